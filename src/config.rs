@@ -1,0 +1,247 @@
+//! What an operator sets: `config/default.toml` under a file under the environment, checked whole.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::domain::ids::PlatformId;
+use crate::domain::{ChannelId, ChannelName, IdType, Language, Platform};
+
+/// The whole configuration, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `[server]`
+    pub server: Server,
+    /// `[admin]`
+    pub admin: Admin,
+    /// `[store]`
+    pub store: StoreConfig,
+    /// `[outbound]`
+    pub outbound: OutboundConfig,
+    /// `[inbound]`
+    pub inbound: InboundConfig,
+    /// `[retry]`
+    pub retry: Retry,
+    /// `[log]`
+    pub log: Log,
+    /// `[bonychat] language`
+    pub language: Language,
+    /// `[channels.NAME]`, with `[afilnet]` and `[bonychat]` already folded into each.
+    pub channels: BTreeMap<ChannelName, Channel>,
+}
+
+/// `[server]`: the door BonyChat calls.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Address of POST /message, /healthz, /readyz.
+    pub listen: SocketAddr,
+    /// "" or "/prefix", without a final slash.
+    pub path_prefix: String,
+    /// Largest body taken, in bytes.
+    pub body_limit_bytes: usize,
+}
+
+/// `[admin]`: the operators' door.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// Its address.
+    pub listen: SocketAddr,
+    /// Required when `listen` is not loopback.
+    pub token: Option<SecretString>,
+}
+
+/// `[store]`
+#[derive(Debug, Clone)]
+pub struct StoreConfig {
+    /// Where messages are kept.
+    pub url: StoreUrl,
+    /// Texts of finished messages are wiped after this.
+    pub keep_text: Duration,
+    /// Rows of finished messages go after this.
+    pub keep_rows: Duration,
+}
+
+/// Which engine, and where.
+#[derive(Debug, Clone)]
+pub enum StoreUrl {
+    /// `sqlite:path`
+    Sqlite(PathBuf),
+    /// `postgres://…`; may hold a password.
+    Postgres(SecretString),
+}
+
+/// `[outbound]`
+#[derive(Debug, Clone)]
+pub struct OutboundConfig {
+    /// How long POST /message waits for the first verdict.
+    pub answer_within: Duration,
+    /// A conversation is live this long after the customer's last message.
+    pub live_for: Duration,
+    /// What to do where looking could not settle an unknown outcome.
+    pub on_unconfirmed: OnUnconfirmed,
+    /// When to look after an unknown outcome.
+    pub look_after: Vec<Duration>,
+    /// Whether quick replies are numbered and numbers come back as words.
+    pub number_quick_replies: bool,
+    /// Template of a location: `{address}`, `{latitude}`, `{longitude}`.
+    pub location_text: String,
+}
+
+/// `outbound.on_unconfirmed`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnUnconfirmed {
+    /// Tell the agent that it may have been delivered.
+    Fail,
+    /// Send it again, at the risk of a double.
+    Resend,
+    /// Keep the conversation waiting for a person.
+    Hold,
+}
+
+/// `[inbound]`, but for the poll intervals, which are each channel's.
+#[derive(Debug, Clone)]
+pub struct InboundConfig {
+    /// Time between full sweeps.
+    pub sweep_every: Duration,
+    /// What becomes of messages that were there before the bridge.
+    pub first_run: FirstRun,
+    /// Whether rows typed in Afilnet's panel become `message_echo`.
+    pub echoes: bool,
+    /// Whether row statuses become `message_status`.
+    pub statuses: bool,
+    /// Whether a row that is one https file URL becomes an attachment.
+    pub attachments: bool,
+    /// Afilnet's row status -> delivered | read | failed.
+    pub status_map: BTreeMap<String, crate::domain::StatusValue>,
+}
+
+/// `inbound.first_run`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FirstRun {
+    /// Publish what Afilnet calls unread.
+    Unread,
+    /// Publish nothing that was there before.
+    Skip,
+    /// Publish the whole history.
+    All,
+}
+
+/// `[retry]`
+#[derive(Debug, Clone, Copy)]
+pub struct Retry {
+    /// First wait, before jitter.
+    pub initial: Duration,
+    /// Longest wait.
+    pub max: Duration,
+    /// Age at which a message becomes a dead letter.
+    pub give_up_after: Duration,
+}
+
+/// `[log]`
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// Form of a line.
+    pub format: LogFormat,
+    /// tracing's filter directives, "info" for example.
+    pub level: String,
+    /// How contacts are written.
+    pub contacts: LogContacts,
+}
+
+/// `log.format`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// `log.contacts`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogContacts {
+    /// All but the last characters replaced.
+    Masked,
+    /// As they are.
+    Full,
+}
+
+/// One channel: its table under `[channels]`, and what it inherits.
+#[derive(Debug, Clone)]
+pub struct Channel {
+    /// Key of its table.
+    pub name: ChannelName,
+    /// BonyChat's id of it.
+    pub channel_id: ChannelId,
+    /// The token of both directions.
+    pub api_token: SecretString,
+    /// Still accepted on `/message` while the token is being changed.
+    pub previous_api_token: Option<SecretString>,
+    /// What its contact ids hold.
+    pub id_type: IdType,
+    /// Where it lives at Afilnet.
+    pub platform: Platform,
+    /// Which one there.
+    pub platform_id: PlatformId,
+    /// Longest text of one Afilnet call, in characters.
+    pub text_limit: usize,
+    /// Pause between rounds while things move.
+    pub poll_active: Duration,
+    /// Pause between rounds when nothing does.
+    pub poll_idle: Duration,
+    /// Its Afilnet account.
+    pub afilnet: Afilnet,
+    /// Its BonyChat webhook.
+    pub bonychat: Bonychat,
+}
+
+/// How to reach Afilnet for one channel.
+#[derive(Debug, Clone)]
+pub struct Afilnet {
+    /// Endpoint: https, or http on loopback only.
+    pub url: url::Url,
+    /// How calls are carried.
+    pub transport: Transport,
+    /// Account.
+    pub user: String,
+    /// Its password.
+    pub password: SecretString,
+    /// Limit of one call, connect to last byte.
+    pub timeout: Duration,
+    /// Zone of row times.
+    pub time_zone: jiff::tz::TimeZone,
+    /// Limits of the account, shared by its channels.
+    pub requests_per_second: u32,
+    /// Limits of the account, shared by its channels.
+    pub max_in_flight: u32,
+}
+
+/// `afilnet.transport`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// Credentials and parameters in a form body.
+    Post,
+    /// Everything in the URL; diagnostics only.
+    Get,
+    /// Credentials in the Authorization header, parameters in a form body.
+    Basic,
+}
+
+/// How to reach BonyChat for one channel.
+#[derive(Debug, Clone)]
+pub struct Bonychat {
+    /// Byte for byte as BonyChat shows it.
+    pub webhook_url: String,
+    /// Limit of one call.
+    pub timeout: Duration,
+    /// Events a second.
+    pub requests_per_second: u32,
+}

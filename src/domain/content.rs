@@ -1,0 +1,214 @@
+//! What a message says, whichever way it goes. A value of these types keeps the limits of bonychat.md section 2.4.
+
+use serde::{Deserialize, Serialize};
+
+/// A rule that a value breaks. The text names the rule and never the value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct BadContent(pub(crate) &'static str);
+
+/// Text of `MIN..=MAX` characters (Unicode scalar values, not bytes) that is not white space alone when `MIN` > 0.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct Bounded<const MIN: usize, const MAX: usize>(String);
+
+impl<const MIN: usize, const MAX: usize> Bounded<MIN, MAX> {
+    /// Takes `text` whole, or refuses it.
+    pub(crate) fn new(text: impl Into<String>) -> Result<Self, BadContent> {
+        let text = text.into();
+        if MIN > 0 && text.trim().is_empty() {
+            return Err(BadContent("must not be empty"));
+        }
+        let chars = text.chars().count();
+        if chars < MIN || chars > MAX {
+            return Err(BadContent("is longer than its limit of characters"));
+        }
+        Ok(Self(text))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<const MIN: usize, const MAX: usize> TryFrom<String> for Bounded<MIN, MAX> {
+    type Error = BadContent;
+    fn try_from(text: String) -> Result<Self, BadContent> {
+        Self::new(text)
+    }
+}
+
+impl<const MIN: usize, const MAX: usize> From<Bounded<MIN, MAX>> for String {
+    fn from(text: Bounded<MIN, MAX>) -> String {
+        text.0
+    }
+}
+
+/// Words of a text message: 1 to 7,000 characters.
+pub(crate) type Text = Bounded<1, 7000>;
+/// A short text: file name, description, address, title, one reply.
+pub(crate) type Label = Bounded<1, 256>;
+
+/// An absolute `http` or `https` URL of at most 2,000 characters, kept as it was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct FileUrl(String);
+
+impl FileUrl {
+    pub(crate) fn new(text: impl Into<String>) -> Result<Self, BadContent> {
+        let text = text.into();
+        if text.chars().count() > 2000 {
+            return Err(BadContent("must be at most 2000 characters"));
+        }
+        let url = url::Url::parse(&text).map_err(|_| BadContent("must be an absolute URL"))?;
+        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+            return Err(BadContent("must be an http or https URL with a host"));
+        }
+        Ok(Self(text))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for FileUrl {
+    type Error = BadContent;
+    fn try_from(text: String) -> Result<Self, BadContent> {
+        Self::new(text)
+    }
+}
+
+impl From<FileUrl> for String {
+    fn from(url: FileUrl) -> String {
+        url.0
+    }
+}
+
+/// BonyChat's four kinds of attachment (bonychat.md section 2.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum AttachmentKind {
+    Image,
+    Video,
+    Audio,
+    File,
+}
+
+/// A file by its public link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Attachment {
+    pub(crate) kind: AttachmentKind,
+    pub(crate) url: FileUrl,
+    pub(crate) mime_type: Option<String>,
+    pub(crate) file_name: Option<Label>,
+    pub(crate) description: Option<Label>,
+}
+
+/// A place. Built only in range: latitude within ±90, longitude within ±180, both finite.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Location {
+    latitude: f64,
+    longitude: f64,
+    pub(crate) address: Option<Label>,
+}
+
+impl Location {
+    pub(crate) fn new(latitude: f64, longitude: f64, address: Option<Label>) -> Result<Self, BadContent> {
+        if !(-90.0..=90.0).contains(&latitude) {
+            return Err(BadContent("latitude must be within -90 and 90"));
+        }
+        if !(-180.0..=180.0).contains(&longitude) {
+            return Err(BadContent("longitude must be within -180 and 180"));
+        }
+        Ok(Self { latitude, longitude, address })
+    }
+
+    pub(crate) fn latitude(&self) -> f64 {
+        self.latitude
+    }
+
+    pub(crate) fn longitude(&self) -> f64 {
+        self.longitude
+    }
+}
+
+/// A question with 1 to 10 replies to choose from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct QuickReply {
+    pub(crate) title: Label,
+    replies: Vec<Label>,
+}
+
+impl QuickReply {
+    pub(crate) fn new(title: Label, replies: Vec<Label>) -> Result<Self, BadContent> {
+        if !(1..=10).contains(&replies.len()) {
+            return Err(BadContent("must hold 1 to 10 replies"));
+        }
+        Ok(Self { title, replies })
+    }
+
+    pub(crate) fn replies(&self) -> &[Label] {
+        &self.replies
+    }
+}
+
+/// What one message says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(crate) enum Content {
+    Text { text: Text },
+    Attachment(Attachment),
+    Location(Location),
+    QuickReply(QuickReply),
+}
+
+impl Content {
+    /// Its kind as a word for logs.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Text { .. } => "text",
+            Self::Attachment(_) => "attachment",
+            Self::Location(_) => "location",
+            Self::QuickReply(_) => "quick_reply",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_count_characters_not_bytes() {
+        assert!(Text::new("ñ".repeat(7000)).is_ok());
+        assert!(Text::new("ñ".repeat(7001)).is_err());
+        assert!(Label::new("日".repeat(256)).is_ok());
+        assert!(Label::new("").is_err());
+        assert!(Text::new(" \n").is_err());
+    }
+
+    #[test]
+    fn places_are_on_earth() {
+        assert!(Location::new(90.0, -180.0, None).is_ok());
+        assert!(Location::new(90.1, 0.0, None).is_err());
+        assert!(Location::new(0.0, f64::NAN, None).is_err());
+    }
+
+    #[test]
+    fn links_are_links() {
+        assert!(FileUrl::new("https://files.example.com/a b.jpg").is_ok());
+        for bad in ["", "photo.jpg", "javascript:alert(1)", "file:///etc/passwd", "data:image/png;base64,AA"] {
+            assert!(FileUrl::new(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn content_survives_its_stored_form() {
+        let content = Content::QuickReply(
+            QuickReply::new(Label::new("Day?").unwrap(), vec![Label::new("Monday").unwrap()]).unwrap(),
+        );
+        let stored = serde_json::to_string(&content).unwrap();
+        assert_eq!(serde_json::from_str::<Content>(&stored).unwrap(), content);
+    }
+}

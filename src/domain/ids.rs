@@ -1,0 +1,193 @@
+//! Names of things. Each is built only by parsing, and none can stand where another is meant.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// A name that breaks its rule. The text says the rule and never the value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{rule}")]
+pub struct BadId {
+    pub(crate) rule: &'static str,
+}
+
+/// Makes a newtype over `String` with `as_str`, `Display`, and serde through its own parser.
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident, $rule:literal, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The name as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = BadId;
+            fn from_str(text: &str) -> Result<Self, BadId> {
+                let check: fn(&str) -> bool = $check;
+                if check(text) { Ok(Self(text.to_owned())) } else { Err(BadId { rule: $rule }) }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = BadId;
+            fn try_from(text: String) -> Result<Self, BadId> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+id!(
+    /// The operator's name of a channel, the key of its `[channels.NAME]` table: 1 to 40 of `a-z 0-9 _`.
+    ChannelName,
+    "a channel name is 1 to 40 characters out of a-z, 0-9 and _",
+    |t| (1..=40).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+);
+
+id!(
+    /// BonyChat's id of a channel, opaque text, 1 to 100 characters (bonychat.md section 1, step 4).
+    ChannelId,
+    "a channel id is 1 to 100 characters without white space",
+    |t| (1..=100).contains(&t.chars().count()) && !t.chars().any(|c| c.is_whitespace() || c.is_control())
+);
+
+id!(
+    /// BonyChat's name of a contact: 1 to 50 of `A-Z a-z 0-9 _ = + / @` (bonychat.md section 1, step 3). Which of them
+    /// are right for a channel is [`super::IdType`]'s business; build one through it.
+    ContactId,
+    "a contact id is 1 to 50 characters out of A-Z, a-z, 0-9, _, =, +, / and @",
+    |t| (1..=50).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"_=+/@".contains(&b))
+);
+
+id!(
+    /// Afilnet's name of a contact, opaque text, trimmed only (afilnet.md section 3).
+    Destination,
+    "a destination is 1 to 200 characters without control characters or outer white space",
+    |t| (1..=200).contains(&t.chars().count()) && t.trim() == t && !t.chars().any(char::is_control)
+);
+
+id!(
+    /// Id of one message, in either direction: 1 to 50 letters and digits (bonychat.md F5, A8).
+    MId,
+    "a message id is 1 to 50 letters and digits",
+    |t| (1..=50).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_alphanumeric())
+);
+
+id!(
+    /// Afilnet's id of a channel within its platform; text, though samples write a number (afilnet.md section 3).
+    PlatformId,
+    "a platform id is 1 to 100 characters without white space",
+    |t| (1..=100).contains(&t.chars().count()) && !t.chars().any(|c| c.is_whitespace() || c.is_control())
+);
+
+impl MId {
+    /// A new id: 32 hex digits that sort by time of birth.
+    pub(crate) fn fresh() -> Self {
+        Self(uuid::Uuid::now_v7().simple().to_string())
+    }
+
+    /// The id that these parts always have: 32 hex digits of their hash. A repeat of the same source gets the same id
+    /// (bonychat.md A9).
+    pub(crate) fn derived(parts: &[&str]) -> Self {
+        Self(fingerprint(parts))
+    }
+}
+
+/// 32 hex digits that stand for `parts`; no two different lists of parts share them by concatenation.
+pub(crate) fn fingerprint(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.finalize()[..16].iter().fold(String::with_capacity(32), |mut hex, byte| {
+        use fmt::Write as _;
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+/// Where a channel lives at Afilnet (afilnet.md section 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Platform {
+    /// Chat on a web page.
+    Webchat,
+    /// A WhatsApp number.
+    Whatsapp,
+    /// A Telegram bot.
+    Telegram,
+    /// Afilnet's internal operators.
+    Operator,
+}
+
+impl Platform {
+    /// The word on Afilnet's wire and in the configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Webchat => "webchat",
+            Self::Whatsapp => "whatsapp",
+            Self::Telegram => "telegram",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_keep_their_alphabets() {
+        assert!("support_1".parse::<ChannelName>().is_ok());
+        for bad in ["", "Support", "a-b", "a b", &"x".repeat(41)] {
+            assert!(bad.parse::<ChannelName>().is_err(), "{bad}");
+        }
+        assert!("+34600_=/@".parse::<ContactId>().is_ok());
+        for bad in ["", "a-b", "a.b", "a b", "ñ", &"x".repeat(51)] {
+            assert!(bad.parse::<ContactId>().is_err(), "{bad}");
+        }
+        assert!("-100123".parse::<Destination>().is_ok());
+        for bad in ["", " 1", "1\n", &"x".repeat(201)] {
+            assert!(bad.parse::<Destination>().is_err(), "{bad:?}");
+        }
+        for bad in ["", "a-b", "web_1", &"x".repeat(51)] {
+            assert!(bad.parse::<MId>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn fresh_ids_are_legal_and_differ() {
+        let (a, b) = (MId::fresh(), MId::fresh());
+        assert_ne!(a, b);
+        assert!(a.as_str().parse::<MId>().is_ok());
+    }
+
+    #[test]
+    fn derived_ids_repeat_and_do_not_run_together() {
+        assert_eq!(MId::derived(&["a", "b"]), MId::derived(&["a", "b"]));
+        assert_ne!(MId::derived(&["ab", ""]), MId::derived(&["a", "b"]));
+    }
+}

@@ -1,0 +1,17 @@
+//! Values that cannot be wrong and rules without I/O. Every other room may name this one; it names none.
+
+pub(crate) mod contact;
+pub(crate) mod content;
+pub(crate) mod event;
+pub(crate) mod ids;
+pub(crate) mod row;
+pub(crate) mod traits;
+pub(crate) mod verdict;
+
+pub(crate) use contact::IdType;
+pub(crate) use content::Content;
+pub(crate) use event::{Event, EventBody, StatusValue};
+pub(crate) use ids::{ChannelId, ChannelName, ContactId, Destination, MId, Platform};
+pub(crate) use row::{Direction, Row, RowTime};
+pub(crate) use traits::{Messenger, Webhook};
+pub(crate) use verdict::{Delivery, Fault, Language, ReadError, RetryPolicy, Scope, Verdict};

@@ -1,0 +1,31 @@
+//! The two platforms as the loops see them. `app` hands the real ones over.
+
+use async_trait::async_trait;
+
+use super::{ContactId, Content, Delivery, Destination, Event, ReadError, Row, Verdict};
+
+/// Afilnet's side of one channel. No call is ever repeated below this line.
+#[async_trait]
+pub(crate) trait Messenger: Send + Sync {
+    /// Into how many calls `content` is cut; they go in order, one attempt each. At least 1.
+    fn parts(&self, content: &Content) -> u32;
+
+    /// Makes call number `part` (from 0) of `content`. A failure is a verdict, not an error.
+    async fn send(&self, to: &Destination, content: &Content, part: u32) -> Verdict;
+
+    /// The last row of each conversation (afilnet.md 3.4), in the order given. No conversations is an empty list.
+    async fn chats(&self) -> Result<Vec<Row>, ReadError>;
+
+    /// The rows of one conversation (afilnet.md 3.5), oldest first. No conversation is an empty list.
+    async fn messages(&self, of: &Destination) -> Result<Vec<Row>, ReadError>;
+
+    /// The unread rows of one conversation (afilnet.md 3.6), oldest first. A hint: reading may clear the mark.
+    async fn unread(&self, of: &Destination) -> Result<Vec<Row>, ReadError>;
+}
+
+/// BonyChat's side of one channel.
+#[async_trait]
+pub(crate) trait Webhook: Send + Sync {
+    /// Posts one event of `contact`. A failure is an answer, not an error.
+    async fn publish(&self, contact: &ContactId, event: &Event) -> Delivery;
+}

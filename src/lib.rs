@@ -1,0 +1,25 @@
+//! The bridge between BonyChat custom channels and Afilnet chat.
+//!
+//! The rooms, from the ground up (`tests/house.rs` holds them to it):
+//!
+//! | Floor | Room | What it is for |
+//! | --- | --- | --- |
+//! | 0 | `domain` | ids, content, verdicts: values that cannot be wrong, and rules without I/O |
+//! | 1 | `config`, `telemetry` | what an operator sets, and what an operator reads |
+//! | 2 | `store`, `bonychat`, `afilnet` | the durable line, and one room for each platform's wire |
+//! | 3 | `http`, `work` | the door BonyChat calls; the loops: sender, poller, publisher |
+//! | 4 | `app`, `lifecycle`, `sim` | puts the house together; both platforms simulated |
+//! | 5 | `main` | the command line |
+
+pub mod app;
+pub mod config;
+pub mod lifecycle;
+pub mod sim;
+pub mod telemetry;
+
+mod afilnet;
+mod bonychat;
+mod domain;
+mod http;
+mod store;
+mod work;
