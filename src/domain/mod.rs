@@ -1,9 +1,11 @@
 //! Values that cannot be wrong and rules without I/O. Every other room may name this one; it names none.
 
+pub(crate) mod clock;
 pub(crate) mod contact;
 pub(crate) mod content;
 pub(crate) mod event;
 pub(crate) mod ids;
+pub(crate) mod ledger;
 pub(crate) mod row;
 pub(crate) mod traits;
 pub(crate) mod verdict;

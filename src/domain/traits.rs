@@ -26,6 +26,9 @@ pub(crate) trait Messenger: Send + Sync {
 /// BonyChat's side of one channel.
 #[async_trait]
 pub(crate) trait Webhook: Send + Sync {
+    /// The messages that a row's text makes, in order: what this platform's limits and kinds turn it into. At least one.
+    fn contents(&self, text: &str) -> Vec<Content>;
+
     /// Posts one event of `contact`. A failure is an answer, not an error.
     async fn publish(&self, contact: &ContactId, event: &Event) -> Delivery;
 }

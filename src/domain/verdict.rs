@@ -123,6 +123,19 @@ impl Fault {
         }
     }
 
+    /// Whether the far side could not be reached or did not answer sensibly, whatever was asked.
+    pub(crate) fn is_outage(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable
+                | Self::Busy
+                | Self::TimedOut
+                | Self::ConnectionLost
+                | Self::Http(_)
+                | Self::NotUnderstood
+        )
+    }
+
     /// The most tries a message gets under this fault; `None` where only its age ends it ("transient, bounded").
     pub(crate) fn most_tries(&self) -> Option<u32> {
         match self {
