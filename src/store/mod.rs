@@ -1,1 +1,266 @@
-//! store
+//! The durable line. What is accepted or read is kept here before anyone is told so; the door and the loops meet only
+//! here. Operations are named by intent, and each is one transaction; both engines keep the same promises.
+
+#[cfg(test)]
+mod conformance;
+mod signals;
+mod sql;
+mod sqlite;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::domain::{ChannelName, ContactId, Content, Destination, Event, Fault, MId};
+
+pub(crate) use signals::{Answer, ChannelSignals, Pace, Signals};
+pub(crate) use sqlite::SqliteStore;
+
+/// Why the store could not do what was asked. Variants differ by what the caller can do.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// Later, perhaps: disk full, locked, gone. Nothing was stored; the door answers 503.
+    #[error("the store is unavailable")]
+    Unavailable(#[source] Arc<dyn std::error::Error + Send + Sync>),
+    /// A row does not decode; someone must look.
+    #[error("a row in table `{table}` does not decode")]
+    Corrupt {
+        table: &'static str,
+        #[source]
+        source: Arc<dyn std::error::Error + Send + Sync>,
+    },
+    /// The attempt or the channel belongs to another owner by now; drop the result.
+    #[error("another owner has taken over")]
+    Stale,
+    /// The store is closed: the process is ending.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// Generation of a channel's owner. Only the newest may begin and settle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Epoch(pub(crate) i64);
+
+/// A message to be accepted.
+#[derive(Debug, Clone)]
+pub(crate) struct NewOutbound {
+    pub(crate) m_id: MId,
+    pub(crate) channel: ChannelName,
+    pub(crate) contact: ContactId,
+    /// Where it goes unless a read has shown Afilnet's own spelling of the destination.
+    pub(crate) destination: Destination,
+    pub(crate) content: Content,
+    pub(crate) request_id: String,
+    pub(crate) accepted_ms: i64,
+}
+
+/// What `accept` tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Accepted {
+    /// Messages of the same conversation wait before it.
+    pub(crate) ahead: bool,
+}
+
+/// One attempt, stored as `sending` before it is handed out.
+#[derive(Debug, Clone)]
+pub(crate) struct Attempt {
+    pub(crate) m_id: MId,
+    pub(crate) channel: ChannelName,
+    pub(crate) contact: ContactId,
+    pub(crate) destination: Destination,
+    pub(crate) content: Content,
+    /// Which call of the content, from 0.
+    pub(crate) part: u32,
+    /// Which attempt at this part, from 1.
+    pub(crate) number: u32,
+    pub(crate) epoch: Epoch,
+    pub(crate) accepted_ms: i64,
+    pub(crate) request_id: String,
+}
+
+/// What became of an attempt, as the store keeps it. `notice` is the sentence that the agent gets as `message_status`
+/// failed, stored in the same transaction; `None` where the caller of `/message` is told instead.
+#[derive(Debug, Clone)]
+pub(crate) enum Settlement {
+    /// This part went out; `more` parts follow.
+    Sent { afilnet_id: Option<String>, more: bool },
+    /// To be tried again.
+    Queued { due_ms: i64, fault: Fault },
+    /// Surely not sent, and given up.
+    Failed { fault: Fault, notice: Option<String> },
+    /// May have been sent; set aside.
+    Unknown { fault: Fault, notice: Option<String> },
+}
+
+/// A message that was under way when its owner ended.
+#[derive(Debug, Clone)]
+pub(crate) struct Interrupted {
+    pub(crate) m_id: MId,
+    pub(crate) contact: ContactId,
+}
+
+/// An event whose turn it is.
+#[derive(Debug, Clone)]
+pub(crate) struct DueEvent {
+    pub(crate) channel: ChannelName,
+    pub(crate) contact: ContactId,
+    pub(crate) seq: i64,
+    pub(crate) event: Event,
+    /// Attempts made before, and which failed.
+    pub(crate) attempts: u32,
+    pub(crate) recorded_ms: i64,
+}
+
+/// What became of an attempt to publish.
+#[derive(Debug, Clone)]
+pub(crate) enum Publication {
+    Done,
+    Queued { due_ms: i64, fault: Fault },
+    Dead { fault: Fault },
+}
+
+/// How far one conversation has been read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Position {
+    pub(crate) contact: ContactId,
+    pub(crate) destination: Destination,
+    /// Fingerprint of the getchats row up to which it is recorded.
+    pub(crate) position: Option<String>,
+    /// The same as it was at first run, while the rows up to it wait for the first-run rule.
+    pub(crate) baseline: Option<String>,
+}
+
+/// What one read of one conversation brought.
+#[derive(Debug, Clone)]
+pub(crate) struct Reading {
+    pub(crate) channel: ChannelName,
+    pub(crate) contact: ContactId,
+    /// As Afilnet spells it.
+    pub(crate) destination: Destination,
+    /// Unseen rows, oldest first.
+    pub(crate) rows: Vec<NewRow>,
+    /// Set when the conversation is in sync up to this getchats row.
+    pub(crate) position: Option<String>,
+    /// Identities that no read shows any more and that are old enough to forget.
+    pub(crate) forget: Vec<String>,
+    pub(crate) now_ms: i64,
+}
+
+/// One unseen row and the events it makes (none: it only becomes seen).
+#[derive(Debug, Clone)]
+pub(crate) struct NewRow {
+    pub(crate) identity: String,
+    pub(crate) events: Vec<Event>,
+    /// Whether the customer wrote it.
+    pub(crate) from_customer: bool,
+}
+
+/// One outbound message for a person's eyes.
+#[derive(Debug, Clone, serde::Serialize)]
+pub(crate) struct Listed {
+    pub(crate) m_id: String,
+    pub(crate) channel: String,
+    pub(crate) contact: String,
+    pub(crate) state: String,
+    pub(crate) kind: String,
+    pub(crate) attempt: i64,
+    pub(crate) accepted_ms: i64,
+    pub(crate) done_ms: Option<i64>,
+    pub(crate) fault: Option<String>,
+}
+
+/// Which messages to list.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Filter {
+    pub(crate) state: Option<String>,
+    pub(crate) channel: Option<String>,
+    pub(crate) m_id: Option<String>,
+    pub(crate) limit: u32,
+}
+
+/// The durable line. Every method is one transaction; what returned `Ok` survives kill -9 and a power cut.
+#[async_trait]
+pub(crate) trait Store: Send + Sync {
+    /// Keeps a message, last of its conversation.
+    async fn accept(&self, message: NewOutbound) -> Result<Accepted, StoreError>;
+
+    /// Makes the caller the owner of `channel`: nobody with an older epoch begins or settles there from now on.
+    async fn own(&self, channel: &ChannelName) -> Result<Epoch, StoreError>;
+
+    /// Marks as unknown what a former owner left in `sending`, each with `notice` for the agent.
+    async fn interrupted(
+        &self,
+        channel: &ChannelName,
+        epoch: Epoch,
+        notice: String,
+        now_ms: i64,
+    ) -> Result<Vec<Interrupted>, StoreError>;
+
+    /// Takes up to `limit` messages whose turn it is and that are due by `now_ms`, and marks them `sending`: one a
+    /// conversation, conversations with a customer's message since `live_since_ms` first, then oldest first.
+    async fn begin(
+        &self,
+        channel: &ChannelName,
+        epoch: Epoch,
+        now_ms: i64,
+        live_since_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<Attempt>, StoreError>;
+
+    /// Settles an attempt. `Stale` where it is not the current one.
+    async fn settle(&self, attempt: &Attempt, settlement: Settlement, now_ms: i64) -> Result<(), StoreError>;
+
+    /// Tells the agent that a message failed, where `settle` left that to a caller who has gone away.
+    async fn notify_failed(&self, attempt: &Attempt, notice: String, now_ms: i64) -> Result<(), StoreError>;
+
+    /// When the next outbound message of `channel` is due; `None` where none waits.
+    async fn next_outbound_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError>;
+
+    /// How many outbound messages of `channel` wait.
+    async fn waiting(&self, channel: &ChannelName) -> Result<u64, StoreError>;
+
+    /// When the first run of `channel` took stock; `None` before.
+    async fn baseline_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError>;
+
+    /// Takes stock: these conversations were there before, up to these positions.
+    async fn take_baseline(
+        &self,
+        channel: &ChannelName,
+        conversations: Vec<Position>,
+        now_ms: i64,
+    ) -> Result<(), StoreError>;
+
+    /// How far each conversation of `channel` has been read.
+    async fn positions(&self, channel: &ChannelName) -> Result<Vec<Position>, StoreError>;
+
+    /// Identities seen in one conversation, each with the time it was first seen.
+    async fn seen(&self, channel: &ChannelName, contact: &ContactId) -> Result<Vec<(String, i64)>, StoreError>;
+
+    /// Records a reading: events, seen rows and position together. A row seen before makes no event. Tells how many
+    /// events it made.
+    async fn record(&self, reading: Reading) -> Result<usize, StoreError>;
+
+    /// Up to `limit` events whose turn it is and that are due by `now_ms`, one a conversation, oldest first.
+    async fn due_events(&self, channel: &ChannelName, now_ms: i64, limit: u32) -> Result<Vec<DueEvent>, StoreError>;
+
+    /// When the next event of `channel` is due; `None` where none waits.
+    async fn next_event_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError>;
+
+    /// Settles an attempt to publish.
+    async fn published(&self, event: &DueEvent, publication: Publication, now_ms: i64) -> Result<(), StoreError>;
+
+    /// Messages for a person, newest first.
+    async fn list(&self, filter: Filter) -> Result<Vec<Listed>, StoreError>;
+
+    /// Wipes texts and rows that are done for longer than they are kept, at most `limit` of each. Tells how many.
+    async fn sweep(&self, text_before_ms: i64, rows_before_ms: i64, limit: u32) -> Result<usize, StoreError>;
+
+    /// Whether something can be written now.
+    async fn check(&self) -> Result<(), StoreError>;
+
+    /// Who waits for what.
+    fn signals(&self) -> &Arc<Signals>;
+
+    /// Ends: what was handed in is committed, then the files are closed.
+    async fn close(&self);
+}

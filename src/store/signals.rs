@@ -1,0 +1,143 @@
+//! How the door and the loops wake each other: by notification after a commit, never by sleeping.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, oneshot};
+
+use crate::domain::{ChannelName, Fault, MId};
+
+/// The first verdict on a message, as far as the caller of `/message` is concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Sent, or not known yet: the rest comes as `message_status`.
+    Accepted,
+    /// Refused for good; no `message_status` follows.
+    Refused(Fault),
+}
+
+/// One channel's bells and its outlook.
+#[derive(Debug)]
+pub(crate) struct ChannelSignals {
+    /// An outbound message was accepted or may go now.
+    pub(crate) outbound: Notify,
+    /// An event was recorded or may go now.
+    pub(crate) events: Notify,
+    /// Outbound messages waiting, about.
+    waiting: AtomicI64,
+    pace: Arc<Pace>,
+}
+
+/// What the door may know of one Afilnet account.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    requests_per_second: f64,
+    /// Paused or failing: no verdict can be expected.
+    stalled: AtomicBool,
+    waiting: AtomicI64,
+}
+
+impl Pace {
+    pub(crate) fn new(requests_per_second: u32) -> Arc<Self> {
+        let requests_per_second = f64::from(requests_per_second.max(1));
+        Arc::new(Self { requests_per_second, stalled: AtomicBool::new(false), waiting: AtomicI64::new(0) })
+    }
+
+    /// Says whether verdicts can be expected at all.
+    pub(crate) fn set_stalled(&self, stalled: bool) {
+        self.stalled.store(stalled, Ordering::Relaxed);
+    }
+}
+
+impl ChannelSignals {
+    /// `count` more messages wait (or fewer, where negative).
+    pub(crate) fn add_waiting(&self, count: i64) {
+        self.waiting.fetch_add(count, Ordering::Relaxed);
+        self.pace.waiting.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Whether a verdict on a message accepted now can be expected within `limit`: the account works, and what waits
+    /// before it needs no longer at the account's rate.
+    #[expect(clippy::cast_precision_loss, reason = "an estimate; 2^53 messages do not wait")]
+    pub(crate) fn verdict_expected(&self, limit: Duration) -> bool {
+        if self.pace.stalled.load(Ordering::Relaxed) {
+            return false;
+        }
+        let waiting = self.pace.waiting.load(Ordering::Relaxed).max(0) as f64;
+        waiting / self.pace.requests_per_second <= limit.as_secs_f64()
+    }
+}
+
+/// All bells of a store.
+#[derive(Debug, Default)]
+pub(crate) struct Signals {
+    channels: Mutex<HashMap<ChannelName, Arc<ChannelSignals>>>,
+    callers: Mutex<HashMap<MId, oneshot::Sender<Answer>>>,
+}
+
+impl Signals {
+    /// Registers a channel with the account it shares. Called once a channel, before anyone rings.
+    pub(crate) fn register(&self, channel: &ChannelName, pace: &Arc<Pace>) -> Arc<ChannelSignals> {
+        let signals = Arc::new(ChannelSignals {
+            outbound: Notify::new(),
+            events: Notify::new(),
+            waiting: AtomicI64::new(0),
+            pace: Arc::clone(pace),
+        });
+        lock(&self.channels).insert(channel.clone(), Arc::clone(&signals));
+        signals
+    }
+
+    /// The bells of `channel`, where it is registered.
+    pub(crate) fn channel(&self, channel: &ChannelName) -> Option<Arc<ChannelSignals>> {
+        lock(&self.channels).get(channel).cloned()
+    }
+
+    /// The caller of `/message` will wait for the first verdict on `m_id`. Dropping the [`Caller`] ends that.
+    pub(crate) fn await_verdict(self: &Arc<Self>, m_id: &MId) -> Caller {
+        let (tell, told) = oneshot::channel();
+        lock(&self.callers).insert(m_id.clone(), tell);
+        Caller { m_id: m_id.clone(), told, signals: Arc::clone(self) }
+    }
+
+    /// Takes over the duty to answer the caller of `m_id`, where one still waits. From then on, what is not told through
+    /// the returned sender must reach the agent as `message_status`.
+    pub(crate) fn caller(&self, m_id: &MId) -> Option<oneshot::Sender<Answer>> {
+        lock(&self.callers).remove(m_id).filter(|tell| !tell.is_closed())
+    }
+}
+
+/// A caller that waits for the first verdict.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    m_id: MId,
+    told: oneshot::Receiver<Answer>,
+    signals: Arc<Signals>,
+}
+
+impl Caller {
+    /// Waits up to `limit`. What is not known by then counts as accepted; a verdict that is being stored at that very
+    /// moment is still waited for, since nobody else will tell it.
+    pub(crate) async fn answer(mut self, limit: Duration) -> Answer {
+        if let Ok(answer) = tokio::time::timeout(limit, &mut self.told).await {
+            return answer.unwrap_or(Answer::Accepted);
+        }
+        if lock(&self.signals.callers).remove(&self.m_id).is_some() {
+            return Answer::Accepted;
+        }
+        (&mut self.told).await.unwrap_or(Answer::Accepted)
+    }
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        lock(&self.signals.callers).remove(&self.m_id);
+    }
+}
+
+/// A poisoned lock holds a plain map that is whole: go on.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,304 @@
+//! The embedded engine: one SQLite file, WAL, `synchronous=FULL`, one writer that groups commits, readers beside it.
+
+mod inbound;
+mod open;
+mod outbound;
+mod upkeep;
+mod writer;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use rusqlite::Connection;
+
+use super::{
+    Accepted, Attempt, DueEvent, Epoch, Filter, Interrupted, Listed, NewOutbound, Position, Publication, Reading,
+    Settlement, Signals, Store, StoreError,
+};
+use crate::domain::{ChannelName, ContactId};
+
+pub(crate) use open::OpenError;
+
+/// Operations that share one commit, at most.
+const GROUP: usize = 1000;
+
+/// The store over one SQLite file.
+pub(crate) struct SqliteStore {
+    writer: Mutex<Option<writer::Writer>>,
+    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+    readers: Arc<Readers>,
+    signals: Arc<Signals>,
+    /// Held as long as this process owns the channels; `None` for commands that only look.
+    _lock: Option<std::fs::File>,
+}
+
+/// Connections that only read; each is used by one blocking task at a time.
+struct Readers {
+    idle: Mutex<Vec<Connection>>,
+    file: std::path::PathBuf,
+}
+
+impl SqliteStore {
+    /// Opens (or makes) the file for the process that owns its channels.
+    ///
+    /// # Errors
+    /// [`OpenError`], in words for the operator: held by another process, not a store, damaged, made by a newer bridge.
+    pub(crate) fn open(file: &Path) -> Result<Self, OpenError> {
+        Self::with(file, GROUP, true)
+    }
+
+    /// As [`Self::open`], every operation with a commit of its own: what grouping is measured against.
+    pub(crate) fn open_ungrouped(file: &Path) -> Result<Self, OpenError> {
+        Self::with(file, 1, true)
+    }
+
+    /// Opens an existing file beside a running process, for commands.
+    pub(crate) fn visit(file: &Path) -> Result<Self, OpenError> {
+        if !file.exists() {
+            return Err(OpenError::Missing(file.to_owned()));
+        }
+        Self::with(file, GROUP, false)
+    }
+
+    fn with(file: &Path, most: usize, owner: bool) -> Result<Self, OpenError> {
+        let (db, lock) = open::writer(file, owner)?;
+        let readers = Arc::new(Readers { idle: Mutex::default(), file: file.to_owned() });
+        let (writer, thread) = writer::Writer::start(db, most).map_err(OpenError::Thread)?;
+        Ok(Self {
+            writer: Mutex::new(Some(writer)),
+            thread: Mutex::new(Some(thread)),
+            readers,
+            signals: Arc::default(),
+            _lock: lock,
+        })
+    }
+
+    fn writer(&self) -> Result<writer::Writer, StoreError> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(StoreError::Closed)
+    }
+
+    async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.writer()?.run(work).await
+    }
+
+    async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let readers = Arc::clone(&self.readers);
+        tokio::task::spawn_blocking(move || readers.with(work)).await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Rings for `channel` after a commit.
+    fn ring_outbound(&self, channel: &ChannelName, more_waiting: i64) {
+        if let Some(signals) = self.signals.channel(channel) {
+            signals.add_waiting(more_waiting);
+            signals.outbound.notify_one();
+        }
+    }
+
+    fn ring_events(&self, channel: &ChannelName) {
+        if let Some(signals) = self.signals.channel(channel) {
+            signals.events.notify_one();
+        }
+    }
+}
+
+impl Readers {
+    fn with<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let ready = idle().pop();
+        let db = match ready {
+            Some(db) => db,
+            None => open::reader(&self.file).map_err(unavailable)?,
+        };
+        let outcome = work(&db);
+        // A connection that met trouble is not used again.
+        if !matches!(outcome, Err(StoreError::Unavailable(_))) {
+            idle().push(db);
+        }
+        outcome
+    }
+}
+
+/// The engine could not do it: later, perhaps.
+fn unavailable(error: rusqlite::Error) -> StoreError {
+    StoreError::Unavailable(Arc::new(error))
+}
+
+/// A row that this version cannot read.
+fn corrupt(table: &'static str) -> impl Fn(Box<dyn std::error::Error + Send + Sync>) -> StoreError {
+    move |source| StoreError::Corrupt { table, source: Arc::from(source) }
+}
+
+/// Parses a stored id or JSON text, naming the table where it does not decode.
+fn decode<T: std::str::FromStr>(table: &'static str, text: &str) -> Result<T, StoreError>
+where
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    text.parse().map_err(|error: T::Err| corrupt(table)(Box::new(error)))
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn accept(&self, message: NewOutbound) -> Result<Accepted, StoreError> {
+        let channel = message.channel.clone();
+        let accepted = self.write(move |db| outbound::accept(db, &message)).await?;
+        self.ring_outbound(&channel, 1);
+        Ok(accepted)
+    }
+
+    async fn own(&self, channel: &ChannelName) -> Result<Epoch, StoreError> {
+        let channel = channel.clone();
+        self.write(move |db| outbound::own(db, &channel)).await
+    }
+
+    async fn interrupted(
+        &self,
+        channel: &ChannelName,
+        epoch: Epoch,
+        notice: String,
+        now_ms: i64,
+    ) -> Result<Vec<Interrupted>, StoreError> {
+        let name = channel.clone();
+        let found = self.write(move |db| outbound::interrupted(db, &name, epoch, &notice, now_ms)).await?;
+        self.ring_events(channel);
+        Ok(found)
+    }
+
+    async fn begin(
+        &self,
+        channel: &ChannelName,
+        epoch: Epoch,
+        now_ms: i64,
+        live_since_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<Attempt>, StoreError> {
+        let name = channel.clone();
+        let begun = self.write(move |db| outbound::begin(db, &name, epoch, now_ms, live_since_ms, limit)).await?;
+        if let Some(signals) = self.signals.channel(channel) {
+            signals.add_waiting(-i64::try_from(begun.len()).unwrap_or(0));
+        }
+        Ok(begun)
+    }
+
+    async fn settle(&self, attempt: &Attempt, settlement: Settlement, now_ms: i64) -> Result<(), StoreError> {
+        let requeued = match &settlement {
+            Settlement::Queued { .. } | Settlement::Sent { more: true, .. } => 1,
+            Settlement::Sent { .. } | Settlement::Failed { .. } | Settlement::Unknown { .. } => 0,
+        };
+        let attempt = attempt.clone();
+        let channel = attempt.channel.clone();
+        let noticed = self.write(move |db| outbound::settle(db, &attempt, &settlement, now_ms)).await?;
+        self.ring_outbound(&channel, requeued);
+        if noticed {
+            self.ring_events(&channel);
+        }
+        Ok(())
+    }
+
+    async fn notify_failed(&self, attempt: &Attempt, notice: String, now_ms: i64) -> Result<(), StoreError> {
+        let channel = attempt.channel.clone();
+        let attempt = attempt.clone();
+        self.write(move |db| outbound::notice(db, &attempt.channel, &attempt.contact, &attempt.m_id, &notice, now_ms))
+            .await?;
+        self.ring_events(&channel);
+        Ok(())
+    }
+
+    async fn next_outbound_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
+        let channel = channel.clone();
+        self.read(move |db| outbound::next_ms(db, &channel)).await
+    }
+
+    async fn waiting(&self, channel: &ChannelName) -> Result<u64, StoreError> {
+        let channel = channel.clone();
+        self.read(move |db| outbound::waiting(db, &channel)).await
+    }
+
+    async fn baseline_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
+        let channel = channel.clone();
+        self.read(move |db| inbound::baseline_ms(db, &channel)).await
+    }
+
+    async fn take_baseline(
+        &self,
+        channel: &ChannelName,
+        conversations: Vec<Position>,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        let channel = channel.clone();
+        self.write(move |db| inbound::take_baseline(db, &channel, &conversations, now_ms)).await
+    }
+
+    async fn positions(&self, channel: &ChannelName) -> Result<Vec<Position>, StoreError> {
+        let channel = channel.clone();
+        self.read(move |db| inbound::positions(db, &channel)).await
+    }
+
+    async fn seen(&self, channel: &ChannelName, contact: &ContactId) -> Result<Vec<(String, i64)>, StoreError> {
+        let (channel, contact) = (channel.clone(), contact.clone());
+        self.read(move |db| inbound::seen(db, &channel, &contact)).await
+    }
+
+    async fn record(&self, reading: Reading) -> Result<usize, StoreError> {
+        let channel = reading.channel.clone();
+        let events = self.write(move |db| inbound::record(db, &reading)).await?;
+        if events > 0 {
+            self.ring_events(&channel);
+        }
+        Ok(events)
+    }
+
+    async fn due_events(&self, channel: &ChannelName, now_ms: i64, limit: u32) -> Result<Vec<DueEvent>, StoreError> {
+        let channel = channel.clone();
+        self.read(move |db| inbound::due_events(db, &channel, now_ms, limit)).await
+    }
+
+    async fn next_event_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
+        let channel = channel.clone();
+        self.read(move |db| inbound::next_ms(db, &channel)).await
+    }
+
+    async fn published(&self, event: &DueEvent, publication: Publication, now_ms: i64) -> Result<(), StoreError> {
+        let channel = event.channel.clone();
+        let event = event.clone();
+        self.write(move |db| inbound::published(db, &event, &publication, now_ms)).await?;
+        self.ring_events(&channel);
+        Ok(())
+    }
+
+    async fn list(&self, filter: Filter) -> Result<Vec<Listed>, StoreError> {
+        self.read(move |db| upkeep::list(db, &filter)).await
+    }
+
+    async fn sweep(&self, text_before_ms: i64, rows_before_ms: i64, limit: u32) -> Result<usize, StoreError> {
+        self.write(move |db| upkeep::sweep(db, text_before_ms, rows_before_ms, limit)).await
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        if !self.writer()?.healthy() {
+            self.write(upkeep::probe).await?;
+        }
+        self.read(|db| db.query_row("SELECT 1", [], |_| Ok(())).map_err(unavailable)).await
+    }
+
+    fn signals(&self) -> &Arc<Signals> {
+        &self.signals
+    }
+
+    async fn close(&self) {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+        self.readers.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}

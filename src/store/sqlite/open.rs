@@ -1,0 +1,227 @@
+//! Opening the file: made 0600, locked for its owner, migrated forward, refused in words where it is not ours to use.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+/// "BAfB", written into the file's header, so that another program's database is not taken for ours.
+const APPLICATION_ID: i32 = 0x4241_6642;
+
+/// Forward only: number, name and statements of each step.
+const MIGRATIONS: &[(u32, &str, &str)] = &[(1, "0001_start", include_str!("../migrations/sqlite/0001_start.sql"))];
+
+/// Why the file cannot be used, and what to do. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    #[error("there is no store at {0}: check store.url, or start `bridge serve` once to make it")]
+    Missing(PathBuf),
+    #[error("another bridge process uses the store {0}: stop it first, or give this one another store.url")]
+    InUse(PathBuf),
+    #[error("{0} is not a bridge store: check store.url; nothing was changed")]
+    Foreign(PathBuf),
+    #[error(
+        "the store {file} was made by a newer bridge (step {found}, this one knows {known}): \
+         run that version again, or restore the copy made before it; nothing was changed"
+    )]
+    Newer { file: PathBuf, found: u32, known: u32 },
+    #[error(
+        "the store {file} is damaged ({detail}): stop here, keep the file, restore the last good copy or recover it with \
+         `sqlite3 {file} .recover`; starting without it would lose what it holds, so no new one was made"
+    )]
+    Damaged { file: PathBuf, detail: String },
+    #[error("cannot make or open {path}: check that the folder exists and that this user may write there")]
+    Files {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("cannot open the store {file}")]
+    Engine {
+        file: PathBuf,
+        #[source]
+        source: rusqlite::Error,
+    },
+    #[error("cannot start the store's thread")]
+    Thread(#[source] std::io::Error),
+}
+
+/// The connection that writes, and, for an owner, the lock that keeps a second one out.
+pub(super) fn writer(file: &Path, owner: bool) -> Result<(Connection, Option<File>), OpenError> {
+    let files = |path: &Path| {
+        let path = path.to_owned();
+        move |source| OpenError::Files { path, source }
+    };
+    if let Some(folder) = file.parent().filter(|f| !f.as_os_str().is_empty()) {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(files(folder))?;
+    }
+    let lock = if owner { Some(lock(file)?) } else { None };
+    // SQLite gives its -wal and -shm the mode of the file, so the file is made here first.
+    OpenOptions::new().create(true).append(true).mode(0o600).open(file).map_err(files(file))?;
+    let engine = |source| sort(file, source);
+    let mut db = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .map_err(engine)?;
+    settings(&db).map_err(engine)?;
+    db.pragma_update(None, "journal_mode", "WAL").map_err(engine)?;
+    db.pragma_update(None, "synchronous", "FULL").map_err(engine)?;
+    migrate(file, &mut db)?;
+    if owner {
+        quick_check(file, &db)?;
+    }
+    Ok((db, lock))
+}
+
+/// A connection that only reads.
+pub(super) fn reader(file: &Path) -> rusqlite::Result<Connection> {
+    let db = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    settings(&db)?;
+    Ok(db)
+}
+
+fn settings(db: &Connection) -> rusqlite::Result<()> {
+    db.busy_timeout(Duration::from_secs(5))?;
+    db.set_prepared_statement_cache_capacity(128);
+    db.pragma_update(None, "cache_size", -8192)?; // KiB
+    db.pragma_update(None, "temp_store", "MEMORY")
+}
+
+/// One owner a file: an advisory lock beside it, let go by the kernel however the process ends.
+fn lock(file: &Path) -> Result<File, OpenError> {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".lock");
+    let path = PathBuf::from(name);
+    let lock = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(|source| OpenError::Files { path: path.clone(), source })?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(file.to_owned())),
+        Err(TryLockError::Error(source)) => Err(OpenError::Files { path, source }),
+    }
+}
+
+fn migrate(file: &Path, db: &mut Connection) -> Result<(), OpenError> {
+    let engine = |source| sort(file, source);
+    let found: u32 = db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(engine)?;
+    let id: i32 = db.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(engine)?;
+    let tables: i64 = db.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(engine)?;
+    if id != APPLICATION_ID && tables > 0 {
+        return Err(OpenError::Foreign(file.to_owned()));
+    }
+    let known = MIGRATIONS.last().map_or(0, |(number, ..)| *number);
+    if found > known {
+        return Err(OpenError::Newer { file: file.to_owned(), found, known });
+    }
+    for (number, name, sql) in MIGRATIONS.iter().filter(|(number, ..)| *number > found) {
+        let step = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(engine)?;
+        let now: u32 = step.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(engine)?;
+        if now >= *number {
+            continue; // another process was quicker
+        }
+        step.execute_batch(sql).map_err(engine)?;
+        step.pragma_update(None, "application_id", APPLICATION_ID).map_err(engine)?;
+        step.pragma_update(None, "user_version", number).map_err(engine)?;
+        step.commit().map_err(engine)?;
+        tracing::info!(step = name, "store: migrated");
+    }
+    Ok(())
+}
+
+/// Looks at the pages that every start needs: the schema and the roots of the tables. A whole check reads the whole file
+/// and is a command's business.
+fn quick_check(file: &Path, db: &Connection) -> Result<(), OpenError> {
+    for table in ["channels", "conversations", "outbound", "events", "seen"] {
+        db.prepare(&format!("SELECT 1 FROM {table} LIMIT 1"))
+            .and_then(|mut s| s.exists([]))
+            .map_err(|source| sort(file, source))?;
+    }
+    Ok(())
+}
+
+/// Tells damage and foreign files from the rest.
+fn sort(file: &Path, source: rusqlite::Error) -> OpenError {
+    let file = file.to_owned();
+    match source.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::NotADatabase) => OpenError::Foreign(file),
+        Some(rusqlite::ErrorCode::DatabaseCorrupt) => OpenError::Damaged { file, detail: source.to_string() },
+        _ => OpenError::Engine { file, source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn place() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("data/bridge.db");
+        (folder, file)
+    }
+
+    #[test]
+    fn the_file_and_its_log_are_the_owners_alone() {
+        let (_folder, file) = place();
+        let (db, _lock) = writer(&file, true).unwrap();
+        db.execute("INSERT INTO channels (channel) VALUES ('a')", []).unwrap();
+        for name in ["bridge.db", "bridge.db-wal", "bridge.db-shm", "bridge.db.lock"] {
+            let mode = std::fs::metadata(file.with_file_name(name)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
+        let synchronous: i64 = db.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
+        assert_eq!(synchronous, 2, "FULL");
+    }
+
+    #[test]
+    fn a_second_owner_is_refused_and_a_visitor_is_not() {
+        let (_folder, file) = place();
+        let _first = writer(&file, true).unwrap();
+        assert!(matches!(writer(&file, true), Err(OpenError::InUse(_))));
+        assert!(writer(&file, false).is_ok());
+    }
+
+    #[test]
+    fn a_newer_store_is_refused_unchanged() {
+        let (_folder, file) = place();
+        drop(writer(&file, true).unwrap());
+        Connection::open(&file).unwrap().pragma_update(None, "user_version", 999).unwrap();
+        let error = writer(&file, true).unwrap_err();
+        assert!(matches!(error, OpenError::Newer { found: 999, .. }), "{error}");
+        assert!(error.to_string().contains("newer bridge"));
+    }
+
+    #[test]
+    fn a_file_of_another_program_is_refused_unchanged() {
+        let (_folder, file) = place();
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, "not a database, but somebody's notes, long enough to be read as a header".repeat(9)).unwrap();
+        let before = std::fs::read(&file).unwrap();
+        assert!(matches!(writer(&file, true), Err(OpenError::Foreign(_))));
+        assert_eq!(std::fs::read(&file).unwrap(), before);
+        std::fs::remove_file(&file).unwrap();
+        Connection::open(&file).unwrap().execute_batch("CREATE TABLE theirs (x)").unwrap();
+        assert!(matches!(writer(&file, true), Err(OpenError::Foreign(_))));
+    }
+
+    #[test]
+    fn a_damaged_store_is_refused_and_kept() {
+        let (_folder, file) = place();
+        let (db, lock) = writer(&file, true).unwrap();
+        db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+        drop((db, lock));
+        let mut bytes = std::fs::read(&file).unwrap();
+        for byte in &mut bytes[100..] {
+            *byte = 0xA5;
+        }
+        std::fs::write(&file, &bytes).unwrap();
+        let error = writer(&file, true).unwrap_err();
+        assert!(matches!(error, OpenError::Damaged { .. }), "{error:?}");
+        assert_eq!(std::fs::read(&file).unwrap(), bytes);
+    }
+}
