@@ -1,1 +1,181 @@
-//! afilnet
+//! Afilnet's side of a channel: the only room that knows Afilnet's wire (contract: afilnet.md). `app` builds an
+//! [`AfilnetClient`] for each channel and hands it to the loops as a `dyn Messenger`. No call is repeated here.
+
+mod classify;
+mod json;
+mod order;
+mod split;
+mod translate;
+mod transport;
+mod when;
+mod wire;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use jiff::tz::TimeZone;
+use serde_json::Value;
+
+use self::classify::{Outcome, classify, classify_read};
+use self::translate::{Call, Wording};
+use self::transport::Carrier;
+pub(crate) use self::transport::client;
+pub(crate) use self::wire::Listed;
+use self::wire::Rows;
+use crate::config;
+use crate::domain::{Content, Destination, Fault, Language, Messenger, Platform, ReadError, Row, Verdict};
+
+/// One channel at Afilnet.
+pub(crate) struct AfilnetClient {
+    http: reqwest::Client,
+    carrier: Box<dyn Carrier>,
+    platform: Platform,
+    platform_id: String,
+    timeout: Duration,
+    zone: TimeZone,
+    wording: Wording,
+    unreadable_rows: AtomicU64,
+}
+
+impl AfilnetClient {
+    /// `http` comes from [`client`] and is shared by all channels.
+    pub(crate) fn new(
+        channel: &config::Channel,
+        outbound: &config::OutboundConfig,
+        language: Language,
+        http: reqwest::Client,
+    ) -> Self {
+        Self {
+            http,
+            carrier: transport::carrier(&channel.afilnet),
+            platform: channel.platform,
+            platform_id: channel.platform_id.as_str().to_owned(),
+            timeout: channel.afilnet.timeout,
+            zone: channel.afilnet.time_zone.clone(),
+            wording: Wording {
+                text_limit: channel.text_limit,
+                number_quick_replies: outbound.number_quick_replies,
+                location_text: outbound.location_text.clone(),
+                language,
+            },
+            unreadable_rows: AtomicU64::new(0),
+        }
+    }
+
+    /// The words that call number `part` of `content` puts into the conversation, for finding its row there: the text,
+    /// or a file's caption. `None` for a file without one, and past the last part.
+    pub(crate) fn words(&self, content: &Content, part: u32) -> Option<String> {
+        match self.call(content, part)? {
+            Call::Text(text) => Some(text),
+            Call::File { message, .. } => message,
+        }
+    }
+
+    /// The channels of the account (afilnet.md 3.1). No side effect.
+    pub(crate) async fn channels(&self) -> Result<Vec<Listed>, ReadError> {
+        let result = self.read(&[("class", "chat"), ("method", "getchatchannels")]).await?;
+        wire::channels(result).ok_or_else(not_understood)
+    }
+
+    /// The account's balance as Afilnet writes it, `None` where it writes none: the probe of credentials that has no
+    /// side effect (afilnet.md section 2).
+    pub(crate) async fn balance(&self) -> Result<Option<String>, ReadError> {
+        let result = self.read(&[("class", "user"), ("method", "getbalance")]).await?;
+        Ok(result.as_str().map(|balance| balance.trim().to_owned()).filter(|balance| !balance.is_empty()))
+    }
+
+    /// How many items of lists could not be read as rows, since the start.
+    pub(crate) fn unreadable_rows(&self) -> u64 {
+        self.unreadable_rows.load(Ordering::Relaxed)
+    }
+
+    fn call(&self, content: &Content, part: u32) -> Option<Call> {
+        self.wording.calls(content).into_iter().nth(usize::try_from(part).ok()?)
+    }
+
+    /// `class`, `method` and the channel, as the calls about conversations begin.
+    fn of_channel<'a>(&'a self, method: &'a str) -> Vec<(&'a str, &'a str)> {
+        let platform = self.platform.as_str();
+        vec![("class", "chat"), ("method", method), ("platform", platform), ("platformid", &self.platform_id)]
+    }
+
+    async fn exchange(&self, parameters: &[(&str, &str)]) -> Outcome {
+        let start = Instant::now();
+        let outcome = transport::exchange(&self.http, self.carrier.as_ref(), parameters, self.timeout).await;
+        let method = parameters.get(1).map_or("", |(_, method)| *method);
+        let duration_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        match &outcome {
+            Ok(answer) => {
+                tracing::debug!(afilnet.method = method, http.status = answer.http, duration_ms, "Afilnet answered");
+            }
+            Err(failure) => {
+                tracing::debug!(afilnet.method = method, duration_ms, ?failure, "Afilnet did not answer");
+            }
+        }
+        outcome
+    }
+
+    async fn read(&self, parameters: &[(&str, &str)]) -> Result<Value, ReadError> {
+        classify_read(&self.exchange(parameters).await)
+    }
+
+    /// Reads one conversation by `method`.
+    async fn conversation(&self, method: &str, of: &Destination) -> Result<Vec<Row>, ReadError> {
+        let mut parameters = self.of_channel(method);
+        parameters.push(("destination", of.as_str()));
+        let result = self.read(&parameters).await?;
+        wire::rows_of(result, of, &self.zone).map(|rows| self.readable(method, rows)).ok_or_else(not_understood)
+    }
+
+    /// The rows, after counting and reporting the items that were none.
+    fn readable(&self, method: &str, read: Rows) -> Vec<Row> {
+        if read.unreadable > 0 {
+            self.unreadable_rows.fetch_add(read.unreadable as u64, Ordering::Relaxed);
+            tracing::warn!(
+                afilnet.method = method,
+                unreadable = read.unreadable,
+                rows = read.rows.len(),
+                "some items of Afilnet's list could not be read as rows and were left out"
+            );
+        }
+        read.rows
+    }
+}
+
+/// A success whose result is not what the contract says. It proves nothing, least of all an empty conversation.
+fn not_understood() -> ReadError {
+    ReadError { fault: Fault::NotUnderstood, asked: None }
+}
+
+#[async_trait]
+impl Messenger for AfilnetClient {
+    fn parts(&self, content: &Content) -> u32 {
+        u32::try_from(self.wording.calls(content).len()).unwrap_or(u32::MAX)
+    }
+
+    async fn send(&self, to: &Destination, content: &Content, part: u32) -> Verdict {
+        let Some(call) = self.call(content, part) else {
+            // Its limit or template was changed between two parts; the rest cannot be told any more.
+            return Verdict::Refused { fault: Fault::Other("NO_SUCH_PART".into()) };
+        };
+        let mut parameters = self.of_channel(call.method());
+        parameters.push(("destination", to.as_str()));
+        parameters.extend(call.parameters());
+        classify(&self.exchange(&parameters).await)
+    }
+
+    async fn chats(&self) -> Result<Vec<Row>, ReadError> {
+        let method = "getchats";
+        let result = self.read(&self.of_channel(method)).await?;
+        wire::rows(result, None, &self.zone).map(|rows| self.readable(method, rows)).ok_or_else(not_understood)
+    }
+
+    async fn messages(&self, of: &Destination) -> Result<Vec<Row>, ReadError> {
+        self.conversation("getmessages", of).await
+    }
+
+    async fn unread(&self, of: &Destination) -> Result<Vec<Row>, ReadError> {
+        self.conversation("getunreadmessages", of).await
+    }
+}

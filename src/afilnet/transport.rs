@@ -1,0 +1,177 @@
+//! How calls are carried to Afilnet (afilnet.md section 2), and what is said of those that brought no answer.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use reqwest::{Client, RequestBuilder, Response};
+use secrecy::{ExposeSecret as _, SecretString};
+use url::Url;
+
+use super::classify::{Answer, Failure, Outcome};
+use super::when;
+use crate::config;
+use crate::domain::Fault;
+
+/// Largest body read. Real lists stay under it by far; what is longer proves nothing.
+const MOST_BODY_BYTES: usize = 8 << 20;
+/// Longest query of a GET. Afilnet takes about 4,000 characters in all (afilnet.md 2.2).
+const MOST_QUERY_BYTES: usize = 3000;
+
+/// The HTTP client of every channel. `timeout` bounds a call from connect to last byte; give the shortest of those of the
+/// channels that share the client.
+///
+/// A connection must be made in half of it, so that a slow connect is known as such, and as not sent. Nothing is ever
+/// repeated or followed: a redirect would carry credentials elsewhere, and a repeat could send twice. Idle connections
+/// go after 3 s, because Apache closes its own after 5 s, and a send on a dying connection has an unknown outcome.
+pub(crate) fn client(timeout: Duration) -> Result<Client, reqwest::Error> {
+    Client::builder()
+        .connect_timeout((timeout / 2).min(Duration::from_secs(5)))
+        .timeout(timeout)
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .no_proxy()
+        .pool_idle_timeout(Duration::from_secs(3))
+        .user_agent(concat!("bonychat-afilnet-bridge/", env!("CARGO_PKG_VERSION")))
+        .build()
+}
+
+/// One way to carry a call. The parameters come without credentials.
+pub(super) trait Carrier: Send + Sync {
+    /// The request, or why it cannot be made.
+    fn request(&self, http: &Client, parameters: &[(&str, &str)]) -> Result<RequestBuilder, Fault>;
+}
+
+/// The account, and where it is known.
+struct Door {
+    url: Url,
+    user: String,
+    password: SecretString,
+}
+
+/// Credentials and parameters in a form body (afilnet.md 2.3).
+struct Post(Door);
+/// Everything in the URL; diagnostics only (afilnet.md 2.2).
+struct Get(Door);
+/// Credentials in a header that is never printed, parameters in a form body (afilnet.md 2.4).
+struct Basic(Door);
+
+/// The carrier that `settings` ask for.
+pub(super) fn carrier(settings: &config::Afilnet) -> Box<dyn Carrier> {
+    let door = Door { url: settings.url.clone(), user: settings.user.clone(), password: settings.password.clone() };
+    match settings.transport {
+        config::Transport::Post => Box::new(Post(door)),
+        config::Transport::Get => Box::new(Get(door)),
+        config::Transport::Basic => Box::new(Basic(Door { url: basic_url(door.url), ..door })),
+    }
+}
+
+/// Basic has an address of its own beside the common one: `/api/basic/` for `/api/http/` (afilnet.md section 2).
+fn basic_url(mut url: Url) -> Url {
+    if let Some(stem) = url.path().strip_suffix("/api/http/").map(str::to_owned) {
+        url.set_path(&format!("{stem}/api/basic/"));
+    }
+    url
+}
+
+impl Door {
+    /// `parameters` and the credentials in form encoding, `class` and `method` first as in Afilnet's samples.
+    fn form(&self, parameters: &[(&str, &str)]) -> String {
+        let (head, rest) = parameters.split_at(parameters.len().min(2));
+        form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(head)
+            .append_pair("user", &self.user)
+            .append_pair("password", self.password.expose_secret())
+            .extend_pairs(rest)
+            .finish()
+    }
+}
+
+impl Carrier for Post {
+    fn request(&self, http: &Client, parameters: &[(&str, &str)]) -> Result<RequestBuilder, Fault> {
+        Ok(form_post(http, &self.0.url, self.0.form(parameters)))
+    }
+}
+
+impl Carrier for Get {
+    fn request(&self, http: &Client, parameters: &[(&str, &str)]) -> Result<RequestBuilder, Fault> {
+        let query = self.0.form(parameters);
+        if query.len() > MOST_QUERY_BYTES {
+            return Err(Fault::TooLong);
+        }
+        let mut url = self.0.url.clone();
+        url.set_query(Some(&query));
+        Ok(http.get(url))
+    }
+}
+
+impl Carrier for Basic {
+    fn request(&self, http: &Client, parameters: &[(&str, &str)]) -> Result<RequestBuilder, Fault> {
+        let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+        // reqwest marks the header as sensitive, so that no trace of it prints.
+        Ok(form_post(http, &self.0.url, form).basic_auth(&self.0.user, Some(self.0.password.expose_secret())))
+    }
+}
+
+fn form_post(http: &Client, url: &Url, form: String) -> RequestBuilder {
+    http.post(url.clone()).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form)
+}
+
+/// Makes one call, once.
+pub(super) async fn exchange(
+    http: &Client,
+    carrier: &dyn Carrier,
+    parameters: &[(&str, &str)],
+    timeout: Duration,
+) -> Outcome {
+    let request = carrier.request(http, parameters).map_err(Failure::Impossible)?;
+    let response = request.timeout(timeout).send().await.map_err(|e| failure(&e))?;
+    let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    Ok(Answer {
+        http: response.status().as_u16(),
+        asked: header.and_then(|header| when::retry_after(header, Timestamp::now())),
+        body: capped(response).await,
+    })
+}
+
+/// The whole body, or why there is none.
+async fn capped(mut response: Response) -> Result<Vec<u8>, Fault> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|e| cut_short(&e))? {
+        if body.len() + chunk.len() > MOST_BODY_BYTES {
+            return Err(Fault::NotUnderstood);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// Why a body ended early.
+fn cut_short(error: &reqwest::Error) -> Fault {
+    if error.is_timeout() {
+        Fault::TimedOut
+    } else if links(error).any(|link| link.is::<std::io::Error>()) {
+        Fault::ConnectionLost
+    } else {
+        Fault::NotUnderstood
+    }
+}
+
+/// Why no answer came (afilnet.md section 4): what failed while connecting left no byte, and all else may have.
+fn failure(error: &reqwest::Error) -> Failure {
+    if error.is_builder() {
+        return Failure::Before(Fault::WrongService("request_not_built".into()));
+    }
+    if error.is_connect() {
+        // rustls's own error type is out of reach here; its words for a bad certificate are these (rustls 0.23).
+        let certificate = links(error).any(|link| link.to_string().contains("invalid peer certificate"));
+        return Failure::Before(if certificate { Fault::Certificate } else { Fault::Unreachable });
+    }
+    Failure::After(if error.is_timeout() { Fault::TimedOut } else { Fault::ConnectionLost })
+}
+
+/// The causes of `error`, outermost first. Not `error` itself, which prints the URL.
+fn links(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(error.source(), |link| (**link).source())
+}
