@@ -179,3 +179,6 @@ impl Messenger for AfilnetClient {
         self.conversation("getunreadmessages", of).await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -147,11 +147,12 @@ async fn capped(mut response: Response) -> Result<Vec<u8>, Fault> {
     Ok(body)
 }
 
-/// Why a body ended early.
+/// Why a body ended early: in silence, by a broken connection, or in good order but short of its announced length.
 fn cut_short(error: &reqwest::Error) -> Fault {
+    let broke = |link: &std::io::Error| link.kind() != std::io::ErrorKind::UnexpectedEof;
     if error.is_timeout() {
         Fault::TimedOut
-    } else if links(error).any(|link| link.is::<std::io::Error>()) {
+    } else if links(error).any(|link| link.downcast_ref().is_some_and(broke)) {
         Fault::ConnectionLost
     } else {
         Fault::NotUnderstood

@@ -7,6 +7,7 @@ pub(crate) mod event;
 pub(crate) mod ids;
 pub(crate) mod ledger;
 pub(crate) mod row;
+pub(crate) mod sentence;
 pub(crate) mod traits;
 pub(crate) mod verdict;
 

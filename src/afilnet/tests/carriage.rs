@@ -1,0 +1,371 @@
+//! The wire itself, against a listener that keeps every byte it was sent.
+
+use std::sync::{Arc, LazyLock, Mutex};
+
+use proptest::prelude::*;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::*;
+
+/// What the listener does after it has read a whole request.
+#[derive(Clone)]
+enum Play {
+    /// Writes these bytes and closes.
+    Say(Vec<u8>),
+    /// Writes these bytes and keeps the connection open without another word.
+    SayAndHang(Vec<u8>),
+    Reset,
+}
+
+struct Afilnet {
+    url: String,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl Afilnet {
+    async fn that(play: Play) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/api/http/", listener.local_addr().unwrap());
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&requests);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, play.clone(), Arc::clone(&kept)));
+            }
+        });
+        Self { url, requests }
+    }
+
+    async fn answering(json: &str) -> Self {
+        Self::that(Play::Say(http(200, "", json))).await
+    }
+
+    fn client(&self, transport: config::Transport) -> AfilnetClient {
+        client_of(&channel(&self.url, transport))
+    }
+
+    fn hasty(&self) -> AfilnetClient {
+        let mut channel = channel(&self.url, config::Transport::Post);
+        channel.afilnet.timeout = Duration::from_millis(300);
+        client_of(&channel)
+    }
+
+    /// The only request there was: its head and its body.
+    fn request(&self) -> (String, String) {
+        let requests = self.requests.lock().unwrap();
+        assert_eq!(requests.len(), 1, "requests");
+        let (head, body) = requests[0].split_once("\r\n\r\n").unwrap();
+        (head.to_owned(), body.to_owned())
+    }
+}
+
+async fn serve(mut stream: TcpStream, play: Play, kept: Arc<Mutex<Vec<String>>>) {
+    let mut read = Vec::new();
+    while !whole(&read) {
+        let mut chunk = [0; 4096];
+        match stream.read(&mut chunk).await {
+            Ok(0) | Err(_) => return,
+            Ok(n) => read.extend_from_slice(&chunk[..n]),
+        }
+    }
+    kept.lock().unwrap().push(String::from_utf8(read).unwrap());
+    match play {
+        Play::Say(bytes) => {
+            let _ = stream.write_all(&bytes).await;
+            let _ = stream.shutdown().await;
+        }
+        Play::SayAndHang(bytes) => {
+            let _ = stream.write_all(&bytes).await;
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        }
+        Play::Reset => stream.set_zero_linger().unwrap(),
+    }
+}
+
+/// Whether `read` holds a whole request.
+fn whole(read: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(read);
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    body.len() >= length.unwrap_or(0)
+}
+
+fn http(status: u16, headers: &str, body: &str) -> Vec<u8> {
+    format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n{headers}\r\n{body}", body.len()).into()
+}
+
+fn to() -> Destination {
+    "34600111222".parse().unwrap()
+}
+
+fn pairs(form: &str) -> Vec<(String, String)> {
+    form_urlencoded::parse(form.as_bytes()).into_owned().collect()
+}
+
+fn expected(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+const SUCCESS: &str = r#"{"status":"SUCCESS","result":[]}"#;
+const ODD: &str = "Hola & =+%26?\r\n\0 ñ日👩‍👩‍👧‍👦 &method=getchats";
+
+#[tokio::test]
+async fn a_post_carries_each_parameter_once_and_nothing_in_the_url() {
+    let afilnet = Afilnet::answering(SUCCESS).await;
+    let verdict = afilnet.client(config::Transport::Post).send(&to(), &text(ODD), 0).await;
+    assert_eq!(verdict, Verdict::Sent { afilnet_id: None });
+    let (head, body) = afilnet.request();
+    assert!(head.starts_with("POST /api/http/ HTTP/1.1\r\n"), "{head}");
+    assert!(head.contains("\r\ncontent-type: application/x-www-form-urlencoded\r\n"), "{head}");
+    assert!(head.contains("\r\nuser-agent: bonychat-afilnet-bridge/"), "{head}");
+    assert!(!head.to_lowercase().contains("authorization"), "{head}");
+    assert_eq!(
+        pairs(&body),
+        expected(&[
+            ("class", "chat"),
+            ("method", "sendmessage"),
+            ("user", "ana@example.com"),
+            ("password", "s3cr&t+ñ"),
+            ("platform", "whatsapp"),
+            ("platformid", "100"),
+            ("destination", "34600111222"),
+            ("message", ODD),
+        ])
+    );
+}
+
+#[tokio::test]
+async fn basic_moves_the_credentials_to_a_header_and_an_address_of_its_own() {
+    let afilnet = Afilnet::answering(SUCCESS).await;
+    let verdict = afilnet.client(config::Transport::Basic).send(&to(), &text("Hola"), 0).await;
+    assert_eq!(verdict, Verdict::Sent { afilnet_id: None });
+    let (head, body) = afilnet.request();
+    assert!(head.starts_with("POST /api/basic/ HTTP/1.1\r\n"), "{head}");
+    assert!(head.contains("\r\nauthorization: Basic YW5hQGV4YW1wbGUuY29tOnMzY3ImdCvDsQ==\r\n"), "{head}");
+    assert_eq!(
+        pairs(&body),
+        expected(&[
+            ("class", "chat"),
+            ("method", "sendmessage"),
+            ("platform", "whatsapp"),
+            ("platformid", "100"),
+            ("destination", "34600111222"),
+            ("message", "Hola"),
+        ])
+    );
+}
+
+#[tokio::test]
+async fn a_get_carries_all_in_the_url_and_refuses_what_is_too_long_for_one() {
+    let afilnet = Afilnet::answering(SUCCESS).await;
+    let client = afilnet.client(config::Transport::Get);
+    let long = text(&"ñ".repeat(500));
+    assert_eq!(client.send(&to(), &long, 0).await, Verdict::Refused { fault: Fault::TooLong });
+    assert_eq!(client.send(&to(), &text(ODD), 0).await, Verdict::Sent { afilnet_id: None });
+    let (head, body) = afilnet.request();
+    let target = head.strip_prefix("GET /api/http/?").and_then(|rest| rest.split_once(' ')).unwrap().0;
+    assert_eq!(body, "");
+    let pairs = pairs(target);
+    assert_eq!(pairs.len(), 8);
+    assert_eq!(pairs[7], ("message".into(), ODD.into()));
+}
+
+#[tokio::test]
+async fn a_part_beyond_the_last_is_refused_without_a_call() {
+    let afilnet = Afilnet::answering(SUCCESS).await;
+    let verdict = afilnet.client(config::Transport::Post).send(&to(), &text("Hola"), 1).await;
+    assert!(matches!(verdict, Verdict::Refused { fault: Fault::Other(_) }), "{verdict:?}");
+    assert!(afilnet.requests.lock().unwrap().is_empty());
+}
+
+/// What becomes of a send, which must have made one request and no more.
+async fn verdict_of(play: Play) -> Verdict {
+    let afilnet = Afilnet::that(play).await;
+    let verdict = afilnet.hasty().send(&to(), &text("Hola"), 0).await;
+    afilnet.request();
+    verdict
+}
+
+fn unknown(fault: Fault) -> Verdict {
+    Verdict::Unknown { fault }
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_after_the_request_leaves_the_outcome_unknown() {
+    assert_eq!(verdict_of(Play::Reset).await, unknown(Fault::ConnectionLost));
+    assert_eq!(verdict_of(Play::Say(vec![])).await, unknown(Fault::ConnectionLost));
+    assert_eq!(verdict_of(Play::Say(b"HTTP/1.1 200".to_vec())).await, unknown(Fault::ConnectionLost));
+    assert_eq!(verdict_of(Play::Say(b"what?\r\n\r\n".to_vec())).await, unknown(Fault::ConnectionLost));
+}
+
+#[tokio::test]
+async fn silence_after_the_request_leaves_the_outcome_unknown() {
+    assert_eq!(verdict_of(Play::SayAndHang(vec![])).await, unknown(Fault::TimedOut));
+    let half = b"HTTP/1.1 200 OK\r\ncontent-length: 32\r\n\r\n{\"status\":".to_vec();
+    assert_eq!(verdict_of(Play::SayAndHang(half)).await, unknown(Fault::TimedOut));
+}
+
+#[tokio::test]
+async fn an_answer_that_is_cut_off_leaves_the_outcome_unknown() {
+    let cut = b"HTTP/1.1 200 OK\r\ncontent-length: 300\r\n\r\n{\"status\":\"SUCCESS\"}".to_vec();
+    assert_eq!(verdict_of(Play::Say(cut)).await, unknown(Fault::NotUnderstood));
+    let chunked = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n14\r\n{\"status\":\"SUCCESS\"}\r\n".to_vec();
+    assert_eq!(verdict_of(Play::Say(chunked)).await, unknown(Fault::NotUnderstood));
+}
+
+#[tokio::test]
+async fn an_answer_above_the_cap_is_not_read_to_its_end() {
+    let padded = |bytes: usize| http(200, "", &format!("{}{SUCCESS}", " ".repeat(bytes)));
+    let verdict = |play| async {
+        let afilnet = Afilnet::that(play).await;
+        afilnet.client(config::Transport::Post).send(&to(), &text("Hola"), 0).await
+    };
+    assert_eq!(verdict(Play::Say(padded(9 << 20))).await, unknown(Fault::NotUnderstood));
+    assert_eq!(verdict(Play::Say(padded(7 << 20))).await, Verdict::Sent { afilnet_id: None });
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let elsewhere = Afilnet::answering(SUCCESS).await;
+    for status in [301, 302, 303, 307, 308] {
+        let location = format!("location: {}\r\n", elsewhere.url);
+        let verdict = verdict_of(Play::Say(http(status, &location, ""))).await;
+        let fault = Fault::WrongService(format!("http_{status}"));
+        assert_eq!(verdict, Verdict::NotSent { fault, asked: None });
+    }
+    assert!(elsewhere.requests.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_wait_that_is_asked_for_comes_through() {
+    let verdict = verdict_of(Play::Say(http(429, "retry-after: 17\r\n", ""))).await;
+    assert_eq!(verdict, Verdict::NotSent { fault: Fault::Busy, asked: Some(Duration::from_secs(17)) });
+}
+
+#[tokio::test]
+async fn without_a_connection_nothing_was_sent() {
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let speaks_no_tls = Afilnet::answering(SUCCESS).await.url.replace("http://", "https://");
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let never_shakes_hands = format!("https://{}/api/http/", silent.local_addr().unwrap());
+    for url in [format!("http://{closed}/"), "http://nowhere.invalid/".into(), speaks_no_tls, never_shakes_hands] {
+        let mut channel = channel(&url, config::Transport::Post);
+        channel.afilnet.timeout = Duration::from_secs(2);
+        let verdict = client_of(&channel).send(&to(), &text("Hola"), 0).await;
+        assert_eq!(verdict, Verdict::NotSent { fault: Fault::Unreachable, asked: None }, "{url}");
+    }
+}
+
+#[tokio::test]
+async fn reads_ask_for_what_they_name_and_come_oldest_first() {
+    const ROWS: &str = r#"{"status":"SUCCESS","result":{"list":[
+        {"destination":"34600111222","messageid":"2","message":"b","sent":"1","datetime":"2024-05-10 10:00:01"},
+        {"destination":"34600333444","messageid":"1","message":"a","sent":"0","datetime":"2024-05-10 10:00:00"},
+        "odd"]}}"#;
+    let ids = |rows: Vec<Row>| rows.into_iter().filter_map(|row| row.id).collect::<String>();
+    let common = [("class", "chat"), ("user", "ana@example.com"), ("password", "s3cr&t+ñ")];
+    for (method, order) in [("getchats", "21"), ("getmessages", "12"), ("getunreadmessages", "12")] {
+        let afilnet = Afilnet::answering(ROWS).await;
+        let client = afilnet.client(config::Transport::Post);
+        let rows = match method {
+            "getchats" => client.chats().await,
+            "getmessages" => client.messages(&to()).await,
+            _ => client.unread(&to()).await,
+        };
+        assert_eq!(ids(rows.unwrap()), order, "{method}");
+        assert_eq!(client.unreadable_rows(), 1);
+        let asked = pairs(&afilnet.request().1);
+        let mut wanted = vec![common[0], ("method", method), common[1], common[2]];
+        wanted.extend([("platform", "whatsapp"), ("platformid", "100")]);
+        wanted.extend((method != "getchats").then_some(("destination", "34600111222")));
+        assert_eq!(asked, expected(&wanted), "{method}");
+    }
+}
+
+#[tokio::test]
+async fn a_read_that_brought_nothing_says_why() {
+    for (play, fault) in [
+        (Play::Reset, Fault::ConnectionLost),
+        (Play::SayAndHang(vec![]), Fault::TimedOut),
+        (Play::Say(http(200, "", "<html>")), Fault::NotUnderstood),
+        (Play::Say(http(200, "", r#"{"status":"SUCCESS","result":"none"}"#)), Fault::NotUnderstood),
+        (Play::Say(http(200, "", r#"{"status":"ERROR","error":"CHANNEL_NOT_FOUND"}"#)), Fault::ChannelNotFound),
+    ] {
+        let afilnet = Afilnet::that(play).await;
+        assert_eq!(afilnet.hasty().messages(&to()).await, Err(ReadError { fault, asked: None }));
+    }
+    let afilnet = Afilnet::answering(r#"{"status":"ERROR","error":"CHAT_NOT_FOUND"}"#).await;
+    assert_eq!(afilnet.hasty().chats().await, Ok(vec![]));
+    assert_eq!(afilnet.hasty().messages(&to()).await, Ok(vec![]));
+}
+
+#[tokio::test]
+async fn the_probes_name_no_channel() {
+    let afilnet = Afilnet::answering(r#"{"status":"SUCCESS","result":12.50}"#).await;
+    assert_eq!(afilnet.client(config::Transport::Post).balance().await, Ok(Some("12.50".into())));
+    assert_eq!(pairs(&afilnet.request().1)[..2], expected(&[("class", "user"), ("method", "getbalance")]));
+    assert_eq!(pairs(&afilnet.request().1).len(), 4);
+    let list = r#"{"status":"SUCCESS","result":{"list":[{"platformid":"100","platform":"whatsapp","name":"Ventas"}]}}"#;
+    let afilnet = Afilnet::answering(list).await;
+    let channels = afilnet.client(config::Transport::Post).channels().await.unwrap();
+    assert_eq!(channels[0].platform_id, "100");
+    assert_eq!(pairs(&afilnet.request().1)[..2], expected(&[("class", "chat"), ("method", "getchatchannels")]));
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn no_log_holds_words_contacts_or_secrets() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    for transport in [config::Transport::Post, config::Transport::Get, config::Transport::Basic] {
+        for play in [Play::Say(http(200, "", SUCCESS)), Play::Reset, Play::SayAndHang(vec![])] {
+            let mut channel = channel(&Afilnet::that(play).await.url, transport);
+            channel.afilnet.timeout = Duration::from_millis(200);
+            client_of(&channel).send(&to(), &text("Buenas tardes"), 0).await;
+            let _ = client_of(&channel).messages(&to()).await;
+        }
+    }
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(log.contains("sendmessage") && log.contains("getmessages"), "{log}");
+    for secret in ["s3cr", "ana@", "ana%40", "Buenas", "34600111222", "YW5hQGV4YW1wbGUu"] {
+        assert!(!log.contains(secret), "{secret} in {log}");
+    }
+}
+
+/// One for all cases: building it reads the system's certificates.
+static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| client(Duration::from_secs(1)).unwrap());
+
+proptest! {
+    #[test]
+    fn any_text_arrives_as_one_parameter(words in any::<String>(), destination in "\\PC{1,20}") {
+        let parameters = [("class", "chat"), ("method", "sendmessage"), ("destination", &destination), ("message", &words)];
+        for transport in [config::Transport::Post, config::Transport::Basic] {
+            let carrier = transport::carrier(&channel("https://afilnet.example/api/http/", transport).afilnet);
+            let request = carrier.request(&CLIENT, &parameters).unwrap().build().unwrap();
+            let form = request.body().and_then(|body| body.as_bytes()).unwrap();
+            let arrived: Vec<_> = pairs(std::str::from_utf8(form).unwrap())
+                .into_iter()
+                .filter(|(name, _)| name != "user" && name != "password")
+                .collect();
+            prop_assert_eq!(arrived, expected(&parameters));
+            prop_assert_eq!(request.url().query(), None);
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Tests of the room as a whole: recorded answers, the table of verdicts, the wording of calls, and the wire itself.
+
+mod answers;
+mod calls;
+mod carriage;
+mod verdicts;
+
+use std::time::Duration;
+
+use super::*;
+
+/// A channel whose Afilnet is at `url`.
+fn channel(url: &str, transport: config::Transport) -> config::Channel {
+    config::Channel {
+        name: "support".parse().unwrap(),
+        channel_id: "gfd8g7fd89dgfd".parse().unwrap(),
+        api_token: "token".into(),
+        previous_api_token: None,
+        id_type: crate::domain::IdType::Phone,
+        platform: Platform::Whatsapp,
+        platform_id: "100".parse().unwrap(),
+        text_limit: 4096,
+        poll_active: Duration::from_secs(2),
+        poll_idle: Duration::from_secs(15),
+        afilnet: config::Afilnet {
+            url: url.parse().unwrap(),
+            transport,
+            user: "ana@example.com".into(),
+            password: "s3cr&t+ñ".into(),
+            timeout: Duration::from_secs(5),
+            time_zone: TimeZone::get("Europe/Madrid").unwrap(),
+            requests_per_second: 10,
+            max_in_flight: 4,
+        },
+        bonychat: config::Bonychat {
+            webhook_url: "https://bonychat.example/hook".into(),
+            timeout: Duration::from_secs(5),
+            requests_per_second: 15,
+        },
+    }
+}
+
+fn outbound() -> config::OutboundConfig {
+    config::OutboundConfig {
+        answer_within: Duration::from_secs(5),
+        live_for: Duration::from_secs(900),
+        on_unconfirmed: config::OnUnconfirmed::Fail,
+        look_after: vec![Duration::from_secs(5)],
+        number_quick_replies: true,
+        location_text:
+            "{address}\n{latitude},{longitude}\nhttps://www.google.com/maps/search/?api=1&query={latitude},{longitude}"
+                .into(),
+    }
+}
+
+fn client_of(channel: &config::Channel) -> AfilnetClient {
+    AfilnetClient::new(channel, &outbound(), Language::En, client(channel.afilnet.timeout).unwrap())
+}
+
+fn text(words: &str) -> Content {
+    Content::Text { text: crate::domain::content::Text::new(words).unwrap() }
+}

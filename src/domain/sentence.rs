@@ -1,0 +1,280 @@
+//! What an agent reads about a message that failed: what happened, whether the customer got it, what to do next. Plain
+//! words; the far side's code in parentheses where it gave one, so that an administrator can look it up.
+
+use super::{Fault, Language};
+
+/// Whether the customer got the message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Got {
+    /// Surely not.
+    No,
+    /// Nobody can tell.
+    Maybe,
+}
+
+/// What an agent can do about it.
+#[derive(Debug, Clone, Copy)]
+enum Next {
+    SendAgain,
+    TellAdministrator,
+    AddCredit,
+    CheckLink,
+    OtherFile,
+    Shorten,
+    WaitForCustomer,
+}
+
+/// The sentence for `fault`; at most 300 characters.
+pub(crate) fn sentence(fault: &Fault, customer_got_it: Got, language: Language) -> String {
+    let (english, spanish, next) = account(fault);
+    let happened = match language {
+        Language::En => english,
+        Language::Es => spanish,
+    };
+    let code = shown_code(fault).map(|code| format!(" ({code})")).unwrap_or_default();
+    let got = got(customer_got_it, language);
+    // "Send it again" must not follow "check before sending it again".
+    let next = match (customer_got_it, next) {
+        (Got::No, next) | (Got::Maybe, next @ (Next::TellAdministrator | Next::AddCredit)) => advice(next, language),
+        (Got::Maybe, Next::SendAgain | Next::CheckLink | Next::OtherFile | Next::Shorten | Next::WaitForCustomer) => "",
+    };
+    format!("{happened}{code}. {got} {next}").trim_end().to_owned()
+}
+
+fn got(customer_got_it: Got, language: Language) -> &'static str {
+    match (customer_got_it, language) {
+        (Got::No, Language::En) => "The customer did not get this message.",
+        (Got::No, Language::Es) => "El cliente no ha recibido este mensaje.",
+        (Got::Maybe, Language::En) => "It may have been delivered: check with the customer before sending it again.",
+        (Got::Maybe, Language::Es) => {
+            "Es posible que se haya entregado: compruébelo con el cliente antes de volver a enviarlo."
+        }
+    }
+}
+
+/// What happened, in English and in Spanish, without its full stop; and what to do.
+fn account(fault: &Fault) -> (&'static str, &'static str, Next) {
+    match fault {
+        Fault::Unreachable => ("Afilnet could not be reached", "No se pudo conectar con Afilnet", Next::SendAgain),
+        Fault::Certificate => (
+            "Afilnet could not prove its identity, so the connection was not used",
+            "Afilnet no pudo demostrar su identidad y no se usó la conexión",
+            Next::TellAdministrator,
+        ),
+        Fault::Busy => {
+            ("Afilnet is taking no more messages for now", "Afilnet no admite más mensajes por ahora", Next::SendAgain)
+        }
+        Fault::TimedOut => ("Afilnet did not answer in time", "Afilnet no respondió a tiempo", Next::SendAgain),
+        Fault::ConnectionLost => (
+            "The connection to Afilnet broke before it answered",
+            "La conexión con Afilnet se cortó antes de que respondiera",
+            Next::SendAgain,
+        ),
+        Fault::Http(413 | 414) => {
+            ("The message is too long for Afilnet", "El mensaje es demasiado largo para Afilnet", Next::Shorten)
+        }
+        Fault::Http(400) => {
+            ("Afilnet did not accept the message", "Afilnet no aceptó el mensaje", Next::TellAdministrator)
+        }
+        Fault::Http(_) => ("Afilnet answered with an error", "Afilnet respondió con un error", Next::SendAgain),
+        Fault::NotUnderstood => (
+            "Afilnet answered something that could not be understood",
+            "Afilnet dio una respuesta que no se pudo entender",
+            Next::SendAgain,
+        ),
+        Fault::Interrupted => (
+            "The service that carries messages to Afilnet restarted in the middle of sending",
+            "El servicio que lleva los mensajes a Afilnet se reinició en mitad del envío",
+            Next::SendAgain,
+        ),
+        Fault::Credentials(_) => (
+            "Afilnet does not accept the user or the password of this channel",
+            "Afilnet no acepta el usuario o la contraseña de este canal",
+            Next::TellAdministrator,
+        ),
+        Fault::Forbidden => (
+            "Afilnet refuses access from this server",
+            "Afilnet no permite el acceso desde este servidor",
+            Next::TellAdministrator,
+        ),
+        Fault::NoCredits => (
+            "The Afilnet account has run out of credit",
+            "La cuenta de Afilnet se ha quedado sin saldo",
+            Next::AddCredit,
+        ),
+        Fault::WrongService(_) => (
+            "The address set for Afilnet does not offer this service",
+            "La dirección configurada para Afilnet no ofrece este servicio",
+            Next::TellAdministrator,
+        ),
+        Fault::ChannelNotFound => {
+            ("Afilnet does not know this channel", "Afilnet no conoce este canal", Next::TellAdministrator)
+        }
+        Fault::ChatNotFound => (
+            "Afilnet has no open conversation with this customer",
+            "Afilnet no tiene una conversación abierta con este cliente",
+            Next::WaitForCustomer,
+        ),
+        Fault::MissingParam => (
+            "Afilnet says that part of the message is missing",
+            "Afilnet dice que falta una parte del mensaje",
+            Next::TellAdministrator,
+        ),
+        Fault::FileType => {
+            ("Afilnet does not accept this kind of file", "Afilnet no acepta este tipo de archivo", Next::OtherFile)
+        }
+        Fault::FileUrl => (
+            "Afilnet could not fetch the file from its link",
+            "Afilnet no pudo descargar el archivo desde su enlace",
+            Next::CheckLink,
+        ),
+        Fault::ThumbUrl => (
+            "Afilnet could not make the preview of the file",
+            "Afilnet no pudo crear la vista previa del archivo",
+            Next::OtherFile,
+        ),
+        Fault::NoRoute => (
+            "Afilnet finds no way to reach this customer for now",
+            "Afilnet no encuentra cómo llegar a este cliente por ahora",
+            Next::SendAgain,
+        ),
+        Fault::TooLong => (
+            "The message is too long for the way this channel is connected",
+            "El mensaje es demasiado largo para la conexión de este canal",
+            Next::Shorten,
+        ),
+        Fault::Other(_) => (
+            "Afilnet refused the message for a reason of its own",
+            "Afilnet rechazó el mensaje por un motivo propio",
+            Next::TellAdministrator,
+        ),
+    }
+}
+
+/// The code that the far side gave, as an administrator would look it up.
+fn shown_code(fault: &Fault) -> Option<String> {
+    match fault {
+        Fault::Http(status) => Some(format!("HTTP {status}")),
+        Fault::Forbidden => Some("HTTP 403".into()),
+        Fault::Busy => Some("HTTP 429".into()),
+        Fault::Credentials(code) | Fault::WrongService(code) | Fault::Other(code) => {
+            Some(match code.strip_prefix("http_") {
+                Some(status) => format!("HTTP {status}"),
+                None => code.clone(),
+            })
+        }
+        Fault::NoCredits
+        | Fault::ChannelNotFound
+        | Fault::ChatNotFound
+        | Fault::MissingParam
+        | Fault::FileType
+        | Fault::FileUrl
+        | Fault::ThumbUrl
+        | Fault::NoRoute => Some(fault.code()),
+        Fault::Unreachable
+        | Fault::Certificate
+        | Fault::TimedOut
+        | Fault::ConnectionLost
+        | Fault::NotUnderstood
+        | Fault::Interrupted
+        | Fault::TooLong => None,
+    }
+}
+
+fn advice(next: Next, language: Language) -> &'static str {
+    match (next, language) {
+        (Next::SendAgain, Language::En) => "Send it again in a few minutes.",
+        (Next::SendAgain, Language::Es) => "Vuelva a enviarlo dentro de unos minutos.",
+        (Next::TellAdministrator, Language::En) => "Tell the administrator of this channel.",
+        (Next::TellAdministrator, Language::Es) => "Avise al administrador de este canal.",
+        (Next::AddCredit, Language::En) => "Ask the administrator of this channel to add credit.",
+        (Next::AddCredit, Language::Es) => "Pida al administrador de este canal que recargue el saldo.",
+        (Next::CheckLink, Language::En) => "Check that the link opens without signing in, and send it again.",
+        (Next::CheckLink, Language::Es) => "Compruebe que el enlace se abre sin iniciar sesión y vuelva a enviarlo.",
+        (Next::OtherFile, Language::En) => "Send the file in another format, or its link as text.",
+        (Next::OtherFile, Language::Es) => "Envíe el archivo en otro formato, o su enlace como texto.",
+        (Next::Shorten, Language::En) => "Send it in shorter messages.",
+        (Next::Shorten, Language::Es) => "Envíelo en mensajes más cortos.",
+        (Next::WaitForCustomer, Language::En) => "Try a text message first, or wait until the customer writes.",
+        (Next::WaitForCustomer, Language::Es) => "Pruebe primero con un texto, o espere a que el cliente escriba.",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One fault of each kind; codes as long as they can be.
+    fn faults() -> Vec<Fault> {
+        let longest = || "W".repeat(60);
+        let mut faults = vec![
+            Fault::Unreachable,
+            Fault::Certificate,
+            Fault::Busy,
+            Fault::TimedOut,
+            Fault::ConnectionLost,
+            Fault::NotUnderstood,
+            Fault::Interrupted,
+            Fault::Credentials(longest()),
+            Fault::Credentials("http_401".into()),
+            Fault::Forbidden,
+            Fault::NoCredits,
+            Fault::WrongService(longest()),
+            Fault::ChannelNotFound,
+            Fault::ChatNotFound,
+            Fault::MissingParam,
+            Fault::FileType,
+            Fault::FileUrl,
+            Fault::ThumbUrl,
+            Fault::NoRoute,
+            Fault::TooLong,
+            Fault::Other(longest()),
+        ];
+        faults.extend([400, 408, 413, 414, 422, 500, 502, 503, 504, 999].map(Fault::Http));
+        faults
+    }
+
+    #[test]
+    fn every_fault_has_its_sentence_in_both_languages() {
+        for fault in faults() {
+            for got in [Got::No, Got::Maybe] {
+                let english = sentence(&fault, got, Language::En);
+                let spanish = sentence(&fault, got, Language::Es);
+                assert_ne!(english, spanish);
+                for text in [english, spanish] {
+                    assert!((40..=300).contains(&text.chars().count()), "{} characters: {text}", text.chars().count());
+                    assert!(text.ends_with('.') && !text.contains("..") && !text.contains("  "), "{text}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_agent_learns_whether_the_customer_got_it_and_what_to_do() {
+        assert_eq!(
+            sentence(&Fault::FileUrl, Got::No, Language::En),
+            "Afilnet could not fetch the file from its link (INCORRECT_FILEURL). The customer did not get this message. \
+             Check that the link opens without signing in, and send it again."
+        );
+        assert_eq!(
+            sentence(&Fault::TimedOut, Got::Maybe, Language::En),
+            "Afilnet did not answer in time. It may have been delivered: check with the customer before sending it again."
+        );
+        assert_eq!(
+            sentence(&Fault::NoCredits, Got::No, Language::Es),
+            "La cuenta de Afilnet se ha quedado sin saldo (NO_CREDITS). El cliente no ha recibido este mensaje. \
+             Pida al administrador de este canal que recargue el saldo."
+        );
+        assert!(sentence(&Fault::Credentials("http_401".into()), Got::No, Language::En).contains("(HTTP 401)"));
+    }
+
+    #[test]
+    fn what_may_have_arrived_is_never_to_be_sent_again_at_once() {
+        for fault in faults() {
+            let english = sentence(&fault, Got::Maybe, Language::En);
+            assert_eq!(english.matches("again").count(), 1, "{english}");
+            let spanish = sentence(&fault, Got::Maybe, Language::Es);
+            assert_eq!(spanish.to_lowercase().matches("vuelva").count(), 0, "{spanish}");
+        }
+    }
+}
