@@ -1,1 +1,4 @@
-//! bonychat
+//! BonyChat's wire, both ways.
+
+mod files;
+pub(crate) mod wire;

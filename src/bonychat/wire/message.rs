@@ -1,0 +1,293 @@
+//! The `message` of a body, type by type (bonychat.md sections 2.4, 3.1 and 3.2): wire structs that are measured, then
+//! the one way from each into the domain.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use validator::{Validate, ValidationError};
+
+use super::said::{self, Figure, Said, Words};
+use super::{Problem, Rule, measured};
+use crate::bonychat::files;
+use crate::domain::Content;
+use crate::domain::content::{Attachment, AttachmentKind, BadContent, FileUrl, Label, Location, QuickReply, Text};
+
+/// Most replies of one question (section 2.4).
+const MOST_REPLIES: usize = 10;
+
+/// `{"type":"text","text":…}`; also what other types hold as text.
+#[derive(Deserialize, Validate)]
+struct TextMessage {
+    #[serde(rename = "text")]
+    #[validate(required, custom(function = "said::words"), length(max = 7000))]
+    itself: Option<Said<Words>>,
+}
+
+/// The `attachment` object. Its type and MIME type are hints that are never refused (A18, A20).
+#[derive(Deserialize, Validate)]
+#[serde(rename_all = "camelCase")]
+struct File {
+    #[serde(rename = "type")]
+    kind: Option<Said<Words>>,
+    #[validate(required, custom(function = "said::words"), custom(function = "said::public_link"), length(max = 2000))]
+    url: Option<Said<Words>>,
+    mime_type: Option<Said<Words>>,
+    #[validate(custom(function = "said::text"), length(max = 256))]
+    file_name: Option<Said<Words>>,
+    #[validate(custom(function = "said::text"), length(max = 256))]
+    description: Option<Said<Words>>,
+}
+
+/// A location's own keys, wherever they stand (A22).
+#[derive(Deserialize, Validate)]
+struct Place {
+    #[validate(required, custom(function = "said::figure"), range(min = -90.0, max = 90.0))]
+    latitude: Option<Said<Figure>>,
+    #[validate(required, custom(function = "said::figure"), range(min = -180.0, max = 180.0))]
+    longitude: Option<Said<Figure>>,
+    #[validate(custom(function = "said::text"), length(max = 256))]
+    address: Option<Said<Words>>,
+}
+
+/// A quick reply; the number of replies is looked at before.
+#[derive(Deserialize, Validate)]
+struct Question {
+    #[validate(required, custom(function = "said::words"), length(max = 256))]
+    title: Option<Said<Words>>,
+    #[validate(nested)]
+    replies: Vec<Reply>,
+}
+
+/// One reply: text, a number, or an object with `title` or `text` (A23).
+#[derive(Deserialize, Validate)]
+#[serde(from = "Value")]
+struct Reply {
+    #[validate(required(code = "text"), custom(function = "said::words"), length(max = 256))]
+    itself: Option<Said<Words>>,
+}
+
+impl From<Value> for Reply {
+    fn from(value: Value) -> Self {
+        let text = match value {
+            Value::Object(mut reply) => ["title", "text"]
+                .into_iter()
+                .filter_map(|key| reply.remove(key))
+                .filter_map(written)
+                .reduce(|first, second| if first.trim().is_empty() { second } else { first }),
+            value => written(value),
+        };
+        Self { itself: text.map(|text| Said::Is(text.into())) }
+    }
+}
+
+fn written(value: Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// The message is an object.
+pub(super) fn object(message: &Said<Map<String, Value>>) -> Result<(), ValidationError> {
+    message.get().map(|_| ()).ok_or_else(|| ValidationError::new(Rule::Object.code()))
+}
+
+/// What the message says, by its type.
+pub(super) fn content(mut message: Map<String, Value>) -> Result<Content, Vec<Problem>> {
+    let kind = match message.get("type") {
+        None | Some(Value::Null) => return broken("message.type", Rule::Present),
+        Some(Value::String(kind)) if kind.trim().is_empty() => return broken("message.type", Rule::Said),
+        Some(Value::String(kind)) => kind.trim().to_owned(),
+        Some(_) => return broken("message.type", Rule::Text),
+    };
+    match kind.to_ascii_lowercase().as_str() {
+        "text" => text("message.text", message.remove("text")),
+        "attachment" => attachment(message, None),
+        "location" => location(message),
+        "quick_reply" => quick_reply(message),
+        word => match named_kind(word) {
+            Some(named) if holds_file(&message) => attachment(message, Some(named)),
+            _ => other(&kind, message),
+        },
+    }
+}
+
+fn broken<T>(path: &str, rule: Rule) -> Result<T, Vec<Problem>> {
+    Err(vec![Problem::at(path, rule)])
+}
+
+/// Reads, measures and converts one object.
+fn converted<T>(path: &str, value: Value) -> Result<Content, Vec<Problem>>
+where
+    T: serde::de::DeserializeOwned + Validate,
+    Content: TryFrom<T, Error = BadContent>,
+{
+    let mut problems = Vec::new();
+    let Some(read) = measured::<T>(path, value, &mut problems) else { return broken(path, Rule::Object) };
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    Content::try_from(read).map_err(|BadContent(_)| vec![Problem::at(path, Rule::Valid)])
+}
+
+fn text(path: &str, text: Option<Value>) -> Result<Content, Vec<Problem>> {
+    converted::<TextMessage>(path, Value::Object(text.map(|text| ("text".to_owned(), text)).into_iter().collect()))
+}
+
+/// A type outside the four: its text where it holds one, `message` being the text of some e-mails (section 3.2, A25).
+fn other(kind: &str, mut message: Map<String, Value>) -> Result<Content, Vec<Problem>> {
+    let says = |key: &str| message.get(key).and_then(Value::as_str).is_some_and(|text| !text.trim().is_empty());
+    if says("text") {
+        return text("message.text", message.remove("text"));
+    }
+    if says("message") {
+        return text("message.message", message.remove("message"));
+    }
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let word = (kind.len() <= 40 && kind.chars().all(plain)).then(|| kind.to_owned());
+    broken("message.type", Rule::Supported(word))
+}
+
+/// An attachment, nested as in 2.4, in a list of one, or flat (A19). `named` is the kind that the message's own type
+/// names. A second file of a list would be lost without a word, so it is refused.
+fn attachment(mut message: Map<String, Value>, named: Option<AttachmentKind>) -> Result<Content, Vec<Problem>> {
+    let (path, mut file) = match (present(&mut message, "attachment"), present(&mut message, "attachments")) {
+        (Some(file), _) => ("message.attachment", file),
+        (None, Some(Value::Array(mut files))) if files.len() == 1 => ("message.attachments[0]", files.remove(0)),
+        (None, Some(Value::Array(files))) if !files.is_empty() => return broken("message.attachments", Rule::OneFile),
+        (None, Some(Value::Array(_)) | None) if holds_file(&message) => {
+            message.remove("type");
+            ("message", Value::Object(message))
+        }
+        (None, Some(Value::Array(_)) | None) => return broken("message.attachment", Rule::Present),
+        (None, Some(_)) => return broken("message.attachments", Rule::List),
+    };
+    if let (Some(kind), Some(file)) = (named, file.as_object_mut())
+        && file.get("type").is_none_or(Value::is_null)
+    {
+        file.insert("type".into(), serde_json::to_value(kind).unwrap_or_default());
+    }
+    converted::<File>(path, file)
+}
+
+fn present(message: &mut Map<String, Value>, key: &str) -> Option<Value> {
+    message.remove(key).filter(|value| !value.is_null())
+}
+
+fn holds_file(message: &Map<String, Value>) -> bool {
+    ["url", "attachment", "attachments"].iter().any(|key| message.get(*key).is_some_and(|value| !value.is_null()))
+}
+
+fn location(mut message: Map<String, Value>) -> Result<Content, Vec<Problem>> {
+    let flat = ["latitude", "longitude"].iter().any(|key| message.contains_key(*key));
+    match present(&mut message, "location") {
+        Some(place) if !flat => converted::<Place>("message.location", place),
+        _ => converted::<Place>("message", Value::Object(message)),
+    }
+}
+
+fn quick_reply(mut message: Map<String, Value>) -> Result<Content, Vec<Problem>> {
+    let (mut replies, rule) = match present(&mut message, "replies") {
+        Some(Value::Array(replies)) if (1..=MOST_REPLIES).contains(&replies.len()) => (replies, None),
+        Some(Value::Array(replies)) => (replies, Some(Rule::Entries(MOST_REPLIES))),
+        Some(_) => (Vec::new(), Some(Rule::List)),
+        None => (Vec::new(), Some(Rule::Present)),
+    };
+    replies.truncate(MOST_REPLIES);
+    message.insert("replies".into(), Value::Array(replies));
+    let mut problems: Vec<Problem> = rule.map(|rule| Problem::at("message.replies", rule)).into_iter().collect();
+    match converted::<Question>("message", Value::Object(message)) {
+        Ok(content) if problems.is_empty() => Ok(content),
+        Ok(_) => Err(problems),
+        Err(found) => {
+            // No replies at all have been told of already, and so has whatever conversion found in their place.
+            problems.extend(found.into_iter().filter(|problem| problem.path != "message"));
+            Err(problems)
+        }
+    }
+}
+
+/// BonyChat's kinds and the names that others give them (A20).
+fn named_kind(word: &str) -> Option<AttachmentKind> {
+    match word {
+        "image" => Some(AttachmentKind::Image),
+        "video" => Some(AttachmentKind::Video),
+        "audio" | "voice" => Some(AttachmentKind::Audio),
+        "file" | "document" => Some(AttachmentKind::File),
+        _ => None,
+    }
+}
+
+impl TryFrom<TextMessage> for Content {
+    type Error = BadContent;
+    fn try_from(message: TextMessage) -> Result<Self, BadContent> {
+        Ok(Self::Text { text: Text::new(compulsory(message.itself)?)? })
+    }
+}
+
+impl TryFrom<File> for Content {
+    type Error = BadContent;
+    fn try_from(file: File) -> Result<Self, BadContent> {
+        let url = compulsory(file.url)?.trim().to_owned();
+        let mime_type = optional(file.mime_type).map(|mime| mime.trim().to_owned());
+        let mime_type = mime_type.filter(|mime| mime.len() <= 255 && !mime.contains(char::is_control));
+        let kind = match optional(file.kind) {
+            Some(word) => named_kind(&word.trim().to_ascii_lowercase()).unwrap_or(AttachmentKind::File),
+            None => kind_of(mime_type.as_deref(), &url),
+        };
+        Ok(Self::Attachment(Attachment {
+            kind,
+            url: FileUrl::new(url)?,
+            mime_type,
+            file_name: label(file.file_name)?,
+            description: label(file.description)?,
+        }))
+    }
+}
+
+/// The kind of a file that came without one.
+fn kind_of(mime_type: Option<&str>, url: &str) -> AttachmentKind {
+    let by_name = || {
+        let link = url::Url::parse(url).ok()?;
+        Some(files::by_extension(files::extension(&link)?)?.0)
+    };
+    mime_type.and_then(files::by_mime).or_else(by_name).unwrap_or(AttachmentKind::File)
+}
+
+impl TryFrom<Place> for Content {
+    type Error = BadContent;
+    fn try_from(place: Place) -> Result<Self, BadContent> {
+        let figure = |said: Option<Said<Figure>>| said.as_ref().and_then(Said::get).map(|figure| figure.0);
+        match (figure(place.latitude), figure(place.longitude)) {
+            (Some(latitude), Some(longitude)) => {
+                Location::new(latitude, longitude, label(place.address)?).map(Self::Location)
+            }
+            _ => Err(BadContent("must be numbers")),
+        }
+    }
+}
+
+impl TryFrom<Question> for Content {
+    type Error = BadContent;
+    fn try_from(question: Question) -> Result<Self, BadContent> {
+        let replies: Result<Vec<Label>, BadContent> =
+            question.replies.into_iter().map(|reply| Label::new(compulsory(reply.itself)?)).collect();
+        QuickReply::new(Label::new(compulsory(question.title)?)?, replies?).map(Self::QuickReply)
+    }
+}
+
+fn compulsory(said: Option<Said<Words>>) -> Result<String, BadContent> {
+    optional(said).ok_or(BadContent("must not be empty"))
+}
+
+/// The text, where there is one that says something: null and empty are absent (A18).
+fn optional(said: Option<Said<Words>>) -> Option<String> {
+    match said {
+        Some(Said::Is(words)) => Some(words.0).filter(|text| !text.trim().is_empty()),
+        Some(Said::Odd(_)) | None => None,
+    }
+}
+
+fn label(said: Option<Said<Words>>) -> Result<Option<Label>, BadContent> {
+    optional(said).map(Label::new).transpose()
+}

@@ -1,0 +1,244 @@
+//! Why a body of `/message` is refused: every broken rule with its path in BonyChat's own spelling, in words that an
+//! agent understands (bonychat.md F3, A27). No problem ever holds the value that was sent.
+
+use std::fmt;
+
+use validator::{ValidationError, ValidationErrors, ValidationErrorsKind};
+
+use crate::domain::{IdType, Language};
+
+/// A body that cannot become a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rejected {
+    /// All of them, by path; never empty.
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// What sort of refusal it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The body is not JSON at all.
+    NotJson,
+    /// It is JSON that breaks rules.
+    Rules,
+}
+
+/// One broken rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Problem {
+    /// Where, as BonyChat spells it: `message.attachment.url`, `message.replies[3]`, `contactId`, `body`.
+    pub(crate) path: String,
+    /// What.
+    pub(crate) rule: Rule,
+}
+
+/// A rule of bonychat.md sections 2.4, 3.1 and 6.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Rule {
+    /// The body is JSON; both count from 1.
+    Json { line: usize, column: usize },
+    /// The key is there and not null.
+    Present,
+    /// The text says something.
+    Said,
+    /// The value is text.
+    Text,
+    /// The value is text or a number.
+    TextOrNumber,
+    /// The value is a number, or text that reads as one.
+    Number,
+    /// The value is an object.
+    Object,
+    /// The value is a list.
+    List,
+    /// At most so many characters.
+    AtMost(u64),
+    /// A number within these bounds.
+    Within { min: i64, max: i64 },
+    /// A list with 1 to this many entries.
+    Entries(usize),
+    /// One file a message.
+    OneFile,
+    /// A link that anyone can open (A35).
+    PublicLink,
+    /// A contact id of this type (section 1, step 3).
+    Contact(IdType),
+    /// A type that says something the bridge can carry (A25); named where it is a short plain word.
+    Supported(Option<String>),
+    /// A rule without words of its own.
+    Valid,
+}
+
+impl Rejected {
+    /// The body stopped being JSON there.
+    pub(super) fn not_json(line: usize, column: usize) -> Self {
+        Self { problems: vec![Problem::at("body", Rule::Json { line, column })] }
+    }
+
+    /// Whether the body is no JSON, or JSON that breaks rules.
+    pub(crate) fn kind(&self) -> Kind {
+        let not_json = self.problems.iter().any(|problem| matches!(problem.rule, Rule::Json { .. }));
+        if not_json { Kind::NotJson } else { Kind::Rules }
+    }
+
+    /// All problems as one sentence for the agent: "contactId: …; message.text: …".
+    pub(crate) fn in_words(&self, language: Language) -> String {
+        self.problems.iter().map(|problem| problem.in_words(language)).collect::<Vec<_>>().join("; ")
+    }
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.in_words(Language::En))
+    }
+}
+
+impl std::error::Error for Rejected {}
+
+impl Problem {
+    pub(super) fn at(path: impl Into<String>, rule: Rule) -> Self {
+        Self { path: path.into(), rule }
+    }
+
+    /// "path: rule". A type that is not supported is named in the words of A25 alone.
+    pub(crate) fn in_words(&self, language: Language) -> String {
+        match self.rule {
+            Rule::Supported(_) => self.rule.in_words(language),
+            _ => format!("{}: {}", self.path, self.rule.in_words(language)),
+        }
+    }
+}
+
+impl Rule {
+    /// The rule in the agent's language.
+    pub(crate) fn in_words(&self, language: Language) -> String {
+        match language {
+            Language::En => self.in_english(),
+            Language::Es => self.in_spanish(),
+        }
+    }
+
+    fn in_english(&self) -> String {
+        match self {
+            Self::Json { line, column } => format!("not valid JSON (line {line}, column {column})"),
+            Self::Present => "is missing".into(),
+            Self::Said => "must not be empty".into(),
+            Self::Text => "must be text".into(),
+            Self::TextOrNumber => "must be text or a number".into(),
+            Self::Number => "must be a number".into(),
+            Self::Object => "must be an object".into(),
+            Self::List => "must be a list".into(),
+            Self::AtMost(most) => format!("at most {most} characters"),
+            Self::Within { min, max } => format!("must be between {min} and {max}"),
+            Self::Entries(most) => format!("must have 1 to {most} entries"),
+            Self::OneFile => "at most 1 file in a message".into(),
+            Self::PublicLink => "must be an https link that is public".into(),
+            Self::Contact(IdType::Phone) => "must be a phone number: + and 8 to 15 digits, country code first".into(),
+            Self::Contact(IdType::Custom) => "must be 1 to 50 characters out of A-Z, a-z, 0-9, _, =, +, / and @".into(),
+            Self::Supported(Some(word)) => format!("Message type {word} is not supported"),
+            Self::Supported(None) => "This message type is not supported".into(),
+            Self::Valid => "is not valid".into(),
+        }
+    }
+
+    fn in_spanish(&self) -> String {
+        match self {
+            Self::Json { line, column } => format!("no es JSON válido (línea {line}, columna {column})"),
+            Self::Present => "falta".into(),
+            Self::Said => "no puede estar vacío".into(),
+            Self::Text => "debe ser texto".into(),
+            Self::TextOrNumber => "debe ser texto o un número".into(),
+            Self::Number => "debe ser un número".into(),
+            Self::Object => "debe ser un objeto".into(),
+            Self::List => "debe ser una lista".into(),
+            Self::AtMost(most) => format!("como máximo {most} caracteres"),
+            Self::Within { min, max } => format!("debe estar entre {min} y {max}"),
+            Self::Entries(most) => format!("debe tener de 1 a {most} elementos"),
+            Self::OneFile => "como máximo 1 archivo por mensaje".into(),
+            Self::PublicLink => "debe ser un enlace https público".into(),
+            Self::Contact(IdType::Phone) => {
+                "debe ser un número de teléfono: + y de 8 a 15 cifras, con el prefijo del país delante".into()
+            }
+            Self::Contact(IdType::Custom) => {
+                "debe tener de 1 a 50 caracteres de entre A-Z, a-z, 0-9, _, =, +, / y @".into()
+            }
+            Self::Supported(Some(word)) => format!("El tipo de mensaje {word} no es compatible"),
+            Self::Supported(None) => "Este tipo de mensaje no es compatible".into(),
+            Self::Valid => "no es válido".into(),
+        }
+    }
+
+    /// The code under which a validator reports this rule; `Rule::of` reads it back.
+    pub(super) fn code(&self) -> &'static str {
+        match self {
+            Self::Present => "required",
+            Self::Said => "said",
+            Self::Text => "text",
+            Self::TextOrNumber => "text_or_number",
+            Self::Number => "number",
+            Self::Object => "object",
+            Self::PublicLink => "public_link",
+            Self::AtMost(_) => "length",
+            Self::Within { .. } => "range",
+            Self::Json { .. }
+            | Self::List
+            | Self::Entries(_)
+            | Self::OneFile
+            | Self::Contact(_)
+            | Self::Supported(_)
+            | Self::Valid => "valid",
+        }
+    }
+
+    /// The rule that a validator found broken.
+    fn of(error: &ValidationError) -> Self {
+        let bound = |name: &str| error.params.get(name).and_then(serde_json::Value::as_f64);
+        #[expect(clippy::cast_possible_truncation, reason = "bounds are our own whole numbers")]
+        match error.code.as_ref() {
+            "length" => bound("max").map_or(Self::Valid, |max| Self::AtMost(max.abs().round() as i64 as u64)),
+            "range" => match (bound("min"), bound("max")) {
+                (Some(min), Some(max)) => Self::Within { min: min as i64, max: max as i64 },
+                _ => Self::Valid,
+            },
+            code => [Self::Present, Self::Said, Self::Text, Self::TextOrNumber, Self::Number, Self::Object]
+                .into_iter()
+                .chain([Self::PublicLink])
+                .find(|rule| rule.code() == code)
+                .unwrap_or(Self::Valid),
+        }
+    }
+}
+
+/// Walks what `validator` found, nested as it is, into problems below `path`. Its own texts carry the values, so only
+/// codes and bounds are read. A field called `itself` adds nothing to the path.
+pub(super) fn collect(path: &str, errors: &ValidationErrors, into: &mut Vec<Problem>) {
+    for (field, found) in errors.errors() {
+        let path = match (path, field.as_ref()) {
+            (path, "itself") => path.to_owned(),
+            ("", field) => spelled(field),
+            (path, field) => format!("{path}.{}", spelled(field)),
+        };
+        match found {
+            ValidationErrorsKind::Field(errors) => {
+                into.extend(errors.iter().map(|error| Problem::at(path.clone(), Rule::of(error))));
+            }
+            ValidationErrorsKind::Struct(errors) => collect(&path, errors, into),
+            ValidationErrorsKind::List(entries) => {
+                for (index, errors) in entries {
+                    collect(&format!("{path}[{index}]"), errors, into);
+                }
+            }
+        }
+    }
+}
+
+/// BonyChat's spelling of a field of ours: `file_name` is `fileName`.
+fn spelled(field: &str) -> String {
+    let mut words = field.split('_');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |mut key, word| {
+        let mut letters = word.chars();
+        key.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        key + letters.as_str()
+    })
+}

@@ -1,0 +1,149 @@
+//! Fields that remember when they hold the wrong kind of value, so that one bad field does not hide the others, and the
+//! rules that `validator` asks of them.
+
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
+use validator::{ValidateLength, ValidateRange, ValidationError};
+
+use super::rejected::Rule;
+
+/// A value of the kind asked for, or of some other kind. Null and absent are the `None` around it.
+#[derive(Clone, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Said<T> {
+    Is(T),
+    Odd(IgnoredAny),
+}
+
+impl<T> Said<T> {
+    pub(super) fn get(&self) -> Option<&T> {
+        match self {
+            Self::Is(value) => Some(value),
+            Self::Odd(_) => None,
+        }
+    }
+}
+
+/// Written as nothing: `validator` copies the values it measures into its errors, and these stay out of them.
+impl<T> Serialize for Said<T> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_unit()
+    }
+}
+
+/// Text without U+0000, which no chat shows and PostgreSQL cannot keep.
+#[derive(Clone, Deserialize)]
+#[serde(from = "String")]
+pub(super) struct Words(pub(super) String);
+
+impl From<String> for Words {
+    fn from(mut text: String) -> Self {
+        text.retain(|c| c != '\0');
+        Self(text)
+    }
+}
+
+/// An id: text or a number (A4, A5), as text.
+#[derive(Clone, Deserialize)]
+#[serde(try_from = "Value")]
+pub(super) struct Name(pub(super) String);
+
+impl TryFrom<Value> for Name {
+    type Error = &'static str;
+    fn try_from(value: Value) -> Result<Self, Self::Error> {
+        match value {
+            Value::String(text) => Ok(Self(text)),
+            // Whole numbers stay whole where they came as 34600111222.0 or 3.4600111222e10.
+            Value::Number(number) => Ok(Self(match number.as_f64() {
+                Some(float) if !number.is_i64() && !number.is_u64() && float.fract() == 0.0 && float.abs() < 1e18 => {
+                    format!("{float:.0}")
+                }
+                _ => number.to_string(),
+            })),
+            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => Err("neither text nor a number"),
+        }
+    }
+}
+
+/// A number, or text that reads as one (A22). Finite.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(try_from = "Value")]
+pub(super) struct Figure(pub(super) f64);
+
+impl TryFrom<Value> for Figure {
+    type Error = &'static str;
+    fn try_from(value: Value) -> Result<Self, Self::Error> {
+        let figure = match &value {
+            Value::Number(number) => number.as_f64(),
+            Value::String(text) => text.trim().parse().ok(),
+            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+        };
+        figure.filter(|figure: &f64| figure.is_finite()).map(Self).ok_or("not a number")
+    }
+}
+
+impl ValidateLength<u64> for Said<Words> {
+    fn length(&self) -> Option<u64> {
+        self.get().map(|words| words.0.chars().count() as u64)
+    }
+}
+
+impl ValidateRange<f64> for Said<Figure> {
+    fn greater_than(&self, max: f64) -> Option<bool> {
+        self.get().map(|figure| figure.0 > max)
+    }
+
+    fn less_than(&self, min: f64) -> Option<bool> {
+        self.get().map(|figure| figure.0 < min)
+    }
+}
+
+fn check(kept: bool, rule: &Rule) -> Result<(), ValidationError> {
+    if kept { Ok(()) } else { Err(ValidationError::new(rule.code())) }
+}
+
+/// The value is text, perhaps empty.
+pub(super) fn text(said: &Said<Words>) -> Result<(), ValidationError> {
+    check(said.get().is_some(), &Rule::Text)
+}
+
+/// The value is text that says something.
+pub(super) fn words(said: &Said<Words>) -> Result<(), ValidationError> {
+    text(said)?;
+    check(said.get().is_some_and(|words| !words.0.trim().is_empty()), &Rule::Said)
+}
+
+/// The value is text or a number.
+pub(super) fn name(said: &Said<Name>) -> Result<(), ValidationError> {
+    check(said.get().is_some(), &Rule::TextOrNumber)
+}
+
+/// The value is a number.
+pub(super) fn figure(said: &Said<Figure>) -> Result<(), ValidationError> {
+    check(said.get().is_some(), &Rule::Number)
+}
+
+/// The value, where it is text at all, is a link that anyone can open: https, or http on the same machine for tests
+/// (A35). White space around it is not looked at.
+pub(super) fn public_link(said: &Said<Words>) -> Result<(), ValidationError> {
+    let Some(words) = said.get().map(|words| words.0.trim()).filter(|words| !words.is_empty()) else {
+        return Ok(()); // `words` says so already
+    };
+    let public = !words.contains(char::is_control)
+        && url::Url::parse(words).is_ok_and(|link| match link.scheme() {
+            "https" => link.has_host(),
+            "http" => loopback(&link),
+            _ => false,
+        });
+    check(public, &Rule::PublicLink)
+}
+
+fn loopback(link: &url::Url) -> bool {
+    match link.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
