@@ -1,0 +1,214 @@
+//! What BonyChat is shown of a row's text. Pure; called by the poller through `work`'s owner.
+
+use unicode_segmentation::UnicodeSegmentation as _;
+
+use super::files;
+use crate::domain::content::{Attachment, FileUrl, Text};
+use crate::domain::{Content, Language};
+
+/// Longest text of one event, in characters (bonychat.md section 2.4).
+const TEXT_LIMIT: usize = 7000;
+
+/// The contents of one row's events, in order; never empty. `attachments`: whether a text that is one link to a file
+/// becomes that file. A text that says nothing becomes a placeholder (A33); one over the limit becomes several (A32).
+pub(crate) fn contents(text: &str, attachments: bool, language: Language) -> Vec<Content> {
+    if let Some(file) = Some(text).filter(|_| attachments).and_then(linked_file) {
+        return vec![Content::Attachment(file)];
+    }
+    let parts: Vec<Content> = split(text, TEXT_LIMIT).filter_map(said).collect();
+    if parts.is_empty() { said(placeholder(language)).into_iter().collect() } else { parts }
+}
+
+/// What stands for a row that holds no words.
+fn placeholder(language: Language) -> &'static str {
+    match language {
+        Language::En => "[unsupported message]",
+        Language::Es => "[mensaje no compatible]",
+    }
+}
+
+/// A part as content; `None` for white space alone, which is no event.
+fn said(part: &str) -> Option<Content> {
+    Text::new(part).ok().map(|text| Content::Text { text })
+}
+
+/// The file, where the whole text is one https link whose path ends in a file name with a known extension.
+fn linked_file(text: &str) -> Option<Attachment> {
+    let link = text.trim();
+    if link.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return None;
+    }
+    let url = url::Url::parse(link).ok().filter(|url| url.scheme() == "https" && url.has_host())?;
+    let (kind, mime_type) = files::by_extension(files::extension(&url)?)?;
+    Some(Attachment {
+        kind,
+        url: FileUrl::new(link).ok()?,
+        mime_type: Some(mime_type.to_owned()),
+        file_name: files::name(&url),
+        description: None,
+    })
+}
+
+/// `text` in parts of at most `limit` characters that together are the whole text again.
+fn split(text: &str, limit: usize) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let (part, tail) = rest.split_at(first_part(rest, limit));
+        rest = tail;
+        (!part.is_empty()).then_some(part)
+    })
+}
+
+/// Bytes of the first part: all where it fits, else up to the last line break of the part's second half, else up to
+/// the last white space, else up to the last grapheme that fits. Only a single grapheme over the limit is cut.
+fn first_part(text: &str, limit: usize) -> usize {
+    let Some((hard, _)) = text.char_indices().nth(limit) else { return text.len() };
+    let (mut chars, mut line, mut word, mut whole) = (0, 0, 0, 0);
+    for (at, grapheme) in text.grapheme_indices(true) {
+        chars += grapheme.chars().count();
+        if chars > limit {
+            break;
+        }
+        whole = at + grapheme.len();
+        if grapheme.chars().all(char::is_whitespace) {
+            word = whole;
+            if grapheme.ends_with('\n') {
+                line = whole;
+            }
+        }
+    }
+    match (line, word, whole) {
+        (line, _, whole) if line * 2 >= whole && line > 0 => line,
+        (_, 1.., _) => word,
+        (_, 0, 1..) => whole,
+        (_, 0, 0) => hard,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::content::AttachmentKind;
+
+    fn texts(contents: &[Content]) -> Vec<&str> {
+        contents
+            .iter()
+            .map(|content| match content {
+                Content::Text { text } => text.as_str(),
+                other => panic!("{other:?}"),
+            })
+            .collect()
+    }
+
+    fn shown(text: &str) -> Vec<Content> {
+        contents(text, true, Language::En)
+    }
+
+    #[test]
+    fn a_text_up_to_the_limit_goes_as_it_is() {
+        for text in ["hola", " hola \n", &"ñ".repeat(7000), "see https://x.test/a.jpg", "http://x.test/a.jpg"] {
+            assert_eq!(texts(&shown(text)), [text]);
+        }
+    }
+
+    #[test]
+    fn a_row_without_words_gets_a_placeholder() {
+        for text in ["", " ", "\n\t\u{a0}"] {
+            assert_eq!(texts(&shown(text)), ["[unsupported message]"]);
+            assert_eq!(texts(&contents(text, true, Language::Es)), ["[mensaje no compatible]"]);
+        }
+        assert_eq!(texts(&shown(&" ".repeat(20_000))), ["[unsupported message]"]);
+    }
+
+    #[test]
+    fn a_long_text_is_split_at_a_line_then_at_a_word_then_at_a_character() {
+        for (text, expected) in [
+            ("abcde\nf ghi", vec!["abcde\n", "f ghi"]),
+            ("a\ncdef ghi jk", vec!["a\ncdef ", "ghi jk"]),
+            ("abcdefgh\r\nij", vec!["abcdefgh\r\n", "ij"]),
+            ("abcdefghi\r\nj", vec!["abcdefghi", "\r\nj"]),
+            ("abcdefghijkl", vec!["abcdefghij", "kl"]),
+            ("ab cdefghijklm", vec!["ab ", "cdefghijkl", "m"]),
+            ("abcdefghi👨‍👩‍👧", vec!["abcdefghi", "👨‍👩‍👧"]),
+            ("abcdefghie\u{301}", vec!["abcdefghi", "e\u{301}"]),
+        ] {
+            assert_eq!(split(text, 10).collect::<Vec<_>>(), expected, "{text}");
+        }
+        let endless = format!("a{}", "\u{301}".repeat(25));
+        assert_eq!(split(&endless, 10).map(|part| part.chars().count()).collect::<Vec<_>>(), [10, 10, 6]);
+    }
+
+    #[test]
+    fn a_link_to_a_file_becomes_the_file() {
+        let shown = shown(" https://files.example.com/a/factura%20mayo.PDF?sig=x#page=2\n");
+        let [Content::Attachment(file)] = shown.as_slice() else { panic!("{shown:?}") };
+        assert_eq!(file.kind, AttachmentKind::File);
+        assert_eq!(file.url.as_str(), "https://files.example.com/a/factura%20mayo.PDF?sig=x#page=2");
+        assert_eq!(file.mime_type.as_deref(), Some("application/pdf"));
+        assert_eq!(file.file_name.as_ref().map(|name| name.as_str()), Some("factura mayo.PDF"));
+        assert_eq!(file.description, None);
+    }
+
+    #[test]
+    fn every_known_extension_has_its_kind() {
+        for (kind, extensions) in [
+            (AttachmentKind::Image, "jpg jpeg png gif webp"),
+            (AttachmentKind::Video, "mp4 3gp mov"),
+            (AttachmentKind::Audio, "ogg opus oga mp3 m4a amr aac"),
+            (AttachmentKind::File, "pdf doc docx xls xlsx ppt pptx zip txt csv vcf"),
+        ] {
+            for extension in extensions.split(' ') {
+                let shown = shown(&format!("https://x.test/f.{extension}"));
+                assert!(matches!(&shown[..], [Content::Attachment(file)] if file.kind == kind), "{extension}");
+            }
+        }
+    }
+
+    #[test]
+    fn other_links_stay_text() {
+        let long = format!("https://x.test/{}.jpg", "a".repeat(2000));
+        for text in [
+            "https://x.test/",
+            "https://x.test/page",
+            "https://x.test/page.html",
+            "https://x.test/?file=a.jpg",
+            "https://x.test/a.jpg/",
+            "https://x.test.jpg",
+            "https:///a.jpg ",
+            "ftp://x.test/a.jpg",
+            "https://x.test/a.jpg https://x.test/b.jpg",
+            "https://x.test/a.jpg\nlook",
+            &long,
+        ] {
+            let shown = shown(text);
+            assert!(matches!(shown[..], [Content::Text { .. }]), "{text}");
+        }
+        assert_eq!(texts(&contents("https://x.test/a.jpg", false, Language::En)), ["https://x.test/a.jpg"]);
+    }
+
+    proptest! {
+        #[test]
+        fn splitting_loses_nothing_and_cuts_no_grapheme(text in "(\\PC|[ \n\r]|a|👨‍👩‍👧|e\u{301}){0,120}", limit in 8_usize..40) {
+            let parts: Vec<&str> = split(&text, limit).collect();
+            prop_assert_eq!(parts.concat(), text.clone());
+            prop_assert!(parts.iter().all(|part| (1..=limit).contains(&part.chars().count())));
+            let longest = text.graphemes(true).map(|g| g.chars().count()).max().unwrap_or(0);
+            if longest <= limit {
+                let again: Vec<&str> = parts.iter().flat_map(|part| part.graphemes(true)).collect();
+                prop_assert_eq!(again, text.graphemes(true).collect::<Vec<_>>());
+            }
+        }
+
+        #[test]
+        fn there_is_always_something_to_show(text in "\\PC{0,40}|[ \n]{0,9000}|(\\w{1,30} ){0,900}", on: bool) {
+            let shown = contents(&text, on, Language::En);
+            prop_assert!(!shown.is_empty());
+            let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+            if !text.trim().is_empty() && shown.iter().all(|content| content.kind() == "text") {
+                prop_assert_eq!(words(&texts(&shown).concat()), words(&text));
+            }
+        }
+    }
+}
