@@ -1,8 +1,164 @@
-//! BonyChat's wire, both ways.
+//! BonyChat's wire, both ways: what `/message` brings (`wire`), what the webhook is sent (`event`, `inbound`), and the
+//! client that sends it. `http` calls `wire`; `work` meets the rest as `dyn Webhook`, handed over by `app`.
 
+mod answer;
 mod event;
 mod files;
 pub(crate) mod inbound;
+
 pub(crate) mod wire;
 
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use reqwest::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use secrecy::ExposeSecret as _;
+use url::{Position, Url};
+
 pub(crate) use self::event::event_body;
+use crate::config;
+use crate::domain::{ChannelId, ChannelName, ContactId, Delivery, Event, Webhook};
+
+/// Longest time to reach the far side; a part of the total.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Most of an answer that is read. The contract describes no body at all (section 2.5).
+const ANSWER_LIMIT_BYTES: usize = 64 * 1024;
+
+/// A channel whose webhook cannot be called as it is configured. The text says what to correct and holds no secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadWebhook {
+    /// Not a URL, or one of another scheme.
+    #[error("webhook_url: must be an absolute https URL, copied from BonyChat's dialog")]
+    NotAUrl,
+    /// It holds a user name, a password or a fragment; the first two would be sent nowhere and the third never is.
+    #[error("webhook_url: must not hold a user name, a password or a #fragment")]
+    Extras,
+    /// Sending it would change it, and the far side might not know the changed one (bonychat.md A1).
+    #[error("webhook_url: its path and query must be written as they are sent: percent-encoded, without . or .. parts")]
+    WouldChange,
+    /// Not sendable in a header.
+    #[error("api_token: must be visible ASCII characters, copied from BonyChat's dialog")]
+    Token,
+}
+
+/// The HTTP client of all webhooks. `timeout` is the total for one call where a channel sets no other. No redirect is
+/// followed, no proxy of the environment is used, and nothing is repeated below the publisher.
+///
+/// # Errors
+/// Where the system has no CA certificates.
+pub(crate) fn client(timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
+    reqwest::Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT.min(timeout))
+        .timeout(timeout)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
+        .build()
+}
+
+/// BonyChat's side of one channel.
+#[derive(Debug)]
+pub(crate) struct WebhookClient {
+    name: ChannelName,
+    channel_id: ChannelId,
+    url: Url,
+    headers: HeaderMap,
+    timeout: Duration,
+    http: reqwest::Client,
+}
+
+impl WebhookClient {
+    /// The webhook of `channel`, called through `http` (from [`client`]).
+    ///
+    /// # Errors
+    /// Where the channel's URL or token cannot be sent as they are; never for what the far side might say.
+    pub(crate) fn new(channel: &config::Channel, http: reqwest::Client) -> Result<Self, BadWebhook> {
+        let bearer = format!("Bearer {}", channel.api_token.expose_secret().trim());
+        let mut authorization = HeaderValue::from_str(&bearer).map_err(|_| BadWebhook::Token)?;
+        authorization.set_sensitive(true);
+        let headers = HeaderMap::from_iter([
+            (AUTHORIZATION, authorization),
+            (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+            (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        ]);
+        Ok(Self {
+            name: channel.name.clone(),
+            channel_id: channel.channel_id.clone(),
+            url: kept(&channel.bonychat.webhook_url)?,
+            headers,
+            timeout: channel.bonychat.timeout,
+            http,
+        })
+    }
+
+    async fn post(&self, body: Vec<u8>, event: &Event) -> Result<Delivery, reqwest::Error> {
+        let call = self.http.post(self.url.clone()).headers(self.headers.clone()).timeout(self.timeout).body(body);
+        let mut response = call.send().await?;
+        let status = response.status();
+        let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let delivery = answer::delivery(status, asked.and_then(|value| answer::retry_after(value, Timestamp::now())));
+        let said = beginning(&mut response).await;
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            let token = self.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+            tracing::debug!(
+                channel.name = %self.name,
+                event.id = %event.m_id,
+                http.status = status.as_u16(),
+                answer = answer::shown(&said, token.trim_start_matches("Bearer ")),
+                "BonyChat answered {} to event `{}`", status.as_u16(), event.m_id
+            );
+        }
+        Ok(delivery)
+    }
+}
+
+#[async_trait]
+impl Webhook for WebhookClient {
+    async fn publish(&self, contact: &ContactId, event: &Event) -> Delivery {
+        let body = event_body(&self.channel_id, contact, event);
+        self.post(body, event).await.unwrap_or_else(|error| {
+            let error = error.without_url();
+            tracing::debug!(
+                channel.name = %self.name,
+                event.id = %event.m_id,
+                error = &error as &dyn std::error::Error,
+                "no answer from BonyChat to event `{}`", event.m_id
+            );
+            answer::no_answer(&error)
+        })
+    }
+}
+
+/// The start of an answer. It changes nothing any more, so what breaks while it is read is not looked at.
+async fn beginning(response: &mut reqwest::Response) -> Vec<u8> {
+    let mut read = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        let room = ANSWER_LIMIT_BYTES - read.len();
+        read.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if read.len() == ANSWER_LIMIT_BYTES {
+            break;
+        }
+    }
+    read
+}
+
+/// The URL as it will go over the wire, or the reason why that is not as it was written. Only these may differ: white
+/// space around it, upper case and non-ASCII letters of the host, a default port that was spelled out, and no path at
+/// all, which is sent as `/`; all of them name the same resource for every server.
+fn kept(written: &str) -> Result<Url, BadWebhook> {
+    let written = written.trim();
+    let url = Url::parse(written).map_err(|_| BadWebhook::NotAUrl)?;
+    let (scheme, rest) = written.split_once("://").ok_or(BadWebhook::NotAUrl)?;
+    if !matches!(url.scheme(), "http" | "https") || !scheme.eq_ignore_ascii_case(url.scheme()) || !url.has_host() {
+        return Err(BadWebhook::NotAUrl);
+    }
+    if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
+        return Err(BadWebhook::Extras);
+    }
+    let target = &rest[rest.find(['/', '?']).unwrap_or(rest.len())..];
+    let sent = &url[Position::BeforePath..Position::AfterQuery];
+    if sent == target || sent.strip_prefix('/') == Some(target) { Ok(url) } else { Err(BadWebhook::WouldChange) }
+}
