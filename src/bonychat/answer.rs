@@ -10,7 +10,7 @@ use reqwest::StatusCode;
 use crate::domain::{Delivery, Fault};
 
 /// Longest wait that is taken from `Retry-After`: past this a message is given up anyway (`retry.give_up_after`).
-const LONGEST_ASK: Duration = Duration::from_secs(24 * 60 * 60);
+const LONGEST_ASK: Duration = Duration::from_hours(24);
 /// Reads HTTP's form of a date; a weekday that is not that date's does no harm.
 const DATE: DateTimeParser = DateTimeParser::new().relaxed_weekday(true);
 /// Characters of an answer that go to the log (A30).

@@ -1,4 +1,4 @@
-//! The body of BonyChat's webhook: one event a POST (bonychat.md sections 2.1 to 2.4, A13). Keys that would be null or
+//! The body of `BonyChat`'s webhook: one event a POST (bonychat.md sections 2.1 to 2.4, A13). Keys that would be null or
 //! empty are left out (A11).
 
 use rlibphonenumber::PHONE_NUMBER_UTIL;
@@ -57,7 +57,7 @@ enum Message<'a> {
         text: &'a str,
     },
     Attachment {
-        attachment: File<'a>,
+        attachment: Media<'a>,
     },
     Location {
         latitude: f64,
@@ -73,7 +73,7 @@ enum Message<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct File<'a> {
+struct Media<'a> {
     #[serde(rename = "type")]
     kind: AttachmentKind,
     url: &'a str,
@@ -96,7 +96,7 @@ impl<'a> From<&'a Content> for Message<'a> {
     }
 }
 
-impl<'a> From<&'a Attachment> for File<'a> {
+impl<'a> From<&'a Attachment> for Media<'a> {
     fn from(file: &'a Attachment) -> Self {
         let images_only = file.description.as_ref().filter(|_| file.kind == AttachmentKind::Image); // A18
         Self {

@@ -1,4 +1,4 @@
-//! What a file's name tells: its kind for BonyChat and its MIME type. Used by both directions of this room.
+//! What a file's name tells: its kind for `BonyChat` and its MIME type. Used by both directions of this room.
 
 use crate::domain::content::{AttachmentKind, Label};
 
@@ -70,16 +70,8 @@ fn decoded(text: &str) -> Option<String> {
             let digit = |b: u8| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok());
             Some(digit(two[0])? << 4 | digit(two[1])?)
         });
-        match escape {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &tail[2..];
-            }
-            None => {
-                bytes.push(first);
-                rest = tail;
-            }
-        }
+        bytes.push(escape.unwrap_or(first));
+        rest = if escape.is_some() { &tail[2..] } else { tail };
     }
     String::from_utf8(bytes).ok()
 }

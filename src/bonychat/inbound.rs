@@ -1,4 +1,4 @@
-//! What BonyChat is shown of a row's text. Pure; called by the poller through `work`'s owner.
+//! What `BonyChat` is shown of a row's text. Pure; called by the poller through `work`'s owner.
 
 use unicode_segmentation::UnicodeSegmentation as _;
 
@@ -90,7 +90,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::content::AttachmentKind;
+    use crate::domain::content::{AttachmentKind, Label};
 
     fn texts(contents: &[Content]) -> Vec<&str> {
         contents
@@ -147,7 +147,7 @@ mod tests {
         assert_eq!(file.kind, AttachmentKind::File);
         assert_eq!(file.url.as_str(), "https://files.example.com/a/factura%20mayo.PDF?sig=x#page=2");
         assert_eq!(file.mime_type.as_deref(), Some("application/pdf"));
-        assert_eq!(file.file_name.as_ref().map(|name| name.as_str()), Some("factura mayo.PDF"));
+        assert_eq!(file.file_name.as_ref().map(Label::as_str), Some("factura mayo.PDF"));
         assert_eq!(file.description, None);
     }
 

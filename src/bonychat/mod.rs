@@ -1,10 +1,12 @@
-//! BonyChat's wire, both ways: what `/message` brings (`wire`), what the webhook is sent (`event`, `inbound`), and the
+//! `BonyChat`'s wire, both ways: what `/message` brings (`wire`), what the webhook is sent (`event`, `inbound`), and the
 //! client that sends it. `http` calls `wire`; `work` meets the rest as `dyn Webhook`, handed over by `app`.
 
 mod answer;
 mod event;
 mod files;
 pub(crate) mod inbound;
+#[cfg(test)]
+mod tests;
 
 pub(crate) mod wire;
 
@@ -59,7 +61,7 @@ pub(crate) fn client(timeout: Duration) -> Result<reqwest::Client, reqwest::Erro
         .build()
 }
 
-/// BonyChat's side of one channel.
+/// `BonyChat`'s side of one channel.
 #[derive(Debug)]
 pub(crate) struct WebhookClient {
     name: ChannelName,

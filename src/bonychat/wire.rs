@@ -1,4 +1,4 @@
-//! The body of BonyChat's `POST /message` (bonychat.md section 3.1) and the answers to it (3.3). Called by `http`.
+//! The body of `BonyChat`'s `POST /message` (bonychat.md section 3.1) and the answers to it (3.3). Called by `http`.
 //!
 //! Reading is tolerant of form and strict about meaning, as section 6 of the contract asks: what is read is measured
 //! field by field, all broken rules are told at once, and what comes out is made of domain types alone.
@@ -14,11 +14,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use validator::Validate;
 
-pub(crate) use self::rejected::{Kind, Problem, Rejected, Rule};
+pub(crate) use self::rejected::{Problem, Rejected, Rule};
 use self::said::{Name, Said};
 use crate::domain::{ContactId, Content, IdType, MId};
 
-/// What BonyChat asks for: this content to this contact.
+/// What `BonyChat` asks for: this content to this contact.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Call {
     /// As text, whatever it came as; `None` where it is missing, null or empty (A4). The token decides the channel.

@@ -25,7 +25,7 @@ struct TextMessage {
 /// The `attachment` object. Its type and MIME type are hints that are never refused (A18, A20).
 #[derive(Deserialize, Validate)]
 #[serde(rename_all = "camelCase")]
-struct File {
+struct Media {
     #[serde(rename = "type")]
     kind: Option<Said<Words>>,
     #[validate(required, custom(function = "said::words"), custom(function = "said::public_link"), length(max = 2000))]
@@ -167,7 +167,7 @@ fn attachment(mut message: Map<String, Value>, named: Option<AttachmentKind>) ->
     {
         file.insert("type".into(), serde_json::to_value(kind).unwrap_or_default());
     }
-    converted::<File>(path, file)
+    converted::<Media>(path, file)
 }
 
 fn present(message: &mut Map<String, Value>, key: &str) -> Option<Value> {
@@ -175,11 +175,15 @@ fn present(message: &mut Map<String, Value>, key: &str) -> Option<Value> {
 }
 
 fn holds_file(message: &Map<String, Value>) -> bool {
-    ["url", "attachment", "attachments"].iter().any(|key| message.get(*key).is_some_and(|value| !value.is_null()))
+    holds(message, &["url", "attachment", "attachments"])
+}
+
+fn holds(message: &Map<String, Value>, keys: &[&str]) -> bool {
+    keys.iter().any(|key| message.get(*key).is_some_and(|value| !value.is_null()))
 }
 
 fn location(mut message: Map<String, Value>) -> Result<Content, Vec<Problem>> {
-    let flat = ["latitude", "longitude"].iter().any(|key| message.contains_key(*key));
+    let flat = holds(&message, &["latitude", "longitude"]);
     match present(&mut message, "location") {
         Some(place) if !flat => converted::<Place>("message.location", place),
         _ => converted::<Place>("message", Value::Object(message)),
@@ -207,7 +211,7 @@ fn quick_reply(mut message: Map<String, Value>) -> Result<Content, Vec<Problem>>
     }
 }
 
-/// BonyChat's kinds and the names that others give them (A20).
+/// `BonyChat`'s kinds and the names that others give them (A20).
 fn named_kind(word: &str) -> Option<AttachmentKind> {
     match word {
         "image" => Some(AttachmentKind::Image),
@@ -225,9 +229,9 @@ impl TryFrom<TextMessage> for Content {
     }
 }
 
-impl TryFrom<File> for Content {
+impl TryFrom<Media> for Content {
     type Error = BadContent;
-    fn try_from(file: File) -> Result<Self, BadContent> {
+    fn try_from(file: Media) -> Result<Self, BadContent> {
         let url = compulsory(file.url)?.trim().to_owned();
         let mime_type = optional(file.mime_type).map(|mime| mime.trim().to_owned());
         let mime_type = mime_type.filter(|mime| mime.len() <= 255 && !mime.contains(char::is_control));

@@ -1,39 +1,31 @@
-//! Why a body of `/message` is refused: every broken rule with its path in BonyChat's own spelling, in words that an
+//! Why a body of `/message` is refused: every broken rule with its path in `BonyChat`'s own spelling, in words that an
 //! agent understands (bonychat.md F3, A27). No problem ever holds the value that was sent.
 
 use std::fmt;
 
+use serde_json::Value;
 use validator::{ValidationError, ValidationErrors, ValidationErrorsKind};
 
 use crate::domain::{IdType, Language};
 
 /// A body that cannot become a message.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Rejected {
     /// All of them, by path; never empty.
     pub(crate) problems: Vec<Problem>,
 }
 
-/// What sort of refusal it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// The body is not JSON at all.
-    NotJson,
-    /// It is JSON that breaks rules.
-    Rules,
-}
-
 /// One broken rule.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Problem {
-    /// Where, as BonyChat spells it: `message.attachment.url`, `message.replies[3]`, `contactId`, `body`.
+    /// Where, as `BonyChat` spells it: `message.attachment.url`, `message.replies[3]`, `contactId`, `body`.
     pub(crate) path: String,
     /// What.
     pub(crate) rule: Rule,
 }
 
 /// A rule of bonychat.md sections 2.4, 3.1 and 6.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Rule {
     /// The body is JSON; both count from 1.
     Json { line: usize, column: usize },
@@ -54,7 +46,7 @@ pub(crate) enum Rule {
     /// At most so many characters.
     AtMost(u64),
     /// A number within these bounds.
-    Within { min: i64, max: i64 },
+    Within { min: f64, max: f64 },
     /// A list with 1 to this many entries.
     Entries(usize),
     /// One file a message.
@@ -75,10 +67,9 @@ impl Rejected {
         Self { problems: vec![Problem::at("body", Rule::Json { line, column })] }
     }
 
-    /// Whether the body is no JSON, or JSON that breaks rules.
-    pub(crate) fn kind(&self) -> Kind {
-        let not_json = self.problems.iter().any(|problem| matches!(problem.rule, Rule::Json { .. }));
-        if not_json { Kind::NotJson } else { Kind::Rules }
+    /// Whether the body is JSON, that breaks rules; else it is not JSON at all.
+    pub(crate) fn is_json(&self) -> bool {
+        !self.problems.iter().any(|problem| matches!(problem.rule, Rule::Json { .. }))
     }
 
     /// All problems as one sentence for the agent: "contactId: …; message.text: …".
@@ -192,12 +183,11 @@ impl Rule {
 
     /// The rule that a validator found broken.
     fn of(error: &ValidationError) -> Self {
-        let bound = |name: &str| error.params.get(name).and_then(serde_json::Value::as_f64);
-        #[expect(clippy::cast_possible_truncation, reason = "bounds are our own whole numbers")]
+        let bound = |name: &str| error.params.get(name);
         match error.code.as_ref() {
-            "length" => bound("max").map_or(Self::Valid, |max| Self::AtMost(max.abs().round() as i64 as u64)),
-            "range" => match (bound("min"), bound("max")) {
-                (Some(min), Some(max)) => Self::Within { min: min as i64, max: max as i64 },
+            "length" => bound("max").and_then(Value::as_u64).map_or(Self::Valid, Self::AtMost),
+            "range" => match (bound("min").and_then(Value::as_f64), bound("max").and_then(Value::as_f64)) {
+                (Some(min), Some(max)) => Self::Within { min, max },
                 _ => Self::Valid,
             },
             code => [Self::Present, Self::Said, Self::Text, Self::TextOrNumber, Self::Number, Self::Object]
@@ -232,7 +222,7 @@ pub(super) fn collect(path: &str, errors: &ValidationErrors, into: &mut Vec<Prob
     }
 }
 
-/// BonyChat's spelling of a field of ours: `file_name` is `fileName`.
+/// `BonyChat`'s spelling of a field of ours: `file_name` is `fileName`.
 fn spelled(field: &str) -> String {
     let mut words = field.split('_');
     let first = words.next().unwrap_or_default().to_owned();

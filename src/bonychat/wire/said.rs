@@ -32,7 +32,7 @@ impl<T> Serialize for Said<T> {
     }
 }
 
-/// Text without U+0000, which no chat shows and PostgreSQL cannot keep.
+/// Text without U+0000, which no chat shows and `PostgreSQL` cannot keep.
 #[derive(Clone, Deserialize)]
 #[serde(from = "String")]
 pub(super) struct Words(pub(super) String);
