@@ -1,11 +1,28 @@
 //! What an operator sets: `config/default.toml` under a file under the environment, checked whole.
 
-use std::collections::BTreeMap;
+//! `load` is the one way in: after it, nothing of this can be out of range, missing or contradictory.
+
+mod address;
+mod channels;
+mod check;
+mod keys;
+mod layers;
+mod problems;
+mod raw;
+mod read;
+mod secret;
+mod summary;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use secrecy::SecretString;
+
+pub use problems::{Problem, Problems, Source};
 
 use crate::domain::ids::PlatformId;
 use crate::domain::{ChannelId, ChannelName, IdType, Language, Platform};
@@ -31,9 +48,26 @@ pub struct Config {
     pub language: Language,
     /// `[channels.NAME]`, with `[afilnet]` and `[bonychat]` already folded into each.
     pub channels: BTreeMap<ChannelName, Channel>,
+    /// What works and is still worth a line in the log, in words without secrets.
+    pub warnings: Vec<String>,
 }
 
-/// `[server]`: the door BonyChat calls.
+impl Config {
+    /// The documented defaults, which are also the manual: `bridge config` prints them.
+    pub const DEFAULT_TOML: &str = include_str!("../../config/default.toml");
+
+    /// Reads the defaults, `file` over them, and the `BRIDGE__SECTION__KEY` variables of `env` over both; other variables
+    /// are left alone. Relative paths of `_file` keys start at the working directory.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong, at once. No value is repeated in it.
+    pub fn load(file: Option<&Path>, env: HashMap<String, String>) -> Result<Self, Problems> {
+        check::load(file, env)
+    }
+}
+
+/// `[server]`: the door `BonyChat` calls.
 #[derive(Debug, Clone)]
 pub struct Server {
     /// Address of POST /message, /healthz, /readyz.
@@ -115,8 +149,8 @@ pub struct InboundConfig {
     pub statuses: bool,
     /// Whether a row that is one https file URL becomes an attachment.
     pub attachments: bool,
-    /// Afilnet's row status -> delivered | read | failed.
-    pub status_map: BTreeMap<String, crate::domain::StatusValue>,
+    /// Afilnet's row status -> delivered | read | failed. Keys as written; from the environment in small letters.
+    pub(crate) status_map: BTreeMap<String, crate::domain::StatusValue>,
 }
 
 /// `inbound.first_run`
@@ -147,6 +181,8 @@ pub struct Retry {
 pub struct Log {
     /// Form of a line.
     pub format: LogFormat,
+    /// Nobody chose `format`, so a terminal gets text.
+    pub format_is_default: bool,
     /// tracing's filter directives, "info" for example.
     pub level: String,
     /// How contacts are written.
@@ -178,7 +214,7 @@ pub enum LogContacts {
 pub struct Channel {
     /// Key of its table.
     pub name: ChannelName,
-    /// BonyChat's id of it.
+    /// `BonyChat`'s id of it.
     pub channel_id: ChannelId,
     /// The token of both directions.
     pub api_token: SecretString,
@@ -198,7 +234,7 @@ pub struct Channel {
     pub poll_idle: Duration,
     /// Its Afilnet account.
     pub afilnet: Afilnet,
-    /// Its BonyChat webhook.
+    /// Its `BonyChat` webhook.
     pub bonychat: Bonychat,
 }
 
@@ -235,10 +271,10 @@ pub enum Transport {
     Basic,
 }
 
-/// How to reach BonyChat for one channel.
+/// How to reach `BonyChat` for one channel.
 #[derive(Debug, Clone)]
 pub struct Bonychat {
-    /// Byte for byte as BonyChat shows it.
+    /// Byte for byte as `BonyChat` shows it.
     pub webhook_url: String,
     /// Limit of one call.
     pub timeout: Duration,

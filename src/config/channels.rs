@@ -1,0 +1,208 @@
+//! The channels: each table with what it inherits, and the rules between them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use url::Url;
+
+use super::check::{Desk, Firsts};
+use super::read::Leaf as _;
+use super::{Afilnet, Bonychat, Channel, Transport, raw, read};
+use crate::domain::{ChannelName, Platform};
+
+/// Afilnet's address for Basic authentication (afilnet.md 2).
+const BASIC_URL: &str = "https://www.afilnet.com/api/basic/";
+/// Most events a second that `BonyChat` takes of a channel (design.md 4.5).
+const BONYCHAT_LIMIT: u32 = 20;
+
+/// What all channels share, and what has been seen of those checked so far.
+pub(super) struct House {
+    afilnet: raw::Afilnet,
+    /// `[afilnet]`'s password, from either form.
+    password: Option<SecretString>,
+    bonychat: raw::Bonychat,
+    poll: (Duration, Duration),
+    tokens: Firsts,
+    places: Firsts,
+    /// Password of each (address, account), and the channel that brought it.
+    accounts: BTreeMap<(String, String), (SecretString, String)>,
+}
+
+impl House {
+    pub(super) fn new(
+        desk: &mut Desk,
+        mut afilnet: raw::Afilnet,
+        bonychat: raw::Bonychat,
+        inbound: &raw::Inbound,
+        admin_token: Option<&SecretString>,
+    ) -> Self {
+        let password = desk.secret("afilnet.password", afilnet.password.take(), afilnet.password_file.take());
+        if afilnet.transport == Transport::Basic && !desk.layers.is_set("afilnet.url") {
+            afilnet.url = Url::read(read::Scalar::Text(BASIC_URL.to_owned())).unwrap_or(afilnet.url);
+        }
+        if afilnet.transport == Transport::Get {
+            desk.warnings.push(
+                "afilnet.transport: get puts the password and every message into URLs, which proxies and servers log; use \
+                 post once the diagnosis is done"
+                    .to_owned(),
+            );
+        }
+        let mut tokens = Firsts::default();
+        if let Some(token) = admin_token {
+            tokens.before(vec![token.expose_secret().to_owned()], "admin.token");
+        }
+        let poll = (inbound.poll_active, inbound.poll_idle);
+        Self { afilnet, password, bonychat, poll, tokens, places: Firsts::default(), accounts: BTreeMap::new() }
+    }
+
+    /// Every channel that is right; what is wrong is noted.
+    pub(super) fn channels(mut self, desk: &mut Desk) -> BTreeMap<ChannelName, Channel> {
+        let mut names: Vec<ChannelName> = desk.layers.channels().iter().filter_map(|name| name.parse().ok()).collect();
+        names.sort();
+        if names.is_empty() && !desk.problems.iter().any(|problem| problem.key.starts_with("channels.")) {
+            let what = "no channel is configured, so there is nothing to do. Add a table [channels.NAME] to the \
+                        configuration file, or set BRIDGE__CHANNELS__NAME__CHANNEL_ID and its other keys; `bridge config` \
+                        shows them";
+            desk.note("channels", what);
+        }
+        let checked = names.into_iter().filter_map(|name| {
+            let raw = raw::take::<raw::Table>(&desk.layers, &mut desk.problems, &["channels", name.as_str()])?;
+            let channel = self.channel(desk, &name, raw)?;
+            Some((name, channel))
+        });
+        checked.collect()
+    }
+
+    fn channel(&mut self, desk: &mut Desk, name: &ChannelName, mut raw: raw::Table) -> Option<Channel> {
+        let key = |last: &str| format!("channels.{name}.{last}");
+        let api_token = desk.token(&key("api_token"), raw.api_token.take(), raw.api_token_file.take());
+        let previous_key = key("previous_api_token");
+        let previous = desk.token(&previous_key, raw.previous_api_token.take(), raw.previous_api_token_file.take());
+        for (last, token) in [("api_token", &api_token), ("previous_api_token", &previous)] {
+            self.token_is_its_own(desk, name, &key(last), token.as_ref());
+        }
+        let afilnet = self.afilnet(desk, name, &mut raw);
+        let bonychat = self.bonychat(desk, name, &mut raw);
+        let (poll_active, poll_idle) = self.poll(desk, name, &raw);
+
+        let channel_id = desk.required(&key("channel_id"), raw.channel_id);
+        let api_token = desk.required(&key("api_token"), api_token);
+        let id_type = desk.required(&key("id_type"), raw.id_type);
+        let platform = desk.required(&key("platform"), raw.platform);
+        let platform_id = desk.required(&key("platform_id"), raw.platform_id);
+        if let (Some(afilnet), Some(platform), Some(id)) = (&afilnet, platform, &platform_id) {
+            let place = [afilnet.url.as_str(), &afilnet.user, platform.as_str(), id.as_str()].map(str::to_owned);
+            if let Some(first) = self.places.before(place.into(), name.as_str()) {
+                let what = format!("is the same Afilnet channel as that of channels.{first}. Each needs its own");
+                desk.note(&key("platform_id"), what);
+            }
+        }
+        let platform = platform?;
+        let default_limit = if matches!(platform, Platform::Whatsapp | Platform::Telegram) { 4096 } else { 7000 };
+        Some(Channel {
+            name: name.clone(),
+            channel_id: channel_id?,
+            api_token: api_token?,
+            previous_api_token: previous,
+            id_type: id_type?,
+            platform,
+            platform_id: platform_id?,
+            text_limit: raw.text_limit.map_or(default_limit, |limit| limit as usize),
+            poll_active,
+            poll_idle,
+            afilnet: afilnet?,
+            bonychat: bonychat?,
+        })
+    }
+
+    /// The token decides the channel, so two channels cannot share one.
+    fn token_is_its_own(&mut self, desk: &mut Desk, name: &ChannelName, key: &str, token: Option<&SecretString>) {
+        let Some(token) = token else { return };
+        let Some(first) = self.tokens.before(vec![token.expose_secret().to_owned()], key) else { return };
+        let own = first.starts_with(&format!("channels.{name}."));
+        if !own {
+            desk.note(
+                key,
+                format!("is the same token as {first}. The token tells the channels apart: each needs its own"),
+            );
+        }
+    }
+
+    fn afilnet(&mut self, desk: &mut Desk, name: &ChannelName, raw: &mut raw::Table) -> Option<Afilnet> {
+        let (user_key, password_key) =
+            (format!("channels.{name}.afilnet_user"), format!("channels.{name}.afilnet_password"));
+        let twin = format!("{password_key}_file");
+        let own = desk.secret(&password_key, raw.afilnet_password.take(), raw.afilnet_password_file.take());
+        if !desk.clean(&[&user_key, &password_key, &twin]) {
+            return None;
+        }
+        let other_account = raw.afilnet_user.is_some() && raw.afilnet_user != self.afilnet.user;
+        let user = match raw.afilnet_user.take() {
+            Some(user) => Some(user),
+            None => desk.required("afilnet.user", self.afilnet.user.clone()),
+        };
+        let brought = if own.is_some() { password_key.as_str() } else { "afilnet.password" };
+        let password = match own {
+            Some(own) => Some(own),
+            None if other_account && self.afilnet.user.is_some() => {
+                let what = format!(
+                    "is not set, and the password of [afilnet] belongs to another user. Set it in the configuration file, or \
+                     name a file that holds it as {twin}"
+                );
+                desk.note(&password_key, what);
+                None
+            }
+            None => desk.required("afilnet.password", self.password.clone()),
+        };
+        let (user, password) = (user?, password?);
+        let account = (self.afilnet.url.to_string(), user.clone());
+        let (known, first) = self.accounts.entry(account).or_insert_with(|| (password.clone(), brought.to_owned()));
+        if known.expose_secret() != password.expose_secret() {
+            let culprit = if brought == password_key { brought } else { first.as_str() }.to_owned();
+            let other = if brought == password_key { first.as_str() } else { brought };
+            let what =
+                format!("differs from {other}, but both are for the same Afilnet user. One account has one password");
+            desk.note(&culprit, what);
+        }
+        let shared = &self.afilnet;
+        Some(Afilnet {
+            url: shared.url.clone(),
+            transport: shared.transport,
+            user,
+            password,
+            timeout: shared.timeout,
+            time_zone: shared.time_zone.clone(),
+            requests_per_second: shared.requests_per_second,
+            max_in_flight: shared.max_in_flight,
+        })
+    }
+
+    fn bonychat(&self, desk: &mut Desk, name: &ChannelName, raw: &mut raw::Table) -> Option<Bonychat> {
+        if !desk.clean(&[&format!("channels.{name}.webhook_url")]) {
+            return None;
+        }
+        let url = match raw.webhook_url.take() {
+            Some(url) => url,
+            None => desk.required("bonychat.webhook_url", self.bonychat.webhook_url.clone())?,
+        };
+        let requests_per_second = self.bonychat.requests_per_second;
+        if !url.loopback && requests_per_second > BONYCHAT_LIMIT {
+            let what = format!("must be 1 to {BONYCHAT_LIMIT}: BonyChat refuses more");
+            desk.note("bonychat.requests_per_second", what);
+        }
+        Some(Bonychat { webhook_url: url.text, timeout: self.bonychat.timeout, requests_per_second })
+    }
+
+    fn poll(&self, desk: &mut Desk, name: &ChannelName, raw: &raw::Table) -> (Duration, Duration) {
+        let (active_key, idle_key) = (format!("channels.{name}.poll_active"), format!("channels.{name}.poll_idle"));
+        let active = raw.poll_active.unwrap_or(self.poll.0);
+        let idle = raw.poll_idle.unwrap_or(self.poll.1);
+        let own = raw.poll_active.is_some() || raw.poll_idle.is_some();
+        if own && active > idle && desk.clean(&[&active_key, &idle_key, "inbound.poll_active", "inbound.poll_idle"]) {
+            let key = if raw.poll_active.is_some() { &active_key } else { &idle_key };
+            desk.note(key, "leaves this channel with a poll_active longer than its poll_idle");
+        }
+        (active, idle)
+    }
+}

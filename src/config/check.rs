@@ -1,0 +1,223 @@
+//! Rules across keys, and the way from the sections as read to the configuration as used.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::keys::variable;
+use super::layers::Layers;
+use super::problems::Problems;
+use super::{Admin, Config, InboundConfig, Log, OutboundConfig, Retry, Server, StoreConfig};
+use super::{address, channels, keys, raw, secret};
+
+/// What the rules are checked at: the layers for sources, and the two lists that they fill.
+pub(super) struct Desk {
+    pub(super) layers: Layers,
+    pub(super) problems: Problems,
+    pub(super) warnings: Vec<String>,
+}
+
+impl Desk {
+    /// Notes a problem where `key` was set.
+    pub(super) fn note(&mut self, key: &str, what: impl Into<String>) {
+        self.problems.note(key, self.layers.source(key), what);
+    }
+
+    /// Whether none of `keys` has a problem, so that a rule about all of them makes sense.
+    pub(super) fn clean(&self, keys: &[&str]) -> bool {
+        !keys.iter().any(|key| self.problems.has(key))
+    }
+
+    /// Takes what must be there.
+    pub(super) fn required<T>(&mut self, key: &str, value: Option<T>) -> Option<T> {
+        if value.is_none() && self.clean(&[&format!("{key}_file")]) {
+            let (variable, twin) = (variable(key), format!("{key}_file"));
+            let from_file =
+                if keys::is_secret(key) { format!(", or name a file that holds it as {twin}") } else { String::new() };
+            self.note(key, format!("is not set. Set it in the configuration file or as {variable}{from_file}"));
+        }
+        value
+    }
+
+    /// The secret of `key`, from itself or from the file that its twin names.
+    pub(super) fn secret(
+        &mut self,
+        key: &str,
+        direct: Option<SecretString>,
+        file: Option<String>,
+    ) -> Option<SecretString> {
+        let twin = format!("{key}_file");
+        let Some(file) = file else { return direct };
+        if direct.is_some() && self.layers.is_set(key) {
+            let other = self.layers.source(key);
+            self.note(&twin, format!("is set, and so is {key} ({other}). Keep one of them"));
+            return None;
+        }
+        let path = Path::new(&file);
+        match secret::read_secret(path) {
+            Ok(text) => {
+                if secret::open_to_all(path) {
+                    self.warnings.push(format!("{twin}: every user of this machine may read {file}; chmod o-r it"));
+                }
+                Some(text.into())
+            }
+            Err(why) => {
+                self.note(&twin, format!("names a file that {why}"));
+                None
+            }
+        }
+    }
+
+    /// As [`Self::secret`], for one that travels in an `Authorization` header.
+    pub(super) fn token(
+        &mut self,
+        key: &str,
+        direct: Option<SecretString>,
+        file: Option<String>,
+    ) -> Option<SecretString> {
+        let token = self.secret(key, direct, file)?;
+        if !token.expose_secret().bytes().all(|b| b.is_ascii_graphic()) {
+            let twin = format!("{key}_file");
+            let from_file = self.layers.is_set(&twin) && !self.layers.is_set(key);
+            let what = "must be made of visible ASCII characters without white space. Copy it again";
+            self.note(if from_file { &twin } else { key }, what);
+        }
+        Some(token)
+    }
+}
+
+/// [`Config::load`]
+pub(super) fn load(file: Option<&Path>, env: HashMap<String, String>) -> Result<Config, Problems> {
+    let mut problems = Problems::default();
+    let Some(layers) = Layers::gather(Config::DEFAULT_TOML, file, env, &mut problems) else {
+        return Err(problems.sorted());
+    };
+    let mut desk = Desk { layers, problems, warnings: Vec::new() };
+    if let Some(file) = file.filter(|file| desk.layers.secrets_in_file && secret::open_to_all(file)) {
+        let file = file.display();
+        desk.warnings.push(format!("every user of this machine may read {file}, which holds a secret; chmod o-r it"));
+    }
+    match whole(&mut desk) {
+        Some(config) if desk.problems.is_empty() => Ok(Config { warnings: desk.warnings, ..config }),
+        _ => Err(desk.problems.sorted()),
+    }
+}
+
+fn whole(desk: &mut Desk) -> Option<Config> {
+    // Every section is read before the first `?`, so that one bad section hides no other.
+    let server = section::<raw::Server>(desk, "server");
+    let admin = section::<raw::Admin>(desk, "admin");
+    let store = section::<raw::Store>(desk, "store");
+    let afilnet = section::<raw::Afilnet>(desk, "afilnet");
+    let bonychat = section::<raw::Bonychat>(desk, "bonychat");
+    let outbound = section::<raw::Outbound>(desk, "outbound");
+    let inbound = section::<raw::Inbound>(desk, "inbound");
+    let retry = section::<raw::Retry>(desk, "retry");
+    let log = section::<raw::Log>(desk, "log");
+
+    let admin = admin.map(|raw| check_admin(desk, raw, server.as_ref()));
+    let store = store.and_then(|raw| check_store(desk, raw));
+    let retry = retry.map(|raw| check_retry(desk, &raw));
+    let language = bonychat.as_ref()?.language;
+    let inbound = inbound?;
+    if desk.clean(&["inbound.poll_active", "inbound.poll_idle"]) && inbound.poll_active > inbound.poll_idle {
+        desk.note("inbound.poll_active", "must not be longer than inbound.poll_idle");
+    }
+    let house = channels::House::new(desk, afilnet?, bonychat?, &inbound, admin.as_ref()?.token.as_ref());
+    let channels = house.channels(desk);
+
+    let (server, outbound, log) = (server?, outbound?, log?);
+    Some(Config {
+        server: Server {
+            listen: server.listen,
+            path_prefix: server.path_prefix.map(|prefix| prefix.0).unwrap_or_default(),
+            body_limit_bytes: server.body_limit.0,
+        },
+        admin: admin?,
+        store: store?,
+        outbound: OutboundConfig {
+            answer_within: outbound.answer_within,
+            live_for: outbound.live_for,
+            on_unconfirmed: outbound.on_unconfirmed,
+            look_after: outbound.look_after,
+            number_quick_replies: outbound.number_quick_replies,
+            location_text: outbound.location_text,
+        },
+        inbound: InboundConfig {
+            sweep_every: inbound.sweep_every,
+            first_run: inbound.first_run,
+            echoes: inbound.echoes,
+            statuses: inbound.statuses,
+            attachments: inbound.attachments,
+            status_map: inbound.status_map.into_iter().map(|(status, value)| (status, value.0)).collect(),
+        },
+        retry: retry?,
+        log: Log {
+            format: log.format,
+            format_is_default: !desk.layers.is_set("log.format"),
+            level: log.level,
+            contacts: log.contacts,
+        },
+        language,
+        channels,
+        warnings: Vec::new(),
+    })
+}
+
+fn section<T: serde::de::DeserializeOwned + validator::Validate>(desk: &mut Desk, name: &str) -> Option<T> {
+    raw::take(&desk.layers, &mut desk.problems, &[name])
+}
+
+fn check_admin(desk: &mut Desk, raw: raw::Admin, server: Option<&raw::Server>) -> Admin {
+    let token = desk.token("admin.token", raw.token, raw.token_file);
+    if !raw.listen.ip().is_loopback() && token.is_none() && desk.clean(&["admin.listen", "admin.token_file"]) {
+        let what = "is not set, but admin.listen is reachable from other machines. Set it as BRIDGE__ADMIN__TOKEN or name \
+                    a file that holds it as admin.token_file, or let admin.listen be 127.0.0.1:9090";
+        desk.note("admin.token", what);
+    }
+    let same = server.is_some_and(|server| server.listen == raw.listen && raw.listen.port() != 0);
+    if same && desk.clean(&["admin.listen", "server.listen"]) {
+        desk.note("admin.listen", "is the same address as server.listen. Give it a port of its own");
+    }
+    Admin { listen: raw.listen, token }
+}
+
+fn check_store(desk: &mut Desk, raw: raw::Store) -> Option<StoreConfig> {
+    let url = desk.secret("store.url", raw.url, raw.url_file);
+    let url = desk.required("store.url", url)?;
+    match address::store_url(&url) {
+        Ok(url) => Some(StoreConfig { url, keep_text: raw.keep_text, keep_rows: raw.keep_rows }),
+        Err(rule) => {
+            let from_file = desk.layers.is_set("store.url_file") && !desk.layers.is_set("store.url");
+            desk.note(if from_file { "store.url_file" } else { "store.url" }, rule);
+            None
+        }
+    }
+}
+
+fn check_retry(desk: &mut Desk, raw: &raw::Retry) -> Retry {
+    let all = ["retry.initial", "retry.max", "retry.give_up_after"];
+    if desk.clean(&all) && raw.initial > raw.max {
+        desk.note("retry.initial", "must not be longer than retry.max");
+    }
+    if desk.clean(&all) && raw.max > raw.give_up_after {
+        desk.note("retry.max", "must not be longer than retry.give_up_after");
+    }
+    Retry { initial: raw.initial, max: raw.max, give_up_after: raw.give_up_after }
+}
+
+/// The first holder of each value, to name both where two must differ.
+#[derive(Default)]
+pub(super) struct Firsts(BTreeMap<Vec<String>, String>);
+
+impl Firsts {
+    /// Who held `value` before `holder`, if anybody did.
+    pub(super) fn before(&mut self, value: Vec<String>, holder: &str) -> Option<String> {
+        if let Some(first) = self.0.get(&value) {
+            return Some(first.clone());
+        }
+        self.0.insert(value, holder.to_owned());
+        None
+    }
+}

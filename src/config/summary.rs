@@ -1,0 +1,81 @@
+//! The configuration in a few lines for the start of the log: no secrets, no accounts, no ids of Afilnet's.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::{Config, StoreUrl};
+
+/// Most channels that are named.
+const NAMED: usize = 20;
+
+impl Config {
+    /// One line a section.
+    #[must_use]
+    pub fn summary(&self) -> Vec<String> {
+        let text = |duration: Duration| humantime::format_duration(duration).to_string().replace(' ', "");
+        let (server, admin, store, retry) = (&self.server, &self.admin, &self.store, &self.retry);
+        let (outbound, inbound) = (&self.outbound, &self.inbound);
+        let engine = match &store.url {
+            StoreUrl::Sqlite(path) => format!("sqlite:{}", path.display()),
+            StoreUrl::Postgres(_) => "postgres".to_owned(),
+        };
+        let token = if admin.token.is_some() { "with a token" } else { "without a token" };
+        vec![
+            format!("server: {}{}, bodies up to {} bytes", server.listen, server.path_prefix, server.body_limit_bytes),
+            format!("admin: {}, {token}", admin.listen),
+            format!("store: {engine}, texts {}, rows {}", text(store.keep_text), text(store.keep_rows)),
+            self.afilnet_summary(),
+            self.bonychat_summary(),
+            format!(
+                "outbound: answer within {}, unconfirmed {:?}, looks after {}",
+                text(outbound.answer_within),
+                outbound.on_unconfirmed,
+                outbound.look_after.iter().map(|after| text(*after)).collect::<Vec<_>>().join(" "),
+            ),
+            format!(
+                "inbound: sweep every {}, first run {:?}, echoes {}, statuses {} ({} mapped), attachments {}",
+                text(inbound.sweep_every),
+                inbound.first_run,
+                inbound.echoes,
+                inbound.statuses,
+                inbound.status_map.len(),
+                inbound.attachments,
+            ),
+            format!(
+                "retry: {} to {}, gives up after {}",
+                text(retry.initial),
+                text(retry.max),
+                text(retry.give_up_after)
+            ),
+            format!("log: {:?}, level {}, contacts {:?}", self.log.format, self.log.level, self.log.contacts),
+            self.channels_summary(),
+        ]
+    }
+
+    fn afilnet_summary(&self) -> String {
+        let accounts: BTreeSet<_> = self.channels.values().map(|c| (&c.afilnet.url, &c.afilnet.user)).collect();
+        let hosts: BTreeSet<_> =
+            self.channels.values().map(|c| format!("{:?} to {}", c.afilnet.transport, c.afilnet.url)).collect();
+        let hosts: Vec<String> = hosts.into_iter().collect();
+        let limits = self.channels.values().next().map(|c| (c.afilnet.requests_per_second, c.afilnet.max_in_flight));
+        let (per_second, in_flight) = limits.unwrap_or_default();
+        let accounts = accounts.len();
+        format!("afilnet: {}, {accounts} account(s), each {per_second}/s and {in_flight} in flight", hosts.join(", "))
+    }
+
+    fn bonychat_summary(&self) -> String {
+        let host = |url: &str| url::Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned));
+        let hosts: BTreeSet<String> = self.channels.values().filter_map(|c| host(&c.bonychat.webhook_url)).collect();
+        let per_second = self.channels.values().next().map_or(0, |c| c.bonychat.requests_per_second);
+        let hosts: Vec<String> = hosts.into_iter().take(NAMED).collect();
+        format!("bonychat: webhook at {}, {per_second}/s a channel, language {:?}", hosts.join(" "), self.language)
+    }
+
+    fn channels_summary(&self) -> String {
+        let named = self.channels.values().take(NAMED).map(|c| format!("{} ({})", c.name, c.platform.as_str()));
+        let named: Vec<String> = named.collect();
+        let more = self.channels.len().saturating_sub(NAMED);
+        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        format!("channels: {}: {}{more}", self.channels.len(), named.join(" "))
+    }
+}

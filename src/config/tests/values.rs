@@ -1,0 +1,161 @@
+//! What each key takes and refuses.
+
+use super::*;
+
+/// One key with one value, through the environment, which holds text only.
+fn set(key: &str, value: &str) -> Vec<String> {
+    let name = super::super::keys::variable(key);
+    wrong_keys(load_over("", &[(&name, value)]))
+}
+
+#[test]
+fn good_values_are_taken() {
+    for (key, values) in [
+        ("server.listen", &["127.0.0.1:0", "[::]:8080", " 0.0.0.0:1 "] as &[&str]),
+        ("server.path_prefix", &["", "/", "/bridge", "/a/b/"]),
+        ("server.body_limit", &["1024", "1 KiB", "16 MiB", "16MiB", "2048 B"]),
+        ("admin.listen", &["127.0.0.2:9090", "[::1]:9090"]),
+        ("admin.token", &["", "0012"]),
+        ("store.url", &["sqlite:x.db", "postgres://u:p@h/d", "postgresql://h/d"]),
+        ("store.keep_text", &["0s", "7d", "1h 30m", "3650d"]),
+        ("afilnet.url", &["http://127.0.0.1:1/api/http/", "https://www.pasarelasms.com/api/http/"]),
+        ("afilnet.transport", &["post", "POST", "basic", "get"]),
+        ("afilnet.timeout", &["1ms", "10m"]),
+        ("afilnet.time_zone", &["UTC", "America/Bogota", "Atlantic/Canary"]),
+        ("afilnet.requests_per_second", &["1", "100000"]),
+        ("afilnet.max_in_flight", &["1", "1024"]),
+        ("bonychat.requests_per_second", &["1", "20"]),
+        ("bonychat.language", &["en", "es"]),
+        ("outbound.answer_within", &["0s", "60s"]),
+        ("outbound.on_unconfirmed", &["fail", "resend", "hold"]),
+        ("outbound.look_after", &["5s", "5s,15s", "1s,1s,1s,1s,1s,1s,1s,1s,1s,1s"]),
+        ("outbound.number_quick_replies", &["true", "false", "1", "0", "on", "off", "yes", "no", "TRUE"]),
+        ("outbound.location_text", &["{latitude}", "a place", "{address}\n{latitude} {longitude}"]),
+        ("inbound.poll_active", &["10ms", "15s"]),
+        ("inbound.first_run", &["unread", "skip", "all"]),
+        ("inbound.status_map.x_1", &["delivered", "read", "failed"]),
+        ("retry.initial", &["1ms", "5m"]),
+        ("retry.max", &["1s", "24h"]),
+        ("log.level", &["off", "trace", "INFO", "info,bridge=debug", "warn,bridge::work=trace"]),
+        ("log.contacts", &["masked", "full"]),
+        ("channels.support.text_limit", &["1", "7000", ""]),
+        ("channels.support.webhook_url", &["", "http://localhost:1/x"]),
+        ("channels.support.platform", &["webchat", "whatsapp", "telegram", "operator"]),
+        ("channels.support.previous_api_token", &["", "older", "canary-token"]),
+    ] {
+        for value in values {
+            assert_eq!(set(key, value), [""; 0], "{key} = {value:?}");
+        }
+    }
+}
+
+#[test]
+fn bad_values_are_refused_by_name() {
+    for (key, values) in [
+        ("server.listen", &["", "8080", "localhost:8080", "0.0.0.0:99999", "127.0.0.1:9090"] as &[&str]),
+        ("server.path_prefix", &["bridge", "/a b", "/{a}", "/a//b"]),
+        ("server.body_limit", &["", "1023", "17 MiB", "1 GiB", "1.5 MiB", "256 kb", "-1", "99999999999999999999 MiB"]),
+        ("admin.token", &["with space", "ñandú"]),
+        ("store.url", &["sqlite:", "mysql://h/d", "x.db"]),
+        ("store.keep_text", &["", "7", "7 fortnights", "-1s", "3651d", "99999999999999y"]),
+        ("afilnet.url", &["", "http://www.afilnet.com/api/http/", "https://u:p@h/", "https://h/?a=b", "h"]),
+        ("afilnet.transport", &["", "put", "soap", "json", "oauth", "OAuth2"]),
+        ("afilnet.timeout", &["0s", "11m", "10"]),
+        ("afilnet.time_zone", &["", "Madrid", "Europe/Nowhere"]),
+        ("afilnet.requests_per_second", &["", "0", "100001", "-1", "1.5", "ten", "true"]),
+        ("afilnet.max_in_flight", &["0", "1025"]),
+        ("bonychat.webhook_url", &["http://example.com/", "https://e.com/a b", "ftp://e.com", "https://u:p@e.com/"]),
+        ("bonychat.requests_per_second", &["0", "21", "100000"]),
+        ("bonychat.language", &["", "de"]),
+        ("outbound.answer_within", &["61s", "-5s"]),
+        ("outbound.on_unconfirmed", &["retry"]),
+        ("outbound.look_after", &["", "0s", "5s,,6s", "1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s"]),
+        ("outbound.number_quick_replies", &["", "2", "si"]),
+        ("outbound.location_text", &["", "{adress}", "{"]),
+        ("inbound.poll_active", &["9ms", "16s", "25h"]),
+        ("inbound.sweep_every", &["0s"]),
+        ("inbound.status_map.2", &["", "sent"]),
+        ("retry.initial", &["0s", "6m"]),
+        ("retry.max", &["25h"]),
+        ("log.format", &["xml"]),
+        ("log.level", &["", "infoo", "bridge", "info,bridge", "bridge=loud"]),
+        ("log.contacts", &["some"]),
+        ("channels.support.channel_id", &["a b"]),
+        ("channels.support.id_type", &["email"]),
+        ("channels.support.platform", &["sms"]),
+        ("channels.support.platform_id", &["1 2"]),
+        ("channels.support.text_limit", &["0", "7001"]),
+        ("channels.support.api_token", &["", "a b", "a\nb"]),
+        ("channels.support.poll_active", &["1ms", "1m"]),
+        ("channels.support.poll_idle", &["1s"]),
+    ] {
+        for value in values {
+            let found = set(key, value);
+            let key = if (key, *value) == ("server.listen", "127.0.0.1:9090") { "admin.listen" } else { key };
+            assert_eq!(found, [key], "{key} = {value:?}");
+        }
+    }
+}
+
+#[test]
+fn files_hold_numbers_and_switches_as_they_are() {
+    let config = load_over(
+        "[server]\nbody_limit = 2048\n[afilnet]\nmax_in_flight = 7\n[inbound]\nechoes = false\n\
+         [inbound.status_map]\n2 = \"read\"\nEntregado = \"delivered\"",
+        &[],
+    )
+    .unwrap();
+    assert_eq!((config.server.body_limit_bytes, config.inbound.echoes), (2048, false));
+    assert_eq!(config.inbound.status_map.keys().collect::<Vec<_>>(), ["2", "Entregado"]);
+    for (toml, key) in [
+        ("[afilnet]\nmax_in_flight = true", "afilnet.max_in_flight"),
+        ("[afilnet]\nmax_in_flight = 1.5", "afilnet.max_in_flight"),
+        ("[afilnet]\nmax_in_flight = [1]", "afilnet.max_in_flight"),
+        ("[afilnet]\npassword = 12", "afilnet.password"),
+        ("[store]\nkeep_text = 7", "store.keep_text"),
+        ("[outbound]\nlook_after = [5]", "outbound.look_after"),
+        ("[outbound]\nlook_after = 5", "outbound.look_after"),
+        ("[log]\nlevel = 3.5", "log.level"),
+        ("[server]\nlisten = 8080", "server.listen"),
+    ] {
+        let pairs: Vec<_> =
+            REST.into_iter().filter(|(name, _)| !name.ends_with("PASSWORD") || !key.ends_with("password")).collect();
+        assert_eq!(wrong_keys(load(&format!("{toml}\n{CHANNEL}"), &pairs)), [key], "{toml}");
+    }
+}
+
+#[test]
+fn a_number_is_fine_as_an_id() {
+    let toml = CHANNEL.replace("\"100\"", "100");
+    let config = load(&toml, &REST).unwrap();
+    assert_eq!(config.channels[&"support".parse().unwrap()].platform_id.as_str(), "100");
+}
+
+#[test]
+fn an_unpublished_transport_is_refused_in_one_sentence() {
+    for transport in ["soap", "json", "oauth"] {
+        let problems = wrong(load_over("", &[("BRIDGE__AFILNET__TRANSPORT", transport)]));
+        assert!(problems[0].contains("its address from Afilnet; use \"post\""), "{problems:?}");
+    }
+    let words = wrong(load_over("", &[("BRIDGE__AFILNET__TRANSPORT", "canary")]));
+    assert_eq!(words, ["afilnet.transport: must be one of `post`, `get`, `basic`"]);
+}
+
+#[test]
+fn get_is_taken_with_a_warning_and_basic_goes_to_its_own_address() {
+    let config = load_over("", &[("BRIDGE__AFILNET__TRANSPORT", "get")]).unwrap();
+    assert!(config.warnings[0].contains("afilnet.transport"), "{:?}", config.warnings);
+    let basic = load_over("", &[("BRIDGE__AFILNET__TRANSPORT", "basic")]).unwrap();
+    let url = |config: &Config| config.channels[&"support".parse().unwrap()].afilnet.url.to_string();
+    assert_eq!(url(&basic), "https://www.afilnet.com/api/basic/");
+    let own =
+        [("BRIDGE__AFILNET__TRANSPORT", "basic"), ("BRIDGE__AFILNET__URL", "https://reseller.example/api/basic/")];
+    assert_eq!(url(&load_over("", &own).unwrap()), "https://reseller.example/api/basic/");
+}
+
+#[test]
+fn an_operators_door_that_others_reach_needs_a_token() {
+    let open = ("BRIDGE__ADMIN__LISTEN", "0.0.0.0:9090");
+    assert_eq!(wrong_keys(load_over("", &[open])), ["admin.token"]);
+    assert!(load_over("", &[open, ("BRIDGE__ADMIN__TOKEN", "canary-admin")]).is_ok());
+}
