@@ -1,1 +1,67 @@
-//! t
+//! What an operator reads: the log on stderr, and names for contacts that may stand in it. Called once by `main`.
+
+mod line;
+mod mask;
+#[cfg(test)]
+mod tests;
+
+use std::io::IsTerminal as _;
+use std::panic::Location;
+
+use anyhow::Context as _;
+use tracing::Subscriber;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::JsonFields;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::{EnvFilter, Registry};
+
+pub(crate) use mask::{Masked, contact, conversation};
+
+use crate::config::{Log, LogContacts, LogFormat};
+use line::Line;
+
+/// Starts the log and sets how contacts are written. Panics go to the log from here on, without what they say: that may be
+/// somebody's data.
+///
+/// # Errors
+///
+/// A level that cannot be read, or a second call.
+pub fn init(log: &Log) -> anyhow::Result<()> {
+    let terminal = std::io::stderr().is_terminal();
+    let text = log.format == LogFormat::Text || (log.format_is_default && terminal);
+    let subscriber = subscriber(&log.level, Line { text, ansi: text && terminal }, std::io::stderr)?;
+    tracing::subscriber::set_global_default(subscriber).context("the log is started twice")?;
+    mask::show_in_full(log.contacts == LogContacts::Full);
+    std::panic::set_hook(Box::new(|panic| report_panic(panic.location())));
+    Ok(())
+}
+
+/// The log as a value, for `init` and for tests.
+fn subscriber<W>(level: &str, line: Line, writer: W) -> anyhow::Result<impl Subscriber + Send + Sync>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let filter = EnvFilter::try_new(directives(level)).context("log.level cannot be read")?;
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(writer)
+        .with_ansi(line.ansi)
+        .log_internal_errors(false) // they would go to stderr past the format, and panic where it is closed
+        .fmt_fields(JsonFields::new())
+        .event_format(line);
+    Ok(Registry::default().with(filter).with(layer))
+}
+
+/// A bare `debug` or `trace` is meant for the bridge: at these levels its libraries write URLs and headers.
+fn directives(level: &str) -> String {
+    match level.trim().to_lowercase().as_str() {
+        loud @ ("debug" | "trace") => format!("info,bridge={loud}"),
+        _ => level.to_owned(),
+    }
+}
+
+fn report_panic(location: Option<&Location<'_>>) {
+    let place = location.map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+    let thread = std::thread::current();
+    let thread = thread.name().unwrap_or("unnamed");
+    tracing::error!(panic.location = place, panic.thread = thread, "a thread panicked at {place}");
+}
