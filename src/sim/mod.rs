@@ -1,1 +1,23 @@
-//! sim
+//! Both platforms, simulated: the backend of black-box tests, of the demo and of `bridge simulate`.
+//!
+//! [`afilnet::Afilnet`] and [`bonychat::BonyChat`] keep ledgers of what reached them, so that a test can compare whole
+//! conversations on both sides. Nothing here uses the rooms of the bridge: what the bridge misreads in the contracts
+//! must not be misread here in the same way. People and other programs drive them over HTTP ([`control`]).
+
+#![expect(clippy::doc_markdown, reason = "BonyChat is a name")]
+
+pub mod afilnet;
+pub mod bonychat;
+pub mod control;
+
+mod dice;
+mod door;
+mod faults;
+mod form;
+mod latency;
+mod simulate;
+mod wire;
+
+pub use faults::{BadRule, Fault, FaultKind, Rule, When};
+pub use latency::{BadLatency, Latency};
+pub use simulate::{SimulateArgs, simulate};

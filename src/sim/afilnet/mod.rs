@@ -1,0 +1,176 @@
+//! A stateful Afilnet (afilnet.md section 6): conversations, a ledger of sends, switches for what nobody knows of the
+//! live service, faults on order. [`Afilnet`] serves it over loopback; its methods, those of [`World`], look into it
+//! and play the customer, the operator in Afilnet's panel and the weather.
+
+mod api;
+mod render;
+mod state;
+pub mod switches;
+mod world;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::watch;
+
+use super::door::Server;
+use super::faults::Rule;
+use super::latency::Latency;
+use state::State;
+pub(super) use state::machine_ms;
+pub use state::{Counters, SentCall};
+pub use switches::{BadSwitch, Switches};
+pub use world::World;
+
+/// What a simulator begins with, and what `reset` brings back.
+#[derive(Clone)]
+pub struct Options {
+    /// User and password of each account. Every account sees every channel.
+    pub accounts: Vec<(String, String)>,
+    /// The channels.
+    pub channels: Vec<ChannelSpec>,
+    /// The unknowns.
+    pub switches: Switches,
+    /// Faults in force from the start.
+    pub faults: Vec<Rule>,
+    /// Seed of everything left to chance.
+    pub seed: u64,
+    /// Wait before each answer.
+    pub latency: Latency,
+    /// How long the port stays closed after the fault `refused`.
+    pub down_for: Duration,
+    /// Pause before each byte under the fault `drip`.
+    pub drip: Duration,
+    /// Calls a second, once the switch `rate_limit` is on.
+    pub rate_limit: usize,
+    /// Age at which a sent row shows the status delivered; `None`: when told by `set_status`.
+    pub delivered_after: Option<Duration>,
+}
+
+impl Default for Options {
+    /// Account `user` / `password`, one channel `whatsapp` / `100`, every switch at its default, no faults.
+    fn default() -> Self {
+        Self {
+            accounts: vec![("user".into(), "password".into())],
+            channels: vec![ChannelSpec::new("whatsapp", "100", "Ventas")],
+            switches: Switches::default(),
+            faults: Vec::new(),
+            seed: 1,
+            latency: Latency::default(),
+            down_for: Duration::from_secs(1),
+            drip: Duration::from_millis(100),
+            rate_limit: 5,
+            delivered_after: None,
+        }
+    }
+}
+
+/// One channel, as `getchatchannels` shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChannelSpec {
+    /// `webchat`, `whatsapp`, `telegram` or `operator`.
+    pub platform: String,
+    /// Its id there.
+    pub platformid: String,
+    /// Its name for people.
+    pub name: String,
+}
+
+impl ChannelSpec {
+    /// A channel of these words.
+    #[must_use]
+    pub fn new(platform: &str, platformid: &str, name: &str) -> Self {
+        Self { platform: platform.into(), platformid: platformid.into(), name: name.into() }
+    }
+}
+
+/// What became of a row that the business wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RowStatus {
+    /// Taken by Afilnet: `1`, `sent`.
+    Sent,
+    /// On the customer's device: `2`, `delivered`.
+    Delivered,
+    /// Seen by the customer: `3`, `read`.
+    Read,
+    /// Given up: `4`, `failed`.
+    Failed,
+}
+
+/// A platform id that no channel has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no channel has the platform id `{0}`: add it first")]
+pub struct NoChannel(String);
+
+/// A running simulator. Clones share it; the last one to go stops it. Its methods are those of [`World`].
+#[derive(Clone)]
+pub struct Afilnet {
+    world: Arc<World>,
+    server: Arc<Server>,
+}
+
+impl Afilnet {
+    /// Serves on a loopback address; port 0 takes any free port. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// The address is not loopback, or it cannot be bound.
+    pub fn start(address: SocketAddr, options: Options) -> io::Result<Self> {
+        let (changed, _) = watch::channel(0);
+        let state = Mutex::new(State::new(&options));
+        let world = Arc::new(World { options, state, changed, port: OnceLock::new() });
+        let server = Arc::new(Server::start(address, Arc::clone(&world))?);
+        let _ = world.port.set(server.address().port());
+        Ok(Self { world, server })
+    }
+
+    /// The endpoint for GET and POST: `http://127.0.0.1:PORT/api/http/`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}/api/http/", self.server.address())
+    }
+
+    /// The endpoint for Basic: `http://127.0.0.1:PORT/api/basic/`.
+    #[must_use]
+    pub fn basic_url(&self) -> String {
+        format!("http://{}/api/basic/", self.server.address())
+    }
+
+    /// Where the control API is: `http://127.0.0.1:PORT/control/`.
+    #[must_use]
+    pub fn control_url(&self) -> String {
+        format!("http://{}/control/", self.server.address())
+    }
+
+    /// Closes the port and cuts every connection, as a machine that goes down. Connecting is refused from the return on.
+    pub fn down(&self) {
+        self.server.door.close();
+    }
+
+    /// Opens the port again after [`Afilnet::down`].
+    ///
+    /// # Errors
+    /// The port cannot be bound any more.
+    pub fn up(&self) -> io::Result<()> {
+        self.server.door.open()
+    }
+
+    /// Ends the service for good; the ledger can still be read.
+    pub fn stop(&self) {
+        self.server.stop();
+    }
+}
+
+impl Deref for Afilnet {
+    type Target = World;
+    fn deref(&self) -> &World {
+        &self.world
+    }
+}

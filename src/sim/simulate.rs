@@ -1,0 +1,179 @@
+//! `bridge simulate`: both simulators on fixed ports, for people and for programs outside.
+
+use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::afilnet::{self, Afilnet, Switches};
+use super::bonychat::{self, BonyChat, IdType};
+use super::{Latency, Rule};
+
+/// What `bridge simulate` takes.
+#[derive(Debug, clap::Args)]
+pub struct SimulateArgs {
+    /// Where the simulated Afilnet listens; loopback only
+    #[arg(long, value_name = "ADDRESS", default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, 7001)))]
+    pub afilnet_listen: SocketAddr,
+    /// Where the simulated BonyChat listens; loopback only
+    #[arg(long, value_name = "ADDRESS", default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, 7002)))]
+    pub bonychat_listen: SocketAddr,
+    /// User of the Afilnet account
+    #[arg(long, default_value = "user")]
+    pub user: String,
+    /// Password of the Afilnet account
+    #[arg(long, default_value = "password")]
+    pub password: String,
+    /// An Afilnet channel; again for more
+    #[arg(long = "channel", value_name = "PLATFORM:ID", default_value = "whatsapp:100")]
+    pub channels: Vec<String>,
+    /// Id of the first BonyChat channel; those of further ones get 2, 3, … behind it
+    #[arg(long, default_value = "demo")]
+    pub channel_id: String,
+    /// Token of the first BonyChat channel; those of further ones get 2, 3, … behind it
+    #[arg(long, default_value = "demo-token")]
+    pub api_token: String,
+    /// What contact ids hold: phone or custom
+    #[arg(long, value_name = "phone|custom", default_value = "phone")]
+    pub id_type: IdType,
+    /// Where the bridge listens, for messages that BonyChat sends
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    pub bridge_url: String,
+    /// Sets a switch of the simulated Afilnet; again for more
+    #[arg(long = "set", value_name = "SWITCH=VALUE")]
+    pub switches: Vec<String>,
+    /// Orders a fault: of Afilnet by its method, of BonyChat by the type of event; again for more
+    #[arg(long = "fault", value_name = "METHOD:KIND[:NTH|:PROBABILITY]")]
+    pub faults: Vec<Rule>,
+    /// Seed of all chance
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Wait before each answer: 20ms, or 5ms-50ms
+    #[arg(long, default_value = "0ms")]
+    pub latency: Latency,
+}
+
+/// The channels of both sides, matched one to one.
+struct Pairs {
+    afilnet: Vec<afilnet::ChannelSpec>,
+    bonychat: Vec<bonychat::ChannelSpec>,
+}
+
+impl SimulateArgs {
+    fn pairs(&self) -> anyhow::Result<Pairs> {
+        let mut pairs = Pairs { afilnet: Vec::new(), bonychat: Vec::new() };
+        for (at, channel) in self.channels.iter().enumerate() {
+            let (platform, id) = channel.split_once(':').with_context(|| {
+                format!("`{channel}` is not PLATFORM:ID: write --channel whatsapp:100, for example")
+            })?;
+            anyhow::ensure!(
+                ["webchat", "whatsapp", "telegram", "operator"].contains(&platform) && !id.is_empty(),
+                "`{channel}` names no platform of Afilnet: use webchat, whatsapp, telegram or operator, and an id"
+            );
+            let number = if at == 0 { String::new() } else { (at + 1).to_string() };
+            pairs.afilnet.push(afilnet::ChannelSpec::new(platform, id, &format!("Channel {}", at + 1)));
+            let (channel_id, token) = (format!("{}{number}", self.channel_id), format!("{}{number}", self.api_token));
+            pairs.bonychat.push(bonychat::ChannelSpec::new(&channel_id, &token, self.id_type));
+        }
+        Ok(pairs)
+    }
+
+    fn switches(&self) -> anyhow::Result<Switches> {
+        let mut switches = Switches::default();
+        for pair in &self.switches {
+            let (switch, value) =
+                pair.split_once('=').with_context(|| format!("`{pair}` is not SWITCH=VALUE: --set order=desc"))?;
+            switches.set(switch, value)?;
+        }
+        Ok(switches)
+    }
+}
+
+/// Runs both simulators until SIGINT or SIGTERM.
+///
+/// # Errors
+/// An argument is wrong or an address cannot be bound.
+pub async fn simulate(args: SimulateArgs) -> anyhow::Result<()> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let (afilnet, bonychat, talk) = start(&args)?;
+    std::io::stderr().lock().write_all(talk.as_bytes())?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    afilnet.stop();
+    bonychat.stop();
+    Ok(())
+}
+
+/// Both simulators, and what to tell the person who started them.
+fn start(args: &SimulateArgs) -> anyhow::Result<(Afilnet, BonyChat, String)> {
+    let seed = args.seed.unwrap_or_else(rand::random);
+    let pairs = args.pairs()?;
+    let is_event = |rule: &&Rule| rule.method.starts_with("message");
+    let options = afilnet::Options {
+        accounts: vec![(args.user.clone(), args.password.clone())],
+        channels: pairs.afilnet.clone(),
+        switches: args.switches()?,
+        faults: args.faults.iter().filter(|rule| !is_event(rule)).cloned().collect(),
+        seed,
+        latency: args.latency,
+        ..afilnet::Options::default()
+    };
+    let at = args.afilnet_listen;
+    let afilnet = Afilnet::start(at, options).with_context(|| format!("cannot serve Afilnet on {at}"))?;
+    let options = bonychat::Options {
+        channels: pairs.bonychat.clone(),
+        faults: args.faults.iter().filter(is_event).cloned().collect(),
+        seed,
+        latency: args.latency,
+        bridge_url: args.bridge_url.clone(),
+        ..bonychat::Options::default()
+    };
+    let at = args.bonychat_listen;
+    let bonychat = BonyChat::start(at, options).with_context(|| format!("cannot serve BonyChat on {at}"))?;
+    let talk = talk(args, seed, &pairs, &afilnet, &bonychat);
+    Ok((afilnet, bonychat, talk))
+}
+
+fn talk(args: &SimulateArgs, seed: u64, pairs: &Pairs, afilnet: &Afilnet, bonychat: &BonyChat) -> String {
+    let (a, b) = (afilnet.control_url(), bonychat.control_url());
+    let platformid = pairs.afilnet.first().map_or("100", |channel| &channel.platformid);
+    let mut lines = vec![
+        format!("Simulated Afilnet:  {}", afilnet.url()),
+        format!("Simulated BonyChat: {}", bonychat.webhook_url()),
+        format!("Seed: {seed} (--seed {seed} plays the same faults again)"),
+        String::new(),
+        "A bridge between them (paste before `bridge serve`):".into(),
+        format!("export BRIDGE__AFILNET__URL={}", quote(&afilnet.url())),
+        format!("export BRIDGE__AFILNET__USER={}", quote(&args.user)),
+        format!("export BRIDGE__AFILNET__PASSWORD={}", quote(&args.password)),
+        format!("export BRIDGE__BONYCHAT__WEBHOOK_URL={}", quote(&bonychat.webhook_url())),
+    ];
+    for (at, (far, near)) in pairs.afilnet.iter().zip(&pairs.bonychat).enumerate() {
+        let key = format!("export BRIDGE__CHANNELS__SIM{}", at + 1);
+        lines.push(format!("{key}__CHANNEL_ID={}", quote(&near.channel_id)));
+        lines.push(format!("{key}__API_TOKEN={}", quote(&near.api_token)));
+        lines.push(format!("{key}__ID_TYPE={}", near.id_type.as_str()));
+        lines.push(format!("{key}__PLATFORM={}", far.platform));
+        lines.push(format!("{key}__PLATFORM_ID={}", quote(&far.platformid)));
+    }
+    lines.extend([
+        String::new(),
+        "The customer writes:  ".to_owned()
+            + &format!("curl -d platformid={platformid} -d destination=34600111222 -d text=Hola {a}receive"),
+        format!("... and BonyChat has: curl {b}events"),
+        format!("An agent writes:      curl -d contact_id=+34600111222 -d text=Hola {b}say"),
+        format!("... and Afilnet has:  curl {a}sent"),
+        format!("Make it hard:         curl -d rule=sendmessage:reset_stored {a}faults"),
+        format!("More:                 curl {a} ; curl {b}"),
+        String::new(),
+    ]);
+    lines.join("\n")
+}
+
+/// For a shell.
+fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
