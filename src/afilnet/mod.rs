@@ -128,16 +128,19 @@ impl AfilnetClient {
         wire::rows_of(result, of, &self.zone).map(|rows| self.readable(method, rows)).ok_or_else(not_understood)
     }
 
-    /// The rows, after counting and reporting the items that were none.
+    /// The rows, after counting and reporting the items that were none. Such an item may come back with every poll, so
+    /// only each doubling of the count is a warning.
     fn readable(&self, method: &str, read: Rows) -> Vec<Row> {
         if read.unreadable > 0 {
-            self.unreadable_rows.fetch_add(read.unreadable as u64, Ordering::Relaxed);
-            tracing::warn!(
-                afilnet.method = method,
-                unreadable = read.unreadable,
-                rows = read.rows.len(),
-                "some items of Afilnet's list could not be read as rows and were left out"
-            );
+            let more = read.unreadable as u64;
+            let total = self.unreadable_rows.fetch_add(more, Ordering::Relaxed) + more;
+            if total.ilog2() > (total - more).checked_ilog2().unwrap_or(0) || total == more {
+                tracing::warn!(
+                    afilnet.method = method,
+                    unreadable = total,
+                    "items of Afilnet's lists could not be read as rows and were left out: {total} since the start"
+                );
+            }
         }
         read.rows
     }

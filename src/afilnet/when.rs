@@ -12,7 +12,7 @@ const FIRST_MS: i64 = 100_000_000_000;
 /// The year 2100 in milliseconds. A number beyond it is no time (`20240510123456`, for one).
 const LAST_MS: i64 = 4_102_444_800_000;
 /// No `Retry-After` is believed beyond a day: by then a message has been given up (`retry.give_up_after`).
-const LONGEST_ASKED: Duration = Duration::from_secs(86_400);
+const LONGEST_ASKED: Duration = Duration::from_hours(24);
 
 /// Epoch milliseconds of a row's `datetime`: `YYYY-MM-DD HH:MM:SS` in `zone` (where the clock shows an hour twice, the
 /// first; where it skips one, as if it had not), RFC 3339, or an epoch in seconds or milliseconds. `None` for anything

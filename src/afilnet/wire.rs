@@ -163,11 +163,12 @@ fn words(value: &Value) -> String {
 /// Who wrote the row: `sent` in getchats and getmessages, `issent` in getunreadmessages, true for the business
 /// (afilnet.md F8 and 3.7). Where both are there, the first that can be read.
 fn direction(fields: &Map<String, Value>) -> Direction {
-    let flags = ["sent", "issent"].iter().filter_map(|name| fields.get(*name));
-    flags
-        .filter_map(flag)
-        .next()
-        .map_or(Direction::Unknown, |outgoing| if outgoing { Direction::Outbound } else { Direction::Inbound })
+    let outgoing = ["sent", "issent"].iter().find_map(|name| flag(fields.get(*name)?));
+    match outgoing {
+        Some(true) => Direction::Outbound,
+        Some(false) => Direction::Inbound,
+        None => Direction::Unknown,
+    }
 }
 
 fn flag(value: &Value) -> Option<bool> {

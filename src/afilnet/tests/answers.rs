@@ -56,13 +56,12 @@ impl Case {
         match (&self.body, &self.raw, &self.hex) {
             (Some(body), None, None) => body.to_string().into_bytes(),
             (None, Some(raw), None) => raw.clone().into_bytes(),
-            (None, None, Some(hex)) => {
-                (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
-            }
+            (None, None, Some(digits)) => hex(digits),
             _ => panic!("{}: one of body, raw and hex", self.name),
         }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "as classify takes it")]
     fn outcome(&self) -> Outcome {
         let now: Timestamp = "2024-05-10T10:34:56Z".parse().unwrap();
         let asked = self.retry_after.as_deref().and_then(|header| when::retry_after(header, now));

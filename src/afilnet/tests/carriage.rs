@@ -1,111 +1,13 @@
-//! The wire itself, against a listener that keeps every byte it was sent.
+//! The wire itself, byte by byte: what leaves, and what is made of what comes back or does not.
 
 use std::sync::{Arc, LazyLock, Mutex};
 
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
+use super::listener::{Afilnet, Play, expected, http, pairs, to};
 use super::*;
-
-/// What the listener does after it has read a whole request.
-#[derive(Clone)]
-enum Play {
-    /// Writes these bytes and closes.
-    Say(Vec<u8>),
-    /// Writes these bytes and keeps the connection open without another word.
-    SayAndHang(Vec<u8>),
-    Reset,
-}
-
-struct Afilnet {
-    url: String,
-    requests: Arc<Mutex<Vec<String>>>,
-}
-
-impl Afilnet {
-    async fn that(play: Play) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/api/http/", listener.local_addr().unwrap());
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&requests);
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, play.clone(), Arc::clone(&kept)));
-            }
-        });
-        Self { url, requests }
-    }
-
-    async fn answering(json: &str) -> Self {
-        Self::that(Play::Say(http(200, "", json))).await
-    }
-
-    fn client(&self, transport: config::Transport) -> AfilnetClient {
-        client_of(&channel(&self.url, transport))
-    }
-
-    fn hasty(&self) -> AfilnetClient {
-        let mut channel = channel(&self.url, config::Transport::Post);
-        channel.afilnet.timeout = Duration::from_millis(300);
-        client_of(&channel)
-    }
-
-    /// The only request there was: its head and its body.
-    fn request(&self) -> (String, String) {
-        let requests = self.requests.lock().unwrap();
-        assert_eq!(requests.len(), 1, "requests");
-        let (head, body) = requests[0].split_once("\r\n\r\n").unwrap();
-        (head.to_owned(), body.to_owned())
-    }
-}
-
-async fn serve(mut stream: TcpStream, play: Play, kept: Arc<Mutex<Vec<String>>>) {
-    let mut read = Vec::new();
-    while !whole(&read) {
-        let mut chunk = [0; 4096];
-        match stream.read(&mut chunk).await {
-            Ok(0) | Err(_) => return,
-            Ok(n) => read.extend_from_slice(&chunk[..n]),
-        }
-    }
-    kept.lock().unwrap().push(String::from_utf8(read).unwrap());
-    match play {
-        Play::Say(bytes) => {
-            let _ = stream.write_all(&bytes).await;
-            let _ = stream.shutdown().await;
-        }
-        Play::SayAndHang(bytes) => {
-            let _ = stream.write_all(&bytes).await;
-            tokio::time::sleep(Duration::from_secs(60)).await;
-        }
-        Play::Reset => stream.set_zero_linger().unwrap(),
-    }
-}
-
-/// Whether `read` holds a whole request.
-fn whole(read: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(read);
-    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
-    let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
-    body.len() >= length.unwrap_or(0)
-}
-
-fn http(status: u16, headers: &str, body: &str) -> Vec<u8> {
-    format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n{headers}\r\n{body}", body.len()).into()
-}
-
-fn to() -> Destination {
-    "34600111222".parse().unwrap()
-}
-
-fn pairs(form: &str) -> Vec<(String, String)> {
-    form_urlencoded::parse(form.as_bytes()).into_owned().collect()
-}
-
-fn expected(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-}
 
 const SUCCESS: &str = r#"{"status":"SUCCESS","result":[]}"#;
 const ODD: &str = "Hola & =+%26?\r\n\0 ñ日👩‍👩‍👧‍👦 &method=getchats";
@@ -200,6 +102,16 @@ async fn a_connection_that_breaks_after_the_request_leaves_the_outcome_unknown()
 }
 
 #[tokio::test]
+async fn a_send_on_a_connection_that_was_used_before_is_not_repeated_either() {
+    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{SUCCESS}", SUCCESS.len());
+    let afilnet = Afilnet::that(Play::SayThenReset(answer.into())).await;
+    let client = afilnet.client(config::Transport::Post);
+    assert_eq!(client.send(&to(), &text("one"), 0).await, Verdict::Sent { afilnet_id: None });
+    assert_eq!(client.send(&to(), &text("two"), 0).await, unknown(Fault::ConnectionLost));
+    assert_eq!(afilnet.requests.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
 async fn silence_after_the_request_leaves_the_outcome_unknown() {
     assert_eq!(verdict_of(Play::SayAndHang(vec![])).await, unknown(Fault::TimedOut));
     let half = b"HTTP/1.1 200 OK\r\ncontent-length: 32\r\n\r\n{\"status\":".to_vec();
@@ -255,6 +167,26 @@ async fn without_a_connection_nothing_was_sent() {
         let verdict = client_of(&channel).send(&to(), &text("Hola"), 0).await;
         assert_eq!(verdict, Verdict::NotSent { fault: Fault::Unreachable, asked: None }, "{url}");
     }
+}
+
+/// What a TLS 1.2 server with a certificate of its own making says first. It was recorded once and is replayed here: a
+/// client looks at the certificate before it looks at the signature over its own random bytes.
+const SELF_SIGNED: &str = include_str!("../../../tests/fixtures/afilnet/self_signed_tls12.hex");
+
+#[tokio::test]
+async fn a_certificate_that_proves_nothing_is_told_apart_from_an_outage() {
+    let flight: Vec<u8> = hex(&SELF_SIGNED.replace('\n', ""));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/api/http/", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let hello = stream.read(&mut [0; 4096]).await.unwrap();
+        assert!(hello > 0);
+        stream.write_all(&flight).await.unwrap();
+        while stream.read(&mut [0; 4096]).await.is_ok_and(|n| n > 0) {}
+    });
+    let verdict = client_of(&channel(&url, config::Transport::Post)).send(&to(), &text("Hola"), 0).await;
+    assert_eq!(verdict, Verdict::NotSent { fault: Fault::Certificate, asked: None });
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 mod answers;
 mod calls;
 mod carriage;
+mod listener;
 mod verdicts;
 
 use std::time::Duration;
@@ -43,7 +44,7 @@ fn channel(url: &str, transport: config::Transport) -> config::Channel {
 fn outbound() -> config::OutboundConfig {
     config::OutboundConfig {
         answer_within: Duration::from_secs(5),
-        live_for: Duration::from_secs(900),
+        live_for: Duration::from_mins(15),
         on_unconfirmed: config::OnUnconfirmed::Fail,
         look_after: vec![Duration::from_secs(5)],
         number_quick_replies: true,
@@ -59,4 +60,8 @@ fn client_of(channel: &config::Channel) -> AfilnetClient {
 
 fn text(words: &str) -> Content {
     Content::Text { text: crate::domain::content::Text::new(words).unwrap() }
+}
+
+fn hex(digits: &str) -> Vec<u8> {
+    (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap()).collect()
 }

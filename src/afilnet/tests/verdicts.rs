@@ -3,6 +3,7 @@
 use super::super::classify::{Answer, Failure};
 use super::*;
 
+#[expect(clippy::unnecessary_wraps, reason = "as classify takes it")]
 fn answer(http: u16, body: &str) -> Outcome {
     Ok(Answer { http, asked: None, body: Ok(body.as_bytes().to_vec()) })
 }
