@@ -134,7 +134,7 @@ impl AfilnetClient {
         if read.unreadable > 0 {
             let more = read.unreadable as u64;
             let total = self.unreadable_rows.fetch_add(more, Ordering::Relaxed) + more;
-            if total.ilog2() > (total - more).checked_ilog2().unwrap_or(0) || total == more {
+            if (total - more).checked_ilog2().is_none_or(|before| total.ilog2() > before) {
                 tracing::warn!(
                     afilnet.method = method,
                     unreadable = total,
