@@ -1,1 +1,98 @@
-//! l
+//! Start and stop: one token that asks every task to end, one tracker that waits for them, one grace period.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How long requests and attempts in flight may take to finish after the stop began.
+pub const GRACE: Duration = Duration::from_secs(10);
+
+/// The tasks of one house. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Life {
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    failed: Arc<AtomicBool>,
+}
+
+impl Life {
+    /// A house with no tasks yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Ends when the stop begins.
+    #[must_use]
+    pub fn stopping(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// Begins the stop.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Whether a task ended before it was asked to.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Runs `task` until it ends. One that ends before the stop, by failure or panic, stops the whole house: half a
+    /// bridge that looks alive is worse than none.
+    pub fn spawn(&self, name: String, task: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
+        let stop_all = self.stop.clone().drop_guard();
+        let (stop, failed) = (self.stop.clone(), Arc::clone(&self.failed));
+        let early = Early { failed, stop, name };
+        self.tasks.spawn(async move {
+            let _stop_all = stop_all;
+            let _early = early;
+            if let Err(error) = task.await {
+                tracing::error!(error = format!("{error:#}"), "a task failed");
+            }
+        });
+    }
+
+    /// Waits until every task has ended, or the grace is spent. Tells whether all ended.
+    pub async fn ended(&self, grace: Duration) -> bool {
+        self.tasks.close();
+        tokio::time::timeout(grace, self.tasks.wait()).await.is_ok()
+    }
+}
+
+/// Notes a task that ends while nobody asked it to, however it ends.
+struct Early {
+    failed: Arc<AtomicBool>,
+    stop: CancellationToken,
+    name: String,
+}
+
+impl Drop for Early {
+    fn drop(&mut self) {
+        if !self.stop.is_cancelled() {
+            self.failed.store(true, Ordering::Relaxed);
+            tracing::error!(
+                task = self.name,
+                "task `{}` ended early; the bridge stops so that it is started anew",
+                self.name
+            );
+        }
+    }
+}
+
+/// Returns at SIGTERM or SIGINT.
+///
+/// # Errors
+/// The signal handlers could not be installed.
+pub async fn asked_to_stop() -> std::io::Result<&'static str> {
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(tokio::select! {
+        _ = term.recv() => "SIGTERM",
+        _ = int.recv() => "SIGINT",
+    })
+}

@@ -206,8 +206,8 @@ mod tests {
 
     const POLICY: RetryPolicy = RetryPolicy {
         initial: Duration::from_secs(1),
-        max: Duration::from_secs(300),
-        give_up_after: Duration::from_secs(86_400),
+        max: Duration::from_mins(5),
+        give_up_after: Duration::from_hours(24),
     };
 
     #[test]
@@ -220,16 +220,16 @@ mod tests {
 
     #[test]
     fn an_asked_wait_is_never_cut_short() {
-        let asked = Some(Duration::from_secs(900));
+        let asked = Some(Duration::from_mins(15));
         assert_eq!(POLICY.wait(1, asked, 0.3).as_secs(), 900);
     }
 
     #[test]
     fn unknown_codes_get_three_tries_and_outages_a_day() {
-        let minute = Duration::from_secs(60);
+        let minute = Duration::from_mins(1);
         assert!(!POLICY.gives_up(minute, 2, &Fault::Other("NEW".into())));
         assert!(POLICY.gives_up(minute, 3, &Fault::Other("NEW".into())));
         assert!(!POLICY.gives_up(minute, 1000, &Fault::Unreachable));
-        assert!(POLICY.gives_up(Duration::from_secs(86_400), 1000, &Fault::Unreachable));
+        assert!(POLICY.gives_up(Duration::from_hours(24), 1000, &Fault::Unreachable));
     }
 }

@@ -1,0 +1,247 @@
+//! Outbound, after the durable line: takes what is due from the store, hands it to Afilnet, and settles what became of
+//! it. One message of a conversation at a time; conversations side by side.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{Leave, Line, STORE_PAUSE, jitter, wait_for};
+use crate::domain::clock::{millis, now_ms, since};
+use crate::domain::sentence::{Got, sentence};
+use crate::domain::{Fault, Scope, Verdict};
+use crate::store::{Answer, Attempt, Epoch, Settlement, StoreError};
+
+/// Messages taken from the store at once, at most.
+const TAKE: u32 = 256;
+
+/// Runs until the stop, then until every attempt in flight is settled.
+pub(super) async fn run(line: Arc<Line>, epoch: Epoch, stop: CancellationToken) -> anyhow::Result<()> {
+    let attempts = TaskTracker::new();
+    while !stop.is_cancelled() {
+        match step(&line, epoch, &attempts, &stop).await {
+            Ok(Step::Sent) => {}
+            Ok(Step::Nothing(due_ms)) => {
+                wait_for(&line.signals.outbound, due_ms, &stop).await;
+            }
+            Err(StoreError::Closed) => break,
+            Err(StoreError::Stale) => anyhow::bail!("another process has taken channel `{}` over", line.name),
+            Err(error @ (StoreError::Unavailable(_) | StoreError::Corrupt { .. })) => {
+                tracing::error!(
+                    channel.name = %line.name,
+                    error = &error as &dyn std::error::Error,
+                    "channel `{}`: cannot take messages from the store; trying again", line.name
+                );
+                stop.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await;
+            }
+        }
+    }
+    attempts.close();
+    attempts.wait().await;
+    Ok(())
+}
+
+/// What one pass came to.
+enum Step {
+    Sent,
+    /// Nothing is due before this time (epoch ms), as far as is known.
+    Nothing(Option<i64>),
+}
+
+/// One pass: waits for room, takes what is due, starts an attempt for each.
+async fn step(
+    line: &Arc<Line>,
+    epoch: Epoch,
+    attempts: &TaskTracker,
+    stop: &CancellationToken,
+) -> Result<Step, StoreError> {
+    let due_ms = line.store.next_outbound_ms(&line.name).await?;
+    if due_ms.is_none_or(|due_ms| due_ms > now_ms()) {
+        return Ok(Step::Nothing(due_ms));
+    }
+    let Some(first) = stop.run_until_cancelled(line.leave(Duration::ZERO)).await else {
+        return Ok(Step::Nothing(None));
+    };
+    let mut leaves = vec![first];
+    // Behind a closed breaker only the one probe passes.
+    if !leaves.iter().any(Leave::is_probe) {
+        let more = std::iter::from_fn(|| line.account.gate.permit_now()).take(TAKE as usize - 1);
+        leaves.extend(more.map(Leave::open));
+    }
+    let now_ms = now_ms();
+    let limit = u32::try_from(leaves.len()).unwrap_or(TAKE);
+    let begun = line.store.begin(&line.name, epoch, now_ms, now_ms - millis(line.live_for), limit).await;
+    let mut leaves = leaves.into_iter();
+    for attempt in begun.iter().flatten() {
+        let Some(leave) = leaves.next() else { break };
+        attempts.spawn(make(Arc::clone(line), attempt.clone(), leave, stop.clone()));
+    }
+    leaves.for_each(Leave::unused);
+    begun.map(|_| Step::Sent)
+}
+
+/// Makes one attempt and settles it.
+async fn make(line: Arc<Line>, attempt: Attempt, leave: Leave, stop: CancellationToken) {
+    let started = Instant::now();
+    let (messenger, sent) = (Arc::clone(&line.messenger), attempt.clone());
+    let call = async move { messenger.send(&sent.destination, &sent.content, sent.part).await };
+    // In a task of its own: should it panic, the outcome is unknown, and the conversation goes on.
+    let verdict = tokio::spawn(call).await.unwrap_or(Verdict::Unknown { fault: Fault::Interrupted });
+    let elapsed = started.elapsed();
+    line.learn(match &verdict {
+        Verdict::Sent { .. } => None,
+        Verdict::NotSent { fault, .. } | Verdict::Refused { fault } | Verdict::Unknown { fault } => Some(fault),
+    });
+    drop(leave);
+    conclude(&line, &attempt, &verdict, elapsed, &stop).await;
+}
+
+/// Settles the attempt in the store, then tells the caller of `/message` where one waits.
+async fn conclude(line: &Line, attempt: &Attempt, verdict: &Verdict, elapsed: Duration, stop: &CancellationToken) {
+    let caller = line.store.signals().caller(&attempt.m_id);
+    let parts = line.messenger.parts(&attempt.content);
+    let (settlement, answer, notice) = judge(line, attempt, verdict, parts, caller.is_some());
+    report(line, attempt, &settlement, elapsed);
+    if !store(line, attempt, settlement, stop).await {
+        return;
+    }
+    let untold = caller.is_some_and(|caller| caller.send(answer).is_err());
+    if let (true, Some(notice)) = (untold, notice) {
+        // The caller went away between the verdict and its answer: the agent is told like any other.
+        let told = line.store.notify_failed(attempt, notice, now_ms()).await;
+        if let Err(error) = told {
+            tracing::error!(message.id = %attempt.m_id, error = &error as &dyn std::error::Error,
+                "message `{}` failed and its agent could not be told", attempt.m_id);
+        }
+    }
+}
+
+/// What a verdict comes to: the settlement, what the caller hears, and the notice that the caller's answer stands for.
+fn judge(
+    line: &Line,
+    attempt: &Attempt,
+    verdict: &Verdict,
+    parts: u32,
+    caller_waits: bool,
+) -> (Settlement, Answer, Option<String>) {
+    let failed = |fault: &Fault| {
+        // Parts sent before make it a half message, which the agent must know.
+        let got = if attempt.part == 0 { Got::No } else { Got::Maybe };
+        let notice = sentence(fault, got, line.language);
+        let held_back = (!caller_waits).then(|| notice.clone());
+        let settlement = Settlement::Failed { fault: fault.clone(), notice: held_back };
+        (settlement, Answer::Refused(fault.clone()), Some(notice))
+    };
+    match verdict {
+        Verdict::Sent { afilnet_id } => {
+            let more = attempt.part + 1 < parts;
+            (Settlement::Sent { afilnet_id: afilnet_id.clone(), more }, Answer::Accepted, None)
+        }
+        Verdict::Refused { fault } => failed(fault),
+        Verdict::Unknown { fault } => {
+            let notice = Some(sentence(fault, Got::Maybe, line.language));
+            (Settlement::Unknown { fault: fault.clone(), notice }, Answer::Accepted, None)
+        }
+        Verdict::NotSent { fault, asked } => {
+            let now_ms = now_ms();
+            match fault.scope() {
+                Scope::Account | Scope::Channel => {
+                    (Settlement::Queued { due_ms: now_ms, fault: fault.clone() }, Answer::Accepted, None)
+                }
+                Scope::Call if line.retry.gives_up(since(attempt.accepted_ms, now_ms), attempt.number, fault) => {
+                    failed(fault)
+                }
+                Scope::Call => {
+                    let wait = line.retry.wait(attempt.number, *asked, jitter());
+                    let due_ms = now_ms.saturating_add(millis(wait));
+                    (Settlement::Queued { due_ms, fault: fault.clone() }, Answer::Accepted, None)
+                }
+            }
+        }
+    }
+}
+
+/// Stores the settlement, however long the store needs to recover. False where it is no longer ours to settle, or the
+/// process ends first: then the row stays `sending`, which the next owner reads as unknown.
+async fn store(line: &Line, attempt: &Attempt, settlement: Settlement, stop: &CancellationToken) -> bool {
+    loop {
+        match line.store.settle(attempt, settlement.clone(), now_ms()).await {
+            Ok(()) => return true,
+            Err(error @ (StoreError::Stale | StoreError::Closed | StoreError::Corrupt { .. })) => {
+                tracing::error!(message.id = %attempt.m_id, error = &error as &dyn std::error::Error,
+                    "message `{}`: its outcome could not be stored", attempt.m_id);
+                return false;
+            }
+            Err(StoreError::Unavailable(_)) if stop.is_cancelled() => return false,
+            Err(StoreError::Unavailable(_)) => {
+                stop.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await;
+            }
+        }
+    }
+}
+
+/// One log line an attempt.
+fn report(line: &Line, attempt: &Attempt, settlement: &Settlement, elapsed: Duration) {
+    let (m_id, duration_ms) = (&attempt.m_id, millis(elapsed));
+    let age_ms = now_ms().saturating_sub(attempt.accepted_ms);
+    macro_rules! log {
+        ($level:ident, $verdict:literal, $fault:expr, $($text:tt)*) => {
+            tracing::$level!(
+                channel.name = %line.name,
+                message.id = %m_id,
+                contact = %crate::telemetry::contact(&attempt.contact),
+                request.id = attempt.request_id,
+                attempt = attempt.number,
+                part = attempt.part,
+                verdict = $verdict,
+                fault = $fault,
+                duration_ms,
+                age_ms,
+                $($text)*
+            )
+        };
+    }
+    let none: Option<String> = None;
+    match settlement {
+        Settlement::Sent { more: false, .. } => log!(info, "sent", none, "sent message `{m_id}`"),
+        Settlement::Sent { more: true, .. } => log!(info, "sent", none, "sent a part of message `{m_id}`"),
+        Settlement::Queued { fault, due_ms } => log!(
+            warn,
+            "not sent",
+            fault.code(),
+            "message `{m_id}` was not sent; it is tried again in {} ms",
+            due_ms.saturating_sub(now_ms())
+        ),
+        Settlement::Failed { fault, .. } => log!(
+            error,
+            "refused",
+            fault.code(),
+            "message `{m_id}` is given up, its agent is told: {}",
+            sentence(fault, Got::No, line.language)
+        ),
+        Settlement::Unknown { fault, .. } => log!(
+            error,
+            "unknown",
+            fault.code(),
+            "message `{m_id}` may or may not have been sent; it is kept aside and its agent is told \
+             (`bridge messages list --state unknown`)"
+        ),
+    }
+}
+
+impl Leave {
+    /// A further permit under the passes already held.
+    fn open(permit: super::Permit) -> Self {
+        Self { permit, passes: None }
+    }
+
+    fn is_probe(&self) -> bool {
+        self.passes.as_ref().is_some_and(|passes| passes.iter().any(super::Pass::is_probe))
+    }
+
+    /// Gives it back: no call was made.
+    fn unused(self) {
+        self.permit.unused();
+    }
+}
