@@ -1,1 +1,126 @@
-//! http
+//! The door that BonyChat calls. Handlers authenticate, parse, store and answer; what happens to a message is decided
+//! elsewhere.
+
+mod edge;
+mod message;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, Method, StatusCode};
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum_server::Handle;
+use hyper_util::rt::TokioTimer;
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
+
+use crate::config::Config;
+use crate::domain::Language;
+use crate::store::Store;
+
+use edge::{ApiError, Channels, NewRequestId};
+
+/// A client that has not sent its whole header by then is cut off.
+const HEADER_WITHIN: Duration = Duration::from_secs(10);
+/// A client that has not sent its whole body by then gets 408.
+const BODY_WITHIN: Duration = Duration::from_secs(20);
+/// The store answers a readiness question by then, or it is not ready.
+const READY_WITHIN: Duration = Duration::from_secs(2);
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What the handlers share.
+pub(crate) struct Door {
+    channels: Channels,
+    store: Arc<dyn Store>,
+    answer_within: Duration,
+    body_limit_bytes: usize,
+    language: Language,
+}
+
+/// The routes. Every channel must be registered with the store's signals before.
+pub(crate) fn router(config: &Config, store: &Arc<dyn Store>) -> Router {
+    let door = Arc::new(Door {
+        channels: Channels::new(config, store.signals()),
+        store: Arc::clone(store),
+        answer_within: config.outbound.answer_within,
+        body_limit_bytes: config.server.body_limit_bytes,
+        language: config.language,
+    });
+    let prefix = config.server.path_prefix.as_str();
+    let mut router = Router::new().route("/healthz", get(alive)).route("/readyz", get(ready));
+    // BonyChat appends /message to what it was given (bonychat.md A2): take every form that leads here.
+    for path in ["/message", "/mensaje", "/message/message", "/mensaje/mensaje", "/mensaje/message"] {
+        for end in ["", "/"] {
+            router = router.route(&format!("{prefix}{path}{end}"), post(message::take));
+        }
+    }
+    router = router.route(&format!("{prefix}/"), post(message::take).get(alive));
+    if !prefix.is_empty() {
+        router = router.route(prefix, post(message::take).get(alive));
+    }
+    router
+        .fallback(|| async { ApiError::NotFound })
+        .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
+        .with_state(door)
+        .layer(
+            ServiceBuilder::new()
+                .layer(SetRequestIdLayer::new(X_REQUEST_ID, NewRequestId))
+                .layer(PropagateRequestIdLayer::new(X_REQUEST_ID))
+                .layer(middleware::from_fn(log))
+                .layer(CatchPanicLayer::custom(|_| ApiError::Inside.into_response())),
+        )
+}
+
+/// Serves until `handle` is told to stop.
+///
+/// # Errors
+/// The listener failed.
+pub(crate) async fn serve(
+    listener: std::net::TcpListener,
+    router: Router,
+    handle: Handle<SocketAddr>,
+) -> std::io::Result<()> {
+    let mut server = axum_server::from_tcp(listener)?.handle(handle).http1_only();
+    server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEADER_WITHIN).max_buf_size(64 * 1024);
+    server.serve(router.into_make_service()).await
+}
+
+/// `GET /healthz`, and `GET` on the prefix: the process lives (bonychat.md A37).
+async fn alive() -> &'static str {
+    "ok\n"
+}
+
+/// `GET /readyz`: messages can be stored.
+async fn ready(State(door): State<Arc<Door>>) -> Result<&'static str, ApiError> {
+    match tokio::time::timeout(READY_WITHIN, door.store.check()).await {
+        Ok(Ok(())) => Ok("ready\n"),
+        Ok(Err(error)) => Err(ApiError::NotReady(error.to_string())),
+        Err(_) => Err(ApiError::NotReady("the store does not answer".into())),
+    }
+}
+
+/// One line a request that is not a probe; messages have lines of their own.
+async fn log(request: Request, next: middleware::Next) -> Response {
+    let started = std::time::Instant::now();
+    let (method, path) = (request.method().clone(), request.uri().path().chars().take(100).collect::<String>());
+    let request_id = edge::request_id(request.headers());
+    let response = next.run(request).await;
+    let status = response.status();
+    let duration_ms = crate::domain::clock::millis(started.elapsed());
+    let quiet = method == Method::GET && status == StatusCode::OK;
+    if quiet || status.is_success() {
+        tracing::debug!(request.id = request_id, %method, path, http.status = status.as_u16(), duration_ms, "answered");
+    } else {
+        tracing::warn!(
+            request.id = request_id, %method, path, http.status = status.as_u16(), duration_ms, "refused a request"
+        );
+    }
+    response
+}

@@ -1,0 +1,233 @@
+//! The edge: who calls, with what, and the one place where an error gets its status code.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConstantTimeEq};
+use tower_http::request_id::{MakeRequestId, RequestId};
+
+use crate::bonychat::wire;
+use crate::config::Config;
+use crate::domain::{ChannelId, ChannelName, IdType};
+use crate::store::{ChannelSignals, Signals, StoreError};
+
+use super::BODY_WITHIN;
+
+/// Every way in which the door refuses. Words are for the agent or integrator who reads them: what happened, whether the
+/// customer got the message, what to do.
+#[derive(Debug)]
+pub(super) enum ApiError {
+    /// No or a wrong token; both look the same.
+    Unauthorized,
+    NotFound,
+    MethodNotAllowed,
+    BodyTooLarge {
+        limit_bytes: usize,
+    },
+    BodyTooSlow,
+    /// A body in a form that is not read: compressed, or not JSON at all.
+    UnsupportedBody,
+    /// Rules broken, in words.
+    BadRequest(String),
+    /// Afilnet refused it for good, in words.
+    Refused(String),
+    /// Nothing can be stored now.
+    Store(StoreError),
+    NotReady(String),
+    /// A bug.
+    Inside,
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let (status, message) = match self {
+            Self::Unauthorized => (
+                StatusCode::UNAUTHORIZED,
+                "The API token is missing or wrong, so the message was not sent. Copy the channel's API token from \
+                 BonyChat into the bridge's configuration."
+                    .to_owned(),
+            ),
+            Self::NotFound => (
+                StatusCode::NOT_FOUND,
+                "There is nothing at this address, so nothing was sent. Messages go to POST /message.".to_owned(),
+            ),
+            Self::MethodNotAllowed => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "This address does not take this method, so nothing was sent. Messages go to POST /message.".to_owned(),
+            ),
+            Self::BodyTooLarge { limit_bytes } => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                format!(
+                    "The request is larger than {limit_bytes} bytes, so the message was not sent. Make it shorter."
+                ),
+            ),
+            Self::BodyTooSlow => (
+                StatusCode::REQUEST_TIMEOUT,
+                "The request did not arrive in time, so the message was not sent. Send it again.".to_owned(),
+            ),
+            Self::UnsupportedBody => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "The request is not uncompressed JSON, so the message was not sent. Send it as application/json."
+                    .to_owned(),
+            ),
+            Self::BadRequest(rules) => (StatusCode::BAD_REQUEST, format!("The message was not sent. {rules}")),
+            Self::Refused(sentence) => (StatusCode::BAD_REQUEST, sentence),
+            Self::Store(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a message could not be stored: answered 503"
+                );
+                (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "The bridge cannot store messages at the moment, so the message was not sent. Send it again in a \
+                     minute."
+                        .to_owned(),
+                )
+            }
+            Self::NotReady(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}")),
+            Self::Inside => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "Something broke inside the bridge. The message may have been taken: look whether the customer got it \
+                 before sending it again."
+                    .to_owned(),
+            ),
+        };
+        let mut response = json(status, wire::error_body(&message));
+        let headers = response.headers_mut();
+        match status {
+            StatusCode::UNAUTHORIZED => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
+            }
+            // What was not read makes the connection unusable for a next request.
+            StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT => {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+/// A JSON answer.
+pub(super) fn json(status: StatusCode, body: impl Into<Body>) -> Response {
+    (status, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body.into()).into_response()
+}
+
+/// One channel as the door knows it.
+#[derive(Debug)]
+pub(super) struct DoorChannel {
+    pub(super) name: ChannelName,
+    pub(super) id: ChannelId,
+    pub(super) id_type: IdType,
+    pub(super) signals: Option<Arc<ChannelSignals>>,
+    /// Digests of the tokens it goes by.
+    tokens: Vec<[u8; 32]>,
+}
+
+/// All channels. The token decides which one a call is for.
+#[derive(Debug)]
+pub(super) struct Channels(Vec<DoorChannel>);
+
+impl Channels {
+    pub(super) fn new(config: &Config, signals: &Signals) -> Self {
+        let channels = config.channels.values().map(|channel| {
+            let current = std::iter::once(&channel.api_token);
+            let tokens = current.chain(&channel.previous_api_token).map(digest_secret).collect();
+            DoorChannel {
+                name: channel.name.clone(),
+                id: channel.channel_id.clone(),
+                id_type: channel.id_type,
+                signals: signals.channel(&channel.name),
+                tokens,
+            }
+        });
+        Self(channels.collect())
+    }
+
+    /// The channel whose token the request bears. Every token of every channel is compared, each in constant time.
+    pub(super) fn by_token(&self, headers: &HeaderMap) -> Result<&DoorChannel, ApiError> {
+        let given = bearer(headers).map(|token| digest(token.as_bytes()));
+        let mut found = None;
+        for channel in &self.0 {
+            let mut matches = Choice::from(0);
+            for token in &channel.tokens {
+                matches |= given.unwrap_or_default().ct_eq(token);
+            }
+            if given.is_some() && bool::from(matches) {
+                found = Some(channel);
+            }
+        }
+        found.ok_or(ApiError::Unauthorized)
+    }
+
+    /// Whether `id` is the id of a channel other than `of`.
+    pub(super) fn is_another(&self, id: &str, of: &DoorChannel) -> bool {
+        id != of.id.as_str() && self.0.iter().any(|channel| channel.id.as_str() == id)
+    }
+}
+
+/// The bearer token: one Authorization header, scheme in any case, spaces trimmed (bonychat.md A3).
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut all = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(one), None) = (all.next(), all.next()) else { return None };
+    let (scheme, token) = one.to_str().ok()?.trim().split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+fn digest(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+fn digest_secret(secret: &SecretString) -> [u8; 32] {
+    digest(secret.expose_secret().as_bytes())
+}
+
+/// The whole body, within the limits of size and time.
+pub(super) async fn body(parts: &Parts, body: Body, limit_bytes: usize) -> Result<Bytes, ApiError> {
+    let coded = parts.headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity");
+    if coded {
+        return Err(ApiError::UnsupportedBody);
+    }
+    let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|l| l.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|bytes| bytes > limit_bytes as u64) {
+        return Err(ApiError::BodyTooLarge { limit_bytes });
+    }
+    match tokio::time::timeout(BODY_WITHIN, Limited::new(body, limit_bytes).collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::BodyTooLarge { limit_bytes }),
+        Ok(Err(_)) => Err(ApiError::BadRequest("The request broke off or is not valid HTTP.".into())),
+        Err(_) => Err(ApiError::BodyTooSlow),
+    }
+}
+
+/// Whether the call says that its body is JSON, or says nothing (bonychat.md A38: JSON is read under any content type).
+pub(super) fn says_json(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_none_or(|kind| kind.to_str().is_ok_and(|kind| kind.contains("json")))
+}
+
+/// The request's id, as taken or made.
+pub(super) fn request_id(headers: &HeaderMap) -> String {
+    let id = headers.get(super::X_REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
+    id.chars().filter(char::is_ascii_graphic).take(64).collect()
+}
+
+/// Makes an id for a request that brings none.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NewRequestId;
+
+impl MakeRequestId for NewRequestId {
+    fn make_request_id<B>(&mut self, _: &Request<B>) -> Option<RequestId> {
+        HeaderValue::from_str(&uuid::Uuid::now_v7().simple().to_string()).ok().map(RequestId::new)
+    }
+}
