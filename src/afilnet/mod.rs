@@ -65,6 +65,7 @@ impl AfilnetClient {
 
     /// The words that call number `part` of `content` puts into the conversation, for finding its row there: the text,
     /// or a file's caption. `None` for a file without one, and past the last part.
+    #[cfg(test)]
     pub(crate) fn words(&self, content: &Content, part: u32) -> Option<String> {
         match self.call(content, part)? {
             Call::Text(text) => Some(text),
@@ -86,6 +87,7 @@ impl AfilnetClient {
     }
 
     /// How many items of lists could not be read as rows, since the start.
+    #[cfg(test)]
     pub(crate) fn unreadable_rows(&self) -> u64 {
         self.unreadable_rows.load(Ordering::Relaxed)
     }

@@ -4,7 +4,7 @@
 mod answer;
 mod event;
 mod files;
-pub(crate) mod inbound;
+mod inbound;
 #[cfg(test)]
 mod tests;
 
@@ -18,9 +18,9 @@ use reqwest::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, Hea
 use secrecy::ExposeSecret as _;
 use url::{Position, Url};
 
-pub(crate) use self::event::event_body;
+use self::event::event_body;
 use crate::config;
-use crate::domain::{ChannelId, ChannelName, ContactId, Delivery, Event, Webhook};
+use crate::domain::{ChannelId, ChannelName, ContactId, Content, Delivery, Event, Language, Webhook};
 
 /// Longest time to reach the far side; a part of the total.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -69,15 +69,23 @@ pub(crate) struct WebhookClient {
     url: Url,
     headers: HeaderMap,
     timeout: Duration,
+    attachments: bool,
+    language: Language,
     http: reqwest::Client,
 }
 
 impl WebhookClient {
-    /// The webhook of `channel`, called through `http` (from [`client`]).
+    /// The webhook of `channel`, called through `http` (from [`client`]). `attachments`: whether a row that is one link to
+    /// a file becomes that file.
     ///
     /// # Errors
     /// Where the channel's URL or token cannot be sent as they are; never for what the far side might say.
-    pub(crate) fn new(channel: &config::Channel, http: reqwest::Client) -> Result<Self, BadWebhook> {
+    pub(crate) fn new(
+        channel: &config::Channel,
+        attachments: bool,
+        language: Language,
+        http: reqwest::Client,
+    ) -> Result<Self, BadWebhook> {
         let bearer = format!("Bearer {}", channel.api_token.expose_secret().trim());
         let mut authorization = HeaderValue::from_str(&bearer).map_err(|_| BadWebhook::Token)?;
         authorization.set_sensitive(true);
@@ -92,6 +100,8 @@ impl WebhookClient {
             url: kept(&channel.bonychat.webhook_url)?,
             headers,
             timeout: channel.bonychat.timeout,
+            attachments,
+            language,
             http,
         })
     }
@@ -119,6 +129,10 @@ impl WebhookClient {
 
 #[async_trait]
 impl Webhook for WebhookClient {
+    fn contents(&self, text: &str) -> Vec<Content> {
+        inbound::contents(text, self.attachments, self.language)
+    }
+
     async fn publish(&self, contact: &ContactId, event: &Event) -> Delivery {
         let body = event_body(&self.channel_id, contact, event);
         self.post(body, event).await.unwrap_or_else(|error| {

@@ -130,7 +130,7 @@ fn channel(webhook_url: &str, api_token: &str) -> config::Channel {
 }
 
 fn webhook(url: &str) -> WebhookClient {
-    WebhookClient::new(&channel(url, TOKEN), client(Duration::from_secs(10)).unwrap()).unwrap()
+    WebhookClient::new(&channel(url, TOKEN), true, Language::En, client(Duration::from_secs(10)).unwrap()).unwrap()
 }
 
 fn contact() -> ContactId {
@@ -216,7 +216,7 @@ fn a_url_that_would_change_on_its_way_is_refused() {
 #[test]
 fn a_token_that_no_header_can_carry_is_refused_and_no_token_is_printed() {
     let http = client(Duration::from_secs(10)).unwrap();
-    let refused = WebhookClient::new(&channel("https://x.test/", "a\nb"), http);
+    let refused = WebhookClient::new(&channel("https://x.test/", "a\nb"), true, Language::En, http);
     assert_eq!(refused.err(), Some(BadWebhook::Token));
     assert!(!format!("{:?}", webhook("https://x.test/")).contains(TOKEN));
 }

@@ -1,10 +1,9 @@
-//! Names for contacts and conversations that may stand in the log.
+//! Names for contacts that may stand in the log.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::domain::ids::fingerprint;
-use crate::domain::{ChannelName, ContactId};
+use crate::domain::ContactId;
 
 /// Whether contacts are written as they are. Off until `init` has read `log.contacts`.
 static IN_FULL: AtomicBool = AtomicBool::new(false);
@@ -45,12 +44,4 @@ pub(super) fn mask(name: &str, out: &mut impl fmt::Write) -> fmt::Result {
 /// How a contact stands in the log.
 pub(crate) fn contact(id: &ContactId) -> impl fmt::Display + fmt::Debug + '_ {
     Masked(id.as_str())
-}
-
-/// 8 hex digits that are the same in every line about one conversation, on every machine and after every restart. They
-/// do not say who it is, but whoever knows a number can check it against them.
-pub(crate) fn conversation(channel: &ChannelName, contact: &ContactId) -> String {
-    let mut digits = fingerprint(&["conversation", channel.as_str(), contact.as_str()]);
-    digits.truncate(8);
-    digits
 }

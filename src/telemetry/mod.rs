@@ -15,7 +15,7 @@ use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{EnvFilter, Registry};
 
-pub(crate) use mask::{Masked, contact, conversation};
+pub(crate) use mask::contact;
 
 use crate::config::{Log, LogContacts, LogFormat};
 use line::Line;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use tracing::{debug, error, info, info_span, trace};
 
 use super::*;
-use crate::domain::{ChannelName, ContactId};
+use crate::domain::ContactId;
 
 /// A log kept in memory.
 #[derive(Clone, Default)]
@@ -124,19 +124,8 @@ fn masks_keep_the_end_and_the_length() {
 #[test]
 fn contacts_are_masked_until_told_otherwise() {
     let id: ContactId = "+34600111222".parse().unwrap();
-    let line = logged("info", JSON, || info!(contact = %contact(&id), again = ?Masked("34600111222"), "hello"));
+    let line = logged("info", JSON, || info!(contact = %contact(&id), again = ?mask::Masked("34600111222"), "hello"));
     assert!(line.contains("+********222") && !line.contains("600111"), "{line}");
-}
-
-#[test]
-fn a_conversation_has_one_short_name() {
-    let (support, sales): (ChannelName, ChannelName) = ("support".parse().unwrap(), "sales".parse().unwrap());
-    let (a, b): (ContactId, ContactId) = ("+34600111222".parse().unwrap(), "+34600111223".parse().unwrap());
-    let name = conversation(&support, &a);
-    assert!(name.len() == 8 && name.bytes().all(|byte| byte.is_ascii_hexdigit()), "{name}");
-    assert_eq!(name, conversation(&support, &a));
-    assert_ne!(name, conversation(&support, &b));
-    assert_ne!(name, conversation(&sales, &a));
 }
 
 /// Not a test: the process that the next one looks at, since a process has one log and one panic hook.
@@ -147,7 +136,7 @@ fn child_process() {
     let log = Log { format: LogFormat::Json, format_is_default: true, level: "info".into(), contacts };
     init(&log).unwrap();
     assert!(init(&log).is_err());
-    info!(contact = %Masked("+34600111222"), "started");
+    info!(contact = %mask::Masked("+34600111222"), "started");
     let worker = std::thread::Builder::new().name("worker".into());
     let worker = worker.spawn(|| panic!("canary: {}", "the customer wrote this")).unwrap();
     assert!(worker.join().is_err());
