@@ -1,14 +1,14 @@
 //! Both platforms, simulated: the backend of black-box tests, of the demo and of `bridge simulate`.
 //!
 //! [`afilnet::Afilnet`] and [`bonychat::BonyChat`] keep ledgers of what reached them, so that a test can compare whole
-//! conversations on both sides. Nothing here uses the rooms of the bridge: what the bridge misreads in the contracts
+//! conversations on both sides. Nothing in them uses the rooms of the bridge: what the bridge misreads in the contracts
 //! must not be misread here in the same way. People and other programs drive them over HTTP ([`control`]).
 
-#![expect(clippy::doc_markdown, reason = "BonyChat is a name")]
-
 pub mod afilnet;
+pub mod bench;
 pub mod bonychat;
 pub mod control;
+pub mod demo;
 
 mod dice;
 mod door;
@@ -16,6 +16,8 @@ mod faults;
 mod form;
 mod latency;
 mod simulate;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 pub use faults::{BadRule, Fault, FaultKind, Rule, When};

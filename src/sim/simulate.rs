@@ -177,3 +177,65 @@ fn talk(args: &SimulateArgs, seed: u64, pairs: &Pairs, afilnet: &Afilnet, bonych
 fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on must stop")]
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: SimulateArgs,
+    }
+
+    fn args(line: &[&str]) -> Result<SimulateArgs, clap::Error> {
+        let free = ["simulate", "--afilnet-listen", "127.0.0.1:0", "--bonychat-listen", "127.0.0.1:0"];
+        Line::try_parse_from(free.iter().chain(line)).map(|line| line.args)
+    }
+
+    #[tokio::test]
+    async fn it_says_how_to_go_on() {
+        let line = "--channel whatsapp:100 --channel telegram:7 --set order=desc --fault sendmessage:hang:2 \
+                    --fault message:http_503:0.5 --seed 42 --password it's --id-type custom --latency 1ms-2ms";
+        let args = args(&line.split_whitespace().collect::<Vec<_>>()).unwrap();
+        let (afilnet, bonychat, talk) = start(&args).unwrap();
+        for line in [
+            "--seed 42",
+            &format!("export BRIDGE__AFILNET__URL='{}'", afilnet.url()),
+            r"export BRIDGE__AFILNET__PASSWORD='it'\''s'",
+            &format!("export BRIDGE__BONYCHAT__WEBHOOK_URL='{}'", bonychat.webhook_url()),
+            "export BRIDGE__CHANNELS__SIM1__CHANNEL_ID='demo'",
+            "export BRIDGE__CHANNELS__SIM2__API_TOKEN='demo-token2'",
+            "export BRIDGE__CHANNELS__SIM2__PLATFORM=telegram",
+            &format!("destination=34600111222 -d text=Hola {}receive", afilnet.control_url()),
+        ] {
+            assert!(talk.contains(line), "{line} in {talk}");
+        }
+        let faults = |dump: serde_json::Value| dump["faults"].as_array().map(Vec::len);
+        assert_eq!((faults(afilnet.dump()), faults(bonychat.dump())), (Some(1), Some(1)));
+        assert_eq!(afilnet.switches(), "order=desc".parse().unwrap());
+        assert_eq!(afilnet.dump()["channels"].as_array().unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn wrong_arguments_are_refused_in_words() {
+        for (line, word) in [
+            (["--channel", "whatsapp"], "PLATFORM:ID"),
+            (["--channel", "fax:1"], "telegram"),
+            (["--set", "order"], "SWITCH=VALUE"),
+            (["--set", "order=up"], "shuffled"),
+            (["--afilnet-listen", "0.0.0.0:0"], "127.0.0.1"),
+        ] {
+            let line = [&line[..], &["--bonychat-listen", "127.0.0.1:0"]].concat();
+            let args = Line::try_parse_from(std::iter::once(&"simulate").chain(&line)).unwrap().args;
+            let why = format!("{:#}", start(&args).err().unwrap());
+            assert!(why.contains(word), "{line:?}: {why}");
+        }
+        for line in [["--fault", "x"], ["--id-type", "email"], ["--latency", "fast"]] {
+            assert!(args(&line).is_err(), "{line:?}");
+        }
+    }
+}

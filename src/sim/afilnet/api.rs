@@ -69,8 +69,8 @@ impl Service for World {
     async fn serve(&self, request: Request) -> Reply {
         let path = request.path();
         match path.trim_end_matches('/') {
-            "/api/http" => self.api(&request, false).await,
-            "/api/basic" => self.api(&request, true).await,
+            "/api/http" => self.woken(self.api(&request, false).await),
+            "/api/basic" => self.woken(self.api(&request, true).await),
             "/api/soap" | "/api/json" => Reply::page(501),
             "/elsewhere" => {
                 lock(&self.state).counters.redirects_followed += 1;
@@ -83,6 +83,12 @@ impl Service for World {
 }
 
 impl World {
+    /// The same reply, once those who wait in `until` have been told.
+    fn woken(&self, reply: Reply) -> Reply {
+        self.wake();
+        reply
+    }
+
     async fn api(&self, request: &Request, basic: bool) -> Reply {
         let call = Call::new(request, basic);
         let (wait, fault) = {
@@ -121,15 +127,12 @@ impl World {
         let outcome = state.dispatch(call, &self.options);
         state.log(format!("{} -> {}", call.line(), outcome.as_ref().err().unwrap_or(&"SUCCESS")));
         tracing::debug!(call = call.line(), outcome = outcome.as_ref().err().unwrap_or(&"SUCCESS"), "simulated call");
-        let reply = match outcome {
+        match outcome {
             Err("INCORRECT_USER_PASSWORD") if state.switches.auth_failure == AuthFailure::Http401 => {
                 Reply::page(401).with("www-authenticate", "Basic")
             }
             outcome => render::envelope(&state.switches, &outcome),
-        };
-        drop(state);
-        self.wake();
-        reply
+        }
     }
 }
 

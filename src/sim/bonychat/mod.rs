@@ -164,7 +164,7 @@ impl BonyChat {
         format!("http://{}/control/", self.server.address())
     }
 
-    /// Closes the port and cuts every connection, as a machine that goes down. Connecting is refused from the return on.
+    /// Closes the port and cuts every connection, like a machine that goes down. Connecting is refused from then on.
     pub fn down(&self) {
         self.server.door.close();
     }

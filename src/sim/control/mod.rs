@@ -6,7 +6,7 @@
 //! ```text
 //! curl $A/                                                                        # this list
 //! curl -d platform=telegram -d platformid=7 -d name=Bot $A/channel                # add a channel
-//! curl -d user=u -d password=p $A/account                                         # add an account, change its password
+//! curl -d user=u -d password=p $A/account                                         # add an account, set its password
 //! curl -d platformid=100 -d destination=34600 -d text=Hola $A/receive             # the customer writes
 //! curl -d platformid=100 -d destination=34600 -d fileurl=https://x.example/a.jpg -d text=Foto $A/receive
 //! curl -d platformid=100 -d destination=34600 -d text=Hi $A/operator              # someone answers in Afilnet's panel
@@ -27,9 +27,9 @@
 //!
 //! ```text
 //! curl $B/                                                                        # this list
-//! curl -d contact_id=+34600111222 -d text=Hola $B/say                             # an agent writes, through the bridge
-//! curl -H content-type:application/json -d '{"contact_id":"+34600111222","message":{"type":"text","text":"a"}}' $B/say
-//! curl "$B/events?contact_id=%2B34600111222"                                      # what the bridge published, in order
+//! curl -d contact_id=+34600111222 -d text=Hola $B/say                             # an agent writes, by the bridge
+//! curl --json '{"contact_id":"+34600111222","message":{"type":"text","text":"Hola"}}' $B/say
+//! curl "$B/events?contact_id=%2B34600111222"                                      # what the bridge published
 //! curl -d rule=message:http_503:1-5 $B/faults                                     # order a fault
 //! curl -X DELETE $B/faults                                                        # take all orders back
 //! curl -d marker=POISON $B/poison                                                 # refuse events that hold it

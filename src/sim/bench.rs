@@ -1,0 +1,264 @@
+//! `bridge bench`: durable accepts per second and their latency on this machine, beside a forwarder that stores nothing.
+//! Backend, bridge and load share the machine's cores, so that only the ratios of one run mean something.
+
+use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::routing::post;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::app::{App, Tuning};
+use crate::config::Config;
+
+/// What to measure.
+#[derive(Debug, clap::Args)]
+pub struct BenchArgs {
+    /// Connections that send side by side
+    #[arg(long, default_value_t = 64)]
+    connections: u32,
+    /// Messages per case (the case without group commit sends a tenth)
+    #[arg(long, default_value_t = 20_000)]
+    messages: u32,
+    /// Folder for the stores; they should lie on the disk that is to be measured
+    #[arg(long, default_value = ".")]
+    folder: std::path::PathBuf,
+}
+
+const TOKEN: &str = "bench-token-0123456789abcdef";
+
+/// The answer of a backend that answers at once.
+const SUCCESS: &str = r#"{"status":"SUCCESS","result":[]}"#;
+
+/// One case's figures.
+struct Figures {
+    accepted_per_second: f64,
+    /// Counted at the backend, until the last message was there.
+    delivered_per_second: f64,
+    p50: Duration,
+    p95: Duration,
+    p99: Duration,
+}
+
+/// Runs every case and prints one table.
+///
+/// # Errors
+/// A server did not start, an answer was not 200, or a message did not reach the backend exactly once.
+pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
+    let mut out = std::io::stdout();
+    writeln!(
+        out,
+        "{} connections, one message each at a time; every bridge accept is fsynced to a store in {}\n\n{:<44} {:>10} {:>12} {:>9} {:>9} {:>9}",
+        args.connections,
+        args.folder.display(),
+        "case",
+        "accepts/s",
+        "delivered/s",
+        "p50",
+        "p95",
+        "p99"
+    )?;
+    let fsync = fsync_time(&args.folder)?;
+    let forwarder = forwarder(&args).await?;
+    row(&mut out, "forwarder that stores nothing (axum, reqwest)", &forwarder)?;
+    let at_once = bridge(&args, args.messages, "0s", Tuning { group_commit: true }).await?;
+    row(&mut out, "bridge, group commit, answers when stored", &at_once)?;
+    let verdict = bridge(&args, args.messages, "5s", Tuning { group_commit: true }).await?;
+    row(&mut out, "bridge, group commit, answers the verdict", &verdict)?;
+    let alone = bridge(&args, args.messages / 10, "0s", Tuning { group_commit: false }).await?;
+    row(&mut out, "bridge, one commit each, answers when stored", &alone)?;
+    writeln!(
+        out,
+        "\ngroup commit accepts {:.1} times what one commit each does; {:.2} of the forwarder that stores nothing\n\
+         one 4 KiB write with fsync takes {:.2} ms here",
+        at_once.accepted_per_second / alone.accepted_per_second,
+        at_once.accepted_per_second / forwarder.accepted_per_second,
+        fsync.as_secs_f64() * 1000.0
+    )?;
+    Ok(())
+}
+
+fn row(out: &mut impl std::io::Write, case: &str, figures: &Figures) -> std::io::Result<()> {
+    let ms = |time: Duration| format!("{:.2} ms", time.as_secs_f64() * 1000.0);
+    writeln!(
+        out,
+        "{case:<44} {:>10.0} {:>12.0} {:>9} {:>9} {:>9}",
+        figures.accepted_per_second,
+        figures.delivered_per_second,
+        ms(figures.p50),
+        ms(figures.p95),
+        ms(figures.p99)
+    )?;
+    out.flush()
+}
+
+/// Median of some writes with fsync in that folder.
+fn fsync_time(folder: &std::path::Path) -> anyhow::Result<Duration> {
+    let path = folder.join(format!("bridge-bench-fsync-{}", std::process::id()));
+    let mut file = std::fs::File::create(&path)?;
+    let mut times: Vec<Duration> = (0..50)
+        .map(|_| {
+            let started = Instant::now();
+            file.write_all(&[7; 4096])?;
+            file.sync_data()?;
+            Ok(started.elapsed())
+        })
+        .collect::<std::io::Result<_>>()?;
+    std::fs::remove_file(path)?;
+    times.sort_unstable();
+    Ok(times[times.len() / 2])
+}
+
+/// A backend that counts sends and answers at once.
+async fn backend() -> anyhow::Result<(SocketAddr, Arc<AtomicU64>)> {
+    let sends = Arc::new(AtomicU64::new(0));
+    let answer = |State(sends): State<Arc<AtomicU64>>, body: Bytes| async move {
+        if body.windows(18).any(|w| w == b"method=sendmessage") {
+            sends.fetch_add(1, Ordering::Relaxed);
+            SUCCESS
+        } else {
+            r#"{"status":"SUCCESS","result":{"list":[]}}"#
+        }
+    };
+    let router = Router::new().route("/api/http/", post(answer)).with_state(Arc::clone(&sends));
+    Ok((listen(router).await?, sends))
+}
+
+async fn listen(router: Router) -> anyhow::Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let address = listener.local_addr()?;
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    Ok(address)
+}
+
+/// The same call passed on at once: what storing nothing, and promising nothing, would bring.
+async fn forwarder(args: &BenchArgs) -> anyhow::Result<Figures> {
+    let (address, sends) = backend().await?;
+    let http = reqwest::Client::builder().no_proxy().build()?;
+    let url = format!("http://{address}/api/http/");
+    let forward = move |body: Bytes| async move {
+        let call: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+        let form = form_urlencoded::Serializer::new(String::new())
+            .append_pair("class", "chat")
+            .append_pair("method", "sendmessage")
+            .append_pair("destination", call["contactId"].as_str().unwrap_or_default())
+            .append_pair("message", call["message"]["text"].as_str().unwrap_or_default())
+            .finish();
+        match http.post(url).body(form).send().await {
+            Ok(_) => (axum::http::StatusCode::OK, r#"{"mId":"1"}"#),
+            Err(_) => (axum::http::StatusCode::BAD_GATEWAY, ""),
+        }
+    };
+    let to = listen(Router::new().route("/message", post(forward))).await?;
+    measure(to, args.connections, args.messages, &sends).await
+}
+
+/// The bridge itself, on a store of its own.
+async fn bridge(args: &BenchArgs, messages: u32, answer_within: &str, tuning: Tuning) -> anyhow::Result<Figures> {
+    let (address, sends) = backend().await?;
+    let folder = args.folder.join(format!("bridge-bench-{}-{}", std::process::id(), address.port()));
+    let store = format!("sqlite:{}", folder.join("bench.db").display());
+    let afilnet = format!("http://{address}/api/http/");
+    let settings = [
+        ("SERVER__LISTEN", "127.0.0.1:0"),
+        ("STORE__URL", store.as_str()),
+        ("AFILNET__URL", afilnet.as_str()),
+        ("AFILNET__USER", "bench"),
+        ("AFILNET__PASSWORD", "bench"),
+        ("AFILNET__REQUESTS_PER_SECOND", "100000"),
+        ("AFILNET__MAX_IN_FLIGHT", "64"),
+        ("BONYCHAT__WEBHOOK_URL", "http://127.0.0.1:9/unused"),
+        ("OUTBOUND__ANSWER_WITHIN", answer_within),
+        ("CHANNELS__BENCH__CHANNEL_ID", "bench"),
+        ("CHANNELS__BENCH__API_TOKEN", TOKEN),
+        ("CHANNELS__BENCH__ID_TYPE", "phone"),
+        ("CHANNELS__BENCH__PLATFORM", "whatsapp"),
+        ("CHANNELS__BENCH__PLATFORM_ID", "1"),
+    ];
+    let env = settings.map(|(key, value)| (format!("BRIDGE__{key}"), value.to_owned()));
+    let config = Config::load(None, env.into()).map_err(|problems| anyhow::anyhow!("{problems}"))?;
+    let app = App::start_tuned(config, tuning).await?;
+    let figures = measure(app.address(), args.connections, messages, &sends).await;
+    app.stop().await;
+    std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    figures
+}
+
+/// Sends `messages` over `connections` and waits until the backend has them all.
+async fn measure(to: SocketAddr, connections: u32, messages: u32, sends: &AtomicU64) -> anyhow::Result<Figures> {
+    let each = messages / connections;
+    let started = Instant::now();
+    let clients: Vec<_> = (0..connections).map(|n| tokio::spawn(client(to, n, each))).collect();
+    let mut times = Vec::with_capacity(messages as usize);
+    for client in clients {
+        times.extend(client.await??);
+    }
+    let accepted = started.elapsed();
+    let total = u64::from(each * connections);
+    let deadline = Instant::now() + Duration::from_mins(2);
+    while sends.load(Ordering::Relaxed) < total {
+        ensure!(Instant::now() < deadline, "only {} of {total} messages arrived", sends.load(Ordering::Relaxed));
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let delivered = started.elapsed();
+    ensure!(sends.load(Ordering::Relaxed) == total, "more messages arrived than were sent");
+    times.sort_unstable();
+    let at = |share: usize| times[(times.len() * share / 100).min(times.len() - 1)];
+    let count = f64::from(each * connections);
+    Ok(Figures {
+        accepted_per_second: count / accepted.as_secs_f64(),
+        delivered_per_second: count / delivered.as_secs_f64(),
+        p50: at(50),
+        p95: at(95),
+        p99: at(99),
+    })
+}
+
+/// One connection that sends `count` messages one after the other, each to another of its contacts; raw, so that the load
+/// costs little of what is measured.
+async fn client(to: SocketAddr, number: u32, count: u32) -> anyhow::Result<Vec<Duration>> {
+    let mut stream = TcpStream::connect(to).await?;
+    stream.set_nodelay(true)?;
+    let mut times = Vec::with_capacity(count as usize);
+    let mut answer = Vec::with_capacity(1024);
+    for n in 0..count {
+        let body = format!(
+            r#"{{"channelId":"bench","contactId":"+34600{number:03}{:03}","message":{{"type":"text","text":"message {n}"}}}}"#,
+            n % 200
+        );
+        let request = format!(
+            "POST /message HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {TOKEN}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let started = Instant::now();
+        stream.write_all(request.as_bytes()).await?;
+        read_answer(&mut stream, &mut answer).await?;
+        times.push(started.elapsed());
+        ensure!(answer.starts_with(b"HTTP/1.1 200"), "answered {}", String::from_utf8_lossy(&answer));
+    }
+    Ok(times)
+}
+
+/// Reads one answer with a content-length, whole.
+async fn read_answer(stream: &mut TcpStream, answer: &mut Vec<u8>) -> anyhow::Result<()> {
+    answer.clear();
+    loop {
+        if let Some(end) = answer.windows(4).position(|w| w == b"\r\n\r\n") {
+            let head = std::str::from_utf8(&answer[..end])?.to_ascii_lowercase();
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+            let length: usize = length.context("no content-length")?.trim().parse()?;
+            if answer.len() >= end + 4 + length {
+                return Ok(());
+            }
+        }
+        ensure!(stream.read_buf(answer).await? > 0, "the connection was closed");
+    }
+}
