@@ -1,1 +1,153 @@
-//! app
+//! The house put together: configuration to store, clients, loops and door. The one room that knows concrete types.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum_server::Handle;
+use tokio::task::JoinHandle;
+
+use crate::afilnet::{self, AfilnetClient};
+use crate::bonychat::{self, WebhookClient};
+use crate::config::{Channel, Config, StoreUrl};
+use crate::domain::ChannelName;
+use crate::http;
+use crate::lifecycle::{GRACE, Life, asked_to_stop};
+use crate::store::{SqliteStore, Store};
+use crate::work::{self, Clients};
+
+/// A running bridge.
+pub struct App {
+    address: SocketAddr,
+    life: Life,
+    store: Arc<dyn Store>,
+    handle: Handle<SocketAddr>,
+    server: JoinHandle<std::io::Result<()>>,
+}
+
+/// What a benchmark may switch off.
+#[derive(Debug, Clone, Copy)]
+pub struct Tuning {
+    /// Operations of the store share commits. Off only to measure what that is worth.
+    pub group_commit: bool,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self { group_commit: true }
+    }
+}
+
+impl App {
+    /// Opens the store, starts the loops and opens the door.
+    ///
+    /// # Errors
+    /// In words for the operator: the address is taken, the store cannot be used, a client cannot be built.
+    pub async fn start(config: Config) -> anyhow::Result<Self> {
+        Self::start_tuned(config, Tuning::default()).await
+    }
+
+    /// As [`Self::start`], for benchmarks.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_tuned(config: Config, tuning: Tuning) -> anyhow::Result<Self> {
+        let listen = config.server.listen;
+        let listener = std::net::TcpListener::bind(listen)
+            .with_context(|| format!("cannot listen on {listen}: is another process there? (server.listen)"))?;
+        listener.set_nonblocking(true).context("cannot prepare the listener")?;
+        let address = listener.local_addr().context("cannot tell the listener's address")?;
+        let store = open_store(&config, tuning).await?;
+        let life = Life::new();
+        let clients = clients(&config)?;
+        work::start(&config, &store, clients, &life).await.context("cannot take the channels over")?;
+        let router = http::router(&config, &store);
+        let handle = Handle::new();
+        let server = tokio::spawn(http::serve(listener, router, handle.clone()));
+        tracing::info!(%address, channels = config.channels.len(), version = env!("CARGO_PKG_VERSION"), "ready");
+        Ok(Self { address, life, store, handle, server })
+    }
+
+    /// Where POST /message is served.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until SIGTERM, SIGINT or a task that ended early, then stops. A second signal ends at once.
+    ///
+    /// # Errors
+    /// The stop was not asked for: something inside failed.
+    pub async fn run(mut self) -> anyhow::Result<()> {
+        let stopping = self.life.stopping();
+        let failed = tokio::select! {
+            signal = asked_to_stop() => {
+                tracing::info!(signal = signal.context("cannot listen to signals")?, "stopping");
+                None
+            }
+            () = stopping.cancelled() => Some("a task ended early".to_owned()),
+            ended = &mut self.server => Some(format!("the listener ended: {ended:?}")),
+        };
+        tokio::select! {
+            () = self.stop() => {}
+            _ = asked_to_stop() => anyhow::bail!("stopped at once by a second signal"),
+        }
+        match failed {
+            None => Ok(()),
+            Some(why) => Err(anyhow::anyhow!(why)),
+        }
+    }
+
+    /// Stops accepting and beginning, lets what is in flight finish within the grace, closes the store.
+    pub async fn stop(self) {
+        let started = tokio::time::Instant::now();
+        let left = || GRACE.saturating_sub(started.elapsed());
+        self.life.stop();
+        self.handle.graceful_shutdown(Some(GRACE));
+        if !self.server.is_finished() {
+            let _ = tokio::time::timeout(GRACE, self.server).await;
+        }
+        if !self.life.ended(left()).await {
+            tracing::warn!("the grace is spent: attempts still in flight are unknown to the next start");
+        }
+        let closing = left().max(Duration::from_secs(1));
+        if tokio::time::timeout(closing, self.store.close()).await.is_err() {
+            tracing::warn!("the store did not close in time; what was acknowledged is safe");
+        }
+        tracing::info!("stopped");
+    }
+}
+
+async fn open_store(config: &Config, tuning: Tuning) -> anyhow::Result<Arc<dyn Store>> {
+    match &config.store.url {
+        StoreUrl::Sqlite(file) => {
+            let file = file.clone();
+            let open = move || {
+                if tuning.group_commit { SqliteStore::open(&file) } else { SqliteStore::open_ungrouped(&file) }
+            };
+            let store = tokio::task::spawn_blocking(open).await.context("opening the store broke off")??;
+            Ok(Arc::new(store))
+        }
+        StoreUrl::Postgres(_) => {
+            anyhow::bail!("this version keeps messages in SQLite only: set store.url to sqlite:PATH")
+        }
+    }
+}
+
+/// Builds the clients of each channel over one connection pool a platform.
+fn clients(config: &Config) -> anyhow::Result<HashMap<ChannelName, Clients>> {
+    let shortest = |timeout: fn(&Channel) -> Duration| config.channels.values().map(timeout).min().unwrap_or(GRACE);
+    let to_afilnet =
+        afilnet::client(shortest(|channel| channel.afilnet.timeout)).context("cannot build the client for Afilnet")?;
+    let to_bonychat = bonychat::client(shortest(|channel| channel.bonychat.timeout))
+        .context("cannot build the client for BonyChat")?;
+    let build = |channel: &Channel| {
+        let messenger = AfilnetClient::new(channel, &config.outbound, config.language, to_afilnet.clone());
+        let webhook = WebhookClient::new(channel, config.inbound.attachments, config.language, to_bonychat.clone())
+            .with_context(|| format!("channel `{}` cannot be served", channel.name))?;
+        Ok((channel.name.clone(), Clients { messenger: Arc::new(messenger), webhook: Arc::new(webhook) }))
+    };
+    config.channels.values().map(build).collect()
+}

@@ -9,9 +9,12 @@
 //! | 2 | `store`, `bonychat`, `afilnet` | the durable line, and one room for each platform's wire |
 //! | 3 | `http`, `work` | the door BonyChat calls; the loops: sender, poller, publisher |
 //! | 4 | `app`, `lifecycle`, `sim` | puts the house together; both platforms simulated |
-//! | 5 | `main` | the command line |
+//! | 5 | `cli` | the command line; `main` only calls it |
+
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod app;
+pub mod cli;
 pub mod config;
 pub mod lifecycle;
 pub mod sim;

@@ -1,2 +1,5 @@
-//! The command line.
-fn main() {}
+//! The binary: [`bridge::cli`] does the work.
+
+fn main() -> std::process::ExitCode {
+    bridge::cli::main()
+}

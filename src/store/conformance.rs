@@ -5,8 +5,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::content::Text;
 use crate::domain::EventBody;
+use crate::domain::content::Text;
 
 /// A store in a folder of its own.
 struct Fresh {
@@ -187,7 +187,7 @@ async fn what_was_under_way_at_the_end_is_unknown_told_and_not_sent_again() {
     let Fresh { store, folder: _folder } = fresh.again().await;
     let epoch = store.own(&channel()).await.unwrap();
     let found = store.interrupted(&channel(), epoch, "may have been delivered".into(), 200).await.unwrap();
-    assert_eq!(found.iter().map(|left| left.m_id.clone()).collect::<Vec<_>>(), [lost_id.clone()]);
+    assert_eq!(found.iter().map(|left| &left.m_id).collect::<Vec<_>>(), [&lost_id]);
     assert!(store.interrupted(&channel(), epoch, String::new(), 200).await.unwrap().is_empty());
     let events = store.due_events(&channel(), 10_000, 10).await.unwrap();
     assert_eq!(events.len(), 1);
@@ -215,8 +215,8 @@ async fn a_row_makes_its_events_once() {
     assert_eq!(store.record(reading(1, &[("r1", "a"), ("r2", "b")])).await.unwrap(), 2);
     assert_eq!(store.record(reading(1, &[("r1", "a"), ("r2", "b"), ("r3", "c")])).await.unwrap(), 1);
     assert_eq!(store.seen(&channel(), &contact(1)).await.unwrap().len(), 3);
-    let position = &store.positions(&channel()).await.unwrap()[0];
-    assert_eq!(position.position.as_deref(), Some("p"));
+    let there = &store.positions(&channel()).await.unwrap()[0];
+    assert_eq!(there.read_to.as_deref(), Some("p"));
 }
 
 #[tokio::test]
@@ -225,7 +225,10 @@ async fn events_go_one_by_one_in_order_and_a_dead_one_holds_up_nobody() {
     store.record(reading(1, &[("r1", "a"), ("r2", "b"), ("r3", "c")])).await.unwrap();
     store.record(reading(2, &[("r1", "other")])).await.unwrap();
     let due = store.due_events(&channel(), 2000, 10).await.unwrap();
-    assert_eq!(due.iter().map(|event| event.event.clone()).collect::<Vec<_>>(), [customer_says("a"), customer_says("other")]);
+    assert_eq!(
+        due.iter().map(|event| event.event.clone()).collect::<Vec<_>>(),
+        [customer_says("a"), customer_says("other")]
+    );
     let again = Publication::Queued { due_ms: 3000, fault: Fault::Http(503) };
     store.published(&due[0], again, 2000).await.unwrap();
     store.published(&due[1], Publication::Done, 2000).await.unwrap();
@@ -245,7 +248,7 @@ async fn the_first_run_takes_stock_once() {
     let there = Position {
         contact: contact(1),
         destination: "346000000001".parse().unwrap(),
-        position: None,
+        read_to: None,
         baseline: Some("mark".into()),
     };
     store.take_baseline(&channel(), vec![there.clone()], 77).await.unwrap();

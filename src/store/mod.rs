@@ -125,7 +125,7 @@ pub(crate) struct Position {
     pub(crate) contact: ContactId,
     pub(crate) destination: Destination,
     /// Fingerprint of the getchats row up to which it is recorded.
-    pub(crate) position: Option<String>,
+    pub(crate) read_to: Option<String>,
     /// The same as it was at first run, while the rows up to it wait for the first-run rule.
     pub(crate) baseline: Option<String>,
 }

@@ -37,11 +37,11 @@ pub(super) fn positions(db: &Connection, channel: &ChannelName) -> Result<Vec<Po
         })
         .map_err(unavailable)?;
     rows.into_iter()
-        .map(|(contact, destination, position, baseline)| {
+        .map(|(contact, destination, read_to, baseline)| {
             Ok(Position {
                 contact: decode("conversations", &contact)?,
                 destination: decode("conversations", &destination)?,
-                position,
+                read_to,
                 baseline,
             })
         })

@@ -200,7 +200,8 @@ mod tests {
     fn a_file_of_another_program_is_refused_unchanged() {
         let (_folder, file) = place();
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(&file, "not a database, but somebody's notes, long enough to be read as a header".repeat(9)).unwrap();
+        std::fs::write(&file, "not a database, but somebody's notes, long enough to be read as a header".repeat(9))
+            .unwrap();
         let before = std::fs::read(&file).unwrap();
         assert!(matches!(writer(&file, true), Err(OpenError::Foreign(_))));
         assert_eq!(std::fs::read(&file).unwrap(), before);

@@ -1,0 +1,24 @@
+# Build: needs nothing but the toolchain and a C compiler, which the image brings.
+FROM rust:1.95-slim-bookworm AS build
+WORKDIR /src
+COPY Cargo.toml Cargo.lock ./
+# The dependencies alone first: a change of our own code does not build them again.
+RUN mkdir src && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \
+    && cargo build --release --locked && rm -r src
+COPY config config
+COPY src src
+RUN touch src/main.rs src/lib.rs && cargo build --release --locked && mkdir /data
+
+# Run: glibc and CA certificates, no shell, no package manager, not root.
+FROM gcr.io/distroless/cc-debian12:nonroot
+COPY --from=build /src/target/release/bridge /usr/local/bin/bridge
+COPY --from=build --chown=65532:65532 /data /data
+USER 65532:65532
+# The only place that is written: run with a read-only root file system.
+VOLUME /data
+ENV BRIDGE__STORE__URL=sqlite:/data/bridge.db
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=5s --start-period=5s CMD ["/usr/local/bin/bridge", "health"]
+ENTRYPOINT ["/usr/local/bin/bridge"]
+CMD ["serve"]

@@ -1,0 +1,183 @@
+//! The command line. Data goes to stdout, talk to stderr; every refusal says what to do next.
+//! Exit codes: 0 ok, 1 failed, 2 wrong usage or configuration.
+
+mod health;
+mod messages;
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::afilnet::AfilnetClient;
+use crate::app::App;
+use crate::config::{Config, Problems};
+use crate::domain::ReadError;
+use crate::domain::sentence::{Got, sentence};
+use crate::sim;
+use crate::telemetry;
+
+/// The bridge between BonyChat custom channels and Afilnet chat.
+#[derive(Debug, Parser)]
+#[command(name = "bridge", version, max_term_width = 120)]
+struct Cli {
+    /// Configuration file (TOML); every key can also be set as `BRIDGE__SECTION__KEY` in the environment
+    #[arg(long, global = true, env = "BRIDGE_CONFIG", value_name = "PATH")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve POST /message and carry messages both ways (default)
+    Serve,
+    /// Check the configuration and name every problem
+    Check,
+    /// List the chat channels that the configured Afilnet accounts have
+    Channels,
+    /// Print the documented default configuration
+    Config,
+    /// Look at outbound messages
+    #[command(subcommand)]
+    Messages(messages::Command),
+    /// Ask a running bridge on this machine whether it lives (for a container's HEALTHCHECK)
+    Health,
+    /// Show the bridge at work between two simulated platforms; needs no account and no configuration
+    Demo(sim::demo::DemoArgs),
+    /// Serve a simulated Afilnet and a simulated BonyChat
+    Simulate(Box<sim::SimulateArgs>),
+    /// Measure durable accepts per second and their latency on this machine
+    Bench(sim::bench::BenchArgs),
+}
+
+/// Why a command did not do its work.
+enum Failure {
+    /// Exit code 2.
+    Configuration(Problems),
+    /// Exit code 1.
+    Work(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Work(error)
+    }
+}
+
+impl From<Problems> for Failure {
+    fn from(problems: Problems) -> Self {
+        Self::Configuration(problems)
+    }
+}
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return end(Err(anyhow::Error::new(error).context("cannot start the runtime").into())),
+    };
+    let outcome = runtime.block_on(run(cli));
+    // Blocking reads of the store may still run; nothing waits for them.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+    end(outcome)
+}
+
+fn end(outcome: Result<(), Failure>) -> ExitCode {
+    let mut stderr = std::io::stderr().lock();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Configuration(problems)) => {
+            let _ = writeln!(stderr, "{problems}");
+            ExitCode::from(2)
+        }
+        Err(Failure::Work(error)) => {
+            let _ = writeln!(stderr, "bridge: {error:#}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+async fn run(cli: Cli) -> Result<(), Failure> {
+    let load = || Config::load(cli.config.as_deref(), std::env::vars().collect());
+    match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve(load()?).await?,
+        Command::Check => check(&load()?)?,
+        Command::Channels => channels(&load()?).await?,
+        Command::Config => print(Config::DEFAULT_TOML)?,
+        Command::Messages(command) => messages::run(command, &load()?).await?,
+        Command::Health => health::ask(load()?.server.listen)?,
+        Command::Demo(args) => sim::demo::run(args).await?,
+        Command::Simulate(args) => sim::simulate(*args).await?,
+        Command::Bench(args) => sim::bench::run(args).await?,
+    }
+    Ok(())
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    telemetry::init(&config.log)?;
+    for warning in &config.warnings {
+        tracing::warn!("configuration: {warning}");
+    }
+    for line in config.summary() {
+        tracing::info!("configuration: {line}");
+    }
+    App::start(config).await?.run().await
+}
+
+fn check(config: &Config) -> anyhow::Result<()> {
+    let mut report = String::new();
+    for line in config.summary() {
+        report.push_str(&line);
+        report.push('\n');
+    }
+    for warning in &config.warnings {
+        let _ = writeln!(report, "warning: {warning}");
+    }
+    report.push_str("The configuration is complete. Next: `bridge channels` asks Afilnet, `bridge serve` starts.\n");
+    print(&report)
+}
+
+/// Asks each account for its channels, and says which of them this configuration serves.
+async fn channels(config: &Config) -> anyhow::Result<()> {
+    let mut asked = std::collections::BTreeSet::new();
+    let mut report = String::new();
+    for channel in config.channels.values() {
+        if !asked.insert((channel.afilnet.url.to_string(), channel.afilnet.user.clone())) {
+            continue;
+        }
+        let http = crate::afilnet::client(channel.afilnet.timeout)?;
+        let client = AfilnetClient::new(channel, &config.outbound, config.language, http);
+        let refused = |error: ReadError| {
+            anyhow::anyhow!(
+                "Afilnet did not answer for the account behind `{}`: {}",
+                channel.name,
+                sentence(&error.fault, Got::No, config.language)
+            )
+        };
+        if let Some(balance) = client.balance().await.map_err(refused)? {
+            let _ = writeln!(std::io::stderr().lock(), "account behind `{}`: balance {balance}", channel.name);
+        }
+        let found = client.channels().await.map_err(refused)?;
+        for there in found {
+            let served = config.channels.values().find(|ours| {
+                ours.platform.as_str() == there.platform && ours.platform_id.as_str() == there.platform_id
+            });
+            let name = served.map_or("not configured", |ours| ours.name.as_str());
+            let _ = writeln!(report, "{}\t{}\t{}\t{name}", there.platform, there.platform_id, there.name);
+        }
+    }
+    print(&report)
+}
+
+/// Data to stdout; a reader that has gone away is no failure.
+fn print(text: &str) -> anyhow::Result<()> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other?),
+    }
+}
