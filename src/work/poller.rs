@@ -289,7 +289,7 @@ async fn read_one(line: &Line, job: &Job, stop: &CancellationToken) -> Result<Op
         now_ms,
     };
     let (fresh, made) = (reading.rows.len(), line.store.record(reading).await?);
-    if fresh > 0 {
+    if made > 0 {
         tracing::info!(
             channel.name = %line.name,
             contact = %crate::telemetry::contact(&job.contact),

@@ -1,0 +1,71 @@
+//! The commands, as a person at a terminal meets them.
+
+use std::process::Command;
+
+use crate::support::{House, contact};
+
+fn bare(arguments: &[&str]) -> std::process::Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bridge"));
+    for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("BRIDGE_")) {
+        command.env_remove(key);
+    }
+    command.args(arguments).output().unwrap()
+}
+
+#[test]
+fn the_demo_verifies_itself() {
+    let demo = bare(&["demo", "--once"]);
+    let words = String::from_utf8_lossy(&demo.stdout);
+    assert!(demo.status.success(), "{words}{}", String::from_utf8_lossy(&demo.stderr));
+    assert!(words.contains("Verified at both ends"), "{words}");
+}
+
+#[test]
+fn every_missing_thing_is_named_at_once() {
+    let check = bare(&["check"]);
+    assert_eq!(check.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&check.stderr).contains("no channel is configured"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bridge"));
+    let check = command.arg("check").env_clear().env("BRIDGE__CHANNELS__A__CHANNEL_ID", "c").output().unwrap();
+    assert_eq!(check.status.code(), Some(2));
+    let words = String::from_utf8_lossy(&check.stderr);
+    for key in
+        ["afilnet.user", "afilnet.password", "bonychat.webhook_url", "channels.a.api_token", "channels.a.id_type"]
+    {
+        assert!(words.contains(key), "{key}: {words}");
+    }
+    assert_eq!(bare(&["no-such-command"]).status.code(), Some(2));
+}
+
+#[test]
+fn the_default_configuration_is_printed_whole() {
+    let printed = bare(&["config"]);
+    assert!(printed.status.success());
+    let words = String::from_utf8(printed.stdout).unwrap();
+    assert!(words.contains("[server]") && words.contains("[inbound.status_map]"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_channels_and_messages_answer_beside_a_running_bridge() {
+    let mut house = House::new();
+    let missing = house.run(&["messages", "list"]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("there is no store"));
+    let bridge = house.start().await;
+    let port = bridge.url().rsplit(':').next().unwrap().to_owned();
+    let address = format!("127.0.0.1:{port}");
+    let health = house.command(&["health"]).env("BRIDGE__SERVER__LISTEN", &address).status().unwrap();
+    assert!(health.success());
+    assert!(house.run(&["check"]).status.success());
+    let channels = String::from_utf8(house.run(&["channels"]).stdout).unwrap();
+    assert_eq!(channels, "whatsapp\t100\tVentas\tsupport\n");
+    let m_id = house.agent(&bridge, &contact(1), "hello").await.m_id.unwrap();
+    let listed = String::from_utf8(house.run(&["messages", "list"]).stdout).unwrap();
+    assert!(listed.starts_with(&format!("{m_id}\tsupport\t+********001\tsent\ttext\t1\t")), "{listed}");
+    let shown = house.run(&["messages", "show", &m_id]);
+    assert!(String::from_utf8(shown.stdout).unwrap().contains("\"state\":\"sent\""));
+    assert_eq!(house.run(&["messages", "show", "nobody"]).status.code(), Some(1));
+    drop(bridge);
+    let health = house.command(&["health"]).env("BRIDGE__SERVER__LISTEN", &address).output().unwrap();
+    assert_eq!(health.status.code(), Some(1));
+}

@@ -1,0 +1,11 @@
+//! Black box: the real binary on real sockets between the simulators, counted at their ledgers.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "tests talk to whoever runs them")]
+
+mod cli;
+mod crash;
+mod door;
+mod inbound;
+mod outbound;
+mod stop;
+mod support;

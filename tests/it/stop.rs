@@ -1,0 +1,76 @@
+//! The end of a process that was asked to end, and its next start.
+
+use std::time::{Duration, Instant};
+
+use crate::support::{House, SOON, contact, until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_lets_what_is_in_flight_finish_and_loses_nothing() {
+    let mut house = House::new().set("AFILNET__MAX_IN_FLIGHT", "4").set("OUTBOUND__ANSWER_WITHIN", "0s");
+    house.afilnet.set_latency("300ms".parse().unwrap());
+    let mut bridge = house.start().await;
+    for n in 0..40 {
+        assert_eq!(house.agent(&bridge, &contact(n), "drained").await.status, 200);
+    }
+    let started = Instant::now();
+    bridge.signal("TERM");
+    let status = bridge.ended().await;
+    assert!(status.success(), "{status}");
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    assert!(house.afilnet.sent_count() < 40, "the stop begins nothing new");
+    house.afilnet.set_latency("0ms".parse().unwrap());
+    let bridge = house.start().await;
+    assert!(house.afilnet.until(SOON, |world| world.sent_count() == 40).await);
+    assert!(house.messages("unknown").is_empty());
+    assert_eq!(house.afilnet.counters().duplicate_sends, 0);
+    drop(bridge);
+    house.check();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_hangs_does_not_hold_up_the_stop() {
+    let mut house = House::new().set("AFILNET__TIMEOUT", "60s").set("OUTBOUND__ANSWER_WITHIN", "0s");
+    let mut bridge = house.start().await;
+    house.afilnet.fault("sendmessage:hang").unwrap();
+    let outcome = house.agent(&bridge, &contact(1), "hangs").await;
+    until("the call is under way", || house.afilnet.calls("sendmessage") == 1).await;
+    let started = Instant::now();
+    bridge.signal("TERM");
+    assert!(bridge.ended().await.success());
+    assert!(started.elapsed() < Duration::from_secs(13), "{:?}", started.elapsed());
+    house.afilnet.clear_faults();
+    let _bridge = house.start().await;
+    until("it is accounted for", || house.messages("unknown") == [outcome.m_id.clone().unwrap()]).await;
+    house.check();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_being_sent_at_the_kill_is_unknown_told_and_not_sent_again() {
+    let mut house = House::new().set("OUTBOUND__ANSWER_WITHIN", "0s");
+    let bridge = house.start().await;
+    house.afilnet.fault("sendmessage:hang_stored").unwrap();
+    let outcome = house.agent(&bridge, &contact(1), "under way").await;
+    assert_eq!(house.agent(&bridge, &contact(1), "behind it").await.status, 200);
+    until("the call is under way", || house.afilnet.sent_count() == 1).await;
+    bridge.kill();
+    let bridge = house.start().await;
+    assert!(house.afilnet.until(SOON, |world| world.sent_count() == 2).await);
+    assert!(house.bonychat.until(SOON, |world| world.event_count() == 1).await);
+    let status = &house.bonychat.all_events()[0];
+    assert_eq!((Some(&status.m_id), status.status()), (outcome.m_id.as_ref(), "failed"));
+    assert!(status.content["message"].as_str().unwrap().contains("may have been delivered"));
+    assert_eq!(house.messages("unknown"), [outcome.m_id.unwrap()]);
+    assert!(bridge.log().iter().any(|line| line.contains("when the process ended")));
+    assert_eq!(house.afilnet.texts(&contact(1)[1..]), ["under way", "behind it"]);
+    house.check();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_bridge_on_the_same_store_is_refused() {
+    let mut house = House::new();
+    let _bridge = house.start().await;
+    let second = house.command(&["serve"]).env("BRIDGE__SERVER__LISTEN", "127.0.0.1:0").output().unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    let words = String::from_utf8_lossy(&second.stderr);
+    assert!(words.contains("another bridge process uses the store"), "{words}");
+}

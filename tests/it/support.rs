@@ -1,0 +1,223 @@
+//! A house of its own for each test: two simulators, a folder, and the bridge as a process.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bridge::sim::afilnet::{self, Afilnet};
+use bridge::sim::bonychat::{self, BonyChat, IdType};
+use tempfile::TempDir;
+
+pub(crate) const CHANNEL: &str = "channel1";
+pub(crate) const TOKEN: &str = "token-of-channel-1";
+pub(crate) const PLATFORM_ID: &str = "100";
+
+/// Longest wait for a state that must come; generous, because tests share the machine.
+pub(crate) const SOON: Duration = Duration::from_mins(1);
+
+/// Simulators, folder and settings; the bridge is started and ended by the test.
+pub(crate) struct House {
+    pub(crate) afilnet: Afilnet,
+    pub(crate) bonychat: BonyChat,
+    pub(crate) folder: TempDir,
+    settings: Vec<(String, String)>,
+    port: u16,
+}
+
+impl House {
+    /// Two simulators and a configuration that hurries: no limits worth mentioning, short polls and waits.
+    pub(crate) fn new() -> Self {
+        let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let afilnet = Afilnet::start(free, afilnet::Options::default()).unwrap();
+        let options = bonychat::Options {
+            channels: vec![bonychat::ChannelSpec::new(CHANNEL, TOKEN, IdType::Phone)],
+            rate_limit: false,
+            ..bonychat::Options::default()
+        };
+        let bonychat = BonyChat::start(free, options).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let mut house = Self { settings: Vec::new(), port: 0, folder, afilnet, bonychat };
+        let store = format!("sqlite:{}", house.database().display());
+        let (api, webhook) = (house.afilnet.url(), house.bonychat.webhook_url());
+        for (key, value) in [
+            ("STORE__URL", store.as_str()),
+            ("AFILNET__URL", &api),
+            ("AFILNET__USER", "user"),
+            ("AFILNET__PASSWORD", "password"),
+            ("AFILNET__REQUESTS_PER_SECOND", "10000"),
+            ("AFILNET__MAX_IN_FLIGHT", "16"),
+            ("AFILNET__TIMEOUT", "5s"),
+            ("BONYCHAT__WEBHOOK_URL", &webhook),
+            ("BONYCHAT__REQUESTS_PER_SECOND", "10000"),
+            ("INBOUND__FIRST_RUN", "unread"),
+            ("RETRY__INITIAL", "50ms"),
+            ("RETRY__MAX", "500ms"),
+            ("CHANNELS__SUPPORT__CHANNEL_ID", CHANNEL),
+            ("CHANNELS__SUPPORT__API_TOKEN", TOKEN),
+            ("CHANNELS__SUPPORT__ID_TYPE", "phone"),
+            ("CHANNELS__SUPPORT__PLATFORM", "whatsapp"),
+            ("CHANNELS__SUPPORT__PLATFORM_ID", PLATFORM_ID),
+            ("CHANNELS__SUPPORT__POLL_ACTIVE", "50ms"),
+            ("CHANNELS__SUPPORT__POLL_IDLE", "100ms"),
+        ] {
+            house = house.set(key, value);
+        }
+        house
+    }
+
+    /// Sets `BRIDGE__{key}` for every start from now on.
+    pub(crate) fn set(mut self, key: &str, value: &str) -> Self {
+        self.settings.retain(|(known, _)| known != key);
+        self.settings.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.folder.path().join("bridge.db")
+    }
+
+    /// The binary with this house's settings, and nothing of the surrounding `BRIDGE_` environment.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bridge"));
+        for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("BRIDGE_")) {
+            command.env_remove(key);
+        }
+        command.args(arguments).current_dir(self.folder.path());
+        command.envs(self.settings.iter().map(|(key, value)| (format!("BRIDGE__{key}"), value)));
+        command
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> std::process::Output {
+        self.command(arguments).stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// Starts the bridge and waits until it is ready; at the same address every time.
+    pub(crate) async fn start(&mut self) -> Bridge {
+        let bridge =
+            Bridge::spawn(self.command(&["serve"]).env("BRIDGE__SERVER__LISTEN", format!("127.0.0.1:{}", self.port)));
+        self.port = bridge.ready().await;
+        bridge
+    }
+
+    /// A message of plain words through the bridge, as BonyChat sends it.
+    pub(crate) async fn agent(&self, bridge: &Bridge, contact: &str, text: &str) -> bonychat::SendOutcome {
+        self.bonychat.text(&bridge.url(), CHANNEL, contact, text).await
+    }
+
+    /// The customer writes.
+    pub(crate) fn customer(&self, contact: &str, text: &str) {
+        self.afilnet.receive(PLATFORM_ID, &contact[1..], text).unwrap();
+    }
+
+    /// mIds of the messages in a state, by the command that an operator would use.
+    pub(crate) fn messages(&self, state: &str) -> Vec<String> {
+        let listed = self.run(&["messages", "list", "--state", state, "--limit", "100000"]);
+        assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
+        let lines = String::from_utf8(listed.stdout).unwrap();
+        lines.lines().map(|line| line.split('\t').next().unwrap().to_owned()).collect()
+    }
+
+    /// What must hold at the end of every test.
+    pub(crate) fn check(&self) {
+        assert_eq!(self.bonychat.violations(), []);
+        assert_eq!(self.afilnet.secrets_in_url(), 0);
+        assert_eq!(self.afilnet.counters().redirects_followed, 0);
+    }
+}
+
+/// A bridge as a process. Killed when dropped.
+pub(crate) struct Bridge {
+    child: Child,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+impl Bridge {
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let (stderr, lines) = (child.stderr.take().unwrap(), Arc::clone(&log));
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                lines.lock().unwrap().push(line);
+            }
+        });
+        Self { child, log }
+    }
+
+    /// Waits for the line that says so, and tells its port.
+    async fn ready(&self) -> u16 {
+        let port = || {
+            let log = self.log.lock().unwrap();
+            let line = log.iter().find(|line| line.contains("\"message\":\"ready\""))?;
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            let address: SocketAddr = line["address"].as_str().unwrap().parse().unwrap();
+            Some(address.port())
+        };
+        until("the bridge is ready", || port().is_some()).await;
+        port().unwrap()
+    }
+
+    pub(crate) fn url(&self) -> String {
+        let log = self.log.lock().unwrap();
+        let line = log.iter().find(|line| line.contains("\"message\":\"ready\"")).unwrap();
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        format!("http://{}", line["address"].as_str().unwrap())
+    }
+
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// kill -9.
+    pub(crate) fn kill(mut self) -> Vec<String> {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.log()
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+    }
+
+    /// Waits for the process to end by itself.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        let mut status = None;
+        until("the bridge ended", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        })
+        .await;
+        status.unwrap()
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let log = self.log.lock().unwrap();
+            let from = log.len().saturating_sub(40);
+            eprintln!("--- the bridge's last lines\n{}", log[from..].join("\n"));
+        }
+    }
+}
+
+/// Polls until `state` holds; panics with `what` after [`SOON`].
+pub(crate) async fn until(what: &str, mut state: impl FnMut() -> bool) {
+    let deadline = Instant::now() + SOON;
+    while !state() {
+        assert!(Instant::now() < deadline, "not within {SOON:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A contact of its own for each `n`.
+pub(crate) fn contact(n: usize) -> String {
+    format!("+34600{n:06}")
+}
