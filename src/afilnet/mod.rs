@@ -180,6 +180,15 @@ impl Messenger for AfilnetClient {
         self.conversation("getmessages", of).await
     }
 
+    async fn probe_account(&self) -> Result<(), ReadError> {
+        self.balance().await.map(|_| ())
+    }
+
+    async fn probe_channel(&self) -> Result<bool, ReadError> {
+        let ours = |there: &Listed| there.platform == self.platform.as_str() && there.platform_id == self.platform_id;
+        Ok(self.channels().await?.iter().any(ours))
+    }
+
     async fn unread(&self, of: &Destination) -> Result<Vec<Row>, ReadError> {
         self.conversation("getunreadmessages", of).await
     }

@@ -19,6 +19,12 @@ pub(crate) trait Messenger: Send + Sync {
     /// The rows of one conversation (afilnet.md 3.5), oldest first. No conversation is an empty list.
     async fn messages(&self, of: &Destination) -> Result<Vec<Row>, ReadError>;
 
+    /// Whether the account works, by a call that changes nothing (afilnet.md section 2, `user.getbalance`).
+    async fn probe_account(&self) -> Result<(), ReadError>;
+
+    /// Whether Afilnet lists the channel (afilnet.md 3.1).
+    async fn probe_channel(&self) -> Result<bool, ReadError>;
+
     /// The unread rows of one conversation (afilnet.md 3.6), oldest first. A hint: reading may clear the mark.
     async fn unread(&self, of: &Destination) -> Result<Vec<Row>, ReadError>;
 }

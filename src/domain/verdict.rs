@@ -55,6 +55,8 @@ pub(crate) enum Fault {
 pub(crate) enum Scope {
     /// This call alone.
     Call,
+    /// Everything that this Afilnet account sends, until a slow probe succeeds; reads go on.
+    Sends,
     /// Everything of this channel, until a slow probe succeeds.
     Channel,
     /// Everything of this Afilnet account, until a slow probe succeeds.
@@ -101,9 +103,9 @@ impl Fault {
     /// How much it stops (the table of afilnet.md section 4).
     pub(crate) fn scope(&self) -> Scope {
         match self {
-            Self::Credentials(_) | Self::Forbidden | Self::NoCredits | Self::WrongService(_) | Self::Certificate => {
-                Scope::Account
-            }
+            Self::Credentials(_) | Self::Forbidden | Self::WrongService(_) | Self::Certificate => Scope::Account,
+            // The contract stops reads too; but reads cost nothing, and customers go on writing.
+            Self::NoCredits => Scope::Sends,
             Self::ChannelNotFound => Scope::Channel,
             Self::Unreachable
             | Self::Busy

@@ -37,7 +37,10 @@ const STORE_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Account {
     gate: Arc<Gate>,
+    /// Closed while Afilnet does not let the account in.
     breaker: Arc<Breaker>,
+    /// Closed while the account has no credit.
+    credit: Arc<Breaker>,
     pace: Arc<Pace>,
 }
 
@@ -114,6 +117,7 @@ impl Account {
         Self {
             gate: Gate::new(afilnet.requests_per_second, afilnet.max_in_flight),
             breaker: Breaker::new(probe_every),
+            credit: Breaker::new(probe_every),
             pace: Pace::new(afilnet.requests_per_second),
         }
     }
@@ -149,26 +153,50 @@ impl Line {
         stop.run_until_cancelled(self.leave(READ_PATIENCE)).await
     }
 
-    /// Waits until account and channel are open and there is room for one request.
+    /// Waits for leave to send to Afilnet; `None` when the stop begins first.
+    async fn may_send(&self, stop: &CancellationToken) -> Option<Leave> {
+        let credit = stop.run_until_cancelled(self.account.credit.pass()).await?;
+        let mut leave = stop.run_until_cancelled(self.leave(Duration::ZERO)).await?;
+        leave.credit = Some(credit);
+        Some(leave)
+    }
+
+    /// Waits until channel and account are open and there is room for one request. Whoever is the probe of a closed way
+    /// finds out by a call that changes nothing, and goes on once the way is open.
     async fn leave(&self, patience: Duration) -> Leave {
-        // The channel first: whoever holds the account's probe must not wait for anything but room.
-        let channel = self.breaker.pass().await;
-        let account = self.account.breaker.pass().await;
-        Leave { permit: self.account.gate.permit(patience).await, passes: Some([account, channel]) }
+        loop {
+            // The channel first: whoever holds the account's probe must not wait for anything but room.
+            let channel = self.breaker.pass().await;
+            let account = self.account.breaker.pass().await;
+            let permit = self.account.gate.permit(patience).await;
+            if account.is_probe() {
+                match self.messenger.probe_account().await {
+                    Ok(()) => self.opened(self.account.breaker.open()),
+                    Err(error) => self.learn(Some(&error.fault)),
+                }
+            } else if channel.is_probe() {
+                match self.messenger.probe_channel().await {
+                    Ok(true) => self.opened(self.breaker.open()),
+                    Ok(false) => self.learn(Some(&Fault::ChannelNotFound)),
+                    Err(error) => self.learn(Some(&error.fault)),
+                }
+            } else {
+                return Leave { permit, credit: None };
+            }
+        }
     }
 
     /// Learns from a call's outcome whether the account and the channel work: closes and opens the ways of all.
     fn learn(&self, fault: Option<&Fault>) {
         let Some(fault) = fault else {
             self.account.pace.set_stalled(false);
-            if self.account.breaker.open() | self.breaker.open() {
-                tracing::info!(channel.name = %self.name, "channel `{}`: Afilnet works again, going on", self.name);
-            }
+            self.opened(self.account.breaker.open() | self.breaker.open());
             return;
         };
         let (newly, what) = match fault.scope() {
-            Scope::Account => (self.account.breaker.close(), "the account"),
-            Scope::Channel => (self.breaker.close(), "the channel"),
+            Scope::Account => (self.account.breaker.close(), "the account is"),
+            Scope::Sends => (self.account.credit.close(), "the account's sends are"),
+            Scope::Channel => (self.breaker.close(), "the channel is"),
             Scope::Call => {
                 self.account.pace.set_stalled(fault.is_outage());
                 return;
@@ -179,7 +207,7 @@ impl Line {
             tracing::error!(
                 channel.name = %self.name,
                 fault = fault.code(),
-                "channel `{}`: {} Nothing is lost: {what} is paused, messages are kept, one probe every {:?} finds out \
+                "channel `{}`: {} Nothing is lost: {what} paused, messages are kept, one probe every {:?} finds out \
                  whether it works again",
                 self.name,
                 sentence(fault, Got::No, self.language),
@@ -187,12 +215,19 @@ impl Line {
             );
         }
     }
+
+    fn opened(&self, newly: bool) {
+        if newly {
+            tracing::info!(channel.name = %self.name, "channel `{}`: Afilnet works again, going on", self.name);
+        }
+    }
 }
 
 /// Leave to make one call to Afilnet.
 struct Leave {
     permit: Permit,
-    passes: Option<[Pass; 2]>,
+    /// For a send: its pass through the account's credit, where a probe is the message itself.
+    credit: Option<Pass>,
 }
 
 /// A number in `0.0..1.0` for full jitter.

@@ -119,7 +119,7 @@ impl Publisher {
                 }
             }
             Delivery::Again { fault, .. } => match fault.scope() {
-                Scope::Call => {}
+                Scope::Call | Scope::Sends => {}
                 Scope::Account | Scope::Channel => {
                     if self.breaker.close() {
                         tracing::error!(
@@ -145,10 +145,12 @@ impl Publisher {
                 let (tries, now_ms) = (event.attempts.saturating_add(1), now_ms());
                 match fault.scope() {
                     Scope::Account | Scope::Channel => Publication::Queued { due_ms: now_ms, fault: fault.clone() },
-                    Scope::Call if self.line.retry.gives_up(since(event.recorded_ms, now_ms), tries, fault) => {
+                    Scope::Call | Scope::Sends
+                        if self.line.retry.gives_up(since(event.recorded_ms, now_ms), tries, fault) =>
+                    {
                         Publication::Dead { fault: fault.clone() }
                     }
-                    Scope::Call => {
+                    Scope::Call | Scope::Sends => {
                         let wait = self.line.retry.wait(tries, *asked, jitter());
                         Publication::Queued { due_ms: now_ms.saturating_add(millis(wait)), fault: fault.clone() }
                     }

@@ -60,7 +60,7 @@ async fn step(
     if due_ms.is_none_or(|due_ms| due_ms > now_ms()) {
         return Ok(Step::Nothing(due_ms));
     }
-    let Some(first) = stop.run_until_cancelled(line.leave(Duration::ZERO)).await else {
+    let Some(first) = line.may_send(stop).await else {
         return Ok(Step::Nothing(None));
     };
     let mut leaves = vec![first];
@@ -90,7 +90,10 @@ async fn make(line: Arc<Line>, attempt: Attempt, leave: Leave, stop: Cancellatio
     let verdict = tokio::spawn(call).await.unwrap_or(Verdict::Unknown { fault: Fault::Interrupted });
     let elapsed = started.elapsed();
     line.learn(match &verdict {
-        Verdict::Sent { .. } => None,
+        Verdict::Sent { .. } => {
+            line.opened(line.account.credit.open());
+            None
+        }
         Verdict::NotSent { fault, .. } | Verdict::Refused { fault } | Verdict::Unknown { fault } => Some(fault),
     });
     drop(leave);
@@ -146,7 +149,7 @@ fn judge(
         Verdict::NotSent { fault, asked } => {
             let now_ms = now_ms();
             match fault.scope() {
-                Scope::Account | Scope::Channel => {
+                Scope::Account | Scope::Sends | Scope::Channel => {
                     (Settlement::Queued { due_ms: now_ms, fault: fault.clone() }, Answer::Accepted, None)
                 }
                 Scope::Call if line.retry.gives_up(since(attempt.accepted_ms, now_ms), attempt.number, fault) => {
@@ -233,11 +236,11 @@ fn report(line: &Line, attempt: &Attempt, settlement: &Settlement, elapsed: Dura
 impl Leave {
     /// A further permit under the passes already held.
     fn open(permit: super::Permit) -> Self {
-        Self { permit, passes: None }
+        Self { permit, credit: None }
     }
 
     fn is_probe(&self) -> bool {
-        self.passes.as_ref().is_some_and(|passes| passes.iter().any(super::Pass::is_probe))
+        self.credit.as_ref().is_some_and(super::Pass::is_probe)
     }
 
     /// Gives it back: no call was made.

@@ -238,6 +238,42 @@ async fn a_wrong_password_pauses_the_account_keeps_the_queue_and_heals() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn without_credit_sends_pause_and_heal_while_customers_are_still_heard() {
+    let mut house = House::new();
+    let bridge = house.start().await;
+    house.afilnet.fault("sendmessage:NO_CREDITS:1-4").unwrap();
+    for n in 0..5 {
+        assert_eq!(house.agent(&bridge, &contact(n), "kept").await.status, 200);
+    }
+    until("the log says so", || bridge.log().iter().any(|line| line.contains("sends are paused"))).await;
+    house.customer(&contact(9), "hello");
+    assert!(house.bonychat.until(SOON, |world| world.texts(&contact(9)) == ["hello"]).await);
+    assert!(house.afilnet.until(SOON, |world| world.sent_count() == 5).await);
+    assert_eq!(house.afilnet.calls("sendmessage"), 9, "each refused call was made once");
+    house.check();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_that_afilnet_does_not_know_pauses_alone_and_heals() {
+    let mut house = House::new()
+        .set("CHANNELS__SALES__CHANNEL_ID", "channel2")
+        .set("CHANNELS__SALES__API_TOKEN", "token-of-channel-2")
+        .set("CHANNELS__SALES__ID_TYPE", "phone")
+        .set("CHANNELS__SALES__PLATFORM", "telegram")
+        .set("CHANNELS__SALES__PLATFORM_ID", "7");
+    let bridge = house.start().await;
+    let sales =
+        serde_json::json!({"contactId": contact(1), "message": {"type": "text", "text": "to sales"}}).to_string();
+    assert_eq!(house.bonychat.post(&bridge.url(), "token-of-channel-2", sales).await.status, 200);
+    until("the log says so", || bridge.log().iter().any(|line| line.contains("the channel is paused"))).await;
+    assert_eq!(house.agent(&bridge, &contact(1), "the other goes on").await.status, 200);
+    assert!(house.afilnet.until(SOON, |world| world.sent_count() == 1).await);
+    house.afilnet.add_channel("telegram", "7", "Sales");
+    assert!(house.afilnet.until(SOON, |world| world.sent_count() == 2).await);
+    house.check();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_accounts_rate_is_kept() {
     let mut house = House::new().set("AFILNET__REQUESTS_PER_SECOND", "20").set("OUTBOUND__ANSWER_WITHIN", "0s");
     let bridge = house.start().await;
