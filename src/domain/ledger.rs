@@ -87,7 +87,19 @@ pub(crate) enum Wanted<'a> {
     None,
     All,
     /// Those that Afilnet called unread.
-    Unread(&'a [Row]),
+    Unread(&'a [Mark]),
+}
+
+/// For each row of a reading (oldest first): whether it was there before the bridge, as far as the first run took stock
+/// of its conversation.
+pub(crate) fn history(rows: &[Row], how: &Acquaintance<'_>) -> Vec<bool> {
+    let Acquaintance::Baseline { anchor, baseline_ms, .. } = how else { return vec![false; rows.len()] };
+    let anchored = rows.iter().rposition(|row| anchor.is(row));
+    let before = |(index, row): (usize, &Row)| match anchored {
+        Some(anchored) => index <= anchored,
+        None => row.time.epoch_ms.is_some_and(|at| at <= *baseline_ms),
+    };
+    rows.iter().enumerate().map(before).collect()
 }
 
 /// For each row of a reading (oldest first) with its identity: whether it is new, so that it makes an event, or only
@@ -110,19 +122,15 @@ pub(crate) fn news(rows: &[Row], identities: &[String], seen: &HashSet<&str>, ho
                 })
                 .collect()
         }
-        Acquaintance::Baseline { anchor, baseline_ms, wanted } => {
-            let anchored = rows.iter().rposition(|row| anchor.is(row));
+        Acquaintance::Baseline { wanted, .. } => {
             let mut unread: Vec<Mark> = match wanted {
-                Wanted::Unread(rows) => rows.iter().map(Mark::of).collect(),
+                Wanted::Unread(marks) => marks.to_vec(),
                 Wanted::None | Wanted::All => Vec::new(),
             };
             rows.iter()
                 .enumerate()
-                .map(|(index, row)| {
-                    let before = match anchored {
-                        Some(anchored) => index <= anchored,
-                        None => row.time.epoch_ms.is_some_and(|at| at <= *baseline_ms),
-                    };
+                .zip(history(rows, how))
+                .map(|((index, row), before)| {
                     let wanted = !before
                         || match wanted {
                             Wanted::None => false,
@@ -224,7 +232,7 @@ mod tests {
         let with = |wanted| Acquaintance::Baseline { anchor: &anchor, baseline_ms: 2000, wanted };
         assert_eq!(judge(&rows, &with(Wanted::None)), ["written meanwhile"]);
         assert_eq!(judge(&rows, &with(Wanted::All)), ["read", "unread", "written meanwhile"]);
-        let unread = [row("2", Direction::Unknown, 2, "unread")];
+        let unread = [Mark::of(&row("2", Direction::Unknown, 2, "unread"))];
         assert_eq!(judge(&rows, &with(Wanted::Unread(&unread))), ["unread", "written meanwhile"]);
     }
 

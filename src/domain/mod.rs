@@ -1,5 +1,6 @@
 //! Values that cannot be wrong and rules without I/O. Every other room may name this one; it names none.
 
+pub(crate) mod choice;
 pub(crate) mod clock;
 pub(crate) mod contact;
 pub(crate) mod content;
@@ -11,6 +12,7 @@ pub(crate) mod sentence;
 pub(crate) mod traits;
 pub(crate) mod verdict;
 
+pub(crate) use choice::Choice;
 pub(crate) use contact::IdType;
 pub(crate) use content::Content;
 pub(crate) use event::{Event, EventBody, StatusValue};

@@ -1,0 +1,159 @@
+//! The open choice of a conversation: a question that its customer may still answer, and which words answer it
+//! (design.md section 3, step 4). Pure. The store keeps it, the poller asks it.
+
+use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization as _;
+
+use super::MId;
+use super::content::Label;
+
+/// How long after a question its replies are taken for answers.
+const OPEN_MS: i64 = 24 * 3_600_000;
+
+/// Bytes of the longest text that is looked at; a reply has at most 256 characters.
+const LONGEST: usize = 4096;
+
+/// Words that say "number" before one, folded; `no` only with its dot, else it is the word no.
+const NOUNS: &[&str] = &[
+    "answer",
+    "choice",
+    "eleccion",
+    "n",
+    "no",
+    "nr",
+    "nro",
+    "num",
+    "number",
+    "numero",
+    "op",
+    "opc",
+    "opcion",
+    "opt",
+    "option",
+    "reply",
+    "respuesta",
+];
+
+/// Words that may stand beside those.
+const ARTICLES: &[&str] = &["el", "la", "the"];
+
+/// A question of ours, as far as answers to it go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Choice {
+    /// The message that asked.
+    pub(crate) m_id: MId,
+    /// In the order of their numbers, from 1.
+    pub(crate) replies: Vec<Label>,
+    /// When its first byte may have left, epoch milliseconds.
+    pub(crate) asked_ms: i64,
+}
+
+impl Choice {
+    /// The exact text of the one reply that a customer's `text`, written at `at_ms`, can mean: by its number, by its own
+    /// words, or by both as the question showed them. `None` where it means none or could mean two: then the
+    /// customer's own words are the truth. A bare number could mean its place, and any reply that holds it as well.
+    pub(crate) fn reply(&self, text: &str, at_ms: i64) -> Option<&str> {
+        if at_ms.saturating_sub(self.asked_ms) > OPEN_MS || text.len() > LONGEST {
+            return None;
+        }
+        let said = folded(text);
+        let own: Vec<String> = self.replies.iter().map(|reply| folded(reply.as_str())).collect();
+        let (number, line) = (number(text), line(&said));
+        let in_words = |at: usize| own[at] == said && !said.is_empty();
+        let by_place = |at: usize| {
+            number.as_ref().is_some_and(|number| number.value == at + 1)
+                || line.is_some_and(|(value, words)| value == at + 1 && words == own[at])
+        };
+        let mut meant = (0..own.len()).filter(|at| in_words(*at) || by_place(*at));
+        let (only, other) = (meant.next()?, meant.next());
+        let rival = |number: &Number| (0..own.len()).any(|at| at != only && holds(&own[at], number.value));
+        let doubtful = !in_words(only) && number.is_some_and(|number| number.bare && rival(&number));
+        (other.is_none() && !doubtful).then(|| self.replies[only].as_str())
+    }
+
+    /// Whether `text`, a row of ours, shows this question with its numbers: what stands before it was not written in
+    /// answer to it.
+    pub(crate) fn shown_in(&self, text: &str) -> bool {
+        let lines: Vec<String> =
+            (1..).zip(&self.replies).map(|(n, reply)| format!("{n}. {}", reply.as_str())).collect();
+        plain(text).contains(&plain(&lines.join("\n")))
+    }
+}
+
+/// A number that a text is, but for words that announce it.
+struct Number {
+    value: usize,
+    /// Nothing says that it is the number of a reply.
+    bare: bool,
+}
+
+/// The number that `text` is: `2`, `2.`, `(2)`, `#2`, a keycap, `nº 2`, `opción 2`.
+fn number(text: &str) -> Option<Number> {
+    let said = folded(&text.replace('№', "n.").replace(['º', 'ª', '°'], "."));
+    let (before, digits) = said.split_at(said.find(|c: char| c.is_ascii_digit())?);
+    let value = digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())??;
+    let words: Vec<&str> = before.split(between).filter(|word| !word.is_empty()).collect();
+    let bare = words.is_empty();
+    let announced = words.iter().any(|word| NOUNS.contains(word))
+        && words.iter().all(|word| NOUNS.contains(word) || ARTICLES.contains(word))
+        && (!words.contains(&"no") || before.contains("no."));
+    (bare || announced).then_some(Number { value, bare })
+}
+
+/// A text that begins with a number, as that number and the words after it.
+fn line(said: &str) -> Option<(usize, &str)> {
+    let (digits, words) = said.split_at(said.find(|c: char| !c.is_ascii_digit())?);
+    Some((digits.parse().ok()?, words.trim_start_matches(between)))
+}
+
+/// Whether one of the numbers in folded words is `value`.
+fn holds(own: &str, value: usize) -> bool {
+    own.split(|c: char| !c.is_ascii_digit()).any(|digits| digits.parse() == Ok(value))
+}
+
+/// What equal words have in common: [`plain`], without outer punctuation where there is anything else.
+fn folded(text: &str) -> String {
+    let plain = plain(text);
+    match plain.trim_matches(between) {
+        "" => plain,
+        inner => inner.to_owned(),
+    }
+}
+
+/// `text` without differences of case, accents (of the Latin, Greek and Cyrillic scripts), width, white space and what
+/// cannot be seen. Keycaps are their digits.
+fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut space = false;
+    let seen = text.replace('🔟', "10").replace(['‘', '’'], "'");
+    let marks = |c: &char| !matches!(c, '\u{300}'..='\u{36f}');
+    let cased = |c: char| c.to_lowercase().flat_map(char::to_uppercase).flat_map(char::to_lowercase); // ẞ, ß: ss
+    for c in seen.chars().filter(|c| !unseen(*c)).nfkd().filter(marks).flat_map(cased) {
+        if c.is_whitespace() {
+            space = !out.is_empty();
+            continue;
+        }
+        if std::mem::take(&mut space) {
+            out.push(' ');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// What has no look of its own: variation selectors, the keycap's frame, and marks of direction and of line breaks.
+fn unseen(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}' | '\u{2066}'..='\u{2069}'
+            | '\u{20e3}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+    )
+}
+
+/// What may stand around a word or a number and changes nothing: not a sign, a currency or a unit.
+fn between(c: char) -> bool {
+    c.is_whitespace() || ".,:;!?¡¿()[]{}\"'«»“”„‹›-–—·•*_#/\\|`".contains(c)
+}
+
+#[cfg(test)]
+mod tests;
