@@ -38,15 +38,15 @@ pub(super) async fn run(command: Command, config: &Config) -> anyhow::Result<()>
         anyhow::bail!("this version keeps messages in SQLite only: set store.url to sqlite:PATH");
     };
     let store = SqliteStore::visit(file)?;
-    let (filter, full, json, m_id) = match command {
+    let (found, full, json, m_id) = match command {
         Command::List { state, channel, limit, contacts, json } => {
-            (Filter { state, channel, m_id: None, limit }, contacts, json, None)
+            (store.list(Filter { state, channel, limit }).await, contacts, json, None)
         }
         Command::Show { m_id } => {
-            (Filter { m_id: Some(m_id.clone()), limit: 1, ..Filter::default() }, true, true, Some(m_id))
+            let found = store.show(m_id.clone()).await.map(|found| found.into_iter().collect::<Vec<_>>());
+            (found, true, true, Some(m_id))
         }
     };
-    let found = store.list(filter).await;
     store.close().await;
     let mut found = found?;
     if let (true, Some(m_id)) = (found.is_empty(), m_id) {

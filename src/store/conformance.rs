@@ -1,5 +1,7 @@
 //! What every engine promises, as tests. Each body runs over each engine.
 
+mod choices;
+
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -72,6 +74,7 @@ fn reading(n: u32, rows: &[(&str, &str)]) -> Reading {
             })
             .collect(),
         position: Some("p".into()),
+        answered: None,
         forget: Vec::new(),
         now_ms: 1000,
     }
@@ -99,7 +102,7 @@ async fn a_conversation_goes_one_by_one_in_order_and_others_beside_it() {
     assert!(!store.accept(message(1, "a", 10)).await.unwrap().ahead);
     assert!(store.accept(message(1, "b", 11)).await.unwrap().ahead);
     assert!(!store.accept(message(2, "c", 12)).await.unwrap().ahead);
-    assert_eq!(store.waiting(&channel()).await.unwrap(), 3);
+    assert_eq!(store.waiting().await.unwrap()[0].outbound, 3);
     let first = take(&store, epoch, 100).await;
     assert_eq!(first.iter().map(words).collect::<Vec<_>>(), ["a", "c"]);
     assert!(take(&store, epoch, 100).await.is_empty());
@@ -116,7 +119,7 @@ async fn a_message_tried_again_waits_and_keeps_its_place() {
     store.accept(message(1, "a", 10)).await.unwrap();
     store.accept(message(1, "b", 11)).await.unwrap();
     let attempt = take(&store, epoch, 100).await.remove(0);
-    store.settle(&attempt, Settlement::Queued { due_ms: 500, fault: Fault::Unreachable }, 100).await.unwrap();
+    store.settle(&attempt, Settlement::Queued { due_ms: Some(500), fault: Fault::Unreachable }, 100).await.unwrap();
     assert!(take(&store, epoch, 499).await.is_empty());
     assert_eq!(store.next_outbound_ms(&channel()).await.unwrap(), Some(500));
     let again = take(&store, epoch, 500).await.remove(0);
@@ -156,7 +159,7 @@ async fn only_the_attempt_under_way_can_be_settled() {
     let epoch = store.own(&channel()).await.unwrap();
     store.accept(message(1, "a", 10)).await.unwrap();
     let old = take(&store, epoch, 100).await.remove(0);
-    store.settle(&old, Settlement::Queued { due_ms: 100, fault: Fault::Busy }, 100).await.unwrap();
+    store.settle(&old, Settlement::Queued { due_ms: Some(100), fault: Fault::Busy }, 100).await.unwrap();
     let new = take(&store, epoch, 100).await.remove(0);
     let late = store.settle(&old, Settlement::Sent { afilnet_id: None, more: false }, 100).await;
     assert!(matches!(late, Err(StoreError::Stale)), "{late:?}");
@@ -233,7 +236,7 @@ async fn events_go_one_by_one_in_order_and_a_dead_one_holds_up_nobody() {
     store.published(&due[0], again, 2000).await.unwrap();
     store.published(&due[1], Publication::Done, 2000).await.unwrap();
     assert!(store.due_events(&channel(), 2999, 10).await.unwrap().is_empty());
-    assert_eq!(store.next_event_ms(&channel()).await.unwrap(), Some(3000));
+    assert_eq!(store.next_event_ms(&channel(), 2000).await.unwrap(), Some(3000));
     let head = store.due_events(&channel(), 3000, 10).await.unwrap().remove(0);
     assert_eq!((head.event.clone(), head.attempts), (customer_says("a"), 1));
     store.published(&head, Publication::Dead { fault: Fault::Http(400) }, 3000).await.unwrap();
@@ -250,6 +253,7 @@ async fn the_first_run_takes_stock_once() {
         destination: "346000000001".parse().unwrap(),
         read_to: None,
         baseline: Some("mark".into()),
+        unread: None,
     };
     store.take_baseline(&channel(), vec![there.clone()], 77).await.unwrap();
     assert_eq!(store.baseline_ms(&channel()).await.unwrap(), Some(77));
@@ -341,7 +345,7 @@ proptest! {
                         let attempt = under_way.remove(which % under_way.len());
                         let fault = Fault::Busy;
                         let settlement = match how {
-                            0 => Settlement::Queued { due_ms: 50, fault },
+                            0 => Settlement::Queued { due_ms: Some(50), fault },
                             1 => Settlement::Failed { fault, notice: Some("n".into()) },
                             2 => Settlement::Unknown { fault, notice: None },
                             _ => Settlement::Sent { afilnet_id: None, more: false },

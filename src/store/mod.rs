@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::domain::{ChannelName, ContactId, Content, Destination, Event, Fault, MId};
+use crate::domain::{ChannelName, Choice, ContactId, Content, Destination, Event, Fault, MId};
 
 pub(crate) use signals::{Answer, ChannelSignals, Pace, Signals};
 pub(crate) use sqlite::SqliteStore;
@@ -64,6 +64,9 @@ pub(crate) struct Accepted {
 /// One attempt, stored as `sending` before it is handed out.
 #[derive(Debug, Clone)]
 pub(crate) struct Attempt {
+    /// The store's own names of the message and its conversation.
+    pub(crate) row: i64,
+    pub(crate) conversation: i64,
     pub(crate) m_id: MId,
     pub(crate) channel: ChannelName,
     pub(crate) contact: ContactId,
@@ -76,6 +79,24 @@ pub(crate) struct Attempt {
     pub(crate) epoch: Epoch,
     pub(crate) accepted_ms: i64,
     pub(crate) request_id: String,
+    /// How its last attempts failed.
+    pub(crate) before: Before,
+}
+
+/// How the last attempts of a message or an event failed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Before {
+    /// Code of the last fault.
+    pub(crate) fault: Option<String>,
+    /// Attempts in a row that ended in it.
+    pub(crate) times: u32,
+}
+
+impl Before {
+    /// Attempts in a row that have ended in `fault`, counting one that just did.
+    pub(crate) fn and(&self, fault: &Fault) -> u32 {
+        if self.fault.as_deref() == Some(fault.code().as_str()) { self.times.saturating_add(1) } else { 1 }
+    }
 }
 
 /// What became of an attempt, as the store keeps it. `notice` is the sentence that the agent gets as `message_status`
@@ -84,8 +105,8 @@ pub(crate) struct Attempt {
 pub(crate) enum Settlement {
     /// This part went out; `more` parts follow.
     Sent { afilnet_id: Option<String>, more: bool },
-    /// To be tried again.
-    Queued { due_ms: i64, fault: Fault },
+    /// To be tried again, not before `due_ms`; `None`: in its old place, as soon as anything goes.
+    Queued { due_ms: Option<i64>, fault: Fault },
     /// Surely not sent, and given up.
     Failed { fault: Fault, notice: Option<String> },
     /// May have been sent; set aside.
@@ -104,10 +125,13 @@ pub(crate) struct Interrupted {
 pub(crate) struct DueEvent {
     pub(crate) channel: ChannelName,
     pub(crate) contact: ContactId,
-    pub(crate) seq: i64,
+    /// The store's own names of the event and its conversation.
+    pub(crate) row: i64,
+    pub(crate) conversation: i64,
     pub(crate) event: Event,
     /// Attempts made before, and which failed.
     pub(crate) attempts: u32,
+    pub(crate) before: Before,
     pub(crate) recorded_ms: i64,
 }
 
@@ -128,6 +152,8 @@ pub(crate) struct Position {
     pub(crate) read_to: Option<String>,
     /// The same as it was at first run, while the rows up to it wait for the first-run rule.
     pub(crate) baseline: Option<String>,
+    /// What [`Store::note_unread`] kept, until then.
+    pub(crate) unread: Option<String>,
 }
 
 /// What one read of one conversation brought.
@@ -141,6 +167,8 @@ pub(crate) struct Reading {
     pub(crate) rows: Vec<NewRow>,
     /// Set when the conversation is in sync up to this getchats row.
     pub(crate) position: Option<String>,
+    /// The message whose question one of the rows answers.
+    pub(crate) answered: Option<MId>,
     /// Identities that no read shows any more and that are old enough to forget.
     pub(crate) forget: Vec<String>,
     pub(crate) now_ms: i64,
@@ -153,6 +181,17 @@ pub(crate) struct NewRow {
     pub(crate) events: Vec<Event>,
     /// Whether the customer wrote it.
     pub(crate) from_customer: bool,
+}
+
+/// How much of one channel waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    /// Its name as it was when the messages came.
+    pub(crate) channel: String,
+    /// Outbound messages.
+    pub(crate) outbound: u64,
+    /// Conversations with events to publish.
+    pub(crate) events: u64,
 }
 
 /// One outbound message for a person's eyes.
@@ -174,7 +213,6 @@ pub(crate) struct Listed {
 pub(crate) struct Filter {
     pub(crate) state: Option<String>,
     pub(crate) channel: Option<String>,
-    pub(crate) m_id: Option<String>,
     pub(crate) limit: u32,
 }
 
@@ -197,7 +235,9 @@ pub(crate) trait Store: Send + Sync {
     ) -> Result<Vec<Interrupted>, StoreError>;
 
     /// Takes up to `limit` messages whose turn it is and that are due by `now_ms`, and marks them `sending`: one a
-    /// conversation, conversations with a customer's message since `live_since_ms` first, then oldest first.
+    /// conversation, conversations with a customer's message since `live_since_ms` first, then oldest first. A question
+    /// becomes its conversation's open choice with its first part: from now on the customer may see a number, and a
+    /// later part never opens again what was answered in between.
     async fn begin(
         &self,
         channel: &ChannelName,
@@ -207,7 +247,8 @@ pub(crate) trait Store: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Attempt>, StoreError>;
 
-    /// Settles an attempt. `Stale` where it is not the current one.
+    /// Settles an attempt. `Stale` where it is not the current one. A question that surely was not seen, or has failed,
+    /// is no longer open; one whose outcome is unknown still is.
     async fn settle(&self, attempt: &Attempt, settlement: Settlement, now_ms: i64) -> Result<(), StoreError>;
 
     /// Tells the agent that a message failed, where `settle` left that to a caller who has gone away.
@@ -216,8 +257,8 @@ pub(crate) trait Store: Send + Sync {
     /// When the next outbound message of `channel` is due; `None` where none waits.
     async fn next_outbound_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError>;
 
-    /// How many outbound messages of `channel` wait.
-    async fn waiting(&self, channel: &ChannelName) -> Result<u64, StoreError>;
+    /// What waits, by channel, whether it is configured or not.
+    async fn waiting(&self) -> Result<Vec<Waiting>, StoreError>;
 
     /// When the first run of `channel` took stock; `None` before.
     async fn baseline_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError>;
@@ -230,21 +271,28 @@ pub(crate) trait Store: Send + Sync {
         now_ms: i64,
     ) -> Result<(), StoreError>;
 
+    /// Keeps what Afilnet called unread in a conversation of the baseline, before anything else is read of it: reading
+    /// may clear the mark, and nobody would know again.
+    async fn note_unread(&self, channel: &ChannelName, contact: &ContactId, unread: String) -> Result<(), StoreError>;
+
     /// How far each conversation of `channel` has been read.
     async fn positions(&self, channel: &ChannelName) -> Result<Vec<Position>, StoreError>;
 
     /// Identities seen in one conversation, each with the time it was first seen.
     async fn seen(&self, channel: &ChannelName, contact: &ContactId) -> Result<Vec<(String, i64)>, StoreError>;
 
-    /// Records a reading: events, seen rows and position together. A row seen before makes no event. Tells how many
-    /// events it made.
+    /// The question of a conversation that its customer has not answered, however old. A later one takes its place.
+    async fn open_choice(&self, channel: &ChannelName, contact: &ContactId) -> Result<Option<Choice>, StoreError>;
+
+    /// Records a reading: events, seen rows and position together, and the answered question is no longer open, unless
+    /// a later one is by now. A row seen before makes no event. Tells how many events it made.
     async fn record(&self, reading: Reading) -> Result<usize, StoreError>;
 
     /// Up to `limit` events whose turn it is and that are due by `now_ms`, one a conversation, oldest first.
     async fn due_events(&self, channel: &ChannelName, now_ms: i64, limit: u32) -> Result<Vec<DueEvent>, StoreError>;
 
-    /// When the next event of `channel` is due; `None` where none waits.
-    async fn next_event_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError>;
+    /// When the next event of `channel` after `now_ms` is due; `None` where none waits.
+    async fn next_event_ms(&self, channel: &ChannelName, now_ms: i64) -> Result<Option<i64>, StoreError>;
 
     /// Settles an attempt to publish.
     async fn published(&self, event: &DueEvent, publication: Publication, now_ms: i64) -> Result<(), StoreError>;
@@ -252,7 +300,11 @@ pub(crate) trait Store: Send + Sync {
     /// Messages for a person, newest first.
     async fn list(&self, filter: Filter) -> Result<Vec<Listed>, StoreError>;
 
-    /// Wipes texts and rows that are done for longer than they are kept, at most `limit` of each. Tells how many.
+    /// One message for a person.
+    async fn show(&self, m_id: String) -> Result<Option<Listed>, StoreError>;
+
+    /// Wipes texts and rows that are done for longer than they are kept, at most `limit` of each. Tells how many of the
+    /// kind that had most.
     async fn sweep(&self, text_before_ms: i64, rows_before_ms: i64, limit: u32) -> Result<usize, StoreError>;
 
     /// Whether something can be written now.

@@ -2,10 +2,9 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::outbound::{change, one};
-use super::{corrupt, decode, unavailable};
+use super::{change, choice, corrupt, decode, execute, one, rows, unavailable};
 use crate::domain::{ChannelName, ContactId, Event};
-use crate::store::{DueEvent, Position, Publication, Reading, StoreError, sql};
+use crate::store::{Before, DueEvent, Position, Publication, Reading, StoreError, sql};
 
 pub(super) fn baseline_ms(db: &Connection, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
     let row: Option<Option<i64>> = db
@@ -22,30 +21,42 @@ pub(super) fn take_baseline(
     now_ms: i64,
 ) -> Result<(), StoreError> {
     for there in conversations {
-        let destination = there.destination.as_str();
-        execute(db, sql::ADD_BASELINE, params![channel.as_str(), there.contact.as_str(), destination, there.baseline])?;
+        let (contact, destination) = (there.contact.as_str(), there.destination.as_str());
+        execute(db, sql::ADD_BASELINE, params![channel.as_str(), contact, destination, there.baseline])?;
     }
     change(db, sql::SET_BASELINE_MS, params![now_ms, channel.as_str()])
 }
 
+pub(super) fn note_unread(
+    db: &Connection,
+    channel: &ChannelName,
+    contact: &ContactId,
+    unread: &str,
+) -> Result<(), StoreError> {
+    change(db, sql::NOTE_UNREAD, params![unread, channel.as_str(), contact.as_str()])
+}
+
+/// Those that can be read; one that cannot is as if it had never been read, and is said.
 pub(super) fn positions(db: &Connection, channel: &ChannelName) -> Result<Vec<Position>, StoreError> {
-    type Row = (String, String, Option<String>, Option<String>);
-    let rows: Vec<Row> = db
-        .prepare_cached(sql::POSITIONS)
-        .and_then(|mut s| {
-            s.query_map(params![channel.as_str()], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?.collect()
-        })
-        .map_err(unavailable)?;
-    rows.into_iter()
-        .map(|(contact, destination, read_to, baseline)| {
-            Ok(Position {
-                contact: decode("conversations", &contact)?,
-                destination: decode("conversations", &destination)?,
-                read_to,
-                baseline,
-            })
-        })
-        .collect()
+    type Row = (String, String, Option<String>, Option<String>, Option<String>);
+    let found: Vec<Row> = rows(db, sql::POSITIONS, params![channel.as_str()], |r| {
+        Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?))
+    })?;
+    let mut positions = Vec::with_capacity(found.len());
+    for (contact, destination, read_to, baseline, unread) in found {
+        match (decode("conversations", &contact), decode("conversations", &destination)) {
+            (Ok(contact), Ok(destination)) => {
+                positions.push(Position { contact, destination, read_to, baseline, unread });
+            }
+            (Err(error), _) | (_, Err(error)) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a conversation cannot be read from the store"
+                );
+            }
+        }
+    }
+    Ok(positions)
 }
 
 pub(super) fn seen(
@@ -53,34 +64,33 @@ pub(super) fn seen(
     channel: &ChannelName,
     contact: &ContactId,
 ) -> Result<Vec<(String, i64)>, StoreError> {
-    db.prepare_cached(sql::SEEN)
-        .and_then(|mut s| {
-            s.query_map(params![channel.as_str(), contact.as_str()], |r| Ok((r.get(0)?, r.get(1)?)))?.collect()
-        })
-        .map_err(unavailable)
+    rows(db, sql::SEEN, params![channel.as_str(), contact.as_str()], |r| Ok((r.get(0)?, r.get(1)?)))
 }
 
 /// Tells how many events it made.
 pub(super) fn record(db: &Connection, reading: &Reading) -> Result<usize, StoreError> {
     let (channel, contact, now_ms) = (reading.channel.as_str(), reading.contact.as_str(), reading.now_ms);
-    execute(db, sql::MEET, params![channel, contact, reading.destination.as_str()])?;
+    let conversation: i64 = one(db, sql::MEET, params![channel, contact, reading.destination.as_str()])?;
     let mut made = 0;
     let mut heard = false;
     for row in &reading.rows {
-        if execute(db, sql::ADD_SEEN, params![channel, contact, row.identity, now_ms])? == 1 {
-            add_events(db, channel, contact, &row.events, now_ms, now_ms)?;
+        if execute(db, sql::ADD_SEEN, params![conversation, row.identity, now_ms])? == 1 {
+            add_events(db, conversation, &row.events, now_ms, now_ms)?;
             made += row.events.len();
             heard |= row.from_customer && !row.events.is_empty();
         }
     }
+    if let Some(m_id) = &reading.answered {
+        choice::close(db, conversation, m_id)?;
+    }
     for identity in &reading.forget {
-        execute(db, sql::FORGET, params![channel, contact, identity])?;
+        execute(db, sql::FORGET, params![conversation, identity])?;
     }
     if heard {
-        change(db, sql::HEARD, params![now_ms, channel, contact])?;
+        change(db, sql::HEARD, params![now_ms, conversation])?;
     }
     if let Some(position) = &reading.position {
-        change(db, sql::SET_POSITION, params![position, channel, contact])?;
+        change(db, sql::SET_READ_TO, params![position, conversation])?;
     }
     Ok(made)
 }
@@ -88,8 +98,7 @@ pub(super) fn record(db: &Connection, reading: &Reading) -> Result<usize, StoreE
 /// Queues events, last of their conversation, not to be published before `due_ms`.
 pub(super) fn add_events(
     db: &Connection,
-    channel: &str,
-    contact: &str,
+    conversation: i64,
     events: &[Event],
     due_ms: i64,
     now_ms: i64,
@@ -98,48 +107,85 @@ pub(super) fn add_events(
         return Ok(());
     }
     for event in events {
-        let seq: i64 = one(db, sql::NEXT_EVENT, params![channel, contact])?;
         let json = serde_json::to_string(event).map_err(|e| corrupt("events")(Box::new(e)))?;
         let kind = event.body.kind();
-        execute(db, sql::ADD_EVENT, params![channel, contact, seq, event.m_id.as_str(), kind, json, due_ms, now_ms])?;
+        execute(db, sql::ADD_EVENT, params![conversation, event.m_id.as_str(), kind, json, due_ms, now_ms])?;
     }
-    refresh_lane(db, channel, contact)
+    change(db, sql::SET_EVENT_LANE, params![conversation])
 }
 
+/// What is due, and the rows that cannot be read: those are to be set aside.
 pub(super) fn due_events(
     db: &Connection,
     channel: &ChannelName,
     now_ms: i64,
     limit: u32,
-) -> Result<Vec<DueEvent>, StoreError> {
-    let contacts: Vec<String> = db
-        .prepare_cached(sql::DUE_EVENTS)
-        .and_then(|mut s| s.query_map(params![channel.as_str(), now_ms, limit], |r| r.get(0))?.collect())
-        .map_err(unavailable)?;
-    let mut due = Vec::with_capacity(contacts.len());
-    for contact in contacts {
-        let row: Option<(i64, String, u32, i64)> = db
-            .prepare_cached(sql::EVENT)
-            .and_then(|mut s| {
-                s.query_row(params![channel.as_str(), contact], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))
-                    .optional()
-            })
-            .map_err(unavailable)?;
-        let Some((seq, event, attempts, recorded_ms)) = row else { continue };
-        due.push(DueEvent {
-            channel: channel.clone(),
-            contact: decode("events", &contact)?,
-            seq,
-            event: serde_json::from_str(&event).map_err(|e| corrupt("events")(Box::new(e)))?,
-            attempts,
-            recorded_ms,
-        });
+) -> Result<(Vec<DueEvent>, Vec<Unreadable>), StoreError> {
+    let lanes: Vec<(i64, String, Option<i64>)> =
+        rows(db, sql::DUE_EVENTS, params![channel.as_str(), now_ms, limit], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
+    let (mut due, mut unreadable) = (Vec::with_capacity(lanes.len()), Vec::new());
+    for (conversation, contact, head) in lanes {
+        let Some(row) = head else { continue };
+        match event(db, channel, conversation, &contact, row) {
+            Ok(Some(event)) => due.push(event),
+            Ok(None) => {}
+            Err(error @ StoreError::Corrupt { .. }) => unreadable.push(Unreadable { row, conversation, error }),
+            Err(error) => return Err(error),
+        }
     }
-    Ok(due)
+    Ok((due, unreadable))
 }
 
-pub(super) fn next_ms(db: &Connection, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
-    one(db, sql::NEXT_EVENT_MS, params![channel.as_str()])
+/// An event that does not decode.
+pub(super) struct Unreadable {
+    row: i64,
+    conversation: i64,
+    error: StoreError,
+}
+
+/// Sets unreadable events aside as dead letters, so that their conversations go on.
+pub(super) fn bury(db: &Connection, unreadable: &[Unreadable], now_ms: i64) -> Result<(), StoreError> {
+    for Unreadable { row, conversation, error } in unreadable {
+        tracing::error!(
+            error = error as &dyn std::error::Error,
+            "an event cannot be read from the store; it is kept as a dead letter and its conversation goes on"
+        );
+        execute(db, sql::EVENT_ENDED, params!["dead", now_ms, "unreadable_row", row])?;
+        change(db, sql::SET_EVENT_LANE, params![conversation])?;
+    }
+    Ok(())
+}
+
+fn event(
+    db: &Connection,
+    channel: &ChannelName,
+    conversation: i64,
+    contact: &str,
+    row: i64,
+) -> Result<Option<DueEvent>, StoreError> {
+    type Row = (Option<String>, u32, i64, Option<String>, u32);
+    let found: Option<Row> = db
+        .prepare_cached(sql::EVENT)
+        .and_then(|mut s| {
+            s.query_row(params![row], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?))).optional()
+        })
+        .map_err(unavailable)?;
+    let Some((event, attempts, recorded_ms, fault, times)) = found else { return Ok(None) };
+    Ok(Some(DueEvent {
+        channel: channel.clone(),
+        contact: decode("conversations", contact)?,
+        row,
+        conversation,
+        event: serde_json::from_str(event.as_deref().unwrap_or_default())
+            .map_err(|e| corrupt("events")(Box::new(e)))?,
+        attempts,
+        before: Before { fault, times },
+        recorded_ms,
+    }))
+}
+
+pub(super) fn next_ms(db: &Connection, channel: &ChannelName, now_ms: i64) -> Result<Option<i64>, StoreError> {
+    one(db, sql::NEXT_EVENT_MS, params![channel.as_str(), now_ms])
 }
 
 pub(super) fn published(
@@ -148,32 +194,17 @@ pub(super) fn published(
     publication: &Publication,
     now_ms: i64,
 ) -> Result<(), StoreError> {
-    let (channel, contact) = (event.channel.as_str(), event.contact.as_str());
     match publication {
         Publication::Done => {
             let fault: Option<String> = None;
-            change(db, sql::EVENT_ENDED, params!["done", now_ms, fault, channel, contact, event.seq])?;
+            change(db, sql::EVENT_ENDED, params!["done", now_ms, fault, event.row])?;
         }
         Publication::Dead { fault } => {
-            change(db, sql::EVENT_ENDED, params!["dead", now_ms, fault.code(), channel, contact, event.seq])?;
+            change(db, sql::EVENT_ENDED, params!["dead", now_ms, fault.code(), event.row])?;
         }
         Publication::Queued { due_ms, fault } => {
-            change(db, sql::EVENT_AGAIN, params![due_ms, fault.code(), channel, contact, event.seq])?;
+            change(db, sql::EVENT_AGAIN, params![due_ms, fault.code(), event.row])?;
         }
     }
-    refresh_lane(db, channel, contact)
-}
-
-/// The lane follows the head of the conversation's events.
-fn refresh_lane(db: &Connection, channel: &str, contact: &str) -> Result<(), StoreError> {
-    let due_ms: Option<i64> = db
-        .prepare_cached(sql::EVENT_HEAD)
-        .and_then(|mut s| s.query_row(params![channel, contact], |r| r.get(0)).optional())
-        .map_err(unavailable)?;
-    change(db, sql::SET_EVENT_LANE, params![due_ms, channel, contact])
-}
-
-/// Tells how many rows it changed.
-pub(super) fn execute(db: &Connection, sql: &str, params: &[&dyn rusqlite::ToSql]) -> Result<usize, StoreError> {
-    db.prepare_cached(sql).and_then(|mut s| s.execute(params)).map_err(unavailable)
+    change(db, sql::SET_EVENT_LANE, params![event.conversation])
 }

@@ -1,5 +1,6 @@
 //! The embedded engine: one SQLite file, WAL, `synchronous=FULL`, one writer that groups commits, readers beside it.
 
+mod choice;
 mod inbound;
 mod open;
 mod outbound;
@@ -10,18 +11,23 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
+use tokio::sync::Semaphore;
 
 use super::{
     Accepted, Attempt, DueEvent, Epoch, Filter, Interrupted, Listed, NewOutbound, Position, Publication, Reading,
-    Settlement, Signals, Store, StoreError,
+    Settlement, Signals, Store, StoreError, Waiting, sql,
 };
-use crate::domain::{ChannelName, ContactId};
+use crate::domain::{ChannelName, Choice, ContactId, Destination};
+use crate::store::ChannelSignals;
 
 pub(crate) use open::OpenError;
 
 /// Operations that share one commit, at most.
 const GROUP: usize = 1000;
+
+/// Reads side by side, at most; each needs a thread and a connection.
+const READERS: usize = 4;
 
 /// The store over one SQLite file.
 pub(crate) struct SqliteStore {
@@ -37,6 +43,7 @@ pub(crate) struct SqliteStore {
 struct Readers {
     idle: Mutex<Vec<Connection>>,
     file: std::path::PathBuf,
+    turns: Semaphore,
 }
 
 impl SqliteStore {
@@ -63,7 +70,8 @@ impl SqliteStore {
 
     fn with(file: &Path, most: usize, owner: bool) -> Result<Self, OpenError> {
         let (db, lock) = open::writer(file, owner)?;
-        let readers = Arc::new(Readers { idle: Mutex::default(), file: file.to_owned() });
+        let readers =
+            Arc::new(Readers { idle: Mutex::default(), file: file.to_owned(), turns: Semaphore::new(READERS) });
         let (writer, thread) = writer::Writer::start(db, most).map_err(OpenError::Thread)?;
         Ok(Self {
             writer: Mutex::new(Some(writer)),
@@ -92,15 +100,8 @@ impl SqliteStore {
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
         let readers = Arc::clone(&self.readers);
+        let _turn = self.readers.turns.acquire().await.map_err(|_| StoreError::Closed)?;
         tokio::task::spawn_blocking(move || readers.with(work)).await.map_err(|_| StoreError::Closed)?
-    }
-
-    /// Rings for `channel` after a commit.
-    fn ring_outbound(&self, channel: &ChannelName, more_waiting: i64) {
-        if let Some(signals) = self.signals.channel(channel) {
-            signals.add_waiting(more_waiting);
-            signals.outbound.notify_one();
-        }
     }
 
     fn ring_events(&self, channel: &ChannelName) {
@@ -137,6 +138,57 @@ fn corrupt(table: &'static str) -> impl Fn(Box<dyn std::error::Error + Send + Sy
     move |source| StoreError::Corrupt { table, source: Arc::from(source) }
 }
 
+/// Rings for a channel after a commit.
+fn ring_outbound(channel: Option<&ChannelSignals>, more_waiting: i64) {
+    if let Some(signals) = channel {
+        signals.add_waiting(more_waiting);
+        signals.outbound.notify_one();
+    }
+}
+
+/// The store's own name of a conversation, which is made where it is new.
+fn conversation(
+    db: &Connection,
+    channel: &ChannelName,
+    contact: &ContactId,
+    destination: &Destination,
+) -> Result<i64, StoreError> {
+    let (channel, contact) = (channel.as_str(), contact.as_str());
+    let known: Option<i64> = db
+        .prepare_cached(sql::CONVERSATION)
+        .and_then(|mut s| s.query_row(params![channel, contact], |r| r.get(0)).optional())
+        .map_err(unavailable)?;
+    match known {
+        Some(id) => Ok(id),
+        None => one(db, sql::ADD_CONVERSATION, params![channel, contact, destination.as_str()]),
+    }
+}
+
+/// The one value of a statement that always has one.
+fn one<T: rusqlite::types::FromSql>(db: &Connection, sql: &str, params: &[&dyn ToSql]) -> Result<T, StoreError> {
+    db.prepare_cached(sql).and_then(|mut s| s.query_row(params, |r| r.get(0))).map_err(unavailable)
+}
+
+/// All rows of a statement.
+fn rows<T>(
+    db: &Connection,
+    sql: &str,
+    params: &[&dyn ToSql],
+    read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Vec<T>, StoreError> {
+    db.prepare_cached(sql).and_then(|mut s| s.query_map(params, read)?.collect()).map_err(unavailable)
+}
+
+/// Tells how many rows it changed.
+fn execute(db: &Connection, sql: &str, params: &[&dyn ToSql]) -> Result<usize, StoreError> {
+    db.prepare_cached(sql).and_then(|mut s| s.execute(params)).map_err(unavailable)
+}
+
+/// Changes exactly one row; `Stale` where it is no longer as expected.
+fn change(db: &Connection, sql: &str, params: &[&dyn ToSql]) -> Result<(), StoreError> {
+    if execute(db, sql, params)? == 1 { Ok(()) } else { Err(StoreError::Stale) }
+}
+
 /// Parses a stored id or JSON text, naming the table where it does not decode.
 fn decode<T: std::str::FromStr>(table: &'static str, text: &str) -> Result<T, StoreError>
 where
@@ -148,10 +200,14 @@ where
 #[async_trait]
 impl Store for SqliteStore {
     async fn accept(&self, message: NewOutbound) -> Result<Accepted, StoreError> {
-        let channel = message.channel.clone();
-        let accepted = self.write(move |db| outbound::accept(db, &message)).await?;
-        self.ring_outbound(&channel, 1);
-        Ok(accepted)
+        // In a task of its own: the caller may go away before the commit, and the bell must ring all the same.
+        let (writer, signals) = (self.writer()?, self.signals.channel(&message.channel));
+        let kept = tokio::spawn(async move {
+            let accepted = writer.run(move |db| outbound::accept(db, &message)).await?;
+            ring_outbound(signals.as_deref(), 1);
+            Ok(accepted)
+        });
+        kept.await.map_err(|_| StoreError::Closed)?
     }
 
     async fn own(&self, channel: &ChannelName) -> Result<Epoch, StoreError> {
@@ -196,7 +252,7 @@ impl Store for SqliteStore {
         let attempt = attempt.clone();
         let channel = attempt.channel.clone();
         let noticed = self.write(move |db| outbound::settle(db, &attempt, &settlement, now_ms)).await?;
-        self.ring_outbound(&channel, requeued);
+        ring_outbound(self.signals.channel(&channel).as_deref(), requeued);
         if noticed {
             self.ring_events(&channel);
         }
@@ -206,8 +262,7 @@ impl Store for SqliteStore {
     async fn notify_failed(&self, attempt: &Attempt, notice: String, now_ms: i64) -> Result<(), StoreError> {
         let channel = attempt.channel.clone();
         let attempt = attempt.clone();
-        self.write(move |db| outbound::notice(db, &attempt.channel, &attempt.contact, &attempt.m_id, &notice, now_ms))
-            .await?;
+        self.write(move |db| outbound::notice(db, attempt.conversation, &attempt.m_id, &notice, now_ms)).await?;
         self.ring_events(&channel);
         Ok(())
     }
@@ -217,9 +272,8 @@ impl Store for SqliteStore {
         self.read(move |db| outbound::next_ms(db, &channel)).await
     }
 
-    async fn waiting(&self, channel: &ChannelName) -> Result<u64, StoreError> {
-        let channel = channel.clone();
-        self.read(move |db| outbound::waiting(db, &channel)).await
+    async fn waiting(&self) -> Result<Vec<Waiting>, StoreError> {
+        self.read(upkeep::waiting).await
     }
 
     async fn baseline_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
@@ -237,6 +291,11 @@ impl Store for SqliteStore {
         self.write(move |db| inbound::take_baseline(db, &channel, &conversations, now_ms)).await
     }
 
+    async fn note_unread(&self, channel: &ChannelName, contact: &ContactId, unread: String) -> Result<(), StoreError> {
+        let (channel, contact) = (channel.clone(), contact.clone());
+        self.write(move |db| inbound::note_unread(db, &channel, &contact, &unread)).await
+    }
+
     async fn positions(&self, channel: &ChannelName) -> Result<Vec<Position>, StoreError> {
         let channel = channel.clone();
         self.read(move |db| inbound::positions(db, &channel)).await
@@ -245,6 +304,11 @@ impl Store for SqliteStore {
     async fn seen(&self, channel: &ChannelName, contact: &ContactId) -> Result<Vec<(String, i64)>, StoreError> {
         let (channel, contact) = (channel.clone(), contact.clone());
         self.read(move |db| inbound::seen(db, &channel, &contact)).await
+    }
+
+    async fn open_choice(&self, channel: &ChannelName, contact: &ContactId) -> Result<Option<Choice>, StoreError> {
+        let (channel, contact) = (channel.clone(), contact.clone());
+        self.read(move |db| choice::open(db, channel.as_str(), contact.as_str())).await
     }
 
     async fn record(&self, reading: Reading) -> Result<usize, StoreError> {
@@ -258,12 +322,16 @@ impl Store for SqliteStore {
 
     async fn due_events(&self, channel: &ChannelName, now_ms: i64, limit: u32) -> Result<Vec<DueEvent>, StoreError> {
         let channel = channel.clone();
-        self.read(move |db| inbound::due_events(db, &channel, now_ms, limit)).await
+        let (due, unreadable) = self.read(move |db| inbound::due_events(db, &channel, now_ms, limit)).await?;
+        if !unreadable.is_empty() {
+            self.write(move |db| inbound::bury(db, &unreadable, now_ms)).await?;
+        }
+        Ok(due)
     }
 
-    async fn next_event_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
+    async fn next_event_ms(&self, channel: &ChannelName, now_ms: i64) -> Result<Option<i64>, StoreError> {
         let channel = channel.clone();
-        self.read(move |db| inbound::next_ms(db, &channel)).await
+        self.read(move |db| inbound::next_ms(db, &channel, now_ms)).await
     }
 
     async fn published(&self, event: &DueEvent, publication: Publication, now_ms: i64) -> Result<(), StoreError> {
@@ -276,6 +344,10 @@ impl Store for SqliteStore {
 
     async fn list(&self, filter: Filter) -> Result<Vec<Listed>, StoreError> {
         self.read(move |db| upkeep::list(db, &filter)).await
+    }
+
+    async fn show(&self, m_id: String) -> Result<Option<Listed>, StoreError> {
+        self.read(move |db| upkeep::show(db, &m_id)).await
     }
 
     async fn sweep(&self, text_before_ms: i64, rows_before_ms: i64, limit: u32) -> Result<usize, StoreError> {

@@ -1,48 +1,76 @@
 //! What operators and housekeeping ask of the store.
 
-use rusqlite::{Connection, params};
+use std::collections::BTreeMap;
 
-use super::inbound::execute;
-use super::unavailable;
-use crate::store::{Filter, Listed, StoreError, sql};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{execute, rows, unavailable};
+use crate::store::{Filter, Listed, StoreError, Waiting, sql};
 
 pub(super) fn list(db: &Connection, filter: &Filter) -> Result<Vec<Listed>, StoreError> {
-    db.prepare_cached(sql::LIST)
-        .and_then(|mut s| {
-            s.query_map(params![filter.state, filter.channel, filter.m_id, filter.limit], |r| {
-                Ok(Listed {
-                    m_id: r.get(0)?,
-                    channel: r.get(1)?,
-                    contact: r.get(2)?,
-                    state: r.get(3)?,
-                    kind: r.get(4)?,
-                    attempt: r.get(5)?,
-                    accepted_ms: r.get(6)?,
-                    done_ms: r.get(7)?,
-                    fault: r.get(8)?,
-                })
-            })?
-            .collect()
-        })
-        .map_err(unavailable)
+    let statement = match filter.state.as_deref() {
+        Some("failed" | "unknown") => sql::LIST_TROUBLE,
+        Some("sending") => sql::LIST_SENDING,
+        Some(_) | None => sql::LIST,
+    };
+    rows(db, statement, params![filter.state, filter.channel, filter.limit], listed)
 }
 
+pub(super) fn show(db: &Connection, m_id: &str) -> Result<Option<Listed>, StoreError> {
+    db.prepare_cached(sql::SHOW).and_then(|mut s| s.query_row(params![m_id], listed).optional()).map_err(unavailable)
+}
+
+fn listed(r: &Row<'_>) -> rusqlite::Result<Listed> {
+    Ok(Listed {
+        m_id: r.get(0)?,
+        channel: r.get(1)?,
+        contact: r.get(2)?,
+        state: r.get(3)?,
+        kind: r.get(4)?,
+        attempt: r.get(5)?,
+        accepted_ms: r.get(6)?,
+        done_ms: r.get(7)?,
+        fault: r.get(8)?,
+    })
+}
+
+pub(super) fn waiting(db: &Connection) -> Result<Vec<Waiting>, StoreError> {
+    let count =
+        |sql| -> Result<Vec<(String, i64)>, StoreError> { rows(db, sql, params![], |r| Ok((r.get(0)?, r.get(1)?))) };
+    let mut channels: BTreeMap<String, Waiting> = BTreeMap::new();
+    let mut of = |channel: String, outbound: i64, events: i64| {
+        let there = channels.entry(channel.clone()).or_insert(Waiting { channel, outbound: 0, events: 0 });
+        there.outbound += u64::try_from(outbound).unwrap_or(0);
+        there.events += u64::try_from(events).unwrap_or(0);
+    };
+    for (channel, messages) in count(sql::WAITING)? {
+        of(channel, messages, 0);
+    }
+    for (channel, conversations) in count(sql::WAITING_EVENTS)? {
+        of(channel, 0, conversations);
+    }
+    Ok(channels.into_values().collect())
+}
+
+/// Wiping comes before dropping, so that what is due for both leaves step by step, whichever is kept longer.
 pub(super) fn sweep(
     db: &Connection,
     text_before_ms: i64,
     rows_before_ms: i64,
     limit: u32,
 ) -> Result<usize, StoreError> {
-    let mut touched = 0;
+    let text_before_ms = text_before_ms.max(rows_before_ms);
+    let mut most = 0;
     for (statement, before_ms) in [
         (sql::WIPE_OUTBOUND, text_before_ms),
         (sql::WIPE_EVENTS, text_before_ms),
+        (sql::WIPE_CHOICES, text_before_ms),
         (sql::DROP_OUTBOUND, rows_before_ms),
         (sql::DROP_EVENTS, rows_before_ms),
     ] {
-        touched += execute(db, statement, params![before_ms, limit])?;
+        most = most.max(execute(db, statement, params![before_ms, limit])?);
     }
-    Ok(touched)
+    Ok(most)
 }
 
 /// Writes something that changes nothing, to learn whether there is room again.

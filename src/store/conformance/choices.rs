@@ -1,0 +1,183 @@
+//! What every engine promises of open choices.
+
+use super::*;
+use crate::domain::Choice;
+use crate::domain::content::{Label, QuickReply};
+
+fn label(words: &str) -> Label {
+    Label::new(words).unwrap()
+}
+
+fn question(n: u32, replies: &[&str]) -> NewOutbound {
+    let replies = replies.iter().map(|reply| label(reply)).collect();
+    let content = Content::QuickReply(QuickReply::new(label("Which?"), replies).unwrap());
+    NewOutbound { content, ..message(n, "which", 10) }
+}
+
+/// Accepts a question and begins its first attempt at `now_ms`.
+async fn ask(store: &Arc<dyn Store>, epoch: Epoch, n: u32, replies: &[&str], now_ms: i64) -> Attempt {
+    store.accept(question(n, replies)).await.unwrap();
+    take(store, epoch, now_ms).await.remove(0)
+}
+
+async fn open(store: &Arc<dyn Store>, n: u32) -> Option<Choice> {
+    store.open_choice(&channel(), &contact(n)).await.unwrap()
+}
+
+async fn open_id(store: &Arc<dyn Store>, n: u32) -> Option<MId> {
+    open(store, n).await.map(|choice| choice.m_id)
+}
+
+async fn settle(store: &Arc<dyn Store>, attempt: &Attempt, settlement: Settlement) {
+    store.settle(attempt, settlement, 5000).await.unwrap();
+}
+
+fn part_sent() -> Settlement {
+    Settlement::Sent { afilnet_id: None, more: true }
+}
+
+fn requeued() -> Settlement {
+    Settlement::Queued { due_ms: Some(5000), fault: Fault::Busy }
+}
+
+fn failed() -> Settlement {
+    Settlement::Failed { fault: Fault::Busy, notice: None }
+}
+
+fn unknown() -> Settlement {
+    Settlement::Unknown { fault: Fault::Busy, notice: None }
+}
+
+fn answer(n: u32, identity: &str, m_id: &MId) -> Reading {
+    Reading { answered: Some(m_id.clone()), ..reading(n, &[(identity, "Tuesday")]) }
+}
+
+#[tokio::test]
+async fn a_question_is_open_from_its_first_attempt_on_in_its_conversation_alone() {
+    let Fresh { store, folder: _folder } = Fresh::sqlite();
+    let epoch = store.own(&channel()).await.unwrap();
+    assert_eq!(open(&store, 1).await, None);
+    store.accept(question(1, &["Monday", "Tuesday"])).await.unwrap();
+    store.accept(message(2, "a text", 10)).await.unwrap();
+    assert_eq!(open(&store, 1).await, None);
+    let begun = take(&store, epoch, 100).await;
+    let asked = begun.iter().find(|attempt| attempt.contact == contact(1)).unwrap();
+    let expected = Choice { m_id: asked.m_id.clone(), replies: vec![label("Monday"), label("Tuesday")], asked_ms: 100 };
+    assert_eq!(open(&store, 1).await, Some(expected.clone()));
+    assert_eq!(open(&store, 2).await, None);
+    assert_eq!(store.open_choice(&"other".parse().unwrap(), &contact(1)).await.unwrap(), None);
+    send(&store, asked).await;
+    assert_eq!(open(&store, 1).await, Some(expected));
+}
+
+#[tokio::test]
+async fn an_open_question_survives_and_so_does_one_whose_outcome_is_unknown() {
+    let fresh = Fresh::sqlite();
+    let epoch = fresh.store.own(&channel()).await.unwrap();
+    let sent = ask(&fresh.store, epoch, 1, &["a"], 100).await;
+    send(&fresh.store, &sent).await;
+    let timed_out = ask(&fresh.store, epoch, 2, &["b"], 100).await;
+    settle(&fresh.store, &timed_out, unknown()).await;
+    let under_way = ask(&fresh.store, epoch, 3, &["c"], 100).await;
+    let Fresh { store, folder: _folder } = fresh.again().await;
+    let epoch = store.own(&channel()).await.unwrap();
+    assert_eq!(store.interrupted(&channel(), epoch, "n".into(), 200).await.unwrap().len(), 1);
+    for (n, asked) in [(1, sent), (2, timed_out), (3, under_way)] {
+        assert_eq!(open_id(&store, n).await, Some(asked.m_id), "{n}");
+    }
+}
+
+#[tokio::test]
+async fn a_question_that_failed_is_not_open() {
+    let Fresh { store, folder: _folder } = Fresh::sqlite();
+    let epoch = store.own(&channel()).await.unwrap();
+    let asked = ask(&store, epoch, 1, &["a"], 100).await;
+    settle(&store, &asked, failed()).await;
+    assert_eq!(open(&store, 1).await, None);
+    let first = ask(&store, epoch, 1, &["a"], 100).await;
+    settle(&store, &first, part_sent()).await;
+    let second = take(&store, epoch, 5000).await.remove(0);
+    settle(&store, &second, failed()).await;
+    assert_eq!(open(&store, 1).await, None);
+}
+
+#[tokio::test]
+async fn a_question_tried_again_is_open_while_it_may_have_been_seen() {
+    let Fresh { store, folder: _folder } = Fresh::sqlite();
+    let epoch = store.own(&channel()).await.unwrap();
+    let unsent = ask(&store, epoch, 1, &["a"], 100).await;
+    settle(&store, &unsent, requeued()).await;
+    assert_eq!(open(&store, 1).await, None, "nobody has seen it");
+    let again = take(&store, epoch, 5000).await.remove(0);
+    assert_eq!(open(&store, 1).await.unwrap().asked_ms, 5000);
+    settle(&store, &again, part_sent()).await;
+    let second = take(&store, epoch, 6000).await.remove(0);
+    assert_eq!((second.part, open(&store, 1).await.unwrap().asked_ms), (1, 5000));
+    settle(&store, &second, requeued()).await;
+    assert_eq!(open_id(&store, 1).await, Some(unsent.m_id), "its first part is there to be answered");
+}
+
+#[tokio::test]
+async fn a_later_question_takes_the_place_and_a_text_does_not() {
+    let Fresh { store, folder: _folder } = Fresh::sqlite();
+    let epoch = store.own(&channel()).await.unwrap();
+    let first = ask(&store, epoch, 1, &["a"], 100).await;
+    send(&store, &first).await;
+    store.accept(message(1, "a text", 10)).await.unwrap();
+    let text = take(&store, epoch, 200).await.remove(0);
+    assert_eq!(open_id(&store, 1).await, Some(first.m_id.clone()));
+    settle(&store, &text, failed()).await;
+    assert_eq!(open_id(&store, 1).await, Some(first.m_id.clone()));
+    let second = ask(&store, epoch, 1, &["b"], 300).await;
+    assert_eq!(open(&store, 1).await.unwrap().replies, [label("b")]);
+    // An answer to the first, read before the second was asked and recorded after.
+    store.record(answer(1, "r1", &first.m_id)).await.unwrap();
+    assert_eq!(open_id(&store, 1).await, Some(second.m_id));
+}
+
+#[tokio::test]
+async fn an_answer_closes_its_question_for_good() {
+    let fresh = Fresh::sqlite();
+    let epoch = fresh.store.own(&channel()).await.unwrap();
+    let asked = ask(&fresh.store, epoch, 1, &["Monday", "Tuesday"], 100).await;
+    let other = ask(&fresh.store, epoch, 2, &["Monday", "Tuesday"], 100).await;
+    fresh.store.record(reading(1, &[("r1", "raw")])).await.unwrap();
+    assert_eq!(open_id(&fresh.store, 1).await, Some(asked.m_id.clone()));
+    assert_eq!(fresh.store.record(answer(1, "r2", &asked.m_id)).await.unwrap(), 1);
+    assert_eq!(open(&fresh.store, 1).await, None);
+    assert_eq!(open_id(&fresh.store, 2).await, Some(other.m_id));
+    // A later part of the same question does not ask again.
+    settle(&fresh.store, &asked, part_sent()).await;
+    assert_eq!(take(&fresh.store, epoch, 5000).await[0].part, 1);
+    assert_eq!(open(&fresh.store, 1).await, None);
+    let Fresh { store, folder: _folder } = fresh.again().await;
+    assert_eq!(open(&store, 1).await, None);
+    // Nothing is open any more: recorded all the same.
+    assert_eq!(store.record(answer(1, "r3", &asked.m_id)).await.unwrap(), 1);
+    assert_eq!(store.record(answer(9, "r1", &asked.m_id)).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn only_the_attempt_under_way_closes_a_question() {
+    let Fresh { store, folder: _folder } = Fresh::sqlite();
+    let epoch = store.own(&channel()).await.unwrap();
+    let old = ask(&store, epoch, 1, &["a"], 100).await;
+    settle(&store, &old, requeued()).await;
+    let new = take(&store, epoch, 5000).await.remove(0);
+    let late = store.settle(&old, failed(), 5000).await;
+    assert!(matches!(late, Err(StoreError::Stale)), "{late:?}");
+    assert_eq!(open_id(&store, 1).await, Some(new.m_id));
+}
+
+#[tokio::test]
+async fn the_words_of_an_old_question_are_wiped_with_other_texts() {
+    let Fresh { store, folder: _folder } = Fresh::sqlite();
+    let epoch = store.own(&channel()).await.unwrap();
+    ask(&store, epoch, 1, &["a"], 100).await;
+    ask(&store, epoch, 2, &["b"], 200).await;
+    assert_eq!(store.sweep(100, 0, 100).await.unwrap(), 0);
+    assert_eq!(store.sweep(200, 0, 100).await.unwrap(), 1);
+    assert_eq!((open(&store, 1).await, open(&store, 2).await.is_some()), (None, true));
+    ask(&store, epoch, 3, &["c"], 200).await;
+    assert_eq!(store.sweep(201, 0, 1).await.unwrap(), 1, "no more than asked for");
+}

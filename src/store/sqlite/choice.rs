@@ -1,0 +1,51 @@
+//! The open choice of a conversation: opened by the attempt that may show it, closed by its answer or its failure.
+
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
+
+use super::{change, corrupt, execute, unavailable};
+use crate::domain::{Choice, Content, MId};
+use crate::store::{Attempt, Settlement, StoreError, sql};
+
+/// Opens the question that `attempt` asks, where it begins one.
+pub(super) fn ask(db: &Connection, attempt: &Attempt, now_ms: i64) -> Result<(), StoreError> {
+    let Attempt { m_id, content: Content::QuickReply(question), part: 0, .. } = attempt else {
+        return Ok(());
+    };
+    let choice = Choice { m_id: m_id.clone(), replies: question.replies().to_vec(), asked_ms: now_ms };
+    let json = serde_json::to_string(&choice).map_err(|e| corrupt("conversations")(Box::new(e)))?;
+    change(db, sql::OPEN_CHOICE, params![json, now_ms, attempt.conversation])
+}
+
+/// Closes the question of `attempt` where nobody has seen it, or its agent is told that it failed.
+pub(super) fn settle(db: &Connection, attempt: &Attempt, settlement: &Settlement) -> Result<(), StoreError> {
+    let over = match settlement {
+        Settlement::Failed { .. } => true,
+        Settlement::Queued { .. } => attempt.part == 0,
+        Settlement::Sent { .. } | Settlement::Unknown { .. } => false,
+    };
+    if over && matches!(attempt.content, Content::QuickReply(_)) {
+        close(db, attempt.conversation, &attempt.m_id)?;
+    }
+    Ok(())
+}
+
+/// Closes the open question if it is the one that `m_id` asked.
+pub(super) fn close(db: &Connection, conversation: i64, m_id: &MId) -> Result<(), StoreError> {
+    let Some(stored) = stored(db, sql::CHOICE_OF, params![conversation])? else { return Ok(()) };
+    // One that cannot be read is nobody's, and holds nothing up: it goes when another takes its place, or with its age.
+    if serde_json::from_str::<Choice>(&stored).is_ok_and(|choice| choice.m_id == *m_id) {
+        execute(db, sql::CLOSE_CHOICE, params![conversation, stored])?;
+    }
+    Ok(())
+}
+
+pub(super) fn open(db: &Connection, channel: &str, contact: &str) -> Result<Option<Choice>, StoreError> {
+    let stored = stored(db, sql::CHOICE, params![channel, contact])?;
+    stored.map(|json| serde_json::from_str(&json).map_err(|e| corrupt("conversations")(Box::new(e)))).transpose()
+}
+
+fn stored(db: &Connection, sql: &str, of: &[&dyn ToSql]) -> Result<Option<String>, StoreError> {
+    let row: Option<Option<String>> =
+        db.prepare_cached(sql).and_then(|mut s| s.query_row(of, |r| r.get(0)).optional()).map_err(unavailable)?;
+    Ok(row.flatten())
+}
