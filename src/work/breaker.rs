@@ -1,5 +1,5 @@
-//! A pause that heals by itself: after a fault that concerns a whole account or channel, nothing passes but one slow
-//! probe at a time; the first that succeeds opens the way again.
+//! A pause that heals by itself: after a fault that concerns a whole account or channel, nothing passes but one probe at
+//! a time; only a probe that succeeds opens the way again.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,9 +8,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// One way that can be closed.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Breaker {
-    probe_every: Duration,
     closed: Mutex<Option<Closed>>,
     changed: Notify,
 }
@@ -18,6 +17,7 @@ pub(crate) struct Breaker {
 #[derive(Debug)]
 struct Closed {
     probe_at: Instant,
+    probe_every: Duration,
     probing: bool,
 }
 
@@ -29,9 +29,9 @@ pub(crate) struct Pass {
 }
 
 impl Breaker {
-    /// Open; once closed, a probe passes every `probe_every`.
-    pub(crate) fn new(probe_every: Duration) -> Arc<Self> {
-        Arc::new(Self { probe_every, closed: Mutex::default(), changed: Notify::new() })
+    /// An open way.
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::default()
     }
 
     /// Waits until the way is open, or it is the caller's turn to probe.
@@ -59,24 +59,14 @@ impl Breaker {
         }
     }
 
-    /// Closes the way. Tells whether it was open before.
-    pub(crate) fn close(&self) -> bool {
+    /// Closes the way; a probe passes every `probe_every`. Tells whether it was open before.
+    pub(crate) fn close(&self, probe_every: Duration) -> bool {
         let mut closed = self.lock();
         let was_open = closed.is_none();
-        let probe_at = Instant::now() + self.probe_every;
-        *closed = Some(Closed { probe_at, probing: false });
+        *closed = Some(Closed { probe_at: Instant::now() + probe_every, probe_every, probing: false });
         drop(closed);
         self.changed.notify_waiters();
         was_open
-    }
-
-    /// Opens the way. Tells whether it was closed before.
-    pub(crate) fn open(&self) -> bool {
-        let was_closed = self.lock().take().is_some();
-        if was_closed {
-            self.changed.notify_waiters();
-        }
-        was_closed
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Closed>> {
@@ -89,6 +79,21 @@ impl Pass {
     pub(crate) fn is_probe(&self) -> bool {
         self.probe
     }
+
+    /// Whether it still lets through: the way may have been closed since.
+    pub(crate) fn holds(&self) -> bool {
+        self.probe || self.breaker.lock().is_none()
+    }
+
+    /// What passed was a success. A probe's opens the way; any other proves nothing about a way that was closed since it
+    /// passed. Tells whether this opened it.
+    pub(crate) fn succeeded(&self) -> bool {
+        let opened = self.probe && self.breaker.lock().take().is_some();
+        if opened {
+            self.breaker.changed.notify_waiters();
+        }
+        opened
+    }
 }
 
 impl Drop for Pass {
@@ -97,7 +102,7 @@ impl Drop for Pass {
         if self.probe {
             if let Some(closed) = self.breaker.lock().as_mut().filter(|closed| closed.probing) {
                 closed.probing = false;
-                closed.probe_at = Instant::now() + self.breaker.probe_every;
+                closed.probe_at = Instant::now() + closed.probe_every;
             }
             self.breaker.changed.notify_waiters();
         }
@@ -115,23 +120,25 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_probe_at_a_time_and_success_opens() {
-        let breaker = Breaker::new(MINUTE);
-        assert!(passes_within(&breaker, Duration::ZERO).await.is_some());
-        assert!(breaker.close());
-        assert!(!breaker.close());
+    async fn one_probe_at_a_time_and_its_success_opens() {
+        let breaker = Breaker::new();
+        let early = passes_within(&breaker, Duration::ZERO).await.unwrap();
+        assert!(breaker.close(MINUTE));
+        assert!(!breaker.close(MINUTE));
+        assert!(!early.holds(), "a pass from before does not outlive the closing");
+        assert!(!early.succeeded(), "a success from before the closing proves nothing");
         assert!(passes_within(&breaker, MINUTE / 2).await.is_none());
         let probe = passes_within(&breaker, MINUTE).await.unwrap();
         assert!(passes_within(&breaker, 3 * MINUTE).await.is_none());
-        assert!(breaker.open());
+        assert!(probe.holds() && probe.succeeded());
         drop(probe);
         assert!(passes_within(&breaker, Duration::ZERO).await.is_some());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_probe_that_proves_nothing_is_followed_by_another() {
-        let breaker = Breaker::new(MINUTE);
-        breaker.close();
+        let breaker = Breaker::new();
+        breaker.close(MINUTE);
         drop(passes_within(&breaker, 2 * MINUTE).await.unwrap());
         assert!(passes_within(&breaker, MINUTE / 2).await.is_none());
         assert!(passes_within(&breaker, MINUTE).await.is_some());
@@ -139,14 +146,18 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn whoever_waits_is_woken_by_success() {
-        let breaker = Breaker::new(1000 * MINUTE);
-        breaker.close();
-        let waiter = tokio::spawn({
-            let breaker = Arc::clone(&breaker);
-            async move { drop(breaker.pass().await) }
-        });
-        tokio::time::sleep(MINUTE).await;
-        breaker.open();
-        tokio::time::timeout(MINUTE, waiter).await.unwrap().unwrap();
+        let breaker = Breaker::new();
+        breaker.close(MINUTE);
+        let waiters: Vec<_> = (0..3)
+            .map(|_| {
+                let breaker = Arc::clone(&breaker);
+                tokio::spawn(async move { breaker.pass().await.succeeded() })
+            })
+            .collect();
+        let mut opened = 0;
+        for waiter in waiters {
+            opened += usize::from(tokio::time::timeout(2 * MINUTE, waiter).await.unwrap().unwrap());
+        }
+        assert_eq!(opened, 1);
     }
 }

@@ -47,6 +47,11 @@ impl Gate {
         })
     }
 
+    /// The limit of requests in any one second.
+    pub(crate) fn per_second(&self) -> usize {
+        self.per_second
+    }
+
     /// Waits for leave. Who has `patience` lets others go before for that long: a read waits for sends, never for ever.
     pub(crate) async fn permit(self: &Arc<Self>, patience: Duration) -> Permit {
         let place = self.queue(patience);

@@ -5,30 +5,39 @@ mod breaker;
 mod gate;
 mod poller;
 mod publisher;
+mod rows;
 mod sender;
+mod suspects;
 mod upkeep;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Channel, Config, FirstRun};
+use crate::config::{Config, FirstRun};
 use crate::domain::clock::now_ms;
 use crate::domain::sentence::{Got, sentence};
-use crate::domain::{ChannelName, Fault, IdType, Language, Messenger, RetryPolicy, Scope, Webhook};
+use crate::domain::{
+    ChannelName, Fault, IdType, Language, MId, Messenger, ReadError, RetryPolicy, Scope, Verdict, Webhook,
+};
 use crate::lifecycle::Life;
-use crate::store::{ChannelSignals, Pace, Store};
+use crate::store::{Attempt, ChannelSignals, Epoch, Pace, Store, StoreError, Waiting};
 
 use breaker::{Breaker, Pass};
 use gate::{Gate, Permit};
+use suspects::Suspects;
 
 /// How long a read lets sends of the same account go first.
 const READ_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Longest time between two looks at the store, whoever forgot to ring (a command beside the process, for one).
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// Outages of sends in a row that pause an account. Fewer may be one conversation's own trouble.
+const OUTAGES: u32 = 3;
 
 /// Wait after the store could not answer.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
@@ -37,10 +46,15 @@ const STORE_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Account {
     gate: Arc<Gate>,
-    /// Closed while Afilnet does not let the account in.
+    /// Closed while Afilnet does not let the account in, or is out of order.
     breaker: Arc<Breaker>,
     /// Closed while the account has no credit.
     credit: Arc<Breaker>,
+    /// Sends in a row that met an outage.
+    outages: AtomicU32,
+    /// Sends that Afilnet took.
+    sent: AtomicU64,
+    suspects: Mutex<Suspects<MId>>,
     pace: Arc<Pace>,
 }
 
@@ -60,7 +74,10 @@ pub(crate) struct Line {
     live_for: Duration,
     poll_active: Duration,
     poll_idle: Duration,
+    sweep_every: Duration,
     first_run: FirstRun,
+    /// Questions go out numbered, and their answers come back as words.
+    number_quick_replies: bool,
     keep_rows: Duration,
     publish_per_second: u32,
 }
@@ -77,55 +94,97 @@ pub(crate) async fn start(
     store: &Arc<dyn Store>,
     mut clients: HashMap<ChannelName, Clients>,
     life: &Life,
-) -> Result<(), crate::store::StoreError> {
+) -> Result<(), StoreError> {
     let retry =
         RetryPolicy { initial: config.retry.initial, max: config.retry.max, give_up_after: config.retry.give_up_after };
     let mut accounts: HashMap<(String, String), Arc<Account>> = HashMap::new();
+    let mut lines = Vec::with_capacity(config.channels.len());
     for channel in config.channels.values() {
         let key = (channel.afilnet.url.to_string(), channel.afilnet.user.clone());
-        let account = accounts.entry(key).or_insert_with(|| Arc::new(Account::new(channel, retry.max)));
+        let (rate, in_flight) = (channel.afilnet.requests_per_second, channel.afilnet.max_in_flight);
+        let account = accounts.entry(key).or_insert_with(|| Arc::new(Account::new(rate, in_flight)));
         let signals = store.signals().register(&channel.name, &account.pace);
         let Some(Clients { messenger, webhook }) = clients.remove(&channel.name) else { continue };
-        let served = Arc::new(Line {
+        lines.push(Arc::new(Line {
             name: channel.name.clone(),
             id_type: channel.id_type,
             store: Arc::clone(store),
             messenger,
             webhook,
             account: Arc::clone(account),
-            breaker: Breaker::new(retry.max),
+            breaker: Breaker::new(),
             signals,
             retry,
             language: config.language,
             live_for: config.outbound.live_for,
             poll_active: channel.poll_active,
             poll_idle: channel.poll_idle,
+            sweep_every: config.inbound.sweep_every,
             first_run: config.inbound.first_run,
+            number_quick_replies: config.outbound.number_quick_replies,
             keep_rows: config.store.keep_rows,
             publish_per_second: channel.bonychat.requests_per_second,
-        });
-        served.start(life).await?;
+        }));
+    }
+    let epochs = take_over(&lines).await?;
+    report_waiting(&lines, &store.waiting().await?);
+    // Only now that nothing can fail any more: a loop that is ended in mid-send leaves unknown outcomes.
+    for (line, epoch) in lines.into_iter().zip(epochs) {
+        line.run(epoch, life);
     }
     let (store, keep) = (Arc::clone(store), (config.store.keep_text, config.store.keep_rows));
     life.spawn("upkeep".into(), upkeep::run(store, keep.0, keep.1, life.stopping()));
     Ok(())
 }
 
+/// Takes every channel over, side by side, so that they share commits.
+async fn take_over(lines: &[Arc<Line>]) -> Result<Vec<Epoch>, StoreError> {
+    let tasks: Vec<_> = lines.iter().map(|line| tokio::spawn(Arc::clone(line).take_over())).collect();
+    let mut epochs = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        epochs.push(task.await.map_err(|_| StoreError::Closed)??);
+    }
+    Ok(epochs)
+}
+
+/// Counts what waits, and says what waits for nobody.
+fn report_waiting(lines: &[Arc<Line>], waiting: &[Waiting]) {
+    for line in lines {
+        let there = waiting.iter().find(|there| there.channel == line.name.as_str());
+        let outbound = there.map_or(0, |there| there.outbound);
+        line.signals.add_waiting(i64::try_from(outbound).unwrap_or(i64::MAX));
+        tracing::info!(channel.name = %line.name, waiting = outbound, "channel `{}` is served", line.name);
+    }
+    for there in waiting.iter().filter(|there| lines.iter().all(|line| line.name.as_str() != there.channel)) {
+        tracing::error!(
+            channel.name = there.channel,
+            outbound = there.outbound,
+            conversations_with_events = there.events,
+            "messages wait for channel `{}`, which is not configured: they are kept and not delivered. Configure it again \
+             under this name, or see them with `bridge messages list --channel {}`",
+            there.channel,
+            there.channel
+        );
+    }
+}
+
 impl Account {
-    fn new(channel: &Channel, probe_every: Duration) -> Self {
-        let afilnet = &channel.afilnet;
+    fn new(requests_per_second: u32, max_in_flight: u32) -> Self {
         Self {
-            gate: Gate::new(afilnet.requests_per_second, afilnet.max_in_flight),
-            breaker: Breaker::new(probe_every),
-            credit: Breaker::new(probe_every),
-            pace: Pace::new(afilnet.requests_per_second),
+            gate: Gate::new(requests_per_second, max_in_flight),
+            breaker: Breaker::new(),
+            credit: Breaker::new(),
+            outages: AtomicU32::new(0),
+            sent: AtomicU64::new(0),
+            suspects: Mutex::default(),
+            pace: Pace::new(requests_per_second),
         }
     }
 }
 
 impl Line {
-    /// Takes the channel over, accounts for what a former owner left under way, and starts its loops.
-    async fn start(self: Arc<Self>, life: &Life) -> Result<(), crate::store::StoreError> {
+    /// Makes this process the channel's owner, and accounts for what a former owner left under way.
+    async fn take_over(self: Arc<Self>) -> Result<Epoch, StoreError> {
         let epoch = self.store.own(&self.name).await?;
         let notice = sentence(&Fault::Interrupted, Got::Maybe, self.language);
         for left in self.store.interrupted(&self.name, epoch, notice, now_ms()).await? {
@@ -138,14 +197,15 @@ impl Line {
                 left.m_id
             );
         }
-        let waiting = self.store.waiting(&self.name).await?;
-        self.signals.add_waiting(i64::try_from(waiting).unwrap_or(i64::MAX));
-        tracing::info!(channel.name = %self.name, waiting, "channel `{}` is served", self.name);
+        Ok(epoch)
+    }
+
+    /// Starts the channel's loops.
+    fn run(self: Arc<Self>, epoch: Epoch, life: &Life) {
         let name = self.name.clone();
         life.spawn(format!("sender of {name}"), sender::run(Arc::clone(&self), epoch, life.stopping()));
         life.spawn(format!("poller of {name}"), poller::run(Arc::clone(&self), life.stopping()));
         life.spawn(format!("publisher of {name}"), publisher::run(self, life.stopping()));
-        Ok(())
     }
 
     /// Waits for leave to read from Afilnet; `None` when the stop begins first.
@@ -171,53 +231,97 @@ impl Line {
             let permit = self.account.gate.permit(patience).await;
             if account.is_probe() {
                 match self.messenger.probe_account().await {
-                    Ok(()) => self.opened(self.account.breaker.open()),
-                    Err(error) => self.learn(Some(&error.fault)),
+                    Ok(()) => self.opened(&account),
+                    Err(error) => self.failed(&error.fault, error.asked),
                 }
             } else if channel.is_probe() {
                 match self.messenger.probe_channel().await {
-                    Ok(true) => self.opened(self.breaker.open()),
-                    Ok(false) => self.learn(Some(&Fault::ChannelNotFound)),
-                    Err(error) => self.learn(Some(&error.fault)),
+                    Ok(true) => self.opened(&channel),
+                    Ok(false) => self.failed(&Fault::ChannelNotFound, None),
+                    Err(error) => self.failed(&error.fault, error.asked),
                 }
-            } else {
+            } else if channel.holds() && account.holds() {
                 return Leave { permit, credit: None };
+            } else {
+                permit.unused(); // closed while this one waited for room
             }
         }
     }
 
-    /// Learns from a call's outcome whether the account and the channel work: closes and opens the ways of all.
-    fn learn(&self, fault: Option<&Fault>) {
-        let Some(fault) = fault else {
-            self.account.pace.set_stalled(false);
-            self.opened(self.account.breaker.open() | self.breaker.open());
-            return;
-        };
-        let (newly, what) = match fault.scope() {
-            Scope::Account => (self.account.breaker.close(), "the account is"),
-            Scope::Sends => (self.account.credit.close(), "the account's sends are"),
-            Scope::Channel => (self.breaker.close(), "the channel is"),
-            Scope::Call => {
-                self.account.pace.set_stalled(fault.is_outage());
+    /// Learns from a send: what it says of the credit, and whether Afilnet is out of order.
+    fn learn(&self, leave: &Leave, verdict: &Verdict) {
+        let (fault, asked) = match verdict {
+            Verdict::Sent { .. } => {
+                self.account.sent.fetch_add(1, Ordering::Relaxed);
+                self.account.outages.store(0, Ordering::Relaxed);
+                if let Some(credit) = &leave.credit {
+                    self.opened(credit);
+                }
                 return;
             }
+            Verdict::NotSent { fault, asked } => (fault, *asked),
+            Verdict::Refused { fault } | Verdict::Unknown { fault } => (fault, None),
+        };
+        if fault.is_outage() {
+            let outages = self.account.outages.fetch_add(1, Ordering::Relaxed) + 1;
+            if outages < OUTAGES && *fault != Fault::Busy {
+                return;
+            }
+        } else if fault.scope() == Scope::Call {
+            return;
+        }
+        self.failed(fault, asked);
+    }
+
+    /// Learns from a read. One that fails by itself is the poller's own trouble.
+    fn learn_read(&self, error: Option<&ReadError>) {
+        if let Some(error) = error.filter(|error| error.fault.scope() != Scope::Call) {
+            self.failed(&error.fault, error.asked);
+        }
+    }
+
+    /// Closes the way of all that a fault concerns.
+    fn failed(&self, fault: &Fault, asked: Option<Duration>) {
+        let (newly, what) = match fault.scope() {
+            Scope::Account | Scope::Call => {
+                (self.account.breaker.close(self.probe_every(fault, asked)), "the account is")
+            }
+            Scope::Sends => (self.account.credit.close(self.retry.max), "the account's sends are"),
+            Scope::Channel => (self.breaker.close(self.retry.max), "the channel is"),
         };
         self.account.pace.set_stalled(true);
         if newly {
             tracing::error!(
                 channel.name = %self.name,
                 fault = fault.code(),
-                "channel `{}`: {} Nothing is lost: {what} paused, messages are kept, one probe every {:?} finds out \
-                 whether it works again",
+                "channel `{}`: {what} paused ({}). Nothing is lost: messages are kept, and a probe finds out when it \
+                 works again",
                 self.name,
-                sentence(fault, Got::No, self.language),
-                self.retry.max
+                fault.code(),
             );
         }
     }
 
-    fn opened(&self, newly: bool) {
-        if newly {
+    /// Credentials are tried at a slow pace, so as not to be locked out (afilnet.md section 4); an outage soon, and the
+    /// longer it lasts the slower.
+    fn probe_every(&self, fault: &Fault, asked: Option<Duration>) -> Duration {
+        if matches!(fault, Fault::Credentials(_)) {
+            return self.retry.max;
+        }
+        let outages = self.account.outages.load(Ordering::Relaxed);
+        self.retry.wait(outages.saturating_sub(OUTAGES).saturating_add(1), asked, 1.0)
+    }
+
+    /// Whether it is this message alone that meets a fault which should concern all.
+    fn is_poison(&self, attempt: &Attempt, fault: &Fault) -> bool {
+        let sent = self.account.sent.load(Ordering::Relaxed);
+        fault.scope() == Scope::Account && lock(&self.account.suspects).is_poison(&attempt.m_id, sent)
+    }
+
+    /// What passed with `pass` was a success.
+    fn opened(&self, pass: &Pass) {
+        if pass.succeeded() {
+            self.account.pace.set_stalled(false);
             tracing::info!(channel.name = %self.name, "channel `{}`: Afilnet works again, going on", self.name);
         }
     }
@@ -228,6 +332,11 @@ struct Leave {
     permit: Permit,
     /// For a send: its pass through the account's credit, where a probe is the message itself.
     credit: Option<Pass>,
+}
+
+/// What these locks guard is whole between any two lines that could panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A number in `0.0..1.0` for full jitter.

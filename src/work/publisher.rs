@@ -2,15 +2,17 @@
 //! BonyChat allows a channel.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::breaker::Breaker;
-use super::gate::Gate;
-use super::{Line, STORE_PAUSE, jitter, wait_for};
+use super::breaker::{Breaker, Pass};
+use super::gate::{Gate, Permit};
+use super::suspects::Suspects;
+use super::{Line, STORE_PAUSE, jitter, lock, wait_for};
 use crate::domain::clock::{millis, now_ms, since};
 use crate::domain::{ContactId, Delivery, Fault, Scope};
 use crate::store::{DueEvent, Publication, StoreError};
@@ -26,14 +28,22 @@ struct Publisher {
     breaker: Arc<Breaker>,
     /// Conversations with an event under way.
     under_way: Mutex<HashSet<ContactId>>,
+    /// Events that BonyChat answered for good.
+    passed: AtomicU64,
+    /// Closings since one of those.
+    closings: AtomicU32,
+    suspects: Mutex<Suspects<i64>>,
 }
 
 /// Runs until the stop, then until every post in flight is settled.
 pub(super) async fn run(line: Arc<Line>, stop: CancellationToken) -> anyhow::Result<()> {
     let publisher = Arc::new(Publisher {
         gate: Gate::new(line.publish_per_second, SIDE_BY_SIDE),
-        breaker: Breaker::new(line.retry.max),
+        breaker: Breaker::new(),
         under_way: Mutex::default(),
+        passed: AtomicU64::new(0),
+        closings: AtomicU32::new(0),
+        suspects: Mutex::default(),
         line,
     });
     let posts = TaskTracker::new();
@@ -41,9 +51,7 @@ pub(super) async fn run(line: Arc<Line>, stop: CancellationToken) -> anyhow::Res
         match publisher.step(&posts, &stop).await {
             Ok(true) => {}
             Ok(false) => {
-                let due_ms = publisher.line.store.next_event_ms(&publisher.line.name).await.ok().flatten();
-                // What is due but under way rings when it is settled.
-                let due_ms = due_ms.filter(|due_ms| *due_ms > now_ms());
+                let due_ms = publisher.line.store.next_event_ms(&publisher.line.name, now_ms()).await.ok().flatten();
                 wait_for(&publisher.line.signals.events, due_ms, &stop).await;
             }
             Err(StoreError::Closed) => break,
@@ -76,26 +84,39 @@ impl Publisher {
             }
             self.under_way().insert(event.contact.clone());
             let turn = Turn { publisher: Arc::clone(self), contact: event.contact.clone() };
-            let leave = async { (self.breaker.pass().await, self.gate.permit(Duration::ZERO).await) };
-            let Some(leave) = stop.run_until_cancelled(leave).await else { return Ok(false) };
+            let Some((pass, permit)) = stop.run_until_cancelled(self.leave()).await else { return Ok(false) };
             let stop = stop.clone();
             started = true;
             posts.spawn(async move {
-                turn.publisher.post(&event, &stop).await;
-                drop((leave, turn));
+                turn.publisher.post(&event, pass, permit, &stop).await;
+                drop(turn);
             });
         }
         Ok(started)
     }
 
+    /// Waits until the way is open and there is room for one post.
+    async fn leave(&self) -> (Pass, Permit) {
+        loop {
+            let pass = self.breaker.pass().await;
+            let permit = self.gate.permit(Duration::ZERO).await;
+            if pass.holds() {
+                return (pass, permit);
+            }
+            permit.unused();
+        }
+    }
+
     /// Posts one event and settles what became of it.
-    async fn post(&self, event: &DueEvent, stop: &CancellationToken) {
+    async fn post(&self, event: &DueEvent, pass: Pass, permit: Permit, stop: &CancellationToken) {
         let started = Instant::now();
         let (webhook, sent) = (Arc::clone(&self.line.webhook), event.clone());
         let call = tokio::spawn(async move { webhook.publish(&sent.contact, &sent.event).await });
         let failed = Delivery::Again { fault: Fault::Interrupted, asked: None };
         let delivery = call.await.unwrap_or(failed);
-        self.learn(&delivery);
+        drop(permit);
+        self.learn(&pass, &delivery);
+        drop(pass);
         let publication = self.judge(event, &delivery);
         self.report(event, &publication, started.elapsed());
         while let Err(error) = self.line.store.published(event, publication.clone(), now_ms()).await {
@@ -110,30 +131,33 @@ impl Publisher {
     }
 
     /// Learns from an answer whether BonyChat takes this channel's events at all.
-    fn learn(&self, delivery: &Delivery) {
+    fn learn(&self, pass: &Pass, delivery: &Delivery) {
         let name = &self.line.name;
-        match delivery {
+        let fault = match delivery {
             Delivery::Done | Delivery::Refused { .. } => {
-                if self.breaker.open() {
+                self.passed.fetch_add(1, Ordering::Relaxed);
+                self.closings.store(0, Ordering::Relaxed);
+                if pass.succeeded() {
                     tracing::info!(channel.name = %name, "channel `{name}`: BonyChat takes its events again, going on");
                 }
+                return;
             }
-            Delivery::Again { fault, .. } => match fault.scope() {
-                Scope::Call | Scope::Sends => {}
-                Scope::Account | Scope::Channel => {
-                    if self.breaker.close() {
-                        tracing::error!(
-                            channel.name = %name,
-                            fault = fault.code(),
-                            "channel `{name}`: BonyChat does not take its events ({}): check api_token and webhook_url \
-                             against the channel's page in BonyChat. Nothing is lost: publishing is paused, events are \
-                             kept, one probe every {:?} finds out whether it works again",
-                            fault.code(),
-                            self.line.retry.max
-                        );
-                    }
-                }
-            },
+            Delivery::Again { fault, .. } => fault,
+        };
+        if matches!(fault.scope(), Scope::Call | Scope::Sends) {
+            return;
+        }
+        // Soon at first: it may be this event alone. The longer it lasts the slower.
+        let closings = self.closings.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.breaker.close(self.line.retry.wait(closings, None, 1.0)) && closings == 1 {
+            tracing::error!(
+                channel.name = %name,
+                fault = fault.code(),
+                "channel `{name}`: BonyChat does not take its events ({}): check api_token and webhook_url against the \
+                 channel's page in BonyChat. Nothing is lost: publishing is paused, events are kept, and a probe finds out \
+                 when it works again",
+                fault.code()
+            );
         }
     }
 
@@ -143,11 +167,13 @@ impl Publisher {
             Delivery::Refused { fault } => Publication::Dead { fault: fault.clone() },
             Delivery::Again { fault, asked } => {
                 let (tries, now_ms) = (event.attempts.saturating_add(1), now_ms());
+                let passed = self.passed.load(Ordering::Relaxed);
                 match fault.scope() {
+                    Scope::Account | Scope::Channel if lock(&self.suspects).is_poison(&event.row, passed) => {
+                        Publication::Dead { fault: fault.clone() }
+                    }
                     Scope::Account | Scope::Channel => Publication::Queued { due_ms: now_ms, fault: fault.clone() },
-                    Scope::Call | Scope::Sends
-                        if self.line.retry.gives_up(since(event.recorded_ms, now_ms), tries, fault) =>
-                    {
+                    Scope::Call | Scope::Sends if self.gives_up(event, fault, now_ms) => {
                         Publication::Dead { fault: fault.clone() }
                     }
                     Scope::Call | Scope::Sends => {
@@ -157,6 +183,10 @@ impl Publisher {
                 }
             }
         }
+    }
+
+    fn gives_up(&self, event: &DueEvent, fault: &Fault, now_ms: i64) -> bool {
+        self.line.retry.gives_up(since(event.recorded_ms, now_ms), event.before.and(fault), fault)
     }
 
     /// One log line an attempt.
@@ -195,8 +225,8 @@ impl Publisher {
         }
     }
 
-    fn under_way(&self) -> std::sync::MutexGuard<'_, HashSet<ContactId>> {
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    fn under_way(&self) -> MutexGuard<'_, HashSet<ContactId>> {
+        lock(&self.under_way)
     }
 }
 

@@ -89,13 +89,7 @@ async fn make(line: Arc<Line>, attempt: Attempt, leave: Leave, stop: Cancellatio
     // In a task of its own: should it panic, the outcome is unknown, and the conversation goes on.
     let verdict = tokio::spawn(call).await.unwrap_or(Verdict::Unknown { fault: Fault::Interrupted });
     let elapsed = started.elapsed();
-    line.learn(match &verdict {
-        Verdict::Sent { .. } => {
-            line.opened(line.account.credit.open());
-            None
-        }
-        Verdict::NotSent { fault, .. } | Verdict::Refused { fault } | Verdict::Unknown { fault } => Some(fault),
-    });
+    line.learn(&leave, &verdict);
     drop(leave);
     conclude(&line, &attempt, &verdict, elapsed, &stop).await;
 }
@@ -103,21 +97,53 @@ async fn make(line: Arc<Line>, attempt: Attempt, leave: Leave, stop: Cancellatio
 /// Settles the attempt in the store, then tells the caller of `/message` where one waits.
 async fn conclude(line: &Line, attempt: &Attempt, verdict: &Verdict, elapsed: Duration, stop: &CancellationToken) {
     let caller = line.store.signals().caller(&attempt.m_id);
-    let parts = line.messenger.parts(&attempt.content);
-    let (settlement, answer, notice) = judge(line, attempt, verdict, parts, caller.is_some());
+    let (settlement, answer, notice) = judge(line, attempt, verdict, caller.is_some());
     report(line, attempt, &settlement, elapsed);
-    if !store(line, attempt, settlement, stop).await {
-        return;
+    match store(line, attempt, &settlement).await {
+        Ok(()) => {}
+        Err(StoreError::Unavailable(_)) => {
+            // The store needs time: the caller does not wait for it, and the agent is told by the notice instead.
+            drop(caller.map(|caller| caller.send(Answer::Accepted)));
+            let noticed = with_notice(settlement, notice);
+            while stop.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await.is_some() {
+                if !matches!(store(line, attempt, &noticed).await, Err(StoreError::Unavailable(_))) {
+                    return;
+                }
+            }
+            return; // the row stays `sending`, which the next owner reads as unknown
+        }
+        Err(StoreError::Stale | StoreError::Closed | StoreError::Corrupt { .. }) => return,
     }
     let untold = caller.is_some_and(|caller| caller.send(answer).is_err());
     if let (true, Some(notice)) = (untold, notice) {
         // The caller went away between the verdict and its answer: the agent is told like any other.
-        let told = line.store.notify_failed(attempt, notice, now_ms()).await;
-        if let Err(error) = told {
-            tracing::error!(message.id = %attempt.m_id, error = &error as &dyn std::error::Error,
-                "message `{}` failed and its agent could not be told", attempt.m_id);
+        while let Err(error) = line.store.notify_failed(attempt, notice.clone(), now_ms()).await {
+            let ended = stop.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await.is_none();
+            if ended || !matches!(error, StoreError::Unavailable(_)) {
+                tracing::error!(message.id = %attempt.m_id, error = &error as &dyn std::error::Error,
+                    "message `{}` failed and its agent could not be told", attempt.m_id);
+                return;
+            }
         }
     }
+}
+
+/// The settlement for an agent whom nobody else tells.
+fn with_notice(settlement: Settlement, notice: Option<String>) -> Settlement {
+    match settlement {
+        Settlement::Failed { fault, .. } => Settlement::Failed { fault, notice },
+        other @ (Settlement::Sent { .. } | Settlement::Queued { .. } | Settlement::Unknown { .. }) => other,
+    }
+}
+
+/// Stores the settlement; says so where that failed for good.
+async fn store(line: &Line, attempt: &Attempt, settlement: &Settlement) -> Result<(), StoreError> {
+    let stored = line.store.settle(attempt, settlement.clone(), now_ms()).await;
+    if let Err(error @ (StoreError::Stale | StoreError::Closed | StoreError::Corrupt { .. })) = &stored {
+        tracing::error!(message.id = %attempt.m_id, error = error as &dyn std::error::Error,
+            "message `{}`: its outcome could not be stored", attempt.m_id);
+    }
+    stored
 }
 
 /// What a verdict comes to: the settlement, what the caller hears, and the notice that the caller's answer stands for.
@@ -125,7 +151,6 @@ fn judge(
     line: &Line,
     attempt: &Attempt,
     verdict: &Verdict,
-    parts: u32,
     caller_waits: bool,
 ) -> (Settlement, Answer, Option<String>) {
     let failed = |fault: &Fault| {
@@ -138,7 +163,7 @@ fn judge(
     };
     match verdict {
         Verdict::Sent { afilnet_id } => {
-            let more = attempt.part + 1 < parts;
+            let more = attempt.part + 1 < line.messenger.parts(&attempt.content);
             (Settlement::Sent { afilnet_id: afilnet_id.clone(), more }, Answer::Accepted, None)
         }
         Verdict::Refused { fault } => failed(fault),
@@ -149,15 +174,14 @@ fn judge(
         Verdict::NotSent { fault, asked } => {
             let now_ms = now_ms();
             match fault.scope() {
+                Scope::Account | Scope::Sends | Scope::Channel if line.is_poison(attempt, fault) => failed(fault),
                 Scope::Account | Scope::Sends | Scope::Channel => {
-                    (Settlement::Queued { due_ms: now_ms, fault: fault.clone() }, Answer::Accepted, None)
+                    (Settlement::Queued { due_ms: None, fault: fault.clone() }, Answer::Accepted, None)
                 }
-                Scope::Call if line.retry.gives_up(since(attempt.accepted_ms, now_ms), attempt.number, fault) => {
-                    failed(fault)
-                }
+                Scope::Call if gives_up(line, attempt, fault, now_ms) => failed(fault),
                 Scope::Call => {
                     let wait = line.retry.wait(attempt.number, *asked, jitter());
-                    let due_ms = now_ms.saturating_add(millis(wait));
+                    let due_ms = Some(now_ms.saturating_add(millis(wait)));
                     (Settlement::Queued { due_ms, fault: fault.clone() }, Answer::Accepted, None)
                 }
             }
@@ -165,23 +189,8 @@ fn judge(
     }
 }
 
-/// Stores the settlement, however long the store needs to recover. False where it is no longer ours to settle, or the
-/// process ends first: then the row stays `sending`, which the next owner reads as unknown.
-async fn store(line: &Line, attempt: &Attempt, settlement: Settlement, stop: &CancellationToken) -> bool {
-    loop {
-        match line.store.settle(attempt, settlement.clone(), now_ms()).await {
-            Ok(()) => return true,
-            Err(error @ (StoreError::Stale | StoreError::Closed | StoreError::Corrupt { .. })) => {
-                tracing::error!(message.id = %attempt.m_id, error = &error as &dyn std::error::Error,
-                    "message `{}`: its outcome could not be stored", attempt.m_id);
-                return false;
-            }
-            Err(StoreError::Unavailable(_)) if stop.is_cancelled() => return false,
-            Err(StoreError::Unavailable(_)) => {
-                stop.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await;
-            }
-        }
-    }
+fn gives_up(line: &Line, attempt: &Attempt, fault: &Fault, now_ms: i64) -> bool {
+    line.retry.gives_up(since(attempt.accepted_ms, now_ms), attempt.before.and(fault), fault)
 }
 
 /// One log line an attempt.
@@ -213,8 +222,8 @@ fn report(line: &Line, attempt: &Attempt, settlement: &Settlement, elapsed: Dura
             warn,
             "not sent",
             fault.code(),
-            "message `{m_id}` was not sent; it is tried again in {} ms",
-            due_ms.saturating_sub(now_ms())
+            "message `{m_id}` was not sent; it is kept and tried again{}",
+            due_ms.map_or_else(String::new, |due_ms| format!(" in {} ms", due_ms.saturating_sub(now_ms())))
         ),
         Settlement::Failed { fault, .. } => log!(
             error,

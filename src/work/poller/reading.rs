@@ -1,0 +1,165 @@
+//! One conversation's read: what Afilnet shows of it, what of that is new, and how far it is recorded.
+
+use std::collections::HashSet;
+
+use tokio_util::sync::CancellationToken;
+
+use super::super::Line;
+use super::super::rows::Page;
+use super::RoundError;
+use crate::config::FirstRun;
+use crate::domain::clock::{millis, now_ms};
+use crate::domain::ledger::{Acquaintance, Mark, Wanted, identities};
+use crate::domain::{Choice, ContactId, MId, ReadError, Row};
+use crate::store::{Position, Reading, StoreError};
+
+/// Reads of a conversation that do not show its last row, before that row's own absence is taken as it is.
+const READS_BEHIND: u32 = 5;
+
+/// One conversation to be read.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) contact: ContactId,
+    /// What `getchats` shows as its last row.
+    pub(super) last: Row,
+    /// How far it is read; brought up to date by the read.
+    pub(super) there: Position,
+    /// Reads in a row that did not show the last row.
+    pub(super) behind: u32,
+    pub(super) baseline_ms: i64,
+}
+
+/// How a read ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The last row is in the store.
+    InSync,
+    /// Recorded, but the last row was not among them yet.
+    Behind,
+    /// The stop began first.
+    Stopped,
+}
+
+/// Reads one conversation and records what is new.
+pub(super) async fn read_one(line: &Line, job: &mut Job, stop: &CancellationToken) -> Result<Outcome, RoundError> {
+    let baseline = job.there.baseline.as_deref().and_then(Mark::parse);
+    let met = job.there.read_to.is_some();
+    if baseline.is_some() && line.first_run == FirstRun::Unread && job.there.unread.is_none() {
+        // Asked for and kept before anything else is read: the other read may clear the mark, and any failure after
+        // this one would lose it for good.
+        let Some(unread) = read(line, stop, line.messenger.unread(&job.last.destination)).await? else {
+            return Ok(Outcome::Stopped);
+        };
+        let marks: Vec<String> = unread.iter().map(|row| Mark::of(row).to_text()).collect();
+        let marks = serde_json::to_string(&marks).unwrap_or_default();
+        line.store.note_unread(&line.name, &job.contact, marks.clone()).await?;
+        job.there.unread = Some(marks);
+    }
+    let unread = job.there.unread.as_deref().map(marks).unwrap_or_default();
+    // The choice is looked up last before the call: no row that it brings can answer a question that comes later.
+    let call = async {
+        let choice = open_choice(line, &job.contact).await;
+        line.messenger.messages(&job.last.destination).await.map(|rows| (rows, choice))
+    };
+    let Some((rows, choice)) = read(line, stop, call).await? else { return Ok(Outcome::Stopped) };
+    let choice = choice?;
+    let seen = line.store.seen(&line.name, &job.contact).await?;
+    let identities = identities(&rows);
+    let wanted = match line.first_run {
+        FirstRun::Unread => Wanted::Unread(&unread),
+        FirstRun::Skip => Wanted::None,
+        FirstRun::All => Wanted::All,
+    };
+    let how = match &baseline {
+        Some(anchor) => Acquaintance::Baseline { anchor, baseline_ms: job.baseline_ms, wanted },
+        None if met || !seen.is_empty() => Acquaintance::Known,
+        None => Acquaintance::New { baseline_ms: job.baseline_ms },
+    };
+    let seen_set: HashSet<&str> = seen.iter().map(|(identity, _)| identity.as_str()).collect();
+    let last = Mark::of(&job.last);
+    let in_sync = rows.iter().any(|row| last.is(row)) || job.behind >= READS_BEHIND;
+    let read_to = in_sync.then(|| last.to_text());
+    let now_ms = now_ms();
+    let page = Page {
+        channel: &line.name,
+        contact: &job.contact,
+        webhook: line.webhook.as_ref(),
+        rows: &rows,
+        identities: &identities,
+        seen: &seen_set,
+        how: &how,
+        choice: choice.as_ref(),
+        now_ms,
+    };
+    let (fresh, answered) = page.fresh();
+    let reading = Reading {
+        channel: line.name.clone(),
+        contact: job.contact.clone(),
+        destination: job.last.destination.clone(),
+        forget: forgettable(line, &seen, &identities, now_ms),
+        rows: fresh,
+        position: read_to.clone(),
+        answered: answered.clone(),
+        now_ms,
+    };
+    let fresh = reading.rows.len();
+    let changes = fresh > 0 || !reading.forget.is_empty() || (in_sync && job.there.read_to != read_to);
+    let made = if changes { line.store.record(reading).await? } else { 0 };
+    if made > 0 {
+        tracing::info!(
+            channel.name = %line.name,
+            contact = %crate::telemetry::contact(&job.contact),
+            rows = fresh,
+            events = made,
+            answered = answered.as_ref().map(MId::as_str),
+            "recorded {made} event(s) of a conversation"
+        );
+    }
+    if in_sync {
+        job.there = Position { read_to, baseline: None, unread: None, ..job.there.clone() };
+    }
+    Ok(if in_sync { Outcome::InSync } else { Outcome::Behind })
+}
+
+/// The marks that were kept of what was unread.
+fn marks(stored: &str) -> Vec<Mark> {
+    let texts: Vec<String> = serde_json::from_str(stored).unwrap_or_default();
+    texts.iter().filter_map(|text| Mark::parse(text)).collect()
+}
+
+/// Makes one read under the account's limits. `None` when the stop began first.
+async fn read<T>(
+    line: &Line,
+    stop: &CancellationToken,
+    call: impl Future<Output = Result<T, ReadError>>,
+) -> Result<Option<T>, ReadError> {
+    let Some(_leave) = line.may_read(stop).await else { return Ok(None) };
+    let rows = call.await;
+    line.learn_read(rows.as_ref().err());
+    rows.map(Some)
+}
+
+/// The question that the customer may answer, where questions are numbered. One that cannot be read costs its answer the
+/// right words, not the conversation its messages.
+async fn open_choice(line: &Line, contact: &ContactId) -> Result<Option<Choice>, StoreError> {
+    if !line.number_quick_replies {
+        return Ok(None);
+    }
+    match line.store.open_choice(&line.name, contact).await {
+        Err(error @ StoreError::Corrupt { .. }) => {
+            tracing::warn!(channel.name = %line.name, contact = %crate::telemetry::contact(contact),
+                error = &error as &dyn std::error::Error,
+                "an open question cannot be read from the store; its answer goes on as the customer wrote it");
+            Ok(None)
+        }
+        other => other,
+    }
+}
+
+/// Identities that this read no longer shows and that are older than rows are kept.
+fn forgettable(line: &Line, seen: &[(String, i64)], shown: &[String], now_ms: i64) -> Vec<String> {
+    let before_ms = now_ms.saturating_sub(millis(line.keep_rows));
+    let shown: HashSet<&str> = shown.iter().map(String::as_str).collect();
+    let old = seen.iter().filter(|(identity, seen_ms)| *seen_ms < before_ms && !shown.contains(identity.as_str()));
+    old.map(|(identity, _)| identity.clone()).collect()
+}

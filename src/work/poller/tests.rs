@@ -1,0 +1,261 @@
+//! One conversation read from a made-up Afilnet into a real store.
+
+use std::path::Path;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+
+use super::*;
+use crate::config::FirstRun;
+use crate::domain::MId;
+use crate::domain::content::{Label, QuickReply, Text};
+use crate::domain::{
+    Content, Delivery, Direction, Event, EventBody, IdType, Language, Messenger, RetryPolicy, RowTime, Verdict, Webhook,
+};
+use crate::store::{Epoch, NewOutbound, SqliteStore, Store};
+use crate::work::{Account, Breaker};
+
+/// What happens at the far side while the rows are read.
+enum Meanwhile {
+    Nothing,
+    /// The bridge asks another question.
+    Asks(Epoch, &'static [&'static str]),
+    /// The bridge ends.
+    Ends,
+}
+
+struct Fake {
+    store: Arc<dyn Store>,
+    rows: Mutex<Vec<Row>>,
+    meanwhile: Mutex<Meanwhile>,
+}
+
+#[async_trait]
+impl Messenger for Fake {
+    fn parts(&self, _: &Content) -> u32 {
+        1
+    }
+
+    async fn send(&self, _: &Destination, _: &Content, _: u32) -> Verdict {
+        Verdict::Sent { afilnet_id: None }
+    }
+
+    async fn chats(&self) -> Result<Vec<Row>, ReadError> {
+        Ok(self.rows.lock().unwrap().last().cloned().into_iter().collect())
+    }
+
+    async fn messages(&self, _: &Destination) -> Result<Vec<Row>, ReadError> {
+        let meanwhile = std::mem::replace(&mut *self.meanwhile.lock().unwrap(), Meanwhile::Nothing);
+        match meanwhile {
+            Meanwhile::Nothing => {}
+            Meanwhile::Asks(epoch, replies) => ask(&self.store, epoch, replies).await,
+            Meanwhile::Ends => self.store.close().await,
+        }
+        Ok(self.rows.lock().unwrap().clone())
+    }
+
+    async fn probe_account(&self) -> Result<(), ReadError> {
+        Ok(())
+    }
+
+    async fn probe_channel(&self) -> Result<bool, ReadError> {
+        Ok(true)
+    }
+
+    async fn unread(&self, _: &Destination) -> Result<Vec<Row>, ReadError> {
+        Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl Webhook for Fake {
+    fn contents(&self, text: &str) -> Vec<Content> {
+        Text::new(text).into_iter().map(|text| Content::Text { text }).collect()
+    }
+
+    async fn publish(&self, _: &ContactId, _: &Event) -> Delivery {
+        Delivery::Done
+    }
+}
+
+/// A channel with one customer, who writes by [`Self::says`].
+struct World {
+    line: Arc<Line>,
+    fake: Arc<Fake>,
+    epoch: Epoch,
+}
+
+fn contact() -> ContactId {
+    "+34600111222".parse().unwrap()
+}
+
+async fn ask(store: &Arc<dyn Store>, epoch: Epoch, replies: &[&str]) {
+    let label = |words: &str| Label::new(words).unwrap();
+    let question = QuickReply::new(label("Which?"), replies.iter().map(|reply| label(reply)).collect()).unwrap();
+    let message = NewOutbound {
+        m_id: MId::fresh(),
+        channel: "support".parse().unwrap(),
+        contact: contact(),
+        destination: "34600111222".parse().unwrap(),
+        content: Content::QuickReply(question),
+        request_id: String::new(),
+        accepted_ms: now_ms(),
+    };
+    store.accept(message).await.unwrap();
+    let attempt = store.begin(&"support".parse().unwrap(), epoch, now_ms(), 0, 9).await.unwrap().remove(0);
+    store.settle(&attempt, crate::store::Settlement::Sent { afilnet_id: None, more: false }, now_ms()).await.unwrap();
+}
+
+impl World {
+    async fn open(folder: &Path, number_quick_replies: bool) -> Self {
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.join("bridge.db")).unwrap());
+        let name: crate::domain::ChannelName = "support".parse().unwrap();
+        let epoch = store.own(&name).await.unwrap();
+        let fake = Arc::new(Fake {
+            store: Arc::clone(&store),
+            rows: Mutex::default(),
+            meanwhile: Mutex::new(Meanwhile::Nothing),
+        });
+        let wait = Duration::from_secs(1);
+        let account = Account::new(100, 4);
+        let pace = Arc::clone(&account.pace);
+        let line = Arc::new(Line {
+            signals: store.signals().register(&name, &pace),
+            name,
+            id_type: IdType::Phone,
+            store,
+            messenger: Arc::<Fake>::clone(&fake),
+            webhook: Arc::<Fake>::clone(&fake),
+            account: Arc::new(account),
+            breaker: Breaker::new(),
+            retry: RetryPolicy { initial: wait, max: wait, give_up_after: wait },
+            language: Language::En,
+            live_for: wait,
+            poll_active: wait,
+            poll_idle: wait,
+            sweep_every: wait,
+            first_run: FirstRun::Unread,
+            number_quick_replies,
+            keep_rows: Duration::from_hours(1),
+            publish_per_second: 15,
+        });
+        Self { line, fake, epoch }
+    }
+
+    async fn asks(&self, replies: &[&str]) {
+        ask(&self.line.store, self.epoch, replies).await;
+    }
+
+    fn meanwhile(&self, what: Meanwhile) {
+        *self.fake.meanwhile.lock().unwrap() = what;
+    }
+
+    /// The customer writes, and the conversation is read.
+    async fn says(&self, text: &str) -> Result<(), RoundError> {
+        let last = {
+            let mut rows = self.fake.rows.lock().unwrap();
+            let time = RowTime { raw: rows.len().to_string(), epoch_ms: Some(now_ms()) };
+            let destination = "34600111222".parse().unwrap();
+            let direction = Direction::Inbound;
+            rows.push(Row { destination, id: None, direction, time, text: text.into(), status: None });
+            rows.last().cloned().unwrap()
+        };
+        let there = unread_position(&contact(), &last);
+        let mut job = Job { contact: contact(), last, there, behind: 0, baseline_ms: 0 };
+        read_one(&self.line, &mut job, &CancellationToken::new()).await.map(drop)
+    }
+
+    /// What BonyChat is to be told, in order, with the events' ids.
+    async fn told(&self) -> Vec<(MId, String)> {
+        let mut told = Vec::new();
+        while let Some(due) = self.line.store.due_events(&self.line.name, i64::MAX, 1).await.unwrap().pop() {
+            match &due.event.body {
+                EventBody::Message { content: Content::Text { text } } => {
+                    told.push((due.event.m_id.clone(), text.as_str().to_owned()));
+                }
+                other => panic!("{other:?}"),
+            }
+            self.line.store.published(&due, crate::store::Publication::Done, now_ms()).await.unwrap();
+        }
+        told
+    }
+
+    async fn words(&self) -> Vec<String> {
+        self.told().await.into_iter().map(|(_, words)| words).collect()
+    }
+
+    async fn is_open(&self) -> bool {
+        self.line.store.open_choice(&self.line.name, &contact()).await.unwrap().is_some()
+    }
+}
+
+#[tokio::test]
+async fn an_answer_comes_back_as_the_words_of_its_reply_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::open(folder.path(), true).await;
+    world.asks(&["Monday", "Tuesday"]).await;
+    for text in ["which is better?", "2", "2"] {
+        world.says(text).await.unwrap();
+    }
+    assert_eq!(world.words().await, ["which is better?", "Tuesday", "2"]);
+    world.asks(&["Morning", "Evening"]).await;
+    world.says("(2)").await.unwrap();
+    assert_eq!(world.words().await, ["Evening"]);
+}
+
+#[tokio::test]
+async fn without_numbers_every_word_stays_the_customers() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::open(folder.path(), false).await;
+    world.asks(&["Monday", "Tuesday"]).await;
+    world.says("2").await.unwrap();
+    world.says("monday").await.unwrap();
+    assert_eq!(world.words().await, ["2", "monday"]);
+}
+
+#[tokio::test]
+async fn a_question_asked_during_a_read_is_not_answered_by_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::open(folder.path(), true).await;
+    world.meanwhile(Meanwhile::Asks(world.epoch, &["Morning", "Evening"]));
+    world.says("2").await.unwrap();
+    assert_eq!((world.words().await, world.is_open().await), (vec!["2".to_owned()], true));
+    world.meanwhile(Meanwhile::Asks(world.epoch, &["Monday", "Tuesday"]));
+    world.says("2").await.unwrap();
+    assert_eq!((world.words().await, world.is_open().await), (vec!["Evening".to_owned()], true));
+    world.says("2").await.unwrap();
+    assert_eq!((world.words().await, world.is_open().await), (vec!["Tuesday".to_owned()], false));
+}
+
+#[tokio::test]
+async fn an_answer_that_was_not_recorded_gives_the_same_event_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::open(folder.path(), true).await;
+    world.asks(&["Monday", "Tuesday"]).await;
+    world.meanwhile(Meanwhile::Ends);
+    assert!(matches!(world.says("2").await, Err(RoundError::Store(StoreError::Closed))));
+    let rows = world.fake.rows.lock().unwrap().clone();
+    drop(world);
+    let world = World::open(folder.path(), true).await;
+    assert!(world.is_open().await);
+    assert_eq!(world.told().await, []);
+    *world.fake.rows.lock().unwrap() = rows;
+    world.says("1").await.unwrap();
+    let told = world.told().await;
+    assert_eq!(told.iter().map(|(_, words)| words.as_str()).collect::<Vec<_>>(), ["Tuesday", "1"]);
+    assert!(!world.is_open().await);
+}
+
+#[tokio::test]
+async fn a_question_that_cannot_be_read_holds_up_no_message() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::open(folder.path(), true).await;
+    world.asks(&["Monday", "Tuesday"]).await;
+    let beside = rusqlite::Connection::open(folder.path().join("bridge.db")).unwrap();
+    assert_eq!(beside.execute("UPDATE conversations SET choice = '{'", []).unwrap(), 1);
+    world.says("2").await.unwrap();
+    assert_eq!(world.words().await, ["2"]);
+    world.asks(&["Morning", "Evening"]).await;
+    world.says("2").await.unwrap();
+    assert_eq!(world.words().await, ["Evening"]);
+}

@@ -1,0 +1,103 @@
+//! Rows of one reading, as what the store is to record: which become events, and what these say. Pure but for its
+//! warnings; called by the poller.
+
+use std::collections::HashSet;
+
+use crate::domain::content::Text;
+use crate::domain::ledger::{Acquaintance, history, news};
+use crate::domain::{ChannelName, Choice, ContactId, Content, Direction, Event, EventBody, MId, Row, Webhook};
+use crate::store::NewRow;
+
+/// One reading of one conversation, and all that its rows are judged by.
+pub(super) struct Page<'a> {
+    pub(super) channel: &'a ChannelName,
+    pub(super) contact: &'a ContactId,
+    pub(super) webhook: &'a dyn Webhook,
+    /// Oldest first.
+    pub(super) rows: &'a [Row],
+    /// One a row.
+    pub(super) identities: &'a [String],
+    pub(super) seen: &'a HashSet<&'a str>,
+    pub(super) how: &'a Acquaintance<'a>,
+    /// The question that the customer may answer, as it was before the reading.
+    pub(super) choice: Option<&'a Choice>,
+    pub(super) now_ms: i64,
+}
+
+impl Page<'_> {
+    /// The rows to be recorded, with the events of those that are new, and the message whose question one of them
+    /// answers. The same page makes the same, however often.
+    pub(super) fn fresh(&self) -> (Vec<NewRow>, Option<MId>) {
+        let (mut fresh, mut answered) = (Vec::new(), None);
+        let news = news(self.rows, self.identities, self.seen, self.how);
+        let may_answer = self.may_answer();
+        for (index, (row, identity)) in self.rows.iter().zip(self.identities).enumerate() {
+            if self.seen.contains(identity.as_str()) {
+                continue;
+            }
+            let from_customer = row.direction == Direction::Inbound;
+            if row.direction == Direction::Unknown {
+                tracing::warn!(
+                    channel.name = %self.channel,
+                    contact = %crate::telemetry::contact(self.contact),
+                    "a row does not say who wrote it; it is held back and looked at again"
+                );
+                continue;
+            }
+            let mut events = Vec::new();
+            if news[index] && from_customer {
+                let open = self.choice.filter(|_| may_answer[index] && answered.is_none());
+                let contents = match open.and_then(|choice| Some((choice, self.reply(choice, row)?))) {
+                    Some((choice, reply)) => {
+                        answered = Some(choice.m_id.clone());
+                        vec![reply]
+                    }
+                    None => self.webhook.contents(&row.text),
+                };
+                events = self.events(row, identity, contents);
+            }
+            fresh.push(NewRow { identity: identity.clone(), events, from_customer });
+        }
+        (fresh, answered)
+    }
+
+    /// For each row: whether it can have been written in answer to the open question. Not what was there before the
+    /// bridge, nor what stands before the question, where Afilnet shows it. Rows of one time as given prove no order.
+    fn may_answer(&self) -> Vec<bool> {
+        let Some(choice) = self.choice else { return vec![false; self.rows.len()] };
+        let shows = |row: &Row| row.direction != Direction::Inbound && choice.shown_in(&row.text);
+        let asked = self.rows.iter().rposition(shows);
+        let before = |index: usize| {
+            asked.is_some_and(|asked| index < asked && self.rows[index].time.raw != self.rows[asked].time.raw)
+        };
+        let history = history(self.rows, self.how);
+        history.into_iter().enumerate().map(|(index, old)| !old && !before(index)).collect()
+    }
+
+    /// What the row says in the words of the question it answers.
+    fn reply(&self, choice: &Choice, row: &Row) -> Option<Content> {
+        let reply = choice.reply(&row.text, self.at_ms(row))?;
+        Text::new(reply).ok().map(|text| Content::Text { text })
+    }
+
+    /// When the row was written, as far as is known; never in the future.
+    fn at_ms(&self, row: &Row) -> i64 {
+        row.time.epoch_ms.unwrap_or(self.now_ms).clamp(0, self.now_ms)
+    }
+
+    /// The events of what one row of the customer says. Their ids are those of the row, so that a rebuilt store makes
+    /// the same.
+    fn events(&self, row: &Row, identity: &str, contents: Vec<Content>) -> Vec<Event> {
+        let at_ms = self.at_ms(row);
+        let of_part = |(part, content)| {
+            let part_text = i64::to_string(&part);
+            let m_id = MId::derived(&[self.channel.as_str(), self.contact.as_str(), identity, &part_text]);
+            let timestamp_ms = at_ms.saturating_add(part).min(self.now_ms);
+            Event { m_id, timestamp_ms, body: EventBody::Message { content } }
+        };
+        (0..).zip(contents).map(of_part).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+//! What the rows of one page become.
+
+use async_trait::async_trait;
+
+use super::*;
+use crate::domain::content::Label;
+use crate::domain::ledger::{Mark, Wanted, identities};
+use crate::domain::{Delivery, RowTime};
+
+/// Shows each row's words as they are.
+struct Plain;
+
+#[async_trait]
+impl Webhook for Plain {
+    fn contents(&self, text: &str) -> Vec<Content> {
+        Text::new(text).into_iter().map(|text| Content::Text { text }).collect()
+    }
+
+    async fn publish(&self, _: &ContactId, _: &Event) -> Delivery {
+        Delivery::Done
+    }
+}
+
+const NOW_MS: i64 = 1_000_000_000;
+
+fn row(direction: Direction, second: i64, text: &str) -> Row {
+    Row {
+        destination: "34600111222".parse().unwrap(),
+        id: None,
+        direction,
+        time: RowTime { raw: second.to_string(), epoch_ms: Some(second * 1000) },
+        text: text.to_owned(),
+        status: None,
+    }
+}
+
+fn customer(second: i64, text: &str) -> Row {
+    row(Direction::Inbound, second, text)
+}
+
+fn choice() -> Choice {
+    let replies = ["Monday", "Tuesday"].map(|reply| Label::new(reply).unwrap()).to_vec();
+    Choice { m_id: "q1".parse().unwrap(), replies, asked_ms: 10_000 }
+}
+
+const ASKED: &str = "Which day?\n1. Monday\n2. Tuesday\nReply with the number";
+
+fn fresh(rows: &[Row], seen: &[&str], how: &Acquaintance<'_>, choice: Option<&Choice>) -> (Vec<NewRow>, Option<MId>) {
+    let page = Page {
+        channel: &"support".parse().unwrap(),
+        contact: &"+34600111222".parse().unwrap(),
+        webhook: &Plain,
+        rows,
+        identities: &identities(rows),
+        seen: &seen.iter().copied().collect(),
+        how,
+        choice,
+        now_ms: NOW_MS,
+    };
+    page.fresh()
+}
+
+fn texts(rows: &[NewRow]) -> Vec<String> {
+    let text = |event: &Event| match &event.body {
+        EventBody::Message { content: Content::Text { text } } => text.as_str().to_owned(),
+        other => panic!("{other:?}"),
+    };
+    rows.iter().flat_map(|row| row.events.iter().map(text)).collect()
+}
+
+/// What the rows of a known conversation say with the choice open, and whether one answers.
+fn said(rows: &[Row]) -> (Vec<String>, bool) {
+    let (rows, answered) = fresh(rows, &[], &Acquaintance::Known, Some(&choice()));
+    (texts(&rows), answered.is_some())
+}
+
+#[test]
+fn the_first_row_that_answers_gives_the_reply_and_the_rest_its_own_words() {
+    let rows = [customer(11, "hm"), customer(12, "2"), customer(13, "1"), customer(14, "monday")];
+    let (made, answered) = fresh(&rows, &[], &Acquaintance::Known, Some(&choice()));
+    assert_eq!(texts(&made), ["hm", "Tuesday", "1", "monday"]);
+    assert_eq!(answered, Some(choice().m_id));
+    let (raw, nothing) = fresh(&rows, &[], &Acquaintance::Known, None);
+    assert_eq!((texts(&raw), nothing), (["hm", "2", "1", "monday"].map(str::to_owned).to_vec(), None));
+    let ids = |rows: &[NewRow]| rows.iter().flat_map(|row| &row.events).map(|e| e.m_id.clone()).collect::<Vec<_>>();
+    assert_eq!(ids(&made), ids(&raw), "an event's id is that of its row, whatever it says");
+}
+
+#[test]
+fn the_same_page_makes_the_same_again() {
+    let rows = [customer(12, "2"), customer(13, "2")];
+    let once = fresh(&rows, &[], &Acquaintance::Known, Some(&choice()));
+    let again = fresh(&rows, &[], &Acquaintance::Known, Some(&choice()));
+    let events =
+        |(rows, answered): (Vec<NewRow>, _)| (rows.into_iter().flat_map(|r| r.events).collect::<Vec<_>>(), answered);
+    assert_eq!(events(once), events(again));
+}
+
+#[test]
+fn rows_that_make_no_event_answer_nothing() {
+    let rows = [customer(12, "2"), row(Direction::Outbound, 13, "2"), row(Direction::Unknown, 14, "2")];
+    let seen = identities(&rows[..1]);
+    let (made, answered) = fresh(&rows, &[&seen[0]], &Acquaintance::Known, Some(&choice()));
+    assert_eq!((texts(&made), made.len(), answered), (vec![], 1, None));
+}
+
+#[test]
+fn history_answers_nothing_and_what_came_after_it_does() {
+    let rows = [customer(12, "1"), customer(13, "2")];
+    let anchor = Mark::of(&rows[0]);
+    for (wanted, expected) in [(Wanted::All, vec!["1", "Tuesday"]), (Wanted::None, vec!["Tuesday"])] {
+        let how = Acquaintance::Baseline { anchor: &anchor, baseline_ms: 12_000, wanted };
+        let (made, answered) = fresh(&rows, &[], &how, Some(&choice()));
+        assert_eq!((texts(&made), answered), (expected.iter().map(ToString::to_string).collect(), Some(choice().m_id)));
+    }
+    let how = Acquaintance::New { baseline_ms: 0 };
+    assert_eq!(texts(&fresh(&rows, &[], &how, Some(&choice())).0), ["Monday", "2"]);
+}
+
+#[test]
+fn a_row_that_stands_before_the_question_is_no_answer_to_it() {
+    let asked = |second| row(Direction::Outbound, second, ASKED);
+    let own = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(said(&[customer(9, "2"), asked(10)]), (own(&["2"]), false));
+    assert_eq!(said(&[customer(9, "2"), asked(10), customer(11, "1")]), (own(&["2", "Monday"]), true));
+    assert_eq!(said(&[customer(9, "2"), asked(9)]), (own(&["Tuesday"]), true), "one second proves no order");
+    // The same question once more: only its last showing counts.
+    assert_eq!(said(&[asked(8), customer(9, "2"), asked(10)]), (own(&["2"]), false));
+    // Other words of ours, or the customer's own quoting, prove nothing.
+    assert_eq!(
+        said(&[customer(9, "2"), row(Direction::Outbound, 10, "Monday or Tuesday?")]),
+        (own(&["Tuesday"]), true)
+    );
+    assert_eq!(said(&[customer(9, "2"), customer(10, ASKED)]), (own(&["Tuesday", ASKED]), true));
+}
+
+#[test]
+fn an_answer_is_as_old_as_its_row() {
+    let late = 10 + 24 * 3600;
+    assert_eq!(said(&[customer(late, "2")]).0, ["Tuesday"]);
+    assert_eq!(said(&[customer(late + 1, "2")]).0, ["2"]);
+    let mut timeless = customer(11, "2");
+    timeless.time.epoch_ms = None;
+    assert_eq!(said(&[timeless.clone()]).0, ["2"], "it is as old as its reading: days");
+    let mut recent = choice();
+    recent.asked_ms = NOW_MS;
+    assert_eq!(texts(&fresh(&[timeless], &[], &Acquaintance::Known, Some(&recent)).0), ["Tuesday"]);
+}
