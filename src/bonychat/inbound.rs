@@ -3,11 +3,8 @@
 use unicode_segmentation::UnicodeSegmentation as _;
 
 use super::files;
-use crate::domain::content::{Attachment, FileUrl, Text};
+use crate::domain::content::{Attachment, FileUrl, MOST_TEXT, Text};
 use crate::domain::{Content, Language};
-
-/// Longest text of one event, in characters (bonychat.md section 2.4).
-const TEXT_LIMIT: usize = 7000;
 
 /// The contents of one row's events, in order; never empty. `attachments`: whether a text that is one link to a file
 /// becomes that file. A text that says nothing becomes a placeholder (A33); one over the limit becomes several (A32).
@@ -15,7 +12,7 @@ pub(crate) fn contents(text: &str, attachments: bool, language: Language) -> Vec
     if let Some(file) = Some(text).filter(|_| attachments).and_then(linked_file) {
         return vec![Content::Attachment(file)];
     }
-    let parts: Vec<Content> = split(text, TEXT_LIMIT).filter_map(said).collect();
+    let parts: Vec<Content> = split(text, MOST_TEXT).filter_map(said).collect();
     if parts.is_empty() { said(placeholder(language)).into_iter().collect() } else { parts }
 }
 

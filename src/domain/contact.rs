@@ -1,9 +1,14 @@
 //! One contact, two names: BonyChat's contact id and Afilnet's destination, and the way between them.
 
+use std::ops::RangeInclusive;
+
 use serde::Deserialize;
 
-use super::ids::BadId;
+use super::ids::{BadId, CONTACT_ID_SIGNS};
 use super::{ContactId, Destination};
+
+/// Digits of a phone number, country code included.
+pub(crate) const PHONE_DIGITS: RangeInclusive<usize> = 8..=15;
 
 /// What a channel's contact ids hold (bonychat.md section 1, step 3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -52,7 +57,7 @@ fn phone_digits(spelled: &str) -> Result<String, BadId> {
         Some(rest) => rest,
         None => bare.strip_prefix("00").unwrap_or(&bare),
     };
-    if !(8..=15).contains(&digits.len()) || !digits.bytes().all(|b| b.is_ascii_digit()) || digits.starts_with('0') {
+    if !PHONE_DIGITS.contains(&digits.len()) || !digits.bytes().all(|b| b.is_ascii_digit()) || digits.starts_with('0') {
         return Err(RULE);
     }
     Ok(digits.to_owned())
@@ -60,7 +65,7 @@ fn phone_digits(spelled: &str) -> Result<String, BadId> {
 
 /// Whether `c` may stand in a custom contact id.
 fn plain(c: char) -> bool {
-    c.is_ascii_alphanumeric() || "_=+/@".contains(c)
+    c.is_ascii_alphanumeric() || CONTACT_ID_SIGNS.contains(c)
 }
 
 /// Whether `bytes` begins with two upper-case hex digits, so that an `=` before it would read as an escape.

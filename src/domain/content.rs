@@ -2,6 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Most characters of a text message.
+pub(crate) const MOST_TEXT: usize = 7000;
+/// Most characters of a short text.
+pub(crate) const MOST_LABEL: usize = 256;
+/// Most characters of a link.
+pub(crate) const MOST_LINK: usize = 2000;
+/// Most replies of one question.
+pub(crate) const MOST_REPLIES: usize = 10;
+/// Degrees from the equator, either way.
+pub(crate) const MOST_LATITUDE: f64 = 90.0;
+/// Degrees from Greenwich, either way.
+pub(crate) const MOST_LONGITUDE: f64 = 180.0;
+
 /// A rule that a value breaks. The text names the rule and never the value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -45,9 +58,9 @@ impl<const MIN: usize, const MAX: usize> From<Bounded<MIN, MAX>> for String {
 }
 
 /// Words of a text message: 1 to 7,000 characters.
-pub(crate) type Text = Bounded<1, 7000>;
+pub(crate) type Text = Bounded<1, MOST_TEXT>;
 /// A short text: file name, description, address, title, one reply.
-pub(crate) type Label = Bounded<1, 256>;
+pub(crate) type Label = Bounded<1, MOST_LABEL>;
 
 /// An absolute `http` or `https` URL of at most 2,000 characters, kept as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,8 +70,8 @@ pub(crate) struct FileUrl(String);
 impl FileUrl {
     pub(crate) fn new(text: impl Into<String>) -> Result<Self, BadContent> {
         let text = text.into();
-        if text.chars().count() > 2000 {
-            return Err(BadContent("must be at most 2000 characters"));
+        if text.chars().count() > MOST_LINK {
+            return Err(BadContent("is longer than its limit of characters"));
         }
         let url = url::Url::parse(&text).map_err(|_| BadContent("must be an absolute URL"))?;
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
@@ -95,6 +108,11 @@ pub(crate) enum AttachmentKind {
     File,
 }
 
+impl AttachmentKind {
+    /// Every kind.
+    pub(crate) const ALL: [Self; 4] = [Self::Image, Self::Video, Self::Audio, Self::File];
+}
+
 /// A file by its public link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Attachment {
@@ -115,11 +133,11 @@ pub(crate) struct Location {
 
 impl Location {
     pub(crate) fn new(latitude: f64, longitude: f64, address: Option<Label>) -> Result<Self, BadContent> {
-        if !(-90.0..=90.0).contains(&latitude) {
-            return Err(BadContent("latitude must be within -90 and 90"));
+        if !(-MOST_LATITUDE..=MOST_LATITUDE).contains(&latitude) {
+            return Err(BadContent("latitude is out of range"));
         }
-        if !(-180.0..=180.0).contains(&longitude) {
-            return Err(BadContent("longitude must be within -180 and 180"));
+        if !(-MOST_LONGITUDE..=MOST_LONGITUDE).contains(&longitude) {
+            return Err(BadContent("longitude is out of range"));
         }
         Ok(Self { latitude, longitude, address })
     }
@@ -142,8 +160,8 @@ pub(crate) struct QuickReply {
 
 impl QuickReply {
     pub(crate) fn new(title: Label, replies: Vec<Label>) -> Result<Self, BadContent> {
-        if !(1..=10).contains(&replies.len()) {
-            return Err(BadContent("must hold 1 to 10 replies"));
+        if !(1..=MOST_REPLIES).contains(&replies.len()) {
+            return Err(BadContent("holds no replies or too many"));
         }
         Ok(Self { title, replies })
     }

@@ -6,6 +6,13 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+/// Most characters of a contact id (bonychat.md section 1, step 3).
+pub(crate) const MOST_CONTACT_ID: usize = 50;
+/// What a contact id may hold beside letters and digits (the same step).
+pub(crate) const CONTACT_ID_SIGNS: &str = "_=+/@";
+/// Most letters and digits of a message id (bonychat.md F5).
+pub(crate) const MOST_M_ID: usize = 50;
+
 /// A name that breaks its rule. The text says the rule and never the value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{rule}")]
@@ -77,7 +84,8 @@ id!(
     /// are right for a channel is [`super::IdType`]'s business; build one through it.
     ContactId,
     "a contact id is 1 to 50 characters out of A-Z, a-z, 0-9, _, =, +, / and @",
-    |t| (1..=50).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"_=+/@".contains(&b))
+    |t| (1..=MOST_CONTACT_ID).contains(&t.len())
+        && t.chars().all(|c| c.is_ascii_alphanumeric() || CONTACT_ID_SIGNS.contains(c))
 );
 
 id!(
@@ -91,7 +99,7 @@ id!(
     /// Id of one message, in either direction: 1 to 50 letters and digits (bonychat.md F5, A8).
     MId,
     "a message id is 1 to 50 letters and digits",
-    |t| (1..=50).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_alphanumeric())
+    |t| (1..=MOST_M_ID).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_alphanumeric())
 );
 
 id!(

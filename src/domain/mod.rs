@@ -13,9 +13,10 @@ pub(crate) mod traits;
 pub(crate) mod verdict;
 
 pub(crate) use choice::Choice;
-pub(crate) use contact::IdType;
+pub(crate) use contact::{IdType, PHONE_DIGITS};
 pub(crate) use content::Content;
 pub(crate) use event::{Event, EventBody, StatusValue};
+pub(crate) use ids::MOST_CONTACT_ID;
 pub(crate) use ids::{ChannelId, ChannelName, ContactId, Destination, MId, Platform};
 pub(crate) use row::{Direction, Row, RowTime};
 pub(crate) use traits::{Messenger, Webhook};

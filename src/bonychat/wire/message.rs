@@ -9,16 +9,16 @@ use super::said::{self, Figure, Said, Words};
 use super::{Problem, Rule, measured};
 use crate::bonychat::files;
 use crate::domain::Content;
-use crate::domain::content::{Attachment, AttachmentKind, BadContent, FileUrl, Label, Location, QuickReply, Text};
-
-/// Most replies of one question (section 2.4).
-const MOST_REPLIES: usize = 10;
+use crate::domain::content::{
+    Attachment, AttachmentKind, BadContent, FileUrl, Label, Location, MOST_LABEL, MOST_LATITUDE, MOST_LINK,
+    MOST_LONGITUDE, MOST_REPLIES, MOST_TEXT, QuickReply, Text,
+};
 
 /// `{"type":"text","text":…}`; also what other types hold as text.
 #[derive(Deserialize, Validate)]
 struct TextMessage {
     #[serde(rename = "text")]
-    #[validate(required, custom(function = "said::words"), length(max = 7000))]
+    #[validate(required, custom(function = "said::words"), length(max = MOST_TEXT))]
     itself: Option<Said<Words>>,
 }
 
@@ -28,30 +28,30 @@ struct TextMessage {
 struct Media {
     #[serde(rename = "type")]
     kind: Option<Said<Words>>,
-    #[validate(required, custom(function = "said::words"), custom(function = "said::public_link"), length(max = 2000))]
+    #[validate(required, custom(function = "said::words"), custom(function = "said::public_link"), length(max = MOST_LINK))]
     url: Option<Said<Words>>,
     mime_type: Option<Said<Words>>,
-    #[validate(custom(function = "said::text"), length(max = 256))]
+    #[validate(custom(function = "said::text"), length(max = MOST_LABEL))]
     file_name: Option<Said<Words>>,
-    #[validate(custom(function = "said::text"), length(max = 256))]
+    #[validate(custom(function = "said::text"), length(max = MOST_LABEL))]
     description: Option<Said<Words>>,
 }
 
 /// A location's own keys, wherever they stand (A22).
 #[derive(Deserialize, Validate)]
 struct Place {
-    #[validate(required, custom(function = "said::figure"), range(min = -90.0, max = 90.0))]
+    #[validate(required, custom(function = "said::figure"), range(min = -MOST_LATITUDE, max = MOST_LATITUDE))]
     latitude: Option<Said<Figure>>,
-    #[validate(required, custom(function = "said::figure"), range(min = -180.0, max = 180.0))]
+    #[validate(required, custom(function = "said::figure"), range(min = -MOST_LONGITUDE, max = MOST_LONGITUDE))]
     longitude: Option<Said<Figure>>,
-    #[validate(custom(function = "said::text"), length(max = 256))]
+    #[validate(custom(function = "said::text"), length(max = MOST_LABEL))]
     address: Option<Said<Words>>,
 }
 
 /// A quick reply; the number of replies is looked at before.
 #[derive(Deserialize, Validate)]
 struct Question {
-    #[validate(required, custom(function = "said::words"), length(max = 256))]
+    #[validate(required, custom(function = "said::words"), length(max = MOST_LABEL))]
     title: Option<Said<Words>>,
     #[validate(nested)]
     replies: Vec<Reply>,
@@ -61,7 +61,7 @@ struct Question {
 #[derive(Deserialize, Validate)]
 #[serde(from = "Value")]
 struct Reply {
-    #[validate(required(code = "text"), custom(function = "said::words"), length(max = 256))]
+    #[validate(required(code = "text"), custom(function = "said::words"), length(max = MOST_LABEL))]
     itself: Option<Said<Words>>,
 }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use serde_json::Value;
 use validator::{ValidationError, ValidationErrors, ValidationErrorsKind};
 
-use crate::domain::{IdType, Language};
+use crate::domain::{IdType, Language, MOST_CONTACT_ID, PHONE_DIGITS};
 
 /// A body that cannot become a message.
 #[derive(Debug, Clone, PartialEq)]
@@ -124,8 +124,13 @@ impl Rule {
             Self::Entries(most) => format!("must have 1 to {most} entries"),
             Self::OneFile => "at most 1 file in a message".into(),
             Self::PublicLink => "must be an https link that is public".into(),
-            Self::Contact(IdType::Phone) => "must be a phone number: + and 8 to 15 digits, country code first".into(),
-            Self::Contact(IdType::Custom) => "must be 1 to 50 characters out of A-Z, a-z, 0-9, _, =, +, / and @".into(),
+            Self::Contact(IdType::Phone) => {
+                let (least, most) = (PHONE_DIGITS.start(), PHONE_DIGITS.end());
+                format!("must be a phone number: + and {least} to {most} digits, country code first")
+            }
+            Self::Contact(IdType::Custom) => {
+                format!("must be 1 to {MOST_CONTACT_ID} characters out of A-Z, a-z, 0-9, _, =, +, / and @")
+            }
             Self::Supported(Some(word)) => format!("Message type {word} is not supported"),
             Self::Supported(None) => "This message type is not supported".into(),
             Self::Valid => "is not valid".into(),
@@ -148,10 +153,13 @@ impl Rule {
             Self::OneFile => "como máximo 1 archivo por mensaje".into(),
             Self::PublicLink => "debe ser un enlace https público".into(),
             Self::Contact(IdType::Phone) => {
-                "debe ser un número de teléfono: + y de 8 a 15 cifras, con el prefijo del país delante".into()
+                let (least, most) = (PHONE_DIGITS.start(), PHONE_DIGITS.end());
+                format!(
+                    "debe ser un número de teléfono: + y de {least} a {most} cifras, con el prefijo del país delante"
+                )
             }
             Self::Contact(IdType::Custom) => {
-                "debe tener de 1 a 50 caracteres de entre A-Z, a-z, 0-9, _, =, +, / y @".into()
+                format!("debe tener de 1 a {MOST_CONTACT_ID} caracteres de entre A-Z, a-z, 0-9, _, =, +, / y @")
             }
             Self::Supported(Some(word)) => format!("El tipo de mensaje {word} no es compatible"),
             Self::Supported(None) => "Este tipo de mensaje no es compatible".into(),

@@ -83,9 +83,9 @@ impl TryFrom<Value> for Figure {
     }
 }
 
-impl ValidateLength<u64> for Said<Words> {
-    fn length(&self) -> Option<u64> {
-        self.get().map(|words| words.0.chars().count() as u64)
+impl ValidateLength<usize> for Said<Words> {
+    fn length(&self) -> Option<usize> {
+        self.get().map(|words| words.0.chars().count())
     }
 }
 
