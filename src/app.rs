@@ -120,6 +120,11 @@ impl App {
     }
 }
 
+/// The OpenAPI document of what the bridge serves, for people: as JSON on many lines.
+pub(crate) fn openapi() -> String {
+    format!("{:#}\n", bonychat::wire::openapi::document(""))
+}
+
 async fn open_store(config: &Config, tuning: Tuning) -> anyhow::Result<Arc<dyn Store>> {
     match &config.store.url {
         StoreUrl::Sqlite(file) => {

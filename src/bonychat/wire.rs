@@ -5,6 +5,7 @@
 
 mod json;
 mod message;
+pub(crate) mod openapi;
 mod rejected;
 mod said;
 #[cfg(test)]

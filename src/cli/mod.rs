@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::afilnet::AfilnetClient;
-use crate::app::App;
+use crate::app::{self, App};
 use crate::config::{Config, Problems};
 use crate::domain::ReadError;
 use crate::domain::sentence::{Got, sentence};
@@ -43,6 +43,8 @@ enum Command {
     /// Look at outbound messages
     #[command(subcommand)]
     Messages(messages::Command),
+    /// Print the OpenAPI document of what the bridge serves (a running bridge has it at GET /openapi.json)
+    Openapi,
     /// Ask a running bridge on this machine whether it lives (for a container's HEALTHCHECK)
     Health,
     /// Show the bridge at work between two simulated platforms; needs no account and no configuration
@@ -110,6 +112,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Channels => channels(&load()?).await?,
         Command::Config => print(Config::DEFAULT_TOML)?,
         Command::Messages(command) => messages::run(command, &load()?).await?,
+        Command::Openapi => print(&app::openapi())?,
         Command::Health => health::ask(load()?.server.listen)?,
         Command::Demo(args) => sim::demo::run(args).await?,
         Command::Simulate(args) => sim::simulate(*args).await?,

@@ -231,3 +231,48 @@ impl MakeRequestId for NewRequestId {
         HeaderValue::from_str(&uuid::Uuid::now_v7().simple().to_string()).ok().map(RequestId::new)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn every_error() -> Vec<ApiError> {
+        vec![
+            ApiError::Unauthorized,
+            ApiError::NotFound,
+            ApiError::MethodNotAllowed,
+            ApiError::BodyTooLarge { limit_bytes: 9 },
+            ApiError::BodyTooSlow,
+            ApiError::UnsupportedBody,
+            ApiError::BadRequest("message: is missing".into()),
+            ApiError::Refused("No.".into()),
+            ApiError::Store(StoreError::Closed),
+            ApiError::NotReady("starting".into()),
+            ApiError::Inside,
+        ]
+    }
+
+    #[tokio::test]
+    async fn every_refusal_is_in_the_document_and_every_documented_one_is_given() {
+        let document = wire::openapi::document("");
+        let documented = document["paths"]["/message"]["post"]["responses"].as_object().unwrap();
+        let mut given = vec!["200".to_owned()];
+        for error in every_error() {
+            let response = error.into_response();
+            let status = response.status().as_str().to_owned();
+            let described = documented.get(&status).unwrap_or_else(|| panic!("{status} is not documented"));
+            for name in described["headers"].as_object().into_iter().flat_map(|headers| headers.keys()) {
+                assert!(response.headers().contains_key(name.as_str()), "{status} without {name}");
+            }
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            let body: Value = serde_json::from_slice(&body).unwrap();
+            assert!(body["error"]["message"].as_str().is_some_and(|message| !message.is_empty()), "{status}: {body}");
+            given.push(status);
+        }
+        given.sort_unstable();
+        given.dedup();
+        assert_eq!(documented.keys().collect::<Vec<_>>(), given.iter().collect::<Vec<_>>());
+    }
+}

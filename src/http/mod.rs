@@ -15,11 +15,13 @@ use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum_server::Handle;
+use bytes::Bytes;
 use hyper_util::rt::TokioTimer;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
 
+use crate::bonychat::wire::openapi;
 use crate::config::Config;
 use crate::domain::Language;
 use crate::store::Store;
@@ -54,7 +56,11 @@ pub(crate) fn router(config: &Config, store: &Arc<dyn Store>) -> Router {
         language: config.language,
     });
     let prefix = config.server.path_prefix.as_str();
-    let mut router = Router::new().route("/healthz", get(alive)).route("/readyz", get(ready));
+    let document = Bytes::from(openapi::document(prefix).to_string());
+    let mut router = Router::new()
+        .route("/healthz", get(alive))
+        .route("/readyz", get(ready))
+        .route("/openapi.json", get(|| async { edge::json(StatusCode::OK, document) }));
     // BonyChat appends /message to what it was given (bonychat.md A2): take every form that leads here.
     for path in ["/message", "/mensaje", "/message/message", "/mensaje/mensaje", "/mensaje/message"] {
         for end in ["", "/"] {
@@ -123,4 +129,52 @@ async fn log(request: Request, next: middleware::Next) -> Response {
         );
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use http_body_util::BodyExt as _;
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::store::SqliteStore;
+
+    #[tokio::test]
+    async fn the_document_names_the_path_that_is_served() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.db");
+        let settings = [
+            ("SERVER__PATH_PREFIX", "/bony"),
+            ("AFILNET__USER", "user"),
+            ("AFILNET__PASSWORD", "password"),
+            ("BONYCHAT__WEBHOOK_URL", "https://bonychat.example/hook"),
+            ("CHANNELS__A__CHANNEL_ID", "gfd8g7fd89dgfd"),
+            ("CHANNELS__A__API_TOKEN", "token-0123456789abcdef"),
+            ("CHANNELS__A__ID_TYPE", "phone"),
+            ("CHANNELS__A__PLATFORM", "whatsapp"),
+            ("CHANNELS__A__PLATFORM_ID", "100"),
+        ];
+        let env = settings.map(|(key, value)| (format!("BRIDGE__{key}"), value.to_owned()));
+        let config = Config::load(None, env.into()).unwrap();
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&file).unwrap());
+        let router = router(&config, &store);
+        let asked = |method, path: &str| Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+        let answer = router.clone().oneshot(asked(Method::GET, "/openapi.json")).await.unwrap();
+        assert_eq!(
+            (answer.status(), &answer.headers()["content-type"]),
+            (StatusCode::OK, &"application/json".parse().unwrap())
+        );
+        let document: serde_json::Value =
+            serde_json::from_slice(&answer.into_body().collect().await.unwrap().to_bytes()).unwrap();
+        for (path, operations) in document["paths"].as_object().unwrap() {
+            for method in operations.as_object().unwrap().keys() {
+                let method = method.to_uppercase().parse().unwrap();
+                let status = router.clone().oneshot(asked(method, path)).await.unwrap().status();
+                assert!(!matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED), "{path}: {status}");
+            }
+        }
+        assert!(document["paths"].get("/bony/message").is_some());
+        store.close().await;
+    }
 }
