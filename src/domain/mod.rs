@@ -7,6 +7,8 @@ pub(crate) mod content;
 pub(crate) mod event;
 pub(crate) mod ids;
 pub(crate) mod ledger;
+#[cfg(test)]
+pub(crate) mod mutant;
 pub(crate) mod row;
 pub(crate) mod sentence;
 pub(crate) mod traits;

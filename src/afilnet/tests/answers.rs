@@ -51,6 +51,14 @@ fn cases(file: &str) -> Vec<Case> {
     serde_json::from_str(file).unwrap()
 }
 
+/// The body of every case of every file; rows stand within a list.
+pub(super) fn every_body() -> Vec<Vec<u8>> {
+    let rows: Vec<RowCase> = serde_json::from_str(ROWS).unwrap();
+    let listed = |row: &str| format!(r#"{{"status":"SUCCESS","result":{{"list":[{row}]}}}}"#).into_bytes();
+    let rows = rows.iter().map(|case| listed(&case.row));
+    [SENDS, ERRORS, READS, GARBAGE].into_iter().flat_map(cases).map(|case| case.bytes()).chain(rows).collect()
+}
+
 impl Case {
     fn bytes(&self) -> Vec<u8> {
         match (&self.body, &self.raw, &self.hex) {

@@ -3,6 +3,7 @@
 mod answers;
 mod calls;
 mod carriage;
+mod fuzz;
 mod listener;
 mod verdicts;
 

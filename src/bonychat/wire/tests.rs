@@ -1,5 +1,7 @@
 //! The bodies of `tests/fixtures/bonychat`, family by family, and bodies that nobody would write.
 
+mod fuzz;
+
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
