@@ -1,5 +1,6 @@
 //! The bodies of `tests/fixtures/bonychat`, family by family, and bodies that nobody would write.
 
+mod agreement;
 mod fuzz;
 
 use std::sync::LazyLock;
