@@ -14,9 +14,10 @@ FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /src/target/release/bridge /usr/local/bin/bridge
 COPY --from=build --chown=65532:65532 /data /data
 USER 65532:65532
+# The default store.url, sqlite:data/bridge.db, is /data/bridge.db from here. Not set by ENV: that would win over a file.
+WORKDIR /
 # The only place that is written: run with a read-only root file system.
 VOLUME /data
-ENV BRIDGE__STORE__URL=sqlite:/data/bridge.db
 EXPOSE 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=5s CMD ["/usr/local/bin/bridge", "health"]
