@@ -66,6 +66,8 @@ pub(super) fn writer(file: &Path, owner: bool) -> Result<(Connection, Option<Fil
     settings(&db).map_err(engine)?;
     db.pragma_update(None, "journal_mode", "WAL").map_err(engine)?;
     db.pragma_update(None, "synchronous", "FULL").map_err(engine)?;
+    // Pages of the log before it is folded into the file, which costs syncs of its own: 16 MiB in place of 4.
+    db.pragma_update(None, "wal_autocheckpoint", 4000).map_err(engine)?;
     migrate(file, &mut db)?;
     if owner {
         quick_check(file, &db)?;
