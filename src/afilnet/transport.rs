@@ -10,9 +10,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use super::classify::{Answer, Failure, Outcome};
-use super::when;
 use crate::config;
 use crate::domain::Fault;
+use crate::domain::clock::retry_after;
 
 /// Largest body read. Real lists stay under it by far; what is longer proves nothing.
 const MOST_BODY_BYTES: usize = 8 << 20;
@@ -130,7 +130,7 @@ pub(super) async fn exchange(
     let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
     Ok(Answer {
         http: response.status().as_u16(),
-        asked: header.and_then(|header| when::retry_after(header, Timestamp::now())),
+        asked: header.and_then(|header| retry_after(header, Timestamp::now())),
         body: capped(response).await,
     })
 }

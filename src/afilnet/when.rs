@@ -1,18 +1,13 @@
 //! Times as Afilnet writes them (afilnet.md sections 3.7 and 5.3 U6). Pure; called by `wire` and `transport`.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use jiff::civil::DateTime;
-use jiff::fmt::rfc2822::DateTimeParser;
 use jiff::tz::TimeZone;
 
 /// From here on an epoch counts milliseconds: 1973 in milliseconds, the year 5138 in seconds.
 const FIRST_MS: i64 = 100_000_000_000;
 /// The year 2100 in milliseconds. A number beyond it is no time (`20240510123456`, for one).
 const LAST_MS: i64 = 4_102_444_800_000;
-/// No `Retry-After` is believed beyond a day: by then a message has been given up (`retry.give_up_after`).
-const LONGEST_ASKED: Duration = Duration::from_hours(24);
 
 /// Epoch milliseconds of a row's `datetime`: `YYYY-MM-DD HH:MM:SS` in `zone` (where the clock shows an hour twice, the
 /// first; where it skips one, as if it had not), RFC 3339, or an epoch in seconds or milliseconds. `None` for anything
@@ -46,23 +41,12 @@ fn epoch_number(raw: &str) -> Option<i64> {
     (ms <= LAST_MS).then_some(ms)
 }
 
-/// The wait that a `Retry-After` header asks for at `now`: seconds, or a date. `None` where it says neither.
-pub(super) fn retry_after(header: &str, now: Timestamp) -> Option<Duration> {
-    let header = header.trim();
-    let asked = if !header.is_empty() && header.bytes().all(|b| b.is_ascii_digit()) {
-        Duration::from_secs(header.parse().unwrap_or(u64::MAX))
-    } else {
-        let until = DateTimeParser::new().parse_timestamp(header).ok()?;
-        Duration::try_from(until.duration_since(now)).unwrap_or(Duration::ZERO)
-    };
-    Some(asked.min(LONGEST_ASKED))
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::clock::retry_after;
 
     fn madrid() -> TimeZone {
         TimeZone::get("Europe/Madrid").unwrap()
@@ -118,24 +102,6 @@ mod tests {
             "-5",
         ] {
             assert_eq!(epoch_ms(raw, &madrid()), None, "{raw}");
-        }
-    }
-
-    #[test]
-    fn a_wait_is_asked_in_seconds_or_until_a_date() {
-        let now: Timestamp = "1994-11-06T08:49:00Z".parse().unwrap();
-        for (header, seconds) in [
-            ("120", Some(120)),
-            (" 0 ", Some(0)),
-            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(37)),
-            ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
-            ("99999999999999999999999", Some(86_400)),
-            ("Fri, 31 Dec 2100 23:59:59 GMT", Some(86_400)),
-            ("soon", None),
-            ("-1", None),
-            ("", None),
-        ] {
-            assert_eq!(retry_after(header, now).map(|d| d.as_secs()), seconds, "{header}");
         }
     }
 

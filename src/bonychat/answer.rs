@@ -3,16 +3,10 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::StatusCode;
 
 use crate::domain::{Delivery, Fault};
 
-/// Longest wait that is taken from `Retry-After`: past this a message is given up anyway (`retry.give_up_after`).
-const LONGEST_ASK: Duration = Duration::from_hours(24);
-/// Reads HTTP's form of a date; a weekday that is not that date's does no harm.
-const DATE: DateTimeParser = DateTimeParser::new().relaxed_weekday(true);
 /// Characters of an answer that go to the log (A30).
 const SHOWN_CHARS: usize = 500;
 
@@ -57,16 +51,6 @@ fn about_certificate(error: &reqwest::Error) -> bool {
     false
 }
 
-/// `Retry-After` in seconds or as a date, at most a day; `None` where it is neither, and nothing where it has passed.
-pub(super) fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
-    let value = value.trim();
-    if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
-        return Some(value.parse().map_or(LONGEST_ASK, Duration::from_secs).min(LONGEST_ASK));
-    }
-    let then = DATE.parse_timestamp(value).ok()?;
-    Some(Duration::try_from(then.duration_since(now)).unwrap_or(Duration::ZERO).min(LONGEST_ASK))
-}
-
 /// The start of an answer for the log: foreign text, so without control characters, and without the token should the
 /// far side repeat it.
 pub(super) fn shown(body: &[u8], token: &str) -> String {
@@ -108,25 +92,6 @@ mod tests {
             (101, again(Fault::NotUnderstood)),
         ] {
             assert_eq!(delivery(StatusCode::from_u16(code).unwrap(), asked), expected, "{code}");
-        }
-    }
-
-    #[test]
-    fn an_asked_wait_is_read_in_both_forms() {
-        let now: Timestamp = "2026-11-21T10:00:00Z".parse().unwrap();
-        for (value, seconds) in [
-            ("120", Some(120)),
-            (" 0 ", Some(0)),
-            ("99999999999999999999999", Some(86_400)),
-            ("Sat, 21 Nov 2026 10:01:30 GMT", Some(90)),
-            ("Sat, 21 Nov 2026 09:00:00 GMT", Some(0)),
-            ("Fri, 31 Dec 2999 23:59:59 GMT", Some(86_400)),
-            ("", None),
-            ("-5", None),
-            ("1.5", None),
-            ("soon", None),
-        ] {
-            assert_eq!(retry_after(value, now).map(|wait| wait.as_secs()), seconds, "{value}");
         }
     }
 

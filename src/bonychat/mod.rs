@@ -111,7 +111,10 @@ impl WebhookClient {
         let mut response = call.send().await?;
         let status = response.status();
         let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let delivery = answer::delivery(status, asked.and_then(|value| answer::retry_after(value, Timestamp::now())));
+        let delivery = answer::delivery(
+            status,
+            asked.and_then(|value| crate::domain::clock::retry_after(value, Timestamp::now())),
+        );
         let said = beginning(&mut response).await;
         if tracing::enabled!(tracing::Level::DEBUG) {
             let token = self.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();

@@ -6,7 +6,6 @@ use proptest::prelude::*;
 use serde::Deserialize;
 
 use super::super::classify::Answer;
-use super::super::when;
 use super::super::wire::Envelope;
 use super::*;
 
@@ -72,7 +71,7 @@ impl Case {
     #[expect(clippy::unnecessary_wraps, reason = "as classify takes it")]
     fn outcome(&self) -> Outcome {
         let now: Timestamp = "2024-05-10T10:34:56Z".parse().unwrap();
-        let asked = self.retry_after.as_deref().and_then(|header| when::retry_after(header, now));
+        let asked = self.retry_after.as_deref().and_then(|header| crate::domain::clock::retry_after(header, now));
         Ok(Answer { http: self.http, asked, body: Ok(self.bytes()) })
     }
 }
