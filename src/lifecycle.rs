@@ -85,6 +85,25 @@ impl Drop for Early {
     }
 }
 
+/// Lets SIGHUP do nothing but a line in the log: left alone, it would kill the process in the middle of a send. Call it
+/// once, inside the runtime.
+///
+/// # Errors
+/// The signal handler could not be installed.
+pub fn survive_hangups() -> std::io::Result<()> {
+    let mut hangups = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangups.recv().await.is_some() {
+            tracing::warn!(
+                signal = "SIGHUP",
+                "nothing was reloaded: the configuration is read at the start only. Run `bridge check`, then restart the \
+                 bridge: SIGTERM lets it finish what is in flight"
+            );
+        }
+    });
+    Ok(())
+}
+
 /// Returns at SIGTERM or SIGINT.
 ///
 /// # Errors

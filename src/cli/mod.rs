@@ -9,6 +9,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
 use crate::afilnet::AfilnetClient;
@@ -16,6 +17,7 @@ use crate::app::{self, App};
 use crate::config::{Config, Problems};
 use crate::domain::ReadError;
 use crate::domain::sentence::{Got, sentence};
+use crate::lifecycle;
 use crate::sim;
 use crate::telemetry;
 
@@ -123,6 +125,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
 
 async fn serve(config: Config) -> anyhow::Result<()> {
     telemetry::init(&config.log)?;
+    lifecycle::survive_hangups().context("cannot listen to signals")?;
     for warning in &config.warnings {
         tracing::warn!("configuration: {warning}");
     }
