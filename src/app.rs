@@ -27,6 +27,8 @@ pub struct App {
     server: JoinHandle<std::io::Result<()>>,
 }
 
+const NO_POSTGRES: &str = "store.url: this version keeps messages in SQLite only: set it to sqlite:PATH";
+
 /// What a benchmark may switch off.
 #[derive(Debug, Clone, Copy)]
 pub struct Tuning {
@@ -125,6 +127,17 @@ pub(crate) fn openapi() -> String {
     format!("{:#}\n", bonychat::wire::openapi::document(""))
 }
 
+/// Whether a configuration that is right in itself can be served by this version, without asking or opening anything.
+///
+/// # Errors
+/// The first key that stands in the way, and why.
+pub fn verify(config: &Config) -> anyhow::Result<()> {
+    if let StoreUrl::Postgres(_) = config.store.url {
+        anyhow::bail!(NO_POSTGRES);
+    }
+    clients(config).map(drop)
+}
+
 async fn open_store(config: &Config, tuning: Tuning) -> anyhow::Result<Arc<dyn Store>> {
     match &config.store.url {
         StoreUrl::Sqlite(file) => {
@@ -135,9 +148,7 @@ async fn open_store(config: &Config, tuning: Tuning) -> anyhow::Result<Arc<dyn S
             let store = tokio::task::spawn_blocking(open).await.context("opening the store broke off")??;
             Ok(Arc::new(store))
         }
-        StoreUrl::Postgres(_) => {
-            anyhow::bail!("this version keeps messages in SQLite only: set store.url to sqlite:PATH")
-        }
+        StoreUrl::Postgres(_) => anyhow::bail!(NO_POSTGRES),
     }
 }
 
@@ -151,7 +162,9 @@ fn clients(config: &Config) -> anyhow::Result<HashMap<ChannelName, Clients>> {
     let build = |channel: &Channel| {
         let messenger = AfilnetClient::new(channel, &config.outbound, config.language, to_afilnet.clone());
         let webhook = WebhookClient::new(channel, config.inbound.attachments, config.language, to_bonychat.clone())
-            .with_context(|| format!("channel `{}` cannot be served", channel.name))?;
+            .map_err(|bad| {
+                anyhow::anyhow!("channels.{}.{bad} (not set there, it is that of [bonychat])", channel.name)
+            })?;
         Ok((channel.name.clone(), Clients { messenger: Arc::new(messenger), webhook: Arc::new(webhook) }))
     };
     config.channels.values().map(build).collect()

@@ -61,6 +61,8 @@ enum Command {
 enum Failure {
     /// Exit code 2.
     Configuration(Problems),
+    /// Exit code 2: right in itself, but not to be served by this version.
+    Unservable(anyhow::Error),
     /// Exit code 1.
     Work(anyhow::Error),
 }
@@ -99,6 +101,10 @@ fn end(outcome: Result<(), Failure>) -> ExitCode {
             let _ = writeln!(stderr, "{problems}");
             ExitCode::from(2)
         }
+        Err(Failure::Unservable(error)) => {
+            let _ = writeln!(stderr, "the configuration cannot be served:\n  {error:#}");
+            ExitCode::from(2)
+        }
         Err(Failure::Work(error)) => {
             let _ = writeln!(stderr, "bridge: {error:#}");
             ExitCode::from(1)
@@ -109,8 +115,8 @@ fn end(outcome: Result<(), Failure>) -> ExitCode {
 async fn run(cli: Cli) -> Result<(), Failure> {
     let load = || Config::load(cli.config.as_deref(), std::env::vars().collect());
     match cli.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve(load()?).await?,
-        Command::Check => check(&load()?)?,
+        Command::Serve => serve(servable(load()?)?).await?,
+        Command::Check => check(&servable(load()?)?)?,
         Command::Channels => channels(&load()?).await?,
         Command::Config => print(Config::DEFAULT_TOML)?,
         Command::Messages(command) => messages::run(command, &load()?).await?,
@@ -121,6 +127,12 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Bench(args) => sim::bench::run(args).await?,
     }
     Ok(())
+}
+
+/// What `serve` would refuse before it begins, `check` refuses too.
+fn servable(config: Config) -> Result<Config, Failure> {
+    app::verify(&config).map_err(Failure::Unservable)?;
+    Ok(config)
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {

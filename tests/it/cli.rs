@@ -37,6 +37,22 @@ fn every_missing_thing_is_named_at_once() {
     assert_eq!(bare(&["no-such-command"]).status.code(), Some(2));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn check_refuses_what_serve_refuses() {
+    for (key, value, named) in [
+        ("STORE__URL", "postgres://u:p@db/bridge", "store.url"),
+        ("CHANNELS__SUPPORT__WEBHOOK_URL", "http://127.0.0.1:9/a/../webhook", "channels.support.webhook_url"),
+    ] {
+        let house = House::new().set(key, value);
+        for command in ["check", "serve"] {
+            let refused = house.run(&[command]);
+            let words = String::from_utf8_lossy(&refused.stderr);
+            assert_eq!(refused.status.code(), Some(2), "{command}: {words}");
+            assert!(words.contains(named), "{command}: {words}");
+        }
+    }
+}
+
 #[test]
 fn the_default_configuration_is_printed_whole() {
     let printed = bare(&["config"]);
