@@ -1,6 +1,7 @@
 //! Rules across keys, and the way from the sections as read to the configuration as used.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
 use std::path::Path;
 
 use secrecy::{ExposeSecret as _, SecretString};
@@ -101,6 +102,19 @@ pub(super) fn load(file: Option<&Path>, env: HashMap<String, String>) -> Result<
     match whole(&mut desk) {
         Some(config) if desk.problems.is_empty() => Ok(Config { warnings: desk.warnings, ..config }),
         _ => Err(desk.problems.sorted()),
+    }
+}
+
+/// [`Config::listen`]
+pub(super) fn listen(file: Option<&Path>, env: HashMap<String, String>) -> Result<SocketAddr, Problems> {
+    let mut problems = Problems::default();
+    let Some(layers) = Layers::gather(Config::DEFAULT_TOML, file, env, &mut problems) else {
+        return Err(problems.sorted());
+    };
+    let mut of_section = Problems::default();
+    match raw::take::<raw::Server>(&layers, &mut of_section, &["server"]) {
+        Some(server) if !of_section.has("server.listen") => Ok(server.listen),
+        _ => Err(of_section.sorted()),
     }
 }
 

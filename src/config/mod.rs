@@ -65,6 +65,15 @@ impl Config {
     pub fn load(file: Option<&Path>, env: HashMap<String, String>) -> Result<Self, Problems> {
         check::load(file, env)
     }
+
+    /// `server.listen` alone, out of a configuration that may be wrong elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or this key is wrong.
+    pub fn listen(file: Option<&Path>, env: HashMap<String, String>) -> Result<SocketAddr, Problems> {
+        check::listen(file, env)
+    }
 }
 
 /// `[server]`: the door `BonyChat` calls.

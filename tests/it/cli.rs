@@ -4,12 +4,25 @@ use std::process::Command;
 
 use crate::support::{House, contact};
 
-fn bare(arguments: &[&str]) -> std::process::Output {
+fn bare_command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bridge"));
     for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("BRIDGE_")) {
         command.env_remove(key);
     }
-    command.args(arguments).output().unwrap()
+    command.args(arguments);
+    command
+}
+
+fn bare(arguments: &[&str]) -> std::process::Output {
+    bare_command(arguments).output().unwrap()
+}
+
+#[test]
+fn health_with_a_broken_configuration_exits_1() {
+    for (key, value) in [("BRIDGE__SERVER__LISTEN", "nowhere"), ("BRIDGE_CONFIG", "/no/such/file")] {
+        let health = bare_command(&["health"]).env(key, value).output().unwrap();
+        assert_eq!(health.status.code(), Some(1), "{key}: {}", String::from_utf8_lossy(&health.stderr));
+    }
 }
 
 #[test]
@@ -72,6 +85,8 @@ async fn health_channels_and_messages_answer_beside_a_running_bridge() {
     let address = format!("127.0.0.1:{port}");
     let health = house.command(&["health"]).env("BRIDGE__SERVER__LISTEN", &address).status().unwrap();
     assert!(health.success());
+    let elsewhere = bare_command(&["health"]).env("BRIDGE__SERVER__LISTEN", &address).env("BRIDGE__X", "y").status();
+    assert!(elsewhere.unwrap().success(), "only server.listen is asked for");
     assert!(house.run(&["check"]).status.success());
     let channels = String::from_utf8(house.run(&["channels"]).stdout).unwrap();
     assert_eq!(channels, "whatsapp\t100\tVentas\tsupport\n");
