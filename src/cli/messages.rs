@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use crate::config::{Config, StoreUrl};
+use crate::config::{Config, LogContacts, StoreUrl};
 use crate::store::{Filter, Listed, SqliteStore, Store};
 
 /// What to look at.
@@ -55,7 +55,7 @@ pub(super) async fn run(command: Command, config: &Config) -> anyhow::Result<()>
             file.display()
         );
     }
-    if !full {
+    if !full && config.log.contacts == LogContacts::Masked {
         for row in &mut found {
             if let Ok(contact) = row.contact.parse() {
                 row.contact = crate::telemetry::contact(&contact).to_string();

@@ -93,6 +93,8 @@ async fn health_channels_and_messages_answer_beside_a_running_bridge() {
     let m_id = house.agent(&bridge, &contact(1), "hello").await.m_id.unwrap();
     let listed = String::from_utf8(house.run(&["messages", "list"]).stdout).unwrap();
     assert!(listed.starts_with(&format!("{m_id}\tsupport\t+********001\tsent\ttext\t1\t")), "{listed}");
+    let full = house.command(&["messages", "list"]).env("BRIDGE__LOG__CONTACTS", "full").output().unwrap();
+    assert!(String::from_utf8(full.stdout).unwrap().contains(&format!("\t{}\t", contact(1))));
     let shown = house.run(&["messages", "show", &m_id]);
     assert!(String::from_utf8(shown.stdout).unwrap().contains("\"state\":\"sent\""));
     assert_eq!(house.run(&["messages", "show", "nobody"]).status.code(), Some(1));

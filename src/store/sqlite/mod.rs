@@ -52,24 +52,31 @@ impl SqliteStore {
     /// # Errors
     /// [`OpenError`], in words for the operator: held by another process, not a store, damaged, made by a newer bridge.
     pub(crate) fn open(file: &Path) -> Result<Self, OpenError> {
-        Self::with(file, GROUP, true)
+        Self::owned(file, GROUP)
     }
 
     /// As [`Self::open`], every operation with a commit of its own: what grouping is measured against.
     pub(crate) fn open_ungrouped(file: &Path) -> Result<Self, OpenError> {
-        Self::with(file, 1, true)
+        Self::owned(file, 1)
     }
 
-    /// Opens an existing file beside a running process, for commands.
+    /// Opens an existing file beside a running process, for commands. Nothing is migrated.
+    ///
+    /// # Errors
+    /// [`OpenError`], also where a bridge of this version has not served the file yet.
     pub(crate) fn visit(file: &Path) -> Result<Self, OpenError> {
         if !file.exists() {
             return Err(OpenError::Missing(file.to_owned()));
         }
-        Self::with(file, GROUP, false)
+        Self::over(open::visitor(file)?, None, file, GROUP)
     }
 
-    fn with(file: &Path, most: usize, owner: bool) -> Result<Self, OpenError> {
-        let (db, lock) = open::writer(file, owner)?;
+    fn owned(file: &Path, most: usize) -> Result<Self, OpenError> {
+        let (db, lock) = open::writer(file)?;
+        Self::over(db, Some(lock), file, most)
+    }
+
+    fn over(db: Connection, lock: Option<std::fs::File>, file: &Path, most: usize) -> Result<Self, OpenError> {
         let readers =
             Arc::new(Readers { idle: Mutex::default(), file: file.to_owned(), turns: Semaphore::new(READERS) });
         let (writer, thread) = writer::Writer::start(db, most).map_err(OpenError::Thread)?;

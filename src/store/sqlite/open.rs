@@ -28,6 +28,11 @@ pub(crate) enum OpenError {
     )]
     Newer { file: PathBuf, found: u32, known: u32 },
     #[error(
+        "the store {file} was made by an older bridge (step {found}, this one knows {known}): use the `bridge` that serves \
+         it, or let `bridge serve` of this version bring it forward; nothing was changed"
+    )]
+    Older { file: PathBuf, found: u32, known: u32 },
+    #[error(
         "the store {file} is damaged ({detail}): stop here, keep the file, restore the last good copy or recover it with \
          `sqlite3 {file} .recover`; starting without it would lose what it holds, so no new one was made"
     )]
@@ -48,8 +53,8 @@ pub(crate) enum OpenError {
     Thread(#[source] std::io::Error),
 }
 
-/// The connection that writes, and, for an owner, the lock that keeps a second one out.
-pub(super) fn writer(file: &Path, owner: bool) -> Result<(Connection, Option<File>), OpenError> {
+/// The connection that writes, and the lock that keeps a second owner out.
+pub(super) fn writer(file: &Path) -> Result<(Connection, File), OpenError> {
     let files = |path: &Path| {
         let path = path.to_owned();
         move |source| OpenError::Files { path, source }
@@ -57,7 +62,7 @@ pub(super) fn writer(file: &Path, owner: bool) -> Result<(Connection, Option<Fil
     if let Some(folder) = file.parent().filter(|f| !f.as_os_str().is_empty()) {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(files(folder))?;
     }
-    let lock = if owner { Some(lock(file)?) } else { None };
+    let lock = lock(file)?;
     // SQLite gives its -wal and -shm the mode of the file, so the file is made here first.
     OpenOptions::new().create(true).append(true).mode(0o600).open(file).map_err(files(file))?;
     let engine = |source| sort(file, source);
@@ -69,10 +74,22 @@ pub(super) fn writer(file: &Path, owner: bool) -> Result<(Connection, Option<Fil
     // Pages of the log before it is folded into the file, which costs syncs of its own: 16 MiB in place of 4.
     db.pragma_update(None, "wal_autocheckpoint", 4000).map_err(engine)?;
     migrate(file, &mut db)?;
-    if owner {
-        quick_check(file, &db)?;
-    }
+    quick_check(file, &db)?;
     Ok((db, lock))
+}
+
+/// The connection of a command that looks at the file as it is: neither made nor migrated. It may write only because
+/// reading beside a WAL writes its index.
+pub(super) fn visitor(file: &Path) -> Result<Connection, OpenError> {
+    let engine = |source| sort(file, source);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(file, flags).map_err(engine)?;
+    settings(&db).map_err(engine)?;
+    let (found, known) = step(file, &db)?;
+    if found < known {
+        return Err(OpenError::Older { file: file.to_owned(), found, known });
+    }
+    Ok(db)
 }
 
 /// A connection that only reads.
@@ -107,7 +124,8 @@ fn lock(file: &Path) -> Result<File, OpenError> {
     }
 }
 
-fn migrate(file: &Path, db: &mut Connection) -> Result<(), OpenError> {
+/// The last step that the file has been through, and the last that this version knows.
+fn step(file: &Path, db: &Connection) -> Result<(u32, u32), OpenError> {
     let engine = |source| sort(file, source);
     let found: u32 = db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(engine)?;
     let id: i32 = db.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(engine)?;
@@ -119,6 +137,12 @@ fn migrate(file: &Path, db: &mut Connection) -> Result<(), OpenError> {
     if found > known {
         return Err(OpenError::Newer { file: file.to_owned(), found, known });
     }
+    Ok((found, known))
+}
+
+fn migrate(file: &Path, db: &mut Connection) -> Result<(), OpenError> {
+    let engine = |source| sort(file, source);
+    let (found, _) = step(file, db)?;
     for (number, name, sql) in MIGRATIONS.iter().filter(|(number, ..)| *number > found) {
         let step = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(engine)?;
         let now: u32 = step.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(engine)?;
@@ -170,7 +194,7 @@ mod tests {
     #[test]
     fn the_file_and_its_log_are_the_owners_alone() {
         let (_folder, file) = place();
-        let (db, _lock) = writer(&file, true).unwrap();
+        let (db, _lock) = writer(&file).unwrap();
         db.execute("INSERT INTO channels (channel) VALUES ('a')", []).unwrap();
         for name in ["bridge.db", "bridge.db-wal", "bridge.db-shm", "bridge.db.lock"] {
             let mode = std::fs::metadata(file.with_file_name(name)).unwrap().permissions().mode();
@@ -183,17 +207,34 @@ mod tests {
     #[test]
     fn a_second_owner_is_refused_and_a_visitor_is_not() {
         let (_folder, file) = place();
-        let _first = writer(&file, true).unwrap();
-        assert!(matches!(writer(&file, true), Err(OpenError::InUse(_))));
-        assert!(writer(&file, false).is_ok());
+        let _first = writer(&file).unwrap();
+        assert!(matches!(writer(&file), Err(OpenError::InUse(_))));
+        assert!(visitor(&file).is_ok());
+    }
+
+    #[test]
+    fn a_visitor_makes_and_migrates_nothing() {
+        let (_folder, file) = place();
+        assert!(visitor(&file).is_err());
+        assert!(!file.parent().unwrap().exists());
+        drop(writer(&file).unwrap());
+        std::fs::remove_file(file.with_file_name("bridge.db.lock")).unwrap();
+        drop(visitor(&file).unwrap());
+        let names = std::fs::read_dir(file.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(names.collect::<Vec<_>>(), ["bridge.db"]);
+        let older = MIGRATIONS.last().unwrap().0 - 1;
+        Connection::open(&file).unwrap().pragma_update(None, "user_version", older).unwrap();
+        assert!(matches!(visitor(&file), Err(OpenError::Older { found, .. }) if found == older));
+        Connection::open(&file).unwrap().pragma_update(None, "user_version", 999).unwrap();
+        assert!(matches!(visitor(&file), Err(OpenError::Newer { found: 999, .. })));
     }
 
     #[test]
     fn a_newer_store_is_refused_unchanged() {
         let (_folder, file) = place();
-        drop(writer(&file, true).unwrap());
+        drop(writer(&file).unwrap());
         Connection::open(&file).unwrap().pragma_update(None, "user_version", 999).unwrap();
-        let error = writer(&file, true).unwrap_err();
+        let error = writer(&file).unwrap_err();
         assert!(matches!(error, OpenError::Newer { found: 999, .. }), "{error}");
         assert!(error.to_string().contains("newer bridge"));
     }
@@ -205,17 +246,17 @@ mod tests {
         std::fs::write(&file, "not a database, but somebody's notes, long enough to be read as a header".repeat(9))
             .unwrap();
         let before = std::fs::read(&file).unwrap();
-        assert!(matches!(writer(&file, true), Err(OpenError::Foreign(_))));
+        assert!(matches!(writer(&file), Err(OpenError::Foreign(_))));
         assert_eq!(std::fs::read(&file).unwrap(), before);
         std::fs::remove_file(&file).unwrap();
         Connection::open(&file).unwrap().execute_batch("CREATE TABLE theirs (x)").unwrap();
-        assert!(matches!(writer(&file, true), Err(OpenError::Foreign(_))));
+        assert!(matches!(writer(&file), Err(OpenError::Foreign(_))));
     }
 
     #[test]
     fn a_damaged_store_is_refused_and_kept() {
         let (_folder, file) = place();
-        let (db, lock) = writer(&file, true).unwrap();
+        let (db, lock) = writer(&file).unwrap();
         db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
         drop((db, lock));
         let mut bytes = std::fs::read(&file).unwrap();
@@ -223,7 +264,7 @@ mod tests {
             *byte = 0xA5;
         }
         std::fs::write(&file, &bytes).unwrap();
-        let error = writer(&file, true).unwrap_err();
+        let error = writer(&file).unwrap_err();
         assert!(matches!(error, OpenError::Damaged { .. }), "{error:?}");
         assert_eq!(std::fs::read(&file).unwrap(), bytes);
     }
