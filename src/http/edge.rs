@@ -1,6 +1,7 @@
 //! The edge: who calls, with what, and the one place where an error gets its status code.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Body;
 use axum::http::request::Parts;
@@ -20,6 +21,13 @@ use crate::store::{ChannelSignals, Signals, StoreError};
 
 use super::BODY_WITHIN;
 
+/// Most unknown channelIds that a channel remembers.
+const STRANGE: usize = 100;
+
+/// On an answer whose reason the log holds already.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Logged;
+
 /// Every way in which the door refuses. Words are for the agent or integrator who reads them: what happened, whether the
 /// customer got the message, what to do.
 #[derive(Debug)]
@@ -34,9 +42,11 @@ pub(super) enum ApiError {
     BodyTooSlow,
     /// A body in a form that is not read: compressed, or not JSON at all.
     UnsupportedBody,
-    /// Rules broken, in words.
+    /// The request ended before its body did.
+    BrokenOff,
+    /// Rules broken, in words; logged where they were found.
     BadRequest(String),
-    /// Afilnet refused it for good, in words.
+    /// Afilnet refused it for good, in words; logged by who asked Afilnet.
     Refused(String),
     /// Nothing can be stored now.
     Store(StoreError),
@@ -47,6 +57,7 @@ pub(super) enum ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        let logged = matches!(self, Self::BadRequest(_) | Self::Refused(_));
         let (status, message) = match self {
             Self::Unauthorized => (
                 StatusCode::UNAUTHORIZED,
@@ -77,6 +88,10 @@ impl IntoResponse for ApiError {
                 "The request is not uncompressed JSON, so the message was not sent. Send it as application/json."
                     .to_owned(),
             ),
+            Self::BrokenOff => (
+                StatusCode::BAD_REQUEST,
+                "The message was not sent. The request broke off or is not valid HTTP.".to_owned(),
+            ),
             Self::BadRequest(rules) => (StatusCode::BAD_REQUEST, format!("The message was not sent. {rules}")),
             Self::Refused(sentence) => (StatusCode::BAD_REQUEST, sentence),
             Self::Store(error) => {
@@ -100,6 +115,9 @@ impl IntoResponse for ApiError {
             ),
         };
         let mut response = json(status, wire::error_body(&message));
+        if logged {
+            response.extensions_mut().insert(Logged);
+        }
         let headers = response.headers_mut();
         match status {
             StatusCode::UNAUTHORIZED => {
@@ -130,8 +148,18 @@ pub(super) struct DoorChannel {
     pub(super) id: ChannelId,
     pub(super) id_type: IdType,
     pub(super) signals: Option<Arc<ChannelSignals>>,
+    /// Unknown channelIds that calls bore, to be named once each; at most [`STRANGE`].
+    strange: Mutex<BTreeSet<String>>,
     /// Digests of the tokens it goes by.
     tokens: Vec<[u8; 32]>,
+}
+
+impl DoorChannel {
+    /// Whether this unknown channelId is met for the first time, as far as is remembered.
+    pub(super) fn is_news(&self, id: &str) -> bool {
+        let mut strange = self.strange.lock().unwrap_or_else(PoisonError::into_inner);
+        strange.len() < STRANGE && strange.insert(id.chars().take(100).collect())
+    }
 }
 
 /// All channels. The token decides which one a call is for.
@@ -148,6 +176,7 @@ impl Channels {
                 id: channel.channel_id.clone(),
                 id_type: channel.id_type,
                 signals: signals.channel(&channel.name),
+                strange: Mutex::default(),
                 tokens,
             }
         });
@@ -206,7 +235,7 @@ pub(super) async fn body(parts: &Parts, body: Body, limit_bytes: usize) -> Resul
     match tokio::time::timeout(BODY_WITHIN, Limited::new(body, limit_bytes).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::BodyTooLarge { limit_bytes }),
-        Ok(Err(_)) => Err(ApiError::BadRequest("The request broke off or is not valid HTTP.".into())),
+        Ok(Err(_)) => Err(ApiError::BrokenOff),
         Err(_) => Err(ApiError::BodyTooSlow),
     }
 }
@@ -246,6 +275,7 @@ mod tests {
             ApiError::BodyTooLarge { limit_bytes: 9 },
             ApiError::BodyTooSlow,
             ApiError::UnsupportedBody,
+            ApiError::BrokenOff,
             ApiError::BadRequest("message: is missing".into()),
             ApiError::Refused("No.".into()),
             ApiError::Store(StoreError::Closed),

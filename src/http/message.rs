@@ -21,8 +21,8 @@ pub(super) async fn take(State(door): State<Arc<Door>>, request: Request) -> Res
     let (parts, body) = request.into_parts();
     let channel = door.channels.by_token(&parts.headers)?;
     let body = edge::body(&parts, body, door.body_limit_bytes).await?;
-    let call = parse(&door, channel, &body, edge::says_json(&parts.headers))?;
     let request_id = edge::request_id(&parts.headers);
+    let call = parse(&door, channel, &body, edge::says_json(&parts.headers), &request_id)?;
     let (m_id, contact) = (MId::fresh(), call.contact.clone());
     let answer = accept(&door, channel, call, &m_id, &request_id).await?;
     tracing::info!(
@@ -41,20 +41,47 @@ pub(super) async fn take(State(door): State<Arc<Door>>, request: Request) -> Res
 }
 
 /// Body to message, with every broken rule named.
-fn parse(door: &Door, channel: &DoorChannel, body: &[u8], says_json: bool) -> Result<wire::Call, ApiError> {
+fn parse(
+    door: &Door,
+    channel: &DoorChannel,
+    body: &[u8],
+    says_json: bool,
+    request_id: &str,
+) -> Result<wire::Call, ApiError> {
     let call = wire::parse(body, channel.id_type).map_err(|rejected| {
         if !rejected.is_json() && !says_json {
             return ApiError::UnsupportedBody;
         }
+        explain(channel, request_id, &rejected.to_string());
         ApiError::BadRequest(rejected.in_words(door.language))
     })?;
     if let Some(id) = call.channel_id.as_deref().filter(|id| *id != channel.id.as_str()) {
         if door.channels.is_another(id, channel) {
-            return Err(ApiError::BadRequest("channelId: belongs to another channel than the API token.".into()));
+            let rule = "channelId: belongs to another channel than the API token";
+            explain(channel, request_id, rule);
+            return Err(ApiError::BadRequest(format!("{rule}.")));
         }
-        tracing::warn!(channel.name = %channel.name, "a call bears this channel's token and an unknown channelId; the token decides");
+        if channel.is_news(id) {
+            tracing::warn!(
+                channel.name = %channel.name,
+                request.id = request_id,
+                "a call bears the token of channel `{}` and an unknown channelId; the token decides", channel.name
+            );
+        }
     }
     Ok(call)
+}
+
+/// One line about a call that breaks rules. Paths and rules hold nothing of what was sent, but for
+/// the name of a type.
+fn explain(channel: &DoorChannel, request_id: &str, rules: &str) {
+    tracing::warn!(
+        channel.name = %channel.name,
+        request.id = request_id,
+        http.status = 400,
+        rules,
+        "refused a message of channel `{}`: {rules}", channel.name
+    );
 }
 
 /// The durable step, and the wait for the first verdict.
@@ -68,7 +95,10 @@ async fn accept(
     let destination = channel
         .id_type
         .destination_of(&call.contact)
-        .map_err(|rule| ApiError::BadRequest(format!("contactId: {rule}.")))?;
+        .map_err(|rule| {
+            explain(channel, request_id, &format!("contactId: {rule}"));
+            ApiError::BadRequest(format!("contactId: {rule}."))
+        })?;
     // Asked for before the commit, so that a quick verdict finds someone to tell.
     let caller = door.store.signals().await_verdict(m_id);
     let expected = channel.signals.as_ref().is_some_and(|signals| signals.verdict_expected(door.answer_within));

@@ -112,7 +112,7 @@ async fn ready(State(door): State<Arc<Door>>) -> Result<&'static str, ApiError> 
     }
 }
 
-/// One line a request that is not a probe; messages have lines of their own.
+/// One line a request that is not a probe; messages, and refusals that were explained, have lines of their own.
 async fn log(request: Request, next: middleware::Next) -> Response {
     let started = std::time::Instant::now();
     let (method, path) = (request.method().clone(), request.uri().path().chars().take(100).collect::<String>());
@@ -121,7 +121,7 @@ async fn log(request: Request, next: middleware::Next) -> Response {
     let status = response.status();
     let duration_ms = crate::domain::clock::millis(started.elapsed());
     let quiet = method == Method::GET && status == StatusCode::OK;
-    if quiet || status.is_success() {
+    if quiet || status.is_success() || response.extensions().get::<edge::Logged>().is_some() {
         tracing::debug!(request.id = request_id, %method, path, http.status = status.as_u16(), duration_ms, "answered");
     } else {
         tracing::warn!(

@@ -225,7 +225,15 @@ fn report(line: &Line, attempt: &Attempt, settlement: &Settlement, elapsed: Dura
             "message `{m_id}` was not sent; it is kept and tried again{}",
             due_ms.map_or_else(String::new, |due_ms| format!(" in {} ms", due_ms.saturating_sub(now_ms())))
         ),
-        Settlement::Failed { fault, .. } => log!(
+        // A caller waits, who shows it to the agent: nobody else needs to act.
+        Settlement::Failed { fault, notice: None } => log!(
+            warn,
+            "refused",
+            fault.code(),
+            "message `{m_id}` is given up, its caller is told: {}",
+            sentence(fault, Got::No, line.language)
+        ),
+        Settlement::Failed { fault, notice: Some(_) } => log!(
             error,
             "refused",
             fault.code(),

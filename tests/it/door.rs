@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{CHANNEL, House, TOKEN, contact};
+use crate::support::{CHANNEL, House, TOKEN, contact, until};
 
 /// One raw exchange on a connection of its own: what was sent, byte for byte, and the whole answer.
 fn raw(base: &str, request: impl AsRef<[u8]>) -> (u16, String, Value) {
@@ -194,6 +194,30 @@ async fn the_token_decides_the_channel() {
     let expected = [("whatsapp", "34600000001"), ("webchat", "visitor-7"), ("webchat", "visitor-7")];
     assert_eq!(sent, expected.map(|(platform, to)| (platform.to_owned(), to.to_owned())));
     house.check();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_explained_by_one_line_of_the_log() {
+    let mut house = House::new();
+    let bridge = house.start().await;
+    let (base, token) = (bridge.url(), bearer());
+    let send = |body: Value| raw(&base, request("POST", "/message", &[&token], body.to_string().as_bytes())).0;
+    assert_eq!(
+        send(json!({"channelId": CHANNEL, "contactId": "sesame", "message": {"type": "text", "text": ""}})),
+        400
+    );
+    for _ in 0..3 {
+        let message = json!({"type": "text", "text": "hello"});
+        assert_eq!(send(json!({"channelId": "strange", "contactId": contact(1), "message": message})), 200);
+    }
+    assert_eq!(raw(&base, request("POST", "/nothing", &[&token], b"")).0, 404);
+    let has = |words: &str| bridge.log().iter().filter(|line| line.contains(words)).count();
+    until("the last line is there", || has("refused a request") > 0).await;
+    assert_eq!(has("refused a request"), 1);
+    assert_eq!(has("\"rules\":\"contactId: must be a phone number"), 1);
+    assert_eq!(has("message.text: must not be empty"), 1);
+    assert_eq!(has("unknown channelId"), 1);
+    assert_eq!(has("sesame"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
