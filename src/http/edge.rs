@@ -16,7 +16,7 @@ use tower_http::request_id::{MakeRequestId, RequestId};
 
 use crate::bonychat::wire;
 use crate::config::Config;
-use crate::domain::{ChannelId, ChannelName, IdType};
+use crate::domain::{ChannelId, ChannelName, IdType, Language};
 use crate::store::{ChannelSignals, Signals, StoreError};
 
 use super::BODY_WITHIN;
@@ -57,64 +57,19 @@ pub(super) enum ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        self.answer(Language::En)
+    }
+}
+
+impl ApiError {
+    /// The answer, in the language of the agents who read it.
+    pub(super) fn answer(self, language: Language) -> Response {
+        if let Self::Store(error) = &self {
+            tracing::error!(error = error as &dyn std::error::Error, "a message could not be stored: answered 503");
+        }
+        let status = self.status();
         let logged = matches!(self, Self::BadRequest(_) | Self::Refused(_));
-        let (status, message) = match self {
-            Self::Unauthorized => (
-                StatusCode::UNAUTHORIZED,
-                "The API token is missing or wrong, so the message was not sent. Copy the channel's API token from \
-                 BonyChat into the bridge's configuration."
-                    .to_owned(),
-            ),
-            Self::NotFound => (
-                StatusCode::NOT_FOUND,
-                "There is nothing at this address, so nothing was sent. Messages go to POST /message.".to_owned(),
-            ),
-            Self::MethodNotAllowed => (
-                StatusCode::METHOD_NOT_ALLOWED,
-                "This address does not take this method, so nothing was sent. Messages go to POST /message.".to_owned(),
-            ),
-            Self::BodyTooLarge { limit_bytes } => (
-                StatusCode::PAYLOAD_TOO_LARGE,
-                format!(
-                    "The request is larger than {limit_bytes} bytes, so the message was not sent. Make it shorter."
-                ),
-            ),
-            Self::BodyTooSlow => (
-                StatusCode::REQUEST_TIMEOUT,
-                "The request did not arrive in time, so the message was not sent. Send it again.".to_owned(),
-            ),
-            Self::UnsupportedBody => (
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "The request is not uncompressed JSON, so the message was not sent. Send it as application/json."
-                    .to_owned(),
-            ),
-            Self::BrokenOff => (
-                StatusCode::BAD_REQUEST,
-                "The message was not sent. The request broke off or is not valid HTTP.".to_owned(),
-            ),
-            Self::BadRequest(rules) => (StatusCode::BAD_REQUEST, format!("The message was not sent. {rules}")),
-            Self::Refused(sentence) => (StatusCode::BAD_REQUEST, sentence),
-            Self::Store(error) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "a message could not be stored: answered 503"
-                );
-                (
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "The bridge cannot store messages at the moment, so the message was not sent. Send it again in a \
-                     minute."
-                        .to_owned(),
-                )
-            }
-            Self::NotReady(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}")),
-            Self::Inside => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "Something broke inside the bridge. The message may have been taken: look whether the customer got it \
-                 before sending it again."
-                    .to_owned(),
-            ),
-        };
-        let mut response = json(status, wire::error_body(&message));
+        let mut response = json(status, wire::error_body(&self.in_words(language)));
         if logged {
             response.extensions_mut().insert(Logged);
         }
@@ -133,6 +88,86 @@ impl IntoResponse for ApiError {
             _ => {}
         }
         response
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::UnsupportedBody => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::BrokenOff | Self::BadRequest(_) | Self::Refused(_) => StatusCode::BAD_REQUEST,
+            Self::Store(_) | Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Inside => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn in_words(self, language: Language) -> String {
+        let (english, spanish) = match self {
+            Self::Unauthorized => (
+                "The API token is missing or wrong, so the message was not sent. Copy the channel's API token from \
+                 BonyChat into the bridge's configuration.",
+                "El token de API falta o es incorrecto, así que el mensaje no se ha enviado. Copie el token de API del \
+                 canal desde BonyChat a la configuración del puente.",
+            ),
+            Self::NotFound => (
+                "There is nothing at this address, so nothing was sent. Messages go to POST /message.",
+                "No hay nada en esta dirección, así que no se ha enviado nada. Los mensajes van a POST /message.",
+            ),
+            Self::MethodNotAllowed => (
+                "This address does not take this method, so nothing was sent. Messages go to POST /message.",
+                "Esta dirección no admite este método, así que no se ha enviado nada. Los mensajes van a POST /message.",
+            ),
+            Self::BodyTooLarge { limit_bytes } => {
+                return match language {
+                    Language::En => format!(
+                        "The request is larger than {limit_bytes} bytes, so the message was not sent. Make it shorter."
+                    ),
+                    Language::Es => format!(
+                        "La petición ocupa más de {limit_bytes} bytes, así que el mensaje no se ha enviado. Acórtelo."
+                    ),
+                };
+            }
+            Self::BodyTooSlow => (
+                "The request did not arrive in time, so the message was not sent. Send it again.",
+                "La petición no llegó a tiempo, así que el mensaje no se ha enviado. Vuelva a enviarlo.",
+            ),
+            Self::UnsupportedBody => (
+                "The request is not uncompressed JSON, so the message was not sent. Send it as application/json.",
+                "La petición no es JSON sin comprimir, así que el mensaje no se ha enviado. Envíela como application/json.",
+            ),
+            Self::BrokenOff => (
+                "The message was not sent. The request broke off or is not valid HTTP.",
+                "El mensaje no se ha enviado. La petición se cortó o no es HTTP válido.",
+            ),
+            Self::BadRequest(rules) => {
+                return match language {
+                    Language::En => format!("The message was not sent. {rules}"),
+                    Language::Es => format!("El mensaje no se ha enviado. {rules}"),
+                };
+            }
+            Self::Refused(sentence) => return sentence,
+            Self::Store(_) => (
+                "The bridge cannot store messages at the moment, so the message was not sent. Send it again in a minute.",
+                "El puente no puede guardar mensajes en este momento, así que el mensaje no se ha enviado. Vuelva a \
+                 enviarlo dentro de un minuto.",
+            ),
+            // For operators, whose tools look for the English.
+            Self::NotReady(reason) => return format!("not ready: {reason}"),
+            Self::Inside => (
+                "Something broke inside the bridge. The message may have been taken: look whether the customer got it \
+                 before sending it again.",
+                "Algo ha fallado dentro del puente. Es posible que el mensaje se haya aceptado: compruebe si el cliente \
+                 lo ha recibido antes de volver a enviarlo.",
+            ),
+        };
+        match language {
+            Language::En => english,
+            Language::Es => spanish,
+        }
+        .to_owned()
     }
 }
 
@@ -282,6 +317,15 @@ mod tests {
             ApiError::NotReady("starting".into()),
             ApiError::Inside,
         ]
+    }
+
+    #[test]
+    fn every_refusal_of_a_message_is_said_in_both_languages() {
+        for (english, spanish) in every_error().into_iter().zip(every_error()) {
+            let same = matches!(english, ApiError::Refused(_) | ApiError::NotReady(_));
+            let (english, spanish) = (english.in_words(Language::En), spanish.in_words(Language::Es));
+            assert_eq!(english == spanish, same, "{english}");
+        }
     }
 
     #[tokio::test]

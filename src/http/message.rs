@@ -10,21 +10,26 @@ use axum::response::Response;
 use super::Door;
 use super::edge::{self, ApiError, DoorChannel};
 use crate::bonychat::wire;
-use crate::domain::MId;
+
 use crate::domain::clock::{millis, now_ms};
 use crate::domain::sentence::{Got, sentence};
+use crate::domain::{Language, MId};
 use crate::store::{Answer, NewOutbound};
 
-/// Keeps the message, waits for its first verdict where one can come in time, answers.
-pub(super) async fn take(State(door): State<Arc<Door>>, request: Request) -> Result<Response, ApiError> {
+/// Keeps the message, waits for its first verdict where one can come in time, answers; a refusal in the agents' language.
+pub(super) async fn take(State(door): State<Arc<Door>>, request: Request) -> Response {
+    taken(&door, request).await.unwrap_or_else(|error| error.answer(door.language))
+}
+
+async fn taken(door: &Door, request: Request) -> Result<Response, ApiError> {
     let started = std::time::Instant::now();
     let (parts, body) = request.into_parts();
     let channel = door.channels.by_token(&parts.headers)?;
     let body = edge::body(&parts, body, door.body_limit_bytes).await?;
     let request_id = edge::request_id(&parts.headers);
-    let call = parse(&door, channel, &body, edge::says_json(&parts.headers), &request_id)?;
+    let call = parse(door, channel, &body, edge::says_json(&parts.headers), &request_id)?;
     let (m_id, contact) = (MId::fresh(), call.contact.clone());
-    let answer = accept(&door, channel, call, &m_id, &request_id).await?;
+    let answer = accept(door, channel, call, &m_id, &request_id).await?;
     tracing::info!(
         channel.name = %channel.name,
         message.id = %m_id,
@@ -57,9 +62,8 @@ fn parse(
     })?;
     if let Some(id) = call.channel_id.as_deref().filter(|id| *id != channel.id.as_str()) {
         if door.channels.is_another(id, channel) {
-            let rule = "channelId: belongs to another channel than the API token";
-            explain(channel, request_id, rule);
-            return Err(ApiError::BadRequest(format!("{rule}.")));
+            explain(channel, request_id, OTHER_CHANNEL.0);
+            return Err(broken(door, OTHER_CHANNEL));
         }
         if channel.is_news(id) {
             tracing::warn!(
@@ -70,6 +74,22 @@ fn parse(
         }
     }
     Ok(call)
+}
+
+/// A rule of the door's own, in English and in Spanish, without its full stop.
+type Rule = (&'static str, &'static str);
+
+const OTHER_CHANNEL: Rule = (
+    "channelId: belongs to another channel than the API token",
+    "channelId: pertenece a un canal distinto del canal del token de API",
+);
+
+fn broken(door: &Door, rule: Rule) -> ApiError {
+    let words = match door.language {
+        Language::En => rule.0,
+        Language::Es => rule.1,
+    };
+    ApiError::BadRequest(format!("{words}."))
 }
 
 /// One line about a call that breaks rules. Paths and rules hold nothing of what was sent, but for
@@ -92,13 +112,10 @@ async fn accept(
     m_id: &MId,
     request_id: &str,
 ) -> Result<Answer, ApiError> {
-    let destination = channel
-        .id_type
-        .destination_of(&call.contact)
-        .map_err(|rule| {
-            explain(channel, request_id, &format!("contactId: {rule}"));
-            ApiError::BadRequest(format!("contactId: {rule}."))
-        })?;
+    let destination = channel.id_type.destination_of(&call.contact).map_err(|rule| {
+        explain(channel, request_id, &format!("contactId: {rule}"));
+        ApiError::BadRequest(format!("contactId: {rule}."))
+    })?;
     // Asked for before the commit, so that a quick verdict finds someone to tell.
     let caller = door.store.signals().await_verdict(m_id);
     let expected = channel.signals.as_ref().is_some_and(|signals| signals.verdict_expected(door.answer_within));

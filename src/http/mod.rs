@@ -12,7 +12,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, Method, StatusCode};
 use axum::middleware;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
 use axum_server::Handle;
 use bytes::Bytes;
@@ -55,6 +55,7 @@ pub(crate) fn router(config: &Config, store: &Arc<dyn Store>) -> Router {
         body_limit_bytes: config.server.body_limit_bytes,
         language: config.language,
     });
+    let language = config.language;
     let prefix = config.server.path_prefix.as_str();
     let document = Bytes::from(openapi::document(prefix).to_string());
     let mut router = Router::new()
@@ -72,15 +73,15 @@ pub(crate) fn router(config: &Config, store: &Arc<dyn Store>) -> Router {
         router = router.route(prefix, post(message::take).get(alive));
     }
     router
-        .fallback(|| async { ApiError::NotFound })
-        .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
+        .fallback(move || async move { ApiError::NotFound.answer(language) })
+        .method_not_allowed_fallback(move || async move { ApiError::MethodNotAllowed.answer(language) })
         .with_state(door)
         .layer(
             ServiceBuilder::new()
                 .layer(SetRequestIdLayer::new(X_REQUEST_ID, NewRequestId))
                 .layer(PropagateRequestIdLayer::new(X_REQUEST_ID))
                 .layer(middleware::from_fn(log))
-                .layer(CatchPanicLayer::custom(|_| ApiError::Inside.into_response())),
+                .layer(CatchPanicLayer::custom(move |_| ApiError::Inside.answer(language))),
         )
 }
 

@@ -221,6 +221,32 @@ async fn a_refusal_is_explained_by_one_line_of_the_log() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn refusals_are_in_the_agents_language() {
+    let mut house = House::new()
+        .set("BONYCHAT__LANGUAGE", "es")
+        .set("CHANNELS__OTHER__CHANNEL_ID", "channel2")
+        .set("CHANNELS__OTHER__API_TOKEN", "token-of-channel-2")
+        .set("CHANNELS__OTHER__ID_TYPE", "custom")
+        .set("CHANNELS__OTHER__PLATFORM", "webchat")
+        .set("CHANNELS__OTHER__PLATFORM_ID", "200");
+    let bridge = house.start().await;
+    let (base, other) = (bridge.url(), "authorization: Bearer token-of-channel-2".to_owned());
+    let call = |channel: &str, contact: &str| {
+        json!({"channelId": channel, "contactId": contact, "message": {"type": "text", "text": "hola"}}).to_string()
+    };
+    for (token, path, body, words) in [
+        (&other, "/message", call(CHANNEL, "ana"), "El mensaje no se ha enviado. channelId: pertenece a"),
+        (&bearer(), "/message", call(CHANNEL, "ana"), "El mensaje no se ha enviado. contactId: debe ser"),
+        (&"x-nothing: 1".to_owned(), "/message", call(CHANNEL, "ana"), "El token de API falta o es incorrecto"),
+        (&other, "/nothing", call(CHANNEL, "ana"), "No hay nada en esta dirección"),
+    ] {
+        let (_, head, answer) = raw(&base, request("POST", path, &[token], body.as_bytes()));
+        let said = answer["error"]["message"].as_str().unwrap_or_default();
+        assert!(said.starts_with(words), "{head}\n{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_slow_client_is_cut_off_and_others_are_served() {
     let mut house = House::new();
     let bridge = house.start().await;
