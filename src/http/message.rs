@@ -84,6 +84,12 @@ const OTHER_CHANNEL: Rule = (
     "channelId: pertenece a un canal distinto del canal del token de API",
 );
 
+/// Escapes of a custom contact id that no destination has, such as `=00`.
+const NOT_A_CONTACT: Rule = (
+    "contactId: is not an id that this channel's contacts have",
+    "contactId: no es un identificador que tengan los contactos de este canal",
+);
+
 fn broken(door: &Door, rule: Rule) -> ApiError {
     let words = match door.language {
         Language::En => rule.0,
@@ -113,8 +119,8 @@ async fn accept(
     request_id: &str,
 ) -> Result<Answer, ApiError> {
     let destination = channel.id_type.destination_of(&call.contact).map_err(|rule| {
-        explain(channel, request_id, &format!("contactId: {rule}"));
-        ApiError::BadRequest(format!("contactId: {rule}."))
+        explain(channel, request_id, &format!("{}: {rule}", NOT_A_CONTACT.0));
+        broken(door, NOT_A_CONTACT)
     })?;
     // Asked for before the commit, so that a quick verdict finds someone to tell.
     let caller = door.store.signals().await_verdict(m_id);

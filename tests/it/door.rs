@@ -237,6 +237,13 @@ async fn refusals_are_in_the_agents_language() {
     for (token, path, body, words) in [
         (&other, "/message", call(CHANNEL, "ana"), "El mensaje no se ha enviado. channelId: pertenece a"),
         (&bearer(), "/message", call(CHANNEL, "ana"), "El mensaje no se ha enviado. contactId: debe ser"),
+        (&other, "/message", call("channel2", "=00"), "El mensaje no se ha enviado. contactId: no es un identificador"),
+        (
+            &other,
+            "/message",
+            call("channel2", "=20a"),
+            "El mensaje no se ha enviado. contactId: no es un identificador",
+        ),
         (&"x-nothing: 1".to_owned(), "/message", call(CHANNEL, "ana"), "El token de API falta o es incorrecto"),
         (&other, "/nothing", call(CHANNEL, "ana"), "No hay nada en esta dirección"),
     ] {
