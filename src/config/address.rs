@@ -90,6 +90,9 @@ impl Leaf for Prefix {
         if !prefix.chars().all(plain) || prefix.contains("//") {
             return Err("must be made of letters, digits and - . _ ~, parted by single slashes".into());
         }
+        if ["/healthz", "/readyz", "/openapi.json", "/message", "/mensaje"].contains(&prefix) {
+            return Err("must not be the address of something that the bridge serves itself".into());
+        }
         Ok(Self(prefix.to_owned()))
     }
 }
@@ -165,10 +168,11 @@ mod tests {
 
     #[test]
     fn prefixes_are_normal() {
-        for (given, kept) in [("/", ""), ("/a", "/a"), ("/a/b/", "/a/b"), ("/a//", "/a")] {
+        for (given, kept) in [("/", ""), ("/a", "/a"), ("/a/b/", "/a/b"), ("/a//", "/a"), ("/a/message", "/a/message")]
+        {
             assert_eq!(Prefix::read(text(given)).unwrap().0, kept);
         }
-        for bad in ["a", "/a b", "/a//b", "/{x}", "/a?b", "/*"] {
+        for bad in ["a", "/a b", "/a//b", "/{x}", "/a?b", "/*", "/healthz", "/message/", "/openapi.json"] {
             assert!(Prefix::read(text(bad)).is_err(), "{bad}");
         }
     }

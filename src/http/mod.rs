@@ -4,6 +4,7 @@
 mod edge;
 mod message;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,10 +59,15 @@ pub(crate) fn router(config: &Config, store: &Arc<dyn Store>) -> Router {
     let language = config.language;
     let prefix = config.server.path_prefix.as_str();
     let document = Bytes::from(openapi::document(prefix).to_string());
-    let mut router = Router::new()
-        .route("/healthz", get(alive))
-        .route("/readyz", get(ready))
-        .route("/openapi.json", get(|| async { edge::json(StatusCode::OK, document) }));
+    let mut router = Router::new();
+    // At the root for probes beside the bridge, below the prefix for those that come through the proxy.
+    for at in BTreeSet::from(["", prefix]) {
+        let document = document.clone();
+        router = router
+            .route(&format!("{at}/healthz"), get(alive))
+            .route(&format!("{at}/readyz"), get(ready))
+            .route(&format!("{at}/openapi.json"), get(|| async { edge::json(StatusCode::OK, document) }));
+    }
     // BonyChat appends /message to what it was given (bonychat.md A2): take every form that leads here.
     for path in ["/message", "/mensaje", "/message/message", "/mensaje/mensaje", "/mensaje/message"] {
         for end in ["", "/"] {
@@ -176,6 +182,10 @@ mod tests {
             }
         }
         assert!(document["paths"].get("/bony/message").is_some());
+        for path in ["/bony/healthz", "/bony/readyz", "/bony/openapi.json"] {
+            let status = router.clone().oneshot(asked(Method::GET, path)).await.unwrap().status();
+            assert_eq!(status, StatusCode::OK, "{path}");
+        }
         store.close().await;
     }
 }
