@@ -10,7 +10,7 @@ use super::keys::variable;
 use super::layers::Layers;
 use super::problems::Problems;
 use super::{Admin, Config, InboundConfig, Log, OutboundConfig, Retry, Server, StoreConfig};
-use super::{address, channels, keys, raw, secret};
+use super::{address, channels, keys, raw, secret, summary};
 
 /// What the rules are checked at: the layers for sources, and the two lists that they fill.
 pub(super) struct Desk {
@@ -176,7 +176,16 @@ fn whole(desk: &mut Desk) -> Option<Config> {
         language,
         channels,
         warnings: Vec::new(),
+        written: summary::DURATIONS.map(|key| (key, written(&desk.layers, key))).into(),
     })
+}
+
+/// The text of `key` as it stands in its layer; a list's texts parted by spaces.
+fn written(layers: &Layers, key: &str) -> String {
+    let value = layers.get(&key.split('.').collect::<Vec<_>>());
+    let list = value.clone().and_then(|value| value.into_array().ok());
+    let texts = list.unwrap_or_else(|| value.into_iter().collect());
+    texts.into_iter().filter_map(|text| text.into_string().ok()).collect::<Vec<_>>().join(" ")
 }
 
 fn section<T: serde::de::DeserializeOwned + validator::Validate>(desk: &mut Desk, name: &str) -> Option<T> {

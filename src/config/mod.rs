@@ -50,6 +50,8 @@ pub struct Config {
     pub channels: BTreeMap<ChannelName, Channel>,
     /// What works and is still worth a line in the log, in words without secrets.
     pub warnings: Vec<String>,
+    /// Durations as they were written, by key: "7d" says more than what a clock makes of it.
+    written: BTreeMap<&'static str, String>,
 }
 
 impl Config {

@@ -1,40 +1,49 @@
 //! The configuration in a few lines for the start of the log: no secrets, no accounts, no ids of Afilnet's.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use super::{Config, StoreUrl};
 
 /// Most channels that are named.
 const NAMED: usize = 20;
 
+/// Keys of the durations that are told.
+pub(super) const DURATIONS: [&str; 8] = [
+    "store.keep_text",
+    "store.keep_rows",
+    "outbound.answer_within",
+    "outbound.look_after",
+    "inbound.sweep_every",
+    "retry.initial",
+    "retry.max",
+    "retry.give_up_after",
+];
+
 impl Config {
     /// One line a section.
     #[must_use]
     pub fn summary(&self) -> Vec<String> {
-        let text = |duration: Duration| humantime::format_duration(duration).to_string().replace(' ', "");
-        let (server, admin, store, retry) = (&self.server, &self.admin, &self.store, &self.retry);
+        let text = |key: &str| self.written.get(key).map(String::as_str).unwrap_or_default();
+        let (server, store) = (&self.server, &self.store);
         let (outbound, inbound) = (&self.outbound, &self.inbound);
         let engine = match &store.url {
             StoreUrl::Sqlite(path) => format!("sqlite:{}", path.display()),
             StoreUrl::Postgres(_) => "postgres".to_owned(),
         };
-        let token = if admin.token.is_some() { "with a token" } else { "without a token" };
         vec![
             format!("server: {}{}, bodies up to {} bytes", server.listen, server.path_prefix, server.body_limit_bytes),
-            format!("admin: {}, {token}", admin.listen),
-            format!("store: {engine}, texts {}, rows {}", text(store.keep_text), text(store.keep_rows)),
+            format!("store: {engine}, texts {}, rows {}", text("store.keep_text"), text("store.keep_rows")),
             self.afilnet_summary(),
             self.bonychat_summary(),
             format!(
                 "outbound: answer within {}, unconfirmed {:?}, looks after {}",
-                text(outbound.answer_within),
+                text("outbound.answer_within"),
                 outbound.on_unconfirmed,
-                outbound.look_after.iter().map(|after| text(*after)).collect::<Vec<_>>().join(" "),
+                text("outbound.look_after"),
             ),
             format!(
                 "inbound: sweep every {}, first run {:?}, echoes {}, statuses {} ({} mapped), attachments {}",
-                text(inbound.sweep_every),
+                text("inbound.sweep_every"),
                 inbound.first_run,
                 inbound.echoes,
                 inbound.statuses,
@@ -43,9 +52,9 @@ impl Config {
             ),
             format!(
                 "retry: {} to {}, gives up after {}",
-                text(retry.initial),
-                text(retry.max),
-                text(retry.give_up_after)
+                text("retry.initial"),
+                text("retry.max"),
+                text("retry.give_up_after")
             ),
             format!("log: {:?}, level {}, contacts {:?}", self.log.format, self.log.level, self.log.contacts),
             self.channels_summary(),

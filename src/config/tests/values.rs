@@ -159,3 +159,14 @@ fn an_operators_door_that_others_reach_needs_a_token() {
     assert_eq!(wrong_keys(load_over("", &[open])), ["admin.token"]);
     assert!(load_over("", &[open, ("BRIDGE__ADMIN__TOKEN", "canary-admin")]).is_ok());
 }
+
+#[test]
+fn the_summary_tells_durations_as_they_were_written() {
+    let toml = "[store]\nkeep_rows = \"90d\"\n[outbound]\nlook_after = [\"1s\", \"1m 30s\"]";
+    let set = [("BRIDGE__RETRY__GIVE_UP_AFTER", "36h")];
+    let summary = load_over(toml, &set).unwrap().summary().join("\n");
+    for told in ["texts 7d, rows 90d", "looks after 1s 1m 30s", "retry: 1s to 5m, gives up after 36h"] {
+        assert!(summary.contains(told), "{told}: {summary}");
+    }
+    assert!(!summary.contains("9090"), "nothing listens there yet: {summary}");
+}
