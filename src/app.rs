@@ -155,10 +155,13 @@ async fn open_store(config: &Config, tuning: Tuning) -> anyhow::Result<Arc<dyn S
 /// Builds the clients of each channel over one connection pool a platform.
 fn clients(config: &Config) -> anyhow::Result<HashMap<ChannelName, Clients>> {
     let shortest = |timeout: fn(&Channel) -> Duration| config.channels.values().map(timeout).min().unwrap_or(GRACE);
+    let any = config.channels.values().next(); // extra roots are the same for all
     let to_afilnet =
-        afilnet::client(shortest(|channel| channel.afilnet.timeout)).context("cannot build the client for Afilnet")?;
-    let to_bonychat = bonychat::client(shortest(|channel| channel.bonychat.timeout))
-        .context("cannot build the client for BonyChat")?;
+        afilnet::client(shortest(|channel| channel.afilnet.timeout), any.map_or(&[], |channel| &channel.afilnet.ca))
+            .context("cannot build the client for Afilnet")?;
+    let to_bonychat =
+        bonychat::client(shortest(|channel| channel.bonychat.timeout), any.map_or(&[], |channel| &channel.bonychat.ca))
+            .context("cannot build the client for BonyChat")?;
     let build = |channel: &Channel| {
         let messenger = AfilnetClient::new(channel, &config.outbound, config.language, to_afilnet.clone());
         let webhook = WebhookClient::new(channel, config.inbound.attachments, config.language, to_bonychat.clone())

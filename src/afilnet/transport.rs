@@ -20,15 +20,16 @@ const MOST_BODY_BYTES: usize = 8 << 20;
 const MOST_QUERY_BYTES: usize = 3000;
 
 /// The HTTP client of every channel. `timeout` bounds a call from connect to last byte; give the shortest of those of the
-/// channels that share the client.
+/// channels that share the client. `ca` is trusted beside the system's roots.
 ///
 /// A connection must be made in half of it, so that a slow connect is known as such, and as not sent. Nothing is ever
 /// repeated or followed: a redirect would carry credentials elsewhere, and a repeat could send twice. Idle connections
 /// go after 3 s, because Apache closes its own after 5 s, and a send on a dying connection has an unknown outcome.
-pub(crate) fn client(timeout: Duration) -> Result<Client, reqwest::Error> {
+pub(crate) fn client(timeout: Duration, ca: &[reqwest::Certificate]) -> Result<Client, reqwest::Error> {
     Client::builder()
         .connect_timeout((timeout / 2).min(Duration::from_secs(5)))
         .timeout(timeout)
+        .tls_certs_merge(ca.iter().cloned())
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .no_proxy()

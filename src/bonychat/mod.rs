@@ -44,15 +44,16 @@ pub(crate) enum BadWebhook {
     Token,
 }
 
-/// The HTTP client of all webhooks. `timeout` is the total for one call where a channel sets no other. No redirect is
+/// The HTTP client of all webhooks. `ca` is trusted beside the system's roots. `timeout` is the total for one call where a channel sets no other. No redirect is
 /// followed, no proxy of the environment is used, and nothing is repeated below the publisher.
 ///
 /// # Errors
 /// Where the system has no CA certificates.
-pub(crate) fn client(timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
+pub(crate) fn client(timeout: Duration, ca: &[reqwest::Certificate]) -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT.min(timeout))
         .timeout(timeout)
+        .tls_certs_merge(ca.iter().cloned())
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .retry(reqwest::retry::never())

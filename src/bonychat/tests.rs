@@ -117,6 +117,7 @@ fn channel(webhook_url: &str, api_token: &str) -> config::Channel {
             user: "u".into(),
             password: "p".into(),
             timeout: Duration::from_secs(10),
+            ca: Vec::new(),
             time_zone: jiff::tz::TimeZone::UTC,
             requests_per_second: 10,
             max_in_flight: 4,
@@ -124,13 +125,14 @@ fn channel(webhook_url: &str, api_token: &str) -> config::Channel {
         bonychat: Bonychat {
             webhook_url: webhook_url.into(),
             timeout: Duration::from_millis(800),
+            ca: Vec::new(),
             requests_per_second: 15,
         },
     }
 }
 
 fn webhook(url: &str) -> WebhookClient {
-    WebhookClient::new(&channel(url, TOKEN), true, Language::En, client(Duration::from_secs(10)).unwrap()).unwrap()
+    WebhookClient::new(&channel(url, TOKEN), true, Language::En, client(Duration::from_secs(10), &[]).unwrap()).unwrap()
 }
 
 fn contact() -> ContactId {
@@ -215,7 +217,7 @@ fn a_url_that_would_change_on_its_way_is_refused() {
 
 #[test]
 fn a_token_that_no_header_can_carry_is_refused_and_no_token_is_printed() {
-    let http = client(Duration::from_secs(10)).unwrap();
+    let http = client(Duration::from_secs(10), &[]).unwrap();
     let refused = WebhookClient::new(&channel("https://x.test/", "a\nb"), true, Language::En, http);
     assert_eq!(refused.err(), Some(BadWebhook::Token));
     assert!(!format!("{:?}", webhook("https://x.test/")).contains(TOKEN));
@@ -285,7 +287,7 @@ async fn a_status_counts_whatever_becomes_of_its_body() {
 async fn an_answer_is_read_up_to_its_limit() {
     let far = Far::that_answers("200 OK", "", &"x".repeat(ANSWER_LIMIT_BYTES * 3));
     let url = format!("http://{}/", far.address);
-    let mut response = client(Duration::from_secs(5)).unwrap().post(url).body("x").send().await.unwrap();
+    let mut response = client(Duration::from_secs(5), &[]).unwrap().post(url).body("x").send().await.unwrap();
     assert_eq!(beginning(&mut response).await.len(), ANSWER_LIMIT_BYTES);
 }
 

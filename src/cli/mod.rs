@@ -172,7 +172,7 @@ async fn channels(config: &Config) -> anyhow::Result<()> {
         if !asked.insert((channel.afilnet.url.to_string(), channel.afilnet.user.clone())) {
             continue;
         }
-        let http = crate::afilnet::client(channel.afilnet.timeout)?;
+        let http = crate::afilnet::client(channel.afilnet.timeout, &channel.afilnet.ca)?;
         let client = AfilnetClient::new(channel, &config.outbound, config.language, http);
         let refused = |error: ReadError| {
             anyhow::anyhow!(

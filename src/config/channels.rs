@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use reqwest::Certificate;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
@@ -22,6 +23,8 @@ pub(super) struct House {
     /// `[afilnet]`'s password, from either form.
     password: Option<SecretString>,
     bonychat: raw::Bonychat,
+    /// Extra roots for Afilnet and for BonyChat.
+    ca: (Vec<Certificate>, Vec<Certificate>),
     poll: (Duration, Duration),
     tokens: Firsts,
     places: Firsts,
@@ -33,7 +36,7 @@ impl House {
     pub(super) fn new(
         desk: &mut Desk,
         mut afilnet: raw::Afilnet,
-        bonychat: raw::Bonychat,
+        mut bonychat: raw::Bonychat,
         inbound: &raw::Inbound,
         admin_token: Option<&SecretString>,
     ) -> Self {
@@ -48,12 +51,16 @@ impl House {
                     .to_owned(),
             );
         }
+        let ca = (
+            desk.certificates("afilnet.ca_file", afilnet.ca_file.take()),
+            desk.certificates("bonychat.ca_file", bonychat.ca_file.take()),
+        );
         let mut tokens = Firsts::default();
         if let Some(token) = admin_token {
             tokens.before(vec![token.expose_secret().to_owned()], "admin.token");
         }
         let poll = (inbound.poll_active, inbound.poll_idle);
-        Self { afilnet, password, bonychat, poll, tokens, places: Firsts::default(), accounts: BTreeMap::new() }
+        Self { afilnet, password, bonychat, ca, poll, tokens, places: Firsts::default(), accounts: BTreeMap::new() }
     }
 
     /// Every channel that is right; what is wrong is noted.
@@ -172,6 +179,7 @@ impl House {
             user,
             password,
             timeout: shared.timeout,
+            ca: self.ca.0.clone(),
             time_zone: shared.time_zone.clone(),
             requests_per_second: shared.requests_per_second,
             max_in_flight: shared.max_in_flight,
@@ -191,7 +199,8 @@ impl House {
             let what = format!("must be 1 to {BONYCHAT_LIMIT}: BonyChat refuses more");
             desk.note("bonychat.requests_per_second", what);
         }
-        Some(Bonychat { webhook_url: url.text, timeout: self.bonychat.timeout, requests_per_second })
+        let ca = self.ca.1.clone();
+        Some(Bonychat { webhook_url: url.text, timeout: self.bonychat.timeout, ca, requests_per_second })
     }
 
     fn poll(&self, desk: &mut Desk, name: &ChannelName, raw: &raw::Table) -> (Duration, Duration) {

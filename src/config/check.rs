@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::Path;
 
+use reqwest::Certificate;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::keys::variable;
@@ -11,6 +12,9 @@ use super::layers::Layers;
 use super::problems::Problems;
 use super::{Admin, Config, InboundConfig, Log, OutboundConfig, Retry, Server, StoreConfig};
 use super::{address, channels, keys, raw, secret, summary};
+
+/// Largest file of certificates read, in bytes.
+const CA_LIMIT: u64 = 4 * 1024 * 1024;
 
 /// What the rules are checked at: the layers for sources, and the two lists that they fill.
 pub(super) struct Desk {
@@ -68,6 +72,26 @@ impl Desk {
                 None
             }
         }
+    }
+
+    /// The certificates in the PEM file that `key` names.
+    pub(super) fn certificates(&mut self, key: &str, file: Option<String>) -> Vec<Certificate> {
+        let Some(file) = file else { return Vec::new() };
+        let text = match secret::read(Path::new(&file), CA_LIMIT) {
+            Ok(text) => text,
+            Err(why) => {
+                self.note(key, format!("names a file that {why}"));
+                return Vec::new();
+            }
+        };
+        let found = Certificate::from_pem_bundle(text.as_bytes()).unwrap_or_default();
+        // Only a client looks into them.
+        let sound = || reqwest::Client::builder().tls_certs_only(found.clone()).build().is_ok();
+        if found.is_empty() || !sound() {
+            self.note(key, format!("names a file that holds no certificates in PEM form, or a broken one: {file}"));
+            return Vec::new();
+        }
+        found
     }
 
     /// As [`Self::secret`], for one that travels in an `Authorization` header.

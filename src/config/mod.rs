@@ -262,6 +262,8 @@ pub struct Afilnet {
     pub password: SecretString,
     /// Limit of one call, connect to last byte.
     pub timeout: Duration,
+    /// Roots trusted beside the system's.
+    pub ca: Vec<reqwest::Certificate>,
     /// Zone of row times.
     pub time_zone: jiff::tz::TimeZone,
     /// Limits of the account, shared by its channels.
@@ -289,6 +291,8 @@ pub struct Bonychat {
     pub webhook_url: String,
     /// Limit of one call.
     pub timeout: Duration,
+    /// Roots trusted beside the system's.
+    pub ca: Vec<reqwest::Certificate>,
     /// Events a second.
     pub requests_per_second: u32,
 }

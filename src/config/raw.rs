@@ -72,6 +72,8 @@ pub(super) struct Afilnet {
     #[serde(deserialize_with = "leaf")]
     #[validate(custom(function = "call_limit"))]
     pub(super) timeout: Duration,
+    #[serde(deserialize_with = "maybe")]
+    pub(super) ca_file: Option<String>,
     #[serde(deserialize_with = "leaf")]
     pub(super) time_zone: jiff::tz::TimeZone,
     #[serde(deserialize_with = "leaf")]
@@ -87,6 +89,8 @@ pub(super) struct Afilnet {
 pub(super) struct Bonychat {
     #[serde(deserialize_with = "maybe")]
     pub(super) webhook_url: Option<WebhookUrl>,
+    #[serde(deserialize_with = "maybe")]
+    pub(super) ca_file: Option<String>,
     #[serde(deserialize_with = "leaf")]
     #[validate(custom(function = "call_limit"))]
     pub(super) timeout: Duration,

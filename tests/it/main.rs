@@ -9,3 +9,4 @@ mod inbound;
 mod outbound;
 mod stop;
 mod support;
+mod tls;

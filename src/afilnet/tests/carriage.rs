@@ -282,7 +282,7 @@ async fn no_log_holds_words_contacts_or_secrets() {
 }
 
 /// One for all cases: building it reads the system's certificates.
-static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| client(Duration::from_secs(1)).unwrap());
+static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| client(Duration::from_secs(1), &[]).unwrap());
 
 proptest! {
     #[test]

@@ -30,6 +30,7 @@ fn channel(url: &str, transport: config::Transport) -> config::Channel {
             user: "ana@example.com".into(),
             password: "s3cr&t+ñ".into(),
             timeout: Duration::from_secs(5),
+            ca: Vec::new(),
             time_zone: TimeZone::get("Europe/Madrid").unwrap(),
             requests_per_second: 10,
             max_in_flight: 4,
@@ -37,6 +38,7 @@ fn channel(url: &str, transport: config::Transport) -> config::Channel {
         bonychat: config::Bonychat {
             webhook_url: "https://bonychat.example/hook".into(),
             timeout: Duration::from_secs(5),
+            ca: Vec::new(),
             requests_per_second: 15,
         },
     }
@@ -56,7 +58,7 @@ fn outbound() -> config::OutboundConfig {
 }
 
 fn client_of(channel: &config::Channel) -> AfilnetClient {
-    AfilnetClient::new(channel, &outbound(), Language::En, client(channel.afilnet.timeout).unwrap())
+    AfilnetClient::new(channel, &outbound(), Language::En, client(channel.afilnet.timeout, &[]).unwrap())
 }
 
 fn text(words: &str) -> Content {

@@ -1,0 +1,87 @@
+//! Far sides whose certificate only an extra CA file vouches for. `tests/fixtures/tls` holds that CA's certificate and,
+//! for `localhost` and these tests alone, a certificate with its key; both are good for 100 years.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::support::{House, contact, until};
+
+const CA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tls/ca.pem");
+const ANSWER: &str =
+    "HTTP/1.1 200 OK\r\ncontent-length: 32\r\nconnection: close\r\n\r\n{\"status\":\"SUCCESS\",\"result\":[]}";
+
+/// Answers every request with an empty list. Tells its URL, and counts the requests.
+async fn far_side() -> (String, Arc<AtomicUsize>) {
+    let fixture = |name: &str| format!("{}/tests/fixtures/tls/{name}", env!("CARGO_MANIFEST_DIR"));
+    let certificate = CertificateDer::from_pem_file(fixture("server.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(fixture("server.key")).unwrap();
+    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://localhost:{}/far", listener.local_addr().unwrap().port());
+    let requests = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&requests);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (acceptor, count) = (acceptor.clone(), Arc::clone(&count));
+            tokio::spawn(async move {
+                let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                let _ = stream.read(&mut [0; 4096]).await;
+                count.fetch_add(1, Ordering::Relaxed);
+                let _ = stream.write_all(ANSWER.as_bytes()).await;
+                let _ = stream.shutdown().await;
+            });
+        }
+    });
+    (url, requests)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn afilnet_is_trusted_by_its_ca_file_alone() {
+    let (url, requests) = far_side().await;
+    let house = House::new().set("AFILNET__URL", &url);
+    let refused = house.run(&["channels"]);
+    let words = String::from_utf8_lossy(&refused.stderr);
+    assert!(words.contains("could not prove its identity"), "{words}");
+    assert_eq!(requests.load(Ordering::Relaxed), 0);
+    let trusted = house.set("AFILNET__CA_FILE", CA).run(&["channels"]);
+    assert!(trusted.status.success(), "{}", String::from_utf8_lossy(&trusted.stderr));
+    assert!(requests.load(Ordering::Relaxed) > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_is_trusted_by_its_ca_file() {
+    let (url, requests) = far_side().await;
+    let mut house = House::new()
+        .set("BONYCHAT__WEBHOOK_URL", &url)
+        .set("BONYCHAT__REQUESTS_PER_SECOND", "20")
+        .set("BONYCHAT__CA_FILE", CA);
+    let _bridge = house.start().await;
+    house.customer(&contact(1), "hello");
+    until("the event came", || requests.load(Ordering::Relaxed) > 0).await;
+}
+
+#[test]
+fn a_ca_file_without_certificates_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let broken = folder.path().join("broken.pem");
+    let (begin, end) = ("-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----");
+    std::fs::write(&broken, format!("{begin}\nAAAA\n{end}\n")).unwrap();
+    let key = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tls/server.key");
+    for file in [broken.to_str().unwrap(), key, "/no/such/file.pem"] {
+        let mut check = std::process::Command::new(env!("CARGO_BIN_EXE_bridge"));
+        check.arg("check").env_clear().env("BRIDGE__AFILNET__CA_FILE", file).env("BRIDGE__BONYCHAT__CA_FILE", file);
+        let check = check.output().unwrap();
+        let words = String::from_utf8_lossy(&check.stderr);
+        assert_eq!(check.status.code(), Some(2), "{words}");
+        for named in ["afilnet.ca_file (environment", "bonychat.ca_file (environment", file] {
+            assert!(words.contains(named), "{named}: {words}");
+        }
+    }
+}
