@@ -1,6 +1,8 @@
 //! What every engine promises, as tests. Each body runs over each engine.
 
 mod choices;
+mod more;
+mod plans;
 
 use std::sync::Arc;
 

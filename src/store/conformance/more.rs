@@ -1,0 +1,143 @@
+//! Further promises: places in the queue, tries that are counted apart, rows that cannot be read, callers that go away.
+
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::*;
+
+/// Longest wait for what must come; generous, because tests share the machine.
+const SOON: Duration = Duration::from_mins(1);
+
+/// Does something to the file that no bridge does.
+fn damage(fresh: &Fresh, statement: &str) {
+    let db = Connection::open(fresh.folder.path().join("bridge.db")).unwrap();
+    assert_eq!(db.execute(statement, []).unwrap(), 1, "{statement}");
+}
+
+#[tokio::test]
+async fn further_parts_go_before_later_messages_of_other_conversations() {
+    let Fresh { store, folder: _folder } = Fresh::sqlite();
+    let epoch = store.own(&channel()).await.unwrap();
+    store.accept(message(9, "long", 10)).await.unwrap();
+    for n in 1..=5 {
+        store.accept(message(n, "later", 10 + i64::from(n))).await.unwrap();
+    }
+    for part in 0..3 {
+        let begun = store.begin(&channel(), epoch, 100, i64::MAX, 1).await.unwrap().remove(0);
+        assert_eq!((words(&begun).as_str(), begun.part), ("long", part));
+        store.settle(&begun, Settlement::Sent { afilnet_id: None, more: part < 2 }, 100).await.unwrap();
+    }
+    let next = store.begin(&channel(), epoch, 100, i64::MAX, 1).await.unwrap().remove(0);
+    assert_eq!(next.contact, contact(1));
+}
+
+#[tokio::test]
+async fn a_message_put_back_without_a_time_keeps_its_place_before_later_ones() {
+    let Fresh { store, folder: _folder } = Fresh::sqlite();
+    let epoch = store.own(&channel()).await.unwrap();
+    store.accept(message(9, "first", 10)).await.unwrap();
+    store.accept(message(1, "later", 11)).await.unwrap();
+    let begun = store.begin(&channel(), epoch, 100, i64::MAX, 1).await.unwrap().remove(0);
+    let back = Settlement::Queued { due_ms: None, fault: Fault::NoCredits };
+    store.settle(&begun, back, 100).await.unwrap();
+    let again = store.begin(&channel(), epoch, 100, i64::MAX, 1).await.unwrap().remove(0);
+    assert_eq!((words(&again).as_str(), again.number), ("first", 2));
+}
+
+#[tokio::test]
+async fn tries_that_ended_in_different_faults_are_not_added_up() {
+    let Fresh { store, folder: _folder } = Fresh::sqlite();
+    let epoch = store.own(&channel()).await.unwrap();
+    store.accept(message(1, "a", 10)).await.unwrap();
+    store.record(reading(2, &[("r1", "in")])).await.unwrap();
+    let faults = [Fault::Busy, Fault::Busy, Fault::Unreachable, Fault::Busy, Fault::Http(500), Fault::Http(503)];
+    for (fault, times) in faults.into_iter().zip([1, 2, 1, 1, 1, 1]) {
+        let attempt = take(&store, epoch, 100).await.remove(0);
+        assert_eq!(attempt.before.and(&fault), times, "outbound, {fault:?}");
+        let again = Settlement::Queued { due_ms: Some(100), fault: fault.clone() };
+        store.settle(&attempt, again, 100).await.unwrap();
+        let event = store.due_events(&channel(), 2000, 10).await.unwrap().remove(0);
+        assert_eq!(event.before.and(&fault), times, "event, {fault:?}");
+        store.published(&event, Publication::Queued { due_ms: 2000, fault }, 2000).await.unwrap();
+    }
+    let attempt = take(&store, epoch, 100).await.remove(0);
+    assert_eq!((attempt.before.times, attempt.number), (1, 7));
+}
+
+#[tokio::test]
+async fn a_part_that_went_out_leaves_no_tries_to_the_next() {
+    let Fresh { store, folder: _folder } = Fresh::sqlite();
+    let epoch = store.own(&channel()).await.unwrap();
+    store.accept(message(1, "long", 10)).await.unwrap();
+    let attempt = take(&store, epoch, 100).await.remove(0);
+    store.settle(&attempt, Settlement::Queued { due_ms: Some(100), fault: Fault::Busy }, 100).await.unwrap();
+    let attempt = take(&store, epoch, 100).await.remove(0);
+    store.settle(&attempt, Settlement::Sent { afilnet_id: None, more: true }, 100).await.unwrap();
+    let attempt = take(&store, epoch, 100).await.remove(0);
+    assert_eq!((attempt.part, attempt.number, attempt.before), (1, 1, Before::default()));
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_read_is_set_aside_and_its_conversation_goes_on() {
+    let fresh = Fresh::sqlite();
+    let store = Arc::clone(&fresh.store);
+    let epoch = store.own(&channel()).await.unwrap();
+    let broken = message(1, "broken", 10);
+    let broken_id = broken.m_id.to_string();
+    store.accept(broken).await.unwrap();
+    store.accept(message(1, "behind it", 11)).await.unwrap();
+    store.accept(message(2, "beside it", 12)).await.unwrap();
+    damage(&fresh, &format!("UPDATE outbound SET content = '{{\"' WHERE m_id = '{broken_id}'"));
+    let mut begun = Vec::new();
+    for _ in 0..3 {
+        begun.extend(take(&store, epoch, 100).await.iter().map(words));
+    }
+    begun.sort();
+    assert_eq!(begun, ["behind it", "beside it"]);
+    let listed = store.show(broken_id).await.unwrap().unwrap();
+    assert_eq!((listed.state.as_str(), listed.fault.as_deref()), ("failed", Some("unreadable_row")));
+    assert!(listed.done_ms.is_some());
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_read_is_set_aside_and_its_conversation_goes_on() {
+    let fresh = Fresh::sqlite();
+    let store = Arc::clone(&fresh.store);
+    store.record(reading(1, &[("r1", "broken"), ("r2", "behind it")])).await.unwrap();
+    store.record(reading(2, &[("r1", "beside it")])).await.unwrap();
+    let broken = customer_says("broken").m_id;
+    damage(&fresh, &format!("UPDATE events SET event = '[]' WHERE m_id = '{broken}'"));
+    let first = store.due_events(&channel(), 2000, 10).await.unwrap();
+    assert_eq!(first.iter().map(|due| &due.event).collect::<Vec<_>>(), [&customer_says("beside it")]);
+    let second = store.due_events(&channel(), 2000, 10).await.unwrap();
+    assert!(second.iter().any(|due| due.event == customer_says("behind it")));
+    let db = Connection::open(fresh.folder.path().join("bridge.db")).unwrap();
+    let kept: (String, String) =
+        db.query_row("SELECT state, fault FROM events WHERE event = '[]'", [], |r| Ok((r.get(0)?, r.get(1)?))).unwrap();
+    assert_eq!(kept, ("dead".into(), "unreadable_row".into()));
+}
+
+#[tokio::test]
+async fn a_conversation_that_was_only_written_to_has_no_position() {
+    let Fresh { store, folder: _folder } = Fresh::sqlite();
+    store.accept(message(1, "a broadcast", 10)).await.unwrap();
+    assert_eq!(store.positions(&channel()).await.unwrap(), []);
+    store.record(reading(2, &[("r1", "hello")])).await.unwrap();
+    let read: Vec<_> = store.positions(&channel()).await.unwrap().into_iter().map(|there| there.contact).collect();
+    assert_eq!(read, [contact(2)]);
+}
+
+#[tokio::test]
+async fn a_message_whose_caller_goes_away_before_the_commit_is_rung_for_and_counted() {
+    let Fresh { store, folder: _folder } = Fresh::sqlite();
+    let epoch = store.own(&channel()).await.unwrap();
+    let signals = store.signals().register(&channel(), &Pace::new(1));
+    assert!(signals.verdict_expected(Duration::ZERO));
+    // Polled once, which hands it to the writer, then dropped.
+    assert!(tokio::time::timeout(Duration::ZERO, store.accept(message(1, "kept", 10))).await.is_err());
+    tokio::time::timeout(SOON, signals.outbound.notified()).await.expect("the bell rings");
+    assert!(!signals.verdict_expected(Duration::ZERO), "it is counted among what waits");
+    assert_eq!(take(&store, epoch, 100).await.iter().map(words).collect::<Vec<_>>(), ["kept"]);
+    assert!(signals.verdict_expected(Duration::ZERO), "and no longer once begun");
+}

@@ -1,0 +1,153 @@
+//! What the statements cost: the indices they go through, and that no step grows with what is kept or waits.
+
+use rusqlite::{Connection, StatementStatus, ToSql, params};
+
+use super::*;
+
+/// A fresh store, and a second connection to its file.
+fn beside() -> (Fresh, Connection) {
+    let fresh = Fresh::sqlite();
+    let db = Connection::open(fresh.folder.path().join("bridge.db")).unwrap();
+    (fresh, db)
+}
+
+/// The lines of `EXPLAIN QUERY PLAN`.
+fn plan(db: &Connection, statement: &str) -> Vec<String> {
+    let mut explain = db.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();
+    let mut rows = explain.raw_query();
+    let mut lines = Vec::new();
+    while let Some(row) = rows.next().unwrap() {
+        lines.push(row.get(3).unwrap());
+    }
+    lines
+}
+
+/// Indices that hold only what waits, what is rare or what is old: these may be walked.
+const SMALL: &[&str] = &[
+    "conversations_outbound",
+    "conversations_live",
+    "conversations_events",
+    "conversations_choice",
+    "outbound_active",
+    "outbound_sending",
+    "outbound_trouble",
+    "events_active",
+];
+
+#[tokio::test]
+async fn every_statement_goes_through_its_index_and_none_walks_a_table() {
+    let (fresh, db) = beside();
+    let by_key = "INTEGER PRIMARY KEY";
+    for (name, statement, through) in [
+        ("CONVERSATION", sql::CONVERSATION, &["(channel=? AND contact=?)"][..]),
+        ("AHEAD", sql::AHEAD, &["outbound_active"]),
+        ("SET_OUTBOUND_LANE", sql::SET_OUTBOUND_LANE, &[by_key, "outbound_active"]),
+        ("DUE_LIVE", sql::DUE_LIVE, &["conversations_live", "outbound_active"]),
+        ("DUE_ANY", sql::DUE_ANY, &["conversations_outbound", "outbound_active"]),
+        ("BEGIN", sql::BEGIN, &[by_key]),
+        ("SENT", sql::SENT, &[by_key]),
+        ("PART_SENT", sql::PART_SENT, &[by_key]),
+        ("REQUEUE", sql::REQUEUE, &[by_key]),
+        ("ENDED", sql::ENDED, &[by_key]),
+        ("SET_ASIDE", sql::SET_ASIDE, &[by_key]),
+        ("LEFT_SENDING", sql::LEFT_SENDING, &["outbound_sending"]),
+        ("MARK_UNKNOWN", sql::MARK_UNKNOWN, &[by_key]),
+        ("NEXT_OUTBOUND_MS", sql::NEXT_OUTBOUND_MS, &["conversations_outbound"]),
+        ("WAITING", sql::WAITING, &["outbound_active"]),
+        ("WAITING_EVENTS", sql::WAITING_EVENTS, &["conversations_events"]),
+        ("SEEN", sql::SEEN, &["(channel=? AND contact=?)", "(conversation=?)"]),
+        ("FORGET", sql::FORGET, &["(conversation=? AND identity=?)"]),
+        ("SET_EVENT_LANE", sql::SET_EVENT_LANE, &[by_key, "events_active"]),
+        ("DUE_EVENTS", sql::DUE_EVENTS, &["conversations_events", "events_active"]),
+        ("EVENT", sql::EVENT, &[by_key]),
+        ("NEXT_EVENT_MS", sql::NEXT_EVENT_MS, &["conversations_events"]),
+        ("EVENT_ENDED", sql::EVENT_ENDED, &[by_key]),
+        ("EVENT_AGAIN", sql::EVENT_AGAIN, &[by_key]),
+        ("LIST_TROUBLE", sql::LIST_TROUBLE, &["outbound_trouble"]),
+        ("LIST_SENDING", sql::LIST_SENDING, &["outbound_sending"]),
+        ("SHOW", sql::SHOW, &["(m_id=?)"]),
+        ("WIPE_OUTBOUND", sql::WIPE_OUTBOUND, &["outbound_text (done_ms"]),
+        ("DROP_OUTBOUND", sql::DROP_OUTBOUND, &["outbound_done (done_ms"]),
+        ("WIPE_CHOICES", sql::WIPE_CHOICES, &["conversations_choice (choice_ms"]),
+        ("WIPE_EVENTS", sql::WIPE_EVENTS, &["events_text (done_ms"]),
+        ("DROP_EVENTS", sql::DROP_EVENTS, &["events_done (done_ms"]),
+    ] {
+        let lines = plan(&db, statement);
+        for index in through {
+            assert!(lines.iter().any(|line| line.contains(index)), "{name} does not use {index}: {lines:#?}");
+        }
+        for line in lines.iter().filter(|line| line.starts_with("SCAN") && *line != "SCAN CONSTANT ROW") {
+            assert!(SMALL.iter().any(|index| line.contains(index)), "{name} walks a table: {lines:#?}");
+        }
+    }
+    // The oldest due come out of the index in their order: sorting them would look at each that waits.
+    for statement in [sql::DUE_ANY, sql::DUE_EVENTS] {
+        let lines = plan(&db, statement);
+        assert!(!lines.iter().any(|line| line.contains("TEMP B-TREE")), "{lines:#?}");
+    }
+    fresh.store.close().await;
+}
+
+/// Conversations that each have one queued message and one settled one, the first 50 of them live, and a hundred events.
+fn fill(db: &Connection, conversations: u32) {
+    let content = serde_json::to_string(&text("waits")).unwrap();
+    let fill = "BEGIN IMMEDIATE; \
+        CREATE TEMP TABLE n AS WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < COUNT) SELECT n FROM n; \
+        INSERT INTO conversations (channel, contact, destination, outbound_due_ms, inbound_ms) \
+            SELECT 'support', '+346' || (10000000 + n), '346' || (10000000 + n), 10 + n, CASE WHEN n <= 50 THEN 900 ELSE 0 END FROM n; \
+        INSERT INTO outbound (conversation, m_id, state, kind, content, due_ms, accepted_ms, done_ms) \
+            SELECT n, 'a' || n, 'sent', 'text', 'CONTENT', 10 + n, 10 + n, 20 + n FROM n; \
+        INSERT INTO outbound (conversation, m_id, state, kind, content, due_ms, accepted_ms) \
+            SELECT n, 'b' || n, 'queued', 'text', 'CONTENT', 10 + n, 10 + n FROM n; \
+        DROP TABLE n; COMMIT;";
+    db.execute_batch(&fill.replace("COUNT", &conversations.to_string()).replace("CONTENT", &content)).unwrap();
+}
+
+/// Steps of SQLite's machine that a statement takes: the same on every machine, however loaded.
+fn steps(db: &Connection, statement: &str, params: &[&dyn ToSql]) -> i32 {
+    let mut prepared = db.prepare(statement).unwrap();
+    for (at, param) in params.iter().enumerate() {
+        prepared.raw_bind_parameter(at + 1, param).unwrap();
+    }
+    let mut rows = prepared.raw_query();
+    while rows.next().unwrap().is_some() {}
+    drop(rows);
+    prepared.get_status(StatementStatus::VmStep)
+}
+
+#[tokio::test]
+async fn two_hundred_thousand_waiting_cost_a_message_no_more_than_two_thousand() {
+    let mut costs: Vec<Vec<(&str, i32)>> = Vec::new();
+    for size in [2_000, 200_000] {
+        let (Fresh { store, folder: _folder }, db) = beside();
+        let epoch = store.own(&channel()).await.unwrap();
+        fill(&db, size);
+        let far = i64::MAX;
+        let (row, new): (i64, i64) = (i64::from(size) + 1, 1);
+        costs.push(vec![
+            ("begin: live", steps(&db, sql::DUE_LIVE, params!["support", 500, far, 16])),
+            ("begin: any", steps(&db, sql::DUE_ANY, params!["support", far, 16])),
+            ("begin: mark", steps(&db, sql::BEGIN, params![epoch.0, row])),
+            ("begin: lane", steps(&db, sql::SET_OUTBOUND_LANE, params![new])),
+            ("accept: conversation", steps(&db, sql::CONVERSATION, params!["support", "+34610000007"])),
+            ("accept: ahead", steps(&db, sql::AHEAD, params![new, far])),
+            ("next", steps(&db, sql::NEXT_OUTBOUND_MS, params!["support"])),
+            ("own", steps(&db, sql::OWN, params!["support"])),
+            ("interrupted", steps(&db, sql::LEFT_SENDING, params!["support", far])),
+            ("events", steps(&db, sql::DUE_EVENTS, params!["support", far, 16])),
+            ("list of unknown", steps(&db, sql::LIST_TROUBLE, params!["unknown", None::<String>, 20])),
+            ("wipe", steps(&db, sql::WIPE_OUTBOUND, params![far, 100])),
+            ("drop", steps(&db, sql::DROP_OUTBOUND, params![5, 100])),
+        ]);
+        // The operations themselves work on it; what waits is counted, which grows with it and with nothing else.
+        assert_eq!(store.waiting().await.unwrap()[0].outbound, u64::from(size));
+        let epoch = store.own(&channel()).await.unwrap();
+        assert_eq!(store.interrupted(&channel(), epoch, "n".into(), 10).await.unwrap().len(), 1);
+        assert!(store.accept(message(1, "one more", 5)).await.is_ok());
+        assert_eq!(store.begin(&channel(), epoch, 1_000_000, 500, 60).await.unwrap().len(), 60);
+        store.close().await;
+    }
+    for ((what, few), (_, many)) in costs[0].iter().zip(&costs[1]) {
+        assert!(*many <= 2 * few + 50, "{what}: {few} steps with 2,000 that wait, {many} with 200,000");
+    }
+}
