@@ -5,6 +5,7 @@
 mod cli;
 mod crash;
 mod door;
+mod guards;
 mod inbound;
 mod outbound;
 mod stop;

@@ -103,6 +103,17 @@ impl House {
         bridge
     }
 
+    /// As [`Self::start`], where no file of the process may grow beyond so many blocks of 512 bytes: a disk that fills up.
+    pub(crate) async fn start_with_files_up_to(&mut self, blocks: u32) -> Bridge {
+        let plain = self.command(&["serve"]);
+        let mut limited = Command::new("sh");
+        limited.args(["-c", &format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" serve")]).arg(plain.get_program());
+        limited.current_dir(self.folder.path()).envs(plain.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        let bridge = Bridge::spawn(limited.env("BRIDGE__SERVER__LISTEN", format!("127.0.0.1:{}", self.port)));
+        self.port = bridge.ready().await;
+        bridge
+    }
+
     /// A message of plain words through the bridge, as BonyChat sends it.
     pub(crate) async fn agent(&self, bridge: &Bridge, contact: &str, text: &str) -> bonychat::SendOutcome {
         self.bonychat.text(&bridge.url(), CHANNEL, contact, text).await
