@@ -48,7 +48,7 @@ pub(crate) struct Account {
     gate: Arc<Gate>,
     /// Closed while Afilnet does not let the account in, or is out of order.
     breaker: Arc<Breaker>,
-    /// Closed while the account has no credit.
+    /// Closed while the account has no credit, or sends alone are out of order.
     credit: Arc<Breaker>,
     /// Sends in a row that met an outage.
     outages: AtomicU32,
@@ -215,10 +215,15 @@ impl Line {
 
     /// Waits for leave to send to Afilnet; `None` when the stop begins first.
     async fn may_send(&self, stop: &CancellationToken) -> Option<Leave> {
-        let credit = stop.run_until_cancelled(self.account.credit.pass()).await?;
-        let mut leave = stop.run_until_cancelled(self.leave(Duration::ZERO)).await?;
-        leave.credit = Some(credit);
-        Some(leave)
+        loop {
+            let credit = stop.run_until_cancelled(self.account.credit.pass()).await?;
+            let mut leave = stop.run_until_cancelled(self.leave(Duration::ZERO)).await?;
+            if credit.holds() {
+                leave.credit = Some(credit);
+                return Some(leave);
+            }
+            leave.permit.unused(); // closed while this one waited
+        }
     }
 
     /// Waits until channel and account are open and there is room for one request. Whoever is the probe of a closed way
@@ -266,6 +271,10 @@ impl Line {
             let outages = self.account.outages.fetch_add(1, Ordering::Relaxed) + 1;
             if outages < OUTAGES && *fault != Fault::Busy {
                 return;
+            }
+            if outages >= OUTAGES {
+                // Other calls may succeed all the while: only a send shows that sends work again, one at a time.
+                self.account.credit.close(self.probe_every(fault, asked));
             }
         } else if fault.scope() == Scope::Call {
             return;
