@@ -110,6 +110,28 @@ async fn an_outage_makes_a_handful_unknown_and_the_rest_wait_for_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sends_alone_out_of_order_make_a_handful_unknown_though_other_calls_succeed() {
+    let mut house =
+        House::new().set("OUTBOUND__ANSWER_WITHIN", "0s").set("AFILNET__MAX_IN_FLIGHT", "8").set("RETRY__MAX", "1s");
+    let bridge = house.start().await;
+    house.afilnet.fault("sendmessage:http_502:1-1000000").unwrap();
+    for who in 0..100 {
+        assert_eq!(house.agent(&bridge, &contact(who), "through the outage").await.status, 200);
+    }
+    until("the log says so", || bridge.log().iter().any(|line| line.contains("paused"))).await;
+    tokio::time::sleep(Duration::from_secs(3)).await; // the length of the outage, not a wait for a state
+    let unknown = house.messages("unknown").len();
+    house.afilnet.clear_faults();
+    until_drained(&house).await;
+    // Those in flight, and one a probe: nothing but a send can tell whether sends work again.
+    assert!((1..=3 + 8 + 8).contains(&unknown), "{unknown} of 100 are unknown");
+    let unknown = house.messages("unknown").len();
+    assert_eq!(house.afilnet.sent_count(), 100 - unknown);
+    assert_eq!(house.afilnet.counters().duplicate_sends, 0);
+    house.check();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_webhook_that_does_not_let_us_in_is_called_by_probes_alone_and_gets_all_in_order_after() {
     let mut house = House::new();
     let bridge = house.start().await;
