@@ -1,6 +1,7 @@
 //! What every engine promises, as tests. Each body runs over each engine.
 
 mod choices;
+mod claims;
 mod more;
 mod plans;
 
@@ -73,6 +74,7 @@ fn reading(n: u32, rows: &[(&str, &str)]) -> Reading {
                 identity: (*identity).to_owned(),
                 events: vec![customer_says(words)],
                 from_customer: true,
+                claims: None,
             })
             .collect(),
         position: Some("p".into()),

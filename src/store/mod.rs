@@ -181,6 +181,17 @@ pub(crate) struct NewRow {
     pub(crate) events: Vec<Event>,
     /// Whether the customer wrote it.
     pub(crate) from_customer: bool,
+    /// The message and the part that it shows, where it shows one of ours.
+    pub(crate) claims: Option<(MId, u32)>,
+}
+
+/// One call that was made, or may have been, and that no seen row shows yet.
+#[derive(Debug, Clone)]
+pub(crate) struct OwnSend {
+    pub(crate) m_id: MId,
+    pub(crate) content: Content,
+    /// Which call of the content, from 0.
+    pub(crate) part: u32,
 }
 
 /// How much of one channel waits.
@@ -280,6 +291,15 @@ pub(crate) trait Store: Send + Sync {
 
     /// Identities seen in one conversation, each with the time it was first seen.
     async fn seen(&self, channel: &ChannelName, contact: &ContactId) -> Result<Vec<(String, i64)>, StoreError>;
+
+    /// What was sent to one conversation, or may have been, and no seen row claims: the newest `limit` calls, oldest
+    /// first. Not those whose text is wiped.
+    async fn own_sends(
+        &self,
+        channel: &ChannelName,
+        contact: &ContactId,
+        limit: usize,
+    ) -> Result<Vec<OwnSend>, StoreError>;
 
     /// The question of a conversation that its customer has not answered, however old. A later one takes its place.
     async fn open_choice(&self, channel: &ChannelName, contact: &ContactId) -> Result<Option<Choice>, StoreError>;

@@ -91,8 +91,17 @@ pub(super) const NOTE_UNREAD: &str = "UPDATE conversations SET unread = $1 WHERE
 pub(super) const SEEN: &str = "SELECT s.identity, s.seen_ms FROM seen s \
      JOIN conversations c ON c.id = s.conversation WHERE c.channel = $1 AND c.contact = $2";
 
-pub(super) const ADD_SEEN: &str = "INSERT INTO seen (conversation, identity, seen_ms) VALUES ($1, $2, $3) \
+pub(super) const ADD_SEEN: &str = "INSERT INTO seen (conversation, identity, seen_ms, claim) VALUES ($1, $2, $3, $4) \
      ON CONFLICT (conversation, identity) DO NOTHING";
+
+/// Messages of which at least one part went out or may have, newest first: `part` is the last such part, or the next
+/// one where the message is queued or failed.
+pub(super) const SPOKEN: &str = "SELECT o.m_id, o.content, o.part, o.state FROM outbound o \
+     JOIN conversations c ON c.id = o.conversation WHERE c.channel = $1 AND c.contact = $2 AND o.content IS NOT NULL \
+     AND (o.state IN ('sending', 'sent', 'unknown') OR o.part > 0) ORDER BY o.id DESC LIMIT $3";
+
+pub(super) const CLAIMS: &str = "SELECT s.claim FROM seen s JOIN conversations c ON c.id = s.conversation \
+     WHERE c.channel = $1 AND c.contact = $2 AND s.claim IS NOT NULL";
 
 pub(super) const FORGET: &str = "DELETE FROM seen WHERE conversation = $1 AND identity = $2";
 

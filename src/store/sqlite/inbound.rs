@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{change, choice, corrupt, decode, execute, one, rows, unavailable};
+use super::{change, choice, claims, corrupt, decode, execute, one, rows, unavailable};
 use crate::domain::{ChannelName, ContactId, Event};
 use crate::store::{Before, DueEvent, Position, Publication, Reading, StoreError, sql};
 
@@ -74,7 +74,8 @@ pub(super) fn record(db: &Connection, reading: &Reading) -> Result<usize, StoreE
     let mut made = 0;
     let mut heard = false;
     for row in &reading.rows {
-        if execute(db, sql::ADD_SEEN, params![conversation, row.identity, now_ms])? == 1 {
+        let claim = row.claims.as_ref().map(|(m_id, part)| claims::stored(m_id.as_str(), *part));
+        if execute(db, sql::ADD_SEEN, params![conversation, row.identity, now_ms, claim])? == 1 {
             add_events(db, conversation, &row.events, now_ms, now_ms)?;
             made += row.events.len();
             heard |= row.from_customer && !row.events.is_empty();

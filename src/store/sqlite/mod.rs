@@ -1,6 +1,7 @@
 //! The embedded engine: one SQLite file, WAL, `synchronous=FULL`, one writer that groups commits, readers beside it.
 
 mod choice;
+mod claims;
 mod inbound;
 mod open;
 mod outbound;
@@ -15,8 +16,8 @@ use rusqlite::{Connection, OptionalExtension, ToSql, params};
 use tokio::sync::Semaphore;
 
 use super::{
-    Accepted, Attempt, DueEvent, Epoch, Filter, Interrupted, Listed, NewOutbound, Position, Publication, Reading,
-    Settlement, Signals, Store, StoreError, Waiting, sql,
+    Accepted, Attempt, DueEvent, Epoch, Filter, Interrupted, Listed, NewOutbound, OwnSend, Position, Publication,
+    Reading, Settlement, Signals, Store, StoreError, Waiting, sql,
 };
 use crate::domain::{ChannelName, Choice, ContactId, Destination};
 use crate::store::ChannelSignals;
@@ -311,6 +312,16 @@ impl Store for SqliteStore {
     async fn seen(&self, channel: &ChannelName, contact: &ContactId) -> Result<Vec<(String, i64)>, StoreError> {
         let (channel, contact) = (channel.clone(), contact.clone());
         self.read(move |db| inbound::seen(db, &channel, &contact)).await
+    }
+
+    async fn own_sends(
+        &self,
+        channel: &ChannelName,
+        contact: &ContactId,
+        limit: usize,
+    ) -> Result<Vec<OwnSend>, StoreError> {
+        let (channel, contact) = (channel.clone(), contact.clone());
+        self.read(move |db| claims::own_sends(db, channel.as_str(), contact.as_str(), limit)).await
     }
 
     async fn open_choice(&self, channel: &ChannelName, contact: &ContactId) -> Result<Option<Choice>, StoreError> {

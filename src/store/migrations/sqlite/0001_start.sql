@@ -49,6 +49,8 @@ CREATE TABLE outbound (
 CREATE INDEX outbound_active ON outbound (conversation, id, state) WHERE state IN ('queued', 'sending');
 CREATE INDEX outbound_sending ON outbound (id) WHERE state = 'sending';
 CREATE INDEX outbound_trouble ON outbound (id) WHERE state IN ('failed', 'unknown');
+-- What was said to a conversation and can still be compared with its rows.
+CREATE INDEX outbound_spoken ON outbound (conversation, id) WHERE content IS NOT NULL;
 -- Done, with its text and without: a row is in one of them.
 CREATE INDEX outbound_text ON outbound (done_ms) WHERE done_ms IS NOT NULL AND content IS NOT NULL;
 CREATE INDEX outbound_done ON outbound (done_ms) WHERE done_ms IS NOT NULL AND content IS NULL;
@@ -77,5 +79,6 @@ CREATE TABLE seen (
     conversation BIGINT NOT NULL,
     identity TEXT NOT NULL,
     seen_ms BIGINT NOT NULL,
+    claim TEXT,                           -- the call of ours that the row shows, as `m_id part`; NULL: none
     PRIMARY KEY (conversation, identity)
 ) WITHOUT ROWID;
