@@ -63,16 +63,6 @@ impl AfilnetClient {
         }
     }
 
-    /// The words that call number `part` of `content` puts into the conversation, for finding its row there: the text,
-    /// or a file's caption. `None` for a file without one, and past the last part.
-    #[cfg(test)]
-    pub(crate) fn words(&self, content: &Content, part: u32) -> Option<String> {
-        match self.call(content, part)? {
-            Call::Text(text) => Some(text),
-            Call::File { message, .. } => message,
-        }
-    }
-
     /// The channels of the account (afilnet.md 3.1). No side effect.
     pub(crate) async fn channels(&self) -> Result<Vec<Listed>, ReadError> {
         let result = self.read(&[("class", "chat"), ("method", "getchatchannels")]).await?;
@@ -157,6 +147,13 @@ fn not_understood() -> ReadError {
 impl Messenger for AfilnetClient {
     fn parts(&self, content: &Content) -> u32 {
         u32::try_from(self.wording.calls(content).len()).unwrap_or(u32::MAX)
+    }
+
+    fn words(&self, content: &Content, part: u32) -> Option<String> {
+        match self.call(content, part)? {
+            Call::Text(text) => Some(text),
+            Call::File { message, .. } => message,
+        }
     }
 
     async fn send(&self, to: &Destination, content: &Content, part: u32) -> Verdict {

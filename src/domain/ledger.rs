@@ -2,8 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
+use unicode_normalization::UnicodeNormalization as _;
+
 use super::ids::fingerprint;
-use super::{Direction, Row};
+use super::{Direction, MId, Row, entities};
 
 /// The newest rows of a conversation met for the first time after the first run that are always published, however old
 /// they look (afilnet.md section 5.1).
@@ -144,6 +146,44 @@ pub(crate) fn news(rows: &[Row], identities: &[String], seen: &HashSet<&str>, ho
     }
 }
 
+/// One call that the bridge made and whose row nobody has claimed yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Spoken {
+    pub(crate) m_id: MId,
+    pub(crate) part: u32,
+    /// The normal forms that its row may show: the words, or a file's link or caption.
+    pub(crate) says: Vec<String>,
+}
+
+/// Words as they compare, whatever a platform did to their form: NFC, entities decoded, white space trimmed and each
+/// run of it one space (so that CRLF is LF).
+pub(crate) fn normal(text: &str) -> String {
+    let composed: String = entities::decoded(text).nfc().collect();
+    composed.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Says who wrote each unseen row (oldest first) that does not say so itself: the bridge, where the row shows what an
+/// unclaimed call said (the oldest such call, each once), else the customer. Returns the claims, one a row; a row that
+/// says it is the business's claims too, one that says it is the customer's never does.
+pub(crate) fn attribute(rows: &mut [Row], unseen: &[bool], mut spoken: Vec<Spoken>) -> Vec<Option<(MId, u32)>> {
+    let mut claim = |row: &Row| {
+        let words = normal(&row.text);
+        let found = spoken.iter().position(|call| !words.is_empty() && call.says.contains(&words))?;
+        let call = spoken.remove(found);
+        Some((call.m_id, call.part))
+    };
+    rows.iter_mut()
+        .zip(unseen)
+        .map(|(row, unseen)| {
+            let claimed = if *unseen && row.direction != Direction::Inbound { claim(row) } else { None };
+            if *unseen && row.direction == Direction::Unknown {
+                row.direction = if claimed.is_some() { Direction::Outbound } else { Direction::Inbound };
+            }
+            claimed
+        })
+        .collect()
+}
+
 /// Takes one mark that is `row` out of `marks`.
 fn claim(marks: &mut Vec<Mark>, row: &Row) -> bool {
     let found = marks.iter().position(|mark| mark.is(row));
@@ -234,6 +274,43 @@ mod tests {
         assert_eq!(judge(&rows, &with(Wanted::All)), ["read", "unread", "written meanwhile"]);
         let unread = [Mark::of(&row("2", Direction::Unknown, 2, "unread"))];
         assert_eq!(judge(&rows, &with(Wanted::Unread(&unread))), ["unread", "written meanwhile"]);
+    }
+
+    fn spoken(m_id: &str, says: &[&str]) -> Spoken {
+        Spoken { m_id: m_id.parse().unwrap(), part: 0, says: says.iter().map(|text| normal(text)).collect() }
+    }
+
+    #[test]
+    fn words_compare_whatever_was_done_to_their_form() {
+        assert_eq!(normal(" Se\u{301}  \r\n ma\u{f1}ana&nbsp;"), "S\u{e9} ma\u{f1}ana");
+        assert_eq!(normal("&iquest;a &amp; b?"), normal("\u{bf}a &\tb?\n"));
+        assert_eq!(normal(" \n"), "");
+    }
+
+    #[test]
+    fn a_row_that_does_not_say_is_ours_where_we_said_so_and_else_the_customers() {
+        let unknown = |id: &str, text: &str| row(id, Direction::Unknown, 7, text);
+        let mut rows = vec![
+            unknown("1", "ok"),
+            unknown("2", "ok\r\n"),
+            unknown("3", "https://x.test/a.pdf"),
+            unknown("4", ""),
+            row("5", Direction::Outbound, 8, "bye"),
+            row("6", Direction::Inbound, 9, "bye"),
+            unknown("7", "seen"),
+        ];
+        let own = vec![
+            spoken("a", &["ok"]),
+            spoken("b", &["https://x.test/a.pdf", "caption"]),
+            spoken("c", &["bye"]),
+            spoken("d", &["bye"]),
+            spoken("e", &["seen"]),
+        ];
+        let claims = attribute(&mut rows, &[true, true, true, true, true, true, false], own);
+        let letters: String = rows.iter().map(|row| row.direction.letter()).collect();
+        assert_eq!(letters, "oioioiu");
+        let ids: Vec<_> = claims.iter().map(|claim| claim.as_ref().map_or("-", |(m_id, _)| m_id.as_str())).collect();
+        assert_eq!(ids, ["a", "-", "b", "-", "c", "-", "-"]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub(crate) mod choice;
 pub(crate) mod clock;
 pub(crate) mod contact;
 pub(crate) mod content;
+pub(crate) mod entities;
 pub(crate) mod event;
 pub(crate) mod ids;
 pub(crate) mod ledger;

@@ -10,6 +10,10 @@ pub(crate) trait Messenger: Send + Sync {
     /// Into how many calls `content` is cut; they go in order, one attempt each. At least 1.
     fn parts(&self, content: &Content) -> u32;
 
+    /// The words that call number `part` of `content` puts into the conversation, for finding its row there: the text,
+    /// or a file's caption. `None` for a file without one, and past the last part.
+    fn words(&self, content: &Content, part: u32) -> Option<String>;
+
     /// Makes call number `part` (from 0) of `content`. A failure is a verdict, not an error.
     async fn send(&self, to: &Destination, content: &Content, part: u32) -> Verdict;
 
