@@ -185,6 +185,8 @@ fn whole(desk: &mut Desk) -> Option<Config> {
         inbound: InboundConfig {
             sweep_every: inbound.sweep_every,
             first_run: inbound.first_run,
+            direction: inbound.direction,
+            html_entities: inbound.html_entities,
             echoes: inbound.echoes,
             statuses: inbound.statuses,
             attachments: inbound.attachments,

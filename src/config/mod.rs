@@ -149,11 +149,16 @@ pub enum OnUnconfirmed {
 
 /// `[inbound]`, but for the poll intervals, which are each channel's.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "four switches that have nothing to do with each other")]
 pub struct InboundConfig {
     /// Time between full sweeps.
     pub sweep_every: Duration,
     /// What becomes of messages that were there before the bridge.
     pub first_run: FirstRun,
+    /// What tells who wrote a row.
+    pub direction: DirectionBy,
+    /// Whether entities in rows are decoded.
+    pub html_entities: bool,
     /// Whether rows typed in Afilnet's panel become `message_echo`.
     pub echoes: bool,
     /// Whether row statuses become `message_status`.
@@ -174,6 +179,16 @@ pub enum FirstRun {
     Skip,
     /// Publish the whole history.
     All,
+}
+
+/// `inbound.direction`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DirectionBy {
+    /// The row's flag; where it says nothing, as with [`Self::Matching`].
+    Flag,
+    /// Whether the bridge sent the same words: if not, the customer did.
+    Matching,
 }
 
 /// `[retry]`

@@ -16,7 +16,7 @@ use super::address::{Prefix, WebhookUrl};
 use super::layers::{Layers, innermost};
 use super::problems::Problems;
 use super::read::{Of, Size, leaf, maybe, plain};
-use super::{FirstRun, LogContacts, LogFormat, OnUnconfirmed, Transport};
+use super::{DirectionBy, FirstRun, LogContacts, LogFormat, OnUnconfirmed, Transport};
 use crate::domain::{ChannelId, IdType, Language, Platform, StatusValue, ids::PlatformId};
 
 #[derive(Deserialize, Validate)]
@@ -130,6 +130,7 @@ pub(super) struct Outbound {
 
 #[derive(Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "four switches that have nothing to do with each other")]
 pub(super) struct Inbound {
     #[serde(deserialize_with = "leaf")]
     #[validate(custom(function = "poll_pause"))]
@@ -142,6 +143,10 @@ pub(super) struct Inbound {
     pub(super) sweep_every: Duration,
     #[serde(deserialize_with = "leaf")]
     pub(super) first_run: FirstRun,
+    #[serde(deserialize_with = "leaf")]
+    pub(super) direction: DirectionBy,
+    #[serde(deserialize_with = "leaf")]
+    pub(super) html_entities: bool,
     #[serde(deserialize_with = "leaf")]
     pub(super) echoes: bool,
     #[serde(deserialize_with = "leaf")]

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use super::{FirstRun, LogContacts, LogFormat, OnUnconfirmed, Transport};
+use super::{DirectionBy, FirstRun, LogContacts, LogFormat, OnUnconfirmed, Transport};
 use crate::domain::{ChannelId, IdType, Language, Platform, StatusValue, ids::PlatformId};
 
 /// Longest duration taken, in days: beyond it, adding to a clock may overflow.
@@ -235,7 +235,7 @@ macro_rules! words {
         })+
     };
 }
-words!(FirstRun, IdType, Language, LogContacts, LogFormat, OnUnconfirmed, Platform, StatusValue);
+words!(DirectionBy, FirstRun, IdType, Language, LogContacts, LogFormat, OnUnconfirmed, Platform, StatusValue);
 
 impl Leaf for Transport {
     fn read(scalar: Scalar) -> Result<Self, Rule> {

@@ -42,9 +42,11 @@ impl Config {
                 text("outbound.look_after"),
             ),
             format!(
-                "inbound: sweep every {}, first run {:?}, echoes {}, statuses {} ({} mapped), attachments {}",
+                "inbound: sweep every {}, first run {:?}, direction by {:?}, html entities {}, echoes {}, statuses {} ({} mapped), attachments {}",
                 text("inbound.sweep_every"),
                 inbound.first_run,
+                inbound.direction,
+                inbound.html_entities,
                 inbound.echoes,
                 inbound.statuses,
                 inbound.status_map.len(),

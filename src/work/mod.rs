@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, FirstRun};
+use crate::config::{Config, DirectionBy, FirstRun};
 use crate::domain::clock::now_ms;
 use crate::domain::sentence::{Got, sentence};
 use crate::domain::{
@@ -76,6 +76,8 @@ pub(crate) struct Line {
     poll_idle: Duration,
     sweep_every: Duration,
     first_run: FirstRun,
+    direction: DirectionBy,
+    html_entities: bool,
     /// Questions go out numbered, and their answers come back as words.
     number_quick_replies: bool,
     keep_rows: Duration,
@@ -121,6 +123,8 @@ pub(crate) async fn start(
             poll_idle: channel.poll_idle,
             sweep_every: config.inbound.sweep_every,
             first_run: config.inbound.first_run,
+            direction: config.inbound.direction,
+            html_entities: config.inbound.html_entities,
             number_quick_replies: config.outbound.number_quick_replies,
             keep_rows: config.store.keep_rows,
             publish_per_second: channel.bonychat.requests_per_second,

@@ -1,10 +1,12 @@
 //! Rows of one reading, as what the store is to record: which become events, and what these say. Pure but for its
 //! warnings; called by the poller.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use crate::domain::content::Text;
-use crate::domain::ledger::{Acquaintance, history, news};
+use crate::domain::entities;
+use crate::domain::ledger::{Acquaintance, Spoken, attribute, history, news};
 use crate::domain::{ChannelName, Choice, ContactId, Content, Direction, Event, EventBody, MId, Row, Webhook};
 use crate::store::NewRow;
 
@@ -19,6 +21,12 @@ pub(super) struct Page<'a> {
     pub(super) identities: &'a [String],
     pub(super) seen: &'a HashSet<&'a str>,
     pub(super) how: &'a Acquaintance<'a>,
+    /// The calls of ours that no row shows yet, oldest first.
+    pub(super) spoken: &'a [Spoken],
+    /// Whether a row's flag tells who wrote it.
+    pub(super) flag_tells: bool,
+    /// Whether words hold entities.
+    pub(super) html_entities: bool,
     /// The question that the customer may answer, as it was before the reading.
     pub(super) choice: Option<&'a Choice>,
     pub(super) now_ms: i64,
@@ -29,21 +37,21 @@ impl Page<'_> {
     /// answers. The same page makes the same, however often.
     pub(super) fn fresh(&self) -> (Vec<NewRow>, Option<MId>) {
         let (mut fresh, mut answered) = (Vec::new(), None);
-        let news = news(self.rows, self.identities, self.seen, self.how);
-        let may_answer = self.may_answer();
-        for (index, (row, identity)) in self.rows.iter().zip(self.identities).enumerate() {
-            if self.seen.contains(identity.as_str()) {
+        let unseen: Vec<bool> = self.identities.iter().map(|identity| !self.seen.contains(identity.as_str())).collect();
+        let mut rows = self.rows.to_vec();
+        if !self.flag_tells {
+            for row in &mut rows {
+                row.direction = Direction::Unknown;
+            }
+        }
+        let claims = attribute(&mut rows, &unseen, self.spoken.to_vec());
+        let news = news(&rows, self.identities, self.seen, self.how);
+        let may_answer = self.may_answer(&rows);
+        for (index, ((row, identity), claims)) in rows.iter().zip(self.identities).zip(claims).enumerate() {
+            if !unseen[index] {
                 continue;
             }
             let from_customer = row.direction == Direction::Inbound;
-            if row.direction == Direction::Unknown {
-                tracing::warn!(
-                    channel.name = %self.channel,
-                    contact = %crate::telemetry::contact(self.contact),
-                    "a row does not say who wrote it; it is held back and looked at again"
-                );
-                continue;
-            }
             let mut events = Vec::new();
             if news[index] && from_customer {
                 let open = self.choice.filter(|_| may_answer[index] && answered.is_none());
@@ -52,31 +60,35 @@ impl Page<'_> {
                         answered = Some(choice.m_id.clone());
                         vec![reply]
                     }
-                    None => self.webhook.contents(&row.text),
+                    None => self.webhook.contents(&self.said(row)),
                 };
                 events = self.events(row, identity, contents);
             }
-            fresh.push(NewRow { identity: identity.clone(), events, from_customer });
+            fresh.push(NewRow { identity: identity.clone(), events, from_customer, claims });
         }
         (fresh, answered)
     }
 
     /// For each row: whether it can have been written in answer to the open question. Not what was there before the
     /// bridge, nor what stands before the question, where Afilnet shows it. Rows of one time as given prove no order.
-    fn may_answer(&self) -> Vec<bool> {
-        let Some(choice) = self.choice else { return vec![false; self.rows.len()] };
-        let shows = |row: &Row| row.direction != Direction::Inbound && choice.shown_in(&row.text);
-        let asked = self.rows.iter().rposition(shows);
-        let before = |index: usize| {
-            asked.is_some_and(|asked| index < asked && self.rows[index].time.raw != self.rows[asked].time.raw)
-        };
-        let history = history(self.rows, self.how);
+    fn may_answer(&self, rows: &[Row]) -> Vec<bool> {
+        let Some(choice) = self.choice else { return vec![false; rows.len()] };
+        let shows = |row: &Row| row.direction != Direction::Inbound && choice.shown_in(&self.said(row));
+        let asked = rows.iter().rposition(shows);
+        let before =
+            |index: usize| asked.is_some_and(|asked| index < asked && rows[index].time.raw != rows[asked].time.raw);
+        let history = history(rows, self.how);
         history.into_iter().enumerate().map(|(index, old)| !old && !before(index)).collect()
+    }
+
+    /// The row's words as they were written.
+    fn said<'r>(&self, row: &'r Row) -> Cow<'r, str> {
+        if self.html_entities { entities::decoded(&row.text).into() } else { row.text.as_str().into() }
     }
 
     /// What the row says in the words of the question it answers.
     fn reply(&self, choice: &Choice, row: &Row) -> Option<Content> {
-        let reply = choice.reply(&row.text, self.at_ms(row))?;
+        let reply = choice.reply(&self.said(row), self.at_ms(row))?;
         Text::new(reply).ok().map(|text| Content::Text { text })
     }
 

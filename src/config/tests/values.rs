@@ -33,6 +33,8 @@ fn good_values_are_taken() {
         ("outbound.location_text", &["{latitude}", "a place", "{address}\n{latitude} {longitude}"]),
         ("inbound.poll_active", &["10ms", "15s"]),
         ("inbound.first_run", &["unread", "skip", "all"]),
+        ("inbound.direction", &["flag", "matching"]),
+        ("inbound.html_entities", &["true", "false"]),
         ("inbound.status_map.x_1", &["delivered", "read", "failed"]),
         ("retry.initial", &["1ms", "5m"]),
         ("retry.max", &["1s", "24h"]),

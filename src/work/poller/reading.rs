@@ -7,14 +7,17 @@ use tokio_util::sync::CancellationToken;
 use super::super::Line;
 use super::super::rows::Page;
 use super::RoundError;
-use crate::config::FirstRun;
+use crate::config::{DirectionBy, FirstRun};
 use crate::domain::clock::{millis, now_ms};
-use crate::domain::ledger::{Acquaintance, Mark, Wanted, identities};
-use crate::domain::{Choice, ContactId, MId, ReadError, Row};
-use crate::store::{Position, Reading, StoreError};
+use crate::domain::ledger::{Acquaintance, Mark, Spoken, Wanted, identities, normal};
+use crate::domain::{Choice, ContactId, Content, Direction, MId, ReadError, Row};
+use crate::store::{OwnSend, Position, Reading, StoreError};
 
 /// Reads of a conversation that do not show its last row, before that row's own absence is taken as it is.
 const READS_BEHIND: u32 = 5;
+
+/// Calls of ours that rows are held against, at most: the newest.
+const SPOKEN: usize = 200;
 
 /// One conversation to be read.
 #[derive(Debug)]
@@ -76,6 +79,11 @@ pub(super) async fn read_one(line: &Line, job: &mut Job, stop: &CancellationToke
         None => Acquaintance::New { baseline_ms: job.baseline_ms },
     };
     let seen_set: HashSet<&str> = seen.iter().map(|(identity, _)| identity.as_str()).collect();
+    let flag_tells = line.direction == DirectionBy::Flag;
+    let doubtful = |row: &Row| !flag_tells || row.direction != Direction::Inbound;
+    let mut unseen = rows.iter().zip(&identities).filter(|(_, identity)| !seen_set.contains(identity.as_str()));
+    // After the call: what a row shows was in the store as `sending` before Afilnet could show it.
+    let spoken = if unseen.any(|(row, _)| doubtful(row)) { spoken(line, &job.contact).await? } else { Vec::new() };
     let last = Mark::of(&job.last);
     let in_sync = rows.iter().any(|row| last.is(row)) || job.behind >= READS_BEHIND;
     let read_to = in_sync.then(|| last.to_text());
@@ -88,6 +96,9 @@ pub(super) async fn read_one(line: &Line, job: &mut Job, stop: &CancellationToke
         identities: &identities,
         seen: &seen_set,
         how: &how,
+        spoken: &spoken,
+        flag_tells,
+        html_entities: line.html_entities,
         choice: choice.as_ref(),
         now_ms,
     };
@@ -119,6 +130,21 @@ pub(super) async fn read_one(line: &Line, job: &mut Job, stop: &CancellationToke
         job.there = Position { read_to, baseline: None, unread: None, ..job.there.clone() };
     }
     Ok(if in_sync { Outcome::InSync } else { Outcome::Behind })
+}
+
+/// What the bridge said in the conversation and no row shows yet, in the forms that its rows may show.
+async fn spoken(line: &Line, contact: &ContactId) -> Result<Vec<Spoken>, StoreError> {
+    let made = line.store.own_sends(&line.name, contact, SPOKEN).await?;
+    let of = |call: OwnSend| {
+        let words = line.messenger.words(&call.content, call.part);
+        let link = match &call.content {
+            Content::Attachment(file) => Some(file.url.as_str().to_owned()),
+            Content::Text { .. } | Content::Location(_) | Content::QuickReply(_) => None,
+        };
+        let says = words.into_iter().chain(link).map(|text| normal(&text)).collect();
+        Spoken { m_id: call.m_id, part: call.part, says }
+    };
+    Ok(made.into_iter().map(of).collect())
 }
 
 /// The marks that were kept of what was unread.

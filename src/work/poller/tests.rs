@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 
 use super::*;
-use crate::config::FirstRun;
+use crate::config::{DirectionBy, FirstRun};
 use crate::domain::MId;
 use crate::domain::content::{Label, QuickReply, Text};
 use crate::domain::{
@@ -34,6 +34,13 @@ struct Fake {
 impl Messenger for Fake {
     fn parts(&self, _: &Content) -> u32 {
         1
+    }
+
+    fn words(&self, content: &Content, _: u32) -> Option<String> {
+        match content {
+            Content::Text { text } => Some(text.as_str().to_owned()),
+            _ => None,
+        }
     }
 
     async fn send(&self, _: &Destination, _: &Content, _: u32) -> Verdict {
@@ -135,6 +142,8 @@ impl World {
             poll_idle: wait,
             sweep_every: wait,
             first_run: FirstRun::Unread,
+            direction: DirectionBy::Flag,
+            html_entities: false,
             number_quick_replies,
             keep_rows: Duration::from_hours(1),
             publish_per_second: 15,

@@ -54,6 +54,9 @@ fn fresh(rows: &[Row], seen: &[&str], how: &Acquaintance<'_>, choice: Option<&Ch
         identities: &identities(rows),
         seen: &seen.iter().copied().collect(),
         how,
+        spoken: &[],
+        flag_tells: true,
+        html_entities: false,
         choice,
         now_ms: NOW_MS,
     };
@@ -100,7 +103,8 @@ fn the_same_page_makes_the_same_again() {
 fn rows_that_make_no_event_answer_nothing() {
     let rows = [customer(12, "2"), row(Direction::Outbound, 13, "2"), row(Direction::Unknown, 14, "2")];
     let seen = identities(&rows[..1]);
-    let (made, answered) = fresh(&rows, &[&seen[0]], &Acquaintance::Known, Some(&choice()));
+    let seen = [seen[0].as_str(), &identities(&rows)[2]];
+    let (made, answered) = fresh(&rows, &seen, &Acquaintance::Known, Some(&choice()));
     assert_eq!((texts(&made), made.len(), answered), (vec![], 1, None));
 }
 
@@ -145,4 +149,31 @@ fn an_answer_is_as_old_as_its_row() {
     let mut recent = choice();
     recent.asked_ms = NOW_MS;
     assert_eq!(texts(&fresh(&[timeless], &[], &Acquaintance::Known, Some(&recent)).0), ["Tuesday"]);
+}
+
+#[test]
+fn with_matching_no_flag_counts_and_what_was_not_sent_is_the_customers() {
+    let rows = [
+        row(Direction::Outbound, 1, "hola &amp; m&aacute;s"),
+        row(Direction::Outbound, 2, "Hi "),
+        row(Direction::Inbound, 3, "Hi"),
+    ];
+    let m_id: MId = "m1".parse().unwrap();
+    let page = Page {
+        channel: &"support".parse().unwrap(),
+        contact: &"+34600111222".parse().unwrap(),
+        webhook: &Plain,
+        rows: &rows,
+        identities: &identities(&rows),
+        seen: &HashSet::new(),
+        how: &Acquaintance::Known,
+        spoken: &[Spoken { m_id: m_id.clone(), part: 0, says: vec!["Hi".to_owned()] }],
+        flag_tells: false,
+        html_entities: true,
+        choice: None,
+        now_ms: NOW_MS,
+    };
+    let (made, _) = page.fresh();
+    assert_eq!(texts(&made), ["hola & más", "Hi"]);
+    assert_eq!(made.into_iter().map(|row| row.claims).collect::<Vec<_>>(), [None, Some((m_id, 0)), None]);
 }
