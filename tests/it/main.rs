@@ -10,4 +10,5 @@ mod inbound;
 mod outbound;
 mod stop;
 mod support;
+mod switches;
 mod tls;
