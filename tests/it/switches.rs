@@ -133,7 +133,7 @@ impl Case {
         self.wait("some quiet rounds", || house.afilnet.calls("getchats") >= rounds).await?;
         self.published(&house, &written).await?;
         self.arrived(&house, &answered).await?;
-        self.check(&house)
+        Self::check(&house)
     }
 
     /// Two answers to each customer, of which one is what the customer will write too, and one is a file.
@@ -216,13 +216,13 @@ impl Case {
         }
     }
 
-    fn check(&self, house: &House) -> Result<(), String> {
+    fn check(house: &House) -> Result<(), String> {
         let events = house.bonychat.all_events();
         if let Some(other) = events.iter().find(|event| event.kind != "message" || event.repeat) {
             return Err(format!("an event that should not be: {other:?}"));
         }
         if let Some(odd) = events.iter().find(|event| (event.at_ms - event.timestamp_ms).abs() > 60_000) {
-            return Err(format!("an event is {} ms from its time", event_age(odd.at_ms, odd.timestamp_ms)));
+            return Err(format!("an event is {} ms from its time", odd.at_ms - odd.timestamp_ms));
         }
         let violations = house.bonychat.violations();
         if !violations.is_empty() {
@@ -233,10 +233,6 @@ impl Case {
         }
         Ok(())
     }
-}
-
-fn event_age(at_ms: i64, timestamp_ms: i64) -> i64 {
-    at_ms - timestamp_ms
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -137,11 +137,11 @@ async fn spoken(line: &Line, contact: &ContactId) -> Result<Vec<Spoken>, StoreEr
     let made = line.store.own_sends(&line.name, contact, SPOKEN).await?;
     let of = |call: OwnSend| {
         let words = line.messenger.words(&call.content, call.part);
-        let link = match &call.content {
+        let file_url = match &call.content {
             Content::Attachment(file) => Some(file.url.as_str().to_owned()),
             Content::Text { .. } | Content::Location(_) | Content::QuickReply(_) => None,
         };
-        let says = words.into_iter().chain(link).map(|text| normal(&text)).collect();
+        let says = words.into_iter().chain(file_url).map(|text| normal(&text)).collect();
         Spoken { m_id: call.m_id, part: call.part, says }
     };
     Ok(made.into_iter().map(of).collect())
