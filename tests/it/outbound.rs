@@ -1,5 +1,8 @@
 //! BonyChat to Afilnet.
 
+use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
 use serde_json::json;
 
 use crate::support::{CHANNEL, House, SOON, contact, until};
@@ -41,6 +44,35 @@ async fn any_text_arrives_as_it_was_written() {
     }
     assert!(house.afilnet.until(SOON, |world| world.sent_count() == texts.len()).await);
     assert_eq!(house.afilnet.texts(&contact(1)[1..]), texts);
+    house.check();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_unicode_arrives_as_exactly_one_parameter_byte_for_byte() {
+    let mut house = House::new();
+    let bridge = house.start().await;
+    let mut runner = TestRunner::deterministic();
+    let parts = prop_oneof![
+        any::<char>().prop_map(String::from),
+        "[&=%+;#?\\[\\]\\\\\"'<> \\t\\r\\n]{1,8}",
+        "%[0-9A-Fa-f]{2}",
+        "(&|%26)(method|message|destination|user|password)(=|%3D)\\PC{0,5}",
+        "\\PC{1,20}",
+        "[\\u{1F468}\\u{200D}\\u{1F469}\\u{FE0F}\\u{0301}\\u{202E}\\u{FEFF}]{1,6}",
+    ];
+    let texts = proptest::collection::vec(parts, 1..12).prop_map(|parts| parts.concat());
+    // U+0000 is left out of every text on its way in; white space alone says nothing and is refused.
+    let texts = texts.prop_filter("says something", |text| !text.contains('\0') && !text.trim().is_empty());
+    let written: Vec<String> = (0..500).map(|_| texts.new_tree(&mut runner).unwrap().current()).collect();
+    for text in &written {
+        let outcome = house.agent(&bridge, &contact(1), text).await;
+        assert_eq!(outcome.status, 200, "{text:?}: {}", outcome.body);
+    }
+    assert!(house.afilnet.until(SOON, |world| world.sent_count() == written.len()).await);
+    for (arrived, text) in house.afilnet.texts(&contact(1)[1..]).iter().zip(&written) {
+        assert_eq!(arrived, text);
+    }
+    assert_eq!(house.afilnet.calls("sendmessage"), 500, "nothing in a text became a call of its own");
     house.check();
 }
 
