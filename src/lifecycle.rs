@@ -1,7 +1,5 @@
 //! Start and stop: one token that asks every task to end, one tracker that waits for them, one grace period.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -16,7 +14,6 @@ pub const GRACE: Duration = Duration::from_secs(10);
 pub struct Life {
     stop: CancellationToken,
     tasks: TaskTracker,
-    failed: Arc<AtomicBool>,
 }
 
 impl Life {
@@ -37,18 +34,11 @@ impl Life {
         self.stop.cancel();
     }
 
-    /// Whether a task ended before it was asked to.
-    #[must_use]
-    pub fn failed(&self) -> bool {
-        self.failed.load(Ordering::Relaxed)
-    }
-
     /// Runs `task` until it ends. One that ends before the stop, by failure or panic, stops the whole house: half a
     /// bridge that looks alive is worse than none.
     pub fn spawn(&self, name: String, task: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
         let stop_all = self.stop.clone().drop_guard();
-        let (stop, failed) = (self.stop.clone(), Arc::clone(&self.failed));
-        let early = Early { failed, stop, name };
+        let early = Early { stop: self.stop.clone(), name };
         self.tasks.spawn(async move {
             let _stop_all = stop_all;
             let _early = early;
@@ -67,7 +57,6 @@ impl Life {
 
 /// Notes a task that ends while nobody asked it to, however it ends.
 struct Early {
-    failed: Arc<AtomicBool>,
     stop: CancellationToken,
     name: String,
 }
@@ -75,7 +64,6 @@ struct Early {
 impl Drop for Early {
     fn drop(&mut self) {
         if !self.stop.is_cancelled() {
-            self.failed.store(true, Ordering::Relaxed);
             tracing::error!(
                 task = self.name,
                 "task `{}` ended early; the bridge stops so that it is started anew",

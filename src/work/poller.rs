@@ -57,6 +57,9 @@ struct Trouble {
     until: Instant,
 }
 
+/// Whose read has ended, and with what; nothing where it broke inside.
+type Finished = (ContactId, Option<(Job, Result<Outcome, RoundError>)>);
+
 /// One channel's poller: how far each conversation is read (what the store holds, kept at hand), and what is to be read.
 struct Poller {
     line: Arc<Line>,
@@ -72,7 +75,9 @@ struct Poller {
     due: VecDeque<ContactId>,
     last: HashMap<ContactId, Row>,
     under_way: HashSet<ContactId>,
-    reads: JoinSet<(Job, Result<Outcome, RoundError>)>,
+    reads: JoinSet<Finished>,
+    /// Rows that each conversation's last read showed.
+    shown: HashMap<ContactId, usize>,
     /// Destinations that cannot be served: said once.
     strange: HashSet<Destination>,
 }
@@ -89,7 +94,9 @@ pub(super) async fn run(line: Arc<Line>, stop: CancellationToken) -> anyhow::Res
     while !stop.is_cancelled() {
         tokio::select! {
             () = stop.cancelled() => break,
-            Some(read) = poller.reads.join_next(), if !poller.reads.is_empty() => poller.finish(read),
+            Some(Ok((contact, read))) = poller.reads.join_next(), if !poller.reads.is_empty() => {
+                poller.finish(contact, read);
+            }
             () = tokio::time::sleep_until(next) => {
                 let wait = match poller.round(&stop).await {
                     Ok(moved) => {
@@ -127,6 +134,7 @@ impl Poller {
             last: HashMap::new(),
             under_way: HashSet::new(),
             reads: JoinSet::new(),
+            shown: HashMap::new(),
             strange: HashSet::new(),
         }
     }
@@ -267,32 +275,36 @@ impl Poller {
             let mut job = Job {
                 there: self.positions.get(&contact).cloned().unwrap_or_else(|| unread_position(&contact, &last)),
                 behind: self.behind.get(&contact).copied().unwrap_or(0),
+                shown_before: self.shown.get(&contact).copied(),
+                shown: None,
                 baseline_ms: self.baseline_ms.unwrap_or(0),
                 contact: contact.clone(),
                 last,
             };
-            self.under_way.insert(contact);
+            self.under_way.insert(contact.clone());
             let (line, stop) = (Arc::clone(&self.line), stop.clone());
-            self.reads.spawn(async move {
-                // In a task of its own: should it panic, the conversation is read again.
+            // In a task of its own: should it panic, this conversation is read again and no other notices.
+            let read = tokio::spawn(async move {
                 let outcome = read_one(&line, &mut job, &stop).await;
                 (job, outcome)
             });
+            self.reads.spawn(async move { (contact, read.await.ok()) });
         }
     }
 
     /// Keeps at hand what a read came to. One that failed is made again in a later round and holds up no other.
-    fn finish(&mut self, read: Result<(Job, Result<Outcome, RoundError>), tokio::task::JoinError>) {
-        let (job, outcome) = match read {
-            Ok(read) => read,
-            Err(panicked) => {
-                tracing::error!(error = %panicked, "a read broke inside; everything that is due is looked at anew");
-                self.reads.abort_all();
-                self.under_way.clear();
-                return;
-            }
+    fn finish(&mut self, contact: ContactId, read: Option<(Job, Result<Outcome, RoundError>)>) {
+        self.under_way.remove(&contact);
+        let Some((job, outcome)) = read else {
+            tracing::error!(contact = %crate::telemetry::contact(&contact), "a read broke inside; it is made again later");
+            let times = self.troubles.get(&contact).map_or(0, |trouble| trouble.times).saturating_add(1);
+            let until = Instant::now() + self.line.retry.wait(times, None, 1.0).min(self.line.poll_idle);
+            self.troubles.insert(contact, Trouble { times, until });
+            return;
         };
-        self.under_way.remove(&job.contact);
+        if let Some(shown) = job.shown {
+            self.shown.insert(contact, shown);
+        }
         match outcome {
             Ok(Outcome::Stopped) => return,
             Ok(Outcome::InSync) => {

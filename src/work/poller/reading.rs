@@ -30,6 +30,10 @@ pub(super) struct Job {
     /// Reads in a row that did not show the last row.
     pub(super) behind: u32,
     pub(super) baseline_ms: i64,
+    /// Rows that the last read showed; `None` before the first since the start.
+    pub(super) shown_before: Option<usize>,
+    /// Rows that this one shows.
+    pub(super) shown: Option<usize>,
 }
 
 /// How a read ended.
@@ -85,7 +89,12 @@ pub(super) async fn read_one(line: &Line, job: &mut Job, stop: &CancellationToke
     // After the call: what a row shows was in the store as `sending` before Afilnet could show it.
     let spoken = if unseen.any(|(row, _)| doubtful(row)) { spoken(line, &job.contact).await? } else { Vec::new() };
     let last = Mark::of(&job.last);
-    let in_sync = rows.iter().any(|row| last.is(row)) || job.behind >= READS_BEHIND;
+    let whole = rows.iter().any(|row| last.is(row));
+    let in_sync = whole || job.behind >= READS_BEHIND;
+    job.shown = Some(rows.len());
+    // A read that shows less than the one before proves nothing of what it leaves out: forgotten rows would come up as
+    // new with the next whole one.
+    let may_forget = whole && job.shown_before.is_some_and(|before| rows.len() >= before);
     let read_to = in_sync.then(|| last.to_text());
     let now_ms = now_ms();
     let page = Page {
@@ -107,7 +116,7 @@ pub(super) async fn read_one(line: &Line, job: &mut Job, stop: &CancellationToke
         channel: line.name.clone(),
         contact: job.contact.clone(),
         destination: job.last.destination.clone(),
-        forget: forgettable(line, &seen, &identities, now_ms),
+        forget: if may_forget { forgettable(line, &seen, &identities, now_ms) } else { Vec::new() },
         rows: fresh,
         position: read_to.clone(),
         answered: answered.clone(),

@@ -22,6 +22,8 @@ enum Meanwhile {
     Asks(Epoch, &'static [&'static str]),
     /// The bridge ends.
     Ends,
+    /// The read panics.
+    Breaks,
 }
 
 struct Fake {
@@ -57,6 +59,7 @@ impl Messenger for Fake {
             Meanwhile::Nothing => {}
             Meanwhile::Asks(epoch, replies) => ask(&self.store, epoch, replies).await,
             Meanwhile::Ends => self.store.close().await,
+            Meanwhile::Breaks => panic!("as the test wants it"),
         }
         Ok(self.rows.lock().unwrap().clone())
     }
@@ -170,7 +173,8 @@ impl World {
             rows.last().cloned().unwrap()
         };
         let there = unread_position(&contact(), &last);
-        let mut job = Job { contact: contact(), last, there, behind: 0, baseline_ms: 0 };
+        let mut job =
+            Job { contact: contact(), last, there, behind: 0, baseline_ms: 0, shown_before: None, shown: None };
         read_one(&self.line, &mut job, &CancellationToken::new()).await.map(drop)
     }
 
@@ -267,4 +271,49 @@ async fn a_question_that_cannot_be_read_holds_up_no_message() {
     world.asks(&["Morning", "Evening"]).await;
     world.says("2").await.unwrap();
     assert_eq!(world.words().await, ["Evening"]);
+}
+
+#[tokio::test]
+async fn a_read_that_shows_less_than_the_one_before_forgets_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::open(folder.path(), true).await;
+    Arc::get_mut(&mut world.line).unwrap().keep_rows = Duration::ZERO;
+    for text in ["a", "b", "c"] {
+        world.says(text).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_millis(5)).await; // older than kept: by the clock alone
+    world.fake.rows.lock().unwrap().drain(..2);
+    for (shown_before, seen) in [(None, 3), (Some(3), 3), (Some(1), 1)] {
+        let last = world.fake.rows.lock().unwrap().last().cloned().unwrap();
+        let there = unread_position(&contact(), &last);
+        let mut job = Job { contact: contact(), last, there, behind: 0, baseline_ms: 0, shown_before, shown: None };
+        read_one(&world.line, &mut job, &CancellationToken::new()).await.unwrap();
+        assert_eq!(job.shown, Some(1));
+        let left = world.line.store.seen(&world.line.name, &contact()).await.unwrap().len();
+        assert_eq!(left, seen, "{shown_before:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_read_that_breaks_inside_is_made_again_and_stops_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::open(folder.path(), true).await;
+    world.line.store.take_baseline(&world.line.name, Vec::new(), 0).await.unwrap();
+    world.says("there before").await.unwrap();
+    let time = RowTime { raw: "later".into(), epoch_ms: Some(now_ms()) };
+    let row = Row { time, text: "new".into(), ..world.fake.rows.lock().unwrap()[0].clone() };
+    world.fake.rows.lock().unwrap().push(row);
+    world.meanwhile(Meanwhile::Breaks);
+    let stop = CancellationToken::new();
+    let poller = tokio::spawn(run(Arc::clone(&world.line), stop.clone()));
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while world.line.store.due_events(&world.line.name, i64::MAX, 9).await.unwrap().is_empty()
+        || world.line.store.seen(&world.line.name, &contact()).await.unwrap().len() < 2
+    {
+        assert!(Instant::now() < deadline, "it is not read again");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    stop.cancel();
+    poller.await.unwrap().unwrap();
+    assert_eq!(world.words().await, ["there before", "new"]);
 }
