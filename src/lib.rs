@@ -5,6 +5,7 @@
 //! | Floor | Room | What it is for |
 //! | --- | --- | --- |
 //! | 0 | `domain` | ids, content, verdicts: values that cannot be wrong, and rules without I/O |
+//! | 0 | `crashpoint` | where a test may end the process, in builds made for that |
 //! | 1 | `config`, `telemetry` | what an operator sets, and what an operator reads |
 //! | 2 | `store`, `bonychat`, `afilnet` | the durable line, and one room for each platform's wire |
 //! | 3 | `http`, `work` | the door BonyChat calls; the loops: sender, poller, publisher |
@@ -22,6 +23,7 @@ pub mod telemetry;
 
 mod afilnet;
 mod bonychat;
+mod crashpoint;
 mod domain;
 mod http;
 mod store;

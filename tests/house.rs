@@ -9,12 +9,13 @@ const LONGEST: usize = 400;
 /// Which rooms each room may name with `crate::`.
 const PLAN: &[(&str, &[&str])] = &[
     ("domain", &[]),
+    ("crashpoint", &[]),
     ("config", &["domain"]),
     ("telemetry", &["domain", "config"]),
-    ("store", &["domain", "config", "telemetry"]),
-    ("bonychat", &["domain", "config", "telemetry"]),
-    ("afilnet", &["domain", "config", "telemetry"]),
-    ("http", &["domain", "config", "telemetry", "store", "bonychat"]),
+    ("store", &["domain", "config", "telemetry", "crashpoint"]),
+    ("bonychat", &["domain", "config", "telemetry", "crashpoint"]),
+    ("afilnet", &["domain", "config", "telemetry", "crashpoint"]),
+    ("http", &["domain", "config", "telemetry", "store", "bonychat", "crashpoint"]),
     ("work", &["domain", "config", "telemetry", "store", "lifecycle"]),
     ("lifecycle", &[]),
     ("app", &["domain", "config", "telemetry", "store", "bonychat", "afilnet", "http", "work", "lifecycle"]),

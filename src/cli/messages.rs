@@ -10,8 +10,8 @@ use crate::store::{Filter, Listed, SqliteStore, Store};
 pub(super) enum Command {
     /// List messages, newest first, one a line: mId, channel, contact, state, kind, attempts, accepted, done, fault
     List {
-        /// Only those in this state: queued, sending, sent, failed, unknown
-        #[arg(long, value_parser = ["queued", "sending", "sent", "failed", "unknown"])]
+        /// Only those in this state: queued, sending, unknown, held, sent, failed, unconfirmed
+        #[arg(long, value_parser = ["queued", "sending", "unknown", "held", "sent", "failed", "unconfirmed"])]
         state: Option<String>,
         /// Only those of this channel (its name in the configuration)
         #[arg(long)]

@@ -201,7 +201,8 @@ async fn what_was_under_way_at_the_end_is_unknown_told_and_not_sent_again() {
     assert_eq!((events[0].event.m_id.clone(), events[0].event.body.kind()), (lost_id, "message_status"));
     let next = take(&store, epoch, 300).await;
     assert_eq!(next.iter().map(words).collect::<Vec<_>>(), ["behind it"]);
-    let unknown = store.list(Filter { state: Some("unknown".into()), limit: 9, ..Filter::default() }).await.unwrap();
+    let unknown =
+        store.list(Filter { state: Some("unconfirmed".into()), limit: 9, ..Filter::default() }).await.unwrap();
     assert_eq!(unknown.len(), 1);
 }
 

@@ -7,17 +7,17 @@ pub(super) const ADD_CONVERSATION: &str =
     "INSERT INTO conversations (channel, contact, destination) VALUES ($1, $2, $3) RETURNING id";
 
 pub(super) const ADD_OUTBOUND: &str = "INSERT INTO outbound \
-     (conversation, m_id, state, kind, content, due_ms, accepted_ms, request_id) \
-     VALUES ($1, $2, 'queued', $3, $4, $5, $5, $6) RETURNING id";
+     (conversation, m_id, state, kind, content, due_ms, accepted_ms, since_ms, request_id) \
+     VALUES ($1, $2, 'queued', $3, $4, $5, $5, $5, $6) RETURNING id";
 
 /// Whether messages of the conversation wait before this one.
 pub(super) const AHEAD: &str = "SELECT EXISTS (SELECT 1 FROM outbound \
-     WHERE conversation = $1 AND state IN ('queued', 'sending') AND id < $2)";
+     WHERE conversation = $1 AND state IN ('queued', 'sending', 'unknown', 'held') AND id < $2)";
 
 /// A lane follows the head of its queue: open at its due time while it is queued, closed otherwise. Never counted.
 pub(super) const SET_OUTBOUND_LANE: &str = "UPDATE conversations SET outbound_due_ms = \
      (SELECT CASE WHEN state = 'queued' THEN due_ms END FROM outbound \
-      WHERE conversation = $1 AND state IN ('queued', 'sending') ORDER BY id LIMIT 1) WHERE id = $1";
+      WHERE conversation = $1 AND state IN ('queued', 'sending', 'unknown', 'held') ORDER BY id LIMIT 1) WHERE id = $1";
 
 pub(super) const EPOCH: &str = "SELECT epoch FROM channels WHERE channel = $1";
 
@@ -26,12 +26,12 @@ pub(super) const OWN: &str = "INSERT INTO channels (channel, epoch) VALUES ($1, 
 
 /// Live conversations alone. The `+ 0` keeps SQLite from walking every due lane in order of time to find them.
 pub(super) const DUE_LIVE: &str = "SELECT c.id, c.contact, c.destination, \
-     (SELECT o.id FROM outbound o WHERE o.conversation = c.id AND o.state IN ('queued', 'sending') ORDER BY o.id LIMIT 1) \
+     (SELECT o.id FROM outbound o WHERE o.conversation = c.id AND o.state IN ('queued', 'sending', 'unknown', 'held') ORDER BY o.id LIMIT 1) \
      FROM conversations c WHERE c.channel = $1 AND c.outbound_due_ms IS NOT NULL AND c.inbound_ms >= $2 \
      AND c.outbound_due_ms + 0 <= $3 ORDER BY c.outbound_due_ms + 0 LIMIT $4";
 
 pub(super) const DUE_ANY: &str = "SELECT c.id, c.contact, c.destination, \
-     (SELECT o.id FROM outbound o WHERE o.conversation = c.id AND o.state IN ('queued', 'sending') ORDER BY o.id LIMIT 1) \
+     (SELECT o.id FROM outbound o WHERE o.conversation = c.id AND o.state IN ('queued', 'sending', 'unknown', 'held') ORDER BY o.id LIMIT 1) \
      FROM conversations c WHERE c.channel = $1 AND c.outbound_due_ms IS NOT NULL AND c.outbound_due_ms <= $2 \
      ORDER BY c.outbound_due_ms LIMIT $3";
 
@@ -62,14 +62,14 @@ pub(super) const LEFT_SENDING: &str = "SELECT o.id, o.conversation, o.m_id, c.co
      WHERE o.state = 'sending' AND c.channel = $1 AND o.epoch < $2";
 
 pub(super) const MARK_UNKNOWN: &str =
-    "UPDATE outbound SET state = 'unknown', done_ms = $1, fault = $2 WHERE id = $3 AND state = 'sending'";
+    "UPDATE outbound SET state = 'unconfirmed', done_ms = $1, fault = $2 WHERE id = $3 AND state = 'sending'";
 
 pub(super) const NEXT_OUTBOUND_MS: &str =
     "SELECT MIN(outbound_due_ms) FROM conversations WHERE channel = $1 AND outbound_due_ms IS NOT NULL";
 
 /// Messages that wait, by channel.
 pub(super) const WAITING: &str = "SELECT c.channel, COUNT(*) FROM outbound o \
-     JOIN conversations c ON c.id = o.conversation WHERE o.state IN ('queued', 'sending') GROUP BY c.channel";
+     JOIN conversations c ON c.id = o.conversation WHERE o.state IN ('queued', 'sending', 'unknown', 'held') GROUP BY c.channel";
 
 /// Channels with events that wait.
 pub(super) const WAITING_EVENTS: &str =
@@ -98,7 +98,7 @@ pub(super) const ADD_SEEN: &str = "INSERT INTO seen (conversation, identity, see
 /// one where the message is queued or failed.
 pub(super) const SPOKEN: &str = "SELECT o.m_id, o.content, o.part, o.state FROM outbound o \
      JOIN conversations c ON c.id = o.conversation WHERE c.channel = $1 AND c.contact = $2 AND o.content IS NOT NULL \
-     AND (o.state IN ('sending', 'sent', 'unknown') OR o.part > 0) ORDER BY o.id DESC LIMIT $3";
+     AND (o.state IN ('sending', 'unknown', 'held', 'sent', 'unconfirmed') OR o.part > 0) ORDER BY o.id DESC LIMIT $3";
 
 pub(super) const CLAIMS: &str = "SELECT s.claim FROM seen s JOIN conversations c ON c.id = s.conversation \
      WHERE c.channel = $1 AND c.contact = $2 AND s.claim IS NOT NULL";
@@ -153,7 +153,7 @@ pub(super) const LIST: &str = "SELECT o.m_id, c.channel, c.contact, o.state, o.k
 /// As [`LIST`], for the states that are rare and asked for most: through their own index.
 pub(super) const LIST_TROUBLE: &str = "SELECT o.m_id, c.channel, c.contact, o.state, o.kind, o.attempt, o.accepted_ms, \
      o.done_ms, o.fault FROM outbound o JOIN conversations c ON c.id = o.conversation \
-     WHERE o.state IN ('failed', 'unknown') AND o.state = $1 AND ($2 IS NULL OR c.channel = $2) ORDER BY o.id DESC LIMIT $3";
+     WHERE o.state IN ('failed', 'unknown', 'held', 'unconfirmed') AND o.state = $1 AND ($2 IS NULL OR c.channel = $2) ORDER BY o.id DESC LIMIT $3";
 
 pub(super) const LIST_SENDING: &str = "SELECT o.m_id, c.channel, c.contact, o.state, o.kind, o.attempt, o.accepted_ms, \
      o.done_ms, o.fault FROM outbound o JOIN conversations c ON c.id = o.conversation \

@@ -197,7 +197,7 @@ impl Line {
                 message.id = %left.m_id,
                 contact = %crate::telemetry::contact(&left.contact),
                 "message `{}` was being sent when the process ended: it may have been delivered; it is kept aside as \
-                 unknown and not sent again (`bridge messages list --state unknown`)",
+                 unknown and not sent again (`bridge messages list --state unconfirmed`)",
                 left.m_id
             );
         }

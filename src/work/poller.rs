@@ -279,7 +279,8 @@ impl Poller {
                 shown: None,
                 baseline_ms: self.baseline_ms.unwrap_or(0),
                 contact: contact.clone(),
-                last,
+                destination: last.destination.clone(),
+                last: Some(last),
             };
             self.under_way.insert(contact.clone());
             let (line, stop) = (Arc::clone(&self.line), stop.clone());

@@ -245,7 +245,7 @@ fn report(line: &Line, attempt: &Attempt, settlement: &Settlement, elapsed: Dura
             "unknown",
             fault.code(),
             "message `{m_id}` may or may not have been sent; it is kept aside and its agent is told \
-             (`bridge messages list --state unknown`)"
+             (`bridge messages list --state unconfirmed`)"
         ),
     }
 }

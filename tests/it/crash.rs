@@ -89,7 +89,7 @@ async fn two_thousand_messages_each_way_survive_kill_9_in_the_middle() {
     until("nothing waits any more", || house.messages("queued").is_empty() && house.messages("sending").is_empty())
         .await;
 
-    let unknown: HashSet<String> = house.messages("unknown").into_iter().collect();
+    let unknown: HashSet<String> = house.messages("unconfirmed").into_iter().collect();
     let (mut sent, mut unconfirmed, mut broken) = (0, 0, 0);
     for (who, told) in told.iter().enumerate() {
         let texts = house.afilnet.texts(&contact(who)[1..]);

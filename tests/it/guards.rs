@@ -102,7 +102,7 @@ async fn an_outage_makes_a_handful_unknown_and_the_rest_wait_for_its_end() {
     tokio::time::sleep(Duration::from_secs(3)).await; // the length of the outage, not a wait for a state
     house.afilnet.clear_faults();
     until_drained(&house).await;
-    let unknown = house.messages("unknown").len();
+    let unknown = house.messages("unconfirmed").len();
     assert!((1..=3 + 8).contains(&unknown), "{unknown} of 100 are unknown");
     assert_eq!(house.afilnet.sent_count(), 100 - unknown);
     assert_eq!(house.afilnet.counters().duplicate_sends, 0);
@@ -120,12 +120,12 @@ async fn sends_alone_out_of_order_make_a_handful_unknown_though_other_calls_succ
     }
     until("the log says so", || bridge.log().iter().any(|line| line.contains("paused"))).await;
     tokio::time::sleep(Duration::from_secs(3)).await; // the length of the outage, not a wait for a state
-    let unknown = house.messages("unknown").len();
+    let unknown = house.messages("unconfirmed").len();
     house.afilnet.clear_faults();
     until_drained(&house).await;
     // Those in flight, and one a probe: nothing but a send can tell whether sends work again.
     assert!((1..=3 + 8 + 8).contains(&unknown), "{unknown} of 100 are unknown");
-    let unknown = house.messages("unknown").len();
+    let unknown = house.messages("unconfirmed").len();
     assert_eq!(house.afilnet.sent_count(), 100 - unknown);
     assert_eq!(house.afilnet.counters().duplicate_sends, 0);
     house.check();
@@ -185,7 +185,7 @@ async fn a_full_disk_is_answered_503_and_what_was_answered_200_is_delivered() {
     bridge.kill();
     let _bridge = house.start().await;
     until_drained(&house).await;
-    let unknown = house.messages("unknown");
+    let unknown = house.messages("unconfirmed");
     for (who, text, m_id) in &taken {
         let sent = times(&house, *who).get(text).copied().unwrap_or(0);
         let may_miss = unknown.contains(m_id);
@@ -222,7 +222,7 @@ async fn callers_that_hang_up_before_the_answer_get_their_message_sent_at_most_o
     until_drained(&house).await;
     assert!((0..40).all(|who| times(&house, who).values().all(|times| *times == 1)));
     assert!((40..50).all(|who| house.afilnet.texts(&contact(who)[1..]) == ["whole"]));
-    assert_eq!(house.messages("unknown"), [] as [String; 0]);
+    assert_eq!(house.messages("unconfirmed"), [] as [String; 0]);
     // What was taken was sent: nothing lies in the store that nobody works on.
     assert_eq!(house.messages("sent").len(), house.afilnet.sent_count());
     house.check();

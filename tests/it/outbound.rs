@@ -184,7 +184,7 @@ async fn surely_not_sent_is_tried_again_until_it_is_and_stays_in_order() {
         assert!(house.afilnet.until(SOON, |world| world.sent_count() == expected.len()).await, "{fault}");
     }
     assert_eq!(house.afilnet.texts(&contact(1)[1..]), expected);
-    assert!(house.messages("unknown").is_empty());
+    assert!(house.messages("unconfirmed").is_empty());
     house.check();
 }
 
@@ -226,7 +226,7 @@ async fn an_unknown_outcome_is_never_sent_again_and_the_agent_is_told() {
         let words = status.content["message"].as_str().unwrap();
         assert!(words.contains("may have been delivered"), "{words}");
     }
-    assert_eq!(house.messages("unknown").len(), faults.len());
+    assert_eq!(house.messages("unconfirmed").len(), faults.len());
     assert_eq!(house.afilnet.calls("sendmessage"), 2 * faults.len() as u64);
     house.check();
 }

@@ -21,7 +21,7 @@ async fn sigterm_lets_what_is_in_flight_finish_and_loses_nothing() {
     house.afilnet.set_latency("0ms".parse().unwrap());
     let bridge = house.start().await;
     assert!(house.afilnet.until(SOON, |world| world.sent_count() == 40).await);
-    assert!(house.messages("unknown").is_empty());
+    assert!(house.messages("unconfirmed").is_empty());
     assert_eq!(house.afilnet.counters().duplicate_sends, 0);
     drop(bridge);
     house.check();
@@ -40,7 +40,7 @@ async fn a_call_that_hangs_does_not_hold_up_the_stop() {
     assert!(started.elapsed() < Duration::from_secs(13), "{:?}", started.elapsed());
     house.afilnet.clear_faults();
     let _bridge = house.start().await;
-    until("it is accounted for", || house.messages("unknown") == [outcome.m_id.clone().unwrap()]).await;
+    until("it is accounted for", || house.messages("unconfirmed") == [outcome.m_id.clone().unwrap()]).await;
     house.check();
 }
 
@@ -59,7 +59,7 @@ async fn a_message_being_sent_at_the_kill_is_unknown_told_and_not_sent_again() {
     let status = &house.bonychat.all_events()[0];
     assert_eq!((Some(&status.m_id), status.status()), (outcome.m_id.as_ref(), "failed"));
     assert!(status.content["message"].as_str().unwrap().contains("may have been delivered"));
-    assert_eq!(house.messages("unknown"), [outcome.m_id.unwrap()]);
+    assert_eq!(house.messages("unconfirmed"), [outcome.m_id.unwrap()]);
     assert!(bridge.log().iter().any(|line| line.contains("when the process ended")));
     assert_eq!(house.afilnet.texts(&contact(1)[1..]), ["under way", "behind it"]);
     house.check();

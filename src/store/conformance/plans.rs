@@ -95,10 +95,10 @@ fn fill(db: &Connection, conversations: u32) {
         CREATE TEMP TABLE n AS WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < COUNT) SELECT n FROM n; \
         INSERT INTO conversations (channel, contact, destination, outbound_due_ms, inbound_ms) \
             SELECT 'support', '+346' || (10000000 + n), '346' || (10000000 + n), 10 + n, CASE WHEN n <= 50 THEN 900 ELSE 0 END FROM n; \
-        INSERT INTO outbound (conversation, m_id, state, kind, content, due_ms, accepted_ms, done_ms) \
-            SELECT n, 'a' || n, 'sent', 'text', 'CONTENT', 10 + n, 10 + n, 20 + n FROM n; \
-        INSERT INTO outbound (conversation, m_id, state, kind, content, due_ms, accepted_ms) \
-            SELECT n, 'b' || n, 'queued', 'text', 'CONTENT', 10 + n, 10 + n FROM n; \
+        INSERT INTO outbound (conversation, m_id, state, kind, content, due_ms, accepted_ms, since_ms, done_ms) \
+            SELECT n, 'a' || n, 'sent', 'text', 'CONTENT', 10 + n, 10 + n, 10 + n, 20 + n FROM n; \
+        INSERT INTO outbound (conversation, m_id, state, kind, content, due_ms, accepted_ms, since_ms) \
+            SELECT n, 'b' || n, 'queued', 'text', 'CONTENT', 10 + n, 10 + n, 10 + n FROM n; \
         DROP TABLE n; COMMIT;";
     db.execute_batch(&fill.replace("COUNT", &conversations.to_string()).replace("CONTENT", &content)).unwrap();
 }

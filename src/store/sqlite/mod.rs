@@ -94,12 +94,13 @@ impl SqliteStore {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(StoreError::Closed)
     }
 
-    async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    /// Runs `work` in the next commit. `name` names it among the crash points.
+    async fn write<T, F>(&self, name: &'static str, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        self.writer()?.run(work).await
+        self.writer()?.run(name, work).await
     }
 
     async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
@@ -211,7 +212,7 @@ impl Store for SqliteStore {
         // In a task of its own: the caller may go away before the commit, and the bell must ring all the same.
         let (writer, signals) = (self.writer()?, self.signals.channel(&message.channel));
         let kept = tokio::spawn(async move {
-            let accepted = writer.run(move |db| outbound::accept(db, &message)).await?;
+            let accepted = writer.run("accept", move |db| outbound::accept(db, &message)).await?;
             ring_outbound(signals.as_deref(), 1);
             Ok(accepted)
         });
@@ -220,7 +221,7 @@ impl Store for SqliteStore {
 
     async fn own(&self, channel: &ChannelName) -> Result<Epoch, StoreError> {
         let channel = channel.clone();
-        self.write(move |db| outbound::own(db, &channel)).await
+        self.write("own", move |db| outbound::own(db, &channel)).await
     }
 
     async fn interrupted(
@@ -231,7 +232,8 @@ impl Store for SqliteStore {
         now_ms: i64,
     ) -> Result<Vec<Interrupted>, StoreError> {
         let name = channel.clone();
-        let found = self.write(move |db| outbound::interrupted(db, &name, epoch, &notice, now_ms)).await?;
+        let found =
+            self.write("interrupted", move |db| outbound::interrupted(db, &name, epoch, &notice, now_ms)).await?;
         self.ring_events(channel);
         Ok(found)
     }
@@ -245,7 +247,8 @@ impl Store for SqliteStore {
         limit: u32,
     ) -> Result<Vec<Attempt>, StoreError> {
         let name = channel.clone();
-        let begun = self.write(move |db| outbound::begin(db, &name, epoch, now_ms, live_since_ms, limit)).await?;
+        let begun =
+            self.write("begin", move |db| outbound::begin(db, &name, epoch, now_ms, live_since_ms, limit)).await?;
         if let Some(signals) = self.signals.channel(channel) {
             signals.add_waiting(-i64::try_from(begun.len()).unwrap_or(0));
         }
@@ -259,7 +262,7 @@ impl Store for SqliteStore {
         };
         let attempt = attempt.clone();
         let channel = attempt.channel.clone();
-        let noticed = self.write(move |db| outbound::settle(db, &attempt, &settlement, now_ms)).await?;
+        let noticed = self.write("settle", move |db| outbound::settle(db, &attempt, &settlement, now_ms)).await?;
         ring_outbound(self.signals.channel(&channel).as_deref(), requeued);
         if noticed {
             self.ring_events(&channel);
@@ -270,7 +273,10 @@ impl Store for SqliteStore {
     async fn notify_failed(&self, attempt: &Attempt, notice: String, now_ms: i64) -> Result<(), StoreError> {
         let channel = attempt.channel.clone();
         let attempt = attempt.clone();
-        self.write(move |db| outbound::notice(db, attempt.conversation, &attempt.m_id, &notice, now_ms)).await?;
+        self.write("notify_failed", move |db| {
+            outbound::notice(db, attempt.conversation, &attempt.m_id, &notice, now_ms)
+        })
+        .await?;
         self.ring_events(&channel);
         Ok(())
     }
@@ -296,12 +302,12 @@ impl Store for SqliteStore {
         now_ms: i64,
     ) -> Result<(), StoreError> {
         let channel = channel.clone();
-        self.write(move |db| inbound::take_baseline(db, &channel, &conversations, now_ms)).await
+        self.write("take_baseline", move |db| inbound::take_baseline(db, &channel, &conversations, now_ms)).await
     }
 
     async fn note_unread(&self, channel: &ChannelName, contact: &ContactId, unread: String) -> Result<(), StoreError> {
         let (channel, contact) = (channel.clone(), contact.clone());
-        self.write(move |db| inbound::note_unread(db, &channel, &contact, &unread)).await
+        self.write("note_unread", move |db| inbound::note_unread(db, &channel, &contact, &unread)).await
     }
 
     async fn positions(&self, channel: &ChannelName) -> Result<Vec<Position>, StoreError> {
@@ -331,7 +337,7 @@ impl Store for SqliteStore {
 
     async fn record(&self, reading: Reading) -> Result<usize, StoreError> {
         let channel = reading.channel.clone();
-        let events = self.write(move |db| inbound::record(db, &reading)).await?;
+        let events = self.write("record", move |db| inbound::record(db, &reading)).await?;
         if events > 0 {
             self.ring_events(&channel);
         }
@@ -342,7 +348,7 @@ impl Store for SqliteStore {
         let channel = channel.clone();
         let (due, unreadable) = self.read(move |db| inbound::due_events(db, &channel, now_ms, limit)).await?;
         if !unreadable.is_empty() {
-            self.write(move |db| inbound::bury(db, &unreadable, now_ms)).await?;
+            self.write("bury", move |db| inbound::bury(db, &unreadable, now_ms)).await?;
         }
         Ok(due)
     }
@@ -355,7 +361,7 @@ impl Store for SqliteStore {
     async fn published(&self, event: &DueEvent, publication: Publication, now_ms: i64) -> Result<(), StoreError> {
         let channel = event.channel.clone();
         let event = event.clone();
-        self.write(move |db| inbound::published(db, &event, &publication, now_ms)).await?;
+        self.write("published", move |db| inbound::published(db, &event, &publication, now_ms)).await?;
         self.ring_events(&channel);
         Ok(())
     }
@@ -369,12 +375,12 @@ impl Store for SqliteStore {
     }
 
     async fn sweep(&self, text_before_ms: i64, rows_before_ms: i64, limit: u32) -> Result<usize, StoreError> {
-        self.write(move |db| upkeep::sweep(db, text_before_ms, rows_before_ms, limit)).await
+        self.write("sweep", move |db| upkeep::sweep(db, text_before_ms, rows_before_ms, limit)).await
     }
 
     async fn check(&self) -> Result<(), StoreError> {
         if !self.writer()?.healthy() {
-            self.write(upkeep::probe).await?;
+            self.write("probe", upkeep::probe).await?;
         }
         self.read(|db| db.query_row("SELECT 1", [], |_| Ok(())).map_err(unavailable)).await
     }

@@ -11,7 +11,10 @@ use rusqlite::{Connection, OpenFlags};
 const APPLICATION_ID: i32 = 0x4241_6642;
 
 /// Forward only: number, name and statements of each step.
-const MIGRATIONS: &[(u32, &str, &str)] = &[(1, "0001_start", include_str!("../migrations/sqlite/0001_start.sql"))];
+const MIGRATIONS: &[(u32, &str, &str)] = &[
+    (1, "0001_start", include_str!("../migrations/sqlite/0001_start.sql")),
+    (2, "0002_once", include_str!("../migrations/sqlite/0002_once.sql")),
+];
 
 /// Why the file cannot be used, and what to do. Nothing was changed.
 #[derive(Debug, thiserror::Error)]

@@ -170,7 +170,7 @@ pub(super) fn settle(
             notice.as_deref()
         }
         Settlement::Unknown { fault, notice } => {
-            ended("unknown", fault)?;
+            ended("unconfirmed", fault)?;
             notice.as_deref()
         }
     };

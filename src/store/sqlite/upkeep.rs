@@ -9,7 +9,7 @@ use crate::store::{Filter, Listed, StoreError, Waiting, sql};
 
 pub(super) fn list(db: &Connection, filter: &Filter) -> Result<Vec<Listed>, StoreError> {
     let statement = match filter.state.as_deref() {
-        Some("failed" | "unknown") => sql::LIST_TROUBLE,
+        Some("failed" | "unknown" | "held" | "unconfirmed") => sql::LIST_TROUBLE,
         Some("sending") => sql::LIST_SENDING,
         Some(_) | None => sql::LIST,
     };

@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::unavailable;
+use crate::crashpoint;
 use crate::store::StoreError;
 
 /// Operations waiting for the writer, at most; whoever comes later waits to hand in.
@@ -15,6 +16,8 @@ const QUEUE: usize = 4096;
 
 /// One operation: runs inside the transaction, answers after the commit.
 trait Operation: Send {
+    /// Its name among the crash points.
+    fn name(&self) -> &'static str;
     /// Runs it. An error undoes this operation alone.
     fn run(&mut self, db: &Connection) -> Result<(), StoreError>;
     /// Tells whoever waits.
@@ -22,6 +25,7 @@ trait Operation: Send {
 }
 
 struct Op<T, F> {
+    name: &'static str,
     work: Option<F>,
     outcome: Option<Result<T, StoreError>>,
     reply: oneshot::Sender<Result<T, StoreError>>,
@@ -32,6 +36,10 @@ where
     T: Send,
     F: FnOnce(&Connection) -> Result<T, StoreError> + Send,
 {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
     fn run(&mut self, db: &Connection) -> Result<(), StoreError> {
         let Some(work) = self.work.take() else { return Ok(()) };
         let outcome = work(db);
@@ -71,13 +79,13 @@ impl Writer {
     }
 
     /// Runs `work` in the next commit and returns once it is durable.
-    pub(super) async fn run<T, F>(&self, work: F) -> Result<T, StoreError>
+    pub(super) async fn run<T, F>(&self, name: &'static str, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let operation = Box::new(Op { work: Some(work), outcome: None, reply });
+        let operation = Box::new(Op { name, work: Some(work), outcome: None, reply });
         self.operations.send(operation).await.map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
@@ -99,7 +107,13 @@ fn write_all(db: &Connection, mut waiting: mpsc::Receiver<Box<dyn Operation>>, m
                 Err(_) => break,
             }
         }
+        for operation in &group {
+            crashpoint::hit(operation.name(), "before its commit");
+        }
         let (committed, trouble) = commit(db, &mut group);
+        for operation in &group {
+            crashpoint::hit(operation.name(), "after its commit");
+        }
         note_health(healthy, trouble.as_ref(), group.len());
         for operation in group.drain(..) {
             operation.finish(&committed);

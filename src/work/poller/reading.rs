@@ -10,7 +10,7 @@ use super::RoundError;
 use crate::config::{DirectionBy, FirstRun};
 use crate::domain::clock::{millis, now_ms};
 use crate::domain::ledger::{Acquaintance, Mark, Spoken, Wanted, identities, normal};
-use crate::domain::{Choice, ContactId, Content, Direction, MId, ReadError, Row};
+use crate::domain::{Choice, ContactId, Content, Destination, Direction, MId, ReadError, Row};
 use crate::store::{OwnSend, Position, Reading, StoreError};
 
 /// Reads of a conversation that do not show its last row, before that row's own absence is taken as it is.
@@ -23,8 +23,10 @@ const SPOKEN: usize = 200;
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) contact: ContactId,
-    /// What `getchats` shows as its last row.
-    pub(super) last: Row,
+    /// Afilnet's name of it.
+    pub(super) destination: Destination,
+    /// What `getchats` shows as its last row; `None` where it was not asked.
+    pub(super) last: Option<Row>,
     /// How far it is read; brought up to date by the read.
     pub(super) there: Position,
     /// Reads in a row that did not show the last row.
@@ -54,7 +56,7 @@ pub(super) async fn read_one(line: &Line, job: &mut Job, stop: &CancellationToke
     if baseline.is_some() && line.first_run == FirstRun::Unread && job.there.unread.is_none() {
         // Asked for and kept before anything else is read: the other read may clear the mark, and any failure after
         // this one would lose it for good.
-        let Some(unread) = read(line, stop, line.messenger.unread(&job.last.destination)).await? else {
+        let Some(unread) = read(line, stop, line.messenger.unread(&job.destination)).await? else {
             return Ok(Outcome::Stopped);
         };
         let marks: Vec<String> = unread.iter().map(|row| Mark::of(row).to_text()).collect();
@@ -66,7 +68,7 @@ pub(super) async fn read_one(line: &Line, job: &mut Job, stop: &CancellationToke
     // The choice is looked up last before the call: no row that it brings can answer a question that comes later.
     let call = async {
         let choice = open_choice(line, &job.contact).await;
-        line.messenger.messages(&job.last.destination).await.map(|rows| (rows, choice))
+        line.messenger.messages(&job.destination).await.map(|rows| (rows, choice))
     };
     let Some((rows, choice)) = read(line, stop, call).await? else { return Ok(Outcome::Stopped) };
     let choice = choice?;
@@ -88,14 +90,14 @@ pub(super) async fn read_one(line: &Line, job: &mut Job, stop: &CancellationToke
     let mut unseen = rows.iter().zip(&identities).filter(|(_, identity)| !seen_set.contains(identity.as_str()));
     // After the call: what a row shows was in the store as `sending` before Afilnet could show it.
     let spoken = if unseen.any(|(row, _)| doubtful(row)) { spoken(line, &job.contact).await? } else { Vec::new() };
-    let last = Mark::of(&job.last);
-    let whole = rows.iter().any(|row| last.is(row));
-    let in_sync = whole || job.behind >= READS_BEHIND;
+    let last = job.last.as_ref().map(Mark::of);
+    let whole = last.as_ref().is_some_and(|last| rows.iter().any(|row| last.is(row)));
+    let in_sync = whole || (last.is_some() && job.behind >= READS_BEHIND);
     job.shown = Some(rows.len());
     // A read that shows less than the one before proves nothing of what it leaves out: forgotten rows would come up as
     // new with the next whole one.
     let may_forget = whole && job.shown_before.is_some_and(|before| rows.len() >= before);
-    let read_to = in_sync.then(|| last.to_text());
+    let read_to = last.filter(|_| in_sync).map(|last| last.to_text());
     let now_ms = now_ms();
     let page = Page {
         channel: &line.name,
@@ -115,7 +117,7 @@ pub(super) async fn read_one(line: &Line, job: &mut Job, stop: &CancellationToke
     let reading = Reading {
         channel: line.name.clone(),
         contact: job.contact.clone(),
-        destination: job.last.destination.clone(),
+        destination: job.destination.clone(),
         forget: if may_forget { forgettable(line, &seen, &identities, now_ms) } else { Vec::new() },
         rows: fresh,
         position: read_to.clone(),

@@ -173,8 +173,16 @@ impl World {
             rows.last().cloned().unwrap()
         };
         let there = unread_position(&contact(), &last);
-        let mut job =
-            Job { contact: contact(), last, there, behind: 0, baseline_ms: 0, shown_before: None, shown: None };
+        let mut job = Job {
+            contact: contact(),
+            destination: last.destination.clone(),
+            last: Some(last),
+            there,
+            behind: 0,
+            baseline_ms: 0,
+            shown_before: None,
+            shown: None,
+        };
         read_one(&self.line, &mut job, &CancellationToken::new()).await.map(drop)
     }
 
@@ -286,7 +294,16 @@ async fn a_read_that_shows_less_than_the_one_before_forgets_nothing() {
     for (shown_before, seen) in [(None, 3), (Some(3), 3), (Some(1), 1)] {
         let last = world.fake.rows.lock().unwrap().last().cloned().unwrap();
         let there = unread_position(&contact(), &last);
-        let mut job = Job { contact: contact(), last, there, behind: 0, baseline_ms: 0, shown_before, shown: None };
+        let mut job = Job {
+            contact: contact(),
+            destination: last.destination.clone(),
+            last: Some(last),
+            there,
+            behind: 0,
+            baseline_ms: 0,
+            shown_before,
+            shown: None,
+        };
         read_one(&world.line, &mut job, &CancellationToken::new()).await.unwrap();
         assert_eq!(job.shown, Some(1));
         let left = world.line.store.seen(&world.line.name, &contact()).await.unwrap().len();
