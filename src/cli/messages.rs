@@ -1,17 +1,21 @@
-//! `bridge messages`: what became of outbound messages. Looks at the store, beside a running bridge or without one.
+//! `bridge messages`: what became of outbound messages, and what a person decides of them. Works on the store, beside a
+//! running bridge or without one.
 
 use clap::Subcommand;
 
 use crate::config::{Config, LogContacts, StoreUrl};
-use crate::store::{Filter, Listed, SqliteStore, Store};
+use crate::domain::Fault;
+use crate::domain::clock::now_ms;
+use crate::domain::sentence::{Got, sentence};
+use crate::store::{Decision, Filter, Listed, SqliteStore, Store};
 
 /// What to look at.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// List messages, newest first, one a line: mId, channel, contact, state, kind, attempts, accepted, done, fault
     List {
-        /// Only those in this state: queued, sending, unknown, held, sent, failed, unconfirmed
-        #[arg(long, value_parser = ["queued", "sending", "unknown", "held", "sent", "failed", "unconfirmed"])]
+        /// Only those in this state: queued, sending, unknown, sent, failed, unconfirmed
+        #[arg(long, value_parser = ["queued", "sending", "unknown", "sent", "failed", "unconfirmed"])]
         state: Option<String>,
         /// Only those of this channel (its name in the configuration)
         #[arg(long)]
@@ -26,6 +30,14 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Say what became of a message that may have been delivered (state unknown or unconfirmed)
+    Settle {
+        /// The mId that /message answered
+        m_id: String,
+        /// delivered: the customer has it. failed: the customer does not, and it is not sent again. send-again: now
+        #[arg(long = "as", value_parser = ["delivered", "failed", "send-again"])]
+        how: String,
+    },
     /// Show one message
     Show {
         /// The mId that /message answered
@@ -39,6 +51,11 @@ pub(super) async fn run(command: Command, config: &Config) -> anyhow::Result<()>
     };
     let store = SqliteStore::visit(file)?;
     let (found, full, json, m_id) = match command {
+        Command::Settle { m_id, how } => {
+            let settled = settle(&store, config, &m_id, &how).await;
+            store.close().await;
+            return settled;
+        }
         Command::List { state, channel, limit, contacts, json } => {
             (store.list(Filter { state, channel, limit }).await, contacts, json, None)
         }
@@ -63,6 +80,29 @@ pub(super) async fn run(command: Command, config: &Config) -> anyhow::Result<()>
         }
     }
     super::print(&found.iter().map(|row| line(row, json)).collect::<String>())
+}
+
+/// Settles a message in doubt, and says what follows.
+async fn settle(store: &SqliteStore, config: &Config, m_id: &str, how: &str) -> anyhow::Result<()> {
+    let decision = match how {
+        "delivered" => Decision::Delivered,
+        "failed" => Decision::Failed,
+        _ => Decision::SendAgain,
+    };
+    let notice = sentence(&Fault::Other("SETTLED_BY_HAND".into()), Got::No, config.language);
+    let before = store.decide(m_id.to_owned(), decision, notice, now_ms()).await?;
+    match before.as_deref() {
+        None => anyhow::bail!("there is no message `{m_id}` in this store: nothing was changed"),
+        Some("unknown" | "held" | "unconfirmed") => super::print(match decision {
+            Decision::Delivered => "settled as delivered: its conversation goes on\n",
+            Decision::Failed => "settled as failed: it is not sent, its agent is told, and its conversation goes on\n",
+            Decision::SendAgain => "it is sent again now, before anything else that waits in its conversation\n",
+        }),
+        Some(state) => anyhow::bail!(
+            "message `{m_id}` is {state}: only one that may have been delivered (unknown, unconfirmed) can be settled; \
+             nothing was changed"
+        ),
+    }
 }
 
 fn line(row: &Listed, json: bool) -> String {

@@ -8,6 +8,7 @@ pub(crate) mod entities;
 pub(crate) mod event;
 pub(crate) mod ids;
 pub(crate) mod ledger;
+pub(crate) mod looks;
 #[cfg(test)]
 pub(crate) mod mutant;
 pub(crate) mod row;

@@ -143,6 +143,11 @@ fn account(fault: &Fault) -> (&'static str, &'static str, Next) {
             "El mensaje es demasiado largo para la conexión de este canal",
             Next::Shorten,
         ),
+        Fault::Other(code) if code == "SETTLED_BY_HAND" => (
+            "The administrator looked into this message",
+            "El administrador ha comprobado este mensaje",
+            Next::SendAgain,
+        ),
         Fault::Other(_) => (
             "Afilnet refused the message for a reason of its own",
             "Afilnet rechazó el mensaje por un motivo propio",

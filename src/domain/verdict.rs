@@ -100,6 +100,36 @@ impl Fault {
         }
     }
 
+    /// The fault of a code that [`Self::code`] gave.
+    pub(crate) fn from_code(code: &str) -> Self {
+        let plain = [
+            Self::Unreachable,
+            Self::Certificate,
+            Self::Busy,
+            Self::TimedOut,
+            Self::ConnectionLost,
+            Self::NotUnderstood,
+            Self::Interrupted,
+            Self::Forbidden,
+            Self::NoCredits,
+            Self::ChannelNotFound,
+            Self::ChatNotFound,
+            Self::MissingParam,
+            Self::FileType,
+            Self::FileUrl,
+            Self::ThumbUrl,
+            Self::NoRoute,
+            Self::TooLong,
+        ];
+        if let Some(fault) = plain.into_iter().find(|fault| fault.code() == code) {
+            return fault;
+        }
+        match code.strip_prefix("http_").and_then(|status| status.parse().ok()) {
+            Some(status) => Self::Http(status),
+            None => Self::Other(code.to_owned()),
+        }
+    }
+
     /// How much it stops (the table of afilnet.md section 4).
     pub(crate) fn scope(&self) -> Scope {
         match self {
@@ -211,6 +241,13 @@ mod tests {
         max: Duration::from_mins(5),
         give_up_after: Duration::from_hours(24),
     };
+
+    #[test]
+    fn a_fault_comes_back_from_its_code() {
+        for fault in [Fault::TimedOut, Fault::Http(502), Fault::Interrupted, Fault::Other("NEW".into())] {
+            assert_eq!(Fault::from_code(&fault.code()), fault);
+        }
+    }
 
     #[test]
     fn waits_double_up_to_the_limit() {

@@ -2,6 +2,7 @@
 
 mod choices;
 mod claims;
+mod doubts;
 mod more;
 mod plans;
 
@@ -77,6 +78,7 @@ fn reading(n: u32, rows: &[(&str, &str)]) -> Reading {
                 claims: None,
             })
             .collect(),
+        newest: rows.last().map(|(identity, _)| (*identity).to_owned()),
         position: Some("p".into()),
         answered: None,
         forget: Vec::new(),
@@ -180,30 +182,6 @@ async fn an_owner_taken_over_begins_nothing_more() {
     store.accept(message(1, "a", 10)).await.unwrap();
     let begun = store.begin(&channel(), old, 100, 0, 10).await;
     assert!(matches!(begun, Err(StoreError::Stale)), "{begun:?}");
-}
-
-#[tokio::test]
-async fn what_was_under_way_at_the_end_is_unknown_told_and_not_sent_again() {
-    let fresh = Fresh::sqlite();
-    let epoch = fresh.store.own(&channel()).await.unwrap();
-    let lost = message(1, "under way", 10);
-    let lost_id = lost.m_id.clone();
-    fresh.store.accept(lost).await.unwrap();
-    fresh.store.accept(message(1, "behind it", 11)).await.unwrap();
-    take(&fresh.store, epoch, 100).await;
-    let Fresh { store, folder: _folder } = fresh.again().await;
-    let epoch = store.own(&channel()).await.unwrap();
-    let found = store.interrupted(&channel(), epoch, "may have been delivered".into(), 200).await.unwrap();
-    assert_eq!(found.iter().map(|left| &left.m_id).collect::<Vec<_>>(), [&lost_id]);
-    assert!(store.interrupted(&channel(), epoch, String::new(), 200).await.unwrap().is_empty());
-    let events = store.due_events(&channel(), 10_000, 10).await.unwrap();
-    assert_eq!(events.len(), 1);
-    assert_eq!((events[0].event.m_id.clone(), events[0].event.body.kind()), (lost_id, "message_status"));
-    let next = take(&store, epoch, 300).await;
-    assert_eq!(next.iter().map(words).collect::<Vec<_>>(), ["behind it"]);
-    let unknown =
-        store.list(Filter { state: Some("unconfirmed".into()), limit: 9, ..Filter::default() }).await.unwrap();
-    assert_eq!(unknown.len(), 1);
 }
 
 #[tokio::test]
@@ -352,7 +330,7 @@ proptest! {
                         let settlement = match how {
                             0 => Settlement::Queued { due_ms: Some(50), fault },
                             1 => Settlement::Failed { fault, notice: Some("n".into()) },
-                            2 => Settlement::Unknown { fault, notice: None },
+                            2 => Settlement::Unconfirmed { fault, notice: "n".into(), held: false },
                             _ => Settlement::Sent { afilnet_id: None, more: false },
                         };
                         if how != 0 {

@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 mod conformance;
+mod doubt;
 mod signals;
 mod sql;
 mod sqlite;
@@ -13,6 +14,7 @@ use async_trait::async_trait;
 
 use crate::domain::{ChannelName, Choice, ContactId, Content, Destination, Event, Fault, MId};
 
+pub(crate) use doubt::{Decision, Doubt, Evidence, Look};
 pub(crate) use signals::{Answer, ChannelSignals, Pace, Signals};
 pub(crate) use sqlite::SqliteStore;
 
@@ -78,6 +80,8 @@ pub(crate) struct Attempt {
     pub(crate) number: u32,
     pub(crate) epoch: Epoch,
     pub(crate) accepted_ms: i64,
+    /// Its age counts from here.
+    pub(crate) since_ms: i64,
     pub(crate) request_id: String,
     /// How its last attempts failed.
     pub(crate) before: Before,
@@ -109,8 +113,10 @@ pub(crate) enum Settlement {
     Queued { due_ms: Option<i64>, fault: Fault },
     /// Surely not sent, and given up.
     Failed { fault: Fault, notice: Option<String> },
-    /// May have been sent; set aside.
-    Unknown { fault: Fault, notice: Option<String> },
+    /// May have been sent: to be looked up, first at `look_ms`. Its conversation waits.
+    Unknown { fault: Fault, look_ms: i64 },
+    /// May have been sent, and looking could not tell. Its conversation goes on, or waits for a person where `held`.
+    Unconfirmed { fault: Fault, notice: String, held: bool },
 }
 
 /// A message that was under way when its owner ended.
@@ -165,6 +171,8 @@ pub(crate) struct Reading {
     pub(crate) destination: Destination,
     /// Unseen rows, oldest first.
     pub(crate) rows: Vec<NewRow>,
+    /// Identity of the newest row that the read showed.
+    pub(crate) newest: Option<String>,
     /// Set when the conversation is in sync up to this getchats row.
     pub(crate) position: Option<String>,
     /// The message whose question one of the rows answers.
@@ -236,12 +244,12 @@ pub(crate) trait Store: Send + Sync {
     /// Makes the caller the owner of `channel`: nobody with an older epoch begins or settles there from now on.
     async fn own(&self, channel: &ChannelName) -> Result<Epoch, StoreError>;
 
-    /// Marks as unknown what a former owner left in `sending`, each with `notice` for the agent.
+    /// Marks as unknown what a former owner left in `sending`, to be looked up first at `look_ms`.
     async fn interrupted(
         &self,
         channel: &ChannelName,
         epoch: Epoch,
-        notice: String,
+        look_ms: i64,
         now_ms: i64,
     ) -> Result<Vec<Interrupted>, StoreError>;
 
@@ -261,6 +269,34 @@ pub(crate) trait Store: Send + Sync {
     /// Settles an attempt. `Stale` where it is not the current one. A question that surely was not seen, or has failed,
     /// is no longer open; one whose outcome is unknown still is.
     async fn settle(&self, attempt: &Attempt, settlement: Settlement, now_ms: i64) -> Result<(), StoreError>;
+
+    /// Up to `limit` messages of unknown outcome that are to be looked up by `now_ms`, the most due first.
+    async fn due_looks(&self, channel: &ChannelName, now_ms: i64, limit: u32) -> Result<Vec<Doubt>, StoreError>;
+
+    /// When the next look is due; `None` where nothing is in doubt.
+    async fn next_look_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError>;
+
+    /// What the rows seen by now say of a doubt.
+    async fn evidence(&self, doubt: &Doubt) -> Result<Evidence, StoreError>;
+
+    /// Notes a look that settled nothing; the next is at `look_ms`. `Stale` where the doubt is settled by now.
+    async fn look_again(&self, doubt: &Doubt, look: Look, look_ms: i64, now_ms: i64) -> Result<(), StoreError>;
+
+    /// Settles a doubt: as [`Store::settle`] settles an attempt. `Stale` where a person was quicker, or the channel has
+    /// another owner than `epoch`.
+    async fn resolve(&self, doubt: &Doubt, epoch: Epoch, settlement: Settlement, now_ms: i64)
+    -> Result<(), StoreError>;
+
+    /// Settles by hand a message in doubt (`unknown`, `held` or `unconfirmed`); `notice` tells the agent of a failure
+    /// that nobody has told yet. `None` where there is no such message, else its state before: where that is none of
+    /// these, nothing was changed.
+    async fn decide(
+        &self,
+        m_id: String,
+        decision: Decision,
+        notice: String,
+        now_ms: i64,
+    ) -> Result<Option<String>, StoreError>;
 
     /// Tells the agent that a message failed, where `settle` left that to a caller who has gone away.
     async fn notify_failed(&self, attempt: &Attempt, notice: String, now_ms: i64) -> Result<(), StoreError>;
@@ -288,6 +324,9 @@ pub(crate) trait Store: Send + Sync {
 
     /// How far each conversation of `channel` has been read.
     async fn positions(&self, channel: &ChannelName) -> Result<Vec<Position>, StoreError>;
+
+    /// How far one conversation has been read; `None` where nothing of it was.
+    async fn position(&self, channel: &ChannelName, contact: &ContactId) -> Result<Option<Position>, StoreError>;
 
     /// Identities seen in one conversation, each with the time it was first seen.
     async fn seen(&self, channel: &ChannelName, contact: &ContactId) -> Result<Vec<(String, i64)>, StoreError>;

@@ -23,6 +23,8 @@ pub(crate) enum Answer {
 pub(crate) struct ChannelSignals {
     /// An outbound message was accepted or may go now.
     pub(crate) outbound: Notify,
+    /// Something is in doubt, or may be settled now.
+    pub(crate) looks: Notify,
     /// An event was recorded or may go now.
     pub(crate) events: Notify,
     /// Outbound messages waiting, about.
@@ -82,6 +84,7 @@ impl Signals {
     pub(crate) fn register(&self, channel: &ChannelName, pace: &Arc<Pace>) -> Arc<ChannelSignals> {
         let signals = Arc::new(ChannelSignals {
             outbound: Notify::new(),
+            looks: Notify::new(),
             events: Notify::new(),
             waiting: AtomicI64::new(0),
             pace: Arc::clone(pace),

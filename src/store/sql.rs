@@ -14,9 +14,11 @@ pub(super) const ADD_OUTBOUND: &str = "INSERT INTO outbound \
 pub(super) const AHEAD: &str = "SELECT EXISTS (SELECT 1 FROM outbound \
      WHERE conversation = $1 AND state IN ('queued', 'sending', 'unknown', 'held') AND id < $2)";
 
-/// A lane follows the head of its queue: open at its due time while it is queued, closed otherwise. Never counted.
+/// A lane follows the head of its queue: open at its due time while it is queued and nothing else of its conversation is
+/// under way, closed otherwise. Never counted.
 pub(super) const SET_OUTBOUND_LANE: &str = "UPDATE conversations SET outbound_due_ms = \
-     (SELECT CASE WHEN state = 'queued' THEN due_ms END FROM outbound \
+     (SELECT CASE WHEN state = 'queued' AND NOT EXISTS \
+      (SELECT 1 FROM outbound u WHERE u.conversation = $1 AND u.state = 'sending') THEN due_ms END FROM outbound \
       WHERE conversation = $1 AND state IN ('queued', 'sending', 'unknown', 'held') ORDER BY id LIMIT 1) WHERE id = $1";
 
 pub(super) const EPOCH: &str = "SELECT epoch FROM channels WHERE channel = $1";
@@ -35,34 +37,72 @@ pub(super) const DUE_ANY: &str = "SELECT c.id, c.contact, c.destination, \
      FROM conversations c WHERE c.channel = $1 AND c.outbound_due_ms IS NOT NULL AND c.outbound_due_ms <= $2 \
      ORDER BY c.outbound_due_ms LIMIT $3";
 
-pub(super) const BEGIN: &str = "UPDATE outbound SET state = 'sending', attempt = attempt + 1, epoch = $1 \
-     WHERE id = $2 AND state = 'queued' \
-     RETURNING m_id, content, part, attempt, accepted_ms, request_id, fault, same_fault";
+pub(super) const BEGIN: &str = "UPDATE outbound SET state = 'sending', attempt = attempt + 1, epoch = $1, began_ms = $2, \
+     anchor = (SELECT newest FROM conversations WHERE id = outbound.conversation), unknown_ms = NULL, look_ms = NULL, \
+     looks = 0, absences = 0, absent_ms = NULL WHERE id = $3 AND state = 'queued' \
+     RETURNING m_id, content, part, attempt, accepted_ms, request_id, fault, same_fault, since_ms";
 
-/// The guard of every settlement: this attempt, under this owner, still under way.
+/// The guard of every settlement: this attempt, still in the state it is settled from (`sending`, or `unknown` after a
+/// look), under the owner that began it.
 pub(super) const SENT: &str = "UPDATE outbound SET state = 'sent', done_ms = $1, afilnet_id = COALESCE($2, afilnet_id), \
-     fault = NULL WHERE id = $3 AND state = 'sending' AND part = $4 AND attempt = $5 AND epoch = $6";
+     fault = NULL WHERE id = $3 AND state = $4 AND part = $5 AND attempt = $6 AND epoch = $7";
 
 /// The next part keeps the place of the first.
 pub(super) const PART_SENT: &str = "UPDATE outbound SET state = 'queued', part = part + 1, attempt = 0, fault = NULL, \
-     same_fault = 0 WHERE id = $1 AND state = 'sending' AND part = $2 AND attempt = $3 AND epoch = $4";
+     same_fault = 0 WHERE id = $1 AND state = $2 AND part = $3 AND attempt = $4 AND epoch = $5";
 
 pub(super) const REQUEUE: &str = "UPDATE outbound SET state = 'queued', due_ms = COALESCE($1, due_ms), fault = $2, \
      same_fault = CASE WHEN fault = $2 THEN same_fault + 1 ELSE 1 END \
-     WHERE id = $3 AND state = 'sending' AND part = $4 AND attempt = $5 AND epoch = $6";
+     WHERE id = $3 AND state = $4 AND part = $5 AND attempt = $6 AND epoch = $7";
 
-pub(super) const ENDED: &str = "UPDATE outbound SET state = $1, done_ms = $2, fault = $3 \
-     WHERE id = $4 AND state = 'sending' AND part = $5 AND attempt = $6 AND epoch = $7";
+/// `told`: 2 where the agent is told that it failed, by whomever.
+pub(super) const ENDED: &str = "UPDATE outbound SET state = $1, done_ms = $2, fault = $3, told = 2 \
+     WHERE id = $4 AND state = $5 AND part = $6 AND attempt = $7 AND epoch = $8";
+
+pub(super) const DOUBTED: &str = "UPDATE outbound SET state = 'unknown', fault = $1, unknown_ms = $2, look_ms = $3 \
+     WHERE id = $4 AND state = $5 AND part = $6 AND attempt = $7 AND epoch = $8";
 
 pub(super) const SET_ASIDE: &str = "UPDATE outbound SET state = 'failed', done_ms = $1, fault = $2 \
      WHERE id = $3 AND state IN ('queued', 'sending') RETURNING m_id";
 
-pub(super) const LEFT_SENDING: &str = "SELECT o.id, o.conversation, o.m_id, c.contact \
+pub(super) const LEFT_SENDING: &str = "SELECT o.id, o.conversation, o.m_id, c.contact, o.part \
      FROM outbound o JOIN conversations c ON c.id = o.conversation \
      WHERE o.state = 'sending' AND c.channel = $1 AND o.epoch < $2";
 
-pub(super) const MARK_UNKNOWN: &str =
-    "UPDATE outbound SET state = 'unconfirmed', done_ms = $1, fault = $2 WHERE id = $3 AND state = 'sending'";
+pub(super) const MARK_UNKNOWN: &str = "UPDATE outbound SET state = 'unknown', fault = $1, unknown_ms = $2, look_ms = $3 \
+     WHERE id = $4 AND state = 'sending'";
+
+pub(super) const DUE_LOOKS: &str = "SELECT o.id, o.conversation, c.contact, c.destination, o.m_id, o.content, o.part, \
+     o.attempt, o.epoch, o.accepted_ms, o.request_id, o.fault, o.same_fault, o.since_ms, o.unknown_ms, o.looks, \
+     o.absences, o.absent_ms, o.anchor, CASE WHEN o.kind = 'attachment' THEN h.shows_files ELSE h.shows_texts END, \
+     h.settle_lag_ms \
+     FROM outbound o JOIN conversations c ON c.id = o.conversation JOIN channels h ON h.channel = c.channel \
+     WHERE o.state = 'unknown' AND c.channel = $1 AND o.look_ms <= $2 ORDER BY o.look_ms LIMIT $3";
+
+pub(super) const NEXT_LOOK_MS: &str = "SELECT MIN(o.look_ms) FROM outbound o \
+     JOIN conversations c ON c.id = o.conversation WHERE o.state = 'unknown' AND c.channel = $1";
+
+pub(super) const CLAIMED: &str = "SELECT EXISTS (SELECT 1 FROM seen WHERE conversation = $1 AND claim = $2)";
+
+/// The last message that was surely sent before this one, by Afilnet's own word.
+pub(super) const SENT_BEFORE: &str = "SELECT m_id, part FROM outbound WHERE conversation = $1 AND id < $2 \
+     AND content IS NOT NULL AND state = 'sent' AND fault IS NULL ORDER BY id DESC LIMIT 1";
+
+pub(super) const LOOKED: &str = "UPDATE outbound SET look_ms = $1, looks = looks + $2, absences = absences + $3, \
+     absent_ms = CASE WHEN $3 = 1 THEN COALESCE(absent_ms, $4) ELSE absent_ms END \
+     WHERE id = $5 AND state = 'unknown' AND part = $6 AND attempt = $7";
+
+/// A row shows a call in doubt: it is looked at anew, at once. One whose agent was told already is sent after all.
+pub(super) const SHOWN: &str = "UPDATE outbound SET state = CASE state WHEN 'unconfirmed' THEN 'sent' ELSE 'unknown' END, \
+     unknown_ms = COALESCE(unknown_ms, $1), look_ms = $1 \
+     WHERE m_id = $2 AND part = $3 AND state IN ('unknown', 'held', 'unconfirmed')";
+
+pub(super) const STATE_OF: &str = "SELECT id, conversation, state, told FROM outbound WHERE m_id = $1";
+
+pub(super) const DECIDED: &str = "UPDATE outbound SET state = $1, done_ms = $2, fault = $3, told = $4 WHERE id = $5";
+
+pub(super) const SENT_AGAIN: &str = "UPDATE outbound SET state = 'queued', done_ms = NULL, due_ms = $1, since_ms = $1, \
+     told = 0, same_fault = 0 WHERE id = $2";
 
 pub(super) const NEXT_OUTBOUND_MS: &str =
     "SELECT MIN(outbound_due_ms) FROM conversations WHERE channel = $1 AND outbound_due_ms IS NOT NULL";
@@ -85,6 +125,9 @@ pub(super) const ADD_BASELINE: &str = "INSERT INTO conversations (channel, conta
 
 pub(super) const POSITIONS: &str = "SELECT contact, destination, read_to, baseline, unread FROM conversations \
      WHERE channel = $1 AND (read_to IS NOT NULL OR baseline IS NOT NULL)";
+
+pub(super) const POSITION: &str = "SELECT destination, read_to, baseline, unread FROM conversations \
+     WHERE channel = $1 AND contact = $2 AND (read_to IS NOT NULL OR baseline IS NOT NULL)";
 
 pub(super) const NOTE_UNREAD: &str = "UPDATE conversations SET unread = $1 WHERE channel = $2 AND contact = $3";
 
@@ -111,6 +154,8 @@ pub(super) const MEET: &str = "INSERT INTO conversations (channel, contact, dest
 
 pub(super) const SET_READ_TO: &str =
     "UPDATE conversations SET read_to = $1, baseline = NULL, unread = NULL WHERE id = $2";
+
+pub(super) const SET_NEWEST: &str = "UPDATE conversations SET newest = $1 WHERE id = $2";
 
 pub(super) const HEARD: &str = "UPDATE conversations SET inbound_ms = $1 WHERE id = $2";
 
@@ -153,7 +198,8 @@ pub(super) const LIST: &str = "SELECT o.m_id, c.channel, c.contact, o.state, o.k
 /// As [`LIST`], for the states that are rare and asked for most: through their own index.
 pub(super) const LIST_TROUBLE: &str = "SELECT o.m_id, c.channel, c.contact, o.state, o.kind, o.attempt, o.accepted_ms, \
      o.done_ms, o.fault FROM outbound o JOIN conversations c ON c.id = o.conversation \
-     WHERE o.state IN ('failed', 'unknown', 'held', 'unconfirmed') AND o.state = $1 AND ($2 IS NULL OR c.channel = $2) ORDER BY o.id DESC LIMIT $3";
+     WHERE o.state IN ('failed', 'unknown', 'held', 'unconfirmed') \
+     AND (o.state = $1 OR (o.state = 'held' AND $1 = 'unconfirmed')) AND ($2 IS NULL OR c.channel = $2) ORDER BY o.id DESC LIMIT $3";
 
 pub(super) const LIST_SENDING: &str = "SELECT o.m_id, c.channel, c.contact, o.state, o.kind, o.attempt, o.accepted_ms, \
      o.done_ms, o.fault FROM outbound o JOIN conversations c ON c.id = o.conversation \

@@ -1,8 +1,9 @@
-//! The loops of a channel: sender, poller, publisher. Each channel has one owner; all that its loops share goes through
+//! The loops of a channel: sender, looker, poller, publisher. Each channel has one owner; all that its loops share goes through
 //! the store. They know the two platforms only as [`Messenger`] and [`Webhook`].
 
 mod breaker;
 mod gate;
+mod looker;
 mod poller;
 mod publisher;
 mod rows;
@@ -10,18 +11,17 @@ mod sender;
 mod suspects;
 mod upkeep;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, DirectionBy, FirstRun};
-use crate::domain::clock::now_ms;
-use crate::domain::sentence::{Got, sentence};
+use crate::config::{Config, DirectionBy, FirstRun, OnUnconfirmed};
+use crate::domain::clock::{millis, now_ms};
 use crate::domain::{
-    ChannelName, Fault, IdType, Language, MId, Messenger, ReadError, RetryPolicy, Scope, Verdict, Webhook,
+    ChannelName, ContactId, Fault, IdType, Language, MId, Messenger, ReadError, RetryPolicy, Scope, Verdict, Webhook,
 };
 use crate::lifecycle::Life;
 use crate::store::{Attempt, ChannelSignals, Epoch, Pace, Store, StoreError, Waiting};
@@ -72,6 +72,11 @@ pub(crate) struct Line {
     retry: RetryPolicy,
     language: Language,
     live_for: Duration,
+    /// Waits before the looks for a message of unknown outcome, and what to do where they could not tell.
+    look_after: Vec<Duration>,
+    on_unconfirmed: OnUnconfirmed,
+    /// Conversations that are being read: by one loop at a time.
+    reading: Mutex<HashSet<ContactId>>,
     poll_active: Duration,
     poll_idle: Duration,
     sweep_every: Duration,
@@ -119,6 +124,9 @@ pub(crate) async fn start(
             retry,
             language: config.language,
             live_for: config.outbound.live_for,
+            look_after: config.outbound.look_after.clone(),
+            on_unconfirmed: config.outbound.on_unconfirmed,
+            reading: Mutex::default(),
             poll_active: channel.poll_active,
             poll_idle: channel.poll_idle,
             sweep_every: config.inbound.sweep_every,
@@ -190,14 +198,14 @@ impl Line {
     /// Makes this process the channel's owner, and accounts for what a former owner left under way.
     async fn take_over(self: Arc<Self>) -> Result<Epoch, StoreError> {
         let epoch = self.store.own(&self.name).await?;
-        let notice = sentence(&Fault::Interrupted, Got::Maybe, self.language);
-        for left in self.store.interrupted(&self.name, epoch, notice, now_ms()).await? {
+        let now_ms = now_ms();
+        for left in self.store.interrupted(&self.name, epoch, self.first_look_ms(now_ms), now_ms).await? {
             tracing::warn!(
                 channel.name = %self.name,
                 message.id = %left.m_id,
                 contact = %crate::telemetry::contact(&left.contact),
-                "message `{}` was being sent when the process ended: it may have been delivered; it is kept aside as \
-                 unknown and not sent again (`bridge messages list --state unconfirmed`)",
+                "message `{}` was being sent when the process ended: it may have been delivered; its conversation waits \
+                 until it is looked up at Afilnet",
                 left.m_id
             );
         }
@@ -208,8 +216,20 @@ impl Line {
     fn run(self: Arc<Self>, epoch: Epoch, life: &Life) {
         let name = self.name.clone();
         life.spawn(format!("sender of {name}"), sender::run(Arc::clone(&self), epoch, life.stopping()));
+        life.spawn(format!("looker of {name}"), looker::run(Arc::clone(&self), epoch, life.stopping()));
         life.spawn(format!("poller of {name}"), poller::run(Arc::clone(&self), life.stopping()));
         life.spawn(format!("publisher of {name}"), publisher::run(self, life.stopping()));
+    }
+
+    /// When to look first for a message whose outcome is unknown since now.
+    fn first_look_ms(&self, now_ms: i64) -> i64 {
+        now_ms.saturating_add(self.look_after.first().map_or(0, |wait| millis(*wait)))
+    }
+
+    /// The turn to read a conversation; `None` while another loop reads it.
+    fn reading_turn(self: &Arc<Self>, contact: &ContactId) -> Option<ReadingTurn> {
+        let free = lock(&self.reading).insert(contact.clone());
+        free.then(|| ReadingTurn { line: Arc::clone(self), contact: contact.clone() })
     }
 
     /// Waits for leave to read from Afilnet; `None` when the stop begins first.
@@ -345,6 +365,18 @@ struct Leave {
     permit: Permit,
     /// For a send: its pass through the account's credit, where a probe is the message itself.
     credit: Option<Pass>,
+}
+
+/// The turn to read one conversation; ends however the read ends.
+struct ReadingTurn {
+    line: Arc<Line>,
+    contact: ContactId,
+}
+
+impl Drop for ReadingTurn {
+    fn drop(&mut self) {
+        lock(&self.line.reading).remove(&self.contact);
+    }
 }
 
 /// What these locks guard is whole between any two lines that could panic.

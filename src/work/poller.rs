@@ -2,7 +2,7 @@
 //! the store. What is new is recorded together with how far the conversation is read. A round costs requests in
 //! proportion to what changed; a slow sweep reads the rest again, for what the summary hides.
 
-mod reading;
+pub(super) mod reading;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Line, STORE_PAUSE, jitter};
+use super::{Line, STORE_PAUSE, jitter, lock};
 use crate::domain::clock::now_ms;
 use crate::domain::ledger::Mark;
 use crate::domain::{ContactId, Destination, ReadError, Row};
@@ -34,7 +34,7 @@ const SWEEP_SHARE: f64 = 0.25;
 
 /// Why a round or a read brought less than it could.
 #[derive(Debug, thiserror::Error)]
-enum RoundError {
+pub(super) enum RoundError {
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error(transparent)]
@@ -74,7 +74,6 @@ struct Poller {
     /// To be read, in this order, and what `getchats` last showed of each.
     due: VecDeque<ContactId>,
     last: HashMap<ContactId, Row>,
-    under_way: HashSet<ContactId>,
     reads: JoinSet<Finished>,
     /// Rows that each conversation's last read showed.
     shown: HashMap<ContactId, usize>,
@@ -132,7 +131,6 @@ impl Poller {
             started: Instant::now(),
             due: VecDeque::new(),
             last: HashMap::new(),
-            under_way: HashSet::new(),
             reads: JoinSet::new(),
             shown: HashMap::new(),
             strange: HashSet::new(),
@@ -198,7 +196,7 @@ impl Poller {
             let mark = Mark::of(&row).to_text();
             let in_sync = self.positions.get(&contact).is_some_and(|there| there.read_to.as_ref() == Some(&mark));
             let swept = in_sync && sweep > 0 && self.is_old(&contact, now);
-            if in_trouble || self.under_way.contains(&contact) || (in_sync && !swept) {
+            if in_trouble || self.is_read_now(&contact) || (in_sync && !swept) {
                 continue;
             }
             sweep -= usize::from(swept);
@@ -208,6 +206,10 @@ impl Poller {
             }
         }
         Ok(moved)
+    }
+
+    fn is_read_now(&self, contact: &ContactId) -> bool {
+        lock(&self.line.reading).contains(contact)
     }
 
     /// How many quiet conversations this round may read again: all of them within `sweep_every`, at a share of the
@@ -272,21 +274,25 @@ impl Poller {
         while self.reads.len() < SIDE_BY_SIDE && !stop.is_cancelled() {
             let Some(contact) = self.due.pop_front() else { return };
             let Some(last) = self.last.remove(&contact) else { continue };
+            // Another loop reads it: the next round shows whether there is anything left to read.
+            let Some(turn) = self.line.reading_turn(&contact) else { continue };
             let mut job = Job {
                 there: self.positions.get(&contact).cloned().unwrap_or_else(|| unread_position(&contact, &last)),
                 behind: self.behind.get(&contact).copied().unwrap_or(0),
                 shown_before: self.shown.get(&contact).copied(),
                 shown: None,
+                identities: Vec::new(),
+                doubtful: false,
                 baseline_ms: self.baseline_ms.unwrap_or(0),
                 contact: contact.clone(),
                 destination: last.destination.clone(),
                 last: Some(last),
             };
-            self.under_way.insert(contact.clone());
             let (line, stop) = (Arc::clone(&self.line), stop.clone());
             // In a task of its own: should it panic, this conversation is read again and no other notices.
             let read = tokio::spawn(async move {
                 let outcome = read_one(&line, &mut job, &stop).await;
+                drop(turn);
                 (job, outcome)
             });
             self.reads.spawn(async move { (contact, read.await.ok()) });
@@ -295,7 +301,6 @@ impl Poller {
 
     /// Keeps at hand what a read came to. One that failed is made again in a later round and holds up no other.
     fn finish(&mut self, contact: ContactId, read: Option<(Job, Result<Outcome, RoundError>)>) {
-        self.under_way.remove(&contact);
         let Some((job, outcome)) = read else {
             tracing::error!(contact = %crate::telemetry::contact(&contact), "a read broke inside; it is made again later");
             let times = self.troubles.get(&contact).map_or(0, |trouble| trouble.times).saturating_add(1);

@@ -132,7 +132,10 @@ async fn conclude(line: &Line, attempt: &Attempt, verdict: &Verdict, elapsed: Du
 fn with_notice(settlement: Settlement, notice: Option<String>) -> Settlement {
     match settlement {
         Settlement::Failed { fault, .. } => Settlement::Failed { fault, notice },
-        other @ (Settlement::Sent { .. } | Settlement::Queued { .. } | Settlement::Unknown { .. }) => other,
+        other @ (Settlement::Sent { .. }
+        | Settlement::Queued { .. }
+        | Settlement::Unknown { .. }
+        | Settlement::Unconfirmed { .. }) => other,
     }
 }
 
@@ -168,8 +171,8 @@ fn judge(
         }
         Verdict::Refused { fault } => failed(fault),
         Verdict::Unknown { fault } => {
-            let notice = Some(sentence(fault, Got::Maybe, line.language));
-            (Settlement::Unknown { fault: fault.clone(), notice }, Answer::Accepted, None)
+            let look_ms = line.first_look_ms(now_ms());
+            (Settlement::Unknown { fault: fault.clone(), look_ms }, Answer::Accepted, None)
         }
         Verdict::NotSent { fault, asked } => {
             let now_ms = now_ms();
@@ -189,12 +192,12 @@ fn judge(
     }
 }
 
-fn gives_up(line: &Line, attempt: &Attempt, fault: &Fault, now_ms: i64) -> bool {
-    line.retry.gives_up(since(attempt.accepted_ms, now_ms), attempt.before.and(fault), fault)
+pub(super) fn gives_up(line: &Line, attempt: &Attempt, fault: &Fault, now_ms: i64) -> bool {
+    line.retry.gives_up(since(attempt.since_ms, now_ms), attempt.before.and(fault), fault)
 }
 
 /// One log line an attempt.
-fn report(line: &Line, attempt: &Attempt, settlement: &Settlement, elapsed: Duration) {
+pub(super) fn report(line: &Line, attempt: &Attempt, settlement: &Settlement, elapsed: Duration) {
     let (m_id, duration_ms) = (&attempt.m_id, millis(elapsed));
     let age_ms = now_ms().saturating_sub(attempt.accepted_ms);
     macro_rules! log {
@@ -240,12 +243,26 @@ fn report(line: &Line, attempt: &Attempt, settlement: &Settlement, elapsed: Dura
             "message `{m_id}` is given up, its agent is told: {}",
             sentence(fault, Got::No, line.language)
         ),
-        Settlement::Unknown { fault, .. } => log!(
-            error,
+        Settlement::Unknown { fault, look_ms } => log!(
+            warn,
             "unknown",
             fault.code(),
-            "message `{m_id}` may or may not have been sent; it is kept aside and its agent is told \
-             (`bridge messages list --state unconfirmed`)"
+            "message `{m_id}` may or may not have been sent; its conversation waits until it is looked up, first in {} ms",
+            look_ms.saturating_sub(now_ms())
+        ),
+        Settlement::Unconfirmed { fault, held: false, .. } => log!(
+            error,
+            "unconfirmed",
+            fault.code(),
+            "message `{m_id}` may have been delivered, and looking could not tell; its agent is told so and the conversation \
+             goes on. Settle it with `bridge messages settle {m_id} --as delivered|failed|send-again`"
+        ),
+        Settlement::Unconfirmed { fault, held: true, .. } => log!(
+            error,
+            "unconfirmed",
+            fault.code(),
+            "message `{m_id}` may have been delivered, and looking could not tell; its agent is told so and the conversation \
+             waits. Settle it with `bridge messages settle {m_id} --as delivered|failed|send-again`"
         ),
     }
 }

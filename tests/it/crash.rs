@@ -86,8 +86,7 @@ async fn two_thousand_messages_each_way_survive_kill_9_in_the_middle() {
         (0..CONTACTS).all(|who| house.bonychat.texts(&contact(who)).len() >= EACH)
     })
     .await;
-    until("nothing waits any more", || house.messages("queued").is_empty() && house.messages("sending").is_empty())
-        .await;
+    house.settled().await;
 
     let unknown: HashSet<String> = house.messages("unconfirmed").into_iter().collect();
     let (mut sent, mut unconfirmed, mut broken) = (0, 0, 0);

@@ -5,6 +5,7 @@
 mod cli;
 mod crash;
 mod door;
+mod doubts;
 mod guards;
 mod inbound;
 mod outbound;

@@ -189,49 +189,6 @@ async fn surely_not_sent_is_tried_again_until_it_is_and_stays_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unknown_outcome_is_never_sent_again_and_the_agent_is_told() {
-    let mut house = House::new().set("AFILNET__TIMEOUT", "1s");
-    let bridge = house.start().await;
-    let faults = [
-        "reset",
-        "reset_stored",
-        "hang",
-        "hang_stored",
-        "truncated",
-        "html_200",
-        "html_200_stored",
-        "garbage_stored",
-        "empty",
-        "empty_stored",
-        "http_500",
-        "http_500_stored",
-        "http_502_stored",
-        "http_503",
-    ];
-    for (n, fault) in faults.iter().enumerate() {
-        house.afilnet.fault(&format!("sendmessage:{fault}")).unwrap();
-        let outcome = house.agent(&bridge, &contact(n), fault).await;
-        assert_eq!(outcome.status, 200, "{fault}: {}", outcome.body);
-        assert_eq!(house.agent(&bridge, &contact(n), "after").await.status, 200);
-        let after = |world: &bridge::sim::afilnet::World| world.texts(&contact(n)[1..]).contains(&"after".to_owned());
-        assert!(house.afilnet.until(SOON, after).await, "{fault}");
-    }
-    assert!(house.bonychat.until(SOON, |world| world.event_count() == faults.len()).await);
-    for (n, fault) in faults.iter().enumerate() {
-        let stored = fault.ends_with("_stored") || *fault == "truncated";
-        let expected: Vec<&str> = if stored { vec![fault, "after"] } else { vec!["after"] };
-        assert_eq!(house.afilnet.texts(&contact(n)[1..]), expected, "{fault}");
-        let status = &house.bonychat.unique_events(&contact(n))[0];
-        assert_eq!(status.status(), "failed");
-        let words = status.content["message"].as_str().unwrap();
-        assert!(words.contains("may have been delivered"), "{words}");
-    }
-    assert_eq!(house.messages("unconfirmed").len(), faults.len());
-    assert_eq!(house.afilnet.calls("sendmessage"), 2 * faults.len() as u64);
-    house.check();
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_stuck_conversation_holds_up_no_other() {
     let mut house = House::new().set("AFILNET__TIMEOUT", "30s");
     let bridge = house.start().await;

@@ -45,27 +45,6 @@ async fn a_call_that_hangs_does_not_hold_up_the_stop() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_being_sent_at_the_kill_is_unknown_told_and_not_sent_again() {
-    let mut house = House::new().set("OUTBOUND__ANSWER_WITHIN", "0s");
-    let bridge = house.start().await;
-    house.afilnet.fault("sendmessage:hang_stored").unwrap();
-    let outcome = house.agent(&bridge, &contact(1), "under way").await;
-    assert_eq!(house.agent(&bridge, &contact(1), "behind it").await.status, 200);
-    until("the call is under way", || house.afilnet.sent_count() == 1).await;
-    bridge.kill();
-    let bridge = house.start().await;
-    assert!(house.afilnet.until(SOON, |world| world.sent_count() == 2).await);
-    assert!(house.bonychat.until(SOON, |world| world.event_count() == 1).await);
-    let status = &house.bonychat.all_events()[0];
-    assert_eq!((Some(&status.m_id), status.status()), (outcome.m_id.as_ref(), "failed"));
-    assert!(status.content["message"].as_str().unwrap().contains("may have been delivered"));
-    assert_eq!(house.messages("unconfirmed"), [outcome.m_id.unwrap()]);
-    assert!(bridge.log().iter().any(|line| line.contains("when the process ended")));
-    assert_eq!(house.afilnet.texts(&contact(1)[1..]), ["under way", "behind it"]);
-    house.check();
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn sighup_says_that_nothing_is_reloaded_and_the_bridge_serves_on() {
     let mut house = House::new();
     let mut bridge = house.start().await;

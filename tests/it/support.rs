@@ -52,6 +52,7 @@ impl House {
             ("AFILNET__TIMEOUT", "5s"),
             ("BONYCHAT__WEBHOOK_URL", &webhook),
             ("BONYCHAT__REQUESTS_PER_SECOND", "10000"),
+            ("OUTBOUND__LOOK_AFTER", "200ms, 300ms, 500ms"),
             ("INBOUND__FIRST_RUN", "unread"),
             ("RETRY__INITIAL", "50ms"),
             ("RETRY__MAX", "500ms"),
@@ -130,6 +131,18 @@ impl House {
         assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
         let lines = String::from_utf8(listed.stdout).unwrap();
         lines.lines().map(|line| line.split('\t').next().unwrap().to_owned()).collect()
+    }
+
+    /// Waits until no message is on its way any more: none queued, being sent or in doubt.
+    pub(crate) async fn settled(&self) {
+        let on_its_way = |line: &str| matches!(line.split('\t').nth(3), Some("queued" | "sending" | "unknown"));
+        until("no message is on its way", || {
+            // One look at all: between two looks a message may change its state.
+            let listed = self.run(&["messages", "list", "--limit", "1000000"]);
+            assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
+            !String::from_utf8(listed.stdout).unwrap().lines().any(on_its_way)
+        })
+        .await;
     }
 
     /// What must hold at the end of every test.

@@ -45,7 +45,7 @@ fn failed() -> Settlement {
 }
 
 fn unknown() -> Settlement {
-    Settlement::Unknown { fault: Fault::Busy, notice: None }
+    Settlement::Unconfirmed { fault: Fault::Busy, notice: "n".into(), held: false }
 }
 
 fn answer(n: u32, identity: &str, m_id: &MId) -> Reading {
@@ -81,7 +81,7 @@ async fn an_open_question_survives_and_so_does_one_whose_outcome_is_unknown() {
     let under_way = ask(&fresh.store, epoch, 3, &["c"], 100).await;
     let Fresh { store, folder: _folder } = fresh.again().await;
     let epoch = store.own(&channel()).await.unwrap();
-    assert_eq!(store.interrupted(&channel(), epoch, "n".into(), 200).await.unwrap().len(), 1);
+    assert_eq!(store.interrupted(&channel(), epoch, 300, 200).await.unwrap().len(), 1);
     for (n, asked) in [(1, sent), (2, timed_out), (3, under_way)] {
         assert_eq!(open_id(&store, n).await, Some(asked.m_id), "{n}");
     }

@@ -36,9 +36,10 @@ async fn what_may_have_been_said_is_known_until_a_row_claims_it_or_its_text_is_w
     store.settle(&third, Settlement::Failed { fault: Fault::Busy, notice: None }, 100).await.unwrap();
     assert_eq!(unclaimed(&store, 9).await, [own("a", 0), own("a", 1)]);
     let fault = Fault::Busy;
-    for settlement in
-        [Settlement::Unknown { fault: fault.clone(), notice: None }, Settlement::Failed { fault, notice: None }]
-    {
+    for settlement in [
+        Settlement::Unconfirmed { fault: fault.clone(), notice: "n".into(), held: false },
+        Settlement::Failed { fault, notice: None },
+    ] {
         let attempt = take(&store, epoch, 100).await.remove(0);
         store.settle(&attempt, settlement, 100).await.unwrap();
     }

@@ -30,6 +30,7 @@ const SMALL: &[&str] = &[
     "conversations_choice",
     "outbound_active",
     "outbound_sending",
+    "outbound_looks",
     "outbound_trouble",
     "events_active",
 ];
@@ -50,7 +51,19 @@ async fn every_statement_goes_through_its_index_and_none_walks_a_table() {
         ("REQUEUE", sql::REQUEUE, &[by_key]),
         ("ENDED", sql::ENDED, &[by_key]),
         ("SET_ASIDE", sql::SET_ASIDE, &[by_key]),
+        ("DOUBTED", sql::DOUBTED, &[by_key]),
         ("LEFT_SENDING", sql::LEFT_SENDING, &["outbound_sending"]),
+        ("DUE_LOOKS", sql::DUE_LOOKS, &["outbound_looks"]),
+        ("NEXT_LOOK_MS", sql::NEXT_LOOK_MS, &["outbound_looks"]),
+        ("CLAIMED", sql::CLAIMED, &["seen_claim"]),
+        ("SENT_BEFORE", sql::SENT_BEFORE, &["outbound_spoken"]),
+        ("LOOKED", sql::LOOKED, &[by_key]),
+        ("SHOWN", sql::SHOWN, &["(m_id=?)"]),
+        ("STATE_OF", sql::STATE_OF, &["(m_id=?)"]),
+        ("DECIDED", sql::DECIDED, &[by_key]),
+        ("SENT_AGAIN", sql::SENT_AGAIN, &[by_key]),
+        ("POSITION", sql::POSITION, &["(channel=? AND contact=?)"]),
+        ("SET_NEWEST", sql::SET_NEWEST, &[by_key]),
         ("MARK_UNKNOWN", sql::MARK_UNKNOWN, &[by_key]),
         ("NEXT_OUTBOUND_MS", sql::NEXT_OUTBOUND_MS, &["conversations_outbound"]),
         ("WAITING", sql::WAITING, &["outbound_active"]),
@@ -127,7 +140,7 @@ async fn two_hundred_thousand_waiting_cost_a_message_no_more_than_two_thousand()
         costs.push(vec![
             ("begin: live", steps(&db, sql::DUE_LIVE, params!["support", 500, far, 16])),
             ("begin: any", steps(&db, sql::DUE_ANY, params!["support", far, 16])),
-            ("begin: mark", steps(&db, sql::BEGIN, params![epoch.0, row])),
+            ("begin: mark", steps(&db, sql::BEGIN, params![epoch.0, 100, row])),
             ("begin: lane", steps(&db, sql::SET_OUTBOUND_LANE, params![new])),
             ("accept: conversation", steps(&db, sql::CONVERSATION, params!["support", "+34610000007"])),
             ("accept: ahead", steps(&db, sql::AHEAD, params![new, far])),
@@ -142,7 +155,7 @@ async fn two_hundred_thousand_waiting_cost_a_message_no_more_than_two_thousand()
         // The operations themselves work on it; what waits is counted, which grows with it and with nothing else.
         assert_eq!(store.waiting().await.unwrap()[0].outbound, u64::from(size));
         let epoch = store.own(&channel()).await.unwrap();
-        assert_eq!(store.interrupted(&channel(), epoch, "n".into(), 10).await.unwrap().len(), 1);
+        assert_eq!(store.interrupted(&channel(), epoch, 20, 10).await.unwrap().len(), 1);
         assert!(store.accept(message(1, "one more", 5)).await.is_ok());
         assert_eq!(store.begin(&channel(), epoch, 1_000_000, 500, 60).await.unwrap().len(), 60);
         store.close().await;

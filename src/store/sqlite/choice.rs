@@ -21,7 +21,7 @@ pub(super) fn settle(db: &Connection, attempt: &Attempt, settlement: &Settlement
     let over = match settlement {
         Settlement::Failed { .. } => true,
         Settlement::Queued { .. } => attempt.part == 0,
-        Settlement::Sent { .. } | Settlement::Unknown { .. } => false,
+        Settlement::Sent { .. } | Settlement::Unknown { .. } | Settlement::Unconfirmed { .. } => false,
     };
     if over && matches!(attempt.content, Content::QuickReply(_)) {
         close(db, attempt.conversation, &attempt.m_id)?;

@@ -4,12 +4,29 @@ use std::collections::HashSet;
 
 use rusqlite::{Connection, params};
 
-use super::{corrupt, decode, rows};
+use super::{corrupt, decode, one, rows};
+use crate::domain::MId;
 use crate::store::{OwnSend, StoreError, sql};
 
 /// A claim as it is stored.
 pub(super) fn stored(m_id: &str, part: u32) -> String {
     format!("{m_id} {part}")
+}
+
+/// The claim as it is stored, unless another row has it already: each call is shown by one row.
+pub(super) fn free(
+    db: &Connection,
+    conversation: i64,
+    claims: Option<&(MId, u32)>,
+) -> Result<Option<String>, StoreError> {
+    let Some((m_id, part)) = claims else { return Ok(None) };
+    let taken = is_claimed(db, conversation, m_id.as_str(), *part)?;
+    Ok((!taken).then(|| stored(m_id.as_str(), *part)))
+}
+
+/// Whether a seen row shows this call.
+pub(super) fn is_claimed(db: &Connection, conversation: i64, m_id: &str, part: u32) -> Result<bool, StoreError> {
+    one(db, sql::CLAIMED, params![conversation, stored(m_id, part)])
 }
 
 /// A message that cannot be read was set aside before it was sent, so each of these can.

@@ -36,6 +36,24 @@ pub(super) fn note_unread(
     change(db, sql::NOTE_UNREAD, params![unread, channel.as_str(), contact.as_str()])
 }
 
+pub(super) fn position(
+    db: &Connection,
+    channel: &ChannelName,
+    contact: &ContactId,
+) -> Result<Option<Position>, StoreError> {
+    type Row = (String, Option<String>, Option<String>, Option<String>);
+    let found: Option<Row> = db
+        .prepare_cached(sql::POSITION)
+        .and_then(|mut s| {
+            let read = |r: &rusqlite::Row<'_>| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?));
+            s.query_row(params![channel.as_str(), contact.as_str()], read).optional()
+        })
+        .map_err(unavailable)?;
+    let Some((destination, read_to, baseline, unread)) = found else { return Ok(None) };
+    let destination = decode("conversations", &destination)?;
+    Ok(Some(Position { contact: contact.clone(), destination, read_to, baseline, unread }))
+}
+
 /// Those that can be read; one that cannot is as if it had never been read, and is said.
 pub(super) fn positions(db: &Connection, channel: &ChannelName) -> Result<Vec<Position>, StoreError> {
     type Row = (String, String, Option<String>, Option<String>, Option<String>);
@@ -67,18 +85,20 @@ pub(super) fn seen(
     rows(db, sql::SEEN, params![channel.as_str(), contact.as_str()], |r| Ok((r.get(0)?, r.get(1)?)))
 }
 
-/// Tells how many events it made.
-pub(super) fn record(db: &Connection, reading: &Reading) -> Result<usize, StoreError> {
+/// Tells how many events it made, and whether a row shows a call that was in doubt.
+pub(super) fn record(db: &Connection, reading: &Reading) -> Result<(usize, bool), StoreError> {
     let (channel, contact, now_ms) = (reading.channel.as_str(), reading.contact.as_str(), reading.now_ms);
     let conversation: i64 = one(db, sql::MEET, params![channel, contact, reading.destination.as_str()])?;
-    let mut made = 0;
-    let mut heard = false;
+    let (mut made, mut heard, mut shown) = (0, false, 0);
     for row in &reading.rows {
-        let claim = row.claims.as_ref().map(|(m_id, part)| claims::stored(m_id.as_str(), *part));
+        let claim = claims::free(db, conversation, row.claims.as_ref())?;
         if execute(db, sql::ADD_SEEN, params![conversation, row.identity, now_ms, claim])? == 1 {
             add_events(db, conversation, &row.events, now_ms, now_ms)?;
             made += row.events.len();
             heard |= row.from_customer && !row.events.is_empty();
+            if let (Some(_), Some((m_id, part))) = (&claim, &row.claims) {
+                shown += execute(db, sql::SHOWN, params![now_ms, m_id.as_str(), part])?;
+            }
         }
     }
     if let Some(m_id) = &reading.answered {
@@ -90,10 +110,13 @@ pub(super) fn record(db: &Connection, reading: &Reading) -> Result<usize, StoreE
     if heard {
         change(db, sql::HEARD, params![now_ms, conversation])?;
     }
+    if let Some(newest) = &reading.newest {
+        change(db, sql::SET_NEWEST, params![newest, conversation])?;
+    }
     if let Some(position) = &reading.position {
         change(db, sql::SET_READ_TO, params![position, conversation])?;
     }
-    Ok(made)
+    Ok((made, shown > 0))
 }
 
 /// Queues events, last of their conversation, not to be published before `due_ms`.

@@ -2,6 +2,8 @@
 
 mod choice;
 mod claims;
+mod db;
+mod doubts;
 mod inbound;
 mod open;
 mod outbound;
@@ -12,16 +14,17 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension, ToSql, params};
+use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
 use super::{
-    Accepted, Attempt, DueEvent, Epoch, Filter, Interrupted, Listed, NewOutbound, OwnSend, Position, Publication,
-    Reading, Settlement, Signals, Store, StoreError, Waiting, sql,
+    Accepted, Attempt, Decision, Doubt, DueEvent, Epoch, Evidence, Filter, Interrupted, Listed, Look, NewOutbound,
+    OwnSend, Position, Publication, Reading, Settlement, Signals, Store, StoreError, Waiting,
 };
-use crate::domain::{ChannelName, Choice, ContactId, Destination};
+use crate::domain::{ChannelName, Choice, ContactId};
 use crate::store::ChannelSignals;
 
+use db::{change, conversation, corrupt, decode, execute, one, rows, unavailable};
 pub(crate) use open::OpenError;
 
 /// Operations that share one commit, at most.
@@ -113,6 +116,30 @@ impl SqliteStore {
         tokio::task::spawn_blocking(move || readers.with(work)).await.map_err(|_| StoreError::Closed)?
     }
 
+    /// Rings after a settlement for whom it concerns.
+    fn ring_settled(&self, channel: &ChannelName, settlement: &Settlement, noticed: bool) {
+        let requeued = match settlement {
+            Settlement::Queued { .. } | Settlement::Sent { more: true, .. } => 1,
+            Settlement::Sent { .. }
+            | Settlement::Failed { .. }
+            | Settlement::Unknown { .. }
+            | Settlement::Unconfirmed { .. } => 0,
+        };
+        ring_outbound(self.signals.channel(channel).as_deref(), requeued);
+        if matches!(settlement, Settlement::Unknown { .. }) {
+            self.ring_looks(channel);
+        }
+        if noticed {
+            self.ring_events(channel);
+        }
+    }
+
+    fn ring_looks(&self, channel: &ChannelName) {
+        if let Some(signals) = self.signals.channel(channel) {
+            signals.looks.notify_one();
+        }
+    }
+
     fn ring_events(&self, channel: &ChannelName) {
         if let Some(signals) = self.signals.channel(channel) {
             signals.events.notify_one();
@@ -137,73 +164,12 @@ impl Readers {
     }
 }
 
-/// The engine could not do it: later, perhaps.
-fn unavailable(error: rusqlite::Error) -> StoreError {
-    StoreError::Unavailable(Arc::new(error))
-}
-
-/// A row that this version cannot read.
-fn corrupt(table: &'static str) -> impl Fn(Box<dyn std::error::Error + Send + Sync>) -> StoreError {
-    move |source| StoreError::Corrupt { table, source: Arc::from(source) }
-}
-
 /// Rings for a channel after a commit.
 fn ring_outbound(channel: Option<&ChannelSignals>, more_waiting: i64) {
     if let Some(signals) = channel {
         signals.add_waiting(more_waiting);
         signals.outbound.notify_one();
     }
-}
-
-/// The store's own name of a conversation, which is made where it is new.
-fn conversation(
-    db: &Connection,
-    channel: &ChannelName,
-    contact: &ContactId,
-    destination: &Destination,
-) -> Result<i64, StoreError> {
-    let (channel, contact) = (channel.as_str(), contact.as_str());
-    let known: Option<i64> = db
-        .prepare_cached(sql::CONVERSATION)
-        .and_then(|mut s| s.query_row(params![channel, contact], |r| r.get(0)).optional())
-        .map_err(unavailable)?;
-    match known {
-        Some(id) => Ok(id),
-        None => one(db, sql::ADD_CONVERSATION, params![channel, contact, destination.as_str()]),
-    }
-}
-
-/// The one value of a statement that always has one.
-fn one<T: rusqlite::types::FromSql>(db: &Connection, sql: &str, params: &[&dyn ToSql]) -> Result<T, StoreError> {
-    db.prepare_cached(sql).and_then(|mut s| s.query_row(params, |r| r.get(0))).map_err(unavailable)
-}
-
-/// All rows of a statement.
-fn rows<T>(
-    db: &Connection,
-    sql: &str,
-    params: &[&dyn ToSql],
-    read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
-) -> Result<Vec<T>, StoreError> {
-    db.prepare_cached(sql).and_then(|mut s| s.query_map(params, read)?.collect()).map_err(unavailable)
-}
-
-/// Tells how many rows it changed.
-fn execute(db: &Connection, sql: &str, params: &[&dyn ToSql]) -> Result<usize, StoreError> {
-    db.prepare_cached(sql).and_then(|mut s| s.execute(params)).map_err(unavailable)
-}
-
-/// Changes exactly one row; `Stale` where it is no longer as expected.
-fn change(db: &Connection, sql: &str, params: &[&dyn ToSql]) -> Result<(), StoreError> {
-    if execute(db, sql, params)? == 1 { Ok(()) } else { Err(StoreError::Stale) }
-}
-
-/// Parses a stored id or JSON text, naming the table where it does not decode.
-fn decode<T: std::str::FromStr>(table: &'static str, text: &str) -> Result<T, StoreError>
-where
-    T::Err: std::error::Error + Send + Sync + 'static,
-{
-    text.parse().map_err(|error: T::Err| corrupt(table)(Box::new(error)))
 }
 
 #[async_trait]
@@ -228,13 +194,13 @@ impl Store for SqliteStore {
         &self,
         channel: &ChannelName,
         epoch: Epoch,
-        notice: String,
+        look_ms: i64,
         now_ms: i64,
     ) -> Result<Vec<Interrupted>, StoreError> {
         let name = channel.clone();
-        let found =
-            self.write("interrupted", move |db| outbound::interrupted(db, &name, epoch, &notice, now_ms)).await?;
-        self.ring_events(channel);
+        let interrupted = move |db: &Connection| doubts::interrupted(db, &name, epoch, look_ms, now_ms);
+        let found = self.write("interrupted", interrupted).await?;
+        self.ring_looks(channel);
         Ok(found)
     }
 
@@ -256,18 +222,57 @@ impl Store for SqliteStore {
     }
 
     async fn settle(&self, attempt: &Attempt, settlement: Settlement, now_ms: i64) -> Result<(), StoreError> {
-        let requeued = match &settlement {
-            Settlement::Queued { .. } | Settlement::Sent { more: true, .. } => 1,
-            Settlement::Sent { .. } | Settlement::Failed { .. } | Settlement::Unknown { .. } => 0,
-        };
-        let attempt = attempt.clone();
-        let channel = attempt.channel.clone();
-        let noticed = self.write("settle", move |db| outbound::settle(db, &attempt, &settlement, now_ms)).await?;
-        ring_outbound(self.signals.channel(&channel).as_deref(), requeued);
-        if noticed {
-            self.ring_events(&channel);
-        }
+        let (kept, told) = (attempt.clone(), settlement.clone());
+        let noticed = self.write("settle", move |db| outbound::settle(db, &kept, &told, "sending", now_ms)).await?;
+        self.ring_settled(&attempt.channel, &settlement, noticed);
         Ok(())
+    }
+
+    async fn due_looks(&self, channel: &ChannelName, now_ms: i64, limit: u32) -> Result<Vec<Doubt>, StoreError> {
+        let channel = channel.clone();
+        self.read(move |db| doubts::due(db, &channel, now_ms, limit)).await
+    }
+
+    async fn next_look_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
+        let channel = channel.clone();
+        self.read(move |db| doubts::next_ms(db, &channel)).await
+    }
+
+    async fn evidence(&self, doubt: &Doubt) -> Result<Evidence, StoreError> {
+        let doubt = doubt.clone();
+        self.read(move |db| doubts::evidence(db, &doubt)).await
+    }
+
+    async fn look_again(&self, doubt: &Doubt, look: Look, look_ms: i64, now_ms: i64) -> Result<(), StoreError> {
+        let doubt = doubt.clone();
+        self.write("look_again", move |db| doubts::look_again(db, &doubt, look, look_ms, now_ms)).await
+    }
+
+    async fn resolve(
+        &self,
+        doubt: &Doubt,
+        epoch: Epoch,
+        settlement: Settlement,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        let (kept, told, channel) = (doubt.attempt.clone(), settlement.clone(), doubt.attempt.channel.clone());
+        let resolve = move |db: &Connection| {
+            outbound::check_epoch(db, &kept.channel, epoch)?;
+            outbound::settle(db, &kept, &told, "unknown", now_ms)
+        };
+        let noticed = self.write("resolve", resolve).await?;
+        self.ring_settled(&channel, &settlement, noticed);
+        Ok(())
+    }
+
+    async fn decide(
+        &self,
+        m_id: String,
+        decision: Decision,
+        notice: String,
+        now_ms: i64,
+    ) -> Result<Option<String>, StoreError> {
+        self.write("decide", move |db| doubts::decide(db, &m_id, decision, &notice, now_ms)).await
     }
 
     async fn notify_failed(&self, attempt: &Attempt, notice: String, now_ms: i64) -> Result<(), StoreError> {
@@ -310,6 +315,11 @@ impl Store for SqliteStore {
         self.write("note_unread", move |db| inbound::note_unread(db, &channel, &contact, &unread)).await
     }
 
+    async fn position(&self, channel: &ChannelName, contact: &ContactId) -> Result<Option<Position>, StoreError> {
+        let (channel, contact) = (channel.clone(), contact.clone());
+        self.read(move |db| inbound::position(db, &channel, &contact)).await
+    }
+
     async fn positions(&self, channel: &ChannelName) -> Result<Vec<Position>, StoreError> {
         let channel = channel.clone();
         self.read(move |db| inbound::positions(db, &channel)).await
@@ -337,9 +347,12 @@ impl Store for SqliteStore {
 
     async fn record(&self, reading: Reading) -> Result<usize, StoreError> {
         let channel = reading.channel.clone();
-        let events = self.write("record", move |db| inbound::record(db, &reading)).await?;
+        let (events, shown) = self.write("record", move |db| inbound::record(db, &reading)).await?;
         if events > 0 {
             self.ring_events(&channel);
+        }
+        if shown {
+            self.ring_looks(&channel);
         }
         Ok(events)
     }

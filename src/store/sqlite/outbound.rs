@@ -3,9 +3,9 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{change, choice, conversation, corrupt, decode, inbound, one, rows, unavailable};
+use super::{change, choice, claims, conversation, corrupt, decode, inbound, one, rows, unavailable};
 use crate::domain::{ChannelName, Content, Event, EventBody, Fault, MId, StatusValue};
-use crate::store::{Accepted, Attempt, Before, Epoch, Interrupted, NewOutbound, Settlement, StoreError, sql};
+use crate::store::{Accepted, Attempt, Before, Epoch, NewOutbound, Settlement, StoreError, sql};
 
 /// A `message_status` waits this long, so that the answer to `/message` with its mId goes out before (bonychat.md A16).
 const NOTICE_AFTER_MS: i64 = 500;
@@ -27,27 +27,6 @@ pub(super) fn accept(db: &Connection, new: &NewOutbound) -> Result<Accepted, Sto
 
 pub(super) fn own(db: &Connection, channel: &ChannelName) -> Result<Epoch, StoreError> {
     one(db, sql::OWN, params![channel.as_str()]).map(Epoch)
-}
-
-pub(super) fn interrupted(
-    db: &Connection,
-    channel: &ChannelName,
-    epoch: Epoch,
-    sentence: &str,
-    now_ms: i64,
-) -> Result<Vec<Interrupted>, StoreError> {
-    let left: Vec<(i64, i64, String, String)> = rows(db, sql::LEFT_SENDING, params![channel.as_str(), epoch.0], |r| {
-        Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?))
-    })?;
-    let mut found = Vec::with_capacity(left.len());
-    for (row, conversation, m_id, contact) in left {
-        let interrupted = Interrupted { m_id: decode("outbound", &m_id)?, contact: decode("conversations", &contact)? };
-        change(db, sql::MARK_UNKNOWN, params![now_ms, Fault::Interrupted.code(), row])?;
-        follow_head(db, conversation)?;
-        notice(db, conversation, &interrupted.m_id, sentence, now_ms)?;
-        found.push(interrupted);
-    }
-    Ok(found)
 }
 
 /// A lane that is due, and the head of its queue.
@@ -77,7 +56,7 @@ pub(super) fn begin(
     }
     let mut attempts = Vec::with_capacity(lanes.len());
     for lane in lanes {
-        match lane.head.map(|head| start(db, channel, epoch, head, &lane)) {
+        match lane.head.map(|head| start(db, channel, epoch, head, &lane, now_ms)) {
             Some(Ok(Some(attempt))) => {
                 choice::ask(db, &attempt, now_ms)?;
                 attempts.push(attempt);
@@ -98,18 +77,21 @@ fn start(
     epoch: Epoch,
     head: i64,
     lane: &Lane,
+    now_ms: i64,
 ) -> Result<Option<Attempt>, StoreError> {
-    type Row = (String, Option<String>, u32, u32, i64, String, Option<String>, u32);
+    type Row = (String, Option<String>, u32, u32, i64, String, Option<String>, u32, i64);
     let row: Option<Row> = db
         .prepare_cached(sql::BEGIN)
         .and_then(|mut s| {
-            s.query_row(params![epoch.0, head], |r| {
-                Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?, r.get(5)?, r.get(6)?, r.get(7)?))
+            s.query_row(params![epoch.0, now_ms, head], |r| {
+                Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?, r.get(5)?, r.get(6)?, r.get(7)?, r.get(8)?))
             })
             .optional()
         })
         .map_err(unavailable)?;
-    let Some((m_id, content, part, number, accepted_ms, request_id, fault, times)) = row else { return Ok(None) };
+    let Some((m_id, content, part, number, accepted_ms, request_id, fault, times, since_ms)) = row else {
+        return Ok(None);
+    };
     let content: Content = serde_json::from_str(content.as_deref().unwrap_or_default())
         .map_err(|error| corrupt("outbound")(Box::new(error)))?;
     Ok(Some(Attempt {
@@ -124,6 +106,7 @@ fn start(
         number,
         epoch,
         accepted_ms,
+        since_ms,
         request_id,
         before: Before { fault, times },
     }))
@@ -140,38 +123,47 @@ fn set_aside(db: &Connection, head: Option<i64>, error: &StoreError, now_ms: i64
     Ok(())
 }
 
-/// Tells whether it left a notice for the agent.
+/// Settles an attempt that is in state `from`. Tells whether it left a notice for the agent.
 pub(super) fn settle(
     db: &Connection,
     attempt: &Attempt,
     settlement: &Settlement,
+    from: &str,
     now_ms: i64,
 ) -> Result<bool, StoreError> {
     let Attempt { row, conversation, m_id, part, number, epoch, .. } = attempt;
     let epoch = epoch.0;
-    let ended = |state: &str, fault: &Fault| {
-        change(db, sql::ENDED, params![state, now_ms, fault.code(), row, part, number, epoch])
+    let ended = |state: &str, done_ms: Option<i64>, fault: &Fault| {
+        change(db, sql::ENDED, params![state, done_ms, fault.code(), row, from, part, number, epoch])
     };
     let sentence = match settlement {
         Settlement::Sent { afilnet_id, more: false } => {
-            change(db, sql::SENT, params![now_ms, afilnet_id, row, part, number, epoch])?;
+            change(db, sql::SENT, params![now_ms, afilnet_id, row, from, part, number, epoch])?;
             None
         }
         Settlement::Sent { more: true, .. } => {
-            change(db, sql::PART_SENT, params![row, part, number, epoch])?;
+            change(db, sql::PART_SENT, params![row, from, part, number, epoch])?;
             None
         }
         Settlement::Queued { due_ms, fault } => {
-            change(db, sql::REQUEUE, params![due_ms, fault.code(), row, part, number, epoch])?;
+            change(db, sql::REQUEUE, params![due_ms, fault.code(), row, from, part, number, epoch])?;
             None
         }
         Settlement::Failed { fault, notice } => {
-            ended("failed", fault)?;
+            ended("failed", Some(now_ms), fault)?;
             notice.as_deref()
         }
-        Settlement::Unknown { fault, notice } => {
-            ended("unconfirmed", fault)?;
-            notice.as_deref()
+        Settlement::Unknown { fault, look_ms } => {
+            // A poll may have found its row before the answer that never came was given up.
+            let found = claims::is_claimed(db, *conversation, m_id.as_str(), *part)?;
+            let look_ms = if found { now_ms } else { *look_ms };
+            change(db, sql::DOUBTED, params![fault.code(), now_ms, look_ms, row, from, part, number, epoch])?;
+            None
+        }
+        Settlement::Unconfirmed { fault, notice, held } => {
+            let (state, done_ms) = if *held { ("held", None) } else { ("unconfirmed", Some(now_ms)) };
+            ended(state, done_ms, fault)?;
+            Some(notice.as_str())
         }
     };
     choice::settle(db, attempt, settlement)?;
@@ -199,11 +191,11 @@ pub(super) fn next_ms(db: &Connection, channel: &ChannelName) -> Result<Option<i
     one(db, sql::NEXT_OUTBOUND_MS, params![channel.as_str()])
 }
 
-fn follow_head(db: &Connection, conversation: i64) -> Result<(), StoreError> {
+pub(super) fn follow_head(db: &Connection, conversation: i64) -> Result<(), StoreError> {
     change(db, sql::SET_OUTBOUND_LANE, params![conversation])
 }
 
-fn check_epoch(db: &Connection, channel: &ChannelName, epoch: Epoch) -> Result<(), StoreError> {
+pub(super) fn check_epoch(db: &Connection, channel: &ChannelName, epoch: Epoch) -> Result<(), StoreError> {
     let newest: i64 = one(db, sql::EPOCH, params![channel.as_str()])?;
     if newest == epoch.0 { Ok(()) } else { Err(StoreError::Stale) }
 }

@@ -9,7 +9,7 @@ use crate::store::{Filter, Listed, StoreError, Waiting, sql};
 
 pub(super) fn list(db: &Connection, filter: &Filter) -> Result<Vec<Listed>, StoreError> {
     let statement = match filter.state.as_deref() {
-        Some("failed" | "unknown" | "held" | "unconfirmed") => sql::LIST_TROUBLE,
+        Some("failed" | "unknown" | "unconfirmed") => sql::LIST_TROUBLE,
         Some("sending") => sql::LIST_SENDING,
         Some(_) | None => sql::LIST,
     };
@@ -25,7 +25,8 @@ fn listed(r: &Row<'_>) -> rusqlite::Result<Listed> {
         m_id: r.get(0)?,
         channel: r.get(1)?,
         contact: r.get(2)?,
-        state: r.get(3)?,
+        // One whose conversation waits for a person is told apart by having no end yet.
+        state: r.get::<_, String>(3).map(|state| if state == "held" { "unconfirmed".into() } else { state })?,
         kind: r.get(4)?,
         attempt: r.get(5)?,
         accepted_ms: r.get(6)?,

@@ -21,26 +21,30 @@ const SPOKEN: usize = 200;
 
 /// One conversation to be read.
 #[derive(Debug)]
-pub(super) struct Job {
-    pub(super) contact: ContactId,
+pub(in crate::work) struct Job {
+    pub(in crate::work) contact: ContactId,
     /// Afilnet's name of it.
-    pub(super) destination: Destination,
+    pub(in crate::work) destination: Destination,
     /// What `getchats` shows as its last row; `None` where it was not asked.
-    pub(super) last: Option<Row>,
+    pub(in crate::work) last: Option<Row>,
     /// How far it is read; brought up to date by the read.
-    pub(super) there: Position,
+    pub(in crate::work) there: Position,
     /// Reads in a row that did not show the last row.
-    pub(super) behind: u32,
-    pub(super) baseline_ms: i64,
+    pub(in crate::work) behind: u32,
+    pub(in crate::work) baseline_ms: i64,
     /// Rows that the last read showed; `None` before the first since the start.
-    pub(super) shown_before: Option<usize>,
+    pub(in crate::work) shown_before: Option<usize>,
     /// Rows that this one shows.
-    pub(super) shown: Option<usize>,
+    pub(in crate::work) shown: Option<usize>,
+    /// Identities of its rows, oldest first.
+    pub(in crate::work) identities: Vec<String>,
+    /// It shows a row of the business that may be a call of ours in other words.
+    pub(in crate::work) doubtful: bool,
 }
 
 /// How a read ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(in crate::work) enum Outcome {
     /// The last row is in the store.
     InSync,
     /// Recorded, but the last row was not among them yet.
@@ -50,7 +54,11 @@ pub(super) enum Outcome {
 }
 
 /// Reads one conversation and records what is new.
-pub(super) async fn read_one(line: &Line, job: &mut Job, stop: &CancellationToken) -> Result<Outcome, RoundError> {
+pub(in crate::work) async fn read_one(
+    line: &Line,
+    job: &mut Job,
+    stop: &CancellationToken,
+) -> Result<Outcome, RoundError> {
     let baseline = job.there.baseline.as_deref().and_then(Mark::parse);
     let met = job.there.read_to.is_some();
     if baseline.is_some() && line.first_run == FirstRun::Unread && job.there.unread.is_none() {
@@ -94,6 +102,7 @@ pub(super) async fn read_one(line: &Line, job: &mut Job, stop: &CancellationToke
     let whole = last.as_ref().is_some_and(|last| rows.iter().any(|row| last.is(row)));
     let in_sync = whole || (last.is_some() && job.behind >= READS_BEHIND);
     job.shown = Some(rows.len());
+    job.identities.clone_from(&identities);
     // A read that shows less than the one before proves nothing of what it leaves out: forgotten rows would come up as
     // new with the next whole one.
     let may_forget = whole && job.shown_before.is_some_and(|before| rows.len() >= before);
@@ -120,6 +129,7 @@ pub(super) async fn read_one(line: &Line, job: &mut Job, stop: &CancellationToke
         destination: job.destination.clone(),
         forget: if may_forget { forgettable(line, &seen, &identities, now_ms) } else { Vec::new() },
         rows: fresh,
+        newest: identities.last().cloned(),
         position: read_to.clone(),
         answered: answered.clone(),
         now_ms,

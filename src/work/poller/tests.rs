@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 
 use super::*;
-use crate::config::{DirectionBy, FirstRun};
+use crate::config::{DirectionBy, FirstRun, OnUnconfirmed};
 use crate::domain::MId;
 use crate::domain::content::{Label, QuickReply, Text};
 use crate::domain::{
@@ -141,6 +141,9 @@ impl World {
             retry: RetryPolicy { initial: wait, max: wait, give_up_after: wait },
             language: Language::En,
             live_for: wait,
+            look_after: vec![wait],
+            on_unconfirmed: OnUnconfirmed::Fail,
+            reading: Mutex::default(),
             poll_active: wait,
             poll_idle: wait,
             sweep_every: wait,
@@ -182,6 +185,8 @@ impl World {
             baseline_ms: 0,
             shown_before: None,
             shown: None,
+            identities: Vec::new(),
+            doubtful: false,
         };
         read_one(&self.line, &mut job, &CancellationToken::new()).await.map(drop)
     }
@@ -303,6 +308,8 @@ async fn a_read_that_shows_less_than_the_one_before_forgets_nothing() {
             baseline_ms: 0,
             shown_before,
             shown: None,
+            identities: Vec::new(),
+            doubtful: false,
         };
         read_one(&world.line, &mut job, &CancellationToken::new()).await.unwrap();
         assert_eq!(job.shown, Some(1));

@@ -46,6 +46,7 @@ CREATE INDEX outbound_spoken ON outbound (conversation, id) WHERE content IS NOT
 CREATE INDEX outbound_text ON outbound (done_ms) WHERE done_ms IS NOT NULL AND content IS NOT NULL;
 CREATE INDEX outbound_done ON outbound (done_ms) WHERE done_ms IS NOT NULL AND content IS NULL;
 
+ALTER TABLE conversations ADD COLUMN newest TEXT;     -- identity of the newest row that the last read showed
 ALTER TABLE conversations ADD COLUMN page TEXT;       -- JSON of the identities of the newest rows that the last read showed
 ALTER TABLE conversations ADD COLUMN event_ms BIGINT NOT NULL DEFAULT 0; -- timestamp of its newest event
 ALTER TABLE channels ADD COLUMN shows_texts BIGINT NOT NULL DEFAULT 0;   -- rows of texts that were surely sent were found

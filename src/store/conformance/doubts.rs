@@ -1,0 +1,218 @@
+//! Messages whose outcome is unknown.
+
+use super::*;
+
+/// A message of contact 1 that may have been sent at 100, to be looked up at 200.
+async fn doubt(store: &Arc<dyn Store>, epoch: Epoch, words: &str) -> Doubt {
+    store.accept(message(1, words, 10)).await.unwrap();
+    let attempt = take(store, epoch, 100).await.remove(0);
+    let fault = Fault::TimedOut;
+    store.settle(&attempt, Settlement::Unknown { fault, look_ms: 200 }, 150).await.unwrap();
+    due(store, 200).await.remove(0)
+}
+
+async fn due(store: &Arc<dyn Store>, now_ms: i64) -> Vec<Doubt> {
+    store.due_looks(&channel(), now_ms, 10).await.unwrap()
+}
+
+async fn state(store: &Arc<dyn Store>, m_id: &MId) -> String {
+    store.show(m_id.as_str().to_owned()).await.unwrap().unwrap().state
+}
+
+/// A reading whose one row shows `part` of `m_id`.
+fn showing(identity: &str, m_id: &MId, part: u32) -> Reading {
+    let mut page = reading(1, &[(identity, "x")]);
+    page.rows[0].events.clear();
+    page.rows[0].from_customer = false;
+    page.rows[0].claims = Some((m_id.clone(), part));
+    page
+}
+
+async fn fresh() -> (Fresh, Epoch) {
+    let fresh = Fresh::sqlite();
+    let epoch = fresh.store.own(&channel()).await.unwrap();
+    (fresh, epoch)
+}
+
+#[tokio::test]
+async fn what_was_under_way_at_the_end_is_in_doubt_and_holds_its_conversation_alone() {
+    let (fresh, epoch) = fresh().await;
+    let lost = message(1, "under way", 10);
+    let lost_id = lost.m_id.clone();
+    fresh.store.accept(lost).await.unwrap();
+    fresh.store.accept(message(1, "behind it", 11)).await.unwrap();
+    take(&fresh.store, epoch, 100).await;
+    fresh.store.accept(message(2, "beside it", 12)).await.unwrap();
+    let Fresh { store, folder: _folder } = fresh.again().await;
+    let epoch = store.own(&channel()).await.unwrap();
+    let found = store.interrupted(&channel(), epoch, 500, 200).await.unwrap();
+    assert_eq!(found.iter().map(|left| &left.m_id).collect::<Vec<_>>(), [&lost_id]);
+    assert!(store.interrupted(&channel(), epoch, 500, 200).await.unwrap().is_empty());
+    assert_eq!(take(&store, epoch, 10_000).await.iter().map(words).collect::<Vec<_>>(), ["beside it"]);
+    assert_eq!((store.next_look_ms(&channel()).await.unwrap(), due(&store, 499).await.len()), (Some(500), 0));
+    let doubt = due(&store, 500).await.remove(0);
+    assert_eq!((doubt.attempt.m_id.clone(), doubt.unknown_ms, doubt.looks), (lost_id, 200, 0));
+    assert!(store.due_events(&channel(), 10_000, 10).await.unwrap().is_empty(), "the agent is not told yet");
+}
+
+#[tokio::test]
+async fn a_row_that_shows_it_makes_the_next_look_due_at_once() {
+    let (Fresh { store, folder: _folder }, epoch) = fresh().await;
+    let doubt = doubt(&store, epoch, "a").await;
+    store.look_again(&doubt, Look::Unclear, 90_000, 200).await.unwrap();
+    assert!(due(&store, 1000).await.is_empty());
+    store.record(showing("row", &doubt.attempt.m_id, 0)).await.unwrap();
+    let doubt = due(&store, 1000).await.remove(0);
+    assert!(store.evidence(&doubt).await.unwrap().found);
+    store.resolve(&doubt, epoch, Settlement::Sent { afilnet_id: None, more: false }, 1000).await.unwrap();
+    assert_eq!(state(&store, &doubt.attempt.m_id).await, "sent");
+    assert_eq!(store.next_look_ms(&channel()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn one_that_was_found_before_it_was_given_up_is_looked_at_at_once() {
+    let (Fresh { store, folder: _folder }, epoch) = fresh().await;
+    store.accept(message(1, "a", 10)).await.unwrap();
+    let attempt = take(&store, epoch, 100).await.remove(0);
+    store.record(showing("row", &attempt.m_id, 0)).await.unwrap();
+    store.settle(&attempt, Settlement::Unknown { fault: Fault::TimedOut, look_ms: 90_000 }, 150).await.unwrap();
+    assert!(store.evidence(&due(&store, 150).await[0]).await.unwrap().found);
+}
+
+#[tokio::test]
+async fn a_call_is_shown_by_one_row_alone() {
+    let (Fresh { store, folder }, epoch) = fresh().await;
+    let first = doubt(&store, epoch, "a").await;
+    let m_id = first.attempt.m_id.clone();
+    store.record(showing("row 1", &m_id, 0)).await.unwrap();
+    store.record(showing("row 2", &m_id, 0)).await.unwrap();
+    store.resolve(&first, epoch, Settlement::Sent { afilnet_id: None, more: false }, 1000).await.unwrap();
+    let db = rusqlite::Connection::open(folder.path().join("bridge.db")).unwrap();
+    let claims: i64 = db.query_row("SELECT COUNT(claim) FROM seen", [], |r| r.get(0)).unwrap();
+    assert_eq!(claims, 1);
+}
+
+#[tokio::test]
+async fn the_evidence_names_what_was_surely_sent_before() {
+    let (Fresh { store, folder: _folder }, epoch) = fresh().await;
+    let first = doubt(&store, epoch, "a").await;
+    assert_eq!(store.evidence(&first).await.unwrap(), Evidence { found: false, before_shown: None });
+    store.resolve(&first, epoch, Settlement::Sent { afilnet_id: None, more: true }, 300).await.unwrap();
+    let part = take(&store, epoch, 400).await.remove(0);
+    store.settle(&part, Settlement::Unknown { fault: Fault::TimedOut, look_ms: 500 }, 450).await.unwrap();
+    let second = due(&store, 500).await.remove(0);
+    assert_eq!(store.evidence(&second).await.unwrap().before_shown, Some(false), "its own first part");
+    store.record(showing("row", &part.m_id, 0)).await.unwrap();
+    assert_eq!(store.evidence(&second).await.unwrap().before_shown, Some(true));
+    store.resolve(&second, epoch, Settlement::Sent { afilnet_id: None, more: false }, 600).await.unwrap();
+    let third = doubt(&store, epoch, "b").await;
+    assert_eq!(store.evidence(&third).await.unwrap().before_shown, Some(false), "the last part of the first");
+}
+
+#[tokio::test]
+async fn looks_are_counted_by_what_they_prove() {
+    let (Fresh { store, folder: _folder }, epoch) = fresh().await;
+    store.record(reading(1, &[("r1", "hello"), ("r2", "there")])).await.unwrap();
+    let mut doubt = doubt(&store, epoch, "a").await;
+    assert_eq!(doubt.anchor.as_deref(), Some("r2"));
+    for (look, looks, absences, absent_ms) in [
+        (Look::Failed, 0, 0, None),
+        (Look::Unclear, 1, 0, None),
+        (Look::Absent, 2, 1, Some(3000)),
+        (Look::Absent, 3, 2, Some(3000)),
+    ] {
+        let now_ms = 1000 * (i64::from(looks) + 1);
+        store.look_again(&doubt, look, now_ms, now_ms).await.unwrap();
+        doubt = due(&store, now_ms).await.remove(0);
+        assert_eq!((doubt.looks, doubt.absences, doubt.absent_ms), (looks, absences, absent_ms), "{look:?}");
+    }
+    store.resolve(&doubt, epoch, Settlement::Queued { due_ms: None, fault: Fault::TimedOut }, 5000).await.unwrap();
+    let again = take(&store, epoch, 5000).await.remove(0);
+    assert_eq!((again.number, again.m_id.clone()), (2, doubt.attempt.m_id.clone()));
+    assert!(matches!(store.look_again(&doubt, Look::Absent, 1, 1).await, Err(StoreError::Stale)));
+    store.settle(&again, Settlement::Unknown { fault: Fault::TimedOut, look_ms: 6000 }, 5500).await.unwrap();
+    let anew = due(&store, 6000).await.remove(0);
+    assert_eq!((anew.looks, anew.absences, anew.absent_ms, anew.unknown_ms), (0, 0, None, 5500));
+}
+
+#[tokio::test]
+async fn an_owner_taken_over_resolves_nothing() {
+    let (Fresh { store, folder: _folder }, old) = fresh().await;
+    let doubt = doubt(&store, old, "a").await;
+    let new = store.own(&channel()).await.unwrap();
+    let sent = || Settlement::Sent { afilnet_id: None, more: false };
+    assert!(matches!(store.resolve(&doubt, old, sent(), 300).await, Err(StoreError::Stale)));
+    store.resolve(&doubt, new, sent(), 300).await.unwrap();
+    assert_eq!(state(&store, &doubt.attempt.m_id).await, "sent");
+}
+
+#[tokio::test]
+async fn unconfirmed_is_told_and_goes_on_and_held_waits() {
+    for held in [false, true] {
+        let (Fresh { store, folder: _folder }, epoch) = fresh().await;
+        let doubt = doubt(&store, epoch, "a").await;
+        store.accept(message(1, "behind it", 11)).await.unwrap();
+        let fault = Fault::TimedOut;
+        let settlement = Settlement::Unconfirmed { fault, notice: "may have been delivered".into(), held };
+        store.resolve(&doubt, epoch, settlement, 300).await.unwrap();
+        assert_eq!(state(&store, &doubt.attempt.m_id).await, "unconfirmed");
+        assert_eq!(store.due_events(&channel(), 10_000, 10).await.unwrap().len(), 1);
+        assert_eq!(take(&store, epoch, 10_000).await.len(), usize::from(!held));
+        let unconfirmed = Filter { state: Some("unconfirmed".into()), limit: 9, ..Filter::default() };
+        assert_eq!(store.list(unconfirmed).await.unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn one_that_shows_after_all_is_no_longer_unconfirmed() {
+    for held in [false, true] {
+        let (Fresh { store, folder: _folder }, epoch) = fresh().await;
+        let doubt = doubt(&store, epoch, "a").await;
+        let settlement = Settlement::Unconfirmed { fault: Fault::TimedOut, notice: "n".into(), held };
+        store.resolve(&doubt, epoch, settlement, 300).await.unwrap();
+        store.record(showing("row", &doubt.attempt.m_id, 0)).await.unwrap();
+        assert_eq!(state(&store, &doubt.attempt.m_id).await, if held { "unknown" } else { "sent" });
+        assert_eq!(due(&store, 1000).await.len(), usize::from(held));
+    }
+}
+
+#[tokio::test]
+async fn a_person_settles_what_is_in_doubt_and_nothing_else() {
+    let notices =
+        |store: Arc<dyn Store>| async move { store.due_events(&channel(), 1_000_000, 10).await.unwrap().len() };
+    for (decision, expected, behind, told) in [
+        (Decision::Delivered, "sent", "behind it", 0),
+        (Decision::Failed, "failed", "behind it", 1),
+        (Decision::SendAgain, "queued", "a", 0),
+    ] {
+        let (Fresh { store, folder: _folder }, epoch) = fresh().await;
+        let doubt = doubt(&store, epoch, "a").await;
+        let m_id = doubt.attempt.m_id.as_str().to_owned();
+        store.accept(message(1, "behind it", 11)).await.unwrap();
+        let decide = |m_id: String| store.decide(m_id, decision, "n".into(), 400);
+        assert_eq!(decide("nobody".into()).await.unwrap(), None);
+        assert_eq!(decide(m_id.clone()).await.unwrap().as_deref(), Some("unknown"));
+        assert_eq!(state(&store, &doubt.attempt.m_id).await, expected);
+        assert_eq!(decide(m_id.clone()).await.unwrap().as_deref(), Some(expected), "it was settled before");
+        assert_eq!(notices(Arc::clone(&store)).await, told);
+        let next = take(&store, epoch, 10_000).await;
+        assert_eq!(next.iter().map(words).collect::<Vec<_>>(), [behind]);
+        let late = store.resolve(&doubt, epoch, Settlement::Sent { afilnet_id: None, more: false }, 500).await;
+        assert!(matches!(late, Err(StoreError::Stale)), "a look that comes later settles nothing");
+    }
+}
+
+#[tokio::test]
+async fn sent_again_by_a_person_it_waits_for_what_is_under_way_in_its_conversation() {
+    let (Fresh { store, folder: _folder }, epoch) = fresh().await;
+    let doubt = doubt(&store, epoch, "a").await;
+    let settlement = Settlement::Unconfirmed { fault: Fault::TimedOut, notice: "n".into(), held: false };
+    store.resolve(&doubt, epoch, settlement, 300).await.unwrap();
+    store.accept(message(1, "later", 310)).await.unwrap();
+    let later = take(&store, epoch, 400).await.remove(0);
+    let m_id = doubt.attempt.m_id.as_str().to_owned();
+    store.decide(m_id, Decision::SendAgain, String::new(), 500).await.unwrap();
+    assert!(take(&store, epoch, 600).await.is_empty());
+    send(&store, &later).await;
+    assert_eq!(take(&store, epoch, 600).await.iter().map(words).collect::<Vec<_>>(), ["a"]);
+}

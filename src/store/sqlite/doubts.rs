@@ -1,0 +1,172 @@
+//! Messages whose outcome is unknown: found, looked up, settled by a person.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::outbound::{follow_head, notice};
+use super::{change, claims, corrupt, decode, execute, one, rows, unavailable};
+use crate::domain::{ChannelName, Fault};
+use crate::store::{Attempt, Before, Decision, Doubt, Epoch, Evidence, Interrupted, Look, StoreError, sql};
+
+pub(super) fn interrupted(
+    db: &Connection,
+    channel: &ChannelName,
+    epoch: Epoch,
+    look_ms: i64,
+    now_ms: i64,
+) -> Result<Vec<Interrupted>, StoreError> {
+    type Row = (i64, i64, String, String, u32);
+    let left: Vec<Row> = rows(db, sql::LEFT_SENDING, params![channel.as_str(), epoch.0], |r| {
+        Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?))
+    })?;
+    let mut found = Vec::with_capacity(left.len());
+    for (row, conversation, m_id, contact, part) in left {
+        let shown = claims::is_claimed(db, conversation, &m_id, part)?;
+        let look_ms = if shown { now_ms } else { look_ms };
+        change(db, sql::MARK_UNKNOWN, params![Fault::Interrupted.code(), now_ms, look_ms, row])?;
+        follow_head(db, conversation)?;
+        found.push(Interrupted { m_id: decode("outbound", &m_id)?, contact: decode("conversations", &contact)? });
+    }
+    Ok(found)
+}
+
+pub(super) fn due(db: &Connection, channel: &ChannelName, now_ms: i64, limit: u32) -> Result<Vec<Doubt>, StoreError> {
+    let found: Vec<Result<Doubt, StoreError>> =
+        rows(db, sql::DUE_LOOKS, params![channel.as_str(), now_ms, limit], |r| {
+            let texts: (String, String, String, Option<String>) = (r.get(2)?, r.get(3)?, r.get(4)?, r.get(5)?);
+            let attempt = AttemptOf {
+                row: r.get(0)?,
+                conversation: r.get(1)?,
+                part: r.get(6)?,
+                number: r.get(7)?,
+                epoch: r.get(8)?,
+                accepted_ms: r.get(9)?,
+                request_id: r.get(10)?,
+                before: Before { fault: r.get(11)?, times: r.get(12)? },
+                since_ms: r.get(13)?,
+            };
+            let (unknown_ms, looks, absences, absent_ms) = (r.get(14)?, r.get(15)?, r.get(16)?, r.get(17)?);
+            let (anchor, shows, settle_lag_ms): (_, i64, _) = (r.get(18)?, r.get(19)?, r.get(20)?);
+            Ok(attempt.read(channel, &texts).map(|attempt| Doubt {
+                attempt,
+                unknown_ms,
+                looks,
+                absences,
+                absent_ms,
+                anchor,
+                shows: shows != 0,
+                settle_lag_ms,
+            }))
+        })?;
+    // One that cannot be read was set aside before it was sent, so each of these can.
+    found.into_iter().collect()
+}
+
+/// What a row holds of an attempt besides its texts.
+struct AttemptOf {
+    row: i64,
+    conversation: i64,
+    part: u32,
+    number: u32,
+    epoch: i64,
+    accepted_ms: i64,
+    request_id: String,
+    before: Before,
+    since_ms: i64,
+}
+
+impl AttemptOf {
+    fn read(
+        self,
+        channel: &ChannelName,
+        (contact, destination, m_id, content): &(String, String, String, Option<String>),
+    ) -> Result<Attempt, StoreError> {
+        let content = serde_json::from_str(content.as_deref().unwrap_or_default());
+        Ok(Attempt {
+            row: self.row,
+            conversation: self.conversation,
+            m_id: decode("outbound", m_id)?,
+            channel: channel.clone(),
+            contact: decode("conversations", contact)?,
+            destination: decode("conversations", destination)?,
+            content: content.map_err(|error| corrupt("outbound")(Box::new(error)))?,
+            part: self.part,
+            number: self.number,
+            epoch: Epoch(self.epoch),
+            accepted_ms: self.accepted_ms,
+            since_ms: self.since_ms,
+            request_id: self.request_id,
+            before: self.before,
+        })
+    }
+}
+
+pub(super) fn next_ms(db: &Connection, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
+    one(db, sql::NEXT_LOOK_MS, params![channel.as_str()])
+}
+
+pub(super) fn evidence(db: &Connection, doubt: &Doubt) -> Result<Evidence, StoreError> {
+    let Attempt { row, conversation, m_id, part, .. } = &doubt.attempt;
+    let before: Option<(String, u32)> = if *part > 0 {
+        Some((m_id.as_str().to_owned(), part - 1))
+    } else {
+        db.prepare_cached(sql::SENT_BEFORE)
+            .and_then(|mut s| s.query_row(params![conversation, row], |r| Ok((r.get(0)?, r.get(1)?))).optional())
+            .map_err(unavailable)?
+    };
+    let shown = |(m_id, part): (String, u32)| claims::is_claimed(db, *conversation, &m_id, part);
+    Ok(Evidence {
+        found: claims::is_claimed(db, *conversation, m_id.as_str(), *part)?,
+        before_shown: before.map(shown).transpose()?,
+    })
+}
+
+pub(super) fn look_again(
+    db: &Connection,
+    doubt: &Doubt,
+    look: Look,
+    look_ms: i64,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    let (looks, absences) = match look {
+        Look::Failed => (0, 0),
+        Look::Unclear => (1, 0),
+        Look::Absent => (1, 1),
+    };
+    let Attempt { row, part, number, .. } = &doubt.attempt;
+    change(db, sql::LOOKED, params![look_ms, looks, absences, now_ms, row, part, number])
+}
+
+pub(super) fn decide(
+    db: &Connection,
+    m_id: &str,
+    decision: Decision,
+    sentence: &str,
+    now_ms: i64,
+) -> Result<Option<String>, StoreError> {
+    type Row = (i64, i64, String, i64);
+    let found: Option<Row> = db
+        .prepare_cached(sql::STATE_OF)
+        .and_then(|mut s| s.query_row(params![m_id], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?))).optional())
+        .map_err(unavailable)?;
+    let Some((row, conversation, state, told)) = found else { return Ok(None) };
+    if !matches!(state.as_str(), "unknown" | "held" | "unconfirmed") {
+        return Ok(Some(state));
+    }
+    match decision {
+        Decision::Delivered => change(db, sql::DECIDED, params!["sent", now_ms, BY_HAND, told, row])?,
+        Decision::Failed => {
+            change(db, sql::DECIDED, params!["failed", now_ms, BY_HAND, 2, row])?;
+            if told < 2 {
+                notice(db, conversation, &decode("outbound", m_id)?, sentence, now_ms)?;
+            }
+        }
+        Decision::SendAgain => {
+            execute(db, sql::SENT_AGAIN, params![now_ms, row])?;
+        }
+    }
+    follow_head(db, conversation)?;
+    Ok(Some(state))
+}
+
+/// What is kept as the reason where a person settled it.
+const BY_HAND: &str = "settled_by_hand";

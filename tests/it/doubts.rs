@@ -1,0 +1,252 @@
+//! Unknown outcomes: looked up, settled, never repeated blindly.
+
+use std::time::Duration;
+
+use crate::support::{Bridge, House, PLATFORM_ID, SOON, contact, until};
+
+/// Every way in which a send ends without a clear answer, some of them after it was carried out.
+const FAULTS: [&str; 14] = [
+    "reset",
+    "reset_stored",
+    "hang",
+    "hang_stored",
+    "truncated",
+    "html_200",
+    "html_200_stored",
+    "garbage_stored",
+    "empty",
+    "empty_stored",
+    "http_500",
+    "http_500_stored",
+    "http_502_stored",
+    "http_503",
+];
+
+fn none() -> [String; 0] {
+    []
+}
+
+/// A message that goes through, so that this account is known to show its sent rows.
+async fn acquaint(house: &House, bridge: &Bridge, contact: &str) {
+    let outcome = house.agent(bridge, contact, "before").await;
+    assert_eq!(outcome.status, 200, "{}", outcome.body);
+    assert!(house.afilnet.until(SOON, |world| world.texts(&contact[1..]) == ["before"]).await);
+}
+
+/// Sends `text` and lets the outcome be unknown by `fault`; its mId.
+async fn doubt(house: &House, bridge: &Bridge, contact: &str, text: &str, fault: &str) -> String {
+    let before = house.afilnet.calls("sendmessage");
+    house.afilnet.fault(&format!("sendmessage:{fault}")).unwrap();
+    let outcome = house.agent(bridge, contact, text).await;
+    assert_eq!(outcome.status, 200, "{fault}: {}", outcome.body);
+    until("the call was made", || house.afilnet.calls("sendmessage") > before).await;
+    outcome.m_id.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_sent_is_found_and_what_was_not_goes_again_each_once_and_in_order() {
+    let mut house = House::new().set("AFILNET__TIMEOUT", "1s");
+    let bridge = house.start().await;
+    for (n, fault) in FAULTS.iter().enumerate() {
+        acquaint(&house, &bridge, &contact(n)).await;
+        doubt(&house, &bridge, &contact(n), fault, fault).await;
+        assert_eq!(house.agent(&bridge, &contact(n), "after").await.status, 200);
+    }
+    for (n, fault) in FAULTS.iter().enumerate() {
+        assert!(house.afilnet.until(SOON, |world| world.texts(&contact(n)[1..]).len() == 3).await, "{fault}");
+    }
+    house.settled().await;
+    for (n, fault) in FAULTS.iter().enumerate() {
+        assert_eq!(house.afilnet.texts(&contact(n)[1..]), ["before", fault, "after"]);
+    }
+    assert_eq!(house.messages("unconfirmed"), none());
+    assert_eq!(house.bonychat.all_events(), [], "no agent was told of a failure");
+    drop(bridge);
+    house.check();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn equal_words_are_counted_not_mixed_up() {
+    let mut house = House::new().set("AFILNET__TIMEOUT", "1s");
+    let bridge = house.start().await;
+    for (n, fault) in ["reset", "reset_stored"].into_iter().enumerate() {
+        for _ in 0..3 {
+            assert_eq!(house.agent(&bridge, &contact(n), "ok").await.status, 200);
+        }
+        assert!(house.afilnet.until(SOON, |world| world.texts(&contact(n)[1..]).len() == 3).await);
+        doubt(&house, &bridge, &contact(n), "ok", fault).await;
+        assert_eq!(house.agent(&bridge, &contact(n), "ok").await.status, 200);
+    }
+    house.settled().await;
+    for n in 0..2 {
+        assert_eq!(house.afilnet.texts(&contact(n)[1..]), ["ok"; 5]);
+    }
+    assert_eq!(house.messages("unconfirmed"), none());
+    house.check();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_send_under_way_at_the_kill_is_looked_up_by_the_next_start() {
+    let mut house = House::new().set("OUTBOUND__ANSWER_WITHIN", "0s");
+    let mut bridge = house.start().await;
+    for (n, fault) in ["hang", "hang_stored"].into_iter().enumerate() {
+        acquaint(&house, &bridge, &contact(n)).await;
+        doubt(&house, &bridge, &contact(n), "under way", fault).await;
+        assert_eq!(house.agent(&bridge, &contact(n), "behind it").await.status, 200);
+        bridge.kill();
+        bridge = house.start().await;
+        assert!(house.afilnet.until(SOON, |world| world.texts(&contact(n)[1..]).len() == 3).await, "{fault}");
+        assert_eq!(house.afilnet.texts(&contact(n)[1..]), ["before", "under way", "behind it"], "{fault}");
+        assert!(bridge.log().iter().any(|line| line.contains("when the process ended")));
+    }
+    house.settled().await;
+    assert_eq!(house.messages("unconfirmed"), none());
+    assert_eq!(house.bonychat.all_events(), []);
+    drop(bridge);
+    house.check();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_can_tell_is_unconfirmed_told_and_never_sent_again_by_itself() {
+    let mut house = House::new().set("AFILNET__TIMEOUT", "1s");
+    house.afilnet.set_switch("sent_row_visible_after", "never").unwrap();
+    let bridge = house.start().await;
+    for (n, fault) in FAULTS.iter().enumerate() {
+        doubt(&house, &bridge, &contact(n), fault, fault).await;
+    }
+    assert!(house.bonychat.until(SOON, |world| world.event_count() == FAULTS.len()).await);
+    for n in 0..FAULTS.len() {
+        assert_eq!(house.agent(&bridge, &contact(n), "after").await.status, 200);
+    }
+    house.settled().await;
+    for (n, fault) in FAULTS.iter().enumerate() {
+        let stored = fault.ends_with("_stored") || *fault == "truncated";
+        let expected: Vec<&str> = if stored { vec![fault, "after"] } else { vec!["after"] };
+        assert_eq!(house.afilnet.texts(&contact(n)[1..]), expected, "{fault}");
+        let status = &house.bonychat.unique_events(&contact(n))[0];
+        assert_eq!(status.status(), "failed");
+        let words = status.content["message"].as_str().unwrap();
+        assert!(words.contains("may have been delivered"), "{words}");
+    }
+    assert_eq!(house.messages("unconfirmed").len(), FAULTS.len());
+    assert_eq!(house.afilnet.calls("sendmessage"), 2 * FAULTS.len() as u64);
+    house.check();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_policy_decides_what_nobody_can_tell() {
+    for (policy, sent) in [("resend", vec!["lost", "after"]), ("hold", vec![])] {
+        let mut house = House::new().set("OUTBOUND__ON_UNCONFIRMED", policy);
+        house.afilnet.set_switch("sent_row_visible_after", "never").unwrap();
+        let bridge = house.start().await;
+        let m_id = doubt(&house, &bridge, &contact(1), "lost", "reset").await;
+        assert_eq!(house.agent(&bridge, &contact(1), "after").await.status, 200);
+        assert_eq!(house.agent(&bridge, &contact(2), "elsewhere").await.status, 200);
+        if policy == "hold" {
+            until("it is held", || house.messages("unconfirmed") == [m_id.clone()]).await;
+            assert!(house.bonychat.until(SOON, |world| world.event_count() == 1).await);
+            assert_eq!(house.messages("queued").len(), 1, "its conversation waits");
+        } else {
+            house.settled().await;
+        }
+        assert_eq!(house.afilnet.texts(&contact(1)[1..]), sent, "{policy}");
+        assert_eq!(house.afilnet.texts(&contact(2)[1..]), ["elsewhere"]);
+        house.check();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_settles_it_beside_the_running_bridge() {
+    for (how, expected, state) in [
+        ("delivered", vec!["after"], "sent"),
+        ("failed", vec!["after"], "failed"),
+        ("send-again", vec!["lost", "after"], "sent"),
+    ] {
+        let mut house = House::new().set("OUTBOUND__ON_UNCONFIRMED", "hold");
+        house.afilnet.set_switch("sent_row_visible_after", "never").unwrap();
+        let bridge = house.start().await;
+        let m_id = doubt(&house, &bridge, &contact(1), "lost", "reset").await;
+        assert_eq!(house.agent(&bridge, &contact(1), "after").await.status, 200);
+        until("it is held", || house.messages("unconfirmed") == [m_id.clone()]).await;
+        let settled = house.run(&["messages", "settle", &m_id, "--as", how]);
+        assert!(settled.status.success(), "{}", String::from_utf8_lossy(&settled.stderr));
+        assert!(house.afilnet.until(SOON, |world| world.texts(&contact(1)[1..]) == expected).await, "{how}");
+        until("it is settled", || house.messages(state).contains(&m_id)).await;
+        let again = house.run(&["messages", "settle", &m_id, "--as", how]);
+        assert_eq!(again.status.code(), Some(1), "settled once");
+        assert!(String::from_utf8_lossy(&again.stderr).contains("nothing was changed"));
+        let unknown = house.run(&["messages", "settle", "nobody", "--as", how]);
+        assert_eq!(unknown.status.code(), Some(1));
+        drop(bridge);
+        house.check();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_nobody_can_look_nothing_is_sent_again_and_others_go_on() {
+    const DOUBTS: usize = 200;
+    let mut house = House::new().set("OUTBOUND__ANSWER_WITHIN", "0s").set("AFILNET__MAX_IN_FLIGHT", "32");
+    let bridge = house.start().await;
+    for n in 0..DOUBTS {
+        assert_eq!(house.agent(&bridge, &contact(n), "before").await.status, 200);
+    }
+    assert!(house.afilnet.until(SOON, |world| world.sent_count() == DOUBTS).await);
+    house.settled().await;
+    house.afilnet.fault("getmessages:http_500:1-1000000").unwrap();
+    for n in 0..DOUBTS {
+        // Two in a row at most: three are an outage, which pauses all sends.
+        let fault = if n % 2 == 0 { "reset" } else { "reset_stored" };
+        doubt(&house, &bridge, &contact(n), "in doubt", fault).await;
+        let other = house.agent(&bridge, &contact(DOUBTS + n), "unharmed").await;
+        assert_eq!(other.status, 200);
+        let to = contact(DOUBTS + n)[1..].to_owned();
+        assert!(house.afilnet.until(SOON, |world| world.texts(&to) == ["unharmed"]).await);
+    }
+    assert_eq!(house.messages("unknown").len(), DOUBTS);
+    let calls = house.afilnet.calls("sendmessage");
+    tokio::time::sleep(Duration::from_secs(3)).await; // longer than all looks, not a wait for a state
+    assert_eq!(house.afilnet.calls("sendmessage"), calls, "nothing was sent again meanwhile");
+    assert_eq!(house.messages("unknown").len(), DOUBTS);
+    house.afilnet.clear_faults();
+    house.settled().await;
+    assert!((0..DOUBTS).all(|n| house.afilnet.texts(&contact(n)[1..]) == ["before", "in doubt"]));
+    assert_eq!(house.messages("unconfirmed"), none());
+    assert_eq!(house.bonychat.all_events(), []);
+    println!(
+        "{DOUBTS} in doubt while nobody could look: none sent again meanwhile, all settled after; lost 0, doubled 0, \
+         unconfirmed 0"
+    );
+    drop(bridge);
+    house.check();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_message_goes_on_at_the_part_in_doubt() {
+    let mut house = House::new().set("CHANNELS__SUPPORT__TEXT_LIMIT", "10");
+    let bridge = house.start().await;
+    for (n, fault) in ["reset", "reset_stored"].into_iter().enumerate() {
+        house.afilnet.fault(&format!("sendmessage:{fault}:2")).unwrap();
+        assert_eq!(house.agent(&bridge, &contact(n), "one two\n\ntwo one\n\nsix ten").await.status, 200);
+        house.settled().await;
+        let texts = house.afilnet.texts(&contact(n)[1..]);
+        assert_eq!(texts.iter().map(|text| text.trim()).collect::<Vec<_>>(), ["one two", "two one", "six ten"]);
+    }
+    assert_eq!(house.messages("unconfirmed"), none());
+    house.check();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn customers_are_heard_while_a_message_is_in_doubt() {
+    let mut house = House::new().set("OUTBOUND__LOOK_AFTER", "300ms, 2s");
+    let bridge = house.start().await;
+    acquaint(&house, &bridge, &contact(1)).await;
+    doubt(&house, &bridge, &contact(1), "in doubt", "reset").await;
+    for n in 0..5 {
+        house.afilnet.receive(PLATFORM_ID, &contact(1)[1..], &format!("in {n}")).unwrap();
+        assert!(house.bonychat.until(SOON, |world| world.texts(&contact(1)).len() > n).await);
+    }
+    house.settled().await;
+    assert_eq!(house.afilnet.texts(&contact(1)[1..]), ["before", "in doubt"]);
+    assert_eq!(house.bonychat.texts(&contact(1)), (0..5).map(|n| format!("in {n}")).collect::<Vec<_>>());
+    house.check();
+}
