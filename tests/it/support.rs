@@ -30,8 +30,13 @@ pub(crate) struct House {
 impl House {
     /// Two simulators and a configuration that hurries: no limits worth mentioning, short polls and waits.
     pub(crate) fn new() -> Self {
+        Self::seeded(1)
+    }
+
+    /// As [`Self::new`], where faults that come by chance follow `seed`.
+    pub(crate) fn seeded(seed: u64) -> Self {
         let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let afilnet = Afilnet::start(free, afilnet::Options::default()).unwrap();
+        let afilnet = Afilnet::start(free, afilnet::Options { seed, ..afilnet::Options::default() }).unwrap();
         let options = bonychat::Options {
             channels: vec![bonychat::ChannelSpec::new(CHANNEL, TOKEN, IdType::Phone)],
             rate_limit: false,
@@ -104,6 +109,26 @@ impl House {
         bridge
     }
 
+    /// As [`Self::start`] with more of an environment; what this makes may end before it is ready.
+    #[cfg(feature = "crashpoints")]
+    pub(crate) async fn start_with(&mut self, environment: &[(&str, &str)]) -> Bridge {
+        if self.port == 0 {
+            let free = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            self.port = free.local_addr().unwrap().port();
+        }
+        let mut command = self.command(&["serve"]);
+        command.env("BRIDGE__SERVER__LISTEN", format!("127.0.0.1:{}", self.port)).envs(environment.iter().copied());
+        let mut bridge = Bridge::spawn(&mut command);
+        until("the bridge is ready or has ended", || bridge.port().is_some() || bridge.has_ended()).await;
+        bridge
+    }
+
+    /// Where the bridge is or will be.
+    #[cfg(feature = "crashpoints")]
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
     /// As [`Self::start`], where no file of the process may grow beyond so many blocks of 512 bytes: a disk that fills up.
     pub(crate) async fn start_with_files_up_to(&mut self, blocks: u32) -> Bridge {
         let plain = self.command(&["serve"]);
@@ -174,15 +199,22 @@ impl Bridge {
 
     /// Waits for the line that says so, and tells its port.
     async fn ready(&self) -> u16 {
-        let port = || {
-            let log = self.log.lock().unwrap();
-            let line = log.iter().find(|line| line.contains("\"message\":\"ready\""))?;
-            let line: serde_json::Value = serde_json::from_str(line).unwrap();
-            let address: SocketAddr = line["address"].as_str().unwrap().parse().unwrap();
-            Some(address.port())
-        };
-        until("the bridge is ready", || port().is_some()).await;
-        port().unwrap()
+        until("the bridge is ready", || self.port().is_some()).await;
+        self.port().unwrap()
+    }
+
+    fn port(&self) -> Option<u16> {
+        let log = self.log.lock().unwrap();
+        let line = log.iter().find(|line| line.contains("\"message\":\"ready\""))?;
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let address: SocketAddr = line["address"].as_str().unwrap().parse().unwrap();
+        Some(address.port())
+    }
+
+    /// Whether the process has ended by itself.
+    #[cfg(feature = "crashpoints")]
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     pub(crate) fn url(&self) -> String {
@@ -233,10 +265,15 @@ impl Drop for Bridge {
 }
 
 /// Polls until `state` holds; panics with `what` after [`SOON`].
-pub(crate) async fn until(what: &str, mut state: impl FnMut() -> bool) {
-    let deadline = Instant::now() + SOON;
+pub(crate) async fn until(what: &str, state: impl FnMut() -> bool) {
+    until_within(SOON, what, state).await;
+}
+
+/// As [`until`], within `limit`.
+pub(crate) async fn until_within(limit: Duration, what: &str, mut state: impl FnMut() -> bool) {
+    let deadline = Instant::now() + limit;
     while !state() {
-        assert!(Instant::now() < deadline, "not within {SOON:?}: {what}");
+        assert!(Instant::now() < deadline, "not within {limit:?}: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
