@@ -24,6 +24,7 @@ pub(crate) use self::transport::client;
 pub(crate) use self::wire::Listed;
 use self::wire::Rows;
 use crate::config;
+use crate::crashpoint;
 use crate::domain::{Content, Destination, Fault, Language, Messenger, Platform, ReadError, Row, Verdict};
 
 /// One channel at Afilnet.
@@ -94,8 +95,10 @@ impl AfilnetClient {
 
     async fn exchange(&self, parameters: &[(&str, &str)]) -> Outcome {
         let start = Instant::now();
-        let outcome = transport::exchange(&self.http, self.carrier.as_ref(), parameters, self.timeout).await;
         let method = parameters.get(1).map_or("", |(_, method)| *method);
+        crashpoint::hit(method, crashpoint::BEFORE_CALL);
+        let outcome = transport::exchange(&self.http, self.carrier.as_ref(), parameters, self.timeout).await;
+        crashpoint::hit(method, crashpoint::AFTER_CALL);
         let duration_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
         match &outcome {
             Ok(answer) => {

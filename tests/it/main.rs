@@ -2,8 +2,10 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "tests talk to whoever runs them")]
 
+mod broadcast;
 mod cli;
 mod crash;
+mod disk;
 mod door;
 mod doubts;
 mod guards;

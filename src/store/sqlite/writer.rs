@@ -108,11 +108,11 @@ fn write_all(db: &Connection, mut waiting: mpsc::Receiver<Box<dyn Operation>>, m
             }
         }
         for operation in &group {
-            crashpoint::hit(operation.name(), "before its commit");
+            crashpoint::hit(operation.name(), crashpoint::BEFORE_COMMIT);
         }
         let (committed, trouble) = commit(db, &mut group);
         for operation in &group {
-            crashpoint::hit(operation.name(), "after its commit");
+            crashpoint::hit(operation.name(), crashpoint::AFTER_COMMIT);
         }
         note_health(healthy, trouble.as_ref(), group.len());
         for operation in group.drain(..) {
