@@ -65,9 +65,10 @@ impl App {
         let life = Life::new();
         let clients = clients(&config)?;
         work::start(&config, &store, clients, &life).await.context("cannot take the channels over")?;
-        let router = http::router(&config, &store);
+        let answers = http::Answers::new(&store);
+        let router = http::router(&config, &store, &answers);
         let handle = Handle::new();
-        let server = tokio::spawn(http::serve(listener, router, handle.clone()));
+        let server = tokio::spawn(http::serve(listener, router, answers, handle.clone()));
         tracing::info!(%address, channels = config.channels.len(), version = env!("CARGO_PKG_VERSION"), "ready");
         Ok(Self { address, life, store, handle, server })
     }

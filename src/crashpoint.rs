@@ -13,6 +13,7 @@ pub const AFTER_CALL: &str = "after its call";
 /// The operations of the store that write.
 pub const OPERATIONS: &[&str] = &[
     "accept",
+    "answered",
     "begin",
     "bury",
     "decide",

@@ -5,6 +5,7 @@ mod claims;
 mod doubts;
 mod more;
 mod plans;
+mod repeats;
 
 use std::sync::Arc;
 
@@ -57,6 +58,7 @@ fn message(n: u32, words: &str, accepted_ms: i64) -> NewOutbound {
         content: text(words),
         request_id: "r".into(),
         accepted_ms,
+        key: None,
     }
 }
 

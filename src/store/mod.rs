@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::domain::{ChannelName, Choice, ContactId, Content, Destination, Event, Fault, MId};
+use crate::domain::{ChannelName, Choice, ContactId, Content, Destination, Event, Fault, IdempotencyKey, MId};
 
 pub(crate) use doubt::{Decision, Doubt, Evidence, Look};
 pub(crate) use signals::{Answer, ChannelSignals, Pace, Signals};
@@ -54,13 +54,27 @@ pub(crate) struct NewOutbound {
     pub(crate) content: Content,
     pub(crate) request_id: String,
     pub(crate) accepted_ms: i64,
+    /// The caller's own name of the call.
+    pub(crate) key: Option<IdempotencyKey>,
 }
 
 /// What `accept` tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Accepted {
     /// Messages of the same conversation wait before it.
     pub(crate) ahead: bool,
+    pub(crate) kept: Kept,
+}
+
+/// What a call came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// A message of its own.
+    New,
+    /// No message of its own: it repeats this one.
+    RepeatOf(MId),
+    /// Nothing: its key names another message.
+    KeyTaken,
 }
 
 /// One attempt, stored as `sending` before it is handed out.
@@ -238,10 +252,17 @@ pub(crate) struct Filter {
 /// The durable line. Every method is one transaction; what returned `Ok` survives kill -9 and a power cut.
 #[async_trait]
 pub(crate) trait Store: Send + Sync {
-    /// Keeps a message, last of its conversation.
+    /// Keeps a message, last of its conversation, unless the call repeats one: the oldest equal message of the last ten
+    /// minutes whose mId did not reach its caller, or the one that its key names. Each such message is repeated once;
+    /// again only where [`Store::answered`] tells that the repeat's answer was lost as well. What surely was not sent
+    /// has no repeat.
     async fn accept(&self, message: NewOutbound) -> Result<Accepted, StoreError>;
 
-    /// Makes the caller the owner of `channel`: nobody with an older epoch begins or settles there from now on.
+    /// Keeps which mIds reached their callers, and which did not.
+    async fn answered(&self, answers: Vec<(MId, bool)>) -> Result<(), StoreError>;
+
+    /// Makes the caller the owner of `channel`: nobody with an older epoch begins or settles there from now on. Answers
+    /// of which the former owner did not come to know count as lost.
     async fn own(&self, channel: &ChannelName) -> Result<Epoch, StoreError>;
 
     /// Marks as unknown what a former owner left in `sending`, to be looked up first at `look_ms`.

@@ -10,6 +10,31 @@ pub(super) const ADD_OUTBOUND: &str = "INSERT INTO outbound \
      (conversation, m_id, state, kind, content, due_ms, accepted_ms, since_ms, request_id) \
      VALUES ($1, $2, 'queued', $3, $4, $5, $5, $5, $6) RETURNING id";
 
+/// The oldest message that an equal call repeats. `answered <> 1` names the partial index.
+pub(super) const UNANSWERED: &str = "SELECT m_id FROM outbound WHERE conversation = $1 AND answered <> 1 \
+     AND answered = 2 AND state <> 'failed' AND accepted_ms >= $2 AND content = $3 ORDER BY id LIMIT 1";
+
+/// From now on its repeat is the one to be answered.
+pub(super) const ANSWER_AGAIN: &str = "UPDATE outbound SET answered = 0 WHERE m_id = $1 AND answered = 2";
+
+pub(super) const ANSWERED: &str = "UPDATE outbound SET answered = 1 WHERE m_id = $1 AND answered <> 1";
+
+/// Not where another answer with the same mId has reached the caller.
+pub(super) const ANSWER_LOST: &str = "UPDATE outbound SET answered = 2 WHERE m_id = $1 AND answered = 0";
+
+/// The few of all channels are looked at, never all conversations of one.
+pub(super) const ANSWERS_LOST: &str = "UPDATE outbound SET answered = 2 WHERE answered <> 1 AND answered = 0 \
+     AND (SELECT c.channel FROM conversations c WHERE c.id = outbound.conversation) = $1";
+
+pub(super) const KEY: &str = "SELECT i.digest, i.m_id, o.state FROM idempotency i LEFT JOIN outbound o ON o.m_id = i.m_id \
+     WHERE i.channel = $1 AND i.key = $2";
+
+pub(super) const SET_KEY: &str = "INSERT INTO idempotency (channel, key, digest, m_id, at_ms) VALUES ($1, $2, $3, $4, $5) \
+     ON CONFLICT (channel, key) DO UPDATE SET m_id = EXCLUDED.m_id, at_ms = EXCLUDED.at_ms";
+
+pub(super) const DROP_KEYS: &str = "DELETE FROM idempotency WHERE (channel, key) IN \
+     (SELECT channel, key FROM idempotency WHERE at_ms < $1 LIMIT $2)";
+
 /// Whether messages of the conversation wait before this one.
 pub(super) const AHEAD: &str = "SELECT EXISTS (SELECT 1 FROM outbound \
      WHERE conversation = $1 AND state IN ('queued', 'sending', 'unknown', 'held') AND id < $2)";

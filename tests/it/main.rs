@@ -11,6 +11,7 @@ mod doubts;
 mod guards;
 mod inbound;
 mod outbound;
+mod repeat;
 mod stop;
 mod support;
 mod switches;

@@ -32,6 +32,7 @@ const SMALL: &[&str] = &[
     "outbound_sending",
     "outbound_looks",
     "outbound_trouble",
+    "outbound_unanswered",
     "events_active",
 ];
 
@@ -41,6 +42,13 @@ async fn every_statement_goes_through_its_index_and_none_walks_a_table() {
     let by_key = "INTEGER PRIMARY KEY";
     for (name, statement, through) in [
         ("CONVERSATION", sql::CONVERSATION, &["(channel=? AND contact=?)"][..]),
+        ("UNANSWERED", sql::UNANSWERED, &["outbound_unanswered (conversation=?)"]),
+        ("ANSWER_AGAIN", sql::ANSWER_AGAIN, &["(m_id=?)"]),
+        ("ANSWERED", sql::ANSWERED, &["(m_id=?)"]),
+        ("ANSWER_LOST", sql::ANSWER_LOST, &["(m_id=?)"]),
+        ("ANSWERS_LOST", sql::ANSWERS_LOST, &["outbound_unanswered", by_key]),
+        ("KEY", sql::KEY, &["(channel=? AND key=?)", "(m_id=?)"]),
+        ("DROP_KEYS", sql::DROP_KEYS, &["(channel=? AND key=?)", "idempotency_old (at_ms"]),
         ("AHEAD", sql::AHEAD, &["outbound_active"]),
         ("SET_OUTBOUND_LANE", sql::SET_OUTBOUND_LANE, &[by_key, "outbound_active"]),
         ("DUE_LIVE", sql::DUE_LIVE, &["conversations_live", "outbound_active"]),
@@ -108,10 +116,10 @@ fn fill(db: &Connection, conversations: u32) {
         CREATE TEMP TABLE n AS WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < COUNT) SELECT n FROM n; \
         INSERT INTO conversations (channel, contact, destination, outbound_due_ms, inbound_ms) \
             SELECT 'support', '+346' || (10000000 + n), '346' || (10000000 + n), 10 + n, CASE WHEN n <= 50 THEN 900 ELSE 0 END FROM n; \
-        INSERT INTO outbound (conversation, m_id, state, kind, content, due_ms, accepted_ms, since_ms, done_ms) \
-            SELECT n, 'a' || n, 'sent', 'text', 'CONTENT', 10 + n, 10 + n, 10 + n, 20 + n FROM n; \
-        INSERT INTO outbound (conversation, m_id, state, kind, content, due_ms, accepted_ms, since_ms) \
-            SELECT n, 'b' || n, 'queued', 'text', 'CONTENT', 10 + n, 10 + n, 10 + n FROM n; \
+        INSERT INTO outbound (conversation, m_id, state, kind, content, due_ms, accepted_ms, since_ms, done_ms, answered) \
+            SELECT n, 'a' || n, 'sent', 'text', 'CONTENT', 10 + n, 10 + n, 10 + n, 20 + n, 1 FROM n; \
+        INSERT INTO outbound (conversation, m_id, state, kind, content, due_ms, accepted_ms, since_ms, answered) \
+            SELECT n, 'b' || n, 'queued', 'text', 'CONTENT', 10 + n, 10 + n, 10 + n, 1 FROM n; \
         DROP TABLE n; COMMIT;";
     db.execute_batch(&fill.replace("COUNT", &conversations.to_string()).replace("CONTENT", &content)).unwrap();
 }
@@ -143,6 +151,7 @@ async fn two_hundred_thousand_waiting_cost_a_message_no_more_than_two_thousand()
             ("begin: mark", steps(&db, sql::BEGIN, params![epoch.0, 100, row])),
             ("begin: lane", steps(&db, sql::SET_OUTBOUND_LANE, params![new])),
             ("accept: conversation", steps(&db, sql::CONVERSATION, params!["support", "+34610000007"])),
+            ("accept: repeat", steps(&db, sql::UNANSWERED, params![new, 0, "none"])),
             ("accept: ahead", steps(&db, sql::AHEAD, params![new, far])),
             ("next", steps(&db, sql::NEXT_OUTBOUND_MS, params!["support"])),
             ("own", steps(&db, sql::OWN, params!["support"])),

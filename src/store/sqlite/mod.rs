@@ -1,5 +1,6 @@
 //! The embedded engine: one SQLite file, WAL, `synchronous=FULL`, one writer that groups commits, readers beside it.
 
+mod answers;
 mod choice;
 mod claims;
 mod db;
@@ -18,10 +19,10 @@ use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
 use super::{
-    Accepted, Attempt, Decision, Doubt, DueEvent, Epoch, Evidence, Filter, Interrupted, Listed, Look, NewOutbound,
-    OwnSend, Position, Publication, Reading, Settlement, Signals, Store, StoreError, Waiting,
+    Accepted, Attempt, Decision, Doubt, DueEvent, Epoch, Evidence, Filter, Interrupted, Kept, Listed, Look,
+    NewOutbound, OwnSend, Position, Publication, Reading, Settlement, Signals, Store, StoreError, Waiting,
 };
-use crate::domain::{ChannelName, Choice, ContactId};
+use crate::domain::{ChannelName, Choice, ContactId, MId};
 use crate::store::ChannelSignals;
 
 use db::{change, conversation, corrupt, decode, execute, one, rows, unavailable};
@@ -178,16 +179,22 @@ impl Store for SqliteStore {
         // In a task of its own: the caller may go away before the commit, and the bell must ring all the same.
         let (writer, signals) = (self.writer()?, self.signals.channel(&message.channel));
         let kept = tokio::spawn(async move {
-            let accepted = writer.run("accept", move |db| outbound::accept(db, &message)).await?;
-            ring_outbound(signals.as_deref(), 1);
+            let accepted = writer.run("accept", move |db| answers::accept(db, &message)).await?;
+            if accepted.kept == Kept::New {
+                ring_outbound(signals.as_deref(), 1);
+            }
             Ok(accepted)
         });
         kept.await.map_err(|_| StoreError::Closed)?
     }
 
+    async fn answered(&self, answers: Vec<(MId, bool)>) -> Result<(), StoreError> {
+        self.write("answered", move |db| answers::settle(db, &answers)).await
+    }
+
     async fn own(&self, channel: &ChannelName) -> Result<Epoch, StoreError> {
         let channel = channel.clone();
-        self.write("own", move |db| outbound::own(db, &channel)).await
+        self.write("own", move |db| answers::own(db, &channel)).await
     }
 
     async fn interrupted(

@@ -3,16 +3,15 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{change, choice, claims, conversation, corrupt, decode, inbound, one, rows, unavailable};
+use super::{change, choice, claims, corrupt, decode, inbound, one, rows, unavailable};
 use crate::domain::{ChannelName, Content, Event, EventBody, Fault, MId, StatusValue};
-use crate::store::{Accepted, Attempt, Before, Epoch, NewOutbound, Settlement, StoreError, sql};
+use crate::store::{Attempt, Before, Epoch, NewOutbound, Settlement, StoreError, sql};
 
 /// A `message_status` waits this long, so that the answer to `/message` with its mId goes out before (bonychat.md A16).
 const NOTICE_AFTER_MS: i64 = 500;
 
-pub(super) fn accept(db: &Connection, new: &NewOutbound) -> Result<Accepted, StoreError> {
-    let content = serde_json::to_string(&new.content).map_err(|e| corrupt("outbound")(Box::new(e)))?;
-    let conversation = conversation(db, &new.channel, &new.contact, &new.destination)?;
+/// Adds a message, last of its conversation. Tells whether others wait before it.
+pub(super) fn add(db: &Connection, conversation: i64, new: &NewOutbound, content: &str) -> Result<bool, StoreError> {
     let row: i64 = one(
         db,
         sql::ADD_OUTBOUND,
@@ -22,7 +21,7 @@ pub(super) fn accept(db: &Connection, new: &NewOutbound) -> Result<Accepted, Sto
     if !ahead {
         follow_head(db, conversation)?;
     }
-    Ok(Accepted { ahead })
+    Ok(ahead)
 }
 
 pub(super) fn own(db: &Connection, channel: &ChannelName) -> Result<Epoch, StoreError> {

@@ -68,6 +68,7 @@ pub(super) fn sweep(
         (sql::WIPE_CHOICES, text_before_ms),
         (sql::DROP_OUTBOUND, rows_before_ms),
         (sql::DROP_EVENTS, rows_before_ms),
+        (sql::DROP_KEYS, rows_before_ms),
     ] {
         most = most.max(execute(db, statement, params![before_ms, limit])?);
     }

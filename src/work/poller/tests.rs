@@ -110,6 +110,7 @@ async fn ask(store: &Arc<dyn Store>, epoch: Epoch, replies: &[&str]) {
         content: Content::QuickReply(question),
         request_id: String::new(),
         accepted_ms: now_ms(),
+        key: None,
     };
     store.accept(message).await.unwrap();
     let attempt = store.begin(&"support".parse().unwrap(), epoch, now_ms(), 0, 9).await.unwrap().remove(0);
