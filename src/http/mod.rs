@@ -113,10 +113,10 @@ pub(crate) async fn serve(
     let watch = conn::Watch(Arc::clone(&answers));
     let mut server = axum_server::from_tcp(listener)?.handle(handle).acceptor(watch).http1_only();
     server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEADER_WITHIN).max_buf_size(64 * 1024);
-    let served = server.serve(router.into_make_service()).await;
+    let outcome = server.serve(router.into_make_service()).await;
     answers.close();
     let _ = keeper.await;
-    served
+    outcome
 }
 
 /// `GET /healthz`, and `GET` on the prefix: the process lives (bonychat.md A37).

@@ -4,7 +4,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -63,8 +63,9 @@ fn m_id(base: &str, who: usize, text: &str, headers: &[&str]) -> String {
 
 /// Waits, without taking any of it, until `bytes` of the answer are there.
 fn arrived(stream: &TcpStream, bytes: usize) {
-    let mut buffer = vec![0; bytes];
+    let (mut buffer, deadline) = (vec![0; bytes], Instant::now() + SOON);
     while stream.peek(&mut buffer).unwrap() < bytes {
+        assert!(Instant::now() < deadline, "not {bytes} bytes within {SOON:?}");
         std::thread::sleep(Duration::from_millis(1));
     }
 }

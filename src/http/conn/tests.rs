@@ -52,8 +52,10 @@ fn message(words: &str) -> NewOutbound {
     }
 }
 
-/// What happens on a connection after an answer was handed over to it.
-const HISTORIES: &[(&str, &[fn(&Conn)], bool)] = &[
+type Happens = fn(&Conn);
+
+/// What happens on a connection after an answer was handed over to it, and whether that answer is lost.
+const HISTORIES: &[(&str, &[Happens], bool)] = &[
     ("written, then asked again", &[|c| c.wrote(9), Conn::flushed, Conn::asked, Conn::reset], false),
     ("written, then a clean end", &[|c| c.wrote(9), Conn::flushed, Conn::ended, Conn::reset], false),
     ("written, then reset", &[|c| c.wrote(9), Conn::flushed, Conn::reset, Conn::ended], true),
@@ -151,4 +153,24 @@ async fn what_was_answered_before_a_stop_is_known_after_it() {
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("bridge.db")).unwrap());
     store.own(&"support".parse().unwrap()).await.unwrap();
     assert_eq!(store.accept(message("a")).await.unwrap().kept, Kept::New);
+}
+
+/// A caller that gives up and an answer that is on its way: it reads nothing, and its reset comes after its clean end.
+#[tokio::test]
+async fn an_answer_that_crosses_the_callers_end_is_lost() {
+    let room = Room::new();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let caller = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (mut stream, service) =
+        Watch(Arc::clone(&room.answers)).accept(listener.accept().await.unwrap().0, ()).await.unwrap();
+    let (answering, first, _) = room.call("a").await;
+    answering.goes_out_on(Some(&service.conn));
+    drop(caller);
+    stream.write_all(b"answer").await.unwrap();
+    stream.flush().await.unwrap();
+    assert_eq!(stream.read(&mut [0; 9]).await.unwrap(), 0, "a clean end, as far as can be read");
+    stream.shutdown().await.unwrap();
+    drop(stream);
+    let (_again, m_id, repeat) = room.call("a").await;
+    assert_eq!((m_id, repeat), (first, true));
 }
