@@ -147,6 +147,9 @@ impl Answers {
     /// The answer was written in full, and its connection is open.
     pub(super) fn written(&self, id: u64) {
         let mut book = self.book();
+        if let Some(m_id) = book.calls.get(&id).and_then(|call| call.m_id.as_ref()) {
+            self.store.note_answer(m_id, true);
+        }
         book.written.push_back((Instant::now() + SETTLE, id));
         if book.written.len() == 1 {
             self.work.notify_one();
@@ -155,7 +158,12 @@ impl Answers {
 
     /// It is known whether the answer reached its caller. The first word counts.
     pub(super) fn settle(&self, id: u64, reached: bool) {
-        self.book().settle(id, reached);
+        let mut book = self.book();
+        if let Some(Call { m_id: Some(m_id), reached: None, .. }) = book.calls.get(&id).filter(|_| !reached) {
+            self.store.note_answer(m_id, false);
+        }
+        book.settle(id, reached);
+        drop(book);
         self.work.notify_one();
         self.news.notify_waiters();
     }

@@ -1,6 +1,7 @@
 //! The durable line. What is accepted or read is kept here before anyone is told so; the door and the loops meet only
 //! here. Operations are named by intent, and each is one transaction; both engines keep the same promises.
 
+mod attempt;
 #[cfg(test)]
 mod conformance;
 mod doubt;
@@ -14,6 +15,7 @@ use async_trait::async_trait;
 
 use crate::domain::{ChannelName, Choice, ContactId, Content, Destination, Event, Fault, IdempotencyKey, MId};
 
+pub(crate) use attempt::{Attempt, Before, Settlement};
 pub(crate) use doubt::{Decision, Doubt, Evidence, Look};
 pub(crate) use signals::{Answer, ChannelSignals, Pace, Signals};
 pub(crate) use sqlite::SqliteStore;
@@ -75,62 +77,6 @@ pub(crate) enum Kept {
     RepeatOf(MId),
     /// Nothing: its key names another message.
     KeyTaken,
-}
-
-/// One attempt, stored as `sending` before it is handed out.
-#[derive(Debug, Clone)]
-pub(crate) struct Attempt {
-    /// The store's own names of the message and its conversation.
-    pub(crate) row: i64,
-    pub(crate) conversation: i64,
-    pub(crate) m_id: MId,
-    pub(crate) channel: ChannelName,
-    pub(crate) contact: ContactId,
-    pub(crate) destination: Destination,
-    pub(crate) content: Content,
-    /// Which call of the content, from 0.
-    pub(crate) part: u32,
-    /// Which attempt at this part, from 1.
-    pub(crate) number: u32,
-    pub(crate) epoch: Epoch,
-    pub(crate) accepted_ms: i64,
-    /// Its age counts from here.
-    pub(crate) since_ms: i64,
-    pub(crate) request_id: String,
-    /// How its last attempts failed.
-    pub(crate) before: Before,
-}
-
-/// How the last attempts of a message or an event failed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Before {
-    /// Code of the last fault.
-    pub(crate) fault: Option<String>,
-    /// Attempts in a row that ended in it.
-    pub(crate) times: u32,
-}
-
-impl Before {
-    /// Attempts in a row that have ended in `fault`, counting one that just did.
-    pub(crate) fn and(&self, fault: &Fault) -> u32 {
-        if self.fault.as_deref() == Some(fault.code().as_str()) { self.times.saturating_add(1) } else { 1 }
-    }
-}
-
-/// What became of an attempt, as the store keeps it. `notice` is the sentence that the agent gets as `message_status`
-/// failed, stored in the same transaction; `None` where the caller of `/message` is told instead.
-#[derive(Debug, Clone)]
-pub(crate) enum Settlement {
-    /// This part went out; `more` parts follow.
-    Sent { afilnet_id: Option<String>, more: bool },
-    /// To be tried again, not before `due_ms`; `None`: in its old place, as soon as anything goes.
-    Queued { due_ms: Option<i64>, fault: Fault },
-    /// Surely not sent, and given up.
-    Failed { fault: Fault, notice: Option<String> },
-    /// May have been sent: to be looked up, first at `look_ms`. Its conversation waits.
-    Unknown { fault: Fault, look_ms: i64 },
-    /// May have been sent, and looking could not tell. Its conversation goes on, or waits for a person where `held`.
-    Unconfirmed { fault: Fault, notice: String, held: bool },
 }
 
 /// A message that was under way when its owner ended.
@@ -260,6 +206,10 @@ pub(crate) trait Store: Send + Sync {
 
     /// Keeps which mIds reached their callers, and which did not.
     async fn answered(&self, answers: Vec<(MId, bool)>) -> Result<(), StoreError>;
+
+    /// Notes at once, and without waiting for any disk, what [`Self::answered`] is going to tell: an answer was written
+    /// in full, or was lost after all. It outlives a kill of the process where the engine can do that.
+    fn note_answer(&self, m_id: &MId, reached: bool);
 
     /// Makes the caller the owner of `channel`: nobody with an older epoch begins or settles there from now on. Answers
     /// of which the former owner did not come to know count as lost.

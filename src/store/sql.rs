@@ -23,6 +23,9 @@ pub(super) const ANSWERED: &str = "UPDATE outbound SET answered = 1 WHERE m_id =
 pub(super) const ANSWER_LOST: &str = "UPDATE outbound SET answered = 2 WHERE m_id = $1 AND answered = 0";
 
 /// The few of all channels are looked at, never all conversations of one.
+/// As a note beside the store says, where no commit has told.
+pub(super) const ANSWER_NOTED: &str = "UPDATE outbound SET answered = $1 WHERE m_id = $2 AND answered = 0";
+
 pub(super) const ANSWERS_LOST: &str = "UPDATE outbound SET answered = 2 WHERE answered <> 1 AND answered = 0 \
      AND (SELECT c.channel FROM conversations c WHERE c.id = outbound.conversation) = $1";
 

@@ -6,8 +6,10 @@ mod claims;
 mod db;
 mod doubts;
 mod inbound;
+mod notes;
 mod open;
 mod outbound;
+mod readers;
 mod upkeep;
 mod writer;
 
@@ -16,23 +18,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use rusqlite::Connection;
-use tokio::sync::Semaphore;
 
 use super::{
     Accepted, Attempt, Decision, Doubt, DueEvent, Epoch, Evidence, Filter, Interrupted, Kept, Listed, Look,
     NewOutbound, OwnSend, Position, Publication, Reading, Settlement, Signals, Store, StoreError, Waiting,
 };
 use crate::domain::{ChannelName, Choice, ContactId, MId};
-use crate::store::ChannelSignals;
 
 use db::{change, conversation, corrupt, decode, execute, one, rows, unavailable};
 pub(crate) use open::OpenError;
+use readers::Readers;
 
 /// Operations that share one commit, at most.
 const GROUP: usize = 1000;
-
-/// Reads side by side, at most; each needs a thread and a connection.
-const READERS: usize = 4;
 
 /// The store over one SQLite file.
 pub(crate) struct SqliteStore {
@@ -40,15 +38,10 @@ pub(crate) struct SqliteStore {
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
     readers: Arc<Readers>,
     signals: Arc<Signals>,
+    /// Answers that were written and whose settlement is not committed yet; `None` for commands that only look.
+    notes: Option<notes::Notes>,
     /// Held as long as this process owns the channels; `None` for commands that only look.
     _lock: Option<std::fs::File>,
-}
-
-/// Connections that only read; each is used by one blocking task at a time.
-struct Readers {
-    idle: Mutex<Vec<Connection>>,
-    file: std::path::PathBuf,
-    turns: Semaphore,
 }
 
 impl SqliteStore {
@@ -77,19 +70,26 @@ impl SqliteStore {
     }
 
     fn owned(file: &Path, most: usize) -> Result<Self, OpenError> {
-        let (db, lock) = open::writer(file)?;
-        Self::over(db, Some(lock), file, most)
+        let (mut db, lock) = open::writer(file)?;
+        let notes = notes::Notes::open(file, &mut db)?;
+        Self::over(db, Some((lock, notes)), file, most)
     }
 
-    fn over(db: Connection, lock: Option<std::fs::File>, file: &Path, most: usize) -> Result<Self, OpenError> {
-        let readers =
-            Arc::new(Readers { idle: Mutex::default(), file: file.to_owned(), turns: Semaphore::new(READERS) });
+    fn over(
+        db: Connection,
+        owned: Option<(std::fs::File, notes::Notes)>,
+        file: &Path,
+        most: usize,
+    ) -> Result<Self, OpenError> {
+        let readers = Arc::new(Readers::of(file));
+        let (lock, notes) = owned.unzip();
         let (writer, thread) = writer::Writer::start(db, most).map_err(OpenError::Thread)?;
         Ok(Self {
             writer: Mutex::new(Some(writer)),
             thread: Mutex::new(Some(thread)),
             readers,
             signals: Arc::default(),
+            notes,
             _lock: lock,
         })
     }
@@ -112,64 +112,7 @@ impl SqliteStore {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        let readers = Arc::clone(&self.readers);
-        let _turn = self.readers.turns.acquire().await.map_err(|_| StoreError::Closed)?;
-        tokio::task::spawn_blocking(move || readers.with(work)).await.map_err(|_| StoreError::Closed)?
-    }
-
-    /// Rings after a settlement for whom it concerns.
-    fn ring_settled(&self, channel: &ChannelName, settlement: &Settlement, noticed: bool) {
-        let requeued = match settlement {
-            Settlement::Queued { .. } | Settlement::Sent { more: true, .. } => 1,
-            Settlement::Sent { .. }
-            | Settlement::Failed { .. }
-            | Settlement::Unknown { .. }
-            | Settlement::Unconfirmed { .. } => 0,
-        };
-        ring_outbound(self.signals.channel(channel).as_deref(), requeued);
-        if matches!(settlement, Settlement::Unknown { .. }) {
-            self.ring_looks(channel);
-        }
-        if noticed {
-            self.ring_events(channel);
-        }
-    }
-
-    fn ring_looks(&self, channel: &ChannelName) {
-        if let Some(signals) = self.signals.channel(channel) {
-            signals.looks.notify_one();
-        }
-    }
-
-    fn ring_events(&self, channel: &ChannelName) {
-        if let Some(signals) = self.signals.channel(channel) {
-            signals.events.notify_one();
-        }
-    }
-}
-
-impl Readers {
-    fn with<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let ready = idle().pop();
-        let db = match ready {
-            Some(db) => db,
-            None => open::reader(&self.file).map_err(unavailable)?,
-        };
-        let outcome = work(&db);
-        // A connection that met trouble is not used again.
-        if !matches!(outcome, Err(StoreError::Unavailable(_))) {
-            idle().push(db);
-        }
-        outcome
-    }
-}
-
-/// Rings for a channel after a commit.
-fn ring_outbound(channel: Option<&ChannelSignals>, more_waiting: i64) {
-    if let Some(signals) = channel {
-        signals.add_waiting(more_waiting);
-        signals.outbound.notify_one();
+        self.readers.read(work).await
     }
 }
 
@@ -180,8 +123,10 @@ impl Store for SqliteStore {
         let (writer, signals) = (self.writer()?, self.signals.channel(&message.channel));
         let kept = tokio::spawn(async move {
             let accepted = writer.run("accept", move |db| answers::accept(db, &message)).await?;
-            if accepted.kept == Kept::New {
-                ring_outbound(signals.as_deref(), 1);
+            if accepted.kept == Kept::New
+                && let Some(signals) = signals
+            {
+                signals.ring_outbound(1);
             }
             Ok(accepted)
         });
@@ -189,7 +134,17 @@ impl Store for SqliteStore {
     }
 
     async fn answered(&self, answers: Vec<(MId, bool)>) -> Result<(), StoreError> {
-        self.write("answered", move |db| answers::settle(db, &answers)).await
+        self.write("answered", move |db| answers::settle(db, &answers)).await?;
+        if let Some(notes) = &self.notes {
+            notes.shrink();
+        }
+        Ok(())
+    }
+
+    fn note_answer(&self, m_id: &MId, reached: bool) {
+        if let Some(notes) = &self.notes {
+            notes.note(m_id, reached);
+        }
     }
 
     async fn own(&self, channel: &ChannelName) -> Result<Epoch, StoreError> {
@@ -207,7 +162,7 @@ impl Store for SqliteStore {
         let name = channel.clone();
         let interrupted = move |db: &Connection| doubts::interrupted(db, &name, epoch, look_ms, now_ms);
         let found = self.write("interrupted", interrupted).await?;
-        self.ring_looks(channel);
+        self.signals.ring_looks(channel);
         Ok(found)
     }
 
@@ -231,7 +186,7 @@ impl Store for SqliteStore {
     async fn settle(&self, attempt: &Attempt, settlement: Settlement, now_ms: i64) -> Result<(), StoreError> {
         let (kept, told) = (attempt.clone(), settlement.clone());
         let noticed = self.write("settle", move |db| outbound::settle(db, &kept, &told, "sending", now_ms)).await?;
-        self.ring_settled(&attempt.channel, &settlement, noticed);
+        self.signals.ring_settled(&attempt.channel, &settlement, noticed);
         Ok(())
     }
 
@@ -268,7 +223,7 @@ impl Store for SqliteStore {
             outbound::settle(db, &kept, &told, "unknown", now_ms)
         };
         let noticed = self.write("resolve", resolve).await?;
-        self.ring_settled(&channel, &settlement, noticed);
+        self.signals.ring_settled(&channel, &settlement, noticed);
         Ok(())
     }
 
@@ -289,7 +244,7 @@ impl Store for SqliteStore {
             outbound::notice(db, attempt.conversation, &attempt.m_id, &notice, now_ms)
         })
         .await?;
-        self.ring_events(&channel);
+        self.signals.ring_events(&channel);
         Ok(())
     }
 
@@ -356,10 +311,10 @@ impl Store for SqliteStore {
         let channel = reading.channel.clone();
         let (events, shown) = self.write("record", move |db| inbound::record(db, &reading)).await?;
         if events > 0 {
-            self.ring_events(&channel);
+            self.signals.ring_events(&channel);
         }
         if shown {
-            self.ring_looks(&channel);
+            self.signals.ring_looks(&channel);
         }
         Ok(events)
     }
@@ -382,7 +337,7 @@ impl Store for SqliteStore {
         let channel = event.channel.clone();
         let event = event.clone();
         self.write("published", move |db| inbound::published(db, &event, &publication, now_ms)).await?;
-        self.ring_events(&channel);
+        self.signals.ring_events(&channel);
         Ok(())
     }
 
@@ -415,6 +370,6 @@ impl Store for SqliteStore {
         if let Some(thread) = thread {
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
-        self.readers.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.readers.close();
     }
 }
