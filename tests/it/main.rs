@@ -5,9 +5,12 @@
 mod broadcast;
 mod cli;
 mod crash;
+#[cfg(feature = "crashpoints")]
+mod crashpoints;
 mod disk;
 mod door;
 mod doubts;
+mod faults;
 mod guards;
 mod inbound;
 mod outbound;
@@ -16,3 +19,4 @@ mod stop;
 mod support;
 mod switches;
 mod tls;
+mod workload;
