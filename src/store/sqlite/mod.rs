@@ -1,5 +1,6 @@
 //! The embedded engine: one SQLite file, WAL, `synchronous=FULL`, one writer that groups commits, readers beside it.
 
+mod ask;
 mod choice;
 mod claims;
 mod inbound;
@@ -12,16 +13,17 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension, ToSql, params};
+use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
 use super::{
     Accepted, Attempt, DueEvent, Epoch, Filter, Interrupted, Listed, NewOutbound, OwnSend, Position, Publication,
-    Reading, Settlement, Signals, Store, StoreError, Waiting, sql,
+    Reading, Settlement, Signals, Store, StoreError, Waiting,
 };
-use crate::domain::{ChannelName, Choice, ContactId, Destination};
+use crate::domain::{ChannelName, Choice, ContactId};
 use crate::store::ChannelSignals;
 
+use ask::{change, conversation, corrupt, decode, execute, one, rows, unavailable};
 pub(crate) use open::OpenError;
 
 /// Operations that share one commit, at most.
@@ -137,73 +139,12 @@ impl Readers {
     }
 }
 
-/// The engine could not do it: later, perhaps.
-fn unavailable(error: rusqlite::Error) -> StoreError {
-    StoreError::Unavailable(Arc::new(error))
-}
-
-/// A row that this version cannot read.
-fn corrupt(table: &'static str) -> impl Fn(Box<dyn std::error::Error + Send + Sync>) -> StoreError {
-    move |source| StoreError::Corrupt { table, source: Arc::from(source) }
-}
-
 /// Rings for a channel after a commit.
 fn ring_outbound(channel: Option<&ChannelSignals>, more_waiting: i64) {
     if let Some(signals) = channel {
         signals.add_waiting(more_waiting);
         signals.outbound.notify_one();
     }
-}
-
-/// The store's own name of a conversation, which is made where it is new.
-fn conversation(
-    db: &Connection,
-    channel: &ChannelName,
-    contact: &ContactId,
-    destination: &Destination,
-) -> Result<i64, StoreError> {
-    let (channel, contact) = (channel.as_str(), contact.as_str());
-    let known: Option<i64> = db
-        .prepare_cached(sql::CONVERSATION)
-        .and_then(|mut s| s.query_row(params![channel, contact], |r| r.get(0)).optional())
-        .map_err(unavailable)?;
-    match known {
-        Some(id) => Ok(id),
-        None => one(db, sql::ADD_CONVERSATION, params![channel, contact, destination.as_str()]),
-    }
-}
-
-/// The one value of a statement that always has one.
-fn one<T: rusqlite::types::FromSql>(db: &Connection, sql: &str, params: &[&dyn ToSql]) -> Result<T, StoreError> {
-    db.prepare_cached(sql).and_then(|mut s| s.query_row(params, |r| r.get(0))).map_err(unavailable)
-}
-
-/// All rows of a statement.
-fn rows<T>(
-    db: &Connection,
-    sql: &str,
-    params: &[&dyn ToSql],
-    read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
-) -> Result<Vec<T>, StoreError> {
-    db.prepare_cached(sql).and_then(|mut s| s.query_map(params, read)?.collect()).map_err(unavailable)
-}
-
-/// Tells how many rows it changed.
-fn execute(db: &Connection, sql: &str, params: &[&dyn ToSql]) -> Result<usize, StoreError> {
-    db.prepare_cached(sql).and_then(|mut s| s.execute(params)).map_err(unavailable)
-}
-
-/// Changes exactly one row; `Stale` where it is no longer as expected.
-fn change(db: &Connection, sql: &str, params: &[&dyn ToSql]) -> Result<(), StoreError> {
-    if execute(db, sql, params)? == 1 { Ok(()) } else { Err(StoreError::Stale) }
-}
-
-/// Parses a stored id or JSON text, naming the table where it does not decode.
-fn decode<T: std::str::FromStr>(table: &'static str, text: &str) -> Result<T, StoreError>
-where
-    T::Err: std::error::Error + Send + Sync + 'static,
-{
-    text.parse().map_err(|error: T::Err| corrupt(table)(Box::new(error)))
 }
 
 #[async_trait]

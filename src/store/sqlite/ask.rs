@@ -1,0 +1,69 @@
+//! How the rooms of this engine put a statement to it, and what its errors mean to them.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
+
+use crate::domain::{ChannelName, ContactId, Destination};
+use crate::store::{StoreError, sql};
+
+/// The engine could not do it: later, perhaps.
+pub(super) fn unavailable(error: rusqlite::Error) -> StoreError {
+    StoreError::Unavailable(Arc::new(error))
+}
+
+/// A row that this version cannot read.
+pub(super) fn corrupt(table: &'static str) -> impl Fn(Box<dyn std::error::Error + Send + Sync>) -> StoreError {
+    move |source| StoreError::Corrupt { table, source: Arc::from(source) }
+}
+
+/// The store's own name of a conversation, which is made where it is new.
+pub(super) fn conversation(
+    db: &Connection,
+    channel: &ChannelName,
+    contact: &ContactId,
+    destination: &Destination,
+) -> Result<i64, StoreError> {
+    let (channel, contact) = (channel.as_str(), contact.as_str());
+    let known: Option<i64> = db
+        .prepare_cached(sql::CONVERSATION)
+        .and_then(|mut s| s.query_row(params![channel, contact], |r| r.get(0)).optional())
+        .map_err(unavailable)?;
+    match known {
+        Some(id) => Ok(id),
+        None => one(db, sql::ADD_CONVERSATION, params![channel, contact, destination.as_str()]),
+    }
+}
+
+/// The one value of a statement that always has one.
+pub(super) fn one<T: rusqlite::types::FromSql>(db: &Connection, sql: &str, params: &[&dyn ToSql]) -> Result<T, StoreError> {
+    db.prepare_cached(sql).and_then(|mut s| s.query_row(params, |r| r.get(0))).map_err(unavailable)
+}
+
+/// All rows of a statement.
+pub(super) fn rows<T>(
+    db: &Connection,
+    sql: &str,
+    params: &[&dyn ToSql],
+    read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Vec<T>, StoreError> {
+    db.prepare_cached(sql).and_then(|mut s| s.query_map(params, read)?.collect()).map_err(unavailable)
+}
+
+/// Tells how many rows it changed.
+pub(super) fn execute(db: &Connection, sql: &str, params: &[&dyn ToSql]) -> Result<usize, StoreError> {
+    db.prepare_cached(sql).and_then(|mut s| s.execute(params)).map_err(unavailable)
+}
+
+/// Changes exactly one row; `Stale` where it is no longer as expected.
+pub(super) fn change(db: &Connection, sql: &str, params: &[&dyn ToSql]) -> Result<(), StoreError> {
+    if execute(db, sql, params)? == 1 { Ok(()) } else { Err(StoreError::Stale) }
+}
+
+/// Parses a stored id or JSON text, naming the table where it does not decode.
+pub(super) fn decode<T: std::str::FromStr>(table: &'static str, text: &str) -> Result<T, StoreError>
+where
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    text.parse().map_err(|error: T::Err| corrupt(table)(Box::new(error)))
+}
