@@ -15,6 +15,7 @@ use crate::domain::clock::{millis, now_ms};
 use crate::domain::sentence::{Got, sentence};
 use crate::domain::{Language, MId};
 use crate::store::{Answer, NewOutbound};
+use crate::telemetry::metrics;
 
 /// Keeps the message, waits for its first verdict where one can come in time, answers; a refusal in the agents' language.
 pub(super) async fn take(State(door): State<Arc<Door>>, request: Request) -> Response {
@@ -138,6 +139,7 @@ async fn accept(
         })
         .await
         .map_err(ApiError::Store)?;
+    metrics::accepted(&channel.name);
     let limit = if expected && !accepted.ahead { door.answer_within } else { Duration::ZERO };
     Ok(caller.answer(limit).await)
 }

@@ -1,6 +1,7 @@
 //! The door that BonyChat calls. Handlers authenticate, parse, store and answer; what happens to a message is decided
 //! elsewhere.
 
+pub(crate) mod admin;
 mod edge;
 mod message;
 

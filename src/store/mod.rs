@@ -205,6 +205,20 @@ pub(crate) struct Waiting {
     pub(crate) events: u64,
 }
 
+/// How deep the queues of one channel are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Depth {
+    pub(crate) channel: String,
+    /// Outbound messages that wait or are under way.
+    pub(crate) outbound: u64,
+    /// Since when the oldest of those waits.
+    pub(crate) oldest_ms: Option<i64>,
+    /// Events to publish.
+    pub(crate) events: u64,
+    /// Outbound messages whose outcome a person must settle.
+    pub(crate) unconfirmed: u64,
+}
+
 /// One outbound message for a person's eyes.
 #[derive(Debug, Clone, serde::Serialize)]
 pub(crate) struct Listed {
@@ -270,6 +284,9 @@ pub(crate) trait Store: Send + Sync {
 
     /// What waits, by channel, whether it is configured or not.
     async fn waiting(&self) -> Result<Vec<Waiting>, StoreError>;
+
+    /// How deep the queues are, by channel; not those where nothing waits. Its cost grows with what waits.
+    async fn depths(&self) -> Result<Vec<Depth>, StoreError>;
 
     /// When the first run of `channel` took stock; `None` before.
     async fn baseline_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError>;

@@ -75,6 +75,20 @@ pub(super) const WAITING: &str = "SELECT c.channel, COUNT(*) FROM outbound o \
 pub(super) const WAITING_EVENTS: &str =
     "SELECT channel, COUNT(*) FROM conversations WHERE event_due_ms IS NOT NULL GROUP BY channel";
 
+/// What waits or is under way, by channel, and the oldest of it: ids rise with time.
+pub(super) const DEPTH_OUTBOUND: &str = "SELECT c.channel, COUNT(*), MIN(o.id) FROM outbound o \
+     JOIN conversations c ON c.id = o.conversation WHERE o.state IN ('queued', 'sending', 'unknown', 'held') GROUP BY c.channel";
+
+pub(super) const SINCE_MS: &str = "SELECT since_ms FROM outbound WHERE id = $1";
+
+pub(super) const DEPTH_EVENTS: &str = "SELECT c.channel, COUNT(*) FROM events e \
+     JOIN conversations c ON c.id = e.conversation WHERE e.state = 'queued' GROUP BY c.channel";
+
+/// What a person must settle, by channel; through the index of what is in trouble.
+pub(super) const DEPTH_UNCONFIRMED: &str = "SELECT c.channel, COUNT(*) FROM outbound o \
+     JOIN conversations c ON c.id = o.conversation WHERE o.state IN ('failed', 'unknown', 'held', 'unconfirmed') \
+     AND o.state IN ('held', 'unconfirmed') GROUP BY c.channel";
+
 pub(super) const BASELINE_MS: &str = "SELECT baseline_ms FROM channels WHERE channel = $1";
 
 pub(super) const SET_BASELINE_MS: &str = "UPDATE channels SET baseline_ms = $1 WHERE channel = $2";

@@ -69,6 +69,11 @@ impl Breaker {
         was_open
     }
 
+    /// Whether only a probe passes.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().is_some()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<Closed>> {
         self.closed.lock().unwrap_or_else(PoisonError::into_inner)
     }

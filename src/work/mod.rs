@@ -9,6 +9,7 @@ mod rows;
 mod sender;
 mod suspects;
 mod upkeep;
+mod watch;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -25,6 +26,7 @@ use crate::domain::{
 };
 use crate::lifecycle::Life;
 use crate::store::{Attempt, ChannelSignals, Epoch, Pace, Store, StoreError, Waiting};
+use crate::telemetry::metrics;
 
 use breaker::{Breaker, Pass};
 use gate::{Gate, Permit};
@@ -133,6 +135,7 @@ pub(crate) async fn start(
     let epochs = take_over(&lines).await?;
     report_waiting(&lines, &store.waiting().await?);
     // Only now that nothing can fail any more: a loop that is ended in mid-send leaves unknown outcomes.
+    life.spawn("watch".into(), watch::run(lines.clone(), Arc::clone(store), life.stopping()));
     for (line, epoch) in lines.into_iter().zip(epochs) {
         line.run(epoch, life);
     }
@@ -192,6 +195,8 @@ impl Line {
         let epoch = self.store.own(&self.name).await?;
         let notice = sentence(&Fault::Interrupted, Got::Maybe, self.language);
         for left in self.store.interrupted(&self.name, epoch, notice, now_ms()).await? {
+            metrics::unknown(&self.name);
+            metrics::unconfirmed(&self.name);
             tracing::warn!(
                 channel.name = %self.name,
                 message.id = %left.m_id,

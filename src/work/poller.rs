@@ -187,6 +187,7 @@ impl Poller {
         self.line.learn_read(chats.as_ref().err());
         drop(leave);
         let chats = self.name_contacts(chats?);
+        crate::telemetry::metrics::polled(&self.line.name);
         if self.baseline_ms.is_none() {
             self.take_stock(&chats).await?;
         }

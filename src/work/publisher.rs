@@ -16,6 +16,7 @@ use super::{Line, STORE_PAUSE, jitter, lock, wait_for};
 use crate::domain::clock::{millis, now_ms, since};
 use crate::domain::{ContactId, Delivery, Fault, Scope};
 use crate::store::{DueEvent, Publication, StoreError};
+use crate::telemetry::metrics;
 
 /// Conversations published side by side, at most.
 const SIDE_BY_SIDE: u32 = 8;
@@ -189,7 +190,7 @@ impl Publisher {
         self.line.retry.gives_up(since(event.recorded_ms, now_ms), event.before.and(fault), fault)
     }
 
-    /// One log line an attempt.
+    /// Counts what came of an attempt; one log line each.
     fn report(&self, event: &DueEvent, publication: &Publication, elapsed: Duration) {
         let (m_id, duration_ms) = (&event.event.m_id, millis(elapsed));
         macro_rules! log {
@@ -205,6 +206,11 @@ impl Publisher {
                     $($text)*
                 )
             };
+        }
+        match publication {
+            Publication::Done => metrics::published(&self.line.name, event.event.body.kind()),
+            Publication::Dead { .. } => metrics::dead_event(&self.line.name),
+            Publication::Queued { .. } => {}
         }
         let none: Option<String> = None;
         match publication {

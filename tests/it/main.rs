@@ -7,6 +7,7 @@ mod crash;
 mod door;
 mod guards;
 mod inbound;
+mod metrics;
 mod outbound;
 mod stop;
 mod support;

@@ -43,6 +43,7 @@ impl House {
         let store = format!("sqlite:{}", house.database().display());
         let (api, webhook) = (house.afilnet.url(), house.bonychat.webhook_url());
         for (key, value) in [
+            ("ADMIN__LISTEN", "127.0.0.1:0"),
             ("STORE__URL", store.as_str()),
             ("AFILNET__URL", &api),
             ("AFILNET__USER", "user"),
@@ -173,8 +174,18 @@ impl Bridge {
     }
 
     pub(crate) fn url(&self) -> String {
+        self.address("\"message\":\"ready\"")
+    }
+
+    /// Where operators look.
+    pub(crate) fn admin_url(&self) -> String {
+        self.address("operators find /metrics")
+    }
+
+    /// The address in the log line that holds `words`.
+    fn address(&self, words: &str) -> String {
         let log = self.log.lock().unwrap();
-        let line = log.iter().find(|line| line.contains("\"message\":\"ready\"")).unwrap();
+        let line = log.iter().find(|line| line.contains(words)).unwrap();
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
         format!("http://{}", line["address"].as_str().unwrap())
     }

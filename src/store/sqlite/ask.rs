@@ -36,7 +36,11 @@ pub(super) fn conversation(
 }
 
 /// The one value of a statement that always has one.
-pub(super) fn one<T: rusqlite::types::FromSql>(db: &Connection, sql: &str, params: &[&dyn ToSql]) -> Result<T, StoreError> {
+pub(super) fn one<T: rusqlite::types::FromSql>(
+    db: &Connection,
+    sql: &str,
+    params: &[&dyn ToSql],
+) -> Result<T, StoreError> {
     db.prepare_cached(sql).and_then(|mut s| s.query_row(params, |r| r.get(0))).map_err(unavailable)
 }
 

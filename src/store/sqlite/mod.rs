@@ -17,8 +17,8 @@ use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
 use super::{
-    Accepted, Attempt, DueEvent, Epoch, Filter, Interrupted, Listed, NewOutbound, OwnSend, Position, Publication,
-    Reading, Settlement, Signals, Store, StoreError, Waiting,
+    Accepted, Attempt, Depth, DueEvent, Epoch, Filter, Interrupted, Listed, NewOutbound, OwnSend, Position,
+    Publication, Reading, Settlement, Signals, Store, StoreError, Waiting,
 };
 use crate::domain::{ChannelName, Choice, ContactId};
 use crate::store::ChannelSignals;
@@ -229,6 +229,10 @@ impl Store for SqliteStore {
 
     async fn waiting(&self) -> Result<Vec<Waiting>, StoreError> {
         self.read(upkeep::waiting).await
+    }
+
+    async fn depths(&self) -> Result<Vec<Depth>, StoreError> {
+        self.read(upkeep::depths).await
     }
 
     async fn baseline_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
