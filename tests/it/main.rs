@@ -8,6 +8,7 @@ mod door;
 mod guards;
 mod inbound;
 mod metrics;
+mod outage;
 mod outbound;
 mod stop;
 mod support;
