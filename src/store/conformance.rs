@@ -4,6 +4,7 @@ mod choices;
 mod claims;
 mod more;
 mod plans;
+mod times;
 
 use std::sync::Arc;
 

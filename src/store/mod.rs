@@ -247,6 +247,11 @@ pub(crate) trait Store: Send + Sync {
     /// Keeps a message, last of its conversation.
     async fn accept(&self, message: NewOutbound) -> Result<Accepted, StoreError>;
 
+    /// Where what was stored last lies ahead of `now_ms`, the clock was set back while no process ran: moves all that
+    /// waits back by the difference, so that nothing waits for the clock to catch up. Tells the difference; 0 where there
+    /// is none worth mentioning. For an owner, before it begins anything.
+    async fn follow_clock(&self, now_ms: i64) -> Result<i64, StoreError>;
+
     /// Makes the caller the owner of `channel`: nobody with an older epoch begins or settles there from now on.
     async fn own(&self, channel: &ChannelName) -> Result<Epoch, StoreError>;
 

@@ -19,6 +19,34 @@ pub(super) const SET_OUTBOUND_LANE: &str = "UPDATE conversations SET outbound_du
      (SELECT CASE WHEN state = 'queued' THEN due_ms END FROM outbound \
       WHERE conversation = $1 AND state IN ('queued', 'sending', 'unknown', 'held') ORDER BY id LIMIT 1) WHERE id = $1";
 
+/// Newest first; read until the first that does not lie ahead of now.
+pub(super) const NEWEST_OUTBOUND: &str = "SELECT id, accepted_ms FROM outbound ORDER BY id DESC";
+
+pub(super) const NEWEST_EVENTS: &str = "SELECT id, recorded_ms FROM events ORDER BY id DESC";
+
+/// All that waits or is under way, earlier by so much.
+pub(super) const SHIFT_OUTBOUND: &str = "UPDATE outbound SET due_ms = due_ms - $1, since_ms = since_ms - $1, \
+     look_ms = look_ms - $1, unknown_ms = unknown_ms - $1, absent_ms = absent_ms - $1 \
+     WHERE state IN ('queued', 'sending', 'unknown', 'held')";
+
+pub(super) const SHIFT_EVENTS: &str =
+    "UPDATE events SET due_ms = due_ms - $1, recorded_ms = recorded_ms - $1 WHERE state = 'queued'";
+
+pub(super) const SHIFT_OUTBOUND_LANES: &str =
+    "UPDATE conversations SET outbound_due_ms = outbound_due_ms - $1 WHERE outbound_due_ms IS NOT NULL";
+
+pub(super) const SHIFT_EVENT_LANES: &str =
+    "UPDATE conversations SET event_due_ms = event_due_ms - $1 WHERE event_due_ms IS NOT NULL";
+
+/// From this row on, nothing is later than now.
+pub(super) const NOT_AHEAD_OUTBOUND: &str = "UPDATE outbound SET \
+     accepted_ms = CASE WHEN accepted_ms > $1 THEN $1 ELSE accepted_ms END, \
+     done_ms = CASE WHEN done_ms > $1 THEN $1 ELSE done_ms END WHERE id >= $2";
+
+pub(super) const NOT_AHEAD_EVENTS: &str = "UPDATE events SET \
+     recorded_ms = CASE WHEN recorded_ms > $1 THEN $1 ELSE recorded_ms END, \
+     done_ms = CASE WHEN done_ms > $1 THEN $1 ELSE done_ms END WHERE id >= $2";
+
 pub(super) const EPOCH: &str = "SELECT epoch FROM channels WHERE channel = $1";
 
 pub(super) const OWN: &str = "INSERT INTO channels (channel, epoch) VALUES ($1, 1) \

@@ -132,6 +132,14 @@ pub(crate) async fn start(
             publish_per_second: channel.bonychat.requests_per_second,
         }));
     }
+    let back_ms = store.follow_clock(now_ms()).await?;
+    if back_ms > 0 {
+        tracing::warn!(
+            back_ms,
+            "this machine's clock was set back by about {} s since the last run; what waits goes on all the same",
+            back_ms / 1000
+        );
+    }
     let epochs = take_over(&lines).await?;
     report_waiting(&lines, &store.waiting().await?);
     // Only now that nothing can fail any more: a loop that is ended in mid-send leaves unknown outcomes.

@@ -13,4 +13,5 @@ mod outbound;
 mod stop;
 mod support;
 mod switches;
+mod times;
 mod tls;

@@ -6,6 +6,7 @@ mod claims;
 mod inbound;
 mod open;
 mod outbound;
+mod times;
 mod upkeep;
 mod writer;
 
@@ -158,6 +159,10 @@ impl Store for SqliteStore {
             Ok(accepted)
         });
         kept.await.map_err(|_| StoreError::Closed)?
+    }
+
+    async fn follow_clock(&self, now_ms: i64) -> Result<i64, StoreError> {
+        self.write("follow_clock", move |db| times::follow(db, now_ms)).await
     }
 
     async fn own(&self, channel: &ChannelName) -> Result<Epoch, StoreError> {
