@@ -3,6 +3,7 @@
 mod choices;
 mod claims;
 mod more;
+mod person;
 mod plans;
 mod times;
 

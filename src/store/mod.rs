@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 mod conformance;
+mod operators;
 mod signals;
 mod sql;
 mod sqlite;
@@ -13,6 +14,7 @@ use async_trait::async_trait;
 
 use crate::domain::{ChannelName, Choice, ContactId, Content, Destination, Event, Fault, MId};
 
+pub(crate) use operators::{ByHand, Depth, DiscardNotices, Filter, Listed, Waiting};
 pub(crate) use signals::{Answer, ChannelSignals, Pace, Signals};
 pub(crate) use sqlite::SqliteStore;
 
@@ -194,53 +196,6 @@ pub(crate) struct OwnSend {
     pub(crate) part: u32,
 }
 
-/// How much of one channel waits.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Waiting {
-    /// Its name as it was when the messages came.
-    pub(crate) channel: String,
-    /// Outbound messages.
-    pub(crate) outbound: u64,
-    /// Conversations with events to publish.
-    pub(crate) events: u64,
-}
-
-/// How deep the queues of one channel are.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Depth {
-    pub(crate) channel: String,
-    /// Outbound messages that wait or are under way.
-    pub(crate) outbound: u64,
-    /// Since when the oldest of those waits.
-    pub(crate) oldest_ms: Option<i64>,
-    /// Events to publish.
-    pub(crate) events: u64,
-    /// Outbound messages whose outcome a person must settle.
-    pub(crate) unconfirmed: u64,
-}
-
-/// One outbound message for a person's eyes.
-#[derive(Debug, Clone, serde::Serialize)]
-pub(crate) struct Listed {
-    pub(crate) m_id: String,
-    pub(crate) channel: String,
-    pub(crate) contact: String,
-    pub(crate) state: String,
-    pub(crate) kind: String,
-    pub(crate) attempt: i64,
-    pub(crate) accepted_ms: i64,
-    pub(crate) done_ms: Option<i64>,
-    pub(crate) fault: Option<String>,
-}
-
-/// Which messages to list.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Filter {
-    pub(crate) state: Option<String>,
-    pub(crate) channel: Option<String>,
-    pub(crate) limit: u32,
-}
-
 /// The durable line. Every method is one transaction; what returned `Ok` survives kill -9 and a power cut.
 #[async_trait]
 pub(crate) trait Store: Send + Sync {
@@ -339,10 +294,18 @@ pub(crate) trait Store: Send + Sync {
     /// Settles an attempt to publish.
     async fn published(&self, event: &DueEvent, publication: Publication, now_ms: i64) -> Result<(), StoreError>;
 
-    /// Messages for a person, newest first.
+    /// Messages for a person, newest first; in the state `dead`, events that were given up.
     async fn list(&self, filter: Filter) -> Result<Vec<Listed>, StoreError>;
 
-    /// One message for a person.
+    /// Puts a failed message, or else the events of this id that were given up, back to their old places: due at once,
+    /// tries and age counted anew.
+    async fn retry(&self, m_id: String, now_ms: i64) -> Result<ByHand, StoreError>;
+
+    /// Gives up for good what waits, failed, or is not confirmed, or else the events of this id that were given up; their
+    /// texts are wiped at once. The agent of a message that still waited gets one of `notices`.
+    async fn discard(&self, m_id: String, notices: DiscardNotices, now_ms: i64) -> Result<ByHand, StoreError>;
+
+    /// One message, or an event that was given up, for a person.
     async fn show(&self, m_id: String) -> Result<Option<Listed>, StoreError>;
 
     /// Wipes texts and rows that are done for longer than they are kept, at most `limit` of each. Tells how many of the

@@ -204,6 +204,42 @@ pub(super) const LIST_SENDING: &str = "SELECT o.m_id, c.channel, c.contact, o.st
 pub(super) const SHOW: &str = "SELECT o.m_id, c.channel, c.contact, o.state, o.kind, o.attempt, o.accepted_ms, \
      o.done_ms, o.fault FROM outbound o JOIN conversations c ON c.id = o.conversation WHERE o.m_id = $1";
 
+/// As [`LIST`], of events that were given up.
+pub(super) const LIST_DEAD: &str = "SELECT e.m_id, c.channel, c.contact, e.state, e.kind, e.attempt, e.recorded_ms, \
+     e.done_ms, e.fault FROM events e JOIN conversations c ON c.id = e.conversation \
+     WHERE e.state = 'dead' AND e.state = $1 AND ($2 IS NULL OR c.channel = $2) ORDER BY e.id DESC LIMIT $3";
+
+pub(super) const SHOW_DEAD: &str = "SELECT e.m_id, c.channel, c.contact, e.state, e.kind, e.attempt, e.recorded_ms, \
+     e.done_ms, e.fault FROM events e JOIN conversations c ON c.id = e.conversation \
+     WHERE e.state = 'dead' AND e.m_id = $1 ORDER BY e.id LIMIT 1";
+
+pub(super) const BY_HAND: &str =
+    "SELECT id, conversation, state, part, content IS NOT NULL, told <> 0 FROM outbound WHERE m_id = $1";
+
+pub(super) const DEAD_BY_HAND: &str =
+    "SELECT id, conversation, event IS NOT NULL FROM events WHERE state = 'dead' AND m_id = $1 ORDER BY id";
+
+/// Due when it was accepted: its old place, and past by the clock of whoever sends it.
+pub(super) const RETRY_OUTBOUND: &str = "UPDATE outbound SET state = 'queued', attempt = 0, fault = NULL, same_fault = 0, \
+     done_ms = NULL, told = 0, due_ms = accepted_ms, since_ms = $1, unknown_ms = NULL, look_ms = NULL, looks = 0, \
+     absences = 0, absent_ms = NULL WHERE id = $2 AND state = 'failed' AND content IS NOT NULL";
+
+pub(super) const RETRY_EVENT: &str = "UPDATE events SET state = 'queued', attempt = 0, fault = NULL, same_fault = 0, \
+     done_ms = NULL, due_ms = recorded_ms, recorded_ms = $1 WHERE id = $2 AND state = 'dead' AND event IS NOT NULL";
+
+pub(super) const DISCARD_OUTBOUND: &str = "UPDATE outbound SET state = 'failed', fault = 'discarded', content = NULL, \
+     told = 2, look_ms = NULL, done_ms = COALESCE(done_ms, $1) \
+     WHERE id = $2 AND state IN ('queued', 'failed', 'unconfirmed', 'held')";
+
+pub(super) const DISCARD_EVENT: &str =
+    "UPDATE events SET fault = 'discarded', event = NULL WHERE id = $1 AND state = 'dead'";
+
+/// Whether a message of the conversation is under way or holds it.
+pub(super) const UNDER_WAY: &str = "SELECT EXISTS (SELECT 1 FROM outbound WHERE conversation = $1 \
+     AND state IN ('queued', 'sending', 'unknown', 'held') AND state <> 'queued')";
+
+pub(super) const CLOSE_OUTBOUND_LANE: &str = "UPDATE conversations SET outbound_due_ms = NULL WHERE id = $1";
+
 pub(super) const WIPE_OUTBOUND: &str = "UPDATE outbound SET content = NULL WHERE id IN \
      (SELECT id FROM outbound WHERE done_ms IS NOT NULL AND content IS NOT NULL AND done_ms < $1 LIMIT $2)";
 

@@ -10,6 +10,7 @@ mod inbound;
 mod metrics;
 mod outage;
 mod outbound;
+mod person;
 mod stop;
 mod support;
 mod switches;

@@ -32,6 +32,7 @@ const SMALL: &[&str] = &[
     "outbound_sending",
     "outbound_trouble",
     "events_active",
+    "events_dead",
 ];
 
 #[tokio::test]
@@ -76,6 +77,16 @@ async fn every_statement_goes_through_its_index_and_none_walks_a_table() {
         ("LIST_TROUBLE", sql::LIST_TROUBLE, &["outbound_trouble"]),
         ("LIST_SENDING", sql::LIST_SENDING, &["outbound_sending"]),
         ("SHOW", sql::SHOW, &["(m_id=?)"]),
+        ("LIST_DEAD", sql::LIST_DEAD, &["events_dead"]),
+        ("SHOW_DEAD", sql::SHOW_DEAD, &["events_dead"]),
+        ("BY_HAND", sql::BY_HAND, &["(m_id=?)"]),
+        ("DEAD_BY_HAND", sql::DEAD_BY_HAND, &["events_dead"]),
+        ("RETRY_OUTBOUND", sql::RETRY_OUTBOUND, &[by_key]),
+        ("RETRY_EVENT", sql::RETRY_EVENT, &[by_key]),
+        ("DISCARD_OUTBOUND", sql::DISCARD_OUTBOUND, &[by_key]),
+        ("DISCARD_EVENT", sql::DISCARD_EVENT, &[by_key]),
+        ("UNDER_WAY", sql::UNDER_WAY, &["outbound_active"]),
+        ("CLOSE_OUTBOUND_LANE", sql::CLOSE_OUTBOUND_LANE, &[by_key]),
         ("WIPE_OUTBOUND", sql::WIPE_OUTBOUND, &["outbound_text (done_ms"]),
         ("DROP_OUTBOUND", sql::DROP_OUTBOUND, &["outbound_done (done_ms"]),
         ("WIPE_CHOICES", sql::WIPE_CHOICES, &["conversations_choice (choice_ms"]),

@@ -6,6 +6,7 @@ mod claims;
 mod inbound;
 mod open;
 mod outbound;
+mod person;
 mod times;
 mod upkeep;
 mod writer;
@@ -18,8 +19,8 @@ use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
 use super::{
-    Accepted, Attempt, Depth, DueEvent, Epoch, Filter, Interrupted, Listed, NewOutbound, OwnSend, Position,
-    Publication, Reading, Settlement, Signals, Store, StoreError, Waiting,
+    Accepted, Attempt, ByHand, Depth, DiscardNotices, DueEvent, Epoch, Filter, Interrupted, Listed, NewOutbound,
+    OwnSend, Position, Publication, Reading, Settlement, Signals, Store, StoreError, Waiting,
 };
 use crate::domain::{ChannelName, Choice, ContactId};
 use crate::store::ChannelSignals;
@@ -322,6 +323,14 @@ impl Store for SqliteStore {
 
     async fn show(&self, m_id: String) -> Result<Option<Listed>, StoreError> {
         self.read(move |db| upkeep::show(db, &m_id)).await
+    }
+
+    async fn retry(&self, m_id: String, now_ms: i64) -> Result<ByHand, StoreError> {
+        self.write("retry", move |db| person::retry(db, &m_id, now_ms)).await
+    }
+
+    async fn discard(&self, m_id: String, notices: DiscardNotices, now_ms: i64) -> Result<ByHand, StoreError> {
+        self.write("discard", move |db| person::discard(db, &m_id, &notices, now_ms)).await
     }
 
     async fn sweep(&self, text_before_ms: i64, rows_before_ms: i64, limit: u32) -> Result<usize, StoreError> {

@@ -11,13 +11,19 @@ pub(super) fn list(db: &Connection, filter: &Filter) -> Result<Vec<Listed>, Stor
     let statement = match filter.state.as_deref() {
         Some("failed" | "unknown" | "held" | "unconfirmed") => sql::LIST_TROUBLE,
         Some("sending") => sql::LIST_SENDING,
+        Some("dead") => sql::LIST_DEAD,
         Some(_) | None => sql::LIST,
     };
     rows(db, statement, params![filter.state, filter.channel, filter.limit], listed)
 }
 
 pub(super) fn show(db: &Connection, m_id: &str) -> Result<Option<Listed>, StoreError> {
-    db.prepare_cached(sql::SHOW).and_then(|mut s| s.query_row(params![m_id], listed).optional()).map_err(unavailable)
+    let one = |statement| {
+        db.prepare_cached(statement)
+            .and_then(|mut s| s.query_row(params![m_id], listed).optional())
+            .map_err(unavailable)
+    };
+    Ok(one(sql::SHOW)?.or(one(sql::SHOW_DEAD)?))
 }
 
 fn listed(r: &Row<'_>) -> rusqlite::Result<Listed> {
