@@ -2,6 +2,7 @@
 
 mod choices;
 mod claims;
+mod damage;
 mod more;
 mod person;
 mod plans;

@@ -12,6 +12,7 @@ mod outage;
 mod outbound;
 mod person;
 mod stop;
+mod store;
 mod support;
 mod switches;
 mod times;
