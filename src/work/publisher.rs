@@ -343,3 +343,6 @@ impl Drop for Turn {
         self.publisher.line.signals.events.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -120,3 +120,19 @@ async fn what_no_person_can_decide_is_left_as_it_is() {
     assert_eq!(store.retry("nobody".into(), 50).await.unwrap(), ByHand::Missing);
     assert_eq!(store.discard("nobody".into(), notices(), 50).await.unwrap(), ByHand::Missing);
 }
+
+#[tokio::test]
+async fn depths_tell_what_waits_since_when_and_what_a_person_must_settle() {
+    let Fresh { store, folder: _folder } = Fresh::sqlite();
+    assert_eq!(store.depths().await.unwrap(), []);
+    let epoch = store.own(&channel()).await.unwrap();
+    for n in 1..=4 {
+        store.accept(message(n, "waits", 10 * i64::from(n))).await.unwrap();
+    }
+    let begun = store.begin(&channel(), epoch, 100, i64::MAX, 2).await.unwrap();
+    send(&store, &begun[0]).await;
+    store.settle(&begun[1], Settlement::Unknown { fault: Fault::TimedOut, notice: None }, 100).await.unwrap();
+    store.record(reading(7, &[("r1", "a"), ("r2", "b")])).await.unwrap();
+    let depth = Depth { channel: "support".into(), outbound: 2, oldest_ms: Some(30), events: 2, unconfirmed: 1 };
+    assert_eq!(store.depths().await.unwrap(), [depth]);
+}
