@@ -26,6 +26,11 @@ use self::wire::Rows;
 use crate::config;
 use crate::crashpoint;
 use crate::domain::{Content, Destination, Fault, Language, Messenger, Platform, ReadError, Row, Verdict};
+use crate::telemetry::metrics;
+
+/// Every method that is called here.
+pub(crate) const METHODS: &[&str] =
+    &["sendmessage", "sendfile", "getchats", "getmessages", "getunreadmessages", "getbalance", "getchatchannels"];
 
 /// One channel at Afilnet.
 pub(crate) struct AfilnetClient {
@@ -112,7 +117,9 @@ impl AfilnetClient {
     }
 
     async fn read(&self, parameters: &[(&str, &str)]) -> Result<Value, ReadError> {
-        classify_read(&self.exchange(parameters).await)
+        let read = classify_read(&self.exchange(parameters).await);
+        count(parameters, read.as_ref().err().map(|error| &error.fault));
+        read
     }
 
     /// Reads one conversation by `method`.
@@ -141,6 +148,12 @@ impl AfilnetClient {
     }
 }
 
+/// Counts a call by its method, which comes second.
+fn count(parameters: &[(&str, &str)], fault: Option<&Fault>) {
+    let method = METHODS.iter().find(|known| parameters.get(1).is_some_and(|(_, method)| *known == method));
+    metrics::afilnet_call(method.copied().unwrap_or("other"), fault);
+}
+
 /// A success whose result is not what the contract says. It proves nothing, least of all an empty conversation.
 fn not_understood() -> ReadError {
     ReadError { fault: Fault::NotUnderstood, asked: None }
@@ -167,7 +180,9 @@ impl Messenger for AfilnetClient {
         let mut parameters = self.of_channel(call.method());
         parameters.push(("destination", to.as_str()));
         parameters.extend(call.parameters());
-        classify(&self.exchange(&parameters).await)
+        let verdict = classify(&self.exchange(&parameters).await);
+        count(&parameters, verdict.fault());
+        verdict
     }
 
     async fn chats(&self) -> Result<Vec<Row>, ReadError> {

@@ -41,6 +41,15 @@ pub(crate) fn sentence(fault: &Fault, customer_got_it: Got, language: Language) 
     format!("{happened}{code}. {got} {next}").trim_end().to_owned()
 }
 
+/// The sentence for a message that an administrator discarded while it waited.
+pub(crate) fn discarded(customer_got_it: Got, language: Language) -> String {
+    let happened = match language {
+        Language::En => "An administrator discarded this message before it was sent whole.",
+        Language::Es => "Un administrador ha descartado este mensaje antes de que se enviara entero.",
+    };
+    format!("{happened} {}", got(customer_got_it, language))
+}
+
 fn got(customer_got_it: Got, language: Language) -> &'static str {
     match (customer_got_it, language) {
         (Got::No, Language::En) => "The customer did not get this message.",

@@ -250,7 +250,7 @@ impl Channels {
 }
 
 /// The bearer token: one Authorization header, scheme in any case, spaces trimmed (bonychat.md A3).
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut all = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(one), None) = (all.next(), all.next()) else { return None };
     let (scheme, token) = one.to_str().ok()?.trim().split_once(' ')?;
@@ -258,11 +258,11 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
-fn digest(bytes: &[u8]) -> [u8; 32] {
+pub(super) fn digest(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
-fn digest_secret(secret: &SecretString) -> [u8; 32] {
+pub(super) fn digest_secret(secret: &SecretString) -> [u8; 32] {
     digest(secret.expose_secret().as_bytes())
 }
 

@@ -16,6 +16,7 @@ use crate::domain::clock::{millis, now_ms};
 use crate::domain::sentence::{Got, sentence};
 use crate::domain::{IdempotencyKey, Language, MId};
 use crate::store::{Answer, Kept, NewOutbound};
+use crate::telemetry::metrics;
 
 /// Keeps the message, waits for its first verdict where one can come in time, answers; a refusal in the agents' language.
 pub(super) async fn take(State(door): State<Arc<Door>>, request: Request) -> Response {
@@ -168,10 +169,14 @@ async fn accept(
     let accepted = answering.store(message).await.map_err(ApiError::Store)?;
     match accepted.kept {
         Kept::New => {
+            metrics::accepted(&channel.name);
             let limit = if expected && !accepted.ahead { door.answer_within } else { Duration::ZERO };
             Ok(Taken { m_id, repeat: false, answer: caller.answer(limit).await, answering })
         }
-        Kept::RepeatOf(first) => Ok(Taken { m_id: first, repeat: true, answer: Answer::Accepted, answering }),
+        Kept::RepeatOf(first) => {
+            metrics::repeated(&channel.name);
+            Ok(Taken { m_id: first, repeat: true, answer: Answer::Accepted, answering })
+        }
         Kept::KeyTaken => {
             tracing::warn!(
                 channel.name = %channel.name, request.id = request_id, http.status = 422,

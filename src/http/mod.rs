@@ -1,6 +1,7 @@
 //! The door that BonyChat calls. Handlers authenticate, parse, store and answer; what happens to a message is decided
 //! elsewhere.
 
+pub(crate) mod admin;
 mod answers;
 mod conn;
 mod edge;
@@ -96,6 +97,25 @@ pub(crate) fn router(config: &Config, store: &Arc<dyn Store>, answers: &Arc<Answ
         )
 }
 
+/// Serves operators until `handle` is told to stop.
+///
+/// # Errors
+/// The listener failed.
+pub(crate) async fn serve_operators(
+    listener: std::net::TcpListener,
+    router: Router,
+    handle: Handle<SocketAddr>,
+) -> std::io::Result<()> {
+    let mut server = axum_server::from_tcp(listener)?.handle(handle).http1_only();
+    patient_only(&mut server);
+    server.serve(router.into_make_service()).await
+}
+
+/// Cuts off who does not send its header in time.
+fn patient_only<A, B: axum_server::Address>(server: &mut axum_server::Server<B, A>) {
+    server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEADER_WITHIN).max_buf_size(64 * 1024);
+}
+
 /// Serves until `handle` is told to stop, and until the store knows which answers reached their callers.
 ///
 /// # Errors
@@ -111,8 +131,9 @@ pub(crate) async fn serve(
         async move { answers.keep().await }
     });
     let watch = conn::Watch(Arc::clone(&answers));
+    // The acceptor resets what the server speaks, so that comes after it.
     let mut server = axum_server::from_tcp(listener)?.handle(handle).acceptor(watch).http1_only();
-    server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEADER_WITHIN).max_buf_size(64 * 1024);
+    patient_only(&mut server);
     let outcome = server.serve(router.into_make_service()).await;
     answers.close();
     let _ = keeper.await;

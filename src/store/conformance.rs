@@ -2,10 +2,13 @@
 
 mod choices;
 mod claims;
+mod damage;
 mod doubts;
 mod more;
+mod person;
 mod plans;
 mod repeats;
+mod times;
 
 use std::sync::Arc;
 

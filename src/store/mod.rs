@@ -5,6 +5,7 @@ mod attempt;
 #[cfg(test)]
 mod conformance;
 mod doubt;
+mod operators;
 mod signals;
 mod sql;
 mod sqlite;
@@ -17,6 +18,7 @@ use crate::domain::{ChannelName, Choice, ContactId, Content, Destination, Event,
 
 pub(crate) use attempt::{Attempt, Before, Settlement};
 pub(crate) use doubt::{Decision, Doubt, Evidence, Look};
+pub(crate) use operators::{ByHand, Depth, DiscardNotices, Filter, Listed, Waiting};
 pub(crate) use signals::{Answer, ChannelSignals, Pace, Signals};
 pub(crate) use sqlite::SqliteStore;
 
@@ -162,39 +164,6 @@ pub(crate) struct OwnSend {
     pub(crate) part: u32,
 }
 
-/// How much of one channel waits.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Waiting {
-    /// Its name as it was when the messages came.
-    pub(crate) channel: String,
-    /// Outbound messages.
-    pub(crate) outbound: u64,
-    /// Conversations with events to publish.
-    pub(crate) events: u64,
-}
-
-/// One outbound message for a person's eyes.
-#[derive(Debug, Clone, serde::Serialize)]
-pub(crate) struct Listed {
-    pub(crate) m_id: String,
-    pub(crate) channel: String,
-    pub(crate) contact: String,
-    pub(crate) state: String,
-    pub(crate) kind: String,
-    pub(crate) attempt: i64,
-    pub(crate) accepted_ms: i64,
-    pub(crate) done_ms: Option<i64>,
-    pub(crate) fault: Option<String>,
-}
-
-/// Which messages to list.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Filter {
-    pub(crate) state: Option<String>,
-    pub(crate) channel: Option<String>,
-    pub(crate) limit: u32,
-}
-
 /// The durable line. Every method is one transaction; what returned `Ok` survives kill -9 and a power cut.
 #[async_trait]
 pub(crate) trait Store: Send + Sync {
@@ -203,6 +172,11 @@ pub(crate) trait Store: Send + Sync {
     /// again only where [`Store::answered`] tells that the repeat's answer was lost as well. What surely was not sent
     /// has no repeat.
     async fn accept(&self, message: NewOutbound) -> Result<Accepted, StoreError>;
+
+    /// Where what was stored last lies ahead of `now_ms`, the clock was set back while no process ran: moves all that
+    /// waits back by the difference, so that nothing waits for the clock to catch up. Tells the difference; 0 where there
+    /// is none worth mentioning. For an owner, before it begins anything.
+    async fn follow_clock(&self, now_ms: i64) -> Result<i64, StoreError>;
 
     /// Keeps which mIds reached their callers, and which did not.
     async fn answered(&self, answers: Vec<(MId, bool)>) -> Result<(), StoreError>;
@@ -278,6 +252,9 @@ pub(crate) trait Store: Send + Sync {
     /// What waits, by channel, whether it is configured or not.
     async fn waiting(&self) -> Result<Vec<Waiting>, StoreError>;
 
+    /// How deep the queues are, by channel; not those where nothing waits. Its cost grows with what waits.
+    async fn depths(&self) -> Result<Vec<Depth>, StoreError>;
+
     /// When the first run of `channel` took stock; `None` before.
     async fn baseline_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError>;
 
@@ -327,10 +304,18 @@ pub(crate) trait Store: Send + Sync {
     /// Settles an attempt to publish.
     async fn published(&self, event: &DueEvent, publication: Publication, now_ms: i64) -> Result<(), StoreError>;
 
-    /// Messages for a person, newest first.
+    /// Messages for a person, newest first; in the state `dead`, events that were given up.
     async fn list(&self, filter: Filter) -> Result<Vec<Listed>, StoreError>;
 
-    /// One message for a person.
+    /// Puts a failed message, or else the events of this id that were given up, back to their old places: due at once,
+    /// tries and age counted anew.
+    async fn retry(&self, m_id: String, now_ms: i64) -> Result<ByHand, StoreError>;
+
+    /// Gives up for good what waits, failed, or is not confirmed, or else the events of this id that were given up; their
+    /// texts are wiped at once. The agent of a message that still waited gets one of `notices`.
+    async fn discard(&self, m_id: String, notices: DiscardNotices, now_ms: i64) -> Result<ByHand, StoreError>;
+
+    /// One message, or an event that was given up, for a person.
     async fn show(&self, m_id: String) -> Result<Option<Listed>, StoreError>;
 
     /// Wipes texts and rows that are done for longer than they are kept, at most `limit` of each. Tells how many of the

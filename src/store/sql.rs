@@ -49,6 +49,34 @@ pub(super) const SET_OUTBOUND_LANE: &str = "UPDATE conversations SET outbound_du
       (SELECT 1 FROM outbound u WHERE u.conversation = $1 AND u.state = 'sending') THEN due_ms END FROM outbound \
       WHERE conversation = $1 AND state IN ('queued', 'sending', 'unknown', 'held') ORDER BY id LIMIT 1) WHERE id = $1";
 
+/// Newest first; read until the first that does not lie ahead of now.
+pub(super) const NEWEST_OUTBOUND: &str = "SELECT id, accepted_ms FROM outbound ORDER BY id DESC";
+
+pub(super) const NEWEST_EVENTS: &str = "SELECT id, recorded_ms FROM events ORDER BY id DESC";
+
+/// All that waits or is under way, earlier by so much.
+pub(super) const SHIFT_OUTBOUND: &str = "UPDATE outbound SET due_ms = due_ms - $1, since_ms = since_ms - $1, \
+     look_ms = look_ms - $1, unknown_ms = unknown_ms - $1, absent_ms = absent_ms - $1 \
+     WHERE state IN ('queued', 'sending', 'unknown', 'held')";
+
+pub(super) const SHIFT_EVENTS: &str =
+    "UPDATE events SET due_ms = due_ms - $1, recorded_ms = recorded_ms - $1 WHERE state = 'queued'";
+
+pub(super) const SHIFT_OUTBOUND_LANES: &str =
+    "UPDATE conversations SET outbound_due_ms = outbound_due_ms - $1 WHERE outbound_due_ms IS NOT NULL";
+
+pub(super) const SHIFT_EVENT_LANES: &str =
+    "UPDATE conversations SET event_due_ms = event_due_ms - $1 WHERE event_due_ms IS NOT NULL";
+
+/// From this row on, nothing is later than now.
+pub(super) const NOT_AHEAD_OUTBOUND: &str = "UPDATE outbound SET \
+     accepted_ms = CASE WHEN accepted_ms > $1 THEN $1 ELSE accepted_ms END, \
+     done_ms = CASE WHEN done_ms > $1 THEN $1 ELSE done_ms END WHERE id >= $2";
+
+pub(super) const NOT_AHEAD_EVENTS: &str = "UPDATE events SET \
+     recorded_ms = CASE WHEN recorded_ms > $1 THEN $1 ELSE recorded_ms END, \
+     done_ms = CASE WHEN done_ms > $1 THEN $1 ELSE done_ms END WHERE id >= $2";
+
 pub(super) const EPOCH: &str = "SELECT epoch FROM channels WHERE channel = $1";
 
 pub(super) const OWN: &str = "INSERT INTO channels (channel, epoch) VALUES ($1, 1) \
@@ -129,7 +157,7 @@ pub(super) const STATE_OF: &str = "SELECT id, conversation, state, told FROM out
 
 pub(super) const DECIDED: &str = "UPDATE outbound SET state = $1, done_ms = $2, fault = $3, told = $4 WHERE id = $5";
 
-pub(super) const SENT_AGAIN: &str = "UPDATE outbound SET state = 'queued', done_ms = NULL, due_ms = $1, since_ms = $1, \
+pub(super) const SENT_AGAIN: &str = "UPDATE outbound SET state = 'queued', done_ms = NULL, due_ms = accepted_ms, since_ms = $1, \
      told = 0, same_fault = 0 WHERE id = $2";
 
 pub(super) const NEXT_OUTBOUND_MS: &str =
@@ -142,6 +170,20 @@ pub(super) const WAITING: &str = "SELECT c.channel, COUNT(*) FROM outbound o \
 /// Channels with events that wait.
 pub(super) const WAITING_EVENTS: &str =
     "SELECT channel, COUNT(*) FROM conversations WHERE event_due_ms IS NOT NULL GROUP BY channel";
+
+/// What waits or is under way, by channel, and the oldest of it: ids rise with time.
+pub(super) const DEPTH_OUTBOUND: &str = "SELECT c.channel, COUNT(*), MIN(o.id) FROM outbound o \
+     JOIN conversations c ON c.id = o.conversation WHERE o.state IN ('queued', 'sending', 'unknown', 'held') GROUP BY c.channel";
+
+pub(super) const SINCE_MS: &str = "SELECT since_ms FROM outbound WHERE id = $1";
+
+pub(super) const DEPTH_EVENTS: &str = "SELECT c.channel, COUNT(*) FROM events e \
+     JOIN conversations c ON c.id = e.conversation WHERE e.state = 'queued' GROUP BY c.channel";
+
+/// What a person must settle, by channel; through the index of what is in trouble.
+pub(super) const DEPTH_UNCONFIRMED: &str = "SELECT c.channel, COUNT(*) FROM outbound o \
+     JOIN conversations c ON c.id = o.conversation WHERE o.state IN ('failed', 'unknown', 'held', 'unconfirmed') \
+     AND o.state IN ('held', 'unconfirmed') GROUP BY c.channel";
 
 pub(super) const BASELINE_MS: &str = "SELECT baseline_ms FROM channels WHERE channel = $1";
 
@@ -235,6 +277,42 @@ pub(super) const LIST_SENDING: &str = "SELECT o.m_id, c.channel, c.contact, o.st
 
 pub(super) const SHOW: &str = "SELECT o.m_id, c.channel, c.contact, o.state, o.kind, o.attempt, o.accepted_ms, \
      o.done_ms, o.fault FROM outbound o JOIN conversations c ON c.id = o.conversation WHERE o.m_id = $1";
+
+/// As [`LIST`], of events that were given up.
+pub(super) const LIST_DEAD: &str = "SELECT e.m_id, c.channel, c.contact, e.state, e.kind, e.attempt, e.recorded_ms, \
+     e.done_ms, e.fault FROM events e JOIN conversations c ON c.id = e.conversation \
+     WHERE e.state = 'dead' AND e.state = $1 AND ($2 IS NULL OR c.channel = $2) ORDER BY e.id DESC LIMIT $3";
+
+pub(super) const SHOW_DEAD: &str = "SELECT e.m_id, c.channel, c.contact, e.state, e.kind, e.attempt, e.recorded_ms, \
+     e.done_ms, e.fault FROM events e JOIN conversations c ON c.id = e.conversation \
+     WHERE e.state = 'dead' AND e.m_id = $1 ORDER BY e.id LIMIT 1";
+
+pub(super) const BY_HAND: &str =
+    "SELECT id, conversation, state, part, content IS NOT NULL, told <> 0 FROM outbound WHERE m_id = $1";
+
+pub(super) const DEAD_BY_HAND: &str =
+    "SELECT id, conversation, event IS NOT NULL FROM events WHERE state = 'dead' AND m_id = $1 ORDER BY id";
+
+/// Due when it was accepted: its old place, and past by the clock of whoever sends it.
+pub(super) const RETRY_OUTBOUND: &str = "UPDATE outbound SET state = 'queued', attempt = 0, fault = NULL, same_fault = 0, \
+     done_ms = NULL, told = 0, due_ms = accepted_ms, since_ms = $1, unknown_ms = NULL, look_ms = NULL, looks = 0, \
+     absences = 0, absent_ms = NULL WHERE id = $2 AND state = 'failed' AND content IS NOT NULL";
+
+pub(super) const RETRY_EVENT: &str = "UPDATE events SET state = 'queued', attempt = 0, fault = NULL, same_fault = 0, \
+     done_ms = NULL, due_ms = recorded_ms, recorded_ms = $1 WHERE id = $2 AND state = 'dead' AND event IS NOT NULL";
+
+pub(super) const DISCARD_OUTBOUND: &str = "UPDATE outbound SET state = 'failed', fault = 'discarded', content = NULL, \
+     told = 2, look_ms = NULL, done_ms = COALESCE(done_ms, $1) \
+     WHERE id = $2 AND state IN ('queued', 'failed', 'unconfirmed', 'held')";
+
+pub(super) const DISCARD_EVENT: &str =
+    "UPDATE events SET fault = 'discarded', event = NULL WHERE id = $1 AND state = 'dead'";
+
+/// Whether a message of the conversation is under way or holds it.
+pub(super) const UNDER_WAY: &str = "SELECT EXISTS (SELECT 1 FROM outbound WHERE conversation = $1 \
+     AND state IN ('queued', 'sending', 'unknown', 'held') AND state <> 'queued')";
+
+pub(super) const CLOSE_OUTBOUND_LANE: &str = "UPDATE conversations SET outbound_due_ms = NULL WHERE id = $1";
 
 pub(super) const WIPE_OUTBOUND: &str = "UPDATE outbound SET content = NULL WHERE id IN \
      (SELECT id FROM outbound WHERE done_ms IS NOT NULL AND content IS NOT NULL AND done_ms < $1 LIMIT $2)";

@@ -10,6 +10,7 @@ mod rows;
 mod sender;
 mod suspects;
 mod upkeep;
+mod watch;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -25,6 +26,7 @@ use crate::domain::{
 };
 use crate::lifecycle::Life;
 use crate::store::{Attempt, ChannelSignals, Epoch, Pace, Store, StoreError, Waiting};
+use crate::telemetry::metrics;
 
 use breaker::{Breaker, Pass};
 use gate::{Gate, Permit};
@@ -138,9 +140,18 @@ pub(crate) async fn start(
             publish_per_second: channel.bonychat.requests_per_second,
         }));
     }
+    let back_ms = store.follow_clock(now_ms()).await?;
+    if back_ms > 0 {
+        tracing::warn!(
+            back_ms,
+            "this machine's clock was set back by about {} s since the last run; what waits goes on all the same",
+            back_ms / 1000
+        );
+    }
     let epochs = take_over(&lines).await?;
     report_waiting(&lines, &store.waiting().await?);
     // Only now that nothing can fail any more: a loop that is ended in mid-send leaves unknown outcomes.
+    life.spawn("watch".into(), watch::run(lines.clone(), Arc::clone(store), life.stopping()));
     for (line, epoch) in lines.into_iter().zip(epochs) {
         line.run(epoch, life);
     }
@@ -200,6 +211,7 @@ impl Line {
         let epoch = self.store.own(&self.name).await?;
         let now_ms = now_ms();
         for left in self.store.interrupted(&self.name, epoch, self.first_look_ms(now_ms), now_ms).await? {
+            metrics::unknown(&self.name);
             tracing::warn!(
                 channel.name = %self.name,
                 message.id = %left.m_id,

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Line, STORE_PAUSE, jitter, lock};
-use crate::domain::clock::now_ms;
+use crate::domain::clock::wall_ms;
 use crate::domain::ledger::Mark;
 use crate::domain::{ContactId, Destination, ReadError, Row};
 use crate::store::{Position, StoreError};
@@ -185,6 +185,7 @@ impl Poller {
         self.line.learn_read(chats.as_ref().err());
         drop(leave);
         let chats = self.name_contacts(chats?);
+        crate::telemetry::metrics::polled(&self.line.name);
         if self.baseline_ms.is_none() {
             self.take_stock(&chats).await?;
         }
@@ -259,12 +260,12 @@ impl Poller {
             .iter()
             .map(|(contact, row)| Position { baseline: Some(Mark::of(row).to_text()), ..unread_position(contact, row) })
             .collect();
-        let now_ms = now_ms();
+        let wall_ms = wall_ms(); // rows that are older were there before
         let name = &self.line.name;
-        self.line.store.take_baseline(name, there.clone(), now_ms).await?;
+        self.line.store.take_baseline(name, there.clone(), wall_ms).await?;
         tracing::info!(channel.name = %name, conversations = there.len(), rule = ?self.line.first_run,
             "channel `{name}`: first run, took stock of what was there before");
-        self.baseline_ms = Some(now_ms);
+        self.baseline_ms = Some(wall_ms);
         self.positions.extend(there.into_iter().map(|there| (there.contact.clone(), there)));
         Ok(())
     }

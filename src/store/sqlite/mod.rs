@@ -9,7 +9,9 @@ mod inbound;
 mod notes;
 mod open;
 mod outbound;
+mod person;
 mod readers;
+mod times;
 mod upkeep;
 mod writer;
 
@@ -20,8 +22,9 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 
 use super::{
-    Accepted, Attempt, Decision, Doubt, DueEvent, Epoch, Evidence, Filter, Interrupted, Kept, Listed, Look,
-    NewOutbound, OwnSend, Position, Publication, Reading, Settlement, Signals, Store, StoreError, Waiting,
+    Accepted, Attempt, ByHand, Decision, Depth, DiscardNotices, Doubt, DueEvent, Epoch, Evidence, Filter, Interrupted,
+    Kept, Listed, Look, NewOutbound, OwnSend, Position, Publication, Reading, Settlement, Signals, Store, StoreError,
+    Waiting,
 };
 use crate::domain::{ChannelName, Choice, ContactId, MId};
 
@@ -147,6 +150,10 @@ impl Store for SqliteStore {
         }
     }
 
+    async fn follow_clock(&self, now_ms: i64) -> Result<i64, StoreError> {
+        self.write("follow_clock", move |db| times::follow(db, now_ms)).await
+    }
+
     async fn own(&self, channel: &ChannelName) -> Result<Epoch, StoreError> {
         let channel = channel.clone();
         self.write("own", move |db| answers::own(db, &channel)).await
@@ -257,6 +264,10 @@ impl Store for SqliteStore {
         self.read(upkeep::waiting).await
     }
 
+    async fn depths(&self) -> Result<Vec<Depth>, StoreError> {
+        self.read(upkeep::depths).await
+    }
+
     async fn baseline_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
         let channel = channel.clone();
         self.read(move |db| inbound::baseline_ms(db, &channel)).await
@@ -347,6 +358,14 @@ impl Store for SqliteStore {
 
     async fn show(&self, m_id: String) -> Result<Option<Listed>, StoreError> {
         self.read(move |db| upkeep::show(db, &m_id)).await
+    }
+
+    async fn retry(&self, m_id: String, now_ms: i64) -> Result<ByHand, StoreError> {
+        self.write("retry", move |db| person::retry(db, &m_id, now_ms)).await
+    }
+
+    async fn discard(&self, m_id: String, notices: DiscardNotices, now_ms: i64) -> Result<ByHand, StoreError> {
+        self.write("discard", move |db| person::discard(db, &m_id, &notices, now_ms)).await
     }
 
     async fn sweep(&self, text_before_ms: i64, rows_before_ms: i64, limit: u32) -> Result<usize, StoreError> {

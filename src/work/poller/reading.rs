@@ -8,7 +8,7 @@ use super::super::Line;
 use super::super::rows::Page;
 use super::RoundError;
 use crate::config::{DirectionBy, FirstRun};
-use crate::domain::clock::{millis, now_ms};
+use crate::domain::clock::{millis, now_ms, wall_ms};
 use crate::domain::ledger::{Acquaintance, Mark, Spoken, Wanted, identities, normal};
 use crate::domain::{Choice, ContactId, Content, Destination, Direction, MId, ReadError, Row};
 use crate::store::{OwnSend, Position, Reading, StoreError};
@@ -107,7 +107,7 @@ pub(in crate::work) async fn read_one(
     // new with the next whole one.
     let may_forget = whole && job.shown_before.is_some_and(|before| rows.len() >= before);
     let read_to = last.filter(|_| in_sync).map(|last| last.to_text());
-    let now_ms = now_ms();
+    let (now_ms, wall_ms) = (now_ms(), wall_ms());
     let page = Page {
         channel: &line.name,
         contact: &job.contact,
@@ -120,7 +120,7 @@ pub(in crate::work) async fn read_one(
         flag_tells,
         html_entities: line.html_entities,
         choice: choice.as_ref(),
-        now_ms,
+        now_ms: wall_ms, // times of rows are compared with it
     };
     let (fresh, answered) = page.fresh();
     let reading = Reading {

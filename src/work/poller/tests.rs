@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use super::*;
 use crate::config::{DirectionBy, FirstRun, OnUnconfirmed};
 use crate::domain::MId;
+use crate::domain::clock::now_ms;
 use crate::domain::content::{Label, QuickReply, Text};
 use crate::domain::{
     Content, Delivery, Direction, Event, EventBody, IdType, Language, Messenger, RetryPolicy, RowTime, Verdict, Webhook,
