@@ -3,8 +3,10 @@
 
 mod breaker;
 mod gate;
+mod learning;
 mod poller;
 mod publisher;
+mod receipts;
 mod rows;
 mod sender;
 mod suspects;
@@ -28,6 +30,8 @@ use crate::store::{Attempt, ChannelSignals, Epoch, Pace, Store, StoreError, Wait
 
 use breaker::{Breaker, Pass};
 use gate::{Gate, Permit};
+use learning::Learning;
+use receipts::Receipts;
 use suspects::Suspects;
 
 /// How long a read lets sends of the same account go first.
@@ -80,6 +84,10 @@ pub(crate) struct Line {
     html_entities: bool,
     /// Questions go out numbered, and their answers come back as words.
     number_quick_replies: bool,
+    /// Rows that somebody wrote in Afilnet's own panel are published too.
+    echoes: bool,
+    receipts: Receipts,
+    learning: Learning,
     keep_rows: Duration,
     publish_per_second: u32,
 }
@@ -126,6 +134,9 @@ pub(crate) async fn start(
             direction: config.inbound.direction,
             html_entities: config.inbound.html_entities,
             number_quick_replies: config.outbound.number_quick_replies,
+            echoes: config.inbound.echoes,
+            receipts: Receipts::new(config.inbound.statuses, &config.inbound.status_map),
+            learning: Learning::default(),
             keep_rows: config.store.keep_rows,
             publish_per_second: channel.bonychat.requests_per_second,
         }));
@@ -262,6 +273,7 @@ impl Line {
         let (fault, asked) = match verdict {
             Verdict::Sent { .. } => {
                 self.account.sent.fetch_add(1, Ordering::Relaxed);
+                self.learning.count_call();
                 self.account.outages.store(0, Ordering::Relaxed);
                 if let Some(credit) = &leave.credit {
                     self.opened(credit);

@@ -5,11 +5,18 @@ use std::collections::HashSet;
 use rusqlite::{Connection, params};
 
 use super::{corrupt, decode, rows};
+use crate::domain::MId;
 use crate::store::{OwnSend, StoreError, sql};
 
 /// A claim as it is stored.
 pub(super) fn stored(m_id: &str, part: u32) -> String {
     format!("{m_id} {part}")
+}
+
+/// Reads the stored form.
+pub(super) fn parse(claim: &str) -> Option<(MId, u32)> {
+    let (m_id, part) = claim.split_once(' ')?;
+    Some((m_id.parse().ok()?, part.parse().ok()?))
 }
 
 /// A message that cannot be read was set aside before it was sent, so each of these can.

@@ -3,8 +3,10 @@
 mod choice;
 mod claims;
 mod inbound;
+mod learned;
 mod open;
 mod outbound;
+mod readers;
 mod upkeep;
 mod writer;
 
@@ -13,22 +15,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
-use tokio::sync::Semaphore;
 
 use super::{
-    Accepted, Attempt, DueEvent, Epoch, Filter, Interrupted, Listed, NewOutbound, OwnSend, Position, Publication,
-    Reading, Settlement, Signals, Store, StoreError, Waiting, sql,
+    Accepted, Attempt, DueEvent, Epoch, Filter, Interrupted, Learned, Listed, NewOutbound, OwnSend, Position,
+    Publication, Reading, Seen, Settlement, Signals, Store, StoreError, Untold, Waiting, sql,
 };
 use crate::domain::{ChannelName, Choice, ContactId, Destination};
 use crate::store::ChannelSignals;
 
 pub(crate) use open::OpenError;
+use readers::Readers;
 
 /// Operations that share one commit, at most.
 const GROUP: usize = 1000;
-
-/// Reads side by side, at most; each needs a thread and a connection.
-const READERS: usize = 4;
 
 /// The store over one SQLite file.
 pub(crate) struct SqliteStore {
@@ -38,13 +37,6 @@ pub(crate) struct SqliteStore {
     signals: Arc<Signals>,
     /// Held as long as this process owns the channels; `None` for commands that only look.
     _lock: Option<std::fs::File>,
-}
-
-/// Connections that only read; each is used by one blocking task at a time.
-struct Readers {
-    idle: Mutex<Vec<Connection>>,
-    file: std::path::PathBuf,
-    turns: Semaphore,
 }
 
 impl SqliteStore {
@@ -78,8 +70,7 @@ impl SqliteStore {
     }
 
     fn over(db: Connection, lock: Option<std::fs::File>, file: &Path, most: usize) -> Result<Self, OpenError> {
-        let readers =
-            Arc::new(Readers { idle: Mutex::default(), file: file.to_owned(), turns: Semaphore::new(READERS) });
+        let readers = Arc::new(Readers::new(file));
         let (writer, thread) = writer::Writer::start(db, most).map_err(OpenError::Thread)?;
         Ok(Self {
             writer: Mutex::new(Some(writer)),
@@ -117,23 +108,6 @@ impl SqliteStore {
         if let Some(signals) = self.signals.channel(channel) {
             signals.events.notify_one();
         }
-    }
-}
-
-impl Readers {
-    fn with<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let ready = idle().pop();
-        let db = match ready {
-            Some(db) => db,
-            None => open::reader(&self.file).map_err(unavailable)?,
-        };
-        let outcome = work(&db);
-        // A connection that met trouble is not used again.
-        if !matches!(outcome, Err(StoreError::Unavailable(_))) {
-            idle().push(db);
-        }
-        outcome
     }
 }
 
@@ -315,7 +289,7 @@ impl Store for SqliteStore {
         self.read(move |db| inbound::positions(db, &channel)).await
     }
 
-    async fn seen(&self, channel: &ChannelName, contact: &ContactId) -> Result<Vec<(String, i64)>, StoreError> {
+    async fn seen(&self, channel: &ChannelName, contact: &ContactId) -> Result<Seen, StoreError> {
         let (channel, contact) = (channel.clone(), contact.clone());
         self.read(move |db| inbound::seen(db, &channel, &contact)).await
     }
@@ -328,6 +302,21 @@ impl Store for SqliteStore {
     ) -> Result<Vec<OwnSend>, StoreError> {
         let (channel, contact) = (channel.clone(), contact.clone());
         self.read(move |db| claims::own_sends(db, channel.as_str(), contact.as_str(), limit)).await
+    }
+
+    async fn untold(
+        &self,
+        channel: &ChannelName,
+        contact: &ContactId,
+        limit: usize,
+    ) -> Result<Vec<Untold>, StoreError> {
+        let (channel, contact) = (channel.clone(), contact.clone());
+        self.read(move |db| learned::untold(db, channel.as_str(), contact.as_str(), limit)).await
+    }
+
+    async fn learned(&self, channel: &ChannelName) -> Result<Learned, StoreError> {
+        let channel = channel.clone();
+        self.read(move |db| learned::learned(db, channel.as_str())).await
     }
 
     async fn open_choice(&self, channel: &ChannelName, contact: &ContactId) -> Result<Option<Choice>, StoreError> {
@@ -395,6 +384,6 @@ impl Store for SqliteStore {
         if let Some(thread) = thread {
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
-        self.readers.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.readers.clear();
     }
 }

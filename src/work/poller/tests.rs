@@ -13,7 +13,7 @@ use crate::domain::{
     Content, Delivery, Direction, Event, EventBody, IdType, Language, Messenger, RetryPolicy, RowTime, Verdict, Webhook,
 };
 use crate::store::{Epoch, NewOutbound, SqliteStore, Store};
-use crate::work::{Account, Breaker};
+use crate::work::{Account, Breaker, Learning, Receipts};
 
 /// What happens at the far side while the rows are read.
 enum Meanwhile {
@@ -148,6 +148,9 @@ impl World {
             direction: DirectionBy::Flag,
             html_entities: false,
             number_quick_replies,
+            echoes: true,
+            receipts: Receipts::default(),
+            learning: Learning::default(),
             keep_rows: Duration::from_hours(1),
             publish_per_second: 15,
         });
@@ -182,6 +185,10 @@ impl World {
             baseline_ms: 0,
             shown_before: None,
             shown: None,
+            began_ms: None,
+            identities: Vec::new(),
+            doubtful: false,
+            awaits: false,
         };
         read_one(&self.line, &mut job, &CancellationToken::new()).await.map(drop)
     }
@@ -303,10 +310,14 @@ async fn a_read_that_shows_less_than_the_one_before_forgets_nothing() {
             baseline_ms: 0,
             shown_before,
             shown: None,
+            began_ms: None,
+            identities: Vec::new(),
+            doubtful: false,
+            awaits: false,
         };
         read_one(&world.line, &mut job, &CancellationToken::new()).await.unwrap();
         assert_eq!(job.shown, Some(1));
-        let left = world.line.store.seen(&world.line.name, &contact()).await.unwrap().len();
+        let left = world.line.store.seen(&world.line.name, &contact()).await.unwrap().rows.len();
         assert_eq!(left, seen, "{shown_before:?}");
     }
 }
@@ -325,7 +336,7 @@ async fn a_read_that_breaks_inside_is_made_again_and_stops_no_other() {
     let poller = tokio::spawn(run(Arc::clone(&world.line), stop.clone()));
     let deadline = Instant::now() + Duration::from_secs(30);
     while world.line.store.due_events(&world.line.name, i64::MAX, 9).await.unwrap().is_empty()
-        || world.line.store.seen(&world.line.name, &contact()).await.unwrap().len() < 2
+        || world.line.store.seen(&world.line.name, &contact()).await.unwrap().rows.len() < 2
     {
         assert!(Instant::now() < deadline, "it is not read again");
         tokio::time::sleep(Duration::from_millis(10)).await;
