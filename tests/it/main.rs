@@ -5,7 +5,9 @@
 mod cli;
 mod crash;
 mod door;
+mod echoes;
 mod guards;
+mod identity;
 mod inbound;
 mod outbound;
 mod stop;
