@@ -2,6 +2,7 @@
 
 mod choices;
 mod claims;
+mod learned;
 mod more;
 mod plans;
 

@@ -131,15 +131,15 @@ async fn statuses_go_forward_only_and_each_is_told_once_across_a_restart_too() {
     assert!(house.bonychat.until(SOON, |world| world.event_count() >= 3).await);
     // An answer goes out with the first part of a long text.
     until("all parts are sent", || house.messages("sent").len() == 6).await;
-    let set = |house: &House, who: usize, status| house.afilnet.set_status(PLATFORM_ID, &contact(who)[1..], status);
+    let becomes = |house: &House, who: usize, status| house.afilnet.set_status(PLATFORM_ID, &contact(who)[1..], status);
     let has = |house: &House, who: usize, expected: &[&str]| {
         let told = statuses(house);
         sent[who].iter().all(|m_id| told.get(m_id).is_some_and(|told| told == expected))
     };
     // Up and down, with a kill in between; the third one fails.
-    set(&house, 0, RowStatus::Delivered);
-    set(&house, 1, RowStatus::Read);
-    set(&house, 2, RowStatus::Delivered);
+    becomes(&house, 0, RowStatus::Delivered);
+    becomes(&house, 1, RowStatus::Read);
+    becomes(&house, 2, RowStatus::Delivered);
     until("the first statuses", || {
         has(&house, 0, &["delivered"]) && has(&house, 1, &["read"]) && has(&house, 2, &["delivered"])
     })
@@ -147,15 +147,15 @@ async fn statuses_go_forward_only_and_each_is_told_once_across_a_restart_too() {
     bridge.kill();
     bridge = house.start().await;
     for status in [RowStatus::Sent, RowStatus::Delivered, RowStatus::Sent] {
-        (0..3).for_each(|who| set(&house, who, status));
+        (0..3).for_each(|who| becomes(&house, who, status));
         rounds(&house, 3).await;
     }
-    set(&house, 0, RowStatus::Read);
-    set(&house, 2, RowStatus::Failed);
+    becomes(&house, 0, RowStatus::Read);
+    becomes(&house, 2, RowStatus::Failed);
     until("the last statuses", || has(&house, 0, &["delivered", "read"]) && has(&house, 2, &["delivered", "failed"]))
         .await;
     for status in [RowStatus::Failed, RowStatus::Read, RowStatus::Delivered] {
-        (0..3).for_each(|who| set(&house, who, status));
+        (0..3).for_each(|who| becomes(&house, who, status));
         rounds(&house, 3).await;
     }
     assert!(has(&house, 0, &["delivered", "read"]) && has(&house, 1, &["read"]), "{:?}", statuses(&house));

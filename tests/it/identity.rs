@@ -14,7 +14,7 @@ fn machine_ms() -> i64 {
 
 /// Fifty texts of which ten are the same, far from each other and side by side.
 fn fifty() -> Vec<String> {
-    let same = |n: usize| n % 6 == 0 || n == 25;
+    let same = |n: usize| n.is_multiple_of(6) || n == 25;
     let texts: Vec<String> = (0..50).map(|n| if same(n) { "ok".to_owned() } else { format!("text {n}") }).collect();
     assert_eq!(texts.iter().filter(|text| *text == "ok").count(), 10);
     texts

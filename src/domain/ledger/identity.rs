@@ -107,7 +107,8 @@ pub(crate) fn next_tail(identities: &[String], known: &Known<'_>) -> Option<Vec<
     let slid = known.tail.iter().take_while(|name| !shown.contains(name)).count();
     let goes_on = known.tail.is_empty()
         || (slid < known.tail.len() && known.tail[slid..].iter().all(|name| shown.contains(name)));
-    if !brings && !(goes_on && newest.len() >= known.tail.len()) {
+    let whole = goes_on && newest.len() >= known.tail.len();
+    if !brings && !whole {
         return None;
     }
     if !goes_on && !apart {

@@ -65,16 +65,12 @@ pub(super) enum Outcome {
 pub(super) async fn read_one(line: &Line, job: &mut Job, stop: &CancellationToken) -> Result<Outcome, RoundError> {
     let baseline = job.there.baseline.as_deref().and_then(Mark::parse);
     let met = job.there.read_to.is_some();
-    if baseline.is_some() && line.first_run == FirstRun::Unread && job.there.unread.is_none() {
-        // Asked for and kept before anything else is read: the other read may clear the mark, and any failure after
-        // this one would lose it for good.
-        let Some(unread) = read(line, stop, line.messenger.unread(&job.destination)).await? else {
-            return Ok(Outcome::Stopped);
-        };
-        let marks: Vec<String> = unread.iter().map(|row| Mark::of(row).to_text()).collect();
-        let marks = serde_json::to_string(&marks).unwrap_or_default();
-        line.store.note_unread(&line.name, &job.contact, marks.clone()).await?;
-        job.there.unread = Some(marks);
+    if baseline.is_some()
+        && line.first_run == FirstRun::Unread
+        && job.there.unread.is_none()
+        && !ask_unread(line, job, stop).await?
+    {
+        return Ok(Outcome::Stopped);
     }
     let unread = job.there.unread.as_deref().map(marks).unwrap_or_default();
     let read_before_ms = job.began_ms;
@@ -134,7 +130,6 @@ pub(super) async fn read_one(line: &Line, job: &mut Job, stop: &CancellationToke
     };
     let fresh = page.fresh();
     let (receipts, awaits) = receipts(line, &job.contact, &rows, &identities, &seen.rows, &fresh.rows, now_ms).await?;
-    let answered = fresh.answered;
     let reading = Reading {
         channel: line.name.clone(),
         contact: job.contact.clone(),
@@ -144,21 +139,41 @@ pub(super) async fn read_one(line: &Line, job: &mut Job, stop: &CancellationToke
         receipts,
         page: next_tail(&identities, &known),
         position: read_to.clone(),
-        answered: answered.clone(),
+        answered: fresh.answered,
         read_before_ms,
         now_ms,
     };
-    let (fresh_rows, doubtful) = (reading.rows.len(), fresh.doubtful);
-    let claimed = reading.rows.iter().filter(|row| row.claims.is_some()).count();
     let moves = in_sync && job.there.read_to != read_to;
-    let brings = fresh_rows > 0 || !reading.receipts.is_empty() || reading.page.is_some();
-    let changes = brings || moves || !reading.forget.is_empty();
-    let made = if changes { line.store.record(reading).await? } else { 0 };
-    if claimed > 0 {
-        line.learning.set(line.store.learned(&line.name).await?);
+    keep(line, reading, moves, fresh.doubtful).await?;
+    if in_sync {
+        job.there = Position { read_to, baseline: None, unread: None, ..job.there.clone() };
     }
+    job.shown = Some(rows.len());
+    job.began_ms = Some(began_ms);
+    (job.identities, job.doubtful, job.awaits) = (identities, fresh.doubtful > 0, awaits);
+    Ok(if in_sync { Outcome::InSync } else { Outcome::Behind })
+}
+
+/// Asks what is unread and keeps it before anything else is read: the other read may clear the mark, and any failure
+/// after this one would lose it for good. False when the stop began first.
+async fn ask_unread(line: &Line, job: &mut Job, stop: &CancellationToken) -> Result<bool, RoundError> {
+    let Some(unread) = read(line, stop, line.messenger.unread(&job.destination)).await? else { return Ok(false) };
+    let marks: Vec<String> = unread.iter().map(|row| Mark::of(row).to_text()).collect();
+    let marks = serde_json::to_string(&marks).unwrap_or_default();
+    line.store.note_unread(&line.name, &job.contact, marks.clone()).await?;
+    job.there.unread = Some(marks);
+    Ok(true)
+}
+
+/// Records a reading if anything changes by it, and learns from its rows.
+async fn keep(line: &Line, reading: Reading, moves: bool, doubtful: usize) -> Result<(), StoreError> {
+    let (rows, contact, answered) = (reading.rows.len(), reading.contact.clone(), reading.answered.clone());
+    let claimed = reading.rows.iter().filter(|row| row.claims.is_some()).count();
+    let brings = rows > 0 || !reading.receipts.is_empty() || reading.page.is_some() || !reading.forget.is_empty();
+    let made = if brings || moves { line.store.record(reading).await? } else { 0 };
     line.learning.count_rows(claimed, doubtful);
     if claimed > 0 {
+        line.learning.set(line.store.learned(&line.name).await?);
         let (calls, found, doubtful) = line.learning.correlation();
         let (gaps, settle_lag_ms) = (line.learning.gaps(), line.learning.settle_lag_ms());
         tracing::debug!(channel.name = %line.name, calls, found, doubtful, gaps, settle_lag_ms, "rows of ours were found");
@@ -166,20 +181,14 @@ pub(super) async fn read_one(line: &Line, job: &mut Job, stop: &CancellationToke
     if made > 0 {
         tracing::info!(
             channel.name = %line.name,
-            contact = %crate::telemetry::contact(&job.contact),
-            rows = fresh_rows,
+            contact = %crate::telemetry::contact(&contact),
+            rows,
             events = made,
             answered = answered.as_ref().map(MId::as_str),
             "recorded {made} event(s) of a conversation"
         );
     }
-    if in_sync {
-        job.there = Position { read_to, baseline: None, unread: None, ..job.there.clone() };
-    }
-    job.shown = Some(rows.len());
-    job.began_ms = Some(began_ms);
-    (job.identities, job.doubtful, job.awaits) = (identities, doubtful > 0, awaits);
-    Ok(if in_sync { Outcome::InSync } else { Outcome::Behind })
+    Ok(())
 }
 
 /// A read of a known conversation shows nothing that is known: what was written before its first row may be lost. Says

@@ -241,7 +241,9 @@ fn what_the_business_wrote_before_the_bridge_is_no_echo() {
     let how = Acquaintance::New { baseline_ms: 10 * day * 1000 };
     assert_eq!(published(&rows, &how, &[], true).0, ["+old", "=new"]);
     let mut timeless = rows.clone();
-    timeless.iter_mut().for_each(|row| row.time.epoch_ms = None);
+    for row in &mut timeless {
+        row.time.epoch_ms = None;
+    }
     assert_eq!(published(&timeless, &how, &[], true).0, ["+old"]);
     let anchor = Mark::of(&rows[1]);
     let unread = [Mark::of(&rows[0]), Mark::of(&rows[1])];

@@ -146,7 +146,9 @@ fn a_flag_or_ids_that_come_and_go_make_nothing_new() {
     assert_eq!(reader.read(&flagged), [false, false, false, true]);
     // Without ids, and with them again.
     let mut bare = flagged.clone();
-    bare.iter_mut().for_each(|row| row.id = None);
+    for row in &mut bare {
+        row.id = None;
+    }
     bare.push(text("", Direction::Inbound, 5));
     assert_eq!(reader.read(&bare), [false, false, false, false, true]);
     let mut whole = flagged;
