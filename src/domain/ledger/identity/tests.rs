@@ -1,3 +1,5 @@
+//! Pages as Afilnet may show them, one after the other, against what may be called new.
+
 use proptest::prelude::*;
 
 use super::super::testing::row;
