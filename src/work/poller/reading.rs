@@ -130,11 +130,12 @@ pub(super) async fn read_one(line: &Line, job: &mut Job, stop: &CancellationToke
     };
     let fresh = page.fresh();
     let (receipts, awaits) = receipts(line, &job.contact, &rows, &identities, &seen.rows, &fresh.rows, now_ms).await?;
+    let kept_ms = now_ms.saturating_sub(millis(line.keep_rows));
     let reading = Reading {
         channel: line.name.clone(),
         contact: job.contact.clone(),
         destination: job.destination.clone(),
-        forget: if may_forget { forgettable(line, &seen.rows, &identities, now_ms) } else { Vec::new() },
+        forget: if may_forget { forgettable(kept_ms, &seen.rows, &identities) } else { Vec::new() },
         rows: fresh.rows,
         receipts,
         page: next_tail(&identities, &known),
@@ -286,10 +287,9 @@ async fn open_choice(line: &Line, contact: &ContactId) -> Result<Option<Choice>,
     }
 }
 
-/// Identities that this read no longer shows and that are older than rows are kept. Not one among equals of which it
+/// Identities that this read no longer shows and that are older than this. Not one among equals of which it
 /// shows another: counted anew, that one would be taken for the forgotten.
-fn forgettable(line: &Line, seen: &[SeenRow], shown: &[String], now_ms: i64) -> Vec<String> {
-    let before_ms = now_ms.saturating_sub(millis(line.keep_rows));
+pub(super) fn forgettable(before_ms: i64, seen: &[SeenRow], shown: &[String]) -> Vec<String> {
     let shown: HashSet<&str> = shown.iter().map(|identity| base(identity)).collect();
     let old = seen.iter().filter(|row| row.seen_ms < before_ms && !shown.contains(base(&row.identity)));
     old.map(|row| row.identity.clone()).collect()

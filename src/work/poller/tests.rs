@@ -12,7 +12,7 @@ use crate::domain::content::{Label, QuickReply, Text};
 use crate::domain::{
     Content, Delivery, Direction, Event, EventBody, IdType, Language, Messenger, RetryPolicy, RowTime, Verdict, Webhook,
 };
-use crate::store::{Epoch, NewOutbound, SqliteStore, Store};
+use crate::store::{Epoch, NewOutbound, SeenRow, SqliteStore, Store};
 use crate::work::{Account, Breaker, Learning, Receipts};
 
 /// What happens at the far side while the rows are read.
@@ -344,4 +344,13 @@ async fn a_read_that_breaks_inside_is_made_again_and_stops_no_other() {
     stop.cancel();
     poller.await.unwrap().unwrap();
     assert_eq!(world.words().await, ["there before", "new"]);
+}
+
+#[test]
+fn one_of_equals_is_not_forgotten_while_another_is_shown() {
+    let row = |identity: &str| SeenRow { identity: identity.into(), seen_ms: 0, mark: None, claim: None };
+    let seen = ["hi:a", "hi:a#2", "hi:b", "ii:7"].map(row);
+    let shown = ["hi:a#2".to_owned(), "ii:8".to_owned()];
+    assert_eq!(reading::forgettable(1_000, &seen, &shown), ["hi:b", "ii:7"]);
+    assert!(reading::forgettable(0, &seen, &shown).is_empty());
 }
