@@ -6,6 +6,7 @@ mod attempt;
 mod conformance;
 mod doubt;
 mod operators;
+mod reading;
 mod signals;
 mod sql;
 mod sqlite;
@@ -19,6 +20,7 @@ use crate::domain::{ChannelName, Choice, ContactId, Content, Destination, Event,
 pub(crate) use attempt::{Attempt, Before, Settlement};
 pub(crate) use doubt::{Decision, Doubt, Evidence, Look};
 pub(crate) use operators::{ByHand, Depth, DiscardNotices, Filter, Listed, Waiting};
+pub(crate) use reading::{Learned, NewRow, OwnSend, Reading, Receipt, Seen, SeenRow, Untold};
 pub(crate) use signals::{Answer, ChannelSignals, Pace, Signals};
 pub(crate) use sqlite::SqliteStore;
 
@@ -122,46 +124,6 @@ pub(crate) struct Position {
     pub(crate) baseline: Option<String>,
     /// What [`Store::note_unread`] kept, until then.
     pub(crate) unread: Option<String>,
-}
-
-/// What one read of one conversation brought.
-#[derive(Debug, Clone)]
-pub(crate) struct Reading {
-    pub(crate) channel: ChannelName,
-    pub(crate) contact: ContactId,
-    /// As Afilnet spells it.
-    pub(crate) destination: Destination,
-    /// Unseen rows, oldest first.
-    pub(crate) rows: Vec<NewRow>,
-    /// Identity of the newest row that the read showed.
-    pub(crate) newest: Option<String>,
-    /// Set when the conversation is in sync up to this getchats row.
-    pub(crate) position: Option<String>,
-    /// The message whose question one of the rows answers.
-    pub(crate) answered: Option<MId>,
-    /// Identities that no read shows any more and that are old enough to forget.
-    pub(crate) forget: Vec<String>,
-    pub(crate) now_ms: i64,
-}
-
-/// One unseen row and the events it makes (none: it only becomes seen).
-#[derive(Debug, Clone)]
-pub(crate) struct NewRow {
-    pub(crate) identity: String,
-    pub(crate) events: Vec<Event>,
-    /// Whether the customer wrote it.
-    pub(crate) from_customer: bool,
-    /// The message and the part that it shows, where it shows one of ours.
-    pub(crate) claims: Option<(MId, u32)>,
-}
-
-/// One call that was made, or may have been, and that no seen row shows yet.
-#[derive(Debug, Clone)]
-pub(crate) struct OwnSend {
-    pub(crate) m_id: MId,
-    pub(crate) content: Content,
-    /// Which call of the content, from 0.
-    pub(crate) part: u32,
 }
 
 /// The durable line. Every method is one transaction; what returned `Ok` survives kill -9 and a power cut.
@@ -276,8 +238,8 @@ pub(crate) trait Store: Send + Sync {
     /// How far one conversation has been read; `None` where nothing of it was.
     async fn position(&self, channel: &ChannelName, contact: &ContactId) -> Result<Option<Position>, StoreError>;
 
-    /// Identities seen in one conversation, each with the time it was first seen.
-    async fn seen(&self, channel: &ChannelName, contact: &ContactId) -> Result<Vec<(String, i64)>, StoreError>;
+    /// The rows seen in one conversation, and the tail of the page that was read last.
+    async fn seen(&self, channel: &ChannelName, contact: &ContactId) -> Result<Seen, StoreError>;
 
     /// What was sent to one conversation, or may have been, and no seen row claims: the newest `limit` calls, oldest
     /// first. Not those whose text is wiped.
@@ -288,11 +250,21 @@ pub(crate) trait Store: Send + Sync {
         limit: usize,
     ) -> Result<Vec<OwnSend>, StoreError>;
 
+    /// Messages that went out to one conversation, or may have, and of whose end nothing final was told: the newest
+    /// `limit`. Not those whose text is wiped.
+    async fn untold(&self, channel: &ChannelName, contact: &ContactId, limit: usize)
+    -> Result<Vec<Untold>, StoreError>;
+
+    /// What readings have taught about the account of `channel`.
+    async fn learned(&self, channel: &ChannelName) -> Result<Learned, StoreError>;
+
     /// The question of a conversation that its customer has not answered, however old. A later one takes its place.
     async fn open_choice(&self, channel: &ChannelName, contact: &ContactId) -> Result<Option<Choice>, StoreError>;
 
     /// Records a reading: events, seen rows and position together, and the answered question is no longer open, unless
-    /// a later one is by now. A row seen before makes no event. Tells how many events it made.
+    /// a later one is by now. A row seen before makes no event, and a status only where it goes beyond what was told.
+    /// What claimed rows of sent messages teach is learned. Timestamps of a conversation's events never go back. Tells
+    /// how many events it made.
     async fn record(&self, reading: Reading) -> Result<usize, StoreError>;
 
     /// Up to `limit` events whose turn it is and that are due by `now_ms`, one a conversation, oldest first.

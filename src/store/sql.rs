@@ -140,6 +140,10 @@ pub(super) const NEXT_LOOK_MS: &str = "SELECT MIN(o.look_ms) FROM outbound o \
 
 pub(super) const CLAIMED: &str = "SELECT EXISTS (SELECT 1 FROM seen WHERE conversation = $1 AND claim = $2)";
 
+/// Whether a row was seen since an attempt began that may show it in other words.
+pub(super) const DOUBTFUL_SINCE: &str = "SELECT EXISTS (SELECT 1 FROM seen WHERE conversation = $1 AND claim = '?' \
+     AND seen_ms >= (SELECT began_ms FROM outbound WHERE id = $2))";
+
 /// The last message that was surely sent before this one, by Afilnet's own word.
 pub(super) const SENT_BEFORE: &str = "SELECT m_id, part FROM outbound WHERE conversation = $1 AND id < $2 \
      AND content IS NOT NULL AND state = 'sent' AND fault IS NULL ORDER BY id DESC LIMIT 1";
@@ -151,7 +155,7 @@ pub(super) const LOOKED: &str = "UPDATE outbound SET look_ms = $1, looks = looks
 /// A row shows a call in doubt: it is looked at anew, at once. One whose agent was told already is sent after all.
 pub(super) const SHOWN: &str = "UPDATE outbound SET state = CASE state WHEN 'unconfirmed' THEN 'sent' ELSE 'unknown' END, \
      unknown_ms = COALESCE(unknown_ms, $1), look_ms = $1 \
-     WHERE m_id = $2 AND part = $3 AND state IN ('unknown', 'held', 'unconfirmed')";
+     WHERE m_id = $2 AND part = $3 AND (state IN ('unknown', 'held') OR (state = 'unconfirmed' AND $4 = 1))";
 
 pub(super) const STATE_OF: &str = "SELECT id, conversation, state, told FROM outbound WHERE m_id = $1";
 
@@ -201,11 +205,15 @@ pub(super) const POSITION: &str = "SELECT destination, read_to, baseline, unread
 
 pub(super) const NOTE_UNREAD: &str = "UPDATE conversations SET unread = $1 WHERE channel = $2 AND contact = $3";
 
-pub(super) const SEEN: &str = "SELECT s.identity, s.seen_ms FROM seen s \
+pub(super) const SEEN: &str = "SELECT s.identity, s.seen_ms, s.mark, s.claim FROM seen s \
      JOIN conversations c ON c.id = s.conversation WHERE c.channel = $1 AND c.contact = $2";
 
-pub(super) const ADD_SEEN: &str = "INSERT INTO seen (conversation, identity, seen_ms, claim) VALUES ($1, $2, $3, $4) \
-     ON CONFLICT (conversation, identity) DO NOTHING";
+pub(super) const PAGE: &str = "SELECT page FROM conversations WHERE channel = $1 AND contact = $2";
+
+pub(super) const SET_PAGE: &str = "UPDATE conversations SET page = $1 WHERE id = $2";
+
+pub(super) const ADD_SEEN: &str = "INSERT INTO seen (conversation, identity, seen_ms, claim, mark) \
+     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (conversation, identity) DO NOTHING";
 
 /// Messages of which at least one part went out or may have, newest first: `part` is the last such part, or the next
 /// one where the message is queued or failed.
@@ -215,6 +223,27 @@ pub(super) const SPOKEN: &str = "SELECT o.m_id, o.content, o.part, o.state FROM 
 
 pub(super) const CLAIMS: &str = "SELECT s.claim FROM seen s JOIN conversations c ON c.id = s.conversation \
      WHERE c.channel = $1 AND c.contact = $2 AND s.claim IS NOT NULL";
+
+/// What is known of a message whose row was found.
+pub(super) const CLAIMED_SENT: &str =
+    "SELECT kind, done_ms FROM outbound WHERE m_id = $1 AND conversation = $2 AND state = 'sent'";
+
+pub(super) const LEARNED: &str = "SELECT shows_texts, shows_files, settle_lag_ms FROM channels WHERE channel = $1";
+
+pub(super) const LEARN_TEXTS: &str = "UPDATE channels SET shows_texts = 1 WHERE channel = $1 AND shows_texts = 0";
+
+pub(super) const LEARN_FILES: &str = "UPDATE channels SET shows_files = 1 WHERE channel = $1 AND shows_files = 0";
+
+pub(super) const LEARN_LAG: &str = "UPDATE channels SET settle_lag_ms = $1 WHERE channel = $2 AND settle_lag_ms < $1";
+
+/// The newest first: those that may still be told of.
+pub(super) const UNTOLD: &str = "SELECT o.m_id, o.part, o.state, o.told, COALESCE(o.done_ms, o.since_ms) FROM outbound o \
+     JOIN conversations c ON c.id = o.conversation WHERE c.channel = $1 AND c.contact = $2 AND o.content IS NOT NULL \
+     AND o.state IN ('sending', 'unknown', 'held', 'sent', 'unconfirmed') AND o.told < 2 ORDER BY o.id DESC LIMIT $3";
+
+/// Forward only; part -1 stands for any.
+pub(super) const TELL: &str = "UPDATE outbound SET told = $1 WHERE m_id = $2 AND conversation = $3 AND state = 'sent' \
+     AND told < $1 AND $4 IN (-1, part) RETURNING done_ms";
 
 pub(super) const FORGET: &str = "DELETE FROM seen WHERE conversation = $1 AND identity = $2";
 
@@ -238,6 +267,11 @@ pub(super) const CHOICE_OF: &str = "SELECT choice FROM conversations WHERE id = 
 
 pub(super) const CLOSE_CHOICE: &str =
     "UPDATE conversations SET choice = NULL, choice_ms = NULL WHERE id = $1 AND choice = $2";
+
+/// Timestamp of the conversation's newest event.
+pub(super) const EVENT_MS: &str = "SELECT event_ms FROM conversations WHERE id = $1";
+
+pub(super) const SET_EVENT_MS: &str = "UPDATE conversations SET event_ms = $1 WHERE id = $2";
 
 pub(super) const ADD_EVENT: &str = "INSERT INTO events \
      (conversation, m_id, kind, state, event, due_ms, recorded_ms) VALUES ($1, $2, $3, 'queued', $4, $5, $6)";

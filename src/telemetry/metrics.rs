@@ -275,13 +275,11 @@ pub(crate) fn repeated(channel: &ChannelName) {
 }
 
 /// A row was found to show a message of ours.
-#[expect(dead_code, reason = "counted by the poller once it links rows to messages")]
 pub(crate) fn correlated(channel: &ChannelName) {
     count(CORRELATED, channel);
 }
 
 /// A read did not reach back to the last row known.
-#[expect(dead_code, reason = "counted by the poller once it knows gaps")]
 pub(crate) fn gap(channel: &ChannelName) {
     count(GAPS, channel);
 }

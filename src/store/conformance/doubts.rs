@@ -1,6 +1,7 @@
 //! Messages whose outcome is unknown.
 
 use super::*;
+use crate::domain::ledger::Claim;
 
 /// A message of contact 1 that may have been sent at 100, to be looked up at 200.
 async fn doubt(store: &Arc<dyn Store>, epoch: Epoch, words: &str) -> Doubt {
@@ -24,7 +25,7 @@ fn showing(identity: &str, m_id: &MId, part: u32) -> Reading {
     let mut page = reading(1, &[(identity, "x")]);
     page.rows[0].events.clear();
     page.rows[0].from_customer = false;
-    page.rows[0].claims = Some((m_id.clone(), part));
+    page.rows[0].claims = Some(Claim { m_id: m_id.clone(), part, last: true });
     page
 }
 
@@ -96,7 +97,7 @@ async fn a_call_is_shown_by_one_row_alone() {
 async fn the_evidence_names_what_was_surely_sent_before() {
     let (Fresh { store, folder: _folder }, epoch) = fresh().await;
     let first = doubt(&store, epoch, "a").await;
-    assert_eq!(store.evidence(&first).await.unwrap(), Evidence { found: false, before_shown: None });
+    assert_eq!(store.evidence(&first).await.unwrap(), Evidence { found: false, before_shown: None, doubtful: false });
     store.resolve(&first, epoch, Settlement::Sent { afilnet_id: None, more: true }, 300).await.unwrap();
     let part = take(&store, epoch, 400).await.remove(0);
     store.settle(&part, Settlement::Unknown { fault: Fault::TimedOut, look_ms: 500 }, 450).await.unwrap();
@@ -215,4 +216,20 @@ async fn sent_again_by_a_person_it_waits_for_what_is_under_way_in_its_conversati
     assert!(take(&store, epoch, 600).await.is_empty());
     send(&store, &later).await;
     assert_eq!(take(&store, epoch, 600).await.iter().map(words).collect::<Vec<_>>(), ["a"]);
+}
+
+#[tokio::test]
+async fn a_row_that_may_show_it_in_other_words_leaves_it_in_doubt_whoever_read_it() {
+    let (Fresh { store, folder: _folder }, epoch) = fresh().await;
+    let mut page = reading(1, &[("before", "x")]);
+    page.rows[0].doubtful = true;
+    page.now_ms = 50;
+    store.record(page).await.unwrap();
+    let doubt = doubt(&store, epoch, "a").await;
+    assert!(!store.evidence(&doubt).await.unwrap().doubtful, "it was there before the attempt");
+    let mut page = reading(1, &[("since", "x")]);
+    page.rows[0].doubtful = true;
+    page.now_ms = 120;
+    store.record(page).await.unwrap();
+    assert_eq!(store.evidence(&doubt).await.unwrap(), Evidence { found: false, before_shown: None, doubtful: true });
 }

@@ -136,6 +136,6 @@ async fn depths_tell_what_waits_since_when_and_what_a_person_must_settle() {
         .await
         .unwrap();
     store.record(reading(7, &[("r1", "a"), ("r2", "b")])).await.unwrap();
-    let depth = Depth { channel: "support".into(), outbound: 2, oldest_ms: Some(30), events: 2, unconfirmed: 1 };
+    let depth = Depth { channel: "support".into(), outbound: 2, oldest_ms: Some(30), events: 3, unconfirmed: 1 };
     assert_eq!(store.depths().await.unwrap(), [depth]);
 }

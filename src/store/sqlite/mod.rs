@@ -5,7 +5,9 @@ mod choice;
 mod claims;
 mod db;
 mod doubts;
+mod engine;
 mod inbound;
+mod learned;
 mod notes;
 mod open;
 mod outbound;
@@ -15,109 +17,20 @@ mod times;
 mod upkeep;
 mod writer;
 
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
 use rusqlite::Connection;
 
 use super::{
     Accepted, Attempt, ByHand, Decision, Depth, DiscardNotices, Doubt, DueEvent, Epoch, Evidence, Filter, Interrupted,
-    Kept, Listed, Look, NewOutbound, OwnSend, Position, Publication, Reading, Settlement, Signals, Store, StoreError,
-    Waiting,
+    Kept, Learned, Listed, Look, NewOutbound, OwnSend, Position, Publication, Reading, Seen, Settlement, Signals,
+    Store, StoreError, Untold, Waiting,
 };
 use crate::domain::{ChannelName, Choice, ContactId, MId};
 
 use db::{change, conversation, corrupt, decode, execute, one, rows, unavailable};
-pub(crate) use open::OpenError;
-use readers::Readers;
-
-/// Operations that share one commit, at most.
-const GROUP: usize = 1000;
-
-/// The store over one SQLite file.
-pub(crate) struct SqliteStore {
-    writer: Mutex<Option<writer::Writer>>,
-    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
-    readers: Arc<Readers>,
-    signals: Arc<Signals>,
-    /// Answers that were written and whose settlement is not committed yet; `None` for commands that only look.
-    notes: Option<notes::Notes>,
-    /// Held as long as this process owns the channels; `None` for commands that only look.
-    _lock: Option<std::fs::File>,
-}
-
-impl SqliteStore {
-    /// Opens (or makes) the file for the process that owns its channels.
-    ///
-    /// # Errors
-    /// [`OpenError`], in words for the operator: held by another process, not a store, damaged, made by a newer bridge.
-    pub(crate) fn open(file: &Path) -> Result<Self, OpenError> {
-        Self::owned(file, GROUP)
-    }
-
-    /// As [`Self::open`], every operation with a commit of its own: what grouping is measured against.
-    pub(crate) fn open_ungrouped(file: &Path) -> Result<Self, OpenError> {
-        Self::owned(file, 1)
-    }
-
-    /// Opens an existing file beside a running process, for commands. Nothing is migrated.
-    ///
-    /// # Errors
-    /// [`OpenError`], also where a bridge of this version has not served the file yet.
-    pub(crate) fn visit(file: &Path) -> Result<Self, OpenError> {
-        if !file.exists() {
-            return Err(OpenError::Missing(file.to_owned()));
-        }
-        Self::over(open::visitor(file)?, None, file, GROUP)
-    }
-
-    fn owned(file: &Path, most: usize) -> Result<Self, OpenError> {
-        let (mut db, lock) = open::writer(file)?;
-        let notes = notes::Notes::open(file, &mut db)?;
-        Self::over(db, Some((lock, notes)), file, most)
-    }
-
-    fn over(
-        db: Connection,
-        owned: Option<(std::fs::File, notes::Notes)>,
-        file: &Path,
-        most: usize,
-    ) -> Result<Self, OpenError> {
-        let readers = Arc::new(Readers::of(file));
-        let (lock, notes) = owned.unzip();
-        let (writer, thread) = writer::Writer::start(db, most).map_err(OpenError::Thread)?;
-        Ok(Self {
-            writer: Mutex::new(Some(writer)),
-            thread: Mutex::new(Some(thread)),
-            readers,
-            signals: Arc::default(),
-            notes,
-            _lock: lock,
-        })
-    }
-
-    fn writer(&self) -> Result<writer::Writer, StoreError> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(StoreError::Closed)
-    }
-
-    /// Runs `work` in the next commit. `name` names it among the crash points.
-    async fn write<T, F>(&self, name: &'static str, work: F) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
-    {
-        self.writer()?.run(name, work).await
-    }
-
-    async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
-    {
-        self.readers.read(work).await
-    }
-}
+pub(crate) use engine::SqliteStore;
 
 #[async_trait]
 impl Store for SqliteStore {
@@ -298,7 +211,7 @@ impl Store for SqliteStore {
         self.read(move |db| inbound::positions(db, &channel)).await
     }
 
-    async fn seen(&self, channel: &ChannelName, contact: &ContactId) -> Result<Vec<(String, i64)>, StoreError> {
+    async fn seen(&self, channel: &ChannelName, contact: &ContactId) -> Result<Seen, StoreError> {
         let (channel, contact) = (channel.clone(), contact.clone());
         self.read(move |db| inbound::seen(db, &channel, &contact)).await
     }
@@ -311,6 +224,21 @@ impl Store for SqliteStore {
     ) -> Result<Vec<OwnSend>, StoreError> {
         let (channel, contact) = (channel.clone(), contact.clone());
         self.read(move |db| claims::own_sends(db, channel.as_str(), contact.as_str(), limit)).await
+    }
+
+    async fn untold(
+        &self,
+        channel: &ChannelName,
+        contact: &ContactId,
+        limit: usize,
+    ) -> Result<Vec<Untold>, StoreError> {
+        let (channel, contact) = (channel.clone(), contact.clone());
+        self.read(move |db| learned::untold(db, channel.as_str(), contact.as_str(), limit)).await
+    }
+
+    async fn learned(&self, channel: &ChannelName) -> Result<Learned, StoreError> {
+        let channel = channel.clone();
+        self.read(move |db| learned::learned(db, channel.as_str())).await
     }
 
     async fn open_choice(&self, channel: &ChannelName, contact: &ContactId) -> Result<Option<Choice>, StoreError> {

@@ -13,7 +13,7 @@ use crate::domain::{
     Webhook,
 };
 use crate::store::{NewRow, Reading, SqliteStore, Store};
-use crate::work::Account;
+use crate::work::{Account, Learning, Receipts};
 
 /// An Afilnet that nobody calls.
 struct Nobody;
@@ -86,7 +86,14 @@ async fn record(store: &Arc<dyn Store>, who: u32) {
     let row = |n| {
         let body = EventBody::Message { content: Content::Text { text: Text::new("words").unwrap() } };
         let event = Event { m_id: m_id(who, n), timestamp_ms: 1, body };
-        NewRow { identity: n.to_string(), events: vec![event], from_customer: true, claims: None }
+        NewRow {
+            identity: n.to_string(),
+            mark: String::new(),
+            events: vec![event],
+            from_customer: true,
+            claims: None,
+            doubtful: false,
+        }
     };
     let reading = Reading {
         channel: "support".parse().unwrap(),
@@ -94,6 +101,9 @@ async fn record(store: &Arc<dyn Store>, who: u32) {
         destination: contact(who).as_str()[1..].parse().unwrap(),
         rows: (0..EVENTS).map(row).collect(),
         newest: None,
+        receipts: Vec::new(),
+        page: None,
+        read_before_ms: None,
         position: None,
         answered: None,
         forget: Vec::new(),
@@ -132,6 +142,9 @@ async fn an_outage_costs_a_call_a_second_and_nothing_waits_on_after_it() {
         direction: DirectionBy::Flag,
         html_entities: false,
         number_quick_replies: false,
+        echoes: true,
+        receipts: Receipts::default(),
+        learning: Learning::default(),
         keep_rows: wait,
         publish_per_second: 15,
     });
