@@ -16,14 +16,18 @@ const OUT_OF_REACH: &[(&str, &str)] = &[
     ("probe", "only after the store was in trouble"),
     ("notify_failed", "only where a caller leaves between a verdict and its answer"),
     ("decide", "a command of its own; its test is `a_person_who_is_interrupted_settles_it_or_does_not`"),
+    ("discard", "a command of its own, in one transaction as that of `decide`"),
+    ("retry", "a command of its own, in one transaction as that of `decide`"),
     ("getchatchannels", "only while Afilnet does not know the channel"),
 ];
 
 /// Which time the point is reached that ends the process: late enough that conversations are under way.
 fn nth(name: &str) -> u32 {
     match name {
-        "own" | "take_baseline" | "note_unread" | "interrupted" | "sweep" | "getunreadmessages" | "getbalance" => 1,
+        "own" | "take_baseline" | "note_unread" | "interrupted" | "sweep" | "getunreadmessages" | "getbalance"
+        | "follow_clock" => 1,
         "look_again" | "resolve" => 2,
+        "sendfile" => 3,
         _ => 9,
     }
 }

@@ -30,6 +30,9 @@ pub(crate) enum Wanted<'a> {
     All,
     /// Those that Afilnet called unread.
     Unread(&'a [Mark]),
+    /// The same where an answer that named some may have been lost, and the flags with it: beside these, what the
+    /// customer wrote last and nobody has answered.
+    UnreadOrUnanswered(&'a [Mark]),
 }
 
 /// For each row of a reading (oldest first): whether it was there before the bridge, as far as the first run took stock
@@ -67,9 +70,11 @@ pub(crate) fn news(rows: &[Row], identities: &[String], seen: &HashSet<&str>, ho
         }
         Acquaintance::Baseline { wanted, .. } => {
             let mut unread: Vec<Mark> = match wanted {
-                Wanted::Unread(marks) => marks.to_vec(),
+                Wanted::Unread(marks) | Wanted::UnreadOrUnanswered(marks) => marks.to_vec(),
                 Wanted::None | Wanted::All => Vec::new(),
             };
+            let answered = rows.iter().rposition(|row| row.direction == Direction::Outbound);
+            let unanswered = answered.map_or(0, |last| last + 1).max(rows.len().saturating_sub(ALWAYS_NEW));
             rows.iter()
                 .enumerate()
                 .zip(history(rows, how))
@@ -80,6 +85,10 @@ pub(crate) fn news(rows: &[Row], identities: &[String], seen: &HashSet<&str>, ho
                             Wanted::All => true,
                             // Nobody has to read what the business wrote itself.
                             Wanted::Unread(_) => claim(&mut unread, row) && row.direction == Direction::Inbound,
+                            Wanted::UnreadOrUnanswered(_) => {
+                                let named = claim(&mut unread, row);
+                                (named || index >= unanswered) && row.direction == Direction::Inbound
+                            }
                         };
                     wanted && unseen(index)
                 })

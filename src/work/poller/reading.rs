@@ -70,7 +70,7 @@ pub(in crate::work) async fn read_one(
     let met = job.there.read_to.is_some();
     if baseline.is_some()
         && line.first_run == FirstRun::Unread
-        && job.there.unread.is_none()
+        && job.there.unread.as_deref().is_none_or(|kept| kept == ASKED)
         && !ask_unread(line, job, stop).await?
     {
         return Ok(Outcome::Stopped);
@@ -89,6 +89,9 @@ pub(in crate::work) async fn read_one(
     let known = Known::new(seen.rows.iter().map(|row| (row.identity.as_str(), row.mark.as_deref())), &seen.page);
     let identities = identify(&rows, &known);
     let wanted = match line.first_run {
+        FirstRun::Unread if job.there.unread.as_deref().is_some_and(|kept| kept.starts_with(ASKED)) => {
+            Wanted::UnreadOrUnanswered(&unread)
+        }
         FirstRun::Unread => Wanted::Unread(&unread),
         FirstRun::Skip => Wanted::None,
         FirstRun::All => Wanted::All,
@@ -160,12 +163,19 @@ pub(in crate::work) async fn read_one(
     Ok(if in_sync { Outcome::InSync } else { Outcome::Behind })
 }
 
+/// Stands for a question that was asked and whose answer nobody has; before the marks where one was lost.
+const ASKED: &str = "?";
+
 /// Asks what is unread and keeps it before anything else is read: the other read may clear the mark, and any failure
-/// after this one would lose it for good. False when the stop began first.
+/// after this one would lose it for good. Whether it was asked is kept before: Afilnet may clear the mark with an answer
+/// that never comes. False when the stop began first.
 async fn ask_unread(line: &Line, job: &mut Job, stop: &CancellationToken) -> Result<bool, RoundError> {
+    let before = if job.there.unread.is_some() { ASKED } else { "" };
+    line.store.note_unread(&line.name, &job.contact, ASKED.to_owned()).await?;
+    job.there.unread = Some(ASKED.to_owned());
     let Some(unread) = read(line, stop, line.messenger.unread(&job.destination)).await? else { return Ok(false) };
     let marks: Vec<String> = unread.iter().map(|row| Mark::of(row).to_text()).collect();
-    let marks = serde_json::to_string(&marks).unwrap_or_default();
+    let marks = format!("{before}{}", serde_json::to_string(&marks).unwrap_or_default());
     line.store.note_unread(&line.name, &job.contact, marks.clone()).await?;
     job.there.unread = Some(marks);
     Ok(true)
@@ -265,6 +275,7 @@ async fn spoken(line: &Line, contact: &ContactId) -> Result<Vec<Spoken>, StoreEr
 
 /// The marks that were kept of what was unread.
 fn marks(stored: &str) -> Vec<Mark> {
+    let stored = stored.strip_prefix(ASKED).unwrap_or(stored);
     let texts: Vec<String> = serde_json::from_str(stored).unwrap_or_default();
     texts.iter().filter_map(|text| Mark::parse(text)).collect()
 }

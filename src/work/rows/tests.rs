@@ -259,3 +259,19 @@ fn what_the_business_wrote_before_the_bridge_is_no_echo() {
         assert_eq!(published(&rows, &how, &[], true).0, expected);
     }
 }
+
+#[test]
+fn where_the_answer_that_named_the_unread_was_lost_nobodys_answer_counts_as_unread() {
+    let rows =
+        [customer(1, "answered"), operator(2, "the answer"), customer(3, "not answered"), customer(4, "nor this")];
+    let anchor = Mark::of(&rows[3]);
+    let named = [Mark::of(&rows[0])];
+    for (wanted, expected) in [
+        (Wanted::Unread(&[]), vec![]),
+        (Wanted::UnreadOrUnanswered(&[]), vec!["+not answered", "+nor this"]),
+        (Wanted::UnreadOrUnanswered(&named), vec!["+answered", "+not answered", "+nor this"]),
+    ] {
+        let how = Acquaintance::Baseline { anchor: &anchor, baseline_ms: 0, wanted };
+        assert_eq!(published(&rows, &how, &[], true).0, expected);
+    }
+}
