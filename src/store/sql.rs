@@ -157,7 +157,8 @@ pub(super) const SHOWN: &str = "UPDATE outbound SET state = CASE state WHEN 'unc
      unknown_ms = COALESCE(unknown_ms, $1), look_ms = $1 \
      WHERE m_id = $2 AND part = $3 AND (state IN ('unknown', 'held') OR (state = 'unconfirmed' AND $4 = 1))";
 
-pub(super) const STATE_OF: &str = "SELECT id, conversation, state, told FROM outbound WHERE m_id = $1";
+pub(super) const STATE_OF: &str = "SELECT id, conversation, state, told, content IS NOT NULL FROM outbound \
+     WHERE m_id = $1";
 
 pub(super) const DECIDED: &str = "UPDATE outbound SET state = $1, done_ms = $2, fault = $3, told = $4 WHERE id = $5";
 

@@ -41,7 +41,7 @@ async fn campaign(kills: usize, load: Workload, seed: u64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_kills_lose_double_and_disorder_nothing() {
-    let load = Workload { contacts: 50, each: 20, pause: Duration::from_millis(500) };
+    let load = Workload { contacts: 50, each: 20, pause: Duration::from_millis(500), equal_words: false };
     campaign(20, load, number("BRIDGE_KILL_SEED", rand::random::<u32>().into())).await;
 }
 
@@ -51,6 +51,6 @@ async fn twenty_kills_lose_double_and_disorder_nothing() {
 async fn as_many_kills_as_asked_for_lose_double_and_disorder_nothing() {
     let kills = usize::try_from(number("BRIDGE_KILLS", 200)).unwrap();
     let pause = Duration::from_millis(60 * u64::try_from(kills).unwrap());
-    let load = Workload { contacts: 500, each: 10, pause };
+    let load = Workload { contacts: 500, each: 10, pause, equal_words: false };
     campaign(kills, load, number("BRIDGE_KILL_SEED", rand::random::<u32>().into())).await;
 }

@@ -34,7 +34,7 @@ fn nth(name: &str) -> u32 {
 
 /// One point: the process ends there, is started again, and everything is counted.
 async fn survive(name: &str, when: &str) {
-    let load = Workload { contacts: 8, each: 10, pause: Duration::from_millis(120) };
+    let load = Workload { contacts: 8, each: 10, pause: Duration::from_millis(120), equal_words: true };
     let mut house = Workload::settings(House::new()).set("RETRY__MAX", "200ms");
     house.customer(&contact(900), "unread before the first run");
     let point = format!("{name}, {when}:{}", nth(name));

@@ -33,6 +33,14 @@ async fn acquaint(house: &House, bridge: &Bridge, contact: &str) {
     assert!(house.afilnet.until(SOON, |world| world.texts(&contact[1..]) == ["before"]).await);
 }
 
+/// The same, and waits until the bridge has read the conversation.
+async fn acquaint_and_read(house: &House, bridge: &Bridge, contact: &str) {
+    acquaint(house, bridge, contact).await;
+    house.settled().await;
+    house.customer(contact, "hello");
+    assert!(house.bonychat.until(SOON, |world| world.texts(contact) == ["hello"]).await);
+}
+
 /// Sends `text` and lets the outcome be unknown by `fault`; its mId.
 async fn doubt(house: &House, bridge: &Bridge, contact: &str, text: &str, fault: &str) -> String {
     let before = house.afilnet.calls("sendmessage");
@@ -255,8 +263,7 @@ async fn customers_are_heard_while_a_message_is_in_doubt() {
 async fn a_window_that_slid_past_it_proves_nothing() {
     let mut house = House::new();
     let bridge = house.start().await;
-    acquaint(&house, &bridge, &contact(1)).await;
-    house.settled().await;
+    acquaint_and_read(&house, &bridge, &contact(1)).await;
     house.afilnet.set_switch("window", "last_20").unwrap();
     house.afilnet.fault("getmessages:http_500:1-1000000").unwrap();
     let m_id = doubt(&house, &bridge, &contact(1), "in doubt", "reset_stored").await;
@@ -276,8 +283,7 @@ async fn a_window_that_slid_past_it_proves_nothing() {
 async fn rows_that_show_late_prove_nothing_and_settle_it_when_they_show() {
     let mut house = House::new();
     let bridge = house.start().await;
-    acquaint(&house, &bridge, &contact(1)).await;
-    house.settled().await;
+    acquaint_and_read(&house, &bridge, &contact(1)).await;
     house.afilnet.set_switch("sent_row_visible_after", "3s").unwrap();
     assert_eq!(house.agent(&bridge, &contact(1), "sent, shows late").await.status, 200);
     let m_id = doubt(&house, &bridge, &contact(1), "in doubt", "reset_stored").await;
