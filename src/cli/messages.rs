@@ -125,6 +125,10 @@ async fn settle(store: &SqliteStore, config: &Config, m_id: &str, how: &str) -> 
             Decision::Failed => "settled as failed: it is not sent, its agent is told, and its conversation goes on\n",
             Decision::SendAgain => "it is sent again now, before anything else that waits in its conversation\n",
         }),
+        Some("wiped") => anyhow::bail!(
+            "the text of `{m_id}` is gone (store.keep_text), so it cannot be sent again: write it anew, and settle this one as \
+             delivered or failed"
+        ),
         Some(state) => anyhow::bail!(
             "message `{m_id}` is {state}: only one that may have been delivered (unknown, unconfirmed) can be settled; \
              nothing was changed"

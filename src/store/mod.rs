@@ -196,7 +196,7 @@ pub(crate) trait Store: Send + Sync {
 
     /// Settles by hand a message in doubt (`unknown`, `held` or `unconfirmed`); `notice` tells the agent of a failure
     /// that nobody has told yet. `None` where there is no such message, else its state before: where that is none of
-    /// these, nothing was changed.
+    /// these, nothing was changed. `wiped`: it cannot be sent again, as its text is gone.
     async fn decide(
         &self,
         m_id: String,

@@ -157,13 +157,12 @@ pub(super) const SHOWN: &str = "UPDATE outbound SET state = CASE state WHEN 'unc
      unknown_ms = COALESCE(unknown_ms, $1), look_ms = $1 \
      WHERE m_id = $2 AND part = $3 AND (state IN ('unknown', 'held') OR (state = 'unconfirmed' AND $4 = 1))";
 
-pub(super) const STATE_OF: &str = "SELECT id, conversation, state, told, content IS NOT NULL FROM outbound \
-     WHERE m_id = $1";
+pub(super) const STATE_OF: &str = "SELECT id, conversation, state, told FROM outbound WHERE m_id = $1";
 
 pub(super) const DECIDED: &str = "UPDATE outbound SET state = $1, done_ms = $2, fault = $3, told = $4 WHERE id = $5";
 
 pub(super) const SENT_AGAIN: &str = "UPDATE outbound SET state = 'queued', done_ms = NULL, due_ms = accepted_ms, since_ms = $1, \
-     told = 0, same_fault = 0 WHERE id = $2";
+     told = 0, same_fault = 0 WHERE id = $2 AND content IS NOT NULL";
 
 pub(super) const NEXT_OUTBOUND_MS: &str =
     "SELECT MIN(outbound_due_ms) FROM conversations WHERE channel = $1 AND outbound_due_ms IS NOT NULL";

@@ -233,3 +233,18 @@ async fn a_row_that_may_show_it_in_other_words_leaves_it_in_doubt_whoever_read_i
     store.record(page).await.unwrap();
     assert_eq!(store.evidence(&doubt).await.unwrap(), Evidence { found: false, before_shown: None, doubtful: true });
 }
+
+#[tokio::test]
+async fn one_whose_text_is_gone_is_not_sent_again() {
+    let (Fresh { store, folder: _folder }, epoch) = fresh().await;
+    let doubt = doubt(&store, epoch, "a").await;
+    let settlement = Settlement::Unconfirmed { fault: Fault::TimedOut, notice: "n".into(), held: false };
+    store.resolve(&doubt, epoch, settlement, 300).await.unwrap();
+    store.sweep(1_000_000, 0, 100).await.unwrap();
+    let m_id = doubt.attempt.m_id.as_str().to_owned();
+    let again = store.decide(m_id.clone(), Decision::SendAgain, String::new(), 400).await.unwrap();
+    assert_eq!(again.as_deref(), Some("wiped"));
+    assert_eq!(state(&store, &doubt.attempt.m_id).await, "unconfirmed");
+    store.decide(m_id, Decision::Delivered, String::new(), 400).await.unwrap();
+    assert_eq!(state(&store, &doubt.attempt.m_id).await, "sent");
+}

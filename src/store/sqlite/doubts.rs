@@ -162,7 +162,9 @@ pub(super) fn decide(
             }
         }
         Decision::SendAgain => {
-            execute(db, sql::SENT_AGAIN, params![now_ms, row])?;
+            if execute(db, sql::SENT_AGAIN, params![now_ms, row])? == 0 {
+                return Ok(Some("wiped".into()));
+            }
         }
     }
     follow_head(db, conversation)?;
