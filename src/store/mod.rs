@@ -1,9 +1,11 @@
 //! The durable line. What is accepted or read is kept here before anyone is told so; the door and the loops meet only
 //! here. Operations are named by intent, and each is one transaction; both engines keep the same promises.
 
+mod bells;
 #[cfg(test)]
 mod conformance;
 mod doubt;
+mod postgres;
 mod signals;
 mod sql;
 mod sqlite;
@@ -15,6 +17,7 @@ use async_trait::async_trait;
 use crate::domain::{ChannelName, Choice, ContactId, Content, Destination, Event, Fault, MId};
 
 pub(crate) use doubt::{Decision, Doubt, Evidence, Look};
+pub(crate) use postgres::PostgresStore;
 pub(crate) use signals::{Answer, ChannelSignals, Pace, Signals};
 pub(crate) use sqlite::SqliteStore;
 

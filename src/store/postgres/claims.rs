@@ -1,0 +1,54 @@
+//! What was said to a conversation, and which of it the rows seen there show.
+
+use std::collections::HashSet;
+
+use super::db::{Count, Db, args, corrupt, decode};
+use crate::domain::MId;
+use crate::store::{OwnSend, StoreError, sql};
+
+/// A claim as it is stored.
+pub(super) fn stored(m_id: &str, part: u32) -> String {
+    format!("{m_id} {part}")
+}
+
+/// The claim as it is stored, unless another row has it already: each call is shown by one row.
+pub(super) async fn free(
+    db: &mut Db,
+    conversation: i64,
+    claims: Option<&(MId, u32)>,
+) -> Result<Option<String>, StoreError> {
+    let Some((m_id, part)) = claims else { return Ok(None) };
+    let taken = is_claimed(db, conversation, m_id.as_str(), *part).await?;
+    Ok((!taken).then(|| stored(m_id.as_str(), *part)))
+}
+
+/// Whether a seen row shows this call.
+pub(super) async fn is_claimed(db: &mut Db, conversation: i64, m_id: &str, part: u32) -> Result<bool, StoreError> {
+    db.one(sql::CLAIMED, args![conversation, stored(m_id, part)]).await
+}
+
+/// A message that cannot be read was set aside before it was sent, so each of these can.
+pub(super) async fn own_sends(
+    db: &mut Db,
+    channel: &str,
+    contact: &str,
+    limit: usize,
+) -> Result<Vec<OwnSend>, StoreError> {
+    let claimed: Vec<(String,)> = db.rows(sql::CLAIMS, args![channel, contact]).await?;
+    let claimed: HashSet<String> = claimed.into_iter().map(|(claim,)| claim).collect();
+    let most = i64::try_from(limit).unwrap_or(i64::MAX);
+    let messages: Vec<(String, String, Count, String)> = db.rows(sql::SPOKEN, args![channel, contact, most]).await?;
+    let mut sends = Vec::new();
+    'newest_first: for (m_id, content, Count(part), state) in messages {
+        let parts = if matches!(state.as_str(), "queued" | "failed") { part } else { part + 1 };
+        for part in (0..parts).rev().filter(|part| !claimed.contains(&stored(&m_id, *part))) {
+            if sends.len() == limit {
+                break 'newest_first;
+            }
+            let content = serde_json::from_str(&content).map_err(|e| corrupt("outbound")(Box::new(e)))?;
+            sends.push(OwnSend { m_id: decode("outbound", &m_id)?, content, part });
+        }
+    }
+    sends.reverse();
+    Ok(sends)
+}
