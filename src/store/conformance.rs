@@ -14,25 +14,110 @@ use super::*;
 use crate::domain::EventBody;
 use crate::domain::content::Text;
 
-/// A store in a folder of its own.
+/// What a test runs over. A test is an `async fn name(engine: Engine)` that is named in [`on_each_engine`].
+#[derive(Debug, Clone, Copy)]
+enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+/// Makes of each function a module of its name with a test for each engine.
+macro_rules! on_each_engine {
+    ($($name:ident)+) => {
+        $(mod $name {
+            #[tokio::test]
+            async fn sqlite() {
+                super::$name($crate::store::conformance::Engine::Sqlite).await;
+            }
+
+            #[tokio::test]
+            async fn postgres() {
+                if let Some(engine) = $crate::store::conformance::Engine::postgres() {
+                    super::$name(engine).await;
+                }
+            }
+        })+
+    };
+}
+use on_each_engine;
+
+/// A store of its own.
 struct Fresh {
     store: Arc<dyn Store>,
-    folder: tempfile::TempDir,
+    folder: Home,
+}
+
+/// Where a store is, and what a test does to it that no bridge does.
+enum Home {
+    Sqlite(tempfile::TempDir),
+    Postgres(String),
+}
+
+impl Engine {
+    /// PostgreSQL, where there is one; where there is none, that is said.
+    fn postgres() -> Option<Self> {
+        crate::sim::postgres::available().then_some(Self::Postgres)
+    }
+
+    async fn fresh(self) -> Fresh {
+        let folder = match self {
+            Self::Sqlite => Home::Sqlite(tempfile::tempdir().unwrap()),
+            Self::Postgres => Home::Postgres(crate::sim::postgres::fresh_schema().await.unwrap()),
+        };
+        Fresh { store: folder.open().await, folder }
+    }
+}
+
+impl Home {
+    async fn open(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Sqlite(folder) => Arc::new(SqliteStore::open(&folder.path().join("bridge.db")).unwrap()),
+            Self::Postgres(url) => Arc::new(PostgresStore::open(url).await.unwrap()),
+        }
+    }
+
+    /// The first row of a statement, as texts; nothing where it has none.
+    async fn ask(&self, statement: &str) -> Vec<Option<String>> {
+        match self {
+            Self::Sqlite(folder) => {
+                let db = rusqlite::Connection::open(folder.path().join("bridge.db")).unwrap();
+                let mut statement = db.prepare(statement).unwrap();
+                let columns = statement.column_count();
+                let mut rows = statement.query([]).unwrap();
+                let Some(row) = rows.next().unwrap() else { return Vec::new() };
+                let text = |at| match row.get(at).unwrap() {
+                    rusqlite::types::Value::Null => None,
+                    rusqlite::types::Value::Integer(n) => Some(n.to_string()),
+                    rusqlite::types::Value::Text(text) => Some(text),
+                    other => panic!("{other:?}"),
+                };
+                (0..columns).map(text).collect()
+            }
+            Self::Postgres(url) => {
+                use sqlx::{Connection as _, Executor as _, Row as _};
+                let mut link = sqlx::PgConnection::connect(url).await.unwrap();
+                // As one message, which answers in text.
+                let row = link.fetch_optional(sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned()))).await.unwrap();
+                let Some(row) = row else { return Vec::new() };
+                (0..row.len()).map(|at| row.try_get_unchecked(at).unwrap()).collect()
+            }
+        }
+    }
 }
 
 impl Fresh {
+    /// SQLite alone, for what is measured in its own terms.
     fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(SqliteStore::open(&folder.path().join("bridge.db")).unwrap());
-        Self { store, folder }
+        Self { store, folder: Home::Sqlite(folder) }
     }
 
     /// Ends the engine without a word and opens it again.
     async fn again(self) -> Self {
         self.store.close().await;
         drop(self.store);
-        let store = Arc::new(SqliteStore::open(&self.folder.path().join("bridge.db")).unwrap());
-        Self { store, folder: self.folder }
+        Self { store: self.folder.open().await, folder: self.folder }
     }
 }
 
@@ -101,9 +186,8 @@ async fn send(store: &Arc<dyn Store>, attempt: &Attempt) {
     store.settle(attempt, Settlement::Sent { afilnet_id: None, more: false }, 5000).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_conversation_goes_one_by_one_in_order_and_others_beside_it() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn a_conversation_goes_one_by_one_in_order_and_others_beside_it(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let epoch = store.own(&channel()).await.unwrap();
     assert!(!store.accept(message(1, "a", 10)).await.unwrap().ahead);
     assert!(store.accept(message(1, "b", 11)).await.unwrap().ahead);
@@ -118,9 +202,8 @@ async fn a_conversation_goes_one_by_one_in_order_and_others_beside_it() {
     assert_eq!(second[0].number, 1);
 }
 
-#[tokio::test]
-async fn a_message_tried_again_waits_and_keeps_its_place() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn a_message_tried_again_waits_and_keeps_its_place(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let epoch = store.own(&channel()).await.unwrap();
     store.accept(message(1, "a", 10)).await.unwrap();
     store.accept(message(1, "b", 11)).await.unwrap();
@@ -132,9 +215,8 @@ async fn a_message_tried_again_waits_and_keeps_its_place() {
     assert_eq!((words(&again).as_str(), again.number), ("a", 2));
 }
 
-#[tokio::test]
-async fn parts_go_before_the_next_message_and_count_their_own_attempts() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn parts_go_before_the_next_message_and_count_their_own_attempts(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let epoch = store.own(&channel()).await.unwrap();
     store.accept(message(1, "long", 10)).await.unwrap();
     store.accept(message(1, "next", 11)).await.unwrap();
@@ -146,9 +228,8 @@ async fn parts_go_before_the_next_message_and_count_their_own_attempts() {
     assert_eq!(words(&take(&store, epoch, 100).await[0]), "next");
 }
 
-#[tokio::test]
-async fn live_conversations_go_first_then_the_oldest() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn live_conversations_go_first_then_the_oldest(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let epoch = store.own(&channel()).await.unwrap();
     for n in 1..=9 {
         store.accept(message(n, "broadcast", i64::from(n))).await.unwrap();
@@ -159,9 +240,8 @@ async fn live_conversations_go_first_then_the_oldest() {
     assert_eq!(order, [contact(7), contact(1), contact(2)]);
 }
 
-#[tokio::test]
-async fn only_the_attempt_under_way_can_be_settled() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn only_the_attempt_under_way_can_be_settled(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let epoch = store.own(&channel()).await.unwrap();
     store.accept(message(1, "a", 10)).await.unwrap();
     let old = take(&store, epoch, 100).await.remove(0);
@@ -174,9 +254,8 @@ async fn only_the_attempt_under_way_can_be_settled() {
     assert!(matches!(twice, Err(StoreError::Stale)), "{twice:?}");
 }
 
-#[tokio::test]
-async fn an_owner_taken_over_begins_nothing_more() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn an_owner_taken_over_begins_nothing_more(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let old = store.own(&channel()).await.unwrap();
     store.own(&channel()).await.unwrap();
     store.accept(message(1, "a", 10)).await.unwrap();
@@ -184,9 +263,8 @@ async fn an_owner_taken_over_begins_nothing_more() {
     assert!(matches!(begun, Err(StoreError::Stale)), "{begun:?}");
 }
 
-#[tokio::test]
-async fn what_was_accepted_survives_and_goes_on() {
-    let fresh = Fresh::sqlite();
+async fn what_was_accepted_survives_and_goes_on(engine: Engine) {
+    let fresh = engine.fresh().await;
     for n in 0..20 {
         fresh.store.accept(message(n, "kept", 10)).await.unwrap();
     }
@@ -195,9 +273,8 @@ async fn what_was_accepted_survives_and_goes_on() {
     assert_eq!(take(&store, epoch, 100).await.len(), 20);
 }
 
-#[tokio::test]
-async fn a_row_makes_its_events_once() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn a_row_makes_its_events_once(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     assert_eq!(store.record(reading(1, &[("r1", "a"), ("r2", "b")])).await.unwrap(), 2);
     assert_eq!(store.record(reading(1, &[("r1", "a"), ("r2", "b"), ("r3", "c")])).await.unwrap(), 1);
     assert_eq!(store.seen(&channel(), &contact(1)).await.unwrap().len(), 3);
@@ -205,9 +282,8 @@ async fn a_row_makes_its_events_once() {
     assert_eq!(there.read_to.as_deref(), Some("p"));
 }
 
-#[tokio::test]
-async fn events_go_one_by_one_in_order_and_a_dead_one_holds_up_nobody() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn events_go_one_by_one_in_order_and_a_dead_one_holds_up_nobody(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     store.record(reading(1, &[("r1", "a"), ("r2", "b"), ("r3", "c")])).await.unwrap();
     store.record(reading(2, &[("r1", "other")])).await.unwrap();
     let due = store.due_events(&channel(), 2000, 10).await.unwrap();
@@ -226,9 +302,8 @@ async fn events_go_one_by_one_in_order_and_a_dead_one_holds_up_nobody() {
     assert_eq!(store.due_events(&channel(), 3000, 10).await.unwrap()[0].event, customer_says("b"));
 }
 
-#[tokio::test]
-async fn the_first_run_takes_stock_once() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn the_first_run_takes_stock_once(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     store.own(&channel()).await.unwrap();
     assert_eq!(store.baseline_ms(&channel()).await.unwrap(), None);
     let there = Position {
@@ -245,9 +320,8 @@ async fn the_first_run_takes_stock_once() {
     assert_eq!(store.positions(&channel()).await.unwrap()[0].baseline, None);
 }
 
-#[tokio::test]
-async fn one_operation_that_fails_undoes_itself_alone() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn one_operation_that_fails_undoes_itself_alone(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let epoch = store.own(&channel()).await.unwrap();
     let one = message(1, "a", 10);
     let accepts: Vec<_> = [one.clone(), one, message(2, "b", 10)]
@@ -266,9 +340,8 @@ async fn one_operation_that_fails_undoes_itself_alone() {
     store.check().await.unwrap();
 }
 
-#[tokio::test]
-async fn old_texts_are_wiped_then_rows_go() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn old_texts_are_wiped_then_rows_go(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let epoch = store.own(&channel()).await.unwrap();
     store.accept(message(1, "a", 10)).await.unwrap();
     store.accept(message(2, "waits", 10)).await.unwrap();
@@ -279,6 +352,21 @@ async fn old_texts_are_wiped_then_rows_go() {
     assert_eq!(store.sweep(5001, 5001, 100).await.unwrap(), 1);
     assert_eq!(store.list(Filter { limit: 9, ..Filter::default() }).await.unwrap().len(), 1);
     assert_eq!(words(&take(&store, epoch, 100).await[0]), "waits");
+}
+
+on_each_engine! {
+    a_conversation_goes_one_by_one_in_order_and_others_beside_it
+    a_message_tried_again_waits_and_keeps_its_place
+    parts_go_before_the_next_message_and_count_their_own_attempts
+    live_conversations_go_first_then_the_oldest
+    only_the_attempt_under_way_can_be_settled
+    an_owner_taken_over_begins_nothing_more
+    what_was_accepted_survives_and_goes_on
+    a_row_makes_its_events_once
+    events_go_one_by_one_in_order_and_a_dead_one_holds_up_nobody
+    the_first_run_takes_stock_once
+    one_operation_that_fails_undoes_itself_alone
+    old_texts_are_wiped_then_rows_go
 }
 
 /// One step of a made-up history.
@@ -306,45 +394,53 @@ proptest! {
     fn any_history_keeps_each_conversation_in_order(steps in steps()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let Fresh { store, folder: _folder } = Fresh::sqlite();
-            let epoch = store.own(&channel()).await.unwrap();
-            let mut queues: std::collections::HashMap<ContactId, Vec<MId>> = std::collections::HashMap::new();
-            let mut under_way: Vec<Attempt> = Vec::new();
-            for step in steps {
-                match step {
-                    Step::Accept(n) => {
-                        let new = message(n, "m", 10);
-                        queues.entry(new.contact.clone()).or_default().push(new.m_id.clone());
-                        store.accept(new).await.unwrap();
-                    }
-                    Step::Begin(limit) => {
-                        for attempt in store.begin(&channel(), epoch, 100, 0, limit).await.unwrap() {
-                            assert!(under_way.iter().all(|other| other.contact != attempt.contact));
-                            assert_eq!(queues[&attempt.contact][0], attempt.m_id);
-                            under_way.push(attempt);
-                        }
-                    }
-                    Step::Settle(which, how) if !under_way.is_empty() => {
-                        let attempt = under_way.remove(which % under_way.len());
-                        let fault = Fault::Busy;
-                        let settlement = match how {
-                            0 => Settlement::Queued { due_ms: Some(50), fault },
-                            1 => Settlement::Failed { fault, notice: Some("n".into()) },
-                            2 => Settlement::Unconfirmed { fault, notice: "n".into(), held: false },
-                            _ => Settlement::Sent { afilnet_id: None, more: false },
-                        };
-                        if how != 0 {
-                            queues.get_mut(&attempt.contact).unwrap().remove(0);
-                        }
-                        store.settle(&attempt, settlement, 100).await.unwrap();
-                    }
-                    Step::Settle(..) => {}
-                }
+            happens(Engine::Sqlite, steps.clone()).await;
+            if let Some(engine) = Engine::postgres() {
+                happens(engine, steps).await;
             }
-            let idle = queues.iter().filter(|(contact, queue)| {
-                !queue.is_empty() && under_way.iter().all(|attempt| attempt.contact != **contact)
-            }).count();
-            assert_eq!(store.begin(&channel(), epoch, 100, 0, 100).await.unwrap().len(), idle);
         });
     }
+}
+
+async fn happens(engine: Engine, steps: Vec<Step>) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let epoch = store.own(&channel()).await.unwrap();
+    let mut queues: std::collections::HashMap<ContactId, Vec<MId>> = std::collections::HashMap::new();
+    let mut under_way: Vec<Attempt> = Vec::new();
+    for step in steps {
+        match step {
+            Step::Accept(n) => {
+                let new = message(n, "m", 10);
+                queues.entry(new.contact.clone()).or_default().push(new.m_id.clone());
+                store.accept(new).await.unwrap();
+            }
+            Step::Begin(limit) => {
+                for attempt in store.begin(&channel(), epoch, 100, 0, limit).await.unwrap() {
+                    assert!(under_way.iter().all(|other| other.contact != attempt.contact));
+                    assert_eq!(queues[&attempt.contact][0], attempt.m_id);
+                    under_way.push(attempt);
+                }
+            }
+            Step::Settle(which, how) if !under_way.is_empty() => {
+                let attempt = under_way.remove(which % under_way.len());
+                let fault = Fault::Busy;
+                let settlement = match how {
+                    0 => Settlement::Queued { due_ms: Some(50), fault },
+                    1 => Settlement::Failed { fault, notice: Some("n".into()) },
+                    2 => Settlement::Unconfirmed { fault, notice: "n".into(), held: false },
+                    _ => Settlement::Sent { afilnet_id: None, more: false },
+                };
+                if how != 0 {
+                    queues.get_mut(&attempt.contact).unwrap().remove(0);
+                }
+                store.settle(&attempt, settlement, 100).await.unwrap();
+            }
+            Step::Settle(..) => {}
+        }
+    }
+    let idle = queues
+        .iter()
+        .filter(|(contact, queue)| !queue.is_empty() && under_way.iter().all(|attempt| attempt.contact != **contact))
+        .count();
+    assert_eq!(store.begin(&channel(), epoch, 100, 0, 100).await.unwrap().len(), idle);
 }
