@@ -80,8 +80,8 @@ pub async fn fresh_schema() -> Option<String> {
 
 /// Says that a test that needs PostgreSQL was left out; not through `eprintln!`, which hides what passing tests say.
 fn say_skipped(why: &str) {
-    assert!(std::env::var_os(REQUIRED).is_none(), "no PostgreSQL for tests, and {REQUIRED} is set: {why}");
     static SAID: OnceLock<()> = OnceLock::new();
+    assert!(std::env::var_os(REQUIRED).is_none(), "no PostgreSQL for tests, and {REQUIRED} is set: {why}");
     SAID.get_or_init(|| {
         let _ = writeln!(
             std::io::stderr(),

@@ -2,10 +2,9 @@
 
 use std::borrow::Cow;
 
-use sha2::{Digest as _, Sha256};
-
 use super::db::{Count, Db, args, corrupt, decode};
 use super::{choice, claims, sql as own};
+use crate::domain::ids::fingerprint;
 use crate::domain::{ChannelName, ContactId, Event};
 use crate::store::{Before, DueEvent, Position, Publication, Reading, StoreError, sql};
 
@@ -121,8 +120,7 @@ fn indexed(identity: &str) -> Cow<'_, str> {
     if identity.len() <= LONGEST {
         return identity.into();
     }
-    let digest = Sha256::digest(identity).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    format!("{}…{digest}", identity.chars().take(100).collect::<String>()).into()
+    format!("{}…{}", identity.chars().take(100).collect::<String>(), fingerprint(&[identity])).into()
 }
 
 /// Queues events, last of their conversation, not to be published before `due_ms`. The conversation is locked.

@@ -389,3 +389,6 @@ impl Store for PostgresStore {
         self.links.close().await;
     }
 }
+
+#[cfg(test)]
+mod tests;

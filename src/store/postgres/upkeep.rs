@@ -36,8 +36,12 @@ pub(super) async fn waiting(db: &mut Db) -> Result<Vec<Waiting>, StoreError> {
         there.outbound += u64::try_from(outbound).unwrap_or(0);
         there.events += u64::try_from(events).unwrap_or(0);
     };
-    messages.into_iter().for_each(|(channel, count)| of(channel, count, 0));
-    conversations.into_iter().for_each(|(channel, count)| of(channel, 0, count));
+    for (channel, count) in messages {
+        of(channel, count, 0);
+    }
+    for (channel, count) in conversations {
+        of(channel, 0, count);
+    }
     Ok(channels.into_values().collect())
 }
 
