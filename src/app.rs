@@ -131,6 +131,9 @@ pub(crate) fn openapi() -> String {
 /// # Errors
 /// The first key that stands in the way, and why.
 pub fn verify(config: &Config) -> anyhow::Result<()> {
+    if let StoreUrl::Postgres(url) = &config.store.url {
+        PostgresStore::verify(url.expose_secret())?;
+    }
     clients(config).map(drop)
 }
 

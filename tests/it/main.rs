@@ -9,6 +9,7 @@ mod doubts;
 mod guards;
 mod inbound;
 mod outbound;
+mod postgres;
 mod stop;
 mod support;
 mod switches;

@@ -6,6 +6,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -49,11 +50,19 @@ pub(super) struct Links {
     prepared: bool,
     idle: Mutex<Vec<Db>>,
     turns: Semaphore,
+    /// Whether the last write succeeded.
+    healthy: AtomicBool,
 }
 
 impl Links {
     pub(super) fn new(options: PgConnectOptions, prepared: bool) -> Self {
-        Self { options, prepared, idle: Mutex::default(), turns: Semaphore::new(LINKS as usize) }
+        Self {
+            options,
+            prepared,
+            idle: Mutex::default(),
+            turns: Semaphore::new(LINKS as usize),
+            healthy: AtomicBool::new(true),
+        }
     }
 
     /// Runs `work` in a transaction of its own and returns once it is durable. Where it met another in the wrong moment,
@@ -69,9 +78,17 @@ impl Links {
                     tokio::time::sleep(Duration::from_millis(rand::random_range(1..10 * u64::from(tries)))).await;
                     tries += 1;
                 }
-                outcome => return outcome,
+                outcome => {
+                    note_health(&self.healthy, outcome.as_ref().err());
+                    return outcome;
+                }
             }
         }
+    }
+
+    /// Whether the last write succeeded.
+    pub(super) fn healthy(&self) -> bool {
+        self.healthy.load(Ordering::Relaxed)
     }
 
     /// Runs `work`, which only reads.
@@ -118,7 +135,10 @@ impl Links {
     async fn bounded<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         let Ok(turn) = timeout(WAIT, self.turns.acquire()).await else { return Err(silent(Silent::Connecting)) };
         let _turn = turn.map_err(|_| StoreError::Closed)?;
-        timeout(TRANSACTION, work).await.unwrap_or_else(|_| Err(silent(Silent::Working)))
+        timeout(TRANSACTION, work).await.unwrap_or_else(|_| {
+            self.forget_idle(); // those beside it would not speak either
+            Err(silent(Silent::Working))
+        })
     }
 
     async fn transaction<A, T, F>(&self, name: &str, args: &A, work: &F) -> Result<T, StoreError>
@@ -145,7 +165,7 @@ impl Links {
     /// A connection in a transaction. That BEGIN succeeds is the sign of life of one that was idle.
     async fn begin(&self) -> Result<Db, StoreError> {
         if let Some(mut db) = self.pop() {
-            if db.run(sql::BEGIN).await.is_ok() {
+            if let Ok(Ok(())) = timeout(WAIT, db.run(sql::BEGIN)).await {
                 return Ok(db);
             }
             self.forget_idle();
@@ -174,7 +194,8 @@ impl Links {
         self.idle().push(db);
     }
 
-    fn forget_idle(&self) {
+    /// The server is gone, or was: what is idle is not used again.
+    pub(super) fn forget_idle(&self) {
         self.idle().clear();
     }
 }
@@ -188,4 +209,17 @@ fn met_another(error: &StoreError) -> bool {
     let StoreError::Unavailable(source) = error else { return false };
     let Some(sqlx::Error::Database(error)) = source.downcast_ref::<sqlx::Error>() else { return false };
     matches!(error.code().as_deref(), Some("40001" | "40P01"))
+}
+
+/// Logs each change of health once, not each failed operation.
+fn note_health(healthy: &AtomicBool, error: Option<&StoreError>) {
+    let trouble = error.filter(|error| matches!(error, StoreError::Unavailable(_)));
+    match (healthy.swap(trouble.is_none(), Ordering::Relaxed), trouble) {
+        (true, Some(error)) => tracing::error!(
+            error = error as &dyn std::error::Error,
+            "store: could not commit; nothing that failed was acknowledged; will try with every further operation"
+        ),
+        (false, None) => tracing::info!("store: commits succeed again"),
+        (true, None) | (false, Some(_)) => {}
+    }
 }

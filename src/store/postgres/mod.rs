@@ -14,7 +14,6 @@ mod sql;
 mod upkeep;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,7 +30,7 @@ use links::{Links, Work};
 pub(crate) use open::OpenError;
 
 /// Longest time for an answer to "can something be written now".
-const CHECK: Duration = Duration::from_secs(3);
+const CHECK: Duration = Duration::from_millis(1500);
 
 /// Rows of one channel that may have been begun without anyone having been told.
 type Adrift = Arc<tokio::sync::Mutex<Vec<i64>>>;
@@ -40,8 +39,6 @@ type Adrift = Arc<tokio::sync::Mutex<Vec<i64>>>;
 pub(crate) struct PostgresStore {
     links: Arc<Links>,
     signals: Arc<Signals>,
-    /// Whether the last write succeeded.
-    healthy: Arc<AtomicBool>,
     adrift: Mutex<HashMap<ChannelName, Adrift>>,
 }
 
@@ -62,13 +59,16 @@ impl PostgresStore {
         Ok(Self::over(open::visitor(url).await?))
     }
 
+    /// Whether `url` can be understood, without asking anyone.
+    ///
+    /// # Errors
+    /// [`OpenError`], in words for the operator.
+    pub(crate) fn verify(url: &str) -> Result<(), OpenError> {
+        open::verify(url)
+    }
+
     fn over(links: Links) -> Self {
-        Self {
-            links: Arc::new(links),
-            signals: Arc::default(),
-            healthy: Arc::new(AtomicBool::new(true)),
-            adrift: Mutex::default(),
-        }
+        Self { links: Arc::new(links), signals: Arc::default(), adrift: Mutex::default() }
     }
 
     /// Runs `work` in a transaction and returns once it is durable. `name` names it among the crash points. In a task of
@@ -79,13 +79,8 @@ impl PostgresStore {
         T: Send + 'static,
         F: for<'c> Fn(&'c mut Db, &'c A) -> Work<'c, T> + Send + Sync + 'static,
     {
-        let (links, healthy) = (Arc::clone(&self.links), Arc::clone(&self.healthy));
-        let done = tokio::spawn(async move {
-            let outcome = links.write(name, &args, &work).await;
-            note_health(&healthy, outcome.as_ref().err());
-            outcome
-        });
-        done.await.map_err(|_| StoreError::Closed)?
+        let links = Arc::clone(&self.links);
+        tokio::spawn(async move { links.write(name, &args, &work).await }).await.map_err(|_| StoreError::Closed)?
     }
 
     async fn read<A, T, F>(&self, args: A, work: F) -> Result<T, StoreError>
@@ -103,19 +98,6 @@ impl PostgresStore {
     }
 }
 
-/// Logs each change of health once, not each failed operation.
-fn note_health(healthy: &AtomicBool, error: Option<&StoreError>) {
-    let trouble = error.filter(|error| matches!(error, StoreError::Unavailable(_)));
-    match (healthy.swap(trouble.is_none(), Ordering::Relaxed), trouble) {
-        (true, Some(error)) => tracing::error!(
-            error = error as &dyn std::error::Error,
-            "store: could not commit; nothing that failed was acknowledged; will try with every further operation"
-        ),
-        (false, None) => tracing::info!("store: commits succeed again"),
-        (true, None) | (false, Some(_)) => {}
-    }
-}
-
 /// A commit whose answer was lost may stand all the same: whom it concerns is rung then too.
 fn may_stand<T>(outcome: &Result<T, StoreError>) -> bool {
     matches!(outcome, Ok(_) | Err(StoreError::Unavailable(_)))
@@ -125,10 +107,9 @@ fn may_stand<T>(outcome: &Result<T, StoreError>) -> bool {
 impl Store for PostgresStore {
     async fn accept(&self, message: NewOutbound) -> Result<Accepted, StoreError> {
         // In a task of its own: the caller may go away before the commit, and the bell must ring all the same.
-        let (links, healthy, signals) = (Arc::clone(&self.links), Arc::clone(&self.healthy), Arc::clone(&self.signals));
+        let (links, signals) = (Arc::clone(&self.links), Arc::clone(&self.signals));
         let kept = tokio::spawn(async move {
             let outcome = links.write("accept", &message, &|db, new| Box::pin(outbound::accept(db, new))).await;
-            note_health(&healthy, outcome.as_ref().err());
             if may_stand(&outcome) {
                 signals.ring_outbound(&message.channel, i64::from(outcome.is_ok()));
             }
@@ -371,14 +352,15 @@ impl Store for PostgresStore {
 
     async fn check(&self) -> Result<(), StoreError> {
         let check = async {
-            if !self.healthy.load(Ordering::Relaxed) {
+            if !self.links.healthy() {
                 self.write("probe", (), |db, ()| Box::pin(upkeep::probe(db))).await?;
             }
             self.read((), |db, ()| Box::pin(upkeep::writable(db))).await
         };
-        tokio::time::timeout(CHECK, check)
-            .await
-            .unwrap_or_else(|elapsed| Err(StoreError::Unavailable(Arc::new(elapsed))))
+        tokio::time::timeout(CHECK, check).await.unwrap_or_else(|elapsed| {
+            self.links.forget_idle();
+            Err(StoreError::Unavailable(Arc::new(elapsed)))
+        })
     }
 
     fn signals(&self) -> &Arc<Signals> {

@@ -99,6 +99,11 @@ pub(super) async fn visitor(url: &str) -> Result<Links, OpenError> {
     open(url, false).await
 }
 
+/// Whether the URL can be understood, without asking anyone.
+pub(super) fn verify(url: &str) -> Result<(), OpenError> {
+    options(url).map(drop)
+}
+
 async fn open(url: &str, migrates: bool) -> Result<Links, OpenError> {
     let (options, pooler) = options(url)?;
     let place = place(&options);
@@ -109,7 +114,7 @@ async fn open(url: &str, migrates: bool) -> Result<Links, OpenError> {
         None => behind_pooler(&mut link, &options, &place).await.map_err(engine)?,
     };
     let mut db = Db::new(link, !pooler);
-    db.run(sql::BEGIN).await.map_err(engine)?;
+    db.run(sql::BEGIN_STEPS).await.map_err(engine)?;
     let opened = prepare(&mut db, &place, migrates).await;
     db.run(if opened.is_ok() { "COMMIT" } else { "ROLLBACK" }).await.map_err(engine)?;
     db.close().await;
@@ -161,7 +166,8 @@ async fn connect(options: &PgConnectOptions, place: &str) -> Result<PgConnection
 
 /// Whether something stands between that gives each transaction the server that is free, as PgBouncer does in its
 /// transaction mode: two connections then share a server, or one meets several. On such a way a statement that was
-/// prepared once can be another's by its next use, so none stays prepared.
+/// prepared once can be another's by its next use, so none stays prepared; elsewhere they do, which saves a third of the
+/// time of an operation (measured: 490 against 300 accepts a second from one hand).
 async fn behind_pooler(first: &mut PgConnection, options: &PgConnectOptions, place: &str) -> Result<bool, StoreError> {
     let Ok(mut second) = connect(options, place).await else { return Ok(true) };
     let mut known: [Option<i64>; 2] = [None, None];

@@ -1,6 +1,12 @@
 //! What differs from the statements that both engines take: rows are locked before they are read to be changed.
 
-pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+/// One message. A process that is cut off or paused in mid-transaction holds its rows no longer than this: without it
+/// the server learns only by its TCP keepalive, after two hours, that nobody is there.
+pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
+     SET LOCAL idle_in_transaction_session_timeout = '5s'";
+
+/// Steps of the schema may take their time.
+pub(super) const BEGIN_STEPS: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 
 pub(super) const LOCK_CONVERSATION: &str = "SELECT id FROM conversations WHERE id = $1 FOR UPDATE";
 

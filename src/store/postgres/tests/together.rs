@@ -158,7 +158,9 @@ async fn far_sides_may_send_what_the_database_does_not_hold() {
 async fn behind_a_pooler_nothing_stays_prepared() {
     let Some((store, url)) = fresh().await else { return };
     store.close().await;
-    let store = PostgresStore::open(&format!("{url}&pgbouncer=true")).await.unwrap();
+    let store = PostgresStore::open(&format!("{url}{}pgbouncer=true", if url.contains('?') { '&' } else { '?' }))
+        .await
+        .unwrap();
     let epoch = store.own(&channel()).await.unwrap();
     store.accept(message(1, "a")).await.unwrap();
     let begun = store.begin(&channel(), epoch, 100, 0, 9).await.unwrap();
