@@ -17,6 +17,7 @@ use crate::domain::ChannelName;
 use crate::http;
 use crate::lifecycle::{GRACE, Life, asked_to_stop};
 use crate::store::{PostgresStore, SqliteStore, Store};
+use crate::telemetry::metrics;
 use crate::work::{self, Clients};
 
 /// A running bridge.
@@ -26,6 +27,8 @@ pub struct App {
     store: Arc<dyn Store>,
     handle: Handle<SocketAddr>,
     server: JoinHandle<std::io::Result<()>>,
+    /// The operators' door, where it could be opened.
+    admin: Option<Handle<SocketAddr>>,
 }
 
 /// What a benchmark may switch off.
@@ -55,6 +58,9 @@ impl App {
     /// # Errors
     /// As [`Self::start`].
     pub async fn start_tuned(config: Config, tuning: Tuning) -> anyhow::Result<Self> {
+        metrics::start(config.channels.keys(), afilnet::METHODS).unwrap_or_else(|error| {
+            tracing::error!(error = format!("{error:#}"), "nothing is counted in this process; messages go on");
+        });
         let listen = config.server.listen;
         let listener = std::net::TcpListener::bind(listen)
             .with_context(|| format!("cannot listen on {listen}: is another process there? (server.listen)"))?;
@@ -64,11 +70,13 @@ impl App {
         let life = Life::new();
         let clients = clients(&config)?;
         work::start(&config, &store, clients, &life).await.context("cannot take the channels over")?;
-        let router = http::router(&config, &store);
+        let answers = http::Answers::new(&store);
+        let router = http::router(&config, &store, &answers);
+        let admin = open_admin(&config);
         let handle = Handle::new();
-        let server = tokio::spawn(http::serve(listener, router, handle.clone()));
+        let server = tokio::spawn(http::serve(listener, router, answers, handle.clone()));
         tracing::info!(%address, channels = config.channels.len(), version = env!("CARGO_PKG_VERSION"), "ready");
-        Ok(Self { address, life, store, handle, server })
+        Ok(Self { address, life, store, handle, server, admin })
     }
 
     /// Where POST /message is served.
@@ -117,8 +125,41 @@ impl App {
         if tokio::time::timeout(closing, self.store.close()).await.is_err() {
             tracing::warn!("the store did not close in time; what was acknowledged is safe");
         }
+        if let Some(admin) = self.admin {
+            admin.shutdown(); // last, so that the stop itself can be watched
+        }
         tracing::info!("stopped");
     }
+}
+
+/// Opens the operators' door. Messages do not depend on it: where it cannot be opened, that is said and no more.
+fn open_admin(config: &Config) -> Option<Handle<SocketAddr>> {
+    let listen = config.admin.listen;
+    let bound = std::net::TcpListener::bind(listen).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok((listener.local_addr()?, listener))
+    });
+    let (address, listener) = match bound {
+        Ok(bound) => bound,
+        Err(error) => {
+            tracing::error!(
+                %listen,
+                error = &error as &dyn std::error::Error,
+                "cannot listen on {listen} for operators: there is no /metrics; messages go on. Free the address or set \
+                 admin.listen to another one, then restart"
+            );
+            return None;
+        }
+    };
+    let handle = Handle::new();
+    let serving = http::serve_operators(listener, http::admin::router(config.admin.token.as_ref()), handle.clone());
+    tokio::spawn(async move {
+        if let Err(error) = serving.await {
+            tracing::error!(error = &error as &dyn std::error::Error, "the operators' door has closed; messages go on");
+        }
+    });
+    tracing::info!(%address, "operators find /metrics at {address}");
+    Some(handle)
 }
 
 /// The OpenAPI document of what the bridge serves, for people: as JSON on many lines.

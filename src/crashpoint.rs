@@ -1,6 +1,51 @@
 //! Named points at which a test may end the process as `kill -9` would, in builds with the feature `crashpoints` alone.
 //! `BRIDGE_CRASHPOINT="NAME, WHEN"` names one, as `"settle, before its commit"`; `:3` behind it means the third time.
 
+/// Before the transaction of an operation of the store is committed, and after.
+pub const BEFORE_COMMIT: &str = "before its commit";
+/// See [`BEFORE_COMMIT`].
+pub const AFTER_COMMIT: &str = "after its commit";
+/// Before the first byte of a call to a platform leaves, and after its answer or the lack of one.
+pub const BEFORE_CALL: &str = "before its call";
+/// See [`BEFORE_CALL`].
+pub const AFTER_CALL: &str = "after its call";
+
+/// The operations of the store that write.
+pub const OPERATIONS: &[&str] = &[
+    "accept",
+    "answered",
+    "begin",
+    "bury",
+    "decide",
+    "discard",
+    "follow_clock",
+    "interrupted",
+    "look_again",
+    "note_unread",
+    "notify_failed",
+    "own",
+    "probe",
+    "published",
+    "record",
+    "resolve",
+    "retry",
+    "settle",
+    "sweep",
+    "take_baseline",
+];
+
+/// The calls to a platform: Afilnet's by their method, and the webhook.
+pub const CALLS: &[&str] = &[
+    "sendmessage",
+    "sendfile",
+    "getchats",
+    "getmessages",
+    "getunreadmessages",
+    "getbalance",
+    "getchatchannels",
+    "webhook",
+];
+
 /// Ends the process here where the environment names this point.
 #[cfg(not(feature = "crashpoints"))]
 pub(crate) fn hit(_name: &str, _when: &str) {}
@@ -24,5 +69,21 @@ pub(crate) fn hit(name: &str, when: &str) {
     {
         tracing::error!(point, "crash point reached: the process ends here");
         std::process::abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_that_writes_is_a_point_and_every_point_is_one() {
+        let engine = include_str!("store/sqlite/mod.rs");
+        let named = |at: &str| at.split('"').nth(1).map(str::to_owned);
+        let writes = engine.match_indices("self.write(").chain(engine.match_indices("writer.run("));
+        let mut found: Vec<String> = writes.filter_map(|(at, _)| named(&engine[at..])).collect();
+        found.sort_unstable();
+        found.dedup();
+        assert_eq!(found, OPERATIONS);
     }
 }

@@ -17,13 +17,13 @@
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod crashpoint;
 pub mod lifecycle;
 pub mod sim;
 pub mod telemetry;
 
 mod afilnet;
 mod bonychat;
-mod crashpoint;
 mod domain;
 mod http;
 mod store;

@@ -28,8 +28,8 @@ const PLAN: &[(&str, &[&str])] = &[
 /// Words of one wire or of SQL, and the only rooms that may hold them (the simulators speak both wires).
 const KEPT: &[(&str, &[&str])] = &[
     ("\"channelId\"", &["bonychat", "sim"]),
-    ("\"sendmessage\"", &["afilnet", "sim"]),
-    ("\"getchats\"", &["afilnet", "sim"]),
+    ("\"sendmessage\"", &["afilnet", "sim", "crashpoint"]),
+    ("\"getchats\"", &["afilnet", "sim", "crashpoint"]),
     ("INSERT INTO", &["store"]),
     ("SELECT ", &["store"]),
 ];

@@ -24,7 +24,13 @@ pub(crate) use self::transport::client;
 pub(crate) use self::wire::Listed;
 use self::wire::Rows;
 use crate::config;
+use crate::crashpoint;
 use crate::domain::{Content, Destination, Fault, Language, Messenger, Platform, ReadError, Row, Verdict};
+use crate::telemetry::metrics;
+
+/// Every method that is called here.
+pub(crate) const METHODS: &[&str] =
+    &["sendmessage", "sendfile", "getchats", "getmessages", "getunreadmessages", "getbalance", "getchatchannels"];
 
 /// One channel at Afilnet.
 pub(crate) struct AfilnetClient {
@@ -94,8 +100,10 @@ impl AfilnetClient {
 
     async fn exchange(&self, parameters: &[(&str, &str)]) -> Outcome {
         let start = Instant::now();
-        let outcome = transport::exchange(&self.http, self.carrier.as_ref(), parameters, self.timeout).await;
         let method = parameters.get(1).map_or("", |(_, method)| *method);
+        crashpoint::hit(method, crashpoint::BEFORE_CALL);
+        let outcome = transport::exchange(&self.http, self.carrier.as_ref(), parameters, self.timeout).await;
+        crashpoint::hit(method, crashpoint::AFTER_CALL);
         let duration_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
         match &outcome {
             Ok(answer) => {
@@ -109,7 +117,9 @@ impl AfilnetClient {
     }
 
     async fn read(&self, parameters: &[(&str, &str)]) -> Result<Value, ReadError> {
-        classify_read(&self.exchange(parameters).await)
+        let read = classify_read(&self.exchange(parameters).await);
+        count(parameters, read.as_ref().err().map(|error| &error.fault));
+        read
     }
 
     /// Reads one conversation by `method`.
@@ -138,6 +148,12 @@ impl AfilnetClient {
     }
 }
 
+/// Counts a call by its method, which comes second.
+fn count(parameters: &[(&str, &str)], fault: Option<&Fault>) {
+    let method = METHODS.iter().find(|known| parameters.get(1).is_some_and(|(_, method)| *known == method));
+    metrics::afilnet_call(method.copied().unwrap_or("other"), fault);
+}
+
 /// A success whose result is not what the contract says. It proves nothing, least of all an empty conversation.
 fn not_understood() -> ReadError {
     ReadError { fault: Fault::NotUnderstood, asked: None }
@@ -164,7 +180,9 @@ impl Messenger for AfilnetClient {
         let mut parameters = self.of_channel(call.method());
         parameters.push(("destination", to.as_str()));
         parameters.extend(call.parameters());
-        classify(&self.exchange(&parameters).await)
+        let verdict = classify(&self.exchange(&parameters).await);
+        count(&parameters, verdict.fault());
+        verdict
     }
 
     async fn chats(&self) -> Result<Vec<Row>, ReadError> {

@@ -20,6 +20,7 @@ use url::{Position, Url};
 
 use self::event::event_body;
 use crate::config;
+use crate::crashpoint;
 use crate::domain::{ChannelId, ChannelName, ContactId, Content, Delivery, Event, Language, Webhook};
 
 /// Longest time to reach the far side; a part of the total.
@@ -109,7 +110,9 @@ impl WebhookClient {
 
     async fn post(&self, body: Vec<u8>, event: &Event) -> Result<Delivery, reqwest::Error> {
         let call = self.http.post(self.url.clone()).headers(self.headers.clone()).timeout(self.timeout).body(body);
+        crashpoint::hit("webhook", crashpoint::BEFORE_CALL);
         let mut response = call.send().await?;
+        crashpoint::hit("webhook", crashpoint::AFTER_CALL);
         let status = response.status();
         let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let delivery = answer::delivery(

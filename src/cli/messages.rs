@@ -1,5 +1,5 @@
-//! `bridge messages`: what became of outbound messages, and what a person decides of them. Works on the store, beside a
-//! running bridge or without one.
+//! `bridge messages`: what became of messages, and what a person decides of those that are in doubt or were given up. Works
+//! on the store, beside a running bridge (which looks at it every few seconds) or without one.
 
 use std::sync::Arc;
 
@@ -9,16 +9,17 @@ use secrecy::ExposeSecret as _;
 use crate::config::{Config, LogContacts, StoreUrl};
 use crate::domain::Fault;
 use crate::domain::clock::now_ms;
-use crate::domain::sentence::{Got, sentence};
-use crate::store::{Decision, Filter, Listed, PostgresStore, SqliteStore, Store};
+use crate::domain::sentence::{Got, discarded, sentence};
+use crate::store::{ByHand, Decision, DiscardNotices, Filter, Listed, PostgresStore, SqliteStore, Store};
 
 /// What to look at.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// List messages, newest first, one a line: mId, channel, contact, state, kind, attempts, accepted, done, fault
     List {
-        /// Only those in this state: queued, sending, unknown, sent, failed, unconfirmed
-        #[arg(long, value_parser = ["queued", "sending", "unknown", "sent", "failed", "unconfirmed"])]
+        /// Only those in this state: queued, sending, unknown, sent, failed, unconfirmed; dead: events that BonyChat did
+        /// not take and that were given up
+        #[arg(long, value_parser = ["queued", "sending", "unknown", "sent", "failed", "unconfirmed", "dead"])]
         state: Option<String>,
         /// Only those of this channel (its name in the configuration)
         #[arg(long)]
@@ -43,19 +44,44 @@ pub(super) enum Command {
     },
     /// Show one message
     Show {
-        /// The mId that /message answered
+        /// The mId that /message answered, or that of a dead event
+        m_id: String,
+    },
+    /// Send a failed message again, or post a dead event again, in its old place
+    Retry {
+        /// As `bridge messages list` shows it
+        m_id: String,
+    },
+    /// Give a message or a dead event up for good and wipe its text at once; the agent of one that still waits is told
+    Discard {
+        /// As `bridge messages list` shows it
         m_id: String,
     },
 }
 
 pub(super) async fn run(command: Command, config: &Config) -> anyhow::Result<()> {
     let store = visit(&config.store.url).await?;
-    let (found, full, json, m_id) = match command {
+    let command = match command {
+        Command::Retry { m_id } => {
+            let outcome = store.retry(m_id.clone(), now_ms()).await;
+            store.close().await;
+            return say(&retried(outcome?, &m_id));
+        }
+        Command::Discard { m_id } => {
+            let sentence = |got| discarded(got, config.language);
+            let notices = DiscardNotices { not_sent: sentence(Got::No), perhaps_sent: sentence(Got::Maybe) };
+            let outcome = store.discard(m_id.clone(), notices, now_ms()).await;
+            store.close().await;
+            return say(&thrown_away(outcome?, &m_id));
+        }
         Command::Settle { m_id, how } => {
             let settled = settle(store.as_ref(), config, &m_id, &how).await;
             store.close().await;
             return settled;
         }
+        looking @ (Command::List { .. } | Command::Show { .. }) => looking,
+    };
+    let (found, full, json, m_id) = match command {
         Command::List { state, channel, limit, contacts, json } => {
             (store.list(Filter { state, channel, limit }).await, contacts, json, None)
         }
@@ -63,6 +89,7 @@ pub(super) async fn run(command: Command, config: &Config) -> anyhow::Result<()>
             let found = store.show(m_id.clone()).await.map(|found| found.into_iter().collect::<Vec<_>>());
             (found, true, true, Some(m_id))
         }
+        Command::Retry { .. } | Command::Discard { .. } | Command::Settle { .. } => return Ok(()), // done above
     };
     store.close().await;
     let mut found = found?;
@@ -110,6 +137,63 @@ async fn settle(store: &dyn Store, config: &Config, m_id: &str, how: &str) -> an
              nothing was changed"
         ),
     }
+}
+
+/// Prints what was done; what was not is a failure of the command.
+fn say(outcome: &Result<String, String>) -> anyhow::Result<()> {
+    match outcome {
+        Ok(done) => super::print(&format!("{done}\n")),
+        Err(why_not) => Err(anyhow::anyhow!(why_not.clone())),
+    }
+}
+
+fn retried(outcome: ByHand, m_id: &str) -> Result<String, String> {
+    match outcome {
+        ByHand::Message => Ok(format!("message `{m_id}` is queued again; a running bridge sends it within seconds")),
+        ByHand::Events(events) => {
+            Ok(format!("{events} event(s) `{m_id}` queued again; a running bridge posts them within seconds"))
+        }
+        ByHand::Wiped => Err(format!(
+            "the text of `{m_id}` is gone (store.keep_text, or it was discarded), so nothing can be sent: write it anew"
+        )),
+        ByHand::Not(state) => Err(match state.as_str() {
+            "queued" | "sending" => {
+                format!("message `{m_id}` is {state}: it goes out by itself; see the log for what holds it up")
+            }
+            "unknown" => format!("message `{m_id}` may have been sent and is being looked up: wait for that to end"),
+            "unconfirmed" | "held" => format!(
+                "message `{m_id}` is {state}: it may have been delivered, so ask the customer, then say what became of it \
+                 with `bridge messages settle {m_id}`"
+            ),
+            _ => format!("message `{m_id}` is {state}: there is nothing to retry"),
+        }),
+        ByHand::Missing => Err(missing(m_id)),
+    }
+}
+
+fn thrown_away(outcome: ByHand, m_id: &str) -> Result<String, String> {
+    match outcome {
+        ByHand::Message => Ok(format!("message `{m_id}` is discarded and its text is wiped")),
+        ByHand::Events(events) => Ok(format!("{events} event(s) `{m_id}` discarded, their texts are wiped")),
+        ByHand::Wiped => Err(format!("the text of `{m_id}` is gone already")),
+        ByHand::Not(state) => Err(match state.as_str() {
+            "sending" => {
+                format!("message `{m_id}` is being sent this moment: look again with `bridge messages show {m_id}`")
+            }
+            "unknown" => format!(
+                "message `{m_id}` may have been sent and is being looked up: wait until it is sent, queued or unconfirmed"
+            ),
+            _ => format!("message `{m_id}` is {state}: its text goes by itself after store.keep_text"),
+        }),
+        ByHand::Missing => Err(missing(m_id)),
+    }
+}
+
+fn missing(m_id: &str) -> String {
+    format!(
+        "there is no message and no dead event `{m_id}` in this store: `bridge messages list` and \
+             `bridge messages list --state dead` show what there is"
+    )
 }
 
 fn line(row: &Listed, json: bool) -> String {

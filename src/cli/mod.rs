@@ -42,7 +42,7 @@ enum Command {
     Channels,
     /// Print the documented default configuration
     Config,
-    /// Look at outbound messages
+    /// Look at messages, and retry or discard those that were given up
     #[command(subcommand)]
     Messages(messages::Command),
     /// Print the OpenAPI document of what the bridge serves (a running bridge has it at GET /openapi.json)

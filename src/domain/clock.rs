@@ -1,18 +1,44 @@
-//! The one place that reads the wall clock. Rules never do: time comes to them as an argument.
+//! The one place that reads clocks. Rules never do: time comes to them as an argument.
+//!
+//! Two clocks. The process's own runs evenly, whatever is done to the machine's: waits, ages and retention go by it. The
+//! wall's is what the two platforms and people go by: times that are told or compared with theirs.
 
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
+use tokio::time::Instant;
 
 /// Longest wait that is taken from `Retry-After`: past this a message is given up anyway (`retry.give_up_after`).
 const LONGEST_ASK: Duration = Duration::from_hours(24);
 /// Reads HTTP's form of a date; a weekday that is not that date's does no harm.
 const DATE: DateTimeParser = DateTimeParser::new().relaxed_weekday(true);
 
-/// Now, in epoch milliseconds.
+/// Less than this between the two clocks is what reading them takes, or what NTP smooths out.
+const APART_MS: i64 = 1000;
+
+/// What both clocks showed when the first was asked.
+static START: OnceLock<(i64, Instant)> = OnceLock::new();
+
+/// Now by the process's own clock, in epoch milliseconds: what the wall's showed at the first call, and the time since.
 pub(crate) fn now_ms() -> i64 {
+    let (wall_ms, start) = START.get_or_init(|| (wall_ms(), Instant::from_std(std::time::Instant::now())));
+    wall_ms.saturating_add(millis(Instant::now().saturating_duration_since(*start)))
+}
+
+/// Now by the wall clock, in epoch milliseconds.
+pub(crate) fn wall_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis)
+}
+
+/// What the wall clock showed, or would show, when the process's own shows `then_ms`: for times that are told.
+pub(crate) fn wall_of(then_ms: i64) -> i64 {
+    told(then_ms, wall_ms().saturating_sub(now_ms()))
+}
+
+fn told(then_ms: i64, ahead_ms: i64) -> i64 {
+    if ahead_ms.saturating_abs() < APART_MS { then_ms } else { then_ms.saturating_add(ahead_ms) }
 }
 
 /// A span in whole milliseconds.
@@ -38,6 +64,22 @@ pub(crate) fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_processs_clock_goes_by_time_passed_and_not_by_the_wall() {
+        let (before, wall_before) = (now_ms(), wall_ms());
+        tokio::time::advance(Duration::from_hours(24)).await;
+        assert!((86_399_000..=86_400_000).contains(&(now_ms() - before)), "the wall has not moved");
+        assert!(wall_ms() - wall_before < 60_000);
+    }
+
+    #[test]
+    fn what_is_told_follows_the_wall_where_it_was_set() {
+        assert_eq!(told(5_000, 0), 5_000);
+        assert_eq!(told(5_000, -999), 5_000);
+        assert_eq!(told(5_000, 86_400_000), 86_405_000);
+        assert_eq!(told(86_400_000, -3_600_000), 82_800_000);
+    }
 
     #[test]
     fn an_asked_wait_is_read_in_both_forms() {

@@ -14,6 +14,16 @@ pub(crate) enum StatusValue {
     Failed,
 }
 
+impl StatusValue {
+    /// What the store keeps of the last one told: nothing follows upon the highest.
+    pub(crate) fn rank(self) -> i64 {
+        match self {
+            Self::Delivered => 1,
+            Self::Read | Self::Failed => 2,
+        }
+    }
+}
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]

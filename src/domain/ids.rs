@@ -109,6 +109,13 @@ id!(
     |t| (1..=100).contains(&t.chars().count()) && !t.chars().any(|c| c.is_whitespace() || c.is_control())
 );
 
+id!(
+    /// A caller's own name of a call, taken verbatim: a repeat bears the same.
+    IdempotencyKey,
+    "must be 1 to 255 visible ASCII characters",
+    |t| (1..=255).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_graphic())
+);
+
 impl MId {
     /// A new id: 32 hex digits that sort by time of birth.
     pub(crate) fn fresh() -> Self {
@@ -183,6 +190,12 @@ mod tests {
         }
         for bad in ["", "a-b", "web_1", &"x".repeat(51)] {
             assert!(bad.parse::<MId>().is_err(), "{bad}");
+        }
+        for good in ["k", "\"8e03978e-40d5\"", &"x".repeat(255)] {
+            assert!(good.parse::<IdempotencyKey>().is_ok(), "{good}");
+        }
+        for bad in ["", "a b", "a\tb", "ñ", &"x".repeat(256)] {
+            assert!(bad.parse::<IdempotencyKey>().is_err(), "{bad:?}");
         }
     }
 

@@ -21,7 +21,7 @@ pub(crate) use contact::{IdType, PHONE_DIGITS};
 pub(crate) use content::Content;
 pub(crate) use event::{Event, EventBody, StatusValue};
 pub(crate) use ids::{CONTACT_ID_SIGNS, MOST_CONTACT_ID, MOST_M_ID};
-pub(crate) use ids::{ChannelId, ChannelName, ContactId, Destination, MId, Platform};
+pub(crate) use ids::{ChannelId, ChannelName, ContactId, Destination, IdempotencyKey, MId, Platform};
 pub(crate) use row::{Direction, Row, RowTime};
 pub(crate) use traits::{Messenger, Webhook};
 pub(crate) use verdict::{Delivery, Fault, Language, ReadError, RetryPolicy, Scope, Verdict};

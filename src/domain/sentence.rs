@@ -1,7 +1,7 @@
 //! What an agent reads about a message that failed: what happened, whether the customer got it, what to do next. Plain
 //! words; the far side's code in parentheses where it gave one, so that an administrator can look it up.
 
-use super::{Fault, Language};
+use super::{Fault, Language, StatusValue};
 
 /// Whether the customer got the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,57 @@ pub(crate) fn sentence(fault: &Fault, customer_got_it: Got, language: Language) 
         (Got::Maybe, Next::SendAgain | Next::CheckLink | Next::OtherFile | Next::Shorten | Next::WaitForCustomer) => "",
     };
     format!("{happened}{code}. {got} {next}").trim_end().to_owned()
+}
+
+/// The sentence for a message that an administrator discarded while it waited.
+pub(crate) fn discarded(customer_got_it: Got, language: Language) -> String {
+    let happened = match language {
+        Language::En => "An administrator discarded this message before it was sent whole.",
+        Language::Es => "Un administrador ha descartado este mensaje antes de que se enviara entero.",
+    };
+    format!("{happened} {}", got(customer_got_it, language))
+}
+
+/// What is said of a status that Afilnet shows for a message of ours.
+pub(crate) fn receipt(value: StatusValue, language: Language) -> &'static str {
+    match (value, language) {
+        (StatusValue::Delivered, Language::En) => "Delivered to the customer.",
+        (StatusValue::Delivered, Language::Es) => "Entregado al cliente.",
+        (StatusValue::Read, Language::En) => "Read by the customer.",
+        (StatusValue::Read, Language::Es) => "Leído por el cliente.",
+        (StatusValue::Failed, Language::En) => {
+            "Afilnet took this message and reports now that it failed. Ask the customer what arrived before sending it \
+             again."
+        }
+        (StatusValue::Failed, Language::Es) => {
+            "Afilnet aceptó este mensaje y ahora indica que ha fallado. Pregunte al cliente qué le ha llegado antes de \
+             volver a enviarlo."
+        }
+    }
+}
+
+/// What stands in a conversation before rows that do not go on where the last read ended: rows between these times
+/// (epoch ms) may be missing.
+pub(crate) fn gap(from_ms: Option<i64>, to_ms: Option<i64>, language: Language) -> String {
+    let (from, to) = (from_ms.and_then(minute), to_ms.and_then(minute));
+    let between = match (from, to, language) {
+        (Some(from), Some(to), Language::En) => format!(": between {from} and {to} some may be missing"),
+        (Some(from), Some(to), Language::Es) => format!(": entre {from} y {to} puede faltar alguno"),
+        (Some(from), None, Language::En) => format!(": after {from} some may be missing"),
+        (Some(from), None, Language::Es) => format!(": después de {from} puede faltar alguno"),
+        (None, _, Language::En) => ": some may be missing".to_owned(),
+        (None, _, Language::Es) => ": puede faltar alguno".to_owned(),
+    };
+    match language {
+        Language::En => format!("[Messages written before this one could not be read from Afilnet{between}]"),
+        Language::Es => format!("[Hay mensajes anteriores a este que no se han podido leer de Afilnet{between}]"),
+    }
+}
+
+/// A time as a person reads it; the zone by name, as agents may sit anywhere.
+fn minute(epoch_ms: i64) -> Option<String> {
+    let at = jiff::Timestamp::from_millisecond(epoch_ms).ok()?;
+    Some(at.strftime("%Y-%m-%d %H:%M UTC").to_string())
 }
 
 fn got(customer_got_it: Got, language: Language) -> &'static str {
@@ -271,6 +322,26 @@ mod tests {
              Pida al administrador de este canal que recargue el saldo."
         );
         assert!(sentence(&Fault::Credentials("http_401".into()), Got::No, Language::En).contains("(HTTP 401)"));
+    }
+
+    #[test]
+    fn a_gap_names_its_span_as_far_as_it_is_known() {
+        let (from, to) = (Some(1_767_225_600_000), Some(1_767_229_260_000));
+        assert_eq!(
+            gap(from, to, Language::En),
+            "[Messages written before this one could not be read from Afilnet: between 2026-01-01 00:00 UTC and \
+             2026-01-01 01:01 UTC some may be missing]"
+        );
+        assert!(gap(from, None, Language::Es).contains("después de 2026-01-01 00:00 UTC"));
+        assert!(gap(None, to, Language::En).ends_with(": some may be missing]"));
+        assert!(gap(Some(i64::MAX), to, Language::Es).ends_with(": puede faltar alguno]"));
+    }
+
+    #[test]
+    fn a_status_has_words_in_both_languages() {
+        for value in [StatusValue::Delivered, StatusValue::Read, StatusValue::Failed] {
+            assert_ne!(receipt(value, Language::En), receipt(value, Language::Es));
+        }
     }
 
     #[test]

@@ -190,6 +190,16 @@ pub(crate) enum Verdict {
     Unknown { fault: Fault },
 }
 
+impl Verdict {
+    /// Why it did not simply succeed.
+    pub(crate) fn fault(&self) -> Option<&Fault> {
+        match self {
+            Self::Sent { .. } => None,
+            Self::NotSent { fault, .. } | Self::Refused { fault } | Self::Unknown { fault } => Some(fault),
+        }
+    }
+}
+
 /// What became of one attempt to post an event to the webhook. Posting again is safe: the mId is the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Delivery {

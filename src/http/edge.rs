@@ -16,7 +16,7 @@ use tower_http::request_id::{MakeRequestId, RequestId};
 
 use crate::bonychat::wire;
 use crate::config::Config;
-use crate::domain::{ChannelId, ChannelName, IdType, Language};
+use crate::domain::{ChannelId, ChannelName, IdType, IdempotencyKey, Language};
 use crate::store::{ChannelSignals, Signals, StoreError};
 
 use super::BODY_WITHIN;
@@ -48,6 +48,8 @@ pub(super) enum ApiError {
     BadRequest(String),
     /// Afilnet refused it for good, in words; logged by who asked Afilnet.
     Refused(String),
+    /// Its Idempotency-Key names another message.
+    KeyTaken,
     /// Nothing can be stored now.
     Store(StoreError),
     NotReady(String),
@@ -68,7 +70,7 @@ impl ApiError {
             tracing::error!(error = error as &dyn std::error::Error, "a message could not be stored: answered 503");
         }
         let status = self.status();
-        let logged = matches!(self, Self::BadRequest(_) | Self::Refused(_));
+        let logged = matches!(self, Self::BadRequest(_) | Self::Refused(_) | Self::KeyTaken);
         let mut response = json(status, wire::error_body(&self.in_words(language)));
         if logged {
             response.extensions_mut().insert(Logged);
@@ -99,6 +101,7 @@ impl ApiError {
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::UnsupportedBody => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BrokenOff | Self::BadRequest(_) | Self::Refused(_) => StatusCode::BAD_REQUEST,
+            Self::KeyTaken => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Store(_) | Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Inside => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -149,6 +152,12 @@ impl ApiError {
                 };
             }
             Self::Refused(sentence) => return sentence,
+            Self::KeyTaken => (
+                "The Idempotency-Key of this request was used for another message before, so this message was not sent. \
+                 Send it again under a key of its own.",
+                "La Idempotency-Key de esta petición ya se usó para otro mensaje, así que este mensaje no se ha enviado. \
+                 Vuelva a enviarlo con una clave propia.",
+            ),
             Self::Store(_) => (
                 "The bridge cannot store messages at the moment, so the message was not sent. Send it again in a minute.",
                 "El puente no puede guardar mensajes en este momento, así que el mensaje no se ha enviado. Vuelva a \
@@ -241,7 +250,7 @@ impl Channels {
 }
 
 /// The bearer token: one Authorization header, scheme in any case, spaces trimmed (bonychat.md A3).
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut all = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(one), None) = (all.next(), all.next()) else { return None };
     let (scheme, token) = one.to_str().ok()?.trim().split_once(' ')?;
@@ -249,11 +258,11 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
-fn digest(bytes: &[u8]) -> [u8; 32] {
+pub(super) fn digest(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
-fn digest_secret(secret: &SecretString) -> [u8; 32] {
+pub(super) fn digest_secret(secret: &SecretString) -> [u8; 32] {
     digest(secret.expose_secret().as_bytes())
 }
 
@@ -278,6 +287,16 @@ pub(super) async fn body(parts: &Parts, body: Body, limit_bytes: usize) -> Resul
 /// Whether the call says that its body is JSON, or says nothing (bonychat.md A38: JSON is read under any content type).
 pub(super) fn says_json(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_TYPE).is_none_or(|kind| kind.to_str().is_ok_and(|kind| kind.contains("json")))
+}
+
+/// What the caller calls this call: one Idempotency-Key header, verbatim. `Err` where it breaks its rule.
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, ()> {
+    let mut all = headers.get_all("idempotency-key").iter();
+    match (all.next(), all.next()) {
+        (None, _) => Ok(None),
+        (Some(one), None) => one.to_str().map_err(drop)?.parse().map(Some).map_err(drop),
+        (Some(_), Some(_)) => Err(()),
+    }
 }
 
 /// The request's id, as taken or made.
@@ -313,6 +332,7 @@ mod tests {
             ApiError::BrokenOff,
             ApiError::BadRequest("message: is missing".into()),
             ApiError::Refused("No.".into()),
+            ApiError::KeyTaken,
             ApiError::Store(StoreError::Closed),
             ApiError::NotReady("starting".into()),
             ApiError::Inside,

@@ -8,13 +8,15 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::Door;
+use super::answers::Answering;
+use super::conn::Conn;
 use super::edge::{self, ApiError, DoorChannel};
 use crate::bonychat::wire;
-
 use crate::domain::clock::{millis, now_ms};
 use crate::domain::sentence::{Got, sentence};
-use crate::domain::{Language, MId};
-use crate::store::{Answer, NewOutbound};
+use crate::domain::{IdempotencyKey, Language, MId};
+use crate::store::{Answer, Kept, NewOutbound};
+use crate::telemetry::metrics;
 
 /// Keeps the message, waits for its first verdict where one can come in time, answers; a refusal in the agents' language.
 pub(super) async fn take(State(door): State<Arc<Door>>, request: Request) -> Response {
@@ -28,21 +30,40 @@ async fn taken(door: &Door, request: Request) -> Result<Response, ApiError> {
     let body = edge::body(&parts, body, door.body_limit_bytes).await?;
     let request_id = edge::request_id(&parts.headers);
     let call = parse(door, channel, &body, edge::says_json(&parts.headers), &request_id)?;
-    let (m_id, contact) = (MId::fresh(), call.contact.clone());
-    let answer = accept(door, channel, call, &m_id, &request_id).await?;
+    let key = edge::idempotency_key(&parts.headers).map_err(|()| {
+        explain(channel, &request_id, BAD_KEY.0);
+        broken(door, BAD_KEY)
+    })?;
+    let contact = call.contact.clone();
+    let Taken { m_id, repeat, answer, answering } = accept(door, channel, call, key, &request_id).await?;
     tracing::info!(
         channel.name = %channel.name,
         message.id = %m_id,
         contact = %crate::telemetry::contact(&contact),
         request.id = request_id,
         answer = if answer == Answer::Accepted { "accepted" } else { "refused" },
+        repeat,
         duration_ms = millis(started.elapsed()),
-        "took message `{m_id}`"
+        "{} message `{m_id}`", if repeat { "took a repeat of" } else { "took" }
     );
     match answer {
-        Answer::Accepted => Ok(edge::json(StatusCode::OK, wire::accepted(&m_id))),
-        Answer::Refused(fault) => Err(ApiError::Refused(sentence(&fault, Got::No, door.language))),
+        Answer::Accepted => {
+            answering.goes_out_on(parts.extensions.get::<Arc<Conn>>().map(Arc::as_ref));
+            Ok(edge::json(StatusCode::OK, wire::accepted(&m_id)))
+        }
+        Answer::Refused(fault) => {
+            answering.reached(); // surely not sent: the same again is a message of its own, whoever learns of this
+            Err(ApiError::Refused(sentence(&fault, Got::No, door.language)))
+        }
     }
+}
+
+/// A call that was kept, and what to answer.
+struct Taken {
+    m_id: MId,
+    repeat: bool,
+    answer: Answer,
+    answering: Answering,
 }
 
 /// Body to message, with every broken rule named.
@@ -90,6 +111,11 @@ const NOT_A_CONTACT: Rule = (
     "contactId: no es un identificador que tengan los contactos de este canal",
 );
 
+const BAD_KEY: Rule = (
+    "Idempotency-Key: must be 1 to 255 visible ASCII characters, in one header",
+    "Idempotency-Key: debe tener de 1 a 255 caracteres ASCII visibles, en una sola cabecera",
+);
+
 fn broken(door: &Door, rule: Rule) -> ApiError {
     let words = match door.language {
         Language::En => rule.0,
@@ -115,29 +141,48 @@ async fn accept(
     door: &Door,
     channel: &DoorChannel,
     call: wire::Call,
-    m_id: &MId,
+    key: Option<IdempotencyKey>,
     request_id: &str,
-) -> Result<Answer, ApiError> {
+) -> Result<Taken, ApiError> {
     let destination = channel.id_type.destination_of(&call.contact).map_err(|rule| {
         explain(channel, request_id, &format!("{}: {rule}", NOT_A_CONTACT.0));
         broken(door, NOT_A_CONTACT)
     })?;
+    let (answering, earlier) = door.answers.open(&channel.name, &call.contact, &call.content);
+    if key.is_none() {
+        door.answers.settled(earlier).await;
+    }
     // Asked for before the commit, so that a quick verdict finds someone to tell.
-    let caller = door.store.signals().await_verdict(m_id);
+    let m_id = MId::fresh();
+    let caller = door.store.signals().await_verdict(&m_id);
     let expected = channel.signals.as_ref().is_some_and(|signals| signals.verdict_expected(door.answer_within));
-    let accepted = door
-        .store
-        .accept(NewOutbound {
-            m_id: m_id.clone(),
-            channel: channel.name.clone(),
-            contact: call.contact,
-            destination,
-            content: call.content,
-            request_id: request_id.to_owned(),
-            accepted_ms: now_ms(),
-        })
-        .await
-        .map_err(ApiError::Store)?;
-    let limit = if expected && !accepted.ahead { door.answer_within } else { Duration::ZERO };
-    Ok(caller.answer(limit).await)
+    let message = NewOutbound {
+        m_id: m_id.clone(),
+        channel: channel.name.clone(),
+        contact: call.contact,
+        destination,
+        content: call.content,
+        request_id: request_id.to_owned(),
+        accepted_ms: now_ms(),
+        key,
+    };
+    let accepted = answering.store(message).await.map_err(ApiError::Store)?;
+    match accepted.kept {
+        Kept::New => {
+            metrics::accepted(&channel.name);
+            let limit = if expected && !accepted.ahead { door.answer_within } else { Duration::ZERO };
+            Ok(Taken { m_id, repeat: false, answer: caller.answer(limit).await, answering })
+        }
+        Kept::RepeatOf(first) => {
+            metrics::repeated(&channel.name);
+            Ok(Taken { m_id: first, repeat: true, answer: Answer::Accepted, answering })
+        }
+        Kept::KeyTaken => {
+            tracing::warn!(
+                channel.name = %channel.name, request.id = request_id, http.status = 422,
+                "refused a message of channel `{}`: its Idempotency-Key names another message", channel.name
+            );
+            Err(ApiError::KeyTaken)
+        }
+    }
 }

@@ -1,6 +1,9 @@
 //! The door that BonyChat calls. Handlers authenticate, parse, store and answer; what happens to a message is decided
 //! elsewhere.
 
+pub(crate) mod admin;
+mod answers;
+mod conn;
 mod edge;
 mod message;
 
@@ -27,6 +30,7 @@ use crate::config::Config;
 use crate::domain::Language;
 use crate::store::Store;
 
+pub(crate) use answers::Answers;
 use edge::{ApiError, Channels, NewRequestId};
 
 /// A client that has not sent its whole header by then is cut off.
@@ -42,16 +46,18 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) struct Door {
     channels: Channels,
     store: Arc<dyn Store>,
+    answers: Arc<Answers>,
     answer_within: Duration,
     body_limit_bytes: usize,
     language: Language,
 }
 
 /// The routes. Every channel must be registered with the store's signals before.
-pub(crate) fn router(config: &Config, store: &Arc<dyn Store>) -> Router {
+pub(crate) fn router(config: &Config, store: &Arc<dyn Store>, answers: &Arc<Answers>) -> Router {
     let door = Arc::new(Door {
         channels: Channels::new(config, store.signals()),
         store: Arc::clone(store),
+        answers: Arc::clone(answers),
         answer_within: config.outbound.answer_within,
         body_limit_bytes: config.server.body_limit_bytes,
         language: config.language,
@@ -91,18 +97,47 @@ pub(crate) fn router(config: &Config, store: &Arc<dyn Store>) -> Router {
         )
 }
 
-/// Serves until `handle` is told to stop.
+/// Serves operators until `handle` is told to stop.
+///
+/// # Errors
+/// The listener failed.
+pub(crate) async fn serve_operators(
+    listener: std::net::TcpListener,
+    router: Router,
+    handle: Handle<SocketAddr>,
+) -> std::io::Result<()> {
+    let mut server = axum_server::from_tcp(listener)?.handle(handle).http1_only();
+    patient_only(&mut server);
+    server.serve(router.into_make_service()).await
+}
+
+/// Cuts off who does not send its header in time.
+fn patient_only<A, B: axum_server::Address>(server: &mut axum_server::Server<B, A>) {
+    server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEADER_WITHIN).max_buf_size(64 * 1024);
+}
+
+/// Serves until `handle` is told to stop, and until the store knows which answers reached their callers.
 ///
 /// # Errors
 /// The listener failed.
 pub(crate) async fn serve(
     listener: std::net::TcpListener,
     router: Router,
+    answers: Arc<Answers>,
     handle: Handle<SocketAddr>,
 ) -> std::io::Result<()> {
-    let mut server = axum_server::from_tcp(listener)?.handle(handle).http1_only();
-    server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEADER_WITHIN).max_buf_size(64 * 1024);
-    server.serve(router.into_make_service()).await
+    let keeper = tokio::spawn({
+        let answers = Arc::clone(&answers);
+        async move { answers.keep().await }
+    });
+    let watch = conn::Watch(Arc::clone(&answers));
+    // The acceptor resets what the server speaks, so that comes after it.
+    let mut server = axum_server::from_tcp(listener)?.handle(handle).acceptor(watch).http1_only();
+    patient_only(&mut server);
+    let outcome = server.serve(router.into_make_service()).await;
+    answers.close();
+    let _ = keeper.await;
+    outcome
 }
 
 /// `GET /healthz`, and `GET` on the prefix: the process lives (bonychat.md A37).
@@ -165,7 +200,7 @@ mod tests {
         let env = settings.map(|(key, value)| (format!("BRIDGE__{key}"), value.to_owned()));
         let config = Config::load(None, env.into()).unwrap();
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&file).unwrap());
-        let router = router(&config, &store);
+        let router = router(&config, &store, &Answers::new(&store));
         let asked = |method, path: &str| Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
         let answer = router.clone().oneshot(asked(Method::GET, "/openapi.json")).await.unwrap();
         assert_eq!(

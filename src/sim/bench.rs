@@ -168,6 +168,7 @@ async fn bridge(args: &BenchArgs, messages: u32, answer_within: &str, tuning: Tu
     let afilnet = format!("http://{address}/api/http/");
     let settings = [
         ("SERVER__LISTEN", "127.0.0.1:0"),
+        ("ADMIN__LISTEN", "127.0.0.1:0"),
         ("STORE__URL", store.as_str()),
         ("AFILNET__URL", afilnet.as_str()),
         ("AFILNET__USER", "bench"),

@@ -91,6 +91,7 @@ impl Stage {
         let bonychat = BonyChat::start(free, options).context("cannot serve the simulated BonyChat")?;
         let settings = [
             ("SERVER__LISTEN", args.listen.to_string()),
+            ("ADMIN__LISTEN", "127.0.0.1:0".into()),
             ("STORE__URL", format!("sqlite:{}", folder.0.join("demo.db").display())),
             ("AFILNET__URL", afilnet.url()),
             ("AFILNET__USER", "user".into()),

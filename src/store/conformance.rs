@@ -2,10 +2,15 @@
 
 mod choices;
 mod claims;
+mod damage;
 mod doubts;
 mod engines;
+mod learned;
 mod more;
+mod person;
 mod plans;
+mod repeats;
+mod times;
 
 use std::sync::Arc;
 
@@ -37,6 +42,7 @@ fn message(n: u32, words: &str, accepted_ms: i64) -> NewOutbound {
         content: text(words),
         request_id: "r".into(),
         accepted_ms,
+        key: None,
     }
 }
 
@@ -53,15 +59,20 @@ fn reading(n: u32, rows: &[(&str, &str)]) -> Reading {
             .iter()
             .map(|(identity, words)| NewRow {
                 identity: (*identity).to_owned(),
+                mark: format!("mark of {words}"),
                 events: vec![customer_says(words)],
                 from_customer: true,
                 claims: None,
+                doubtful: false,
             })
             .collect(),
         newest: rows.last().map(|(identity, _)| (*identity).to_owned()),
+        receipts: Vec::new(),
+        page: None,
         position: Some("p".into()),
         answered: None,
         forget: Vec::new(),
+        read_before_ms: None,
         now_ms: 1000,
     }
 }
@@ -172,7 +183,7 @@ async fn a_row_makes_its_events_once(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
     assert_eq!(store.record(reading(1, &[("r1", "a"), ("r2", "b")])).await.unwrap(), 2);
     assert_eq!(store.record(reading(1, &[("r1", "a"), ("r2", "b"), ("r3", "c")])).await.unwrap(), 1);
-    assert_eq!(store.seen(&channel(), &contact(1)).await.unwrap().len(), 3);
+    assert_eq!(store.seen(&channel(), &contact(1)).await.unwrap().rows.len(), 3);
     let there = &store.positions(&channel()).await.unwrap()[0];
     assert_eq!(there.read_to.as_deref(), Some("p"));
 }

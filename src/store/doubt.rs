@@ -29,6 +29,8 @@ pub(crate) struct Evidence {
     pub(crate) found: bool,
     /// Whether a row shows the last call of its conversation that was surely sent before it; `None` where there is none.
     pub(crate) before_shown: Option<bool>,
+    /// A row has come up since its attempt began that may show it in other words.
+    pub(crate) doubtful: bool,
 }
 
 /// What one look came to, where it settled nothing.

@@ -1,11 +1,13 @@
 //! The durable line. What is accepted or read is kept here before anyone is told so; the door and the loops meet only
 //! here. Operations are named by intent, and each is one transaction; both engines keep the same promises.
 
-mod bells;
+mod attempt;
 #[cfg(test)]
 mod conformance;
 mod doubt;
+mod operators;
 mod postgres;
+mod reading;
 mod signals;
 mod sql;
 mod sqlite;
@@ -14,10 +16,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::domain::{ChannelName, Choice, ContactId, Content, Destination, Event, Fault, MId};
+use crate::domain::{ChannelName, Choice, ContactId, Content, Destination, Event, Fault, IdempotencyKey, MId};
 
+pub(crate) use attempt::{Attempt, Before, Settlement};
 pub(crate) use doubt::{Decision, Doubt, Evidence, Look};
+pub(crate) use operators::{ByHand, Depth, DiscardNotices, Filter, Listed, Waiting};
 pub(crate) use postgres::PostgresStore;
+pub(crate) use reading::{Learned, NewRow, OwnSend, Reading, Receipt, Seen, SeenRow, Untold};
 pub(crate) use signals::{Answer, ChannelSignals, Pace, Signals};
 pub(crate) use sqlite::SqliteStore;
 
@@ -57,69 +62,27 @@ pub(crate) struct NewOutbound {
     pub(crate) content: Content,
     pub(crate) request_id: String,
     pub(crate) accepted_ms: i64,
+    /// The caller's own name of the call.
+    pub(crate) key: Option<IdempotencyKey>,
 }
 
 /// What `accept` tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Accepted {
     /// Messages of the same conversation wait before it.
     pub(crate) ahead: bool,
+    pub(crate) kept: Kept,
 }
 
-/// One attempt, stored as `sending` before it is handed out.
-#[derive(Debug, Clone)]
-pub(crate) struct Attempt {
-    /// The store's own names of the message and its conversation.
-    pub(crate) row: i64,
-    pub(crate) conversation: i64,
-    pub(crate) m_id: MId,
-    pub(crate) channel: ChannelName,
-    pub(crate) contact: ContactId,
-    pub(crate) destination: Destination,
-    pub(crate) content: Content,
-    /// Which call of the content, from 0.
-    pub(crate) part: u32,
-    /// Which attempt at this part, from 1.
-    pub(crate) number: u32,
-    pub(crate) epoch: Epoch,
-    pub(crate) accepted_ms: i64,
-    /// Its age counts from here.
-    pub(crate) since_ms: i64,
-    pub(crate) request_id: String,
-    /// How its last attempts failed.
-    pub(crate) before: Before,
-}
-
-/// How the last attempts of a message or an event failed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Before {
-    /// Code of the last fault.
-    pub(crate) fault: Option<String>,
-    /// Attempts in a row that ended in it.
-    pub(crate) times: u32,
-}
-
-impl Before {
-    /// Attempts in a row that have ended in `fault`, counting one that just did.
-    pub(crate) fn and(&self, fault: &Fault) -> u32 {
-        if self.fault.as_deref() == Some(fault.code().as_str()) { self.times.saturating_add(1) } else { 1 }
-    }
-}
-
-/// What became of an attempt, as the store keeps it. `notice` is the sentence that the agent gets as `message_status`
-/// failed, stored in the same transaction; `None` where the caller of `/message` is told instead.
-#[derive(Debug, Clone)]
-pub(crate) enum Settlement {
-    /// This part went out; `more` parts follow.
-    Sent { afilnet_id: Option<String>, more: bool },
-    /// To be tried again, not before `due_ms`; `None`: in its old place, as soon as anything goes.
-    Queued { due_ms: Option<i64>, fault: Fault },
-    /// Surely not sent, and given up.
-    Failed { fault: Fault, notice: Option<String> },
-    /// May have been sent: to be looked up, first at `look_ms`. Its conversation waits.
-    Unknown { fault: Fault, look_ms: i64 },
-    /// May have been sent, and looking could not tell. Its conversation goes on, or waits for a person where `held`.
-    Unconfirmed { fault: Fault, notice: String, held: bool },
+/// What a call came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// A message of its own.
+    New,
+    /// No message of its own: it repeats this one.
+    RepeatOf(MId),
+    /// Nothing: its key names another message.
+    KeyTaken,
 }
 
 /// A message that was under way when its owner ended.
@@ -165,86 +128,29 @@ pub(crate) struct Position {
     pub(crate) unread: Option<String>,
 }
 
-/// What one read of one conversation brought.
-#[derive(Debug, Clone)]
-pub(crate) struct Reading {
-    pub(crate) channel: ChannelName,
-    pub(crate) contact: ContactId,
-    /// As Afilnet spells it.
-    pub(crate) destination: Destination,
-    /// Unseen rows, oldest first.
-    pub(crate) rows: Vec<NewRow>,
-    /// Identity of the newest row that the read showed.
-    pub(crate) newest: Option<String>,
-    /// Set when the conversation is in sync up to this getchats row.
-    pub(crate) position: Option<String>,
-    /// The message whose question one of the rows answers.
-    pub(crate) answered: Option<MId>,
-    /// Identities that no read shows any more and that are old enough to forget.
-    pub(crate) forget: Vec<String>,
-    pub(crate) now_ms: i64,
-}
-
-/// One unseen row and the events it makes (none: it only becomes seen).
-#[derive(Debug, Clone)]
-pub(crate) struct NewRow {
-    pub(crate) identity: String,
-    pub(crate) events: Vec<Event>,
-    /// Whether the customer wrote it.
-    pub(crate) from_customer: bool,
-    /// The message and the part that it shows, where it shows one of ours.
-    pub(crate) claims: Option<(MId, u32)>,
-}
-
-/// One call that was made, or may have been, and that no seen row shows yet.
-#[derive(Debug, Clone)]
-pub(crate) struct OwnSend {
-    pub(crate) m_id: MId,
-    pub(crate) content: Content,
-    /// Which call of the content, from 0.
-    pub(crate) part: u32,
-}
-
-/// How much of one channel waits.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Waiting {
-    /// Its name as it was when the messages came.
-    pub(crate) channel: String,
-    /// Outbound messages.
-    pub(crate) outbound: u64,
-    /// Conversations with events to publish.
-    pub(crate) events: u64,
-}
-
-/// One outbound message for a person's eyes.
-#[derive(Debug, Clone, serde::Serialize)]
-pub(crate) struct Listed {
-    pub(crate) m_id: String,
-    pub(crate) channel: String,
-    pub(crate) contact: String,
-    pub(crate) state: String,
-    pub(crate) kind: String,
-    pub(crate) attempt: i64,
-    pub(crate) accepted_ms: i64,
-    pub(crate) done_ms: Option<i64>,
-    pub(crate) fault: Option<String>,
-}
-
-/// Which messages to list.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Filter {
-    pub(crate) state: Option<String>,
-    pub(crate) channel: Option<String>,
-    pub(crate) limit: u32,
-}
-
 /// The durable line. Every method is one transaction; what returned `Ok` survives kill -9 and a power cut.
 #[async_trait]
 pub(crate) trait Store: Send + Sync {
-    /// Keeps a message, last of its conversation.
+    /// Keeps a message, last of its conversation, unless the call repeats one: the oldest equal message of the last ten
+    /// minutes whose mId did not reach its caller, or the one that its key names. Each such message is repeated once;
+    /// again only where [`Store::answered`] tells that the repeat's answer was lost as well. What surely was not sent
+    /// has no repeat.
     async fn accept(&self, message: NewOutbound) -> Result<Accepted, StoreError>;
 
-    /// Makes the caller the owner of `channel`: nobody with an older epoch begins or settles there from now on.
+    /// Where what was stored last lies ahead of `now_ms`, the clock was set back while no process ran: moves all that
+    /// waits back by the difference, so that nothing waits for the clock to catch up. Tells the difference; 0 where there
+    /// is none worth mentioning. For an owner, before it begins anything.
+    async fn follow_clock(&self, now_ms: i64) -> Result<i64, StoreError>;
+
+    /// Keeps which mIds reached their callers, and which did not.
+    async fn answered(&self, answers: Vec<(MId, bool)>) -> Result<(), StoreError>;
+
+    /// Notes at once, and without waiting for any disk, what [`Self::answered`] is going to tell: an answer was written
+    /// in full, or was lost after all. It outlives a kill of the process where the engine can do that.
+    fn note_answer(&self, m_id: &MId, reached: bool);
+
+    /// Makes the caller the owner of `channel`: nobody with an older epoch begins or settles there from now on. Answers
+    /// of which the former owner did not come to know count as lost.
     async fn own(&self, channel: &ChannelName) -> Result<Epoch, StoreError>;
 
     /// Marks as unknown what a former owner left in `sending`, to be looked up first at `look_ms`.
@@ -310,6 +216,9 @@ pub(crate) trait Store: Send + Sync {
     /// What waits, by channel, whether it is configured or not.
     async fn waiting(&self) -> Result<Vec<Waiting>, StoreError>;
 
+    /// How deep the queues are, by channel; not those where nothing waits. Its cost grows with what waits.
+    async fn depths(&self) -> Result<Vec<Depth>, StoreError>;
+
     /// When the first run of `channel` took stock; `None` before.
     async fn baseline_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError>;
 
@@ -331,8 +240,8 @@ pub(crate) trait Store: Send + Sync {
     /// How far one conversation has been read; `None` where nothing of it was.
     async fn position(&self, channel: &ChannelName, contact: &ContactId) -> Result<Option<Position>, StoreError>;
 
-    /// Identities seen in one conversation, each with the time it was first seen.
-    async fn seen(&self, channel: &ChannelName, contact: &ContactId) -> Result<Vec<(String, i64)>, StoreError>;
+    /// The rows seen in one conversation, and the tail of the page that was read last.
+    async fn seen(&self, channel: &ChannelName, contact: &ContactId) -> Result<Seen, StoreError>;
 
     /// What was sent to one conversation, or may have been, and no seen row claims: the newest `limit` calls, oldest
     /// first. Not those whose text is wiped.
@@ -343,11 +252,21 @@ pub(crate) trait Store: Send + Sync {
         limit: usize,
     ) -> Result<Vec<OwnSend>, StoreError>;
 
+    /// Messages that went out to one conversation, or may have, and of whose end nothing final was told: the newest
+    /// `limit`. Not those whose text is wiped.
+    async fn untold(&self, channel: &ChannelName, contact: &ContactId, limit: usize)
+    -> Result<Vec<Untold>, StoreError>;
+
+    /// What readings have taught about the account of `channel`.
+    async fn learned(&self, channel: &ChannelName) -> Result<Learned, StoreError>;
+
     /// The question of a conversation that its customer has not answered, however old. A later one takes its place.
     async fn open_choice(&self, channel: &ChannelName, contact: &ContactId) -> Result<Option<Choice>, StoreError>;
 
     /// Records a reading: events, seen rows and position together, and the answered question is no longer open, unless
-    /// a later one is by now. A row seen before makes no event. Tells how many events it made.
+    /// a later one is by now. A row seen before makes no event, and a status only where it goes beyond what was told.
+    /// What claimed rows of sent messages teach is learned. Timestamps of a conversation's events never go back. Tells
+    /// how many events it made.
     async fn record(&self, reading: Reading) -> Result<usize, StoreError>;
 
     /// Up to `limit` events whose turn it is and that are due by `now_ms`, one a conversation, oldest first.
@@ -359,10 +278,18 @@ pub(crate) trait Store: Send + Sync {
     /// Settles an attempt to publish.
     async fn published(&self, event: &DueEvent, publication: Publication, now_ms: i64) -> Result<(), StoreError>;
 
-    /// Messages for a person, newest first.
+    /// Messages for a person, newest first; in the state `dead`, events that were given up.
     async fn list(&self, filter: Filter) -> Result<Vec<Listed>, StoreError>;
 
-    /// One message for a person.
+    /// Puts a failed message, or else the events of this id that were given up, back to their old places: due at once,
+    /// tries and age counted anew.
+    async fn retry(&self, m_id: String, now_ms: i64) -> Result<ByHand, StoreError>;
+
+    /// Gives up for good what waits, failed, or is not confirmed, or else the events of this id that were given up; their
+    /// texts are wiped at once. The agent of a message that still waited gets one of `notices`.
+    async fn discard(&self, m_id: String, notices: DiscardNotices, now_ms: i64) -> Result<ByHand, StoreError>;
+
+    /// One message, or an event that was given up, for a person.
     async fn show(&self, m_id: String) -> Result<Option<Listed>, StoreError>;
 
     /// Wipes texts and rows that are done for longer than they are kept, at most `limit` of each. Tells how many of the

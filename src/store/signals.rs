@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
+use super::Settlement;
 use crate::domain::{ChannelName, Fault, MId};
 
 /// The first verdict on a message, as far as the caller of `/message` is concerned.
@@ -54,6 +55,12 @@ impl Pace {
 }
 
 impl ChannelSignals {
+    /// Messages may go, `more` of them for the first time or again.
+    pub(crate) fn ring_outbound(&self, more: i64) {
+        self.add_waiting(more);
+        self.outbound.notify_one();
+    }
+
     /// `count` more messages wait (or fewer, where negative).
     pub(crate) fn add_waiting(&self, count: i64) {
         self.waiting.fetch_add(count, Ordering::Relaxed);
@@ -96,6 +103,39 @@ impl Signals {
     /// The bells of `channel`, where it is registered.
     pub(crate) fn channel(&self, channel: &ChannelName) -> Option<Arc<ChannelSignals>> {
         lock(&self.channels).get(channel).cloned()
+    }
+
+    /// Rings after a settlement for whom it concerns; `noticed`: it left an event.
+    pub(crate) fn ring_settled(&self, channel: &ChannelName, settlement: &Settlement, noticed: bool) {
+        let Some(signals) = self.channel(channel) else { return };
+        let requeued = match settlement {
+            Settlement::Queued { .. } | Settlement::Sent { more: true, .. } => 1,
+            Settlement::Sent { .. }
+            | Settlement::Failed { .. }
+            | Settlement::Unknown { .. }
+            | Settlement::Unconfirmed { .. } => 0,
+        };
+        signals.ring_outbound(requeued);
+        if matches!(settlement, Settlement::Unknown { .. }) {
+            signals.looks.notify_one();
+        }
+        if noticed {
+            signals.events.notify_one();
+        }
+    }
+
+    /// Something is in doubt, or may be settled now.
+    pub(crate) fn ring_looks(&self, channel: &ChannelName) {
+        if let Some(signals) = self.channel(channel) {
+            signals.looks.notify_one();
+        }
+    }
+
+    /// An event was recorded or may go now.
+    pub(crate) fn ring_events(&self, channel: &ChannelName) {
+        if let Some(signals) = self.channel(channel) {
+            signals.events.notify_one();
+        }
     }
 
     /// The caller of `/message` will wait for the first verdict on `m_id`. Dropping the [`Caller`] ends that.

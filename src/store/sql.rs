@@ -10,6 +10,34 @@ pub(super) const ADD_OUTBOUND: &str = "INSERT INTO outbound \
      (conversation, m_id, state, kind, content, due_ms, accepted_ms, since_ms, request_id) \
      VALUES ($1, $2, 'queued', $3, $4, $5, $5, $5, $6) RETURNING id";
 
+/// The oldest message that an equal call repeats. `answered <> 1` names the partial index.
+pub(super) const UNANSWERED: &str = "SELECT m_id FROM outbound WHERE conversation = $1 AND answered <> 1 \
+     AND answered = 2 AND state <> 'failed' AND accepted_ms >= $2 AND content = $3 ORDER BY id LIMIT 1";
+
+/// From now on its repeat is the one to be answered.
+pub(super) const ANSWER_AGAIN: &str = "UPDATE outbound SET answered = 0 WHERE m_id = $1 AND answered = 2";
+
+pub(super) const ANSWERED: &str = "UPDATE outbound SET answered = 1 WHERE m_id = $1 AND answered <> 1";
+
+/// Not where another answer with the same mId has reached the caller.
+pub(super) const ANSWER_LOST: &str = "UPDATE outbound SET answered = 2 WHERE m_id = $1 AND answered = 0";
+
+/// The few of all channels are looked at, never all conversations of one.
+/// As a note beside the store says, where no commit has told.
+pub(super) const ANSWER_NOTED: &str = "UPDATE outbound SET answered = $1 WHERE m_id = $2 AND answered = 0";
+
+pub(super) const ANSWERS_LOST: &str = "UPDATE outbound SET answered = 2 WHERE answered <> 1 AND answered = 0 \
+     AND (SELECT c.channel FROM conversations c WHERE c.id = outbound.conversation) = $1";
+
+pub(super) const KEY: &str = "SELECT i.digest, i.m_id, o.state FROM idempotency i LEFT JOIN outbound o ON o.m_id = i.m_id \
+     WHERE i.channel = $1 AND i.key = $2";
+
+pub(super) const SET_KEY: &str = "INSERT INTO idempotency (channel, key, digest, m_id, at_ms) VALUES ($1, $2, $3, $4, $5) \
+     ON CONFLICT (channel, key) DO UPDATE SET m_id = EXCLUDED.m_id, at_ms = EXCLUDED.at_ms";
+
+pub(super) const DROP_KEYS: &str = "DELETE FROM idempotency WHERE (channel, key) IN \
+     (SELECT channel, key FROM idempotency WHERE at_ms < $1 LIMIT $2)";
+
 /// Whether messages of the conversation wait before this one.
 pub(super) const AHEAD: &str = "SELECT EXISTS (SELECT 1 FROM outbound \
      WHERE conversation = $1 AND state IN ('queued', 'sending', 'unknown', 'held') AND id < $2)";
@@ -20,6 +48,34 @@ pub(super) const SET_OUTBOUND_LANE: &str = "UPDATE conversations SET outbound_du
      (SELECT CASE WHEN state = 'queued' AND NOT EXISTS \
       (SELECT 1 FROM outbound u WHERE u.conversation = $1 AND u.state = 'sending') THEN due_ms END FROM outbound \
       WHERE conversation = $1 AND state IN ('queued', 'sending', 'unknown', 'held') ORDER BY id LIMIT 1) WHERE id = $1";
+
+/// Newest first; read until the first that does not lie ahead of now.
+pub(super) const NEWEST_OUTBOUND: &str = "SELECT id, accepted_ms FROM outbound ORDER BY id DESC";
+
+pub(super) const NEWEST_EVENTS: &str = "SELECT id, recorded_ms FROM events ORDER BY id DESC";
+
+/// All that waits or is under way, earlier by so much.
+pub(super) const SHIFT_OUTBOUND: &str = "UPDATE outbound SET due_ms = due_ms - $1, since_ms = since_ms - $1, \
+     look_ms = look_ms - $1, unknown_ms = unknown_ms - $1, absent_ms = absent_ms - $1 \
+     WHERE state IN ('queued', 'sending', 'unknown', 'held')";
+
+pub(super) const SHIFT_EVENTS: &str =
+    "UPDATE events SET due_ms = due_ms - $1, recorded_ms = recorded_ms - $1 WHERE state = 'queued'";
+
+pub(super) const SHIFT_OUTBOUND_LANES: &str =
+    "UPDATE conversations SET outbound_due_ms = outbound_due_ms - $1 WHERE outbound_due_ms IS NOT NULL";
+
+pub(super) const SHIFT_EVENT_LANES: &str =
+    "UPDATE conversations SET event_due_ms = event_due_ms - $1 WHERE event_due_ms IS NOT NULL";
+
+/// From this row on, nothing is later than now.
+pub(super) const NOT_AHEAD_OUTBOUND: &str = "UPDATE outbound SET \
+     accepted_ms = CASE WHEN accepted_ms > $1 THEN $1 ELSE accepted_ms END, \
+     done_ms = CASE WHEN done_ms > $1 THEN $1 ELSE done_ms END WHERE id >= $2";
+
+pub(super) const NOT_AHEAD_EVENTS: &str = "UPDATE events SET \
+     recorded_ms = CASE WHEN recorded_ms > $1 THEN $1 ELSE recorded_ms END, \
+     done_ms = CASE WHEN done_ms > $1 THEN $1 ELSE done_ms END WHERE id >= $2";
 
 pub(super) const EPOCH: &str = "SELECT epoch FROM channels WHERE channel = $1";
 
@@ -84,6 +140,10 @@ pub(super) const NEXT_LOOK_MS: &str = "SELECT MIN(o.look_ms) FROM outbound o \
 
 pub(super) const CLAIMED: &str = "SELECT EXISTS (SELECT 1 FROM seen WHERE conversation = $1 AND claim = $2)";
 
+/// Whether a row was seen since an attempt began that may show it in other words.
+pub(super) const DOUBTFUL_SINCE: &str = "SELECT EXISTS (SELECT 1 FROM seen WHERE conversation = $1 AND claim = '?' \
+     AND seen_ms >= (SELECT began_ms FROM outbound WHERE id = $2))";
+
 /// The last message that was surely sent before this one, by Afilnet's own word.
 pub(super) const SENT_BEFORE: &str = "SELECT m_id, part FROM outbound WHERE conversation = $1 AND id < $2 \
      AND content IS NOT NULL AND state = 'sent' AND fault IS NULL ORDER BY id DESC LIMIT 1";
@@ -95,13 +155,13 @@ pub(super) const LOOKED: &str = "UPDATE outbound SET look_ms = $1, looks = looks
 /// A row shows a call in doubt: it is looked at anew, at once. One whose agent was told already is sent after all.
 pub(super) const SHOWN: &str = "UPDATE outbound SET state = CASE state WHEN 'unconfirmed' THEN 'sent' ELSE 'unknown' END, \
      unknown_ms = COALESCE(unknown_ms, $1), look_ms = $1 \
-     WHERE m_id = $2 AND part = $3 AND state IN ('unknown', 'held', 'unconfirmed')";
+     WHERE m_id = $2 AND part = $3 AND (state IN ('unknown', 'held') OR (state = 'unconfirmed' AND $4 = 1))";
 
 pub(super) const STATE_OF: &str = "SELECT id, conversation, state, told FROM outbound WHERE m_id = $1";
 
 pub(super) const DECIDED: &str = "UPDATE outbound SET state = $1, done_ms = $2, fault = $3, told = $4 WHERE id = $5";
 
-pub(super) const SENT_AGAIN: &str = "UPDATE outbound SET state = 'queued', done_ms = NULL, due_ms = $1, since_ms = $1, \
+pub(super) const SENT_AGAIN: &str = "UPDATE outbound SET state = 'queued', done_ms = NULL, due_ms = accepted_ms, since_ms = $1, \
      told = 0, same_fault = 0 WHERE id = $2";
 
 pub(super) const NEXT_OUTBOUND_MS: &str =
@@ -114,6 +174,20 @@ pub(super) const WAITING: &str = "SELECT c.channel, COUNT(*) FROM outbound o \
 /// Channels with events that wait.
 pub(super) const WAITING_EVENTS: &str =
     "SELECT channel, COUNT(*) FROM conversations WHERE event_due_ms IS NOT NULL GROUP BY channel";
+
+/// What waits or is under way, by channel, and the oldest of it: ids rise with time.
+pub(super) const DEPTH_OUTBOUND: &str = "SELECT c.channel, COUNT(*), MIN(o.id) FROM outbound o \
+     JOIN conversations c ON c.id = o.conversation WHERE o.state IN ('queued', 'sending', 'unknown', 'held') GROUP BY c.channel";
+
+pub(super) const SINCE_MS: &str = "SELECT since_ms FROM outbound WHERE id = $1";
+
+pub(super) const DEPTH_EVENTS: &str = "SELECT c.channel, COUNT(*) FROM events e \
+     JOIN conversations c ON c.id = e.conversation WHERE e.state = 'queued' GROUP BY c.channel";
+
+/// What a person must settle, by channel; through the index of what is in trouble.
+pub(super) const DEPTH_UNCONFIRMED: &str = "SELECT c.channel, COUNT(*) FROM outbound o \
+     JOIN conversations c ON c.id = o.conversation WHERE o.state IN ('failed', 'unknown', 'held', 'unconfirmed') \
+     AND o.state IN ('held', 'unconfirmed') GROUP BY c.channel";
 
 pub(super) const BASELINE_MS: &str = "SELECT baseline_ms FROM channels WHERE channel = $1";
 
@@ -131,11 +205,15 @@ pub(super) const POSITION: &str = "SELECT destination, read_to, baseline, unread
 
 pub(super) const NOTE_UNREAD: &str = "UPDATE conversations SET unread = $1 WHERE channel = $2 AND contact = $3";
 
-pub(super) const SEEN: &str = "SELECT s.identity, s.seen_ms FROM seen s \
+pub(super) const SEEN: &str = "SELECT s.identity, s.seen_ms, s.mark, s.claim FROM seen s \
      JOIN conversations c ON c.id = s.conversation WHERE c.channel = $1 AND c.contact = $2";
 
-pub(super) const ADD_SEEN: &str = "INSERT INTO seen (conversation, identity, seen_ms, claim) VALUES ($1, $2, $3, $4) \
-     ON CONFLICT (conversation, identity) DO NOTHING";
+pub(super) const PAGE: &str = "SELECT page FROM conversations WHERE channel = $1 AND contact = $2";
+
+pub(super) const SET_PAGE: &str = "UPDATE conversations SET page = $1 WHERE id = $2";
+
+pub(super) const ADD_SEEN: &str = "INSERT INTO seen (conversation, identity, seen_ms, claim, mark) \
+     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (conversation, identity) DO NOTHING";
 
 /// Messages of which at least one part went out or may have, newest first: `part` is the last such part, or the next
 /// one where the message is queued or failed.
@@ -145,6 +223,27 @@ pub(super) const SPOKEN: &str = "SELECT o.m_id, o.content, o.part, o.state FROM 
 
 pub(super) const CLAIMS: &str = "SELECT s.claim FROM seen s JOIN conversations c ON c.id = s.conversation \
      WHERE c.channel = $1 AND c.contact = $2 AND s.claim IS NOT NULL";
+
+/// What is known of a message whose row was found.
+pub(super) const CLAIMED_SENT: &str =
+    "SELECT kind, done_ms FROM outbound WHERE m_id = $1 AND conversation = $2 AND state = 'sent'";
+
+pub(super) const LEARNED: &str = "SELECT shows_texts, shows_files, settle_lag_ms FROM channels WHERE channel = $1";
+
+pub(super) const LEARN_TEXTS: &str = "UPDATE channels SET shows_texts = 1 WHERE channel = $1 AND shows_texts = 0";
+
+pub(super) const LEARN_FILES: &str = "UPDATE channels SET shows_files = 1 WHERE channel = $1 AND shows_files = 0";
+
+pub(super) const LEARN_LAG: &str = "UPDATE channels SET settle_lag_ms = $1 WHERE channel = $2 AND settle_lag_ms < $1";
+
+/// The newest first: those that may still be told of.
+pub(super) const UNTOLD: &str = "SELECT o.m_id, o.part, o.state, o.told, COALESCE(o.done_ms, o.since_ms) FROM outbound o \
+     JOIN conversations c ON c.id = o.conversation WHERE c.channel = $1 AND c.contact = $2 AND o.content IS NOT NULL \
+     AND o.state IN ('sending', 'unknown', 'held', 'sent', 'unconfirmed') AND o.told < 2 ORDER BY o.id DESC LIMIT $3";
+
+/// Forward only; part -1 stands for any.
+pub(super) const TELL: &str = "UPDATE outbound SET told = $1 WHERE m_id = $2 AND conversation = $3 AND state = 'sent' \
+     AND told < $1 AND $4 IN (-1, part) RETURNING done_ms";
 
 pub(super) const FORGET: &str = "DELETE FROM seen WHERE conversation = $1 AND identity = $2";
 
@@ -168,6 +267,11 @@ pub(super) const CHOICE_OF: &str = "SELECT choice FROM conversations WHERE id = 
 
 pub(super) const CLOSE_CHOICE: &str =
     "UPDATE conversations SET choice = NULL, choice_ms = NULL WHERE id = $1 AND choice = $2";
+
+/// Timestamp of the conversation's newest event.
+pub(super) const EVENT_MS: &str = "SELECT event_ms FROM conversations WHERE id = $1";
+
+pub(super) const SET_EVENT_MS: &str = "UPDATE conversations SET event_ms = $1 WHERE id = $2";
 
 pub(super) const ADD_EVENT: &str = "INSERT INTO events \
      (conversation, m_id, kind, state, event, due_ms, recorded_ms) VALUES ($1, $2, $3, 'queued', $4, $5, $6)";
@@ -207,6 +311,42 @@ pub(super) const LIST_SENDING: &str = "SELECT o.m_id, c.channel, c.contact, o.st
 
 pub(super) const SHOW: &str = "SELECT o.m_id, c.channel, c.contact, o.state, o.kind, o.attempt, o.accepted_ms, \
      o.done_ms, o.fault FROM outbound o JOIN conversations c ON c.id = o.conversation WHERE o.m_id = $1";
+
+/// As [`LIST`], of events that were given up.
+pub(super) const LIST_DEAD: &str = "SELECT e.m_id, c.channel, c.contact, e.state, e.kind, e.attempt, e.recorded_ms, \
+     e.done_ms, e.fault FROM events e JOIN conversations c ON c.id = e.conversation \
+     WHERE e.state = 'dead' AND e.state = $1 AND ($2 IS NULL OR c.channel = $2) ORDER BY e.id DESC LIMIT $3";
+
+pub(super) const SHOW_DEAD: &str = "SELECT e.m_id, c.channel, c.contact, e.state, e.kind, e.attempt, e.recorded_ms, \
+     e.done_ms, e.fault FROM events e JOIN conversations c ON c.id = e.conversation \
+     WHERE e.state = 'dead' AND e.m_id = $1 ORDER BY e.id LIMIT 1";
+
+pub(super) const BY_HAND: &str =
+    "SELECT id, conversation, state, part, content IS NOT NULL, told <> 0 FROM outbound WHERE m_id = $1";
+
+pub(super) const DEAD_BY_HAND: &str =
+    "SELECT id, conversation, event IS NOT NULL FROM events WHERE state = 'dead' AND m_id = $1 ORDER BY id";
+
+/// Due when it was accepted: its old place, and past by the clock of whoever sends it.
+pub(super) const RETRY_OUTBOUND: &str = "UPDATE outbound SET state = 'queued', attempt = 0, fault = NULL, same_fault = 0, \
+     done_ms = NULL, told = 0, due_ms = accepted_ms, since_ms = $1, unknown_ms = NULL, look_ms = NULL, looks = 0, \
+     absences = 0, absent_ms = NULL WHERE id = $2 AND state = 'failed' AND content IS NOT NULL";
+
+pub(super) const RETRY_EVENT: &str = "UPDATE events SET state = 'queued', attempt = 0, fault = NULL, same_fault = 0, \
+     done_ms = NULL, due_ms = recorded_ms, recorded_ms = $1 WHERE id = $2 AND state = 'dead' AND event IS NOT NULL";
+
+pub(super) const DISCARD_OUTBOUND: &str = "UPDATE outbound SET state = 'failed', fault = 'discarded', content = NULL, \
+     told = 2, look_ms = NULL, done_ms = COALESCE(done_ms, $1) \
+     WHERE id = $2 AND state IN ('queued', 'failed', 'unconfirmed', 'held')";
+
+pub(super) const DISCARD_EVENT: &str =
+    "UPDATE events SET fault = 'discarded', event = NULL WHERE id = $1 AND state = 'dead'";
+
+/// Whether a message of the conversation is under way or holds it.
+pub(super) const UNDER_WAY: &str = "SELECT EXISTS (SELECT 1 FROM outbound WHERE conversation = $1 \
+     AND state IN ('queued', 'sending', 'unknown', 'held') AND state <> 'queued')";
+
+pub(super) const CLOSE_OUTBOUND_LANE: &str = "UPDATE conversations SET outbound_due_ms = NULL WHERE id = $1";
 
 pub(super) const WIPE_OUTBOUND: &str = "UPDATE outbound SET content = NULL WHERE id IN \
      (SELECT id FROM outbound WHERE done_ms IS NOT NULL AND content IS NOT NULL AND done_ms < $1 LIMIT $2)";

@@ -2,6 +2,7 @@
 
 mod line;
 mod mask;
+pub(crate) mod metrics;
 #[cfg(test)]
 mod tests;
 

@@ -69,6 +69,18 @@ impl Breaker {
         was_open
     }
 
+    /// Keeps a closed way closed for `wait` from now on at least, whoever probes it meanwhile.
+    pub(crate) fn not_before(&self, wait: Duration) {
+        if let Some(closed) = self.lock().as_mut() {
+            closed.probe_at = closed.probe_at.max(Instant::now() + wait);
+        }
+    }
+
+    /// Whether only a probe passes.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().is_some()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<Closed>> {
         self.closed.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -102,7 +114,7 @@ impl Drop for Pass {
         if self.probe {
             if let Some(closed) = self.breaker.lock().as_mut().filter(|closed| closed.probing) {
                 closed.probing = false;
-                closed.probe_at = Instant::now() + closed.probe_every;
+                closed.probe_at = closed.probe_at.max(Instant::now() + closed.probe_every);
             }
             self.breaker.changed.notify_waiters();
         }

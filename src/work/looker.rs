@@ -188,7 +188,8 @@ fn job(doubt: &Doubt, position: Option<Position>, baseline_ms: i64) -> Job {
         shown_before: None,
         shown: None,
         identities: Vec::new(),
-        doubtful: false,
+        awaits: false,
+        began_ms: None,
     }
 }
 
@@ -203,7 +204,7 @@ async fn weigh(line: &Line, epoch: Epoch, doubt: &Doubt, read: &Job) -> Result<(
     let reaches_back = doubt.anchor.as_ref().is_none_or(|anchor| read.identities.contains(anchor));
     let proves = reaches_back
         && evidence.before_shown != Some(false)
-        && !read.doubtful
+        && !evidence.doubtful
         && since(doubt.unknown_ms, now_ms) >= lag;
     let absences = doubt.absences + u32::from(proves);
     let absent_since_ms = doubt.absent_ms.or_else(|| proves.then_some(now_ms));

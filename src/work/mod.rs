@@ -3,16 +3,20 @@
 
 mod breaker;
 mod gate;
+mod learning;
+mod leave;
 mod looker;
 mod poller;
 mod publisher;
+mod receipts;
 mod rows;
 mod sender;
 mod suspects;
 mod upkeep;
+mod watch;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,14 +24,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, DirectionBy, FirstRun, OnUnconfirmed};
 use crate::domain::clock::{millis, now_ms};
-use crate::domain::{
-    ChannelName, ContactId, Fault, IdType, Language, MId, Messenger, ReadError, RetryPolicy, Scope, Verdict, Webhook,
-};
+use crate::domain::{ChannelName, ContactId, IdType, Language, MId, Messenger, RetryPolicy, Webhook};
 use crate::lifecycle::Life;
-use crate::store::{Attempt, ChannelSignals, Epoch, Pace, Store, StoreError, Waiting};
+use crate::store::{ChannelSignals, Epoch, Pace, Store, StoreError, Waiting};
+use crate::telemetry::metrics;
 
 use breaker::{Breaker, Pass};
 use gate::{Gate, Permit};
+use learning::Learning;
+use leave::Leave;
+use receipts::Receipts;
 use suspects::Suspects;
 
 /// How long a read lets sends of the same account go first.
@@ -85,6 +91,10 @@ pub(crate) struct Line {
     html_entities: bool,
     /// Questions go out numbered, and their answers come back as words.
     number_quick_replies: bool,
+    /// Rows that somebody wrote in Afilnet's own panel are published too.
+    echoes: bool,
+    receipts: Receipts,
+    learning: Learning,
     keep_rows: Duration,
     publish_per_second: u32,
 }
@@ -134,13 +144,25 @@ pub(crate) async fn start(
             direction: config.inbound.direction,
             html_entities: config.inbound.html_entities,
             number_quick_replies: config.outbound.number_quick_replies,
+            echoes: config.inbound.echoes,
+            receipts: Receipts::new(config.inbound.statuses, &config.inbound.status_map),
+            learning: Learning::default(),
             keep_rows: config.store.keep_rows,
             publish_per_second: channel.bonychat.requests_per_second,
         }));
     }
+    let back_ms = store.follow_clock(now_ms()).await?;
+    if back_ms > 0 {
+        tracing::warn!(
+            back_ms,
+            "this machine's clock was set back by about {} s since the last run; what waits goes on all the same",
+            back_ms / 1000
+        );
+    }
     let epochs = take_over(&lines).await?;
     report_waiting(&lines, &store.waiting().await?);
     // Only now that nothing can fail any more: a loop that is ended in mid-send leaves unknown outcomes.
+    life.spawn("watch".into(), watch::run(lines.clone(), Arc::clone(store), life.stopping()));
     for (line, epoch) in lines.into_iter().zip(epochs) {
         line.run(epoch, life);
     }
@@ -200,6 +222,7 @@ impl Line {
         let epoch = self.store.own(&self.name).await?;
         let now_ms = now_ms();
         for left in self.store.interrupted(&self.name, epoch, self.first_look_ms(now_ms), now_ms).await? {
+            metrics::unknown(&self.name);
             tracing::warn!(
                 channel.name = %self.name,
                 message.id = %left.m_id,
@@ -231,140 +254,6 @@ impl Line {
         let free = lock(&self.reading).insert(contact.clone());
         free.then(|| ReadingTurn { line: Arc::clone(self), contact: contact.clone() })
     }
-
-    /// Waits for leave to read from Afilnet; `None` when the stop begins first.
-    async fn may_read(&self, stop: &CancellationToken) -> Option<Leave> {
-        stop.run_until_cancelled(self.leave(READ_PATIENCE)).await
-    }
-
-    /// Waits for leave to send to Afilnet; `None` when the stop begins first.
-    async fn may_send(&self, stop: &CancellationToken) -> Option<Leave> {
-        loop {
-            let credit = stop.run_until_cancelled(self.account.credit.pass()).await?;
-            let mut leave = stop.run_until_cancelled(self.leave(Duration::ZERO)).await?;
-            if credit.holds() {
-                leave.credit = Some(credit);
-                return Some(leave);
-            }
-            leave.permit.unused(); // closed while this one waited
-        }
-    }
-
-    /// Waits until channel and account are open and there is room for one request. Whoever is the probe of a closed way
-    /// finds out by a call that changes nothing, and goes on once the way is open.
-    async fn leave(&self, patience: Duration) -> Leave {
-        loop {
-            // The channel first: whoever holds the account's probe must not wait for anything but room.
-            let channel = self.breaker.pass().await;
-            let account = self.account.breaker.pass().await;
-            let permit = self.account.gate.permit(patience).await;
-            if account.is_probe() {
-                match self.messenger.probe_account().await {
-                    Ok(()) => self.opened(&account),
-                    Err(error) => self.failed(&error.fault, error.asked),
-                }
-            } else if channel.is_probe() {
-                match self.messenger.probe_channel().await {
-                    Ok(true) => self.opened(&channel),
-                    Ok(false) => self.failed(&Fault::ChannelNotFound, None),
-                    Err(error) => self.failed(&error.fault, error.asked),
-                }
-            } else if channel.holds() && account.holds() {
-                return Leave { permit, credit: None };
-            } else {
-                permit.unused(); // closed while this one waited for room
-            }
-        }
-    }
-
-    /// Learns from a send: what it says of the credit, and whether Afilnet is out of order.
-    fn learn(&self, leave: &Leave, verdict: &Verdict) {
-        let (fault, asked) = match verdict {
-            Verdict::Sent { .. } => {
-                self.account.sent.fetch_add(1, Ordering::Relaxed);
-                self.account.outages.store(0, Ordering::Relaxed);
-                if let Some(credit) = &leave.credit {
-                    self.opened(credit);
-                }
-                return;
-            }
-            Verdict::NotSent { fault, asked } => (fault, *asked),
-            Verdict::Refused { fault } | Verdict::Unknown { fault } => (fault, None),
-        };
-        if fault.is_outage() {
-            let outages = self.account.outages.fetch_add(1, Ordering::Relaxed) + 1;
-            if outages < OUTAGES && *fault != Fault::Busy {
-                return;
-            }
-            if outages >= OUTAGES {
-                // Other calls may succeed all the while: only a send shows that sends work again, one at a time.
-                self.account.credit.close(self.probe_every(fault, asked));
-            }
-        } else if fault.scope() == Scope::Call {
-            return;
-        }
-        self.failed(fault, asked);
-    }
-
-    /// Learns from a read. One that fails by itself is the poller's own trouble.
-    fn learn_read(&self, error: Option<&ReadError>) {
-        if let Some(error) = error.filter(|error| error.fault.scope() != Scope::Call) {
-            self.failed(&error.fault, error.asked);
-        }
-    }
-
-    /// Closes the way of all that a fault concerns.
-    fn failed(&self, fault: &Fault, asked: Option<Duration>) {
-        let (newly, what) = match fault.scope() {
-            Scope::Account | Scope::Call => {
-                (self.account.breaker.close(self.probe_every(fault, asked)), "the account is")
-            }
-            Scope::Sends => (self.account.credit.close(self.retry.max), "the account's sends are"),
-            Scope::Channel => (self.breaker.close(self.retry.max), "the channel is"),
-        };
-        self.account.pace.set_stalled(true);
-        if newly {
-            tracing::error!(
-                channel.name = %self.name,
-                fault = fault.code(),
-                "channel `{}`: {what} paused ({}). Nothing is lost: messages are kept, and a probe finds out when it \
-                 works again",
-                self.name,
-                fault.code(),
-            );
-        }
-    }
-
-    /// Credentials are tried at a slow pace, so as not to be locked out (afilnet.md section 4); an outage soon, and the
-    /// longer it lasts the slower.
-    fn probe_every(&self, fault: &Fault, asked: Option<Duration>) -> Duration {
-        if matches!(fault, Fault::Credentials(_)) {
-            return self.retry.max;
-        }
-        let outages = self.account.outages.load(Ordering::Relaxed);
-        self.retry.wait(outages.saturating_sub(OUTAGES).saturating_add(1), asked, 1.0)
-    }
-
-    /// Whether it is this message alone that meets a fault which should concern all.
-    fn is_poison(&self, attempt: &Attempt, fault: &Fault) -> bool {
-        let sent = self.account.sent.load(Ordering::Relaxed);
-        fault.scope() == Scope::Account && lock(&self.account.suspects).is_poison(&attempt.m_id, sent)
-    }
-
-    /// What passed with `pass` was a success.
-    fn opened(&self, pass: &Pass) {
-        if pass.succeeded() {
-            self.account.pace.set_stalled(false);
-            tracing::info!(channel.name = %self.name, "channel `{}`: Afilnet works again, going on", self.name);
-        }
-    }
-}
-
-/// Leave to make one call to Afilnet.
-struct Leave {
-    permit: Permit,
-    /// For a send: its pass through the account's credit, where a probe is the message itself.
-    credit: Option<Pass>,
 }
 
 /// The turn to read one conversation; ends however the read ends.

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Line, STORE_PAUSE, jitter, lock};
-use crate::domain::clock::now_ms;
+use crate::domain::clock::wall_ms;
 use crate::domain::ledger::Mark;
 use crate::domain::{ContactId, Destination, ReadError, Row};
 use crate::store::{Position, StoreError};
@@ -31,6 +31,9 @@ const LAST_READS: Duration = Duration::from_secs(2);
 
 /// Of an account's requests, the share that the sweep may take.
 const SWEEP_SHARE: f64 = 0.25;
+
+/// Least time between two reads for statuses that `getchats` does not show.
+const WATCH_EVERY: Duration = Duration::from_secs(5);
 
 /// Why a round or a read brought less than it could.
 #[derive(Debug, thiserror::Error)]
@@ -75,8 +78,10 @@ struct Poller {
     due: VecDeque<ContactId>,
     last: HashMap<ContactId, Row>,
     reads: JoinSet<Finished>,
-    /// Rows that each conversation's last read showed.
-    shown: HashMap<ContactId, usize>,
+    /// Rows that each conversation's last read showed, and when it began.
+    shown: HashMap<ContactId, (usize, i64)>,
+    /// Conversations with messages of ours whose status may still change, and when each is to be read again for it.
+    watched: HashMap<ContactId, Instant>,
     /// Destinations that cannot be served: said once.
     strange: HashSet<Destination>,
 }
@@ -133,6 +138,7 @@ impl Poller {
             last: HashMap::new(),
             reads: JoinSet::new(),
             shown: HashMap::new(),
+            watched: HashMap::new(),
             strange: HashSet::new(),
         }
     }
@@ -140,9 +146,13 @@ impl Poller {
     /// Takes from the store how far everything is read. False where it could not.
     async fn load(&mut self) -> bool {
         let (store, name) = (&self.line.store, &self.line.name);
-        let both = async { Ok::<_, StoreError>((store.baseline_ms(name).await?, store.positions(name).await?)) };
-        match both.await {
-            Ok((baseline_ms, positions)) => {
+        let all = async {
+            let baseline_ms = store.baseline_ms(name).await?;
+            Ok::<_, StoreError>((baseline_ms, store.positions(name).await?, store.learned(name).await?))
+        };
+        match all.await {
+            Ok((baseline_ms, positions, learned)) => {
+                self.line.learning.set(learned);
                 self.baseline_ms = baseline_ms;
                 self.positions = positions.into_iter().map(|there| (there.contact.clone(), there)).collect();
                 true
@@ -185,21 +195,24 @@ impl Poller {
         self.line.learn_read(chats.as_ref().err());
         drop(leave);
         let chats = self.name_contacts(chats?);
+        crate::telemetry::metrics::polled(&self.line.name);
         if self.baseline_ms.is_none() {
             self.take_stock(&chats).await?;
         }
         let mut moved = false;
-        let mut sweep = self.sweep_room();
+        let (mut sweep, mut watch) = (self.sweep_room(), self.share());
         let now = Instant::now();
         for (contact, row) in chats {
             let in_trouble = self.troubles.get(&contact).is_some_and(|trouble| now < trouble.until);
             let mark = Mark::of(&row).to_text();
             let in_sync = self.positions.get(&contact).is_some_and(|there| there.read_to.as_ref() == Some(&mark));
             let swept = in_sync && sweep > 0 && self.is_old(&contact, now);
-            if in_trouble || self.is_read_now(&contact) || (in_sync && !swept) {
+            let looked = in_sync && !swept && watch > 0 && self.watched.get(&contact).is_some_and(|due| now >= *due);
+            if in_trouble || self.is_read_now(&contact) || (in_sync && !swept && !looked) {
                 continue;
             }
             sweep -= usize::from(swept);
+            watch -= usize::from(looked);
             moved |= !in_sync && !self.behind.contains_key(&contact) && !self.troubles.contains_key(&contact);
             if self.last.insert(contact.clone(), row).is_none() {
                 self.due.push_back(contact);
@@ -218,8 +231,14 @@ impl Poller {
     fn sweep_room(&self) -> usize {
         let rounds = self.line.sweep_every.as_secs_f64() / self.line.poll_idle.as_secs_f64().max(0.001);
         let even = self.positions.len() as f64 / rounds.max(1.0);
-        let most = self.line.account.gate.per_second() as f64 * self.line.poll_active.as_secs_f64() * SWEEP_SHARE;
-        even.min(most).ceil() as usize
+        (even.ceil() as usize).min(self.share())
+    }
+
+    /// Reads of one round that nothing new asks for.
+    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share")]
+    fn share(&self) -> usize {
+        let a_round = self.line.account.gate.per_second() as f64 * self.line.poll_active.as_secs_f64();
+        (a_round * SWEEP_SHARE).ceil() as usize
     }
 
     /// Whether it was not read for `sweep_every`.
@@ -259,12 +278,12 @@ impl Poller {
             .iter()
             .map(|(contact, row)| Position { baseline: Some(Mark::of(row).to_text()), ..unread_position(contact, row) })
             .collect();
-        let now_ms = now_ms();
+        let wall_ms = wall_ms(); // rows that are older were there before
         let name = &self.line.name;
-        self.line.store.take_baseline(name, there.clone(), now_ms).await?;
+        self.line.store.take_baseline(name, there.clone(), wall_ms).await?;
         tracing::info!(channel.name = %name, conversations = there.len(), rule = ?self.line.first_run,
             "channel `{name}`: first run, took stock of what was there before");
-        self.baseline_ms = Some(now_ms);
+        self.baseline_ms = Some(wall_ms);
         self.positions.extend(there.into_iter().map(|there| (there.contact.clone(), there)));
         Ok(())
     }
@@ -279,10 +298,11 @@ impl Poller {
             let mut job = Job {
                 there: self.positions.get(&contact).cloned().unwrap_or_else(|| unread_position(&contact, &last)),
                 behind: self.behind.get(&contact).copied().unwrap_or(0),
-                shown_before: self.shown.get(&contact).copied(),
+                shown_before: self.shown.get(&contact).map(|(rows, _)| *rows),
                 shown: None,
+                began_ms: self.shown.get(&contact).map(|(_, began_ms)| *began_ms),
                 identities: Vec::new(),
-                doubtful: false,
+                awaits: false,
                 baseline_ms: self.baseline_ms.unwrap_or(0),
                 contact: contact.clone(),
                 destination: last.destination.clone(),
@@ -308,8 +328,13 @@ impl Poller {
             self.troubles.insert(contact, Trouble { times, until });
             return;
         };
-        if let Some(shown) = job.shown {
-            self.shown.insert(contact, shown);
+        if let (Some(shown), Some(began_ms)) = (job.shown, job.began_ms) {
+            self.shown.insert(contact.clone(), (shown, began_ms));
+            if job.awaits {
+                self.watched.insert(contact, Instant::now() + self.line.poll_idle.max(WATCH_EVERY));
+            } else {
+                self.watched.remove(&contact);
+            }
         }
         match outcome {
             Ok(Outcome::Stopped) => return,

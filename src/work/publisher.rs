@@ -1,11 +1,13 @@
 //! Inbound, after the durable line: posts events to BonyChat, in order per conversation, one a POST, below the rate that
-//! BonyChat allows a channel.
+//! BonyChat allows a channel. While BonyChat is down or does not let the channel in, one probe at a time goes and the
+//! rest waits untried.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -16,22 +18,36 @@ use super::{Line, STORE_PAUSE, jitter, lock, wait_for};
 use crate::domain::clock::{millis, now_ms, since};
 use crate::domain::{ContactId, Delivery, Fault, Scope};
 use crate::store::{DueEvent, Publication, StoreError};
+use crate::telemetry::metrics::{self, Part};
 
 /// Conversations published side by side, at most.
 const SIDE_BY_SIDE: u32 = 8;
+
+/// Outages in a row that close the way. Fewer may be one event's own trouble.
+const OUTAGES: u32 = 3;
+
+/// Time between two probes of a webhook that is out of order, at least. An agent waits for what comes after.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+
+/// After a longer wait for leave, what is to go is looked up anew: a person may have discarded it.
+const STALE: Duration = Duration::from_secs(1);
 
 /// One channel's way to the webhook.
 struct Publisher {
     line: Arc<Line>,
     gate: Arc<Gate>,
-    /// Closed while BonyChat does not take the channel's token, or the webhook URL is wrong.
+    /// Closed while BonyChat is out of order, does not take the channel's token, or the webhook URL is wrong.
     breaker: Arc<Breaker>,
     /// Conversations with an event under way.
     under_way: Mutex<HashSet<ContactId>>,
     /// Events that BonyChat answered for good.
     passed: AtomicU64,
-    /// Closings since one of those.
+    /// Closings since one of those, for what concerns the channel's set-up.
     closings: AtomicU32,
+    /// Outages in a row.
+    outages: AtomicU32,
+    /// Tries of an event that failed while the way was open: its own trouble, by its row.
+    own_tries: Mutex<HashMap<i64, u32>>,
     suspects: Mutex<Suspects<i64>>,
 }
 
@@ -43,6 +59,8 @@ pub(super) async fn run(line: Arc<Line>, stop: CancellationToken) -> anyhow::Res
         under_way: Mutex::default(),
         passed: AtomicU64::new(0),
         closings: AtomicU32::new(0),
+        outages: AtomicU32::new(0),
+        own_tries: Mutex::default(),
         suspects: Mutex::default(),
         line,
     });
@@ -73,26 +91,51 @@ pub(super) async fn run(line: Arc<Line>, stop: CancellationToken) -> anyhow::Res
 impl Publisher {
     /// One pass: starts a post for each conversation whose turn it is. Tells whether it started any.
     async fn step(self: &Arc<Self>, posts: &TaskTracker, stop: &CancellationToken) -> Result<bool, StoreError> {
+        let mut started = false;
+        for event in self.due().await? {
+            if self.under_way().len() >= SIDE_BY_SIDE as usize {
+                break;
+            }
+            let asked = Instant::now();
+            let Some((pass, permit)) = stop.run_until_cancelled(self.leave()).await else { return Ok(false) };
+            if asked.elapsed() >= STALE {
+                let Some(event) = self.due().await?.into_iter().next() else {
+                    permit.unused();
+                    return Ok(started);
+                };
+                self.start(event, pass, permit, posts, stop);
+                return Ok(true);
+            }
+            self.start(event, pass, permit, posts, stop);
+            started = true;
+        }
+        Ok(started)
+    }
+
+    /// The events whose turn it is, of conversations that have none under way.
+    async fn due(&self) -> Result<Vec<DueEvent>, StoreError> {
         // Taken before the look: who is under way now may be settled meanwhile, and the look would not show it.
         let busy = self.under_way().clone();
         // Some of the first may be under way; ask for enough that others are among them.
         let due = self.line.store.due_events(&self.line.name, now_ms(), 2 * SIDE_BY_SIDE).await?;
-        let mut started = false;
-        for event in due {
-            if busy.contains(&event.contact) || self.under_way().len() >= SIDE_BY_SIDE as usize {
-                continue;
-            }
-            self.under_way().insert(event.contact.clone());
-            let turn = Turn { publisher: Arc::clone(self), contact: event.contact.clone() };
-            let Some((pass, permit)) = stop.run_until_cancelled(self.leave()).await else { return Ok(false) };
-            let stop = stop.clone();
-            started = true;
-            posts.spawn(async move {
-                turn.publisher.post(&event, pass, permit, &stop).await;
-                drop(turn);
-            });
-        }
-        Ok(started)
+        Ok(due.into_iter().filter(|event| !busy.contains(&event.contact)).collect())
+    }
+
+    fn start(
+        self: &Arc<Self>,
+        event: DueEvent,
+        pass: Pass,
+        permit: Permit,
+        posts: &TaskTracker,
+        stop: &CancellationToken,
+    ) {
+        self.under_way().insert(event.contact.clone());
+        let turn = Turn { publisher: Arc::clone(self), contact: event.contact.clone() };
+        let stop = stop.clone();
+        posts.spawn(async move {
+            turn.publisher.post(&event, pass, permit, &stop).await;
+            drop(turn);
+        });
     }
 
     /// Waits until the way is open and there is room for one post.
@@ -137,16 +180,20 @@ impl Publisher {
             Delivery::Done | Delivery::Refused { .. } => {
                 self.passed.fetch_add(1, Ordering::Relaxed);
                 self.closings.store(0, Ordering::Relaxed);
+                self.outages.store(0, Ordering::Relaxed);
                 if pass.succeeded() {
+                    metrics::paused(name, Part::Webhook, false);
                     tracing::info!(channel.name = %name, "channel `{name}`: BonyChat takes its events again, going on");
                 }
                 return;
             }
+            Delivery::Again { fault, asked } if fault.is_outage() => return self.learn_outage(pass, fault, *asked),
             Delivery::Again { fault, .. } => fault,
         };
         if matches!(fault.scope(), Scope::Call | Scope::Sends) {
             return;
         }
+        metrics::paused(name, Part::Webhook, true);
         // Soon at first: it may be this event alone. The longer it lasts the slower.
         let closings = self.closings.fetch_add(1, Ordering::Relaxed) + 1;
         if self.breaker.close(self.line.retry.wait(closings, None, 1.0)) && closings == 1 {
@@ -161,23 +208,68 @@ impl Publisher {
         }
     }
 
+    /// Closes the way after some outages in a row, whichever conversations they met: what waits is not tried in vain.
+    fn learn_outage(&self, pass: &Pass, fault: &Fault, asked: Option<Duration>) {
+        let outages = self.outages.fetch_add(1, Ordering::Relaxed) + 1;
+        let wait = PROBE_EVERY.max(asked.unwrap_or_default());
+        if !pass.is_probe() && self.breaker.is_closed() {
+            // One that was under way when the way was closed: it tells nothing new but how long to wait.
+            return self.breaker.not_before(wait);
+        }
+        if outages < OUTAGES && !pass.is_probe() {
+            return;
+        }
+        let name = &self.line.name;
+        metrics::paused(name, Part::Webhook, true);
+        if self.breaker.close(wait) {
+            tracing::error!(
+                channel.name = %name,
+                fault = fault.code(),
+                "channel `{name}`: BonyChat is out of order ({}): publishing is paused, events are kept in their order, \
+                 and a probe a second finds out when it works again",
+                fault.code()
+            );
+        }
+    }
+
+    /// When an event that met an outage goes again. While the way is closed its turn comes about with every probe;
+    /// otherwise it waits the longer the more often it alone failed.
+    fn again_in(&self, event: &DueEvent, asked: Option<Duration>) -> Duration {
+        if self.breaker.is_closed() {
+            return PROBE_EVERY.max(asked.unwrap_or_default());
+        }
+        let mut own_tries = lock(&self.own_tries);
+        let tries = own_tries.entry(event.row).or_default();
+        *tries = tries.saturating_add(1);
+        self.line.retry.wait(*tries, asked, jitter())
+    }
+
     fn judge(&self, event: &DueEvent, delivery: &Delivery) -> Publication {
+        let publication = self.judged(event, delivery);
+        if !matches!(publication, Publication::Queued { .. }) {
+            lock(&self.own_tries).remove(&event.row);
+        }
+        publication
+    }
+
+    fn judged(&self, event: &DueEvent, delivery: &Delivery) -> Publication {
         match delivery {
             Delivery::Done => Publication::Done,
             Delivery::Refused { fault } => Publication::Dead { fault: fault.clone() },
             Delivery::Again { fault, asked } => {
-                let (tries, now_ms) = (event.attempts.saturating_add(1), now_ms());
+                let now_ms = now_ms();
                 let passed = self.passed.load(Ordering::Relaxed);
                 match fault.scope() {
                     Scope::Account | Scope::Channel if lock(&self.suspects).is_poison(&event.row, passed) => {
                         Publication::Dead { fault: fault.clone() }
                     }
                     Scope::Account | Scope::Channel => Publication::Queued { due_ms: now_ms, fault: fault.clone() },
-                    Scope::Call | Scope::Sends if self.gives_up(event, fault, now_ms) => {
+                    // However old: while nothing goes, nothing is given up for it.
+                    Scope::Call | Scope::Sends if !self.breaker.is_closed() && self.gives_up(event, fault, now_ms) => {
                         Publication::Dead { fault: fault.clone() }
                     }
                     Scope::Call | Scope::Sends => {
-                        let wait = self.line.retry.wait(tries, *asked, jitter());
+                        let wait = self.again_in(event, *asked);
                         Publication::Queued { due_ms: now_ms.saturating_add(millis(wait)), fault: fault.clone() }
                     }
                 }
@@ -189,7 +281,7 @@ impl Publisher {
         self.line.retry.gives_up(since(event.recorded_ms, now_ms), event.before.and(fault), fault)
     }
 
-    /// One log line an attempt.
+    /// Counts what came of an attempt; one log line each.
     fn report(&self, event: &DueEvent, publication: &Publication, elapsed: Duration) {
         let (m_id, duration_ms) = (&event.event.m_id, millis(elapsed));
         macro_rules! log {
@@ -206,9 +298,18 @@ impl Publisher {
                 )
             };
         }
+        match publication {
+            Publication::Done => metrics::published(&self.line.name, event.event.body.kind()),
+            Publication::Dead { .. } => metrics::dead_event(&self.line.name),
+            Publication::Queued { .. } => {}
+        }
         let none: Option<String> = None;
         match publication {
             Publication::Done => log!(info, none, "published event `{m_id}`"),
+            // The pause has a line of its own, and probes are many.
+            Publication::Queued { fault, .. } if self.breaker.is_closed() => {
+                log!(debug, fault.code(), "event `{m_id}` was not taken; it waits for the end of the pause");
+            }
             Publication::Queued { fault, due_ms } => log!(
                 warn,
                 fault.code(),
@@ -242,3 +343,6 @@ impl Drop for Turn {
         self.publisher.line.signals.events.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use crate::domain::content::Text;
 use crate::domain::entities;
-use crate::domain::ledger::{Acquaintance, Spoken, attribute, history, news};
+use crate::domain::ledger::{Acquaintance, Claim, Spoken, Whose, attribute, content_mark, history, news};
 use crate::domain::{ChannelName, Choice, ContactId, Content, Direction, Event, EventBody, MId, Row, Webhook};
 use crate::store::NewRow;
 
@@ -23,20 +23,34 @@ pub(super) struct Page<'a> {
     pub(super) how: &'a Acquaintance<'a>,
     /// The calls of ours that no row shows yet, oldest first.
     pub(super) spoken: &'a [Spoken],
+    /// Whether the account is known to show rows of such calls.
+    pub(super) shows: &'a (dyn Fn(&Spoken) -> bool + Sync),
     /// Whether a row's flag tells who wrote it.
     pub(super) flag_tells: bool,
+    /// Whether rows of the business that are not the bridge's are published.
+    pub(super) echoes: bool,
     /// Whether words hold entities.
     pub(super) html_entities: bool,
     /// The question that the customer may answer, as it was before the reading.
     pub(super) choice: Option<&'a Choice>,
+    /// What is to stand before the rows, where some before them may be missing.
+    pub(super) gap: Option<String>,
     pub(super) now_ms: i64,
 }
 
+/// What a page comes to.
+#[derive(Debug)]
+pub(super) struct Fresh {
+    /// Rows to be recorded, with the events of those that are new.
+    pub(super) rows: Vec<NewRow>,
+    /// The message whose question one of them answers.
+    pub(super) answered: Option<MId>,
+}
+
 impl Page<'_> {
-    /// The rows to be recorded, with the events of those that are new, and the message whose question one of them
-    /// answers. The same page makes the same, however often.
-    pub(super) fn fresh(&self) -> (Vec<NewRow>, Option<MId>) {
-        let (mut fresh, mut answered) = (Vec::new(), None);
+    /// The same page makes the same, however often.
+    pub(super) fn fresh(&self) -> Fresh {
+        let mut fresh = Fresh { rows: Vec::new(), answered: None };
         let unseen: Vec<bool> = self.identities.iter().map(|identity| !self.seen.contains(identity.as_str())).collect();
         let mut rows = self.rows.to_vec();
         if !self.flag_tells {
@@ -44,29 +58,50 @@ impl Page<'_> {
                 row.direction = Direction::Unknown;
             }
         }
-        let claims = attribute(&mut rows, &unseen, self.spoken.to_vec());
+        let (whose, left) = attribute(&mut rows, &unseen, self.spoken.to_vec());
+        // Until the account has shown what it makes of such calls, any row of the business may be one of them.
+        let echoes = self.echoes && left.iter().all(self.shows);
         let news = news(&rows, self.identities, self.seen, self.how);
         let may_answer = self.may_answer(&rows);
-        for (index, ((row, identity), claims)) in rows.iter().zip(self.identities).zip(claims).enumerate() {
+        for (index, ((row, identity), whose)) in rows.iter().zip(self.identities).zip(whose).enumerate() {
             if !unseen[index] {
                 continue;
             }
             let from_customer = row.direction == Direction::Inbound;
-            let mut events = Vec::new();
+            let doubtful = whose == Whose::Doubtful;
+            let mut events: Vec<Event> = Vec::new();
+            if index == 0 {
+                events.extend(self.gap.as_deref().and_then(|words| self.notice(row, identity, words)));
+            }
             if news[index] && from_customer {
-                let open = self.choice.filter(|_| may_answer[index] && answered.is_none());
+                let open = self.choice.filter(|_| may_answer[index] && fresh.answered.is_none());
                 let contents = match open.and_then(|choice| Some((choice, self.reply(choice, row)?))) {
                     Some((choice, reply)) => {
-                        answered = Some(choice.m_id.clone());
+                        fresh.answered = Some(choice.m_id.clone());
                         vec![reply]
                     }
                     None => self.webhook.contents(&self.said(row)),
                 };
-                events = self.events(row, identity, contents);
+                events.extend(self.events(row, identity, contents, |content| EventBody::Message { content }));
+            } else if news[index] && echoes && whose == Whose::Unclaimed {
+                let contents = self.webhook.contents(&self.said(row));
+                events.extend(self.events(row, identity, contents, |content| EventBody::MessageEcho { content }));
             }
-            fresh.push(NewRow { identity: identity.clone(), events, from_customer, claims });
+            let claims: Option<Claim> = match whose {
+                Whose::Claimed(claim) => Some(claim),
+                Whose::Doubtful | Whose::Unclaimed => None,
+            };
+            let (identity, mark) = (identity.clone(), content_mark(row));
+            fresh.rows.push(NewRow { identity, mark, events, from_customer, claims, doubtful });
         }
-        (fresh, answered)
+        fresh
+    }
+
+    /// The event that stands before `row`, once, as it is recorded with it.
+    fn notice(&self, row: &Row, identity: &str, words: &str) -> Option<Event> {
+        let m_id = MId::derived(&[self.channel.as_str(), self.contact.as_str(), "gap", identity]);
+        let content = Content::Text { text: Text::new(words).ok()? };
+        Some(Event { m_id, timestamp_ms: self.at_ms(row), body: EventBody::Message { content } })
     }
 
     /// For each row: whether it can have been written in answer to the open question. Not what was there before the
@@ -97,15 +132,14 @@ impl Page<'_> {
         row.time.epoch_ms.unwrap_or(self.now_ms).clamp(0, self.now_ms)
     }
 
-    /// The events of what one row of the customer says. Their ids are those of the row, so that a rebuilt store makes
-    /// the same.
-    fn events(&self, row: &Row, identity: &str, contents: Vec<Content>) -> Vec<Event> {
+    /// The events of what one row says. Their ids are those of the row, so that a rebuilt store makes the same.
+    fn events(&self, row: &Row, identity: &str, contents: Vec<Content>, body: fn(Content) -> EventBody) -> Vec<Event> {
         let at_ms = self.at_ms(row);
         let of_part = |(part, content)| {
             let part_text = i64::to_string(&part);
             let m_id = MId::derived(&[self.channel.as_str(), self.contact.as_str(), identity, &part_text]);
             let timestamp_ms = at_ms.saturating_add(part).min(self.now_ms);
-            Event { m_id, timestamp_ms, body: EventBody::Message { content } }
+            Event { m_id, timestamp_ms, body: body(content) }
         };
         (0..).zip(contents).map(of_part).collect()
     }

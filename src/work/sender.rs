@@ -12,6 +12,7 @@ use crate::domain::clock::{millis, now_ms, since};
 use crate::domain::sentence::{Got, sentence};
 use crate::domain::{Fault, Scope, Verdict};
 use crate::store::{Answer, Attempt, Epoch, Settlement, StoreError};
+use crate::telemetry::metrics;
 
 /// Messages taken from the store at once, at most.
 const TAKE: u32 = 256;
@@ -90,6 +91,7 @@ async fn make(line: Arc<Line>, attempt: Attempt, leave: Leave, stop: Cancellatio
     let verdict = tokio::spawn(call).await.unwrap_or(Verdict::Unknown { fault: Fault::Interrupted });
     let elapsed = started.elapsed();
     line.learn(&leave, &verdict);
+    metrics::attempted(&line.name, &verdict);
     drop(leave);
     conclude(&line, &attempt, &verdict, elapsed, &stop).await;
 }
@@ -196,7 +198,7 @@ pub(super) fn gives_up(line: &Line, attempt: &Attempt, fault: &Fault, now_ms: i6
     line.retry.gives_up(since(attempt.since_ms, now_ms), attempt.before.and(fault), fault)
 }
 
-/// One log line an attempt.
+/// Counts what came of an attempt; one log line each.
 pub(super) fn report(line: &Line, attempt: &Attempt, settlement: &Settlement, elapsed: Duration) {
     let (m_id, duration_ms) = (&attempt.m_id, millis(elapsed));
     let age_ms = now_ms().saturating_sub(attempt.accepted_ms);
@@ -216,6 +218,12 @@ pub(super) fn report(line: &Line, attempt: &Attempt, settlement: &Settlement, el
                 $($text)*
             )
         };
+    }
+    match settlement {
+        Settlement::Sent { more: false, .. } => metrics::sent(&line.name),
+        Settlement::Failed { fault, .. } => metrics::failed(&line.name, fault),
+        Settlement::Unconfirmed { .. } => metrics::unconfirmed(&line.name),
+        Settlement::Unknown { .. } | Settlement::Sent { .. } | Settlement::Queued { .. } => {}
     }
     let none: Option<String> = None;
     match settlement {

@@ -8,8 +8,9 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::clock::{millis, now_ms};
 use crate::store::Store;
 
-/// Time between two sweeps.
+/// Time between two sweeps, and before the first: the start has other things to do.
 const EVERY: Duration = Duration::from_mins(1);
+const FIRST: Duration = Duration::from_secs(5);
 
 /// Rows touched by one transaction, at most: sends never wait long for it.
 const AT_ONCE: u32 = 500;
@@ -21,7 +22,9 @@ pub(super) async fn run(
     keep_rows: Duration,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    while stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
+    let mut wait = FIRST;
+    while stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_some() {
+        wait = EVERY;
         loop {
             let now_ms = now_ms();
             let before = (now_ms - millis(keep_text), now_ms - millis(keep_rows));

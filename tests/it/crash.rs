@@ -1,134 +1,56 @@
-//! kill -9 in the middle of thousands of messages both ways.
+//! kill -9 at random moments of thousands of messages both ways, with a caller that repeats what was not answered.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
-use bridge::sim::bonychat::BonyChat;
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
 
-use crate::support::{CHANNEL, House, SOON, contact, until};
+use crate::support::House;
+use crate::workload::{Workload, number};
 
-const CONTACTS: usize = 100;
-const EACH: usize = 20;
-const KILLS: usize = 3;
-
-/// What one agent learned about what it wrote, in the order it wrote it.
-#[derive(Debug, Default)]
-struct Told {
-    /// Answered 200, with its mId.
-    accepted: Vec<(String, String)>,
-    /// The connection broke: it may or may not have been taken.
-    unanswered: HashSet<String>,
-}
-
-/// Writes to one contact, one after the other. A call that finds nobody is made again; one that broke is not.
-async fn agent(bonychat: BonyChat, base: String, who: usize) -> Told {
-    let mut told = Told::default();
-    for n in 0..EACH {
-        let text = format!("out {n}");
-        loop {
-            let outcome = bonychat.text(&base, CHANNEL, &contact(who), &text).await;
-            match (outcome.status, outcome.m_id) {
-                (200, Some(m_id)) => told.accepted.push((text.clone(), m_id)),
-                (0, _) if outcome.body.to_string().contains("refused") => {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                    continue;
-                }
-                (0, _) => {
-                    told.unanswered.insert(text.clone());
-                }
-                (status, _) => panic!("answered {status} {}", outcome.body),
-            }
-            break;
-        }
-    }
-    told
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn two_thousand_messages_each_way_survive_kill_9_in_the_middle() {
-    let mut house = House::new();
+/// One campaign: kills at random moments, a restart after each, then the count.
+async fn campaign(kills: usize, load: Workload, seed: u64) {
+    let started = Instant::now();
+    let mut dice = StdRng::seed_from_u64(seed);
+    let mut house = Workload::settings(House::new());
     let mut bridge = house.start().await;
-    let base = bridge.url();
-    let agents: Vec<_> =
-        (0..CONTACTS).map(|who| tokio::spawn(agent(house.bonychat.clone(), base.clone(), who))).collect();
-    let writing = Arc::new(AtomicBool::new(true));
-    let customers = tokio::spawn({
-        let (afilnet, writing) = (house.afilnet.clone(), Arc::clone(&writing));
-        async move {
-            for n in 0..EACH {
-                for who in 0..CONTACTS {
-                    afilnet.receive(crate::support::PLATFORM_ID, &contact(who)[1..], &format!("in {n}")).unwrap();
-                }
-                tokio::time::sleep(Duration::from_millis(50)).await; // the customers' own pace
-            }
-            writing.store(false, Ordering::Relaxed);
-        }
-    });
-    let total = CONTACTS * EACH;
-    for kill in 1..=KILLS {
-        let enough = total * kill / (KILLS + 1);
-        until("some of it is through", || {
-            house.afilnet.sent_count() >= enough
-                && (house.bonychat.event_count() >= enough || !writing.load(Ordering::Relaxed))
-        })
-        .await;
+    let running = load.start(&house, &bridge.url());
+    let mut killed = 0;
+    while killed < kills && !running.is_over() {
+        tokio::time::sleep(Duration::from_millis(dice.random_range(20..400))).await; // the moment of the kill
         bridge.kill();
+        killed += 1;
         bridge = house.start().await;
     }
-    customers.await.unwrap();
-    let mut told = Vec::new();
-    for agent in agents {
-        told.push(agent.await.unwrap());
-    }
-    until("every customer's message is published", || {
-        (0..CONTACTS).all(|who| house.bonychat.texts(&contact(who)).len() >= EACH)
-    })
-    .await;
-    house.settled().await;
-
-    let unknown: HashSet<String> = house.messages("unconfirmed").into_iter().collect();
-    let (mut sent, mut unconfirmed, mut broken) = (0, 0, 0);
-    for (who, told) in told.iter().enumerate() {
-        let texts = house.afilnet.texts(&contact(who)[1..]);
-        let mut times: HashMap<&str, usize> = HashMap::new();
-        for text in &texts {
-            *times.entry(text).or_default() += 1;
-        }
-        for (text, m_id) in &told.accepted {
-            match (times.get(text.as_str()).copied().unwrap_or(0), unknown.contains(m_id)) {
-                (1, false) => sent += 1,
-                (0 | 1, true) => unconfirmed += 1,
-                (count, _) => panic!("message {m_id} of {who} ({text}) was sent {count} times"),
-            }
-        }
-        for text in &told.unanswered {
-            assert!(times.get(text.as_str()).copied().unwrap_or(0) <= 1, "{text} of {who} was doubled");
-            broken += 1;
-        }
-        let order: Vec<usize> = texts.iter().map(|text| text[4..].parse().unwrap()).collect();
-        assert!(order.is_sorted(), "out of order at {who}: {order:?}");
-        let published = house.bonychat.texts(&contact(who));
-        let expected: Vec<String> = (0..EACH).map(|n| format!("in {n}")).collect();
-        assert_eq!(published, expected, "inbound of {who}");
-    }
-    assert_eq!(sent + unconfirmed + broken, total);
-    // Every message of unknown outcome was told to its agent by name.
-    assert!(
-        house
-            .bonychat
-            .until(SOON, |world| {
-                let failed: HashSet<String> =
-                    world.all_events().into_iter().filter(|e| e.status() == "failed").map(|e| e.m_id).collect();
-                failed == unknown
-            })
-            .await
-    );
+    assert_eq!(killed, kills, "the workload was over before the last kill: make it longer");
+    let repeated = std::sync::Arc::clone(&running.repeated);
+    let unconfirmed = running.conserved(&house, 0).await;
     println!(
-        "out: {total} written, {sent} sent once, {unconfirmed} unknown at a kill and named, {broken} calls cut off by a kill; \
-         in: {total} of {total} published once; lost 0, doubled 0, out of order 0; {KILLS} kills"
+        "{killed} kills in {} messages both ways over {} contacts, seed {seed}: lost 0, doubled 0, out of order 0, \
+         unconfirmed {unconfirmed}; {} calls were cut off and repeated, {} events posted again under the same id; {:.0?}",
+        load.total(),
+        load.contacts,
+        repeated.load(Ordering::Relaxed),
+        house.bonychat.repeats(),
+        started.elapsed()
     );
     drop(bridge);
     house.check();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_kills_lose_double_and_disorder_nothing() {
+    let load = Workload { contacts: 50, each: 20, pause: Duration::from_millis(500) };
+    campaign(20, load, number("BRIDGE_KILL_SEED", rand::random::<u32>().into())).await;
+}
+
+/// `BRIDGE_KILLS=200 cargo test --test it -- --ignored --nocapture as_many_kills` (about five minutes).
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "long: see tests/README.md"]
+async fn as_many_kills_as_asked_for_lose_double_and_disorder_nothing() {
+    let kills = usize::try_from(number("BRIDGE_KILLS", 200)).unwrap();
+    let pause = Duration::from_millis(60 * u64::try_from(kills).unwrap());
+    let load = Workload { contacts: 500, each: 10, pause };
+    campaign(kills, load, number("BRIDGE_KILL_SEED", rand::random::<u32>().into())).await;
 }

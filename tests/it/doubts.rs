@@ -250,3 +250,40 @@ async fn customers_are_heard_while_a_message_is_in_doubt() {
     assert_eq!(house.bonychat.texts(&contact(1)), (0..5).map(|n| format!("in {n}")).collect::<Vec<_>>());
     house.check();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_that_slid_past_it_proves_nothing() {
+    let mut house = House::new();
+    let bridge = house.start().await;
+    acquaint(&house, &bridge, &contact(1)).await;
+    house.settled().await;
+    house.afilnet.set_switch("window", "last_20").unwrap();
+    house.afilnet.fault("getmessages:http_500:1-1000000").unwrap();
+    let m_id = doubt(&house, &bridge, &contact(1), "in doubt", "reset_stored").await;
+    assert_eq!(house.agent(&bridge, &contact(1), "after").await.status, 200);
+    for n in 0..25 {
+        house.customer(&contact(1), &format!("in {n}"));
+    }
+    house.afilnet.clear_faults();
+    until("it is unconfirmed", || house.messages("unconfirmed") == [m_id.clone()]).await;
+    assert!(house.afilnet.until(SOON, |world| world.texts(&contact(1)[1..]).len() == 3).await);
+    assert_eq!(house.afilnet.texts(&contact(1)[1..]), ["before", "in doubt", "after"]);
+    drop(bridge);
+    house.check();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_show_late_prove_nothing_and_settle_it_when_they_show() {
+    let mut house = House::new();
+    let bridge = house.start().await;
+    acquaint(&house, &bridge, &contact(1)).await;
+    house.settled().await;
+    house.afilnet.set_switch("sent_row_visible_after", "3s").unwrap();
+    assert_eq!(house.agent(&bridge, &contact(1), "sent, shows late").await.status, 200);
+    let m_id = doubt(&house, &bridge, &contact(1), "in doubt", "reset_stored").await;
+    until("it is unconfirmed", || house.messages("unconfirmed") == [m_id.clone()]).await;
+    until("its row shows", || house.messages("unconfirmed").is_empty()).await;
+    assert!(house.messages("sent").contains(&m_id));
+    assert_eq!(house.afilnet.texts(&contact(1)[1..]), ["before", "sent, shows late", "in doubt"]);
+    house.check();
+}

@@ -1,13 +1,13 @@
 //! Guards: what keeps one trouble from becoming another, seen from outside.
 
 use std::collections::HashMap;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::support::{CHANNEL, House, SOON, TOKEN, contact, until};
+use crate::support::{CHANNEL, House, SOON, TOKEN, contact, get, until};
 
 /// How often each text went out to `who`.
 fn times(house: &House, who: usize) -> HashMap<String, usize> {
@@ -16,17 +16,6 @@ fn times(house: &House, who: usize) -> HashMap<String, usize> {
         *times.entry(text).or_default() += 1;
     }
     times
-}
-
-/// Status and body of what stands at `path`.
-pub(crate) fn get(base: &str, path: &str) -> (u16, Value) {
-    let mut stream = TcpStream::connect(base.trim_start_matches("http://")).unwrap();
-    stream.set_read_timeout(Some(SOON)).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: bridge\r\nconnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), serde_json::from_str(body).unwrap_or(Value::Null))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,15 +2,29 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "tests talk to whoever runs them")]
 
+mod broadcast;
 mod cli;
 mod crash;
+#[cfg(feature = "crashpoints")]
+mod crashpoints;
+mod disk;
 mod door;
 mod doubts;
+mod echoes;
+mod faults;
 mod guards;
+mod identity;
 mod inbound;
+mod metrics;
+mod outage;
 mod outbound;
+mod person;
 mod postgres;
+mod repeat;
 mod stop;
+mod store;
 mod support;
 mod switches;
+mod times;
 mod tls;
+mod workload;

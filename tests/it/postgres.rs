@@ -8,8 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
 
-use crate::guards::get;
-use crate::support::{House, contact, until, until_within};
+use crate::support::{House, contact, get, until, until_within};
 
 /// What stands between the bridge and its database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! A house of its own for each test: two simulators, a folder, and the bridge as a process.
 
-use std::io::{BufRead as _, BufReader};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use bridge::sim::afilnet::{self, Afilnet};
 use bridge::sim::bonychat::{self, BonyChat, IdType};
+use serde_json::Value;
 use tempfile::TempDir;
 
 pub(crate) const CHANNEL: &str = "channel1";
@@ -48,6 +49,7 @@ impl House {
         let store = house.store_url();
         let (api, webhook) = (house.afilnet.url(), house.bonychat.webhook_url());
         for (key, value) in [
+            ("ADMIN__LISTEN", "127.0.0.1:0"),
             ("STORE__URL", store.as_str()),
             ("AFILNET__URL", &api),
             ("AFILNET__USER", "user"),
@@ -234,8 +236,18 @@ impl Bridge {
     }
 
     pub(crate) fn url(&self) -> String {
+        self.address("\"message\":\"ready\"")
+    }
+
+    /// Where operators look.
+    pub(crate) fn admin_url(&self) -> String {
+        self.address("operators find /metrics")
+    }
+
+    /// The address in the log line that holds `words`.
+    fn address(&self, words: &str) -> String {
         let log = self.log.lock().unwrap();
-        let line = log.iter().find(|line| line.contains("\"message\":\"ready\"")).unwrap();
+        let line = log.iter().find(|line| line.contains(words)).unwrap();
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
         format!("http://{}", line["address"].as_str().unwrap())
     }
@@ -297,4 +309,15 @@ pub(crate) async fn until_within(limit: Duration, what: &str, mut state: impl Fn
 /// A contact of its own for each `n`.
 pub(crate) fn contact(n: usize) -> String {
     format!("+34600{n:06}")
+}
+
+/// Status and JSON of a GET.
+pub(crate) fn get(base: &str, path: &str) -> (u16, Value) {
+    let mut stream = TcpStream::connect(base.trim_start_matches("http://")).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: bridge\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), serde_json::from_str(body).unwrap_or(Value::Null))
 }

@@ -11,7 +11,7 @@ use crate::domain::content::{
 use crate::domain::{CONTACT_ID_SIGNS, IdType, Language, MOST_CONTACT_ID, MOST_M_ID};
 
 /// Every refusal of `POST /message`: its status and what it means to the caller.
-const REFUSALS: [(&str, &str); 9] = [
+const REFUSALS: [(&str, &str); 10] = [
     ("400", "A rule is broken, or Afilnet refuses the message for good. Nothing was sent. Every broken rule is named."),
     ("401", "The API token is missing or wrong. Nothing was sent."),
     ("404", "There is nothing at this address: is the base URL right?"),
@@ -19,6 +19,7 @@ const REFUSALS: [(&str, &str); 9] = [
     ("408", "The body did not arrive in time. Nothing was sent; send it again."),
     ("413", "The body is larger than the bridge is configured to take. Nothing was sent."),
     ("415", "The body is compressed, or is no JSON and does not claim to be. Nothing was sent."),
+    ("422", "The Idempotency-Key names another message. Nothing was sent; give each message a key of its own."),
     ("500", "Something broke inside the bridge. Whether the message was taken is not known."),
     ("503", "The bridge cannot store messages at the moment. Nothing was sent; send it again after Retry-After."),
 ];
@@ -90,6 +91,15 @@ fn message() -> Value {
         "operationId": "send",
         "summary": "Send one message to one contact",
         "security": [{ "apiToken": [] }],
+        "parameters": [{
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": false,
+            "description": "The caller's own name of this message. A call that bears a name given before, with the same \
+                contact and message, is a repeat: it gets the first mId, and nothing is sent again, unless that message \
+                failed.",
+            "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" },
+        }],
         "requestBody": { "required": true, "content": { "application/json": {
             "schema": schema("Call"),
             "examples": examples(),

@@ -327,6 +327,7 @@ impl State {
         }
         let mut lens = Lens::new(&self.switches, read, (&key.0, &key.1), now_ms);
         lens.delivered_after_ms = options.delivered_after.and_then(|after| i64::try_from(after.as_millis()).ok());
+        lens.turn = turn;
         rows.into_iter().map(|(destination, row)| lens.row(destination, row)).collect()
     }
 }

@@ -30,6 +30,8 @@ pub(super) struct Lens<'a> {
     pub(super) now_ms: i64,
     /// Age at which a sent row counts as delivered.
     pub(super) delivered_after_ms: Option<i64>,
+    /// Number of the request.
+    pub(super) turn: u64,
     zone: TimeZone,
 }
 
@@ -42,7 +44,7 @@ impl<'a> Lens<'a> {
             Zone::AccountOffset => TimeZone::fixed(Offset::constant(-3)),
         };
         let (platform, platformid) = channel;
-        Self { switches, read, platform, platformid, now_ms, delivered_after_ms: None, zone }
+        Self { switches, read, platform, platformid, now_ms, delivered_after_ms: None, turn: 0, zone }
     }
 
     /// One row of a list.
@@ -75,6 +77,7 @@ impl<'a> Lens<'a> {
             (IdStable::No, Read::Chats) => row.id * 10 + 1,
             (IdStable::No, Read::Messages) => row.id * 10 + 2,
             (IdStable::No, Read::Unread) => row.id * 10 + 3,
+            (IdStable::Never, _) => row.id * 1_000_000 + self.turn % 1_000_000,
         };
         match self.switches.id_type {
             IdType::StringDigits => Some(json!(id.to_string())),

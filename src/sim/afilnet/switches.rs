@@ -93,8 +93,8 @@ positions! {
     DatetimeFormat { SpaceSeconds = "space_seconds", Rfc3339 = "rfc3339", Epoch = "epoch" }
     /// The form of `messageid` (U7).
     IdType { StringDigits = "string_digits", Number = "number", Hex = "hex", Missing = "missing" }
-    /// Whether the three reads show one message under one id (U8).
-    IdStable { Yes = "yes", No = "no" }
+    /// Whether the three reads show one message under one id (U8); `never`: each read under another.
+    IdStable { Yes = "yes", No = "no", Never = "never" }
     /// What `message` holds for a file (U9).
     FileInMessage { Url = "url", CaptionOnly = "caption_only", Empty = "empty", HtmlAnchor = "html_anchor" }
     /// How a row's `status` is written (U3).
@@ -261,7 +261,7 @@ mod tests {
     #[test]
     fn every_value_can_be_set_and_is_shown_as_it_was_set() {
         let all = Switches::all();
-        assert_eq!(all.len(), 76);
+        assert_eq!(all.len(), 77);
         for (switch, value) in all {
             let mut switches = Switches::default();
             switches.set(switch, value).unwrap();

@@ -1,8 +1,10 @@
 //! Messages whose outcome is unknown.
 
 use super::*;
+use crate::domain::ledger::Claim;
 
 on_each_engine! {
+    a_row_that_may_show_it_in_other_words_leaves_it_in_doubt_whoever_read_it
     what_was_under_way_at_the_end_is_in_doubt_and_holds_its_conversation_alone
     a_row_that_shows_it_makes_the_next_look_due_at_once
     one_that_was_found_before_it_was_given_up_is_looked_at_at_once
@@ -38,7 +40,7 @@ fn showing(identity: &str, m_id: &MId, part: u32) -> Reading {
     let mut page = reading(1, &[(identity, "x")]);
     page.rows[0].events.clear();
     page.rows[0].from_customer = false;
-    page.rows[0].claims = Some((m_id.clone(), part));
+    page.rows[0].claims = Some(Claim { m_id: m_id.clone(), part, last: true });
     page
 }
 
@@ -103,7 +105,7 @@ async fn a_call_is_shown_by_one_row_alone(engine: Engine) {
 async fn the_evidence_names_what_was_surely_sent_before(engine: Engine) {
     let (Fresh { store, folder: _folder }, epoch) = fresh(engine).await;
     let first = doubt(&store, epoch, "a").await;
-    assert_eq!(store.evidence(&first).await.unwrap(), Evidence { found: false, before_shown: None });
+    assert_eq!(store.evidence(&first).await.unwrap(), Evidence { found: false, before_shown: None, doubtful: false });
     store.resolve(&first, epoch, Settlement::Sent { afilnet_id: None, more: true }, 300).await.unwrap();
     let part = take(&store, epoch, 400).await.remove(0);
     store.settle(&part, Settlement::Unknown { fault: Fault::TimedOut, look_ms: 500 }, 450).await.unwrap();
@@ -216,4 +218,19 @@ async fn sent_again_by_a_person_it_waits_for_what_is_under_way_in_its_conversati
     assert!(take(&store, epoch, 600).await.is_empty());
     send(&store, &later).await;
     assert_eq!(take(&store, epoch, 600).await.iter().map(words).collect::<Vec<_>>(), ["a"]);
+}
+
+async fn a_row_that_may_show_it_in_other_words_leaves_it_in_doubt_whoever_read_it(engine: Engine) {
+    let (Fresh { store, folder: _folder }, epoch) = fresh(engine).await;
+    let mut page = reading(1, &[("before", "x")]);
+    page.rows[0].doubtful = true;
+    page.now_ms = 50;
+    store.record(page).await.unwrap();
+    let doubt = doubt(&store, epoch, "a").await;
+    assert!(!store.evidence(&doubt).await.unwrap().doubtful, "it was there before the attempt");
+    let mut page = reading(1, &[("since", "x")]);
+    page.rows[0].doubtful = true;
+    page.now_ms = 120;
+    store.record(page).await.unwrap();
+    assert_eq!(store.evidence(&doubt).await.unwrap(), Evidence { found: false, before_shown: None, doubtful: true });
 }

@@ -33,7 +33,9 @@ const SMALL: &[&str] = &[
     "outbound_sending",
     "outbound_looks",
     "outbound_trouble",
+    "outbound_unanswered",
     "events_active",
+    "events_dead",
 ];
 
 #[tokio::test]
@@ -42,6 +44,13 @@ async fn every_statement_goes_through_its_index_and_none_walks_a_table() {
     let by_key = "INTEGER PRIMARY KEY";
     for (name, statement, through) in [
         ("CONVERSATION", sql::CONVERSATION, &["(channel=? AND contact=?)"][..]),
+        ("UNANSWERED", sql::UNANSWERED, &["outbound_unanswered (conversation=?)"]),
+        ("ANSWER_AGAIN", sql::ANSWER_AGAIN, &["(m_id=?)"]),
+        ("ANSWERED", sql::ANSWERED, &["(m_id=?)"]),
+        ("ANSWER_LOST", sql::ANSWER_LOST, &["(m_id=?)"]),
+        ("ANSWERS_LOST", sql::ANSWERS_LOST, &["outbound_unanswered", by_key]),
+        ("KEY", sql::KEY, &["(channel=? AND key=?)", "(m_id=?)"]),
+        ("DROP_KEYS", sql::DROP_KEYS, &["(channel=? AND key=?)", "idempotency_old (at_ms"]),
         ("AHEAD", sql::AHEAD, &["outbound_active"]),
         ("SET_OUTBOUND_LANE", sql::SET_OUTBOUND_LANE, &[by_key, "outbound_active"]),
         ("DUE_LIVE", sql::DUE_LIVE, &["conversations_live", "outbound_active"]),
@@ -53,10 +62,17 @@ async fn every_statement_goes_through_its_index_and_none_walks_a_table() {
         ("ENDED", sql::ENDED, &[by_key]),
         ("SET_ASIDE", sql::SET_ASIDE, &[by_key]),
         ("DOUBTED", sql::DOUBTED, &[by_key]),
+        ("SHIFT_OUTBOUND", sql::SHIFT_OUTBOUND, &["outbound_active"]),
+        ("SHIFT_EVENTS", sql::SHIFT_EVENTS, &["events_active"]),
+        ("SHIFT_OUTBOUND_LANES", sql::SHIFT_OUTBOUND_LANES, &["conversations_outbound"]),
+        ("SHIFT_EVENT_LANES", sql::SHIFT_EVENT_LANES, &["conversations_events"]),
+        ("NOT_AHEAD_OUTBOUND", sql::NOT_AHEAD_OUTBOUND, &[by_key]),
+        ("NOT_AHEAD_EVENTS", sql::NOT_AHEAD_EVENTS, &[by_key]),
         ("LEFT_SENDING", sql::LEFT_SENDING, &["outbound_sending"]),
         ("DUE_LOOKS", sql::DUE_LOOKS, &["outbound_looks"]),
         ("NEXT_LOOK_MS", sql::NEXT_LOOK_MS, &["outbound_looks"]),
         ("CLAIMED", sql::CLAIMED, &["seen_claim"]),
+        ("DOUBTFUL_SINCE", sql::DOUBTFUL_SINCE, &["seen_claim", by_key]),
         ("SENT_BEFORE", sql::SENT_BEFORE, &["outbound_spoken"]),
         ("LOOKED", sql::LOOKED, &[by_key]),
         ("SHOWN", sql::SHOWN, &["(m_id=?)"]),
@@ -69,7 +85,22 @@ async fn every_statement_goes_through_its_index_and_none_walks_a_table() {
         ("NEXT_OUTBOUND_MS", sql::NEXT_OUTBOUND_MS, &["conversations_outbound"]),
         ("WAITING", sql::WAITING, &["outbound_active"]),
         ("WAITING_EVENTS", sql::WAITING_EVENTS, &["conversations_events"]),
+        ("DEPTH_OUTBOUND", sql::DEPTH_OUTBOUND, &["outbound_active"]),
+        ("SINCE_MS", sql::SINCE_MS, &[by_key]),
+        ("DEPTH_EVENTS", sql::DEPTH_EVENTS, &["events_active"]),
+        ("DEPTH_UNCONFIRMED", sql::DEPTH_UNCONFIRMED, &["outbound_trouble"]),
         ("SEEN", sql::SEEN, &["(channel=? AND contact=?)", "(conversation=?)"]),
+        ("PAGE", sql::PAGE, &["(channel=? AND contact=?)"]),
+        ("SET_PAGE", sql::SET_PAGE, &[by_key]),
+        ("CLAIMED_SENT", sql::CLAIMED_SENT, &["(m_id=?)"]),
+        ("UNTOLD", sql::UNTOLD, &["(channel=? AND contact=?)", "outbound_spoken (conversation=?"]),
+        ("TELL", sql::TELL, &["(m_id=?)"]),
+        ("LEARNED", sql::LEARNED, &["(channel=?)"]),
+        ("LEARN_TEXTS", sql::LEARN_TEXTS, &["(channel=?)"]),
+        ("LEARN_FILES", sql::LEARN_FILES, &["(channel=?)"]),
+        ("LEARN_LAG", sql::LEARN_LAG, &["(channel=?)"]),
+        ("EVENT_MS", sql::EVENT_MS, &[by_key]),
+        ("SET_EVENT_MS", sql::SET_EVENT_MS, &[by_key]),
         ("FORGET", sql::FORGET, &["(conversation=? AND identity=?)"]),
         ("SET_EVENT_LANE", sql::SET_EVENT_LANE, &[by_key, "events_active"]),
         ("DUE_EVENTS", sql::DUE_EVENTS, &["conversations_events", "events_active"]),
@@ -80,6 +111,16 @@ async fn every_statement_goes_through_its_index_and_none_walks_a_table() {
         ("LIST_TROUBLE", sql::LIST_TROUBLE, &["outbound_trouble"]),
         ("LIST_SENDING", sql::LIST_SENDING, &["outbound_sending"]),
         ("SHOW", sql::SHOW, &["(m_id=?)"]),
+        ("LIST_DEAD", sql::LIST_DEAD, &["events_dead"]),
+        ("SHOW_DEAD", sql::SHOW_DEAD, &["events_dead"]),
+        ("BY_HAND", sql::BY_HAND, &["(m_id=?)"]),
+        ("DEAD_BY_HAND", sql::DEAD_BY_HAND, &["events_dead"]),
+        ("RETRY_OUTBOUND", sql::RETRY_OUTBOUND, &[by_key]),
+        ("RETRY_EVENT", sql::RETRY_EVENT, &[by_key]),
+        ("DISCARD_OUTBOUND", sql::DISCARD_OUTBOUND, &[by_key]),
+        ("DISCARD_EVENT", sql::DISCARD_EVENT, &[by_key]),
+        ("UNDER_WAY", sql::UNDER_WAY, &["outbound_active"]),
+        ("CLOSE_OUTBOUND_LANE", sql::CLOSE_OUTBOUND_LANE, &[by_key]),
         ("WIPE_OUTBOUND", sql::WIPE_OUTBOUND, &["outbound_text (done_ms"]),
         ("DROP_OUTBOUND", sql::DROP_OUTBOUND, &["outbound_done (done_ms"]),
         ("WIPE_CHOICES", sql::WIPE_CHOICES, &["conversations_choice (choice_ms"]),
@@ -109,10 +150,10 @@ fn fill(db: &Connection, conversations: u32) {
         CREATE TEMP TABLE n AS WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < COUNT) SELECT n FROM n; \
         INSERT INTO conversations (channel, contact, destination, outbound_due_ms, inbound_ms) \
             SELECT 'support', '+346' || (10000000 + n), '346' || (10000000 + n), 10 + n, CASE WHEN n <= 50 THEN 900 ELSE 0 END FROM n; \
-        INSERT INTO outbound (conversation, m_id, state, kind, content, due_ms, accepted_ms, since_ms, done_ms) \
-            SELECT n, 'a' || n, 'sent', 'text', 'CONTENT', 10 + n, 10 + n, 10 + n, 20 + n FROM n; \
-        INSERT INTO outbound (conversation, m_id, state, kind, content, due_ms, accepted_ms, since_ms) \
-            SELECT n, 'b' || n, 'queued', 'text', 'CONTENT', 10 + n, 10 + n, 10 + n FROM n; \
+        INSERT INTO outbound (conversation, m_id, state, kind, content, due_ms, accepted_ms, since_ms, done_ms, answered) \
+            SELECT n, 'a' || n, 'sent', 'text', 'CONTENT', 10 + n, 10 + n, 10 + n, 20 + n, 1 FROM n; \
+        INSERT INTO outbound (conversation, m_id, state, kind, content, due_ms, accepted_ms, since_ms, answered) \
+            SELECT n, 'b' || n, 'queued', 'text', 'CONTENT', 10 + n, 10 + n, 10 + n, 1 FROM n; \
         DROP TABLE n; COMMIT;";
     db.execute_batch(&fill.replace("COUNT", &conversations.to_string()).replace("CONTENT", &content)).unwrap();
 }
@@ -144,6 +185,7 @@ async fn two_hundred_thousand_waiting_cost_a_message_no_more_than_two_thousand()
             ("begin: mark", steps(&db, sql::BEGIN, params![epoch.0, 100, row])),
             ("begin: lane", steps(&db, sql::SET_OUTBOUND_LANE, params![new])),
             ("accept: conversation", steps(&db, sql::CONVERSATION, params!["support", "+34610000007"])),
+            ("accept: repeat", steps(&db, sql::UNANSWERED, params![new, 0, "none"])),
             ("accept: ahead", steps(&db, sql::AHEAD, params![new, far])),
             ("next", steps(&db, sql::NEXT_OUTBOUND_MS, params!["support"])),
             ("own", steps(&db, sql::OWN, params!["support"])),

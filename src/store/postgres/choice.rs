@@ -1,6 +1,7 @@
 //! The open choice of a conversation: opened by the attempt that may show it, closed by its answer or its failure.
 
 use super::db::{Args, Db, args, corrupt};
+use crate::domain::clock::wall_of;
 use crate::domain::{Choice, Content, MId};
 use crate::store::{Attempt, Settlement, StoreError, sql};
 
@@ -9,7 +10,7 @@ pub(super) async fn ask(db: &mut Db, attempt: &Attempt, now_ms: i64) -> Result<(
     let Attempt { m_id, content: Content::QuickReply(question), part: 0, .. } = attempt else {
         return Ok(());
     };
-    let choice = Choice { m_id: m_id.clone(), replies: question.replies().to_vec(), asked_ms: now_ms };
+    let choice = Choice { m_id: m_id.clone(), replies: question.replies().to_vec(), asked_ms: wall_of(now_ms) };
     let json = serde_json::to_string(&choice).map_err(|e| corrupt("conversations")(Box::new(e)))?;
     db.change(sql::OPEN_CHOICE, args![json, now_ms, attempt.conversation]).await
 }

@@ -4,20 +4,22 @@ use std::collections::HashSet;
 
 use super::db::{Count, Db, args, corrupt, decode};
 use crate::domain::MId;
-use crate::store::{OwnSend, StoreError, sql};
+use crate::domain::ledger::Claim;
+use crate::store::{NewRow, OwnSend, StoreError, sql};
+
+/// What stands in place of a claim where a row may show a call of ours in other words.
+const DOUBTFUL: &str = "?";
 
 /// A claim as it is stored.
 pub(super) fn stored(m_id: &str, part: u32) -> String {
     format!("{m_id} {part}")
 }
 
-/// The claim as it is stored, unless another row has it already: each call is shown by one row.
-pub(super) async fn free(
-    db: &mut Db,
-    conversation: i64,
-    claims: Option<&(MId, u32)>,
-) -> Result<Option<String>, StoreError> {
-    let Some((m_id, part)) = claims else { return Ok(None) };
+/// What is stored of a row's claim, unless another row has it already: each call is shown by one row.
+pub(super) async fn free(db: &mut Db, conversation: i64, row: &NewRow) -> Result<Option<String>, StoreError> {
+    let Some(Claim { m_id, part, .. }) = &row.claims else {
+        return Ok(row.doubtful.then(|| DOUBTFUL.to_owned()));
+    };
     let taken = is_claimed(db, conversation, m_id.as_str(), *part).await?;
     Ok((!taken).then(|| stored(m_id.as_str(), *part)))
 }
@@ -25,6 +27,12 @@ pub(super) async fn free(
 /// Whether a seen row shows this call.
 pub(super) async fn is_claimed(db: &mut Db, conversation: i64, m_id: &str, part: u32) -> Result<bool, StoreError> {
     db.one(sql::CLAIMED, args![conversation, stored(m_id, part)]).await
+}
+
+/// Reads the stored form.
+pub(super) fn parse(claim: &str) -> Option<(MId, u32)> {
+    let (m_id, part) = claim.split_once(' ')?;
+    Some((m_id.parse().ok()?, part.parse().ok()?))
 }
 
 /// A message that cannot be read was set aside before it was sent, so each of these can.

@@ -90,7 +90,11 @@ pub(super) async fn evidence(db: &mut Db, doubt: &Doubt) -> Result<Evidence, Sto
         Some((m_id, part)) => Some(claims::is_claimed(db, *conversation, &m_id, part).await?),
         None => None,
     };
-    Ok(Evidence { found: claims::is_claimed(db, *conversation, m_id.as_str(), *part).await?, before_shown })
+    Ok(Evidence {
+        found: claims::is_claimed(db, *conversation, m_id.as_str(), *part).await?,
+        before_shown,
+        doubtful: db.one(sql::DOUBTFUL_SINCE, args![conversation, row]).await?,
+    })
 }
 
 pub(super) async fn look_again(

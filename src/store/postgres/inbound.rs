@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use super::db::{Count, Db, args, corrupt, decode};
-use super::{choice, claims, sql as own};
+use super::{choice, claims, learned, sql as own};
 use crate::domain::ids::fingerprint;
 use crate::domain::{ChannelName, ContactId, Event};
-use crate::store::{Before, DueEvent, Position, Publication, Reading, StoreError, sql};
+use crate::store::{Before, DueEvent, Position, Publication, Reading, Seen, SeenRow, StoreError, sql};
 
 pub(super) async fn baseline_ms(db: &mut Db, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
     let row: Option<(Option<i64>,)> = db.optional(sql::BASELINE_MS, args![channel.as_str()]).await?;
@@ -71,12 +71,18 @@ pub(super) async fn positions(db: &mut Db, channel: &ChannelName) -> Result<Vec<
     Ok(positions)
 }
 
-pub(super) async fn seen(
-    db: &mut Db,
-    channel: &ChannelName,
-    contact: &ContactId,
-) -> Result<Vec<(String, i64)>, StoreError> {
-    db.rows(sql::SEEN, args![channel.as_str(), contact.as_str()]).await
+/// A claim or a tail that does not decode is as if there were none.
+pub(super) async fn seen(db: &mut Db, channel: &ChannelName, contact: &ContactId) -> Result<Seen, StoreError> {
+    type Row = (String, i64, Option<String>, Option<String>);
+    let (channel, contact) = (channel.as_str(), contact.as_str());
+    let rows: Vec<Row> = db.rows(sql::SEEN, args![channel, contact]).await?;
+    let row = |(identity, seen_ms, mark, claim): Row| {
+        let claim = claim.as_deref().and_then(claims::parse);
+        SeenRow { identity, seen_ms, mark, claim }
+    };
+    let page: Option<(Option<String>,)> = db.optional(sql::PAGE, args![channel, contact]).await?;
+    let page = page.and_then(|(page,)| serde_json::from_str(&page?).ok()).unwrap_or_default();
+    Ok(Seen { rows: rows.into_iter().map(row).collect(), page })
 }
 
 /// Tells how many events it made, and whether a row shows a call that was in doubt.
@@ -85,16 +91,21 @@ pub(super) async fn record(db: &mut Db, reading: &Reading) -> Result<(usize, boo
     let conversation: i64 = db.one(sql::MEET, args![channel, contact, reading.destination.as_str()]).await?;
     let (mut made, mut heard, mut shown) = (0, false, 0);
     for row in &reading.rows {
-        let claim = claims::free(db, conversation, row.claims.as_ref()).await?;
-        let seen = args![conversation, indexed(&row.identity).as_ref(), now_ms, claim];
+        let claim = claims::free(db, conversation, row).await?;
+        let seen = args![conversation, indexed(&row.identity).as_ref(), now_ms, claim, row.mark];
         if db.execute(sql::ADD_SEEN, seen).await? == 1 {
             add_events(db, conversation, &row.events, now_ms, now_ms).await?;
             made += row.events.len();
             heard |= row.from_customer && !row.events.is_empty();
-            if let (Some(_), Some((m_id, part))) = (&claim, &row.claims) {
-                shown += db.execute(sql::SHOWN, args![now_ms, m_id.as_str(), part]).await?;
+            if let (Some(_), Some(claim)) = (&claim, &row.claims) {
+                learned::from_row(db, channel, conversation, claim, reading.read_before_ms).await?;
+                let values = args![now_ms, claim.m_id.as_str(), claim.part, i64::from(claim.last)];
+                shown += db.execute(sql::SHOWN, values).await?;
             }
         }
+    }
+    for receipt in &reading.receipts {
+        made += usize::from(learned::tell(db, conversation, receipt, now_ms).await?);
     }
     if let Some(m_id) = &reading.answered {
         choice::close(db, conversation, m_id).await?;
@@ -107,6 +118,10 @@ pub(super) async fn record(db: &mut Db, reading: &Reading) -> Result<(usize, boo
     }
     if let Some(newest) = &reading.newest {
         db.change(sql::SET_NEWEST, args![newest, conversation]).await?;
+    }
+    if let Some(page) = &reading.page {
+        let page = serde_json::to_string(page).map_err(|e| corrupt("conversations")(Box::new(e)))?;
+        db.change(sql::SET_PAGE, args![page, conversation]).await?;
     }
     if let Some(position) = &reading.position {
         db.change(sql::SET_READ_TO, args![position, conversation]).await?;
@@ -123,7 +138,8 @@ fn indexed(identity: &str) -> Cow<'_, str> {
     format!("{}…{}", identity.chars().take(100).collect::<String>(), fingerprint(&[identity])).into()
 }
 
-/// Queues events, last of their conversation, not to be published before `due_ms`. The conversation is locked.
+/// Queues events, last of their conversation, not to be published before `due_ms`. None has an earlier timestamp than
+/// one before it. The conversation is locked.
 pub(super) async fn add_events(
     db: &mut Db,
     conversation: i64,
@@ -134,10 +150,17 @@ pub(super) async fn add_events(
     if events.is_empty() {
         return Ok(());
     }
+    let newest_ms: i64 = db.one(sql::EVENT_MS, args![conversation]).await?;
+    let mut at_ms = newest_ms;
     for event in events {
-        let json = serde_json::to_string(event).map_err(|e| corrupt("events")(Box::new(e)))?;
+        at_ms = at_ms.max(event.timestamp_ms);
+        let json = serde_json::to_string(&Event { timestamp_ms: at_ms, ..event.clone() })
+            .map_err(|e| corrupt("events")(Box::new(e)))?;
         let values = args![conversation, event.m_id.as_str(), event.body.kind(), json, due_ms, now_ms];
         db.execute(sql::ADD_EVENT, values).await?;
+    }
+    if at_ms > newest_ms {
+        db.change(sql::SET_EVENT_MS, args![at_ms, conversation]).await?;
     }
     db.change(sql::SET_EVENT_LANE, args![conversation]).await
 }

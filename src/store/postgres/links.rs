@@ -8,7 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
@@ -19,6 +19,7 @@ use super::db::Db;
 use super::sql;
 use crate::crashpoint;
 use crate::store::StoreError;
+use crate::telemetry::metrics;
 
 /// Connections of one process, at most. Commits that come together share a flush of the server's log.
 const LINKS: u32 = 16;
@@ -148,9 +149,11 @@ impl Links {
         let mut db = self.begin().await?;
         let outcome = match work(&mut db, args).await {
             Ok(value) => {
-                crashpoint::hit(name, "before its commit");
+                crashpoint::hit(name, crashpoint::BEFORE_COMMIT);
+                let started = Instant::now();
                 db.run("COMMIT").await?;
-                crashpoint::hit(name, "after its commit");
+                metrics::committed(started.elapsed());
+                crashpoint::hit(name, crashpoint::AFTER_COMMIT);
                 Ok(value)
             }
             Err(error) => match db.run("ROLLBACK").await {

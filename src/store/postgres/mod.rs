@@ -2,101 +2,38 @@
 //! in READ COMMITTED; each locks the conversation that it changes first, so that those on one conversation follow each
 //! other. Commits that come together share a flush of the server's log.
 
+mod answers;
 mod choice;
 mod claims;
 mod db;
 mod doubts;
+mod engine;
 mod inbound;
+mod learned;
 mod links;
 mod open;
 mod outbound;
+mod person;
 mod sql;
+mod times;
 mod upkeep;
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::{
-    Accepted, Attempt, Decision, Doubt, DueEvent, Epoch, Evidence, Filter, Interrupted, Listed, Look, NewOutbound,
-    OwnSend, Position, Publication, Reading, Settlement, Signals, Store, StoreError, Waiting,
+    Accepted, Attempt, ByHand, Decision, Depth, DiscardNotices, Doubt, DueEvent, Epoch, Evidence, Filter, Interrupted,
+    Kept, Learned, Listed, Look, NewOutbound, OwnSend, Position, Publication, Reading, Seen, Settlement, Signals,
+    Store, StoreError, Untold, Waiting,
 };
-use crate::domain::{ChannelName, Choice, ContactId};
+use crate::domain::{ChannelName, Choice, ContactId, MId};
 
-use db::Db;
-use links::{Links, Work};
-pub(crate) use open::OpenError;
+pub(crate) use engine::PostgresStore;
 
 /// Longest time for an answer to "can something be written now".
 const CHECK: Duration = Duration::from_millis(1500);
-
-/// Rows of one channel that may have been begun without anyone having been told.
-type Adrift = Arc<tokio::sync::Mutex<Vec<i64>>>;
-
-/// The store over one PostgreSQL database.
-pub(crate) struct PostgresStore {
-    links: Arc<Links>,
-    signals: Arc<Signals>,
-    adrift: Mutex<HashMap<ChannelName, Adrift>>,
-}
-
-impl PostgresStore {
-    /// Opens the database for a process that owns channels; makes the schema or brings it forward.
-    ///
-    /// # Errors
-    /// [`OpenError`], in words for the operator: out of reach, not a store, made by a newer bridge.
-    pub(crate) async fn open(url: &str) -> Result<Self, OpenError> {
-        Ok(Self::over(open::owner(url).await?))
-    }
-
-    /// Opens an existing store beside a running process, for commands. Nothing is migrated.
-    ///
-    /// # Errors
-    /// [`OpenError`], also where a bridge of this version has not served the database yet.
-    pub(crate) async fn visit(url: &str) -> Result<Self, OpenError> {
-        Ok(Self::over(open::visitor(url).await?))
-    }
-
-    /// Whether `url` can be understood, without asking anyone.
-    ///
-    /// # Errors
-    /// [`OpenError`], in words for the operator.
-    pub(crate) fn verify(url: &str) -> Result<(), OpenError> {
-        open::verify(url)
-    }
-
-    fn over(links: Links) -> Self {
-        Self { links: Arc::new(links), signals: Arc::default(), adrift: Mutex::default() }
-    }
-
-    /// Runs `work` in a transaction and returns once it is durable. `name` names it among the crash points. In a task of
-    /// its own: a caller that goes away stops nothing halfway.
-    async fn write<A, T, F>(&self, name: &'static str, args: A, work: F) -> Result<T, StoreError>
-    where
-        A: Send + Sync + 'static,
-        T: Send + 'static,
-        F: for<'c> Fn(&'c mut Db, &'c A) -> Work<'c, T> + Send + Sync + 'static,
-    {
-        let links = Arc::clone(&self.links);
-        tokio::spawn(async move { links.write(name, &args, &work).await }).await.map_err(|_| StoreError::Closed)?
-    }
-
-    async fn read<A, T, F>(&self, args: A, work: F) -> Result<T, StoreError>
-    where
-        A: Send + Sync,
-        T: Send,
-        F: for<'c> Fn(&'c mut Db, &'c A) -> Work<'c, T> + Send + Sync,
-    {
-        self.links.read(&args, &work).await
-    }
-
-    fn adrift(&self, channel: &ChannelName) -> Adrift {
-        let mut all = self.adrift.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(all.entry(channel.clone()).or_default())
-    }
-}
 
 /// A commit whose answer was lost may stand all the same: whom it concerns is rung then too.
 fn may_stand<T>(outcome: &Result<T, StoreError>) -> bool {
@@ -109,17 +46,32 @@ impl Store for PostgresStore {
         // In a task of its own: the caller may go away before the commit, and the bell must ring all the same.
         let (links, signals) = (Arc::clone(&self.links), Arc::clone(&self.signals));
         let kept = tokio::spawn(async move {
-            let outcome = links.write("accept", &message, &|db, new| Box::pin(outbound::accept(db, new))).await;
-            if may_stand(&outcome) {
-                signals.ring_outbound(&message.channel, i64::from(outcome.is_ok()));
+            let outcome = links.write("accept", &message, &|db, new| Box::pin(answers::accept(db, new))).await;
+            let new = outcome.as_ref().is_ok_and(|accepted| accepted.kept == Kept::New);
+            if (new || outcome.is_err())
+                && may_stand(&outcome)
+                && let Some(signals) = signals.channel(&message.channel)
+            {
+                signals.ring_outbound(i64::from(new));
             }
             outcome
         });
         kept.await.map_err(|_| StoreError::Closed)?
     }
 
+    async fn answered(&self, answers: Vec<(MId, bool)>) -> Result<(), StoreError> {
+        self.write("answered", answers, |db, answers| Box::pin(answers::settle(db, answers))).await
+    }
+
+    /// Not kept: without a wait nothing reaches the server. After a kill these answers count as lost.
+    fn note_answer(&self, _m_id: &MId, _reached: bool) {}
+
+    async fn follow_clock(&self, now_ms: i64) -> Result<i64, StoreError> {
+        self.write("follow_clock", now_ms, |db, now_ms| Box::pin(times::follow(db, *now_ms))).await
+    }
+
     async fn own(&self, channel: &ChannelName) -> Result<Epoch, StoreError> {
-        self.write("own", channel.clone(), |db, channel| Box::pin(outbound::own(db, channel))).await
+        self.write("own", channel.clone(), |db, channel| Box::pin(answers::own(db, channel))).await
     }
 
     async fn interrupted(
@@ -248,6 +200,10 @@ impl Store for PostgresStore {
         self.read((), |db, ()| Box::pin(upkeep::waiting(db))).await
     }
 
+    async fn depths(&self) -> Result<Vec<Depth>, StoreError> {
+        self.read((), |db, ()| Box::pin(upkeep::depths(db))).await
+    }
+
     async fn baseline_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
         self.read(channel.clone(), |db, channel| Box::pin(inbound::baseline_ms(db, channel))).await
     }
@@ -280,7 +236,7 @@ impl Store for PostgresStore {
         self.read(channel.clone(), |db, channel| Box::pin(inbound::positions(db, channel))).await
     }
 
-    async fn seen(&self, channel: &ChannelName, contact: &ContactId) -> Result<Vec<(String, i64)>, StoreError> {
+    async fn seen(&self, channel: &ChannelName, contact: &ContactId) -> Result<Seen, StoreError> {
         let of = (channel.clone(), contact.clone());
         self.read(of, |db, (channel, contact)| Box::pin(inbound::seen(db, channel, contact))).await
     }
@@ -295,6 +251,22 @@ impl Store for PostgresStore {
             Box::pin(claims::own_sends(db, channel.as_str(), contact.as_str(), limit))
         })
         .await
+    }
+
+    async fn untold(
+        &self,
+        channel: &ChannelName,
+        contact: &ContactId,
+        limit: usize,
+    ) -> Result<Vec<Untold>, StoreError> {
+        self.read((channel.clone(), contact.clone()), move |db, (channel, contact)| {
+            Box::pin(learned::untold(db, channel.as_str(), contact.as_str(), limit))
+        })
+        .await
+    }
+
+    async fn learned(&self, channel: &ChannelName) -> Result<Learned, StoreError> {
+        self.read(channel.clone(), |db, channel| Box::pin(learned::learned(db, channel.as_str()))).await
     }
 
     async fn open_choice(&self, channel: &ChannelName, contact: &ContactId) -> Result<Option<Choice>, StoreError> {
@@ -344,6 +316,17 @@ impl Store for PostgresStore {
 
     async fn show(&self, m_id: String) -> Result<Option<Listed>, StoreError> {
         self.read(m_id, |db, m_id| Box::pin(upkeep::show(db, m_id))).await
+    }
+
+    async fn retry(&self, m_id: String, now_ms: i64) -> Result<ByHand, StoreError> {
+        self.write("retry", m_id, move |db, m_id| Box::pin(person::retry(db, m_id, now_ms))).await
+    }
+
+    async fn discard(&self, m_id: String, notices: DiscardNotices, now_ms: i64) -> Result<ByHand, StoreError> {
+        self.write("discard", (m_id, notices), move |db, (m_id, notices)| {
+            Box::pin(person::discard(db, m_id, notices, now_ms))
+        })
+        .await
     }
 
     async fn sweep(&self, text_before_ms: i64, rows_before_ms: i64, limit: u32) -> Result<usize, StoreError> {

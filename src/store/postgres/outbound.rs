@@ -3,23 +3,22 @@
 
 use super::db::{Count, Db, args, corrupt, decode};
 use super::{choice, claims, inbound, sql as own};
+use crate::domain::clock::wall_of;
 use crate::domain::{ChannelName, Content, Event, EventBody, Fault, MId, StatusValue};
-use crate::store::{Accepted, Attempt, Before, Epoch, NewOutbound, Settlement, StoreError, sql};
+use crate::store::{Attempt, Before, Epoch, NewOutbound, Settlement, StoreError, sql};
 
 /// A `message_status` waits this long, so that the answer to `/message` with its mId goes out before (bonychat.md A16).
 const NOTICE_AFTER_MS: i64 = 500;
 
-pub(super) async fn accept(db: &mut Db, new: &NewOutbound) -> Result<Accepted, StoreError> {
-    let content = serde_json::to_string(&new.content).map_err(|e| corrupt("outbound")(Box::new(e)))?;
-    // Locked before the row gets its id: ids of one conversation are in the order of its commits.
-    let conversation = db.conversation(&new.channel, &new.contact, &new.destination).await?;
+/// Adds a message, last of its conversation, which is locked. Tells whether others wait before it.
+pub(super) async fn add(db: &mut Db, conversation: i64, new: &NewOutbound, content: &str) -> Result<bool, StoreError> {
     let values = args![conversation, new.m_id.as_str(), new.content.kind(), content, new.accepted_ms, new.request_id];
     let row: i64 = db.one(sql::ADD_OUTBOUND, values).await?;
     let ahead: bool = db.one(sql::AHEAD, args![conversation, row]).await?;
     if !ahead {
         follow_head(db, conversation).await?;
     }
-    Ok(Accepted { ahead })
+    Ok(ahead)
 }
 
 pub(super) async fn own(db: &mut Db, channel: &ChannelName) -> Result<Epoch, StoreError> {
@@ -208,7 +207,7 @@ pub(super) async fn notice(
     now_ms: i64,
 ) -> Result<(), StoreError> {
     let body = EventBody::MessageStatus { value: StatusValue::Failed, message: sentence.to_owned() };
-    let event = Event { m_id: m_id.clone(), timestamp_ms: now_ms, body };
+    let event = Event { m_id: m_id.clone(), timestamp_ms: wall_of(now_ms), body };
     inbound::add_events(db, conversation, std::slice::from_ref(&event), now_ms + NOTICE_AFTER_MS, now_ms).await
 }
 

@@ -87,3 +87,13 @@ pub(super) const MAKE_STEPS: &str = "CREATE TABLE IF NOT EXISTS bridge_steps (st
 pub(super) const LAST_STEP: &str = "SELECT COALESCE(MAX(step), 0) FROM bridge_steps";
 
 pub(super) const ADD_STEP: &str = "INSERT INTO bridge_steps (step, name, done_ms) VALUES ($1, $2, $3)";
+
+/// Calls with one key come one after another; the lock ends with its transaction.
+pub(super) const LOCK_KEY: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
+
+/// Rows come with rising times, so the look ends where the past begins.
+pub(super) const AHEAD_OUTBOUND: &str = "SELECT MIN(id), MAX(accepted_ms) FROM outbound WHERE id > COALESCE \
+     ((SELECT id FROM outbound WHERE accepted_ms <= $1 ORDER BY id DESC LIMIT 1), 0)";
+
+pub(super) const AHEAD_EVENTS: &str = "SELECT MIN(id), MAX(recorded_ms) FROM events WHERE id > COALESCE \
+     ((SELECT id FROM events WHERE recorded_ms <= $1 ORDER BY id DESC LIMIT 1), 0)";

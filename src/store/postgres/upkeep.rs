@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::db::{Db, args};
-use crate::store::{Filter, Listed, StoreError, Waiting, sql};
+use crate::store::{Depth, Filter, Listed, StoreError, Waiting, sql};
 
 type Row = (String, String, String, String, String, i64, i64, Option<i64>, Option<String>);
 
@@ -11,6 +11,7 @@ pub(super) async fn list(db: &mut Db, filter: &Filter) -> Result<Vec<Listed>, St
     let statement = match filter.state.as_deref() {
         Some("failed" | "unknown" | "unconfirmed") => sql::LIST_TROUBLE,
         Some("sending") => sql::LIST_SENDING,
+        Some("dead") => sql::LIST_DEAD,
         Some(_) | None => sql::LIST,
     };
     let found: Vec<Row> = db.rows(statement, args![filter.state, filter.channel, filter.limit]).await?;
@@ -18,7 +19,12 @@ pub(super) async fn list(db: &mut Db, filter: &Filter) -> Result<Vec<Listed>, St
 }
 
 pub(super) async fn show(db: &mut Db, m_id: &str) -> Result<Option<Listed>, StoreError> {
-    Ok(db.optional(sql::SHOW, args![m_id]).await?.map(listed))
+    let message: Option<Row> = db.optional(sql::SHOW, args![m_id]).await?;
+    let found = match message {
+        Some(message) => Some(message),
+        None => db.optional(sql::SHOW_DEAD, args![m_id]).await?,
+    };
+    Ok(found.map(listed))
 }
 
 fn listed((m_id, channel, contact, state, kind, attempt, accepted_ms, done_ms, fault): Row) -> Listed {
@@ -45,6 +51,25 @@ pub(super) async fn waiting(db: &mut Db) -> Result<Vec<Waiting>, StoreError> {
     Ok(channels.into_values().collect())
 }
 
+pub(super) async fn depths(db: &mut Db) -> Result<Vec<Depth>, StoreError> {
+    let number = |counted: i64| u64::try_from(counted).unwrap_or(0);
+    let mut channels: BTreeMap<String, Depth> = BTreeMap::new();
+    let waiting: Vec<(String, i64, i64)> = db.rows(sql::DEPTH_OUTBOUND, args![]).await?;
+    for (channel, outbound, oldest) in waiting {
+        let since: Option<(i64,)> = db.optional(sql::SINCE_MS, args![oldest]).await?;
+        let there = channels.entry(channel).or_default();
+        there.outbound = number(outbound);
+        there.oldest_ms = since.map(|(ms,)| ms);
+    }
+    for (channel, events) in db.rows::<(String, i64)>(sql::DEPTH_EVENTS, args![]).await? {
+        channels.entry(channel).or_default().events = number(events);
+    }
+    for (channel, unconfirmed) in db.rows::<(String, i64)>(sql::DEPTH_UNCONFIRMED, args![]).await? {
+        channels.entry(channel).or_default().unconfirmed = number(unconfirmed);
+    }
+    Ok(channels.into_iter().map(|(channel, there)| Depth { channel, ..there }).collect())
+}
+
 /// Wiping comes before dropping, so that what is due for both leaves step by step, whichever is kept longer.
 pub(super) async fn sweep(
     db: &mut Db,
@@ -52,15 +77,16 @@ pub(super) async fn sweep(
     rows_before_ms: i64,
     limit: u32,
 ) -> Result<usize, StoreError> {
-    use super::sql;
+    use super::sql as own;
     let text_before_ms = text_before_ms.max(rows_before_ms);
     let mut most = 0;
     for (statement, before_ms) in [
-        (sql::WIPE_OUTBOUND, text_before_ms),
-        (sql::WIPE_EVENTS, text_before_ms),
-        (sql::WIPE_CHOICES, text_before_ms),
-        (sql::DROP_OUTBOUND, rows_before_ms),
-        (sql::DROP_EVENTS, rows_before_ms),
+        (own::WIPE_OUTBOUND, text_before_ms),
+        (own::WIPE_EVENTS, text_before_ms),
+        (own::WIPE_CHOICES, text_before_ms),
+        (own::DROP_OUTBOUND, rows_before_ms),
+        (own::DROP_EVENTS, rows_before_ms),
+        (sql::DROP_KEYS, rows_before_ms),
     ] {
         most = most.max(db.execute(statement, args![before_ms, limit]).await?);
     }

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use super::{change, corrupt, execute, unavailable};
+use crate::domain::clock::wall_of;
 use crate::domain::{Choice, Content, MId};
 use crate::store::{Attempt, Settlement, StoreError, sql};
 
@@ -11,7 +12,7 @@ pub(super) fn ask(db: &Connection, attempt: &Attempt, now_ms: i64) -> Result<(),
     let Attempt { m_id, content: Content::QuickReply(question), part: 0, .. } = attempt else {
         return Ok(());
     };
-    let choice = Choice { m_id: m_id.clone(), replies: question.replies().to_vec(), asked_ms: now_ms };
+    let choice = Choice { m_id: m_id.clone(), replies: question.replies().to_vec(), asked_ms: wall_of(now_ms) };
     let json = serde_json::to_string(&choice).map_err(|e| corrupt("conversations")(Box::new(e)))?;
     change(db, sql::OPEN_CHOICE, params![json, now_ms, attempt.conversation])
 }

@@ -6,20 +6,22 @@ use rusqlite::{Connection, params};
 
 use super::{corrupt, decode, one, rows};
 use crate::domain::MId;
-use crate::store::{OwnSend, StoreError, sql};
+use crate::domain::ledger::Claim;
+use crate::store::{NewRow, OwnSend, StoreError, sql};
+
+/// What stands in place of a claim where a row may show a call of ours in other words.
+const DOUBTFUL: &str = "?";
 
 /// A claim as it is stored.
 pub(super) fn stored(m_id: &str, part: u32) -> String {
     format!("{m_id} {part}")
 }
 
-/// The claim as it is stored, unless another row has it already: each call is shown by one row.
-pub(super) fn free(
-    db: &Connection,
-    conversation: i64,
-    claims: Option<&(MId, u32)>,
-) -> Result<Option<String>, StoreError> {
-    let Some((m_id, part)) = claims else { return Ok(None) };
+/// What is stored of a row's claim, unless another row has it already: each call is shown by one row.
+pub(super) fn free(db: &Connection, conversation: i64, row: &NewRow) -> Result<Option<String>, StoreError> {
+    let Some(Claim { m_id, part, .. }) = &row.claims else {
+        return Ok(row.doubtful.then(|| DOUBTFUL.to_owned()));
+    };
     let taken = is_claimed(db, conversation, m_id.as_str(), *part)?;
     Ok((!taken).then(|| stored(m_id.as_str(), *part)))
 }
@@ -27,6 +29,12 @@ pub(super) fn free(
 /// Whether a seen row shows this call.
 pub(super) fn is_claimed(db: &Connection, conversation: i64, m_id: &str, part: u32) -> Result<bool, StoreError> {
     one(db, sql::CLAIMED, params![conversation, stored(m_id, part)])
+}
+
+/// Reads the stored form.
+pub(super) fn parse(claim: &str) -> Option<(MId, u32)> {
+    let (m_id, part) = claim.split_once(' ')?;
+    Some((m_id.parse().ok()?, part.parse().ok()?))
 }
 
 /// A message that cannot be read was set aside before it was sent, so each of these can.

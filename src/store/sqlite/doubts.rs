@@ -117,6 +117,7 @@ pub(super) fn evidence(db: &Connection, doubt: &Doubt) -> Result<Evidence, Store
     Ok(Evidence {
         found: claims::is_claimed(db, *conversation, m_id.as_str(), *part)?,
         before_shown: before.map(shown).transpose()?,
+        doubtful: one(db, sql::DOUBTFUL_SINCE, params![conversation, row])?,
     })
 }
 

@@ -2,9 +2,9 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{change, choice, claims, corrupt, decode, execute, one, rows, unavailable};
+use super::{change, choice, claims, corrupt, decode, execute, learned, one, rows, unavailable};
 use crate::domain::{ChannelName, ContactId, Event};
-use crate::store::{Before, DueEvent, Position, Publication, Reading, StoreError, sql};
+use crate::store::{Before, DueEvent, Position, Publication, Reading, Seen, SeenRow, StoreError, sql};
 
 pub(super) fn baseline_ms(db: &Connection, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
     let row: Option<Option<i64>> = db
@@ -77,12 +77,20 @@ pub(super) fn positions(db: &Connection, channel: &ChannelName) -> Result<Vec<Po
     Ok(positions)
 }
 
-pub(super) fn seen(
-    db: &Connection,
-    channel: &ChannelName,
-    contact: &ContactId,
-) -> Result<Vec<(String, i64)>, StoreError> {
-    rows(db, sql::SEEN, params![channel.as_str(), contact.as_str()], |r| Ok((r.get(0)?, r.get(1)?)))
+/// A claim or a tail that does not decode is as if there were none.
+pub(super) fn seen(db: &Connection, channel: &ChannelName, contact: &ContactId) -> Result<Seen, StoreError> {
+    let (channel, contact) = (channel.as_str(), contact.as_str());
+    let rows = rows(db, sql::SEEN, params![channel, contact], |r| {
+        let claim: Option<String> = r.get(3)?;
+        let claim = claim.as_deref().and_then(claims::parse);
+        Ok(SeenRow { identity: r.get(0)?, seen_ms: r.get(1)?, mark: r.get(2)?, claim })
+    })?;
+    let page: Option<Option<String>> = db
+        .prepare_cached(sql::PAGE)
+        .and_then(|mut s| s.query_row(params![channel, contact], |r| r.get(0)).optional())
+        .map_err(unavailable)?;
+    let page = page.flatten().and_then(|page| serde_json::from_str(&page).ok()).unwrap_or_default();
+    Ok(Seen { rows, page })
 }
 
 /// Tells how many events it made, and whether a row shows a call that was in doubt.
@@ -91,15 +99,20 @@ pub(super) fn record(db: &Connection, reading: &Reading) -> Result<(usize, bool)
     let conversation: i64 = one(db, sql::MEET, params![channel, contact, reading.destination.as_str()])?;
     let (mut made, mut heard, mut shown) = (0, false, 0);
     for row in &reading.rows {
-        let claim = claims::free(db, conversation, row.claims.as_ref())?;
-        if execute(db, sql::ADD_SEEN, params![conversation, row.identity, now_ms, claim])? == 1 {
+        let claim = claims::free(db, conversation, row)?;
+        if execute(db, sql::ADD_SEEN, params![conversation, row.identity, now_ms, claim, row.mark])? == 1 {
             add_events(db, conversation, &row.events, now_ms, now_ms)?;
             made += row.events.len();
             heard |= row.from_customer && !row.events.is_empty();
-            if let (Some(_), Some((m_id, part))) = (&claim, &row.claims) {
-                shown += execute(db, sql::SHOWN, params![now_ms, m_id.as_str(), part])?;
+            if let (Some(_), Some(claim)) = (&claim, &row.claims) {
+                learned::from_row(db, channel, conversation, claim, reading.read_before_ms)?;
+                let whole = i64::from(claim.last);
+                shown += execute(db, sql::SHOWN, params![now_ms, claim.m_id.as_str(), claim.part, whole])?;
             }
         }
+    }
+    for receipt in &reading.receipts {
+        made += usize::from(learned::tell(db, conversation, receipt, now_ms)?);
     }
     if let Some(m_id) = &reading.answered {
         choice::close(db, conversation, m_id)?;
@@ -113,13 +126,18 @@ pub(super) fn record(db: &Connection, reading: &Reading) -> Result<(usize, bool)
     if let Some(newest) = &reading.newest {
         change(db, sql::SET_NEWEST, params![newest, conversation])?;
     }
+    if let Some(page) = &reading.page {
+        let page = serde_json::to_string(page).map_err(|e| corrupt("conversations")(Box::new(e)))?;
+        change(db, sql::SET_PAGE, params![page, conversation])?;
+    }
     if let Some(position) = &reading.position {
         change(db, sql::SET_READ_TO, params![position, conversation])?;
     }
     Ok((made, shown > 0))
 }
 
-/// Queues events, last of their conversation, not to be published before `due_ms`.
+/// Queues events, last of their conversation, not to be published before `due_ms`. None has an earlier timestamp than
+/// one before it.
 pub(super) fn add_events(
     db: &Connection,
     conversation: i64,
@@ -130,10 +148,17 @@ pub(super) fn add_events(
     if events.is_empty() {
         return Ok(());
     }
+    let newest_ms: i64 = one(db, sql::EVENT_MS, params![conversation])?;
+    let mut at_ms = newest_ms;
     for event in events {
-        let json = serde_json::to_string(event).map_err(|e| corrupt("events")(Box::new(e)))?;
+        at_ms = at_ms.max(event.timestamp_ms);
+        let json = serde_json::to_string(&Event { timestamp_ms: at_ms, ..event.clone() })
+            .map_err(|e| corrupt("events")(Box::new(e)))?;
         let kind = event.body.kind();
         execute(db, sql::ADD_EVENT, params![conversation, event.m_id.as_str(), kind, json, due_ms, now_ms])?;
+    }
+    if at_ms > newest_ms {
+        change(db, sql::SET_EVENT_MS, params![at_ms, conversation])?;
     }
     change(db, sql::SET_EVENT_LANE, params![conversation])
 }

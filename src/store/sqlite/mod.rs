@@ -1,176 +1,36 @@
 //! The embedded engine: one SQLite file, WAL, `synchronous=FULL`, one writer that groups commits, readers beside it.
 
+mod answers;
 mod choice;
 mod claims;
 mod db;
 mod doubts;
+mod engine;
 mod inbound;
+mod learned;
+mod notes;
 mod open;
 mod outbound;
+mod person;
+mod readers;
+mod times;
 mod upkeep;
 mod writer;
 
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
 use rusqlite::Connection;
-use tokio::sync::Semaphore;
 
 use super::{
-    Accepted, Attempt, Decision, Doubt, DueEvent, Epoch, Evidence, Filter, Interrupted, Listed, Look, NewOutbound,
-    OwnSend, Position, Publication, Reading, Settlement, Signals, Store, StoreError, Waiting,
+    Accepted, Attempt, ByHand, Decision, Depth, DiscardNotices, Doubt, DueEvent, Epoch, Evidence, Filter, Interrupted,
+    Kept, Learned, Listed, Look, NewOutbound, OwnSend, Position, Publication, Reading, Seen, Settlement, Signals,
+    Store, StoreError, Untold, Waiting,
 };
-use crate::domain::{ChannelName, Choice, ContactId};
-use crate::store::ChannelSignals;
+use crate::domain::{ChannelName, Choice, ContactId, MId};
 
 use db::{change, conversation, corrupt, decode, execute, one, rows, unavailable};
-pub(crate) use open::OpenError;
-
-/// Operations that share one commit, at most.
-const GROUP: usize = 1000;
-
-/// Reads side by side, at most; each needs a thread and a connection.
-const READERS: usize = 4;
-
-/// The store over one SQLite file.
-pub(crate) struct SqliteStore {
-    writer: Mutex<Option<writer::Writer>>,
-    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
-    readers: Arc<Readers>,
-    signals: Arc<Signals>,
-    /// Held as long as this process owns the channels; `None` for commands that only look.
-    _lock: Option<std::fs::File>,
-}
-
-/// Connections that only read; each is used by one blocking task at a time.
-struct Readers {
-    idle: Mutex<Vec<Connection>>,
-    file: std::path::PathBuf,
-    turns: Semaphore,
-}
-
-impl SqliteStore {
-    /// Opens (or makes) the file for the process that owns its channels.
-    ///
-    /// # Errors
-    /// [`OpenError`], in words for the operator: held by another process, not a store, damaged, made by a newer bridge.
-    pub(crate) fn open(file: &Path) -> Result<Self, OpenError> {
-        Self::owned(file, GROUP)
-    }
-
-    /// As [`Self::open`], every operation with a commit of its own: what grouping is measured against.
-    pub(crate) fn open_ungrouped(file: &Path) -> Result<Self, OpenError> {
-        Self::owned(file, 1)
-    }
-
-    /// Opens an existing file beside a running process, for commands. Nothing is migrated.
-    ///
-    /// # Errors
-    /// [`OpenError`], also where a bridge of this version has not served the file yet.
-    pub(crate) fn visit(file: &Path) -> Result<Self, OpenError> {
-        if !file.exists() {
-            return Err(OpenError::Missing(file.to_owned()));
-        }
-        Self::over(open::visitor(file)?, None, file, GROUP)
-    }
-
-    fn owned(file: &Path, most: usize) -> Result<Self, OpenError> {
-        let (db, lock) = open::writer(file)?;
-        Self::over(db, Some(lock), file, most)
-    }
-
-    fn over(db: Connection, lock: Option<std::fs::File>, file: &Path, most: usize) -> Result<Self, OpenError> {
-        let readers =
-            Arc::new(Readers { idle: Mutex::default(), file: file.to_owned(), turns: Semaphore::new(READERS) });
-        let (writer, thread) = writer::Writer::start(db, most).map_err(OpenError::Thread)?;
-        Ok(Self {
-            writer: Mutex::new(Some(writer)),
-            thread: Mutex::new(Some(thread)),
-            readers,
-            signals: Arc::default(),
-            _lock: lock,
-        })
-    }
-
-    fn writer(&self) -> Result<writer::Writer, StoreError> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(StoreError::Closed)
-    }
-
-    /// Runs `work` in the next commit. `name` names it among the crash points.
-    async fn write<T, F>(&self, name: &'static str, work: F) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
-    {
-        self.writer()?.run(name, work).await
-    }
-
-    async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
-    {
-        let readers = Arc::clone(&self.readers);
-        let _turn = self.readers.turns.acquire().await.map_err(|_| StoreError::Closed)?;
-        tokio::task::spawn_blocking(move || readers.with(work)).await.map_err(|_| StoreError::Closed)?
-    }
-
-    /// Rings after a settlement for whom it concerns.
-    fn ring_settled(&self, channel: &ChannelName, settlement: &Settlement, noticed: bool) {
-        let requeued = match settlement {
-            Settlement::Queued { .. } | Settlement::Sent { more: true, .. } => 1,
-            Settlement::Sent { .. }
-            | Settlement::Failed { .. }
-            | Settlement::Unknown { .. }
-            | Settlement::Unconfirmed { .. } => 0,
-        };
-        ring_outbound(self.signals.channel(channel).as_deref(), requeued);
-        if matches!(settlement, Settlement::Unknown { .. }) {
-            self.ring_looks(channel);
-        }
-        if noticed {
-            self.ring_events(channel);
-        }
-    }
-
-    fn ring_looks(&self, channel: &ChannelName) {
-        if let Some(signals) = self.signals.channel(channel) {
-            signals.looks.notify_one();
-        }
-    }
-
-    fn ring_events(&self, channel: &ChannelName) {
-        if let Some(signals) = self.signals.channel(channel) {
-            signals.events.notify_one();
-        }
-    }
-}
-
-impl Readers {
-    fn with<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let ready = idle().pop();
-        let db = match ready {
-            Some(db) => db,
-            None => open::reader(&self.file).map_err(unavailable)?,
-        };
-        let outcome = work(&db);
-        // A connection that met trouble is not used again.
-        if !matches!(outcome, Err(StoreError::Unavailable(_))) {
-            idle().push(db);
-        }
-        outcome
-    }
-}
-
-/// Rings for a channel after a commit.
-fn ring_outbound(channel: Option<&ChannelSignals>, more_waiting: i64) {
-    if let Some(signals) = channel {
-        signals.add_waiting(more_waiting);
-        signals.outbound.notify_one();
-    }
-}
+pub(crate) use engine::SqliteStore;
 
 #[async_trait]
 impl Store for SqliteStore {
@@ -178,16 +38,38 @@ impl Store for SqliteStore {
         // In a task of its own: the caller may go away before the commit, and the bell must ring all the same.
         let (writer, signals) = (self.writer()?, self.signals.channel(&message.channel));
         let kept = tokio::spawn(async move {
-            let accepted = writer.run("accept", move |db| outbound::accept(db, &message)).await?;
-            ring_outbound(signals.as_deref(), 1);
+            let accepted = writer.run("accept", move |db| answers::accept(db, &message)).await?;
+            if accepted.kept == Kept::New
+                && let Some(signals) = signals
+            {
+                signals.ring_outbound(1);
+            }
             Ok(accepted)
         });
         kept.await.map_err(|_| StoreError::Closed)?
     }
 
+    async fn answered(&self, answers: Vec<(MId, bool)>) -> Result<(), StoreError> {
+        self.write("answered", move |db| answers::settle(db, &answers)).await?;
+        if let Some(notes) = &self.notes {
+            notes.shrink();
+        }
+        Ok(())
+    }
+
+    fn note_answer(&self, m_id: &MId, reached: bool) {
+        if let Some(notes) = &self.notes {
+            notes.note(m_id, reached);
+        }
+    }
+
+    async fn follow_clock(&self, now_ms: i64) -> Result<i64, StoreError> {
+        self.write("follow_clock", move |db| times::follow(db, now_ms)).await
+    }
+
     async fn own(&self, channel: &ChannelName) -> Result<Epoch, StoreError> {
         let channel = channel.clone();
-        self.write("own", move |db| outbound::own(db, &channel)).await
+        self.write("own", move |db| answers::own(db, &channel)).await
     }
 
     async fn interrupted(
@@ -200,7 +82,7 @@ impl Store for SqliteStore {
         let name = channel.clone();
         let interrupted = move |db: &Connection| doubts::interrupted(db, &name, epoch, look_ms, now_ms);
         let found = self.write("interrupted", interrupted).await?;
-        self.ring_looks(channel);
+        self.signals.ring_looks(channel);
         Ok(found)
     }
 
@@ -224,7 +106,7 @@ impl Store for SqliteStore {
     async fn settle(&self, attempt: &Attempt, settlement: Settlement, now_ms: i64) -> Result<(), StoreError> {
         let (kept, told) = (attempt.clone(), settlement.clone());
         let noticed = self.write("settle", move |db| outbound::settle(db, &kept, &told, "sending", now_ms)).await?;
-        self.ring_settled(&attempt.channel, &settlement, noticed);
+        self.signals.ring_settled(&attempt.channel, &settlement, noticed);
         Ok(())
     }
 
@@ -261,7 +143,7 @@ impl Store for SqliteStore {
             outbound::settle(db, &kept, &told, "unknown", now_ms)
         };
         let noticed = self.write("resolve", resolve).await?;
-        self.ring_settled(&channel, &settlement, noticed);
+        self.signals.ring_settled(&channel, &settlement, noticed);
         Ok(())
     }
 
@@ -282,7 +164,7 @@ impl Store for SqliteStore {
             outbound::notice(db, attempt.conversation, &attempt.m_id, &notice, now_ms)
         })
         .await?;
-        self.ring_events(&channel);
+        self.signals.ring_events(&channel);
         Ok(())
     }
 
@@ -293,6 +175,10 @@ impl Store for SqliteStore {
 
     async fn waiting(&self) -> Result<Vec<Waiting>, StoreError> {
         self.read(upkeep::waiting).await
+    }
+
+    async fn depths(&self) -> Result<Vec<Depth>, StoreError> {
+        self.read(upkeep::depths).await
     }
 
     async fn baseline_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
@@ -325,7 +211,7 @@ impl Store for SqliteStore {
         self.read(move |db| inbound::positions(db, &channel)).await
     }
 
-    async fn seen(&self, channel: &ChannelName, contact: &ContactId) -> Result<Vec<(String, i64)>, StoreError> {
+    async fn seen(&self, channel: &ChannelName, contact: &ContactId) -> Result<Seen, StoreError> {
         let (channel, contact) = (channel.clone(), contact.clone());
         self.read(move |db| inbound::seen(db, &channel, &contact)).await
     }
@@ -340,6 +226,21 @@ impl Store for SqliteStore {
         self.read(move |db| claims::own_sends(db, channel.as_str(), contact.as_str(), limit)).await
     }
 
+    async fn untold(
+        &self,
+        channel: &ChannelName,
+        contact: &ContactId,
+        limit: usize,
+    ) -> Result<Vec<Untold>, StoreError> {
+        let (channel, contact) = (channel.clone(), contact.clone());
+        self.read(move |db| learned::untold(db, channel.as_str(), contact.as_str(), limit)).await
+    }
+
+    async fn learned(&self, channel: &ChannelName) -> Result<Learned, StoreError> {
+        let channel = channel.clone();
+        self.read(move |db| learned::learned(db, channel.as_str())).await
+    }
+
     async fn open_choice(&self, channel: &ChannelName, contact: &ContactId) -> Result<Option<Choice>, StoreError> {
         let (channel, contact) = (channel.clone(), contact.clone());
         self.read(move |db| choice::open(db, channel.as_str(), contact.as_str())).await
@@ -349,10 +250,10 @@ impl Store for SqliteStore {
         let channel = reading.channel.clone();
         let (events, shown) = self.write("record", move |db| inbound::record(db, &reading)).await?;
         if events > 0 {
-            self.ring_events(&channel);
+            self.signals.ring_events(&channel);
         }
         if shown {
-            self.ring_looks(&channel);
+            self.signals.ring_looks(&channel);
         }
         Ok(events)
     }
@@ -375,7 +276,7 @@ impl Store for SqliteStore {
         let channel = event.channel.clone();
         let event = event.clone();
         self.write("published", move |db| inbound::published(db, &event, &publication, now_ms)).await?;
-        self.ring_events(&channel);
+        self.signals.ring_events(&channel);
         Ok(())
     }
 
@@ -385,6 +286,14 @@ impl Store for SqliteStore {
 
     async fn show(&self, m_id: String) -> Result<Option<Listed>, StoreError> {
         self.read(move |db| upkeep::show(db, &m_id)).await
+    }
+
+    async fn retry(&self, m_id: String, now_ms: i64) -> Result<ByHand, StoreError> {
+        self.write("retry", move |db| person::retry(db, &m_id, now_ms)).await
+    }
+
+    async fn discard(&self, m_id: String, notices: DiscardNotices, now_ms: i64) -> Result<ByHand, StoreError> {
+        self.write("discard", move |db| person::discard(db, &m_id, &notices, now_ms)).await
     }
 
     async fn sweep(&self, text_before_ms: i64, rows_before_ms: i64, limit: u32) -> Result<usize, StoreError> {
@@ -408,6 +317,6 @@ impl Store for SqliteStore {
         if let Some(thread) = thread {
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
-        self.readers.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.readers.close();
     }
 }

@@ -23,7 +23,10 @@ pub(crate) enum OpenError {
     Missing(PathBuf),
     #[error("another bridge process uses the store {0}: stop it first, or give this one another store.url")]
     InUse(PathBuf),
-    #[error("{0} is not a bridge store: check store.url; nothing was changed")]
+    #[error(
+        "{0} is not a bridge store: check store.url. If it was one, its beginning is damaged: keep the file and restore the \
+         last good copy; nothing was changed"
+    )]
     Foreign(PathBuf),
     #[error(
         "the store {file} was made by a newer bridge (step {found}, this one knows {known}): \
@@ -46,7 +49,10 @@ pub(crate) enum OpenError {
         #[source]
         source: std::io::Error,
     },
-    #[error("cannot open the store {file}")]
+    #[error(
+        "cannot open the store {file}: end any other program that holds it; if there is none, keep the file and restore the \
+         last good copy; nothing was changed"
+    )]
     Engine {
         file: PathBuf,
         #[source]
@@ -78,6 +84,7 @@ pub(super) fn writer(file: &Path) -> Result<(Connection, File), OpenError> {
     db.pragma_update(None, "wal_autocheckpoint", 4000).map_err(engine)?;
     migrate(file, &mut db)?;
     quick_check(file, &db)?;
+    db.busy_timeout(OWNER_PATIENCE).map_err(engine)?;
     Ok((db, lock))
 }
 
@@ -101,6 +108,10 @@ pub(super) fn reader(file: &Path) -> rusqlite::Result<Connection> {
     settings(&db)?;
     Ok(db)
 }
+
+/// How long the owner waits for another program that writes to the file. Calls to `/message` wait behind it, those of
+/// the commit under way and those of the next: they shall have their 503 within a second or so.
+const OWNER_PATIENCE: Duration = Duration::from_millis(500);
 
 fn settings(db: &Connection) -> rusqlite::Result<()> {
     db.busy_timeout(Duration::from_secs(5))?;

@@ -3,16 +3,16 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{change, choice, claims, conversation, corrupt, decode, inbound, one, rows, unavailable};
+use super::{change, choice, claims, corrupt, decode, inbound, one, rows, unavailable};
+use crate::domain::clock::wall_of;
 use crate::domain::{ChannelName, Content, Event, EventBody, Fault, MId, StatusValue};
-use crate::store::{Accepted, Attempt, Before, Epoch, NewOutbound, Settlement, StoreError, sql};
+use crate::store::{Attempt, Before, Epoch, NewOutbound, Settlement, StoreError, sql};
 
 /// A `message_status` waits this long, so that the answer to `/message` with its mId goes out before (bonychat.md A16).
 const NOTICE_AFTER_MS: i64 = 500;
 
-pub(super) fn accept(db: &Connection, new: &NewOutbound) -> Result<Accepted, StoreError> {
-    let content = serde_json::to_string(&new.content).map_err(|e| corrupt("outbound")(Box::new(e)))?;
-    let conversation = conversation(db, &new.channel, &new.contact, &new.destination)?;
+/// Adds a message, last of its conversation. Tells whether others wait before it.
+pub(super) fn add(db: &Connection, conversation: i64, new: &NewOutbound, content: &str) -> Result<bool, StoreError> {
     let row: i64 = one(
         db,
         sql::ADD_OUTBOUND,
@@ -22,7 +22,7 @@ pub(super) fn accept(db: &Connection, new: &NewOutbound) -> Result<Accepted, Sto
     if !ahead {
         follow_head(db, conversation)?;
     }
-    Ok(Accepted { ahead })
+    Ok(ahead)
 }
 
 pub(super) fn own(db: &Connection, channel: &ChannelName) -> Result<Epoch, StoreError> {
@@ -183,7 +183,7 @@ pub(super) fn notice(
     now_ms: i64,
 ) -> Result<(), StoreError> {
     let body = EventBody::MessageStatus { value: StatusValue::Failed, message: sentence.to_owned() };
-    let event = Event { m_id: m_id.clone(), timestamp_ms: now_ms, body };
+    let event = Event { m_id: m_id.clone(), timestamp_ms: wall_of(now_ms), body };
     inbound::add_events(db, conversation, std::slice::from_ref(&event), now_ms + NOTICE_AFTER_MS, now_ms)
 }
 

@@ -5,19 +5,25 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{execute, rows, unavailable};
-use crate::store::{Filter, Listed, StoreError, Waiting, sql};
+use crate::store::{Depth, Filter, Listed, StoreError, Waiting, sql};
 
 pub(super) fn list(db: &Connection, filter: &Filter) -> Result<Vec<Listed>, StoreError> {
     let statement = match filter.state.as_deref() {
         Some("failed" | "unknown" | "unconfirmed") => sql::LIST_TROUBLE,
         Some("sending") => sql::LIST_SENDING,
+        Some("dead") => sql::LIST_DEAD,
         Some(_) | None => sql::LIST,
     };
     rows(db, statement, params![filter.state, filter.channel, filter.limit], listed)
 }
 
 pub(super) fn show(db: &Connection, m_id: &str) -> Result<Option<Listed>, StoreError> {
-    db.prepare_cached(sql::SHOW).and_then(|mut s| s.query_row(params![m_id], listed).optional()).map_err(unavailable)
+    let one = |statement| {
+        db.prepare_cached(statement)
+            .and_then(|mut s| s.query_row(params![m_id], listed).optional())
+            .map_err(unavailable)
+    };
+    Ok(one(sql::SHOW)?.or(one(sql::SHOW_DEAD)?))
 }
 
 fn listed(r: &Row<'_>) -> rusqlite::Result<Listed> {
@@ -53,6 +59,27 @@ pub(super) fn waiting(db: &Connection) -> Result<Vec<Waiting>, StoreError> {
     Ok(channels.into_values().collect())
 }
 
+pub(super) fn depths(db: &Connection) -> Result<Vec<Depth>, StoreError> {
+    let count =
+        |sql| -> Result<Vec<(String, i64)>, StoreError> { rows(db, sql, params![], |r| Ok((r.get(0)?, r.get(1)?))) };
+    let number = |counted: i64| u64::try_from(counted).unwrap_or(0);
+    let mut channels: BTreeMap<String, Depth> = BTreeMap::new();
+    let waiting: Vec<(String, i64, i64)> =
+        rows(db, sql::DEPTH_OUTBOUND, params![], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
+    for (channel, outbound, oldest) in waiting {
+        let there = channels.entry(channel).or_default();
+        there.outbound = number(outbound);
+        there.oldest_ms = rows(db, sql::SINCE_MS, params![oldest], |r| r.get(0))?.first().copied();
+    }
+    for (channel, events) in count(sql::DEPTH_EVENTS)? {
+        channels.entry(channel).or_default().events = number(events);
+    }
+    for (channel, unconfirmed) in count(sql::DEPTH_UNCONFIRMED)? {
+        channels.entry(channel).or_default().unconfirmed = number(unconfirmed);
+    }
+    Ok(channels.into_iter().map(|(channel, there)| Depth { channel, ..there }).collect())
+}
+
 /// Wiping comes before dropping, so that what is due for both leaves step by step, whichever is kept longer.
 pub(super) fn sweep(
     db: &Connection,
@@ -68,6 +95,7 @@ pub(super) fn sweep(
         (sql::WIPE_CHOICES, text_before_ms),
         (sql::DROP_OUTBOUND, rows_before_ms),
         (sql::DROP_EVENTS, rows_before_ms),
+        (sql::DROP_KEYS, rows_before_ms),
     ] {
         most = most.max(execute(db, statement, params![before_ms, limit])?);
     }

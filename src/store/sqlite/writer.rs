@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
@@ -10,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::unavailable;
 use crate::crashpoint;
 use crate::store::StoreError;
+use crate::telemetry::metrics;
 
 /// Operations waiting for the writer, at most; whoever comes later waits to hand in.
 const QUEUE: usize = 4096;
@@ -108,11 +110,13 @@ fn write_all(db: &Connection, mut waiting: mpsc::Receiver<Box<dyn Operation>>, m
             }
         }
         for operation in &group {
-            crashpoint::hit(operation.name(), "before its commit");
+            crashpoint::hit(operation.name(), crashpoint::BEFORE_COMMIT);
         }
+        let started = Instant::now();
         let (committed, trouble) = commit(db, &mut group);
+        metrics::committed(started.elapsed());
         for operation in &group {
-            crashpoint::hit(operation.name(), "after its commit");
+            crashpoint::hit(operation.name(), crashpoint::AFTER_COMMIT);
         }
         note_health(healthy, trouble.as_ref(), group.len());
         for operation in group.drain(..) {

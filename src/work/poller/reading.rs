@@ -1,23 +1,28 @@
 //! One conversation's read: what Afilnet shows of it, what of that is new, and how far it is recorded.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use tokio_util::sync::CancellationToken;
 
 use super::super::Line;
+use super::super::receipts;
 use super::super::rows::Page;
 use super::RoundError;
 use crate::config::{DirectionBy, FirstRun};
-use crate::domain::clock::{millis, now_ms};
-use crate::domain::ledger::{Acquaintance, Mark, Spoken, Wanted, identities, normal};
-use crate::domain::{Choice, ContactId, Content, Destination, Direction, MId, ReadError, Row};
-use crate::store::{OwnSend, Position, Reading, StoreError};
+use crate::domain::clock::{millis, now_ms, wall_ms};
+use crate::domain::ledger::{Acquaintance, Claim, Known, Mark, Spoken, Wanted, base, identify, next_tail};
+use crate::domain::{Choice, ContactId, Content, Destination, Direction, MId, ReadError, Row, sentence};
+use crate::store::{NewRow, OwnSend, Position, Reading, Receipt, SeenRow, StoreError};
+use crate::telemetry::metrics;
 
 /// Reads of a conversation that do not show its last row, before that row's own absence is taken as it is.
 const READS_BEHIND: u32 = 5;
 
 /// Calls of ours that rows are held against, at most: the newest.
 const SPOKEN: usize = 200;
+
+/// A message whose last status is older than this is no longer read for.
+const WATCH_FOR_MS: i64 = 3_600_000;
 
 /// One conversation to be read.
 #[derive(Debug)]
@@ -36,10 +41,12 @@ pub(in crate::work) struct Job {
     pub(in crate::work) shown_before: Option<usize>,
     /// Rows that this one shows.
     pub(in crate::work) shown: Option<usize>,
-    /// Identities of its rows, oldest first.
+    /// When the last read that succeeded began, since the start; of this one once it has succeeded.
+    pub(in crate::work) began_ms: Option<i64>,
+    /// Identities of the rows that this one shows, in order.
     pub(in crate::work) identities: Vec<String>,
-    /// It shows a row of the business that may be a call of ours in other words.
-    pub(in crate::work) doubtful: bool,
+    /// Whether it shows recent messages of ours of whose end nothing final was told.
+    pub(in crate::work) awaits: bool,
 }
 
 /// How a read ended.
@@ -61,18 +68,16 @@ pub(in crate::work) async fn read_one(
 ) -> Result<Outcome, RoundError> {
     let baseline = job.there.baseline.as_deref().and_then(Mark::parse);
     let met = job.there.read_to.is_some();
-    if baseline.is_some() && line.first_run == FirstRun::Unread && job.there.unread.is_none() {
-        // Asked for and kept before anything else is read: the other read may clear the mark, and any failure after
-        // this one would lose it for good.
-        let Some(unread) = read(line, stop, line.messenger.unread(&job.destination)).await? else {
-            return Ok(Outcome::Stopped);
-        };
-        let marks: Vec<String> = unread.iter().map(|row| Mark::of(row).to_text()).collect();
-        let marks = serde_json::to_string(&marks).unwrap_or_default();
-        line.store.note_unread(&line.name, &job.contact, marks.clone()).await?;
-        job.there.unread = Some(marks);
+    if baseline.is_some()
+        && line.first_run == FirstRun::Unread
+        && job.there.unread.as_deref().is_none_or(|kept| kept == ASKED)
+        && !ask_unread(line, job, stop).await?
+    {
+        return Ok(Outcome::Stopped);
     }
     let unread = job.there.unread.as_deref().map(marks).unwrap_or_default();
+    let read_before_ms = job.began_ms;
+    let began_ms = now_ms();
     // The choice is looked up last before the call: no row that it brings can answer a question that comes later.
     let call = async {
         let choice = open_choice(line, &job.contact).await;
@@ -81,33 +86,38 @@ pub(in crate::work) async fn read_one(
     let Some((rows, choice)) = read(line, stop, call).await? else { return Ok(Outcome::Stopped) };
     let choice = choice?;
     let seen = line.store.seen(&line.name, &job.contact).await?;
-    let identities = identities(&rows);
+    let known = Known::new(seen.rows.iter().map(|row| (row.identity.as_str(), row.mark.as_deref())), &seen.page);
+    let identities = identify(&rows, &known);
     let wanted = match line.first_run {
+        FirstRun::Unread if job.there.unread.as_deref().is_some_and(|kept| kept.starts_with(ASKED)) => {
+            Wanted::UnreadOrUnanswered(&unread)
+        }
         FirstRun::Unread => Wanted::Unread(&unread),
         FirstRun::Skip => Wanted::None,
         FirstRun::All => Wanted::All,
     };
     let how = match &baseline {
         Some(anchor) => Acquaintance::Baseline { anchor, baseline_ms: job.baseline_ms, wanted },
-        None if met || !seen.is_empty() => Acquaintance::Known,
+        None if met || !known.is_empty() => Acquaintance::Known,
         None => Acquaintance::New { baseline_ms: job.baseline_ms },
     };
-    let seen_set: HashSet<&str> = seen.iter().map(|(identity, _)| identity.as_str()).collect();
+    let now_ms = now_ms();
+    let apart = met && baseline.is_none() && !known.is_empty() && !identities.iter().any(|name| known.holds(name));
+    let gap = rows.first().filter(|_| apart).map(|first| gap(line, &job.contact, first, &seen.rows, now_ms));
+    let seen_set: HashSet<&str> = seen.rows.iter().map(|row| row.identity.as_str()).collect();
     let flag_tells = line.direction == DirectionBy::Flag;
-    let doubtful = |row: &Row| !flag_tells || row.direction != Direction::Inbound;
+    let ours = |row: &Row| !flag_tells || row.direction != Direction::Inbound;
     let mut unseen = rows.iter().zip(&identities).filter(|(_, identity)| !seen_set.contains(identity.as_str()));
     // After the call: what a row shows was in the store as `sending` before Afilnet could show it.
-    let spoken = if unseen.any(|(row, _)| doubtful(row)) { spoken(line, &job.contact).await? } else { Vec::new() };
+    let spoken = if unseen.any(|(row, _)| ours(row)) { spoken(line, &job.contact).await? } else { Vec::new() };
     let last = job.last.as_ref().map(Mark::of);
     let whole = last.as_ref().is_some_and(|last| rows.iter().any(|row| last.is(row)));
     let in_sync = whole || (last.is_some() && job.behind >= READS_BEHIND);
-    job.shown = Some(rows.len());
-    job.identities.clone_from(&identities);
     // A read that shows less than the one before proves nothing of what it leaves out: forgotten rows would come up as
     // new with the next whole one.
     let may_forget = whole && job.shown_before.is_some_and(|before| rows.len() >= before);
     let read_to = last.filter(|_| in_sync).map(|last| last.to_text());
-    let now_ms = now_ms();
+    let wall_ms = wall_ms();
     let page = Page {
         channel: &line.name,
         contact: &job.contact,
@@ -117,40 +127,134 @@ pub(in crate::work) async fn read_one(
         seen: &seen_set,
         how: &how,
         spoken: &spoken,
+        shows: &|call| line.learning.shows(call.is_file()),
         flag_tells,
+        echoes: line.echoes,
         html_entities: line.html_entities,
         choice: choice.as_ref(),
-        now_ms,
+        gap,
+        now_ms: wall_ms, // times of rows are compared with it
     };
-    let (fresh, answered) = page.fresh();
+    let fresh = page.fresh();
+    let (receipts, awaits) = receipts(line, &job.contact, &rows, &identities, &seen.rows, &fresh.rows, now_ms).await?;
+    let kept_ms = now_ms.saturating_sub(millis(line.keep_rows));
     let reading = Reading {
         channel: line.name.clone(),
         contact: job.contact.clone(),
         destination: job.destination.clone(),
-        forget: if may_forget { forgettable(line, &seen, &identities, now_ms) } else { Vec::new() },
-        rows: fresh,
+        forget: if may_forget { forgettable(kept_ms, &seen.rows, &identities) } else { Vec::new() },
+        rows: fresh.rows,
         newest: identities.last().cloned(),
+        receipts,
+        page: next_tail(&identities, &known),
         position: read_to.clone(),
-        answered: answered.clone(),
+        answered: fresh.answered,
+        read_before_ms,
         now_ms,
     };
-    let fresh = reading.rows.len();
-    let changes = fresh > 0 || !reading.forget.is_empty() || (in_sync && job.there.read_to != read_to);
-    let made = if changes { line.store.record(reading).await? } else { 0 };
+    let moves = in_sync && job.there.read_to != read_to;
+    keep(line, reading, moves).await?;
+    if in_sync {
+        job.there = Position { read_to, baseline: None, unread: None, ..job.there.clone() };
+    }
+    job.shown = Some(rows.len());
+    job.began_ms = Some(began_ms);
+    (job.identities, job.awaits) = (identities, awaits);
+    Ok(if in_sync { Outcome::InSync } else { Outcome::Behind })
+}
+
+/// Stands for a question that was asked and whose answer nobody has; before the marks where one was lost.
+const ASKED: &str = "?";
+
+/// Asks what is unread and keeps it before anything else is read: the other read may clear the mark, and any failure
+/// after this one would lose it for good. Whether it was asked is kept before: Afilnet may clear the mark with an answer
+/// that never comes. False when the stop began first.
+async fn ask_unread(line: &Line, job: &mut Job, stop: &CancellationToken) -> Result<bool, RoundError> {
+    let before = if job.there.unread.is_some() { ASKED } else { "" };
+    line.store.note_unread(&line.name, &job.contact, ASKED.to_owned()).await?;
+    job.there.unread = Some(ASKED.to_owned());
+    let Some(unread) = read(line, stop, line.messenger.unread(&job.destination)).await? else { return Ok(false) };
+    let marks: Vec<String> = unread.iter().map(|row| Mark::of(row).to_text()).collect();
+    let marks = format!("{before}{}", serde_json::to_string(&marks).unwrap_or_default());
+    line.store.note_unread(&line.name, &job.contact, marks.clone()).await?;
+    job.there.unread = Some(marks);
+    Ok(true)
+}
+
+/// Records a reading if anything changes by it, and learns from its rows.
+async fn keep(line: &Line, reading: Reading, moves: bool) -> Result<(), StoreError> {
+    let (rows, contact, answered) = (reading.rows.len(), reading.contact.clone(), reading.answered.clone());
+    let claimed = reading.rows.iter().filter(|row| row.claims.is_some()).count();
+    let brings = rows > 0 || !reading.receipts.is_empty() || reading.page.is_some() || !reading.forget.is_empty();
+    let made = if brings || moves { line.store.record(reading).await? } else { 0 };
+    (0..claimed).for_each(|_| metrics::correlated(&line.name));
+    if claimed > 0 {
+        learn(line).await?;
+    }
     if made > 0 {
         tracing::info!(
             channel.name = %line.name,
-            contact = %crate::telemetry::contact(&job.contact),
-            rows = fresh,
+            contact = %crate::telemetry::contact(&contact),
+            rows,
             events = made,
             answered = answered.as_ref().map(MId::as_str),
             "recorded {made} event(s) of a conversation"
         );
     }
-    if in_sync {
-        job.there = Position { read_to, baseline: None, unread: None, ..job.there.clone() };
+    Ok(())
+}
+
+/// Takes from the store what rows of our own messages have shown.
+pub(in crate::work) async fn learn(line: &Line) -> Result<(), StoreError> {
+    let learned = line.store.learned(&line.name).await?;
+    let lag_ms = u64::try_from(learned.settle_lag_ms).unwrap_or(0);
+    metrics::settle_lag(&line.name, std::time::Duration::from_millis(lag_ms));
+    line.learning.set(learned);
+    Ok(())
+}
+
+/// A read of a known conversation shows nothing that is known: what was written before its first row may be lost. Says
+/// so, and gives the words that stand in the conversation.
+fn gap(line: &Line, contact: &ContactId, first: &Row, seen: &[SeenRow], now_ms: i64) -> String {
+    metrics::gap(&line.name);
+    tracing::warn!(
+        channel.name = %line.name,
+        contact = %crate::telemetry::contact(contact),
+        "a read of a conversation does not reach back to the one before it: messages may be missing between them, and \
+         the agent is told. Poll more often if this happens again (poll_active)"
+    );
+    let from_ms = seen.iter().map(|row| row.seen_ms).max();
+    let to_ms = first.time.epoch_ms.map(|at_ms| at_ms.min(now_ms));
+    let from_ms = from_ms.map(|from_ms| to_ms.map_or(from_ms, |to_ms| from_ms.min(to_ms)));
+    sentence::gap(from_ms, to_ms, line.language)
+}
+
+/// What the page's rows tell of our messages beyond what was told, and whether more is to be expected of it soon.
+async fn receipts(
+    line: &Line,
+    contact: &ContactId,
+    rows: &[Row],
+    identities: &[String],
+    seen: &[SeenRow],
+    fresh: &[NewRow],
+    now_ms: i64,
+) -> Result<(Vec<Receipt>, bool), StoreError> {
+    let before = seen.iter().filter_map(|row| Some((row.identity.as_str(), row.claim.clone()?)));
+    let of_new = |claim: &Claim| (claim.m_id.clone(), claim.part);
+    let now = fresh.iter().filter_map(|row| Some((row.identity.as_str(), row.claims.as_ref().map(of_new)?)));
+    let claims: HashMap<&str, (MId, u32)> = before.chain(now).collect();
+    let ours = rows.iter().zip(identities).filter_map(|(row, name)| Some((row, claims.get(name.as_str())?.clone())));
+    let receipts = line.receipts.of(&line.name, ours.clone(), line.language);
+    if !line.receipts.any() || ours.clone().next().is_none() {
+        return Ok((Vec::new(), false));
     }
-    Ok(if in_sync { Outcome::InSync } else { Outcome::Behind })
+    let untold = line.store.untold(&line.name, contact, SPOKEN).await?;
+    let receipts = receipts::news(receipts, &untold);
+    let ended = |m_id: &MId| receipts.iter().any(|receipt| receipt.m_id == *m_id && receipt.value.rank() > 1);
+    let shown: HashSet<MId> = ours.map(|(_, (m_id, _))| m_id).collect();
+    let awaited = untold.iter().filter(|message| message.since_ms > now_ms.saturating_sub(WATCH_FOR_MS));
+    let awaits = awaited.into_iter().any(|message| shown.contains(&message.m_id) && !ended(&message.m_id));
+    Ok((receipts, awaits))
 }
 
 /// What the bridge said in the conversation and no row shows yet, in the forms that its rows may show.
@@ -162,14 +266,16 @@ async fn spoken(line: &Line, contact: &ContactId) -> Result<Vec<Spoken>, StoreEr
             Content::Attachment(file) => Some(file.url.as_str().to_owned()),
             Content::Text { .. } | Content::Location(_) | Content::QuickReply(_) => None,
         };
-        let says = words.into_iter().chain(file_url).map(|text| normal(&text)).collect();
-        Spoken { m_id: call.m_id, part: call.part, says }
+        let last = call.part + 1 >= line.messenger.parts(&call.content);
+        let claim = Claim { m_id: call.m_id, part: call.part, last };
+        Spoken::new(claim, words.as_deref(), file_url.as_deref())
     };
     Ok(made.into_iter().map(of).collect())
 }
 
 /// The marks that were kept of what was unread.
 fn marks(stored: &str) -> Vec<Mark> {
+    let stored = stored.strip_prefix(ASKED).unwrap_or(stored);
     let texts: Vec<String> = serde_json::from_str(stored).unwrap_or_default();
     texts.iter().filter_map(|text| Mark::parse(text)).collect()
 }
@@ -203,10 +309,10 @@ async fn open_choice(line: &Line, contact: &ContactId) -> Result<Option<Choice>,
     }
 }
 
-/// Identities that this read no longer shows and that are older than rows are kept.
-fn forgettable(line: &Line, seen: &[(String, i64)], shown: &[String], now_ms: i64) -> Vec<String> {
-    let before_ms = now_ms.saturating_sub(millis(line.keep_rows));
-    let shown: HashSet<&str> = shown.iter().map(String::as_str).collect();
-    let old = seen.iter().filter(|(identity, seen_ms)| *seen_ms < before_ms && !shown.contains(identity.as_str()));
-    old.map(|(identity, _)| identity.clone()).collect()
+/// Identities that this read no longer shows and that are older than this. Not one among equals of which it
+/// shows another: counted anew, that one would be taken for the forgotten.
+pub(super) fn forgettable(before_ms: i64, seen: &[SeenRow], shown: &[String]) -> Vec<String> {
+    let shown: HashSet<&str> = shown.iter().map(|identity| base(identity)).collect();
+    let old = seen.iter().filter(|row| row.seen_ms < before_ms && !shown.contains(base(&row.identity)));
+    old.map(|row| row.identity.clone()).collect()
 }

@@ -8,12 +8,13 @@ use async_trait::async_trait;
 use super::*;
 use crate::config::{DirectionBy, FirstRun, OnUnconfirmed};
 use crate::domain::MId;
+use crate::domain::clock::now_ms;
 use crate::domain::content::{Label, QuickReply, Text};
 use crate::domain::{
     Content, Delivery, Direction, Event, EventBody, IdType, Language, Messenger, RetryPolicy, RowTime, Verdict, Webhook,
 };
-use crate::store::{Epoch, NewOutbound, SqliteStore, Store};
-use crate::work::{Account, Breaker};
+use crate::store::{Epoch, NewOutbound, SeenRow, SqliteStore, Store};
+use crate::work::{Account, Breaker, Learning, Receipts};
 
 /// What happens at the far side while the rows are read.
 enum Meanwhile {
@@ -110,6 +111,7 @@ async fn ask(store: &Arc<dyn Store>, epoch: Epoch, replies: &[&str]) {
         content: Content::QuickReply(question),
         request_id: String::new(),
         accepted_ms: now_ms(),
+        key: None,
     };
     store.accept(message).await.unwrap();
     let attempt = store.begin(&"support".parse().unwrap(), epoch, now_ms(), 0, 9).await.unwrap().remove(0);
@@ -151,6 +153,9 @@ impl World {
             direction: DirectionBy::Flag,
             html_entities: false,
             number_quick_replies,
+            echoes: true,
+            receipts: Receipts::default(),
+            learning: Learning::default(),
             keep_rows: Duration::from_hours(1),
             publish_per_second: 15,
         });
@@ -185,8 +190,9 @@ impl World {
             baseline_ms: 0,
             shown_before: None,
             shown: None,
+            began_ms: None,
             identities: Vec::new(),
-            doubtful: false,
+            awaits: false,
         };
         read_one(&self.line, &mut job, &CancellationToken::new()).await.map(drop)
     }
@@ -308,12 +314,13 @@ async fn a_read_that_shows_less_than_the_one_before_forgets_nothing() {
             baseline_ms: 0,
             shown_before,
             shown: None,
+            began_ms: None,
             identities: Vec::new(),
-            doubtful: false,
+            awaits: false,
         };
         read_one(&world.line, &mut job, &CancellationToken::new()).await.unwrap();
         assert_eq!(job.shown, Some(1));
-        let left = world.line.store.seen(&world.line.name, &contact()).await.unwrap().len();
+        let left = world.line.store.seen(&world.line.name, &contact()).await.unwrap().rows.len();
         assert_eq!(left, seen, "{shown_before:?}");
     }
 }
@@ -332,7 +339,7 @@ async fn a_read_that_breaks_inside_is_made_again_and_stops_no_other() {
     let poller = tokio::spawn(run(Arc::clone(&world.line), stop.clone()));
     let deadline = Instant::now() + Duration::from_secs(30);
     while world.line.store.due_events(&world.line.name, i64::MAX, 9).await.unwrap().is_empty()
-        || world.line.store.seen(&world.line.name, &contact()).await.unwrap().len() < 2
+        || world.line.store.seen(&world.line.name, &contact()).await.unwrap().rows.len() < 2
     {
         assert!(Instant::now() < deadline, "it is not read again");
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -340,4 +347,13 @@ async fn a_read_that_breaks_inside_is_made_again_and_stops_no_other() {
     stop.cancel();
     poller.await.unwrap().unwrap();
     assert_eq!(world.words().await, ["there before", "new"]);
+}
+
+#[test]
+fn one_of_equals_is_not_forgotten_while_another_is_shown() {
+    let row = |identity: &str| SeenRow { identity: identity.into(), seen_ms: 0, mark: None, claim: None };
+    let seen = ["hi:a", "hi:a#2", "hi:b", "ii:7"].map(row);
+    let shown = ["hi:a#2".to_owned(), "ii:8".to_owned()];
+    assert_eq!(reading::forgettable(1_000, &seen, &shown), ["hi:b", "ii:7"]);
+    assert!(reading::forgettable(0, &seen, &shown).is_empty());
 }

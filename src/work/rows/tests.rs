@@ -46,7 +46,7 @@ fn choice() -> Choice {
 const ASKED: &str = "Which day?\n1. Monday\n2. Tuesday\nReply with the number";
 
 fn fresh(rows: &[Row], seen: &[&str], how: &Acquaintance<'_>, choice: Option<&Choice>) -> (Vec<NewRow>, Option<MId>) {
-    let page = Page {
+    let fresh = Page {
         channel: &"support".parse().unwrap(),
         contact: &"+34600111222".parse().unwrap(),
         webhook: &Plain,
@@ -55,12 +55,16 @@ fn fresh(rows: &[Row], seen: &[&str], how: &Acquaintance<'_>, choice: Option<&Ch
         seen: &seen.iter().copied().collect(),
         how,
         spoken: &[],
+        shows: &|_| true,
         flag_tells: true,
+        echoes: false,
         html_entities: false,
         choice,
+        gap: None,
         now_ms: NOW_MS,
-    };
-    page.fresh()
+    }
+    .fresh();
+    (fresh.rows, fresh.answered)
 }
 
 fn texts(rows: &[NewRow]) -> Vec<String> {
@@ -158,7 +162,7 @@ fn with_matching_no_flag_counts_and_what_was_not_sent_is_the_customers() {
         row(Direction::Outbound, 2, "Hi "),
         row(Direction::Inbound, 3, "Hi"),
     ];
-    let m_id: MId = "m1".parse().unwrap();
+    let claim = Claim { m_id: "m1".parse().unwrap(), part: 0, last: true };
     let page = Page {
         channel: &"support".parse().unwrap(),
         contact: &"+34600111222".parse().unwrap(),
@@ -167,13 +171,107 @@ fn with_matching_no_flag_counts_and_what_was_not_sent_is_the_customers() {
         identities: &identities(&rows),
         seen: &HashSet::new(),
         how: &Acquaintance::Known,
-        spoken: &[Spoken { m_id: m_id.clone(), part: 0, says: vec!["Hi".to_owned()] }],
+        spoken: &[Spoken::new(claim.clone(), Some("Hi"), None)],
+        shows: &|_| false,
         flag_tells: false,
+        echoes: true,
         html_entities: true,
         choice: None,
+        gap: None,
         now_ms: NOW_MS,
     };
-    let (made, _) = page.fresh();
+    let made = page.fresh().rows;
     assert_eq!(texts(&made), ["hola & más", "Hi"]);
-    assert_eq!(made.into_iter().map(|row| row.claims).collect::<Vec<_>>(), [None, Some((m_id, 0)), None]);
+    assert_eq!(made.into_iter().map(|row| row.claims).collect::<Vec<_>>(), [None, Some(claim), None]);
+}
+
+/// What a page of these rows publishes, `+` before the customer's and `=` before echoes; and how many rows are in doubt.
+fn published(rows: &[Row], how: &Acquaintance<'_>, spoken: &[Spoken], shows: bool) -> (Vec<String>, usize) {
+    let fresh = Page {
+        channel: &"support".parse().unwrap(),
+        contact: &"+34600111222".parse().unwrap(),
+        webhook: &Plain,
+        rows,
+        identities: &identities(rows),
+        seen: &HashSet::new(),
+        how,
+        spoken,
+        shows: &|_| shows,
+        flag_tells: true,
+        echoes: true,
+        html_entities: false,
+        choice: None,
+        gap: None,
+        now_ms: NOW_MS,
+    }
+    .fresh();
+    let text = |event: &Event| match &event.body {
+        EventBody::Message { content: Content::Text { text } } => format!("+{}", text.as_str()),
+        EventBody::MessageEcho { content: Content::Text { text } } => format!("={}", text.as_str()),
+        other => panic!("{other:?}"),
+    };
+    (
+        fresh.rows.iter().flat_map(|row| row.events.iter().map(text)).collect(),
+        fresh.rows.iter().filter(|row| row.doubtful).count(),
+    )
+}
+
+fn operator(second: i64, text: &str) -> Row {
+    row(Direction::Outbound, second, text)
+}
+
+fn own(text: &str) -> Spoken {
+    Spoken::new(Claim { m_id: "m1".parse().unwrap(), part: 0, last: true }, Some(text), None)
+}
+
+#[test]
+fn what_somebody_wrote_in_the_panel_is_echoed_and_what_the_bridge_sent_is_not() {
+    let rows = [customer(1, "hi"), operator(2, "from the panel"), operator(3, "ours"), customer(4, "bye")];
+    let (told, doubtful) = published(&rows, &Acquaintance::Known, &[own("ours")], false);
+    assert_eq!((told, doubtful), (["+hi", "=from the panel", "+bye"].map(str::to_owned).to_vec(), 0));
+    // What is like a call of ours is neither.
+    let (told, doubtful) = published(&rows, &Acquaintance::Known, &[own("Ours!")], true);
+    assert_eq!((told, doubtful), (["+hi", "=from the panel", "+bye"].map(str::to_owned).to_vec(), 1));
+    // An account that never showed a row of ours may show this one in words of its own.
+    let (told, _) = published(&rows, &Acquaintance::Known, &[own("something else")], false);
+    assert_eq!(told, ["+hi", "+bye"]);
+}
+
+#[test]
+fn what_the_business_wrote_before_the_bridge_is_no_echo() {
+    let day = 86_400;
+    let rows = [operator(1, "old"), customer(2, "old"), operator(9 * day, "new")];
+    let how = Acquaintance::New { baseline_ms: 10 * day * 1000 };
+    assert_eq!(published(&rows, &how, &[], true).0, ["+old", "=new"]);
+    let mut timeless = rows.clone();
+    for row in &mut timeless {
+        row.time.epoch_ms = None;
+    }
+    assert_eq!(published(&timeless, &how, &[], true).0, ["+old"]);
+    let anchor = Mark::of(&rows[1]);
+    let unread = [Mark::of(&rows[0]), Mark::of(&rows[1])];
+    for (wanted, expected) in [
+        (Wanted::None, vec!["=new"]),
+        (Wanted::Unread(&unread), vec!["+old", "=new"]),
+        (Wanted::All, vec!["=old", "+old", "=new"]),
+    ] {
+        let how = Acquaintance::Baseline { anchor: &anchor, baseline_ms: 0, wanted };
+        assert_eq!(published(&rows, &how, &[], true).0, expected);
+    }
+}
+
+#[test]
+fn where_the_answer_that_named_the_unread_was_lost_nobodys_answer_counts_as_unread() {
+    let rows =
+        [customer(1, "answered"), operator(2, "the answer"), customer(3, "not answered"), customer(4, "nor this")];
+    let anchor = Mark::of(&rows[3]);
+    let named = [Mark::of(&rows[0])];
+    for (wanted, expected) in [
+        (Wanted::Unread(&[]), vec![]),
+        (Wanted::UnreadOrUnanswered(&[]), vec!["+not answered", "+nor this"]),
+        (Wanted::UnreadOrUnanswered(&named), vec!["+answered", "+not answered", "+nor this"]),
+    ] {
+        let how = Acquaintance::Baseline { anchor: &anchor, baseline_ms: 0, wanted };
+        assert_eq!(published(&rows, &how, &[], true).0, expected);
+    }
 }

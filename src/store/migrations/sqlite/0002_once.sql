@@ -53,7 +53,7 @@ ALTER TABLE channels ADD COLUMN shows_texts BIGINT NOT NULL DEFAULT 0;   -- rows
 ALTER TABLE channels ADD COLUMN shows_files BIGINT NOT NULL DEFAULT 0;   -- the same of files
 ALTER TABLE channels ADD COLUMN settle_lag_ms BIGINT NOT NULL DEFAULT 0; -- longest time that a sent row was seen not to show
 ALTER TABLE seen ADD COLUMN mark TEXT;                -- what the row says and when, without its id; NULL: not known
-CREATE INDEX seen_claim ON seen (conversation, claim) WHERE claim IS NOT NULL;
+CREATE INDEX seen_claim ON seen (conversation, claim, seen_ms) WHERE claim IS NOT NULL;
 CREATE INDEX events_dead ON events (id) WHERE state = 'dead';
 
 -- Keys that callers gave to their calls, each with the message that it named first.

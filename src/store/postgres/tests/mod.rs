@@ -7,6 +7,8 @@ mod together;
 
 use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
 
+use super::db::{self, Db};
+use super::links::Work;
 use super::*;
 use crate::domain::content::Text;
 use crate::domain::{Content, Fault, MId};
@@ -42,6 +44,7 @@ fn message(contact: u32, words: &str) -> NewOutbound {
         content: Content::Text { text: Text::new(words).unwrap() },
         request_id: "r".into(),
         accepted_ms: 10,
+        key: None,
     }
 }
 

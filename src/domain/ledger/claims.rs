@@ -1,0 +1,229 @@
+//! Whose a row of the business is: the bridge's, where it shows what a call of ours said, or that of somebody who wrote
+//! in Afilnet's own panel. Pure.
+
+use unicode_normalization::UnicodeNormalization as _;
+
+use crate::domain::{Direction, MId, Row, entities};
+
+/// A file name shorter than this proves nothing.
+const LEAST_FILE_NAME: usize = 4;
+
+/// That a row shows one call of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Claim {
+    pub(crate) m_id: MId,
+    /// Which call of the message, from 0.
+    pub(crate) part: u32,
+    /// Whether it is the last one.
+    pub(crate) last: bool,
+}
+
+/// One call that the bridge made and whose row nobody has claimed yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Spoken {
+    claim: Claim,
+    /// The normal forms that its row may show: the words, or a file's link or caption.
+    says: Vec<String>,
+    /// What its row may hold among other things: a file's link, its name.
+    holds: Vec<String>,
+    skeletons: Vec<String>,
+    is_file: bool,
+}
+
+impl Spoken {
+    /// A call that said `words`, or sent the file at this link with these words as its caption.
+    pub(crate) fn new(claim: Claim, words: Option<&str>, file_url: Option<&str>) -> Self {
+        let forms: Vec<&str> = words.into_iter().chain(file_url).collect();
+        let name = file_url.and_then(file_name);
+        let mut skeletons: Vec<String> = forms.iter().map(|form| skeleton(form)).collect();
+        if file_url.is_some() {
+            skeletons.push(String::new()); // a sign alone may stand for a file
+        }
+        Self {
+            claim,
+            says: forms.iter().map(|form| normal(form)).collect(),
+            holds: file_url.into_iter().chain(name).map(normal).collect(),
+            skeletons,
+            is_file: file_url.is_some(),
+        }
+    }
+
+    pub(crate) fn is_file(&self) -> bool {
+        self.is_file
+    }
+}
+
+/// Whose an unseen row is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// It shows a call of ours.
+    Claimed(Claim),
+    /// The business's, and so like an unclaimed call of ours that it may be one in other words: neither proof of that
+    /// call nor anybody else's message.
+    Doubtful,
+    /// No call of ours; what its direction says.
+    Unclaimed,
+}
+
+/// Words as they compare, whatever a platform did to their form: NFC, entities decoded, white space trimmed and each
+/// run of it one space (so that CRLF is LF).
+pub(crate) fn normal(text: &str) -> String {
+    let composed: String = entities::decoded(text).nfc().collect();
+    composed.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What is left of words that a platform has rewritten: letters and digits alone, folded.
+fn skeleton(text: &str) -> String {
+    let folded: String = entities::decoded(text).nfkc().collect();
+    folded.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// The last segment of a link's path.
+fn file_name(url: &str) -> Option<&str> {
+    let path = url.split(['?', '#']).next()?;
+    path.rsplit('/').next().filter(|name| name.chars().count() >= LEAST_FILE_NAME && name.contains('.'))
+}
+
+/// Says whose each unseen row (oldest first) is, against the calls that no row shows yet (oldest first), and which of
+/// these are left. One row is claimed by one call. A row that says it is the customer's is never claimed; one that does
+/// not say becomes the business's where it shows exactly what a call said, and else the customer's.
+pub(crate) fn attribute(rows: &mut [Row], unseen: &[bool], mut spoken: Vec<Spoken>) -> (Vec<Whose>, Vec<Spoken>) {
+    let words: Vec<String> = rows.iter().map(|row| normal(&row.text)).collect();
+    let mut whose = vec![Whose::Unclaimed; rows.len()];
+    let mut claim = |index: usize, fits: &dyn Fn(&Spoken, &str) -> bool| {
+        if whose[index] == Whose::Unclaimed
+            && let Some(found) = spoken.iter().position(|call| fits(call, &words[index]))
+        {
+            whose[index] = Whose::Claimed(spoken.remove(found).claim);
+        }
+    };
+    // The surest first, over the whole page: a row without words takes no call that another row names.
+    for index in (0..rows.len()).filter(|index| unseen[*index] && rows[*index].direction != Direction::Inbound) {
+        claim(index, &|call, words| !words.is_empty() && call.says.iter().any(|says| says == words));
+    }
+    let business = |index: &usize| unseen[*index] && rows[*index].direction == Direction::Outbound;
+    for index in (0..rows.len()).filter(business) {
+        claim(index, &|call, words| call.holds.iter().any(|held| words.contains(held.as_str())));
+    }
+    for index in (0..rows.len()).filter(business) {
+        claim(index, &|call, words| words.is_empty() && call.is_file);
+    }
+    for index in (0..rows.len()).filter(business) {
+        if whose[index] == Whose::Unclaimed && spoken.iter().any(|call| resembles(&skeleton(&rows[index].text), call)) {
+            whose[index] = Whose::Doubtful;
+        }
+    }
+    for (row, whose) in rows.iter_mut().zip(&whose).zip(unseen).filter(|(_, unseen)| **unseen).map(|(pair, _)| pair) {
+        if row.direction == Direction::Unknown {
+            row.direction = if *whose == Whose::Unclaimed { Direction::Inbound } else { Direction::Outbound };
+        }
+    }
+    (whose, spoken)
+}
+
+/// Whether one holds the other, or neither holds a letter.
+fn resembles(row: &str, call: &Spoken) -> bool {
+    call.skeletons.iter().any(|said| match (row.is_empty(), said.is_empty()) {
+        (true, true) => true,
+        (false, false) => row.contains(said.as_str()) || said.contains(row),
+        (true, false) | (false, true) => false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::row;
+    use super::*;
+
+    fn claim(m_id: &str) -> Claim {
+        Claim { m_id: m_id.parse().unwrap(), part: 0, last: true }
+    }
+
+    fn text(m_id: &str, words: &str) -> Spoken {
+        Spoken::new(claim(m_id), Some(words), None)
+    }
+
+    fn file(m_id: &str, caption: Option<&str>) -> Spoken {
+        Spoken::new(claim(m_id), caption, Some("https://x.test/f/a%20b.pdf?x=1&y=2"))
+    }
+
+    /// Whose each row is, as the mId of its claim, `?` or `-`; and the directions.
+    fn judged(rows: &[(Direction, &str)], spoken: Vec<Spoken>) -> (Vec<String>, String) {
+        let mut rows: Vec<Row> = rows.iter().map(|(direction, text)| row("", *direction, 7, text)).collect();
+        let unseen = vec![true; rows.len()];
+        let (whose, _) = attribute(&mut rows, &unseen, spoken);
+        let names = whose.iter().map(|whose| match whose {
+            Whose::Claimed(claim) => claim.m_id.as_str().to_owned(),
+            Whose::Doubtful => "?".to_owned(),
+            Whose::Unclaimed => "-".to_owned(),
+        });
+        (names.collect(), rows.iter().map(|row| row.direction.letter()).collect())
+    }
+
+    use Direction::{Inbound as I, Outbound as O, Unknown as U};
+
+    #[test]
+    fn words_compare_whatever_was_done_to_their_form() {
+        assert_eq!(normal(" Se\u{301}  \r\n ma\u{f1}ana&nbsp;"), "S\u{e9} ma\u{f1}ana");
+        assert_eq!(normal("&iquest;a &amp; b?"), normal("\u{bf}a &\tb?\n"));
+        assert_eq!(normal(" \n"), "");
+    }
+
+    #[test]
+    fn a_row_that_does_not_say_is_ours_where_we_said_so_and_else_the_customers() {
+        let mut rows = vec![
+            row("1", U, 7, "ok"),
+            row("2", U, 7, "ok\r\n"),
+            row("3", U, 7, "https://x.test/f/a%20b.pdf?x=1&y=2"),
+            row("4", U, 7, ""),
+            row("5", O, 8, "bye"),
+            row("6", I, 9, "bye"),
+            row("7", U, 7, "seen"),
+        ];
+        let own =
+            vec![text("a", "ok"), file("b", Some("caption")), text("c", "bye"), text("d", "bye"), text("e", "seen")];
+        let (whose, left) = attribute(&mut rows, &[true, true, true, true, true, true, false], own);
+        let letters: String = rows.iter().map(|row| row.direction.letter()).collect();
+        assert_eq!(letters, "oioioiu");
+        let claimed = |at: usize, m_id: &str| assert_eq!(whose[at], Whose::Claimed(claim(m_id)), "{at}");
+        claimed(0, "a");
+        claimed(2, "b");
+        claimed(4, "c");
+        assert!([1, 3, 5, 6].iter().all(|at| whose[*at] == Whose::Unclaimed), "{whose:?}");
+        assert_eq!(left, [text("d", "bye"), text("e", "seen")]);
+    }
+
+    #[test]
+    fn a_file_is_known_by_its_link_its_name_its_caption_or_by_no_words_at_all() {
+        for shown in [
+            "https://x.test/f/a%20b.pdf?x=1&amp;y=2",
+            "<a href=\"https://x.test/f/a%20b.pdf?x=1&amp;y=2\">the bill</a>",
+            "[file] a%20b.pdf",
+            "the  bill",
+            "",
+        ] {
+            assert_eq!(judged(&[(O, shown)], vec![file("f", Some("the bill"))]).0, ["f"], "{shown}");
+        }
+        // Another row names the file, so the one without words is not it.
+        let two = [(O, ""), (O, "https://x.test/f/a%20b.pdf?x=1&y=2")];
+        assert_eq!(judged(&two, vec![file("f", None)]).0, ["-", "f"]);
+        // The customer's own picture is the customer's.
+        assert_eq!(judged(&[(U, ""), (I, "")], vec![file("f", None)]), (vec!["-".into(), "-".into()], "ii".into()));
+        assert_eq!(judged(&[(O, "")], vec![text("t", "words")]).0, ["-"]);
+    }
+
+    #[test]
+    fn a_row_of_the_business_that_is_like_an_unclaimed_call_is_doubtful() {
+        for shown in ["*Hola*, Ana", "hola ana -- Ventas", "HOLA, ANA!", "Hola"] {
+            assert_eq!(judged(&[(O, shown)], vec![text("t", "Hola Ana")]).0, ["?"], "{shown}");
+        }
+        assert_eq!(judged(&[(O, "Adiós")], vec![text("t", "Hola Ana")]).0, ["-"]);
+        assert_eq!(judged(&[(O, "\u{1f44d}")], vec![text("t", "\u{2764}")]).0, ["?"]);
+        assert_eq!(judged(&[(O, "\u{1f44d}")], vec![text("t", "Hola Ana")]).0, ["-"]);
+        assert_eq!(judged(&[(O, "\u{1f4f7}")], vec![file("f", None)]).0, ["?"]);
+        // Once its call is claimed a row like it is somebody's own words.
+        assert_eq!(judged(&[(O, "Hola Ana"), (O, "Hola Ana!")], vec![text("t", "Hola Ana")]).0, ["t", "-"]);
+        // What the customer may have written is never doubted away.
+        assert_eq!(judged(&[(U, "Hola Ana!"), (I, "Hola")], vec![text("t", "Hola Ana")]).1, "ii");
+    }
+}

@@ -1,0 +1,45 @@
+//! How a row is known again without trusting its id.
+
+use crate::domain::Row;
+use crate::domain::ids::fingerprint;
+
+/// How far a conversation is recorded: the row that `getchats` showed, as `id mark status`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mark {
+    id: String,
+    content: String,
+    status: String,
+}
+
+impl Mark {
+    /// The mark of a row.
+    pub(crate) fn of(row: &Row) -> Self {
+        Self {
+            id: row.id.clone().unwrap_or_default(),
+            content: content_mark(row),
+            status: fingerprint(&[row.status.as_deref().unwrap_or_default()])[..8].to_owned(),
+        }
+    }
+
+    /// Its stored form.
+    pub(crate) fn to_text(&self) -> String {
+        format!("{} {} {}", self.content, self.status, self.id)
+    }
+
+    /// Reads the stored form.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.splitn(3, ' ');
+        let (content, status, id) = (parts.next()?, parts.next()?, parts.next()?);
+        Some(Self { id: id.to_owned(), content: content.to_owned(), status: status.to_owned() })
+    }
+
+    /// Whether `row` is the row marked. Ids decide only where they agree: they may differ between methods (U8).
+    pub(crate) fn is(&self, row: &Row) -> bool {
+        row.id.as_ref().is_some_and(|id| *id == self.id) || content_mark(row) == self.content
+    }
+}
+
+/// Time as given and text. Not the direction: its field differs between methods.
+pub(crate) fn content_mark(row: &Row) -> String {
+    fingerprint(&[&row.time.raw, &row.text])
+}

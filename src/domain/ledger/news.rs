@@ -1,0 +1,108 @@
+//! What of a reading is new, and what was there before the bridge.
+
+use std::collections::HashSet;
+
+use super::Mark;
+use crate::domain::{Direction, Row};
+
+/// The newest rows of a conversation met for the first time after the first run that are always published, however old
+/// they look (afilnet.md section 5.1).
+const ALWAYS_NEW: usize = 20;
+
+/// Rows that look older than the first run by more than this are history; less may be a wrong time zone.
+const ZONE_DOUBT_MS: i64 = 26 * 3_600_000;
+
+/// How the rows of a reading are to be judged.
+#[derive(Debug)]
+pub(crate) enum Acquaintance<'a> {
+    /// Read before: every unseen row is new.
+    Known,
+    /// Met for the first time, after the first run took stock at this time (epoch ms).
+    New { baseline_ms: i64 },
+    /// There at first run, up to this row; of the rows up to it those are new that `wanted` names.
+    Baseline { anchor: &'a Mark, baseline_ms: i64, wanted: Wanted<'a> },
+}
+
+/// Which of the rows that were there before the bridge are published.
+#[derive(Debug)]
+pub(crate) enum Wanted<'a> {
+    None,
+    All,
+    /// Those that Afilnet called unread.
+    Unread(&'a [Mark]),
+    /// The same where an answer that named some may have been lost, and the flags with it: beside these, what the
+    /// customer wrote last and nobody has answered.
+    UnreadOrUnanswered(&'a [Mark]),
+}
+
+/// For each row of a reading (oldest first): whether it was there before the bridge, as far as the first run took stock
+/// of its conversation.
+pub(crate) fn history(rows: &[Row], how: &Acquaintance<'_>) -> Vec<bool> {
+    let Acquaintance::Baseline { anchor, baseline_ms, .. } = how else { return vec![false; rows.len()] };
+    let anchored = rows.iter().rposition(|row| anchor.is(row));
+    let before = |(index, row): (usize, &Row)| match anchored {
+        Some(anchored) => index <= anchored,
+        None => row.time.epoch_ms.is_some_and(|at| at <= *baseline_ms),
+    };
+    rows.iter().enumerate().map(before).collect()
+}
+
+/// For each row of a reading (oldest first) with its identity: whether it is new, so that it makes an event, or only
+/// becomes seen. Rows that are in `seen` are never new.
+pub(crate) fn news(rows: &[Row], identities: &[String], seen: &HashSet<&str>, how: &Acquaintance<'_>) -> Vec<bool> {
+    let unseen = |index: usize| !seen.contains(identities[index].as_str());
+    match how {
+        Acquaintance::Known => (0..rows.len()).map(unseen).collect(),
+        Acquaintance::New { baseline_ms } => {
+            let from_customer = rows.iter().filter(|row| row.direction == Direction::Inbound).count();
+            let mut older = from_customer.saturating_sub(ALWAYS_NEW);
+            rows.iter()
+                .enumerate()
+                .map(|(index, row)| {
+                    if row.direction == Direction::Inbound && older > 0 {
+                        older -= 1;
+                        return unseen(index) && !looks_older(row, *baseline_ms);
+                    }
+                    let may_be_old = row.direction == Direction::Outbound;
+                    unseen(index) && !(may_be_old && looks_older(row, *baseline_ms))
+                })
+                .collect()
+        }
+        Acquaintance::Baseline { wanted, .. } => {
+            let mut unread: Vec<Mark> = match wanted {
+                Wanted::Unread(marks) | Wanted::UnreadOrUnanswered(marks) => marks.to_vec(),
+                Wanted::None | Wanted::All => Vec::new(),
+            };
+            let answered = rows.iter().rposition(|row| row.direction == Direction::Outbound);
+            let unanswered = answered.map_or(0, |last| last + 1).max(rows.len().saturating_sub(ALWAYS_NEW));
+            rows.iter()
+                .enumerate()
+                .zip(history(rows, how))
+                .map(|((index, row), before)| {
+                    let wanted = !before
+                        || match wanted {
+                            Wanted::None => false,
+                            Wanted::All => true,
+                            // Nobody has to read what the business wrote itself.
+                            Wanted::Unread(_) => claim(&mut unread, row) && row.direction == Direction::Inbound,
+                            Wanted::UnreadOrUnanswered(_) => {
+                                let named = claim(&mut unread, row);
+                                (named || index >= unanswered) && row.direction == Direction::Inbound
+                            }
+                        };
+                    wanted && unseen(index)
+                })
+                .collect()
+        }
+    }
+}
+
+/// Takes one mark that is `row` out of `marks`.
+fn claim(marks: &mut Vec<Mark>, row: &Row) -> bool {
+    let found = marks.iter().position(|mark| mark.is(row));
+    found.map(|index| marks.swap_remove(index)).is_some()
+}
+
+fn looks_older(row: &Row, than_ms: i64) -> bool {
+    row.time.epoch_ms.is_none_or(|at| at < than_ms - ZONE_DOUBT_MS)
+}

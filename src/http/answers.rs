@@ -1,0 +1,353 @@
+//! Which answers to `POST /message` reach their callers. BonyChat gives its calls no name, so a call that it makes again
+//! because the answer was lost looks like a second message; only whether the first answer was written in full tells them
+//! apart (bonychat.md A29). `conn` watches the connections; here is kept what they came to, until the store has it.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+
+use crate::domain::ids::fingerprint;
+use crate::domain::{ChannelName, ContactId, Content, MId};
+use crate::store::{Accepted, Kept, NewOutbound, Store, StoreError};
+
+use super::conn::Conn;
+
+/// An answer whose connection stays open for so long after it was written counts as read.
+const SETTLE: Duration = Duration::from_secs(1);
+/// What is settled within this time is told to the store together.
+const BATCH: Duration = Duration::from_millis(25);
+/// So long an equal call waits to learn what became of the answer before it: a caller that lost its connection may be
+/// back before the loss is noticed here.
+const EQUAL_WAITS: Duration = Duration::from_millis(50);
+/// So long it waits for the store to know of an answer that was lost.
+const TOLD_WITHIN: Duration = Duration::from_secs(2);
+/// A store that could not take it is told again after.
+const AGAIN: Duration = Duration::from_millis(500);
+/// Calls that later ones are compared with, at most: many seconds' worth.
+const MOST: usize = 50_000;
+
+/// Answers that are not known to have reached anyone, or to be lost, or of which the store does not know yet.
+pub(crate) struct Answers {
+    store: Arc<dyn Store>,
+    book: Mutex<Book>,
+    /// Something is written or settled.
+    work: Notify,
+    /// Somebody waits for the store to be told.
+    hurry: Notify,
+    /// Something is settled, or the store was told.
+    news: Notify,
+}
+
+#[derive(Default)]
+struct Book {
+    last: u64,
+    calls: HashMap<u64, Call>,
+    /// Calls that say the same to the same contact, by the fingerprint of that.
+    equal: HashMap<String, Vec<u64>>,
+    /// Written in full and when that settles them, in that order.
+    written: VecDeque<(Instant, u64)>,
+    /// Settled, in that order; of which the store is to be told.
+    settled: VecDeque<u64>,
+    closed: bool,
+}
+
+struct Call {
+    /// `None` where it is not compared.
+    fingerprint: Option<String>,
+    /// The message it was answered with, or will be.
+    m_id: Option<MId>,
+    /// The store was asked to keep it and has not said what came of that.
+    storing: bool,
+    /// Whether the answer reached the caller, once that is settled.
+    reached: Option<bool>,
+}
+
+impl Answers {
+    pub(crate) fn new(store: &Arc<dyn Store>) -> Arc<Self> {
+        Arc::new(Self {
+            store: Arc::clone(store),
+            book: Mutex::default(),
+            work: Notify::new(),
+            hurry: Notify::new(),
+            news: Notify::new(),
+        })
+    }
+
+    /// A call has come. Tells the equal calls before it whose answers are not settled. Until it is answered it counts
+    /// as lost when [`Answering`] is dropped: the caller hung up.
+    pub(super) fn open(
+        self: &Arc<Self>,
+        channel: &ChannelName,
+        contact: &ContactId,
+        content: &Content,
+    ) -> (Answering, Vec<u64>) {
+        // Content that cannot be written as JSON is refused by the store.
+        let content = serde_json::to_string(content).unwrap_or_default();
+        let fingerprint = fingerprint(&[channel.as_str(), contact.as_str(), &content]);
+        let mut book = self.book();
+        book.last += 1;
+        let id = book.last;
+        let compared = book.calls.len() < MOST;
+        let mut earlier = Vec::new();
+        if compared {
+            let equal = book.equal.entry(fingerprint.clone()).or_default();
+            earlier.clone_from(equal);
+            equal.push(id);
+        }
+        let fingerprint = compared.then_some(fingerprint);
+        book.calls.insert(id, Call { fingerprint, m_id: None, storing: false, reached: None });
+        drop(book);
+        (Answering { answers: Arc::clone(self), id, over: false }, earlier)
+    }
+
+    /// Waits until it is known what became of the answers to these calls, and the store knows which were lost; not long.
+    pub(super) async fn settled(&self, calls: Vec<u64>) {
+        if calls.is_empty() {
+            return;
+        }
+        let (known_by, told_by) = (Instant::now() + EQUAL_WAITS, Instant::now() + TOLD_WITHIN);
+        let mut looks = 5; // where the machine is busy, what there was to notice may come up after the time is over
+        loop {
+            let mut news = std::pin::pin!(self.news.notified());
+            news.as_mut().enable();
+            let (unsettled, untold) = self.unsettled(&calls);
+            let by = match (untold, unsettled) {
+                (true, _) => told_by,
+                (false, true) => known_by,
+                (false, false) => return,
+            };
+            if untold {
+                self.hurry.notify_one();
+            }
+            if timeout_at(by, news).await.is_err() {
+                looks -= 1;
+                if untold || looks == 0 {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Whether any of these is not settled, and whether any was lost and the store does not know yet.
+    fn unsettled(&self, calls: &[u64]) -> (bool, bool) {
+        let book = self.book();
+        let any = |reached| calls.iter().filter_map(|id| book.calls.get(id)).any(|call| call.reached == reached);
+        (any(None), any(Some(false)))
+    }
+
+    /// Whether it is still open what becomes of this answer.
+    pub(super) fn is_open(&self, id: u64) -> bool {
+        self.book().calls.get(&id).is_some_and(|call| call.reached.is_none())
+    }
+
+    /// The answer was written in full, and its connection is open.
+    pub(super) fn written(&self, id: u64) {
+        let mut book = self.book();
+        if let Some(m_id) = book.calls.get(&id).and_then(|call| call.m_id.as_ref()) {
+            self.store.note_answer(m_id, true);
+        }
+        book.written.push_back((Instant::now() + SETTLE, id));
+        if book.written.len() == 1 {
+            self.work.notify_one();
+        }
+    }
+
+    /// It is known whether the answer reached its caller. The first word counts.
+    pub(super) fn settle(&self, id: u64, reached: bool) {
+        let mut book = self.book();
+        if let Some(Call { m_id: Some(m_id), reached: None, .. }) = book.calls.get(&id).filter(|_| !reached) {
+            self.store.note_answer(m_id, false);
+        }
+        book.settle(id, reached);
+        drop(book);
+        self.work.notify_one();
+        self.news.notify_waiters();
+    }
+
+    /// What the store made of the call.
+    fn stored(&self, id: u64, m_id: Option<MId>) {
+        let mut book = self.book();
+        let Some(call) = book.calls.get_mut(&id) else { return };
+        call.storing = false;
+        call.m_id = m_id;
+        if call.reached.is_some() {
+            book.due(id);
+            drop(book);
+            self.work.notify_one();
+            self.news.notify_waiters();
+        }
+    }
+
+    /// Tells the store what became of each answer, until [`Self::close`]; then of all that are left.
+    pub(super) async fn keep(&self) {
+        loop {
+            let next = self.book().written.front().map(|(at, _)| *at);
+            tokio::select! {
+                () = self.work.notified() => {}
+                () = at(next) => {}
+            }
+            if !self.book().closed {
+                tokio::select! {
+                    () = sleep(BATCH) => {}
+                    () = self.hurry.notified() => {}
+                }
+            }
+            let closed = self.book().mature(Instant::now());
+            self.tell().await;
+            if closed {
+                return;
+            }
+        }
+    }
+
+    /// The door is shut: what was written has reached its callers as far as can be known.
+    pub(super) fn close(&self) {
+        self.book().closed = true;
+        self.work.notify_one();
+    }
+
+    async fn tell(&self) {
+        let batch = self.book().batch();
+        if batch.is_empty() {
+            return;
+        }
+        let told: Vec<(MId, bool)> = batch.iter().map(|(_, m_id, reached)| (m_id.clone(), *reached)).collect();
+        let mut tries = 0;
+        while let Err(error) = self.store.answered(told.clone()).await {
+            if tries == 0 {
+                tracing::warn!(
+                    answers = told.len(),
+                    error = &error as &dyn std::error::Error,
+                    "could not keep which answers reached their callers; will try again"
+                );
+            }
+            tries += 1;
+            if matches!(error, StoreError::Closed) || self.book().closed {
+                break;
+            }
+            sleep(AGAIN).await;
+        }
+        let mut book = self.book();
+        for (id, ..) in batch {
+            book.remove(id);
+        }
+        drop(book);
+        self.news.notify_waiters();
+    }
+
+    /// A poisoned lock holds plain maps that are whole: go on.
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Book {
+    fn settle(&mut self, id: u64, reached: bool) {
+        let Some(call) = self.calls.get_mut(&id).filter(|call| call.reached.is_none()) else { return };
+        call.reached = Some(reached);
+        if !call.storing {
+            self.due(id);
+        }
+    }
+
+    /// It is settled, and the store has said what it made of it: what is left is to tell the store, where there is what
+    /// to tell.
+    fn due(&mut self, id: u64) {
+        match self.calls.get(&id) {
+            Some(Call { m_id: Some(_), .. }) => self.settled.push_back(id),
+            Some(_) => self.remove(id),
+            None => {}
+        }
+    }
+
+    /// Settles what was written long enough ago; all of it where the door is shut. Tells whether that is so.
+    fn mature(&mut self, now: Instant) -> bool {
+        while let Some((_, id)) = self.written.pop_front_if(|(at, _)| self.closed || *at <= now) {
+            self.settle(id, true);
+        }
+        self.closed
+    }
+
+    fn batch(&mut self) -> Vec<(u64, MId, bool)> {
+        let due = std::mem::take(&mut self.settled);
+        let what = |id: u64| {
+            let call = self.calls.get(&id)?;
+            Some((id, call.m_id.clone()?, call.reached?))
+        };
+        due.into_iter().filter_map(what).collect()
+    }
+
+    fn remove(&mut self, id: u64) {
+        let Some(fingerprint) = self.calls.remove(&id).and_then(|call| call.fingerprint) else { return };
+        if let Some(equal) = self.equal.get_mut(&fingerprint) {
+            equal.retain(|other| *other != id);
+            if equal.is_empty() {
+                self.equal.remove(&fingerprint);
+            }
+        }
+    }
+}
+
+/// Until `time`; for ever where there is none.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A call that is not answered yet. Dropped, its answer counts as lost.
+pub(super) struct Answering {
+    answers: Arc<Answers>,
+    id: u64,
+    over: bool,
+}
+
+impl Answering {
+    /// Has the store keep the message. The caller may go away meanwhile; what came of it is noted all the same, before
+    /// anyone who waits for this answer to be settled goes on.
+    pub(super) async fn store(&self, message: NewOutbound) -> Result<Accepted, StoreError> {
+        let (answers, id, fresh) = (Arc::clone(&self.answers), self.id, message.m_id.clone());
+        if let Some(call) = answers.book().calls.get_mut(&id) {
+            call.storing = true;
+        }
+        let kept = tokio::spawn(async move {
+            let accepted = answers.store.accept(message).await;
+            let m_id = accepted.as_ref().ok().and_then(|accepted| match &accepted.kept {
+                Kept::New => Some(fresh),
+                Kept::RepeatOf(first) => Some(first.clone()),
+                Kept::KeyTaken => None,
+            });
+            answers.stored(id, m_id);
+            accepted
+        });
+        kept.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// The answer goes out on this connection, next of all that does. Without one (in tests) it arrives.
+    pub(super) fn goes_out_on(mut self, conn: Option<&Conn>) {
+        self.over = true;
+        match conn {
+            Some(conn) => conn.hand_over(self.id),
+            None => self.answers.settle(self.id, true),
+        }
+    }
+
+    /// Nothing of this call is to be repeated.
+    pub(super) fn reached(mut self) {
+        self.over = true;
+        self.answers.settle(self.id, true);
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        if !self.over {
+            self.answers.settle(self.id, false);
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! What becomes of an answer, by what its connection does.
+
+use super::*;
+use crate::domain::content::Text;
+use crate::domain::{Content, MId};
+use crate::store::{Kept, NewOutbound, SqliteStore, Store};
+
+/// Answers over a store of their own, and the task that tells it.
+struct Room {
+    answers: Arc<Answers>,
+    store: Arc<dyn Store>,
+    folder: tempfile::TempDir,
+    keeper: tokio::task::JoinHandle<()>,
+}
+
+impl Room {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("bridge.db")).unwrap());
+        let answers = Answers::new(&store);
+        let keeper = tokio::spawn({
+            let answers = Arc::clone(&answers);
+            async move { answers.keep().await }
+        });
+        Self { answers, store, folder, keeper }
+    }
+
+    /// A call that says `words`, as the door handles it. Tells its message, and whether the call was a repeat.
+    async fn call(&self, words: &str) -> (super::super::answers::Answering, MId, bool) {
+        let message = message(words);
+        let (answering, earlier) = self.answers.open(&message.channel, &message.contact, &message.content);
+        self.answers.settled(earlier).await;
+        let fresh = message.m_id.clone();
+        match answering.store(message).await.unwrap().kept {
+            Kept::New => (answering, fresh, false),
+            Kept::RepeatOf(first) => (answering, first, true),
+            Kept::KeyTaken => panic!("there is no key"),
+        }
+    }
+}
+
+fn message(words: &str) -> NewOutbound {
+    NewOutbound {
+        m_id: MId::fresh(),
+        channel: "support".parse().unwrap(),
+        contact: "+34600111222".parse().unwrap(),
+        destination: "34600111222".parse().unwrap(),
+        content: Content::Text { text: Text::new(words).unwrap() },
+        request_id: String::new(),
+        accepted_ms: 10,
+        key: None,
+    }
+}
+
+type Happens = fn(&Conn);
+
+/// What happens on a connection after an answer was handed over to it, and whether that answer is lost.
+const HISTORIES: &[(&str, &[Happens], bool)] = &[
+    ("written, then asked again", &[|c| c.wrote(9), Conn::flushed, Conn::asked, Conn::reset], false),
+    ("written, then a clean end", &[|c| c.wrote(9), Conn::flushed, Conn::ended, Conn::reset], false),
+    ("written, then reset", &[|c| c.wrote(9), Conn::flushed, Conn::reset, Conn::ended], true),
+    ("reset in the middle", &[|c| c.wrote(9), Conn::reset], true),
+    ("a clean end in the middle", &[|c| c.wrote(9), Conn::ended], true),
+    ("ended before a byte", &[Conn::ended], true),
+    ("flushed before a byte, then ended", &[Conn::flushed, Conn::ended], true),
+    ("asked again before it was written, then reset", &[Conn::asked, |c| c.wrote(9), Conn::reset], true),
+];
+
+#[tokio::test]
+async fn an_answer_is_lost_or_has_reached_its_caller_by_what_its_connection_does() {
+    let room = Room::new();
+    for (what, history, lost) in HISTORIES {
+        let conn = Conn::new(&room.answers);
+        conn.wrote(100); // an answer before
+        let (answering, m_id, repeat) = room.call(what).await;
+        assert!(!repeat, "{what}");
+        answering.goes_out_on(Some(&conn));
+        history.iter().for_each(|happens| happens(&conn));
+        let (answering, again, repeat) = room.call(what).await;
+        assert_eq!((again == m_id, repeat), (*lost, *lost), "{what}");
+        answering.reached();
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_stays_open_after_the_answer_has_brought_it() {
+    let room = Room::new();
+    let conn = Conn::new(&room.answers);
+    let (answering, first, _) = room.call("a").await;
+    answering.goes_out_on(Some(&conn));
+    conn.wrote(9);
+    conn.flushed();
+    let deadline = tokio::time::Instant::now() + Duration::from_mins(1);
+    while conn.is_open() {
+        assert!(tokio::time::Instant::now() < deadline);
+        sleep(Duration::from_millis(20)).await;
+    }
+    conn.reset();
+    let (_, second, repeat) = room.call("a").await;
+    assert!(!repeat && first != second);
+}
+
+#[tokio::test]
+async fn a_caller_that_hangs_up_before_its_answer_may_call_again() {
+    let room = Room::new();
+    let (answering, first, _) = room.call("a").await;
+    drop(answering);
+    let (answering, again, repeat) = room.call("a").await;
+    assert_eq!((again, repeat), (first.clone(), true));
+    // The repeat is lost as well; a third call is of the same message, and once it is answered a fourth is not.
+    drop(answering);
+    let (answering, again, repeat) = room.call("a").await;
+    assert_eq!((again, repeat), (first, true));
+    answering.reached();
+    assert!(!room.call("a").await.2);
+}
+
+#[tokio::test]
+async fn an_equal_call_waits_a_moment_for_the_loss_of_the_one_before_it() {
+    let room = Room::new();
+    let (answering, first, _) = room.call("a").await;
+    let ((_again, m_id, repeat), ()) = tokio::join!(room.call("a"), async {
+        tokio::task::yield_now().await;
+        drop(answering);
+    });
+    assert_eq!((m_id, repeat), (first, true));
+}
+
+#[tokio::test]
+async fn equal_calls_that_are_both_alive_are_two_messages() {
+    let room = Room::new();
+    let (first, a, _) = room.call("a").await;
+    let (second, b, repeat) = room.call("a").await;
+    assert!(a != b && !repeat);
+    first.reached();
+    second.reached();
+}
+
+#[tokio::test]
+async fn what_was_answered_before_a_stop_is_known_after_it() {
+    let Room { answers, store, folder, keeper } = {
+        let room = Room::new();
+        let conn = Conn::new(&room.answers);
+        room.call("a").await.0.goes_out_on(Some(&conn));
+        conn.wrote(9);
+        conn.flushed();
+        room
+    };
+    answers.close();
+    keeper.await.unwrap();
+    store.close().await;
+    drop((answers, store));
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("bridge.db")).unwrap());
+    store.own(&"support".parse().unwrap()).await.unwrap();
+    assert_eq!(store.accept(message("a")).await.unwrap().kept, Kept::New);
+}
+
+/// A caller that gives up and an answer that is on its way: it reads nothing, and its reset comes after its clean end.
+#[tokio::test]
+async fn an_answer_that_crosses_the_callers_end_is_lost() {
+    let room = Room::new();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let caller = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (mut stream, service) =
+        Watch(Arc::clone(&room.answers)).accept(listener.accept().await.unwrap().0, ()).await.unwrap();
+    let (answering, first, _) = room.call("a").await;
+    answering.goes_out_on(Some(&service.conn));
+    drop(caller);
+    stream.write_all(b"answer").await.unwrap();
+    stream.flush().await.unwrap();
+    assert_eq!(stream.read(&mut [0; 9]).await.unwrap(), 0, "a clean end, as far as can be read");
+    stream.shutdown().await.unwrap();
+    drop(stream);
+    let (_again, m_id, repeat) = room.call("a").await;
+    assert_eq!((m_id, repeat), (first, true));
+}

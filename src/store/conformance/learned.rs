@@ -1,0 +1,136 @@
+//! What every engine promises of the rows it has seen, and of what rows of ours teach.
+
+use super::*;
+use crate::domain::StatusValue;
+use crate::domain::ledger::Claim;
+
+on_each_engine! {
+    what_a_row_said_and_what_it_claims_is_kept_with_the_tail_of_its_page
+    a_status_is_told_once_forward_only_of_the_whole_message_and_of_what_was_sent
+    rows_of_sent_messages_teach_that_and_how_late_they_show
+    timestamps_of_a_conversation_never_go_back
+}
+
+fn receipt(m_id: &MId, part: u32, value: StatusValue) -> Receipt {
+    Receipt { m_id: m_id.clone(), part, value, message: "words".into() }
+}
+
+/// A reading of rows that were seen before, with these statuses.
+fn statuses(receipts: Vec<Receipt>) -> Reading {
+    Reading { receipts, ..reading(1, &[]) }
+}
+
+async fn due(store: &Arc<dyn Store>) -> Vec<Event> {
+    let mut events = Vec::new();
+    while let Some(due) = store.due_events(&channel(), i64::MAX, 1).await.unwrap().pop() {
+        store.published(&due, Publication::Done, 9000).await.unwrap();
+        events.push(due.event);
+    }
+    events
+}
+
+/// A message in two parts, sent at 5000.
+async fn sent(store: &Arc<dyn Store>) -> MId {
+    let epoch = store.own(&channel()).await.unwrap();
+    // Each in words of its own: equal ones would be taken for a repeat.
+    store.accept(message(1, MId::fresh().as_str(), 10)).await.unwrap();
+    let attempt = take(store, epoch, 100).await.remove(0);
+    store.settle(&attempt, Settlement::Sent { afilnet_id: None, more: true }, 100).await.unwrap();
+    send(store, &take(store, epoch, 100).await[0]).await;
+    attempt.m_id
+}
+
+async fn what_a_row_said_and_what_it_claims_is_kept_with_the_tail_of_its_page(engine: Engine) {
+    let fresh = engine.fresh().await;
+    let m_id = sent(&fresh.store).await;
+    let mut page = reading(1, &[("r1", "a"), ("r2", "b")]);
+    page.rows[1].claims = Some(Claim { m_id: m_id.clone(), part: 1, last: true });
+    page.page = Some(vec!["r1".into(), "r2".into()]);
+    fresh.store.record(page).await.unwrap();
+    fresh.store.record(reading(1, &[("r3", "c")])).await.unwrap();
+    let fresh = fresh.again().await;
+    let seen = fresh.store.seen(&channel(), &contact(1)).await.unwrap();
+    let marks: Vec<_> = seen.rows.iter().map(|row| (row.identity.as_str(), row.mark.as_deref())).collect();
+    assert_eq!(marks, [("r1", Some("mark of a")), ("r2", Some("mark of b")), ("r3", Some("mark of c"))]);
+    assert_eq!(seen.rows.iter().map(|row| row.claim.clone()).collect::<Vec<_>>(), [None, Some((m_id, 1)), None]);
+    assert_eq!(seen.page, ["r1", "r2"]);
+    assert!(fresh.store.seen(&channel(), &contact(2)).await.unwrap().rows.is_empty());
+}
+
+async fn a_status_is_told_once_forward_only_of_the_whole_message_and_of_what_was_sent(engine: Engine) {
+    use StatusValue::{Delivered, Failed, Read};
+    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let m_id = sent(&store).await;
+    let made = async |receipts: Vec<Receipt>| store.record(statuses(receipts)).await.unwrap();
+    assert_eq!(made(vec![receipt(&m_id, 0, Delivered)]).await, 0, "the first part alone");
+    assert_eq!(made(vec![receipt(&m_id, 1, Delivered), receipt(&m_id, 1, Delivered)]).await, 1);
+    assert_eq!(made(vec![receipt(&m_id, 1, Delivered)]).await, 0);
+    let untold = store.untold(&channel(), &contact(1), 9).await.unwrap();
+    assert_eq!(untold, [Untold { m_id: m_id.clone(), part: 1, sent: true, told: 1, since_ms: 5000 }]);
+    assert_eq!(made(vec![receipt(&m_id, 1, Read), receipt(&m_id, 1, Delivered)]).await, 1);
+    assert_eq!(made(vec![receipt(&m_id, 0, Failed), receipt(&m_id, 1, Read)]).await, 0, "read ends it");
+    assert_eq!(store.untold(&channel(), &contact(1), 9).await.unwrap(), []);
+    let of = |event: &Event| match &event.body {
+        EventBody::MessageStatus { value, message } => (event.m_id.clone(), *value, message.clone()),
+        other => panic!("{other:?}"),
+    };
+    let told: Vec<_> = due(&store).await.iter().map(of).collect();
+    assert_eq!(told, [(m_id.clone(), Delivered, "words".to_owned()), (m_id, Read, "words".to_owned())]);
+
+    // Of a message that was not sent nothing is told, nor of one that nobody knows or of another conversation.
+    store.accept(message(1, "waits", 10)).await.unwrap();
+    let epoch = store.own(&channel()).await.unwrap();
+    let waits = take(&store, epoch, 100).await.remove(0);
+    let mut elsewhere = reading(2, &[]);
+    elsewhere.receipts = vec![receipt(&waits.m_id, 0, Failed)];
+    assert_eq!(made(vec![receipt(&waits.m_id, 0, Failed), receipt(&MId::fresh(), 0, Read)]).await, 0);
+    send(&store, &waits).await;
+    assert_eq!(store.record(elsewhere).await.unwrap(), 0);
+    assert_eq!(made(vec![receipt(&waits.m_id, 7, Failed)]).await, 1, "a part that failed fails it all");
+}
+
+async fn rows_of_sent_messages_teach_that_and_how_late_they_show(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let m_id = sent(&store).await;
+    assert_eq!(store.learned(&channel()).await.unwrap(), Learned::default());
+    let claims = |m_id: &MId, identity: &str, part: u32, last: bool, read_before_ms: Option<i64>| {
+        let mut page = reading(1, &[(identity, identity)]);
+        page.rows[0].claims = Some(Claim { m_id: m_id.clone(), part, last });
+        Reading { read_before_ms, ..page }
+    };
+    let lag = |settle_lag_ms| Learned { shows_texts: true, shows_files: false, settle_lag_ms };
+    for (identity, last, read_before_ms, learned) in [
+        ("r1", false, Some(9000), lag(0)),
+        ("r2", true, Some(4000), lag(0)),
+        ("r3", true, Some(7000), lag(2000)),
+        ("r4", true, Some(6000), lag(2000)),
+        ("r5", true, Some(50_000_000), lag(2000)),
+        ("r6", true, None, lag(2000)),
+    ] {
+        store.record(claims(&sent(&store).await, identity, 1, last, read_before_ms)).await.unwrap();
+        assert_eq!(store.learned(&channel()).await.unwrap(), learned, "{identity}");
+    }
+    // A row that was seen before teaches nothing, nor does one of a message that is still under way.
+    store.record(claims(&m_id, "r1", 1, true, Some(9000))).await.unwrap();
+    store.accept(message(3, "under way", 10)).await.unwrap();
+    let epoch = store.own(&channel()).await.unwrap();
+    let under_way = take(&store, epoch, 100).await.remove(0);
+    let mut page = reading(3, &[("r1", "x")]);
+    page.rows[0].claims = Some(Claim { m_id: under_way.m_id, part: 0, last: true });
+    store.record(Reading { read_before_ms: Some(9000), ..page }).await.unwrap();
+    assert_eq!(store.learned(&channel()).await.unwrap(), lag(2000));
+}
+
+async fn timestamps_of_a_conversation_never_go_back(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let at = |identity: &str, timestamp_ms: i64| {
+        let mut page = reading(1, &[(identity, identity)]);
+        page.rows[0].events[0].timestamp_ms = timestamp_ms;
+        page
+    };
+    for (identity, timestamp_ms) in [("r1", 500), ("r2", 300), ("r3", 501), ("r4", 1)] {
+        store.record(at(identity, timestamp_ms)).await.unwrap();
+    }
+    let stamps: Vec<i64> = due(&store).await.iter().map(|event| event.timestamp_ms).collect();
+    assert_eq!(stamps, [500, 500, 501, 501]);
+}

@@ -1,0 +1,143 @@
+//! What a person does about messages and events that were given up.
+
+use super::*;
+
+on_each_engine! {
+    a_failed_message_goes_back_to_its_place_with_its_tries_and_age_counted_anew
+    one_that_goes_back_does_not_overtake_what_is_under_way
+    a_dead_event_goes_back_before_what_came_later
+    what_is_discarded_loses_its_text_at_once_and_is_told_where_it_still_waited
+    what_no_person_can_decide_is_left_as_it_is
+    depths_tell_what_waits_since_when_and_what_a_person_must_settle
+}
+
+fn notices() -> DiscardNotices {
+    DiscardNotices { not_sent: "not sent".into(), perhaps_sent: "perhaps sent".into() }
+}
+
+async fn state(store: &Arc<dyn Store>, m_id: &MId) -> (String, Option<String>) {
+    let there = store.show(m_id.to_string()).await.unwrap().unwrap();
+    (there.state, there.fault)
+}
+
+async fn fail(store: &Arc<dyn Store>, epoch: Epoch) {
+    let attempt = take(store, epoch, 100).await.remove(0);
+    store.settle(&attempt, Settlement::Failed { fault: Fault::FileUrl, notice: None }, 100).await.unwrap();
+}
+
+async fn a_failed_message_goes_back_to_its_place_with_its_tries_and_age_counted_anew(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let epoch = store.own(&channel()).await.unwrap();
+    let first = message(1, "first", 10);
+    let m_id = first.m_id.clone();
+    store.accept(first).await.unwrap();
+    for n in 2..5 {
+        store.accept(message(1, &format!("{n}"), 10 + i64::from(n))).await.unwrap();
+    }
+    fail(&store, epoch).await;
+    assert_eq!(store.retry(m_id.to_string(), 5000).await.unwrap(), ByHand::Message);
+    let again = take(&store, epoch, 100).await.remove(0);
+    assert_eq!((words(&again).as_str(), again.number, again.before), ("first", 1, Before::default()));
+    assert_eq!(store.retry(m_id.to_string(), 5000).await.unwrap(), ByHand::Not("sending".into()));
+}
+
+async fn one_that_goes_back_does_not_overtake_what_is_under_way(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let epoch = store.own(&channel()).await.unwrap();
+    let first = message(1, "first", 10);
+    let m_id = first.m_id.clone();
+    store.accept(first).await.unwrap();
+    let (second, third) = (message(1, "second", 11), message(1, "third", 12));
+    let third_id = third.m_id.clone();
+    store.accept(second).await.unwrap();
+    store.accept(third).await.unwrap();
+    fail(&store, epoch).await;
+    let under_way = take(&store, epoch, 100).await.remove(0);
+    store.retry(m_id.to_string(), 5000).await.unwrap();
+    store.discard(third_id.to_string(), notices(), 5000).await.unwrap();
+    assert!(take(&store, epoch, 9000).await.is_empty(), "one of a conversation at a time");
+    send(&store, &under_way).await;
+    assert_eq!(words(&take(&store, epoch, 9000).await[0]), "first");
+}
+
+async fn a_dead_event_goes_back_before_what_came_later(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
+    store.record(reading(1, &[("r1", "a"), ("r2", "b")])).await.unwrap();
+    let due = store.due_events(&channel(), 2000, 9).await.unwrap().remove(0);
+    store.published(&due, Publication::Dead { fault: Fault::Http(400) }, 2000).await.unwrap();
+    let dead = Filter { state: Some("dead".into()), limit: 9, ..Filter::default() };
+    let listed = store.list(dead.clone()).await.unwrap();
+    assert_eq!((listed.len(), listed[0].kind.as_str(), listed[0].fault.as_deref()), (1, "message", Some("http_400")));
+    let m_id = listed[0].m_id.clone();
+    assert_eq!(store.show(m_id.clone()).await.unwrap().unwrap().state, "dead");
+    assert_eq!(store.retry(m_id, 5000).await.unwrap(), ByHand::Events(1));
+    let again = store.due_events(&channel(), 2000, 9).await.unwrap().remove(0);
+    assert_eq!((again.event, again.attempts, again.recorded_ms), (customer_says("a"), 0, 5000));
+    assert!(store.list(dead).await.unwrap().is_empty());
+}
+
+async fn what_is_discarded_loses_its_text_at_once_and_is_told_where_it_still_waited(engine: Engine) {
+    let fresh = engine.fresh().await;
+    let store = Arc::clone(&fresh.store);
+    let epoch = store.own(&channel()).await.unwrap();
+    let (failed, queued) = (message(1, "failed one", 10), message(2, "queued one", 11));
+    let ids = [failed.m_id.clone(), queued.m_id.clone()];
+    store.accept(failed).await.unwrap();
+    fail(&store, epoch).await;
+    store.accept(queued).await.unwrap();
+    store.accept(message(2, "behind it", 12)).await.unwrap();
+    store.record(reading(3, &[("r1", "dead one")])).await.unwrap();
+    let due = store.due_events(&channel(), 2000, 9).await.unwrap().remove(0);
+    store.published(&due, Publication::Dead { fault: Fault::Http(400) }, 2000).await.unwrap();
+    let event_id = due.event.m_id.to_string();
+    for m_id in &ids {
+        assert_eq!(store.discard(m_id.to_string(), notices(), 5000).await.unwrap(), ByHand::Message);
+        assert_eq!(state(&store, m_id).await, ("failed".into(), Some("discarded".into())));
+    }
+    assert_eq!(store.discard(event_id.clone(), notices(), 5000).await.unwrap(), ByHand::Events(1));
+    assert_eq!(store.retry(event_id, 5000).await.unwrap(), ByHand::Wiped);
+    assert_eq!(store.retry(ids[0].to_string(), 5000).await.unwrap(), ByHand::Wiped);
+    let told = store.due_events(&channel(), 9000, 9).await.unwrap();
+    assert_eq!(told.iter().map(|due| &due.event.m_id).collect::<Vec<_>>(), [&ids[1]], "whose agent did not know");
+    assert!(matches!(&told[0].event.body, EventBody::MessageStatus { message, .. } if message == "not sent"));
+    assert_eq!(take(&store, epoch, 100).await.iter().map(words).collect::<Vec<_>>(), ["behind it"]);
+    for (table, text) in [("outbound", "content"), ("events", "event")] {
+        let count = format!("SELECT COUNT(*) FROM {table} WHERE {text} LIKE '%one%'");
+        assert_eq!(fresh.folder.ask(&count).await, [Some("0".to_owned())], "{table}");
+    }
+}
+
+async fn what_no_person_can_decide_is_left_as_it_is(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let epoch = store.own(&channel()).await.unwrap();
+    let one = message(1, "one", 10);
+    let m_id = one.m_id.to_string();
+    store.accept(one).await.unwrap();
+    assert_eq!(store.retry(m_id.clone(), 50).await.unwrap(), ByHand::Not("queued".into()));
+    let attempt = take(&store, epoch, 100).await.remove(0);
+    assert_eq!(store.discard(m_id.clone(), notices(), 50).await.unwrap(), ByHand::Not("sending".into()));
+    send(&store, &attempt).await;
+    for outcome in [store.retry(m_id.clone(), 50).await, store.discard(m_id, notices(), 50).await] {
+        assert_eq!(outcome.unwrap(), ByHand::Not("sent".into()));
+    }
+    assert_eq!(store.retry("nobody".into(), 50).await.unwrap(), ByHand::Missing);
+    assert_eq!(store.discard("nobody".into(), notices(), 50).await.unwrap(), ByHand::Missing);
+}
+
+async fn depths_tell_what_waits_since_when_and_what_a_person_must_settle(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
+    assert_eq!(store.depths().await.unwrap(), []);
+    let epoch = store.own(&channel()).await.unwrap();
+    for n in 1..=4 {
+        store.accept(message(n, "waits", 10 * i64::from(n))).await.unwrap();
+    }
+    let begun = store.begin(&channel(), epoch, 100, i64::MAX, 2).await.unwrap();
+    send(&store, &begun[0]).await;
+    store
+        .settle(&begun[1], Settlement::Unconfirmed { fault: Fault::TimedOut, notice: "n".into(), held: false }, 100)
+        .await
+        .unwrap();
+    store.record(reading(7, &[("r1", "a"), ("r2", "b")])).await.unwrap();
+    let depth = Depth { channel: "support".into(), outbound: 2, oldest_ms: Some(30), events: 3, unconfirmed: 1 };
+    assert_eq!(store.depths().await.unwrap(), [depth]);
+}

@@ -1,0 +1,86 @@
+//! Which calls got their answers, and what that makes of an equal call: a message of its own, or a repeat.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{conversation, corrupt, decode, execute, outbound, unavailable};
+use crate::domain::ids::fingerprint;
+use crate::domain::{ChannelName, IdempotencyKey, MId};
+use crate::store::{Accepted, Epoch, Kept, NewOutbound, StoreError, sql};
+
+/// An equal call later than this after the first is a message of its own, whatever became of the first one's answer:
+/// people do write the same again.
+const REPEAT_WITHIN_MS: i64 = 10 * 60 * 1000;
+
+pub(super) fn accept(db: &Connection, new: &NewOutbound) -> Result<Accepted, StoreError> {
+    let content = serde_json::to_string(&new.content).map_err(|e| corrupt("outbound")(Box::new(e)))?;
+    let known = match &new.key {
+        Some(key) => named(db, new, key, &content)?,
+        None => None,
+    };
+    if let Some(kept) = known {
+        return Ok(Accepted { ahead: false, kept });
+    }
+    let conversation = conversation(db, &new.channel, &new.contact, &new.destination)?;
+    // Calls with keys say themselves which of them are one.
+    if new.key.is_none()
+        && let Some(first) = unanswered(db, conversation, &content, new.accepted_ms - REPEAT_WITHIN_MS)?
+    {
+        return repeat(db, first).map(|kept| Accepted { ahead: false, kept });
+    }
+    let ahead = outbound::add(db, conversation, new, &content)?;
+    if let Some(key) = &new.key {
+        let (channel, digest) = (new.channel.as_str(), digest(new, &content));
+        execute(db, sql::SET_KEY, params![channel, key.as_str(), digest, new.m_id.as_str(), new.accepted_ms])?;
+    }
+    Ok(Accepted { ahead, kept: Kept::New })
+}
+
+/// The oldest equal message since `since_ms` whose answer was lost.
+fn unanswered(db: &Connection, conversation: i64, content: &str, since_ms: i64) -> Result<Option<MId>, StoreError> {
+    let first: Option<String> = db
+        .prepare_cached(sql::UNANSWERED)
+        .and_then(|mut s| s.query_row(params![conversation, since_ms, content], |r| r.get(0)).optional())
+        .map_err(unavailable)?;
+    first.map(|m_id| decode("outbound", &m_id)).transpose()
+}
+
+/// What a key comes to that was used before. A message that surely was not sent leaves its key to the next.
+fn named(db: &Connection, new: &NewOutbound, key: &IdempotencyKey, content: &str) -> Result<Option<Kept>, StoreError> {
+    let known: Option<(String, String, Option<String>)> = db
+        .prepare_cached(sql::KEY)
+        .and_then(|mut s| {
+            s.query_row(params![new.channel.as_str(), key.as_str()], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))
+                .optional()
+        })
+        .map_err(unavailable)?;
+    match known {
+        None => Ok(None),
+        Some((known, ..)) if known != digest(new, content) => Ok(Some(Kept::KeyTaken)),
+        Some((_, _, state)) if state.as_deref() == Some("failed") => Ok(None),
+        Some((_, m_id, _)) => repeat(db, decode("idempotency", &m_id)?).map(Some),
+    }
+}
+
+/// Its answer is the one that counts from now on: an equal call after it is a repeat only if this one is lost too.
+fn repeat(db: &Connection, first: MId) -> Result<Kept, StoreError> {
+    execute(db, sql::ANSWER_AGAIN, params![first.as_str()])?;
+    Ok(Kept::RepeatOf(first))
+}
+
+fn digest(new: &NewOutbound, content: &str) -> String {
+    fingerprint(&[new.contact.as_str(), content])
+}
+
+/// A message may be gone by now, or be answered already under a key: then nothing changes.
+pub(super) fn settle(db: &Connection, answers: &[(MId, bool)]) -> Result<(), StoreError> {
+    for (m_id, reached) in answers {
+        execute(db, if *reached { sql::ANSWERED } else { sql::ANSWER_LOST }, params![m_id.as_str()])?;
+    }
+    Ok(())
+}
+
+/// Takes a channel over. Whoever had it died before it knew what became of these answers.
+pub(super) fn own(db: &Connection, channel: &ChannelName) -> Result<Epoch, StoreError> {
+    execute(db, sql::ANSWERS_LOST, params![channel.as_str()])?;
+    outbound::own(db, channel)
+}

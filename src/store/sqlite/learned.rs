@@ -1,0 +1,82 @@
+//! What rows of ours prove: that the account shows them, how soon, and what became of the messages.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{decode, execute, inbound, rows, unavailable};
+use crate::domain::ledger::Claim;
+use crate::domain::{Event, EventBody, StatusValue};
+use crate::store::{Learned, Receipt, StoreError, Untold, sql};
+
+/// A row that was missed for longer shows no lag: something else was wrong.
+const LONGEST_LAG_MS: i64 = 10 * 60_000;
+
+/// A status waits this long after its message went out, so that the answer to `/message` with its mId comes before
+/// (bonychat.md A16).
+const AFTER_ANSWER_MS: i64 = 500;
+
+/// Learns from a row that shows a message which surely was sent.
+pub(super) fn from_row(
+    db: &Connection,
+    channel: &str,
+    conversation: i64,
+    claim: &Claim,
+    read_before_ms: Option<i64>,
+) -> Result<(), StoreError> {
+    let sent: Option<(String, Option<i64>)> = db
+        .prepare_cached(sql::CLAIMED_SENT)
+        .and_then(|mut s| {
+            s.query_row(params![claim.m_id.as_str(), conversation], |r| Ok((r.get(0)?, r.get(1)?))).optional()
+        })
+        .map_err(unavailable)?;
+    let Some((kind, done_ms)) = sent else { return Ok(()) };
+    let learn = if kind == "attachment" { sql::LEARN_FILES } else { sql::LEARN_TEXTS };
+    execute(db, learn, params![channel])?;
+    // Of parts before the last nobody noted when they went out.
+    if let (true, Some(done_ms), Some(read_before_ms)) = (claim.last, done_ms, read_before_ms) {
+        let lag_ms = read_before_ms - done_ms;
+        if (1..=LONGEST_LAG_MS).contains(&lag_ms) {
+            execute(db, sql::LEARN_LAG, params![lag_ms, channel])?;
+        }
+    }
+    Ok(())
+}
+
+/// Queues the status that a row of ours shows, if it goes beyond what was told. Tells whether it does.
+pub(super) fn tell(db: &Connection, conversation: i64, receipt: &Receipt, now_ms: i64) -> Result<bool, StoreError> {
+    let (rank, part) = (receipt.value.rank(), i64::from(receipt.part));
+    let part = if receipt.value == StatusValue::Failed { -1 } else { part };
+    let told: Option<Option<i64>> = db
+        .prepare_cached(sql::TELL)
+        .and_then(|mut s| {
+            s.query_row(params![rank, receipt.m_id.as_str(), conversation, part], |r| r.get(0)).optional()
+        })
+        .map_err(unavailable)?;
+    let Some(done_ms) = told else { return Ok(false) };
+    let body = EventBody::MessageStatus { value: receipt.value, message: receipt.message.clone() };
+    let event = Event { m_id: receipt.m_id.clone(), timestamp_ms: now_ms, body };
+    let due_ms = now_ms.max(done_ms.unwrap_or(now_ms) + AFTER_ANSWER_MS);
+    inbound::add_events(db, conversation, std::slice::from_ref(&event), due_ms, now_ms)?;
+    Ok(true)
+}
+
+pub(super) fn untold(db: &Connection, channel: &str, contact: &str, limit: usize) -> Result<Vec<Untold>, StoreError> {
+    type Row = (String, u32, String, i64, i64);
+    let most = i64::try_from(limit).unwrap_or(i64::MAX);
+    let found: Vec<Row> = rows(db, sql::UNTOLD, params![channel, contact, most], |r| {
+        Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?))
+    })?;
+    let of = |(m_id, part, state, told, since_ms): Row| {
+        Ok(Untold { m_id: decode("outbound", &m_id)?, part, sent: state == "sent", told, since_ms })
+    };
+    found.into_iter().map(of).collect()
+}
+
+pub(super) fn learned(db: &Connection, channel: &str) -> Result<Learned, StoreError> {
+    let found: Option<(i64, i64, i64)> = db
+        .prepare_cached(sql::LEARNED)
+        .and_then(|mut s| s.query_row(params![channel], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?))).optional())
+        .map_err(unavailable)?;
+    let of =
+        |(texts, files, settle_lag_ms)| Learned { shows_texts: texts != 0, shows_files: files != 0, settle_lag_ms };
+    Ok(found.map(of).unwrap_or_default())
+}

@@ -1,0 +1,115 @@
+//! What a person does about messages that the bridge has given up, by a command beside a running bridge or without one.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{change, choice, decode, execute, one, outbound, rows, unavailable};
+use crate::domain::MId;
+use crate::store::{ByHand, DiscardNotices, StoreError, sql};
+
+/// One outbound message, as far as a decision on it needs.
+struct Found {
+    row: i64,
+    conversation: i64,
+    state: String,
+    part: u32,
+    has_text: bool,
+    told: bool,
+}
+
+fn find(db: &Connection, m_id: &str) -> Result<Option<Found>, StoreError> {
+    db.prepare_cached(sql::BY_HAND)
+        .and_then(|mut s| {
+            let read = |r: &rusqlite::Row<'_>| {
+                Ok(Found {
+                    row: r.get(0)?,
+                    conversation: r.get(1)?,
+                    state: r.get(2)?,
+                    part: r.get(3)?,
+                    has_text: r.get(4)?,
+                    told: r.get(5)?,
+                })
+            };
+            s.query_row(params![m_id], read).optional()
+        })
+        .map_err(unavailable)
+}
+
+/// Given-up events that bear this id: row, conversation, and whether their text is still there.
+fn dead_events(db: &Connection, m_id: &str) -> Result<Vec<(i64, i64, bool)>, StoreError> {
+    rows(db, sql::DEAD_BY_HAND, params![m_id], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))
+}
+
+/// Puts a message or an event that was given up back to its old place, to be tried at once and counted anew. Its due time
+/// is its old one, which lies in the past by any clock; its age counts from `now_ms`.
+pub(super) fn retry(db: &Connection, m_id: &str, now_ms: i64) -> Result<ByHand, StoreError> {
+    let found = find(db, m_id)?;
+    match found {
+        Some(there) if there.state == "failed" && there.has_text => {
+            change(db, sql::RETRY_OUTBOUND, params![now_ms, there.row])?;
+            follow_head(db, there.conversation)?;
+            return Ok(ByHand::Message);
+        }
+        Some(_) | None => {}
+    }
+    let dead = dead_events(db, m_id)?;
+    let mut again = 0;
+    for (row, conversation, _) in dead.iter().filter(|(_, _, has_text)| *has_text) {
+        change(db, sql::RETRY_EVENT, params![now_ms, row])?;
+        change(db, sql::SET_EVENT_LANE, params![conversation])?;
+        again += 1;
+    }
+    Ok(match found {
+        _ if again > 0 => ByHand::Events(again),
+        Some(there) if there.state == "failed" => ByHand::Wiped,
+        Some(there) => ByHand::Not(there.state),
+        None if dead.is_empty() => ByHand::Missing,
+        None => ByHand::Wiped,
+    })
+}
+
+/// Gives a message or an event up for good and wipes its text. The agent of one that still waited is told.
+pub(super) fn discard(
+    db: &Connection,
+    m_id: &str,
+    notices: &DiscardNotices,
+    now_ms: i64,
+) -> Result<ByHand, StoreError> {
+    let found = find(db, m_id)?;
+    if let Some(there) =
+        found.as_ref().filter(|there| matches!(&*there.state, "queued" | "failed" | "unconfirmed" | "held"))
+    {
+        let m_id: MId = decode("outbound", m_id)?;
+        change(db, sql::DISCARD_OUTBOUND, params![now_ms, there.row])?;
+        choice::close(db, there.conversation, &m_id)?;
+        let notice = match there.state.as_str() {
+            "queued" if there.part == 0 => Some(&notices.not_sent),
+            "queued" => Some(&notices.perhaps_sent),
+            "held" if !there.told => Some(&notices.perhaps_sent),
+            _ => None, // its agent knows
+        };
+        if let Some(notice) = notice {
+            outbound::notice(db, there.conversation, &m_id, notice, now_ms)?;
+        }
+        follow_head(db, there.conversation)?;
+        return Ok(ByHand::Message);
+    }
+    let dead = dead_events(db, m_id)?;
+    for (row, ..) in &dead {
+        change(db, sql::DISCARD_EVENT, params![row])?;
+    }
+    Ok(match found {
+        _ if !dead.is_empty() => ByHand::Events(dead.len()),
+        Some(there) => ByHand::Not(there.state),
+        None => ByHand::Missing,
+    })
+}
+
+/// As the lane's rule, and closed while any message of the conversation is under way: one that was put back stands before
+/// it and must not overtake it.
+fn follow_head(db: &Connection, conversation: i64) -> Result<(), StoreError> {
+    let busy: bool = one(db, sql::UNDER_WAY, params![conversation])?;
+    if busy {
+        return execute(db, sql::CLOSE_OUTBOUND_LANE, params![conversation]).map(drop);
+    }
+    change(db, sql::SET_OUTBOUND_LANE, params![conversation])
+}

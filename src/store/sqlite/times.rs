@@ -1,0 +1,58 @@
+//! Stored times after the machine's clock was set back.
+
+use rusqlite::{Connection, params};
+
+use super::{execute, unavailable};
+use crate::store::{StoreError, sql};
+
+/// Less than this is the end of one process and the start of the next on a clock that is kept in time.
+const WORTH_MS: i64 = 1000;
+
+/// Moves what waits back by as much as the newest rows lie ahead of now, and those rows to now: the next start finds
+/// nothing to do. Tells by how much.
+pub(super) fn follow(db: &Connection, now_ms: i64) -> Result<i64, StoreError> {
+    let outbound = Ahead::of(db, sql::NEWEST_OUTBOUND, now_ms)?;
+    let events = Ahead::of(db, sql::NEWEST_EVENTS, now_ms)?;
+    let by_ms = outbound.newest_ms.max(events.newest_ms).saturating_sub(now_ms);
+    if by_ms < WORTH_MS {
+        return Ok(0);
+    }
+    for shift in [sql::SHIFT_OUTBOUND, sql::SHIFT_EVENTS, sql::SHIFT_OUTBOUND_LANES, sql::SHIFT_EVENT_LANES] {
+        execute(db, shift, params![by_ms])?;
+    }
+    for (statement, ahead) in [(sql::NOT_AHEAD_OUTBOUND, outbound), (sql::NOT_AHEAD_EVENTS, events)] {
+        if let Some(first) = ahead.first {
+            execute(db, statement, params![now_ms, first])?;
+        }
+    }
+    Ok(by_ms)
+}
+
+/// The rows at the end of a table whose time lies ahead of now.
+struct Ahead {
+    newest_ms: i64,
+    /// The first of them; `None`: there is none.
+    first: Option<i64>,
+}
+
+impl Ahead {
+    /// Rows come with rising times, so the look ends where the past begins.
+    fn of(db: &Connection, newest_first: &str, now_ms: i64) -> Result<Self, StoreError> {
+        let mut found = Self { newest_ms: i64::MIN, first: None };
+        let mut look = || -> rusqlite::Result<()> {
+            let mut statement = db.prepare_cached(newest_first)?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                let (id, at_ms): (i64, i64) = (row.get(0)?, row.get(1)?);
+                if at_ms <= now_ms {
+                    break;
+                }
+                found.newest_ms = found.newest_ms.max(at_ms);
+                found.first = Some(id);
+            }
+            Ok(())
+        };
+        look().map_err(unavailable)?;
+        Ok(found)
+    }
+}

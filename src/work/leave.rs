@@ -1,0 +1,148 @@
+//! Leave to call Afilnet: room under the account's limits, and open ways; and what each call teaches about them.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::breaker::Pass;
+use super::gate::Permit;
+use super::{Line, OUTAGES, READ_PATIENCE, lock};
+use crate::domain::{Fault, ReadError, Scope, Verdict};
+use crate::store::Attempt;
+
+/// Leave to make one call to Afilnet.
+pub(super) struct Leave {
+    pub(super) permit: Permit,
+    /// For a send: its pass through the account's credit, where a probe is the message itself.
+    pub(super) credit: Option<Pass>,
+}
+
+impl Line {
+    /// Waits for leave to read from Afilnet; `None` when the stop begins first.
+    pub(super) async fn may_read(&self, stop: &CancellationToken) -> Option<Leave> {
+        stop.run_until_cancelled(self.leave(READ_PATIENCE)).await
+    }
+
+    /// Waits for leave to send to Afilnet; `None` when the stop begins first.
+    pub(super) async fn may_send(&self, stop: &CancellationToken) -> Option<Leave> {
+        loop {
+            let credit = stop.run_until_cancelled(self.account.credit.pass()).await?;
+            let mut leave = stop.run_until_cancelled(self.leave(Duration::ZERO)).await?;
+            if credit.holds() {
+                leave.credit = Some(credit);
+                return Some(leave);
+            }
+            leave.permit.unused(); // closed while this one waited
+        }
+    }
+
+    /// Waits until channel and account are open and there is room for one request. Whoever is the probe of a closed way
+    /// finds out by a call that changes nothing, and goes on once the way is open.
+    pub(super) async fn leave(&self, patience: Duration) -> Leave {
+        loop {
+            // The channel first: whoever holds the account's probe must not wait for anything but room.
+            let channel = self.breaker.pass().await;
+            let account = self.account.breaker.pass().await;
+            let permit = self.account.gate.permit(patience).await;
+            if account.is_probe() {
+                match self.messenger.probe_account().await {
+                    Ok(()) => self.opened(&account),
+                    Err(error) => self.failed(&error.fault, error.asked),
+                }
+            } else if channel.is_probe() {
+                match self.messenger.probe_channel().await {
+                    Ok(true) => self.opened(&channel),
+                    Ok(false) => self.failed(&Fault::ChannelNotFound, None),
+                    Err(error) => self.failed(&error.fault, error.asked),
+                }
+            } else if channel.holds() && account.holds() {
+                return Leave { permit, credit: None };
+            } else {
+                permit.unused(); // closed while this one waited for room
+            }
+        }
+    }
+
+    /// Learns from a send: what it says of the credit, and whether Afilnet is out of order.
+    pub(super) fn learn(&self, leave: &Leave, verdict: &Verdict) {
+        let (fault, asked) = match verdict {
+            Verdict::Sent { .. } => {
+                self.account.sent.fetch_add(1, Ordering::Relaxed);
+                self.account.outages.store(0, Ordering::Relaxed);
+                if let Some(credit) = &leave.credit {
+                    self.opened(credit);
+                }
+                return;
+            }
+            Verdict::NotSent { fault, asked } => (fault, *asked),
+            Verdict::Refused { fault } | Verdict::Unknown { fault } => (fault, None),
+        };
+        if fault.is_outage() {
+            let outages = self.account.outages.fetch_add(1, Ordering::Relaxed) + 1;
+            if outages < OUTAGES && *fault != Fault::Busy {
+                return;
+            }
+            if outages >= OUTAGES {
+                // Other calls may succeed all the while: only a send shows that sends work again, one at a time.
+                self.account.credit.close(self.probe_every(fault, asked));
+            }
+        } else if fault.scope() == Scope::Call {
+            return;
+        }
+        self.failed(fault, asked);
+    }
+
+    /// Learns from a read. One that fails by itself is the poller's own trouble.
+    pub(super) fn learn_read(&self, error: Option<&ReadError>) {
+        if let Some(error) = error.filter(|error| error.fault.scope() != Scope::Call) {
+            self.failed(&error.fault, error.asked);
+        }
+    }
+
+    /// Closes the way of all that a fault concerns.
+    pub(super) fn failed(&self, fault: &Fault, asked: Option<Duration>) {
+        let (newly, what) = match fault.scope() {
+            Scope::Account | Scope::Call => {
+                (self.account.breaker.close(self.probe_every(fault, asked)), "the account is")
+            }
+            Scope::Sends => (self.account.credit.close(self.retry.max), "the account's sends are"),
+            Scope::Channel => (self.breaker.close(self.retry.max), "the channel is"),
+        };
+        self.account.pace.set_stalled(true);
+        if newly {
+            tracing::error!(
+                channel.name = %self.name,
+                fault = fault.code(),
+                "channel `{}`: {what} paused ({}). Nothing is lost: messages are kept, and a probe finds out when it \
+                 works again",
+                self.name,
+                fault.code(),
+            );
+        }
+    }
+
+    /// Credentials are tried at a slow pace, so as not to be locked out (afilnet.md section 4); an outage soon, and the
+    /// longer it lasts the slower.
+    pub(super) fn probe_every(&self, fault: &Fault, asked: Option<Duration>) -> Duration {
+        if matches!(fault, Fault::Credentials(_)) {
+            return self.retry.max;
+        }
+        let outages = self.account.outages.load(Ordering::Relaxed);
+        self.retry.wait(outages.saturating_sub(OUTAGES).saturating_add(1), asked, 1.0)
+    }
+
+    /// Whether it is this message alone that meets a fault which should concern all.
+    pub(super) fn is_poison(&self, attempt: &Attempt, fault: &Fault) -> bool {
+        let sent = self.account.sent.load(Ordering::Relaxed);
+        fault.scope() == Scope::Account && lock(&self.account.suspects).is_poison(&attempt.m_id, sent)
+    }
+
+    /// What passed with `pass` was a success.
+    pub(super) fn opened(&self, pass: &Pass) {
+        if pass.succeeded() {
+            self.account.pace.set_stalled(false);
+            tracing::info!(channel.name = %self.name, "channel `{}`: Afilnet works again, going on", self.name);
+        }
+    }
+}

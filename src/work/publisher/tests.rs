@@ -1,0 +1,174 @@
+//! Outages of a made-up webhook, on a clock of the test's own.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use super::*;
+use crate::config::{DirectionBy, FirstRun, OnUnconfirmed};
+use crate::domain::content::Text;
+use crate::domain::{
+    Content, Destination, Event, EventBody, IdType, Language, MId, Messenger, ReadError, RetryPolicy, Row, Verdict,
+    Webhook,
+};
+use crate::store::{NewRow, Reading, SqliteStore, Store};
+use crate::work::{Account, Learning, Receipts};
+
+/// An Afilnet that nobody calls.
+struct Nobody;
+
+#[async_trait]
+impl Messenger for Nobody {
+    fn parts(&self, _: &Content) -> u32 {
+        1
+    }
+    fn words(&self, _: &Content, _: u32) -> Option<String> {
+        None
+    }
+    async fn send(&self, _: &Destination, _: &Content, _: u32) -> Verdict {
+        unreachable!()
+    }
+    async fn chats(&self) -> Result<Vec<Row>, ReadError> {
+        unreachable!()
+    }
+    async fn messages(&self, _: &Destination) -> Result<Vec<Row>, ReadError> {
+        unreachable!()
+    }
+    async fn probe_account(&self) -> Result<(), ReadError> {
+        unreachable!()
+    }
+    async fn probe_channel(&self) -> Result<bool, ReadError> {
+        unreachable!()
+    }
+    async fn unread(&self, _: &Destination) -> Result<Vec<Row>, ReadError> {
+        unreachable!()
+    }
+}
+
+/// A webhook that answers 503 until a time.
+struct Fragile {
+    up_at: Instant,
+    calls: Mutex<Vec<Instant>>,
+    taken: Mutex<Vec<(ContactId, MId)>>,
+}
+
+#[async_trait]
+impl Webhook for Fragile {
+    fn contents(&self, _: &str) -> Vec<Content> {
+        Vec::new()
+    }
+
+    async fn publish(&self, contact: &ContactId, event: &Event) -> Delivery {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        lock(&self.calls).push(Instant::now());
+        if Instant::now() < self.up_at {
+            return Delivery::Again { fault: Fault::Http(503), asked: None };
+        }
+        lock(&self.taken).push((contact.clone(), event.m_id.clone()));
+        Delivery::Done
+    }
+}
+
+const OUTAGE: Duration = Duration::from_mins(2);
+const CONVERSATIONS: u32 = 40;
+const EVENTS: u32 = 5;
+
+fn contact(n: u32) -> ContactId {
+    format!("+3460000{n:04}").parse().unwrap()
+}
+
+fn m_id(who: u32, n: u32) -> MId {
+    MId::derived(&[&who.to_string(), &n.to_string()])
+}
+
+async fn record(store: &Arc<dyn Store>, who: u32) {
+    let row = |n| {
+        let body = EventBody::Message { content: Content::Text { text: Text::new("words").unwrap() } };
+        let event = Event { m_id: m_id(who, n), timestamp_ms: 1, body };
+        NewRow {
+            identity: n.to_string(),
+            mark: String::new(),
+            events: vec![event],
+            from_customer: true,
+            claims: None,
+            doubtful: false,
+        }
+    };
+    let reading = Reading {
+        channel: "support".parse().unwrap(),
+        contact: contact(who),
+        destination: contact(who).as_str()[1..].parse().unwrap(),
+        rows: (0..EVENTS).map(row).collect(),
+        newest: None,
+        receipts: Vec::new(),
+        page: None,
+        read_before_ms: None,
+        position: None,
+        answered: None,
+        forget: Vec::new(),
+        now_ms: now_ms(),
+    };
+    store.record(reading).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_costs_a_call_a_second_and_nothing_waits_on_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("bridge.db")).unwrap());
+    let webhook =
+        Arc::new(Fragile { up_at: Instant::now() + OUTAGE, calls: Mutex::default(), taken: Mutex::default() });
+    let account = Account::new(100, 4);
+    let wait = Duration::from_mins(5);
+    let line = Arc::new(Line {
+        signals: store.signals().register(&"support".parse().unwrap(), &account.pace),
+        name: "support".parse().unwrap(),
+        id_type: IdType::Phone,
+        store: Arc::clone(&store),
+        messenger: Arc::new(Nobody),
+        webhook: Arc::<Fragile>::clone(&webhook),
+        account: Arc::new(account),
+        breaker: Breaker::new(),
+        retry: RetryPolicy { initial: Duration::from_secs(1), max: wait, give_up_after: wait },
+        language: Language::En,
+        live_for: wait,
+        look_after: vec![wait],
+        on_unconfirmed: OnUnconfirmed::Fail,
+        reading: Mutex::default(),
+        poll_active: wait,
+        poll_idle: wait,
+        sweep_every: wait,
+        first_run: FirstRun::Unread,
+        direction: DirectionBy::Flag,
+        html_entities: false,
+        number_quick_replies: false,
+        echoes: true,
+        receipts: Receipts::default(),
+        learning: Learning::default(),
+        keep_rows: wait,
+        publish_per_second: 15,
+    });
+    for who in 0..CONVERSATIONS {
+        record(&store, who).await;
+    }
+    let stop = CancellationToken::new();
+    let publisher = tokio::spawn(run(line, stop.clone()));
+    while lock(&webhook.taken).len() < (CONVERSATIONS * EVENTS) as usize {
+        // A clock that jumps by itself would not wait for the store's thread.
+        tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(2))).await.unwrap();
+        tokio::time::advance(Duration::from_millis(50)).await;
+        assert!(Instant::now() < webhook.up_at + OUTAGE, "200 events at 15 a second take 14 s");
+    }
+    stop.cancel();
+    publisher.await.unwrap().unwrap();
+    let calls: Vec<Instant> = lock(&webhook.calls).iter().copied().filter(|at| *at < webhook.up_at).collect();
+    let first = (OUTAGES + SIDE_BY_SIDE) as usize;
+    let closed = calls.windows(2).skip(first).all(|pair| pair[1] - pair[0] >= PROBE_EVERY);
+    assert!(closed, "two probes within a second");
+    assert!(calls.len() > 50, "{} probes", calls.len());
+    let taken = lock(&webhook.taken);
+    for who in 0..CONVERSATIONS {
+        let of_one: Vec<&MId> = taken.iter().filter(|(to, _)| *to == contact(who)).map(|(_, m_id)| m_id).collect();
+        assert_eq!(of_one, (0..EVENTS).map(|n| m_id(who, n)).collect::<Vec<_>>().iter().collect::<Vec<_>>());
+    }
+}

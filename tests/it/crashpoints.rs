@@ -1,0 +1,130 @@
+//! The process ends at each named point, around every store commit and every call to a platform, in the middle of
+//! conversations both ways; after the next start every message is there once and in order.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bridge::crashpoint::{AFTER_CALL, AFTER_COMMIT, BEFORE_CALL, BEFORE_COMMIT, CALLS, OPERATIONS};
+use tokio::sync::Semaphore;
+
+use crate::support::{House, PLATFORM_ID, SOON, contact, until};
+use crate::workload::Workload;
+
+/// Points that no conversation reaches by itself.
+const OUT_OF_REACH: &[(&str, &str)] = &[
+    ("bury", "only an event that cannot be read"),
+    ("probe", "only after the store was in trouble"),
+    ("notify_failed", "only where a caller leaves between a verdict and its answer"),
+    ("decide", "a command of its own; its test is `a_person_who_is_interrupted_settles_it_or_does_not`"),
+    ("discard", "a command of its own, in one transaction as that of `decide`"),
+    ("retry", "a command of its own, in one transaction as that of `decide`"),
+    ("getchatchannels", "only while Afilnet does not know the channel"),
+];
+
+/// Which time the point is reached that ends the process: late enough that conversations are under way.
+fn nth(name: &str) -> u32 {
+    match name {
+        "own" | "take_baseline" | "note_unread" | "interrupted" | "sweep" | "getunreadmessages" | "getbalance"
+        | "follow_clock" => 1,
+        "look_again" | "resolve" => 2,
+        "sendfile" => 3,
+        _ => 9,
+    }
+}
+
+/// One point: the process ends there, is started again, and everything is counted.
+async fn survive(name: &str, when: &str) {
+    let load = Workload { contacts: 8, each: 10, pause: Duration::from_millis(120) };
+    let mut house = Workload::settings(House::new()).set("RETRY__MAX", "200ms");
+    house.customer(&contact(900), "unread before the first run");
+    let point = format!("{name}, {when}:{}", nth(name));
+    if name == "interrupted" {
+        // Only a start after an end in mid-send has anything to mark.
+        house.afilnet.fault("sendmessage:hang_stored").unwrap();
+        let bridge = house.start().await;
+        assert_eq!(house.agent(&bridge, &contact(901), "under way").await.status, 200);
+        until("the call is under way", || house.afilnet.sent_count() == 1).await;
+        bridge.kill();
+    }
+    let mut bridge = house.start_with(&[("BRIDGE_CRASHPOINT", &point)]).await;
+    let base = house.url();
+    let running = load.start(&house, &base);
+    for fault in ["sendmessage:reset:40", "sendmessage:reset_stored:45", "sendmessage:http_502:50"] {
+        house.afilnet.fault(fault).unwrap();
+    }
+    house.bonychat.fault("webhook:http_503:20").unwrap();
+    if name == "getbalance" {
+        house.afilnet.fault("getchats:MISSING_USER:10").unwrap();
+    }
+    let deadline = Instant::now() + SOON;
+    while !bridge.has_ended() {
+        assert!(Instant::now() < deadline, "{point} was not reached");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(bridge.log().iter().any(|line| line.contains("crash point reached")), "{point}: ended for another reason");
+    let bridge = house.start().await;
+    running.conserved(&house, 0).await;
+    assert_eq!(house.bonychat.texts(&contact(900)), ["unread before the first run"], "{point}");
+    drop(bridge);
+    house.check();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_every_crash_point_nothing_is_lost_doubled_or_out_of_order() {
+    let started = Instant::now();
+    let commits = OPERATIONS.iter().flat_map(|name| [BEFORE_COMMIT, AFTER_COMMIT].map(|when| (*name, when)));
+    let calls = CALLS.iter().flat_map(|name| [BEFORE_CALL, AFTER_CALL].map(|when| (*name, when)));
+    let only = std::env::var("BRIDGE_CRASHPOINT_ONLY").ok();
+    let in_reach = |name: &str| OUT_OF_REACH.iter().all(|(other, _)| *other != name);
+    let wanted = |name: &str| only.as_deref().map_or(in_reach(name), |only| only == name);
+    let points: Vec<(&str, &str)> = commits.chain(calls).filter(|(name, _)| wanted(name)).collect();
+    let room = Arc::new(Semaphore::new(6));
+    let mut running = Vec::new();
+    for (name, when) in points {
+        let room = Arc::clone(&room);
+        running.push((
+            name,
+            when,
+            tokio::spawn(async move {
+                let _turn = room.acquire().await.unwrap();
+                survive(name, when).await;
+            }),
+        ));
+    }
+    let tried = running.len();
+    let mut failed = Vec::new();
+    for (name, when, task) in running {
+        if task.await.is_err() {
+            failed.push(format!("{name}, {when}"));
+        }
+    }
+    println!(
+        "{} of {tried} crash points survived: lost 0, doubled 0, out of order 0; {:.0?}",
+        tried - failed.len(),
+        started.elapsed()
+    );
+    assert_eq!(failed, [] as [String; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_who_is_interrupted_settles_it_or_does_not() {
+    for (when, settled) in [(BEFORE_COMMIT, false), (AFTER_COMMIT, true)] {
+        let mut house = House::new().set("OUTBOUND__ON_UNCONFIRMED", "hold");
+        house.afilnet.set_switch("sent_row_visible_after", "never").unwrap();
+        let bridge = house.start().await;
+        house.afilnet.fault("sendmessage:reset").unwrap();
+        let m_id = house.agent(&bridge, &contact(1), "lost").await.m_id.unwrap();
+        until("it is held", || house.messages("unconfirmed") == [m_id.clone()]).await;
+        let mut command = house.command(&["messages", "settle", &m_id, "--as", "send-again"]);
+        let ended = command.env("BRIDGE_CRASHPOINT", format!("decide, {when}")).output().unwrap();
+        assert!(!ended.status.success());
+        if settled {
+            until("it is sent again", || house.messages("sent") == [m_id.clone()]).await;
+        } else {
+            assert_eq!(house.messages("unconfirmed"), [m_id]);
+        }
+        assert_eq!(house.afilnet.sent_count(), usize::from(settled));
+        house.afilnet.receive(PLATFORM_ID, &contact(1)[1..], "still heard").unwrap();
+        assert!(house.bonychat.until(SOON, |world| world.texts(&contact(1)).len() == 1).await);
+    }
+}

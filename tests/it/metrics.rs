@@ -1,0 +1,94 @@
+//! The numbers that operators watch: on their own door, moving, and telling of nobody.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use crate::support::{CHANNEL, House, SOON, TOKEN, contact, until};
+
+/// Status and body of a GET.
+fn get(base: &str, path: &str, token: Option<&str>) -> (u16, String) {
+    let mut stream = TcpStream::connect(base.trim_start_matches("http://")).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    let bearer = token.map_or_else(String::new, |token| format!("authorization: Bearer {token}\r\n"));
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: bridge\r\n{bearer}connection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+/// The value of one series, named as it stands in the answer.
+fn value(text: &str, series: &str) -> f64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("there is no {series} in {text}")).parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_move_on_the_operators_door_alone_and_tell_of_nobody() {
+    let secret = "token-of-the-operators";
+    let mut house = House::new().set("ADMIN__TOKEN", secret);
+    let bridge = house.start().await;
+    let scrape = || get(&bridge.admin_url(), "/metrics", Some(secret)).1;
+    let at_start = scrape();
+    for series in ["bridge_accepted_total", "bridge_gaps_total", "bridge_repeats_total", "bridge_unconfirmed"] {
+        assert!(value(&at_start, &format!("{series}{{channel=\"support\"}}")) < 0.5, "{series}");
+    }
+    house.afilnet.fault("sendmessage:MISSING_COMPULSORY_PARAM:2").unwrap();
+    for n in 0..3 {
+        house.agent(&bridge, &contact(n), "words of the agent").await;
+        house.customer(&contact(n), "words of the customer");
+    }
+    assert!(house.bonychat.until(SOON, |world| world.event_count() >= 3).await);
+    let series = |name: &str| format!("bridge_{name}");
+    for (name, expected) in [
+        ("accepted_total{channel=\"support\"}", 3.0),
+        ("sent_total{channel=\"support\"}", 2.0),
+        ("attempts_total{channel=\"support\",verdict=\"refused\"}", 1.0),
+        ("failed_total{channel=\"support\",class=\"content\"}", 1.0),
+        ("published_total{channel=\"support\",kind=\"message\"}", 3.0),
+        ("afilnet_calls_total{method=\"sendmessage\",outcome=\"success\"}", 2.0),
+        ("afilnet_calls_total{method=\"sendmessage\",outcome=\"refused\"}", 1.0),
+        ("queue_outbound{channel=\"support\"}", 0.0),
+    ] {
+        until(name, || (value(&scrape(), &series(name)) - expected).abs() < 0.01).await;
+    }
+    let text = scrape();
+    assert!(value(&text, "bridge_store_commit_seconds_count") >= 3.0);
+    assert!(value(&text, "bridge_last_poll_seconds{channel=\"support\"}") < 30.0);
+    for hidden in ["600000", "words of", TOKEN, CHANNEL, secret, "password"] {
+        assert!(!text.contains(hidden), "{hidden} is in {text}");
+    }
+    assert_eq!(get(&bridge.admin_url(), "/metrics", None).0, 401);
+    assert_eq!(get(&bridge.admin_url(), "/metrics", Some(TOKEN)).0, 401);
+    assert_eq!(get(&bridge.url(), "/metrics", Some(secret)).0, 404, "not on the door that the internet sees");
+    house.check();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_show_what_waits_and_what_is_paused() {
+    let mut house = House::new().set("OUTBOUND__ANSWER_WITHIN", "0s");
+    let bridge = house.start().await;
+    house.afilnet.fault("*:INCORRECT_USER_PASSWORD:1-1000000").unwrap();
+    for n in 0..4 {
+        house.agent(&bridge, &contact(n), "waits").await;
+    }
+    let number = |series: &str| value(&get(&bridge.admin_url(), "/metrics", None).1, series);
+    until("the pause shows", || number("bridge_paused{channel=\"support\",what=\"account\"}") > 0.5).await;
+    until("the queue shows", || number("bridge_queue_outbound{channel=\"support\"}") > 3.5).await;
+    until("its age shows", || number("bridge_oldest_queued_seconds{channel=\"support\"}") > 0.0).await;
+    house.afilnet.clear_faults();
+    until("the end of the pause shows", || number("bridge_paused{channel=\"support\",what=\"account\"}") < 0.5).await;
+    until("the empty queue shows", || number("bridge_queue_outbound{channel=\"support\"}") < 0.5).await;
+    house.check();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_whose_address_is_taken_hold_up_no_message() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut house = House::new().set("ADMIN__LISTEN", &taken.local_addr().unwrap().to_string());
+    let bridge = house.start().await;
+    assert!(bridge.log().iter().any(|line| line.contains("ERROR") && line.contains("admin.listen")));
+    assert_eq!(house.agent(&bridge, &contact(1), "goes out all the same").await.status, 200);
+    assert!(house.afilnet.until(SOON, |world| world.sent_count() == 1).await);
+    house.check();
+}

@@ -1,0 +1,169 @@
+//! Conversations with all that is hard about them, and the count of what became of every message.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bridge::sim::bonychat::BonyChat;
+use serde_json::{Value, json};
+
+use crate::support::{CHANNEL, House, PLATFORM_ID, SOON, contact, until};
+
+/// What both sides write.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Workload {
+    pub(crate) contacts: usize,
+    /// Messages of each agent to its contact, and of each contact to its agent.
+    pub(crate) each: usize,
+    /// Pause of an agent between two messages, and of the customers between two rounds.
+    pub(crate) pause: Duration,
+}
+
+/// A workload under way.
+pub(crate) struct Running {
+    load: Workload,
+    agents: Vec<tokio::task::JoinHandle<()>>,
+    customers: tokio::task::JoinHandle<()>,
+    /// Calls that got no answer and were made again.
+    pub(crate) repeated: Arc<AtomicUsize>,
+}
+
+/// What one agent writes: mostly words of their own, now and then the same words again, a file, or two parts.
+fn written(n: usize) -> Value {
+    match n % 10 {
+        3 | 4 => json!({"type": "text", "text": "ok"}),
+        7 => {
+            let url = format!("https://files.test/{n}.pdf");
+            json!({"type": "attachment", "attachment": {"type": "file", "url": url}})
+        }
+        8 => json!({"type": "text", "text": format!("{}\n\n{}", part(n, 'a'), part(n, 'b'))}),
+        _ => json!({"type": "text", "text": format!("out {n}")}),
+    }
+}
+
+/// What Afilnet is to get for it.
+fn sent(n: usize) -> Vec<String> {
+    match n % 10 {
+        3 | 4 => vec!["ok".into()],
+        7 => vec![format!("https://files.test/{n}.pdf")],
+        8 => vec![part(n, 'a'), part(n, 'b')],
+        _ => vec![format!("out {n}")],
+    }
+}
+
+/// Half of a text that is longer than the limit which [`Workload::settings`] sets.
+fn part(n: usize, letter: char) -> String {
+    format!("{n} {}", letter.to_string().repeat(60))
+}
+
+/// What a customer writes.
+fn heard(n: usize) -> String {
+    if n % 5 == 2 { "ok".into() } else { format!("in {n}") }
+}
+
+/// Writes to one contact, one after the other; makes a call again until it is answered, as the platform may.
+async fn agent(bonychat: BonyChat, base: String, who: usize, load: Workload, repeated: Arc<AtomicUsize>) {
+    for n in 0..load.each {
+        loop {
+            let outcome = bonychat.send(&base, CHANNEL, &contact(who), written(n)).await;
+            match outcome.status {
+                200 => break,
+                0 | 503 => {
+                    let refused = outcome.body.to_string().contains("refused");
+                    repeated.fetch_add(usize::from(!refused), Ordering::Relaxed);
+                    tokio::time::sleep(Duration::from_millis(20)).await; // the caller's own pace
+                }
+                status => panic!("answered {status} {}", outcome.body),
+            }
+        }
+        tokio::time::sleep(load.pause).await; // the agent's own pace
+    }
+}
+
+impl Workload {
+    /// Settings under which a message is cut where [`written`] means it to be.
+    pub(crate) fn settings(house: House) -> House {
+        house.set("CHANNELS__SUPPORT__TEXT_LIMIT", "70").set("OUTBOUND__ANSWER_WITHIN", "500ms")
+    }
+
+    /// Everybody begins to write.
+    pub(crate) fn start(self, house: &House, base: &str) -> Running {
+        let repeated = Arc::new(AtomicUsize::new(0));
+        let write = |who| {
+            let (bonychat, repeated) = (house.bonychat.clone(), Arc::clone(&repeated));
+            tokio::spawn(agent(bonychat, base.to_owned(), who, self, repeated))
+        };
+        let agents = (0..self.contacts).map(write).collect();
+        let afilnet = house.afilnet.clone();
+        let customers = tokio::spawn(async move {
+            for n in 0..self.each {
+                for who in 0..self.contacts {
+                    afilnet.receive(PLATFORM_ID, &contact(who)[1..], &heard(n)).unwrap();
+                }
+                tokio::time::sleep(self.pause).await; // the customers' own pace
+            }
+        });
+        Running { load: self, agents, customers, repeated }
+    }
+
+    /// Messages both ways, in all.
+    pub(crate) fn total(self) -> usize {
+        2 * self.contacts * self.each
+    }
+}
+
+impl Running {
+    /// Whether everybody has written everything.
+    pub(crate) fn is_over(&self) -> bool {
+        self.customers.is_finished() && self.agents.iter().all(tokio::task::JoinHandle::is_finished)
+    }
+
+    /// Waits until everything is written and settled, then counts at both ledgers: each message exactly once and in
+    /// order, but for those that `may_miss` says are named as unconfirmed. Tells how many these are.
+    pub(crate) async fn conserved(self, house: &House, may_miss: usize) -> usize {
+        for agent in self.agents {
+            agent.await.unwrap();
+        }
+        self.customers.await.unwrap();
+        house.settled().await;
+        let Workload { contacts, each, .. } = self.load;
+        until("every customer's message is published", || {
+            (0..contacts).all(|who| house.bonychat.texts(&contact(who)).len() >= each)
+        })
+        .await;
+        let unconfirmed = house.messages("unconfirmed").len();
+        assert!(unconfirmed <= may_miss, "{unconfirmed} are unconfirmed");
+        let expected: Vec<String> = (0..each).flat_map(sent).collect();
+        let heard: Vec<String> = (0..each).map(heard).collect();
+        let mut missing = 0;
+        for who in 0..contacts {
+            let calls = house.afilnet.sent(&contact(who)[1..]);
+            let got: Vec<String> = calls.into_iter().map(|call| call.fileurl.unwrap_or(call.message)).collect();
+            if got != expected {
+                missing += expected.len().saturating_sub(got.len());
+                assert!(unconfirmed > 0 && is_part_of(&got, &expected), "to {who}: {got:?}");
+            }
+            assert_eq!(house.bonychat.texts(&contact(who)), heard, "from {who}");
+        }
+        assert!(missing <= unconfirmed, "{missing} are missing, {unconfirmed} of them unconfirmed");
+        let told = |world: &bridge::sim::bonychat::World| {
+            let failed = world.all_events().into_iter().filter(|event| event.status() == "failed");
+            failed.map(|event| event.m_id).collect::<std::collections::HashSet<_>>().len() == unconfirmed
+        };
+        assert!(house.bonychat.until(SOON, told).await, "each unconfirmed one is told, and no other");
+        let echoes = house.bonychat.all_events().iter().filter(|event| event.kind == "message_echo").count();
+        assert_eq!(echoes, 0, "nothing of ours came back as an echo");
+        unconfirmed
+    }
+}
+
+/// A number from the environment, for longer runs and for replaying one.
+pub(crate) fn number(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).map_or(otherwise, |text| text.parse().unwrap())
+}
+
+/// Whether `got` is `all` with some left out, in the same order.
+fn is_part_of(got: &[String], all: &[String]) -> bool {
+    let mut rest = all.iter();
+    got.iter().all(|one| rest.any(|other| other == one))
+}
