@@ -38,7 +38,7 @@ pub(super) async fn from_row(
 
 /// Queues the status that a row of ours shows, if it goes beyond what was told. Tells whether it does.
 pub(super) async fn tell(db: &mut Db, conversation: i64, receipt: &Receipt, now_ms: i64) -> Result<bool, StoreError> {
-    let (rank, part) = (i64::from(receipt.value.rank()), i64::from(receipt.part));
+    let (rank, part) = (receipt.value.rank(), i64::from(receipt.part));
     let part = if receipt.value == StatusValue::Failed { -1 } else { part };
     let told: Option<(Option<i64>,)> =
         db.optional(sql::TELL, args![rank, receipt.m_id.as_str(), conversation, part]).await?;
