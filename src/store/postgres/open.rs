@@ -166,8 +166,8 @@ async fn connect(options: &PgConnectOptions, place: &str) -> Result<PgConnection
 
 /// Whether something stands between that gives each transaction the server that is free, as PgBouncer does in its
 /// transaction mode: two connections then share a server, or one meets several. On such a way a statement that was
-/// prepared once can be another's by its next use, so none stays prepared; elsewhere they do, which saves a third of the
-/// time of an operation (measured: 490 against 300 accepts a second from one hand).
+/// prepared once can be another's by its next use, so none stays prepared; elsewhere they do, which is worth more
+/// accepts a second (12 to 44 % in two noisy runs of a debug build).
 async fn behind_pooler(first: &mut PgConnection, options: &PgConnectOptions, place: &str) -> Result<bool, StoreError> {
     let Ok(mut second) = connect(options, place).await else { return Ok(true) };
     let mut known: [Option<i64>; 2] = [None, None];
