@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum_server::Handle;
+use secrecy::ExposeSecret as _;
 use tokio::task::JoinHandle;
 
 use crate::afilnet::{self, AfilnetClient};
@@ -15,7 +16,7 @@ use crate::config::{Channel, Config, StoreUrl};
 use crate::domain::ChannelName;
 use crate::http;
 use crate::lifecycle::{GRACE, Life, asked_to_stop};
-use crate::store::{SqliteStore, Store};
+use crate::store::{PostgresStore, SqliteStore, Store};
 use crate::telemetry::metrics;
 use crate::work::{self, Clients};
 
@@ -29,8 +30,6 @@ pub struct App {
     /// The operators' door, where it could be opened.
     admin: Option<Handle<SocketAddr>>,
 }
-
-const NO_POSTGRES: &str = "store.url: this version keeps messages in SQLite only: set it to sqlite:PATH";
 
 /// What a benchmark may switch off.
 #[derive(Debug, Clone, Copy)]
@@ -173,8 +172,8 @@ pub(crate) fn openapi() -> String {
 /// # Errors
 /// The first key that stands in the way, and why.
 pub fn verify(config: &Config) -> anyhow::Result<()> {
-    if let StoreUrl::Postgres(_) = config.store.url {
-        anyhow::bail!(NO_POSTGRES);
+    if let StoreUrl::Postgres(url) = &config.store.url {
+        PostgresStore::verify(url.expose_secret())?;
     }
     clients(config).map(drop)
 }
@@ -189,7 +188,7 @@ async fn open_store(config: &Config, tuning: Tuning) -> anyhow::Result<Arc<dyn S
             let store = tokio::task::spawn_blocking(open).await.context("opening the store broke off")??;
             Ok(Arc::new(store))
         }
-        StoreUrl::Postgres(_) => anyhow::bail!(NO_POSTGRES),
+        StoreUrl::Postgres(url) => Ok(Arc::new(PostgresStore::open(url.expose_secret()).await?)),
     }
 }
 

@@ -59,6 +59,11 @@ fn house() -> Vec<(PathBuf, String, String)> {
     files.into_iter().map(read).collect()
 }
 
+/// Whether a file holds tests alone: those may reach further.
+fn tests_alone(path: &Path) -> bool {
+    path.iter().any(|part| part == "tests" || part == "conformance")
+}
+
 /// The text without its unit tests, which may reach further.
 fn without_tests(text: &str) -> &str {
     text.split("#[cfg(test)]\nmod tests").next().unwrap()
@@ -77,7 +82,7 @@ fn no_file_outgrows_its_room() {
 #[test]
 fn rooms_name_only_the_floors_below() {
     let mut wrong = Vec::new();
-    for (path, room, text) in house() {
+    for (path, room, text) in house().into_iter().filter(|(path, ..)| !tests_alone(path)) {
         let Some((_, may)) = PLAN.iter().find(|(name, _)| *name == room) else {
             wrong.push(format!("{}: room `{room}` is not in the plan", path.display()));
             continue;

@@ -1,13 +1,16 @@
 //! `bridge messages`: what became of messages, and what a person decides of those that are in doubt or were given up. Works
 //! on the store, beside a running bridge (which looks at it every few seconds) or without one.
 
+use std::sync::Arc;
+
 use clap::Subcommand;
+use secrecy::ExposeSecret as _;
 
 use crate::config::{Config, LogContacts, StoreUrl};
 use crate::domain::Fault;
 use crate::domain::clock::now_ms;
 use crate::domain::sentence::{Got, discarded, sentence};
-use crate::store::{ByHand, Decision, DiscardNotices, Filter, Listed, SqliteStore, Store};
+use crate::store::{ByHand, Decision, DiscardNotices, Filter, Listed, PostgresStore, SqliteStore, Store};
 
 /// What to look at.
 #[derive(Debug, Subcommand)]
@@ -57,10 +60,7 @@ pub(super) enum Command {
 }
 
 pub(super) async fn run(command: Command, config: &Config) -> anyhow::Result<()> {
-    let StoreUrl::Sqlite(file) = &config.store.url else {
-        anyhow::bail!("this version keeps messages in SQLite only: set store.url to sqlite:PATH");
-    };
-    let store = SqliteStore::visit(file)?;
+    let store = visit(&config.store.url).await?;
     let command = match command {
         Command::Retry { m_id } => {
             let outcome = store.retry(m_id.clone(), now_ms()).await;
@@ -75,7 +75,7 @@ pub(super) async fn run(command: Command, config: &Config) -> anyhow::Result<()>
             return say(&thrown_away(outcome?, &m_id));
         }
         Command::Settle { m_id, how } => {
-            let settled = settle(&store, config, &m_id, &how).await;
+            let settled = settle(store.as_ref(), config, &m_id, &how).await;
             store.close().await;
             return settled;
         }
@@ -95,8 +95,7 @@ pub(super) async fn run(command: Command, config: &Config) -> anyhow::Result<()>
     let mut found = found?;
     if let (true, Some(m_id)) = (found.is_empty(), m_id) {
         anyhow::bail!(
-            "there is no message `{m_id}` in {}: was it another bridge, or longer ago than keep_rows?",
-            file.display()
+            "there is no message `{m_id}` in this store: was it another bridge, or longer ago than keep_rows?"
         );
     }
     if !full && config.log.contacts == LogContacts::Masked {
@@ -109,8 +108,16 @@ pub(super) async fn run(command: Command, config: &Config) -> anyhow::Result<()>
     super::print(&found.iter().map(|row| line(row, json)).collect::<String>())
 }
 
+/// Opens the store as it is, beside a running bridge or without one.
+async fn visit(url: &StoreUrl) -> anyhow::Result<Arc<dyn Store>> {
+    Ok(match url {
+        StoreUrl::Sqlite(file) => Arc::new(SqliteStore::visit(file)?),
+        StoreUrl::Postgres(url) => Arc::new(PostgresStore::visit(url.expose_secret()).await?),
+    })
+}
+
 /// Settles a message in doubt, and says what follows.
-async fn settle(store: &SqliteStore, config: &Config, m_id: &str, how: &str) -> anyhow::Result<()> {
+async fn settle(store: &dyn Store, config: &Config, m_id: &str, how: &str) -> anyhow::Result<()> {
     let decision = match how {
         "delivered" => Decision::Delivered,
         "failed" => Decision::Failed,

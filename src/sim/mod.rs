@@ -9,6 +9,7 @@ pub mod bench;
 pub mod bonychat;
 pub mod control;
 pub mod demo;
+pub mod postgres;
 
 mod dice;
 mod door;

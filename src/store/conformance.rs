@@ -4,6 +4,7 @@ mod choices;
 mod claims;
 mod damage;
 mod doubts;
+mod engines;
 mod learned;
 mod more;
 mod person;
@@ -18,28 +19,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::EventBody;
 use crate::domain::content::Text;
-
-/// A store in a folder of its own.
-struct Fresh {
-    store: Arc<dyn Store>,
-    folder: tempfile::TempDir,
-}
-
-impl Fresh {
-    fn sqlite() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Arc::new(SqliteStore::open(&folder.path().join("bridge.db")).unwrap());
-        Self { store, folder }
-    }
-
-    /// Ends the engine without a word and opens it again.
-    async fn again(self) -> Self {
-        self.store.close().await;
-        drop(self.store);
-        let store = Arc::new(SqliteStore::open(&self.folder.path().join("bridge.db")).unwrap());
-        Self { store, folder: self.folder }
-    }
-}
+use engines::{Engine, Fresh, Home, on_each_engine};
 
 fn channel() -> ChannelName {
     "support".parse().unwrap()
@@ -112,9 +92,8 @@ async fn send(store: &Arc<dyn Store>, attempt: &Attempt) {
     store.settle(attempt, Settlement::Sent { afilnet_id: None, more: false }, 5000).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_conversation_goes_one_by_one_in_order_and_others_beside_it() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn a_conversation_goes_one_by_one_in_order_and_others_beside_it(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let epoch = store.own(&channel()).await.unwrap();
     assert!(!store.accept(message(1, "a", 10)).await.unwrap().ahead);
     assert!(store.accept(message(1, "b", 11)).await.unwrap().ahead);
@@ -129,9 +108,8 @@ async fn a_conversation_goes_one_by_one_in_order_and_others_beside_it() {
     assert_eq!(second[0].number, 1);
 }
 
-#[tokio::test]
-async fn a_message_tried_again_waits_and_keeps_its_place() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn a_message_tried_again_waits_and_keeps_its_place(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let epoch = store.own(&channel()).await.unwrap();
     store.accept(message(1, "a", 10)).await.unwrap();
     store.accept(message(1, "b", 11)).await.unwrap();
@@ -143,9 +121,8 @@ async fn a_message_tried_again_waits_and_keeps_its_place() {
     assert_eq!((words(&again).as_str(), again.number), ("a", 2));
 }
 
-#[tokio::test]
-async fn parts_go_before_the_next_message_and_count_their_own_attempts() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn parts_go_before_the_next_message_and_count_their_own_attempts(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let epoch = store.own(&channel()).await.unwrap();
     store.accept(message(1, "long", 10)).await.unwrap();
     store.accept(message(1, "next", 11)).await.unwrap();
@@ -157,9 +134,8 @@ async fn parts_go_before_the_next_message_and_count_their_own_attempts() {
     assert_eq!(words(&take(&store, epoch, 100).await[0]), "next");
 }
 
-#[tokio::test]
-async fn live_conversations_go_first_then_the_oldest() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn live_conversations_go_first_then_the_oldest(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let epoch = store.own(&channel()).await.unwrap();
     for n in 1..=9 {
         store.accept(message(n, "broadcast", i64::from(n))).await.unwrap();
@@ -170,9 +146,8 @@ async fn live_conversations_go_first_then_the_oldest() {
     assert_eq!(order, [contact(7), contact(1), contact(2)]);
 }
 
-#[tokio::test]
-async fn only_the_attempt_under_way_can_be_settled() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn only_the_attempt_under_way_can_be_settled(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let epoch = store.own(&channel()).await.unwrap();
     store.accept(message(1, "a", 10)).await.unwrap();
     let old = take(&store, epoch, 100).await.remove(0);
@@ -185,9 +160,8 @@ async fn only_the_attempt_under_way_can_be_settled() {
     assert!(matches!(twice, Err(StoreError::Stale)), "{twice:?}");
 }
 
-#[tokio::test]
-async fn an_owner_taken_over_begins_nothing_more() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn an_owner_taken_over_begins_nothing_more(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let old = store.own(&channel()).await.unwrap();
     store.own(&channel()).await.unwrap();
     store.accept(message(1, "a", 10)).await.unwrap();
@@ -195,9 +169,8 @@ async fn an_owner_taken_over_begins_nothing_more() {
     assert!(matches!(begun, Err(StoreError::Stale)), "{begun:?}");
 }
 
-#[tokio::test]
-async fn what_was_accepted_survives_and_goes_on() {
-    let fresh = Fresh::sqlite();
+async fn what_was_accepted_survives_and_goes_on(engine: Engine) {
+    let fresh = engine.fresh().await;
     for n in 0..20 {
         fresh.store.accept(message(n, "kept", 10)).await.unwrap();
     }
@@ -206,9 +179,8 @@ async fn what_was_accepted_survives_and_goes_on() {
     assert_eq!(take(&store, epoch, 100).await.len(), 20);
 }
 
-#[tokio::test]
-async fn a_row_makes_its_events_once() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn a_row_makes_its_events_once(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     assert_eq!(store.record(reading(1, &[("r1", "a"), ("r2", "b")])).await.unwrap(), 2);
     assert_eq!(store.record(reading(1, &[("r1", "a"), ("r2", "b"), ("r3", "c")])).await.unwrap(), 1);
     assert_eq!(store.seen(&channel(), &contact(1)).await.unwrap().rows.len(), 3);
@@ -216,9 +188,8 @@ async fn a_row_makes_its_events_once() {
     assert_eq!(there.read_to.as_deref(), Some("p"));
 }
 
-#[tokio::test]
-async fn events_go_one_by_one_in_order_and_a_dead_one_holds_up_nobody() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn events_go_one_by_one_in_order_and_a_dead_one_holds_up_nobody(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     store.record(reading(1, &[("r1", "a"), ("r2", "b"), ("r3", "c")])).await.unwrap();
     store.record(reading(2, &[("r1", "other")])).await.unwrap();
     let due = store.due_events(&channel(), 2000, 10).await.unwrap();
@@ -237,9 +208,8 @@ async fn events_go_one_by_one_in_order_and_a_dead_one_holds_up_nobody() {
     assert_eq!(store.due_events(&channel(), 3000, 10).await.unwrap()[0].event, customer_says("b"));
 }
 
-#[tokio::test]
-async fn the_first_run_takes_stock_once() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn the_first_run_takes_stock_once(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     store.own(&channel()).await.unwrap();
     assert_eq!(store.baseline_ms(&channel()).await.unwrap(), None);
     let there = Position {
@@ -256,9 +226,8 @@ async fn the_first_run_takes_stock_once() {
     assert_eq!(store.positions(&channel()).await.unwrap()[0].baseline, None);
 }
 
-#[tokio::test]
-async fn one_operation_that_fails_undoes_itself_alone() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn one_operation_that_fails_undoes_itself_alone(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let epoch = store.own(&channel()).await.unwrap();
     let one = message(1, "a", 10);
     let accepts: Vec<_> = [one.clone(), one, message(2, "b", 10)]
@@ -277,9 +246,8 @@ async fn one_operation_that_fails_undoes_itself_alone() {
     store.check().await.unwrap();
 }
 
-#[tokio::test]
-async fn old_texts_are_wiped_then_rows_go() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn old_texts_are_wiped_then_rows_go(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let epoch = store.own(&channel()).await.unwrap();
     store.accept(message(1, "a", 10)).await.unwrap();
     store.accept(message(2, "waits", 10)).await.unwrap();
@@ -290,6 +258,21 @@ async fn old_texts_are_wiped_then_rows_go() {
     assert_eq!(store.sweep(5001, 5001, 100).await.unwrap(), 1);
     assert_eq!(store.list(Filter { limit: 9, ..Filter::default() }).await.unwrap().len(), 1);
     assert_eq!(words(&take(&store, epoch, 100).await[0]), "waits");
+}
+
+on_each_engine! {
+    a_conversation_goes_one_by_one_in_order_and_others_beside_it
+    a_message_tried_again_waits_and_keeps_its_place
+    parts_go_before_the_next_message_and_count_their_own_attempts
+    live_conversations_go_first_then_the_oldest
+    only_the_attempt_under_way_can_be_settled
+    an_owner_taken_over_begins_nothing_more
+    what_was_accepted_survives_and_goes_on
+    a_row_makes_its_events_once
+    events_go_one_by_one_in_order_and_a_dead_one_holds_up_nobody
+    the_first_run_takes_stock_once
+    one_operation_that_fails_undoes_itself_alone
+    old_texts_are_wiped_then_rows_go
 }
 
 /// One step of a made-up history.
@@ -317,45 +300,53 @@ proptest! {
     fn any_history_keeps_each_conversation_in_order(steps in steps()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let Fresh { store, folder: _folder } = Fresh::sqlite();
-            let epoch = store.own(&channel()).await.unwrap();
-            let mut queues: std::collections::HashMap<ContactId, Vec<MId>> = std::collections::HashMap::new();
-            let mut under_way: Vec<Attempt> = Vec::new();
-            for step in steps {
-                match step {
-                    Step::Accept(n) => {
-                        let new = message(n, "m", 10);
-                        queues.entry(new.contact.clone()).or_default().push(new.m_id.clone());
-                        store.accept(new).await.unwrap();
-                    }
-                    Step::Begin(limit) => {
-                        for attempt in store.begin(&channel(), epoch, 100, 0, limit).await.unwrap() {
-                            assert!(under_way.iter().all(|other| other.contact != attempt.contact));
-                            assert_eq!(queues[&attempt.contact][0], attempt.m_id);
-                            under_way.push(attempt);
-                        }
-                    }
-                    Step::Settle(which, how) if !under_way.is_empty() => {
-                        let attempt = under_way.remove(which % under_way.len());
-                        let fault = Fault::Busy;
-                        let settlement = match how {
-                            0 => Settlement::Queued { due_ms: Some(50), fault },
-                            1 => Settlement::Failed { fault, notice: Some("n".into()) },
-                            2 => Settlement::Unconfirmed { fault, notice: "n".into(), held: false },
-                            _ => Settlement::Sent { afilnet_id: None, more: false },
-                        };
-                        if how != 0 {
-                            queues.get_mut(&attempt.contact).unwrap().remove(0);
-                        }
-                        store.settle(&attempt, settlement, 100).await.unwrap();
-                    }
-                    Step::Settle(..) => {}
-                }
+            happens(Engine::Sqlite, steps.clone()).await;
+            if let Some(engine) = Engine::postgres() {
+                happens(engine, steps).await;
             }
-            let idle = queues.iter().filter(|(contact, queue)| {
-                !queue.is_empty() && under_way.iter().all(|attempt| attempt.contact != **contact)
-            }).count();
-            assert_eq!(store.begin(&channel(), epoch, 100, 0, 100).await.unwrap().len(), idle);
         });
     }
+}
+
+async fn happens(engine: Engine, steps: Vec<Step>) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let epoch = store.own(&channel()).await.unwrap();
+    let mut queues: std::collections::HashMap<ContactId, Vec<MId>> = std::collections::HashMap::new();
+    let mut under_way: Vec<Attempt> = Vec::new();
+    for step in steps {
+        match step {
+            Step::Accept(n) => {
+                let new = message(n, "m", 10);
+                queues.entry(new.contact.clone()).or_default().push(new.m_id.clone());
+                store.accept(new).await.unwrap();
+            }
+            Step::Begin(limit) => {
+                for attempt in store.begin(&channel(), epoch, 100, 0, limit).await.unwrap() {
+                    assert!(under_way.iter().all(|other| other.contact != attempt.contact));
+                    assert_eq!(queues[&attempt.contact][0], attempt.m_id);
+                    under_way.push(attempt);
+                }
+            }
+            Step::Settle(which, how) if !under_way.is_empty() => {
+                let attempt = under_way.remove(which % under_way.len());
+                let fault = Fault::Busy;
+                let settlement = match how {
+                    0 => Settlement::Queued { due_ms: Some(50), fault },
+                    1 => Settlement::Failed { fault, notice: Some("n".into()) },
+                    2 => Settlement::Unconfirmed { fault, notice: "n".into(), held: false },
+                    _ => Settlement::Sent { afilnet_id: None, more: false },
+                };
+                if how != 0 {
+                    queues.get_mut(&attempt.contact).unwrap().remove(0);
+                }
+                store.settle(&attempt, settlement, 100).await.unwrap();
+            }
+            Step::Settle(..) => {}
+        }
+    }
+    let idle = queues
+        .iter()
+        .filter(|(contact, queue)| !queue.is_empty() && under_way.iter().all(|attempt| attempt.contact != **contact))
+        .count();
+    assert_eq!(store.begin(&channel(), epoch, 100, 0, 100).await.unwrap().len(), idle);
 }

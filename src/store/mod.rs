@@ -6,6 +6,7 @@ mod attempt;
 mod conformance;
 mod doubt;
 mod operators;
+mod postgres;
 mod reading;
 mod signals;
 mod sql;
@@ -20,6 +21,7 @@ use crate::domain::{ChannelName, Choice, ContactId, Content, Destination, Event,
 pub(crate) use attempt::{Attempt, Before, Settlement};
 pub(crate) use doubt::{Decision, Doubt, Evidence, Look};
 pub(crate) use operators::{ByHand, Depth, DiscardNotices, Filter, Listed, Waiting};
+pub(crate) use postgres::PostgresStore;
 pub(crate) use reading::{Learned, NewRow, OwnSend, Reading, Receipt, Seen, SeenRow, Untold};
 pub(crate) use signals::{Answer, ChannelSignals, Pace, Signals};
 pub(crate) use sqlite::SqliteStore;

@@ -53,7 +53,7 @@ fn every_missing_thing_is_named_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn check_refuses_what_serve_refuses() {
     for (key, value, named) in [
-        ("STORE__URL", "postgres://u:p@db/bridge", "store.url"),
+        ("STORE__URL", "postgres://u:p@db/bridge?sslmode=sometimes", "store.url"),
         ("CHANNELS__SUPPORT__WEBHOOK_URL", "http://127.0.0.1:9/a/../webhook", "channels.support.webhook_url"),
     ] {
         let house = House::new().set(key, value);

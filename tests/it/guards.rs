@@ -144,7 +144,7 @@ async fn a_webhook_that_does_not_let_us_in_is_called_by_probes_alone_and_gets_al
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_answered_503_and_what_was_answered_200_is_delivered() {
-    let mut house = House::new().set("OUTBOUND__ANSWER_WITHIN", "0s");
+    let mut house = House::new().on_a_file().set("OUTBOUND__ANSWER_WITHIN", "0s");
     let bridge = house.start_with_files_up_to(2048).await;
     let (mut taken, mut refused) = (Vec::new(), Vec::new());
     for n in 0..5000 {

@@ -19,6 +19,7 @@ mod metrics;
 mod outage;
 mod outbound;
 mod person;
+mod postgres;
 mod repeat;
 mod stop;
 mod store;

@@ -60,8 +60,8 @@ async fn sighup_says_that_nothing_is_reloaded_and_the_bridge_serves_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_bridge_on_the_same_store_is_refused() {
-    let mut house = House::new();
+async fn a_second_bridge_on_the_same_file_is_refused() {
+    let mut house = House::new().on_a_file();
     let _bridge = house.start().await;
     let second = house.command(&["serve"]).env("BRIDGE__SERVER__LISTEN", "127.0.0.1:0").output().unwrap();
     assert_eq!(second.status.code(), Some(1));

@@ -46,7 +46,7 @@ impl House {
         let bonychat = BonyChat::start(free, options).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let mut house = Self { settings: Vec::new(), port: 0, folder, afilnet, bonychat };
-        let store = format!("sqlite:{}", house.database().display());
+        let store = house.store_url();
         let (api, webhook) = (house.afilnet.url(), house.bonychat.webhook_url());
         for (key, value) in [
             ("ADMIN__LISTEN", "127.0.0.1:0"),
@@ -81,6 +81,22 @@ impl House {
         self.settings.retain(|(known, _)| known != key);
         self.settings.push((key.to_owned(), value.to_owned()));
         self
+    }
+
+    /// A file of its own, or with `BRIDGE_TEST_STORE=postgres` a schema of its own: the same tests run over both.
+    fn store_url(&self) -> String {
+        if std::env::var("BRIDGE_TEST_STORE").is_ok_and(|store| store == "postgres") {
+            let schema = bridge::sim::postgres::fresh_schema();
+            let schema = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(schema));
+            return schema.expect("BRIDGE_TEST_STORE=postgres needs a PostgreSQL");
+        }
+        format!("sqlite:{}", self.database().display())
+    }
+
+    /// Puts this house on a file, whatever the others are on: for tests of what files do.
+    pub(crate) fn on_a_file(self) -> Self {
+        let file = format!("sqlite:{}", self.database().display());
+        self.set("STORE__URL", &file)
     }
 
     pub(crate) fn database(&self) -> PathBuf {

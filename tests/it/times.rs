@@ -6,7 +6,7 @@ use crate::support::{House, SOON, contact, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_set_back_by_a_day_while_the_bridge_was_down_holds_up_nothing() {
-    let mut house = House::new().set("OUTBOUND__ANSWER_WITHIN", "0s");
+    let mut house = House::new().on_a_file().set("OUTBOUND__ANSWER_WITHIN", "0s");
     let bridge = house.start().await;
     house.afilnet.fault("sendmessage:INCORRECT_USER_PASSWORD:1-1000000").unwrap();
     house.bonychat.fault("message:http_503:1-1000000").unwrap();

@@ -4,6 +4,17 @@ use super::*;
 use crate::domain::Choice;
 use crate::domain::content::{Label, QuickReply};
 
+on_each_engine! {
+    a_question_is_open_from_its_first_attempt_on_in_its_conversation_alone
+    an_open_question_survives_and_so_does_one_whose_outcome_is_unknown
+    a_question_that_failed_is_not_open
+    a_question_tried_again_is_open_while_it_may_have_been_seen
+    a_later_question_takes_the_place_and_a_text_does_not
+    an_answer_closes_its_question_for_good
+    only_the_attempt_under_way_closes_a_question
+    the_words_of_an_old_question_are_wiped_with_other_texts
+}
+
 fn label(words: &str) -> Label {
     Label::new(words).unwrap()
 }
@@ -52,9 +63,8 @@ fn answer(n: u32, identity: &str, m_id: &MId) -> Reading {
     Reading { answered: Some(m_id.clone()), ..reading(n, &[(identity, "Tuesday")]) }
 }
 
-#[tokio::test]
-async fn a_question_is_open_from_its_first_attempt_on_in_its_conversation_alone() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn a_question_is_open_from_its_first_attempt_on_in_its_conversation_alone(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let epoch = store.own(&channel()).await.unwrap();
     assert_eq!(open(&store, 1).await, None);
     store.accept(question(1, &["Monday", "Tuesday"])).await.unwrap();
@@ -70,9 +80,8 @@ async fn a_question_is_open_from_its_first_attempt_on_in_its_conversation_alone(
     assert_eq!(open(&store, 1).await, Some(expected));
 }
 
-#[tokio::test]
-async fn an_open_question_survives_and_so_does_one_whose_outcome_is_unknown() {
-    let fresh = Fresh::sqlite();
+async fn an_open_question_survives_and_so_does_one_whose_outcome_is_unknown(engine: Engine) {
+    let fresh = engine.fresh().await;
     let epoch = fresh.store.own(&channel()).await.unwrap();
     let sent = ask(&fresh.store, epoch, 1, &["a"], 100).await;
     send(&fresh.store, &sent).await;
@@ -87,9 +96,8 @@ async fn an_open_question_survives_and_so_does_one_whose_outcome_is_unknown() {
     }
 }
 
-#[tokio::test]
-async fn a_question_that_failed_is_not_open() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn a_question_that_failed_is_not_open(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let epoch = store.own(&channel()).await.unwrap();
     let asked = ask(&store, epoch, 1, &["a"], 100).await;
     settle(&store, &asked, failed()).await;
@@ -101,9 +109,8 @@ async fn a_question_that_failed_is_not_open() {
     assert_eq!(open(&store, 1).await, None);
 }
 
-#[tokio::test]
-async fn a_question_tried_again_is_open_while_it_may_have_been_seen() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn a_question_tried_again_is_open_while_it_may_have_been_seen(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let epoch = store.own(&channel()).await.unwrap();
     let unsent = ask(&store, epoch, 1, &["a"], 100).await;
     settle(&store, &unsent, requeued()).await;
@@ -117,9 +124,8 @@ async fn a_question_tried_again_is_open_while_it_may_have_been_seen() {
     assert_eq!(open_id(&store, 1).await, Some(unsent.m_id), "its first part is there to be answered");
 }
 
-#[tokio::test]
-async fn a_later_question_takes_the_place_and_a_text_does_not() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn a_later_question_takes_the_place_and_a_text_does_not(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let epoch = store.own(&channel()).await.unwrap();
     let first = ask(&store, epoch, 1, &["a"], 100).await;
     send(&store, &first).await;
@@ -135,9 +141,8 @@ async fn a_later_question_takes_the_place_and_a_text_does_not() {
     assert_eq!(open_id(&store, 1).await, Some(second.m_id));
 }
 
-#[tokio::test]
-async fn an_answer_closes_its_question_for_good() {
-    let fresh = Fresh::sqlite();
+async fn an_answer_closes_its_question_for_good(engine: Engine) {
+    let fresh = engine.fresh().await;
     let epoch = fresh.store.own(&channel()).await.unwrap();
     let asked = ask(&fresh.store, epoch, 1, &["Monday", "Tuesday"], 100).await;
     let other = ask(&fresh.store, epoch, 2, &["Monday", "Tuesday"], 100).await;
@@ -157,9 +162,8 @@ async fn an_answer_closes_its_question_for_good() {
     assert_eq!(store.record(answer(9, "r1", &asked.m_id)).await.unwrap(), 1);
 }
 
-#[tokio::test]
-async fn only_the_attempt_under_way_closes_a_question() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn only_the_attempt_under_way_closes_a_question(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let epoch = store.own(&channel()).await.unwrap();
     let old = ask(&store, epoch, 1, &["a"], 100).await;
     settle(&store, &old, requeued()).await;
@@ -169,9 +173,8 @@ async fn only_the_attempt_under_way_closes_a_question() {
     assert_eq!(open_id(&store, 1).await, Some(new.m_id));
 }
 
-#[tokio::test]
-async fn the_words_of_an_old_question_are_wiped_with_other_texts() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn the_words_of_an_old_question_are_wiped_with_other_texts(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let epoch = store.own(&channel()).await.unwrap();
     ask(&store, epoch, 1, &["a"], 100).await;
     ask(&store, epoch, 2, &["b"], 200).await;

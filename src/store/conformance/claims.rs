@@ -3,6 +3,10 @@
 use super::*;
 use crate::domain::ledger::Claim;
 
+on_each_engine! {
+    what_may_have_been_said_is_known_until_a_row_claims_it_or_its_text_is_wiped
+}
+
 async fn unclaimed(store: &Arc<dyn Store>, limit: usize) -> Vec<(String, u32)> {
     let calls = store.own_sends(&channel(), &contact(1), limit).await.unwrap();
     let words = |call: &OwnSend| match &call.content {
@@ -20,9 +24,8 @@ fn own(words: &str, part: u32) -> (String, u32) {
     (words.to_owned(), part)
 }
 
-#[tokio::test]
-async fn what_may_have_been_said_is_known_until_a_row_claims_it_or_its_text_is_wiped() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn what_may_have_been_said_is_known_until_a_row_claims_it_or_its_text_is_wiped(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let epoch = store.own(&channel()).await.unwrap();
     for words in ["a", "b", "c", "d"] {
         store.accept(message(1, words, 10)).await.unwrap();

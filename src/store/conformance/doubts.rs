@@ -3,6 +3,22 @@
 use super::*;
 use crate::domain::ledger::Claim;
 
+on_each_engine! {
+    a_row_that_may_show_it_in_other_words_leaves_it_in_doubt_whoever_read_it
+    what_was_under_way_at_the_end_is_in_doubt_and_holds_its_conversation_alone
+    a_row_that_shows_it_makes_the_next_look_due_at_once
+    one_that_was_found_before_it_was_given_up_is_looked_at_at_once
+    a_call_is_shown_by_one_row_alone
+    the_evidence_names_what_was_surely_sent_before
+    looks_are_counted_by_what_they_prove
+    an_owner_taken_over_resolves_nothing
+    unconfirmed_is_told_and_goes_on_and_held_waits
+    one_that_shows_after_all_is_no_longer_unconfirmed
+    a_person_settles_what_is_in_doubt_and_nothing_else
+    sent_again_by_a_person_it_waits_for_what_is_under_way_in_its_conversation
+    one_whose_text_is_gone_is_not_sent_again
+}
+
 /// A message of contact 1 that may have been sent at 100, to be looked up at 200.
 async fn doubt(store: &Arc<dyn Store>, epoch: Epoch, words: &str) -> Doubt {
     store.accept(message(1, words, 10)).await.unwrap();
@@ -29,15 +45,14 @@ fn showing(identity: &str, m_id: &MId, part: u32) -> Reading {
     page
 }
 
-async fn fresh() -> (Fresh, Epoch) {
-    let fresh = Fresh::sqlite();
+async fn fresh(engine: Engine) -> (Fresh, Epoch) {
+    let fresh = engine.fresh().await;
     let epoch = fresh.store.own(&channel()).await.unwrap();
     (fresh, epoch)
 }
 
-#[tokio::test]
-async fn what_was_under_way_at_the_end_is_in_doubt_and_holds_its_conversation_alone() {
-    let (fresh, epoch) = fresh().await;
+async fn what_was_under_way_at_the_end_is_in_doubt_and_holds_its_conversation_alone(engine: Engine) {
+    let (fresh, epoch) = fresh(engine).await;
     let lost = message(1, "under way", 10);
     let lost_id = lost.m_id.clone();
     fresh.store.accept(lost).await.unwrap();
@@ -56,9 +71,8 @@ async fn what_was_under_way_at_the_end_is_in_doubt_and_holds_its_conversation_al
     assert!(store.due_events(&channel(), 10_000, 10).await.unwrap().is_empty(), "the agent is not told yet");
 }
 
-#[tokio::test]
-async fn a_row_that_shows_it_makes_the_next_look_due_at_once() {
-    let (Fresh { store, folder: _folder }, epoch) = fresh().await;
+async fn a_row_that_shows_it_makes_the_next_look_due_at_once(engine: Engine) {
+    let (Fresh { store, folder: _folder }, epoch) = fresh(engine).await;
     let doubt = doubt(&store, epoch, "a").await;
     store.look_again(&doubt, Look::Unclear, 90_000, 200).await.unwrap();
     assert!(due(&store, 1000).await.is_empty());
@@ -70,9 +84,8 @@ async fn a_row_that_shows_it_makes_the_next_look_due_at_once() {
     assert_eq!(store.next_look_ms(&channel()).await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn one_that_was_found_before_it_was_given_up_is_looked_at_at_once() {
-    let (Fresh { store, folder: _folder }, epoch) = fresh().await;
+async fn one_that_was_found_before_it_was_given_up_is_looked_at_at_once(engine: Engine) {
+    let (Fresh { store, folder: _folder }, epoch) = fresh(engine).await;
     store.accept(message(1, "a", 10)).await.unwrap();
     let attempt = take(&store, epoch, 100).await.remove(0);
     store.record(showing("row", &attempt.m_id, 0)).await.unwrap();
@@ -80,22 +93,18 @@ async fn one_that_was_found_before_it_was_given_up_is_looked_at_at_once() {
     assert!(store.evidence(&due(&store, 150).await[0]).await.unwrap().found);
 }
 
-#[tokio::test]
-async fn a_call_is_shown_by_one_row_alone() {
-    let (Fresh { store, folder }, epoch) = fresh().await;
+async fn a_call_is_shown_by_one_row_alone(engine: Engine) {
+    let (Fresh { store, folder }, epoch) = fresh(engine).await;
     let first = doubt(&store, epoch, "a").await;
     let m_id = first.attempt.m_id.clone();
     store.record(showing("row 1", &m_id, 0)).await.unwrap();
     store.record(showing("row 2", &m_id, 0)).await.unwrap();
     store.resolve(&first, epoch, Settlement::Sent { afilnet_id: None, more: false }, 1000).await.unwrap();
-    let db = rusqlite::Connection::open(folder.path().join("bridge.db")).unwrap();
-    let claims: i64 = db.query_row("SELECT COUNT(claim) FROM seen", [], |r| r.get(0)).unwrap();
-    assert_eq!(claims, 1);
+    assert_eq!(folder.ask("SELECT COUNT(claim) FROM seen").await, [Some("1".to_owned())]);
 }
 
-#[tokio::test]
-async fn the_evidence_names_what_was_surely_sent_before() {
-    let (Fresh { store, folder: _folder }, epoch) = fresh().await;
+async fn the_evidence_names_what_was_surely_sent_before(engine: Engine) {
+    let (Fresh { store, folder: _folder }, epoch) = fresh(engine).await;
     let first = doubt(&store, epoch, "a").await;
     assert_eq!(store.evidence(&first).await.unwrap(), Evidence { found: false, before_shown: None, doubtful: false });
     store.resolve(&first, epoch, Settlement::Sent { afilnet_id: None, more: true }, 300).await.unwrap();
@@ -110,9 +119,8 @@ async fn the_evidence_names_what_was_surely_sent_before() {
     assert_eq!(store.evidence(&third).await.unwrap().before_shown, Some(false), "the last part of the first");
 }
 
-#[tokio::test]
-async fn looks_are_counted_by_what_they_prove() {
-    let (Fresh { store, folder: _folder }, epoch) = fresh().await;
+async fn looks_are_counted_by_what_they_prove(engine: Engine) {
+    let (Fresh { store, folder: _folder }, epoch) = fresh(engine).await;
     store.record(reading(1, &[("r1", "hello"), ("r2", "there")])).await.unwrap();
     let mut doubt = doubt(&store, epoch, "a").await;
     assert_eq!(doubt.anchor.as_deref(), Some("r2"));
@@ -136,9 +144,8 @@ async fn looks_are_counted_by_what_they_prove() {
     assert_eq!((anew.looks, anew.absences, anew.absent_ms, anew.unknown_ms), (0, 0, None, 5500));
 }
 
-#[tokio::test]
-async fn an_owner_taken_over_resolves_nothing() {
-    let (Fresh { store, folder: _folder }, old) = fresh().await;
+async fn an_owner_taken_over_resolves_nothing(engine: Engine) {
+    let (Fresh { store, folder: _folder }, old) = fresh(engine).await;
     let doubt = doubt(&store, old, "a").await;
     let new = store.own(&channel()).await.unwrap();
     let sent = || Settlement::Sent { afilnet_id: None, more: false };
@@ -147,10 +154,9 @@ async fn an_owner_taken_over_resolves_nothing() {
     assert_eq!(state(&store, &doubt.attempt.m_id).await, "sent");
 }
 
-#[tokio::test]
-async fn unconfirmed_is_told_and_goes_on_and_held_waits() {
+async fn unconfirmed_is_told_and_goes_on_and_held_waits(engine: Engine) {
     for held in [false, true] {
-        let (Fresh { store, folder: _folder }, epoch) = fresh().await;
+        let (Fresh { store, folder: _folder }, epoch) = fresh(engine).await;
         let doubt = doubt(&store, epoch, "a").await;
         store.accept(message(1, "behind it", 11)).await.unwrap();
         let fault = Fault::TimedOut;
@@ -164,10 +170,9 @@ async fn unconfirmed_is_told_and_goes_on_and_held_waits() {
     }
 }
 
-#[tokio::test]
-async fn one_that_shows_after_all_is_no_longer_unconfirmed() {
+async fn one_that_shows_after_all_is_no_longer_unconfirmed(engine: Engine) {
     for held in [false, true] {
-        let (Fresh { store, folder: _folder }, epoch) = fresh().await;
+        let (Fresh { store, folder: _folder }, epoch) = fresh(engine).await;
         let doubt = doubt(&store, epoch, "a").await;
         let settlement = Settlement::Unconfirmed { fault: Fault::TimedOut, notice: "n".into(), held };
         store.resolve(&doubt, epoch, settlement, 300).await.unwrap();
@@ -177,8 +182,7 @@ async fn one_that_shows_after_all_is_no_longer_unconfirmed() {
     }
 }
 
-#[tokio::test]
-async fn a_person_settles_what_is_in_doubt_and_nothing_else() {
+async fn a_person_settles_what_is_in_doubt_and_nothing_else(engine: Engine) {
     let notices =
         |store: Arc<dyn Store>| async move { store.due_events(&channel(), 1_000_000, 10).await.unwrap().len() };
     for (decision, expected, behind, told) in [
@@ -186,7 +190,7 @@ async fn a_person_settles_what_is_in_doubt_and_nothing_else() {
         (Decision::Failed, "failed", "behind it", 1),
         (Decision::SendAgain, "queued", "a", 0),
     ] {
-        let (Fresh { store, folder: _folder }, epoch) = fresh().await;
+        let (Fresh { store, folder: _folder }, epoch) = fresh(engine).await;
         let doubt = doubt(&store, epoch, "a").await;
         let m_id = doubt.attempt.m_id.as_str().to_owned();
         store.accept(message(1, "behind it", 11)).await.unwrap();
@@ -203,9 +207,8 @@ async fn a_person_settles_what_is_in_doubt_and_nothing_else() {
     }
 }
 
-#[tokio::test]
-async fn sent_again_by_a_person_it_waits_for_what_is_under_way_in_its_conversation() {
-    let (Fresh { store, folder: _folder }, epoch) = fresh().await;
+async fn sent_again_by_a_person_it_waits_for_what_is_under_way_in_its_conversation(engine: Engine) {
+    let (Fresh { store, folder: _folder }, epoch) = fresh(engine).await;
     let doubt = doubt(&store, epoch, "a").await;
     let settlement = Settlement::Unconfirmed { fault: Fault::TimedOut, notice: "n".into(), held: false };
     store.resolve(&doubt, epoch, settlement, 300).await.unwrap();
@@ -218,9 +221,8 @@ async fn sent_again_by_a_person_it_waits_for_what_is_under_way_in_its_conversati
     assert_eq!(take(&store, epoch, 600).await.iter().map(words).collect::<Vec<_>>(), ["a"]);
 }
 
-#[tokio::test]
-async fn a_row_that_may_show_it_in_other_words_leaves_it_in_doubt_whoever_read_it() {
-    let (Fresh { store, folder: _folder }, epoch) = fresh().await;
+async fn a_row_that_may_show_it_in_other_words_leaves_it_in_doubt_whoever_read_it(engine: Engine) {
+    let (Fresh { store, folder: _folder }, epoch) = fresh(engine).await;
     let mut page = reading(1, &[("before", "x")]);
     page.rows[0].doubtful = true;
     page.now_ms = 50;
@@ -234,9 +236,8 @@ async fn a_row_that_may_show_it_in_other_words_leaves_it_in_doubt_whoever_read_i
     assert_eq!(store.evidence(&doubt).await.unwrap(), Evidence { found: false, before_shown: None, doubtful: true });
 }
 
-#[tokio::test]
-async fn one_whose_text_is_gone_is_not_sent_again() {
-    let (Fresh { store, folder: _folder }, epoch) = fresh().await;
+async fn one_whose_text_is_gone_is_not_sent_again(engine: Engine) {
+    let (Fresh { store, folder: _folder }, epoch) = fresh(engine).await;
     let doubt = doubt(&store, epoch, "a").await;
     let settlement = Settlement::Unconfirmed { fault: Fault::TimedOut, notice: "n".into(), held: false };
     store.resolve(&doubt, epoch, settlement, 300).await.unwrap();

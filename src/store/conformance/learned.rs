@@ -4,6 +4,13 @@ use super::*;
 use crate::domain::StatusValue;
 use crate::domain::ledger::Claim;
 
+on_each_engine! {
+    what_a_row_said_and_what_it_claims_is_kept_with_the_tail_of_its_page
+    a_status_is_told_once_forward_only_of_the_whole_message_and_of_what_was_sent
+    rows_of_sent_messages_teach_that_and_how_late_they_show
+    timestamps_of_a_conversation_never_go_back
+}
+
 fn receipt(m_id: &MId, part: u32, value: StatusValue) -> Receipt {
     Receipt { m_id: m_id.clone(), part, value, message: "words".into() }
 }
@@ -33,9 +40,8 @@ async fn sent(store: &Arc<dyn Store>) -> MId {
     attempt.m_id
 }
 
-#[tokio::test]
-async fn what_a_row_said_and_what_it_claims_is_kept_with_the_tail_of_its_page() {
-    let fresh = Fresh::sqlite();
+async fn what_a_row_said_and_what_it_claims_is_kept_with_the_tail_of_its_page(engine: Engine) {
+    let fresh = engine.fresh().await;
     let m_id = sent(&fresh.store).await;
     let mut page = reading(1, &[("r1", "a"), ("r2", "b")]);
     page.rows[1].claims = Some(Claim { m_id: m_id.clone(), part: 1, last: true });
@@ -51,10 +57,9 @@ async fn what_a_row_said_and_what_it_claims_is_kept_with_the_tail_of_its_page() 
     assert!(fresh.store.seen(&channel(), &contact(2)).await.unwrap().rows.is_empty());
 }
 
-#[tokio::test]
-async fn a_status_is_told_once_forward_only_of_the_whole_message_and_of_what_was_sent() {
+async fn a_status_is_told_once_forward_only_of_the_whole_message_and_of_what_was_sent(engine: Engine) {
     use StatusValue::{Delivered, Failed, Read};
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let m_id = sent(&store).await;
     let made = async |receipts: Vec<Receipt>| store.record(statuses(receipts)).await.unwrap();
     assert_eq!(made(vec![receipt(&m_id, 0, Delivered)]).await, 0, "the first part alone");
@@ -84,9 +89,8 @@ async fn a_status_is_told_once_forward_only_of_the_whole_message_and_of_what_was
     assert_eq!(made(vec![receipt(&waits.m_id, 7, Failed)]).await, 1, "a part that failed fails it all");
 }
 
-#[tokio::test]
-async fn rows_of_sent_messages_teach_that_and_how_late_they_show() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn rows_of_sent_messages_teach_that_and_how_late_they_show(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let m_id = sent(&store).await;
     assert_eq!(store.learned(&channel()).await.unwrap(), Learned::default());
     let claims = |m_id: &MId, identity: &str, part: u32, last: bool, read_before_ms: Option<i64>| {
@@ -117,9 +121,8 @@ async fn rows_of_sent_messages_teach_that_and_how_late_they_show() {
     assert_eq!(store.learned(&channel()).await.unwrap(), lag(2000));
 }
 
-#[tokio::test]
-async fn timestamps_of_a_conversation_never_go_back() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn timestamps_of_a_conversation_never_go_back(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let at = |identity: &str, timestamp_ms: i64| {
         let mut page = reading(1, &[(identity, identity)]);
         page.rows[0].events[0].timestamp_ms = timestamp_ms;

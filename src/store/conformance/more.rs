@@ -2,22 +2,29 @@
 
 use std::time::Duration;
 
-use rusqlite::Connection;
-
 use super::*;
+
+on_each_engine! {
+    further_parts_go_before_later_messages_of_other_conversations
+    a_message_put_back_without_a_time_keeps_its_place_before_later_ones
+    tries_that_ended_in_different_faults_are_not_added_up
+    a_part_that_went_out_leaves_no_tries_to_the_next
+    a_message_that_cannot_be_read_is_set_aside_and_its_conversation_goes_on
+    an_event_that_cannot_be_read_is_set_aside_and_its_conversation_goes_on
+    a_conversation_that_was_only_written_to_has_no_position
+    a_message_whose_caller_goes_away_before_the_commit_is_rung_for_and_counted
+}
 
 /// Longest wait for what must come; generous, because tests share the machine.
 const SOON: Duration = Duration::from_mins(1);
 
-/// Does something to the file that no bridge does.
-fn damage(fresh: &Fresh, statement: &str) {
-    let db = Connection::open(fresh.folder.path().join("bridge.db")).unwrap();
-    assert_eq!(db.execute(statement, []).unwrap(), 1, "{statement}");
+/// Does something to a row that no bridge does.
+async fn damage(fresh: &Fresh, statement: &str) {
+    assert_eq!(fresh.folder.ask(&format!("{statement} RETURNING id")).await.len(), 1, "{statement}");
 }
 
-#[tokio::test]
-async fn further_parts_go_before_later_messages_of_other_conversations() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn further_parts_go_before_later_messages_of_other_conversations(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let epoch = store.own(&channel()).await.unwrap();
     store.accept(message(9, "long", 10)).await.unwrap();
     for n in 1..=5 {
@@ -32,9 +39,8 @@ async fn further_parts_go_before_later_messages_of_other_conversations() {
     assert_eq!(next.contact, contact(1));
 }
 
-#[tokio::test]
-async fn a_message_put_back_without_a_time_keeps_its_place_before_later_ones() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn a_message_put_back_without_a_time_keeps_its_place_before_later_ones(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let epoch = store.own(&channel()).await.unwrap();
     store.accept(message(9, "first", 10)).await.unwrap();
     store.accept(message(1, "later", 11)).await.unwrap();
@@ -45,9 +51,8 @@ async fn a_message_put_back_without_a_time_keeps_its_place_before_later_ones() {
     assert_eq!((words(&again).as_str(), again.number), ("first", 2));
 }
 
-#[tokio::test]
-async fn tries_that_ended_in_different_faults_are_not_added_up() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn tries_that_ended_in_different_faults_are_not_added_up(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let epoch = store.own(&channel()).await.unwrap();
     store.accept(message(1, "a", 10)).await.unwrap();
     store.record(reading(2, &[("r1", "in")])).await.unwrap();
@@ -65,9 +70,8 @@ async fn tries_that_ended_in_different_faults_are_not_added_up() {
     assert_eq!((attempt.before.times, attempt.number), (1, 7));
 }
 
-#[tokio::test]
-async fn a_part_that_went_out_leaves_no_tries_to_the_next() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn a_part_that_went_out_leaves_no_tries_to_the_next(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let epoch = store.own(&channel()).await.unwrap();
     store.accept(message(1, "long", 10)).await.unwrap();
     let attempt = take(&store, epoch, 100).await.remove(0);
@@ -78,9 +82,8 @@ async fn a_part_that_went_out_leaves_no_tries_to_the_next() {
     assert_eq!((attempt.part, attempt.number, attempt.before), (1, 1, Before::default()));
 }
 
-#[tokio::test]
-async fn a_message_that_cannot_be_read_is_set_aside_and_its_conversation_goes_on() {
-    let fresh = Fresh::sqlite();
+async fn a_message_that_cannot_be_read_is_set_aside_and_its_conversation_goes_on(engine: Engine) {
+    let fresh = engine.fresh().await;
     let store = Arc::clone(&fresh.store);
     let epoch = store.own(&channel()).await.unwrap();
     let broken = message(1, "broken", 10);
@@ -88,7 +91,7 @@ async fn a_message_that_cannot_be_read_is_set_aside_and_its_conversation_goes_on
     store.accept(broken).await.unwrap();
     store.accept(message(1, "behind it", 11)).await.unwrap();
     store.accept(message(2, "beside it", 12)).await.unwrap();
-    damage(&fresh, &format!("UPDATE outbound SET content = '{{\"' WHERE m_id = '{broken_id}'"));
+    damage(&fresh, &format!("UPDATE outbound SET content = '{{\"' WHERE m_id = '{broken_id}'")).await;
     let mut begun = Vec::new();
     for _ in 0..3 {
         begun.extend(take(&store, epoch, 100).await.iter().map(words));
@@ -100,27 +103,23 @@ async fn a_message_that_cannot_be_read_is_set_aside_and_its_conversation_goes_on
     assert!(listed.done_ms.is_some());
 }
 
-#[tokio::test]
-async fn an_event_that_cannot_be_read_is_set_aside_and_its_conversation_goes_on() {
-    let fresh = Fresh::sqlite();
+async fn an_event_that_cannot_be_read_is_set_aside_and_its_conversation_goes_on(engine: Engine) {
+    let fresh = engine.fresh().await;
     let store = Arc::clone(&fresh.store);
     store.record(reading(1, &[("r1", "broken"), ("r2", "behind it")])).await.unwrap();
     store.record(reading(2, &[("r1", "beside it")])).await.unwrap();
     let broken = customer_says("broken").m_id;
-    damage(&fresh, &format!("UPDATE events SET event = '[]' WHERE m_id = '{broken}'"));
+    damage(&fresh, &format!("UPDATE events SET event = '[]' WHERE m_id = '{broken}'")).await;
     let first = store.due_events(&channel(), 2000, 10).await.unwrap();
     assert_eq!(first.iter().map(|due| &due.event).collect::<Vec<_>>(), [&customer_says("beside it")]);
     let second = store.due_events(&channel(), 2000, 10).await.unwrap();
     assert!(second.iter().any(|due| due.event == customer_says("behind it")));
-    let db = Connection::open(fresh.folder.path().join("bridge.db")).unwrap();
-    let kept: (String, String) =
-        db.query_row("SELECT state, fault FROM events WHERE event = '[]'", [], |r| Ok((r.get(0)?, r.get(1)?))).unwrap();
-    assert_eq!(kept, ("dead".into(), "unreadable_row".into()));
+    let kept = fresh.folder.ask("SELECT state, fault FROM events WHERE event = '[]'").await;
+    assert_eq!(kept, [Some("dead".to_owned()), Some("unreadable_row".to_owned())]);
 }
 
-#[tokio::test]
-async fn a_conversation_that_was_only_written_to_has_no_position() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn a_conversation_that_was_only_written_to_has_no_position(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     store.accept(message(1, "a broadcast", 10)).await.unwrap();
     assert_eq!(store.positions(&channel()).await.unwrap(), []);
     store.record(reading(2, &[("r1", "hello")])).await.unwrap();
@@ -128,9 +127,8 @@ async fn a_conversation_that_was_only_written_to_has_no_position() {
     assert_eq!(read, [contact(2)]);
 }
 
-#[tokio::test]
-async fn a_message_whose_caller_goes_away_before_the_commit_is_rung_for_and_counted() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn a_message_whose_caller_goes_away_before_the_commit_is_rung_for_and_counted(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let epoch = store.own(&channel()).await.unwrap();
     let signals = store.signals().register(&channel(), &Pace::new(1));
     assert!(signals.verdict_expected(Duration::ZERO));

@@ -2,6 +2,15 @@
 
 use super::*;
 
+on_each_engine! {
+    a_failed_message_goes_back_to_its_place_with_its_tries_and_age_counted_anew
+    one_that_goes_back_does_not_overtake_what_is_under_way
+    a_dead_event_goes_back_before_what_came_later
+    what_is_discarded_loses_its_text_at_once_and_is_told_where_it_still_waited
+    what_no_person_can_decide_is_left_as_it_is
+    depths_tell_what_waits_since_when_and_what_a_person_must_settle
+}
+
 fn notices() -> DiscardNotices {
     DiscardNotices { not_sent: "not sent".into(), perhaps_sent: "perhaps sent".into() }
 }
@@ -16,9 +25,8 @@ async fn fail(store: &Arc<dyn Store>, epoch: Epoch) {
     store.settle(&attempt, Settlement::Failed { fault: Fault::FileUrl, notice: None }, 100).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_failed_message_goes_back_to_its_place_with_its_tries_and_age_counted_anew() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn a_failed_message_goes_back_to_its_place_with_its_tries_and_age_counted_anew(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let epoch = store.own(&channel()).await.unwrap();
     let first = message(1, "first", 10);
     let m_id = first.m_id.clone();
@@ -33,9 +41,8 @@ async fn a_failed_message_goes_back_to_its_place_with_its_tries_and_age_counted_
     assert_eq!(store.retry(m_id.to_string(), 5000).await.unwrap(), ByHand::Not("sending".into()));
 }
 
-#[tokio::test]
-async fn one_that_goes_back_does_not_overtake_what_is_under_way() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn one_that_goes_back_does_not_overtake_what_is_under_way(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let epoch = store.own(&channel()).await.unwrap();
     let first = message(1, "first", 10);
     let m_id = first.m_id.clone();
@@ -53,9 +60,8 @@ async fn one_that_goes_back_does_not_overtake_what_is_under_way() {
     assert_eq!(words(&take(&store, epoch, 9000).await[0]), "first");
 }
 
-#[tokio::test]
-async fn a_dead_event_goes_back_before_what_came_later() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn a_dead_event_goes_back_before_what_came_later(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     store.record(reading(1, &[("r1", "a"), ("r2", "b")])).await.unwrap();
     let due = store.due_events(&channel(), 2000, 9).await.unwrap().remove(0);
     store.published(&due, Publication::Dead { fault: Fault::Http(400) }, 2000).await.unwrap();
@@ -70,9 +76,8 @@ async fn a_dead_event_goes_back_before_what_came_later() {
     assert!(store.list(dead).await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn what_is_discarded_loses_its_text_at_once_and_is_told_where_it_still_waited() {
-    let fresh = Fresh::sqlite();
+async fn what_is_discarded_loses_its_text_at_once_and_is_told_where_it_still_waited(engine: Engine) {
+    let fresh = engine.fresh().await;
     let store = Arc::clone(&fresh.store);
     let epoch = store.own(&channel()).await.unwrap();
     let (failed, queued) = (message(1, "failed one", 10), message(2, "queued one", 11));
@@ -96,16 +101,14 @@ async fn what_is_discarded_loses_its_text_at_once_and_is_told_where_it_still_wai
     assert_eq!(told.iter().map(|due| &due.event.m_id).collect::<Vec<_>>(), [&ids[1]], "whose agent did not know");
     assert!(matches!(&told[0].event.body, EventBody::MessageStatus { message, .. } if message == "not sent"));
     assert_eq!(take(&store, epoch, 100).await.iter().map(words).collect::<Vec<_>>(), ["behind it"]);
-    let db = rusqlite::Connection::open(fresh.folder.path().join("bridge.db")).unwrap();
     for (table, text) in [("outbound", "content"), ("events", "event")] {
         let count = format!("SELECT COUNT(*) FROM {table} WHERE {text} LIKE '%one%'");
-        assert_eq!(db.query_row(&count, [], |r| r.get::<_, i64>(0)).unwrap(), 0, "{table}");
+        assert_eq!(fresh.folder.ask(&count).await, [Some("0".to_owned())], "{table}");
     }
 }
 
-#[tokio::test]
-async fn what_no_person_can_decide_is_left_as_it_is() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn what_no_person_can_decide_is_left_as_it_is(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let epoch = store.own(&channel()).await.unwrap();
     let one = message(1, "one", 10);
     let m_id = one.m_id.to_string();
@@ -121,9 +124,8 @@ async fn what_no_person_can_decide_is_left_as_it_is() {
     assert_eq!(store.discard("nobody".into(), notices(), 50).await.unwrap(), ByHand::Missing);
 }
 
-#[tokio::test]
-async fn depths_tell_what_waits_since_when_and_what_a_person_must_settle() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn depths_tell_what_waits_since_when_and_what_a_person_must_settle(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     assert_eq!(store.depths().await.unwrap(), []);
     let epoch = store.own(&channel()).await.unwrap();
     for n in 1..=4 {

@@ -7,7 +7,8 @@ use super::*;
 /// A fresh store, and a second connection to its file.
 fn beside() -> (Fresh, Connection) {
     let fresh = Fresh::sqlite();
-    let db = Connection::open(fresh.folder.path().join("bridge.db")).unwrap();
+    let Home::Sqlite(folder) = &fresh.folder else { unreachable!("a SQLite store has a folder") };
+    let db = Connection::open(folder.path().join("bridge.db")).unwrap();
     (fresh, db)
 }
 

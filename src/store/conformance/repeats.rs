@@ -2,6 +2,17 @@
 
 use super::*;
 
+on_each_engine! {
+    an_equal_call_is_a_repeat_only_of_one_whose_answer_was_lost
+    each_repeat_stands_for_one_lost_answer_the_oldest_first
+    what_is_long_ago_or_was_surely_not_sent_is_not_repeated
+    answers_of_which_a_former_owner_knew_nothing_count_as_lost
+    a_key_names_one_message_of_its_channel
+    the_key_of_a_message_that_failed_names_the_next_one
+    keys_are_kept_as_long_as_rows
+    a_repeat_is_not_counted_as_waiting_again
+}
+
 /// Accepts, and tells the message that the call was a repeat of.
 async fn again(store: &Arc<dyn Store>, message: NewOutbound) -> Option<MId> {
     match store.accept(message).await.unwrap().kept {
@@ -21,9 +32,8 @@ async fn waiting(store: &Arc<dyn Store>) -> u64 {
 
 const TEN_MINUTES_MS: i64 = 600_000;
 
-#[tokio::test]
-async fn an_equal_call_is_a_repeat_only_of_one_whose_answer_was_lost() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn an_equal_call_is_a_repeat_only_of_one_whose_answer_was_lost(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let first = message(1, "a", 10);
     let m_id = first.m_id.clone();
     assert_eq!(again(&store, first).await, None);
@@ -45,9 +55,8 @@ async fn an_equal_call_is_a_repeat_only_of_one_whose_answer_was_lost() {
     assert_eq!(waiting(&store).await, 6);
 }
 
-#[tokio::test]
-async fn each_repeat_stands_for_one_lost_answer_the_oldest_first() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn each_repeat_stands_for_one_lost_answer_the_oldest_first(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let mut lost = Vec::new();
     for n in 0..3 {
         let call = message(1, "a", 10 + n);
@@ -61,9 +70,8 @@ async fn each_repeat_stands_for_one_lost_answer_the_oldest_first() {
     assert_eq!(again(&store, message(1, "a", 20)).await, None);
 }
 
-#[tokio::test]
-async fn what_is_long_ago_or_was_surely_not_sent_is_not_repeated() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn what_is_long_ago_or_was_surely_not_sent_is_not_repeated(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let epoch = store.own(&channel()).await.unwrap();
     let old = message(1, "a", 10);
     let refused = message(2, "a", 10);
@@ -82,9 +90,8 @@ async fn what_is_long_ago_or_was_surely_not_sent_is_not_repeated() {
     assert_eq!(again(&store, message(1, "a", 10 + TEN_MINUTES_MS)).await, Some(m_id));
 }
 
-#[tokio::test]
-async fn answers_of_which_a_former_owner_knew_nothing_count_as_lost() {
-    let fresh = Fresh::sqlite();
+async fn answers_of_which_a_former_owner_knew_nothing_count_as_lost(engine: Engine) {
+    let fresh = engine.fresh().await;
     let (open, told) = (message(1, "a", 10), message(2, "a", 10));
     let (m_id, told_id) = (open.m_id.clone(), told.m_id.clone());
     let elsewhere = NewOutbound { channel: "other".parse().unwrap(), ..message(1, "a", 10) };
@@ -100,9 +107,8 @@ async fn answers_of_which_a_former_owner_knew_nothing_count_as_lost() {
     assert_eq!(again(&store, NewOutbound { m_id: MId::fresh(), ..elsewhere }).await, None);
 }
 
-#[tokio::test]
-async fn a_key_names_one_message_of_its_channel() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn a_key_names_one_message_of_its_channel(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let first = under("k", message(1, "a", 10));
     let m_id = first.m_id.clone();
     assert_eq!(again(&store, first).await, None);
@@ -124,9 +130,8 @@ async fn a_key_names_one_message_of_its_channel() {
     assert_eq!(waiting(&store).await, 4);
 }
 
-#[tokio::test]
-async fn the_key_of_a_message_that_failed_names_the_next_one() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn the_key_of_a_message_that_failed_names_the_next_one(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let epoch = store.own(&channel()).await.unwrap();
     store.accept(under("k", message(1, "a", 10))).await.unwrap();
     let attempt = take(&store, epoch, 100).await.remove(0);
@@ -139,9 +144,8 @@ async fn the_key_of_a_message_that_failed_names_the_next_one() {
     assert_eq!(waiting(&store).await, 1);
 }
 
-#[tokio::test]
-async fn keys_are_kept_as_long_as_rows() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn keys_are_kept_as_long_as_rows(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     store.accept(under("k", message(1, "a", 10))).await.unwrap();
     assert_eq!(store.sweep(0, 10, 100).await.unwrap(), 0);
     assert!(again(&store, under("k", message(1, "a", 20))).await.is_some());
@@ -149,9 +153,8 @@ async fn keys_are_kept_as_long_as_rows() {
     assert_eq!(again(&store, under("k", message(1, "a", 20))).await, None);
 }
 
-#[tokio::test]
-async fn a_repeat_is_not_counted_as_waiting_again() {
-    let Fresh { store, folder: _folder } = Fresh::sqlite();
+async fn a_repeat_is_not_counted_as_waiting_again(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let signals = store.signals().register(&channel(), &Pace::new(1));
     let epoch = store.own(&channel()).await.unwrap();
     let first = message(1, "a", 10);

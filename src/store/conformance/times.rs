@@ -2,11 +2,14 @@
 
 use super::*;
 
+on_each_engine! {
+    after_the_clock_was_set_back_nothing_waits_for_it_to_catch_up
+}
+
 const HOUR: i64 = 3_600_000;
 
-#[tokio::test]
-async fn after_the_clock_was_set_back_nothing_waits_for_it_to_catch_up() {
-    let fresh = Fresh::sqlite();
+async fn after_the_clock_was_set_back_nothing_waits_for_it_to_catch_up(engine: Engine) {
+    let fresh = engine.fresh().await;
     let store = &fresh.store;
     let epoch = store.own(&channel()).await.unwrap();
     // Accepted long ago, and tried last an hour ahead of now; and accepted ahead of now.

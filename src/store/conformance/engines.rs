@@ -1,0 +1,112 @@
+//! What the tests of every engine run over.
+
+use std::sync::Arc;
+
+use crate::store::{PostgresStore, SqliteStore, Store};
+
+/// What a test runs over. A test is an `async fn name(engine: Engine)` that is named in [`on_each_engine`].
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+/// Makes of each function a module of its name with a test for each engine.
+macro_rules! on_each_engine {
+    ($($name:ident)+) => {
+        $(mod $name {
+            #[tokio::test]
+            async fn sqlite() {
+                super::$name($crate::store::conformance::engines::Engine::Sqlite).await;
+            }
+
+            #[tokio::test]
+            async fn postgres() {
+                if let Some(engine) = $crate::store::conformance::engines::Engine::postgres() {
+                    super::$name(engine).await;
+                }
+            }
+        })+
+    };
+}
+pub(super) use on_each_engine;
+
+/// A store of its own.
+pub(super) struct Fresh {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) folder: Home,
+}
+
+/// Where a store is, and what a test does to it that no bridge does.
+pub(super) enum Home {
+    Sqlite(tempfile::TempDir),
+    Postgres(String),
+}
+
+impl Engine {
+    /// PostgreSQL, where there is one; where there is none, that is said.
+    pub(super) fn postgres() -> Option<Self> {
+        crate::sim::postgres::available().then_some(Self::Postgres)
+    }
+
+    pub(super) async fn fresh(self) -> Fresh {
+        let folder = match self {
+            Self::Sqlite => Home::Sqlite(tempfile::tempdir().unwrap()),
+            Self::Postgres => Home::Postgres(crate::sim::postgres::fresh_schema().await.unwrap()),
+        };
+        Fresh { store: folder.open().await, folder }
+    }
+}
+
+impl Home {
+    pub(super) async fn open(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Sqlite(folder) => Arc::new(SqliteStore::open(&folder.path().join("bridge.db")).unwrap()),
+            Self::Postgres(url) => Arc::new(PostgresStore::open(url).await.unwrap()),
+        }
+    }
+
+    /// The first row of a statement, as texts; nothing where it has none.
+    pub(super) async fn ask(&self, statement: &str) -> Vec<Option<String>> {
+        match self {
+            Self::Sqlite(folder) => {
+                let db = rusqlite::Connection::open(folder.path().join("bridge.db")).unwrap();
+                let mut statement = db.prepare(statement).unwrap();
+                let columns = statement.column_count();
+                let mut rows = statement.query([]).unwrap();
+                let Some(row) = rows.next().unwrap() else { return Vec::new() };
+                let text = |at| match row.get(at).unwrap() {
+                    rusqlite::types::Value::Null => None,
+                    rusqlite::types::Value::Integer(n) => Some(n.to_string()),
+                    rusqlite::types::Value::Text(text) => Some(text),
+                    other => panic!("{other:?}"),
+                };
+                (0..columns).map(text).collect()
+            }
+            Self::Postgres(url) => {
+                use sqlx::{Connection as _, Executor as _, Row as _};
+                let mut link = sqlx::PgConnection::connect(url).await.unwrap();
+                // As one message, which answers in text.
+                let row = link.fetch_optional(sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned()))).await.unwrap();
+                let Some(row) = row else { return Vec::new() };
+                (0..row.len()).map(|at| row.try_get_unchecked(at).unwrap()).collect()
+            }
+        }
+    }
+}
+
+impl Fresh {
+    /// SQLite alone, for what is measured in its own terms.
+    pub(super) fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(SqliteStore::open(&folder.path().join("bridge.db")).unwrap());
+        Self { store, folder: Home::Sqlite(folder) }
+    }
+
+    /// Ends the engine without a word and opens it again.
+    pub(super) async fn again(self) -> Self {
+        self.store.close().await;
+        drop(self.store);
+        Self { store: self.folder.open().await, folder: self.folder }
+    }
+}

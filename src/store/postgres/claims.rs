@@ -1,0 +1,62 @@
+//! What was said to a conversation, and which of it the rows seen there show.
+
+use std::collections::HashSet;
+
+use super::db::{Count, Db, args, corrupt, decode};
+use crate::domain::MId;
+use crate::domain::ledger::Claim;
+use crate::store::{NewRow, OwnSend, StoreError, sql};
+
+/// What stands in place of a claim where a row may show a call of ours in other words.
+const DOUBTFUL: &str = "?";
+
+/// A claim as it is stored.
+pub(super) fn stored(m_id: &str, part: u32) -> String {
+    format!("{m_id} {part}")
+}
+
+/// What is stored of a row's claim, unless another row has it already: each call is shown by one row.
+pub(super) async fn free(db: &mut Db, conversation: i64, row: &NewRow) -> Result<Option<String>, StoreError> {
+    let Some(Claim { m_id, part, .. }) = &row.claims else {
+        return Ok(row.doubtful.then(|| DOUBTFUL.to_owned()));
+    };
+    let taken = is_claimed(db, conversation, m_id.as_str(), *part).await?;
+    Ok((!taken).then(|| stored(m_id.as_str(), *part)))
+}
+
+/// Whether a seen row shows this call.
+pub(super) async fn is_claimed(db: &mut Db, conversation: i64, m_id: &str, part: u32) -> Result<bool, StoreError> {
+    db.one(sql::CLAIMED, args![conversation, stored(m_id, part)]).await
+}
+
+/// Reads the stored form.
+pub(super) fn parse(claim: &str) -> Option<(MId, u32)> {
+    let (m_id, part) = claim.split_once(' ')?;
+    Some((m_id.parse().ok()?, part.parse().ok()?))
+}
+
+/// A message that cannot be read was set aside before it was sent, so each of these can.
+pub(super) async fn own_sends(
+    db: &mut Db,
+    channel: &str,
+    contact: &str,
+    limit: usize,
+) -> Result<Vec<OwnSend>, StoreError> {
+    let claimed: Vec<(String,)> = db.rows(sql::CLAIMS, args![channel, contact]).await?;
+    let claimed: HashSet<String> = claimed.into_iter().map(|(claim,)| claim).collect();
+    let most = i64::try_from(limit).unwrap_or(i64::MAX);
+    let messages: Vec<(String, String, Count, String)> = db.rows(sql::SPOKEN, args![channel, contact, most]).await?;
+    let mut sends = Vec::new();
+    'newest_first: for (m_id, content, Count(part), state) in messages {
+        let parts = if matches!(state.as_str(), "queued" | "failed") { part } else { part + 1 };
+        for part in (0..parts).rev().filter(|part| !claimed.contains(&stored(&m_id, *part))) {
+            if sends.len() == limit {
+                break 'newest_first;
+            }
+            let content = serde_json::from_str(&content).map_err(|e| corrupt("outbound")(Box::new(e)))?;
+            sends.push(OwnSend { m_id: decode("outbound", &m_id)?, content, part });
+        }
+    }
+    sends.reverse();
+    Ok(sends)
+}

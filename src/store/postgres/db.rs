@@ -1,0 +1,245 @@
+//! One connection, and small words for what every room of this engine does with it.
+
+use std::sync::Arc;
+
+use sqlx::postgres::{PgArguments, PgRow, PgTypeInfo, PgValueRef};
+use sqlx::{Arguments as _, Connection as _, Decode, Executor as _, FromRow, PgConnection, Postgres, Type};
+
+use super::sql;
+use crate::domain::{ChannelName, ContactId, Destination};
+use crate::store::StoreError;
+
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A connection inside its transaction, or alone where it only reads.
+pub(super) struct Db {
+    link: PgConnection,
+    /// Statements stay prepared on the connection. Off behind a pooler that gives each transaction another server.
+    prepared: bool,
+}
+
+/// Values of a statement, in the order of its placeholders.
+macro_rules! args {
+    () => { $crate::store::postgres::db::Args::default() };
+    ($($value:expr),+ $(,)?) => {{
+        let mut all = $crate::store::postgres::db::Args::default();
+        $(all.put(&$value);)+
+        all
+    }};
+}
+pub(super) use args;
+
+/// What [`args`] collects.
+#[derive(Default)]
+pub(super) struct Args {
+    all: PgArguments,
+    failed: Option<BoxError>,
+}
+
+impl Args {
+    pub(super) fn put(&mut self, value: &(impl Param + ?Sized)) {
+        if let Err(error) = value.add_to(&mut self.all) {
+            self.failed.get_or_insert(error);
+        }
+    }
+}
+
+/// A value that a statement takes: columns are TEXT and BIGINT only.
+pub(super) trait Param {
+    fn add_to(&self, all: &mut PgArguments) -> Result<(), BoxError>;
+}
+
+impl Param for i64 {
+    fn add_to(&self, all: &mut PgArguments) -> Result<(), BoxError> {
+        all.add(*self)
+    }
+}
+
+impl Param for u32 {
+    fn add_to(&self, all: &mut PgArguments) -> Result<(), BoxError> {
+        all.add(i64::from(*self))
+    }
+}
+
+/// PostgreSQL's text holds anything but NUL, and what far sides send may hold one: nothing of theirs may keep a
+/// conversation from being recorded.
+impl Param for str {
+    fn add_to(&self, all: &mut PgArguments) -> Result<(), BoxError> {
+        if self.contains('\0') { all.add(self.replace('\0', "\u{fffd}")) } else { all.add(self) }
+    }
+}
+
+impl Param for String {
+    fn add_to(&self, all: &mut PgArguments) -> Result<(), BoxError> {
+        self.as_str().add_to(all)
+    }
+}
+
+impl Param for Vec<i64> {
+    fn add_to(&self, all: &mut PgArguments) -> Result<(), BoxError> {
+        all.add(self.as_slice())
+    }
+}
+
+impl<T: Param + ?Sized> Param for &T {
+    fn add_to(&self, all: &mut PgArguments) -> Result<(), BoxError> {
+        (**self).add_to(all)
+    }
+}
+
+impl Param for Option<i64> {
+    fn add_to(&self, all: &mut PgArguments) -> Result<(), BoxError> {
+        all.add(*self)
+    }
+}
+
+impl Param for Option<&str> {
+    fn add_to(&self, all: &mut PgArguments) -> Result<(), BoxError> {
+        match self {
+            Some(text) => text.add_to(all),
+            None => all.add(None::<&str>),
+        }
+    }
+}
+
+impl Param for Option<String> {
+    fn add_to(&self, all: &mut PgArguments) -> Result<(), BoxError> {
+        self.as_deref().add_to(all)
+    }
+}
+
+/// A BIGINT that is a small count.
+pub(super) struct Count(pub(super) u32);
+
+impl Type<Postgres> for Count {
+    fn type_info() -> PgTypeInfo {
+        <i64 as Type<Postgres>>::type_info()
+    }
+}
+
+impl<'r> Decode<'r, Postgres> for Count {
+    fn decode(value: PgValueRef<'r>) -> Result<Self, BoxError> {
+        Ok(Self(u32::try_from(<i64 as Decode<Postgres>>::decode(value)?)?))
+    }
+}
+
+impl Db {
+    pub(super) fn new(link: PgConnection, prepared: bool) -> Self {
+        Self { link, prepared }
+    }
+
+    /// Says goodbye, so that the server does not wonder.
+    pub(super) async fn close(self) {
+        let _ = self.link.close().await;
+    }
+
+    /// Statements without values.
+    pub(super) async fn run(&mut self, statements: &'static str) -> Result<(), StoreError> {
+        self.link.execute(statements).await.map(drop).map_err(failed(statements))
+    }
+
+    /// All rows of a statement.
+    pub(super) async fn rows<T>(&mut self, statement: &'static str, args: Args) -> Result<Vec<T>, StoreError>
+    where
+        T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+    {
+        let found = self.fetch(statement, args).await?;
+        found.iter().map(|row| T::from_row(row).map_err(failed(statement))).collect()
+    }
+
+    /// The row of a statement that has one or none.
+    pub(super) async fn optional<T>(&mut self, statement: &'static str, args: Args) -> Result<Option<T>, StoreError>
+    where
+        T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+    {
+        Ok(self.rows(statement, args).await?.into_iter().next())
+    }
+
+    /// The one value of a statement that always has one.
+    pub(super) async fn one<T>(&mut self, statement: &'static str, args: Args) -> Result<T, StoreError>
+    where
+        T: for<'r> Decode<'r, Postgres> + Type<Postgres> + Send + Unpin,
+    {
+        let row: Option<(T,)> = self.optional(statement, args).await?;
+        row.map(|(value,)| value).ok_or(sqlx::Error::RowNotFound).map_err(failed(statement))
+    }
+
+    /// Tells how many rows it changed.
+    pub(super) async fn execute(&mut self, statement: &'static str, args: Args) -> Result<u64, StoreError> {
+        let query = query(statement, args, self.prepared)?;
+        query.execute(&mut self.link).await.map(|done| done.rows_affected()).map_err(failed(statement))
+    }
+
+    /// Changes exactly one row; `Stale` where it is no longer as expected.
+    pub(super) async fn change(&mut self, statement: &'static str, args: Args) -> Result<(), StoreError> {
+        if self.execute(statement, args).await? == 1 { Ok(()) } else { Err(StoreError::Stale) }
+    }
+
+    /// All rows of a statement, as they are.
+    pub(super) async fn fetch(&mut self, statement: &'static str, args: Args) -> Result<Vec<PgRow>, StoreError> {
+        let query = query(statement, args, self.prepared)?;
+        query.fetch_all(&mut self.link).await.map_err(failed(statement))
+    }
+
+    /// Locks a conversation until the end of the transaction. Everything that changes its rows does this first, so that
+    /// operations on one conversation come one after another, and each sees what those before it did.
+    pub(super) async fn lock(&mut self, conversation: i64) -> Result<(), StoreError> {
+        self.execute(sql::LOCK_CONVERSATION, args![conversation]).await.map(drop)
+    }
+
+    /// The store's own name of a conversation, which is made where it is new, and locked.
+    pub(super) async fn conversation(
+        &mut self,
+        channel: &ChannelName,
+        contact: &ContactId,
+        destination: &Destination,
+    ) -> Result<i64, StoreError> {
+        let (channel, contact) = (channel.as_str(), contact.as_str());
+        let known: Option<(i64,)> = self.optional(sql::CONVERSATION_LOCKED, args![channel, contact]).await?;
+        match known {
+            Some((id,)) => Ok(id),
+            None => self.one(sql::CONVERSATION_MADE, args![channel, contact, destination.as_str()]).await,
+        }
+    }
+}
+
+fn query(
+    statement: &'static str,
+    args: Args,
+    prepared: bool,
+) -> Result<sqlx::query::Query<'static, Postgres, PgArguments>, StoreError> {
+    if let Some(error) = args.failed {
+        return Err(failed(statement)(sqlx::Error::Encode(error)));
+    }
+    Ok(sqlx::query_with(statement, args.all).persistent(prepared))
+}
+
+/// Tells rows that do not decode from a database that cannot do it now.
+pub(super) fn failed(statement: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
+    move |error| match error {
+        error @ (sqlx::Error::ColumnDecode { .. }
+        | sqlx::Error::Decode(_)
+        | sqlx::Error::ColumnNotFound(_)
+        | sqlx::Error::ColumnIndexOutOfBounds { .. }) => corrupt(table(statement))(Box::new(error)),
+        error => StoreError::Unavailable(Arc::new(error)),
+    }
+}
+
+/// The first table that a statement names.
+fn table(statement: &'static str) -> &'static str {
+    let after = ["FROM ", "UPDATE ", "INTO "].iter().filter_map(|word| statement.split_once(word));
+    after.map(|(_, rest)| rest.split([' ', '(']).next().unwrap_or(rest)).next().unwrap_or("?")
+}
+
+/// A row that this version cannot read.
+pub(super) fn corrupt(table: &'static str) -> impl Fn(BoxError) -> StoreError {
+    move |source| StoreError::Corrupt { table, source: Arc::from(source) }
+}
+
+/// Parses a stored id, naming the table where it does not decode.
+pub(super) fn decode<T: std::str::FromStr>(table: &'static str, text: &str) -> Result<T, StoreError>
+where
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    text.parse().map_err(|error: T::Err| corrupt(table)(Box::new(error)))
+}

@@ -1,0 +1,151 @@
+//! Messages whose outcome is unknown: found, looked up, settled by a person.
+
+use sqlx::Row as _;
+use sqlx::postgres::PgRow;
+
+use super::claims;
+use super::db::{Count, Db, args, corrupt, decode, failed};
+use super::outbound::{follow_head, notice};
+use crate::domain::{ChannelName, Fault};
+use crate::store::{Attempt, Before, Decision, Doubt, Epoch, Evidence, Interrupted, Look, StoreError, sql};
+
+pub(super) async fn interrupted(
+    db: &mut Db,
+    channel: &ChannelName,
+    epoch: Epoch,
+    look_ms: i64,
+    now_ms: i64,
+) -> Result<Vec<Interrupted>, StoreError> {
+    type Row = (i64, i64, String, String, Count);
+    let mut left: Vec<Row> = db.rows(sql::LEFT_SENDING, args![channel.as_str(), epoch.0]).await?;
+    left.sort_unstable_by_key(|(row, conversation, ..)| (*conversation, *row)); // locks are taken in one order
+    let mut found = Vec::with_capacity(left.len());
+    for (row, conversation, m_id, contact, Count(part)) in left {
+        db.lock(conversation).await?;
+        let shown = claims::is_claimed(db, conversation, &m_id, part).await?;
+        let look_ms = if shown { now_ms } else { look_ms };
+        if db.execute(sql::MARK_UNKNOWN, args![Fault::Interrupted.code(), now_ms, look_ms, row]).await? == 0 {
+            continue; // its former owner settled it after all
+        }
+        follow_head(db, conversation).await?;
+        found.push(Interrupted { m_id: decode("outbound", &m_id)?, contact: decode("conversations", &contact)? });
+    }
+    Ok(found)
+}
+
+pub(super) async fn due(db: &mut Db, channel: &ChannelName, now_ms: i64, limit: u32) -> Result<Vec<Doubt>, StoreError> {
+    let found = db.fetch(sql::DUE_LOOKS, args![channel.as_str(), now_ms, limit]).await?;
+    // One that cannot be read was set aside before it was sent, so each of these can.
+    found.iter().map(|row| doubt(channel, row)).collect()
+}
+
+fn doubt(channel: &ChannelName, r: &PgRow) -> Result<Doubt, StoreError> {
+    let bad = failed(sql::DUE_LOOKS);
+    let text = |at: usize| r.try_get::<String, _>(at).map_err(&bad);
+    let time = |at: usize| r.try_get::<i64, _>(at).map_err(&bad);
+    let count = |at: usize| r.try_get::<Count, _>(at).map(|Count(n)| n).map_err(&bad);
+    let content: Option<String> = r.try_get(5).map_err(&bad)?;
+    let content = serde_json::from_str(content.as_deref().unwrap_or_default());
+    let attempt = Attempt {
+        row: time(0)?,
+        conversation: time(1)?,
+        contact: decode("conversations", &text(2)?)?,
+        destination: decode("conversations", &text(3)?)?,
+        m_id: decode("outbound", &text(4)?)?,
+        channel: channel.clone(),
+        content: content.map_err(|error| corrupt("outbound")(Box::new(error)))?,
+        part: count(6)?,
+        number: count(7)?,
+        epoch: Epoch(time(8)?),
+        accepted_ms: time(9)?,
+        request_id: text(10)?,
+        before: Before { fault: r.try_get(11).map_err(&bad)?, times: count(12)? },
+        since_ms: time(13)?,
+    };
+    Ok(Doubt {
+        attempt,
+        unknown_ms: time(14)?,
+        looks: count(15)?,
+        absences: count(16)?,
+        absent_ms: r.try_get(17).map_err(&bad)?,
+        anchor: r.try_get(18).map_err(&bad)?,
+        shows: time(19)? != 0,
+        settle_lag_ms: time(20)?,
+    })
+}
+
+pub(super) async fn next_ms(db: &mut Db, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
+    db.one(sql::NEXT_LOOK_MS, args![channel.as_str()]).await
+}
+
+pub(super) async fn evidence(db: &mut Db, doubt: &Doubt) -> Result<Evidence, StoreError> {
+    let Attempt { row, conversation, m_id, part, .. } = &doubt.attempt;
+    let before: Option<(String, u32)> = if *part > 0 {
+        Some((m_id.as_str().to_owned(), part - 1))
+    } else {
+        let sent: Option<(String, Count)> = db.optional(sql::SENT_BEFORE, args![conversation, row]).await?;
+        sent.map(|(m_id, Count(part))| (m_id, part))
+    };
+    let before_shown = match before {
+        Some((m_id, part)) => Some(claims::is_claimed(db, *conversation, &m_id, part).await?),
+        None => None,
+    };
+    Ok(Evidence {
+        found: claims::is_claimed(db, *conversation, m_id.as_str(), *part).await?,
+        before_shown,
+        doubtful: db.one(sql::DOUBTFUL_SINCE, args![conversation, row]).await?,
+    })
+}
+
+pub(super) async fn look_again(
+    db: &mut Db,
+    doubt: &Doubt,
+    look: Look,
+    look_ms: i64,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    let (looks, absences): (u32, u32) = match look {
+        Look::Failed => (0, 0),
+        Look::Unclear => (1, 0),
+        Look::Absent => (1, 1),
+    };
+    let Attempt { row, part, number, .. } = &doubt.attempt;
+    db.change(sql::LOOKED, args![look_ms, looks, absences, now_ms, row, part, number]).await
+}
+
+pub(super) async fn decide(
+    db: &mut Db,
+    m_id: &str,
+    decision: Decision,
+    sentence: &str,
+    now_ms: i64,
+) -> Result<Option<String>, StoreError> {
+    type Row = (i64, i64, String, i64);
+    let there: Option<Row> = db.optional(sql::STATE_OF, args![m_id]).await?;
+    let Some((_, conversation, ..)) = there else { return Ok(None) };
+    db.lock(conversation).await?;
+    let found: Option<Row> = db.optional(sql::STATE_OF, args![m_id]).await?; // as it is under the lock
+    let Some((row, conversation, state, told)) = found else { return Ok(None) };
+    if !matches!(state.as_str(), "unknown" | "held" | "unconfirmed") {
+        return Ok(Some(state));
+    }
+    match decision {
+        Decision::Delivered => db.change(sql::DECIDED, args!["sent", now_ms, BY_HAND, told, row]).await?,
+        Decision::Failed => {
+            db.change(sql::DECIDED, args!["failed", now_ms, BY_HAND, 2_i64, row]).await?;
+            if told < 2 {
+                notice(db, conversation, &decode("outbound", m_id)?, sentence, now_ms).await?;
+            }
+        }
+        Decision::SendAgain => {
+            if db.execute(sql::SENT_AGAIN, args![now_ms, row]).await? == 0 {
+                return Ok(Some("wiped".into()));
+            }
+        }
+    }
+    follow_head(db, conversation).await?;
+    Ok(Some(state))
+}
+
+/// What is kept as the reason where a person settled it.
+const BY_HAND: &str = "settled_by_hand";

@@ -1,0 +1,257 @@
+//! Inbound rows: positions, seen rows, and events on their way to the webhook.
+
+use std::borrow::Cow;
+
+use super::db::{Count, Db, args, corrupt, decode};
+use super::{choice, claims, learned, sql as own};
+use crate::domain::ids::fingerprint;
+use crate::domain::{ChannelName, ContactId, Event};
+use crate::store::{Before, DueEvent, Position, Publication, Reading, Seen, SeenRow, StoreError, sql};
+
+pub(super) async fn baseline_ms(db: &mut Db, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
+    let row: Option<(Option<i64>,)> = db.optional(sql::BASELINE_MS, args![channel.as_str()]).await?;
+    Ok(row.and_then(|(ms,)| ms))
+}
+
+pub(super) async fn take_baseline(
+    db: &mut Db,
+    channel: &ChannelName,
+    conversations: &[Position],
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    db.execute(own::CHANNEL_LOCKED, args![channel.as_str()]).await?;
+    let mut conversations: Vec<&Position> = conversations.iter().collect();
+    conversations.sort_unstable_by_key(|there| there.contact.as_str()); // locks are taken in one order
+    for there in conversations {
+        let values = args![channel.as_str(), there.contact.as_str(), there.destination.as_str(), there.baseline];
+        db.execute(sql::ADD_BASELINE, values).await?;
+    }
+    db.change(sql::SET_BASELINE_MS, args![now_ms, channel.as_str()]).await
+}
+
+pub(super) async fn note_unread(
+    db: &mut Db,
+    channel: &ChannelName,
+    contact: &ContactId,
+    unread: &str,
+) -> Result<(), StoreError> {
+    db.change(sql::NOTE_UNREAD, args![unread, channel.as_str(), contact.as_str()]).await
+}
+
+pub(super) async fn position(
+    db: &mut Db,
+    channel: &ChannelName,
+    contact: &ContactId,
+) -> Result<Option<Position>, StoreError> {
+    type Row = (String, Option<String>, Option<String>, Option<String>);
+    let found: Option<Row> = db.optional(sql::POSITION, args![channel.as_str(), contact.as_str()]).await?;
+    let Some((destination, read_to, baseline, unread)) = found else { return Ok(None) };
+    let destination = decode("conversations", &destination)?;
+    Ok(Some(Position { contact: contact.clone(), destination, read_to, baseline, unread }))
+}
+
+/// Those that can be read; one that cannot is as if it had never been read, and is said.
+pub(super) async fn positions(db: &mut Db, channel: &ChannelName) -> Result<Vec<Position>, StoreError> {
+    type Row = (String, String, Option<String>, Option<String>, Option<String>);
+    let found: Vec<Row> = db.rows(sql::POSITIONS, args![channel.as_str()]).await?;
+    let mut positions = Vec::with_capacity(found.len());
+    for (contact, destination, read_to, baseline, unread) in found {
+        match (decode("conversations", &contact), decode("conversations", &destination)) {
+            (Ok(contact), Ok(destination)) => {
+                positions.push(Position { contact, destination, read_to, baseline, unread });
+            }
+            (Err(error), _) | (_, Err(error)) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a conversation cannot be read from the store"
+                );
+            }
+        }
+    }
+    Ok(positions)
+}
+
+/// A claim or a tail that does not decode is as if there were none.
+pub(super) async fn seen(db: &mut Db, channel: &ChannelName, contact: &ContactId) -> Result<Seen, StoreError> {
+    type Row = (String, i64, Option<String>, Option<String>);
+    let (channel, contact) = (channel.as_str(), contact.as_str());
+    let rows: Vec<Row> = db.rows(sql::SEEN, args![channel, contact]).await?;
+    let row = |(identity, seen_ms, mark, claim): Row| {
+        let claim = claim.as_deref().and_then(claims::parse);
+        SeenRow { identity, seen_ms, mark, claim }
+    };
+    let page: Option<(Option<String>,)> = db.optional(sql::PAGE, args![channel, contact]).await?;
+    let page = page.and_then(|(page,)| serde_json::from_str(&page?).ok()).unwrap_or_default();
+    Ok(Seen { rows: rows.into_iter().map(row).collect(), page })
+}
+
+/// Tells how many events it made, and whether a row shows a call that was in doubt.
+pub(super) async fn record(db: &mut Db, reading: &Reading) -> Result<(usize, bool), StoreError> {
+    let (channel, contact, now_ms) = (reading.channel.as_str(), reading.contact.as_str(), reading.now_ms);
+    let conversation: i64 = db.one(sql::MEET, args![channel, contact, reading.destination.as_str()]).await?;
+    let (mut made, mut heard, mut shown) = (0, false, 0);
+    for row in &reading.rows {
+        let claim = claims::free(db, conversation, row).await?;
+        let seen = args![conversation, indexed(&row.identity).as_ref(), now_ms, claim, row.mark];
+        if db.execute(sql::ADD_SEEN, seen).await? == 1 {
+            add_events(db, conversation, &row.events, now_ms, now_ms).await?;
+            made += row.events.len();
+            heard |= row.from_customer && !row.events.is_empty();
+            if let (Some(_), Some(claim)) = (&claim, &row.claims) {
+                learned::from_row(db, channel, conversation, claim, reading.read_before_ms).await?;
+                let values = args![now_ms, claim.m_id.as_str(), claim.part, i64::from(claim.last)];
+                shown += db.execute(sql::SHOWN, values).await?;
+            }
+        }
+    }
+    for receipt in &reading.receipts {
+        made += usize::from(learned::tell(db, conversation, receipt, now_ms).await?);
+    }
+    if let Some(m_id) = &reading.answered {
+        choice::close(db, conversation, m_id).await?;
+    }
+    for identity in &reading.forget {
+        db.execute(sql::FORGET, args![conversation, indexed(identity).as_ref()]).await?;
+    }
+    if heard {
+        db.change(sql::HEARD, args![now_ms, conversation]).await?;
+    }
+    if let Some(newest) = &reading.newest {
+        db.change(sql::SET_NEWEST, args![newest, conversation]).await?;
+    }
+    if let Some(page) = &reading.page {
+        let page = serde_json::to_string(page).map_err(|e| corrupt("conversations")(Box::new(e)))?;
+        db.change(sql::SET_PAGE, args![page, conversation]).await?;
+    }
+    if let Some(position) = &reading.position {
+        db.change(sql::SET_READ_TO, args![position, conversation]).await?;
+    }
+    Ok((made, shown > 0))
+}
+
+/// What an index takes: PostgreSQL's refuse texts beyond a third of a page, and far sides choose their ids.
+fn indexed(identity: &str) -> Cow<'_, str> {
+    const LONGEST: usize = 1000;
+    if identity.len() <= LONGEST {
+        return identity.into();
+    }
+    format!("{}…{}", identity.chars().take(100).collect::<String>(), fingerprint(&[identity])).into()
+}
+
+/// Queues events, last of their conversation, not to be published before `due_ms`. None has an earlier timestamp than
+/// one before it. The conversation is locked.
+pub(super) async fn add_events(
+    db: &mut Db,
+    conversation: i64,
+    events: &[Event],
+    due_ms: i64,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let newest_ms: i64 = db.one(sql::EVENT_MS, args![conversation]).await?;
+    let mut at_ms = newest_ms;
+    for event in events {
+        at_ms = at_ms.max(event.timestamp_ms);
+        let json = serde_json::to_string(&Event { timestamp_ms: at_ms, ..event.clone() })
+            .map_err(|e| corrupt("events")(Box::new(e)))?;
+        let values = args![conversation, event.m_id.as_str(), event.body.kind(), json, due_ms, now_ms];
+        db.execute(sql::ADD_EVENT, values).await?;
+    }
+    if at_ms > newest_ms {
+        db.change(sql::SET_EVENT_MS, args![at_ms, conversation]).await?;
+    }
+    db.change(sql::SET_EVENT_LANE, args![conversation]).await
+}
+
+/// What is due, and the rows that cannot be read: those are to be set aside.
+pub(super) async fn due_events(
+    db: &mut Db,
+    channel: &ChannelName,
+    now_ms: i64,
+    limit: u32,
+) -> Result<(Vec<DueEvent>, Vec<Unreadable>), StoreError> {
+    let lanes: Vec<(i64, String, Option<i64>)> =
+        db.rows(sql::DUE_EVENTS, args![channel.as_str(), now_ms, limit]).await?;
+    let (mut due, mut unreadable) = (Vec::with_capacity(lanes.len()), Vec::new());
+    for (conversation, contact, head) in lanes {
+        let Some(row) = head else { continue };
+        match event(db, channel, conversation, &contact, row).await {
+            Ok(Some(event)) => due.push(event),
+            Ok(None) => {}
+            Err(error @ StoreError::Corrupt { .. }) => unreadable.push(Unreadable { row, conversation, error }),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((due, unreadable))
+}
+
+/// An event that does not decode.
+pub(super) struct Unreadable {
+    row: i64,
+    conversation: i64,
+    error: StoreError,
+}
+
+/// Sets unreadable events aside as dead letters, so that their conversations go on.
+pub(super) async fn bury(db: &mut Db, unreadable: &[Unreadable], now_ms: i64) -> Result<(), StoreError> {
+    for Unreadable { row, conversation, error } in unreadable {
+        tracing::error!(
+            error = error as &dyn std::error::Error,
+            "an event cannot be read from the store; it is kept as a dead letter and its conversation goes on"
+        );
+        db.lock(*conversation).await?;
+        db.execute(sql::EVENT_ENDED, args!["dead", now_ms, "unreadable_row", row]).await?;
+        db.change(sql::SET_EVENT_LANE, args![conversation]).await?;
+    }
+    Ok(())
+}
+
+async fn event(
+    db: &mut Db,
+    channel: &ChannelName,
+    conversation: i64,
+    contact: &str,
+    row: i64,
+) -> Result<Option<DueEvent>, StoreError> {
+    type Row = (Option<String>, Count, i64, Option<String>, Count);
+    let found: Option<Row> = db.optional(sql::EVENT, args![row]).await?;
+    let Some((event, Count(attempts), recorded_ms, fault, Count(times))) = found else { return Ok(None) };
+    Ok(Some(DueEvent {
+        channel: channel.clone(),
+        contact: decode("conversations", contact)?,
+        row,
+        conversation,
+        event: serde_json::from_str(event.as_deref().unwrap_or_default())
+            .map_err(|e| corrupt("events")(Box::new(e)))?,
+        attempts,
+        before: Before { fault, times },
+        recorded_ms,
+    }))
+}
+
+pub(super) async fn next_ms(db: &mut Db, channel: &ChannelName, now_ms: i64) -> Result<Option<i64>, StoreError> {
+    db.one(sql::NEXT_EVENT_MS, args![channel.as_str(), now_ms]).await
+}
+
+pub(super) async fn published(
+    db: &mut Db,
+    event: &DueEvent,
+    publication: &Publication,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    db.lock(event.conversation).await?;
+    match publication {
+        Publication::Done => {
+            db.change(sql::EVENT_ENDED, args!["done", now_ms, None::<&str>, event.row]).await?;
+        }
+        Publication::Dead { fault } => {
+            db.change(sql::EVENT_ENDED, args!["dead", now_ms, fault.code(), event.row]).await?;
+        }
+        Publication::Queued { due_ms, fault } => {
+            db.change(sql::EVENT_AGAIN, args![due_ms, fault.code(), event.row]).await?;
+        }
+    }
+    db.change(sql::SET_EVENT_LANE, args![event.conversation]).await
+}

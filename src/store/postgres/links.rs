@@ -1,0 +1,228 @@
+//! The connections: bounded, made when needed, and never used again after anything went wrong in them. sqlx's own pool
+//! is not used: a connection whose transaction was given up can come back to it with that transaction open, a server
+//! that falls silent costs it places for good, and it asks the server for a sign of life before and after every use.
+//! Here a connection belongs to one task until its transaction has ended; one that is dropped is closed, and the server
+//! undoes what was open.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection as _, PgConnection};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::db::Db;
+use super::sql;
+use crate::crashpoint;
+use crate::store::StoreError;
+use crate::telemetry::metrics;
+
+/// Connections of one process, at most. Commits that come together share a flush of the server's log.
+const LINKS: u32 = 16;
+
+/// Longest wait for a connection to be free, or to be made.
+const WAIT: Duration = Duration::from_secs(2);
+
+/// Longest time for one transaction. Beyond it the server is taken to be gone, whether it said so or not.
+const TRANSACTION: Duration = Duration::from_secs(10);
+
+/// A transaction that met another in the wrong moment is tried so often.
+const TRIES: u32 = 5;
+
+pub(super) type Work<'c, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'c>>;
+
+/// Why there was no answer.
+#[derive(Debug, thiserror::Error)]
+enum Silent {
+    #[error("no connection to PostgreSQL was free or could be made within {WAIT:?}")]
+    Connecting,
+    #[error("PostgreSQL did not end a transaction within {TRANSACTION:?}")]
+    Working,
+}
+
+/// All connections to one database.
+pub(super) struct Links {
+    options: PgConnectOptions,
+    /// Statements may stay prepared: no pooler stands between that gives each transaction another server.
+    prepared: bool,
+    idle: Mutex<Vec<Db>>,
+    turns: Semaphore,
+    /// Whether the last write succeeded.
+    healthy: AtomicBool,
+}
+
+impl Links {
+    pub(super) fn new(options: PgConnectOptions, prepared: bool) -> Self {
+        Self {
+            options,
+            prepared,
+            idle: Mutex::default(),
+            turns: Semaphore::new(LINKS as usize),
+            healthy: AtomicBool::new(true),
+        }
+    }
+
+    /// Runs `work` in a transaction of its own and returns once it is durable. Where it met another in the wrong moment,
+    /// it runs again.
+    pub(super) async fn write<A, T, F>(&self, name: &str, args: &A, work: &F) -> Result<T, StoreError>
+    where
+        F: for<'c> Fn(&'c mut Db, &'c A) -> Work<'c, T>,
+    {
+        let mut tries = 1;
+        loop {
+            match self.bounded(self.transaction(name, args, work)).await {
+                Err(error) if tries < TRIES && met_another(&error) => {
+                    tokio::time::sleep(Duration::from_millis(rand::random_range(1..10 * u64::from(tries)))).await;
+                    tries += 1;
+                }
+                outcome => {
+                    note_health(&self.healthy, outcome.as_ref().err());
+                    return outcome;
+                }
+            }
+        }
+    }
+
+    /// Whether the last write succeeded.
+    pub(super) fn healthy(&self) -> bool {
+        self.healthy.load(Ordering::Relaxed)
+    }
+
+    /// Runs `work`, which only reads.
+    pub(super) async fn read<A, T, F>(&self, args: &A, work: &F) -> Result<T, StoreError>
+    where
+        F: for<'c> Fn(&'c mut Db, &'c A) -> Work<'c, T>,
+    {
+        if !self.prepared {
+            // Behind a pooler only a transaction stays on one server from the parsing of a statement to its rows.
+            return self.write("read", args, work).await;
+        }
+        self.bounded(async {
+            if let Some(mut db) = self.pop() {
+                match work(&mut db, args).await {
+                    // It may have been cut off while it was idle, and those beside it too.
+                    Err(StoreError::Unavailable(_)) => self.forget_idle(),
+                    outcome => {
+                        self.push(db);
+                        return outcome;
+                    }
+                }
+            }
+            let mut db = self.connect().await?;
+            let outcome = work(&mut db, args).await;
+            if !matches!(outcome, Err(StoreError::Unavailable(_))) {
+                self.push(db);
+            }
+            outcome
+        })
+        .await
+    }
+
+    /// Lets what is under way end, then closes.
+    pub(super) async fn close(&self) {
+        let all = self.turns.acquire_many(LINKS).await;
+        self.turns.close();
+        drop(all);
+        let idle = std::mem::take(&mut *self.idle());
+        for db in idle {
+            db.close().await;
+        }
+    }
+
+    async fn bounded<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        let Ok(turn) = timeout(WAIT, self.turns.acquire()).await else { return Err(silent(Silent::Connecting)) };
+        let _turn = turn.map_err(|_| StoreError::Closed)?;
+        timeout(TRANSACTION, work).await.unwrap_or_else(|_| {
+            self.forget_idle(); // those beside it would not speak either
+            Err(silent(Silent::Working))
+        })
+    }
+
+    async fn transaction<A, T, F>(&self, name: &str, args: &A, work: &F) -> Result<T, StoreError>
+    where
+        F: for<'c> Fn(&'c mut Db, &'c A) -> Work<'c, T>,
+    {
+        let mut db = self.begin().await?;
+        let outcome = match work(&mut db, args).await {
+            Ok(value) => {
+                crashpoint::hit(name, crashpoint::BEFORE_COMMIT);
+                let started = Instant::now();
+                db.run("COMMIT").await?;
+                metrics::committed(started.elapsed());
+                crashpoint::hit(name, crashpoint::AFTER_COMMIT);
+                Ok(value)
+            }
+            Err(error) => match db.run("ROLLBACK").await {
+                Ok(()) => Err(error),
+                Err(_) => return Err(error), // and the connection is not used again
+            },
+        };
+        self.push(db);
+        outcome
+    }
+
+    /// A connection in a transaction. That BEGIN succeeds is the sign of life of one that was idle.
+    async fn begin(&self) -> Result<Db, StoreError> {
+        if let Some(mut db) = self.pop() {
+            if let Ok(Ok(())) = timeout(WAIT, db.run(sql::BEGIN)).await {
+                return Ok(db);
+            }
+            self.forget_idle();
+        }
+        let mut db = self.connect().await?;
+        db.run(sql::BEGIN).await?;
+        Ok(db)
+    }
+
+    async fn connect(&self) -> Result<Db, StoreError> {
+        let made = timeout(WAIT, PgConnection::connect_with(&self.options)).await;
+        let link =
+            made.map_err(|_| silent(Silent::Connecting))?.map_err(|error| StoreError::Unavailable(Arc::new(error)))?;
+        Ok(Db::new(link, self.prepared))
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Db>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pop(&self) -> Option<Db> {
+        self.idle().pop()
+    }
+
+    fn push(&self, db: Db) {
+        self.idle().push(db);
+    }
+
+    /// The server is gone, or was: what is idle is not used again.
+    pub(super) fn forget_idle(&self) {
+        self.idle().clear();
+    }
+}
+
+fn silent(how: Silent) -> StoreError {
+    StoreError::Unavailable(Arc::new(how))
+}
+
+/// Whether a transaction was undone because of another, and may succeed if it is tried again.
+fn met_another(error: &StoreError) -> bool {
+    let StoreError::Unavailable(source) = error else { return false };
+    let Some(sqlx::Error::Database(error)) = source.downcast_ref::<sqlx::Error>() else { return false };
+    matches!(error.code().as_deref(), Some("40001" | "40P01"))
+}
+
+/// Logs each change of health once, not each failed operation.
+fn note_health(healthy: &AtomicBool, error: Option<&StoreError>) {
+    let trouble = error.filter(|error| matches!(error, StoreError::Unavailable(_)));
+    match (healthy.swap(trouble.is_none(), Ordering::Relaxed), trouble) {
+        (true, Some(error)) => tracing::error!(
+            error = error as &dyn std::error::Error,
+            "store: could not commit; nothing that failed was acknowledged; will try with every further operation"
+        ),
+        (false, None) => tracing::info!("store: commits succeed again"),
+        (true, None) | (false, Some(_)) => {}
+    }
+}

@@ -1,0 +1,235 @@
+//! Opening the database: found, understood, migrated forward, refused in words where it is not ours to use.
+
+use std::time::Duration;
+
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
+use tokio::time::timeout;
+use url::Url;
+
+use super::db::{Db, args};
+use super::links::Links;
+use super::sql;
+use crate::domain::clock::now_ms;
+use crate::store::StoreError;
+
+/// Forward only: number, name and statements of each step; the same steps as in every engine.
+pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "0001_start", include_str!("../migrations/postgres/0001_start.sql")),
+    (2, "0002_once", include_str!("../migrations/postgres/0002_once.sql")),
+];
+
+/// Longest wait for the server when the process starts.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// What libpq takes in a URL and sqlx understands.
+const KNOWN: &[&str] = &[
+    "application_name",
+    "dbname",
+    "host",
+    "hostaddr",
+    "options",
+    "password",
+    "port",
+    "sslcert",
+    "sslkey",
+    "sslmode",
+    "sslrootcert",
+    "user",
+];
+
+/// Why the database cannot be used, and what to do. Nothing was changed, and nothing secret is said.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    #[error(
+        "store.url: PostgreSQL does not take it: check its parts, such as postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=require"
+    )]
+    Url(#[source] sqlx::Error),
+    #[error("store.url: pgbouncer must be true or false")]
+    Pooler,
+    #[error(
+        "cannot use {place}: check store.url, that the server runs and can be reached from here, and that it lets this \
+         user in"
+    )]
+    Unreachable {
+        place: String,
+        #[source]
+        source: sqlx::Error,
+    },
+    #[error("{place} did not answer within {WAIT:?}: check store.url, and that the server can be reached from here")]
+    Silent { place: String },
+    #[error("there is no store in {place}: check store.url, or start `bridge serve` once to make it")]
+    Missing { place: String },
+    #[error(
+        "schema `{schema}` of {place} holds tables of another program (such as `{table}`): give the bridge a database or a \
+         schema of its own, as with ?options=-csearch_path%3DSCHEMA in store.url; nothing was changed"
+    )]
+    Foreign { place: String, schema: String, table: String },
+    #[error("{place} has no schema for this user: CREATE SCHEMA one, or check search_path in store.url")]
+    NoSchema { place: String },
+    #[error(
+        "{place} keeps text as {encoding}, which cannot hold every message: make the database with ENCODING 'UTF8'"
+    )]
+    Encoding { place: String, encoding: String },
+    #[error(
+        "the store in {place} was made by a newer bridge (step {found}, this one knows {known}): run that version again, \
+         or restore the copy made before it; nothing was changed"
+    )]
+    Newer { place: String, found: i64, known: i64 },
+    #[error(
+        "the store in {place} was made by an older bridge (step {found}, this one knows {known}): use the `bridge` that \
+         serves it, or let `bridge serve` of this version bring it forward; nothing was changed"
+    )]
+    Older { place: String, found: i64, known: i64 },
+    #[error("cannot open the store in {place}")]
+    Engine {
+        place: String,
+        #[source]
+        source: StoreError,
+    },
+}
+
+/// The connections of the process that owns channels. The schema is made or brought forward.
+pub(super) async fn owner(url: &str) -> Result<Links, OpenError> {
+    open(url, true).await
+}
+
+/// The connections of a command that looks at the store as it is.
+pub(super) async fn visitor(url: &str) -> Result<Links, OpenError> {
+    open(url, false).await
+}
+
+/// Whether the URL can be understood, without asking anyone.
+pub(super) fn verify(url: &str) -> Result<(), OpenError> {
+    options(url).map(drop)
+}
+
+async fn open(url: &str, migrates: bool) -> Result<Links, OpenError> {
+    let (options, pooler) = options(url)?;
+    let place = place(&options);
+    let mut link = connect(&options, &place).await?;
+    let engine = |source| OpenError::Engine { place: place.clone(), source };
+    let pooler = match pooler {
+        Some(said) => said,
+        None => behind_pooler(&mut link, &options, &place).await.map_err(engine)?,
+    };
+    let mut db = Db::new(link, !pooler);
+    db.run(sql::BEGIN_STEPS).await.map_err(engine)?;
+    let opened = prepare(&mut db, &place, migrates).await;
+    db.run(if opened.is_ok() { "COMMIT" } else { "ROLLBACK" }).await.map_err(engine)?;
+    db.close().await;
+    opened?;
+    tracing::info!(pooler, "store: PostgreSQL");
+    Ok(Links::new(options, !pooler))
+}
+
+/// What the URL says, and whether it names a pooler. What is not known is named and left out, never its value.
+fn options(url: &str) -> Result<(PgConnectOptions, Option<bool>), OpenError> {
+    let mut url =
+        Url::parse(url.trim()).map_err(|error| OpenError::Url(sqlx::Error::Configuration(Box::new(error))))?;
+    let (mut known, mut pooler) = (Vec::new(), None);
+    for (key, value) in url.query_pairs() {
+        match (key.as_ref(), value.as_ref()) {
+            ("pgbouncer", "true") => pooler = Some(true),
+            ("pgbouncer", "false") => pooler = Some(false),
+            ("pgbouncer", _) => return Err(OpenError::Pooler),
+            (name, _) if KNOWN.contains(&name) => known.push((key.into_owned(), value.into_owned())),
+            (name, _) => tracing::warn!(name, "store.url: `{name}` is not known here and is left out"),
+        }
+    }
+    url.set_query(None);
+    if !known.is_empty() {
+        url.query_pairs_mut().extend_pairs(known);
+    }
+    let mut options: PgConnectOptions = url.as_str().parse().map_err(OpenError::Url)?;
+    if options.get_application_name().is_none() {
+        options = options.application_name("bonychat-afilnet-bridge");
+    }
+    Ok((options.disable_statement_logging(), pooler))
+}
+
+/// The database in words, without its password.
+fn place(options: &PgConnectOptions) -> String {
+    let name = options.get_database().unwrap_or(options.get_username());
+    match options.get_socket() {
+        Some(folder) => format!("database `{name}` at {}", folder.display()),
+        None => format!("database `{name}` at {}:{}", options.get_host(), options.get_port()),
+    }
+}
+
+async fn connect(options: &PgConnectOptions, place: &str) -> Result<PgConnection, OpenError> {
+    timeout(WAIT, PgConnection::connect_with(options))
+        .await
+        .map_err(|_| OpenError::Silent { place: place.to_owned() })?
+        .map_err(|source| OpenError::Unreachable { place: place.to_owned(), source })
+}
+
+/// Whether something stands between that gives each transaction the server that is free, as PgBouncer does in its
+/// transaction mode: two connections then share a server, or one meets several. On such a way a statement that was
+/// prepared once can be another's by its next use, so none stays prepared; elsewhere they do, which is worth more
+/// accepts a second (12 to 44 % in two noisy runs of a debug build).
+async fn behind_pooler(first: &mut PgConnection, options: &PgConnectOptions, place: &str) -> Result<bool, StoreError> {
+    let Ok(mut second) = connect(options, place).await else { return Ok(true) };
+    let mut known: [Option<i64>; 2] = [None, None];
+    for _ in 0..4 {
+        for (at, link) in [&mut *first, &mut second].into_iter().enumerate() {
+            // One message, so that it cannot be parted.
+            let row = sqlx::Executor::fetch_one(link, sql::SERVER_PROCESS).await;
+            let process = row
+                .and_then(|row| sqlx::Row::try_get::<i64, _>(&row, 0))
+                .map_err(super::db::failed(sql::SERVER_PROCESS))?;
+            if known[at].is_some_and(|before| before != process) || known[1 - at] == Some(process) {
+                return Ok(true);
+            }
+            known[at] = Some(process);
+        }
+    }
+    let _ = second.close().await;
+    Ok(false)
+}
+
+/// Looks at what is there, and brings it forward.
+async fn prepare(db: &mut Db, place: &str, migrates: bool) -> Result<(), OpenError> {
+    let place = || place.to_owned();
+    let engine = |source| OpenError::Engine { place: place(), source };
+    let server: Option<(Option<String>, String, String, String)> =
+        db.optional(sql::SERVER, args![]).await.map_err(engine)?;
+    let Some((Some(schema), encoding, durable, flushed)) = server else {
+        return Err(OpenError::NoSchema { place: place() });
+    };
+    if encoding != "UTF8" {
+        return Err(OpenError::Encoding { place: place(), encoding });
+    }
+    if durable == "off" || flushed == "off" {
+        tracing::warn!(
+            "store: PostgreSQL runs with synchronous_commit or fsync off: a power cut may lose what was acknowledged"
+        );
+    }
+    if migrates {
+        db.execute(sql::LOCK_SCHEMA, args![]).await.map_err(engine)?;
+    }
+    let tables: Vec<(String,)> = db.rows(sql::TABLES, args![]).await.map_err(engine)?;
+    let known = MIGRATIONS.last().map_or(0, |(number, ..)| *number);
+    let found = if tables.iter().any(|(name,)| name == "bridge_steps") {
+        db.one(sql::LAST_STEP, args![]).await.map_err(engine)?
+    } else if let Some((table,)) = tables.into_iter().next() {
+        return Err(OpenError::Foreign { place: place(), schema, table });
+    } else if migrates {
+        db.run(sql::MAKE_STEPS).await.map_err(engine)?;
+        0
+    } else {
+        return Err(OpenError::Missing { place: place() });
+    };
+    if found > known {
+        return Err(OpenError::Newer { place: place(), found, known });
+    }
+    if found < known && !migrates {
+        return Err(OpenError::Older { place: place(), found, known });
+    }
+    for (number, name, statements) in MIGRATIONS.iter().filter(|(number, ..)| *number > found) {
+        db.run(statements).await.map_err(engine)?;
+        db.execute(sql::ADD_STEP, args![number, name, now_ms()]).await.map_err(engine)?;
+        tracing::info!(step = name, "store: migrated");
+    }
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! What a person does about messages that the bridge has given up, by a command beside a running bridge or without one.
+
+use super::db::{Count, Db, args, decode};
+use super::{choice, outbound};
+use crate::domain::MId;
+use crate::store::{ByHand, DiscardNotices, StoreError, sql};
+
+/// One outbound message, as far as a decision on it needs.
+struct Found {
+    row: i64,
+    conversation: i64,
+    state: String,
+    part: u32,
+    has_text: bool,
+    told: bool,
+}
+
+/// As it is under the lock of its conversation.
+async fn find(db: &mut Db, m_id: &str) -> Result<Option<Found>, StoreError> {
+    type Row = (i64, i64, String, Count, bool, bool);
+    let there: Option<Row> = db.optional(sql::BY_HAND, args![m_id]).await?;
+    let Some((_, conversation, ..)) = there else { return Ok(None) };
+    db.lock(conversation).await?;
+    let found: Option<Row> = db.optional(sql::BY_HAND, args![m_id]).await?;
+    let found = found.map(|(row, conversation, state, Count(part), has_text, told)| Found {
+        row,
+        conversation,
+        state,
+        part,
+        has_text,
+        told,
+    });
+    Ok(found)
+}
+
+/// Given-up events that bear this id, under the lock of their conversations: row, conversation, and whether their text is
+/// still there.
+async fn dead_events(db: &mut Db, m_id: &str) -> Result<Vec<(i64, i64, bool)>, StoreError> {
+    let there: Vec<(i64, i64, bool)> = db.rows(sql::DEAD_BY_HAND, args![m_id]).await?;
+    let mut conversations: Vec<i64> = there.into_iter().map(|(_, conversation, _)| conversation).collect();
+    conversations.sort_unstable();
+    for conversation in conversations {
+        db.lock(conversation).await?;
+    }
+    db.rows(sql::DEAD_BY_HAND, args![m_id]).await
+}
+
+/// Puts a message or an event that was given up back to its old place, to be tried at once and counted anew. Its due time
+/// is its old one, which lies in the past by any clock; its age counts from `now_ms`.
+pub(super) async fn retry(db: &mut Db, m_id: &str, now_ms: i64) -> Result<ByHand, StoreError> {
+    let found = find(db, m_id).await?;
+    match found {
+        Some(there) if there.state == "failed" && there.has_text => {
+            db.change(sql::RETRY_OUTBOUND, args![now_ms, there.row]).await?;
+            follow_head(db, there.conversation).await?;
+            return Ok(ByHand::Message);
+        }
+        Some(_) | None => {}
+    }
+    let dead = dead_events(db, m_id).await?;
+    let mut again = 0;
+    for (row, conversation, _) in dead.iter().filter(|(_, _, has_text)| *has_text) {
+        db.change(sql::RETRY_EVENT, args![now_ms, row]).await?;
+        db.change(sql::SET_EVENT_LANE, args![conversation]).await?;
+        again += 1;
+    }
+    Ok(match found {
+        _ if again > 0 => ByHand::Events(again),
+        Some(there) if there.state == "failed" => ByHand::Wiped,
+        Some(there) => ByHand::Not(there.state),
+        None if dead.is_empty() => ByHand::Missing,
+        None => ByHand::Wiped,
+    })
+}
+
+/// Gives a message or an event up for good and wipes its text. The agent of one that still waited is told.
+pub(super) async fn discard(
+    db: &mut Db,
+    m_id: &str,
+    notices: &DiscardNotices,
+    now_ms: i64,
+) -> Result<ByHand, StoreError> {
+    let found = find(db, m_id).await?;
+    if let Some(there) =
+        found.as_ref().filter(|there| matches!(&*there.state, "queued" | "failed" | "unconfirmed" | "held"))
+    {
+        let m_id: MId = decode("outbound", m_id)?;
+        db.change(sql::DISCARD_OUTBOUND, args![now_ms, there.row]).await?;
+        choice::close(db, there.conversation, &m_id).await?;
+        let notice = match there.state.as_str() {
+            "queued" if there.part == 0 => Some(&notices.not_sent),
+            "queued" => Some(&notices.perhaps_sent),
+            "held" if !there.told => Some(&notices.perhaps_sent),
+            _ => None, // its agent knows
+        };
+        if let Some(notice) = notice {
+            outbound::notice(db, there.conversation, &m_id, notice, now_ms).await?;
+        }
+        follow_head(db, there.conversation).await?;
+        return Ok(ByHand::Message);
+    }
+    let dead = dead_events(db, m_id).await?;
+    for (row, ..) in &dead {
+        db.change(sql::DISCARD_EVENT, args![row]).await?;
+    }
+    Ok(match found {
+        _ if !dead.is_empty() => ByHand::Events(dead.len()),
+        Some(there) => ByHand::Not(there.state),
+        None => ByHand::Missing,
+    })
+}
+
+/// As the lane's rule, and closed while any message of the conversation is under way: one that was put back stands before
+/// it and must not overtake it.
+async fn follow_head(db: &mut Db, conversation: i64) -> Result<(), StoreError> {
+    let busy: bool = db.one(sql::UNDER_WAY, args![conversation]).await?;
+    if busy {
+        return db.execute(sql::CLOSE_OUTBOUND_LANE, args![conversation]).await.map(drop);
+    }
+    db.change(sql::SET_OUTBOUND_LANE, args![conversation]).await
+}

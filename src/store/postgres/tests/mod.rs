@@ -1,0 +1,58 @@
+//! What this engine promises beyond those of every engine: many at once, connections that break, databases that are not
+//! its own.
+
+mod opening;
+mod plans;
+mod together;
+
+use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
+
+use super::db::{self, Db};
+use super::links::Work;
+use super::*;
+use crate::domain::content::Text;
+use crate::domain::{Content, Fault, MId};
+use crate::sim::postgres::{available, fresh_schema};
+
+/// A store in a schema of its own, and its URL.
+async fn fresh() -> Option<(Arc<PostgresStore>, String)> {
+    if !available() {
+        return None;
+    }
+    let url = fresh_schema().await?;
+    Some((Arc::new(PostgresStore::open(&url).await.unwrap()), url))
+}
+
+/// Runs a statement beside the store; the first value of each row, as text.
+async fn beside(url: &str, statement: &str) -> Vec<String> {
+    let mut link = PgConnection::connect(url).await.unwrap();
+    let rows = link.fetch_all(sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned()))).await.unwrap();
+    rows.iter().map(|row| row.try_get_unchecked(0).unwrap()).collect()
+}
+
+fn channel() -> ChannelName {
+    "support".parse().unwrap()
+}
+
+fn message(contact: u32, words: &str) -> NewOutbound {
+    let contact: ContactId = format!("+3460000{contact:04}").parse().unwrap();
+    NewOutbound {
+        m_id: MId::fresh(),
+        channel: channel(),
+        destination: contact.as_str()[1..].parse().unwrap(),
+        contact,
+        content: Content::Text { text: Text::new(words).unwrap() },
+        request_id: "r".into(),
+        accepted_ms: 10,
+        key: None,
+    }
+}
+
+fn words(attempt: &Attempt) -> String {
+    let Content::Text { text } = &attempt.content else { panic!("{attempt:?}") };
+    text.as_str().to_owned()
+}
+
+fn sent() -> Settlement {
+    Settlement::Sent { afilnet_id: None, more: false }
+}

@@ -1,0 +1,86 @@
+//! What the statements cost: with much kept and much waiting, none walks a table.
+
+use super::*;
+use crate::store::postgres::sql as own;
+use crate::store::sql;
+
+/// Much that is done, and some that waits.
+const FILL: &str = "INSERT INTO channels (channel, epoch) SELECT 'c' || n, 1 FROM generate_series(1, 2000) n; \
+    INSERT INTO conversations (channel, contact, destination, outbound_due_ms, inbound_ms) \
+        SELECT 'c' || n % 20, 'k' || n, 'd' || n, CASE WHEN n <= 2000 THEN n END, n FROM generate_series(1, 20000) n; \
+    INSERT INTO outbound (conversation, m_id, state, kind, content, due_ms, accepted_ms, since_ms, done_ms) \
+        SELECT n, 'a' || n, 'sent', 'text', CASE WHEN n % 2 = 0 THEN '{}' END, n, n, n, n FROM generate_series(1, 20000) n; \
+    INSERT INTO outbound (conversation, m_id, state, kind, content, due_ms, accepted_ms, since_ms) \
+        SELECT n, 'b' || n, 'queued', 'text', '{}', n, n, n FROM generate_series(1, 2000) n; \
+    INSERT INTO events (conversation, m_id, kind, state, event, due_ms, recorded_ms, done_ms) \
+        SELECT n, 'e' || n, 'message', 'done', CASE WHEN n % 2 = 0 THEN '{}' END, n, n, n FROM generate_series(1, 20000) n; \
+    INSERT INTO seen (conversation, identity, seen_ms) SELECT n, 'i' || n, n FROM generate_series(1, 20000) n; \
+    ANALYZE channels; ANALYZE conversations; ANALYZE outbound; ANALYZE events; ANALYZE seen;";
+
+/// The plan of a statement for any values, as the server makes it for one that is prepared.
+async fn plan(link: &mut PgConnection, statement: &str) -> String {
+    let mut values = 0;
+    for after in statement.split('$').skip(1) {
+        let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
+        values = values.max(digits.parse::<usize>().unwrap());
+    }
+    let list = if values == 0 { String::new() } else { format!("({})", vec!["NULL"; values].join(", ")) };
+    // A value that is only held against NULL has no type of its own.
+    let types = if statement.contains("$2 IS NULL") { " (TEXT, TEXT, BIGINT)" } else { "" };
+    let all = format!("PREPARE p{types} AS {statement}; EXPLAIN EXECUTE p{list}; DEALLOCATE p;");
+    let rows = link.fetch_all(sqlx::raw_sql(sqlx::AssertSqlSafe(all.clone()))).await;
+    let rows = rows.unwrap_or_else(|error| panic!("{error}: {all}"));
+    rows.iter().map(|row| row.try_get_unchecked::<String, _>(0).unwrap() + "\n").collect()
+}
+
+#[tokio::test]
+async fn no_statement_walks_a_table() {
+    let Some((_store, url)) = fresh().await else { return };
+    beside(&url, FILL).await;
+    let mut link = PgConnection::connect(&url).await.unwrap();
+    link.execute("SET plan_cache_mode = force_generic_plan").await.unwrap();
+    for (name, statement) in [
+        ("CONVERSATION_LOCKED", own::CONVERSATION_LOCKED),
+        ("LOCK_CONVERSATION", own::LOCK_CONVERSATION),
+        ("EPOCH_HELD", own::EPOCH_HELD),
+        ("LANES_LIVE", own::LANES_LIVE),
+        ("LANES_ANY", own::LANES_ANY),
+        ("HEADS", own::HEADS),
+        ("CONVERSATIONS_OF", own::CONVERSATIONS_OF),
+        ("PUT_BACK", own::PUT_BACK),
+        ("WIPE_OUTBOUND", own::WIPE_OUTBOUND),
+        ("DROP_OUTBOUND", own::DROP_OUTBOUND),
+        ("WIPE_CHOICES", own::WIPE_CHOICES),
+        ("WIPE_EVENTS", own::WIPE_EVENTS),
+        ("DROP_EVENTS", own::DROP_EVENTS),
+        ("AHEAD", sql::AHEAD),
+        ("SET_OUTBOUND_LANE", sql::SET_OUTBOUND_LANE),
+        ("BEGIN", sql::BEGIN),
+        ("SENT", sql::SENT),
+        ("SET_ASIDE", sql::SET_ASIDE),
+        ("LEFT_SENDING", sql::LEFT_SENDING),
+        ("DUE_LOOKS", sql::DUE_LOOKS),
+        ("NEXT_LOOK_MS", sql::NEXT_LOOK_MS),
+        ("CLAIMED", sql::CLAIMED),
+        ("SENT_BEFORE", sql::SENT_BEFORE),
+        ("SHOWN", sql::SHOWN),
+        ("STATE_OF", sql::STATE_OF),
+        ("NEXT_OUTBOUND_MS", sql::NEXT_OUTBOUND_MS),
+        ("POSITION", sql::POSITION),
+        ("SEEN", sql::SEEN),
+        ("CLAIMS", sql::CLAIMS),
+        ("SPOKEN", sql::SPOKEN),
+        ("FORGET", sql::FORGET),
+        ("SET_EVENT_LANE", sql::SET_EVENT_LANE),
+        ("DUE_EVENTS", sql::DUE_EVENTS),
+        ("EVENT", sql::EVENT),
+        ("NEXT_EVENT_MS", sql::NEXT_EVENT_MS),
+        ("LIST", sql::LIST),
+        ("LIST_TROUBLE", sql::LIST_TROUBLE),
+        ("LIST_SENDING", sql::LIST_SENDING),
+        ("SHOW", sql::SHOW),
+    ] {
+        let plan = plan(&mut link, statement).await;
+        assert!(!plan.contains("Seq Scan"), "{name} walks a table:\n{plan}");
+    }
+}

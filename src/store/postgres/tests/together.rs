@@ -1,0 +1,190 @@
+//! Many at once, and connections that break.
+
+use std::collections::HashMap;
+
+use super::*;
+
+/// Longest wait for what must come; generous, because tests share the machine.
+const SOON: Duration = Duration::from_mins(1);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn conversations_keep_their_order_under_many_hands() {
+    let Some((store, url)) = fresh().await else { return };
+    let epoch = store.own(&channel()).await.unwrap();
+    let (contacts, each) = (5, 40_u32);
+    let mut hands = Vec::new();
+    for contact in 0..contacts {
+        let store = Arc::clone(&store);
+        hands.push(tokio::spawn(async move {
+            for n in 0..each {
+                store.accept(message(contact, &n.to_string())).await.unwrap();
+            }
+        }));
+        // Others of the same conversation come between, in any order among themselves.
+        let store = Arc::new(PostgresStore::open(&url).await.unwrap()); // as another process does
+        hands.push(tokio::spawn(async move {
+            for n in 0..each {
+                store.accept(message(contact, &format!("other {n}"))).await.unwrap();
+            }
+        }));
+    }
+    let mut next: HashMap<String, u32> = HashMap::new();
+    let all = 2 * contacts * each;
+    let mut under_way = tokio::task::JoinSet::new();
+    let mut done = 0;
+    let started = tokio::time::Instant::now();
+    while done < all {
+        assert!(started.elapsed() < SOON, "{done} of {all} after {SOON:?}");
+        let begun = store.begin(&channel(), epoch, 100, 0, 8).await.unwrap();
+        let idle = begun.is_empty();
+        for attempt in begun {
+            if let Ok(n) = words(&attempt).parse::<u32>() {
+                let next = next.entry(attempt.contact.as_str().to_owned()).or_default();
+                assert_eq!(n, *next, "{}", attempt.contact.as_str());
+                *next += 1;
+            }
+            let store = Arc::clone(&store);
+            under_way.spawn(async move { store.settle(&attempt, sent(), 200).await.unwrap() });
+        }
+        while under_way.try_join_next().is_some_and(|settled| settled.is_ok()) {
+            done += 1;
+        }
+        if idle {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    for hand in hands {
+        hand.await.unwrap();
+    }
+    assert_eq!(beside(&url, "SELECT COUNT(*) FROM outbound WHERE state = 'sent'").await, [all.to_string()]);
+    assert_eq!(store.next_outbound_ms(&channel()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn calls_that_are_given_up_leave_no_transaction_open() {
+    let Some((store, url)) = fresh().await else { return };
+    let epoch = store.own(&channel()).await.unwrap();
+    for n in 0..200_u32 {
+        let soon = Duration::from_micros(u64::from(n) * 20);
+        let _ = tokio::time::timeout(soon, store.accept(message(n % 7, "a"))).await;
+        let _ = tokio::time::timeout(soon, store.next_outbound_ms(&channel())).await;
+        let _ = tokio::time::timeout(soon, store.begin(&channel(), epoch, 0, 0, 1)).await;
+    }
+    store.check().await.unwrap();
+    let application = "SELECT COUNT(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%' \
+                       AND state_change < now() - interval '1 second' AND application_name = 'bonychat-afilnet-bridge'";
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(beside(&url, application).await, ["0"]);
+    let kept: usize = beside(&url, "SELECT COUNT(*) FROM outbound").await[0].parse().unwrap();
+    assert_eq!(kept, 200, "what was handed in is kept, whether its caller waited or not");
+}
+
+#[tokio::test]
+async fn connections_that_the_server_ended_are_replaced() {
+    let Some((store, url)) = fresh().await else { return };
+    let epoch = store.own(&channel()).await.unwrap();
+    let name = url.rsplit("%3D").next().unwrap().to_owned();
+    for round in 0..3 {
+        let accepts: Vec<_> = (0..8)
+            .map(|n| {
+                let store = Arc::clone(&store);
+                tokio::spawn(async move { store.accept(message(n, "a")).await })
+            })
+            .collect();
+        for accept in accepts {
+            accept.await.unwrap().unwrap();
+        }
+        // All that look at this schema; others of the cluster belong to other tests.
+        beside(
+            &url,
+            "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity \
+             WHERE query LIKE '%COMMIT%' AND state = 'idle' AND pid <> pg_backend_pid() \
+             AND application_name = 'bonychat-afilnet-bridge'",
+        )
+        .await;
+        store.check().await.unwrap();
+        store.accept(message(round, &name)).await.unwrap();
+    }
+    assert_eq!(store.begin(&channel(), epoch, 100, 0, 100).await.unwrap().len(), 8);
+}
+
+#[tokio::test]
+async fn what_was_begun_in_a_commit_whose_answer_was_lost_is_begun_again() {
+    let Some((store, _)) = fresh().await else { return };
+    let epoch = store.own(&channel()).await.unwrap();
+    store.accept(message(1, "a")).await.unwrap();
+    store.accept(message(1, "b")).await.unwrap();
+    let lost = store.begin(&channel(), epoch, 100, 0, 9).await.unwrap();
+    assert!(store.begin(&channel(), epoch, 100, 0, 9).await.unwrap().is_empty());
+    store.adrift(&channel()).lock().await.push(lost[0].row);
+    let again = store.begin(&channel(), epoch, 100, 0, 9).await.unwrap();
+    assert_eq!(again.iter().map(words).collect::<Vec<_>>(), ["a"]);
+    assert!(store.begin(&channel(), epoch, 100, 0, 9).await.unwrap().is_empty(), "once");
+    store.settle(&again[0], sent(), 200).await.unwrap();
+    assert_eq!(words(&store.begin(&channel(), epoch, 100, 0, 9).await.unwrap()[0]), "b");
+}
+
+#[tokio::test]
+async fn far_sides_may_send_what_the_database_does_not_hold() {
+    let Some((store, _)) = fresh().await else { return };
+    let long = "x".repeat(20_000);
+    for identity in ["nul \0 in it", &long] {
+        let reading = || Reading {
+            channel: channel(),
+            contact: "+34600000001".parse().unwrap(),
+            destination: "34600000001".parse().unwrap(),
+            rows: vec![crate::store::NewRow {
+                identity: identity.to_owned(),
+                events: vec![crate::domain::Event {
+                    m_id: MId::derived(&[identity]),
+                    timestamp_ms: 1,
+                    body: crate::domain::EventBody::Message { content: message(1, "in").content },
+                }],
+                from_customer: true,
+                claims: None,
+                mark: "m".into(),
+                doubtful: false,
+            }],
+            receipts: Vec::new(),
+            page: None,
+            read_before_ms: None,
+            newest: Some(identity.to_owned()),
+            position: Some(identity.to_owned()),
+            answered: None,
+            forget: Vec::new(),
+            now_ms: 1000,
+        };
+        assert_eq!(store.record(reading()).await.unwrap(), 1);
+        assert_eq!(store.record(reading()).await.unwrap(), 0, "seen before");
+    }
+}
+
+#[tokio::test]
+async fn behind_a_pooler_nothing_stays_prepared() {
+    let Some((store, url)) = fresh().await else { return };
+    store.close().await;
+    let store = PostgresStore::open(&format!("{url}{}pgbouncer=true", if url.contains('?') { '&' } else { '?' }))
+        .await
+        .unwrap();
+    let epoch = store.own(&channel()).await.unwrap();
+    store.accept(message(1, "a")).await.unwrap();
+    let begun = store.begin(&channel(), epoch, 100, 0, 9).await.unwrap();
+    store.settle(&begun[0], Settlement::Failed { fault: Fault::Busy, notice: Some("n".into()) }, 100).await.unwrap();
+    assert_eq!(store.due_events(&channel(), 10_000, 9).await.unwrap().len(), 1);
+    store.check().await.unwrap();
+    let counted = store
+        .links
+        .read(&(), &|db: &mut Db, (): &()| -> Work<'_, i64> {
+            Box::pin(db.one("SELECT COUNT(*) FROM pg_prepared_statements", db::args![]))
+        })
+        .await;
+    assert_eq!(counted.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_store_that_is_closed_says_so() {
+    let Some((store, _)) = fresh().await else { return };
+    store.close().await;
+    assert!(matches!(store.accept(message(1, "a")).await, Err(StoreError::Closed)));
+    assert!(matches!(store.check().await, Err(StoreError::Closed)));
+}

@@ -1,0 +1,35 @@
+//! Stored times after the machine's clock was set back.
+
+use super::db::{Db, args};
+use super::sql as own;
+use crate::store::{StoreError, sql};
+
+/// Less than this is the end of one process and the start of the next on a clock that is kept in time.
+const WORTH_MS: i64 = 1000;
+
+/// Moves what waits back by as much as the newest rows lie ahead of now, and those rows to now: the next start finds
+/// nothing to do. Tells by how much.
+pub(super) async fn follow(db: &mut Db, now_ms: i64) -> Result<i64, StoreError> {
+    let outbound = ahead(db, own::AHEAD_OUTBOUND, now_ms).await?;
+    let events = ahead(db, own::AHEAD_EVENTS, now_ms).await?;
+    let newest_ms = outbound.iter().chain(&events).map(|(_, newest_ms)| *newest_ms).max().unwrap_or(i64::MIN);
+    let by_ms = newest_ms.saturating_sub(now_ms);
+    if by_ms < WORTH_MS {
+        return Ok(0);
+    }
+    for shift in [sql::SHIFT_OUTBOUND, sql::SHIFT_EVENTS, sql::SHIFT_OUTBOUND_LANES, sql::SHIFT_EVENT_LANES] {
+        db.execute(shift, args![by_ms]).await?;
+    }
+    for (statement, ahead) in [(sql::NOT_AHEAD_OUTBOUND, outbound), (sql::NOT_AHEAD_EVENTS, events)] {
+        if let Some((first, _)) = ahead {
+            db.execute(statement, args![now_ms, first]).await?;
+        }
+    }
+    Ok(by_ms)
+}
+
+/// Of the rows at the end of a table whose time lies ahead of now: the first, and the newest time.
+async fn ahead(db: &mut Db, statement: &'static str, now_ms: i64) -> Result<Option<(i64, i64)>, StoreError> {
+    let found: Option<(Option<i64>, Option<i64>)> = db.optional(statement, args![now_ms]).await?;
+    Ok(found.and_then(|(first, newest_ms)| first.zip(newest_ms)))
+}

@@ -1,0 +1,104 @@
+//! What operators and housekeeping ask of the store.
+
+use std::collections::BTreeMap;
+
+use super::db::{Db, args};
+use crate::store::{Depth, Filter, Listed, StoreError, Waiting, sql};
+
+type Row = (String, String, String, String, String, i64, i64, Option<i64>, Option<String>);
+
+pub(super) async fn list(db: &mut Db, filter: &Filter) -> Result<Vec<Listed>, StoreError> {
+    let statement = match filter.state.as_deref() {
+        Some("failed" | "unknown" | "unconfirmed") => sql::LIST_TROUBLE,
+        Some("sending") => sql::LIST_SENDING,
+        Some("dead") => sql::LIST_DEAD,
+        Some(_) | None => sql::LIST,
+    };
+    let found: Vec<Row> = db.rows(statement, args![filter.state, filter.channel, filter.limit]).await?;
+    Ok(found.into_iter().map(listed).collect())
+}
+
+pub(super) async fn show(db: &mut Db, m_id: &str) -> Result<Option<Listed>, StoreError> {
+    let message: Option<Row> = db.optional(sql::SHOW, args![m_id]).await?;
+    let found = match message {
+        Some(message) => Some(message),
+        None => db.optional(sql::SHOW_DEAD, args![m_id]).await?,
+    };
+    Ok(found.map(listed))
+}
+
+fn listed((m_id, channel, contact, state, kind, attempt, accepted_ms, done_ms, fault): Row) -> Listed {
+    // One whose conversation waits for a person is told apart by having no end yet.
+    let state = if state == "held" { "unconfirmed".into() } else { state };
+    Listed { m_id, channel, contact, state, kind, attempt, accepted_ms, done_ms, fault }
+}
+
+pub(super) async fn waiting(db: &mut Db) -> Result<Vec<Waiting>, StoreError> {
+    let messages: Vec<(String, i64)> = db.rows(sql::WAITING, args![]).await?;
+    let conversations: Vec<(String, i64)> = db.rows(sql::WAITING_EVENTS, args![]).await?;
+    let mut channels: BTreeMap<String, Waiting> = BTreeMap::new();
+    let mut of = |channel: String, outbound: i64, events: i64| {
+        let there = channels.entry(channel.clone()).or_insert(Waiting { channel, outbound: 0, events: 0 });
+        there.outbound += u64::try_from(outbound).unwrap_or(0);
+        there.events += u64::try_from(events).unwrap_or(0);
+    };
+    for (channel, count) in messages {
+        of(channel, count, 0);
+    }
+    for (channel, count) in conversations {
+        of(channel, 0, count);
+    }
+    Ok(channels.into_values().collect())
+}
+
+pub(super) async fn depths(db: &mut Db) -> Result<Vec<Depth>, StoreError> {
+    let number = |counted: i64| u64::try_from(counted).unwrap_or(0);
+    let mut channels: BTreeMap<String, Depth> = BTreeMap::new();
+    let waiting: Vec<(String, i64, i64)> = db.rows(sql::DEPTH_OUTBOUND, args![]).await?;
+    for (channel, outbound, oldest) in waiting {
+        let since: Option<(i64,)> = db.optional(sql::SINCE_MS, args![oldest]).await?;
+        let there = channels.entry(channel).or_default();
+        there.outbound = number(outbound);
+        there.oldest_ms = since.map(|(ms,)| ms);
+    }
+    for (channel, events) in db.rows::<(String, i64)>(sql::DEPTH_EVENTS, args![]).await? {
+        channels.entry(channel).or_default().events = number(events);
+    }
+    for (channel, unconfirmed) in db.rows::<(String, i64)>(sql::DEPTH_UNCONFIRMED, args![]).await? {
+        channels.entry(channel).or_default().unconfirmed = number(unconfirmed);
+    }
+    Ok(channels.into_iter().map(|(channel, there)| Depth { channel, ..there }).collect())
+}
+
+/// Wiping comes before dropping, so that what is due for both leaves step by step, whichever is kept longer.
+pub(super) async fn sweep(
+    db: &mut Db,
+    text_before_ms: i64,
+    rows_before_ms: i64,
+    limit: u32,
+) -> Result<usize, StoreError> {
+    use super::sql as own;
+    let text_before_ms = text_before_ms.max(rows_before_ms);
+    let mut most = 0;
+    for (statement, before_ms) in [
+        (own::WIPE_OUTBOUND, text_before_ms),
+        (own::WIPE_EVENTS, text_before_ms),
+        (own::WIPE_CHOICES, text_before_ms),
+        (own::DROP_OUTBOUND, rows_before_ms),
+        (own::DROP_EVENTS, rows_before_ms),
+        (sql::DROP_KEYS, rows_before_ms),
+    ] {
+        most = most.max(db.execute(statement, args![before_ms, limit]).await?);
+    }
+    Ok(usize::try_from(most).unwrap_or(usize::MAX))
+}
+
+/// Writes something that changes nothing, to learn whether it can be done again.
+pub(super) async fn probe(db: &mut Db) -> Result<(), StoreError> {
+    db.execute(super::sql::PROBE, args![]).await.map(drop)
+}
+
+/// Fails where the server only reads: a copy that was not promoted, or a database that is full and guarded.
+pub(super) async fn writable(db: &mut Db) -> Result<(), StoreError> {
+    db.one::<i64>(super::sql::WRITABLE, args![]).await.map(drop)
+}
