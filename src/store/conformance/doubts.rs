@@ -199,6 +199,9 @@ async fn a_person_settles_what_is_in_doubt_and_nothing_else(engine: Engine) {
         assert_eq!(decide(m_id.clone()).await.unwrap().as_deref(), Some("unknown"));
         assert_eq!(state(&store, &doubt.attempt.m_id).await, expected);
         assert_eq!(decide(m_id.clone()).await.unwrap().as_deref(), Some(expected), "it was settled before");
+        let other = if decision == Decision::Failed { Decision::Delivered } else { Decision::Failed };
+        let second = store.decide(m_id.clone(), other, "n".into(), 450).await.unwrap();
+        assert_eq!((second.as_deref(), state(&store, &doubt.attempt.m_id).await.as_str()), (Some(expected), expected));
         assert_eq!(notices(Arc::clone(&store)).await, told);
         let next = take(&store, epoch, 10_000).await;
         assert_eq!(next.iter().map(words).collect::<Vec<_>>(), [behind]);
