@@ -18,6 +18,9 @@ pub(super) struct Leave {
     pub(super) credit: Option<Pass>,
 }
 
+/// So long the probe of an account's sends may wait for room and open ways before another takes its turn.
+const PROBE_WITHIN: Duration = Duration::from_secs(30);
+
 impl Line {
     /// Waits for leave to read from Afilnet; `None` when the stop begins first.
     pub(super) async fn may_read(&self, stop: &CancellationToken) -> Option<Leave> {
@@ -27,8 +30,19 @@ impl Line {
     /// Waits for leave to send to Afilnet; `None` when the stop begins first.
     pub(super) async fn may_send(&self, stop: &CancellationToken) -> Option<Leave> {
         loop {
+            // The channel first: whoever holds the probe of the sends must not wait for a channel that is closed.
+            if self.breaker.is_closed() {
+                stop.run_until_cancelled(self.leave(Duration::ZERO)).await?.permit.unused();
+            }
             let credit = stop.run_until_cancelled(self.account.credit.pass()).await?;
-            let mut leave = stop.run_until_cancelled(self.leave(Duration::ZERO)).await?;
+            let leave = self.leave(Duration::ZERO);
+            let leave = if credit.is_probe() {
+                stop.run_until_cancelled(tokio::time::timeout(PROBE_WITHIN, leave)).await?.ok()
+            } else {
+                stop.run_until_cancelled(leave).await
+            };
+            // Closed meanwhile: another channel may find out whether sends work again.
+            let Some(mut leave) = leave else { continue };
             if credit.holds() {
                 leave.credit = Some(credit);
                 return Some(leave);
@@ -109,7 +123,9 @@ impl Line {
             Scope::Sends => (self.account.credit.close(self.retry.max), "the account's sends are"),
             Scope::Channel => (self.breaker.close(self.retry.max), "the channel is"),
         };
-        self.account.pace.set_stalled(true);
+        if fault.scope() != Scope::Channel {
+            self.account.pace.set_stalled(true);
+        }
         if newly {
             tracing::error!(
                 channel.name = %self.name,
