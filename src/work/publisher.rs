@@ -20,6 +20,9 @@ use crate::domain::{ContactId, Delivery, Fault, Scope};
 use crate::store::{DueEvent, Publication, StoreError};
 use crate::telemetry::metrics::{self, Part};
 
+/// Tries that an event gets however old it is, where BonyChat is out of order.
+const LEAST_TRIES: u32 = 10;
+
 /// Conversations published side by side, at most.
 const SIDE_BY_SIDE: u32 = 8;
 
@@ -277,7 +280,11 @@ impl Publisher {
         }
     }
 
+    /// An event that waited long behind others, or while nothing went, is not given up at its first hiccup.
     fn gives_up(&self, event: &DueEvent, fault: &Fault, now_ms: i64) -> bool {
+        if fault.is_outage() && event.attempts < LEAST_TRIES {
+            return false;
+        }
         self.line.retry.gives_up(since(event.recorded_ms, now_ms), event.before.and(fault), fault)
     }
 
