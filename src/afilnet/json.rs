@@ -4,9 +4,9 @@
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-/// Most values that one answer may hold. The body's cap (8 MiB) leaves room for about 400,000 fields of real rows; an
+/// Most values that one answer may hold. The body's cap (32 MiB) leaves room for about 1,600,000 fields of real rows; an
 /// answer of bare commas would hold millions and cost fifty times its size in memory.
-const MOST_VALUES: usize = 600_000;
+const MOST_VALUES: usize = 2_400_000;
 
 /// The JSON value of `body`. Every number in it has become a string of the same digits, so that an id of twenty digits
 /// is never rounded. `None` where it is not JSON, is nested deeper than 127 levels, or holds too many values.

@@ -15,7 +15,7 @@ use crate::domain::Fault;
 use crate::domain::clock::retry_after;
 
 /// Largest body read. Real lists stay under it by far; what is longer proves nothing.
-const MOST_BODY_BYTES: usize = 8 << 20;
+const MOST_BODY_BYTES: usize = 32 << 20;
 /// Longest query of a GET. Afilnet takes about 4,000 characters in all (afilnet.md 2.2).
 const MOST_QUERY_BYTES: usize = 3000;
 

@@ -133,8 +133,8 @@ async fn an_answer_above_the_cap_is_not_read_to_its_end() {
         let afilnet = Afilnet::that(play).await;
         afilnet.client(config::Transport::Post).send(&to(), &text("Hola"), 0).await
     };
-    assert_eq!(verdict(Play::Say(padded(9 << 20))).await, unknown(Fault::NotUnderstood));
-    assert_eq!(verdict(Play::Say(padded(7 << 20))).await, Verdict::Sent { afilnet_id: None });
+    assert_eq!(verdict(Play::Say(padded(33 << 20))).await, unknown(Fault::NotUnderstood));
+    assert_eq!(verdict(Play::Say(padded(31 << 20))).await, Verdict::Sent { afilnet_id: None });
 }
 
 #[tokio::test]
