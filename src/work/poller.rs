@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Line, STORE_PAUSE, jitter, lock};
 use crate::domain::clock::wall_ms;
 use crate::domain::ledger::Mark;
-use crate::domain::{ContactId, Destination, ReadError, Row};
+use crate::domain::{ContactId, Destination, Direction, ReadError, Row};
 use crate::store::{Position, StoreError};
 use reading::{Job, Outcome, read_one};
 
@@ -25,6 +25,9 @@ const SLOWER: f64 = 1.5;
 
 /// Conversations read side by side, at most; the account's gate bounds them further.
 const SIDE_BY_SIDE: usize = 16;
+
+/// Reads that did not show the last row, before the next ones wait.
+const MOST_BEHIND: u32 = 10;
 
 /// How long the stop waits for reads in flight. One cut off is made again after the next start.
 const LAST_READS: Duration = Duration::from_secs(2);
@@ -75,6 +78,7 @@ struct Poller {
     read_at: HashMap<ContactId, Instant>,
     started: Instant,
     /// To be read, in this order, and what `getchats` last showed of each.
+    due_first: VecDeque<ContactId>,
     due: VecDeque<ContactId>,
     last: HashMap<ContactId, Row>,
     reads: JoinSet<Finished>,
@@ -134,6 +138,7 @@ impl Poller {
             troubles: HashMap::new(),
             read_at: HashMap::new(),
             started: Instant::now(),
+            due_first: VecDeque::new(),
             due: VecDeque::new(),
             last: HashMap::new(),
             reads: JoinSet::new(),
@@ -200,22 +205,27 @@ impl Poller {
             self.take_stock(&chats).await?;
         }
         let mut moved = false;
-        let (mut sweep, mut watch) = (self.sweep_room(), self.share());
         let now = Instant::now();
+        let (sweep, mut watch) = (self.to_sweep(&chats, now), self.share());
         for (contact, row) in chats {
             let in_trouble = self.troubles.get(&contact).is_some_and(|trouble| now < trouble.until);
             let mark = Mark::of(&row).to_text();
             let in_sync = self.positions.get(&contact).is_some_and(|there| there.read_to.as_ref() == Some(&mark));
-            let swept = in_sync && sweep > 0 && self.is_old(&contact, now);
+            let swept = in_sync && sweep.contains(&contact);
             let looked = in_sync && !swept && watch > 0 && self.watched.get(&contact).is_some_and(|due| now >= *due);
             if in_trouble || self.is_read_now(&contact) || (in_sync && !swept && !looked) {
                 continue;
             }
-            sweep -= usize::from(swept);
             watch -= usize::from(looked);
             moved |= !in_sync && !self.behind.contains_key(&contact) && !self.troubles.contains_key(&contact);
-            if self.last.insert(contact.clone(), row).is_none() {
-                self.due.push_back(contact);
+            // Customers do not wait behind the rows of a broadcast of ours.
+            let heard = row.direction != Direction::Outbound;
+            let before = self.last.insert(contact.clone(), row);
+            match before {
+                None if heard => self.due_first.push_back(contact),
+                None => self.due.push_back(contact),
+                Some(before) if heard && before.direction == Direction::Outbound => self.due_first.push_back(contact),
+                Some(_) => {}
             }
         }
         Ok(moved)
@@ -241,9 +251,15 @@ impl Poller {
         (a_round * SWEEP_SHARE).ceil() as usize
     }
 
-    /// Whether it was not read for `sweep_every`.
-    fn is_old(&self, contact: &ContactId, now: Instant) -> bool {
-        now.duration_since(*self.read_at.get(contact).unwrap_or(&self.started)) >= self.line.sweep_every
+    /// Those that were not read for `sweep_every`, as many as there is room for: those first that were not read for
+    /// longest, so that each has its turn.
+    fn to_sweep(&self, chats: &[(ContactId, Row)], now: Instant) -> HashSet<ContactId> {
+        let read_at = |contact: &ContactId| *self.read_at.get(contact).unwrap_or(&self.started);
+        let old = |contact: &&ContactId| now.duration_since(read_at(contact)) >= self.line.sweep_every;
+        let mut old: Vec<&ContactId> = chats.iter().map(|(contact, _)| contact).filter(old).collect();
+        let room = self.sweep_room().min(old.len());
+        old.sort_by_key(|contact| read_at(contact));
+        old.into_iter().take(room).cloned().collect()
     }
 
     /// Gives each row its contact. What cannot be shown in BonyChat is said, once.
@@ -291,7 +307,7 @@ impl Poller {
     /// Starts reads of what is due, as many as there is room for.
     fn start_reads(&mut self, stop: &CancellationToken) {
         while self.reads.len() < SIDE_BY_SIDE && !stop.is_cancelled() {
-            let Some(contact) = self.due.pop_front() else { return };
+            let Some(contact) = self.due_first.pop_front().or_else(|| self.due.pop_front()) else { return };
             let Some(last) = self.last.remove(&contact) else { continue };
             // Another loop reads it: the next round shows whether there is anything left to read.
             let Some(turn) = self.line.reading_turn(&contact) else { continue };
@@ -344,8 +360,16 @@ impl Poller {
                 self.read_at.insert(job.contact.clone(), Instant::now());
             }
             Ok(Outcome::Behind) => {
-                *self.behind.entry(job.contact.clone()).or_default() += 1;
-                self.troubles.remove(&job.contact);
+                let behind = self.behind.entry(job.contact.clone()).or_default();
+                *behind = behind.saturating_add(1);
+                // What never shows its last row is not read with every round.
+                let wait = self.line.retry.wait(behind.saturating_sub(MOST_BEHIND), None, 1.0);
+                if *behind > MOST_BEHIND {
+                    let trouble = Trouble { times: 1, until: Instant::now() + wait };
+                    self.troubles.insert(job.contact.clone(), trouble);
+                } else {
+                    self.troubles.remove(&job.contact);
+                }
             }
             Err(error) => {
                 let times = self.troubles.get(&job.contact).map_or(0, |trouble| trouble.times).saturating_add(1);

@@ -58,7 +58,10 @@ impl Page<'_> {
                 row.direction = Direction::Unknown;
             }
         }
-        let (whose, left) = attribute(&mut rows, &unseen, self.spoken.to_vec());
+        // What was there before the bridge shows nothing that the bridge said.
+        let history = history(&rows, self.how);
+        let since: Vec<bool> = unseen.iter().zip(&history).map(|(unseen, old)| *unseen && !old).collect();
+        let (whose, left) = attribute(&mut rows, &since, self.spoken.to_vec());
         // Until the account has shown what it makes of such calls, any row of the business may be one of them.
         let echoes = self.echoes && left.iter().all(self.shows);
         let news = news(&rows, self.identities, self.seen, self.how);

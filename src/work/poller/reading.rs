@@ -98,7 +98,7 @@ pub(in crate::work) async fn read_one(
     };
     let how = match &baseline {
         Some(anchor) => Acquaintance::Baseline { anchor, baseline_ms: job.baseline_ms, wanted },
-        None if met || !known.is_empty() => Acquaintance::Known,
+        None if !known.is_empty() => Acquaintance::Known,
         None => Acquaintance::New { baseline_ms: job.baseline_ms },
     };
     let now_ms = now_ms();
@@ -112,7 +112,7 @@ pub(in crate::work) async fn read_one(
     let spoken = if unseen.any(|(row, _)| ours(row)) { spoken(line, &job.contact).await? } else { Vec::new() };
     let last = job.last.as_ref().map(Mark::of);
     let whole = last.as_ref().is_some_and(|last| rows.iter().any(|row| last.is(row)));
-    let in_sync = whole || (last.is_some() && job.behind >= READS_BEHIND);
+    let in_sync = whole || (last.is_some() && job.behind >= READS_BEHIND && !rows.is_empty());
     // A read that shows less than the one before proves nothing of what it leaves out: forgotten rows would come up as
     // new with the next whole one.
     let may_forget = whole && job.shown_before.is_some_and(|before| rows.len() >= before);
