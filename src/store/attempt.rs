@@ -23,6 +23,8 @@ pub(crate) struct Attempt {
     /// Its age counts from here.
     pub(crate) since_ms: i64,
     pub(crate) request_id: String,
+    /// An attempt at this part before may have sent it.
+    pub(crate) doubted: bool,
     /// How its last attempts failed.
     pub(crate) before: Before,
 }

@@ -56,7 +56,7 @@ pub(super) const NEWEST_EVENTS: &str = "SELECT id, recorded_ms FROM events ORDER
 
 /// All that waits or is under way, earlier by so much.
 pub(super) const SHIFT_OUTBOUND: &str = "UPDATE outbound SET due_ms = due_ms - $1, since_ms = since_ms - $1, \
-     look_ms = look_ms - $1, unknown_ms = unknown_ms - $1, absent_ms = absent_ms - $1 \
+     look_ms = look_ms - $1, began_ms = began_ms - $1, unknown_ms = unknown_ms - $1, absent_ms = absent_ms - $1 \
      WHERE state IN ('queued', 'sending', 'unknown', 'held')";
 
 pub(super) const SHIFT_EVENTS: &str =
@@ -94,9 +94,9 @@ pub(super) const DUE_ANY: &str = "SELECT c.id, c.contact, c.destination, \
      ORDER BY c.outbound_due_ms LIMIT $3";
 
 pub(super) const BEGIN: &str = "UPDATE outbound SET state = 'sending', attempt = attempt + 1, epoch = $1, began_ms = $2, \
-     anchor = (SELECT newest FROM conversations WHERE id = outbound.conversation), unknown_ms = NULL, look_ms = NULL, \
+     anchor = (SELECT newest FROM conversations WHERE id = outbound.conversation), look_ms = NULL, \
      looks = 0, absences = 0, absent_ms = NULL WHERE id = $3 AND state = 'queued' \
-     RETURNING m_id, content, part, attempt, accepted_ms, request_id, fault, same_fault, since_ms";
+     RETURNING m_id, content, part, attempt, accepted_ms, request_id, fault, same_fault, since_ms, unknown_ms";
 
 /// The guard of every settlement: this attempt, still in the state it is settled from (`sending`, or `unknown` after a
 /// look), under the owner that began it.
@@ -105,7 +105,7 @@ pub(super) const SENT: &str = "UPDATE outbound SET state = 'sent', done_ms = $1,
 
 /// The next part keeps the place of the first.
 pub(super) const PART_SENT: &str = "UPDATE outbound SET state = 'queued', part = part + 1, attempt = 0, fault = NULL, \
-     same_fault = 0 WHERE id = $1 AND state = $2 AND part = $3 AND attempt = $4 AND epoch = $5";
+     same_fault = 0, unknown_ms = NULL WHERE id = $1 AND state = $2 AND part = $3 AND attempt = $4 AND epoch = $5";
 
 pub(super) const REQUEUE: &str = "UPDATE outbound SET state = 'queued', due_ms = COALESCE($1, due_ms), fault = $2, \
      same_fault = CASE WHEN fault = $2 THEN same_fault + 1 ELSE 1 END \
@@ -152,10 +152,12 @@ pub(super) const LOOKED: &str = "UPDATE outbound SET look_ms = $1, looks = looks
      absent_ms = CASE WHEN $3 = 1 THEN COALESCE(absent_ms, $4) ELSE absent_ms END \
      WHERE id = $5 AND state = 'unknown' AND part = $6 AND attempt = $7";
 
-/// A row shows a call in doubt: it is looked at anew, at once. One whose agent was told already is sent after all.
+/// A row shows a call that is or was in doubt: it is looked at anew, at once, and not sent again meanwhile. One whose
+/// agent was told already is sent after all.
 pub(super) const SHOWN: &str = "UPDATE outbound SET state = CASE state WHEN 'unconfirmed' THEN 'sent' ELSE 'unknown' END, \
      unknown_ms = COALESCE(unknown_ms, $1), look_ms = $1 \
-     WHERE m_id = $2 AND part = $3 AND (state IN ('unknown', 'held') OR (state = 'unconfirmed' AND $4 = 1))";
+     WHERE m_id = $2 AND part = $3 AND (state IN ('unknown', 'held') \
+     OR (state = 'queued' AND unknown_ms IS NOT NULL) OR (state = 'unconfirmed' AND $4 = 1))";
 
 pub(super) const STATE_OF: &str = "SELECT id, conversation, state, told FROM outbound WHERE m_id = $1";
 
@@ -217,9 +219,11 @@ pub(super) const ADD_SEEN: &str = "INSERT INTO seen (conversation, identity, see
 
 /// Messages of which at least one part went out or may have, newest first: `part` is the last such part, or the next
 /// one where the message is queued or failed.
-pub(super) const SPOKEN: &str = "SELECT o.m_id, o.content, o.part, o.state FROM outbound o \
+pub(super) const SPOKEN: &str = "SELECT o.m_id, o.content, o.part, \
+     CASE WHEN o.unknown_ms IS NOT NULL THEN 'unknown' ELSE o.state END FROM outbound o \
      JOIN conversations c ON c.id = o.conversation WHERE c.channel = $1 AND c.contact = $2 AND o.content IS NOT NULL \
-     AND (o.state IN ('sending', 'unknown', 'held', 'sent', 'unconfirmed') OR o.part > 0) ORDER BY o.id DESC LIMIT $3";
+     AND (o.state IN ('sending', 'unknown', 'held', 'sent', 'unconfirmed') OR o.part > 0 OR o.unknown_ms IS NOT NULL) \
+     ORDER BY o.id DESC LIMIT $3";
 
 pub(super) const CLAIMS: &str = "SELECT s.claim FROM seen s JOIN conversations c ON c.id = s.conversation \
      WHERE c.channel = $1 AND c.contact = $2 AND s.claim IS NOT NULL";

@@ -25,6 +25,9 @@ const SIDE_BY_SIDE: usize = 8;
 /// Wait for a conversation that another loop reads just now.
 const BUSY: Duration = Duration::from_millis(200);
 
+/// Attempts at one part under `on_unconfirmed = "resend"`, at most.
+const MOST_RESENDS: u32 = 3;
+
 /// The largest lag that is waited for.
 const MOST_LAG: Duration = Duration::from_mins(10);
 
@@ -139,9 +142,11 @@ async fn look_up(line: &Arc<Line>, epoch: Epoch, doubt: &Doubt, stop: &Cancellat
     let baseline_ms = line.store.baseline_ms(&line.name).await?;
     let position = line.store.position(&line.name, &attempt.contact).await?;
     // What was there before the bridge is told apart by the poller, and only then can anything be found.
-    let ready = position.as_ref().is_none_or(|there| there.baseline.is_none());
-    let turn = if ready { line.reading_turn(&attempt.contact) } else { None };
-    let (Some(turn), Some(baseline_ms)) = (turn, baseline_ms) else {
+    let told_apart = position.as_ref().is_none_or(|there| there.baseline.is_none());
+    let Some(baseline_ms) = baseline_ms.filter(|_| told_apart) else {
+        return could_not(line, epoch, doubt).await.map(|()| Seen::Skipped);
+    };
+    let Some(turn) = line.reading_turn(&attempt.contact) else {
         tokio::time::sleep(BUSY).await;
         return Ok(Seen::Skipped);
     };
@@ -152,21 +157,25 @@ async fn look_up(line: &Arc<Line>, epoch: Epoch, doubt: &Doubt, stop: &Cancellat
         Ok(Outcome::InSync | Outcome::Behind) => {}
         Ok(Outcome::Stopped) => return Ok(Seen::Skipped),
         Err(error) => {
-            let now_ms = now_ms();
-            if since(doubt.unknown_ms, now_ms) >= line.retry.give_up_after {
-                undecided(line, epoch, doubt).await?;
-                return Ok(Seen::Nothing);
-            }
             tracing::warn!(channel.name = %line.name, message.id = %attempt.m_id,
                 error = &error as &dyn std::error::Error,
                 "message `{}` is in doubt and could not be looked up; its conversation waits", attempt.m_id);
-            let wait = line.retry.wait(1, None, 1.0).max(BUSY);
-            line.store.look_again(doubt, Look::Failed, now_ms.saturating_add(millis(wait)), now_ms).await?;
+            could_not(line, epoch, doubt).await?;
             return Ok(Seen::Nothing);
         }
     }
     weigh(line, epoch, doubt, &job).await?;
     Ok(Seen::Rows)
+}
+
+/// Nobody could look: again later, unless it has lasted too long.
+async fn could_not(line: &Line, epoch: Epoch, doubt: &Doubt) -> Result<(), StoreError> {
+    let now_ms = now_ms();
+    if since(doubt.unknown_ms, now_ms) >= line.retry.give_up_after {
+        return undecided(line, epoch, doubt).await;
+    }
+    let wait = line.retry.wait(1, None, 1.0).max(BUSY);
+    line.store.look_again(doubt, Look::Failed, now_ms.saturating_add(millis(wait)), now_ms).await
 }
 
 fn job(doubt: &Doubt, position: Option<Position>, baseline_ms: i64) -> Job {
@@ -242,13 +251,16 @@ async fn not_sent(line: &Line, epoch: Epoch, doubt: &Doubt) -> Result<(), StoreE
 async fn undecided(line: &Line, epoch: Epoch, doubt: &Doubt) -> Result<(), StoreError> {
     let fault = fault(doubt);
     let held = match line.on_unconfirmed {
-        OnUnconfirmed::Resend => {
+        // Not without end: what nobody can tell once more may come as often as it goes.
+        OnUnconfirmed::Resend
+            if doubt.attempt.number < MOST_RESENDS && !sender::gives_up(line, &doubt.attempt, &fault, now_ms()) =>
+        {
             tracing::warn!(message.id = %doubt.attempt.m_id,
                 "message `{}` may have been delivered, and looking could not tell; it is sent again, as on_unconfirmed says",
                 doubt.attempt.m_id);
             return settle(line, epoch, doubt, Settlement::Queued { due_ms: None, fault }).await;
         }
-        OnUnconfirmed::Fail => false,
+        OnUnconfirmed::Fail | OnUnconfirmed::Resend => false,
         OnUnconfirmed::Hold => true,
     };
     let notice = sentence(&fault, Got::Maybe, line.language);

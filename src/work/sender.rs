@@ -159,8 +159,8 @@ fn judge(
     caller_waits: bool,
 ) -> (Settlement, Answer, Option<String>) {
     let failed = |fault: &Fault| {
-        // Parts sent before make it a half message, which the agent must know.
-        let got = if attempt.part == 0 { Got::No } else { Got::Maybe };
+        // Parts sent before make it a half message, and an attempt before may have sent it: the agent must know.
+        let got = if attempt.part == 0 && !attempt.doubted { Got::No } else { Got::Maybe };
         let notice = sentence(fault, got, line.language);
         let held_back = (!caller_waits).then(|| notice.clone());
         let settlement = Settlement::Failed { fault: fault.clone(), notice: held_back };

@@ -293,3 +293,18 @@ async fn rows_that_show_late_prove_nothing_and_settle_it_when_they_show() {
     assert_eq!(house.afilnet.texts(&contact(1)[1..]), ["before", "sent, shows late", "in doubt"]);
     house.check();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sent_again_by_policy_it_goes_three_times_at_most() {
+    let mut house = House::new().set("OUTBOUND__ON_UNCONFIRMED", "resend").set("OUTBOUND__ANSWER_WITHIN", "0s");
+    house.afilnet.set_switch("sent_row_visible_after", "never").unwrap();
+    let bridge = house.start().await;
+    house.afilnet.fault("sendmessage:reset_stored:1-3").unwrap();
+    let m_id = house.agent(&bridge, &contact(1), "never answered").await.m_id.unwrap();
+    until("it is unconfirmed", || house.messages("unconfirmed") == [m_id.clone()]).await;
+    assert_eq!(house.agent(&bridge, &contact(1), "after").await.status, 200);
+    house.settled().await;
+    let expected = ["never answered", "never answered", "never answered", "after"];
+    assert_eq!(house.afilnet.texts(&contact(1)[1..]), expected);
+    house.check();
+}

@@ -17,6 +17,7 @@ on_each_engine! {
     a_person_settles_what_is_in_doubt_and_nothing_else
     sent_again_by_a_person_it_waits_for_what_is_under_way_in_its_conversation
     one_whose_text_is_gone_is_not_sent_again
+    a_row_that_shows_while_it_waits_to_go_again_stops_it
 }
 
 /// A message of contact 1 that may have been sent at 100, to be looked up at 200.
@@ -251,4 +252,22 @@ async fn one_whose_text_is_gone_is_not_sent_again(engine: Engine) {
     assert_eq!(state(&store, &doubt.attempt.m_id).await, "unconfirmed");
     store.decide(m_id, Decision::Delivered, String::new(), 400).await.unwrap();
     assert_eq!(state(&store, &doubt.attempt.m_id).await, "sent");
+}
+
+async fn a_row_that_shows_while_it_waits_to_go_again_stops_it(engine: Engine) {
+    let (Fresh { store, folder: _folder }, epoch) = fresh(engine).await;
+    let first = doubt(&store, epoch, "a").await;
+    assert!(!first.attempt.before.fault.as_deref().unwrap_or_default().is_empty());
+    store.resolve(&first, epoch, Settlement::Queued { due_ms: None, fault: Fault::TimedOut }, 300).await.unwrap();
+    let spoken = store.own_sends(&channel(), &contact(1), 9).await.unwrap();
+    assert_eq!(spoken.iter().map(|call| (&call.m_id, call.part)).collect::<Vec<_>>(), [(&first.attempt.m_id, 0)]);
+    store.record(showing("row", &first.attempt.m_id, 0)).await.unwrap();
+    assert!(take(&store, epoch, 10_000).await.is_empty(), "it is not sent again");
+    let again = due(&store, 10_000).await.remove(0);
+    assert!(store.evidence(&again).await.unwrap().found);
+    store.resolve(&again, epoch, Settlement::Sent { afilnet_id: None, more: true }, 400).await.unwrap();
+    let next = take(&store, epoch, 10_000).await.remove(0);
+    assert_eq!((next.part, next.doubted), (1, false), "the next part is not in doubt");
+    store.settle(&next, Settlement::Queued { due_ms: Some(1), fault: Fault::Busy }, 500).await.unwrap();
+    assert!(!take(&store, epoch, 10_000).await.remove(0).doubted);
 }

@@ -59,6 +59,7 @@ fn doubt(channel: &ChannelName, r: &PgRow) -> Result<Doubt, StoreError> {
         epoch: Epoch(time(8)?),
         accepted_ms: time(9)?,
         request_id: text(10)?,
+        doubted: true,
         before: Before { fault: r.try_get(11).map_err(&bad)?, times: count(12)? },
         since_ms: time(13)?,
     };

@@ -126,6 +126,9 @@ pub(super) async fn record(db: &mut Db, reading: &Reading) -> Result<(usize, boo
     if let Some(position) = &reading.position {
         db.change(sql::SET_READ_TO, args![position, conversation]).await?;
     }
+    if shown > 0 {
+        super::outbound::follow_head(db, conversation).await?; // what was to go again waits for the look
+    }
     Ok((made, shown > 0))
 }
 
@@ -151,15 +154,16 @@ pub(super) async fn add_events(
         return Ok(());
     }
     let newest_ms: i64 = db.one(sql::EVENT_MS, args![conversation]).await?;
-    let mut at_ms = newest_ms;
+    // A mark that was made while the clock was ahead gives way: no timestamp lies in the future (A10).
+    let (mut at_ms, wall_ms) = (newest_ms, crate::domain::clock::wall_ms());
     for event in events {
-        at_ms = at_ms.max(event.timestamp_ms);
+        at_ms = at_ms.max(event.timestamp_ms).min(wall_ms);
         let json = serde_json::to_string(&Event { timestamp_ms: at_ms, ..event.clone() })
             .map_err(|e| corrupt("events")(Box::new(e)))?;
         let values = args![conversation, event.m_id.as_str(), event.body.kind(), json, due_ms, now_ms];
         db.execute(sql::ADD_EVENT, values).await?;
     }
-    if at_ms > newest_ms {
+    if at_ms != newest_ms {
         db.change(sql::SET_EVENT_MS, args![at_ms, conversation]).await?;
     }
     db.change(sql::SET_EVENT_LANE, args![conversation]).await

@@ -107,9 +107,20 @@ async fn lanes(db: &mut Db, turn: &Turn) -> Result<Vec<Lane>, StoreError> {
 
 /// Marks the head of a lane `sending` and hands it out.
 async fn start(db: &mut Db, turn: &Turn, head: i64, lane: &Lane) -> Result<Option<Attempt>, StoreError> {
-    type Row = (String, Option<String>, Count, Count, i64, String, Option<String>, Count, i64);
+    type Row = (String, Option<String>, Count, Count, i64, String, Option<String>, Count, i64, Option<i64>);
     let row: Option<Row> = db.optional(sql::BEGIN, args![turn.epoch.0, turn.now_ms, head]).await?;
-    let Some((m_id, content, Count(part), Count(number), accepted_ms, request_id, fault, Count(times), since_ms)) = row
+    let Some((
+        m_id,
+        content,
+        Count(part),
+        Count(number),
+        accepted_ms,
+        request_id,
+        fault,
+        Count(times),
+        since_ms,
+        unknown_ms,
+    )) = row
     else {
         return Ok(None);
     };
@@ -130,6 +141,7 @@ async fn start(db: &mut Db, turn: &Turn, head: i64, lane: &Lane) -> Result<Optio
         accepted_ms,
         since_ms,
         request_id,
+        doubted: unknown_ms.is_some(),
         before: Before { fault, times },
     }))
 }

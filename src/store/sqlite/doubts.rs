@@ -95,6 +95,7 @@ impl AttemptOf {
             accepted_ms: self.accepted_ms,
             since_ms: self.since_ms,
             request_id: self.request_id,
+            doubted: true,
             before: self.before,
         })
     }

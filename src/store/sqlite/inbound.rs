@@ -133,6 +133,9 @@ pub(super) fn record(db: &Connection, reading: &Reading) -> Result<(usize, bool)
     if let Some(position) = &reading.position {
         change(db, sql::SET_READ_TO, params![position, conversation])?;
     }
+    if shown > 0 {
+        super::outbound::follow_head(db, conversation)?; // what was to go again waits for the look
+    }
     Ok((made, shown > 0))
 }
 
@@ -149,15 +152,16 @@ pub(super) fn add_events(
         return Ok(());
     }
     let newest_ms: i64 = one(db, sql::EVENT_MS, params![conversation])?;
-    let mut at_ms = newest_ms;
+    // A mark that was made while the clock was ahead gives way: no timestamp lies in the future (A10).
+    let (mut at_ms, wall_ms) = (newest_ms, crate::domain::clock::wall_ms());
     for event in events {
-        at_ms = at_ms.max(event.timestamp_ms);
+        at_ms = at_ms.max(event.timestamp_ms).min(wall_ms);
         let json = serde_json::to_string(&Event { timestamp_ms: at_ms, ..event.clone() })
             .map_err(|e| corrupt("events")(Box::new(e)))?;
         let kind = event.body.kind();
         execute(db, sql::ADD_EVENT, params![conversation, event.m_id.as_str(), kind, json, due_ms, now_ms])?;
     }
-    if at_ms > newest_ms {
+    if at_ms != newest_ms {
         change(db, sql::SET_EVENT_MS, params![at_ms, conversation])?;
     }
     change(db, sql::SET_EVENT_LANE, params![conversation])

@@ -79,17 +79,28 @@ fn start(
     lane: &Lane,
     now_ms: i64,
 ) -> Result<Option<Attempt>, StoreError> {
-    type Row = (String, Option<String>, u32, u32, i64, String, Option<String>, u32, i64);
+    type Row = (String, Option<String>, u32, u32, i64, String, Option<String>, u32, i64, Option<i64>);
     let row: Option<Row> = db
         .prepare_cached(sql::BEGIN)
         .and_then(|mut s| {
             s.query_row(params![epoch.0, now_ms, head], |r| {
-                Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?, r.get(5)?, r.get(6)?, r.get(7)?, r.get(8)?))
+                Ok((
+                    r.get(0)?,
+                    r.get(1)?,
+                    r.get(2)?,
+                    r.get(3)?,
+                    r.get(4)?,
+                    r.get(5)?,
+                    r.get(6)?,
+                    r.get(7)?,
+                    r.get(8)?,
+                    r.get(9)?,
+                ))
             })
             .optional()
         })
         .map_err(unavailable)?;
-    let Some((m_id, content, part, number, accepted_ms, request_id, fault, times, since_ms)) = row else {
+    let Some((m_id, content, part, number, accepted_ms, request_id, fault, times, since_ms, unknown_ms)) = row else {
         return Ok(None);
     };
     let content: Content = serde_json::from_str(content.as_deref().unwrap_or_default())
@@ -108,6 +119,7 @@ fn start(
         accepted_ms,
         since_ms,
         request_id,
+        doubted: unknown_ms.is_some(),
         before: Before { fault, times },
     }))
 }
