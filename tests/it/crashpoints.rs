@@ -12,20 +12,19 @@ use crate::workload::Workload;
 
 /// Points that no conversation reaches by itself.
 const OUT_OF_REACH: &[(&str, &str)] = &[
-    ("bury", "only an event that cannot be read"),
+    ("bury", "only an event that cannot be read; its test is `an_event_that_cannot_be_read_is_set_aside_or_is_not`"),
     ("probe", "only after the store was in trouble"),
     ("notify_failed", "only where a caller leaves between a verdict and its answer"),
     ("decide", "a command of its own; its test is `a_person_who_is_interrupted_settles_it_or_does_not`"),
-    ("discard", "a command of its own, in one transaction as that of `decide`"),
-    ("retry", "a command of its own, in one transaction as that of `decide`"),
-    ("getchatchannels", "only while Afilnet does not know the channel"),
+    ("discard", "a command of its own; its test is `a_person_who_is_interrupted_retries_or_discards_it_or_does_not`"),
+    ("retry", "as `discard`"),
 ];
 
 /// Which time the point is reached that ends the process: late enough that conversations are under way.
 fn nth(name: &str) -> u32 {
     match name {
         "own" | "take_baseline" | "note_unread" | "interrupted" | "sweep" | "getunreadmessages" | "getbalance"
-        | "follow_clock" => 1,
+        | "getchatchannels" | "follow_clock" => 1,
         "look_again" | "resolve" => 2,
         "sendfile" => 3,
         _ => 9,
@@ -53,6 +52,9 @@ async fn survive(name: &str, when: &str) {
         house.afilnet.fault(fault).unwrap();
     }
     house.bonychat.fault("webhook:http_503:20").unwrap();
+    if name == "getchatchannels" {
+        house.afilnet.fault("getchats:CHANNEL_NOT_FOUND:10").unwrap();
+    }
     if name == "getbalance" {
         house.afilnet.fault("getchats:MISSING_USER:10").unwrap();
     }
@@ -126,5 +128,53 @@ async fn a_person_who_is_interrupted_settles_it_or_does_not() {
         assert_eq!(house.afilnet.sent_count(), usize::from(settled));
         house.afilnet.receive(PLATFORM_ID, &contact(1)[1..], "still heard").unwrap();
         assert!(house.bonychat.until(SOON, |world| world.texts(&contact(1)).len() == 1).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_who_is_interrupted_retries_or_discards_it_or_does_not() {
+    for (when, done) in [(BEFORE_COMMIT, false), (AFTER_COMMIT, true)] {
+        for command in ["retry", "discard"] {
+            let mut house = House::new().set("OUTBOUND__ANSWER_WITHIN", "0s");
+            let bridge = house.start().await;
+            house.afilnet.fault("sendmessage:INCORRECT_FILEURL").unwrap();
+            let m_id = house.agent(&bridge, &contact(1), "refused").await.m_id.unwrap();
+            until("it has failed", || house.messages("failed") == [m_id.clone()]).await;
+            let mut by_hand = house.command(&["messages", command, &m_id]);
+            let ended = by_hand.env("BRIDGE_CRASHPOINT", format!("{command}, {when}")).output().unwrap();
+            assert!(!ended.status.success());
+            match (command, done) {
+                ("retry", true) => until("it is sent", || house.messages("sent") == [m_id.clone()]).await,
+                _ => assert_eq!(house.messages("failed"), std::slice::from_ref(&m_id)),
+            }
+            // Its text is gone, or it is not: a later command tells.
+            let again = house.run(&["messages", "retry", &m_id]);
+            let (sent, discarded) = (command == "retry" && done, command == "discard" && done);
+            assert_eq!(again.status.success(), !sent && !discarded, "{command}, {when}");
+            drop(bridge);
+            house.check();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_cannot_be_read_is_set_aside_or_is_not() {
+    for when in [BEFORE_COMMIT, AFTER_COMMIT] {
+        let mut house = House::new();
+        house.bonychat.fault("webhook:http_503:1-1000000").unwrap();
+        let bridge = house.start().await;
+        house.customer(&contact(1), "cannot be read");
+        let store = rusqlite::Connection::open(house.database()).unwrap();
+        let spoil = || store.execute("UPDATE events SET event = 'nonsense'", []).unwrap();
+        until("it is recorded", || spoil() == 1).await;
+        bridge.kill();
+        house.bonychat.clear_faults();
+        let mut bridge = house.start_with(&[("BRIDGE_CRASHPOINT", &format!("bury, {when}"))]).await;
+        until("the process has ended", || bridge.has_ended()).await;
+        let _bridge = house.start().await;
+        until("it is a dead letter", || house.messages("dead").len() == 1).await;
+        house.customer(&contact(1), "goes on");
+        assert!(house.bonychat.until(SOON, |world| world.texts(&contact(1)) == ["goes on"]).await);
+        house.check();
     }
 }
