@@ -1,20 +1,24 @@
 //! The process ends at each named point, around every store commit and every call to a platform, in the middle of
 //! conversations both ways; after the next start every message is there once and in order.
 
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bridge::crashpoint::{AFTER_CALL, AFTER_COMMIT, BEFORE_CALL, BEFORE_COMMIT, CALLS, OPERATIONS};
 use tokio::sync::Semaphore;
 
-use crate::support::{House, PLATFORM_ID, SOON, contact, until};
+use crate::support::{House, PLATFORM_ID, SOON, TOKEN, contact, get, until};
 use crate::workload::Workload;
 
 /// Points that no conversation reaches by itself.
 const OUT_OF_REACH: &[(&str, &str)] = &[
     ("bury", "only an event that cannot be read; its test is `an_event_that_cannot_be_read_is_set_aside_or_is_not`"),
-    ("probe", "only after the store was in trouble"),
-    ("notify_failed", "only where a caller leaves between a verdict and its answer"),
+    ("probe", "only after the store was in trouble; its test is `a_store_that_is_asked_whether_there_is_room_again`"),
+    (
+        "notify_failed",
+        "only where a caller leaves before its answer; its test is `a_caller_that_leaves_before_its_refusal`",
+    ),
     ("decide", "a command of its own; its test is `a_person_who_is_interrupted_settles_it_or_does_not`"),
     ("discard", "a command of its own; its test is `a_person_who_is_interrupted_retries_or_discards_it_or_does_not`"),
     ("retry", "as `discard`"),
@@ -175,6 +179,75 @@ async fn an_event_that_cannot_be_read_is_set_aside_or_is_not() {
         until("it is a dead letter", || house.messages("dead").len() == 1).await;
         house.customer(&contact(1), "goes on");
         assert!(house.bonychat.until(SOON, |world| world.texts(&contact(1)) == ["goes on"]).await);
+        house.check();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_asked_whether_there_is_room_again() {
+    for when in [BEFORE_COMMIT, AFTER_COMMIT] {
+        let mut house = House::new().set("OUTBOUND__ANSWER_WITHIN", "0s");
+        let mut bridge = house.start_with_files_up_to(800, &[("BRIDGE_CRASHPOINT", &format!("probe, {when}"))]).await;
+        let mut taken = Vec::new();
+        for n in 0.. {
+            let text = format!("{n} {}", "x".repeat(2000));
+            match house.agent(&bridge, &contact(n % 5), &text).await.status {
+                200 => taken.push((n % 5, text)),
+                503 => break,
+                status => panic!("answered {status}"),
+            }
+        }
+        // Whoever asks whether it is ready makes it look for room, where the last commit failed.
+        let deadline = Instant::now() + SOON;
+        while !bridge.has_ended() {
+            assert!(Instant::now() < deadline, "it does not look for room");
+            let outcome = house.agent(&bridge, &contact(6), &"x".repeat(2000)).await;
+            assert!(matches!(outcome.status, 0 | 200 | 503), "answered {}", outcome.status);
+            let base = bridge.url();
+            let asked = std::thread::spawn(move || drop(std::panic::catch_unwind(|| get(&base, "/readyz"))));
+            until("it was asked", || asked.is_finished()).await;
+        }
+        let _bridge = house.start().await;
+        house.settled().await;
+        for who in 0..5 {
+            let expected: Vec<&str> =
+                taken.iter().filter(|(to, _)| *to == who).map(|(_, text)| text.as_str()).collect();
+            let texts = house.afilnet.texts(&contact(who)[1..]);
+            assert!(texts.len() >= expected.len(), "{when}: {} of {}", texts.len(), expected.len());
+        }
+        assert_eq!(house.afilnet.counters().duplicate_sends, 0);
+        house.check();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_that_leaves_before_its_refusal() {
+    for when in [BEFORE_COMMIT, AFTER_COMMIT] {
+        let mut house = House::new();
+        let mut bridge = house.start_with(&[("BRIDGE_CRASHPOINT", &format!("notify_failed, {when}"))]).await;
+        house.afilnet.set_latency("300ms".parse().unwrap());
+        house.afilnet.fault("sendmessage:INCORRECT_FILEURL").unwrap();
+        let body =
+            serde_json::json!({"contactId": contact(1), "message": {"type": "text", "text": "refused"}}).to_string();
+        let mut caller = std::net::TcpStream::connect(house.url().trim_start_matches("http://")).unwrap();
+        let head = format!("POST /message HTTP/1.1\r\nhost: b\r\nauthorization: Bearer {TOKEN}\r\n");
+        write!(caller, "{head}content-length: {}\r\n\r\n{body}", body.len()).unwrap();
+        until("the call is under way", || house.messages("sending").len() == 1).await;
+        // The verdict waits for this lock, and the caller leaves meanwhile.
+        let store = rusqlite::Connection::open(house.database()).unwrap();
+        store.busy_timeout(SOON).unwrap();
+        store.execute_batch("BEGIN IMMEDIATE").unwrap();
+        tokio::time::sleep(Duration::from_millis(400)).await; // the verdict comes, and waits
+        drop(caller);
+        tokio::time::sleep(Duration::from_millis(100)).await; // the caller's leaving is noticed
+        store.execute_batch("ROLLBACK").unwrap();
+        until("the process has ended", || bridge.has_ended()).await;
+        let _bridge = house.start().await;
+        until("it has failed", || house.messages("failed").len() == 1).await;
+        // Told where the notice was committed; else the state alone tells.
+        let told = usize::from(when == AFTER_COMMIT);
+        assert!(house.bonychat.until(SOON, |world| world.event_count() >= told).await);
+        assert_eq!(house.afilnet.sent_count(), 0);
         house.check();
     }
 }

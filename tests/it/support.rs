@@ -148,11 +148,12 @@ impl House {
     }
 
     /// As [`Self::start`], where no file of the process may grow beyond so many blocks of 512 bytes: a disk that fills up.
-    pub(crate) async fn start_with_files_up_to(&mut self, blocks: u32) -> Bridge {
+    pub(crate) async fn start_with_files_up_to(&mut self, blocks: u32, environment: &[(&str, &str)]) -> Bridge {
         let plain = self.command(&["serve"]);
         let mut limited = Command::new("sh");
         limited.args(["-c", &format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" serve")]).arg(plain.get_program());
         limited.current_dir(self.folder.path()).envs(plain.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        limited.envs(environment.iter().copied());
         let bridge = Bridge::spawn(limited.env("BRIDGE__SERVER__LISTEN", format!("127.0.0.1:{}", self.port)));
         self.port = bridge.ready().await;
         bridge
