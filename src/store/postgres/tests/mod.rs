@@ -14,13 +14,21 @@ use crate::domain::content::Text;
 use crate::domain::{Content, Fault, MId};
 use crate::sim::postgres::{available, fresh_schema};
 
-/// A store in a schema of its own, and its URL.
+/// A store in a schema of its own, and its URL. Its connections bear the schema's name, so that a test can tell them from
+/// those of the tests beside it.
 async fn fresh() -> Option<(Arc<PostgresStore>, String)> {
     if !available() {
         return None;
     }
     let url = fresh_schema().await?;
+    let url = format!("{url}&application_name={}", schema(&url));
     Some((Arc::new(PostgresStore::open(&url).await.unwrap()), url))
+}
+
+/// The schema that a URL of [`fresh_schema`] names.
+fn schema(url: &str) -> &str {
+    let named = url.rsplit("search_path%3D").next().unwrap();
+    named.split('&').next().unwrap()
 }
 
 /// Runs a statement beside the store; the first value of each row, as text.

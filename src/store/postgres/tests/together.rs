@@ -71,10 +71,13 @@ async fn calls_that_are_given_up_leave_no_transaction_open() {
         let _ = tokio::time::timeout(soon, store.begin(&channel(), epoch, 0, 0, 1)).await;
     }
     store.check().await.unwrap();
-    let application = "SELECT COUNT(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%' \
-                       AND state_change < now() - interval '1 second' AND application_name = 'bonychat-afilnet-bridge'";
+    let left_open = format!(
+        "SELECT COUNT(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%' \
+         AND state_change < now() - interval '1 second' AND application_name = '{}'",
+        schema(&url)
+    );
     tokio::time::sleep(Duration::from_millis(1500)).await;
-    assert_eq!(beside(&url, application).await, ["0"]);
+    assert_eq!(beside(&url, &left_open).await, ["0"]);
     let kept: usize = beside(&url, "SELECT COUNT(*) FROM outbound").await[0].parse().unwrap();
     assert_eq!(kept, 200, "what was handed in is kept, whether its caller waited or not");
 }
@@ -83,7 +86,12 @@ async fn calls_that_are_given_up_leave_no_transaction_open() {
 async fn connections_that_the_server_ended_are_replaced() {
     let Some((store, url)) = fresh().await else { return };
     let epoch = store.own(&channel()).await.unwrap();
-    let name = url.rsplit("%3D").next().unwrap().to_owned();
+    let name = schema(&url);
+    // This test's own connections: those of the cluster's other tests go on.
+    let end_all = format!(
+        "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity \
+         WHERE query LIKE '%COMMIT%' AND state = 'idle' AND pid <> pg_backend_pid() AND application_name = '{name}'"
+    );
     for round in 0..3 {
         let accepts: Vec<_> = (0..8)
             .map(|n| {
@@ -94,16 +102,10 @@ async fn connections_that_the_server_ended_are_replaced() {
         for accept in accepts {
             accept.await.unwrap().unwrap();
         }
-        // All that look at this schema; others of the cluster belong to other tests.
-        beside(
-            &url,
-            "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity \
-             WHERE query LIKE '%COMMIT%' AND state = 'idle' AND pid <> pg_backend_pid() \
-             AND application_name = 'bonychat-afilnet-bridge'",
-        )
-        .await;
+        let ended: usize = beside(&url, &end_all).await[0].parse().unwrap();
+        assert!(ended > 0, "there was a connection to end");
         store.check().await.unwrap();
-        store.accept(message(round, &name)).await.unwrap();
+        store.accept(message(round, name)).await.unwrap();
     }
     assert_eq!(store.begin(&channel(), epoch, 100, 0, 100).await.unwrap().len(), 8);
 }
