@@ -162,3 +162,75 @@ impl Line {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::store::{SqliteStore, Store};
+    use crate::work::{Account, testing};
+
+    /// Two channels of one account.
+    struct Two {
+        account: Arc<Account>,
+        lines: [Arc<Line>; 2],
+        _folder: tempfile::TempDir,
+    }
+
+    impl Two {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("bridge.db")).unwrap());
+            let account = Arc::new(Account::new(100, 4));
+            let lines = ["strange", "sound"].map(|name| Arc::new(testing::line(name, &store, &account)));
+            Self { account, lines, _folder: folder }
+        }
+
+        /// The first channel begins to wait for leave to send.
+        fn strange_waits(&self) {
+            let strange = Arc::clone(&self.lines[0]);
+            tokio::spawn(async move { drop(strange.may_send(&CancellationToken::new()).await) });
+        }
+
+        /// Leave of the second to send, where it comes within so long.
+        async fn sound_may_send(&self, within: Duration) -> Option<Leave> {
+            let stop = CancellationToken::new();
+            tokio::time::timeout(within, self.lines[1].may_send(&stop)).await.ok().flatten()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_channels_fault_stalls_no_other_of_its_account() {
+        let two = Two::new();
+        two.lines[0].failed(&Fault::ChannelNotFound, None);
+        two.strange_waits();
+        assert!(two.sound_may_send(Duration::from_secs(1)).await.is_some());
+        assert!(two.lines[1].signals.verdict_expected(Duration::ZERO), "callers of the other still wait for verdicts");
+        two.lines[0].failed(&Fault::NoCredits, None);
+        assert!(!two.lines[1].signals.verdict_expected(Duration::ZERO), "what concerns the account is everybody's");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_closed_channel_does_not_take_the_probe_of_the_sends() {
+        let two = Two::new();
+        two.lines[0].failed(&Fault::ChannelNotFound, None);
+        two.account.credit.close(Duration::from_secs(1));
+        two.strange_waits();
+        tokio::time::sleep(Duration::from_millis(1100)).await; // on a clock of the test's own: the probe is due
+        let leave = two.sound_may_send(Duration::from_secs(5)).await;
+        assert!(leave.is_some_and(|leave| leave.credit.is_some_and(|credit| credit.is_probe())));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_channel_that_closes_while_it_waits_gives_the_probe_of_the_sends_back() {
+        let two = Two::new();
+        two.account.credit.close(Duration::from_secs(10));
+        two.strange_waits();
+        tokio::time::sleep(Duration::from_secs(5)).await; // on a clock of the test's own
+        two.lines[0].failed(&Fault::ChannelNotFound, None);
+        tokio::time::sleep(Duration::from_secs(6)).await; // the probe is taken
+        let leave = two.sound_may_send(2 * PROBE_WITHIN).await;
+        assert!(leave.is_some_and(|leave| leave.credit.is_some_and(|credit| credit.is_probe())));
+    }
+}

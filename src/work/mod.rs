@@ -12,6 +12,8 @@ mod receipts;
 mod rows;
 mod sender;
 mod suspects;
+#[cfg(test)]
+mod testing;
 mod upkeep;
 mod watch;
 
