@@ -56,17 +56,7 @@ struct Publisher {
 
 /// Runs until the stop, then until every post in flight is settled.
 pub(super) async fn run(line: Arc<Line>, stop: CancellationToken) -> anyhow::Result<()> {
-    let publisher = Arc::new(Publisher {
-        gate: Gate::new(line.publish_per_second, SIDE_BY_SIDE),
-        breaker: Breaker::new(),
-        under_way: Mutex::default(),
-        passed: AtomicU64::new(0),
-        closings: AtomicU32::new(0),
-        outages: AtomicU32::new(0),
-        own_tries: Mutex::default(),
-        suspects: Mutex::default(),
-        line,
-    });
+    let publisher = Arc::new(Publisher::new(line));
     let posts = TaskTracker::new();
     while !stop.is_cancelled() {
         match publisher.step(&posts, &stop).await {
@@ -92,6 +82,20 @@ pub(super) async fn run(line: Arc<Line>, stop: CancellationToken) -> anyhow::Res
 }
 
 impl Publisher {
+    fn new(line: Arc<Line>) -> Self {
+        Self {
+            gate: Gate::new(line.publish_per_second, SIDE_BY_SIDE),
+            breaker: Breaker::new(),
+            under_way: Mutex::default(),
+            passed: AtomicU64::new(0),
+            closings: AtomicU32::new(0),
+            outages: AtomicU32::new(0),
+            own_tries: Mutex::default(),
+            suspects: Mutex::default(),
+            line,
+        }
+    }
+
     /// One pass: starts a post for each conversation whose turn it is. Tells whether it started any.
     async fn step(self: &Arc<Self>, posts: &TaskTracker, stop: &CancellationToken) -> Result<bool, StoreError> {
         let mut started = false;

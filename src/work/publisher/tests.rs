@@ -13,7 +13,7 @@ use crate::domain::{
     Webhook,
 };
 use crate::store::{NewRow, Reading, SqliteStore, Store};
-use crate::work::{Account, Learning, Receipts};
+use crate::work::{Account, Learning, Receipts, testing};
 
 /// An Afilnet that nobody calls.
 struct Nobody;
@@ -171,4 +171,28 @@ async fn an_outage_costs_a_call_a_second_and_nothing_waits_on_after_it() {
         let of_one: Vec<&MId> = taken.iter().filter(|(to, _)| *to == contact(who)).map(|(_, m_id)| m_id).collect();
         assert_eq!(of_one, (0..EVENTS).map(|n| m_id(who, n)).collect::<Vec<_>>().iter().collect::<Vec<_>>());
     }
+}
+
+#[test]
+fn an_event_that_waited_long_is_not_given_up_at_its_first_outages() {
+    let folder = tempfile::tempdir().unwrap();
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("bridge.db")).unwrap());
+    let publisher = Publisher::new(Arc::new(testing::line("support", &store, &Arc::new(Account::new(100, 4)))));
+    let body = EventBody::Message { content: Content::Text { text: Text::new("words").unwrap() } };
+    let is_dead = |attempts: u32, fault: Fault| {
+        let event = DueEvent {
+            channel: "support".parse().unwrap(),
+            contact: contact(1),
+            row: 1,
+            conversation: 1,
+            event: Event { m_id: m_id(1, 1), timestamp_ms: 1, body: body.clone() },
+            attempts,
+            before: crate::store::Before::default(),
+            recorded_ms: 0, // longer ago than anything is kept up
+        };
+        matches!(publisher.judge(&event, &Delivery::Again { fault, asked: None }), Publication::Dead { .. })
+    };
+    let dead: Vec<u32> = (0..12).filter(|attempts| is_dead(*attempts, Fault::Http(503))).collect();
+    assert_eq!(dead, [10, 11], "ten tries, however old");
+    assert!(is_dead(0, Fault::Other("its own".into())), "what is no outage is the event's own fault");
 }
