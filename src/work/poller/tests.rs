@@ -1,7 +1,10 @@
 //! One conversation read from a made-up Afilnet into a real store.
 
+mod rounds;
+
 use std::path::Path;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 
@@ -30,6 +33,11 @@ enum Meanwhile {
 struct Fake {
     store: Arc<dyn Store>,
     rows: Mutex<Vec<Row>>,
+    /// Last rows of other conversations, which stand before this one's in the list.
+    others: Mutex<Vec<Row>>,
+    /// Whether reads show nothing, and how many were made.
+    hidden: AtomicBool,
+    reads: AtomicUsize,
     meanwhile: Mutex<Meanwhile>,
 }
 
@@ -51,7 +59,8 @@ impl Messenger for Fake {
     }
 
     async fn chats(&self) -> Result<Vec<Row>, ReadError> {
-        Ok(self.rows.lock().unwrap().last().cloned().into_iter().collect())
+        let others = self.others.lock().unwrap().clone();
+        Ok(others.into_iter().chain(self.rows.lock().unwrap().last().cloned()).collect())
     }
 
     async fn messages(&self, _: &Destination) -> Result<Vec<Row>, ReadError> {
@@ -62,7 +71,9 @@ impl Messenger for Fake {
             Meanwhile::Ends => self.store.close().await,
             Meanwhile::Breaks => panic!("as the test wants it"),
         }
-        Ok(self.rows.lock().unwrap().clone())
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        let hidden = self.hidden.load(Ordering::Relaxed);
+        Ok(if hidden { Vec::new() } else { self.rows.lock().unwrap().clone() })
     }
 
     async fn probe_account(&self) -> Result<(), ReadError> {
@@ -126,6 +137,9 @@ impl World {
         let fake = Arc::new(Fake {
             store: Arc::clone(&store),
             rows: Mutex::default(),
+            others: Mutex::default(),
+            hidden: AtomicBool::new(false),
+            reads: AtomicUsize::new(0),
             meanwhile: Mutex::new(Meanwhile::Nothing),
         });
         let wait = Duration::from_secs(1);
@@ -172,20 +186,26 @@ impl World {
 
     /// The customer writes, and the conversation is read.
     async fn says(&self, text: &str) -> Result<(), RoundError> {
-        let last = {
-            let mut rows = self.fake.rows.lock().unwrap();
-            let time = RowTime { raw: rows.len().to_string(), epoch_ms: Some(now_ms()) };
-            let destination = "34600111222".parse().unwrap();
-            let direction = Direction::Inbound;
-            rows.push(Row { destination, id: None, direction, time, text: text.into(), status: None });
-            rows.last().cloned().unwrap()
-        };
-        let there = unread_position(&contact(), &last);
-        let mut job = Job {
+        self.shows(Direction::Inbound, Some(now_ms()), text);
+        read_one(&self.line, &mut self.job(), &CancellationToken::new()).await.map(drop)
+    }
+
+    /// One more row of the conversation.
+    fn shows(&self, direction: Direction, epoch_ms: Option<i64>, text: &str) {
+        let mut rows = self.fake.rows.lock().unwrap();
+        let time = RowTime { raw: rows.len().to_string(), epoch_ms };
+        let destination = "34600111222".parse().unwrap();
+        rows.push(Row { destination, id: None, direction, time, text: text.into(), status: None });
+    }
+
+    /// The first read of the conversation, as it now is.
+    fn job(&self) -> Job {
+        let last = self.fake.rows.lock().unwrap().last().cloned().unwrap();
+        Job {
             contact: contact(),
             destination: last.destination.clone(),
+            there: unread_position(&contact(), &last),
             last: Some(last),
-            there,
             behind: 0,
             baseline_ms: 0,
             shown_before: None,
@@ -193,8 +213,7 @@ impl World {
             began_ms: None,
             identities: Vec::new(),
             awaits: false,
-        };
-        read_one(&self.line, &mut job, &CancellationToken::new()).await.map(drop)
+        }
     }
 
     /// What BonyChat is to be told, in order, with the events' ids.
@@ -303,21 +322,7 @@ async fn a_read_that_shows_less_than_the_one_before_forgets_nothing() {
     tokio::time::sleep(Duration::from_millis(5)).await; // older than kept: by the clock alone
     world.fake.rows.lock().unwrap().drain(..2);
     for (shown_before, seen) in [(None, 3), (Some(3), 3), (Some(1), 1)] {
-        let last = world.fake.rows.lock().unwrap().last().cloned().unwrap();
-        let there = unread_position(&contact(), &last);
-        let mut job = Job {
-            contact: contact(),
-            destination: last.destination.clone(),
-            last: Some(last),
-            there,
-            behind: 0,
-            baseline_ms: 0,
-            shown_before,
-            shown: None,
-            began_ms: None,
-            identities: Vec::new(),
-            awaits: false,
-        };
+        let mut job = Job { shown_before, ..world.job() };
         read_one(&world.line, &mut job, &CancellationToken::new()).await.unwrap();
         assert_eq!(job.shown, Some(1));
         let left = world.line.store.seen(&world.line.name, &contact()).await.unwrap().rows.len();

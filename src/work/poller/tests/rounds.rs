@@ -1,0 +1,121 @@
+//! What is read, in which order, and what a read proves.
+
+use super::*;
+
+/// A poller of `world` after a first run that found nothing, in no hurry to read anything twice.
+async fn poller(world: &mut World) -> Poller {
+    let line = Arc::get_mut(&mut world.line).unwrap();
+    let hour = Duration::from_hours(1);
+    (line.sweep_every, line.retry) = (hour, RetryPolicy { initial: hour, max: hour, give_up_after: hour });
+    world.line.store.take_baseline(&world.line.name, Vec::new(), 0).await.unwrap();
+    let mut poller = Poller::new(Arc::clone(&world.line));
+    assert!(poller.load().await);
+    poller
+}
+
+/// One round and all the reads that it starts.
+async fn turn(poller: &mut Poller) {
+    let stop = CancellationToken::new();
+    poller.round(&stop).await.unwrap();
+    poller.start_reads(&stop);
+    while let Some(read) = poller.reads.join_next().await {
+        let (contact, read) = read.unwrap();
+        poller.finish(contact, read);
+    }
+}
+
+/// The last row of another conversation.
+fn of_another(n: usize) -> Row {
+    let time = RowTime { raw: "1".into(), epoch_ms: Some(1) };
+    let destination = format!("3460099{n:04}").parse().unwrap();
+    Row { destination, id: None, direction: Direction::Outbound, time, text: "broadcast".into(), status: None }
+}
+
+#[tokio::test]
+async fn a_customer_is_read_before_the_rows_of_a_broadcast() {
+    for broadcast_too in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut world = World::open(folder.path(), true).await;
+        let mut poller = poller(&mut world).await;
+        *world.fake.others.lock().unwrap() = (0..2 * SIDE_BY_SIDE).map(of_another).collect();
+        let stop = CancellationToken::new();
+        if broadcast_too {
+            // Its own row of the broadcast waits behind the others already.
+            world.shows(Direction::Outbound, Some(1), "broadcast");
+            poller.round(&stop).await.unwrap();
+        }
+        world.shows(Direction::Inbound, Some(2), "hello");
+        poller.round(&stop).await.unwrap();
+        poller.start_reads(&stop);
+        assert!(poller.is_read_now(&contact()), "{broadcast_too}");
+        assert_eq!(poller.reads.len(), SIDE_BY_SIDE);
+    }
+}
+
+#[tokio::test]
+async fn the_sweep_takes_few_at_once_and_each_in_its_turn() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::open(folder.path(), true).await;
+    let mut poller = poller(&mut world).await;
+    let chats: Vec<(ContactId, Row)> = (0..3)
+        .map(|n| (format!("+3460099{n:04}").parse::<ContactId>().unwrap(), of_another(n)))
+        .inspect(|(contact, row)| drop(poller.positions.insert(contact.clone(), unread_position(contact, row))))
+        .collect();
+    let hour = world.line.sweep_every;
+    assert!(poller.to_sweep(&chats, poller.started + hour / 2).is_empty(), "read a moment ago");
+    let mut taken = Vec::new();
+    for n in 1..=6 {
+        // An hour later each time, so that all of them are due.
+        let now = poller.started + hour * n;
+        let swept: Vec<ContactId> = poller.to_sweep(&chats, now).into_iter().collect();
+        assert_eq!(swept.len(), 1, "an hour has rounds for all of them");
+        poller.read_at.insert(swept[0].clone(), now);
+        taken.push(chats.iter().position(|(contact, _)| *contact == swept[0]).unwrap());
+    }
+    assert_eq!(taken, [0, 1, 2, 0, 1, 2]);
+}
+
+#[tokio::test]
+async fn a_read_that_shows_nothing_is_never_in_sync() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::open(folder.path(), true).await;
+    let mut poller = poller(&mut world).await;
+    world.shows(Direction::Inbound, Some(now_ms()), "hello");
+    world.fake.hidden.store(true, Ordering::Relaxed);
+    for _ in 0..8 {
+        turn(&mut poller).await;
+    }
+    assert_eq!(world.fake.reads.load(Ordering::Relaxed), 8);
+    world.fake.hidden.store(false, Ordering::Relaxed);
+    turn(&mut poller).await;
+    assert_eq!(world.words().await, ["hello"]);
+}
+
+#[tokio::test]
+async fn what_never_shows_its_last_row_is_not_read_with_every_round() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::open(folder.path(), true).await;
+    let mut poller = poller(&mut world).await;
+    world.shows(Direction::Inbound, Some(now_ms()), "hello");
+    world.fake.hidden.store(true, Ordering::Relaxed);
+    for _ in 0..20 {
+        turn(&mut poller).await;
+    }
+    assert_eq!(world.fake.reads.load(Ordering::Relaxed), 11);
+}
+
+#[tokio::test]
+async fn rows_without_a_time_are_new_in_a_known_conversation_however_many_and_the_newest_in_one_just_met() {
+    for (known, expected) in [(true, 31), (false, 20)] {
+        let folder = tempfile::tempdir().unwrap();
+        let world = World::open(folder.path(), true).await;
+        if known {
+            world.says("before").await.unwrap();
+        }
+        for n in 0..30 {
+            world.shows(Direction::Inbound, None, &format!("row {n}"));
+        }
+        read_one(&world.line, &mut world.job(), &CancellationToken::new()).await.unwrap();
+        assert_eq!(world.words().await.len(), expected, "{known}");
+    }
+}
