@@ -275,3 +275,12 @@ fn where_the_answer_that_named_the_unread_was_lost_nobodys_answer_counts_as_unre
         assert_eq!(published(&rows, &how, &[], true).0, expected);
     }
 }
+
+#[test]
+fn what_was_there_before_the_bridge_shows_nothing_that_it_said() {
+    let rows = [operator(1, "ours"), customer(2, "hi"), operator(3, "ours"), operator(4, "from the panel")];
+    let anchor = Mark::of(&rows[1]);
+    let how = Acquaintance::Baseline { anchor: &anchor, baseline_ms: 2_000, wanted: Wanted::None };
+    let (told, _) = published(&rows, &how, &[own("ours")], true);
+    assert_eq!(told, ["=from the panel"], "the later row of these words is the bridge's own");
+}
