@@ -308,3 +308,42 @@ async fn sent_again_by_policy_it_goes_three_times_at_most() {
     assert_eq!(house.afilnet.texts(&contact(1)[1..]), expected);
     house.check();
 }
+
+/// What the agent of `who` was told last of a message that failed.
+fn told(house: &House, who: &str) -> Option<String> {
+    let events = house.bonychat.unique_events(who);
+    Some(events.last().filter(|event| event.status() == "failed")?.content["message"].as_str()?.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_could_look_up_for_too_long_is_unconfirmed_told_and_holds_up_nothing_more() {
+    let mut house = House::new().set("RETRY__GIVE_UP_AFTER", "3s");
+    let bridge = house.start().await;
+    acquaint(&house, &bridge, &contact(1)).await;
+    house.afilnet.fault("getmessages:http_500:1-1000000").unwrap();
+    let m_id = doubt(&house, &bridge, &contact(1), "in doubt", "reset").await;
+    assert_eq!(house.agent(&bridge, &contact(1), "after").await.status, 200);
+    until("it is unconfirmed", || house.messages("unconfirmed") == [m_id.clone()]).await;
+    assert!(house.afilnet.until(SOON, |world| world.texts(&contact(1)[1..]) == ["before", "after"]).await);
+    until("its agent is told", || told(&house, &contact(1)).is_some_and(|w| w.contains("may have been delivered")))
+        .await;
+    house.check();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_after_a_doubt_says_that_the_customer_may_have_it() {
+    let mut house = House::new();
+    let bridge = house.start().await;
+    for (who, doubtful) in [(contact(1), false), (contact(2), true)] {
+        acquaint(&house, &bridge, &who).await;
+        house.afilnet.fault(if doubtful { "sendmessage:reset" } else { "sendmessage:http_429" }).unwrap();
+        house.afilnet.fault("sendmessage:MISSING_COMPULSORY_PARAM:2").unwrap();
+        assert_eq!(house.agent(&bridge, &who, "refused at last").await.status, 200);
+        until("its agent is told", || told(&house, &who).is_some()).await;
+        let words = told(&house, &who).unwrap();
+        assert_eq!(words.contains("did not get"), !doubtful, "{words}");
+        assert_eq!(words.contains("may have been delivered"), doubtful, "{words}");
+        assert_eq!(house.afilnet.texts(&who[1..]), ["before"]);
+    }
+    house.check();
+}
