@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::StatusValue;
+use crate::domain::clock::wall_ms;
 use crate::domain::ledger::Claim;
 
 on_each_engine! {
@@ -9,6 +10,8 @@ on_each_engine! {
     a_status_is_told_once_forward_only_of_the_whole_message_and_of_what_was_sent
     rows_of_sent_messages_teach_that_and_how_late_they_show
     timestamps_of_a_conversation_never_go_back
+    no_timestamp_lies_in_the_future
+    what_an_agent_is_told_bears_the_time_of_the_wall
 }
 
 fn receipt(m_id: &MId, part: u32, value: StatusValue) -> Receipt {
@@ -133,4 +136,33 @@ async fn timestamps_of_a_conversation_never_go_back(engine: Engine) {
     }
     let stamps: Vec<i64> = due(&store).await.iter().map(|event| event.timestamp_ms).collect();
     assert_eq!(stamps, [500, 500, 501, 501]);
+}
+
+async fn no_timestamp_lies_in_the_future(engine: Engine) {
+    let fresh = engine.fresh().await;
+    let store = &fresh.store;
+    let ahead_ms = wall_ms() + 3_600_000;
+    let mut page = reading(1, &[("r1", "a")]);
+    page.rows[0].events[0].timestamp_ms = ahead_ms;
+    store.record(page).await.unwrap();
+    // The mark of a conversation that was told of while the clock was ahead.
+    let marked = format!("UPDATE conversations SET event_ms = {ahead_ms} RETURNING id");
+    assert_eq!(fresh.folder.ask(&marked).await.len(), 1);
+    store.record(reading(1, &[("r2", "b")])).await.unwrap();
+    let stamps: Vec<i64> = due(store).await.iter().map(|event| event.timestamp_ms).collect();
+    assert!(stamps.len() == 2 && stamps.iter().all(|at_ms| *at_ms <= wall_ms()), "{stamps:?} at {}", wall_ms());
+}
+
+async fn what_an_agent_is_told_bears_the_time_of_the_wall(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let before_ms = wall_ms();
+    // By a clock of the process that shows another time.
+    let m_id = sent(&store).await;
+    assert_eq!(store.record(statuses(vec![receipt(&m_id, 1, StatusValue::Read)])).await.unwrap(), 1);
+    store.accept(message(2, "refused", 10)).await.unwrap();
+    let epoch = store.own(&channel()).await.unwrap();
+    let attempt = take(&store, epoch, 100).await.remove(0);
+    store.settle(&attempt, Settlement::Failed { fault: Fault::Busy, notice: Some("n".into()) }, 100).await.unwrap();
+    let stamps: Vec<i64> = due(&store).await.iter().map(|event| event.timestamp_ms).collect();
+    assert!(stamps.len() == 2 && stamps.iter().all(|at_ms| (before_ms..=wall_ms()).contains(at_ms)), "{stamps:?}");
 }

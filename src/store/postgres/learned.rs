@@ -2,7 +2,7 @@
 
 use super::db::{Count, Db, args, decode};
 use super::inbound;
-use crate::domain::clock::wall_of;
+use crate::domain::clock::wall_ms;
 use crate::domain::ledger::Claim;
 use crate::domain::{Event, EventBody, StatusValue};
 use crate::store::{Learned, Receipt, StoreError, Untold, sql};
@@ -45,7 +45,7 @@ pub(super) async fn tell(db: &mut Db, conversation: i64, receipt: &Receipt, now_
         db.optional(sql::TELL, args![rank, receipt.m_id.as_str(), conversation, part]).await?;
     let Some((done_ms,)) = told else { return Ok(false) };
     let body = EventBody::MessageStatus { value: receipt.value, message: receipt.message.clone() };
-    let event = Event { m_id: receipt.m_id.clone(), timestamp_ms: wall_of(now_ms), body };
+    let event = Event { m_id: receipt.m_id.clone(), timestamp_ms: wall_ms(), body };
     let due_ms = now_ms.max(done_ms.unwrap_or(now_ms) + AFTER_ANSWER_MS);
     inbound::add_events(db, conversation, std::slice::from_ref(&event), due_ms, now_ms).await?;
     Ok(true)

@@ -3,7 +3,7 @@
 
 use super::db::{Count, Db, args, corrupt, decode};
 use super::{choice, claims, inbound, sql as own};
-use crate::domain::clock::wall_of;
+use crate::domain::clock::wall_ms;
 use crate::domain::{ChannelName, Content, Event, EventBody, Fault, MId, StatusValue};
 use crate::store::{Attempt, Before, Epoch, NewOutbound, Settlement, StoreError, sql};
 
@@ -219,7 +219,7 @@ pub(super) async fn notice(
     now_ms: i64,
 ) -> Result<(), StoreError> {
     let body = EventBody::MessageStatus { value: StatusValue::Failed, message: sentence.to_owned() };
-    let event = Event { m_id: m_id.clone(), timestamp_ms: wall_of(now_ms), body };
+    let event = Event { m_id: m_id.clone(), timestamp_ms: wall_ms(), body };
     inbound::add_events(db, conversation, std::slice::from_ref(&event), now_ms + NOTICE_AFTER_MS, now_ms).await
 }
 

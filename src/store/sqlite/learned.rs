@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{decode, execute, inbound, rows, unavailable};
-use crate::domain::clock::wall_of;
+use crate::domain::clock::wall_ms;
 use crate::domain::ledger::Claim;
 use crate::domain::{Event, EventBody, StatusValue};
 use crate::store::{Learned, Receipt, StoreError, Untold, sql};
@@ -54,7 +54,7 @@ pub(super) fn tell(db: &Connection, conversation: i64, receipt: &Receipt, now_ms
         .map_err(unavailable)?;
     let Some(done_ms) = told else { return Ok(false) };
     let body = EventBody::MessageStatus { value: receipt.value, message: receipt.message.clone() };
-    let event = Event { m_id: receipt.m_id.clone(), timestamp_ms: wall_of(now_ms), body };
+    let event = Event { m_id: receipt.m_id.clone(), timestamp_ms: wall_ms(), body };
     let due_ms = now_ms.max(done_ms.unwrap_or(now_ms) + AFTER_ANSWER_MS);
     inbound::add_events(db, conversation, std::slice::from_ref(&event), due_ms, now_ms)?;
     Ok(true)

@@ -4,7 +4,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{change, choice, claims, corrupt, decode, inbound, one, rows, unavailable};
-use crate::domain::clock::wall_of;
+use crate::domain::clock::wall_ms;
 use crate::domain::{ChannelName, Content, Event, EventBody, Fault, MId, StatusValue};
 use crate::store::{Attempt, Before, Epoch, NewOutbound, Settlement, StoreError, sql};
 
@@ -195,7 +195,7 @@ pub(super) fn notice(
     now_ms: i64,
 ) -> Result<(), StoreError> {
     let body = EventBody::MessageStatus { value: StatusValue::Failed, message: sentence.to_owned() };
-    let event = Event { m_id: m_id.clone(), timestamp_ms: wall_of(now_ms), body };
+    let event = Event { m_id: m_id.clone(), timestamp_ms: wall_ms(), body };
     inbound::add_events(db, conversation, std::slice::from_ref(&event), now_ms + NOTICE_AFTER_MS, now_ms)
 }
 
