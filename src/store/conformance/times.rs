@@ -4,6 +4,7 @@ use super::*;
 
 on_each_engine! {
     after_the_clock_was_set_back_nothing_waits_for_it_to_catch_up
+    after_the_clock_was_set_back_a_row_that_comes_after_an_attempt_is_still_known_as_such
 }
 
 const HOUR: i64 = 3_600_000;
@@ -34,4 +35,22 @@ async fn after_the_clock_was_set_back_nothing_waits_for_it_to_catch_up(engine: E
     assert!(
         store.list(Filter { limit: 9, ..Filter::default() }).await.unwrap().iter().all(|row| row.accepted_ms <= now)
     );
+}
+
+async fn after_the_clock_was_set_back_a_row_that_comes_after_an_attempt_is_still_known_as_such(engine: Engine) {
+    let fresh = engine.fresh().await;
+    let (then, now) = (100 * HOUR, 99 * HOUR);
+    let epoch = fresh.store.own(&channel()).await.unwrap();
+    fresh.store.accept(message(1, "in doubt", then)).await.unwrap();
+    let attempt = take(&fresh.store, epoch, then).await.remove(0);
+    let unknown = Settlement::Unknown { fault: Fault::TimedOut, look_ms: then };
+    fresh.store.settle(&attempt, unknown, then).await.unwrap();
+
+    let Fresh { store, folder: _folder } = fresh.again().await;
+    assert_eq!(store.follow_clock(now).await.unwrap(), HOUR);
+    let mut page = reading(1, &[("in other words", "x")]);
+    page.rows[0].doubtful = true;
+    store.record(Reading { now_ms: now + 100, ..page }).await.unwrap();
+    let doubt = store.due_looks(&channel(), now, 9).await.unwrap().remove(0);
+    assert!(store.evidence(&doubt).await.unwrap().doubtful, "it may show the attempt, which began before");
 }
