@@ -172,11 +172,11 @@ fn migrate(file: &Path, db: &mut Connection) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Looks at the pages that every start needs: the schema and the roots of the tables. A whole check reads the whole file
-/// and is a command's business.
+/// Looks at the pages that every start needs: the schema and the roots of the tables, not those of an index that could
+/// answer for its table. A whole check reads the whole file and is a command's business.
 fn quick_check(file: &Path, db: &Connection) -> Result<(), OpenError> {
     for table in ["channels", "conversations", "outbound", "events", "seen"] {
-        db.prepare(&format!("SELECT 1 FROM {table} LIMIT 1"))
+        db.prepare(&format!("SELECT 1 FROM {table} NOT INDEXED LIMIT 1"))
             .and_then(|mut s| s.exists([]))
             .map_err(|source| sort(file, source))?;
     }
@@ -265,6 +265,23 @@ mod tests {
         std::fs::remove_file(&file).unwrap();
         Connection::open(&file).unwrap().execute_batch("CREATE TABLE theirs (x)").unwrap();
         assert!(matches!(writer(&file), Err(OpenError::Foreign(_))));
+    }
+
+    #[test]
+    fn damage_at_the_root_of_any_table_is_found_at_the_start() {
+        for table in ["channels", "conversations", "outbound", "events", "seen"] {
+            let (_folder, file) = place();
+            let (db, lock) = writer(&file).unwrap();
+            let root = "SELECT rootpage FROM sqlite_schema WHERE type = 'table' AND name = ?1";
+            let root: u32 = db.query_row(root, [table], |row| row.get(0)).unwrap();
+            let size: u32 = db.pragma_query_value(None, "page_size", |row| row.get(0)).unwrap();
+            db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+            drop((db, lock));
+            let mut bytes = std::fs::read(&file).unwrap();
+            bytes[((root - 1) * size) as usize..(root * size) as usize].fill(0xA5);
+            std::fs::write(&file, &bytes).unwrap();
+            assert!(matches!(writer(&file), Err(OpenError::Damaged { .. })), "{table}");
+        }
     }
 
     #[test]
