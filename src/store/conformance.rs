@@ -205,7 +205,10 @@ async fn events_go_one_by_one_in_order_and_a_dead_one_holds_up_nobody(engine: En
     let head = store.due_events(&channel(), 3000, 10).await.unwrap().remove(0);
     assert_eq!((head.event.clone(), head.attempts), (customer_says("a"), 1));
     store.published(&head, Publication::Dead { fault: Fault::Http(400) }, 3000).await.unwrap();
-    assert_eq!(store.due_events(&channel(), 3000, 10).await.unwrap()[0].event, customer_says("b"));
+    let next = store.due_events(&channel(), 3000, 10).await.unwrap().remove(0);
+    assert_eq!(next.event, customer_says("b"));
+    store.published(&next, Publication::Queued { due_ms: 4000, fault: Fault::Http(503) }, 3000).await.unwrap();
+    assert!(store.due_events(&channel(), 3999, 10).await.unwrap().is_empty(), "its own time, not that of one before");
 }
 
 async fn the_first_run_takes_stock_once(engine: Engine) {
@@ -227,10 +230,12 @@ async fn the_first_run_takes_stock_once(engine: Engine) {
 }
 
 async fn one_operation_that_fails_undoes_itself_alone(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let Fresh { store, folder } = engine.fresh().await;
     let epoch = store.own(&channel()).await.unwrap();
     let one = message(1, "a", 10);
-    let accepts: Vec<_> = [one.clone(), one, message(2, "b", 10)]
+    // Its conversation is made before its mId is found to be another's.
+    let fails = NewOutbound { m_id: one.m_id.clone(), ..message(3, "c", 10) };
+    let accepts: Vec<_> = [one, fails, message(2, "b", 10)]
         .into_iter()
         .map(|message| {
             let store = Arc::clone(&store);
@@ -243,6 +248,7 @@ async fn one_operation_that_fails_undoes_itself_alone(engine: Engine) {
     }
     assert_eq!(failed, 1);
     assert_eq!(take(&store, epoch, 100).await.len(), 2);
+    assert_eq!(folder.ask("SELECT COUNT(*) FROM conversations").await, [Some("2".to_owned())], "nothing of it is left");
     store.check().await.unwrap();
 }
 
