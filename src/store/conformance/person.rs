@@ -34,10 +34,13 @@ async fn a_failed_message_goes_back_to_its_place_with_its_tries_and_age_counted_
     for n in 2..5 {
         store.accept(message(1, &format!("{n}"), 10 + i64::from(n))).await.unwrap();
     }
+    let attempt = take(&store, epoch, 20).await.remove(0);
+    store.settle(&attempt, Settlement::Queued { due_ms: Some(90), fault: Fault::Busy }, 20).await.unwrap();
     fail(&store, epoch).await;
     assert_eq!(store.retry(m_id.to_string(), 5000).await.unwrap(), ByHand::Message);
-    let again = take(&store, epoch, 100).await.remove(0);
+    let again = take(&store, epoch, 50).await.remove(0);
     assert_eq!((words(&again).as_str(), again.number, again.before), ("first", 1, Before::default()));
+    assert_eq!(again.since_ms, 5000);
     assert_eq!(store.retry(m_id.to_string(), 5000).await.unwrap(), ByHand::Not("sending".into()));
 }
 
