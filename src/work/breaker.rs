@@ -147,13 +147,24 @@ mod tests {
         assert!(passes_within(&breaker, Duration::ZERO).await.is_some());
     }
 
+    /// Someone who waits for a pass by now.
+    async fn waits(breaker: &Arc<Breaker>) -> tokio::task::JoinHandle<Pass> {
+        let breaker = Arc::clone(breaker);
+        let waiter = tokio::spawn(async move { breaker.pass().await });
+        tokio::task::yield_now().await;
+        waiter
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_probe_that_proves_nothing_is_followed_by_another() {
         let breaker = Breaker::new();
         breaker.close(MINUTE);
-        drop(passes_within(&breaker, 2 * MINUTE).await.unwrap());
+        let probe = passes_within(&breaker, 2 * MINUTE).await.unwrap();
+        let waiter = waits(&breaker).await;
+        drop(probe);
         assert!(passes_within(&breaker, MINUTE / 2).await.is_none());
-        assert!(passes_within(&breaker, MINUTE).await.is_some());
+        let next = tokio::time::timeout(MINUTE, waiter).await.expect("who waited for the probe is woken").unwrap();
+        assert!(next.is_probe());
     }
 
     #[tokio::test(start_paused = true)]
@@ -171,5 +182,12 @@ mod tests {
             opened += usize::from(tokio::time::timeout(2 * MINUTE, waiter).await.unwrap().unwrap());
         }
         assert_eq!(opened, 1);
+        // Those who came while it was probed are woken by its success, not by its end.
+        breaker.close(MINUTE);
+        let probe = passes_within(&breaker, 2 * MINUTE).await.unwrap();
+        let waiter = waits(&breaker).await;
+        assert!(probe.succeeded());
+        assert!(!tokio::time::timeout(MINUTE, waiter).await.expect("it is woken").unwrap().is_probe());
+        drop(probe);
     }
 }
