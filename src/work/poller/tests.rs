@@ -14,7 +14,8 @@ use crate::domain::MId;
 use crate::domain::clock::now_ms;
 use crate::domain::content::{Label, QuickReply, Text};
 use crate::domain::{
-    Content, Delivery, Direction, Event, EventBody, IdType, Language, Messenger, RetryPolicy, RowTime, Verdict, Webhook,
+    Content, Delivery, Direction, Event, EventBody, Fault, IdType, Language, Messenger, RetryPolicy, RowTime, Verdict,
+    Webhook,
 };
 use crate::store::{Epoch, NewOutbound, SeenRow, SqliteStore, Store};
 use crate::work::{Account, Breaker, Learning, Receipts};
@@ -28,6 +29,8 @@ enum Meanwhile {
     Ends,
     /// The read panics.
     Breaks,
+    /// The read brings nothing.
+    Fails,
 }
 
 struct Fake {
@@ -64,14 +67,15 @@ impl Messenger for Fake {
     }
 
     async fn messages(&self, _: &Destination) -> Result<Vec<Row>, ReadError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
         let meanwhile = std::mem::replace(&mut *self.meanwhile.lock().unwrap(), Meanwhile::Nothing);
         match meanwhile {
             Meanwhile::Nothing => {}
             Meanwhile::Asks(epoch, replies) => ask(&self.store, epoch, replies).await,
             Meanwhile::Ends => self.store.close().await,
             Meanwhile::Breaks => panic!("as the test wants it"),
+            Meanwhile::Fails => return Err(ReadError { fault: Fault::TimedOut, asked: None }),
         }
-        self.reads.fetch_add(1, Ordering::Relaxed);
         let hidden = self.hidden.load(Ordering::Relaxed);
         Ok(if hidden { Vec::new() } else { self.rows.lock().unwrap().clone() })
     }

@@ -6,7 +6,8 @@ use super::*;
 async fn poller(world: &mut World) -> Poller {
     let line = Arc::get_mut(&mut world.line).unwrap();
     let hour = Duration::from_hours(1);
-    (line.sweep_every, line.retry) = (hour, RetryPolicy { initial: hour, max: hour, give_up_after: hour });
+    (line.sweep_every, line.poll_idle) = (hour, hour / 4);
+    line.retry = RetryPolicy { initial: hour, max: hour, give_up_after: hour };
     world.line.store.take_baseline(&world.line.name, Vec::new(), 0).await.unwrap();
     let mut poller = Poller::new(Arc::clone(&world.line));
     assert!(poller.load().await);
@@ -117,5 +118,23 @@ async fn rows_without_a_time_are_new_in_a_known_conversation_however_many_and_th
         }
         read_one(&world.line, &mut world.job(), &CancellationToken::new()).await.unwrap();
         assert_eq!(world.words().await.len(), expected, "{known}");
+    }
+}
+
+#[tokio::test]
+async fn a_conversation_whose_read_failed_or_broke_waits_and_no_other_does() {
+    for trouble in [Meanwhile::Fails, Meanwhile::Breaks] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut world = World::open(folder.path(), true).await;
+        let mut poller = poller(&mut world).await;
+        world.shows(Direction::Inbound, Some(now_ms()), "hello");
+        world.meanwhile(trouble);
+        for _ in 0..3 {
+            turn(&mut poller).await;
+        }
+        assert_eq!(world.fake.reads.load(Ordering::Relaxed), 1, "not with every round");
+        world.fake.others.lock().unwrap().push(of_another(1));
+        turn(&mut poller).await;
+        assert_eq!(world.fake.reads.load(Ordering::Relaxed), 2);
     }
 }
