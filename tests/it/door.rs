@@ -90,6 +90,8 @@ async fn bad_input_is_answered_and_goes_no_further() {
     }
     refused(&base, 405, "POST /healthz", request("POST", "/healthz", &[], b""));
     refused(&base, 413, "too long", request("POST", "/message", &[&token], &vec![b' '; 5000]));
+    let announced = request("POST", "/message", &[&token, "content-length: 5000"], b"");
+    refused(&base, 413, "announced too long, none of it sent", announced);
     let chunked = [
         request("POST", "/message", &[&token, "transfer-encoding: chunked"], b""),
         b"1388\r\n".to_vec(),

@@ -20,6 +20,10 @@ async fn sigterm_lets_what_is_in_flight_finish_and_loses_nothing() {
     assert!(house.afilnet.sent_count() < 40, "the stop begins nothing new");
     house.afilnet.set_latency("0ms".parse().unwrap());
     let bridge = house.start().await;
+    assert!(
+        !bridge.log().iter().any(|line| line.contains("when the process ended")),
+        "what was in flight has finished"
+    );
     assert!(house.afilnet.until(SOON, |world| world.sent_count() == 40).await);
     assert!(house.messages("unconfirmed").is_empty());
     assert_eq!(house.afilnet.counters().duplicate_sends, 0);
@@ -63,8 +67,7 @@ async fn sighup_says_that_nothing_is_reloaded_and_the_bridge_serves_on() {
 async fn a_second_bridge_on_the_same_file_is_refused() {
     let mut house = House::new().on_a_file();
     let _bridge = house.start().await;
-    let second = house.command(&["serve"]).env("BRIDGE__SERVER__LISTEN", "127.0.0.1:0").output().unwrap();
-    assert_eq!(second.status.code(), Some(1));
-    let words = String::from_utf8_lossy(&second.stderr);
+    let (code, words) = house.refused_start().await;
+    assert_eq!(code, Some(1));
     assert!(words.contains("another bridge process uses the store"), "{words}");
 }

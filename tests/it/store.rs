@@ -20,9 +20,8 @@ async fn a_damaged_store_is_refused_with_exit_code_1_in_words_and_left_as_it_is(
     let mut bytes = std::fs::read(house.database()).unwrap();
     bytes[100..4096].fill(0xA5); // the schema
     std::fs::write(house.database(), &bytes).unwrap();
-    let refused = house.command(&["serve"]).env("BRIDGE__SERVER__LISTEN", "127.0.0.1:0").output().unwrap();
-    assert_eq!(refused.status.code(), Some(1));
-    let words = String::from_utf8_lossy(&refused.stderr);
+    let (code, words) = house.refused_start().await;
+    assert_eq!(code, Some(1));
     assert!(words.contains("is damaged") && words.contains(".recover") && words.contains("no new one"), "{words}");
     assert!(!words.contains("panicked"), "{words}");
     assert_eq!(std::fs::read(house.database()).unwrap(), bytes, "left as it is");

@@ -127,6 +127,23 @@ impl House {
         bridge
     }
 
+    /// A start that is to be refused: its exit code, and what it said.
+    pub(crate) async fn refused_start(&self) -> (Option<i32>, String) {
+        let mut command = self.command(&["serve"]);
+        command.env("BRIDGE__SERVER__LISTEN", "127.0.0.1:0").stdin(Stdio::null()).stdout(Stdio::null());
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let deadline = Instant::now() + SOON;
+        while child.try_wait().unwrap().is_none() {
+            if Instant::now() >= deadline {
+                child.kill().unwrap();
+                panic!("it was not refused");
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let ended = child.wait_with_output().unwrap();
+        (ended.status.code(), String::from_utf8_lossy(&ended.stderr).into_owned())
+    }
+
     /// As [`Self::start`] with more of an environment; what this makes may end before it is ready.
     #[cfg(feature = "crashpoints")]
     pub(crate) async fn start_with(&mut self, environment: &[(&str, &str)]) -> Bridge {
