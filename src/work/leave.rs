@@ -154,10 +154,11 @@ impl Line {
         fault.scope() == Scope::Account && lock(&self.account.suspects).is_poison(&attempt.m_id, sent)
     }
 
-    /// What passed with `pass` was a success.
+    /// What passed with `pass` was a success. Another way of the account may be closed still.
     pub(super) fn opened(&self, pass: &Pass) {
         if pass.succeeded() {
-            self.account.pace.set_stalled(false);
+            let paused = self.account.breaker.is_closed() || self.account.credit.is_closed();
+            self.account.pace.set_stalled(paused);
             tracing::info!(channel.name = %self.name, "channel `{}`: Afilnet works again, going on", self.name);
         }
     }
@@ -209,6 +210,21 @@ mod tests {
         assert!(two.lines[1].signals.verdict_expected(Duration::ZERO), "callers of the other still wait for verdicts");
         two.lines[0].failed(&Fault::NoCredits, None);
         assert!(!two.lines[1].signals.verdict_expected(Duration::ZERO), "what concerns the account is everybody's");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_channel_that_heals_ends_no_pause_but_its_own() {
+        let two = Two::new();
+        for pause in [Fault::NoCredits, Fault::Forbidden] {
+            two.lines[1].failed(&pause, None);
+            two.lines[0].failed(&Fault::ChannelNotFound, None);
+            two.lines[0].opened(&two.lines[0].breaker.pass().await);
+            assert!(!two.lines[0].breaker.is_closed() && !two.lines[0].signals.verdict_expected(Duration::ZERO));
+            let (account, credit) = (&two.account.breaker, &two.account.credit);
+            let way = if account.is_closed() { account } else { credit };
+            two.lines[0].opened(&way.pass().await);
+            assert!(two.lines[0].signals.verdict_expected(Duration::ZERO), "after {pause:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]
