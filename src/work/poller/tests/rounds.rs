@@ -138,3 +138,18 @@ async fn a_conversation_whose_read_failed_or_broke_waits_and_no_other_does() {
         assert_eq!(world.fake.reads.load(Ordering::Relaxed), 2);
     }
 }
+
+#[tokio::test]
+async fn a_last_row_that_reads_never_show_is_taken_as_it_is_in_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::open(folder.path(), true).await;
+    let mut poller = poller(&mut world).await;
+    world.shows(Direction::Inbound, Some(now_ms()), "hello");
+    let listed = Row { text: "in other words".into(), ..world.fake.rows.lock().unwrap()[0].clone() };
+    world.fake.others.lock().unwrap().push(listed);
+    for _ in 0..20 {
+        turn(&mut poller).await;
+    }
+    assert_eq!(world.fake.reads.load(Ordering::Relaxed), 6);
+    assert_eq!(world.words().await, ["hello"]);
+}
