@@ -4,6 +4,7 @@
 mod attempt;
 #[cfg(test)]
 mod conformance;
+mod copy;
 mod doubt;
 mod operators;
 mod postgres;
@@ -19,6 +20,7 @@ use async_trait::async_trait;
 use crate::domain::{ChannelName, Choice, ContactId, Content, Destination, Event, Fault, IdempotencyKey, MId};
 
 pub(crate) use attempt::{Attempt, Before, Settlement};
+pub(crate) use copy::{Copied, copy, reopen};
 pub(crate) use doubt::{Decision, Doubt, Evidence, Look};
 pub(crate) use operators::{ByHand, Depth, DiscardNotices, Filter, Listed, Waiting};
 pub(crate) use postgres::PostgresStore;

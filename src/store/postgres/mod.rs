@@ -15,6 +15,7 @@ mod open;
 mod outbound;
 mod person;
 mod sql;
+mod target;
 mod times;
 mod upkeep;
 
@@ -31,6 +32,8 @@ use super::{
 use crate::domain::{ChannelName, Choice, ContactId, MId};
 
 pub(crate) use engine::PostgresStore;
+pub(super) use open::OpenError as TargetError;
+pub(super) use target::Target;
 
 /// Longest time for an answer to "can something be written now".
 const CHECK: Duration = Duration::from_millis(1500);
