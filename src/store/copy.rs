@@ -2,6 +2,7 @@
 //! committed, then the source is marked, so that nobody serves both; a process that ends in between leaves a copy that
 //! knows its source, and the next try ends what this one began.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
@@ -94,7 +95,7 @@ pub(crate) enum CopyError {
         place: String,
         file: String,
         #[source]
-        source: SourceError,
+        source: Box<SourceError>,
     },
     #[error("the copy broke off inside; nothing was copied")]
     Inside,
@@ -259,7 +260,7 @@ async fn marked(source: Source, tables: Vec<(String, u64)>, place: String, befor
     if source.moved().is_none() {
         let (file, to) = (source.name(), place.clone());
         let mark = blocking(move || source.mark(&to, wall_ms())).await?;
-        mark.map_err(|source| CopyError::Unmarked { place: place.clone(), file, source })?;
+        mark.map_err(|source| CopyError::Unmarked { place: place.clone(), file, source: Box::new(source) })?;
         crashpoint::hit("mark", crashpoint::AFTER_COMMIT);
     }
     Ok(Copied { tables, place, before })
@@ -283,8 +284,11 @@ fn whole(source: Source, tables: &[Table], take: impl Fn(Piece) -> bool) -> Resu
         rows.push((table.name.clone(), source.read(table, &mut digest, |batch| take(Piece::Rows(batch)))?));
         take(Piece::End);
     }
-    let digest = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok((source, rows, digest))
+    let hex = digest.finalize().iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    });
+    Ok((source, rows, hex))
 }
 
 /// Both sides must have the same tables with the same columns: nothing is left behind without a word.
