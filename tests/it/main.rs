@@ -21,6 +21,7 @@ mod outage;
 mod outbound;
 mod person;
 mod postgres;
+mod recovery;
 mod repeat;
 mod stop;
 mod store;
