@@ -20,7 +20,7 @@ async fn stopped(how: Stop, away: Duration, load: Workload) {
     let answers = Arc::clone(&running.answers);
     let taken = || answers.taken.lock().unwrap_or_else(PoisonError::into_inner).clone();
     until("messages flow both ways", || {
-        taken().len() > 4 * load.contacts && house.bonychat.all_events().len() > 4 * load.contacts
+        taken().len() > 3 * load.contacts && house.bonychat.all_events().len() > 3 * load.contacts
     })
     .await;
     assert_eq!(answers.unavailable.load(Ordering::Relaxed), 0);
@@ -67,7 +67,7 @@ async fn stopped(how: Stop, away: Duration, load: Workload) {
 
 /// Long enough to be in mid-run when the server goes and when it comes.
 fn load() -> Workload {
-    Workload { contacts: 30, each: 20, pause: Duration::from_millis(200), equal_words: true }
+    Workload { contacts: 15, each: 20, pause: Duration::from_millis(200), equal_words: true }
 }
 
 #[tokio::test(flavor = "multi_thread")]
