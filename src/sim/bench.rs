@@ -102,9 +102,12 @@ async fn postgres(args: &BenchArgs, out: &mut impl std::io::Write) -> anyhow::Re
         Ok(server) => server,
         Err(why) => return Ok(Err(why)),
     };
-    let at_once = bridge_on(args, &server.url(), args.messages, "0s", Tuning::default()).await?;
-    row(out, "bridge on PostgreSQL, answers when stored", &at_once)?;
-    Ok(Ok(at_once))
+    // A machine that is too busy for it still has the other figures.
+    let at_once = bridge_on(args, &server.url(), args.messages, "0s", Tuning::default()).await;
+    if let Ok(figures) = &at_once {
+        row(out, "bridge on PostgreSQL, answers when stored", figures)?;
+    }
+    Ok(at_once.map_err(|error| format!("{error:#}")))
 }
 
 fn row(out: &mut impl std::io::Write, case: &str, figures: &Figures) -> std::io::Result<()> {
