@@ -3,6 +3,7 @@
 
 mod health;
 mod messages;
+mod store;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -45,6 +46,9 @@ enum Command {
     /// Look at messages, and retry or discard those that were given up
     #[command(subcommand)]
     Messages(messages::Command),
+    /// Move a store to another engine
+    #[command(subcommand)]
+    Store(store::Command),
     /// Print the OpenAPI document of what the bridge serves (a running bridge has it at GET /openapi.json)
     Openapi,
     /// Ask a running bridge on this machine whether it lives (for a container's HEALTHCHECK)
@@ -63,6 +67,8 @@ enum Failure {
     Configuration(Problems),
     /// Exit code 2: right in itself, but not to be served by this version.
     Unservable(anyhow::Error),
+    /// Exit code 2.
+    Usage(String),
     /// Exit code 1.
     Work(anyhow::Error),
 }
@@ -105,6 +111,10 @@ fn end(outcome: Result<(), Failure>) -> ExitCode {
             let _ = writeln!(stderr, "the configuration cannot be served:\n  {error:#}");
             ExitCode::from(2)
         }
+        Err(Failure::Usage(why)) => {
+            let _ = writeln!(stderr, "bridge: {why}");
+            ExitCode::from(2)
+        }
         Err(Failure::Work(error)) => {
             let _ = writeln!(stderr, "bridge: {error:#}");
             ExitCode::from(1)
@@ -120,6 +130,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Channels => channels(&load()?).await?,
         Command::Config => print(Config::DEFAULT_TOML)?,
         Command::Messages(command) => messages::run(command, &load()?).await?,
+        Command::Store(command) => store::run(command).await?,
         Command::Openapi => print(&app::openapi())?,
         // 1 whatever is wrong: container runtimes keep 2 for themselves.
         Command::Health => {

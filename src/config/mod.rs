@@ -118,6 +118,16 @@ pub enum StoreUrl {
     Postgres(SecretString),
 }
 
+impl StoreUrl {
+    /// Reads what `store.url` may be.
+    ///
+    /// # Errors
+    /// What it must be; the value itself is not told.
+    pub fn parse(text: &SecretString) -> Result<Self, String> {
+        address::store_url(text).map_err(std::borrow::Cow::into_owned)
+    }
+}
+
 /// `[outbound]`
 #[derive(Debug, Clone)]
 pub struct OutboundConfig {

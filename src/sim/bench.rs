@@ -1,10 +1,11 @@
-//! `bridge bench`: durable accepts per second and their latency on this machine, beside a forwarder that stores nothing.
+//! `bridge bench`: durable accepts per second and their latency on this machine, over both engines and beside a forwarder
+//! that stores nothing.
 //! Backend, bridge and load share the machine's cores, so that only the ratios of one run mean something.
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -74,6 +75,7 @@ pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
     row(&mut out, "bridge, group commit, answers the verdict", &verdict)?;
     let alone = bridge(&args, args.messages / 10, "0s", Tuning { group_commit: false }).await?;
     row(&mut out, "bridge, one commit each, answers when stored", &alone)?;
+    let shared = postgres(&args, &mut out).await?;
     writeln!(
         out,
         "\ngroup commit accepts {:.1} times what one commit each does; {:.2} of the forwarder that stores nothing\n\
@@ -82,7 +84,30 @@ pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
         at_once.accepted_per_second / forwarder.accepted_per_second,
         fsync.as_secs_f64() * 1000.0
     )?;
+    match shared {
+        Ok(shared) => writeln!(
+            out,
+            "PostgreSQL accepts {:.2} of what SQLite does, and delivers {:.2} of it",
+            shared.accepted_per_second / at_once.accepted_per_second,
+            shared.delivered_per_second / at_once.delivered_per_second
+        )?,
+        Err(why) => writeln!(out, "PostgreSQL was not measured. {why}")?,
+    }
     Ok(())
+}
+
+/// The same over a PostgreSQL of its own beside the other stores, which syncs every commit; why not, where there is none.
+async fn postgres(args: &BenchArgs, out: &mut impl std::io::Write) -> anyhow::Result<Result<Figures, String>> {
+    let server = match super::postgres::Server::durable(&args.folder).await {
+        Ok(server) => server,
+        Err(why) => return Ok(Err(why)),
+    };
+    // A machine that is too busy for it still has the other figures.
+    let at_once = bridge_on(args, &server.url(), args.messages, "0s", Tuning::default()).await;
+    if let Ok(figures) = &at_once {
+        row(out, "bridge on PostgreSQL, answers when stored", figures)?;
+    }
+    Ok(at_once.map_err(|error| format!("{error:#}")))
 }
 
 fn row(out: &mut impl std::io::Write, case: &str, figures: &Figures) -> std::io::Result<()> {
@@ -160,16 +185,31 @@ async fn forwarder(args: &BenchArgs) -> anyhow::Result<Figures> {
     measure(to, args.connections, args.messages, &sends).await
 }
 
-/// The bridge itself, on a store of its own.
+/// The bridge itself, on a file of its own.
 async fn bridge(args: &BenchArgs, messages: u32, answer_within: &str, tuning: Tuning) -> anyhow::Result<Figures> {
-    let (address, sends) = backend().await?;
-    let folder = args.folder.join(format!("bridge-bench-{}-{}", std::process::id(), address.port()));
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("bridge-bench-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let folder = args.folder.join(name);
     let store = format!("sqlite:{}", folder.join("bench.db").display());
+    let figures = bridge_on(args, &store, messages, answer_within, tuning).await;
+    std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    figures
+}
+
+/// The bridge itself, on an empty store.
+async fn bridge_on(
+    args: &BenchArgs,
+    store: &str,
+    messages: u32,
+    answer_within: &str,
+    tuning: Tuning,
+) -> anyhow::Result<Figures> {
+    let (address, sends) = backend().await?;
     let afilnet = format!("http://{address}/api/http/");
     let settings = [
         ("SERVER__LISTEN", "127.0.0.1:0"),
         ("ADMIN__LISTEN", "127.0.0.1:0"),
-        ("STORE__URL", store.as_str()),
+        ("STORE__URL", store),
         ("AFILNET__URL", afilnet.as_str()),
         ("AFILNET__USER", "bench"),
         ("AFILNET__PASSWORD", "bench"),
@@ -188,7 +228,6 @@ async fn bridge(args: &BenchArgs, messages: u32, answer_within: &str, tuning: Tu
     let app = App::start_tuned(config, tuning).await?;
     let figures = measure(app.address(), args.connections, messages, &sends).await;
     app.stop().await;
-    std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
     figures
 }
 

@@ -2,11 +2,11 @@
 //! this machine, one for each test process, which ends and leaves nothing behind when the process ends, however it does.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -23,18 +23,37 @@ const REQUIRED: &str = "BRIDGE_TEST_POSTGRES_REQUIRED";
 /// Longest wait for a new cluster; generous, because tests share the machine.
 const SOON: Duration = Duration::from_mins(1);
 
-/// Runs until its standard input closes, which the kernel does for a process that ended.
+/// Settings of a cluster whose rows nobody needs tomorrow.
+const FAST: &[&str] = &["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "shared_buffers=64MB"];
+
+/// Settings of one that keeps what it acknowledges.
+const DURABLE: &[&str] = &["-c", "fsync=on", "-c", "synchronous_commit=on", "-c", "shared_buffers=128MB"];
+
+/// Takes orders, one a line and each answered by one, until its standard input closes, which the kernel does for a
+/// process that ended.
 const SUPERVISOR: &str = r#"
 set -u
 bin=$1 home=$2
+shift 2
 cleanup() { rm -rf "$home"; }
 trap cleanup EXIT
 "$bin/initdb" -D "$home/data" -U bridge -A trust -E UTF8 --locale=C --no-sync >"$home/log" 2>&1 || exit 1
-"$bin/postgres" -D "$home/data" -k "$home" -c listen_addresses= -c fsync=off -c max_connections=300 \
-    -c full_page_writes=off -c shared_buffers=64MB >>"$home/log" 2>&1 </dev/null &
-server=$!
-cat >/dev/null
-kill -QUIT $server
+serve() {
+    "$bin/postgres" -D "$home/data" -k "$home" -c listen_addresses= -c max_connections=300 "$@" \
+        >>"$home/log" 2>&1 </dev/null &
+    server=$!
+}
+serve "$@"
+while read -r order; do
+    if [ "$order" = start ]; then
+        serve "$@"
+    else
+        kill -"$order" $server
+        wait $server
+    fi
+    echo done
+done
+kill -QUIT $server 2>/dev/null
 wait $server
 "#;
 
@@ -43,7 +62,76 @@ wait $server
 struct Cluster {
     /// Without a database.
     home: PathBuf,
-    _supervisor: Child,
+    orders: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+/// How a server is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// Connections are ended in words, and what was committed is written out.
+    Fast,
+    /// All its processes end at once; it recovers when it starts.
+    Immediate,
+}
+
+/// A cluster of one test's own, which it may stop and start again.
+#[derive(Debug)]
+pub struct Server(Cluster);
+
+impl Server {
+    /// One that forgets with a power cut; `None` where there is none to be had, which is said loudly.
+    ///
+    /// # Panics
+    /// Where a PostgreSQL is required, and cannot be had.
+    pub async fn start() -> Option<Self> {
+        let started = Cluster::start(&std::env::temp_dir(), FAST);
+        let server = started.map_err(|why| say_skipped(&why)).ok().map(Self)?;
+        drop(connect(&server.url()).await);
+        Some(server)
+    }
+
+    /// One in `folder` that syncs what it acknowledges.
+    ///
+    /// # Errors
+    /// Why there is none to be had.
+    pub async fn durable(folder: &Path) -> Result<Self, String> {
+        let folder = folder.canonicalize().map_err(|error| format!("Cannot use {}: {error}", folder.display()))?;
+        let server = Self(Cluster::start(&folder, DURABLE)?);
+        let link = answering(&server.url()).await.map_err(|error| format!("It does not answer: {error}"))?;
+        drop(link);
+        Ok(server)
+    }
+
+    /// Its one database.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.0.url()
+    }
+
+    /// Stops it; it has ended when this returns.
+    ///
+    /// # Errors
+    /// Its supervisor has ended.
+    pub fn stop(&mut self, how: Stop) -> std::io::Result<()> {
+        self.order(match how {
+            Stop::Fast => "INT",
+            Stop::Immediate => "QUIT",
+        })
+    }
+
+    /// Starts it again; it takes its time to answer.
+    ///
+    /// # Errors
+    /// Its supervisor has ended.
+    pub fn start_again(&mut self) -> std::io::Result<()> {
+        self.order("start")
+    }
+
+    fn order(&mut self, order: &str) -> std::io::Result<()> {
+        writeln!(self.0.orders, "{order}")?;
+        self.0.answers.read_line(&mut String::new()).map(drop)
+    }
 }
 
 /// Whether there is a PostgreSQL for tests. Where there is none, that is said loudly.
@@ -98,8 +186,8 @@ fn server() -> Option<String> {
         return Some(given);
     }
     let mut cluster = CLUSTER.lock().unwrap_or_else(PoisonError::into_inner);
-    match cluster.get_or_insert_with(Cluster::start) {
-        Ok(cluster) => Some(format!("postgres://bridge@localhost/postgres?host={}", cluster.home.display())),
+    match cluster.get_or_insert_with(|| Cluster::start(&std::env::temp_dir(), FAST)) {
+        Ok(cluster) => Some(cluster.url()),
         Err(why) => {
             say_skipped(why);
             None
@@ -109,20 +197,29 @@ fn server() -> Option<String> {
 
 /// Waits for a cluster that has just been started.
 async fn connect(url: &str) -> PgConnection {
+    answering(url).await.unwrap_or_else(|error| panic!("the PostgreSQL for tests does not answer: {error}"))
+}
+
+async fn answering(url: &str) -> Result<PgConnection, sqlx::Error> {
     let started = Instant::now();
     loop {
         match PgConnection::connect(url).await {
-            Ok(link) => return link,
-            Err(error) if started.elapsed() > SOON => panic!("the PostgreSQL for tests does not answer: {error}"),
-            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            Err(_) if started.elapsed() < SOON => tokio::time::sleep(Duration::from_millis(50)).await,
+            outcome => return outcome,
         }
     }
 }
 
 impl Cluster {
-    fn start() -> Result<Self, String> {
+    fn url(&self) -> String {
+        format!("postgres://bridge@localhost/postgres?host={}", self.home.display())
+    }
+
+    fn start(folder: &Path, settings: &[&str]) -> Result<Self, String> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
         let bin = binaries().ok_or("No initdb and postgres in PATH or /usr/lib/postgresql/*/bin")?;
-        let home = std::env::temp_dir().join(format!("bridge-pg-{}", std::process::id()));
+        let name = format!("bridge-pg-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let home = folder.join(name);
         let files = |error: std::io::Error| format!("Cannot make {}: {error}", home.display());
         std::fs::create_dir_all(&home).map_err(files)?;
         std::fs::set_permissions(&home, std::fs::Permissions::from_mode(0o700)).map_err(files)?;
@@ -137,17 +234,20 @@ impl Cluster {
             command = Command::new("setpriv");
             command.args([format!("--reuid={user}"), format!("--regid={group}"), "--clear-groups".into(), "sh".into()]);
         }
-        let supervisor = command
+        let mut supervisor = command
             .args(["-c", SUPERVISOR, "sh"])
             .args([&bin, &home])
+            .args(settings)
             .current_dir(&home)
             .process_group(0) // what ends the tests ends it by its pipe alone
             .stdin(Stdio::piped())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .map_err(|error| format!("Cannot start a cluster: {error}"))?;
-        Ok(Self { home, _supervisor: supervisor })
+        let pipes = supervisor.stdin.take().zip(supervisor.stdout.take());
+        let (orders, answers) = pipes.ok_or("A cluster takes no orders")?;
+        Ok(Self { home, orders, answers: BufReader::new(answers) })
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod choices;
 mod claims;
+mod copy;
 mod damage;
 mod doubts;
 mod engines;

@@ -4,6 +4,7 @@
 mod attempt;
 #[cfg(test)]
 mod conformance;
+mod copy;
 mod doubt;
 mod operators;
 mod postgres;
@@ -19,6 +20,7 @@ use async_trait::async_trait;
 use crate::domain::{ChannelName, Choice, ContactId, Content, Destination, Event, Fault, IdempotencyKey, MId};
 
 pub(crate) use attempt::{Attempt, Before, Settlement};
+pub(crate) use copy::{Copied, copy, reopen};
 pub(crate) use doubt::{Decision, Doubt, Evidence, Look};
 pub(crate) use operators::{ByHand, Depth, DiscardNotices, Filter, Listed, Waiting};
 pub(crate) use postgres::PostgresStore;
@@ -29,7 +31,8 @@ pub(crate) use sqlite::SqliteStore;
 /// Why the store could not do what was asked. Variants differ by what the caller can do.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum StoreError {
-    /// Later, perhaps: disk full, locked, gone. Nothing was stored; the door answers 503.
+    /// Later, perhaps: disk full, locked, gone. Nothing was stored, or nobody knows ([`Self::may_stand`]); the door
+    /// answers 503.
     #[error("the store is unavailable")]
     Unavailable(#[source] Arc<dyn std::error::Error + Send + Sync>),
     /// A row does not decode; someone must look.
@@ -45,6 +48,18 @@ pub(crate) enum StoreError {
     /// The store is closed: the process is ending.
     #[error("the store is closed")]
     Closed,
+}
+
+/// A commit whose answer did not come: what it held may be stored or not.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer to a commit was lost")]
+pub(crate) struct CommitLost(#[source] pub(crate) Arc<dyn std::error::Error + Send + Sync>);
+
+impl StoreError {
+    /// Whether what failed may be stored all the same.
+    pub(crate) fn may_stand(&self) -> bool {
+        matches!(self, Self::Unavailable(source) if source.downcast_ref::<CommitLost>().is_some())
+    }
 }
 
 /// Generation of a channel's owner. Only the newest may begin and settle.

@@ -99,26 +99,51 @@ async fn make(line: Arc<Line>, attempt: Attempt, leave: Leave, stop: Cancellatio
 /// Settles the attempt in the store, then tells the caller of `/message` where one waits.
 async fn conclude(line: &Line, attempt: &Attempt, verdict: &Verdict, elapsed: Duration, stop: &CancellationToken) {
     let caller = line.store.signals().caller(&attempt.m_id);
-    let (settlement, answer, notice) = judge(line, attempt, verdict, caller.is_some());
+    let waited = caller.is_some();
+    let (settlement, answer, notice) = judge(line, attempt, verdict, waited);
     report(line, attempt, &settlement, elapsed);
-    match store(line, attempt, &settlement).await {
+    match store(line, attempt, &settlement, false).await {
         Ok(()) => {}
-        Err(StoreError::Unavailable(_)) => {
+        Err(error @ StoreError::Unavailable(_)) => {
             // The store needs time: the caller does not wait for it, and the agent is told by the notice instead.
             drop(caller.map(|caller| caller.send(Answer::Accepted)));
-            let noticed = with_notice(settlement, notice);
-            while stop.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await.is_some() {
-                if !matches!(store(line, attempt, &noticed).await, Err(StoreError::Unavailable(_))) {
-                    return;
-                }
+            let noticed = with_notice(settlement, notice.clone());
+            if stands(line, attempt, &noticed, error.may_stand(), stop).await {
+                line.store.signals().ring_settled(&line.name, &noticed, false);
+                tell(line, attempt, notice.filter(|_| waited), stop).await;
             }
-            return; // the row stays `sending`, which the next owner reads as unknown
+            return;
         }
         Err(StoreError::Stale | StoreError::Closed | StoreError::Corrupt { .. }) => return,
     }
     let untold = caller.is_some_and(|caller| caller.send(answer).is_err());
-    if let (true, Some(notice)) = (untold, notice) {
-        // The caller went away between the verdict and its answer: the agent is told like any other.
+    // The caller went away between the verdict and its answer: the agent is told like any other.
+    tell(line, attempt, notice.filter(|_| untold), stop).await;
+}
+
+/// Stores the settlement as soon as the store takes it. Tells whether the first one turns out to stand instead, as it
+/// `may` where the answer to its commit was lost: that one holds no notice where a caller waited.
+async fn stands(
+    line: &Line,
+    attempt: &Attempt,
+    settlement: &Settlement,
+    mut may: bool,
+    stop: &CancellationToken,
+) -> bool {
+    while stop.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await.is_some() {
+        match store(line, attempt, settlement, may).await {
+            Err(StoreError::Stale) if may => return true,
+            // Where another commit was asked for, the first does not stand.
+            Err(error @ StoreError::Unavailable(_)) => may &= !error.may_stand(),
+            Ok(()) | Err(StoreError::Stale | StoreError::Closed | StoreError::Corrupt { .. }) => return false,
+        }
+    }
+    false // the row stays `sending`, which the next owner reads as unknown
+}
+
+/// Tells the agent of a failure that is stored and that nobody else tells.
+async fn tell(line: &Line, attempt: &Attempt, notice: Option<String>, stop: &CancellationToken) {
+    if let Some(notice) = notice {
         while let Err(error) = line.store.notify_failed(attempt, notice.clone(), now_ms()).await {
             let ended = stop.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await.is_none();
             if ended || !matches!(error, StoreError::Unavailable(_)) {
@@ -141,10 +166,12 @@ fn with_notice(settlement: Settlement, notice: Option<String>) -> Settlement {
     }
 }
 
-/// Stores the settlement; says so where that failed for good.
-async fn store(line: &Line, attempt: &Attempt, settlement: &Settlement) -> Result<(), StoreError> {
+/// Stores the settlement; says so where that failed for good, unless it `may_stand` from before.
+async fn store(line: &Line, attempt: &Attempt, settlement: &Settlement, may_stand: bool) -> Result<(), StoreError> {
     let stored = line.store.settle(attempt, settlement.clone(), now_ms()).await;
-    if let Err(error @ (StoreError::Stale | StoreError::Closed | StoreError::Corrupt { .. })) = &stored {
+    if let Err(error @ (StoreError::Stale | StoreError::Closed | StoreError::Corrupt { .. })) = &stored
+        && !(may_stand && matches!(error, StoreError::Stale))
+    {
         tracing::error!(message.id = %attempt.m_id, error = error as &dyn std::error::Error,
             "message `{}`: its outcome could not be stored", attempt.m_id);
     }

@@ -4,6 +4,7 @@
 
 mod broadcast;
 mod cli;
+mod copy;
 mod crash;
 #[cfg(feature = "crashpoints")]
 mod crashpoints;
@@ -20,6 +21,7 @@ mod outage;
 mod outbound;
 mod person;
 mod postgres;
+mod recovery;
 mod repeat;
 mod stop;
 mod store;

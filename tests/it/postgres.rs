@@ -1,14 +1,16 @@
 //! The bridge over PostgreSQL: a database that cannot be reached, goes away, or falls silent. What it promises besides is
 //! shown by every other test of this binary with `BRIDGE_TEST_STORE=postgres`.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bridge::sim::postgres;
-use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
 
-use crate::support::{House, contact, get, until, until_within};
+use crate::support::{House, SOON, contact, get, until, until_within};
 
 /// What stands between the bridge and its database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,8 +22,15 @@ enum Way {
     Silent,
 }
 
+/// Words in whose transaction the answer to the next COMMIT gets lost, with its connection.
+type Losing = Arc<Mutex<Option<String>>>;
+
 /// A port of its own before the database, and the URL of a schema through it; `None` where there is no PostgreSQL.
 async fn gate() -> Option<(watch::Sender<Way>, String)> {
+    gate_that_loses(&Losing::default()).await
+}
+
+async fn gate_that_loses(losing: &Losing) -> Option<(watch::Sender<Way>, String)> {
     let direct = url::Url::parse(&postgres::fresh_schema().await?).unwrap();
     let socket =
         direct.query_pairs().find(|(key, _)| key == "host").map(|(_, folder)| format!("{folder}/.s.PGSQL.5432"));
@@ -34,13 +43,14 @@ async fn gate() -> Option<(watch::Sender<Way>, String)> {
     url.set_host(Some("127.0.0.1")).unwrap();
     url.set_port(Some(listener.local_addr().unwrap().port())).unwrap();
     let (set, way) = watch::channel(Way::Open);
+    let losing = Arc::clone(losing);
     tokio::spawn(async move {
         while let Ok((near, _)) = listener.accept().await {
-            let (way, socket, far) = (way.clone(), socket.clone(), far.clone());
+            let (way, socket, far, losing) = (way.clone(), socket.clone(), far.clone(), Arc::clone(&losing));
             tokio::spawn(async move {
                 match socket {
-                    Some(path) => carry(near, UnixStream::connect(path).await.unwrap(), way).await,
-                    None => carry(near, TcpStream::connect(far).await.unwrap(), way).await,
+                    Some(path) => carry(near, UnixStream::connect(path).await.unwrap(), way, losing).await,
+                    None => carry(near, TcpStream::connect(far).await.unwrap(), way, losing).await,
                 }
             });
         }
@@ -49,9 +59,42 @@ async fn gate() -> Option<(watch::Sender<Way>, String)> {
 }
 
 /// Carries both ways while the way is open. A connection that has met silence never speaks again.
-async fn carry(mut near: TcpStream, mut far: impl AsyncRead + AsyncWrite + Unpin, mut way: watch::Receiver<Way>) {
+async fn carry(
+    near: TcpStream,
+    far: impl AsyncRead + AsyncWrite + Unpin,
+    mut way: watch::Receiver<Way>,
+    losing: Losing,
+) {
+    let (mut near, mut far) = (tokio::io::split(near), tokio::io::split(far));
+    let lost = AtomicBool::new(false);
+    let to_far = async {
+        let (mut buffer, mut named) = (vec![0; 1 << 16], false);
+        while let Ok(1..) = near.0.read(&mut buffer).await.inspect(|read| buffer.truncate(*read)) {
+            let said = String::from_utf8_lossy(&buffer).into_owned();
+            let mut losing = losing.lock().unwrap().take_if(|words| {
+                named |= said.contains(words.as_str());
+                named && said.contains("COMMIT")
+            });
+            if losing.take().is_some() {
+                lost.store(true, Ordering::SeqCst); // before it is carried out
+            }
+            if far.1.write_all(&buffer).await.is_err() {
+                return;
+            }
+            buffer.resize(1 << 16, 0);
+        }
+    };
+    let to_near = async {
+        let mut buffer = vec![0; 1 << 16];
+        while let Ok(read @ 1..) = far.0.read(&mut buffer).await {
+            if lost.load(Ordering::SeqCst) || near.1.write_all(&buffer[..read]).await.is_err() {
+                return;
+            }
+        }
+    };
     tokio::select! {
-        _ = copy_bidirectional(&mut near, &mut far) => return,
+        () = to_far => return,
+        () = to_near => return,
         _ = way.wait_for(|way| *way != Way::Open) => {}
     }
     let _ = way.wait_for(|way| *way == Way::Closed).await;
@@ -116,5 +159,52 @@ async fn comes_back_from(trouble: Way) {
     }
     assert!(house.afilnet.sent_count() + house.messages("unconfirmed").len() >= taken, "nothing is lost");
     assert_eq!(house.afilnet.counters().duplicate_sends, 0);
+    house.check();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_whose_commit_was_not_answered_and_that_is_made_again_is_sent_once() {
+    let losing = Losing::default();
+    let Some((_way, url)) = gate_that_loses(&losing).await else { return };
+    let mut house = House::new().set("STORE__URL", &url).set("OUTBOUND__ANSWER_WITHIN", "0s");
+    let bridge = house.start().await;
+    assert_eq!(house.agent(&bridge, &contact(1), "first").await.status, 200);
+    // Three in a row: the message itself, and two repeats of it.
+    for _ in 0..3 {
+        *losing.lock().unwrap() = Some("committed unheard".into());
+        assert_eq!(house.agent(&bridge, &contact(1), "committed unheard").await.status, 503);
+        assert_eq!(*losing.lock().unwrap(), None, "the commit was carried out");
+    }
+    let taken = house.agent(&bridge, &contact(1), "committed unheard").await;
+    assert_eq!(taken.status, 200, "{}", taken.body);
+    house.settled().await;
+    assert_eq!(house.afilnet.texts(&contact(1)[1..]), ["first", "committed unheard"]);
+    // This one was answered: the same words again are a message of their own.
+    assert_eq!(house.agent(&bridge, &contact(1), "committed unheard").await.status, 200);
+    house.settled().await;
+    assert_eq!(house.afilnet.texts(&contact(1)[1..]).len(), 3);
+    drop(bridge);
+    house.check();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_whose_commit_was_not_answered_is_told() {
+    let losing = Losing::default();
+    let Some((_way, url)) = gate_that_loses(&losing).await else { return };
+    let mut house = House::new().set("STORE__URL", &url).set("OUTBOUND__ANSWER_WITHIN", "30s");
+    let bridge = house.start().await;
+    house.afilnet.fault("sendmessage:INCORRECT_FILEURL").unwrap();
+    *losing.lock().unwrap() = Some("INCORRECT_FILEURL".into());
+    let outcome = house.agent(&bridge, &contact(1), "refused").await;
+    assert_eq!(*losing.lock().unwrap(), None, "the commit was carried out");
+    assert_eq!(house.messages("failed").len(), 1);
+    if outcome.status == 200 {
+        let told = |world: &bridge::sim::bonychat::World| world.event_count() == 1;
+        assert!(house.bonychat.until(SOON, told).await, "the agent is told as its caller was not");
+        assert_eq!(house.bonychat.all_events()[0].status(), "failed");
+    } else {
+        assert_eq!(outcome.status, 400, "{}", outcome.body);
+    }
+    drop(bridge);
     house.check();
 }

@@ -55,7 +55,7 @@ fn exchange(base: &str, who: usize, text: &str, headers: &[&str]) -> (u16, Value
 }
 
 /// As [`exchange`]: the mId of a call that is answered 200.
-fn m_id(base: &str, who: usize, text: &str, headers: &[&str]) -> String {
+pub(crate) fn m_id(base: &str, who: usize, text: &str, headers: &[&str]) -> String {
     let (status, body) = exchange(base, who, text, headers);
     assert_eq!(status, 200, "{body}");
     body["mId"].as_str().unwrap().to_owned()

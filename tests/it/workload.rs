@@ -1,8 +1,8 @@
 //! Conversations with all that is hard about them, and the count of what became of every message.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use bridge::sim::bonychat::BonyChat;
 use serde_json::{Value, json};
@@ -29,6 +29,16 @@ pub(crate) struct Running {
     customers: tokio::task::JoinHandle<()>,
     /// Calls that got no answer and were made again.
     pub(crate) repeated: Arc<AtomicUsize>,
+    pub(crate) answers: Arc<Answers>,
+}
+
+/// What the agents were answered.
+#[derive(Default)]
+pub(crate) struct Answers {
+    /// When and with which mId, of every 200.
+    pub(crate) taken: Mutex<Vec<(Instant, String)>>,
+    /// How many were 503.
+    pub(crate) unavailable: AtomicUsize,
 }
 
 /// What one agent writes: mostly words of their own, now and then the same words again, a file, or two parts.
@@ -65,13 +75,24 @@ fn heard(n: usize) -> String {
 }
 
 /// Writes to one contact, one after the other; makes a call again until it is answered, as the platform may.
-async fn agent(bonychat: BonyChat, base: String, who: usize, load: Workload, repeated: Arc<AtomicUsize>) {
+async fn agent(
+    bonychat: BonyChat,
+    base: String,
+    who: usize,
+    load: Workload,
+    repeated: Arc<AtomicUsize>,
+    answers: Arc<Answers>,
+) {
     for n in 0..load.each {
         loop {
             let outcome = bonychat.send(&base, CHANNEL, &contact(who), written(n, load.equal_words)).await;
             match outcome.status {
-                200 => break,
+                200 => {
+                    answers.taken.lock().unwrap().push((Instant::now(), outcome.m_id.unwrap()));
+                    break;
+                }
                 0 | 503 => {
+                    answers.unavailable.fetch_add(usize::from(outcome.status == 503), Ordering::Relaxed);
                     let refused = outcome.body.to_string().contains("refused");
                     repeated.fetch_add(usize::from(!refused), Ordering::Relaxed);
                     tokio::time::sleep(Duration::from_millis(20)).await; // the caller's own pace
@@ -91,10 +112,10 @@ impl Workload {
 
     /// Everybody begins to write.
     pub(crate) fn start(self, house: &House, base: &str) -> Running {
-        let repeated = Arc::new(AtomicUsize::new(0));
+        let (repeated, answers) = (Arc::new(AtomicUsize::new(0)), Arc::new(Answers::default()));
         let write = |who| {
-            let (bonychat, repeated) = (house.bonychat.clone(), Arc::clone(&repeated));
-            tokio::spawn(agent(bonychat, base.to_owned(), who, self, repeated))
+            let (bonychat, repeated, answers) = (house.bonychat.clone(), Arc::clone(&repeated), Arc::clone(&answers));
+            tokio::spawn(agent(bonychat, base.to_owned(), who, self, repeated, answers))
         };
         let agents = (0..self.contacts).map(write).collect();
         let afilnet = house.afilnet.clone();
@@ -106,7 +127,7 @@ impl Workload {
                 tokio::time::sleep(self.pause).await; // the customers' own pace
             }
         });
-        Running { load: self, agents, customers, repeated }
+        Running { load: self, agents, customers, repeated, answers }
     }
 
     /// Messages both ways, in all.

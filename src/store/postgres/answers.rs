@@ -1,6 +1,7 @@
 //! Which calls got their answers, and what that makes of an equal call: a message of its own, or a repeat.
 
 use super::db::{Db, args, corrupt, decode};
+use super::unsure::Call;
 use super::{outbound, sql as own};
 use crate::domain::ids::fingerprint;
 use crate::domain::{ChannelName, IdempotencyKey, MId};
@@ -8,9 +9,10 @@ use crate::store::{Accepted, Epoch, Kept, NewOutbound, StoreError, sql};
 
 /// An equal call later than this after the first is a message of its own, whatever became of the first one's answer:
 /// people do write the same again.
-const REPEAT_WITHIN_MS: i64 = 10 * 60 * 1000;
+pub(super) const REPEAT_WITHIN_MS: i64 = 10 * 60 * 1000;
 
-pub(super) async fn accept(db: &mut Db, new: &NewOutbound) -> Result<Accepted, StoreError> {
+pub(super) async fn accept(db: &mut Db, call: &Call) -> Result<Accepted, StoreError> {
+    let new = &call.message;
     let content = serde_json::to_string(&new.content).map_err(|e| corrupt("outbound")(Box::new(e)))?;
     let known = match &new.key {
         Some(key) => {
@@ -24,12 +26,18 @@ pub(super) async fn accept(db: &mut Db, new: &NewOutbound) -> Result<Accepted, S
     }
     // Locked before the row gets its id: ids of one conversation are in the order of its commits.
     let conversation = db.conversation(&new.channel, &new.contact, &new.destination).await?;
+    // A commit that was under way on the server has ended by now, as it held the lock too.
+    for m_id in &call.lost {
+        db.execute(sql::ANSWER_LOST, args![m_id.as_str()]).await?;
+    }
     // Calls with keys say themselves which of them are one.
     if new.key.is_none()
         && let Some(first) = unanswered(db, conversation, &content, new.accepted_ms - REPEAT_WITHIN_MS).await?
     {
+        call.keeps(&first);
         return repeat(db, first).await.map(|kept| Accepted { ahead: false, kept });
     }
+    call.keeps(&new.m_id);
     let ahead = outbound::add(db, conversation, new, &content).await?;
     if let Some(key) = &new.key {
         let (channel, digest) = (new.channel.as_str(), digest(new, &content));

@@ -128,6 +128,11 @@ impl Db {
         Self { link, prepared }
     }
 
+    /// The connection itself, for what has no words here.
+    pub(super) fn link(&mut self) -> &mut PgConnection {
+        &mut self.link
+    }
+
     /// Says goodbye, so that the server does not wonder.
     pub(super) async fn close(self) {
         let _ = self.link.close().await;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::db::Db;
 use super::links::{Links, Work};
 use super::open::{self, OpenError};
+use super::unsure::Unsure;
 use crate::domain::ChannelName;
 use crate::store::{Signals, StoreError};
 
@@ -16,6 +17,7 @@ pub(super) type Adrift = Arc<tokio::sync::Mutex<Vec<i64>>>;
 pub(crate) struct PostgresStore {
     pub(super) links: Arc<Links>,
     pub(super) signals: Arc<Signals>,
+    pub(super) unsure: Arc<Unsure>,
     adrift: Mutex<HashMap<ChannelName, Adrift>>,
 }
 
@@ -45,7 +47,7 @@ impl PostgresStore {
     }
 
     fn over(links: Links) -> Self {
-        Self { links: Arc::new(links), signals: Arc::default(), adrift: Mutex::default() }
+        Self { links: Arc::new(links), signals: Arc::default(), unsure: Arc::default(), adrift: Mutex::default() }
     }
 
     /// Runs `work` in a transaction and returns once it is durable. `name` names it among the crash points. In a task of

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use super::db::Db;
 use super::sql;
 use crate::crashpoint;
-use crate::store::StoreError;
+use crate::store::{CommitLost, StoreError};
 use crate::telemetry::metrics;
 
 /// Connections of one process, at most. Commits that come together share a flush of the server's log.
@@ -74,7 +74,9 @@ impl Links {
     {
         let mut tries = 1;
         loop {
-            match self.bounded(self.transaction(name, args, work)).await {
+            let committing = AtomicBool::new(false);
+            let outcome = self.bounded(self.transaction(name, args, work, &committing)).await;
+            match outcome.map_err(|error| if committing.load(Ordering::Relaxed) { lost(error) } else { error }) {
                 Err(error) if tries < TRIES && met_another(&error) => {
                     tokio::time::sleep(Duration::from_millis(rand::random_range(1..10 * u64::from(tries)))).await;
                     tries += 1;
@@ -142,7 +144,14 @@ impl Links {
         })
     }
 
-    async fn transaction<A, T, F>(&self, name: &str, args: &A, work: &F) -> Result<T, StoreError>
+    /// `committing` is set while nobody can know whether the commit stands.
+    async fn transaction<A, T, F>(
+        &self,
+        name: &str,
+        args: &A,
+        work: &F,
+        committing: &AtomicBool,
+    ) -> Result<T, StoreError>
     where
         F: for<'c> Fn(&'c mut Db, &'c A) -> Work<'c, T>,
     {
@@ -151,7 +160,12 @@ impl Links {
             Ok(value) => {
                 crashpoint::hit(name, crashpoint::BEFORE_COMMIT);
                 let started = Instant::now();
-                db.run("COMMIT").await?;
+                committing.store(true, Ordering::Relaxed);
+                let committed = db.run("COMMIT").await;
+                if committed.as_ref().err().is_none_or(undone) {
+                    committing.store(false, Ordering::Relaxed);
+                }
+                committed?;
                 metrics::committed(started.elapsed());
                 crashpoint::hit(name, crashpoint::AFTER_COMMIT);
                 Ok(value)
@@ -205,6 +219,20 @@ impl Links {
 
 fn silent(how: Silent) -> StoreError {
     StoreError::Unavailable(Arc::new(how))
+}
+
+fn lost(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Unavailable(source) => StoreError::Unavailable(Arc::new(CommitLost(source))),
+        other @ (StoreError::Corrupt { .. } | StoreError::Stale | StoreError::Closed) => other,
+    }
+}
+
+/// Whether the server itself says that a commit was undone, and not only that it ends or is in trouble.
+fn undone(error: &StoreError) -> bool {
+    let StoreError::Unavailable(source) = error else { return false };
+    let Some(sqlx::Error::Database(error)) = source.downcast_ref::<sqlx::Error>() else { return false };
+    error.code().is_some_and(|code| !["08", "57", "58", "XX"].iter().any(|class| code.starts_with(class)))
 }
 
 /// Whether a transaction was undone because of another, and may succeed if it is tried again.

@@ -15,7 +15,9 @@ mod open;
 mod outbound;
 mod person;
 mod sql;
+mod target;
 mod times;
+mod unsure;
 mod upkeep;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,6 +33,8 @@ use super::{
 use crate::domain::{ChannelName, Choice, ContactId, MId};
 
 pub(crate) use engine::PostgresStore;
+pub(super) use open::OpenError as TargetError;
+pub(super) use target::Target;
 
 /// Longest time for an answer to "can something be written now".
 const CHECK: Duration = Duration::from_millis(1500);
@@ -45,15 +49,17 @@ impl Store for PostgresStore {
     async fn accept(&self, message: NewOutbound) -> Result<Accepted, StoreError> {
         // In a task of its own: the caller may go away before the commit, and the bell must ring all the same.
         let (links, signals) = (Arc::clone(&self.links), Arc::clone(&self.signals));
+        let call = self.unsure.call(message);
         let kept = tokio::spawn(async move {
-            let outcome = links.write("accept", &message, &|db, new| Box::pin(answers::accept(db, new))).await;
+            let outcome = links.write("accept", &call, &|db, call| Box::pin(answers::accept(db, call))).await;
             let new = outcome.as_ref().is_ok_and(|accepted| accepted.kept == Kept::New);
             if (new || outcome.is_err())
                 && may_stand(&outcome)
-                && let Some(signals) = signals.channel(&message.channel)
+                && let Some(signals) = signals.channel(&call.message.channel)
             {
                 signals.ring_outbound(i64::from(new));
             }
+            call.over(&outcome);
             outcome
         });
         kept.await.map_err(|_| StoreError::Closed)?

@@ -124,7 +124,7 @@ async fn open(url: &str, migrates: bool) -> Result<Links, OpenError> {
 }
 
 /// What the URL says, and whether it names a pooler. What is not known is named and left out, never its value.
-fn options(url: &str) -> Result<(PgConnectOptions, Option<bool>), OpenError> {
+pub(super) fn options(url: &str) -> Result<(PgConnectOptions, Option<bool>), OpenError> {
     let mut url =
         Url::parse(url.trim()).map_err(|error| OpenError::Url(sqlx::Error::Configuration(Box::new(error))))?;
     let (mut known, mut pooler) = (Vec::new(), None);
@@ -149,7 +149,7 @@ fn options(url: &str) -> Result<(PgConnectOptions, Option<bool>), OpenError> {
 }
 
 /// The database in words, without its password.
-fn place(options: &PgConnectOptions) -> String {
+pub(super) fn place(options: &PgConnectOptions) -> String {
     let name = options.get_database().unwrap_or(options.get_username());
     match options.get_socket() {
         Some(folder) => format!("database `{name}` at {}", folder.display()),
@@ -157,7 +157,7 @@ fn place(options: &PgConnectOptions) -> String {
     }
 }
 
-async fn connect(options: &PgConnectOptions, place: &str) -> Result<PgConnection, OpenError> {
+pub(super) async fn connect(options: &PgConnectOptions, place: &str) -> Result<PgConnection, OpenError> {
     timeout(WAIT, PgConnection::connect_with(options))
         .await
         .map_err(|_| OpenError::Silent { place: place.to_owned() })?
@@ -189,7 +189,7 @@ async fn behind_pooler(first: &mut PgConnection, options: &PgConnectOptions, pla
 }
 
 /// Looks at what is there, and brings it forward.
-async fn prepare(db: &mut Db, place: &str, migrates: bool) -> Result<(), OpenError> {
+pub(super) async fn prepare(db: &mut Db, place: &str, migrates: bool) -> Result<(), OpenError> {
     let place = || place.to_owned();
     let engine = |source| OpenError::Engine { place: place(), source };
     let server: Option<(Option<String>, String, String, String)> =

@@ -97,3 +97,33 @@ pub(super) const AHEAD_OUTBOUND: &str = "SELECT MIN(id), MAX(accepted_ms) FROM o
 
 pub(super) const AHEAD_EVENTS: &str = "SELECT MIN(id), MAX(recorded_ms) FROM events WHERE id > COALESCE \
      ((SELECT id FROM events WHERE recorded_ms <= $1 ORDER BY id DESC LIMIT 1), 0)";
+
+// A copy of another engine's store.
+
+/// Whoever makes or copies a store there at the same time is not waited for.
+pub(super) const BEGIN_COPY: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = '10s'; \
+     SET LOCAL statement_timeout = 0";
+
+/// What marks the source must not be forgotten in a power cut.
+pub(super) const COMMIT_FOR_GOOD: &str = "SELECT set_config('synchronous_commit', 'on', true) \
+     WHERE current_setting('synchronous_commit') = 'off'";
+
+pub(super) const SCHEMA: &str = "SELECT current_schema()::TEXT";
+
+pub(super) const COLUMNS: &str = "SELECT c.relname::TEXT, a.attname::TEXT, format_type(a.atttypid, a.atttypmod) \
+     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid \
+     WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') AND a.attnum > 0 \
+     AND NOT a.attisdropped ORDER BY c.relname, a.attnum";
+
+/// Columns whose ids the server counts.
+pub(super) const COUNTERS: &str = "SELECT c.relname::TEXT, a.attname::TEXT FROM pg_class c \
+     JOIN pg_attribute a ON a.attrelid = c.oid WHERE c.relnamespace = current_schema()::regnamespace \
+     AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped AND a.attidentity <> '' ORDER BY c.relname";
+
+/// Of a copy: a digest of all that the source held, and the source's file.
+pub(super) const MAKE_COPIES: &str = "CREATE TABLE IF NOT EXISTS bridge_copies (digest TEXT PRIMARY KEY, \
+     source TEXT NOT NULL, copied_ms BIGINT NOT NULL)";
+
+pub(super) const FORMER_COPY: &str = "SELECT digest, source, copied_ms FROM bridge_copies ORDER BY copied_ms LIMIT 1";
+
+pub(super) const ADD_COPY: &str = "INSERT INTO bridge_copies (digest, source, copied_ms) VALUES ($1, $2, $3)";

@@ -13,6 +13,7 @@ mod open;
 mod outbound;
 mod person;
 mod readers;
+mod source;
 mod times;
 mod upkeep;
 mod writer;
@@ -31,6 +32,8 @@ use crate::domain::{ChannelName, Choice, ContactId, MId};
 
 use db::{change, conversation, corrupt, decode, execute, one, rows, unavailable};
 pub(crate) use engine::SqliteStore;
+pub(super) use open::OpenError as SourceError;
+pub(super) use source::Source;
 
 #[async_trait]
 impl Store for SqliteStore {

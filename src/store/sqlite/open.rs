@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::source as sql;
+
 /// "BAfB", written into the file's header, so that another program's database is not taken for ours.
 const APPLICATION_ID: i32 = 0x4241_6642;
 
@@ -15,6 +17,10 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (1, "0001_start", include_str!("../migrations/sqlite/0001_start.sql")),
     (2, "0002_once", include_str!("../migrations/sqlite/0002_once.sql")),
 ];
+
+/// Added to the number of the last step in a store that was copied to another engine. Versions that know nothing of copies
+/// take it for a newer one, and refuse it too.
+pub(super) const MOVED: u32 = 1_000_000;
 
 /// Why the file cannot be used, and what to do. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +44,12 @@ pub(crate) enum OpenError {
          it, or let `bridge serve` of this version bring it forward; nothing was changed"
     )]
     Older { file: PathBuf, found: u32, known: u32 },
+    #[error(
+        "the store {file} was copied to {place} at {at} and is not used any more: set store.url to that one. Served from both, \
+         messages would go out twice. Only where nothing was ever served from the copy, `bridge store reopen --from \
+         sqlite:{file} --copy-never-served` puts this one back in use; nothing was changed"
+    )]
+    Moved { file: PathBuf, place: String, at: String },
     #[error(
         "the store {file} is damaged ({detail}): stop here, keep the file, restore the last good copy or recover it with \
          `sqlite3 {file} .recover`; starting without it would lose what it holds, so no new one was made"
@@ -120,6 +132,17 @@ fn settings(db: &Connection) -> rusqlite::Result<()> {
     db.pragma_update(None, "temp_store", "MEMORY")
 }
 
+/// The connection of a command that handles a store which was copied away, as it is, and the lock that keeps others out.
+pub(super) fn retired(file: &Path) -> Result<(Connection, File), OpenError> {
+    let lock = lock(file)?;
+    let engine = |source| sort(file, source);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(file, flags).map_err(engine)?;
+    settings(&db).map_err(engine)?;
+    db.pragma_update(None, "synchronous", "FULL").map_err(engine)?;
+    Ok((db, lock))
+}
+
 /// One owner a file: an advisory lock beside it, let go by the kernel however the process ends.
 fn lock(file: &Path) -> Result<File, OpenError> {
     let mut name = file.as_os_str().to_owned();
@@ -146,6 +169,12 @@ fn step(file: &Path, db: &Connection) -> Result<(u32, u32), OpenError> {
     let tables: i64 = db.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(engine)?;
     if id != APPLICATION_ID && tables > 0 {
         return Err(OpenError::Foreign(file.to_owned()));
+    }
+    if found >= MOVED {
+        let moved = db.query_row(sql::MOVED, [], |row| Ok((row.get(0)?, row.get(1)?))).map_err(engine)?;
+        let (place, at_ms): (String, i64) = moved;
+        let at = jiff::Timestamp::from_millisecond(at_ms).map_or_else(|_| at_ms.to_string(), |at| format!("{at:.0}"));
+        return Err(OpenError::Moved { file: file.to_owned(), place, at });
     }
     let known = MIGRATIONS.last().map_or(0, |(number, ..)| *number);
     if found > known {
@@ -184,7 +213,7 @@ fn quick_check(file: &Path, db: &Connection) -> Result<(), OpenError> {
 }
 
 /// Tells damage and foreign files from the rest.
-fn sort(file: &Path, source: rusqlite::Error) -> OpenError {
+pub(super) fn sort(file: &Path, source: rusqlite::Error) -> OpenError {
     let file = file.to_owned();
     match source.sqlite_error_code() {
         Some(rusqlite::ErrorCode::NotADatabase) => OpenError::Foreign(file),

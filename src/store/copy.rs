@@ -1,0 +1,311 @@
+//! `bridge store copy`: a whole store from SQLite to PostgreSQL, as it stands, in one transaction there. First the copy is
+//! committed, then the source is marked, so that nobody serves both; a process that ends in between leaves a copy that
+//! knows its source, and the next try ends what this one began.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use sha2::{Digest as _, Sha256};
+use tokio::sync::mpsc;
+
+use super::postgres::{Target, TargetError};
+use super::sqlite::{Source, SourceError};
+use super::{PostgresStore, StoreError};
+use crate::crashpoint;
+use crate::domain::clock::wall_ms;
+
+/// Tables that only tell of processes which run: a copy begins without them.
+pub(super) const LEFT_OUT: &[&str] = &["leases", "processes"];
+
+/// Batches of rows between the reader and the writer.
+const AHEAD: usize = 4;
+
+/// What a copy came to.
+#[derive(Debug)]
+pub(crate) struct Copied {
+    /// Rows by table.
+    pub(crate) tables: Vec<(String, u64)>,
+    /// The database in words.
+    pub(crate) place: String,
+    /// It was complete before this try.
+    pub(crate) before: bool,
+}
+
+/// Why nothing was copied, or what is left to be done.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CopyError {
+    #[error("the store cannot be copied from; nothing was copied")]
+    Source(#[source] SourceError),
+    #[error("the store cannot be copied to; nothing was copied")]
+    Target(#[source] TargetError),
+    #[error(
+        "{place} holds a store with rows already ({tables}): name an empty database or schema, or empty this one if nobody \
+         needs what it holds (DROP SCHEMA … CASCADE, CREATE SCHEMA …); nothing was copied"
+    )]
+    NotEmpty { place: String, tables: String },
+    #[error(
+        "{place} holds the copy of {source_file} that was made at {at}, and {file} is another store or has changed since. If \
+         that copy has been served, it is the one to go on with, and {file} must not be served. If it never was, empty it \
+         (DROP SCHEMA … CASCADE, CREATE SCHEMA …) and copy again; nothing was changed"
+    )]
+    Other { place: String, source_file: String, at: String, file: String },
+    #[error(
+        "{file} was copied to {moved} already, and {place} does not hold that copy: set store.url to the copy. Only where \
+         nothing was ever served from it, `bridge store reopen --from sqlite:{file} --copy-never-served` puts the file back \
+         in use, and then it can be copied again; nothing was changed"
+    )]
+    Moved { file: String, moved: String, place: String },
+    #[error("{file} was not copied away: there is nothing to put back in use, serve it as it is")]
+    NotMoved { file: String },
+    #[error(
+        "table `{table}` is not the same on both sides ({detail}): use the same version of bridge for the source and the \
+         target; nothing was copied"
+    )]
+    Differs { table: String, detail: String },
+    #[error(
+        "row {row} of table `{table}` holds something in `{column}` that is neither text nor a number: keep the file and look \
+         at it with `sqlite3`; nothing was copied"
+    )]
+    Unreadable { table: String, row: u64, column: String },
+    #[error("table `{table}` has {there} rows in the copy and {here} in the source: nothing was copied")]
+    Count { table: String, here: u64, there: i64 },
+    #[error(
+        "the copy to {place} broke off and was undone whole; {file} is as it was. Put the cause right and copy again"
+    )]
+    BrokeOff {
+        place: String,
+        file: String,
+        #[source]
+        source: StoreError,
+    },
+    #[error(
+        "{place} did not say whether it has committed the copy. Serve neither of the two: run the same command again, it \
+         finds out and ends the work"
+    )]
+    Uncertain {
+        place: String,
+        #[source]
+        source: StoreError,
+    },
+    #[error(
+        "the copy in {place} is complete, but {file} could not be marked as copied. Do not serve {file}; put the cause right \
+         and run the same command again"
+    )]
+    Unmarked {
+        place: String,
+        file: String,
+        #[source]
+        source: Box<SourceError>,
+    },
+    #[error("the copy broke off inside; nothing was copied")]
+    Inside,
+}
+
+/// A table as both sides have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Table {
+    pub(super) name: String,
+    pub(super) columns: Vec<Column>,
+    /// Columns of its key, in order; empty where the side does not tell.
+    pub(super) key: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Column {
+    pub(super) name: String,
+    pub(super) kind: Kind,
+}
+
+/// Columns are texts and whole numbers only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Kind {
+    Text,
+    Whole,
+    Other(String),
+}
+
+/// One value of a row.
+pub(super) enum Value<'a> {
+    Null,
+    Whole(i64),
+    Text(&'a str),
+}
+
+impl Table {
+    /// The columns as SQL lists them.
+    pub(super) fn columns_listed(&self) -> String {
+        self.columns.iter().map(|column| quoted(&column.name)).collect::<Vec<_>>().join(", ")
+    }
+
+    /// How this table differs from the same one on the other side; columns may come in any order.
+    fn difference(&self, there: &Table) -> Option<String> {
+        let lacks = |one: &Table, other: &Table, side: &str| {
+            let missing = one.columns.iter().find(|column| !other.columns.contains(column))?;
+            Some(format!("the {side} has no column `{}` of that kind", missing.name))
+        };
+        lacks(self, there, "target").or_else(|| lacks(there, self, "source")).or_else(|| {
+            let other = self.columns.iter().find(|column| matches!(column.kind, Kind::Other(_)))?;
+            Some(format!("column `{}` is neither text nor a whole number", other.name))
+        })
+    }
+}
+
+/// A name as SQL takes it, whatever it holds.
+pub(super) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// Adds a row as PostgreSQL's COPY takes it. Its text holds anything but NUL, which becomes U+FFFD as everywhere.
+pub(super) fn put_row(batch: &mut Vec<u8>, values: &[Value<'_>]) {
+    for (at, value) in values.iter().enumerate() {
+        if at > 0 {
+            batch.push(b'\t');
+        }
+        match value {
+            Value::Null => batch.extend_from_slice(b"\\N"),
+            Value::Whole(number) => batch.extend_from_slice(number.to_string().as_bytes()),
+            Value::Text(text) => {
+                for byte in text.bytes() {
+                    match byte {
+                        b'\\' => batch.extend_from_slice(b"\\\\"),
+                        b'\n' => batch.extend_from_slice(b"\\n"),
+                        b'\r' => batch.extend_from_slice(b"\\r"),
+                        b'\t' => batch.extend_from_slice(b"\\t"),
+                        0 => batch.extend_from_slice("\u{fffd}".as_bytes()),
+                        other => batch.push(other),
+                    }
+                }
+            }
+        }
+    }
+    batch.push(b'\n');
+}
+
+/// Copies the store in `file` into the empty database at `url`, and marks `file` so that it is not served again. Where a
+/// former try ended between the two, only the mark is made.
+///
+/// # Errors
+/// [`CopyError`], in words for the operator: nothing was copied, or what to do to end the work.
+pub(crate) async fn copy(file: &Path, url: &str) -> Result<Copied, CopyError> {
+    PostgresStore::verify(url).map_err(CopyError::Target)?;
+    let source = hold(file).await?;
+    let mut target = Target::open(url).await.map_err(CopyError::Target)?;
+    let (name, place) = (source.name(), target.place().to_owned());
+    let broke_off = |source| CopyError::BrokeOff { place: place.clone(), file: name.clone(), source };
+    let tables = source.tables().map_err(CopyError::Source)?;
+    same(&tables, &target.tables().await.map_err(broke_off)?)?;
+    if let Some(former) = target.former().await.map_err(broke_off)? {
+        let (source, rows, digest) = blocking(move || whole(source, &tables, |_| true)).await??;
+        if digest != former.digest {
+            return Err(CopyError::Other { place, source_file: former.source, at: former.at, file: name });
+        }
+        target.abandon().await;
+        return marked(source, rows, place, true).await;
+    }
+    if let Some(moved) = source.moved() {
+        return Err(CopyError::Moved { file: name, moved: moved.to_owned(), place });
+    }
+    target.lock(&tables).await.map_err(broke_off)?;
+    let taken = target.with_rows(&tables).await.map_err(broke_off)?;
+    if !taken.is_empty() {
+        return Err(CopyError::NotEmpty { place, tables: taken.join(", ") });
+    }
+    let (hand_on, mut handed) = mpsc::channel(AHEAD);
+    let reader = tokio::task::spawn_blocking({
+        let tables = tables.clone();
+        move || whole(source, &tables, |piece| hand_on.blocking_send(piece).is_ok())
+    });
+    let written = target.fill(&tables, &mut handed).await;
+    drop(handed);
+    let read = reader.await.map_err(|_| CopyError::Inside)?;
+    // Where both failed, the one that failed first is the cause: a reader that stops lets the writer end in good order.
+    written.map_err(broke_off)?;
+    let (source, rows, digest) = read?;
+    for (table, here) in &rows {
+        let there = target.count(table).await.map_err(broke_off)?;
+        if u64::try_from(there) != Ok(*here) {
+            return Err(CopyError::Count { table: table.clone(), here: *here, there });
+        }
+    }
+    target.complete(&name, &digest, wall_ms()).await.map_err(broke_off)?;
+    crashpoint::hit("copy", crashpoint::BEFORE_COMMIT);
+    target.commit().await.map_err(|source| CopyError::Uncertain { place: place.clone(), source })?;
+    crashpoint::hit("copy", crashpoint::AFTER_COMMIT);
+    marked(source, rows, place, false).await
+}
+
+/// Puts a store back in use that was copied away.
+///
+/// # Errors
+/// [`CopyError`], in words for the operator.
+pub(crate) async fn reopen(file: &Path) -> Result<(), CopyError> {
+    let source = hold(file).await?;
+    if source.moved().is_none() {
+        return Err(CopyError::NotMoved { file: source.name() });
+    }
+    blocking(move || source.unmark()).await?.map_err(CopyError::Source)
+}
+
+async fn hold(file: &Path) -> Result<Source, CopyError> {
+    let file = file.to_owned();
+    blocking(move || Source::open(&file)).await?.map_err(CopyError::Source)
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, CopyError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| CopyError::Inside)
+}
+
+/// The source is marked last: from then on it is not served.
+async fn marked(source: Source, tables: Vec<(String, u64)>, place: String, before: bool) -> Result<Copied, CopyError> {
+    if source.moved().is_none() {
+        let (file, to) = (source.name(), place.clone());
+        let mark = blocking(move || source.mark(&to, wall_ms())).await?;
+        mark.map_err(|source| CopyError::Unmarked { place: place.clone(), file, source: Box::new(source) })?;
+        crashpoint::hit("mark", crashpoint::AFTER_COMMIT);
+    }
+    Ok(Copied { tables, place, before })
+}
+
+/// What the reader hands on.
+pub(super) enum Piece {
+    Rows(Vec<u8>),
+    /// The table has no more.
+    End,
+}
+
+type Whole = (Source, Vec<(String, u64)>, String);
+
+/// Reads everything, one table after the other; tells the rows of each, and a digest of all.
+fn whole(source: Source, tables: &[Table], take: impl Fn(Piece) -> bool) -> Result<Whole, CopyError> {
+    let mut digest = Sha256::new();
+    let mut rows = Vec::with_capacity(tables.len());
+    for table in tables {
+        digest.update(format!("{}\n", table.name));
+        rows.push((table.name.clone(), source.read(table, &mut digest, |batch| take(Piece::Rows(batch)))?));
+        take(Piece::End);
+    }
+    let hex = digest.finalize().iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    });
+    Ok((source, rows, hex))
+}
+
+/// Both sides must have the same tables with the same columns: nothing is left behind without a word.
+fn same(here: &[Table], there: &[Table]) -> Result<(), CopyError> {
+    let differs = |table: &Table, detail: String| Err(CopyError::Differs { table: table.name.clone(), detail });
+    for table in here {
+        match there.iter().find(|other| other.name == table.name) {
+            None => return differs(table, "the target has no such table".into()),
+            Some(other) => {
+                if let Some(detail) = table.difference(other) {
+                    return differs(table, detail);
+                }
+            }
+        }
+    }
+    match there.iter().find(|table| !here.iter().any(|other| other.name == table.name)) {
+        Some(table) => differs(table, "the source has no such table".into()),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,175 @@
+//! A store that is read whole, to be copied to another engine, and the mark that it was. While it is held nobody writes to
+//! it: the owner's lock keeps other bridges out, and its transaction everybody else.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, params};
+use sha2::{Digest as _, Sha256};
+
+use super::notes::Notes;
+use super::open::{self, OpenError};
+use crate::store::copy::{Column, CopyError, Kind, LEFT_OUT, Table, Value, put_row, quoted};
+
+/// Where a store went that was copied away, and when.
+pub(super) const MOVED: &str = "SELECT place, at_ms FROM moved";
+
+const MARK: &str = "CREATE TABLE moved (place TEXT NOT NULL, at_ms BIGINT NOT NULL)";
+const MARKED: &str = "INSERT INTO moved (place, at_ms) VALUES ($1, $2)";
+const UNMARK: &str = "DROP TABLE moved";
+
+const TABLES: &str = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
+     AND name <> 'moved' ORDER BY name";
+const COLUMNS: &str = "SELECT name, type, pk FROM pragma_table_info($1) ORDER BY cid";
+
+/// Bytes of rows that are handed on together, about.
+const BATCH: usize = 256 * 1024;
+
+/// A store that nobody serves.
+pub(in crate::store) struct Source {
+    db: Connection,
+    file: PathBuf,
+    /// Where it was copied to before.
+    moved: Option<String>,
+    _lock: File,
+}
+
+impl Source {
+    /// Takes hold of a store: brings it forward and takes over what was noted beside it, as its next owner would; one
+    /// that was copied away is left as it is.
+    pub(in crate::store) fn open(file: &Path) -> Result<Self, OpenError> {
+        if !file.exists() {
+            return Err(OpenError::Missing(file.to_owned()));
+        }
+        let (db, moved, lock) = match open::writer(file) {
+            Ok((mut db, lock)) => {
+                drop(Notes::open(file, &mut db)?);
+                (db, None, lock)
+            }
+            Err(OpenError::Moved { place, .. }) => {
+                let (db, lock) = open::retired(file)?;
+                (db, Some(place), lock)
+            }
+            Err(error) => return Err(error),
+        };
+        db.execute_batch("BEGIN IMMEDIATE").map_err(|source| open::sort(file, source))?;
+        Ok(Self { db, file: file.to_owned(), moved, _lock: lock })
+    }
+
+    /// Where it was copied to before.
+    pub(in crate::store) fn moved(&self) -> Option<&str> {
+        self.moved.as_deref()
+    }
+
+    /// The file as people find it from anywhere.
+    pub(in crate::store) fn name(&self) -> String {
+        self.file.canonicalize().unwrap_or_else(|_| self.file.clone()).display().to_string()
+    }
+
+    /// What there is to be copied, by name.
+    pub(in crate::store) fn tables(&self) -> Result<Vec<Table>, OpenError> {
+        self.schema().map_err(|source| open::sort(&self.file, source))
+    }
+
+    fn schema(&self) -> rusqlite::Result<Vec<Table>> {
+        let names: Vec<String> = self.db.prepare(TABLES)?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        let mut tables = Vec::new();
+        for name in names.into_iter().filter(|name| !LEFT_OUT.contains(&name.as_str())) {
+            let mut columns = Vec::new();
+            let mut key: Vec<(i64, String)> = Vec::new();
+            let mut statement = self.db.prepare_cached(COLUMNS)?;
+            let mut rows = statement.query([&name])?;
+            while let Some(row) = rows.next()? {
+                let (column, kind, place): (String, String, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                if place > 0 {
+                    key.push((place, column.clone()));
+                }
+                let kind = match kind.as_str() {
+                    "TEXT" => Kind::Text,
+                    "INTEGER" | "BIGINT" => Kind::Whole,
+                    other => Kind::Other(other.to_owned()),
+                };
+                columns.push(Column { name: column, kind });
+            }
+            key.sort();
+            tables.push(Table { name, columns, key: key.into_iter().map(|(_, column)| column).collect() });
+        }
+        Ok(tables)
+    }
+
+    /// Reads a table in the order of its key and hands its rows on in batches, until `take` has enough; tells how many
+    /// rows. What was read goes into `digest`, which is the same as long as nothing of it changes.
+    pub(in crate::store) fn read(
+        &self,
+        table: &Table,
+        digest: &mut Sha256,
+        mut take: impl FnMut(Vec<u8>) -> bool,
+    ) -> Result<u64, CopyError> {
+        let trouble = |source| CopyError::Source(open::sort(&self.file, source));
+        let unreadable = |count, column: &Column| CopyError::Unreadable {
+            table: table.name.clone(),
+            row: count + 1,
+            column: column.name.clone(),
+        };
+        digest.update(table.columns_listed());
+        let order = table.key.iter().map(|column| quoted(column)).collect::<Vec<_>>().join(", ");
+        let order = if order.is_empty() { order } else { format!(" ORDER BY {order}") };
+        let select = format!("SELECT {} FROM {}{order}", table.columns_listed(), quoted(&table.name));
+        let mut statement = self.db.prepare(&select).map_err(trouble)?;
+        let mut rows = statement.query([]).map_err(trouble)?;
+        let (mut batch, mut count) = (Vec::with_capacity(BATCH + BATCH / 4), 0);
+        while let Some(row) = rows.next().map_err(trouble)? {
+            let mut values = Vec::with_capacity(table.columns.len());
+            for (at, column) in table.columns.iter().enumerate() {
+                values.push(match (row.get_ref(at).map_err(trouble)?, &column.kind) {
+                    (ValueRef::Null, _) => Value::Null,
+                    (ValueRef::Integer(number), Kind::Whole) => Value::Whole(number),
+                    (ValueRef::Text(text), Kind::Text) => {
+                        Value::Text(std::str::from_utf8(text).map_err(|_| unreadable(count, column))?)
+                    }
+                    _ => return Err(unreadable(count, column)),
+                });
+            }
+            put_row(&mut batch, &values);
+            count += 1;
+            if batch.len() >= BATCH {
+                digest.update(&batch);
+                let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH + BATCH / 4));
+                if !take(full) {
+                    return Ok(count);
+                }
+            }
+        }
+        digest.update(&batch);
+        if !batch.is_empty() {
+            take(batch);
+        }
+        Ok(count)
+    }
+
+    /// Marks it as copied to `place`, so that nobody serves it any more. Durable on return.
+    pub(in crate::store) fn mark(self, place: &str, at_ms: i64) -> Result<(), OpenError> {
+        self.end(|db, step| {
+            db.execute(MARK, [])?;
+            db.execute(MARKED, params![place, at_ms])?;
+            db.pragma_update(None, "user_version", step + open::MOVED)
+        })
+    }
+
+    /// Takes the mark away.
+    pub(in crate::store) fn unmark(self) -> Result<(), OpenError> {
+        self.end(|db, step| {
+            db.execute(UNMARK, [])?;
+            db.pragma_update(None, "user_version", step - open::MOVED)
+        })
+    }
+
+    /// The last change of the transaction under way.
+    fn end(self, change: impl FnOnce(&Connection, u32) -> rusqlite::Result<()>) -> Result<(), OpenError> {
+        let step = self.db.pragma_query_value(None, "user_version", |row| row.get(0));
+        step.and_then(|step| change(&self.db, step))
+            .and_then(|()| self.db.execute_batch("COMMIT"))
+            .map_err(|source| open::sort(&self.file, source))
+    }
+}
