@@ -11,6 +11,7 @@ mod publisher;
 mod receipts;
 mod rows;
 mod sender;
+mod stock;
 mod suspects;
 #[cfg(test)]
 mod testing;
@@ -36,6 +37,7 @@ use gate::{Gate, Permit};
 use learning::Learning;
 use leave::Leave;
 use receipts::Receipts;
+use stock::Stock;
 use suspects::Suspects;
 
 /// How long a read lets sends of the same account go first.
@@ -97,6 +99,7 @@ pub(crate) struct Line {
     echoes: bool,
     receipts: Receipts,
     learning: Learning,
+    stock: Stock,
     keep_rows: Duration,
     publish_per_second: u32,
 }
@@ -149,6 +152,7 @@ pub(crate) async fn start(
             echoes: config.inbound.echoes,
             receipts: Receipts::new(config.inbound.statuses, &config.inbound.status_map),
             learning: Learning::default(),
+            stock: Stock::new(),
             keep_rows: config.store.keep_rows,
             publish_per_second: channel.bonychat.requests_per_second,
         }));

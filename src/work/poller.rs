@@ -115,6 +115,7 @@ pub(super) async fn run(line: Arc<Line>, stop: CancellationToken) -> anyhow::Res
                     Err(error) => {
                         failures = failures.saturating_add(1);
                         poller.report(&error, failures);
+                        poller.line.could_not_take_stock(&error);
                         poller.after_failure(&error, failures)
                     }
                 };
@@ -158,6 +159,9 @@ impl Poller {
         match all.await {
             Ok((baseline_ms, positions, learned)) => {
                 self.line.learning.set(learned);
+                if baseline_ms.is_some() {
+                    self.line.stock.taken();
+                }
                 self.baseline_ms = baseline_ms;
                 self.positions = positions.into_iter().map(|there| (there.contact.clone(), there)).collect();
                 true
@@ -300,6 +304,7 @@ impl Poller {
         tracing::info!(channel.name = %name, conversations = there.len(), rule = ?self.line.first_run,
             "channel `{name}`: first run, took stock of what was there before");
         self.baseline_ms = Some(wall_ms);
+        self.line.stock.taken();
         self.positions.extend(there.into_iter().map(|there| (there.contact.clone(), there)));
         Ok(())
     }

@@ -6,7 +6,9 @@ use std::collections::HashSet;
 
 use crate::domain::content::Text;
 use crate::domain::entities;
-use crate::domain::ledger::{Acquaintance, Claim, Spoken, Whose, attribute, content_mark, history, news};
+use crate::domain::ledger::{
+    Acquaintance, Claim, Spoken, Whose, attribute, content_mark, doubt_history, history, news,
+};
 use crate::domain::{ChannelName, Choice, ContactId, Content, Direction, Event, EventBody, MId, Row, Webhook};
 use crate::store::NewRow;
 
@@ -61,10 +63,11 @@ impl Page<'_> {
         // What was there before the bridge shows nothing that the bridge said.
         let history = history(&rows, self.how);
         let since: Vec<bool> = unseen.iter().zip(&history).map(|(unseen, old)| *unseen && !old).collect();
-        let (whose, left) = attribute(&mut rows, &since, self.spoken.to_vec());
+        let (mut whose, left) = attribute(&mut rows, &since, self.spoken.to_vec());
+        doubt_history(&rows, &history, &left, &mut whose);
         // Until the account has shown what it makes of such calls, any row of the business may be one of them.
         let echoes = self.echoes && left.iter().all(self.shows);
-        let news = news(&rows, self.identities, self.seen, self.how);
+        let news = news(&rows, &whose, self.identities, self.seen, self.how);
         let may_answer = self.may_answer(&rows);
         for (index, ((row, identity), whose)) in rows.iter().zip(self.identities).zip(whose).enumerate() {
             if !unseen[index] {

@@ -13,6 +13,7 @@ mod door;
 mod doubts;
 mod echoes;
 mod faults;
+mod first_run;
 mod guards;
 mod identity;
 mod inbound;

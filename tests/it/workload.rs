@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bridge::sim::bonychat::BonyChat;
 use serde_json::{Value, json};
 
-use crate::support::{CHANNEL, House, PLATFORM_ID, SOON, contact, until};
+use crate::support::{CHANNEL, House, PLATFORM_ID, SOON, contact};
 
 /// What both sides write.
 #[derive(Debug, Clone, Copy)]
@@ -151,10 +151,9 @@ impl Running {
         self.customers.await.unwrap();
         house.settled().await;
         let Workload { contacts, each, equal_words, .. } = self.load;
-        until("every customer's message is published", || {
-            (0..contacts).all(|who| house.bonychat.texts(&contact(who)).len() >= each)
-        })
-        .await;
+        let all =
+            |world: &bridge::sim::bonychat::World| (0..contacts).all(|who| world.texts(&contact(who)).len() >= each);
+        house.bonychat.until(SOON, all).await; // what is missing is named below
         let unconfirmed = house.messages("unconfirmed").len();
         assert!(unconfirmed <= may_miss, "{unconfirmed} are unconfirmed");
         let expected: Vec<String> = (0..each).flat_map(|n| sent(n, equal_words)).collect();

@@ -109,7 +109,7 @@ pub(crate) fn attribute(rows: &mut [Row], unseen: &[bool], mut spoken: Vec<Spoke
         claim(index, &|call, words| words.is_empty() && call.is_file);
     }
     for index in (0..rows.len()).filter(business) {
-        if whose[index] == Whose::Unclaimed && spoken.iter().any(|call| resembles(&skeleton(&rows[index].text), call)) {
+        if whose[index] == Whose::Unclaimed && is_like_one(&rows[index], &spoken) {
             whose[index] = Whose::Doubtful;
         }
     }
@@ -119,6 +119,23 @@ pub(crate) fn attribute(rows: &mut [Row], unseen: &[bool], mut spoken: Vec<Spoke
         }
     }
     (whose, spoken)
+}
+
+/// Doubts the rows of the business that were there before the bridge took stock and are like a call that no row shows: a
+/// call that was made before then has its row among them, and what somebody wrote in the same words is no proof of it.
+pub(crate) fn doubt_history(rows: &[Row], history: &[bool], unshown: &[Spoken], whose: &mut [Whose]) {
+    for (index, row) in rows.iter().enumerate().filter(|(index, _)| history[*index]) {
+        if row.direction == Direction::Outbound && is_like_one(row, unshown) {
+            whose[index] = Whose::Doubtful;
+        }
+    }
+}
+
+fn is_like_one(row: &Row, calls: &[Spoken]) -> bool {
+    !calls.is_empty() && {
+        let row = skeleton(&row.text);
+        calls.iter().any(|call| resembles(&row, call))
+    }
 }
 
 /// Whether one holds the other, or neither holds a letter.

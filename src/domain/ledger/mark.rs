@@ -33,6 +33,15 @@ impl Mark {
         Some(Self { id: id.to_owned(), content: content.to_owned(), status: status.to_owned() })
     }
 
+    /// Which of these rows (oldest first) is the row marked: the one that is it by id and content, else the first by
+    /// content, else the one by id. Of equals of one time the first: a later one may have come after the mark was made.
+    pub(crate) fn find(&self, rows: &[Row]) -> Option<usize> {
+        let says = |row: &&Row| content_mark(row) == self.content;
+        let named = |row: &&Row| row.id.as_ref().is_some_and(|id| *id == self.id);
+        let at = |is: &dyn Fn(&&Row) -> bool| rows.iter().position(|row| is(&row));
+        at(&|row| named(row) && says(row)).or_else(|| at(&says)).or_else(|| at(&named))
+    }
+
     /// Whether `row` is the row marked. Ids decide only where they agree: they may differ between methods (U8).
     pub(crate) fn is(&self, row: &Row) -> bool {
         row.id.as_ref().is_some_and(|id| *id == self.id) || content_mark(row) == self.content

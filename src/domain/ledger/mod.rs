@@ -5,7 +5,7 @@ mod identity;
 mod mark;
 mod news;
 
-pub(crate) use claims::{Claim, Spoken, Whose, attribute};
+pub(crate) use claims::{Claim, Spoken, Whose, attribute, doubt_history};
 pub(crate) use identity::{Known, base, identify, next_tail};
 pub(crate) use mark::{Mark, content_mark};
 pub(crate) use news::{Acquaintance, Wanted, history, news};

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::Mark;
+use super::{Mark, Whose};
 use crate::domain::{Direction, Row};
 
 /// The newest rows of a conversation met for the first time after the first run that are always published, however old
@@ -31,7 +31,7 @@ pub(crate) enum Wanted<'a> {
     /// Those that Afilnet called unread.
     Unread(&'a [Mark]),
     /// The same where an answer that named some may have been lost, and the flags with it: beside these, what the
-    /// customer wrote last and nobody has answered.
+    /// customer wrote last and nobody had answered before the bridge.
     UnreadOrUnanswered(&'a [Mark]),
 }
 
@@ -39,7 +39,7 @@ pub(crate) enum Wanted<'a> {
 /// of its conversation.
 pub(crate) fn history(rows: &[Row], how: &Acquaintance<'_>) -> Vec<bool> {
     let Acquaintance::Baseline { anchor, baseline_ms, .. } = how else { return vec![false; rows.len()] };
-    let anchored = rows.iter().rposition(|row| anchor.is(row));
+    let anchored = anchor.find(rows);
     let before = |(index, row): (usize, &Row)| match anchored {
         Some(anchored) => index <= anchored,
         None => row.time.epoch_ms.is_some_and(|at| at <= *baseline_ms),
@@ -47,9 +47,15 @@ pub(crate) fn history(rows: &[Row], how: &Acquaintance<'_>) -> Vec<bool> {
     rows.iter().enumerate().map(before).collect()
 }
 
-/// For each row of a reading (oldest first) with its identity: whether it is new, so that it makes an event, or only
-/// becomes seen. Rows that are in `seen` are never new.
-pub(crate) fn news(rows: &[Row], identities: &[String], seen: &HashSet<&str>, how: &Acquaintance<'_>) -> Vec<bool> {
+/// For each row of a reading (oldest first) with whose it is and its identity: whether it is new, so that it makes an
+/// event, or only becomes seen. Rows that are in `seen` are never new.
+pub(crate) fn news(
+    rows: &[Row],
+    whose: &[Whose],
+    identities: &[String],
+    seen: &HashSet<&str>,
+    how: &Acquaintance<'_>,
+) -> Vec<bool> {
     let unseen = |index: usize| !seen.contains(identities[index].as_str());
     match how {
         Acquaintance::Known => (0..rows.len()).map(unseen).collect(),
@@ -73,11 +79,17 @@ pub(crate) fn news(rows: &[Row], identities: &[String], seen: &HashSet<&str>, ho
                 Wanted::Unread(marks) | Wanted::UnreadOrUnanswered(marks) => marks.to_vec(),
                 Wanted::None | Wanted::All => Vec::new(),
             };
-            let answered = rows.iter().rposition(|row| row.direction == Direction::Outbound);
-            let unanswered = answered.map_or(0, |last| last + 1).max(rows.len().saturating_sub(ALWAYS_NEW));
+            let history = history(rows, how);
+            // Answered before the bridge, that is: what came after may be the answer to a customer whom no agent has read.
+            let answers = |index: &usize| {
+                history[*index] && rows[*index].direction == Direction::Outbound && whose[*index] == Whose::Unclaimed
+            };
+            let there = history.iter().rposition(|before| *before).map_or(0, |last| last + 1);
+            let answered = (0..there).rev().find(answers);
+            let unanswered = answered.map_or(0, |last| last + 1).max(there.saturating_sub(ALWAYS_NEW));
             rows.iter()
                 .enumerate()
-                .zip(history(rows, how))
+                .zip(history)
                 .map(|((index, row), before)| {
                     let wanted = !before
                         || match wanted {

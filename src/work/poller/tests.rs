@@ -18,7 +18,7 @@ use crate::domain::{
     Webhook,
 };
 use crate::store::{Epoch, NewOutbound, SeenRow, SqliteStore, Store};
-use crate::work::{Account, Breaker, Learning, Receipts};
+use crate::work::{Account, Breaker, Learning, Receipts, Stock};
 
 /// What happens at the far side while the rows are read.
 enum Meanwhile {
@@ -174,6 +174,7 @@ impl World {
             echoes: true,
             receipts: Receipts::default(),
             learning: Learning::default(),
+            stock: Stock::new(),
             keep_rows: Duration::from_hours(1),
             publish_per_second: 15,
         });

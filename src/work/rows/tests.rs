@@ -284,3 +284,51 @@ fn what_was_there_before_the_bridge_shows_nothing_that_it_said() {
     let (told, _) = published(&rows, &how, &[own("ours")], true);
     assert_eq!(told, ["=from the panel"], "the later row of these words is the bridge's own");
 }
+
+#[test]
+fn only_what_the_business_wrote_before_the_bridge_answers_what_was_there_before_it() {
+    let rows = [
+        customer(1, "answered"),
+        operator(2, "the answer"),
+        customer(3, "not answered"),
+        operator(4, "from the bridge"),
+        operator(5, "*From the bridge*, too"),
+        operator(6, "from the panel"),
+    ];
+    let said = ["from the bridge", "from the bridge, too"].map(|text| {
+        let claim = Claim { m_id: format!("m{}", text.len()).parse().unwrap(), part: 0, last: true };
+        Spoken::new(claim, Some(text), None)
+    });
+    // The stock was taken before any of the bridge's, or only after them all.
+    for (last, expected) in
+        [(2, vec!["+not answered", "=from the panel"]), (4, vec!["+not answered", "=from the panel"])]
+    {
+        let anchor = Mark::of(&rows[last]);
+        let how = Acquaintance::Baseline { anchor: &anchor, baseline_ms: 0, wanted: Wanted::UnreadOrUnanswered(&[]) };
+        assert_eq!(published(&rows, &how, &said, true).0, expected, "up to {last}");
+    }
+    // What is like a call of the bridge among what was there before may be that call: it proves nothing either way.
+    let anchor = Mark::of(&rows[4]);
+    let how = Acquaintance::Baseline { anchor: &anchor, baseline_ms: 0, wanted: Wanted::None };
+    assert_eq!(published(&rows, &how, &said, true).1, 2);
+    assert_eq!(published(&rows, &how, &[], true).1, 0);
+}
+
+#[test]
+fn what_came_after_the_stock_is_no_history_though_it_equals_the_last_row_of_that() {
+    let id = |id: &str, row: Row| Row { id: Some(id.to_owned()), ..row };
+    let rows = [id("1", customer(7, "ok")), id("2", customer(7, "and")), id("3", customer(7, "ok"))];
+    let last = Mark::of(&rows[0]);
+    let how = |anchor| Acquaintance::Baseline { anchor, baseline_ms: 0, wanted: Wanted::None };
+    assert_eq!(published(&rows, &how(&last), &[], true).0, ["+and", "+ok"]);
+    // The one with its id, wherever it stands; without ids the first, as what is published twice is not lost.
+    let last = Mark::of(&rows[2]);
+    assert_eq!(published(&rows, &how(&last), &[], true).0, [] as [&str; 0]);
+    let nameless = rows.clone().map(|row| Row { id: None, ..row });
+    assert_eq!(published(&nameless, &how(&last), &[], true).0, ["+and", "+ok"]);
+    // An id that means another row does not move it.
+    let others = [id("3", customer(6, "old")), id("9", customer(7, "ok")), id("1", customer(8, "new"))];
+    assert_eq!(published(&others, &how(&last), &[], true).0, ["+new"]);
+    let edited = [id("3", customer(7, "ok, edited")), id("4", customer(8, "new"))];
+    assert_eq!(published(&edited, &how(&last), &[], true).0, ["+new"]);
+}
