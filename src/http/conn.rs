@@ -7,10 +7,11 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::http::Request;
 use axum_server::accept::Accept;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
@@ -20,6 +21,10 @@ use super::answers::Answers;
 
 /// So long a connection is kept after its end to learn whether the last answer was read.
 const LINGER: Duration = Duration::from_secs(1);
+
+/// A call that was read this long before it is taken was in a process that stood still. Longer than a busy one needs, and
+/// shorter than a caller waits before it calls again.
+const STANDSTILL: Duration = Duration::from_secs(5);
 
 /// What one connection's handlers and its stream tell each other.
 pub(super) struct Conn {
@@ -35,6 +40,8 @@ struct State {
     handed: Vec<(u64, u64)>,
     /// Answers that were written in full.
     written: Vec<u64>,
+    /// What was read last, and whether the other side had ended the connection by then.
+    read: Option<(Instant, bool)>,
 }
 
 impl Conn {
@@ -51,6 +58,15 @@ impl Conn {
 
     fn wrote(&self, bytes: usize) {
         self.state().bytes += bytes as u64;
+    }
+
+    fn read(&self, ended: bool) {
+        self.state().read = Some((Instant::now(), ended));
+    }
+
+    /// Whether the caller is gone, or may be: it had left when its call was read, or this process stood still since.
+    pub(super) fn is_deserted(&self) -> bool {
+        self.state().read.is_some_and(|(at, ended)| ended || at.elapsed() > STANDSTILL)
     }
 
     /// All that there was to write is written.
@@ -175,7 +191,9 @@ impl Watched {
 impl AsyncRead for Watched {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let Io::Open(stream) = &mut self.io else { return Poll::Ready(Ok(())) };
-        let outcome = ready!(Pin::new(stream).poll_read(cx, buf));
+        let outcome = ready!(Pin::new(&mut *stream).poll_read(cx, buf));
+        let ended = has_ended(stream);
+        self.conn.read(ended);
         Poll::Ready(self.done(outcome))
     }
 }
@@ -235,6 +253,14 @@ impl AsyncWrite for Watched {
 impl Drop for Watched {
     fn drop(&mut self) {
         self.conn.ended();
+    }
+}
+
+/// Whether nothing more will come. A caller that waits for its answer keeps its side open.
+fn has_ended(stream: &TcpStream) -> bool {
+    match SockRef::from(stream).peek(&mut [std::mem::MaybeUninit::uninit()]) {
+        Ok(bytes) => bytes == 0,
+        Err(error) => error.kind() != io::ErrorKind::WouldBlock,
     }
 }
 

@@ -50,6 +50,8 @@ pub(super) enum ApiError {
     Refused(String),
     /// Its Idempotency-Key names another message.
     KeyTaken,
+    /// Its caller is gone, or may have called again elsewhere.
+    Deserted,
     /// Nothing can be stored now.
     Store(StoreError),
     NotReady(String),
@@ -102,7 +104,7 @@ impl ApiError {
             Self::UnsupportedBody => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BrokenOff | Self::BadRequest(_) | Self::Refused(_) => StatusCode::BAD_REQUEST,
             Self::KeyTaken => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Store(_) | Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Deserted | Self::Store(_) | Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Inside => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -157,6 +159,10 @@ impl ApiError {
                  Send it again under a key of its own.",
                 "La Idempotency-Key de esta petición ya se usó para otro mensaje, así que este mensaje no se ha enviado. \
                  Vuelva a enviarlo con una clave propia.",
+            ),
+            Self::Deserted => (
+                "The bridge stood still while it took the request, so the message was not sent. Send it again.",
+                "El puente se detuvo mientras recibía la petición, así que el mensaje no se ha enviado. Vuelva a enviarlo.",
             ),
             Self::Store(_) => (
                 "The bridge cannot store messages at the moment, so the message was not sent. Send it again in a minute.",
@@ -333,6 +339,7 @@ mod tests {
             ApiError::BadRequest("message: is missing".into()),
             ApiError::Refused("No.".into()),
             ApiError::KeyTaken,
+            ApiError::Deserted,
             ApiError::Store(StoreError::Closed),
             ApiError::NotReady("starting".into()),
             ApiError::Inside,

@@ -34,6 +34,10 @@ async fn taken(door: &Door, request: Request) -> Result<Response, ApiError> {
         explain(channel, &request_id, BAD_KEY.0);
         broken(door, BAD_KEY)
     })?;
+    // Its caller may have called again elsewhere: taken here as well, it would be sent twice.
+    if parts.extensions.get::<Arc<Conn>>().is_some_and(|conn| conn.is_deserted()) {
+        return Err(ApiError::Deserted);
+    }
     let contact = call.contact.clone();
     let Taken { m_id, repeat, answer, answering } = accept(door, channel, call, key, &request_id).await?;
     tracing::info!(
@@ -165,6 +169,7 @@ async fn accept(
         request_id: request_id.to_owned(),
         accepted_ms: now_ms(),
         key,
+        waits: if expected { door.answer_within } else { Duration::ZERO },
     };
     let accepted = answering.store(message).await.map_err(ApiError::Store)?;
     match accepted.kept {

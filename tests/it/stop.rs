@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{House, SOON, contact, until};
+use tokio::io::AsyncWriteExt as _;
+
+use crate::support::{House, SOON, TOKEN, contact, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_lets_what_is_in_flight_finish_and_loses_nothing() {
@@ -70,4 +72,26 @@ async fn a_second_bridge_on_the_same_file_is_refused() {
     let (code, words) = house.refused_start().await;
     assert_eq!(code, Some(1));
     assert!(words.contains("another bridge process uses the store"), "{words}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_that_left_while_the_process_stood_still_are_not_taken_for_ones_that_wait() {
+    let mut house = House::new().set("OUTBOUND__ANSWER_WITHIN", "0s");
+    let bridge = house.start().await;
+    assert_eq!(house.agent(&bridge, &contact(1), "before").await.status, 200);
+    bridge.signal("STOP");
+    for n in 0..20 {
+        let body = format!(r#"{{"contactId":"{}","message":{{"type":"text","text":"gone {n}"}}}}"#, contact(1));
+        let mut caller = tokio::net::TcpStream::connect(bridge.url().trim_start_matches("http://")).await.unwrap();
+        let head = format!("POST /message HTTP/1.1\r\nhost: b\r\nauthorization: Bearer {TOKEN}\r\n");
+        caller.write_all(format!("{head}content-length: {}\r\n\r\n{body}", body.len()).as_bytes()).await.unwrap();
+        if n % 2 == 0 {
+            caller.set_zero_linger().unwrap(); // leaves by a reset
+        }
+    }
+    bridge.signal("CONT");
+    assert_eq!(house.agent(&bridge, &contact(1), "after").await.status, 200);
+    house.settled().await;
+    assert_eq!(house.afilnet.texts(&contact(1)[1..]), ["before", "after"]);
+    house.check();
 }

@@ -49,6 +49,7 @@ fn message(words: &str) -> NewOutbound {
         request_id: String::new(),
         accepted_ms: 10,
         key: None,
+        waits: Duration::ZERO,
     }
 }
 
