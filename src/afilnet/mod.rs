@@ -25,7 +25,7 @@ pub(crate) use self::wire::Listed;
 use self::wire::Rows;
 use crate::config;
 use crate::crashpoint;
-use crate::domain::{Content, Destination, Fault, Language, Messenger, Platform, ReadError, Row, Verdict};
+use crate::domain::{Content, Destination, Fault, Fence, Language, Messenger, Platform, ReadError, Row, Verdict};
 use crate::telemetry::metrics;
 
 /// Every method that is called here.
@@ -42,6 +42,8 @@ pub(crate) struct AfilnetClient {
     zone: TimeZone,
     wording: Wording,
     unreadable_rows: AtomicU64,
+    /// Until when its calls may begin.
+    fence: Fence,
 }
 
 impl AfilnetClient {
@@ -66,7 +68,13 @@ impl AfilnetClient {
                 language,
             },
             unreadable_rows: AtomicU64::new(0),
+            fence: Fence::open(),
         }
+    }
+
+    /// The same, whose calls end with a lease.
+    pub(crate) fn behind(self, fence: &Fence) -> Self {
+        Self { fence: fence.clone(), ..self }
     }
 
     /// The channels of the account (afilnet.md 3.1). No side effect.
@@ -102,7 +110,8 @@ impl AfilnetClient {
         let start = Instant::now();
         let method = parameters.get(1).map_or("", |(_, method)| *method);
         crashpoint::hit(method, crashpoint::BEFORE_CALL);
-        let outcome = transport::exchange(&self.http, self.carrier.as_ref(), parameters, self.timeout).await;
+        let outcome =
+            transport::exchange(&self.http, self.carrier.as_ref(), parameters, self.timeout, &self.fence).await;
         crashpoint::hit(method, crashpoint::AFTER_CALL);
         let duration_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
         match &outcome {

@@ -3,16 +3,18 @@
 use std::error::Error as _;
 use std::time::Duration;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
-use reqwest::{Client, RequestBuilder, Response};
+use reqwest::{Body, Client, RequestBuilder, Response};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use super::classify::{Answer, Failure, Outcome};
 use crate::config;
-use crate::domain::Fault;
 use crate::domain::clock::retry_after;
+use crate::domain::fence::Ended;
+use crate::domain::{Fault, Fence};
 
 /// Largest body read. Real lists stay under it by far; what is longer proves nothing.
 const MOST_BODY_BYTES: usize = 32 << 20;
@@ -119,15 +121,25 @@ fn form_post(http: &Client, url: &Url, form: String) -> RequestBuilder {
     http.post(url.clone()).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form)
 }
 
-/// Makes one call, once.
+/// Makes one call, once; before its first byte, `fence` is asked.
 pub(super) async fn exchange(
     http: &Client,
     carrier: &dyn Carrier,
     parameters: &[(&str, &str)],
     timeout: Duration,
+    fence: &Fence,
 ) -> Outcome {
     let request = carrier.request(http, parameters).map_err(Failure::Impossible)?;
-    let response = request.timeout(timeout).send().await.map_err(|e| failure(&e))?;
+    let mut request = request.timeout(timeout).build().map_err(|e| failure(&e))?;
+    if !fence.holds() {
+        return Err(Failure::Before(Fault::Interrupted));
+    }
+    if let Some(body) = request.body_mut()
+        && let Some(bytes) = body.as_bytes()
+    {
+        *body = Body::wrap(fence.guard(Bytes::copy_from_slice(bytes)));
+    }
+    let response = http.execute(request).await.map_err(|e| failure(&e))?;
     let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
     Ok(Answer {
         http: response.status().as_u16(),
@@ -161,7 +173,7 @@ fn cut_short(error: &reqwest::Error) -> Fault {
 }
 
 /// Why no answer came (afilnet.md section 4): what failed while connecting left no byte, and all else may have.
-fn failure(error: &reqwest::Error) -> Failure {
+pub(super) fn failure(error: &reqwest::Error) -> Failure {
     if error.is_builder() {
         return Failure::Before(Fault::WrongService("request_not_built".into()));
     }
@@ -169,6 +181,9 @@ fn failure(error: &reqwest::Error) -> Failure {
         // rustls's own error type is out of reach here; its words for a bad certificate are these (rustls 0.23).
         let certificate = links(error).any(|link| link.to_string().contains("invalid peer certificate"));
         return Failure::Before(if certificate { Fault::Certificate } else { Fault::Unreachable });
+    }
+    if links(error).any(<dyn std::error::Error>::is::<Ended>) {
+        return Failure::Before(Fault::Interrupted);
     }
     Failure::After(if error.is_timeout() { Fault::TimedOut } else { Fault::ConnectionLost })
 }

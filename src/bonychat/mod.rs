@@ -21,7 +21,7 @@ use url::{Position, Url};
 use self::event::event_body;
 use crate::config;
 use crate::crashpoint;
-use crate::domain::{ChannelId, ChannelName, ContactId, Content, Delivery, Event, Language, Webhook};
+use crate::domain::{ChannelId, ChannelName, ContactId, Content, Delivery, Event, Fence, Language, Webhook};
 
 /// Longest time to reach the far side; a part of the total.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -74,6 +74,8 @@ pub(crate) struct WebhookClient {
     attachments: bool,
     language: Language,
     http: reqwest::Client,
+    /// Until when its calls may begin.
+    fence: Fence,
 }
 
 impl WebhookClient {
@@ -105,10 +107,17 @@ impl WebhookClient {
             attachments,
             language,
             http,
+            fence: Fence::open(),
         })
     }
 
+    /// The same, whose calls end with a lease.
+    pub(crate) fn behind(self, fence: &Fence) -> Self {
+        Self { fence: fence.clone(), ..self }
+    }
+
     async fn post(&self, body: Vec<u8>, event: &Event) -> Result<Delivery, reqwest::Error> {
+        let body = reqwest::Body::wrap(self.fence.guard(body.into()));
         let call = self.http.post(self.url.clone()).headers(self.headers.clone()).timeout(self.timeout).body(body);
         crashpoint::hit("webhook", crashpoint::BEFORE_CALL);
         let mut response = call.send().await?;

@@ -4,6 +4,7 @@
 //! wall's is what the two platforms and people go by: times that are told or compared with theirs.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
@@ -21,10 +22,25 @@ const APART_MS: i64 = 1000;
 /// What both clocks showed when the first was asked.
 static START: OnceLock<(i64, Instant)> = OnceLock::new();
 
+/// How far the process's own clock was set apart from the wall's, to go with others.
+static APART: AtomicI64 = AtomicI64::new(0);
+
 /// Now by the process's own clock, in epoch milliseconds: what the wall's showed at the first call, and the time since.
 pub(crate) fn now_ms() -> i64 {
     let (wall_ms, start) = START.get_or_init(|| (wall_ms(), Instant::from_std(std::time::Instant::now())));
-    wall_ms.saturating_add(millis(Instant::now().saturating_duration_since(*start)))
+    let passed_ms = millis(Instant::now().saturating_duration_since(*start));
+    wall_ms.saturating_add(passed_ms).saturating_add(APART.load(Ordering::Relaxed))
+}
+
+/// Sets the process's own clock by another one, which several processes go by, where the two are apart. Tells by how
+/// much. Before anything waits.
+pub(crate) fn follow(other_ms: i64) -> Option<i64> {
+    let apart_ms = other_ms.saturating_sub(now_ms());
+    if apart_ms.saturating_abs() < APART_MS {
+        return None;
+    }
+    APART.fetch_add(apart_ms, Ordering::Relaxed);
+    Some(apart_ms)
 }
 
 /// Now by the wall clock, in epoch milliseconds.

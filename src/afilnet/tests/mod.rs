@@ -3,6 +3,7 @@
 mod answers;
 mod calls;
 mod carriage;
+mod fence;
 mod fuzz;
 mod listener;
 mod verdicts;

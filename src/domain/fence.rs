@@ -1,0 +1,124 @@
+//! The end of a lease, where calls begin: a process that was paused, or cut off from the store, makes none for a channel
+//! that may be another's by now.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use tokio::sync::Notify;
+
+use super::clock::now_ms;
+
+/// Until when calls for a channel may begin. Shared by all that make them.
+#[derive(Debug, Clone)]
+pub(crate) struct Fence(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    until_ms: AtomicI64,
+    moved: Notify,
+}
+
+impl Fence {
+    /// One that never closes: the channel is nobody else's.
+    pub(crate) fn open() -> Self {
+        Self::until(i64::MAX)
+    }
+
+    /// One that is closed until somebody moves it.
+    pub(crate) fn closed() -> Self {
+        Self::until(0)
+    }
+
+    fn until(until_ms: i64) -> Self {
+        Self(Arc::new(Inner { until_ms: AtomicI64::new(until_ms), moved: Notify::new() }))
+    }
+
+    /// Calls may begin until then, by the process's own clock.
+    pub(crate) fn move_to(&self, until_ms: i64) {
+        self.0.until_ms.store(until_ms, Ordering::Relaxed);
+        self.0.moved.notify_waiters();
+    }
+
+    /// Whether a call may begin now.
+    pub(crate) fn holds(&self) -> bool {
+        now_ms() < self.0.until_ms.load(Ordering::Relaxed)
+    }
+
+    /// Waits until a call may begin.
+    pub(crate) async fn held(&self) {
+        loop {
+            let mut moved = std::pin::pin!(self.0.moved.notified());
+            moved.as_mut().enable();
+            if self.holds() {
+                return;
+            }
+            moved.await;
+        }
+    }
+
+    /// A request's body, which cuts the request off before its first byte where no call may begin any more: it is asked
+    /// for before anything is written.
+    pub(crate) fn guard(&self, body: Bytes) -> Guarded {
+        Guarded { body: Some(body), fence: self.clone() }
+    }
+}
+
+/// See [`Fence::guard`].
+#[derive(Debug)]
+pub(crate) struct Guarded {
+    body: Option<Bytes>,
+    fence: Fence,
+}
+
+/// The lease has ended, and nothing was written.
+#[derive(Debug, thiserror::Error)]
+#[error("the channel may belong to another process by now")]
+pub(crate) struct Ended;
+
+impl Body for Guarded {
+    type Data = Bytes;
+    type Error = Ended;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Ended>>> {
+        let Some(body) = self.body.take() else { return Poll::Ready(None) };
+        Poll::Ready(Some(if self.fence.holds() { Ok(Frame::data(body)) } else { Err(Ended) }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.body.as_ref().map_or(0, |body| body.len() as u64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn it_holds_until_its_time_and_lets_go_on_when_it_is_moved() {
+        let fence = Fence::closed();
+        assert!(!fence.holds());
+        fence.move_to(now_ms() + 1000);
+        assert!(fence.holds());
+        tokio::time::advance(Duration::from_millis(1001)).await;
+        assert!(!fence.holds());
+        let waits = tokio::spawn({
+            let fence = fence.clone();
+            async move { fence.held().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waits.is_finished());
+        fence.move_to(now_ms() + 1);
+        waits.await.unwrap();
+        assert!(Fence::open().holds());
+    }
+}
