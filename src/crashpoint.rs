@@ -34,6 +34,9 @@ pub const OPERATIONS: &[&str] = &[
     "take_baseline",
 ];
 
+/// Those of a store that several processes share, beside [`OPERATIONS`].
+pub const SHARED_OPERATIONS: &[&str] = &["beat", "claim", "leave", "release", "take_verdict"];
+
 /// The calls to a platform: Afilnet's by their method, and the webhook.
 pub const CALLS: &[&str] = &[
     "sendmessage",
@@ -85,5 +88,25 @@ mod tests {
         found.sort_unstable();
         found.dedup();
         assert_eq!(found, OPERATIONS);
+    }
+
+    #[test]
+    fn every_operation_of_a_shared_store_is_a_point_too() {
+        let shared = [
+            include_str!("store/postgres/mod.rs"),
+            include_str!("store/postgres/leases.rs"),
+            include_str!("store/postgres/bells.rs"),
+        ];
+        let named = |at: &str| at.split('"').nth(1).map(str::to_owned);
+        let writes = |text: &'static str| {
+            let calls = [".write(", ".write_owned("];
+            calls.into_iter().flat_map(|call| text.match_indices(call)).filter_map(move |(at, _)| named(&text[at..]))
+        };
+        let mut found: Vec<String> = shared.into_iter().flat_map(writes).collect();
+        found.sort_unstable();
+        found.dedup();
+        let mut all = [OPERATIONS, SHARED_OPERATIONS].concat();
+        all.sort_unstable();
+        assert_eq!(found, all);
     }
 }

@@ -22,8 +22,9 @@ const BATCH: Duration = Duration::from_millis(25);
 /// So long an equal call waits to learn what became of the answer before it: a caller that lost its connection may be
 /// back before the loss is noticed here.
 const EQUAL_WAITS: Duration = Duration::from_millis(50);
-/// So long it waits for the store to know of an answer that was lost.
-const TOLD_WITHIN: Duration = Duration::from_secs(2);
+/// So long it waits for the store to know of an answer that was lost. The call before it may be waiting itself, for
+/// another process.
+const TOLD_WITHIN: Duration = Duration::from_secs(15);
 /// A store that could not take it is told again after.
 const AGAIN: Duration = Duration::from_millis(500);
 /// Calls that later ones are compared with, at most: many seconds' worth.

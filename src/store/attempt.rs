@@ -25,6 +25,8 @@ pub(crate) struct Attempt {
     pub(crate) request_id: String,
     /// An attempt at this part before may have sent it.
     pub(crate) doubted: bool,
+    /// Its caller waits for the verdict at another process.
+    pub(crate) awaited: bool,
     /// How its last attempts failed.
     pub(crate) before: Before,
 }

@@ -44,6 +44,7 @@ fn message(n: u32, words: &str, accepted_ms: i64) -> NewOutbound {
         request_id: "r".into(),
         accepted_ms,
         key: None,
+        waits: Duration::ZERO,
     }
 }
 

@@ -17,6 +17,10 @@ use crate::domain::clock::wall_ms;
 /// Tables that only tell of processes which run: a copy begins without them.
 pub(super) const LEFT_OUT: &[&str] = &["leases", "processes"];
 
+/// Columns of the same kind in the tables of a business: a store of one process has none of them.
+pub(super) const LEFT_OUT_OF: &[(&str, &str)] =
+    &[("events", "held_ms"), ("outbound", "caller_ms"), ("outbound", "taken_by")];
+
 /// Batches of rows between the reader and the writer.
 const AHEAD: usize = 4;
 

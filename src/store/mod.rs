@@ -6,6 +6,7 @@ mod attempt;
 mod conformance;
 mod copy;
 mod doubt;
+mod lease;
 mod operators;
 mod postgres;
 mod reading;
@@ -14,6 +15,7 @@ mod sql;
 mod sqlite;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -22,6 +24,7 @@ use crate::domain::{ChannelName, Choice, ContactId, Content, Destination, Event,
 pub(crate) use attempt::{Attempt, Before, Settlement};
 pub(crate) use copy::{Copied, copy, reopen};
 pub(crate) use doubt::{Decision, Doubt, Evidence, Look};
+pub(crate) use lease::{Leases, Owner, Roll};
 pub(crate) use operators::{ByHand, Depth, DiscardNotices, Filter, Listed, Waiting};
 pub(crate) use postgres::PostgresStore;
 pub(crate) use reading::{Learned, NewRow, OwnSend, Reading, Receipt, Seen, SeenRow, Untold};
@@ -79,6 +82,8 @@ pub(crate) struct NewOutbound {
     pub(crate) accepted_ms: i64,
     /// The caller's own name of the call.
     pub(crate) key: Option<IdempotencyKey>,
+    /// How long the caller waits for a verdict.
+    pub(crate) waits: Duration,
 }
 
 /// What `accept` tells.
@@ -316,6 +321,11 @@ pub(crate) trait Store: Send + Sync {
 
     /// Who waits for what.
     fn signals(&self) -> &Arc<Signals>;
+
+    /// Who owns which channel, where several processes share the store. `None`: one process has it to itself.
+    fn leases(&self) -> Option<&dyn Leases> {
+        None
+    }
 
     /// Ends: what was handed in is committed, then the files are closed.
     async fn close(&self);

@@ -1,7 +1,7 @@
 //! How the door and the loops wake each other: by notification after a commit, never by sleeping.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -28,10 +28,18 @@ pub(crate) struct ChannelSignals {
     pub(crate) looks: Notify,
     /// An event was recorded or may go now.
     pub(crate) events: Notify,
-    /// Outbound messages waiting, about.
+    /// Outbound messages waiting, about. Of a channel that another process owns, none.
     waiting: AtomicI64,
+    /// Who gives the verdicts.
+    owner: AtomicU8,
     pace: Arc<Pace>,
 }
+
+/// Who gives the verdicts on a channel's messages.
+const HERE: u8 = 0;
+const ELSEWHERE: u8 = 1;
+/// Elsewhere, and soon.
+const ELSEWHERE_SOON: u8 = 2;
 
 /// What the door may know of one Afilnet account.
 #[derive(Debug)]
@@ -61,6 +69,23 @@ impl ChannelSignals {
         self.outbound.notify_one();
     }
 
+    /// Whether this process delivers the channel's messages.
+    pub(crate) fn is_here(&self) -> bool {
+        self.owner.load(Ordering::Relaxed) == HERE
+    }
+
+    /// This process delivers the channel's messages from now on: so many wait.
+    pub(crate) fn comes_here(&self, waiting: i64) {
+        self.owner.store(HERE, Ordering::Relaxed);
+        self.add_waiting(waiting - self.waiting.load(Ordering::Relaxed));
+    }
+
+    /// Another process delivers the channel's messages, or nobody yet; `soon`: it expects to do so soon.
+    pub(crate) fn is_elsewhere(&self, soon: bool) {
+        self.owner.store(if soon { ELSEWHERE_SOON } else { ELSEWHERE }, Ordering::Relaxed);
+        self.add_waiting(-self.waiting.load(Ordering::Relaxed));
+    }
+
     /// `count` more messages wait (or fewer, where negative).
     pub(crate) fn add_waiting(&self, count: i64) {
         self.waiting.fetch_add(count, Ordering::Relaxed);
@@ -71,6 +96,11 @@ impl ChannelSignals {
     /// before it needs no longer at the account's rate.
     #[expect(clippy::cast_precision_loss, reason = "an estimate; 2^53 messages do not wait")]
     pub(crate) fn verdict_expected(&self, limit: Duration) -> bool {
+        match self.owner.load(Ordering::Relaxed) {
+            ELSEWHERE => return false,
+            ELSEWHERE_SOON => return true,
+            _ => {}
+        }
         if self.pace.stalled.load(Ordering::Relaxed) {
             return false;
         }
@@ -94,6 +124,7 @@ impl Signals {
             looks: Notify::new(),
             events: Notify::new(),
             waiting: AtomicI64::new(0),
+            owner: AtomicU8::new(HERE),
             pace: Arc::clone(pace),
         });
         lock(&self.channels).insert(channel.clone(), Arc::clone(&signals));

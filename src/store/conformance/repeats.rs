@@ -103,8 +103,10 @@ async fn answers_of_which_a_former_owner_knew_nothing_count_as_lost(engine: Engi
     store.own(&channel()).await.unwrap();
     assert_eq!(again(&store, message(1, "a", 20)).await, Some(m_id));
     assert_eq!(again(&store, message(2, "a", 20)).await, None);
-    // The other channel is not this owner's business.
-    assert_eq!(again(&store, NewOutbound { m_id: MId::fresh(), ..elsewhere }).await, None);
+    // A file's owner takes over its own channels alone. Where several processes answer for all, one that is gone gave no
+    // answer of any.
+    let gone = matches!(engine, Engine::Postgres).then(|| elsewhere.m_id.clone());
+    assert_eq!(again(&store, NewOutbound { m_id: MId::fresh(), ..elsewhere }).await, gone);
 }
 
 async fn a_key_names_one_message_of_its_channel(engine: Engine) {

@@ -1,7 +1,10 @@
 //! Which calls got their answers, and what that makes of an equal call: a message of its own, or a repeat.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use super::db::{Db, args, corrupt, decode};
-use super::unsure::Call;
+use super::unsure::{Call, Conversation};
 use super::{outbound, sql as own};
 use crate::domain::ids::fingerprint;
 use crate::domain::{ChannelName, IdempotencyKey, MId};
@@ -11,8 +14,29 @@ use crate::store::{Accepted, Epoch, Kept, NewOutbound, StoreError, sql};
 /// people do write the same again.
 pub(super) const REPEAT_WITHIN_MS: i64 = 10 * 60 * 1000;
 
-pub(super) async fn accept(db: &mut Db, call: &Call) -> Result<Accepted, StoreError> {
+/// A call that takes longer from one look at the store to the next was in a process that stood still: its caller may have
+/// gone away and called again elsewhere, so that it is not kept any more. Longer than a busy store needs.
+const TOO_LATE: Duration = Duration::from_secs(5);
+
+/// See [`TOO_LATE`].
+#[derive(Debug, thiserror::Error)]
+#[error("the process stood still for longer than {TOO_LATE:?} while it took the call")]
+struct TooLate;
+
+/// An equal message before this one.
+enum Equal {
+    None,
+    /// Its answer was lost: this is its repeat.
+    Lost(MId),
+    /// Another process is about to learn what became of its answer.
+    Open,
+}
+
+/// Nothing yet where the call may wait and another process is about to learn what became of an equal message's answer: to
+/// be asked again soon.
+pub(super) async fn accept(db: &mut Db, call: &Call) -> Result<Option<Accepted>, StoreError> {
     let new = &call.message;
+    still_in_time(call)?;
     let content = serde_json::to_string(&new.content).map_err(|e| corrupt("outbound")(Box::new(e)))?;
     let known = match &new.key {
         Some(key) => {
@@ -22,20 +46,24 @@ pub(super) async fn accept(db: &mut Db, call: &Call) -> Result<Accepted, StoreEr
         None => None,
     };
     if let Some(kept) = known {
-        return Ok(Accepted { ahead: false, kept });
+        return Ok(Some(Accepted { ahead: false, kept }));
     }
     // Locked before the row gets its id: ids of one conversation are in the order of its commits.
     let conversation = db.conversation(&new.channel, &new.contact, &new.destination).await?;
     // A commit that was under way on the server has ended by now, as it held the lock too.
     for m_id in &call.lost {
-        db.execute(sql::ANSWER_LOST, args![m_id.as_str()]).await?;
+        lose(db, m_id).await?;
     }
     // Calls with keys say themselves which of them are one.
-    if new.key.is_none()
-        && let Some(first) = unanswered(db, conversation, &content, new.accepted_ms - REPEAT_WITHIN_MS).await?
-    {
-        call.keeps(&first);
-        return repeat(db, first).await.map(|kept| Accepted { ahead: false, kept });
+    if new.key.is_none() {
+        match unanswered(db, conversation, &content, new.accepted_ms - REPEAT_WITHIN_MS).await? {
+            Equal::Lost(first) => {
+                call.keeps(&first);
+                return repeat(db, first).await.map(|kept| Some(Accepted { ahead: false, kept }));
+            }
+            Equal::Open if call.is_patient() => return Ok(None),
+            Equal::Open | Equal::None => {}
+        }
     }
     call.keeps(&new.m_id);
     let ahead = outbound::add(db, conversation, new, &content).await?;
@@ -43,13 +71,24 @@ pub(super) async fn accept(db: &mut Db, call: &Call) -> Result<Accepted, StoreEr
         let (channel, digest) = (new.channel.as_str(), digest(new, &content));
         db.execute(sql::SET_KEY, args![channel, key.as_str(), digest, new.m_id.as_str(), new.accepted_ms]).await?;
     }
-    Ok(Accepted { ahead, kept: Kept::New })
+    still_in_time(call)?; // locks may have been waited for
+    Ok(Some(Accepted { ahead, kept: Kept::New }))
 }
 
-/// The oldest equal message since `since_ms` whose answer was lost.
-async fn unanswered(db: &mut Db, conversation: i64, content: &str, since_ms: i64) -> Result<Option<MId>, StoreError> {
-    let first: Option<(String,)> = db.optional(sql::UNANSWERED, args![conversation, since_ms, content]).await?;
-    first.map(|(m_id,)| decode("outbound", &m_id)).transpose()
+/// What equal messages since `since_ms` make of this one. The answer that a process did not give before it died is lost.
+async fn unanswered(db: &mut Db, conversation: i64, content: &str, since_ms: i64) -> Result<Equal, StoreError> {
+    let me = db.me();
+    let equal: Vec<(String, i64, i64, i64)> =
+        db.rows(own::UNANSWERED, args![conversation, since_ms, content, me]).await?;
+    let mut found = Equal::None;
+    for (m_id, answered, mine, lives) in equal {
+        match (answered, mine != 0, lives != 0) {
+            (2, ..) | (0, false, false) => return decode("outbound", &m_id).map(Equal::Lost),
+            (0, false, true) => found = Equal::Open,
+            _ => {}
+        }
+    }
+    Ok(found)
 }
 
 /// What a key comes to that was used before. A message that surely was not sent leaves its key to the next.
@@ -71,7 +110,8 @@ async fn named(
 
 /// Its answer is the one that counts from now on: an equal call after it is a repeat only if this one is lost too.
 async fn repeat(db: &mut Db, first: MId) -> Result<Kept, StoreError> {
-    db.execute(sql::ANSWER_AGAIN, args![first.as_str()]).await?;
+    let me = db.me();
+    db.execute(own::ANSWER_AGAIN, args![first.as_str(), me]).await?;
     Ok(Kept::RepeatOf(first))
 }
 
@@ -84,7 +124,30 @@ pub(super) async fn settle(db: &mut Db, answers: &[(MId, bool)]) -> Result<(), S
     let mut answers: Vec<&(MId, bool)> = answers.iter().collect();
     answers.sort_by_key(|(m_id, _)| m_id.as_str()); // locks are taken in one order
     for (m_id, reached) in answers {
-        db.execute(if *reached { sql::ANSWERED } else { sql::ANSWER_LOST }, args![m_id.as_str()]).await?;
+        if *reached {
+            db.execute(sql::ANSWERED, args![m_id.as_str()]).await?;
+        } else {
+            lose(db, m_id).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn lose(db: &mut Db, m_id: &MId) -> Result<(), StoreError> {
+    let me = db.me();
+    db.execute(own::ANSWER_LOST, args![m_id.as_str(), me]).await.map(drop)
+}
+
+/// That the answer to a call whose commit was not answered is lost. A commit that was under way on the server has ended by
+/// then, as it holds the conversation's lock.
+pub(super) async fn lost(db: &mut Db, of: &Conversation, m_id: &MId) -> Result<(), StoreError> {
+    let _: Option<(i64,)> = db.optional(own::CONVERSATION_LOCKED, args![of.0.as_str(), of.1.as_str()]).await?;
+    lose(db, m_id).await
+}
+
+fn still_in_time(call: &Call) -> Result<(), StoreError> {
+    if call.since_seen_to() > TOO_LATE {
+        return Err(StoreError::Unavailable(Arc::new(TooLate)));
     }
     Ok(())
 }

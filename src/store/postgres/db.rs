@@ -16,6 +16,8 @@ pub(super) struct Db {
     link: PgConnection,
     /// Statements stay prepared on the connection. Off behind a pooler that gives each transaction another server.
     prepared: bool,
+    /// This process's own name among those that share the store.
+    me: Arc<str>,
 }
 
 /// Values of a statement, in the order of its placeholders.
@@ -75,6 +77,18 @@ impl Param for String {
     }
 }
 
+impl Param for Arc<str> {
+    fn add_to(&self, all: &mut PgArguments) -> Result<(), BoxError> {
+        (**self).add_to(all)
+    }
+}
+
+impl Param for Vec<String> {
+    fn add_to(&self, all: &mut PgArguments) -> Result<(), BoxError> {
+        all.add(self.as_slice())
+    }
+}
+
 impl Param for Vec<i64> {
     fn add_to(&self, all: &mut PgArguments) -> Result<(), BoxError> {
         all.add(self.as_slice())
@@ -124,8 +138,13 @@ impl<'r> Decode<'r, Postgres> for Count {
 }
 
 impl Db {
-    pub(super) fn new(link: PgConnection, prepared: bool) -> Self {
-        Self { link, prepared }
+    pub(super) fn new(link: PgConnection, prepared: bool, me: Arc<str>) -> Self {
+        Self { link, prepared, me }
+    }
+
+    /// This process's own name among those that share the store.
+    pub(super) fn me(&self) -> Arc<str> {
+        Arc::clone(&self.me)
     }
 
     /// The connection itself, for what has no words here.

@@ -60,6 +60,7 @@ fn doubt(channel: &ChannelName, r: &PgRow) -> Result<Doubt, StoreError> {
         accepted_ms: time(9)?,
         request_id: text(10)?,
         doubted: true,
+        awaited: false,
         before: Before { fault: r.try_get(11).map_err(&bad)?, times: count(12)? },
         since_ms: time(13)?,
     };

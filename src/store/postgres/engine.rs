@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::bells::Bells;
 use super::db::Db;
 use super::links::{Links, Work};
 use super::open::{self, OpenError};
+use super::outbound;
 use super::unsure::Unsure;
 use crate::domain::ChannelName;
-use crate::store::{Signals, StoreError};
+use crate::store::{Epoch, Signals, StoreError};
 
 /// Rows of one channel that may have been begun without anyone having been told.
 pub(super) type Adrift = Arc<tokio::sync::Mutex<Vec<i64>>>;
@@ -17,8 +19,11 @@ pub(super) type Adrift = Arc<tokio::sync::Mutex<Vec<i64>>>;
 pub(crate) struct PostgresStore {
     pub(super) links: Arc<Links>,
     pub(super) signals: Arc<Signals>,
+    pub(super) bells: Arc<Bells>,
     pub(super) unsure: Arc<Unsure>,
     adrift: Mutex<HashMap<ChannelName, Adrift>>,
+    /// The epochs under which this process came to own channels; of those it has lost, too.
+    epochs: Mutex<HashMap<ChannelName, Epoch>>,
 }
 
 impl PostgresStore {
@@ -47,7 +52,39 @@ impl PostgresStore {
     }
 
     fn over(links: Links) -> Self {
-        Self { links: Arc::new(links), signals: Arc::default(), unsure: Arc::default(), adrift: Mutex::default() }
+        let (links, signals) = (Arc::new(links), Arc::<Signals>::default());
+        let bells = Bells::new(Arc::clone(&links), Arc::clone(&signals));
+        Self { links, signals, bells, unsure: Arc::default(), adrift: Mutex::default(), epochs: Mutex::default() }
+    }
+
+    /// The process owns the channel under this epoch, until somebody takes it over.
+    pub(super) fn owns(&self, channel: &ChannelName, epoch: Epoch) {
+        self.epochs.lock().unwrap_or_else(PoisonError::into_inner).insert(channel.clone(), epoch);
+    }
+
+    /// As [`Self::write`], for what the channel's owner alone does: `Stale` where another process has taken it over.
+    pub(super) async fn write_owned<A, T, F>(
+        &self,
+        name: &'static str,
+        channel: &ChannelName,
+        args: A,
+        work: F,
+    ) -> Result<T, StoreError>
+    where
+        A: Send + Sync + 'static,
+        T: Send + 'static,
+        F: for<'c> Fn(&'c mut Db, &'c A) -> Work<'c, T> + Send + Sync + 'static,
+    {
+        let epoch = self.epochs.lock().unwrap_or_else(PoisonError::into_inner).get(channel).copied();
+        self.write(name, (channel.clone(), epoch, args, work), |db, (channel, epoch, args, work)| {
+            Box::pin(async move {
+                if let Some(epoch) = epoch {
+                    outbound::check_epoch(db, channel, *epoch).await?;
+                }
+                work(db, args).await
+            })
+        })
+        .await
     }
 
     /// Runs `work` in a transaction and returns once it is durable. `name` names it among the crash points. In a task of

@@ -179,8 +179,13 @@ pub(super) async fn due_events(
     let lanes: Vec<(i64, String, Option<i64>)> =
         db.rows(sql::DUE_EVENTS, args![channel.as_str(), now_ms, limit]).await?;
     let (mut due, mut unreadable) = (Vec::with_capacity(lanes.len()), Vec::new());
+    let heads: Vec<i64> = lanes.iter().filter_map(|(_, _, head)| *head).collect();
+    if heads.is_empty() {
+        return Ok((due, unreadable));
+    }
+    let held: Vec<(i64,)> = db.rows(own::HELD, args![heads]).await?;
     for (conversation, contact, head) in lanes {
-        let Some(row) = head else { continue };
+        let Some(row) = head.filter(|head| !held.contains(&(*head,))) else { continue };
         match event(db, channel, conversation, &contact, row).await {
             Ok(Some(event)) => due.push(event),
             Ok(None) => {}

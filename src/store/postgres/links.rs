@@ -18,11 +18,16 @@ use tokio::time::timeout;
 use super::db::Db;
 use super::sql;
 use crate::crashpoint;
+use crate::domain::MId;
 use crate::store::{CommitLost, StoreError};
 use crate::telemetry::metrics;
 
 /// Connections of one process, at most. Commits that come together share a flush of the server's log.
 const LINKS: u32 = 16;
+
+/// More of them, for leases: a store that is busy is no reason to lose one.
+const FIRST: usize = 2;
+const FIRST_OF_ALL: &[&str] = &["beat", "claim", "leave", "release"];
 
 /// Longest wait for a connection to be free, or to be made.
 const WAIT: Duration = Duration::from_secs(2);
@@ -49,19 +54,28 @@ pub(super) struct Links {
     options: PgConnectOptions,
     /// Statements may stay prepared: no pooler stands between that gives each transaction another server.
     prepared: bool,
+    /// This process's own name among those that share the store, and the schema they share.
+    me: Arc<str>,
+    schema: String,
     idle: Mutex<Vec<Db>>,
     turns: Semaphore,
+    /// For what must not wait behind anything else.
+    first: Semaphore,
     /// Whether the last write succeeded.
     healthy: AtomicBool,
 }
 
 impl Links {
-    pub(super) fn new(options: PgConnectOptions, prepared: bool) -> Self {
+    pub(super) fn new(options: PgConnectOptions, prepared: bool, schema: &str) -> Self {
+        let me: Arc<str> = MId::fresh().as_str().into();
         Self {
-            options,
+            options: named(options, &me),
             prepared,
+            me,
+            schema: schema.to_owned(),
             idle: Mutex::default(),
             turns: Semaphore::new(LINKS as usize),
+            first: Semaphore::new(FIRST),
             healthy: AtomicBool::new(true),
         }
     }
@@ -74,8 +88,9 @@ impl Links {
     {
         let mut tries = 1;
         loop {
+            let turns = if FIRST_OF_ALL.contains(&name) { &self.first } else { &self.turns };
             let committing = AtomicBool::new(false);
-            let outcome = self.bounded(self.transaction(name, args, work, &committing)).await;
+            let outcome = self.bounded(turns, self.transaction(name, args, work, &committing)).await;
             match outcome.map_err(|error| if committing.load(Ordering::Relaxed) { lost(error) } else { error }) {
                 Err(error) if tries < TRIES && met_another(&error) => {
                     tokio::time::sleep(Duration::from_millis(rand::random_range(1..10 * u64::from(tries)))).await;
@@ -87,6 +102,16 @@ impl Links {
                 }
             }
         }
+    }
+
+    /// What tells one store of a database from another.
+    pub(super) fn schema(&self) -> &str {
+        &self.schema
+    }
+
+    /// How to reach the server, where a connection stays with it: what is said to all can then be listened to.
+    pub(super) fn direct(&self) -> Option<&PgConnectOptions> {
+        self.prepared.then_some(&self.options)
     }
 
     /// Whether the last write succeeded.
@@ -103,7 +128,7 @@ impl Links {
             // Behind a pooler only a transaction stays on one server from the parsing of a statement to its rows.
             return self.write("read", args, work).await;
         }
-        self.bounded(async {
+        self.bounded(&self.turns, async {
             if let Some(mut db) = self.pop() {
                 match work(&mut db, args).await {
                     // It may have been cut off while it was idle, and those beside it too.
@@ -128,6 +153,7 @@ impl Links {
     pub(super) async fn close(&self) {
         let all = self.turns.acquire_many(LINKS).await;
         self.turns.close();
+        self.first.close();
         drop(all);
         let idle = std::mem::take(&mut *self.idle());
         for db in idle {
@@ -135,8 +161,12 @@ impl Links {
         }
     }
 
-    async fn bounded<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-        let Ok(turn) = timeout(WAIT, self.turns.acquire()).await else { return Err(silent(Silent::Connecting)) };
+    async fn bounded<T>(
+        &self,
+        turns: &Semaphore,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let Ok(turn) = timeout(WAIT, turns.acquire()).await else { return Err(silent(Silent::Connecting)) };
         let _turn = turn.map_err(|_| StoreError::Closed)?;
         timeout(TRANSACTION, work).await.unwrap_or_else(|_| {
             self.forget_idle(); // those beside it would not speak either
@@ -196,7 +226,7 @@ impl Links {
         let made = timeout(WAIT, PgConnection::connect_with(&self.options)).await;
         let link =
             made.map_err(|_| silent(Silent::Connecting))?.map_err(|error| StoreError::Unavailable(Arc::new(error)))?;
-        Ok(Db::new(link, self.prepared))
+        Ok(Db::new(link, self.prepared, Arc::clone(&self.me)))
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Db>> {
@@ -215,6 +245,13 @@ impl Links {
     pub(super) fn forget_idle(&self) {
         self.idle().clear();
     }
+}
+
+/// Every connection bears its process's name, behind the operator's own.
+fn named(options: PgConnectOptions, me: &str) -> PgConnectOptions {
+    let given: String =
+        options.get_application_name().unwrap_or_default().chars().filter(|c| *c != '/').take(24).collect();
+    options.application_name(&format!("{given}/{me}"))
 }
 
 fn silent(how: Silent) -> StoreError {

@@ -3,6 +3,7 @@
 //! other. Commits that come together share a flush of the server's log.
 
 mod answers;
+mod bells;
 mod choice;
 mod claims;
 mod db;
@@ -10,6 +11,7 @@ mod doubts;
 mod engine;
 mod inbound;
 mod learned;
+mod leases;
 mod links;
 mod open;
 mod outbound;
@@ -19,6 +21,7 @@ mod target;
 mod times;
 mod unsure;
 mod upkeep;
+mod verdicts;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -27,39 +30,68 @@ use async_trait::async_trait;
 
 use super::{
     Accepted, Attempt, ByHand, Decision, Depth, DiscardNotices, Doubt, DueEvent, Epoch, Evidence, Filter, Interrupted,
-    Kept, Learned, Listed, Look, NewOutbound, OwnSend, Position, Publication, Reading, Seen, Settlement, Signals,
-    Store, StoreError, Untold, Waiting,
+    Kept, Learned, Leases, Listed, Look, NewOutbound, OwnSend, Position, Publication, Reading, Seen, Settlement,
+    Signals, Store, StoreError, Untold, Waiting,
 };
 use crate::domain::{ChannelName, Choice, ContactId, MId};
 
 pub(crate) use engine::PostgresStore;
+use links::Links;
 pub(super) use open::OpenError as TargetError;
 pub(super) use target::Target;
+use unsure::Call;
 
 /// Longest time for an answer to "can something be written now".
 const CHECK: Duration = Duration::from_millis(1500);
+
+/// Wait for another process that is about to learn what became of an equal message's answer: this much longer than one
+/// that died may be taken to live. And the time between two looks.
+const EQUAL_WAITS: Duration = Duration::from_secs(2);
+const EQUAL_LOOKS: Duration = Duration::from_millis(100);
 
 /// A commit whose answer was lost may stand all the same: whom it concerns is rung then too.
 fn may_stand<T>(outcome: &Result<T, StoreError>) -> bool {
     matches!(outcome, Ok(_) | Err(StoreError::Unavailable(_)))
 }
 
+/// Stores a message. Where another process is about to learn what became of the answer to an equal one, that is waited
+/// for: until it says so, or is taken to be gone.
+async fn kept(links: &Links, call: &Call, patience: Duration) -> Result<Accepted, StoreError> {
+    loop {
+        call.waits_for(patience);
+        let accepted = links.write("accept", call, &|db, call| Box::pin(answers::accept(db, call)));
+        if let Some(accepted) = accepted.await? {
+            return Ok(accepted);
+        }
+        tokio::time::sleep(EQUAL_LOOKS).await;
+    }
+}
+
 #[async_trait]
 impl Store for PostgresStore {
-    async fn accept(&self, message: NewOutbound) -> Result<Accepted, StoreError> {
+    async fn accept(&self, mut message: NewOutbound) -> Result<Accepted, StoreError> {
         // In a task of its own: the caller may go away before the commit, and the bell must ring all the same.
-        let (links, signals) = (Arc::clone(&self.links), Arc::clone(&self.signals));
+        let (links, bells) = (Arc::clone(&self.links), Arc::clone(&self.bells));
+        let signals = self.signals.channel(&message.channel);
+        let here = signals.as_ref().is_none_or(|signals| signals.is_here());
+        if here {
+            message.waits = Duration::ZERO; // this process gives the verdict
+        } else if !message.waits.is_zero() {
+            bells.await_verdict(&message.m_id, message.waits);
+        }
         let call = self.unsure.call(message);
         let kept = tokio::spawn(async move {
-            let outcome = links.write("accept", &call, &|db, call| Box::pin(answers::accept(db, call))).await;
+            let outcome = kept(&links, &call, bells.lease() + EQUAL_WAITS).await;
             let new = outcome.as_ref().is_ok_and(|accepted| accepted.kept == Kept::New);
-            if (new || outcome.is_err())
-                && may_stand(&outcome)
-                && let Some(signals) = signals.channel(&call.message.channel)
-            {
-                signals.ring_outbound(i64::from(new));
+            if (new || outcome.is_err()) && may_stand(&outcome) {
+                match signals {
+                    Some(signals) if here => signals.ring_outbound(i64::from(new)),
+                    _ => bells.outbound(&call.message.channel),
+                }
             }
-            call.over(&outcome);
+            if let Some(lost) = call.over(&outcome) {
+                tokio::spawn(lost.tell(links));
+            }
             outcome
         });
         kept.await.map_err(|_| StoreError::Closed)?
@@ -77,7 +109,9 @@ impl Store for PostgresStore {
     }
 
     async fn own(&self, channel: &ChannelName) -> Result<Epoch, StoreError> {
-        self.write("own", channel.clone(), |db, channel| Box::pin(answers::own(db, channel))).await
+        let epoch = self.write("own", channel.clone(), |db, channel| Box::pin(answers::own(db, channel))).await?;
+        self.owns(channel, epoch);
+        Ok(epoch)
     }
 
     async fn interrupted(
@@ -132,6 +166,9 @@ impl Store for PostgresStore {
             })
             .await?;
         self.signals.ring_settled(&attempt.channel, &settlement, noticed);
+        if attempt.awaited {
+            self.bells.verdict();
+        }
         Ok(())
     }
 
@@ -148,7 +185,7 @@ impl Store for PostgresStore {
     }
 
     async fn look_again(&self, doubt: &Doubt, look: Look, look_ms: i64, now_ms: i64) -> Result<(), StoreError> {
-        self.write("look_again", doubt.clone(), move |db, doubt| {
+        self.write_owned("look_again", &doubt.attempt.channel, doubt.clone(), move |db, doubt| {
             Box::pin(doubts::look_again(db, doubt, look, look_ms, now_ms))
         })
         .await
@@ -220,14 +257,18 @@ impl Store for PostgresStore {
         conversations: Vec<Position>,
         now_ms: i64,
     ) -> Result<(), StoreError> {
-        self.write("take_baseline", (channel.clone(), conversations), move |db, (channel, conversations)| {
-            Box::pin(inbound::take_baseline(db, channel, conversations, now_ms))
-        })
+        self.write_owned(
+            "take_baseline",
+            channel,
+            (channel.clone(), conversations),
+            move |db, (channel, conversations)| Box::pin(inbound::take_baseline(db, channel, conversations, now_ms)),
+        )
         .await
     }
 
     async fn note_unread(&self, channel: &ChannelName, contact: &ContactId, unread: String) -> Result<(), StoreError> {
-        self.write("note_unread", (channel.clone(), contact.clone(), unread), |db, (channel, contact, unread)| {
+        let args = (channel.clone(), contact.clone(), unread);
+        self.write_owned("note_unread", channel, args, |db, (channel, contact, unread)| {
             Box::pin(inbound::note_unread(db, channel, contact, unread))
         })
         .await
@@ -282,7 +323,8 @@ impl Store for PostgresStore {
 
     async fn record(&self, reading: Reading) -> Result<usize, StoreError> {
         let channel = reading.channel.clone();
-        let outcome = self.write("record", reading, |db, reading| Box::pin(inbound::record(db, reading))).await;
+        let outcome =
+            self.write_owned("record", &channel, reading, |db, reading| Box::pin(inbound::record(db, reading))).await;
         if may_stand(&outcome) && !matches!(outcome, Ok((0, _))) {
             self.signals.ring_events(&channel);
         }
@@ -308,7 +350,7 @@ impl Store for PostgresStore {
     }
 
     async fn published(&self, event: &DueEvent, publication: Publication, now_ms: i64) -> Result<(), StoreError> {
-        self.write("published", (event.clone(), publication), move |db, (event, publication)| {
+        self.write_owned("published", &event.channel, (event.clone(), publication), move |db, (event, publication)| {
             Box::pin(inbound::published(db, event, publication, now_ms))
         })
         .await?;
@@ -356,7 +398,12 @@ impl Store for PostgresStore {
         &self.signals
     }
 
+    fn leases(&self) -> Option<&dyn Leases> {
+        Some(self)
+    }
+
     async fn close(&self) {
+        self.bells.close().await;
         self.links.close().await;
     }
 }

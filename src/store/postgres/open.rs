@@ -10,13 +10,14 @@ use url::Url;
 use super::db::{Db, args};
 use super::links::Links;
 use super::sql;
-use crate::domain::clock::now_ms;
+use crate::domain::clock::{self, now_ms};
 use crate::store::StoreError;
 
-/// Forward only: number, name and statements of each step; the same steps as in every engine.
+/// Forward only: number, name and statements of each step; those of every engine, and what a cluster needs.
 pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "0001_start", include_str!("../migrations/postgres/0001_start.sql")),
     (2, "0002_once", include_str!("../migrations/postgres/0002_once.sql")),
+    (3, "0003_leases", include_str!("../migrations/postgres/0003_leases.sql")),
 ];
 
 /// Longest wait for the server when the process starts.
@@ -113,14 +114,14 @@ async fn open(url: &str, migrates: bool) -> Result<Links, OpenError> {
         Some(said) => said,
         None => behind_pooler(&mut link, &options, &place).await.map_err(engine)?,
     };
-    let mut db = Db::new(link, !pooler);
+    let mut db = Db::new(link, !pooler, "".into());
     db.run(sql::BEGIN_STEPS).await.map_err(engine)?;
     let opened = prepare(&mut db, &place, migrates).await;
     db.run(if opened.is_ok() { "COMMIT" } else { "ROLLBACK" }).await.map_err(engine)?;
     db.close().await;
-    opened?;
+    let schema = opened?;
     tracing::info!(pooler, "store: PostgreSQL");
-    Ok(Links::new(options, !pooler))
+    Ok(Links::new(options, !pooler, &schema))
 }
 
 /// What the URL says, and whether it names a pooler. What is not known is named and left out, never its value.
@@ -188,8 +189,23 @@ async fn behind_pooler(first: &mut PgConnection, options: &PgConnectOptions, pla
     Ok(false)
 }
 
-/// Looks at what is there, and brings it forward.
-pub(super) async fn prepare(db: &mut Db, place: &str, migrates: bool) -> Result<(), OpenError> {
+/// Times in the store are compared by every process that shares it: all go by the server's clock.
+async fn follow_server(db: &mut Db) -> Result<(), StoreError> {
+    let asked_ms = now_ms();
+    let server_ms: i64 = db.one(sql::SERVER_MS, args![]).await?;
+    let took_ms = now_ms() - asked_ms;
+    if let Some(apart_ms) = clock::follow(server_ms + took_ms / 2) {
+        tracing::warn!(
+            apart_ms,
+            "this machine's clock and the database's are {} s apart; times in the store are the database's",
+            apart_ms / 1000
+        );
+    }
+    Ok(())
+}
+
+/// Looks at what is there, and brings it forward. Tells the schema's name.
+pub(super) async fn prepare(db: &mut Db, place: &str, migrates: bool) -> Result<String, OpenError> {
     let place = || place.to_owned();
     let engine = |source| OpenError::Engine { place: place(), source };
     let server: Option<(Option<String>, String, String, String)> =
@@ -205,6 +221,7 @@ pub(super) async fn prepare(db: &mut Db, place: &str, migrates: bool) -> Result<
             "store: PostgreSQL runs with synchronous_commit or fsync off: a power cut may lose what was acknowledged"
         );
     }
+    follow_server(db).await.map_err(engine)?;
     if migrates {
         db.execute(sql::LOCK_SCHEMA, args![]).await.map_err(engine)?;
     }
@@ -231,5 +248,5 @@ pub(super) async fn prepare(db: &mut Db, place: &str, migrates: bool) -> Result<
         db.execute(sql::ADD_STEP, args![number, name, now_ms()]).await.map_err(engine)?;
         tracing::info!(step = name, "store: migrated");
     }
-    Ok(())
+    Ok(schema)
 }

@@ -3,7 +3,7 @@
 
 use super::db::{Count, Db, args, corrupt, decode};
 use super::{choice, claims, inbound, sql as own};
-use crate::domain::clock::wall_ms;
+use crate::domain::clock::{millis, wall_ms};
 use crate::domain::{ChannelName, Content, Event, EventBody, Fault, MId, StatusValue};
 use crate::store::{Attempt, Before, Epoch, NewOutbound, Settlement, StoreError, sql};
 
@@ -12,8 +12,10 @@ const NOTICE_AFTER_MS: i64 = 500;
 
 /// Adds a message, last of its conversation, which is locked. Tells whether others wait before it.
 pub(super) async fn add(db: &mut Db, conversation: i64, new: &NewOutbound, content: &str) -> Result<bool, StoreError> {
-    let values = args![conversation, new.m_id.as_str(), new.content.kind(), content, new.accepted_ms, new.request_id];
-    let row: i64 = db.one(sql::ADD_OUTBOUND, values).await?;
+    let (me, waits_ms) = (db.me(), millis(new.waits));
+    let (m_id, kind, at_ms) = (new.m_id.as_str(), new.content.kind(), new.accepted_ms);
+    let values = args![conversation, m_id, kind, content, at_ms, new.request_id, me, waits_ms];
+    let row: i64 = db.one(own::ADD_OUTBOUND, values).await?;
     let ahead: bool = db.one(sql::AHEAD, args![conversation, row]).await?;
     if !ahead {
         follow_head(db, conversation).await?;
@@ -22,6 +24,7 @@ pub(super) async fn add(db: &mut Db, conversation: i64, new: &NewOutbound, conte
 }
 
 pub(super) async fn own(db: &mut Db, channel: &ChannelName) -> Result<Epoch, StoreError> {
+    db.execute(own::CHANNEL_TAKEN, args![channel.as_str()]).await?;
     db.one(sql::OWN, args![channel.as_str()]).await.map(Epoch)
 }
 
@@ -66,7 +69,21 @@ pub(super) async fn begin(db: &mut Db, turn: &Turn) -> Result<Vec<Attempt>, Stor
         }
         follow_head(db, lane.conversation).await?;
     }
+    let rows: Vec<i64> = attempts.iter().map(|attempt| attempt.row).collect();
+    let awaited = awaited(db, &rows).await?;
+    for attempt in &mut attempts {
+        attempt.awaited = awaited.iter().any(|(row, _)| *row == attempt.row);
+    }
     Ok(attempts)
+}
+
+/// Of these messages, those whose callers wait for the verdict at another process, and how many milliseconds yet.
+async fn awaited(db: &mut Db, rows: &[i64]) -> Result<Vec<(i64, i64)>, StoreError> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let me = db.me();
+    db.rows(own::AWAITED, args![rows.to_vec(), me]).await
 }
 
 /// Queues again what was begun and never handed out.
@@ -142,6 +159,7 @@ async fn start(db: &mut Db, turn: &Turn, head: i64, lane: &Lane) -> Result<Optio
         since_ms,
         request_id,
         doubted: unknown_ms.is_some(),
+        awaited: false,
         before: Before { fault, times },
     }))
 }
@@ -206,6 +224,13 @@ pub(super) async fn settle(
     follow_head(db, *conversation).await?;
     if let Some(sentence) = sentence {
         notice(db, *conversation, m_id, sentence, now_ms).await?;
+        // A caller at another process may take it as its answer; where none does, the agent gets it as any other.
+        if attempt.awaited
+            && let Some((_, left_ms)) = awaited(db, &[*row]).await?.first()
+        {
+            db.change(own::HOLD_EVENT, args![conversation, left_ms]).await?;
+            db.change(sql::SET_EVENT_LANE, args![conversation]).await?;
+        }
     }
     Ok(sentence.is_some())
 }

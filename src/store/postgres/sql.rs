@@ -17,10 +17,147 @@ pub(super) const CONVERSATION_LOCKED: &str =
 pub(super) const CONVERSATION_MADE: &str = "INSERT INTO conversations (channel, contact, destination) \
      VALUES ($1, $2, $3) ON CONFLICT (channel, contact) DO UPDATE SET channel = EXCLUDED.channel RETURNING id";
 
-/// Nobody takes the channel over before this transaction ends.
-pub(super) const EPOCH_HELD: &str = "SELECT epoch FROM channels WHERE channel = $1 FOR SHARE";
+/// The server's clock, in epoch milliseconds: the one that all processes of a cluster read.
+macro_rules! server_ms {
+    () => {
+        "(EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT"
+    };
+}
 
-pub(super) const CHANNEL_LOCKED: &str = "SELECT epoch FROM channels WHERE channel = $1 FOR UPDATE";
+pub(super) const SERVER_MS: &str = concat!("SELECT ", server_ms!());
+
+// Leases.
+
+pub(super) const ALIVE: &str = concat!(
+    "INSERT INTO processes (process, until_ms) VALUES ($1, ",
+    server_ms!(),
+    " + $2) ON CONFLICT (process) DO UPDATE SET until_ms = EXCLUDED.until_ms"
+);
+
+pub(super) const RENEW: &str = concat!(
+    "UPDATE leases l SET until_ms = ",
+    server_ms!(),
+    " + $4, prompt = held.prompt FROM unnest($1::TEXT[], $2::BIGINT[]) AS held (channel, prompt) \
+     WHERE l.channel = held.channel AND l.process = $3"
+);
+
+/// Those that are gone for an hour: nobody asks about their callers any more.
+pub(super) const FORGET_PROCESSES: &str =
+    concat!("DELETE FROM processes WHERE until_ms < ", server_ms!(), " - 3600000");
+
+pub(super) const LIVING: &str =
+    concat!("SELECT COUNT(*) FROM processes WHERE shares = 1 AND until_ms > ", server_ms!());
+
+pub(super) const OWNERS: &str =
+    concat!("SELECT channel, process, prompt FROM leases WHERE process IS NOT NULL AND until_ms > ", server_ms!());
+
+/// Who owned these channels and has not renewed in time.
+pub(super) const FORMER_OWNERS: &str = concat!(
+    "SELECT DISTINCT process FROM leases WHERE channel = ANY ($1) AND process <> $2 AND until_ms <= ",
+    server_ms!()
+);
+
+/// Ends the connections of processes that are taken to be gone: one that stands still would hold its locks for as long
+/// as its transactions may stay open, one after the other.
+pub(super) const END_CONNECTIONS: &str = "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity \
+     WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid() \
+     AND split_part(application_name, '/', 2) = ANY ($1)";
+
+pub(super) const MAKE_LEASES: &str =
+    "INSERT INTO leases (channel) SELECT unnest($1::TEXT[]) ON CONFLICT (channel) DO NOTHING";
+
+/// For each, whether somebody else owns it.
+pub(super) const LEASES_LOCKED: &str = concat!(
+    "SELECT CASE WHEN process <> $2 AND until_ms > ",
+    server_ms!(),
+    " THEN 1::BIGINT ELSE 0 END FROM leases WHERE channel = ANY ($1) ORDER BY channel FOR UPDATE"
+);
+
+pub(super) const TAKE_LEASES: &str =
+    concat!("UPDATE leases SET process = $2, prompt = 0, until_ms = ", server_ms!(), " + $3 WHERE channel = ANY ($1)");
+
+pub(super) const RELEASE: &str =
+    "UPDATE leases SET process = NULL, until_ms = 0 WHERE channel = ANY ($1) AND process = $2";
+
+/// It lives on until its answers are given.
+pub(super) const LEAVE: &str = "UPDATE processes SET shares = 0 WHERE process = $1";
+
+/// Other processes that are alive.
+pub(super) const OTHERS: &str =
+    concat!("SELECT COUNT(*) FROM processes WHERE process <> $1 AND until_ms > ", server_ms!());
+
+// Callers that wait at one process for the verdict of another.
+
+/// As the statement of every engine, with the process that answers the caller, and for how long the caller waits there
+/// for another's verdict.
+pub(super) const ADD_OUTBOUND: &str = concat!(
+    "INSERT INTO outbound \
+     (conversation, m_id, state, kind, content, due_ms, accepted_ms, since_ms, request_id, taken_by, caller_ms) \
+     VALUES ($1, $2, 'queued', $3, $4, $5, $5, $5, $6, $7, CASE WHEN $8 > 0 THEN ",
+    server_ms!(),
+    " + $8 ELSE 0 END) RETURNING id"
+);
+
+/// Equal messages whose answers did not reach their callers, or of which that is not known: whether the answer was lost,
+/// whether it is this process's to give, and whether the one whose it is still lives.
+pub(super) const UNANSWERED: &str = concat!(
+    "SELECT o.m_id, o.answered, COALESCE((o.taken_by = $4)::INT, 0)::BIGINT, \
+     (SELECT COUNT(*) FROM processes p WHERE p.process = o.taken_by AND p.until_ms > ",
+    server_ms!(),
+    ") FROM outbound o WHERE o.conversation = $1 AND o.answered <> 1 AND o.state <> 'failed' \
+     AND o.accepted_ms >= $2 AND o.content = $3 ORDER BY o.id"
+);
+
+/// From now on its repeat is the one to be answered, by this process.
+pub(super) const ANSWER_AGAIN: &str = "UPDATE outbound SET answered = 0, taken_by = $2 WHERE m_id = $1 \
+     AND (answered = 2 OR (answered = 0 AND taken_by IS DISTINCT FROM $2))";
+
+/// As the statement of every engine, by the process that was to give the answer: another may be about to give it anew.
+pub(super) const ANSWER_LOST: &str = "UPDATE outbound SET answered = 2 WHERE m_id = $1 AND answered = 0 \
+     AND (taken_by = $2 OR taken_by IS NULL)";
+
+/// Of these messages, those whose callers wait at another process, and for how long yet.
+pub(super) const AWAITED: &str = concat!(
+    "SELECT id, caller_ms - ",
+    server_ms!(),
+    " FROM outbound WHERE id = ANY ($1) AND taken_by <> $2 AND caller_ms > ",
+    server_ms!()
+);
+
+/// Holds the newest event of a conversation back, so that a caller may be given it as its answer.
+pub(super) const HOLD_EVENT: &str = concat!(
+    "UPDATE events SET held_ms = ",
+    server_ms!(),
+    " + $2, due_ms = due_ms + $2 WHERE id = (SELECT MAX(id) FROM events WHERE conversation = $1)"
+);
+
+/// Of these events, those that are held back.
+pub(super) const HELD: &str = concat!("SELECT id FROM events WHERE id = ANY ($1) AND held_ms > ", server_ms!());
+
+/// The verdicts on these messages, where there is one by now.
+pub(super) const VERDICTS: &str = "SELECT m_id, conversation, state, fault FROM outbound WHERE m_id = ANY ($1) \
+     AND NOT (state = 'sending' OR (state = 'queued' AND attempt = 0 AND part = 0))";
+
+/// Takes what the agent would be told, to tell the caller instead.
+pub(super) const TAKE_NOTICE: &str = concat!(
+    "DELETE FROM events WHERE conversation = $1 AND m_id = $2 AND state = 'queued' AND held_ms > ",
+    server_ms!()
+);
+
+/// Channels of these with a message that may go now.
+pub(super) const DUE_CHANNELS: &str = "SELECT c FROM unnest($1::TEXT[]) AS c WHERE EXISTS (SELECT 1 FROM conversations v \
+     WHERE v.channel = c AND v.outbound_due_ms IS NOT NULL AND v.outbound_due_ms <= $2)";
+
+pub(super) const NOTIFY: &str = "SELECT pg_notify($1, said)::TEXT FROM unnest($2::TEXT[]) AS said";
+
+/// Nobody takes the channel over before this transaction ends. What is learned of the channel may be written meanwhile,
+/// by this transaction and by others.
+pub(super) const EPOCH_HELD: &str = "SELECT epoch FROM channels WHERE channel = $1 FOR KEY SHARE";
+
+/// Waits for all that hold [`EPOCH_HELD`].
+pub(super) const CHANNEL_TAKEN: &str = "SELECT epoch FROM channels WHERE channel = $1 FOR UPDATE";
+
+pub(super) const CHANNEL_LOCKED: &str = "SELECT epoch FROM channels WHERE channel = $1 FOR NO KEY UPDATE";
 
 /// Due lanes of live conversations that nobody works on: those are rung for when that is done.
 pub(super) const LANES_LIVE: &str = "SELECT c.id, c.contact, c.destination FROM conversations c \

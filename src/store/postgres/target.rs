@@ -14,7 +14,7 @@ use super::db::{Db, args};
 use super::open::{self, OpenError};
 use super::sql;
 use crate::store::StoreError;
-use crate::store::copy::{Column, Kind, LEFT_OUT, Piece, Table, quoted};
+use crate::store::copy::{Column, Kind, LEFT_OUT, LEFT_OUT_OF, Piece, Table, quoted};
 
 /// Longest time without a word from the server. A commit of a large copy may take long on a slow disk.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -46,7 +46,7 @@ impl Target {
         let (options, _) = open::options(url)?;
         let place = open::place(&options);
         // Nothing stays prepared: whatever stands between, one transaction stays on one server.
-        let mut db = Db::new(open::connect(&options, &place).await?, false);
+        let mut db = Db::new(open::connect(&options, &place).await?, false, "".into());
         let engine = |source| OpenError::Engine { place: place.clone(), source };
         db.run(sql::BEGIN_COPY).await.map_err(engine)?;
         open::prepare(&mut db, &place, true).await?;
@@ -66,6 +66,9 @@ impl Target {
         let found: Vec<(String, String, String)> = self.db.rows(sql::COLUMNS, args![]).await?;
         let mut tables: BTreeMap<String, Vec<Column>> = BTreeMap::new();
         for (table, name, kind) in found {
+            if LEFT_OUT_OF.contains(&(table.as_str(), name.as_str())) {
+                continue;
+            }
             let kind = match kind.as_str() {
                 "text" => Kind::Text,
                 "bigint" => Kind::Whole,

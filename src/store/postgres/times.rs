@@ -10,6 +10,11 @@ const WORTH_MS: i64 = 1000;
 /// Moves what waits back by as much as the newest rows lie ahead of now, and those rows to now: the next start finds
 /// nothing to do. Tells by how much.
 pub(super) async fn follow(db: &mut Db, now_ms: i64) -> Result<i64, StoreError> {
+    let me = db.me();
+    let others: i64 = db.one(own::OTHERS, args![me]).await?;
+    if others > 0 {
+        return Ok(0); // what waits is theirs as well, and their clocks run on
+    }
     let outbound = ahead(db, own::AHEAD_OUTBOUND, now_ms).await?;
     let events = ahead(db, own::AHEAD_EVENTS, now_ms).await?;
     let newest_ms = outbound.iter().chain(&events).map(|(_, newest_ms)| *newest_ms).max().unwrap_or(i64::MIN);

@@ -1,15 +1,22 @@
 //! Calls whose commit was not answered: each was answered 503, so its answer is lost, but its message may be stored. Nobody
 //! can ask the server then and there; the next call to the same contact says so in its own transaction, before it looks
-//! whether it is a repeat.
+//! whether it is a repeat. That call may come to another process: it is said as soon as the server can be asked, too.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use super::answers::REPEAT_WITHIN_MS;
+use super::answers::{self, REPEAT_WITHIN_MS};
+use super::links::Links;
+use crate::domain::clock::millis;
 use crate::domain::{ChannelName, ContactId, MId};
 use crate::store::{Accepted, NewOutbound, StoreError};
 
-type Conversation = (ChannelName, ContactId);
+/// Wait before the server is asked again.
+const AGAIN: Duration = Duration::from_millis(250);
+
+pub(super) type Conversation = (ChannelName, ContactId);
 
 /// Answers that are lost and that the server may not know of, by conversation; with the time of the call.
 #[derive(Default)]
@@ -23,13 +30,60 @@ pub(super) struct Call {
     /// The message that it is answered with.
     kept: Mutex<Option<MId>>,
     unsure: Arc<Unsure>,
+    started: Instant,
+    /// When this process last saw to it.
+    seen_to: Mutex<Instant>,
+    /// It may wait for another process, which is about to learn what became of an equal message's answer.
+    patient: AtomicBool,
+}
+
+/// An answer that is lost and that the server may not know of.
+pub(super) struct Lost {
+    of: Conversation,
+    m_id: MId,
+    unsure: Arc<Unsure>,
+}
+
+impl Lost {
+    /// Says so, until the server has heard it or it concerns nobody any more.
+    pub(super) async fn tell(self, links: Arc<Links>) {
+        let since = Instant::now();
+        let said = (self.of, self.m_id);
+        while millis(since.elapsed()) < REPEAT_WITHIN_MS {
+            tokio::time::sleep(AGAIN).await;
+            let told = links.write("answered", &said, &|db, (of, m_id)| Box::pin(answers::lost(db, of, m_id)));
+            match told.await {
+                Ok(()) => break,
+                Err(StoreError::Closed) => return,
+                Err(_) => {}
+            }
+        }
+        self.unsure.forget(&said.0, std::slice::from_ref(&said.1));
+    }
 }
 
 impl Unsure {
     pub(super) fn call(self: &Arc<Self>, message: NewOutbound) -> Call {
         let of = (message.channel.clone(), message.contact.clone());
         let lost = self.all().get(&of).map(|lost| lost.iter().map(|(m_id, _)| m_id.clone()).collect());
-        Call { message, lost: lost.unwrap_or_default(), kept: Mutex::default(), unsure: Arc::clone(self) }
+        let started = Instant::now();
+        Call {
+            message,
+            lost: lost.unwrap_or_default(),
+            kept: Mutex::default(),
+            unsure: Arc::clone(self),
+            started,
+            seen_to: started.into(),
+            patient: AtomicBool::new(true),
+        }
+    }
+
+    fn forget(&self, of: &Conversation, told: &[MId]) {
+        let mut all = self.all();
+        if let Some(lost) = all.get_mut(of) {
+            lost.retain(|(m_id, _)| !told.contains(m_id));
+        }
+        all.retain(|_, lost| !lost.is_empty());
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<Conversation, Vec<(MId, i64)>>> {
@@ -43,25 +97,36 @@ impl Call {
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(m_id.clone());
     }
 
-    /// What came of it. Before the caller is told: it may call again at once.
-    pub(super) fn over(&self, outcome: &Result<Accepted, StoreError>) {
-        let of = || (self.message.channel.clone(), self.message.contact.clone());
+    /// Time since this process last saw to it, which it does now.
+    pub(super) fn since_seen_to(&self) -> Duration {
+        let mut seen_to = self.seen_to.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *seen_to, Instant::now()).elapsed()
+    }
+
+    /// It waits for other processes so long, from when it came.
+    pub(super) fn waits_for(&self, patience: Duration) {
+        self.patient.store(self.started.elapsed() < patience, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_patient(&self) -> bool {
+        self.patient.load(Ordering::Relaxed)
+    }
+
+    /// What came of it; and what the server is to be told, where that is not clear. Before the caller is told: it may call
+    /// again at once.
+    pub(super) fn over(&self, outcome: &Result<Accepted, StoreError>) -> Option<Lost> {
+        let of = (self.message.channel.clone(), self.message.contact.clone());
         if outcome.is_ok() && !self.lost.is_empty() {
-            let mut all = self.unsure.all();
-            if let Some(lost) = all.get_mut(&of()) {
-                lost.retain(|(m_id, _)| !self.lost.contains(m_id));
-            }
-            all.retain(|_, lost| !lost.is_empty());
+            self.unsure.forget(&of, &self.lost);
         }
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let (Err(error), Some(m_id)) = (outcome, kept)
-            && error.may_stand()
-        {
-            let mut all = self.unsure.all();
-            let since_ms = self.message.accepted_ms - REPEAT_WITHIN_MS;
-            all.values_mut().for_each(|lost| lost.retain(|(_, at_ms)| *at_ms >= since_ms));
-            all.retain(|_, lost| !lost.is_empty());
-            all.entry(of()).or_default().push((m_id, self.message.accepted_ms));
-        }
+        let m_id = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        outcome.as_ref().err().filter(|error| error.may_stand())?;
+        let mut all = self.unsure.all();
+        let since_ms = self.message.accepted_ms - REPEAT_WITHIN_MS;
+        all.values_mut().for_each(|lost| lost.retain(|(_, at_ms)| *at_ms >= since_ms));
+        all.retain(|_, lost| !lost.is_empty());
+        all.entry(of.clone()).or_default().push((m_id.clone(), self.message.accepted_ms));
+        drop(all);
+        Some(Lost { of, m_id, unsure: Arc::clone(&self.unsure) })
     }
 }

@@ -96,6 +96,7 @@ impl AttemptOf {
             since_ms: self.since_ms,
             request_id: self.request_id,
             doubted: true,
+            awaited: false,
             before: self.before,
         })
     }

@@ -120,6 +120,7 @@ fn start(
         since_ms,
         request_id,
         doubted: unknown_ms.is_some(),
+        awaited: false,
         before: Before { fault, times },
     }))
 }

@@ -1,6 +1,7 @@
 //! What this engine promises beyond those of every engine: many at once, connections that break, databases that are not
 //! its own.
 
+mod leases;
 mod opening;
 mod plans;
 mod together;
@@ -53,6 +54,7 @@ fn message(contact: u32, words: &str) -> NewOutbound {
         request_id: "r".into(),
         accepted_ms: 10,
         key: None,
+        waits: Duration::ZERO,
     }
 }
 

@@ -73,7 +73,7 @@ async fn calls_that_are_given_up_leave_no_transaction_open() {
     store.check().await.unwrap();
     let left_open = format!(
         "SELECT COUNT(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%' \
-         AND state_change < now() - interval '1 second' AND application_name = '{}'",
+         AND state_change < now() - interval '1 second' AND application_name LIKE '{}/%'",
         schema(&url)
     );
     tokio::time::sleep(Duration::from_millis(1500)).await;
@@ -90,7 +90,7 @@ async fn connections_that_the_server_ended_are_replaced() {
     // This test's own connections: those of the cluster's other tests go on.
     let end_all = format!(
         "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity \
-         WHERE query LIKE '%COMMIT%' AND state = 'idle' AND pid <> pg_backend_pid() AND application_name = '{name}'"
+         WHERE query LIKE '%COMMIT%' AND state = 'idle' AND pid <> pg_backend_pid() AND application_name LIKE '{name}/%'"
     );
     for round in 0..3 {
         let accepts: Vec<_> = (0..8)

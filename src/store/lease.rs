@@ -1,0 +1,49 @@
+//! Who owns which channel, where several processes share a store.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::Notify;
+
+use super::{Epoch, StoreError};
+use crate::domain::ChannelName;
+
+/// A channel's owner, as one process sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// This process.
+    Me,
+    /// Another one; `prompt`: it expects to give verdicts soon.
+    Other { prompt: bool },
+}
+
+/// Who is there, and who owns what.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Roll {
+    /// Processes that are alive, this one included.
+    pub(crate) processes: usize,
+    /// Channels that somebody owns.
+    pub(crate) owners: HashMap<ChannelName, Owner>,
+}
+
+/// Leases of a shared store. An owner that does not renew its lease in time is taken to be gone, and its channels are
+/// anyone's; what it does in the store from then on is `Stale`.
+#[async_trait]
+pub(crate) trait Leases: Send + Sync {
+    /// Says that this process lives, renews the leases that it holds of `held`, and tells who owns what. With each of
+    /// `held` comes whether verdicts on its messages can be expected soon.
+    async fn beat(&self, lease: Duration, held: Vec<(ChannelName, bool)>) -> Result<Roll, StoreError>;
+
+    /// Takes all of these channels, or none where somebody else owns one of them. In the order given.
+    async fn claim(&self, lease: Duration, channels: Vec<ChannelName>) -> Result<Option<Vec<Epoch>>, StoreError>;
+
+    /// Gives back what this process owns of these.
+    async fn release(&self, channels: Vec<ChannelName>) -> Result<(), StoreError>;
+
+    /// This process takes no more channels: the others share what there is.
+    async fn leave(&self) -> Result<(), StoreError>;
+
+    /// Rings when leases were given back, or a process has come or left.
+    fn changes(&self) -> &Notify;
+}

@@ -1,0 +1,287 @@
+//! What processes that share a store tell each other: that a message waits for its owner, that verdicts have come, that
+//! leases have changed. Said after the commit and apart from it, since the server lets commits that say something pass
+//! one at a time. What is not heard, as behind a pooler that keeps no connection, is found by looking.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::db::args;
+use super::links::Links;
+use super::{sql, verdicts};
+use crate::domain::clock::{millis, now_ms, since};
+use crate::domain::ids::fingerprint;
+use crate::domain::{ChannelName, MId};
+use crate::store::{Signals, StoreError};
+
+/// Time between two looks at what may have been said: while nothing can be heard, and otherwise.
+const LOOK_DEAF: Duration = Duration::from_millis(200);
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What is said within this time is said together.
+const BATCH: Duration = Duration::from_millis(2);
+
+/// Wait before listening again after it failed.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Longest wait for a connection to listen on.
+const CONNECT: Duration = Duration::from_secs(5);
+
+const VERDICT: &str = "verdict";
+const LEASES: &str = "leases";
+const OUTBOUND: &str = "outbound ";
+
+/// One process's end of it.
+pub(super) struct Bells {
+    links: Arc<Links>,
+    signals: Arc<Signals>,
+    /// Messages whose callers wait here for the verdict of another process, and until when.
+    awaiting: Mutex<HashMap<MId, Instant>>,
+    /// Channels that this process owns.
+    owned: Mutex<BTreeSet<ChannelName>>,
+    say: Mutex<Option<mpsc::UnboundedSender<String>>>,
+    /// Time of a lease, in milliseconds.
+    lease_ms: AtomicI64,
+    look: Notify,
+    pub(super) changes: Notify,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Bells {
+    pub(super) fn new(links: Arc<Links>, signals: Arc<Signals>) -> Arc<Self> {
+        Arc::new(Self {
+            links,
+            signals,
+            awaiting: Mutex::default(),
+            owned: Mutex::default(),
+            say: Mutex::default(),
+            lease_ms: AtomicI64::new(0),
+            look: Notify::new(),
+            changes: Notify::new(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        })
+    }
+
+    /// How long a process that died may be taken to live.
+    pub(super) fn lease(&self) -> Duration {
+        since(0, self.lease_ms.load(Ordering::Relaxed))
+    }
+
+    /// Begins to speak, listen and look, once. Tells whether it did so now.
+    pub(super) fn start(self: &Arc<Self>, lease: Duration) -> bool {
+        self.lease_ms.store(millis(lease), Ordering::Relaxed);
+        let mut say = lock(&self.say);
+        if say.is_some() || self.stop.is_cancelled() {
+            return false;
+        }
+        let (tell, told) = mpsc::unbounded_channel();
+        *say = Some(tell);
+        drop(say);
+        let hearing = Arc::new(AtomicBool::new(false));
+        self.spawn(Arc::clone(self).speak(told));
+        self.spawn(Arc::clone(self).watch(Arc::clone(&hearing)));
+        if let Some(options) = self.links.direct() {
+            self.spawn(Arc::clone(self).listen(options.clone(), hearing));
+        }
+        true
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            stop.run_until_cancelled(task).await;
+        });
+    }
+
+    pub(super) async fn close(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// A message waits at its channel's owner.
+    pub(super) fn outbound(&self, channel: &ChannelName) {
+        self.say(format!("{OUTBOUND}{channel}"));
+    }
+
+    /// A verdict has come on which a caller waits somewhere.
+    pub(super) fn verdict(&self) {
+        self.say(VERDICT.to_owned());
+    }
+
+    /// Leases were given back, or a process has left.
+    pub(super) fn leases(&self) {
+        self.say(LEASES.to_owned());
+    }
+
+    fn say(&self, what: String) {
+        if let Some(say) = lock(&self.say).as_ref() {
+            let _ = say.send(what); // its task ends with the store alone
+        }
+    }
+
+    /// The channels that this process owns from now on.
+    pub(super) fn owns(&self, channels: &[ChannelName], mine: bool) {
+        let mut owned = lock(&self.owned);
+        for channel in channels {
+            if mine {
+                owned.insert(channel.clone())
+            } else {
+                owned.remove(channel)
+            };
+        }
+    }
+
+    /// A caller waits here so long for the verdict of another process.
+    pub(super) fn await_verdict(&self, m_id: &MId, waits: Duration) {
+        lock(&self.awaiting).insert(m_id.clone(), Instant::now() + waits);
+    }
+
+    async fn speak(self: Arc<Self>, mut told: mpsc::UnboundedReceiver<String>) {
+        while let Some(first) = told.recv().await {
+            sleep(BATCH).await;
+            let mut all = BTreeSet::from([first]);
+            while let Ok(more) = told.try_recv() {
+                all.insert(more);
+            }
+            let all = (self.topic(), all.into_iter().collect::<Vec<_>>());
+            let said = self.links.read(&all, &|db, (topic, all)| {
+                Box::pin(async move { db.execute(sql::NOTIFY, args![topic, all]).await.map(drop) })
+            });
+            if let Err(error) = said.await {
+                tracing::debug!(error = &error as &dyn std::error::Error, "nothing could be said to other processes");
+            }
+        }
+    }
+
+    /// Of this store alone, in a database that may hold several.
+    fn topic(&self) -> String {
+        format!("bridge_{}", fingerprint(&[self.links.schema()]))
+    }
+
+    async fn listen(self: Arc<Self>, options: PgConnectOptions, hearing: Arc<AtomicBool>) {
+        let pool = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
+        let pool = pool.acquire_timeout(CONNECT).connect_lazy_with(options);
+        loop {
+            if let Err(error) = self.hear(&pool, &hearing).await {
+                hearing.store(false, Ordering::Relaxed);
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "nothing is heard of other processes for now"
+                );
+            }
+            sleep(AGAIN).await;
+        }
+    }
+
+    async fn hear(&self, pool: &sqlx::PgPool, hearing: &AtomicBool) -> Result<(), sqlx::Error> {
+        let mut listener = PgListener::connect_with(pool).await?;
+        listener.listen(&self.topic()).await?;
+        loop {
+            // What was said before is not heard: whoever may have been meant looks.
+            hearing.store(true, Ordering::Relaxed);
+            self.look.notify_one();
+            self.changes.notify_one();
+            while let Some(heard) = listener.try_recv().await? {
+                self.heard(heard.payload());
+            }
+        }
+    }
+
+    fn heard(&self, what: &str) {
+        match what {
+            VERDICT => self.look.notify_one(),
+            LEASES => self.changes.notify_one(),
+            other => {
+                let channel = other.strip_prefix(OUTBOUND).and_then(|name| name.parse().ok());
+                if let Some(channel) = channel.filter(|channel| lock(&self.owned).contains(channel)) {
+                    self.ring(&channel);
+                }
+            }
+        }
+    }
+
+    fn ring(&self, channel: &ChannelName) {
+        if let Some(signals) = self.signals.channel(channel) {
+            signals.ring_outbound(0);
+        }
+    }
+
+    /// Looks for verdicts whenever one may have come, and for messages where nothing may have been heard of them.
+    async fn watch(self: Arc<Self>, hearing: Arc<AtomicBool>) {
+        loop {
+            let every = if hearing.load(Ordering::Relaxed) { LOOK } else { LOOK_DEAF };
+            let rung = timeout(every, self.look.notified()).await.is_ok();
+            if let Err(error) = self.verdicts().await {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "verdicts of other processes could not be read"
+                );
+            }
+            if !rung && let Err(error) = self.outbound_due().await {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "could not look for messages of other processes"
+                );
+            }
+        }
+    }
+
+    async fn outbound_due(&self) -> Result<(), StoreError> {
+        let owned: Vec<String> = lock(&self.owned).iter().map(|channel| channel.as_str().to_owned()).collect();
+        if owned.is_empty() {
+            return Ok(());
+        }
+        let due: Vec<(String,)> = self
+            .links
+            .read(&owned, &|db, owned| {
+                Box::pin(async move { db.rows(sql::DUE_CHANNELS, args![owned, now_ms()]).await })
+            })
+            .await?;
+        due.iter().filter_map(|(channel,)| channel.parse().ok()).for_each(|channel| self.ring(&channel));
+        Ok(())
+    }
+
+    /// Answers the callers on whose messages there is a verdict.
+    async fn verdicts(&self) -> Result<(), StoreError> {
+        let now = Instant::now();
+        let waiting: Vec<String> = {
+            let mut awaiting = lock(&self.awaiting);
+            awaiting.retain(|_, until| *until > now);
+            awaiting.keys().map(|m_id| m_id.as_str().to_owned()).collect()
+        };
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let found = self.links.read(&waiting, &|db, waiting| Box::pin(verdicts::find(db, waiting))).await?;
+        for verdict in found {
+            lock(&self.awaiting).remove(&verdict.m_id);
+            // Whoever is told here is told nothing else: where nobody waits any more, the agent is told instead.
+            let Some(caller) = self.signals.caller(&verdict.m_id) else { continue };
+            let answer = match &verdict.failed {
+                None => crate::store::Answer::Accepted,
+                Some(_) => {
+                    self.links
+                        .write("take_verdict", &verdict, &|db, verdict| Box::pin(verdicts::take(db, verdict)))
+                        .await?
+                }
+            };
+            let _ = caller.send(answer);
+        }
+        Ok(())
+    }
+}
+
+/// A poisoned lock holds plain maps that are whole: go on.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

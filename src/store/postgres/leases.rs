@@ -1,0 +1,135 @@
+//! Leases: who owns which channel. Times are the server's.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::Notify;
+
+use super::db::{Db, args, decode};
+use super::{PostgresStore, outbound, sql};
+use crate::domain::ChannelName;
+use crate::domain::clock::millis;
+use crate::store::{Epoch, Leases, Owner, Roll, StoreError};
+
+#[async_trait]
+impl Leases for PostgresStore {
+    async fn beat(&self, lease: Duration, held: Vec<(ChannelName, bool)>) -> Result<Roll, StoreError> {
+        let joins = self.bells.start(lease);
+        let said = Beat { lease_ms: millis(lease), held };
+        let roll = self.write("beat", said, |db, said| Box::pin(beat(db, said))).await?;
+        if joins {
+            self.bells.leases(); // there is one more to share with
+        }
+        Ok(roll)
+    }
+
+    async fn claim(&self, lease: Duration, channels: Vec<ChannelName>) -> Result<Option<Vec<Epoch>>, StoreError> {
+        let lease_ms = millis(lease);
+        let all = channels.clone();
+        if self.links.direct().is_some() {
+            self.read(channels.clone(), |db, channels| Box::pin(end_connections(db, channels))).await?;
+        }
+        let claimed =
+            self.write("claim", channels, move |db, channels| Box::pin(claim(db, lease_ms, channels))).await?;
+        if let Some(epochs) = &claimed {
+            all.iter().zip(epochs).for_each(|(channel, epoch)| self.owns(channel, *epoch));
+            self.bells.owns(&all, true);
+        }
+        Ok(claimed)
+    }
+
+    async fn release(&self, channels: Vec<ChannelName>) -> Result<(), StoreError> {
+        self.bells.owns(&channels, false);
+        self.write("release", channels, |db, channels| Box::pin(release(db, channels))).await?;
+        self.bells.leases();
+        Ok(())
+    }
+
+    async fn leave(&self) -> Result<(), StoreError> {
+        self.write("leave", (), |db, ()| Box::pin(leave(db))).await?;
+        self.bells.leases();
+        Ok(())
+    }
+
+    fn changes(&self) -> &Notify {
+        &self.bells.changes
+    }
+}
+
+/// What a process says of itself.
+pub(super) struct Beat {
+    pub(super) lease_ms: i64,
+    pub(super) held: Vec<(ChannelName, bool)>,
+}
+
+pub(super) async fn beat(db: &mut Db, beat: &Beat) -> Result<Roll, StoreError> {
+    let me = db.me();
+    db.execute(sql::ALIVE, args![me, beat.lease_ms]).await?;
+    let channels: Vec<String> = beat.held.iter().map(|(channel, _)| channel.as_str().to_owned()).collect();
+    let prompt: Vec<i64> = beat.held.iter().map(|(_, prompt)| i64::from(*prompt)).collect();
+    if !channels.is_empty() {
+        db.execute(sql::RENEW, args![channels, prompt, me, beat.lease_ms]).await?;
+    }
+    db.execute(sql::FORGET_PROCESSES, args![]).await?;
+    let processes: i64 = db.one(sql::LIVING, args![]).await?;
+    let leases: Vec<(String, String, i64)> = db.rows(sql::OWNERS, args![]).await?;
+    let owner = |(channel, process, prompt): (String, String, i64)| {
+        let owner = if process == *me { Owner::Me } else { Owner::Other { prompt: prompt != 0 } };
+        Some((channel.parse().ok()?, owner)) // a name that does not parse is nobody's here
+    };
+    let owners: HashMap<ChannelName, Owner> = leases.into_iter().filter_map(owner).collect();
+    Ok(Roll { processes: usize::try_from(processes).unwrap_or(1).max(1), owners })
+}
+
+/// Ends what former owners of these channels that are taken to be gone have open.
+async fn end_connections(db: &mut Db, channels: &[ChannelName]) -> Result<(), StoreError> {
+    let names: Vec<String> = channels.iter().map(|channel| channel.as_str().to_owned()).collect();
+    let me = db.me();
+    let gone: Vec<(String,)> = db.rows(sql::FORMER_OWNERS, args![names, me]).await?;
+    if gone.is_empty() {
+        return Ok(());
+    }
+    let gone: Vec<String> = gone.into_iter().map(|(process,)| process).collect();
+    let ended: i64 = db.one(sql::END_CONNECTIONS, args![gone]).await?;
+    if ended > 0 {
+        tracing::warn!(connections = ended, "a process that does not renew its leases was cut off from the database");
+    }
+    Ok(())
+}
+
+/// Takes all or none. Locks are taken in one order.
+pub(super) async fn claim(
+    db: &mut Db,
+    lease_ms: i64,
+    channels: &[ChannelName],
+) -> Result<Option<Vec<Epoch>>, StoreError> {
+    let me = db.me();
+    let mut names: Vec<String> = channels.iter().map(|channel| channel.as_str().to_owned()).collect();
+    names.sort_unstable();
+    db.execute(sql::MAKE_LEASES, args![names]).await?;
+    let taken: Vec<(i64,)> = db.rows(sql::LEASES_LOCKED, args![names, me]).await?;
+    if taken.iter().any(|(by_another,)| *by_another != 0) {
+        return Ok(None);
+    }
+    db.execute(sql::TAKE_LEASES, args![names, me, lease_ms]).await?;
+    let mut epochs = HashMap::with_capacity(names.len());
+    for name in names {
+        let channel: ChannelName = decode("leases", &name)?;
+        let epoch = outbound::own(db, &channel).await?;
+        epochs.insert(channel, epoch);
+    }
+    let epochs = channels.iter().filter_map(|channel| epochs.get(channel).copied()).collect();
+    Ok(Some(epochs))
+}
+
+pub(super) async fn release(db: &mut Db, channels: &[ChannelName]) -> Result<(), StoreError> {
+    let names: Vec<String> = channels.iter().map(|channel| channel.as_str().to_owned()).collect();
+    let me = db.me();
+    db.execute(sql::RELEASE, args![names, me]).await.map(drop)
+}
+
+pub(super) async fn leave(db: &mut Db) -> Result<(), StoreError> {
+    let me = db.me();
+    db.execute(sql::LEAVE, args![me]).await.map(drop)
+}

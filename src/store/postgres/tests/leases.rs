@@ -1,0 +1,138 @@
+//! Channels that pass from one process to another, and callers that do.
+
+use super::*;
+use crate::domain::{Event, EventBody};
+use crate::store::{Kept, NewRow, Owner, Publication, Reading};
+
+/// A lease as short as one may be.
+const LEASE: Duration = Duration::from_secs(1);
+
+/// Longest wait for what must come; generous, because tests share the machine.
+const SOON: Duration = Duration::from_mins(1);
+
+/// Two processes on one store.
+async fn two() -> Option<(Arc<PostgresStore>, Arc<PostgresStore>, String)> {
+    let (one, url) = fresh().await?;
+    let other = Arc::new(PostgresStore::open(&url).await.unwrap());
+    Some((one, other, url))
+}
+
+fn reading(identity: &str) -> Reading {
+    Reading {
+        channel: channel(),
+        contact: "+34600000001".parse().unwrap(),
+        destination: "34600000001".parse().unwrap(),
+        rows: vec![NewRow {
+            identity: identity.to_owned(),
+            events: vec![Event {
+                m_id: MId::derived(&[identity]),
+                timestamp_ms: 1,
+                body: EventBody::Message { content: message(1, "in").content },
+            }],
+            from_customer: true,
+            claims: None,
+            mark: "m".into(),
+            doubtful: false,
+        }],
+        receipts: Vec::new(),
+        page: None,
+        read_before_ms: None,
+        newest: None,
+        position: None,
+        answered: None,
+        forget: Vec::new(),
+        now_ms: 100,
+    }
+}
+
+#[tokio::test]
+async fn a_lease_is_one_processs_until_it_is_given_back_or_runs_out() {
+    let Some((one, other, _)) = two().await else { return };
+    let all = || vec![channel(), "other".parse().unwrap()];
+    assert_eq!(one.beat(LEASE, Vec::new()).await.unwrap().processes, 1);
+    assert_eq!(other.beat(LEASE, Vec::new()).await.unwrap().processes, 2);
+    let first = one.claim(SOON, all()).await.unwrap().unwrap();
+    assert_eq!(other.claim(LEASE, vec![channel()]).await.unwrap(), None);
+    let roll = other.beat(LEASE, Vec::new()).await.unwrap();
+    assert_eq!(roll.owners[&channel()], Owner::Other { prompt: false });
+    let roll = one.beat(SOON, vec![(channel(), true)]).await.unwrap();
+    assert_eq!(roll.owners[&channel()], Owner::Me);
+    let roll = other.beat(LEASE, Vec::new()).await.unwrap();
+    assert_eq!(roll.owners[&channel()], Owner::Other { prompt: true });
+    // All or none: one of these is not free.
+    one.release(vec![channel()]).await.unwrap();
+    assert_eq!(other.claim(LEASE, all()).await.unwrap(), None);
+    let epochs = other.claim(LEASE, vec![channel()]).await.unwrap().unwrap();
+    assert!(epochs[0].0 > first[0].0, "the former owner is fenced off");
+    // Not renewed, it is anyone's; who is about to end has no share.
+    let deadline = tokio::time::Instant::now() + SOON;
+    while one.claim(LEASE, vec![channel()]).await.unwrap().is_none() {
+        assert!(tokio::time::Instant::now() < deadline, "it does not run out");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    other.beat(SOON, Vec::new()).await.unwrap();
+    one.beat(SOON, Vec::new()).await.unwrap();
+    other.leave().await.unwrap();
+    assert_eq!(one.beat(SOON, Vec::new()).await.unwrap().processes, 1);
+}
+
+#[tokio::test]
+async fn who_has_lost_a_channel_changes_nothing_of_it() {
+    let Some((one, other, url)) = two().await else { return };
+    let epoch = one.claim(LEASE, vec![channel()]).await.unwrap().unwrap()[0];
+    one.record(reading("a")).await.unwrap();
+    let event = one.due_events(&channel(), 200, 1).await.unwrap().remove(0);
+    one.accept(message(2, "a")).await.unwrap();
+    let attempt = one.begin(&channel(), epoch, 100, 0, 1).await.unwrap().remove(0);
+    one.accept(message(3, "b")).await.unwrap();
+    one.release(vec![channel()]).await.unwrap();
+    let newer = other.claim(LEASE, vec![channel()]).await.unwrap().unwrap()[0];
+    assert_eq!(other.interrupted(&channel(), newer, 100, 100).await.unwrap().len(), 1);
+    let stale = |outcome: Result<(), StoreError>| assert!(matches!(outcome, Err(StoreError::Stale)), "{outcome:?}");
+    stale(one.begin(&channel(), epoch, 100, 0, 1).await.map(drop));
+    stale(one.settle(&attempt, sent(), 100).await);
+    stale(one.record(reading("b")).await.map(drop));
+    stale(one.published(&event, Publication::Done, 100).await);
+    stale(one.note_unread(&channel(), &event.contact, "x".into()).await);
+    stale(one.take_baseline(&channel(), Vec::new(), 100).await);
+    let doubt = other.due_looks(&channel(), 200, 1).await.unwrap().remove(0);
+    stale(one.look_again(&doubt, crate::store::Look::Failed, 300, 200).await);
+    stale(one.resolve(&doubt, epoch, sent(), 200).await);
+    other.published(&event, Publication::Done, 100).await.unwrap();
+    other.resolve(&doubt, newer, sent(), 200).await.unwrap();
+    assert_eq!(beside(&url, "SELECT COUNT(*) FROM seen").await, ["1"]);
+}
+
+/// What a call at `store` came to.
+async fn came_to(store: &Arc<PostgresStore>, message: NewOutbound) -> Kept {
+    store.accept(message).await.unwrap().kept
+}
+
+#[tokio::test]
+async fn an_equal_call_at_another_process_waits_until_it_is_known_whether_the_first_was_answered() {
+    let Some((one, other, _)) = two().await else { return };
+    other.beat(SOON, Vec::new()).await.unwrap();
+    for (contact, reached) in [(1, true), (2, false)] {
+        one.beat(SOON, Vec::new()).await.unwrap();
+        let first = message(contact, "ok");
+        let m_id = first.m_id.clone();
+        assert_eq!(came_to(&one, first).await, Kept::New);
+        let again = tokio::spawn({
+            let other = Arc::clone(&other);
+            async move { came_to(&other, message(contact, "ok")).await }
+        });
+        tokio::time::sleep(Duration::from_millis(300)).await; // it would not wait so long by chance
+        assert!(!again.is_finished());
+        one.answered(vec![(m_id.clone(), reached)]).await.unwrap();
+        assert_eq!(again.await.unwrap(), if reached { Kept::New } else { Kept::RepeatOf(m_id) });
+    }
+    // Its process says nothing any more: what it did not answer is lost.
+    one.beat(LEASE, Vec::new()).await.unwrap();
+    let first = message(3, "ok");
+    let m_id = first.m_id.clone();
+    assert_eq!(came_to(&one, first).await, Kept::New);
+    assert_eq!(came_to(&other, message(3, "ok")).await, Kept::RepeatOf(m_id.clone()));
+    // Whoever took it over is the one to answer: the first has nothing more to say of it.
+    one.answered(vec![(m_id, false)]).await.unwrap();
+    assert_eq!(came_to(&other, message(3, "ok")).await, Kept::New);
+}
