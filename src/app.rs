@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use crate::afilnet::{self, AfilnetClient};
 use crate::bonychat::{self, WebhookClient};
 use crate::config::{Channel, Config, StoreUrl};
-use crate::domain::ChannelName;
+use crate::domain::{ChannelName, Fence};
 use crate::http;
 use crate::lifecycle::{GRACE, Life, asked_to_stop};
 use crate::store::{PostgresStore, SqliteStore, Store};
@@ -203,12 +203,14 @@ fn clients(config: &Config) -> anyhow::Result<HashMap<ChannelName, Clients>> {
         bonychat::client(shortest(|channel| channel.bonychat.timeout), any.map_or(&[], |channel| &channel.bonychat.ca))
             .context("cannot build the client for BonyChat")?;
     let build = |channel: &Channel| {
+        let fence = Fence::closed();
         let messenger = AfilnetClient::new(channel, &config.outbound, config.language, to_afilnet.clone());
         let webhook = WebhookClient::new(channel, config.inbound.attachments, config.language, to_bonychat.clone())
             .map_err(|bad| {
                 anyhow::anyhow!("channels.{}.{bad} (not set there, it is that of [bonychat])", channel.name)
             })?;
-        Ok((channel.name.clone(), Clients { messenger: Arc::new(messenger), webhook: Arc::new(webhook) }))
+        let (messenger, webhook) = (Arc::new(messenger.behind(&fence)), Arc::new(webhook.behind(&fence)));
+        Ok((channel.name.clone(), Clients { messenger, webhook, fence }))
     };
     config.channels.values().map(build).collect()
 }

@@ -23,6 +23,12 @@ impl Life {
         Self::default()
     }
 
+    /// A part of a house: its tasks end with those of the house, or before.
+    #[must_use]
+    pub fn within(house: &CancellationToken) -> Self {
+        Self { stop: house.child_token(), tasks: TaskTracker::new() }
+    }
+
     /// Ends when the stop begins.
     #[must_use]
     pub fn stopping(&self) -> CancellationToken {
@@ -48,10 +54,15 @@ impl Life {
         });
     }
 
+    /// Waits until every task has ended.
+    pub async fn all_ended(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
     /// Waits until every task has ended, or the grace is spent. Tells whether all ended.
     pub async fn ended(&self, grace: Duration) -> bool {
-        self.tasks.close();
-        tokio::time::timeout(grace, self.tasks.wait()).await.is_ok()
+        tokio::time::timeout(grace, self.all_ended()).await.is_ok()
     }
 }
 

@@ -236,7 +236,7 @@ fn check_store(desk: &mut Desk, raw: raw::Store) -> Option<StoreConfig> {
     let url = desk.secret("store.url", raw.url, raw.url_file);
     let url = desk.required("store.url", url)?;
     match address::store_url(&url) {
-        Ok(url) => Some(StoreConfig { url, keep_text: raw.keep_text, keep_rows: raw.keep_rows }),
+        Ok(url) => Some(StoreConfig { url, keep_text: raw.keep_text, keep_rows: raw.keep_rows, lease: raw.lease }),
         Err(rule) => {
             let from_file = desk.layers.is_set("store.url_file") && !desk.layers.is_set("store.url");
             desk.note(if from_file { "store.url_file" } else { "store.url" }, rule);

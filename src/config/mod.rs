@@ -107,6 +107,8 @@ pub struct StoreConfig {
     pub keep_text: Duration,
     /// Rows of finished messages go after this.
     pub keep_rows: Duration,
+    /// A process that shares the store and does not renew its leases within this time is taken to be gone.
+    pub lease: Duration,
 }
 
 /// Which engine, and where.

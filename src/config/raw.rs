@@ -53,6 +53,9 @@ pub(super) struct Store {
     pub(super) keep_text: Duration,
     #[serde(deserialize_with = "leaf")]
     pub(super) keep_rows: Duration,
+    #[serde(deserialize_with = "leaf")]
+    #[validate(custom(function = "lease"))]
+    pub(super) lease: Duration,
 }
 
 #[derive(Deserialize, Validate)]
@@ -292,6 +295,11 @@ fn each_positive(durations: &[Duration]) -> Result<(), ValidationError> {
 
 fn call_limit(limit: &Duration) -> Result<(), ValidationError> {
     within(!limit.is_zero() && *limit <= Duration::from_mins(10), "must be longer than nothing and at most 10m")
+}
+
+fn lease(lease: &Duration) -> Result<(), ValidationError> {
+    let range = Duration::from_secs(1)..=Duration::from_mins(5);
+    within(range.contains(lease), "must be 1s to 5m")
 }
 
 fn a_caller_waits(wait: &Duration) -> Result<(), ValidationError> {

@@ -8,9 +8,10 @@ use super::{Config, StoreUrl};
 const NAMED: usize = 20;
 
 /// Keys of the durations that are told.
-pub(super) const DURATIONS: [&str; 8] = [
+pub(super) const DURATIONS: [&str; 9] = [
     "store.keep_text",
     "store.keep_rows",
+    "store.lease",
     "outbound.answer_within",
     "outbound.look_after",
     "inbound.sweep_every",
@@ -28,7 +29,7 @@ impl Config {
         let (outbound, inbound) = (&self.outbound, &self.inbound);
         let engine = match &store.url {
             StoreUrl::Sqlite(path) => format!("sqlite:{}", path.display()),
-            StoreUrl::Postgres(_) => "postgres".to_owned(),
+            StoreUrl::Postgres(_) => format!("postgres, leases of {}", text("store.lease")),
         };
         vec![
             format!("server: {}{}, bodies up to {} bytes", server.listen, server.path_prefix, server.body_limit_bytes),

@@ -30,6 +30,7 @@ const EVENTS_QUEUED: &str = "bridge_events_queued";
 const PAUSED: &str = "bridge_paused";
 const LAST_POLL: &str = "bridge_last_poll_seconds";
 const AFILNET_CALLS: &str = "bridge_afilnet_calls_total";
+const OWNED: &str = "bridge_owned";
 const STORE_COMMIT: &str = "bridge_store_commit_seconds";
 
 /// What each counts, for `# HELP`.
@@ -55,6 +56,7 @@ const GAUGES: &[(&str, &str)] = &[
     (OLDEST_QUEUED, "Age of the oldest of those"),
     (EVENTS_QUEUED, "Events that wait for BonyChat"),
     (PAUSED, "1 while this part of the channel is paused by a fault of the far side"),
+    (OWNED, "1 while this process delivers the channel's messages; where several share a store, one of them does"),
     (LAST_POLL, "Time since Afilnet was last asked for conversations with success; since the start where it never was"),
 ];
 
@@ -152,6 +154,7 @@ fn zero(channel: &ChannelName) {
         }
     }
     settle_lag(channel, Duration::ZERO);
+    owned(channel, false);
     depth(channel, Depth::default());
     for part in Part::ALL {
         paused(channel, part, false);
@@ -238,6 +241,11 @@ pub(crate) fn dead_event(channel: &ChannelName) {
 pub(crate) fn polled(channel: &ChannelName) {
     let mut polled = POLLED.lock().unwrap_or_else(PoisonError::into_inner);
     polled.get_or_insert_default().insert(channel.as_str().to_owned(), Instant::now());
+}
+
+/// Whether this process delivers the channel's messages.
+pub(crate) fn owned(channel: &ChannelName, owned: bool) {
+    set(OWNED, channel, f64::from(u8::from(owned)));
 }
 
 /// A part of a channel is paused, or no longer.

@@ -47,6 +47,13 @@ impl Gate {
         })
     }
 
+    /// Begins with a full window, as if another had just made all the requests that one allows.
+    pub(crate) fn rest(&self) {
+        let mut state = self.lock();
+        let now = Instant::now();
+        state.recent = std::iter::repeat_n(now, self.per_second).collect();
+    }
+
     /// The limit of requests in any one second.
     pub(crate) fn per_second(&self) -> usize {
         self.per_second

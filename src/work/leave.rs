@@ -24,11 +24,17 @@ const PROBE_WITHIN: Duration = Duration::from_secs(30);
 impl Line {
     /// Waits for leave to read from Afilnet; `None` when the stop begins first.
     pub(super) async fn may_read(&self, stop: &CancellationToken) -> Option<Leave> {
+        if !self.may_call(stop).await {
+            return None;
+        }
         stop.run_until_cancelled(self.leave(READ_PATIENCE)).await
     }
 
     /// Waits for leave to send to Afilnet; `None` when the stop begins first.
     pub(super) async fn may_send(&self, stop: &CancellationToken) -> Option<Leave> {
+        if !self.may_call(stop).await {
+            return None;
+        }
         loop {
             // The channel first: whoever holds the probe of the sends must not wait for a channel that is closed.
             if self.breaker.is_closed() {

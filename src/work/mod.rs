@@ -3,6 +3,7 @@
 
 mod breaker;
 mod gate;
+mod keeper;
 mod learning;
 mod leave;
 mod looker;
@@ -18,7 +19,7 @@ mod testing;
 mod upkeep;
 mod watch;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -27,13 +28,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, DirectionBy, FirstRun, OnUnconfirmed};
 use crate::domain::clock::{millis, now_ms};
-use crate::domain::{ChannelName, ContactId, IdType, Language, MId, Messenger, RetryPolicy, Webhook};
+use crate::domain::{ChannelName, ContactId, Fence, IdType, Language, MId, Messenger, RetryPolicy, Webhook};
 use crate::lifecycle::Life;
 use crate::store::{ChannelSignals, Epoch, Pace, Store, StoreError, Waiting};
 use crate::telemetry::metrics;
 
 use breaker::{Breaker, Pass};
 use gate::{Gate, Permit};
+use keeper::Keeper;
 use learning::Learning;
 use leave::Leave;
 use receipts::Receipts;
@@ -102,12 +104,15 @@ pub(crate) struct Line {
     stock: Stock,
     keep_rows: Duration,
     publish_per_second: u32,
+    /// Until when calls for the channel may begin.
+    fence: Fence,
 }
 
-/// The clients of one channel.
+/// The clients of one channel, and the fence that they stand behind.
 pub(crate) struct Clients {
     pub(crate) messenger: Arc<dyn Messenger>,
     pub(crate) webhook: Arc<dyn Webhook>,
+    pub(crate) fence: Fence,
 }
 
 /// Registers every channel with the store's signals, so that the door can be opened, and starts the loops.
@@ -120,14 +125,15 @@ pub(crate) async fn start(
     let retry =
         RetryPolicy { initial: config.retry.initial, max: config.retry.max, give_up_after: config.retry.give_up_after };
     let mut accounts: HashMap<(String, String), Arc<Account>> = HashMap::new();
+    let mut by_account: BTreeMap<(String, String), Vec<Arc<Line>>> = BTreeMap::new();
     let mut lines = Vec::with_capacity(config.channels.len());
     for channel in config.channels.values() {
         let key = (channel.afilnet.url.to_string(), channel.afilnet.user.clone());
         let (rate, in_flight) = (channel.afilnet.requests_per_second, channel.afilnet.max_in_flight);
-        let account = accounts.entry(key).or_insert_with(|| Arc::new(Account::new(rate, in_flight)));
+        let account = accounts.entry(key.clone()).or_insert_with(|| Arc::new(Account::new(rate, in_flight)));
         let signals = store.signals().register(&channel.name, &account.pace);
-        let Some(Clients { messenger, webhook }) = clients.remove(&channel.name) else { continue };
-        lines.push(Arc::new(Line {
+        let Some(Clients { messenger, webhook, fence }) = clients.remove(&channel.name) else { continue };
+        let of_channel = Arc::new(Line {
             name: channel.name.clone(),
             id_type: channel.id_type,
             store: Arc::clone(store),
@@ -155,7 +161,10 @@ pub(crate) async fn start(
             stock: Stock::new(),
             keep_rows: config.store.keep_rows,
             publish_per_second: channel.bonychat.requests_per_second,
-        }));
+            fence,
+        });
+        by_account.entry(key).or_default().push(Arc::clone(&of_channel));
+        lines.push(of_channel);
     }
     let back_ms = store.follow_clock(now_ms()).await?;
     if back_ms > 0 {
@@ -165,11 +174,21 @@ pub(crate) async fn start(
             back_ms / 1000
         );
     }
-    let epochs = take_over(&lines).await?;
-    report_waiting(&lines, &store.waiting().await?);
+    let shared = store.leases().is_some();
+    let epochs = if shared { Vec::new() } else { take_over(&lines).await? };
+    report_waiting(&lines, &store.waiting().await?, shared);
     // Only now that nothing can fail any more: a loop that is ended in mid-send leaves unknown outcomes.
     life.spawn("watch".into(), watch::run(lines.clone(), Arc::clone(store), life.stopping()));
+    if shared {
+        let (lease, answer_within) = (config.store.lease, config.outbound.answer_within);
+        let accounts = by_account.into_values().collect();
+        let mut keeper = Keeper::new(store, lease, answer_within, accounts, life.stopping());
+        keeper.begin().await;
+        life.spawn("keeper".into(), keeper.run());
+    }
     for (line, epoch) in lines.into_iter().zip(epochs) {
+        line.fence.move_to(i64::MAX);
+        metrics::owned(&line.name, true);
         line.run(epoch, life);
     }
     let (store, keep) = (Arc::clone(store), (config.store.keep_text, config.store.keep_rows));
@@ -188,8 +207,8 @@ async fn take_over(lines: &[Arc<Line>]) -> Result<Vec<Epoch>, StoreError> {
 }
 
 /// Counts what waits, and says what waits for nobody.
-fn report_waiting(lines: &[Arc<Line>], waiting: &[Waiting]) {
-    for line in lines {
+fn report_waiting(lines: &[Arc<Line>], waiting: &[Waiting], shared: bool) {
+    for line in lines.iter().filter(|_| !shared) {
         let there = waiting.iter().find(|there| there.channel == line.name.as_str());
         let outbound = there.map_or(0, |there| there.outbound);
         line.signals.add_waiting(i64::try_from(outbound).unwrap_or(i64::MAX));
@@ -226,6 +245,12 @@ impl Line {
     /// Makes this process the channel's owner, and accounts for what a former owner left under way.
     async fn take_over(self: Arc<Self>) -> Result<Epoch, StoreError> {
         let epoch = self.store.own(&self.name).await?;
+        self.account_for_left(epoch).await?;
+        Ok(epoch)
+    }
+
+    /// What a former owner left under way is looked up from now on.
+    async fn account_for_left(&self, epoch: Epoch) -> Result<(), StoreError> {
         let now_ms = now_ms();
         for left in self.store.interrupted(&self.name, epoch, self.first_look_ms(now_ms), now_ms).await? {
             metrics::unknown(&self.name);
@@ -238,7 +263,13 @@ impl Line {
                 left.m_id
             );
         }
-        Ok(epoch)
+        Ok(())
+    }
+
+    /// Whether a call may begin: at once, or once the lease is renewed. False where the stop begins first, as it does
+    /// when the lease is lost.
+    async fn may_call(&self, stop: &CancellationToken) -> bool {
+        self.fence.holds() || stop.run_until_cancelled(self.fence.held()).await.is_some()
     }
 
     /// Starts the channel's loops.

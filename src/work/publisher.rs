@@ -159,6 +159,9 @@ impl Publisher {
 
     /// Posts one event and settles what became of it.
     async fn post(&self, event: &DueEvent, pass: Pass, permit: Permit, stop: &CancellationToken) {
+        if !self.line.may_call(stop).await {
+            return permit.unused();
+        }
         let started = Instant::now();
         let (webhook, sent) = (Arc::clone(&self.line.webhook), event.clone());
         let call = tokio::spawn(async move { webhook.publish(&sent.contact, &sent.event).await });

@@ -28,6 +28,7 @@ pub(super) async fn run(line: Arc<Line>, epoch: Epoch, stop: CancellationToken) 
                 wait_for(&line.signals.outbound, due_ms, &stop).await;
             }
             Err(StoreError::Closed) => break,
+            Err(StoreError::Stale) if line.store.leases().is_some() => stop.cancelled().await, // the keeper ends it
             Err(StoreError::Stale) => anyhow::bail!("another process has taken channel `{}` over", line.name),
             Err(error @ (StoreError::Unavailable(_) | StoreError::Corrupt { .. })) => {
                 tracing::error!(
@@ -85,6 +86,9 @@ async fn step(
 
 /// Makes one attempt and settles it.
 async fn make(line: Arc<Line>, attempt: Attempt, leave: Leave, stop: CancellationToken) {
+    if !line.may_call(&stop).await {
+        return; // the row stays `sending`, which the next owner reads as unknown
+    }
     let started = Instant::now();
     let (messenger, sent) = (Arc::clone(&line.messenger), attempt.clone());
     let call = async move { messenger.send(&sent.destination, &sent.content, sent.part).await };

@@ -86,5 +86,6 @@ pub(super) fn line(name: &str, store: &Arc<dyn Store>, account: &Arc<Account>) -
         stock: super::Stock::new(),
         keep_rows: wait,
         publish_per_second: 15,
+        fence: crate::domain::Fence::open(),
     }
 }

@@ -127,6 +127,7 @@ async fn ask(store: &Arc<dyn Store>, epoch: Epoch, replies: &[&str]) {
         request_id: String::new(),
         accepted_ms: now_ms(),
         key: None,
+        waits: Duration::ZERO,
     };
     store.accept(message).await.unwrap();
     let attempt = store.begin(&"support".parse().unwrap(), epoch, now_ms(), 0, 9).await.unwrap().remove(0);
@@ -177,6 +178,7 @@ impl World {
             stock: Stock::new(),
             keep_rows: Duration::from_hours(1),
             publish_per_second: 15,
+            fence: crate::domain::Fence::open(),
         });
         Self { line, fake, epoch }
     }

@@ -148,6 +148,7 @@ async fn an_outage_costs_a_call_a_second_and_nothing_waits_on_after_it() {
         stock: Stock::new(),
         keep_rows: wait,
         publish_per_second: 15,
+        fence: crate::domain::Fence::open(),
     });
     for who in 0..CONVERSATIONS {
         record(&store, who).await;

@@ -1,0 +1,313 @@
+//! Which channels this process delivers, where several share a store: each has one owner at a time, by a lease that is
+//! renewed while its process lives. All channels of one Afilnet account go together, so that the account's pace is kept
+//! by one process; accounts are shared out evenly.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::Line;
+use crate::domain::ChannelName;
+use crate::domain::clock::{millis, now_ms};
+use crate::lifecycle::{GRACE, Life};
+use crate::store::{Epoch, Leases, Owner, Roll, Store, StoreError};
+use crate::telemetry::metrics;
+
+/// Renewals in the time of a lease.
+const RENEWALS: u32 = 4;
+
+/// Wait before a beat that failed is made again.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// The channels of one account.
+struct Group {
+    lines: Vec<Arc<Line>>,
+    /// While this process owns them.
+    tenure: Option<Tenure>,
+}
+
+/// The time from a claim until the last of its tasks has ended.
+struct Tenure {
+    life: Life,
+    /// Its tasks were asked to end. Its lease is renewed until they have, unless it was lost.
+    ending: bool,
+    lost: bool,
+}
+
+/// Shares the channels with other processes.
+pub(super) struct Keeper {
+    store: Arc<dyn Store>,
+    lease: Duration,
+    answer_within: Duration,
+    groups: Vec<Group>,
+    /// Groups whose tasks are ending.
+    endings: JoinSet<usize>,
+    /// The last beat failed.
+    failing: bool,
+    house: CancellationToken,
+}
+
+impl Keeper {
+    /// `accounts`: the lines of each. Nobody delivers for them yet.
+    pub(super) fn new(
+        store: &Arc<dyn Store>,
+        lease: Duration,
+        answer_within: Duration,
+        accounts: Vec<Vec<Arc<Line>>>,
+        stop: CancellationToken,
+    ) -> Self {
+        accounts.iter().flatten().for_each(|line| line.signals.is_elsewhere(false));
+        let group = |lines| Group { lines, tenure: None };
+        Self {
+            store: Arc::clone(store),
+            lease,
+            answer_within,
+            groups: accounts.into_iter().map(group).collect(),
+            endings: JoinSet::new(),
+            failing: false,
+            house: stop,
+        }
+    }
+
+    /// Takes what is free before the door is opened: where nobody else is there, the first callers are answered as all.
+    pub(super) async fn begin(&mut self) {
+        let store = Arc::clone(&self.store);
+        if let Some(leases) = store.leases() {
+            self.beat(leases, true).await;
+        }
+    }
+
+    /// Runs until the stop, then until what it owned is given back.
+    pub(super) async fn run(mut self) -> anyhow::Result<()> {
+        let store = Arc::clone(&self.store);
+        let Some(leases) = store.leases() else { anyhow::bail!("the store has no leases") };
+        let house = self.house.clone();
+        let mut next = Instant::now() + self.lease / RENEWALS;
+        while !house.is_cancelled() {
+            tokio::select! {
+                () = house.cancelled() => break,
+                Some(ended) = self.endings.join_next(), if !self.endings.is_empty() => self.ended(leases, ended).await,
+                () = tokio::time::sleep_until(next) => next = self.beat(leases, true).await,
+                () = leases.changes().notified() => next = self.beat(leases, true).await,
+            }
+            self.watch_tasks()?;
+        }
+        self.leave(leases).await;
+        Ok(())
+    }
+
+    /// A loop that ends by itself ends the house, as it does where one process has the store to itself.
+    fn watch_tasks(&self) -> anyhow::Result<()> {
+        let broken = |tenure: &Tenure| !tenure.ending && tenure.life.stopping().is_cancelled();
+        match self.groups.iter().find(|group| group.tenure.as_ref().is_some_and(broken)) {
+            Some(group) if !self.house.is_cancelled() => {
+                anyhow::bail!("a task of channel `{}` ended early", group.lines[0].name)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Renews, learns who owns what, takes what is free and gives back what is too much. Tells when to do so again.
+    async fn beat(&mut self, leases: &dyn Leases, share: bool) -> Instant {
+        let (asked, asked_ms) = (Instant::now(), now_ms());
+        let held = self.groups.iter().filter(|group| group.tenure.as_ref().is_some_and(|tenure| !tenure.lost));
+        let prompt = |line: &Arc<Line>| (line.name.clone(), line.signals.verdict_expected(self.answer_within));
+        let held = held.flat_map(|group| &group.lines).map(prompt).collect();
+        match leases.beat(self.lease, held).await {
+            Ok(roll) => {
+                self.failing = false;
+                self.renewed(&roll, asked_ms);
+                if share && let Err(error) = self.share(leases, &roll).await {
+                    self.failed(&error);
+                    return Instant::now() + AGAIN;
+                }
+                asked + self.lease / RENEWALS
+            }
+            Err(error) => {
+                self.failed(&error);
+                Instant::now() + AGAIN
+            }
+        }
+    }
+
+    fn failed(&mut self, error: &StoreError) {
+        if !std::mem::replace(&mut self.failing, true) {
+            tracing::warn!(
+                error = error as &dyn std::error::Error,
+                "leases cannot be renewed: without the store nothing is sent or published; trying again"
+            );
+        }
+    }
+
+    /// A lease counts from before it was asked for, less a part for clocks that run unevenly.
+    fn until_ms(&self, asked_ms: i64) -> i64 {
+        asked_ms.saturating_add(millis(self.lease * 4 / 5))
+    }
+
+    /// What was held still is, or has been lost.
+    fn renewed(&mut self, roll: &Roll, asked_ms: i64) {
+        let until_ms = self.until_ms(asked_ms);
+        for (index, group) in self.groups.iter_mut().enumerate() {
+            let mine = group.lines.iter().all(|line| roll.owners.get(&line.name) == Some(&Owner::Me));
+            match &mut group.tenure {
+                Some(tenure) if mine && !tenure.lost => {
+                    group.lines.iter().for_each(|line| line.fence.move_to(until_ms));
+                }
+                Some(tenure) if !tenure.lost => {
+                    tenure.lost = true;
+                    for line in &group.lines {
+                        line.fence.move_to(0);
+                        tracing::warn!(
+                            channel.name = %line.name,
+                            "channel `{}`: its lease has passed to another process, which goes on with it",
+                            line.name
+                        );
+                    }
+                    if !tenure.ending {
+                        tenure.ending = true;
+                        self.endings.spawn(end(index, tenure.life.clone()));
+                    }
+                }
+                Some(_) => {}
+                None => {
+                    for line in &group.lines {
+                        let soon = roll.owners.get(&line.name) == Some(&Owner::Other { prompt: true });
+                        line.signals.is_elsewhere(soon);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes free accounts up to this process's share, or begins to give back what is beyond it.
+    async fn share(&mut self, leases: &dyn Leases, roll: &Roll) -> Result<(), StoreError> {
+        let fair = self.groups.len().div_ceil(roll.processes.max(1));
+        let kept = |group: &Group| group.tenure.as_ref().is_some_and(|tenure| !tenure.ending);
+        let held = self.groups.iter().filter(|group| kept(group)).count();
+        let beyond: Vec<usize> = (0..self.groups.len())
+            .rev()
+            .filter(|index| kept(&self.groups[*index]))
+            .take(held.saturating_sub(fair))
+            .collect();
+        for index in beyond {
+            let Some(tenure) = &mut self.groups[index].tenure else { continue };
+            tenure.ending = true;
+            self.endings.spawn(end(index, tenure.life.clone()));
+        }
+        let free = |group: &Group| {
+            group.tenure.is_none() && group.lines.iter().all(|line| !roll.owners.contains_key(&line.name))
+        };
+        let all = self.groups.len();
+        // From another place than the others, so that not all ask for the same first.
+        let first = rand::random_range(0..all.max(1));
+        let order = (0..all).map(|step| (first + step) % all);
+        let wanted: Vec<usize> =
+            order.filter(|index| free(&self.groups[*index])).take(fair.saturating_sub(held)).collect();
+        for index in wanted {
+            self.claim(leases, index).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes one account and starts its loops, unless somebody else was quicker.
+    async fn claim(&mut self, leases: &dyn Leases, index: usize) -> Result<(), StoreError> {
+        let (asked_ms, until_ms) = (now_ms(), self.until_ms(now_ms()));
+        let lines = self.groups[index].lines.clone();
+        let names: Vec<ChannelName> = lines.iter().map(|line| line.name.clone()).collect();
+        let Some(epochs) = leases.claim(self.lease, names).await? else { return Ok(()) };
+        let life = Life::within(&self.house);
+        let tenure = Tenure { life: life.clone(), ending: false, lost: false };
+        self.groups[index].tenure = Some(tenure);
+        match take_over(&lines, &epochs).await {
+            Ok(waiting) => {
+                for ((line, epoch), waiting) in lines.into_iter().zip(epochs).zip(waiting) {
+                    line.account.gate.rest();
+                    line.fence.move_to(until_ms);
+                    line.signals.comes_here(waiting);
+                    metrics::owned(&line.name, true);
+                    let took_ms = now_ms() - asked_ms;
+                    tracing::info!(channel.name = %line.name, waiting, took_ms, "channel `{}` is served here", line.name);
+                    line.run(epoch, &life);
+                }
+                Ok(())
+            }
+            Err(error) => {
+                // Nothing runs yet; the lease goes back by itself, as whatever else was ended.
+                let Some(tenure) = &mut self.groups[index].tenure else { return Err(error) };
+                tenure.ending = true;
+                self.endings.spawn(end(index, life));
+                Err(error)
+            }
+        }
+    }
+
+    /// The tasks of an account have ended: what was not lost is given back.
+    async fn ended(&mut self, leases: &dyn Leases, ended: Result<usize, tokio::task::JoinError>) {
+        let Ok(index) = ended else { return };
+        let group = &mut self.groups[index];
+        let Some(tenure) = group.tenure.take() else { return };
+        for line in &group.lines {
+            line.fence.move_to(0);
+            line.signals.is_elsewhere(false);
+            metrics::owned(&line.name, false);
+        }
+        if tenure.lost {
+            return;
+        }
+        let names = group.lines.iter().map(|line| line.name.clone()).collect();
+        match leases.release(names).await {
+            Ok(()) => group.lines.iter().for_each(|line| {
+                tracing::info!(channel.name = %line.name, "channel `{}` was handed over", line.name);
+            }),
+            Err(error) => self.failed(&error), // it runs out by itself
+        }
+    }
+
+    /// The stop: every account is given back as soon as its tasks have ended, and renewed until then.
+    async fn leave(&mut self, leases: &dyn Leases) {
+        let by = Instant::now() + GRACE;
+        if let Err(error) = leases.leave().await {
+            self.failed(&error);
+        }
+        for (index, group) in self.groups.iter_mut().enumerate() {
+            if let Some(tenure) = group.tenure.as_mut().filter(|tenure| !tenure.ending) {
+                tenure.ending = true;
+                self.endings.spawn(end(index, tenure.life.clone()));
+            }
+        }
+        let every = self.lease / RENEWALS;
+        let mut next = Instant::now() + every;
+        while !self.endings.is_empty() && Instant::now() < by {
+            tokio::select! {
+                Some(ended) = self.endings.join_next() => self.ended(leases, ended).await,
+                () = tokio::time::sleep_until(next) => {
+                    self.beat(leases, false).await;
+                    next = Instant::now() + every;
+                }
+                () = tokio::time::sleep_until(by) => {}
+            }
+        }
+    }
+}
+
+/// Asks the tasks of an account to end, and waits until they have. Each call has a timeout, so they do.
+async fn end(index: usize, life: Life) -> usize {
+    life.stop();
+    life.all_ended().await;
+    index
+}
+
+/// Accounts for what former owners left under way. Tells how many messages wait in each channel.
+async fn take_over(lines: &[Arc<Line>], epochs: &[Epoch]) -> Result<Vec<i64>, StoreError> {
+    for (line, epoch) in lines.iter().zip(epochs) {
+        line.account_for_left(*epoch).await?;
+    }
+    let Some(first) = lines.first() else { return Ok(Vec::new()) };
+    let waiting = first.store.waiting().await?;
+    let of = |line: &Arc<Line>| waiting.iter().find(|there| there.channel == line.name.as_str());
+    let count = |line: &Arc<Line>| of(line).map_or(0, |there| i64::try_from(there.outbound).unwrap_or(i64::MAX));
+    Ok(lines.iter().map(count).collect())
+}
