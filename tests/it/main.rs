@@ -4,6 +4,7 @@
 
 mod broadcast;
 mod cli;
+mod cluster;
 mod copy;
 mod crash;
 #[cfg(feature = "crashpoints")]

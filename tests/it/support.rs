@@ -26,6 +26,7 @@ pub(crate) struct House {
     pub(crate) folder: TempDir,
     settings: Vec<(String, String)>,
     port: u16,
+    channels: usize,
 }
 
 impl House {
@@ -36,21 +37,59 @@ impl House {
 
     /// As [`Self::new`], where faults that come by chance follow `seed`.
     pub(crate) fn seeded(seed: u64) -> Self {
+        Self::of(seed, 1)
+    }
+
+    /// As [`Self::new`], with so many channels, each of an account of its own, on a PostgreSQL that several processes may
+    /// share; `None` where there is none.
+    pub(crate) async fn shared(channels: usize) -> Option<Self> {
+        let url = bridge::sim::postgres::fresh_schema().await?;
+        let mut house = Self::of(1, channels).set("STORE__URL", &url).set("STORE__LEASE", "2s");
+        for n in 1..channels {
+            for (key, value) in [
+                ("CHANNEL_ID", channel_of(n, channels)),
+                ("API_TOKEN", format!("token-of-channel-{}", n + 1)),
+                ("ID_TYPE", "phone".into()),
+                ("PLATFORM", "whatsapp".into()),
+                ("PLATFORM_ID", platform_of(n, channels)),
+                ("AFILNET_USER", format!("user{n}")),
+                ("AFILNET_PASSWORD", "password".into()),
+                ("POLL_ACTIVE", "50ms".into()),
+                ("POLL_IDLE", "100ms".into()),
+                ("TEXT_LIMIT", "70".into()),
+            ] {
+                house = house.set(&format!("CHANNELS__C{n}__{key}"), &value);
+            }
+        }
+        Some(house)
+    }
+
+    fn of(seed: u64, channels: usize) -> Self {
         let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let afilnet = Afilnet::start(free, afilnet::Options { seed, ..afilnet::Options::default() }).unwrap();
+        let others = (1..channels).map(|n| (format!("user{n}"), "password".to_owned()));
+        let accounts = std::iter::once(("user".to_owned(), "password".to_owned())).chain(others).collect();
+        let there = |n| afilnet::ChannelSpec::new("whatsapp", &platform_of(n, channels), "Ventas");
+        let options =
+            afilnet::Options { seed, accounts, channels: (0..channels).map(there).collect(), ..Default::default() };
+        let afilnet = Afilnet::start(free, options).unwrap();
+        let here = |n| {
+            let token = format!("token-of-channel-{}", n + 1);
+            bonychat::ChannelSpec::new(&channel_of(n, channels), &token, IdType::Phone)
+        };
         let options = bonychat::Options {
-            channels: vec![bonychat::ChannelSpec::new(CHANNEL, TOKEN, IdType::Phone)],
+            channels: (0..channels).map(here).collect(),
             rate_limit: false,
             ..bonychat::Options::default()
         };
         let bonychat = BonyChat::start(free, options).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let mut house = Self { settings: Vec::new(), port: 0, folder, afilnet, bonychat };
+        let mut house = Self { settings: Vec::new(), port: 0, channels, folder, afilnet, bonychat };
         let store = house.store_url();
         let (api, webhook) = (house.afilnet.url(), house.bonychat.webhook_url());
         for (key, value) in [
             ("ADMIN__LISTEN", "127.0.0.1:0"),
             ("STORE__URL", store.as_str()),
+            ("STORE__LEASE", "1s"),
             ("AFILNET__URL", &api),
             ("AFILNET__USER", "user"),
             ("AFILNET__PASSWORD", "password"),
@@ -99,6 +138,11 @@ impl House {
         self.set("STORE__URL", &file)
     }
 
+    /// How many channels there are.
+    pub(crate) fn channels(&self) -> usize {
+        self.channels
+    }
+
     pub(crate) fn database(&self) -> PathBuf {
         self.folder.path().join("bridge.db")
     }
@@ -124,6 +168,14 @@ impl House {
         let bridge =
             Bridge::spawn(self.command(&["serve"]).env("BRIDGE__SERVER__LISTEN", format!("127.0.0.1:{}", self.port)));
         self.port = bridge.ready().await;
+        bridge
+    }
+
+    /// Starts a process of several; at `port` where that is not 0.
+    pub(crate) async fn start_another(&self, port: u16) -> Bridge {
+        let listen = format!("127.0.0.1:{port}");
+        let bridge = Bridge::spawn(self.command(&["serve"]).env("BRIDGE__SERVER__LISTEN", listen));
+        bridge.ready().await;
         bridge
     }
 
@@ -239,7 +291,7 @@ impl Bridge {
         self.port().unwrap()
     }
 
-    fn port(&self) -> Option<u16> {
+    pub(crate) fn port(&self) -> Option<u16> {
         let log = self.log.lock().unwrap();
         let line = log.iter().find(|line| line.contains("\"message\":\"ready\""))?;
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
@@ -279,6 +331,13 @@ impl Bridge {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         self.log()
+    }
+
+    /// Memory of the process.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
     pub(crate) fn signal(&self, name: &str) {
@@ -322,6 +381,16 @@ pub(crate) async fn until_within(limit: Duration, what: &str, mut state: impl Fn
         assert!(Instant::now() < deadline, "not within {limit:?}: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// The channel of a contact, where each of `channels` has its share of them, and that channel's name at Afilnet.
+pub(crate) fn channel_of(contact: usize, channels: usize) -> String {
+    format!("channel{}", contact % channels + 1)
+}
+
+/// See [`channel_of`].
+pub(crate) fn platform_of(contact: usize, channels: usize) -> String {
+    (100 + contact % channels).to_string()
 }
 
 /// A contact of its own for each `n`.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bridge::sim::bonychat::BonyChat;
 use serde_json::{Value, json};
 
-use crate::support::{CHANNEL, House, PLATFORM_ID, SOON, contact};
+use crate::support::{House, SOON, channel_of, contact, platform_of};
 
 /// What both sides write.
 #[derive(Debug, Clone, Copy)]
@@ -74,18 +74,35 @@ fn heard(n: usize) -> String {
     if n % 5 == 2 { "ok".into() } else { format!("in {n}") }
 }
 
-/// Writes to one contact, one after the other; makes a call again until it is answered, as the platform may.
+/// Where agents write to: the processes behind one address, and how long a call to one of them may take.
+#[derive(Debug, Clone)]
+struct Way {
+    bases: Vec<String>,
+    within: Duration,
+}
+
+/// Writes to one contact, one after the other; makes a call again until it is answered, as the platform may: at another
+/// process, where there are several.
 async fn agent(
     bonychat: BonyChat,
-    base: String,
+    way: Way,
     who: usize,
+    channel: String,
     load: Workload,
     repeated: Arc<AtomicUsize>,
     answers: Arc<Answers>,
 ) {
+    let mut turn = who;
     for n in 0..load.each {
         loop {
-            let outcome = bonychat.send(&base, CHANNEL, &contact(who), written(n, load.equal_words)).await;
+            let base = &way.bases[turn % way.bases.len()];
+            turn += 1;
+            let contact = contact(who);
+            let call = bonychat.send(base, &channel, &contact, written(n, load.equal_words));
+            let Ok(outcome) = tokio::time::timeout(way.within, call).await else {
+                repeated.fetch_add(1, Ordering::Relaxed);
+                continue;
+            };
             match outcome.status {
                 200 => {
                     answers.taken.lock().unwrap().push((Instant::now(), outcome.m_id.unwrap()));
@@ -112,17 +129,24 @@ impl Workload {
 
     /// Everybody begins to write.
     pub(crate) fn start(self, house: &House, base: &str) -> Running {
+        self.start_on(house, vec![base.to_owned()], Duration::from_mins(1))
+    }
+
+    /// As [`Self::start`], to any of several processes; one that does not answer `within` is given up for another.
+    pub(crate) fn start_on(self, house: &House, bases: Vec<String>, within: Duration) -> Running {
         let (repeated, answers) = (Arc::new(AtomicUsize::new(0)), Arc::new(Answers::default()));
+        let (way, channels) = (Way { bases, within }, house.channels());
         let write = |who| {
             let (bonychat, repeated, answers) = (house.bonychat.clone(), Arc::clone(&repeated), Arc::clone(&answers));
-            tokio::spawn(agent(bonychat, base.to_owned(), who, self, repeated, answers))
+            let channel = channel_of(who, channels);
+            tokio::spawn(agent(bonychat, way.clone(), who, channel, self, repeated, answers))
         };
         let agents = (0..self.contacts).map(write).collect();
         let afilnet = house.afilnet.clone();
         let customers = tokio::spawn(async move {
             for n in 0..self.each {
                 for who in 0..self.contacts {
-                    afilnet.receive(PLATFORM_ID, &contact(who)[1..], &heard(n)).unwrap();
+                    afilnet.receive(&platform_of(who, channels), &contact(who)[1..], &heard(n)).unwrap();
                 }
                 tokio::time::sleep(self.pause).await; // the customers' own pace
             }
