@@ -167,7 +167,7 @@ async fn a_person_who_is_interrupted_retries_or_discards_it_or_does_not() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_cannot_be_read_is_set_aside_or_is_not() {
     for when in [BEFORE_COMMIT, AFTER_COMMIT] {
-        let mut house = House::new();
+        let mut house = House::new().on_a_file();
         house.bonychat.fault("webhook:http_503:1-1000000").unwrap();
         let bridge = house.start().await;
         house.customer(&contact(1), "cannot be read");
@@ -190,7 +190,7 @@ async fn an_event_that_cannot_be_read_is_set_aside_or_is_not() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_asked_whether_there_is_room_again() {
     for when in [BEFORE_COMMIT, AFTER_COMMIT] {
-        let mut house = House::new().set("OUTBOUND__ANSWER_WITHIN", "0s");
+        let mut house = House::new().on_a_file().set("OUTBOUND__ANSWER_WITHIN", "0s");
         let mut bridge = house.start_with_files_up_to(800, &[("BRIDGE_CRASHPOINT", &format!("probe, {when}"))]).await;
         let mut taken = Vec::new();
         for n in 0.. {
@@ -227,7 +227,7 @@ async fn a_store_that_is_asked_whether_there_is_room_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_that_leaves_before_its_refusal() {
     for when in [BEFORE_COMMIT, AFTER_COMMIT] {
-        let mut house = House::new();
+        let mut house = House::new().on_a_file();
         let mut bridge = house.start_with(&[("BRIDGE_CRASHPOINT", &format!("notify_failed, {when}"))]).await;
         house.afilnet.set_latency("300ms".parse().unwrap());
         house.afilnet.fault("sendmessage:INCORRECT_FILEURL").unwrap();

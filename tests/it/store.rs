@@ -9,7 +9,7 @@ use crate::support::{CHANNEL, House, SOON, contact, get, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_store_is_refused_with_exit_code_1_in_words_and_left_as_it_is() {
-    let mut house = House::new();
+    let mut house = House::new().on_a_file();
     let bridge = house.start().await;
     for n in 0..20 {
         house.agent(&bridge, &contact(n), "kept").await;
@@ -29,7 +29,7 @@ async fn a_damaged_store_is_refused_with_exit_code_1_in_words_and_left_as_it_is(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_locked_by_another_program_is_answered_503_soon_and_recovers_by_itself() {
-    let mut house = House::new().set("OUTBOUND__ANSWER_WITHIN", "0s");
+    let mut house = House::new().on_a_file().set("OUTBOUND__ANSWER_WITHIN", "0s");
     let bridge = house.start().await;
     assert_eq!(house.agent(&bridge, &contact(0), "before").await.status, 200);
     let other = Connection::open(house.database()).unwrap();
