@@ -96,6 +96,7 @@ mod tests {
             include_str!("store/postgres/mod.rs"),
             include_str!("store/postgres/leases.rs"),
             include_str!("store/postgres/bells.rs"),
+            include_str!("store/postgres/unsure.rs"),
         ];
         let named = |at: &str| at.split('"').nth(1).map(str::to_owned);
         let writes = |text: &'static str| {

@@ -36,35 +36,15 @@ use super::{
 use crate::domain::{ChannelName, Choice, ContactId, MId};
 
 pub(crate) use engine::PostgresStore;
-use links::Links;
 pub(super) use open::OpenError as TargetError;
 pub(super) use target::Target;
-use unsure::Call;
 
 /// Longest time for an answer to "can something be written now".
 const CHECK: Duration = Duration::from_millis(1500);
 
-/// Wait for another process that is about to learn what became of an equal message's answer: this much longer than one
-/// that died may be taken to live. And the time between two looks.
-const EQUAL_WAITS: Duration = Duration::from_secs(2);
-const EQUAL_LOOKS: Duration = Duration::from_millis(100);
-
 /// A commit whose answer was lost may stand all the same: whom it concerns is rung then too.
 fn may_stand<T>(outcome: &Result<T, StoreError>) -> bool {
     matches!(outcome, Ok(_) | Err(StoreError::Unavailable(_)))
-}
-
-/// Stores a message. Where another process is about to learn what became of the answer to an equal one, that is waited
-/// for: until it says so, or is taken to be gone.
-async fn kept(links: &Links, call: &Call, patience: Duration) -> Result<Accepted, StoreError> {
-    loop {
-        call.waits_for(patience);
-        let accepted = links.write("accept", call, &|db, call| Box::pin(answers::accept(db, call)));
-        if let Some(accepted) = accepted.await? {
-            return Ok(accepted);
-        }
-        tokio::time::sleep(EQUAL_LOOKS).await;
-    }
 }
 
 #[async_trait]
@@ -81,7 +61,7 @@ impl Store for PostgresStore {
         }
         let call = self.unsure.call(message);
         let kept = tokio::spawn(async move {
-            let outcome = kept(&links, &call, bells.lease() + EQUAL_WAITS).await;
+            let outcome = call.kept(&links, bells.lease()).await;
             let new = outcome.as_ref().is_ok_and(|accepted| accepted.kept == Kept::New);
             if (new || outcome.is_err()) && may_stand(&outcome) {
                 match signals {

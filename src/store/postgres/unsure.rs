@@ -13,6 +13,11 @@ use crate::domain::clock::millis;
 use crate::domain::{ChannelName, ContactId, MId};
 use crate::store::{Accepted, NewOutbound, StoreError};
 
+/// Wait for another process that is about to learn what became of an equal message's answer: this much longer than one
+/// that died may be taken to live. And the time between two looks.
+const EQUAL_WAITS: Duration = Duration::from_secs(2);
+const EQUAL_LOOKS: Duration = Duration::from_millis(100);
+
 /// Wait before the server is asked again.
 const AGAIN: Duration = Duration::from_millis(250);
 
@@ -103,9 +108,17 @@ impl Call {
         std::mem::replace(&mut *seen_to, Instant::now()).elapsed()
     }
 
-    /// It waits for other processes so long, from when it came.
-    pub(super) fn waits_for(&self, patience: Duration) {
-        self.patient.store(self.started.elapsed() < patience, Ordering::Relaxed);
+    /// Stores the message. Where another process is about to learn what became of the answer to an equal one, that is
+    /// waited for: until it says so, or is taken to be gone, as it is after the time of a `lease`.
+    pub(super) async fn kept(&self, links: &Links, lease: Duration) -> Result<Accepted, StoreError> {
+        loop {
+            self.patient.store(self.started.elapsed() < lease + EQUAL_WAITS, Ordering::Relaxed);
+            let accepted = links.write("accept", self, &|db, call| Box::pin(answers::accept(db, call)));
+            if let Some(accepted) = accepted.await? {
+                return Ok(accepted);
+            }
+            tokio::time::sleep(EQUAL_LOOKS).await;
+        }
     }
 
     pub(super) fn is_patient(&self) -> bool {
