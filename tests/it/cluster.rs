@@ -67,7 +67,20 @@ impl Cluster {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn channels_are_shared_out_and_any_process_takes_and_answers_for_all() {
-    let Some(cluster) = Cluster::of(2, 4, |house| house).await else { return };
+    takes_and_answers(|house| house).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_can_be_listened_to_any_process_takes_and_answers_for_all_too() {
+    takes_and_answers(|house| {
+        let url = format!("{}&pgbouncer=true", house.setting("STORE__URL"));
+        house.set("STORE__URL", &url)
+    })
+    .await;
+}
+
+async fn takes_and_answers(settings: impl FnOnce(House) -> House) {
+    let Some(cluster) = Cluster::of(2, 4, settings).await else { return };
     let house = &cluster.house;
     for bridge in &cluster.bridges {
         assert_eq!(owned(bridge), 2);

@@ -122,6 +122,11 @@ impl House {
         self
     }
 
+    /// What is set.
+    pub(crate) fn setting(&self, key: &str) -> &str {
+        self.settings.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str()).unwrap()
+    }
+
     /// A file of its own, or with `BRIDGE_TEST_STORE=postgres` a schema of its own: the same tests run over both.
     fn store_url(&self) -> String {
         if std::env::var("BRIDGE_TEST_STORE").is_ok_and(|store| store == "postgres") {
