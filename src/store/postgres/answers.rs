@@ -133,16 +133,17 @@ pub(super) async fn settle(db: &mut Db, answers: &[(MId, bool)]) -> Result<(), S
     Ok(())
 }
 
-async fn lose(db: &mut Db, m_id: &MId) -> Result<(), StoreError> {
+/// An answer is lost that this process was to give.
+pub(super) async fn lose(db: &mut Db, m_id: &MId) -> Result<(), StoreError> {
     let me = db.me();
     db.execute(own::ANSWER_LOST, args![m_id.as_str(), me]).await.map(drop)
 }
 
-/// That the answer to a call whose commit was not answered is lost. A commit that was under way on the server has ended by
-/// then, as it holds the conversation's lock.
-pub(super) async fn lost(db: &mut Db, of: &Conversation, m_id: &MId) -> Result<(), StoreError> {
+/// Locks a conversation, where there is one. A commit that was under way on the server has ended by then, as it holds the
+/// lock.
+pub(super) async fn lock(db: &mut Db, of: &Conversation) -> Result<(), StoreError> {
     let _: Option<(i64,)> = db.optional(own::CONVERSATION_LOCKED, args![of.0.as_str(), of.1.as_str()]).await?;
-    lose(db, m_id).await
+    Ok(())
 }
 
 fn still_in_time(call: &Call) -> Result<(), StoreError> {

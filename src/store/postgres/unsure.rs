@@ -23,9 +23,17 @@ const AGAIN: Duration = Duration::from_millis(250);
 
 pub(super) type Conversation = (ChannelName, ContactId);
 
-/// Answers that are lost and that the server may not know of, by conversation; with the time of the call.
+/// Answers that are lost and that the server may not know of, by conversation.
 #[derive(Default)]
-pub(super) struct Unsure(Mutex<HashMap<Conversation, Vec<(MId, i64)>>>);
+pub(super) struct Unsure(Mutex<HashMap<Conversation, Vec<Open>>>);
+
+struct Open {
+    m_id: MId,
+    /// When its call came.
+    at_ms: i64,
+    /// Later calls that are under way and say so themselves.
+    carried: u32,
+}
 
 /// A call to be kept.
 pub(super) struct Call {
@@ -56,11 +64,23 @@ impl Lost {
         let said = (self.of, self.m_id);
         while millis(since.elapsed()) < REPEAT_WITHIN_MS {
             tokio::time::sleep(AGAIN).await;
-            let told = links.write("answered", &said, &|db, (of, m_id)| Box::pin(answers::lost(db, of, m_id)));
+            let call = (&said, &self.unsure);
+            let told = links.write("answered", &call, &|db, ((of, m_id), unsure)| {
+                Box::pin(async move {
+                    answers::lock(db, of).await?;
+                    // Asked under the lock: a call that comes from now on waits for it, and finds what is said here. One
+                    // that is under way says so itself, and its own answer is the one that counts.
+                    let carried = unsure.carried(of, m_id);
+                    if carried == Some(0) {
+                        answers::lose(db, m_id).await?;
+                    }
+                    Ok(carried)
+                })
+            });
             match told.await {
-                Ok(()) => break,
-                Err(StoreError::Closed) => return,
-                Err(_) => {}
+                Ok(Some(0)) => break,
+                Ok(None) | Err(StoreError::Closed) => return,
+                Ok(Some(_)) | Err(_) => {}
             }
         }
         self.unsure.forget(&said.0, std::slice::from_ref(&said.1));
@@ -70,7 +90,11 @@ impl Lost {
 impl Unsure {
     pub(super) fn call(self: &Arc<Self>, message: NewOutbound) -> Call {
         let of = (message.channel.clone(), message.contact.clone());
-        let lost = self.all().get(&of).map(|lost| lost.iter().map(|(m_id, _)| m_id.clone()).collect());
+        let carry = |open: &mut Open| {
+            open.carried += 1;
+            open.m_id.clone()
+        };
+        let lost = self.all().get_mut(&of).map(|lost| lost.iter_mut().map(carry).collect());
         let started = Instant::now();
         Call {
             message,
@@ -83,15 +107,21 @@ impl Unsure {
         }
     }
 
+    /// How many calls under way say that this answer is lost; `None` where one has said so.
+    fn carried(&self, of: &Conversation, m_id: &MId) -> Option<u32> {
+        let all = self.all();
+        all.get(of)?.iter().find(|open| open.m_id == *m_id).map(|open| open.carried)
+    }
+
     fn forget(&self, of: &Conversation, told: &[MId]) {
         let mut all = self.all();
         if let Some(lost) = all.get_mut(of) {
-            lost.retain(|(m_id, _)| !told.contains(m_id));
+            lost.retain(|open| !told.contains(&open.m_id));
         }
         all.retain(|_, lost| !lost.is_empty());
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<Conversation, Vec<(MId, i64)>>> {
+    fn all(&self) -> MutexGuard<'_, HashMap<Conversation, Vec<Open>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -132,13 +162,20 @@ impl Call {
         if outcome.is_ok() && !self.lost.is_empty() {
             self.unsure.forget(&of, &self.lost);
         }
+        for open in self.unsure.all().get_mut(&of).into_iter().flatten().filter(|open| self.lost.contains(&open.m_id)) {
+            open.carried = open.carried.saturating_sub(1);
+        }
         let m_id = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         outcome.as_ref().err().filter(|error| error.may_stand())?;
         let mut all = self.unsure.all();
         let since_ms = self.message.accepted_ms - REPEAT_WITHIN_MS;
-        all.values_mut().for_each(|lost| lost.retain(|(_, at_ms)| *at_ms >= since_ms));
+        all.values_mut().for_each(|lost| lost.retain(|open| open.at_ms >= since_ms));
         all.retain(|_, lost| !lost.is_empty());
-        all.entry(of.clone()).or_default().push((m_id.clone(), self.message.accepted_ms));
+        let open = Open { m_id: m_id.clone(), at_ms: self.message.accepted_ms, carried: 0 };
+        let lost = all.entry(of.clone()).or_default();
+        if lost.iter().all(|known| known.m_id != open.m_id) {
+            lost.push(open);
+        }
         drop(all);
         Some(Lost { of, m_id, unsure: Arc::clone(&self.unsure) })
     }
