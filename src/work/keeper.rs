@@ -206,8 +206,13 @@ impl Keeper {
         let order = (0..all).map(|step| (first + step) % all);
         let wanted: Vec<usize> =
             order.filter(|index| free(&self.groups[*index])).take(fair.saturating_sub(held)).collect();
+        // What is held must be renewed while more is taken: the rest comes after the next beat.
+        let until = Instant::now() + self.lease / RENEWALS;
         for index in wanted {
             self.claim(leases, index).await?;
+            if Instant::now() >= until {
+                break;
+            }
         }
         Ok(())
     }

@@ -1,8 +1,7 @@
 //! Channels that pass from one process to another, and callers that do.
 
 use super::*;
-use crate::domain::{Event, EventBody};
-use crate::store::{Kept, NewRow, Owner, Publication, Reading};
+use crate::store::{Kept, Owner, Publication};
 
 /// A lease as short as one may be.
 const LEASE: Duration = Duration::from_secs(1);
@@ -15,34 +14,6 @@ async fn two() -> Option<(Arc<PostgresStore>, Arc<PostgresStore>, String)> {
     let (one, url) = fresh().await?;
     let other = Arc::new(PostgresStore::open(&url).await.unwrap());
     Some((one, other, url))
-}
-
-fn reading(identity: &str) -> Reading {
-    Reading {
-        channel: channel(),
-        contact: "+34600000001".parse().unwrap(),
-        destination: "34600000001".parse().unwrap(),
-        rows: vec![NewRow {
-            identity: identity.to_owned(),
-            events: vec![Event {
-                m_id: MId::derived(&[identity]),
-                timestamp_ms: 1,
-                body: EventBody::Message { content: message(1, "in").content },
-            }],
-            from_customer: true,
-            claims: None,
-            mark: "m".into(),
-            doubtful: false,
-        }],
-        receipts: Vec::new(),
-        page: None,
-        read_before_ms: None,
-        newest: None,
-        position: None,
-        answered: None,
-        forget: Vec::new(),
-        now_ms: 100,
-    }
 }
 
 #[tokio::test]

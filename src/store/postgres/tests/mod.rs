@@ -58,6 +58,35 @@ fn message(contact: u32, words: &str) -> NewOutbound {
     }
 }
 
+/// A read of one customer's conversation that shows one new row.
+fn reading(identity: &str) -> Reading {
+    Reading {
+        channel: channel(),
+        contact: "+34600000001".parse().unwrap(),
+        destination: "34600000001".parse().unwrap(),
+        rows: vec![crate::store::NewRow {
+            identity: identity.to_owned(),
+            events: vec![crate::domain::Event {
+                m_id: MId::derived(&[identity]),
+                timestamp_ms: 1,
+                body: crate::domain::EventBody::Message { content: message(1, "in").content },
+            }],
+            from_customer: true,
+            claims: None,
+            mark: "m".into(),
+            doubtful: false,
+        }],
+        receipts: Vec::new(),
+        page: None,
+        read_before_ms: None,
+        newest: None,
+        position: None,
+        answered: None,
+        forget: Vec::new(),
+        now_ms: 100,
+    }
+}
+
 fn words(attempt: &Attempt) -> String {
     let Content::Text { text } = &attempt.content else { panic!("{attempt:?}") };
     text.as_str().to_owned()
