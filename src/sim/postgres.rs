@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tokio::time::Instant;
 
@@ -44,18 +45,38 @@ serve() {
     server=$!
 }
 serve "$@"
+pooler=
 while read -r order; do
     if [ "$order" = start ]; then
         serve "$@"
+    elif [ "$order" = pool ]; then
+        pgbouncer "$home/pooler.ini" >>"$home/log" 2>&1 </dev/null &
+        pooler=$!
     else
         kill -"$order" $server
         wait $server
     fi
     echo done
 done
+kill -KILL $pooler 2>/dev/null
 kill -QUIT $server 2>/dev/null
 wait $server
 "#;
+
+/// A pooler as people set it up: each transaction gets the server that is free, and nothing is let through that this cannot
+/// keep.
+const POOLER: &str = "\
+[databases]
+postgres = host=HOME port=5432 user=bridge
+[pgbouncer]
+listen_addr =
+listen_port = 6432
+unix_socket_dir = HOME
+auth_type = any
+pool_mode = transaction
+default_pool_size = 20
+max_client_conn = 500
+";
 
 /// A cluster that ends when this is dropped, or with the process.
 #[derive(Debug)]
@@ -128,6 +149,28 @@ impl Server {
         self.order("start")
     }
 
+    /// Puts a PgBouncer in its transaction mode before it, and tells the URL through it; `None` where there is none to be
+    /// had, which is said loudly.
+    ///
+    /// # Panics
+    /// Where a PostgreSQL is required, and no pooler can be had.
+    pub async fn pooled(&mut self) -> Option<String> {
+        let home = self.0.home.display().to_string();
+        let started = match Command::new("pgbouncer").arg("--version").output() {
+            Ok(_) => std::fs::write(self.0.home.join("pooler.ini"), POOLER.replace("HOME", &home))
+                .and_then(|()| self.order("pool"))
+                .map_err(|error| format!("Cannot start a PgBouncer: {error}")),
+            Err(_) => Err("No pgbouncer in PATH (apt-get install pgbouncer)".to_owned()),
+        };
+        if let Err(why) = started {
+            say_skipped(&why);
+            return None;
+        }
+        let url = format!("postgres://bridge@localhost:6432/postgres?host={home}");
+        drop(connect(&url).await);
+        Some(url)
+    }
+
     fn order(&mut self, order: &str) -> std::io::Result<()> {
         writeln!(self.0.orders, "{order}")?;
         self.0.answers.read_line(&mut String::new()).map(drop)
@@ -173,7 +216,7 @@ fn say_skipped(why: &str) {
     SAID.get_or_init(|| {
         let _ = writeln!(
             std::io::stderr(),
-            "\n*** SKIPPED: every test over PostgreSQL. {why}.\n*** Install it (apt-get install postgresql), or set \
+            "\n*** SKIPPED: tests over PostgreSQL. {why}.\n*** Install it (apt-get install postgresql), or set \
              {GIVEN}=postgres://USER:PASSWORD@HOST/DATABASE to one where schemas may be made.\n"
         );
     });
@@ -202,8 +245,9 @@ async fn connect(url: &str) -> PgConnection {
 
 async fn answering(url: &str) -> Result<PgConnection, sqlx::Error> {
     let started = Instant::now();
+    let options = url.parse::<PgConnectOptions>()?.extra_float_digits(None).statement_cache_capacity(0);
     loop {
-        match PgConnection::connect(url).await {
+        match PgConnection::connect_with(&options).await {
             Err(_) if started.elapsed() < SOON => tokio::time::sleep(Duration::from_millis(50)).await,
             outcome => return outcome,
         }

@@ -4,6 +4,8 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use bridge::sim::postgres::Server;
+
 use crate::support::{Bridge, House, SOON, channel_of, contact, platform_of, until};
 use crate::workload::{Workload, number};
 
@@ -79,6 +81,17 @@ async fn where_nothing_can_be_listened_to_any_process_takes_and_answers_for_all_
     .await;
 }
 
+/// As people set it up, and without a word in the URL: it is found by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_pgbouncer_any_process_takes_and_answers_for_all_and_killed_ones_lose_nothing() {
+    let Some(mut server) = Server::start().await else { return };
+    let Some(url) = server.pooled().await else { return };
+    takes_and_answers(|house| house.set("STORE__URL", &url)).await;
+    let Some(mut server) = Server::start().await else { return };
+    let Some(url) = server.pooled().await else { return };
+    killed("killed behind PgBouncer", 2, |house| house.set("STORE__URL", &url)).await;
+}
+
 async fn takes_and_answers(settings: impl FnOnce(House) -> House) {
     let Some(cluster) = Cluster::of(2, 4, settings).await else { return };
     let house = &cluster.house;
@@ -115,10 +128,10 @@ async fn campaign(
     name: &str,
     rounds: usize,
     load: Workload,
-    lease: &str,
+    settings: impl FnOnce(House) -> House,
     mut round: impl AsyncFnMut(&mut Cluster, usize),
 ) -> usize {
-    let settings = |house| Workload::settings(house).set("RETRY__MAX", "200ms").set("STORE__LEASE", lease);
+    let settings = |house| Workload::settings(settings(house)).set("RETRY__MAX", "200ms");
     let Some(mut cluster) = Cluster::of(2, 4, settings).await else { return 0 };
     let started = Instant::now();
     let running = load.start_on(&cluster.house, cluster.bases(), Duration::from_secs(12));
@@ -157,8 +170,11 @@ fn load(rounds: usize, seconds: u64) -> Workload {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn processes_that_are_killed_lose_double_and_disorder_nothing() {
-    let rounds = usize::try_from(number("BRIDGE_CLUSTER_ROUNDS", 4)).unwrap();
-    campaign("killed", rounds, load(rounds, 5), "2s", async |cluster, n| {
+    killed("killed", usize::try_from(number("BRIDGE_CLUSTER_ROUNDS", 4)).unwrap(), |house| house).await;
+}
+
+async fn killed(name: &str, rounds: usize, settings: impl FnOnce(House) -> House) {
+    campaign(name, rounds, load(rounds, 5), settings, async |cluster, n| {
         let which = n % 2;
         let other = 1 - which;
         let began = Instant::now();
@@ -177,16 +193,22 @@ async fn processes_that_are_killed_lose_double_and_disorder_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_stands_still_and_wakes_up_late_doubles_nothing() {
     let rounds = usize::try_from(number("BRIDGE_CLUSTER_ROUNDS", 2)).unwrap();
-    campaign("stopped for a while", rounds, load(rounds, 14), "2s", async |cluster, n| {
-        let (which, other) = (n % 2, 1 - n % 2);
-        cluster.bridges[which].signal("STOP");
-        let began = Instant::now();
-        until("the other has all channels", || owned(&cluster.bridges[other]) == 4).await;
-        println!("taken over {:.1?} after the stop of process {which}", began.elapsed());
-        tokio::time::sleep(Duration::from_secs(6)).await; // it stands still
-        cluster.bridges[which].signal("CONT");
-        cluster.shared_out(4).await;
-    })
+    campaign(
+        "stopped for a while",
+        rounds,
+        load(rounds, 14),
+        |house| house,
+        async |cluster, n| {
+            let (which, other) = (n % 2, 1 - n % 2);
+            cluster.bridges[which].signal("STOP");
+            let began = Instant::now();
+            until("the other has all channels", || owned(&cluster.bridges[other]) == 4).await;
+            println!("taken over {:.1?} after the stop of process {which}", began.elapsed());
+            tokio::time::sleep(Duration::from_secs(6)).await; // it stands still
+            cluster.bridges[which].signal("CONT");
+            cluster.shared_out(4).await;
+        },
+    )
     .await;
 }
 
@@ -194,7 +216,8 @@ async fn a_process_that_stands_still_and_wakes_up_late_doubles_nothing() {
 async fn a_rolling_restart_hands_over_at_once_and_leaves_nothing_unknown() {
     let rounds = usize::try_from(number("BRIDGE_CLUSTER_ROUNDS", 4)).unwrap();
     // No lease runs out meanwhile: what passes on is handed over.
-    let unconfirmed = campaign("restarted", rounds, load(rounds, 5), "5m", async |cluster, n| {
+    let long = |house: House| house.set("STORE__LEASE", "5m");
+    let unconfirmed = campaign("restarted", rounds, load(rounds, 5), long, async |cluster, n| {
         let which = n % 2;
         cluster
             .replace(which, async |mut bridge: Bridge| {

@@ -146,7 +146,8 @@ pub(super) fn options(url: &str) -> Result<(PgConnectOptions, Option<bool>), Ope
     if options.get_application_name().is_none() {
         options = options.application_name("bonychat-afilnet-bridge");
     }
-    Ok((options.disable_statement_logging(), pooler))
+    // PgBouncer refuses a connection that sets how floats are written; no column holds any.
+    Ok((options.extra_float_digits(None).disable_statement_logging(), pooler))
 }
 
 /// The database in words, without its password.
