@@ -35,7 +35,7 @@ pub const OPERATIONS: &[&str] = &[
 ];
 
 /// Those of a store that several processes share, beside [`OPERATIONS`].
-pub const SHARED_OPERATIONS: &[&str] = &["beat", "claim", "leave", "release", "take_verdict"];
+pub const SHARED_OPERATIONS: &[&str] = &["beat", "claim", "leave", "note_answers", "release", "take_verdict"];
 
 /// The calls to a platform: Afilnet's by their method, and the webhook.
 pub const CALLS: &[&str] = &[
@@ -96,6 +96,7 @@ mod tests {
             include_str!("store/postgres/mod.rs"),
             include_str!("store/postgres/leases.rs"),
             include_str!("store/postgres/bells.rs"),
+            include_str!("store/postgres/notes.rs"),
             include_str!("store/postgres/unsure.rs"),
         ];
         let named = |at: &str| at.split('"').nth(1).map(str::to_owned);

@@ -75,7 +75,8 @@ pub(super) async fn accept(db: &mut Db, call: &Call) -> Result<Option<Accepted>,
     Ok(Some(Accepted { ahead, kept: Kept::New }))
 }
 
-/// What equal messages since `since_ms` make of this one. The answer that a process did not give before it died is lost.
+/// What equal messages since `since_ms` make of this one. The answer that a process did not give before it died is lost;
+/// one that it is known to have written has reached its caller.
 async fn unanswered(db: &mut Db, conversation: i64, content: &str, since_ms: i64) -> Result<Equal, StoreError> {
     let me = db.me();
     let equal: Vec<(String, i64, i64, i64)> =
@@ -84,7 +85,7 @@ async fn unanswered(db: &mut Db, conversation: i64, content: &str, since_ms: i64
     for (m_id, answered, mine, lives) in equal {
         match (answered, mine != 0, lives != 0) {
             (2, ..) | (0, false, false) => return decode("outbound", &m_id).map(Equal::Lost),
-            (0, false, true) => found = Equal::Open,
+            (0 | 3, false, true) => found = Equal::Open,
             _ => {}
         }
     }

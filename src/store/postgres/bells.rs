@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::db::args;
 use super::links::Links;
+use super::notes::Notes;
 use super::{sql, verdicts};
 use crate::domain::clock::{millis, now_ms, since};
 use crate::domain::ids::fingerprint;
@@ -51,6 +52,7 @@ pub(super) struct Bells {
     lease_ms: AtomicI64,
     look: Notify,
     pub(super) changes: Notify,
+    pub(super) notes: Arc<Notes>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -66,6 +68,7 @@ impl Bells {
             lease_ms: AtomicI64::new(0),
             look: Notify::new(),
             changes: Notify::new(),
+            notes: Arc::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         })
@@ -88,6 +91,7 @@ impl Bells {
         drop(say);
         let hearing = Arc::new(AtomicBool::new(false));
         self.spawn(Arc::clone(self).speak(told));
+        self.spawn(Arc::clone(&self.notes).keep(Arc::clone(&self.links)));
         self.spawn(Arc::clone(self).watch(Arc::clone(&hearing)));
         if let Some(options) = self.links.direct() {
             self.spawn(Arc::clone(self).listen(options.clone(), hearing));

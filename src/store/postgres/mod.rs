@@ -13,6 +13,7 @@ mod inbound;
 mod learned;
 mod leases;
 mod links;
+mod notes;
 mod open;
 mod outbound;
 mod person;
@@ -81,8 +82,9 @@ impl Store for PostgresStore {
         self.write("answered", answers, |db, answers| Box::pin(answers::settle(db, answers))).await
     }
 
-    /// Not kept: without a wait nothing reaches the server. After a kill these answers count as lost.
-    fn note_answer(&self, _m_id: &MId, _reached: bool) {}
+    fn note_answer(&self, m_id: &MId, reached: bool) {
+        self.bells.notes.note(m_id, reached);
+    }
 
     async fn follow_clock(&self, now_ms: i64) -> Result<i64, StoreError> {
         self.write("follow_clock", now_ms, |db, now_ms| Box::pin(times::follow(db, *now_ms))).await

@@ -113,8 +113,19 @@ pub(super) const ANSWER_AGAIN: &str = "UPDATE outbound SET answered = 0, taken_b
      AND (answered = 2 OR (answered = 0 AND taken_by IS DISTINCT FROM $2))";
 
 /// As the statement of every engine, by the process that was to give the answer: another may be about to give it anew.
-pub(super) const ANSWER_LOST: &str = "UPDATE outbound SET answered = 2 WHERE m_id = $1 AND answered = 0 \
+pub(super) const ANSWER_LOST: &str = "UPDATE outbound SET answered = 2 WHERE m_id = $1 AND answered IN (0, 3) \
      AND (taken_by = $2 OR taken_by IS NULL)";
+
+/// For the transaction that says it: its commit is in the server's memory when it returns, and soon on its disk.
+pub(super) const IN_MEMORY: &str = "SET LOCAL synchronous_commit = off";
+
+/// Answers were written in full; whether they are read shows later. Rows that somebody else is changing are left out.
+pub(super) const NOTE_WRITTEN: &str = "UPDATE outbound SET answered = 3 WHERE id IN (SELECT id FROM outbound \
+     WHERE m_id = ANY ($1) AND answered = 0 AND taken_by = $2 FOR UPDATE SKIP LOCKED) RETURNING m_id";
+
+/// Answers were lost after all.
+pub(super) const NOTE_LOST: &str = "UPDATE outbound SET answered = 2 WHERE id IN (SELECT id FROM outbound \
+     WHERE m_id = ANY ($1) AND answered IN (0, 3) AND taken_by = $2 FOR UPDATE SKIP LOCKED) RETURNING m_id";
 
 /// Of these messages, those whose callers wait at another process, and for how long yet.
 pub(super) const AWAITED: &str = concat!(

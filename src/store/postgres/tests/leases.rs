@@ -107,3 +107,48 @@ async fn an_equal_call_at_another_process_waits_until_it_is_known_whether_the_fi
     one.answered(vec![(m_id, false)]).await.unwrap();
     assert_eq!(came_to(&other, message(3, "ok")).await, Kept::New);
 }
+
+#[tokio::test]
+async fn an_answer_that_was_written_just_before_the_end_of_its_process_is_known_to_be() {
+    let Some((one, other, url)) = two().await else { return };
+    other.beat(SOON, Vec::new()).await.unwrap();
+    one.beat(SOON, Vec::new()).await.unwrap();
+    let noted = |m_id: &MId| format!("SELECT answered FROM outbound WHERE m_id = '{m_id}'");
+    let deadline = tokio::time::Instant::now() + SOON;
+    let mut m_ids = Vec::new();
+    for (contact, words, value) in [(1, &[true][..], "3"), (2, &[true, false], "2"), (3, &[], "0")] {
+        let first = message(contact, "ok");
+        let m_id = first.m_id.clone();
+        assert_eq!(came_to(&one, first).await, Kept::New);
+        for reached in words {
+            one.note_answer(&m_id, *reached);
+        }
+        while beside(&url, &noted(&m_id)).await != [value] {
+            assert!(tokio::time::Instant::now() < deadline, "{words:?} is not noted");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        m_ids.push(m_id);
+    }
+    one.beat(LEASE, Vec::new()).await.unwrap(); // the last sign of its life
+    assert_eq!(came_to(&other, message(1, "ok")).await, Kept::New);
+    assert_eq!(came_to(&other, message(2, "ok")).await, Kept::RepeatOf(m_ids[1].clone()));
+    assert_eq!(came_to(&other, message(3, "ok")).await, Kept::RepeatOf(m_ids[2].clone()));
+}
+
+#[tokio::test]
+async fn an_answer_that_was_written_and_then_lost_is_lost() {
+    let Some((one, other, url)) = two().await else { return };
+    other.beat(SOON, Vec::new()).await.unwrap();
+    one.beat(SOON, Vec::new()).await.unwrap();
+    let first = message(1, "ok");
+    let m_id = first.m_id.clone();
+    assert_eq!(came_to(&one, first).await, Kept::New);
+    one.note_answer(&m_id, true);
+    let deadline = tokio::time::Instant::now() + SOON;
+    while beside(&url, "SELECT answered FROM outbound").await != ["3"] {
+        assert!(tokio::time::Instant::now() < deadline, "it is not noted");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    one.answered(vec![(m_id.clone(), false)]).await.unwrap();
+    assert_eq!(came_to(&other, message(1, "ok")).await, Kept::RepeatOf(m_id));
+}

@@ -1,0 +1,85 @@
+//! Which answers were written, said to the server the moment they were, in commits that are not waited for on its disk. It
+//! outlives a kill of the process, which the commit that tells what became of them may not, and so tells a call that was
+//! answered just before the kill from one that was not.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::sleep;
+
+use super::db::{Db, args};
+use super::links::Links;
+use super::sql;
+use crate::domain::MId;
+use crate::store::StoreError;
+
+/// A row that somebody else is changing is noted a moment later; so often, then what became of its answer is told soon
+/// anyway.
+const TRIES: u32 = 5;
+const AGAIN: Duration = Duration::from_millis(5);
+
+/// Notes that are kept for the server, at most: where it is away, nothing can be noted.
+const MOST: usize = 10_000;
+
+/// What is noted and not said yet.
+#[derive(Default)]
+pub(super) struct Notes {
+    /// The last word on each message.
+    words: Mutex<HashMap<MId, bool>>,
+    news: Notify,
+}
+
+impl Notes {
+    pub(super) fn note(&self, m_id: &MId, reached: bool) {
+        let mut words = self.words();
+        if words.len() < MOST {
+            words.insert(m_id.clone(), reached);
+        }
+        drop(words);
+        self.news.notify_one();
+    }
+
+    /// Says what is noted, for ever.
+    pub(super) async fn keep(self: Arc<Self>, links: Arc<Links>) {
+        loop {
+            self.news.notified().await;
+            let mut words = std::mem::take(&mut *self.words());
+            for tries in 0..TRIES {
+                if tries > 0 {
+                    sleep(AGAIN * tries).await;
+                }
+                match links.write("note_answers", &words, &|db, words| Box::pin(say(db, words))).await {
+                    Ok(said) => words.retain(|m_id, _| !said.contains(m_id.as_str())),
+                    Err(_) => break, // what became of them is told as soon as the server can be reached
+                }
+                // Newer words wait no longer than the older ones.
+                words.extend(self.words().drain());
+                if words.is_empty() {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn words(&self) -> MutexGuard<'_, HashMap<MId, bool>> {
+        self.words.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits for no row, so that it never stands in anybody's way. Tells which could be said.
+async fn say(db: &mut Db, words: &HashMap<MId, bool>) -> Result<HashSet<String>, StoreError> {
+    db.run(sql::IN_MEMORY).await?;
+    let me = db.me();
+    let mut said = HashSet::with_capacity(words.len());
+    for (reached, statement) in [(true, sql::NOTE_WRITTEN), (false, sql::NOTE_LOST)] {
+        let of = words.iter().filter(|(_, word)| **word == reached);
+        let m_ids: Vec<String> = of.map(|(m_id, _)| m_id.as_str().to_owned()).collect();
+        if !m_ids.is_empty() {
+            let rows: Vec<(String,)> = db.rows(statement, args![m_ids, me]).await?;
+            said.extend(rows.into_iter().map(|(m_id,)| m_id));
+        }
+    }
+    Ok(said)
+}
