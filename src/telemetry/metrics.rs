@@ -155,6 +155,12 @@ fn zero(channel: &ChannelName) {
     }
     settle_lag(channel, Duration::ZERO);
     owned(channel, false);
+    elsewhere(channel);
+}
+
+/// Another process delivers the channel and shows its state: nothing waits here, is paused or is late, so that a sum or the
+/// highest over all processes is that of the channel.
+pub(crate) fn elsewhere(channel: &ChannelName) {
     depth(channel, Depth::default());
     for part in Part::ALL {
         paused(channel, part, false);

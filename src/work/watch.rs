@@ -22,7 +22,11 @@ const COUNT_SHARE: u32 = 50;
 pub(super) async fn run(lines: Vec<Arc<Line>>, store: Arc<dyn Store>, stop: CancellationToken) -> anyhow::Result<()> {
     let mut next = Instant::now();
     loop {
-        for line in &lines {
+        let (here, elsewhere): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line.signals.is_here());
+        for line in elsewhere {
+            metrics::elsewhere(&line.name);
+        }
+        for line in here {
             metrics::paused(&line.name, Part::Account, line.account.breaker.is_closed());
             metrics::paused(&line.name, Part::Sends, line.account.credit.is_closed());
             metrics::paused(&line.name, Part::Channel, line.breaker.is_closed());
@@ -42,11 +46,11 @@ pub(super) async fn run(lines: Vec<Arc<Line>>, store: Arc<dyn Store>, stop: Canc
     }
 }
 
-/// Shows each channel's depth; nothing where nothing waits.
+/// Shows the depth of each channel that is delivered here; nothing where nothing waits.
 fn show(lines: &[Arc<Line>], depths: &[Depth]) {
     let now_ms = now_ms();
     let by_name: std::collections::HashMap<&str, &Depth> = depths.iter().map(|d| (d.channel.as_str(), d)).collect();
-    for line in lines {
+    for line in lines.iter().filter(|line| line.signals.is_here()) {
         let there = by_name.get(line.name.as_str()).map_or_else(metrics::Depth::default, |there| metrics::Depth {
             outbound: there.outbound,
             oldest: there.oldest_ms.map_or(Duration::ZERO, |then_ms| since(then_ms, now_ms)),

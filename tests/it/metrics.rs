@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use crate::support::{CHANNEL, House, SOON, TOKEN, contact, until};
+use crate::support::{Bridge, CHANNEL, House, SOON, TOKEN, channel_of, contact, until};
 
 /// Status and body of a GET.
 fn get(base: &str, path: &str, token: Option<&str>) -> (u16, String) {
@@ -90,5 +90,42 @@ async fn metrics_whose_address_is_taken_hold_up_no_message() {
     assert!(bridge.log().iter().any(|line| line.contains("ERROR") && line.contains("admin.listen")));
     assert_eq!(house.agent(&bridge, &contact(1), "goes out all the same").await.status, 200);
     assert!(house.afilnet.until(SOON, |world| world.sent_count() == 1).await);
+    house.check();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_processes_the_owner_alone_shows_what_waits_and_what_is_late() {
+    let Some(house) = House::shared(2).await else { return };
+    let house = house.set("OUTBOUND__ANSWER_WITHIN", "0s");
+    let mut bridges = [house.start_another(0).await, house.start_another(0).await];
+    let number = |bridge: &Bridge, name: &str, channel: &str| {
+        value(&get(&bridge.admin_url(), "/metrics", None).1, &format!("bridge_{name}{{channel=\"{channel}\"}}"))
+    };
+    let shares = |bridge: &Bridge| ["support", "c1"].map(|channel| number(bridge, "owned", channel) > 0.5);
+    until("each has one", || {
+        let [one, other] = [shares(&bridges[0]), shares(&bridges[1])];
+        one != other && one[0] != one[1]
+    })
+    .await;
+    house.afilnet.fault("*:INCORRECT_USER_PASSWORD:1-1000000").unwrap();
+    for n in 0..6 {
+        let outcome = house.bonychat.text(&bridges[0].url(), &channel_of(n, 2), &contact(n), "waits").await;
+        assert_eq!(outcome.status, 200, "{}", outcome.body);
+    }
+    for channel in ["support", "c1"] {
+        let owner = usize::from(number(&bridges[1], "owned", channel) > 0.5);
+        let (owner, other) = (&bridges[owner], &bridges[1 - owner]);
+        for (name, least, most) in
+            [("queue_outbound", 2.5, 0.5), ("oldest_queued_seconds", 3.0, 0.1), ("last_poll_seconds", 5.0, 3.0)]
+        {
+            until(name, || number(owner, name, channel) > least).await;
+            until(name, || number(other, name, channel) < most).await;
+        }
+    }
+    bridges[0].signal("TERM");
+    assert!(bridges[0].ended().await.success());
+    for channel in ["support", "c1"] {
+        until("whoever takes it over shows it", || number(&bridges[1], "queue_outbound", channel) > 2.5).await;
+    }
     house.check();
 }
