@@ -1,5 +1,7 @@
 //! The house put together: configuration to store, clients, loops and door. The one room that knows concrete types.
 
+mod reload;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,19 +14,26 @@ use tokio::task::JoinHandle;
 
 use crate::afilnet::{self, AfilnetClient};
 use crate::bonychat::{self, WebhookClient};
-use crate::config::{Channel, Config, StoreUrl};
+use crate::config::{Channel, Config, Problems, StoreUrl};
 use crate::domain::{ChannelName, Fence};
-use crate::http;
-use crate::lifecycle::{GRACE, Life, asked_to_stop};
+use crate::http::{self, Answers, Routes};
+use crate::lifecycle::{GRACE, Life, Order, Orders};
 use crate::store::{PostgresStore, SqliteStore, Store};
 use crate::telemetry::metrics;
-use crate::work::{self, Clients};
+use crate::work::{self, Clients, Epochs};
+
+pub(crate) use reload::report;
 
 /// A running bridge.
 pub struct App {
     address: SocketAddr,
     life: Life,
     store: Arc<dyn Store>,
+    /// As it was read last.
+    config: Config,
+    epochs: Epochs,
+    answers: Arc<Answers>,
+    routes: Routes,
     handle: Handle<SocketAddr>,
     server: JoinHandle<std::io::Result<()>>,
     /// The operators' door, where it could be opened.
@@ -69,14 +78,16 @@ impl App {
         let store = open_store(&config, tuning).await?;
         let life = Life::new();
         let clients = clients(&config)?;
-        work::start(&config, &store, clients, &life).await.context("cannot take the channels over")?;
-        let answers = http::Answers::new(&store);
-        let router = http::router(&config, &store, &answers);
+        let epochs = work::start(&config, &store, clients, &Epochs::new(), &life)
+            .await
+            .context("cannot take the channels over")?;
+        let answers = Answers::new(&store);
+        let routes = Routes::new(http::router(&config, &store, &answers));
         let admin = open_admin(&config);
         let handle = Handle::new();
-        let server = tokio::spawn(http::serve(listener, router, answers, handle.clone()));
+        let server = tokio::spawn(http::serve(listener, routes.clone(), Arc::clone(&answers), handle.clone()));
         tracing::info!(%address, channels = config.channels.len(), version = env!("CARGO_PKG_VERSION"), "ready");
-        Ok(Self { address, life, store, handle, server, admin })
+        Ok(Self { address, life, store, config, epochs, answers, routes, handle, server, admin })
     }
 
     /// Where POST /message is served.
@@ -85,23 +96,32 @@ impl App {
         self.address
     }
 
-    /// Serves until SIGTERM, SIGINT or a task that ended early, then stops. A second signal ends at once.
+    /// Serves until an order to stop or a task that ended early, then stops. A second such order ends at once. An order to
+    /// reload takes what `load` reads.
     ///
     /// # Errors
     /// The stop was not asked for: something inside failed.
-    pub async fn run(mut self) -> anyhow::Result<()> {
-        let stopping = self.life.stopping();
-        let failed = tokio::select! {
-            signal = asked_to_stop() => {
-                tracing::info!(signal = signal.context("cannot listen to signals")?, "stopping");
-                None
-            }
-            () = stopping.cancelled() => Some("a task ended early".to_owned()),
-            ended = &mut self.server => Some(format!("the listener ended: {ended:?}")),
+    pub async fn run(mut self, mut orders: Orders, load: impl Fn() -> Result<Config, Problems>) -> anyhow::Result<()> {
+        let failed = loop {
+            let stopping = self.life.stopping();
+            let order = tokio::select! {
+                order = orders.next() => order,
+                () = stopping.cancelled() => break Some("a task ended early".to_owned()),
+                ended = &mut self.server => break Some(format!("the listener ended: {ended:?}")),
+            };
+            let signal = match order {
+                Order::Stop(signal) => signal,
+                Order::Reload => tokio::select! {
+                    () = self.reload(&load) => continue,
+                    signal = orders.stop() => signal,
+                },
+            };
+            tracing::info!(signal, "stopping");
+            break None;
         };
         tokio::select! {
             () = self.stop() => {}
-            _ = asked_to_stop() => anyhow::bail!("stopped at once by a second signal"),
+            _ = orders.stop() => anyhow::bail!("stopped at once by a second signal"),
         }
         match failed {
             None => Ok(()),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -84,33 +84,51 @@ impl Drop for Early {
     }
 }
 
-/// Lets SIGHUP do nothing but a line in the log: left alone, it would kill the process in the middle of a send. Call it
-/// once, inside the runtime.
-///
-/// # Errors
-/// The signal handler could not be installed.
-pub fn survive_hangups() -> std::io::Result<()> {
-    let mut hangups = signal(SignalKind::hangup())?;
-    tokio::spawn(async move {
-        while hangups.recv().await.is_some() {
-            tracing::warn!(
-                signal = "SIGHUP",
-                "nothing was reloaded: the configuration is read at the start only. Run `bridge check`, then restart the \
-                 bridge: SIGTERM lets it finish what is in flight"
-            );
-        }
-    });
-    Ok(())
+/// What an operator asks for by a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// SIGTERM or SIGINT; its name.
+    Stop(&'static str),
+    /// SIGHUP.
+    Reload,
 }
 
-/// Returns at SIGTERM or SIGINT.
-///
-/// # Errors
-/// The signal handlers could not be installed.
-pub async fn asked_to_stop() -> std::io::Result<&'static str> {
-    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    Ok(tokio::select! {
-        _ = term.recv() => "SIGTERM",
-        _ = int.recv() => "SIGINT",
-    })
+/// The signals of this process. Those that come before they are asked for are kept.
+#[derive(Debug)]
+pub struct Orders {
+    term: Signal,
+    int: Signal,
+    hangups: Signal,
+}
+
+impl Orders {
+    /// Takes the signals from now on: none of them ends the process by itself any more. Inside the runtime.
+    ///
+    /// # Errors
+    /// A signal handler could not be installed.
+    pub fn take() -> std::io::Result<Self> {
+        Ok(Self {
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+            hangups: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// The next order.
+    pub async fn next(&mut self) -> Order {
+        tokio::select! {
+            biased;
+            _ = self.term.recv() => Order::Stop("SIGTERM"),
+            _ = self.int.recv() => Order::Stop("SIGINT"),
+            _ = self.hangups.recv() => Order::Reload,
+        }
+    }
+
+    /// The next order to stop; others are left for [`Self::next`].
+    pub async fn stop(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.term.recv() => "SIGTERM",
+            _ = self.int.recv() => "SIGINT",
+        }
+    }
 }

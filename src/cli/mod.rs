@@ -18,7 +18,7 @@ use crate::app::{self, App};
 use crate::config::{Config, Problems};
 use crate::domain::ReadError;
 use crate::domain::sentence::{Got, sentence};
-use crate::lifecycle;
+use crate::lifecycle::Orders;
 use crate::sim;
 use crate::telemetry;
 
@@ -125,7 +125,7 @@ fn end(outcome: Result<(), Failure>) -> ExitCode {
 async fn run(cli: Cli) -> Result<(), Failure> {
     let load = || Config::load(cli.config.as_deref(), std::env::vars().collect());
     match cli.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve(servable(load()?)?).await?,
+        Command::Serve => serve(servable(load()?)?, load).await?,
         Command::Check => check(&servable(load()?)?)?,
         Command::Channels => channels(&load()?).await?,
         Command::Config => print(Config::DEFAULT_TOML)?,
@@ -150,16 +150,12 @@ fn servable(config: Config) -> Result<Config, Failure> {
     Ok(config)
 }
 
-async fn serve(config: Config) -> anyhow::Result<()> {
+/// `load` reads the configuration again, at a SIGHUP.
+async fn serve(config: Config, load: impl Fn() -> Result<Config, Problems>) -> anyhow::Result<()> {
     telemetry::init(&config.log)?;
-    lifecycle::survive_hangups().context("cannot listen to signals")?;
-    for warning in &config.warnings {
-        tracing::warn!("configuration: {warning}");
-    }
-    for line in config.summary() {
-        tracing::info!("configuration: {line}");
-    }
-    App::start(config).await?.run().await
+    let orders = Orders::take().context("cannot listen to signals")?;
+    app::report(&config);
+    App::start(config).await?.run(orders, load).await
 }
 
 fn check(config: &Config) -> anyhow::Result<()> {

@@ -20,7 +20,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 pub use problems::{Problem, Problems, Source};
 
@@ -66,6 +66,20 @@ impl Config {
     /// Everything that is wrong, at once. No value is repeated in it.
     pub fn load(file: Option<&Path>, env: HashMap<String, String>) -> Result<Self, Problems> {
         check::load(file, env)
+    }
+
+    /// Keys that this and `next` differ in and that only a start reads.
+    pub(crate) fn fixed_at_start(&self, next: &Self) -> Vec<&'static str> {
+        let token = |admin: &Admin| admin.token.as_ref().map(|token| token.expose_secret().to_owned());
+        let log = |log: &Log| (log.format, log.level.clone(), log.contacts);
+        let differ = [
+            ("server.listen", self.server.listen != next.server.listen),
+            ("admin.listen", self.admin.listen != next.admin.listen),
+            ("admin.token", token(&self.admin) != token(&next.admin)),
+            ("store.url", !self.store.url.same(&next.store.url)),
+            ("log", log(&self.log) != log(&next.log)),
+        ];
+        differ.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
     }
 
     /// `server.listen` alone, out of a configuration that may be wrong elsewhere.
@@ -127,6 +141,14 @@ impl StoreUrl {
     /// What it must be; the value itself is not told.
     pub fn parse(text: &SecretString) -> Result<Self, String> {
         address::store_url(text).map_err(std::borrow::Cow::into_owned)
+    }
+
+    fn same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Sqlite(one), Self::Sqlite(other)) => one == other,
+            (Self::Postgres(one), Self::Postgres(other)) => one.expose_secret() == other.expose_secret(),
+            _ => false,
+        }
     }
 }
 

@@ -9,7 +9,7 @@ mod message;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -21,7 +21,7 @@ use axum::routing::{get, post};
 use axum_server::Handle;
 use bytes::Bytes;
 use hyper_util::rt::TokioTimer;
-use tower::ServiceBuilder;
+use tower::{ServiceBuilder, ServiceExt as _};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
 
@@ -97,6 +97,29 @@ pub(crate) fn router(config: &Config, store: &Arc<dyn Store>, answers: &Arc<Answ
         )
 }
 
+/// The routes as they are now: a reload exchanges them, and the door stays open.
+#[derive(Clone)]
+pub(crate) struct Routes(Arc<RwLock<Router>>);
+
+impl Routes {
+    pub(crate) fn new(router: Router) -> Self {
+        Self(Arc::new(RwLock::new(router)))
+    }
+
+    /// Calls that come from now on find `router`.
+    pub(crate) fn exchange(&self, router: Router) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = router;
+    }
+
+    fn now(&self) -> Router {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn service(self) -> Router {
+        Router::new().fallback_service(tower::service_fn(move |request| self.now().oneshot(request)))
+    }
+}
+
 /// Serves operators until `handle` is told to stop.
 ///
 /// # Errors
@@ -122,7 +145,7 @@ fn patient_only<A, B: axum_server::Address>(server: &mut axum_server::Server<B, 
 /// The listener failed.
 pub(crate) async fn serve(
     listener: std::net::TcpListener,
-    router: Router,
+    routes: Routes,
     answers: Arc<Answers>,
     handle: Handle<SocketAddr>,
 ) -> std::io::Result<()> {
@@ -134,7 +157,7 @@ pub(crate) async fn serve(
     // The acceptor resets what the server speaks, so that comes after it.
     let mut server = axum_server::from_tcp(listener)?.handle(handle).acceptor(watch).http1_only();
     patient_only(&mut server);
-    let outcome = server.serve(router.into_make_service()).await;
+    let outcome = server.serve(routes.service().into_make_service()).await;
     answers.close();
     let _ = keeper.await;
     outcome
@@ -175,12 +198,10 @@ async fn log(request: Request, next: middleware::Next) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use axum::body::Body;
-    use http_body_util::BodyExt as _;
-    use tower::ServiceExt as _;
-
     use super::*;
     use crate::store::SqliteStore;
+    use axum::body::Body;
+    use http_body_util::BodyExt as _;
 
     #[tokio::test]
     async fn the_document_names_the_path_that_is_served() {

@@ -31,6 +31,9 @@ pub(crate) struct Roll {
 /// anyone's; what it does in the store from then on is `Stale`.
 #[async_trait]
 pub(crate) trait Leases: Send + Sync {
+    /// This process takes channels from the next beat on, also where it has left before.
+    fn join(&self) {}
+
     /// Says that this process lives, renews the leases that it holds of `held`, and tells who owns what. With each of
     /// `held` comes whether verdicts on its messages can be expected soon.
     async fn beat(&self, lease: Duration, held: Vec<(ChannelName, bool)>) -> Result<Roll, StoreError>;

@@ -76,6 +76,7 @@ impl Keeper {
     pub(super) async fn begin(&mut self) {
         let store = Arc::clone(&self.store);
         if let Some(leases) = store.leases() {
+            leases.join();
             self.beat(leases, true).await;
         }
     }

@@ -115,13 +115,18 @@ pub(crate) struct Clients {
     pub(crate) fence: Fence,
 }
 
-/// Registers every channel with the store's signals, so that the door can be opened, and starts the loops.
+/// Under which epochs this process owns its channels. Of a store that is shared, none: there, leases tell.
+pub(crate) type Epochs = HashMap<ChannelName, Epoch>;
+
+/// Registers every channel with the store's signals, so that the door can be opened, and starts the loops. `before`: what
+/// this process owned until now, where its loops have ended and are started anew.
 pub(crate) async fn start(
     config: &Config,
     store: &Arc<dyn Store>,
     mut clients: HashMap<ChannelName, Clients>,
+    before: &Epochs,
     life: &Life,
-) -> Result<(), StoreError> {
+) -> Result<Epochs, StoreError> {
     let retry =
         RetryPolicy { initial: config.retry.initial, max: config.retry.max, give_up_after: config.retry.give_up_after };
     let mut accounts: HashMap<(String, String), Arc<Account>> = HashMap::new();
@@ -175,7 +180,7 @@ pub(crate) async fn start(
         );
     }
     let shared = store.leases().is_some();
-    let epochs = if shared { Vec::new() } else { take_over(&lines).await? };
+    let epochs = if shared { Vec::new() } else { take_over(&lines, before).await? };
     report_waiting(&lines, &store.waiting().await?, shared);
     // Only now that nothing can fail any more: a loop that is ended in mid-send leaves unknown outcomes.
     life.spawn("watch".into(), watch::run(lines.clone(), Arc::clone(store), life.stopping()));
@@ -186,19 +191,25 @@ pub(crate) async fn start(
         keeper.begin().await;
         life.spawn("keeper".into(), keeper.run());
     }
+    let mut owned = Epochs::new();
     for (line, epoch) in lines.into_iter().zip(epochs) {
+        if !before.is_empty() {
+            line.account.gate.rest(); // the loops before made calls in this very second
+        }
         line.fence.move_to(i64::MAX);
         metrics::owned(&line.name, true);
+        owned.insert(line.name.clone(), epoch);
         line.run(epoch, life);
     }
     let (store, keep) = (Arc::clone(store), (config.store.keep_text, config.store.keep_rows));
     life.spawn("upkeep".into(), upkeep::run(store, keep.0, keep.1, life.stopping()));
-    Ok(())
+    Ok(owned)
 }
 
 /// Takes every channel over, side by side, so that they share commits.
-async fn take_over(lines: &[Arc<Line>]) -> Result<Vec<Epoch>, StoreError> {
-    let tasks: Vec<_> = lines.iter().map(|line| tokio::spawn(Arc::clone(line).take_over())).collect();
+async fn take_over(lines: &[Arc<Line>], before: &Epochs) -> Result<Vec<Epoch>, StoreError> {
+    let take = |line: &Arc<Line>| tokio::spawn(Arc::clone(line).take_over(before.get(&line.name).copied()));
+    let tasks: Vec<_> = lines.iter().map(take).collect();
     let mut epochs = Vec::with_capacity(tasks.len());
     for task in tasks {
         epochs.push(task.await.map_err(|_| StoreError::Closed)??);
@@ -211,7 +222,7 @@ fn report_waiting(lines: &[Arc<Line>], waiting: &[Waiting], shared: bool) {
     for line in lines.iter().filter(|_| !shared) {
         let there = waiting.iter().find(|there| there.channel == line.name.as_str());
         let outbound = there.map_or(0, |there| there.outbound);
-        line.signals.add_waiting(i64::try_from(outbound).unwrap_or(i64::MAX));
+        line.signals.comes_here(i64::try_from(outbound).unwrap_or(i64::MAX));
         tracing::info!(channel.name = %line.name, waiting = outbound, "channel `{}` is served", line.name);
     }
     for there in waiting.iter().filter(|there| lines.iter().all(|line| line.name.as_str() != there.channel)) {
@@ -242,9 +253,12 @@ impl Account {
 }
 
 impl Line {
-    /// Makes this process the channel's owner, and accounts for what a former owner left under way.
-    async fn take_over(self: Arc<Self>) -> Result<Epoch, StoreError> {
-        let epoch = self.store.own(&self.name).await?;
+    /// Makes this process the channel's owner where it is not, and accounts for what was left under way.
+    async fn take_over(self: Arc<Self>, before: Option<Epoch>) -> Result<Epoch, StoreError> {
+        let epoch = match before {
+            Some(epoch) => epoch, // a new one would take the answers that are being given for lost
+            None => self.store.own(&self.name).await?,
+        };
         self.account_for_left(epoch).await?;
         Ok(epoch)
     }

@@ -236,6 +236,21 @@ async fn a_rolling_restart_hands_over_at_once_and_leaves_nothing_unknown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_reads_its_configuration_again_loses_doubles_and_disorders_nothing() {
+    let rounds = usize::try_from(number("BRIDGE_CLUSTER_ROUNDS", 4)).unwrap();
+    let long = |house: House| house.set("STORE__LEASE", "5m");
+    let unconfirmed = campaign("reloaded", rounds, load(rounds, 5), long, async |cluster, n| {
+        let bridge = &cluster.bridges[n % 2];
+        let before = said(bridge, "\"message\":\"reloaded\"");
+        bridge.signal("HUP");
+        until("it is reloaded", || said(bridge, "\"message\":\"reloaded\"") > before).await;
+        cluster.shared_out(4).await;
+    })
+    .await;
+    assert_eq!(unconfirmed, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_accounts_rate_holds_over_a_hand_over() {
     const RATE: usize = 20;
     // Less than the second that is limited, as calls that start together do not arrive together.

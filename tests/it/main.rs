@@ -24,6 +24,7 @@ mod outbound;
 mod person;
 mod postgres;
 mod recovery;
+mod reload;
 mod repeat;
 mod stop;
 mod store;

@@ -51,21 +51,6 @@ async fn a_call_that_hangs_does_not_hold_up_the_stop() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sighup_says_that_nothing_is_reloaded_and_the_bridge_serves_on() {
-    let mut house = House::new();
-    let mut bridge = house.start().await;
-    for n in 1..=2 {
-        bridge.signal("HUP");
-        let told = || bridge.log().iter().filter(|line| line.contains("SIGHUP")).count() == n;
-        until("the log says so", told).await;
-        assert_eq!(house.agent(&bridge, &contact(n), "still here").await.status, 200);
-    }
-    bridge.signal("TERM");
-    assert!(bridge.ended().await.success());
-    house.check();
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_second_bridge_on_the_same_file_is_refused() {
     let mut house = House::new().on_a_file();
     let _bridge = house.start().await;

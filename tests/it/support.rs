@@ -25,6 +25,7 @@ pub(crate) struct House {
     pub(crate) bonychat: BonyChat,
     pub(crate) folder: TempDir,
     settings: Vec<(String, String)>,
+    plain: Vec<(&'static str, String)>,
     port: u16,
     channels: usize,
 }
@@ -33,6 +34,11 @@ impl House {
     /// Two simulators and a configuration that hurries: no limits worth mentioning, short polls and waits.
     pub(crate) fn new() -> Self {
         Self::seeded(1)
+    }
+
+    /// As [`Self::new`], where both platforms have so many channels, of which one is configured.
+    pub(crate) fn with_channels(channels: usize) -> Self {
+        Self::of(1, channels)
     }
 
     /// As [`Self::new`], where faults that come by chance follow `seed`.
@@ -83,7 +89,7 @@ impl House {
         };
         let bonychat = BonyChat::start(free, options).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let mut house = Self { settings: Vec::new(), port: 0, channels, folder, afilnet, bonychat };
+        let mut house = Self { settings: Vec::new(), plain: Vec::new(), port: 0, channels, folder, afilnet, bonychat };
         let store = house.store_url();
         let (api, webhook) = (house.afilnet.url(), house.bonychat.webhook_url());
         for (key, value) in [
@@ -119,6 +125,18 @@ impl House {
     pub(crate) fn set(mut self, key: &str, value: &str) -> Self {
         self.settings.retain(|(known, _)| known != key);
         self.settings.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Sets a variable of that very name for every start from now on.
+    pub(crate) fn set_plain(mut self, name: &'static str, value: &str) -> Self {
+        self.plain.push((name, value.to_owned()));
+        self
+    }
+
+    /// Leaves to the configuration what was set.
+    pub(crate) fn unset(mut self, key: &str) -> Self {
+        self.settings.retain(|(known, _)| known != key);
         self
     }
 
@@ -160,6 +178,7 @@ impl House {
         }
         command.args(arguments).current_dir(self.folder.path());
         command.envs(self.settings.iter().map(|(key, value)| (format!("BRIDGE__{key}"), value)));
+        command.envs(self.plain.iter().cloned());
         command
     }
 

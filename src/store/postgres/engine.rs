@@ -1,6 +1,7 @@
 //! The engine's parts: the connections, and what was begun without anyone being told.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::bells::Bells;
@@ -22,6 +23,8 @@ pub(crate) struct PostgresStore {
     pub(super) bells: Arc<Bells>,
     pub(super) unsure: Arc<Unsure>,
     adrift: Mutex<HashMap<ChannelName, Adrift>>,
+    /// The next beat says that this process takes channels.
+    pub(super) joins: AtomicBool,
     /// The epochs under which this process came to own channels; of those it has lost, too.
     epochs: Mutex<HashMap<ChannelName, Epoch>>,
 }
@@ -54,7 +57,15 @@ impl PostgresStore {
     fn over(links: Links) -> Self {
         let (links, signals) = (Arc::new(links), Arc::<Signals>::default());
         let bells = Bells::new(Arc::clone(&links), Arc::clone(&signals));
-        Self { links, signals, bells, unsure: Arc::default(), adrift: Mutex::default(), epochs: Mutex::default() }
+        Self {
+            links,
+            signals,
+            bells,
+            unsure: Arc::default(),
+            adrift: Mutex::default(),
+            joins: AtomicBool::default(),
+            epochs: Mutex::default(),
+        }
     }
 
     /// The process owns the channel under this epoch, until somebody takes it over.

@@ -1,6 +1,7 @@
 //! Leases: who owns which channel. Times are the server's.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,11 +15,19 @@ use crate::store::{Epoch, Leases, Owner, Roll, StoreError};
 
 #[async_trait]
 impl Leases for PostgresStore {
+    fn join(&self) {
+        self.joins.store(true, Ordering::Relaxed);
+    }
+
     async fn beat(&self, lease: Duration, held: Vec<(ChannelName, bool)>) -> Result<Roll, StoreError> {
-        let joins = self.bells.start(lease);
-        let said = Beat { lease_ms: millis(lease), held };
+        let starts = self.bells.start(lease);
+        let joins = self.joins.load(Ordering::Relaxed);
+        let said = Beat { lease_ms: millis(lease), held, joins };
         let roll = self.write("beat", said, |db, said| Box::pin(beat(db, said))).await?;
         if joins {
+            self.joins.store(false, Ordering::Relaxed);
+        }
+        if starts || joins {
             self.bells.leases(); // there is one more to share with
         }
         Ok(roll)
@@ -61,11 +70,12 @@ impl Leases for PostgresStore {
 pub(super) struct Beat {
     pub(super) lease_ms: i64,
     pub(super) held: Vec<(ChannelName, bool)>,
+    pub(super) joins: bool,
 }
 
 pub(super) async fn beat(db: &mut Db, beat: &Beat) -> Result<Roll, StoreError> {
     let me = db.me();
-    db.execute(sql::ALIVE, args![me, beat.lease_ms]).await?;
+    db.execute(sql::ALIVE, args![me, beat.lease_ms, i64::from(beat.joins)]).await?;
     let channels: Vec<String> = beat.held.iter().map(|(channel, _)| channel.as_str().to_owned()).collect();
     let prompt: Vec<i64> = beat.held.iter().map(|(_, prompt)| i64::from(*prompt)).collect();
     if !channels.is_empty() {

@@ -31,7 +31,8 @@ pub(super) const SERVER_MS: &str = concat!("SELECT ", server_ms!());
 pub(super) const ALIVE: &str = concat!(
     "INSERT INTO processes (process, until_ms) VALUES ($1, ",
     server_ms!(),
-    " + $2) ON CONFLICT (process) DO UPDATE SET until_ms = EXCLUDED.until_ms"
+    " + $2) ON CONFLICT (process) DO UPDATE SET until_ms = EXCLUDED.until_ms, \
+     shares = GREATEST(processes.shares, $3)"
 );
 
 pub(super) const RENEW: &str = concat!(

@@ -45,6 +45,10 @@ async fn a_lease_is_one_processs_until_it_is_given_back_or_runs_out() {
     one.beat(SOON, Vec::new()).await.unwrap();
     other.leave().await.unwrap();
     assert_eq!(one.beat(SOON, Vec::new()).await.unwrap().processes, 1);
+    // Until it has ended, it says that it lives; what it has then, it gives to others.
+    assert_eq!(other.beat(SOON, Vec::new()).await.unwrap().processes, 1);
+    other.join();
+    assert_eq!(other.beat(SOON, Vec::new()).await.unwrap().processes, 2);
 }
 
 #[tokio::test]

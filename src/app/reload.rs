@@ -1,0 +1,89 @@
+//! SIGHUP: the configuration is read again and the loops go on with it. The door stays open meanwhile, and the store with
+//! everything that waits there.
+
+use std::time::Duration;
+
+use super::{App, clients, verify};
+use crate::config::{Config, Problems};
+use crate::domain::ChannelName;
+use crate::lifecycle::Life;
+use crate::telemetry::metrics;
+use crate::{afilnet, http, work};
+
+/// Wait before the loops are started again, where the store could not be asked.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Says in the log what is configured.
+pub(crate) fn report(config: &Config) {
+    for warning in &config.warnings {
+        tracing::warn!("configuration: {warning}");
+    }
+    for line in config.summary() {
+        tracing::info!("configuration: {line}");
+    }
+}
+
+impl App {
+    /// Takes what `load` reads, where it is without a fault; otherwise nothing changes. May be dropped at any moment before
+    /// a stop.
+    pub(super) async fn reload(&mut self, load: impl Fn() -> Result<Config, Problems>) {
+        let read = load().map_err(|problems| problems.to_string());
+        let read = read.and_then(|config| match verify(&config) {
+            Ok(()) => Ok(config),
+            Err(error) => Err(format!("{error:#}")),
+        });
+        let config = match read {
+            Ok(config) => config,
+            Err(why) => {
+                tracing::error!(
+                    signal = "SIGHUP",
+                    "nothing was reloaded, and the bridge goes on as before: {why}\nCorrect it, ask `bridge check`, then send \
+                     SIGHUP again"
+                );
+                return;
+            }
+        };
+        for key in self.config.fixed_at_start(&config) {
+            tracing::warn!(signal = "SIGHUP", key, "{key} has changed: that takes a restart. The rest is reloaded");
+        }
+        tracing::info!(signal = "SIGHUP", "reloading: calls are taken, and what is in flight is waited for");
+        self.life.stop();
+        self.life.all_ended().await;
+        self.life = Life::new();
+        let _ = metrics::start(config.channels.keys(), afilnet::METHODS); // it has, at the start
+        self.start_loops(&config).await;
+        self.routes.exchange(http::router(&config, &self.store, &self.answers));
+        let gone = |name: &&ChannelName| !config.channels.contains_key(*name);
+        for name in self.config.channels.keys().filter(gone) {
+            metrics::owned(name, false);
+            metrics::elsewhere(name);
+        }
+        report(&config);
+        tracing::info!(signal = "SIGHUP", channels = config.channels.len(), "reloaded");
+        self.config = config;
+    }
+
+    /// Until it succeeds: with the loops before, nobody delivers any more.
+    async fn start_loops(&mut self, config: &Config) {
+        let mut tries = 0_u32;
+        loop {
+            let started = async {
+                let epochs = work::start(config, &self.store, clients(config)?, &self.epochs, &self.life).await?;
+                anyhow::Ok(epochs)
+            };
+            match started.await {
+                Ok(epochs) => {
+                    self.epochs = epochs;
+                    return;
+                }
+                Err(error) if tries == 0 => tracing::error!(
+                    error = format!("{error:#}"),
+                    "the channels cannot be taken over: messages are kept and wait; trying again"
+                ),
+                Err(_) => {}
+            }
+            tries = tries.saturating_add(1);
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+}
