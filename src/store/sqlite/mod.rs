@@ -53,9 +53,10 @@ impl Store for SqliteStore {
     }
 
     async fn answered(&self, answers: Vec<(MId, bool)>) -> Result<(), StoreError> {
+        let told = self.notes.as_ref().map(|notes| (notes, answers.clone()));
         self.write("answered", move |db| answers::settle(db, &answers)).await?;
-        if let Some(notes) = &self.notes {
-            notes.shrink();
+        if let Some((notes, answers)) = told {
+            notes.told(&answers);
         }
         Ok(())
     }

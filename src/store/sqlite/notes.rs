@@ -7,7 +7,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, params};
 
@@ -15,11 +15,18 @@ use super::open::OpenError;
 use crate::domain::MId;
 use crate::store::sql;
 
-/// Emptied above this size: what is older has long been committed.
+/// Written anew above this size: nearly all of it has long been committed.
 const MOST_BYTES: u64 = 1 << 20;
 
-/// The file.
-pub(super) struct Notes(Mutex<File>);
+/// The file, and what of it no commit tells of yet.
+pub(super) struct Notes(Mutex<Book>);
+
+struct Book {
+    path: PathBuf,
+    file: File,
+    bytes: u64,
+    untold: HashMap<MId, bool>,
+}
 
 impl Notes {
     /// Opens the notes beside `store`, brings what a former process noted into it, and starts anew.
@@ -32,27 +39,52 @@ impl Notes {
         file.read_to_end(&mut noted).map_err(trouble)?;
         take_over(db, &noted).map_err(|source| OpenError::Engine { file: store.to_owned(), source })?;
         file.set_len(0).map_err(trouble)?;
-        Ok(Self(Mutex::new(file)))
+        Ok(Self(Mutex::new(Book { path, file, bytes: 0, untold: HashMap::new() })))
     }
 
     /// Notes that an answer was written in full, or that it was lost after all. Where that fails, the commit that follows
     /// still tells.
     pub(super) fn note(&self, m_id: &MId, reached: bool) {
-        let line = format!("{}{m_id}\n", if reached { '+' } else { '-' });
-        let _ = self.file().write_all(line.as_bytes());
+        let mut book = self.book();
+        let line = line(m_id, reached);
+        let _ = book.file.write_all(line.as_bytes());
+        book.bytes += line.len() as u64;
+        book.untold.insert(m_id.clone(), reached);
     }
 
-    /// Called after a commit that tells what was noted.
-    pub(super) fn shrink(&self) {
-        let file = self.file();
-        if file.metadata().is_ok_and(|about| about.len() > MOST_BYTES) {
-            let _ = file.set_len(0);
+    /// A commit tells of these. What it does not tell of stays noted.
+    pub(super) fn told(&self, answers: &[(MId, bool)]) {
+        let mut book = self.book();
+        for (m_id, _) in answers {
+            book.untold.remove(m_id);
+        }
+        if book.bytes > MOST_BYTES {
+            let _ = book.write_anew(); // or it grows on
         }
     }
 
-    fn file(&self) -> std::sync::MutexGuard<'_, File> {
+    fn book(&self) -> MutexGuard<'_, Book> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Book {
+    /// Another file takes the place of this one in one step, so that a kill finds one of them whole.
+    fn write_anew(&mut self) -> std::io::Result<()> {
+        let lines: String = self.untold.iter().map(|(m_id, reached)| line(m_id, *reached)).collect();
+        let mut path = self.path.clone().into_os_string();
+        path.push(".new");
+        let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&path)?;
+        file.write_all(lines.as_bytes())?;
+        std::fs::rename(&path, &self.path)?;
+        self.bytes = lines.len() as u64;
+        self.file = file;
+        Ok(())
+    }
+}
+
+fn line(m_id: &MId, reached: bool) -> String {
+    format!("{}{m_id}\n", if reached { '+' } else { '-' })
 }
 
 fn path(store: &Path) -> PathBuf {
@@ -95,5 +127,27 @@ mod tests {
         let mut all = db.prepare("SELECT answered FROM outbound ORDER BY m_id").unwrap();
         let all: Vec<i64> = all.query_map([], |r| r.get(0)).unwrap().map(Result::unwrap).collect();
         assert_eq!(all, [1, 2, 0, 2, 1], "a and b by their last word; c is cut off; d and e were committed before");
+    }
+
+    #[test]
+    fn a_file_that_has_grown_keeps_what_no_commit_tells_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().join("a.db");
+        let mut db = Connection::open_in_memory().unwrap();
+        let notes = Notes::open(&store, &mut db).unwrap();
+        let (told, untold, lost) = (MId::fresh(), MId::fresh(), MId::fresh());
+        while std::fs::metadata(path(&store)).unwrap().len() <= MOST_BYTES {
+            notes.note(&told, true);
+        }
+        notes.note(&untold, true);
+        notes.note(&lost, true);
+        notes.note(&lost, false);
+        notes.told(&[(told, true)]);
+        notes.note(&untold, false);
+        let text = std::fs::read_to_string(path(&store)).unwrap();
+        let mut lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.pop(), Some(format!("-{untold}").as_str()));
+        lines.sort_unstable();
+        assert_eq!(lines, [format!("+{untold}"), format!("-{lost}")]);
     }
 }
