@@ -81,8 +81,8 @@ max_client_conn = 500
 /// A cluster that ends when this is dropped, or with the process.
 #[derive(Debug)]
 struct Cluster {
-    /// Without a database.
     home: PathBuf,
+    port: u16,
     orders: ChildStdin,
     answers: BufReader<ChildStdout>,
 }
@@ -110,6 +110,33 @@ impl Server {
         let server = started.map_err(|why| say_skipped(&why)).ok().map(Self)?;
         drop(connect(&server.url()).await);
         Some(server)
+    }
+
+    /// As [`Self::start`], reached at a port of `localhost`, with a certificate and its key (PEM).
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    pub async fn with_certificate(certificate: &[u8], key: &[u8]) -> Option<Self> {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
+        let port = free.map_or(0, |address| address.port());
+        let more = [format!("port={port}"), "listen_addresses=127.0.0.1".into(), "ssl=on".into()];
+        let (cert, private) = ("server.pem", "server.key");
+        let more = more.into_iter().chain([format!("ssl_cert_file=../{cert}"), format!("ssl_key_file=../{private}")]);
+        let more: Vec<String> = more.flat_map(|setting| ["-c".to_owned(), setting]).collect();
+        let settings: Vec<&str> = FAST.iter().copied().chain(more.iter().map(String::as_str)).collect();
+        let mut started = Cluster::start_with(&std::env::temp_dir(), &settings, &[(cert, certificate), (private, key)]);
+        if let Ok(cluster) = &mut started {
+            cluster.port = port;
+        }
+        let server = started.map_err(|why| say_skipped(&why)).ok().map(Self)?;
+        drop(connect(&server.url()).await);
+        Some(server)
+    }
+
+    /// Its port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.0.port
     }
 
     /// One in `folder` that syncs what it acknowledges.
@@ -256,17 +283,26 @@ async fn answering(url: &str) -> Result<PgConnection, sqlx::Error> {
 
 impl Cluster {
     fn url(&self) -> String {
-        format!("postgres://bridge@localhost/postgres?host={}", self.home.display())
+        format!("postgres://bridge@localhost:{}/postgres?host={}", self.port, self.home.display())
     }
 
     fn start(folder: &Path, settings: &[&str]) -> Result<Self, String> {
+        Self::start_with(folder, settings, &[])
+    }
+
+    /// With `files` that it alone may read.
+    fn start_with(folder: &Path, settings: &[&str], files: &[(&str, &[u8])]) -> Result<Self, String> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let bin = binaries().ok_or("No initdb and postgres in PATH or /usr/lib/postgresql/*/bin")?;
         let name = format!("bridge-pg-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let home = folder.join(name);
-        let files = |error: std::io::Error| format!("Cannot make {}: {error}", home.display());
-        std::fs::create_dir_all(&home).map_err(files)?;
-        std::fs::set_permissions(&home, std::fs::Permissions::from_mode(0o700)).map_err(files)?;
+        let trouble = |error: std::io::Error| format!("Cannot make {}: {error}", home.display());
+        std::fs::create_dir_all(&home).map_err(trouble)?;
+        std::fs::set_permissions(&home, std::fs::Permissions::from_mode(0o700)).map_err(trouble)?;
+        for (name, text) in files {
+            std::fs::write(home.join(name), text).map_err(trouble)?;
+            std::fs::set_permissions(home.join(name), std::fs::Permissions::from_mode(0o600)).map_err(trouble)?;
+        }
         let mut command = Command::new("sh");
         // initdb refuses root: it runs as somebody who owns the folder and nothing else.
         if std::fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0) {
@@ -274,7 +310,9 @@ impl Cluster {
                 .into_iter()
                 .find_map(|name| Some((number(name, "-u")?, number(name, "-g")?)))
                 .ok_or("Neither user postgres nor nobody is known, and initdb refuses root")?;
-            std::os::unix::fs::chown(&home, Some(user), Some(group)).map_err(files)?;
+            for owned in std::iter::once(home.clone()).chain(files.iter().map(|(name, _)| home.join(name))) {
+                std::os::unix::fs::chown(&owned, Some(user), Some(group)).map_err(trouble)?;
+            }
             command = Command::new("setpriv");
             command.args([format!("--reuid={user}"), format!("--regid={group}"), "--clear-groups".into(), "sh".into()]);
         }
@@ -291,7 +329,7 @@ impl Cluster {
             .map_err(|error| format!("Cannot start a cluster: {error}"))?;
         let pipes = supervisor.stdin.take().zip(supervisor.stdout.take());
         let (orders, answers) = pipes.ok_or("A cluster takes no orders")?;
-        Ok(Self { home, orders, answers: BufReader::new(answers) })
+        Ok(Self { home, port: 5432, orders, answers: BufReader::new(answers) })
     }
 }
 

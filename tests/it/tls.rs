@@ -10,6 +10,8 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use bridge::sim::postgres::Server;
+
 use crate::support::{House, contact, until};
 
 const CA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tls/ca.pem");
@@ -83,5 +85,40 @@ fn a_ca_file_without_certificates_is_named() {
         for named in ["afilnet.ca_file (environment", "bonychat.ca_file (environment", file] {
             assert!(words.contains(named), "{named}: {words}");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgresql_is_verified_as_users_of_libpq_expect() {
+    let fixture = |name: &str| format!("{}/tests/fixtures/tls/{name}", env!("CARGO_MANIFEST_DIR"));
+    let read = |name: &str| std::fs::read(fixture(name)).unwrap();
+    let Some(server) = Server::with_certificate(&read("server.pem"), &read("server.key")).await else { return };
+    let url = |host: &str, query: &str| format!("postgres://bridge@{host}:{}/postgres?{query}", server.port());
+    let other = fixture("server.pem"); // vouches for nobody
+    for (host, query, words) in [
+        ("localhost", "sslmode=verify-full".to_owned(), "UnknownIssuer"),
+        ("localhost", format!("sslmode=verify-ca&sslrootcert={other}"), "invalid peer certificate"),
+        ("localhost", format!("sslmode=require&sslrootcert={other}"), "invalid peer certificate"),
+        ("localhost", "sslrootcert=system".to_owned(), "UnknownIssuer"),
+        ("127.0.0.1", format!("sslmode=verify-full&sslrootcert={CA}"), "not valid for name"),
+    ] {
+        let house = House::new().set("STORE__URL", &url(host, &query));
+        let (code, said) = house.refused_start().await;
+        assert_eq!(code, Some(1), "{query}: {said}");
+        assert!(said.contains(words) && said.contains("check store.url"), "{query}: {said}");
+    }
+    for (host, query) in [
+        ("localhost", format!("sslmode=verify-full&sslrootcert={CA}")),
+        ("127.0.0.1", format!("sslmode=verify-ca&sslrootcert={CA}")),
+        ("127.0.0.1", format!("sslmode=require&sslrootcert={CA}")),
+    ] {
+        let mut house = House::new().set("STORE__URL", &url(host, &query));
+        let bridge = house.start().await;
+        assert_eq!(house.agent(&bridge, &contact(1), "over TLS").await.status, 200, "{query}");
+        let mut link = <sqlx::PgConnection as sqlx::Connection>::connect(&server.url()).await.unwrap();
+        let plain = "SELECT COUNT(*) FROM pg_stat_ssl s JOIN pg_stat_activity a USING (pid) \
+             WHERE NOT s.ssl AND a.client_addr IS NOT NULL";
+        let plain: i64 = sqlx::query_scalar(plain).fetch_one(&mut link).await.unwrap();
+        assert_eq!(plain, 0, "{query}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
 use tokio::time::timeout;
 use url::Url;
@@ -108,6 +108,12 @@ pub(super) fn verify(url: &str) -> Result<(), OpenError> {
 async fn open(url: &str, migrates: bool) -> Result<Links, OpenError> {
     let (options, pooler) = options(url)?;
     let place = place(&options);
+    if is_unverified(&options) {
+        tracing::warn!(
+            "store: {place} is not asked to prove its identity: on a network that others use, add \
+             sslmode=verify-full to store.url (and sslrootcert=FILE, where its certificate is of a CA of your own)"
+        );
+    }
     let mut link = connect(&options, &place).await?;
     let engine = |source| OpenError::Engine { place: place.clone(), source };
     let pooler = match pooler {
@@ -138,6 +144,7 @@ pub(super) fn options(url: &str) -> Result<(PgConnectOptions, Option<bool>), Ope
             (name, _) => tracing::warn!(name, "store.url: `{name}` is not known here and is left out"),
         }
     }
+    verify_as_libpq(&mut known);
     url.set_query(None);
     if !known.is_empty() {
         url.query_pairs_mut().extend_pairs(known);
@@ -148,6 +155,32 @@ pub(super) fn options(url: &str) -> Result<(PgConnectOptions, Option<bool>), Ope
     }
     // PgBouncer refuses a connection that sets how floats are written; no column holds any.
     Ok((options.extra_float_digits(None).disable_statement_logging(), pooler))
+}
+
+/// libpq verifies more than the driver does by itself: a root certificate beside `require` is there to be used, and `system`
+/// means the public ones and the host's name.
+fn verify_as_libpq(known: &mut Vec<(String, String)>) {
+    let value = |known: &[(String, String)], key: &str| {
+        known.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value.clone())
+    };
+    let (mode, root) = (value(known, "sslmode"), value(known, "sslrootcert"));
+    let mode = match (mode.as_deref(), root.as_deref()) {
+        (_, Some("system")) => "verify-full",
+        (Some("require"), Some(_)) => "verify-ca",
+        _ => return,
+    };
+    known.retain(|(name, value)| name != "sslmode" && (name != "sslrootcert" || value != "system"));
+    known.push(("sslmode".into(), mode.into()));
+}
+
+/// Whether whoever stands between here and the server could pass for it.
+pub(super) fn is_unverified(options: &PgConnectOptions) -> bool {
+    let host = options.get_host();
+    let here = options.get_socket().is_some()
+        || host.starts_with('/')
+        || host == "localhost"
+        || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback());
+    !here && !matches!(options.get_ssl_mode(), PgSslMode::VerifyCa | PgSslMode::VerifyFull)
 }
 
 /// The database in words, without its password.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::store::postgres::open::{MIGRATIONS, OpenError};
+use crate::store::postgres::open::{is_unverified, options};
 
 #[test]
 fn both_engines_take_the_same_steps_and_this_one_those_of_a_cluster() {
@@ -128,5 +129,22 @@ async fn what_cannot_be_reached_is_named_without_its_password() {
         let said = chain(&error);
         assert!(said.contains("store.url"), "{said}");
         assert!(!said.replace("unknown value \"hunter2\" for `ssl_mode`", "").contains("hunter2"), "{said}");
+    }
+}
+
+#[test]
+fn a_server_elsewhere_that_proves_nothing_is_warned_of() {
+    for (url, unverified) in [
+        ("postgres://u@db.example.com/d", true),
+        ("postgres://u@db.example.com/d?sslmode=require", true),
+        ("postgres://u@10.0.0.1/d?sslmode=disable", true),
+        ("postgres://u@db.example.com/d?sslmode=require&sslrootcert=/ca.pem", false),
+        ("postgres://u@db.example.com/d?sslmode=verify-full", false),
+        ("postgres://u@db.example.com/d?sslrootcert=system", false),
+        ("postgres://u@localhost/d", false),
+        ("postgres://u@127.0.0.1/d", false),
+        ("postgres:///d?host=/run/postgresql", false),
+    ] {
+        assert_eq!(is_unverified(&options(url).unwrap().0), unverified, "{url}");
     }
 }
