@@ -317,3 +317,6 @@ async fn take_over(lines: &[Arc<Line>], epochs: &[Epoch]) -> Result<Vec<i64>, St
     let count = |line: &Arc<Line>| of(line).map_or(0, |there| i64::try_from(there.outbound).unwrap_or(i64::MAX));
     Ok(lines.iter().map(count).collect())
 }
+
+#[cfg(test)]
+mod tests;

@@ -72,12 +72,14 @@ async fn a_business_moves_in_mid_run_and_nothing_is_lost_doubled_or_out_of_order
         house.afilnet.fault(fault).unwrap();
     }
     house.bonychat.fault("message:http_503:1-1000000").unwrap();
+    house.customer(&contact(902), "and no more");
     let file = house.database();
     let count = |what: &str| ask(&file, &format!("SELECT COUNT(*) FROM {what}"));
     let there = || {
         ["outbound WHERE state = 'queued'", "outbound WHERE state = 'sending'", "outbound WHERE state = 'unknown'"]
             .into_iter()
-            .chain(["events WHERE state = 'queued'", "conversations WHERE choice IS NOT NULL", "idempotency"])
+            .chain(["events WHERE state = 'queued'", "events WHERE event LIKE '%and no more%' AND state = 'queued'"])
+            .chain(["conversations WHERE choice IS NOT NULL", "idempotency"])
             .map(|what| (what, count(what)))
             .collect::<Vec<_>>()
     };
@@ -104,6 +106,8 @@ async fn a_business_moves_in_mid_run_and_nothing_is_lost_doubled_or_out_of_order
     assert_eq!(crate::repeat::m_id(&bridge.url(), 901, "once", &["idempotency-key: k"]), keyed);
     house.customer(&contact(900), "2");
     assert!(house.bonychat.until(SOON, |world| world.texts(&contact(900)) == ["Tuesday"]).await);
+    // Nothing came after it that would have opened its lane.
+    assert!(house.bonychat.until(SOON, |world| world.texts(&contact(902)) == ["and no more"]).await);
     assert_eq!(house.afilnet.texts(&contact(901)[1..]), ["once"]);
     println!("{} messages both ways: lost 0, doubled 0, out of order 0, unconfirmed {unconfirmed}", load.total());
     drop(bridge);

@@ -210,3 +210,24 @@ async fn a_refusal_whose_commit_was_not_answered_is_told() {
     drop(bridge);
     house.check();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_whose_beginning_was_not_answered_are_sent_once_and_in_order() {
+    let losing = Losing::default();
+    let Some((_way, url)) = gate_that_loses(&losing).await else { return };
+    // Statements that do not stay prepared are said in words every time.
+    let url = format!("{url}&pgbouncer=true");
+    let mut house = House::new().set("STORE__URL", &url).set("OUTBOUND__ANSWER_WITHIN", "0s");
+    let bridge = house.start().await;
+    for text in ["one", "two", "three"] {
+        *losing.lock().unwrap() = Some("SET state = 'sending'".into());
+        assert_eq!(house.agent(&bridge, &contact(1), text).await.status, 200);
+        until("the commit was carried out", || losing.lock().unwrap().is_none()).await;
+    }
+    assert_eq!(house.agent(&bridge, &contact(1), "heard").await.status, 200);
+    house.settled().await;
+    assert_eq!(house.afilnet.texts(&contact(1)[1..]), ["one", "two", "three", "heard"]);
+    assert_eq!(house.messages("unconfirmed").len(), 0, "nobody was told that it began, so nobody sent it");
+    drop(bridge);
+    house.check();
+}

@@ -108,6 +108,31 @@ async fn a_copy_holds_every_value_of_every_row_and_goes_on_with_later_ids() {
 }
 
 #[tokio::test]
+async fn a_copy_holds_whatever_any_column_may_hold() {
+    let Some((_folder, file, url)) = both().await else { return };
+    let db = Connection::open(&file).unwrap();
+    let mut columns = db
+        .prepare(
+            "SELECT t.name, c.name, c.type FROM sqlite_schema t, pragma_table_info(t.name) c \
+             WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite%' AND c.pk = 0 AND c.\"notnull\" = 0",
+        )
+        .unwrap();
+    let columns = columns.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+    let columns: Vec<(String, String, String)> = columns.map(Result::unwrap).collect();
+    assert!(columns.len() > 20, "{columns:?}");
+    for (n, (table, column, kind)) in columns.into_iter().enumerate() {
+        let least_or_most = if n % 2 == 0 { i64::MIN } else { i64::MAX };
+        let value: &dyn rusqlite::ToSql = match kind.as_str() {
+            "TEXT" => &"\ttab, two\r\nlines, a NUL \0, \\N, \\., \\t, a \\ at the end: \\",
+            _ => &least_or_most,
+        };
+        db.execute(&format!("UPDATE {table} SET {column} = ?1"), [value]).unwrap();
+    }
+    copy(&file, &url).await.unwrap();
+    compare(&file, &url).await;
+}
+
+#[tokio::test]
 async fn what_was_noted_of_answers_is_in_the_copy() {
     let Some((folder, file, url)) = both().await else { return };
     let m_id: String = {

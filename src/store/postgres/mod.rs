@@ -218,6 +218,9 @@ impl Store for PostgresStore {
     }
 
     async fn next_outbound_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
+        if !self.adrift(channel).lock().await.is_empty() {
+            return Ok(Some(0)); // no lane is open for them until `begin` has queued them again
+        }
         self.read(channel.clone(), |db, channel| Box::pin(outbound::next_ms(db, channel))).await
     }
 

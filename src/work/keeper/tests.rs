@@ -1,0 +1,243 @@
+//! A keeper whose leases a test deals, on a clock that the test moves.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use tokio::sync::Notify;
+use tokio::task::{AbortHandle, yield_now};
+use tokio::time::advance;
+
+use super::*;
+use crate::domain::Fence;
+use crate::store::SqliteStore;
+use crate::work::{Account, lock, testing};
+
+/// Renewed every five seconds; a fence holds for sixteen.
+const LEASE: Duration = Duration::from_secs(20);
+
+/// What the store says, and what it was asked for.
+struct Dealt {
+    store: Arc<dyn Store>,
+    changes: Notify,
+    table: Mutex<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    processes: usize,
+    owners: HashMap<ChannelName, Owner>,
+    /// Time that each call takes.
+    takes: Duration,
+    fails: bool,
+    asked: Vec<String>,
+}
+
+impl Dealt {
+    async fn ask(&self, what: String) -> Result<(), StoreError> {
+        let (takes, fails) = {
+            let mut table = lock(&self.table);
+            table.asked.push(what);
+            (table.takes, table.fails)
+        };
+        advance(takes).await;
+        if fails { Err(StoreError::Closed) } else { Ok(()) }
+    }
+}
+
+#[async_trait]
+impl Leases for Dealt {
+    async fn beat(&self, _: Duration, held: Vec<(ChannelName, bool)>) -> Result<Roll, StoreError> {
+        self.ask(format!("beat {}", held.len())).await?;
+        let table = lock(&self.table);
+        Ok(Roll { processes: table.processes, owners: table.owners.clone() })
+    }
+
+    async fn claim(&self, _: Duration, channels: Vec<ChannelName>) -> Result<Option<Vec<Epoch>>, StoreError> {
+        self.ask("claim".into()).await?;
+        let mut epochs = Vec::new();
+        for channel in channels {
+            epochs.push(self.store.own(&channel).await?);
+            lock(&self.table).owners.insert(channel, Owner::Me);
+        }
+        Ok(Some(epochs))
+    }
+
+    async fn release(&self, channels: Vec<ChannelName>) -> Result<(), StoreError> {
+        self.ask(format!("release {}", channels.len())).await?;
+        lock(&self.table).owners.retain(|name, _| !channels.contains(name));
+        Ok(())
+    }
+
+    async fn leave(&self) -> Result<(), StoreError> {
+        self.ask("leave".into()).await
+    }
+
+    fn changes(&self) -> &Notify {
+        &self.changes
+    }
+}
+
+/// A process and what is dealt to it.
+struct Process {
+    keeper: Keeper,
+    dealt: Dealt,
+    lines: Vec<Arc<Line>>,
+    _folder: tempfile::TempDir,
+    _clock: Still,
+}
+
+impl Process {
+    /// One of so many, with accounts of so many channels each.
+    async fn of(processes: usize, accounts: usize, channels: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("bridge.db")).unwrap());
+        let account = |which: usize| -> Vec<Arc<Line>> {
+            let account = Arc::new(Account::new(100, 4));
+            let line = |n| testing::line(&format!("channel{which}_{n}"), &store, &account);
+            (0..channels).map(|n| Arc::new(Line { fence: Fence::closed(), ..line(n) })).collect()
+        };
+        let groups: Vec<_> = (0..accounts).map(account).collect();
+        let lines = groups.iter().flatten().cloned().collect();
+        let keeper = Keeper::new(&store, LEASE, Duration::ZERO, groups, CancellationToken::new());
+        let table = Mutex::new(Table { processes, ..Table::default() });
+        let dealt = Dealt { store, changes: Notify::new(), table };
+        // The process's own clock began by the real one, which goes on where a paused one does not.
+        now_ms();
+        advance(Duration::from_mins(1)).await;
+        Self { keeper, dealt, lines, _folder: folder, _clock: Still::new() }
+    }
+
+    fn table(&self) -> std::sync::MutexGuard<'_, Table> {
+        lock(&self.dealt.table)
+    }
+
+    /// Tells what was asked for, and when the next beat is due.
+    async fn beat(&mut self) -> (Vec<String>, Instant) {
+        let next = self.keeper.beat(&self.dealt, true).await;
+        (std::mem::take(&mut self.table().asked), next)
+    }
+
+    /// Waits for the tasks of one account to end, and tells what was asked for then.
+    async fn one_ended(&mut self) -> Vec<String> {
+        let ended = self.keeper.endings.join_next().await.expect("an account is ending");
+        self.keeper.ended(&self.dealt, ended).await;
+        std::mem::take(&mut self.table().asked)
+    }
+
+    /// Channels whose calls may begin.
+    fn open(&self) -> usize {
+        self.lines.iter().filter(|line| line.fence.holds()).count()
+    }
+
+    fn held(&self) -> usize {
+        self.keeper.groups.iter().filter(|group| group.tenure.is_some()).count()
+    }
+}
+
+/// Keeps a paused clock from moving by itself, as it does where everybody waits, for the store's thread too.
+struct Still(AbortHandle);
+
+impl Still {
+    fn new() -> Self {
+        let busy = async {
+            loop {
+                yield_now().await;
+            }
+        };
+        Self(tokio::spawn(busy).abort_handle())
+    }
+}
+
+impl Drop for Still {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_held_is_renewed_while_more_is_taken() {
+    let mut process = Process::of(1, 12, 1).await;
+    process.table().takes = Duration::from_secs(2);
+    let mut beats = 0;
+    while process.held() < 12 {
+        let before = process.held();
+        let (asked, next) = process.beat().await;
+        assert_eq!(asked[0], format!("beat {before}"), "what is held is renewed first");
+        assert!(asked.len() <= 4, "as much as goes into a quarter of a lease: {asked:?}");
+        assert!(next <= Instant::now(), "the next beat is due");
+        assert_eq!(process.open(), process.held(), "nothing has run out meanwhile");
+        beats += 1;
+    }
+    assert_eq!(beats, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_process_owns_is_closed_at_once_ended_and_not_given_back() {
+    let mut process = Process::of(1, 1, 2).await;
+    assert_eq!(process.beat().await.0, ["beat 0", "claim"]);
+    assert_eq!(process.open(), 2);
+    assert!(process.lines.iter().all(|line| line.signals.is_here()));
+    // One of its channels is enough: an account is one process's.
+    let passed_on = process.lines[1].name.clone();
+    process.table().owners.insert(passed_on, Owner::Other { prompt: false });
+    process.keeper.beat(&process.dealt, true).await;
+    assert_eq!(process.open(), 0);
+    assert_eq!(std::mem::take(&mut process.table().asked), ["beat 2"]);
+    assert_eq!(process.beat().await.0, ["beat 0"], "it is not renewed while its tasks end");
+    assert_eq!(process.one_ended().await, [""; 0], "it is not ours to give back");
+    assert!(process.lines.iter().all(|line| !line.signals.is_here()));
+    assert!(process.keeper.endings.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_counts_from_before_it_was_asked_for_and_a_beat_that_fails_ends_it_no_sooner() {
+    let mut process = Process::of(1, 1, 1).await;
+    process.beat().await;
+    process.table().takes = Duration::from_secs(3);
+    let asked = Instant::now();
+    let (_, next) = process.beat().await;
+    assert_eq!(next, asked + LEASE / RENEWALS);
+    process.table().fails = true;
+    let (_, next) = process.beat().await;
+    assert_eq!(next, Instant::now() + AGAIN);
+    assert_eq!((process.open(), process.held()), (1, 1), "it is held all the same");
+    advance(asked + Duration::from_millis(15_900) - Instant::now()).await;
+    assert_eq!(process.open(), 1);
+    advance(Duration::from_millis(100)).await;
+    assert_eq!(process.open(), 0, "four fifths of the lease are over");
+    assert!(process.keeper.endings.is_empty(), "nobody else is known to have it");
+    process.table().fails = false;
+    process.beat().await;
+    assert_eq!(process.open(), 1, "it is ours still");
+}
+
+#[tokio::test(start_paused = true)]
+async fn accounts_are_shared_out_evenly_and_what_is_too_much_is_given_back_when_its_tasks_have_ended() {
+    let mut process = Process::of(2, 5, 1).await;
+    let (asked, _) = process.beat().await;
+    assert_eq!(asked, ["beat 0", "claim", "claim", "claim"], "five of two are three at most");
+    process.table().processes = 1;
+    assert_eq!(process.beat().await.0, ["beat 3", "claim", "claim"]);
+    // A call is under way in each.
+    let call = Arc::new(tokio::sync::Semaphore::new(0));
+    for group in &process.keeper.groups {
+        let call = Arc::clone(&call);
+        let ended = async move { call.acquire().await.map(drop).map_err(Into::into) };
+        group.tenure.as_ref().unwrap().life.spawn("a call".into(), ended);
+    }
+    process.table().processes = 2;
+    assert_eq!(process.beat().await.0, ["beat 5"]);
+    for _ in 0..100 {
+        yield_now().await;
+    }
+    assert!(process.keeper.endings.try_join_next().is_none(), "its calls are under way");
+    assert_eq!(process.beat().await.0, ["beat 5"], "it is renewed until they have ended, and nothing more is given up");
+    assert_eq!((process.open(), process.keeper.endings.len()), (5, 2));
+    call.add_permits(5);
+    for left in [4, 3] {
+        assert_eq!(process.one_ended().await, ["release 1"]);
+        assert_eq!((process.open(), process.held()), (left, left));
+    }
+    assert_eq!(process.beat().await.0, ["beat 3"], "what is free is somebody else's share");
+}
