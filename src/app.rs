@@ -2,7 +2,7 @@
 
 mod reload;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::http::{self, Answers, Routes};
 use crate::lifecycle::{GRACE, Life, Order, Orders};
 use crate::store::{PostgresStore, SqliteStore, Store};
 use crate::telemetry::metrics;
-use crate::work::{self, Clients, Epochs};
+use crate::work::{self, Clients};
 
 pub(crate) use reload::report;
 
@@ -31,7 +31,6 @@ pub struct App {
     store: Arc<dyn Store>,
     /// As it was read last.
     config: Config,
-    epochs: Epochs,
     answers: Arc<Answers>,
     routes: Routes,
     handle: Handle<SocketAddr>,
@@ -78,7 +77,7 @@ impl App {
         let store = open_store(&config, tuning).await?;
         let life = Life::new();
         let clients = clients(&config)?;
-        let epochs = work::start(&config, &store, clients, &Epochs::new(), &life)
+        work::start(&config, &store, clients, &BTreeSet::new(), &life)
             .await
             .context("cannot take the channels over")?;
         let answers = Answers::new(&store);
@@ -87,7 +86,7 @@ impl App {
         let handle = Handle::new();
         let server = tokio::spawn(http::serve(listener, routes.clone(), Arc::clone(&answers), handle.clone()));
         tracing::info!(%address, channels = config.channels.len(), version = env!("CARGO_PKG_VERSION"), "ready");
-        Ok(Self { address, life, store, config, epochs, answers, routes, handle, server, admin })
+        Ok(Self { address, life, store, config, answers, routes, handle, server, admin })
     }
 
     /// Where POST /message is served.

@@ -64,18 +64,16 @@ impl App {
     }
 
     /// Until it succeeds: with the loops before, nobody delivers any more.
-    async fn start_loops(&mut self, config: &Config) {
+    async fn start_loops(&self, config: &Config) {
+        let before = self.config.channels.keys().cloned().collect();
         let mut tries = 0_u32;
         loop {
             let started = async {
-                let epochs = work::start(config, &self.store, clients(config)?, &self.epochs, &self.life).await?;
-                anyhow::Ok(epochs)
+                work::start(config, &self.store, clients(config)?, &before, &self.life).await?;
+                anyhow::Ok(())
             };
             match started.await {
-                Ok(epochs) => {
-                    self.epochs = epochs;
-                    return;
-                }
+                Ok(()) => return,
                 Err(error) if tries == 0 => tracing::error!(
                     error = format!("{error:#}"),
                     "the channels cannot be taken over: messages are kept and wait; trying again"

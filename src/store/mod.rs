@@ -173,6 +173,12 @@ pub(crate) trait Store: Send + Sync {
     /// of which the former owner did not come to know count as lost.
     async fn own(&self, channel: &ChannelName) -> Result<Epoch, StoreError>;
 
+    /// As [`Self::own`], for a process that owns `channel` and begins anew: it still tells what becomes of the answers that
+    /// it is giving. Where leases tell who owns what, they do this.
+    async fn own_anew(&self, channel: &ChannelName) -> Result<Epoch, StoreError> {
+        self.own(channel).await
+    }
+
     /// Marks as unknown what a former owner left in `sending`, to be looked up first at `look_ms`.
     async fn interrupted(
         &self,

@@ -19,7 +19,7 @@ mod testing;
 mod upkeep;
 mod watch;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -115,18 +115,15 @@ pub(crate) struct Clients {
     pub(crate) fence: Fence,
 }
 
-/// Under which epochs this process owns its channels. Of a store that is shared, none: there, leases tell.
-pub(crate) type Epochs = HashMap<ChannelName, Epoch>;
-
-/// Registers every channel with the store's signals, so that the door can be opened, and starts the loops. `before`: what
-/// this process owned until now, where its loops have ended and are started anew.
+/// Registers every channel with the store's signals, so that the door can be opened, and starts the loops. `before`: the
+/// channels that this process served until now, whose loops have ended and are started anew.
 pub(crate) async fn start(
     config: &Config,
     store: &Arc<dyn Store>,
     mut clients: HashMap<ChannelName, Clients>,
-    before: &Epochs,
+    before: &BTreeSet<ChannelName>,
     life: &Life,
-) -> Result<Epochs, StoreError> {
+) -> Result<(), StoreError> {
     let retry =
         RetryPolicy { initial: config.retry.initial, max: config.retry.max, give_up_after: config.retry.give_up_after };
     let mut accounts: HashMap<(String, String), Arc<Account>> = HashMap::new();
@@ -191,24 +188,22 @@ pub(crate) async fn start(
         keeper.begin().await;
         life.spawn("keeper".into(), keeper.run());
     }
-    let mut owned = Epochs::new();
     for (line, epoch) in lines.into_iter().zip(epochs) {
         if !before.is_empty() {
             line.account.gate.rest(); // the loops before made calls in this very second
         }
         line.fence.move_to(i64::MAX);
         metrics::owned(&line.name, true);
-        owned.insert(line.name.clone(), epoch);
         line.run(epoch, life);
     }
     let (store, keep) = (Arc::clone(store), (config.store.keep_text, config.store.keep_rows));
     life.spawn("upkeep".into(), upkeep::run(store, keep.0, keep.1, life.stopping()));
-    Ok(owned)
+    Ok(())
 }
 
 /// Takes every channel over, side by side, so that they share commits.
-async fn take_over(lines: &[Arc<Line>], before: &Epochs) -> Result<Vec<Epoch>, StoreError> {
-    let take = |line: &Arc<Line>| tokio::spawn(Arc::clone(line).take_over(before.get(&line.name).copied()));
+async fn take_over(lines: &[Arc<Line>], before: &BTreeSet<ChannelName>) -> Result<Vec<Epoch>, StoreError> {
+    let take = |line: &Arc<Line>| tokio::spawn(Arc::clone(line).take_over(before.contains(&line.name)));
     let tasks: Vec<_> = lines.iter().map(take).collect();
     let mut epochs = Vec::with_capacity(tasks.len());
     for task in tasks {
@@ -254,11 +249,8 @@ impl Account {
 
 impl Line {
     /// Makes this process the channel's owner where it is not, and accounts for what was left under way.
-    async fn take_over(self: Arc<Self>, before: Option<Epoch>) -> Result<Epoch, StoreError> {
-        let epoch = match before {
-            Some(epoch) => epoch, // a new one would take the answers that are being given for lost
-            None => self.store.own(&self.name).await?,
-        };
+    async fn take_over(self: Arc<Self>, owned: bool) -> Result<Epoch, StoreError> {
+        let epoch = if owned { self.store.own_anew(&self.name).await? } else { self.store.own(&self.name).await? };
         self.account_for_left(epoch).await?;
         Ok(epoch)
     }

@@ -76,6 +76,11 @@ impl Store for SqliteStore {
         self.write("own", move |db| answers::own(db, &channel)).await
     }
 
+    async fn own_anew(&self, channel: &ChannelName) -> Result<Epoch, StoreError> {
+        let channel = channel.clone();
+        self.write("own", move |db| outbound::own(db, &channel)).await
+    }
+
     async fn interrupted(
         &self,
         channel: &ChannelName,
