@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Line, STORE_PAUSE, jitter, lock};
+use super::{Line, ReadingTurn, STORE_PAUSE, jitter, lock};
 use crate::domain::clock::wall_ms;
 use crate::domain::ledger::Mark;
 use crate::domain::{ContactId, Destination, Direction, ReadError, Row};
@@ -63,8 +63,11 @@ struct Trouble {
     until: Instant,
 }
 
+/// What a read came to. Its turn lasts until that is at hand: the next read goes on from there.
+type Ended = (Job, Result<Outcome, RoundError>, ReadingTurn);
+
 /// Whose read has ended, and with what; nothing where it broke inside.
-type Finished = (ContactId, Option<(Job, Result<Outcome, RoundError>)>);
+type Finished = (ContactId, Option<Ended>);
 
 /// One channel's poller: how far each conversation is read (what the store holds, kept at hand), and what is to be read.
 struct Poller {
@@ -333,16 +336,15 @@ impl Poller {
             // In a task of its own: should it panic, this conversation is read again and no other notices.
             let read = tokio::spawn(async move {
                 let outcome = read_one(&line, &mut job, &stop).await;
-                drop(turn);
-                (job, outcome)
+                (job, outcome, turn)
             });
             self.reads.spawn(async move { (contact, read.await.ok()) });
         }
     }
 
     /// Keeps at hand what a read came to. One that failed is made again in a later round and holds up no other.
-    fn finish(&mut self, contact: ContactId, read: Option<(Job, Result<Outcome, RoundError>)>) {
-        let Some((job, outcome)) = read else {
+    fn finish(&mut self, contact: ContactId, read: Option<Ended>) {
+        let Some((job, outcome, _turn)) = read else {
             tracing::error!(contact = %crate::telemetry::contact(&contact), "a read broke inside; it is made again later");
             let times = self.troubles.get(&contact).map_or(0, |trouble| trouble.times).saturating_add(1);
             let until = Instant::now() + self.line.retry.wait(times, None, 1.0).min(self.line.poll_idle);

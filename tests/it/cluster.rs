@@ -10,12 +10,12 @@ use crate::support::{Bridge, House, SOON, channel_of, contact, platform_of, unti
 use crate::workload::{Workload, number};
 
 /// Lines of a bridge's log that hold `words`.
-fn said(bridge: &Bridge, words: &str) -> usize {
+pub(crate) fn said(bridge: &Bridge, words: &str) -> usize {
     bridge.log().iter().filter(|line| line.contains(words)).count()
 }
 
 /// Channels that a process delivers now.
-fn owned(bridge: &Bridge) -> usize {
+pub(crate) fn owned(bridge: &Bridge) -> usize {
     let given_up = said(bridge, "has passed to another process") + said(bridge, "was handed over");
     said(bridge, "is served here").saturating_sub(given_up)
 }

@@ -5,6 +5,8 @@
 mod broadcast;
 mod cli;
 mod cluster;
+#[cfg(feature = "crashpoints")]
+mod cluster_crashpoints;
 mod copy;
 mod crash;
 #[cfg(feature = "crashpoints")]

@@ -189,18 +189,30 @@ impl House {
 
     /// Starts the bridge and waits until it is ready; at the same address every time.
     pub(crate) async fn start(&mut self) -> Bridge {
-        let bridge =
-            Bridge::spawn(self.command(&["serve"]).env("BRIDGE__SERVER__LISTEN", format!("127.0.0.1:{}", self.port)));
-        self.port = bridge.ready().await;
+        let bridge = self.start_another(self.port).await;
+        self.port = bridge.port().unwrap();
         bridge
     }
 
     /// Starts a process of several; at `port` where that is not 0.
     pub(crate) async fn start_another(&self, port: u16) -> Bridge {
-        let listen = format!("127.0.0.1:{port}");
-        let bridge = Bridge::spawn(self.command(&["serve"]).env("BRIDGE__SERVER__LISTEN", listen));
+        let bridge = self.spawn(port, &[]);
         bridge.ready().await;
         bridge
+    }
+
+    /// As [`Self::start_another`] with more of an environment; what this makes may end before it is ready.
+    #[cfg(feature = "crashpoints")]
+    pub(crate) async fn start_another_with(&self, port: u16, environment: &[(&str, &str)]) -> Bridge {
+        let mut bridge = self.spawn(port, environment);
+        until("the bridge is ready or has ended", || bridge.port().is_some() || bridge.has_ended()).await;
+        bridge
+    }
+
+    fn spawn(&self, port: u16, environment: &[(&str, &str)]) -> Bridge {
+        let mut command = self.command(&["serve"]);
+        command.env("BRIDGE__SERVER__LISTEN", format!("127.0.0.1:{port}")).envs(environment.iter().copied());
+        Bridge::spawn(&mut command)
     }
 
     /// A start that is to be refused: its exit code, and what it said.
@@ -224,14 +236,9 @@ impl House {
     #[cfg(feature = "crashpoints")]
     pub(crate) async fn start_with(&mut self, environment: &[(&str, &str)]) -> Bridge {
         if self.port == 0 {
-            let free = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-            self.port = free.local_addr().unwrap().port();
+            self.port = free_port();
         }
-        let mut command = self.command(&["serve"]);
-        command.env("BRIDGE__SERVER__LISTEN", format!("127.0.0.1:{}", self.port)).envs(environment.iter().copied());
-        let mut bridge = Bridge::spawn(&mut command);
-        until("the bridge is ready or has ended", || bridge.port().is_some() || bridge.has_ended()).await;
-        bridge
+        self.start_another_with(self.port, environment).await
     }
 
     /// Where the bridge is or will be.
@@ -273,13 +280,17 @@ impl House {
     /// Waits until no message is on its way any more: none queued, being sent or in doubt.
     pub(crate) async fn settled(&self) {
         let on_its_way = |line: &str| matches!(line.split('\t').nth(3), Some("queued" | "sending" | "unknown"));
-        until("no message is on its way", || {
+        let deadline = Instant::now() + SOON;
+        loop {
             // One look at all: between two looks a message may change its state.
             let listed = self.run(&["messages", "list", "--limit", "1000000"]);
             assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
-            !String::from_utf8(listed.stdout).unwrap().lines().any(on_its_way)
-        })
-        .await;
+            if !String::from_utf8(listed.stdout).unwrap().lines().any(on_its_way) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "not within {SOON:?}: no message is on its way");
+            tokio::time::sleep(Duration::from_millis(200)).await; // each look is a process of its own
+        }
     }
 
     /// What must hold at the end of every test.
@@ -391,6 +402,12 @@ impl Drop for Bridge {
             eprintln!("--- the bridge's last lines\n{}", log[from..].join("\n"));
         }
     }
+}
+
+/// A port that nobody listens at now.
+#[cfg(feature = "crashpoints")]
+pub(crate) fn free_port() -> u16 {
+    std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// Polls until `state` holds; panics with `what` after [`SOON`].

@@ -193,8 +193,10 @@ impl Running {
             assert_eq!(house.bonychat.texts(&contact(who)), heard, "from {who}");
         }
         assert!(missing <= unconfirmed, "{missing} are missing, {unconfirmed} of them unconfirmed");
+        let ours: Vec<String> = (0..contacts).map(contact).collect();
         let told = |world: &bridge::sim::bonychat::World| {
-            let failed = world.all_events().into_iter().filter(|event| event.status() == "failed");
+            let events = world.all_events().into_iter().filter(|event| ours.contains(&event.contact_id));
+            let failed = events.filter(|event| event.status() == "failed");
             failed.map(|event| event.m_id).collect::<std::collections::HashSet<_>>().len() == unconfirmed
         };
         assert!(house.bonychat.until(SOON, told).await, "each unconfirmed one is told, and no other");

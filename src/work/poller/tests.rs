@@ -38,6 +38,8 @@ struct Fake {
     rows: Mutex<Vec<Row>>,
     /// Last rows of other conversations, which stand before this one's in the list.
     others: Mutex<Vec<Row>>,
+    /// Rows that are called unread, until somebody asks.
+    unread: Mutex<Vec<Row>>,
     /// Whether reads show nothing, and how many were made.
     hidden: AtomicBool,
     reads: AtomicUsize,
@@ -89,7 +91,7 @@ impl Messenger for Fake {
     }
 
     async fn unread(&self, _: &Destination) -> Result<Vec<Row>, ReadError> {
-        Ok(Vec::new())
+        Ok(std::mem::take(&mut *self.unread.lock().unwrap()))
     }
 }
 
@@ -143,6 +145,7 @@ impl World {
             store: Arc::clone(&store),
             rows: Mutex::default(),
             others: Mutex::default(),
+            unread: Mutex::default(),
             hidden: AtomicBool::new(false),
             reads: AtomicUsize::new(0),
             meanwhile: Mutex::new(Meanwhile::Nothing),

@@ -153,3 +153,31 @@ async fn a_last_row_that_reads_never_show_is_taken_as_it_is_in_the_end() {
     assert_eq!(world.fake.reads.load(Ordering::Relaxed), 6);
     assert_eq!(world.words().await, ["hello"]);
 }
+
+#[tokio::test]
+async fn a_read_that_ends_during_a_round_is_where_the_next_one_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::open(folder.path(), true).await;
+    let mut poller = Poller::new(Arc::clone(&world.line));
+    assert!(poller.load().await);
+    world.shows(Direction::Inbound, Some(1), "unread before the first run");
+    world.fake.unread.lock().unwrap().clone_from(&world.fake.rows.lock().unwrap());
+    // Asking what is unread has cleared the mark at Afilnet when the read fails.
+    world.meanwhile(Meanwhile::Fails);
+    let stop = CancellationToken::new();
+    poller.round(&stop).await.unwrap();
+    poller.start_reads(&stop);
+    while world.fake.reads.load(Ordering::Relaxed) == 0 {
+        tokio::task::yield_now().await;
+    }
+    // It has ended, and another round comes before what it came to is at hand.
+    poller.round(&stop).await.unwrap();
+    poller.start_reads(&stop);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while poller.positions[&contact()].read_to.is_none() {
+        assert!(Instant::now() < deadline, "it is not read again");
+        turn(&mut poller).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(world.words().await, ["unread before the first run"]);
+}
