@@ -132,11 +132,20 @@ async fn leave_in_mid_send(house: &House) {
     bridge.kill();
 }
 
+/// Each channel's account shows a row of ours: what is in doubt before that, nobody can tell.
+async fn rows_show(house: &House, bridge: &Bridge) {
+    until("it has all channels", || owned(bridge) == CHANNELS).await;
+    for who in 908..908 + CHANNELS {
+        let shows = house.bonychat.text(&bridge.url(), &channel_of(who, CHANNELS), &contact(who), "rows show").await;
+        assert_eq!(shows.status, 200, "{}", shows.body);
+    }
+    until("rows show", || said(bridge, "rows of sent messages show the status") == CHANNELS).await;
+}
+
 /// Both write to both processes, and not all goes well.
 fn begin(house: &House, name: &str, way: Way, bases: &[String]) -> Running {
     let running = load(name, way).start_on(house, bases.to_vec(), Duration::from_secs(12));
-    // Late, and not at a new store: what is in doubt before an account has shown rows, nobody can tell. Enough in a row
-    // that both processes meet some.
+    // Not at a new store, as above. Enough in a row that both processes meet some.
     if way != Way::First {
         for fault in ["sendmessage:reset:40-45", "sendmessage:reset_stored:60-63", "sendmessage:http_502:70"] {
             house.afilnet.fault(fault).unwrap();
@@ -180,6 +189,12 @@ async fn survive(name: &str, when: &str, way: Way) -> Option<Duration> {
     let mut refused = None;
     let (mut doomed, other, running) = match way {
         Way::First | Way::Shares => {
+            if way == Way::Shares {
+                let mut before = house.start_another(0).await;
+                rows_show(&house, &before).await;
+                before.signal("TERM");
+                assert!(before.ended().await.success());
+            }
             let doomed = doom().await;
             let running = begin(&house, name, way, &bases);
             if way == Way::Shares {
@@ -189,12 +204,14 @@ async fn survive(name: &str, when: &str, way: Way) -> Option<Duration> {
         }
         Way::Joins => {
             let other = house.start_another(ports[1]).await;
+            rows_show(&house, &other).await;
             let running = begin(&house, name, way, &bases);
             under_way(&running).await;
             (doom().await, other, running)
         }
         Way::Serves | Way::Leaves | Way::Answers => {
             let other = house.start_another(ports[1]).await;
+            rows_show(&house, &other).await;
             let mut doomed = doom().await;
             let shared = |doomed: &Bridge| owned(doomed) == CHANNELS / 2 && owned(&other) == CHANNELS / 2;
             until("the channels are shared out", || shared(&doomed) || doomed.has_ended()).await;
@@ -213,10 +230,8 @@ async fn survive(name: &str, when: &str, way: Way) -> Option<Duration> {
     until("the point is reached", || doomed.has_ended()).await;
     let gone = Instant::now();
     until("it says why it ended", || said(&doomed, "crash point reached") == 1).await;
-    // Where all that was ever sent is in doubt, no row shows that an account shows rows, and nobody could tell.
-    for who in 908..908 + CHANNELS {
-        let shows = house.bonychat.text(&bases[1], &channel_of(who, CHANNELS), &contact(who), "rows show").await;
-        assert_eq!(shows.status, 200, "{}", shows.body);
+    if way == Way::First {
+        rows_show(&house, &other).await;
     }
     until("the other has all channels", || owned(&other) == CHANNELS).await;
     let took = gone.elapsed();
