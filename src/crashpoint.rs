@@ -98,6 +98,7 @@ mod tests {
             include_str!("store/postgres/bells.rs"),
             include_str!("store/postgres/notes.rs"),
             include_str!("store/postgres/unsure.rs"),
+            include_str!("store/postgres/verdicts.rs"),
         ];
         let named = |at: &str| at.split('"').nth(1).map(str::to_owned);
         let writes = |text: &'static str| {

@@ -212,6 +212,40 @@ async fn a_refusal_whose_commit_was_not_answered_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_that_was_taken_for_a_caller_in_a_commit_that_was_not_answered_is_its_answer() {
+    let losing = Losing::default();
+    let Some((_way, url)) = gate_that_loses(&losing).await else { return };
+    // Statements that do not stay prepared are said in words every time.
+    let url = format!("{url}&pgbouncer=true");
+    let house = House::new().set("STORE__URL", &url).set("OUTBOUND__ANSWER_WITHIN", "8s");
+    let owner = house.start_another(0).await;
+    let other = house.start_another(0).await;
+    assert!(owner.log().iter().any(|line| line.contains("is served here")));
+    *losing.lock().unwrap() = Some("DELETE FROM events WHERE conversation".into());
+    // Answered 200 at once, and told to the agent, while it is not known here that verdicts can be expected there.
+    let deadline = Instant::now() + SOON;
+    loop {
+        assert_eq!(house.agent(&other, &contact(1), "goes").await.status, 200);
+        house.afilnet.fault("sendmessage:INCORRECT_FILEURL").unwrap();
+        if house.agent(&other, &contact(1), "refused").await.status == 400 {
+            break;
+        }
+        assert!(losing.lock().unwrap().is_some(), "answered 200 though no agent is told");
+        assert!(Instant::now() < deadline, "no verdict is waited for");
+        tokio::time::sleep(Duration::from_millis(100)).await; // the agent's own pace
+    }
+    assert_eq!(*losing.lock().unwrap(), None, "the commit was carried out");
+    house.settled().await;
+    let failed = house.messages("failed").len();
+    assert!(
+        house.bonychat.until(SOON, |world| world.event_count() == failed - 1).await,
+        "of all but this the agent hears"
+    );
+    drop((owner, other));
+    house.check();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn messages_whose_beginning_was_not_answered_are_sent_once_and_in_order() {
     let losing = Losing::default();
     let Some((_way, url)) = gate_that_loses(&losing).await else { return };

@@ -20,7 +20,7 @@ use super::{sql, verdicts};
 use crate::domain::clock::{millis, now_ms, since};
 use crate::domain::ids::fingerprint;
 use crate::domain::{ChannelName, MId};
-use crate::store::{Signals, StoreError};
+use crate::store::{Answer, Signals, StoreError};
 
 /// Time between two looks at what may have been said: while nothing can be heard, and otherwise.
 const LOOK_DEAF: Duration = Duration::from_millis(200);
@@ -271,15 +271,13 @@ impl Bells {
             lock(&self.awaiting).remove(&verdict.m_id);
             // Whoever is told here is told nothing else: where nobody waits any more, the agent is told instead.
             let Some(caller) = self.signals.caller(&verdict.m_id) else { continue };
-            let answer = match &verdict.failed {
-                None => crate::store::Answer::Accepted,
-                Some(_) => {
-                    self.links
-                        .write("take_verdict", &verdict, &|db, verdict| Box::pin(verdicts::take(db, verdict)))
-                        .await?
-                }
-            };
-            let _ = caller.send(answer);
+            if verdict.failed.is_none() {
+                let _ = caller.send(Answer::Accepted);
+                continue;
+            }
+            // Beside the others: where the server is away it takes its time.
+            let links = Arc::clone(&self.links);
+            self.tasks.spawn(async move { caller.send(verdicts::taken(&links, verdict).await) });
         }
         Ok(())
     }

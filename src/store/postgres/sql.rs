@@ -150,11 +150,16 @@ pub(super) const HELD: &str = concat!("SELECT id FROM events WHERE id = ANY ($1)
 pub(super) const VERDICTS: &str = "SELECT m_id, conversation, state, fault FROM outbound WHERE m_id = ANY ($1) \
      AND NOT (state = 'sending' OR (state = 'queued' AND attempt = 0 AND part = 0))";
 
-/// Takes what the agent would be told, to tell the caller instead.
+/// Takes what the agent would be told, to tell the caller instead: for the process that has the caller now.
 pub(super) const TAKE_NOTICE: &str = concat!(
-    "DELETE FROM events WHERE conversation = $1 AND m_id = $2 AND state = 'queued' AND held_ms > ",
+    "DELETE FROM events WHERE conversation = $1 AND m_id = $2 AND state = 'queued' \
+     AND EXISTS (SELECT 1 FROM outbound o WHERE o.m_id = $2 AND o.taken_by = $3) AND held_ms > ",
     server_ms!()
 );
+
+/// Whether it was taken by that process: nobody else does, and what the agent was told is kept as long as the message.
+pub(super) const NOTICE_TAKEN: &str = "SELECT (EXISTS (SELECT 1 FROM outbound o WHERE o.m_id = $2 AND o.taken_by = $3) \
+     AND NOT EXISTS (SELECT 1 FROM events WHERE conversation = $1 AND m_id = $2))::INT::BIGINT";
 
 /// Channels of these with a message that may go now.
 pub(super) const DUE_CHANNELS: &str = "SELECT c FROM unnest($1::TEXT[]) AS c WHERE EXISTS (SELECT 1 FROM conversations v \

@@ -1,7 +1,7 @@
 //! Channels that pass from one process to another, and callers that do.
 
 use super::*;
-use crate::store::{Kept, Owner, Publication};
+use crate::store::{Answer, Kept, Owner, Pace, Publication};
 
 /// A lease as short as one may be.
 const LEASE: Duration = Duration::from_secs(1);
@@ -155,4 +155,38 @@ async fn an_answer_that_was_written_and_then_lost_is_lost() {
     }
     one.answered(vec![(m_id.clone(), false)]).await.unwrap();
     assert_eq!(came_to(&other, message(1, "ok")).await, Kept::RepeatOf(m_id));
+}
+
+#[tokio::test]
+async fn a_refusal_is_taken_once_by_the_process_that_has_the_caller() {
+    let Some((one, other, url)) = two().await else { return };
+    other.beat(SOON, Vec::new()).await.unwrap();
+    one.beat(SOON, Vec::new()).await.unwrap();
+    let epoch = other.claim(SOON, vec![channel()]).await.unwrap().unwrap()[0];
+    one.signals().register(&channel(), &Pace::new(10)).is_elsewhere(true);
+    let mut refused = message(1, "refused");
+    refused.waits = SOON;
+    let m_id = refused.m_id.clone();
+    assert_eq!(came_to(&one, refused).await, Kept::New);
+    let attempt = other.begin(&channel(), epoch, 100, 0, 1).await.unwrap().remove(0);
+    let failed = Settlement::Failed { fault: Fault::Busy, notice: Some("n".into()) };
+    other.settle(&attempt, failed, 100).await.unwrap();
+    let take = async |store: &Arc<PostgresStore>, again| {
+        let m_ids = [m_id.as_str().to_owned()];
+        let found = store.read(m_ids, |db, m_ids| Box::pin(verdicts::find(db, m_ids))).await.unwrap();
+        let asked = (found, again);
+        store
+            .links
+            .write("take_verdict", &asked, &|db, (found, again)| Box::pin(verdicts::take(db, &found[0], *again)))
+            .await
+    };
+    // Whoever had the caller before has woken up late; it is another's now.
+    assert_eq!(take(&other, false).await.unwrap(), Answer::Accepted);
+    assert_eq!(beside(&url, "SELECT COUNT(*) FROM events").await, ["1"]);
+    assert_eq!(take(&one, false).await.unwrap(), Answer::Refused(Fault::Busy));
+    assert_eq!(beside(&url, "SELECT COUNT(*) FROM events").await, ["0"]);
+    // Asked again, as the answer to that commit was lost; the other has nothing to say of it even then.
+    assert_eq!(take(&one, true).await.unwrap(), Answer::Refused(Fault::Busy));
+    assert_eq!(take(&other, true).await.unwrap(), Answer::Accepted);
+    assert_eq!(take(&one, false).await.unwrap(), Answer::Accepted);
 }
