@@ -174,7 +174,7 @@ async fn processes_that_are_killed_lose_double_and_disorder_nothing() {
 }
 
 async fn killed(name: &str, rounds: usize, settings: impl FnOnce(House) -> House) {
-    campaign(name, rounds, load(rounds, 5), settings, async |cluster, n| {
+    campaign(name, rounds, load(rounds, 7), settings, async |cluster, n| {
         let which = n % 2;
         let other = 1 - which;
         let began = Instant::now();
