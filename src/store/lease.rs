@@ -25,6 +25,8 @@ pub(crate) struct Roll {
     pub(crate) processes: usize,
     /// Channels that somebody owns.
     pub(crate) owners: HashMap<ChannelName, Owner>,
+    /// Time until the first lease of another process runs out, should it not be renewed.
+    pub(crate) runs_out: Option<Duration>,
 }
 
 /// Leases of a shared store. An owner that does not renew its lease in time is taken to be gone, and its channels are

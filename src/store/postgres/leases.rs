@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use super::db::{Db, args, decode};
 use super::{PostgresStore, outbound, sql};
 use crate::domain::ChannelName;
-use crate::domain::clock::millis;
+use crate::domain::clock::{millis, since};
 use crate::store::{Epoch, Leases, Owner, Roll, StoreError};
 
 #[async_trait]
@@ -83,13 +83,15 @@ pub(super) async fn beat(db: &mut Db, beat: &Beat) -> Result<Roll, StoreError> {
     }
     db.execute(sql::FORGET_PROCESSES, args![]).await?;
     let processes: i64 = db.one(sql::LIVING, args![]).await?;
-    let leases: Vec<(String, String, i64)> = db.rows(sql::OWNERS, args![]).await?;
-    let owner = |(channel, process, prompt): (String, String, i64)| {
+    let leases: Vec<(String, String, i64, i64)> = db.rows(sql::OWNERS, args![]).await?;
+    let others = leases.iter().filter(|(_, process, ..)| process.as_str() != &*me);
+    let runs_out = others.map(|(.., left_ms)| since(0, *left_ms)).min();
+    let owner = |(channel, process, prompt, _): (String, String, i64, i64)| {
         let owner = if process == *me { Owner::Me } else { Owner::Other { prompt: prompt != 0 } };
         Some((channel.parse().ok()?, owner)) // a name that does not parse is nobody's here
     };
     let owners: HashMap<ChannelName, Owner> = leases.into_iter().filter_map(owner).collect();
-    Ok(Roll { processes: usize::try_from(processes).unwrap_or(1).max(1), owners })
+    Ok(Roll { processes: usize::try_from(processes).unwrap_or(1).max(1), owners, runs_out })
 }
 
 /// Ends what former owners of these channels that are taken to be gone have open.

@@ -49,8 +49,13 @@ pub(super) const FORGET_PROCESSES: &str =
 pub(super) const LIVING: &str =
     concat!("SELECT COUNT(*) FROM processes WHERE shares = 1 AND until_ms > ", server_ms!());
 
-pub(super) const OWNERS: &str =
-    concat!("SELECT channel, process, prompt FROM leases WHERE process IS NOT NULL AND until_ms > ", server_ms!());
+/// With the time that each lease has left.
+pub(super) const OWNERS: &str = concat!(
+    "SELECT channel, process, prompt, until_ms - ",
+    server_ms!(),
+    " FROM leases WHERE process IS NOT NULL AND until_ms > ",
+    server_ms!()
+);
 
 /// Who owned these channels and has not renewed in time.
 pub(super) const FORMER_OWNERS: &str = concat!(

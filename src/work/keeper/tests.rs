@@ -27,6 +27,7 @@ struct Dealt {
 struct Table {
     processes: usize,
     owners: HashMap<ChannelName, Owner>,
+    runs_out: Option<Duration>,
     /// Time that each call takes.
     takes: Duration,
     fails: bool,
@@ -50,7 +51,7 @@ impl Leases for Dealt {
     async fn beat(&self, _: Duration, held: Vec<(ChannelName, bool)>) -> Result<Roll, StoreError> {
         self.ask(format!("beat {}", held.len())).await?;
         let table = lock(&self.table);
-        Ok(Roll { processes: table.processes, owners: table.owners.clone() })
+        Ok(Roll { processes: table.processes, owners: table.owners.clone(), runs_out: table.runs_out })
     }
 
     async fn claim(&self, _: Duration, channels: Vec<ChannelName>) -> Result<Option<Vec<Epoch>>, StoreError> {
@@ -240,4 +241,21 @@ async fn accounts_are_shared_out_evenly_and_what_is_too_much_is_given_back_when_
         assert_eq!((process.open(), process.held()), (left, left));
     }
     assert_eq!(process.beat().await.0, ["beat 3"], "what is free is somebody else's share");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_moment_a_lease_runs_out_is_not_slept_through() {
+    let mut process = Process::of(2, 1, 1).await;
+    let channel = process.lines[0].name.clone();
+    process.table().owners.insert(channel, Owner::Other { prompt: false });
+    for (runs_out, expected) in [
+        (None, LEASE / RENEWALS),
+        (Some(LEASE), LEASE / RENEWALS),
+        (Some(Duration::from_secs(2)), Duration::from_secs(2) + SOON_AFTER),
+    ] {
+        process.table().runs_out = runs_out;
+        let asked = Instant::now();
+        let (_, next) = process.beat().await;
+        assert_eq!(next - asked, expected, "{runs_out:?}");
+    }
 }

@@ -27,8 +27,9 @@ async fn a_lease_is_one_processs_until_it_is_given_back_or_runs_out() {
     let roll = other.beat(LEASE, Vec::new()).await.unwrap();
     assert_eq!(roll.owners[&channel()], Owner::Other { prompt: false });
     let roll = one.beat(SOON, vec![(channel(), true)]).await.unwrap();
-    assert_eq!(roll.owners[&channel()], Owner::Me);
+    assert_eq!((roll.owners[&channel()], roll.runs_out), (Owner::Me, None));
     let roll = other.beat(LEASE, Vec::new()).await.unwrap();
+    assert!(roll.runs_out.is_some_and(|left| left > SOON / 2 && left <= SOON), "{:?}", roll.runs_out);
     assert_eq!(roll.owners[&channel()], Owner::Other { prompt: true });
     // All or none: one of these is not free.
     one.release(vec![channel()]).await.unwrap();
