@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::Line;
+use super::{Line, jitter};
 use crate::domain::ChannelName;
 use crate::domain::clock::{millis, now_ms};
 use crate::lifecycle::{GRACE, Life};
@@ -21,6 +21,9 @@ const RENEWALS: u32 = 4;
 
 /// A lease that was not renewed is looked at so much later: the server's clock and this one do not run alike to the hair.
 const SOON_AFTER: Duration = Duration::from_millis(20);
+
+/// Wait, about, before more is taken where somebody else was quicker: others may be free.
+const RACED: Duration = Duration::from_millis(100);
 
 /// Wait before a beat that failed is made again.
 const AGAIN: Duration = Duration::from_millis(500);
@@ -38,6 +41,14 @@ struct Tenure {
     /// Its tasks were asked to end. Its lease is renewed until they have, unless it was lost.
     ending: bool,
     lost: bool,
+}
+
+/// What became of the accounts that were free and wanted.
+enum Taken {
+    /// They are this process's, or will be at the next beat.
+    All,
+    /// Some are somebody else's by now.
+    Raced,
 }
 
 /// Shares the channels with other processes.
@@ -124,9 +135,15 @@ impl Keeper {
             Ok(roll) => {
                 self.failing = false;
                 self.renewed(&roll, asked_ms);
-                if share && let Err(error) = self.share(leases, &roll).await {
-                    self.failed(&error);
-                    return Instant::now() + AGAIN;
+                if share {
+                    match self.share(leases, &roll).await {
+                        Ok(Taken::All) => {}
+                        Ok(Taken::Raced) => return Instant::now() + RACED.mul_f64(0.5 + jitter()),
+                        Err(error) => {
+                            self.failed(&error);
+                            return Instant::now() + AGAIN;
+                        }
+                    }
                 }
                 // Whoever has not renewed by then is gone: its channels wait for nothing more.
                 let gone = roll.runs_out.map(|left| Instant::now() + left + SOON_AFTER);
@@ -190,7 +207,7 @@ impl Keeper {
     }
 
     /// Takes free accounts up to this process's share, or begins to give back what is beyond it.
-    async fn share(&mut self, leases: &dyn Leases, roll: &Roll) -> Result<(), StoreError> {
+    async fn share(&mut self, leases: &dyn Leases, roll: &Roll) -> Result<Taken, StoreError> {
         let fair = self.groups.len().div_ceil(roll.processes.max(1));
         let kept = |group: &Group| group.tenure.as_ref().is_some_and(|tenure| !tenure.ending);
         let held = self.groups.iter().filter(|group| kept(group)).count();
@@ -215,21 +232,24 @@ impl Keeper {
             order.filter(|index| free(&self.groups[*index])).take(fair.saturating_sub(held)).collect();
         // What is held must be renewed while more is taken: the rest comes after the next beat.
         let until = Instant::now() + self.lease / RENEWALS;
+        let mut taken = Taken::All;
         for index in wanted {
-            self.claim(leases, index).await?;
+            if !self.claim(leases, index).await? {
+                taken = Taken::Raced;
+            }
             if Instant::now() >= until {
                 break;
             }
         }
-        Ok(())
+        Ok(taken)
     }
 
-    /// Takes one account and starts its loops, unless somebody else was quicker.
-    async fn claim(&mut self, leases: &dyn Leases, index: usize) -> Result<(), StoreError> {
+    /// Takes one account and starts its loops. False where somebody else was quicker.
+    async fn claim(&mut self, leases: &dyn Leases, index: usize) -> Result<bool, StoreError> {
         let (asked_ms, until_ms) = (now_ms(), self.until_ms(now_ms()));
         let lines = self.groups[index].lines.clone();
         let names: Vec<ChannelName> = lines.iter().map(|line| line.name.clone()).collect();
-        let Some(epochs) = leases.claim(self.lease, names).await? else { return Ok(()) };
+        let Some(epochs) = leases.claim(self.lease, names).await? else { return Ok(false) };
         let life = Life::within(&self.house);
         let tenure = Tenure { life: life.clone(), ending: false, lost: false };
         self.groups[index].tenure = Some(tenure);
@@ -244,7 +264,7 @@ impl Keeper {
                     tracing::info!(channel.name = %line.name, waiting, took_ms, "channel `{}` is served here", line.name);
                     line.run(epoch, &life);
                 }
-                Ok(())
+                Ok(true)
             }
             Err(error) => {
                 // Nothing runs yet; the lease goes back by itself, as whatever else was ended.

@@ -28,6 +28,8 @@ struct Table {
     processes: usize,
     owners: HashMap<ChannelName, Owner>,
     runs_out: Option<Duration>,
+    /// Somebody else is always quicker.
+    raced: bool,
     /// Time that each call takes.
     takes: Duration,
     fails: bool,
@@ -56,6 +58,9 @@ impl Leases for Dealt {
 
     async fn claim(&self, _: Duration, channels: Vec<ChannelName>) -> Result<Option<Vec<Epoch>>, StoreError> {
         self.ask("claim".into()).await?;
+        if lock(&self.table).raced {
+            return Ok(None);
+        }
         let mut epochs = Vec::new();
         for channel in channels {
             epochs.push(self.store.own(&channel).await?);
@@ -258,4 +263,17 @@ async fn the_moment_a_lease_runs_out_is_not_slept_through() {
         let (_, next) = process.beat().await;
         assert_eq!(next - asked, expected, "{runs_out:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_somebody_else_was_quicker_the_rest_is_looked_at_soon() {
+    let mut process = Process::of(1, 3, 1).await;
+    process.table().raced = true;
+    let asked = Instant::now();
+    let (said, next) = process.beat().await;
+    assert_eq!(said.iter().filter(|what| *what == "claim").count(), 3);
+    assert!(next - asked <= 2 * RACED, "{:?}", next - asked);
+    process.table().raced = false;
+    process.beat().await;
+    assert_eq!(process.held(), 3);
 }
