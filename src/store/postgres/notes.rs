@@ -18,10 +18,16 @@ use crate::store::StoreError;
 /// A row that somebody else is changing is noted a moment later; so often, then what became of its answer is told soon
 /// anyway.
 const TRIES: u32 = 5;
-const AGAIN: Duration = Duration::from_millis(5);
+const AGAIN: Duration = Duration::from_millis(10);
 
 /// Notes that are kept for the server, at most: where it is away, nothing can be noted.
 const MOST: usize = 10_000;
+
+/// Whether an answer was written, or was lost after all; and how often that could not be said.
+struct Word {
+    reached: bool,
+    tries: u32,
+}
 
 /// What is noted and not said yet.
 #[derive(Default)]
@@ -43,23 +49,23 @@ impl Notes {
 
     /// Says what is noted, for ever.
     pub(super) async fn keep(self: Arc<Self>, links: Arc<Links>) {
+        let mut words = HashMap::new();
         loop {
-            self.news.notified().await;
-            let mut words = std::mem::take(&mut *self.words());
-            for tries in 0..TRIES {
-                if tries > 0 {
-                    sleep(AGAIN * tries).await;
-                }
-                match links.write("note_answers", &words, &|db, words| Box::pin(say(db, words))).await {
-                    Ok(said) => words.retain(|m_id, _| !said.contains(m_id.as_str())),
-                    Err(_) => break, // what became of them is told as soon as the server can be reached
-                }
-                // Newer words wait no longer than the older ones.
-                words.extend(self.words().drain());
-                if words.is_empty() {
-                    break;
-                }
+            if words.is_empty() {
+                self.news.notified().await;
+            } else {
+                sleep(AGAIN).await;
             }
+            words.extend(self.words().drain().map(|(m_id, reached)| (m_id, Word { reached, tries: 0 })));
+            if words.is_empty() {
+                continue;
+            }
+            let said = links.write("note_answers", &words, &|db, words| Box::pin(say(db, words))).await;
+            let said = said.unwrap_or_default();
+            words.retain(|m_id, word| {
+                word.tries += 1;
+                word.tries < TRIES && !said.contains(m_id.as_str())
+            });
         }
     }
 
@@ -69,12 +75,12 @@ impl Notes {
 }
 
 /// Waits for no row, so that it never stands in anybody's way. Tells which could be said.
-async fn say(db: &mut Db, words: &HashMap<MId, bool>) -> Result<HashSet<String>, StoreError> {
+async fn say(db: &mut Db, words: &HashMap<MId, Word>) -> Result<HashSet<String>, StoreError> {
     db.run(sql::IN_MEMORY).await?;
     let me = db.me();
     let mut said = HashSet::with_capacity(words.len());
     for (reached, statement) in [(true, sql::NOTE_WRITTEN), (false, sql::NOTE_LOST)] {
-        let of = words.iter().filter(|(_, word)| **word == reached);
+        let of = words.iter().filter(|(_, word)| word.reached == reached);
         let m_ids: Vec<String> = of.map(|(m_id, _)| m_id.as_str().to_owned()).collect();
         if !m_ids.is_empty() {
             let rows: Vec<(String,)> = db.rows(statement, args![m_ids, me]).await?;

@@ -191,3 +191,21 @@ async fn a_refusal_is_taken_once_by_the_process_that_has_the_caller() {
     assert_eq!(take(&other, true).await.unwrap(), Answer::Accepted);
     assert_eq!(take(&one, false).await.unwrap(), Answer::Accepted);
 }
+
+#[tokio::test]
+async fn what_cannot_be_noted_takes_nothing_with_it() {
+    let Some((one, _, url)) = two().await else { return };
+    one.beat(SOON, Vec::new()).await.unwrap();
+    for contact in 0..60 {
+        let new = message(contact, "ok");
+        let m_id = new.m_id.clone();
+        assert_eq!(came_to(&one, new).await, Kept::New);
+        one.note_answer(&m_id, true);
+        one.note_answer(&MId::fresh(), true); // a row that is gone
+    }
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while beside(&url, "SELECT COUNT(*) FROM outbound WHERE answered = 3").await != ["60"] {
+        assert!(tokio::time::Instant::now() < deadline, "some are not noted");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
