@@ -168,6 +168,12 @@ impl Fault {
         )
     }
 
+    /// Whether Afilnet looked at a message and refused this one, so that the next may well be taken (afilnet.md section 4:
+    /// the codes of a call's own parameters).
+    pub(crate) fn is_of_message(&self) -> bool {
+        matches!(self, Self::ChatNotFound | Self::MissingParam | Self::FileType | Self::FileUrl | Self::ThumbUrl)
+    }
+
     /// The most tries a message gets under this fault; `None` where only its age ends it ("transient, bounded").
     pub(crate) fn most_tries(&self) -> Option<u32> {
         match self {

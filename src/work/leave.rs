@@ -98,6 +98,14 @@ impl Line {
             Verdict::NotSent { fault, asked } => (fault, *asked),
             Verdict::Refused { fault } | Verdict::Unknown { fault } => (fault, None),
         };
+        if fault.is_of_message() {
+            // Afilnet looks at what it is sent: were sends out of order, they work again.
+            let outages = self.account.outages.swap(0, Ordering::Relaxed);
+            if let Some(credit) = leave.credit.as_ref().filter(|_| outages >= OUTAGES) {
+                self.opened(credit);
+            }
+            return;
+        }
         if fault.is_outage() {
             let outages = self.account.outages.fetch_add(1, Ordering::Relaxed) + 1;
             if outages < OUTAGES && *fault != Fault::Busy {
@@ -165,7 +173,8 @@ impl Line {
         if pass.succeeded() {
             let paused = self.account.breaker.is_closed() || self.account.credit.is_closed();
             self.account.pace.set_stalled(paused);
-            tracing::info!(channel.name = %self.name, "channel `{}`: Afilnet works again, going on", self.name);
+            let rest = if paused { "but sends wait until one probe of theirs succeeds" } else { "going on" };
+            tracing::info!(channel.name = %self.name, "channel `{}`: Afilnet works again, {rest}", self.name);
         }
     }
 }
@@ -231,6 +240,37 @@ mod tests {
             two.lines[0].opened(&way.pass().await);
             assert!(two.lines[0].signals.verdict_expected(Duration::ZERO), "after {pause:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sends_work_again_where_afilnet_refuses_a_message_for_itself_but_not_for_want_of_credit() {
+        let two = Two::new();
+        let file = Verdict::Refused { fault: Fault::FileUrl };
+        let leave = two.sound_may_send(Duration::ZERO).await.unwrap();
+        for _ in 0..OUTAGES {
+            two.lines[1].learn(&leave, &Verdict::Unknown { fault: Fault::ConnectionLost });
+        }
+        assert!(two.account.breaker.is_closed() && two.account.credit.is_closed());
+        let mut probe = two.sound_may_send(Duration::from_mins(5)).await.unwrap();
+        assert!(probe.credit.as_ref().is_some_and(Pass::is_probe));
+        two.lines[1].learn(&probe, &file);
+        assert!(!two.account.credit.is_closed() && two.lines[1].signals.verdict_expected(Duration::ZERO));
+
+        two.lines[1].learn(&leave, &Verdict::NotSent { fault: Fault::NoCredits, asked: None });
+        probe = two.sound_may_send(Duration::from_mins(5)).await.unwrap();
+        two.lines[1].learn(&probe, &file);
+        assert!(two.account.credit.is_closed(), "a file is looked at before the credit");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refusals_between_them_are_no_outages_in_a_row() {
+        let two = Two::new();
+        let leave = two.sound_may_send(Duration::ZERO).await.unwrap();
+        for _ in 0..OUTAGES {
+            two.lines[1].learn(&leave, &Verdict::Unknown { fault: Fault::ConnectionLost });
+            two.lines[1].learn(&leave, &Verdict::Refused { fault: Fault::ChatNotFound });
+        }
+        assert!(!two.account.breaker.is_closed() && !two.account.credit.is_closed());
     }
 
     #[tokio::test(start_paused = true)]
