@@ -11,9 +11,14 @@ use super::World;
 /// How long a call may take in all.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
+/// An idle connection is kept this long: less than the bridge keeps it, which would otherwise close one in the moment that
+/// a call goes out on it.
+const IDLE: Duration = Duration::from_secs(5);
+
 /// The client of one simulator; its connections are kept alive.
 pub(super) fn http() -> reqwest::Result<reqwest::Client> {
-    reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(TIMEOUT).build()
+    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+    client.timeout(TIMEOUT).pool_idle_timeout(IDLE).build()
 }
 
 /// What came of one call to `/message`.
