@@ -81,8 +81,7 @@ async fn health_channels_and_messages_answer_beside_a_running_bridge() {
     assert_eq!(missing.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&missing.stderr).contains("there is no store"));
     let bridge = house.start().await;
-    let port = bridge.url().rsplit(':').next().unwrap().to_owned();
-    let address = format!("127.0.0.1:{port}");
+    let address = bridge.url().trim_start_matches("http://").to_owned();
     let health = house.command(&["health"]).env("BRIDGE__SERVER__LISTEN", &address).status().unwrap();
     assert!(health.success());
     let elsewhere = bare_command(&["health"]).env("BRIDGE__SERVER__LISTEN", &address).env("BRIDGE__X", "y").status();

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use bridge::sim::postgres::Server;
 
-use crate::support::{Bridge, House, SOON, channel_of, contact, platform_of, until};
+use crate::process::Bridge;
+use crate::support::{House, SOON, channel_of, contact, platform_of, until};
 use crate::workload::{Workload, number};
 
 /// Lines of a bridge's log that hold `words`.

@@ -11,7 +11,8 @@ use tokio::sync::Semaphore;
 
 use crate::cluster::{owned, said};
 use crate::crashpoints::OUT_OF_REACH;
-use crate::support::{Bridge, House, channel_of, contact, free_port, until};
+use crate::process::Bridge;
+use crate::support::{House, channel_of, contact, until};
 use crate::workload::{Running, Workload};
 
 const CHANNELS: usize = 4;
@@ -181,8 +182,8 @@ async fn survive(name: &str, when: &str, way: Way) -> Option<Duration> {
     if name == "interrupted" {
         leave_in_mid_send(&house).await;
     }
-    let ports = [free_port(), free_port()];
-    let bases = ports.map(|port| format!("http://127.0.0.1:{port}"));
+    let ports = [house.free_port(), house.free_port()];
+    let bases = ports.map(|port| house.url_at(port));
     let point = format!("{name}, {when}:{}", nth(name, way));
     let order = [("BRIDGE_CRASHPOINT", point.as_str())];
     let doom = || house.start_another_with(ports[0], &order);

@@ -25,6 +25,7 @@ mod outage;
 mod outbound;
 mod person;
 mod postgres;
+mod process;
 mod recovery;
 mod reload;
 mod repeat;

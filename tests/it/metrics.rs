@@ -3,7 +3,8 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use crate::support::{Bridge, CHANNEL, House, SOON, TOKEN, channel_of, contact, until};
+use crate::process::Bridge;
+use crate::support::{CHANNEL, House, SOON, TOKEN, channel_of, contact, until};
 
 /// Status and body of a GET.
 fn get(base: &str, path: &str, token: Option<&str>) -> (u16, String) {

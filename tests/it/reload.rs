@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use crate::support::{Bridge, CHANNEL, House, SOON, channel_of, contact, get, platform_of, until};
+use crate::process::Bridge;
+use crate::support::{CHANNEL, House, SOON, channel_of, contact, get, platform_of, until};
 use crate::workload::Workload;
 
 /// How often the configuration was taken.

@@ -1,16 +1,18 @@
 //! A house of its own for each test: two simulators, a folder, and the bridge as a process.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use bridge::sim::afilnet::{self, Afilnet};
 use bridge::sim::bonychat::{self, BonyChat, IdType};
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::process::Bridge;
 
 pub(crate) const CHANNEL: &str = "channel1";
 pub(crate) const TOKEN: &str = "token-of-channel-1";
@@ -26,6 +28,7 @@ pub(crate) struct House {
     pub(crate) folder: TempDir,
     settings: Vec<(String, String)>,
     plain: Vec<(&'static str, String)>,
+    address: Ipv4Addr,
     port: u16,
     channels: usize,
 }
@@ -89,7 +92,8 @@ impl House {
         };
         let bonychat = BonyChat::start(free, options).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let mut house = Self { settings: Vec::new(), plain: Vec::new(), port: 0, channels, folder, afilnet, bonychat };
+        let (settings, plain, address) = (Vec::new(), Vec::new(), own_address());
+        let mut house = Self { settings, plain, address, port: 0, channels, folder, afilnet, bonychat };
         let store = house.store_url();
         let (api, webhook) = (house.afilnet.url(), house.bonychat.webhook_url());
         for (key, value) in [
@@ -211,14 +215,14 @@ impl House {
 
     fn spawn(&self, port: u16, environment: &[(&str, &str)]) -> Bridge {
         let mut command = self.command(&["serve"]);
-        command.env("BRIDGE__SERVER__LISTEN", format!("127.0.0.1:{port}")).envs(environment.iter().copied());
+        command.env("BRIDGE__SERVER__LISTEN", format!("{}:{port}", self.address)).envs(environment.iter().copied());
         Bridge::spawn(&mut command)
     }
 
     /// A start that is to be refused: its exit code, and what it said.
     pub(crate) async fn refused_start(&self) -> (Option<i32>, String) {
         let mut command = self.command(&["serve"]);
-        command.env("BRIDGE__SERVER__LISTEN", "127.0.0.1:0").stdin(Stdio::null()).stdout(Stdio::null());
+        command.env("BRIDGE__SERVER__LISTEN", format!("{}:0", self.address)).stdin(Stdio::null()).stdout(Stdio::null());
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let deadline = Instant::now() + SOON;
         while child.try_wait().unwrap().is_none() {
@@ -236,7 +240,7 @@ impl House {
     #[cfg(feature = "crashpoints")]
     pub(crate) async fn start_with(&mut self, environment: &[(&str, &str)]) -> Bridge {
         if self.port == 0 {
-            self.port = free_port();
+            self.port = self.free_port();
         }
         self.start_another_with(self.port, environment).await
     }
@@ -244,7 +248,19 @@ impl House {
     /// Where the bridge is or will be.
     #[cfg(feature = "crashpoints")]
     pub(crate) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        self.url_at(self.port)
+    }
+
+    /// Where a process at that port is or will be.
+    #[cfg(feature = "crashpoints")]
+    pub(crate) fn url_at(&self, port: u16) -> String {
+        format!("http://{}:{port}", self.address)
+    }
+
+    /// A port that nobody listens at now.
+    #[cfg(feature = "crashpoints")]
+    pub(crate) fn free_port(&self) -> u16 {
+        std::net::TcpListener::bind((self.address, 0)).unwrap().local_addr().unwrap().port()
     }
 
     /// As [`Self::start`], where no file of the process may grow beyond so many blocks of 512 bytes: a disk that fills up.
@@ -254,7 +270,7 @@ impl House {
         limited.args(["-c", &format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" serve")]).arg(plain.get_program());
         limited.current_dir(self.folder.path()).envs(plain.get_envs().filter_map(|(key, value)| Some((key, value?))));
         limited.envs(environment.iter().copied());
-        let bridge = Bridge::spawn(limited.env("BRIDGE__SERVER__LISTEN", format!("127.0.0.1:{}", self.port)));
+        let bridge = Bridge::spawn(limited.env("BRIDGE__SERVER__LISTEN", format!("{}:{}", self.address, self.port)));
         self.port = bridge.ready().await;
         bridge
     }
@@ -301,113 +317,15 @@ impl House {
     }
 }
 
-/// A bridge as a process. Killed when dropped.
-pub(crate) struct Bridge {
-    child: Child,
-    log: Arc<Mutex<Vec<String>>>,
-}
-
-impl Bridge {
-    fn spawn(command: &mut Command) -> Self {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let log = Arc::new(Mutex::new(Vec::new()));
-        let (stderr, lines) = (child.stderr.take().unwrap(), Arc::clone(&log));
-        std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                lines.lock().unwrap().push(line);
-            }
-        });
-        Self { child, log }
+/// An address of this machine that no other house listens at, where the system has more than one: whoever calls a process
+/// that has ended must not reach that of another house, which may be given the same port meanwhile.
+fn own_address() -> Ipv4Addr {
+    static HOUSES: AtomicU32 = AtomicU32::new(0);
+    if !cfg!(target_os = "linux") {
+        return Ipv4Addr::LOCALHOST;
     }
-
-    /// Waits for the line that says so, and tells its port.
-    async fn ready(&self) -> u16 {
-        until("the bridge is ready", || self.port().is_some()).await;
-        self.port().unwrap()
-    }
-
-    pub(crate) fn port(&self) -> Option<u16> {
-        let log = self.log.lock().unwrap();
-        let line = log.iter().find(|line| line.contains("\"message\":\"ready\""))?;
-        let line: serde_json::Value = serde_json::from_str(line).unwrap();
-        let address: SocketAddr = line["address"].as_str().unwrap().parse().unwrap();
-        Some(address.port())
-    }
-
-    /// Whether the process has ended by itself.
-    #[cfg(feature = "crashpoints")]
-    pub(crate) fn has_ended(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_some()
-    }
-
-    pub(crate) fn url(&self) -> String {
-        self.address("\"message\":\"ready\"")
-    }
-
-    /// Where operators look.
-    pub(crate) fn admin_url(&self) -> String {
-        self.address("operators find /metrics")
-    }
-
-    /// The address in the log line that holds `words`.
-    fn address(&self, words: &str) -> String {
-        let log = self.log.lock().unwrap();
-        let line = log.iter().find(|line| line.contains(words)).unwrap();
-        let line: serde_json::Value = serde_json::from_str(line).unwrap();
-        format!("http://{}", line["address"].as_str().unwrap())
-    }
-
-    pub(crate) fn log(&self) -> Vec<String> {
-        self.log.lock().unwrap().clone()
-    }
-
-    /// kill -9.
-    pub(crate) fn kill(mut self) -> Vec<String> {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        self.log()
-    }
-
-    /// Memory of the process.
-    pub(crate) fn resident_kib(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
-    }
-
-    pub(crate) fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
-    }
-
-    /// Waits for the process to end by itself.
-    pub(crate) async fn ended(&mut self) -> ExitStatus {
-        let mut status = None;
-        until("the bridge ended", || {
-            status = self.child.try_wait().unwrap();
-            status.is_some()
-        })
-        .await;
-        status.unwrap()
-    }
-}
-
-impl Drop for Bridge {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if std::thread::panicking() {
-            let log = self.log.lock().unwrap();
-            let from = log.len().saturating_sub(40);
-            eprintln!("--- the bridge's last lines\n{}", log[from..].join("\n"));
-        }
-    }
-}
-
-/// A port that nobody listens at now.
-#[cfg(feature = "crashpoints")]
-pub(crate) fn free_port() -> u16 {
-    std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+    let house = HOUSES.fetch_add(1, Ordering::Relaxed) % 254 + 1;
+    Ipv4Addr::from_bits((127 << 24) | (1 << 23) | ((std::process::id() & 0x7fff) << 8) | house)
 }
 
 /// Polls until `state` holds; panics with `what` after [`SOON`].

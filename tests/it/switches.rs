@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use bridge::sim::afilnet::Switches;
 use tokio::sync::Semaphore;
 
-use crate::support::{Bridge, CHANNEL, House, PLATFORM_ID, contact};
+use crate::process::Bridge;
+use crate::support::{CHANNEL, House, PLATFORM_ID, contact};
 
 const CUSTOMERS: usize = 3;
 /// Values tried side by side.
