@@ -19,7 +19,7 @@ const PLAN: &[(&str, &[&str])] = &[
     ("work", &["domain", "config", "telemetry", "store", "lifecycle"]),
     ("lifecycle", &[]),
     ("app", &["domain", "config", "telemetry", "store", "bonychat", "afilnet", "http", "work", "lifecycle"]),
-    ("cli", &["domain", "config", "telemetry", "store", "afilnet", "lifecycle", "app", "sim"]),
+    ("cli", &["domain", "config", "telemetry", "store", "bonychat", "afilnet", "lifecycle", "app", "sim"]),
     ("sim", &["config", "telemetry", "lifecycle", "app"]),
     ("main", &[]),
     ("lib", &[]),

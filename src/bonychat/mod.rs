@@ -1,7 +1,9 @@
 //! `BonyChat`'s wire, both ways: what `/message` brings (`wire`), what the webhook is sent (`event`, `inbound`), and the
-//! client that sends it. `http` calls `wire`; `work` meets the rest as `dyn Webhook`, handed over by `app`.
+//! client that sends it. `http` calls `wire`, `cli` calls `call`; `work` meets the rest as `dyn Webhook`, handed over by
+//! `app`.
 
 mod answer;
+pub(crate) mod call;
 mod event;
 mod files;
 mod inbound;

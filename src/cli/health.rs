@@ -8,14 +8,19 @@ use anyhow::Context as _;
 
 const WITHIN: Duration = Duration::from_secs(3);
 
-/// Asks `/healthz` of the bridge that listens there.
-pub(super) fn ask(listen: SocketAddr) -> anyhow::Result<()> {
+/// Where a bridge of this machine is reached that listens there.
+pub(super) fn on_this_machine(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
         ip => ip,
     };
-    let address = SocketAddr::new(ip, listen.port());
+    SocketAddr::new(ip, listen.port())
+}
+
+/// Asks `/healthz` of the bridge that listens there.
+pub(super) fn ask(listen: SocketAddr) -> anyhow::Result<()> {
+    let address = on_this_machine(listen);
     let mut stream = TcpStream::connect_timeout(&address, WITHIN)
         .with_context(|| format!("no bridge answers on {address}: is it running, and is server.listen the same?"))?;
     stream.set_read_timeout(Some(WITHIN))?;

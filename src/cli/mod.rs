@@ -3,6 +3,7 @@
 
 mod health;
 mod messages;
+mod send;
 mod store;
 
 use std::fmt::Write as _;
@@ -43,6 +44,8 @@ enum Command {
     Channels,
     /// Print the documented default configuration
     Config,
+    /// Send one message through a running bridge on this machine
+    Send(send::SendArgs),
     /// Look at messages, and retry or discard those that were given up
     #[command(subcommand)]
     Messages(messages::Command),
@@ -129,6 +132,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Check => check(&servable(load()?)?)?,
         Command::Channels => channels(&load()?).await?,
         Command::Config => print(Config::DEFAULT_TOML)?,
+        Command::Send(args) => send::run(args, &load()?).await?,
         Command::Messages(command) => messages::run(command, &load()?).await?,
         Command::Store(command) => store::run(command).await?,
         Command::Openapi => print(&app::openapi())?,

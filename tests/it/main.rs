@@ -29,6 +29,7 @@ mod process;
 mod recovery;
 mod reload;
 mod repeat;
+mod send;
 mod stop;
 mod store;
 mod support;

@@ -1,0 +1,140 @@
+//! A call of `POST /message` as `BonyChat` makes it (bonychat.md section 3.1), and what its answer means (3.3): for a person
+//! who writes through a running bridge.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Value, json};
+
+use super::beginning;
+
+/// Longest time to reach a bridge on this machine.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What to send.
+#[derive(Debug)]
+pub(crate) enum Said {
+    Text(String),
+    /// `kind`: image, video, audio, file. `description` may be empty.
+    File {
+        url: String,
+        kind: String,
+        description: String,
+    },
+}
+
+/// What came of a call.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// The bridge has stored it, and delivers it if it has not yet.
+    Taken { m_id: String },
+    /// It was not stored, or not sent and given up. `words`: the bridge's own, or the beginning of what it said.
+    Refused { status: u16, words: String },
+    /// Nobody could be reached.
+    Nobody(String),
+    /// It went out and no answer came: it may have been stored.
+    Lost(String),
+}
+
+/// Calls the bridge that listens at `address`, under `prefix`, with a channel's token. `within`: in all.
+///
+/// # Errors
+/// Where no HTTP client can be made.
+pub(crate) async fn call(
+    address: SocketAddr,
+    prefix: &str,
+    token: &SecretString,
+    contact: &str,
+    said: &Said,
+    within: Duration,
+) -> Result<Answer, reqwest::Error> {
+    let http = reqwest::Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(within)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .retry(reqwest::retry::never())
+        .build()?;
+    let call = http.post(format!("http://{address}{prefix}/message")).bearer_auth(token.expose_secret().trim());
+    let answer = call.header("content-type", "application/json").body(body(contact, said)).send().await;
+    Ok(match answer {
+        Ok(mut response) => {
+            let status = response.status().as_u16();
+            read(status, &beginning(&mut response).await)
+        }
+        Err(error) if error.is_connect() => Answer::Nobody(words(error)),
+        Err(error) => Answer::Lost(words(error)),
+    })
+}
+
+/// The body of a call; the token decides the channel.
+fn body(contact: &str, said: &Said) -> String {
+    let message = match said {
+        Said::Text(text) => json!({ "type": "text", "text": text }),
+        Said::File { url, kind, description } => {
+            json!({ "type": "attachment", "attachment": { "type": kind, "url": url, "description": description } })
+        }
+    };
+    json!({ "contactId": contact, "message": message }).to_string()
+}
+
+/// What an answer means. A 200 without an mId, and whatever a broken server says, tells nothing.
+fn read(status: u16, body: &[u8]) -> Answer {
+    let said: Value = serde_json::from_slice(body).unwrap_or_default();
+    let words = said["error"]["message"].as_str();
+    match (status, said["mId"].as_str(), words) {
+        (200, Some(m_id), _) => Answer::Taken { m_id: m_id.to_owned() },
+        (400..=499 | 503, _, Some(words)) => Answer::Refused { status, words: words.to_owned() },
+        (_, _, words) => Answer::Lost(format!("HTTP {status}: {}", words.unwrap_or("not an answer of the bridge"))),
+    }
+}
+
+/// An error with its causes, in one line.
+fn words(error: reqwest::Error) -> String {
+    format!("{:#}", anyhow::Error::new(error.without_url()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bonychat::wire;
+    use crate::domain::content::Text;
+    use crate::domain::{Content, IdType};
+
+    #[test]
+    fn a_body_is_read_as_what_was_meant() {
+        let text = body("+34600111222", &Said::Text("hello \"there\"".into()));
+        let call = wire::parse(text.as_bytes(), IdType::Phone).unwrap();
+        assert_eq!((call.contact.as_str(), call.channel_id), ("+34600111222", None));
+        assert_eq!(call.content, Content::Text { text: Text::new("hello \"there\"").unwrap() });
+        for description in ["", "a menu"] {
+            let file = Said::File {
+                url: "https://files.test/menu.pdf".into(),
+                kind: "file".into(),
+                description: description.into(),
+            };
+            let call = wire::parse(body("someone", &file).as_bytes(), IdType::Custom).unwrap();
+            assert_eq!(call.content.kind(), "file");
+        }
+    }
+
+    #[test]
+    fn only_the_bridges_own_refusal_says_that_nothing_was_sent() {
+        assert_eq!(read(200, br#"{"mId":"abc"}"#), Answer::Taken { m_id: "abc".into() });
+        for status in [400, 401, 413, 503] {
+            let refused = Answer::Refused { status, words: "not sent".into() };
+            assert_eq!(read(status, br#"{"error":{"message":"not sent"}}"#), refused);
+        }
+        for (status, body) in [
+            (200, "hello"),
+            (200, "{}"),
+            (302, ""),
+            (400, "<html>"),
+            (502, r#"{"error":{"message":"?"}}"#),
+            (500, r#"{"error":{"message":"a bug"}}"#),
+        ] {
+            assert!(matches!(read(status, body.as_bytes()), Answer::Lost(_)), "{status} {body}");
+        }
+    }
+}
