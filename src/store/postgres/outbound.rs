@@ -15,12 +15,7 @@ pub(super) async fn add(db: &mut Db, conversation: i64, new: &NewOutbound, conte
     let (me, waits_ms) = (db.me(), millis(new.waits));
     let (m_id, kind, at_ms) = (new.m_id.as_str(), new.content.kind(), new.accepted_ms);
     let values = args![conversation, m_id, kind, content, at_ms, new.request_id, me, waits_ms];
-    let row: i64 = db.one(own::ADD_OUTBOUND, values).await?;
-    let ahead: bool = db.one(sql::AHEAD, args![conversation, row]).await?;
-    if !ahead {
-        follow_head(db, conversation).await?;
-    }
-    Ok(ahead)
+    db.one(own::ADD_OUTBOUND, values).await
 }
 
 pub(super) async fn own(db: &mut Db, channel: &ChannelName) -> Result<Epoch, StoreError> {

@@ -94,14 +94,19 @@ pub(super) const OTHERS: &str =
 
 // Callers that wait at one process for the verdict of another.
 
-/// As the statement of every engine, with the process that answers the caller, and for how long the caller waits there
-/// for another's verdict.
+/// Adds a message, last of its conversation, which is locked; its lane opens where nothing waits before it. With the
+/// process that answers the caller, and for how long the caller waits there for another's verdict. Tells whether others
+/// wait before it. One statement: each more would be a round trip of every accept.
 pub(super) const ADD_OUTBOUND: &str = concat!(
-    "INSERT INTO outbound \
-     (conversation, m_id, state, kind, content, due_ms, accepted_ms, since_ms, request_id, taken_by, caller_ms) \
-     VALUES ($1, $2, 'queued', $3, $4, $5, $5, $5, $6, $7, CASE WHEN $8 > 0 THEN ",
+    "WITH before AS (SELECT EXISTS (SELECT 1 FROM outbound \
+      WHERE conversation = $1 AND state IN ('queued', 'sending', 'unknown', 'held')) AS waits), \
+     added AS (INSERT INTO outbound \
+      (conversation, m_id, state, kind, content, due_ms, accepted_ms, since_ms, request_id, taken_by, caller_ms) \
+      VALUES ($1, $2, 'queued', $3, $4, $5, $5, $5, $6, $7, CASE WHEN $8 > 0 THEN ",
     server_ms!(),
-    " + $8 ELSE 0 END) RETURNING id"
+    " + $8 ELSE 0 END)), \
+     opened AS (UPDATE conversations SET outbound_due_ms = $5 FROM before WHERE id = $1 AND NOT before.waits) \
+     SELECT waits FROM before"
 );
 
 /// Equal messages whose answers did not reach their callers, or of which that is not known: whether the answer was lost,

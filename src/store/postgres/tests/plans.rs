@@ -53,7 +53,7 @@ async fn no_statement_walks_a_table() {
         ("WIPE_CHOICES", own::WIPE_CHOICES),
         ("WIPE_EVENTS", own::WIPE_EVENTS),
         ("DROP_EVENTS", own::DROP_EVENTS),
-        ("AHEAD", sql::AHEAD),
+        ("ADD_OUTBOUND", own::ADD_OUTBOUND),
         ("SET_OUTBOUND_LANE", sql::SET_OUTBOUND_LANE),
         ("BEGIN", sql::BEGIN),
         ("SENT", sql::SENT),
