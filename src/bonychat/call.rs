@@ -99,7 +99,7 @@ fn words(error: reqwest::Error) -> String {
 mod tests {
     use super::*;
     use crate::bonychat::wire;
-    use crate::domain::content::Text;
+    use crate::domain::content::{AttachmentKind, Text};
     use crate::domain::{Content, IdType};
 
     #[test]
@@ -115,7 +115,9 @@ mod tests {
                 description: description.into(),
             };
             let call = wire::parse(body("someone", &file).as_bytes(), IdType::Custom).unwrap();
-            assert_eq!(call.content.kind(), "file");
+            let Content::Attachment(file) = call.content else { panic!("{:?}", call.content) };
+            assert_eq!((file.kind, file.url.as_str()), (AttachmentKind::File, "https://files.test/menu.pdf"));
+            assert_eq!(file.description.as_ref().map_or("", |said| said.as_str()), description);
         }
     }
 
