@@ -27,8 +27,10 @@ async fn a_webhook_out_of_order_is_called_once_a_second_and_gets_all_in_order_an
         let (closed, at) = (house.bonychat.requests(), Instant::now());
         assert!(closed - before <= 3 + SIDE_BY_SIDE, "{} calls before the way closed, {kind}", closed - before);
         tokio::time::sleep(Duration::from_secs(4)).await; // the length of the outage, not a wait for a state
-        let probes = house.bonychat.requests() - closed;
-        assert!((1..=at.elapsed().as_secs() + 1).contains(&probes), "{probes} probes in {:?}, {kind}", at.elapsed());
+        // Those that were under way when it closed may come after its line in the log.
+        let (calls, most) = (house.bonychat.requests(), 3 + SIDE_BY_SIDE + at.elapsed().as_secs() + 1);
+        assert!(calls > closed, "no probe in {:?}, {kind}", at.elapsed());
+        assert!(calls - before <= most, "{} calls until {:?} after it closed, {kind}", calls - before, at.elapsed());
         house.bonychat.clear_faults();
         let open = Instant::now();
         let all = 2 * CONVERSATIONS * (n + 1);
