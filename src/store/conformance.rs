@@ -117,6 +117,7 @@ async fn a_message_tried_again_waits_and_keeps_its_place(engine: Engine) {
     store.accept(message(1, "b", 11)).await.unwrap();
     let attempt = take(&store, epoch, 100).await.remove(0);
     store.settle(&attempt, Settlement::Queued { due_ms: Some(500), fault: Fault::Unreachable }, 100).await.unwrap();
+    store.accept(message(1, "c", 200)).await.unwrap(); // and whoever comes meanwhile does not hurry it
     assert!(take(&store, epoch, 499).await.is_empty());
     assert_eq!(store.next_outbound_ms(&channel()).await.unwrap(), Some(500));
     let again = take(&store, epoch, 500).await.remove(0);
