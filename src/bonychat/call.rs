@@ -4,13 +4,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use reqwest::header::CONTENT_TYPE;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
-use super::beginning;
-
-/// Longest time to reach a bridge on this machine.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+use super::{beginning, client};
 
 /// What to send.
 #[derive(Debug)]
@@ -29,7 +27,7 @@ pub(crate) enum Said {
 pub(crate) enum Answer {
     /// The bridge has stored it, and delivers it if it has not yet.
     Taken { m_id: String },
-    /// It was not stored, or not sent and given up. `words`: the bridge's own, or the beginning of what it said.
+    /// It was not stored, or not sent and given up. `words`: the bridge's own.
     Refused { status: u16, words: String },
     /// Nobody could be reached.
     Nobody(String),
@@ -49,15 +47,9 @@ pub(crate) async fn call(
     said: &Said,
     within: Duration,
 ) -> Result<Answer, reqwest::Error> {
-    let http = reqwest::Client::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(within)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .retry(reqwest::retry::never())
-        .build()?;
-    let call = http.post(format!("http://{address}{prefix}/message")).bearer_auth(token.expose_secret().trim());
-    let answer = call.header("content-type", "application/json").body(body(contact, said)).send().await;
+    let call = client(within, &[])?.post(format!("http://{address}{prefix}/message"));
+    let call = call.bearer_auth(token.expose_secret().trim()).header(CONTENT_TYPE, "application/json");
+    let answer = call.body(body(contact, said)).send().await;
     Ok(match answer {
         Ok(mut response) => {
             let status = response.status().as_u16();
@@ -138,5 +130,18 @@ mod tests {
         ] {
             assert!(matches!(read(status, body.as_bytes()), Answer::Lost(_)), "{status} {body}");
         }
+    }
+
+    #[tokio::test]
+    async fn only_where_nobody_was_reached_nothing_went_out() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (token, said) = (SecretString::from("token"), Said::Text("hello".into()));
+        let call = || call(address, "", &token, "someone", &said, Duration::from_millis(500));
+        let (cut, ()) = tokio::join!(call(), async { drop(listener.accept().await.unwrap()) });
+        assert!(matches!(cut.unwrap(), Answer::Lost(_)), "cut off");
+        assert!(matches!(call().await.unwrap(), Answer::Lost(_)), "no answer in time");
+        drop(listener);
+        assert!(matches!(call().await.unwrap(), Answer::Nobody(_)));
     }
 }
