@@ -1,23 +1,15 @@
 //! The loops of a channel: sender, looker, poller, publisher. Each channel has one owner; all that its loops share goes through
 //! the store. They know the two platforms only as [`Messenger`] and [`Webhook`].
 
-mod breaker;
-mod gate;
-mod keeper;
-mod learning;
-mod leave;
-mod looker;
-mod poller;
-mod publisher;
-mod receipts;
-mod rows;
-mod sender;
-mod stock;
-mod suspects;
+mod gauges;
+mod inbound;
+mod lease_manager;
+mod limits;
+mod outbound;
+mod retention;
 #[cfg(test)]
 mod testing;
-mod upkeep;
-mod watch;
+mod webhook;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicU32, AtomicU64};
@@ -33,14 +25,13 @@ use crate::lifecycle::Life;
 use crate::store::{ChannelSignals, Epoch, Pace, Store, StoreError, Waiting};
 use crate::telemetry::metrics;
 
-use breaker::{Breaker, Pass};
-use gate::{Gate, Permit};
-use keeper::Keeper;
-use learning::Learning;
-use leave::Leave;
-use receipts::Receipts;
-use stock::Stock;
-use suspects::Suspects;
+use inbound::account_traits::Learning;
+use inbound::initial_snapshot::Stock;
+use inbound::receipts::Receipts;
+use lease_manager::Keeper;
+use limits::circuit_breaker::Breaker;
+use limits::poison::Suspects;
+use limits::rate_limiter::Gate;
 
 /// How long a read lets sends of the same account go first.
 const READ_PATIENCE: Duration = Duration::from_millis(500);
@@ -180,7 +171,7 @@ pub(crate) async fn start(
     let epochs = if shared { Vec::new() } else { take_over(&lines, before).await? };
     report_waiting(&lines, &store.waiting().await?, shared);
     // Only now that nothing can fail any more: a loop that is ended in mid-send leaves unknown outcomes.
-    life.spawn("watch".into(), watch::run(lines.clone(), Arc::clone(store), life.stopping()));
+    life.spawn("watch".into(), gauges::run(lines.clone(), Arc::clone(store), life.stopping()));
     if shared {
         let (lease, answer_within) = (config.store.lease, config.outbound.answer_within);
         let accounts = by_account.into_values().collect();
@@ -197,7 +188,7 @@ pub(crate) async fn start(
         line.run(epoch, life);
     }
     let (store, keep) = (Arc::clone(store), (config.store.keep_text, config.store.keep_rows));
-    life.spawn("upkeep".into(), upkeep::run(store, keep.0, keep.1, life.stopping()));
+    life.spawn("upkeep".into(), retention::run(store, keep.0, keep.1, life.stopping()));
     Ok(())
 }
 
@@ -281,10 +272,10 @@ impl Line {
     /// Starts the channel's loops.
     fn run(self: Arc<Self>, epoch: Epoch, life: &Life) {
         let name = self.name.clone();
-        life.spawn(format!("sender of {name}"), sender::run(Arc::clone(&self), epoch, life.stopping()));
-        life.spawn(format!("looker of {name}"), looker::run(Arc::clone(&self), epoch, life.stopping()));
-        life.spawn(format!("poller of {name}"), poller::run(Arc::clone(&self), life.stopping()));
-        life.spawn(format!("publisher of {name}"), publisher::run(self, life.stopping()));
+        life.spawn(format!("sender of {name}"), outbound::sender::run(Arc::clone(&self), epoch, life.stopping()));
+        life.spawn(format!("looker of {name}"), outbound::reconciler::run(Arc::clone(&self), epoch, life.stopping()));
+        life.spawn(format!("poller of {name}"), inbound::poller::run(Arc::clone(&self), life.stopping()));
+        life.spawn(format!("publisher of {name}"), webhook::run(self, life.stopping()));
     }
 
     /// When to look first for a message whose outcome is unknown since now.

@@ -7,18 +7,21 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Leave, Line, STORE_PAUSE, jitter, wait_for};
 use crate::domain::clock::{millis, now_ms, since};
 use crate::domain::sentence::{Got, sentence};
 use crate::domain::{Fault, Scope, Verdict};
 use crate::store::{Answer, Attempt, Epoch, Settlement, StoreError};
 use crate::telemetry::metrics;
+use crate::work::limits::call_permit::Leave;
+use crate::work::limits::circuit_breaker::Pass;
+use crate::work::limits::rate_limiter::Permit;
+use crate::work::{Line, STORE_PAUSE, jitter, wait_for};
 
 /// Messages taken from the store at once, at most.
 const TAKE: u32 = 256;
 
 /// Runs until the stop, then until every attempt in flight is settled.
-pub(super) async fn run(line: Arc<Line>, epoch: Epoch, stop: CancellationToken) -> anyhow::Result<()> {
+pub(in crate::work) async fn run(line: Arc<Line>, epoch: Epoch, stop: CancellationToken) -> anyhow::Result<()> {
     let attempts = TaskTracker::new();
     stop.run_until_cancelled(line.stock.may_send()).await;
     while !stop.is_cancelled() {
@@ -226,12 +229,12 @@ fn judge(
     }
 }
 
-pub(super) fn gives_up(line: &Line, attempt: &Attempt, fault: &Fault, now_ms: i64) -> bool {
+pub(in crate::work) fn gives_up(line: &Line, attempt: &Attempt, fault: &Fault, now_ms: i64) -> bool {
     line.retry.gives_up(since(attempt.since_ms, now_ms), attempt.before.and(fault), fault)
 }
 
 /// Counts what came of an attempt; one log line each.
-pub(super) fn report(line: &Line, attempt: &Attempt, settlement: &Settlement, elapsed: Duration) {
+pub(in crate::work) fn report(line: &Line, attempt: &Attempt, settlement: &Settlement, elapsed: Duration) {
     let (m_id, duration_ms) = (&attempt.m_id, millis(elapsed));
     let age_ms = now_ms().saturating_sub(attempt.accepted_ms);
     macro_rules! log {
@@ -309,12 +312,12 @@ pub(super) fn report(line: &Line, attempt: &Attempt, settlement: &Settlement, el
 
 impl Leave {
     /// A further permit under the passes already held.
-    fn open(permit: super::Permit) -> Self {
+    fn open(permit: Permit) -> Self {
         Self { permit, credit: None }
     }
 
     fn is_probe(&self) -> bool {
-        self.credit.as_ref().is_some_and(super::Pass::is_probe)
+        self.credit.as_ref().is_some_and(Pass::is_probe)
     }
 
     /// Gives it back: no call was made.

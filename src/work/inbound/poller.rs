@@ -2,8 +2,6 @@
 //! the store. What is new is recorded together with how far the conversation is read. A round costs requests in
 //! proportion to what changed; a slow sweep reads the rest again, for what the summary hides.
 
-pub(super) mod reading;
-
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,12 +10,12 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Line, ReadingTurn, STORE_PAUSE, jitter, lock};
+use super::reader::{Job, Outcome, read_one};
 use crate::domain::clock::wall_ms;
 use crate::domain::ledger::Mark;
 use crate::domain::{ContactId, Destination, Direction, ReadError, Row};
 use crate::store::{Position, StoreError};
-use reading::{Job, Outcome, read_one};
+use crate::work::{Line, ReadingTurn, STORE_PAUSE, jitter, lock};
 
 /// Rounds with nothing new before the pace slows, and the factor it slows by each further one.
 const SLOW_AFTER: u32 = 10;
@@ -40,7 +38,7 @@ const WATCH_EVERY: Duration = Duration::from_secs(5);
 
 /// Why a round or a read brought less than it could.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum RoundError {
+pub(in crate::work) enum RoundError {
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error(transparent)]
@@ -94,7 +92,7 @@ struct Poller {
 }
 
 /// Runs until the stop.
-pub(super) async fn run(line: Arc<Line>, stop: CancellationToken) -> anyhow::Result<()> {
+pub(in crate::work) async fn run(line: Arc<Line>, stop: CancellationToken) -> anyhow::Result<()> {
     let mut poller = Poller::new(line);
     while !stop.is_cancelled() && !poller.load().await {
         stop.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await;

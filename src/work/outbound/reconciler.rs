@@ -10,14 +10,15 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::poller::reading::{Job, Outcome, read_one};
-use super::{Line, STORE_PAUSE, jitter, sender, wait_for};
+use super::sender;
 use crate::config::OnUnconfirmed;
 use crate::domain::Fault;
 use crate::domain::clock::{millis, now_ms, since};
 use crate::domain::looks::{Looks, Next, next};
 use crate::domain::sentence::{Got, sentence};
 use crate::store::{Doubt, Epoch, Look, Position, Settlement, StoreError};
+use crate::work::inbound::reader::{Job, Outcome, read_one};
+use crate::work::{Line, STORE_PAUSE, jitter, wait_for};
 
 /// Looks side by side, at most; the account's gate bounds them further.
 const SIDE_BY_SIDE: usize = 8;
@@ -43,7 +44,7 @@ enum Seen {
 }
 
 /// Runs until the stop, then until every look in flight is done.
-pub(super) async fn run(line: Arc<Line>, epoch: Epoch, stop: CancellationToken) -> anyhow::Result<()> {
+pub(in crate::work) async fn run(line: Arc<Line>, epoch: Epoch, stop: CancellationToken) -> anyhow::Result<()> {
     let mut looks: JoinSet<(i64, Seen)> = JoinSet::new();
     let mut under_way: HashSet<i64> = HashSet::new();
     let (mut failures, mut not_before) = (0u32, Instant::now());

@@ -11,9 +11,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::breaker::{Breaker, Pass};
-use super::gate::{Gate, Permit};
-use super::suspects::Suspects;
+use super::limits::circuit_breaker::{Breaker, Pass};
+use super::limits::poison::Suspects;
+use super::limits::rate_limiter::{Gate, Permit};
 use super::{Line, STORE_PAUSE, jitter, lock, wait_for};
 use crate::domain::clock::{millis, now_ms, since};
 use crate::domain::{ContactId, Delivery, Fault, Scope};

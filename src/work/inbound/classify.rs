@@ -13,45 +13,45 @@ use crate::domain::{ChannelName, Choice, ContactId, Content, Direction, Event, E
 use crate::store::NewRow;
 
 /// One reading of one conversation, and all that its rows are judged by.
-pub(super) struct Page<'a> {
-    pub(super) channel: &'a ChannelName,
-    pub(super) contact: &'a ContactId,
-    pub(super) webhook: &'a dyn Webhook,
+pub(in crate::work) struct Page<'a> {
+    pub(in crate::work) channel: &'a ChannelName,
+    pub(in crate::work) contact: &'a ContactId,
+    pub(in crate::work) webhook: &'a dyn Webhook,
     /// Oldest first.
-    pub(super) rows: &'a [Row],
+    pub(in crate::work) rows: &'a [Row],
     /// One a row.
-    pub(super) identities: &'a [String],
-    pub(super) seen: &'a HashSet<&'a str>,
-    pub(super) how: &'a Acquaintance<'a>,
+    pub(in crate::work) identities: &'a [String],
+    pub(in crate::work) seen: &'a HashSet<&'a str>,
+    pub(in crate::work) how: &'a Acquaintance<'a>,
     /// The calls of ours that no row shows yet, oldest first.
-    pub(super) spoken: &'a [Spoken],
+    pub(in crate::work) spoken: &'a [Spoken],
     /// Whether the account is known to show rows of such calls.
-    pub(super) shows: &'a (dyn Fn(&Spoken) -> bool + Sync),
+    pub(in crate::work) shows: &'a (dyn Fn(&Spoken) -> bool + Sync),
     /// Whether a row's flag tells who wrote it.
-    pub(super) flag_tells: bool,
+    pub(in crate::work) flag_tells: bool,
     /// Whether rows of the business that are not the bridge's are published.
-    pub(super) echoes: bool,
+    pub(in crate::work) echoes: bool,
     /// Whether words hold entities.
-    pub(super) html_entities: bool,
+    pub(in crate::work) html_entities: bool,
     /// The question that the customer may answer, as it was before the reading.
-    pub(super) choice: Option<&'a Choice>,
+    pub(in crate::work) choice: Option<&'a Choice>,
     /// What is to stand before the rows, where some before them may be missing.
-    pub(super) gap: Option<String>,
-    pub(super) now_ms: i64,
+    pub(in crate::work) gap: Option<String>,
+    pub(in crate::work) now_ms: i64,
 }
 
 /// What a page comes to.
 #[derive(Debug)]
-pub(super) struct Fresh {
+pub(in crate::work) struct Fresh {
     /// Rows to be recorded, with the events of those that are new.
-    pub(super) rows: Vec<NewRow>,
+    pub(in crate::work) rows: Vec<NewRow>,
     /// The message whose question one of them answers.
-    pub(super) answered: Option<MId>,
+    pub(in crate::work) answered: Option<MId>,
 }
 
 impl Page<'_> {
     /// The same page makes the same, however often.
-    pub(super) fn fresh(&self) -> Fresh {
+    pub(in crate::work) fn fresh(&self) -> Fresh {
         let mut fresh = Fresh { rows: Vec::new(), answered: None };
         let unseen: Vec<bool> = self.identities.iter().map(|identity| !self.seen.contains(identity.as_str())).collect();
         let mut rows = self.rows.to_vec();

@@ -12,7 +12,7 @@ const MOST: usize = 1000;
 
 /// Who was refused how often, and how many others had passed by then.
 #[derive(Debug)]
-pub(super) struct Suspects<K>(HashMap<K, (u32, u64)>);
+pub(in crate::work) struct Suspects<K>(HashMap<K, (u32, u64)>);
 
 impl<K> Default for Suspects<K> {
     fn default() -> Self {
@@ -22,7 +22,7 @@ impl<K> Default for Suspects<K> {
 
 impl<K: Eq + Hash + Clone> Suspects<K> {
     /// Notes a refusal of `who`, when `passed` others had passed in all. True at the third with others in between.
-    pub(super) fn is_poison(&mut self, who: &K, passed: u64) -> bool {
+    pub(in crate::work) fn is_poison(&mut self, who: &K, passed: u64) -> bool {
         let Some((times, before)) = self.0.get_mut(who) else {
             if self.0.len() >= MOST {
                 self.0.clear();

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Mutex;
 
-use super::lock;
 use crate::domain::sentence::receipt;
 use crate::domain::{ChannelName, Language, MId, Row, StatusValue};
 use crate::store::{Receipt, Untold};
+use crate::work::lock;
 
 /// Values that are said, at most: beyond them it is no list of statuses.
 const MOST_STRANGE: usize = 32;
@@ -15,7 +15,7 @@ const MOST_SHOWN: usize = 40;
 
 /// One channel's reading of statuses.
 #[derive(Debug, Default)]
-pub(super) struct Receipts {
+pub(in crate::work) struct Receipts {
     /// Row status -> what it means; keys in small letters too. Empty where statuses are not wanted.
     map: BTreeMap<String, StatusValue>,
     wanted: bool,
@@ -24,13 +24,13 @@ pub(super) struct Receipts {
 }
 
 impl Receipts {
-    pub(super) fn new(wanted: bool, map: &BTreeMap<String, StatusValue>) -> Self {
+    pub(in crate::work) fn new(wanted: bool, map: &BTreeMap<String, StatusValue>) -> Self {
         let map = if wanted { map.clone() } else { BTreeMap::new() };
         Self { map, wanted, strange: Mutex::default() }
     }
 
     /// Whether any status has a meaning.
-    pub(super) fn any(&self) -> bool {
+    pub(in crate::work) fn any(&self) -> bool {
         !self.map.is_empty()
     }
 
@@ -55,7 +55,7 @@ impl Receipts {
     }
 
     /// What these rows, each with the call it shows, tell of their messages: failures first, as they end all else.
-    pub(super) fn of<'r>(
+    pub(in crate::work) fn of<'r>(
         &self,
         channel: &ChannelName,
         rows: impl Iterator<Item = (&'r Row, (MId, u32))>,
@@ -73,7 +73,7 @@ impl Receipts {
 }
 
 /// Those of `receipts` that go beyond what was told.
-pub(super) fn news(receipts: Vec<Receipt>, untold: &[Untold]) -> Vec<Receipt> {
+pub(in crate::work) fn news(receipts: Vec<Receipt>, untold: &[Untold]) -> Vec<Receipt> {
     let untold: HashMap<&MId, &Untold> = untold.iter().map(|message| (&message.m_id, message)).collect();
     let goes_on = |receipt: &Receipt| {
         untold.get(&receipt.m_id).is_some_and(|message| {

@@ -3,8 +3,8 @@
 
 use tokio::sync::watch;
 
-use super::Line;
 use super::poller::RoundError;
+use crate::work::Line;
 
 /// Rounds in a row that could not take stock, before the channel sends without: some account may never show its
 /// conversations.
@@ -12,7 +12,7 @@ const MOST_ROUNDS: u32 = 3;
 
 /// What is known of one channel's stock.
 #[derive(Debug)]
-pub(super) struct Stock(watch::Sender<State>);
+pub(in crate::work) struct Stock(watch::Sender<State>);
 
 #[derive(Debug, Clone, Copy)]
 enum State {
@@ -23,16 +23,16 @@ enum State {
 }
 
 impl Stock {
-    pub(super) fn new() -> Self {
+    pub(in crate::work) fn new() -> Self {
         Self(watch::Sender::new(State::Open(0)))
     }
 
-    pub(super) fn taken(&self) {
+    pub(in crate::work) fn taken(&self) {
         self.0.send_replace(State::Taken);
     }
 
     /// A round could not read. Tells whether the channel sends without stock from now on.
-    pub(super) fn could_not(&self) -> bool {
+    pub(in crate::work) fn could_not(&self) -> bool {
         let mut gives_up = false;
         self.0.send_if_modified(|state| {
             if let State::Open(rounds) = state {
@@ -45,7 +45,7 @@ impl Stock {
     }
 
     /// Waits until the channel may send.
-    pub(super) async fn may_send(&self) {
+    pub(in crate::work) async fn may_send(&self) {
         let may = |state: &State| match state {
             State::Open(rounds) => *rounds >= MOST_ROUNDS,
             State::Taken => true,
@@ -56,7 +56,7 @@ impl Stock {
 
 impl Line {
     /// Counts a round that failed, if it was Afilnet's failure: where the store fails, nothing is sent either.
-    pub(super) fn could_not_take_stock(&self, error: &RoundError) {
+    pub(in crate::work) fn could_not_take_stock(&self, error: &RoundError) {
         if matches!(error, RoundError::Read(_)) && self.stock.could_not() {
             tracing::warn!(
                 channel.name = %self.name,

@@ -4,16 +4,16 @@ use std::collections::{HashMap, HashSet};
 
 use tokio_util::sync::CancellationToken;
 
-use super::super::Line;
-use super::super::receipts;
-use super::super::rows::Page;
-use super::RoundError;
+use super::classify::Page;
+use super::poller::RoundError;
+use super::receipts;
 use crate::config::{DirectionBy, FirstRun};
 use crate::domain::clock::{millis, now_ms, wall_ms};
 use crate::domain::ledger::{Acquaintance, Claim, Known, Mark, Spoken, Wanted, base, identify, next_tail};
 use crate::domain::{Choice, ContactId, Content, Destination, Direction, MId, ReadError, Row, sentence};
 use crate::store::{NewRow, OwnSend, Position, Reading, Receipt, SeenRow, StoreError};
 use crate::telemetry::metrics;
+use crate::work::Line;
 
 /// Reads of a conversation that do not show its last row, before that row's own absence is taken as it is.
 const READS_BEHIND: u32 = 5;
@@ -311,7 +311,7 @@ async fn open_choice(line: &Line, contact: &ContactId) -> Result<Option<Choice>,
 
 /// Identities that this read no longer shows and that are older than this. Not one among equals of which it
 /// shows another: counted anew, that one would be taken for the forgotten.
-pub(super) fn forgettable(before_ms: i64, seen: &[SeenRow], shown: &[String]) -> Vec<String> {
+pub(in crate::work) fn forgettable(before_ms: i64, seen: &[SeenRow], shown: &[String]) -> Vec<String> {
     let shown: HashSet<&str> = shown.iter().map(|identity| base(identity)).collect();
     let old = seen.iter().filter(|row| row.seen_ms < before_ms && !shown.contains(base(&row.identity)));
     old.map(|row| row.identity.clone()).collect()

@@ -369,6 +369,6 @@ fn one_of_equals_is_not_forgotten_while_another_is_shown() {
     let row = |identity: &str| SeenRow { identity: identity.into(), seen_ms: 0, mark: None, claim: None };
     let seen = ["hi:a", "hi:a#2", "hi:b", "ii:7"].map(row);
     let shown = ["hi:a#2".to_owned(), "ii:8".to_owned()];
-    assert_eq!(reading::forgettable(1_000, &seen, &shown), ["hi:b", "ii:7"]);
-    assert!(reading::forgettable(0, &seen, &shown).is_empty());
+    assert_eq!(crate::work::inbound::reader::forgettable(1_000, &seen, &shown), ["hi:b", "ii:7"]);
+    assert!(crate::work::inbound::reader::forgettable(0, &seen, &shown).is_empty());
 }

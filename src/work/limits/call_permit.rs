@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::breaker::Pass;
-use super::gate::Permit;
-use super::{Line, OUTAGES, READ_PATIENCE, lock};
+use super::circuit_breaker::Pass;
+use super::rate_limiter::Permit;
 use crate::domain::{Fault, ReadError, Scope, Verdict};
 use crate::store::Attempt;
+use crate::work::{Line, OUTAGES, READ_PATIENCE, lock};
 
 /// Leave to make one call to Afilnet.
-pub(super) struct Leave {
-    pub(super) permit: Permit,
+pub(in crate::work) struct Leave {
+    pub(in crate::work) permit: Permit,
     /// For a send: its pass through the account's credit, where a probe is the message itself.
-    pub(super) credit: Option<Pass>,
+    pub(in crate::work) credit: Option<Pass>,
 }
 
 /// So long the probe of an account's sends may wait for room and open ways before another takes its turn.
@@ -23,7 +23,7 @@ const PROBE_WITHIN: Duration = Duration::from_secs(30);
 
 impl Line {
     /// Waits for leave to read from Afilnet; `None` when the stop begins first.
-    pub(super) async fn may_read(&self, stop: &CancellationToken) -> Option<Leave> {
+    pub(in crate::work) async fn may_read(&self, stop: &CancellationToken) -> Option<Leave> {
         if !self.may_call(stop).await {
             return None;
         }
@@ -31,7 +31,7 @@ impl Line {
     }
 
     /// Waits for leave to send to Afilnet; `None` when the stop begins first.
-    pub(super) async fn may_send(&self, stop: &CancellationToken) -> Option<Leave> {
+    pub(in crate::work) async fn may_send(&self, stop: &CancellationToken) -> Option<Leave> {
         if !self.may_call(stop).await {
             return None;
         }
@@ -59,7 +59,7 @@ impl Line {
 
     /// Waits until channel and account are open and there is room for one request. Whoever is the probe of a closed way
     /// finds out by a call that changes nothing, and goes on once the way is open.
-    pub(super) async fn leave(&self, patience: Duration) -> Leave {
+    pub(in crate::work) async fn leave(&self, patience: Duration) -> Leave {
         loop {
             // The channel first: whoever holds the account's probe must not wait for anything but room.
             let channel = self.breaker.pass().await;
@@ -85,7 +85,7 @@ impl Line {
     }
 
     /// Learns from a send: what it says of the credit, and whether Afilnet is out of order.
-    pub(super) fn learn(&self, leave: &Leave, verdict: &Verdict) {
+    pub(in crate::work) fn learn(&self, leave: &Leave, verdict: &Verdict) {
         let (fault, asked) = match verdict {
             Verdict::Sent { .. } => {
                 self.account.sent.fetch_add(1, Ordering::Relaxed);
@@ -122,14 +122,14 @@ impl Line {
     }
 
     /// Learns from a read. One that fails by itself is the poller's own trouble.
-    pub(super) fn learn_read(&self, error: Option<&ReadError>) {
+    pub(in crate::work) fn learn_read(&self, error: Option<&ReadError>) {
         if let Some(error) = error.filter(|error| error.fault.scope() != Scope::Call) {
             self.failed(&error.fault, error.asked);
         }
     }
 
     /// Closes the way of all that a fault concerns.
-    pub(super) fn failed(&self, fault: &Fault, asked: Option<Duration>) {
+    pub(in crate::work) fn failed(&self, fault: &Fault, asked: Option<Duration>) {
         let (newly, what) = match fault.scope() {
             Scope::Account | Scope::Call => {
                 (self.account.breaker.close(self.probe_every(fault, asked)), "the account is")
@@ -154,7 +154,7 @@ impl Line {
 
     /// Credentials are tried at a slow pace, so as not to be locked out (afilnet.md section 4); an outage soon, and the
     /// longer it lasts the slower.
-    pub(super) fn probe_every(&self, fault: &Fault, asked: Option<Duration>) -> Duration {
+    pub(in crate::work) fn probe_every(&self, fault: &Fault, asked: Option<Duration>) -> Duration {
         if matches!(fault, Fault::Credentials(_)) {
             return self.retry.max;
         }
@@ -163,13 +163,13 @@ impl Line {
     }
 
     /// Whether it is this message alone that meets a fault which should concern all.
-    pub(super) fn is_poison(&self, attempt: &Attempt, fault: &Fault) -> bool {
+    pub(in crate::work) fn is_poison(&self, attempt: &Attempt, fault: &Fault) -> bool {
         let sent = self.account.sent.load(Ordering::Relaxed);
         fault.scope() == Scope::Account && lock(&self.account.suspects).is_poison(&attempt.m_id, sent)
     }
 
     /// What passed with `pass` was a success. Another way of the account may be closed still.
-    pub(super) fn opened(&self, pass: &Pass) {
+    pub(in crate::work) fn opened(&self, pass: &Pass) {
         if pass.succeeded() {
             let paused = self.account.breaker.is_closed() || self.account.credit.is_closed();
             self.account.pace.set_stalled(paused);

@@ -1,0 +1,4 @@
+//! Outbound: stored messages are sent to Afilnet; those whose outcome is unknown are looked up there.
+
+pub(super) mod reconciler;
+pub(super) mod sender;
