@@ -256,7 +256,7 @@ impl Keeper {
         match take_over(&lines, &epochs).await {
             Ok(waiting) => {
                 for ((line, epoch), waiting) in lines.into_iter().zip(epochs).zip(waiting) {
-                    line.account.gate.rest();
+                    line.account.limiter.fill_window();
                     line.fence.move_to(until_ms);
                     line.signals.comes_here(waiting);
                     metrics::owned(&line.name, true);

@@ -31,10 +31,10 @@ use inbound::receipts::Receipts;
 use lease_manager::Keeper;
 use limits::circuit_breaker::Breaker;
 use limits::poison::Suspects;
-use limits::rate_limiter::Gate;
+use limits::rate_limiter::RateLimiter;
 
 /// How long a read lets sends of the same account go first.
-const READ_PATIENCE: Duration = Duration::from_millis(500);
+const READS_YIELD_FOR: Duration = Duration::from_millis(500);
 
 /// Longest time between two looks at the store, whoever forgot to ring (a command beside the process, for one).
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -48,7 +48,7 @@ const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// One Afilnet account: what its channels share.
 #[derive(Debug)]
 pub(crate) struct Account {
-    gate: Arc<Gate>,
+    limiter: Arc<RateLimiter>,
     /// Closed while Afilnet does not let the account in, or is out of order.
     breaker: Arc<Breaker>,
     /// Closed while the account has no credit, or sends alone are out of order.
@@ -181,7 +181,7 @@ pub(crate) async fn start(
     }
     for (line, epoch) in lines.into_iter().zip(epochs) {
         if !before.is_empty() {
-            line.account.gate.rest(); // the loops before made calls in this very second
+            line.account.limiter.fill_window(); // the loops before made calls in this very second
         }
         line.fence.move_to(i64::MAX);
         metrics::owned(&line.name, true);
@@ -227,7 +227,7 @@ fn report_waiting(lines: &[Arc<Line>], waiting: &[Waiting], shared: bool) {
 impl Account {
     fn new(requests_per_second: u32, max_in_flight: u32) -> Self {
         Self {
-            gate: Gate::new(requests_per_second, max_in_flight),
+            limiter: RateLimiter::new(requests_per_second, max_in_flight),
             breaker: Breaker::new(),
             credit: Breaker::new(),
             outages: AtomicU32::new(0),

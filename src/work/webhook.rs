@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use super::limits::circuit_breaker::{Breaker, Pass};
 use super::limits::poison::Suspects;
-use super::limits::rate_limiter::{Gate, Permit};
+use super::limits::rate_limiter::{RateLimiter, Slot};
 use super::{Line, STORE_PAUSE, jitter, lock, wait_for};
 use crate::domain::clock::{millis, now_ms, since};
 use crate::domain::{ContactId, Delivery, Fault, Scope};
@@ -38,7 +38,7 @@ const STALE: Duration = Duration::from_secs(1);
 /// One channel's way to the webhook.
 struct Publisher {
     line: Arc<Line>,
-    gate: Arc<Gate>,
+    limiter: Arc<RateLimiter>,
     /// Closed while BonyChat is out of order, does not take the channel's token, or the webhook URL is wrong.
     breaker: Arc<Breaker>,
     /// Conversations with an event under way.
@@ -84,7 +84,7 @@ pub(super) async fn run(line: Arc<Line>, stop: CancellationToken) -> anyhow::Res
 impl Publisher {
     fn new(line: Arc<Line>) -> Self {
         Self {
-            gate: Gate::new(line.publish_per_second, SIDE_BY_SIDE),
+            limiter: RateLimiter::new(line.publish_per_second, SIDE_BY_SIDE),
             breaker: Breaker::new(),
             under_way: Mutex::default(),
             passed: AtomicU64::new(0),
@@ -104,16 +104,16 @@ impl Publisher {
                 break;
             }
             let asked = Instant::now();
-            let Some((pass, permit)) = stop.run_until_cancelled(self.leave()).await else { return Ok(false) };
+            let Some((pass, slot)) = stop.run_until_cancelled(self.leave()).await else { return Ok(false) };
             if asked.elapsed() >= STALE {
                 let Some(event) = self.due().await?.into_iter().next() else {
-                    permit.unused();
+                    slot.unused();
                     return Ok(started);
                 };
-                self.start(event, pass, permit, posts, stop);
+                self.start(event, pass, slot, posts, stop);
                 return Ok(true);
             }
-            self.start(event, pass, permit, posts, stop);
+            self.start(event, pass, slot, posts, stop);
             started = true;
         }
         Ok(started)
@@ -128,46 +128,39 @@ impl Publisher {
         Ok(due.into_iter().filter(|event| !busy.contains(&event.contact)).collect())
     }
 
-    fn start(
-        self: &Arc<Self>,
-        event: DueEvent,
-        pass: Pass,
-        permit: Permit,
-        posts: &TaskTracker,
-        stop: &CancellationToken,
-    ) {
+    fn start(self: &Arc<Self>, event: DueEvent, pass: Pass, slot: Slot, posts: &TaskTracker, stop: &CancellationToken) {
         self.under_way().insert(event.contact.clone());
         let turn = Turn { publisher: Arc::clone(self), contact: event.contact.clone() };
         let stop = stop.clone();
         posts.spawn(async move {
-            turn.publisher.post(&event, pass, permit, &stop).await;
+            turn.publisher.post(&event, pass, slot, &stop).await;
             drop(turn);
         });
     }
 
     /// Waits until the way is open and there is room for one post.
-    async fn leave(&self) -> (Pass, Permit) {
+    async fn leave(&self) -> (Pass, Slot) {
         loop {
             let pass = self.breaker.pass().await;
-            let permit = self.gate.permit(Duration::ZERO).await;
+            let slot = self.limiter.acquire(Duration::ZERO).await;
             if pass.holds() {
-                return (pass, permit);
+                return (pass, slot);
             }
-            permit.unused();
+            slot.unused();
         }
     }
 
     /// Posts one event and settles what became of it.
-    async fn post(&self, event: &DueEvent, pass: Pass, permit: Permit, stop: &CancellationToken) {
+    async fn post(&self, event: &DueEvent, pass: Pass, slot: Slot, stop: &CancellationToken) {
         if !self.line.may_call(stop).await {
-            return permit.unused();
+            return slot.unused();
         }
         let started = Instant::now();
         let (webhook, sent) = (Arc::clone(&self.line.webhook), event.clone());
         let call = tokio::spawn(async move { webhook.publish(&sent.contact, &sent.event).await });
         let failed = Delivery::Again { fault: Fault::Interrupted, asked: None };
         let delivery = call.await.unwrap_or(failed);
-        drop(permit);
+        drop(slot);
         self.learn(&pass, &delivery);
         drop(pass);
         let publication = self.judge(event, &delivery);

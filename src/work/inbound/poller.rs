@@ -21,7 +21,7 @@ use crate::work::{Line, ReadingTurn, STORE_PAUSE, jitter, lock};
 const SLOW_AFTER: u32 = 10;
 const SLOWER: f64 = 1.5;
 
-/// Conversations read side by side, at most; the account's gate bounds them further.
+/// Conversations read side by side, at most; the account's rate limiter bounds them further.
 const SIDE_BY_SIDE: usize = 16;
 
 /// Reads that did not show the last row, before the next ones wait.
@@ -252,7 +252,7 @@ impl Poller {
     /// Reads of one round that nothing new asks for.
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share")]
     fn share(&self) -> usize {
-        let a_round = self.line.account.gate.per_second() as f64 * self.line.poll_active.as_secs_f64();
+        let a_round = self.line.account.limiter.per_second() as f64 * self.line.poll_active.as_secs_f64();
         (a_round * SWEEP_SHARE).ceil() as usize
     }
 

@@ -6,14 +6,14 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::circuit_breaker::Pass;
-use super::rate_limiter::Permit;
+use super::rate_limiter::Slot;
 use crate::domain::{Fault, ReadError, Scope, Verdict};
 use crate::store::Attempt;
-use crate::work::{Line, OUTAGES, READ_PATIENCE, lock};
+use crate::work::{Line, OUTAGES, READS_YIELD_FOR, lock};
 
 /// Leave to make one call to Afilnet.
 pub(in crate::work) struct Leave {
-    pub(in crate::work) permit: Permit,
+    pub(in crate::work) slot: Slot,
     /// For a send: its pass through the account's credit, where a probe is the message itself.
     pub(in crate::work) credit: Option<Pass>,
 }
@@ -27,7 +27,7 @@ impl Line {
         if !self.may_call(stop).await {
             return None;
         }
-        stop.run_until_cancelled(self.leave(READ_PATIENCE)).await
+        stop.run_until_cancelled(self.leave(READS_YIELD_FOR)).await
     }
 
     /// Waits for leave to send to Afilnet; `None` when the stop begins first.
@@ -38,7 +38,7 @@ impl Line {
         loop {
             // The channel first: whoever holds the probe of the sends must not wait for a channel that is closed.
             if self.breaker.is_closed() {
-                stop.run_until_cancelled(self.leave(Duration::ZERO)).await?.permit.unused();
+                stop.run_until_cancelled(self.leave(Duration::ZERO)).await?.slot.unused();
             }
             let credit = stop.run_until_cancelled(self.account.credit.pass()).await?;
             let leave = self.leave(Duration::ZERO);
@@ -53,18 +53,18 @@ impl Line {
                 leave.credit = Some(credit);
                 return Some(leave);
             }
-            leave.permit.unused(); // closed while this one waited
+            leave.slot.unused(); // closed while this one waited
         }
     }
 
     /// Waits until channel and account are open and there is room for one request. Whoever is the probe of a closed way
     /// finds out by a call that changes nothing, and goes on once the way is open.
-    pub(in crate::work) async fn leave(&self, patience: Duration) -> Leave {
+    pub(in crate::work) async fn leave(&self, yield_for: Duration) -> Leave {
         loop {
             // The channel first: whoever holds the account's probe must not wait for anything but room.
             let channel = self.breaker.pass().await;
             let account = self.account.breaker.pass().await;
-            let permit = self.account.gate.permit(patience).await;
+            let slot = self.account.limiter.acquire(yield_for).await;
             if account.is_probe() {
                 match self.messenger.probe_account().await {
                     Ok(()) => self.opened(&account),
@@ -77,9 +77,9 @@ impl Line {
                     Err(error) => self.failed(&error.fault, error.asked),
                 }
             } else if channel.holds() && account.holds() {
-                return Leave { permit, credit: None };
+                return Leave { slot, credit: None };
             } else {
-                permit.unused(); // closed while this one waited for room
+                slot.unused(); // closed while this one waited for room
             }
         }
     }

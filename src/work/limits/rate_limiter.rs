@@ -1,5 +1,5 @@
-//! The pace of one account: at most so many requests in any one second, at most so many in flight, the most pressing
-//! first. A window that counts, not a bucket that starts full: no second ever holds more than the limit.
+//! Rate limiter: at most so many calls in any one second, at most so many in flight, by priority. A sliding window, not a
+//! token bucket that starts full: no second ever holds more than the limit.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,12 +10,12 @@ use tokio::time::Instant;
 
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// Who is served first: by arrival plus patience, then by ticket.
+/// Priority in the queue: time of arrival plus `yield_for`, then the ticket.
 type Turn = (Instant, u64);
 
-/// A shared limit.
+/// One limit, shared by all that call under it.
 #[derive(Debug)]
-pub(crate) struct Gate {
+pub(crate) struct RateLimiter {
     per_second: usize,
     max_in_flight: usize,
     state: Mutex<State>,
@@ -30,15 +30,15 @@ struct State {
     tickets: u64,
 }
 
-/// Leave to make one request; in flight until dropped.
+/// Permission to make one call; in flight until dropped.
 #[derive(Debug)]
-pub(crate) struct Permit {
-    gate: Arc<Gate>,
+pub(crate) struct Slot {
+    limiter: Arc<RateLimiter>,
     start: Instant,
     used: bool,
 }
 
-impl Gate {
+impl RateLimiter {
     pub(crate) fn new(per_second: u32, max_in_flight: u32) -> Arc<Self> {
         Arc::new(Self {
             per_second: per_second.max(1) as usize,
@@ -47,43 +47,43 @@ impl Gate {
         })
     }
 
-    /// Begins with a full window, as if another had just made all the requests that one allows.
-    pub(crate) fn rest(&self) {
+    /// Fills the window, as if all the calls that it allows had just been made: another process may have made them.
+    pub(crate) fn fill_window(&self) {
         let mut state = self.lock();
         let now = Instant::now();
         state.recent = std::iter::repeat_n(now, self.per_second).collect();
     }
 
-    /// The limit of requests in any one second.
+    /// Calls in any one second, at most.
     pub(crate) fn per_second(&self) -> usize {
         self.per_second
     }
 
-    /// Waits for leave. Who has `patience` lets others go before for that long: a read waits for sends, never for ever.
-    pub(crate) async fn permit(self: &Arc<Self>, patience: Duration) -> Permit {
-        let place = self.queue(patience);
+    /// Waits for a slot. Whoever arrives within `yield_for` goes first: a read lets sends go first, but not for ever.
+    pub(crate) async fn acquire(self: &Arc<Self>, yield_for: Duration) -> Slot {
+        let place = self.queue(yield_for);
         loop {
             let until = match self.try_admit(Some(place.turn)) {
-                Ok(permit) => return permit,
+                Ok(slot) => return slot,
                 Err(until) => until,
             };
             match until {
                 Some(at) => {
-                    let _ = tokio::time::timeout_at(at, place.bell.notified()).await;
+                    let _ = tokio::time::timeout_at(at, place.notify.notified()).await;
                 }
-                None => place.bell.notified().await,
+                None => place.notify.notified().await,
             }
         }
     }
 
-    /// Leave at once, where nobody waits and there is room.
-    pub(crate) fn permit_now(self: &Arc<Self>) -> Option<Permit> {
+    /// Returns a slot at once, where nobody waits and there is room.
+    pub(crate) fn try_acquire(self: &Arc<Self>) -> Option<Slot> {
         self.try_admit(None).ok()
     }
 
-    /// Admits the holder of `turn`, or, without one, anyone while nobody waits. Otherwise tells when to look again
-    /// (`None`: when the bell rings).
-    fn try_admit(self: &Arc<Self>, turn: Option<Turn>) -> Result<Permit, Option<Instant>> {
+    /// Admits the holder of `turn`, or, without one, anyone while nobody waits. Otherwise returns when to try again
+    /// (`None`: when notified).
+    fn try_admit(self: &Arc<Self>, turn: Option<Turn>) -> Result<Slot, Option<Instant>> {
         let mut state = self.lock();
         let first = state.waiting.first_key_value().map(|(turn, _)| *turn);
         if first != turn || state.in_flight >= self.max_in_flight {
@@ -101,19 +101,19 @@ impl Gate {
         if let Some(turn) = turn {
             state.waiting.remove(&turn);
         }
-        state.ring_first();
+        state.notify_first();
         drop(state);
-        Ok(Permit { gate: Arc::clone(self), start: now, used: true })
+        Ok(Slot { limiter: Arc::clone(self), start: now, used: true })
     }
 
-    fn queue(self: &Arc<Self>, patience: Duration) -> Place {
+    fn queue(self: &Arc<Self>, yield_for: Duration) -> Place {
         let mut state = self.lock();
         state.tickets += 1;
-        let turn = (Instant::now() + patience, state.tickets);
-        let bell = Arc::new(Notify::new());
-        state.waiting.insert(turn, Arc::clone(&bell));
+        let turn = (Instant::now() + yield_for, state.tickets);
+        let notify = Arc::new(Notify::new());
+        state.waiting.insert(turn, Arc::clone(&notify));
         drop(state);
-        Place { gate: Arc::clone(self), turn, bell }
+        Place { limiter: Arc::clone(self), turn, notify }
     }
 
     /// The state is whole between any two lines that could panic.
@@ -123,23 +123,23 @@ impl Gate {
 }
 
 impl State {
-    fn ring_first(&self) {
-        if let Some((_, bell)) = self.waiting.first_key_value() {
-            bell.notify_one();
+    fn notify_first(&self) {
+        if let Some((_, notify)) = self.waiting.first_key_value() {
+            notify.notify_one();
         }
     }
 }
 
-impl Permit {
-    /// Gives it back: no request was made with it.
+impl Slot {
+    /// Gives it back: no call was made with it.
     pub(crate) fn unused(mut self) {
         self.used = false;
     }
 }
 
-impl Drop for Permit {
+impl Drop for Slot {
     fn drop(&mut self) {
-        let mut state = self.gate.lock();
+        let mut state = self.limiter.lock();
         state.in_flight = state.in_flight.saturating_sub(1);
         if !self.used {
             // Equal instants are as good as each other.
@@ -147,22 +147,22 @@ impl Drop for Permit {
                 state.recent.remove(index);
             }
         }
-        state.ring_first();
+        state.notify_first();
     }
 }
 
 /// A place in the queue; left by being admitted or by being dropped.
 struct Place {
-    gate: Arc<Gate>,
+    limiter: Arc<RateLimiter>,
     turn: Turn,
-    bell: Arc<Notify>,
+    notify: Arc<Notify>,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut state = self.gate.lock();
+        let mut state = self.limiter.lock();
         if state.waiting.remove(&self.turn).is_some() {
-            state.ring_first();
+            state.notify_first();
         }
     }
 }
@@ -173,12 +173,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_second_holds_more_than_the_limit() {
-        let gate = Gate::new(5, 100);
+        let limiter = RateLimiter::new(5, 100);
         let mut starts = Vec::new();
         for _ in 0..23 {
-            let permit = gate.permit(Duration::ZERO).await;
+            let slot = limiter.acquire(Duration::ZERO).await;
             starts.push(Instant::now());
-            drop(permit);
+            drop(slot);
             tokio::time::advance(Duration::from_millis(37)).await;
         }
         for window in starts.windows(6) {
@@ -187,23 +187,23 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_permit_given_back_unused_costs_nothing() {
-        let gate = Gate::new(1, 1);
+    async fn a_slot_given_back_unused_costs_nothing() {
+        let limiter = RateLimiter::new(1, 1);
         for _ in 0..10 {
-            gate.permit(Duration::ZERO).await.unused();
+            limiter.acquire(Duration::ZERO).await.unused();
         }
-        assert!(gate.permit_now().is_some());
-        assert!(gate.permit_now().is_none());
+        assert!(limiter.try_acquire().is_some());
+        assert!(limiter.try_acquire().is_none());
     }
 
     #[tokio::test(start_paused = true)]
     async fn in_flight_is_bounded_and_handed_on() {
-        let gate = Gate::new(100, 2);
-        let (a, _b) = (gate.permit(Duration::ZERO).await, gate.permit(Duration::ZERO).await);
-        assert!(tokio::time::timeout(Duration::from_secs(5), gate.permit(Duration::ZERO)).await.is_err());
+        let limiter = RateLimiter::new(100, 2);
+        let (a, _b) = (limiter.acquire(Duration::ZERO).await, limiter.acquire(Duration::ZERO).await);
+        assert!(tokio::time::timeout(Duration::from_secs(5), limiter.acquire(Duration::ZERO)).await.is_err());
         let waiter = tokio::spawn({
-            let gate = Arc::clone(&gate);
-            async move { gate.permit(Duration::ZERO).await }
+            let limiter = Arc::clone(&limiter);
+            async move { limiter.acquire(Duration::ZERO).await }
         });
         tokio::task::yield_now().await;
         drop(a);
@@ -212,15 +212,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_read_lets_sends_go_first_but_not_for_ever() {
-        let gate = Gate::new(1, 10);
-        drop(gate.permit(Duration::ZERO).await);
+        let limiter = RateLimiter::new(1, 10);
+        drop(limiter.acquire(Duration::ZERO).await);
         let order = Arc::new(Mutex::new(Vec::new()));
         let mut waiters = Vec::new();
-        for (name, after, patience) in [("read", 0, 500), ("send 1", 1, 0), ("send 2", 2, 0), ("send late", 600, 0)] {
-            let (gate, order) = (Arc::clone(&gate), Arc::clone(&order));
+        for (name, after, yield_for) in [("read", 0, 500), ("send 1", 1, 0), ("send 2", 2, 0), ("send late", 600, 0)] {
+            let (limiter, order) = (Arc::clone(&limiter), Arc::clone(&order));
             waiters.push(tokio::spawn(async move {
                 tokio::time::sleep(Duration::from_millis(after)).await;
-                drop(gate.permit(Duration::from_millis(patience)).await);
+                drop(limiter.acquire(Duration::from_millis(yield_for)).await);
                 order.lock().unwrap().push(name);
             }));
         }
@@ -232,12 +232,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_stops_waiting_holds_up_nobody() {
-        let gate = Gate::new(1, 1);
-        let held = gate.permit(Duration::ZERO).await;
-        assert!(tokio::time::timeout(Duration::from_millis(10), gate.permit(Duration::ZERO)).await.is_err());
+        let limiter = RateLimiter::new(1, 1);
+        let held = limiter.acquire(Duration::ZERO).await;
+        assert!(tokio::time::timeout(Duration::from_millis(10), limiter.acquire(Duration::ZERO)).await.is_err());
         let next = tokio::spawn({
-            let gate = Arc::clone(&gate);
-            async move { drop(gate.permit(Duration::ZERO).await) }
+            let limiter = Arc::clone(&limiter);
+            async move { drop(limiter.acquire(Duration::ZERO).await) }
         });
         tokio::time::sleep(Duration::from_secs(2)).await;
         drop(held);

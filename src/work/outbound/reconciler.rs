@@ -20,7 +20,7 @@ use crate::store::{Doubt, Epoch, Look, Position, Settlement, StoreError};
 use crate::work::inbound::reader::{Job, Outcome, read_one};
 use crate::work::{Line, STORE_PAUSE, jitter, wait_for};
 
-/// Looks side by side, at most; the account's gate bounds them further.
+/// Looks side by side, at most; the account's rate limiter bounds them further.
 const SIDE_BY_SIDE: usize = 8;
 
 /// Wait for a conversation that another loop reads just now.

@@ -14,7 +14,7 @@ use crate::store::{Answer, Attempt, Epoch, Settlement, StoreError};
 use crate::telemetry::metrics;
 use crate::work::limits::call_permit::Leave;
 use crate::work::limits::circuit_breaker::Pass;
-use crate::work::limits::rate_limiter::Permit;
+use crate::work::limits::rate_limiter::Slot;
 use crate::work::{Line, STORE_PAUSE, jitter, wait_for};
 
 /// Messages taken from the store at once, at most.
@@ -72,7 +72,7 @@ async fn step(
     let mut leaves = vec![first];
     // Behind a closed breaker only the one probe passes.
     if !leaves.iter().any(Leave::is_probe) {
-        let more = std::iter::from_fn(|| line.account.gate.permit_now()).take(TAKE as usize - 1);
+        let more = std::iter::from_fn(|| line.account.limiter.try_acquire()).take(TAKE as usize - 1);
         leaves.extend(more.map(Leave::open));
     }
     let now_ms = now_ms();
@@ -311,9 +311,9 @@ pub(in crate::work) fn report(line: &Line, attempt: &Attempt, settlement: &Settl
 }
 
 impl Leave {
-    /// A further permit under the passes already held.
-    fn open(permit: Permit) -> Self {
-        Self { permit, credit: None }
+    /// A further slot under the passes already held.
+    fn open(slot: Slot) -> Self {
+        Self { slot, credit: None }
     }
 
     fn is_probe(&self) -> bool {
@@ -322,6 +322,6 @@ impl Leave {
 
     /// Gives it back: no call was made.
     fn unused(self) {
-        self.permit.unused();
+        self.slot.unused();
     }
 }
