@@ -27,9 +27,9 @@ pub(super) async fn run(lines: Vec<Arc<Line>>, store: Arc<dyn Store>, stop: Canc
             metrics::elsewhere(&line.name);
         }
         for line in here {
-            metrics::paused(&line.name, Part::Account, line.account.breaker.is_closed());
-            metrics::paused(&line.name, Part::Sends, line.account.credit.is_closed());
-            metrics::paused(&line.name, Part::Channel, line.breaker.is_closed());
+            metrics::paused(&line.name, Part::Account, line.account.breaker.is_open());
+            metrics::paused(&line.name, Part::Sends, line.account.credit.is_open());
+            metrics::paused(&line.name, Part::Channel, line.breaker.is_open());
         }
         if Instant::now() >= next {
             metrics::fold();

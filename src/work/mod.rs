@@ -29,7 +29,7 @@ use inbound::account_traits::Learning;
 use inbound::initial_snapshot::Stock;
 use inbound::receipts::Receipts;
 use lease_manager::Keeper;
-use limits::circuit_breaker::Breaker;
+use limits::circuit_breaker::CircuitBreaker;
 use limits::poison::Suspects;
 use limits::rate_limiter::RateLimiter;
 
@@ -49,10 +49,10 @@ const STORE_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Account {
     limiter: Arc<RateLimiter>,
-    /// Closed while Afilnet does not let the account in, or is out of order.
-    breaker: Arc<Breaker>,
-    /// Closed while the account has no credit, or sends alone are out of order.
-    credit: Arc<Breaker>,
+    /// Open while Afilnet does not let the account in, or is out of order.
+    breaker: Arc<CircuitBreaker>,
+    /// Open while the account has no credit, or sends alone are out of order.
+    credit: Arc<CircuitBreaker>,
     /// Sends in a row that met an outage.
     outages: AtomicU32,
     /// Sends that Afilnet took.
@@ -69,8 +69,8 @@ pub(crate) struct Line {
     messenger: Arc<dyn Messenger>,
     webhook: Arc<dyn Webhook>,
     account: Arc<Account>,
-    /// Closed while Afilnet does not know the channel.
-    breaker: Arc<Breaker>,
+    /// Open while Afilnet does not know the channel.
+    breaker: Arc<CircuitBreaker>,
     signals: Arc<ChannelSignals>,
     retry: RetryPolicy,
     language: Language,
@@ -133,7 +133,7 @@ pub(crate) async fn start(
             messenger,
             webhook,
             account: Arc::clone(account),
-            breaker: Breaker::new(),
+            breaker: CircuitBreaker::new(),
             signals,
             retry,
             language: config.language,
@@ -228,8 +228,8 @@ impl Account {
     fn new(requests_per_second: u32, max_in_flight: u32) -> Self {
         Self {
             limiter: RateLimiter::new(requests_per_second, max_in_flight),
-            breaker: Breaker::new(),
-            credit: Breaker::new(),
+            breaker: CircuitBreaker::new(),
+            credit: CircuitBreaker::new(),
             outages: AtomicU32::new(0),
             sent: AtomicU64::new(0),
             suspects: Mutex::default(),

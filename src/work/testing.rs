@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Account, Breaker, Learning, Line, Receipts};
+use super::{Account, CircuitBreaker, Learning, Line, Receipts};
 use crate::config::{DirectionBy, FirstRun, OnUnconfirmed};
 use crate::domain::{
     ChannelName, ContactId, Content, Delivery, Destination, Event, IdType, Language, Messenger, ReadError, RetryPolicy,
@@ -66,7 +66,7 @@ pub(super) fn line(name: &str, store: &Arc<dyn Store>, account: &Arc<Account>) -
         messenger: Arc::new(Nobody),
         webhook: Arc::new(Nobody),
         account: Arc::clone(account),
-        breaker: Breaker::new(),
+        breaker: CircuitBreaker::new(),
         retry: RetryPolicy { initial: Duration::from_secs(1), max: wait, give_up_after: wait },
         language: Language::En,
         live_for: wait,

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::limits::circuit_breaker::{Breaker, Pass};
+use super::limits::circuit_breaker::{CircuitBreaker, Permit};
 use super::limits::poison::Suspects;
 use super::limits::rate_limiter::{RateLimiter, Slot};
 use super::{Line, STORE_PAUSE, jitter, lock, wait_for};
@@ -26,7 +26,7 @@ const LEAST_TRIES: u32 = 10;
 /// Conversations published side by side, at most.
 const SIDE_BY_SIDE: u32 = 8;
 
-/// Outages in a row that close the way. Fewer may be one event's own trouble.
+/// Outages in a row that trip the breaker. Fewer may be one event's own trouble.
 const OUTAGES: u32 = 3;
 
 /// Time between two probes of a webhook that is out of order, at least. An agent waits for what comes after.
@@ -39,17 +39,17 @@ const STALE: Duration = Duration::from_secs(1);
 struct Publisher {
     line: Arc<Line>,
     limiter: Arc<RateLimiter>,
-    /// Closed while BonyChat is out of order, does not take the channel's token, or the webhook URL is wrong.
-    breaker: Arc<Breaker>,
+    /// Open while BonyChat is out of order, does not take the channel's token, or the webhook URL is wrong.
+    breaker: Arc<CircuitBreaker>,
     /// Conversations with an event under way.
     under_way: Mutex<HashSet<ContactId>>,
     /// Events that BonyChat answered for good.
     passed: AtomicU64,
-    /// Closings since one of those, for what concerns the channel's set-up.
-    closings: AtomicU32,
+    /// Trips since one of those, for what concerns the channel's set-up.
+    trips: AtomicU32,
     /// Outages in a row.
     outages: AtomicU32,
-    /// Tries of an event that failed while the way was open: its own trouble, by its row.
+    /// Tries of an event that failed while the breaker was closed: its own trouble, by its row.
     own_tries: Mutex<HashMap<i64, u32>>,
     suspects: Mutex<Suspects<i64>>,
 }
@@ -85,10 +85,10 @@ impl Publisher {
     fn new(line: Arc<Line>) -> Self {
         Self {
             limiter: RateLimiter::new(line.publish_per_second, SIDE_BY_SIDE),
-            breaker: Breaker::new(),
+            breaker: CircuitBreaker::new(),
             under_way: Mutex::default(),
             passed: AtomicU64::new(0),
-            closings: AtomicU32::new(0),
+            trips: AtomicU32::new(0),
             outages: AtomicU32::new(0),
             own_tries: Mutex::default(),
             suspects: Mutex::default(),
@@ -104,16 +104,16 @@ impl Publisher {
                 break;
             }
             let asked = Instant::now();
-            let Some((pass, slot)) = stop.run_until_cancelled(self.leave()).await else { return Ok(false) };
+            let Some((permit, slot)) = stop.run_until_cancelled(self.leave()).await else { return Ok(false) };
             if asked.elapsed() >= STALE {
                 let Some(event) = self.due().await?.into_iter().next() else {
                     slot.unused();
                     return Ok(started);
                 };
-                self.start(event, pass, slot, posts, stop);
+                self.start(event, permit, slot, posts, stop);
                 return Ok(true);
             }
-            self.start(event, pass, slot, posts, stop);
+            self.start(event, permit, slot, posts, stop);
             started = true;
         }
         Ok(started)
@@ -128,30 +128,37 @@ impl Publisher {
         Ok(due.into_iter().filter(|event| !busy.contains(&event.contact)).collect())
     }
 
-    fn start(self: &Arc<Self>, event: DueEvent, pass: Pass, slot: Slot, posts: &TaskTracker, stop: &CancellationToken) {
+    fn start(
+        self: &Arc<Self>,
+        event: DueEvent,
+        permit: Permit,
+        slot: Slot,
+        posts: &TaskTracker,
+        stop: &CancellationToken,
+    ) {
         self.under_way().insert(event.contact.clone());
         let turn = Turn { publisher: Arc::clone(self), contact: event.contact.clone() };
         let stop = stop.clone();
         posts.spawn(async move {
-            turn.publisher.post(&event, pass, slot, &stop).await;
+            turn.publisher.post(&event, permit, slot, &stop).await;
             drop(turn);
         });
     }
 
-    /// Waits until the way is open and there is room for one post.
-    async fn leave(&self) -> (Pass, Slot) {
+    /// Waits for a permit of the breaker and a slot of the rate limiter.
+    async fn leave(&self) -> (Permit, Slot) {
         loop {
-            let pass = self.breaker.pass().await;
+            let permit = self.breaker.acquire().await;
             let slot = self.limiter.acquire(Duration::ZERO).await;
-            if pass.holds() {
-                return (pass, slot);
+            if permit.holds() {
+                return (permit, slot);
             }
             slot.unused();
         }
     }
 
     /// Posts one event and settles what became of it.
-    async fn post(&self, event: &DueEvent, pass: Pass, slot: Slot, stop: &CancellationToken) {
+    async fn post(&self, event: &DueEvent, permit: Permit, slot: Slot, stop: &CancellationToken) {
         if !self.line.may_call(stop).await {
             return slot.unused();
         }
@@ -161,8 +168,8 @@ impl Publisher {
         let failed = Delivery::Again { fault: Fault::Interrupted, asked: None };
         let delivery = call.await.unwrap_or(failed);
         drop(slot);
-        self.learn(&pass, &delivery);
-        drop(pass);
+        self.learn(&permit, &delivery);
+        drop(permit);
         let publication = self.judge(event, &delivery);
         self.report(event, &publication, started.elapsed());
         while let Err(error) = self.line.store.published(event, publication.clone(), now_ms()).await {
@@ -177,20 +184,20 @@ impl Publisher {
     }
 
     /// Learns from an answer whether BonyChat takes this channel's events at all.
-    fn learn(&self, pass: &Pass, delivery: &Delivery) {
+    fn learn(&self, permit: &Permit, delivery: &Delivery) {
         let name = &self.line.name;
         let fault = match delivery {
             Delivery::Done | Delivery::Refused { .. } => {
                 self.passed.fetch_add(1, Ordering::Relaxed);
-                self.closings.store(0, Ordering::Relaxed);
+                self.trips.store(0, Ordering::Relaxed);
                 self.outages.store(0, Ordering::Relaxed);
-                if pass.succeeded() {
+                if permit.succeeded() {
                     metrics::paused(name, Part::Webhook, false);
                     tracing::info!(channel.name = %name, "channel `{name}`: BonyChat takes its events again, going on");
                 }
                 return;
             }
-            Delivery::Again { fault, asked } if fault.is_outage() => return self.learn_outage(pass, fault, *asked),
+            Delivery::Again { fault, asked } if fault.is_outage() => return self.learn_outage(permit, fault, *asked),
             Delivery::Again { fault, .. } => fault,
         };
         if matches!(fault.scope(), Scope::Call | Scope::Sends) {
@@ -198,8 +205,8 @@ impl Publisher {
         }
         metrics::paused(name, Part::Webhook, true);
         // Soon at first: it may be this event alone. The longer it lasts the slower.
-        let closings = self.closings.fetch_add(1, Ordering::Relaxed) + 1;
-        if self.breaker.close(self.line.retry.wait(closings, None, 1.0)) && closings == 1 {
+        let trips = self.trips.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.breaker.trip(self.line.retry.wait(trips, None, 1.0)) && trips == 1 {
             tracing::error!(
                 channel.name = %name,
                 fault = fault.code(),
@@ -211,20 +218,20 @@ impl Publisher {
         }
     }
 
-    /// Closes the way after some outages in a row, whichever conversations they met: what waits is not tried in vain.
-    fn learn_outage(&self, pass: &Pass, fault: &Fault, asked: Option<Duration>) {
+    /// Trips the breaker after some outages in a row, whichever conversations they met: what waits is not tried in vain.
+    fn learn_outage(&self, permit: &Permit, fault: &Fault, asked: Option<Duration>) {
         let outages = self.outages.fetch_add(1, Ordering::Relaxed) + 1;
         let wait = PROBE_EVERY.max(asked.unwrap_or_default());
-        if !pass.is_probe() && self.breaker.is_closed() {
-            // One that was under way when the way was closed: it tells nothing new but how long to wait.
+        if !permit.is_probe() && self.breaker.is_open() {
+            // One that was under way when the breaker was tripped: it tells nothing new but how long to wait.
             return self.breaker.not_before(wait);
         }
-        if outages < OUTAGES && !pass.is_probe() {
+        if outages < OUTAGES && !permit.is_probe() {
             return;
         }
         let name = &self.line.name;
         metrics::paused(name, Part::Webhook, true);
-        if self.breaker.close(wait) {
+        if self.breaker.trip(wait) {
             tracing::error!(
                 channel.name = %name,
                 fault = fault.code(),
@@ -235,10 +242,10 @@ impl Publisher {
         }
     }
 
-    /// When an event that met an outage goes again. While the way is closed its turn comes about with every probe;
+    /// When an event that met an outage goes again. While the breaker is open its turn comes about with every probe;
     /// otherwise it waits the longer the more often it alone failed.
     fn again_in(&self, event: &DueEvent, asked: Option<Duration>) -> Duration {
-        if self.breaker.is_closed() {
+        if self.breaker.is_open() {
             return PROBE_EVERY.max(asked.unwrap_or_default());
         }
         let mut own_tries = lock(&self.own_tries);
@@ -268,7 +275,7 @@ impl Publisher {
                     }
                     Scope::Account | Scope::Channel => Publication::Queued { due_ms: now_ms, fault: fault.clone() },
                     // However old: while nothing goes, nothing is given up for it.
-                    Scope::Call | Scope::Sends if !self.breaker.is_closed() && self.gives_up(event, fault, now_ms) => {
+                    Scope::Call | Scope::Sends if !self.breaker.is_open() && self.gives_up(event, fault, now_ms) => {
                         Publication::Dead { fault: fault.clone() }
                     }
                     Scope::Call | Scope::Sends => {
@@ -314,7 +321,7 @@ impl Publisher {
         match publication {
             Publication::Done => log!(info, none, "published event `{m_id}`"),
             // The pause has a line of its own, and probes are many.
-            Publication::Queued { fault, .. } if self.breaker.is_closed() => {
+            Publication::Queued { fault, .. } if self.breaker.is_open() => {
                 log!(debug, fault.code(), "event `{m_id}` was not taken; it waits for the end of the pause");
             }
             Publication::Queued { fault, due_ms } => log!(

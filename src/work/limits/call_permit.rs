@@ -1,11 +1,12 @@
-//! Leave to call Afilnet: room under the account's limits, and open ways; and what each call teaches about them.
+//! Leave to call Afilnet: a slot of the account's rate limiter, and closed breakers; and what each call's result says
+//! about them.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::circuit_breaker::Pass;
+use super::circuit_breaker::Permit;
 use super::rate_limiter::Slot;
 use crate::domain::{Fault, ReadError, Scope, Verdict};
 use crate::store::Attempt;
@@ -14,11 +15,11 @@ use crate::work::{Line, OUTAGES, READS_YIELD_FOR, lock};
 /// Leave to make one call to Afilnet.
 pub(in crate::work) struct Leave {
     pub(in crate::work) slot: Slot,
-    /// For a send: its pass through the account's credit, where a probe is the message itself.
-    pub(in crate::work) credit: Option<Pass>,
+    /// For a send: its permit of the breaker of the account's sends, whose probe is the message itself.
+    pub(in crate::work) credit: Option<Permit>,
 }
 
-/// So long the probe of an account's sends may wait for room and open ways before another takes its turn.
+/// So long the probe of an account's sends may wait for a slot and closed breakers before another takes its turn.
 const PROBE_WITHIN: Duration = Duration::from_secs(30);
 
 impl Line {
@@ -36,50 +37,50 @@ impl Line {
             return None;
         }
         loop {
-            // The channel first: whoever holds the probe of the sends must not wait for a channel that is closed.
-            if self.breaker.is_closed() {
+            // The channel first: whoever holds the probe of the sends must not wait for a channel whose breaker is open.
+            if self.breaker.is_open() {
                 stop.run_until_cancelled(self.leave(Duration::ZERO)).await?.slot.unused();
             }
-            let credit = stop.run_until_cancelled(self.account.credit.pass()).await?;
+            let credit = stop.run_until_cancelled(self.account.credit.acquire()).await?;
             let leave = self.leave(Duration::ZERO);
             let leave = if credit.is_probe() {
                 stop.run_until_cancelled(tokio::time::timeout(PROBE_WITHIN, leave)).await?.ok()
             } else {
                 stop.run_until_cancelled(leave).await
             };
-            // Closed meanwhile: another channel may find out whether sends work again.
+            // Tripped meanwhile: another channel may find out whether sends work again.
             let Some(mut leave) = leave else { continue };
             if credit.holds() {
                 leave.credit = Some(credit);
                 return Some(leave);
             }
-            leave.slot.unused(); // closed while this one waited
+            leave.slot.unused(); // tripped while this one waited
         }
     }
 
-    /// Waits until channel and account are open and there is room for one request. Whoever is the probe of a closed way
-    /// finds out by a call that changes nothing, and goes on once the way is open.
+    /// Waits until the breakers of channel and account are closed and there is a slot. A probe is a call that changes
+    /// nothing; whoever makes it goes on once the breaker is closed.
     pub(in crate::work) async fn leave(&self, yield_for: Duration) -> Leave {
         loop {
             // The channel first: whoever holds the account's probe must not wait for anything but room.
-            let channel = self.breaker.pass().await;
-            let account = self.account.breaker.pass().await;
+            let channel = self.breaker.acquire().await;
+            let account = self.account.breaker.acquire().await;
             let slot = self.account.limiter.acquire(yield_for).await;
             if account.is_probe() {
                 match self.messenger.probe_account().await {
-                    Ok(()) => self.opened(&account),
+                    Ok(()) => self.closed(&account),
                     Err(error) => self.failed(&error.fault, error.asked),
                 }
             } else if channel.is_probe() {
                 match self.messenger.probe_channel().await {
-                    Ok(true) => self.opened(&channel),
+                    Ok(true) => self.closed(&channel),
                     Ok(false) => self.failed(&Fault::ChannelNotFound, None),
                     Err(error) => self.failed(&error.fault, error.asked),
                 }
             } else if channel.holds() && account.holds() {
                 return Leave { slot, credit: None };
             } else {
-                slot.unused(); // closed while this one waited for room
+                slot.unused(); // tripped while this one waited for its slot
             }
         }
     }
@@ -91,7 +92,7 @@ impl Line {
                 self.account.sent.fetch_add(1, Ordering::Relaxed);
                 self.account.outages.store(0, Ordering::Relaxed);
                 if let Some(credit) = &leave.credit {
-                    self.opened(credit);
+                    self.closed(credit);
                 }
                 return;
             }
@@ -102,7 +103,7 @@ impl Line {
             // Afilnet looks at what it is sent: were sends out of order, they work again.
             let outages = self.account.outages.swap(0, Ordering::Relaxed);
             if let Some(credit) = leave.credit.as_ref().filter(|_| outages >= OUTAGES) {
-                self.opened(credit);
+                self.closed(credit);
             }
             return;
         }
@@ -113,7 +114,7 @@ impl Line {
             }
             if outages >= OUTAGES {
                 // Other calls may succeed all the while: only a send shows that sends work again, one at a time.
-                self.account.credit.close(self.probe_every(fault, asked));
+                self.account.credit.trip(self.probe_every(fault, asked));
             }
         } else if fault.scope() == Scope::Call {
             return;
@@ -128,14 +129,14 @@ impl Line {
         }
     }
 
-    /// Closes the way of all that a fault concerns.
+    /// Trips the breaker of all that a fault concerns.
     pub(in crate::work) fn failed(&self, fault: &Fault, asked: Option<Duration>) {
         let (newly, what) = match fault.scope() {
             Scope::Account | Scope::Call => {
-                (self.account.breaker.close(self.probe_every(fault, asked)), "the account is")
+                (self.account.breaker.trip(self.probe_every(fault, asked)), "the account is")
             }
-            Scope::Sends => (self.account.credit.close(self.retry.max), "the account's sends are"),
-            Scope::Channel => (self.breaker.close(self.retry.max), "the channel is"),
+            Scope::Sends => (self.account.credit.trip(self.retry.max), "the account's sends are"),
+            Scope::Channel => (self.breaker.trip(self.retry.max), "the channel is"),
         };
         if fault.scope() != Scope::Channel {
             self.account.pace.set_stalled(true);
@@ -168,10 +169,10 @@ impl Line {
         fault.scope() == Scope::Account && lock(&self.account.suspects).is_poison(&attempt.m_id, sent)
     }
 
-    /// What passed with `pass` was a success. Another way of the account may be closed still.
-    pub(in crate::work) fn opened(&self, pass: &Pass) {
-        if pass.succeeded() {
-            let paused = self.account.breaker.is_closed() || self.account.credit.is_closed();
+    /// A call with `permit` succeeded. Another breaker of the account may be open still.
+    pub(in crate::work) fn closed(&self, permit: &Permit) {
+        if permit.succeeded() {
+            let paused = self.account.breaker.is_open() || self.account.credit.is_open();
             self.account.pace.set_stalled(paused);
             let rest = if paused { "but sends wait until one probe of theirs succeeds" } else { "going on" };
             tracing::info!(channel.name = %self.name, "channel `{}`: Afilnet works again, {rest}", self.name);
@@ -233,11 +234,11 @@ mod tests {
         for pause in [Fault::NoCredits, Fault::Forbidden] {
             two.lines[1].failed(&pause, None);
             two.lines[0].failed(&Fault::ChannelNotFound, None);
-            two.lines[0].opened(&two.lines[0].breaker.pass().await);
-            assert!(!two.lines[0].breaker.is_closed() && !two.lines[0].signals.verdict_expected(Duration::ZERO));
+            two.lines[0].closed(&two.lines[0].breaker.acquire().await);
+            assert!(!two.lines[0].breaker.is_open() && !two.lines[0].signals.verdict_expected(Duration::ZERO));
             let (account, credit) = (&two.account.breaker, &two.account.credit);
-            let way = if account.is_closed() { account } else { credit };
-            two.lines[0].opened(&way.pass().await);
+            let tripped = if account.is_open() { account } else { credit };
+            two.lines[0].closed(&tripped.acquire().await);
             assert!(two.lines[0].signals.verdict_expected(Duration::ZERO), "after {pause:?}");
         }
     }
@@ -250,16 +251,16 @@ mod tests {
         for _ in 0..OUTAGES {
             two.lines[1].learn(&leave, &Verdict::Unknown { fault: Fault::ConnectionLost });
         }
-        assert!(two.account.breaker.is_closed() && two.account.credit.is_closed());
+        assert!(two.account.breaker.is_open() && two.account.credit.is_open());
         let mut probe = two.sound_may_send(Duration::from_mins(5)).await.unwrap();
-        assert!(probe.credit.as_ref().is_some_and(Pass::is_probe));
+        assert!(probe.credit.as_ref().is_some_and(Permit::is_probe));
         two.lines[1].learn(&probe, &file);
-        assert!(!two.account.credit.is_closed() && two.lines[1].signals.verdict_expected(Duration::ZERO));
+        assert!(!two.account.credit.is_open() && two.lines[1].signals.verdict_expected(Duration::ZERO));
 
         two.lines[1].learn(&leave, &Verdict::NotSent { fault: Fault::NoCredits, asked: None });
         probe = two.sound_may_send(Duration::from_mins(5)).await.unwrap();
         two.lines[1].learn(&probe, &file);
-        assert!(two.account.credit.is_closed(), "a file is looked at before the credit");
+        assert!(two.account.credit.is_open(), "a file is looked at before the credit");
     }
 
     #[tokio::test(start_paused = true)]
@@ -270,14 +271,14 @@ mod tests {
             two.lines[1].learn(&leave, &Verdict::Unknown { fault: Fault::ConnectionLost });
             two.lines[1].learn(&leave, &Verdict::Refused { fault: Fault::ChatNotFound });
         }
-        assert!(!two.account.breaker.is_closed() && !two.account.credit.is_closed());
+        assert!(!two.account.breaker.is_open() && !two.account.credit.is_open());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_closed_channel_does_not_take_the_probe_of_the_sends() {
         let two = Two::new();
         two.lines[0].failed(&Fault::ChannelNotFound, None);
-        two.account.credit.close(Duration::from_secs(1));
+        two.account.credit.trip(Duration::from_secs(1));
         two.strange_waits();
         tokio::time::sleep(Duration::from_millis(1100)).await; // on a clock of the test's own: the probe is due
         let leave = two.sound_may_send(Duration::from_secs(5)).await;
@@ -287,7 +288,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_channel_that_closes_while_it_waits_gives_the_probe_of_the_sends_back() {
         let two = Two::new();
-        two.account.credit.close(Duration::from_secs(10));
+        two.account.credit.trip(Duration::from_secs(10));
         two.strange_waits();
         tokio::time::sleep(Duration::from_secs(5)).await; // on a clock of the test's own
         two.lines[0].failed(&Fault::ChannelNotFound, None);

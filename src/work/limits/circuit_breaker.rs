@@ -1,5 +1,5 @@
-//! A pause that heals by itself: after a fault that concerns a whole account or channel, nothing passes but one probe at
-//! a time; only a probe that succeeds opens the way again.
+//! Circuit breaker. Closed: calls pass. Open: after a fault that concerns a whole account, channel or webhook, calls
+//! wait. Half-open: every `probe_every` one call is let through, the probe; only its success closes the breaker.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -7,47 +7,49 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// One way that can be closed.
+/// One breaker, shared by all that call through it.
 #[derive(Debug, Default)]
-pub(crate) struct Breaker {
-    closed: Mutex<Option<Closed>>,
+pub(crate) struct CircuitBreaker {
+    /// `None` while closed.
+    open: Mutex<Option<Tripped>>,
     changed: Notify,
 }
 
 #[derive(Debug)]
-struct Closed {
+struct Tripped {
     probe_at: Instant,
     probe_every: Duration,
-    probing: bool,
+    /// A probe is under way.
+    half_open: bool,
 }
 
-/// Leave to pass. While closed only a probe has one.
+/// Permission to call. While the breaker is open only the probe holds one.
 #[derive(Debug)]
-pub(crate) struct Pass {
-    breaker: Arc<Breaker>,
+pub(crate) struct Permit {
+    breaker: Arc<CircuitBreaker>,
     probe: bool,
 }
 
-impl Breaker {
-    /// An open way.
+impl CircuitBreaker {
+    /// A closed one.
     pub(crate) fn new() -> Arc<Self> {
         Arc::default()
     }
 
-    /// Waits until the way is open, or it is the caller's turn to probe.
-    pub(crate) async fn pass(self: &Arc<Self>) -> Pass {
+    /// Waits until the breaker is closed, or it is the caller's turn to probe.
+    pub(crate) async fn acquire(self: &Arc<Self>) -> Permit {
         loop {
             let changed = self.changed.notified();
             let wait = {
-                let mut closed = self.lock();
-                match closed.as_mut() {
-                    None => return Pass { breaker: Arc::clone(self), probe: false },
-                    Some(closed) if closed.probing => None,
-                    Some(closed) if Instant::now() >= closed.probe_at => {
-                        closed.probing = true;
-                        return Pass { breaker: Arc::clone(self), probe: true };
+                let mut open = self.lock();
+                match open.as_mut() {
+                    None => return Permit { breaker: Arc::clone(self), probe: false },
+                    Some(open) if open.half_open => None,
+                    Some(open) if Instant::now() >= open.probe_at => {
+                        open.half_open = true;
+                        return Permit { breaker: Arc::clone(self), probe: true };
                     }
-                    Some(closed) => Some(closed.probe_at),
+                    Some(open) => Some(open.probe_at),
                 }
             };
             match wait {
@@ -59,62 +61,67 @@ impl Breaker {
         }
     }
 
-    /// Closes the way; a probe passes every `probe_every`. Tells whether it was open before.
-    pub(crate) fn close(&self, probe_every: Duration) -> bool {
-        let mut closed = self.lock();
-        let was_open = closed.is_none();
-        *closed = Some(Closed { probe_at: Instant::now() + probe_every, probe_every, probing: false });
-        drop(closed);
+    /// Opens the breaker; a probe is let through every `probe_every`. Returns whether it was closed before.
+    pub(crate) fn trip(&self, probe_every: Duration) -> bool {
+        let mut open = self.lock();
+        let was_closed = open.is_none();
+        *open = Some(Tripped { probe_at: Instant::now() + probe_every, probe_every, half_open: false });
+        drop(open);
         self.changed.notify_waiters();
-        was_open
+        was_closed
     }
 
-    /// Keeps a closed way closed for `wait` from now on at least, whoever probes it meanwhile.
+    /// Lets no probe through for `wait` from now on, where the breaker is open.
     pub(crate) fn not_before(&self, wait: Duration) {
-        if let Some(closed) = self.lock().as_mut() {
-            closed.probe_at = closed.probe_at.max(Instant::now() + wait);
+        if let Some(open) = self.lock().as_mut() {
+            open.probe_at = open.probe_at.max(Instant::now() + wait);
         }
     }
 
-    /// Whether only a probe passes.
-    pub(crate) fn is_closed(&self) -> bool {
+    /// Whether only a probe is let through.
+    pub(crate) fn is_open(&self) -> bool {
         self.lock().is_some()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Closed>> {
-        self.closed.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Closes the breaker. Returns whether it was open before.
+    fn reset(&self) -> bool {
+        let was_open = self.lock().take().is_some();
+        if was_open {
+            self.changed.notify_waiters();
+        }
+        was_open
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Tripped>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Pass {
-    /// Whether the way is closed and this is the one that finds out.
+impl Permit {
+    /// Whether the breaker is half-open and this call is its probe.
     pub(crate) fn is_probe(&self) -> bool {
         self.probe
     }
 
-    /// Whether it still lets through: the way may have been closed since.
+    /// Whether the call may still be made: the breaker may have been tripped since.
     pub(crate) fn holds(&self) -> bool {
-        self.probe || self.breaker.lock().is_none()
+        self.probe || !self.breaker.is_open()
     }
 
-    /// What passed was a success. A probe's opens the way; any other proves nothing about a way that was closed since it
-    /// passed. Tells whether this opened it.
+    /// The call succeeded. A probe's success closes the breaker; any other proves nothing about a breaker that was
+    /// tripped since it was let through. Returns whether this closed it.
     pub(crate) fn succeeded(&self) -> bool {
-        let opened = self.probe && self.breaker.lock().take().is_some();
-        if opened {
-            self.breaker.changed.notify_waiters();
-        }
-        opened
+        self.probe && self.breaker.reset()
     }
 }
 
-impl Drop for Pass {
-    /// A probe that proved nothing leaves the way closed until the next.
+impl Drop for Permit {
+    /// A probe that proved nothing leaves the breaker open until the next.
     fn drop(&mut self) {
         if self.probe {
-            if let Some(closed) = self.breaker.lock().as_mut().filter(|closed| closed.probing) {
-                closed.probing = false;
-                closed.probe_at = closed.probe_at.max(Instant::now() + closed.probe_every);
+            if let Some(open) = self.breaker.lock().as_mut().filter(|open| open.half_open) {
+                open.half_open = false;
+                open.probe_at = open.probe_at.max(Instant::now() + open.probe_every);
             }
             self.breaker.changed.notify_waiters();
         }
@@ -127,64 +134,64 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_mins(1);
 
-    async fn passes_within(breaker: &Arc<Breaker>, limit: Duration) -> Option<Pass> {
-        tokio::time::timeout(limit, breaker.pass()).await.ok()
+    async fn acquired_within(breaker: &Arc<CircuitBreaker>, limit: Duration) -> Option<Permit> {
+        tokio::time::timeout(limit, breaker.acquire()).await.ok()
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_probe_at_a_time_and_its_success_opens() {
-        let breaker = Breaker::new();
-        let early = passes_within(&breaker, Duration::ZERO).await.unwrap();
-        assert!(breaker.close(MINUTE));
-        assert!(!breaker.close(MINUTE));
-        assert!(!early.holds(), "a pass from before does not outlive the closing");
-        assert!(!early.succeeded(), "a success from before the closing proves nothing");
-        assert!(passes_within(&breaker, MINUTE / 2).await.is_none());
-        let probe = passes_within(&breaker, MINUTE).await.unwrap();
-        assert!(passes_within(&breaker, 3 * MINUTE).await.is_none());
+    async fn one_probe_at_a_time_and_its_success_closes() {
+        let breaker = CircuitBreaker::new();
+        let early = acquired_within(&breaker, Duration::ZERO).await.unwrap();
+        assert!(breaker.trip(MINUTE));
+        assert!(!breaker.trip(MINUTE));
+        assert!(!early.holds(), "a permit from before does not outlive the trip");
+        assert!(!early.succeeded(), "a success from before the trip proves nothing");
+        assert!(acquired_within(&breaker, MINUTE / 2).await.is_none());
+        let probe = acquired_within(&breaker, MINUTE).await.unwrap();
+        assert!(acquired_within(&breaker, 3 * MINUTE).await.is_none());
         assert!(probe.holds() && probe.succeeded());
         drop(probe);
-        assert!(passes_within(&breaker, Duration::ZERO).await.is_some());
+        assert!(acquired_within(&breaker, Duration::ZERO).await.is_some());
     }
 
-    /// Someone who waits for a pass by now.
-    async fn waits(breaker: &Arc<Breaker>) -> tokio::task::JoinHandle<Pass> {
+    /// Someone who waits for a permit by now.
+    async fn waits(breaker: &Arc<CircuitBreaker>) -> tokio::task::JoinHandle<Permit> {
         let breaker = Arc::clone(breaker);
-        let waiter = tokio::spawn(async move { breaker.pass().await });
+        let waiter = tokio::spawn(async move { breaker.acquire().await });
         tokio::task::yield_now().await;
         waiter
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_probe_that_proves_nothing_is_followed_by_another() {
-        let breaker = Breaker::new();
-        breaker.close(MINUTE);
-        let probe = passes_within(&breaker, 2 * MINUTE).await.unwrap();
+        let breaker = CircuitBreaker::new();
+        breaker.trip(MINUTE);
+        let probe = acquired_within(&breaker, 2 * MINUTE).await.unwrap();
         let waiter = waits(&breaker).await;
         drop(probe);
-        assert!(passes_within(&breaker, MINUTE / 2).await.is_none());
+        assert!(acquired_within(&breaker, MINUTE / 2).await.is_none());
         let next = tokio::time::timeout(MINUTE, waiter).await.expect("who waited for the probe is woken").unwrap();
         assert!(next.is_probe());
     }
 
     #[tokio::test(start_paused = true)]
     async fn whoever_waits_is_woken_by_success() {
-        let breaker = Breaker::new();
-        breaker.close(MINUTE);
+        let breaker = CircuitBreaker::new();
+        breaker.trip(MINUTE);
         let waiters: Vec<_> = (0..3)
             .map(|_| {
                 let breaker = Arc::clone(&breaker);
-                tokio::spawn(async move { breaker.pass().await.succeeded() })
+                tokio::spawn(async move { breaker.acquire().await.succeeded() })
             })
             .collect();
-        let mut opened = 0;
+        let mut closed = 0;
         for waiter in waiters {
-            opened += usize::from(tokio::time::timeout(2 * MINUTE, waiter).await.unwrap().unwrap());
+            closed += usize::from(tokio::time::timeout(2 * MINUTE, waiter).await.unwrap().unwrap());
         }
-        assert_eq!(opened, 1);
+        assert_eq!(closed, 1);
         // Those who came while it was probed are woken by its success, not by its end.
-        breaker.close(MINUTE);
-        let probe = passes_within(&breaker, 2 * MINUTE).await.unwrap();
+        breaker.trip(MINUTE);
+        let probe = acquired_within(&breaker, 2 * MINUTE).await.unwrap();
         let waiter = waits(&breaker).await;
         assert!(probe.succeeded());
         assert!(!tokio::time::timeout(MINUTE, waiter).await.expect("it is woken").unwrap().is_probe());

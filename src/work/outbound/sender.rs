@@ -13,7 +13,7 @@ use crate::domain::{Fault, Scope, Verdict};
 use crate::store::{Answer, Attempt, Epoch, Settlement, StoreError};
 use crate::telemetry::metrics;
 use crate::work::limits::call_permit::Leave;
-use crate::work::limits::circuit_breaker::Pass;
+use crate::work::limits::circuit_breaker::Permit;
 use crate::work::limits::rate_limiter::Slot;
 use crate::work::{Line, STORE_PAUSE, jitter, wait_for};
 
@@ -70,7 +70,7 @@ async fn step(
         return Ok(Step::Nothing(None));
     };
     let mut leaves = vec![first];
-    // Behind a closed breaker only the one probe passes.
+    // An open breaker lets the one probe through.
     if !leaves.iter().any(Leave::is_probe) {
         let more = std::iter::from_fn(|| line.account.limiter.try_acquire()).take(TAKE as usize - 1);
         leaves.extend(more.map(Leave::open));
@@ -311,13 +311,13 @@ pub(in crate::work) fn report(line: &Line, attempt: &Attempt, settlement: &Settl
 }
 
 impl Leave {
-    /// A further slot under the passes already held.
+    /// A further slot under the permits already held.
     fn open(slot: Slot) -> Self {
         Self { slot, credit: None }
     }
 
     fn is_probe(&self) -> bool {
-        self.credit.as_ref().is_some_and(Pass::is_probe)
+        self.credit.as_ref().is_some_and(Permit::is_probe)
     }
 
     /// Gives it back: no call was made.

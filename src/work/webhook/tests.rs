@@ -128,7 +128,7 @@ async fn an_outage_costs_a_call_a_second_and_nothing_waits_on_after_it() {
         messenger: Arc::new(Nobody),
         webhook: Arc::<Fragile>::clone(&webhook),
         account: Arc::new(account),
-        breaker: Breaker::new(),
+        breaker: CircuitBreaker::new(),
         retry: RetryPolicy { initial: Duration::from_secs(1), max: wait, give_up_after: wait },
         language: Language::En,
         live_for: wait,
@@ -165,8 +165,8 @@ async fn an_outage_costs_a_call_a_second_and_nothing_waits_on_after_it() {
     publisher.await.unwrap().unwrap();
     let calls: Vec<Instant> = lock(&webhook.calls).iter().copied().filter(|at| *at < webhook.up_at).collect();
     let first = (OUTAGES + SIDE_BY_SIDE) as usize;
-    let closed = calls.windows(2).skip(first).all(|pair| pair[1] - pair[0] >= PROBE_EVERY);
-    assert!(closed, "two probes within a second");
+    let spaced = calls.windows(2).skip(first).all(|pair| pair[1] - pair[0] >= PROBE_EVERY);
+    assert!(spaced, "two probes within a second");
     assert!(calls.len() > 50, "{} probes", calls.len());
     let taken = lock(&webhook.taken);
     for who in 0..CONVERSATIONS {

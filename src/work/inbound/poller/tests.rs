@@ -18,7 +18,7 @@ use crate::domain::{
     Webhook,
 };
 use crate::store::{Epoch, NewOutbound, SeenRow, SqliteStore, Store};
-use crate::work::{Account, Breaker, Learning, Receipts, Stock};
+use crate::work::{Account, CircuitBreaker, Learning, Receipts, Stock};
 
 /// What happens at the far side while the rows are read.
 enum Meanwhile {
@@ -161,7 +161,7 @@ impl World {
             messenger: Arc::<Fake>::clone(&fake),
             webhook: Arc::<Fake>::clone(&fake),
             account: Arc::new(account),
-            breaker: Breaker::new(),
+            breaker: CircuitBreaker::new(),
             retry: RetryPolicy { initial: wait, max: wait, give_up_after: wait },
             language: Language::En,
             live_for: wait,
