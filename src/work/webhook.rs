@@ -32,7 +32,7 @@ const OUTAGES: u32 = 3;
 /// Time between two probes of a webhook that is out of order, at least. An agent waits for what comes after.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 
-/// After a longer wait for leave, what is to go is looked up anew: a person may have discarded it.
+/// After a longer wait for a permit, what is to go is looked up anew: a person may have discarded it.
 const STALE: Duration = Duration::from_secs(1);
 
 /// One channel's way to the webhook.
@@ -104,7 +104,7 @@ impl Publisher {
                 break;
             }
             let asked = Instant::now();
-            let Some((permit, slot)) = stop.run_until_cancelled(self.leave()).await else { return Ok(false) };
+            let Some((permit, slot)) = stop.run_until_cancelled(self.admit()).await else { return Ok(false) };
             if asked.elapsed() >= STALE {
                 let Some(event) = self.due().await?.into_iter().next() else {
                     slot.unused();
@@ -146,7 +146,7 @@ impl Publisher {
     }
 
     /// Waits for a permit of the breaker and a slot of the rate limiter.
-    async fn leave(&self) -> (Permit, Slot) {
+    async fn admit(&self) -> (Permit, Slot) {
         loop {
             let permit = self.breaker.acquire().await;
             let slot = self.limiter.acquire(Duration::ZERO).await;

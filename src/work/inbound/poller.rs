@@ -200,10 +200,10 @@ impl Poller {
 
     /// One round: learns what changed and what the sweep is to look at. Tells whether anything moved.
     async fn round(&mut self, stop: &CancellationToken) -> Result<bool, RoundError> {
-        let Some(leave) = self.line.may_read(stop).await else { return Ok(false) };
+        let Some(permit) = self.line.may_read(stop).await else { return Ok(false) };
         let Some(chats) = stop.run_until_cancelled(self.line.messenger.chats()).await else { return Ok(false) };
-        self.line.learn_read(chats.as_ref().err());
-        drop(leave);
+        self.line.on_read_result(chats.as_ref().err());
+        drop(permit);
         let chats = self.name_contacts(chats?);
         crate::telemetry::metrics::polled(&self.line.name);
         if self.baseline_ms.is_none() {

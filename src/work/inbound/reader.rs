@@ -286,9 +286,9 @@ async fn read<T>(
     stop: &CancellationToken,
     call: impl Future<Output = Result<T, ReadError>>,
 ) -> Result<Option<T>, ReadError> {
-    let Some(_leave) = line.may_read(stop).await else { return Ok(None) };
+    let Some(_permit) = line.may_read(stop).await else { return Ok(None) };
     let rows = call.await;
-    line.learn_read(rows.as_ref().err());
+    line.on_read_result(rows.as_ref().err());
     rows.map(Some)
 }
 

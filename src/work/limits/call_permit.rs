@@ -1,5 +1,5 @@
-//! Leave to call Afilnet: a slot of the account's rate limiter, and closed breakers; and what each call's result says
-//! about them.
+//! Call permits for Afilnet: a slot of the rate limiter plus closed breakers for channel, account and sends. Call results
+//! feed back into the breakers.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,55 +12,72 @@ use crate::domain::{Fault, ReadError, Scope, Verdict};
 use crate::store::Attempt;
 use crate::work::{Line, OUTAGES, READS_YIELD_FOR, lock};
 
-/// Leave to make one call to Afilnet.
-pub(in crate::work) struct Leave {
+/// Permission to make one call to Afilnet.
+pub(in crate::work) struct CallPermit {
     pub(in crate::work) slot: Slot,
     /// For a send: its permit of the breaker of the account's sends, whose probe is the message itself.
     pub(in crate::work) credit: Option<Permit>,
+}
+
+impl CallPermit {
+    /// A permit of one more slot, under the breakers that let another one pass.
+    pub(in crate::work) fn open(slot: Slot) -> Self {
+        Self { slot, credit: None }
+    }
+
+    /// Whether the call is the probe of the account's sends.
+    pub(in crate::work) fn is_probe(&self) -> bool {
+        self.credit.as_ref().is_some_and(Permit::is_probe)
+    }
+
+    /// Gives it back: no call was made.
+    pub(in crate::work) fn unused(self) {
+        self.slot.unused();
+    }
 }
 
 /// So long the probe of an account's sends may wait for a slot and closed breakers before another takes its turn.
 const PROBE_WITHIN: Duration = Duration::from_secs(30);
 
 impl Line {
-    /// Waits for leave to read from Afilnet; `None` when the stop begins first.
-    pub(in crate::work) async fn may_read(&self, stop: &CancellationToken) -> Option<Leave> {
+    /// Waits for a permit to read from Afilnet; `None` when the stop begins first.
+    pub(in crate::work) async fn may_read(&self, stop: &CancellationToken) -> Option<CallPermit> {
         if !self.may_call(stop).await {
             return None;
         }
-        stop.run_until_cancelled(self.leave(READS_YIELD_FOR)).await
+        stop.run_until_cancelled(self.admit(READS_YIELD_FOR)).await
     }
 
-    /// Waits for leave to send to Afilnet; `None` when the stop begins first.
-    pub(in crate::work) async fn may_send(&self, stop: &CancellationToken) -> Option<Leave> {
+    /// Waits for a permit to send to Afilnet; `None` when the stop begins first.
+    pub(in crate::work) async fn may_send(&self, stop: &CancellationToken) -> Option<CallPermit> {
         if !self.may_call(stop).await {
             return None;
         }
         loop {
             // The channel first: whoever holds the probe of the sends must not wait for a channel whose breaker is open.
             if self.breaker.is_open() {
-                stop.run_until_cancelled(self.leave(Duration::ZERO)).await?.slot.unused();
+                stop.run_until_cancelled(self.admit(Duration::ZERO)).await?.slot.unused();
             }
             let credit = stop.run_until_cancelled(self.account.credit.acquire()).await?;
-            let leave = self.leave(Duration::ZERO);
-            let leave = if credit.is_probe() {
-                stop.run_until_cancelled(tokio::time::timeout(PROBE_WITHIN, leave)).await?.ok()
+            let permit = self.admit(Duration::ZERO);
+            let permit = if credit.is_probe() {
+                stop.run_until_cancelled(tokio::time::timeout(PROBE_WITHIN, permit)).await?.ok()
             } else {
-                stop.run_until_cancelled(leave).await
+                stop.run_until_cancelled(permit).await
             };
             // Tripped meanwhile: another channel may find out whether sends work again.
-            let Some(mut leave) = leave else { continue };
+            let Some(mut permit) = permit else { continue };
             if credit.holds() {
-                leave.credit = Some(credit);
-                return Some(leave);
+                permit.credit = Some(credit);
+                return Some(permit);
             }
-            leave.slot.unused(); // tripped while this one waited
+            permit.slot.unused(); // tripped while this one waited
         }
     }
 
     /// Waits until the breakers of channel and account are closed and there is a slot. A probe is a call that changes
     /// nothing; whoever makes it goes on once the breaker is closed.
-    pub(in crate::work) async fn leave(&self, yield_for: Duration) -> Leave {
+    pub(in crate::work) async fn admit(&self, yield_for: Duration) -> CallPermit {
         loop {
             // The channel first: whoever holds the account's probe must not wait for anything but room.
             let channel = self.breaker.acquire().await;
@@ -78,20 +95,20 @@ impl Line {
                     Err(error) => self.failed(&error.fault, error.asked),
                 }
             } else if channel.holds() && account.holds() {
-                return Leave { slot, credit: None };
+                return CallPermit { slot, credit: None };
             } else {
                 slot.unused(); // tripped while this one waited for its slot
             }
         }
     }
 
-    /// Learns from a send: what it says of the credit, and whether Afilnet is out of order.
-    pub(in crate::work) fn learn(&self, leave: &Leave, verdict: &Verdict) {
+    /// Feeds the result of a send back: whether there is credit, and whether Afilnet is out of order.
+    pub(in crate::work) fn on_send_result(&self, permit: &CallPermit, verdict: &Verdict) {
         let (fault, asked) = match verdict {
             Verdict::Sent { .. } => {
                 self.account.sent.fetch_add(1, Ordering::Relaxed);
                 self.account.outages.store(0, Ordering::Relaxed);
-                if let Some(credit) = &leave.credit {
+                if let Some(credit) = &permit.credit {
                     self.closed(credit);
                 }
                 return;
@@ -102,7 +119,7 @@ impl Line {
         if fault.is_of_message() {
             // Afilnet looks at what it is sent: were sends out of order, they work again.
             let outages = self.account.outages.swap(0, Ordering::Relaxed);
-            if let Some(credit) = leave.credit.as_ref().filter(|_| outages >= OUTAGES) {
+            if let Some(credit) = permit.credit.as_ref().filter(|_| outages >= OUTAGES) {
                 self.closed(credit);
             }
             return;
@@ -122,8 +139,8 @@ impl Line {
         self.failed(fault, asked);
     }
 
-    /// Learns from a read. One that fails by itself is the poller's own trouble.
-    pub(in crate::work) fn learn_read(&self, error: Option<&ReadError>) {
+    /// Feeds the result of a read back. One that fails by itself is the poller's own matter.
+    pub(in crate::work) fn on_read_result(&self, error: Option<&ReadError>) {
         if let Some(error) = error.filter(|error| error.fault.scope() != Scope::Call) {
             self.failed(&error.fault, error.asked);
         }
@@ -204,14 +221,14 @@ mod tests {
             Self { account, lines, _folder: folder }
         }
 
-        /// The first channel begins to wait for leave to send.
+        /// The first channel begins to wait for a permit to send.
         fn strange_waits(&self) {
             let strange = Arc::clone(&self.lines[0]);
             tokio::spawn(async move { drop(strange.may_send(&CancellationToken::new()).await) });
         }
 
-        /// Leave of the second to send, where it comes within so long.
-        async fn sound_may_send(&self, within: Duration) -> Option<Leave> {
+        /// Returns the second's permit to send, where it comes within so long.
+        async fn sound_may_send(&self, within: Duration) -> Option<CallPermit> {
             let stop = CancellationToken::new();
             tokio::time::timeout(within, self.lines[1].may_send(&stop)).await.ok().flatten()
         }
@@ -247,53 +264,53 @@ mod tests {
     async fn sends_work_again_where_afilnet_refuses_a_message_for_itself_but_not_for_want_of_credit() {
         let two = Two::new();
         let file = Verdict::Refused { fault: Fault::FileUrl };
-        let leave = two.sound_may_send(Duration::ZERO).await.unwrap();
+        let permit = two.sound_may_send(Duration::ZERO).await.unwrap();
         for _ in 0..OUTAGES {
-            two.lines[1].learn(&leave, &Verdict::Unknown { fault: Fault::ConnectionLost });
+            two.lines[1].on_send_result(&permit, &Verdict::Unknown { fault: Fault::ConnectionLost });
         }
         assert!(two.account.breaker.is_open() && two.account.credit.is_open());
         let mut probe = two.sound_may_send(Duration::from_mins(5)).await.unwrap();
         assert!(probe.credit.as_ref().is_some_and(Permit::is_probe));
-        two.lines[1].learn(&probe, &file);
+        two.lines[1].on_send_result(&probe, &file);
         assert!(!two.account.credit.is_open() && two.lines[1].signals.verdict_expected(Duration::ZERO));
 
-        two.lines[1].learn(&leave, &Verdict::NotSent { fault: Fault::NoCredits, asked: None });
+        two.lines[1].on_send_result(&permit, &Verdict::NotSent { fault: Fault::NoCredits, asked: None });
         probe = two.sound_may_send(Duration::from_mins(5)).await.unwrap();
-        two.lines[1].learn(&probe, &file);
+        two.lines[1].on_send_result(&probe, &file);
         assert!(two.account.credit.is_open(), "a file is looked at before the credit");
     }
 
     #[tokio::test(start_paused = true)]
     async fn refusals_between_them_are_no_outages_in_a_row() {
         let two = Two::new();
-        let leave = two.sound_may_send(Duration::ZERO).await.unwrap();
+        let permit = two.sound_may_send(Duration::ZERO).await.unwrap();
         for _ in 0..OUTAGES {
-            two.lines[1].learn(&leave, &Verdict::Unknown { fault: Fault::ConnectionLost });
-            two.lines[1].learn(&leave, &Verdict::Refused { fault: Fault::ChatNotFound });
+            two.lines[1].on_send_result(&permit, &Verdict::Unknown { fault: Fault::ConnectionLost });
+            two.lines[1].on_send_result(&permit, &Verdict::Refused { fault: Fault::ChatNotFound });
         }
         assert!(!two.account.breaker.is_open() && !two.account.credit.is_open());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_closed_channel_does_not_take_the_probe_of_the_sends() {
+    async fn a_channel_whose_breaker_is_open_does_not_take_the_probe_of_the_sends() {
         let two = Two::new();
         two.lines[0].failed(&Fault::ChannelNotFound, None);
         two.account.credit.trip(Duration::from_secs(1));
         two.strange_waits();
         tokio::time::sleep(Duration::from_millis(1100)).await; // on a clock of the test's own: the probe is due
-        let leave = two.sound_may_send(Duration::from_secs(5)).await;
-        assert!(leave.is_some_and(|leave| leave.credit.is_some_and(|credit| credit.is_probe())));
+        let permit = two.sound_may_send(Duration::from_secs(5)).await;
+        assert!(permit.is_some_and(|permit| permit.credit.is_some_and(|credit| credit.is_probe())));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_channel_that_closes_while_it_waits_gives_the_probe_of_the_sends_back() {
+    async fn a_channel_that_is_tripped_while_it_waits_gives_the_probe_of_the_sends_back() {
         let two = Two::new();
         two.account.credit.trip(Duration::from_secs(10));
         two.strange_waits();
         tokio::time::sleep(Duration::from_secs(5)).await; // on a clock of the test's own
         two.lines[0].failed(&Fault::ChannelNotFound, None);
         tokio::time::sleep(Duration::from_secs(6)).await; // the probe is taken
-        let leave = two.sound_may_send(2 * PROBE_WITHIN).await;
-        assert!(leave.is_some_and(|leave| leave.credit.is_some_and(|credit| credit.is_probe())));
+        let permit = two.sound_may_send(2 * PROBE_WITHIN).await;
+        assert!(permit.is_some_and(|permit| permit.credit.is_some_and(|credit| credit.is_probe())));
     }
 }

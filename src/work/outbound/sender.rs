@@ -12,9 +12,7 @@ use crate::domain::sentence::{Got, sentence};
 use crate::domain::{Fault, Scope, Verdict};
 use crate::store::{Answer, Attempt, Epoch, Settlement, StoreError};
 use crate::telemetry::metrics;
-use crate::work::limits::call_permit::Leave;
-use crate::work::limits::circuit_breaker::Permit;
-use crate::work::limits::rate_limiter::Slot;
+use crate::work::limits::call_permit::CallPermit;
 use crate::work::{Line, STORE_PAUSE, jitter, wait_for};
 
 /// Messages taken from the store at once, at most.
@@ -69,26 +67,26 @@ async fn step(
     let Some(first) = line.may_send(stop).await else {
         return Ok(Step::Nothing(None));
     };
-    let mut leaves = vec![first];
+    let mut permits = vec![first];
     // An open breaker lets the one probe through.
-    if !leaves.iter().any(Leave::is_probe) {
+    if !permits.iter().any(CallPermit::is_probe) {
         let more = std::iter::from_fn(|| line.account.limiter.try_acquire()).take(TAKE as usize - 1);
-        leaves.extend(more.map(Leave::open));
+        permits.extend(more.map(CallPermit::open));
     }
     let now_ms = now_ms();
-    let limit = u32::try_from(leaves.len()).unwrap_or(TAKE);
+    let limit = u32::try_from(permits.len()).unwrap_or(TAKE);
     let begun = line.store.begin(&line.name, epoch, now_ms, now_ms - millis(line.live_for), limit).await;
-    let mut leaves = leaves.into_iter();
+    let mut permits = permits.into_iter();
     for attempt in begun.iter().flatten() {
-        let Some(leave) = leaves.next() else { break };
-        attempts.spawn(make(Arc::clone(line), attempt.clone(), leave, stop.clone()));
+        let Some(permit) = permits.next() else { break };
+        attempts.spawn(make(Arc::clone(line), attempt.clone(), permit, stop.clone()));
     }
-    leaves.for_each(Leave::unused);
+    permits.for_each(CallPermit::unused);
     begun.map(|_| Step::Sent)
 }
 
 /// Makes one attempt and settles it.
-async fn make(line: Arc<Line>, attempt: Attempt, leave: Leave, stop: CancellationToken) {
+async fn make(line: Arc<Line>, attempt: Attempt, permit: CallPermit, stop: CancellationToken) {
     if !line.may_call(&stop).await {
         return; // the row stays `sending`, which the next owner reads as unknown
     }
@@ -98,9 +96,9 @@ async fn make(line: Arc<Line>, attempt: Attempt, leave: Leave, stop: Cancellatio
     // In a task of its own: should it panic, the outcome is unknown, and the conversation goes on.
     let verdict = tokio::spawn(call).await.unwrap_or(Verdict::Unknown { fault: Fault::Interrupted });
     let elapsed = started.elapsed();
-    line.learn(&leave, &verdict);
+    line.on_send_result(&permit, &verdict);
     metrics::attempted(&line.name, &verdict);
-    drop(leave);
+    drop(permit);
     conclude(&line, &attempt, &verdict, elapsed, &stop).await;
 }
 
@@ -307,21 +305,5 @@ pub(in crate::work) fn report(line: &Line, attempt: &Attempt, settlement: &Settl
             "message `{m_id}` may have been delivered, and looking could not tell; its agent is told so and the conversation \
              waits. Settle it with `bridge messages settle {m_id} --as delivered|failed|send-again`"
         ),
-    }
-}
-
-impl Leave {
-    /// A further slot under the permits already held.
-    fn open(slot: Slot) -> Self {
-        Self { slot, credit: None }
-    }
-
-    fn is_probe(&self) -> bool {
-        self.credit.as_ref().is_some_and(Permit::is_probe)
-    }
-
-    /// Gives it back: no call was made.
-    fn unused(self) {
-        self.slot.unused();
     }
 }
