@@ -19,24 +19,24 @@ use crate::telemetry::metrics;
 /// Renewals in the time of a lease.
 const RENEWALS: u32 = 4;
 
-/// A lease that was not renewed is looked at so much later: the server's clock and this one do not run alike to the hair.
+/// A lease that was not renewed is looked at so much later: the server's clock and this one do not run exactly alike.
 const SOON_AFTER: Duration = Duration::from_millis(20);
 
-/// Wait, about, before more is taken where somebody else was quicker: others may be free.
+/// Wait, about, before more is acquired where another process was quicker: others may be free.
 const RACED: Duration = Duration::from_millis(100);
 
-/// Wait before a beat that failed is made again.
+/// Wait before a heartbeat that failed is made again.
 const AGAIN: Duration = Duration::from_millis(500);
 
 /// The channels of one account.
 struct Group {
     lines: Vec<Arc<Line>>,
     /// While this process owns them.
-    tenure: Option<Tenure>,
+    ownership: Option<Ownership>,
 }
 
-/// The time from a claim until the last of its tasks has ended.
-struct Tenure {
+/// From the moment that an account's leases are acquired until the last of its tasks has ended.
+struct Ownership {
     life: Life,
     /// Its tasks were asked to end. Its lease is renewed until they have, unless it was lost.
     ending: bool,
@@ -45,26 +45,26 @@ struct Tenure {
 
 /// What became of the accounts that were free and wanted.
 enum Taken {
-    /// They are this process's, or will be at the next beat.
+    /// They are this process's, or will be at the next heartbeat.
     All,
-    /// Some are somebody else's by now.
+    /// Some are another process's by now.
     Raced,
 }
 
 /// Shares the channels with other processes.
-pub(super) struct Keeper {
+pub(super) struct LeaseManager {
     store: Arc<dyn Store>,
     lease: Duration,
     answer_within: Duration,
     groups: Vec<Group>,
     /// Groups whose tasks are ending.
     endings: JoinSet<usize>,
-    /// The last beat failed.
+    /// The last heartbeat failed.
     failing: bool,
-    house: CancellationToken,
+    stop: CancellationToken,
 }
 
-impl Keeper {
+impl LeaseManager {
     /// `accounts`: the lines of each. Nobody delivers for them yet.
     pub(super) fn new(
         store: &Arc<dyn Store>,
@@ -74,7 +74,7 @@ impl Keeper {
         stop: CancellationToken,
     ) -> Self {
         accounts.iter().flatten().for_each(|line| line.signals.is_elsewhere(false));
-        let group = |lines| Group { lines, tenure: None };
+        let group = |lines| Group { lines, ownership: None };
         Self {
             store: Arc::clone(store),
             lease,
@@ -82,16 +82,17 @@ impl Keeper {
             groups: accounts.into_iter().map(group).collect(),
             endings: JoinSet::new(),
             failing: false,
-            house: stop,
+            stop,
         }
     }
 
-    /// Takes what is free before the door is opened: where nobody else is there, the first callers are answered as all.
+    /// Acquires free channels before the listener opens, so that a single process can answer its first requests with a
+    /// verdict.
     pub(super) async fn begin(&mut self) {
         let store = Arc::clone(&self.store);
         if let Some(leases) = store.leases() {
             leases.join();
-            self.beat(leases, true).await;
+            self.heartbeat(leases, true).await;
         }
     }
 
@@ -99,44 +100,44 @@ impl Keeper {
     pub(super) async fn run(mut self) -> anyhow::Result<()> {
         let store = Arc::clone(&self.store);
         let Some(leases) = store.leases() else { anyhow::bail!("the store has no leases") };
-        let house = self.house.clone();
+        let stop = self.stop.clone();
         let mut next = Instant::now() + self.lease / RENEWALS;
-        while !house.is_cancelled() {
+        while !stop.is_cancelled() {
             tokio::select! {
-                () = house.cancelled() => break,
+                () = stop.cancelled() => break,
                 Some(ended) = self.endings.join_next(), if !self.endings.is_empty() => self.ended(leases, ended).await,
-                () = tokio::time::sleep_until(next) => next = self.beat(leases, true).await,
-                () = leases.changes().notified() => next = self.beat(leases, true).await,
+                () = tokio::time::sleep_until(next) => next = self.heartbeat(leases, true).await,
+                () = leases.changes().notified() => next = self.heartbeat(leases, true).await,
             }
             self.watch_tasks()?;
         }
-        self.leave(leases).await;
+        self.give_all_back(leases).await;
         Ok(())
     }
 
-    /// A loop that ends by itself ends the house, as it does where one process has the store to itself.
+    /// A loop that ends by itself stops the process, as it does where one process has the store to itself.
     fn watch_tasks(&self) -> anyhow::Result<()> {
-        let broken = |tenure: &Tenure| !tenure.ending && tenure.life.stopping().is_cancelled();
-        match self.groups.iter().find(|group| group.tenure.as_ref().is_some_and(broken)) {
-            Some(group) if !self.house.is_cancelled() => {
+        let broken = |ownership: &Ownership| !ownership.ending && ownership.life.stopping().is_cancelled();
+        match self.groups.iter().find(|group| group.ownership.as_ref().is_some_and(broken)) {
+            Some(group) if !self.stop.is_cancelled() => {
                 anyhow::bail!("a task of channel `{}` ended early", group.lines[0].name)
             }
             _ => Ok(()),
         }
     }
 
-    /// Renews, learns who owns what, takes what is free and gives back what is too much. Tells when to do so again.
-    async fn beat(&mut self, leases: &dyn Leases, share: bool) -> Instant {
+    /// Renews, learns who owns what, acquires what is free and gives back what is too much. Returns when to do so again.
+    async fn heartbeat(&mut self, leases: &dyn Leases, share: bool) -> Instant {
         let (asked, asked_ms) = (Instant::now(), now_ms());
-        let held = self.groups.iter().filter(|group| group.tenure.as_ref().is_some_and(|tenure| !tenure.lost));
+        let held = self.groups.iter().filter(|group| group.ownership.as_ref().is_some_and(|ownership| !ownership.lost));
         let prompt = |line: &Arc<Line>| (line.name.clone(), line.signals.verdict_expected(self.answer_within));
         let held = held.flat_map(|group| &group.lines).map(prompt).collect();
         match leases.beat(self.lease, held).await {
-            Ok(roll) => {
+            Ok(view) => {
                 self.failing = false;
-                self.renewed(&roll, asked_ms);
+                self.renewed(&view, asked_ms);
                 if share {
-                    match self.share(leases, &roll).await {
+                    match self.share(leases, &view).await {
                         Ok(Taken::All) => {}
                         Ok(Taken::Raced) => return Instant::now() + RACED.mul_f64(0.5 + jitter()),
                         Err(error) => {
@@ -146,7 +147,7 @@ impl Keeper {
                     }
                 }
                 // Whoever has not renewed by then is gone: its channels wait for nothing more.
-                let gone = roll.runs_out.map(|left| Instant::now() + left + SOON_AFTER);
+                let gone = view.runs_out.map(|left| Instant::now() + left + SOON_AFTER);
                 let next = asked + self.lease / RENEWALS;
                 gone.map_or(next, |gone| gone.min(next))
             }
@@ -172,16 +173,16 @@ impl Keeper {
     }
 
     /// What was held still is, or has been lost.
-    fn renewed(&mut self, roll: &Roll, asked_ms: i64) {
+    fn renewed(&mut self, view: &Roll, asked_ms: i64) {
         let until_ms = self.until_ms(asked_ms);
         for (index, group) in self.groups.iter_mut().enumerate() {
-            let mine = group.lines.iter().all(|line| roll.owners.get(&line.name) == Some(&Owner::Me));
-            match &mut group.tenure {
-                Some(tenure) if mine && !tenure.lost => {
+            let mine = group.lines.iter().all(|line| view.owners.get(&line.name) == Some(&Owner::Me));
+            match &mut group.ownership {
+                Some(ownership) if mine && !ownership.lost => {
                     group.lines.iter().for_each(|line| line.fence.move_to(until_ms));
                 }
-                Some(tenure) if !tenure.lost => {
-                    tenure.lost = true;
+                Some(ownership) if !ownership.lost => {
+                    ownership.lost = true;
                     for line in &group.lines {
                         line.fence.move_to(0);
                         tracing::warn!(
@@ -190,15 +191,15 @@ impl Keeper {
                             line.name
                         );
                     }
-                    if !tenure.ending {
-                        tenure.ending = true;
-                        self.endings.spawn(end(index, tenure.life.clone()));
+                    if !ownership.ending {
+                        ownership.ending = true;
+                        self.endings.spawn(end(index, ownership.life.clone()));
                     }
                 }
                 Some(_) => {}
                 None => {
                     for line in &group.lines {
-                        let soon = roll.owners.get(&line.name) == Some(&Owner::Other { prompt: true });
+                        let soon = view.owners.get(&line.name) == Some(&Owner::Other { prompt: true });
                         line.signals.is_elsewhere(soon);
                     }
                 }
@@ -207,9 +208,9 @@ impl Keeper {
     }
 
     /// Takes free accounts up to this process's share, or begins to give back what is beyond it.
-    async fn share(&mut self, leases: &dyn Leases, roll: &Roll) -> Result<Taken, StoreError> {
-        let fair = self.groups.len().div_ceil(roll.processes.max(1));
-        let kept = |group: &Group| group.tenure.as_ref().is_some_and(|tenure| !tenure.ending);
+    async fn share(&mut self, leases: &dyn Leases, view: &Roll) -> Result<Taken, StoreError> {
+        let fair = self.groups.len().div_ceil(view.processes.max(1));
+        let kept = |group: &Group| group.ownership.as_ref().is_some_and(|ownership| !ownership.ending);
         let held = self.groups.iter().filter(|group| kept(group)).count();
         let beyond: Vec<usize> = (0..self.groups.len())
             .rev()
@@ -217,12 +218,12 @@ impl Keeper {
             .take(held.saturating_sub(fair))
             .collect();
         for index in beyond {
-            let Some(tenure) = &mut self.groups[index].tenure else { continue };
-            tenure.ending = true;
-            self.endings.spawn(end(index, tenure.life.clone()));
+            let Some(ownership) = &mut self.groups[index].ownership else { continue };
+            ownership.ending = true;
+            self.endings.spawn(end(index, ownership.life.clone()));
         }
         let free = |group: &Group| {
-            group.tenure.is_none() && group.lines.iter().all(|line| !roll.owners.contains_key(&line.name))
+            group.ownership.is_none() && group.lines.iter().all(|line| !view.owners.contains_key(&line.name))
         };
         let all = self.groups.len();
         // From another place than the others, so that not all ask for the same first.
@@ -230,11 +231,11 @@ impl Keeper {
         let order = (0..all).map(|step| (first + step) % all);
         let wanted: Vec<usize> =
             order.filter(|index| free(&self.groups[*index])).take(fair.saturating_sub(held)).collect();
-        // What is held must be renewed while more is taken: the rest comes after the next beat.
+        // What is held must be renewed while more is taken: the rest comes after the next heartbeat.
         let until = Instant::now() + self.lease / RENEWALS;
         let mut taken = Taken::All;
         for index in wanted {
-            if !self.claim(leases, index).await? {
+            if !self.acquire(leases, index).await? {
                 taken = Taken::Raced;
             }
             if Instant::now() >= until {
@@ -244,15 +245,15 @@ impl Keeper {
         Ok(taken)
     }
 
-    /// Takes one account and starts its loops. False where somebody else was quicker.
-    async fn claim(&mut self, leases: &dyn Leases, index: usize) -> Result<bool, StoreError> {
+    /// Acquires the leases of one account and starts its loops. False where another process was quicker.
+    async fn acquire(&mut self, leases: &dyn Leases, index: usize) -> Result<bool, StoreError> {
         let (asked_ms, until_ms) = (now_ms(), self.until_ms(now_ms()));
         let lines = self.groups[index].lines.clone();
         let names: Vec<ChannelName> = lines.iter().map(|line| line.name.clone()).collect();
         let Some(epochs) = leases.claim(self.lease, names).await? else { return Ok(false) };
-        let life = Life::within(&self.house);
-        let tenure = Tenure { life: life.clone(), ending: false, lost: false };
-        self.groups[index].tenure = Some(tenure);
+        let life = Life::within(&self.stop);
+        let ownership = Ownership { life: life.clone(), ending: false, lost: false };
+        self.groups[index].ownership = Some(ownership);
         match take_over(&lines, &epochs).await {
             Ok(waiting) => {
                 for ((line, epoch), waiting) in lines.into_iter().zip(epochs).zip(waiting) {
@@ -268,8 +269,8 @@ impl Keeper {
             }
             Err(error) => {
                 // Nothing runs yet; the lease goes back by itself, as whatever else was ended.
-                let Some(tenure) = &mut self.groups[index].tenure else { return Err(error) };
-                tenure.ending = true;
+                let Some(ownership) = &mut self.groups[index].ownership else { return Err(error) };
+                ownership.ending = true;
                 self.endings.spawn(end(index, life));
                 Err(error)
             }
@@ -280,13 +281,13 @@ impl Keeper {
     async fn ended(&mut self, leases: &dyn Leases, ended: Result<usize, tokio::task::JoinError>) {
         let Ok(index) = ended else { return };
         let group = &mut self.groups[index];
-        let Some(tenure) = group.tenure.take() else { return };
+        let Some(ownership) = group.ownership.take() else { return };
         for line in &group.lines {
             line.fence.move_to(0);
             line.signals.is_elsewhere(false);
             metrics::owned(&line.name, false);
         }
-        if tenure.lost {
+        if ownership.lost {
             return;
         }
         let names = group.lines.iter().map(|line| line.name.clone()).collect();
@@ -299,15 +300,15 @@ impl Keeper {
     }
 
     /// The stop: every account is given back as soon as its tasks have ended, and renewed until then.
-    async fn leave(&mut self, leases: &dyn Leases) {
+    async fn give_all_back(&mut self, leases: &dyn Leases) {
         let by = Instant::now() + GRACE;
         if let Err(error) = leases.leave().await {
             self.failed(&error);
         }
         for (index, group) in self.groups.iter_mut().enumerate() {
-            if let Some(tenure) = group.tenure.as_mut().filter(|tenure| !tenure.ending) {
-                tenure.ending = true;
-                self.endings.spawn(end(index, tenure.life.clone()));
+            if let Some(ownership) = group.ownership.as_mut().filter(|ownership| !ownership.ending) {
+                ownership.ending = true;
+                self.endings.spawn(end(index, ownership.life.clone()));
             }
         }
         let every = self.lease / RENEWALS;
@@ -316,7 +317,7 @@ impl Keeper {
             tokio::select! {
                 Some(ended) = self.endings.join_next() => self.ended(leases, ended).await,
                 () = tokio::time::sleep_until(next) => {
-                    self.beat(leases, false).await;
+                    self.heartbeat(leases, false).await;
                     next = Instant::now() + every;
                 }
                 () = tokio::time::sleep_until(by) => {}
@@ -332,7 +333,7 @@ async fn end(index: usize, life: Life) -> usize {
     index
 }
 
-/// Accounts for what former owners left under way. Tells how many messages wait in each channel.
+/// Accounts for what former owners left under way. Returns how many messages wait in each channel.
 async fn take_over(lines: &[Arc<Line>], epochs: &[Epoch]) -> Result<Vec<i64>, StoreError> {
     for (line, epoch) in lines.iter().zip(epochs) {
         line.account_for_left(*epoch).await?;

@@ -28,7 +28,7 @@ use crate::telemetry::metrics;
 use inbound::account_traits::Learning;
 use inbound::initial_snapshot::Stock;
 use inbound::receipts::Receipts;
-use lease_manager::Keeper;
+use lease_manager::LeaseManager;
 use limits::circuit_breaker::CircuitBreaker;
 use limits::poison::Suspects;
 use limits::rate_limiter::RateLimiter;
@@ -175,9 +175,9 @@ pub(crate) async fn start(
     if shared {
         let (lease, answer_within) = (config.store.lease, config.outbound.answer_within);
         let accounts = by_account.into_values().collect();
-        let mut keeper = Keeper::new(store, lease, answer_within, accounts, life.stopping());
-        keeper.begin().await;
-        life.spawn("keeper".into(), keeper.run());
+        let mut lease_manager = LeaseManager::new(store, lease, answer_within, accounts, life.stopping());
+        lease_manager.begin().await;
+        life.spawn("lease manager".into(), lease_manager.run());
     }
     for (line, epoch) in lines.into_iter().zip(epochs) {
         if !before.is_empty() {

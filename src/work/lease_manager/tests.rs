@@ -1,4 +1,4 @@
-//! A keeper whose leases a test deals, on a clock that the test moves.
+//! A lease manager whose leases a test deals, on a clock that the test moves.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -86,7 +86,7 @@ impl Leases for Dealt {
 
 /// A process and what is dealt to it.
 struct Process {
-    keeper: Keeper,
+    manager: LeaseManager,
     dealt: Dealt,
     lines: Vec<Arc<Line>>,
     _folder: tempfile::TempDir,
@@ -105,13 +105,13 @@ impl Process {
         };
         let groups: Vec<_> = (0..accounts).map(account).collect();
         let lines = groups.iter().flatten().cloned().collect();
-        let keeper = Keeper::new(&store, LEASE, Duration::ZERO, groups, CancellationToken::new());
+        let manager = LeaseManager::new(&store, LEASE, Duration::ZERO, groups, CancellationToken::new());
         let table = Mutex::new(Table { processes, ..Table::default() });
         let dealt = Dealt { store, changes: Notify::new(), table };
         // The process's own clock began by the real one, which goes on where a paused one does not.
         now_ms();
         advance(Duration::from_mins(1)).await;
-        Self { keeper, dealt, lines, _folder: folder, _clock: Still::new() }
+        Self { manager, dealt, lines, _folder: folder, _clock: Still::new() }
     }
 
     fn table(&self) -> std::sync::MutexGuard<'_, Table> {
@@ -120,14 +120,14 @@ impl Process {
 
     /// Tells what was asked for, and when the next beat is due.
     async fn beat(&mut self) -> (Vec<String>, Instant) {
-        let next = self.keeper.beat(&self.dealt, true).await;
+        let next = self.manager.heartbeat(&self.dealt, true).await;
         (std::mem::take(&mut self.table().asked), next)
     }
 
     /// Waits for the tasks of one account to end, and tells what was asked for then.
     async fn one_ended(&mut self) -> Vec<String> {
-        let ended = self.keeper.endings.join_next().await.expect("an account is ending");
-        self.keeper.ended(&self.dealt, ended).await;
+        let ended = self.manager.endings.join_next().await.expect("an account is ending");
+        self.manager.ended(&self.dealt, ended).await;
         std::mem::take(&mut self.table().asked)
     }
 
@@ -137,7 +137,7 @@ impl Process {
     }
 
     fn held(&self) -> usize {
-        self.keeper.groups.iter().filter(|group| group.tenure.is_some()).count()
+        self.manager.groups.iter().filter(|group| group.ownership.is_some()).count()
     }
 }
 
@@ -187,13 +187,13 @@ async fn what_another_process_owns_is_closed_at_once_ended_and_not_given_back() 
     // One of its channels is enough: an account is one process's.
     let passed_on = process.lines[1].name.clone();
     process.table().owners.insert(passed_on, Owner::Other { prompt: false });
-    process.keeper.beat(&process.dealt, true).await;
+    process.manager.heartbeat(&process.dealt, true).await;
     assert_eq!(process.open(), 0);
     assert_eq!(std::mem::take(&mut process.table().asked), ["beat 2"]);
     assert_eq!(process.beat().await.0, ["beat 0"], "it is not renewed while its tasks end");
     assert_eq!(process.one_ended().await, [""; 0], "it is not ours to give back");
     assert!(process.lines.iter().all(|line| !line.signals.is_here()));
-    assert!(process.keeper.endings.is_empty());
+    assert!(process.manager.endings.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -212,7 +212,7 @@ async fn a_lease_counts_from_before_it_was_asked_for_and_a_beat_that_fails_ends_
     assert_eq!(process.open(), 1);
     advance(Duration::from_millis(100)).await;
     assert_eq!(process.open(), 0, "four fifths of the lease are over");
-    assert!(process.keeper.endings.is_empty(), "nobody else is known to have it");
+    assert!(process.manager.endings.is_empty(), "nobody else is known to have it");
     process.table().fails = false;
     process.beat().await;
     assert_eq!(process.open(), 1, "it is ours still");
@@ -227,19 +227,19 @@ async fn accounts_are_shared_out_evenly_and_what_is_too_much_is_given_back_when_
     assert_eq!(process.beat().await.0, ["beat 3", "claim", "claim"]);
     // A call is under way in each.
     let call = Arc::new(tokio::sync::Semaphore::new(0));
-    for group in &process.keeper.groups {
+    for group in &process.manager.groups {
         let call = Arc::clone(&call);
         let ended = async move { call.acquire().await.map(drop).map_err(Into::into) };
-        group.tenure.as_ref().unwrap().life.spawn("a call".into(), ended);
+        group.ownership.as_ref().unwrap().life.spawn("a call".into(), ended);
     }
     process.table().processes = 2;
     assert_eq!(process.beat().await.0, ["beat 5"]);
     for _ in 0..100 {
         yield_now().await;
     }
-    assert!(process.keeper.endings.try_join_next().is_none(), "its calls are under way");
+    assert!(process.manager.endings.try_join_next().is_none(), "its calls are under way");
     assert_eq!(process.beat().await.0, ["beat 5"], "it is renewed until they have ended, and nothing more is given up");
-    assert_eq!((process.open(), process.keeper.endings.len()), (5, 2));
+    assert_eq!((process.open(), process.manager.endings.len()), (5, 2));
     call.add_permits(5);
     for left in [4, 3] {
         assert_eq!(process.one_ended().await, ["release 1"]);

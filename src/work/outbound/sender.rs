@@ -29,7 +29,7 @@ pub(in crate::work) async fn run(line: Arc<Line>, epoch: Epoch, stop: Cancellati
                 wait_for(&line.signals.outbound, due_ms, &stop).await;
             }
             Err(StoreError::Closed) => break,
-            Err(StoreError::Stale) if line.store.leases().is_some() => stop.cancelled().await, // the keeper ends it
+            Err(StoreError::Stale) if line.store.leases().is_some() => stop.cancelled().await, // its lease is lost
             Err(StoreError::Stale) => anyhow::bail!("another process has taken channel `{}` over", line.name),
             Err(error @ (StoreError::Unavailable(_) | StoreError::Corrupt { .. })) => {
                 tracing::error!(
