@@ -28,7 +28,7 @@ pub(super) async fn run(lines: Vec<Arc<Line>>, store: Arc<dyn Store>, stop: Canc
         }
         for line in here {
             metrics::paused(&line.name, Part::Account, line.account.breaker.is_open());
-            metrics::paused(&line.name, Part::Sends, line.account.credit.is_open());
+            metrics::paused(&line.name, Part::Sends, line.account.send_breaker.is_open());
             metrics::paused(&line.name, Part::Channel, line.breaker.is_open());
         }
         if Instant::now() >= next {

@@ -52,7 +52,7 @@ pub(crate) struct Account {
     /// Open while Afilnet does not let the account in, or is out of order.
     breaker: Arc<CircuitBreaker>,
     /// Open while the account has no credit, or sends alone are out of order.
-    credit: Arc<CircuitBreaker>,
+    send_breaker: Arc<CircuitBreaker>,
     /// Sends in a row that met an outage.
     outages: AtomicU32,
     /// Sends that Afilnet took.
@@ -229,7 +229,7 @@ impl Account {
         Self {
             limiter: RateLimiter::new(requests_per_second, max_in_flight),
             breaker: CircuitBreaker::new(),
-            credit: CircuitBreaker::new(),
+            send_breaker: CircuitBreaker::new(),
             outages: AtomicU32::new(0),
             sent: AtomicU64::new(0),
             suspects: Mutex::default(),

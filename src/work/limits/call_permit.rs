@@ -16,18 +16,18 @@ use crate::work::{Line, OUTAGES, READS_YIELD_FOR, lock};
 pub(in crate::work) struct CallPermit {
     pub(in crate::work) slot: Slot,
     /// For a send: its permit of the breaker of the account's sends, whose probe is the message itself.
-    pub(in crate::work) credit: Option<Permit>,
+    pub(in crate::work) send_breaker: Option<Permit>,
 }
 
 impl CallPermit {
     /// A permit of one more slot, under the breakers that let another one pass.
     pub(in crate::work) fn open(slot: Slot) -> Self {
-        Self { slot, credit: None }
+        Self { slot, send_breaker: None }
     }
 
     /// Whether the call is the probe of the account's sends.
     pub(in crate::work) fn is_probe(&self) -> bool {
-        self.credit.as_ref().is_some_and(Permit::is_probe)
+        self.send_breaker.as_ref().is_some_and(Permit::is_probe)
     }
 
     /// Gives it back: no call was made.
@@ -58,17 +58,17 @@ impl Line {
             if self.breaker.is_open() {
                 stop.run_until_cancelled(self.admit(Duration::ZERO)).await?.slot.unused();
             }
-            let credit = stop.run_until_cancelled(self.account.credit.acquire()).await?;
+            let sends = stop.run_until_cancelled(self.account.send_breaker.acquire()).await?;
             let permit = self.admit(Duration::ZERO);
-            let permit = if credit.is_probe() {
+            let permit = if sends.is_probe() {
                 stop.run_until_cancelled(tokio::time::timeout(PROBE_WITHIN, permit)).await?.ok()
             } else {
                 stop.run_until_cancelled(permit).await
             };
             // Tripped meanwhile: another channel may find out whether sends work again.
             let Some(mut permit) = permit else { continue };
-            if credit.holds() {
-                permit.credit = Some(credit);
+            if sends.holds() {
+                permit.send_breaker = Some(sends);
                 return Some(permit);
             }
             permit.slot.unused(); // tripped while this one waited
@@ -95,7 +95,7 @@ impl Line {
                     Err(error) => self.failed(&error.fault, error.asked),
                 }
             } else if channel.holds() && account.holds() {
-                return CallPermit { slot, credit: None };
+                return CallPermit { slot, send_breaker: None };
             } else {
                 slot.unused(); // tripped while this one waited for its slot
             }
@@ -108,8 +108,8 @@ impl Line {
             Verdict::Sent { .. } => {
                 self.account.sent.fetch_add(1, Ordering::Relaxed);
                 self.account.outages.store(0, Ordering::Relaxed);
-                if let Some(credit) = &permit.credit {
-                    self.closed(credit);
+                if let Some(sends) = &permit.send_breaker {
+                    self.closed(sends);
                 }
                 return;
             }
@@ -119,8 +119,8 @@ impl Line {
         if fault.is_of_message() {
             // Afilnet looks at what it is sent: were sends out of order, they work again.
             let outages = self.account.outages.swap(0, Ordering::Relaxed);
-            if let Some(credit) = permit.credit.as_ref().filter(|_| outages >= OUTAGES) {
-                self.closed(credit);
+            if let Some(sends) = permit.send_breaker.as_ref().filter(|_| outages >= OUTAGES) {
+                self.closed(sends);
             }
             return;
         }
@@ -131,7 +131,7 @@ impl Line {
             }
             if outages >= OUTAGES {
                 // Other calls may succeed all the while: only a send shows that sends work again, one at a time.
-                self.account.credit.trip(self.probe_every(fault, asked));
+                self.account.send_breaker.trip(self.probe_every(fault, asked));
             }
         } else if fault.scope() == Scope::Call {
             return;
@@ -152,7 +152,7 @@ impl Line {
             Scope::Account | Scope::Call => {
                 (self.account.breaker.trip(self.probe_every(fault, asked)), "the account is")
             }
-            Scope::Sends => (self.account.credit.trip(self.retry.max), "the account's sends are"),
+            Scope::Sends => (self.account.send_breaker.trip(self.retry.max), "the account's sends are"),
             Scope::Channel => (self.breaker.trip(self.retry.max), "the channel is"),
         };
         if fault.scope() != Scope::Channel {
@@ -189,7 +189,7 @@ impl Line {
     /// A call with `permit` succeeded. Another breaker of the account may be open still.
     pub(in crate::work) fn closed(&self, permit: &Permit) {
         if permit.succeeded() {
-            let paused = self.account.breaker.is_open() || self.account.credit.is_open();
+            let paused = self.account.breaker.is_open() || self.account.send_breaker.is_open();
             self.account.pace.set_stalled(paused);
             let rest = if paused { "but sends wait until one probe of theirs succeeds" } else { "going on" };
             tracing::info!(channel.name = %self.name, "channel `{}`: Afilnet works again, {rest}", self.name);
@@ -253,8 +253,8 @@ mod tests {
             two.lines[0].failed(&Fault::ChannelNotFound, None);
             two.lines[0].closed(&two.lines[0].breaker.acquire().await);
             assert!(!two.lines[0].breaker.is_open() && !two.lines[0].signals.verdict_expected(Duration::ZERO));
-            let (account, credit) = (&two.account.breaker, &two.account.credit);
-            let tripped = if account.is_open() { account } else { credit };
+            let (account, sends) = (&two.account.breaker, &two.account.send_breaker);
+            let tripped = if account.is_open() { account } else { sends };
             two.lines[0].closed(&tripped.acquire().await);
             assert!(two.lines[0].signals.verdict_expected(Duration::ZERO), "after {pause:?}");
         }
@@ -268,16 +268,16 @@ mod tests {
         for _ in 0..OUTAGES {
             two.lines[1].on_send_result(&permit, &Verdict::Unknown { fault: Fault::ConnectionLost });
         }
-        assert!(two.account.breaker.is_open() && two.account.credit.is_open());
+        assert!(two.account.breaker.is_open() && two.account.send_breaker.is_open());
         let mut probe = two.sound_may_send(Duration::from_mins(5)).await.unwrap();
-        assert!(probe.credit.as_ref().is_some_and(Permit::is_probe));
+        assert!(probe.send_breaker.as_ref().is_some_and(Permit::is_probe));
         two.lines[1].on_send_result(&probe, &file);
-        assert!(!two.account.credit.is_open() && two.lines[1].signals.verdict_expected(Duration::ZERO));
+        assert!(!two.account.send_breaker.is_open() && two.lines[1].signals.verdict_expected(Duration::ZERO));
 
         two.lines[1].on_send_result(&permit, &Verdict::NotSent { fault: Fault::NoCredits, asked: None });
         probe = two.sound_may_send(Duration::from_mins(5)).await.unwrap();
         two.lines[1].on_send_result(&probe, &file);
-        assert!(two.account.credit.is_open(), "a file is looked at before the credit");
+        assert!(two.account.send_breaker.is_open(), "a file is looked at before the credit");
     }
 
     #[tokio::test(start_paused = true)]
@@ -288,29 +288,29 @@ mod tests {
             two.lines[1].on_send_result(&permit, &Verdict::Unknown { fault: Fault::ConnectionLost });
             two.lines[1].on_send_result(&permit, &Verdict::Refused { fault: Fault::ChatNotFound });
         }
-        assert!(!two.account.breaker.is_open() && !two.account.credit.is_open());
+        assert!(!two.account.breaker.is_open() && !two.account.send_breaker.is_open());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_channel_whose_breaker_is_open_does_not_take_the_probe_of_the_sends() {
         let two = Two::new();
         two.lines[0].failed(&Fault::ChannelNotFound, None);
-        two.account.credit.trip(Duration::from_secs(1));
+        two.account.send_breaker.trip(Duration::from_secs(1));
         two.strange_waits();
         tokio::time::sleep(Duration::from_millis(1100)).await; // on a clock of the test's own: the probe is due
         let permit = two.sound_may_send(Duration::from_secs(5)).await;
-        assert!(permit.is_some_and(|permit| permit.credit.is_some_and(|credit| credit.is_probe())));
+        assert!(permit.is_some_and(|permit| permit.send_breaker.is_some_and(|sends| sends.is_probe())));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_channel_that_is_tripped_while_it_waits_gives_the_probe_of_the_sends_back() {
         let two = Two::new();
-        two.account.credit.trip(Duration::from_secs(10));
+        two.account.send_breaker.trip(Duration::from_secs(10));
         two.strange_waits();
         tokio::time::sleep(Duration::from_secs(5)).await; // on a clock of the test's own
         two.lines[0].failed(&Fault::ChannelNotFound, None);
         tokio::time::sleep(Duration::from_secs(6)).await; // the probe is taken
         let permit = two.sound_may_send(2 * PROBE_WITHIN).await;
-        assert!(permit.is_some_and(|permit| permit.credit.is_some_and(|credit| credit.is_probe())));
+        assert!(permit.is_some_and(|permit| permit.send_breaker.is_some_and(|sends| sends.is_probe())));
     }
 }
