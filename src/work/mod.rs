@@ -30,7 +30,7 @@ use inbound::initial_snapshot::Stock;
 use inbound::receipts::Receipts;
 use lease_manager::LeaseManager;
 use limits::circuit_breaker::CircuitBreaker;
-use limits::poison::Suspects;
+use limits::poison::PoisonDetector;
 use limits::rate_limiter::RateLimiter;
 
 /// How long a read lets sends of the same account go first.
@@ -57,7 +57,7 @@ pub(crate) struct Account {
     outages: AtomicU32,
     /// Sends that Afilnet took.
     sent: AtomicU64,
-    suspects: Mutex<Suspects<MId>>,
+    poison: Mutex<PoisonDetector<MId>>,
     pace: Arc<Pace>,
 }
 
@@ -232,7 +232,7 @@ impl Account {
             send_breaker: CircuitBreaker::new(),
             outages: AtomicU32::new(0),
             sent: AtomicU64::new(0),
-            suspects: Mutex::default(),
+            poison: Mutex::default(),
             pace: Pace::new(requests_per_second),
         }
     }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::limits::circuit_breaker::{CircuitBreaker, Permit};
-use super::limits::poison::Suspects;
+use super::limits::poison::PoisonDetector;
 use super::limits::rate_limiter::{RateLimiter, Slot};
 use super::{Line, STORE_PAUSE, jitter, lock, wait_for};
 use crate::domain::clock::{millis, now_ms, since};
@@ -51,7 +51,7 @@ struct Publisher {
     outages: AtomicU32,
     /// Tries of an event that failed while the breaker was closed: its own trouble, by its row.
     own_tries: Mutex<HashMap<i64, u32>>,
-    suspects: Mutex<Suspects<i64>>,
+    poison: Mutex<PoisonDetector<i64>>,
 }
 
 /// Runs until the stop, then until every post in flight is settled.
@@ -91,7 +91,7 @@ impl Publisher {
             trips: AtomicU32::new(0),
             outages: AtomicU32::new(0),
             own_tries: Mutex::default(),
-            suspects: Mutex::default(),
+            poison: Mutex::default(),
             line,
         }
     }
@@ -270,7 +270,7 @@ impl Publisher {
                 let now_ms = now_ms();
                 let passed = self.passed.load(Ordering::Relaxed);
                 match fault.scope() {
-                    Scope::Account | Scope::Channel if lock(&self.suspects).is_poison(&event.row, passed) => {
+                    Scope::Account | Scope::Channel if lock(&self.poison).is_poison(&event.row, passed) => {
                         Publication::Dead { fault: fault.clone() }
                     }
                     Scope::Account | Scope::Channel => Publication::Queued { due_ms: now_ms, fault: fault.clone() },

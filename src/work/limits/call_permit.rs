@@ -183,7 +183,7 @@ impl Line {
     /// Whether it is this message alone that meets a fault which should concern all.
     pub(in crate::work) fn is_poison(&self, attempt: &Attempt, fault: &Fault) -> bool {
         let sent = self.account.sent.load(Ordering::Relaxed);
-        fault.scope() == Scope::Account && lock(&self.account.suspects).is_poison(&attempt.m_id, sent)
+        fault.scope() == Scope::Account && lock(&self.account.poison).is_poison(&attempt.m_id, sent)
     }
 
     /// A call with `permit` succeeded. Another breaker of the account may be open still.

@@ -1,27 +1,28 @@
-//! One message that always meets a fault which should concern a whole account or channel is not the account's trouble:
-//! a filter in front of the far side that answers 403 to its words, for one. It must not pause all others for ever.
+//! Poison detector. A message that alone meets a fault which should concern its whole account or channel (a filter in
+//! front of the far side answers 403 to its text, for example) must not pause all others for ever.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// Times that one is refused while others pass in between, before it is known for what it is.
+/// Refusals of one message, with others accepted between them, that make it poison.
 const TIMES: u32 = 3;
 
-/// Suspects kept, at most; the trouble is real where there are more.
+/// Messages kept, at most; the trouble is real where there are more.
 const MOST: usize = 1000;
 
-/// Who was refused how often, and how many others had passed by then.
+/// How often each message was refused, and how many others had been accepted by then.
 #[derive(Debug)]
-pub(in crate::work) struct Suspects<K>(HashMap<K, (u32, u64)>);
+pub(in crate::work) struct PoisonDetector<K>(HashMap<K, (u32, u64)>);
 
-impl<K> Default for Suspects<K> {
+impl<K> Default for PoisonDetector<K> {
     fn default() -> Self {
         Self(HashMap::new())
     }
 }
 
-impl<K: Eq + Hash + Clone> Suspects<K> {
-    /// Notes a refusal of `who`, when `passed` others had passed in all. True at the third with others in between.
+impl<K: Eq + Hash + Clone> PoisonDetector<K> {
+    /// Notes a refusal of `who`, when `passed` others had been accepted in all. Returns true at the third with others
+    /// accepted between them.
     pub(in crate::work) fn is_poison(&mut self, who: &K, passed: u64) -> bool {
         let Some((times, before)) = self.0.get_mut(who) else {
             if self.0.len() >= MOST {
@@ -48,12 +49,12 @@ mod tests {
 
     #[test]
     fn who_alone_is_refused_is_poison_and_a_common_trouble_is_not() {
-        let mut suspects = Suspects::default();
+        let mut poison = PoisonDetector::default();
         for _ in 0..100 {
-            assert!(!suspects.is_poison(&"a", 7), "nobody passes");
+            assert!(!poison.is_poison(&"a", 7), "nobody passes");
         }
-        assert!(!suspects.is_poison(&"a", 8));
-        assert!(suspects.is_poison(&"a", 9));
-        assert!(!suspects.is_poison(&"a", 10), "counted anew");
+        assert!(!poison.is_poison(&"a", 8));
+        assert!(poison.is_poison(&"a", 9));
+        assert!(!poison.is_poison(&"a", 10), "counted anew");
     }
 }
