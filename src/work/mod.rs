@@ -26,7 +26,7 @@ use crate::store::{ChannelSignals, Epoch, Pace, Store, StoreError, Waiting};
 use crate::telemetry::metrics;
 
 use inbound::account_traits::Learning;
-use inbound::initial_snapshot::Stock;
+use inbound::initial_snapshot::SnapshotGate;
 use inbound::receipts::Receipts;
 use lease_manager::LeaseManager;
 use limits::circuit_breaker::CircuitBreaker;
@@ -92,7 +92,7 @@ pub(crate) struct Line {
     echoes: bool,
     receipts: Receipts,
     learning: Learning,
-    stock: Stock,
+    snapshot: SnapshotGate,
     keep_rows: Duration,
     publish_per_second: u32,
     /// Until when calls for the channel may begin.
@@ -151,7 +151,7 @@ pub(crate) async fn start(
             echoes: config.inbound.echoes,
             receipts: Receipts::new(config.inbound.statuses, &config.inbound.status_map),
             learning: Learning::default(),
-            stock: Stock::new(),
+            snapshot: SnapshotGate::new(),
             keep_rows: config.store.keep_rows,
             publish_per_second: channel.bonychat.requests_per_second,
             fence,

@@ -83,7 +83,7 @@ pub(super) fn line(name: &str, store: &Arc<dyn Store>, account: &Arc<Account>) -
         echoes: true,
         receipts: Receipts::default(),
         learning: Learning::default(),
-        stock: super::Stock::new(),
+        snapshot: super::SnapshotGate::new(),
         keep_rows: wait,
         publish_per_second: 15,
         fence: crate::domain::Fence::open(),

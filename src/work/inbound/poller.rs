@@ -116,7 +116,7 @@ pub(in crate::work) async fn run(line: Arc<Line>, stop: CancellationToken) -> an
                     Err(error) => {
                         failures = failures.saturating_add(1);
                         poller.report(&error, failures);
-                        poller.line.could_not_take_stock(&error);
+                        poller.line.could_not_take_snapshot(&error);
                         poller.after_failure(&error, failures)
                     }
                 };
@@ -161,7 +161,7 @@ impl Poller {
             Ok((baseline_ms, positions, learned)) => {
                 self.line.learning.set(learned);
                 if baseline_ms.is_some() {
-                    self.line.stock.taken();
+                    self.line.snapshot.taken();
                 }
                 self.baseline_ms = baseline_ms;
                 self.positions = positions.into_iter().map(|there| (there.contact.clone(), there)).collect();
@@ -207,7 +207,7 @@ impl Poller {
         let chats = self.name_contacts(chats?);
         crate::telemetry::metrics::polled(&self.line.name);
         if self.baseline_ms.is_none() {
-            self.take_stock(&chats).await?;
+            self.take_snapshot(&chats).await?;
         }
         let mut moved = false;
         let now = Instant::now();
@@ -294,7 +294,7 @@ impl Poller {
     }
 
     /// First run: all that is there now was there before the bridge.
-    async fn take_stock(&mut self, chats: &[(ContactId, Row)]) -> Result<(), RoundError> {
+    async fn take_snapshot(&mut self, chats: &[(ContactId, Row)]) -> Result<(), RoundError> {
         let there: Vec<Position> = chats
             .iter()
             .map(|(contact, row)| Position { baseline: Some(Mark::of(row).to_text()), ..unread_position(contact, row) })
@@ -305,7 +305,7 @@ impl Poller {
         tracing::info!(channel.name = %name, conversations = there.len(), rule = ?self.line.first_run,
             "channel `{name}`: first run, took stock of what was there before");
         self.baseline_ms = Some(wall_ms);
-        self.line.stock.taken();
+        self.line.snapshot.taken();
         self.positions.extend(there.into_iter().map(|there| (there.contact.clone(), there)));
         Ok(())
     }

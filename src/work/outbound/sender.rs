@@ -21,7 +21,7 @@ const TAKE: u32 = 256;
 /// Runs until the stop, then until every attempt in flight is settled.
 pub(in crate::work) async fn run(line: Arc<Line>, epoch: Epoch, stop: CancellationToken) -> anyhow::Result<()> {
     let attempts = TaskTracker::new();
-    stop.run_until_cancelled(line.stock.may_send()).await;
+    stop.run_until_cancelled(line.snapshot.may_send()).await;
     while !stop.is_cancelled() {
         match step(&line, epoch, &attempts, &stop).await {
             Ok(Step::Sent) => {}

@@ -13,7 +13,7 @@ use crate::domain::{
     Webhook,
 };
 use crate::store::{NewRow, Reading, SqliteStore, Store};
-use crate::work::{Account, Learning, Receipts, Stock, testing};
+use crate::work::{Account, Learning, Receipts, SnapshotGate, testing};
 
 /// An Afilnet that nobody calls.
 struct Nobody;
@@ -145,7 +145,7 @@ async fn an_outage_costs_a_call_a_second_and_nothing_waits_on_after_it() {
         echoes: true,
         receipts: Receipts::default(),
         learning: Learning::default(),
-        stock: Stock::new(),
+        snapshot: SnapshotGate::new(),
         keep_rows: wait,
         publish_per_second: 15,
         fence: crate::domain::Fence::open(),

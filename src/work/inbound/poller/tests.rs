@@ -18,7 +18,7 @@ use crate::domain::{
     Webhook,
 };
 use crate::store::{Epoch, NewOutbound, SeenRow, SqliteStore, Store};
-use crate::work::{Account, CircuitBreaker, Learning, Receipts, Stock};
+use crate::work::{Account, CircuitBreaker, Learning, Receipts, SnapshotGate};
 
 /// What happens at the far side while the rows are read.
 enum Meanwhile {
@@ -178,7 +178,7 @@ impl World {
             echoes: true,
             receipts: Receipts::default(),
             learning: Learning::default(),
-            stock: Stock::new(),
+            snapshot: SnapshotGate::new(),
             keep_rows: Duration::from_hours(1),
             publish_per_second: 15,
             fence: crate::domain::Fence::open(),
