@@ -25,7 +25,7 @@ use crate::lifecycle::Life;
 use crate::store::{ChannelSignals, Epoch, Pace, Store, StoreError, Waiting};
 use crate::telemetry::metrics;
 
-use inbound::account_traits::Learning;
+use inbound::account_traits::AccountTraits;
 use inbound::initial_snapshot::SnapshotGate;
 use inbound::receipts::Receipts;
 use lease_manager::LeaseManager;
@@ -91,7 +91,7 @@ pub(crate) struct Line {
     /// Rows that somebody wrote in Afilnet's own panel are published too.
     echoes: bool,
     receipts: Receipts,
-    learning: Learning,
+    traits: AccountTraits,
     snapshot: SnapshotGate,
     keep_rows: Duration,
     publish_per_second: u32,
@@ -150,7 +150,7 @@ pub(crate) async fn start(
             number_quick_replies: config.outbound.number_quick_replies,
             echoes: config.inbound.echoes,
             receipts: Receipts::new(config.inbound.statuses, &config.inbound.status_map),
-            learning: Learning::default(),
+            traits: AccountTraits::default(),
             snapshot: SnapshotGate::new(),
             keep_rows: config.store.keep_rows,
             publish_per_second: channel.bonychat.requests_per_second,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Account, CircuitBreaker, Learning, Line, Receipts};
+use super::{Account, AccountTraits, CircuitBreaker, Line, Receipts};
 use crate::config::{DirectionBy, FirstRun, OnUnconfirmed};
 use crate::domain::{
     ChannelName, ContactId, Content, Delivery, Destination, Event, IdType, Language, Messenger, ReadError, RetryPolicy,
@@ -82,7 +82,7 @@ pub(super) fn line(name: &str, store: &Arc<dyn Store>, account: &Arc<Account>) -
         number_quick_replies: false,
         echoes: true,
         receipts: Receipts::default(),
-        learning: Learning::default(),
+        traits: AccountTraits::default(),
         snapshot: super::SnapshotGate::new(),
         keep_rows: wait,
         publish_per_second: 15,

@@ -1,24 +1,24 @@
-//! What is known of a channel's account from the rows of our own messages: in the store for good, and here at hand.
+//! What the rows of sent messages have shown of a channel's account: kept in the store, cached here.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::store::Learned;
 
-/// One channel's.
+/// The traits of one channel's account.
 #[derive(Debug, Default)]
-pub(in crate::work) struct Learning {
+pub(in crate::work) struct AccountTraits {
     shows_texts: AtomicBool,
     shows_files: AtomicBool,
 }
 
-impl Learning {
-    /// What the store knows by now.
+impl AccountTraits {
+    /// Replaces them by what the store holds.
     pub(in crate::work) fn set(&self, learned: Learned) {
         self.shows_texts.store(learned.shows_texts, Ordering::Relaxed);
         self.shows_files.store(learned.shows_files, Ordering::Relaxed);
     }
 
-    /// Whether a row of a call that surely was made has ever been found, by its kind.
+    /// Returns whether a row of a message that was certainly sent has ever been found, by its kind.
     pub(in crate::work) fn shows(&self, file: bool) -> bool {
         let texts = self.shows_texts.load(Ordering::Relaxed);
         texts && (!file || self.shows_files.load(Ordering::Relaxed))

@@ -159,7 +159,7 @@ impl Poller {
         };
         match all.await {
             Ok((baseline_ms, positions, learned)) => {
-                self.line.learning.set(learned);
+                self.line.traits.set(learned);
                 if baseline_ms.is_some() {
                     self.line.snapshot.taken();
                 }

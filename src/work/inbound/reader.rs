@@ -127,7 +127,7 @@ pub(in crate::work) async fn read_one(
         seen: &seen_set,
         how: &how,
         spoken: &spoken,
-        shows: &|call| line.learning.shows(call.is_file()),
+        shows: &|call| line.traits.shows(call.is_file()),
         flag_tells,
         echoes: line.echoes,
         html_entities: line.html_entities,
@@ -209,7 +209,7 @@ pub(in crate::work) async fn learn(line: &Line) -> Result<(), StoreError> {
     let learned = line.store.learned(&line.name).await?;
     let lag_ms = u64::try_from(learned.settle_lag_ms).unwrap_or(0);
     metrics::settle_lag(&line.name, std::time::Duration::from_millis(lag_ms));
-    line.learning.set(learned);
+    line.traits.set(learned);
     Ok(())
 }
 

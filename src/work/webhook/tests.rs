@@ -13,7 +13,7 @@ use crate::domain::{
     Webhook,
 };
 use crate::store::{NewRow, Reading, SqliteStore, Store};
-use crate::work::{Account, Learning, Receipts, SnapshotGate, testing};
+use crate::work::{Account, AccountTraits, Receipts, SnapshotGate, testing};
 
 /// An Afilnet that nobody calls.
 struct Nobody;
@@ -144,7 +144,7 @@ async fn an_outage_costs_a_call_a_second_and_nothing_waits_on_after_it() {
         number_quick_replies: false,
         echoes: true,
         receipts: Receipts::default(),
-        learning: Learning::default(),
+        traits: AccountTraits::default(),
         snapshot: SnapshotGate::new(),
         keep_rows: wait,
         publish_per_second: 15,

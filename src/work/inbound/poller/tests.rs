@@ -18,7 +18,7 @@ use crate::domain::{
     Webhook,
 };
 use crate::store::{Epoch, NewOutbound, SeenRow, SqliteStore, Store};
-use crate::work::{Account, CircuitBreaker, Learning, Receipts, SnapshotGate};
+use crate::work::{Account, AccountTraits, CircuitBreaker, Receipts, SnapshotGate};
 
 /// What happens at the far side while the rows are read.
 enum Meanwhile {
@@ -177,7 +177,7 @@ impl World {
             number_quick_replies,
             echoes: true,
             receipts: Receipts::default(),
-            learning: Learning::default(),
+            traits: AccountTraits::default(),
             snapshot: SnapshotGate::new(),
             keep_rows: Duration::from_hours(1),
             publish_per_second: 15,
