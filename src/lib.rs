@@ -8,7 +8,7 @@
 //! | 0 | `crashpoint` | where a test may end the process, in builds made for that |
 //! | 1 | `config`, `telemetry` | what an operator sets, and what an operator reads |
 //! | 2 | `store`, `bonychat`, `afilnet` | the durable line, and one room for each platform's wire |
-//! | 3 | `http`, `work` | the door BonyChat calls; the loops: sender, looker, poller, publisher |
+//! | 3 | `http`, `work` | the door BonyChat calls; the loops: sender, reconciler, poller, publisher |
 //! | 4 | `app`, `lifecycle`, `sim` | puts the house together; both platforms simulated |
 //! | 5 | `cli` | the command line; `main` only calls it |
 

@@ -273,7 +273,10 @@ impl Line {
     fn run(self: Arc<Self>, epoch: Epoch, life: &Life) {
         let name = self.name.clone();
         life.spawn(format!("sender of {name}"), outbound::sender::run(Arc::clone(&self), epoch, life.stopping()));
-        life.spawn(format!("looker of {name}"), outbound::reconciler::run(Arc::clone(&self), epoch, life.stopping()));
+        life.spawn(
+            format!("reconciler of {name}"),
+            outbound::reconciler::run(Arc::clone(&self), epoch, life.stopping()),
+        );
         life.spawn(format!("poller of {name}"), inbound::poller::run(Arc::clone(&self), life.stopping()));
         life.spawn(format!("publisher of {name}"), webhook::run(self, life.stopping()));
     }

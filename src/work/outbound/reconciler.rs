@@ -1,6 +1,6 @@
-//! Look before you repeat: a message whose outcome is unknown is looked for among the rows that Afilnet shows of its
-//! conversation, which waits meanwhile. Found, it is sent; surely not there, it goes again; else nobody can tell, and a
-//! person is told so (design.md section 5).
+//! Reconciles sends in doubt (`docs/architecture.md`): a message whose outcome is unknown is looked for among the rows
+//! that Afilnet shows of its conversation, which waits meanwhile. Found: sent. Certainly absent: queued again. Otherwise
+//! the policy `on_unconfirmed` decides, and the agent is told.
 
 use std::collections::HashSet;
 use std::sync::Arc;
