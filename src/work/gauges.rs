@@ -1,4 +1,4 @@
-//! Keeps the numbers that are states, not events: what is paused, and how deep the queues are.
+//! Gauges: what is paused, and how deep the queues are.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::domain::clock::{now_ms, since};
 use crate::store::{Depth, Store};
 use crate::telemetry::metrics::{self, Part};
 
-/// Time between two looks.
+/// Time between two updates.
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Time between two counts of the queues, at least, and the share of the time that counting may take.

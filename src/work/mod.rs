@@ -171,7 +171,7 @@ pub(crate) async fn start(
     let epochs = if shared { Vec::new() } else { take_over(&lines, before).await? };
     report_waiting(&lines, &store.waiting().await?, shared);
     // Only now that nothing can fail any more: a loop that is ended in mid-send leaves unknown outcomes.
-    life.spawn("watch".into(), gauges::run(lines.clone(), Arc::clone(store), life.stopping()));
+    life.spawn("gauges".into(), gauges::run(lines.clone(), Arc::clone(store), life.stopping()));
     if shared {
         let (lease, answer_within) = (config.store.lease, config.outbound.answer_within);
         let accounts = by_account.into_values().collect();
@@ -188,7 +188,7 @@ pub(crate) async fn start(
         line.run(epoch, life);
     }
     let (store, keep) = (Arc::clone(store), (config.store.keep_text, config.store.keep_rows));
-    life.spawn("upkeep".into(), retention::run(store, keep.0, keep.1, life.stopping()));
+    life.spawn("retention".into(), retention::run(store, keep.0, keep.1, life.stopping()));
     Ok(())
 }
 

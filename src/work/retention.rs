@@ -1,4 +1,4 @@
-//! Retention: chat text is personal data and does not stay longer than it is kept for.
+//! Retention: deletes message texts and rows that are older than the configuration keeps them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,11 +8,11 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::clock::{millis, now_ms};
 use crate::store::Store;
 
-/// Time between two sweeps, and before the first: the start has other things to do.
+/// Time between two purges, and before the first: the start has other things to do.
 const EVERY: Duration = Duration::from_mins(1);
 const FIRST: Duration = Duration::from_secs(5);
 
-/// Rows touched by one transaction, at most: sends never wait long for it.
+/// Rows changed by one transaction, at most: sends never wait long for it.
 const AT_ONCE: u32 = 500;
 
 /// Runs until the stop.
