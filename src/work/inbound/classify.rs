@@ -1,5 +1,5 @@
-//! Rows of one reading, as what the store is to record: which become events, and what these say. Pure but for its
-//! warnings; called by the poller.
+//! Classification of one page of rows: which of them are new, whose they are, and which events they become. Pure; called
+//! by the reader.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -12,8 +12,8 @@ use crate::domain::ledger::{
 use crate::domain::{ChannelName, Choice, ContactId, Content, Direction, Event, EventBody, MId, Row, Webhook};
 use crate::store::NewRow;
 
-/// One reading of one conversation, and all that its rows are judged by.
-pub(in crate::work) struct Page<'a> {
+/// One page of a conversation, and all that its rows are classified by.
+pub(in crate::work) struct PageInput<'a> {
     pub(in crate::work) channel: &'a ChannelName,
     pub(in crate::work) contact: &'a ContactId,
     pub(in crate::work) webhook: &'a dyn Webhook,
@@ -40,19 +40,19 @@ pub(in crate::work) struct Page<'a> {
     pub(in crate::work) now_ms: i64,
 }
 
-/// What a page comes to.
+/// What the rows of a page come to.
 #[derive(Debug)]
-pub(in crate::work) struct Fresh {
+pub(in crate::work) struct Classified {
     /// Rows to be recorded, with the events of those that are new.
     pub(in crate::work) rows: Vec<NewRow>,
     /// The message whose question one of them answers.
     pub(in crate::work) answered: Option<MId>,
 }
 
-impl Page<'_> {
-    /// The same page makes the same, however often.
-    pub(in crate::work) fn fresh(&self) -> Fresh {
-        let mut fresh = Fresh { rows: Vec::new(), answered: None };
+impl PageInput<'_> {
+    /// Classifies the rows. The same page gives the same result, however often.
+    pub(in crate::work) fn classify(&self) -> Classified {
+        let mut classified = Classified { rows: Vec::new(), answered: None };
         let unseen: Vec<bool> = self.identities.iter().map(|identity| !self.seen.contains(identity.as_str())).collect();
         let mut rows = self.rows.to_vec();
         if !self.flag_tells {
@@ -80,10 +80,10 @@ impl Page<'_> {
                 events.extend(self.gap.as_deref().and_then(|words| self.notice(row, identity, words)));
             }
             if news[index] && from_customer {
-                let open = self.choice.filter(|_| may_answer[index] && fresh.answered.is_none());
+                let open = self.choice.filter(|_| may_answer[index] && classified.answered.is_none());
                 let contents = match open.and_then(|choice| Some((choice, self.reply(choice, row)?))) {
                     Some((choice, reply)) => {
-                        fresh.answered = Some(choice.m_id.clone());
+                        classified.answered = Some(choice.m_id.clone());
                         vec![reply]
                     }
                     None => self.webhook.contents(&self.said(row)),
@@ -98,9 +98,9 @@ impl Page<'_> {
                 Whose::Doubtful | Whose::Unclaimed => None,
             };
             let (identity, mark) = (identity.clone(), content_mark(row));
-            fresh.rows.push(NewRow { identity, mark, events, from_customer, claims, doubtful });
+            classified.rows.push(NewRow { identity, mark, events, from_customer, claims, doubtful });
         }
-        fresh
+        classified
     }
 
     /// The event that stands before `row`, once, as it is recorded with it.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use tokio_util::sync::CancellationToken;
 
-use super::classify::Page;
+use super::classify::PageInput;
 use super::poller::RoundError;
 use super::receipts;
 use crate::config::{DirectionBy, FirstRun};
@@ -118,7 +118,7 @@ pub(in crate::work) async fn read_one(
     let may_forget = whole && job.shown_before.is_some_and(|before| rows.len() >= before);
     let read_to = last.filter(|_| in_sync).map(|last| last.to_text());
     let wall_ms = wall_ms();
-    let page = Page {
+    let page = PageInput {
         channel: &line.name,
         contact: &job.contact,
         webhook: line.webhook.as_ref(),
@@ -135,20 +135,21 @@ pub(in crate::work) async fn read_one(
         gap,
         now_ms: wall_ms, // times of rows are compared with it
     };
-    let fresh = page.fresh();
-    let (receipts, awaits) = receipts(line, &job.contact, &rows, &identities, &seen.rows, &fresh.rows, now_ms).await?;
+    let classified = page.classify();
+    let (receipts, awaits) =
+        receipts(line, &job.contact, &rows, &identities, &seen.rows, &classified.rows, now_ms).await?;
     let kept_ms = now_ms.saturating_sub(millis(line.keep_rows));
     let reading = Reading {
         channel: line.name.clone(),
         contact: job.contact.clone(),
         destination: job.destination.clone(),
         forget: if may_forget { forgettable(kept_ms, &seen.rows, &identities) } else { Vec::new() },
-        rows: fresh.rows,
+        rows: classified.rows,
         newest: identities.last().cloned(),
         receipts,
         page: next_tail(&identities, &known),
         position: read_to.clone(),
-        answered: fresh.answered,
+        answered: classified.answered,
         read_before_ms,
         now_ms,
     };

@@ -46,7 +46,7 @@ fn choice() -> Choice {
 const ASKED: &str = "Which day?\n1. Monday\n2. Tuesday\nReply with the number";
 
 fn fresh(rows: &[Row], seen: &[&str], how: &Acquaintance<'_>, choice: Option<&Choice>) -> (Vec<NewRow>, Option<MId>) {
-    let fresh = Page {
+    let classified = PageInput {
         channel: &"support".parse().unwrap(),
         contact: &"+34600111222".parse().unwrap(),
         webhook: &Plain,
@@ -63,8 +63,8 @@ fn fresh(rows: &[Row], seen: &[&str], how: &Acquaintance<'_>, choice: Option<&Ch
         gap: None,
         now_ms: NOW_MS,
     }
-    .fresh();
-    (fresh.rows, fresh.answered)
+    .classify();
+    (classified.rows, classified.answered)
 }
 
 fn texts(rows: &[NewRow]) -> Vec<String> {
@@ -163,7 +163,7 @@ fn with_matching_no_flag_counts_and_what_was_not_sent_is_the_customers() {
         row(Direction::Inbound, 3, "Hi"),
     ];
     let claim = Claim { m_id: "m1".parse().unwrap(), part: 0, last: true };
-    let page = Page {
+    let page = PageInput {
         channel: &"support".parse().unwrap(),
         contact: &"+34600111222".parse().unwrap(),
         webhook: &Plain,
@@ -180,14 +180,14 @@ fn with_matching_no_flag_counts_and_what_was_not_sent_is_the_customers() {
         gap: None,
         now_ms: NOW_MS,
     };
-    let made = page.fresh().rows;
+    let made = page.classify().rows;
     assert_eq!(texts(&made), ["hola & más", "Hi"]);
     assert_eq!(made.into_iter().map(|row| row.claims).collect::<Vec<_>>(), [None, Some(claim), None]);
 }
 
 /// What a page of these rows publishes, `+` before the customer's and `=` before echoes; and how many rows are in doubt.
 fn published(rows: &[Row], how: &Acquaintance<'_>, spoken: &[Spoken], shows: bool) -> (Vec<String>, usize) {
-    let fresh = Page {
+    let classified = PageInput {
         channel: &"support".parse().unwrap(),
         contact: &"+34600111222".parse().unwrap(),
         webhook: &Plain,
@@ -204,15 +204,15 @@ fn published(rows: &[Row], how: &Acquaintance<'_>, spoken: &[Spoken], shows: boo
         gap: None,
         now_ms: NOW_MS,
     }
-    .fresh();
+    .classify();
     let text = |event: &Event| match &event.body {
         EventBody::Message { content: Content::Text { text } } => format!("+{}", text.as_str()),
         EventBody::MessageEcho { content: Content::Text { text } } => format!("={}", text.as_str()),
         other => panic!("{other:?}"),
     };
     (
-        fresh.rows.iter().flat_map(|row| row.events.iter().map(text)).collect(),
-        fresh.rows.iter().filter(|row| row.doubtful).count(),
+        classified.rows.iter().flat_map(|row| row.events.iter().map(text)).collect(),
+        classified.rows.iter().filter(|row| row.doubtful).count(),
     )
 }
 
