@@ -9,7 +9,9 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Line, jitter};
+use super::channel::Channel;
+use super::loops;
+use super::wait::jitter;
 use crate::domain::ChannelName;
 use crate::domain::clock::{millis, now_ms};
 use crate::lifecycle::{GRACE, Life};
@@ -30,7 +32,7 @@ const AGAIN: Duration = Duration::from_millis(500);
 
 /// The channels of one account.
 struct Group {
-    lines: Vec<Arc<Line>>,
+    channels: Vec<Arc<Channel>>,
     /// While this process owns them.
     ownership: Option<Ownership>,
 }
@@ -65,16 +67,16 @@ pub(super) struct LeaseManager {
 }
 
 impl LeaseManager {
-    /// `accounts`: the lines of each. Nobody delivers for them yet.
+    /// `accounts`: the channels of each. Nobody delivers for them yet.
     pub(super) fn new(
         store: &Arc<dyn Store>,
         lease: Duration,
         answer_within: Duration,
-        accounts: Vec<Vec<Arc<Line>>>,
+        accounts: Vec<Vec<Arc<Channel>>>,
         stop: CancellationToken,
     ) -> Self {
-        accounts.iter().flatten().for_each(|line| line.signals.is_elsewhere(false));
-        let group = |lines| Group { lines, ownership: None };
+        accounts.iter().flatten().for_each(|channel| channel.state.signals.is_elsewhere(false));
+        let group = |channels| Group { channels, ownership: None };
         Self {
             store: Arc::clone(store),
             lease,
@@ -120,7 +122,7 @@ impl LeaseManager {
         let broken = |ownership: &Ownership| !ownership.ending && ownership.life.stopping().is_cancelled();
         match self.groups.iter().find(|group| group.ownership.as_ref().is_some_and(broken)) {
             Some(group) if !self.stop.is_cancelled() => {
-                anyhow::bail!("a task of channel `{}` ended early", group.lines[0].name)
+                anyhow::bail!("a task of channel `{}` ended early", group.channels[0].name())
             }
             _ => Ok(()),
         }
@@ -130,8 +132,10 @@ impl LeaseManager {
     async fn heartbeat(&mut self, leases: &dyn Leases, share: bool) -> Instant {
         let (asked, asked_ms) = (Instant::now(), now_ms());
         let held = self.groups.iter().filter(|group| group.ownership.as_ref().is_some_and(|ownership| !ownership.lost));
-        let prompt = |line: &Arc<Line>| (line.name.clone(), line.signals.verdict_expected(self.answer_within));
-        let held = held.flat_map(|group| &group.lines).map(prompt).collect();
+        let prompt = |channel: &Arc<Channel>| {
+            (channel.name().clone(), channel.state.signals.verdict_expected(self.answer_within))
+        };
+        let held = held.flat_map(|group| &group.channels).map(prompt).collect();
         match leases.beat(self.lease, held).await {
             Ok(view) => {
                 self.failing = false;
@@ -176,19 +180,19 @@ impl LeaseManager {
     fn renewed(&mut self, view: &Roll, asked_ms: i64) {
         let until_ms = self.until_ms(asked_ms);
         for (index, group) in self.groups.iter_mut().enumerate() {
-            let mine = group.lines.iter().all(|line| view.owners.get(&line.name) == Some(&Owner::Me));
+            let mine = group.channels.iter().all(|channel| view.owners.get(channel.name()) == Some(&Owner::Me));
             match &mut group.ownership {
                 Some(ownership) if mine && !ownership.lost => {
-                    group.lines.iter().for_each(|line| line.fence.move_to(until_ms));
+                    group.channels.iter().for_each(|channel| channel.ports.deadline.move_to(until_ms));
                 }
                 Some(ownership) if !ownership.lost => {
                     ownership.lost = true;
-                    for line in &group.lines {
-                        line.fence.move_to(0);
+                    for channel in &group.channels {
+                        channel.ports.deadline.move_to(0);
                         tracing::warn!(
-                            channel.name = %line.name,
+                            channel.name = %channel.name(),
                             "channel `{}`: its lease has passed to another process, which goes on with it",
-                            line.name
+                            channel.name()
                         );
                     }
                     if !ownership.ending {
@@ -198,9 +202,9 @@ impl LeaseManager {
                 }
                 Some(_) => {}
                 None => {
-                    for line in &group.lines {
-                        let soon = view.owners.get(&line.name) == Some(&Owner::Other { prompt: true });
-                        line.signals.is_elsewhere(soon);
+                    for channel in &group.channels {
+                        let soon = view.owners.get(channel.name()) == Some(&Owner::Other { prompt: true });
+                        channel.state.signals.is_elsewhere(soon);
                     }
                 }
             }
@@ -223,7 +227,7 @@ impl LeaseManager {
             self.endings.spawn(end(index, ownership.life.clone()));
         }
         let free = |group: &Group| {
-            group.ownership.is_none() && group.lines.iter().all(|line| !view.owners.contains_key(&line.name))
+            group.ownership.is_none() && group.channels.iter().all(|channel| !view.owners.contains_key(channel.name()))
         };
         let all = self.groups.len();
         // From another place than the others, so that not all ask for the same first.
@@ -248,22 +252,22 @@ impl LeaseManager {
     /// Acquires the leases of one account and starts its loops. False where another process was quicker.
     async fn acquire(&mut self, leases: &dyn Leases, index: usize) -> Result<bool, StoreError> {
         let (asked_ms, until_ms) = (now_ms(), self.until_ms(now_ms()));
-        let lines = self.groups[index].lines.clone();
-        let names: Vec<ChannelName> = lines.iter().map(|line| line.name.clone()).collect();
+        let channels = self.groups[index].channels.clone();
+        let names: Vec<ChannelName> = channels.iter().map(|channel| channel.name().clone()).collect();
         let Some(epochs) = leases.claim(self.lease, names).await? else { return Ok(false) };
         let life = Life::within(&self.stop);
         let ownership = Ownership { life: life.clone(), ending: false, lost: false };
         self.groups[index].ownership = Some(ownership);
-        match take_over(&lines, &epochs).await {
+        match take_over(&channels, &epochs).await {
             Ok(waiting) => {
-                for ((line, epoch), waiting) in lines.into_iter().zip(epochs).zip(waiting) {
-                    line.account.limiter.fill_window();
-                    line.fence.move_to(until_ms);
-                    line.signals.comes_here(waiting);
-                    metrics::owned(&line.name, true);
+                for ((channel, epoch), waiting) in channels.into_iter().zip(epochs).zip(waiting) {
+                    channel.state.calls.account.limiter.fill_window();
+                    channel.ports.deadline.move_to(until_ms);
+                    channel.state.signals.comes_here(waiting);
+                    metrics::owned(channel.name(), true);
                     let took_ms = now_ms() - asked_ms;
-                    tracing::info!(channel.name = %line.name, waiting, took_ms, "channel `{}` is served here", line.name);
-                    line.run(epoch, &life);
+                    tracing::info!(channel.name = %channel.name(), waiting, took_ms, "channel `{}` is served here", channel.name());
+                    loops::start(&channel, epoch, &life);
                 }
                 Ok(true)
             }
@@ -282,18 +286,18 @@ impl LeaseManager {
         let Ok(index) = ended else { return };
         let group = &mut self.groups[index];
         let Some(ownership) = group.ownership.take() else { return };
-        for line in &group.lines {
-            line.fence.move_to(0);
-            line.signals.is_elsewhere(false);
-            metrics::owned(&line.name, false);
+        for channel in &group.channels {
+            channel.ports.deadline.move_to(0);
+            channel.state.signals.is_elsewhere(false);
+            metrics::owned(channel.name(), false);
         }
         if ownership.lost {
             return;
         }
-        let names = group.lines.iter().map(|line| line.name.clone()).collect();
+        let names = group.channels.iter().map(|channel| channel.name().clone()).collect();
         match leases.release(names).await {
-            Ok(()) => group.lines.iter().for_each(|line| {
-                tracing::info!(channel.name = %line.name, "channel `{}` was handed over", line.name);
+            Ok(()) => group.channels.iter().for_each(|channel| {
+                tracing::info!(channel.name = %channel.name(), "channel `{}` was handed over", channel.name());
             }),
             Err(error) => self.failed(&error), // it runs out by itself
         }
@@ -334,15 +338,16 @@ async fn end(index: usize, life: Life) -> usize {
 }
 
 /// Accounts for what former owners left under way. Returns how many messages wait in each channel.
-async fn take_over(lines: &[Arc<Line>], epochs: &[Epoch]) -> Result<Vec<i64>, StoreError> {
-    for (line, epoch) in lines.iter().zip(epochs) {
-        line.account_for_left(*epoch).await?;
+async fn take_over(channels: &[Arc<Channel>], epochs: &[Epoch]) -> Result<Vec<i64>, StoreError> {
+    for (channel, epoch) in channels.iter().zip(epochs) {
+        loops::account_for_left(channel, *epoch).await?;
     }
-    let Some(first) = lines.first() else { return Ok(Vec::new()) };
-    let waiting = first.store.waiting().await?;
-    let of = |line: &Arc<Line>| waiting.iter().find(|there| there.channel == line.name.as_str());
-    let count = |line: &Arc<Line>| of(line).map_or(0, |there| i64::try_from(there.outbound).unwrap_or(i64::MAX));
-    Ok(lines.iter().map(count).collect())
+    let Some(first) = channels.first() else { return Ok(Vec::new()) };
+    let waiting = first.ports.store.waiting().await?;
+    let of = |channel: &Arc<Channel>| waiting.iter().find(|there| there.channel == channel.name().as_str());
+    let count =
+        |channel: &Arc<Channel>| of(channel).map_or(0, |there| i64::try_from(there.outbound).unwrap_or(i64::MAX));
+    Ok(channels.iter().map(count).collect())
 }
 
 #[cfg(test)]

@@ -1,15 +1,17 @@
-//! Lines between made-up far sides, for the tests of this room.
+//! Channels between made-up far sides, for the tests of this room.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Account, AccountTraits, CircuitBreaker, Line, Receipts};
+use super::channel::{Channel, ChannelPorts, ChannelSettings};
+use super::inbound::receipts::Receipts;
+use super::limits::call_permit::Account;
 use crate::config::{DirectionBy, FirstRun, OnUnconfirmed};
 use crate::domain::{
-    ChannelName, ContactId, Content, Delivery, Destination, Event, IdType, Language, Messenger, ReadError, RetryPolicy,
-    Row, Verdict, Webhook,
+    ContactId, Content, Delivery, Destination, Event, Fence, IdType, Language, Messenger, ReadError, RetryPolicy, Row,
+    Verdict, Webhook,
 };
 use crate::store::Store;
 
@@ -54,38 +56,42 @@ impl Webhook for Nobody {
     }
 }
 
-/// A channel of `account` whose waits are all five minutes.
-pub(super) fn line(name: &str, store: &Arc<dyn Store>, account: &Arc<Account>) -> Line {
-    let name: ChannelName = name.parse().unwrap();
+/// Settings of channel `name`, whose waits are all five minutes.
+pub(super) fn settings(name: &str) -> ChannelSettings {
     let wait = Duration::from_mins(5);
-    Line {
-        signals: store.signals().register(&name, &account.pace),
-        name,
+    ChannelSettings {
+        name: name.parse().unwrap(),
         id_type: IdType::Phone,
-        store: Arc::clone(store),
-        messenger: Arc::new(Nobody),
-        webhook: Arc::new(Nobody),
-        account: Arc::clone(account),
-        breaker: CircuitBreaker::new(),
-        retry: RetryPolicy { initial: Duration::from_secs(1), max: wait, give_up_after: wait },
         language: Language::En,
+        retry: RetryPolicy { initial: Duration::from_secs(1), max: wait, give_up_after: wait },
         live_for: wait,
         look_after: vec![wait],
         on_unconfirmed: OnUnconfirmed::Fail,
-        reading: Mutex::default(),
+        number_quick_replies: false,
         poll_active: wait,
         poll_idle: wait,
         sweep_every: wait,
         first_run: FirstRun::Unread,
         direction: DirectionBy::Flag,
         html_entities: false,
-        number_quick_replies: false,
         echoes: true,
-        receipts: Receipts::default(),
-        traits: AccountTraits::default(),
-        snapshot: super::SnapshotGate::new(),
         keep_rows: wait,
         publish_per_second: 15,
-        fence: crate::domain::Fence::open(),
     }
+}
+
+/// `store` between far sides that show nothing; calls may begin.
+pub(super) fn ports(store: &Arc<dyn Store>) -> ChannelPorts {
+    ChannelPorts {
+        store: Arc::clone(store),
+        messenger: Arc::new(Nobody),
+        webhook: Arc::new(Nobody),
+        deadline: Fence::open(),
+    }
+}
+
+/// A channel of `account`.
+pub(super) fn channel(settings: ChannelSettings, ports: ChannelPorts, account: &Arc<Account>) -> Arc<Channel> {
+    let signals = ports.store.signals().register(&settings.name, &account.pace);
+    Channel::new(settings, ports, account, signals, Receipts::default())
 }

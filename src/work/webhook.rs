@@ -11,13 +11,15 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::channel::{Channel, ChannelSettings};
 use super::limits::circuit_breaker::{CircuitBreaker, Permit};
 use super::limits::poison::PoisonDetector;
 use super::limits::rate_limiter::{RateLimiter, Slot};
-use super::{Line, STORE_PAUSE, jitter, lock, wait_for};
+use super::lock::lock;
+use super::wait::{STORE_PAUSE, jitter, may_call, notified};
 use crate::domain::clock::{millis, now_ms, since};
-use crate::domain::{ContactId, Delivery, Fault, Scope};
-use crate::store::{DueEvent, Publication, StoreError};
+use crate::domain::{ContactId, Delivery, Fault, Fence, Scope, Webhook};
+use crate::store::{ChannelSignals, DueEvent, Publication, Store, StoreError};
 use crate::telemetry::metrics::{self, Part};
 
 /// Tries that an event gets however old it is, where BonyChat is out of order.
@@ -35,9 +37,13 @@ const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// After a longer wait for a permit, what is to go is looked up anew: a person may have discarded it.
 const STALE: Duration = Duration::from_secs(1);
 
-/// One channel's way to the webhook.
-struct Publisher {
-    line: Arc<Line>,
+/// One channel's publisher, and all that it touches.
+pub(super) struct Publisher {
+    settings: Arc<ChannelSettings>,
+    store: Arc<dyn Store>,
+    webhook: Arc<dyn Webhook>,
+    deadline: Fence,
+    signals: Arc<ChannelSignals>,
     limiter: Arc<RateLimiter>,
     /// Open while BonyChat is out of order, does not take the channel's token, or the webhook URL is wrong.
     breaker: Arc<CircuitBreaker>,
@@ -54,37 +60,10 @@ struct Publisher {
     poison: Mutex<PoisonDetector<i64>>,
 }
 
-/// Runs until the stop, then until every post in flight is settled.
-pub(super) async fn run(line: Arc<Line>, stop: CancellationToken) -> anyhow::Result<()> {
-    let publisher = Arc::new(Publisher::new(line));
-    let posts = TaskTracker::new();
-    while !stop.is_cancelled() {
-        match publisher.step(&posts, &stop).await {
-            Ok(true) => {}
-            Ok(false) => {
-                let due_ms = publisher.line.store.next_event_ms(&publisher.line.name, now_ms()).await.ok().flatten();
-                wait_for(&publisher.line.signals.events, due_ms, &stop).await;
-            }
-            Err(StoreError::Closed) => break,
-            Err(error) => {
-                tracing::error!(
-                    channel.name = %publisher.line.name,
-                    error = &error as &dyn std::error::Error,
-                    "channel `{}`: cannot take events from the store; trying again", publisher.line.name
-                );
-                stop.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await;
-            }
-        }
-    }
-    posts.close();
-    posts.wait().await;
-    Ok(())
-}
-
 impl Publisher {
-    fn new(line: Arc<Line>) -> Self {
+    pub(super) fn new(channel: &Channel) -> Self {
         Self {
-            limiter: RateLimiter::new(line.publish_per_second, SIDE_BY_SIDE),
+            limiter: RateLimiter::new(channel.settings.publish_per_second, SIDE_BY_SIDE),
             breaker: CircuitBreaker::new(),
             under_way: Mutex::default(),
             passed: AtomicU64::new(0),
@@ -92,8 +71,38 @@ impl Publisher {
             outages: AtomicU32::new(0),
             own_tries: Mutex::default(),
             poison: Mutex::default(),
-            line,
+            settings: Arc::clone(&channel.settings),
+            store: Arc::clone(&channel.ports.store),
+            webhook: Arc::clone(&channel.ports.webhook),
+            deadline: channel.ports.deadline.clone(),
+            signals: Arc::clone(&channel.state.signals),
         }
+    }
+
+    /// Runs until the stop, then until every post in flight is settled.
+    pub(super) async fn run(self: Arc<Self>, stop: CancellationToken) -> anyhow::Result<()> {
+        let posts = TaskTracker::new();
+        while !stop.is_cancelled() {
+            match self.step(&posts, &stop).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    let due_ms = self.store.next_event_ms(&self.settings.name, now_ms()).await.ok().flatten();
+                    notified(&self.signals.events, due_ms, &stop).await;
+                }
+                Err(StoreError::Closed) => break,
+                Err(error) => {
+                    tracing::error!(
+                        channel.name = %self.settings.name,
+                        error = &error as &dyn std::error::Error,
+                        "channel `{}`: cannot take events from the store; trying again", self.settings.name
+                    );
+                    stop.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await;
+                }
+            }
+        }
+        posts.close();
+        posts.wait().await;
+        Ok(())
     }
 
     /// One pass: starts a post for each conversation whose turn it is. Tells whether it started any.
@@ -124,7 +133,7 @@ impl Publisher {
         // Taken before the look: who is under way now may be settled meanwhile, and the look would not show it.
         let busy = self.under_way().clone();
         // Some of the first may be under way; ask for enough that others are among them.
-        let due = self.line.store.due_events(&self.line.name, now_ms(), 2 * SIDE_BY_SIDE).await?;
+        let due = self.store.due_events(&self.settings.name, now_ms(), 2 * SIDE_BY_SIDE).await?;
         Ok(due.into_iter().filter(|event| !busy.contains(&event.contact)).collect())
     }
 
@@ -159,11 +168,11 @@ impl Publisher {
 
     /// Posts one event and settles what became of it.
     async fn post(&self, event: &DueEvent, permit: Permit, slot: Slot, stop: &CancellationToken) {
-        if !self.line.may_call(stop).await {
+        if !may_call(&self.deadline, stop).await {
             return slot.unused();
         }
         let started = Instant::now();
-        let (webhook, sent) = (Arc::clone(&self.line.webhook), event.clone());
+        let (webhook, sent) = (Arc::clone(&self.webhook), event.clone());
         let call = tokio::spawn(async move { webhook.publish(&sent.contact, &sent.event).await });
         let failed = Delivery::Again { fault: Fault::Interrupted, asked: None };
         let delivery = call.await.unwrap_or(failed);
@@ -172,7 +181,7 @@ impl Publisher {
         drop(permit);
         let publication = self.judge(event, &delivery);
         self.report(event, &publication, started.elapsed());
-        while let Err(error) = self.line.store.published(event, publication.clone(), now_ms()).await {
+        while let Err(error) = self.store.published(event, publication.clone(), now_ms()).await {
             if stop.is_cancelled() || !matches!(error, StoreError::Unavailable(_)) {
                 tracing::error!(message.id = %event.event.m_id, error = &error as &dyn std::error::Error,
                     "the outcome of event `{}` could not be stored; it may be posted again under the same id",
@@ -185,7 +194,7 @@ impl Publisher {
 
     /// Learns from an answer whether BonyChat takes this channel's events at all.
     fn learn(&self, permit: &Permit, delivery: &Delivery) {
-        let name = &self.line.name;
+        let name = &self.settings.name;
         let fault = match delivery {
             Delivery::Done | Delivery::Refused { .. } => {
                 self.passed.fetch_add(1, Ordering::Relaxed);
@@ -206,7 +215,7 @@ impl Publisher {
         metrics::paused(name, Part::Webhook, true);
         // Soon at first: it may be this event alone. The longer it lasts the slower.
         let trips = self.trips.fetch_add(1, Ordering::Relaxed) + 1;
-        if self.breaker.trip(self.line.retry.wait(trips, None, 1.0)) && trips == 1 {
+        if self.breaker.trip(self.settings.retry.wait(trips, None, 1.0)) && trips == 1 {
             tracing::error!(
                 channel.name = %name,
                 fault = fault.code(),
@@ -229,7 +238,7 @@ impl Publisher {
         if outages < OUTAGES && !permit.is_probe() {
             return;
         }
-        let name = &self.line.name;
+        let name = &self.settings.name;
         metrics::paused(name, Part::Webhook, true);
         if self.breaker.trip(wait) {
             tracing::error!(
@@ -251,7 +260,7 @@ impl Publisher {
         let mut own_tries = lock(&self.own_tries);
         let tries = own_tries.entry(event.row).or_default();
         *tries = tries.saturating_add(1);
-        self.line.retry.wait(*tries, asked, jitter())
+        self.settings.retry.wait(*tries, asked, jitter())
     }
 
     fn judge(&self, event: &DueEvent, delivery: &Delivery) -> Publication {
@@ -292,7 +301,7 @@ impl Publisher {
         if fault.is_outage() && event.attempts < LEAST_TRIES {
             return false;
         }
-        self.line.retry.gives_up(since(event.recorded_ms, now_ms), event.before.and(fault), fault)
+        self.settings.retry.gives_up(since(event.recorded_ms, now_ms), event.before.and(fault), fault)
     }
 
     /// Counts what came of an attempt; one log line each.
@@ -301,7 +310,7 @@ impl Publisher {
         macro_rules! log {
             ($level:ident, $fault:expr, $($text:tt)*) => {
                 tracing::$level!(
-                    channel.name = %self.line.name,
+                    channel.name = %self.settings.name,
                     message.id = %m_id,
                     contact = %crate::telemetry::contact(&event.contact),
                     kind = event.event.body.kind(),
@@ -313,8 +322,8 @@ impl Publisher {
             };
         }
         match publication {
-            Publication::Done => metrics::published(&self.line.name, event.event.body.kind()),
-            Publication::Dead { .. } => metrics::dead_event(&self.line.name),
+            Publication::Done => metrics::published(&self.settings.name, event.event.body.kind()),
+            Publication::Dead { .. } => metrics::dead_event(&self.settings.name),
             Publication::Queued { .. } => {}
         }
         let none: Option<String> = None;
@@ -354,7 +363,7 @@ struct Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         self.publisher.under_way().remove(&self.contact);
-        self.publisher.line.signals.events.notify_one();
+        self.publisher.signals.events.notify_one();
     }
 }
 

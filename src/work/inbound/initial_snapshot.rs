@@ -3,9 +3,6 @@
 
 use tokio::sync::watch;
 
-use super::poller::RoundError;
-use crate::work::Line;
-
 /// Rounds that could not take the snapshot, before the channel sends without it: some account may never show its
 /// conversations.
 const MOST_ROUNDS: u32 = 3;
@@ -51,20 +48,6 @@ impl SnapshotGate {
             State::Taken => true,
         };
         let _ = self.0.subscribe().wait_for(may).await; // its sender lives as long as it does
-    }
-}
-
-impl Line {
-    /// Counts a round that failed, if it was Afilnet's failure: where the store fails, nothing is sent either.
-    pub(in crate::work) fn could_not_take_snapshot(&self, error: &RoundError) {
-        if matches!(error, RoundError::Read(_)) && self.snapshot.could_not() {
-            tracing::warn!(
-                channel.name = %self.name,
-                "channel `{}`: its conversations could not be read before its first message; it is sent all the same, and \
-                 what of these messages is in doubt may stay so",
-                self.name
-            );
-        }
     }
 }
 

@@ -10,12 +10,16 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::reader::{Job, Outcome, read_one};
+use super::account_traits::AccountTraits;
+use super::initial_snapshot::SnapshotGate;
+use super::reader::{InboundError, Job, Outcome, Reader, ReadingTurn};
 use crate::domain::clock::wall_ms;
 use crate::domain::ledger::Mark;
-use crate::domain::{ContactId, Destination, Direction, ReadError, Row};
-use crate::store::{Position, StoreError};
-use crate::work::{Line, ReadingTurn, STORE_PAUSE, jitter, lock};
+use crate::domain::{ContactId, Destination, Direction, Messenger, Row};
+use crate::store::{Position, Store, StoreError};
+use crate::work::channel::{Channel, ChannelSettings};
+use crate::work::limits::call_permit::AfilnetCalls;
+use crate::work::wait::{STORE_PAUSE, jitter};
 
 /// Rounds with nothing new before the pace slows, and the factor it slows by each further one.
 const SLOW_AFTER: u32 = 10;
@@ -36,24 +40,6 @@ const SWEEP_SHARE: f64 = 0.25;
 /// Least time between two reads for statuses that `getchats` does not show.
 const WATCH_EVERY: Duration = Duration::from_secs(5);
 
-/// Why a round or a read brought less than it could.
-#[derive(Debug, thiserror::Error)]
-pub(in crate::work) enum RoundError {
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl RoundError {
-    fn asked(&self) -> Option<Duration> {
-        match self {
-            Self::Read(error) => error.asked,
-            Self::Store(_) => None,
-        }
-    }
-}
-
 /// A conversation whose reads fail.
 #[derive(Debug, Clone, Copy)]
 struct Trouble {
@@ -62,14 +48,20 @@ struct Trouble {
 }
 
 /// What a read came to. Its turn lasts until that is at hand: the next read goes on from there.
-type Ended = (Job, Result<Outcome, RoundError>, ReadingTurn);
+type Ended = (Job, Result<Outcome, InboundError>, ReadingTurn);
 
 /// Whose read has ended, and with what; nothing where it broke inside.
 type Finished = (ContactId, Option<Ended>);
 
 /// One channel's poller: how far each conversation is read (what the store holds, kept at hand), and what is to be read.
-struct Poller {
-    line: Arc<Line>,
+pub(in crate::work) struct Poller {
+    settings: Arc<ChannelSettings>,
+    store: Arc<dyn Store>,
+    messenger: Arc<dyn Messenger>,
+    calls: Arc<AfilnetCalls>,
+    snapshot: Arc<SnapshotGate>,
+    traits: Arc<AccountTraits>,
+    reader: Arc<Reader>,
     baseline_ms: Option<i64>,
     positions: HashMap<ContactId, Position>,
     /// Reads in a row that did not show the last row.
@@ -91,49 +83,18 @@ struct Poller {
     strange: HashSet<Destination>,
 }
 
-/// Runs until the stop.
-pub(in crate::work) async fn run(line: Arc<Line>, stop: CancellationToken) -> anyhow::Result<()> {
-    let mut poller = Poller::new(line);
-    while !stop.is_cancelled() && !poller.load().await {
-        stop.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await;
-    }
-    let (mut quiet, mut failures) = (0u32, 0u32);
-    let mut next = Instant::now();
-    // A conversation that is slow to read holds up neither the next round nor any other.
-    while !stop.is_cancelled() {
-        tokio::select! {
-            () = stop.cancelled() => break,
-            Some(Ok((contact, read))) = poller.reads.join_next(), if !poller.reads.is_empty() => {
-                poller.finish(contact, read);
-            }
-            () = tokio::time::sleep_until(next) => {
-                let wait = match poller.round(&stop).await {
-                    Ok(moved) => {
-                        quiet = if moved { 0 } else { quiet.saturating_add(1) };
-                        failures = 0;
-                        poller.pause(quiet)
-                    }
-                    Err(error) => {
-                        failures = failures.saturating_add(1);
-                        poller.report(&error, failures);
-                        poller.line.could_not_take_snapshot(&error);
-                        poller.after_failure(&error, failures)
-                    }
-                };
-                next = Instant::now() + wait;
-            }
-        }
-        poller.start_reads(&stop);
-    }
-    // What is read already may still be recorded.
-    let _ = tokio::time::timeout(LAST_READS, async { while poller.reads.join_next().await.is_some() {} }).await;
-    Ok(())
-}
-
 impl Poller {
-    fn new(line: Arc<Line>) -> Self {
+    /// The poller of a channel, whose conversations `reader` reads.
+    pub(in crate::work) fn new(channel: &Channel, reader: Arc<Reader>) -> Self {
+        let (ports, state) = (&channel.ports, &channel.state);
         Self {
-            line,
+            settings: Arc::clone(&channel.settings),
+            store: Arc::clone(&ports.store),
+            messenger: Arc::clone(&ports.messenger),
+            calls: Arc::clone(&state.calls),
+            snapshot: Arc::clone(&state.snapshot),
+            traits: Arc::clone(&state.traits),
+            reader,
             baseline_ms: None,
             positions: HashMap::new(),
             behind: HashMap::new(),
@@ -150,18 +111,56 @@ impl Poller {
         }
     }
 
+    /// Runs until the stop.
+    pub(in crate::work) async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
+        while !stop.is_cancelled() && !self.load().await {
+            stop.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await;
+        }
+        let (mut quiet, mut failures) = (0u32, 0u32);
+        let mut next = Instant::now();
+        // A conversation that is slow to read holds up neither the next round nor any other.
+        while !stop.is_cancelled() {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(Ok((contact, read))) = self.reads.join_next(), if !self.reads.is_empty() => {
+                    self.finish(contact, read);
+                }
+                () = tokio::time::sleep_until(next) => {
+                    let wait = match self.round(&stop).await {
+                        Ok(moved) => {
+                            quiet = if moved { 0 } else { quiet.saturating_add(1) };
+                            failures = 0;
+                            self.pause(quiet)
+                        }
+                        Err(error) => {
+                            failures = failures.saturating_add(1);
+                            self.report(&error, failures);
+                            self.could_not_take_snapshot(&error);
+                            self.after_failure(&error, failures)
+                        }
+                    };
+                    next = Instant::now() + wait;
+                }
+            }
+            self.start_reads(&stop);
+        }
+        // What is read already may still be recorded.
+        let _ = tokio::time::timeout(LAST_READS, async { while self.reads.join_next().await.is_some() {} }).await;
+        Ok(())
+    }
+
     /// Takes from the store how far everything is read. False where it could not.
     async fn load(&mut self) -> bool {
-        let (store, name) = (&self.line.store, &self.line.name);
+        let (store, name) = (&self.store, &self.settings.name);
         let all = async {
             let baseline_ms = store.baseline_ms(name).await?;
             Ok::<_, StoreError>((baseline_ms, store.positions(name).await?, store.learned(name).await?))
         };
         match all.await {
             Ok((baseline_ms, positions, learned)) => {
-                self.line.traits.set(learned);
+                self.traits.set(learned);
                 if baseline_ms.is_some() {
-                    self.line.snapshot.taken();
+                    self.snapshot.taken();
                 }
                 self.baseline_ms = baseline_ms;
                 self.positions = positions.into_iter().map(|there| (there.contact.clone(), there)).collect();
@@ -177,35 +176,35 @@ impl Poller {
     /// Time to the next round: `poll_active` while things move, then slower up to `poll_idle`.
     fn pause(&self, quiet: u32) -> Duration {
         let steps = i32::try_from(quiet.saturating_sub(SLOW_AFTER).min(30)).unwrap_or(30);
-        self.line.poll_active.mul_f64(SLOWER.powi(steps)).min(self.line.poll_idle)
+        self.settings.poll_active.mul_f64(SLOWER.powi(steps)).min(self.settings.poll_idle)
     }
 
-    fn after_failure(&self, error: &RoundError, times: u32) -> Duration {
+    fn after_failure(&self, error: &InboundError, times: u32) -> Duration {
         let asked = error.asked();
-        let wait = self.line.retry.wait(times, asked, 0.5 + jitter() / 2.0);
-        wait.min(self.line.poll_idle.max(asked.unwrap_or_default()))
+        let wait = self.settings.retry.wait(times, asked, 0.5 + jitter() / 2.0);
+        wait.min(self.settings.poll_idle.max(asked.unwrap_or_default()))
     }
 
     /// One line at the first failure and at every power of two after it.
-    fn report(&self, error: &RoundError, failures: u32) {
+    fn report(&self, error: &InboundError, failures: u32) {
         if failures.is_power_of_two() {
             tracing::warn!(
-                channel.name = %self.line.name,
+                channel.name = %self.settings.name,
                 failures,
                 error = error as &dyn std::error::Error,
-                "channel `{}`: a poll failed; customers' messages wait at Afilnet until one succeeds", self.line.name
+                "channel `{}`: a poll failed; customers' messages wait at Afilnet until one succeeds", self.settings.name
             );
         }
     }
 
     /// One round: learns what changed and what the sweep is to look at. Tells whether anything moved.
-    async fn round(&mut self, stop: &CancellationToken) -> Result<bool, RoundError> {
-        let Some(permit) = self.line.may_read(stop).await else { return Ok(false) };
-        let Some(chats) = stop.run_until_cancelled(self.line.messenger.chats()).await else { return Ok(false) };
-        self.line.on_read_result(chats.as_ref().err());
+    async fn round(&mut self, stop: &CancellationToken) -> Result<bool, InboundError> {
+        let Some(permit) = self.calls.may_read(stop).await else { return Ok(false) };
+        let Some(chats) = stop.run_until_cancelled(self.messenger.chats()).await else { return Ok(false) };
+        self.calls.on_read_result(chats.as_ref().err());
         drop(permit);
         let chats = self.name_contacts(chats?);
-        crate::telemetry::metrics::polled(&self.line.name);
+        crate::telemetry::metrics::polled(&self.settings.name);
         if self.baseline_ms.is_none() {
             self.take_snapshot(&chats).await?;
         }
@@ -218,7 +217,7 @@ impl Poller {
             let in_sync = self.positions.get(&contact).is_some_and(|there| there.read_to.as_ref() == Some(&mark));
             let swept = in_sync && sweep.contains(&contact);
             let looked = in_sync && !swept && watch > 0 && self.watched.get(&contact).is_some_and(|due| now >= *due);
-            if in_trouble || self.is_read_now(&contact) || (in_sync && !swept && !looked) {
+            if in_trouble || self.reader.is_reading(&contact) || (in_sync && !swept && !looked) {
                 continue;
             }
             watch -= usize::from(looked);
@@ -236,15 +235,11 @@ impl Poller {
         Ok(moved)
     }
 
-    fn is_read_now(&self, contact: &ContactId) -> bool {
-        lock(&self.line.reading).contains(contact)
-    }
-
     /// How many quiet conversations this round may read again: all of them within `sweep_every`, at a share of the
     /// account's requests.
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share")]
     fn sweep_room(&self) -> usize {
-        let rounds = self.line.sweep_every.as_secs_f64() / self.line.poll_idle.as_secs_f64().max(0.001);
+        let rounds = self.settings.sweep_every.as_secs_f64() / self.settings.poll_idle.as_secs_f64().max(0.001);
         let even = self.positions.len() as f64 / rounds.max(1.0);
         (even.ceil() as usize).min(self.share())
     }
@@ -252,7 +247,7 @@ impl Poller {
     /// Reads of one round that nothing new asks for.
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share")]
     fn share(&self) -> usize {
-        let a_round = self.line.account.limiter.per_second() as f64 * self.line.poll_active.as_secs_f64();
+        let a_round = self.calls.account.limiter.per_second() as f64 * self.settings.poll_active.as_secs_f64();
         (a_round * SWEEP_SHARE).ceil() as usize
     }
 
@@ -260,7 +255,7 @@ impl Poller {
     /// longest, so that each has its turn.
     fn to_sweep(&self, chats: &[(ContactId, Row)], now: Instant) -> HashSet<ContactId> {
         let read_at = |contact: &ContactId| *self.read_at.get(contact).unwrap_or(&self.started);
-        let old = |contact: &&ContactId| now.duration_since(read_at(contact)) >= self.line.sweep_every;
+        let old = |contact: &&ContactId| now.duration_since(read_at(contact)) >= self.settings.sweep_every;
         let mut old: Vec<&ContactId> = chats.iter().map(|(contact, _)| contact).filter(old).collect();
         let room = self.sweep_room().min(old.len());
         old.sort_by_key(|contact| read_at(contact));
@@ -272,8 +267,8 @@ impl Poller {
         let mut named: Vec<(ContactId, Row)> = Vec::with_capacity(chats.len());
         let mut known = HashSet::with_capacity(chats.len());
         for row in chats {
-            let name = &self.line.name;
-            match self.line.id_type.contact_of(&row.destination) {
+            let name = &self.settings.name;
+            match self.settings.id_type.contact_of(&row.destination) {
                 Ok(contact) if known.insert(contact.clone()) => named.push((contact, row)),
                 Ok(_) => {
                     if self.strange.insert(row.destination) {
@@ -294,20 +289,32 @@ impl Poller {
     }
 
     /// First run: all that is there now was there before the bridge.
-    async fn take_snapshot(&mut self, chats: &[(ContactId, Row)]) -> Result<(), RoundError> {
+    async fn take_snapshot(&mut self, chats: &[(ContactId, Row)]) -> Result<(), InboundError> {
         let there: Vec<Position> = chats
             .iter()
             .map(|(contact, row)| Position { baseline: Some(Mark::of(row).to_text()), ..unread_position(contact, row) })
             .collect();
         let wall_ms = wall_ms(); // rows that are older were there before
-        let name = &self.line.name;
-        self.line.store.take_baseline(name, there.clone(), wall_ms).await?;
-        tracing::info!(channel.name = %name, conversations = there.len(), rule = ?self.line.first_run,
+        let name = &self.settings.name;
+        self.store.take_baseline(name, there.clone(), wall_ms).await?;
+        tracing::info!(channel.name = %name, conversations = there.len(), rule = ?self.settings.first_run,
             "channel `{name}`: first run, took stock of what was there before");
         self.baseline_ms = Some(wall_ms);
-        self.line.snapshot.taken();
+        self.snapshot.taken();
         self.positions.extend(there.into_iter().map(|there| (there.contact.clone(), there)));
         Ok(())
+    }
+
+    /// Counts a round that failed, if it was Afilnet's failure: where the store fails, nothing is sent either.
+    fn could_not_take_snapshot(&self, error: &InboundError) {
+        if matches!(error, InboundError::Read(_)) && self.snapshot.could_not() {
+            let name = &self.settings.name;
+            tracing::warn!(
+                channel.name = %name,
+                "channel `{name}`: its conversations could not be read before its first message; it is sent all the same, \
+                 and what of these messages is in doubt may stay so"
+            );
+        }
     }
 
     /// Starts reads of what is due, as many as there is room for.
@@ -316,7 +323,7 @@ impl Poller {
             let Some(contact) = self.due_first.pop_front().or_else(|| self.due.pop_front()) else { return };
             let Some(last) = self.last.remove(&contact) else { continue };
             // Another loop reads it: the next round shows whether there is anything left to read.
-            let Some(turn) = self.line.reading_turn(&contact) else { continue };
+            let Some(turn) = self.reader.turn(&contact) else { continue };
             let mut job = Job {
                 there: self.positions.get(&contact).cloned().unwrap_or_else(|| unread_position(&contact, &last)),
                 behind: self.behind.get(&contact).copied().unwrap_or(0),
@@ -330,10 +337,10 @@ impl Poller {
                 destination: last.destination.clone(),
                 last: Some(last),
             };
-            let (line, stop) = (Arc::clone(&self.line), stop.clone());
+            let (reader, stop) = (Arc::clone(&self.reader), stop.clone());
             // In a task of its own: should it panic, this conversation is read again and no other notices.
             let read = tokio::spawn(async move {
-                let outcome = read_one(&line, &mut job, &stop).await;
+                let outcome = reader.read_one(&mut job, &stop).await;
                 (job, outcome, turn)
             });
             self.reads.spawn(async move { (contact, read.await.ok()) });
@@ -345,14 +352,14 @@ impl Poller {
         let Some((job, outcome, _turn)) = read else {
             tracing::error!(contact = %crate::telemetry::contact(&contact), "a read broke inside; it is made again later");
             let times = self.troubles.get(&contact).map_or(0, |trouble| trouble.times).saturating_add(1);
-            let until = Instant::now() + self.line.retry.wait(times, None, 1.0).min(self.line.poll_idle);
+            let until = Instant::now() + self.settings.retry.wait(times, None, 1.0).min(self.settings.poll_idle);
             self.troubles.insert(contact, Trouble { times, until });
             return;
         };
         if let (Some(shown), Some(began_ms)) = (job.shown, job.began_ms) {
             self.shown.insert(contact.clone(), (shown, began_ms));
             if job.awaits {
-                self.watched.insert(contact, Instant::now() + self.line.poll_idle.max(WATCH_EVERY));
+                self.watched.insert(contact, Instant::now() + self.settings.poll_idle.max(WATCH_EVERY));
             } else {
                 self.watched.remove(&contact);
             }
@@ -368,7 +375,7 @@ impl Poller {
                 let behind = self.behind.entry(job.contact.clone()).or_default();
                 *behind = behind.saturating_add(1);
                 // What never shows its last row is not read with every round.
-                let wait = self.line.retry.wait(behind.saturating_sub(MOST_BEHIND), None, 1.0);
+                let wait = self.settings.retry.wait(behind.saturating_sub(MOST_BEHIND), None, 1.0);
                 if *behind > MOST_BEHIND {
                     let trouble = Trouble { times: 1, until: Instant::now() + wait };
                     self.troubles.insert(job.contact.clone(), trouble);

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use crate::domain::sentence::receipt;
 use crate::domain::{ChannelName, Language, MId, Row, StatusValue};
 use crate::store::{Receipt, Untold};
-use crate::work::lock;
+use crate::work::lock::lock;
 
 /// Values that are said, at most: beyond them it is no list of statuses.
 const MOST_STRANGE: usize = 32;

@@ -11,7 +11,10 @@ use tokio::time::advance;
 use super::*;
 use crate::domain::Fence;
 use crate::store::SqliteStore;
-use crate::work::{Account, lock, testing};
+use crate::work::channel::{Channel, ChannelPorts};
+use crate::work::limits::call_permit::Account;
+use crate::work::lock::lock;
+use crate::work::testing;
 
 /// Renewed every five seconds; a fence holds for sixteen.
 const LEASE: Duration = Duration::from_secs(20);
@@ -88,30 +91,31 @@ impl Leases for Dealt {
 struct Process {
     manager: LeaseManager,
     dealt: Dealt,
-    lines: Vec<Arc<Line>>,
+    channels: Vec<Arc<Channel>>,
     _folder: tempfile::TempDir,
     _clock: Still,
 }
 
 impl Process {
     /// One of so many, with accounts of so many channels each.
-    async fn of(processes: usize, accounts: usize, channels: usize) -> Self {
+    async fn of(processes: usize, accounts: usize, of_each: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("bridge.db")).unwrap());
-        let account = |which: usize| -> Vec<Arc<Line>> {
+        let account = |which: usize| -> Vec<Arc<Channel>> {
             let account = Arc::new(Account::new(100, 4));
-            let line = |n| testing::line(&format!("channel{which}_{n}"), &store, &account);
-            (0..channels).map(|n| Arc::new(Line { fence: Fence::closed(), ..line(n) })).collect()
+            let ports = || ChannelPorts { deadline: Fence::closed(), ..testing::ports(&store) };
+            let settings = |n| testing::settings(&format!("channel{which}_{n}"));
+            (0..of_each).map(|n| testing::channel(settings(n), ports(), &account)).collect()
         };
         let groups: Vec<_> = (0..accounts).map(account).collect();
-        let lines = groups.iter().flatten().cloned().collect();
+        let channels = groups.iter().flatten().cloned().collect();
         let manager = LeaseManager::new(&store, LEASE, Duration::ZERO, groups, CancellationToken::new());
         let table = Mutex::new(Table { processes, ..Table::default() });
         let dealt = Dealt { store, changes: Notify::new(), table };
         // The process's own clock began by the real one, which goes on where a paused one does not.
         now_ms();
         advance(Duration::from_mins(1)).await;
-        Self { manager, dealt, lines, _folder: folder, _clock: Still::new() }
+        Self { manager, dealt, channels, _folder: folder, _clock: Still::new() }
     }
 
     fn table(&self) -> std::sync::MutexGuard<'_, Table> {
@@ -133,7 +137,7 @@ impl Process {
 
     /// Channels whose calls may begin.
     fn open(&self) -> usize {
-        self.lines.iter().filter(|line| line.fence.holds()).count()
+        self.channels.iter().filter(|channel| channel.ports.deadline.holds()).count()
     }
 
     fn held(&self) -> usize {
@@ -183,16 +187,16 @@ async fn what_another_process_owns_is_closed_at_once_ended_and_not_given_back() 
     let mut process = Process::of(1, 1, 2).await;
     assert_eq!(process.beat().await.0, ["beat 0", "claim"]);
     assert_eq!(process.open(), 2);
-    assert!(process.lines.iter().all(|line| line.signals.is_here()));
+    assert!(process.channels.iter().all(|channel| channel.state.signals.is_here()));
     // One of its channels is enough: an account is one process's.
-    let passed_on = process.lines[1].name.clone();
+    let passed_on = process.channels[1].name().clone();
     process.table().owners.insert(passed_on, Owner::Other { prompt: false });
     process.manager.heartbeat(&process.dealt, true).await;
     assert_eq!(process.open(), 0);
     assert_eq!(std::mem::take(&mut process.table().asked), ["beat 2"]);
     assert_eq!(process.beat().await.0, ["beat 0"], "it is not renewed while its tasks end");
     assert_eq!(process.one_ended().await, [""; 0], "it is not ours to give back");
-    assert!(process.lines.iter().all(|line| !line.signals.is_here()));
+    assert!(process.channels.iter().all(|channel| !channel.state.signals.is_here()));
     assert!(process.manager.endings.is_empty());
 }
 
@@ -251,7 +255,7 @@ async fn accounts_are_shared_out_evenly_and_what_is_too_much_is_given_back_when_
 #[tokio::test(start_paused = true)]
 async fn the_moment_a_lease_runs_out_is_not_slept_through() {
     let mut process = Process::of(2, 1, 1).await;
-    let channel = process.lines[0].name.clone();
+    let channel = process.channels[0].name().clone();
     process.table().owners.insert(channel, Owner::Other { prompt: false });
     for (runs_out, expected) in [
         (None, LEASE / RENEWALS),

@@ -1,32 +1,63 @@
 //! Call permits for Afilnet: a slot of the rate limiter plus closed breakers for channel, account and sends. Call results
 //! feed back into the breakers.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::circuit_breaker::Permit;
-use super::rate_limiter::Slot;
-use crate::domain::{Fault, ReadError, Scope, Verdict};
-use crate::store::Attempt;
-use crate::work::{Line, OUTAGES, READS_YIELD_FOR, lock};
+use super::circuit_breaker::{CircuitBreaker, Permit};
+use super::poison::PoisonDetector;
+use super::rate_limiter::{RateLimiter, Slot};
+use crate::domain::{ChannelName, Fault, Fence, MId, Messenger, ReadError, RetryPolicy, Scope, Verdict};
+use crate::store::{Attempt, Pace};
+use crate::work::lock::lock;
+use crate::work::wait::may_call;
+
+/// How long a read lets sends of the same account go first.
+const READS_YIELD_FOR: Duration = Duration::from_millis(500);
+
+/// Outages of sends in a row that pause an account. Fewer may be one conversation's own trouble.
+const OUTAGES: u32 = 3;
+
+/// One Afilnet account: what its channels share.
+#[derive(Debug)]
+pub(in crate::work) struct Account {
+    pub(in crate::work) limiter: Arc<RateLimiter>,
+    /// Open while Afilnet does not let the account in, or is out of order.
+    pub(in crate::work) breaker: Arc<CircuitBreaker>,
+    /// Open while the account has no credit, or sends alone are out of order.
+    pub(in crate::work) send_breaker: Arc<CircuitBreaker>,
+    /// Sends in a row that met an outage.
+    outages: AtomicU32,
+    /// Sends that Afilnet took.
+    sent: AtomicU64,
+    poison: Mutex<PoisonDetector<MId>>,
+    pub(in crate::work) pace: Arc<Pace>,
+}
+
+/// The calls of one channel to Afilnet: which may be made now, and what their results say of those to come.
+pub(in crate::work) struct AfilnetCalls {
+    name: ChannelName,
+    retry: RetryPolicy,
+    messenger: Arc<dyn Messenger>,
+    deadline: Fence,
+    pub(in crate::work) account: Arc<Account>,
+    /// Open while Afilnet does not know the channel.
+    pub(in crate::work) breaker: Arc<CircuitBreaker>,
+}
 
 /// Permission to make one call to Afilnet.
 pub(in crate::work) struct CallPermit {
-    pub(in crate::work) slot: Slot,
+    slot: Slot,
     /// For a send: its permit of the breaker of the account's sends, whose probe is the message itself.
-    pub(in crate::work) send_breaker: Option<Permit>,
+    send_breaker: Option<Permit>,
 }
 
 impl CallPermit {
-    /// A permit of one more slot, under the breakers that let another one pass.
-    pub(in crate::work) fn open(slot: Slot) -> Self {
-        Self { slot, send_breaker: None }
-    }
-
     /// Whether the call is the probe of the account's sends.
-    pub(in crate::work) fn is_probe(&self) -> bool {
+    fn is_probe(&self) -> bool {
         self.send_breaker.as_ref().is_some_and(Permit::is_probe)
     }
 
@@ -39,10 +70,35 @@ impl CallPermit {
 /// So long the probe of an account's sends may wait for a slot and closed breakers before another takes its turn.
 const PROBE_WITHIN: Duration = Duration::from_secs(30);
 
-impl Line {
+impl Account {
+    pub(in crate::work) fn new(requests_per_second: u32, max_in_flight: u32) -> Self {
+        Self {
+            limiter: RateLimiter::new(requests_per_second, max_in_flight),
+            breaker: CircuitBreaker::new(),
+            send_breaker: CircuitBreaker::new(),
+            outages: AtomicU32::new(0),
+            sent: AtomicU64::new(0),
+            poison: Mutex::default(),
+            pace: Pace::new(requests_per_second),
+        }
+    }
+}
+
+impl AfilnetCalls {
+    /// The calls of channel `name` by `messenger`, which may begin until `deadline`.
+    pub(in crate::work) fn new(
+        name: ChannelName,
+        retry: RetryPolicy,
+        messenger: Arc<dyn Messenger>,
+        deadline: Fence,
+        account: Arc<Account>,
+    ) -> Self {
+        Self { name, retry, messenger, deadline, account, breaker: CircuitBreaker::new() }
+    }
+
     /// Waits for a permit to read from Afilnet; `None` when the stop begins first.
     pub(in crate::work) async fn may_read(&self, stop: &CancellationToken) -> Option<CallPermit> {
-        if !self.may_call(stop).await {
+        if !may_call(&self.deadline, stop).await {
             return None;
         }
         stop.run_until_cancelled(self.admit(READS_YIELD_FOR)).await
@@ -50,7 +106,7 @@ impl Line {
 
     /// Waits for a permit to send to Afilnet; `None` when the stop begins first.
     pub(in crate::work) async fn may_send(&self, stop: &CancellationToken) -> Option<CallPermit> {
-        if !self.may_call(stop).await {
+        if !may_call(&self.deadline, stop).await {
             return None;
         }
         loop {
@@ -75,9 +131,16 @@ impl Line {
         }
     }
 
+    /// Returns a further permit at once, under the breakers that gave `first`, where there is room. While the breaker of
+    /// sends is open there is none: its one probe is under way.
+    pub(in crate::work) fn may_send_too(&self, first: &CallPermit) -> Option<CallPermit> {
+        let slot = (!first.is_probe()).then(|| self.account.limiter.try_acquire()).flatten()?;
+        Some(CallPermit { slot, send_breaker: None })
+    }
+
     /// Waits until the breakers of channel and account are closed and there is a slot. A probe is a call that changes
     /// nothing; whoever makes it goes on once the breaker is closed.
-    pub(in crate::work) async fn admit(&self, yield_for: Duration) -> CallPermit {
+    async fn admit(&self, yield_for: Duration) -> CallPermit {
         loop {
             // The channel first: whoever holds the account's probe must not wait for anything but room.
             let channel = self.breaker.acquire().await;
@@ -147,7 +210,7 @@ impl Line {
     }
 
     /// Trips the breaker of all that a fault concerns.
-    pub(in crate::work) fn failed(&self, fault: &Fault, asked: Option<Duration>) {
+    fn failed(&self, fault: &Fault, asked: Option<Duration>) {
         let (newly, what) = match fault.scope() {
             Scope::Account | Scope::Call => {
                 (self.account.breaker.trip(self.probe_every(fault, asked)), "the account is")
@@ -172,7 +235,7 @@ impl Line {
 
     /// Credentials are tried at a slow pace, so as not to be locked out (afilnet.md section 4); an outage soon, and the
     /// longer it lasts the slower.
-    pub(in crate::work) fn probe_every(&self, fault: &Fault, asked: Option<Duration>) -> Duration {
+    fn probe_every(&self, fault: &Fault, asked: Option<Duration>) -> Duration {
         if matches!(fault, Fault::Credentials(_)) {
             return self.retry.max;
         }
@@ -187,7 +250,7 @@ impl Line {
     }
 
     /// A call with `permit` succeeded. Another breaker of the account may be open still.
-    pub(in crate::work) fn closed(&self, permit: &Permit) {
+    fn closed(&self, permit: &Permit) {
         if permit.succeeded() {
             let paused = self.account.breaker.is_open() || self.account.send_breaker.is_open();
             self.account.pace.set_stalled(paused);
@@ -199,16 +262,15 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::store::{SqliteStore, Store};
-    use crate::work::{Account, testing};
+    use crate::work::channel::Channel;
+    use crate::work::testing;
 
     /// Two channels of one account.
     struct Two {
         account: Arc<Account>,
-        lines: [Arc<Line>; 2],
+        channels: [Arc<Channel>; 2],
         _folder: tempfile::TempDir,
     }
 
@@ -217,46 +279,56 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("bridge.db")).unwrap());
             let account = Arc::new(Account::new(100, 4));
-            let lines = ["strange", "sound"].map(|name| Arc::new(testing::line(name, &store, &account)));
-            Self { account, lines, _folder: folder }
+            let channels = ["strange", "sound"]
+                .map(|name| testing::channel(testing::settings(name), testing::ports(&store), &account));
+            Self { account, channels, _folder: folder }
+        }
+
+        fn calls(&self, which: usize) -> &Arc<AfilnetCalls> {
+            &self.channels[which].state.calls
+        }
+
+        /// Whether callers of a channel still wait for verdicts.
+        fn verdict_expected(&self, which: usize) -> bool {
+            self.channels[which].state.signals.verdict_expected(Duration::ZERO)
         }
 
         /// The first channel begins to wait for a permit to send.
         fn strange_waits(&self) {
-            let strange = Arc::clone(&self.lines[0]);
+            let strange = Arc::clone(self.calls(0));
             tokio::spawn(async move { drop(strange.may_send(&CancellationToken::new()).await) });
         }
 
         /// Returns the second's permit to send, where it comes within so long.
         async fn sound_may_send(&self, within: Duration) -> Option<CallPermit> {
             let stop = CancellationToken::new();
-            tokio::time::timeout(within, self.lines[1].may_send(&stop)).await.ok().flatten()
+            tokio::time::timeout(within, self.calls(1).may_send(&stop)).await.ok().flatten()
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_channels_fault_stalls_no_other_of_its_account() {
         let two = Two::new();
-        two.lines[0].failed(&Fault::ChannelNotFound, None);
+        two.calls(0).failed(&Fault::ChannelNotFound, None);
         two.strange_waits();
         assert!(two.sound_may_send(Duration::from_secs(1)).await.is_some());
-        assert!(two.lines[1].signals.verdict_expected(Duration::ZERO), "callers of the other still wait for verdicts");
-        two.lines[0].failed(&Fault::NoCredits, None);
-        assert!(!two.lines[1].signals.verdict_expected(Duration::ZERO), "what concerns the account is everybody's");
+        assert!(two.verdict_expected(1), "callers of the other still wait for verdicts");
+        two.calls(0).failed(&Fault::NoCredits, None);
+        assert!(!two.verdict_expected(1), "what concerns the account is everybody's");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_channel_that_heals_ends_no_pause_but_its_own() {
         let two = Two::new();
         for pause in [Fault::NoCredits, Fault::Forbidden] {
-            two.lines[1].failed(&pause, None);
-            two.lines[0].failed(&Fault::ChannelNotFound, None);
-            two.lines[0].closed(&two.lines[0].breaker.acquire().await);
-            assert!(!two.lines[0].breaker.is_open() && !two.lines[0].signals.verdict_expected(Duration::ZERO));
+            two.calls(1).failed(&pause, None);
+            two.calls(0).failed(&Fault::ChannelNotFound, None);
+            two.calls(0).closed(&two.calls(0).breaker.acquire().await);
+            assert!(!two.calls(0).breaker.is_open() && !two.verdict_expected(0));
             let (account, sends) = (&two.account.breaker, &two.account.send_breaker);
             let tripped = if account.is_open() { account } else { sends };
-            two.lines[0].closed(&tripped.acquire().await);
-            assert!(two.lines[0].signals.verdict_expected(Duration::ZERO), "after {pause:?}");
+            two.calls(0).closed(&tripped.acquire().await);
+            assert!(two.verdict_expected(0), "after {pause:?}");
         }
     }
 
@@ -266,17 +338,17 @@ mod tests {
         let file = Verdict::Refused { fault: Fault::FileUrl };
         let permit = two.sound_may_send(Duration::ZERO).await.unwrap();
         for _ in 0..OUTAGES {
-            two.lines[1].on_send_result(&permit, &Verdict::Unknown { fault: Fault::ConnectionLost });
+            two.calls(1).on_send_result(&permit, &Verdict::Unknown { fault: Fault::ConnectionLost });
         }
         assert!(two.account.breaker.is_open() && two.account.send_breaker.is_open());
         let mut probe = two.sound_may_send(Duration::from_mins(5)).await.unwrap();
         assert!(probe.send_breaker.as_ref().is_some_and(Permit::is_probe));
-        two.lines[1].on_send_result(&probe, &file);
-        assert!(!two.account.send_breaker.is_open() && two.lines[1].signals.verdict_expected(Duration::ZERO));
+        two.calls(1).on_send_result(&probe, &file);
+        assert!(!two.account.send_breaker.is_open() && two.verdict_expected(1));
 
-        two.lines[1].on_send_result(&permit, &Verdict::NotSent { fault: Fault::NoCredits, asked: None });
+        two.calls(1).on_send_result(&permit, &Verdict::NotSent { fault: Fault::NoCredits, asked: None });
         probe = two.sound_may_send(Duration::from_mins(5)).await.unwrap();
-        two.lines[1].on_send_result(&probe, &file);
+        two.calls(1).on_send_result(&probe, &file);
         assert!(two.account.send_breaker.is_open(), "a file is looked at before the credit");
     }
 
@@ -285,8 +357,8 @@ mod tests {
         let two = Two::new();
         let permit = two.sound_may_send(Duration::ZERO).await.unwrap();
         for _ in 0..OUTAGES {
-            two.lines[1].on_send_result(&permit, &Verdict::Unknown { fault: Fault::ConnectionLost });
-            two.lines[1].on_send_result(&permit, &Verdict::Refused { fault: Fault::ChatNotFound });
+            two.calls(1).on_send_result(&permit, &Verdict::Unknown { fault: Fault::ConnectionLost });
+            two.calls(1).on_send_result(&permit, &Verdict::Refused { fault: Fault::ChatNotFound });
         }
         assert!(!two.account.breaker.is_open() && !two.account.send_breaker.is_open());
     }
@@ -294,7 +366,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_channel_whose_breaker_is_open_does_not_take_the_probe_of_the_sends() {
         let two = Two::new();
-        two.lines[0].failed(&Fault::ChannelNotFound, None);
+        two.calls(0).failed(&Fault::ChannelNotFound, None);
         two.account.send_breaker.trip(Duration::from_secs(1));
         two.strange_waits();
         tokio::time::sleep(Duration::from_millis(1100)).await; // on a clock of the test's own: the probe is due
@@ -308,7 +380,7 @@ mod tests {
         two.account.send_breaker.trip(Duration::from_secs(10));
         two.strange_waits();
         tokio::time::sleep(Duration::from_secs(5)).await; // on a clock of the test's own
-        two.lines[0].failed(&Fault::ChannelNotFound, None);
+        two.calls(0).failed(&Fault::ChannelNotFound, None);
         tokio::time::sleep(Duration::from_secs(6)).await; // the probe is taken
         let permit = two.sound_may_send(2 * PROBE_WITHIN).await;
         assert!(permit.is_some_and(|permit| permit.send_breaker.is_some_and(|sends| sends.is_probe())));

@@ -1,4 +1,5 @@
 //! Outbound: stored messages are sent to Afilnet; those whose outcome is unknown are looked up there.
 
+mod outcome;
 pub(super) mod reconciler;
 pub(super) mod sender;

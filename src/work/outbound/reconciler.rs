@@ -10,15 +10,16 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::sender;
+use super::outcome::{gives_up, report};
 use crate::config::OnUnconfirmed;
-use crate::domain::Fault;
 use crate::domain::clock::{millis, now_ms, since};
 use crate::domain::looks::{Looks, Next, next};
 use crate::domain::sentence::{Got, sentence};
-use crate::store::{Doubt, Epoch, Look, Position, Settlement, StoreError};
-use crate::work::inbound::reader::{Job, Outcome, read_one};
-use crate::work::{Line, STORE_PAUSE, jitter, wait_for};
+use crate::domain::{Fault, Messenger};
+use crate::store::{ChannelSignals, Doubt, Epoch, Look, Position, Settlement, Store, StoreError};
+use crate::work::channel::{Channel, ChannelSettings};
+use crate::work::inbound::reader::{Job, Outcome, Reader};
+use crate::work::wait::{STORE_PAUSE, jitter, notified};
 
 /// Looks side by side, at most; the account's rate limiter bounds them further.
 const SIDE_BY_SIDE: usize = 8;
@@ -32,6 +33,10 @@ const MOST_RESENDS: u32 = 3;
 /// The largest lag that is waited for.
 const MOST_LAG: Duration = Duration::from_mins(10);
 
+/// The longest wait between two attempts at looking while it is impossible: what is in doubt must not wait much longer
+/// than the trouble lasts.
+const MOST_WAIT: Duration = Duration::from_mins(1);
+
 /// How a look ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Seen {
@@ -43,140 +48,232 @@ enum Seen {
     Skipped,
 }
 
-/// Runs until the stop, then until every look in flight is done.
-pub(in crate::work) async fn run(line: Arc<Line>, epoch: Epoch, stop: CancellationToken) -> anyhow::Result<()> {
-    let mut looks: JoinSet<(i64, Seen)> = JoinSet::new();
-    let mut under_way: HashSet<i64> = HashSet::new();
-    let (mut failures, mut not_before) = (0u32, Instant::now());
-    while !stop.is_cancelled() {
-        // While looks fail, one at a time finds out whether they work again.
-        let most = if failures > 0 { 1 } else { SIDE_BY_SIDE };
-        let mut due_ms = None;
-        if Instant::now() < not_before {
-            due_ms = Some(now_ms() + millis(not_before - Instant::now()));
-        } else if looks.len() < most {
-            match start(&line, epoch, &mut looks, &mut under_way, most, &stop).await {
-                Ok(next_ms) => due_ms = next_ms,
-                Err(StoreError::Closed) => break,
-                Err(error) => {
-                    tracing::error!(channel.name = %line.name, error = &error as &dyn std::error::Error,
-                        "channel `{}`: cannot take messages in doubt from the store; trying again", line.name);
-                    stop.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await;
-                    continue;
-                }
-            }
-        }
-        let rung = wait_for(&line.signals.looks, due_ms, &stop);
-        tokio::select! {
-            Some(Ok((row, seen))) = looks.join_next(), if !looks.is_empty() => {
-                under_way.remove(&row);
-                match seen {
-                    Seen::Rows => failures = 0,
-                    Seen::Nothing => {
-                        failures = failures.saturating_add(1);
-                        not_before = Instant::now() + line.retry.wait(failures, None, 0.5 + jitter() / 2.0).min(MOST_WAIT);
-                    }
-                    Seen::Skipped => {}
-                }
-            }
-            _ = rung => {}
-        }
-    }
-    while looks.join_next().await.is_some() {}
-    Ok(())
-}
-
-/// The longest wait between two attempts at looking while it is impossible: what is in doubt must not wait much longer
-/// than the trouble lasts.
-const MOST_WAIT: Duration = Duration::from_mins(1);
-
-/// Starts the looks that are due, as many as there is room for. Tells when the next is due.
-async fn start(
-    line: &Arc<Line>,
+/// One channel's reconciler, and all that it touches.
+pub(in crate::work) struct Reconciler {
+    settings: Arc<ChannelSettings>,
+    store: Arc<dyn Store>,
+    messenger: Arc<dyn Messenger>,
+    reader: Arc<Reader>,
+    signals: Arc<ChannelSignals>,
     epoch: Epoch,
-    looks: &mut JoinSet<(i64, Seen)>,
-    under_way: &mut HashSet<i64>,
-    most: usize,
-    stop: &CancellationToken,
-) -> Result<Option<i64>, StoreError> {
-    // Some of the first may be under way; ask for enough that others are among them.
-    let limit = u32::try_from(most + under_way.len()).unwrap_or(u32::MAX);
-    let due = line.store.due_looks(&line.name, now_ms(), limit).await?;
-    for doubt in due {
-        if looks.len() >= most || !under_way.insert(doubt.attempt.row) {
-            continue;
-        }
-        let (line, stop, row) = (Arc::clone(line), stop.clone(), doubt.attempt.row);
-        // In a task of its own: should it panic, this one is looked for again and no other notices.
-        let look = tokio::spawn(async move { look(&line, epoch, &doubt, &stop).await });
-        looks.spawn(async move { (row, look.await.unwrap_or(Seen::Nothing)) });
-    }
-    if looks.len() >= most {
-        return Ok(None);
-    }
-    let next_ms = line.store.next_look_ms(&line.name).await?;
-    // What is due and under way rings by itself.
-    Ok(next_ms.map(|next_ms| if under_way.is_empty() { next_ms } else { next_ms.max(now_ms() + millis(BUSY)) }))
 }
 
-/// One look, and what follows from it.
-async fn look(line: &Arc<Line>, epoch: Epoch, doubt: &Doubt, stop: &CancellationToken) -> Seen {
-    match look_up(line, epoch, doubt, stop).await {
-        Ok(seen) => seen,
-        // A person was quicker, or the process ends.
-        Err(StoreError::Stale | StoreError::Closed) => Seen::Skipped,
-        Err(error @ (StoreError::Unavailable(_) | StoreError::Corrupt { .. })) => {
-            tracing::error!(message.id = %doubt.attempt.m_id, error = &error as &dyn std::error::Error,
-                "message `{}` is in doubt and could not be looked up; trying again", doubt.attempt.m_id);
-            stop.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await;
-            Seen::Nothing
+impl Reconciler {
+    /// The reconciler of a channel that this process owns since `epoch`.
+    pub(in crate::work) fn new(channel: &Channel, reader: Arc<Reader>, epoch: Epoch) -> Self {
+        Self {
+            settings: Arc::clone(&channel.settings),
+            store: Arc::clone(&channel.ports.store),
+            messenger: Arc::clone(&channel.ports.messenger),
+            reader,
+            signals: Arc::clone(&channel.state.signals),
+            epoch,
         }
     }
-}
 
-async fn look_up(line: &Arc<Line>, epoch: Epoch, doubt: &Doubt, stop: &CancellationToken) -> Result<Seen, StoreError> {
-    let attempt = &doubt.attempt;
-    if line.store.evidence(doubt).await?.found {
-        found(line, epoch, doubt).await?;
-        return Ok(Seen::Rows);
+    /// Runs until the stop, then until every look in flight is done.
+    pub(in crate::work) async fn run(self: Arc<Self>, stop: CancellationToken) -> anyhow::Result<()> {
+        let mut looks: JoinSet<(i64, Seen)> = JoinSet::new();
+        let mut under_way: HashSet<i64> = HashSet::new();
+        let (mut failures, mut not_before) = (0u32, Instant::now());
+        while !stop.is_cancelled() {
+            // While looks fail, one at a time finds out whether they work again.
+            let most = if failures > 0 { 1 } else { SIDE_BY_SIDE };
+            let mut due_ms = None;
+            if Instant::now() < not_before {
+                due_ms = Some(now_ms() + millis(not_before - Instant::now()));
+            } else if looks.len() < most {
+                match self.start(&mut looks, &mut under_way, most, &stop).await {
+                    Ok(next_ms) => due_ms = next_ms,
+                    Err(StoreError::Closed) => break,
+                    Err(error) => {
+                        tracing::error!(channel.name = %self.settings.name, error = &error as &dyn std::error::Error,
+                            "channel `{}`: cannot take messages in doubt from the store; trying again", self.settings.name);
+                        stop.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await;
+                        continue;
+                    }
+                }
+            }
+            let rung = notified(&self.signals.looks, due_ms, &stop);
+            tokio::select! {
+                Some(Ok((row, seen))) = looks.join_next(), if !looks.is_empty() => {
+                    under_way.remove(&row);
+                    match seen {
+                        Seen::Rows => failures = 0,
+                        Seen::Nothing => {
+                            failures = failures.saturating_add(1);
+                            not_before = Instant::now() + self.settings.retry.wait(failures, None, 0.5 + jitter() / 2.0).min(MOST_WAIT);
+                        }
+                        Seen::Skipped => {}
+                    }
+                }
+                _ = rung => {}
+            }
+        }
+        while looks.join_next().await.is_some() {}
+        Ok(())
     }
-    let baseline_ms = line.store.baseline_ms(&line.name).await?;
-    let position = line.store.position(&line.name, &attempt.contact).await?;
-    // What was there before the bridge is told apart by the poller, and only then can anything be found.
-    let told_apart = position.as_ref().is_none_or(|there| there.baseline.is_none());
-    let Some(baseline_ms) = baseline_ms.filter(|_| told_apart) else {
-        return could_not(line, epoch, doubt).await.map(|()| Seen::Skipped);
-    };
-    let Some(turn) = line.reading_turn(&attempt.contact) else {
-        tokio::time::sleep(BUSY).await;
-        return Ok(Seen::Skipped);
-    };
-    let mut job = job(doubt, position, baseline_ms);
-    let read = read_one(line, &mut job, stop).await;
-    drop(turn);
-    match read {
-        Ok(Outcome::InSync | Outcome::Behind) => {}
-        Ok(Outcome::Stopped) => return Ok(Seen::Skipped),
-        Err(error) => {
-            tracing::warn!(channel.name = %line.name, message.id = %attempt.m_id,
-                error = &error as &dyn std::error::Error,
-                "message `{}` is in doubt and could not be looked up; its conversation waits", attempt.m_id);
-            could_not(line, epoch, doubt).await?;
-            return Ok(Seen::Nothing);
+
+    /// Starts the looks that are due, as many as there is room for. Tells when the next is due.
+    async fn start(
+        self: &Arc<Self>,
+        looks: &mut JoinSet<(i64, Seen)>,
+        under_way: &mut HashSet<i64>,
+        most: usize,
+        stop: &CancellationToken,
+    ) -> Result<Option<i64>, StoreError> {
+        // Some of the first may be under way; ask for enough that others are among them.
+        let limit = u32::try_from(most + under_way.len()).unwrap_or(u32::MAX);
+        let due = self.store.due_looks(&self.settings.name, now_ms(), limit).await?;
+        for doubt in due {
+            if looks.len() >= most || !under_way.insert(doubt.attempt.row) {
+                continue;
+            }
+            let (this, stop, row) = (Arc::clone(self), stop.clone(), doubt.attempt.row);
+            // In a task of its own: should it panic, this one is looked for again and no other notices.
+            let look = tokio::spawn(async move { this.look(&doubt, &stop).await });
+            looks.spawn(async move { (row, look.await.unwrap_or(Seen::Nothing)) });
+        }
+        if looks.len() >= most {
+            return Ok(None);
+        }
+        let next_ms = self.store.next_look_ms(&self.settings.name).await?;
+        // What is due and under way rings by itself.
+        Ok(next_ms.map(|next_ms| if under_way.is_empty() { next_ms } else { next_ms.max(now_ms() + millis(BUSY)) }))
+    }
+
+    /// One look, and what follows from it.
+    async fn look(&self, doubt: &Doubt, stop: &CancellationToken) -> Seen {
+        match self.look_up(doubt, stop).await {
+            Ok(seen) => seen,
+            // A person was quicker, or the process ends.
+            Err(StoreError::Stale | StoreError::Closed) => Seen::Skipped,
+            Err(error @ (StoreError::Unavailable(_) | StoreError::Corrupt { .. })) => {
+                tracing::error!(message.id = %doubt.attempt.m_id, error = &error as &dyn std::error::Error,
+                    "message `{}` is in doubt and could not be looked up; trying again", doubt.attempt.m_id);
+                stop.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await;
+                Seen::Nothing
+            }
         }
     }
-    weigh(line, epoch, doubt, &job).await?;
-    Ok(Seen::Rows)
-}
 
-/// Nobody could look: again later, unless it has lasted too long.
-async fn could_not(line: &Line, epoch: Epoch, doubt: &Doubt) -> Result<(), StoreError> {
-    let now_ms = now_ms();
-    if since(doubt.unknown_ms, now_ms) >= line.retry.give_up_after {
-        return undecided(line, epoch, doubt).await;
+    async fn look_up(&self, doubt: &Doubt, stop: &CancellationToken) -> Result<Seen, StoreError> {
+        let attempt = &doubt.attempt;
+        if self.store.evidence(doubt).await?.found {
+            self.found(doubt).await?;
+            return Ok(Seen::Rows);
+        }
+        let baseline_ms = self.store.baseline_ms(&self.settings.name).await?;
+        let position = self.store.position(&self.settings.name, &attempt.contact).await?;
+        // What was there before the bridge is told apart by the poller, and only then can anything be found.
+        let told_apart = position.as_ref().is_none_or(|there| there.baseline.is_none());
+        let Some(baseline_ms) = baseline_ms.filter(|_| told_apart) else {
+            return self.could_not(doubt).await.map(|()| Seen::Skipped);
+        };
+        let Some(turn) = self.reader.turn(&attempt.contact) else {
+            tokio::time::sleep(BUSY).await;
+            return Ok(Seen::Skipped);
+        };
+        let mut job = job(doubt, position, baseline_ms);
+        let read = self.reader.read_one(&mut job, stop).await;
+        drop(turn);
+        match read {
+            Ok(Outcome::InSync | Outcome::Behind) => {}
+            Ok(Outcome::Stopped) => return Ok(Seen::Skipped),
+            Err(error) => {
+                tracing::warn!(channel.name = %self.settings.name, message.id = %attempt.m_id,
+                    error = &error as &dyn std::error::Error,
+                    "message `{}` is in doubt and could not be looked up; its conversation waits", attempt.m_id);
+                self.could_not(doubt).await?;
+                return Ok(Seen::Nothing);
+            }
+        }
+        self.weigh(doubt, &job).await?;
+        Ok(Seen::Rows)
     }
-    let wait = line.retry.wait(1, None, 1.0).max(BUSY);
-    line.store.look_again(doubt, Look::Failed, now_ms.saturating_add(millis(wait)), now_ms).await
+
+    /// Nobody could look: again later, unless it has lasted too long.
+    async fn could_not(&self, doubt: &Doubt) -> Result<(), StoreError> {
+        let now_ms = now_ms();
+        if since(doubt.unknown_ms, now_ms) >= self.settings.retry.give_up_after {
+            return self.undecided(doubt).await;
+        }
+        let wait = self.settings.retry.wait(1, None, 1.0).max(BUSY);
+        self.store.look_again(doubt, Look::Failed, now_ms.saturating_add(millis(wait)), now_ms).await
+    }
+
+    /// What a read that succeeded says of the doubt, and what follows.
+    async fn weigh(&self, doubt: &Doubt, read: &Job) -> Result<(), StoreError> {
+        let evidence = self.store.evidence(doubt).await?;
+        if evidence.found {
+            return self.found(doubt).await;
+        }
+        let now_ms = now_ms();
+        let lag = since(0, doubt.settle_lag_ms).min(MOST_LAG);
+        let reaches_back = doubt.anchor.as_ref().is_none_or(|anchor| read.identities.contains(anchor));
+        let proves = reaches_back
+            && evidence.before_shown != Some(false)
+            && !evidence.doubtful
+            && since(doubt.unknown_ms, now_ms) >= lag;
+        let absences = doubt.absences + u32::from(proves);
+        let absent_since_ms = doubt.absent_ms.or_else(|| proves.then_some(now_ms));
+        let absent_for = absent_since_ms.map_or(Duration::ZERO, |then_ms| since(then_ms, now_ms));
+        match next(&self.settings.look_after, Looks { made: doubt.looks + 1, absences, absent_for, lag }) {
+            Next::Look(wait) => {
+                let look = if proves { Look::Absent } else { Look::Unclear };
+                self.store.look_again(doubt, look, now_ms.saturating_add(millis(wait)), now_ms).await
+            }
+            Next::NotSent if doubt.shows || evidence.before_shown == Some(true) => self.not_sent(doubt).await,
+            Next::NotSent | Next::Undecided => self.undecided(doubt).await,
+        }
+    }
+
+    /// A row shows it: it was sent.
+    async fn found(&self, doubt: &Doubt) -> Result<(), StoreError> {
+        let more = doubt.attempt.part + 1 < self.messenger.parts(&doubt.attempt.content);
+        self.settle(doubt, Settlement::Sent { afilnet_id: None, more }).await
+    }
+
+    /// Surely not sent: again, in its old place, unless it is too old.
+    async fn not_sent(&self, doubt: &Doubt) -> Result<(), StoreError> {
+        let fault = fault(doubt);
+        let settlement = if gives_up(&self.settings, &doubt.attempt, &fault, now_ms()) {
+            let got = if doubt.attempt.part == 0 { Got::No } else { Got::Maybe };
+            let notice = Some(sentence(&fault, got, self.settings.language));
+            Settlement::Failed { fault, notice }
+        } else {
+            Settlement::Queued { due_ms: None, fault }
+        };
+        self.settle(doubt, settlement).await
+    }
+
+    /// Nobody can tell: as the operator has decided for such cases.
+    async fn undecided(&self, doubt: &Doubt) -> Result<(), StoreError> {
+        let fault = fault(doubt);
+        let held = match self.settings.on_unconfirmed {
+            // Not without end: what nobody can tell once more may come as often as it goes.
+            OnUnconfirmed::Resend
+                if doubt.attempt.number < MOST_RESENDS
+                    && !gives_up(&self.settings, &doubt.attempt, &fault, now_ms()) =>
+            {
+                tracing::warn!(message.id = %doubt.attempt.m_id,
+                    "message `{}` may have been delivered, and looking could not tell; it is sent again, as on_unconfirmed says",
+                    doubt.attempt.m_id);
+                return self.settle(doubt, Settlement::Queued { due_ms: None, fault }).await;
+            }
+            OnUnconfirmed::Fail | OnUnconfirmed::Resend => false,
+            OnUnconfirmed::Hold => true,
+        };
+        let notice = sentence(&fault, Got::Maybe, self.settings.language);
+        self.settle(doubt, Settlement::Unconfirmed { fault, notice, held }).await
+    }
+
+    async fn settle(&self, doubt: &Doubt, settlement: Settlement) -> Result<(), StoreError> {
+        let now_ms = now_ms();
+        self.store.resolve(doubt, self.epoch, settlement.clone(), now_ms).await?;
+        report(&self.settings, &doubt.attempt, &settlement, since(doubt.unknown_ms, now_ms));
+        Ok(())
+    }
 }
 
 fn job(doubt: &Doubt, position: Option<Position>, baseline_ms: i64) -> Job {
@@ -203,78 +300,6 @@ fn job(doubt: &Doubt, position: Option<Position>, baseline_ms: i64) -> Job {
     }
 }
 
-/// What a read that succeeded says of the doubt, and what follows.
-async fn weigh(line: &Line, epoch: Epoch, doubt: &Doubt, read: &Job) -> Result<(), StoreError> {
-    let evidence = line.store.evidence(doubt).await?;
-    if evidence.found {
-        return found(line, epoch, doubt).await;
-    }
-    let now_ms = now_ms();
-    let lag = since(0, doubt.settle_lag_ms).min(MOST_LAG);
-    let reaches_back = doubt.anchor.as_ref().is_none_or(|anchor| read.identities.contains(anchor));
-    let proves = reaches_back
-        && evidence.before_shown != Some(false)
-        && !evidence.doubtful
-        && since(doubt.unknown_ms, now_ms) >= lag;
-    let absences = doubt.absences + u32::from(proves);
-    let absent_since_ms = doubt.absent_ms.or_else(|| proves.then_some(now_ms));
-    let absent_for = absent_since_ms.map_or(Duration::ZERO, |then_ms| since(then_ms, now_ms));
-    match next(&line.look_after, Looks { made: doubt.looks + 1, absences, absent_for, lag }) {
-        Next::Look(wait) => {
-            let look = if proves { Look::Absent } else { Look::Unclear };
-            line.store.look_again(doubt, look, now_ms.saturating_add(millis(wait)), now_ms).await
-        }
-        Next::NotSent if doubt.shows || evidence.before_shown == Some(true) => not_sent(line, epoch, doubt).await,
-        Next::NotSent | Next::Undecided => undecided(line, epoch, doubt).await,
-    }
-}
-
-/// A row shows it: it was sent.
-async fn found(line: &Line, epoch: Epoch, doubt: &Doubt) -> Result<(), StoreError> {
-    let more = doubt.attempt.part + 1 < line.messenger.parts(&doubt.attempt.content);
-    settle(line, epoch, doubt, Settlement::Sent { afilnet_id: None, more }).await
-}
-
-/// Surely not sent: again, in its old place, unless it is too old.
-async fn not_sent(line: &Line, epoch: Epoch, doubt: &Doubt) -> Result<(), StoreError> {
-    let fault = fault(doubt);
-    let settlement = if sender::gives_up(line, &doubt.attempt, &fault, now_ms()) {
-        let got = if doubt.attempt.part == 0 { Got::No } else { Got::Maybe };
-        let notice = Some(sentence(&fault, got, line.language));
-        Settlement::Failed { fault, notice }
-    } else {
-        Settlement::Queued { due_ms: None, fault }
-    };
-    settle(line, epoch, doubt, settlement).await
-}
-
-/// Nobody can tell: as the operator has decided for such cases.
-async fn undecided(line: &Line, epoch: Epoch, doubt: &Doubt) -> Result<(), StoreError> {
-    let fault = fault(doubt);
-    let held = match line.on_unconfirmed {
-        // Not without end: what nobody can tell once more may come as often as it goes.
-        OnUnconfirmed::Resend
-            if doubt.attempt.number < MOST_RESENDS && !sender::gives_up(line, &doubt.attempt, &fault, now_ms()) =>
-        {
-            tracing::warn!(message.id = %doubt.attempt.m_id,
-                "message `{}` may have been delivered, and looking could not tell; it is sent again, as on_unconfirmed says",
-                doubt.attempt.m_id);
-            return settle(line, epoch, doubt, Settlement::Queued { due_ms: None, fault }).await;
-        }
-        OnUnconfirmed::Fail | OnUnconfirmed::Resend => false,
-        OnUnconfirmed::Hold => true,
-    };
-    let notice = sentence(&fault, Got::Maybe, line.language);
-    settle(line, epoch, doubt, Settlement::Unconfirmed { fault, notice, held }).await
-}
-
 fn fault(doubt: &Doubt) -> Fault {
     doubt.attempt.before.fault.as_deref().map_or(Fault::Interrupted, Fault::from_code)
-}
-
-async fn settle(line: &Line, epoch: Epoch, doubt: &Doubt, settlement: Settlement) -> Result<(), StoreError> {
-    let now_ms = now_ms();
-    line.store.resolve(doubt, epoch, settlement.clone(), now_ms).await?;
-    sender::report(line, &doubt.attempt, &settlement, since(doubt.unknown_ms, now_ms));
-    Ok(())
 }

@@ -6,45 +6,12 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use super::*;
-use crate::config::{DirectionBy, FirstRun, OnUnconfirmed};
 use crate::domain::content::Text;
-use crate::domain::{
-    Content, Destination, Event, EventBody, IdType, Language, MId, Messenger, ReadError, RetryPolicy, Row, Verdict,
-    Webhook,
-};
-use crate::store::{NewRow, Reading, SqliteStore, Store};
-use crate::work::{Account, AccountTraits, Receipts, SnapshotGate, testing};
-
-/// An Afilnet that nobody calls.
-struct Nobody;
-
-#[async_trait]
-impl Messenger for Nobody {
-    fn parts(&self, _: &Content) -> u32 {
-        1
-    }
-    fn words(&self, _: &Content, _: u32) -> Option<String> {
-        None
-    }
-    async fn send(&self, _: &Destination, _: &Content, _: u32) -> Verdict {
-        unreachable!()
-    }
-    async fn chats(&self) -> Result<Vec<Row>, ReadError> {
-        unreachable!()
-    }
-    async fn messages(&self, _: &Destination) -> Result<Vec<Row>, ReadError> {
-        unreachable!()
-    }
-    async fn probe_account(&self) -> Result<(), ReadError> {
-        unreachable!()
-    }
-    async fn probe_channel(&self) -> Result<bool, ReadError> {
-        unreachable!()
-    }
-    async fn unread(&self, _: &Destination) -> Result<Vec<Row>, ReadError> {
-        unreachable!()
-    }
-}
+use crate::domain::{Content, Event, EventBody, MId};
+use crate::store::{NewRow, Reading, SqliteStore};
+use crate::work::channel::ChannelPorts;
+use crate::work::limits::call_permit::Account;
+use crate::work::testing;
 
 /// A webhook that answers 503 until a time.
 struct Fragile {
@@ -118,43 +85,13 @@ async fn an_outage_costs_a_call_a_second_and_nothing_waits_on_after_it() {
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("bridge.db")).unwrap());
     let webhook =
         Arc::new(Fragile { up_at: Instant::now() + OUTAGE, calls: Mutex::default(), taken: Mutex::default() });
-    let account = Account::new(100, 4);
-    let wait = Duration::from_mins(5);
-    let line = Arc::new(Line {
-        signals: store.signals().register(&"support".parse().unwrap(), &account.pace),
-        name: "support".parse().unwrap(),
-        id_type: IdType::Phone,
-        store: Arc::clone(&store),
-        messenger: Arc::new(Nobody),
-        webhook: Arc::<Fragile>::clone(&webhook),
-        account: Arc::new(account),
-        breaker: CircuitBreaker::new(),
-        retry: RetryPolicy { initial: Duration::from_secs(1), max: wait, give_up_after: wait },
-        language: Language::En,
-        live_for: wait,
-        look_after: vec![wait],
-        on_unconfirmed: OnUnconfirmed::Fail,
-        reading: Mutex::default(),
-        poll_active: wait,
-        poll_idle: wait,
-        sweep_every: wait,
-        first_run: FirstRun::Unread,
-        direction: DirectionBy::Flag,
-        html_entities: false,
-        number_quick_replies: false,
-        echoes: true,
-        receipts: Receipts::default(),
-        traits: AccountTraits::default(),
-        snapshot: SnapshotGate::new(),
-        keep_rows: wait,
-        publish_per_second: 15,
-        fence: crate::domain::Fence::open(),
-    });
+    let ports = ChannelPorts { webhook: Arc::<Fragile>::clone(&webhook), ..testing::ports(&store) };
+    let channel = testing::channel(testing::settings("support"), ports, &Arc::new(Account::new(100, 4)));
     for who in 0..CONVERSATIONS {
         record(&store, who).await;
     }
     let stop = CancellationToken::new();
-    let publisher = tokio::spawn(run(line, stop.clone()));
+    let publisher = tokio::spawn(Arc::new(Publisher::new(&channel)).run(stop.clone()));
     while lock(&webhook.taken).len() < (CONVERSATIONS * EVENTS) as usize {
         // A clock that jumps by itself would not wait for the store's thread.
         tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(2))).await.unwrap();
@@ -179,7 +116,9 @@ async fn an_outage_costs_a_call_a_second_and_nothing_waits_on_after_it() {
 fn an_event_that_waited_long_is_not_given_up_at_its_first_outages() {
     let folder = tempfile::tempdir().unwrap();
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("bridge.db")).unwrap());
-    let publisher = Publisher::new(Arc::new(testing::line("support", &store, &Arc::new(Account::new(100, 4)))));
+    let account = Arc::new(Account::new(100, 4));
+    let channel = testing::channel(testing::settings("support"), testing::ports(&store), &account);
+    let publisher = Publisher::new(&channel);
     let body = EventBody::Message { content: Content::Text { text: Text::new("words").unwrap() } };
     let is_dead = |attempts: u32, fault: Fault| {
         let event = DueEvent {

@@ -9,16 +9,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use async_trait::async_trait;
 
 use super::*;
-use crate::config::{DirectionBy, FirstRun, OnUnconfirmed};
 use crate::domain::MId;
 use crate::domain::clock::now_ms;
 use crate::domain::content::{Label, QuickReply, Text};
-use crate::domain::{
-    Content, Delivery, Direction, Event, EventBody, Fault, IdType, Language, Messenger, RetryPolicy, RowTime, Verdict,
-    Webhook,
-};
-use crate::store::{Epoch, NewOutbound, SeenRow, SqliteStore, Store};
-use crate::work::{Account, AccountTraits, CircuitBreaker, Receipts, SnapshotGate};
+use crate::domain::{Content, Delivery, Event, EventBody, Fault, ReadError, RetryPolicy, RowTime, Verdict, Webhook};
+use crate::store::{Epoch, NewOutbound, SeenRow, SqliteStore};
+use crate::work::channel::ChannelPorts;
+use crate::work::limits::call_permit::Account;
+use crate::work::testing;
 
 /// What happens at the far side while the rows are read.
 enum Meanwhile {
@@ -108,7 +106,9 @@ impl Webhook for Fake {
 
 /// A channel with one customer, who writes by [`Self::says`].
 struct World {
-    line: Arc<Line>,
+    channel: Arc<Channel>,
+    account: Arc<Account>,
+    reader: Arc<Reader>,
     fake: Arc<Fake>,
     epoch: Epoch,
 }
@@ -151,43 +151,44 @@ impl World {
             meanwhile: Mutex::new(Meanwhile::Nothing),
         });
         let wait = Duration::from_secs(1);
-        let account = Account::new(100, 4);
-        let pace = Arc::clone(&account.pace);
-        let line = Arc::new(Line {
-            signals: store.signals().register(&name, &pace),
-            name,
-            id_type: IdType::Phone,
-            store,
-            messenger: Arc::<Fake>::clone(&fake),
-            webhook: Arc::<Fake>::clone(&fake),
-            account: Arc::new(account),
-            breaker: CircuitBreaker::new(),
+        let settings = ChannelSettings {
             retry: RetryPolicy { initial: wait, max: wait, give_up_after: wait },
-            language: Language::En,
-            live_for: wait,
-            look_after: vec![wait],
-            on_unconfirmed: OnUnconfirmed::Fail,
-            reading: Mutex::default(),
             poll_active: wait,
             poll_idle: wait,
             sweep_every: wait,
-            first_run: FirstRun::Unread,
-            direction: DirectionBy::Flag,
-            html_entities: false,
             number_quick_replies,
-            echoes: true,
-            receipts: Receipts::default(),
-            traits: AccountTraits::default(),
-            snapshot: SnapshotGate::new(),
             keep_rows: Duration::from_hours(1),
-            publish_per_second: 15,
-            fence: crate::domain::Fence::open(),
-        });
-        Self { line, fake, epoch }
+            ..testing::settings("support")
+        };
+        let ports = ChannelPorts {
+            messenger: Arc::<Fake>::clone(&fake),
+            webhook: Arc::<Fake>::clone(&fake),
+            ..testing::ports(&store)
+        };
+        let account = Arc::new(Account::new(100, 4));
+        let channel = testing::channel(settings, ports, &account);
+        let reader = Arc::new(Reader::new(&channel));
+        Self { channel, account, reader, fake, epoch }
+    }
+
+    /// The same channel with other settings.
+    fn set(&mut self, change: impl FnOnce(&mut ChannelSettings)) {
+        let mut settings = ChannelSettings::clone(&self.channel.settings);
+        change(&mut settings);
+        self.channel = testing::channel(settings, self.channel.ports.clone(), &self.account);
+        self.reader = Arc::new(Reader::new(&self.channel));
+    }
+
+    fn store(&self) -> &Arc<dyn Store> {
+        &self.channel.ports.store
+    }
+
+    fn poller(&self) -> Poller {
+        Poller::new(&self.channel, Arc::clone(&self.reader))
     }
 
     async fn asks(&self, replies: &[&str]) {
-        ask(&self.line.store, self.epoch, replies).await;
+        ask(self.store(), self.epoch, replies).await;
     }
 
     fn meanwhile(&self, what: Meanwhile) {
@@ -195,9 +196,9 @@ impl World {
     }
 
     /// The customer writes, and the conversation is read.
-    async fn says(&self, text: &str) -> Result<(), RoundError> {
+    async fn says(&self, text: &str) -> Result<(), InboundError> {
         self.shows(Direction::Inbound, Some(now_ms()), text);
-        read_one(&self.line, &mut self.job(), &CancellationToken::new()).await.map(drop)
+        self.reader.read_one(&mut self.job(), &CancellationToken::new()).await.map(drop)
     }
 
     /// One more row of the conversation.
@@ -229,14 +230,14 @@ impl World {
     /// What BonyChat is to be told, in order, with the events' ids.
     async fn told(&self) -> Vec<(MId, String)> {
         let mut told = Vec::new();
-        while let Some(due) = self.line.store.due_events(&self.line.name, i64::MAX, 1).await.unwrap().pop() {
+        while let Some(due) = self.store().due_events(self.channel.name(), i64::MAX, 1).await.unwrap().pop() {
             match &due.event.body {
                 EventBody::Message { content: Content::Text { text } } => {
                     told.push((due.event.m_id.clone(), text.as_str().to_owned()));
                 }
                 other => panic!("{other:?}"),
             }
-            self.line.store.published(&due, crate::store::Publication::Done, now_ms()).await.unwrap();
+            self.store().published(&due, crate::store::Publication::Done, now_ms()).await.unwrap();
         }
         told
     }
@@ -246,7 +247,7 @@ impl World {
     }
 
     async fn is_open(&self) -> bool {
-        self.line.store.open_choice(&self.line.name, &contact()).await.unwrap().is_some()
+        self.store().open_choice(self.channel.name(), &contact()).await.unwrap().is_some()
     }
 }
 
@@ -294,7 +295,7 @@ async fn an_answer_that_was_not_recorded_gives_the_same_event_again() {
     let world = World::open(folder.path(), true).await;
     world.asks(&["Monday", "Tuesday"]).await;
     world.meanwhile(Meanwhile::Ends);
-    assert!(matches!(world.says("2").await, Err(RoundError::Store(StoreError::Closed))));
+    assert!(matches!(world.says("2").await, Err(InboundError::Store(StoreError::Closed))));
     let rows = world.fake.rows.lock().unwrap().clone();
     drop(world);
     let world = World::open(folder.path(), true).await;
@@ -325,7 +326,7 @@ async fn a_question_that_cannot_be_read_holds_up_no_message() {
 async fn a_read_that_shows_less_than_the_one_before_forgets_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let mut world = World::open(folder.path(), true).await;
-    Arc::get_mut(&mut world.line).unwrap().keep_rows = Duration::ZERO;
+    world.set(|settings| settings.keep_rows = Duration::ZERO);
     for text in ["a", "b", "c"] {
         world.says(text).await.unwrap();
     }
@@ -333,9 +334,9 @@ async fn a_read_that_shows_less_than_the_one_before_forgets_nothing() {
     world.fake.rows.lock().unwrap().drain(..2);
     for (shown_before, seen) in [(None, 3), (Some(3), 3), (Some(1), 1)] {
         let mut job = Job { shown_before, ..world.job() };
-        read_one(&world.line, &mut job, &CancellationToken::new()).await.unwrap();
+        world.reader.read_one(&mut job, &CancellationToken::new()).await.unwrap();
         assert_eq!(job.shown, Some(1));
-        let left = world.line.store.seen(&world.line.name, &contact()).await.unwrap().rows.len();
+        let left = world.store().seen(world.channel.name(), &contact()).await.unwrap().rows.len();
         assert_eq!(left, seen, "{shown_before:?}");
     }
 }
@@ -344,17 +345,17 @@ async fn a_read_that_shows_less_than_the_one_before_forgets_nothing() {
 async fn a_read_that_breaks_inside_is_made_again_and_stops_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let world = World::open(folder.path(), true).await;
-    world.line.store.take_baseline(&world.line.name, Vec::new(), 0).await.unwrap();
+    world.store().take_baseline(world.channel.name(), Vec::new(), 0).await.unwrap();
     world.says("there before").await.unwrap();
     let time = RowTime { raw: "later".into(), epoch_ms: Some(now_ms()) };
     let row = Row { time, text: "new".into(), ..world.fake.rows.lock().unwrap()[0].clone() };
     world.fake.rows.lock().unwrap().push(row);
     world.meanwhile(Meanwhile::Breaks);
     let stop = CancellationToken::new();
-    let poller = tokio::spawn(run(Arc::clone(&world.line), stop.clone()));
+    let poller = tokio::spawn(world.poller().run(stop.clone()));
     let deadline = Instant::now() + Duration::from_secs(30);
-    while world.line.store.due_events(&world.line.name, i64::MAX, 9).await.unwrap().is_empty()
-        || world.line.store.seen(&world.line.name, &contact()).await.unwrap().rows.len() < 2
+    while world.store().due_events(world.channel.name(), i64::MAX, 9).await.unwrap().is_empty()
+        || world.store().seen(world.channel.name(), &contact()).await.unwrap().rows.len() < 2
     {
         assert!(Instant::now() < deadline, "it is not read again");
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -4,12 +4,13 @@ use super::*;
 
 /// A poller of `world` after a first run that found nothing, in no hurry to read anything twice.
 async fn poller(world: &mut World) -> Poller {
-    let line = Arc::get_mut(&mut world.line).unwrap();
     let hour = Duration::from_hours(1);
-    (line.sweep_every, line.poll_idle) = (hour, hour / 4);
-    line.retry = RetryPolicy { initial: hour, max: hour, give_up_after: hour };
-    world.line.store.take_baseline(&world.line.name, Vec::new(), 0).await.unwrap();
-    let mut poller = Poller::new(Arc::clone(&world.line));
+    world.set(|settings| {
+        (settings.sweep_every, settings.poll_idle) = (hour, hour / 4);
+        settings.retry = RetryPolicy { initial: hour, max: hour, give_up_after: hour };
+    });
+    world.store().take_baseline(world.channel.name(), Vec::new(), 0).await.unwrap();
+    let mut poller = world.poller();
     assert!(poller.load().await);
     poller
 }
@@ -48,7 +49,7 @@ async fn a_customer_is_read_before_the_rows_of_a_broadcast() {
         world.shows(Direction::Inbound, Some(2), "hello");
         poller.round(&stop).await.unwrap();
         poller.start_reads(&stop);
-        assert!(poller.is_read_now(&contact()), "{broadcast_too}");
+        assert!(poller.reader.is_reading(&contact()), "{broadcast_too}");
         assert_eq!(poller.reads.len(), SIDE_BY_SIDE);
     }
 }
@@ -62,7 +63,7 @@ async fn the_sweep_takes_few_at_once_and_each_in_its_turn() {
         .map(|n| (format!("+3460099{n:04}").parse::<ContactId>().unwrap(), of_another(n)))
         .inspect(|(contact, row)| drop(poller.positions.insert(contact.clone(), unread_position(contact, row))))
         .collect();
-    let hour = world.line.sweep_every;
+    let hour = world.channel.settings.sweep_every;
     assert!(poller.to_sweep(&chats, poller.started + hour / 2).is_empty(), "read a moment ago");
     let mut taken = Vec::new();
     for n in 1..=6 {
@@ -116,7 +117,7 @@ async fn rows_without_a_time_are_new_in_a_known_conversation_however_many_and_th
         for n in 0..30 {
             world.shows(Direction::Inbound, None, &format!("row {n}"));
         }
-        read_one(&world.line, &mut world.job(), &CancellationToken::new()).await.unwrap();
+        world.reader.read_one(&mut world.job(), &CancellationToken::new()).await.unwrap();
         assert_eq!(world.words().await.len(), expected, "{known}");
     }
 }
@@ -158,7 +159,7 @@ async fn a_last_row_that_reads_never_show_is_taken_as_it_is_in_the_end() {
 async fn a_read_that_ends_during_a_round_is_where_the_next_one_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let world = World::open(folder.path(), true).await;
-    let mut poller = Poller::new(Arc::clone(&world.line));
+    let mut poller = world.poller();
     assert!(poller.load().await);
     world.shows(Direction::Inbound, Some(1), "unread before the first run");
     world.fake.unread.lock().unwrap().clone_from(&world.fake.rows.lock().unwrap());

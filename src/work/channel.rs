@@ -1,0 +1,103 @@
+//! One channel while this process runs: what its operator has set, what it calls, and the state that its loops share.
+//! Each loop takes the parts that it may touch.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::inbound::account_traits::AccountTraits;
+use super::inbound::initial_snapshot::SnapshotGate;
+use super::inbound::receipts::Receipts;
+use super::limits::call_permit::{Account, AfilnetCalls};
+use crate::config::{DirectionBy, FirstRun, OnUnconfirmed};
+use crate::domain::clock::millis;
+use crate::domain::{ChannelName, Fence, IdType, Language, Messenger, RetryPolicy, Webhook};
+use crate::store::{ChannelSignals, Store};
+
+/// What the configuration says of a channel. Read only.
+#[derive(Debug, Clone)]
+pub(super) struct ChannelSettings {
+    pub(super) name: ChannelName,
+    pub(super) id_type: IdType,
+    /// Of the texts that agents read.
+    pub(super) language: Language,
+    pub(super) retry: RetryPolicy,
+    /// A message that waits for longer is not sent any more.
+    pub(super) live_for: Duration,
+    /// Waits before each look-up of a message in doubt.
+    pub(super) look_after: Vec<Duration>,
+    /// What happens to a message in doubt that the look-ups could not settle.
+    pub(super) on_unconfirmed: OnUnconfirmed,
+    /// Questions go out numbered, and their answers come back as words.
+    pub(super) number_quick_replies: bool,
+    pub(super) poll_active: Duration,
+    pub(super) poll_idle: Duration,
+    pub(super) sweep_every: Duration,
+    pub(super) first_run: FirstRun,
+    pub(super) direction: DirectionBy,
+    pub(super) html_entities: bool,
+    /// Rows that a person wrote in Afilnet's own panel are published too.
+    pub(super) echoes: bool,
+    pub(super) keep_rows: Duration,
+    pub(super) publish_per_second: u32,
+}
+
+/// What a channel's loops call, and until when they may.
+#[derive(Clone)]
+pub(super) struct ChannelPorts {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) messenger: Arc<dyn Messenger>,
+    pub(super) webhook: Arc<dyn Webhook>,
+    pub(super) deadline: Fence,
+}
+
+/// What a channel's loops share, and what outlives them where its lease comes back.
+pub(super) struct ChannelState {
+    pub(super) signals: Arc<ChannelSignals>,
+    pub(super) calls: Arc<AfilnetCalls>,
+    pub(super) snapshot: Arc<SnapshotGate>,
+    pub(super) traits: Arc<AccountTraits>,
+    pub(super) receipts: Arc<Receipts>,
+}
+
+/// One channel.
+pub(super) struct Channel {
+    pub(super) settings: Arc<ChannelSettings>,
+    pub(super) ports: ChannelPorts,
+    pub(super) state: ChannelState,
+}
+
+impl ChannelSettings {
+    /// When to look first for a message whose outcome is unknown since now.
+    pub(super) fn first_look_ms(&self, now_ms: i64) -> i64 {
+        now_ms.saturating_add(self.look_after.first().map_or(0, |wait| millis(*wait)))
+    }
+}
+
+impl Channel {
+    /// A channel of `account`, registered with the store's signals as `signals`.
+    pub(super) fn new(
+        settings: ChannelSettings,
+        ports: ChannelPorts,
+        account: &Arc<Account>,
+        signals: Arc<ChannelSignals>,
+        receipts: Receipts,
+    ) -> Arc<Self> {
+        let (messenger, deadline) = (Arc::clone(&ports.messenger), ports.deadline.clone());
+        let calls = AfilnetCalls::new(settings.name.clone(), settings.retry, messenger, deadline, Arc::clone(account));
+        Arc::new(Self {
+            settings: Arc::new(settings),
+            ports,
+            state: ChannelState {
+                signals,
+                calls: Arc::new(calls),
+                snapshot: Arc::new(SnapshotGate::new()),
+                traits: Arc::default(),
+                receipts: Arc::new(receipts),
+            },
+        })
+    }
+
+    pub(super) fn name(&self) -> &ChannelName {
+        &self.settings.name
+    }
+}

@@ -1,0 +1,42 @@
+//! The four loops of a channel, from the moment that this process owns it.
+
+use std::sync::Arc;
+
+use super::channel::Channel;
+use super::inbound::poller::Poller;
+use super::inbound::reader::Reader;
+use super::outbound::reconciler::Reconciler;
+use super::outbound::sender::Sender;
+use super::webhook::Publisher;
+use crate::domain::clock::now_ms;
+use crate::lifecycle::Life;
+use crate::store::{Epoch, StoreError};
+use crate::telemetry::metrics;
+
+/// Starts the channel's loops.
+pub(super) fn start(channel: &Channel, epoch: Epoch, life: &Life) {
+    let name = channel.name();
+    let reader = Arc::new(Reader::new(channel));
+    life.spawn(format!("sender of {name}"), Arc::new(Sender::new(channel, epoch)).run(life.stopping()));
+    let reconciler = Arc::new(Reconciler::new(channel, Arc::clone(&reader), epoch));
+    life.spawn(format!("reconciler of {name}"), reconciler.run(life.stopping()));
+    life.spawn(format!("poller of {name}"), Poller::new(channel, reader).run(life.stopping()));
+    life.spawn(format!("publisher of {name}"), Arc::new(Publisher::new(channel)).run(life.stopping()));
+}
+
+/// Accounts for what a former owner left under way: it is looked up from now on.
+pub(super) async fn account_for_left(channel: &Channel, epoch: Epoch) -> Result<(), StoreError> {
+    let (settings, store, now_ms) = (&channel.settings, &channel.ports.store, now_ms());
+    for left in store.interrupted(&settings.name, epoch, settings.first_look_ms(now_ms), now_ms).await? {
+        metrics::unknown(&settings.name);
+        tracing::warn!(
+            channel.name = %settings.name,
+            message.id = %left.m_id,
+            contact = %crate::telemetry::contact(&left.contact),
+            "message `{}` was being sent when the process ended: it may have been delivered; its conversation waits \
+             until it is looked up at Afilnet",
+            left.m_id
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! What becomes of a message after an attempt or a look-up: the settlement that is stored, what its caller and its agent
+//! are told, and what is counted and logged. Used by the sender and the reconciler.
+
+use std::time::Duration;
+
+use crate::domain::clock::{millis, now_ms, since};
+use crate::domain::sentence::{Got, sentence};
+use crate::domain::{Fault, Messenger, Scope, Verdict};
+use crate::store::{Answer, Attempt, Settlement};
+use crate::telemetry::metrics;
+use crate::work::channel::ChannelSettings;
+use crate::work::limits::call_permit::AfilnetCalls;
+use crate::work::wait::jitter;
+
+/// What a verdict comes to: the settlement, what the caller hears, and the notice that the caller's answer stands for.
+pub(super) fn judge(
+    settings: &ChannelSettings,
+    messenger: &dyn Messenger,
+    calls: &AfilnetCalls,
+    attempt: &Attempt,
+    verdict: &Verdict,
+    caller_waits: bool,
+) -> (Settlement, Answer, Option<String>) {
+    let failed = |fault: &Fault| {
+        // Parts sent before make it a half message, and an attempt before may have sent it: the agent must know.
+        let got = if attempt.part == 0 && !attempt.doubted { Got::No } else { Got::Maybe };
+        let notice = sentence(fault, got, settings.language);
+        let held_back = (!caller_waits).then(|| notice.clone());
+        let settlement = Settlement::Failed { fault: fault.clone(), notice: held_back };
+        (settlement, Answer::Refused(fault.clone()), Some(notice))
+    };
+    match verdict {
+        Verdict::Sent { afilnet_id } => {
+            let more = attempt.part + 1 < messenger.parts(&attempt.content);
+            (Settlement::Sent { afilnet_id: afilnet_id.clone(), more }, Answer::Accepted, None)
+        }
+        Verdict::Refused { fault } => failed(fault),
+        Verdict::Unknown { fault } => {
+            let look_ms = settings.first_look_ms(now_ms());
+            (Settlement::Unknown { fault: fault.clone(), look_ms }, Answer::Accepted, None)
+        }
+        Verdict::NotSent { fault, asked } => {
+            let now_ms = now_ms();
+            match fault.scope() {
+                Scope::Account | Scope::Sends | Scope::Channel if calls.is_poison(attempt, fault) => failed(fault),
+                Scope::Account | Scope::Sends | Scope::Channel => {
+                    (Settlement::Queued { due_ms: None, fault: fault.clone() }, Answer::Accepted, None)
+                }
+                Scope::Call if gives_up(settings, attempt, fault, now_ms) => failed(fault),
+                Scope::Call => {
+                    let wait = settings.retry.wait(attempt.number, *asked, jitter());
+                    let due_ms = Some(now_ms.saturating_add(millis(wait)));
+                    (Settlement::Queued { due_ms, fault: fault.clone() }, Answer::Accepted, None)
+                }
+            }
+        }
+    }
+}
+
+/// Whether a message that met `fault` again is too old to be sent once more.
+pub(super) fn gives_up(settings: &ChannelSettings, attempt: &Attempt, fault: &Fault, now_ms: i64) -> bool {
+    settings.retry.gives_up(since(attempt.since_ms, now_ms), attempt.before.and(fault), fault)
+}
+
+/// Counts what came of an attempt; one log line each.
+pub(super) fn report(settings: &ChannelSettings, attempt: &Attempt, settlement: &Settlement, elapsed: Duration) {
+    let (m_id, duration_ms) = (&attempt.m_id, millis(elapsed));
+    let age_ms = now_ms().saturating_sub(attempt.accepted_ms);
+    macro_rules! log {
+        ($level:ident, $verdict:literal, $fault:expr, $($text:tt)*) => {
+            tracing::$level!(
+                channel.name = %settings.name,
+                message.id = %m_id,
+                contact = %crate::telemetry::contact(&attempt.contact),
+                request.id = attempt.request_id,
+                attempt = attempt.number,
+                part = attempt.part,
+                verdict = $verdict,
+                fault = $fault,
+                duration_ms,
+                age_ms,
+                $($text)*
+            )
+        };
+    }
+    match settlement {
+        Settlement::Sent { more: false, .. } => metrics::sent(&settings.name),
+        Settlement::Failed { fault, .. } => metrics::failed(&settings.name, fault),
+        Settlement::Unconfirmed { .. } => metrics::unconfirmed(&settings.name),
+        Settlement::Unknown { .. } | Settlement::Sent { .. } | Settlement::Queued { .. } => {}
+    }
+    let none: Option<String> = None;
+    match settlement {
+        Settlement::Sent { more: false, .. } => log!(info, "sent", none, "sent message `{m_id}`"),
+        Settlement::Sent { more: true, .. } => log!(info, "sent", none, "sent a part of message `{m_id}`"),
+        Settlement::Queued { fault, due_ms } => log!(
+            warn,
+            "not sent",
+            fault.code(),
+            "message `{m_id}` was not sent; it is kept and tried again{}",
+            due_ms.map_or_else(String::new, |due_ms| format!(" in {} ms", due_ms.saturating_sub(now_ms())))
+        ),
+        // A caller waits, who shows it to the agent: nobody else needs to act.
+        Settlement::Failed { fault, notice: None } => log!(
+            warn,
+            "refused",
+            fault.code(),
+            "message `{m_id}` is given up, its caller is told: {}",
+            sentence(fault, Got::No, settings.language)
+        ),
+        Settlement::Failed { fault, notice: Some(_) } => log!(
+            error,
+            "refused",
+            fault.code(),
+            "message `{m_id}` is given up, its agent is told: {}",
+            sentence(fault, Got::No, settings.language)
+        ),
+        Settlement::Unknown { fault, look_ms } => log!(
+            warn,
+            "unknown",
+            fault.code(),
+            "message `{m_id}` may or may not have been sent; its conversation waits until it is looked up, first in {} ms",
+            look_ms.saturating_sub(now_ms())
+        ),
+        Settlement::Unconfirmed { fault, held: false, .. } => log!(
+            error,
+            "unconfirmed",
+            fault.code(),
+            "message `{m_id}` may have been delivered, and looking could not tell; its agent is told so and the conversation \
+             goes on. Settle it with `bridge messages settle {m_id} --as delivered|failed|send-again`"
+        ),
+        Settlement::Unconfirmed { fault, held: true, .. } => log!(
+            error,
+            "unconfirmed",
+            fault.code(),
+            "message `{m_id}` may have been delivered, and looking could not tell; its agent is told so and the conversation \
+             waits. Settle it with `bridge messages settle {m_id} --as delivered|failed|send-again`"
+        ),
+    }
+}
