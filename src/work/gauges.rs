@@ -32,7 +32,7 @@ pub(super) async fn run(
         }
         for channel in here {
             let (name, calls) = (channel.name(), &channel.state.calls);
-            metrics::paused(name, Part::Account, calls.account.breaker.is_open());
+            metrics::paused(name, Part::Account, calls.account.upstream.breaker.is_open());
             metrics::paused(name, Part::Sends, calls.account.send_breaker.is_open());
             metrics::paused(name, Part::Channel, calls.breaker.is_open());
         }

@@ -261,7 +261,7 @@ impl LeaseManager {
         match take_over(&channels, &epochs).await {
             Ok(waiting) => {
                 for ((channel, epoch), waiting) in channels.into_iter().zip(epochs).zip(waiting) {
-                    channel.state.calls.account.limiter.fill_window();
+                    channel.state.calls.account.upstream.limiter.fill_window();
                     channel.ports.deadline.move_to(until_ms);
                     channel.state.signals.comes_here(waiting);
                     metrics::owned(channel.name(), true);

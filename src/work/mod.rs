@@ -83,7 +83,7 @@ pub(crate) async fn start(
     }
     for (channel, epoch) in channels.into_iter().zip(epochs) {
         if !before.is_empty() {
-            channel.state.calls.account.limiter.fill_window(); // the loops before made calls in this very second
+            channel.state.calls.account.upstream.limiter.fill_window(); // the loops before made calls in this very second
         }
         channel.ports.deadline.move_to(i64::MAX);
         metrics::owned(channel.name(), true);

@@ -3,7 +3,7 @@
 //! rest waits untried.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::channel::{Channel, ChannelSettings};
-use super::limits::circuit_breaker::{CircuitBreaker, Permit};
-use super::limits::poison::PoisonDetector;
-use super::limits::rate_limiter::{RateLimiter, Slot};
+use super::limits::circuit_breaker::Permit;
+use super::limits::rate_limiter::Slot;
+use super::limits::upstream::Upstream;
 use super::lock::lock;
 use super::wait::{STORE_PAUSE, jitter, may_call, notified};
 use crate::domain::clock::{millis, now_ms, since};
@@ -27,9 +27,6 @@ const LEAST_TRIES: u32 = 10;
 
 /// Conversations published side by side, at most.
 const SIDE_BY_SIDE: u32 = 8;
-
-/// Outages in a row that trip the breaker. Fewer may be one event's own trouble.
-const OUTAGES: u32 = 3;
 
 /// Time between two probes of a webhook that is out of order, at least. An agent waits for what comes after.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
@@ -44,33 +41,23 @@ pub(super) struct Publisher {
     webhook: Arc<dyn Webhook>,
     deadline: Fence,
     signals: Arc<ChannelSignals>,
-    limiter: Arc<RateLimiter>,
-    /// Open while BonyChat is out of order, does not take the channel's token, or the webhook URL is wrong.
-    breaker: Arc<CircuitBreaker>,
+    /// Its breaker is open while BonyChat is out of order, does not take the channel's token, or the webhook URL is wrong.
+    upstream: Upstream<i64>,
     /// Conversations with an event under way.
     under_way: Mutex<HashSet<ContactId>>,
-    /// Events that BonyChat answered for good.
-    passed: AtomicU64,
-    /// Trips since one of those, for what concerns the channel's set-up.
+    /// Trips since an event that BonyChat answered for good, for what concerns the channel's set-up.
     trips: AtomicU32,
-    /// Outages in a row.
-    outages: AtomicU32,
     /// Tries of an event that failed while the breaker was closed: its own trouble, by its row.
     own_tries: Mutex<HashMap<i64, u32>>,
-    poison: Mutex<PoisonDetector<i64>>,
 }
 
 impl Publisher {
     pub(super) fn new(channel: &Channel) -> Self {
         Self {
-            limiter: RateLimiter::new(channel.settings.publish_per_second, SIDE_BY_SIDE),
-            breaker: CircuitBreaker::new(),
+            upstream: Upstream::new(channel.settings.publish_per_second, SIDE_BY_SIDE),
             under_way: Mutex::default(),
-            passed: AtomicU64::new(0),
             trips: AtomicU32::new(0),
-            outages: AtomicU32::new(0),
             own_tries: Mutex::default(),
-            poison: Mutex::default(),
             settings: Arc::clone(&channel.settings),
             store: Arc::clone(&channel.ports.store),
             webhook: Arc::clone(&channel.ports.webhook),
@@ -113,7 +100,9 @@ impl Publisher {
                 break;
             }
             let asked = Instant::now();
-            let Some((permit, slot)) = stop.run_until_cancelled(self.admit()).await else { return Ok(false) };
+            let Some((permit, slot)) = stop.run_until_cancelled(self.upstream.acquire(Duration::ZERO)).await else {
+                return Ok(false);
+            };
             if asked.elapsed() >= STALE {
                 let Some(event) = self.due().await?.into_iter().next() else {
                     slot.unused();
@@ -154,18 +143,6 @@ impl Publisher {
         });
     }
 
-    /// Waits for a permit of the breaker and a slot of the rate limiter.
-    async fn admit(&self) -> (Permit, Slot) {
-        loop {
-            let permit = self.breaker.acquire().await;
-            let slot = self.limiter.acquire(Duration::ZERO).await;
-            if permit.holds() {
-                return (permit, slot);
-            }
-            slot.unused();
-        }
-    }
-
     /// Posts one event and settles what became of it.
     async fn post(&self, event: &DueEvent, permit: Permit, slot: Slot, stop: &CancellationToken) {
         if !may_call(&self.deadline, stop).await {
@@ -177,7 +154,7 @@ impl Publisher {
         let failed = Delivery::Again { fault: Fault::Interrupted, asked: None };
         let delivery = call.await.unwrap_or(failed);
         drop(slot);
-        self.learn(&permit, &delivery);
+        self.on_result(&permit, &delivery);
         drop(permit);
         let publication = self.judge(event, &delivery);
         self.report(event, &publication, started.elapsed());
@@ -193,20 +170,19 @@ impl Publisher {
     }
 
     /// Learns from an answer whether BonyChat takes this channel's events at all.
-    fn learn(&self, permit: &Permit, delivery: &Delivery) {
+    fn on_result(&self, permit: &Permit, delivery: &Delivery) {
         let name = &self.settings.name;
         let fault = match delivery {
             Delivery::Done | Delivery::Refused { .. } => {
-                self.passed.fetch_add(1, Ordering::Relaxed);
+                self.upstream.on_accepted();
                 self.trips.store(0, Ordering::Relaxed);
-                self.outages.store(0, Ordering::Relaxed);
                 if permit.succeeded() {
                     metrics::paused(name, Part::Webhook, false);
                     tracing::info!(channel.name = %name, "channel `{name}`: BonyChat takes its events again, going on");
                 }
                 return;
             }
-            Delivery::Again { fault, asked } if fault.is_outage() => return self.learn_outage(permit, fault, *asked),
+            Delivery::Again { fault, asked } if fault.is_outage() => return self.on_outage(permit, fault, *asked),
             Delivery::Again { fault, .. } => fault,
         };
         if matches!(fault.scope(), Scope::Call | Scope::Sends) {
@@ -215,7 +191,7 @@ impl Publisher {
         metrics::paused(name, Part::Webhook, true);
         // Soon at first: it may be this event alone. The longer it lasts the slower.
         let trips = self.trips.fetch_add(1, Ordering::Relaxed) + 1;
-        if self.breaker.trip(self.settings.retry.wait(trips, None, 1.0)) && trips == 1 {
+        if self.upstream.breaker.trip(self.settings.retry.wait(trips, None, 1.0)) && trips == 1 {
             tracing::error!(
                 channel.name = %name,
                 fault = fault.code(),
@@ -228,19 +204,19 @@ impl Publisher {
     }
 
     /// Trips the breaker after some outages in a row, whichever conversations they met: what waits is not tried in vain.
-    fn learn_outage(&self, permit: &Permit, fault: &Fault, asked: Option<Duration>) {
-        let outages = self.outages.fetch_add(1, Ordering::Relaxed) + 1;
+    fn on_outage(&self, permit: &Permit, fault: &Fault, asked: Option<Duration>) {
+        let lasts = self.upstream.on_outage();
         let wait = PROBE_EVERY.max(asked.unwrap_or_default());
-        if !permit.is_probe() && self.breaker.is_open() {
+        if !permit.is_probe() && self.upstream.breaker.is_open() {
             // One that was under way when the breaker was tripped: it tells nothing new but how long to wait.
-            return self.breaker.not_before(wait);
+            return self.upstream.breaker.not_before(wait);
         }
-        if outages < OUTAGES && !permit.is_probe() {
+        if !lasts && !permit.is_probe() {
             return;
         }
         let name = &self.settings.name;
         metrics::paused(name, Part::Webhook, true);
-        if self.breaker.trip(wait) {
+        if self.upstream.breaker.trip(wait) {
             tracing::error!(
                 channel.name = %name,
                 fault = fault.code(),
@@ -254,7 +230,7 @@ impl Publisher {
     /// When an event that met an outage goes again. While the breaker is open its turn comes about with every probe;
     /// otherwise it waits the longer the more often it alone failed.
     fn again_in(&self, event: &DueEvent, asked: Option<Duration>) -> Duration {
-        if self.breaker.is_open() {
+        if self.upstream.breaker.is_open() {
             return PROBE_EVERY.max(asked.unwrap_or_default());
         }
         let mut own_tries = lock(&self.own_tries);
@@ -277,14 +253,15 @@ impl Publisher {
             Delivery::Refused { fault } => Publication::Dead { fault: fault.clone() },
             Delivery::Again { fault, asked } => {
                 let now_ms = now_ms();
-                let passed = self.passed.load(Ordering::Relaxed);
                 match fault.scope() {
-                    Scope::Account | Scope::Channel if lock(&self.poison).is_poison(&event.row, passed) => {
+                    Scope::Account | Scope::Channel if self.upstream.is_poison(&event.row) => {
                         Publication::Dead { fault: fault.clone() }
                     }
                     Scope::Account | Scope::Channel => Publication::Queued { due_ms: now_ms, fault: fault.clone() },
                     // However old: while nothing goes, nothing is given up for it.
-                    Scope::Call | Scope::Sends if !self.breaker.is_open() && self.gives_up(event, fault, now_ms) => {
+                    Scope::Call | Scope::Sends
+                        if !self.upstream.breaker.is_open() && self.gives_up(event, fault, now_ms) =>
+                    {
                         Publication::Dead { fault: fault.clone() }
                     }
                     Scope::Call | Scope::Sends => {
@@ -330,7 +307,7 @@ impl Publisher {
         match publication {
             Publication::Done => log!(info, none, "published event `{m_id}`"),
             // The pause has a line of its own, and probes are many.
-            Publication::Queued { fault, .. } if self.breaker.is_open() => {
+            Publication::Queued { fault, .. } if self.upstream.breaker.is_open() => {
                 log!(debug, fault.code(), "event `{m_id}` was not taken; it waits for the end of the pause");
             }
             Publication::Queued { fault, due_ms } => log!(

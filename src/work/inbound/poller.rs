@@ -247,7 +247,7 @@ impl Poller {
     /// Reads of one round that nothing new asks for.
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share")]
     fn share(&self) -> usize {
-        let a_round = self.calls.account.limiter.per_second() as f64 * self.settings.poll_active.as_secs_f64();
+        let a_round = self.calls.account.upstream.limiter.per_second() as f64 * self.settings.poll_active.as_secs_f64();
         (a_round * SWEEP_SHARE).ceil() as usize
     }
 

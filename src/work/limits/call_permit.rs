@@ -1,39 +1,28 @@
 //! Call permits for Afilnet: a slot of the rate limiter plus closed breakers for channel, account and sends. Call results
 //! feed back into the breakers.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::circuit_breaker::{CircuitBreaker, Permit};
-use super::poison::PoisonDetector;
-use super::rate_limiter::{RateLimiter, Slot};
+use super::rate_limiter::Slot;
+use super::upstream::Upstream;
 use crate::domain::{ChannelName, Fault, Fence, MId, Messenger, ReadError, RetryPolicy, Scope, Verdict};
 use crate::store::{Attempt, Pace};
-use crate::work::lock::lock;
 use crate::work::wait::may_call;
 
 /// How long a read lets sends of the same account go first.
 const READS_YIELD_FOR: Duration = Duration::from_millis(500);
 
-/// Outages of sends in a row that pause an account. Fewer may be one conversation's own trouble.
-const OUTAGES: u32 = 3;
-
 /// One Afilnet account: what its channels share.
 #[derive(Debug)]
 pub(in crate::work) struct Account {
-    pub(in crate::work) limiter: Arc<RateLimiter>,
-    /// Open while Afilnet does not let the account in, or is out of order.
-    pub(in crate::work) breaker: Arc<CircuitBreaker>,
+    /// Its breaker is open while Afilnet does not let the account in, or is out of order; its outages are those of sends.
+    pub(in crate::work) upstream: Upstream<MId>,
     /// Open while the account has no credit, or sends alone are out of order.
     pub(in crate::work) send_breaker: Arc<CircuitBreaker>,
-    /// Sends in a row that met an outage.
-    outages: AtomicU32,
-    /// Sends that Afilnet took.
-    sent: AtomicU64,
-    poison: Mutex<PoisonDetector<MId>>,
     pub(in crate::work) pace: Arc<Pace>,
 }
 
@@ -73,12 +62,8 @@ const PROBE_WITHIN: Duration = Duration::from_secs(30);
 impl Account {
     pub(in crate::work) fn new(requests_per_second: u32, max_in_flight: u32) -> Self {
         Self {
-            limiter: RateLimiter::new(requests_per_second, max_in_flight),
-            breaker: CircuitBreaker::new(),
+            upstream: Upstream::new(requests_per_second, max_in_flight),
             send_breaker: CircuitBreaker::new(),
-            outages: AtomicU32::new(0),
-            sent: AtomicU64::new(0),
-            poison: Mutex::default(),
             pace: Pace::new(requests_per_second),
         }
     }
@@ -134,7 +119,7 @@ impl AfilnetCalls {
     /// Returns a further permit at once, under the breakers that gave `first`, where there is room. While the breaker of
     /// sends is open there is none: its one probe is under way.
     pub(in crate::work) fn may_send_too(&self, first: &CallPermit) -> Option<CallPermit> {
-        let slot = (!first.is_probe()).then(|| self.account.limiter.try_acquire()).flatten()?;
+        let slot = (!first.is_probe()).then(|| self.account.upstream.limiter.try_acquire()).flatten()?;
         Some(CallPermit { slot, send_breaker: None })
     }
 
@@ -144,8 +129,8 @@ impl AfilnetCalls {
         loop {
             // The channel first: whoever holds the account's probe must not wait for anything but room.
             let channel = self.breaker.acquire().await;
-            let account = self.account.breaker.acquire().await;
-            let slot = self.account.limiter.acquire(yield_for).await;
+            let account = self.account.upstream.breaker.acquire().await;
+            let slot = self.account.upstream.limiter.acquire(yield_for).await;
             if account.is_probe() {
                 match self.messenger.probe_account().await {
                     Ok(()) => self.closed(&account),
@@ -169,8 +154,7 @@ impl AfilnetCalls {
     pub(in crate::work) fn on_send_result(&self, permit: &CallPermit, verdict: &Verdict) {
         let (fault, asked) = match verdict {
             Verdict::Sent { .. } => {
-                self.account.sent.fetch_add(1, Ordering::Relaxed);
-                self.account.outages.store(0, Ordering::Relaxed);
+                self.account.upstream.on_accepted();
                 if let Some(sends) = &permit.send_breaker {
                     self.closed(sends);
                 }
@@ -181,18 +165,18 @@ impl AfilnetCalls {
         };
         if fault.is_of_message() {
             // Afilnet looks at what it is sent: were sends out of order, they work again.
-            let outages = self.account.outages.swap(0, Ordering::Relaxed);
-            if let Some(sends) = permit.send_breaker.as_ref().filter(|_| outages >= OUTAGES) {
+            let lasted = self.account.upstream.on_refused();
+            if let Some(sends) = permit.send_breaker.as_ref().filter(|_| lasted) {
                 self.closed(sends);
             }
             return;
         }
         if fault.is_outage() {
-            let outages = self.account.outages.fetch_add(1, Ordering::Relaxed) + 1;
-            if outages < OUTAGES && *fault != Fault::Busy {
+            let lasts = self.account.upstream.on_outage();
+            if !lasts && *fault != Fault::Busy {
                 return;
             }
-            if outages >= OUTAGES {
+            if lasts {
                 // Other calls may succeed all the while: only a send shows that sends work again, one at a time.
                 self.account.send_breaker.trip(self.probe_every(fault, asked));
             }
@@ -213,7 +197,7 @@ impl AfilnetCalls {
     fn failed(&self, fault: &Fault, asked: Option<Duration>) {
         let (newly, what) = match fault.scope() {
             Scope::Account | Scope::Call => {
-                (self.account.breaker.trip(self.probe_every(fault, asked)), "the account is")
+                (self.account.upstream.breaker.trip(self.probe_every(fault, asked)), "the account is")
             }
             Scope::Sends => (self.account.send_breaker.trip(self.retry.max), "the account's sends are"),
             Scope::Channel => (self.breaker.trip(self.retry.max), "the channel is"),
@@ -239,20 +223,18 @@ impl AfilnetCalls {
         if matches!(fault, Fault::Credentials(_)) {
             return self.retry.max;
         }
-        let outages = self.account.outages.load(Ordering::Relaxed);
-        self.retry.wait(outages.saturating_sub(OUTAGES).saturating_add(1), asked, 1.0)
+        self.retry.wait(self.account.upstream.outage_tries(), asked, 1.0)
     }
 
     /// Whether it is this message alone that meets a fault which should concern all.
     pub(in crate::work) fn is_poison(&self, attempt: &Attempt, fault: &Fault) -> bool {
-        let sent = self.account.sent.load(Ordering::Relaxed);
-        fault.scope() == Scope::Account && lock(&self.account.poison).is_poison(&attempt.m_id, sent)
+        fault.scope() == Scope::Account && self.account.upstream.is_poison(&attempt.m_id)
     }
 
     /// A call with `permit` succeeded. Another breaker of the account may be open still.
     fn closed(&self, permit: &Permit) {
         if permit.succeeded() {
-            let paused = self.account.breaker.is_open() || self.account.send_breaker.is_open();
+            let paused = self.account.upstream.breaker.is_open() || self.account.send_breaker.is_open();
             self.account.pace.set_stalled(paused);
             let rest = if paused { "but sends wait until one probe of theirs succeeds" } else { "going on" };
             tracing::info!(channel.name = %self.name, "channel `{}`: Afilnet works again, {rest}", self.name);
@@ -262,6 +244,7 @@ impl AfilnetCalls {
 
 #[cfg(test)]
 mod tests {
+    use super::super::upstream::OUTAGES;
     use super::*;
     use crate::store::{SqliteStore, Store};
     use crate::work::channel::Channel;
@@ -325,7 +308,7 @@ mod tests {
             two.calls(0).failed(&Fault::ChannelNotFound, None);
             two.calls(0).closed(&two.calls(0).breaker.acquire().await);
             assert!(!two.calls(0).breaker.is_open() && !two.verdict_expected(0));
-            let (account, sends) = (&two.account.breaker, &two.account.send_breaker);
+            let (account, sends) = (&two.account.upstream.breaker, &two.account.send_breaker);
             let tripped = if account.is_open() { account } else { sends };
             two.calls(0).closed(&tripped.acquire().await);
             assert!(two.verdict_expected(0), "after {pause:?}");
@@ -340,7 +323,7 @@ mod tests {
         for _ in 0..OUTAGES {
             two.calls(1).on_send_result(&permit, &Verdict::Unknown { fault: Fault::ConnectionLost });
         }
-        assert!(two.account.breaker.is_open() && two.account.send_breaker.is_open());
+        assert!(two.account.upstream.breaker.is_open() && two.account.send_breaker.is_open());
         let mut probe = two.sound_may_send(Duration::from_mins(5)).await.unwrap();
         assert!(probe.send_breaker.as_ref().is_some_and(Permit::is_probe));
         two.calls(1).on_send_result(&probe, &file);
@@ -360,7 +343,7 @@ mod tests {
             two.calls(1).on_send_result(&permit, &Verdict::Unknown { fault: Fault::ConnectionLost });
             two.calls(1).on_send_result(&permit, &Verdict::Refused { fault: Fault::ChatNotFound });
         }
-        assert!(!two.account.breaker.is_open() && !two.account.send_breaker.is_open());
+        assert!(!two.account.upstream.breaker.is_open() && !two.account.send_breaker.is_open());
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,5 +2,6 @@
 
 pub(super) mod call_permit;
 pub(super) mod circuit_breaker;
-pub(super) mod poison;
+mod poison;
 pub(super) mod rate_limiter;
+pub(super) mod upstream;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
+use super::super::limits::upstream::OUTAGES;
 use super::*;
 use crate::domain::content::Text;
 use crate::domain::{Content, Event, EventBody, MId};

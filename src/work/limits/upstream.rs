@@ -1,0 +1,80 @@
+//! The guard of one far side, the same for Afilnet and for the webhook: a rate limiter, a circuit breaker, the outages that
+//! its calls met in a row, and a detector of what it refuses for itself alone.
+
+use std::hash::Hash;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::circuit_breaker::{CircuitBreaker, Permit};
+use super::poison::PoisonDetector;
+use super::rate_limiter::{RateLimiter, Slot};
+use crate::work::lock::lock;
+
+/// Outages in a row that are more than one conversation's own trouble.
+pub(in crate::work) const OUTAGES: u32 = 3;
+
+/// One far side. `K` names what is sent to it.
+#[derive(Debug)]
+pub(in crate::work) struct Upstream<K> {
+    pub(in crate::work) limiter: Arc<RateLimiter>,
+    pub(in crate::work) breaker: Arc<CircuitBreaker>,
+    /// Outages since the last call that met none.
+    outages: AtomicU32,
+    /// Calls that it accepted, in all.
+    accepted: AtomicU64,
+    poison: Mutex<PoisonDetector<K>>,
+}
+
+impl<K: Eq + Hash + Clone> Upstream<K> {
+    /// One that takes so many calls a second, and so many at once.
+    pub(in crate::work) fn new(per_second: u32, max_in_flight: u32) -> Self {
+        Self {
+            limiter: RateLimiter::new(per_second, max_in_flight),
+            breaker: CircuitBreaker::new(),
+            outages: AtomicU32::new(0),
+            accepted: AtomicU64::new(0),
+            poison: Mutex::default(),
+        }
+    }
+
+    /// Waits until the breaker lets a call through and there is a slot for it. Calls that arrive within `yield_for` go
+    /// first.
+    pub(in crate::work) async fn acquire(&self, yield_for: Duration) -> (Permit, Slot) {
+        loop {
+            let permit = self.breaker.acquire().await;
+            let slot = self.limiter.acquire(yield_for).await;
+            if permit.holds() {
+                return (permit, slot);
+            }
+            slot.unused(); // tripped while this one waited for its slot
+        }
+    }
+
+    /// A call was accepted.
+    pub(in crate::work) fn on_accepted(&self) {
+        self.accepted.fetch_add(1, Ordering::Relaxed);
+        self.outages.store(0, Ordering::Relaxed);
+    }
+
+    /// A call was looked at and refused for itself: that is no outage. Returns whether outages lasted until then.
+    pub(in crate::work) fn on_refused(&self) -> bool {
+        self.outages.swap(0, Ordering::Relaxed) >= OUTAGES
+    }
+
+    /// A call met an outage. Returns whether outages last: it is the third in a row, or a later one.
+    pub(in crate::work) fn on_outage(&self) -> bool {
+        self.outages.fetch_add(1, Ordering::Relaxed) + 1 >= OUTAGES
+    }
+
+    /// How often it was out of order since outages last; 1 where they do not, or only just.
+    pub(in crate::work) fn outage_tries(&self) -> u32 {
+        self.outages.load(Ordering::Relaxed).saturating_sub(OUTAGES).saturating_add(1)
+    }
+
+    /// Notes that it refused `who` for a reason that should concern all. Returns whether `who` is the reason: others were
+    /// accepted meanwhile, again and again.
+    pub(in crate::work) fn is_poison(&self, who: &K) -> bool {
+        lock(&self.poison).is_poison(who, self.accepted.load(Ordering::Relaxed))
+    }
+}
