@@ -4,17 +4,19 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use crate::config::DirectionBy;
 use crate::domain::content::Text;
 use crate::domain::entities;
 use crate::domain::ledger::{
     Acquaintance, Claim, Spoken, Whose, attribute, content_mark, doubt_history, history, news,
 };
-use crate::domain::{ChannelName, Choice, ContactId, Content, Direction, Event, EventBody, MId, Row, Webhook};
+use crate::domain::{Choice, ContactId, Content, Direction, Event, EventBody, MId, Row, Webhook};
 use crate::store::NewRow;
+use crate::work::channel::ChannelSettings;
 
 /// One page of a conversation, and all that its rows are classified by.
 pub(in crate::work) struct PageInput<'a> {
-    pub(in crate::work) channel: &'a ChannelName,
+    pub(in crate::work) settings: &'a ChannelSettings,
     pub(in crate::work) contact: &'a ContactId,
     pub(in crate::work) webhook: &'a dyn Webhook,
     /// Oldest first.
@@ -27,12 +29,6 @@ pub(in crate::work) struct PageInput<'a> {
     pub(in crate::work) spoken: &'a [Spoken],
     /// Whether the account is known to show rows of such calls.
     pub(in crate::work) shows: &'a (dyn Fn(&Spoken) -> bool + Sync),
-    /// Whether a row's flag tells who wrote it.
-    pub(in crate::work) flag_tells: bool,
-    /// Whether rows of the business that are not the bridge's are published.
-    pub(in crate::work) echoes: bool,
-    /// Whether words hold entities.
-    pub(in crate::work) html_entities: bool,
     /// The question that the customer may answer, as it was before the reading.
     pub(in crate::work) choice: Option<&'a Choice>,
     /// What is to stand before the rows, where some before them may be missing.
@@ -55,7 +51,7 @@ impl PageInput<'_> {
         let mut classified = Classified { rows: Vec::new(), answered: None };
         let unseen: Vec<bool> = self.identities.iter().map(|identity| !self.seen.contains(identity.as_str())).collect();
         let mut rows = self.rows.to_vec();
-        if !self.flag_tells {
+        if self.settings.direction != DirectionBy::Flag {
             for row in &mut rows {
                 row.direction = Direction::Unknown;
             }
@@ -66,7 +62,7 @@ impl PageInput<'_> {
         let (mut whose, left) = attribute(&mut rows, &since, self.spoken.to_vec());
         doubt_history(&rows, &history, &left, &mut whose);
         // Until the account has shown what it makes of such calls, any row of the business may be one of them.
-        let echoes = self.echoes && left.iter().all(self.shows);
+        let echoes = self.settings.echoes && left.iter().all(self.shows);
         let news = news(&rows, &whose, self.identities, self.seen, self.how);
         let may_answer = self.may_answer(&rows);
         for (index, ((row, identity), whose)) in rows.iter().zip(self.identities).zip(whose).enumerate() {
@@ -105,7 +101,7 @@ impl PageInput<'_> {
 
     /// The event that stands before `row`, once, as it is recorded with it.
     fn notice(&self, row: &Row, identity: &str, words: &str) -> Option<Event> {
-        let m_id = MId::derived(&[self.channel.as_str(), self.contact.as_str(), "gap", identity]);
+        let m_id = MId::derived(&[self.settings.name.as_str(), self.contact.as_str(), "gap", identity]);
         let content = Content::Text { text: Text::new(words).ok()? };
         Some(Event { m_id, timestamp_ms: self.at_ms(row), body: EventBody::Message { content } })
     }
@@ -124,7 +120,7 @@ impl PageInput<'_> {
 
     /// The row's words as they were written.
     fn said<'r>(&self, row: &'r Row) -> Cow<'r, str> {
-        if self.html_entities { entities::decoded(&row.text).into() } else { row.text.as_str().into() }
+        if self.settings.html_entities { entities::decoded(&row.text).into() } else { row.text.as_str().into() }
     }
 
     /// What the row says in the words of the question it answers.
@@ -143,7 +139,7 @@ impl PageInput<'_> {
         let at_ms = self.at_ms(row);
         let of_part = |(part, content)| {
             let part_text = i64::to_string(&part);
-            let m_id = MId::derived(&[self.channel.as_str(), self.contact.as_str(), identity, &part_text]);
+            let m_id = MId::derived(&[self.settings.name.as_str(), self.contact.as_str(), identity, &part_text]);
             let timestamp_ms = at_ms.saturating_add(part).min(self.now_ms);
             Event { m_id, timestamp_ms, body: body(content) }
         };

@@ -12,7 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::account_traits::AccountTraits;
 use super::initial_snapshot::SnapshotGate;
-use super::reader::{InboundError, Job, Outcome, Reader, ReadingTurn};
+use super::reader::{
+    InboundError, Outcome, Previous, ReadReport, ReadRequest, Reader, ReadingTurn, Shown, unread_position,
+};
 use crate::domain::clock::wall_ms;
 use crate::domain::ledger::Mark;
 use crate::domain::{ContactId, Destination, Direction, Messenger, Row};
@@ -48,7 +50,7 @@ struct Trouble {
 }
 
 /// What a read came to. Its turn lasts until that is at hand: the next read goes on from there.
-type Ended = (Job, Result<Outcome, InboundError>, ReadingTurn);
+type Ended = (ReadReport, ReadingTurn);
 
 /// Whose read has ended, and with what; nothing where it broke inside.
 type Finished = (ContactId, Option<Ended>);
@@ -75,8 +77,8 @@ pub(in crate::work) struct Poller {
     due: VecDeque<ContactId>,
     last: HashMap<ContactId, Row>,
     reads: JoinSet<Finished>,
-    /// Rows that each conversation's last read showed, and when it began.
-    shown: HashMap<ContactId, (usize, i64)>,
+    /// Each conversation's last read.
+    shown: HashMap<ContactId, Previous>,
     /// Conversations with messages of ours whose status may still change, and when each is to be read again for it.
     watched: HashMap<ContactId, Instant>,
     /// Destinations that cannot be served: said once.
@@ -292,7 +294,10 @@ impl Poller {
     async fn take_snapshot(&mut self, chats: &[(ContactId, Row)]) -> Result<(), InboundError> {
         let there: Vec<Position> = chats
             .iter()
-            .map(|(contact, row)| Position { baseline: Some(Mark::of(row).to_text()), ..unread_position(contact, row) })
+            .map(|(contact, row)| Position {
+                baseline: Some(Mark::of(row).to_text()),
+                ..unread_position(contact, &row.destination)
+            })
             .collect();
         let wall_ms = wall_ms(); // rows that are older were there before
         let name = &self.settings.name;
@@ -324,80 +329,72 @@ impl Poller {
             let Some(last) = self.last.remove(&contact) else { continue };
             // Another loop reads it: the next round shows whether there is anything left to read.
             let Some(turn) = self.reader.turn(&contact) else { continue };
-            let mut job = Job {
-                there: self.positions.get(&contact).cloned().unwrap_or_else(|| unread_position(&contact, &last)),
-                behind: self.behind.get(&contact).copied().unwrap_or(0),
-                shown_before: self.shown.get(&contact).map(|(rows, _)| *rows),
-                shown: None,
-                began_ms: self.shown.get(&contact).map(|(_, began_ms)| *began_ms),
-                identities: Vec::new(),
-                awaits: false,
-                baseline_ms: self.baseline_ms.unwrap_or(0),
-                contact: contact.clone(),
+            let request = ReadRequest {
                 destination: last.destination.clone(),
+                position: self
+                    .positions
+                    .get(&contact)
+                    .cloned()
+                    .unwrap_or_else(|| unread_position(&contact, &last.destination)),
                 last: Some(last),
+                behind: self.behind.get(&contact).copied().unwrap_or(0),
+                baseline_ms: self.baseline_ms.unwrap_or(0),
+                previous: self.shown.get(&contact).copied(),
             };
             let (reader, stop) = (Arc::clone(&self.reader), stop.clone());
             // In a task of its own: should it panic, this conversation is read again and no other notices.
-            let read = tokio::spawn(async move {
-                let outcome = reader.read_one(&mut job, &stop).await;
-                (job, outcome, turn)
-            });
+            let read = tokio::spawn(async move { (reader.read(&request, &stop).await, turn) });
             self.reads.spawn(async move { (contact, read.await.ok()) });
         }
     }
 
     /// Keeps at hand what a read came to. One that failed is made again in a later round and holds up no other.
     fn finish(&mut self, contact: ContactId, read: Option<Ended>) {
-        let Some((job, outcome, _turn)) = read else {
+        let Some((ReadReport { position, result }, _turn)) = read else {
             tracing::error!(contact = %crate::telemetry::contact(&contact), "a read broke inside; it is made again later");
             let times = self.troubles.get(&contact).map_or(0, |trouble| trouble.times).saturating_add(1);
             let until = Instant::now() + self.settings.retry.wait(times, None, 1.0).min(self.settings.poll_idle);
             self.troubles.insert(contact, Trouble { times, until });
             return;
         };
-        if let (Some(shown), Some(began_ms)) = (job.shown, job.began_ms) {
-            self.shown.insert(contact.clone(), (shown, began_ms));
-            if job.awaits {
-                self.watched.insert(contact, Instant::now() + self.settings.poll_idle.max(WATCH_EVERY));
-            } else {
-                self.watched.remove(&contact);
-            }
-        }
-        match outcome {
+        match result {
             Ok(Outcome::Stopped) => return,
-            Ok(Outcome::InSync) => {
-                self.behind.remove(&job.contact);
-                self.troubles.remove(&job.contact);
-                self.read_at.insert(job.contact.clone(), Instant::now());
-            }
-            Ok(Outcome::Behind) => {
-                let behind = self.behind.entry(job.contact.clone()).or_default();
-                *behind = behind.saturating_add(1);
-                // What never shows its last row is not read with every round.
-                let wait = self.settings.retry.wait(behind.saturating_sub(MOST_BEHIND), None, 1.0);
-                if *behind > MOST_BEHIND {
-                    let trouble = Trouble { times: 1, until: Instant::now() + wait };
-                    self.troubles.insert(job.contact.clone(), trouble);
-                } else {
-                    self.troubles.remove(&job.contact);
-                }
-            }
+            Ok(Outcome::Read(shown)) => self.keep(&contact, &shown),
             Err(error) => {
-                let times = self.troubles.get(&job.contact).map_or(0, |trouble| trouble.times).saturating_add(1);
+                let times = self.troubles.get(&contact).map_or(0, |trouble| trouble.times).saturating_add(1);
                 self.report(&error, times);
                 let until = Instant::now() + self.after_failure(&error, times);
-                self.troubles.insert(job.contact.clone(), Trouble { times, until });
+                self.troubles.insert(contact.clone(), Trouble { times, until });
             }
         }
-        self.positions.insert(job.contact, job.there);
+        self.positions.insert(contact, position);
     }
-}
 
-/// A conversation of which nothing is read.
-fn unread_position(contact: &ContactId, row: &Row) -> Position {
-    let (contact, destination) = (contact.clone(), row.destination.clone());
-    Position { contact, destination, read_to: None, baseline: None, unread: None }
+    /// Keeps what a read showed.
+    fn keep(&mut self, contact: &ContactId, shown: &Shown) {
+        self.shown.insert(contact.clone(), shown.read);
+        if shown.awaits {
+            self.watched.insert(contact.clone(), Instant::now() + self.settings.poll_idle.max(WATCH_EVERY));
+        } else {
+            self.watched.remove(contact);
+        }
+        if shown.in_sync {
+            self.behind.remove(contact);
+            self.troubles.remove(contact);
+            self.read_at.insert(contact.clone(), Instant::now());
+            return;
+        }
+        let behind = self.behind.entry(contact.clone()).or_default();
+        *behind = behind.saturating_add(1);
+        // What never shows its last row is not read with every round.
+        let wait = self.settings.retry.wait(behind.saturating_sub(MOST_BEHIND), None, 1.0);
+        if *behind > MOST_BEHIND {
+            let trouble = Trouble { times: 1, until: Instant::now() + wait };
+            self.troubles.insert(contact.clone(), trouble);
+        } else {
+            self.troubles.remove(contact);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::account_traits::AccountTraits;
-use super::classify::PageInput;
+use super::classify::{Classified, PageInput};
 use super::receipts::{self, Receipts};
 use crate::config::{DirectionBy, FirstRun};
 use crate::domain::clock::{millis, now_ms, wall_ms};
@@ -15,7 +15,7 @@ use crate::domain::ledger::{Acquaintance, Claim, Known, Mark, Spoken, Wanted, ba
 use crate::domain::{
     Choice, ContactId, Content, Destination, Direction, MId, Messenger, ReadError, Row, Webhook, sentence,
 };
-use crate::store::{NewRow, OwnSend, Position, Reading, Receipt, SeenRow, Store, StoreError};
+use crate::store::{NewRow, OwnSend, Position, Reading, Receipt, Seen, SeenRow, Store, StoreError};
 use crate::telemetry::metrics;
 use crate::work::channel::{Channel, ChannelSettings};
 use crate::work::limits::call_permit::AfilnetCalls;
@@ -49,40 +49,103 @@ impl InboundError {
     }
 }
 
-/// One conversation to be read.
+/// A conversation to be read.
 #[derive(Debug)]
-pub(in crate::work) struct Job {
-    pub(in crate::work) contact: ContactId,
+pub(in crate::work) struct ReadRequest {
     /// Afilnet's name of it.
     pub(in crate::work) destination: Destination,
+    /// How far it is read.
+    pub(in crate::work) position: Position,
     /// What `getchats` shows as its last row; `None` where it was not asked.
     pub(in crate::work) last: Option<Row>,
-    /// How far it is read; brought up to date by the read.
-    pub(in crate::work) there: Position,
     /// Reads in a row that did not show the last row.
     pub(in crate::work) behind: u32,
+    /// When the channel's initial snapshot was taken.
     pub(in crate::work) baseline_ms: i64,
-    /// Rows that the last read showed; `None` before the first since the start.
-    pub(in crate::work) shown_before: Option<usize>,
-    /// Rows that this one shows.
-    pub(in crate::work) shown: Option<usize>,
-    /// When the last read that succeeded began, since the start; of this one once it has succeeded.
-    pub(in crate::work) began_ms: Option<i64>,
-    /// Identities of the rows that this one shows, in order.
+    /// The last read of it that succeeded; `None` before the first since the start.
+    pub(in crate::work) previous: Option<Previous>,
+}
+
+/// An earlier read that succeeded.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::work) struct Previous {
+    /// Rows that it showed.
+    pub(in crate::work) rows: usize,
+    /// When it began.
+    pub(in crate::work) began_ms: i64,
+}
+
+/// What a read came to.
+#[derive(Debug)]
+pub(in crate::work) struct ReadReport {
+    /// How far the conversation is read now. A read that failed may have learned what is unread: that is in it too.
+    pub(in crate::work) position: Position,
+    pub(in crate::work) result: Result<Outcome, InboundError>,
+}
+
+/// How a read that did not fail ended.
+#[derive(Debug)]
+pub(in crate::work) enum Outcome {
+    /// What it showed is recorded.
+    Read(Shown),
+    /// The stop began first.
+    Stopped,
+}
+
+/// What a read showed.
+#[derive(Debug)]
+pub(in crate::work) struct Shown {
+    /// Whether the last row is in the store; otherwise it was not among the rows yet.
+    pub(in crate::work) in_sync: bool,
+    pub(in crate::work) read: Previous,
+    /// Identities of its rows, in order.
     pub(in crate::work) identities: Vec<String>,
     /// Whether it shows recent messages of ours of whose end nothing final was told.
     pub(in crate::work) awaits: bool,
 }
 
-/// How a read ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::work) enum Outcome {
-    /// The last row is in the store.
-    InSync,
-    /// Recorded, but the last row was not among them yet.
-    Behind,
-    /// The stop began first.
-    Stopped,
+/// What Afilnet shows of a conversation.
+struct Fetched {
+    began_ms: i64,
+    /// Oldest first.
+    rows: Vec<Row>,
+    /// The question that the customer may answer, as it was before the call.
+    choice: Option<Choice>,
+}
+
+/// The rows of a read held against those that the store knows.
+struct Identified<'a> {
+    /// The last row that was there before the bridge, until it has been read past.
+    baseline: Option<Mark>,
+    known: Known<'a>,
+    /// One a row.
+    identities: Vec<String>,
+    seen: HashSet<&'a str>,
+    /// How far the conversation is read once this is recorded; `None` where it stays as far as it was.
+    read_to: Option<String>,
+    /// Rows that are old and that it does not show may be forgotten.
+    may_forget: bool,
+    /// It shows nothing that is known of a conversation that was read before.
+    apart: bool,
+}
+
+impl<'a> Identified<'a> {
+    fn new(request: &ReadRequest, rows: &[Row], seen: &'a Seen) -> Self {
+        let baseline = request.position.baseline.as_deref().and_then(Mark::parse);
+        let known = Known::new(seen.rows.iter().map(|row| (row.identity.as_str(), row.mark.as_deref())), &seen.page);
+        let identities = identify(rows, &known);
+        let last = request.last.as_ref().map(Mark::of);
+        let whole = last.as_ref().is_some_and(|last| rows.iter().any(|row| last.is(row)));
+        let in_sync = whole || (last.is_some() && request.behind >= READS_BEHIND && !rows.is_empty());
+        // A read that shows less than the one before proves nothing of what it leaves out: forgotten rows would come up
+        // as new with the next whole one.
+        let may_forget = whole && request.previous.is_some_and(|previous| rows.len() >= previous.rows);
+        let known_before = request.position.read_to.is_some() && baseline.is_none();
+        let apart = known_before && !known.is_empty() && !identities.iter().any(|name| known.holds(name));
+        let read_to = last.filter(|_| in_sync).map(|last| last.to_text());
+        let seen = seen.rows.iter().map(|row| row.identity.as_str()).collect();
+        Self { baseline, known, identities, seen, read_to, may_forget, apart }
+    }
 }
 
 /// Stands for a question that was asked and whose answer nobody has; before the marks where one was lost.
@@ -140,121 +203,151 @@ impl Reader {
     }
 
     /// Reads one conversation and records what is new.
-    pub(in crate::work) async fn read_one(
+    pub(in crate::work) async fn read(&self, request: &ReadRequest, stop: &CancellationToken) -> ReadReport {
+        let mut position = request.position.clone();
+        let result = self.read_from(&mut position, request, stop).await;
+        ReadReport { position, result }
+    }
+
+    async fn read_from(
         &self,
-        job: &mut Job,
+        position: &mut Position,
+        request: &ReadRequest,
         stop: &CancellationToken,
     ) -> Result<Outcome, InboundError> {
-        let baseline = job.there.baseline.as_deref().and_then(Mark::parse);
-        let met = job.there.read_to.is_some();
-        if baseline.is_some()
-            && self.settings.first_run == FirstRun::Unread
-            && job.there.unread.as_deref().is_none_or(|kept| kept == ASKED)
-            && !self.ask_unread(job, stop).await?
+        if self.settings.first_run == FirstRun::Unread
+            && request.position.baseline.as_deref().and_then(Mark::parse).is_some()
+            && position.unread.as_deref().is_none_or(|kept| kept == ASKED)
+            && !self.ask_unread(position, request, stop).await?
         {
             return Ok(Outcome::Stopped);
         }
-        let unread = job.there.unread.as_deref().map(marks).unwrap_or_default();
-        let read_before_ms = job.began_ms;
+        let Some(fetched) = self.fetch(request, stop).await? else { return Ok(Outcome::Stopped) };
+        let seen = self.store.seen(&self.settings.name, &position.contact).await?;
+        let page = Identified::new(request, &fetched.rows, &seen);
+        let classified = self.classify(position, request, &fetched, &page, &seen).await?;
+        let awaits = self.record(position, request, &fetched, &page, &seen, classified).await?;
+        let in_sync = page.read_to.is_some();
+        if in_sync {
+            (position.read_to, position.baseline, position.unread) = (page.read_to, None, None);
+        }
+        let read = Previous { rows: fetched.rows.len(), began_ms: fetched.began_ms };
+        Ok(Outcome::Read(Shown { in_sync, read, identities: page.identities, awaits }))
+    }
+
+    /// Asks Afilnet for the rows. `None` when the stop began first.
+    async fn fetch(&self, request: &ReadRequest, stop: &CancellationToken) -> Result<Option<Fetched>, InboundError> {
         let began_ms = now_ms();
         // The choice is looked up last before the call: no row that it brings can answer a question that comes later.
         let call = async {
-            let choice = self.open_choice(&job.contact).await;
-            self.messenger.messages(&job.destination).await.map(|rows| (rows, choice))
+            let choice = self.open_choice(&request.position.contact).await;
+            self.messenger.messages(&request.destination).await.map(|rows| (rows, choice))
         };
-        let Some((rows, choice)) = self.read(stop, call).await? else { return Ok(Outcome::Stopped) };
-        let choice = choice?;
-        let seen = self.store.seen(&self.settings.name, &job.contact).await?;
-        let known = Known::new(seen.rows.iter().map(|row| (row.identity.as_str(), row.mark.as_deref())), &seen.page);
-        let identities = identify(&rows, &known);
-        let wanted = match self.settings.first_run {
-            FirstRun::Unread if job.there.unread.as_deref().is_some_and(|kept| kept.starts_with(ASKED)) => {
+        let Some((rows, choice)) = self.call(stop, call).await? else { return Ok(None) };
+        Ok(Some(Fetched { began_ms, rows, choice: choice? }))
+    }
+
+    /// Tells new rows from known ones, ours from the customer's, and makes events of them.
+    async fn classify(
+        &self,
+        position: &Position,
+        request: &ReadRequest,
+        fetched: &Fetched,
+        page: &Identified<'_>,
+        seen: &Seen,
+    ) -> Result<Classified, StoreError> {
+        let (settings, rows) = (&self.settings, &fetched.rows);
+        let unread = position.unread.as_deref().map(marks).unwrap_or_default();
+        let wanted = match settings.first_run {
+            FirstRun::Unread if position.unread.as_deref().is_some_and(|kept| kept.starts_with(ASKED)) => {
                 Wanted::UnreadOrUnanswered(&unread)
             }
             FirstRun::Unread => Wanted::Unread(&unread),
             FirstRun::Skip => Wanted::None,
             FirstRun::All => Wanted::All,
         };
-        let how = match &baseline {
-            Some(anchor) => Acquaintance::Baseline { anchor, baseline_ms: job.baseline_ms, wanted },
-            None if !known.is_empty() => Acquaintance::Known,
-            None => Acquaintance::New { baseline_ms: job.baseline_ms },
+        let baseline_ms = request.baseline_ms;
+        let how = match &page.baseline {
+            Some(anchor) => Acquaintance::Baseline { anchor, baseline_ms, wanted },
+            None if !page.known.is_empty() => Acquaintance::Known,
+            None => Acquaintance::New { baseline_ms },
         };
-        let now_ms = now_ms();
-        let apart = met && baseline.is_none() && !known.is_empty() && !identities.iter().any(|name| known.holds(name));
-        let gap = rows.first().filter(|_| apart).map(|first| self.gap(&job.contact, first, &seen.rows, now_ms));
-        let seen_set: HashSet<&str> = seen.rows.iter().map(|row| row.identity.as_str()).collect();
-        let flag_tells = self.settings.direction == DirectionBy::Flag;
+        let contact = &position.contact;
+        let gap = rows.first().filter(|_| page.apart).map(|first| self.gap(contact, first, &seen.rows, now_ms()));
+        let flag_tells = settings.direction == DirectionBy::Flag;
         let ours = |row: &Row| !flag_tells || row.direction != Direction::Inbound;
-        let mut unseen = rows.iter().zip(&identities).filter(|(_, identity)| !seen_set.contains(identity.as_str()));
+        let mut unseen = rows.iter().zip(&page.identities).filter(|(_, name)| !page.seen.contains(name.as_str()));
         // After the call: what a row shows was in the store as `sending` before Afilnet could show it.
-        let spoken = if unseen.any(|(row, _)| ours(row)) { self.spoken(&job.contact).await? } else { Vec::new() };
-        let last = job.last.as_ref().map(Mark::of);
-        let whole = last.as_ref().is_some_and(|last| rows.iter().any(|row| last.is(row)));
-        let in_sync = whole || (last.is_some() && job.behind >= READS_BEHIND && !rows.is_empty());
-        // A read that shows less than the one before proves nothing of what it leaves out: forgotten rows would come up as
-        // new with the next whole one.
-        let may_forget = whole && job.shown_before.is_some_and(|before| rows.len() >= before);
-        let read_to = last.filter(|_| in_sync).map(|last| last.to_text());
-        let wall_ms = wall_ms();
-        let page = PageInput {
-            channel: &self.settings.name,
-            contact: &job.contact,
+        let spoken = if unseen.any(|(row, _)| ours(row)) { self.spoken(contact).await? } else { Vec::new() };
+        let input = PageInput {
+            settings,
+            contact,
             webhook: self.webhook.as_ref(),
-            rows: &rows,
-            identities: &identities,
-            seen: &seen_set,
+            rows,
+            identities: &page.identities,
+            seen: &page.seen,
             how: &how,
             spoken: &spoken,
             shows: &|call| self.traits.shows(call.is_file()),
-            flag_tells,
-            echoes: self.settings.echoes,
-            html_entities: self.settings.html_entities,
-            choice: choice.as_ref(),
+            choice: fetched.choice.as_ref(),
             gap,
-            now_ms: wall_ms, // times of rows are compared with it
+            now_ms: wall_ms(), // times of rows are compared with it
         };
-        let classified = page.classify();
-        let (receipts, awaits) =
-            self.receipts(&job.contact, &rows, &identities, &seen.rows, &classified.rows, now_ms).await?;
+        Ok(input.classify())
+    }
+
+    /// Records what is new, and what statuses say of messages of ours. Returns whether more is to be expected of them soon.
+    async fn record(
+        &self,
+        position: &Position,
+        request: &ReadRequest,
+        fetched: &Fetched,
+        page: &Identified<'_>,
+        seen: &Seen,
+        classified: Classified,
+    ) -> Result<bool, StoreError> {
+        let (rows, identities, now_ms) = (&fetched.rows, &page.identities, now_ms());
+        let contact = &position.contact;
+        let (receipts, awaits) = self.receipts(contact, rows, identities, &seen.rows, &classified.rows, now_ms).await?;
         let kept_ms = now_ms.saturating_sub(millis(self.settings.keep_rows));
         let reading = Reading {
             channel: self.settings.name.clone(),
-            contact: job.contact.clone(),
-            destination: job.destination.clone(),
-            forget: if may_forget { forgettable(kept_ms, &seen.rows, &identities) } else { Vec::new() },
+            contact: contact.clone(),
+            destination: request.destination.clone(),
+            forget: if page.may_forget { forgettable(kept_ms, &seen.rows, identities) } else { Vec::new() },
             rows: classified.rows,
             newest: identities.last().cloned(),
             receipts,
-            page: next_tail(&identities, &known),
-            position: read_to.clone(),
+            page: next_tail(identities, &page.known),
+            position: page.read_to.clone(),
             answered: classified.answered,
-            read_before_ms,
+            read_before_ms: request.previous.map(|previous| previous.began_ms),
             now_ms,
         };
-        let moves = in_sync && job.there.read_to != read_to;
+        let moves = page.read_to.is_some() && position.read_to != page.read_to;
         self.keep(reading, moves).await?;
-        if in_sync {
-            job.there = Position { read_to, baseline: None, unread: None, ..job.there.clone() };
-        }
-        job.shown = Some(rows.len());
-        job.began_ms = Some(began_ms);
-        (job.identities, job.awaits) = (identities, awaits);
-        Ok(if in_sync { Outcome::InSync } else { Outcome::Behind })
+        Ok(awaits)
     }
 
     /// Asks what is unread and keeps it before anything else is read: the other read may clear the mark, and any failure
-    /// after this one would lose it for good. Whether it was asked is kept before: Afilnet may clear the mark with an answer
-    /// that never comes. False when the stop began first.
-    async fn ask_unread(&self, job: &mut Job, stop: &CancellationToken) -> Result<bool, InboundError> {
-        let before = if job.there.unread.is_some() { ASKED } else { "" };
-        self.store.note_unread(&self.settings.name, &job.contact, ASKED.to_owned()).await?;
-        job.there.unread = Some(ASKED.to_owned());
-        let Some(unread) = self.read(stop, self.messenger.unread(&job.destination)).await? else { return Ok(false) };
+    /// after this one would lose it for good. Whether it was asked is kept before: Afilnet may clear the mark with an
+    /// answer that never comes. False when the stop began first.
+    async fn ask_unread(
+        &self,
+        position: &mut Position,
+        request: &ReadRequest,
+        stop: &CancellationToken,
+    ) -> Result<bool, InboundError> {
+        let name = &self.settings.name;
+        let before = if position.unread.is_some() { ASKED } else { "" };
+        self.store.note_unread(name, &position.contact, ASKED.to_owned()).await?;
+        position.unread = Some(ASKED.to_owned());
+        let call = self.messenger.unread(&request.destination);
+        let Some(unread) = self.call(stop, call).await? else { return Ok(false) };
         let marks: Vec<String> = unread.iter().map(|row| Mark::of(row).to_text()).collect();
         let marks = format!("{before}{}", serde_json::to_string(&marks).unwrap_or_default());
-        self.store.note_unread(&self.settings.name, &job.contact, marks.clone()).await?;
-        job.there.unread = Some(marks);
+        self.store.note_unread(name, &position.contact, marks.clone()).await?;
+        position.unread = Some(marks);
         Ok(true)
     }
 
@@ -352,7 +445,7 @@ impl Reader {
     }
 
     /// Makes one read under the account's limits. `None` when the stop began first.
-    async fn read<T>(
+    async fn call<T>(
         &self,
         stop: &CancellationToken,
         call: impl Future<Output = Result<T, ReadError>>,
@@ -394,4 +487,10 @@ pub(in crate::work) fn forgettable(before_ms: i64, seen: &[SeenRow], shown: &[St
     let shown: HashSet<&str> = shown.iter().map(|identity| base(identity)).collect();
     let old = seen.iter().filter(|row| row.seen_ms < before_ms && !shown.contains(base(&row.identity)));
     old.map(|row| row.identity.clone()).collect()
+}
+
+/// A conversation of which nothing is read.
+pub(in crate::work) fn unread_position(contact: &ContactId, destination: &Destination) -> Position {
+    let (contact, destination) = (contact.clone(), destination.clone());
+    Position { contact, destination, read_to: None, baseline: None, unread: None }
 }

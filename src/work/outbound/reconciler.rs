@@ -16,9 +16,9 @@ use crate::domain::clock::{millis, now_ms, since};
 use crate::domain::looks::{Looks, Next, next};
 use crate::domain::sentence::{Got, sentence};
 use crate::domain::{Fault, Messenger};
-use crate::store::{ChannelSignals, Doubt, Epoch, Look, Position, Settlement, Store, StoreError};
+use crate::store::{ChannelSignals, Doubt, Epoch, Look, Settlement, Store, StoreError};
 use crate::work::channel::{Channel, ChannelSettings};
-use crate::work::inbound::reader::{Job, Outcome, Reader};
+use crate::work::inbound::reader::{Outcome, ReadRequest, Reader, unread_position};
 use crate::work::wait::{STORE_PAUSE, jitter, notified};
 
 /// Looks side by side, at most; the account's rate limiter bounds them further.
@@ -174,22 +174,25 @@ impl Reconciler {
             tokio::time::sleep(BUSY).await;
             return Ok(Seen::Skipped);
         };
-        let mut job = job(doubt, position, baseline_ms);
-        let read = self.reader.read_one(&mut job, stop).await;
+        let destination = attempt.destination.clone();
+        let position = position.unwrap_or_else(|| unread_position(&attempt.contact, &destination));
+        let request = ReadRequest { destination, position, last: None, behind: 0, baseline_ms, previous: None };
+        let report = self.reader.read(&request, stop).await;
         drop(turn);
-        match read {
-            Ok(Outcome::InSync | Outcome::Behind) => {}
-            Ok(Outcome::Stopped) => return Ok(Seen::Skipped),
+        match report.result {
+            Ok(Outcome::Read(shown)) => {
+                self.weigh(doubt, &shown.identities).await?;
+                Ok(Seen::Rows)
+            }
+            Ok(Outcome::Stopped) => Ok(Seen::Skipped),
             Err(error) => {
                 tracing::warn!(channel.name = %self.settings.name, message.id = %attempt.m_id,
                     error = &error as &dyn std::error::Error,
                     "message `{}` is in doubt and could not be looked up; its conversation waits", attempt.m_id);
                 self.could_not(doubt).await?;
-                return Ok(Seen::Nothing);
+                Ok(Seen::Nothing)
             }
         }
-        self.weigh(doubt, &job).await?;
-        Ok(Seen::Rows)
     }
 
     /// Nobody could look: again later, unless it has lasted too long.
@@ -202,15 +205,15 @@ impl Reconciler {
         self.store.look_again(doubt, Look::Failed, now_ms.saturating_add(millis(wait)), now_ms).await
     }
 
-    /// What a read that succeeded says of the doubt, and what follows.
-    async fn weigh(&self, doubt: &Doubt, read: &Job) -> Result<(), StoreError> {
+    /// What a read that showed these identities says of the doubt, and what follows.
+    async fn weigh(&self, doubt: &Doubt, shown: &[String]) -> Result<(), StoreError> {
         let evidence = self.store.evidence(doubt).await?;
         if evidence.found {
             return self.found(doubt).await;
         }
         let now_ms = now_ms();
         let lag = since(0, doubt.settle_lag_ms).min(MOST_LAG);
-        let reaches_back = doubt.anchor.as_ref().is_none_or(|anchor| read.identities.contains(anchor));
+        let reaches_back = doubt.anchor.as_ref().is_none_or(|anchor| shown.contains(anchor));
         let proves = reaches_back
             && evidence.before_shown != Some(false)
             && !evidence.doubtful
@@ -273,30 +276,6 @@ impl Reconciler {
         self.store.resolve(doubt, self.epoch, settlement.clone(), now_ms).await?;
         report(&self.settings, &doubt.attempt, &settlement, since(doubt.unknown_ms, now_ms));
         Ok(())
-    }
-}
-
-fn job(doubt: &Doubt, position: Option<Position>, baseline_ms: i64) -> Job {
-    let (contact, destination) = (doubt.attempt.contact.clone(), doubt.attempt.destination.clone());
-    let unread = || Position {
-        contact: contact.clone(),
-        destination: destination.clone(),
-        read_to: None,
-        baseline: None,
-        unread: None,
-    };
-    Job {
-        there: position.unwrap_or_else(unread),
-        contact,
-        destination,
-        last: None,
-        behind: 0,
-        baseline_ms,
-        shown_before: None,
-        shown: None,
-        identities: Vec::new(),
-        awaits: false,
-        began_ms: None,
     }
 }
 

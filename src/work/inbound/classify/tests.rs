@@ -6,6 +6,7 @@ use super::*;
 use crate::domain::content::Label;
 use crate::domain::ledger::{Mark, Wanted, identities};
 use crate::domain::{Delivery, RowTime};
+use crate::work::testing;
 
 /// Shows each row's words as they are.
 struct Plain;
@@ -19,6 +20,10 @@ impl Webhook for Plain {
     async fn publish(&self, _: &ContactId, _: &Event) -> Delivery {
         Delivery::Done
     }
+}
+
+fn settings(direction: DirectionBy, echoes: bool, html_entities: bool) -> ChannelSettings {
+    ChannelSettings { direction, html_entities, echoes, ..testing::settings("support") }
 }
 
 const NOW_MS: i64 = 1_000_000_000;
@@ -47,7 +52,7 @@ const ASKED: &str = "Which day?\n1. Monday\n2. Tuesday\nReply with the number";
 
 fn fresh(rows: &[Row], seen: &[&str], how: &Acquaintance<'_>, choice: Option<&Choice>) -> (Vec<NewRow>, Option<MId>) {
     let classified = PageInput {
-        channel: &"support".parse().unwrap(),
+        settings: &settings(DirectionBy::Flag, false, false),
         contact: &"+34600111222".parse().unwrap(),
         webhook: &Plain,
         rows,
@@ -56,9 +61,6 @@ fn fresh(rows: &[Row], seen: &[&str], how: &Acquaintance<'_>, choice: Option<&Ch
         how,
         spoken: &[],
         shows: &|_| true,
-        flag_tells: true,
-        echoes: false,
-        html_entities: false,
         choice,
         gap: None,
         now_ms: NOW_MS,
@@ -164,7 +166,7 @@ fn with_matching_no_flag_counts_and_what_was_not_sent_is_the_customers() {
     ];
     let claim = Claim { m_id: "m1".parse().unwrap(), part: 0, last: true };
     let page = PageInput {
-        channel: &"support".parse().unwrap(),
+        settings: &settings(DirectionBy::Matching, true, true),
         contact: &"+34600111222".parse().unwrap(),
         webhook: &Plain,
         rows: &rows,
@@ -173,9 +175,6 @@ fn with_matching_no_flag_counts_and_what_was_not_sent_is_the_customers() {
         how: &Acquaintance::Known,
         spoken: &[Spoken::new(claim.clone(), Some("Hi"), None)],
         shows: &|_| false,
-        flag_tells: false,
-        echoes: true,
-        html_entities: true,
         choice: None,
         gap: None,
         now_ms: NOW_MS,
@@ -188,7 +187,7 @@ fn with_matching_no_flag_counts_and_what_was_not_sent_is_the_customers() {
 /// What a page of these rows publishes, `+` before the customer's and `=` before echoes; and how many rows are in doubt.
 fn published(rows: &[Row], how: &Acquaintance<'_>, spoken: &[Spoken], shows: bool) -> (Vec<String>, usize) {
     let classified = PageInput {
-        channel: &"support".parse().unwrap(),
+        settings: &settings(DirectionBy::Flag, true, false),
         contact: &"+34600111222".parse().unwrap(),
         webhook: &Plain,
         rows,
@@ -197,9 +196,6 @@ fn published(rows: &[Row], how: &Acquaintance<'_>, spoken: &[Spoken], shows: boo
         how,
         spoken,
         shows: &|_| shows,
-        flag_tells: true,
-        echoes: true,
-        html_entities: false,
         choice: None,
         gap: None,
         now_ms: NOW_MS,

@@ -198,7 +198,7 @@ impl World {
     /// The customer writes, and the conversation is read.
     async fn says(&self, text: &str) -> Result<(), InboundError> {
         self.shows(Direction::Inbound, Some(now_ms()), text);
-        self.reader.read_one(&mut self.job(), &CancellationToken::new()).await.map(drop)
+        self.reader.read(&self.request(), &CancellationToken::new()).await.result.map(drop)
     }
 
     /// One more row of the conversation.
@@ -210,20 +210,15 @@ impl World {
     }
 
     /// The first read of the conversation, as it now is.
-    fn job(&self) -> Job {
+    fn request(&self) -> ReadRequest {
         let last = self.fake.rows.lock().unwrap().last().cloned().unwrap();
-        Job {
-            contact: contact(),
+        ReadRequest {
             destination: last.destination.clone(),
-            there: unread_position(&contact(), &last),
+            position: unread_position(&contact(), &last.destination),
             last: Some(last),
             behind: 0,
             baseline_ms: 0,
-            shown_before: None,
-            shown: None,
-            began_ms: None,
-            identities: Vec::new(),
-            awaits: false,
+            previous: None,
         }
     }
 
@@ -333,9 +328,10 @@ async fn a_read_that_shows_less_than_the_one_before_forgets_nothing() {
     tokio::time::sleep(Duration::from_millis(5)).await; // older than kept: by the clock alone
     world.fake.rows.lock().unwrap().drain(..2);
     for (shown_before, seen) in [(None, 3), (Some(3), 3), (Some(1), 1)] {
-        let mut job = Job { shown_before, ..world.job() };
-        world.reader.read_one(&mut job, &CancellationToken::new()).await.unwrap();
-        assert_eq!(job.shown, Some(1));
+        let previous = shown_before.map(|rows| Previous { rows, began_ms: 0 });
+        let request = ReadRequest { previous, ..world.request() };
+        let report = world.reader.read(&request, &CancellationToken::new()).await;
+        assert!(matches!(report.result, Ok(Outcome::Read(shown)) if shown.read.rows == 1));
         let left = world.store().seen(world.channel.name(), &contact()).await.unwrap().rows.len();
         assert_eq!(left, seen, "{shown_before:?}");
     }

@@ -61,7 +61,9 @@ async fn the_sweep_takes_few_at_once_and_each_in_its_turn() {
     let mut poller = poller(&mut world).await;
     let chats: Vec<(ContactId, Row)> = (0..3)
         .map(|n| (format!("+3460099{n:04}").parse::<ContactId>().unwrap(), of_another(n)))
-        .inspect(|(contact, row)| drop(poller.positions.insert(contact.clone(), unread_position(contact, row))))
+        .inspect(|(contact, row)| {
+            drop(poller.positions.insert(contact.clone(), unread_position(contact, &row.destination)))
+        })
         .collect();
     let hour = world.channel.settings.sweep_every;
     assert!(poller.to_sweep(&chats, poller.started + hour / 2).is_empty(), "read a moment ago");
@@ -117,7 +119,7 @@ async fn rows_without_a_time_are_new_in_a_known_conversation_however_many_and_th
         for n in 0..30 {
             world.shows(Direction::Inbound, None, &format!("row {n}"));
         }
-        world.reader.read_one(&mut world.job(), &CancellationToken::new()).await.unwrap();
+        world.reader.read(&world.request(), &CancellationToken::new()).await.result.unwrap();
         assert_eq!(world.words().await.len(), expected, "{known}");
     }
 }
