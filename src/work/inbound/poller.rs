@@ -49,6 +49,24 @@ struct Trouble {
     until: Instant,
 }
 
+/// What the poller holds of one conversation.
+#[derive(Debug, Default)]
+struct ConversationState {
+    /// How far it is read, as in the store; `None` where nothing of it is.
+    position: Option<Position>,
+    /// What `getchats` last showed of it, while it is due to be read.
+    last: Option<Row>,
+    /// Its last read that succeeded.
+    previous: Option<Previous>,
+    /// When it was last read in sync, for the sweep; `None` counts from the start.
+    read_at: Option<Instant>,
+    /// Reads in a row that did not show its last row.
+    behind: u32,
+    trouble: Option<Trouble>,
+    /// When it is to be read again for statuses: it has messages of ours whose status may still change.
+    watch_at: Option<Instant>,
+}
+
 /// What a read came to. Its turn lasts until that is at hand: the next read goes on from there.
 type Ended = (ReadReport, ReadingTurn);
 
@@ -65,22 +83,12 @@ pub(in crate::work) struct Poller {
     traits: Arc<AccountTraits>,
     reader: Arc<Reader>,
     baseline_ms: Option<i64>,
-    positions: HashMap<ContactId, Position>,
-    /// Reads in a row that did not show the last row.
-    behind: HashMap<ContactId, u32>,
-    troubles: HashMap<ContactId, Trouble>,
-    /// When each was last read, for the sweep; those missing count from the start.
-    read_at: HashMap<ContactId, Instant>,
+    conversations: HashMap<ContactId, ConversationState>,
     started: Instant,
-    /// To be read, in this order, and what `getchats` last showed of each.
+    /// Conversations to be read, in this order.
     due_first: VecDeque<ContactId>,
     due: VecDeque<ContactId>,
-    last: HashMap<ContactId, Row>,
     reads: JoinSet<Finished>,
-    /// Each conversation's last read.
-    shown: HashMap<ContactId, Previous>,
-    /// Conversations with messages of ours whose status may still change, and when each is to be read again for it.
-    watched: HashMap<ContactId, Instant>,
     /// Destinations that cannot be served: said once.
     strange: HashSet<Destination>,
 }
@@ -98,17 +106,11 @@ impl Poller {
             traits: Arc::clone(&state.traits),
             reader,
             baseline_ms: None,
-            positions: HashMap::new(),
-            behind: HashMap::new(),
-            troubles: HashMap::new(),
-            read_at: HashMap::new(),
+            conversations: HashMap::new(),
             started: Instant::now(),
             due_first: VecDeque::new(),
             due: VecDeque::new(),
-            last: HashMap::new(),
             reads: JoinSet::new(),
-            shown: HashMap::new(),
-            watched: HashMap::new(),
             strange: HashSet::new(),
         }
     }
@@ -165,7 +167,9 @@ impl Poller {
                     self.snapshot.taken();
                 }
                 self.baseline_ms = baseline_ms;
-                self.positions = positions.into_iter().map(|there| (there.contact.clone(), there)).collect();
+                for position in positions {
+                    self.moved_to(position);
+                }
                 true
             }
             Err(error) => {
@@ -214,20 +218,20 @@ impl Poller {
         let now = Instant::now();
         let (sweep, mut watch) = (self.to_sweep(&chats, now), self.share());
         for (contact, row) in chats {
-            let in_trouble = self.troubles.get(&contact).is_some_and(|trouble| now < trouble.until);
+            let state = self.conversations.entry(contact.clone()).or_default();
+            let in_trouble = state.trouble.is_some_and(|trouble| now < trouble.until);
             let mark = Mark::of(&row).to_text();
-            let in_sync = self.positions.get(&contact).is_some_and(|there| there.read_to.as_ref() == Some(&mark));
+            let in_sync = state.position.as_ref().is_some_and(|there| there.read_to.as_ref() == Some(&mark));
             let swept = in_sync && sweep.contains(&contact);
-            let looked = in_sync && !swept && watch > 0 && self.watched.get(&contact).is_some_and(|due| now >= *due);
+            let looked = in_sync && !swept && watch > 0 && state.watch_at.is_some_and(|at| now >= at);
             if in_trouble || self.reader.is_reading(&contact) || (in_sync && !swept && !looked) {
                 continue;
             }
             watch -= usize::from(looked);
-            moved |= !in_sync && !self.behind.contains_key(&contact) && !self.troubles.contains_key(&contact);
+            moved |= !in_sync && state.behind == 0 && state.trouble.is_none();
             // Customers do not wait behind the rows of a broadcast of ours.
             let heard = row.direction != Direction::Outbound;
-            let before = self.last.insert(contact.clone(), row);
-            match before {
+            match state.last.replace(row) {
                 None if heard => self.due_first.push_back(contact),
                 None => self.due.push_back(contact),
                 Some(before) if heard && before.direction == Direction::Outbound => self.due_first.push_back(contact),
@@ -242,7 +246,7 @@ impl Poller {
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share")]
     fn sweep_room(&self) -> usize {
         let rounds = self.settings.sweep_every.as_secs_f64() / self.settings.poll_idle.as_secs_f64().max(0.001);
-        let even = self.positions.len() as f64 / rounds.max(1.0);
+        let even = self.conversations.len() as f64 / rounds.max(1.0);
         (even.ceil() as usize).min(self.share())
     }
 
@@ -256,7 +260,9 @@ impl Poller {
     /// Those that were not read for `sweep_every`, as many as there is room for: those first that were not read for
     /// longest, so that each has its turn.
     fn to_sweep(&self, chats: &[(ContactId, Row)], now: Instant) -> HashSet<ContactId> {
-        let read_at = |contact: &ContactId| *self.read_at.get(contact).unwrap_or(&self.started);
+        let read_at = |contact: &ContactId| {
+            self.conversations.get(contact).and_then(|state| state.read_at).unwrap_or(self.started)
+        };
         let old = |contact: &&ContactId| now.duration_since(read_at(contact)) >= self.settings.sweep_every;
         let mut old: Vec<&ContactId> = chats.iter().map(|(contact, _)| contact).filter(old).collect();
         let room = self.sweep_room().min(old.len());
@@ -306,7 +312,9 @@ impl Poller {
             "channel `{name}`: first run, took stock of what was there before");
         self.baseline_ms = Some(wall_ms);
         self.snapshot.taken();
-        self.positions.extend(there.into_iter().map(|there| (there.contact.clone(), there)));
+        for position in there {
+            self.moved_to(position);
+        }
         Ok(())
     }
 
@@ -326,20 +334,18 @@ impl Poller {
     fn start_reads(&mut self, stop: &CancellationToken) {
         while self.reads.len() < SIDE_BY_SIDE && !stop.is_cancelled() {
             let Some(contact) = self.due_first.pop_front().or_else(|| self.due.pop_front()) else { return };
-            let Some(last) = self.last.remove(&contact) else { continue };
+            let Some(state) = self.conversations.get_mut(&contact) else { continue };
+            let Some(last) = state.last.take() else { continue };
             // Another loop reads it: the next round shows whether there is anything left to read.
             let Some(turn) = self.reader.turn(&contact) else { continue };
+            let destination = last.destination.clone();
             let request = ReadRequest {
-                destination: last.destination.clone(),
-                position: self
-                    .positions
-                    .get(&contact)
-                    .cloned()
-                    .unwrap_or_else(|| unread_position(&contact, &last.destination)),
+                position: state.position.clone().unwrap_or_else(|| unread_position(&contact, &destination)),
+                destination,
                 last: Some(last),
-                behind: self.behind.get(&contact).copied().unwrap_or(0),
+                behind: state.behind,
                 baseline_ms: self.baseline_ms.unwrap_or(0),
-                previous: self.shown.get(&contact).copied(),
+                previous: state.previous,
             };
             let (reader, stop) = (Arc::clone(&self.reader), stop.clone());
             // In a task of its own: should it panic, this conversation is read again and no other notices.
@@ -350,49 +356,53 @@ impl Poller {
 
     /// Keeps at hand what a read came to. One that failed is made again in a later round and holds up no other.
     fn finish(&mut self, contact: ContactId, read: Option<Ended>) {
+        let times = self.conversations.get(&contact).and_then(|state| state.trouble).map_or(0, |trouble| trouble.times);
+        let times = times.saturating_add(1);
         let Some((ReadReport { position, result }, _turn)) = read else {
             tracing::error!(contact = %crate::telemetry::contact(&contact), "a read broke inside; it is made again later");
-            let times = self.troubles.get(&contact).map_or(0, |trouble| trouble.times).saturating_add(1);
-            let until = Instant::now() + self.settings.retry.wait(times, None, 1.0).min(self.settings.poll_idle);
-            self.troubles.insert(contact, Trouble { times, until });
+            let wait = self.settings.retry.wait(times, None, 1.0).min(self.settings.poll_idle);
+            self.in_trouble(contact, times, wait);
             return;
         };
         match result {
             Ok(Outcome::Stopped) => return,
-            Ok(Outcome::Read(shown)) => self.keep(&contact, &shown),
+            Ok(Outcome::Read(shown)) => self.keep(contact, &shown),
             Err(error) => {
-                let times = self.troubles.get(&contact).map_or(0, |trouble| trouble.times).saturating_add(1);
                 self.report(&error, times);
-                let until = Instant::now() + self.after_failure(&error, times);
-                self.troubles.insert(contact.clone(), Trouble { times, until });
+                self.in_trouble(contact, times, self.after_failure(&error, times));
             }
         }
-        self.positions.insert(contact, position);
+        self.moved_to(position);
+    }
+
+    /// A conversation is read up to `position`.
+    fn moved_to(&mut self, position: Position) {
+        let state = self.conversations.entry(position.contact.clone()).or_default();
+        state.position = Some(position);
+    }
+
+    /// A conversation is not read for so long: its reads failed so often in a row.
+    fn in_trouble(&mut self, contact: ContactId, times: u32, wait: Duration) {
+        let trouble = Trouble { times, until: Instant::now() + wait };
+        self.conversations.entry(contact).or_default().trouble = Some(trouble);
     }
 
     /// Keeps what a read showed.
-    fn keep(&mut self, contact: &ContactId, shown: &Shown) {
-        self.shown.insert(contact.clone(), shown.read);
-        if shown.awaits {
-            self.watched.insert(contact.clone(), Instant::now() + self.settings.poll_idle.max(WATCH_EVERY));
-        } else {
-            self.watched.remove(contact);
-        }
+    fn keep(&mut self, contact: ContactId, shown: &Shown) {
+        let (settings, now) = (&self.settings, Instant::now());
+        let state = self.conversations.entry(contact).or_default();
+        state.previous = Some(shown.read);
+        state.watch_at = shown.awaits.then(|| now + settings.poll_idle.max(WATCH_EVERY));
+        state.trouble = None;
         if shown.in_sync {
-            self.behind.remove(contact);
-            self.troubles.remove(contact);
-            self.read_at.insert(contact.clone(), Instant::now());
+            (state.behind, state.read_at) = (0, Some(now));
             return;
         }
-        let behind = self.behind.entry(contact.clone()).or_default();
-        *behind = behind.saturating_add(1);
-        // What never shows its last row is not read with every round.
-        let wait = self.settings.retry.wait(behind.saturating_sub(MOST_BEHIND), None, 1.0);
-        if *behind > MOST_BEHIND {
-            let trouble = Trouble { times: 1, until: Instant::now() + wait };
-            self.troubles.insert(contact.clone(), trouble);
-        } else {
-            self.troubles.remove(contact);
+        state.behind = state.behind.saturating_add(1);
+        if state.behind > MOST_BEHIND {
+            // What never shows its last row is not read with every round.
+            let wait = settings.retry.wait(state.behind - MOST_BEHIND, None, 1.0);
+            state.trouble = Some(Trouble { times: 1, until: now + wait });
         }
     }
 }

@@ -61,9 +61,7 @@ async fn the_sweep_takes_few_at_once_and_each_in_its_turn() {
     let mut poller = poller(&mut world).await;
     let chats: Vec<(ContactId, Row)> = (0..3)
         .map(|n| (format!("+3460099{n:04}").parse::<ContactId>().unwrap(), of_another(n)))
-        .inspect(|(contact, row)| {
-            drop(poller.positions.insert(contact.clone(), unread_position(contact, &row.destination)))
-        })
+        .inspect(|(contact, row)| poller.moved_to(unread_position(contact, &row.destination)))
         .collect();
     let hour = world.channel.settings.sweep_every;
     assert!(poller.to_sweep(&chats, poller.started + hour / 2).is_empty(), "read a moment ago");
@@ -73,7 +71,7 @@ async fn the_sweep_takes_few_at_once_and_each_in_its_turn() {
         let now = poller.started + hour * n;
         let swept: Vec<ContactId> = poller.to_sweep(&chats, now).into_iter().collect();
         assert_eq!(swept.len(), 1, "an hour has rounds for all of them");
-        poller.read_at.insert(swept[0].clone(), now);
+        poller.conversations.get_mut(&swept[0]).unwrap().read_at = Some(now);
         taken.push(chats.iter().position(|(contact, _)| *contact == swept[0]).unwrap());
     }
     assert_eq!(taken, [0, 1, 2, 0, 1, 2]);
@@ -177,7 +175,7 @@ async fn a_read_that_ends_during_a_round_is_where_the_next_one_goes_on() {
     poller.round(&stop).await.unwrap();
     poller.start_reads(&stop);
     let deadline = Instant::now() + Duration::from_secs(30);
-    while poller.positions[&contact()].read_to.is_none() {
+    while poller.conversations[&contact()].position.as_ref().is_none_or(|there| there.read_to.is_none()) {
         assert!(Instant::now() < deadline, "it is not read again");
         turn(&mut poller).await;
         tokio::time::sleep(Duration::from_millis(10)).await;
