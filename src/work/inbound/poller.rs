@@ -20,7 +20,7 @@ use crate::domain::ledger::Mark;
 use crate::domain::{ContactId, Destination, Direction, Messenger, Row};
 use crate::store::{Position, Store, StoreError};
 use crate::work::channel::{Channel, ChannelSettings};
-use crate::work::limits::call_permit::AfilnetCalls;
+use crate::work::limits::call_permit::{AfilnetCalls, CallKind};
 use crate::work::wait::{STORE_PAUSE, jitter};
 
 /// Rounds with nothing new before the pace slows, and the factor it slows by each further one.
@@ -205,7 +205,7 @@ impl Poller {
 
     /// One round: learns what changed and what the sweep is to look at. Tells whether anything moved.
     async fn round(&mut self, stop: &CancellationToken) -> Result<bool, InboundError> {
-        let Some(permit) = self.calls.may_read(stop).await else { return Ok(false) };
+        let Some(permit) = self.calls.acquire(CallKind::Read, stop).await else { return Ok(false) };
         let Some(chats) = stop.run_until_cancelled(self.messenger.chats()).await else { return Ok(false) };
         self.calls.on_read_result(chats.as_ref().err());
         drop(permit);

@@ -18,7 +18,7 @@ use crate::domain::{
 use crate::store::{NewRow, OwnSend, Position, Reading, Receipt, Seen, SeenRow, Store, StoreError};
 use crate::telemetry::metrics;
 use crate::work::channel::{Channel, ChannelSettings};
-use crate::work::limits::call_permit::AfilnetCalls;
+use crate::work::limits::call_permit::{AfilnetCalls, CallKind};
 use crate::work::lock::lock;
 
 /// Reads of a conversation that do not show its last row, before that row's own absence is taken as it is.
@@ -450,7 +450,7 @@ impl Reader {
         stop: &CancellationToken,
         call: impl Future<Output = Result<T, ReadError>>,
     ) -> Result<Option<T>, ReadError> {
-        let Some(_permit) = self.calls.may_read(stop).await else { return Ok(None) };
+        let Some(_permit) = self.calls.acquire(CallKind::Read, stop).await else { return Ok(None) };
         let rows = call.await;
         self.calls.on_read_result(rows.as_ref().err());
         rows.map(Some)

@@ -37,6 +37,23 @@ pub(in crate::work) struct AfilnetCalls {
     pub(in crate::work) breaker: Arc<CircuitBreaker>,
 }
 
+/// What a call is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::work) enum CallKind {
+    /// A read lets sends of the same account go first.
+    Read,
+    Send,
+}
+
+impl CallKind {
+    fn yields_for(self) -> Duration {
+        match self {
+            Self::Read => READS_YIELD_FOR,
+            Self::Send => Duration::ZERO,
+        }
+    }
+}
+
 /// Permission to make one call to Afilnet.
 pub(in crate::work) struct CallPermit {
     slot: Slot,
@@ -81,71 +98,71 @@ impl AfilnetCalls {
         Self { name, retry, messenger, deadline, account, breaker: CircuitBreaker::new() }
     }
 
-    /// Waits for a permit to read from Afilnet; `None` when the stop begins first.
-    pub(in crate::work) async fn may_read(&self, stop: &CancellationToken) -> Option<CallPermit> {
+    /// Waits for a permit: until the breakers of the channel, the account and, for a send, its sends are closed, or the
+    /// send is the probe of these, and until there is a slot. `None` when the stop begins first.
+    pub(in crate::work) async fn acquire(&self, kind: CallKind, stop: &CancellationToken) -> Option<CallPermit> {
         if !may_call(&self.deadline, stop).await {
             return None;
         }
-        stop.run_until_cancelled(self.admit(READS_YIELD_FOR)).await
-    }
-
-    /// Waits for a permit to send to Afilnet; `None` when the stop begins first.
-    pub(in crate::work) async fn may_send(&self, stop: &CancellationToken) -> Option<CallPermit> {
-        if !may_call(&self.deadline, stop).await {
-            return None;
-        }
-        loop {
-            // The channel first: whoever holds the probe of the sends must not wait for a channel whose breaker is open.
-            if self.breaker.is_open() {
-                stop.run_until_cancelled(self.admit(Duration::ZERO)).await?.slot.unused();
-            }
-            let sends = stop.run_until_cancelled(self.account.send_breaker.acquire()).await?;
-            let permit = self.admit(Duration::ZERO);
-            let permit = if sends.is_probe() {
-                stop.run_until_cancelled(tokio::time::timeout(PROBE_WITHIN, permit)).await?.ok()
-            } else {
-                stop.run_until_cancelled(permit).await
-            };
-            // Tripped meanwhile: another channel may find out whether sends work again.
-            let Some(mut permit) = permit else { continue };
-            if sends.holds() {
-                permit.send_breaker = Some(sends);
-                return Some(permit);
-            }
-            permit.slot.unused(); // tripped while this one waited
-        }
+        stop.run_until_cancelled(self.permit(kind)).await
     }
 
     /// Returns a further permit at once, under the breakers that gave `first`, where there is room. While the breaker of
     /// sends is open there is none: its one probe is under way.
-    pub(in crate::work) fn may_send_too(&self, first: &CallPermit) -> Option<CallPermit> {
+    pub(in crate::work) fn try_acquire_too(&self, first: &CallPermit) -> Option<CallPermit> {
         let slot = (!first.is_probe()).then(|| self.account.upstream.limiter.try_acquire()).flatten()?;
         Some(CallPermit { slot, send_breaker: None })
     }
 
-    /// Waits until the breakers of channel and account are closed and there is a slot. A probe is a call that changes
-    /// nothing; whoever makes it goes on once the breaker is closed.
-    async fn admit(&self, yield_for: Duration) -> CallPermit {
+    async fn permit(&self, kind: CallKind) -> CallPermit {
         loop {
-            // The channel first: whoever holds the account's probe must not wait for anything but room.
-            let channel = self.breaker.acquire().await;
-            let account = self.account.upstream.breaker.acquire().await;
-            let slot = self.account.upstream.limiter.acquire(yield_for).await;
-            if account.is_probe() {
-                match self.messenger.probe_account().await {
-                    Ok(()) => self.closed(&account),
-                    Err(error) => self.failed(&error.fault, error.asked),
-                }
-            } else if channel.is_probe() {
-                match self.messenger.probe_channel().await {
-                    Ok(true) => self.closed(&channel),
-                    Ok(false) => self.failed(&Fault::ChannelNotFound, None),
-                    Err(error) => self.failed(&error.fault, error.asked),
-                }
-            } else if channel.holds() && account.holds() {
-                return CallPermit { slot, send_breaker: None };
+            // The channel first: whoever holds the probe of the sends must not wait for a channel that is paused.
+            let channel = self.channel(kind).await;
+            let send_breaker = match kind {
+                CallKind::Read => None,
+                CallKind::Send => Some(self.account.send_breaker.acquire().await),
+            };
+            let slot = self.slot(kind);
+            let slot = if send_breaker.as_ref().is_some_and(Permit::is_probe) {
+                // The account is paused too: another channel may find out whether sends work again.
+                let Ok(slot) = tokio::time::timeout(PROBE_WITHIN, slot).await else { continue };
+                slot
             } else {
-                slot.unused(); // tripped while this one waited for its slot
+                slot.await
+            };
+            if channel.holds() && send_breaker.as_ref().is_none_or(Permit::holds) {
+                return CallPermit { slot, send_breaker };
+            }
+            slot.unused(); // tripped while this one waited
+        }
+    }
+
+    /// Waits until the channel's breaker is closed. Its probe is a call that changes nothing.
+    async fn channel(&self, kind: CallKind) -> Permit {
+        loop {
+            let channel = self.breaker.acquire().await;
+            if !channel.is_probe() {
+                return channel;
+            }
+            let _slot = self.slot(kind).await;
+            match self.messenger.probe_channel().await {
+                Ok(true) => self.on_success(&channel),
+                Ok(false) => self.on_fault(&Fault::ChannelNotFound, None),
+                Err(error) => self.on_fault(&error.fault, error.asked),
+            }
+        }
+    }
+
+    /// Waits until the account's breaker is closed and it has a slot. Its probe is a call that changes nothing.
+    async fn slot(&self, kind: CallKind) -> Slot {
+        loop {
+            let (account, slot) = self.account.upstream.acquire(kind.yields_for()).await;
+            if !account.is_probe() {
+                return slot;
+            }
+            match self.messenger.probe_account().await {
+                Ok(()) => self.on_success(&account),
+                Err(error) => self.on_fault(&error.fault, error.asked),
             }
         }
     }
@@ -156,7 +173,7 @@ impl AfilnetCalls {
             Verdict::Sent { .. } => {
                 self.account.upstream.on_accepted();
                 if let Some(sends) = &permit.send_breaker {
-                    self.closed(sends);
+                    self.on_success(sends);
                 }
                 return;
             }
@@ -167,7 +184,7 @@ impl AfilnetCalls {
             // Afilnet looks at what it is sent: were sends out of order, they work again.
             let lasted = self.account.upstream.on_refused();
             if let Some(sends) = permit.send_breaker.as_ref().filter(|_| lasted) {
-                self.closed(sends);
+                self.on_success(sends);
             }
             return;
         }
@@ -183,18 +200,18 @@ impl AfilnetCalls {
         } else if fault.scope() == Scope::Call {
             return;
         }
-        self.failed(fault, asked);
+        self.on_fault(fault, asked);
     }
 
     /// Feeds the result of a read back. One that fails by itself is the poller's own matter.
     pub(in crate::work) fn on_read_result(&self, error: Option<&ReadError>) {
         if let Some(error) = error.filter(|error| error.fault.scope() != Scope::Call) {
-            self.failed(&error.fault, error.asked);
+            self.on_fault(&error.fault, error.asked);
         }
     }
 
     /// Trips the breaker of all that a fault concerns.
-    fn failed(&self, fault: &Fault, asked: Option<Duration>) {
+    fn on_fault(&self, fault: &Fault, asked: Option<Duration>) {
         let (newly, what) = match fault.scope() {
             Scope::Account | Scope::Call => {
                 (self.account.upstream.breaker.trip(self.probe_every(fault, asked)), "the account is")
@@ -232,7 +249,7 @@ impl AfilnetCalls {
     }
 
     /// A call with `permit` succeeded. Another breaker of the account may be open still.
-    fn closed(&self, permit: &Permit) {
+    fn on_success(&self, permit: &Permit) {
         if permit.succeeded() {
             let paused = self.account.upstream.breaker.is_open() || self.account.send_breaker.is_open();
             self.account.pace.set_stalled(paused);
@@ -279,24 +296,24 @@ mod tests {
         /// The first channel begins to wait for a permit to send.
         fn strange_waits(&self) {
             let strange = Arc::clone(self.calls(0));
-            tokio::spawn(async move { drop(strange.may_send(&CancellationToken::new()).await) });
+            tokio::spawn(async move { drop(strange.acquire(CallKind::Send, &CancellationToken::new()).await) });
         }
 
         /// Returns the second's permit to send, where it comes within so long.
         async fn sound_may_send(&self, within: Duration) -> Option<CallPermit> {
             let stop = CancellationToken::new();
-            tokio::time::timeout(within, self.calls(1).may_send(&stop)).await.ok().flatten()
+            tokio::time::timeout(within, self.calls(1).acquire(CallKind::Send, &stop)).await.ok().flatten()
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_channels_fault_stalls_no_other_of_its_account() {
         let two = Two::new();
-        two.calls(0).failed(&Fault::ChannelNotFound, None);
+        two.calls(0).on_fault(&Fault::ChannelNotFound, None);
         two.strange_waits();
         assert!(two.sound_may_send(Duration::from_secs(1)).await.is_some());
         assert!(two.verdict_expected(1), "callers of the other still wait for verdicts");
-        two.calls(0).failed(&Fault::NoCredits, None);
+        two.calls(0).on_fault(&Fault::NoCredits, None);
         assert!(!two.verdict_expected(1), "what concerns the account is everybody's");
     }
 
@@ -304,13 +321,13 @@ mod tests {
     async fn a_channel_that_heals_ends_no_pause_but_its_own() {
         let two = Two::new();
         for pause in [Fault::NoCredits, Fault::Forbidden] {
-            two.calls(1).failed(&pause, None);
-            two.calls(0).failed(&Fault::ChannelNotFound, None);
-            two.calls(0).closed(&two.calls(0).breaker.acquire().await);
+            two.calls(1).on_fault(&pause, None);
+            two.calls(0).on_fault(&Fault::ChannelNotFound, None);
+            two.calls(0).on_success(&two.calls(0).breaker.acquire().await);
             assert!(!two.calls(0).breaker.is_open() && !two.verdict_expected(0));
             let (account, sends) = (&two.account.upstream.breaker, &two.account.send_breaker);
             let tripped = if account.is_open() { account } else { sends };
-            two.calls(0).closed(&tripped.acquire().await);
+            two.calls(0).on_success(&tripped.acquire().await);
             assert!(two.verdict_expected(0), "after {pause:?}");
         }
     }
@@ -349,7 +366,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_channel_whose_breaker_is_open_does_not_take_the_probe_of_the_sends() {
         let two = Two::new();
-        two.calls(0).failed(&Fault::ChannelNotFound, None);
+        two.calls(0).on_fault(&Fault::ChannelNotFound, None);
         two.account.send_breaker.trip(Duration::from_secs(1));
         two.strange_waits();
         tokio::time::sleep(Duration::from_millis(1100)).await; // on a clock of the test's own: the probe is due
@@ -363,7 +380,7 @@ mod tests {
         two.account.send_breaker.trip(Duration::from_secs(10));
         two.strange_waits();
         tokio::time::sleep(Duration::from_secs(5)).await; // on a clock of the test's own
-        two.calls(0).failed(&Fault::ChannelNotFound, None);
+        two.calls(0).on_fault(&Fault::ChannelNotFound, None);
         tokio::time::sleep(Duration::from_secs(6)).await; // the probe is taken
         let permit = two.sound_may_send(2 * PROBE_WITHIN).await;
         assert!(permit.is_some_and(|permit| permit.send_breaker.is_some_and(|sends| sends.is_probe())));

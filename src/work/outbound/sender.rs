@@ -14,7 +14,7 @@ use crate::store::{Answer, Attempt, ChannelSignals, Epoch, Settlement, Store, St
 use crate::telemetry::metrics;
 use crate::work::channel::{Channel, ChannelSettings};
 use crate::work::inbound::initial_snapshot::SnapshotGate;
-use crate::work::limits::call_permit::{AfilnetCalls, CallPermit};
+use crate::work::limits::call_permit::{AfilnetCalls, CallKind, CallPermit};
 use crate::work::wait::{STORE_PAUSE, may_call, notified};
 
 /// Messages taken from the store at once, at most.
@@ -90,10 +90,10 @@ impl Sender {
         if due_ms.is_none_or(|due_ms| due_ms > now_ms()) {
             return Ok(Step::Nothing(due_ms));
         }
-        let Some(first) = self.calls.may_send(stop).await else {
+        let Some(first) = self.calls.acquire(CallKind::Send, stop).await else {
             return Ok(Step::Nothing(None));
         };
-        let more = std::iter::from_fn(|| self.calls.may_send_too(&first));
+        let more = std::iter::from_fn(|| self.calls.try_acquire_too(&first));
         let more: Vec<CallPermit> = more.take(TAKE as usize - 1).collect();
         let permits: Vec<CallPermit> = std::iter::once(first).chain(more).collect();
         let now_ms = now_ms();
