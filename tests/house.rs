@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Lines of a file, at most.
-const LONGEST: usize = 400;
+/// Lines of a file, at most. A file has one reason to change; at 400 files were cut where their reasons do not part.
+const LONGEST: usize = 600;
 
 /// Which rooms each room may name with `crate::`.
 const PLAN: &[(&str, &[&str])] = &[
