@@ -1,12 +1,13 @@
-//! The plan of the house, held: who may name whom, and no file that outgrows its room.
+//! The plan of the source tree, held: who may name whom, no circles between files, and no file with two reasons to change.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Lines of a file, at most. A file has one reason to change; at 400 files were cut where their reasons do not part.
 const LONGEST: usize = 600;
 
-/// Which rooms each room may name with `crate::`.
+/// Which rooms each room may name.
 const PLAN: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("crashpoint", &[]),
@@ -34,6 +35,24 @@ const KEPT: &[(&str, &[&str])] = &[
     ("SELECT ", &["store"]),
 ];
 
+/// A file of `src`.
+struct Source {
+    path: PathBuf,
+    text: String,
+    /// Its module: `work::limits::poison`; empty for the root.
+    module: Vec<String>,
+}
+
+impl Source {
+    fn room(&self) -> &str {
+        self.module.first().map_or("lib", String::as_str)
+    }
+
+    fn name(&self) -> String {
+        self.module.join("::")
+    }
+}
+
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -45,54 +64,244 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Each source file with its room and its text.
-fn house() -> Vec<(PathBuf, String, String)> {
+/// Each source file.
+fn house() -> Vec<Source> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     sources(&src, &mut files);
+    files.sort();
     let read = |path: PathBuf| {
-        let inside = path.strip_prefix(&src).unwrap();
-        let room = inside.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_owned();
+        let inside = path.strip_prefix(&src).unwrap().with_extension("");
+        let mut module: Vec<String> = inside.iter().map(|part| part.to_str().unwrap().to_owned()).collect();
+        if module.last().is_some_and(|last| last == "mod" || last == "lib") {
+            module.pop();
+        }
         let text = fs::read_to_string(&path).unwrap();
-        (path, room, text)
+        Source { path, text, module }
     };
     files.into_iter().map(read).collect()
 }
 
-/// Whether a file holds tests alone: those may reach further.
-fn tests_alone(path: &Path) -> bool {
-    path.iter().any(|part| part == "tests" || part == "conformance")
+/// The text without its unit tests, and these.
+fn parts(text: &str) -> (&str, &str) {
+    text.find("#[cfg(test)]\nmod tests").map_or((text, ""), |at| text.split_at(at))
 }
 
-/// The text without its unit tests, which may reach further.
-fn without_tests(text: &str) -> &str {
-    text.split("#[cfg(test)]\nmod tests").next().unwrap()
+/// Words and signs of Rust without comments: identifiers, `::`, and every other sign alone.
+fn tokens(text: &str) -> Vec<&str> {
+    let mut tokens = Vec::new();
+    for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
+        let line = line.split(" // ").next().unwrap();
+        let mut rest = line;
+        while let Some(first) = rest.chars().next() {
+            let length = if first.is_alphanumeric() || first == '_' {
+                rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len())
+            } else if rest.starts_with("::") {
+                2
+            } else {
+                first.len_utf8()
+            };
+            let (token, after) = rest.split_at(length);
+            if !token.trim().is_empty() {
+                tokens.push(token);
+            }
+            rest = after;
+        }
+    }
+    tokens
+}
+
+fn is_word(token: &str) -> bool {
+    token.starts_with(|c: char| c.is_alphabetic() || c == '_')
+}
+
+/// Reads the path that starts at `at`, with all that its groups hold. Adds each as segments, with the name that it has
+/// from then on; returns where it ends.
+fn path(tokens: &[&str], mut at: usize, mut so_far: Vec<String>, found: &mut Vec<(Vec<String>, String)>) -> usize {
+    while let Some(word) = tokens.get(at).filter(|token| is_word(token)) {
+        so_far.push((*word).to_owned());
+        at += 1;
+        if tokens.get(at).is_none_or(|token| *token != "::") {
+            break;
+        }
+        match tokens.get(at + 1).copied() {
+            Some("{") => {
+                at += 2;
+                while tokens.get(at).is_some_and(|token| *token != "}") {
+                    let before = at;
+                    at = path(tokens, at, so_far.clone(), found);
+                    at += usize::from(tokens.get(at).is_some_and(|token| *token == ",") || at == before);
+                }
+                return at + 1;
+            }
+            Some(next) if is_word(next) => at += 1,
+            _ => break,
+        }
+    }
+    let mut name = so_far.last().cloned().unwrap_or_default();
+    if name == "self" {
+        so_far.pop();
+        name = so_far.last().cloned().unwrap_or_default();
+    }
+    if tokens.get(at).is_some_and(|token| *token == "as") {
+        name = tokens.get(at + 1).map(|token| (*token).to_owned()).unwrap_or_default();
+        at += 2;
+    }
+    found.push((so_far, name));
+    at
+}
+
+/// Every path in a text, and those of its imports by the name that they have in it.
+fn paths(text: &str) -> (Vec<Vec<String>>, BTreeMap<String, Vec<String>>) {
+    let tokens = tokens(text);
+    let (mut all, mut imports) = (Vec::new(), BTreeMap::new());
+    let mut at = 0;
+    while at < tokens.len() {
+        // Not `pub(in path)`: that says who may see, not what is named.
+        let scope = at > 1 && tokens[at - 1] == "in" && tokens[at - 2] == "(";
+        if !is_word(tokens[at]) || (at > 0 && tokens[at - 1] == "::") || scope {
+            at += 1;
+            continue;
+        }
+        let import = tokens[at] == "use";
+        let mut found = Vec::new();
+        let end = path(&tokens, at + usize::from(import), Vec::new(), &mut found);
+        at = end.max(at + 1);
+        for (path, name) in found {
+            if import {
+                imports.insert(name, path.clone());
+            }
+            if path.len() > 1 || import {
+                all.push(path);
+            }
+        }
+    }
+    (all, imports)
+}
+
+/// Imports of imports that are followed, at most.
+const MOST_IMPORTS: u32 = 8;
+
+/// The tree of modules, to find what a path names.
+struct Tree<'a> {
+    modules: BTreeMap<&'a [String], BTreeMap<String, Vec<String>>>,
+}
+
+impl<'a> Tree<'a> {
+    fn of(sources: &'a [Source]) -> Self {
+        let modules = sources.iter().map(|source| (source.module.as_slice(), paths(parts(&source.text).0).1)).collect();
+        Self { modules }
+    }
+
+    fn is_module(&self, module: &[String]) -> bool {
+        self.modules.contains_key(module)
+    }
+
+    /// The module that holds what `path` names, as it stands in `module`; `None` where it is none of this crate's.
+    fn holds(&self, module: &[String], path: &[String], depth: u32) -> Option<Vec<String>> {
+        let mut here = module.to_vec();
+        let mut rest = path;
+        match path.first()?.as_str() {
+            "crate" => (here, rest) = (Vec::new(), &path[1..]),
+            "super" => {
+                while rest.first().is_some_and(|part| part == "super") {
+                    here.pop();
+                    rest = &rest[1..];
+                }
+            }
+            "self" => rest = &path[1..],
+            first => {
+                here.push(first.to_owned());
+                let child = self.is_module(&here);
+                here.pop();
+                if !child {
+                    return None;
+                }
+            }
+        }
+        for (index, part) in rest.iter().enumerate() {
+            here.push(part.clone());
+            if self.is_module(&here) {
+                continue;
+            }
+            here.pop();
+            let import = self.modules.get(here.as_slice()).and_then(|imports| imports.get(part));
+            let Some(import) = import.filter(|_| depth > 0) else { return Some(here) };
+            let import = [import.as_slice(), &rest[index + 1..]].concat();
+            return self.holds(&here, &import, depth - 1).or(Some(here));
+        }
+        Some(here)
+    }
+
+    /// The modules whose items a text of `module` names.
+    fn named(&self, module: &[String], text: &str) -> BTreeSet<Vec<String>> {
+        let of = |path: &Vec<String>| self.holds(module, path, MOST_IMPORTS);
+        paths(text).0.iter().filter_map(of).filter(|named| named != module).collect()
+    }
+}
+
+/// Modules that are built for tests alone, with all below them.
+fn for_tests(sources: &[Source]) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    for source in sources {
+        for after in source.text.split("#[cfg(test)]").skip(1) {
+            let declared = tokens(after.lines().find(|line| !line.trim().is_empty()).unwrap_or(""));
+            let at = declared
+                .iter()
+                .position(|token| *token == "mod")
+                .filter(|_| declared.last().is_some_and(|token| *token == ";"));
+            if let Some(name) = at.and_then(|at| declared.get(at + 1)) {
+                found.push([source.module.as_slice(), &[(*name).to_owned()]].concat());
+            }
+        }
+    }
+    found
+}
+
+/// For each file the modules that it names: in what is shipped, and in its tests.
+fn named(sources: &[Source]) -> Vec<(&Source, BTreeSet<Vec<String>>, BTreeSet<Vec<String>>)> {
+    let (tree, tests) = (Tree::of(sources), for_tests(sources));
+    let of = |source: &'_ Source| {
+        let (shipped, tested) = parts(&source.text);
+        let (shipped, tested) = (tree.named(&source.module, shipped), tree.named(&source.module, tested));
+        match tests.iter().any(|test| source.module.starts_with(test)) {
+            true => (BTreeSet::new(), &shipped | &tested),
+            false => (shipped, tested),
+        }
+    };
+    sources
+        .iter()
+        .map(|source| (source, of(source)))
+        .map(|(source, (shipped, tested))| (source, shipped, tested))
+        .collect()
 }
 
 #[test]
 fn no_file_outgrows_its_room() {
     let long: Vec<String> = house()
         .into_iter()
-        .filter(|(_, _, text)| text.lines().count() > LONGEST)
-        .map(|(path, _, text)| format!("{}: {} lines", path.display(), text.lines().count()))
+        .filter(|source| source.text.lines().count() > LONGEST)
+        .map(|source| format!("{}: {} lines", source.path.display(), source.text.lines().count()))
         .collect();
     assert!(long.is_empty(), "longer than {LONGEST} lines: {long:#?}");
 }
 
+/// Whether the plan lets `room` name `named`.
+fn may_name(room: &str, named: &[String]) -> bool {
+    let may = PLAN.iter().find(|(name, _)| *name == room).map_or(&[][..], |(_, may)| may);
+    named.first().is_none_or(|named| named == room || may.contains(&named.as_str()))
+}
+
 #[test]
 fn rooms_name_only_the_floors_below() {
+    let sources = house();
     let mut wrong = Vec::new();
-    for (path, room, text) in house().into_iter().filter(|(path, ..)| !tests_alone(path)) {
-        let Some((_, may)) = PLAN.iter().find(|(name, _)| *name == room) else {
-            wrong.push(format!("{}: room `{room}` is not in the plan", path.display()));
-            continue;
-        };
-        for named in without_tests(&text).split("crate::").skip(1) {
-            let named: String = named.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-            if named != room && PLAN.iter().any(|(name, _)| *name == named) && !may.contains(&named.as_str()) {
-                wrong.push(format!("{}: `{room}` names `{named}`", path.display()));
-            }
+    for (source, shipped, _) in named(&sources) {
+        if PLAN.iter().all(|(name, _)| *name != source.room()) {
+            wrong.push(format!("{}: room `{}` is not in the plan", source.path.display(), source.room()));
         }
+        let upward = shipped.iter().filter(|named| !may_name(source.room(), named));
+        wrong.extend(upward.map(|named| format!("{} names {}", source.name(), named.join("::"))));
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
@@ -100,10 +309,10 @@ fn rooms_name_only_the_floors_below() {
 #[test]
 fn each_wire_and_sql_stay_in_their_rooms() {
     let mut wrong = Vec::new();
-    for (path, room, text) in house() {
+    for source in house() {
         for (word, rooms) in KEPT {
-            if without_tests(&text).contains(word) && !rooms.contains(&room.as_str()) {
-                wrong.push(format!("{}: holds {word}", path.display()));
+            if parts(&source.text).0.contains(word) && !rooms.contains(&source.room()) {
+                wrong.push(format!("{}: holds {word}", source.path.display()));
             }
         }
     }
@@ -112,6 +321,7 @@ fn each_wire_and_sql_stay_in_their_rooms() {
 
 #[test]
 fn every_file_says_what_it_is_for() {
-    let silent: Vec<_> = house().into_iter().filter(|(_, _, text)| !text.starts_with("//!")).map(|f| f.0).collect();
+    let silent = house().into_iter().filter(|source| !source.text.starts_with("//!"));
+    let silent: Vec<PathBuf> = silent.map(|source| source.path).collect();
     assert!(silent.is_empty(), "no //! at the top of {silent:#?}");
 }
