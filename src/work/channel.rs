@@ -67,7 +67,7 @@ pub(super) struct Channel {
 }
 
 impl ChannelSettings {
-    /// When to look first for a message whose outcome is unknown since now.
+    /// When the first look-up of a message is due whose outcome is unknown since now.
     pub(super) fn first_look_ms(&self, now_ms: i64) -> i64 {
         now_ms.saturating_add(self.look_after.first().map_or(0, |wait| millis(*wait)))
     }

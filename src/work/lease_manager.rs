@@ -67,7 +67,7 @@ pub(super) struct LeaseManager {
 }
 
 impl LeaseManager {
-    /// `accounts`: the channels of each. Nobody delivers for them yet.
+    /// `accounts`: the channels of each. No process delivers for them yet.
     pub(super) fn new(
         store: &Arc<dyn Store>,
         lease: Duration,
@@ -150,7 +150,7 @@ impl LeaseManager {
                         }
                     }
                 }
-                // Whoever has not renewed by then is gone: its channels wait for nothing more.
+                // A process that has not renewed by then is gone: its channels are free.
                 let gone = view.runs_out.map(|left| Instant::now() + left + SOON_AFTER);
                 let next = asked + self.lease / RENEWALS;
                 gone.map_or(next, |gone| gone.min(next))
@@ -337,7 +337,7 @@ async fn end(index: usize, life: Life) -> usize {
     index
 }
 
-/// Accounts for what former owners left under way. Returns how many messages wait in each channel.
+/// Marks the sends that former owners left unfinished as in doubt. Returns how many messages wait in each channel.
 async fn take_over(channels: &[Arc<Channel>], epochs: &[Epoch]) -> Result<Vec<i64>, StoreError> {
     for (channel, epoch) in channels.iter().zip(epochs) {
         loops::account_for_left(channel, *epoch).await?;

@@ -24,7 +24,7 @@ pub(super) fn start(channel: &Channel, epoch: Epoch, life: &Life) {
     life.spawn(format!("publisher of {name}"), Arc::new(Publisher::new(channel)).run(life.stopping()));
 }
 
-/// Accounts for what a former owner left under way: it is looked up from now on.
+/// Marks the sends that a former owner left unfinished as in doubt: the reconciler looks them up from now on.
 pub(super) async fn account_for_left(channel: &Channel, epoch: Epoch) -> Result<(), StoreError> {
     let (settings, store, now_ms) = (&channel.settings, &channel.ports.store, now_ms());
     for left in store.interrupted(&settings.name, epoch, settings.first_look_ms(now_ms), now_ms).await? {

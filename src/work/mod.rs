@@ -30,14 +30,14 @@ use inbound::receipts::Receipts;
 use lease_manager::LeaseManager;
 use limits::call_permit::Account;
 
-/// The clients of one channel, and the fence that they stand behind.
+/// The clients of one channel, and the lease deadline that they obey.
 pub(crate) struct Clients {
     pub(crate) messenger: Arc<dyn Messenger>,
     pub(crate) webhook: Arc<dyn Webhook>,
     pub(crate) fence: Fence,
 }
 
-/// Registers every channel with the store's signals, so that the door can be opened, and starts the loops. `before`: the
+/// Registers every channel with the store's signals, so that the listener can be opened, and starts the loops. `before`: the
 /// channels that this process served until now, whose loops have ended and are started anew.
 pub(crate) async fn start(
     config: &Config,
@@ -129,7 +129,7 @@ async fn take_over(channels: &[Arc<Channel>], before: &BTreeSet<ChannelName>) ->
     Ok(epochs)
 }
 
-/// Makes this process the channel's owner, `again` where it is already, and accounts for what was left under way.
+/// Makes this process the channel's owner, `again` where it is already, and marks what was left unfinished as in doubt.
 async fn own(channel: Arc<Channel>, again: bool) -> Result<Epoch, StoreError> {
     let (store, name) = (&channel.ports.store, channel.name());
     let epoch = if again { store.own_anew(name).await? } else { store.own(name).await? };

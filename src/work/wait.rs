@@ -11,7 +11,7 @@ use crate::domain::clock::{now_ms, since};
 /// Wait after the store could not answer.
 pub(super) const STORE_PAUSE: Duration = Duration::from_secs(1);
 
-/// Longest time between two looks at the store: a command beside the process, for one, notifies nobody.
+/// Longest time between two queries of the store: a command beside the process, for example, sends no notification.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Waits for a notification, at most until `due_ms`, and never longer than [`LOOK_AGAIN`]. False when the stop begins.

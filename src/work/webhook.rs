@@ -31,7 +31,7 @@ const SIDE_BY_SIDE: u32 = 8;
 /// Time between two probes of a webhook that is out of order, at least. An agent waits for what comes after.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 
-/// After a longer wait for a permit, what is to go is looked up anew: a person may have discarded it.
+/// After a longer wait for a permit, the event is queried again: an operator may have discarded it.
 const STALE: Duration = Duration::from_secs(1);
 
 /// One channel's publisher, and all that it touches.
@@ -92,7 +92,7 @@ impl Publisher {
         Ok(())
     }
 
-    /// One pass: starts a post for each conversation whose turn it is. Tells whether it started any.
+    /// One pass: starts a post for each conversation whose turn it is. Returns whether it started any.
     async fn step(self: &Arc<Self>, posts: &TaskTracker, stop: &CancellationToken) -> Result<bool, StoreError> {
         let mut started = false;
         for event in self.due().await? {
@@ -119,7 +119,7 @@ impl Publisher {
 
     /// The events whose turn it is, of conversations that have none under way.
     async fn due(&self) -> Result<Vec<DueEvent>, StoreError> {
-        // Taken before the look: who is under way now may be settled meanwhile, and the look would not show it.
+        // Taken before the query: what is under way now may be settled meanwhile, and the query would not show it.
         let busy = self.under_way().clone();
         // Some of the first may be under way; ask for enough that others are among them.
         let due = self.store.due_events(&self.settings.name, now_ms(), 2 * SIDE_BY_SIDE).await?;
@@ -208,7 +208,7 @@ impl Publisher {
         let lasts = self.upstream.on_outage();
         let wait = PROBE_EVERY.max(asked.unwrap_or_default());
         if !permit.is_probe() && self.upstream.breaker.is_open() {
-            // One that was under way when the breaker was tripped: it tells nothing new but how long to wait.
+            // One that was under way when the breaker was tripped: all that is new is how long to wait.
             return self.upstream.breaker.not_before(wait);
         }
         if !lasts && !permit.is_probe() {

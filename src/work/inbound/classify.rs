@@ -25,7 +25,7 @@ pub(in crate::work) struct PageInput<'a> {
     pub(in crate::work) identities: &'a [String],
     pub(in crate::work) seen: &'a HashSet<&'a str>,
     pub(in crate::work) how: &'a Acquaintance<'a>,
-    /// The calls of ours that no row shows yet, oldest first.
+    /// The bridge's sends that no row was matched with yet, oldest first.
     pub(in crate::work) spoken: &'a [Spoken],
     /// Whether the account is known to show rows of such calls.
     pub(in crate::work) shows: &'a (dyn Fn(&Spoken) -> bool + Sync),
@@ -56,7 +56,7 @@ impl PageInput<'_> {
                 row.direction = Direction::Unknown;
             }
         }
-        // What was there before the bridge shows nothing that the bridge said.
+        // History shows no send of the bridge.
         let history = history(&rows, self.how);
         let since: Vec<bool> = unseen.iter().zip(&history).map(|(unseen, old)| *unseen && !old).collect();
         let (mut whose, left) = attribute(&mut rows, &since, self.spoken.to_vec());

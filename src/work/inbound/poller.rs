@@ -63,7 +63,7 @@ struct ConversationState {
     /// Reads in a row that did not show its last row.
     behind: u32,
     trouble: Option<Trouble>,
-    /// When it is to be read again for statuses: it has messages of ours whose status may still change.
+    /// When it is to be read again for statuses: those of the bridge's sends may still change.
     watch_at: Option<Instant>,
 }
 
@@ -89,7 +89,7 @@ pub(in crate::work) struct Poller {
     due_first: VecDeque<ContactId>,
     due: VecDeque<ContactId>,
     reads: JoinSet<Finished>,
-    /// Destinations that cannot be served: said once.
+    /// Destinations that cannot be served: logged once each.
     strange: HashSet<Destination>,
 }
 
@@ -203,7 +203,7 @@ impl Poller {
         }
     }
 
-    /// One round: learns what changed and what the sweep is to look at. Tells whether anything moved.
+    /// One round: finds what changed and what the sweep is to read. Returns whether anything moved.
     async fn round(&mut self, stop: &CancellationToken) -> Result<bool, InboundError> {
         let Some(permit) = self.calls.acquire(CallKind::Read, stop).await else { return Ok(false) };
         let Some(chats) = stop.run_until_cancelled(self.messenger.chats()).await else { return Ok(false) };
@@ -229,7 +229,7 @@ impl Poller {
             }
             watch -= usize::from(looked);
             moved |= !in_sync && state.behind == 0 && state.trouble.is_none();
-            // Customers do not wait behind the rows of a broadcast of ours.
+            // Customers do not wait behind the rows of a broadcast of the bridge's.
             let heard = row.direction != Direction::Outbound;
             match state.last.replace(row) {
                 None if heard => self.due_first.push_back(contact),
@@ -270,7 +270,7 @@ impl Poller {
         old.into_iter().take(room).cloned().collect()
     }
 
-    /// Gives each row its contact. What cannot be shown in BonyChat is said, once.
+    /// Gives each row its contact. What cannot be shown in BonyChat is logged once.
     fn name_contacts(&mut self, chats: Vec<Row>) -> Vec<(ContactId, Row)> {
         let mut named: Vec<(ContactId, Row)> = Vec::with_capacity(chats.len());
         let mut known = HashSet::with_capacity(chats.len());

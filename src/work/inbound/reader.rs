@@ -1,4 +1,4 @@
-//! One conversation's read: what Afilnet shows of it, what of that is new, and how far it is recorded.
+//! Reads one conversation: fetches what Afilnet shows of it, identifies the rows, classifies them, records what is new.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -24,7 +24,7 @@ use crate::work::lock::lock;
 /// Reads of a conversation that do not show its last row, before that row's own absence is taken as it is.
 const READS_BEHIND: u32 = 5;
 
-/// Calls of ours that rows are held against, at most: the newest.
+/// The bridge's own sends that rows are matched with, at most: the newest.
 const SPOKEN: usize = 200;
 
 /// A message whose last status is older than this is no longer read for.
@@ -100,7 +100,7 @@ pub(in crate::work) struct Shown {
     pub(in crate::work) read: Previous,
     /// Identities of its rows, in order.
     pub(in crate::work) identities: Vec<String>,
-    /// Whether it shows recent messages of ours of whose end nothing final was told.
+    /// Whether it shows recent sends of the bridge whose final status was not published yet.
     pub(in crate::work) awaits: bool,
 }
 
@@ -148,7 +148,7 @@ impl<'a> Identified<'a> {
     }
 }
 
-/// Stands for a question that was asked and whose answer nobody has; before the marks where one was lost.
+/// `getunreadmessages` was asked and its response is not stored; as a prefix of the marks: such a response was lost.
 const ASKED: &str = "?";
 
 /// Reads conversations, for the poller and the reconciler; each by one of them at a time.
@@ -247,7 +247,7 @@ impl Reader {
         Ok(Some(Fetched { began_ms, rows, choice: choice? }))
     }
 
-    /// Tells new rows from known ones, ours from the customer's, and makes events of them.
+    /// Classifies the rows, and makes events of the new ones.
     async fn classify(
         &self,
         position: &Position,
@@ -296,7 +296,7 @@ impl Reader {
         Ok(input.classify())
     }
 
-    /// Records what is new, and what statuses say of messages of ours. Returns whether more is to be expected of them soon.
+    /// Records what is new, and the statuses of the bridge's sends. Returns whether more of them are to be expected soon.
     async fn record(
         &self,
         position: &Position,
@@ -399,7 +399,7 @@ impl Reader {
         sentence::gap(from_ms, to_ms, self.settings.language)
     }
 
-    /// What the page's rows tell of our messages beyond what was told, and whether more is to be expected of it soon.
+    /// Returns the statuses that the rows show beyond those published, and whether more are to be expected soon.
     async fn receipts(
         &self,
         contact: &ContactId,
@@ -428,7 +428,7 @@ impl Reader {
         Ok((receipts, awaits))
     }
 
-    /// What the bridge said in the conversation and no row shows yet, in the forms that its rows may show.
+    /// Returns the bridge's sends in the conversation that no row was matched with yet, in the forms that rows may show.
     async fn spoken(&self, contact: &ContactId) -> Result<Vec<Spoken>, StoreError> {
         let made = self.store.own_sends(&self.settings.name, contact, SPOKEN).await?;
         let of = |call: OwnSend| {
@@ -456,8 +456,8 @@ impl Reader {
         rows.map(Some)
     }
 
-    /// The question that the customer may answer, where questions are numbered. One that cannot be read costs its answer the
-    /// right words, not the conversation its messages.
+    /// Returns the quick-reply question that the customer may answer, where questions are numbered. One that cannot be
+    /// decoded costs its answer the right words, not the conversation its messages.
     async fn open_choice(&self, contact: &ContactId) -> Result<Option<Choice>, StoreError> {
         if !self.settings.number_quick_replies {
             return Ok(None);

@@ -1,4 +1,4 @@
-//! What the statuses of our rows say of the messages that they show.
+//! Delivery statuses: what the statuses of the bridge's own rows mean for the messages that they show.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Mutex;
@@ -8,9 +8,9 @@ use crate::domain::{ChannelName, Language, MId, Row, StatusValue};
 use crate::store::{Receipt, Untold};
 use crate::work::lock::lock;
 
-/// Values that are said, at most: beyond them it is no list of statuses.
+/// Unknown values that are logged, at most: beyond them it is no list of statuses.
 const MOST_STRANGE: usize = 32;
-/// Characters of a value that are said.
+/// Characters of a value that are logged.
 const MOST_SHOWN: usize = 40;
 
 /// One channel's reading of statuses.
@@ -19,7 +19,7 @@ pub(in crate::work) struct Receipts {
     /// Row status -> what it means; keys in small letters too. Empty where statuses are not wanted.
     map: BTreeMap<String, StatusValue>,
     wanted: bool,
-    /// Values without a meaning, each said once.
+    /// Values without a meaning, each logged once.
     strange: Mutex<HashSet<String>>,
 }
 
@@ -54,7 +54,7 @@ impl Receipts {
         }
     }
 
-    /// What these rows, each with the call it shows, tell of their messages: failures first, as they end all else.
+    /// Returns the statuses of these rows, each with the send it was matched with: failures first, as they end all else.
     pub(in crate::work) fn of<'r>(
         &self,
         channel: &ChannelName,
@@ -72,7 +72,7 @@ impl Receipts {
     }
 }
 
-/// Those of `receipts` that go beyond what was told.
+/// Returns those of `receipts` that go beyond what was published.
 pub(in crate::work) fn news(receipts: Vec<Receipt>, untold: &[Untold]) -> Vec<Receipt> {
     let untold: HashMap<&MId, &Untold> = untold.iter().map(|message| (&message.m_id, message)).collect();
     let goes_on = |receipt: &Receipt| {

@@ -122,13 +122,13 @@ impl Process {
         lock(&self.dealt.table)
     }
 
-    /// Tells what was asked for, and when the next beat is due.
+    /// Returns what was asked for, and when the next heartbeat is due.
     async fn beat(&mut self) -> (Vec<String>, Instant) {
         let next = self.manager.heartbeat(&self.dealt, true).await;
         (std::mem::take(&mut self.table().asked), next)
     }
 
-    /// Waits for the tasks of one account to end, and tells what was asked for then.
+    /// Waits for the tasks of one account to end. Returns what was asked for then.
     async fn one_ended(&mut self) -> Vec<String> {
         let ended = self.manager.endings.join_next().await.expect("an account is ending");
         self.manager.ended(&self.dealt, ended).await;

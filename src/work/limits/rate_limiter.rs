@@ -59,7 +59,7 @@ impl RateLimiter {
         self.per_second
     }
 
-    /// Waits for a slot. Whoever arrives within `yield_for` goes first: a read lets sends go first, but not for ever.
+    /// Waits for a slot. Calls that arrive within `yield_for` go first: a read lets sends go first, but not for ever.
     pub(crate) async fn acquire(self: &Arc<Self>, yield_for: Duration) -> Slot {
         let place = self.queue(yield_for);
         loop {
@@ -76,12 +76,12 @@ impl RateLimiter {
         }
     }
 
-    /// Returns a slot at once, where nobody waits and there is room.
+    /// Returns a slot at once, where the queue is empty and there is room.
     pub(crate) fn try_acquire(self: &Arc<Self>) -> Option<Slot> {
         self.try_admit(None).ok()
     }
 
-    /// Admits the holder of `turn`, or, without one, anyone while nobody waits. Otherwise returns when to try again
+    /// Admits the holder of `turn`; without one, any call while the queue is empty. Otherwise returns when to try again
     /// (`None`: when notified).
     fn try_admit(self: &Arc<Self>, turn: Option<Turn>) -> Result<Slot, Option<Instant>> {
         let mut state = self.lock();

@@ -1,5 +1,5 @@
-//! What becomes of a message after an attempt or a look-up: the settlement that is stored, what its caller and its agent
-//! are told, and what is counted and logged. Used by the sender and the reconciler.
+//! Outcome of an attempt or a look-up: the settlement that is stored, the HTTP response and the agent's notice, and what is
+//! counted and logged. Used by the sender and the reconciler.
 
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ use crate::work::channel::ChannelSettings;
 use crate::work::limits::call_permit::AfilnetCalls;
 use crate::work::wait::jitter;
 
-/// What a verdict comes to: the settlement, what the caller hears, and the notice that the caller's answer stands for.
+/// Returns what a verdict leads to: the settlement, the first verdict for the HTTP response, and the notice that this
+/// response replaces.
 pub(super) fn judge(
     settings: &ChannelSettings,
     messenger: &dyn Messenger,
@@ -22,7 +23,7 @@ pub(super) fn judge(
     caller_waits: bool,
 ) -> (Settlement, Answer, Option<String>) {
     let failed = |fault: &Fault| {
-        // Parts sent before make it a half message, and an attempt before may have sent it: the agent must know.
+        // Earlier parts make it a half message, and an earlier attempt may have sent it: the notice says so.
         let got = if attempt.part == 0 && !attempt.doubted { Got::No } else { Got::Maybe };
         let notice = sentence(fault, got, settings.language);
         let held_back = (!caller_waits).then(|| notice.clone());
@@ -100,7 +101,7 @@ pub(super) fn report(settings: &ChannelSettings, attempt: &Attempt, settlement: 
             "message `{m_id}` was not sent; it is kept and tried again{}",
             due_ms.map_or_else(String::new, |due_ms| format!(" in {} ms", due_ms.saturating_sub(now_ms())))
         ),
-        // A caller waits, who shows it to the agent: nobody else needs to act.
+        // The HTTP response shows it to the agent: no operator needs to act.
         Settlement::Failed { fault, notice: None } => log!(
             warn,
             "refused",

@@ -21,7 +21,7 @@ use crate::work::channel::{Channel, ChannelSettings};
 use crate::work::inbound::reader::{Outcome, ReadRequest, Reader, unread_position};
 use crate::work::wait::{STORE_PAUSE, jitter, notified};
 
-/// Looks side by side, at most; the account's rate limiter bounds them further.
+/// Concurrent look-ups, at most; the account's rate limiter bounds them further.
 const SIDE_BY_SIDE: usize = 8;
 
 /// Wait for a conversation that another loop reads just now.
@@ -33,11 +33,11 @@ const MOST_RESENDS: u32 = 3;
 /// The largest lag that is waited for.
 const MOST_LAG: Duration = Duration::from_mins(10);
 
-/// The longest wait between two attempts at looking while it is impossible: what is in doubt must not wait much longer
-/// than the trouble lasts.
+/// The longest wait between two look-ups while they fail: a message in doubt must not wait much longer than the outage
+/// lasts.
 const MOST_WAIT: Duration = Duration::from_mins(1);
 
-/// How a look ended.
+/// How a look-up ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Seen {
     /// It could be made, whatever it came to.
@@ -71,13 +71,13 @@ impl Reconciler {
         }
     }
 
-    /// Runs until the stop, then until every look in flight is done.
+    /// Runs until the stop, then until every look-up in flight is done.
     pub(in crate::work) async fn run(self: Arc<Self>, stop: CancellationToken) -> anyhow::Result<()> {
         let mut looks: JoinSet<(i64, Seen)> = JoinSet::new();
         let mut under_way: HashSet<i64> = HashSet::new();
         let (mut failures, mut not_before) = (0u32, Instant::now());
         while !stop.is_cancelled() {
-            // While looks fail, one at a time finds out whether they work again.
+            // While look-ups fail, one at a time finds out whether they work again.
             let most = if failures > 0 { 1 } else { SIDE_BY_SIDE };
             let mut due_ms = None;
             if Instant::now() < not_before {
@@ -114,7 +114,7 @@ impl Reconciler {
         Ok(())
     }
 
-    /// Starts the looks that are due, as many as there is room for. Tells when the next is due.
+    /// Starts the look-ups that are due, as many as there is room for. Returns when the next is due.
     async fn start(
         self: &Arc<Self>,
         looks: &mut JoinSet<(i64, Seen)>,
@@ -130,7 +130,7 @@ impl Reconciler {
                 continue;
             }
             let (this, stop, row) = (Arc::clone(self), stop.clone(), doubt.attempt.row);
-            // In a task of its own: should it panic, this one is looked for again and no other notices.
+            // In a task of its own: a panic affects this look-up only, which is made again.
             let look = tokio::spawn(async move { this.look(&doubt, &stop).await });
             looks.spawn(async move { (row, look.await.unwrap_or(Seen::Nothing)) });
         }
@@ -138,11 +138,11 @@ impl Reconciler {
             return Ok(None);
         }
         let next_ms = self.store.next_look_ms(&self.settings.name).await?;
-        // What is due and under way rings by itself.
+        // One that is due and under way notifies when it ends.
         Ok(next_ms.map(|next_ms| if under_way.is_empty() { next_ms } else { next_ms.max(now_ms() + millis(BUSY)) }))
     }
 
-    /// One look, and what follows from it.
+    /// One look-up, and what follows from it.
     async fn look(&self, doubt: &Doubt, stop: &CancellationToken) -> Seen {
         match self.look_up(doubt, stop).await {
             Ok(seen) => seen,
@@ -165,7 +165,7 @@ impl Reconciler {
         }
         let baseline_ms = self.store.baseline_ms(&self.settings.name).await?;
         let position = self.store.position(&self.settings.name, &attempt.contact).await?;
-        // What was there before the bridge is told apart by the poller, and only then can anything be found.
+        // The poller marks what was there before the bridge; nothing can be found before that.
         let told_apart = position.as_ref().is_none_or(|there| there.baseline.is_none());
         let Some(baseline_ms) = baseline_ms.filter(|_| told_apart) else {
             return self.could_not(doubt).await.map(|()| Seen::Skipped);
@@ -195,7 +195,7 @@ impl Reconciler {
         }
     }
 
-    /// Nobody could look: again later, unless it has lasted too long.
+    /// The look-up failed: again later, unless the message has been in doubt for too long.
     async fn could_not(&self, doubt: &Doubt) -> Result<(), StoreError> {
         let now_ms = now_ms();
         if since(doubt.unknown_ms, now_ms) >= self.settings.retry.give_up_after {
@@ -231,13 +231,13 @@ impl Reconciler {
         }
     }
 
-    /// A row shows it: it was sent.
+    /// A row shows the message: it was sent.
     async fn found(&self, doubt: &Doubt) -> Result<(), StoreError> {
         let more = doubt.attempt.part + 1 < self.messenger.parts(&doubt.attempt.content);
         self.settle(doubt, Settlement::Sent { afilnet_id: None, more }).await
     }
 
-    /// Surely not sent: again, in its old place, unless it is too old.
+    /// Certainly not sent: queued again in its old place, unless it is too old.
     async fn not_sent(&self, doubt: &Doubt) -> Result<(), StoreError> {
         let fault = fault(doubt);
         let settlement = if gives_up(&self.settings, &doubt.attempt, &fault, now_ms()) {
@@ -250,11 +250,11 @@ impl Reconciler {
         self.settle(doubt, settlement).await
     }
 
-    /// Nobody can tell: as the operator has decided for such cases.
+    /// The look-ups could not settle it: as `on_unconfirmed` says.
     async fn undecided(&self, doubt: &Doubt) -> Result<(), StoreError> {
         let fault = fault(doubt);
         let held = match self.settings.on_unconfirmed {
-            // Not without end: what nobody can tell once more may come as often as it goes.
+            // Not without end: each send whose outcome stays unknown may be one more delivery.
             OnUnconfirmed::Resend
                 if doubt.attempt.number < MOST_RESENDS
                     && !gives_up(&self.settings, &doubt.attempt, &fault, now_ms()) =>

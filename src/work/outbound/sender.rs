@@ -128,7 +128,7 @@ impl Sender {
         self.conclude(&attempt, &verdict, elapsed, &stop).await;
     }
 
-    /// Settles the attempt in the store, then tells the caller of `/message` where one waits.
+    /// Settles the attempt in the store, then answers the `POST /message` that waits for it, if any.
     async fn conclude(&self, attempt: &Attempt, verdict: &Verdict, elapsed: Duration, stop: &CancellationToken) {
         let settings = &self.settings;
         let caller = self.store.signals().caller(&attempt.m_id);
@@ -139,7 +139,7 @@ impl Sender {
         match self.settle(attempt, &settlement, false).await {
             Ok(()) => {}
             Err(error @ StoreError::Unavailable(_)) => {
-                // The store needs time: the caller does not wait for it, and the agent is told by the notice instead.
+                // The store needs time: the request is answered 200 now, and the agent gets the notice instead.
                 drop(caller.map(|caller| caller.send(Answer::Accepted)));
                 let noticed = with_notice(settlement, notice.clone());
                 if self.stands(attempt, &noticed, error.may_stand(), stop).await {
@@ -151,7 +151,7 @@ impl Sender {
             Err(StoreError::Stale | StoreError::Closed | StoreError::Corrupt { .. }) => return,
         }
         let untold = caller.is_some_and(|caller| caller.send(answer).is_err());
-        // The caller went away between the verdict and its answer: the agent is told like any other.
+        // The client went away between the verdict and its response: the agent gets the notice.
         self.tell(attempt, notice.filter(|_| untold), stop).await;
     }
 
@@ -175,7 +175,7 @@ impl Sender {
         false // the row stays `sending`, which the next owner reads as unknown
     }
 
-    /// Tells the agent of a failure that is stored and that nobody else tells.
+    /// Notifies the agent of a stored failure that no HTTP response reported.
     async fn tell(&self, attempt: &Attempt, notice: Option<String>, stop: &CancellationToken) {
         if let Some(notice) = notice {
             while let Err(error) = self.store.notify_failed(attempt, notice.clone(), now_ms()).await {
@@ -202,7 +202,7 @@ impl Sender {
     }
 }
 
-/// The settlement for an agent whom nobody else tells.
+/// The settlement with the notice that no HTTP response replaces.
 fn with_notice(settlement: Settlement, notice: Option<String>) -> Settlement {
     match settlement {
         Settlement::Failed { fault, .. } => Settlement::Failed { fault, notice },
