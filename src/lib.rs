@@ -13,6 +13,7 @@
 //! | 5 | `cli` | the command line; `main` only calls it |
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
+#![cfg_attr(test, expect(clippy::disallowed_methods, reason = "tests have clocks and HTTP clients of their own"))]
 
 pub mod app;
 pub mod cli;

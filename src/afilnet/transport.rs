@@ -4,7 +4,6 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use bytes::Bytes;
-use jiff::Timestamp;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Body, Client, RequestBuilder, Response};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -12,7 +11,7 @@ use url::Url;
 
 use super::classify::{Answer, Failure, Outcome};
 use crate::config;
-use crate::domain::clock::retry_after;
+use crate::domain::clock::{retry_after, wall};
 use crate::domain::fence::Ended;
 use crate::domain::{Fault, Fence};
 
@@ -27,6 +26,7 @@ const MOST_QUERY_BYTES: usize = 3000;
 /// A connection must be made in half of it, so that a slow connect is known as such, and as not sent. Nothing is ever
 /// repeated or followed: a redirect would carry credentials elsewhere, and a repeat could send twice. Idle connections
 /// go after 3 s, because Apache closes its own after 5 s, and a send on a dying connection has an unknown outcome.
+#[expect(clippy::disallowed_methods, reason = "one of the two builders")]
 pub(crate) fn client(timeout: Duration, ca: &[reqwest::Certificate]) -> Result<Client, reqwest::Error> {
     Client::builder()
         .connect_timeout((timeout / 2).min(Duration::from_secs(5)))
@@ -143,7 +143,7 @@ pub(super) async fn exchange(
     let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
     Ok(Answer {
         http: response.status().as_u16(),
-        asked: header.and_then(|header| retry_after(header, Timestamp::now())),
+        asked: header.and_then(|header| retry_after(header, wall())),
         body: capped(response).await,
     })
 }

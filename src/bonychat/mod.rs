@@ -15,7 +15,6 @@ pub(crate) mod wire;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use reqwest::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use secrecy::ExposeSecret as _;
 use url::{Position, Url};
@@ -23,7 +22,7 @@ use url::{Position, Url};
 use self::event::event_body;
 use crate::config;
 use crate::crashpoint;
-use crate::domain::{ChannelId, ChannelName, ContactId, Content, Delivery, Event, Fence, Language, Webhook};
+use crate::domain::{ChannelId, ChannelName, ContactId, Content, Delivery, Event, Fence, Language, Webhook, clock};
 
 /// Longest time to reach the far side; a part of the total.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -52,6 +51,7 @@ pub(crate) enum BadWebhook {
 ///
 /// # Errors
 /// Where the system has no CA certificates.
+#[expect(clippy::disallowed_methods, reason = "one of the two builders")]
 pub(crate) fn client(timeout: Duration, ca: &[reqwest::Certificate]) -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT.min(timeout))
@@ -126,10 +126,7 @@ impl WebhookClient {
         crashpoint::hit("webhook", crashpoint::AFTER_CALL);
         let status = response.status();
         let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let delivery = answer::delivery(
-            status,
-            asked.and_then(|value| crate::domain::clock::retry_after(value, Timestamp::now())),
-        );
+        let delivery = answer::delivery(status, asked.and_then(|value| clock::retry_after(value, clock::wall())));
         let said = beginning(&mut response).await;
         if tracing::enabled!(tracing::Level::DEBUG) {
             let token = self.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();

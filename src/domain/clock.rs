@@ -44,8 +44,15 @@ pub(crate) fn follow(other_ms: i64) -> Option<i64> {
 }
 
 /// Now by the wall clock, in epoch milliseconds.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
 pub(crate) fn wall_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis)
+}
+
+/// Now by the wall clock, to the microsecond: for dates that are written out or compared.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
+pub(crate) fn wall() -> Timestamp {
+    Timestamp::now()
 }
 
 /// What the wall clock showed, or would show, when the process's own shows `then_ms`: for times that are told.

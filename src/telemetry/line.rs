@@ -41,7 +41,7 @@ where
                 }
             }
         }
-        let time = format!("{:.6}", jiff::Timestamp::now()); // RFC 3339, UTC
+        let time = format!("{:.6}", crate::domain::clock::wall()); // RFC 3339, UTC
         let level = *event.metadata().level();
         if self.text {
             self.text(&mut out, &time, level, &fields)?;

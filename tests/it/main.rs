@@ -1,6 +1,7 @@
 //! Black box: the real binary on real sockets between the simulators, counted at their ledgers.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "tests talk to whoever runs them")]
+#![expect(clippy::disallowed_methods, reason = "tests have clocks of their own")]
 
 mod broadcast;
 mod cli;

@@ -192,6 +192,7 @@ pub(super) enum Author {
 }
 
 /// The machine's clock, epoch milliseconds.
+#[expect(clippy::disallowed_methods, reason = "a platform of its own, with its own clock")]
 pub(in crate::sim) fn machine_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }

@@ -16,6 +16,7 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 const IDLE: Duration = Duration::from_secs(5);
 
 /// The client of one simulator; its connections are kept alive.
+#[expect(clippy::disallowed_methods, reason = "a platform of its own, with its own client")]
 pub(super) fn http() -> reqwest::Result<reqwest::Client> {
     let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
     client.timeout(TIMEOUT).pool_idle_timeout(IDLE).build()
