@@ -42,7 +42,8 @@ impl Mark {
         at(&|row| named(row) && says(row)).or_else(|| at(&says)).or_else(|| at(&named))
     }
 
-    /// Whether `row` is the row marked. Ids decide only where they agree: they may differ between methods (U8).
+    /// Whether `row` is the row marked. Ids decide only where they agree: they may differ between methods
+    /// (afilnet.md U8).
     pub(crate) fn is(&self, row: &Row) -> bool {
         row.id.as_ref().is_some_and(|id| *id == self.id) || content_mark(row) == self.content
     }

@@ -154,7 +154,7 @@ pub(super) async fn add_events(
         return Ok(());
     }
     let newest_ms: i64 = db.one(sql::EVENT_MS, args![conversation]).await?;
-    // A mark that was made while the clock was ahead gives way: no timestamp lies in the future (A10).
+    // A mark that was made while the clock was ahead gives way: no timestamp lies in the future (bonychat.md A10).
     let (mut at_ms, wall_ms) = (newest_ms, crate::domain::clock::wall_ms());
     for event in events {
         at_ms = at_ms.max(event.timestamp_ms).min(wall_ms);
