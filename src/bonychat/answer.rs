@@ -10,20 +10,34 @@ use crate::domain::{Delivery, Fault};
 /// Characters of an answer that go to the log (A30).
 const SHOWN_CHARS: usize = 500;
 
-/// What a status means. Faults of the channel's set-up (token, address) are tried again, as they heal without a change
-/// of the message; their scope tells the publisher to stop the channel meanwhile.
-pub(super) fn delivery(status: StatusCode, asked: Option<Duration>) -> Delivery {
+/// Code of the fault that a web page behind a 2xx is.
+const WEB_PAGE: &str = "web_page";
+
+/// What a status and the start of the body under it mean. Faults of the channel's set-up (token, address) are tried
+/// again, as they heal without a change of the message; their scope tells the publisher to stop the channel meanwhile.
+/// 405 and 410 are what a URL that moved answers to a POST, like 404; 449 is the platform's "queued, try again". Of the
+/// other 4xx one answer cannot tell whether it means this event or the channel: that is for the publisher to find out.
+pub(super) fn delivery(status: StatusCode, asked: Option<Duration>, body: &[u8]) -> Delivery {
     let code = status.as_u16();
     match code {
+        200..=299 if is_web_page(body) => Delivery::Again { fault: Fault::WrongService(WEB_PAGE.into()), asked },
         200..=299 => Delivery::Done,
         429 => Delivery::Again { fault: Fault::Busy, asked },
         401 => Delivery::Again { fault: Fault::Credentials("http_401".into()), asked },
         403 => Delivery::Again { fault: Fault::Forbidden, asked },
-        300..=399 | 404 => Delivery::Again { fault: Fault::WrongService(format!("http_{code}")), asked },
-        408 | 425 | 500.. => Delivery::Again { fault: Fault::Http(code), asked },
+        300..=399 | 404 | 405 | 410 => Delivery::Again { fault: Fault::WrongService(format!("http_{code}")), asked },
+        408 | 425 | 449 | 500.. => Delivery::Again { fault: Fault::Http(code), asked },
         400..=499 => Delivery::Refused { fault: Fault::Http(code) },
         ..200 => Delivery::Again { fault: Fault::NotUnderstood, asked },
     }
+}
+
+/// Whether a body is a web page: a login, a parked domain, a proxy's own words. By its first mark, not by its content type:
+/// servers commonly call a plain `OK` `text/html`, and that is a success like any other.
+fn is_web_page(body: &[u8]) -> bool {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start();
+    let begins = |mark: &[u8]| body.get(..mark.len()).is_some_and(|start| start.eq_ignore_ascii_case(mark));
+    [&b"<!doctype html"[..], b"<html", b"<head", b"<body", b"<!--"].into_iter().any(begins)
 }
 
 /// What it means that no answer came.
@@ -78,12 +92,16 @@ mod tests {
             (401, again(Fault::Credentials("http_401".into()))),
             (403, again(Fault::Forbidden)),
             (404, wrong("http_404")),
-            (405, Delivery::Refused { fault: Fault::Http(405) }),
+            (402, Delivery::Refused { fault: Fault::Http(402) }),
+            (405, wrong("http_405")),
             (408, again(Fault::Http(408))),
+            (409, Delivery::Refused { fault: Fault::Http(409) }),
+            (410, wrong("http_410")),
             (413, Delivery::Refused { fault: Fault::Http(413) }),
             (422, Delivery::Refused { fault: Fault::Http(422) }),
             (425, again(Fault::Http(425))),
             (429, again(Fault::Busy)),
+            (449, again(Fault::Http(449))),
             (499, Delivery::Refused { fault: Fault::Http(499) }),
             (500, again(Fault::Http(500))),
             (503, again(Fault::Http(503))),
@@ -91,7 +109,24 @@ mod tests {
             (999, again(Fault::Http(999))),
             (101, again(Fault::NotUnderstood)),
         ] {
-            assert_eq!(delivery(StatusCode::from_u16(code).unwrap(), asked), expected, "{code}");
+            assert_eq!(delivery(StatusCode::from_u16(code).unwrap(), asked, b"{}"), expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_web_page_is_no_success_and_any_other_body_is() {
+        let page = Delivery::Again { fault: Fault::WrongService("web_page".into()), asked: None };
+        for body in [
+            "<!DOCTYPE html><html><body>Sign in</body></html>",
+            "\u{feff}\r\n  <!doctype HTML>",
+            "<html lang=\"es\">",
+            "<!-- parked --><html></html>",
+            "<head><title>404</title></head>",
+        ] {
+            assert_eq!(delivery(StatusCode::OK, None, body.as_bytes()), page, "{body}");
+        }
+        for body in ["", "OK", "{}", "{\"text\":\"<html>\"}", "null", "<ok/>", "\u{feff}", "ht"] {
+            assert_eq!(delivery(StatusCode::OK, None, body.as_bytes()), Delivery::Done, "{body}");
         }
     }
 

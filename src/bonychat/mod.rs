@@ -126,8 +126,9 @@ impl WebhookClient {
         crashpoint::hit("webhook", crashpoint::AFTER_CALL);
         let status = response.status();
         let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let delivery = answer::delivery(status, asked.and_then(|value| clock::retry_after(value, clock::wall())));
+        let asked = asked.and_then(|value| clock::retry_after(value, clock::wall()));
         let said = beginning(&mut response).await;
+        let delivery = answer::delivery(status, asked, &said);
         if tracing::enabled!(tracing::Level::DEBUG) {
             let token = self.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
             tracing::debug!(
@@ -163,7 +164,7 @@ impl Webhook for WebhookClient {
     }
 }
 
-/// The start of an answer. It changes nothing any more, so what breaks while it is read is not looked at.
+/// The start of an answer, as far as it came: what breaks while it is read changes nothing about its status.
 async fn beginning(response: &mut reqwest::Response) -> Vec<u8> {
     let mut read = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {
