@@ -11,8 +11,9 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 use tokio::time::Instant;
 
-/// Longest wait that is taken from `Retry-After`: past this a message is given up anyway (`retry.give_up_after`).
-const LONGEST_ASK: Duration = Duration::from_hours(24);
+/// Longest wait that is taken from `Retry-After`: after this a probe asks again, and is told again where it is so. A slip of
+/// the far side (milliseconds for seconds, a clock of its own) then costs an hour and not a day.
+const LONGEST_ASK: Duration = Duration::from_hours(1);
 /// Reads HTTP's form of a date; a weekday that is not that date's does no harm.
 const DATE: DateTimeParser = DateTimeParser::new().relaxed_weekday(true);
 
@@ -74,7 +75,7 @@ pub(crate) fn since(then_ms: i64, now_ms: i64) -> Duration {
     Duration::from_millis(u64::try_from(now_ms.saturating_sub(then_ms)).unwrap_or(0))
 }
 
-/// `Retry-After` in seconds or as a date, at most a day; `None` where it is neither, and nothing where it has passed.
+/// `Retry-After` in seconds or as a date, at most an hour; `None` where it is neither, and nothing where it has passed.
 pub(crate) fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
@@ -110,10 +111,10 @@ mod tests {
         for (value, seconds) in [
             ("120", Some(120)),
             (" 0 ", Some(0)),
-            ("99999999999999999999999", Some(86_400)),
+            ("99999999999999999999999", Some(3600)),
             ("Sat, 21 Nov 2026 10:01:30 GMT", Some(90)),
             ("Sat, 21 Nov 2026 09:00:00 GMT", Some(0)),
-            ("Fri, 31 Dec 2999 23:59:59 GMT", Some(86_400)),
+            ("Fri, 31 Dec 2999 23:59:59 GMT", Some(3600)),
             ("", None),
             ("-5", None),
             ("1.5", None),
