@@ -15,7 +15,9 @@ use crate::domain::{ChannelName, Platform};
 /// Afilnet's address for Basic authentication (afilnet.md 2).
 const BASIC_URL: &str = "https://www.afilnet.com/api/basic/";
 /// Most events a second that `BonyChat` takes of a channel (design.md 4.5).
-const BONYCHAT_LIMIT: u32 = 20;
+pub(crate) const BONYCHAT_LIMIT: u32 = 20;
+/// Host of webhook URLs that the platform has moved (bonychat.md A1).
+const MOVED_HOST: &str = "app.respond.io";
 
 /// What all channels share, and what has been seen of those checked so far.
 pub(super) struct House {
@@ -198,6 +200,14 @@ impl House {
         if !url.loopback && requests_per_second > BONYCHAT_LIMIT {
             let what = format!("must be 1 to {BONYCHAT_LIMIT}: BonyChat refuses more");
             desk.note("bonychat.requests_per_second", what);
+        }
+        let moved = url::Url::parse(url.text.trim()).is_ok_and(|url| url.host_str() == Some(MOVED_HOST));
+        let warning = format!(
+            "webhook_url: addresses at {MOVED_HOST} moved in August 2026 and may take nothing any more; copy it anew from the \
+             channel's page in BonyChat"
+        );
+        if moved && !desk.warnings.contains(&warning) {
+            desk.warnings.push(warning);
         }
         let ca = self.ca.1.clone();
         Some(Bonychat { webhook_url: url.text, timeout: self.bonychat.timeout, ca, requests_per_second })

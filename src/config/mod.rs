@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
+pub(crate) use channels::BONYCHAT_LIMIT;
 pub use problems::{Problem, Problems, Source};
 
 use crate::domain::ids::PlatformId;

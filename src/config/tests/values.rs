@@ -158,6 +158,16 @@ fn get_is_taken_with_a_warning_and_basic_goes_to_its_own_address() {
 }
 
 #[test]
+fn a_webhook_address_that_moved_is_warned_about_and_kept() {
+    let url = "https://app.respond.io/custom/channel/webhook/";
+    let config = load_over("", &[("BRIDGE__BONYCHAT__WEBHOOK_URL", url)]).unwrap();
+    assert!(config.warnings.len() == 1 && config.warnings[0].contains("app.respond.io"), "{:?}", config.warnings);
+    assert_eq!(config.channels[&"support".parse().unwrap()].bonychat.webhook_url, url, "byte for byte");
+    let elsewhere = [("BRIDGE__BONYCHAT__WEBHOOK_URL", "https://bony.example/app.respond.io")];
+    assert!(load_over("", &elsewhere).unwrap().warnings.is_empty());
+}
+
+#[test]
 fn an_operators_door_that_others_reach_needs_a_token() {
     let open = ("BRIDGE__ADMIN__LISTEN", "0.0.0.0:9090");
     assert_eq!(wrong_keys(load_over("", &[open])), ["admin.token"]);
