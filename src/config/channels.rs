@@ -9,13 +9,11 @@ use url::Url;
 
 use super::check::{Desk, Firsts};
 use super::read::Leaf as _;
-use super::{Afilnet, Bonychat, Channel, Transport, raw, read};
+use super::{Afilnet, BONYCHAT_LIMIT, Bonychat, Channel, Transport, raw, read};
 use crate::domain::{ChannelName, Platform};
 
 /// Afilnet's address for Basic authentication (afilnet.md 2).
 const BASIC_URL: &str = "https://www.afilnet.com/api/basic/";
-/// Most events a second that `BonyChat` takes of a channel (design.md 4.5).
-pub(crate) const BONYCHAT_LIMIT: u32 = 20;
 /// Host of webhook URLs that the platform has moved (bonychat.md A1).
 const MOVED_HOST: &str = "app.respond.io";
 

@@ -22,11 +22,13 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-pub(crate) use channels::BONYCHAT_LIMIT;
 pub use problems::{Problem, Problems, Source};
 
 use crate::domain::ids::PlatformId;
 use crate::domain::{ChannelId, ChannelName, IdType, Language, Platform};
+
+/// Most events a second that `BonyChat` takes of a channel (design.md 4.5).
+pub(crate) const BONYCHAT_LIMIT: u32 = 20;
 
 /// The whole configuration, checked.
 #[derive(Debug, Clone)]
