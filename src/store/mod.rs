@@ -25,7 +25,7 @@ pub(crate) use attempt::{Attempt, Before, Settlement};
 pub(crate) use copy::{Copied, copy, reopen};
 pub(crate) use doubt::{Decision, Doubt, Evidence, Look};
 pub(crate) use lease::{Leases, Owner, Roll};
-pub(crate) use operators::{ByHand, Depth, DiscardNotices, Filter, Listed, Waiting};
+pub(crate) use operators::{ByHand, Depth, DiscardNotices, Filter, GivenUp, Listed, Waiting};
 pub(crate) use postgres::PostgresStore;
 pub(crate) use reading::{Learned, NewRow, OwnSend, Reading, Receipt, Seen, SeenRow, Untold};
 pub(crate) use signals::{Answer, ChannelSignals, Pace, Signals};
@@ -298,18 +298,37 @@ pub(crate) trait Store: Send + Sync {
     /// Up to `limit` events whose turn it is and that are due by `now_ms`, one a conversation, oldest first.
     async fn due_events(&self, channel: &ChannelName, now_ms: i64, limit: u32) -> Result<Vec<DueEvent>, StoreError>;
 
+    /// The event that follows one in its conversation, where it waits and is due by `now_ms`.
+    async fn event_behind(&self, event: &DueEvent, now_ms: i64) -> Result<Option<DueEvent>, StoreError>;
+
     /// When the next event of `channel` after `now_ms` is due; `None` where none waits.
     async fn next_event_ms(&self, channel: &ChannelName, now_ms: i64) -> Result<Option<i64>, StoreError>;
 
     /// Settles an attempt to publish.
     async fn published(&self, event: &DueEvent, publication: Publication, now_ms: i64) -> Result<(), StoreError>;
 
-    /// Messages for a person, newest first; in the state `dead`, events that were given up.
+    /// Messages for a person, newest first; in the state `dead`, events that were given up and not discarded.
     async fn list(&self, filter: Filter) -> Result<Vec<Listed>, StoreError>;
 
     /// Puts a failed message, or else the events of this id that were given up, back to their old places: due at once,
     /// tries and age counted anew.
     async fn retry(&self, m_id: String, now_ms: i64) -> Result<ByHand, StoreError>;
+
+    /// Events given up at `since_ms` or later, of `channel` or of all, whose text is still there: how many, by channel and
+    /// fault.
+    async fn given_up(&self, channel: Option<String>, since_ms: i64) -> Result<Vec<GivenUp>, StoreError>;
+
+    /// As [`Self::retry`], for the oldest `limit` of those. Returns how many.
+    async fn retry_given_up(
+        &self,
+        channel: Option<String>,
+        since_ms: i64,
+        limit: u32,
+        now_ms: i64,
+    ) -> Result<usize, StoreError>;
+
+    /// The names of all channels that ever were served from this store.
+    async fn channel_names(&self) -> Result<Vec<String>, StoreError>;
 
     /// Gives up for good what waits, failed, or is not confirmed, or else the events of this id that were given up; their
     /// texts are wiped at once. The agent of a message that still waited gets one of `notices`.

@@ -68,3 +68,12 @@ pub(crate) struct Filter {
     pub(crate) channel: Option<String>,
     pub(crate) limit: u32,
 }
+
+/// Events of one channel that were given up for one reason and can be posted again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GivenUp {
+    pub(crate) channel: String,
+    /// Code of the last fault.
+    pub(crate) fault: String,
+    pub(crate) events: u64,
+}

@@ -288,6 +288,10 @@ pub(super) const DUE_EVENTS: &str = "SELECT c.id, c.contact, \
      FROM conversations c WHERE c.channel = $1 AND c.event_due_ms IS NOT NULL AND c.event_due_ms <= $2 \
      ORDER BY c.event_due_ms LIMIT $3";
 
+/// The next of a conversation after one, where it is due: none overtakes one that is not.
+pub(super) const EVENT_BEHIND: &str = "SELECT e.id FROM (SELECT id, due_ms FROM events \
+     WHERE conversation = $1 AND state = 'queued' AND id > $2 ORDER BY id LIMIT 1) e WHERE e.due_ms <= $3";
+
 pub(super) const EVENT: &str = "SELECT event, attempt, recorded_ms, fault, same_fault FROM events WHERE id = $1";
 
 pub(super) const NEXT_EVENT_MS: &str = "SELECT MIN(event_due_ms) FROM conversations \
@@ -316,10 +320,23 @@ pub(super) const LIST_SENDING: &str = "SELECT o.m_id, c.channel, c.contact, o.st
 pub(super) const SHOW: &str = "SELECT o.m_id, c.channel, c.contact, o.state, o.kind, o.attempt, o.accepted_ms, \
      o.done_ms, o.fault FROM outbound o JOIN conversations c ON c.id = o.conversation WHERE o.m_id = $1";
 
-/// As [`LIST`], of events that were given up.
+/// As [`LIST`], of events that were given up; not those that a person has dealt with.
 pub(super) const LIST_DEAD: &str = "SELECT e.m_id, c.channel, c.contact, e.state, e.kind, e.attempt, e.recorded_ms, \
      e.done_ms, e.fault FROM events e JOIN conversations c ON c.id = e.conversation \
-     WHERE e.state = 'dead' AND e.state = $1 AND ($2 IS NULL OR c.channel = $2) ORDER BY e.id DESC LIMIT $3";
+     WHERE e.state = 'dead' AND e.state = $1 AND ($2 IS NULL OR c.channel = $2) \
+     AND COALESCE(e.fault, '') <> 'discarded' ORDER BY e.id DESC LIMIT $3";
+
+pub(super) const CHANNEL_NAMES: &str = "SELECT channel FROM channels ORDER BY channel";
+
+/// What was given up since a time and can be posted again.
+pub(super) const GIVEN_UP: &str = "SELECT c.channel, COALESCE(e.fault, ''), COUNT(*) \
+     FROM events e JOIN conversations c ON c.id = e.conversation WHERE e.state = 'dead' AND e.event IS NOT NULL \
+     AND ($1 IS NULL OR c.channel = $1) AND e.done_ms >= $2 GROUP BY c.channel, COALESCE(e.fault, '') \
+     ORDER BY c.channel, COALESCE(e.fault, '')";
+
+pub(super) const GIVEN_UP_ROWS: &str = "SELECT e.id, e.conversation \
+     FROM events e JOIN conversations c ON c.id = e.conversation WHERE e.state = 'dead' AND e.event IS NOT NULL \
+     AND ($1 IS NULL OR c.channel = $1) AND e.done_ms >= $2 ORDER BY e.id LIMIT $3";
 
 pub(super) const SHOW_DEAD: &str = "SELECT e.m_id, c.channel, c.contact, e.state, e.kind, e.attempt, e.recorded_ms, \
      e.done_ms, e.fault FROM events e JOIN conversations c ON c.id = e.conversation \

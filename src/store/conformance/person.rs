@@ -6,6 +6,7 @@ on_each_engine! {
     a_failed_message_goes_back_to_its_place_with_its_tries_and_age_counted_anew
     one_that_goes_back_does_not_overtake_what_is_under_way
     a_dead_event_goes_back_before_what_came_later
+    what_was_given_up_since_a_time_goes_back_to_its_places
     what_is_discarded_loses_its_text_at_once_and_is_told_where_it_still_waited
     what_no_person_can_decide_is_left_as_it_is
     depths_tell_what_waits_since_when_and_what_a_person_must_settle
@@ -79,6 +80,35 @@ async fn a_dead_event_goes_back_before_what_came_later(engine: Engine) {
     assert!(store.list(dead).await.unwrap().is_empty());
 }
 
+async fn what_was_given_up_since_a_time_goes_back_to_its_places(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
+    store.own(&channel()).await.unwrap();
+    for who in 1..=3 {
+        store.record(reading(who, &[("r1", "a"), ("r2", "b")])).await.unwrap();
+        let due = store.due_events(&channel(), 2000, 9).await.unwrap();
+        let mine = due.into_iter().find(|due| due.contact == contact(who)).unwrap();
+        let behind = store.event_behind(&mine, 2000).await.unwrap().unwrap();
+        assert_eq!((&behind.event, &behind.contact), (&customer_says("b"), &mine.contact));
+        assert!(store.event_behind(&mine, 0).await.unwrap().is_none(), "not due yet");
+        assert!(store.event_behind(&behind, 2000).await.unwrap().is_none(), "none after it");
+        let given_up_ms = 1000 * i64::from(who);
+        store.published(&mine, Publication::Dead { fault: Fault::Http(400) }, given_up_ms).await.unwrap();
+    }
+    let count = |events| [GivenUp { channel: channel().to_string(), fault: "http_400".into(), events }];
+    assert_eq!(store.given_up(None, 0).await.unwrap(), count(3));
+    assert_eq!(store.given_up(Some(channel().to_string()), 2000).await.unwrap(), count(2));
+    assert_eq!(store.given_up(Some("another".into()), 0).await.unwrap(), []);
+    assert_eq!(store.retry_given_up(Some("another".into()), 0, 9, 5000).await.unwrap(), 0);
+    assert_eq!(store.retry_given_up(Some(channel().to_string()), 2000, 1, 5000).await.unwrap(), 1, "so many at once");
+    assert_eq!(store.retry_given_up(None, 2000, 9, 5000).await.unwrap(), 1);
+    let heads = store.due_events(&channel(), 5000, 9).await.unwrap();
+    let first: Vec<bool> = (1..=3)
+        .map(|who| heads.iter().any(|due| due.contact == contact(who) && due.event == customer_says("a")))
+        .collect();
+    assert_eq!(first, [false, true, true], "in their old places, and not the older one");
+    assert_eq!(store.channel_names().await.unwrap(), [channel().to_string()]);
+}
+
 async fn what_is_discarded_loses_its_text_at_once_and_is_told_where_it_still_waited(engine: Engine) {
     let fresh = engine.fresh().await;
     let store = Arc::clone(&fresh.store);
@@ -98,6 +128,9 @@ async fn what_is_discarded_loses_its_text_at_once_and_is_told_where_it_still_wai
         assert_eq!(state(&store, m_id).await, ("failed".into(), Some("discarded".into())));
     }
     assert_eq!(store.discard(event_id.clone(), notices(), 5000).await.unwrap(), ByHand::Events(1));
+    let dead = Filter { state: Some("dead".into()), limit: 9, ..Filter::default() };
+    assert!(store.list(dead).await.unwrap().is_empty(), "a person has dealt with it");
+    assert_eq!(store.given_up(None, 0).await.unwrap(), [], "and it cannot be posted again");
     assert_eq!(store.retry(event_id, 5000).await.unwrap(), ByHand::Wiped);
     assert_eq!(store.retry(ids[0].to_string(), 5000).await.unwrap(), ByHand::Wiped);
     let told = store.due_events(&channel(), 9000, 9).await.unwrap();

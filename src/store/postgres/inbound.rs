@@ -196,6 +196,17 @@ pub(super) async fn due_events(
     Ok((due, unreadable))
 }
 
+pub(super) async fn event_behind(db: &mut Db, before: &DueEvent, now_ms: i64) -> Result<Option<DueEvent>, StoreError> {
+    let DueEvent { channel, contact, row, conversation, .. } = before;
+    let next: Option<(i64,)> = db.optional(sql::EVENT_BEHIND, args![conversation, row, now_ms]).await?;
+    let Some((next,)) = next else { return Ok(None) };
+    let held: Vec<(i64,)> = db.rows(own::HELD, args![vec![next]]).await?;
+    if !held.is_empty() {
+        return Ok(None);
+    }
+    event(db, channel, *conversation, contact.as_str(), next).await
+}
+
 /// An event that does not decode.
 pub(super) struct Unreadable {
     row: i64,

@@ -30,9 +30,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    Accepted, Attempt, ByHand, Decision, Depth, DiscardNotices, Doubt, DueEvent, Epoch, Evidence, Filter, Interrupted,
-    Kept, Learned, Leases, Listed, Look, NewOutbound, OwnSend, Position, Publication, Reading, Seen, Settlement,
-    Signals, Store, StoreError, Untold, Waiting,
+    Accepted, Attempt, ByHand, Decision, Depth, DiscardNotices, Doubt, DueEvent, Epoch, Evidence, Filter, GivenUp,
+    Interrupted, Kept, Learned, Leases, Listed, Look, NewOutbound, OwnSend, Position, Publication, Reading, Seen,
+    Settlement, Signals, Store, StoreError, Untold, Waiting,
 };
 use crate::domain::{ChannelName, Choice, ContactId, MId};
 
@@ -330,6 +330,10 @@ impl Store for PostgresStore {
         Ok(due)
     }
 
+    async fn event_behind(&self, event: &DueEvent, now_ms: i64) -> Result<Option<DueEvent>, StoreError> {
+        self.read(event.clone(), move |db, event| Box::pin(inbound::event_behind(db, event, now_ms))).await
+    }
+
     async fn next_event_ms(&self, channel: &ChannelName, now_ms: i64) -> Result<Option<i64>, StoreError> {
         self.read(channel.clone(), move |db, channel| Box::pin(inbound::next_ms(db, channel, now_ms))).await
     }
@@ -353,6 +357,27 @@ impl Store for PostgresStore {
 
     async fn retry(&self, m_id: String, now_ms: i64) -> Result<ByHand, StoreError> {
         self.write("retry", m_id, move |db, m_id| Box::pin(person::retry(db, m_id, now_ms))).await
+    }
+
+    async fn given_up(&self, channel: Option<String>, since_ms: i64) -> Result<Vec<GivenUp>, StoreError> {
+        self.read(channel, move |db, channel| Box::pin(person::given_up(db, channel.as_deref(), since_ms))).await
+    }
+
+    async fn retry_given_up(
+        &self,
+        channel: Option<String>,
+        since_ms: i64,
+        limit: u32,
+        now_ms: i64,
+    ) -> Result<usize, StoreError> {
+        self.write("retry", channel, move |db, channel| {
+            Box::pin(person::retry_given_up(db, channel.as_deref(), since_ms, limit, now_ms))
+        })
+        .await
+    }
+
+    async fn channel_names(&self) -> Result<Vec<String>, StoreError> {
+        self.read((), |db, ()| Box::pin(upkeep::channel_names(db))).await
     }
 
     async fn discard(&self, m_id: String, notices: DiscardNotices, now_ms: i64) -> Result<ByHand, StoreError> {

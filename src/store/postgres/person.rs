@@ -3,7 +3,7 @@
 use super::db::{Count, Db, args, decode};
 use super::{choice, outbound};
 use crate::domain::MId;
-use crate::store::{ByHand, DiscardNotices, StoreError, sql};
+use crate::store::{ByHand, DiscardNotices, GivenUp, StoreError, sql};
 
 /// One outbound message, as far as a decision on it needs.
 struct Found {
@@ -71,6 +71,27 @@ pub(super) async fn retry(db: &mut Db, m_id: &str, now_ms: i64) -> Result<ByHand
         None if dead.is_empty() => ByHand::Missing,
         None => ByHand::Wiped,
     })
+}
+
+pub(super) async fn given_up(db: &mut Db, channel: Option<&str>, since_ms: i64) -> Result<Vec<GivenUp>, StoreError> {
+    let found: Vec<(String, String, i64)> = db.rows(sql::GIVEN_UP, args![channel, since_ms]).await?;
+    let given_up = |(channel, fault, count)| GivenUp { channel, fault, events: u64::try_from(count).unwrap_or(0) };
+    Ok(found.into_iter().map(given_up).collect())
+}
+
+pub(super) async fn retry_given_up(
+    db: &mut Db,
+    channel: Option<&str>,
+    since_ms: i64,
+    limit: u32,
+    now_ms: i64,
+) -> Result<usize, StoreError> {
+    let dead: Vec<(i64, i64)> = db.rows(sql::GIVEN_UP_ROWS, args![channel, since_ms, limit]).await?;
+    for (row, conversation) in &dead {
+        db.change(sql::RETRY_EVENT, args![now_ms, row]).await?;
+        db.change(sql::SET_EVENT_LANE, args![conversation]).await?;
+    }
+    Ok(dead.len())
 }
 
 /// Gives a message or an event up for good and wipes its text. The agent of one that still waited is told.

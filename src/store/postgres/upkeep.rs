@@ -33,6 +33,11 @@ fn listed((m_id, channel, contact, state, kind, attempt, accepted_ms, done_ms, f
     Listed { m_id, channel, contact, state, kind, attempt, accepted_ms, done_ms, fault }
 }
 
+pub(super) async fn channel_names(db: &mut Db) -> Result<Vec<String>, StoreError> {
+    let names: Vec<(String,)> = db.rows(sql::CHANNEL_NAMES, args![]).await?;
+    Ok(names.into_iter().map(|(name,)| name).collect())
+}
+
 pub(super) async fn waiting(db: &mut Db) -> Result<Vec<Waiting>, StoreError> {
     let messages: Vec<(String, i64)> = db.rows(sql::WAITING, args![]).await?;
     let conversations: Vec<(String, i64)> = db.rows(sql::WAITING_EVENTS, args![]).await?;

@@ -189,6 +189,15 @@ pub(super) fn due_events(
     Ok((due, unreadable))
 }
 
+pub(super) fn event_behind(db: &Connection, before: &DueEvent, now_ms: i64) -> Result<Option<DueEvent>, StoreError> {
+    let DueEvent { channel, contact, row, conversation, .. } = before;
+    let next: Option<i64> = db
+        .prepare_cached(sql::EVENT_BEHIND)
+        .and_then(|mut s| s.query_row(params![conversation, row, now_ms], |r| r.get(0)).optional())
+        .map_err(unavailable)?;
+    next.map_or(Ok(None), |row| event(db, channel, *conversation, contact.as_str(), row))
+}
+
 /// An event that does not decode.
 pub(super) struct Unreadable {
     row: i64,

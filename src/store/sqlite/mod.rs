@@ -24,9 +24,9 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 
 use super::{
-    Accepted, Attempt, ByHand, Decision, Depth, DiscardNotices, Doubt, DueEvent, Epoch, Evidence, Filter, Interrupted,
-    Kept, Learned, Listed, Look, NewOutbound, OwnSend, Position, Publication, Reading, Seen, Settlement, Signals,
-    Store, StoreError, Untold, Waiting,
+    Accepted, Attempt, ByHand, Decision, Depth, DiscardNotices, Doubt, DueEvent, Epoch, Evidence, Filter, GivenUp,
+    Interrupted, Kept, Learned, Listed, Look, NewOutbound, OwnSend, Position, Publication, Reading, Seen, Settlement,
+    Signals, Store, StoreError, Untold, Waiting,
 };
 use crate::domain::{ChannelName, Choice, ContactId, MId};
 
@@ -276,6 +276,11 @@ impl Store for SqliteStore {
         Ok(due)
     }
 
+    async fn event_behind(&self, event: &DueEvent, now_ms: i64) -> Result<Option<DueEvent>, StoreError> {
+        let event = event.clone();
+        self.read(move |db| inbound::event_behind(db, &event, now_ms)).await
+    }
+
     async fn next_event_ms(&self, channel: &ChannelName, now_ms: i64) -> Result<Option<i64>, StoreError> {
         let channel = channel.clone();
         self.read(move |db| inbound::next_ms(db, &channel, now_ms)).await
@@ -299,6 +304,24 @@ impl Store for SqliteStore {
 
     async fn retry(&self, m_id: String, now_ms: i64) -> Result<ByHand, StoreError> {
         self.write("retry", move |db| person::retry(db, &m_id, now_ms)).await
+    }
+
+    async fn given_up(&self, channel: Option<String>, since_ms: i64) -> Result<Vec<GivenUp>, StoreError> {
+        self.read(move |db| person::given_up(db, channel.as_deref(), since_ms)).await
+    }
+
+    async fn retry_given_up(
+        &self,
+        channel: Option<String>,
+        since_ms: i64,
+        limit: u32,
+        now_ms: i64,
+    ) -> Result<usize, StoreError> {
+        self.write("retry", move |db| person::retry_given_up(db, channel.as_deref(), since_ms, limit, now_ms)).await
+    }
+
+    async fn channel_names(&self) -> Result<Vec<String>, StoreError> {
+        self.read(upkeep::channel_names).await
     }
 
     async fn discard(&self, m_id: String, notices: DiscardNotices, now_ms: i64) -> Result<ByHand, StoreError> {

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{change, choice, decode, execute, one, outbound, rows, unavailable};
 use crate::domain::MId;
-use crate::store::{ByHand, DiscardNotices, StoreError, sql};
+use crate::store::{ByHand, DiscardNotices, GivenUp, StoreError, sql};
 
 /// One outbound message, as far as a decision on it needs.
 struct Found {
@@ -65,6 +65,29 @@ pub(super) fn retry(db: &Connection, m_id: &str, now_ms: i64) -> Result<ByHand, 
         None if dead.is_empty() => ByHand::Missing,
         None => ByHand::Wiped,
     })
+}
+
+pub(super) fn given_up(db: &Connection, channel: Option<&str>, since_ms: i64) -> Result<Vec<GivenUp>, StoreError> {
+    rows(db, sql::GIVEN_UP, params![channel, since_ms], |r| {
+        let count: i64 = r.get(2)?;
+        Ok(GivenUp { channel: r.get(0)?, fault: r.get(1)?, events: u64::try_from(count).unwrap_or(0) })
+    })
+}
+
+pub(super) fn retry_given_up(
+    db: &Connection,
+    channel: Option<&str>,
+    since_ms: i64,
+    limit: u32,
+    now_ms: i64,
+) -> Result<usize, StoreError> {
+    let dead: Vec<(i64, i64)> =
+        rows(db, sql::GIVEN_UP_ROWS, params![channel, since_ms, limit], |r| Ok((r.get(0)?, r.get(1)?)))?;
+    for (row, conversation) in &dead {
+        change(db, sql::RETRY_EVENT, params![now_ms, row])?;
+        change(db, sql::SET_EVENT_LANE, params![conversation])?;
+    }
+    Ok(dead.len())
 }
 
 /// Gives a message or an event up for good and wipes its text. The agent of one that still waited is told.

@@ -41,6 +41,10 @@ fn listed(r: &Row<'_>) -> rusqlite::Result<Listed> {
     })
 }
 
+pub(super) fn channel_names(db: &Connection) -> Result<Vec<String>, StoreError> {
+    rows(db, sql::CHANNEL_NAMES, params![], |r| r.get(0))
+}
+
 pub(super) fn waiting(db: &Connection) -> Result<Vec<Waiting>, StoreError> {
     let count =
         |sql| -> Result<Vec<(String, i64)>, StoreError> { rows(db, sql, params![], |r| Ok((r.get(0)?, r.get(1)?))) };
