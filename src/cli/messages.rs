@@ -1,14 +1,18 @@
 //! `bridge messages`: what became of messages, and what a person decides of those that are in doubt or were given up. Works
 //! on the store, beside a running bridge (which looks at it every few seconds) or without one.
 
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Subcommand;
 use secrecy::ExposeSecret as _;
 
+use super::Failure;
 use crate::config::{Config, LogContacts, StoreUrl};
 use crate::domain::Fault;
-use crate::domain::clock::now_ms;
+use crate::domain::clock::{millis, now_ms};
 use crate::domain::sentence::{Got, discarded, sentence};
 use crate::store::{ByHand, Decision, DiscardNotices, Filter, Listed, PostgresStore, SqliteStore, Store};
 
@@ -47,10 +51,23 @@ pub(super) enum Command {
         /// The mId that /message answered, or that of a dead event
         m_id: String,
     },
-    /// Send a failed message again, or post a dead event again, in its old place
+    /// Send a failed message again, or post dead events again, in their old places
     Retry {
         /// As `bridge messages list` shows it
-        m_id: String,
+        #[arg(required_unless_present = "state", conflicts_with = "state")]
+        m_id: Option<String>,
+        /// In place of an mId: all events in this state (dead: given up, and their texts still there)
+        #[arg(long, value_parser = ["dead"], requires = "since")]
+        state: Option<String>,
+        /// Only what was given up within this time: 30m, 2h, 1d
+        #[arg(long, requires = "state", value_parser = humantime::parse_duration)]
+        since: Option<Duration>,
+        /// Only those of this channel (its name in the configuration)
+        #[arg(long, requires = "state")]
+        channel: Option<String>,
+        /// Do it; without this it is only said what would be done
+        #[arg(long, requires = "state")]
+        yes: bool,
     },
     /// Give a message or a dead event up for good and wipe its text at once; the agent of one that still waits is told
     Discard {
@@ -59,53 +76,103 @@ pub(super) enum Command {
     },
 }
 
-pub(super) async fn run(command: Command, config: &Config) -> anyhow::Result<()> {
+pub(super) async fn run(command: Command, config: &Config) -> Result<(), Failure> {
     let store = visit(&config.store.url).await?;
-    let command = match command {
-        Command::Retry { m_id } => {
-            let outcome = store.retry(m_id.clone(), now_ms()).await;
-            store.close().await;
-            return say(&retried(outcome?, &m_id));
+    let outcome = done(command, config, store.as_ref()).await;
+    store.close().await;
+    outcome
+}
+
+async fn done(command: Command, config: &Config, store: &dyn Store) -> Result<(), Failure> {
+    match command {
+        Command::Retry { m_id: Some(m_id), .. } => {
+            let outcome = store.retry(m_id.clone(), now_ms()).await.map_err(anyhow::Error::new)?;
+            say(&retried(outcome, &m_id))?;
+        }
+        Command::Retry { m_id: None, since, channel, yes, .. } => {
+            known(store, config, channel.as_deref()).await?;
+            retry_given_up(store, channel, since.unwrap_or_default(), yes).await?;
         }
         Command::Discard { m_id } => {
             let sentence = |got| discarded(got, config.language);
             let notices = DiscardNotices { not_sent: sentence(Got::No), perhaps_sent: sentence(Got::Maybe) };
-            let outcome = store.discard(m_id.clone(), notices, now_ms()).await;
-            store.close().await;
-            return say(&thrown_away(outcome?, &m_id));
+            let outcome = store.discard(m_id.clone(), notices, now_ms()).await.map_err(anyhow::Error::new)?;
+            say(&thrown_away(outcome, &m_id))?;
         }
-        Command::Settle { m_id, how } => {
-            let settled = settle(store.as_ref(), config, &m_id, &how).await;
-            store.close().await;
-            return settled;
-        }
-        looking @ (Command::List { .. } | Command::Show { .. }) => looking,
-    };
-    let (found, full, json, m_id) = match command {
-        Command::List { state, channel, limit, contacts, json } => {
-            (store.list(Filter { state, channel, limit }).await, contacts, json, None)
-        }
+        Command::Settle { m_id, how } => settle(store, config, &m_id, &how).await?,
         Command::Show { m_id } => {
-            let found = store.show(m_id.clone()).await.map(|found| found.into_iter().collect::<Vec<_>>());
-            (found, true, true, Some(m_id))
+            let Some(found) = store.show(m_id.clone()).await.map_err(anyhow::Error::new)? else {
+                return Err(Failure::Work(anyhow::anyhow!(
+                    "there is no message `{m_id}` in this store: was it another bridge, or longer ago than keep_rows?"
+                )));
+            };
+            super::print(&line(&found, true))?;
         }
-        Command::Retry { .. } | Command::Discard { .. } | Command::Settle { .. } => return Ok(()), // done above
-    };
-    store.close().await;
-    let mut found = found?;
-    if let (true, Some(m_id)) = (found.is_empty(), m_id) {
-        anyhow::bail!(
-            "there is no message `{m_id}` in this store: was it another bridge, or longer ago than keep_rows?"
-        );
-    }
-    if !full && config.log.contacts == LogContacts::Masked {
-        for row in &mut found {
-            if let Ok(contact) = row.contact.parse() {
-                row.contact = crate::telemetry::contact(&contact).to_string();
+        Command::List { state, channel, limit, contacts, json } => {
+            known(store, config, channel.as_deref()).await?;
+            let mut found = store.list(Filter { state, channel, limit }).await.map_err(anyhow::Error::new)?;
+            if !contacts && config.log.contacts == LogContacts::Masked {
+                for row in &mut found {
+                    if let Ok(contact) = row.contact.parse() {
+                        row.contact = crate::telemetry::contact(&contact).to_string();
+                    }
+                }
             }
+            super::print(&found.iter().map(|row| line(row, json)).collect::<String>())?;
         }
     }
-    super::print(&found.iter().map(|row| line(row, json)).collect::<String>())
+    Ok(())
+}
+
+/// Refuses a channel that is neither configured nor in the store: an empty answer would read as "nothing there".
+async fn known(store: &dyn Store, config: &Config, channel: Option<&str>) -> Result<(), Failure> {
+    let Some(channel) = channel else { return Ok(()) };
+    let mut names: BTreeSet<String> = config.channels.keys().map(ToString::to_string).collect();
+    names.extend(store.channel_names().await.map_err(anyhow::Error::new)?);
+    if names.contains(channel) {
+        return Ok(());
+    }
+    let names: Vec<String> = names.into_iter().collect();
+    Err(Failure::Usage(format!(
+        "there is no channel `{channel}`, neither configured nor in this store: use one of {}",
+        names.join(", ")
+    )))
+}
+
+/// Events that one transaction puts back, at most.
+const AT_ONCE: u32 = 1000;
+
+/// Posts again what was given up since a while, or says what that would be.
+async fn retry_given_up(store: &dyn Store, channel: Option<String>, since: Duration, yes: bool) -> anyhow::Result<()> {
+    let since_ms = now_ms().saturating_sub(millis(since));
+    let found = store.given_up(channel.clone(), since_ms).await?;
+    let mut report = String::new();
+    for there in &found {
+        let _ = writeln!(report, "{}\t{}\t{}", there.channel, there.fault, there.events);
+    }
+    let events: u64 = found.iter().map(|there| there.events).sum();
+    if events == 0 {
+        report.push_str("no event that can be posted again was given up in this time: nothing to do\n");
+        return super::print(&report);
+    }
+    if !yes {
+        let _ = writeln!(
+            report,
+            "{events} event(s) would be posted again, in their old places; nothing was changed. Mend what made BonyChat \
+             refuse them, then do it with --yes"
+        );
+        return super::print(&report);
+    }
+    let mut again = 0;
+    loop {
+        let some = store.retry_given_up(channel.clone(), since_ms, AT_ONCE, now_ms()).await?;
+        again += some;
+        if some < AT_ONCE as usize {
+            break;
+        }
+    }
+    let _ = writeln!(report, "{again} event(s) queued again; a running bridge posts them within seconds");
+    super::print(&report)
 }
 
 /// Opens the store as it is, beside a running bridge or without one.
@@ -127,10 +194,18 @@ async fn settle(store: &dyn Store, config: &Config, m_id: &str, how: &str) -> an
     let before = store.decide(m_id.to_owned(), decision, notice, now_ms()).await?;
     match before.as_deref() {
         None => anyhow::bail!("there is no message `{m_id}` in this store: nothing was changed"),
-        Some("unknown" | "held" | "unconfirmed") => super::print(match decision {
-            Decision::Delivered => "settled as delivered: its conversation goes on\n",
-            Decision::Failed => "settled as failed: it is not sent, its agent is told, and its conversation goes on\n",
-            Decision::SendAgain => "it is sent again now, before anything else that waits in its conversation\n",
+        Some(before @ ("unknown" | "held" | "unconfirmed")) => super::print(match (decision, before) {
+            (Decision::Delivered, _) => "settled as delivered: its conversation goes on\n",
+            (Decision::Failed, "unknown") => {
+                "settled as failed: it is not sent, and its conversation goes on. Its agent is told now that the customer did \
+                 not get it, unless told before that it may have been delivered\n"
+            }
+            (Decision::Failed, _) => {
+                "settled as failed: it is not sent, and its conversation goes on. Its agent was told before that it may have \
+                 been delivered, and is told nothing more: BonyChat takes one failure for a message. Tell the agent that the \
+                 customer did not get it\n"
+            }
+            (Decision::SendAgain, _) => "it is sent again now, before anything else that waits in its conversation\n",
         }),
         Some("wiped") => anyhow::bail!(
             "the text of `{m_id}` is gone (store.keep_text), so it cannot be sent again: write it anew, and settle this one as \

@@ -1,6 +1,7 @@
 //! The command line. Data goes to stdout, talk to stderr; every refusal says what to do next.
 //! Exit codes: 0 ok, 1 failed, 2 wrong usage or configuration.
 
+mod channels;
 mod health;
 mod messages;
 mod send;
@@ -14,11 +15,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
-use crate::afilnet::AfilnetClient;
 use crate::app::{self, App};
 use crate::config::{Config, Problems};
-use crate::domain::ReadError;
-use crate::domain::sentence::{Got, sentence};
 use crate::lifecycle::Orders;
 use crate::sim;
 use crate::telemetry;
@@ -130,7 +128,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => serve(servable(load()?)?, load).await?,
         Command::Check => check(&servable(load()?)?)?,
-        Command::Channels => channels(&load()?).await?,
+        Command::Channels => print(&channels::list(&load()?).await?)?,
         Command::Config => print(Config::DEFAULT_TOML)?,
         Command::Send(args) => send::run(args, &load()?).await?,
         Command::Messages(command) => messages::run(command, &load()?).await?,
@@ -172,38 +170,6 @@ fn check(config: &Config) -> anyhow::Result<()> {
         let _ = writeln!(report, "warning: {warning}");
     }
     report.push_str("The configuration is complete. Next: `bridge channels` asks Afilnet, `bridge serve` starts.\n");
-    print(&report)
-}
-
-/// Asks each account for its channels, and says which of them this configuration serves.
-async fn channels(config: &Config) -> anyhow::Result<()> {
-    let mut asked = std::collections::BTreeSet::new();
-    let mut report = String::new();
-    for channel in config.channels.values() {
-        if !asked.insert((channel.afilnet.url.to_string(), channel.afilnet.user.clone())) {
-            continue;
-        }
-        let http = crate::afilnet::client(channel.afilnet.timeout, &channel.afilnet.ca)?;
-        let client = AfilnetClient::new(channel, &config.outbound, config.language, http);
-        let refused = |error: ReadError| {
-            anyhow::anyhow!(
-                "Afilnet did not answer for the account behind `{}`: {}",
-                channel.name,
-                sentence(&error.fault, Got::No, config.language)
-            )
-        };
-        if let Some(balance) = client.balance().await.map_err(refused)? {
-            let _ = writeln!(std::io::stderr().lock(), "account behind `{}`: balance {balance}", channel.name);
-        }
-        let found = client.channels().await.map_err(refused)?;
-        for there in found {
-            let served = config.channels.values().find(|ours| {
-                ours.platform.as_str() == there.platform && ours.platform_id.as_str() == there.platform_id
-            });
-            let name = served.map_or("not configured", |ours| ours.name.as_str());
-            let _ = writeln!(report, "{}\t{}\t{}\t{name}", there.platform, there.platform_id, there.name);
-        }
-    }
     print(&report)
 }
 

@@ -101,3 +101,21 @@ async fn health_channels_and_messages_answer_beside_a_running_bridge() {
     let health = house.command(&["health"]).env("BRIDGE__SERVER__LISTEN", &address).output().unwrap();
     assert_eq!(health.status.code(), Some(1));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_operator_reads_is_for_an_operator() {
+    let mut house = House::new();
+    let bridge = house.start().await;
+    let typo = house.run(&["messages", "list", "--channel", "suport"]);
+    let words = String::from_utf8_lossy(&typo.stderr);
+    assert_eq!(typo.status.code(), Some(2), "{words}");
+    assert!(words.contains("`suport`") && words.contains("support"), "{words}");
+    assert!(house.run(&["messages", "list", "--channel", "support"]).status.success());
+    drop(bridge);
+    house.afilnet.down();
+    let channels = house.run(&["channels"]);
+    let words = String::from_utf8_lossy(&channels.stderr);
+    assert_eq!(channels.status.code(), Some(1), "{words}");
+    assert!(words.contains("could not be reached") && words.contains("afilnet.url"), "{words}");
+    assert!(!words.contains("customer"), "nobody sent anything: {words}");
+}

@@ -179,6 +179,9 @@ async fn a_person_settles_it_beside_the_running_bridge() {
         until("it is held", || house.messages("unconfirmed") == [m_id.clone()]).await;
         let settled = house.run(&["messages", "settle", &m_id, "--as", how]);
         assert!(settled.status.success(), "{}", String::from_utf8_lossy(&settled.stderr));
+        let words = String::from_utf8_lossy(&settled.stdout);
+        let told = words.contains("was told before that it may have been delivered, and is told nothing more");
+        assert_eq!(told, how == "failed", "what its agent was told and is told now: {words}");
         assert!(house.afilnet.until(SOON, |world| world.texts(&contact(1)[1..]) == expected).await, "{how}");
         until("it is settled", || house.messages(state).contains(&m_id)).await;
         let again = house.run(&["messages", "settle", &m_id, "--as", how]);
