@@ -195,7 +195,7 @@ impl AfilnetCalls {
             }
             if lasts {
                 // Other calls may succeed all the while: only a send shows that sends work again, one at a time.
-                self.account.send_breaker.trip(self.probe_every(fault, asked));
+                self.account.send_breaker.trip_backing_off(|failures| self.probe_after(fault, failures, asked));
             }
         } else if fault.scope() == Scope::Call {
             return;
@@ -214,7 +214,8 @@ impl AfilnetCalls {
     fn on_fault(&self, fault: &Fault, asked: Option<Duration>) {
         let (newly, what) = match fault.scope() {
             Scope::Account | Scope::Call => {
-                (self.account.upstream.breaker.trip(self.probe_every(fault, asked)), "the account is")
+                let wait = |failures| self.probe_after(fault, failures, asked);
+                (self.account.upstream.breaker.trip_backing_off(wait), "the account is")
             }
             Scope::Sends => (self.account.send_breaker.trip(self.retry.max), "the account's sends are"),
             Scope::Channel => (self.breaker.trip(self.retry.max), "the channel is"),
@@ -234,13 +235,14 @@ impl AfilnetCalls {
         }
     }
 
-    /// Credentials are tried at a slow pace, so as not to be locked out (afilnet.md section 4); an outage soon, and the
-    /// longer it lasts the slower.
-    fn probe_every(&self, fault: &Fault, asked: Option<Duration>) -> Duration {
+    /// Returns the wait before the next probe, where `failures` counts the trip and the probes that failed since.
+    /// Credentials are tried at a slow pace from the first, so as not to be locked out (afilnet.md section 4); anything else
+    /// soon, and the longer it lasts the slower.
+    fn probe_after(&self, fault: &Fault, failures: u32, asked: Option<Duration>) -> Duration {
         if matches!(fault, Fault::Credentials(_)) {
             return self.retry.max;
         }
-        self.retry.wait(self.account.upstream.outage_tries(), asked, 1.0)
+        self.retry.wait(failures, asked, 1.0)
     }
 
     /// Whether it is this message alone that meets a fault which should concern all.

@@ -10,17 +10,26 @@ use tokio::time::Instant;
 /// One breaker, shared by all that call through it.
 #[derive(Debug, Default)]
 pub(crate) struct CircuitBreaker {
-    /// `None` while closed.
-    open: Mutex<Option<Tripped>>,
+    state: Mutex<State>,
     changed: Notify,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
+struct State {
+    /// `None` while closed.
+    open: Option<Tripped>,
+    /// When it was closed last, and as what it had been open.
+    reset: Option<(Instant, Tripped)>,
+}
+
+#[derive(Debug, Clone, Copy)]
 struct Tripped {
     probe_at: Instant,
     probe_every: Duration,
     /// A probe is under way.
     half_open: bool,
+    /// The trip and the probes that failed since.
+    failures: u32,
 }
 
 /// Permission to call. While the breaker is open only the probe holds one.
@@ -41,8 +50,8 @@ impl CircuitBreaker {
         loop {
             let changed = self.changed.notified();
             let wait = {
-                let mut open = self.lock();
-                match open.as_mut() {
+                let mut state = self.lock();
+                match state.open.as_mut() {
                     None => return Permit { breaker: Arc::clone(self), probe: false },
                     Some(open) if open.half_open => None,
                     Some(open) if Instant::now() >= open.probe_at => {
@@ -63,37 +72,54 @@ impl CircuitBreaker {
 
     /// Opens the breaker; a probe is let through every `probe_every`. Returns whether it was closed before.
     pub(crate) fn trip(&self, probe_every: Duration) -> bool {
-        let mut open = self.lock();
-        let was_closed = open.is_none();
-        *open = Some(Tripped { probe_at: Instant::now() + probe_every, probe_every, half_open: false });
-        drop(open);
+        self.trip_backing_off(|_| probe_every)
+    }
+
+    /// Opens the breaker; the next probe is let through after `wait(failures)`, where `failures` counts the trip and each
+    /// probe that failed since, from 1. A call that was under way at the trip and fails as well is not counted: it says
+    /// nothing of how long this lasts. A breaker that is tripped again at once counts on: its probe shows less than the
+    /// calls that it lets through (a balance that can be read where sends are forbidden). Returns whether it was closed
+    /// before.
+    pub(crate) fn trip_backing_off(&self, wait: impl FnOnce(u32) -> Duration) -> bool {
+        let mut state = self.lock();
+        let now = Instant::now();
+        let before = match (&state.open, &state.reset) {
+            (Some(open), _) => open.failures - u32::from(!open.half_open),
+            (None, Some((at, open))) if now.duration_since(*at) < open.probe_every => open.failures,
+            (None, _) => 0,
+        };
+        let (was_closed, failures) = (state.open.is_none(), before.saturating_add(1));
+        let probe_every = wait(failures);
+        state.open = Some(Tripped { probe_at: now + probe_every, probe_every, half_open: false, failures });
+        drop(state);
         self.changed.notify_waiters();
         was_closed
     }
 
     /// Lets no probe through for `wait` from now on, where the breaker is open.
     pub(crate) fn not_before(&self, wait: Duration) {
-        if let Some(open) = self.lock().as_mut() {
+        if let Some(open) = self.lock().open.as_mut() {
             open.probe_at = open.probe_at.max(Instant::now() + wait);
         }
     }
 
     /// Whether only a probe is let through.
     pub(crate) fn is_open(&self) -> bool {
-        self.lock().is_some()
+        self.lock().open.is_some()
     }
 
     /// Closes the breaker. Returns whether it was open before.
     fn reset(&self) -> bool {
-        let was_open = self.lock().take().is_some();
-        if was_open {
-            self.changed.notify_waiters();
-        }
-        was_open
+        let mut state = self.lock();
+        let Some(open) = state.open.take() else { return false };
+        state.reset = Some((Instant::now(), open));
+        drop(state);
+        self.changed.notify_waiters();
+        true
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Tripped>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -119,7 +145,7 @@ impl Drop for Permit {
     /// A probe that proved nothing leaves the breaker open until the next.
     fn drop(&mut self) {
         if self.probe {
-            if let Some(open) = self.breaker.lock().as_mut().filter(|open| open.half_open) {
+            if let Some(open) = self.breaker.lock().open.as_mut().filter(|open| open.half_open) {
                 open.half_open = false;
                 open.probe_at = open.probe_at.max(Instant::now() + open.probe_every);
             }
@@ -152,6 +178,35 @@ mod tests {
         assert!(probe.holds() && probe.succeeded());
         drop(probe);
         assert!(acquired_within(&breaker, Duration::ZERO).await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_probe_that_fails_makes_the_next_wait_longer() {
+        let breaker = CircuitBreaker::new();
+        let doubling = |failures: u32| Duration::from_secs(1 << (failures - 1)).min(Duration::from_secs(8));
+        let waits_and_closes = async || {
+            let before = Instant::now();
+            assert!(breaker.acquire().await.succeeded());
+            before.elapsed().as_secs()
+        };
+        for _ in 0..2 {
+            for straggler in 0..8 {
+                assert_eq!(breaker.trip_backing_off(doubling), straggler == 0);
+            }
+            for seconds in [1, 2, 4] {
+                let before = Instant::now();
+                let probe = breaker.acquire().await;
+                assert_eq!(before.elapsed().as_secs(), seconds);
+                assert!(!breaker.trip_backing_off(doubling));
+                drop(probe);
+            }
+            assert_eq!(waits_and_closes().await, 8);
+            // Its probe passes and nothing else does: that is the same trouble still.
+            assert!(breaker.trip_backing_off(doubling));
+            assert_eq!(waits_and_closes().await, 8, "the most");
+            tokio::time::advance(Duration::from_secs(8)).await;
+            // It was closed for a while: the next trouble is a new one.
+        }
     }
 
     /// Someone who waits for a permit by now.
