@@ -13,10 +13,11 @@ use tokio_util::task::TaskTracker;
 
 use super::channel::{Channel, ChannelSettings};
 use super::limits::circuit_breaker::Permit;
-use super::limits::rate_limiter::Slot;
+use super::limits::rate_limiter::{RateLimiter, Slot};
 use super::limits::upstream::Upstream;
 use super::lock::lock;
 use super::wait::{STORE_PAUSE, jitter, may_call, notified};
+use crate::config::BONYCHAT_LIMIT;
 use crate::domain::clock::{millis, now_ms, since};
 use crate::domain::{ContactId, Delivery, Fault, Fence, Scope, Webhook};
 use crate::store::{ChannelSignals, DueEvent, Publication, Store, StoreError};
@@ -54,7 +55,10 @@ pub(super) struct Publisher {
 impl Publisher {
     pub(super) fn new(channel: &Channel) -> Self {
         Self {
-            upstream: Upstream::new(channel.settings.publish_per_second, SIDE_BY_SIDE),
+            upstream: Upstream::limited_by(match channel.settings.publish_per_second {
+                pace @ ..=BONYCHAT_LIMIT => RateLimiter::counting_arrivals(pace, SIDE_BY_SIDE, BONYCHAT_LIMIT),
+                pace => RateLimiter::new(pace, SIDE_BY_SIDE), // not BonyChat's: a webhook on this machine
+            }),
             under_way: Mutex::default(),
             trips: AtomicU32::new(0),
             own_tries: Mutex::default(),

@@ -10,6 +10,9 @@ use tokio::time::Instant;
 
 const WINDOW: Duration = Duration::from_secs(1);
 
+/// How much later than it was started a call of another process may arrive at the far side.
+const ON_THE_WAY: Duration = Duration::from_millis(500);
+
 /// Priority in the queue: time of arrival plus `yield_for`, then the ticket.
 type Turn = (Instant, u64);
 
@@ -17,6 +20,8 @@ type Turn = (Instant, u64);
 #[derive(Debug)]
 pub(crate) struct RateLimiter {
     per_second: usize,
+    /// Calls that may arrive at the far side in any one second, where it counts them.
+    arrivals: Option<usize>,
     max_in_flight: usize,
     state: Mutex<State>,
 }
@@ -25,6 +30,8 @@ pub(crate) struct RateLimiter {
 struct State {
     /// Starts within the last window, oldest first.
     recent: VecDeque<Instant>,
+    /// Ends within the last window, oldest first; noted where the far side counts arrivals.
+    ended: VecDeque<Instant>,
     in_flight: usize,
     waiting: BTreeMap<Turn, Arc<Notify>>,
     tickets: u64,
@@ -42,8 +49,24 @@ impl RateLimiter {
     pub(crate) fn new(per_second: u32, max_in_flight: u32) -> Arc<Self> {
         Arc::new(Self {
             per_second: per_second.max(1) as usize,
+            arrivals: None,
             max_in_flight: max_in_flight.max(1) as usize,
             state: Mutex::default(),
+        })
+    }
+
+    /// As [`Self::new`], for a far side that takes at most `arrivals` calls in any one second of its own clock. A call
+    /// arrives at any time between its start and its end (a new connection takes long, the next call on it does not), so it
+    /// counts until a second after its end. Begins with a full second: a process before may just have made calls.
+    pub(crate) fn counting_arrivals(per_second: u32, max_in_flight: u32, arrivals: u32) -> Arc<Self> {
+        let arrivals = arrivals.max(1) as usize;
+        let last_arrival = Instant::now() + ON_THE_WAY;
+        let ended = std::iter::repeat_n(last_arrival, arrivals).collect();
+        Arc::new(Self {
+            per_second: per_second.max(1) as usize,
+            arrivals: Some(arrivals),
+            max_in_flight: max_in_flight.max(1) as usize,
+            state: Mutex::new(State { ended, ..State::default() }),
         })
     }
 
@@ -96,6 +119,12 @@ impl RateLimiter {
         if state.recent.len() >= self.per_second {
             return Err(state.recent.front().map(|start| *start + WINDOW));
         }
+        while state.ended.front().is_some_and(|end| now.duration_since(*end) >= WINDOW) {
+            state.ended.pop_front();
+        }
+        if self.arrivals.is_some_and(|arrivals| state.in_flight + state.ended.len() >= arrivals) {
+            return Err(state.ended.front().map(|end| *end + WINDOW)); // `None`: notified when one ends
+        }
         state.recent.push_back(now);
         state.in_flight += 1;
         if let Some(turn) = turn {
@@ -146,6 +175,8 @@ impl Drop for Slot {
             if let Some(index) = state.recent.iter().rposition(|start| *start == self.start) {
                 state.recent.remove(index);
             }
+        } else if self.limiter.arrivals.is_some() {
+            state.ended.push_back(Instant::now());
         }
         state.notify_first();
     }
@@ -184,6 +215,57 @@ mod tests {
         for window in starts.windows(6) {
             assert!(window[5] - window[0] >= WINDOW);
         }
+    }
+
+    /// Makes `count` calls side by side through `limiter`, each arriving somewhere between its start and its end, which is
+    /// `most` later at most, and returns when they arrived.
+    async fn arrivals(limiter: &Arc<RateLimiter>, count: usize, most: Duration, seed: u64) -> Vec<Instant> {
+        use rand::{Rng as _, SeedableRng as _};
+        let mut dice = rand::rngs::StdRng::seed_from_u64(seed);
+        let (arrived, mut calls) = (Arc::new(Mutex::new(Vec::new())), Vec::new());
+        for _ in 0..count {
+            let slot = limiter.acquire(Duration::ZERO).await;
+            let there = most.mul_f64(dice.random_range(0.0..=1.0));
+            let back = (most - there).mul_f64(dice.random_range(0.0..=1.0));
+            let arrived = Arc::clone(&arrived);
+            calls.push(tokio::spawn(async move {
+                tokio::time::sleep(there).await;
+                arrived.lock().unwrap().push(Instant::now());
+                tokio::time::sleep(back).await;
+                drop(slot);
+            }));
+        }
+        for call in calls {
+            call.await.unwrap();
+        }
+        let mut arrived = arrived.lock().unwrap().clone();
+        arrived.sort_unstable();
+        arrived
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_second_of_the_far_side_holds_more_than_it_takes_whatever_the_way_costs() {
+        for seed in 0..200 {
+            let most = Duration::from_millis(seed * 5);
+            let limiter = RateLimiter::counting_arrivals(15, 8, 20);
+            let mut arrived = arrivals(&limiter, 60, most, seed).await;
+            // Another process takes over where this one ended.
+            let next = RateLimiter::counting_arrivals(15, 8, 20);
+            arrived.extend(arrivals(&next, 60, most, seed + 1000).await);
+            for window in arrived.windows(21) {
+                assert!(window[20] - window[0] >= WINDOW, "seed {seed}: 21 within {:?}", window[20] - window[0]);
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_far_sides_limit_costs_nothing_where_answers_come_within_a_third_of_a_second() {
+        let limiter = RateLimiter::counting_arrivals(15, 8, 20);
+        drop(limiter.acquire(Duration::ZERO).await); // after the second that it begins with
+        let begun = Instant::now();
+        arrivals(&limiter, 149, Duration::from_millis(330), 1).await;
+        let took = begun.elapsed();
+        assert!(took <= Duration::from_secs(10), "150 at 15 a second took {took:?}");
     }
 
     #[tokio::test(start_paused = true)]

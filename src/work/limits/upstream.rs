@@ -29,8 +29,13 @@ pub(in crate::work) struct Upstream<K> {
 impl<K: Eq + Hash + Clone> Upstream<K> {
     /// One that takes so many calls a second, and so many at once.
     pub(in crate::work) fn new(per_second: u32, max_in_flight: u32) -> Self {
+        Self::limited_by(RateLimiter::new(per_second, max_in_flight))
+    }
+
+    /// One whose calls `limiter` limits.
+    pub(in crate::work) fn limited_by(limiter: Arc<RateLimiter>) -> Self {
         Self {
-            limiter: RateLimiter::new(per_second, max_in_flight),
+            limiter,
             breaker: CircuitBreaker::new(),
             outages: AtomicU32::new(0),
             accepted: AtomicU64::new(0),
@@ -65,11 +70,6 @@ impl<K: Eq + Hash + Clone> Upstream<K> {
     /// A call met an outage. Returns whether outages last: it is the third in a row, or a later one.
     pub(in crate::work) fn on_outage(&self) -> bool {
         self.outages.fetch_add(1, Ordering::Relaxed) + 1 >= OUTAGES
-    }
-
-    /// How often it was out of order since outages last; 1 where they do not, or only just.
-    pub(in crate::work) fn outage_tries(&self) -> u32 {
-        self.outages.load(Ordering::Relaxed).saturating_sub(OUTAGES).saturating_add(1)
     }
 
     /// Notes that it refused `who` for a reason that should concern all. Returns whether `who` is the reason: others were
