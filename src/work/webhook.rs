@@ -1,9 +1,8 @@
 //! Inbound, after the durable line: posts events to BonyChat, in order per conversation, one a POST, below the rate that
 //! BonyChat allows a channel. While BonyChat is down or does not let the channel in, one probe at a time goes and the
-//! rest waits untried.
+//! rest waits untried. An event that is refused is given up only once others show that the fault is its own.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -14,12 +13,13 @@ use tokio_util::task::TaskTracker;
 use super::channel::{Channel, ChannelSettings};
 use super::limits::circuit_breaker::Permit;
 use super::limits::rate_limiter::{RateLimiter, Slot};
+use super::limits::refusals::{Cause, Refusals, Ruling};
 use super::limits::upstream::Upstream;
 use super::lock::lock;
 use super::wait::{STORE_PAUSE, jitter, may_call, notified};
 use crate::config::BONYCHAT_LIMIT;
 use crate::domain::clock::{millis, now_ms, since};
-use crate::domain::{ContactId, Delivery, Fault, Fence, Scope, Webhook};
+use crate::domain::{ContactId, Delivery, EventBody, Fault, Fence, Scope, Webhook};
 use crate::store::{ChannelSignals, DueEvent, Publication, Store, StoreError};
 use crate::telemetry::metrics::{self, Part};
 
@@ -31,6 +31,12 @@ const SIDE_BY_SIDE: u32 = 8;
 
 /// Time between two probes of a webhook that is out of order, at least. An agent waits for what comes after.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
+
+/// Events behind a refused one that are tried in one go, at most.
+const BEHIND: usize = 8;
+
+/// Stuck conversations that are looked after, at most; the others go by their own waits.
+const STUCK: usize = 100;
 
 /// After a longer wait for a permit, the event is queried again: an operator may have discarded it.
 const STALE: Duration = Duration::from_secs(1);
@@ -46,8 +52,9 @@ pub(super) struct Publisher {
     upstream: Upstream<i64>,
     /// Conversations with an event under way.
     under_way: Mutex<HashSet<ContactId>>,
-    /// Trips since an event that BonyChat answered for good, for what concerns the channel's set-up.
-    trips: AtomicU32,
+    /// Events refused since one was taken last.
+    refusals: Mutex<Refusals<i64, ContactId>>,
+    stuck: Mutex<HashMap<ContactId, Stuck>>,
     /// Tries of an event that failed while the breaker was closed: its own trouble, by its row.
     own_tries: Mutex<HashMap<i64, u32>>,
 }
@@ -60,7 +67,8 @@ impl Publisher {
                 pace => RateLimiter::new(pace, SIDE_BY_SIDE), // not BonyChat's: a webhook on this machine
             }),
             under_way: Mutex::default(),
-            trips: AtomicU32::new(0),
+            refusals: Mutex::default(),
+            stuck: Mutex::default(),
             own_tries: Mutex::default(),
             settings: Arc::clone(&channel.settings),
             store: Arc::clone(&channel.ports.store),
@@ -126,8 +134,14 @@ impl Publisher {
         // Taken before the query: what is under way now may be settled meanwhile, and the query would not show it.
         let busy = self.under_way().clone();
         // Some of the first may be under way; ask for enough that others are among them.
-        let due = self.store.due_events(&self.settings.name, now_ms(), 2 * SIDE_BY_SIDE).await?;
-        Ok(due.into_iter().filter(|event| !busy.contains(&event.contact)).collect())
+        let mut due = self.store.due_events(&self.settings.name, now_ms(), 2 * SIDE_BY_SIDE).await?;
+        due.extend(self.heads_that_may_be_told_of().await?);
+        let mut taken = busy;
+        due.retain(|event| taken.insert(event.contact.clone()));
+        // The better probes first: what was refused before has said what it can say.
+        let refusals = lock(&self.refusals);
+        due.sort_by_key(|event| refusals.is_suspect(&event.row));
+        Ok(due)
     }
 
     fn start(
@@ -153,14 +167,33 @@ impl Publisher {
             return slot.unused();
         }
         let started = Instant::now();
+        let delivery = self.call(event, slot).await;
+        let (delivery, ruling) = self.ruled(event, delivery, &permit, stop).await;
+        self.conclude(event, &delivery, ruling, started, &permit, stop).await;
+    }
+
+    /// Makes one call. It goes on to its end whoever waits for it.
+    async fn call(&self, event: &DueEvent, slot: Slot) -> Delivery {
         let (webhook, sent) = (Arc::clone(&self.webhook), event.clone());
         let call = tokio::spawn(async move { webhook.publish(&sent.contact, &sent.event).await });
         let failed = Delivery::Again { fault: Fault::Interrupted, asked: None };
         let delivery = call.await.unwrap_or(failed);
         drop(slot);
-        self.on_result(&permit, &delivery);
-        drop(permit);
-        let publication = self.judge(event, &delivery);
+        delivery
+    }
+
+    /// Feeds an answer back, and settles what became of the event.
+    async fn conclude(
+        &self,
+        event: &DueEvent,
+        delivery: &Delivery,
+        ruling: Ruling,
+        started: Instant,
+        permit: &Permit,
+        stop: &CancellationToken,
+    ) {
+        self.on_result(permit, delivery, ruling);
+        let publication = self.judge(event, delivery, ruling);
         self.report(event, &publication, started.elapsed());
         while let Err(error) = self.store.published(event, publication.clone(), now_ms()).await {
             if stop.is_cancelled() || !matches!(error, StoreError::Unavailable(_)) {
@@ -173,37 +206,151 @@ impl Publisher {
         }
     }
 
+    /// Returns what the event was answered last, and what a refusal says. Where nothing else can tell, the events behind it
+    /// in its conversation are tried, up to the first that is taken; then those before that go once more. Refused at once
+    /// before and at once after another was taken, they are at fault; one that is taken after all comes late and is not
+    /// lost. Nothing is stored as given up before it is known: a process that is killed meanwhile begins with the same
+    /// event.
+    async fn ruled(
+        &self,
+        event: &DueEvent,
+        delivery: Delivery,
+        permit: &Permit,
+        stop: &CancellationToken,
+    ) -> (Delivery, Ruling) {
+        lock(&self.stuck).remove(&event.contact);
+        let ruling = self.rule(event, &delivery);
+        if !ruling.look_behind {
+            return (delivery, ruling);
+        }
+        let behind = self.try_behind(event, permit, stop).await;
+        if !behind.taken {
+            let mut stuck = lock(&self.stuck);
+            if behind.ended && stuck.len() < STUCK {
+                let last = behind.refused.last().unwrap_or(event).clone();
+                stuck.insert(event.contact.clone(), Stuck { head: event.clone(), last });
+            }
+            return (delivery, ruling);
+        }
+        let Some(again) = self.once_more(event, stop).await else { return (delivery, ruling) };
+        let mut before = again.0.clone();
+        for event in &behind.refused {
+            if matches!(before, Delivery::Again { .. }) {
+                break; // it still waits, and none may overtake it
+            }
+            let started = Instant::now();
+            let Some((delivery, ruling)) = self.once_more(event, stop).await else { break };
+            self.conclude(event, &delivery, ruling, started, permit, stop).await;
+            before = delivery;
+        }
+        again
+    }
+
+    fn rule(&self, event: &DueEvent, delivery: &Delivery) -> Ruling {
+        if !matches!(delivery, Delivery::Refused { .. }) {
+            return Ruling { cause: Cause::Unknown, look_behind: false };
+        }
+        let poison = self.upstream.is_poison(&event.row);
+        let contact = matches!(event.event.body, EventBody::Message { .. }).then_some(&event.contact);
+        lock(&self.refusals).refused(&event.row, contact, poison, Instant::now())
+    }
+
+    /// Tries the events behind a refused one, up to the first that is not refused.
+    async fn try_behind(&self, event: &DueEvent, permit: &Permit, stop: &CancellationToken) -> Behind {
+        let mut behind = Behind { refused: Vec::new(), taken: false, ended: false };
+        while behind.refused.len() < BEHIND {
+            let last = behind.refused.last().unwrap_or(event);
+            let Ok(next) = self.store.event_behind(last, now_ms()).await else { break };
+            let Some(next) = next else {
+                behind.ended = true;
+                break;
+            };
+            let Some(slot) = self.slot(stop).await else { break };
+            let started = Instant::now();
+            let delivery = self.call(&next, slot).await;
+            let ruling = self.rule(&next, &delivery);
+            match delivery {
+                Delivery::Done => {
+                    self.conclude(&next, &delivery, ruling, started, permit, stop).await;
+                    behind.taken = true;
+                    break;
+                }
+                Delivery::Refused { .. } => behind.refused.push(next),
+                Delivery::Again { .. } => break,
+            }
+        }
+        behind
+    }
+
+    /// Posts a refused event once more, after one behind it was taken.
+    async fn once_more(&self, event: &DueEvent, stop: &CancellationToken) -> Option<(Delivery, Ruling)> {
+        let slot = self.slot(stop).await?;
+        let delivery = self.call(event, slot).await;
+        Some((delivery, Ruling { cause: Cause::Event, look_behind: false }))
+    }
+
+    /// Waits for a slot for one more call of a post that has its turn; `None` once the stop begins. Also where the breaker
+    /// was tripped meanwhile: these few calls tell best whether that is right.
+    async fn slot(&self, stop: &CancellationToken) -> Option<Slot> {
+        let slot = stop.run_until_cancelled(self.upstream.limiter.acquire(Duration::ZERO)).await?;
+        if may_call(&self.deadline, stop).await {
+            return Some(slot);
+        }
+        slot.unused();
+        None
+    }
+
+    /// Returns the heads of conversations that are stuck where one came behind them that was not tried yet: they go at
+    /// once, before their wait is over.
+    async fn heads_that_may_be_told_of(&self) -> Result<Vec<DueEvent>, StoreError> {
+        let stuck: Vec<Stuck> = lock(&self.stuck).values().cloned().collect();
+        let mut heads = Vec::new();
+        for Stuck { head, last } in stuck {
+            if self.store.event_behind(&last, now_ms()).await?.is_some() {
+                heads.push(head);
+            }
+        }
+        Ok(heads)
+    }
+
     /// Learns from an answer whether BonyChat takes this channel's events at all.
-    fn on_result(&self, permit: &Permit, delivery: &Delivery) {
+    fn on_result(&self, permit: &Permit, delivery: &Delivery, ruling: Ruling) {
         let name = &self.settings.name;
         let fault = match delivery {
-            Delivery::Done | Delivery::Refused { .. } => {
+            Delivery::Done => {
                 self.upstream.on_accepted();
-                self.trips.store(0, Ordering::Relaxed);
-                if permit.succeeded() {
-                    metrics::paused(name, Part::Webhook, false);
-                    tracing::info!(channel.name = %name, "channel `{name}`: BonyChat takes its events again, going on");
-                }
-                return;
+                lock(&self.refusals).taken();
+                return self.on_answer(permit);
+            }
+            Delivery::Refused { .. } if ruling.cause != Cause::SetUp => {
+                self.upstream.on_refused();
+                return self.on_answer(permit);
             }
             Delivery::Again { fault, asked } if fault.is_outage() => return self.on_outage(permit, fault, *asked),
-            Delivery::Again { fault, .. } => fault,
+            Delivery::Again { fault, .. } if matches!(fault.scope(), Scope::Call | Scope::Sends) => return,
+            Delivery::Refused { fault } | Delivery::Again { fault, .. } => fault,
         };
-        if matches!(fault.scope(), Scope::Call | Scope::Sends) {
-            return;
-        }
         metrics::paused(name, Part::Webhook, true);
         // Soon at first: it may be this event alone. The longer it lasts the slower.
-        let trips = self.trips.fetch_add(1, Ordering::Relaxed) + 1;
-        if self.upstream.breaker.trip(self.settings.retry.wait(trips, None, 1.0)) && trips == 1 {
+        let wait = |failures| self.settings.retry.wait(failures, None, 1.0);
+        if self.upstream.breaker.trip_backing_off(wait) {
             tracing::error!(
                 channel.name = %name,
                 fault = fault.code(),
-                "channel `{name}`: BonyChat does not take its events ({}): check api_token and webhook_url against the \
-                 channel's page in BonyChat. Nothing is lost: publishing is paused, events are kept, and a probe finds out \
-                 when it works again",
-                fault.code()
+                "channel `{name}`: BonyChat does not take its events ({}): {}. Nothing is lost: publishing is paused, events \
+                 are kept, and a probe finds out when it works again",
+                fault.code(),
+                what_to_check(fault)
             );
+        }
+    }
+
+    /// BonyChat is not out of order, and does not turn all of the channel away.
+    fn on_answer(&self, permit: &Permit) {
+        if permit.succeeded() {
+            let name = &self.settings.name;
+            metrics::paused(name, Part::Webhook, false);
+            tracing::info!(channel.name = %name, "channel `{name}`: BonyChat takes its events again, going on");
         }
     }
 
@@ -243,20 +390,28 @@ impl Publisher {
         self.settings.retry.wait(*tries, asked, jitter())
     }
 
-    fn judge(&self, event: &DueEvent, delivery: &Delivery) -> Publication {
-        let publication = self.judged(event, delivery);
+    fn judge(&self, event: &DueEvent, delivery: &Delivery, ruling: Ruling) -> Publication {
+        let publication = self.judged(event, delivery, ruling);
         if !matches!(publication, Publication::Queued { .. }) {
             lock(&self.own_tries).remove(&event.row);
         }
         publication
     }
 
-    fn judged(&self, event: &DueEvent, delivery: &Delivery) -> Publication {
+    fn judged(&self, event: &DueEvent, delivery: &Delivery, ruling: Ruling) -> Publication {
+        let now_ms = now_ms();
         match delivery {
             Delivery::Done => Publication::Done,
-            Delivery::Refused { fault } => Publication::Dead { fault: fault.clone() },
+            Delivery::Refused { fault } => match ruling.cause {
+                Cause::Event => Publication::Dead { fault: fault.clone() },
+                Cause::SetUp => Publication::Queued { due_ms: now_ms, fault: fault.clone() },
+                // However old: nothing shows yet that it is this event.
+                Cause::Unknown => {
+                    let due_ms = now_ms.saturating_add(millis(self.again_in(event, None)));
+                    Publication::Queued { due_ms, fault: fault.clone() }
+                }
+            },
             Delivery::Again { fault, asked } => {
-                let now_ms = now_ms();
                 match fault.scope() {
                     Scope::Account | Scope::Channel if self.upstream.is_poison(&event.row) => {
                         Publication::Dead { fault: fault.clone() }
@@ -332,6 +487,39 @@ impl Publisher {
 
     fn under_way(&self) -> MutexGuard<'_, HashSet<ContactId>> {
         lock(&self.under_way)
+    }
+}
+
+/// A conversation whose head is refused, and nothing tells why.
+#[derive(Debug, Clone)]
+struct Stuck {
+    head: DueEvent,
+    /// The last of those that were tried: the head, or one behind it.
+    last: DueEvent,
+}
+
+/// What trying the events behind a refused one came to.
+struct Behind {
+    /// Those that were refused as well, in their order.
+    refused: Vec<DueEvent>,
+    /// Whether the one after them was taken.
+    taken: bool,
+    /// Whether there was none after them.
+    ended: bool,
+}
+
+/// What an operator should look at where BonyChat does not take a channel's events.
+fn what_to_check(fault: &Fault) -> &'static str {
+    match fault {
+        Fault::WrongService(_) => {
+            "webhook_url is not, or is no longer, an address that takes events; copy it anew from the channel's page in \
+             BonyChat (addresses at app.respond.io moved in August 2026)"
+        }
+        Fault::Http(_) => {
+            "it refuses whatever several contacts write; check that the channel still exists and its workspace is active in \
+             BonyChat, and channel_id, id_type and webhook_url against the channel's page there"
+        }
+        _ => "check api_token and webhook_url against the channel's page in BonyChat",
     }
 }
 

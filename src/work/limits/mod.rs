@@ -4,4 +4,5 @@ pub(super) mod call_permit;
 pub(super) mod circuit_breaker;
 mod poison;
 pub(super) mod rate_limiter;
+pub(super) mod refusals;
 pub(super) mod upstream;

@@ -1,5 +1,7 @@
 //! Outages of a made-up webhook, on a clock of the test's own.
 
+mod refusals;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,7 +10,7 @@ use tokio::time::Instant;
 use super::super::limits::upstream::OUTAGES;
 use super::*;
 use crate::domain::content::Text;
-use crate::domain::{Content, Event, EventBody, MId};
+use crate::domain::{Content, Event, MId};
 use crate::store::{NewRow, Reading, SqliteStore};
 use crate::work::channel::ChannelPorts;
 use crate::work::limits::call_permit::Account;
@@ -50,7 +52,7 @@ fn m_id(who: u32, n: u32) -> MId {
     MId::derived(&[&who.to_string(), &n.to_string()])
 }
 
-async fn record(store: &Arc<dyn Store>, who: u32) {
+async fn record(store: &Arc<dyn Store>, who: u32, events: std::ops::Range<u32>) {
     let row = |n| {
         let body = EventBody::Message { content: Content::Text { text: Text::new("words").unwrap() } };
         let event = Event { m_id: m_id(who, n), timestamp_ms: 1, body };
@@ -67,7 +69,7 @@ async fn record(store: &Arc<dyn Store>, who: u32) {
         channel: "support".parse().unwrap(),
         contact: contact(who),
         destination: contact(who).as_str()[1..].parse().unwrap(),
-        rows: (0..EVENTS).map(row).collect(),
+        rows: events.map(row).collect(),
         newest: None,
         receipts: Vec::new(),
         page: None,
@@ -89,7 +91,7 @@ async fn an_outage_costs_a_call_a_second_and_nothing_waits_on_after_it() {
     let ports = ChannelPorts { webhook: Arc::<Fragile>::clone(&webhook), ..testing::ports(&store) };
     let channel = testing::channel(testing::settings("support"), ports, &Arc::new(Account::new(100, 4)));
     for who in 0..CONVERSATIONS {
-        record(&store, who).await;
+        record(&store, who, 0..EVENTS).await;
     }
     let stop = CancellationToken::new();
     let publisher = tokio::spawn(Arc::new(Publisher::new(&channel)).run(stop.clone()));
@@ -132,7 +134,8 @@ fn an_event_that_waited_long_is_not_given_up_at_its_first_outages() {
             before: crate::store::Before::default(),
             recorded_ms: 0, // longer ago than anything is kept up
         };
-        matches!(publisher.judge(&event, &Delivery::Again { fault, asked: None }), Publication::Dead { .. })
+        let unruled = Ruling { cause: Cause::Unknown, look_behind: false };
+        matches!(publisher.judge(&event, &Delivery::Again { fault, asked: None }, unruled), Publication::Dead { .. })
     };
     let dead: Vec<u32> = (0..12).filter(|attempts| is_dead(*attempts, Fault::Http(503))).collect();
     assert_eq!(dead, [10, 11], "ten tries, however old");
