@@ -152,7 +152,7 @@ impl FromStr for Fault {
 
 fn parametrised(name: &str) -> Option<FaultKind> {
     if let Some(status) = name.strip_prefix("http_") {
-        return status.parse().ok().filter(|status| (400..600).contains(status)).map(FaultKind::Http);
+        return status.parse().ok().filter(|status| (300..600).contains(status)).map(FaultKind::Http);
     }
     let capitals = !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
     capitals.then(|| FaultKind::Code(name.to_owned()))

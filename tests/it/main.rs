@@ -28,6 +28,7 @@ mod person;
 mod postgres;
 mod process;
 mod recovery;
+mod refusals;
 mod reload;
 mod repeat;
 mod send;

@@ -64,7 +64,7 @@ async fn what_bonychat_asks_to_wait_for_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_poison_event_is_tried_once_and_the_next_goes_within_seconds() {
+async fn a_poison_event_is_tried_a_few_times_and_the_next_goes_within_seconds() {
     let mut house = House::new().set("RETRY__INITIAL", "10s").set("RETRY__MAX", "1m");
     let _bridge = house.start().await;
     house.bonychat.set_poison(Some("POISON"));
@@ -73,6 +73,8 @@ async fn a_poison_event_is_tried_once_and_the_next_goes_within_seconds() {
     let started = Instant::now();
     assert!(house.bonychat.until(SOON, |world| world.texts(&contact(1)) == ["after"]).await);
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
-    assert_eq!(house.bonychat.requests(), 2);
+    // Refused, the next taken, refused again; once more where the next came later.
+    until("it is given up", || house.messages("dead").len() == 1).await;
+    assert!(house.bonychat.requests() <= 4, "{} calls", house.bonychat.requests());
     house.check();
 }
