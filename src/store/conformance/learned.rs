@@ -11,6 +11,7 @@ on_each_engine! {
     rows_of_sent_messages_teach_that_and_how_late_they_show
     timestamps_of_a_conversation_never_go_back
     no_timestamp_lies_in_the_future
+    timestamps_do_not_go_back_with_the_clock_nor_with_a_start
     what_an_agent_is_told_bears_the_time_of_the_wall
 }
 
@@ -139,18 +140,32 @@ async fn timestamps_of_a_conversation_never_go_back(engine: Engine) {
 }
 
 async fn no_timestamp_lies_in_the_future(engine: Engine) {
-    let fresh = engine.fresh().await;
-    let store = &fresh.store;
-    let ahead_ms = wall_ms() + 3_600_000;
+    let Fresh { store, folder: _folder } = engine.fresh().await;
     let mut page = reading(1, &[("r1", "a")]);
-    page.rows[0].events[0].timestamp_ms = ahead_ms;
+    page.rows[0].events[0].timestamp_ms = wall_ms() + 3_600_000;
     store.record(page).await.unwrap();
-    // The mark of a conversation that was told of while the clock was ahead.
+    let stamps: Vec<i64> = due(&store).await.iter().map(|event| event.timestamp_ms).collect();
+    assert!(stamps.len() == 1 && stamps[0] <= wall_ms(), "{stamps:?} at {}", wall_ms());
+}
+
+async fn timestamps_do_not_go_back_with_the_clock_nor_with_a_start(engine: Engine) {
+    let fresh = engine.fresh().await;
+    let mut page = reading(1, &[("r1", "a")]);
+    page.rows[0].events[0].timestamp_ms = wall_ms();
+    fresh.store.record(page).await.unwrap();
+    let told_ms = due(&fresh.store).await[0].timestamp_ms;
+    // As if that had been told an hour later than the clock shows by now: it was set back.
+    let ahead_ms = told_ms + 3_600_000;
     let marked = format!("UPDATE conversations SET event_ms = {ahead_ms} RETURNING id");
     assert_eq!(fresh.folder.ask(&marked).await.len(), 1);
-    store.record(reading(1, &[("r2", "b")])).await.unwrap();
-    let stamps: Vec<i64> = due(store).await.iter().map(|event| event.timestamp_ms).collect();
-    assert!(stamps.len() == 2 && stamps.iter().all(|at_ms| *at_ms <= wall_ms()), "{stamps:?} at {}", wall_ms());
+    fresh.store.record(reading(1, &[("r2", "b")])).await.unwrap();
+    let Fresh { store, folder: _folder } = fresh.again().await;
+    store.follow_clock(wall_ms()).await.unwrap();
+    store.record(reading(1, &[("r3", "c")])).await.unwrap();
+    let stamps: Vec<i64> = due(&store).await.iter().map(|event| event.timestamp_ms).collect();
+    assert_eq!(stamps, [ahead_ms, ahead_ms]);
+    store.record(reading(2, &[("r4", "another conversation")])).await.unwrap();
+    assert!(due(&store).await[0].timestamp_ms < ahead_ms, "no other conversation stands still");
 }
 
 async fn what_an_agent_is_told_bears_the_time_of_the_wall(engine: Engine) {

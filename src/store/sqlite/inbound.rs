@@ -152,10 +152,11 @@ pub(super) fn add_events(
         return Ok(());
     }
     let newest_ms: i64 = one(db, sql::EVENT_MS, params![conversation])?;
-    // A mark that was made while the clock was ahead gives way: no timestamp lies in the future (bonychat.md A10).
+    // No event is told as later than it is now (bonychat.md A10), and none as earlier than the one before it: where the clock was set
+    // back, its conversation's time stands still until the clock has caught up.
     let (mut at_ms, wall_ms) = (newest_ms, crate::domain::clock::wall_ms());
     for event in events {
-        at_ms = at_ms.max(event.timestamp_ms).min(wall_ms);
+        at_ms = at_ms.max(event.timestamp_ms.min(wall_ms));
         let json = serde_json::to_string(&Event { timestamp_ms: at_ms, ..event.clone() })
             .map_err(|e| corrupt("events")(Box::new(e)))?;
         let kind = event.body.kind();
