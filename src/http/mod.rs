@@ -172,7 +172,7 @@ async fn alive() -> &'static str {
 async fn ready(State(door): State<Arc<Door>>) -> Result<&'static str, ApiError> {
     match tokio::time::timeout(READY_WITHIN, door.store.check()).await {
         Ok(Ok(())) => Ok("ready\n"),
-        Ok(Err(error)) => Err(ApiError::NotReady(error.to_string())),
+        Ok(Err(error)) => Err(ApiError::NotReady(error.reason())),
         Err(_) => Err(ApiError::NotReady("the store does not answer".into())),
     }
 }

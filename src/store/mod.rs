@@ -29,6 +29,7 @@ pub(crate) use operators::{ByHand, Depth, DiscardNotices, Filter, GivenUp, Liste
 pub(crate) use postgres::PostgresStore;
 pub(crate) use reading::{Learned, NewRow, OwnSend, Reading, Receipt, Seen, SeenRow, Untold};
 pub(crate) use signals::{Answer, ChannelSignals, Pace, Signals};
+use sqlite::FileGone;
 pub(crate) use sqlite::SqliteStore;
 
 /// Why the store could not do what was asked. Variants differ by what the caller can do.
@@ -62,6 +63,17 @@ impl StoreError {
     /// Whether what failed may be stored all the same.
     pub(crate) fn may_stand(&self) -> bool {
         matches!(self, Self::Unavailable(source) if source.downcast_ref::<CommitLost>().is_some())
+    }
+
+    /// The error for whoever asks whether the bridge is ready, with its cause where an operator must act on that.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            Self::Unavailable(source) => match source.downcast_ref::<FileGone>() {
+                Some(gone) => format!("{self}: {gone}"),
+                None => self.to_string(),
+            },
+            Self::Corrupt { .. } | Self::Stale | Self::Closed => self.to_string(),
+        }
     }
 }
 

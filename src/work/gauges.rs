@@ -43,6 +43,9 @@ pub(super) async fn run(
                 Ok(depths) => show(&channels, &depths),
                 Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "could not count what waits"),
             }
+            if let Err(error) = store.check().await {
+                tracing::debug!(error = &error as &dyn std::error::Error, "the store is not ready"); // it says so itself
+            }
             next = Instant::now() + (started.elapsed() * COUNT_SHARE).max(COUNT_EVERY);
         }
         if stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_none() {

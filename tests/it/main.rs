@@ -34,6 +34,7 @@ mod repeat;
 mod send;
 mod stop;
 mod store;
+mod store_files;
 mod support;
 mod switches;
 mod times;

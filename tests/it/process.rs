@@ -43,7 +43,6 @@ impl Bridge {
     }
 
     /// Whether the process has ended by itself.
-    #[cfg(feature = "crashpoints")]
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }

@@ -219,6 +219,11 @@ impl House {
         Bridge::spawn(&mut command)
     }
 
+    /// A start at the same address that may be refused.
+    pub(crate) fn spawn_start(&self) -> Bridge {
+        self.spawn(self.port, &[])
+    }
+
     /// A start that is to be refused: its exit code, and what it said.
     pub(crate) async fn refused_start(&self) -> (Option<i32>, String) {
         let mut command = self.command(&["serve"]);

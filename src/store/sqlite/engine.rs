@@ -2,25 +2,33 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::files::Files;
 use super::open::{self, OpenError};
 use super::readers::Readers;
-use super::{notes, writer};
+use super::{notes, stamp, writer};
 use crate::store::{Signals, StoreError};
 
 /// Operations that share one commit, at most.
 const GROUP: usize = 1000;
 
+/// How often a sweep tries to write the WAL into the file, and the time between two tries.
+const FOLD_TRIES: u32 = 5;
+const FOLD_PAUSE: Duration = Duration::from_secs(1);
+
 /// The store over one SQLite file.
 pub(crate) struct SqliteStore {
     pub(super) writer: Mutex<Option<writer::Writer>>,
-    pub(super) thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+    pub(super) thread: Mutex<Option<std::thread::JoinHandle<Connection>>>,
     pub(super) readers: Arc<Readers>,
     pub(super) signals: Arc<Signals>,
     /// Answers that were written and whose settlement is not committed yet; `None` for commands that only look.
-    pub(super) notes: Option<notes::Notes>,
+    pub(super) notes: Option<Arc<notes::Notes>>,
+    /// The files as they were opened; `None` for commands that only look.
+    pub(super) files: Option<Arc<Files>>,
     /// Held as long as this process owns the channels; `None` for commands that only look.
     _lock: Option<std::fs::File>,
 }
@@ -47,32 +55,73 @@ impl SqliteStore {
         if !file.exists() {
             return Err(OpenError::Missing(file.to_owned()));
         }
-        Self::over(open::visitor(file)?, None, file, GROUP)
+        let db = open::visitor(file)?;
+        let stamped = stamp::exists(&db).map_err(|source| open::sort(file, source))?;
+        Self::over(db, writer::Keep { stamped, notes: None, files: None }, None, file, GROUP)
     }
 
     fn owned(file: &Path, most: usize) -> Result<Self, OpenError> {
         let (mut db, lock) = open::writer(file)?;
-        let notes = notes::Notes::open(file, &mut db)?;
-        Self::over(db, Some((lock, notes)), file, most)
+        let notes = Arc::new(notes::Notes::open(file, &mut db)?);
+        let files = Files::opened(file).map_err(|source| OpenError::Files { path: file.to_owned(), source })?;
+        let keep = writer::Keep { stamped: true, notes: Some(notes), files: Some(Arc::new(files)) };
+        Self::over(db, keep, Some(lock), file, most)
     }
 
     fn over(
         db: Connection,
-        owned: Option<(std::fs::File, notes::Notes)>,
+        keep: writer::Keep,
+        lock: Option<std::fs::File>,
         file: &Path,
         most: usize,
     ) -> Result<Self, OpenError> {
         let readers = Arc::new(Readers::of(file));
-        let (lock, notes) = owned.unzip();
-        let (writer, thread) = writer::Writer::start(db, most).map_err(OpenError::Thread)?;
+        let (notes, files) = (keep.notes.clone(), keep.files.clone());
+        let (writer, thread) = writer::Writer::start(db, most, keep).map_err(OpenError::Thread)?;
         Ok(Self {
             writer: Mutex::new(Some(writer)),
             thread: Mutex::new(Some(thread)),
             readers,
             signals: Arc::default(),
             notes,
+            files,
             _lock: lock,
         })
+    }
+
+    /// Writes the WAL into the file, so that what was wiped is in neither. Where a reader stands in the way it is tried
+    /// again; the next sweep tries again too.
+    pub(super) async fn fold(&self) -> Result<(), StoreError> {
+        for _ in 0..FOLD_TRIES {
+            if self.writer()?.fold().await? {
+                return Ok(());
+            }
+            tokio::time::sleep(FOLD_PAUSE).await;
+        }
+        tracing::warn!(
+            "another program reads the store all the time: its WAL grows, and holds texts that are wiped by now"
+        );
+        Ok(())
+    }
+
+    /// Ends reads and writes, in this order: whoever closes last writes the WAL into the file, and a reader cannot.
+    pub(super) async fn end(&self) {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.readers.close().await;
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let (Some(thread), notes) = (thread, self.notes.clone()) else { return };
+        let close = move || {
+            let (Ok(db), Some(notes)) = (thread.join(), notes) else { return };
+            let whole = open::fold(&db) || open::fold(&db); // each waits for readers of other programs
+            drop(db);
+            notes.close(whole);
+            if !whole {
+                tracing::warn!(
+                    "another program reads the store: not all is in its one file, so keep the -wal beside it"
+                );
+            }
+        };
+        let _ = tokio::task::spawn_blocking(close).await;
     }
 
     pub(super) fn writer(&self) -> Result<writer::Writer, StoreError> {

@@ -6,6 +6,8 @@ mod claims;
 mod db;
 mod doubts;
 mod engine;
+mod files;
+mod guard;
 mod inbound;
 mod learned;
 mod notes;
@@ -14,11 +16,12 @@ mod outbound;
 mod person;
 mod readers;
 mod source;
+mod stamp;
 mod times;
 mod upkeep;
 mod writer;
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use rusqlite::Connection;
@@ -32,6 +35,7 @@ use crate::domain::{ChannelName, Choice, ContactId, MId};
 
 use db::{change, conversation, corrupt, decode, execute, one, rows, unavailable};
 pub(crate) use engine::SqliteStore;
+pub(crate) use files::FileGone;
 pub(super) use open::OpenError as SourceError;
 pub(super) use source::Source;
 
@@ -329,11 +333,19 @@ impl Store for SqliteStore {
     }
 
     async fn sweep(&self, text_before_ms: i64, rows_before_ms: i64, limit: u32) -> Result<usize, StoreError> {
-        self.write("sweep", move |db| upkeep::sweep(db, text_before_ms, rows_before_ms, limit)).await
+        let most = self.write("sweep", move |db| upkeep::sweep(db, text_before_ms, rows_before_ms, limit)).await?;
+        if most < limit as usize {
+            self.fold().await?;
+        }
+        Ok(most)
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        if !self.writer()?.healthy() {
+        if let Some(notes) = &self.notes {
+            notes.restore();
+        }
+        let gone = self.files.as_ref().is_some_and(|files| files.check().is_err());
+        if gone || !self.writer()?.healthy() {
             self.write("probe", upkeep::probe).await?;
         }
         self.read(|db| db.query_row("SELECT 1", [], |_| Ok(())).map_err(unavailable)).await
@@ -344,11 +356,6 @@ impl Store for SqliteStore {
     }
 
     async fn close(&self) {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
-            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
-        }
-        self.readers.close();
+        self.end().await;
     }
 }

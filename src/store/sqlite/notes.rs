@@ -1,22 +1,69 @@
 //! Which answers were written, noted beside the store the moment they were: one line each in a file that is not synced. It
 //! outlives a kill of the process, which the next commit may not, and so tells a call that was answered just before the
 //! kill from one that was not. After a power cut it may be missing: then an answer that no commit tells of counts as lost.
+//!
+//! Its first line is the stamp of the last commit, rewritten after each: what was acknowledged must be in the store at the
+//! next start ([`super::guard`]).
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io::{ErrorKind, Read as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, params};
 
+use super::guard::beside;
 use super::open::OpenError;
+use super::stamp::{self, Stamp};
 use crate::domain::MId;
 use crate::store::sql;
 
+/// What its name has beyond that of the store's file.
+pub(super) const ENDING: &str = ".answers";
+
 /// Written anew above this size: nearly all of it has long been committed.
 const MOST_BYTES: u64 = 1 << 20;
+
+/// Length of the first line, always the same, so that it is rewritten in place: stamp, blank, word, end of line.
+const HEADER: usize = stamp::LENGTH + 6;
+
+/// The first line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Header {
+    /// Of the last commit that was acknowledged.
+    pub(super) stamp: Stamp,
+    /// Whether the store was in use; false after a stop that left everything in its one file.
+    pub(super) open: bool,
+}
+
+impl Header {
+    /// Returns the first line of a journal, `None` where there is none: the journal is missing, of an older version, or
+    /// was not synced before a power cut.
+    pub(super) fn read(path: &Path) -> std::io::Result<Option<Self>> {
+        let mut line = [0; HEADER];
+        match File::open(path).and_then(|mut file| file.read_exact(&mut line)) {
+            Ok(()) => Ok(Self::parse(&line)),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn parse(line: &[u8]) -> Option<Self> {
+        let (stamp, word) = std::str::from_utf8(line).ok()?.split_once(' ')?;
+        let open = match word {
+            "open\n" => true,
+            "done\n" => false,
+            _ => return None,
+        };
+        Some(Self { stamp: stamp.parse().ok()?, open })
+    }
+
+    fn line(&self) -> String {
+        format!("{} {}\n", self.stamp, if self.open { "open" } else { "done" })
+    }
+}
 
 /// The file, and what of it no commit tells of yet.
 pub(super) struct Notes(Mutex<Book>);
@@ -24,6 +71,7 @@ pub(super) struct Notes(Mutex<Book>);
 struct Book {
     path: PathBuf,
     file: File,
+    header: Header,
     bytes: u64,
     untold: HashMap<MId, bool>,
 }
@@ -33,13 +81,18 @@ impl Notes {
     pub(super) fn open(store: &Path, db: &mut Connection) -> Result<Self, OpenError> {
         let path = path(store);
         let trouble = |source| OpenError::Files { path: path.clone(), source };
-        let mut file =
-            OpenOptions::new().create(true).read(true).append(true).mode(0o600).open(&path).map_err(trouble)?;
+        let engine = |source| OpenError::Engine { file: store.to_owned(), source };
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).read(true).write(true).mode(0o600);
+        let mut file = options.open(&path).map_err(trouble)?;
         let mut noted = Vec::new();
         file.read_to_end(&mut noted).map_err(trouble)?;
-        take_over(db, &noted).map_err(|source| OpenError::Engine { file: store.to_owned(), source })?;
-        file.set_len(0).map_err(trouble)?;
-        Ok(Self(Mutex::new(Book { path, file, bytes: 0, untold: HashMap::new() })))
+        take_over(db, &noted).map_err(engine)?;
+        let stamp = stamp::read(db).map_err(engine)?.ok_or_else(|| OpenError::Foreign(store.to_owned()))?;
+        let header = Header { stamp, open: true };
+        file.write_all_at(header.line().as_bytes(), 0).map_err(trouble)?;
+        file.set_len(HEADER as u64).map_err(trouble)?;
+        Ok(Self(Mutex::new(Book { path, file, header, bytes: HEADER as u64, untold: HashMap::new() })))
     }
 
     /// Notes that an answer was written in full, or that it was lost after all. Where that fails, the commit that follows
@@ -47,7 +100,7 @@ impl Notes {
     pub(super) fn note(&self, m_id: &MId, reached: bool) {
         let mut book = self.book();
         let line = line(m_id, reached);
-        let _ = book.file.write_all(line.as_bytes());
+        let _ = book.file.write_all_at(line.as_bytes(), book.bytes);
         book.bytes += line.len() as u64;
         book.untold.insert(m_id.clone(), reached);
     }
@@ -63,6 +116,31 @@ impl Notes {
         }
     }
 
+    /// Notes that this commit is durable and about to be acknowledged. Where that fails, the next start knows of fewer
+    /// commits and misses fewer.
+    pub(super) fn committed(&self, stamp: Stamp) {
+        let mut book = self.book();
+        book.header.stamp = stamp;
+        let _ = book.file.write_all_at(book.header.line().as_bytes(), 0);
+    }
+
+    /// Makes the file again where it was deleted or replaced: all that is in it is at hand.
+    pub(super) fn restore(&self) {
+        let mut book = self.book();
+        let id = |there: std::fs::Metadata| (there.dev(), there.ino());
+        let (ours, there) = (book.file.metadata().map(id).ok(), std::fs::metadata(&book.path).map(id).ok());
+        if ours != there && book.write_anew().is_ok() {
+            tracing::warn!(file = %book.path.display(), "the journal of responses was deleted or replaced; it is made again");
+        }
+    }
+
+    /// Ends: `whole` where the store's one file holds everything.
+    pub(super) fn close(&self, whole: bool) {
+        let mut book = self.book();
+        book.header.open = !whole;
+        let _ = book.write_anew().and_then(|()| book.file.sync_all());
+    }
+
     fn book(&self) -> MutexGuard<'_, Book> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -71,11 +149,12 @@ impl Notes {
 impl Book {
     /// Another file takes the place of this one in one step, so that a kill finds one of them whole.
     fn write_anew(&mut self) -> std::io::Result<()> {
-        let lines: String = self.untold.iter().map(|(m_id, reached)| line(m_id, *reached)).collect();
+        let mut lines = self.header.line();
+        self.untold.iter().for_each(|(m_id, reached)| lines.push_str(&line(m_id, *reached)));
         let mut path = self.path.clone().into_os_string();
         path.push(".new");
-        let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&path)?;
-        file.write_all(lines.as_bytes())?;
+        let file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&path)?;
+        file.write_all_at(lines.as_bytes(), 0)?;
         std::fs::rename(&path, &self.path)?;
         self.bytes = lines.len() as u64;
         self.file = file;
@@ -87,10 +166,9 @@ fn line(m_id: &MId, reached: bool) -> String {
     format!("{}{m_id}\n", if reached { '+' } else { '-' })
 }
 
-fn path(store: &Path) -> PathBuf {
-    let mut name = store.as_os_str().to_owned();
-    name.push(".answers");
-    name.into()
+/// The file's name beside that of the store.
+pub(super) fn path(store: &Path) -> PathBuf {
+    beside(store, ENDING)
 }
 
 /// The last word on each message counts; what is no line of ours, such as one cut off in the middle, says nothing.
@@ -134,6 +212,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = folder.path().join("a.db");
         let mut db = Connection::open_in_memory().unwrap();
+        stamp::make(&mut db).unwrap();
         let notes = Notes::open(&store, &mut db).unwrap();
         let (told, untold, lost) = (MId::fresh(), MId::fresh(), MId::fresh());
         while std::fs::metadata(path(&store)).unwrap().len() <= MOST_BYTES {
@@ -147,7 +226,36 @@ mod tests {
         let text = std::fs::read_to_string(path(&store)).unwrap();
         let mut lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.pop(), Some(format!("-{untold}").as_str()));
+        let header = Header { stamp: stamp::read(&db).unwrap().unwrap(), open: true };
+        assert_eq!(format!("{}\n", lines.remove(0)), header.line());
         lines.sort_unstable();
         assert_eq!(lines, [format!("+{untold}"), format!("-{lost}")]);
+    }
+
+    #[test]
+    fn the_first_line_follows_the_commits_and_the_file_comes_back_where_it_was_taken_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().join("a.db");
+        let mut db = Connection::open_in_memory().unwrap();
+        stamp::make(&mut db).unwrap();
+        let notes = Notes::open(&store, &mut db).unwrap();
+        let here = || Header::read(&path(&store)).unwrap();
+        let first = stamp::read(&db).unwrap().unwrap();
+        assert_eq!(here(), Some(Header { stamp: first.clone(), open: true }));
+        let answered = MId::fresh();
+        notes.note(&answered, true);
+        let next = Stamp { commits: 17, ..first };
+        notes.committed(next.clone());
+        std::fs::remove_file(path(&store)).unwrap();
+        assert_eq!(here(), None);
+        notes.restore();
+        assert_eq!(here(), Some(Header { stamp: next.clone(), open: true }));
+        assert!(std::fs::read_to_string(path(&store)).unwrap().ends_with(&format!("\n+{answered}\n")));
+        notes.close(true);
+        assert_eq!(here(), Some(Header { stamp: next, open: false }));
+        for strange in ["", "+0190\n", &"0".repeat(HEADER), &"\0".repeat(HEADER)] {
+            std::fs::write(path(&store), strange).unwrap();
+            assert_eq!(here(), None, "{strange:?}");
+        }
     }
 }

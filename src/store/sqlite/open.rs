@@ -3,11 +3,13 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::source as sql;
+use super::guard::{self, Survey};
+use super::{source as sql, stamp};
 
 /// "BAfB", written into the file's header, so that another program's database is not taken for ours.
 const APPLICATION_ID: i32 = 0x4241_6642;
@@ -55,6 +57,23 @@ pub(crate) enum OpenError {
          `sqlite3 {file} .recover`; starting without it would lose what it holds, so no new one was made"
     )]
     Damaged { file: PathBuf, detail: String },
+    #[error(
+        "there is no store in {file} (it is missing or empty), but {remains} beside it holds what a store left there. Put the \
+         file back, or restore a copy of it. Only where a new store without the old one's messages is wanted, move \
+         {remains} away; nothing was changed"
+    )]
+    Remains { file: PathBuf, remains: String },
+    #[error(
+        "{file} and {other} do not belong together: {detail}. Put back the two that do. To go on with {file} as it is, without \
+         what the other file holds, move {file}-wal and {file}.answers away; nothing was changed"
+    )]
+    Mixed { file: PathBuf, other: String, detail: &'static str },
+    #[error(
+        "the last {lost} commits that were acknowledged are missing from the store {file}: {file}-wal, which held them, is \
+         missing, cut or damaged, or {file} is an older copy. Put the files back as they were when the bridge ended. To go on \
+         without the messages in them, move {file}.answers away; nothing was changed"
+    )]
+    Behind { file: PathBuf, lost: u64 },
     #[error("cannot make or open {path}: check that the folder exists and that this user may write there")]
     Files {
         path: PathBuf,
@@ -83,30 +102,59 @@ pub(super) fn writer(file: &Path) -> Result<(Connection, File), OpenError> {
     if let Some(folder) = file.parent().filter(|f| !f.as_os_str().is_empty()) {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(files(folder))?;
     }
+    guard::foreign(file, APPLICATION_ID)?;
     let lock = lock(file)?;
+    let survey = guard::survey(file)?;
     // SQLite gives its -wal and -shm the mode of the file, so the file is made here first.
     OpenOptions::new().create(true).append(true).mode(0o600).open(file).map_err(files(file))?;
     let engine = |source| sort(file, source);
     let mut db = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .map_err(engine)?;
     settings(&db).map_err(engine)?;
+    judge(&survey, file, &db)?;
     db.pragma_update(None, "journal_mode", "WAL").map_err(engine)?;
     db.pragma_update(None, "synchronous", "FULL").map_err(engine)?;
     // Pages of the log before it is folded into the file, which costs syncs of its own: 16 MiB in place of 4.
     db.pragma_update(None, "wal_autocheckpoint", 4000).map_err(engine)?;
     migrate(file, &mut db)?;
+    stamp::make(&mut db).map_err(engine)?;
+    if !survey.has_base() && !fold(&db) {
+        return Err(OpenError::InUse(file.to_owned())); // a file without a stamp could not be told from an older one
+    }
     quick_check(file, &db)?;
     db.busy_timeout(OWNER_PATIENCE).map_err(engine)?;
     Ok((db, lock))
+}
+
+/// Writes the whole WAL into the file and cuts it to nothing. Returns false where somebody else reads the file.
+pub(super) fn fold(db: &Connection) -> bool {
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0)).is_ok_and(|busy| busy == 0)
+}
+
+/// Judges the files as they were surveyed. Until then closing the last connection must not write the WAL into a file that
+/// it does not belong to.
+fn judge(survey: &Survey, file: &Path, db: &Connection) -> Result<(), OpenError> {
+    let engine = |source| sort(file, source);
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(engine)?;
+    survey.judge(file, db)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map(drop).map_err(engine)
 }
 
 /// The connection of a command that looks at the file as it is: neither made nor migrated. It may write only because
 /// reading beside a WAL writes its index.
 pub(super) fn visitor(file: &Path) -> Result<Connection, OpenError> {
     let engine = |source| sort(file, source);
+    // Where a bridge runs, it has judged the files, and they change all the time.
+    let (survey, _lock) = match existing_lock(file)? {
+        Lock::Taken => (None, None),
+        Lock::Free(lock) => (Some(guard::survey(file)?), lock),
+    };
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(file, flags).map_err(engine)?;
     settings(&db).map_err(engine)?;
+    if let Some(survey) = survey {
+        judge(&survey, file, &db)?;
+    }
     let (found, known) = step(file, &db)?;
     if found < known {
         return Err(OpenError::Older { file: file.to_owned(), found, known });
@@ -129,6 +177,8 @@ fn settings(db: &Connection) -> rusqlite::Result<()> {
     db.busy_timeout(Duration::from_secs(5))?;
     db.set_prepared_statement_cache_capacity(128);
     db.pragma_update(None, "cache_size", -8192)?; // KiB
+    // What is wiped is overwritten in its place, and free pages are.
+    db.pragma_update(None, "secure_delete", true)?;
     db.pragma_update(None, "temp_store", "MEMORY")
 }
 
@@ -143,22 +193,49 @@ pub(super) fn retired(file: &Path) -> Result<(Connection, File), OpenError> {
     Ok((db, lock))
 }
 
+/// How long an owner waits for a command that looks whether there is one.
+const LOCK_PATIENCE: Duration = Duration::from_millis(300);
+
 /// One owner a file: an advisory lock beside it, let go by the kernel however the process ends.
 fn lock(file: &Path) -> Result<File, OpenError> {
-    let mut name = file.as_os_str().to_owned();
-    name.push(".lock");
-    let path = PathBuf::from(name);
-    let lock = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(|source| OpenError::Files { path: path.clone(), source })?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(file.to_owned())),
-        Err(TryLockError::Error(source)) => Err(OpenError::Files { path, source }),
+    let path = lock_path(file);
+    let files = |source| OpenError::Files { path: path.clone(), source };
+    let lock = OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(files)?;
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(LOCK_PATIENCE / 10),
+            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(file.to_owned())),
+            Err(TryLockError::Error(source)) => return Err(files(source)),
+        }
     }
+}
+
+/// The owner's lock, for a command.
+enum Lock {
+    Taken,
+    /// Held by the command now, where the file exists.
+    Free(Option<File>),
+}
+
+fn existing_lock(file: &Path) -> Result<Lock, OpenError> {
+    let path = lock_path(file);
+    let files = |source| OpenError::Files { path: path.clone(), source };
+    let lock = match File::open(&path) {
+        Ok(lock) => lock,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Lock::Free(None)),
+        Err(error) => return Err(files(error)),
+    };
+    match lock.try_lock_shared() {
+        Ok(()) => Ok(Lock::Free(Some(lock))),
+        Err(TryLockError::WouldBlock) => Ok(Lock::Taken),
+        Err(TryLockError::Error(source)) => Err(files(source)),
+    }
+}
+
+pub(super) fn lock_path(file: &Path) -> PathBuf {
+    guard::beside(file, ".lock")
 }
 
 /// The last step that the file has been through, and the last that this version knows.

@@ -10,18 +10,18 @@ use super::{open, unavailable};
 use crate::store::StoreError;
 
 /// Reads side by side, at most; each needs a thread and a connection.
-const READERS: usize = 4;
+const READERS: u32 = 4;
 
 /// Connections that only read; each is used by one blocking task at a time.
 pub(super) struct Readers {
     idle: Mutex<Vec<Connection>>,
     file: std::path::PathBuf,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
 }
 
 impl Readers {
     pub(super) fn of(file: &Path) -> Self {
-        Self { idle: Mutex::default(), file: file.to_owned(), turns: Semaphore::new(READERS) }
+        Self { idle: Mutex::default(), file: file.to_owned(), turns: Arc::new(Semaphore::new(READERS as usize)) }
     }
 
     /// Runs `work` on a thread that may block.
@@ -31,11 +31,19 @@ impl Readers {
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
         let readers = Arc::clone(self);
-        let _turn = self.turns.acquire().await.map_err(|_| StoreError::Closed)?;
-        tokio::task::spawn_blocking(move || readers.with(work)).await.map_err(|_| StoreError::Closed)?
+        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| StoreError::Closed)?;
+        let read = move || {
+            let _turn = turn; // until the connection is back, also where the caller has gone away
+            readers.with(work)
+        };
+        tokio::task::spawn_blocking(read).await.map_err(|_| StoreError::Closed)?
     }
 
-    pub(super) fn close(&self) {
+    /// Ends the reads under way and closes the connections: none comes after.
+    pub(super) async fn close(&self) {
+        let all = self.turns.acquire_many(READERS).await;
+        self.turns.close();
+        drop(all);
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 

@@ -20,7 +20,7 @@ const MARKED: &str = "INSERT INTO moved (place, at_ms) VALUES ($1, $2)";
 const UNMARK: &str = "DROP TABLE moved";
 
 const TABLES: &str = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
-     AND name <> 'moved' ORDER BY name";
+     AND name NOT IN ('moved', 'store_stamp') ORDER BY name";
 const COLUMNS: &str = "SELECT name, type, pk FROM pragma_table_info($1) ORDER BY cid";
 
 /// Bytes of rows that are handed on together, about.

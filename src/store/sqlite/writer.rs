@@ -8,7 +8,10 @@ use std::time::Instant;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::unavailable;
+use super::files::Files;
+use super::notes::Notes;
+use super::stamp::{self, Stamp};
+use super::{open, unavailable};
 use crate::crashpoint;
 use crate::store::StoreError;
 use crate::telemetry::metrics;
@@ -61,23 +64,46 @@ where
     }
 }
 
+/// What the thread is asked for.
+enum Task {
+    Run(Box<dyn Operation>),
+    /// Write the WAL into the file; answers whether all of it was.
+    Fold(oneshot::Sender<bool>),
+}
+
+/// What every commit is held against.
+pub(super) struct Keep {
+    /// The store counts its commits.
+    pub(super) stamped: bool,
+    /// Where the owner notes what is durable.
+    pub(super) notes: Option<Arc<Notes>>,
+    /// The owner's files; `None` for commands.
+    pub(super) files: Option<Arc<Files>>,
+}
+
 /// Handle of the writer's thread.
 #[derive(Clone)]
 pub(super) struct Writer {
-    operations: mpsc::Sender<Box<dyn Operation>>,
+    tasks: mpsc::Sender<Task>,
     healthy: Arc<AtomicBool>,
 }
 
 impl Writer {
-    /// Starts the thread. `most` operations share a commit; 1 switches grouping off, for measuring.
-    pub(super) fn start(db: Connection, most: usize) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
-        let (operations, waiting) = mpsc::channel(QUEUE);
+    /// Starts the thread, which gives the connection back when it ends. `most` operations share a commit; 1 switches
+    /// grouping off, for measuring.
+    pub(super) fn start(
+        db: Connection,
+        most: usize,
+        keep: Keep,
+    ) -> std::io::Result<(Self, std::thread::JoinHandle<Connection>)> {
+        let (tasks, waiting) = mpsc::channel(QUEUE);
         let healthy = Arc::new(AtomicBool::new(true));
         let seen_by_thread = Arc::clone(&healthy);
-        let thread = std::thread::Builder::new()
-            .name("store-writer".into())
-            .spawn(move || write_all(&db, waiting, most.max(1), &seen_by_thread))?;
-        Ok((Self { operations, healthy }, thread))
+        let thread = std::thread::Builder::new().name("store-writer".into()).spawn(move || {
+            write_all(&db, waiting, most.max(1), &seen_by_thread, &keep);
+            db
+        })?;
+        Ok((Self { tasks, healthy }, thread))
     }
 
     /// Runs `work` in the next commit and returns once it is durable.
@@ -88,8 +114,15 @@ impl Writer {
     {
         let (reply, answer) = oneshot::channel();
         let operation = Box::new(Op { name, work: Some(work), outcome: None, reply });
-        self.operations.send(operation).await.map_err(|_| StoreError::Closed)?;
+        self.tasks.send(Task::Run(operation)).await.map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Writes the WAL into the file and cuts it to nothing. Returns false where a reader stands in the way.
+    pub(super) async fn fold(&self) -> Result<bool, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.tasks.send(Task::Fold(reply)).await.map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)
     }
 
     /// Whether the last commit succeeded.
@@ -99,29 +132,49 @@ impl Writer {
 }
 
 /// The thread: until every handle is gone.
-fn write_all(db: &Connection, mut waiting: mpsc::Receiver<Box<dyn Operation>>, most: usize, healthy: &AtomicBool) {
+fn write_all(db: &Connection, mut waiting: mpsc::Receiver<Task>, most: usize, healthy: &AtomicBool, keep: &Keep) {
     let mut group = Vec::with_capacity(most.min(QUEUE));
     while let Some(first) = waiting.blocking_recv() {
-        group.push(first);
-        while group.len() < most {
-            match waiting.try_recv() {
-                Ok(next) => group.push(next),
-                Err(_) => break,
+        let (mut next, mut fold) = (Some(first), None);
+        while let Some(task) = next.take() {
+            match task {
+                Task::Run(operation) => group.push(operation),
+                Task::Fold(reply) => fold = Some(reply),
+            }
+            if group.len() < most && fold.is_none() {
+                next = waiting.try_recv().ok();
             }
         }
-        for operation in &group {
-            crashpoint::hit(operation.name(), crashpoint::BEFORE_COMMIT);
+        if !group.is_empty() {
+            write_group(db, &mut group, healthy, keep);
         }
-        let started = Instant::now();
-        let (committed, trouble) = commit(db, &mut group);
-        metrics::committed(started.elapsed());
-        for operation in &group {
-            crashpoint::hit(operation.name(), crashpoint::AFTER_COMMIT);
+        if let Some(reply) = fold {
+            let _ = reply.send(keep.check().is_ok() && open::fold(db)); // whoever asked may have gone away
         }
-        note_health(healthy, trouble.as_ref(), group.len());
-        for operation in group.drain(..) {
-            operation.finish(&committed);
-        }
+    }
+}
+
+fn write_group(db: &Connection, group: &mut Vec<Box<dyn Operation>>, healthy: &AtomicBool, keep: &Keep) {
+    for operation in group.iter() {
+        crashpoint::hit(operation.name(), crashpoint::BEFORE_COMMIT);
+    }
+    let started = Instant::now();
+    let (committed, trouble) = commit(db, group, keep);
+    metrics::committed(started.elapsed());
+    for operation in group.iter() {
+        crashpoint::hit(operation.name(), crashpoint::AFTER_COMMIT);
+    }
+    note_health(healthy, trouble.as_ref(), group.len());
+    for operation in group.drain(..) {
+        operation.finish(&committed);
+    }
+}
+
+impl Keep {
+    /// Whether what is committed now is still there at the next start.
+    fn check(&self) -> Result<(), StoreError> {
+        let checked = self.files.as_ref().map_or(Ok(()), |files| files.check());
+        checked.map_err(|gone| StoreError::Unavailable(Arc::new(gone)))
     }
 }
 
@@ -139,28 +192,47 @@ fn note_health(healthy: &AtomicBool, trouble: Option<&StoreError>, operations: u
 }
 
 /// Runs a group in one transaction. Tells what all of it came to, and the first sign that the store itself is in trouble.
-fn commit(db: &Connection, group: &mut [Box<dyn Operation>]) -> (Result<(), StoreError>, Option<StoreError>) {
-    let statement = |sql| db.prepare_cached(sql).and_then(|mut s| s.execute([])).map_err(unavailable);
+fn commit(
+    db: &Connection,
+    group: &mut [Box<dyn Operation>],
+    keep: &Keep,
+) -> (Result<(), StoreError>, Option<StoreError>) {
     let mut trouble = None;
-    let mut run = || {
-        statement("BEGIN IMMEDIATE")?;
-        for operation in group.iter_mut() {
-            statement("SAVEPOINT operation")?;
-            if let Err(error) = operation.run(db) {
-                if matches!(error, StoreError::Unavailable(_)) {
-                    trouble.get_or_insert(error);
-                }
-                statement("ROLLBACK TO operation")?;
-            }
-            statement("RELEASE operation")?;
-        }
-        statement("COMMIT")
-    };
-    let committed = run().map(|_| ());
+    let committed = transaction(db, group, keep, &mut trouble);
     if committed.is_err() && !db.is_autocommit() {
         // Where even this fails, the next BEGIN fails too and its callers are told.
         let _ = db.execute_batch("ROLLBACK");
     }
+    if let (Ok(Some(stamp)), Some(notes)) = (&committed, &keep.notes) {
+        notes.committed(stamp.clone());
+    }
     let trouble = committed.as_ref().err().cloned().or(trouble);
-    (committed, trouble)
+    (committed.map(drop), trouble)
+}
+
+/// Returns the new stamp, `None` where nothing was changed.
+fn transaction(
+    db: &Connection,
+    group: &mut [Box<dyn Operation>],
+    keep: &Keep,
+    trouble: &mut Option<StoreError>,
+) -> Result<Option<Stamp>, StoreError> {
+    let statement = |sql| db.prepare_cached(sql).and_then(|mut s| s.execute([])).map_err(unavailable);
+    keep.check()?;
+    statement("BEGIN IMMEDIATE")?;
+    let before = db.total_changes();
+    for operation in group.iter_mut() {
+        statement("SAVEPOINT operation")?;
+        if let Err(error) = operation.run(db) {
+            if matches!(error, StoreError::Unavailable(_)) {
+                trouble.get_or_insert(error);
+            }
+            statement("ROLLBACK TO operation")?;
+        }
+        statement("RELEASE operation")?;
+    }
+    let changed = keep.stamped && db.total_changes() != before;
+    let stamp = if changed { stamp::next(db).map_err(unavailable)? } else { None };
+    statement("COMMIT")?;
+    Ok(stamp)
 }
