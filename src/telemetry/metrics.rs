@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
+use super::Refusal;
 use crate::domain::{ChannelName, Fault, Verdict};
 
 const ACCEPTED: &str = "bridge_accepted_total";
@@ -31,6 +32,7 @@ const PAUSED: &str = "bridge_paused";
 const LAST_POLL: &str = "bridge_last_poll_seconds";
 const AFILNET_CALLS: &str = "bridge_afilnet_calls_total";
 const OWNED: &str = "bridge_owned";
+const REFUSED: &str = "bridge_refused_total";
 const STORE_COMMIT: &str = "bridge_store_commit_seconds";
 
 /// What each counts, for `# HELP`.
@@ -46,6 +48,7 @@ const COUNTERS: &[(&str, &str)] = &[
     (GAPS, "Reads that did not reach back to the last row known: rows may have been missed"),
     (PUBLISHED, "Events that BonyChat took, by kind"),
     (DEAD_EVENTS, "Events that were given up"),
+    (REFUSED, "Requests and connections that were refused, or could not be accepted yet, by reason"),
     (AFILNET_CALLS, "Calls to Afilnet, by method and outcome"),
 ];
 
@@ -137,6 +140,9 @@ pub(crate) fn start<'a>(
     for (method, outcome) in methods.iter().flat_map(|method| OUTCOMES.iter().map(move |outcome| (*method, *outcome))) {
         counter!(AFILNET_CALLS, "method" => method, "outcome" => outcome).increment(0);
     }
+    for refusal in Refusal::ALL {
+        counter!(REFUSED, "why" => refusal.label()).increment(0);
+    }
     channels.into_iter().for_each(zero);
     Ok(())
 }
@@ -197,6 +203,11 @@ fn set(shown: &'static str, channel: &ChannelName, value: f64) {
 /// A message was stored.
 pub(crate) fn accepted(channel: &ChannelName) {
     count(ACCEPTED, channel);
+}
+
+/// A listener has refused something.
+pub(super) fn refused(refusal: Refusal) {
+    counter!(REFUSED, "why" => refusal.label()).increment(1);
 }
 
 /// A message went out whole.

@@ -3,6 +3,7 @@
 mod line;
 mod mask;
 pub(crate) mod metrics;
+mod refusals;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{EnvFilter, Registry};
 
 pub(crate) use mask::contact;
+pub(crate) use refusals::Refusal;
 
 use crate::config::{Log, LogContacts, LogFormat};
 use line::Line;
