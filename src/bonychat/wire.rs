@@ -44,7 +44,7 @@ struct Envelope {
 
 /// Reads a body whole or tells everything that is wrong with it. `id_type` is the channel's.
 pub(crate) fn parse(body: &[u8], id_type: IdType) -> Result<Call, Rejected> {
-    let value = json::read(body).map_err(|at| Rejected::not_json(at.line, at.column))?;
+    let value = json::read(body).map_err(Rejected::unreadable)?;
     let mut problems = Vec::new();
     let Some(envelope) = measured::<Envelope>("", value, &mut problems) else {
         return Err(Rejected { problems: vec![Problem::at("body", Rule::Object)] });

@@ -5,23 +5,54 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-/// Where a body stops being JSON; both count from 1.
+/// Most objects and lists inside one another. The documented form has four.
+pub(super) const MOST_DEPTH: usize = 32;
+
+/// Why a body cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct NotJson {
-    pub(super) line: usize,
-    pub(super) column: usize,
+pub(super) enum Unreadable {
+    /// It stops being JSON there; both count from 1.
+    NotJson { line: usize, column: usize },
+    /// It nests deeper than [`MOST_DEPTH`].
+    TooDeep,
 }
 
 /// The body as JSON.
-pub(super) fn read(body: &[u8]) -> Result<Value, NotJson> {
+pub(super) fn read(body: &[u8]) -> Result<Value, Unreadable> {
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
+    if is_too_deep(body) {
+        return Err(Unreadable::TooDeep);
+    }
     serde_json::from_slice(body).or_else(|error| {
-        let place = NotJson { line: error.line(), column: error.column() };
+        let place = Unreadable::NotJson { line: error.line(), column: error.column() };
         match without_half_pairs(body) {
             Cow::Owned(whole) => serde_json::from_slice(&whole).map_err(|_| place),
             Cow::Borrowed(_) => Err(place),
         }
     })
+}
+
+/// Returns true if objects and lists nest deeper than [`MOST_DEPTH`]. serde_json's own limit, 128, cannot be set.
+fn is_too_deep(body: &[u8]) -> bool {
+    let (mut depth, mut in_text) = (0_usize, false);
+    let mut bytes = body.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => in_text = !in_text,
+            b'\\' if in_text => {
+                bytes.next(); // an escaped quotation mark ends no text
+            }
+            b'{' | b'[' if !in_text => {
+                depth += 1;
+                if depth > MOST_DEPTH {
+                    return true;
+                }
+            }
+            b'}' | b']' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
 }
 
 /// `body` with the escape of U+FFFD in the place of every escaped surrogate that has no partner.
@@ -81,11 +112,24 @@ mod tests {
 
     #[test]
     fn what_is_not_json_says_where() {
-        assert_eq!(read(b"{\n  \"a\": }"), Err(NotJson { line: 2, column: 8 }));
-        assert_eq!(read(b"").map_err(|e| e.line), Err(1));
+        assert_eq!(read(b"{\n  \"a\": }"), Err(Unreadable::NotJson { line: 2, column: 8 }));
+        assert!(matches!(read(b""), Err(Unreadable::NotJson { line: 1, .. })));
         assert!(read(br#""\ud83d"#).is_err());
         assert!(read(br#""\u+d83""#).is_err());
         assert!(read(b"\"\xff\"").is_err());
+    }
+
+    #[test]
+    fn objects_and_lists_nest_thirty_two_deep_and_no_deeper() {
+        for (open, close) in [("[", "]"), ("{\"a\":", "}"), ("[{\"]\":[", "]}]")] {
+            let levels = open.matches(['[', '{']).count();
+            let nested = |times: usize| format!("{}\"[{{\\\"[\"{}", open.repeat(times), close.repeat(times));
+            let most = MOST_DEPTH / levels;
+            assert!(read(nested(most).as_bytes()).is_ok(), "{open}");
+            assert_eq!(read(nested(most + 1).as_bytes()), Err(Unreadable::TooDeep), "{open}");
+        }
+        let wide = format!("[{}[]]", "[[]],".repeat(1000));
+        assert!(read(wide.as_bytes()).is_ok(), "many, side by side");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::fmt;
 use serde_json::Value;
 use validator::{ValidationError, ValidationErrors, ValidationErrorsKind};
 
+use super::json::{MOST_DEPTH, Unreadable};
 use crate::domain::{IdType, Language, MOST_CONTACT_ID, PHONE_DIGITS};
 
 /// A body that cannot become a message.
@@ -29,6 +30,8 @@ pub(crate) struct Problem {
 pub(crate) enum Rule {
     /// The body is JSON; both count from 1.
     Json { line: usize, column: usize },
+    /// Objects and lists nest at most so deep as is read.
+    Depth,
     /// The key is there and not null.
     Present,
     /// The text says something.
@@ -62,14 +65,18 @@ pub(crate) enum Rule {
 }
 
 impl Rejected {
-    /// The body stopped being JSON there.
-    pub(super) fn not_json(line: usize, column: usize) -> Self {
-        Self { problems: vec![Problem::at("body", Rule::Json { line, column })] }
+    /// Nothing of the body can be looked at.
+    pub(super) fn unreadable(why: Unreadable) -> Self {
+        let rule = match why {
+            Unreadable::NotJson { line, column } => Rule::Json { line, column },
+            Unreadable::TooDeep => Rule::Depth,
+        };
+        Self { problems: vec![Problem::at("body", rule)] }
     }
 
-    /// Whether the body is JSON, that breaks rules; else it is not JSON at all.
+    /// Whether the body was read as JSON, that breaks rules; else it is not JSON, or nests too deep to be read.
     pub(crate) fn is_json(&self) -> bool {
-        !self.problems.iter().any(|problem| matches!(problem.rule, Rule::Json { .. }))
+        !self.problems.iter().any(|problem| matches!(problem.rule, Rule::Json { .. } | Rule::Depth))
     }
 
     /// All problems as one sentence for the agent: "contactId: …; message.text: …".
@@ -112,6 +119,7 @@ impl Rule {
     fn in_english(&self) -> String {
         match self {
             Self::Json { line, column } => format!("not valid JSON (line {line}, column {column})"),
+            Self::Depth => format!("must not nest objects and lists more than {MOST_DEPTH} deep"),
             Self::Present => "is missing".into(),
             Self::Said => "must not be empty".into(),
             Self::Text => "must be text".into(),
@@ -140,6 +148,7 @@ impl Rule {
     fn in_spanish(&self) -> String {
         match self {
             Self::Json { line, column } => format!("no es JSON válido (línea {line}, columna {column})"),
+            Self::Depth => format!("no puede anidar objetos y listas a más de {MOST_DEPTH} niveles"),
             Self::Present => "falta".into(),
             Self::Said => "no puede estar vacío".into(),
             Self::Text => "debe ser texto".into(),
@@ -180,6 +189,7 @@ impl Rule {
             Self::AtMost(_) => "length",
             Self::Within { .. } => "range",
             Self::Json { .. }
+            | Self::Depth
             | Self::List
             | Self::Entries(_)
             | Self::OneFile
