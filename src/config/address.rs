@@ -1,7 +1,9 @@
 //! Where things are: endpoints, the store, the path in front of `/message`.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
+use ipnet::IpNet;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::{Host, Url};
 
@@ -94,6 +96,31 @@ impl Leaf for Prefix {
             return Err("must not be the address of something that the bridge serves itself".into());
         }
         Ok(Self(prefix.to_owned()))
+    }
+}
+
+/// IP addresses and networks in CIDR notation: a list, or text with commas.
+pub(super) struct Networks(pub(super) Vec<IpNet>);
+
+impl Leaf for Networks {
+    fn read(scalar: Scalar) -> Result<Self, Rule> {
+        const RULE: Rule =
+            Cow::Borrowed("must be a list of IP addresses or networks, such as [\"127.0.0.1\", \"10.0.0.0/8\"]");
+        let items = match scalar {
+            Scalar::List(items) => items,
+            Scalar::Text(text) => text.split(',').map(|item| Scalar::Text(item.to_owned())).collect(),
+            _ => return Err(RULE),
+        };
+        let network = |item| {
+            let Scalar::Text(text) = item else { return Err(RULE) };
+            let text = text.trim();
+            let network: IpNet = text.parse::<IpAddr>().map(IpNet::from).or_else(|_| text.parse()).map_err(|_| RULE)?;
+            if network.prefix_len() == 0 {
+                return Err("must not hold a network of all addresses: anybody could pass for anybody".into());
+            }
+            Ok(network)
+        };
+        items.into_iter().map(network).collect::<Result<_, _>>().map(Self)
     }
 }
 

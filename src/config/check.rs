@@ -172,6 +172,7 @@ fn whole(desk: &mut Desk) -> Option<Config> {
             listen: server.listen,
             path_prefix: server.path_prefix.map(|prefix| prefix.0).unwrap_or_default(),
             body_limit_bytes: server.body_limit.0,
+            trusted_proxies: server.trusted_proxies.map(|proxies| proxies.0).unwrap_or_default(),
         },
         admin: admin?,
         store: store?,

@@ -20,6 +20,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use secrecy::{ExposeSecret as _, SecretString};
 
 pub use problems::{Problem, Problems, Source};
@@ -104,6 +105,8 @@ pub struct Server {
     pub path_prefix: String,
     /// Largest body taken, in bytes.
     pub body_limit_bytes: usize,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// `[admin]`: the operators' door.

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 use validator::{Validate, ValidationError, ValidationErrorsKind};
 
-use super::address::{Prefix, WebhookUrl};
+use super::address::{Networks, Prefix, WebhookUrl};
 use super::layers::{Layers, innermost};
 use super::problems::Problems;
 use super::read::{Of, Size, leaf, maybe, plain};
@@ -29,6 +29,8 @@ pub(super) struct Server {
     #[serde(deserialize_with = "leaf")]
     #[validate(custom(function = "request_size"))]
     pub(super) body_limit: Size,
+    #[serde(deserialize_with = "maybe")]
+    pub(super) trusted_proxies: Option<Networks>,
 }
 
 #[derive(Deserialize, Validate)]
