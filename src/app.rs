@@ -1,5 +1,6 @@
 //! The house put together: configuration to store, clients, loops and door. The one room that knows concrete types.
 
+mod open_files;
 mod reload;
 
 use std::collections::{BTreeSet, HashMap};
@@ -8,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum_server::Handle;
 use secrecy::ExposeSecret as _;
 use tokio::task::JoinHandle;
 
@@ -16,7 +16,7 @@ use crate::afilnet::{self, AfilnetClient};
 use crate::bonychat::{self, WebhookClient};
 use crate::config::{Channel, Config, Problems, StoreUrl};
 use crate::domain::{ChannelName, Fence};
-use crate::http::{self, Answers, Routes};
+use crate::http::{self, Answers, Handle, Routes};
 use crate::lifecycle::{GRACE, Life, Order, Orders};
 use crate::store::{PostgresStore, SqliteStore, Store};
 use crate::telemetry::metrics;
@@ -33,10 +33,10 @@ pub struct App {
     config: Config,
     answers: Arc<Answers>,
     routes: Routes,
-    handle: Handle<SocketAddr>,
+    handle: Handle,
     server: JoinHandle<std::io::Result<()>>,
     /// The operators' door, where it could be opened.
-    admin: Option<Handle<SocketAddr>>,
+    admin: Option<Handle>,
 }
 
 /// What a benchmark may switch off.
@@ -70,9 +70,9 @@ impl App {
             tracing::error!(error = format!("{error:#}"), "nothing is counted in this process; messages go on");
         });
         let listen = config.server.listen;
-        let listener = std::net::TcpListener::bind(listen)
+        let connections = open_files::connection_limit(open_files::raise());
+        let listener = http::listener::bind(listen)
             .with_context(|| format!("cannot listen on {listen}: is another process there? (server.listen)"))?;
-        listener.set_nonblocking(true).context("cannot prepare the listener")?;
         let address = listener.local_addr().context("cannot tell the listener's address")?;
         let store = open_store(&config, tuning).await?;
         let life = Life::new();
@@ -84,8 +84,11 @@ impl App {
         let routes = Routes::new(http::router(&config, &store, &answers));
         let admin = open_admin(&config);
         let handle = Handle::new();
-        let server = tokio::spawn(http::serve(listener, routes.clone(), Arc::clone(&answers), handle.clone()));
-        tracing::info!(%address, channels = config.channels.len(), version = env!("CARGO_PKG_VERSION"), "ready");
+        let server =
+            tokio::spawn(http::serve(listener, connections, routes.clone(), Arc::clone(&answers), handle.clone()));
+        tracing::info!(
+            %address, channels = config.channels.len(), connections, version = env!("CARGO_PKG_VERSION"), "ready"
+        );
         Ok(Self { address, life, store, config, answers, routes, handle, server, admin })
     }
 
@@ -152,12 +155,9 @@ impl App {
 }
 
 /// Opens the operators' door. Messages do not depend on it: where it cannot be opened, that is said and no more.
-fn open_admin(config: &Config) -> Option<Handle<SocketAddr>> {
+fn open_admin(config: &Config) -> Option<Handle> {
     let listen = config.admin.listen;
-    let bound = std::net::TcpListener::bind(listen).and_then(|listener| {
-        listener.set_nonblocking(true)?;
-        Ok((listener.local_addr()?, listener))
-    });
+    let bound = http::listener::bind(listen).and_then(|listener| Ok((listener.local_addr()?, listener)));
     let (address, listener) = match bound {
         Ok(bound) => bound,
         Err(error) => {
@@ -171,7 +171,8 @@ fn open_admin(config: &Config) -> Option<Handle<SocketAddr>> {
         }
     };
     let handle = Handle::new();
-    let serving = http::serve_operators(listener, http::admin::router(config.admin.token.as_ref()), handle.clone());
+    let router = http::admin::router(config.admin.token.as_ref());
+    let serving = http::serve_operators(listener, router, handle.clone());
     tokio::spawn(async move {
         if let Err(error) = serving.await {
             tracing::error!(error = &error as &dyn std::error::Error, "the operators' door has closed; messages go on");

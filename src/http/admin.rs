@@ -26,6 +26,8 @@ pub(crate) fn router(token: Option<&SecretString>) -> Router {
         .fallback(|| async { refused(StatusCode::NOT_FOUND, "not found: the admin door serves GET /metrics") })
         .method_not_allowed_fallback(|| async { refused(StatusCode::METHOD_NOT_ALLOWED, "use GET") })
         .layer(middleware::from_fn_with_state(digest, authorized))
+        .layer(middleware::from_fn(super::log))
+        .layer(middleware::from_fn(super::body::close_after_unread))
 }
 
 async fn numbers() -> Response {

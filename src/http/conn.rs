@@ -18,6 +18,7 @@ use tokio::time::{sleep, timeout};
 use tower::Service;
 
 use super::answers::Answers;
+use super::guard::Abort;
 
 /// So long a connection is kept after its end to learn whether the last answer was read.
 const LINGER: Duration = Duration::from_secs(1);
@@ -246,6 +247,16 @@ impl AsyncWrite for Watched {
                 outcome.map(Ok)
             }
             Io::Ended => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+impl Abort for Watched {
+    /// What was written and is not read yet is lost with the connection.
+    fn abort(&mut self) {
+        self.conn.reset();
+        if let Io::Open(stream) = &mut self.io {
+            stream.abort();
         }
     }
 }

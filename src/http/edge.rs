@@ -4,11 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Body;
-use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
@@ -18,8 +15,6 @@ use crate::bonychat::wire;
 use crate::config::Config;
 use crate::domain::{ChannelId, ChannelName, IdType, IdempotencyKey, Language};
 use crate::store::{ChannelSignals, Signals, StoreError};
-
-use super::BODY_WITHIN;
 
 /// Most unknown channelIds that a channel remembers.
 const STRANGE: usize = 100;
@@ -36,6 +31,7 @@ pub(super) enum ApiError {
     Unauthorized,
     NotFound,
     MethodNotAllowed,
+    UriTooLong,
     BodyTooLarge {
         limit_bytes: usize,
     },
@@ -85,10 +81,6 @@ impl ApiError {
             StatusCode::SERVICE_UNAVAILABLE => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
             }
-            // What was not read makes the connection unusable for a next request.
-            StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT => {
-                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-            }
             _ => {}
         }
         response
@@ -99,6 +91,7 @@ impl ApiError {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::UriTooLong => StatusCode::URI_TOO_LONG,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::UnsupportedBody => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -116,6 +109,11 @@ impl ApiError {
                  BonyChat into the bridge's configuration.",
                 "El token de API falta o es incorrecto, así que el mensaje no se ha enviado. Copie el token de API del \
                  canal desde BonyChat a la configuración del puente.",
+            ),
+            Self::UriTooLong => (
+                "The address of this call is too long, so nothing was sent. Messages go to POST /message.",
+                "La dirección de esta llamada es demasiado larga, así que no se ha enviado nada. Los mensajes van a POST \
+                 /message.",
             ),
             Self::NotFound => (
                 "There is nothing at this address, so nothing was sent. Messages go to POST /message.",
@@ -272,24 +270,6 @@ pub(super) fn digest_secret(secret: &SecretString) -> [u8; 32] {
     digest(secret.expose_secret().as_bytes())
 }
 
-/// The whole body, within the limits of size and time.
-pub(super) async fn body(parts: &Parts, body: Body, limit_bytes: usize) -> Result<Bytes, ApiError> {
-    let coded = parts.headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity");
-    if coded {
-        return Err(ApiError::UnsupportedBody);
-    }
-    let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|l| l.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|bytes| bytes > limit_bytes as u64) {
-        return Err(ApiError::BodyTooLarge { limit_bytes });
-    }
-    match tokio::time::timeout(BODY_WITHIN, Limited::new(body, limit_bytes).collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::BodyTooLarge { limit_bytes }),
-        Ok(Err(_)) => Err(ApiError::BrokenOff),
-        Err(_) => Err(ApiError::BodyTooSlow),
-    }
-}
-
 /// Whether the call says that its body is JSON, or says nothing (bonychat.md A38: JSON is read under any content type).
 pub(super) fn says_json(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_TYPE).is_none_or(|kind| kind.to_str().is_ok_and(|kind| kind.contains("json")))
@@ -323,6 +303,7 @@ impl MakeRequestId for NewRequestId {
 
 #[cfg(test)]
 mod tests {
+    use http_body_util::BodyExt as _;
     use serde_json::Value;
 
     use super::*;
@@ -332,6 +313,7 @@ mod tests {
             ApiError::Unauthorized,
             ApiError::NotFound,
             ApiError::MethodNotAllowed,
+            ApiError::UriTooLong,
             ApiError::BodyTooLarge { limit_bytes: 9 },
             ApiError::BodyTooSlow,
             ApiError::UnsupportedBody,

@@ -27,7 +27,7 @@ async fn taken(door: &Door, request: Request) -> Result<Response, ApiError> {
     let started = std::time::Instant::now();
     let (parts, body) = request.into_parts();
     let channel = door.channels.by_token(&parts.headers)?;
-    let body = edge::body(&parts, body, door.body_limit_bytes).await?;
+    let body = super::body::read(&parts, body, door.body_limit_bytes).await?;
     let request_id = edge::request_id(&parts.headers);
     let call = parse(door, channel, &body, edge::says_json(&parts.headers), &request_id)?;
     let key = edge::idempotency_key(&parts.headers).map_err(|()| {

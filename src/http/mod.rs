@@ -3,22 +3,25 @@
 
 pub(crate) mod admin;
 mod answers;
+mod body;
 mod conn;
 mod edge;
+mod guard;
+pub(crate) mod listener;
 mod message;
+mod parse_error;
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, Method, StatusCode};
+use axum::http::{HeaderName, StatusCode};
 use axum::middleware;
 use axum::response::Response;
 use axum::routing::{get, post};
-use axum_server::Handle;
+use axum_server::accept::DefaultAcceptor;
 use bytes::Bytes;
 use hyper_util::rt::TokioTimer;
 use tower::{ServiceBuilder, ServiceExt as _};
@@ -29,14 +32,24 @@ use crate::bonychat::wire::openapi;
 use crate::config::Config;
 use crate::domain::Language;
 use crate::store::Store;
+use crate::telemetry::Refusal;
 
 pub(crate) use answers::Answers;
 use edge::{ApiError, Channels, NewRequestId};
+use guard::Guard;
+use listener::{LimitedListener, Peer};
+
+/// Stops a listener and tells of its connections.
+pub(crate) type Handle = axum_server::Handle<Peer>;
 
 /// A client that has not sent its whole header by then is cut off.
 const HEADER_WITHIN: Duration = Duration::from_secs(10);
-/// A client that has not sent its whole body by then gets 408.
-const BODY_WITHIN: Duration = Duration::from_secs(20);
+/// Most bytes of a request's header, its first line included. BonyChat's have about 400; a proxy adds as many.
+const HEADER_BYTES: usize = 16 * 1024;
+/// Most bytes of a request's path and query.
+const URI_BYTES: usize = 4 * 1024;
+/// Connections that operators may have open at a time.
+const OPERATORS: usize = 32;
 /// The store answers a readiness question by then, or it is not ready.
 const READY_WITHIN: Duration = Duration::from_secs(2);
 
@@ -92,8 +105,13 @@ pub(crate) fn router(config: &Config, store: &Arc<dyn Store>, answers: &Arc<Answ
             ServiceBuilder::new()
                 .layer(SetRequestIdLayer::new(X_REQUEST_ID, NewRequestId))
                 .layer(PropagateRequestIdLayer::new(X_REQUEST_ID))
+                .layer(middleware::from_fn(body::close_after_unread))
                 .layer(middleware::from_fn(log))
-                .layer(CatchPanicLayer::custom(move |_| ApiError::Inside.answer(language))),
+                .layer(CatchPanicLayer::custom(move |_| ApiError::Inside.answer(language)))
+                .layer(middleware::from_fn(move |request: Request, next: middleware::Next| async move {
+                    let has_long_uri = request.uri().path_and_query().is_some_and(|uri| uri.as_str().len() > URI_BYTES);
+                    if has_long_uri { ApiError::UriTooLong.answer(language) } else { next.run(request).await }
+                })),
         )
 }
 
@@ -127,37 +145,47 @@ impl Routes {
 pub(crate) async fn serve_operators(
     listener: std::net::TcpListener,
     router: Router,
-    handle: Handle<SocketAddr>,
+    handle: Handle,
 ) -> std::io::Result<()> {
-    let mut server = axum_server::from_tcp(listener)?.handle(handle).http1_only();
-    patient_only(&mut server);
-    server.serve(router.into_make_service()).await
+    let listener = LimitedListener::new(listener, OPERATORS)?;
+    let guard = Guard(DefaultAcceptor::new());
+    let mut server = axum_server::Server::from_listener(listener).handle(handle).acceptor(guard).http1_only();
+    limit_header(&mut server);
+    server.serve(router.into_make_service_with_connect_info::<Peer>()).await
 }
 
-/// Cuts off who does not send its header in time.
-fn patient_only<A, B: axum_server::Address>(server: &mut axum_server::Server<B, A>) {
-    server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEADER_WITHIN).max_buf_size(64 * 1024);
+/// Cuts off who does not send its header in time, or sends too large a one.
+fn limit_header<A>(server: &mut axum_server::Server<Peer, A>) {
+    server
+        .http_builder()
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_WITHIN)
+        .max_buf_size(HEADER_BYTES);
 }
 
-/// Serves until `handle` is told to stop, and until the store knows which answers reached their callers.
+/// Serves at most `limit` connections at a time until `handle` is told to stop, and until the store knows which answers
+/// reached their callers.
 ///
 /// # Errors
 /// The listener failed.
 pub(crate) async fn serve(
     listener: std::net::TcpListener,
+    limit: usize,
     routes: Routes,
     answers: Arc<Answers>,
-    handle: Handle<SocketAddr>,
+    handle: Handle,
 ) -> std::io::Result<()> {
     let keeper = tokio::spawn({
         let answers = Arc::clone(&answers);
         async move { answers.keep().await }
     });
-    let watch = conn::Watch(Arc::clone(&answers));
+    let guard = Guard(conn::Watch(Arc::clone(&answers)));
+    let listener = LimitedListener::new(listener, limit)?;
     // The acceptor resets what the server speaks, so that comes after it.
-    let mut server = axum_server::from_tcp(listener)?.handle(handle).acceptor(watch).http1_only();
-    patient_only(&mut server);
-    let outcome = server.serve(routes.service().into_make_service()).await;
+    let mut server = axum_server::Server::from_listener(listener).handle(handle).acceptor(guard).http1_only();
+    limit_header(&mut server);
+    let outcome = server.serve(routes.service().into_make_service_with_connect_info::<Peer>()).await;
     answers.close();
     let _ = keeper.await;
     outcome
@@ -177,7 +205,8 @@ async fn ready(State(door): State<Arc<Door>>) -> Result<&'static str, ApiError> 
     }
 }
 
-/// One line a request that is not a probe; messages, and refusals that were explained, have lines of their own.
+/// One line a request that is not a probe; messages, and refusals that were explained, have lines of their own. Of equal
+/// refusals the first is logged and each doubling of their number.
 async fn log(request: Request, next: middleware::Next) -> Response {
     let started = std::time::Instant::now();
     let (method, path) = (request.method().clone(), request.uri().path().chars().take(100).collect::<String>());
@@ -185,13 +214,22 @@ async fn log(request: Request, next: middleware::Next) -> Response {
     let response = next.run(request).await;
     let status = response.status();
     let duration_ms = crate::domain::clock::millis(started.elapsed());
-    let quiet = method == Method::GET && status == StatusCode::OK;
-    if quiet || status.is_success() || response.extensions().get::<edge::Logged>().is_some() {
-        tracing::debug!(request.id = request_id, %method, path, http.status = status.as_u16(), duration_ms, "answered");
-    } else {
-        tracing::warn!(
-            request.id = request_id, %method, path, http.status = status.as_u16(), duration_ms, "refused a request"
-        );
+    let is_logged = response.extensions().get::<edge::Logged>().is_some();
+    let times = match Refusal::of_status(status.as_u16()) {
+        Some(refusal) if is_logged => {
+            refusal.count();
+            None
+        }
+        refusal => refusal.and_then(Refusal::count_and_sample),
+    };
+    match times {
+        Some(times) => tracing::warn!(
+            request.id = request_id, %method, path, http.status = status.as_u16(), times, duration_ms,
+            "refused a request"
+        ),
+        None => tracing::debug!(
+            request.id = request_id, %method, path, http.status = status.as_u16(), duration_ms, "answered"
+        ),
     }
     response
 }
@@ -201,6 +239,7 @@ mod tests {
     use super::*;
     use crate::store::SqliteStore;
     use axum::body::Body;
+    use axum::http::Method;
     use http_body_util::BodyExt as _;
 
     #[tokio::test]

@@ -8,6 +8,7 @@ mod cli;
 mod cluster;
 #[cfg(feature = "crashpoints")]
 mod cluster_crashpoints;
+mod connections;
 mod copy;
 mod crash;
 #[cfg(feature = "crashpoints")]
@@ -15,12 +16,14 @@ mod crashpoints;
 mod disk;
 mod door;
 mod doubts;
+mod early_answers;
 mod echoes;
 mod faults;
 mod first_run;
 mod guards;
 mod identity;
 mod inbound;
+mod malformed;
 mod metrics;
 mod outage;
 mod outbound;

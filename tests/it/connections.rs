@@ -1,0 +1,177 @@
+//! Many callers at once, and callers that hold a connection without using it.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use crate::process::Bridge;
+use crate::support::{House, SOON, contact, until};
+
+/// The bridge under a limit of open files, as `ulimit` of a shell understands it.
+async fn start_under(house: &House, limit: &str) -> Bridge {
+    let plain = house.command(&["serve"]);
+    let mut limited = Command::new("sh");
+    limited.args(["-c", &format!("ulimit {limit}; exec \"$0\" serve")]).arg(plain.get_program());
+    limited.current_dir(plain.get_current_dir().unwrap());
+    limited.envs(plain.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    let bridge = Bridge::spawn(limited.env("BRIDGE__SERVER__LISTEN", "127.0.0.1:0"));
+    bridge.ready().await;
+    bridge
+}
+
+/// A caller that asks for much and reads nothing.
+fn deaf(base: &str, path: &str) -> TcpStream {
+    let address: std::net::SocketAddr = base.trim_start_matches("http://").parse().unwrap();
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(2048).unwrap();
+    socket.connect(&SockAddr::from(address)).unwrap();
+    let mut stream = TcpStream::from(socket);
+    stream.set_write_timeout(Some(Duration::from_millis(50))).unwrap();
+    let _ = stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: b\r\n\r\n").repeat(600).as_bytes());
+    stream
+}
+
+/// The value of a refusal's counter, of an answer of /metrics.
+fn refused(bridge: &Bridge, why: &str) -> u64 {
+    let mut stream = TcpStream::connect(bridge.admin_url().trim_start_matches("http://")).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: b\r\nconnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let series = format!("bridge_refused_total{{why=\"{why}\"}} ");
+    let value = text.lines().find_map(|line| line.strip_prefix(&series));
+    value.unwrap_or_else(|| panic!("no {series} in {text}")).parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_hundred_callers_that_never_read_hold_up_nobody_under_a_limit_of_256_files() {
+    let house = House::new();
+    let bridge = start_under(&house, "-n 256").await;
+    let deaf: Vec<TcpStream> = (0..300).map(|_| deaf(&bridge.url(), "/openapi.json")).collect();
+    for n in 0..10 {
+        // The caller's own limit bounds the wait.
+        assert_eq!(house.agent(&bridge, &contact(n), "served meanwhile").await.status, 200);
+    }
+    assert!(refused(&bridge, "connection_limit") > 0);
+    let lines = |words: &str| bridge.log().iter().filter(|line| line.contains(words)).count();
+    assert!((1..=8).contains(&lines("all 128 connections")), "{}", lines("all 128 connections"));
+    until("all are cut off, as soon as others need their place or they have not read for 20 s", || {
+        refused(&bridge, "not_read") >= 200
+    })
+    .await;
+    assert!((1..=10).contains(&lines("does not read its response")), "{}", lines("does not read its response"));
+    assert_eq!(refused(&bridge, "not_accepted"), 0, "descriptors were left");
+    drop(deaf);
+    house.check();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operators_who_never_read_are_cut_off_too() {
+    let mut house = House::new();
+    let bridge = house.start().await;
+    let deaf: Vec<TcpStream> = (0..40).map(|_| deaf(&bridge.admin_url(), "/metrics")).collect();
+    assert!(refused(&bridge, "connection_limit") > 0, "answered all the same");
+    until("they are cut off", || refused(&bridge, "not_read") >= 32).await;
+    drop(deaf);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_soft_limit_of_open_files_is_raised_at_the_start() {
+    let house = House::new();
+    let bridge = start_under(&house, "-Sn 64").await;
+    let line = bridge.log().into_iter().find(|line| line.contains("\"message\":\"ready\"")).unwrap();
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert!(line["connections"].as_u64().unwrap() > 64, "{line}");
+    let callers: Vec<_> = (0..100).map(|_| deaf(&bridge.url(), "/healthz")).collect();
+    assert_eq!(house.agent(&bridge, &contact(1), "served meanwhile").await.status, 200);
+    assert_eq!(refused(&bridge, "connection_limit"), 0);
+    drop(callers);
+    house.check();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn eight_hundred_callers_at_once_find_a_place_in_the_queue() {
+    let mut house = House::new();
+    let bridge = house.start().await;
+    let address = bridge.url().trim_start_matches("http://").parse().unwrap();
+    bridge.signal("STOP"); // nothing is accepted, so the kernel's queue has to hold them all
+    let connected = tokio::task::spawn_blocking(move || {
+        let connect = |_| TcpStream::connect_timeout(&address, Duration::from_millis(900)).ok();
+        (0..800).map_while(connect).collect::<Vec<_>>()
+    });
+    let connected = connected.await.unwrap();
+    bridge.signal("CONT");
+    assert_eq!(connected.len(), 800);
+}
+
+/// Sends as hostile callers do: a header that never ends, of as many bytes as are taken.
+fn dripping(base: &str) -> Option<TcpStream> {
+    let mut stream = TcpStream::connect(base.trim_start_matches("http://")).ok()?;
+    stream.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+    let _ = stream.write_all(format!("GET / HTTP/1.1\r\nx: {}", "a".repeat(63_000)).as_bytes());
+    Some(stream)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_headers_cost_little_memory_and_hold_up_nobody() {
+    let mut house = House::new();
+    let bridge = house.start().await;
+    let answer_in = async |n| {
+        let started = Instant::now();
+        assert_eq!(house.agent(&bridge, &contact(n), "served meanwhile").await.status, 200);
+        started.elapsed()
+    };
+    let mut quiet = Vec::new();
+    for n in 0..100 {
+        quiet.push(answer_in(n).await);
+    }
+    let before = bridge.resident_kib();
+    let url = bridge.url();
+    let hostile = tokio::task::spawn_blocking(move || {
+        let open: Vec<_> = (0..3000).filter_map(|_| dripping(&url)).collect();
+        let refused = open.iter().filter(|stream| {
+            stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+            let mut start = [0; 12];
+            let mut stream = *stream;
+            stream.read_exact(&mut start).is_ok() && &start == b"HTTP/1.1 431"
+        });
+        refused.count()
+    });
+    let (mut busy, mut most) = (Vec::new(), before);
+    for n in 100..400 {
+        busy.push(answer_in(n).await);
+        most = most.max(bridge.resident_kib());
+    }
+    let refused_in_words = hostile.await.unwrap();
+    let p99 = |times: &mut Vec<Duration>| {
+        times.sort_unstable();
+        times[times.len() * 99 / 100]
+    };
+    println!(
+        "3000 headers of 63,000 bytes: memory {before} KiB before, at most {most} KiB, {} KiB after; p99 of a caller {:?} \
+         before, {:?} beside them; {refused_in_words} were answered 431",
+        bridge.resident_kib(),
+        p99(&mut quiet),
+        p99(&mut busy)
+    );
+    assert!(most < before + 80 * 1024, "{before} KiB grew to {most} KiB");
+    assert!(refused_in_words > 2900, "{refused_in_words}");
+    house.check();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_that_reads_in_its_own_time_gets_every_answer() {
+    let mut house = House::new();
+    let bridge = house.start().await;
+    let mut stream = TcpStream::connect(bridge.url().trim_start_matches("http://")).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    let call = "GET /openapi.json HTTP/1.1\r\nhost: b\r\n";
+    let calls = format!("{}{call}connection: close\r\n\r\n", format!("{call}\r\n").repeat(99));
+    stream.write_all(calls.as_bytes()).unwrap();
+    let mut all = Vec::new();
+    stream.read_to_end(&mut all).unwrap();
+    assert_eq!(String::from_utf8_lossy(&all).matches("HTTP/1.1 200 OK").count(), 100);
+}
