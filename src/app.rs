@@ -171,7 +171,7 @@ fn open_admin(config: &Config) -> Option<Handle> {
         }
     };
     let handle = Handle::new();
-    let router = http::admin::router(config.admin.token.as_ref());
+    let router = http::admin::router(config.admin.token.as_ref(), &config.server.trusted_proxies);
     let serving = http::serve_operators(listener, router, handle.clone());
     tokio::spawn(async move {
         if let Err(error) = serving.await {

@@ -8,26 +8,31 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use ipnet::IpNet;
 use secrecy::SecretString;
 use serde_json::json;
 use subtle::ConstantTimeEq as _;
 
+use super::client_address::identify;
 use super::edge;
+use super::token_limit::{TokenLimit, limit_wrong_tokens};
 use crate::telemetry::metrics;
 
 /// Prometheus' text format.
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
-/// The routes. Where there is a `token`, every call must bear it.
-pub(crate) fn router(token: Option<&SecretString>) -> Router {
+/// The routes. Where there is a `token`, every call must bear it. `trusted_proxies` are believed who called them.
+pub(crate) fn router(token: Option<&SecretString>, trusted_proxies: &[IpNet]) -> Router {
     let digest = Arc::new(token.map(edge::digest_secret));
     Router::new()
         .route("/metrics", get(numbers))
         .fallback(|| async { refused(StatusCode::NOT_FOUND, "not found: the admin door serves GET /metrics") })
         .method_not_allowed_fallback(|| async { refused(StatusCode::METHOD_NOT_ALLOWED, "use GET") })
         .layer(middleware::from_fn_with_state(digest, authorized))
+        .layer(middleware::from_fn_with_state(TokenLimit::new(too_many), limit_wrong_tokens))
         .layer(middleware::from_fn(super::log))
         .layer(middleware::from_fn(super::body::close_after_unread))
+        .layer(middleware::from_fn_with_state(Arc::from(trusted_proxies), identify))
 }
 
 async fn numbers() -> Response {
@@ -47,6 +52,13 @@ async fn authorized(State(digest): State<Arc<Option<[u8; 32]>>>, request: Reques
     let words = "the bearer token is missing or is not that of admin.token";
     let mut response = refused(StatusCode::UNAUTHORIZED, words);
     response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    response
+}
+
+fn too_many() -> Response {
+    let words = "the bearer token is missing or is not that of admin.token, as in many calls of the last minute";
+    let mut response = refused(StatusCode::TOO_MANY_REQUESTS, words);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
     response
 }
 
@@ -72,7 +84,7 @@ mod tests {
             request = request.header(header::AUTHORIZATION, bears);
         }
         let token = token.map(SecretString::from);
-        router(token.as_ref()).oneshot(request.body(Body::empty()).unwrap()).await.unwrap().status().as_u16()
+        router(token.as_ref(), &[]).oneshot(request.body(Body::empty()).unwrap()).await.unwrap().status().as_u16()
     }
 
     #[tokio::test]

@@ -30,6 +30,8 @@ pub(super) enum ApiError {
     /// No or a wrong token; both look the same.
     Unauthorized,
     NotFound,
+    /// As `Unauthorized`, after too many of those from one address.
+    TooManyWrongTokens,
     MethodNotAllowed,
     UriTooLong,
     BodyTooLarge {
@@ -81,6 +83,9 @@ impl ApiError {
             StatusCode::SERVICE_UNAVAILABLE => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
             }
+            StatusCode::TOO_MANY_REQUESTS => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
+            }
             _ => {}
         }
         response
@@ -89,6 +94,7 @@ impl ApiError {
     fn status(&self) -> StatusCode {
         match self {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::TooManyWrongTokens => StatusCode::TOO_MANY_REQUESTS,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
@@ -109,6 +115,12 @@ impl ApiError {
                  BonyChat into the bridge's configuration.",
                 "El token de API falta o es incorrecto, así que el mensaje no se ha enviado. Copie el token de API del \
                  canal desde BonyChat a la configuración del puente.",
+            ),
+            Self::TooManyWrongTokens => (
+                "The API token is missing or wrong, as it was in many calls of the last minute, so the message was not \
+                 sent. Copy the channel's API token from BonyChat into the bridge's configuration.",
+                "El token de API falta o es incorrecto, como en muchas llamadas del último minuto, así que el mensaje no \
+                 se ha enviado. Copie el token de API del canal desde BonyChat a la configuración del puente.",
             ),
             Self::UriTooLong => (
                 "The address of this call is too long, so nothing was sent. Messages go to POST /message.",
@@ -311,6 +323,7 @@ mod tests {
     fn every_error() -> Vec<ApiError> {
         vec![
             ApiError::Unauthorized,
+            ApiError::TooManyWrongTokens,
             ApiError::NotFound,
             ApiError::MethodNotAllowed,
             ApiError::UriTooLong,

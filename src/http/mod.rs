@@ -4,12 +4,14 @@
 pub(crate) mod admin;
 mod answers;
 mod body;
+mod client_address;
 mod conn;
 mod edge;
 mod guard;
 pub(crate) mod listener;
 mod message;
 mod parse_error;
+mod token_limit;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -35,9 +37,11 @@ use crate::store::Store;
 use crate::telemetry::Refusal;
 
 pub(crate) use answers::Answers;
+use client_address::{ClientAddress, identify};
 use edge::{ApiError, Channels, NewRequestId};
 use guard::Guard;
 use listener::{LimitedListener, Peer};
+use token_limit::{TokenLimit, limit_wrong_tokens};
 
 /// Stops a listener and tells of its connections.
 pub(crate) type Handle = axum_server::Handle<Peer>;
@@ -76,6 +80,7 @@ pub(crate) fn router(config: &Config, store: &Arc<dyn Store>, answers: &Arc<Answ
         language: config.language,
     });
     let language = config.language;
+    let too_many = move || ApiError::TooManyWrongTokens.answer(language);
     let prefix = config.server.path_prefix.as_str();
     let document = Bytes::from(openapi::document(prefix).to_string());
     let mut router = Router::new();
@@ -106,7 +111,9 @@ pub(crate) fn router(config: &Config, store: &Arc<dyn Store>, answers: &Arc<Answ
                 .layer(SetRequestIdLayer::new(X_REQUEST_ID, NewRequestId))
                 .layer(PropagateRequestIdLayer::new(X_REQUEST_ID))
                 .layer(middleware::from_fn(body::close_after_unread))
+                .layer(middleware::from_fn_with_state(Arc::from(config.server.trusted_proxies.clone()), identify))
                 .layer(middleware::from_fn(log))
+                .layer(middleware::from_fn_with_state(TokenLimit::new(too_many), limit_wrong_tokens))
                 .layer(CatchPanicLayer::custom(move |_| ApiError::Inside.answer(language)))
                 .layer(middleware::from_fn(move |request: Request, next: middleware::Next| async move {
                     let has_long_uri = request.uri().path_and_query().is_some_and(|uri| uri.as_str().len() > URI_BYTES);
@@ -211,6 +218,7 @@ async fn log(request: Request, next: middleware::Next) -> Response {
     let started = std::time::Instant::now();
     let (method, path) = (request.method().clone(), request.uri().path().chars().take(100).collect::<String>());
     let request_id = edge::request_id(request.headers());
+    let ClientAddress(client) = ClientAddress::of(&request);
     let response = next.run(request).await;
     let status = response.status();
     let duration_ms = crate::domain::clock::millis(started.elapsed());
@@ -224,7 +232,7 @@ async fn log(request: Request, next: middleware::Next) -> Response {
     };
     match times {
         Some(times) => tracing::warn!(
-            request.id = request_id, %method, path, http.status = status.as_u16(), times, duration_ms,
+            request.id = request_id, %client, %method, path, http.status = status.as_u16(), times, duration_ms,
             "refused a request"
         ),
         None => tracing::debug!(

@@ -43,3 +43,4 @@ mod switches;
 mod times;
 mod tls;
 mod workload;
+mod wrong_tokens;

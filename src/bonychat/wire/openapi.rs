@@ -11,7 +11,7 @@ use crate::domain::content::{
 use crate::domain::{CONTACT_ID_SIGNS, IdType, Language, MOST_CONTACT_ID, MOST_M_ID};
 
 /// Every refusal of `POST /message`: its status and what it means to the caller.
-const REFUSALS: [(&str, &str); 11] = [
+const REFUSALS: [(&str, &str); 12] = [
     ("400", "A rule is broken, or Afilnet refuses the message for good. Nothing was sent. Every broken rule is named."),
     ("401", "The API token is missing or wrong. Nothing was sent."),
     ("404", "There is nothing at this address: is the base URL right?"),
@@ -21,6 +21,10 @@ const REFUSALS: [(&str, &str); 11] = [
     ("414", "The address of the call is too long."),
     ("415", "The body is compressed, or is no JSON and does not claim to be. Nothing was sent."),
     ("422", "The Idempotency-Key names another message. Nothing was sent; give each message a key of its own."),
+    (
+        "429",
+        "As 401, after more than 20 wrong tokens from the same address within a minute. A valid token is always taken.",
+    ),
     ("500", "Something broke inside the bridge. Whether the message was taken is not known."),
     ("503", "The bridge cannot store messages at the moment. Nothing was sent; send it again after Retry-After."),
 ];

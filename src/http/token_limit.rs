@@ -1,0 +1,113 @@
+//! Limits wrong tokens by the address that they come from. A valid token is never refused here: whoever guesses must not be
+//! able to lock out the caller whose address he shares.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::Response;
+
+use super::client_address::ClientAddress;
+
+/// Wrong tokens of one address within [`WINDOW`]; those beyond are answered 429.
+const MOST_WRONG: u32 = 20;
+const WINDOW: Duration = Duration::from_secs(60);
+/// Addresses that are remembered, of about 60 bytes each.
+const MOST_ADDRESSES: usize = 4096;
+/// Stands for every address that there is no room for.
+const OTHERS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+/// The limit of one listener, and how it refuses.
+pub(super) struct TokenLimit {
+    refusal: Box<dyn Fn() -> Response + Send + Sync>,
+    windows: Mutex<HashMap<IpAddr, Window>>,
+}
+
+struct Window {
+    began: Instant,
+    wrong: u32,
+}
+
+impl TokenLimit {
+    /// `refusal` answers a wrong token beyond the limit.
+    pub(super) fn new(refusal: impl Fn() -> Response + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self { refusal: Box::new(refusal), windows: Mutex::default() })
+    }
+
+    /// Counts a wrong token. Returns true if its address is over the limit.
+    fn is_over(&self, client: IpAddr, now: Instant) -> bool {
+        let is_current = |window: &Window| now.saturating_duration_since(window.began) < WINDOW;
+        let mut network = network(client);
+        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        if !windows.contains_key(&network) && windows.len() >= MOST_ADDRESSES {
+            windows.retain(|_, window| is_current(window));
+            if windows.len() >= MOST_ADDRESSES {
+                network = OTHERS;
+            }
+        }
+        let window = windows.entry(network).or_insert(Window { began: now, wrong: 0 });
+        if !is_current(window) {
+            *window = Window { began: now, wrong: 0 };
+        }
+        window.wrong = window.wrong.saturating_add(1);
+        window.wrong > MOST_WRONG
+    }
+}
+
+/// What one customer of a provider has: an IPv4 address, or an IPv6 network of 64 bits.
+fn network(client: IpAddr) -> IpAddr {
+    match client {
+        IpAddr::V4(_) => client,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
+    }
+}
+
+/// Answers 429 in place of 401 to an address over its limit.
+pub(super) async fn limit_wrong_tokens(State(limit): State<Arc<TokenLimit>>, request: Request, next: Next) -> Response {
+    let ClientAddress(client) = ClientAddress::of(&request);
+    let response = next.run(request).await;
+    if response.status() == StatusCode::UNAUTHORIZED && limit.is_over(client, Instant::now()) {
+        return (limit.refusal)();
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse as _;
+
+    use super::*;
+
+    fn limit() -> Arc<TokenLimit> {
+        TokenLimit::new(|| StatusCode::TOO_MANY_REQUESTS.into_response())
+    }
+
+    #[test]
+    fn an_address_is_over_its_limit_until_its_minute_ends() {
+        let (limit, start) = (limit(), Instant::now());
+        let over = |client: &str, seconds| limit.is_over(client.parse().unwrap(), start + Duration::from_secs(seconds));
+        for _ in 0..20 {
+            assert!(!over("198.51.100.1", 0) && !over("2001:db8::1", 0));
+        }
+        assert!(over("198.51.100.1", 59) && !over("198.51.100.2", 59));
+        assert!(over("2001:db8::ffff:1", 59), "an IPv6 caller has a whole network");
+        assert!(!over("2001:db8:0:1::1", 59));
+        assert!(!over("198.51.100.1", 60));
+    }
+
+    #[test]
+    fn more_addresses_than_are_remembered_share_one_limit_and_the_table_does_not_grow() {
+        let (limit, start) = (limit(), Instant::now());
+        let address = |n: u32| IpAddr::from(Ipv4Addr::from_bits(0x0A00_0000 + n));
+        let most = u32::try_from(MOST_ADDRESSES).unwrap();
+        let over = (0..most + 100).filter(|n| limit.is_over(address(*n), start)).count();
+        assert_eq!(over, 80, "of 100 that there is no room for, 20 are not over the limit that they share");
+        assert!(limit.windows.lock().unwrap().len() <= MOST_ADDRESSES + 1);
+        assert!(!limit.is_over(address(most + 200), start + WINDOW), "room again");
+        assert_eq!(limit.windows.lock().unwrap().len(), 1);
+    }
+}
