@@ -141,8 +141,27 @@ impl Routes {
     }
 
     fn service(self) -> Router {
-        Router::new().fallback_service(tower::service_fn(move |request| self.now().oneshot(request)))
+        Router::new()
+            .fallback_service(tower::service_fn(move |request| self.now().oneshot(with_single_slashes(request))))
     }
+}
+
+/// The request with every run of slashes in its path as one: an API base URL that was entered with its final slash makes
+/// `//message` of BonyChat's calls (bonychat.md A2).
+fn with_single_slashes(mut request: Request) -> Request {
+    if request.uri().path().contains("//") {
+        let mut path = String::with_capacity(request.uri().path().len());
+        for c in request.uri().path().chars() {
+            if c != '/' || !path.ends_with('/') {
+                path.push(c);
+            }
+        }
+        let query = request.uri().query().map_or_else(String::new, |query| format!("?{query}"));
+        if let Ok(uri) = format!("{path}{query}").parse() {
+            *request.uri_mut() = uri;
+        }
+    }
+    request
 }
 
 /// Serves operators until `handle` is told to stop.

@@ -79,7 +79,8 @@ async fn bad_input_is_answered_and_goes_no_further() {
     for (path, method) in [
         ("/nothing", "POST"),
         ("/message/x", "POST"),
-        ("//message", "POST"),
+        ("//nothing", "POST"),
+        ("//message//x", "POST"),
         ("/message%2f", "POST"),
         ("/nothing", "GET"),
     ] {
@@ -107,7 +108,10 @@ async fn bad_input_is_answered_and_goes_no_further() {
         "form",
         request("POST", "/message", &[&token, "content-type: application/x-www-form-urlencoded"], b"a=b"),
     );
-    refused(&base, 415, "gzip", request("POST", "/message", &[&token, "content-encoding: gzip"], &good));
+    for coding in ["gzip", "br", "deflate, identity"] {
+        let header = format!("content-encoding: {coding}");
+        refused(&base, 415, coding, request("POST", "/message", &[&token, &header], &good));
+    }
     for (what, body) in [
         ("no body", &b""[..]),
         ("not JSON", b"{\"channelId\":"),
@@ -135,12 +139,34 @@ async fn every_form_of_the_address_and_of_the_call_comes_in() {
     let bridge = house.start().await;
     let (base, token, good) = (bridge.url(), bearer(), good_body());
     let mut expected = 0;
-    for path in ["/message", "/message/", "/mensaje", "/mensaje/", "", "/", "/message/message", "/message/message/"] {
+    for path in [
+        "/message",
+        "/message/",
+        "/mensaje",
+        "/mensaje/",
+        "",
+        "/",
+        "/message/message",
+        "/message/message/",
+        "//message",
+        "//message//",
+        "///message?a=b",
+        "//",
+    ] {
         let (status, head, _) = raw(&base, request("POST", &format!("/t/acme{path}"), &[&token], &good));
         assert_eq!(status, 200, "{path}: {head}");
         expected += 1;
     }
+    let (status, head, _) = raw(&base, request("POST", "//t//acme//message", &[&token], &good));
+    assert_eq!(status, 200, "slashes everywhere: {head}");
+    let (status, head, _) = raw(&base, request("POST", "http://bridge//t/acme//message", &[&token], &good));
+    assert_eq!(status, 200, "in the absolute form: {head}");
+    expected += 2;
+    refused(&base, 401, "without a token", request("POST", "/t/acme//message", &[], &good));
     for (what, headers) in [
+        ("no coding", vec![token.clone(), "content-encoding: identity".into()]),
+        ("no coding, in capitals", vec![token.clone(), "content-encoding: Identity".into()]),
+        ("an empty coding", vec![token.clone(), "content-encoding:".into()]),
         ("lower case scheme", vec![format!("authorization: bearer {TOKEN}")]),
         ("spaces", vec![format!("authorization:   BEARER   {TOKEN}  ")]),
         ("plain text", vec![token.clone(), "content-type: text/plain".into()]),
