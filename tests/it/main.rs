@@ -30,6 +30,7 @@ mod outbound;
 mod person;
 mod postgres;
 mod process;
+mod proxy;
 mod recovery;
 mod refusals;
 mod reload;
