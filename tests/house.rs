@@ -298,22 +298,28 @@ fn for_tests(sources: &[Source]) -> Vec<Vec<String>> {
     found
 }
 
-/// For each file the modules that it names: in what is shipped, and in its tests.
-fn named(sources: &[Source]) -> Vec<(&Source, BTreeSet<Vec<String>>, BTreeSet<Vec<String>>)> {
+/// The modules that one file names.
+struct Names<'a> {
+    source: &'a Source,
+    /// In what is shipped.
+    shipped: BTreeSet<Vec<String>>,
+    /// In its tests.
+    tested: BTreeSet<Vec<String>>,
+}
+
+/// What each file names.
+fn named(sources: &[Source]) -> Vec<Names<'_>> {
     let (tree, tests) = (Tree::of(sources), for_tests(sources));
-    let of = |source: &'_ Source| {
+    let mut all = Vec::with_capacity(sources.len());
+    for source in sources {
         let (shipped, tested) = parts(&source.text);
-        let (shipped, tested) = (tree.named(&source.module, shipped), tree.named(&source.module, tested));
-        match tests.iter().any(|test| source.module.starts_with(test)) {
-            true => (BTreeSet::new(), &shipped | &tested),
-            false => (shipped, tested),
+        let (mut shipped, mut tested) = (tree.named(&source.module, shipped), tree.named(&source.module, tested));
+        if tests.iter().any(|test| source.module.starts_with(test)) {
+            tested.append(&mut shipped);
         }
-    };
-    sources
-        .iter()
-        .map(|source| (source, of(source)))
-        .map(|(source, (shipped, tested))| (source, shipped, tested))
-        .collect()
+        all.push(Names { source, shipped, tested });
+    }
+    all
 }
 
 #[test]
@@ -336,7 +342,7 @@ fn may_name(room: &str, named: &[String]) -> bool {
 fn rooms_name_only_the_floors_below() {
     let sources = house();
     let mut wrong = Vec::new();
-    for (source, shipped, _) in named(&sources) {
+    for Names { source, shipped, .. } in named(&sources) {
         if PLAN.iter().all(|(name, _)| *name != source.room()) {
             wrong.push(format!("{}: room `{}` is not in the plan", source.path.display(), source.room()));
         }
@@ -350,7 +356,7 @@ fn rooms_name_only_the_floors_below() {
 fn tests_too_name_only_the_floors_below() {
     let sources = house();
     let mut upward = BTreeSet::new();
-    for (source, _, tested) in named(&sources) {
+    for Names { source, tested, .. } in named(&sources) {
         let above = tested.iter().filter(|named| !may_name(source.room(), named));
         upward.extend(above.map(|named| (source.name(), named[0].clone())));
     }
@@ -371,7 +377,7 @@ fn reaches(names: &BTreeMap<String, BTreeSet<String>>, from: &str, to: &str) -> 
 fn no_files_name_each_other_in_a_circle() {
     let sources = house();
     let mut names: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for (source, shipped, _) in named(&sources) {
+    for Names { source, shipped, .. } in named(&sources) {
         names.insert(source.name(), shipped.iter().map(|module| module.join("::")).collect());
     }
     for (from, to) in CIRCULAR {
