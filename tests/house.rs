@@ -410,3 +410,51 @@ fn every_file_says_what_it_is_for() {
     let silent: Vec<PathBuf> = silent.map(|source| source.path).collect();
     assert!(silent.is_empty(), "no //! at the top of {silent:#?}");
 }
+
+/// The arguments of a call of a macro, given the text after its opening bracket; strings are left out of them.
+fn arguments(text: &str) -> Vec<String> {
+    let (mut all, mut one, mut depth, mut chars) = (Vec::new(), String::new(), 0, text.chars());
+    while let Some(c) = chars.next() {
+        match c {
+            '"' => {
+                while let Some(c) = chars.next() {
+                    match c {
+                        '\\' => drop(chars.next()),
+                        '"' => break,
+                        _ => {}
+                    }
+                }
+                one.push('"');
+            }
+            ')' if depth == 0 => break,
+            ',' if depth == 0 => all.push(std::mem::take(&mut one)),
+            _ => {
+                depth += i32::from(matches!(c, '(' | '[' | '{')) - i32::from(matches!(c, ')' | ']' | '}'));
+                one.push(c);
+            }
+        }
+    }
+    all.push(one);
+    all
+}
+
+/// Log stores read a dot as nesting: a line that holds both `message` and `message.id` is lost there.
+#[test]
+fn no_field_of_the_log_has_a_dot() {
+    let mut names = std::collections::BTreeSet::new();
+    for (path, _, text) in house().iter().filter(|(path, ..)| !tests_alone(path) && !path.ends_with("tests.rs")) {
+        for level in ["error", "warn", "info", "debug", "trace"] {
+            for (at, call) in without_tests(text).match_indices(&format!("tracing::{level}!(")) {
+                // Fields stand before the words.
+                let fields = arguments(&text[at + call.len()..]).into_iter().take_while(|field| field.trim() != "\"");
+                for field in fields {
+                    let name = field.split(" = ").next().unwrap_or_default().trim().trim_start_matches(['%', '?']);
+                    let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+                    assert!(plain && !name.is_empty(), "{}: `{name}`: let it be as `message_id`", path.display());
+                    names.insert(name.to_owned());
+                }
+            }
+        }
+    }
+    assert!(names.contains("message_id") && names.len() > 20, "only {names:?} were found: does this still read them?");
+}

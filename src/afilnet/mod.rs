@@ -116,10 +116,10 @@ impl AfilnetClient {
         let duration_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
         match &outcome {
             Ok(answer) => {
-                tracing::debug!(afilnet.method = method, http.status = answer.http, duration_ms, "Afilnet answered");
+                tracing::debug!(afilnet_method = method, http_status = answer.http, duration_ms, "Afilnet answered");
             }
             Err(failure) => {
-                tracing::debug!(afilnet.method = method, duration_ms, ?failure, "Afilnet did not answer");
+                tracing::debug!(afilnet_method = method, duration_ms, ?failure, "Afilnet did not answer");
             }
         }
         outcome
@@ -147,7 +147,7 @@ impl AfilnetClient {
             let total = self.unreadable_rows.fetch_add(more, Ordering::Relaxed) + more;
             if (total - more).checked_ilog2().is_none_or(|before| total.ilog2() > before) {
                 tracing::warn!(
-                    afilnet.method = method,
+                    afilnet_method = method,
                     unreadable = total,
                     "items of Afilnet's lists could not be read as rows and were left out: {total} since the start"
                 );

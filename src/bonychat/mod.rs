@@ -132,9 +132,9 @@ impl WebhookClient {
         if tracing::enabled!(tracing::Level::DEBUG) {
             let token = self.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
             tracing::debug!(
-                channel.name = %self.name,
-                event.id = %event.m_id,
-                http.status = status.as_u16(),
+                channel_name = %self.name,
+                event_id = %event.m_id,
+                http_status = status.as_u16(),
                 answer = answer::shown(&said, token.trim_start_matches("Bearer ")),
                 "BonyChat answered {} to event `{}`", status.as_u16(), event.m_id
             );
@@ -154,8 +154,8 @@ impl Webhook for WebhookClient {
         self.post(body, event).await.unwrap_or_else(|error| {
             let error = error.without_url();
             tracing::debug!(
-                channel.name = %self.name,
-                event.id = %event.m_id,
+                channel_name = %self.name,
+                event_id = %event.m_id,
                 error = &error as &dyn std::error::Error,
                 "no answer from BonyChat to event `{}`", event.m_id
             );

@@ -41,10 +41,10 @@ async fn taken(door: &Door, request: Request) -> Result<Response, ApiError> {
     let contact = call.contact.clone();
     let Taken { m_id, repeat, answer, answering } = accept(door, channel, call, key, &request_id).await?;
     tracing::info!(
-        channel.name = %channel.name,
-        message.id = %m_id,
+        channel_name = %channel.name,
+        message_id = %m_id,
         contact = %crate::telemetry::contact(&contact),
-        request.id = request_id,
+        request_id,
         answer = if answer == Answer::Accepted { "accepted" } else { "refused" },
         repeat,
         duration_ms = millis(started.elapsed()),
@@ -92,8 +92,8 @@ fn parse(
         }
         if channel.is_news(id) {
             tracing::warn!(
-                channel.name = %channel.name,
-                request.id = request_id,
+                channel_name = %channel.name,
+                request_id,
                 "a call bears the token of channel `{}` and an unknown channelId; the token decides", channel.name
             );
         }
@@ -132,9 +132,9 @@ fn broken(door: &Door, rule: Rule) -> ApiError {
 /// the name of a type.
 fn explain(channel: &DoorChannel, request_id: &str, rules: &str) {
     tracing::warn!(
-        channel.name = %channel.name,
-        request.id = request_id,
-        http.status = 400,
+        channel_name = %channel.name,
+        request_id,
+        http_status = 400,
         rules,
         "refused a message of channel `{}`: {rules}", channel.name
     );
@@ -184,7 +184,7 @@ async fn accept(
         }
         Kept::KeyTaken => {
             tracing::warn!(
-                channel.name = %channel.name, request.id = request_id, http.status = 422,
+                channel_name = %channel.name, request_id, http_status = 422,
                 "refused a message of channel `{}`: its Idempotency-Key names another message", channel.name
             );
             Err(ApiError::KeyTaken)

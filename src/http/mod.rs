@@ -251,11 +251,11 @@ async fn log(request: Request, next: middleware::Next) -> Response {
     };
     match times {
         Some(times) => tracing::warn!(
-            request.id = request_id, %client, %method, path, http.status = status.as_u16(), times, duration_ms,
+            request_id, %client, %method, path, http_status = status.as_u16(), times, duration_ms,
             "refused a request"
         ),
         None => tracing::debug!(
-            request.id = request_id, %method, path, http.status = status.as_u16(), duration_ms, "answered"
+            request_id, %method, path, http_status = status.as_u16(), duration_ms, "answered"
         ),
     }
     response

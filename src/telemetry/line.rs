@@ -150,7 +150,11 @@ struct Fields {
 
 impl Fields {
     fn add(&mut self, name: &str, value: Value) {
-        let name = if OWN.contains(&name) { format!("{name}_") } else { name.to_owned() };
+        // Log stores read a dot as nesting, and refuse a line that holds both `message` and `message.id`.
+        let mut name = name.replace('.', "_");
+        if OWN.contains(&name.as_str()) {
+            name.push('_');
+        }
         if !self.named.iter().any(|(known, _)| *known == name) {
             self.named.push((name, value));
         }

@@ -66,5 +66,5 @@ fn report_panic(location: Option<&Location<'_>>) {
     let place = location.map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
     let thread = std::thread::current();
     let thread = thread.name().unwrap_or("unnamed");
-    tracing::error!(panic.location = place, panic.thread = thread, "a thread panicked at {place}");
+    tracing::error!(panic_location = place, panic_thread = thread, "a thread panicked at {place}");
 }

@@ -43,20 +43,20 @@ struct Page(#[source] io::Error);
 #[test]
 fn json_lines_are_flat_and_carry_their_spans() {
     let lines = logged("info", JSON, || {
-        let _outer = info_span!("request", request.id = "r1", attempt = 9).entered();
-        let span = info_span!("attempt", channel.name = %"support", attempt = tracing::field::Empty);
+        let _outer = info_span!("request", request_id = "r1", attempt = 9).entered();
+        let span = info_span!("attempt", channel_name = %"support", attempt = tracing::field::Empty);
         span.record("attempt", 2);
         let _inner = span.entered();
         let e = Page(io::Error::other("cut off"));
-        info!(message.id = "m1", ok = true, took = 1.5, level = "x", error = &e as &dyn Error, "sent `{}`", "m1");
+        info!(message_id = "m1", ok = true, took = 1.5, level = "x", error = &e as &dyn Error, "sent `{}`", "m1");
     });
     let line: serde_json::Value = serde_json::from_str(&lines).unwrap();
     let time = line["timestamp"].as_str().unwrap();
     assert!(time.ends_with('Z') && time.parse::<jiff::Timestamp>().is_ok(), "{time}");
     let rest = serde_json::json!({
-        "timestamp": time, "level": "INFO", "message": "sent `m1`", "span": "attempt", "message.id": "m1", "ok": true,
-        "took": 1.5, "level_": "x", "error": "cannot read page: cut off", "channel.name": "support", "attempt": 2,
-        "request.id": "r1",
+        "timestamp": time, "level": "INFO", "message": "sent `m1`", "span": "attempt", "message_id": "m1", "ok": true,
+        "took": 1.5, "level_": "x", "error": "cannot read page: cut off", "channel_name": "support", "attempt": 2,
+        "request_id": "r1",
     });
     assert_eq!(line, rest);
     assert_eq!(lines.lines().count(), 1);
@@ -64,8 +64,8 @@ fn json_lines_are_flat_and_carry_their_spans() {
 
 #[test]
 fn text_lines_are_for_people() {
-    let line = logged("info", TEXT, || info!(message.id = "m1", attempt = 2, why = "two words", "sent"));
-    assert!(line.ends_with("Z  INFO sent message.id=m1 attempt=2 why=\"two words\"\n"), "{line}");
+    let line = logged("info", TEXT, || info!(message_id = "m1", attempt = 2, why = "two words", "sent"));
+    assert!(line.ends_with("Z  INFO sent message_id=m1 attempt=2 why=\"two words\"\n"), "{line}");
     let coloured = logged("info", Line { text: true, ansi: true }, || info!("sent"));
     assert!(coloured.contains("\u{1b}[32m INFO\u{1b}[0m sent\n"), "{coloured:?}");
 }
@@ -157,8 +157,8 @@ fn a_process_logs_its_panics_without_their_words() {
     let stderr = run(false);
     let lines: Vec<serde_json::Value> = stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines[0]["contact"], "+********222");
-    assert_eq!((lines[1]["level"].as_str(), lines[1]["panic.thread"].as_str()), (Some("ERROR"), Some("worker")));
-    assert!(lines[1]["panic.location"].as_str().unwrap().contains("telemetry/tests.rs:"), "{stderr}");
+    assert_eq!((lines[1]["level"].as_str(), lines[1]["panic_thread"].as_str()), (Some("ERROR"), Some("worker")));
+    assert!(lines[1]["panic_location"].as_str().unwrap().contains("telemetry/tests.rs:"), "{stderr}");
     assert!(!stderr.contains("canary"), "{stderr}");
     assert!(run(true).contains("+34600111222"));
 }

@@ -190,7 +190,7 @@ impl LeaseManager {
                     for channel in &group.channels {
                         channel.ports.deadline.move_to(0);
                         tracing::warn!(
-                            channel.name = %channel.name(),
+                            channel_name = %channel.name(),
                             "channel `{}`: its lease has passed to another process, which goes on with it",
                             channel.name()
                         );
@@ -266,7 +266,7 @@ impl LeaseManager {
                     channel.state.signals.comes_here(waiting);
                     metrics::owned(channel.name(), true);
                     let took_ms = now_ms() - asked_ms;
-                    tracing::info!(channel.name = %channel.name(), waiting, took_ms, "channel `{}` is served here", channel.name());
+                    tracing::info!(channel_name = %channel.name(), waiting, took_ms, "channel `{}` is served here", channel.name());
                     loops::start(&channel, epoch, &life);
                 }
                 Ok(true)
@@ -297,7 +297,7 @@ impl LeaseManager {
         let names = group.channels.iter().map(|channel| channel.name().clone()).collect();
         match leases.release(names).await {
             Ok(()) => group.channels.iter().for_each(|channel| {
-                tracing::info!(channel.name = %channel.name(), "channel `{}` was handed over", channel.name());
+                tracing::info!(channel_name = %channel.name(), "channel `{}` was handed over", channel.name());
             }),
             Err(error) => self.failed(&error), // it runs out by itself
         }

@@ -30,8 +30,8 @@ pub(super) async fn account_for_left(channel: &Channel, epoch: Epoch) -> Result<
     for left in store.interrupted(&settings.name, epoch, settings.first_look_ms(now_ms), now_ms).await? {
         metrics::unknown(&settings.name);
         tracing::warn!(
-            channel.name = %settings.name,
-            message.id = %left.m_id,
+            channel_name = %settings.name,
+            message_id = %left.m_id,
             contact = %crate::telemetry::contact(&left.contact),
             "message `{}` was being sent when the process ended: it may have been delivered; its conversation waits \
              until it is looked up at Afilnet",

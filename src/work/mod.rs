@@ -144,12 +144,12 @@ fn report_waiting(channels: &[Arc<Channel>], waiting: &[Waiting], shared: bool) 
         let there = waiting.iter().find(|there| there.channel == name.as_str());
         let outbound = there.map_or(0, |there| there.outbound);
         channel.state.signals.comes_here(i64::try_from(outbound).unwrap_or(i64::MAX));
-        tracing::info!(channel.name = %name, waiting = outbound, "channel `{name}` is served");
+        tracing::info!(channel_name = %name, waiting = outbound, "channel `{name}` is served");
     }
     let configured = |there: &&Waiting| channels.iter().any(|channel| channel.name().as_str() == there.channel);
     for there in waiting.iter().filter(|there| !configured(there)) {
         tracing::error!(
-            channel.name = there.channel,
+            channel_name = there.channel,
             outbound = there.outbound,
             conversations_with_events = there.events,
             "messages wait for channel `{}`, which is not configured: they are kept and not delivered. Configure it again \

@@ -91,7 +91,7 @@ impl Publisher {
                 Err(StoreError::Closed) => break,
                 Err(error) => {
                     tracing::error!(
-                        channel.name = %self.settings.name,
+                        channel_name = %self.settings.name,
                         error = &error as &dyn std::error::Error,
                         "channel `{}`: cannot take events from the store; trying again", self.settings.name
                     );
@@ -197,7 +197,7 @@ impl Publisher {
         self.report(event, &publication, started.elapsed());
         while let Err(error) = self.store.published(event, publication.clone(), now_ms()).await {
             if stop.is_cancelled() || !matches!(error, StoreError::Unavailable(_)) {
-                tracing::error!(message.id = %event.event.m_id, error = &error as &dyn std::error::Error,
+                tracing::error!(message_id = %event.event.m_id, error = &error as &dyn std::error::Error,
                     "the outcome of event `{}` could not be stored; it may be posted again under the same id",
                     event.event.m_id);
                 return;
@@ -335,7 +335,7 @@ impl Publisher {
         let wait = |failures| self.settings.retry.wait(failures, None, 1.0);
         if self.upstream.breaker.trip_backing_off(wait) {
             tracing::error!(
-                channel.name = %name,
+                channel_name = %name,
                 fault = fault.code(),
                 "channel `{name}`: BonyChat does not take its events ({}): {}. Nothing is lost: publishing is paused, events \
                  are kept, and a probe finds out when it works again",
@@ -350,7 +350,7 @@ impl Publisher {
         if permit.succeeded() {
             let name = &self.settings.name;
             metrics::paused(name, Part::Webhook, false);
-            tracing::info!(channel.name = %name, "channel `{name}`: BonyChat takes its events again, going on");
+            tracing::info!(channel_name = %name, "channel `{name}`: BonyChat takes its events again, going on");
         }
     }
 
@@ -369,7 +369,7 @@ impl Publisher {
         metrics::paused(name, Part::Webhook, true);
         if self.upstream.breaker.trip(wait) {
             tracing::error!(
-                channel.name = %name,
+                channel_name = %name,
                 fault = fault.code(),
                 "channel `{name}`: BonyChat is out of order ({}): publishing is paused, events are kept in their order, \
                  and a probe a second finds out when it works again",
@@ -446,8 +446,8 @@ impl Publisher {
         macro_rules! log {
             ($level:ident, $fault:expr, $($text:tt)*) => {
                 tracing::$level!(
-                    channel.name = %self.settings.name,
-                    message.id = %m_id,
+                    channel_name = %self.settings.name,
+                    message_id = %m_id,
                     contact = %crate::telemetry::contact(&event.contact),
                     kind = event.event.body.kind(),
                     attempt = event.attempts + 1,

@@ -85,7 +85,7 @@ impl Refused {
     async fn by(house: &House, doomed: &Bridge, base: &str) -> Self {
         let named = |line: &String| {
             let line: Value = serde_json::from_str(line).unwrap();
-            line["channel.name"].as_str().unwrap().to_owned()
+            line["channel_name"].as_str().unwrap().to_owned()
         };
         let log = doomed.log();
         let here: Vec<String> = log.iter().filter(|line| line.contains("is served here")).map(named).collect();

@@ -163,7 +163,7 @@ async fn start(db: &mut Db, turn: &Turn, head: i64, lane: &Lane) -> Result<Optio
 async fn set_aside(db: &mut Db, head: Option<i64>, error: &StoreError, now_ms: i64) -> Result<(), StoreError> {
     let m_id: String = db.one(sql::SET_ASIDE, args![now_ms, "unreadable_row", head]).await?;
     tracing::error!(
-        message.id = m_id,
+        message_id = m_id,
         error = error as &dyn std::error::Error,
         "message `{m_id}` cannot be read from the store; it is set aside as failed, and was not sent"
     );

@@ -64,7 +64,7 @@ pub(super) async fn taken(links: &Links, verdict: Found) -> Answer {
             Err(error) => {
                 if again {
                     tracing::error!(
-                        message.id = %verdict.m_id,
+                        message_id = %verdict.m_id,
                         error = &error as &dyn std::error::Error,
                         "message `{}` failed and it could not be found out whether its agent is told",
                         verdict.m_id

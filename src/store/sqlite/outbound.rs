@@ -129,7 +129,7 @@ fn start(
 fn set_aside(db: &Connection, head: Option<i64>, error: &StoreError, now_ms: i64) -> Result<(), StoreError> {
     let m_id: String = one(db, sql::SET_ASIDE, params![now_ms, "unreadable_row", head])?;
     tracing::error!(
-        message.id = m_id,
+        message_id = m_id,
         error = error as &dyn std::error::Error,
         "message `{m_id}` cannot be read from the store; it is set aside as failed, and was not sent"
     );

@@ -195,7 +195,7 @@ impl Poller {
     fn report(&self, error: &InboundError, failures: u32) {
         if failures.is_power_of_two() {
             tracing::warn!(
-                channel.name = %self.settings.name,
+                channel_name = %self.settings.name,
                 failures,
                 error = error as &dyn std::error::Error,
                 "channel `{}`: a poll failed; customers' messages wait at Afilnet until one succeeds", self.settings.name
@@ -280,13 +280,13 @@ impl Poller {
                 Ok(contact) if known.insert(contact.clone()) => named.push((contact, row)),
                 Ok(_) => {
                     if self.strange.insert(row.destination) {
-                        tracing::error!(channel.name = %name, "channel `{name}`: Afilnet holds two conversations with one \
+                        tracing::error!(channel_name = %name, "channel `{name}`: Afilnet holds two conversations with one \
                             contact, under two spellings of its number; only the first that it lists is read");
                     }
                 }
                 Err(rule) => {
                     if self.strange.insert(row.destination) {
-                        tracing::error!(channel.name = %name, "channel `{name}`: a conversation at Afilnet has a \
+                        tracing::error!(channel_name = %name, "channel `{name}`: a conversation at Afilnet has a \
                             destination that makes no contact id ({rule}); its messages cannot reach BonyChat. Check the \
                             channel's id_type");
                     }
@@ -308,7 +308,7 @@ impl Poller {
         let wall_ms = wall_ms(); // rows that are older were there before
         let name = &self.settings.name;
         self.store.take_baseline(name, there.clone(), wall_ms).await?;
-        tracing::info!(channel.name = %name, conversations = there.len(), rule = ?self.settings.first_run,
+        tracing::info!(channel_name = %name, conversations = there.len(), rule = ?self.settings.first_run,
             "channel `{name}`: first run, took stock of what was there before");
         self.baseline_ms = Some(wall_ms);
         self.snapshot.taken();
@@ -323,7 +323,7 @@ impl Poller {
         if matches!(error, InboundError::Read(_)) && self.snapshot.could_not() {
             let name = &self.settings.name;
             tracing::warn!(
-                channel.name = %name,
+                channel_name = %name,
                 "channel `{name}`: its conversations could not be read before its first message; it is sent all the same, \
                  and what of these messages is in doubt may stay so"
             );

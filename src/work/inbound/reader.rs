@@ -363,7 +363,7 @@ impl Reader {
         }
         if made > 0 {
             tracing::info!(
-                channel.name = %self.settings.name,
+                channel_name = %self.settings.name,
                 contact = %crate::telemetry::contact(&contact),
                 rows,
                 events = made,
@@ -388,7 +388,7 @@ impl Reader {
     fn gap(&self, contact: &ContactId, first: &Row, seen: &[SeenRow], now_ms: i64) -> String {
         metrics::gap(&self.settings.name);
         tracing::warn!(
-            channel.name = %self.settings.name,
+            channel_name = %self.settings.name,
             contact = %crate::telemetry::contact(contact),
             "a read of a conversation does not reach back to the one before it: messages may be missing between them, and \
              the agent is told. Poll more often if this happens again (poll_active)"
@@ -464,7 +464,7 @@ impl Reader {
         }
         match self.store.open_choice(&self.settings.name, contact).await {
             Err(error @ StoreError::Corrupt { .. }) => {
-                tracing::warn!(channel.name = %self.settings.name, contact = %crate::telemetry::contact(contact),
+                tracing::warn!(channel_name = %self.settings.name, contact = %crate::telemetry::contact(contact),
                     error = &error as &dyn std::error::Error,
                     "an open question cannot be read from the store; its answer goes on as the customer wrote it");
                 Ok(None)

@@ -49,7 +49,7 @@ impl Receipts {
         let shown: String = status.chars().take(MOST_SHOWN).collect();
         let mut strange = lock(&self.strange);
         if strange.len() < MOST_STRANGE && strange.insert(shown.clone()) {
-            tracing::info!(channel.name = %channel, status = shown, "channel `{channel}`: rows of sent messages show \
+            tracing::info!(channel_name = %channel, status = shown, "channel `{channel}`: rows of sent messages show \
                 the status `{shown}`; if you know what it means, map it with inbound.status_map");
         }
     }

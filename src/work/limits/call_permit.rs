@@ -225,7 +225,7 @@ impl AfilnetCalls {
         }
         if newly {
             tracing::error!(
-                channel.name = %self.name,
+                channel_name = %self.name,
                 fault = fault.code(),
                 "channel `{}`: {what} paused ({}). Nothing is lost: messages are kept, and a probe finds out when it \
                  works again",
@@ -256,7 +256,7 @@ impl AfilnetCalls {
             let paused = self.account.upstream.breaker.is_open() || self.account.send_breaker.is_open();
             self.account.pace.set_stalled(paused);
             let rest = if paused { "but sends wait until one probe of theirs succeeds" } else { "going on" };
-            tracing::info!(channel.name = %self.name, "channel `{}`: Afilnet works again, {rest}", self.name);
+            tracing::info!(channel_name = %self.name, "channel `{}`: Afilnet works again, {rest}", self.name);
         }
     }
 }

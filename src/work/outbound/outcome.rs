@@ -70,10 +70,10 @@ pub(super) fn report(settings: &ChannelSettings, attempt: &Attempt, settlement: 
     macro_rules! log {
         ($level:ident, $verdict:literal, $fault:expr, $($text:tt)*) => {
             tracing::$level!(
-                channel.name = %settings.name,
-                message.id = %m_id,
+                channel_name = %settings.name,
+                message_id = %m_id,
                 contact = %crate::telemetry::contact(&attempt.contact),
-                request.id = attempt.request_id,
+                request_id = attempt.request_id,
                 attempt = attempt.number,
                 part = attempt.part,
                 verdict = $verdict,

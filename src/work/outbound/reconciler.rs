@@ -87,7 +87,7 @@ impl Reconciler {
                     Ok(next_ms) => due_ms = next_ms,
                     Err(StoreError::Closed) => break,
                     Err(error) => {
-                        tracing::error!(channel.name = %self.settings.name, error = &error as &dyn std::error::Error,
+                        tracing::error!(channel_name = %self.settings.name, error = &error as &dyn std::error::Error,
                             "channel `{}`: cannot take messages in doubt from the store; trying again", self.settings.name);
                         stop.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await;
                         continue;
@@ -149,7 +149,7 @@ impl Reconciler {
             // A person was quicker, or the process ends.
             Err(StoreError::Stale | StoreError::Closed) => Seen::Skipped,
             Err(error @ (StoreError::Unavailable(_) | StoreError::Corrupt { .. })) => {
-                tracing::error!(message.id = %doubt.attempt.m_id, error = &error as &dyn std::error::Error,
+                tracing::error!(message_id = %doubt.attempt.m_id, error = &error as &dyn std::error::Error,
                     "message `{}` is in doubt and could not be looked up; trying again", doubt.attempt.m_id);
                 stop.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await;
                 Seen::Nothing
@@ -186,7 +186,7 @@ impl Reconciler {
             }
             Ok(Outcome::Stopped) => Ok(Seen::Skipped),
             Err(error) => {
-                tracing::warn!(channel.name = %self.settings.name, message.id = %attempt.m_id,
+                tracing::warn!(channel_name = %self.settings.name, message_id = %attempt.m_id,
                     error = &error as &dyn std::error::Error,
                     "message `{}` is in doubt and could not be looked up; its conversation waits", attempt.m_id);
                 self.could_not(doubt).await?;
@@ -259,7 +259,7 @@ impl Reconciler {
                 if doubt.attempt.number < MOST_RESENDS
                     && !gives_up(&self.settings, &doubt.attempt, &fault, now_ms()) =>
             {
-                tracing::warn!(message.id = %doubt.attempt.m_id,
+                tracing::warn!(message_id = %doubt.attempt.m_id,
                     "message `{}` may have been delivered, and looking could not tell; it is sent again, as on_unconfirmed says",
                     doubt.attempt.m_id);
                 return self.settle(doubt, Settlement::Queued { due_ms: None, fault }).await;

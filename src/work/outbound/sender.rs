@@ -71,7 +71,7 @@ impl Sender {
                 Err(StoreError::Stale) => anyhow::bail!("another process has taken channel `{name}` over"),
                 Err(error @ (StoreError::Unavailable(_) | StoreError::Corrupt { .. })) => {
                     tracing::error!(
-                        channel.name = %name,
+                        channel_name = %name,
                         error = &error as &dyn std::error::Error,
                         "channel `{name}`: cannot take messages from the store; trying again"
                     );
@@ -181,7 +181,7 @@ impl Sender {
             while let Err(error) = self.store.notify_failed(attempt, notice.clone(), now_ms()).await {
                 let ended = stop.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await.is_none();
                 if ended || !matches!(error, StoreError::Unavailable(_)) {
-                    tracing::error!(message.id = %attempt.m_id, error = &error as &dyn std::error::Error,
+                    tracing::error!(message_id = %attempt.m_id, error = &error as &dyn std::error::Error,
                         "message `{}` failed and its agent could not be told", attempt.m_id);
                     return;
                 }
@@ -195,7 +195,7 @@ impl Sender {
         if let Err(error @ (StoreError::Stale | StoreError::Closed | StoreError::Corrupt { .. })) = &stored
             && !(may_stand && matches!(error, StoreError::Stale))
         {
-            tracing::error!(message.id = %attempt.m_id, error = error as &dyn std::error::Error,
+            tracing::error!(message_id = %attempt.m_id, error = error as &dyn std::error::Error,
                 "message `{}`: its outcome could not be stored", attempt.m_id);
         }
         stored
