@@ -14,6 +14,7 @@ use crate::config;
 use crate::domain::clock::{retry_after, wall};
 use crate::domain::fence::Ended;
 use crate::domain::{Fault, Fence};
+use crate::telemetry::trouble;
 
 /// Largest body read. Real lists stay under it by far; what is longer proves nothing.
 const MOST_BODY_BYTES: usize = 32 << 20;
@@ -139,7 +140,14 @@ pub(super) async fn exchange(
     {
         *body = Body::wrap(fence.guard(Bytes::copy_from_slice(bytes)));
     }
-    let response = http.execute(request).await.map_err(|e| failure(&e))?;
+    let host = request.url().host_str().unwrap_or_default().to_owned();
+    let response = http.execute(request).await.map_err(|error| {
+        if error.is_connect() {
+            trouble::began(&host, &error);
+        }
+        failure(&error)
+    })?;
+    trouble::ended(&host);
     let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
     Ok(Answer {
         http: response.status().as_u16(),

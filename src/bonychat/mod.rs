@@ -23,6 +23,7 @@ use self::event::event_body;
 use crate::config;
 use crate::crashpoint;
 use crate::domain::{ChannelId, ChannelName, ContactId, Content, Delivery, Event, Fence, Language, Webhook, clock};
+use crate::telemetry::trouble;
 
 /// Longest time to reach the far side; a part of the total.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -122,7 +123,13 @@ impl WebhookClient {
         let body = reqwest::Body::wrap(self.fence.guard(body.into()));
         let call = self.http.post(self.url.clone()).headers(self.headers.clone()).timeout(self.timeout).body(body);
         crashpoint::hit("webhook", crashpoint::BEFORE_CALL);
-        let mut response = call.send().await?;
+        let host = self.url.host_str().unwrap_or_default();
+        let mut response = call.send().await.inspect_err(|error| {
+            if error.is_connect() {
+                trouble::began(host, error);
+            }
+        })?;
+        trouble::ended(host);
         crashpoint::hit("webhook", crashpoint::AFTER_CALL);
         let status = response.status();
         let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());

@@ -6,6 +6,7 @@ pub(crate) mod metrics;
 mod refusals;
 #[cfg(test)]
 mod tests;
+pub(crate) mod trouble;
 
 use std::io::IsTerminal as _;
 use std::panic::Location;

@@ -110,3 +110,24 @@ async fn a_disk_that_fills_up_ten_times_loses_and_doubles_nothing_and_needs_no_r
     );
     house.check();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_on_a_full_disk_is_told_as_such_and_not_as_damage() {
+    let mut house = House::new();
+    let Some(disk) = SmallDisk::mounted_at(&house.folder.path().join("disk")) else {
+        eprintln!("SKIPPED: a small disk could not be mounted here; run as root to test what happens when it is full");
+        return;
+    };
+    house = house.set("STORE__URL", &format!("sqlite:{}", disk.0.join("data/bridge.db").display()));
+    for state in ["no store yet", "a store that was served"] {
+        disk.fill();
+        let (code, words) = house.refused_start().await;
+        assert_eq!(code, Some(1), "{state}: {words}");
+        assert!(words.contains("disk is full") && words.contains("bridge.db"), "{state}: {words}");
+        assert!(!words.contains("restore") && !words.contains("damaged"), "{state}: {words}");
+        disk.clear();
+        let mut bridge = house.start().await;
+        bridge.signal("TERM");
+        assert!(bridge.ended().await.success());
+    }
+}

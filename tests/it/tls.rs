@@ -51,10 +51,37 @@ async fn afilnet_is_trusted_by_its_ca_file_alone() {
     let refused = house.run(&["channels"]);
     let words = String::from_utf8_lossy(&refused.stderr);
     assert!(words.contains("could not prove its identity"), "{words}");
+    assert!(words.contains("localhost: nobody whom this machine trusts vouches for its certificate"), "{words}");
     assert_eq!(requests.load(Ordering::Relaxed), 0);
     let trusted = house.set("AFILNET__CA_FILE", CA).run(&["channels"]);
     assert!(trusted.status.success(), "{}", String::from_utf8_lossy(&trusted.stderr));
     assert!(requests.load(Ordering::Relaxed) > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_far_side_that_cannot_be_reached_is_named_with_the_cause_once() {
+    let (url, requests) = far_side().await;
+    let house = House::new();
+    for (url, causes) in [
+        ("http://127.0.0.1:1/", ["127.0.0.1: the connection was refused", "nothing listens at that port"]),
+        ("https://no-such-host.invalid/", ["no-such-host.invalid:", "DNS"]),
+    ] {
+        let mut channels = house.command(&["channels"]);
+        let refused = channels.env("BRIDGE__AFILNET__URL", url).output().unwrap();
+        let words = String::from_utf8_lossy(&refused.stderr);
+        assert!(causes.iter().all(|cause| words.contains(cause)), "{url}: {words}");
+    }
+    let mut house =
+        house.set("BONYCHAT__WEBHOOK_URL", &url).set("BONYCHAT__REQUESTS_PER_SECOND", "20").set("LOG__LEVEL", "debug");
+    let bridge = house.start().await;
+    let told = || bridge.log().iter().filter(|line| line.contains("no connection to localhost: nobody whom")).count();
+    for n in 0..3 {
+        house.customer(&contact(n), "hello");
+    }
+    until("the cause is told", || told() > 0).await;
+    let failed = || bridge.log().iter().filter(|line| line.contains("no answer from BonyChat to event")).count();
+    until("calls have failed", || failed() > 2).await;
+    assert_eq!((told(), requests.load(Ordering::Relaxed)), (1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -74,15 +74,39 @@ pub(crate) enum OpenError {
          without the messages in them, move {file}.answers away; nothing was changed"
     )]
     Behind { file: PathBuf, lost: u64 },
-    #[error("cannot make or open {path}: check that the folder exists and that this user may write there")]
+    #[error("cannot make or open {path}: {}", advice(source))]
     Files {
         path: PathBuf,
         #[source]
         source: std::io::Error,
     },
+    #[error("another program holds the store {file}: end it, then start again; nothing was changed")]
+    Held {
+        file: PathBuf,
+        #[source]
+        source: rusqlite::Error,
+    },
     #[error(
-        "cannot open the store {file}: end any other program that holds it; if there is none, keep the file and restore the \
-         last good copy; nothing was changed"
+        "no room to open the store {file}: its disk is full, or its tmpfs or quota has none left. Free some, then start again; \
+         what it holds is safe"
+    )]
+    NoRoom {
+        file: PathBuf,
+        #[source]
+        source: rusqlite::Error,
+    },
+    #[error(
+        "the store {file} cannot be written to: check that its file system is not read-only, and that this user may write \
+         the file and its folder; nothing was changed"
+    )]
+    ReadOnly {
+        file: PathBuf,
+        #[source]
+        source: rusqlite::Error,
+    },
+    #[error(
+        "cannot open the store {file}: keep the file, and look at what the system says of its disk (its log, `dmesg`); \
+         nothing was changed"
     )]
     Engine {
         file: PathBuf,
@@ -295,7 +319,35 @@ pub(super) fn sort(file: &Path, source: rusqlite::Error) -> OpenError {
     match source.sqlite_error_code() {
         Some(rusqlite::ErrorCode::NotADatabase) => OpenError::Foreign(file),
         Some(rusqlite::ErrorCode::DatabaseCorrupt) => OpenError::Damaged { file, detail: source.to_string() },
+        Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => {
+            OpenError::Held { file, source }
+        }
+        Some(rusqlite::ErrorCode::DiskFull) => OpenError::NoRoom { file, source },
+        // Its index in shared memory could not be made as large as needed.
+        _ if source.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE) => {
+            OpenError::NoRoom { file, source }
+        }
+        Some(
+            rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::CannotOpen | rusqlite::ErrorCode::PermissionDenied,
+        ) => OpenError::ReadOnly { file, source },
         _ => OpenError::Engine { file, source },
+    }
+}
+
+/// What to do about a file or folder that the system refuses.
+fn advice(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind;
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            "its disk is full, or its tmpfs or quota has no room left. Free some, then start again; what is stored is safe"
+        }
+        ErrorKind::ReadOnlyFilesystem => {
+            "its file system is read-only. Mount it for writing, or set store.url elsewhere"
+        }
+        ErrorKind::PermissionDenied => {
+            "this user may not write there. Check the owner and the mode of the folder and the file"
+        }
+        _ => "check that the folder exists and that this user may write there",
     }
 }
 
