@@ -71,6 +71,7 @@ pub(crate) fn hit(name: &str, when: &str) {
         && HITS.fetch_add(1, Ordering::SeqCst) + 1 == *nth
     {
         tracing::error!(point, "crash point reached: the process ends here");
+        crate::telemetry::end("");
         std::process::abort();
     }
 }

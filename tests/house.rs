@@ -10,7 +10,7 @@ const LONGEST: usize = 600;
 /// Which rooms each room may name.
 const PLAN: &[(&str, &[&str])] = &[
     ("domain", &[]),
-    ("crashpoint", &[]),
+    ("crashpoint", &["telemetry"]),
     ("config", &["domain"]),
     ("telemetry", &["domain", "config"]),
     ("store", &["domain", "config", "telemetry", "crashpoint"]),

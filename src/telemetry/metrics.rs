@@ -33,6 +33,7 @@ const LAST_POLL: &str = "bridge_last_poll_seconds";
 const AFILNET_CALLS: &str = "bridge_afilnet_calls_total";
 const OWNED: &str = "bridge_owned";
 const REFUSED: &str = "bridge_refused_total";
+const LOG_LINES_DROPPED: &str = "bridge_log_lines_dropped_total";
 const STORE_COMMIT: &str = "bridge_store_commit_seconds";
 
 /// What each counts, for `# HELP`.
@@ -136,6 +137,7 @@ pub(crate) fn start<'a>(
     for (name, help) in GAUGES {
         describe_gauge!(*name, *help);
     }
+    describe_counter!(LOG_LINES_DROPPED, "Lines of the log that whatever reads stderr left no room for");
     describe_histogram!(STORE_COMMIT, "Time that a commit of the store took, sync included");
     for (method, outcome) in methods.iter().flat_map(|method| OUTCOMES.iter().map(move |outcome| (*method, *outcome))) {
         counter!(AFILNET_CALLS, "method" => method, "outcome" => outcome).increment(0);
@@ -182,6 +184,7 @@ pub(crate) fn text() -> Option<String> {
             gauge!(LAST_POLL, "channel" => channel.clone()).set(at.elapsed().as_secs_f64());
         }
     }
+    counter!(LOG_LINES_DROPPED).absolute(super::queue::dropped());
     Some(reader.render())
 }
 

@@ -4,12 +4,14 @@ mod line;
 mod mask;
 pub(crate) mod metrics;
 mod refusals;
+mod queue;
 #[cfg(test)]
 mod tests;
 pub(crate) mod trouble;
 
 use std::io::IsTerminal as _;
 use std::panic::Location;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tracing::Subscriber;
@@ -29,15 +31,27 @@ use line::Line;
 ///
 /// # Errors
 ///
-/// A level that cannot be read, or a second call.
+/// A level that cannot be read, a second call, or the log's thread cannot be started.
 pub fn init(log: &Log) -> anyhow::Result<()> {
     let terminal = std::io::stderr().is_terminal();
     let text = log.format == LogFormat::Text || (log.format_is_default && terminal);
-    let subscriber = subscriber(&log.level, Line { text, ansi: text && terminal }, std::io::stderr)?;
+    let queue = queue::stderr().context("cannot start the log")?;
+    let subscriber = subscriber(&log.level, Line { text, ansi: text && terminal }, queue)?;
     tracing::subscriber::set_global_default(subscriber).context("the log is started twice")?;
     mask::show_in_full(log.contacts == LogContacts::Full);
     std::panic::set_hook(Box::new(|panic| report_panic(panic.location())));
     Ok(())
+}
+
+/// Longest wait at the end of the process for a reader of stderr.
+const LAST_WORDS_WITHIN: Duration = Duration::from_secs(1);
+
+/// Ends the log: writes `words` after its last line, and waits a second at most for the reader of stderr.
+pub(crate) fn end(words: &str) {
+    if let Ok(queue) = queue::stderr() {
+        queue.add(words.as_bytes());
+        queue.flush(LAST_WORDS_WITHIN);
+    }
 }
 
 /// The log as a value, for `init` and for tests.

@@ -25,6 +25,7 @@ mod identity;
 mod inbound;
 mod malformed;
 mod metrics;
+mod observers;
 mod outage;
 mod outbound;
 mod person;

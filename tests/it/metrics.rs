@@ -7,7 +7,7 @@ use crate::process::Bridge;
 use crate::support::{CHANNEL, House, SOON, TOKEN, channel_of, contact, until};
 
 /// Status and body of a GET.
-fn get(base: &str, path: &str, token: Option<&str>) -> (u16, String) {
+pub(crate) fn get(base: &str, path: &str, token: Option<&str>) -> (u16, String) {
     let mut stream = TcpStream::connect(base.trim_start_matches("http://")).unwrap();
     stream.set_read_timeout(Some(SOON)).unwrap();
     let bearer = token.map_or_else(String::new, |token| format!("authorization: Bearer {token}\r\n"));
@@ -19,7 +19,7 @@ fn get(base: &str, path: &str, token: Option<&str>) -> (u16, String) {
 }
 
 /// The value of one series, named as it stands in the answer.
-fn value(text: &str, series: &str) -> f64 {
+pub(crate) fn value(text: &str, series: &str) -> f64 {
     let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("there is no {series} in {text}")).parse().unwrap()
 }

@@ -3,7 +3,9 @@
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -13,6 +15,8 @@ use crate::support::until;
 pub(crate) struct Bridge {
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
+    /// Whether its stderr is read.
+    read: Arc<AtomicBool>,
 }
 
 impl Bridge {
@@ -20,12 +24,17 @@ impl Bridge {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let (stderr, lines) = (child.stderr.take().unwrap(), Arc::clone(&log));
+        let read = Arc::new(AtomicBool::new(true));
+        let reads = Arc::clone(&read);
         std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 lines.lock().unwrap().push(line);
+                while !reads.load(Ordering::Relaxed) {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
             }
         });
-        Self { child, log }
+        Self { child, log, read }
     }
 
     /// Waits for the line that says so, and tells its port.
@@ -62,6 +71,11 @@ impl Bridge {
         let line = log.iter().find(|line| line.contains(words)).unwrap();
         let line: Value = serde_json::from_str(line).unwrap();
         format!("http://{}", line["address"].as_str().unwrap())
+    }
+
+    /// Lets the reader of its log stand still, or go on.
+    pub(crate) fn read_log(&self, on: bool) {
+        self.read.store(on, Ordering::Relaxed);
     }
 
     pub(crate) fn log(&self) -> Vec<String> {
@@ -103,6 +117,7 @@ impl Drop for Bridge {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        self.read_log(true);
         if std::thread::panicking() {
             let log = self.log.lock().unwrap();
             let from = log.len().saturating_sub(40);
