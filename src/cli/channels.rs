@@ -6,6 +6,7 @@ use std::io::Write as _;
 use crate::afilnet::AfilnetClient;
 use crate::config::Config;
 use crate::domain::{Fault, ReadError};
+use crate::telemetry::{harmless, trouble};
 
 /// Asks each account for its channels, and says which of them this configuration serves.
 pub(super) async fn list(config: &Config) -> anyhow::Result<String> {
@@ -18,14 +19,17 @@ pub(super) async fn list(config: &Config) -> anyhow::Result<String> {
         let http = crate::afilnet::client(channel.afilnet.timeout, &channel.afilnet.ca)?;
         let client = AfilnetClient::new(channel, &config.outbound, config.language, http);
         let refused = |error: ReadError| {
+            let cause = channel.afilnet.url.host_str().and_then(|host| Some(format!("; {host}: {}", trouble::of(host)?)));
             anyhow::anyhow!(
-                "the channels of the account behind `{}` could not be read: {} ({})",
+                "the channels of the account behind `{}` could not be read: {} ({}){}",
                 channel.name,
                 what_to_do(&error.fault),
-                error.fault.code()
+                error.fault.code(),
+                cause.unwrap_or_default()
             )
         };
         if let Some(balance) = client.balance().await.map_err(refused)? {
+            let balance = harmless(&balance);
             let _ = writeln!(std::io::stderr().lock(), "account behind `{}`: balance {balance}", channel.name);
         }
         let found = client.channels().await.map_err(refused)?;
@@ -34,7 +38,8 @@ pub(super) async fn list(config: &Config) -> anyhow::Result<String> {
                 ours.platform.as_str() == there.platform && ours.platform_id.as_str() == there.platform_id
             });
             let name = served.map_or("not configured", |ours| ours.name.as_str());
-            let _ = writeln!(report, "{}\t{}\t{}\t{name}", there.platform, there.platform_id, there.name);
+            let [platform, id, title] = [&there.platform, &there.platform_id, &there.name].map(|word| harmless(word));
+            let _ = writeln!(report, "{platform}\t{id}\t{title}\t{name}");
         }
     }
     Ok(report)

@@ -15,6 +15,7 @@ use crate::domain::Fault;
 use crate::domain::clock::{millis, now_ms};
 use crate::domain::sentence::{Got, discarded, sentence};
 use crate::store::{ByHand, Decision, DiscardNotices, Filter, Listed, PostgresStore, SqliteStore, Store};
+use crate::telemetry::{harmless, harmless_json};
 
 /// What to look at.
 #[derive(Debug, Subcommand)]
@@ -277,19 +278,19 @@ fn missing(m_id: &str) -> String {
 
 fn line(row: &Listed, json: bool) -> String {
     if json {
-        return serde_json::to_string(row).unwrap_or_default() + "\n";
+        return harmless_json(&serde_json::to_string(row).unwrap_or_default()) + "\n";
     }
     let time = |ms: i64| jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |t| t.to_string());
     format!(
         "{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\n",
         row.m_id,
         row.channel,
-        row.contact,
+        harmless(&row.contact),
         row.state,
         row.kind,
         row.attempt,
         time(row.accepted_ms),
         row.done_ms.map_or_else(|| "-".to_owned(), time),
-        row.fault.as_deref().unwrap_or("-")
+        harmless(row.fault.as_deref().unwrap_or("-"))
     )
 }

@@ -19,7 +19,7 @@ use crate::app::{self, App};
 use crate::config::{Config, Problems};
 use crate::lifecycle::Orders;
 use crate::sim;
-use crate::telemetry;
+use crate::telemetry::{self, harmless, trouble};
 
 /// The bridge between BonyChat custom channels and Afilnet chat.
 #[derive(Debug, Parser)]
@@ -90,35 +90,39 @@ impl From<Problems> for Failure {
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return end(Err(anyhow::Error::new(error).context("cannot start the runtime").into())),
+    let serves = matches!(cli.command, None | Some(Command::Serve));
+    let outcome = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => {
+            let outcome = runtime.block_on(run(cli));
+            // Blocking reads of the store may still run; nothing waits for them.
+            runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+            outcome
+        }
+        Err(error) => Err(anyhow::Error::new(error).context("cannot start the runtime").into()),
     };
-    let outcome = runtime.block_on(run(cli));
-    // Blocking reads of the store may still run; nothing waits for them.
-    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
-    end(outcome)
+    let (words, code) = match outcome {
+        Ok(()) => (String::new(), ExitCode::SUCCESS),
+        Err(failure) => failure.told(),
+    };
+    if serves {
+        telemetry::end(&words); // its stop never waits for a reader
+    } else {
+        let _ = std::io::stderr().lock().write_all(words.as_bytes());
+    }
+    code
 }
 
-fn end(outcome: Result<(), Failure>) -> ExitCode {
-    let mut stderr = std::io::stderr().lock();
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Configuration(problems)) => {
-            let _ = writeln!(stderr, "{problems}");
-            ExitCode::from(2)
-        }
-        Err(Failure::Unservable(error)) => {
-            let _ = writeln!(stderr, "the configuration cannot be served:\n  {error:#}");
-            ExitCode::from(2)
-        }
-        Err(Failure::Usage(why)) => {
-            let _ = writeln!(stderr, "bridge: {why}");
-            ExitCode::from(2)
-        }
-        Err(Failure::Work(error)) => {
-            let _ = writeln!(stderr, "bridge: {error:#}");
-            ExitCode::from(1)
+impl Failure {
+    /// What is said of it, and the exit code.
+    fn told(self) -> (String, ExitCode) {
+        match self {
+            Self::Configuration(problems) => (format!("{problems}\n"), ExitCode::from(2)),
+            Self::Unservable(error) => {
+                let why = harmless(&format!("{error:#}"));
+                (format!("the configuration cannot be served:\n  {why}\n"), ExitCode::from(2))
+            }
+            Self::Usage(why) => (format!("bridge: {why}\n"), ExitCode::from(2)),
+            Self::Work(error) => (format!("bridge: {}\n", harmless(&format!("{error:#}"))), ExitCode::from(1)),
         }
     }
 }

@@ -297,10 +297,10 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyK
     }
 }
 
-/// The request's id, as taken or made.
+/// The request's id, as taken or made, fit for the log.
 pub(super) fn request_id(headers: &HeaderMap) -> String {
     let id = headers.get(super::X_REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
-    id.chars().filter(char::is_ascii_graphic).take(64).collect()
+    crate::telemetry::foreign_id(id)
 }
 
 /// Makes an id for a request that brings none.

@@ -177,6 +177,8 @@ pub(crate) async fn serve_operators(
     let guard = Guard(DefaultAcceptor::new());
     let mut server = axum_server::Server::from_listener(listener).handle(handle).acceptor(guard).http1_only();
     limit_header(&mut server);
+    // One call a connection: one that asks on and on and reads nothing costs one answer.
+    server.http_builder().http1().keep_alive(false);
     server.serve(router.into_make_service_with_connect_info::<Peer>()).await
 }
 
@@ -235,7 +237,7 @@ async fn ready(State(door): State<Arc<Door>>) -> Result<&'static str, ApiError> 
 /// refusals the first is logged and each doubling of their number.
 async fn log(request: Request, next: middleware::Next) -> Response {
     let started = std::time::Instant::now();
-    let (method, path) = (request.method().clone(), request.uri().path().chars().take(100).collect::<String>());
+    let (method, path) = (known(request.method()), crate::telemetry::foreign_path(request.uri().path()));
     let request_id = edge::request_id(request.headers());
     let ClientAddress(client) = ClientAddress::of(&request);
     let response = next.run(request).await;
@@ -259,6 +261,14 @@ async fn log(request: Request, next: middleware::Next) -> Response {
         ),
     }
     response
+}
+
+/// The method's name; one that is none of HTTP's own may be any word.
+fn known(method: &Method) -> &'static str {
+    ["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE"]
+        .into_iter()
+        .find(|known| *known == method.as_str())
+        .unwrap_or("other")
 }
 
 #[cfg(test)]

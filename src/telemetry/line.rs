@@ -103,7 +103,11 @@ fn json(out: &mut Writer<'_>, time: &str, level: Level, span: Option<&str>, fiel
 
 /// A JSON string. Beyond what JSON asks for, invisible and reversing characters are escaped: a terminal may show this.
 fn quoted(text: &str) -> String {
-    let plain = Value::from(text).to_string();
+    harmless_json(&Value::from(text).to_string())
+}
+
+/// JSON whose strings show no invisible or reversing character; the same to whoever parses it.
+pub(crate) fn harmless_json(plain: &str) -> String {
     let mut out = String::with_capacity(plain.len());
     for c in plain.chars() {
         if is_harmful(c) {
@@ -119,6 +123,18 @@ fn quoted(text: &str) -> String {
 fn is_harmful(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// Foreign text for a terminal: harmful characters are written as Rust would.
+pub(crate) fn harmless(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
+        if is_harmful(c) {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+        out
+    })
 }
 
 /// Writes harmful characters as Rust would.

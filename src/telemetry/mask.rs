@@ -45,3 +45,30 @@ pub(super) fn mask(name: &str, out: &mut impl fmt::Write) -> fmt::Result {
 pub(crate) fn contact(id: &ContactId) -> impl fmt::Display + fmt::Debug + '_ {
     Masked(id.as_str())
 }
+
+/// Characters of a caller's path that go to the log.
+const PATH_CHARS: usize = 100;
+/// Characters of a caller's request id that go to the log.
+const ID_CHARS: usize = 64;
+/// An id with more digits in a row may be a phone number.
+const MOST_DIGITS: usize = 4;
+/// An id of hexadecimal digits alone is that of a machine from this length on.
+const MACHINE_ID_CHARS: usize = 16;
+
+/// A path that a caller chose, without its digits: they may be a phone number.
+pub(crate) fn foreign_path(path: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphabetic() || "/-_.~".contains(c) { c } else { '?' };
+    path.chars().take(PATH_CHARS).map(|c| if c.is_ascii_digit() { '*' } else { plain(c) }).collect()
+}
+
+/// A request id that a caller or its proxy chose. One that a machine made stays, so that lines of the proxy's log can be
+/// found by it; digits of any other are masked, as they may be a phone number.
+pub(crate) fn foreign_id(id: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.:;=".contains(c) { c } else { '?' };
+    let id: String = id.chars().take(ID_CHARS).map(plain).collect();
+    let hexadecimal = id.chars().all(|c| c.is_ascii_hexdigit() || c == '-')
+        && id.len() >= MACHINE_ID_CHARS
+        && id.chars().any(|c| c.is_ascii_alphabetic());
+    let longest = id.split(|c: char| !c.is_ascii_digit()).map(str::len).max().unwrap_or_default();
+    if hexadecimal || longest <= MOST_DIGITS { id } else { id.replace(|c: char| c.is_ascii_digit(), "*") }
+}

@@ -63,6 +63,56 @@ fn json_lines_are_flat_and_carry_their_spans() {
 }
 
 #[test]
+fn no_key_is_the_beginning_of_another_up_to_a_dot() {
+    let say = || {
+        let _span = info_span!("s", span.name = 1, http.status = 200).entered();
+        info!(message.id = "m1", channel.name = "support", "sent");
+    };
+    let line: serde_json::Value = serde_json::from_str(&logged("info", JSON, say)).unwrap();
+    let keys: Vec<&str> = line.as_object().unwrap().keys().map(String::as_str).collect();
+    let expected = ["channel_name", "http_status", "level", "message", "message_id", "span", "span_name", "timestamp"];
+    assert_eq!(keys, expected);
+}
+
+#[test]
+fn what_a_caller_chose_is_masked_but_for_ids_that_a_machine_made() {
+    for (path, masked) in [
+        ("/message", "/message"),
+        ("/34677123987/x", "/***********/x"),
+        ("/v1/bony-chat_a.b", "/v*/bony-chat_a.b"),
+        ("/a b\"\u{1b}[31m%C3%B1é", "/a?b???**m?C*?B*?"),
+    ] {
+        assert_eq!(foreign_path(path), masked);
+    }
+    assert_eq!(foreign_path(&"/x".repeat(300)).len(), 100);
+    for kept in
+        ["0198c3f0e1a27b3c8d4e5f6071829304", "550E8400-e29b-41d4-a716-446655440000", "req-7", "Root=1-abc", "fuzz:1"]
+    {
+        assert_eq!(foreign_id(kept), kept);
+    }
+    for (id, masked) in [
+        ("34677123987", "***********"),
+        ("+34-677123987", "?**-*********"),
+        ("1234567890123456", "****************"),
+        ("of-34677123987-1", "of-***********-*"),
+        ("a\"b\u{9b}c", "a?b?c"),
+    ] {
+        assert_eq!(foreign_id(id), masked);
+    }
+    assert_eq!(foreign_id(&"ab".repeat(99)).len(), 64);
+}
+
+#[test]
+fn words_of_a_far_side_are_shown_without_what_a_terminal_obeys() {
+    let name = "\u{1b}]0;pwned\u{7}\nwhatsapp\t999\tfake\u{202e}é";
+    assert_eq!(harmless(name), "\\u{1b}]0;pwned\\u{7}\\nwhatsapp\\t999\\tfake\\u{202e}é");
+    let json = serde_json::to_string(&serde_json::json!({ "name": format!("{name}\u{9b}") })).unwrap();
+    let shown = harmless_json(&json);
+    assert!(!shown.contains(|c: char| c.is_control() || c == '\u{202e}'), "{shown:?}");
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap()["name"], format!("{name}\u{9b}"));
+}
+
+#[test]
 fn text_lines_are_for_people() {
     let line = logged("info", TEXT, || info!(message_id = "m1", attempt = 2, why = "two words", "sent"));
     assert!(line.ends_with("Z  INFO sent message_id=m1 attempt=2 why=\"two words\"\n"), "{line}");
