@@ -4,11 +4,16 @@
 use std::time::Duration;
 
 use reqwest::StatusCode;
+use serde_json::Value;
 
 use crate::domain::{Delivery, Fault};
 
-/// Characters of an answer that go to the log (A30).
-const SHOWN_CHARS: usize = 500;
+/// Codes of an answer that go to the log.
+const SHOWN_CODES: usize = 5;
+/// Longest word taken for a code.
+const CODE_CHARS: usize = 60;
+/// Keys under which answers hold codes.
+const CODE_KEYS: [&str; 4] = ["code", "error", "status", "type"];
 
 /// Code of the fault that a web page behind a 2xx is.
 const WEB_PAGE: &str = "web_page";
@@ -65,12 +70,36 @@ fn about_certificate(error: &reqwest::Error) -> bool {
     false
 }
 
-/// The start of an answer for the log: foreign text, so without control characters, and without the token should the
-/// far side repeat it.
-pub(super) fn shown(body: &[u8], token: &str) -> String {
-    let text = String::from_utf8_lossy(body);
-    let text = if token.is_empty() { text.into_owned() } else { text.replace(token, "[token]") };
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(SHOWN_CHARS).collect()
+/// The codes of an answer for the log. An answer may quote the request, and with it a customer's words and number: only
+/// what stands in JSON under a key for codes, looks like one and was not in the request is shown.
+pub(super) fn codes(answer: &[u8], request: &[u8]) -> String {
+    let mut codes = Vec::new();
+    collect(&serde_json::from_slice(answer).unwrap_or_default(), &mut codes);
+    codes.retain(|code| !request.windows(code.len()).any(|at| at == code.as_bytes()));
+    codes.truncate(SHOWN_CODES);
+    codes.join(" ")
+}
+
+fn collect(value: &Value, codes: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                match value.as_str() {
+                    Some(code) if CODE_KEYS.contains(&key.as_str()) && is_code(code) => codes.push(code.to_owned()),
+                    _ => collect(value, codes),
+                }
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| collect(value, codes)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// As `INVALID_CHANNEL`, `ERR_4001`.
+fn is_code(text: &str) -> bool {
+    text.len() <= CODE_CHARS
+        && text.starts_with(|c: char| c.is_ascii_uppercase())
+        && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
 }
 
 #[cfg(test)]
@@ -131,9 +160,19 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_cleaned_before_it_is_shown() {
-        assert_eq!(shown(b"a\x1b[31m\r\nb\xff", "secret"), "a [31m  b\u{fffd}");
-        assert_eq!(shown(b"Bearer s3cret!", "s3cret"), "Bearer [token]!");
-        assert_eq!(shown("ñ".repeat(600).as_bytes(), "").chars().count(), 500);
+    fn of_an_answer_only_codes_that_the_request_did_not_hold_are_shown() {
+        let request = br#"{"channelId":"c","text":"HOLA","contact":"+34600111224"}"#;
+        for (answer, shown) in [
+            (r#"{"error":{"code":"INVALID_CHANNEL","message":"no such channel c"}}"#, "INVALID_CHANNEL"),
+            (r#"{"errors":[{"code":"A1"},{"type":"B_2","code":7}],"status":"ERROR"}"#, "A1 B_2 ERROR"),
+            (r#"{"error":"HOLA","code":"+34600111224","status":"34600111224","type":"Hola"}"#, ""),
+            (r#"{"request":{"text":"HOLA CANARY","type":"text"},"text":"CANARYTEXT4"}"#, ""),
+            ("text: CANARYTEXT4 +34600111224", ""),
+            ("", ""),
+        ] {
+            assert_eq!(codes(answer.as_bytes(), request), shown, "{answer}");
+        }
+        let long = format!(r#"{{"code":"{}"}}"#, "A".repeat(61));
+        assert_eq!(codes(long.as_bytes(), request), "");
     }
 }

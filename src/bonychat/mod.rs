@@ -15,6 +15,7 @@ pub(crate) mod wire;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use secrecy::ExposeSecret as _;
 use url::{Position, Url};
@@ -120,7 +121,8 @@ impl WebhookClient {
     }
 
     async fn post(&self, body: Vec<u8>, event: &Event) -> Result<Delivery, reqwest::Error> {
-        let body = reqwest::Body::wrap(self.fence.guard(body.into()));
+        let sent = Bytes::from(body);
+        let body = reqwest::Body::wrap(self.fence.guard(sent.clone()));
         let call = self.http.post(self.url.clone()).headers(self.headers.clone()).timeout(self.timeout).body(body);
         crashpoint::hit("webhook", crashpoint::BEFORE_CALL);
         let host = self.url.host_str().unwrap_or_default();
@@ -137,12 +139,12 @@ impl WebhookClient {
         let said = beginning(&mut response).await;
         let delivery = answer::delivery(status, asked, &said);
         if tracing::enabled!(tracing::Level::DEBUG) {
-            let token = self.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
             tracing::debug!(
                 channel_name = %self.name,
                 event_id = %event.m_id,
                 http_status = status.as_u16(),
-                answer = answer::shown(&said, token.trim_start_matches("Bearer ")),
+                answer = answer::codes(&said, &sent),
+                answer_bytes = said.len(),
                 "BonyChat answered {} to event `{}`", status.as_u16(), event.m_id
             );
         }
