@@ -1,9 +1,11 @@
 //! The operators' door, on an address of its own: what the bridge counts. Nothing of it is on the door that BonyChat calls.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -21,14 +23,26 @@ use crate::telemetry::metrics;
 /// Prometheus' text format.
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
-/// The routes. Where there is a `token`, every call must bear it. `trusted_proxies` are believed who called them.
+/// Whose calls are answered.
+#[derive(Debug)]
+enum Guard {
+    /// Those that bear the token with this digest.
+    Token([u8; 32]),
+    /// Those that name this machine: a page in the operator's browser whose host name was turned to a loopback address
+    /// (DNS rebinding) names itself.
+    Loopback,
+}
+
+/// The routes. Where there is a `token`, every call must bear it; where there is none, the listener is on a loopback
+/// address (the configuration asks for a token elsewhere), and every call must name such an address as its host.
+/// `trusted_proxies` are believed who called them.
 pub(crate) fn router(token: Option<&SecretString>, trusted_proxies: &[IpNet]) -> Router {
-    let digest = Arc::new(token.map(edge::digest_secret));
+    let guard = Arc::new(token.map_or(Guard::Loopback, |token| Guard::Token(edge::digest_secret(token))));
     Router::new()
         .route("/metrics", get(numbers))
         .fallback(|| async { refused(StatusCode::NOT_FOUND, "not found: the admin door serves GET /metrics") })
         .method_not_allowed_fallback(|| async { refused(StatusCode::METHOD_NOT_ALLOWED, "use GET") })
-        .layer(middleware::from_fn_with_state(digest, authorized))
+        .layer(middleware::from_fn_with_state(guard, guarded))
         .layer(middleware::from_fn_with_state(TokenLimit::new(too_many), limit_wrong_tokens))
         .layer(middleware::from_fn(super::log))
         .layer(middleware::from_fn(super::body::close_after_unread))
@@ -44,15 +58,38 @@ async fn numbers() -> Response {
     }
 }
 
-/// Lets through who bears the token, compared in constant time.
-async fn authorized(State(digest): State<Arc<Option<[u8; 32]>>>, request: Request, next: Next) -> Response {
-    if digest.as_ref().is_none_or(|expected| bears(request.headers(), &expected)) {
-        return next.run(request).await;
+async fn guarded(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+    match &*guard {
+        Guard::Token(expected) if !bears(request.headers(), expected) => {
+            let words = "the bearer token is missing or is not that of admin.token";
+            let mut response = refused(StatusCode::UNAUTHORIZED, words);
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            response
+        }
+        Guard::Loopback if !names_this_machine(&request) => refused(
+            StatusCode::FORBIDDEN,
+            "without admin.token only calls to localhost, 127.0.0.1 or [::1] are answered: call it by one of them (a proxy: \
+             let it send such a Host), or set admin.token and bear it",
+        ),
+        Guard::Token(_) | Guard::Loopback => next.run(request).await,
     }
-    let words = "the bearer token is missing or is not that of admin.token";
-    let mut response = refused(StatusCode::UNAUTHORIZED, words);
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    response
+}
+
+/// Whether every host that the call names is a loopback name or address. A browser always names one; old tools may not.
+fn names_this_machine(request: &Request) -> bool {
+    let in_target = request.uri().authority().map(|authority| authority.as_str().to_owned());
+    let in_headers =
+        request.headers().get_all(header::HOST).iter().map(|host| host.to_str().unwrap_or_default().to_owned());
+    in_target.into_iter().chain(in_headers).all(|host| is_loopback(&host))
+}
+
+/// Whether `host`, with or without a port, is a loopback name or address.
+fn is_loopback(host: &str) -> bool {
+    let Ok(authority) = host.parse::<Authority>() else { return false };
+    let name = authority.host().trim_end_matches('.');
+    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    !host.contains('@')
+        && (name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback()))
 }
 
 fn too_many() -> Response {
@@ -100,5 +137,53 @@ mod tests {
             assert_eq!(status(Some("t0ken"), "/metrics", wrong).await, 401, "{wrong:?}");
             assert_eq!(status(Some("t0ken"), "/elsewhere", wrong).await, 401, "nothing is told without it");
         }
+    }
+
+    #[tokio::test]
+    async fn without_a_token_only_calls_that_name_this_machine_are_answered() {
+        metrics::start([], &[]).unwrap();
+        let status = async |target: &str, hosts: &[&str], token: Option<&str>| {
+            let mut request = Request::builder().uri(target);
+            for host in hosts {
+                request = request.header(header::HOST, *host);
+            }
+            if token.is_some() {
+                request = request.header(header::AUTHORIZATION, "Bearer t0ken");
+            }
+            let token = token.map(SecretString::from);
+            router(token.as_ref()).oneshot(request.body(Body::empty()).unwrap()).await.unwrap().status().as_u16()
+        };
+        for host in [
+            "localhost",
+            "LOCALHOST:9090",
+            "localhost.",
+            "127.0.0.1",
+            "127.0.0.1:9090",
+            "127.8.9.1",
+            "[::1]",
+            "[::1]:9090",
+        ] {
+            assert_eq!(status("/metrics", &[host], None).await, 200, "{host}");
+        }
+        assert_eq!(status("/metrics", &[], None).await, 200, "HTTP/1.0 names none");
+        for host in [
+            "evil.example",
+            "evil.example:9090",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "localhost@evil.example",
+            "evil.example@localhost",
+            "10.0.0.1",
+            "0.0.0.0",
+            "[2001:db8::1]",
+            "",
+            "a b",
+        ] {
+            assert_eq!(status("/metrics", &[host], None).await, 403, "{host}");
+            assert_eq!(status("/metrics", &[host], Some("t0ken")).await, 200, "{host}, with the token");
+        }
+        assert_eq!(status("/metrics", &["localhost", "evil.example"], None).await, 403);
+        assert_eq!(status("http://evil.example/metrics", &["localhost"], None).await, 403);
+        assert_eq!(status("http://localhost/metrics", &["localhost"], None).await, 200);
     }
 }
