@@ -223,3 +223,30 @@ impl House {
         (active, idle)
     }
 }
+
+/// Warns where the channels of one account, all of them active, ask Afilnet for conversations as often as it allows calls:
+/// a round asks once at least, so nothing would be left for messages.
+pub(super) fn warn_of_polls(desk: &mut Desk, channels: &BTreeMap<ChannelName, Channel>) {
+    let mut accounts: BTreeMap<(&str, &str), Vec<&Channel>> = BTreeMap::new();
+    for channel in channels.values() {
+        accounts.entry((channel.afilnet.url.as_str(), &channel.afilnet.user)).or_default().push(channel);
+    }
+    for channels in accounts.into_values() {
+        let [first, ..] = channels[..] else { continue };
+        let an_hour = |channel: &&Channel| 3_600_000 / channel.poll_active.as_millis().max(1);
+        let polls: u128 = channels.iter().map(an_hour).sum();
+        let allowed = u128::from(first.afilnet.requests_per_second) * 3_600;
+        if allowed > 0 && polls >= allowed {
+            desk.warnings.push(format!(
+                "afilnet.requests_per_second: the {} channel(s) of the account behind `{}` ask for conversations up to {} \
+                 times a second (poll_active), and {} calls a second are allowed: nothing is left to send and to read \
+                 messages with. Make poll_active {} times as long or more, or ask Afilnet for more calls",
+                channels.len(),
+                first.name,
+                polls / 3_600,
+                first.afilnet.requests_per_second,
+                (2 * polls).div_ceil(allowed),
+            ));
+        }
+    }
+}

@@ -10,11 +10,14 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::keys::variable;
 use super::layers::Layers;
 use super::problems::Problems;
-use super::{Admin, Config, InboundConfig, Log, OutboundConfig, Retry, Server, StoreConfig};
+use super::{Admin, Config, InboundConfig, Log, OutboundConfig, Retry, Server, StoreConfig, StoreUrl};
 use super::{address, channels, keys, raw, secret, summary};
 
 /// Largest file of certificates read, in bytes.
 const CA_LIMIT: u64 = 4 * 1024 * 1024;
+
+/// A shorter token is warned about: random letters and digits of this length cannot be guessed over a network.
+const SHORTEST_TOKEN: usize = 16;
 
 /// What the rules are checked at: the layers for sources, and the two lists that they fill.
 pub(super) struct Desk {
@@ -62,6 +65,9 @@ impl Desk {
         let path = Path::new(&file);
         match secret::read_secret(path) {
             Ok(text) => {
+                if let Some(odd) = secret::oddity(&text) {
+                    self.layers.oddities.insert(twin.clone(), odd);
+                }
                 if secret::open_to_all(path) {
                     self.warnings.push(format!("{twin}: every user of this machine may read {file}; chmod o-r it"));
                 }
@@ -108,6 +114,11 @@ impl Desk {
             let from_file = self.layers.is_set(&twin) && !self.layers.is_set(key);
             let what = "must be made of visible ASCII characters without white space. Copy it again";
             self.note(if from_file { &twin } else { key }, what);
+        } else if token.expose_secret().len() < SHORTEST_TOKEN {
+            self.warnings.push(format!(
+                "{key}: the token has fewer than {SHORTEST_TOKEN} characters, and whoever guesses it can write in your name. \
+                 Take a longer one, at random"
+            ));
         }
         Some(token)
     }
@@ -124,7 +135,13 @@ pub(super) fn load(file: Option<&Path>, env: HashMap<String, String>) -> Result<
         let file = file.display();
         desk.warnings.push(format!("every user of this machine may read {file}, which holds a secret; chmod o-r it"));
     }
-    match whole(&mut desk) {
+    let config = whole(&mut desk);
+    for (key, odd) in std::mem::take(&mut desk.layers.oddities) {
+        if !desk.problems.add(&key, &format!("The value {odd}")) {
+            desk.warnings.push(format!("{key} ({}): the value {odd}", desk.layers.source(&key)));
+        }
+    }
+    match config {
         Some(config) if desk.problems.is_empty() => Ok(Config { warnings: desk.warnings, ..config }),
         _ => Err(desk.problems.sorted()),
     }
@@ -165,6 +182,7 @@ fn whole(desk: &mut Desk) -> Option<Config> {
     }
     let house = channels::House::new(desk, afilnet?, bonychat?, &inbound, admin.as_ref()?.token.as_ref());
     let channels = house.channels(desk);
+    channels::warn_of_polls(desk, &channels);
 
     let (server, outbound, log) = (server?, outbound?, log?);
     Some(Config {
@@ -238,11 +256,31 @@ fn check_store(desk: &mut Desk, raw: raw::Store) -> Option<StoreConfig> {
     let url = desk.secret("store.url", raw.url, raw.url_file);
     let url = desk.required("store.url", url)?;
     match address::store_url(&url) {
-        Ok(url) => Some(StoreConfig { url, keep_text: raw.keep_text, keep_rows: raw.keep_rows, lease: raw.lease }),
+        Ok(url) => {
+            if let StoreUrl::Sqlite(file) = &url {
+                warn_of_loose_modes(desk, file);
+            }
+            Some(StoreConfig { url, keep_text: raw.keep_text, keep_rows: raw.keep_rows, lease: raw.lease })
+        }
         Err(rule) => {
             let from_file = desk.layers.is_set("store.url_file") && !desk.layers.is_set("store.url");
             desk.note(if from_file { "store.url_file" } else { "store.url" }, rule);
             None
+        }
+    }
+}
+
+/// The files of a store that is there hold messages and numbers. The bridge makes them for its own user alone.
+fn warn_of_loose_modes(desk: &mut Desk, file: &Path) {
+    for end in ["", "-wal", "-shm", ".answers"] {
+        let mut name = file.as_os_str().to_owned();
+        name.push(end);
+        if let Some(mode) = secret::loose_mode(Path::new(&name)) {
+            let name = name.display();
+            desk.warnings.push(format!(
+                "store.url: other users of this machine may read or write {name} (mode {mode:03o}), which holds messages and \
+                 phone numbers; chmod 600 it"
+            ));
         }
     }
 }

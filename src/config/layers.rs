@@ -8,9 +8,13 @@ use ::config::{Config as Stack, ConfigError, Environment, File, FileFormat, Map,
 
 use super::keys::{self, Keys, Kind};
 use super::problems::{Problems, Source};
+use super::secret::{Unread, oddity};
 
 /// Largest configuration file read, in bytes.
 const FILE_LIMIT: u64 = 4 * 1024 * 1024;
+
+/// Keys whose value is a text of the operator's own.
+const MAY_HAVE_BLANKS: [&str; 1] = ["outbound.location_text"];
 
 /// The layers over each other, and where each key came from.
 pub(super) struct Layers {
@@ -19,6 +23,8 @@ pub(super) struct Layers {
     origins: BTreeMap<String, Source>,
     /// Keys, of secrets only, that stand in the file with a value of their own.
     pub(super) secrets_in_file: bool,
+    /// What does not belong to the value of a key.
+    pub(super) oddities: BTreeMap<String, &'static str>,
 }
 
 impl Layers {
@@ -31,8 +37,13 @@ impl Layers {
     ) -> Option<Self> {
         let defaults = tree(defaults).map_err(|e| problems.note("", Source::Default, syntax(&e))).ok()?;
         let keys = Keys::of(&defaults);
-        let mut layers =
-            Self { merged: Map::new(), origins: BTreeMap::new(), secrets_in_file: false, defaults: defaults.clone() };
+        let mut layers = Self {
+            merged: Map::new(),
+            origins: BTreeMap::new(),
+            secrets_in_file: false,
+            oddities: BTreeMap::new(),
+            defaults: defaults.clone(),
+        };
         let mut stack = Stack::builder().add_source(Tree(defaults));
         if let Some(path) = file {
             stack = stack.add_source(Tree(layers.read_file(path, &keys, problems)?));
@@ -77,12 +88,15 @@ impl Layers {
         let text = match super::secret::read(path, FILE_LIMIT) {
             Ok(text) => text,
             Err(why) => {
-                let what = format!("the configuration file {why}. Check the path given by --config or BRIDGE_CONFIG");
-                problems.note("", whole, what);
+                let advice = match why {
+                    Unread::Path(_) => ". Check the path given by --config or BRIDGE_CONFIG",
+                    Unread::Content(_) => "",
+                };
+                problems.note("", whole, format!("the configuration file {why}{advice}"));
                 return None;
             }
         };
-        let mut table = tree(&text).map_err(|e| problems.note("", whole, syntax(&e))).ok()?;
+        let mut table = tree(&text).map_err(|e| problems.note("", whole, syntax_at(&e, &text))).ok()?;
         let lines = lines(&text);
         let source = |key: &str| Source::File { path: path.to_owned(), line: lines.get(key).copied() };
         self.walk(&mut table, &[], keys, &source, problems);
@@ -107,6 +121,9 @@ impl Layers {
                     self.secrets_in_file |=
                         keys::is_secret(&key) && !matches!(kind, ValueKind::String(text) if text.is_empty());
                     self.origins.insert(key.clone(), source(&key));
+                    if let ValueKind::String(text) = kind {
+                        self.look_at(&key, text);
+                    }
                 }
                 (kind, _) => {
                     let what = misplaced(kind, &path, keys, &|key| format!("`{key}`"));
@@ -116,6 +133,14 @@ impl Layers {
             }
             true
         });
+    }
+
+    /// Notes what does not belong to a value; that of a layer above takes the place of that below.
+    fn look_at(&mut self, key: &str, value: &str) {
+        self.oddities.remove(key);
+        if let Some(odd) = oddity(value).filter(|_| !MAY_HAVE_BLANKS.contains(&key)) {
+            self.oddities.insert(key.to_owned(), odd);
+        }
     }
 
     /// The variables that are keys, the others noted. Names are compared without regard to case, as `config` does.
@@ -135,7 +160,8 @@ impl Layers {
                     problems.note(&key, source, "is set by two variables that differ only in case. Keep one");
                 }
                 Kind::Value if plain => {
-                    self.origins.insert(key, source);
+                    self.origins.insert(key.clone(), source);
+                    self.look_at(&key, &value);
                     known.insert(name, value);
                 }
                 kind => {
@@ -215,6 +241,19 @@ fn syntax(error: &ConfigError) -> String {
     let first = lines.next().unwrap_or("TOML parse error");
     let why = lines.rfind(|line| !line.contains(" | ")).map(|line| format!(": {line}")).unwrap_or_default();
     format!("is not valid TOML, nothing of it was read. {first}{why}")
+}
+
+/// As [`syntax`], with the line where the parser does not name it: that of a number too large, for one.
+fn syntax_at(error: &ConfigError, text: &str) -> String {
+    let said = syntax(error);
+    if said.contains("line ") {
+        return said;
+    }
+    let same = |line: &str| tree(line).is_err_and(|alone| innermost(&alone) == innermost(error));
+    match text.lines().position(same) {
+        Some(before) => format!("{said}, in line {}", before + 1),
+        None => said,
+    }
 }
 
 /// The error under the keys and origins that `config` wraps around it.

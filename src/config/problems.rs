@@ -63,6 +63,12 @@ impl Problems {
         }
     }
 
+    /// Adds to what is said of `key`. Returns whether it has a problem.
+    pub(super) fn add(&mut self, key: &str, more: &str) -> bool {
+        let found = self.0.iter_mut().find(|problem| problem.key == key);
+        found.map(|problem| problem.what = format!("{}. {more}", problem.what)).is_some()
+    }
+
     /// Whether `key` has one.
     pub(super) fn has(&self, key: &str) -> bool {
         self.0.iter().any(|problem| problem.key == key)

@@ -41,9 +41,13 @@ fn channels_that_bring_everything_need_no_shared_account() {
 #[test]
 fn two_channels_share_neither_token_nor_place() {
     for (extra, key, other) in [
-        ("platform_id = \"1\"\napi_token = \"canary-token\"", "channels.support.api_token", "channels.sales.api_token"),
         (
-            "platform_id = \"1\"\napi_token = \"t2\"\nprevious_api_token = \"canary-token\"",
+            "platform_id = \"1\"\napi_token = \"canary-token-of-support\"",
+            "channels.support.api_token",
+            "channels.sales.api_token",
+        ),
+        (
+            "platform_id = \"1\"\napi_token = \"t2\"\nprevious_api_token = \"canary-token-of-support\"",
             "channels.support.api_token",
             "channels.sales.previous_api_token",
         ),
@@ -60,7 +64,7 @@ fn two_channels_share_neither_token_nor_place() {
     assert!(with_sales("platform_id = \"100\"\napi_token = \"t2\"").is_ok());
     let elsewhere = "platform_id = \"100\"\napi_token = \"t2\"\nafilnet_user = \"o\"\nafilnet_password = \"p\"";
     assert!(with_sales(elsewhere).is_ok());
-    let admin = load_over("", &[("BRIDGE__ADMIN__TOKEN", "canary-token")]);
+    let admin = load_over("", &[("BRIDGE__ADMIN__TOKEN", "canary-token-of-support")]);
     assert_eq!(wrong_keys(admin), ["channels.support.api_token"]);
 }
 
@@ -90,4 +94,25 @@ fn a_bad_override_is_not_taken_for_a_missing_default() {
     let pairs: Vec<_> = REST.into_iter().filter(|(name, _)| !name.contains("WEBHOOK")).collect();
     let toml = format!("{CHANNEL}webhook_url = \"http://example.com/\"");
     assert_eq!(wrong_keys(load(&toml, &pairs)), ["channels.support.webhook_url"]);
+}
+
+#[test]
+fn channels_whose_polls_leave_no_call_for_messages_are_warned_about() {
+    let channels = |count: usize| {
+        let mut toml = String::new();
+        for n in 1..count {
+            toml += &format!(
+                "[channels.c{n}]\nchannel_id = \"gfd8g7fd89dg{n:02}\"\napi_token = \"canary-token-of-{n:04}\"\nid_type = \"phone\"\n\
+                 platform = \"whatsapp\"\nplatform_id = \"7{n}\"\n"
+            );
+        }
+        load_over(&toml, &[("BRIDGE__INBOUND__POLL_ACTIVE", "5s"), ("BRIDGE__AFILNET__REQUESTS_PER_SECOND", "10")])
+            .unwrap()
+    };
+    assert!(channels(49).warnings.is_empty());
+    let warnings = channels(50).warnings;
+    assert!(
+        warnings.len() == 1 && warnings[0].contains("50 channel(s)") && warnings[0].contains("10 times"),
+        "{warnings:?}"
+    );
 }

@@ -199,6 +199,18 @@ fn a_file_that_cannot_be_read_is_the_only_problem() {
 }
 
 #[test]
+fn a_file_that_is_no_toml_is_told_with_the_line() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), b"[server]\n# se\xf1or\nlisten = \"0.0.0.0:1\"\n").unwrap();
+    let said = Config::load(Some(file.path()), HashMap::new()).unwrap_err().to_string();
+    assert!(said.contains("line 2") && said.contains("Latin-1") && !said.contains("Check the path"), "{said}");
+    for number in ["99999999999999999999", "9223372036854775808", "0xffffffffffffffffff"] {
+        let said = load(&format!("[afilnet]\n\nmax_in_flight = {number}\n"), &[]).unwrap_err().to_string();
+        assert!(said.contains("line 3"), "{said}");
+    }
+}
+
+#[test]
 fn every_key_of_the_default_file_can_be_set_by_a_variable() {
     let keys = Config::DEFAULT_TOML.lines().scan(String::new(), |section, line| {
         if let Some(header) = line.strip_prefix('[') {

@@ -23,7 +23,7 @@ const REST: [(&str, &str); 4] = [
     ("BRIDGE__AFILNET__USER", "someone@example.com"),
     ("BRIDGE__AFILNET__PASSWORD", "canary-password"),
     ("BRIDGE__BONYCHAT__WEBHOOK_URL", "https://hooks.example.com/custom/webhook"),
-    ("BRIDGE__CHANNELS__SUPPORT__API_TOKEN", "canary-token"),
+    ("BRIDGE__CHANNELS__SUPPORT__API_TOKEN", "canary-token-of-support"),
 ];
 
 fn env(pairs: &[(&str, &str)]) -> HashMap<String, String> {

@@ -1,5 +1,7 @@
 //! Secrets come from files too, and never come out.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use secrecy::ExposeSecret as _;
 
 use super::*;
@@ -41,7 +43,7 @@ fn every_secret_can_stand_in_a_file() {
     assert_eq!(channel.afilnet.password.expose_secret(), "own\n"); // one newline, not all
     assert_eq!(config.admin.token.as_ref().unwrap().expose_secret(), "adm");
     assert!(matches!(&config.store.url, StoreUrl::Postgres(url) if url.expose_secret() == "postgres://u:p@h/d"));
-    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    assert!(!config.warnings.iter().any(|said| said.contains("may read")), "{:?}", config.warnings);
     let inherited =
         load(&toml.replace("afilnet_user = 'o'\n", "").replace("afilnet_password_file", "#"), &pairs).unwrap();
     assert_eq!(inherited.channels[&"support".parse().unwrap()].afilnet.password.expose_secret(), "pass ");
@@ -100,7 +102,7 @@ fn what_everybody_may_read_is_warned_about() {
     assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
     assert!(config.warnings[0].contains(path) && config.warnings[0].contains("afilnet.password_file"));
 
-    let with_secret = file(&format!("{CHANNEL}api_token = \"canary\""), 0o644);
+    let with_secret = file(&format!("{CHANNEL}api_token = \"canary-in-a-file\""), 0o644);
     let config = Config::load(Some(with_secret.path()), env(&REST[..3])).unwrap();
     assert!(config.warnings[0].contains("holds a secret"), "{:?}", config.warnings);
     let without = file(CHANNEL, 0o644);
@@ -147,4 +149,73 @@ fn no_secret_comes_out() {
     let problems = load(&format!("{toml}\n{CHANNEL}"), &pairs).unwrap_err();
     assert!(problems.iter().count() >= broken.len() + 3, "{problems}");
     assert!(!format!("{problems}{problems:?}").contains("canary"), "{problems}");
+}
+
+#[test]
+fn a_token_that_can_be_guessed_is_warned_about() {
+    let short = [("BRIDGE__ADMIN__TOKEN", "x"), ("BRIDGE__CHANNELS__SUPPORT__API_TOKEN", "fifteen-letters")];
+    let warnings = load_over("", &short).unwrap().warnings;
+    let keys: Vec<&str> = warnings.iter().filter_map(|warning| warning.split(':').next()).collect();
+    assert_eq!(keys, ["admin.token", "channels.support.api_token"], "{warnings:?}");
+    let long = [("BRIDGE__ADMIN__TOKEN", "sixteen--letters")];
+    assert!(load_over("", &long).unwrap().warnings.is_empty());
+}
+
+#[test]
+fn what_does_not_belong_to_a_value_is_named() {
+    for (value, named) in [
+        ("\"canary-of-sixteen\"", "quotes"),
+        ("'canary-of-sixteen'", "quotes"),
+        ("\u{201c}canary-of-sixteen\u{201d}", "quotes"),
+        ("\u{feff}canary-of-sixteen", "byte order mark"),
+        ("canary-of-sixteen\r", "CR LF"),
+        ("canary-of-sixteen\r\n", "CR LF"),
+        ("canary-of-sixteen\n", "CR LF"),
+        (" canary-of-sixteen", "blanks"),
+        ("canary-of-sixteen\u{a0}", "blanks"),
+    ] {
+        for key in ["AFILNET__PASSWORD", "CHANNELS__SUPPORT__AFILNET_USER", "CHANNELS__SUPPORT__API_TOKEN"] {
+            let name = format!("BRIDGE__{key}");
+            // The other account has a password of its own.
+            let own = ("BRIDGE__CHANNELS__SUPPORT__AFILNET_PASSWORD", "canary-password");
+            let said = match load_over("", &[own, (&name, value)]) {
+                Ok(config) => config.warnings.join("\n"),
+                Err(problems) => problems.to_string(),
+            };
+            assert!(said.contains(named) && said.contains(&name), "{key}={value:?}: {said}");
+            assert!(!said.contains("canary"), "{said}");
+        }
+        let in_file = file(&format!("{value}\n"), 0o600);
+        let name = "BRIDGE__AFILNET__PASSWORD_FILE";
+        let pairs = [REST[0], REST[2], REST[3], (name, in_file.path().to_str().unwrap())];
+        if !value.ends_with(['\r', '\n']) {
+            let warnings = load(CHANNEL, &pairs).unwrap().warnings;
+            assert!(warnings.len() == 1 && warnings[0].contains(named), "{value:?}: {warnings:?}");
+        }
+    }
+    let said = load_over("", &[("BRIDGE__SERVER__LISTEN", "\"0.0.0.0:8080\"")]).unwrap_err().to_string();
+    assert!(said.contains("server.listen") && said.contains("stands in quotes"), "{said}");
+    let said = load_over("[server]\npath_prefix = \" /bony\"\n", &[]).unwrap().warnings.join("\n");
+    assert!(said.contains("server.path_prefix") && said.contains("line 2") && said.contains("blanks"), "{said}");
+    assert!(load_over("[outbound]\nlocation_text = \" {address}\\n\"\n", &[]).unwrap().warnings.is_empty());
+}
+
+#[test]
+fn a_store_that_others_may_read_or_write_is_warned_about() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("bridge.db");
+    let url = format!("sqlite:{}", store.display());
+    let warnings = || load_over("", &[("BRIDGE__STORE__URL", &url)]).unwrap().warnings;
+    assert!(warnings().is_empty(), "there is none yet");
+    for name in ["bridge.db", "bridge.db-wal"] {
+        let file = folder.path().join(name);
+        std::fs::write(&file, "").unwrap();
+        for (mode, loose) in [(0o600, false), (0o640, false), (0o604, true), (0o666, true), (0o660, true)] {
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+            let warnings = warnings();
+            assert_eq!(warnings.len(), usize::from(loose), "{name} {mode:o}: {warnings:?}");
+            assert!(warnings.iter().all(|said| said.contains(name) && said.contains(&format!("{mode:03o}"))));
+        }
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
 }
