@@ -151,7 +151,7 @@ mod tests {
                 request = request.header(header::AUTHORIZATION, "Bearer t0ken");
             }
             let token = token.map(SecretString::from);
-            router(token.as_ref()).oneshot(request.body(Body::empty()).unwrap()).await.unwrap().status().as_u16()
+            router(token.as_ref(), &[]).oneshot(request.body(Body::empty()).unwrap()).await.unwrap().status().as_u16()
         };
         for host in [
             "localhost",
