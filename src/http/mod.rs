@@ -41,6 +41,7 @@ use client_address::{ClientAddress, identify};
 use edge::{ApiError, Channels, NewRequestId};
 use guard::Guard;
 use listener::{LimitedListener, Peer};
+use parse_error::HEADER_BYTES;
 use token_limit::{TokenLimit, limit_wrong_tokens};
 
 /// Stops a listener and tells of its connections.
@@ -48,8 +49,6 @@ pub(crate) type Handle = axum_server::Handle<Peer>;
 
 /// A client that has not sent its whole header by then is cut off.
 const HEADER_WITHIN: Duration = Duration::from_secs(10);
-/// Most bytes of a request's header, its first line included. BonyChat's have about 400; a proxy adds as many.
-const HEADER_BYTES: usize = 16 * 1024;
 /// Most bytes of a request's path and query.
 const URI_BYTES: usize = 4 * 1024;
 /// Connections that operators may have open at a time.

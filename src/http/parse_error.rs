@@ -6,9 +6,11 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 
-use super::HEADER_BYTES;
 use crate::bonychat::wire;
 use crate::telemetry::Refusal;
+
+/// Most bytes of a request's header, its first line included. BonyChat's have about 400; a proxy adds as many.
+pub(super) const HEADER_BYTES: usize = 16 * 1024;
 
 /// hyper's own responses are shorter: a status line, `content-length: 0`, `connection` and `date`.
 const LONGEST: usize = 200;
