@@ -7,7 +7,7 @@ use super::*;
 const DAYS: &[&str] = &["Lunes", "Martes", "Miércoles por la tarde"];
 
 fn choice(replies: &[&str]) -> Choice {
-    let replies = replies.iter().map(|reply| Label::new(*reply).unwrap()).collect();
+    let replies = replies.iter().map(|reply| Label::try_from((*reply).to_owned()).unwrap()).collect();
     Choice { m_id: "q1".parse().unwrap(), replies, asked_ms: 1000 }
 }
 
@@ -16,6 +16,28 @@ fn check(replies: &[&str], cases: &[(&str, Option<&str>)]) {
     for (text, expected) in cases {
         assert_eq!(choice.reply(text, 2000), *expected, "{text:?} to {replies:?}");
     }
+}
+
+#[test]
+fn digits_of_any_script_are_digits() {
+    assert!(ZEROS.is_sorted());
+    for zero in ZEROS {
+        for value in 0..10 {
+            let c = char::from_u32(u32::from(*zero) + value).unwrap();
+            assert!(c.is_numeric(), "{c:?}");
+            assert_eq!(digit(c), char::from_digit(value, 10).unwrap(), "{c:?}");
+        }
+    }
+    for c in ['0', '9', 'a', 'ñ', '一', '½', '\u{10}', '\u{65f}', '\u{66a}', '\u{10ffff}'] {
+        assert_eq!(digit(c), c, "{c:?}");
+    }
+    for text in
+        ["٢", "۲", "२", "２", "২", "๒", "၂", "២", "༢", "߂", "𝟐", "𝟸", "٢.", "(२)", "№ ٢", "رقم", "٠٢", "opción २"]
+    {
+        check(DAYS, &[(text, (text != "رقم").then_some("Martes"))]);
+    }
+    // Digits of its own stand in the way as those of ASCII do.
+    check(&["٢ أيام", "Martes"], &[("2", None), ("٢", None), ("2 أيام", Some("٢ أيام"))]);
 }
 
 #[test]
@@ -175,7 +197,6 @@ fn anything_else_is_left_as_it_is() {
         "Mart",
         "Martes y lunes",
         "martes no",
-        "٢",
         "99999999999999999999999",
         "👍",
         "\u{fe0f}",
