@@ -7,6 +7,10 @@ use serde::Deserialize;
 use super::ids::{BadId, CONTACT_ID_SIGNS};
 use super::{ContactId, Destination};
 
+/// What is wrong with a custom contact id that spells its destination in another way than the bridge does.
+const OTHER_SPELLING: &str =
+    "a custom contact id holds each character as it is, and = with two digits only for what it cannot hold";
+
 /// Digits of a phone number, country code included.
 pub(crate) const PHONE_DIGITS: RangeInclusive<usize> = 8..=15;
 
@@ -22,18 +26,22 @@ pub enum IdType {
 
 impl IdType {
     /// The one form of a contact id as BonyChat sends it, whatever its spelling: for a phone with or without `+`, a
-    /// leading `00`, spaces (bonychat.md A5); a custom id as it came (A6).
+    /// leading `00`, spaces (bonychat.md A5); a custom id as it came (A6), which must be the one spelling of its
+    /// destination: under a second one, the same person would have two conversations.
     pub(crate) fn contact(self, spelled: &str) -> Result<ContactId, BadId> {
         match self {
             Self::Phone => format!("+{}", phone_digits(spelled)?).parse(),
-            Self::Custom => spelled.parse(),
+            Self::Custom => {
+                let contact: ContactId = spelled.parse()?;
+                if escape(&unescape(spelled)) == spelled { Ok(contact) } else { Err(BadId { rule: OTHER_SPELLING }) }
+            }
         }
     }
 
     /// BonyChat's name of what Afilnet calls `destination`.
     pub(crate) fn contact_of(self, destination: &Destination) -> Result<ContactId, BadId> {
         match self {
-            Self::Phone => self.contact(destination.as_str()),
+            Self::Phone => self.contact(bare_number(destination).unwrap_or(destination.as_str())),
             Self::Custom => escape(destination.as_str())
                 .parse()
                 .map_err(|_| BadId { rule: "a destination's custom contact id must fit into 50 characters" }),
@@ -47,6 +55,15 @@ impl IdType {
             Self::Custom => unescape(contact.as_str()).parse(),
         }
     }
+}
+
+/// The number of a destination that is one with WhatsApp's own ending (`34600111222@s.whatsapp.net`), perhaps behind the
+/// number of a device (`34600111222:3@c.us`). Other endings, such as `@lid` and `@g.us`, name no number.
+pub(crate) fn bare_number(destination: &Destination) -> Option<&str> {
+    let (number, ending) = destination.as_str().split_once('@')?;
+    let (digits, device) = number.split_once(':').unwrap_or((number, "0"));
+    let are_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    (matches!(ending, "s.whatsapp.net" | "c.us") && are_digits(digits) && are_digits(device)).then_some(digits)
 }
 
 /// The digits of an international number: 8 to 15, country code first.
@@ -129,9 +146,21 @@ mod tests {
             assert_eq!(contact.as_str(), "+34600111222", "{spelled}");
             assert_eq!(IdType::Phone.destination_of(&contact).unwrap().as_str(), "34600111222");
         }
-        for bad in
-            ["", "+", "+1234567", "+1234567890123456", "+34x00111222", "3460011122a", "++34600111222", "+0034600111"]
-        {
+        for bad in [
+            "",
+            "+",
+            "+1234567",
+            "+1234567890123456",
+            "+0600111222",
+            "٣٤٦٠٠١١١٢٢٢",
+            "+３４６００１１１２２２",
+            "34600111222@c.us",
+            "0000600111222",
+            "+34x00111222",
+            "3460011122a",
+            "++34600111222",
+            "+0034600111",
+        ] {
             assert!(IdType::Phone.contact(bad).is_err(), "{bad}");
         }
     }
@@ -148,12 +177,79 @@ mod tests {
     }
 
     #[test]
+    fn a_custom_destination_has_one_spelling() {
+        for (contact, destination) in [
+            ("A", "A"),
+            ("a=2Eb", "a.b"),
+            ("=3D41", "=41"),
+            ("a=b", "a=b"),
+            ("=", "="),
+            ("=g1", "=g1"),
+            ("=C3=B1", "ñ"),
+            ("=3DFF", "=FF"),
+        ] {
+            let contact = IdType::Custom.contact(contact).unwrap();
+            let destination: Destination = destination.parse().unwrap();
+            assert_eq!(IdType::Custom.destination_of(&contact).unwrap(), destination);
+            assert_eq!(IdType::Custom.contact_of(&destination).unwrap(), contact);
+        }
+        for other in ["=41", "a=62", "=3D", "=3DA", "=40", "=FF", "=C3", "=2Ea=62", "=2F", "=3D=34=31", "=2E=41"] {
+            assert!(IdType::Custom.contact(other).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn whatsapps_endings_are_the_number() {
+        for destination in [
+            "34600111222",
+            "+34600111222",
+            "34600111222@s.whatsapp.net",
+            "34600111222@c.us",
+            "34600111222:3@c.us",
+            "34600111222:12@s.whatsapp.net",
+        ] {
+            let contact = IdType::Phone.contact_of(&destination.parse().unwrap());
+            assert_eq!(contact.as_ref().map(ContactId::as_str), Ok("+34600111222"), "{destination}");
+        }
+        for destination in [
+            "245896994390182@lid",
+            "120363023456789012@g.us",
+            "ES.13491208655302741918",
+            "34600111222@lid",
+            "34600111222@g.us",
+            "34600111222@broadcast",
+            "34600111222@S.WHATSAPP.NET.x",
+            "status@broadcast",
+            "34600111222:@c.us",
+            "34600111222:x@c.us",
+            "34600111222:3:4@c.us",
+            "@c.us",
+            ":3@c.us",
+            "1234567@c.us",
+            "0034600111222x@c.us",
+            "34600111222@c.us@lid",
+        ] {
+            assert!(IdType::Phone.contact_of(&destination.parse().unwrap()).is_err(), "{destination}");
+        }
+        let as_it_is = IdType::Custom.contact_of(&"34600111222@c.us".parse().unwrap());
+        assert_eq!(as_it_is.as_ref().map(ContactId::as_str), Ok("34600111222@c=2Eus"));
+    }
+
+    #[test]
     fn what_does_not_fit_is_refused() {
         assert!(IdType::Custom.contact_of(&"-".repeat(17).parse().unwrap()).is_err());
         assert!(IdType::Phone.contact_of(&"visitor".parse().unwrap()).is_err());
     }
 
     proptest! {
+        #[test]
+        fn no_two_custom_contacts_share_a_destination(a in "[=A-F0-9.a@]{1,8}", b in "[=A-F0-9.a@]{1,8}") {
+            if let (Ok(first), Ok(second)) = (IdType::Custom.contact(&a), IdType::Custom.contact(&b)) {
+                let same = IdType::Custom.destination_of(&first) == IdType::Custom.destination_of(&second);
+                prop_assert_eq!(same, a == b);
+            }
+        }
+
         #[test]
         fn the_escape_is_reversible_and_legal(text in "\\PC{0,20}|[=A-F0-9é-]{0,20}") {
             let escaped = escape(&text);
