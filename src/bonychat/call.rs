@@ -92,12 +92,12 @@ mod tests {
     use super::*;
     use crate::bonychat::wire;
     use crate::domain::content::{AttachmentKind, Text};
-    use crate::domain::{Content, IdType};
+    use crate::domain::{Content, IdType, Reach};
 
     #[test]
     fn a_body_is_read_as_what_was_meant() {
         let text = body("+34600111222", &Said::Text("hello \"there\"".into()));
-        let call = wire::parse(text.as_bytes(), IdType::Phone).unwrap();
+        let call = wire::parse(text.as_bytes(), IdType::Phone, Reach::ThisMachine).unwrap();
         assert_eq!((call.contact.as_str(), call.channel_id), ("+34600111222", None));
         assert_eq!(call.content, Content::Text { text: Text::new("hello \"there\"").unwrap() });
         for description in ["", "a menu"] {
@@ -106,7 +106,7 @@ mod tests {
                 kind: "file".into(),
                 description: description.into(),
             };
-            let call = wire::parse(body("someone", &file).as_bytes(), IdType::Custom).unwrap();
+            let call = wire::parse(body("someone", &file).as_bytes(), IdType::Custom, Reach::ThisMachine).unwrap();
             let Content::Attachment(file) = call.content else { panic!("{:?}", call.content) };
             assert_eq!((file.kind, file.url.as_str()), (AttachmentKind::File, "https://files.test/menu.pdf"));
             assert_eq!(file.description.as_ref().map_or("", |said| said.as_str()), description);

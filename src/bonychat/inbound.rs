@@ -3,13 +3,13 @@
 use unicode_segmentation::UnicodeSegmentation as _;
 
 use super::files;
-use crate::domain::content::{Attachment, FileUrl, MOST_TEXT, Text};
-use crate::domain::{Content, Language};
+use crate::domain::content::{Attachment, FileUrl, MOST_LINK, MOST_TEXT, Text};
+use crate::domain::{Content, Language, Reach};
 
-/// The contents of one row's events, in order; never empty. `attachments`: whether a text that is one link to a file
-/// becomes that file. A text that says nothing becomes a placeholder (A33); one over the limit becomes several (A32).
-pub(crate) fn contents(text: &str, attachments: bool, language: Language) -> Vec<Content> {
-    if let Some(file) = Some(text).filter(|_| attachments).and_then(linked_file) {
+/// The contents of one row's events, in order; never empty. `files`: where a file may be so that a text which is one link
+/// to it becomes that file; `None` where none does. A text that says nothing becomes a placeholder (A33); one over the limit becomes several (A32).
+pub(crate) fn contents(text: &str, files: Option<Reach>, language: Language) -> Vec<Content> {
+    if let Some(file) = files.and_then(|reach| linked_file(text, reach)) {
         return vec![Content::Attachment(file)];
     }
     let parts: Vec<Content> = split(text, MOST_TEXT).filter_map(said).collect();
@@ -24,22 +24,24 @@ fn placeholder(language: Language) -> &'static str {
     }
 }
 
-/// A part as content; `None` for white space alone, which is no event.
+/// A part as content; `None` for one that shows nothing, which is no event.
 fn said(part: &str) -> Option<Content> {
     Text::new(part).ok().map(|text| Content::Text { text })
 }
 
-/// The file, where the whole text is one https link whose path ends in a file name with a known extension.
-fn linked_file(text: &str) -> Option<Attachment> {
+/// The file, where the whole text is one https link to something public, whose path ends in a file name with a known
+/// extension: whoever writes must not make BonyChat fetch from within a network.
+fn linked_file(text: &str, reach: Reach) -> Option<Attachment> {
     let link = text.trim();
     if link.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return None;
     }
     let url = url::Url::parse(link).ok().filter(|url| url.scheme() == "https" && url.has_host())?;
     let (kind, mime_type) = files::by_extension(files::extension(&url)?)?;
+    let fits = |file: &FileUrl| file.as_str().len() <= MOST_LINK && file.is_public(reach);
     Some(Attachment {
         kind,
-        url: FileUrl::new(link).ok()?,
+        url: FileUrl::new(link).ok().filter(fits)?,
         mime_type: Some(mime_type.to_owned()),
         file_name: files::name(&url),
         description: None,
@@ -100,7 +102,7 @@ mod tests {
     }
 
     fn shown(text: &str) -> Vec<Content> {
-        contents(text, true, Language::En)
+        contents(text, Some(Reach::Public), Language::En)
     }
 
     #[test]
@@ -112,9 +114,9 @@ mod tests {
 
     #[test]
     fn a_row_without_words_gets_a_placeholder() {
-        for text in ["", " ", "\n\t\u{a0}"] {
+        for text in ["", " ", "\n\t\u{a0}", "\u{200b}", "\u{2800}\u{2800}", "\u{3164} \u{feff}", "\u{0}"] {
             assert_eq!(texts(&shown(text)), ["[unsupported message]"]);
-            assert_eq!(texts(&contents(text, true, Language::Es)), ["[mensaje no compatible]"]);
+            assert_eq!(texts(&contents(text, Some(Reach::Public), Language::Es)), ["[mensaje no compatible]"]);
         }
         assert_eq!(texts(&shown(&" ".repeat(20_000))), ["[unsupported message]"]);
     }
@@ -149,6 +151,14 @@ mod tests {
     }
 
     #[test]
+    fn a_link_goes_on_as_a_legal_url() {
+        let shown = shown("https://señal.example/año.jpg");
+        let [Content::Attachment(file)] = shown.as_slice() else { panic!("{shown:?}") };
+        assert_eq!(file.url.as_str(), "https://xn--seal-hqa.example/a%C3%B1o.jpg");
+        assert_eq!(file.file_name.as_ref().map(Label::as_str), Some("año.jpg"));
+    }
+
+    #[test]
     fn every_known_extension_has_its_kind() {
         for (kind, extensions) in [
             (AttachmentKind::Image, "jpg jpeg png gif webp"),
@@ -177,12 +187,20 @@ mod tests {
             "ftp://x.test/a.jpg",
             "https://x.test/a.jpg https://x.test/b.jpg",
             "https://x.test/a.jpg\nlook",
+            "https://169.254.169.254/latest/meta-data/x.jpg",
+            "https://10.0.0.1/a.pdf",
+            "https://[::1]/a.pdf",
+            "https://user:pw@x.test/a.jpg",
+            "https://x.test:8443/a.jpg",
+            "https://printer.local/a.pdf",
+            "https://localhost/a.pdf",
             &long,
+            &format!("https://x.test/{}.jpg", "ñ".repeat(400)),
         ] {
             let shown = shown(text);
             assert!(matches!(shown[..], [Content::Text { .. }]), "{text}");
         }
-        assert_eq!(texts(&contents("https://x.test/a.jpg", false, Language::En)), ["https://x.test/a.jpg"]);
+        assert_eq!(texts(&contents("https://x.test/a.jpg", None, Language::En)), ["https://x.test/a.jpg"]);
     }
 
     proptest! {
@@ -200,10 +218,10 @@ mod tests {
 
         #[test]
         fn there_is_always_something_to_show(text in "\\PC{0,40}|[ \n]{0,9000}|(\\w{1,30} ){0,900}", on: bool) {
-            let shown = contents(&text, on, Language::En);
+            let shown = contents(&text, on.then_some(Reach::Public), Language::En);
             prop_assert!(!shown.is_empty());
             let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-            if !text.trim().is_empty() && shown.iter().all(|content| content.kind() == "text") {
+            if !crate::domain::blank::is_blank(&text) && shown.iter().all(|content| content.kind() == "text") {
                 prop_assert_eq!(words(&texts(&shown).concat()), words(&text));
             }
         }

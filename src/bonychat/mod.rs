@@ -23,7 +23,9 @@ use url::{Position, Url};
 use self::event::event_body;
 use crate::config;
 use crate::crashpoint;
-use crate::domain::{ChannelId, ChannelName, ContactId, Content, Delivery, Event, Fence, Language, Webhook, clock};
+use crate::domain::{
+    ChannelId, ChannelName, ContactId, Content, Delivery, Event, Fence, Language, Reach, Webhook, clock,
+};
 use crate::telemetry::trouble;
 
 /// Longest time to reach the far side; a part of the total.
@@ -76,6 +78,7 @@ pub(crate) struct WebhookClient {
     headers: HeaderMap,
     timeout: Duration,
     attachments: bool,
+    reach: Reach,
     language: Language,
     http: reqwest::Client,
     /// Until when its calls may begin.
@@ -109,6 +112,7 @@ impl WebhookClient {
             headers,
             timeout: channel.bonychat.timeout,
             attachments,
+            reach: channel.reach(),
             language,
             http,
             fence: Fence::open(),
@@ -155,7 +159,7 @@ impl WebhookClient {
 #[async_trait]
 impl Webhook for WebhookClient {
     fn contents(&self, text: &str) -> Vec<Content> {
-        inbound::contents(text, self.attachments, self.language)
+        inbound::contents(text, self.attachments.then_some(self.reach), self.language)
     }
 
     async fn publish(&self, contact: &ContactId, event: &Event) -> Delivery {

@@ -17,7 +17,8 @@ use validator::Validate;
 
 pub(crate) use self::rejected::{Problem, Rejected, Rule};
 use self::said::{Name, Said};
-use crate::domain::{ContactId, Content, IdType, MId};
+use crate::domain::blank::is_blank;
+use crate::domain::{ContactId, Content, IdType, MId, Reach};
 
 /// What `BonyChat` asks for: this content to this contact.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,8 +43,9 @@ struct Envelope {
     message: Option<Said<Map<String, Value>>>,
 }
 
-/// Reads a body whole or tells everything that is wrong with it. `id_type` is the channel's.
-pub(crate) fn parse(body: &[u8], id_type: IdType) -> Result<Call, Rejected> {
+/// Reads a body whole or tells everything that is wrong with it. `id_type` and `reach`, which is where files may be, are
+/// the channel's.
+pub(crate) fn parse(body: &[u8], id_type: IdType, reach: Reach) -> Result<Call, Rejected> {
     let value = json::read(body).map_err(Rejected::unreadable)?;
     let mut problems = Vec::new();
     let Some(envelope) = measured::<Envelope>("", value, &mut problems) else {
@@ -51,11 +53,15 @@ pub(crate) fn parse(body: &[u8], id_type: IdType) -> Result<Call, Rejected> {
     };
     let channel_id = word(envelope.channel_id).filter(|id| !id.trim().is_empty());
     let contact = word(envelope.contact_id).and_then(|spelled| {
-        let rule = if spelled.trim().is_empty() { Rule::Said } else { Rule::Contact(id_type) };
+        let rule = match id_type {
+            _ if is_blank(&spelled) => Rule::Said,
+            IdType::Custom if spelled.parse::<ContactId>().is_ok() => Rule::Spelling,
+            _ => Rule::Contact(id_type),
+        };
         id_type.contact(&spelled).map_err(|_| problems.push(Problem::at("contactId", rule))).ok()
     });
     let content = match envelope.message {
-        Some(Said::Is(message)) => message::content(message).map_err(|found| problems.extend(found)).ok(),
+        Some(Said::Is(message)) => message::content(message, reach).map_err(|found| problems.extend(found)).ok(),
         Some(Said::Odd(_)) | None => None,
     };
     match (contact, content) {

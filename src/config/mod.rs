@@ -26,7 +26,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 pub use problems::{Problem, Problems, Source};
 
 use crate::domain::ids::PlatformId;
-use crate::domain::{ChannelId, ChannelName, IdType, Language, Platform};
+use crate::domain::{ChannelId, ChannelName, IdType, Language, Platform, Reach};
 
 /// Most events a second that `BonyChat` takes of a channel (design.md 4.5).
 pub(crate) const BONYCHAT_LIMIT: u32 = 20;
@@ -304,6 +304,13 @@ pub struct Channel {
     pub bonychat: Bonychat,
 }
 
+impl Channel {
+    /// Where files may be that its messages link to: on this machine only where Afilnet's address is, as for tests.
+    pub(crate) fn reach(&self) -> Reach {
+        if address::is_loopback(&self.afilnet.url) { Reach::ThisMachine } else { Reach::Public }
+    }
+}
+
 /// How to reach Afilnet for one channel.
 #[derive(Debug, Clone)]
 pub struct Afilnet {
@@ -317,6 +324,8 @@ pub struct Afilnet {
     pub password: SecretString,
     /// Limit of one call, connect to last byte.
     pub timeout: Duration,
+    /// Most bytes of a list that is read.
+    pub answer_limit: usize,
     /// Roots trusted beside the system's.
     pub ca: Vec<reqwest::Certificate>,
     /// Zone of row times.

@@ -1,6 +1,10 @@
 //! What a message says, whichever way it goes. A value of these types keeps the limits of bonychat.md section 2.4.
 
 use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::blank::is_blank;
+use super::link::{self, Reach};
 
 /// Most characters of a text message.
 pub(crate) const MOST_TEXT: usize = 7000;
@@ -20,7 +24,7 @@ pub(crate) const MOST_LONGITUDE: f64 = 180.0;
 #[error("{0}")]
 pub(crate) struct BadContent(pub(crate) &'static str);
 
-/// Text of `MIN..=MAX` characters (Unicode scalar values, not bytes) that is not white space alone when `MIN` > 0.
+/// Text of `MIN..=MAX` characters (Unicode scalar values, not bytes) that shows something when `MIN` > 0.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub(crate) struct Bounded<const MIN: usize, const MAX: usize>(String);
@@ -29,9 +33,14 @@ impl<const MIN: usize, const MAX: usize> Bounded<MIN, MAX> {
     /// Takes `text` whole, or refuses it.
     pub(crate) fn new(text: impl Into<String>) -> Result<Self, BadContent> {
         let text = text.into();
-        if MIN > 0 && text.trim().is_empty() {
+        if MIN > 0 && is_blank(&text) {
             return Err(BadContent("must not be empty"));
         }
+        Self::measured(text)
+    }
+
+    /// The same, where `text` may be blank.
+    fn measured(text: String) -> Result<Self, BadContent> {
         let chars = text.chars().count();
         if chars < MIN || chars > MAX {
             return Err(BadContent("is longer than its limit of characters"));
@@ -46,8 +55,9 @@ impl<const MIN: usize, const MAX: usize> Bounded<MIN, MAX> {
 
 impl<const MIN: usize, const MAX: usize> TryFrom<String> for Bounded<MIN, MAX> {
     type Error = BadContent;
+    /// Takes what a store holds: what is blank was taken by versions that did not know.
     fn try_from(text: String) -> Result<Self, BadContent> {
-        Self::new(text)
+        Self::measured(text)
     }
 }
 
@@ -62,33 +72,41 @@ pub(crate) type Text = Bounded<1, MOST_TEXT>;
 /// A short text: file name, description, address, title, one reply.
 pub(crate) type Label = Bounded<1, MOST_LABEL>;
 
-/// An absolute `http` or `https` URL of at most 2,000 characters, kept as it was written.
+/// An absolute `http` or `https` URL in its legal spelling (RFC 3986), which is the one that was written where that is
+/// legal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub(crate) struct FileUrl(String);
 
 impl FileUrl {
+    /// Takes a link of at most 2,000 characters as it was written; its legal spelling may be longer.
     pub(crate) fn new(text: impl Into<String>) -> Result<Self, BadContent> {
         let text = text.into();
         if text.chars().count() > MOST_LINK {
             return Err(BadContent("is longer than its limit of characters"));
         }
-        let url = url::Url::parse(&text).map_err(|_| BadContent("must be an absolute URL"))?;
-        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-            return Err(BadContent("must be an http or https URL with a host"));
-        }
-        Ok(Self(text))
+        Self::try_from(text)
     }
 
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether it leads to something public.
+    pub(crate) fn is_public(&self, reach: Reach) -> bool {
+        Url::parse(&self.0).is_ok_and(|url| link::is_public(&url, reach))
+    }
 }
 
 impl TryFrom<String> for FileUrl {
     type Error = BadContent;
+    /// Takes what a store holds.
     fn try_from(text: String) -> Result<Self, BadContent> {
-        Self::new(text)
+        let url = Url::parse(&text).map_err(|_| BadContent("must be an absolute URL"))?;
+        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+            return Err(BadContent("must be an http or https URL with a host"));
+        }
+        Ok(Self(link::legal(&text, &url)))
     }
 }
 
@@ -203,7 +221,7 @@ mod tests {
         assert!(Text::new("ñ".repeat(7001)).is_err());
         assert!(Label::new("日".repeat(256)).is_ok());
         assert!(Label::new("").is_err());
-        assert!(Text::new(" \n").is_err());
+        assert!(Text::new(" \n\u{200b}\u{2800}\u{3164}").is_err());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tower_http::request_id::{MakeRequestId, RequestId};
 
 use crate::bonychat::wire;
 use crate::config::Config;
-use crate::domain::{ChannelId, ChannelName, IdType, IdempotencyKey, Language};
+use crate::domain::{ChannelId, ChannelName, IdType, IdempotencyKey, Language, Reach};
 use crate::store::{ChannelSignals, Signals, StoreError};
 
 /// Most unknown channelIds that a channel remembers.
@@ -207,6 +207,8 @@ pub(super) struct DoorChannel {
     pub(super) name: ChannelName,
     pub(super) id: ChannelId,
     pub(super) id_type: IdType,
+    /// Where files may be that its messages link to.
+    pub(super) reach: Reach,
     pub(super) signals: Option<Arc<ChannelSignals>>,
     /// Unknown channelIds that calls bore, to be named once each; at most [`STRANGE`].
     strange: Mutex<BTreeSet<String>>,
@@ -235,6 +237,7 @@ impl Channels {
                 name: channel.name.clone(),
                 id: channel.channel_id.clone(),
                 id_type: channel.id_type,
+                reach: channel.reach(),
                 signals: signals.channel(&channel.name),
                 strange: Mutex::default(),
                 tokens,

@@ -78,7 +78,7 @@ fn parse(
     says_json: bool,
     request_id: &str,
 ) -> Result<wire::Call, ApiError> {
-    let call = wire::parse(body, channel.id_type).map_err(|rejected| {
+    let call = wire::parse(body, channel.id_type, channel.reach).map_err(|rejected| {
         if !rejected.is_json() && !says_json {
             return ApiError::UnsupportedBody;
         }

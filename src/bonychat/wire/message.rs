@@ -8,11 +8,12 @@ use validator::{Validate, ValidationError};
 use super::said::{self, Figure, Said, Words};
 use super::{Problem, Rule, measured};
 use crate::bonychat::files;
-use crate::domain::Content;
+use crate::domain::blank::is_blank;
 use crate::domain::content::{
     Attachment, AttachmentKind, BadContent, FileUrl, Label, Location, MOST_LABEL, MOST_LATITUDE, MOST_LINK,
     MOST_LONGITUDE, MOST_REPLIES, MOST_TEXT, QuickReply, Text,
 };
+use crate::domain::{Content, Reach};
 
 /// `{"type":"text","text":…}`; also what other types hold as text.
 #[derive(Deserialize, Validate)]
@@ -72,7 +73,7 @@ impl From<Value> for Reply {
                 .into_iter()
                 .filter_map(|key| reply.remove(key))
                 .filter_map(written)
-                .reduce(|first, second| if first.trim().is_empty() { second } else { first }),
+                .reduce(|first, second| if is_blank(&first) { second } else { first }),
             value => written(value),
         };
         Self { itself: text.map(|text| Said::Is(text.into())) }
@@ -92,8 +93,8 @@ pub(super) fn object(message: &Said<Map<String, Value>>) -> Result<(), Validatio
     message.get().map(|_| ()).ok_or_else(|| ValidationError::new(Rule::Object.code()))
 }
 
-/// What the message says, by its type.
-pub(super) fn content(mut message: Map<String, Value>) -> Result<Content, Vec<Problem>> {
+/// What the message says, by its type. `reach`: where its file may be.
+pub(super) fn content(mut message: Map<String, Value>, reach: Reach) -> Result<Content, Vec<Problem>> {
     let kind = match message.get("type") {
         None | Some(Value::Null) => return broken("message.type", Rule::Present),
         Some(Value::String(kind)) if kind.trim().is_empty() => return broken("message.type", Rule::Said),
@@ -102,11 +103,11 @@ pub(super) fn content(mut message: Map<String, Value>) -> Result<Content, Vec<Pr
     };
     match kind.to_ascii_lowercase().as_str() {
         "text" => text("message.text", message.remove("text")),
-        "attachment" => attachment(message, None),
+        "attachment" => attachment(message, None, reach),
         "location" => location(message),
         "quick_reply" => quick_reply(message),
         word => match named_kind(word) {
-            Some(named) if holds_file(&message) => attachment(message, Some(named)),
+            Some(named) if holds_file(&message) => attachment(message, Some(named), reach),
             _ => other(&kind, message),
         },
     }
@@ -136,7 +137,7 @@ fn text(path: &str, text: Option<Value>) -> Result<Content, Vec<Problem>> {
 
 /// A type outside the four: its text where it holds one, `message` being the text of some e-mails (section 3.2, A25).
 fn other(kind: &str, mut message: Map<String, Value>) -> Result<Content, Vec<Problem>> {
-    let says = |key: &str| message.get(key).and_then(Value::as_str).is_some_and(|text| !text.trim().is_empty());
+    let says = |key: &str| message.get(key).and_then(Value::as_str).is_some_and(|text| !is_blank(text));
     if says("text") {
         return text("message.text", message.remove("text"));
     }
@@ -150,7 +151,11 @@ fn other(kind: &str, mut message: Map<String, Value>) -> Result<Content, Vec<Pro
 
 /// An attachment, nested as in 2.4, in a list of one, or flat (A19). `named` is the kind that the message's own type
 /// names. A second file of a list would be lost without a word, so it is refused.
-fn attachment(mut message: Map<String, Value>, named: Option<AttachmentKind>) -> Result<Content, Vec<Problem>> {
+fn attachment(
+    mut message: Map<String, Value>,
+    named: Option<AttachmentKind>,
+    reach: Reach,
+) -> Result<Content, Vec<Problem>> {
     let (path, mut file) = match (present(&mut message, "attachment"), present(&mut message, "attachments")) {
         (Some(file), _) => ("message.attachment", file),
         (None, Some(Value::Array(mut files))) if files.len() == 1 => ("message.attachments[0]", files.remove(0)),
@@ -167,7 +172,10 @@ fn attachment(mut message: Map<String, Value>, named: Option<AttachmentKind>) ->
     {
         file.insert("type".into(), serde_json::to_value(kind).unwrap_or_default());
     }
-    converted::<Media>(path, file)
+    match converted::<Media>(path, file)? {
+        Content::Attachment(file) if !file.url.is_public(reach) => broken(&format!("{path}.url"), Rule::PublicLink),
+        content => Ok(content),
+    }
 }
 
 fn present(message: &mut Map<String, Value>, key: &str) -> Option<Value> {
@@ -287,7 +295,7 @@ fn compulsory(said: Option<Said<Words>>) -> Result<String, BadContent> {
 /// The text, where there is one that says something: null and empty are absent (A18).
 fn optional(said: Option<Said<Words>>) -> Option<String> {
     match said {
-        Some(Said::Is(words)) => Some(words.0).filter(|text| !text.trim().is_empty()),
+        Some(Said::Is(words)) => Some(words.0).filter(|text| !is_blank(text)),
         Some(Said::Odd(_)) | None => None,
     }
 }

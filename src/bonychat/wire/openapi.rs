@@ -5,6 +5,7 @@
 use serde_json::{Value, json};
 
 use super::Rule;
+use crate::domain::blank::is_blank;
 use crate::domain::content::{
     AttachmentKind, MOST_LABEL, MOST_LATITUDE, MOST_LINK, MOST_LONGITUDE, MOST_REPLIES, MOST_TEXT,
 };
@@ -176,7 +177,7 @@ fn attachment() -> Value {
                 "format": "uri",
                 "pattern": "^https://[^/?#]",
                 "maxLength": MOST_LINK,
-                "description": "A link that anyone can open, without a login.",
+                "description": "A link that anyone can open, without a login: https at its own port, to no private address.",
             },
             "mimeType": { "type": "string" },
             "fileName": label("With its extension."),
@@ -207,17 +208,22 @@ fn quick_reply() -> Value {
     )
 }
 
-/// Text that says something: one of its characters is neither white space nor U+0000.
+/// Text that says something: one of its characters can be seen.
 fn words(most: usize) -> Value {
     json!({ "type": "string", "minLength": 1, "maxLength": most, "pattern": says_something() })
 }
 
-/// The pattern of such a text. White space is Unicode's, spelled out, for engines differ in what `\s` means.
+/// The pattern of such a text. What cannot be seen is spelled out, for engines differ in what `\s` means; beyond U+FFFF
+/// they differ in how it is written, so that is left out.
 pub(super) fn says_something() -> String {
-    let blank = |c: &char| *c == '\0' || c.is_whitespace();
-    let listed = |blanks: String, c: char| blanks + &format!("\\u{:04x}", u32::from(c));
-    let blanks = ('\0'..='\u{ffff}').filter(blank).fold(String::new(), listed);
-    format!("[^{blanks}]")
+    let blanks: Vec<u32> =
+        ('\0'..='\u{ffff}').filter(|c| is_blank(c.encode_utf8(&mut [0; 4]))).map(u32::from).collect();
+    let range = |run: &[u32]| match run {
+        [first, .., last] => format!("\\u{first:04x}-\\u{last:04x}"),
+        _ => run.iter().map(|c| format!("\\u{c:04x}")).collect(),
+    };
+    let ranges: String = blanks.chunk_by(|a, b| a + 1 == *b).map(range).collect();
+    format!("[^{ranges}]")
 }
 
 /// A short text that may be missing or empty.

@@ -58,6 +58,8 @@ pub(crate) enum Rule {
     PublicLink,
     /// A contact id of this type (section 1, step 3).
     Contact(IdType),
+    /// A custom contact id spelled as the bridge spells its destination (A6).
+    Spelling,
     /// A type that says something the bridge can carry (A25); named where it is a short plain word.
     Supported(Option<String>),
     /// A rule without words of its own.
@@ -131,7 +133,9 @@ impl Rule {
             Self::Within { min, max } => format!("must be between {min} and {max}"),
             Self::Entries(most) => format!("must have 1 to {most} entries"),
             Self::OneFile => "at most 1 file in a message".into(),
-            Self::PublicLink => "must be an https link that is public".into(),
+            Self::PublicLink => {
+                "must be an https link that is public: no private address, no port, no user name".into()
+            }
             Self::Contact(IdType::Phone) => {
                 let (least, most) = (PHONE_DIGITS.start(), PHONE_DIGITS.end());
                 format!("must be a phone number: + and {least} to {most} digits, country code first")
@@ -139,6 +143,7 @@ impl Rule {
             Self::Contact(IdType::Custom) => {
                 format!("must be 1 to {MOST_CONTACT_ID} characters out of A-Z, a-z, 0-9, _, =, +, / and @")
             }
+            Self::Spelling => "must have = and two digits only for what an id cannot hold (A, not =41)".into(),
             Self::Supported(Some(word)) => format!("Message type {word} is not supported"),
             Self::Supported(None) => "This message type is not supported".into(),
             Self::Valid => "is not valid".into(),
@@ -160,7 +165,7 @@ impl Rule {
             Self::Within { min, max } => format!("debe estar entre {min} y {max}"),
             Self::Entries(most) => format!("debe tener de 1 a {most} elementos"),
             Self::OneFile => "como máximo 1 archivo por mensaje".into(),
-            Self::PublicLink => "debe ser un enlace https público".into(),
+            Self::PublicLink => "debe ser un enlace https público: sin dirección privada, puerto ni usuario".into(),
             Self::Contact(IdType::Phone) => {
                 let (least, most) = (PHONE_DIGITS.start(), PHONE_DIGITS.end());
                 format!(
@@ -169,6 +174,9 @@ impl Rule {
             }
             Self::Contact(IdType::Custom) => {
                 format!("debe tener de 1 a {MOST_CONTACT_ID} caracteres de entre A-Z, a-z, 0-9, _, =, +, / y @")
+            }
+            Self::Spelling => {
+                "solo puede tener = y dos cifras en lugar de lo que no cabe en un identificador (A, no =41)".into()
             }
             Self::Supported(Some(word)) => format!("El tipo de mensaje {word} no es compatible"),
             Self::Supported(None) => "Este tipo de mensaje no es compatible".into(),
@@ -194,6 +202,7 @@ impl Rule {
             | Self::Entries(_)
             | Self::OneFile
             | Self::Contact(_)
+            | Self::Spelling
             | Self::Supported(_)
             | Self::Valid => "valid",
         }

@@ -7,6 +7,9 @@ use serde_json::Value;
 use validator::{ValidateLength, ValidateRange, ValidationError};
 
 use super::rejected::Rule;
+use crate::domain::Reach;
+use crate::domain::blank::is_blank;
+use crate::domain::link;
 
 /// A value of the kind asked for, or of some other kind. Null and absent are the `None` around it.
 #[derive(Clone, Deserialize)]
@@ -111,7 +114,7 @@ pub(super) fn text(said: &Said<Words>) -> Result<(), ValidationError> {
 /// The value is text that says something.
 pub(super) fn words(said: &Said<Words>) -> Result<(), ValidationError> {
     text(said)?;
-    check(said.get().is_some_and(|words| !words.0.trim().is_empty()), &Rule::Said)
+    check(said.get().is_some_and(|words| !is_blank(&words.0)), &Rule::Said)
 }
 
 /// The value is text or a number.
@@ -124,26 +127,12 @@ pub(super) fn figure(said: &Said<Figure>) -> Result<(), ValidationError> {
     check(said.get().is_some(), &Rule::Number)
 }
 
-/// The value, where it is text at all, is a link that anyone can open: https, or http on the same machine for tests
-/// (A35). White space around it is not looked at.
+/// The value, where it is text at all, is a link that anyone can open (A35), or one to this machine: where that will do is
+/// for the caller to tell. White space around it is not looked at.
 pub(super) fn public_link(said: &Said<Words>) -> Result<(), ValidationError> {
-    let Some(words) = said.get().map(|words| words.0.trim()).filter(|words| !words.is_empty()) else {
+    let Some(words) = said.get().map(|words| words.0.trim()).filter(|words| !is_blank(words)) else {
         return Ok(()); // `words` says so already
     };
-    let public = !words.contains(char::is_control)
-        && url::Url::parse(words).is_ok_and(|link| match link.scheme() {
-            "https" => link.has_host(),
-            "http" => loopback(&link),
-            _ => false,
-        });
-    check(public, &Rule::PublicLink)
-}
-
-fn loopback(link: &url::Url) -> bool {
-    match link.host() {
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
+    let public = |url: url::Url| link::is_public(&url, Reach::ThisMachine);
+    check(!words.contains(char::is_control) && url::Url::parse(words).is_ok_and(public), &Rule::PublicLink)
 }

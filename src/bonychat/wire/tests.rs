@@ -100,7 +100,7 @@ fn check(family: &str) -> usize {
     assert_eq!(names.len(), cases.len(), "two cases of one name");
     for case in &cases {
         let name = &case.name;
-        match (parse(&case.body(), case.id_type), case.expected()) {
+        match (parse(&case.body(), case.id_type, Reach::ThisMachine), case.expected()) {
             (Ok(call), Ok(expected)) => assert_eq!(written(&call), expected, "{name}"),
             (Err(rejected), Err(problems)) => {
                 assert_eq!(rejected.to_string(), problems.join("; "), "{name}");
@@ -162,7 +162,7 @@ fn malformed_bodies_are_read_or_refused_as_the_fixtures_say() {
 #[test]
 fn bytes_that_are_no_text_are_not_json() {
     let body = b"{\"contactId\":\"+34600111222\",\"message\":{\"type\":\"text\",\"text\":\"\xff\xfe\"}}";
-    assert!(!parse(body, IdType::Phone).unwrap_err().is_json());
+    assert!(!parse(body, IdType::Phone, Reach::ThisMachine).unwrap_err().is_json());
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn no_problem_repeats_what_was_sent() {
         message(json!({ "type": "location", "latitude": sent, "longitude": 1234.5, "address": sent })),
         message(json!({ "type": "quick_reply", "title": sent, "replies": [sent, { "text": sent }] })),
     ] {
-        let rejected = parse(body.to_string().as_bytes(), IdType::Phone).unwrap_err();
+        let rejected = parse(body.to_string().as_bytes(), IdType::Phone, Reach::ThisMachine).unwrap_err();
         for told in [rejected.to_string(), rejected.in_words(Language::Es), format!("{rejected:?}")] {
             assert!(!told.contains("s3nt") && !told.contains("1234"), "{told}");
         }
@@ -222,10 +222,45 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
+#[test]
+fn a_file_within_a_network_is_refused_by_its_path() {
+    let body = |url: &str| {
+        let file = json!({ "type": "image", "url": url });
+        json!({ "contactId": "+34600111222", "message": { "type": "attachment", "attachment": file } }).to_string()
+    };
+    let read =
+        |url: &str, reach| parse(body(url).as_bytes(), IdType::Phone, reach).map_err(|rejected| rejected.problems);
+    let refused = Err(vec![Problem::at("message.attachment.url", Rule::PublicLink)]);
+    for url in [
+        "https://169.254.169.254/a.jpg",
+        "https://localhost/a.jpg",
+        "https://x.test:8443/a.jpg",
+        "https://a@x.test/a.jpg",
+    ] {
+        assert_eq!(read(url, Reach::Public).map(|_| ()), refused, "{url}");
+    }
+    assert_eq!(read("http://127.0.0.1:9090/metrics", Reach::Public).map(|_| ()), refused);
+    for (url, reach) in [("http://127.0.0.1:9090/a.jpg", Reach::ThisMachine), ("https://x.test/a.jpg", Reach::Public)] {
+        assert!(read(url, reach).is_ok(), "{url}");
+    }
+    let flat = json!({ "contactId": "+34600111222", "message": { "type": "image", "url": "https://10.0.0.1/a.jpg" } });
+    let rejected = parse(flat.to_string().as_bytes(), IdType::Phone, Reach::Public).unwrap_err();
+    assert!(rejected.to_string().starts_with("message.url: must be an https link that is public"), "{rejected}");
+}
+
+#[test]
+fn a_link_goes_out_as_a_legal_url() {
+    let file = json!({ "type": "file", "url": " https://señal.example/Presupuesto Nº 5.pdf\n" });
+    let body = json!({ "contactId": "+34600111222", "message": { "type": "attachment", "attachment": file } });
+    let call = parse(body.to_string().as_bytes(), IdType::Phone, Reach::Public).unwrap();
+    let Content::Attachment(file) = call.content else { panic!("{:?}", call.content) };
+    assert_eq!(file.url.as_str(), "https://xn--seal-hqa.example/Presupuesto%20N%C2%BA%205.pdf");
+}
+
 /// Whatever comes, it is a call within the limits or problems in words.
 fn holds(body: &[u8]) {
     for id_type in [IdType::Phone, IdType::Custom] {
-        match parse(body, id_type) {
+        match parse(body, id_type, Reach::ThisMachine) {
             Ok(call) => {
                 let stored = serde_json::to_string(&call.content).unwrap();
                 assert_eq!(serde_json::from_str::<Content>(&stored).unwrap(), call.content);

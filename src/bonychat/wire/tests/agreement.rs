@@ -74,7 +74,7 @@ fn what_the_document_allows_is_taken() {
     let mut taken = 0;
     for mut walk in walks() {
         for body in walk.kept("", &schema()) {
-            let read = parse(body.to_string().as_bytes(), walk.id_type);
+            let read = parse(body.to_string().as_bytes(), walk.id_type, Reach::ThisMachine);
             assert!(read.is_ok(), "BRIDGE_FUZZ_SEED={} {:?}: {read:?} for {}", seed(), walk.id_type, shown(&body));
             taken += 1;
         }
@@ -87,7 +87,7 @@ fn what_breaks_one_constraint_of_the_document_is_refused_there_or_a_listed_toler
     let (mut refused, mut met) = (0, BTreeSet::new());
     for mut walk in walks() {
         for broken in walk.broken("", &schema()) {
-            let read = parse(broken.value.to_string().as_bytes(), walk.id_type);
+            let read = parse(broken.value.to_string().as_bytes(), walk.id_type, Reach::ThisMachine);
             let Broken { path, keyword, with, .. } = &broken;
             let case = || {
                 let (seed, id_type, body) = (seed(), walk.id_type, shown(&broken.value));
@@ -115,7 +115,7 @@ fn the_examples_of_the_document_are_taken() {
     let examples =
         &document["paths"]["/bony/message"]["post"]["requestBody"]["content"]["application/json"]["examples"];
     for (name, example) in examples.as_object().unwrap() {
-        let call = parse(example["value"].to_string().as_bytes(), IdType::Phone);
+        let call = parse(example["value"].to_string().as_bytes(), IdType::Phone, Reach::ThisMachine);
         assert!(call.is_ok_and(|call| call.content.kind().replace('_', "") == name.to_lowercase()), "{name}");
     }
 }

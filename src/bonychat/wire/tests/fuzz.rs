@@ -13,7 +13,7 @@ fn mutated_bodies_are_calls_within_the_limits_or_refused_without_an_echo() {
     let (mut read, mut refused, mut not_json) = (0, 0, 0);
     mutant::fuzz("/message", &BODIES, |body, dice: &mut Dice| {
         let id_type = *dice.pick(&[IdType::Phone, IdType::Phone, IdType::Phone, IdType::Custom]);
-        match parse(body, id_type) {
+        match parse(body, id_type, Reach::ThisMachine) {
             Ok(call) => {
                 keeps_every_limit(&call, id_type);
                 read += 1;

@@ -109,7 +109,7 @@ impl Walk {
 
     /// A text of `length` characters that keeps the pattern and the format of `schema`.
     fn text(&mut self, path: &str, schema: &Value, length: usize) -> String {
-        let said = *self.dice.pick::<&str>(&["a", "ñ", "\u{1f600}", "\u{feff}", "\u{1c}"]);
+        let said = *self.dice.pick::<&str>(&["a", "ñ", "\u{1f600}", "\u{301}", "."]);
         let mut filled = |start: &str, from: &str| {
             let from: Vec<char> = from.chars().collect();
             let left = length.saturating_sub(start.chars().count());
@@ -117,8 +117,8 @@ impl Walk {
         };
         match (path, schema.get("pattern").and_then(Value::as_str)) {
             ("contactId", Some(_)) if self.id_type == IdType::Phone => filled("+", "123456789"),
-            ("contactId", Some("^[A-Za-z0-9_=+/@]+$")) => filled("", "azAZ09_=+/@"),
-            (_, Some("^https://[^/?#]")) => filled("https://x", "abz09"),
+            ("contactId", Some("^[A-Za-z0-9_=+/@]+$")) => filled("", "azZ_=+/@"),
+            (_, Some("^https://[^/?#]")) => filled("https://x.test/a", "abz09"),
             (_, Some(pattern)) if pattern == openapi::says_something() => {
                 filled(said, "a \n\t\u{a0}\u{3000}ñ日\u{1f600}\u{301}\"\\\u{7f}")
             }
@@ -227,8 +227,9 @@ fn misfits(path: &str, schema: &Value) -> Vec<(&'static str, String)> {
     match schema.get("pattern").and_then(Value::as_str) {
         None => Vec::new(),
         Some(pattern) if pattern == openapi::says_something() => {
-            let blanks = ('\0'..=char::MAX).filter(|c| *c == '\0' || c.is_whitespace());
-            blanks.map(|c| ("a blank", c.to_string())).chain([("blanks", " \0\n\u{2029}".into())]).collect()
+            let blanks = ('\0'..='\u{ffff}').chain(['\u{1d173}', '\u{e0001}']);
+            let blanks = blanks.filter(|c| crate::domain::blank::is_blank(&c.to_string()));
+            blanks.map(|c| ("a blank", c.to_string())).chain([("blanks", " \0\n\u{2029}\u{2800}".into())]).collect()
         }
         Some(_) if path == "contactId" => {
             ["-", ".", "ñ", "٣", "\u{7f}", "{"].map(|c| ("an odd character", format!("+34600111{c}"))).into()
