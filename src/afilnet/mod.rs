@@ -2,27 +2,33 @@
 //! [`AfilnetClient`] for each channel and hands it to the loops as a `dyn Messenger`. No call is repeated here.
 
 mod classify;
+mod intake;
 mod json;
+mod list;
+mod noise;
 mod order;
 mod split;
 mod translate;
 mod transport;
 mod when;
 mod wire;
+mod withheld;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use jiff::tz::TimeZone;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use self::classify::{Outcome, classify, classify_read};
+use self::intake::Intake;
 use self::translate::{Call, Wording};
 use self::transport::Carrier;
 pub(crate) use self::transport::client;
 pub(crate) use self::wire::Listed;
 use self::wire::Rows;
+use self::withheld::Withheld;
 use crate::config;
 use crate::crashpoint;
 use crate::domain::{Content, Destination, Fault, Fence, Language, Messenger, Platform, ReadError, Row, Verdict};
@@ -31,6 +37,12 @@ use crate::telemetry::metrics;
 /// Every method that is called here.
 pub(crate) const METHODS: &[&str] =
     &["sendmessage", "sendfile", "getchats", "getmessages", "getunreadmessages", "getbalance", "getchatchannels"];
+
+/// Those of them that bring lists of any length.
+const METHODS_OF_LISTS: &[&str] = &["getchats", "getmessages", "getunreadmessages"];
+
+/// Longest list that is read without leaving the runtime's thread.
+const READ_AT_ONCE: usize = 64 << 10;
 
 /// One channel at Afilnet.
 pub(crate) struct AfilnetClient {
@@ -42,6 +54,12 @@ pub(crate) struct AfilnetClient {
     zone: TimeZone,
     wording: Wording,
     unreadable_rows: AtomicU64,
+    /// Most bytes of a list.
+    answer_limit: usize,
+    /// Answers that were over it.
+    too_large: AtomicU64,
+    /// Whether the last list of conversations was a large one.
+    large_chats: AtomicBool,
     /// Until when its calls may begin.
     fence: Fence,
 }
@@ -68,6 +86,9 @@ impl AfilnetClient {
                 language,
             },
             unreadable_rows: AtomicU64::new(0),
+            answer_limit: channel.afilnet.answer_limit,
+            too_large: AtomicU64::new(0),
+            large_chats: AtomicBool::new(false),
             fence: Fence::open(),
         }
     }
@@ -79,15 +100,17 @@ impl AfilnetClient {
 
     /// The channels of the account (afilnet.md 3.1). No side effect.
     pub(crate) async fn channels(&self) -> Result<Vec<Listed>, ReadError> {
-        let result = self.read(&[("class", "chat"), ("method", "getchatchannels")]).await?;
-        wire::channels(result).ok_or_else(not_understood)
+        self.read(&[("class", "chat"), ("method", "getchatchannels")], wire::channels).await
     }
 
     /// The account's balance as Afilnet writes it, `None` where it writes none: the probe of credentials that has no
     /// side effect (afilnet.md section 2).
     pub(crate) async fn balance(&self) -> Result<Option<String>, ReadError> {
-        let result = self.read(&[("class", "user"), ("method", "getbalance")]).await?;
-        Ok(result.as_str().map(|balance| balance.trim().to_owned()).filter(|balance| !balance.is_empty()))
+        let written = |result: Option<&RawValue>| {
+            let balance = wire::value(result).as_str().map(|balance| balance.trim().to_owned());
+            Some(balance.filter(|balance| !balance.is_empty()))
+        };
+        self.read(&[("class", "user"), ("method", "getbalance")], written).await
     }
 
     /// How many items of lists could not be read as rows, since the start.
@@ -106,14 +129,17 @@ impl AfilnetClient {
         vec![("class", "chat"), ("method", method), ("platform", platform), ("platformid", &self.platform_id)]
     }
 
-    async fn exchange(&self, parameters: &[(&str, &str)]) -> Outcome {
+    async fn exchange(&self, parameters: &[(&str, &str)], intake: &mut Intake) -> Outcome {
         let start = Instant::now();
         let method = parameters.get(1).map_or("", |(_, method)| *method);
         crashpoint::hit(method, crashpoint::BEFORE_CALL);
         let outcome =
-            transport::exchange(&self.http, self.carrier.as_ref(), parameters, self.timeout, &self.fence).await;
+            transport::exchange(&self.http, self.carrier.as_ref(), parameters, self.timeout, &self.fence, intake).await;
         crashpoint::hit(method, crashpoint::AFTER_CALL);
         let duration_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if let Some(bytes) = intake.too_large() {
+            self.report_size(method, bytes);
+        }
         match &outcome {
             Ok(answer) => {
                 tracing::debug!(afilnet_method = method, http_status = answer.http, duration_ms, "Afilnet answered");
@@ -125,18 +151,88 @@ impl AfilnetClient {
         outcome
     }
 
-    async fn read(&self, parameters: &[(&str, &str)]) -> Result<Value, ReadError> {
-        let read = classify_read(&self.exchange(parameters).await);
+    /// Makes one call that reads, and `parse`s its result.
+    async fn read<T>(
+        &self,
+        parameters: &[(&str, &str)],
+        parse: impl Fn(Option<&RawValue>) -> Option<T>,
+    ) -> Result<T, ReadError> {
+        let outcome = self.exchange(parameters, &mut Intake::of(intake::SMALL)).await;
+        let read = classify_read(outcome, &self.withheld(parameters), parse);
         count(parameters, read.as_ref().err().map(|error| &error.fault));
         read
+    }
+
+    /// As [`Self::read`] for a list, which may be long: one that is, is read on a thread of its own, where it holds up no
+    /// other work. `alone`: whether to wait for the others' before the call.
+    async fn read_list(
+        &self,
+        parameters: &[(&str, &str)],
+        of: Option<&Destination>,
+        alone: bool,
+    ) -> Result<Rows, ReadError> {
+        let intake = Intake::of(self.answer_limit);
+        let mut intake = if alone { intake.with_turn().await } else { intake };
+        let outcome = self.exchange(parameters, &mut intake).await;
+        let bytes = outcome.as_ref().ok().and_then(|answer| answer.body.as_ref().ok()).map_or(0, Vec::len);
+        let (withheld, conversation, zone) = (self.withheld(parameters), of.cloned(), self.zone.clone());
+        let read = move || {
+            classify_read(outcome, &withheld, |result| match &conversation {
+                Some(of) => wire::rows_of(result, of, &zone),
+                None => wire::rows(result, None, &zone),
+            })
+        };
+        let read = if bytes > READ_AT_ONCE {
+            let broken = ReadError { fault: Fault::NotUnderstood, asked: None };
+            tokio::task::spawn_blocking(read).await.unwrap_or(Err(broken))
+        } else {
+            read()
+        };
+        count(parameters, read.as_ref().err().map(|error| &error.fault));
+        if of.is_none() && bytes > 0 {
+            self.large_chats.store(Intake::is_large(bytes), Ordering::Relaxed);
+        }
+        read
+    }
+
+    /// Says that an answer was too large to be read. It may be so with every poll, so only each doubling is a line.
+    fn report_size(&self, method: &str, bytes: u64) {
+        let total = self.too_large.fetch_add(1, Ordering::Relaxed) + 1;
+        if !total.is_power_of_two() {
+            return;
+        }
+        let (limit, platform, id) = (self.answer_limit, self.platform.as_str(), &self.platform_id);
+        if METHODS_OF_LISTS.contains(&method) {
+            tracing::error!(
+                afilnet.method = method,
+                bytes,
+                limit,
+                "Afilnet's answer to {method} for {platform} {id} has {bytes} bytes or more, and afilnet.answer_limit takes \
+                 {limit}: nothing of it is read, and customers' messages wait at Afilnet. Raise afilnet.answer_limit above \
+                 its size, give the process five times that in memory, and afilnet.timeout enough time for it"
+            );
+        } else {
+            tracing::warn!(
+                afilnet.method = method,
+                bytes,
+                "Afilnet's answer to {method} for {platform} {id} has {bytes} bytes or more, which is no answer to such a call"
+            );
+        }
+    }
+
+    /// What the answer to a call with these parameters may not repeat.
+    fn withheld(&self, parameters: &[(&str, &str)]) -> Withheld {
+        let private = |(name, _): &&(&str, &str)| matches!(*name, "destination" | "message" | "fileurl");
+        let values = parameters.iter().filter(private).map(|(_, value)| *value);
+        Withheld::new(self.carrier.credentials().into_iter().chain(values))
     }
 
     /// Reads one conversation by `method`.
     async fn conversation(&self, method: &str, of: &Destination) -> Result<Vec<Row>, ReadError> {
         let mut parameters = self.of_channel(method);
         parameters.push(("destination", of.as_str()));
-        let result = self.read(&parameters).await?;
-        wire::rows_of(result, of, &self.zone).map(|rows| self.readable(method, rows)).ok_or_else(not_understood)
+        let rows = self.read_list(&parameters, Some(of), false).await?;
+        Ok(self.readable(method, rows))
     }
 
     /// The rows, after counting and reporting the items that were none. Such an item may come back with every poll, so
@@ -163,11 +259,6 @@ fn count(parameters: &[(&str, &str)], fault: Option<&Fault>) {
     metrics::afilnet_call(method.copied().unwrap_or("other"), fault);
 }
 
-/// A success whose result is not what the contract says. It proves nothing, least of all an empty conversation.
-fn not_understood() -> ReadError {
-    ReadError { fault: Fault::NotUnderstood, asked: None }
-}
-
 #[async_trait]
 impl Messenger for AfilnetClient {
     fn parts(&self, content: &Content) -> u32 {
@@ -189,15 +280,17 @@ impl Messenger for AfilnetClient {
         let mut parameters = self.of_channel(call.method());
         parameters.push(("destination", to.as_str()));
         parameters.extend(call.parameters());
-        let verdict = classify(&self.exchange(&parameters).await);
+        let outcome = self.exchange(&parameters, &mut Intake::of(intake::SMALL)).await;
+        let verdict = classify(outcome, &self.withheld(&parameters));
         count(&parameters, verdict.fault());
         verdict
     }
 
     async fn chats(&self) -> Result<Vec<Row>, ReadError> {
         let method = "getchats";
-        let result = self.read(&self.of_channel(method)).await?;
-        wire::rows(result, None, &self.zone).map(|rows| self.readable(method, rows)).ok_or_else(not_understood)
+        let alone = self.large_chats.load(Ordering::Relaxed);
+        let rows = self.read_list(&self.of_channel(method), None, alone).await?;
+        Ok(self.readable(method, rows))
     }
 
     async fn messages(&self, of: &Destination) -> Result<Vec<Row>, ReadError> {

@@ -10,14 +10,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use super::classify::{Answer, Failure, Outcome};
+use super::intake::Intake;
 use crate::config;
 use crate::domain::clock::{retry_after, wall};
 use crate::domain::fence::Ended;
 use crate::domain::{Fault, Fence};
 use crate::telemetry::trouble;
 
-/// Largest body read. Real lists stay under it by far; what is longer proves nothing.
-const MOST_BODY_BYTES: usize = 32 << 20;
 /// Longest query of a GET. Afilnet takes about 4,000 characters in all (afilnet.md 2.2).
 const MOST_QUERY_BYTES: usize = 3000;
 
@@ -45,6 +44,9 @@ pub(crate) fn client(timeout: Duration, ca: &[reqwest::Certificate]) -> Result<C
 pub(super) trait Carrier: Send + Sync {
     /// The request, or why it cannot be made.
     fn request(&self, http: &Client, parameters: &[(&str, &str)]) -> Result<RequestBuilder, Fault>;
+
+    /// The account's user and password.
+    fn credentials(&self) -> [&str; 2];
 }
 
 /// The account, and where it is known.
@@ -80,6 +82,10 @@ fn basic_url(mut url: Url) -> Url {
 }
 
 impl Door {
+    fn credentials(&self) -> [&str; 2] {
+        [&self.user, self.password.expose_secret()]
+    }
+
     /// `parameters` and the credentials in form encoding, `class` and `method` first as in Afilnet's samples.
     fn form(&self, parameters: &[(&str, &str)]) -> String {
         let (head, rest) = parameters.split_at(parameters.len().min(2));
@@ -96,6 +102,10 @@ impl Carrier for Post {
     fn request(&self, http: &Client, parameters: &[(&str, &str)]) -> Result<RequestBuilder, Fault> {
         Ok(form_post(http, &self.0.url, self.0.form(parameters)))
     }
+
+    fn credentials(&self) -> [&str; 2] {
+        self.0.credentials()
+    }
 }
 
 impl Carrier for Get {
@@ -108,6 +118,10 @@ impl Carrier for Get {
         url.set_query(Some(&query));
         Ok(http.get(url))
     }
+
+    fn credentials(&self) -> [&str; 2] {
+        self.0.credentials()
+    }
 }
 
 impl Carrier for Basic {
@@ -116,19 +130,24 @@ impl Carrier for Basic {
         // reqwest marks the header as sensitive, so that no trace of it prints.
         Ok(form_post(http, &self.0.url, form).basic_auth(&self.0.user, Some(self.0.password.expose_secret())))
     }
+
+    fn credentials(&self) -> [&str; 2] {
+        self.0.credentials()
+    }
 }
 
 fn form_post(http: &Client, url: &Url, form: String) -> RequestBuilder {
     http.post(url.clone()).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form)
 }
 
-/// Makes one call, once; before its first byte, `fence` is asked.
+/// Makes one call, once; before its first byte, `fence` is asked. `intake` bounds what its answer may bring.
 pub(super) async fn exchange(
     http: &Client,
     carrier: &dyn Carrier,
     parameters: &[(&str, &str)],
     timeout: Duration,
     fence: &Fence,
+    intake: &mut Intake,
 ) -> Outcome {
     let request = carrier.request(http, parameters).map_err(Failure::Impossible)?;
     let mut request = request.timeout(timeout).build().map_err(|e| failure(&e))?;
@@ -152,17 +171,15 @@ pub(super) async fn exchange(
     Ok(Answer {
         http: response.status().as_u16(),
         asked: header.and_then(|header| retry_after(header, wall())),
-        body: capped(response).await,
+        body: body(response, intake).await,
     })
 }
 
 /// The whole body, or why there is none.
-async fn capped(mut response: Response) -> Result<Vec<u8>, Fault> {
-    let mut body = Vec::new();
+async fn body(mut response: Response, intake: &mut Intake) -> Result<Vec<u8>, Fault> {
+    let mut body = Vec::with_capacity(intake.announced(response.content_length()).ok_or(Fault::NotUnderstood)?);
     while let Some(chunk) = response.chunk().await.map_err(|e| cut_short(&e))? {
-        if body.len() + chunk.len() > MOST_BODY_BYTES {
-            return Err(Fault::NotUnderstood);
-        }
+        intake.admit(body.len() + chunk.len()).await.ok_or(Fault::NotUnderstood)?;
         body.extend_from_slice(&chunk);
     }
     Ok(body)

@@ -1,100 +1,146 @@
 //! Afilnet's answers, read with the tolerance of afilnet.md sections 2.1, 3.7 and 5.3: the envelope, the lists that a
 //! result may hold, and their rows. Nothing here fails a whole list for one row, and nothing panics. Pure.
 
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+
 use jiff::tz::TimeZone;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::{json, order, when};
+use super::list::each_item;
+use super::{json, noise, order, when};
 use crate::domain::{Destination, Direction, Row, RowTime};
 
-/// Longest code and row status kept, in characters (`Fault::Other`).
-const LONGEST_CODE: usize = 60;
+/// Longest row status kept, in characters.
+const LONGEST_STATUS: usize = 60;
 /// Longest id kept, in characters. A longer one is no id, and the row's identity is made from its other fields.
 const LONGEST_ID: usize = 200;
 
-/// What an answer says of itself.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Envelope {
-    /// `status` is success; the `result`, `Null` where there is none. Numbers in it are strings of the same digits.
-    Success(Value),
-    /// `status` is error; its code, clean and verbatim, empty where there is none.
-    Error(String),
+/// An answer that says of itself whether it is a success.
+pub(super) struct Answered {
+    text: String,
+    /// Where its envelope stands in `text`.
+    at: Range<usize>,
+    /// What stood around the envelope.
+    pub(super) noise: Option<String>,
 }
 
-/// The envelope of `body`, or `None` where it is not JSON or `status` is neither success nor error (afilnet.md 2.1).
-pub(super) fn envelope(body: &[u8]) -> Option<Envelope> {
-    let Value::Object(mut fields) = json::read(body)? else { return None };
-    let status = fields.get("status")?.as_str()?.trim();
-    if status.eq_ignore_ascii_case("success") {
-        Some(Envelope::Success(fields.remove("result").unwrap_or_default()))
-    } else if status.eq_ignore_ascii_case("error") {
-        Some(Envelope::Error(fields.get("error").map(code).unwrap_or_default()))
+/// What an answer says of itself.
+#[derive(Debug)]
+pub(super) enum Envelope<'a> {
+    /// `status` is success; the `result` where there is one.
+    Success(Option<&'a RawValue>),
+    /// `status` is error; its `error` as it came, as text, empty where there is none.
+    Error(Cow<'a, str>),
+}
+
+impl Answered {
+    /// Reads `body`; `None` where it holds no envelope, or `status` is neither success nor error (afilnet.md 2.1).
+    /// `alone`: only a body that is the envelope and nothing else will do.
+    pub(super) fn new(body: Vec<u8>, alone: bool) -> Option<Self> {
+        let text = match String::from_utf8(body) {
+            Ok(text) => text,
+            Err(odd) => String::from_utf8_lossy(odd.as_bytes()).into_owned(),
+        };
+        let whole = json::trimmed(&text);
+        // A large list is not copied for the sake of odd characters that it does not hold.
+        if envelope(whole).is_some() {
+            let at = text.len() - text.trim_start_matches(json::is_around).len();
+            let at = at..at + whole.len();
+            return Some(Self { text, at, noise: None });
+        }
+        let tidy = json::tidy(whole);
+        if envelope(&tidy).is_some() {
+            return Some(Self { at: 0..tidy.len(), text: tidy, noise: None });
+        }
+        drop(tidy);
+        let is_envelope = |json: &str| envelope(&json::tidy(json)).is_some();
+        let (found, around) = Some(whole).filter(|_| !alone).and_then(|text| noise::envelope(text, is_envelope))?;
+        let tidy = json::tidy(found);
+        Some(Self { at: 0..tidy.len(), text: tidy, noise: Some(around) })
+    }
+
+    /// Its envelope.
+    pub(super) fn envelope(&self) -> Option<Envelope<'_>> {
+        envelope(self.text.get(self.at.clone())?)
+    }
+}
+
+fn envelope(json: &str) -> Option<Envelope<'_>> {
+    let fields: Fields<'_> = serde_json::from_str(json).ok()?;
+    let status: String = json::parsed(fields.status?)?;
+    if status.trim().eq_ignore_ascii_case("success") {
+        Some(Envelope::Success(fields.result))
+    } else if status.trim().eq_ignore_ascii_case("error") {
+        Some(Envelope::Error(fields.error.map(error_text).unwrap_or_default()))
     } else {
         None
     }
 }
 
-/// Words of a machine, safe to log and to show: no control characters, at most 60 characters. Objects and arrays become
-/// their JSON text (afilnet.md 2.1, row `error`).
-fn code(value: &Value) -> String {
+/// The `error` of an envelope as text; an object or an array as its JSON.
+fn error_text(error: &RawValue) -> Cow<'_, str> {
+    match error.get() {
+        "null" => Cow::default(),
+        text => json::parsed(error).map_or(Cow::Borrowed(text), Cow::Owned),
+    }
+}
+
+/// The fields of an envelope, unread; the last one of each name.
+#[derive(Default)]
+struct Fields<'a> {
+    status: Option<&'a RawValue>,
+    result: Option<&'a RawValue>,
+    error: Option<&'a RawValue>,
+}
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Fields<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an envelope")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut fields = Fields::default();
+                while let Some((name, value)) = map.next_entry::<Cow<'de, str>, &'de RawValue>()? {
+                    match name.as_ref() {
+                        "status" => fields.status = Some(value),
+                        "result" => fields.result = Some(value),
+                        "error" => fields.error = Some(value),
+                        _ => {}
+                    }
+                }
+                Ok(fields)
+            }
+        }
+        from.deserialize_map(InOrder)
+    }
+}
+
+/// An opaque word of Afilnet's: no control characters, at most 60 characters, objects and arrays as their JSON text.
+fn word(value: &Value) -> String {
     let text = match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
         Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
     };
     let text: String = text.chars().filter(|c| !c.is_control()).collect();
-    text.trim().chars().take(LONGEST_CODE).collect::<String>().trim_end().to_owned()
+    text.trim().chars().take(LONGEST_STATUS).collect::<String>().trim_end().to_owned()
+}
+
+/// A `result` without lists, as a value, all numbers in it strings of the same digits: `Null` where there is none.
+pub(super) fn value(result: Option<&RawValue>) -> Value {
+    result.and_then(json::parsed).unwrap_or_default()
 }
 
 /// The id that a send's `result` carries: a scalar, or its `messageid` (afilnet.md F5 and 3.2).
 pub(super) fn sent_id(result: &Value) -> Option<String> {
     id(result.get("messageid").unwrap_or(result))
-}
-
-/// The items of a read's `result`: its `list`, or itself where it is the list; one item that came without its list; none
-/// for null, an empty text or an empty PHP array. `None` where it is none of these: such an answer proves nothing.
-pub(super) fn items(result: Value) -> Option<Vec<Value>> {
-    match result {
-        Value::Object(mut fields) => match fields.remove("list") {
-            Some(Value::Object(list)) => Some(listed(list)),
-            Some(list) => plain(list),
-            None if fields.is_empty() || by_number(&fields) || looks_like_item(&fields) => Some(listed(fields)),
-            None => None,
-        },
-        result => plain(result),
-    }
-}
-
-/// A list that is not an object.
-fn plain(list: Value) -> Option<Vec<Value>> {
-    match list {
-        Value::Array(items) => Some(items),
-        Value::Null => Some(Vec::new()),
-        Value::String(text) if text.trim().is_empty() => Some(Vec::new()),
-        Value::String(_) | Value::Bool(_) | Value::Number(_) | Value::Object(_) => None,
-    }
-}
-
-/// The items of an object that stands for a list: PHP's array with gaps (`{"1":{},"2":{}}`) in the order of its keys, or
-/// one item alone.
-fn listed(fields: Map<String, Value>) -> Vec<Value> {
-    if fields.is_empty() {
-        return Vec::new();
-    }
-    if !by_number(&fields) {
-        return vec![Value::Object(fields)];
-    }
-    let mut items: Vec<_> = fields.into_iter().collect();
-    items.sort_by_key(|(key, _)| key.parse::<u64>().unwrap_or(u64::MAX));
-    items.into_iter().map(|(_, item)| item).collect()
-}
-
-fn by_number(fields: &Map<String, Value>) -> bool {
-    fields.keys().all(|key| !key.is_empty() && key.bytes().all(|b| b.is_ascii_digit()))
-}
-
-fn looks_like_item(fields: &Map<String, Value>) -> bool {
-    ["destination", "messageid", "message", "platformid"].iter().any(|name| fields.contains_key(*name))
 }
 
 /// Rows of one read.
@@ -106,21 +152,18 @@ pub(super) struct Rows {
 }
 
 /// The rows of `result`, in the order given. `asked`: the conversation that the read was for, where it was for one; a
-/// row without a legal destination of its own belongs to it. `None` as in [`items`].
-pub(super) fn rows(result: Value, asked: Option<&Destination>, zone: &TimeZone) -> Option<Rows> {
-    let items = items(result)?;
+/// row without a legal destination of its own belongs to it. `None` as in [`each_item`].
+pub(super) fn rows(result: Option<&RawValue>, asked: Option<&Destination>, zone: &TimeZone) -> Option<Rows> {
     let mut read = Rows::default();
-    for item in &items {
-        match item.as_object().and_then(|fields| row(fields, asked, zone)) {
-            Some(row) => read.rows.push(row),
-            None => read.unreadable += 1,
-        }
-    }
+    each_item(result, |item| match item.as_object().and_then(|fields| row(fields, asked, zone)) {
+        Some(row) => read.rows.push(row),
+        None => read.unreadable += 1,
+    })?;
     Some(read)
 }
 
 /// As [`rows`] for one conversation, oldest first.
-pub(super) fn rows_of(result: Value, asked: &Destination, zone: &TimeZone) -> Option<Rows> {
+pub(super) fn rows_of(result: Option<&RawValue>, asked: &Destination, zone: &TimeZone) -> Option<Rows> {
     let read = rows(result, Some(asked), zone)?;
     Some(Rows { rows: order::oldest_first(read.rows), unreadable: read.unreadable })
 }
@@ -138,7 +181,7 @@ fn row(fields: &Map<String, Value>, asked: Option<&Destination>, zone: &TimeZone
         direction: direction(fields),
         time: RowTime { epoch_ms: when::epoch_ms(&raw, zone), raw },
         text: fields.get("message").map(words).unwrap_or_default(),
-        status: fields.get("status").map(code).filter(|status| !status.is_empty()),
+        status: fields.get("status").map(word).filter(|status| !status.is_empty()),
     })
 }
 
@@ -195,8 +238,8 @@ pub(crate) struct Listed {
     pub(crate) name: String,
 }
 
-/// The channels of `result`; an item without a platform or an id is left out. `None` as in [`items`].
-pub(super) fn channels(result: Value) -> Option<Vec<Listed>> {
+/// The channels of `result`; an item without a platform or an id is left out. `None` as in [`each_item`].
+pub(super) fn channels(result: Option<&RawValue>) -> Option<Vec<Listed>> {
     let text = |item: &Value, name| Some(item.get(name)?.as_str()?.trim().to_owned()).filter(|text| !text.is_empty());
     let channel = |item: &Value| {
         Some(Listed {
@@ -205,5 +248,7 @@ pub(super) fn channels(result: Value) -> Option<Vec<Listed>> {
             name: text(item, "name").unwrap_or_default(),
         })
     };
-    Some(items(result)?.iter().filter_map(channel).collect())
+    let mut channels = Vec::new();
+    each_item(result, |item| channels.extend(channel(&item)))?;
+    Some(channels)
 }

@@ -121,6 +121,7 @@ fn channel(webhook_url: &str, api_token: &str) -> config::Channel {
             time_zone: jiff::tz::TimeZone::UTC,
             requests_per_second: 10,
             max_in_flight: 4,
+            answer_limit: 32 << 20,
         },
         bonychat: Bonychat {
             webhook_url: webhook_url.into(),

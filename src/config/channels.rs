@@ -179,6 +179,7 @@ impl House {
             user,
             password,
             timeout: shared.timeout,
+            answer_limit: shared.answer_limit.0,
             ca: self.ca.0.clone(),
             time_zone: shared.time_zone.clone(),
             requests_per_second: shared.requests_per_second,

@@ -77,6 +77,9 @@ pub(super) struct Afilnet {
     #[serde(deserialize_with = "leaf")]
     #[validate(custom(function = "call_limit"))]
     pub(super) timeout: Duration,
+    #[serde(deserialize_with = "leaf")]
+    #[validate(custom(function = "list_size"))]
+    pub(super) answer_limit: Size,
     #[serde(deserialize_with = "maybe")]
     pub(super) ca_file: Option<String>,
     #[serde(deserialize_with = "leaf")]
@@ -285,6 +288,10 @@ fn within(fits: bool, words: &'static str) -> Result<(), ValidationError> {
 
 fn request_size(size: &Size) -> Result<(), ValidationError> {
     within((1024..=16 * 1024 * 1024).contains(&size.0), "must be 1 KiB to 16 MiB")
+}
+
+fn list_size(size: &Size) -> Result<(), ValidationError> {
+    within((1024 * 1024..=1024 * 1024 * 1024).contains(&size.0), "must be 1 MiB to 1024 MiB")
 }
 
 fn positive(duration: &Duration) -> Result<(), ValidationError> {

@@ -6,7 +6,6 @@ use proptest::prelude::*;
 use serde::Deserialize;
 
 use super::super::classify::Answer;
-use super::super::wire::Envelope;
 use super::*;
 
 /// One case of a file. The body is `body` as compact JSON, or `raw` as it stands, or `hex`.
@@ -127,8 +126,8 @@ fn lists_are_read_as_written_down() {
     let (asked, zone) = ("34600000000".parse().unwrap(), TimeZone::get("Europe/Madrid").unwrap());
     for case in cases(READS) {
         let read = classify_read(&case.outcome()).and_then(|result| match case.method.as_deref() {
-            None => wire::rows(result, None, &zone).ok_or_else(not_understood),
-            Some(_) => wire::rows_of(result, &asked, &zone).ok_or_else(not_understood),
+            None => wire::rows(Some(&raw(&result)), None, &zone).ok_or_else(not_understood),
+            Some(_) => wire::rows_of(Some(&raw(&result)), &asked, &zone).ok_or_else(not_understood),
         });
         match read {
             Ok(read) => {
@@ -166,12 +165,9 @@ fn rows_are_read_as_written_down() {
     let zone = TimeZone::get("Europe/Madrid").unwrap();
     let cases: Vec<RowCase> = serde_json::from_str(ROWS).unwrap();
     for case in cases {
-        let Some(Envelope::Success(result)) =
-            wire::envelope(format!(r#"{{"status":"SUCCESS","result":[{}]}}"#, case.row).as_bytes())
-        else {
-            panic!("{}: not a success", case.name)
-        };
-        let read = wire::rows(result, Some(&asked().parse().unwrap()), &zone).unwrap();
+        let body = format!(r#"{{"status":"SUCCESS","result":[{}]}}"#, case.row).into_bytes();
+        let result = classify_read(&Ok(Answer { http: 200, asked: None, body: Ok(body) })).unwrap();
+        let read = wire::rows(Some(&raw(&result)), Some(&asked().parse().unwrap()), &zone).unwrap();
         assert_eq!((read.rows.len(), read.unreadable), (1, 0), "{}", case.name);
         let row = &read.rows[0];
         let time = row.time.epoch_ms.map(|ms| Timestamp::from_millisecond(ms).unwrap().to_string());
@@ -187,8 +183,13 @@ fn rows_are_read_as_written_down() {
 #[test]
 fn a_time_that_cannot_be_read_is_kept_as_it_stood() {
     let read = |datetime: &str| {
-        let result = json::read(format!(r#"[{{"messageid":1,"datetime":{datetime}}}]"#).as_bytes()).unwrap();
-        wire::rows(result, Some(&asked().parse().unwrap()), &TimeZone::UTC).unwrap().rows.remove(0).time.raw
+        let result = json::tidy(&format!(r#"[{{"messageid":1,"datetime":{datetime}}}]"#));
+        wire::rows(Some(serde_json::from_str(&result).unwrap()), Some(&asked().parse().unwrap()), &TimeZone::UTC)
+            .unwrap()
+            .rows
+            .remove(0)
+            .time
+            .raw
     };
     assert_eq!(read(r#"" 10/05/2024 12:34 ""#), " 10/05/2024 12:34 ");
     assert_eq!(read("1715337296.50"), "1715337296.50");
@@ -205,10 +206,9 @@ fn an_id_beyond_reason_is_no_id() {
 
 #[test]
 fn channels_are_listed_and_odd_ones_left_out() {
-    let result = json::read(
+    let result = json::tidy(
         r#"{"list":[{"platformid":"100","platform":"whatsapp","name":"Ventas"},{"platformid":7,"platform":"telegram"},
-            {"platform":"webchat","name":"sin número"},{"platformid":"","platform":"x"},null]}"#
-            .as_bytes(),
+            {"platform":"webchat","name":"sin número"},{"platformid":"","platform":"x"},null]}"#,
     );
     let listed = |platform: &str, id: &str, name: &str| Listed {
         platform: platform.into(),
@@ -216,9 +216,9 @@ fn channels_are_listed_and_odd_ones_left_out() {
         name: name.into(),
     };
     let expected = vec![listed("whatsapp", "100", "Ventas"), listed("telegram", "7", "")];
-    assert_eq!(wire::channels(result.unwrap()), Some(expected));
-    assert_eq!(wire::channels(Value::Null), Some(vec![]));
-    assert_eq!(wire::channels(Value::String("none".into())), None);
+    assert_eq!(wire::channels(Some(serde_json::from_str(&result).unwrap())), Some(expected));
+    assert_eq!(wire::channels(None), Some(vec![]));
+    assert_eq!(wire::channels(Some(&raw(&Value::String("none".into())))), None);
 }
 
 /// Every way of reading, on any bytes.
@@ -226,9 +226,10 @@ fn read_all(body: &[u8], http: u16) {
     let outcome = Ok(Answer { http, asked: None, body: Ok(body.to_vec()) });
     let _ = classify(&outcome);
     if let Ok(result) = classify_read(&outcome) {
-        let _ = wire::channels(result.clone());
-        let _ = wire::rows(result.clone(), None, &TimeZone::UTC);
-        let _ = wire::rows_of(result, &asked().parse().unwrap(), &TimeZone::UTC);
+        let result = raw(&result);
+        let _ = wire::channels(Some(&result));
+        let _ = wire::rows(Some(&result), None, &TimeZone::UTC);
+        let _ = wire::rows_of(Some(&result), &asked().parse().unwrap(), &TimeZone::UTC);
     }
 }
 

@@ -88,7 +88,7 @@ fn a_file_has_no_blank_parameters() {
     };
     let bare = &wording().calls(&Content::Attachment(file.clone()))[0];
     assert_eq!(bare.method(), "sendfile");
-    assert_eq!(bare.parameters(), [("type", "image"), ("fileurl", "https://f.example/a b.jpg")]);
+    assert_eq!(bare.parameters(), [("type", "image"), ("fileurl", "https://f.example/a%20b.jpg")]);
     file.description = Some(label("Foto"));
     let told = &wording().calls(&Content::Attachment(file))[0];
     assert_eq!(told.parameters()[2..], [("message", "Foto")]);

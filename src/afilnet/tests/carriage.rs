@@ -133,8 +133,28 @@ async fn an_answer_above_the_cap_is_not_read_to_its_end() {
         let afilnet = Afilnet::that(play).await;
         afilnet.client(config::Transport::Post).send(&to(), &text("Hola"), 0).await
     };
-    assert_eq!(verdict(Play::Say(padded(33 << 20))).await, unknown(Fault::NotUnderstood));
-    assert_eq!(verdict(Play::Say(padded(31 << 20))).await, Verdict::Sent { afilnet_id: None });
+    assert_eq!(verdict(Play::Say(padded(2 << 20))).await, unknown(Fault::NotUnderstood));
+    assert_eq!(verdict(Play::Say(padded(1 << 19))).await, Verdict::Sent { afilnet_id: None });
+}
+
+#[tokio::test]
+async fn a_list_is_read_up_to_its_limit_and_large_ones_one_at_a_time() {
+    let row = r#"{"destination":"34600111222","messageid":1,"message":"Hola, buenos d\u00edas","sent":"0"}"#;
+    let list = |rows: usize| format!(r#"{{"status":"SUCCESS","result":{{"list":[{}]}}}}"#, vec![row; rows].join(","));
+    let afilnet = |rows: usize| Afilnet::that(Play::Say(http(200, "", &list(rows))));
+    let large = afilnet(30_000).await;
+    let clients: Vec<_> = (0..4).map(|_| large.client(config::Transport::Post)).collect();
+    let (one, other) = tokio::join!(clients[0].chats(), clients[1].chats());
+    assert_eq!((one.unwrap().len(), other.unwrap().len()), (30_000, 30_000));
+    assert_eq!(clients[0].chats().await.unwrap().len(), 30_000, "known to be large");
+    assert_eq!(clients[2].messages(&to()).await.unwrap().len(), 30_000);
+    let mut small = channel(&large.url, config::Transport::Post);
+    small.afilnet.answer_limit = 1 << 20;
+    assert_eq!(client_of(&small).chats().await, Err(not_understood()));
+    // What is announced as too large is not waited for.
+    let announced = b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n{".to_vec();
+    let endless = Afilnet::that(Play::SayAndHang(announced)).await;
+    assert_eq!(endless.client(config::Transport::Post).chats().await, Err(not_understood()));
 }
 
 #[tokio::test]

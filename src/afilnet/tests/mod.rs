@@ -10,7 +10,33 @@ mod verdicts;
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::*;
+
+/// What became of a send whose values nobody withholds.
+fn classify(outcome: &Outcome) -> Verdict {
+    super::classify::classify(copy(outcome), &Withheld::default())
+}
+
+/// The result of a read of that kind; `Null` where there is none.
+fn classify_read(outcome: &Outcome) -> Result<Value, ReadError> {
+    super::classify::classify_read(copy(outcome), &Withheld::default(), |result| Some(wire::value(result)))
+}
+
+fn copy(outcome: &Outcome) -> Outcome {
+    let answer = outcome.as_ref().map_err(Clone::clone)?;
+    Ok(super::classify::Answer { http: answer.http, asked: answer.asked, body: answer.body.clone() })
+}
+
+/// A result as it stands in an answer.
+fn raw(result: &Value) -> Box<RawValue> {
+    serde_json::value::to_raw_value(result).unwrap()
+}
+
+fn not_understood() -> ReadError {
+    ReadError { fault: Fault::NotUnderstood, asked: None }
+}
 
 /// A channel whose Afilnet is at `url`.
 fn channel(url: &str, transport: config::Transport) -> config::Channel {
@@ -31,6 +57,7 @@ fn channel(url: &str, transport: config::Transport) -> config::Channel {
             user: "ana@example.com".into(),
             password: "s3cr&t+ñ".into(),
             timeout: Duration::from_secs(5),
+            answer_limit: 32 << 20,
             ca: Vec::new(),
             time_zone: TimeZone::get("Europe/Madrid").unwrap(),
             requests_per_second: 10,
