@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::domain::ContactId;
+use crate::domain::{ContactId, Destination};
 
 /// Whether contacts are written as they are. Off until `init` has read `log.contacts`.
 static IN_FULL: AtomicBool = AtomicBool::new(false);
@@ -71,4 +71,14 @@ pub(crate) fn foreign_id(id: &str) -> String {
         && id.chars().any(|c| c.is_ascii_alphabetic());
     let longest = id.split(|c: char| !c.is_ascii_digit()).map(str::len).max().unwrap_or_default();
     if hexadecimal || longest <= MOST_DIGITS { id } else { id.replace(|c: char| c.is_ascii_digit(), "*") }
+}
+
+/// Endings of WhatsApp's ids. They tell what a destination is and nothing of whose.
+const ENDINGS: &[&str] = &["@lid", "@g.us", "@c.us", "@s.whatsapp.net", "@broadcast", "@newsletter"];
+
+/// How Afilnet's name of a contact stands in the log.
+pub(crate) fn destination(id: &Destination) -> String {
+    let id = id.as_str();
+    let ending = ENDINGS.iter().find(|ending| id.ends_with(**ending)).copied().unwrap_or_default();
+    format!("{}{ending}", Masked(&id[..id.len() - ending.len()]))
 }

@@ -34,6 +34,7 @@ const AFILNET_CALLS: &str = "bridge_afilnet_calls_total";
 const OWNED: &str = "bridge_owned";
 const REFUSED: &str = "bridge_refused_total";
 const LOG_LINES_DROPPED: &str = "bridge_log_lines_dropped_total";
+const UNREADABLE: &str = "bridge_unreadable_destinations";
 const STORE_COMMIT: &str = "bridge_store_commit_seconds";
 
 /// What each counts, for `# HELP`.
@@ -61,6 +62,10 @@ const GAUGES: &[(&str, &str)] = &[
     (EVENTS_QUEUED, "Events that wait for BonyChat"),
     (PAUSED, "1 while this part of the channel is paused by a fault of the far side"),
     (OWNED, "1 while this process delivers the channel's messages; where several share a store, one of them does"),
+    (
+        UNREADABLE,
+        "Conversations at Afilnet whose destination makes no contact id: their messages cannot reach BonyChat",
+    ),
     (LAST_POLL, "Time since Afilnet was last asked for conversations with success; since the start where it never was"),
 ];
 
@@ -174,6 +179,7 @@ pub(crate) fn elsewhere(channel: &ChannelName) {
         paused(channel, part, false);
     }
     polled(channel);
+    unreadable_destinations(channel, 0);
 }
 
 /// What `GET /metrics` answers, in Prometheus' text format. `None` before [`start`].
@@ -310,6 +316,12 @@ pub(crate) fn correlated(channel: &ChannelName) {
 /// A read did not reach back to the last row known.
 pub(crate) fn gap(channel: &ChannelName) {
     count(GAPS, channel);
+}
+
+/// So many conversations at Afilnet have a destination that makes no contact id.
+#[expect(clippy::cast_precision_loss, reason = "a number of conversations")]
+pub(crate) fn unreadable_destinations(channel: &ChannelName, count: usize) {
+    set(UNREADABLE, channel, count as f64);
 }
 
 /// What kind of trouble a fault is, for a label: whoever must act is the same within one.

@@ -20,9 +20,9 @@ use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{EnvFilter, Registry};
 
-pub(crate) use refusals::Refusal;
 pub(crate) use line::{harmless, harmless_json};
-pub(crate) use mask::{contact, foreign_id, foreign_path};
+pub(crate) use mask::{contact, destination, foreign_id, foreign_path};
+pub(crate) use refusals::Refusal;
 
 use crate::config::{Log, LogContacts, LogFormat};
 use line::Line;

@@ -2,6 +2,8 @@
 //! the store. What is new is recorded together with how far the conversation is read. A round costs requests in
 //! proportion to what changed; a slow sweep reads the rest again, for what the summary hides.
 
+mod contacts;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::contacts::Contacts;
 use super::account_traits::AccountTraits;
 use super::initial_snapshot::SnapshotGate;
 use super::reader::{
@@ -17,7 +20,7 @@ use super::reader::{
 };
 use crate::domain::clock::wall_ms;
 use crate::domain::ledger::Mark;
-use crate::domain::{ContactId, Destination, Direction, Messenger, Row};
+use crate::domain::{ContactId, Direction, Messenger, Row};
 use crate::store::{Position, Store, StoreError};
 use crate::work::channel::{Channel, ChannelSettings};
 use crate::work::limits::call_permit::{AfilnetCalls, CallKind};
@@ -35,6 +38,9 @@ const MOST_BEHIND: u32 = 10;
 
 /// How long the stop waits for reads in flight. One cut off is made again after the next start.
 const LAST_READS: Duration = Duration::from_secs(2);
+
+/// Conversations that wait to be read, at most. Each is kept with its last row, and the first run finds all of them.
+const MOST_DUE: usize = 10_000;
 
 /// Of an account's requests, the share that the sweep may take.
 const SWEEP_SHARE: f64 = 0.25;
@@ -89,8 +95,7 @@ pub(in crate::work) struct Poller {
     due_first: VecDeque<ContactId>,
     due: VecDeque<ContactId>,
     reads: JoinSet<Finished>,
-    /// Destinations that cannot be served: logged once each.
-    strange: HashSet<Destination>,
+    contacts: Contacts,
 }
 
 impl Poller {
@@ -111,7 +116,7 @@ impl Poller {
             due_first: VecDeque::new(),
             due: VecDeque::new(),
             reads: JoinSet::new(),
-            strange: HashSet::new(),
+            contacts: Contacts::default(),
         }
     }
 
@@ -209,7 +214,7 @@ impl Poller {
         let Some(chats) = stop.run_until_cancelled(self.messenger.chats()).await else { return Ok(false) };
         self.calls.on_read_result(chats.as_ref().err());
         drop(permit);
-        let chats = self.name_contacts(chats?);
+        let chats = self.contacts.named(&self.settings, chats?);
         crate::telemetry::metrics::polled(&self.settings.name);
         if self.baseline_ms.is_none() {
             self.take_snapshot(&chats).await?;
@@ -229,6 +234,9 @@ impl Poller {
             }
             watch -= usize::from(looked);
             moved |= !in_sync && state.behind == 0 && state.trouble.is_none();
+            if state.last.is_none() && self.due_first.len() + self.due.len() >= MOST_DUE {
+                continue; // the next round shows it again
+            }
             // Customers do not wait behind the rows of a broadcast of the bridge's.
             let heard = row.direction != Direction::Outbound;
             match state.last.replace(row) {
@@ -270,50 +278,22 @@ impl Poller {
         old.into_iter().take(room).cloned().collect()
     }
 
-    /// Gives each row its contact. What cannot be shown in BonyChat is logged once.
-    fn name_contacts(&mut self, chats: Vec<Row>) -> Vec<(ContactId, Row)> {
-        let mut named: Vec<(ContactId, Row)> = Vec::with_capacity(chats.len());
-        let mut known = HashSet::with_capacity(chats.len());
-        for row in chats {
-            let name = &self.settings.name;
-            match self.settings.id_type.contact_of(&row.destination) {
-                Ok(contact) if known.insert(contact.clone()) => named.push((contact, row)),
-                Ok(_) => {
-                    if self.strange.insert(row.destination) {
-                        tracing::error!(channel_name = %name, "channel `{name}`: Afilnet holds two conversations with one \
-                            contact, under two spellings of its number; only the first that it lists is read");
-                    }
-                }
-                Err(rule) => {
-                    if self.strange.insert(row.destination) {
-                        tracing::error!(channel_name = %name, "channel `{name}`: a conversation at Afilnet has a \
-                            destination that makes no contact id ({rule}); its messages cannot reach BonyChat. Check the \
-                            channel's id_type");
-                    }
-                }
-            }
-        }
-        named
-    }
-
     /// First run: all that is there now was there before the bridge.
     async fn take_snapshot(&mut self, chats: &[(ContactId, Row)]) -> Result<(), InboundError> {
-        let there: Vec<Position> = chats
-            .iter()
-            .map(|(contact, row)| Position {
-                baseline: Some(Mark::of(row).to_text()),
-                ..unread_position(contact, &row.destination)
-            })
-            .collect();
+        let position = |(contact, row): &(ContactId, Row)| Position {
+            baseline: Some(Mark::of(row).to_text()),
+            ..unread_position(contact, &row.destination)
+        };
         let wall_ms = wall_ms(); // rows that are older were there before
         let name = &self.settings.name;
-        self.store.take_baseline(name, there.clone(), wall_ms).await?;
-        tracing::info!(channel_name = %name, conversations = there.len(), rule = ?self.settings.first_run,
+        // Made twice rather than kept twice: there may be a hundred thousand.
+        self.store.take_baseline(name, chats.iter().map(position).collect(), wall_ms).await?;
+        tracing::info!(channel_name = %name, conversations = chats.len(), rule = ?self.settings.first_run,
             "channel `{name}`: first run, took stock of what was there before");
         self.baseline_ms = Some(wall_ms);
         self.snapshot.taken();
-        for position in there {
-            self.moved_to(position);
+        for there in chats {
+            self.moved_to(position(there));
         }
         Ok(())
     }
