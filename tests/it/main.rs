@@ -18,6 +18,7 @@ mod door;
 mod doubts;
 mod early_answers;
 mod echoes;
+mod farside;
 mod faults;
 mod first_run;
 mod guards;

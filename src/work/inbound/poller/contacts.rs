@@ -44,7 +44,7 @@ impl Contacts {
     fn say_second(&mut self, settings: &ChannelSettings, destination: Destination) {
         let name = &settings.name;
         if self.second.insert(destination) {
-            tracing::error!(channel.name = %name, "channel `{name}`: Afilnet holds two conversations with one contact, under \
+            tracing::error!(channel_name = %name, "channel `{name}`: Afilnet holds two conversations with one contact, under \
                 two spellings of its number; only the first that it lists is read");
         }
     }
@@ -59,9 +59,9 @@ impl Contacts {
         let shown: Vec<String> = destinations.iter().take(MOST_NAMED).map(telemetry::destination).collect();
         let (shown, more) = (shown.join(", "), if count > MOST_NAMED { ", ..." } else { "" });
         if count == 0 {
-            tracing::info!(channel.name = %name, "channel `{name}`: every destination at Afilnet makes a contact id again");
+            tracing::info!(channel_name = %name, "channel `{name}`: every destination at Afilnet makes a contact id again");
         } else {
-            tracing::error!(channel.name = %name, destinations = count, "channel `{name}`: {count} conversation(s) at Afilnet \
+            tracing::error!(channel_name = %name, destinations = count, "channel `{name}`: {count} conversation(s) at Afilnet \
                 have a destination that makes no contact id, so their messages cannot reach BonyChat: {shown}{more}. Check \
                 the channel's id_type: customers without a phone number need a channel of their own with id_type custom");
         }
