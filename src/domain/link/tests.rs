@@ -1,3 +1,5 @@
+//! Which links are public, as a table of spellings, and how links are spelled.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -61,9 +61,9 @@ impl Contacts {
         if count == 0 {
             tracing::info!(channel_name = %name, "channel `{name}`: every destination at Afilnet makes a contact id again");
         } else {
-            tracing::error!(channel_name = %name, destinations = count, "channel `{name}`: {count} conversation(s) at Afilnet \
-                have a destination that makes no contact id, so their messages cannot reach BonyChat: {shown}{more}. Check \
-                the channel's id_type: customers without a phone number need a channel of their own with id_type custom");
+            tracing::error!(channel_name = %name, destinations = count, "channel `{name}`: each of {count} conversation(s) at \
+                Afilnet has a destination that makes no contact id, so their messages cannot reach BonyChat: {shown}{more}. \
+                Check the channel's id_type: customers without a phone number need a channel of their own with id_type custom");
         }
     }
 }
