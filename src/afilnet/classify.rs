@@ -144,10 +144,8 @@ fn by_code(error: &str, http: u16, noisy: bool, withheld: &Withheld) -> (Effect,
         // A code that nobody documents, beside a status that says the same and more: 401, 429, …
         _ => match by_status(http, &Fault::NotUnderstood) {
             (Effect::NoneYet, fault) => (Effect::NoneYet, fault),
-            _ => {
-                let effect = if noisy { Effect::Unclear } else { Effect::NoneYet };
-                (effect, Fault::Other(undocumented(error, withheld)))
-            }
+            _ if noisy => (Effect::Unclear, Fault::Other(undocumented(error, withheld))),
+            _ => (Effect::NoneYet, Fault::Other(undocumented(error, withheld))),
         },
     }
 }

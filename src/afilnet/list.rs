@@ -61,7 +61,9 @@ fn listed(object: &RawValue, keys: &Keys<'_>, item: &mut impl FnMut(Value)) -> O
     let each = Numbered { most: most(object) };
     let mut items = serde_json::Deserializer::from_str(object.get()).deserialize_map(each).ok()?;
     items.sort_by_key(|(key, _)| *key);
-    items.into_iter().for_each(|(_, value)| item(read(value)));
+    for (_, value) in items {
+        item(read(value));
+    }
     Some(())
 }
 

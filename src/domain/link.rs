@@ -50,17 +50,19 @@ fn is_global(host: &Host<&str>) -> bool {
 
 /// Not in IANA's registry of special-purpose addresses (RFC 6890) as anything but global, nor multicast.
 fn is_global_v4(address: Ipv4Addr) -> bool {
-    let special = match address.octets() {
-        [0 | 10 | 127 | 224..=255, ..] => true, // this network, private, loopback, multicast, reserved
-        [100, 64..=127, ..] => true,            // shared by carriers (RFC 6598)
-        [169, 254, ..] => true,                 // link-local, and the clouds' metadata
-        [172, 16..=31, ..] | [192, 168, ..] => true, // private
-        [192, 0, 0 | 2, _] | [198, 51, 100, _] | [203, 0, 113, _] => true, // protocol assignments, documentation
-        [192, 88, 99, _] => true,               // 6to4 relays, deprecated
-        [198, 18 | 19, ..] => true,             // benchmarks
-        _ => false,
-    };
-    !special
+    !matches!(
+        address.octets(),
+        [0 | 10 | 127 | 224..=255, ..] // this network, private, loopback, multicast, reserved
+            | [100, 64..=127, ..] // shared by carriers (RFC 6598)
+            | [169, 254, ..] // link-local, and the clouds' metadata
+            | [172, 16..=31, ..]
+            | [192, 168, ..] // private
+            | [192, 0, 0 | 2, _]
+            | [198, 51, 100, _]
+            | [203, 0, 113, _] // protocol assignments, documentation
+            | [192, 88, 99, _] // 6to4 relays, deprecated
+            | [198, 18 | 19, ..] // benchmarks
+    )
 }
 
 /// Within what is allocated as global (2000::/3), but for protocol assignments with Teredo (2001::/23), documentation

@@ -218,11 +218,11 @@ fn words(most: usize) -> Value {
 pub(super) fn says_something() -> String {
     let blanks: Vec<u32> =
         ('\0'..='\u{ffff}').filter(|c| is_blank(c.encode_utf8(&mut [0; 4]))).map(u32::from).collect();
-    let range = |run: &[u32]| match run {
-        [first, .., last] => format!("\\u{first:04x}-\\u{last:04x}"),
-        _ => run.iter().map(|c| format!("\\u{c:04x}")).collect(),
-    };
-    let ranges: String = blanks.chunk_by(|a, b| a + 1 == *b).map(range).collect();
+    let ranges = blanks.chunk_by(|a, b| a + 1 == *b).fold(String::new(), |ranges, run| match run {
+        [first, .., last] => ranges + &format!("\\u{first:04x}-\\u{last:04x}"),
+        [only] => ranges + &format!("\\u{only:04x}"),
+        [] => ranges,
+    });
     format!("[^{ranges}]")
 }
 
