@@ -27,14 +27,14 @@ fn all_calls(house: &House) -> u64 {
 }
 
 /// Several processes of one house.
-struct Cluster {
-    house: House,
-    bridges: Vec<Bridge>,
+pub(crate) struct Cluster {
+    pub(crate) house: House,
+    pub(crate) bridges: Vec<Bridge>,
 }
 
 impl Cluster {
     /// `None` where there is no PostgreSQL, which is said.
-    async fn of(processes: usize, channels: usize, settings: impl FnOnce(House) -> House) -> Option<Self> {
+    pub(crate) async fn of(processes: usize, channels: usize, settings: impl FnOnce(House) -> House) -> Option<Self> {
         let house = settings(House::shared(channels).await?);
         let mut bridges = Vec::new();
         for _ in 0..processes {
@@ -46,7 +46,7 @@ impl Cluster {
     }
 
     /// Waits until every channel has its one owner and every process its share.
-    async fn shared_out(&self, channels: usize) {
+    pub(crate) async fn shared_out(&self, channels: usize) {
         let fair = channels.div_ceil(self.bridges.len());
         until("the channels are shared out", || {
             let owned: Vec<usize> = self.bridges.iter().map(owned).collect();
@@ -55,12 +55,12 @@ impl Cluster {
         .await;
     }
 
-    fn bases(&self) -> Vec<String> {
+    pub(crate) fn bases(&self) -> Vec<String> {
         self.bridges.iter().map(Bridge::url).collect()
     }
 
     /// Ends one process by `how` and starts another at its address.
-    async fn replace(&mut self, which: usize, how: impl AsyncFnOnce(Bridge)) {
+    pub(crate) async fn replace(&mut self, which: usize, how: impl AsyncFnOnce(Bridge)) {
         let port = self.bridges[which].port().unwrap();
         how(self.bridges.remove(which)).await;
         let next = self.house.start_another(port).await;

@@ -9,6 +9,7 @@ mod cluster;
 #[cfg(feature = "crashpoints")]
 mod cluster_crashpoints;
 mod connections;
+mod cluster_repeats;
 mod copy;
 mod crash;
 #[cfg(feature = "crashpoints")]
