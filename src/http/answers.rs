@@ -3,7 +3,7 @@
 //! apart (bonychat.md A29). `conn` watches the connections; here is kept what they came to, until the store has it.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -14,16 +14,18 @@ use crate::domain::{ChannelName, ContactId, Content, MId};
 use crate::store::{Accepted, Kept, NewOutbound, Store, StoreError};
 
 use super::conn::Conn;
+use super::pulse::Pulse;
 
-/// An answer whose connection stays open for so long after it was written counts as read.
-const SETTLE: Duration = Duration::from_secs(1);
+/// An answer whose connection stays open for so long after it was written counts as read: by then the caller's system has
+/// acknowledged it, or the connection would have been ended.
+pub(super) const SETTLE: Duration = Duration::from_secs(2);
 /// What is settled within this time is told to the store together.
 const BATCH: Duration = Duration::from_millis(25);
 /// So long an equal call waits to learn what became of the answer before it: a caller that lost its connection may be
 /// back before the loss is noticed here.
 const EQUAL_WAITS: Duration = Duration::from_millis(50);
-/// So long it waits for the store to know of an answer that was lost. The call before it may be waiting itself, for
-/// another process.
+/// So long it waits for the store to know of an answer that was lost, and for a connection that is over to say whether one
+/// was. The call before it may be waiting itself, for another process.
 const TOLD_WITHIN: Duration = Duration::from_secs(15);
 /// A store that could not take it is told again after.
 const AGAIN: Duration = Duration::from_millis(500);
@@ -40,6 +42,7 @@ pub(crate) struct Answers {
     hurry: Notify,
     /// Something is settled, or the store was told.
     news: Notify,
+    pub(super) pulse: Pulse,
 }
 
 #[derive(Default)]
@@ -58,6 +61,8 @@ struct Book {
 struct Call {
     /// `None` where it is not compared.
     fingerprint: Option<String>,
+    /// Where it came, and where its answer goes.
+    conn: Weak<Conn>,
     /// The message it was answered with, or will be.
     m_id: Option<MId>,
     /// The store was asked to keep it and has not said what came of that.
@@ -74,6 +79,7 @@ impl Answers {
             work: Notify::new(),
             hurry: Notify::new(),
             news: Notify::new(),
+            pulse: Pulse::default(),
         })
     }
 
@@ -84,6 +90,7 @@ impl Answers {
         channel: &ChannelName,
         contact: &ContactId,
         content: &Content,
+        conn: Option<&Arc<Conn>>,
     ) -> (Answering, Vec<u64>) {
         // Content that cannot be written as JSON is refused by the store.
         let content = serde_json::to_string(content).unwrap_or_default();
@@ -99,7 +106,8 @@ impl Answers {
             equal.push(id);
         }
         let fingerprint = compared.then_some(fingerprint);
-        book.calls.insert(id, Call { fingerprint, m_id: None, storing: false, reached: None });
+        let conn = conn.map(Arc::downgrade).unwrap_or_default();
+        book.calls.insert(id, Call { fingerprint, conn, m_id: None, storing: false, reached: None });
         drop(book);
         (Answering { answers: Arc::clone(self), id, over: false }, earlier)
     }
@@ -133,11 +141,18 @@ impl Answers {
         }
     }
 
-    /// Whether any of these is not settled, and whether any was lost and the store does not know yet.
+    /// Returns whether any of these is not settled, and whether any was lost and the store does not know yet, or may be:
+    /// its connection is over, and its task is about to say how.
     fn unsettled(&self, calls: &[u64]) -> (bool, bool) {
+        let over = |id: &&u64| {
+            let conn = self.book().calls.get(*id).filter(|call| call.reached.is_none()).map(|call| call.conn.clone());
+            is_over(&conn.unwrap_or_default())
+        };
+        let any_over = calls.iter().filter(over).count() > 0;
         let book = self.book();
         let any = |reached| calls.iter().filter_map(|id| book.calls.get(id)).any(|call| call.reached == reached);
-        (any(None), any(Some(false)))
+        let unsettled = any(None);
+        (unsettled, any(Some(false)) || (any_over && unsettled))
     }
 
     /// Whether it is still open what becomes of this answer.
@@ -197,7 +212,7 @@ impl Answers {
                     () = self.hurry.notified() => {}
                 }
             }
-            let closed = self.book().mature(Instant::now());
+            let closed = self.mature(Instant::now());
             self.tell().await;
             if closed {
                 return;
@@ -209,6 +224,23 @@ impl Answers {
     pub(super) fn close(&self) {
         self.book().closed = true;
         self.work.notify_one();
+    }
+
+    /// Settles what was written long enough ago; all of it where the door is shut. Returns whether that is so.
+    fn mature(&self, now: Instant) -> bool {
+        let (mut due, closed) = (Vec::new(), self.book().closed);
+        let mut book = self.book();
+        while let Some((_, id)) = book.written.pop_front_if(|(at, _)| closed || *at <= now) {
+            if let Some(call) = book.calls.get(&id).filter(|call| call.reached.is_none()) {
+                due.push((id, call.conn.clone()));
+            }
+        }
+        drop(book);
+        // A connection that is over says itself what became of its answer: only its task has not come to it yet.
+        due.retain(|(_, conn)| !is_over(conn) || closed);
+        let mut book = self.book();
+        due.into_iter().for_each(|(id, _)| book.settle(id, true));
+        closed
     }
 
     async fn tell(&self) {
@@ -265,14 +297,6 @@ impl Book {
         }
     }
 
-    /// Settles what was written long enough ago; all of it where the door is shut. Tells whether that is so.
-    fn mature(&mut self, now: Instant) -> bool {
-        while let Some((_, id)) = self.written.pop_front_if(|(at, _)| self.closed || *at <= now) {
-            self.settle(id, true);
-        }
-        self.closed
-    }
-
     fn batch(&mut self) -> Vec<(u64, MId, bool)> {
         let due = std::mem::take(&mut self.settled);
         let what = |id: u64| {
@@ -291,6 +315,11 @@ impl Book {
             }
         }
     }
+}
+
+/// Returns whether a connection is over whose end is not settled yet.
+fn is_over(conn: &Weak<Conn>) -> bool {
+    conn.upgrade().is_some_and(|conn| conn.is_over())
 }
 
 /// Until `time`; for ever where there is none.

@@ -4,15 +4,16 @@
 
 use std::future::{Ready, ready};
 use std::io::{self, IoSlice};
+use std::net::Shutdown;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use axum::http::Request;
 use axum_server::accept::Accept;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tower::Service;
@@ -23,6 +24,11 @@ use super::guard::Abort;
 /// So long a connection is kept after its end to learn whether the last answer was read.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// Bytes that the caller's system has not acknowledged for so long end the connection: an answer that never arrived must
+/// not count as read. Shorter than [`super::answers::SETTLE`] by more than the system needs to notice.
+#[cfg(target_os = "linux")]
+const ARRIVES_WITHIN: Duration = Duration::from_secs(1);
+
 /// A call that was read this long before it is taken was in a process that stood still. Longer than a busy one needs, and
 /// shorter than a caller waits before it calls again.
 const STANDSTILL: Duration = Duration::from_secs(5);
@@ -30,6 +36,8 @@ const STANDSTILL: Duration = Duration::from_secs(5);
 /// What one connection's handlers and its stream tell each other.
 pub(super) struct Conn {
     answers: Arc<Answers>,
+    /// The connection itself, as long as its stream has it.
+    stream: Weak<TcpStream>,
     state: Mutex<State>,
 }
 
@@ -41,13 +49,25 @@ struct State {
     handed: Vec<(u64, u64)>,
     /// Answers that were written in full.
     written: Vec<u64>,
-    /// What was read last, and whether the other side had ended the connection by then.
-    read: Option<(Instant, bool)>,
+    /// Something was read since the last answer was written.
+    heard: bool,
+    /// What was read last.
+    read: Option<Read>,
+}
+
+/// Something that was read.
+#[derive(Clone, Copy)]
+struct Read {
+    at: Instant,
+    /// When it may have come.
+    came: Instant,
+    /// The other side had ended the connection by then.
+    ended: bool,
 }
 
 impl Conn {
-    fn new(answers: &Arc<Answers>) -> Arc<Self> {
-        Arc::new(Self { answers: Arc::clone(answers), state: Mutex::default() })
+    fn new(answers: &Arc<Answers>, stream: Weak<TcpStream>) -> Arc<Self> {
+        Arc::new(Self { answers: Arc::clone(answers), stream, state: Mutex::default() })
     }
 
     /// This answer is what is written next.
@@ -61,13 +81,40 @@ impl Conn {
         self.state().bytes += bytes as u64;
     }
 
-    fn read(&self, ended: bool) {
-        self.state().read = Some((Instant::now(), ended));
+    /// Something was read, or the end.
+    fn read(&self, bytes: usize) {
+        let (at, ended) = (Instant::now(), self.is_over());
+        let came = self.answers.pulse.came_by(at);
+        let mut state = self.state();
+        state.heard |= bytes > 0;
+        state.read = Some(Read { at, came, ended });
     }
 
     /// Whether the caller is gone, or may be: it had left when its call was read, or this process stood still since.
     pub(super) fn is_deserted(&self) -> bool {
-        self.state().read.is_some_and(|(at, ended)| ended || at.elapsed() > STANDSTILL)
+        self.state().read.is_some_and(|read| read.ended || read.at.elapsed() > STANDSTILL)
+    }
+
+    /// Returns since when the caller of what was read last may have been waiting.
+    pub(super) fn came(&self) -> Instant {
+        self.state().read.map_or_else(Instant::now, |read| read.came)
+    }
+
+    /// Returns whether the other side has ended the connection, by what the kernel knows now: the connection's own task
+    /// may not have come to it yet. A caller that waits for its answer keeps its side open.
+    pub(super) fn is_over(&self) -> bool {
+        let Some(stream) = self.stream.upgrade() else { return true };
+        let mut state = self.state(); // until the end is noted: the kernel reports a reset once, and then a clean end
+        match SockRef::from(&*stream).peek(&mut [std::mem::MaybeUninit::uninit()]) {
+            Ok(bytes) => bytes == 0,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
+            Err(_) => {
+                let lost = state.take();
+                drop(state);
+                self.settle(lost, false);
+                true
+            }
+        }
     }
 
     /// All that there was to write is written.
@@ -81,24 +128,25 @@ impl Conn {
         let (written, handed): (Vec<_>, Vec<_>) =
             std::mem::take(&mut state.handed).into_iter().partition(|(_, before)| *before < bytes);
         state.handed = handed;
+        state.heard &= written.is_empty();
         for (id, _) in written {
             state.written.push(id);
             self.answers.written(id);
         }
     }
 
-    /// Another request: who asks again has read the answer before.
+    /// Another request: who asks again has read the answer before, unless it asked before there was one.
     fn asked(&self) {
-        let written = std::mem::take(&mut self.state().written);
-        self.settle(written, true);
+        let mut state = self.state();
+        let read = if state.heard { std::mem::take(&mut state.written) } else { Vec::new() };
+        drop(state);
+        self.settle(read, true);
     }
 
     /// The connection was reset.
     fn reset(&self) {
-        let mut state = self.state();
-        let (handed, written) = (std::mem::take(&mut state.handed), std::mem::take(&mut state.written));
-        drop(state);
-        self.settle(handed.into_iter().map(|(id, _)| id).chain(written), false);
+        let lost = self.state().take();
+        self.settle(lost, false);
     }
 
     /// The connection is over, and no reset was seen.
@@ -127,6 +175,14 @@ impl Conn {
     }
 }
 
+impl State {
+    /// Takes all answers that are not settled.
+    fn take(&mut self) -> Vec<u64> {
+        let handed = std::mem::take(&mut self.handed).into_iter().map(|(id, _)| id);
+        handed.chain(std::mem::take(&mut self.written)).collect()
+    }
+}
+
 /// Watches every connection that the server accepts.
 #[derive(Clone)]
 pub(super) struct Watch(pub(super) Arc<Answers>);
@@ -137,7 +193,12 @@ impl<S> Accept<TcpStream, S> for Watch {
     type Future = Ready<io::Result<(Watched, WithConn<S>)>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        let conn = Conn::new(&self.0);
+        #[cfg(target_os = "linux")]
+        if let Err(error) = SockRef::from(&stream).set_tcp_user_timeout(Some(ARRIVES_WITHIN)) {
+            return ready(Err(error)); // it has ended already
+        }
+        let stream = Arc::new(stream);
+        let conn = Conn::new(&self.0, Arc::downgrade(&stream));
         ready(Ok((Watched { io: Io::Open(stream), conn: Arc::clone(&conn) }, WithConn { inner: service, conn })))
     }
 }
@@ -175,7 +236,7 @@ pub(super) struct Watched {
 }
 
 enum Io {
-    Open(TcpStream),
+    Open(Arc<TcpStream>),
     Ending(Pin<Box<dyn Future<Output = ()> + Send>>),
     Ended,
 }
@@ -190,12 +251,19 @@ impl Watched {
 }
 
 impl AsyncRead for Watched {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Io::Open(stream) = &mut self.io else { return Poll::Ready(Ok(())) };
-        let outcome = ready!(Pin::new(&mut *stream).poll_read(cx, buf));
-        let ended = has_ended(stream);
-        self.conn.read(ended);
-        Poll::Ready(self.done(outcome))
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Io::Open(stream) = &self.io else { return Poll::Ready(Ok(())) };
+        let before = buf.filled().len();
+        let outcome = loop {
+            ready!(stream.poll_read_ready(cx))?;
+            match stream.try_read_buf(buf) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                outcome => break outcome.map(drop),
+            }
+        };
+        let outcome = self.done(outcome);
+        self.conn.read(buf.filled().len() - before);
+        Poll::Ready(outcome)
     }
 }
 
@@ -205,12 +273,18 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let Io::Open(stream) = &mut self.io else { return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())) };
-        let outcome = ready!(Pin::new(stream).poll_write_vectored(cx, bufs));
+        let Io::Open(stream) = &self.io else { return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())) };
+        let outcome = loop {
+            ready!(stream.poll_write_ready(cx))?;
+            match stream.try_write_vectored(bufs) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                outcome => break outcome,
+            }
+        };
         if let Ok(bytes) = outcome {
             self.conn.wrote(bytes);
         }
@@ -230,10 +304,10 @@ impl AsyncWrite for Watched {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let waited_for = self.conn.is_open();
         match std::mem::replace(&mut self.io, Io::Ended) {
-            Io::Open(mut stream) if !waited_for => {
-                let outcome = Pin::new(&mut stream).poll_shutdown(cx);
+            Io::Open(stream) if !waited_for => {
+                let outcome = shut_down(&stream);
                 self.io = Io::Open(stream);
-                outcome
+                Poll::Ready(outcome)
             }
             Io::Open(stream) => {
                 self.io = Io::Ending(Box::pin(end(stream, Arc::clone(&self.conn))));
@@ -267,31 +341,32 @@ impl Drop for Watched {
     }
 }
 
-/// Whether nothing more will come. A caller that waits for its answer keeps its side open.
-fn has_ended(stream: &TcpStream) -> bool {
-    match SockRef::from(stream).peek(&mut [std::mem::MaybeUninit::uninit()]) {
-        Ok(bytes) => bytes == 0,
-        Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+/// Ends this side of a connection. One that is over is no error.
+fn shut_down(stream: &TcpStream) -> io::Result<()> {
+    match SockRef::from(stream).shutdown(Shutdown::Write) {
+        Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+        outcome => outcome,
     }
 }
 
 /// Ends a connection and watches how the other side takes it. One that does nothing for so long keeps it open, which
 /// counts as having read.
-async fn end(mut stream: TcpStream, conn: Arc<Conn>) {
-    let was_reset = match stream.shutdown().await {
-        Ok(()) => timeout(LINGER, was_reset(&mut stream)).await.unwrap_or(false),
+async fn end(stream: Arc<TcpStream>, conn: Arc<Conn>) {
+    let was_reset = match shut_down(&stream) {
+        Ok(()) => timeout(LINGER, was_reset(&stream)).await.unwrap_or(false),
         Err(_) => true,
     };
     if was_reset { conn.reset() } else { conn.ended() }
 }
 
 /// Whether the other side resets the connection, rather than ending it.
-async fn was_reset(stream: &mut TcpStream) -> bool {
+async fn was_reset(stream: &TcpStream) -> bool {
     let mut rest = [0; 1024];
     loop {
-        match stream.read(&mut rest).await {
+        match stream.readable().await.and_then(|()| stream.try_read(&mut rest)) {
             Ok(0) => break,
             Ok(_) => {} // a request that came too late
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(_) => return true,
         }
     }

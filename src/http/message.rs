@@ -15,7 +15,7 @@ use crate::bonychat::wire;
 use crate::domain::clock::{millis, now_ms};
 use crate::domain::sentence::{Got, sentence};
 use crate::domain::{IdempotencyKey, Language, MId};
-use crate::store::{Answer, Kept, NewOutbound};
+use crate::store::{Answer, Caller, Kept, NewOutbound, StoreError};
 use crate::telemetry::metrics;
 
 /// Keeps the message, waits for its first verdict where one can come in time, answers; a refusal in the agents' language.
@@ -34,12 +34,13 @@ async fn taken(door: &Door, request: Request) -> Result<Response, ApiError> {
         explain(channel, &request_id, BAD_KEY.0);
         broken(door, BAD_KEY)
     })?;
+    let conn = parts.extensions.get::<Arc<Conn>>();
     // Its caller may have called again elsewhere: taken here as well, it would be sent twice.
-    if parts.extensions.get::<Arc<Conn>>().is_some_and(|conn| conn.is_deserted()) {
+    if conn.is_some_and(|conn| conn.is_deserted()) {
         return Err(ApiError::Deserted);
     }
     let contact = call.contact.clone();
-    let Taken { m_id, repeat, answer, answering } = accept(door, channel, call, key, &request_id).await?;
+    let Taken { m_id, repeat, answer, answering } = accept(door, channel, call, key, &request_id, conn).await?;
     tracing::info!(
         channel_name = %channel.name,
         message_id = %m_id,
@@ -52,7 +53,7 @@ async fn taken(door: &Door, request: Request) -> Result<Response, ApiError> {
     );
     match answer {
         Answer::Accepted => {
-            answering.goes_out_on(parts.extensions.get::<Arc<Conn>>().map(Arc::as_ref));
+            answering.goes_out_on(conn.map(Arc::as_ref));
             Ok(edge::json(StatusCode::OK, wire::accepted(&m_id)))
         }
         Answer::Refused(fault) => {
@@ -140,6 +141,13 @@ fn explain(channel: &DoorChannel, request_id: &str, rules: &str) {
     );
 }
 
+/// The caller at the other end of a connection.
+fn caller_on(conn: &Arc<Conn>) -> Caller {
+    let came_ms = now_ms() - millis(conn.came().elapsed());
+    let conn = Arc::clone(conn);
+    Caller::new(came_ms, move || !conn.is_over())
+}
+
 /// The durable step, and the wait for the first verdict.
 async fn accept(
     door: &Door,
@@ -147,18 +155,19 @@ async fn accept(
     call: wire::Call,
     key: Option<IdempotencyKey>,
     request_id: &str,
+    conn: Option<&Arc<Conn>>,
 ) -> Result<Taken, ApiError> {
     let destination = channel.id_type.destination_of(&call.contact).map_err(|rule| {
         explain(channel, request_id, &format!("{}: {rule}", NOT_A_CONTACT.0));
         broken(door, NOT_A_CONTACT)
     })?;
-    let (answering, earlier) = door.answers.open(&channel.name, &call.contact, &call.content);
+    let (answering, earlier) = door.answers.open(&channel.name, &call.contact, &call.content, conn);
     if key.is_none() {
         door.answers.settled(earlier).await;
     }
     // Asked for before the commit, so that a quick verdict finds someone to tell.
     let m_id = MId::fresh();
-    let caller = door.store.signals().await_verdict(&m_id);
+    let verdict = door.store.signals().await_verdict(&m_id);
     let expected = channel.signals.as_ref().is_some_and(|signals| signals.verdict_expected(door.answer_within));
     let message = NewOutbound {
         m_id: m_id.clone(),
@@ -170,13 +179,17 @@ async fn accept(
         accepted_ms: now_ms(),
         key,
         waits: if expected { door.answer_within } else { Duration::ZERO },
+        caller: conn.map_or_else(Caller::stays, caller_on),
     };
-    let accepted = answering.store(message).await.map_err(ApiError::Store)?;
+    let accepted = answering.store(message).await.map_err(|error| match error {
+        StoreError::Stale => ApiError::Deserted,
+        error => ApiError::Store(error),
+    })?;
     match accepted.kept {
         Kept::New => {
             metrics::accepted(&channel.name);
             let limit = if expected && !accepted.ahead { door.answer_within } else { Duration::ZERO };
-            Ok(Taken { m_id, repeat: false, answer: caller.answer(limit).await, answering })
+            Ok(Taken { m_id, repeat: false, answer: verdict.answer(limit).await, answering })
         }
         Kept::RepeatOf(first) => {
             metrics::repeated(&channel.name);

@@ -11,6 +11,7 @@ mod guard;
 pub(crate) mod listener;
 mod message;
 mod parse_error;
+mod pulse;
 mod token_limit;
 
 use std::collections::BTreeSet;
@@ -207,12 +208,17 @@ pub(crate) async fn serve(
         let answers = Arc::clone(&answers);
         async move { answers.keep().await }
     });
+    let pulse = tokio::spawn({
+        let answers = Arc::clone(&answers);
+        async move { answers.pulse.keep().await }
+    });
     let guard = Guard(conn::Watch(Arc::clone(&answers)));
     let listener = LimitedListener::new(listener, limit)?;
     // The acceptor resets what the server speaks, so that comes after it.
     let mut server = axum_server::Server::from_listener(listener).handle(handle).acceptor(guard).http1_only();
     limit_header(&mut server);
     let outcome = server.serve(routes.service().into_make_service_with_connect_info::<Peer>()).await;
+    pulse.abort();
     answers.close();
     let _ = keeper.await;
     outcome

@@ -2,6 +2,7 @@
 //! here. Operations are named by intent, and each is one transaction; both engines keep the same promises.
 
 mod attempt;
+mod caller;
 #[cfg(test)]
 mod conformance;
 mod copy;
@@ -22,6 +23,7 @@ use async_trait::async_trait;
 use crate::domain::{ChannelName, Choice, ContactId, Content, Destination, Event, Fault, IdempotencyKey, MId};
 
 pub(crate) use attempt::{Attempt, Before, Settlement};
+pub(crate) use caller::Caller;
 pub(crate) use copy::{Copied, copy, reopen};
 pub(crate) use doubt::{Decision, Doubt, Evidence, Look};
 pub(crate) use lease::{Leases, Owner, Roll};
@@ -46,7 +48,8 @@ pub(crate) enum StoreError {
         #[source]
         source: Arc<dyn std::error::Error + Send + Sync>,
     },
-    /// The attempt or the channel belongs to another owner by now; drop the result.
+    /// The attempt or the channel belongs to another owner by now, or the caller of a message may be another process's:
+    /// it is gone, or has waited so long that it may have called again there. Drop the result.
     #[error("another owner has taken over")]
     Stale,
     /// The store is closed: the process is ending.
@@ -96,6 +99,7 @@ pub(crate) struct NewOutbound {
     pub(crate) key: Option<IdempotencyKey>,
     /// How long the caller waits for a verdict.
     pub(crate) waits: Duration,
+    pub(crate) caller: Caller,
 }
 
 /// What `accept` tells.

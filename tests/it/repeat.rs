@@ -226,6 +226,28 @@ async fn a_caller_that_keeps_a_connection_that_was_to_be_closed_is_not_waited_fo
     house.check();
 }
 
+/// A caller whose system takes no more bytes, as one that is cut off from the network: what was written to it never arrives.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_does_not_arrive_makes_the_same_call_a_repeat() {
+    let mut house = House::new();
+    let bridge = house.start().await;
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(1).unwrap(); // the least that there can be
+    let address: std::net::SocketAddr = bridge.url().trim_start_matches("http://").parse().unwrap();
+    socket.connect(&address.into()).unwrap();
+    let mut stream = TcpStream::from(socket);
+    // The answers to these fill it.
+    stream.write_all("GET /healthz HTTP/1.1\r\nhost: bridge\r\n\r\n".repeat(50).as_bytes()).unwrap();
+    call(&mut stream, 1, "cut off", &[]);
+    until("it is sent", || house.afilnet.sent_count() == 1).await;
+    tokio::time::sleep(Duration::from_secs(4)).await; // an answer that has arrived counts as read before
+    drop(stream);
+    let first = kept(&house);
+    assert_eq!(first, [m_id(&bridge.url(), 1, "cut off", &[])]);
+    assert_eq!(kept(&house), first);
+    house.check();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_made_again_after_a_kill_9_before_its_answer_is_the_same_message() {
     let mut house = House::new();

@@ -1,9 +1,12 @@
 //! What becomes of an answer, by what its connection does.
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
 use super::*;
 use crate::domain::content::Text;
 use crate::domain::{Content, MId};
-use crate::store::{Kept, NewOutbound, SqliteStore, Store};
+use crate::http::answers::{Answering, SETTLE};
+use crate::store::{Caller, Kept, NewOutbound, SqliteStore, Store};
 
 /// Answers over a store of their own, and the task that tells it.
 struct Room {
@@ -26,9 +29,14 @@ impl Room {
     }
 
     /// A call that says `words`, as the door handles it. Tells its message, and whether the call was a repeat.
-    async fn call(&self, words: &str) -> (super::super::answers::Answering, MId, bool) {
+    async fn call(&self, words: &str) -> (Answering, MId, bool) {
+        self.call_on(words, None).await
+    }
+
+    /// As [`Self::call`], on a connection.
+    async fn call_on(&self, words: &str, conn: Option<&Arc<Conn>>) -> (Answering, MId, bool) {
         let message = message(words);
-        let (answering, earlier) = self.answers.open(&message.channel, &message.contact, &message.content);
+        let (answering, earlier) = self.answers.open(&message.channel, &message.contact, &message.content, conn);
         self.answers.settled(earlier).await;
         let fresh = message.m_id.clone();
         match answering.store(message).await.unwrap().kept {
@@ -50,6 +58,7 @@ fn message(words: &str) -> NewOutbound {
         accepted_ms: 10,
         key: None,
         waits: Duration::ZERO,
+        caller: Caller::stays(),
     }
 }
 
@@ -57,7 +66,12 @@ type Happens = fn(&Conn);
 
 /// What happens on a connection after an answer was handed over to it, and whether that answer is lost.
 const HISTORIES: &[(&str, &[Happens], bool)] = &[
-    ("written, then asked again", &[|c| c.wrote(9), Conn::flushed, Conn::asked, Conn::reset], false),
+    ("written, then asked again", &[|c| c.wrote(9), Conn::flushed, |c| c.read(9), Conn::asked, Conn::reset], false),
+    (
+        "written to one that had asked again before, then reset",
+        &[|c| c.read(9), |c| c.wrote(9), Conn::flushed, Conn::asked, Conn::reset],
+        true,
+    ),
     ("written, then a clean end", &[|c| c.wrote(9), Conn::flushed, Conn::ended, Conn::reset], false),
     ("written, then reset", &[|c| c.wrote(9), Conn::flushed, Conn::reset, Conn::ended], true),
     ("reset in the middle", &[|c| c.wrote(9), Conn::reset], true),
@@ -71,7 +85,7 @@ const HISTORIES: &[(&str, &[Happens], bool)] = &[
 async fn an_answer_is_lost_or_has_reached_its_caller_by_what_its_connection_does() {
     let room = Room::new();
     for (what, history, lost) in HISTORIES {
-        let conn = Conn::new(&room.answers);
+        let conn = Conn::new(&room.answers, Weak::new());
         conn.wrote(100); // an answer before
         let (answering, m_id, repeat) = room.call(what).await;
         assert!(!repeat, "{what}");
@@ -86,7 +100,7 @@ async fn an_answer_is_lost_or_has_reached_its_caller_by_what_its_connection_does
 #[tokio::test]
 async fn a_connection_that_stays_open_after_the_answer_has_brought_it() {
     let room = Room::new();
-    let conn = Conn::new(&room.answers);
+    let conn = Conn::new(&room.answers, Weak::new());
     let (answering, first, _) = room.call("a").await;
     answering.goes_out_on(Some(&conn));
     conn.wrote(9);
@@ -141,7 +155,7 @@ async fn equal_calls_that_are_both_alive_are_two_messages() {
 async fn what_was_answered_before_a_stop_is_known_after_it() {
     let Room { answers, store, folder, keeper } = {
         let room = Room::new();
-        let conn = Conn::new(&room.answers);
+        let conn = Conn::new(&room.answers, Weak::new());
         room.call("a").await.0.goes_out_on(Some(&conn));
         conn.wrote(9);
         conn.flushed();
@@ -154,6 +168,62 @@ async fn what_was_answered_before_a_stop_is_known_after_it() {
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("bridge.db")).unwrap());
     store.own(&"support".parse().unwrap()).await.unwrap();
     assert_eq!(store.accept(message("a")).await.unwrap().kept, Kept::New);
+}
+
+/// An answer that has arrived at a caller, which has not read it: the caller, the stream that nobody polls any more, as
+/// where the machine is busy, and the message.
+async fn arrived(room: &Room) -> (TcpStream, Watched, MId) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let caller = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (mut stream, service) =
+        Watch(Arc::clone(&room.answers)).accept(listener.accept().await.unwrap().0, ()).await.unwrap();
+    let (answering, m_id, _) = room.call_on("a", Some(&service.conn)).await;
+    answering.goes_out_on(Some(&service.conn));
+    stream.write_all(b"answer").await.unwrap();
+    stream.flush().await.unwrap();
+    caller.readable().await.unwrap();
+    (caller, stream, m_id)
+}
+
+#[tokio::test]
+async fn a_reset_counts_before_the_connections_own_task_comes_to_it() {
+    let room = Room::new();
+    let (caller, _stream, first) = arrived(&room).await;
+    drop(caller);
+    let (_again, m_id, repeat) = room.call("a").await;
+    assert_eq!((m_id, repeat), (first, true));
+}
+
+#[tokio::test]
+async fn an_answer_does_not_count_as_read_while_a_reset_waits_for_the_connections_own_task() {
+    let room = Room::new();
+    let (caller, _stream, first) = arrived(&room).await;
+    drop(caller);
+    sleep(SETTLE + Duration::from_millis(500)).await; // the task has no turn for so long
+    let (_again, m_id, repeat) = room.call("a").await;
+    assert_eq!((m_id, repeat), (first, true));
+}
+
+#[tokio::test]
+async fn a_clean_end_that_waits_for_the_connections_own_task_is_waited_for() {
+    let room = Room::new();
+    let (mut caller, mut stream, first) = arrived(&room).await;
+    assert_eq!(caller.read(&mut [0; 9]).await.unwrap(), 6);
+    drop(caller);
+    let ((_second, m_id, repeat), ()) = tokio::join!(room.call("a"), async {
+        sleep(Duration::from_millis(500)).await; // the task has no turn for so long
+        stream.shutdown().await.unwrap();
+    });
+    assert!(m_id != first && !repeat);
+}
+
+#[tokio::test]
+async fn a_caller_is_there_until_the_kernel_knows_that_it_is_not() {
+    let room = Room::new();
+    let (caller, stream, _) = arrived(&room).await;
+    assert!(!stream.conn.is_over());
+    drop(caller);
+    assert!(stream.conn.is_over() && stream.conn.is_over());
 }
 
 /// A caller that gives up and an answer that is on its way: it reads nothing, and its reset comes after its clean end.

@@ -11,6 +11,7 @@ on_each_engine! {
     the_key_of_a_message_that_failed_names_the_next_one
     keys_are_kept_as_long_as_rows
     a_repeat_is_not_counted_as_waiting_again
+    a_call_whose_caller_is_gone_is_not_stored
 }
 
 /// Accepts, and tells the message that the call was a repeat of.
@@ -166,4 +167,23 @@ async fn a_repeat_is_not_counted_as_waiting_again(engine: Engine) {
     assert_eq!(again(&store, message(1, "a", 11)).await, Some(m_id));
     assert_eq!(take(&store, epoch, 100).await.len(), 1);
     assert!(signals.verdict_expected(std::time::Duration::ZERO), "nothing waits");
+}
+
+async fn a_call_whose_caller_is_gone_is_not_stored(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let deserted = |message| NewOutbound { caller: Caller::new(i64::MAX, || false), ..message };
+    for gone in [deserted(message(1, "a", 10)), deserted(under("k", message(1, "a", 10)))] {
+        let refused = store.accept(gone).await;
+        assert!(matches!(refused, Err(StoreError::Stale)), "{refused:?}");
+    }
+    assert_eq!(waiting(&store).await, 0);
+    assert_eq!(again(&store, under("k", message(1, "a", 11))).await, None);
+    // A repeat whose caller is gone leaves the loss to the next.
+    let first = message(2, "a", 10);
+    let m_id = first.m_id.clone();
+    store.accept(first).await.unwrap();
+    store.answered(vec![(m_id.clone(), false)]).await.unwrap();
+    assert!(store.accept(deserted(message(2, "a", 11))).await.is_err());
+    assert_eq!(again(&store, message(2, "a", 12)).await, Some(m_id));
+    store.check().await.unwrap(); // it is no trouble of the store
 }

@@ -54,6 +54,11 @@ pub(super) async fn accept(db: &mut Db, call: &Call) -> Result<Option<Accepted>,
     for m_id in &call.lost {
         lose(db, m_id).await?;
     }
+    // Asked under the lock: a caller that is there has not called again yet, and where it does so later, that call waits
+    // for the lock and finds what is stored here. One that is gone may be answered at another process already.
+    if new.caller.is_gone() {
+        return Err(StoreError::Stale);
+    }
     // Calls with keys say themselves which of them are one.
     if new.key.is_none() {
         match unanswered(db, conversation, &content, new.accepted_ms - REPEAT_WITHIN_MS).await? {
@@ -63,6 +68,11 @@ pub(super) async fn accept(db: &mut Db, call: &Call) -> Result<Option<Accepted>,
             }
             Equal::Open if call.is_patient() => return Ok(None),
             Equal::Open | Equal::None => {}
+        }
+        if let Some(since_ms) = new.caller.old_since_ms()
+            && taken_elsewhere(db, conversation, &content, since_ms).await?
+        {
+            return Err(StoreError::Stale);
         }
     }
     call.keeps(&new.m_id);
@@ -90,6 +100,13 @@ async fn unanswered(db: &mut Db, conversation: i64, content: &str, since_ms: i64
         }
     }
     Ok(found)
+}
+
+/// Returns whether another process took an equal message since `since_ms`: that may be this very call, made again.
+async fn taken_elsewhere(db: &mut Db, conversation: i64, content: &str, since_ms: i64) -> Result<bool, StoreError> {
+    let me = db.me();
+    let taken: i64 = db.one(own::TAKEN_ELSEWHERE, args![conversation, since_ms, content, me]).await?;
+    Ok(taken != 0)
 }
 
 /// What a key comes to that was used before. A message that surely was not sent leaves its key to the next.

@@ -119,6 +119,10 @@ pub(super) const UNANSWERED: &str = concat!(
      AND o.accepted_ms >= $2 AND o.content = $3 ORDER BY o.id"
 );
 
+/// Equal messages that other processes took since then, by their own clocks, which they set by the server's.
+pub(super) const TAKEN_ELSEWHERE: &str = "SELECT COUNT(*) FROM outbound WHERE conversation = $1 AND accepted_ms >= $2 \
+     AND content = $3 AND taken_by <> $4 AND state <> 'failed'";
+
 /// From now on its repeat is the one to be answered, by this process.
 pub(super) const ANSWER_AGAIN: &str = "UPDATE outbound SET answered = 0, taken_by = $2 WHERE m_id = $1 \
      AND (answered = 2 OR (answered = 0 AND taken_by IS DISTINCT FROM $2))";

@@ -12,6 +12,9 @@ use crate::store::{Accepted, Epoch, Kept, NewOutbound, StoreError, sql};
 const REPEAT_WITHIN_MS: i64 = 10 * 60 * 1000;
 
 pub(super) fn accept(db: &Connection, new: &NewOutbound) -> Result<Accepted, StoreError> {
+    if new.caller.is_gone() {
+        return Err(StoreError::Stale);
+    }
     let content = serde_json::to_string(&new.content).map_err(|e| corrupt("outbound")(Box::new(e)))?;
     let known = match &new.key {
         Some(key) => named(db, new, key, &content)?,

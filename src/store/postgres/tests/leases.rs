@@ -1,6 +1,9 @@
 //! Channels that pass from one process to another, and callers that do.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::*;
+use crate::domain::clock;
 use crate::store::{Answer, Kept, Owner, Pace, Publication};
 
 /// A lease as short as one may be.
@@ -111,6 +114,55 @@ async fn an_equal_call_at_another_process_waits_until_it_is_known_whether_the_fi
     // Whoever took it over is the one to answer: the first has nothing more to say of it.
     one.answered(vec![(m_id, false)]).await.unwrap();
     assert_eq!(came_to(&other, message(3, "ok")).await, Kept::New);
+}
+
+/// A process stands still, its caller gives up and calls again at the other, and it goes on.
+#[tokio::test]
+async fn a_call_that_was_made_again_at_another_process_is_not_stored_after_it() {
+    let Some((one, other, _)) = two().await else { return };
+    for process in [&one, &other] {
+        process.beat(SOON, Vec::new()).await.unwrap();
+    }
+    let again = message(1, "ok");
+    let m_id = again.m_id.clone();
+    assert_eq!(came_to(&other, again).await, Kept::New);
+    // Its caller leaves while it waits for what becomes of the other's answer.
+    let there = Arc::new(AtomicBool::new(true));
+    let first = tokio::spawn({
+        let (one, there) = (Arc::clone(&one), Arc::clone(&there));
+        let caller = Caller::new(i64::MAX, move || there.load(Ordering::Relaxed));
+        async move { one.accept(NewOutbound { caller, ..message(1, "ok") }).await }
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await; // it has looked, and waits
+    there.store(false, Ordering::Relaxed);
+    other.answered(vec![(m_id, true)]).await.unwrap();
+    let first = first.await.unwrap();
+    assert!(matches!(first, Err(StoreError::Stale)), "{first:?}");
+}
+
+/// As above, where a proxy does not say that its client is gone: how long the call has been under way decides.
+#[tokio::test]
+async fn an_old_call_is_not_stored_where_another_process_took_an_equal_one_since_it_came() {
+    let Some((one, other, _)) = two().await else { return };
+    for process in [&one, &other] {
+        process.beat(SOON, Vec::new()).await.unwrap();
+    }
+    let now_ms = clock::now_ms();
+    let taken = |contact, ago_ms| NewOutbound { accepted_ms: now_ms - ago_ms, ..message(contact, "ok") };
+    // When the other took the equal one, when this one came, whether it is stored.
+    for (contact, taken_ago_ms, came_ago_ms, stored) in [
+        (1, 1000, 3000, false),
+        (2, 5000, 3000, true), // an answered message, and a later one that says the same
+        (3, 100, 200, true),   // two at about the same time
+    ] {
+        let first = taken(contact, taken_ago_ms);
+        let m_id = first.m_id.clone();
+        assert_eq!(came_to(&other, first).await, Kept::New);
+        other.answered(vec![(m_id, true)]).await.unwrap();
+        let caller = Caller::new(clock::now_ms() - came_ago_ms, || true);
+        let outcome = one.accept(NewOutbound { caller, ..taken(contact, 0) }).await;
+        assert_eq!(outcome.is_ok(), stored, "{contact}: {outcome:?}");
+    }
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use crate::domain::MId;
 use crate::domain::clock::now_ms;
 use crate::domain::content::{Label, QuickReply, Text};
 use crate::domain::{Content, Delivery, Event, EventBody, Fault, ReadError, RetryPolicy, RowTime, Verdict, Webhook};
-use crate::store::{Epoch, NewOutbound, SeenRow, SqliteStore};
+use crate::store::{Caller, Epoch, NewOutbound, SeenRow, SqliteStore};
 use crate::work::channel::ChannelPorts;
 use crate::work::limits::call_permit::Account;
 use crate::work::testing;
@@ -130,6 +130,7 @@ async fn ask(store: &Arc<dyn Store>, epoch: Epoch, replies: &[&str]) {
         accepted_ms: now_ms(),
         key: None,
         waits: Duration::ZERO,
+        caller: Caller::stays(),
     };
     store.accept(message).await.unwrap();
     let attempt = store.begin(&"support".parse().unwrap(), epoch, now_ms(), 0, 9).await.unwrap().remove(0);
