@@ -12,7 +12,9 @@ use super::*;
 use crate::domain::MId;
 use crate::domain::clock::now_ms;
 use crate::domain::content::{Label, QuickReply, Text};
-use crate::domain::{Content, Delivery, Event, EventBody, Fault, ReadError, RetryPolicy, RowTime, Verdict, Webhook};
+use crate::domain::{
+    Content, Delivery, Destination, Event, EventBody, Fault, ReadError, RetryPolicy, RowTime, Verdict, Webhook,
+};
 use crate::store::{Caller, Epoch, NewOutbound, SeenRow, SqliteStore};
 use crate::work::channel::ChannelPorts;
 use crate::work::limits::call_permit::Account;
