@@ -18,6 +18,7 @@ pub const OPERATIONS: &[&str] = &[
     "bury",
     "decide",
     "discard",
+    "erase",
     "follow_clock",
     "interrupted",
     "look_again",

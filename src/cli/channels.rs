@@ -19,7 +19,8 @@ pub(super) async fn list(config: &Config) -> anyhow::Result<String> {
         let http = crate::afilnet::client(channel.afilnet.timeout, &channel.afilnet.ca)?;
         let client = AfilnetClient::new(channel, &config.outbound, config.language, http);
         let refused = |error: ReadError| {
-            let cause = channel.afilnet.url.host_str().and_then(|host| Some(format!("; {host}: {}", trouble::of(host)?)));
+            let cause =
+                channel.afilnet.url.host_str().and_then(|host| Some(format!("; {host}: {}", trouble::of(host)?)));
             anyhow::anyhow!(
                 "the channels of the account behind `{}` could not be read: {} ({}){}",
                 channel.name,

@@ -70,6 +70,8 @@ pub(super) enum Command {
         #[arg(long, requires = "state")]
         yes: bool,
     },
+    /// Erase everything that is stored of one person
+    Erase(super::erase::EraseArgs),
     /// Give a message or a dead event up for good and wipe its text at once; the agent of one that still waits is told
     Discard {
         /// As `bridge messages list` shows it
@@ -99,6 +101,10 @@ async fn done(command: Command, config: &Config, store: &dyn Store) -> Result<()
             let notices = DiscardNotices { not_sent: sentence(Got::No), perhaps_sent: sentence(Got::Maybe) };
             let outcome = store.discard(m_id.clone(), notices, now_ms()).await.map_err(anyhow::Error::new)?;
             say(&thrown_away(outcome, &m_id))?;
+        }
+        Command::Erase(arguments) => {
+            let outcome = super::erase::run(arguments, config, store).await.map_err(anyhow::Error::new)?;
+            say(&outcome)?;
         }
         Command::Settle { m_id, how } => settle(store, config, &m_id, &how).await?,
         Command::Show { m_id } => {

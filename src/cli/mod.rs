@@ -2,6 +2,7 @@
 //! Exit codes: 0 ok, 1 failed, 2 wrong usage or configuration.
 
 mod channels;
+mod erase;
 mod health;
 mod messages;
 mod send;
@@ -19,7 +20,7 @@ use crate::app::{self, App};
 use crate::config::{Config, Problems};
 use crate::lifecycle::Orders;
 use crate::sim;
-use crate::telemetry::{self, harmless, trouble};
+use crate::telemetry::{self, harmless};
 
 /// The bridge between BonyChat custom channels and Afilnet chat.
 #[derive(Debug, Parser)]

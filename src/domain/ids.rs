@@ -116,6 +116,14 @@ id!(
     |t| (1..=255).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_graphic())
 );
 
+impl ContactId {
+    /// The name under which an erased conversation is kept: a hash, so that it is known again when Afilnet shows it, and
+    /// nothing of the contact can be read.
+    pub(crate) fn erased(&self, channel: &ChannelName) -> Self {
+        Self(format!("erased/{}", fingerprint(&["erased", channel.as_str(), &self.0])))
+    }
+}
+
 impl MId {
     /// A new id: 32 hex digits that sort by time of birth.
     pub(crate) fn fresh() -> Self {

@@ -6,6 +6,7 @@ mod copy;
 mod damage;
 mod doubts;
 mod engines;
+mod erase;
 mod learned;
 mod more;
 mod person;

@@ -7,6 +7,7 @@ mod caller;
 mod conformance;
 mod copy;
 mod doubt;
+mod erasure;
 mod lease;
 mod operators;
 mod postgres;
@@ -26,6 +27,7 @@ pub(crate) use attempt::{Attempt, Before, Settlement};
 pub(crate) use caller::Caller;
 pub(crate) use copy::{Copied, copy, reopen};
 pub(crate) use doubt::{Decision, Doubt, Evidence, Look};
+pub(crate) use erasure::{Erase, Erasure, Person};
 pub(crate) use lease::{Leases, Owner, Roll};
 pub(crate) use operators::{ByHand, Depth, DiscardNotices, Filter, GivenUp, Listed, Waiting};
 pub(crate) use postgres::PostgresStore;
@@ -162,6 +164,13 @@ pub(crate) struct Position {
     pub(crate) baseline: Option<String>,
     /// What [`Store::note_unread`] kept, until then.
     pub(crate) unread: Option<String>,
+}
+
+impl Position {
+    /// The same under the contact's name, where it was kept under another.
+    pub(crate) fn of(self, contact: &ContactId) -> Self {
+        Self { contact: contact.clone(), ..self }
+    }
 }
 
 /// The durable line. Every method is one transaction; what returned `Ok` survives kill -9 and a power cut.
@@ -349,6 +358,17 @@ pub(crate) trait Store: Send + Sync {
     /// Gives up for good what waits, failed, or is not confirmed, or else the events of this id that were given up; their
     /// texts are wiped at once. The agent of a message that still waited gets one of `notices`.
     async fn discard(&self, m_id: String, notices: DiscardNotices, now_ms: i64) -> Result<ByHand, StoreError>;
+
+    /// Erases everything of one person: messages, events, keys, open questions and names, all or nothing. Of each
+    /// conversation stays how far it is read, under a hash ([`ContactId::erased`]): what Afilnet still shows of it is not
+    /// published anew. Returns what there is, or was.
+    async fn erase(&self, person: Person, how: Erase, now_ms: i64) -> Result<Erasure, StoreError>;
+
+    /// Writes over what was erased in files of this process's own; `None` where the engine keeps none. False where another
+    /// program stands in the way.
+    async fn scrub(&self) -> Result<Option<bool>, StoreError> {
+        Ok(None)
+    }
 
     /// One message, or an event that was given up, for a person.
     async fn show(&self, m_id: String) -> Result<Option<Listed>, StoreError>;

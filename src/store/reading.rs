@@ -29,6 +29,13 @@ pub(crate) struct Reading {
     pub(crate) now_ms: i64,
 }
 
+impl Reading {
+    /// Whether it brings anything of the person, beyond how far the conversation is read.
+    pub(crate) fn is_news(&self) -> bool {
+        !self.rows.is_empty() || !self.receipts.is_empty() || self.answered.is_some()
+    }
+}
+
 /// One unseen row and the events it makes (none: it only becomes seen).
 #[derive(Debug, Clone)]
 pub(crate) struct NewRow {

@@ -202,15 +202,16 @@ pub(super) const ADD_BASELINE: &str = "INSERT INTO conversations (channel, conta
 pub(super) const POSITIONS: &str = "SELECT contact, destination, read_to, baseline, unread FROM conversations \
      WHERE channel = $1 AND (read_to IS NOT NULL OR baseline IS NOT NULL)";
 
+/// Here and below: under its contact, or erased ([`crate::domain::ContactId::erased`]).
 pub(super) const POSITION: &str = "SELECT destination, read_to, baseline, unread FROM conversations \
-     WHERE channel = $1 AND contact = $2 AND (read_to IS NOT NULL OR baseline IS NOT NULL)";
+     WHERE channel = $1 AND contact IN ($2, $3) AND (read_to IS NOT NULL OR baseline IS NOT NULL)";
 
-pub(super) const NOTE_UNREAD: &str = "UPDATE conversations SET unread = $1 WHERE channel = $2 AND contact = $3";
+pub(super) const NOTE_UNREAD: &str = "UPDATE conversations SET unread = $1 WHERE channel = $2 AND contact IN ($3, $4)";
 
 pub(super) const SEEN: &str = "SELECT s.identity, s.seen_ms, s.mark, s.claim FROM seen s \
-     JOIN conversations c ON c.id = s.conversation WHERE c.channel = $1 AND c.contact = $2";
+     JOIN conversations c ON c.id = s.conversation WHERE c.channel = $1 AND c.contact IN ($2, $3)";
 
-pub(super) const PAGE: &str = "SELECT page FROM conversations WHERE channel = $1 AND contact = $2";
+pub(super) const PAGE: &str = "SELECT page FROM conversations WHERE channel = $1 AND contact IN ($2, $3)";
 
 pub(super) const SET_PAGE: &str = "UPDATE conversations SET page = $1 WHERE id = $2";
 

@@ -3,8 +3,8 @@
 mod line;
 mod mask;
 pub(crate) mod metrics;
-mod refusals;
 mod queue;
+mod refusals;
 #[cfg(test)]
 mod tests;
 pub(crate) mod trouble;

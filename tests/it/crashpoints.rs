@@ -21,6 +21,7 @@ pub(crate) const OUT_OF_REACH: &[(&str, &str)] = &[
     ),
     ("decide", "a command of its own; its test is `a_person_who_is_interrupted_settles_it_or_does_not`"),
     ("discard", "a command of its own; its test is `a_person_who_is_interrupted_retries_or_discards_it_or_does_not`"),
+    ("erase", "a command of its own; its tests are in `erase`"),
     ("retry", "as `discard`"),
 ];
 

@@ -8,8 +8,8 @@ mod cli;
 mod cluster;
 #[cfg(feature = "crashpoints")]
 mod cluster_crashpoints;
-mod connections;
 mod cluster_repeats;
+mod connections;
 mod copy;
 mod crash;
 #[cfg(feature = "crashpoints")]
@@ -19,6 +19,7 @@ mod door;
 mod doubts;
 mod early_answers;
 mod echoes;
+mod erase;
 mod farside;
 mod faults;
 mod first_run;

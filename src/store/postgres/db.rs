@@ -218,12 +218,16 @@ impl Db {
         contact: &ContactId,
         destination: &Destination,
     ) -> Result<i64, StoreError> {
-        let (channel, contact) = (channel.as_str(), contact.as_str());
-        let known: Option<(i64,)> = self.optional(sql::CONVERSATION_LOCKED, args![channel, contact]).await?;
-        match known {
-            Some((id,)) => Ok(id),
-            None => self.one(sql::CONVERSATION_MADE, args![channel, contact, destination.as_str()]).await,
+        let names = || args![channel.as_str(), contact.as_str()];
+        let known: Option<(i64,)> = self.optional(sql::CONVERSATION_LOCKED, names()).await?;
+        if let Some((id,)) = known {
+            return Ok(id);
         }
+        if let Some(id) = super::erase::recall(self, channel, contact, destination).await? {
+            return Ok(id);
+        }
+        let values = args![channel.as_str(), contact.as_str(), destination.as_str()];
+        self.one(sql::CONVERSATION_MADE, values).await
     }
 }
 

@@ -29,6 +29,11 @@ pub(crate) struct PostgresStore {
     epochs: Mutex<HashMap<ChannelName, Epoch>>,
 }
 
+/// A commit whose answer was lost may stand all the same: whom it concerns is rung then too.
+pub(super) fn may_stand<T>(outcome: &Result<T, StoreError>) -> bool {
+    matches!(outcome, Ok(_) | Err(StoreError::Unavailable(_)))
+}
+
 impl PostgresStore {
     /// Opens the database for a process that owns channels; makes the schema or brings it forward.
     ///

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::db::{Count, Db, args, corrupt, decode};
-use super::{choice, claims, learned, sql as own};
+use super::{choice, claims, erase, learned, sql as own};
 use crate::domain::ids::fingerprint;
 use crate::domain::{ChannelName, ContactId, Event};
 use crate::store::{Before, DueEvent, Position, Publication, Reading, Seen, SeenRow, StoreError, sql};
@@ -35,7 +35,8 @@ pub(super) async fn note_unread(
     contact: &ContactId,
     unread: &str,
 ) -> Result<(), StoreError> {
-    db.change(sql::NOTE_UNREAD, args![unread, channel.as_str(), contact.as_str()]).await
+    let erased = contact.erased(channel);
+    db.change(sql::NOTE_UNREAD, args![unread, channel.as_str(), contact.as_str(), erased.as_str()]).await
 }
 
 pub(super) async fn position(
@@ -44,7 +45,8 @@ pub(super) async fn position(
     contact: &ContactId,
 ) -> Result<Option<Position>, StoreError> {
     type Row = (String, Option<String>, Option<String>, Option<String>);
-    let found: Option<Row> = db.optional(sql::POSITION, args![channel.as_str(), contact.as_str()]).await?;
+    let values = args![channel.as_str(), contact.as_str(), contact.erased(channel).as_str()];
+    let found: Option<Row> = db.optional(sql::POSITION, values).await?;
     let Some((destination, read_to, baseline, unread)) = found else { return Ok(None) };
     let destination = decode("conversations", &destination)?;
     Ok(Some(Position { contact: contact.clone(), destination, read_to, baseline, unread }))
@@ -74,21 +76,22 @@ pub(super) async fn positions(db: &mut Db, channel: &ChannelName) -> Result<Vec<
 /// A claim or a tail that does not decode is as if there were none.
 pub(super) async fn seen(db: &mut Db, channel: &ChannelName, contact: &ContactId) -> Result<Seen, StoreError> {
     type Row = (String, i64, Option<String>, Option<String>);
-    let (channel, contact) = (channel.as_str(), contact.as_str());
-    let rows: Vec<Row> = db.rows(sql::SEEN, args![channel, contact]).await?;
+    let erased = contact.erased(channel);
+    let (channel, contact, erased) = (channel.as_str(), contact.as_str(), erased.as_str());
+    let rows: Vec<Row> = db.rows(sql::SEEN, args![channel, contact, erased]).await?;
     let row = |(identity, seen_ms, mark, claim): Row| {
         let claim = claim.as_deref().and_then(claims::parse);
         SeenRow { identity, seen_ms, mark, claim }
     };
-    let page: Option<(Option<String>,)> = db.optional(sql::PAGE, args![channel, contact]).await?;
+    let page: Option<(Option<String>,)> = db.optional(sql::PAGE, args![channel, contact, erased]).await?;
     let page = page.and_then(|(page,)| serde_json::from_str(&page?).ok()).unwrap_or_default();
     Ok(Seen { rows: rows.into_iter().map(row).collect(), page })
 }
 
 /// Tells how many events it made, and whether a row shows a call that was in doubt.
 pub(super) async fn record(db: &mut Db, reading: &Reading) -> Result<(usize, bool), StoreError> {
-    let (channel, contact, now_ms) = (reading.channel.as_str(), reading.contact.as_str(), reading.now_ms);
-    let conversation: i64 = db.one(sql::MEET, args![channel, contact, reading.destination.as_str()]).await?;
+    let (channel, now_ms) = (reading.channel.as_str(), reading.now_ms);
+    let conversation = erase::meet(db, reading).await?;
     let (mut made, mut heard, mut shown) = (0, false, 0);
     for row in &reading.rows {
         let claim = claims::free(db, conversation, row).await?;

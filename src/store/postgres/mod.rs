@@ -9,6 +9,7 @@ mod claims;
 mod db;
 mod doubts;
 mod engine;
+mod erase;
 mod inbound;
 mod learned;
 mod leases;
@@ -30,23 +31,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    Accepted, Attempt, ByHand, Decision, Depth, DiscardNotices, Doubt, DueEvent, Epoch, Evidence, Filter, GivenUp,
-    Interrupted, Kept, Learned, Leases, Listed, Look, NewOutbound, OwnSend, Position, Publication, Reading, Seen,
-    Settlement, Signals, Store, StoreError, Untold, Waiting,
+    Accepted, Attempt, ByHand, Decision, Depth, DiscardNotices, Doubt, DueEvent, Epoch, Erase, Erasure, Evidence,
+    Filter, GivenUp, Interrupted, Kept, Learned, Leases, Listed, Look, NewOutbound, OwnSend, Person, Position,
+    Publication, Reading, Seen, Settlement, Signals, Store, StoreError, Untold, Waiting,
 };
 use crate::domain::{ChannelName, Choice, ContactId, MId};
 
 pub(crate) use engine::PostgresStore;
+use engine::may_stand;
 pub(super) use open::OpenError as TargetError;
 pub(super) use target::Target;
 
 /// Longest time for an answer to "can something be written now".
 const CHECK: Duration = Duration::from_millis(1500);
-
-/// A commit whose answer was lost may stand all the same: whom it concerns is rung then too.
-fn may_stand<T>(outcome: &Result<T, StoreError>) -> bool {
-    matches!(outcome, Ok(_) | Err(StoreError::Unavailable(_)))
-}
 
 #[async_trait]
 impl Store for PostgresStore {
@@ -385,6 +382,10 @@ impl Store for PostgresStore {
             Box::pin(person::discard(db, m_id, notices, now_ms))
         })
         .await
+    }
+
+    async fn erase(&self, person: Person, how: Erase, now_ms: i64) -> Result<Erasure, StoreError> {
+        self.write("erase", person, move |db, person| Box::pin(erase::erase(db, person, how, now_ms))).await
     }
 
     async fn sweep(&self, text_before_ms: i64, rows_before_ms: i64, limit: u32) -> Result<usize, StoreError> {

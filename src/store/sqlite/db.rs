@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
+use super::erase::recall;
 use crate::domain::{ChannelName, ContactId, Destination};
 use crate::store::{StoreError, sql};
 use std::sync::Arc;
@@ -23,6 +24,7 @@ pub(super) fn conversation(
     contact: &ContactId,
     destination: &Destination,
 ) -> Result<i64, StoreError> {
+    let names = (channel, contact);
     let (channel, contact) = (channel.as_str(), contact.as_str());
     let known: Option<i64> = db
         .prepare_cached(sql::CONVERSATION)
@@ -30,7 +32,10 @@ pub(super) fn conversation(
         .map_err(unavailable)?;
     match known {
         Some(id) => Ok(id),
-        None => one(db, sql::ADD_CONVERSATION, params![channel, contact, destination.as_str()]),
+        None => match recall(db, names.0, names.1, destination)? {
+            Some(id) => Ok(id),
+            None => one(db, sql::ADD_CONVERSATION, params![channel, contact, destination.as_str()]),
+        },
     }
 }
 

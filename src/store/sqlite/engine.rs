@@ -93,13 +93,14 @@ impl SqliteStore {
     /// again; the next sweep tries again too.
     pub(super) async fn fold(&self) -> Result<(), StoreError> {
         for _ in 0..FOLD_TRIES {
-            if self.writer()?.fold().await? {
+            if self.writer()?.fold(false).await? {
                 return Ok(());
             }
             tokio::time::sleep(FOLD_PAUSE).await;
         }
         tracing::warn!(
-            "another program reads the store all the time: its WAL grows, and holds texts that are wiped by now"
+            "the WAL could not be written into the store's file: another program reads it all the time, or there is no \
+             room. Until it can, the WAL grows and holds texts that are wiped by now"
         );
         Ok(())
     }

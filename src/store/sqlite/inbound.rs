@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{change, choice, claims, corrupt, decode, execute, learned, one, rows, unavailable};
+use super::{change, choice, claims, corrupt, decode, erase, execute, learned, one, rows, unavailable};
 use crate::domain::{ChannelName, ContactId, Event};
 use crate::store::{Before, DueEvent, Position, Publication, Reading, Seen, SeenRow, StoreError, sql};
 
@@ -33,7 +33,7 @@ pub(super) fn note_unread(
     contact: &ContactId,
     unread: &str,
 ) -> Result<(), StoreError> {
-    change(db, sql::NOTE_UNREAD, params![unread, channel.as_str(), contact.as_str()])
+    change(db, sql::NOTE_UNREAD, params![unread, channel.as_str(), contact.as_str(), contact.erased(channel).as_str()])
 }
 
 pub(super) fn position(
@@ -46,7 +46,7 @@ pub(super) fn position(
         .prepare_cached(sql::POSITION)
         .and_then(|mut s| {
             let read = |r: &rusqlite::Row<'_>| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?));
-            s.query_row(params![channel.as_str(), contact.as_str()], read).optional()
+            s.query_row(params![channel.as_str(), contact.as_str(), contact.erased(channel).as_str()], read).optional()
         })
         .map_err(unavailable)?;
     let Some((destination, read_to, baseline, unread)) = found else { return Ok(None) };
@@ -79,15 +79,16 @@ pub(super) fn positions(db: &Connection, channel: &ChannelName) -> Result<Vec<Po
 
 /// A claim or a tail that does not decode is as if there were none.
 pub(super) fn seen(db: &Connection, channel: &ChannelName, contact: &ContactId) -> Result<Seen, StoreError> {
-    let (channel, contact) = (channel.as_str(), contact.as_str());
-    let rows = rows(db, sql::SEEN, params![channel, contact], |r| {
+    let erased = contact.erased(channel);
+    let (channel, contact, erased) = (channel.as_str(), contact.as_str(), erased.as_str());
+    let rows = rows(db, sql::SEEN, params![channel, contact, erased], |r| {
         let claim: Option<String> = r.get(3)?;
         let claim = claim.as_deref().and_then(claims::parse);
         Ok(SeenRow { identity: r.get(0)?, seen_ms: r.get(1)?, mark: r.get(2)?, claim })
     })?;
     let page: Option<Option<String>> = db
         .prepare_cached(sql::PAGE)
-        .and_then(|mut s| s.query_row(params![channel, contact], |r| r.get(0)).optional())
+        .and_then(|mut s| s.query_row(params![channel, contact, erased], |r| r.get(0)).optional())
         .map_err(unavailable)?;
     let page = page.flatten().and_then(|page| serde_json::from_str(&page).ok()).unwrap_or_default();
     Ok(Seen { rows, page })
@@ -95,8 +96,8 @@ pub(super) fn seen(db: &Connection, channel: &ChannelName, contact: &ContactId) 
 
 /// Tells how many events it made, and whether a row shows a call that was in doubt.
 pub(super) fn record(db: &Connection, reading: &Reading) -> Result<(usize, bool), StoreError> {
-    let (channel, contact, now_ms) = (reading.channel.as_str(), reading.contact.as_str(), reading.now_ms);
-    let conversation: i64 = one(db, sql::MEET, params![channel, contact, reading.destination.as_str()])?;
+    let (channel, now_ms) = (reading.channel.as_str(), reading.now_ms);
+    let conversation = erase::meet(db, reading)?;
     let (mut made, mut heard, mut shown) = (0, false, 0);
     for row in &reading.rows {
         let claim = claims::free(db, conversation, row)?;

@@ -6,10 +6,12 @@ mod claims;
 mod db;
 mod doubts;
 mod engine;
+mod erase;
 mod files;
 mod guard;
 mod inbound;
 mod learned;
+mod lock;
 mod notes;
 mod open;
 mod outbound;
@@ -27,9 +29,9 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 
 use super::{
-    Accepted, Attempt, ByHand, Decision, Depth, DiscardNotices, Doubt, DueEvent, Epoch, Evidence, Filter, GivenUp,
-    Interrupted, Kept, Learned, Listed, Look, NewOutbound, OwnSend, Position, Publication, Reading, Seen, Settlement,
-    Signals, Store, StoreError, Untold, Waiting,
+    Accepted, Attempt, ByHand, Decision, Depth, DiscardNotices, Doubt, DueEvent, Epoch, Erase, Erasure, Evidence,
+    Filter, GivenUp, Interrupted, Kept, Learned, Listed, Look, NewOutbound, OwnSend, Person, Position, Publication,
+    Reading, Seen, Settlement, Signals, Store, StoreError, Untold, Waiting,
 };
 use crate::domain::{ChannelName, Choice, ContactId, MId};
 
@@ -330,6 +332,14 @@ impl Store for SqliteStore {
 
     async fn discard(&self, m_id: String, notices: DiscardNotices, now_ms: i64) -> Result<ByHand, StoreError> {
         self.write("discard", move |db| person::discard(db, &m_id, &notices, now_ms)).await
+    }
+
+    async fn erase(&self, person: Person, how: Erase, now_ms: i64) -> Result<Erasure, StoreError> {
+        self.write("erase", move |db| erase::erase(db, &person, how, now_ms)).await
+    }
+
+    async fn scrub(&self) -> Result<Option<bool>, StoreError> {
+        self.writer()?.fold(true).await.map(Some)
     }
 
     async fn sweep(&self, text_before_ms: i64, rows_before_ms: i64, limit: u32) -> Result<usize, StoreError> {

@@ -1,14 +1,15 @@
 //! Opening the file: made 0600, locked for its owner, migrated forward, refused in words where it is not ours to use.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::guard::{self, Survey};
+use super::lock::{self, Lock};
 use super::{source as sql, stamp};
 
 /// "BAfB", written into the file's header, so that another program's database is not taken for ours.
@@ -127,7 +128,7 @@ pub(super) fn writer(file: &Path) -> Result<(Connection, File), OpenError> {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(files(folder))?;
     }
     guard::foreign(file, APPLICATION_ID)?;
-    let lock = lock(file)?;
+    let lock = lock::take(file)?;
     let survey = guard::survey(file)?;
     // SQLite gives its -wal and -shm the mode of the file, so the file is made here first.
     OpenOptions::new().create(true).append(true).mode(0o600).open(file).map_err(files(file))?;
@@ -169,7 +170,7 @@ fn judge(survey: &Survey, file: &Path, db: &Connection) -> Result<(), OpenError>
 pub(super) fn visitor(file: &Path) -> Result<Connection, OpenError> {
     let engine = |source| sort(file, source);
     // Where a bridge runs, it has judged the files, and they change all the time.
-    let (survey, _lock) = match existing_lock(file)? {
+    let (survey, _lock) = match lock::of_owner(file)? {
         Lock::Taken => (None, None),
         Lock::Free(lock) => (Some(guard::survey(file)?), lock),
     };
@@ -208,58 +209,13 @@ fn settings(db: &Connection) -> rusqlite::Result<()> {
 
 /// The connection of a command that handles a store which was copied away, as it is, and the lock that keeps others out.
 pub(super) fn retired(file: &Path) -> Result<(Connection, File), OpenError> {
-    let lock = lock(file)?;
+    let lock = lock::take(file)?;
     let engine = |source| sort(file, source);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(file, flags).map_err(engine)?;
     settings(&db).map_err(engine)?;
     db.pragma_update(None, "synchronous", "FULL").map_err(engine)?;
     Ok((db, lock))
-}
-
-/// How long an owner waits for a command that looks whether there is one.
-const LOCK_PATIENCE: Duration = Duration::from_millis(300);
-
-/// One owner a file: an advisory lock beside it, let go by the kernel however the process ends.
-fn lock(file: &Path) -> Result<File, OpenError> {
-    let path = lock_path(file);
-    let files = |source| OpenError::Files { path: path.clone(), source };
-    let lock = OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(files)?;
-    let deadline = Instant::now() + LOCK_PATIENCE;
-    loop {
-        match lock.try_lock() {
-            Ok(()) => return Ok(lock),
-            Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(LOCK_PATIENCE / 10),
-            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(file.to_owned())),
-            Err(TryLockError::Error(source)) => return Err(files(source)),
-        }
-    }
-}
-
-/// The owner's lock, for a command.
-enum Lock {
-    Taken,
-    /// Held by the command now, where the file exists.
-    Free(Option<File>),
-}
-
-fn existing_lock(file: &Path) -> Result<Lock, OpenError> {
-    let path = lock_path(file);
-    let files = |source| OpenError::Files { path: path.clone(), source };
-    let lock = match File::open(&path) {
-        Ok(lock) => lock,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Lock::Free(None)),
-        Err(error) => return Err(files(error)),
-    };
-    match lock.try_lock_shared() {
-        Ok(()) => Ok(Lock::Free(Some(lock))),
-        Err(TryLockError::WouldBlock) => Ok(Lock::Taken),
-        Err(TryLockError::Error(source)) => Err(files(source)),
-    }
-}
-
-pub(super) fn lock_path(file: &Path) -> PathBuf {
-    guard::beside(file, ".lock")
 }
 
 /// The last step that the file has been through, and the last that this version knows.
@@ -330,6 +286,9 @@ pub(super) fn sort(file: &Path, source: rusqlite::Error) -> OpenError {
         Some(
             rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::CannotOpen | rusqlite::ErrorCode::PermissionDenied,
         ) => OpenError::ReadOnly { file, source },
+        None if matches!(source, rusqlite::Error::FromSqlConversionFailure(..)) => {
+            OpenError::Damaged { file, detail: source.to_string() }
+        }
         _ => OpenError::Engine { file, source },
     }
 }

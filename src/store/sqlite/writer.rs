@@ -67,8 +67,11 @@ where
 /// What the thread is asked for.
 enum Task {
     Run(Box<dyn Operation>),
-    /// Write the WAL into the file; answers whether all of it was.
-    Fold(oneshot::Sender<bool>),
+    /// Write the WAL into the file, and before that all pages anew where `anew`; answers whether all of it was.
+    Fold {
+        anew: bool,
+        reply: oneshot::Sender<bool>,
+    },
 }
 
 /// What every commit is held against.
@@ -118,10 +121,11 @@ impl Writer {
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
-    /// Writes the WAL into the file and cuts it to nothing. Returns false where a reader stands in the way.
-    pub(super) async fn fold(&self) -> Result<bool, StoreError> {
+    /// Writes the WAL into the file and cuts it to nothing. Where `anew`, all pages are written anew before: copies of rows
+    /// that SQLite has left in the gaps of pages go. Returns false where another program stands in the way.
+    pub(super) async fn fold(&self, anew: bool) -> Result<bool, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.tasks.send(Task::Fold(reply)).await.map_err(|_| StoreError::Closed)?;
+        self.tasks.send(Task::Fold { anew, reply }).await.map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)
     }
 
@@ -139,7 +143,7 @@ fn write_all(db: &Connection, mut waiting: mpsc::Receiver<Task>, most: usize, he
         while let Some(task) = next.take() {
             match task {
                 Task::Run(operation) => group.push(operation),
-                Task::Fold(reply) => fold = Some(reply),
+                Task::Fold { anew, reply } => fold = Some((anew, reply)),
             }
             if group.len() < most && fold.is_none() {
                 next = waiting.try_recv().ok();
@@ -148,8 +152,9 @@ fn write_all(db: &Connection, mut waiting: mpsc::Receiver<Task>, most: usize, he
         if !group.is_empty() {
             write_group(db, &mut group, healthy, keep);
         }
-        if let Some(reply) = fold {
-            let _ = reply.send(keep.check().is_ok() && open::fold(db)); // whoever asked may have gone away
+        if let Some((anew, reply)) = fold {
+            let ready = keep.check().is_ok() && (!anew || db.execute_batch("VACUUM").is_ok());
+            let _ = reply.send(ready && open::fold(db)); // whoever asked may have gone away
         }
     }
 }

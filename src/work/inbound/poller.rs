@@ -223,6 +223,7 @@ impl Poller {
         let now = Instant::now();
         let (sweep, mut watch) = (self.to_sweep(&chats, now), self.share());
         for (contact, row) in chats {
+            self.recall_erased(&contact);
             let state = self.conversations.entry(contact.clone()).or_default();
             let in_trouble = state.trouble.is_some_and(|trouble| now < trouble.until);
             let mark = Mark::of(&row).to_text();
@@ -247,6 +248,17 @@ impl Poller {
             }
         }
         Ok(moved)
+    }
+
+    /// A conversation that was erased goes on where it was read to, so that its past is not published again.
+    fn recall_erased(&mut self, contact: &ContactId) {
+        if self.conversations.contains_key(contact) {
+            return;
+        }
+        if let Some(state) = self.conversations.remove(&contact.erased(&self.settings.name)) {
+            let position = state.position.map(|position| position.of(contact));
+            self.conversations.insert(contact.clone(), ConversationState { position, ..state });
+        }
     }
 
     /// How many quiet conversations this round may read again: all of them within `sweep_every`, at a share of the

@@ -1,0 +1,129 @@
+//! `bridge messages erase`: everything of one person out of the store.
+
+use std::time::Duration;
+
+use crate::config::{Config, StoreUrl};
+use crate::domain::clock::now_ms;
+use crate::store::{Erase, Erasure, Person, Store, StoreError};
+
+/// How often the files are written anew where another program stands in the way, and the time between two tries.
+const TRIES: u32 = 10;
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Whose, and how far to go.
+#[derive(Debug, clap::Args)]
+pub(super) struct EraseArgs {
+    /// The person's number as it stands in BonyChat or at Afilnet, or the custom contact id
+    #[arg(long)]
+    contact: String,
+    /// Only in this channel (its name in the configuration)
+    #[arg(long)]
+    channel: Option<String>,
+    /// Do it; without, only say what would be erased
+    #[arg(long)]
+    yes: bool,
+    /// With --yes: also messages that wait to be sent and events that BonyChat has not taken; nobody gets them, and no
+    /// agent is told
+    #[arg(long, requires = "yes")]
+    waiting_too: bool,
+}
+
+/// Returns what was done, or why it was not.
+pub(super) async fn run(
+    arguments: EraseArgs,
+    config: &Config,
+    store: &dyn Store,
+) -> Result<Result<String, String>, StoreError> {
+    let how = match (arguments.yes, arguments.waiting_too) {
+        (false, _) => Erase::Look,
+        (true, false) => Erase::Settled,
+        (true, true) => Erase::Waiting,
+    };
+    let person = Person { names: names(&arguments.contact), channel: arguments.channel };
+    let erasure = store.erase(person, how, now_ms()).await?;
+    // Also where nothing was found: what another program kept from being written anew the last time goes now.
+    let scrubbed = !erasure.done || scrub(store).await?;
+    Ok(told(&erasure, how, scrubbed, matches!(config.store.url, StoreUrl::Postgres(_))))
+}
+
+/// A number is spelled with `+` by BonyChat and without by Afilnet.
+fn names(contact: &str) -> [String; 2] {
+    let bare: String = contact.chars().filter(|c| !c.is_whitespace()).collect();
+    let digits = bare.strip_prefix('+').or_else(|| bare.strip_prefix("00")).unwrap_or(&bare).to_owned();
+    if digits.bytes().all(|b| b.is_ascii_digit()) {
+        return [format!("+{digits}"), digits];
+    }
+    [bare.clone(), bare]
+}
+
+/// Returns false where another program kept the files from being written anew.
+async fn scrub(store: &dyn Store) -> Result<bool, StoreError> {
+    for _ in 0..TRIES {
+        match store.scrub().await? {
+            None | Some(true) => return Ok(true),
+            Some(false) => tokio::time::sleep(PAUSE).await,
+        }
+    }
+    Ok(false)
+}
+
+fn told(erasure: &Erasure, how: Erase, scrubbed: bool, postgres: bool) -> Result<String, String> {
+    let Erasure { conversations, messages, events, to_send, under_way, to_publish, done } = erasure;
+    let what = format!("{conversations} conversation(s), {messages} message(s), {events} event(s)");
+    if *conversations == 0 {
+        return Err("nothing is stored of that contact (check its spelling, and --channel): nothing was erased".into());
+    }
+    let waits = format!("{to_send} message(s) wait to be sent and {to_publish} event(s) to be taken by BonyChat");
+    match how {
+        _ if *done => {}
+        Erase::Look if to_send + to_publish + under_way == 0 => {
+            return Ok(format!("{what}: add --yes to erase them; nothing was erased"));
+        }
+        Erase::Look => {
+            return Ok(format!(
+                "{what}; {waits}, {under_way} are being sent, were sent a moment ago, or are looked for. Let them end, or erase them too with --yes \
+                 --waiting-too; nothing was erased"
+            ));
+        }
+        Erase::Settled | Erase::Waiting if *under_way > 0 => {
+            return Err(format!(
+                "{under_way} message(s) of that contact are being sent, were sent a moment ago, or may have been and are looked for: \
+                 try again in a minute; nothing was erased"
+            ));
+        }
+        Erase::Settled | Erase::Waiting => {
+            return Err(format!(
+                "{waits}: let them end, or erase them too with --waiting-too (nobody gets them, and no agent is told); \
+                 nothing was erased"
+            ));
+        }
+    }
+    let where_else = "What Afilnet, BonyChat, logs and backups hold of that person is not touched. A hash of the contact \
+                      stays, so that what Afilnet still shows is not published anew";
+    if postgres {
+        return Ok(format!(
+            "erased: {what}. {where_else}. PostgreSQL keeps deleted rows in its files until it vacuums, and in its log and \
+             backups as long as you keep those: `VACUUM FULL` and an end of old backups are yours to do"
+        ));
+    }
+    if !scrubbed {
+        return Err(format!(
+            "erased: {what}, but another program reads the store, so that free parts of its files still hold some of it: end \
+             that program and run this command again with the same contact. {where_else}"
+        ));
+    }
+    Ok(format!("erased: {what}, from tables, indexes, log and free parts of the store. {where_else}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_found_however_it_is_spelled() {
+        for spelled in ["+34600111222", "34600111222", "0034600111222", "+34 600 111 222"] {
+            assert_eq!(names(spelled), ["+34600111222", "34600111222"], "{spelled}");
+        }
+        assert_eq!(names("user_7@web"), ["user_7@web", "user_7@web"]);
+    }
+}

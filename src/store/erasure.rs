@@ -1,0 +1,89 @@
+//! Everything of one person: whose, what there is, and the statements that erase it, for both engines.
+
+/// Gives an erased conversation its names back.
+pub(super) const RECALL: &str = "UPDATE conversations SET contact = $1, destination = $2 WHERE channel = $3 AND contact = $4 \
+     AND NOT EXISTS (SELECT 1 FROM conversations c WHERE c.channel = $3 AND c.contact = $1) RETURNING id";
+
+pub(super) const PERSON: &str = "SELECT id, channel, contact FROM conversations \
+     WHERE ($1 IS NULL OR channel = $1) AND (contact IN ($2, $3) OR destination IN ($2, $3)) ORDER BY id";
+
+/// One that was sent since `$2` and that no row shows yet is under way: its row would come up as somebody else's.
+pub(super) const PERSON_OUTBOUND: &str = "SELECT COUNT(*), COUNT(CASE WHEN state IN ('queued', 'held') THEN 1 END), \
+     COUNT(CASE WHEN state IN ('sending', 'unknown') OR (state = 'sent' AND NOT EXISTS (SELECT 1 FROM seen s \
+     WHERE s.conversation = $1 AND substr(s.claim, 1, length(m_id)) = m_id) AND done_ms > $2) THEN 1 END) \
+     FROM outbound WHERE conversation = $1";
+
+pub(super) const PERSON_EVENTS: &str =
+    "SELECT COUNT(*), COUNT(CASE WHEN state = 'queued' THEN 1 END) FROM events WHERE conversation = $1";
+
+pub(super) const ERASE_KEYS: &str =
+    "DELETE FROM idempotency WHERE m_id IN (SELECT m_id FROM outbound WHERE conversation = $1)";
+
+pub(super) const ERASE_OUTBOUND: &str = "DELETE FROM outbound WHERE conversation = $1";
+
+pub(super) const ERASE_EVENTS: &str = "DELETE FROM events WHERE conversation = $1";
+
+pub(super) const ERASE_NAMES: &str = "UPDATE conversations SET contact = $1, destination = $1, choice = NULL, \
+     choice_ms = NULL, outbound_due_ms = NULL, event_due_ms = NULL, inbound_ms = 0 WHERE id = $2";
+
+/// Whose data are to be erased.
+#[derive(Debug, Clone)]
+pub(crate) struct Person {
+    /// Spellings of the contact or of its destination.
+    pub(crate) names: [String; 2],
+    /// Only in this channel.
+    pub(crate) channel: Option<String>,
+}
+
+/// How long after a send its row may take to be read.
+pub(super) const READ_WITHIN_MS: i64 = 60_000;
+
+/// What may be erased.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Erase {
+    /// Nothing: only look.
+    Look,
+    /// All of it, unless something waits to be sent or to be published.
+    Settled,
+    /// What waits as well, unless it is under way.
+    Waiting,
+}
+
+/// What is stored of one person.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Erasure {
+    pub(crate) conversations: u64,
+    pub(crate) messages: u64,
+    pub(crate) events: u64,
+    /// Of the messages, those that wait to be sent.
+    pub(crate) to_send: u64,
+    /// Of the messages, those that are being sent or looked for, or were sent a moment ago and not read yet.
+    pub(crate) under_way: u64,
+    /// Of the events, those that BonyChat has not taken.
+    pub(crate) to_publish: u64,
+    /// It is erased.
+    pub(crate) done: bool,
+}
+
+impl Erasure {
+    /// Adds one conversation: its messages, those to be sent, those under way, its events, those to be published.
+    pub(crate) fn add(&mut self, (messages, to_send, under_way): (i64, i64, i64), (events, to_publish): (i64, i64)) {
+        let number = |counted: i64| u64::try_from(counted).unwrap_or(0);
+        self.conversations += 1;
+        self.messages += number(messages);
+        self.to_send += number(to_send);
+        self.under_way += number(under_way);
+        self.events += number(events);
+        self.to_publish += number(to_publish);
+    }
+
+    /// Whether it may be erased.
+    pub(crate) fn may(&self, how: Erase) -> bool {
+        let waits = self.to_send + self.to_publish > 0;
+        match how {
+            Erase::Look => false,
+            Erase::Settled => self.under_way == 0 && !waits,
+            Erase::Waiting => self.under_way == 0,
+        }
+    }
+}

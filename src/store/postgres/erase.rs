@@ -1,0 +1,62 @@
+//! Everything of one person, erased by a command beside running bridges or without one.
+
+use super::db::{Db, args, decode};
+use crate::domain::{ChannelName, ContactId, Destination};
+use crate::store::{Erase, Erasure, Person, Reading, StoreError, erasure, sql};
+
+pub(super) async fn erase(db: &mut Db, person: &Person, how: Erase, now_ms: i64) -> Result<Erasure, StoreError> {
+    let [one_name, other] = &person.names;
+    let named = || args![person.channel.as_deref(), one_name.as_str(), other.as_str()];
+    let met: Vec<(i64, String, String)> = db.rows(erasure::PERSON, named()).await?;
+    for (conversation, ..) in met {
+        db.lock(conversation).await?;
+    }
+    let found: Vec<(i64, String, String)> = db.rows(erasure::PERSON, named()).await?;
+    let mut there = Erasure::default();
+    for (conversation, ..) in &found {
+        let messages: Option<(i64, i64, i64)> =
+            db.optional(erasure::PERSON_OUTBOUND, args![*conversation, now_ms - erasure::READ_WITHIN_MS]).await?;
+        let events: Option<(i64, i64)> = db.optional(erasure::PERSON_EVENTS, args![*conversation]).await?;
+        there.add(messages.unwrap_or_default(), events.unwrap_or_default());
+    }
+    if !there.may(how) {
+        return Ok(there);
+    }
+    for (conversation, channel, contact) in &found {
+        let (channel, contact): (ChannelName, ContactId) =
+            (decode("conversations", channel)?, decode("conversations", contact)?);
+        for statement in [erasure::ERASE_KEYS, erasure::ERASE_OUTBOUND, erasure::ERASE_EVENTS] {
+            db.execute(statement, args![*conversation]).await?;
+        }
+        db.change(erasure::ERASE_NAMES, args![contact.erased(&channel).as_str(), *conversation]).await?;
+    }
+    Ok(Erasure { done: true, ..there })
+}
+
+/// The conversation of a contact that is erased, under its names again.
+pub(super) async fn recall(
+    db: &mut Db,
+    channel: &ChannelName,
+    contact: &ContactId,
+    destination: &Destination,
+) -> Result<Option<i64>, StoreError> {
+    let erased = contact.erased(channel);
+    let values = args![contact.as_str(), destination.as_str(), channel.as_str(), erased.as_str()];
+    let recalled: Option<(i64,)> = db.optional(erasure::RECALL, values).await?;
+    Ok(recalled.map(|(id,)| id))
+}
+
+/// The conversation of a reading, which is made where it is new. An erased one stays so until there is news of it.
+pub(super) async fn meet(db: &mut Db, reading: &Reading) -> Result<i64, StoreError> {
+    let Reading { channel, contact, destination, .. } = reading;
+    let erased = contact.erased(channel);
+    let kept: Option<(i64,)> = db.optional(sql::CONVERSATION, args![channel.as_str(), erased.as_str()]).await?;
+    let recalled = match kept {
+        Some(_) if reading.is_news() => recall(db, channel, contact, destination).await?,
+        kept => kept.map(|(id,)| id),
+    };
+    match recalled {
+        Some(conversation) => Ok(conversation),
+        None => db.one(sql::MEET, args![channel.as_str(), contact.as_str(), destination.as_str()]).await,
+    }
+}
