@@ -12,11 +12,12 @@ const WORDS: [&str; 4] = ["SAID-BY-AGENT", "SAID-BY-CUSTOMER", "invoice-of-that-
 
 /// Files under the folder in which something of the person is.
 fn found(folder: &Path) -> Vec<String> {
-    let number = contact(PERSON)[1..].to_owned();
+    let mut words: Vec<String> = WORDS.iter().map(|word| (*word).to_owned()).collect();
+    words.push(contact(PERSON)[1..].to_owned());
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
         let bytes = std::fs::read(&entry).unwrap_or_default();
-        for word in WORDS.iter().copied().chain([number.as_str()]) {
+        for word in &words {
             if bytes.windows(word.len()).any(|there| there == word.as_bytes()) {
                 found.push(format!("{}: {word}", entry.display()));
             }
@@ -44,13 +45,17 @@ async fn talked() -> (House, crate::process::Bridge) {
     let question = json!({"type": "quick_reply", "title": WORDS[3], "replies": ["yes", "no"]});
     assert_eq!(house.bonychat.send(&bridge.url(), CHANNEL, &contact(PERSON), question).await.status, 200);
     house.settled().await;
+    let polls = house.afilnet.calls("getchats");
+    until("what was sent is read", || house.afilnet.calls("getchats") > polls + 20).await;
     until("all is published", || (0..8).all(|n| house.bonychat.texts(&contact(n)).len() == 5)).await;
     (house, bridge)
 }
 
 fn erase(house: &House, more: &[&str]) -> (Option<i32>, String) {
     let number = contact(PERSON);
-    let output = house.run(&[&["messages", "erase", "--contact", &number], more].concat());
+    let mut arguments = vec!["messages", "erase", "--contact", number.as_str()];
+    arguments.extend(more);
+    let output = house.run(&arguments);
     (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
 }
 
@@ -69,8 +74,7 @@ async fn erased(house: &House, more: &[&str]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_of_an_erased_person_is_left_beside_a_running_bridge_and_nothing_is_published_again() {
-    let (house, bridge) = talked().await;
-    let mut house = house;
+    let (mut house, bridge) = talked().await;
     let before = house.bonychat.all_events().len();
     let (code, said) = erase(&house, &[]);
     assert!(code == Some(0) && said.contains("1 conversation(s), 7 message(s)") && said.contains("--yes"), "{said}");
@@ -108,8 +112,7 @@ async fn nothing_of_an_erased_person_is_left_beside_a_running_bridge_and_nothing
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_of_an_erased_person_is_left_while_no_bridge_runs() {
-    let (house, mut bridge) = talked().await;
-    let mut house = house;
+    let (mut house, mut bridge) = talked().await;
     bridge.signal("TERM");
     assert!(bridge.ended().await.success());
     erased(&house, &["--yes", "--channel", "support"]).await;

@@ -244,7 +244,7 @@ async fn a_file_of_another_program_is_refused_and_nothing_is_made_beside_it() {
     assert_eq!(names.collect::<Vec<_>>(), ["bridge.db"]);
 }
 
-/// `BRIDGE_STARTS=50 cargo test --test it -- --nocapture any_of_the_files`
+/// `BRIDGE_STARTS=50 cargo test --test it -- --nocapture with_any_of_the_files`
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_with_any_of_the_files_missing_empty_old_or_swapped_never_loses_without_a_word() {
     let rounds = number("BRIDGE_STARTS", 12);
