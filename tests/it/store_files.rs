@@ -130,12 +130,15 @@ async fn a_damaged_log_is_refused_and_left_as_it_is_and_one_that_a_kill_cut_off_
     let log = whole["-wal"].clone().unwrap();
     assert!(log.len() > 20 * 4096, "{} bytes", log.len());
     let mut dice = StdRng::seed_from_u64(20_261_129);
-    let mut places = vec![3, 17, 30, log.len() / 4, log.len() / 2, log.len() - 1];
-    places.extend((0..6).map(|_| dice.random_range(0..log.len())));
+    // Not at its end: what was written when the kill came was acknowledged to nobody.
+    let within = log.len() * 3 / 4;
+    let mut places = vec![3, 17, 30, log.len() / 4, log.len() / 2];
+    places.extend((0..6).map(|_| dice.random_range(0..within)));
     for place in places {
         let mut damaged = log.clone();
         damaged[place] ^= 1 << dice.random_range(0..8);
         std::fs::write(file(&house, "-wal"), &damaged).unwrap();
+        println!("byte {place} of {}", log.len());
         refused(&house, &format!("byte {place} of {}", log.len())).await;
         assert_eq!(std::fs::read(file(&house, "-wal")).unwrap(), damaged);
         assert_eq!(std::fs::read(file(&house, "")).unwrap(), whole[""].clone().unwrap());
@@ -155,8 +158,12 @@ async fn a_file_that_goes_under_a_running_bridge_is_missed_and_nothing_more_is_a
     let mut taken = accept(&house, &bridge, 0..3).await;
     for (ending, replaced) in [("", false), ("", true), ("-wal", false), ("-shm", true), (".lock", false)] {
         let (there, away) = (file(&house, ending), file(&house, ".away"));
-        let said = |words: &str| bridge.log().iter().filter(|line| line.contains(words)).count();
-        let before = said("deleted or replaced under the running bridge");
+        let said = || {
+            let of_the_store =
+                |line: &&String| line.contains("could not commit") && line.contains("deleted or replaced");
+            bridge.log().iter().filter(of_the_store).count()
+        };
+        let before = said();
         std::fs::rename(&there, &away).unwrap();
         if replaced {
             std::fs::copy(&away, &there).unwrap();
@@ -168,7 +175,7 @@ async fn a_file_that_goes_under_a_running_bridge_is_missed_and_nothing_more_is_a
         .await;
         assert_eq!(house.agent(&bridge, &contact(1), "not now").await.status, 503, "{ending}");
         assert_eq!(get(&bridge.url(), "/healthz").0, 200);
-        assert_eq!(said("deleted or replaced under the running bridge"), before + 1, "said once: {ending}");
+        assert_eq!(said(), before + 1, "said once: {ending}");
         std::fs::rename(&away, &there).unwrap();
         until("it is ready", || get(&bridge.url(), "/readyz").0 == 200).await;
         taken.extend(accept(&house, &bridge, 3..5).await);
@@ -205,15 +212,16 @@ async fn words_that_are_wiped_are_soon_in_no_file() {
     let bridge = house.start().await;
     let m_id = house.agent(&bridge, &contact(1), "WIPED-BESIDE-IT").await.m_id.unwrap();
     let later = house.agent(&bridge, &contact(2), "WIPED-WITHOUT-IT").await.m_id.unwrap();
-    let discard = |house: &House, m_id: &str| assert!(house.run(&["messages", "discard", m_id]).status.success());
-    discard(&house, &m_id);
+    // Not while it is being tried.
+    let discard = |m_id: &str| house.run(&["messages", "discard", m_id]).status.success();
+    until("it is discarded", || discard(&m_id)).await;
     assert!(!with(house.folder.path(), &["WIPED-WITHOUT-IT"]).is_empty());
     crate::support::until_within(std::time::Duration::from_secs(100), "its words are gone", || {
         with(house.folder.path(), &["WIPED-BESIDE-IT"]).is_empty()
     })
     .await;
     stop(bridge).await;
-    discard(&house, &later);
+    assert!(house.run(&["messages", "discard", &later]).status.success());
     assert_eq!(with(house.folder.path(), &["WIPED-WITHOUT-IT"]), [] as [String; 0]);
 }
 
@@ -290,8 +298,9 @@ async fn a_start_with_any_of_the_files_missing_empty_old_or_swapped_never_loses_
             if lost > 0 { warned += 1 } else { whole += 1 }
         } else {
             assert_eq!(started.ended().await.code(), Some(1), "{case}");
+            let words = |log: &str| log.contains("nothing was changed") || log.contains("is damaged");
+            until(&format!("it says why: {case}"), || words(&started.log().join("\n"))).await;
             let log = started.log().join("\n");
-            assert!(log.contains("nothing was changed") || log.contains("is damaged"), "{case}: {log}");
             assert!(!log.contains("panicked"), "{case}: {log}");
             refusals += 1;
         }
