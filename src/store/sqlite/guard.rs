@@ -160,9 +160,10 @@ impl Survey {
         }
         // The first commit after the last one that is read may be the tail of a power cut: written out of order, never
         // synced, never acknowledged. A second one was begun only after the first was synced.
-        let last = self.log.iter().filter(|stamp| Some(&stamp.id) == id).map(|stamp| stamp.commits).max().unwrap_or(0);
-        if last > seen_commits + 1 {
-            return Some(Trouble::DamagedLog { lost: last - seen_commits });
+        let newest =
+            self.log.iter().filter(|stamp| Some(&stamp.id) == id).map(|stamp| stamp.commits).max().unwrap_or(0);
+        if newest > seen_commits + 1 {
+            return Some(Trouble::DamagedLog { lost: newest - seen_commits });
         }
         if commits(first) > base + 1 {
             return Some(Trouble::OldFile);
