@@ -327,9 +327,9 @@ impl AsyncWrite for Watched {
 
 impl Abort for Watched {
     /// What was written and is not read yet is lost with the connection.
-    fn abort(&mut self) {
+    fn abort(&self) {
         self.conn.reset();
-        if let Io::Open(stream) = &mut self.io {
+        if let Io::Open(stream) = &self.io {
             stream.abort();
         }
     }

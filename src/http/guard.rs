@@ -33,11 +33,11 @@ const TICK: Duration = Duration::from_secs(1);
 /// A stream that can be closed with a reset in place of an orderly end.
 pub(super) trait Abort {
     /// Makes the close discard what the peer has not read and reset the connection.
-    fn abort(&mut self);
+    fn abort(&self);
 }
 
 impl Abort for TcpStream {
-    fn abort(&mut self) {
+    fn abort(&self) {
         let _ = self.set_zero_linger(); // fails only where the connection is gone already
     }
 }

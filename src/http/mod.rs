@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, StatusCode};
+use axum::http::{HeaderName, Method, StatusCode};
 use axum::middleware;
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -281,7 +281,6 @@ mod tests {
     use super::*;
     use crate::store::SqliteStore;
     use axum::body::Body;
-    use axum::http::Method;
     use http_body_util::BodyExt as _;
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 use super::*;
 
 impl Abort for DuplexStream {
-    fn abort(&mut self) {}
+    fn abort(&self) {}
 }
 
 /// A guarded stream whose peer has room for 64 bytes, that peer, and the slots of the listener.
