@@ -187,16 +187,19 @@ mod citations {
         Step(String, String),
     }
 
-    /// What a passage cites; the name of the document is `None` where the passage names none before.
+    /// What a passage cites of our documents; the name of the document is `None` where the passage names none before. Behind
+    /// an RFC or an address on the web the numbers are those of that.
     fn cited(passage: &str) -> Vec<(Option<String>, Cited)> {
         let (mut document, mut section, mut found) = (None, None, Vec::new());
         // Numbers count only directly behind a document's name, "section", "step", or another cited number.
-        let (mut numbers, mut step) = (false, false);
+        let (mut numbers, mut step, mut foreign) = (false, false, false);
         for word in passage.split([' ', '(', ')', ';', '`', '[', ']', '"']).filter(|word| !word.is_empty()) {
             let word = word.trim_end_matches(['.', ',', ':', '?', '!']).trim_end_matches("'s");
             if let Some(name) = word.rsplit('/').next().filter(|name| name.strip_suffix(".md").is_some()) {
-                (document, numbers, step) = (Some(name.to_owned()), true, false);
+                (document, numbers, step, foreign) = (Some(name.to_owned()), true, false, false);
                 found.push((document.clone(), Cited::Document));
+            } else if foreign || word == "RFC" || word.contains("://") {
+                foreign = true;
             } else if is_clause(word) {
                 found.push((document.clone(), Cited::Clause(word.to_owned())));
             } else if let Some(section) = section.as_ref().filter(|_| step && is_number(word)) {
@@ -296,6 +299,8 @@ mod citations {
         assert_eq!(of("bonychat.md section 1, step 3"), [section("1"), step("1", "3")]);
         assert_eq!(of("afilnet.md 3.2: 4,096 characters, 2 or 3 parts"), [section("3.2")]);
         assert_eq!(cited("(section 2.5)"), [(None, section("2.5"))]);
+        assert_eq!(cited("RFC 9110, section 8.4.1; <https://x.test/>, section 4"), []);
+        assert_eq!(of("bonychat.md A3 (RFC 6750 section 2.1) and afilnet.md 2.4").len(), 3);
     }
 }
 
