@@ -7,7 +7,7 @@ use sqlx::{Arguments as _, Connection as _, Decode, Executor as _, FromRow, PgCo
 
 use super::sql;
 use crate::domain::{ChannelName, ContactId, Destination};
-use crate::store::StoreError;
+use crate::store::{StoreError, erasure};
 
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -223,7 +223,7 @@ impl Db {
         if let Some((id,)) = known {
             return Ok(id);
         }
-        if let Some(id) = super::erase::recall(self, channel, contact, destination).await? {
+        if let Some(id) = recall(self, channel, contact, destination).await? {
             return Ok(id);
         }
         let values = args![channel.as_str(), contact.as_str(), destination.as_str()];
@@ -270,4 +270,17 @@ where
     T::Err: std::error::Error + Send + Sync + 'static,
 {
     text.parse().map_err(|error: T::Err| corrupt(table)(Box::new(error)))
+}
+
+/// The conversation of a contact that is erased, under its names again.
+pub(super) async fn recall(
+    db: &mut Db,
+    channel: &ChannelName,
+    contact: &ContactId,
+    destination: &Destination,
+) -> Result<Option<i64>, StoreError> {
+    let erased = contact.erased(channel);
+    let values = args![contact.as_str(), destination.as_str(), channel.as_str(), erased.as_str()];
+    let recalled: Option<(i64,)> = db.optional(erasure::RECALL, values).await?;
+    Ok(recalled.map(|(id,)| id))
 }

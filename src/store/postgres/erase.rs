@@ -1,7 +1,7 @@
 //! Everything of one person, erased by a command beside running bridges or without one.
 
-use super::db::{Db, args, decode};
-use crate::domain::{ChannelName, ContactId, Destination};
+use super::db::{Db, args, decode, recall};
+use crate::domain::{ChannelName, ContactId};
 use crate::store::{Erase, Erasure, Person, Reading, StoreError, erasure, sql};
 
 pub(super) async fn erase(db: &mut Db, person: &Person, how: Erase, now_ms: i64) -> Result<Erasure, StoreError> {
@@ -31,19 +31,6 @@ pub(super) async fn erase(db: &mut Db, person: &Person, how: Erase, now_ms: i64)
         db.change(erasure::ERASE_NAMES, args![contact.erased(&channel).as_str(), *conversation]).await?;
     }
     Ok(Erasure { done: true, ..there })
-}
-
-/// The conversation of a contact that is erased, under its names again.
-pub(super) async fn recall(
-    db: &mut Db,
-    channel: &ChannelName,
-    contact: &ContactId,
-    destination: &Destination,
-) -> Result<Option<i64>, StoreError> {
-    let erased = contact.erased(channel);
-    let values = args![contact.as_str(), destination.as_str(), channel.as_str(), erased.as_str()];
-    let recalled: Option<(i64,)> = db.optional(erasure::RECALL, values).await?;
-    Ok(recalled.map(|(id,)| id))
 }
 
 /// The conversation of a reading, which is made where it is new. An erased one stays so until there is news of it.

@@ -2,9 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
-use super::erase::recall;
 use crate::domain::{ChannelName, ContactId, Destination};
-use crate::store::{StoreError, sql};
+use crate::store::{StoreError, erasure, sql};
 use std::sync::Arc;
 
 /// The engine could not do it: later, perhaps.
@@ -74,4 +73,18 @@ where
     T::Err: std::error::Error + Send + Sync + 'static,
 {
     text.parse().map_err(|error: T::Err| corrupt(table)(Box::new(error)))
+}
+
+/// The conversation of a contact that is erased, under its names again.
+pub(super) fn recall(
+    db: &Connection,
+    channel: &ChannelName,
+    contact: &ContactId,
+    destination: &Destination,
+) -> Result<Option<i64>, StoreError> {
+    let erased = contact.erased(channel);
+    let values = params![contact.as_str(), destination.as_str(), channel.as_str(), erased.as_str()];
+    db.prepare_cached(erasure::RECALL)
+        .and_then(|mut s| s.query_row(values, |r| r.get(0)).optional())
+        .map_err(unavailable)
 }

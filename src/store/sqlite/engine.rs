@@ -7,7 +7,8 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::files::Files;
-use super::open::{self, OpenError};
+use super::open;
+use super::open_error::{OpenError, sort};
 use super::readers::Readers;
 use super::{notes, stamp, writer};
 use crate::store::{Signals, StoreError};
@@ -56,7 +57,7 @@ impl SqliteStore {
             return Err(OpenError::Missing(file.to_owned()));
         }
         let db = open::visitor(file)?;
-        let stamped = stamp::exists(&db).map_err(|source| open::sort(file, source))?;
+        let stamped = stamp::exists(&db).map_err(|source| sort(file, source))?;
         Self::over(db, writer::Keep { stamped, notes: None, files: None }, None, file, GROUP)
     }
 

@@ -2,8 +2,9 @@
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::db::recall;
 use super::{change, decode, execute, one, rows, unavailable};
-use crate::domain::{ChannelName, ContactId, Destination};
+use crate::domain::{ChannelName, ContactId};
 use crate::store::{Erase, Erasure, Person, Reading, StoreError, erasure, sql};
 
 pub(super) fn erase(db: &Connection, person: &Person, how: Erase, now_ms: i64) -> Result<Erasure, StoreError> {
@@ -32,20 +33,6 @@ pub(super) fn erase(db: &Connection, person: &Person, how: Erase, now_ms: i64) -
         change(db, erasure::ERASE_NAMES, params![contact.erased(&channel).as_str(), conversation])?;
     }
     Ok(Erasure { done: true, ..there })
-}
-
-/// The conversation of a contact that is erased, under its names again.
-pub(super) fn recall(
-    db: &Connection,
-    channel: &ChannelName,
-    contact: &ContactId,
-    destination: &Destination,
-) -> Result<Option<i64>, StoreError> {
-    let erased = contact.erased(channel);
-    let values = params![contact.as_str(), destination.as_str(), channel.as_str(), erased.as_str()];
-    db.prepare_cached(erasure::RECALL)
-        .and_then(|mut s| s.query_row(values, |r| r.get(0)).optional())
-        .map_err(unavailable)
 }
 
 /// The conversation of a reading, which is made where it is new. An erased one stays so until there is news of it.

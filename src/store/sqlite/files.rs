@@ -5,7 +5,12 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::guard::beside;
+/// A name beside the store's file.
+pub(super) fn beside(file: &Path, ending: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
 
 /// A file of the store that is not the one that was opened.
 #[derive(Debug, thiserror::Error)]

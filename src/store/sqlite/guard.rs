@@ -2,12 +2,13 @@
 //! is changed. A process that was killed leaves files that do, and so does a power cut; a file that is missing, emptied,
 //! damaged, older than the others or another store's does not.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::Connection;
 
+use super::files::beside;
 use super::notes::{self, Header};
-use super::open::{OpenError, sort};
+use super::open_error::{OpenError, sort};
 use super::stamp::{self, Stamp};
 
 /// Beside the store: its WAL, and the journal of responses.
@@ -37,13 +38,6 @@ enum Trouble {
     OldLog,
     /// Commits that were acknowledged are in no file.
     Behind { lost: u64 },
-}
-
-/// A name beside the store's file.
-pub(super) fn beside(file: &Path, ending: &str) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(ending);
-    name.into()
 }
 
 /// Refuses a file of another program. Changes and makes nothing; what cannot be told yet is left to the opening.

@@ -5,8 +5,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::guard;
-use super::open::OpenError;
+use super::files::beside;
+use super::open_error::OpenError;
 
 /// How long an owner waits for a command that looks whether there is one.
 const LOCK_PATIENCE: Duration = Duration::from_millis(300);
@@ -51,5 +51,5 @@ pub(super) fn of_owner(file: &Path) -> Result<Lock, OpenError> {
 }
 
 fn path(file: &Path) -> PathBuf {
-    guard::beside(file, ".lock")
+    beside(file, ".lock")
 }

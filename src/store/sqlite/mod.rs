@@ -14,6 +14,7 @@ mod learned;
 mod lock;
 mod notes;
 mod open;
+mod open_error;
 mod outbound;
 mod person;
 mod readers;
@@ -38,7 +39,7 @@ use crate::domain::{ChannelName, Choice, ContactId, MId};
 use db::{change, conversation, corrupt, decode, execute, one, rows, unavailable};
 pub(crate) use engine::SqliteStore;
 pub(crate) use files::FileGone;
-pub(super) use open::OpenError as SourceError;
+pub(super) use open_error::OpenError as SourceError;
 pub(super) use source::Source;
 
 #[async_trait]

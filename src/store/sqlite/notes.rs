@@ -14,8 +14,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, params};
 
-use super::guard::beside;
-use super::open::OpenError;
+use super::files::beside;
+use super::open_error::OpenError;
 use super::stamp::{self, Stamp};
 use crate::domain::MId;
 use crate::store::sql;

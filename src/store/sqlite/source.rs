@@ -9,7 +9,8 @@ use rusqlite::{Connection, params};
 use sha2::{Digest as _, Sha256};
 
 use super::notes::Notes;
-use super::open::{self, OpenError};
+use super::open;
+use super::open_error::{OpenError, sort};
 use crate::store::copy::{Column, CopyError, Kind, LEFT_OUT, Table, Value, put_row, quoted};
 
 /// Where a store went that was copied away, and when.
@@ -53,7 +54,7 @@ impl Source {
             }
             Err(error) => return Err(error),
         };
-        db.execute_batch("BEGIN IMMEDIATE").map_err(|source| open::sort(file, source))?;
+        db.execute_batch("BEGIN IMMEDIATE").map_err(|source| sort(file, source))?;
         Ok(Self { db, file: file.to_owned(), moved, _lock: lock })
     }
 
@@ -69,7 +70,7 @@ impl Source {
 
     /// What there is to be copied, by name.
     pub(in crate::store) fn tables(&self) -> Result<Vec<Table>, OpenError> {
-        self.schema().map_err(|source| open::sort(&self.file, source))
+        self.schema().map_err(|source| sort(&self.file, source))
     }
 
     fn schema(&self) -> rusqlite::Result<Vec<Table>> {
@@ -106,7 +107,7 @@ impl Source {
         digest: &mut Sha256,
         mut take: impl FnMut(Vec<u8>) -> bool,
     ) -> Result<u64, CopyError> {
-        let trouble = |source| CopyError::Source(open::sort(&self.file, source));
+        let trouble = |source| CopyError::Source(sort(&self.file, source));
         let unreadable = |count, column: &Column| CopyError::Unreadable {
             table: table.name.clone(),
             row: count + 1,
@@ -170,6 +171,6 @@ impl Source {
         let step = self.db.pragma_query_value(None, "user_version", |row| row.get(0));
         step.and_then(|step| change(&self.db, step))
             .and_then(|()| self.db.execute_batch("COMMIT"))
-            .map_err(|source| open::sort(&self.file, source))
+            .map_err(|source| sort(&self.file, source))
     }
 }

@@ -141,7 +141,7 @@ pub(super) fn of_log(log: &Path, page_size: u64) -> std::io::Result<Vec<Stamp>> 
     Ok(stamps)
 }
 
-fn parse(text: String) -> rusqlite::Result<Stamp> {
+fn parse(text: &str) -> rusqlite::Result<Stamp> {
     text.parse().map_err(|error: NoStamp| {
         rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error))
     })
