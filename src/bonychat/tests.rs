@@ -325,7 +325,7 @@ async fn the_log_shows_the_answer_and_nothing_of_the_request() {
     drop(log);
     let lines = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     assert!(lines.contains("BonyChat answered 401 to event `3f1c7a52`"), "{lines}");
-    assert!(lines.contains("who is  Bearer [token]? zzz") && !lines.contains(&"z".repeat(500)), "{lines}");
+    assert!(lines.contains(&format!("answer_bytes={}", said.len())) && !lines.contains("who is"), "{lines}");
     assert!(lines.contains("no answer from BonyChat to event `3f1c7a52`"), "{lines}");
     for secret in [TOKEN, "dear diary", "+34600111222", "/custom/webhook"] {
         assert!(!lines.contains(secret), "{secret} in {lines}");
