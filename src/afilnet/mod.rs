@@ -204,7 +204,7 @@ impl AfilnetClient {
         let (limit, platform, id) = (self.answer_limit, self.platform.as_str(), &self.platform_id);
         if METHODS_OF_LISTS.contains(&method) {
             tracing::error!(
-                afilnet.method = method,
+                afilnet_method = method,
                 bytes,
                 limit,
                 "Afilnet's answer to {method} for {platform} {id} has {bytes} bytes or more, and afilnet.answer_limit takes \
@@ -213,7 +213,7 @@ impl AfilnetClient {
             );
         } else {
             tracing::warn!(
-                afilnet.method = method,
+                afilnet_method = method,
                 bytes,
                 "Afilnet's answer to {method} for {platform} {id} has {bytes} bytes or more, which is no answer to such a call"
             );

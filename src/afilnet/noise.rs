@@ -118,7 +118,7 @@ mod tests {
             "\n{".repeat(100_000),
             String::new(),
         ] {
-            assert_eq!(found(&text), None, "{:.200}", text);
+            assert_eq!(found(&text), None, "{text:.200}");
         }
     }
 }

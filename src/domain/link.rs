@@ -42,8 +42,8 @@ fn is_global(host: &Host<&str>) -> bool {
         Host::Domain(name) => {
             let name = name.strip_suffix('.').unwrap_or(name);
             let within =
-                |zone: &&str| name.strip_suffix(*zone).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-            name.contains('.') && !PRIVATE_NAMES.iter().any(|zone| within(&zone))
+                |zone: &str| name.strip_suffix(zone).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+            name.contains('.') && !PRIVATE_NAMES.iter().any(|zone| within(zone))
         }
     }
 }

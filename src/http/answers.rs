@@ -239,7 +239,9 @@ impl Answers {
         // A connection that is over says itself what became of its answer: only its task has not come to it yet.
         due.retain(|(_, conn)| !is_over(conn) || closed);
         let mut book = self.book();
-        due.into_iter().for_each(|(id, _)| book.settle(id, true));
+        for (id, _) in due {
+            book.settle(id, true);
+        }
         closed
     }
 

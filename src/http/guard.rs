@@ -164,7 +164,7 @@ impl<S: AsyncRead + AsyncWrite + Abort + Unpin> AsyncWrite for GuardedStream<S> 
         };
         match outcome {
             Poll::Pending => this.poll_write_timeout(cx).map(Err),
-            ready => ready,
+            ready @ Poll::Ready(_) => ready,
         }
     }
 

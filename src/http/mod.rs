@@ -256,14 +256,13 @@ async fn log(request: Request, next: middleware::Next) -> Response {
         }
         refusal => refusal.and_then(Refusal::count_and_sample),
     };
-    match times {
-        Some(times) => tracing::warn!(
+    if let Some(times) = times {
+        tracing::warn!(
             request_id, %client, %method, path, http_status = status.as_u16(), times, duration_ms,
             "refused a request"
-        ),
-        None => tracing::debug!(
-            request_id, %method, path, http_status = status.as_u16(), duration_ms, "answered"
-        ),
+        );
+    } else {
+        tracing::debug!(request_id, %method, path, http_status = status.as_u16(), duration_ms, "answered");
     }
     response
 }

@@ -15,7 +15,7 @@ use super::client_address::ClientAddress;
 
 /// Wrong tokens of one address within [`WINDOW`]; those beyond are answered 429.
 const MOST_WRONG: u32 = 20;
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 /// Addresses that are remembered, of about 60 bytes each.
 const MOST_ADDRESSES: usize = 4096;
 /// Stands for every address that there is no room for.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::metrics;
 
 /// After this long without a refusal of the same kind the next one counts as the first again.
-const QUIET: Duration = Duration::from_secs(60);
+const QUIET: Duration = Duration::from_mins(1);
 
 /// Why a request or a connection was refused, or could not be accepted yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,8 +80,8 @@ impl Refusal {
             422 => Some(Self::KeyTaken),
             429 => Some(Self::TooManyWrongTokens),
             503 => Some(Self::Unavailable),
-            ..500 => Some(Self::BadRequest),
-            500.. => Some(Self::Internal),
+            400..500 => Some(Self::BadRequest),
+            _ => Some(Self::Internal),
         }
     }
 

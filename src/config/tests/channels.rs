@@ -1,5 +1,7 @@
 //! What channels inherit, and what two of them cannot share.
 
+use std::fmt::Write as _;
+
 use super::*;
 use crate::config::Channel;
 
@@ -101,7 +103,8 @@ fn channels_whose_polls_leave_no_call_for_messages_are_warned_about() {
     let channels = |count: usize| {
         let mut toml = String::new();
         for n in 1..count {
-            toml += &format!(
+            let _ = write!(
+                toml,
                 "[channels.c{n}]\nchannel_id = \"gfd8g7fd89dg{n:02}\"\napi_token = \"canary-token-of-{n:04}\"\nid_type = \"phone\"\n\
                  platform = \"whatsapp\"\nplatform_id = \"7{n}\"\n"
             );

@@ -90,7 +90,7 @@ async fn what_a_peer_still_writes_after_the_last_response_is_discarded_for_a_whi
     // Ends of its own accord.
     let (mut stream, mut peer, _slots) = connection(2);
     let writer = tokio::spawn(async move {
-        peer.write_all(&[0; 100_000]).await.unwrap();
+        peer.write_all(&vec![0; 100_000]).await.unwrap();
         peer
     });
     let started = Instant::now();

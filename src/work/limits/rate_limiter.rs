@@ -226,7 +226,7 @@ mod tests {
         for _ in 0..count {
             let slot = limiter.acquire(Duration::ZERO).await;
             let there = most.mul_f64(dice.random_range(0.0..=1.0));
-            let back = (most - there).mul_f64(dice.random_range(0.0..=1.0));
+            let back = most.saturating_sub(there).mul_f64(dice.random_range(0.0..=1.0));
             let arrived = Arc::clone(&arrived);
             calls.push(tokio::spawn(async move {
                 tokio::time::sleep(there).await;
