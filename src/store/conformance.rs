@@ -186,8 +186,8 @@ async fn what_was_accepted_survives_and_goes_on(engine: Engine) {
 
 async fn a_row_makes_its_events_once(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
-    assert_eq!(store.record(reading(1, &[("r1", "a"), ("r2", "b")])).await.unwrap(), 2);
-    assert_eq!(store.record(reading(1, &[("r1", "a"), ("r2", "b"), ("r3", "c")])).await.unwrap(), 1);
+    assert_eq!(store.record(reading(1, &[("r1", "a"), ("r2", "b")])).await.unwrap().events, 2);
+    assert_eq!(store.record(reading(1, &[("r1", "a"), ("r2", "b"), ("r3", "c")])).await.unwrap().events, 1);
     assert_eq!(store.seen(&channel(), &contact(1)).await.unwrap().rows.len(), 3);
     let there = &store.positions(&channel()).await.unwrap()[0];
     assert_eq!(there.read_to.as_deref(), Some("p"));

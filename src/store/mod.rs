@@ -31,7 +31,7 @@ pub(crate) use erasure::{Erase, Erasure, Person};
 pub(crate) use lease::{Leases, Owner, Roll};
 pub(crate) use operators::{ByHand, Depth, DiscardNotices, Filter, GivenUp, Listed, Waiting};
 pub(crate) use postgres::PostgresStore;
-pub(crate) use reading::{Learned, NewRow, OwnSend, Reading, Receipt, Seen, SeenRow, Untold};
+pub(crate) use reading::{Learned, NewRow, OwnSend, Reading, Receipt, Recorded, Seen, SeenRow, Untold};
 pub(crate) use signals::{Answer, ChannelSignals, Pace, Signals};
 use sqlite::FileGone;
 pub(crate) use sqlite::SqliteStore;
@@ -316,9 +316,8 @@ pub(crate) trait Store: Send + Sync {
 
     /// Records a reading: events, seen rows and position together, and the answered question is no longer open, unless
     /// a later one is by now. A row seen before makes no event, and a status only where it goes beyond what was told.
-    /// What claimed rows of sent messages teach is learned. Timestamps of a conversation's events never go back. Tells
-    /// how many events it made.
-    async fn record(&self, reading: Reading) -> Result<usize, StoreError>;
+    /// What claimed rows of sent messages teach is learned. Timestamps of a conversation's events never go back.
+    async fn record(&self, reading: Reading) -> Result<Recorded, StoreError>;
 
     /// Up to `limit` events whose turn it is and that are due by `now_ms`, one a conversation, oldest first.
     async fn due_events(&self, channel: &ChannelName, now_ms: i64, limit: u32) -> Result<Vec<DueEvent>, StoreError>;

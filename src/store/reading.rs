@@ -104,6 +104,15 @@ pub(crate) struct Untold {
     pub(crate) since_ms: i64,
 }
 
+/// What a reading came to in the store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Recorded {
+    /// Events that it made.
+    pub(crate) events: usize,
+    /// What is known of the channel's account by now, where the reading's rows were matched with sends of the bridge.
+    pub(crate) learned: Option<Learned>,
+}
+
 /// What readings have taught about a channel's account.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Learned {

@@ -148,7 +148,7 @@ async fn an_answer_closes_its_question_for_good(engine: Engine) {
     let other = ask(&fresh.store, epoch, 2, &["Monday", "Tuesday"], 100).await;
     fresh.store.record(reading(1, &[("r1", "raw")])).await.unwrap();
     assert_eq!(open_id(&fresh.store, 1).await, Some(asked.m_id.clone()));
-    assert_eq!(fresh.store.record(answer(1, "r2", &asked.m_id)).await.unwrap(), 1);
+    assert_eq!(fresh.store.record(answer(1, "r2", &asked.m_id)).await.unwrap().events, 1);
     assert_eq!(open(&fresh.store, 1).await, None);
     assert_eq!(open_id(&fresh.store, 2).await, Some(other.m_id));
     // A later part of the same question does not ask again.
@@ -158,8 +158,8 @@ async fn an_answer_closes_its_question_for_good(engine: Engine) {
     let Fresh { store, folder: _folder } = fresh.again().await;
     assert_eq!(open(&store, 1).await, None);
     // Nothing is open any more: recorded all the same.
-    assert_eq!(store.record(answer(1, "r3", &asked.m_id)).await.unwrap(), 1);
-    assert_eq!(store.record(answer(9, "r1", &asked.m_id)).await.unwrap(), 1);
+    assert_eq!(store.record(answer(1, "r3", &asked.m_id)).await.unwrap().events, 1);
+    assert_eq!(store.record(answer(9, "r1", &asked.m_id)).await.unwrap().events, 1);
 }
 
 async fn only_the_attempt_under_way_closes_a_question(engine: Engine) {

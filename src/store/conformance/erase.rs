@@ -62,10 +62,10 @@ async fn of_an_erased_person_only_how_far_it_is_read_stays_and_no_row_makes_its_
     assert_eq!(store.position(&channel(), &contact(1)).await.unwrap().unwrap().read_to.as_deref(), Some("p"));
     let positions = store.positions(&channel()).await.unwrap();
     assert!(positions.iter().any(|there| there.contact.as_str() == erased && there.read_to.as_deref() == Some("p")));
-    assert_eq!(store.record(Reading { forget: vec!["r1".into()], ..reading(1, &[]) }).await.unwrap(), 0);
+    assert_eq!(store.record(Reading { forget: vec!["r1".into()], ..reading(1, &[]) }).await.unwrap().events, 0);
     assert_eq!(names(&folder).await, both);
     // The person writes again.
-    assert_eq!(store.record(reading(1, &[("r2", "in two"), ("r3", "in three")])).await.unwrap(), 1);
+    assert_eq!(store.record(reading(1, &[("r2", "in two"), ("r3", "in three")])).await.unwrap().events, 1);
     let position = store.position(&channel(), &contact(1)).await.unwrap().unwrap();
     assert_eq!(position.destination.as_str(), &contact(1).as_str()[1..]);
     assert_eq!(store.seen(&channel(), &contact(1)).await.unwrap().rows.len(), 2);
@@ -79,7 +79,7 @@ async fn an_erased_person_who_is_written_to_is_known_again(engine: Engine) {
     let how = Erase::Waiting;
     assert!(store.erase(person(1), how, LATER).await.unwrap().done);
     store.accept(message(1, "from an agent", 10)).await.unwrap();
-    assert_eq!(store.record(reading(1, &[("r1", "in one")])).await.unwrap(), 0, "history stays history");
+    assert_eq!(store.record(reading(1, &[("r1", "in one")])).await.unwrap().events, 0, "history stays history");
     assert_eq!(folder.ask("SELECT COUNT(*) FROM conversations").await, [Some("1".into())]);
     assert_eq!(store.list(Filter { limit: 9, ..Filter::default() }).await.unwrap()[0].contact, contact(1).to_string());
 }

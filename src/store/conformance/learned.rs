@@ -65,7 +65,7 @@ async fn a_status_is_told_once_forward_only_of_the_whole_message_and_of_what_was
     use StatusValue::{Delivered, Failed, Read};
     let Fresh { store, folder: _folder } = engine.fresh().await;
     let m_id = sent(&store).await;
-    let made = async |receipts: Vec<Receipt>| store.record(statuses(receipts)).await.unwrap();
+    let made = async |receipts: Vec<Receipt>| store.record(statuses(receipts)).await.unwrap().events;
     assert_eq!(made(vec![receipt(&m_id, 0, Delivered)]).await, 0, "the first part alone");
     assert_eq!(made(vec![receipt(&m_id, 1, Delivered), receipt(&m_id, 1, Delivered)]).await, 1);
     assert_eq!(made(vec![receipt(&m_id, 1, Delivered)]).await, 0);
@@ -89,7 +89,7 @@ async fn a_status_is_told_once_forward_only_of_the_whole_message_and_of_what_was
     elsewhere.receipts = vec![receipt(&waits.m_id, 0, Failed)];
     assert_eq!(made(vec![receipt(&waits.m_id, 0, Failed), receipt(&MId::fresh(), 0, Read)]).await, 0);
     send(&store, &waits).await;
-    assert_eq!(store.record(elsewhere).await.unwrap(), 0);
+    assert_eq!(store.record(elsewhere).await.unwrap().events, 0);
     assert_eq!(made(vec![receipt(&waits.m_id, 7, Failed)]).await, 1, "a part that failed fails it all");
 }
 
@@ -111,11 +111,13 @@ async fn rows_of_sent_messages_teach_that_and_how_late_they_show(engine: Engine)
         ("r5", true, Some(50_000_000), lag(2000)),
         ("r6", true, None, lag(2000)),
     ] {
-        store.record(claims(&sent(&store).await, identity, 1, last, read_before_ms)).await.unwrap();
+        let recorded = store.record(claims(&sent(&store).await, identity, 1, last, read_before_ms)).await.unwrap();
+        assert_eq!(recorded.learned, Some(learned), "{identity}");
         assert_eq!(store.learned(&channel()).await.unwrap(), learned, "{identity}");
     }
     // A row that was seen before teaches nothing, nor does one of a message that is still under way.
-    store.record(claims(&m_id, "r1", 1, true, Some(9000))).await.unwrap();
+    let recorded = store.record(claims(&m_id, "r1", 1, true, Some(9000))).await.unwrap();
+    assert_eq!(recorded.learned, None);
     store.accept(message(3, "under way", 10)).await.unwrap();
     let epoch = store.own(&channel()).await.unwrap();
     let under_way = take(&store, epoch, 100).await.remove(0);
@@ -173,7 +175,7 @@ async fn what_an_agent_is_told_bears_the_time_of_the_wall(engine: Engine) {
     let before_ms = wall_ms();
     // By a clock of the process that shows another time.
     let m_id = sent(&store).await;
-    assert_eq!(store.record(statuses(vec![receipt(&m_id, 1, StatusValue::Read)])).await.unwrap(), 1);
+    assert_eq!(store.record(statuses(vec![receipt(&m_id, 1, StatusValue::Read)])).await.unwrap().events, 1);
     store.accept(message(2, "refused", 10)).await.unwrap();
     let epoch = store.own(&channel()).await.unwrap();
     let attempt = take(&store, epoch, 100).await.remove(0);

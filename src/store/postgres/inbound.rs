@@ -6,7 +6,7 @@ use super::db::{Count, Db, args, corrupt, decode};
 use super::{choice, claims, erase, learned, sql as own};
 use crate::domain::ids::fingerprint;
 use crate::domain::{ChannelName, ContactId, Event};
-use crate::store::{Before, DueEvent, Position, Publication, Reading, Seen, SeenRow, StoreError, sql};
+use crate::store::{Before, DueEvent, Position, Publication, Reading, Recorded, Seen, SeenRow, StoreError, sql};
 
 pub(super) async fn baseline_ms(db: &mut Db, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
     let row: Option<(Option<i64>,)> = db.optional(sql::BASELINE_MS, args![channel.as_str()]).await?;
@@ -88,19 +88,20 @@ pub(super) async fn seen(db: &mut Db, channel: &ChannelName, contact: &ContactId
     Ok(Seen { rows: rows.into_iter().map(row).collect(), page })
 }
 
-/// Tells how many events it made, and whether a row shows a call that was in doubt.
-pub(super) async fn record(db: &mut Db, reading: &Reading) -> Result<(usize, bool), StoreError> {
+/// Returns what it recorded, and whether a row shows a send that was in doubt.
+pub(super) async fn record(db: &mut Db, reading: &Reading) -> Result<(Recorded, bool), StoreError> {
     let (channel, now_ms) = (reading.channel.as_str(), reading.now_ms);
     let conversation = erase::meet(db, reading).await?;
-    let (mut made, mut heard, mut shown) = (0, false, 0);
+    let (mut events, mut heard, mut matched, mut shown) = (0, false, false, 0);
     for row in &reading.rows {
         let claim = claims::free(db, conversation, row).await?;
         let seen = args![conversation, indexed(&row.identity).as_ref(), now_ms, claim, row.mark];
         if db.execute(sql::ADD_SEEN, seen).await? == 1 {
             add_events(db, conversation, &row.events, now_ms, now_ms).await?;
-            made += row.events.len();
+            events += row.events.len();
             heard |= row.from_customer && !row.events.is_empty();
             if let (Some(_), Some(claim)) = (&claim, &row.claims) {
+                matched = true;
                 learned::from_row(db, channel, conversation, claim, reading.read_before_ms).await?;
                 let values = args![now_ms, claim.m_id.as_str(), claim.part, i64::from(claim.last)];
                 shown += db.execute(sql::SHOWN, values).await?;
@@ -108,7 +109,7 @@ pub(super) async fn record(db: &mut Db, reading: &Reading) -> Result<(usize, boo
         }
     }
     for receipt in &reading.receipts {
-        made += usize::from(learned::tell(db, conversation, receipt, now_ms).await?);
+        events += usize::from(learned::tell(db, conversation, receipt, now_ms).await?);
     }
     if let Some(m_id) = &reading.answered {
         choice::close(db, conversation, m_id).await?;
@@ -132,7 +133,8 @@ pub(super) async fn record(db: &mut Db, reading: &Reading) -> Result<(usize, boo
     if shown > 0 {
         super::outbound::follow_head(db, conversation).await?; // what was to go again waits for the look
     }
-    Ok((made, shown > 0))
+    let learned = if matched { Some(learned::learned(db, channel).await?) } else { None };
+    Ok((Recorded { events, learned }, shown > 0))
 }
 
 /// What an index takes: PostgreSQL's refuse texts beyond a third of a page, and far sides choose their ids.

@@ -33,7 +33,7 @@ use async_trait::async_trait;
 use super::{
     Accepted, Attempt, ByHand, Decision, Depth, DiscardNotices, Doubt, DueEvent, Epoch, Erase, Erasure, Evidence,
     Filter, GivenUp, Interrupted, Kept, Learned, Leases, Listed, Look, NewOutbound, OwnSend, Person, Position,
-    Publication, Reading, Seen, Settlement, Signals, Store, StoreError, Untold, Waiting,
+    Publication, Reading, Recorded, Seen, Settlement, Signals, Store, StoreError, Untold, Waiting,
 };
 use crate::domain::{ChannelName, Choice, ContactId, MId};
 
@@ -303,17 +303,17 @@ impl Store for PostgresStore {
         self.read(of, |db, (channel, contact)| Box::pin(choice::open(db, channel.as_str(), contact.as_str()))).await
     }
 
-    async fn record(&self, reading: Reading) -> Result<usize, StoreError> {
+    async fn record(&self, reading: Reading) -> Result<Recorded, StoreError> {
         let channel = reading.channel.clone();
         let outcome =
             self.write_owned("record", &channel, reading, |db, reading| Box::pin(inbound::record(db, reading))).await;
-        if may_stand(&outcome) && !matches!(outcome, Ok((0, _))) {
+        if may_stand(&outcome) && !matches!(outcome, Ok((Recorded { events: 0, .. }, _))) {
             self.signals.ring_events(&channel);
         }
         if may_stand(&outcome) && !matches!(outcome, Ok((_, false))) {
             self.signals.ring_looks(&channel);
         }
-        outcome.map(|(events, _)| events)
+        outcome.map(|(recorded, _)| recorded)
     }
 
     async fn due_events(&self, channel: &ChannelName, now_ms: i64, limit: u32) -> Result<Vec<DueEvent>, StoreError> {

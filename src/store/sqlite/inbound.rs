@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{change, choice, claims, corrupt, decode, erase, execute, learned, one, rows, unavailable};
 use crate::domain::{ChannelName, ContactId, Event};
-use crate::store::{Before, DueEvent, Position, Publication, Reading, Seen, SeenRow, StoreError, sql};
+use crate::store::{Before, DueEvent, Position, Publication, Reading, Recorded, Seen, SeenRow, StoreError, sql};
 
 pub(super) fn baseline_ms(db: &Connection, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
     let row: Option<Option<i64>> = db
@@ -94,18 +94,19 @@ pub(super) fn seen(db: &Connection, channel: &ChannelName, contact: &ContactId) 
     Ok(Seen { rows, page })
 }
 
-/// Tells how many events it made, and whether a row shows a call that was in doubt.
-pub(super) fn record(db: &Connection, reading: &Reading) -> Result<(usize, bool), StoreError> {
+/// Returns what it recorded, and whether a row shows a send that was in doubt.
+pub(super) fn record(db: &Connection, reading: &Reading) -> Result<(Recorded, bool), StoreError> {
     let (channel, now_ms) = (reading.channel.as_str(), reading.now_ms);
     let conversation = erase::meet(db, reading)?;
-    let (mut made, mut heard, mut shown) = (0, false, 0);
+    let (mut events, mut heard, mut matched, mut shown) = (0, false, false, 0);
     for row in &reading.rows {
         let claim = claims::free(db, conversation, row)?;
         if execute(db, sql::ADD_SEEN, params![conversation, row.identity, now_ms, claim, row.mark])? == 1 {
             add_events(db, conversation, &row.events, now_ms, now_ms)?;
-            made += row.events.len();
+            events += row.events.len();
             heard |= row.from_customer && !row.events.is_empty();
             if let (Some(_), Some(claim)) = (&claim, &row.claims) {
+                matched = true;
                 learned::from_row(db, channel, conversation, claim, reading.read_before_ms)?;
                 let whole = i64::from(claim.last);
                 shown += execute(db, sql::SHOWN, params![now_ms, claim.m_id.as_str(), claim.part, whole])?;
@@ -113,7 +114,7 @@ pub(super) fn record(db: &Connection, reading: &Reading) -> Result<(usize, bool)
         }
     }
     for receipt in &reading.receipts {
-        made += usize::from(learned::tell(db, conversation, receipt, now_ms)?);
+        events += usize::from(learned::tell(db, conversation, receipt, now_ms)?);
     }
     if let Some(m_id) = &reading.answered {
         choice::close(db, conversation, m_id)?;
@@ -137,7 +138,8 @@ pub(super) fn record(db: &Connection, reading: &Reading) -> Result<(usize, bool)
     if shown > 0 {
         super::outbound::follow_head(db, conversation)?; // what was to go again waits for the look
     }
-    Ok((made, shown > 0))
+    let learned = if matched { Some(learned::learned(db, channel)?) } else { None };
+    Ok((Recorded { events, learned }, shown > 0))
 }
 
 /// Queues events, last of their conversation, not to be published before `due_ms`. None has an earlier timestamp than

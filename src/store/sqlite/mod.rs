@@ -32,7 +32,7 @@ use rusqlite::Connection;
 use super::{
     Accepted, Attempt, ByHand, Decision, Depth, DiscardNotices, Doubt, DueEvent, Epoch, Erase, Erasure, Evidence,
     Filter, GivenUp, Interrupted, Kept, Learned, Listed, Look, NewOutbound, OwnSend, Person, Position, Publication,
-    Reading, Seen, Settlement, Signals, Store, StoreError, Untold, Waiting,
+    Reading, Recorded, Seen, Settlement, Signals, Store, StoreError, Untold, Waiting,
 };
 use crate::domain::{ChannelName, Choice, ContactId, MId};
 
@@ -262,16 +262,16 @@ impl Store for SqliteStore {
         self.read(move |db| choice::open(db, channel.as_str(), contact.as_str())).await
     }
 
-    async fn record(&self, reading: Reading) -> Result<usize, StoreError> {
+    async fn record(&self, reading: Reading) -> Result<Recorded, StoreError> {
         let channel = reading.channel.clone();
-        let (events, shown) = self.write("record", move |db| inbound::record(db, &reading)).await?;
-        if events > 0 {
+        let (recorded, shown) = self.write("record", move |db| inbound::record(db, &reading)).await?;
+        if recorded.events > 0 {
             self.signals.ring_events(&channel);
         }
         if shown {
             self.signals.ring_looks(&channel);
         }
-        Ok(events)
+        Ok(recorded)
     }
 
     async fn due_events(&self, channel: &ChannelName, now_ms: i64, limit: u32) -> Result<Vec<DueEvent>, StoreError> {

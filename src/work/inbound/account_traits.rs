@@ -12,10 +12,10 @@ pub(in crate::work) struct AccountTraits {
 }
 
 impl AccountTraits {
-    /// Replaces them by what the store holds.
-    pub(in crate::work) fn set(&self, learned: Learned) {
-        self.shows_texts.store(learned.shows_texts, Ordering::Relaxed);
-        self.shows_files.store(learned.shows_files, Ordering::Relaxed);
+    /// Adds what the store holds: what was shown once stays so, in whichever order two reads end.
+    pub(in crate::work) fn add(&self, learned: Learned) {
+        self.shows_texts.fetch_or(learned.shows_texts, Ordering::Relaxed);
+        self.shows_files.fetch_or(learned.shows_files, Ordering::Relaxed);
     }
 
     /// Returns whether a row of a message that was certainly sent has ever been found, by its kind.

@@ -167,7 +167,7 @@ impl Poller {
         };
         match all.await {
             Ok((baseline_ms, positions, learned)) => {
-                self.traits.set(learned);
+                self.traits.add(learned);
                 if baseline_ms.is_some() {
                     self.snapshot.taken();
                 }

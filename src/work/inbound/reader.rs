@@ -15,7 +15,7 @@ use crate::domain::ledger::{Acquaintance, Claim, Known, Mark, Spoken, Wanted, ba
 use crate::domain::{
     Choice, ContactId, Content, Destination, Direction, MId, Messenger, ReadError, Row, Webhook, sentence,
 };
-use crate::store::{NewRow, OwnSend, Position, Reading, Receipt, Seen, SeenRow, Store, StoreError};
+use crate::store::{NewRow, OwnSend, Position, Reading, Receipt, Recorded, Seen, SeenRow, Store, StoreError};
 use crate::telemetry::metrics;
 use crate::work::channel::{Channel, ChannelSettings};
 use crate::work::limits::call_permit::{AfilnetCalls, CallKind};
@@ -351,15 +351,18 @@ impl Reader {
         Ok(true)
     }
 
-    /// Records a reading if anything changes by it, and learns from its rows.
+    /// Records a reading if anything changes by it, and keeps what its rows have shown of the account.
     async fn keep(&self, reading: Reading, moves: bool) -> Result<(), StoreError> {
         let (rows, contact, answered) = (reading.rows.len(), reading.contact.clone(), reading.answered.clone());
         let claimed = reading.rows.iter().filter(|row| row.claims.is_some()).count();
         let brings = rows > 0 || !reading.receipts.is_empty() || reading.page.is_some() || !reading.forget.is_empty();
-        let made = if brings || moves { self.store.record(reading).await? } else { 0 };
+        let Recorded { events: made, learned } =
+            if brings || moves { self.store.record(reading).await? } else { Recorded::default() };
         (0..claimed).for_each(|_| metrics::correlated(&self.settings.name));
-        if claimed > 0 {
-            self.learn().await?;
+        if let Some(learned) = learned {
+            let lag_ms = u64::try_from(learned.settle_lag_ms).unwrap_or(0);
+            metrics::settle_lag(&self.settings.name, Duration::from_millis(lag_ms));
+            self.traits.add(learned);
         }
         if made > 0 {
             tracing::info!(
@@ -371,15 +374,6 @@ impl Reader {
                 "recorded {made} event(s) of a conversation"
             );
         }
-        Ok(())
-    }
-
-    /// Takes from the store what rows of our own messages have shown.
-    async fn learn(&self) -> Result<(), StoreError> {
-        let learned = self.store.learned(&self.settings.name).await?;
-        let lag_ms = u64::try_from(learned.settle_lag_ms).unwrap_or(0);
-        metrics::settle_lag(&self.settings.name, std::time::Duration::from_millis(lag_ms));
-        self.traits.set(learned);
         Ok(())
     }
 

@@ -135,8 +135,8 @@ async fn far_sides_may_send_what_the_database_does_not_hold() {
     for identity in ["nul \0 in it", &long] {
         let named = Some(identity.to_owned());
         let again = || Reading { newest: named.clone(), position: named.clone(), ..reading(identity) };
-        assert_eq!(store.record(again()).await.unwrap(), 1);
-        assert_eq!(store.record(again()).await.unwrap(), 0, "seen before");
+        assert_eq!(store.record(again()).await.unwrap().events, 1);
+        assert_eq!(store.record(again()).await.unwrap().events, 0, "seen before");
     }
 }
 
