@@ -153,7 +153,7 @@ impl Publisher {
         stop: &CancellationToken,
     ) {
         self.under_way().insert(event.contact.clone());
-        let turn = Turn { publisher: Arc::clone(self), contact: event.contact.clone() };
+        let turn = ConversationTurn { publisher: Arc::clone(self), contact: event.contact.clone() };
         let stop = stop.clone();
         posts.spawn(async move {
             turn.publisher.post(&event, permit, slot, &stop).await;
@@ -524,12 +524,12 @@ fn what_to_check(fault: &Fault) -> &'static str {
 }
 
 /// A conversation's turn; ends however the post ends.
-struct Turn {
+struct ConversationTurn {
     publisher: Arc<Publisher>,
     contact: ContactId,
 }
 
-impl Drop for Turn {
+impl Drop for ConversationTurn {
     fn drop(&mut self) {
         self.publisher.under_way().remove(&self.contact);
         self.publisher.signals.events.notify_one();

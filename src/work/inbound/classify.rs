@@ -26,7 +26,7 @@ pub(in crate::work) struct PageInput<'a> {
     pub(in crate::work) seen: &'a HashSet<&'a str>,
     pub(in crate::work) how: &'a Acquaintance<'a>,
     /// The bridge's sends that no row was matched with yet, oldest first.
-    pub(in crate::work) spoken: &'a [Spoken],
+    pub(in crate::work) unmatched: &'a [Spoken],
     /// Whether the account is known to show rows of such calls.
     pub(in crate::work) shows: &'a (dyn Fn(&Spoken) -> bool + Sync),
     /// The question that the customer may answer, as it was before the reading.
@@ -59,7 +59,7 @@ impl PageInput<'_> {
         // History shows no send of the bridge.
         let history = history(&rows, self.how);
         let since: Vec<bool> = unseen.iter().zip(&history).map(|(unseen, old)| *unseen && !old).collect();
-        let (mut whose, left) = attribute(&mut rows, &since, self.spoken.to_vec());
+        let (mut whose, left) = attribute(&mut rows, &since, self.unmatched.to_vec());
         doubt_history(&rows, &history, &left, &mut whose);
         // Until the account has shown what it makes of such calls, any row of the business may be one of them.
         let echoes = self.settings.echoes && left.iter().all(self.shows);

@@ -48,9 +48,9 @@ const SWEEP_SHARE: f64 = 0.25;
 /// Least time between two reads for statuses that `getchats` does not show.
 const WATCH_EVERY: Duration = Duration::from_secs(5);
 
-/// A conversation whose reads fail.
+/// A conversation is not read until then: its reads failed so often in a row.
 #[derive(Debug, Clone, Copy)]
-struct Trouble {
+struct Backoff {
     times: u32,
     until: Instant,
 }
@@ -68,7 +68,7 @@ struct ConversationState {
     read_at: Option<Instant>,
     /// Reads in a row that did not show its last row.
     behind: u32,
-    trouble: Option<Trouble>,
+    backoff: Option<Backoff>,
     /// When it is to be read again for statuses: those of the bridge's sends may still change.
     watch_at: Option<Instant>,
 }
@@ -225,16 +225,16 @@ impl Poller {
         for (contact, row) in chats {
             self.recall_erased(&contact);
             let state = self.conversations.entry(contact.clone()).or_default();
-            let in_trouble = state.trouble.is_some_and(|trouble| now < trouble.until);
+            let backs_off = state.backoff.is_some_and(|backoff| now < backoff.until);
             let mark = Mark::of(&row).to_text();
             let in_sync = state.position.as_ref().is_some_and(|there| there.read_to.as_ref() == Some(&mark));
             let swept = in_sync && sweep.contains(&contact);
             let looked = in_sync && !swept && watch > 0 && state.watch_at.is_some_and(|at| now >= at);
-            if in_trouble || self.reader.is_reading(&contact) || (in_sync && !swept && !looked) {
+            if backs_off || self.reader.is_reading(&contact) || (in_sync && !swept && !looked) {
                 continue;
             }
             watch -= usize::from(looked);
-            moved |= !in_sync && state.behind == 0 && state.trouble.is_none();
+            moved |= !in_sync && state.behind == 0 && state.backoff.is_none();
             if state.last.is_none() && self.due_first.len() + self.due.len() >= MOST_DUE {
                 continue; // the next round shows it again
             }
@@ -348,12 +348,12 @@ impl Poller {
 
     /// Keeps at hand what a read came to. One that failed is made again in a later round and holds up no other.
     fn finish(&mut self, contact: ContactId, read: Option<Ended>) {
-        let times = self.conversations.get(&contact).and_then(|state| state.trouble).map_or(0, |trouble| trouble.times);
+        let times = self.conversations.get(&contact).and_then(|state| state.backoff).map_or(0, |backoff| backoff.times);
         let times = times.saturating_add(1);
         let Some((ReadReport { position, result }, _turn)) = read else {
             tracing::error!(contact = %crate::telemetry::contact(&contact), "a read broke inside; it is made again later");
             let wait = self.settings.retry.wait(times, None, 1.0).min(self.settings.poll_idle);
-            self.in_trouble(contact, times, wait);
+            self.back_off(contact, times, wait);
             return;
         };
         match result {
@@ -361,7 +361,7 @@ impl Poller {
             Ok(Outcome::Read(shown)) => self.keep(contact, &shown),
             Err(error) => {
                 self.report(&error, times);
-                self.in_trouble(contact, times, self.after_failure(&error, times));
+                self.back_off(contact, times, self.after_failure(&error, times));
             }
         }
         self.moved_to(position);
@@ -374,9 +374,9 @@ impl Poller {
     }
 
     /// A conversation is not read for so long: its reads failed so often in a row.
-    fn in_trouble(&mut self, contact: ContactId, times: u32, wait: Duration) {
-        let trouble = Trouble { times, until: Instant::now() + wait };
-        self.conversations.entry(contact).or_default().trouble = Some(trouble);
+    fn back_off(&mut self, contact: ContactId, times: u32, wait: Duration) {
+        let backoff = Backoff { times, until: Instant::now() + wait };
+        self.conversations.entry(contact).or_default().backoff = Some(backoff);
     }
 
     /// Keeps what a read showed.
@@ -385,7 +385,7 @@ impl Poller {
         let state = self.conversations.entry(contact).or_default();
         state.previous = Some(shown.read);
         state.watch_at = shown.awaits.then(|| now + settings.poll_idle.max(WATCH_EVERY));
-        state.trouble = None;
+        state.backoff = None;
         if shown.in_sync {
             (state.behind, state.read_at) = (0, Some(now));
             return;
@@ -394,7 +394,7 @@ impl Poller {
         if state.behind > MOST_BEHIND {
             // What never shows its last row is not read with every round.
             let wait = settings.retry.wait(state.behind - MOST_BEHIND, None, 1.0);
-            state.trouble = Some(Trouble { times: 1, until: now + wait });
+            state.backoff = Some(Backoff { times: 1, until: now + wait });
         }
     }
 }

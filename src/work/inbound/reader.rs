@@ -25,7 +25,7 @@ use crate::work::lock::lock;
 const READS_BEHIND: u32 = 5;
 
 /// The bridge's own sends that rows are matched with, at most: the newest.
-const SPOKEN: usize = 200;
+const MOST_SENDS: usize = 200;
 
 /// A message whose last status is older than this is no longer read for.
 const WATCH_FOR_MS: i64 = 3_600_000;
@@ -278,7 +278,8 @@ impl Reader {
         let ours = |row: &Row| !flag_tells || row.direction != Direction::Inbound;
         let mut unseen = rows.iter().zip(&page.identities).filter(|(_, name)| !page.seen.contains(name.as_str()));
         // After the call: what a row shows was in the store as `sending` before Afilnet could show it.
-        let spoken = if unseen.any(|(row, _)| ours(row)) { self.spoken(contact).await? } else { Vec::new() };
+        let unmatched =
+            if unseen.any(|(row, _)| ours(row)) { self.unmatched_sends(contact).await? } else { Vec::new() };
         let input = PageInput {
             settings,
             contact,
@@ -287,7 +288,7 @@ impl Reader {
             identities: &page.identities,
             seen: &page.seen,
             how: &how,
-            spoken: &spoken,
+            unmatched: &unmatched,
             shows: &|call| self.traits.shows(call.is_file()),
             choice: fetched.choice.as_ref(),
             gap,
@@ -413,7 +414,7 @@ impl Reader {
         if !self.receipts.any() || ours.clone().next().is_none() {
             return Ok((Vec::new(), false));
         }
-        let untold = self.store.untold(&self.settings.name, contact, SPOKEN).await?;
+        let untold = self.store.untold(&self.settings.name, contact, MOST_SENDS).await?;
         let receipts = receipts::news(receipts, &untold);
         let ended = |m_id: &MId| receipts.iter().any(|receipt| receipt.m_id == *m_id && receipt.value.rank() > 1);
         let shown: HashSet<MId> = ours.map(|(_, (m_id, _))| m_id).collect();
@@ -423,8 +424,8 @@ impl Reader {
     }
 
     /// Returns the bridge's sends in the conversation that no row was matched with yet, in the forms that rows may show.
-    async fn spoken(&self, contact: &ContactId) -> Result<Vec<Spoken>, StoreError> {
-        let made = self.store.own_sends(&self.settings.name, contact, SPOKEN).await?;
+    async fn unmatched_sends(&self, contact: &ContactId) -> Result<Vec<Spoken>, StoreError> {
+        let made = self.store.own_sends(&self.settings.name, contact, MOST_SENDS).await?;
         let of = |call: OwnSend| {
             let words = self.messenger.words(&call.content, call.part);
             let file_url = match &call.content {

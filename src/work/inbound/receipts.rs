@@ -9,7 +9,7 @@ use crate::store::{Receipt, Untold};
 use crate::work::lock::lock;
 
 /// Unknown values that are logged, at most: beyond them it is no list of statuses.
-const MOST_STRANGE: usize = 32;
+const MOST_UNKNOWN: usize = 32;
 /// Characters of a value that are logged.
 const MOST_SHOWN: usize = 40;
 
@@ -20,13 +20,13 @@ pub(in crate::work) struct Receipts {
     map: BTreeMap<String, StatusValue>,
     wanted: bool,
     /// Values without a meaning, each logged once.
-    strange: Mutex<HashSet<String>>,
+    unknown: Mutex<HashSet<String>>,
 }
 
 impl Receipts {
     pub(in crate::work) fn new(wanted: bool, map: &BTreeMap<String, StatusValue>) -> Self {
         let map = if wanted { map.clone() } else { BTreeMap::new() };
-        Self { map, wanted, strange: Mutex::default() }
+        Self { map, wanted, unknown: Mutex::default() }
     }
 
     /// Whether any status has a meaning.
@@ -47,8 +47,8 @@ impl Receipts {
 
     fn say(&self, channel: &ChannelName, status: &str) {
         let shown: String = status.chars().take(MOST_SHOWN).collect();
-        let mut strange = lock(&self.strange);
-        if strange.len() < MOST_STRANGE && strange.insert(shown.clone()) {
+        let mut unknown = lock(&self.unknown);
+        if unknown.len() < MOST_UNKNOWN && unknown.insert(shown.clone()) {
             tracing::info!(channel_name = %channel, status = shown, "channel `{channel}`: rows of sent messages show \
                 the status `{shown}`; if you know what it means, map it with inbound.status_map");
         }
@@ -115,7 +115,7 @@ mod tests {
         let expected = [("d", StatusValue::Failed), ("a", StatusValue::Delivered), ("b", StatusValue::Read)];
         assert_eq!(values(&told), expected);
         assert!(told.iter().all(|receipt| !receipt.message.is_empty()));
-        assert_eq!(*lock(&receipts.strange), HashSet::from(["9".to_owned()]));
+        assert_eq!(*lock(&receipts.unknown), HashSet::from(["9".to_owned()]));
         let off = Receipts::new(false, &map());
         assert!(!off.any() && shown(&off, &[("a", 0, "2")]).is_empty());
     }

@@ -14,7 +14,7 @@ const WINDOW: Duration = Duration::from_secs(1);
 const ON_THE_WAY: Duration = Duration::from_millis(500);
 
 /// Priority in the queue: time of arrival plus `yield_for`, then the ticket.
-type Turn = (Instant, u64);
+type Priority = (Instant, u64);
 
 /// One limit, shared by all that call under it.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ struct State {
     /// Ends within the last window, oldest first; noted where the far side counts arrivals.
     ended: VecDeque<Instant>,
     in_flight: usize,
-    waiting: BTreeMap<Turn, Arc<Notify>>,
+    waiting: BTreeMap<Priority, Arc<Notify>>,
     tickets: u64,
 }
 
@@ -86,7 +86,7 @@ impl RateLimiter {
     pub(crate) async fn acquire(self: &Arc<Self>, yield_for: Duration) -> Slot {
         let place = self.queue(yield_for);
         loop {
-            let until = match self.try_admit(Some(place.turn)) {
+            let until = match self.try_admit(Some(place.priority)) {
                 Ok(slot) => return slot,
                 Err(until) => until,
             };
@@ -104,12 +104,12 @@ impl RateLimiter {
         self.try_admit(None).ok()
     }
 
-    /// Admits the holder of `turn`; without one, any call while the queue is empty. Otherwise returns when to try again
+    /// Admits the holder of `priority`; without one, any call while the queue is empty. Otherwise returns when to try again
     /// (`None`: when notified).
-    fn try_admit(self: &Arc<Self>, turn: Option<Turn>) -> Result<Slot, Option<Instant>> {
+    fn try_admit(self: &Arc<Self>, priority: Option<Priority>) -> Result<Slot, Option<Instant>> {
         let mut state = self.lock();
-        let first = state.waiting.first_key_value().map(|(turn, _)| *turn);
-        if first != turn || state.in_flight >= self.max_in_flight {
+        let first = state.waiting.first_key_value().map(|(priority, _)| *priority);
+        if first != priority || state.in_flight >= self.max_in_flight {
             return Err(None);
         }
         let now = Instant::now();
@@ -127,8 +127,8 @@ impl RateLimiter {
         }
         state.recent.push_back(now);
         state.in_flight += 1;
-        if let Some(turn) = turn {
-            state.waiting.remove(&turn);
+        if let Some(priority) = priority {
+            state.waiting.remove(&priority);
         }
         state.notify_first();
         drop(state);
@@ -138,11 +138,11 @@ impl RateLimiter {
     fn queue(self: &Arc<Self>, yield_for: Duration) -> Place {
         let mut state = self.lock();
         state.tickets += 1;
-        let turn = (Instant::now() + yield_for, state.tickets);
+        let priority = (Instant::now() + yield_for, state.tickets);
         let notify = Arc::new(Notify::new());
-        state.waiting.insert(turn, Arc::clone(&notify));
+        state.waiting.insert(priority, Arc::clone(&notify));
         drop(state);
-        Place { limiter: Arc::clone(self), turn, notify }
+        Place { limiter: Arc::clone(self), priority, notify }
     }
 
     /// The state is whole between any two lines that could panic.
@@ -185,14 +185,14 @@ impl Drop for Slot {
 /// A place in the queue; left by being admitted or by being dropped.
 struct Place {
     limiter: Arc<RateLimiter>,
-    turn: Turn,
+    priority: Priority,
     notify: Arc<Notify>,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut state = self.limiter.lock();
-        if state.waiting.remove(&self.turn).is_some() {
+        if state.waiting.remove(&self.priority).is_some() {
             state.notify_first();
         }
     }

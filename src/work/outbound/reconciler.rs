@@ -39,11 +39,11 @@ const MOST_WAIT: Duration = Duration::from_mins(1);
 
 /// How a look-up ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Seen {
+enum LookUp {
     /// It could be made, whatever it came to.
-    Rows,
+    Made,
     /// It could not be made.
-    Nothing,
+    Failed,
     /// Not its turn: nothing was asked.
     Skipped,
 }
@@ -73,7 +73,7 @@ impl Reconciler {
 
     /// Runs until the stop, then until every look-up in flight is done.
     pub(in crate::work) async fn run(self: Arc<Self>, stop: CancellationToken) -> anyhow::Result<()> {
-        let mut looks: JoinSet<(i64, Seen)> = JoinSet::new();
+        let mut looks: JoinSet<(i64, LookUp)> = JoinSet::new();
         let mut under_way: HashSet<i64> = HashSet::new();
         let (mut failures, mut not_before) = (0u32, Instant::now());
         while !stop.is_cancelled() {
@@ -96,15 +96,15 @@ impl Reconciler {
             }
             let rung = notified(&self.signals.looks, due_ms, &stop);
             tokio::select! {
-                Some(Ok((row, seen))) = looks.join_next(), if !looks.is_empty() => {
+                Some(Ok((row, ended))) = looks.join_next(), if !looks.is_empty() => {
                     under_way.remove(&row);
-                    match seen {
-                        Seen::Rows => failures = 0,
-                        Seen::Nothing => {
+                    match ended {
+                        LookUp::Made => failures = 0,
+                        LookUp::Failed => {
                             failures = failures.saturating_add(1);
                             not_before = Instant::now() + self.settings.retry.wait(failures, None, 0.5 + jitter() / 2.0).min(MOST_WAIT);
                         }
-                        Seen::Skipped => {}
+                        LookUp::Skipped => {}
                     }
                 }
                 _ = rung => {}
@@ -117,7 +117,7 @@ impl Reconciler {
     /// Starts the look-ups that are due, as many as there is room for. Returns when the next is due.
     async fn start(
         self: &Arc<Self>,
-        looks: &mut JoinSet<(i64, Seen)>,
+        looks: &mut JoinSet<(i64, LookUp)>,
         under_way: &mut HashSet<i64>,
         most: usize,
         stop: &CancellationToken,
@@ -132,7 +132,7 @@ impl Reconciler {
             let (this, stop, row) = (Arc::clone(self), stop.clone(), doubt.attempt.row);
             // In a task of its own: a panic affects this look-up only, which is made again.
             let look = tokio::spawn(async move { this.look(&doubt, &stop).await });
-            looks.spawn(async move { (row, look.await.unwrap_or(Seen::Nothing)) });
+            looks.spawn(async move { (row, look.await.unwrap_or(LookUp::Failed)) });
         }
         if looks.len() >= most {
             return Ok(None);
@@ -143,36 +143,36 @@ impl Reconciler {
     }
 
     /// One look-up, and what follows from it.
-    async fn look(&self, doubt: &Doubt, stop: &CancellationToken) -> Seen {
+    async fn look(&self, doubt: &Doubt, stop: &CancellationToken) -> LookUp {
         match self.look_up(doubt, stop).await {
-            Ok(seen) => seen,
+            Ok(ended) => ended,
             // A person was quicker, or the process ends.
-            Err(StoreError::Stale | StoreError::Closed) => Seen::Skipped,
+            Err(StoreError::Stale | StoreError::Closed) => LookUp::Skipped,
             Err(error @ (StoreError::Unavailable(_) | StoreError::Corrupt { .. })) => {
                 tracing::error!(message_id = %doubt.attempt.m_id, error = &error as &dyn std::error::Error,
                     "message `{}` is in doubt and could not be looked up; trying again", doubt.attempt.m_id);
                 stop.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await;
-                Seen::Nothing
+                LookUp::Failed
             }
         }
     }
 
-    async fn look_up(&self, doubt: &Doubt, stop: &CancellationToken) -> Result<Seen, StoreError> {
+    async fn look_up(&self, doubt: &Doubt, stop: &CancellationToken) -> Result<LookUp, StoreError> {
         let attempt = &doubt.attempt;
         if self.store.evidence(doubt).await?.found {
             self.found(doubt).await?;
-            return Ok(Seen::Rows);
+            return Ok(LookUp::Made);
         }
         let baseline_ms = self.store.baseline_ms(&self.settings.name).await?;
         let position = self.store.position(&self.settings.name, &attempt.contact).await?;
         // The poller marks what was there before the bridge; nothing can be found before that.
         let told_apart = position.as_ref().is_none_or(|there| there.baseline.is_none());
         let Some(baseline_ms) = baseline_ms.filter(|_| told_apart) else {
-            return self.could_not(doubt).await.map(|()| Seen::Skipped);
+            return self.failed(doubt).await.map(|()| LookUp::Skipped);
         };
         let Some(turn) = self.reader.turn(&attempt.contact) else {
             tokio::time::sleep(BUSY).await;
-            return Ok(Seen::Skipped);
+            return Ok(LookUp::Skipped);
         };
         let destination = attempt.destination.clone();
         let position = position.unwrap_or_else(|| unread_position(&attempt.contact, &destination));
@@ -182,21 +182,21 @@ impl Reconciler {
         match report.result {
             Ok(Outcome::Read(shown)) => {
                 self.weigh(doubt, &shown.identities).await?;
-                Ok(Seen::Rows)
+                Ok(LookUp::Made)
             }
-            Ok(Outcome::Stopped) => Ok(Seen::Skipped),
+            Ok(Outcome::Stopped) => Ok(LookUp::Skipped),
             Err(error) => {
                 tracing::warn!(channel_name = %self.settings.name, message_id = %attempt.m_id,
                     error = &error as &dyn std::error::Error,
                     "message `{}` is in doubt and could not be looked up; its conversation waits", attempt.m_id);
-                self.could_not(doubt).await?;
-                Ok(Seen::Nothing)
+                self.failed(doubt).await?;
+                Ok(LookUp::Failed)
             }
         }
     }
 
     /// The look-up failed: again later, unless the message has been in doubt for too long.
-    async fn could_not(&self, doubt: &Doubt) -> Result<(), StoreError> {
+    async fn failed(&self, doubt: &Doubt) -> Result<(), StoreError> {
         let now_ms = now_ms();
         if since(doubt.unknown_ms, now_ms) >= self.settings.retry.give_up_after {
             return self.undecided(doubt).await;

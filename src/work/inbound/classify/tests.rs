@@ -59,7 +59,7 @@ fn fresh(rows: &[Row], seen: &[&str], how: &Acquaintance<'_>, choice: Option<&Ch
         identities: &identities(rows),
         seen: &seen.iter().copied().collect(),
         how,
-        spoken: &[],
+        unmatched: &[],
         shows: &|_| true,
         choice,
         gap: None,
@@ -173,7 +173,7 @@ fn with_matching_no_flag_counts_and_what_was_not_sent_is_the_customers() {
         identities: &identities(&rows),
         seen: &HashSet::new(),
         how: &Acquaintance::Known,
-        spoken: &[Spoken::new(claim.clone(), Some("Hi"), None)],
+        unmatched: &[Spoken::new(claim.clone(), Some("Hi"), None)],
         shows: &|_| false,
         choice: None,
         gap: None,
@@ -185,7 +185,7 @@ fn with_matching_no_flag_counts_and_what_was_not_sent_is_the_customers() {
 }
 
 /// What a page of these rows publishes, `+` before the customer's and `=` before echoes; and how many rows are in doubt.
-fn published(rows: &[Row], how: &Acquaintance<'_>, spoken: &[Spoken], shows: bool) -> (Vec<String>, usize) {
+fn published(rows: &[Row], how: &Acquaintance<'_>, unmatched: &[Spoken], shows: bool) -> (Vec<String>, usize) {
     let classified = PageInput {
         settings: &settings(DirectionBy::Flag, true, false),
         contact: &"+34600111222".parse().unwrap(),
@@ -194,7 +194,7 @@ fn published(rows: &[Row], how: &Acquaintance<'_>, spoken: &[Spoken], shows: boo
         identities: &identities(rows),
         seen: &HashSet::new(),
         how,
-        spoken,
+        unmatched,
         shows: &|_| shows,
         choice: None,
         gap: None,
