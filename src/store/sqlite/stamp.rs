@@ -98,7 +98,7 @@ pub(super) fn exists(db: &Connection) -> rusqlite::Result<bool> {
 /// Counts the commit that the transaction under way is going to be. Returns the new stamp.
 pub(super) fn next(db: &Connection) -> rusqlite::Result<Option<Stamp>> {
     let next: Option<String> = db.prepare_cached(NEXT)?.query_row([], |row| row.get(0)).optional()?;
-    next.map(parse).transpose()
+    next.map(|text| parse(&text)).transpose()
 }
 
 /// Returns the stamp as the connection sees it, `None` where the store has none.
@@ -107,7 +107,7 @@ pub(super) fn read(db: &Connection) -> rusqlite::Result<Option<Stamp>> {
         return Ok(None);
     }
     let stamp: Option<String> = db.query_row(READ, [], |row| row.get(0)).optional()?;
-    stamp.map(parse).transpose()
+    stamp.map(|text| parse(&text)).transpose()
 }
 
 /// A connection that sees the file alone, as if it had no WAL.
