@@ -17,7 +17,7 @@ use crate::bonychat::{self, WebhookClient};
 use crate::config::{Channel, Config, Problems, StoreUrl};
 use crate::domain::{ChannelName, Fence};
 use crate::http::{self, Answers, Handle, Routes};
-use crate::lifecycle::{GRACE, Life, Order, Orders};
+use crate::lifecycle::{GRACE, Signal, Signals, TaskGroup};
 use crate::store::{PostgresStore, SqliteStore, Store};
 use crate::telemetry::metrics;
 use crate::work::{self, Clients};
@@ -27,7 +27,7 @@ pub(crate) use reload::report;
 /// A running bridge.
 pub struct App {
     address: SocketAddr,
-    life: Life,
+    tasks: TaskGroup,
     store: Arc<dyn Store>,
     /// As it was read last.
     config: Config,
@@ -75,9 +75,9 @@ impl App {
             .with_context(|| format!("cannot listen on {listen}: is another process there? (server.listen)"))?;
         let address = listener.local_addr().context("cannot tell the listener's address")?;
         let store = open_store(&config, tuning).await?;
-        let life = Life::new();
+        let tasks = TaskGroup::new();
         let clients = clients(&config)?;
-        work::start(&config, &store, clients, &BTreeSet::new(), &life)
+        work::start(&config, &store, clients, &BTreeSet::new(), &tasks)
             .await
             .context("cannot take the channels over")?;
         let answers = Answers::new(&store);
@@ -89,7 +89,7 @@ impl App {
         tracing::info!(
             %address, channels = config.channels.len(), connections, version = env!("CARGO_PKG_VERSION"), "ready"
         );
-        Ok(Self { address, life, store, config, answers, routes, handle, server, admin })
+        Ok(Self { address, tasks, store, config, answers, routes, handle, server, admin })
     }
 
     /// Where POST /message is served.
@@ -103,19 +103,23 @@ impl App {
     ///
     /// # Errors
     /// The stop was not asked for: something inside failed.
-    pub async fn run(mut self, mut orders: Orders, load: impl Fn() -> Result<Config, Problems>) -> anyhow::Result<()> {
+    pub async fn run(
+        mut self,
+        mut signals: Signals,
+        load: impl Fn() -> Result<Config, Problems>,
+    ) -> anyhow::Result<()> {
         let failed = loop {
-            let stopping = self.life.stopping();
+            let stopping = self.tasks.stopping();
             let order = tokio::select! {
-                order = orders.next() => order,
+                order = signals.next() => order,
                 () = stopping.cancelled() => break Some("a task ended early".to_owned()),
-                ended = &mut self.server => break Some(format!("the listener ended: {ended:?}")),
+                wait_all_for = &mut self.server => break Some(format!("the listener ended: {wait_all_for:?}")),
             };
             let signal = match order {
-                Order::Stop(signal) => signal,
-                Order::Reload => tokio::select! {
+                Signal::Stop(signal) => signal,
+                Signal::Reload => tokio::select! {
                     () = self.reload(&load) => continue,
-                    signal = orders.stop() => signal,
+                    signal = signals.stop() => signal,
                 },
             };
             tracing::info!(signal, "stopping");
@@ -123,7 +127,7 @@ impl App {
         };
         tokio::select! {
             () = self.stop() => {}
-            _ = orders.stop() => anyhow::bail!("stopped at once by a second signal"),
+            _ = signals.stop() => anyhow::bail!("stopped at once by a second signal"),
         }
         match failed {
             None => Ok(()),
@@ -135,12 +139,12 @@ impl App {
     pub async fn stop(self) {
         let started = tokio::time::Instant::now();
         let left = || GRACE.saturating_sub(started.elapsed());
-        self.life.stop();
+        self.tasks.stop();
         self.handle.graceful_shutdown(Some(GRACE));
         if !self.server.is_finished() {
             let _ = tokio::time::timeout(GRACE, self.server).await;
         }
-        if !self.life.ended(left()).await {
+        if !self.tasks.wait_all_for(left()).await {
             tracing::warn!("the grace is spent: attempts still in flight are unknown to the next start");
         }
         let closing = left().max(Duration::from_secs(1));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{Signal as UnixSignal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -11,12 +11,12 @@ pub const GRACE: Duration = Duration::from_secs(10);
 
 /// The tasks of one house. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Life {
+pub struct TaskGroup {
     stop: CancellationToken,
     tasks: TaskTracker,
 }
 
-impl Life {
+impl TaskGroup {
     /// A house with no tasks yet.
     #[must_use]
     pub fn new() -> Self {
@@ -25,8 +25,8 @@ impl Life {
 
     /// A part of a house: its tasks end with those of the house, or before.
     #[must_use]
-    pub fn within(house: &CancellationToken) -> Self {
-        Self { stop: house.child_token(), tasks: TaskTracker::new() }
+    pub fn child_of(parent: &CancellationToken) -> Self {
+        Self { stop: parent.child_token(), tasks: TaskTracker::new() }
     }
 
     /// Ends when the stop begins.
@@ -44,10 +44,10 @@ impl Life {
     /// bridge that looks alive is worse than none.
     pub fn spawn(&self, name: String, task: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
         let stop_all = self.stop.clone().drop_guard();
-        let early = Early { stop: self.stop.clone(), name };
+        let early_end = EarlyEnd { stop: self.stop.clone(), name };
         self.tasks.spawn(async move {
             let _stop_all = stop_all;
-            let _early = early;
+            let _early = early_end;
             if let Err(error) = task.await {
                 tracing::error!(error = format!("{error:#}"), "a task failed");
             }
@@ -55,24 +55,24 @@ impl Life {
     }
 
     /// Waits until every task has ended.
-    pub async fn all_ended(&self) {
+    pub async fn wait_all(&self) {
         self.tasks.close();
         self.tasks.wait().await;
     }
 
     /// Waits until every task has ended, or the grace is spent. Tells whether all ended.
-    pub async fn ended(&self, grace: Duration) -> bool {
-        tokio::time::timeout(grace, self.all_ended()).await.is_ok()
+    pub async fn wait_all_for(&self, grace: Duration) -> bool {
+        tokio::time::timeout(grace, self.wait_all()).await.is_ok()
     }
 }
 
 /// Notes a task that ends while nobody asked it to, however it ends.
-struct Early {
+struct EarlyEnd {
     stop: CancellationToken,
     name: String,
 }
 
-impl Drop for Early {
+impl Drop for EarlyEnd {
     fn drop(&mut self) {
         if !self.stop.is_cancelled() {
             tracing::error!(
@@ -86,7 +86,7 @@ impl Drop for Early {
 
 /// What an operator asks for by a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
+pub enum Signal {
     /// SIGTERM or SIGINT; its name.
     Stop(&'static str),
     /// SIGHUP.
@@ -95,13 +95,13 @@ pub enum Order {
 
 /// The signals of this process. Those that come before they are asked for are kept.
 #[derive(Debug)]
-pub struct Orders {
-    term: Signal,
-    int: Signal,
-    hangups: Signal,
+pub struct Signals {
+    term: UnixSignal,
+    int: UnixSignal,
+    hangups: UnixSignal,
 }
 
-impl Orders {
+impl Signals {
     /// Takes the signals from now on: none of them ends the process by itself any more. Inside the runtime.
     ///
     /// # Errors
@@ -115,12 +115,12 @@ impl Orders {
     }
 
     /// The next order.
-    pub async fn next(&mut self) -> Order {
+    pub async fn next(&mut self) -> Signal {
         tokio::select! {
             biased;
-            _ = self.term.recv() => Order::Stop("SIGTERM"),
-            _ = self.int.recv() => Order::Stop("SIGINT"),
-            _ = self.hangups.recv() => Order::Reload,
+            _ = self.term.recv() => Signal::Stop("SIGTERM"),
+            _ = self.int.recv() => Signal::Stop("SIGINT"),
+            _ = self.hangups.recv() => Signal::Reload,
         }
     }
 

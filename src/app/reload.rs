@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{App, clients, verify};
 use crate::config::{Config, Problems};
 use crate::domain::ChannelName;
-use crate::lifecycle::Life;
+use crate::lifecycle::TaskGroup;
 use crate::telemetry::metrics;
 use crate::{afilnet, http, work};
 
@@ -47,9 +47,9 @@ impl App {
             tracing::warn!(signal = "SIGHUP", key, "{key} has changed: that takes a restart. The rest is reloaded");
         }
         tracing::info!(signal = "SIGHUP", "reloading: calls are taken, and what is in flight is waited for");
-        self.life.stop();
-        self.life.all_ended().await;
-        self.life = Life::new();
+        self.tasks.stop();
+        self.tasks.wait_all().await;
+        self.tasks = TaskGroup::new();
         let _ = metrics::start(config.channels.keys(), afilnet::METHODS); // it has, at the start
         self.start_loops(&config).await;
         self.routes.exchange(http::router(&config, &self.store, &self.answers));
@@ -69,7 +69,7 @@ impl App {
         let mut tries = 0_u32;
         loop {
             let started = async {
-                work::start(config, &self.store, clients(config)?, &before, &self.life).await?;
+                work::start(config, &self.store, clients(config)?, &before, &self.tasks).await?;
                 anyhow::Ok(())
             };
             match started.await {

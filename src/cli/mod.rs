@@ -18,7 +18,7 @@ use clap::{Parser, Subcommand};
 
 use crate::app::{self, App};
 use crate::config::{Config, Problems};
-use crate::lifecycle::Orders;
+use crate::lifecycle::Signals;
 use crate::sim;
 use crate::telemetry::{self, harmless};
 
@@ -160,9 +160,9 @@ fn servable(config: Config) -> Result<Config, Failure> {
 /// `load` reads the configuration again, at a SIGHUP.
 async fn serve(config: Config, load: impl Fn() -> Result<Config, Problems>) -> anyhow::Result<()> {
     telemetry::init(&config.log)?;
-    let orders = Orders::take().context("cannot listen to signals")?;
+    let signals = Signals::take().context("cannot listen to signals")?;
     app::report(&config);
-    App::start(config).await?.run(orders, load).await
+    App::start(config).await?.run(signals, load).await
 }
 
 fn check(config: &Config) -> anyhow::Result<()> {

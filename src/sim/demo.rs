@@ -12,7 +12,7 @@ use super::afilnet::{self, Afilnet};
 use super::bonychat::{self, BonyChat, IdType, SendOutcome};
 use crate::app::App;
 use crate::config::Config;
-use crate::lifecycle::Orders;
+use crate::lifecycle::Signals;
 
 /// How to show it.
 #[derive(Debug, clap::Args)]
@@ -48,7 +48,7 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
     }
     if !args.once {
         stage.hint();
-        Orders::take()?.stop().await;
+        Signals::take()?.stop().await;
     }
     stage.app.stop().await;
     Ok(())

@@ -83,7 +83,7 @@ max_client_conn = 500
 struct Cluster {
     home: PathBuf,
     port: u16,
-    orders: ChildStdin,
+    signals: ChildStdin,
     answers: BufReader<ChildStdout>,
 }
 
@@ -199,7 +199,7 @@ impl Server {
     }
 
     fn order(&mut self, order: &str) -> std::io::Result<()> {
-        writeln!(self.0.orders, "{order}")?;
+        writeln!(self.0.signals, "{order}")?;
         self.0.answers.read_line(&mut String::new()).map(drop)
     }
 }
@@ -328,8 +328,8 @@ impl Cluster {
             .spawn()
             .map_err(|error| format!("Cannot start a cluster: {error}"))?;
         let pipes = supervisor.stdin.take().zip(supervisor.stdout.take());
-        let (orders, answers) = pipes.ok_or("A cluster takes no orders")?;
-        Ok(Self { home, port: 5432, orders, answers: BufReader::new(answers) })
+        let (signals, answers) = pipes.ok_or("A cluster takes no orders")?;
+        Ok(Self { home, port: 5432, signals, answers: BufReader::new(answers) })
     }
 }
 

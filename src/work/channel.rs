@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::inbound::account_traits::AccountTraits;
+use super::inbound::account_traits::SharedAccountTraits;
 use super::inbound::initial_snapshot::SnapshotGate;
 use super::inbound::receipts::Receipts;
 use super::limits::call_permit::{Account, AfilnetCalls};
@@ -55,7 +55,7 @@ pub(super) struct ChannelState {
     pub(super) signals: Arc<ChannelSignals>,
     pub(super) calls: Arc<AfilnetCalls>,
     pub(super) snapshot: Arc<SnapshotGate>,
-    pub(super) traits: Arc<AccountTraits>,
+    pub(super) traits: Arc<SharedAccountTraits>,
     pub(super) receipts: Arc<Receipts>,
 }
 

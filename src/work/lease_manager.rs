@@ -14,7 +14,7 @@ use super::loops;
 use super::wait::jitter;
 use crate::domain::ChannelName;
 use crate::domain::clock::{millis, now_ms};
-use crate::lifecycle::{GRACE, Life};
+use crate::lifecycle::{GRACE, TaskGroup};
 use crate::store::{Epoch, Leases, Owner, Roll, Store, StoreError};
 use crate::telemetry::metrics;
 
@@ -39,7 +39,7 @@ struct Group {
 
 /// From the moment that an account's leases are acquired until the last of its tasks has ended.
 struct Ownership {
-    life: Life,
+    tasks: TaskGroup,
     /// Its tasks were asked to end. Its lease is renewed until they have, unless it was lost.
     ending: bool,
     lost: bool,
@@ -119,7 +119,7 @@ impl LeaseManager {
 
     /// A loop that ends by itself stops the process, as it does where one process has the store to itself.
     fn watch_tasks(&self) -> anyhow::Result<()> {
-        let broken = |ownership: &Ownership| !ownership.ending && ownership.life.stopping().is_cancelled();
+        let broken = |ownership: &Ownership| !ownership.ending && ownership.tasks.stopping().is_cancelled();
         match self.groups.iter().find(|group| group.ownership.as_ref().is_some_and(broken)) {
             Some(group) if !self.stop.is_cancelled() => {
                 anyhow::bail!("a task of channel `{}` ended early", group.channels[0].name())
@@ -197,7 +197,7 @@ impl LeaseManager {
                     }
                     if !ownership.ending {
                         ownership.ending = true;
-                        self.endings.spawn(end(index, ownership.life.clone()));
+                        self.endings.spawn(end(index, ownership.tasks.clone()));
                     }
                 }
                 Some(_) => {}
@@ -224,7 +224,7 @@ impl LeaseManager {
         for index in beyond {
             let Some(ownership) = &mut self.groups[index].ownership else { continue };
             ownership.ending = true;
-            self.endings.spawn(end(index, ownership.life.clone()));
+            self.endings.spawn(end(index, ownership.tasks.clone()));
         }
         let free = |group: &Group| {
             group.ownership.is_none() && group.channels.iter().all(|channel| !view.owners.contains_key(channel.name()))
@@ -255,8 +255,8 @@ impl LeaseManager {
         let channels = self.groups[index].channels.clone();
         let names: Vec<ChannelName> = channels.iter().map(|channel| channel.name().clone()).collect();
         let Some(epochs) = leases.claim(self.lease, names).await? else { return Ok(false) };
-        let life = Life::within(&self.stop);
-        let ownership = Ownership { life: life.clone(), ending: false, lost: false };
+        let tasks = TaskGroup::child_of(&self.stop);
+        let ownership = Ownership { tasks: tasks.clone(), ending: false, lost: false };
         self.groups[index].ownership = Some(ownership);
         match take_over(&channels, &epochs).await {
             Ok(waiting) => {
@@ -267,7 +267,7 @@ impl LeaseManager {
                     metrics::owned(channel.name(), true);
                     let took_ms = now_ms() - asked_ms;
                     tracing::info!(channel_name = %channel.name(), waiting, took_ms, "channel `{}` is served here", channel.name());
-                    loops::start(&channel, epoch, &life);
+                    loops::start(&channel, epoch, &tasks);
                 }
                 Ok(true)
             }
@@ -275,7 +275,7 @@ impl LeaseManager {
                 // Nothing runs yet; the lease goes back by itself, as whatever else was ended.
                 let Some(ownership) = &mut self.groups[index].ownership else { return Err(error) };
                 ownership.ending = true;
-                self.endings.spawn(end(index, life));
+                self.endings.spawn(end(index, tasks));
                 Err(error)
             }
         }
@@ -312,7 +312,7 @@ impl LeaseManager {
         for (index, group) in self.groups.iter_mut().enumerate() {
             if let Some(ownership) = group.ownership.as_mut().filter(|ownership| !ownership.ending) {
                 ownership.ending = true;
-                self.endings.spawn(end(index, ownership.life.clone()));
+                self.endings.spawn(end(index, ownership.tasks.clone()));
             }
         }
         let every = self.lease / RENEWALS;
@@ -331,9 +331,9 @@ impl LeaseManager {
 }
 
 /// Asks the tasks of an account to end, and waits until they have. Each call has a timeout, so they do.
-async fn end(index: usize, life: Life) -> usize {
-    life.stop();
-    life.all_ended().await;
+async fn end(index: usize, tasks: TaskGroup) -> usize {
+    tasks.stop();
+    tasks.wait_all().await;
     index
 }
 

@@ -9,19 +9,19 @@ use super::outbound::reconciler::Reconciler;
 use super::outbound::sender::Sender;
 use super::webhook::Publisher;
 use crate::domain::clock::now_ms;
-use crate::lifecycle::Life;
+use crate::lifecycle::TaskGroup;
 use crate::store::{Epoch, StoreError};
 use crate::telemetry::metrics;
 
 /// Starts the channel's loops.
-pub(super) fn start(channel: &Channel, epoch: Epoch, life: &Life) {
+pub(super) fn start(channel: &Channel, epoch: Epoch, tasks: &TaskGroup) {
     let name = channel.name();
     let reader = Arc::new(Reader::new(channel));
-    life.spawn(format!("sender of {name}"), Arc::new(Sender::new(channel, epoch)).run(life.stopping()));
+    tasks.spawn(format!("sender of {name}"), Arc::new(Sender::new(channel, epoch)).run(tasks.stopping()));
     let reconciler = Arc::new(Reconciler::new(channel, Arc::clone(&reader), epoch));
-    life.spawn(format!("reconciler of {name}"), reconciler.run(life.stopping()));
-    life.spawn(format!("poller of {name}"), Poller::new(channel, reader).run(life.stopping()));
-    life.spawn(format!("publisher of {name}"), Arc::new(Publisher::new(channel)).run(life.stopping()));
+    tasks.spawn(format!("reconciler of {name}"), reconciler.run(tasks.stopping()));
+    tasks.spawn(format!("poller of {name}"), Poller::new(channel, reader).run(tasks.stopping()));
+    tasks.spawn(format!("publisher of {name}"), Arc::new(Publisher::new(channel)).run(tasks.stopping()));
 }
 
 /// Marks the sends that a former owner left unfinished as in doubt: the reconciler looks them up from now on.

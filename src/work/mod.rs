@@ -21,7 +21,7 @@ use std::sync::Arc;
 use crate::config::{Channel as ChannelConfig, Config};
 use crate::domain::clock::now_ms;
 use crate::domain::{ChannelName, Fence, Messenger, RetryPolicy, Webhook};
-use crate::lifecycle::Life;
+use crate::lifecycle::TaskGroup;
 use crate::store::{Epoch, Store, StoreError, Waiting};
 use crate::telemetry::metrics;
 
@@ -44,7 +44,7 @@ pub(crate) async fn start(
     store: &Arc<dyn Store>,
     mut clients: HashMap<ChannelName, Clients>,
     before: &BTreeSet<ChannelName>,
-    life: &Life,
+    tasks: &TaskGroup,
 ) -> Result<(), StoreError> {
     let mut accounts: HashMap<(String, String), Arc<Account>> = HashMap::new();
     let mut by_account: BTreeMap<(String, String), Vec<Arc<Channel>>> = BTreeMap::new();
@@ -73,13 +73,13 @@ pub(crate) async fn start(
     let epochs = if shared { Vec::new() } else { take_over(&channels, before).await? };
     report_waiting(&channels, &store.waiting().await?, shared);
     // Only now that nothing can fail any more: a loop that is ended in mid-send leaves unknown outcomes.
-    life.spawn("gauges".into(), gauges::run(channels.clone(), Arc::clone(store), life.stopping()));
+    tasks.spawn("gauges".into(), gauges::run(channels.clone(), Arc::clone(store), tasks.stopping()));
     if shared {
         let (lease, answer_within) = (config.store.lease, config.outbound.answer_within);
         let accounts = by_account.into_values().collect();
-        let mut lease_manager = LeaseManager::new(store, lease, answer_within, accounts, life.stopping());
+        let mut lease_manager = LeaseManager::new(store, lease, answer_within, accounts, tasks.stopping());
         lease_manager.begin().await;
-        life.spawn("lease manager".into(), lease_manager.run());
+        tasks.spawn("lease manager".into(), lease_manager.run());
     }
     for (channel, epoch) in channels.into_iter().zip(epochs) {
         if !before.is_empty() {
@@ -87,10 +87,10 @@ pub(crate) async fn start(
         }
         channel.ports.deadline.move_to(i64::MAX);
         metrics::owned(channel.name(), true);
-        loops::start(&channel, epoch, life);
+        loops::start(&channel, epoch, tasks);
     }
     let (store, keep) = (Arc::clone(store), (config.store.keep_text, config.store.keep_rows));
-    life.spawn("retention".into(), retention::run(store, keep.0, keep.1, life.stopping()));
+    tasks.spawn("retention".into(), retention::run(store, keep.0, keep.1, tasks.stopping()));
     Ok(())
 }
 

@@ -52,10 +52,10 @@ async fn rows_without_ids_or_with_others_at_every_read_come_once_across_restarts
         let mut house = House::new().set("INBOUND__SWEEP_EVERY", "1s");
         house.afilnet.set_switch(switch, value).unwrap();
         let mut written = Vec::new();
-        for life in 0..3 {
+        for tasks in 0..3 {
             let bridge = house.start().await;
             for n in 0..4 {
-                let text = if n % 2 == 0 { "ok".to_owned() } else { format!("text {life} {n}") };
+                let text = if n % 2 == 0 { "ok".to_owned() } else { format!("text {tasks} {n}") };
                 house.customer(&contact(1), &text);
                 written.push(text);
                 assert!(

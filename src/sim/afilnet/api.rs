@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::render::{self, Lens, Read};
 use super::state::{Author, Row, SentCall, State, Words, machine_ms};
 use super::switches::{
-    AuthFailure, EmptyRead, GetmessagesMarksRead, IpDenied, NewDestination, Order, RateLimit, UnreadIncludesSent,
+    AuthFailure, EmptyRead, GetmessagesMarksRead, IpDenied, NewDestination, RateLimit, Signal, UnreadIncludesSent,
     UnreadMarksRead, Window,
 };
 use super::{Options, World};
@@ -321,9 +321,9 @@ impl State {
         }
         let turn = self.counters.requests;
         match self.switches.order {
-            Order::Asc => {}
-            Order::Desc => rows.reverse(),
-            Order::Shuffled => rows.sort_by_key(|(_, row)| dice::roll(options.seed, row.id, turn)),
+            Signal::Asc => {}
+            Signal::Desc => rows.reverse(),
+            Signal::Shuffled => rows.sort_by_key(|(_, row)| dice::roll(options.seed, row.id, turn)),
         }
         let mut lens = Lens::new(&self.switches, read, (&key.0, &key.1), now_ms);
         lens.delivered_after_ms = options.delivered_after.and_then(|after| i64::try_from(after.as_millis()).ok());

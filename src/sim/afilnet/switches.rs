@@ -84,7 +84,7 @@ positions! {
     /// What the direction field means: written by the business, or dispatched, which every row is (U2).
     DirectionMeaning { Outgoing = "outgoing", Dispatched = "dispatched" | "dispatched (1 on all rows)" }
     /// The order of rows (U4).
-    Order { Asc = "asc", Desc = "desc", Shuffled = "shuffled" }
+    Signal { Asc = "asc", Desc = "desc", Shuffled = "shuffled" }
     /// How many rows `getmessages` shows, the newest (U5).
     Window { Unlimited = "unlimited", Last20 = "last_20", Last100 = "last_100" }
     /// The zone of `datetime` (U6); `account_offset` is three hours behind UTC.
@@ -207,7 +207,7 @@ table! {
     direction_field: DirectionField,
     direction_values: DirectionValues,
     direction_meaning: DirectionMeaning,
-    order: Order,
+    order: Signal,
     window: Window,
     time_zone: Zone,
     datetime_format: DatetimeFormat,
@@ -283,7 +283,7 @@ mod tests {
     #[test]
     fn pairs_are_read_or_refused_in_words() {
         let switches: Switches = "order=desc, sent_row_visible_after=7s,direction_values=0/1".parse().unwrap();
-        assert_eq!(switches.order, Order::Desc);
+        assert_eq!(switches.order, Signal::Desc);
         assert_eq!(switches.sent_row_visible_after, SentRowVisible::After(7));
         assert_eq!(switches.direction_values, DirectionValues::Number);
         for (bad, word) in [("order", "SWITCH=VALUE"), ("nothing=1", "status_case"), ("order=up", "shuffled")] {

@@ -6,12 +6,12 @@ use crate::store::Learned;
 
 /// The traits of one channel's account.
 #[derive(Debug, Default)]
-pub(in crate::work) struct AccountTraits {
+pub(in crate::work) struct SharedAccountTraits {
     shows_texts: AtomicBool,
     shows_files: AtomicBool,
 }
 
-impl AccountTraits {
+impl SharedAccountTraits {
     /// Adds what the store holds: what was shown once stays so, in whichever order two reads end.
     pub(in crate::work) fn add(&self, learned: Learned) {
         self.shows_texts.fetch_or(learned.shows_texts, Ordering::Relaxed);

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::contacts::Contacts;
-use super::account_traits::AccountTraits;
+use super::account_traits::SharedAccountTraits;
 use super::initial_snapshot::SnapshotGate;
 use super::reader::{
     InboundError, Outcome, Previous, ReadReport, ReadRequest, Reader, ReadingTurn, Shown, unread_position,
@@ -86,7 +86,7 @@ pub(in crate::work) struct Poller {
     messenger: Arc<dyn Messenger>,
     calls: Arc<AfilnetCalls>,
     snapshot: Arc<SnapshotGate>,
-    traits: Arc<AccountTraits>,
+    traits: Arc<SharedAccountTraits>,
     reader: Arc<Reader>,
     baseline_ms: Option<i64>,
     conversations: HashMap<ContactId, ConversationState>,

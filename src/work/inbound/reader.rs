@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::account_traits::AccountTraits;
+use super::account_traits::SharedAccountTraits;
 use super::classify::{Classified, PageInput};
 use super::receipts::{self, Receipts};
 use crate::config::{DirectionBy, FirstRun};
@@ -158,7 +158,7 @@ pub(in crate::work) struct Reader {
     messenger: Arc<dyn Messenger>,
     webhook: Arc<dyn Webhook>,
     calls: Arc<AfilnetCalls>,
-    traits: Arc<AccountTraits>,
+    traits: Arc<SharedAccountTraits>,
     receipts: Arc<Receipts>,
     /// Conversations that are being read.
     reading: Mutex<HashSet<ContactId>>,

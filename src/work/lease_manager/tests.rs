@@ -234,7 +234,7 @@ async fn accounts_are_shared_out_evenly_and_what_is_too_much_is_given_back_when_
     for group in &process.manager.groups {
         let call = Arc::clone(&call);
         let ended = async move { call.acquire().await.map(drop).map_err(Into::into) };
-        group.ownership.as_ref().unwrap().life.spawn("a call".into(), ended);
+        group.ownership.as_ref().unwrap().tasks.spawn("a call".into(), ended);
     }
     process.table().processes = 2;
     assert_eq!(process.beat().await.0, ["beat 5"]);
