@@ -7,7 +7,7 @@ use reqwest::Certificate;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
-use super::check::{Desk, Firsts};
+use super::check::{Checker, Uniqueness};
 use super::read::Leaf as _;
 use super::{Afilnet, BONYCHAT_LIMIT, Bonychat, Channel, Transport, raw, read};
 use crate::domain::{ChannelName, Platform};
@@ -18,7 +18,7 @@ const BASIC_URL: &str = "https://www.afilnet.com/api/basic/";
 const MOVED_HOST: &str = "app.respond.io";
 
 /// What all channels share, and what has been seen of those checked so far.
-pub(super) struct House {
+pub(super) struct ChannelDefaults {
     afilnet: raw::Afilnet,
     /// `[afilnet]`'s password, from either form.
     password: Option<SecretString>,
@@ -26,83 +26,84 @@ pub(super) struct House {
     /// Extra roots for Afilnet and for BonyChat.
     ca: (Vec<Certificate>, Vec<Certificate>),
     poll: (Duration, Duration),
-    tokens: Firsts,
-    places: Firsts,
+    tokens: Uniqueness,
+    places: Uniqueness,
     /// Password of each (address, account), and the channel that brought it.
     accounts: BTreeMap<(String, String), (SecretString, String)>,
 }
 
-impl House {
+impl ChannelDefaults {
     pub(super) fn new(
-        desk: &mut Desk,
+        checker: &mut Checker,
         mut afilnet: raw::Afilnet,
         mut bonychat: raw::Bonychat,
         inbound: &raw::Inbound,
         admin_token: Option<&SecretString>,
     ) -> Self {
-        let password = desk.secret("afilnet.password", afilnet.password.take(), afilnet.password_file.take());
-        if afilnet.transport == Transport::Basic && !desk.layers.is_set("afilnet.url") {
+        let password = checker.secret("afilnet.password", afilnet.password.take(), afilnet.password_file.take());
+        if afilnet.transport == Transport::Basic && !checker.layers.is_set("afilnet.url") {
             afilnet.url = Url::read(read::Scalar::Text(BASIC_URL.to_owned())).unwrap_or(afilnet.url);
         }
         if afilnet.transport == Transport::Get {
-            desk.warnings.push(
+            checker.warnings.push(
                 "afilnet.transport: get puts the password and every message into URLs, which proxies and servers log; use \
                  post once the diagnosis is done"
                     .to_owned(),
             );
         }
         let ca = (
-            desk.certificates("afilnet.ca_file", afilnet.ca_file.take()),
-            desk.certificates("bonychat.ca_file", bonychat.ca_file.take()),
+            checker.certificates("afilnet.ca_file", afilnet.ca_file.take()),
+            checker.certificates("bonychat.ca_file", bonychat.ca_file.take()),
         );
-        let mut tokens = Firsts::default();
+        let mut tokens = Uniqueness::default();
         if let Some(token) = admin_token {
-            tokens.before(vec![token.expose_secret().to_owned()], "admin.token");
+            tokens.earlier_holder(vec![token.expose_secret().to_owned()], "admin.token");
         }
         let poll = (inbound.poll_active, inbound.poll_idle);
-        Self { afilnet, password, bonychat, ca, poll, tokens, places: Firsts::default(), accounts: BTreeMap::new() }
+        Self { afilnet, password, bonychat, ca, poll, tokens, places: Uniqueness::default(), accounts: BTreeMap::new() }
     }
 
     /// Every channel that is right; what is wrong is noted.
-    pub(super) fn channels(mut self, desk: &mut Desk) -> BTreeMap<ChannelName, Channel> {
-        let mut names: Vec<ChannelName> = desk.layers.channels().iter().filter_map(|name| name.parse().ok()).collect();
+    pub(super) fn channels(mut self, checker: &mut Checker) -> BTreeMap<ChannelName, Channel> {
+        let mut names: Vec<ChannelName> =
+            checker.layers.channels().iter().filter_map(|name| name.parse().ok()).collect();
         names.sort();
-        if names.is_empty() && !desk.problems.iter().any(|problem| problem.key.starts_with("channels.")) {
+        if names.is_empty() && !checker.problems.iter().any(|problem| problem.key.starts_with("channels.")) {
             let what = "no channel is configured, so there is nothing to do. Add a table [channels.NAME] to the \
                         configuration file, or set BRIDGE__CHANNELS__NAME__CHANNEL_ID and its other keys; `bridge config` \
                         shows them";
-            desk.note("channels", what);
+            checker.note("channels", what);
         }
         let checked = names.into_iter().filter_map(|name| {
-            let raw = raw::take::<raw::Table>(&desk.layers, &mut desk.problems, &["channels", name.as_str()])?;
-            let channel = self.channel(desk, &name, raw)?;
+            let raw = raw::take::<raw::Table>(&checker.layers, &mut checker.problems, &["channels", name.as_str()])?;
+            let channel = self.channel(checker, &name, raw)?;
             Some((name, channel))
         });
         checked.collect()
     }
 
-    fn channel(&mut self, desk: &mut Desk, name: &ChannelName, mut raw: raw::Table) -> Option<Channel> {
+    fn channel(&mut self, checker: &mut Checker, name: &ChannelName, mut raw: raw::Table) -> Option<Channel> {
         let key = |last: &str| format!("channels.{name}.{last}");
-        let api_token = desk.token(&key("api_token"), raw.api_token.take(), raw.api_token_file.take());
+        let api_token = checker.token(&key("api_token"), raw.api_token.take(), raw.api_token_file.take());
         let previous_key = key("previous_api_token");
-        let previous = desk.token(&previous_key, raw.previous_api_token.take(), raw.previous_api_token_file.take());
+        let previous = checker.token(&previous_key, raw.previous_api_token.take(), raw.previous_api_token_file.take());
         for (last, token) in [("api_token", &api_token), ("previous_api_token", &previous)] {
-            self.token_is_its_own(desk, name, &key(last), token.as_ref());
+            self.token_is_its_own(checker, name, &key(last), token.as_ref());
         }
-        let afilnet = self.afilnet(desk, name, &mut raw);
-        let bonychat = self.bonychat(desk, name, &mut raw);
-        let (poll_active, poll_idle) = self.poll(desk, name, &raw);
+        let afilnet = self.afilnet(checker, name, &mut raw);
+        let bonychat = self.bonychat(checker, name, &mut raw);
+        let (poll_active, poll_idle) = self.poll(checker, name, &raw);
 
-        let channel_id = desk.required(&key("channel_id"), raw.channel_id);
-        let api_token = desk.required(&key("api_token"), api_token);
-        let id_type = desk.required(&key("id_type"), raw.id_type);
-        let platform = desk.required(&key("platform"), raw.platform);
-        let platform_id = desk.required(&key("platform_id"), raw.platform_id);
+        let channel_id = checker.required(&key("channel_id"), raw.channel_id);
+        let api_token = checker.required(&key("api_token"), api_token);
+        let id_type = checker.required(&key("id_type"), raw.id_type);
+        let platform = checker.required(&key("platform"), raw.platform);
+        let platform_id = checker.required(&key("platform_id"), raw.platform_id);
         if let (Some(afilnet), Some(platform), Some(id)) = (&afilnet, platform, &platform_id) {
             let place = [afilnet.url.as_str(), &afilnet.user, platform.as_str(), id.as_str()].map(str::to_owned);
-            if let Some(first) = self.places.before(place.into(), name.as_str()) {
+            if let Some(first) = self.places.earlier_holder(place.into(), name.as_str()) {
                 let what = format!("is the same Afilnet channel as that of channels.{first}. Each needs its own");
-                desk.note(&key("platform_id"), what);
+                checker.note(&key("platform_id"), what);
             }
         }
         let platform = platform?;
@@ -124,30 +125,30 @@ impl House {
     }
 
     /// The token decides the channel, so two channels cannot share one.
-    fn token_is_its_own(&mut self, desk: &mut Desk, name: &ChannelName, key: &str, token: Option<&SecretString>) {
+    fn token_is_its_own(&mut self, checker: &mut Checker, name: &ChannelName, key: &str, token: Option<&SecretString>) {
         let Some(token) = token else { return };
-        let Some(first) = self.tokens.before(vec![token.expose_secret().to_owned()], key) else { return };
+        let Some(first) = self.tokens.earlier_holder(vec![token.expose_secret().to_owned()], key) else { return };
         let own = first.starts_with(&format!("channels.{name}."));
         if !own {
-            desk.note(
+            checker.note(
                 key,
                 format!("is the same token as {first}. The token tells the channels apart: each needs its own"),
             );
         }
     }
 
-    fn afilnet(&mut self, desk: &mut Desk, name: &ChannelName, raw: &mut raw::Table) -> Option<Afilnet> {
+    fn afilnet(&mut self, checker: &mut Checker, name: &ChannelName, raw: &mut raw::Table) -> Option<Afilnet> {
         let (user_key, password_key) =
             (format!("channels.{name}.afilnet_user"), format!("channels.{name}.afilnet_password"));
         let twin = format!("{password_key}_file");
-        let own = desk.secret(&password_key, raw.afilnet_password.take(), raw.afilnet_password_file.take());
-        if !desk.clean(&[&user_key, &password_key, &twin]) {
+        let own = checker.secret(&password_key, raw.afilnet_password.take(), raw.afilnet_password_file.take());
+        if !checker.clean(&[&user_key, &password_key, &twin]) {
             return None;
         }
         let other_account = raw.afilnet_user.is_some() && raw.afilnet_user != self.afilnet.user;
         let user = match raw.afilnet_user.take() {
             Some(user) => Some(user),
-            None => desk.required("afilnet.user", self.afilnet.user.clone()),
+            None => checker.required("afilnet.user", self.afilnet.user.clone()),
         };
         let brought = if own.is_some() { password_key.as_str() } else { "afilnet.password" };
         let password = match own {
@@ -157,10 +158,10 @@ impl House {
                     "is not set, and the password of [afilnet] belongs to another user. Set it in the configuration file, or \
                      name a file that holds it as {twin}"
                 );
-                desk.note(&password_key, what);
+                checker.note(&password_key, what);
                 None
             }
-            None => desk.required("afilnet.password", self.password.clone()),
+            None => checker.required("afilnet.password", self.password.clone()),
         };
         let (user, password) = (user?, password?);
         let account = (self.afilnet.url.to_string(), user.clone());
@@ -170,7 +171,7 @@ impl House {
             let other = if brought == password_key { first.as_str() } else { brought };
             let what =
                 format!("differs from {other}, but both are for the same Afilnet user. One account has one password");
-            desk.note(&culprit, what);
+            checker.note(&culprit, what);
         }
         let shared = &self.afilnet;
         Some(Afilnet {
@@ -187,39 +188,40 @@ impl House {
         })
     }
 
-    fn bonychat(&self, desk: &mut Desk, name: &ChannelName, raw: &mut raw::Table) -> Option<Bonychat> {
-        if !desk.clean(&[&format!("channels.{name}.webhook_url")]) {
+    fn bonychat(&self, checker: &mut Checker, name: &ChannelName, raw: &mut raw::Table) -> Option<Bonychat> {
+        if !checker.clean(&[&format!("channels.{name}.webhook_url")]) {
             return None;
         }
         let url = match raw.webhook_url.take() {
             Some(url) => url,
-            None => desk.required("bonychat.webhook_url", self.bonychat.webhook_url.clone())?,
+            None => checker.required("bonychat.webhook_url", self.bonychat.webhook_url.clone())?,
         };
         let requests_per_second = self.bonychat.requests_per_second;
         if !url.loopback && requests_per_second > BONYCHAT_LIMIT {
             let what = format!("must be 1 to {BONYCHAT_LIMIT}: BonyChat refuses more");
-            desk.note("bonychat.requests_per_second", what);
+            checker.note("bonychat.requests_per_second", what);
         }
         let moved = url::Url::parse(url.text.trim()).is_ok_and(|url| url.host_str() == Some(MOVED_HOST));
         let warning = format!(
             "webhook_url: addresses at {MOVED_HOST} moved in August 2026 and may take nothing any more; copy it anew from the \
              channel's page in BonyChat"
         );
-        if moved && !desk.warnings.contains(&warning) {
-            desk.warnings.push(warning);
+        if moved && !checker.warnings.contains(&warning) {
+            checker.warnings.push(warning);
         }
         let ca = self.ca.1.clone();
         Some(Bonychat { webhook_url: url.text, timeout: self.bonychat.timeout, ca, requests_per_second })
     }
 
-    fn poll(&self, desk: &mut Desk, name: &ChannelName, raw: &raw::Table) -> (Duration, Duration) {
+    fn poll(&self, checker: &mut Checker, name: &ChannelName, raw: &raw::Table) -> (Duration, Duration) {
         let (active_key, idle_key) = (format!("channels.{name}.poll_active"), format!("channels.{name}.poll_idle"));
         let active = raw.poll_active.unwrap_or(self.poll.0);
         let idle = raw.poll_idle.unwrap_or(self.poll.1);
         let own = raw.poll_active.is_some() || raw.poll_idle.is_some();
-        if own && active > idle && desk.clean(&[&active_key, &idle_key, "inbound.poll_active", "inbound.poll_idle"]) {
+        if own && active > idle && checker.clean(&[&active_key, &idle_key, "inbound.poll_active", "inbound.poll_idle"])
+        {
             let key = if raw.poll_active.is_some() { &active_key } else { &idle_key };
-            desk.note(key, "leaves this channel with a poll_active longer than its poll_idle");
+            checker.note(key, "leaves this channel with a poll_active longer than its poll_idle");
         }
         (active, idle)
     }
@@ -227,7 +229,7 @@ impl House {
 
 /// Warns where the channels of one account, all of them active, ask Afilnet for conversations as often as it allows calls:
 /// a round asks once at least, so nothing would be left for messages.
-pub(super) fn warn_of_polls(desk: &mut Desk, channels: &BTreeMap<ChannelName, Channel>) {
+pub(super) fn warn_of_polls(checker: &mut Checker, channels: &BTreeMap<ChannelName, Channel>) {
     let mut accounts: BTreeMap<(&str, &str), Vec<&Channel>> = BTreeMap::new();
     for channel in channels.values() {
         accounts.entry((channel.afilnet.url.as_str(), &channel.afilnet.user)).or_default().push(channel);
@@ -238,7 +240,7 @@ pub(super) fn warn_of_polls(desk: &mut Desk, channels: &BTreeMap<ChannelName, Ch
         let polls: u128 = channels.iter().map(an_hour).sum();
         let allowed = u128::from(first.afilnet.requests_per_second) * 3_600;
         if allowed > 0 && polls >= allowed {
-            desk.warnings.push(format!(
+            checker.warnings.push(format!(
                 "afilnet.requests_per_second: the {} channel(s) of the account behind `{}` ask for conversations up to {} \
                  times a second (poll_active), and {} calls a second are allowed: nothing is left to send and to read \
                  messages with. Make poll_active {} times as long or more, or ask Afilnet for more calls",

@@ -20,13 +20,13 @@ const CA_LIMIT: u64 = 4 * 1024 * 1024;
 const SHORTEST_TOKEN: usize = 16;
 
 /// What the rules are checked at: the layers for sources, and the two lists that they fill.
-pub(super) struct Desk {
+pub(super) struct Checker {
     pub(super) layers: Layers,
     pub(super) problems: Problems,
     pub(super) warnings: Vec<String>,
 }
 
-impl Desk {
+impl Checker {
     /// Notes a problem where `key` was set.
     pub(super) fn note(&mut self, key: &str, what: impl Into<String>) {
         self.problems.note(key, self.layers.source(key), what);
@@ -130,20 +130,22 @@ pub(super) fn load(file: Option<&Path>, env: HashMap<String, String>) -> Result<
     let Some(layers) = Layers::gather(Config::DEFAULT_TOML, file, env, &mut problems) else {
         return Err(problems.sorted());
     };
-    let mut desk = Desk { layers, problems, warnings: Vec::new() };
-    if let Some(file) = file.filter(|file| desk.layers.secrets_in_file && secret::open_to_all(file)) {
+    let mut checker = Checker { layers, problems, warnings: Vec::new() };
+    if let Some(file) = file.filter(|file| checker.layers.secrets_in_file && secret::open_to_all(file)) {
         let file = file.display();
-        desk.warnings.push(format!("every user of this machine may read {file}, which holds a secret; chmod o-r it"));
+        checker
+            .warnings
+            .push(format!("every user of this machine may read {file}, which holds a secret; chmod o-r it"));
     }
-    let config = whole(&mut desk);
-    for (key, odd) in std::mem::take(&mut desk.layers.oddities) {
-        if !desk.problems.add(&key, &format!("The value {odd}")) {
-            desk.warnings.push(format!("{key} ({}): the value {odd}", desk.layers.source(&key)));
+    let config = whole(&mut checker);
+    for (key, odd) in std::mem::take(&mut checker.layers.oddities) {
+        if !checker.problems.add(&key, &format!("The value {odd}")) {
+            checker.warnings.push(format!("{key} ({}): the value {odd}", checker.layers.source(&key)));
         }
     }
     match config {
-        Some(config) if desk.problems.is_empty() => Ok(Config { warnings: desk.warnings, ..config }),
-        _ => Err(desk.problems.sorted()),
+        Some(config) if checker.problems.is_empty() => Ok(Config { warnings: checker.warnings, ..config }),
+        _ => Err(checker.problems.sorted()),
     }
 }
 
@@ -160,29 +162,30 @@ pub(super) fn listen(file: Option<&Path>, env: HashMap<String, String>) -> Resul
     }
 }
 
-fn whole(desk: &mut Desk) -> Option<Config> {
+fn whole(checker: &mut Checker) -> Option<Config> {
     // Every section is read before the first `?`, so that one bad section hides no other.
-    let server = section::<raw::Server>(desk, "server");
-    let admin = section::<raw::Admin>(desk, "admin");
-    let store = section::<raw::Store>(desk, "store");
-    let afilnet = section::<raw::Afilnet>(desk, "afilnet");
-    let bonychat = section::<raw::Bonychat>(desk, "bonychat");
-    let outbound = section::<raw::Outbound>(desk, "outbound");
-    let inbound = section::<raw::Inbound>(desk, "inbound");
-    let retry = section::<raw::Retry>(desk, "retry");
-    let log = section::<raw::Log>(desk, "log");
+    let server = section::<raw::Server>(checker, "server");
+    let admin = section::<raw::Admin>(checker, "admin");
+    let store = section::<raw::Store>(checker, "store");
+    let afilnet = section::<raw::Afilnet>(checker, "afilnet");
+    let bonychat = section::<raw::Bonychat>(checker, "bonychat");
+    let outbound = section::<raw::Outbound>(checker, "outbound");
+    let inbound = section::<raw::Inbound>(checker, "inbound");
+    let retry = section::<raw::Retry>(checker, "retry");
+    let log = section::<raw::Log>(checker, "log");
 
-    let admin = admin.map(|raw| check_admin(desk, raw, server.as_ref()));
-    let store = store.and_then(|raw| check_store(desk, raw));
-    let retry = retry.map(|raw| check_retry(desk, &raw));
+    let admin = admin.map(|raw| check_admin(checker, raw, server.as_ref()));
+    let store = store.and_then(|raw| check_store(checker, raw));
+    let retry = retry.map(|raw| check_retry(checker, &raw));
     let language = bonychat.as_ref()?.language;
     let inbound = inbound?;
-    if desk.clean(&["inbound.poll_active", "inbound.poll_idle"]) && inbound.poll_active > inbound.poll_idle {
-        desk.note("inbound.poll_active", "must not be longer than inbound.poll_idle");
+    if checker.clean(&["inbound.poll_active", "inbound.poll_idle"]) && inbound.poll_active > inbound.poll_idle {
+        checker.note("inbound.poll_active", "must not be longer than inbound.poll_idle");
     }
-    let house = channels::House::new(desk, afilnet?, bonychat?, &inbound, admin.as_ref()?.token.as_ref());
-    let channels = house.channels(desk);
-    channels::warn_of_polls(desk, &channels);
+    let defaults =
+        channels::ChannelDefaults::new(checker, afilnet?, bonychat?, &inbound, admin.as_ref()?.token.as_ref());
+    let channels = defaults.channels(checker);
+    channels::warn_of_polls(checker, &channels);
 
     let (server, outbound, log) = (server?, outbound?, log?);
     Some(Config {
@@ -215,14 +218,14 @@ fn whole(desk: &mut Desk) -> Option<Config> {
         retry: retry?,
         log: Log {
             format: log.format,
-            format_is_default: !desk.layers.is_set("log.format"),
+            format_is_default: !checker.layers.is_set("log.format"),
             level: log.level,
             contacts: log.contacts,
         },
         language,
         channels,
         warnings: Vec::new(),
-        written: summary::DURATIONS.map(|key| (key, written(&desk.layers, key))).into(),
+        written: summary::DURATIONS.map(|key| (key, written(&checker.layers, key))).into(),
     })
 }
 
@@ -234,50 +237,50 @@ fn written(layers: &Layers, key: &str) -> String {
     texts.into_iter().filter_map(|text| text.into_string().ok()).collect::<Vec<_>>().join(" ")
 }
 
-fn section<T: serde::de::DeserializeOwned + validator::Validate>(desk: &mut Desk, name: &str) -> Option<T> {
-    raw::take(&desk.layers, &mut desk.problems, &[name])
+fn section<T: serde::de::DeserializeOwned + validator::Validate>(checker: &mut Checker, name: &str) -> Option<T> {
+    raw::take(&checker.layers, &mut checker.problems, &[name])
 }
 
-fn check_admin(desk: &mut Desk, raw: raw::Admin, server: Option<&raw::Server>) -> Admin {
-    let token = desk.token("admin.token", raw.token, raw.token_file);
-    if !raw.listen.ip().is_loopback() && token.is_none() && desk.clean(&["admin.listen", "admin.token_file"]) {
+fn check_admin(checker: &mut Checker, raw: raw::Admin, server: Option<&raw::Server>) -> Admin {
+    let token = checker.token("admin.token", raw.token, raw.token_file);
+    if !raw.listen.ip().is_loopback() && token.is_none() && checker.clean(&["admin.listen", "admin.token_file"]) {
         let what = "is not set, but admin.listen is reachable from other machines. Set it as BRIDGE__ADMIN__TOKEN or name \
                     a file that holds it as admin.token_file, or let admin.listen be 127.0.0.1:9090";
-        desk.note("admin.token", what);
+        checker.note("admin.token", what);
     }
     let same = server.is_some_and(|server| server.listen == raw.listen && raw.listen.port() != 0);
-    if same && desk.clean(&["admin.listen", "server.listen"]) {
-        desk.note("admin.listen", "is the same address as server.listen. Give it a port of its own");
+    if same && checker.clean(&["admin.listen", "server.listen"]) {
+        checker.note("admin.listen", "is the same address as server.listen. Give it a port of its own");
     }
     Admin { listen: raw.listen, token }
 }
 
-fn check_store(desk: &mut Desk, raw: raw::Store) -> Option<StoreConfig> {
-    let url = desk.secret("store.url", raw.url, raw.url_file);
-    let url = desk.required("store.url", url)?;
+fn check_store(checker: &mut Checker, raw: raw::Store) -> Option<StoreConfig> {
+    let url = checker.secret("store.url", raw.url, raw.url_file);
+    let url = checker.required("store.url", url)?;
     match address::store_url(&url) {
         Ok(url) => {
             if let StoreUrl::Sqlite(file) = &url {
-                warn_of_loose_modes(desk, file);
+                warn_of_loose_modes(checker, file);
             }
             Some(StoreConfig { url, keep_text: raw.keep_text, keep_rows: raw.keep_rows, lease: raw.lease })
         }
         Err(rule) => {
-            let from_file = desk.layers.is_set("store.url_file") && !desk.layers.is_set("store.url");
-            desk.note(if from_file { "store.url_file" } else { "store.url" }, rule);
+            let from_file = checker.layers.is_set("store.url_file") && !checker.layers.is_set("store.url");
+            checker.note(if from_file { "store.url_file" } else { "store.url" }, rule);
             None
         }
     }
 }
 
 /// The files of a store that is there hold messages and numbers. The bridge makes them for its own user alone.
-fn warn_of_loose_modes(desk: &mut Desk, file: &Path) {
+fn warn_of_loose_modes(checker: &mut Checker, file: &Path) {
     for end in ["", "-wal", "-shm", ".answers"] {
         let mut name = file.as_os_str().to_owned();
         name.push(end);
         if let Some(mode) = secret::loose_mode(Path::new(&name)) {
             let name = name.display();
-            desk.warnings.push(format!(
+            checker.warnings.push(format!(
                 "store.url: other users of this machine may read or write {name} (mode {mode:03o}), which holds messages and \
                  phone numbers; chmod 600 it"
             ));
@@ -285,24 +288,24 @@ fn warn_of_loose_modes(desk: &mut Desk, file: &Path) {
     }
 }
 
-fn check_retry(desk: &mut Desk, raw: &raw::Retry) -> Retry {
+fn check_retry(checker: &mut Checker, raw: &raw::Retry) -> Retry {
     let all = ["retry.initial", "retry.max", "retry.give_up_after"];
-    if desk.clean(&all) && raw.initial > raw.max {
-        desk.note("retry.initial", "must not be longer than retry.max");
+    if checker.clean(&all) && raw.initial > raw.max {
+        checker.note("retry.initial", "must not be longer than retry.max");
     }
-    if desk.clean(&all) && raw.max > raw.give_up_after {
-        desk.note("retry.max", "must not be longer than retry.give_up_after");
+    if checker.clean(&all) && raw.max > raw.give_up_after {
+        checker.note("retry.max", "must not be longer than retry.give_up_after");
     }
     Retry { initial: raw.initial, max: raw.max, give_up_after: raw.give_up_after }
 }
 
 /// The first holder of each value, to name both where two must differ.
 #[derive(Default)]
-pub(super) struct Firsts(BTreeMap<Vec<String>, String>);
+pub(super) struct Uniqueness(BTreeMap<Vec<String>, String>);
 
-impl Firsts {
+impl Uniqueness {
     /// Who held `value` before `holder`, if anybody did.
-    pub(super) fn before(&mut self, value: Vec<String>, holder: &str) -> Option<String> {
+    pub(super) fn earlier_holder(&mut self, value: Vec<String>, holder: &str) -> Option<String> {
         if let Some(first) = self.0.get(&value) {
             return Some(first.clone());
         }

@@ -251,7 +251,7 @@ fn syntax_at(error: &ConfigError, text: &str) -> String {
     }
     let same = |line: &str| tree(line).is_err_and(|alone| innermost(&alone) == innermost(error));
     match text.lines().position(same) {
-        Some(before) => format!("{said}, in line {}", before + 1),
+        Some(earlier_holder) => format!("{said}, in line {}", earlier_holder + 1),
         None => said,
     }
 }
