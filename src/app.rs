@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use crate::afilnet::{self, AfilnetClient};
 use crate::bonychat::{self, WebhookClient};
 use crate::config::{Channel, Config, Problems, StoreUrl};
-use crate::domain::{ChannelName, Fence};
+use crate::domain::{ChannelName, LeaseDeadline};
 use crate::http::{self, Answers, Handle, Routes};
 use crate::lifecycle::{GRACE, Signal, Signals, TaskGroup};
 use crate::store::{PostgresStore, SqliteStore, Store};
@@ -227,14 +227,15 @@ fn clients(config: &Config) -> anyhow::Result<HashMap<ChannelName, Clients>> {
         bonychat::client(shortest(|channel| channel.bonychat.timeout), any.map_or(&[], |channel| &channel.bonychat.ca))
             .context("cannot build the client for BonyChat")?;
     let build = |channel: &Channel| {
-        let fence = Fence::closed();
+        let lease_deadline = LeaseDeadline::expired();
         let messenger = AfilnetClient::new(channel, &config.outbound, config.language, to_afilnet.clone());
         let webhook = WebhookClient::new(channel, config.inbound.attachments, config.language, to_bonychat.clone())
             .map_err(|bad| {
                 anyhow::anyhow!("channels.{}.{bad} (not set there, it is that of [bonychat])", channel.name)
             })?;
-        let (messenger, webhook) = (Arc::new(messenger.behind(&fence)), Arc::new(webhook.behind(&fence)));
-        Ok((channel.name.clone(), Clients { messenger, webhook, fence }))
+        let (messenger, webhook) =
+            (Arc::new(messenger.behind(&lease_deadline)), Arc::new(webhook.behind(&lease_deadline)));
+        Ok((channel.name.clone(), Clients { messenger, webhook, lease_deadline }))
     };
     config.channels.values().map(build).collect()
 }

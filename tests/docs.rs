@@ -34,9 +34,9 @@ fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
 fn prose(text: &str) -> impl Iterator<Item = &str> {
     let mut fenced = false;
     text.lines().filter(move |line| {
-        let fence = line.trim_start().starts_with("```");
-        fenced ^= fence;
-        !fenced && !fence
+        let lease_deadline = line.trim_start().starts_with("```");
+        fenced ^= lease_deadline;
+        !fenced && !lease_deadline
     })
 }
 

@@ -31,7 +31,9 @@ use self::wire::Rows;
 use self::withheld::Withheld;
 use crate::config;
 use crate::crashpoint;
-use crate::domain::{Content, Destination, Fault, Fence, Language, Messenger, Platform, ReadError, Row, Verdict};
+use crate::domain::{
+    AfilnetRow, Content, Destination, Fault, Language, LeaseDeadline, Messenger, Platform, ReadError, Verdict,
+};
 use crate::telemetry::metrics;
 
 /// Every method that is called here.
@@ -61,7 +63,7 @@ pub(crate) struct AfilnetClient {
     /// Whether the last list of conversations was a large one.
     large_chats: AtomicBool,
     /// Until when its calls may begin.
-    fence: Fence,
+    lease_deadline: LeaseDeadline,
 }
 
 impl AfilnetClient {
@@ -89,13 +91,13 @@ impl AfilnetClient {
             answer_limit: channel.afilnet.answer_limit,
             too_large: AtomicU64::new(0),
             large_chats: AtomicBool::new(false),
-            fence: Fence::open(),
+            lease_deadline: LeaseDeadline::unlimited(),
         }
     }
 
     /// The same, whose calls end with a lease.
-    pub(crate) fn behind(self, fence: &Fence) -> Self {
-        Self { fence: fence.clone(), ..self }
+    pub(crate) fn behind(self, lease_deadline: &LeaseDeadline) -> Self {
+        Self { lease_deadline: lease_deadline.clone(), ..self }
     }
 
     /// The channels of the account (afilnet.md 3.1). No side effect.
@@ -133,8 +135,15 @@ impl AfilnetClient {
         let start = Instant::now();
         let method = parameters.get(1).map_or("", |(_, method)| *method);
         crashpoint::hit(method, crashpoint::BEFORE_CALL);
-        let outcome =
-            transport::exchange(&self.http, self.carrier.as_ref(), parameters, self.timeout, &self.fence, intake).await;
+        let outcome = transport::exchange(
+            &self.http,
+            self.carrier.as_ref(),
+            parameters,
+            self.timeout,
+            &self.lease_deadline,
+            intake,
+        )
+        .await;
         crashpoint::hit(method, crashpoint::AFTER_CALL);
         let duration_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
         if let Some(bytes) = intake.too_large() {
@@ -228,7 +237,7 @@ impl AfilnetClient {
     }
 
     /// Reads one conversation by `method`.
-    async fn conversation(&self, method: &str, of: &Destination) -> Result<Vec<Row>, ReadError> {
+    async fn conversation(&self, method: &str, of: &Destination) -> Result<Vec<AfilnetRow>, ReadError> {
         let mut parameters = self.of_channel(method);
         parameters.push(("destination", of.as_str()));
         let rows = self.read_list(&parameters, Some(of), false).await?;
@@ -237,7 +246,7 @@ impl AfilnetClient {
 
     /// The rows, after counting and reporting the items that were none. Such an item may come back with every poll, so
     /// only each doubling of the count is a warning.
-    fn readable(&self, method: &str, read: Rows) -> Vec<Row> {
+    fn readable(&self, method: &str, read: Rows) -> Vec<AfilnetRow> {
         if read.unreadable > 0 {
             let more = read.unreadable as u64;
             let total = self.unreadable_rows.fetch_add(more, Ordering::Relaxed) + more;
@@ -286,14 +295,14 @@ impl Messenger for AfilnetClient {
         verdict
     }
 
-    async fn chats(&self) -> Result<Vec<Row>, ReadError> {
+    async fn chats(&self) -> Result<Vec<AfilnetRow>, ReadError> {
         let method = "getchats";
         let alone = self.large_chats.load(Ordering::Relaxed);
         let rows = self.read_list(&self.of_channel(method), None, alone).await?;
         Ok(self.readable(method, rows))
     }
 
-    async fn messages(&self, of: &Destination) -> Result<Vec<Row>, ReadError> {
+    async fn messages(&self, of: &Destination) -> Result<Vec<AfilnetRow>, ReadError> {
         self.conversation("getmessages", of).await
     }
 
@@ -306,7 +315,7 @@ impl Messenger for AfilnetClient {
         Ok(self.channels().await?.iter().any(ours))
     }
 
-    async fn unread(&self, of: &Destination) -> Result<Vec<Row>, ReadError> {
+    async fn unread(&self, of: &Destination) -> Result<Vec<AfilnetRow>, ReadError> {
         self.conversation("getunreadmessages", of).await
     }
 }

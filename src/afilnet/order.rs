@@ -2,12 +2,12 @@
 
 use std::cmp::{Ordering, Reverse};
 
-use crate::domain::Row;
+use crate::domain::AfilnetRow;
 
 /// `rows` with the oldest first. A list that runs one way by (time, numeric id) is kept or turned around whole, so rows
 /// that say the same keep the order Afilnet gave them; any other list is sorted, ties in the way most of it ran. A row
 /// without a time stands with its neighbour; ids count only where every row has a numeric one.
-pub(super) fn oldest_first(rows: Vec<Row>) -> Vec<Row> {
+pub(super) fn oldest_first(rows: Vec<AfilnetRow>) -> Vec<AfilnetRow> {
     let keys = keys(&rows);
     let steps = |way| keys.windows(2).filter(|pair| pair[0].cmp(&pair[1]) == way).count();
     let (up, down) = (steps(Ordering::Less), steps(Ordering::Greater));
@@ -23,7 +23,7 @@ pub(super) fn oldest_first(rows: Vec<Row>) -> Vec<Row> {
 
 /// What each row is ordered by: its time, and its id where ids can be compared (digits without leading zeros, by length
 /// and then by text: an id may be longer than any integer type).
-fn keys(rows: &[Row]) -> Vec<(i64, Option<(usize, String)>)> {
+fn keys(rows: &[AfilnetRow]) -> Vec<(i64, Option<(usize, String)>)> {
     let ids: Option<Vec<_>> = rows.iter().map(numeric_id).collect();
     let mut last = rows.iter().find_map(|row| row.time.epoch_ms).unwrap_or(0);
     let times = rows.iter().map(|row| {
@@ -36,7 +36,7 @@ fn keys(rows: &[Row]) -> Vec<(i64, Option<(usize, String)>)> {
     }
 }
 
-fn numeric_id(row: &Row) -> Option<(usize, String)> {
+fn numeric_id(row: &AfilnetRow) -> Option<(usize, String)> {
     let digits = row.id.as_deref().filter(|id| !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit()))?;
     let digits = digits.trim_start_matches('0');
     Some((digits.len(), digits.to_owned()))
@@ -49,8 +49,8 @@ mod tests {
     use super::*;
     use crate::domain::{Direction, RowTime};
 
-    fn row(time: Option<i64>, id: Option<&str>, text: &str) -> Row {
-        Row {
+    fn row(time: Option<i64>, id: Option<&str>, text: &str) -> AfilnetRow {
+        AfilnetRow {
             destination: "34600000000".parse().unwrap(),
             id: id.map(str::to_owned),
             direction: Direction::Inbound,
@@ -60,7 +60,7 @@ mod tests {
         }
     }
 
-    fn texts(rows: Vec<Row>) -> String {
+    fn texts(rows: Vec<AfilnetRow>) -> String {
         oldest_first(rows).into_iter().map(|row| row.text).collect()
     }
 
@@ -113,7 +113,7 @@ mod tests {
         ) {
             stamps.sort_unstable();
             stamps.dedup();
-            let list: Vec<Row> = stamps
+            let list: Vec<AfilnetRow> = stamps
                 .iter()
                 .map(|(time, id)| row(Some(*time), Some(&id.to_string()), &format!("{time}/{id} ")))
                 .collect();
@@ -127,7 +127,7 @@ mod tests {
         fn no_list_loses_a_row_or_its_order(
             fields in prop::collection::vec((prop::option::of(0i64..9), prop::option::of("[0-9a]{0,3}")), 0..40)
         ) {
-            let rows: Vec<Row> =
+            let rows: Vec<AfilnetRow> =
                 fields.iter().enumerate().map(|(n, (t, id))| row(*t, id.as_deref(), &n.to_string())).collect();
             let sorted = oldest_first(rows.clone());
             let mut numbers: Vec<usize> = sorted.iter().map(|row| row.text.parse().unwrap()).collect();

@@ -13,8 +13,8 @@ use super::classify::{Answer, Failure, Outcome};
 use super::intake::Intake;
 use crate::config;
 use crate::domain::clock::{retry_after, wall};
-use crate::domain::fence::Ended;
-use crate::domain::{Fault, Fence};
+use crate::domain::lease_deadline::LeaseExpired;
+use crate::domain::{Fault, LeaseDeadline};
 use crate::telemetry::trouble;
 
 /// Longest query of a GET. Afilnet takes about 4,000 characters in all (afilnet.md 2.2).
@@ -140,24 +140,24 @@ fn form_post(http: &Client, url: &Url, form: String) -> RequestBuilder {
     http.post(url.clone()).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form)
 }
 
-/// Makes one call, once; before its first byte, `fence` is asked. `intake` bounds what its answer may bring.
+/// Makes one call, once; before its first byte, `lease_deadline` is asked. `intake` bounds what its answer may bring.
 pub(super) async fn exchange(
     http: &Client,
     carrier: &dyn Carrier,
     parameters: &[(&str, &str)],
     timeout: Duration,
-    fence: &Fence,
+    lease_deadline: &LeaseDeadline,
     intake: &mut Intake,
 ) -> Outcome {
     let request = carrier.request(http, parameters).map_err(Failure::Impossible)?;
     let mut request = request.timeout(timeout).build().map_err(|e| failure(&e))?;
-    if !fence.holds() {
+    if !lease_deadline.is_valid() {
         return Err(Failure::Before(Fault::Interrupted));
     }
     if let Some(body) = request.body_mut()
         && let Some(bytes) = body.as_bytes()
     {
-        *body = Body::wrap(fence.guard(Bytes::copy_from_slice(bytes)));
+        *body = Body::wrap(lease_deadline.guard(Bytes::copy_from_slice(bytes)));
     }
     let host = request.url().host_str().unwrap_or_default().to_owned();
     let response = http.execute(request).await.map_err(|error| {
@@ -207,7 +207,7 @@ pub(super) fn failure(error: &reqwest::Error) -> Failure {
         let certificate = links(error).any(|link| link.to_string().contains("invalid peer certificate"));
         return Failure::Before(if certificate { Fault::Certificate } else { Fault::Unreachable });
     }
-    if links(error).any(<dyn std::error::Error>::is::<Ended>) {
+    if links(error).any(<dyn std::error::Error>::is::<LeaseExpired>) {
         return Failure::Before(Fault::Interrupted);
     }
     Failure::After(if error.is_timeout() { Fault::TimedOut } else { Fault::ConnectionLost })

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::list::each_item;
 use super::{json, noise, order, when};
-use crate::domain::{Destination, Direction, Row, RowTime};
+use crate::domain::{AfilnetRow, Destination, Direction, RowTime};
 
 /// Longest row status kept, in characters.
 const LONGEST_STATUS: usize = 60;
@@ -146,7 +146,7 @@ pub(super) fn sent_id(result: &Value) -> Option<String> {
 /// Rows of one read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Rows {
-    pub(super) rows: Vec<Row>,
+    pub(super) rows: Vec<AfilnetRow>,
     /// How many items could not be read as a row at all.
     pub(super) unreadable: usize,
 }
@@ -169,13 +169,13 @@ pub(super) fn rows_of(result: Option<&RawValue>, asked: &Destination, zone: &Tim
 }
 
 /// One row (afilnet.md 3.7). `None` without a destination, or where it says nothing about a message.
-fn row(fields: &Map<String, Value>, asked: Option<&Destination>, zone: &TimeZone) -> Option<Row> {
+fn row(fields: &Map<String, Value>, asked: Option<&Destination>, zone: &TimeZone) -> Option<AfilnetRow> {
     if !["message", "messageid", "datetime", "sent", "issent"].iter().any(|name| fields.contains_key(*name)) {
         return None;
     }
     let destination = fields.get("destination").and_then(Value::as_str).and_then(|text| text.trim().parse().ok());
     let raw = fields.get("datetime").and_then(Value::as_str).unwrap_or_default().to_owned();
-    Some(Row {
+    Some(AfilnetRow {
         destination: destination.or_else(|| asked.cloned())?,
         id: fields.get("messageid").and_then(id),
         direction: direction(fields),

@@ -24,7 +24,7 @@ use self::event::event_body;
 use crate::config;
 use crate::crashpoint;
 use crate::domain::{
-    ChannelId, ChannelName, ContactId, Content, Delivery, Event, Fence, Language, Reach, Webhook, clock,
+    ChannelId, ChannelName, ContactId, Content, Delivery, Event, Language, LeaseDeadline, Reach, Webhook, clock,
 };
 use crate::telemetry::trouble;
 
@@ -82,7 +82,7 @@ pub(crate) struct WebhookClient {
     language: Language,
     http: reqwest::Client,
     /// Until when its calls may begin.
-    fence: Fence,
+    lease_deadline: LeaseDeadline,
 }
 
 impl WebhookClient {
@@ -115,18 +115,18 @@ impl WebhookClient {
             reach: channel.reach(),
             language,
             http,
-            fence: Fence::open(),
+            lease_deadline: LeaseDeadline::unlimited(),
         })
     }
 
     /// The same, whose calls end with a lease.
-    pub(crate) fn behind(self, fence: &Fence) -> Self {
-        Self { fence: fence.clone(), ..self }
+    pub(crate) fn behind(self, lease_deadline: &LeaseDeadline) -> Self {
+        Self { lease_deadline: lease_deadline.clone(), ..self }
     }
 
     async fn post(&self, body: Vec<u8>, event: &Event) -> Result<Delivery, reqwest::Error> {
         let sent = Bytes::from(body);
-        let body = reqwest::Body::wrap(self.fence.guard(sent.clone()));
+        let body = reqwest::Body::wrap(self.lease_deadline.guard(sent.clone()));
         let call = self.http.post(self.url.clone()).headers(self.headers.clone()).timeout(self.timeout).body(body);
         crashpoint::hit("webhook", crashpoint::BEFORE_CALL);
         let host = self.url.host_str().unwrap_or_default();

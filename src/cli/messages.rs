@@ -12,8 +12,8 @@ use secrecy::ExposeSecret as _;
 use super::Failure;
 use crate::config::{Config, LogContacts, StoreUrl};
 use crate::domain::Fault;
+use crate::domain::agent_text::{Delivered, discarded, failure_text};
 use crate::domain::clock::{millis, now_ms};
-use crate::domain::sentence::{Got, discarded, sentence};
 use crate::store::{ByHand, Decision, DiscardNotices, Filter, Listed, PostgresStore, SqliteStore, Store};
 use crate::telemetry::{harmless, harmless_json};
 
@@ -97,8 +97,9 @@ async fn done(command: Command, config: &Config, store: &dyn Store) -> Result<()
             retry_given_up(store, channel, since.unwrap_or_default(), yes).await?;
         }
         Command::Discard { m_id } => {
-            let sentence = |got| discarded(got, config.language);
-            let notices = DiscardNotices { not_sent: sentence(Got::No), perhaps_sent: sentence(Got::Maybe) };
+            let failure_text = |got| discarded(got, config.language);
+            let notices =
+                DiscardNotices { not_sent: failure_text(Delivered::No), perhaps_sent: failure_text(Delivered::Maybe) };
             let outcome = store.discard(m_id.clone(), notices, now_ms()).await.map_err(anyhow::Error::new)?;
             say(&thrown_away(outcome, &m_id))?;
         }
@@ -197,7 +198,7 @@ async fn settle(store: &dyn Store, config: &Config, m_id: &str, how: &str) -> an
         "failed" => Decision::Failed,
         _ => Decision::SendAgain,
     };
-    let notice = sentence(&Fault::Other("SETTLED_BY_HAND".into()), Got::No, config.language);
+    let notice = failure_text(&Fault::Other("SETTLED_BY_HAND".into()), Delivered::No, config.language);
     let before = store.decide(m_id.to_owned(), decision, notice, now_ms()).await?;
     match before.as_deref() {
         None => anyhow::bail!("there is no message `{m_id}` in this store: nothing was changed"),

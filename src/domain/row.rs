@@ -35,7 +35,7 @@ pub(crate) struct RowTime {
 
 /// One row. Unreadable fields are missing here, never an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Row {
+pub(crate) struct AfilnetRow {
     pub(crate) destination: Destination,
     /// Afilnet's message id; `None` where it is missing, empty or `0`.
     pub(crate) id: Option<String>,

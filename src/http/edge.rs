@@ -163,7 +163,7 @@ impl ApiError {
                     Language::Es => format!("El mensaje no se ha enviado. {rules}"),
                 };
             }
-            Self::Refused(sentence) => return sentence,
+            Self::Refused(failure_text) => return failure_text,
             Self::KeyTaken => (
                 "The Idempotency-Key of this request was used for another message before, so this message was not sent. \
                  Send it again under a key of its own.",

@@ -12,8 +12,8 @@ use super::answers::Answering;
 use super::conn::Conn;
 use super::edge::{self, ApiError, DoorChannel};
 use crate::bonychat::wire;
+use crate::domain::agent_text::{Delivered, failure_text};
 use crate::domain::clock::{millis, now_ms};
-use crate::domain::sentence::{Got, sentence};
 use crate::domain::{IdempotencyKey, Language, MId};
 use crate::store::{Answer, Caller, Kept, NewOutbound, StoreError};
 use crate::telemetry::metrics;
@@ -58,7 +58,7 @@ async fn taken(door: &Door, request: Request) -> Result<Response, ApiError> {
         }
         Answer::Refused(fault) => {
             answering.reached(); // surely not sent: the same again is a message of its own, whoever learns of this
-            Err(ApiError::Refused(sentence(&fault, Got::No, door.language)))
+            Err(ApiError::Refused(failure_text(&fault, Delivered::No, door.language)))
         }
     }
 }

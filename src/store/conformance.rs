@@ -66,7 +66,7 @@ fn reading(n: u32, rows: &[(&str, &str)]) -> Reading {
                 mark: format!("mark of {words}"),
                 events: vec![customer_says(words)],
                 from_customer: true,
-                claims: None,
+                matched: None,
                 doubtful: false,
             })
             .collect(),

@@ -41,7 +41,7 @@ pub(crate) trait Leases: Send + Sync {
     async fn beat(&self, lease: Duration, held: Vec<(ChannelName, bool)>) -> Result<Roll, StoreError>;
 
     /// Takes all of these channels, or none where somebody else owns one of them. In the order given.
-    async fn claim(&self, lease: Duration, channels: Vec<ChannelName>) -> Result<Option<Vec<Epoch>>, StoreError>;
+    async fn matched(&self, lease: Duration, channels: Vec<ChannelName>) -> Result<Option<Vec<Epoch>>, StoreError>;
 
     /// Gives back what this process owns of these.
     async fn release(&self, channels: Vec<ChannelName>) -> Result<(), StoreError>;

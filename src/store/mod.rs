@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::domain::{ChannelName, Choice, ContactId, Content, Destination, Event, Fault, IdempotencyKey, MId};
+use crate::domain::{ChannelName, ContactId, Content, Destination, Event, Fault, IdempotencyKey, MId, PendingQuestion};
 
 pub(crate) use attempt::{Attempt, Before, Settlement};
 pub(crate) use caller::Caller;
@@ -312,7 +312,11 @@ pub(crate) trait Store: Send + Sync {
     async fn learned(&self, channel: &ChannelName) -> Result<Learned, StoreError>;
 
     /// The question of a conversation that its customer has not answered, however old. A later one takes its place.
-    async fn open_choice(&self, channel: &ChannelName, contact: &ContactId) -> Result<Option<Choice>, StoreError>;
+    async fn pending_question(
+        &self,
+        channel: &ChannelName,
+        contact: &ContactId,
+    ) -> Result<Option<PendingQuestion>, StoreError>;
 
     /// Records a reading: events, seen rows and position together, and the answered question is no longer open, unless
     /// a later one is by now. A row seen before makes no event, and a status only where it goes beyond what was told.

@@ -1,6 +1,6 @@
 //! What one read of a conversation brings to the store, and what the store knows of its rows before.
 
-use crate::domain::ledger::Claim;
+use crate::domain::matching::Match;
 use crate::domain::{ChannelName, ContactId, Content, Destination, Event, MId, StatusValue};
 
 /// What one read of one conversation brought.
@@ -46,7 +46,7 @@ pub(crate) struct NewRow {
     /// Whether the customer wrote it.
     pub(crate) from_customer: bool,
     /// The call of ours that it shows, where it shows one.
-    pub(crate) claims: Option<Claim>,
+    pub(crate) matched: Option<Match>,
     /// It may be a call of ours in other words.
     pub(crate) doubtful: bool,
 }
@@ -87,7 +87,7 @@ pub(crate) struct SeenRow {
     /// What it says and when; `None` where that was not kept.
     pub(crate) mark: Option<String>,
     /// The call of ours that it shows: message and part.
-    pub(crate) claim: Option<(MId, u32)>,
+    pub(crate) matched: Option<(MId, u32)>,
 }
 
 /// A message of ours of whose end nothing final was told.

@@ -10,7 +10,7 @@ use super::inbound::receipts::Receipts;
 use super::limits::call_permit::{Account, AfilnetCalls};
 use crate::config::{DirectionBy, FirstRun, OnUnconfirmed};
 use crate::domain::clock::millis;
-use crate::domain::{ChannelName, Fence, IdType, Language, Messenger, RetryPolicy, Webhook};
+use crate::domain::{ChannelName, IdType, Language, LeaseDeadline, Messenger, RetryPolicy, Webhook};
 use crate::store::{ChannelSignals, Store};
 
 /// What the configuration says of a channel. Read only.
@@ -47,7 +47,7 @@ pub(super) struct ChannelPorts {
     pub(super) store: Arc<dyn Store>,
     pub(super) messenger: Arc<dyn Messenger>,
     pub(super) webhook: Arc<dyn Webhook>,
-    pub(super) deadline: Fence,
+    pub(super) deadline: LeaseDeadline,
 }
 
 /// What a channel's loops share, and what outlives them where its lease comes back.

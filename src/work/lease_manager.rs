@@ -183,12 +183,12 @@ impl LeaseManager {
             let mine = group.channels.iter().all(|channel| view.owners.get(channel.name()) == Some(&Owner::Me));
             match &mut group.ownership {
                 Some(ownership) if mine && !ownership.lost => {
-                    group.channels.iter().for_each(|channel| channel.ports.deadline.move_to(until_ms));
+                    group.channels.iter().for_each(|channel| channel.ports.deadline.extend_to(until_ms));
                 }
                 Some(ownership) if !ownership.lost => {
                     ownership.lost = true;
                     for channel in &group.channels {
-                        channel.ports.deadline.move_to(0);
+                        channel.ports.deadline.extend_to(0);
                         tracing::warn!(
                             channel_name = %channel.name(),
                             "channel `{}`: its lease has passed to another process, which goes on with it",
@@ -254,7 +254,7 @@ impl LeaseManager {
         let (asked_ms, until_ms) = (now_ms(), self.until_ms(now_ms()));
         let channels = self.groups[index].channels.clone();
         let names: Vec<ChannelName> = channels.iter().map(|channel| channel.name().clone()).collect();
-        let Some(epochs) = leases.claim(self.lease, names).await? else { return Ok(false) };
+        let Some(epochs) = leases.matched(self.lease, names).await? else { return Ok(false) };
         let tasks = TaskGroup::child_of(&self.stop);
         let ownership = Ownership { tasks: tasks.clone(), ending: false, lost: false };
         self.groups[index].ownership = Some(ownership);
@@ -262,7 +262,7 @@ impl LeaseManager {
             Ok(waiting) => {
                 for ((channel, epoch), waiting) in channels.into_iter().zip(epochs).zip(waiting) {
                     channel.state.calls.account.upstream.limiter.fill_window();
-                    channel.ports.deadline.move_to(until_ms);
+                    channel.ports.deadline.extend_to(until_ms);
                     channel.state.signals.comes_here(waiting);
                     metrics::owned(channel.name(), true);
                     let took_ms = now_ms() - asked_ms;
@@ -287,7 +287,7 @@ impl LeaseManager {
         let group = &mut self.groups[index];
         let Some(ownership) = group.ownership.take() else { return };
         for channel in &group.channels {
-            channel.ports.deadline.move_to(0);
+            channel.ports.deadline.extend_to(0);
             channel.state.signals.is_elsewhere(false);
             metrics::owned(channel.name(), false);
         }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use crate::config::{Channel as ChannelConfig, Config};
 use crate::domain::clock::now_ms;
-use crate::domain::{ChannelName, Fence, Messenger, RetryPolicy, Webhook};
+use crate::domain::{ChannelName, LeaseDeadline, Messenger, RetryPolicy, Webhook};
 use crate::lifecycle::TaskGroup;
 use crate::store::{Epoch, Store, StoreError, Waiting};
 use crate::telemetry::metrics;
@@ -34,7 +34,7 @@ use limits::call_permit::Account;
 pub(crate) struct Clients {
     pub(crate) messenger: Arc<dyn Messenger>,
     pub(crate) webhook: Arc<dyn Webhook>,
-    pub(crate) fence: Fence,
+    pub(crate) lease_deadline: LeaseDeadline,
 }
 
 /// Registers every channel with the store's signals, so that the listener can be opened, and starts the loops. `before`: the
@@ -54,8 +54,8 @@ pub(crate) async fn start(
         let (rate, in_flight) = (channel.afilnet.requests_per_second, channel.afilnet.max_in_flight);
         let account = accounts.entry(key.clone()).or_insert_with(|| Arc::new(Account::new(rate, in_flight)));
         let signals = store.signals().register(&channel.name, &account.pace);
-        let Some(Clients { messenger, webhook, fence }) = clients.remove(&channel.name) else { continue };
-        let ports = ChannelPorts { store: Arc::clone(store), messenger, webhook, deadline: fence };
+        let Some(Clients { messenger, webhook, lease_deadline }) = clients.remove(&channel.name) else { continue };
+        let ports = ChannelPorts { store: Arc::clone(store), messenger, webhook, deadline: lease_deadline };
         let receipts = Receipts::new(config.inbound.statuses, &config.inbound.status_map);
         let channel = Channel::new(settings(config, channel), ports, account, signals, receipts);
         by_account.entry(key).or_default().push(Arc::clone(&channel));
@@ -85,7 +85,7 @@ pub(crate) async fn start(
         if !before.is_empty() {
             channel.state.calls.account.upstream.limiter.fill_window(); // the loops before made calls in this very second
         }
-        channel.ports.deadline.move_to(i64::MAX);
+        channel.ports.deadline.extend_to(i64::MAX);
         metrics::owned(channel.name(), true);
         loops::start(&channel, epoch, tasks);
     }

@@ -10,8 +10,8 @@ use super::inbound::receipts::Receipts;
 use super::limits::call_permit::Account;
 use crate::config::{DirectionBy, FirstRun, OnUnconfirmed};
 use crate::domain::{
-    ContactId, Content, Delivery, Destination, Event, Fence, IdType, Language, Messenger, ReadError, RetryPolicy, Row,
-    Verdict, Webhook,
+    AfilnetRow, ContactId, Content, Delivery, Destination, Event, IdType, Language, LeaseDeadline, Messenger,
+    ReadError, RetryPolicy, Verdict, Webhook,
 };
 use crate::store::Store;
 
@@ -29,10 +29,10 @@ impl Messenger for Nobody {
     async fn send(&self, _: &Destination, _: &Content, _: u32) -> Verdict {
         unreachable!("nothing is sent to nobody")
     }
-    async fn chats(&self) -> Result<Vec<Row>, ReadError> {
+    async fn chats(&self) -> Result<Vec<AfilnetRow>, ReadError> {
         Ok(Vec::new())
     }
-    async fn messages(&self, _: &Destination) -> Result<Vec<Row>, ReadError> {
+    async fn messages(&self, _: &Destination) -> Result<Vec<AfilnetRow>, ReadError> {
         Ok(Vec::new())
     }
     async fn probe_account(&self) -> Result<(), ReadError> {
@@ -41,7 +41,7 @@ impl Messenger for Nobody {
     async fn probe_channel(&self) -> Result<bool, ReadError> {
         Ok(false)
     }
-    async fn unread(&self, _: &Destination) -> Result<Vec<Row>, ReadError> {
+    async fn unread(&self, _: &Destination) -> Result<Vec<AfilnetRow>, ReadError> {
         Ok(Vec::new())
     }
 }
@@ -86,7 +86,7 @@ pub(super) fn ports(store: &Arc<dyn Store>) -> ChannelPorts {
         store: Arc::clone(store),
         messenger: Arc::new(Nobody),
         webhook: Arc::new(Nobody),
-        deadline: Fence::open(),
+        deadline: LeaseDeadline::unlimited(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::Fence;
+use crate::domain::LeaseDeadline;
 use crate::domain::clock::{now_ms, since};
 
 /// Wait after the store could not answer.
@@ -24,8 +24,8 @@ pub(super) async fn notified(notify: &Notify, due_ms: Option<i64>, stop: &Cancel
 
 /// Waits until a call may begin: at once, or once the lease is renewed. False where the stop begins first, as it does
 /// when the lease is lost.
-pub(super) async fn may_call(deadline: &Fence, stop: &CancellationToken) -> bool {
-    deadline.holds() || stop.run_until_cancelled(deadline.held()).await.is_some()
+pub(super) async fn may_call(deadline: &LeaseDeadline, stop: &CancellationToken) -> bool {
+    deadline.is_valid() || stop.run_until_cancelled(deadline.wait_valid()).await.is_some()
 }
 
 /// A number in `0.0..1.0` for full jitter.

@@ -19,7 +19,7 @@ use super::lock::lock;
 use super::wait::{STORE_PAUSE, jitter, may_call, notified};
 use crate::config::BONYCHAT_LIMIT;
 use crate::domain::clock::{millis, now_ms, since};
-use crate::domain::{ContactId, Delivery, EventBody, Fault, Fence, Scope, Webhook};
+use crate::domain::{ContactId, Delivery, EventBody, Fault, LeaseDeadline, Scope, Webhook};
 use crate::store::{ChannelSignals, DueEvent, Publication, Store, StoreError};
 use crate::telemetry::metrics::{self, Part};
 
@@ -46,7 +46,7 @@ pub(super) struct Publisher {
     settings: Arc<ChannelSettings>,
     store: Arc<dyn Store>,
     webhook: Arc<dyn Webhook>,
-    deadline: Fence,
+    deadline: LeaseDeadline,
     signals: Arc<ChannelSignals>,
     /// Its breaker is open while BonyChat is out of order, does not take the channel's token, or the webhook URL is wrong.
     upstream: Upstream<i64>,

@@ -140,7 +140,7 @@ fn a_question_lists_its_replies() {
     let spanish = Wording { language: Language::Es, ..wording() };
     assert!(texts(&spanish, &question)[0].ends_with("\n2. Tuesday at 10\nResponda con el número"));
     let replies = vec![label("Monday"), label("Tuesday at 10")];
-    let choice = crate::domain::Choice { m_id: "q1".parse().unwrap(), replies, asked_ms: 0 };
+    let choice = crate::domain::PendingQuestion { m_id: "q1".parse().unwrap(), replies, asked_ms: 0 };
     assert!(
         choice.shown_in(&texts(&wording(), &question)[0]),
         "an answer is told from what stands before its question"

@@ -215,7 +215,7 @@ async fn reads_ask_for_what_they_name_and_come_oldest_first() {
         {"destination":"34600111222","messageid":"2","message":"b","sent":"1","datetime":"2024-05-10 10:00:01"},
         {"destination":"34600333444","messageid":"1","message":"a","sent":"0","datetime":"2024-05-10 10:00:00"},
         "odd"]}}"#;
-    let ids = |rows: Vec<Row>| rows.into_iter().filter_map(|row| row.id).collect::<String>();
+    let ids = |rows: Vec<AfilnetRow>| rows.into_iter().filter_map(|row| row.id).collect::<String>();
     let common = [("class", "chat"), ("user", "ana@example.com"), ("password", "s3cr&t+ñ")];
     for (method, order) in [("getchats", "21"), ("getmessages", "12"), ("getunreadmessages", "12")] {
         let afilnet = Afilnet::answering(ROWS).await;

@@ -3,8 +3,8 @@
 mod answers;
 mod calls;
 mod carriage;
-mod fence;
 mod fuzz;
+mod lease_deadline;
 mod listener;
 mod verdicts;
 

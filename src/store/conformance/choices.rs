@@ -1,7 +1,7 @@
 //! What every engine promises of open choices.
 
 use super::*;
-use crate::domain::Choice;
+use crate::domain::PendingQuestion;
 use crate::domain::content::{Label, QuickReply};
 
 on_each_engine! {
@@ -31,8 +31,8 @@ async fn ask(store: &Arc<dyn Store>, epoch: Epoch, n: u32, replies: &[&str], now
     take(store, epoch, now_ms).await.remove(0)
 }
 
-async fn open(store: &Arc<dyn Store>, n: u32) -> Option<Choice> {
-    store.open_choice(&channel(), &contact(n)).await.unwrap()
+async fn open(store: &Arc<dyn Store>, n: u32) -> Option<PendingQuestion> {
+    store.pending_question(&channel(), &contact(n)).await.unwrap()
 }
 
 async fn open_id(store: &Arc<dyn Store>, n: u32) -> Option<MId> {
@@ -72,10 +72,11 @@ async fn a_question_is_open_from_its_first_attempt_on_in_its_conversation_alone(
     assert_eq!(open(&store, 1).await, None);
     let begun = take(&store, epoch, 100).await;
     let asked = begun.iter().find(|attempt| attempt.contact == contact(1)).unwrap();
-    let expected = Choice { m_id: asked.m_id.clone(), replies: vec![label("Monday"), label("Tuesday")], asked_ms: 100 };
+    let expected =
+        PendingQuestion { m_id: asked.m_id.clone(), replies: vec![label("Monday"), label("Tuesday")], asked_ms: 100 };
     assert_eq!(open(&store, 1).await, Some(expected.clone()));
     assert_eq!(open(&store, 2).await, None);
-    assert_eq!(store.open_choice(&"other".parse().unwrap(), &contact(1)).await.unwrap(), None);
+    assert_eq!(store.pending_question(&"other".parse().unwrap(), &contact(1)).await.unwrap(), None);
     send(&store, asked).await;
     assert_eq!(open(&store, 1).await, Some(expected));
 }

@@ -1,7 +1,7 @@
 //! What every engine promises of the calls that rows are held against.
 
 use super::*;
-use crate::domain::ledger::Claim;
+use crate::domain::matching::Match;
 
 on_each_engine! {
     what_may_have_been_said_is_known_until_a_row_claims_it_or_its_text_is_wiped
@@ -16,8 +16,8 @@ async fn unclaimed(store: &Arc<dyn Store>, limit: usize) -> Vec<(String, u32)> {
     calls.iter().map(|call| (words(call), call.part)).collect()
 }
 
-fn claim(m_id: &MId, part: u32) -> Claim {
-    Claim { m_id: m_id.clone(), part, last: true }
+fn matched(m_id: &MId, part: u32) -> Match {
+    Match { m_id: m_id.clone(), part, last: true }
 }
 
 fn own(words: &str, part: u32) -> (String, u32) {
@@ -55,7 +55,7 @@ async fn what_may_have_been_said_is_known_until_a_row_claims_it_or_its_text_is_w
     assert_eq!(unclaimed(&store, 9).await, [own("a", 0), own("a", 1), own("b", 0), own("d", 0)]);
     assert_eq!(unclaimed(&store, 2).await, [own("b", 0), own("d", 0)]);
     let mut page = reading(1, &[("row", "x")]);
-    page.rows[0].claims = Some(claim(&third.m_id, 0));
+    page.rows[0].matched = Some(matched(&third.m_id, 0));
     store.record(page).await.unwrap();
     assert_eq!(unclaimed(&store, 9).await, [own("a", 1), own("b", 0), own("d", 0)]);
     store.sweep(1_000_000, 0, 100).await.unwrap();

@@ -1,7 +1,7 @@
 //! Messages whose outcome is unknown.
 
 use super::*;
-use crate::domain::ledger::Claim;
+use crate::domain::matching::Match;
 
 on_each_engine! {
     a_row_that_may_show_it_in_other_words_leaves_it_in_doubt_whoever_read_it
@@ -42,7 +42,7 @@ fn showing(identity: &str, m_id: &MId, part: u32) -> Reading {
     let mut page = reading(1, &[(identity, "x")]);
     page.rows[0].events.clear();
     page.rows[0].from_customer = false;
-    page.rows[0].claims = Some(Claim { m_id: m_id.clone(), part, last: true });
+    page.rows[0].matched = Some(Match { m_id: m_id.clone(), part, last: true });
     page
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::domain::StatusValue;
 use crate::domain::clock::wall_ms;
-use crate::domain::ledger::Claim;
+use crate::domain::matching::Match;
 
 on_each_engine! {
     what_a_row_said_and_what_it_claims_is_kept_with_the_tail_of_its_page
@@ -48,7 +48,7 @@ async fn what_a_row_said_and_what_it_claims_is_kept_with_the_tail_of_its_page(en
     let fresh = engine.fresh().await;
     let m_id = sent(&fresh.store).await;
     let mut page = reading(1, &[("r1", "a"), ("r2", "b")]);
-    page.rows[1].claims = Some(Claim { m_id: m_id.clone(), part: 1, last: true });
+    page.rows[1].matched = Some(Match { m_id: m_id.clone(), part: 1, last: true });
     page.page = Some(vec!["r1".into(), "r2".into()]);
     fresh.store.record(page).await.unwrap();
     fresh.store.record(reading(1, &[("r3", "c")])).await.unwrap();
@@ -56,7 +56,7 @@ async fn what_a_row_said_and_what_it_claims_is_kept_with_the_tail_of_its_page(en
     let seen = fresh.store.seen(&channel(), &contact(1)).await.unwrap();
     let marks: Vec<_> = seen.rows.iter().map(|row| (row.identity.as_str(), row.mark.as_deref())).collect();
     assert_eq!(marks, [("r1", Some("mark of a")), ("r2", Some("mark of b")), ("r3", Some("mark of c"))]);
-    assert_eq!(seen.rows.iter().map(|row| row.claim.clone()).collect::<Vec<_>>(), [None, Some((m_id, 1)), None]);
+    assert_eq!(seen.rows.iter().map(|row| row.matched.clone()).collect::<Vec<_>>(), [None, Some((m_id, 1)), None]);
     assert_eq!(seen.page, ["r1", "r2"]);
     assert!(fresh.store.seen(&channel(), &contact(2)).await.unwrap().rows.is_empty());
 }
@@ -97,9 +97,9 @@ async fn rows_of_sent_messages_teach_that_and_how_late_they_show(engine: Engine)
     let Fresh { store, folder: _folder } = engine.fresh().await;
     let m_id = sent(&store).await;
     assert_eq!(store.learned(&channel()).await.unwrap(), Learned::default());
-    let claims = |m_id: &MId, identity: &str, part: u32, last: bool, read_before_ms: Option<i64>| {
+    let matched = |m_id: &MId, identity: &str, part: u32, last: bool, read_before_ms: Option<i64>| {
         let mut page = reading(1, &[(identity, identity)]);
-        page.rows[0].claims = Some(Claim { m_id: m_id.clone(), part, last });
+        page.rows[0].matched = Some(Match { m_id: m_id.clone(), part, last });
         Reading { read_before_ms, ..page }
     };
     let lag = |settle_lag_ms| Learned { shows_texts: true, shows_files: false, settle_lag_ms };
@@ -111,18 +111,18 @@ async fn rows_of_sent_messages_teach_that_and_how_late_they_show(engine: Engine)
         ("r5", true, Some(50_000_000), lag(2000)),
         ("r6", true, None, lag(2000)),
     ] {
-        let recorded = store.record(claims(&sent(&store).await, identity, 1, last, read_before_ms)).await.unwrap();
+        let recorded = store.record(matched(&sent(&store).await, identity, 1, last, read_before_ms)).await.unwrap();
         assert_eq!(recorded.learned, Some(learned), "{identity}");
         assert_eq!(store.learned(&channel()).await.unwrap(), learned, "{identity}");
     }
     // A row that was seen before teaches nothing, nor does one of a message that is still under way.
-    let recorded = store.record(claims(&m_id, "r1", 1, true, Some(9000))).await.unwrap();
+    let recorded = store.record(matched(&m_id, "r1", 1, true, Some(9000))).await.unwrap();
     assert_eq!(recorded.learned, None);
     store.accept(message(3, "under way", 10)).await.unwrap();
     let epoch = store.own(&channel()).await.unwrap();
     let under_way = take(&store, epoch, 100).await.remove(0);
     let mut page = reading(3, &[("r1", "x")]);
-    page.rows[0].claims = Some(Claim { m_id: under_way.m_id, part: 0, last: true });
+    page.rows[0].matched = Some(Match { m_id: under_way.m_id, part: 0, last: true });
     store.record(Reading { read_before_ms: Some(9000), ..page }).await.unwrap();
     assert_eq!(store.learned(&channel()).await.unwrap(), lag(2000));
 }

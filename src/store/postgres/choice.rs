@@ -2,7 +2,7 @@
 
 use super::db::{Args, Db, args, corrupt};
 use crate::domain::clock::wall_of;
-use crate::domain::{Choice, Content, MId};
+use crate::domain::{Content, MId, PendingQuestion};
 use crate::store::{Attempt, Settlement, StoreError, sql};
 
 /// Opens the question that `attempt` asks, where it begins one.
@@ -10,7 +10,8 @@ pub(super) async fn ask(db: &mut Db, attempt: &Attempt, now_ms: i64) -> Result<(
     let Attempt { m_id, content: Content::QuickReply(question), part: 0, .. } = attempt else {
         return Ok(());
     };
-    let choice = Choice { m_id: m_id.clone(), replies: question.replies().to_vec(), asked_ms: wall_of(now_ms) };
+    let choice =
+        PendingQuestion { m_id: m_id.clone(), replies: question.replies().to_vec(), asked_ms: wall_of(now_ms) };
     let json = serde_json::to_string(&choice).map_err(|e| corrupt("conversations")(Box::new(e)))?;
     db.change(sql::OPEN_CHOICE, args![json, now_ms, attempt.conversation]).await
 }
@@ -32,13 +33,13 @@ pub(super) async fn settle(db: &mut Db, attempt: &Attempt, settlement: &Settleme
 pub(super) async fn close(db: &mut Db, conversation: i64, m_id: &MId) -> Result<(), StoreError> {
     let Some(stored) = stored(db, sql::CHOICE_OF, args![conversation]).await? else { return Ok(()) };
     // One that cannot be read is nobody's, and holds nothing up: it goes when another takes its place, or with its age.
-    if serde_json::from_str::<Choice>(&stored).is_ok_and(|choice| choice.m_id == *m_id) {
+    if serde_json::from_str::<PendingQuestion>(&stored).is_ok_and(|choice| choice.m_id == *m_id) {
         db.execute(sql::CLOSE_CHOICE, args![conversation, stored]).await?;
     }
     Ok(())
 }
 
-pub(super) async fn open(db: &mut Db, channel: &str, contact: &str) -> Result<Option<Choice>, StoreError> {
+pub(super) async fn open(db: &mut Db, channel: &str, contact: &str) -> Result<Option<PendingQuestion>, StoreError> {
     let stored = stored(db, sql::CHOICE, args![channel, contact]).await?;
     stored.map(|json| serde_json::from_str(&json).map_err(|e| corrupt("conversations")(Box::new(e)))).transpose()
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::db::{Count, Db, args, corrupt, decode};
 use crate::domain::MId;
-use crate::domain::ledger::Claim;
+use crate::domain::matching::Match;
 use crate::store::{NewRow, OwnSend, StoreError, sql};
 
 /// What stands in place of a claim where a row may show a call of ours in other words.
@@ -17,7 +17,7 @@ pub(super) fn stored(m_id: &str, part: u32) -> String {
 
 /// What is stored of a row's claim, unless another row has it already: each call is shown by one row.
 pub(super) async fn free(db: &mut Db, conversation: i64, row: &NewRow) -> Result<Option<String>, StoreError> {
-    let Some(Claim { m_id, part, .. }) = &row.claims else {
+    let Some(Match { m_id, part, .. }) = &row.matched else {
         return Ok(row.doubtful.then(|| DOUBTFUL.to_owned()));
     };
     let taken = is_claimed(db, conversation, m_id.as_str(), *part).await?;
@@ -30,8 +30,8 @@ pub(super) async fn is_claimed(db: &mut Db, conversation: i64, m_id: &str, part:
 }
 
 /// Reads the stored form.
-pub(super) fn parse(claim: &str) -> Option<(MId, u32)> {
-    let (m_id, part) = claim.split_once(' ')?;
+pub(super) fn parse(matched: &str) -> Option<(MId, u32)> {
+    let (m_id, part) = matched.split_once(' ')?;
     Some((m_id.parse().ok()?, part.parse().ok()?))
 }
 
@@ -43,7 +43,7 @@ pub(super) async fn own_sends(
     limit: usize,
 ) -> Result<Vec<OwnSend>, StoreError> {
     let claimed: Vec<(String,)> = db.rows(sql::CLAIMS, args![channel, contact]).await?;
-    let claimed: HashSet<String> = claimed.into_iter().map(|(claim,)| claim).collect();
+    let claimed: HashSet<String> = claimed.into_iter().map(|(matched,)| matched).collect();
     let most = i64::try_from(limit).unwrap_or(i64::MAX);
     let messages: Vec<(String, String, Count, String)> = db.rows(sql::SPOKEN, args![channel, contact, most]).await?;
     let mut sends = Vec::new();

@@ -3,8 +3,8 @@
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
-use super::claims;
 use super::db::{Count, Db, args, corrupt, decode, failed};
+use super::matched;
 use super::outbound::{follow_head, notice};
 use crate::domain::{ChannelName, Fault};
 use crate::store::{Attempt, Before, Decision, Doubt, Epoch, Evidence, Interrupted, Look, StoreError, sql};

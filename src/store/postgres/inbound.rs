@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::db::{Count, Db, args, corrupt, decode};
-use super::{choice, claims, erase, learned, sql as own};
+use super::{choice, erase, learned, matched, sql as own};
 use crate::domain::ids::fingerprint;
 use crate::domain::{ChannelName, ContactId, Event};
 use crate::store::{Before, DueEvent, Position, Publication, Reading, Recorded, Seen, SeenRow, StoreError, sql};
@@ -79,9 +79,9 @@ pub(super) async fn seen(db: &mut Db, channel: &ChannelName, contact: &ContactId
     let erased = contact.erased(channel);
     let (channel, contact, erased) = (channel.as_str(), contact.as_str(), erased.as_str());
     let rows: Vec<Row> = db.rows(sql::SEEN, args![channel, contact, erased]).await?;
-    let row = |(identity, seen_ms, mark, claim): Row| {
-        let claim = claim.as_deref().and_then(claims::parse);
-        SeenRow { identity, seen_ms, mark, claim }
+    let row = |(identity, seen_ms, mark, matched): Row| {
+        let matched = matched.as_deref().and_then(claims::parse);
+        SeenRow { identity, seen_ms, mark, matched }
     };
     let page: Option<(Option<String>,)> = db.optional(sql::PAGE, args![channel, contact, erased]).await?;
     let page = page.and_then(|(page,)| serde_json::from_str(&page?).ok()).unwrap_or_default();
@@ -94,16 +94,16 @@ pub(super) async fn record(db: &mut Db, reading: &Reading) -> Result<(Recorded, 
     let conversation = erase::meet(db, reading).await?;
     let (mut events, mut heard, mut matched, mut shown) = (0, false, false, 0);
     for row in &reading.rows {
-        let claim = claims::free(db, conversation, row).await?;
-        let seen = args![conversation, indexed(&row.identity).as_ref(), now_ms, claim, row.mark];
+        let matched = claims::free(db, conversation, row).await?;
+        let seen = args![conversation, indexed(&row.identity).as_ref(), now_ms, matched, row.mark];
         if db.execute(sql::ADD_SEEN, seen).await? == 1 {
             add_events(db, conversation, &row.events, now_ms, now_ms).await?;
             events += row.events.len();
             heard |= row.from_customer && !row.events.is_empty();
-            if let (Some(_), Some(claim)) = (&claim, &row.claims) {
+            if let (Some(_), Some(matched)) = (&matched, &row.matched) {
                 matched = true;
-                learned::from_row(db, channel, conversation, claim, reading.read_before_ms).await?;
-                let values = args![now_ms, claim.m_id.as_str(), claim.part, i64::from(claim.last)];
+                learned::from_row(db, channel, conversation, matched, reading.read_before_ms).await?;
+                let values = args![now_ms, matched.m_id.as_str(), matched.part, i64::from(matched.last)];
                 shown += db.execute(sql::SHOWN, values).await?;
             }
         }

@@ -3,7 +3,7 @@
 use super::db::{Count, Db, args, decode};
 use super::inbound;
 use crate::domain::clock::wall_ms;
-use crate::domain::ledger::Claim;
+use crate::domain::matching::Match;
 use crate::domain::{Event, EventBody, StatusValue};
 use crate::store::{Learned, Receipt, StoreError, Untold, sql};
 
@@ -19,16 +19,16 @@ pub(super) async fn from_row(
     db: &mut Db,
     channel: &str,
     conversation: i64,
-    claim: &Claim,
+    matched: &Match,
     read_before_ms: Option<i64>,
 ) -> Result<(), StoreError> {
     let sent: Option<(String, Option<i64>)> =
-        db.optional(sql::CLAIMED_SENT, args![claim.m_id.as_str(), conversation]).await?;
+        db.optional(sql::CLAIMED_SENT, args![matched.m_id.as_str(), conversation]).await?;
     let Some((kind, done_ms)) = sent else { return Ok(()) };
     let learn = if kind == "attachment" { sql::LEARN_FILES } else { sql::LEARN_TEXTS };
     db.execute(learn, args![channel]).await?;
     // Of parts before the last nobody noted when they went out.
-    if let (true, Some(done_ms), Some(read_before_ms)) = (claim.last, done_ms, read_before_ms) {
+    if let (true, Some(done_ms), Some(read_before_ms)) = (matched.last, done_ms, read_before_ms) {
         let lag_ms = read_before_ms - done_ms;
         if (1..=LONGEST_LAG_MS).contains(&lag_ms) {
             db.execute(sql::LEARN_LAG, args![lag_ms, channel]).await?;

@@ -33,14 +33,14 @@ impl Leases for PostgresStore {
         Ok(roll)
     }
 
-    async fn claim(&self, lease: Duration, channels: Vec<ChannelName>) -> Result<Option<Vec<Epoch>>, StoreError> {
+    async fn matched(&self, lease: Duration, channels: Vec<ChannelName>) -> Result<Option<Vec<Epoch>>, StoreError> {
         let lease_ms = millis(lease);
         let all = channels.clone();
         if self.links.direct().is_some() {
             self.read(channels.clone(), |db, channels| Box::pin(end_connections(db, channels))).await?;
         }
         let claimed =
-            self.write("claim", channels, move |db, channels| Box::pin(claim(db, lease_ms, channels))).await?;
+            self.write("claim", channels, move |db, channels| Box::pin(matched(db, lease_ms, channels))).await?;
         if let Some(epochs) = &claimed {
             all.iter().zip(epochs).for_each(|(channel, epoch)| self.owns(channel, *epoch));
             self.bells.owns(&all, true);
@@ -111,7 +111,7 @@ async fn end_connections(db: &mut Db, channels: &[ChannelName]) -> Result<(), St
 }
 
 /// Takes all or none. Locks are taken in one order.
-pub(super) async fn claim(
+pub(super) async fn matched(
     db: &mut Db,
     lease_ms: i64,
     channels: &[ChannelName],

@@ -35,7 +35,7 @@ use super::{
     Filter, GivenUp, Interrupted, Kept, Learned, Leases, Listed, Look, NewOutbound, OwnSend, Person, Position,
     Publication, Reading, Recorded, Seen, Settlement, Signals, Store, StoreError, Untold, Waiting,
 };
-use crate::domain::{ChannelName, Choice, ContactId, MId};
+use crate::domain::{ChannelName, ContactId, MId, PendingQuestion};
 
 pub(crate) use engine::PostgresStore;
 use engine::may_stand;
@@ -298,7 +298,11 @@ impl Store for PostgresStore {
         self.read(channel.clone(), |db, channel| Box::pin(learned::learned(db, channel.as_str()))).await
     }
 
-    async fn open_choice(&self, channel: &ChannelName, contact: &ContactId) -> Result<Option<Choice>, StoreError> {
+    async fn pending_question(
+        &self,
+        channel: &ChannelName,
+        contact: &ContactId,
+    ) -> Result<Option<PendingQuestion>, StoreError> {
         let of = (channel.clone(), contact.clone());
         self.read(of, |db, (channel, contact)| Box::pin(choice::open(db, channel.as_str(), contact.as_str()))).await
     }

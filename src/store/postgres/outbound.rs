@@ -2,7 +2,7 @@
 //! channel, then its conversations, then rows.
 
 use super::db::{Count, Db, args, corrupt, decode};
-use super::{choice, claims, inbound, sql as own};
+use super::{choice, inbound, matched, sql as own};
 use crate::domain::clock::{millis, wall_ms};
 use crate::domain::{ChannelName, Content, Event, EventBody, Fault, MId, StatusValue};
 use crate::store::{Attempt, Before, Epoch, NewOutbound, Settlement, StoreError, sql};

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use super::{change, corrupt, execute, unavailable};
 use crate::domain::clock::wall_of;
-use crate::domain::{Choice, Content, MId};
+use crate::domain::{Content, MId, PendingQuestion};
 use crate::store::{Attempt, Settlement, StoreError, sql};
 
 /// Opens the question that `attempt` asks, where it begins one.
@@ -12,7 +12,8 @@ pub(super) fn ask(db: &Connection, attempt: &Attempt, now_ms: i64) -> Result<(),
     let Attempt { m_id, content: Content::QuickReply(question), part: 0, .. } = attempt else {
         return Ok(());
     };
-    let choice = Choice { m_id: m_id.clone(), replies: question.replies().to_vec(), asked_ms: wall_of(now_ms) };
+    let choice =
+        PendingQuestion { m_id: m_id.clone(), replies: question.replies().to_vec(), asked_ms: wall_of(now_ms) };
     let json = serde_json::to_string(&choice).map_err(|e| corrupt("conversations")(Box::new(e)))?;
     change(db, sql::OPEN_CHOICE, params![json, now_ms, attempt.conversation])
 }
@@ -34,13 +35,13 @@ pub(super) fn settle(db: &Connection, attempt: &Attempt, settlement: &Settlement
 pub(super) fn close(db: &Connection, conversation: i64, m_id: &MId) -> Result<(), StoreError> {
     let Some(stored) = stored(db, sql::CHOICE_OF, params![conversation])? else { return Ok(()) };
     // One that cannot be read is nobody's, and holds nothing up: it goes when another takes its place, or with its age.
-    if serde_json::from_str::<Choice>(&stored).is_ok_and(|choice| choice.m_id == *m_id) {
+    if serde_json::from_str::<PendingQuestion>(&stored).is_ok_and(|choice| choice.m_id == *m_id) {
         execute(db, sql::CLOSE_CHOICE, params![conversation, stored])?;
     }
     Ok(())
 }
 
-pub(super) fn open(db: &Connection, channel: &str, contact: &str) -> Result<Option<Choice>, StoreError> {
+pub(super) fn open(db: &Connection, channel: &str, contact: &str) -> Result<Option<PendingQuestion>, StoreError> {
     let stored = stored(db, sql::CHOICE, params![channel, contact])?;
     stored.map(|json| serde_json::from_str(&json).map_err(|e| corrupt("conversations")(Box::new(e)))).transpose()
 }

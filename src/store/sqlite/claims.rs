@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 
 use super::{corrupt, decode, one, rows};
 use crate::domain::MId;
-use crate::domain::ledger::Claim;
+use crate::domain::matching::Match;
 use crate::store::{NewRow, OwnSend, StoreError, sql};
 
 /// What stands in place of a claim where a row may show a call of ours in other words.
@@ -19,7 +19,7 @@ pub(super) fn stored(m_id: &str, part: u32) -> String {
 
 /// What is stored of a row's claim, unless another row has it already: each call is shown by one row.
 pub(super) fn free(db: &Connection, conversation: i64, row: &NewRow) -> Result<Option<String>, StoreError> {
-    let Some(Claim { m_id, part, .. }) = &row.claims else {
+    let Some(Match { m_id, part, .. }) = &row.matched else {
         return Ok(row.doubtful.then(|| DOUBTFUL.to_owned()));
     };
     let taken = is_claimed(db, conversation, m_id.as_str(), *part)?;
@@ -32,8 +32,8 @@ pub(super) fn is_claimed(db: &Connection, conversation: i64, m_id: &str, part: u
 }
 
 /// Reads the stored form.
-pub(super) fn parse(claim: &str) -> Option<(MId, u32)> {
-    let (m_id, part) = claim.split_once(' ')?;
+pub(super) fn parse(matched: &str) -> Option<(MId, u32)> {
+    let (m_id, part) = matched.split_once(' ')?;
     Some((m_id.parse().ok()?, part.parse().ok()?))
 }
 

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::outbound::{follow_head, notice};
-use super::{change, claims, corrupt, decode, execute, one, rows, unavailable};
+use super::{change, corrupt, decode, execute, matched, one, rows, unavailable};
 use crate::domain::{ChannelName, Fault};
 use crate::store::{Attempt, Before, Decision, Doubt, Epoch, Evidence, Interrupted, Look, StoreError, sql};
 

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{change, choice, claims, corrupt, decode, erase, execute, learned, one, rows, unavailable};
+use super::{change, choice, corrupt, decode, erase, execute, learned, matched, one, rows, unavailable};
 use crate::domain::{ChannelName, ContactId, Event};
 use crate::store::{Before, DueEvent, Position, Publication, Reading, Recorded, Seen, SeenRow, StoreError, sql};
 
@@ -82,9 +82,9 @@ pub(super) fn seen(db: &Connection, channel: &ChannelName, contact: &ContactId) 
     let erased = contact.erased(channel);
     let (channel, contact, erased) = (channel.as_str(), contact.as_str(), erased.as_str());
     let rows = rows(db, sql::SEEN, params![channel, contact, erased], |r| {
-        let claim: Option<String> = r.get(3)?;
-        let claim = claim.as_deref().and_then(claims::parse);
-        Ok(SeenRow { identity: r.get(0)?, seen_ms: r.get(1)?, mark: r.get(2)?, claim })
+        let matched: Option<String> = r.get(3)?;
+        let matched = matched.as_deref().and_then(claims::parse);
+        Ok(SeenRow { identity: r.get(0)?, seen_ms: r.get(1)?, mark: r.get(2)?, matched })
     })?;
     let page: Option<Option<String>> = db
         .prepare_cached(sql::PAGE)
@@ -100,16 +100,16 @@ pub(super) fn record(db: &Connection, reading: &Reading) -> Result<(Recorded, bo
     let conversation = erase::meet(db, reading)?;
     let (mut events, mut heard, mut matched, mut shown) = (0, false, false, 0);
     for row in &reading.rows {
-        let claim = claims::free(db, conversation, row)?;
-        if execute(db, sql::ADD_SEEN, params![conversation, row.identity, now_ms, claim, row.mark])? == 1 {
+        let matched = claims::free(db, conversation, row)?;
+        if execute(db, sql::ADD_SEEN, params![conversation, row.identity, now_ms, matched, row.mark])? == 1 {
             add_events(db, conversation, &row.events, now_ms, now_ms)?;
             events += row.events.len();
             heard |= row.from_customer && !row.events.is_empty();
-            if let (Some(_), Some(claim)) = (&claim, &row.claims) {
+            if let (Some(_), Some(matched)) = (&matched, &row.matched) {
                 matched = true;
-                learned::from_row(db, channel, conversation, claim, reading.read_before_ms)?;
-                let whole = i64::from(claim.last);
-                shown += execute(db, sql::SHOWN, params![now_ms, claim.m_id.as_str(), claim.part, whole])?;
+                learned::from_row(db, channel, conversation, matched, reading.read_before_ms)?;
+                let whole = i64::from(matched.last);
+                shown += execute(db, sql::SHOWN, params![now_ms, matched.m_id.as_str(), matched.part, whole])?;
             }
         }
     }

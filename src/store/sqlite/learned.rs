@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{decode, execute, inbound, rows, unavailable};
 use crate::domain::clock::wall_ms;
-use crate::domain::ledger::Claim;
+use crate::domain::matching::Match;
 use crate::domain::{Event, EventBody, StatusValue};
 use crate::store::{Learned, Receipt, StoreError, Untold, sql};
 
@@ -20,20 +20,20 @@ pub(super) fn from_row(
     db: &Connection,
     channel: &str,
     conversation: i64,
-    claim: &Claim,
+    matched: &Match,
     read_before_ms: Option<i64>,
 ) -> Result<(), StoreError> {
     let sent: Option<(String, Option<i64>)> = db
         .prepare_cached(sql::CLAIMED_SENT)
         .and_then(|mut s| {
-            s.query_row(params![claim.m_id.as_str(), conversation], |r| Ok((r.get(0)?, r.get(1)?))).optional()
+            s.query_row(params![matched.m_id.as_str(), conversation], |r| Ok((r.get(0)?, r.get(1)?))).optional()
         })
         .map_err(unavailable)?;
     let Some((kind, done_ms)) = sent else { return Ok(()) };
     let learn = if kind == "attachment" { sql::LEARN_FILES } else { sql::LEARN_TEXTS };
     execute(db, learn, params![channel])?;
     // Of parts before the last nobody noted when they went out.
-    if let (true, Some(done_ms), Some(read_before_ms)) = (claim.last, done_ms, read_before_ms) {
+    if let (true, Some(done_ms), Some(read_before_ms)) = (matched.last, done_ms, read_before_ms) {
         let lag_ms = read_before_ms - done_ms;
         if (1..=LONGEST_LAG_MS).contains(&lag_ms) {
             execute(db, sql::LEARN_LAG, params![lag_ms, channel])?;

@@ -34,7 +34,7 @@ use super::{
     Filter, GivenUp, Interrupted, Kept, Learned, Listed, Look, NewOutbound, OwnSend, Person, Position, Publication,
     Reading, Recorded, Seen, Settlement, Signals, Store, StoreError, Untold, Waiting,
 };
-use crate::domain::{ChannelName, Choice, ContactId, MId};
+use crate::domain::{ChannelName, ContactId, MId, PendingQuestion};
 
 use db::{change, conversation, corrupt, decode, execute, one, rows, unavailable};
 pub(crate) use engine::SqliteStore;
@@ -257,7 +257,11 @@ impl Store for SqliteStore {
         self.read(move |db| learned::learned(db, channel.as_str())).await
     }
 
-    async fn open_choice(&self, channel: &ChannelName, contact: &ContactId) -> Result<Option<Choice>, StoreError> {
+    async fn pending_question(
+        &self,
+        channel: &ChannelName,
+        contact: &ContactId,
+    ) -> Result<Option<PendingQuestion>, StoreError> {
         let (channel, contact) = (channel.clone(), contact.clone());
         self.read(move |db| choice::open(db, channel.as_str(), contact.as_str())).await
     }

@@ -3,7 +3,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{change, choice, claims, corrupt, decode, inbound, one, rows, unavailable};
+use super::{change, choice, corrupt, decode, inbound, matched, one, rows, unavailable};
 use crate::domain::clock::wall_ms;
 use crate::domain::{ChannelName, Content, Event, EventBody, Fault, MId, StatusValue};
 use crate::store::{Attempt, Before, Epoch, NewOutbound, Settlement, StoreError, sql};

@@ -19,8 +19,8 @@ use super::reader::{
     InboundError, Outcome, Previous, ReadReport, ReadRequest, Reader, ReadingTurn, Shown, unread_position,
 };
 use crate::domain::clock::wall_ms;
-use crate::domain::ledger::Mark;
-use crate::domain::{ContactId, Direction, Messenger, Row};
+use crate::domain::matching::RowFingerprint;
+use crate::domain::{AfilnetRow, ContactId, Direction, Messenger};
 use crate::store::{Position, Store, StoreError};
 use crate::work::channel::{Channel, ChannelSettings};
 use crate::work::limits::call_permit::{AfilnetCalls, CallKind};
@@ -61,7 +61,7 @@ struct ConversationState {
     /// How far it is read, as in the store; `None` where nothing of it is.
     position: Option<Position>,
     /// What `getchats` last showed of it, while it is due to be read.
-    last: Option<Row>,
+    last: Option<AfilnetRow>,
     /// Its last read that succeeded.
     previous: Option<Previous>,
     /// When it was last read in sync, for the sweep; `None` counts from the start.
@@ -226,7 +226,7 @@ impl Poller {
             self.recall_erased(&contact);
             let state = self.conversations.entry(contact.clone()).or_default();
             let backs_off = state.backoff.is_some_and(|backoff| now < backoff.until);
-            let mark = Mark::of(&row).to_text();
+            let mark = RowFingerprint::of(&row).to_text();
             let in_sync = state.position.as_ref().is_some_and(|there| there.read_to.as_ref() == Some(&mark));
             let swept = in_sync && sweep.contains(&contact);
             let looked = in_sync && !swept && watch > 0 && state.watch_at.is_some_and(|at| now >= at);
@@ -279,7 +279,7 @@ impl Poller {
 
     /// Those that were not read for `sweep_every`, as many as there is room for: those first that were not read for
     /// longest, so that each has its turn.
-    fn to_sweep(&self, chats: &[(ContactId, Row)], now: Instant) -> HashSet<ContactId> {
+    fn to_sweep(&self, chats: &[(ContactId, AfilnetRow)], now: Instant) -> HashSet<ContactId> {
         let read_at = |contact: &ContactId| {
             self.conversations.get(contact).and_then(|state| state.read_at).unwrap_or(self.started)
         };
@@ -291,9 +291,9 @@ impl Poller {
     }
 
     /// First run: all that is there now was there before the bridge.
-    async fn take_snapshot(&mut self, chats: &[(ContactId, Row)]) -> Result<(), InboundError> {
-        let position = |(contact, row): &(ContactId, Row)| Position {
-            baseline: Some(Mark::of(row).to_text()),
+    async fn take_snapshot(&mut self, chats: &[(ContactId, AfilnetRow)]) -> Result<(), InboundError> {
+        let position = |(contact, row): &(ContactId, AfilnetRow)| Position {
+            baseline: Some(RowFingerprint::of(row).to_text()),
             ..unread_position(contact, &row.destination)
         };
         let wall_ms = wall_ms(); // rows that are older were there before

@@ -11,9 +11,12 @@ use super::classify::{Classified, PageInput};
 use super::receipts::{self, Receipts};
 use crate::config::{DirectionBy, FirstRun};
 use crate::domain::clock::{millis, now_ms, wall_ms};
-use crate::domain::ledger::{Acquaintance, Claim, Known, Mark, Spoken, Wanted, base, identify, next_tail};
+use crate::domain::matching::{
+    InitialSyncPolicy, Known, Match, ReadContext, RowFingerprint, UnmatchedSend, base, identify, next_tail,
+};
 use crate::domain::{
-    Choice, ContactId, Content, Destination, Direction, MId, Messenger, ReadError, Row, Webhook, sentence,
+    AfilnetRow, ContactId, Content, Destination, Direction, MId, Messenger, PendingQuestion, ReadError, Webhook,
+    agent_text,
 };
 use crate::store::{NewRow, OwnSend, Position, Reading, Receipt, Recorded, Seen, SeenRow, Store, StoreError};
 use crate::telemetry::metrics;
@@ -57,7 +60,7 @@ pub(in crate::work) struct ReadRequest {
     /// How far it is read.
     pub(in crate::work) position: Position,
     /// What `getchats` shows as its last row; `None` where it was not asked.
-    pub(in crate::work) last: Option<Row>,
+    pub(in crate::work) last: Option<AfilnetRow>,
     /// Reads in a row that did not show the last row.
     pub(in crate::work) behind: u32,
     /// When the channel's initial snapshot was taken.
@@ -108,15 +111,15 @@ pub(in crate::work) struct Shown {
 struct Fetched {
     began_ms: i64,
     /// Oldest first.
-    rows: Vec<Row>,
+    rows: Vec<AfilnetRow>,
     /// The question that the customer may answer, as it was before the call.
-    choice: Option<Choice>,
+    choice: Option<PendingQuestion>,
 }
 
 /// The rows of a read held against those that the store knows.
 struct Identified<'a> {
     /// The last row that was there before the bridge, until it has been read past.
-    baseline: Option<Mark>,
+    baseline: Option<RowFingerprint>,
     known: Known<'a>,
     /// One a row.
     identities: Vec<String>,
@@ -130,11 +133,11 @@ struct Identified<'a> {
 }
 
 impl<'a> Identified<'a> {
-    fn new(request: &ReadRequest, rows: &[Row], seen: &'a Seen) -> Self {
-        let baseline = request.position.baseline.as_deref().and_then(Mark::parse);
+    fn new(request: &ReadRequest, rows: &[AfilnetRow], seen: &'a Seen) -> Self {
+        let baseline = request.position.baseline.as_deref().and_then(RowFingerprint::parse);
         let known = Known::new(seen.rows.iter().map(|row| (row.identity.as_str(), row.mark.as_deref())), &seen.page);
         let identities = identify(rows, &known);
-        let last = request.last.as_ref().map(Mark::of);
+        let last = request.last.as_ref().map(RowFingerprint::of);
         let whole = last.as_ref().is_some_and(|last| rows.iter().any(|row| last.is(row)));
         let in_sync = whole || (last.is_some() && request.behind >= READS_BEHIND && !rows.is_empty());
         // A read that shows less than the one before proves nothing of what it leaves out: forgotten rows would come up
@@ -216,7 +219,7 @@ impl Reader {
         stop: &CancellationToken,
     ) -> Result<Outcome, InboundError> {
         if self.settings.first_run == FirstRun::Unread
-            && request.position.baseline.as_deref().and_then(Mark::parse).is_some()
+            && request.position.baseline.as_deref().and_then(RowFingerprint::parse).is_some()
             && position.unread.as_deref().is_none_or(|kept| kept == ASKED)
             && !self.ask_unread(position, request, stop).await?
         {
@@ -240,7 +243,7 @@ impl Reader {
         let began_ms = now_ms();
         // The choice is looked up last before the call: no row that it brings can answer a question that comes later.
         let call = async {
-            let choice = self.open_choice(&request.position.contact).await;
+            let choice = self.pending_question(&request.position.contact).await;
             self.messenger.messages(&request.destination).await.map(|rows| (rows, choice))
         };
         let Some((rows, choice)) = self.call(stop, call).await? else { return Ok(None) };
@@ -260,22 +263,22 @@ impl Reader {
         let unread = position.unread.as_deref().map(marks).unwrap_or_default();
         let wanted = match settings.first_run {
             FirstRun::Unread if position.unread.as_deref().is_some_and(|kept| kept.starts_with(ASKED)) => {
-                Wanted::UnreadOrUnanswered(&unread)
+                InitialSyncPolicy::UnreadOrUnreplied(&unread)
             }
-            FirstRun::Unread => Wanted::Unread(&unread),
-            FirstRun::Skip => Wanted::None,
-            FirstRun::All => Wanted::All,
+            FirstRun::Unread => InitialSyncPolicy::Unread(&unread),
+            FirstRun::Skip => InitialSyncPolicy::None,
+            FirstRun::All => InitialSyncPolicy::All,
         };
         let baseline_ms = request.baseline_ms;
         let how = match &page.baseline {
-            Some(anchor) => Acquaintance::Baseline { anchor, baseline_ms, wanted },
-            None if !page.known.is_empty() => Acquaintance::Known,
-            None => Acquaintance::New { baseline_ms },
+            Some(anchor) => ReadContext::Baseline { anchor, baseline_ms, wanted },
+            None if !page.known.is_empty() => ReadContext::Known,
+            None => ReadContext::New { baseline_ms },
         };
         let contact = &position.contact;
         let gap = rows.first().filter(|_| page.apart).map(|first| self.gap(contact, first, &seen.rows, now_ms()));
         let flag_tells = settings.direction == DirectionBy::Flag;
-        let ours = |row: &Row| !flag_tells || row.direction != Direction::Inbound;
+        let ours = |row: &AfilnetRow| !flag_tells || row.direction != Direction::Inbound;
         let mut unseen = rows.iter().zip(&page.identities).filter(|(_, name)| !page.seen.contains(name.as_str()));
         // After the call: what a row shows was in the store as `sending` before Afilnet could show it.
         let unmatched =
@@ -345,7 +348,7 @@ impl Reader {
         position.unread = Some(ASKED.to_owned());
         let call = self.messenger.unread(&request.destination);
         let Some(unread) = self.call(stop, call).await? else { return Ok(false) };
-        let marks: Vec<String> = unread.iter().map(|row| Mark::of(row).to_text()).collect();
+        let marks: Vec<String> = unread.iter().map(|row| RowFingerprint::of(row).to_text()).collect();
         let marks = format!("{before}{}", serde_json::to_string(&marks).unwrap_or_default());
         self.store.note_unread(name, &position.contact, marks.clone()).await?;
         position.unread = Some(marks);
@@ -355,7 +358,7 @@ impl Reader {
     /// Records a reading if anything changes by it, and keeps what its rows have shown of the account.
     async fn keep(&self, reading: Reading, moves: bool) -> Result<(), StoreError> {
         let (rows, contact, answered) = (reading.rows.len(), reading.contact.clone(), reading.answered.clone());
-        let claimed = reading.rows.iter().filter(|row| row.claims.is_some()).count();
+        let claimed = reading.rows.iter().filter(|row| row.matched.is_some()).count();
         let brings = rows > 0 || !reading.receipts.is_empty() || reading.page.is_some() || !reading.forget.is_empty();
         let Recorded { events: made, learned } =
             if brings || moves { self.store.record(reading).await? } else { Recorded::default() };
@@ -380,7 +383,7 @@ impl Reader {
 
     /// A read of a known conversation shows nothing that is known: what was written before its first row may be lost. Says
     /// so, and gives the words that stand in the conversation.
-    fn gap(&self, contact: &ContactId, first: &Row, seen: &[SeenRow], now_ms: i64) -> String {
+    fn gap(&self, contact: &ContactId, first: &AfilnetRow, seen: &[SeenRow], now_ms: i64) -> String {
         metrics::gap(&self.settings.name);
         tracing::warn!(
             channel_name = %self.settings.name,
@@ -391,25 +394,25 @@ impl Reader {
         let from_ms = seen.iter().map(|row| row.seen_ms).max();
         let to_ms = first.time.epoch_ms.map(|at_ms| at_ms.min(now_ms));
         let from_ms = from_ms.map(|from_ms| to_ms.map_or(from_ms, |to_ms| from_ms.min(to_ms)));
-        sentence::gap(from_ms, to_ms, self.settings.language)
+        agent_text::gap(from_ms, to_ms, self.settings.language)
     }
 
     /// Returns the statuses that the rows show beyond those published, and whether more are to be expected soon.
     async fn receipts(
         &self,
         contact: &ContactId,
-        rows: &[Row],
+        rows: &[AfilnetRow],
         identities: &[String],
         seen: &[SeenRow],
         fresh: &[NewRow],
         now_ms: i64,
     ) -> Result<(Vec<Receipt>, bool), StoreError> {
-        let before = seen.iter().filter_map(|row| Some((row.identity.as_str(), row.claim.clone()?)));
-        let of_new = |claim: &Claim| (claim.m_id.clone(), claim.part);
-        let now = fresh.iter().filter_map(|row| Some((row.identity.as_str(), row.claims.as_ref().map(of_new)?)));
-        let claims: HashMap<&str, (MId, u32)> = before.chain(now).collect();
+        let before = seen.iter().filter_map(|row| Some((row.identity.as_str(), row.matched.clone()?)));
+        let of_new = |matched: &Match| (matched.m_id.clone(), matched.part);
+        let now = fresh.iter().filter_map(|row| Some((row.identity.as_str(), row.matched.as_ref().map(of_new)?)));
+        let matched: HashMap<&str, (MId, u32)> = before.chain(now).collect();
         let ours =
-            rows.iter().zip(identities).filter_map(|(row, name)| Some((row, claims.get(name.as_str())?.clone())));
+            rows.iter().zip(identities).filter_map(|(row, name)| Some((row, matched.get(name.as_str())?.clone())));
         let receipts = self.receipts.of(&self.settings.name, ours.clone(), self.settings.language);
         if !self.receipts.any() || ours.clone().next().is_none() {
             return Ok((Vec::new(), false));
@@ -424,7 +427,7 @@ impl Reader {
     }
 
     /// Returns the bridge's sends in the conversation that no row was matched with yet, in the forms that rows may show.
-    async fn unmatched_sends(&self, contact: &ContactId) -> Result<Vec<Spoken>, StoreError> {
+    async fn unmatched_sends(&self, contact: &ContactId) -> Result<Vec<UnmatchedSend>, StoreError> {
         let made = self.store.own_sends(&self.settings.name, contact, MOST_SENDS).await?;
         let of = |call: OwnSend| {
             let words = self.messenger.words(&call.content, call.part);
@@ -433,8 +436,8 @@ impl Reader {
                 Content::Text { .. } | Content::Location(_) | Content::QuickReply(_) => None,
             };
             let last = call.part + 1 >= self.messenger.parts(&call.content);
-            let claim = Claim { m_id: call.m_id, part: call.part, last };
-            Spoken::new(claim, words.as_deref(), file_url.as_deref())
+            let matched = Match { m_id: call.m_id, part: call.part, last };
+            UnmatchedSend::new(matched, words.as_deref(), file_url.as_deref())
         };
         Ok(made.into_iter().map(of).collect())
     }
@@ -453,11 +456,11 @@ impl Reader {
 
     /// Returns the quick-reply question that the customer may answer, where questions are numbered. One that cannot be
     /// decoded costs its answer the right words, not the conversation its messages.
-    async fn open_choice(&self, contact: &ContactId) -> Result<Option<Choice>, StoreError> {
+    async fn pending_question(&self, contact: &ContactId) -> Result<Option<PendingQuestion>, StoreError> {
         if !self.settings.number_quick_replies {
             return Ok(None);
         }
-        match self.store.open_choice(&self.settings.name, contact).await {
+        match self.store.pending_question(&self.settings.name, contact).await {
             Err(error @ StoreError::Corrupt { .. }) => {
                 tracing::warn!(channel_name = %self.settings.name, contact = %crate::telemetry::contact(contact),
                     error = &error as &dyn std::error::Error,
@@ -470,10 +473,10 @@ impl Reader {
 }
 
 /// The marks that were kept of what was unread.
-fn marks(stored: &str) -> Vec<Mark> {
+fn marks(stored: &str) -> Vec<RowFingerprint> {
     let stored = stored.strip_prefix(ASKED).unwrap_or(stored);
     let texts: Vec<String> = serde_json::from_str(stored).unwrap_or_default();
-    texts.iter().filter_map(|text| Mark::parse(text)).collect()
+    texts.iter().filter_map(|text| RowFingerprint::parse(text)).collect()
 }
 
 /// Identities that this read no longer shows and that are older than this. Not one among equals of which it

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Mutex;
 
-use crate::domain::sentence::receipt;
-use crate::domain::{ChannelName, Language, MId, Row, StatusValue};
+use crate::domain::agent_text::receipt;
+use crate::domain::{AfilnetRow, ChannelName, Language, MId, StatusValue};
 use crate::store::{Receipt, Untold};
 use crate::work::lock::lock;
 
@@ -35,7 +35,7 @@ impl Receipts {
     }
 
     /// What a row's status means.
-    fn meaning(&self, channel: &ChannelName, row: &Row) -> Option<StatusValue> {
+    fn meaning(&self, channel: &ChannelName, row: &AfilnetRow) -> Option<StatusValue> {
         let status = row.status.as_deref().map(str::trim).filter(|status| self.wanted && !status.is_empty())?;
         // A key from the environment is in small letters.
         let known = self.map.get(status).or_else(|| self.map.get(&status.to_lowercase())).copied();
@@ -58,7 +58,7 @@ impl Receipts {
     pub(in crate::work) fn of<'r>(
         &self,
         channel: &ChannelName,
-        rows: impl Iterator<Item = (&'r Row, (MId, u32))>,
+        rows: impl Iterator<Item = (&'r AfilnetRow, (MId, u32))>,
         language: Language,
     ) -> Vec<Receipt> {
         let mut receipts: Vec<Receipt> = rows
@@ -88,12 +88,15 @@ pub(in crate::work) fn news(receipts: Vec<Receipt>, untold: &[Untold]) -> Vec<Re
 mod tests {
     use super::*;
     use crate::domain::Direction;
-    use crate::domain::ledger::testing::row;
+    use crate::domain::matching::testing::row;
 
     fn shown(receipts: &Receipts, statuses: &[(&str, u32, &str)]) -> Vec<Receipt> {
-        let rows: Vec<Row> = statuses
+        let rows: Vec<AfilnetRow> = statuses
             .iter()
-            .map(|(_, _, status)| Row { status: Some((*status).to_owned()), ..row("", Direction::Outbound, 1, "t") })
+            .map(|(_, _, status)| AfilnetRow {
+                status: Some((*status).to_owned()),
+                ..row("", Direction::Outbound, 1, "t")
+            })
             .collect();
         let calls = statuses.iter().map(|(m_id, part, _)| (m_id.parse().unwrap(), *part));
         receipts.of(&"support".parse().unwrap(), rows.iter().zip(calls), Language::En)

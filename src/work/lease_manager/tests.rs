@@ -9,7 +9,7 @@ use tokio::task::{AbortHandle, yield_now};
 use tokio::time::advance;
 
 use super::*;
-use crate::domain::Fence;
+use crate::domain::LeaseDeadline;
 use crate::store::SqliteStore;
 use crate::work::channel::{Channel, ChannelPorts};
 use crate::work::limits::call_permit::Account;
@@ -59,7 +59,7 @@ impl Leases for Dealt {
         Ok(Roll { processes: table.processes, owners: table.owners.clone(), runs_out: table.runs_out })
     }
 
-    async fn claim(&self, _: Duration, channels: Vec<ChannelName>) -> Result<Option<Vec<Epoch>>, StoreError> {
+    async fn matched(&self, _: Duration, channels: Vec<ChannelName>) -> Result<Option<Vec<Epoch>>, StoreError> {
         self.ask("claim".into()).await?;
         if lock(&self.table).raced {
             return Ok(None);
@@ -103,7 +103,7 @@ impl Process {
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("bridge.db")).unwrap());
         let account = |which: usize| -> Vec<Arc<Channel>> {
             let account = Arc::new(Account::new(100, 4));
-            let ports = || ChannelPorts { deadline: Fence::closed(), ..testing::ports(&store) };
+            let ports = || ChannelPorts { deadline: LeaseDeadline::expired(), ..testing::ports(&store) };
             let settings = |n| testing::settings(&format!("channel{which}_{n}"));
             (0..of_each).map(|n| testing::channel(settings(n), ports(), &account)).collect()
         };
@@ -137,10 +137,10 @@ impl Process {
 
     /// Channels whose calls may begin.
     fn open(&self) -> usize {
-        self.channels.iter().filter(|channel| channel.ports.deadline.holds()).count()
+        self.channels.iter().filter(|channel| channel.ports.deadline.is_valid()).count()
     }
 
-    fn held(&self) -> usize {
+    fn wait_valid(&self) -> usize {
         self.manager.groups.iter().filter(|group| group.ownership.is_some()).count()
     }
 }
@@ -170,13 +170,13 @@ async fn what_is_held_is_renewed_while_more_is_taken() {
     let mut process = Process::of(1, 12, 1).await;
     process.table().takes = Duration::from_secs(2);
     let mut beats = 0;
-    while process.held() < 12 {
-        let before = process.held();
+    while process.wait_valid() < 12 {
+        let before = process.wait_valid();
         let (asked, next) = process.beat().await;
         assert_eq!(asked[0], format!("beat {before}"), "what is held is renewed first");
         assert!(asked.len() <= 4, "as much as goes into a quarter of a lease: {asked:?}");
         assert!(next <= Instant::now(), "the next beat is due");
-        assert_eq!(process.open(), process.held(), "nothing has run out meanwhile");
+        assert_eq!(process.open(), process.wait_valid(), "nothing has run out meanwhile");
         beats += 1;
     }
     assert_eq!(beats, 4);
@@ -211,7 +211,7 @@ async fn a_lease_counts_from_before_it_was_asked_for_and_a_beat_that_fails_ends_
     process.table().fails = true;
     let (_, next) = process.beat().await;
     assert_eq!(next, Instant::now() + AGAIN);
-    assert_eq!((process.open(), process.held()), (1, 1), "it is held all the same");
+    assert_eq!((process.open(), process.wait_valid()), (1, 1), "it is held all the same");
     advance(asked + Duration::from_millis(15_900) - Instant::now()).await;
     assert_eq!(process.open(), 1);
     advance(Duration::from_millis(100)).await;
@@ -247,7 +247,7 @@ async fn accounts_are_shared_out_evenly_and_what_is_too_much_is_given_back_when_
     call.add_permits(5);
     for left in [4, 3] {
         assert_eq!(process.one_ended().await, ["release 1"]);
-        assert_eq!((process.open(), process.held()), (left, left));
+        assert_eq!((process.open(), process.wait_valid()), (left, left));
     }
     assert_eq!(process.beat().await.0, ["beat 3"], "what is free is somebody else's share");
 }
@@ -279,5 +279,5 @@ async fn where_somebody_else_was_quicker_the_rest_is_looked_at_soon() {
     assert!(next - asked <= 2 * RACED, "{:?}", next - asked);
     process.table().raced = false;
     process.beat().await;
-    assert_eq!(process.held(), 3);
+    assert_eq!(process.wait_valid(), 3);
 }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::circuit_breaker::{CircuitBreaker, Permit};
 use super::rate_limiter::Slot;
 use super::upstream::Upstream;
-use crate::domain::{ChannelName, Fault, Fence, MId, Messenger, ReadError, RetryPolicy, Scope, Verdict};
+use crate::domain::{ChannelName, Fault, LeaseDeadline, MId, Messenger, ReadError, RetryPolicy, Scope, Verdict};
 use crate::store::{Attempt, Pace};
 use crate::work::wait::may_call;
 
@@ -31,7 +31,7 @@ pub(in crate::work) struct AfilnetCalls {
     name: ChannelName,
     retry: RetryPolicy,
     messenger: Arc<dyn Messenger>,
-    deadline: Fence,
+    deadline: LeaseDeadline,
     pub(in crate::work) account: Arc<Account>,
     /// Open while Afilnet does not know the channel.
     pub(in crate::work) breaker: Arc<CircuitBreaker>,
@@ -92,7 +92,7 @@ impl AfilnetCalls {
         name: ChannelName,
         retry: RetryPolicy,
         messenger: Arc<dyn Messenger>,
-        deadline: Fence,
+        deadline: LeaseDeadline,
         account: Arc<Account>,
     ) -> Self {
         Self { name, retry, messenger, deadline, account, breaker: CircuitBreaker::new() }

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
+use crate::domain::agent_text::{Delivered, failure_text};
 use crate::domain::clock::{millis, now_ms, since};
-use crate::domain::sentence::{Got, sentence};
 use crate::domain::{Fault, Messenger, Scope, Verdict};
 use crate::store::{Answer, Attempt, Settlement};
 use crate::telemetry::metrics;
@@ -24,8 +24,8 @@ pub(super) fn judge(
 ) -> (Settlement, Answer, Option<String>) {
     let failed = |fault: &Fault| {
         // Earlier parts make it a half message, and an earlier attempt may have sent it: the notice says so.
-        let got = if attempt.part == 0 && !attempt.doubted { Got::No } else { Got::Maybe };
-        let notice = sentence(fault, got, settings.language);
+        let got = if attempt.part == 0 && !attempt.doubted { Delivered::No } else { Delivered::Maybe };
+        let notice = failure_text(fault, got, settings.language);
         let held_back = (!caller_waits).then(|| notice.clone());
         let settlement = Settlement::Failed { fault: fault.clone(), notice: held_back };
         (settlement, Answer::Refused(fault.clone()), Some(notice))
@@ -107,14 +107,14 @@ pub(super) fn report(settings: &ChannelSettings, attempt: &Attempt, settlement: 
             "refused",
             fault.code(),
             "message `{m_id}` is given up, its caller is told: {}",
-            sentence(fault, Got::No, settings.language)
+            failure_text(fault, Delivered::No, settings.language)
         ),
         Settlement::Failed { fault, notice: Some(_) } => log!(
             error,
             "refused",
             fault.code(),
             "message `{m_id}` is given up, its agent is told: {}",
-            sentence(fault, Got::No, settings.language)
+            failure_text(fault, Delivered::No, settings.language)
         ),
         Settlement::Unknown { fault, look_ms } => log!(
             warn,

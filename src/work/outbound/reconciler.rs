@@ -12,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::outcome::{gives_up, report};
 use crate::config::OnUnconfirmed;
+use crate::domain::agent_text::{Delivered, failure_text};
 use crate::domain::clock::{millis, now_ms, since};
-use crate::domain::looks::{Looks, Next, next};
-use crate::domain::sentence::{Got, sentence};
+use crate::domain::reconcile::{ReconcileState, Reconciliation, next};
 use crate::domain::{Fault, Messenger};
 use crate::store::{ChannelSignals, Doubt, Epoch, Look, Settlement, Store, StoreError};
 use crate::work::channel::{Channel, ChannelSettings};
@@ -221,13 +221,13 @@ impl Reconciler {
         let absences = doubt.absences + u32::from(proves);
         let absent_since_ms = doubt.absent_ms.or_else(|| proves.then_some(now_ms));
         let absent_for = absent_since_ms.map_or(Duration::ZERO, |then_ms| since(then_ms, now_ms));
-        match next(&self.settings.look_after, Looks { made: doubt.looks + 1, absences, absent_for, lag }) {
-            Next::Look(wait) => {
+        match next(&self.settings.look_after, ReconcileState { made: doubt.looks + 1, absences, absent_for, lag }) {
+            Reconciliation::Look(wait) => {
                 let look = if proves { Look::Absent } else { Look::Unclear };
                 self.store.look_again(doubt, look, now_ms.saturating_add(millis(wait)), now_ms).await
             }
-            Next::NotSent if doubt.shows || evidence.before_shown == Some(true) => self.not_sent(doubt).await,
-            Next::NotSent | Next::Undecided => self.undecided(doubt).await,
+            Reconciliation::NotSent if doubt.shows || evidence.before_shown == Some(true) => self.not_sent(doubt).await,
+            Reconciliation::NotSent | Reconciliation::Unresolved => self.undecided(doubt).await,
         }
     }
 
@@ -241,8 +241,8 @@ impl Reconciler {
     async fn not_sent(&self, doubt: &Doubt) -> Result<(), StoreError> {
         let fault = fault(doubt);
         let settlement = if gives_up(&self.settings, &doubt.attempt, &fault, now_ms()) {
-            let got = if doubt.attempt.part == 0 { Got::No } else { Got::Maybe };
-            let notice = Some(sentence(&fault, got, self.settings.language));
+            let got = if doubt.attempt.part == 0 { Delivered::No } else { Delivered::Maybe };
+            let notice = Some(failure_text(&fault, got, self.settings.language));
             Settlement::Failed { fault, notice }
         } else {
             Settlement::Queued { due_ms: None, fault }
@@ -267,7 +267,7 @@ impl Reconciler {
             OnUnconfirmed::Fail | OnUnconfirmed::Resend => false,
             OnUnconfirmed::Hold => true,
         };
-        let notice = sentence(&fault, Got::Maybe, self.settings.language);
+        let notice = failure_text(&fault, Delivered::Maybe, self.settings.language);
         self.settle(doubt, Settlement::Unconfirmed { fault, notice, held }).await
     }
 

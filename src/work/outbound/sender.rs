@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use super::outcome::{judge, report};
 use crate::domain::clock::{millis, now_ms};
-use crate::domain::{Fault, Fence, Messenger, Verdict};
+use crate::domain::{Fault, LeaseDeadline, Messenger, Verdict};
 use crate::store::{Answer, Attempt, ChannelSignals, Epoch, Settlement, Store, StoreError};
 use crate::telemetry::metrics;
 use crate::work::channel::{Channel, ChannelSettings};
@@ -25,7 +25,7 @@ pub(in crate::work) struct Sender {
     settings: Arc<ChannelSettings>,
     store: Arc<dyn Store>,
     messenger: Arc<dyn Messenger>,
-    deadline: Fence,
+    deadline: LeaseDeadline,
     calls: Arc<AfilnetCalls>,
     snapshot: Arc<SnapshotGate>,
     signals: Arc<ChannelSignals>,

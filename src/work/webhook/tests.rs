@@ -61,7 +61,7 @@ async fn record(store: &Arc<dyn Store>, who: u32, events: std::ops::Range<u32>) 
             mark: String::new(),
             events: vec![event],
             from_customer: true,
-            claims: None,
+            matched: None,
             doubtful: false,
         }
     };

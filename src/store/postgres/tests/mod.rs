@@ -74,7 +74,7 @@ fn reading(identity: &str) -> Reading {
                 body: crate::domain::EventBody::Message { content: message(1, "in").content },
             }],
             from_customer: true,
-            claims: None,
+            matched: None,
             mark: "m".into(),
             doubtful: false,
         }],

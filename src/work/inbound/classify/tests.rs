@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::domain::content::Label;
-use crate::domain::ledger::{Mark, Wanted, identities};
+use crate::domain::matching::{InitialSyncPolicy, RowFingerprint, identities};
 use crate::domain::{Delivery, RowTime};
 use crate::work::testing;
 
@@ -28,8 +28,8 @@ fn settings(direction: DirectionBy, echoes: bool, html_entities: bool) -> Channe
 
 const NOW_MS: i64 = 1_000_000_000;
 
-fn row(direction: Direction, second: i64, text: &str) -> Row {
-    Row {
+fn row(direction: Direction, second: i64, text: &str) -> AfilnetRow {
+    AfilnetRow {
         destination: "34600111222".parse().unwrap(),
         id: None,
         direction,
@@ -39,18 +39,23 @@ fn row(direction: Direction, second: i64, text: &str) -> Row {
     }
 }
 
-fn customer(second: i64, text: &str) -> Row {
+fn customer(second: i64, text: &str) -> AfilnetRow {
     row(Direction::Inbound, second, text)
 }
 
-fn choice() -> Choice {
+fn choice() -> PendingQuestion {
     let replies = ["Monday", "Tuesday"].map(|reply| Label::new(reply).unwrap()).to_vec();
-    Choice { m_id: "q1".parse().unwrap(), replies, asked_ms: 10_000 }
+    PendingQuestion { m_id: "q1".parse().unwrap(), replies, asked_ms: 10_000 }
 }
 
 const ASKED: &str = "Which day?\n1. Monday\n2. Tuesday\nReply with the number";
 
-fn fresh(rows: &[Row], seen: &[&str], how: &Acquaintance<'_>, choice: Option<&Choice>) -> (Vec<NewRow>, Option<MId>) {
+fn fresh(
+    rows: &[AfilnetRow],
+    seen: &[&str],
+    how: &ReadContext<'_>,
+    choice: Option<&PendingQuestion>,
+) -> (Vec<NewRow>, Option<MId>) {
     let classified = PageInput {
         settings: &settings(DirectionBy::Flag, false, false),
         contact: &"+34600111222".parse().unwrap(),
@@ -78,18 +83,18 @@ fn texts(rows: &[NewRow]) -> Vec<String> {
 }
 
 /// What the rows of a known conversation say with the choice open, and whether one answers.
-fn said(rows: &[Row]) -> (Vec<String>, bool) {
-    let (rows, answered) = fresh(rows, &[], &Acquaintance::Known, Some(&choice()));
+fn said(rows: &[AfilnetRow]) -> (Vec<String>, bool) {
+    let (rows, answered) = fresh(rows, &[], &ReadContext::Known, Some(&choice()));
     (texts(&rows), answered.is_some())
 }
 
 #[test]
 fn the_first_row_that_answers_gives_the_reply_and_the_rest_its_own_words() {
     let rows = [customer(11, "hm"), customer(12, "2"), customer(13, "1"), customer(14, "monday")];
-    let (made, answered) = fresh(&rows, &[], &Acquaintance::Known, Some(&choice()));
+    let (made, answered) = fresh(&rows, &[], &ReadContext::Known, Some(&choice()));
     assert_eq!(texts(&made), ["hm", "Tuesday", "1", "monday"]);
     assert_eq!(answered, Some(choice().m_id));
-    let (raw, nothing) = fresh(&rows, &[], &Acquaintance::Known, None);
+    let (raw, nothing) = fresh(&rows, &[], &ReadContext::Known, None);
     assert_eq!((texts(&raw), nothing), (["hm", "2", "1", "monday"].map(str::to_owned).to_vec(), None));
     let ids = |rows: &[NewRow]| rows.iter().flat_map(|row| &row.events).map(|e| e.m_id.clone()).collect::<Vec<_>>();
     assert_eq!(ids(&made), ids(&raw), "an event's id is that of its row, whatever it says");
@@ -98,8 +103,8 @@ fn the_first_row_that_answers_gives_the_reply_and_the_rest_its_own_words() {
 #[test]
 fn the_same_page_makes_the_same_again() {
     let rows = [customer(12, "2"), customer(13, "2")];
-    let once = fresh(&rows, &[], &Acquaintance::Known, Some(&choice()));
-    let again = fresh(&rows, &[], &Acquaintance::Known, Some(&choice()));
+    let once = fresh(&rows, &[], &ReadContext::Known, Some(&choice()));
+    let again = fresh(&rows, &[], &ReadContext::Known, Some(&choice()));
     let events =
         |(rows, answered): (Vec<NewRow>, _)| (rows.into_iter().flat_map(|r| r.events).collect::<Vec<_>>(), answered);
     assert_eq!(events(once), events(again));
@@ -110,20 +115,22 @@ fn rows_that_make_no_event_answer_nothing() {
     let rows = [customer(12, "2"), row(Direction::Outbound, 13, "2"), row(Direction::Unknown, 14, "2")];
     let seen = identities(&rows[..1]);
     let seen = [seen[0].as_str(), &identities(&rows)[2]];
-    let (made, answered) = fresh(&rows, &seen, &Acquaintance::Known, Some(&choice()));
+    let (made, answered) = fresh(&rows, &seen, &ReadContext::Known, Some(&choice()));
     assert_eq!((texts(&made), made.len(), answered), (vec![], 1, None));
 }
 
 #[test]
 fn history_answers_nothing_and_what_came_after_it_does() {
     let rows = [customer(12, "1"), customer(13, "2")];
-    let anchor = Mark::of(&rows[0]);
-    for (wanted, expected) in [(Wanted::All, vec!["1", "Tuesday"]), (Wanted::None, vec!["Tuesday"])] {
-        let how = Acquaintance::Baseline { anchor: &anchor, baseline_ms: 12_000, wanted };
+    let anchor = RowFingerprint::of(&rows[0]);
+    for (wanted, expected) in
+        [(InitialSyncPolicy::All, vec!["1", "Tuesday"]), (InitialSyncPolicy::None, vec!["Tuesday"])]
+    {
+        let how = ReadContext::Baseline { anchor: &anchor, baseline_ms: 12_000, wanted };
         let (made, answered) = fresh(&rows, &[], &how, Some(&choice()));
         assert_eq!((texts(&made), answered), (expected.iter().map(ToString::to_string).collect(), Some(choice().m_id)));
     }
-    let how = Acquaintance::New { baseline_ms: 0 };
+    let how = ReadContext::New { baseline_ms: 0 };
     assert_eq!(texts(&fresh(&rows, &[], &how, Some(&choice())).0), ["Monday", "2"]);
 }
 
@@ -154,7 +161,7 @@ fn an_answer_is_as_old_as_its_row() {
     assert_eq!(said(&[timeless.clone()]).0, ["2"], "it is as old as its reading: days");
     let mut recent = choice();
     recent.asked_ms = NOW_MS;
-    assert_eq!(texts(&fresh(&[timeless], &[], &Acquaintance::Known, Some(&recent)).0), ["Tuesday"]);
+    assert_eq!(texts(&fresh(&[timeless], &[], &ReadContext::Known, Some(&recent)).0), ["Tuesday"]);
 }
 
 #[test]
@@ -164,7 +171,7 @@ fn with_matching_no_flag_counts_and_what_was_not_sent_is_the_customers() {
         row(Direction::Outbound, 2, "Hi "),
         row(Direction::Inbound, 3, "Hi"),
     ];
-    let claim = Claim { m_id: "m1".parse().unwrap(), part: 0, last: true };
+    let matched = Match { m_id: "m1".parse().unwrap(), part: 0, last: true };
     let page = PageInput {
         settings: &settings(DirectionBy::Matching, true, true),
         contact: &"+34600111222".parse().unwrap(),
@@ -172,8 +179,8 @@ fn with_matching_no_flag_counts_and_what_was_not_sent_is_the_customers() {
         rows: &rows,
         identities: &identities(&rows),
         seen: &HashSet::new(),
-        how: &Acquaintance::Known,
-        unmatched: &[Spoken::new(claim.clone(), Some("Hi"), None)],
+        how: &ReadContext::Known,
+        unmatched: &[UnmatchedSend::new(matched.clone(), Some("Hi"), None)],
         shows: &|_| false,
         choice: None,
         gap: None,
@@ -181,11 +188,16 @@ fn with_matching_no_flag_counts_and_what_was_not_sent_is_the_customers() {
     };
     let made = page.classify().rows;
     assert_eq!(texts(&made), ["hola & más", "Hi"]);
-    assert_eq!(made.into_iter().map(|row| row.claims).collect::<Vec<_>>(), [None, Some(claim), None]);
+    assert_eq!(made.into_iter().map(|row| row.matched).collect::<Vec<_>>(), [None, Some(matched), None]);
 }
 
 /// What a page of these rows publishes, `+` before the customer's and `=` before echoes; and how many rows are in doubt.
-fn published(rows: &[Row], how: &Acquaintance<'_>, unmatched: &[Spoken], shows: bool) -> (Vec<String>, usize) {
+fn published(
+    rows: &[AfilnetRow],
+    how: &ReadContext<'_>,
+    unmatched: &[UnmatchedSend],
+    shows: bool,
+) -> (Vec<String>, usize) {
     let classified = PageInput {
         settings: &settings(DirectionBy::Flag, true, false),
         contact: &"+34600111222".parse().unwrap(),
@@ -212,24 +224,24 @@ fn published(rows: &[Row], how: &Acquaintance<'_>, unmatched: &[Spoken], shows: 
     )
 }
 
-fn operator(second: i64, text: &str) -> Row {
+fn operator(second: i64, text: &str) -> AfilnetRow {
     row(Direction::Outbound, second, text)
 }
 
-fn own(text: &str) -> Spoken {
-    Spoken::new(Claim { m_id: "m1".parse().unwrap(), part: 0, last: true }, Some(text), None)
+fn own(text: &str) -> UnmatchedSend {
+    UnmatchedSend::new(Match { m_id: "m1".parse().unwrap(), part: 0, last: true }, Some(text), None)
 }
 
 #[test]
 fn what_somebody_wrote_in_the_panel_is_echoed_and_what_the_bridge_sent_is_not() {
     let rows = [customer(1, "hi"), operator(2, "from the panel"), operator(3, "ours"), customer(4, "bye")];
-    let (told, doubtful) = published(&rows, &Acquaintance::Known, &[own("ours")], false);
+    let (told, doubtful) = published(&rows, &ReadContext::Known, &[own("ours")], false);
     assert_eq!((told, doubtful), (["+hi", "=from the panel", "+bye"].map(str::to_owned).to_vec(), 0));
     // What is like a call of ours is neither.
-    let (told, doubtful) = published(&rows, &Acquaintance::Known, &[own("Ours!")], true);
+    let (told, doubtful) = published(&rows, &ReadContext::Known, &[own("Ours!")], true);
     assert_eq!((told, doubtful), (["+hi", "=from the panel", "+bye"].map(str::to_owned).to_vec(), 1));
     // An account that never showed a row of ours may show this one in words of its own.
-    let (told, _) = published(&rows, &Acquaintance::Known, &[own("something else")], false);
+    let (told, _) = published(&rows, &ReadContext::Known, &[own("something else")], false);
     assert_eq!(told, ["+hi", "+bye"]);
 }
 
@@ -237,21 +249,21 @@ fn what_somebody_wrote_in_the_panel_is_echoed_and_what_the_bridge_sent_is_not() 
 fn what_the_business_wrote_before_the_bridge_is_no_echo() {
     let day = 86_400;
     let rows = [operator(1, "old"), customer(2, "old"), operator(9 * day, "new")];
-    let how = Acquaintance::New { baseline_ms: 10 * day * 1000 };
+    let how = ReadContext::New { baseline_ms: 10 * day * 1000 };
     assert_eq!(published(&rows, &how, &[], true).0, ["+old", "=new"]);
     let mut timeless = rows.clone();
     for row in &mut timeless {
         row.time.epoch_ms = None;
     }
     assert_eq!(published(&timeless, &how, &[], true).0, ["+old"]);
-    let anchor = Mark::of(&rows[1]);
-    let unread = [Mark::of(&rows[0]), Mark::of(&rows[1])];
+    let anchor = RowFingerprint::of(&rows[1]);
+    let unread = [RowFingerprint::of(&rows[0]), RowFingerprint::of(&rows[1])];
     for (wanted, expected) in [
-        (Wanted::None, vec!["=new"]),
-        (Wanted::Unread(&unread), vec!["+old", "=new"]),
-        (Wanted::All, vec!["=old", "+old", "=new"]),
+        (InitialSyncPolicy::None, vec!["=new"]),
+        (InitialSyncPolicy::Unread(&unread), vec!["+old", "=new"]),
+        (InitialSyncPolicy::All, vec!["=old", "+old", "=new"]),
     ] {
-        let how = Acquaintance::Baseline { anchor: &anchor, baseline_ms: 0, wanted };
+        let how = ReadContext::Baseline { anchor: &anchor, baseline_ms: 0, wanted };
         assert_eq!(published(&rows, &how, &[], true).0, expected);
     }
 }
@@ -260,14 +272,14 @@ fn what_the_business_wrote_before_the_bridge_is_no_echo() {
 fn where_the_answer_that_named_the_unread_was_lost_nobodys_answer_counts_as_unread() {
     let rows =
         [customer(1, "answered"), operator(2, "the answer"), customer(3, "not answered"), customer(4, "nor this")];
-    let anchor = Mark::of(&rows[3]);
-    let named = [Mark::of(&rows[0])];
+    let anchor = RowFingerprint::of(&rows[3]);
+    let named = [RowFingerprint::of(&rows[0])];
     for (wanted, expected) in [
-        (Wanted::Unread(&[]), vec![]),
-        (Wanted::UnreadOrUnanswered(&[]), vec!["+not answered", "+nor this"]),
-        (Wanted::UnreadOrUnanswered(&named), vec!["+answered", "+not answered", "+nor this"]),
+        (InitialSyncPolicy::Unread(&[]), vec![]),
+        (InitialSyncPolicy::UnreadOrUnreplied(&[]), vec!["+not answered", "+nor this"]),
+        (InitialSyncPolicy::UnreadOrUnreplied(&named), vec!["+answered", "+not answered", "+nor this"]),
     ] {
-        let how = Acquaintance::Baseline { anchor: &anchor, baseline_ms: 0, wanted };
+        let how = ReadContext::Baseline { anchor: &anchor, baseline_ms: 0, wanted };
         assert_eq!(published(&rows, &how, &[], true).0, expected);
     }
 }
@@ -275,8 +287,8 @@ fn where_the_answer_that_named_the_unread_was_lost_nobodys_answer_counts_as_unre
 #[test]
 fn what_was_there_before_the_bridge_shows_nothing_that_it_said() {
     let rows = [operator(1, "ours"), customer(2, "hi"), operator(3, "ours"), operator(4, "from the panel")];
-    let anchor = Mark::of(&rows[1]);
-    let how = Acquaintance::Baseline { anchor: &anchor, baseline_ms: 2_000, wanted: Wanted::None };
+    let anchor = RowFingerprint::of(&rows[1]);
+    let how = ReadContext::Baseline { anchor: &anchor, baseline_ms: 2_000, wanted: InitialSyncPolicy::None };
     let (told, _) = published(&rows, &how, &[own("ours")], true);
     assert_eq!(told, ["=from the panel"], "the later row of these words is the bridge's own");
 }
@@ -292,35 +304,39 @@ fn only_what_the_business_wrote_before_the_bridge_answers_what_was_there_before_
         operator(6, "from the panel"),
     ];
     let said = ["from the bridge", "from the bridge, too"].map(|text| {
-        let claim = Claim { m_id: format!("m{}", text.len()).parse().unwrap(), part: 0, last: true };
-        Spoken::new(claim, Some(text), None)
+        let matched = Match { m_id: format!("m{}", text.len()).parse().unwrap(), part: 0, last: true };
+        UnmatchedSend::new(matched, Some(text), None)
     });
     // The stock was taken before any of the bridge's, or only after them all.
     for (last, expected) in
         [(2, vec!["+not answered", "=from the panel"]), (4, vec!["+not answered", "=from the panel"])]
     {
-        let anchor = Mark::of(&rows[last]);
-        let how = Acquaintance::Baseline { anchor: &anchor, baseline_ms: 0, wanted: Wanted::UnreadOrUnanswered(&[]) };
+        let anchor = RowFingerprint::of(&rows[last]);
+        let how = ReadContext::Baseline {
+            anchor: &anchor,
+            baseline_ms: 0,
+            wanted: InitialSyncPolicy::UnreadOrUnreplied(&[]),
+        };
         assert_eq!(published(&rows, &how, &said, true).0, expected, "up to {last}");
     }
     // What is like a call of the bridge among what was there before may be that call: it proves nothing either way.
-    let anchor = Mark::of(&rows[4]);
-    let how = Acquaintance::Baseline { anchor: &anchor, baseline_ms: 0, wanted: Wanted::None };
+    let anchor = RowFingerprint::of(&rows[4]);
+    let how = ReadContext::Baseline { anchor: &anchor, baseline_ms: 0, wanted: InitialSyncPolicy::None };
     assert_eq!(published(&rows, &how, &said, true).1, 2);
     assert_eq!(published(&rows, &how, &[], true).1, 0);
 }
 
 #[test]
 fn what_came_after_the_stock_is_no_history_though_it_equals_the_last_row_of_that() {
-    let id = |id: &str, row: Row| Row { id: Some(id.to_owned()), ..row };
+    let id = |id: &str, row: AfilnetRow| AfilnetRow { id: Some(id.to_owned()), ..row };
     let rows = [id("1", customer(7, "ok")), id("2", customer(7, "and")), id("3", customer(7, "ok"))];
-    let last = Mark::of(&rows[0]);
-    let how = |anchor| Acquaintance::Baseline { anchor, baseline_ms: 0, wanted: Wanted::None };
+    let last = RowFingerprint::of(&rows[0]);
+    let how = |anchor| ReadContext::Baseline { anchor, baseline_ms: 0, wanted: InitialSyncPolicy::None };
     assert_eq!(published(&rows, &how(&last), &[], true).0, ["+and", "+ok"]);
     // The one with its id, wherever it stands; without ids the first, as what is published twice is not lost.
-    let last = Mark::of(&rows[2]);
+    let last = RowFingerprint::of(&rows[2]);
     assert_eq!(published(&rows, &how(&last), &[], true).0, [] as [&str; 0]);
-    let nameless = rows.clone().map(|row| Row { id: None, ..row });
+    let nameless = rows.clone().map(|row| AfilnetRow { id: None, ..row });
     assert_eq!(published(&nameless, &how(&last), &[], true).0, ["+and", "+ok"]);
     // An id that means another row does not move it.
     let others = [id("3", customer(6, "old")), id("9", customer(7, "ok")), id("1", customer(8, "new"))];

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::domain::{ContactId, Destination, Row, bare_number};
+use crate::domain::{AfilnetRow, ContactId, Destination, bare_number};
 use crate::telemetry;
 use crate::work::channel::ChannelSettings;
 
@@ -21,12 +21,16 @@ pub(super) struct Contacts {
 impl Contacts {
     /// Each row with its contact. Where a number is listed bare as well as with an ending, the bare one is read, whichever
     /// comes first; of two other spellings the first.
-    pub(super) fn named(&mut self, settings: &ChannelSettings, mut chats: Vec<Row>) -> Vec<(ContactId, Row)> {
-        let has_ending = |row: &Row| bare_number(&row.destination).is_some();
+    pub(super) fn named(
+        &mut self,
+        settings: &ChannelSettings,
+        mut chats: Vec<AfilnetRow>,
+    ) -> Vec<(ContactId, AfilnetRow)> {
+        let has_ending = |row: &AfilnetRow| bare_number(&row.destination).is_some();
         if chats.iter().any(has_ending) {
             chats.sort_by_key(has_ending);
         }
-        let mut named: Vec<(ContactId, Row)> = Vec::with_capacity(chats.len());
+        let mut named: Vec<(ContactId, AfilnetRow)> = Vec::with_capacity(chats.len());
         let mut known = HashSet::with_capacity(chats.len());
         let mut unreadable: Vec<Destination> = Vec::new();
         for row in chats {

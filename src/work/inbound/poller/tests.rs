@@ -35,11 +35,11 @@ enum Meanwhile {
 
 struct Fake {
     store: Arc<dyn Store>,
-    rows: Mutex<Vec<Row>>,
+    rows: Mutex<Vec<AfilnetRow>>,
     /// Last rows of other conversations, which stand before this one's in the list.
-    others: Mutex<Vec<Row>>,
+    others: Mutex<Vec<AfilnetRow>>,
     /// Rows that are called unread, until somebody asks.
-    unread: Mutex<Vec<Row>>,
+    unread: Mutex<Vec<AfilnetRow>>,
     /// Whether reads show nothing, and how many were made.
     hidden: AtomicBool,
     reads: AtomicUsize,
@@ -63,12 +63,12 @@ impl Messenger for Fake {
         Verdict::Sent { afilnet_id: None }
     }
 
-    async fn chats(&self) -> Result<Vec<Row>, ReadError> {
+    async fn chats(&self) -> Result<Vec<AfilnetRow>, ReadError> {
         let others = self.others.lock().unwrap().clone();
         Ok(others.into_iter().chain(self.rows.lock().unwrap().last().cloned()).collect())
     }
 
-    async fn messages(&self, _: &Destination) -> Result<Vec<Row>, ReadError> {
+    async fn messages(&self, _: &Destination) -> Result<Vec<AfilnetRow>, ReadError> {
         self.reads.fetch_add(1, Ordering::Relaxed);
         let meanwhile = std::mem::replace(&mut *self.meanwhile.lock().unwrap(), Meanwhile::Nothing);
         match meanwhile {
@@ -90,7 +90,7 @@ impl Messenger for Fake {
         Ok(true)
     }
 
-    async fn unread(&self, _: &Destination) -> Result<Vec<Row>, ReadError> {
+    async fn unread(&self, _: &Destination) -> Result<Vec<AfilnetRow>, ReadError> {
         Ok(std::mem::take(&mut *self.unread.lock().unwrap()))
     }
 }
@@ -209,7 +209,7 @@ impl World {
         let mut rows = self.fake.rows.lock().unwrap();
         let time = RowTime { raw: rows.len().to_string(), epoch_ms };
         let destination = "34600111222".parse().unwrap();
-        rows.push(Row { destination, id: None, direction, time, text: text.into(), status: None });
+        rows.push(AfilnetRow { destination, id: None, direction, time, text: text.into(), status: None });
     }
 
     /// The first read of the conversation, as it now is.
@@ -245,7 +245,7 @@ impl World {
     }
 
     async fn is_open(&self) -> bool {
-        self.store().open_choice(self.channel.name(), &contact()).await.unwrap().is_some()
+        self.store().pending_question(self.channel.name(), &contact()).await.unwrap().is_some()
     }
 }
 
@@ -347,7 +347,7 @@ async fn a_read_that_breaks_inside_is_made_again_and_stops_no_other() {
     world.store().take_baseline(world.channel.name(), Vec::new(), 0).await.unwrap();
     world.says("there before").await.unwrap();
     let time = RowTime { raw: "later".into(), epoch_ms: Some(now_ms()) };
-    let row = Row { time, text: "new".into(), ..world.fake.rows.lock().unwrap()[0].clone() };
+    let row = AfilnetRow { time, text: "new".into(), ..world.fake.rows.lock().unwrap()[0].clone() };
     world.fake.rows.lock().unwrap().push(row);
     world.meanwhile(Meanwhile::Breaks);
     let stop = CancellationToken::new();
@@ -366,7 +366,7 @@ async fn a_read_that_breaks_inside_is_made_again_and_stops_no_other() {
 
 #[test]
 fn one_of_equals_is_not_forgotten_while_another_is_shown() {
-    let row = |identity: &str| SeenRow { identity: identity.into(), seen_ms: 0, mark: None, claim: None };
+    let row = |identity: &str| SeenRow { identity: identity.into(), seen_ms: 0, mark: None, matched: None };
     let seen = ["hi:a", "hi:a#2", "hi:b", "ii:7"].map(row);
     let shown = ["hi:a#2".to_owned(), "ii:8".to_owned()];
     assert_eq!(crate::work::inbound::reader::forgettable(1_000, &seen, &shown), ["hi:b", "ii:7"]);

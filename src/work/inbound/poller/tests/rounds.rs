@@ -27,10 +27,10 @@ async fn turn(poller: &mut Poller) {
 }
 
 /// The last row of another conversation.
-fn of_another(n: usize) -> Row {
+fn of_another(n: usize) -> AfilnetRow {
     let time = RowTime { raw: "1".into(), epoch_ms: Some(1) };
     let destination = format!("3460099{n:04}").parse().unwrap();
-    Row { destination, id: None, direction: Direction::Outbound, time, text: "broadcast".into(), status: None }
+    AfilnetRow { destination, id: None, direction: Direction::Outbound, time, text: "broadcast".into(), status: None }
 }
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn the_sweep_takes_few_at_once_and_each_in_its_turn() {
     let folder = tempfile::tempdir().unwrap();
     let mut world = World::open(folder.path(), true).await;
     let mut poller = poller(&mut world).await;
-    let chats: Vec<(ContactId, Row)> = (0..3)
+    let chats: Vec<(ContactId, AfilnetRow)> = (0..3)
         .map(|n| (format!("+3460099{n:04}").parse::<ContactId>().unwrap(), of_another(n)))
         .inspect(|(contact, row)| poller.moved_to(unread_position(contact, &row.destination)))
         .collect();
@@ -146,7 +146,7 @@ async fn a_last_row_that_reads_never_show_is_taken_as_it_is_in_the_end() {
     let mut world = World::open(folder.path(), true).await;
     let mut poller = poller(&mut world).await;
     world.shows(Direction::Inbound, Some(now_ms()), "hello");
-    let listed = Row { text: "in other words".into(), ..world.fake.rows.lock().unwrap()[0].clone() };
+    let listed = AfilnetRow { text: "in other words".into(), ..world.fake.rows.lock().unwrap()[0].clone() };
     world.fake.others.lock().unwrap().push(listed);
     for _ in 0..20 {
         turn(&mut poller).await;

@@ -5,7 +5,7 @@ use super::{Fault, Language, StatusValue};
 
 /// Whether the customer got the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Got {
+pub(crate) enum Delivered {
     /// Surely not.
     No,
     /// Nobody can tell.
@@ -25,29 +25,34 @@ enum Next {
 }
 
 /// The sentence for `fault`; at most 300 characters.
-pub(crate) fn sentence(fault: &Fault, customer_got_it: Got, language: Language) -> String {
-    let (english, spanish, next) = account(fault);
+pub(crate) fn failure_text(fault: &Fault, customer_got_it: Delivered, language: Language) -> String {
+    let (english, spanish, next) = describe(fault);
     let happened = match language {
         Language::En => english,
         Language::Es => spanish,
     };
     let code = shown_code(fault).map(|code| format!(" ({code})")).unwrap_or_default();
-    let got = got(customer_got_it, language);
+    let delivered_text = delivered_text(customer_got_it, language);
     // "Send it again" must not follow "check before sending it again".
     let next = match (customer_got_it, next) {
-        (Got::No, next) | (Got::Maybe, next @ (Next::TellAdministrator | Next::AddCredit)) => advice(next, language),
-        (Got::Maybe, Next::SendAgain | Next::CheckLink | Next::OtherFile | Next::Shorten | Next::WaitForCustomer) => "",
+        (Delivered::No, next) | (Delivered::Maybe, next @ (Next::TellAdministrator | Next::AddCredit)) => {
+            advice(next, language)
+        }
+        (
+            Delivered::Maybe,
+            Next::SendAgain | Next::CheckLink | Next::OtherFile | Next::Shorten | Next::WaitForCustomer,
+        ) => "",
     };
-    format!("{happened}{code}. {got} {next}").trim_end().to_owned()
+    format!("{happened}{code}. {delivered_text} {next}").trim_end().to_owned()
 }
 
 /// The sentence for a message that an administrator discarded while it waited.
-pub(crate) fn discarded(customer_got_it: Got, language: Language) -> String {
+pub(crate) fn discarded(customer_got_it: Delivered, language: Language) -> String {
     let happened = match language {
         Language::En => "An administrator discarded this message before it was sent whole.",
         Language::Es => "Un administrador ha descartado este mensaje antes de que se enviara entero.",
     };
-    format!("{happened} {}", got(customer_got_it, language))
+    format!("{happened} {}", delivered_text(customer_got_it, language))
 }
 
 /// What is said of a status that Afilnet shows for a message of ours.
@@ -92,19 +97,21 @@ fn minute(epoch_ms: i64) -> Option<String> {
     Some(at.strftime("%Y-%m-%d %H:%M UTC").to_string())
 }
 
-fn got(customer_got_it: Got, language: Language) -> &'static str {
+fn delivered_text(customer_got_it: Delivered, language: Language) -> &'static str {
     match (customer_got_it, language) {
-        (Got::No, Language::En) => "The customer did not get this message.",
-        (Got::No, Language::Es) => "El cliente no ha recibido este mensaje.",
-        (Got::Maybe, Language::En) => "It may have been delivered: check with the customer before sending it again.",
-        (Got::Maybe, Language::Es) => {
+        (Delivered::No, Language::En) => "The customer did not get this message.",
+        (Delivered::No, Language::Es) => "El cliente no ha recibido este mensaje.",
+        (Delivered::Maybe, Language::En) => {
+            "It may have been delivered: check with the customer before sending it again."
+        }
+        (Delivered::Maybe, Language::Es) => {
             "Es posible que se haya entregado: compruébelo con el cliente antes de volver a enviarlo."
         }
     }
 }
 
 /// What happened, in English and in Spanish, without its full stop; and what to do.
-fn account(fault: &Fault) -> (&'static str, &'static str, Next) {
+fn describe(fault: &Fault) -> (&'static str, &'static str, Next) {
     match fault {
         Fault::Unreachable => ("Afilnet could not be reached", "No se pudo conectar con Afilnet", Next::SendAgain),
         Fault::Certificate => (
@@ -293,9 +300,9 @@ mod tests {
     #[test]
     fn every_fault_has_its_sentence_in_both_languages() {
         for fault in faults() {
-            for got in [Got::No, Got::Maybe] {
-                let english = sentence(&fault, got, Language::En);
-                let spanish = sentence(&fault, got, Language::Es);
+            for delivered_text in [Delivered::No, Delivered::Maybe] {
+                let english = failure_text(&fault, delivered_text, Language::En);
+                let spanish = failure_text(&fault, delivered_text, Language::Es);
                 assert_ne!(english, spanish);
                 for text in [english, spanish] {
                     assert!((40..=300).contains(&text.chars().count()), "{} characters: {text}", text.chars().count());
@@ -308,20 +315,22 @@ mod tests {
     #[test]
     fn the_agent_learns_whether_the_customer_got_it_and_what_to_do() {
         assert_eq!(
-            sentence(&Fault::FileUrl, Got::No, Language::En),
+            failure_text(&Fault::FileUrl, Delivered::No, Language::En),
             "Afilnet could not fetch the file from its link (INCORRECT_FILEURL). The customer did not get this message. \
              Check that the link opens without signing in, and send it again."
         );
         assert_eq!(
-            sentence(&Fault::TimedOut, Got::Maybe, Language::En),
+            failure_text(&Fault::TimedOut, Delivered::Maybe, Language::En),
             "Afilnet did not answer in time. It may have been delivered: check with the customer before sending it again."
         );
         assert_eq!(
-            sentence(&Fault::NoCredits, Got::No, Language::Es),
+            failure_text(&Fault::NoCredits, Delivered::No, Language::Es),
             "La cuenta de Afilnet se ha quedado sin saldo (NO_CREDITS). El cliente no ha recibido este mensaje. \
              Pida al administrador de este canal que recargue el saldo."
         );
-        assert!(sentence(&Fault::Credentials("http_401".into()), Got::No, Language::En).contains("(HTTP 401)"));
+        assert!(
+            failure_text(&Fault::Credentials("http_401".into()), Delivered::No, Language::En).contains("(HTTP 401)")
+        );
     }
 
     #[test]
@@ -347,9 +356,9 @@ mod tests {
     #[test]
     fn what_may_have_arrived_is_never_to_be_sent_again_at_once() {
         for fault in faults() {
-            let english = sentence(&fault, Got::Maybe, Language::En);
+            let english = failure_text(&fault, Delivered::Maybe, Language::En);
             assert_eq!(english.matches("again").count(), 1, "{english}");
-            let spanish = sentence(&fault, Got::Maybe, Language::Es);
+            let spanish = failure_text(&fault, Delivered::Maybe, Language::Es);
             assert_eq!(spanish.to_lowercase().matches("vuelva").count(), 0, "{spanish}");
         }
     }

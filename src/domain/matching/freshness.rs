@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::{Mark, Whose};
-use crate::domain::{Direction, Row};
+use super::{Attribution, RowFingerprint};
+use crate::domain::{AfilnetRow, Direction};
 
 /// The newest rows of a conversation met for the first time after the first run that are always published, however old
 /// they look (afilnet.md section 5.1).
@@ -14,33 +14,33 @@ const ZONE_DOUBT_MS: i64 = 26 * 3_600_000;
 
 /// How the rows of a reading are to be judged.
 #[derive(Debug)]
-pub(crate) enum Acquaintance<'a> {
+pub(crate) enum ReadContext<'a> {
     /// Read before: every unseen row is new.
     Known,
     /// Met for the first time, after the first run took stock at this time (epoch ms).
     New { baseline_ms: i64 },
     /// There at first run, up to this row; of the rows up to it those are new that `wanted` names.
-    Baseline { anchor: &'a Mark, baseline_ms: i64, wanted: Wanted<'a> },
+    Baseline { anchor: &'a RowFingerprint, baseline_ms: i64, wanted: InitialSyncPolicy<'a> },
 }
 
 /// Which of the rows that were there before the bridge are published.
 #[derive(Debug)]
-pub(crate) enum Wanted<'a> {
+pub(crate) enum InitialSyncPolicy<'a> {
     None,
     All,
     /// Those that Afilnet called unread.
-    Unread(&'a [Mark]),
+    Unread(&'a [RowFingerprint]),
     /// The same where an answer that named some may have been lost, and the flags with it: beside these, what the
     /// customer wrote last and nobody had answered before the bridge.
-    UnreadOrUnanswered(&'a [Mark]),
+    UnreadOrUnreplied(&'a [RowFingerprint]),
 }
 
 /// For each row of a reading (oldest first): whether it was there before the bridge, as far as the first run took stock
 /// of its conversation.
-pub(crate) fn history(rows: &[Row], how: &Acquaintance<'_>) -> Vec<bool> {
-    let Acquaintance::Baseline { anchor, baseline_ms, .. } = how else { return vec![false; rows.len()] };
+pub(crate) fn history(rows: &[AfilnetRow], how: &ReadContext<'_>) -> Vec<bool> {
+    let ReadContext::Baseline { anchor, baseline_ms, .. } = how else { return vec![false; rows.len()] };
     let anchored = anchor.find(rows);
-    let before = |(index, row): (usize, &Row)| match anchored {
+    let before = |(index, row): (usize, &AfilnetRow)| match anchored {
         Some(anchored) => index <= anchored,
         None => row.time.epoch_ms.is_some_and(|at| at <= *baseline_ms),
     };
@@ -50,16 +50,16 @@ pub(crate) fn history(rows: &[Row], how: &Acquaintance<'_>) -> Vec<bool> {
 /// For each row of a reading (oldest first) with whose it is and its identity: whether it is new, so that it makes an
 /// event, or only becomes seen. Rows that are in `seen` are never new.
 pub(crate) fn news(
-    rows: &[Row],
-    whose: &[Whose],
+    rows: &[AfilnetRow],
+    attributions: &[Attribution],
     identities: &[String],
     seen: &HashSet<&str>,
-    how: &Acquaintance<'_>,
+    how: &ReadContext<'_>,
 ) -> Vec<bool> {
     let unseen = |index: usize| !seen.contains(identities[index].as_str());
     match how {
-        Acquaintance::Known => (0..rows.len()).map(unseen).collect(),
-        Acquaintance::New { baseline_ms } => {
+        ReadContext::Known => (0..rows.len()).map(unseen).collect(),
+        ReadContext::New { baseline_ms } => {
             let from_customer = rows.iter().filter(|row| row.direction == Direction::Inbound).count();
             let mut older = from_customer.saturating_sub(ALWAYS_NEW);
             rows.iter()
@@ -74,15 +74,17 @@ pub(crate) fn news(
                 })
                 .collect()
         }
-        Acquaintance::Baseline { wanted, .. } => {
-            let mut unread: Vec<Mark> = match wanted {
-                Wanted::Unread(marks) | Wanted::UnreadOrUnanswered(marks) => marks.to_vec(),
-                Wanted::None | Wanted::All => Vec::new(),
+        ReadContext::Baseline { wanted, .. } => {
+            let mut unread: Vec<RowFingerprint> = match wanted {
+                InitialSyncPolicy::Unread(marks) | InitialSyncPolicy::UnreadOrUnreplied(marks) => marks.to_vec(),
+                InitialSyncPolicy::None | InitialSyncPolicy::All => Vec::new(),
             };
             let history = history(rows, how);
             // Answered before the bridge, that is: what came after may be the answer to a customer whom no agent has read.
             let answers = |index: &usize| {
-                history[*index] && rows[*index].direction == Direction::Outbound && whose[*index] == Whose::Unclaimed
+                history[*index]
+                    && rows[*index].direction == Direction::Outbound
+                    && attributions[*index] == Attribution::Foreign
             };
             let there = history.iter().rposition(|before| *before).map_or(0, |last| last + 1);
             let answered = (0..there).rev().find(answers);
@@ -93,12 +95,14 @@ pub(crate) fn news(
                 .map(|((index, row), before)| {
                     let wanted = !before
                         || match wanted {
-                            Wanted::None => false,
-                            Wanted::All => true,
+                            InitialSyncPolicy::None => false,
+                            InitialSyncPolicy::All => true,
                             // Nobody has to read what the business wrote itself.
-                            Wanted::Unread(_) => claim(&mut unread, row) && row.direction == Direction::Inbound,
-                            Wanted::UnreadOrUnanswered(_) => {
-                                let named = claim(&mut unread, row);
+                            InitialSyncPolicy::Unread(_) => {
+                                matched(&mut unread, row) && row.direction == Direction::Inbound
+                            }
+                            InitialSyncPolicy::UnreadOrUnreplied(_) => {
+                                let named = matched(&mut unread, row);
                                 (named || index >= unanswered) && row.direction == Direction::Inbound
                             }
                         };
@@ -110,11 +114,11 @@ pub(crate) fn news(
 }
 
 /// Takes one mark that is `row` out of `marks`.
-fn claim(marks: &mut Vec<Mark>, row: &Row) -> bool {
+fn matched(marks: &mut Vec<RowFingerprint>, row: &AfilnetRow) -> bool {
     let found = marks.iter().position(|mark| mark.is(row));
     found.map(|index| marks.swap_remove(index)).is_some()
 }
 
-fn looks_older(row: &Row, than_ms: i64) -> bool {
+fn looks_older(row: &AfilnetRow, than_ms: i64) -> bool {
     row.time.epoch_ms.is_none_or(|at| at < than_ms - ZONE_DOUBT_MS)
 }

@@ -14,7 +14,7 @@ use super::clock::now_ms;
 
 /// Until when calls for a channel may begin. Shared by all that make them.
 #[derive(Debug, Clone)]
-pub(crate) struct Fence(Arc<Inner>);
+pub(crate) struct LeaseDeadline(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -22,14 +22,14 @@ struct Inner {
     moved: Notify,
 }
 
-impl Fence {
+impl LeaseDeadline {
     /// One that never closes: the channel is nobody else's.
-    pub(crate) fn open() -> Self {
+    pub(crate) fn unlimited() -> Self {
         Self::until(i64::MAX)
     }
 
     /// One that is closed until somebody moves it.
-    pub(crate) fn closed() -> Self {
+    pub(crate) fn expired() -> Self {
         Self::until(0)
     }
 
@@ -38,22 +38,22 @@ impl Fence {
     }
 
     /// Calls may begin until then, by the process's own clock.
-    pub(crate) fn move_to(&self, until_ms: i64) {
+    pub(crate) fn extend_to(&self, until_ms: i64) {
         self.0.until_ms.store(until_ms, Ordering::Relaxed);
         self.0.moved.notify_waiters();
     }
 
     /// Whether a call may begin now.
-    pub(crate) fn holds(&self) -> bool {
+    pub(crate) fn is_valid(&self) -> bool {
         now_ms() < self.0.until_ms.load(Ordering::Relaxed)
     }
 
     /// Waits until a call may begin.
-    pub(crate) async fn held(&self) {
+    pub(crate) async fn wait_valid(&self) {
         loop {
             let mut moved = std::pin::pin!(self.0.moved.notified());
             moved.as_mut().enable();
-            if self.holds() {
+            if self.is_valid() {
                 return;
             }
             moved.await;
@@ -62,30 +62,30 @@ impl Fence {
 
     /// A request's body, which cuts the request off before its first byte where no call may begin any more: it is asked
     /// for before anything is written.
-    pub(crate) fn guard(&self, body: Bytes) -> Guarded {
-        Guarded { body: Some(body), fence: self.clone() }
+    pub(crate) fn guard(&self, body: Bytes) -> DeadlineBody {
+        DeadlineBody { body: Some(body), lease_deadline: self.clone() }
     }
 }
 
-/// See [`Fence::guard`].
+/// See [`LeaseDeadline::guard`].
 #[derive(Debug)]
-pub(crate) struct Guarded {
+pub(crate) struct DeadlineBody {
     body: Option<Bytes>,
-    fence: Fence,
+    lease_deadline: LeaseDeadline,
 }
 
 /// The lease has ended, and nothing was written.
 #[derive(Debug, thiserror::Error)]
 #[error("the channel may belong to another process by now")]
-pub(crate) struct Ended;
+pub(crate) struct LeaseExpired;
 
-impl Body for Guarded {
+impl Body for DeadlineBody {
     type Data = Bytes;
-    type Error = Ended;
+    type Error = LeaseExpired;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Ended>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, LeaseExpired>>> {
         let Some(body) = self.body.take() else { return Poll::Ready(None) };
-        Poll::Ready(Some(if self.fence.holds() { Ok(Frame::data(body)) } else { Err(Ended) }))
+        Poll::Ready(Some(if self.lease_deadline.is_valid() { Ok(Frame::data(body)) } else { Err(LeaseExpired) }))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -105,20 +105,20 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_holds_until_its_time_and_lets_go_on_when_it_is_moved() {
-        let fence = Fence::closed();
-        assert!(!fence.holds());
-        fence.move_to(now_ms() + 1000);
-        assert!(fence.holds());
+        let lease_deadline = LeaseDeadline::expired();
+        assert!(!lease_deadline.is_valid());
+        lease_deadline.extend_to(now_ms() + 1000);
+        assert!(lease_deadline.is_valid());
         tokio::time::advance(Duration::from_millis(1001)).await;
-        assert!(!fence.holds());
+        assert!(!lease_deadline.is_valid());
         let waits = tokio::spawn({
-            let fence = fence.clone();
-            async move { fence.held().await }
+            let lease_deadline = lease_deadline.clone();
+            async move { lease_deadline.wait_valid().await }
         });
         tokio::task::yield_now().await;
         assert!(!waits.is_finished());
-        fence.move_to(now_ms() + 1);
+        lease_deadline.extend_to(now_ms() + 1);
         waits.await.unwrap();
-        assert!(Fence::open().holds());
+        assert!(LeaseDeadline::unlimited().is_valid());
     }
 }

@@ -14,7 +14,7 @@ struct Reader {
 
 impl Reader {
     /// Reads a page: which of its rows are new.
-    fn read(&mut self, page: &[Row]) -> Vec<bool> {
+    fn read(&mut self, page: &[AfilnetRow]) -> Vec<bool> {
         let seen = self.seen.iter().map(|(identity, mark)| (identity.as_str(), Some(mark.as_str())));
         let known = Known::new(seen, &self.tail);
         let identities = identify(page, &known);
@@ -23,14 +23,14 @@ impl Reader {
         let tail = next_tail(&identities, &known);
         for ((identity, row), new) in identities.iter().zip(page).zip(&new) {
             if *new {
-                self.seen.push((identity.clone(), content_mark(row)));
+                self.seen.push((identity.clone(), content_fingerprint(row)));
             }
         }
         self.tail = tail.unwrap_or_else(|| self.tail.clone());
         new
     }
 
-    fn texts(&mut self, page: &[Row]) -> Vec<String> {
+    fn texts(&mut self, page: &[AfilnetRow]) -> Vec<String> {
         let new = self.read(page);
         page.iter().zip(new).filter(|(_, new)| *new).map(|(row, _)| row.text.clone()).collect()
     }
@@ -47,7 +47,7 @@ enum Ids {
 }
 
 /// The rows from `from` to `to` as one read shows them.
-fn page(rows: &[(i64, String)], from: usize, to: usize, ids: Ids, turn: usize) -> Vec<Row> {
+fn page(rows: &[(i64, String)], from: usize, to: usize, ids: Ids, turn: usize) -> Vec<AfilnetRow> {
     let id = |at: usize| match ids {
         Ids::Stable => (at + 1).to_string(),
         Ids::Missing => String::new(),
@@ -57,7 +57,7 @@ fn page(rows: &[(i64, String)], from: usize, to: usize, ids: Ids, turn: usize) -
     (from..to).map(|at| row(&id(at), Direction::Inbound, rows[at].0, &rows[at].1)).collect()
 }
 
-fn inbound(texts: &[&str]) -> Vec<Row> {
+fn inbound(texts: &[&str]) -> Vec<AfilnetRow> {
     texts.iter().map(|text| row("", Direction::Inbound, 7, text)).collect()
 }
 
@@ -140,10 +140,10 @@ fn a_flag_or_ids_that_come_and_go_make_nothing_new() {
     let mut reader = Reader::default();
     reader.read(&[text("1", Direction::Inbound, 1), text("2", Direction::Inbound, 2)]);
     // The flag is not to be read for a while, and a row comes meanwhile.
-    let unflagged: Vec<Row> =
+    let unflagged: Vec<AfilnetRow> =
         [(1, "1"), (2, "2"), (3, "3")].map(|(n, id)| text(id, Direction::Unknown, n)).into_iter().collect();
     assert_eq!(reader.read(&unflagged), [false, false, true]);
-    let flagged: Vec<Row> =
+    let flagged: Vec<AfilnetRow> =
         [(1, "1"), (2, "2"), (3, "3"), (4, "4")].map(|(n, id)| text(id, Direction::Inbound, n)).into_iter().collect();
     assert_eq!(reader.read(&flagged), [false, false, false, true]);
     // Without ids, and with them again.
@@ -161,7 +161,7 @@ fn a_flag_or_ids_that_come_and_go_make_nothing_new() {
 #[test]
 fn an_edited_text_and_another_form_of_time_make_nothing_new_where_ids_hold() {
     let mut reader = Reader::default();
-    let mut rows: Vec<Row> = (1..=5).map(|n| row(&n.to_string(), Direction::Inbound, n, "t")).collect();
+    let mut rows: Vec<AfilnetRow> = (1..=5).map(|n| row(&n.to_string(), Direction::Inbound, n, "t")).collect();
     reader.read(&rows);
     rows[2].text = "edited".to_owned();
     assert_eq!(reader.read(&rows), [false; 5]);

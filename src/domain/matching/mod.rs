@@ -1,25 +1,25 @@
 //! Which row is which: identities, positions, what of a reading is new, and what of it is ours. Pure.
 
-mod claims;
+mod attribution;
+mod freshness;
 mod identity;
-mod mark;
-mod news;
+mod row_fingerprint;
 
-pub(crate) use claims::{Claim, Spoken, Whose, attribute, doubt_history};
+pub(crate) use attribution::{Attribution, Match, UnmatchedSend, attribute, mark_history_ambiguous};
+pub(crate) use freshness::{InitialSyncPolicy, ReadContext, history, news};
 pub(crate) use identity::{Known, base, identify, next_tail};
-pub(crate) use mark::{Mark, content_mark};
-pub(crate) use news::{Acquaintance, Wanted, history, news};
+pub(crate) use row_fingerprint::{RowFingerprint, content_fingerprint};
 
 #[cfg(test)]
 pub(crate) use identity::identities;
 
 #[cfg(test)]
 pub(crate) mod testing {
-    use crate::domain::{Direction, Row, RowTime};
+    use crate::domain::{AfilnetRow, Direction, RowTime};
 
     /// A row of one conversation; without an id where that is empty.
-    pub(crate) fn row(id: &str, direction: Direction, second: i64, text: &str) -> Row {
-        Row {
+    pub(crate) fn row(id: &str, direction: Direction, second: i64, text: &str) -> AfilnetRow {
+        AfilnetRow {
             destination: "34600111222".parse().unwrap(),
             id: (!id.is_empty()).then(|| id.to_owned()),
             direction,

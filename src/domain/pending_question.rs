@@ -39,7 +39,7 @@ const ARTICLES: &[&str] = &["el", "la", "the"];
 
 /// A question of ours, as far as answers to it go.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Choice {
+pub(crate) struct PendingQuestion {
     /// The message that asked.
     pub(crate) m_id: MId,
     /// In the order of their numbers, from 1.
@@ -48,7 +48,7 @@ pub(crate) struct Choice {
     pub(crate) asked_ms: i64,
 }
 
-impl Choice {
+impl PendingQuestion {
     /// The exact text of the one reply that a customer's `text`, written at `at_ms`, can mean: by its number, by its own
     /// words, or by both as the question showed them. `None` where it means none or could mean two: then the
     /// customer's own words are the truth. A bare number could mean its place, and any reply that holds it as well.

@@ -3,14 +3,14 @@
 
 use unicode_normalization::UnicodeNormalization as _;
 
-use crate::domain::{Direction, MId, Row, entities};
+use crate::domain::{AfilnetRow, Direction, MId, entities};
 
 /// A file name shorter than this proves nothing.
 const LEAST_FILE_NAME: usize = 4;
 
 /// That a row shows one call of a message.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Claim {
+pub(crate) struct Match {
     pub(crate) m_id: MId,
     /// Which call of the message, from 0.
     pub(crate) part: u32,
@@ -20,8 +20,8 @@ pub(crate) struct Claim {
 
 /// One call that the bridge made and whose row nobody has claimed yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Spoken {
-    claim: Claim,
+pub(crate) struct UnmatchedSend {
+    matched: Match,
     /// The normal forms that its row may show: the words, or a file's link or caption.
     says: Vec<String>,
     /// What its row may hold among other things: a file's link, its name.
@@ -30,9 +30,9 @@ pub(crate) struct Spoken {
     is_file: bool,
 }
 
-impl Spoken {
+impl UnmatchedSend {
     /// A call that said `words`, or sent the file at this link with these words as its caption.
-    pub(crate) fn new(claim: Claim, words: Option<&str>, file_url: Option<&str>) -> Self {
+    pub(crate) fn new(matched: Match, words: Option<&str>, file_url: Option<&str>) -> Self {
         let forms: Vec<&str> = words.into_iter().chain(file_url).collect();
         let name = file_url.and_then(file_name);
         let mut skeletons: Vec<String> = forms.iter().map(|form| skeleton(form)).collect();
@@ -40,7 +40,7 @@ impl Spoken {
             skeletons.push(String::new()); // a sign alone may stand for a file
         }
         Self {
-            claim,
+            matched,
             says: forms.iter().map(|form| normal(form)).collect(),
             holds: file_url.into_iter().chain(name).map(normal).collect(),
             skeletons,
@@ -55,14 +55,14 @@ impl Spoken {
 
 /// Whose an unseen row is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Whose {
+pub(crate) enum Attribution {
     /// It shows a call of ours.
-    Claimed(Claim),
+    Ours(Match),
     /// The business's, and so like an unclaimed call of ours that it may be one in other words: neither proof of that
     /// call nor anybody else's message.
-    Doubtful,
+    Ambiguous,
     /// No call of ours; what its direction says.
-    Unclaimed,
+    Foreign,
 }
 
 /// Words as they compare, whatever a platform did to their form: NFC, entities decoded, white space trimmed and each
@@ -87,51 +87,63 @@ fn file_name(url: &str) -> Option<&str> {
 /// Says whose each unseen row (oldest first) is, against the calls that no row shows yet (oldest first), and which of
 /// these are left. One row is claimed by one call. A row that says it is the customer's is never claimed; one that does
 /// not say becomes the business's where it shows exactly what a call said, and else the customer's.
-pub(crate) fn attribute(rows: &mut [Row], unseen: &[bool], mut spoken: Vec<Spoken>) -> (Vec<Whose>, Vec<Spoken>) {
+pub(crate) fn attribute(
+    rows: &mut [AfilnetRow],
+    unseen: &[bool],
+    mut spoken: Vec<UnmatchedSend>,
+) -> (Vec<Attribution>, Vec<UnmatchedSend>) {
     let words: Vec<String> = rows.iter().map(|row| normal(&row.text)).collect();
-    let mut whose = vec![Whose::Unclaimed; rows.len()];
-    let mut claim = |index: usize, fits: &dyn Fn(&Spoken, &str) -> bool| {
-        if whose[index] == Whose::Unclaimed
+    let mut attributions = vec![Attribution::Foreign; rows.len()];
+    let mut matched = |index: usize, fits: &dyn Fn(&UnmatchedSend, &str) -> bool| {
+        if attributions[index] == Attribution::Foreign
             && let Some(found) = spoken.iter().position(|call| fits(call, &words[index]))
         {
-            whose[index] = Whose::Claimed(spoken.remove(found).claim);
+            attributions[index] = Attribution::Ours(spoken.remove(found).matched);
         }
     };
     // The surest first, over the whole page: a row without words takes no call that another row names.
     for index in (0..rows.len()).filter(|index| unseen[*index] && rows[*index].direction != Direction::Inbound) {
-        claim(index, &|call, words| !words.is_empty() && call.says.iter().any(|says| says == words));
+        matched(index, &|call, words| !words.is_empty() && call.says.iter().any(|says| says == words));
     }
     let business = |index: &usize| unseen[*index] && rows[*index].direction == Direction::Outbound;
     for index in (0..rows.len()).filter(business) {
-        claim(index, &|call, words| call.holds.iter().any(|held| words.contains(held.as_str())));
+        matched(index, &|call, words| call.holds.iter().any(|held| words.contains(held.as_str())));
     }
     for index in (0..rows.len()).filter(business) {
-        claim(index, &|call, words| words.is_empty() && call.is_file);
+        matched(index, &|call, words| words.is_empty() && call.is_file);
     }
     for index in (0..rows.len()).filter(business) {
-        if whose[index] == Whose::Unclaimed && is_like_one(&rows[index], &spoken) {
-            whose[index] = Whose::Doubtful;
+        if attributions[index] == Attribution::Foreign && is_like_one(&rows[index], &spoken) {
+            attributions[index] = Attribution::Ambiguous;
         }
     }
-    for (row, whose) in rows.iter_mut().zip(&whose).zip(unseen).filter(|(_, unseen)| **unseen).map(|(pair, _)| pair) {
+    for (row, attributions) in
+        rows.iter_mut().zip(&attributions).zip(unseen).filter(|(_, unseen)| **unseen).map(|(pair, _)| pair)
+    {
         if row.direction == Direction::Unknown {
-            row.direction = if *whose == Whose::Unclaimed { Direction::Inbound } else { Direction::Outbound };
+            row.direction =
+                if *attributions == Attribution::Foreign { Direction::Inbound } else { Direction::Outbound };
         }
     }
-    (whose, spoken)
+    (attributions, spoken)
 }
 
 /// Doubts the rows of the business that were there before the bridge took stock and are like a call that no row shows: a
 /// call that was made before then has its row among them, and what somebody wrote in the same words is no proof of it.
-pub(crate) fn doubt_history(rows: &[Row], history: &[bool], unshown: &[Spoken], whose: &mut [Whose]) {
+pub(crate) fn mark_history_ambiguous(
+    rows: &[AfilnetRow],
+    history: &[bool],
+    unshown: &[UnmatchedSend],
+    attributions: &mut [Attribution],
+) {
     for (index, row) in rows.iter().enumerate().filter(|(index, _)| history[*index]) {
         if row.direction == Direction::Outbound && is_like_one(row, unshown) {
-            whose[index] = Whose::Doubtful;
+            attributions[index] = Attribution::Ambiguous;
         }
     }
 }
 
-fn is_like_one(row: &Row, calls: &[Spoken]) -> bool {
+fn is_like_one(row: &AfilnetRow, calls: &[UnmatchedSend]) -> bool {
     !calls.is_empty() && {
         let row = skeleton(&row.text);
         calls.iter().any(|call| resembles(&row, call))
@@ -139,7 +151,7 @@ fn is_like_one(row: &Row, calls: &[Spoken]) -> bool {
 }
 
 /// Whether one holds the other, or neither holds a letter.
-fn resembles(row: &str, call: &Spoken) -> bool {
+fn resembles(row: &str, call: &UnmatchedSend) -> bool {
     call.skeletons.iter().any(|said| match (row.is_empty(), said.is_empty()) {
         (true, true) => true,
         (false, false) => row.contains(said.as_str()) || said.contains(row),
@@ -152,27 +164,27 @@ mod tests {
     use super::super::testing::row;
     use super::*;
 
-    fn claim(m_id: &str) -> Claim {
-        Claim { m_id: m_id.parse().unwrap(), part: 0, last: true }
+    fn matched(m_id: &str) -> Match {
+        Match { m_id: m_id.parse().unwrap(), part: 0, last: true }
     }
 
-    fn text(m_id: &str, words: &str) -> Spoken {
-        Spoken::new(claim(m_id), Some(words), None)
+    fn text(m_id: &str, words: &str) -> UnmatchedSend {
+        UnmatchedSend::new(matched(m_id), Some(words), None)
     }
 
-    fn file(m_id: &str, caption: Option<&str>) -> Spoken {
-        Spoken::new(claim(m_id), caption, Some("https://x.test/f/a%20b.pdf?x=1&y=2"))
+    fn file(m_id: &str, caption: Option<&str>) -> UnmatchedSend {
+        UnmatchedSend::new(matched(m_id), caption, Some("https://x.test/f/a%20b.pdf?x=1&y=2"))
     }
 
     /// Whose each row is, as the mId of its claim, `?` or `-`; and the directions.
-    fn judged(rows: &[(Direction, &str)], spoken: Vec<Spoken>) -> (Vec<String>, String) {
-        let mut rows: Vec<Row> = rows.iter().map(|(direction, text)| row("", *direction, 7, text)).collect();
+    fn judged(rows: &[(Direction, &str)], spoken: Vec<UnmatchedSend>) -> (Vec<String>, String) {
+        let mut rows: Vec<AfilnetRow> = rows.iter().map(|(direction, text)| row("", *direction, 7, text)).collect();
         let unseen = vec![true; rows.len()];
-        let (whose, _) = attribute(&mut rows, &unseen, spoken);
-        let names = whose.iter().map(|whose| match whose {
-            Whose::Claimed(claim) => claim.m_id.as_str().to_owned(),
-            Whose::Doubtful => "?".to_owned(),
-            Whose::Unclaimed => "-".to_owned(),
+        let (attributions, _) = attribute(&mut rows, &unseen, spoken);
+        let names = attributions.iter().map(|attributions| match attributions {
+            Attribution::Ours(matched) => matched.m_id.as_str().to_owned(),
+            Attribution::Ambiguous => "?".to_owned(),
+            Attribution::Foreign => "-".to_owned(),
         });
         (names.collect(), rows.iter().map(|row| row.direction.letter()).collect())
     }
@@ -199,14 +211,14 @@ mod tests {
         ];
         let own =
             vec![text("a", "ok"), file("b", Some("caption")), text("c", "bye"), text("d", "bye"), text("e", "seen")];
-        let (whose, left) = attribute(&mut rows, &[true, true, true, true, true, true, false], own);
+        let (attributions, left) = attribute(&mut rows, &[true, true, true, true, true, true, false], own);
         let letters: String = rows.iter().map(|row| row.direction.letter()).collect();
         assert_eq!(letters, "oioioiu");
-        let claimed = |at: usize, m_id: &str| assert_eq!(whose[at], Whose::Claimed(claim(m_id)), "{at}");
+        let claimed = |at: usize, m_id: &str| assert_eq!(attributions[at], Attribution::Ours(matched(m_id)), "{at}");
         claimed(0, "a");
         claimed(2, "b");
         claimed(4, "c");
-        assert!([1, 3, 5, 6].iter().all(|at| whose[*at] == Whose::Unclaimed), "{whose:?}");
+        assert!([1, 3, 5, 6].iter().all(|at| attributions[*at] == Attribution::Foreign), "{attributions:?}");
         assert_eq!(left, [text("d", "bye"), text("e", "seen")]);
     }
 

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{ContactId, Content, Delivery, Destination, Event, ReadError, Row, Verdict};
+use super::{AfilnetRow, ContactId, Content, Delivery, Destination, Event, ReadError, Verdict};
 
 /// Afilnet's side of one channel. No call is ever repeated below this line.
 #[async_trait]
@@ -18,10 +18,10 @@ pub(crate) trait Messenger: Send + Sync {
     async fn send(&self, to: &Destination, content: &Content, part: u32) -> Verdict;
 
     /// The last row of each conversation (afilnet.md 3.4), in the order given. No conversations is an empty list.
-    async fn chats(&self) -> Result<Vec<Row>, ReadError>;
+    async fn chats(&self) -> Result<Vec<AfilnetRow>, ReadError>;
 
     /// The rows of one conversation (afilnet.md 3.5), oldest first. No conversation is an empty list.
-    async fn messages(&self, of: &Destination) -> Result<Vec<Row>, ReadError>;
+    async fn messages(&self, of: &Destination) -> Result<Vec<AfilnetRow>, ReadError>;
 
     /// Whether the account works, by a call that changes nothing (afilnet.md section 2, `user.getbalance`).
     async fn probe_account(&self) -> Result<(), ReadError>;
@@ -30,7 +30,7 @@ pub(crate) trait Messenger: Send + Sync {
     async fn probe_channel(&self) -> Result<bool, ReadError>;
 
     /// The unread rows of one conversation (afilnet.md 3.6), oldest first. A hint: reading may clear the mark.
-    async fn unread(&self, of: &Destination) -> Result<Vec<Row>, ReadError>;
+    async fn unread(&self, of: &Destination) -> Result<Vec<AfilnetRow>, ReadError>;
 }
 
 /// BonyChat's side of one channel.

@@ -9,18 +9,18 @@ const EXTRA_LOOKS: u32 = 3;
 
 /// What the looks so far come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Next {
+pub(crate) enum Reconciliation {
     /// Look again after this time.
     Look(Duration),
     /// Surely not sent: two looks apart in time would have shown it.
     NotSent,
     /// Nobody can tell.
-    Undecided,
+    Unresolved,
 }
 
 /// How long a message has been in doubt, and what was seen.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Looks {
+pub(crate) struct ReconcileState {
     /// Looks that counted.
     pub(crate) made: u32,
     /// Those that proved that it was not there.
@@ -33,19 +33,19 @@ pub(crate) struct Looks {
 
 /// What to do after a look; `waits` are the times before each (design.md section 5, `look_after`). It is only decided
 /// after the last of them: the longer the look, the surer that nothing comes late.
-pub(crate) fn next(waits: &[Duration], looks: Looks) -> Next {
+pub(crate) fn next(waits: &[Duration], looks: ReconcileState) -> Reconciliation {
     if let Some(wait) = waits.get(looks.made as usize) {
-        return Next::Look(*wait);
+        return Reconciliation::Look(*wait);
     }
     if looks.absences >= 2 && looks.absent_for >= looks.lag {
-        return Next::NotSent;
+        return Reconciliation::NotSent;
     }
     let extra = u32::try_from(waits.len()).unwrap_or(u32::MAX).saturating_add(EXTRA_LOOKS);
     if looks.lag > looks.absent_for && looks.made < extra {
         let last = waits.last().copied().unwrap_or_default();
-        return Next::Look(last.max(looks.lag.saturating_sub(looks.absent_for)));
+        return Reconciliation::Look(last.max(looks.lag.saturating_sub(looks.absent_for)));
     }
-    Next::Undecided
+    Reconciliation::Unresolved
 }
 
 #[cfg(test)]
@@ -54,26 +54,26 @@ mod tests {
 
     const WAITS: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(45)];
 
-    fn looks(made: u32, absences: u32, absent_for: u64, lag: u64) -> Looks {
-        Looks { made, absences, absent_for: Duration::from_secs(absent_for), lag: Duration::from_secs(lag) }
+    fn looks(made: u32, absences: u32, absent_for: u64, lag: u64) -> ReconcileState {
+        ReconcileState { made, absences, absent_for: Duration::from_secs(absent_for), lag: Duration::from_secs(lag) }
     }
 
     #[test]
     fn all_looks_are_made_and_two_absences_are_needed() {
         for made in 0..3 {
-            assert_eq!(next(&WAITS, looks(made, made, 60, 0)), Next::Look(WAITS[made as usize]));
+            assert_eq!(next(&WAITS, looks(made, made, 60, 0)), Reconciliation::Look(WAITS[made as usize]));
         }
-        assert_eq!(next(&WAITS, looks(3, 3, 60, 0)), Next::NotSent);
-        assert_eq!(next(&WAITS, looks(3, 2, 60, 0)), Next::NotSent);
-        assert_eq!(next(&WAITS, looks(3, 1, 60, 0)), Next::Undecided);
-        assert_eq!(next(&WAITS, looks(3, 0, 0, 0)), Next::Undecided);
-        assert_eq!(next(&WAITS[..1], looks(1, 1, 0, 0)), Next::Undecided, "one look proves little");
+        assert_eq!(next(&WAITS, looks(3, 3, 60, 0)), Reconciliation::NotSent);
+        assert_eq!(next(&WAITS, looks(3, 2, 60, 0)), Reconciliation::NotSent);
+        assert_eq!(next(&WAITS, looks(3, 1, 60, 0)), Reconciliation::Unresolved);
+        assert_eq!(next(&WAITS, looks(3, 0, 0, 0)), Reconciliation::Unresolved);
+        assert_eq!(next(&WAITS[..1], looks(1, 1, 0, 0)), Reconciliation::Unresolved, "one look proves little");
     }
 
     #[test]
     fn rows_that_show_late_are_waited_for_but_not_for_ever() {
-        assert_eq!(next(&WAITS, looks(3, 2, 45, 120)), Next::Look(Duration::from_secs(75)));
-        assert_eq!(next(&WAITS, looks(4, 3, 120, 120)), Next::NotSent);
-        assert_eq!(next(&WAITS, looks(6, 0, 0, 120)), Next::Undecided);
+        assert_eq!(next(&WAITS, looks(3, 2, 45, 120)), Reconciliation::Look(Duration::from_secs(75)));
+        assert_eq!(next(&WAITS, looks(4, 3, 120, 120)), Reconciliation::NotSent);
+        assert_eq!(next(&WAITS, looks(6, 0, 0, 120)), Reconciliation::Unresolved);
     }
 }

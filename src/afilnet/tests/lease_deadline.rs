@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 use super::listener::{Afilnet, to};
 use super::*;
-use crate::domain::Fence;
+use crate::domain::LeaseDeadline;
 use crate::domain::clock::now_ms;
 
 /// Counts the bytes that come; answers nothing.
@@ -35,12 +35,12 @@ async fn counting() -> (String, Arc<AtomicUsize>) {
 async fn behind_a_closed_fence_no_call_is_made_and_it_is_known_as_not_sent() {
     for transport in [config::Transport::Post, config::Transport::Basic, config::Transport::Get] {
         let afilnet = Afilnet::answering(r#"{"status":"SUCCESS","result":[]}"#).await;
-        let fence = Fence::closed();
-        let client = afilnet.client(transport).behind(&fence);
+        let lease_deadline = LeaseDeadline::expired();
+        let client = afilnet.client(transport).behind(&lease_deadline);
         let verdict = client.send(&to(), &text("Hola"), 0).await;
         assert_eq!(verdict, Verdict::NotSent { fault: Fault::Interrupted, asked: None });
         assert_eq!(afilnet.requests.lock().unwrap().len(), 0);
-        fence.move_to(now_ms() + 60_000);
+        lease_deadline.extend_to(now_ms() + 60_000);
         assert_eq!(client.send(&to(), &text("Hola"), 0).await, Verdict::Sent { afilnet_id: None });
     }
 }
@@ -50,7 +50,7 @@ async fn a_fence_that_closes_while_the_connection_is_made_lets_no_byte_through()
     let (url, bytes) = counting().await;
     let http = client(Duration::from_secs(10), &[]).unwrap();
     // The body is asked for once the connection stands, and before the head is written.
-    let body = reqwest::Body::wrap(Fence::closed().guard(Bytes::from_static(b"message=Hola")));
+    let body = reqwest::Body::wrap(LeaseDeadline::expired().guard(Bytes::from_static(b"message=Hola")));
     let error = http.post(&url).body(body).send().await.unwrap_err();
     assert!(!error.is_connect() && !error.is_timeout(), "{error:?}");
     assert_eq!(super::super::transport::failure(&error), super::super::classify::Failure::Before(Fault::Interrupted));

@@ -4,8 +4,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::content_mark;
-use crate::domain::{Direction, Row};
+use super::content_fingerprint;
+use crate::domain::{AfilnetRow, Direction};
 
 /// Identities that are kept of a page: its newest.
 pub(crate) const TAIL: usize = 64;
@@ -71,8 +71,8 @@ pub(crate) fn base(identity: &str) -> &str {
 
 /// The identity of each row of one reading (oldest first). Never empty, never twice in one page. Rows that may be known
 /// are called what they are known by: what is in doubt is not new.
-pub(crate) fn identify(rows: &[Row], known: &Known<'_>) -> Vec<String> {
-    let marks: Vec<String> = rows.iter().map(content_mark).collect();
+pub(crate) fn identify(rows: &[AfilnetRow], known: &Known<'_>) -> Vec<String> {
+    let marks: Vec<String> = rows.iter().map(content_fingerprint).collect();
     let by_mark = known.by_mark();
     let mut naming =
         Naming { rows, marks: &marks, known, by_mark: &by_mark, taken: HashSet::new(), names: vec![None; rows.len()] };
@@ -92,7 +92,7 @@ pub(crate) fn identify(rows: &[Row], known: &Known<'_>) -> Vec<String> {
 
 /// The identities of rows of which nothing is known.
 #[cfg(test)]
-pub(crate) fn identities(rows: &[Row]) -> Vec<String> {
+pub(crate) fn identities(rows: &[AfilnetRow]) -> Vec<String> {
     identify(rows, &Known::new([], &[]))
 }
 
@@ -119,7 +119,7 @@ pub(crate) fn next_tail(identities: &[String], known: &Known<'_>) -> Option<Vec<
 
 /// Whether the ids of a page name its rows. Not where none of them is known though the rows are, nor where most that
 /// are known stand for other rows by now.
-fn ids_hold(rows: &[Row], marks: &[String], known: &Known<'_>, by_mark: &HashMap<&str, Vec<&str>>) -> bool {
+fn ids_hold(rows: &[AfilnetRow], marks: &[String], known: &Known<'_>, by_mark: &HashMap<&str, Vec<&str>>) -> bool {
     let (mut same, mut other) = (0, 0);
     for (row, mark) in rows.iter().zip(marks) {
         match id_identity(row).and_then(|identity| known.marks.get(identity.as_str())) {
@@ -132,13 +132,13 @@ fn ids_hold(rows: &[Row], marks: &[String], known: &Known<'_>, by_mark: &HashMap
     rows.iter().any(|row| row.id.is_some()) && ((same > 0 && same >= other) || !by_content())
 }
 
-fn id_identity(row: &Row) -> Option<String> {
+fn id_identity(row: &AfilnetRow) -> Option<String> {
     row.id.as_ref().map(|id| format!("i{}:{id}", row.direction.letter()))
 }
 
 /// The rows of a page on their way to their identities.
 struct Naming<'a> {
-    rows: &'a [Row],
+    rows: &'a [AfilnetRow],
     marks: &'a [String],
     known: &'a Known<'a>,
     by_mark: &'a HashMap<&'a str, Vec<&'a str>>,

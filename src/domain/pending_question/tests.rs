@@ -6,9 +6,9 @@ use super::*;
 
 const DAYS: &[&str] = &["Lunes", "Martes", "Miércoles por la tarde"];
 
-fn choice(replies: &[&str]) -> Choice {
+fn choice(replies: &[&str]) -> PendingQuestion {
     let replies = replies.iter().map(|reply| Label::try_from((*reply).to_owned()).unwrap()).collect();
-    Choice { m_id: "q1".parse().unwrap(), replies, asked_ms: 1000 }
+    PendingQuestion { m_id: "q1".parse().unwrap(), replies, asked_ms: 1000 }
 }
 
 fn check(replies: &[&str], cases: &[(&str, Option<&str>)]) {
@@ -270,7 +270,7 @@ fn a_question_is_known_by_its_numbered_replies() {
 fn it_survives_its_stored_form() {
     let choice = choice(DAYS);
     let stored = serde_json::to_string(&choice).unwrap();
-    assert_eq!(serde_json::from_str::<Choice>(&stored).unwrap(), choice);
+    assert_eq!(serde_json::from_str::<PendingQuestion>(&stored).unwrap(), choice);
 }
 
 fn any_replies() -> impl Strategy<Value = Vec<String>> {
@@ -278,7 +278,7 @@ fn any_replies() -> impl Strategy<Value = Vec<String>> {
     proptest::collection::vec(reply.prop_filter("a label", |text| Label::new(text.as_str()).is_ok()), 1..=10)
 }
 
-fn built(replies: &[String]) -> Choice {
+fn built(replies: &[String]) -> PendingQuestion {
     choice(&replies.iter().map(String::as_str).collect::<Vec<_>>())
 }
 

@@ -1,22 +1,22 @@
 //! How a row is known again without trusting its id.
 
-use crate::domain::Row;
+use crate::domain::AfilnetRow;
 use crate::domain::ids::fingerprint;
 
 /// How far a conversation is recorded: the row that `getchats` showed, as `id mark status`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Mark {
+pub(crate) struct RowFingerprint {
     id: String,
     content: String,
     status: String,
 }
 
-impl Mark {
+impl RowFingerprint {
     /// The mark of a row.
-    pub(crate) fn of(row: &Row) -> Self {
+    pub(crate) fn of(row: &AfilnetRow) -> Self {
         Self {
             id: row.id.clone().unwrap_or_default(),
-            content: content_mark(row),
+            content: content_fingerprint(row),
             status: fingerprint(&[row.status.as_deref().unwrap_or_default()])[..8].to_owned(),
         }
     }
@@ -35,21 +35,21 @@ impl Mark {
 
     /// Which of these rows (oldest first) is the row marked: the one that is it by id and content, else the first by
     /// content, else the one by id. Of equals of one time the first: a later one may have come after the mark was made.
-    pub(crate) fn find(&self, rows: &[Row]) -> Option<usize> {
-        let says = |row: &&Row| content_mark(row) == self.content;
-        let named = |row: &&Row| row.id.as_ref().is_some_and(|id| *id == self.id);
-        let at = |is: &dyn Fn(&&Row) -> bool| rows.iter().position(|row| is(&row));
+    pub(crate) fn find(&self, rows: &[AfilnetRow]) -> Option<usize> {
+        let says = |row: &&AfilnetRow| content_fingerprint(row) == self.content;
+        let named = |row: &&AfilnetRow| row.id.as_ref().is_some_and(|id| *id == self.id);
+        let at = |is: &dyn Fn(&&AfilnetRow) -> bool| rows.iter().position(|row| is(&row));
         at(&|row| named(row) && says(row)).or_else(|| at(&says)).or_else(|| at(&named))
     }
 
     /// Whether `row` is the row marked. Ids decide only where they agree: they may differ between methods
     /// (afilnet.md U8).
-    pub(crate) fn is(&self, row: &Row) -> bool {
-        row.id.as_ref().is_some_and(|id| *id == self.id) || content_mark(row) == self.content
+    pub(crate) fn is(&self, row: &AfilnetRow) -> bool {
+        row.id.as_ref().is_some_and(|id| *id == self.id) || content_fingerprint(row) == self.content
     }
 }
 
 /// Time as given and text. Not the direction: its field differs between methods.
-pub(crate) fn content_mark(row: &Row) -> String {
+pub(crate) fn content_fingerprint(row: &AfilnetRow) -> String {
     fingerprint(&[&row.time.raw, &row.text])
 }
