@@ -15,7 +15,7 @@ pub const OPERATIONS: &[&str] = &[
     "accept",
     "answered",
     "begin",
-    "bury",
+    "mark_dead",
     "decide",
     "discard",
     "erase",
@@ -97,10 +97,10 @@ mod tests {
         let shared = [
             include_str!("store/postgres/mod.rs"),
             include_str!("store/postgres/leases.rs"),
-            include_str!("store/postgres/bells.rs"),
-            include_str!("store/postgres/notes.rs"),
-            include_str!("store/postgres/unsure.rs"),
-            include_str!("store/postgres/verdicts.rs"),
+            include_str!("store/postgres/notifier.rs"),
+            include_str!("store/postgres/response_journal.rs"),
+            include_str!("store/postgres/in_doubt_commits.rs"),
+            include_str!("store/postgres/remote_verdicts.rs"),
         ];
         let named = |at: &str| at.split('"').nth(1).map(str::to_owned);
         let writes = |text: &'static str| {

@@ -51,18 +51,18 @@ const CIRCULAR: &[(&str, &str)] = &[
     // The trait's own file opens both engines, and holds the errors and types that they use.
     ("store", "store::attempt"),
     ("store", "store::copy"),
-    ("store", "store::doubt"),
+    ("store", "store::in_doubt"),
     ("store", "store::lease"),
     ("store", "store::postgres::engine"),
-    ("store", "store::signals"),
+    ("store", "store::wakeups"),
     ("store", "store::sqlite::engine"),
     ("store::postgres::target", "store::copy"),
     ("store::sqlite::source", "store::copy"),
     ("store::sqlite::open", "store::sqlite::source"),
-    ("store::postgres::unsure", "store::postgres::answers"),
-    ("store::postgres::learned", "store::postgres::inbound"),
+    ("store::postgres::in_doubt_commits", "store::postgres::accept"),
+    ("store::postgres::account_traits", "store::postgres::inbound"),
     ("store::postgres::outbound", "store::postgres::inbound"),
-    ("store::sqlite::learned", "store::sqlite::inbound"),
+    ("store::sqlite::account_traits", "store::sqlite::inbound"),
     ("store::sqlite::outbound", "store::sqlite::inbound"),
 ];
 

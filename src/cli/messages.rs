@@ -14,7 +14,7 @@ use crate::config::{Config, LogContacts, StoreUrl};
 use crate::domain::Fault;
 use crate::domain::agent_text::{Delivered, discarded, failure_text};
 use crate::domain::clock::{millis, now_ms};
-use crate::store::{ByHand, Decision, DiscardNotices, Filter, Listed, PostgresStore, SqliteStore, Store};
+use crate::store::{Decision, DiscardNotices, Filter, ListedMessage, ManualOutcome, PostgresStore, SqliteStore, Store};
 use crate::telemetry::{harmless, harmless_json};
 
 /// What to look at.
@@ -234,16 +234,18 @@ fn say(outcome: &Result<String, String>) -> anyhow::Result<()> {
     }
 }
 
-fn retried(outcome: ByHand, m_id: &str) -> Result<String, String> {
+fn retried(outcome: ManualOutcome, m_id: &str) -> Result<String, String> {
     match outcome {
-        ByHand::Message => Ok(format!("message `{m_id}` is queued again; a running bridge sends it within seconds")),
-        ByHand::Events(events) => {
+        ManualOutcome::Message => {
+            Ok(format!("message `{m_id}` is queued again; a running bridge sends it within seconds"))
+        }
+        ManualOutcome::Events(events) => {
             Ok(format!("{events} event(s) `{m_id}` queued again; a running bridge posts them within seconds"))
         }
-        ByHand::Wiped => Err(format!(
+        ManualOutcome::Wiped => Err(format!(
             "the text of `{m_id}` is gone (store.keep_text, or it was discarded), so nothing can be sent: write it anew"
         )),
-        ByHand::Not(state) => Err(match state.as_str() {
+        ManualOutcome::Not(state) => Err(match state.as_str() {
             "queued" | "sending" => {
                 format!("message `{m_id}` is {state}: it goes out by itself; see the log for what holds it up")
             }
@@ -254,16 +256,16 @@ fn retried(outcome: ByHand, m_id: &str) -> Result<String, String> {
             ),
             _ => format!("message `{m_id}` is {state}: there is nothing to retry"),
         }),
-        ByHand::Missing => Err(missing(m_id)),
+        ManualOutcome::Missing => Err(missing(m_id)),
     }
 }
 
-fn thrown_away(outcome: ByHand, m_id: &str) -> Result<String, String> {
+fn thrown_away(outcome: ManualOutcome, m_id: &str) -> Result<String, String> {
     match outcome {
-        ByHand::Message => Ok(format!("message `{m_id}` is discarded and its text is wiped")),
-        ByHand::Events(events) => Ok(format!("{events} event(s) `{m_id}` discarded, their texts are wiped")),
-        ByHand::Wiped => Err(format!("the text of `{m_id}` is gone already")),
-        ByHand::Not(state) => Err(match state.as_str() {
+        ManualOutcome::Message => Ok(format!("message `{m_id}` is discarded and its text is wiped")),
+        ManualOutcome::Events(events) => Ok(format!("{events} event(s) `{m_id}` discarded, their texts are wiped")),
+        ManualOutcome::Wiped => Err(format!("the text of `{m_id}` is gone already")),
+        ManualOutcome::Not(state) => Err(match state.as_str() {
             "sending" => {
                 format!("message `{m_id}` is being sent this moment: look again with `bridge messages show {m_id}`")
             }
@@ -272,7 +274,7 @@ fn thrown_away(outcome: ByHand, m_id: &str) -> Result<String, String> {
             ),
             _ => format!("message `{m_id}` is {state}: its text goes by itself after store.keep_text"),
         }),
-        ByHand::Missing => Err(missing(m_id)),
+        ManualOutcome::Missing => Err(missing(m_id)),
     }
 }
 
@@ -283,7 +285,7 @@ fn missing(m_id: &str) -> String {
     )
 }
 
-fn line(row: &Listed, json: bool) -> String {
+fn line(row: &ListedMessage, json: bool) -> String {
     if json {
         return harmless_json(&serde_json::to_string(row).unwrap_or_default()) + "\n";
     }

@@ -84,7 +84,7 @@ pub(crate) fn legal(text: &str, url: &Url) -> String {
     let serialised = url.as_str();
     let mut out = String::with_capacity(serialised.len());
     for (at, byte) in serialised.bytes().enumerate() {
-        if may_stand(serialised.as_bytes(), at) {
+        if may_be_committed(serialised.as_bytes(), at) {
             out.push(char::from(byte));
         } else {
             out.push('%');
@@ -104,11 +104,11 @@ fn is_legal(text: &str, url: &Url) -> bool {
     });
     scheme.eq_ignore_ascii_case(url.scheme())
         && url.host_str().is_some_and(|found| found.eq_ignore_ascii_case(host))
-        && (0..bytes.len()).all(|at| may_stand(bytes, at))
+        && (0..bytes.len()).all(|at| may_be_committed(bytes, at))
 }
 
 /// Whether the byte at `at` may stand in a URL. Brackets may: they are common in queries, and no program minds.
-fn may_stand(url: &[u8], at: usize) -> bool {
+fn may_be_committed(url: &[u8], at: usize) -> bool {
     match url[at] {
         b'%' => url.get(at + 1..at + 3).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit)),
         byte => byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=".contains(&byte),

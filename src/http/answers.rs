@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::domain::ids::fingerprint;
 use crate::domain::{ChannelName, ContactId, Content, MId};
-use crate::store::{Accepted, Kept, NewOutbound, Store, StoreError};
+use crate::store::{AcceptOutcome, Accepted, NewOutbound, Store, StoreError};
 
 use super::conn::Conn;
 use super::pulse::Pulse;
@@ -122,18 +122,18 @@ impl Answers {
         loop {
             let mut news = std::pin::pin!(self.news.notified());
             news.as_mut().enable();
-            let (unsettled, untold) = self.unsettled(&calls);
-            let by = match (untold, unsettled) {
+            let (unsettled, unreported_sends) = self.unsettled(&calls);
+            let by = match (unreported_sends, unsettled) {
                 (true, _) => told_by,
                 (false, true) => known_by,
                 (false, false) => return,
             };
-            if untold {
+            if unreported_sends {
                 self.hurry.notify_one();
             }
             if timeout_at(by, news).await.is_err() {
                 looks -= 1;
-                if untold || looks == 0 {
+                if unreported_sends || looks == 0 {
                     return;
                 }
                 tokio::task::yield_now().await;
@@ -164,7 +164,7 @@ impl Answers {
     pub(super) fn written(&self, id: u64) {
         let mut book = self.book();
         if let Some(m_id) = book.calls.get(&id).and_then(|call| call.m_id.as_ref()) {
-            self.store.note_answer(m_id, true);
+            self.store.journal_response(m_id, true);
         }
         book.written.push_back((Instant::now() + SETTLE, id));
         if book.written.len() == 1 {
@@ -176,7 +176,7 @@ impl Answers {
     pub(super) fn settle(&self, id: u64, reached: bool) {
         let mut book = self.book();
         if let Some(Call { m_id: Some(m_id), reached: None, .. }) = book.calls.get(&id).filter(|_| !reached) {
-            self.store.note_answer(m_id, false);
+            self.store.journal_response(m_id, false);
         }
         book.settle(id, reached);
         drop(book);
@@ -252,7 +252,7 @@ impl Answers {
         }
         let told: Vec<(MId, bool)> = batch.iter().map(|(_, m_id, reached)| (m_id.clone(), *reached)).collect();
         let mut tries = 0;
-        while let Err(error) = self.store.answered(told.clone()).await {
+        while let Err(error) = self.store.record_responses(told.clone()).await {
             if tries == 0 {
                 tracing::warn!(
                     answers = told.len(),
@@ -350,9 +350,9 @@ impl Answering {
         let kept = tokio::spawn(async move {
             let accepted = answers.store.accept(message).await;
             let m_id = accepted.as_ref().ok().and_then(|accepted| match &accepted.kept {
-                Kept::New => Some(fresh),
-                Kept::RepeatOf(first) => Some(first.clone()),
-                Kept::KeyTaken => None,
+                AcceptOutcome::New => Some(fresh),
+                AcceptOutcome::RepeatOf(first) => Some(first.clone()),
+                AcceptOutcome::KeyTaken => None,
             });
             answers.stored(id, m_id);
             accepted

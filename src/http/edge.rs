@@ -14,7 +14,7 @@ use tower_http::request_id::{MakeRequestId, RequestId};
 use crate::bonychat::wire;
 use crate::config::Config;
 use crate::domain::{ChannelId, ChannelName, IdType, IdempotencyKey, Language, Reach};
-use crate::store::{ChannelSignals, Signals, StoreError};
+use crate::store::{ChannelWakeups, StoreError, Wakeups};
 
 /// Most unknown channelIds that a channel remembers.
 const STRANGE: usize = 100;
@@ -209,7 +209,7 @@ pub(super) struct DoorChannel {
     pub(super) id_type: IdType,
     /// Where files may be that its messages link to.
     pub(super) reach: Reach,
-    pub(super) signals: Option<Arc<ChannelSignals>>,
+    pub(super) wakeups: Option<Arc<ChannelWakeups>>,
     /// Unknown channelIds that calls bore, to be named once each; at most [`STRANGE`].
     strange: Mutex<BTreeSet<String>>,
     /// Digests of the tokens it goes by.
@@ -229,7 +229,7 @@ impl DoorChannel {
 pub(super) struct Channels(Vec<DoorChannel>);
 
 impl Channels {
-    pub(super) fn new(config: &Config, signals: &Signals) -> Self {
+    pub(super) fn new(config: &Config, wakeups: &Wakeups) -> Self {
         let channels = config.channels.values().map(|channel| {
             let current = std::iter::once(&channel.api_token);
             let tokens = current.chain(&channel.previous_api_token).map(digest_secret).collect();
@@ -238,7 +238,7 @@ impl Channels {
                 id: channel.channel_id.clone(),
                 id_type: channel.id_type,
                 reach: channel.reach(),
-                signals: signals.channel(&channel.name),
+                wakeups: wakeups.channel(&channel.name),
                 strange: Mutex::default(),
                 tokens,
             }

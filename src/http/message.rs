@@ -15,7 +15,7 @@ use crate::bonychat::wire;
 use crate::domain::agent_text::{Delivered, failure_text};
 use crate::domain::clock::{millis, now_ms};
 use crate::domain::{IdempotencyKey, Language, MId};
-use crate::store::{Answer, Caller, Kept, NewOutbound, StoreError};
+use crate::store::{AcceptOutcome, Caller, FirstVerdict, NewOutbound, StoreError};
 use crate::telemetry::metrics;
 
 /// Keeps the message, waits for its first verdict where one can come in time, answers; a refusal in the agents' language.
@@ -46,17 +46,17 @@ async fn taken(door: &Door, request: Request) -> Result<Response, ApiError> {
         message_id = %m_id,
         contact = %crate::telemetry::contact(&contact),
         request_id,
-        answer = if answer == Answer::Accepted { "accepted" } else { "refused" },
+        answer = if answer == FirstVerdict::Accepted { "accepted" } else { "refused" },
         repeat,
         duration_ms = millis(started.elapsed()),
         "{} message `{m_id}`", if repeat { "took a repeat of" } else { "took" }
     );
     match answer {
-        Answer::Accepted => {
+        FirstVerdict::Accepted => {
             answering.goes_out_on(conn.map(Arc::as_ref));
             Ok(edge::json(StatusCode::OK, wire::accepted(&m_id)))
         }
-        Answer::Refused(fault) => {
+        FirstVerdict::Refused(fault) => {
             answering.reached(); // surely not sent: the same again is a message of its own, whoever learns of this
             Err(ApiError::Refused(failure_text(&fault, Delivered::No, door.language)))
         }
@@ -67,7 +67,7 @@ async fn taken(door: &Door, request: Request) -> Result<Response, ApiError> {
 struct Taken {
     m_id: MId,
     repeat: bool,
-    answer: Answer,
+    answer: FirstVerdict,
     answering: Answering,
 }
 
@@ -167,8 +167,8 @@ async fn accept(
     }
     // Asked for before the commit, so that a quick verdict finds someone to tell.
     let m_id = MId::fresh();
-    let verdict = door.store.signals().await_verdict(&m_id);
-    let expected = channel.signals.as_ref().is_some_and(|signals| signals.verdict_expected(door.answer_within));
+    let verdict = door.store.wakeups().await_verdict(&m_id);
+    let expected = channel.wakeups.as_ref().is_some_and(|wakeups| wakeups.verdict_expected(door.answer_within));
     let message = NewOutbound {
         m_id: m_id.clone(),
         channel: channel.name.clone(),
@@ -186,16 +186,16 @@ async fn accept(
         error => ApiError::Store(error),
     })?;
     match accepted.kept {
-        Kept::New => {
+        AcceptOutcome::New => {
             metrics::accepted(&channel.name);
             let limit = if expected && !accepted.ahead { door.answer_within } else { Duration::ZERO };
             Ok(Taken { m_id, repeat: false, answer: verdict.answer(limit).await, answering })
         }
-        Kept::RepeatOf(first) => {
+        AcceptOutcome::RepeatOf(first) => {
             metrics::repeated(&channel.name);
-            Ok(Taken { m_id: first, repeat: true, answer: Answer::Accepted, answering })
+            Ok(Taken { m_id: first, repeat: true, answer: FirstVerdict::Accepted, answering })
         }
-        Kept::KeyTaken => {
+        AcceptOutcome::KeyTaken => {
             tracing::warn!(
                 channel_name = %channel.name, request_id, http_status = 422,
                 "refused a message of channel `{}`: its Idempotency-Key names another message", channel.name

@@ -72,7 +72,7 @@ pub(crate) struct Door {
 /// The routes. Every channel must be registered with the store's signals before.
 pub(crate) fn router(config: &Config, store: &Arc<dyn Store>, answers: &Arc<Answers>) -> Router {
     let door = Arc::new(Door {
-        channels: Channels::new(config, store.signals()),
+        channels: Channels::new(config, store.wakeups()),
         store: Arc::clone(store),
         answers: Arc::clone(answers),
         answer_within: config.outbound.answer_within,

@@ -28,22 +28,22 @@ pub(crate) struct Attempt {
     /// Its caller waits for the verdict at another process.
     pub(crate) awaited: bool,
     /// How its last attempts failed.
-    pub(crate) before: Before,
+    pub(crate) before: FailureStreak,
 }
 
 /// How the last attempts of a message or an event failed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Before {
+pub(crate) struct FailureStreak {
     /// Code of the last fault.
     pub(crate) fault: Option<String>,
     /// Attempts in a row that ended in it.
-    pub(crate) times: u32,
+    pub(crate) clock_rollback: u32,
 }
 
-impl Before {
+impl FailureStreak {
     /// Attempts in a row that have ended in `fault`, counting one that just did.
     pub(crate) fn and(&self, fault: &Fault) -> u32 {
-        if self.fault.as_deref() == Some(fault.code().as_str()) { self.times.saturating_add(1) } else { 1 }
+        if self.fault.as_deref() == Some(fault.code().as_str()) { self.clock_rollback.saturating_add(1) } else { 1 }
     }
 }
 

@@ -1,18 +1,18 @@
 //! What every engine promises, as tests. Each body runs over each engine.
 
-mod choices;
-mod claims;
+mod account_traits;
+mod clock_rollback;
 mod copy;
 mod damage;
-mod doubts;
 mod engines;
 mod erase;
-mod learned;
-mod more;
-mod person;
+mod history;
+mod in_doubt;
+mod manual;
+mod matches;
+mod pending_questions;
 mod plans;
 mod repeats;
-mod times;
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ fn message(n: u32, words: &str, accepted_ms: i64) -> NewOutbound {
         accepted_ms,
         key: None,
         waits: Duration::ZERO,
-        caller: Caller::stays(),
+        caller: WaitingCaller::stays(),
     }
 }
 
@@ -54,8 +54,8 @@ fn customer_says(words: &str) -> Event {
     Event { m_id: MId::derived(&[words]), timestamp_ms: 1, body: EventBody::Message { content: text(words) } }
 }
 
-fn reading(n: u32, rows: &[(&str, &str)]) -> Reading {
-    Reading {
+fn reading(n: u32, rows: &[(&str, &str)]) -> ConversationRead {
+    ConversationRead {
         channel: channel(),
         contact: contact(n),
         destination: contact(n).as_str()[1..].parse().unwrap(),
@@ -98,7 +98,7 @@ async fn send(store: &Arc<dyn Store>, attempt: &Attempt) {
 
 async fn a_conversation_goes_one_by_one_in_order_and_others_beside_it(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     assert!(!store.accept(message(1, "a", 10)).await.unwrap().ahead);
     assert!(store.accept(message(1, "b", 11)).await.unwrap().ahead);
     assert!(!store.accept(message(2, "c", 12)).await.unwrap().ahead);
@@ -114,7 +114,7 @@ async fn a_conversation_goes_one_by_one_in_order_and_others_beside_it(engine: En
 
 async fn a_message_tried_again_waits_and_keeps_its_place(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     store.accept(message(1, "a", 10)).await.unwrap();
     store.accept(message(1, "b", 11)).await.unwrap();
     let attempt = take(&store, epoch, 100).await.remove(0);
@@ -128,7 +128,7 @@ async fn a_message_tried_again_waits_and_keeps_its_place(engine: Engine) {
 
 async fn parts_go_before_the_next_message_and_count_their_own_attempts(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     store.accept(message(1, "long", 10)).await.unwrap();
     store.accept(message(1, "next", 11)).await.unwrap();
     let first = take(&store, epoch, 100).await.remove(0);
@@ -141,7 +141,7 @@ async fn parts_go_before_the_next_message_and_count_their_own_attempts(engine: E
 
 async fn live_conversations_go_first_then_the_oldest(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     for n in 1..=9 {
         store.accept(message(n, "broadcast", i64::from(n))).await.unwrap();
     }
@@ -153,7 +153,7 @@ async fn live_conversations_go_first_then_the_oldest(engine: Engine) {
 
 async fn only_the_attempt_under_way_can_be_settled(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     store.accept(message(1, "a", 10)).await.unwrap();
     let old = take(&store, epoch, 100).await.remove(0);
     store.settle(&old, Settlement::Queued { due_ms: Some(100), fault: Fault::Busy }, 100).await.unwrap();
@@ -167,8 +167,8 @@ async fn only_the_attempt_under_way_can_be_settled(engine: Engine) {
 
 async fn an_owner_taken_over_begins_nothing_more(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
-    let old = store.own(&channel()).await.unwrap();
-    store.own(&channel()).await.unwrap();
+    let old = store.take_ownership(&channel()).await.unwrap();
+    store.take_ownership(&channel()).await.unwrap();
     store.accept(message(1, "a", 10)).await.unwrap();
     let begun = store.begin(&channel(), old, 100, 0, 10).await;
     assert!(matches!(begun, Err(StoreError::Stale)), "{begun:?}");
@@ -180,7 +180,7 @@ async fn what_was_accepted_survives_and_goes_on(engine: Engine) {
         fresh.store.accept(message(n, "kept", 10)).await.unwrap();
     }
     let Fresh { store, folder: _folder } = fresh.again().await;
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     assert_eq!(take(&store, epoch, 100).await.len(), 20);
 }
 
@@ -218,7 +218,7 @@ async fn events_go_one_by_one_in_order_and_a_dead_one_holds_up_nobody(engine: En
 
 async fn the_first_run_takes_stock_once(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
-    store.own(&channel()).await.unwrap();
+    store.take_ownership(&channel()).await.unwrap();
     assert_eq!(store.baseline_ms(&channel()).await.unwrap(), None);
     let there = Position {
         contact: contact(1),
@@ -236,7 +236,7 @@ async fn the_first_run_takes_stock_once(engine: Engine) {
 
 async fn one_operation_that_fails_undoes_itself_alone(engine: Engine) {
     let Fresh { store, folder } = engine.fresh().await;
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     let one = message(1, "a", 10);
     // Its conversation is made before its mId is found to be another's.
     let fails = NewOutbound { m_id: one.m_id.clone(), ..message(3, "c", 10) };
@@ -259,14 +259,14 @@ async fn one_operation_that_fails_undoes_itself_alone(engine: Engine) {
 
 async fn old_texts_are_wiped_then_rows_go(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     store.accept(message(1, "a", 10)).await.unwrap();
     store.accept(message(2, "waits", 10)).await.unwrap();
     let begun = store.begin(&channel(), epoch, 100, 0, 1).await.unwrap();
     send(&store, &begun[0]).await;
-    assert_eq!(store.sweep(5000, 0, 100).await.unwrap(), 0);
-    assert_eq!(store.sweep(5001, 0, 100).await.unwrap(), 1);
-    assert_eq!(store.sweep(5001, 5001, 100).await.unwrap(), 1);
+    assert_eq!(store.purge(5000, 0, 100).await.unwrap(), 0);
+    assert_eq!(store.purge(5001, 0, 100).await.unwrap(), 1);
+    assert_eq!(store.purge(5001, 5001, 100).await.unwrap(), 1);
     assert_eq!(store.list(Filter { limit: 9, ..Filter::default() }).await.unwrap().len(), 1);
     assert_eq!(words(&take(&store, epoch, 100).await[0]), "waits");
 }
@@ -321,7 +321,7 @@ proptest! {
 
 async fn happens(engine: Engine, steps: Vec<Step>) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     let mut queues: std::collections::HashMap<ContactId, Vec<MId>> = std::collections::HashMap::new();
     let mut under_way: Vec<Attempt> = Vec::new();
     for step in steps {

@@ -20,7 +20,7 @@ pub(crate) enum Owner {
 
 /// Who is there, and who owns what.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Roll {
+pub(crate) struct ClusterView {
     /// Processes that are alive, this one included.
     pub(crate) processes: usize,
     /// Channels that somebody owns.
@@ -38,7 +38,7 @@ pub(crate) trait Leases: Send + Sync {
 
     /// Says that this process lives, renews the leases that it holds of `held`, and tells who owns what. With each of
     /// `held` comes whether verdicts on its messages can be expected soon.
-    async fn beat(&self, lease: Duration, held: Vec<(ChannelName, bool)>) -> Result<Roll, StoreError>;
+    async fn heartbeat(&self, lease: Duration, held: Vec<(ChannelName, bool)>) -> Result<ClusterView, StoreError>;
 
     /// Takes all of these channels, or none where somebody else owns one of them. In the order given.
     async fn matched(&self, lease: Duration, channels: Vec<ChannelName>) -> Result<Option<Vec<Epoch>>, StoreError>;

@@ -1,20 +1,20 @@
 //! The durable line. What is accepted or read is kept here before anyone is told so; the door and the loops meet only
 //! here. Operations are named by intent, and each is one transaction; both engines keep the same promises.
 
+mod admin;
 mod attempt;
 mod caller;
 #[cfg(test)]
 mod conformance;
 mod copy;
-mod doubt;
 mod erasure;
+mod in_doubt;
 mod lease;
-mod operators;
 mod postgres;
 mod reading;
-mod signals;
 mod sql;
 mod sqlite;
+mod wakeups;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,23 +23,25 @@ use async_trait::async_trait;
 
 use crate::domain::{ChannelName, ContactId, Content, Destination, Event, Fault, IdempotencyKey, MId, PendingQuestion};
 
-pub(crate) use attempt::{Attempt, Before, Settlement};
-pub(crate) use caller::Caller;
+pub(crate) use admin::{DiscardNotices, Filter, GivenUp, ListedMessage, ManualOutcome, QueueDepth, Waiting};
+pub(crate) use attempt::{Attempt, FailureStreak, Settlement};
+pub(crate) use caller::WaitingCaller;
 pub(crate) use copy::{Copied, copy, reopen};
-pub(crate) use doubt::{Decision, Doubt, Evidence, Look};
 pub(crate) use erasure::{Erase, Erasure, Person};
-pub(crate) use lease::{Leases, Owner, Roll};
-pub(crate) use operators::{ByHand, Depth, DiscardNotices, Filter, GivenUp, Listed, Waiting};
+pub(crate) use in_doubt::{Decision, Evidence, InDoubtSend, Look};
+pub(crate) use lease::{ClusterView, Leases, Owner};
 pub(crate) use postgres::PostgresStore;
-pub(crate) use reading::{Learned, NewRow, OwnSend, Reading, Receipt, Recorded, Seen, SeenRow, Untold};
-pub(crate) use signals::{Answer, ChannelSignals, Pace, Signals};
+pub(crate) use reading::{
+    AccountTraits, ConversationRead, NewRow, OwnSend, Receipt, Recorded, SeenRow, SeenRows, UnreportedSend,
+};
 use sqlite::FileGone;
 pub(crate) use sqlite::SqliteStore;
+pub(crate) use wakeups::{AccountLoad, ChannelWakeups, FirstVerdict, Wakeups};
 
 /// Why the store could not do what was asked. Variants differ by what the caller can do.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum StoreError {
-    /// Later, perhaps: disk full, locked, gone. Nothing was stored, or nobody knows ([`Self::may_stand`]); the door
+    /// Later, perhaps: disk full, locked, gone. Nothing was stored, or nobody knows ([`Self::may_be_committed`]); the door
     /// answers 503.
     #[error("the store is unavailable")]
     Unavailable(#[source] Arc<dyn std::error::Error + Send + Sync>),
@@ -66,7 +68,7 @@ pub(crate) struct CommitLost(#[source] pub(crate) Arc<dyn std::error::Error + Se
 
 impl StoreError {
     /// Whether what failed may be stored all the same.
-    pub(crate) fn may_stand(&self) -> bool {
+    pub(crate) fn may_be_committed(&self) -> bool {
         matches!(self, Self::Unavailable(source) if source.downcast_ref::<CommitLost>().is_some())
     }
 
@@ -101,7 +103,7 @@ pub(crate) struct NewOutbound {
     pub(crate) key: Option<IdempotencyKey>,
     /// How long the caller waits for a verdict.
     pub(crate) waits: Duration,
-    pub(crate) caller: Caller,
+    pub(crate) caller: WaitingCaller,
 }
 
 /// What `accept` tells.
@@ -109,12 +111,12 @@ pub(crate) struct NewOutbound {
 pub(crate) struct Accepted {
     /// Messages of the same conversation wait before it.
     pub(crate) ahead: bool,
-    pub(crate) kept: Kept,
+    pub(crate) kept: AcceptOutcome,
 }
 
 /// What a call came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Kept {
+pub(crate) enum AcceptOutcome {
     /// A message of its own.
     New,
     /// No message of its own: it repeats this one.
@@ -141,7 +143,7 @@ pub(crate) struct DueEvent {
     pub(crate) event: Event,
     /// Attempts made before, and which failed.
     pub(crate) attempts: u32,
-    pub(crate) before: Before,
+    pub(crate) before: FailureStreak,
     pub(crate) recorded_ms: i64,
 }
 
@@ -188,20 +190,20 @@ pub(crate) trait Store: Send + Sync {
     async fn follow_clock(&self, now_ms: i64) -> Result<i64, StoreError>;
 
     /// Keeps which mIds reached their callers, and which did not.
-    async fn answered(&self, answers: Vec<(MId, bool)>) -> Result<(), StoreError>;
+    async fn record_responses(&self, accept: Vec<(MId, bool)>) -> Result<(), StoreError>;
 
     /// Notes at once, and without waiting for any disk, what [`Self::answered`] is going to tell: an answer was written
     /// in full, or was lost after all. It outlives a kill of the process where the engine can do that.
-    fn note_answer(&self, m_id: &MId, reached: bool);
+    fn journal_response(&self, m_id: &MId, reached: bool);
 
     /// Makes the caller the owner of `channel`: nobody with an older epoch begins or settles there from now on. Answers
     /// of which the former owner did not come to know count as lost.
-    async fn own(&self, channel: &ChannelName) -> Result<Epoch, StoreError>;
+    async fn take_ownership(&self, channel: &ChannelName) -> Result<Epoch, StoreError>;
 
     /// As [`Self::own`], for a process that owns `channel` and begins anew: it still tells what becomes of the answers that
     /// it is giving. Where leases tell who owns what, they do this.
-    async fn own_anew(&self, channel: &ChannelName) -> Result<Epoch, StoreError> {
-        self.own(channel).await
+    async fn retake_ownership(&self, channel: &ChannelName) -> Result<Epoch, StoreError> {
+        self.take_ownership(channel).await
     }
 
     /// Marks as unknown what a former owner left in `sending`, to be looked up first at `look_ms`.
@@ -231,21 +233,27 @@ pub(crate) trait Store: Send + Sync {
     async fn settle(&self, attempt: &Attempt, settlement: Settlement, now_ms: i64) -> Result<(), StoreError>;
 
     /// Up to `limit` messages of unknown outcome that are to be looked up by `now_ms`, the most due first.
-    async fn due_looks(&self, channel: &ChannelName, now_ms: i64, limit: u32) -> Result<Vec<Doubt>, StoreError>;
+    async fn due_looks(&self, channel: &ChannelName, now_ms: i64, limit: u32) -> Result<Vec<InDoubtSend>, StoreError>;
 
     /// When the next look is due; `None` where nothing is in doubt.
     async fn next_look_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError>;
 
     /// What the rows seen by now say of a doubt.
-    async fn evidence(&self, doubt: &Doubt) -> Result<Evidence, StoreError>;
+    async fn evidence(&self, in_doubt: &InDoubtSend) -> Result<Evidence, StoreError>;
 
     /// Notes a look that settled nothing; the next is at `look_ms`. `Stale` where the doubt is settled by now.
-    async fn look_again(&self, doubt: &Doubt, look: Look, look_ms: i64, now_ms: i64) -> Result<(), StoreError>;
+    async fn look_again(&self, in_doubt: &InDoubtSend, look: Look, look_ms: i64, now_ms: i64)
+    -> Result<(), StoreError>;
 
     /// Settles a doubt: as [`Store::settle`] settles an attempt. `Stale` where a person was quicker, or the channel has
     /// another owner than `epoch`.
-    async fn resolve(&self, doubt: &Doubt, epoch: Epoch, settlement: Settlement, now_ms: i64)
-    -> Result<(), StoreError>;
+    async fn resolve(
+        &self,
+        in_doubt: &InDoubtSend,
+        epoch: Epoch,
+        settlement: Settlement,
+        now_ms: i64,
+    ) -> Result<(), StoreError>;
 
     /// Settles by hand a message in doubt (`unknown`, `held` or `unconfirmed`); `notice` tells the agent of a failure
     /// that nobody has told yet. `None` where there is no such message, else its state before: where that is none of
@@ -268,7 +276,7 @@ pub(crate) trait Store: Send + Sync {
     async fn waiting(&self) -> Result<Vec<Waiting>, StoreError>;
 
     /// How deep the queues are, by channel; not those where nothing waits. Its cost grows with what waits.
-    async fn depths(&self) -> Result<Vec<Depth>, StoreError>;
+    async fn depths(&self) -> Result<Vec<QueueDepth>, StoreError>;
 
     /// When the first run of `channel` took stock; `None` before.
     async fn baseline_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError>;
@@ -292,7 +300,7 @@ pub(crate) trait Store: Send + Sync {
     async fn position(&self, channel: &ChannelName, contact: &ContactId) -> Result<Option<Position>, StoreError>;
 
     /// The rows seen in one conversation, and the tail of the page that was read last.
-    async fn seen(&self, channel: &ChannelName, contact: &ContactId) -> Result<Seen, StoreError>;
+    async fn seen(&self, channel: &ChannelName, contact: &ContactId) -> Result<SeenRows, StoreError>;
 
     /// What was sent to one conversation, or may have been, and no seen row claims: the newest `limit` calls, oldest
     /// first. Not those whose text is wiped.
@@ -305,11 +313,15 @@ pub(crate) trait Store: Send + Sync {
 
     /// Messages that went out to one conversation, or may have, and of whose end nothing final was told: the newest
     /// `limit`. Not those whose text is wiped.
-    async fn untold(&self, channel: &ChannelName, contact: &ContactId, limit: usize)
-    -> Result<Vec<Untold>, StoreError>;
+    async fn unreported_sends(
+        &self,
+        channel: &ChannelName,
+        contact: &ContactId,
+        limit: usize,
+    ) -> Result<Vec<UnreportedSend>, StoreError>;
 
     /// What readings have taught about the account of `channel`.
-    async fn learned(&self, channel: &ChannelName) -> Result<Learned, StoreError>;
+    async fn account_traits(&self, channel: &ChannelName) -> Result<AccountTraits, StoreError>;
 
     /// The question of a conversation that its customer has not answered, however old. A later one takes its place.
     async fn pending_question(
@@ -321,7 +333,7 @@ pub(crate) trait Store: Send + Sync {
     /// Records a reading: events, seen rows and position together, and the answered question is no longer open, unless
     /// a later one is by now. A row seen before makes no event, and a status only where it goes beyond what was told.
     /// What claimed rows of sent messages teach is learned. Timestamps of a conversation's events never go back.
-    async fn record(&self, reading: Reading) -> Result<Recorded, StoreError>;
+    async fn record(&self, reading: ConversationRead) -> Result<Recorded, StoreError>;
 
     /// Up to `limit` events whose turn it is and that are due by `now_ms`, one a conversation, oldest first.
     async fn due_events(&self, channel: &ChannelName, now_ms: i64, limit: u32) -> Result<Vec<DueEvent>, StoreError>;
@@ -336,11 +348,11 @@ pub(crate) trait Store: Send + Sync {
     async fn published(&self, event: &DueEvent, publication: Publication, now_ms: i64) -> Result<(), StoreError>;
 
     /// Messages for a person, newest first; in the state `dead`, events that were given up and not discarded.
-    async fn list(&self, filter: Filter) -> Result<Vec<Listed>, StoreError>;
+    async fn list(&self, filter: Filter) -> Result<Vec<ListedMessage>, StoreError>;
 
     /// Puts a failed message, or else the events of this id that were given up, back to their old places: due at once,
     /// tries and age counted anew.
-    async fn retry(&self, m_id: String, now_ms: i64) -> Result<ByHand, StoreError>;
+    async fn retry(&self, m_id: String, now_ms: i64) -> Result<ManualOutcome, StoreError>;
 
     /// Events given up at `since_ms` or later, of `channel` or of all, whose text is still there: how many, by channel and
     /// fault.
@@ -360,12 +372,12 @@ pub(crate) trait Store: Send + Sync {
 
     /// Gives up for good what waits, failed, or is not confirmed, or else the events of this id that were given up; their
     /// texts are wiped at once. The agent of a message that still waited gets one of `notices`.
-    async fn discard(&self, m_id: String, notices: DiscardNotices, now_ms: i64) -> Result<ByHand, StoreError>;
+    async fn discard(&self, m_id: String, notices: DiscardNotices, now_ms: i64) -> Result<ManualOutcome, StoreError>;
 
     /// Erases everything of one person: messages, events, keys, open questions and names, all or nothing. Of each
     /// conversation stays how far it is read, under a hash ([`ContactId::erased`]): what Afilnet still shows of it is not
     /// published anew. Returns what there is, or was.
-    async fn erase(&self, person: Person, how: Erase, now_ms: i64) -> Result<Erasure, StoreError>;
+    async fn erase(&self, manual: Person, how: Erase, now_ms: i64) -> Result<Erasure, StoreError>;
 
     /// Writes over what was erased in files of this process's own; `None` where the engine keeps none. False where another
     /// program stands in the way.
@@ -374,17 +386,17 @@ pub(crate) trait Store: Send + Sync {
     }
 
     /// One message, or an event that was given up, for a person.
-    async fn show(&self, m_id: String) -> Result<Option<Listed>, StoreError>;
+    async fn show(&self, m_id: String) -> Result<Option<ListedMessage>, StoreError>;
 
     /// Wipes texts and rows that are done for longer than they are kept, at most `limit` of each. Tells how many of the
     /// kind that had most.
-    async fn sweep(&self, text_before_ms: i64, rows_before_ms: i64, limit: u32) -> Result<usize, StoreError>;
+    async fn purge(&self, text_before_ms: i64, rows_before_ms: i64, limit: u32) -> Result<usize, StoreError>;
 
     /// Whether something can be written now.
     async fn check(&self) -> Result<(), StoreError>;
 
     /// Who waits for what.
-    fn signals(&self) -> &Arc<Signals>;
+    fn wakeups(&self) -> &Arc<Wakeups>;
 
     /// Who owns which channel, where several processes share the store. `None`: one process has it to itself.
     fn leases(&self) -> Option<&dyn Leases> {

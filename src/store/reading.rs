@@ -5,7 +5,7 @@ use crate::domain::{ChannelName, ContactId, Content, Destination, Event, MId, St
 
 /// What one read of one conversation brought.
 #[derive(Debug, Clone)]
-pub(crate) struct Reading {
+pub(crate) struct ConversationRead {
     pub(crate) channel: ChannelName,
     pub(crate) contact: ContactId,
     /// As Afilnet spells it.
@@ -29,7 +29,7 @@ pub(crate) struct Reading {
     pub(crate) now_ms: i64,
 }
 
-impl Reading {
+impl ConversationRead {
     /// Whether it brings anything of the person, beyond how far the conversation is read.
     pub(crate) fn is_news(&self) -> bool {
         !self.rows.is_empty() || !self.receipts.is_empty() || self.answered.is_some()
@@ -72,7 +72,7 @@ pub(crate) struct OwnSend {
 
 /// What the store knows of the rows of one conversation.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Seen {
+pub(crate) struct SeenRows {
     pub(crate) rows: Vec<SeenRow>,
     /// Identities of the newest rows that the last read showed, in order.
     pub(crate) page: Vec<String>,
@@ -92,7 +92,7 @@ pub(crate) struct SeenRow {
 
 /// A message of ours of whose end nothing final was told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Untold {
+pub(crate) struct UnreportedSend {
     pub(crate) m_id: MId,
     /// The last part that was begun; of a message that was sent, its last one.
     pub(crate) part: u32,
@@ -110,12 +110,12 @@ pub(crate) struct Recorded {
     /// Events that it made.
     pub(crate) events: usize,
     /// What is known of the channel's account by now, where the reading's rows were matched with sends of the bridge.
-    pub(crate) learned: Option<Learned>,
+    pub(crate) account_traits: Option<AccountTraits>,
 }
 
 /// What readings have taught about a channel's account.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Learned {
+pub(crate) struct AccountTraits {
     /// Rows of texts that were surely sent were found.
     pub(crate) shows_texts: bool,
     /// The same of files.

@@ -33,7 +33,7 @@ struct State {
     /// Bytes that the thread has taken and not written yet.
     writing: usize,
     /// Lines dropped since the last line that told of them.
-    untold: u64,
+    unreported_sends: u64,
     dropped: u64,
 }
 
@@ -90,11 +90,11 @@ impl Queue {
         loop {
             let taken = self.take();
             let unwritten = write(out, &taken);
-            let untold = self.written(unwritten);
-            if untold > 0 {
+            let unreported_sends = self.written(unwritten);
+            if unreported_sends > 0 {
                 tracing::warn!(
-                    lines = untold,
-                    "{untold} lines of the log were dropped: whatever reads stderr stood still or was too slow. Messages went \
+                    lines = unreported_sends,
+                    "{unreported_sends} lines of the log were dropped: whatever reads stderr stood still or was too slow. Messages went \
                      on; bridge_log_lines_dropped_total counts such lines"
                 );
             }
@@ -116,14 +116,14 @@ impl Queue {
         state.writing = 0;
         state.lose(unwritten);
         self.changed.notify_all();
-        if unwritten.is_empty() { std::mem::take(&mut state.untold) } else { 0 }
+        if unwritten.is_empty() { std::mem::take(&mut state.unreported_sends) } else { 0 }
     }
 }
 
 impl State {
     fn lose(&mut self, lines: &[u8]) {
         let count = lines.split_inclusive(|byte| *byte == b'\n').count() as u64;
-        self.untold += count;
+        self.unreported_sends += count;
         self.dropped += count;
     }
 }
@@ -189,7 +189,7 @@ mod tests {
     /// Lines dropped, and those not told of yet.
     fn lost(queue: &Queue) -> (u64, u64) {
         let state = queue.state();
-        (state.dropped, state.untold)
+        (state.dropped, state.unreported_sends)
     }
 
     #[test]

@@ -11,9 +11,9 @@ use crate::domain::ContactId;
 
 /// A log kept in memory.
 #[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Vec<u8>>>);
+struct AcceptOutcome(Arc<Mutex<Vec<u8>>>);
 
-impl Write for Kept {
+impl Write for AcceptOutcome {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -25,7 +25,7 @@ impl Write for Kept {
 
 /// What `say` logs.
 fn logged(level: &str, line: Line, say: impl FnOnce()) -> String {
-    let kept = Kept::default();
+    let kept = AcceptOutcome::default();
     let writer = kept.clone();
     let subscriber = subscriber(level, line, move || writer.clone()).unwrap();
     tracing::subscriber::with_default(subscriber, say);

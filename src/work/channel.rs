@@ -11,7 +11,7 @@ use super::limits::call_permit::{Account, AfilnetCalls};
 use crate::config::{DirectionBy, FirstRun, OnUnconfirmed};
 use crate::domain::clock::millis;
 use crate::domain::{ChannelName, IdType, Language, LeaseDeadline, Messenger, RetryPolicy, Webhook};
-use crate::store::{ChannelSignals, Store};
+use crate::store::{ChannelWakeups, Store};
 
 /// What the configuration says of a channel. Read only.
 #[derive(Debug, Clone)]
@@ -52,7 +52,7 @@ pub(super) struct ChannelPorts {
 
 /// What a channel's loops share, and what outlives them where its lease comes back.
 pub(super) struct ChannelState {
-    pub(super) signals: Arc<ChannelSignals>,
+    pub(super) wakeups: Arc<ChannelWakeups>,
     pub(super) calls: Arc<AfilnetCalls>,
     pub(super) snapshot: Arc<SnapshotGate>,
     pub(super) traits: Arc<SharedAccountTraits>,
@@ -74,12 +74,12 @@ impl ChannelSettings {
 }
 
 impl Channel {
-    /// A channel of `account`, registered with the store's signals as `signals`.
+    /// A channel of `account`, registered with the store's signals as `wakeups`.
     pub(super) fn new(
         settings: ChannelSettings,
         ports: ChannelPorts,
         account: &Arc<Account>,
-        signals: Arc<ChannelSignals>,
+        wakeups: Arc<ChannelWakeups>,
         receipts: Receipts,
     ) -> Arc<Self> {
         let (messenger, deadline) = (Arc::clone(&ports.messenger), ports.deadline.clone());
@@ -88,7 +88,7 @@ impl Channel {
             settings: Arc::new(settings),
             ports,
             state: ChannelState {
-                signals,
+                wakeups,
                 calls: Arc::new(calls),
                 snapshot: Arc::new(SnapshotGate::new()),
                 traits: Arc::default(),

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::channel::Channel;
 use crate::domain::clock::{now_ms, since};
-use crate::store::{Depth, Store};
+use crate::store::{QueueDepth, Store};
 use crate::telemetry::metrics::{self, Part};
 
 /// Time between two updates.
@@ -26,7 +26,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<()> {
     let mut next = Instant::now();
     loop {
-        let (here, elsewhere): (Vec<_>, Vec<_>) = channels.iter().partition(|channel| channel.state.signals.is_here());
+        let (here, elsewhere): (Vec<_>, Vec<_>) = channels.iter().partition(|channel| channel.state.wakeups.is_local());
         for channel in elsewhere {
             metrics::elsewhere(channel.name());
         }
@@ -55,10 +55,11 @@ pub(super) async fn run(
 }
 
 /// Shows the depth of each channel that is delivered here; nothing where nothing waits.
-fn show(channels: &[Arc<Channel>], depths: &[Depth]) {
+fn show(channels: &[Arc<Channel>], depths: &[QueueDepth]) {
     let now_ms = now_ms();
-    let by_name: std::collections::HashMap<&str, &Depth> = depths.iter().map(|d| (d.channel.as_str(), d)).collect();
-    for channel in channels.iter().filter(|channel| channel.state.signals.is_here()) {
+    let by_name: std::collections::HashMap<&str, &QueueDepth> =
+        depths.iter().map(|d| (d.channel.as_str(), d)).collect();
+    for channel in channels.iter().filter(|channel| channel.state.wakeups.is_local()) {
         let there = by_name.get(channel.name().as_str()).map_or_else(metrics::Depth::default, |there| metrics::Depth {
             outbound: there.outbound,
             oldest: there.oldest_ms.map_or(Duration::ZERO, |then_ms| since(then_ms, now_ms)),

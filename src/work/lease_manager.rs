@@ -15,7 +15,7 @@ use super::wait::jitter;
 use crate::domain::ChannelName;
 use crate::domain::clock::{millis, now_ms};
 use crate::lifecycle::{GRACE, TaskGroup};
-use crate::store::{Epoch, Leases, Owner, Roll, Store, StoreError};
+use crate::store::{ClusterView, Epoch, Leases, Owner, Store, StoreError};
 use crate::telemetry::metrics;
 
 /// Renewals in the time of a lease.
@@ -75,7 +75,7 @@ impl LeaseManager {
         accounts: Vec<Vec<Arc<Channel>>>,
         stop: CancellationToken,
     ) -> Self {
-        accounts.iter().flatten().for_each(|channel| channel.state.signals.is_elsewhere(false));
+        accounts.iter().flatten().for_each(|channel| channel.state.wakeups.set_remote(false));
         let group = |channels| Group { channels, ownership: None };
         Self {
             store: Arc::clone(store),
@@ -133,10 +133,10 @@ impl LeaseManager {
         let (asked, asked_ms) = (Instant::now(), now_ms());
         let held = self.groups.iter().filter(|group| group.ownership.as_ref().is_some_and(|ownership| !ownership.lost));
         let prompt = |channel: &Arc<Channel>| {
-            (channel.name().clone(), channel.state.signals.verdict_expected(self.answer_within))
+            (channel.name().clone(), channel.state.wakeups.verdict_expected(self.answer_within))
         };
         let held = held.flat_map(|group| &group.channels).map(prompt).collect();
-        match leases.beat(self.lease, held).await {
+        match leases.heartbeat(self.lease, held).await {
             Ok(view) => {
                 self.failing = false;
                 self.renewed(&view, asked_ms);
@@ -177,7 +177,7 @@ impl LeaseManager {
     }
 
     /// What was held still is, or has been lost.
-    fn renewed(&mut self, view: &Roll, asked_ms: i64) {
+    fn renewed(&mut self, view: &ClusterView, asked_ms: i64) {
         let until_ms = self.until_ms(asked_ms);
         for (index, group) in self.groups.iter_mut().enumerate() {
             let mine = group.channels.iter().all(|channel| view.owners.get(channel.name()) == Some(&Owner::Me));
@@ -204,7 +204,7 @@ impl LeaseManager {
                 None => {
                     for channel in &group.channels {
                         let soon = view.owners.get(channel.name()) == Some(&Owner::Other { prompt: true });
-                        channel.state.signals.is_elsewhere(soon);
+                        channel.state.wakeups.set_remote(soon);
                     }
                 }
             }
@@ -212,7 +212,7 @@ impl LeaseManager {
     }
 
     /// Takes free accounts up to this process's share, or begins to give back what is beyond it.
-    async fn share(&mut self, leases: &dyn Leases, view: &Roll) -> Result<Taken, StoreError> {
+    async fn share(&mut self, leases: &dyn Leases, view: &ClusterView) -> Result<Taken, StoreError> {
         let fair = self.groups.len().div_ceil(view.processes.max(1));
         let kept = |group: &Group| group.ownership.as_ref().is_some_and(|ownership| !ownership.ending);
         let held = self.groups.iter().filter(|group| kept(group)).count();
@@ -263,7 +263,7 @@ impl LeaseManager {
                 for ((channel, epoch), waiting) in channels.into_iter().zip(epochs).zip(waiting) {
                     channel.state.calls.account.upstream.limiter.fill_window();
                     channel.ports.deadline.extend_to(until_ms);
-                    channel.state.signals.comes_here(waiting);
+                    channel.state.wakeups.set_local(waiting);
                     metrics::owned(channel.name(), true);
                     let took_ms = now_ms() - asked_ms;
                     tracing::info!(channel_name = %channel.name(), waiting, took_ms, "channel `{}` is served here", channel.name());
@@ -288,7 +288,7 @@ impl LeaseManager {
         let Some(ownership) = group.ownership.take() else { return };
         for channel in &group.channels {
             channel.ports.deadline.extend_to(0);
-            channel.state.signals.is_elsewhere(false);
+            channel.state.wakeups.set_remote(false);
             metrics::owned(channel.name(), false);
         }
         if ownership.lost {

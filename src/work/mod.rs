@@ -53,11 +53,11 @@ pub(crate) async fn start(
         let key = (channel.afilnet.url.to_string(), channel.afilnet.user.clone());
         let (rate, in_flight) = (channel.afilnet.requests_per_second, channel.afilnet.max_in_flight);
         let account = accounts.entry(key.clone()).or_insert_with(|| Arc::new(Account::new(rate, in_flight)));
-        let signals = store.signals().register(&channel.name, &account.pace);
+        let wakeups = store.wakeups().register(&channel.name, &account.pace);
         let Some(Clients { messenger, webhook, lease_deadline }) = clients.remove(&channel.name) else { continue };
         let ports = ChannelPorts { store: Arc::clone(store), messenger, webhook, deadline: lease_deadline };
         let receipts = Receipts::new(config.inbound.statuses, &config.inbound.status_map);
-        let channel = Channel::new(settings(config, channel), ports, account, signals, receipts);
+        let channel = Channel::new(settings(config, channel), ports, account, wakeups, receipts);
         by_account.entry(key).or_default().push(Arc::clone(&channel));
         channels.push(channel);
     }
@@ -132,7 +132,7 @@ async fn take_over(channels: &[Arc<Channel>], before: &BTreeSet<ChannelName>) ->
 /// Makes this process the channel's owner, `again` where it is already, and marks what was left unfinished as in doubt.
 async fn own(channel: Arc<Channel>, again: bool) -> Result<Epoch, StoreError> {
     let (store, name) = (&channel.ports.store, channel.name());
-    let epoch = if again { store.own_anew(name).await? } else { store.own(name).await? };
+    let epoch = if again { store.retake_ownership(name).await? } else { store.take_ownership(name).await? };
     loops::account_for_left(&channel, epoch).await?;
     Ok(epoch)
 }
@@ -143,7 +143,7 @@ fn report_waiting(channels: &[Arc<Channel>], waiting: &[Waiting], shared: bool) 
         let name = channel.name();
         let there = waiting.iter().find(|there| there.channel == name.as_str());
         let outbound = there.map_or(0, |there| there.outbound);
-        channel.state.signals.comes_here(i64::try_from(outbound).unwrap_or(i64::MAX));
+        channel.state.wakeups.set_local(i64::try_from(outbound).unwrap_or(i64::MAX));
         tracing::info!(channel_name = %name, waiting = outbound, "channel `{name}` is served");
     }
     let configured = |there: &&Waiting| channels.iter().any(|channel| channel.name().as_str() == there.channel);

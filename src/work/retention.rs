@@ -28,7 +28,7 @@ pub(super) async fn run(
         loop {
             let now_ms = now_ms();
             let before = (now_ms - millis(keep_text), now_ms - millis(keep_rows));
-            match store.sweep(before.0, before.1, AT_ONCE).await {
+            match store.purge(before.0, before.1, AT_ONCE).await {
                 Ok(touched) if touched >= AT_ONCE as usize && !stop.is_cancelled() => {}
                 Ok(_) => break,
                 Err(error) => {

@@ -92,6 +92,6 @@ pub(super) fn ports(store: &Arc<dyn Store>) -> ChannelPorts {
 
 /// A channel of `account`.
 pub(super) fn channel(settings: ChannelSettings, ports: ChannelPorts, account: &Arc<Account>) -> Arc<Channel> {
-    let signals = ports.store.signals().register(&settings.name, &account.pace);
-    Channel::new(settings, ports, account, signals, Receipts::default())
+    let wakeups = ports.store.wakeups().register(&settings.name, &account.pace);
+    Channel::new(settings, ports, account, wakeups, Receipts::default())
 }

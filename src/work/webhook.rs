@@ -20,7 +20,7 @@ use super::wait::{STORE_PAUSE, jitter, may_call, notified};
 use crate::config::BONYCHAT_LIMIT;
 use crate::domain::clock::{millis, now_ms, since};
 use crate::domain::{ContactId, Delivery, EventBody, Fault, LeaseDeadline, Scope, Webhook};
-use crate::store::{ChannelSignals, DueEvent, Publication, Store, StoreError};
+use crate::store::{ChannelWakeups, DueEvent, Publication, Store, StoreError};
 use crate::telemetry::metrics::{self, Part};
 
 /// Tries that an event gets however old it is, where BonyChat is out of order.
@@ -47,7 +47,7 @@ pub(super) struct Publisher {
     store: Arc<dyn Store>,
     webhook: Arc<dyn Webhook>,
     deadline: LeaseDeadline,
-    signals: Arc<ChannelSignals>,
+    wakeups: Arc<ChannelWakeups>,
     /// Its breaker is open while BonyChat is out of order, does not take the channel's token, or the webhook URL is wrong.
     upstream: Upstream<i64>,
     /// Conversations with an event under way.
@@ -74,7 +74,7 @@ impl Publisher {
             store: Arc::clone(&channel.ports.store),
             webhook: Arc::clone(&channel.ports.webhook),
             deadline: channel.ports.deadline.clone(),
-            signals: Arc::clone(&channel.state.signals),
+            wakeups: Arc::clone(&channel.state.wakeups),
         }
     }
 
@@ -86,7 +86,7 @@ impl Publisher {
                 Ok(true) => {}
                 Ok(false) => {
                     let due_ms = self.store.next_event_ms(&self.settings.name, now_ms()).await.ok().flatten();
-                    notified(&self.signals.events, due_ms, &stop).await;
+                    notified(&self.wakeups.events, due_ms, &stop).await;
                 }
                 Err(StoreError::Closed) => break,
                 Err(error) => {
@@ -532,7 +532,7 @@ struct ConversationTurn {
 impl Drop for ConversationTurn {
     fn drop(&mut self) {
         self.publisher.under_way().remove(&self.contact);
-        self.publisher.signals.events.notify_one();
+        self.publisher.wakeups.events.notify_one();
     }
 }
 

@@ -13,7 +13,10 @@ use crate::workload::Workload;
 
 /// Points that no conversation reaches by itself.
 pub(crate) const OUT_OF_REACH: &[(&str, &str)] = &[
-    ("bury", "only an event that cannot be read; its test is `an_event_that_cannot_be_read_is_set_aside_or_is_not`"),
+    (
+        "mark_dead",
+        "only an event that cannot be read; its test is `an_event_that_cannot_be_read_is_set_aside_or_is_not`",
+    ),
     ("probe", "only after the store was in trouble; its test is `a_store_that_is_asked_whether_there_is_room_again`"),
     (
         "notify_failed",

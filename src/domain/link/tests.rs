@@ -193,8 +193,8 @@ fn only_links_to_public_hosts_are_public() {
 #[test]
 fn beside_an_afilnet_on_this_machine_files_may_be_here_and_nowhere_else_in_private() {
     let here = ["127.0.0.1", "127.1", "2130706433", "[::1]", "localhost"];
-    let is_here = |text: &&&str| Url::parse(text).is_ok_and(|url| here.contains(&url.host_str().unwrap_or_default()));
-    for text in REFUSED.iter().filter(|text| !is_here(text) && !text.contains("127")) {
+    let is_local = |text: &&&str| Url::parse(text).is_ok_and(|url| here.contains(&url.host_str().unwrap_or_default()));
+    for text in REFUSED.iter().filter(|text| !is_local(text) && !text.contains("127")) {
         assert!(!verdict(text, Reach::ThisMachine), "{text}");
     }
     for text in ["http://127.0.0.1:9/a.jpg", "http://localhost:8/a.jpg", "https://[::1]/a.jpg", "https://8.8.8.8/a.jpg"]

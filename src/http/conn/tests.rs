@@ -6,7 +6,7 @@ use super::*;
 use crate::domain::content::Text;
 use crate::domain::{Content, MId};
 use crate::http::answers::{Answering, SETTLE};
-use crate::store::{Caller, Kept, NewOutbound, SqliteStore, Store};
+use crate::store::{AcceptOutcome, Caller, NewOutbound, SqliteStore, Store};
 
 /// Answers over a store of their own, and the task that tells it.
 struct Room {
@@ -40,9 +40,9 @@ impl Room {
         self.answers.settled(earlier).await;
         let fresh = message.m_id.clone();
         match answering.store(message).await.unwrap().kept {
-            Kept::New => (answering, fresh, false),
-            Kept::RepeatOf(first) => (answering, first, true),
-            Kept::KeyTaken => panic!("there is no key"),
+            AcceptOutcome::New => (answering, fresh, false),
+            AcceptOutcome::RepeatOf(first) => (answering, first, true),
+            AcceptOutcome::KeyTaken => panic!("there is no key"),
         }
     }
 }
@@ -166,8 +166,8 @@ async fn what_was_answered_before_a_stop_is_known_after_it() {
     store.close().await;
     drop((answers, store));
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("bridge.db")).unwrap());
-    store.own(&"support".parse().unwrap()).await.unwrap();
-    assert_eq!(store.accept(message("a")).await.unwrap().kept, Kept::New);
+    store.take_ownership(&"support".parse().unwrap()).await.unwrap();
+    assert_eq!(store.accept(message("a")).await.unwrap().kept, AcceptOutcome::New);
 }
 
 /// An answer that has arrived at a caller, which has not read it: the caller, the stream that nobody polls any more, as

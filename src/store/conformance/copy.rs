@@ -17,7 +17,7 @@ async fn both() -> Option<(tempfile::TempDir, PathBuf, String)> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("bridge.db");
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&file).unwrap());
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     store.take_baseline(&channel(), Vec::new(), 5).await.unwrap();
     let words =
         ["plain", "tab\there", "two\r\nlines", "back\\slash \\N \\.", "emoji 👍🏽 ñ", "'; DROP TABLE outbound; --"];
@@ -89,11 +89,11 @@ async fn a_copy_holds_every_value_of_every_row_and_goes_on_with_later_ids() {
     let rows = compare(&file, &url).await;
     assert_eq!(copied.tables.iter().map(|(_, rows)| rows).sum::<u64>(), rows as u64, "{:?}", copied.tables);
     let store: Arc<dyn Store> = Arc::new(PostgresStore::open(&url).await.unwrap());
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     assert_eq!(epoch, Epoch(2), "its owner is a later one");
     assert_eq!(store.interrupted(&channel(), epoch, 30, 30).await.unwrap().len(), 4, "what was being sent is in doubt");
     for n in [2, 40] {
-        assert_eq!(store.accept(message(n, "after", 50)).await.unwrap().kept, Kept::New);
+        assert_eq!(store.accept(message(n, "after", 50)).await.unwrap().kept, AcceptOutcome::New);
         store.record(reading(n, &[("later", "later")])).await.unwrap();
     }
     let mut link = PgConnection::connect(&url).await.unwrap();
@@ -212,10 +212,10 @@ async fn a_store_that_is_served_is_not_copied() {
 async fn a_target_that_holds_anything_is_left_as_it_is() {
     let Some((_folder, file, url)) = both().await else { return };
     let store = PostgresStore::open(&url).await.unwrap();
-    store.own(&channel()).await.unwrap();
+    store.take_ownership(&channel()).await.unwrap();
     let error = copy(&file, &url).await.unwrap_err();
     assert!(matches!(&error, CopyError::NotEmpty { tables, .. } if tables == "channels"), "{error}");
-    assert_eq!(store.own(&channel()).await.unwrap(), Epoch(2));
+    assert_eq!(store.take_ownership(&channel()).await.unwrap(), Epoch(2));
     store.close().await;
     SqliteStore::open(&file).unwrap();
     let theirs = fresh_schema().await.unwrap();

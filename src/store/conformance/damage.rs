@@ -14,7 +14,7 @@ const FIRST_PAGE: usize = 4096;
 /// A store in which everything is: waiting, under way, done and given up, both ways.
 async fn filled(file: &Path) {
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(file).unwrap());
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     for n in 0..120 {
         store.accept(message(n % 30, &format!("words {n} ").repeat(20), 10)).await.unwrap();
         store.record(reading(n % 40, &[(&format!("r{n}"), &format!("in {n}"))])).await.unwrap();
@@ -42,7 +42,7 @@ async fn use_it(store: &Arc<dyn Store>) -> Vec<StoreError> {
     let mut errors = Vec::new();
     let mut note = |error: Option<StoreError>| errors.extend(error);
     note(store.follow_clock(50).await.err());
-    let epoch = store.own(&channel()).await;
+    let epoch = store.take_ownership(&channel()).await;
     if let Ok(epoch) = epoch {
         note(store.interrupted(&channel(), epoch, 4000, 3000).await.err());
         note(store.begin(&channel(), epoch, 3000, 0, 100).await.err());
@@ -60,7 +60,7 @@ async fn use_it(store: &Arc<dyn Store>) -> Vec<StoreError> {
         let filter = Filter { state: state.map(str::to_owned), limit: 1000, ..Filter::default() };
         note(store.list(filter).await.err());
     }
-    note(store.sweep(9000, 8000, 100).await.err());
+    note(store.purge(9000, 8000, 100).await.err());
     note(store.check().await.err());
     errors
 }

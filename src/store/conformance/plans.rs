@@ -175,7 +175,7 @@ async fn two_hundred_thousand_waiting_cost_a_message_no_more_than_two_thousand()
     let mut costs: Vec<Vec<(&str, i32)>> = Vec::new();
     for size in [2_000, 200_000] {
         let (Fresh { store, folder: _folder }, db) = beside();
-        let epoch = store.own(&channel()).await.unwrap();
+        let epoch = store.take_ownership(&channel()).await.unwrap();
         fill(&db, size);
         let far = i64::MAX;
         let (row, new): (i64, i64) = (i64::from(size) + 1, 1);
@@ -188,7 +188,7 @@ async fn two_hundred_thousand_waiting_cost_a_message_no_more_than_two_thousand()
             ("accept: repeat", steps(&db, sql::UNANSWERED, params![new, 0, "none"])),
             ("accept: ahead", steps(&db, sql::AHEAD, params![new, far])),
             ("next", steps(&db, sql::NEXT_OUTBOUND_MS, params!["support"])),
-            ("own", steps(&db, sql::OWN, params!["support"])),
+            ("take_ownership", steps(&db, sql::OWN, params!["support"])),
             ("interrupted", steps(&db, sql::LEFT_SENDING, params!["support", far])),
             ("events", steps(&db, sql::DUE_EVENTS, params!["support", far, 16])),
             ("list of unknown", steps(&db, sql::LIST_TROUBLE, params!["unknown", None::<String>, 20])),
@@ -197,7 +197,7 @@ async fn two_hundred_thousand_waiting_cost_a_message_no_more_than_two_thousand()
         ]);
         // The operations themselves work on it; what waits is counted, which grows with it and with nothing else.
         assert_eq!(store.waiting().await.unwrap()[0].outbound, u64::from(size));
-        let epoch = store.own(&channel()).await.unwrap();
+        let epoch = store.take_ownership(&channel()).await.unwrap();
         assert_eq!(store.interrupted(&channel(), epoch, 20, 10).await.unwrap().len(), 1);
         assert!(store.accept(message(1, "one more", 5)).await.is_ok());
         assert_eq!(store.begin(&channel(), epoch, 1_000_000, 500, 60).await.unwrap().len(), 60);

@@ -17,9 +17,9 @@ on_each_engine! {
 /// Accepts, and tells the message that the call was a repeat of.
 async fn again(store: &Arc<dyn Store>, message: NewOutbound) -> Option<MId> {
     match store.accept(message).await.unwrap().kept {
-        Kept::New => None,
-        Kept::RepeatOf(first) => Some(first),
-        Kept::KeyTaken => panic!("the key is taken"),
+        AcceptOutcome::New => None,
+        AcceptOutcome::RepeatOf(first) => Some(first),
+        AcceptOutcome::KeyTaken => panic!("the key is taken"),
     }
 }
 
@@ -42,16 +42,16 @@ async fn an_equal_call_is_a_repeat_only_of_one_whose_answer_was_lost(engine: Eng
     let second = message(1, "a", 11);
     let second_id = second.m_id.clone();
     assert_eq!(again(&store, second).await, None);
-    store.answered(vec![(m_id.clone(), false), (second_id, true)]).await.unwrap();
+    store.record_responses(vec![(m_id.clone(), false), (second_id, true)]).await.unwrap();
     // Other words, and another contact.
     assert_eq!(again(&store, message(1, "b", 12)).await, None);
     assert_eq!(again(&store, message(2, "a", 12)).await, None);
     assert_eq!(again(&store, message(1, "a", 12)).await, Some(m_id.clone()));
     // Repeated once; again only where that answer was lost too.
     assert_eq!(again(&store, message(1, "a", 13)).await, None);
-    store.answered(vec![(m_id.clone(), false)]).await.unwrap();
+    store.record_responses(vec![(m_id.clone(), false)]).await.unwrap();
     assert_eq!(again(&store, message(1, "a", 14)).await, Some(m_id.clone()));
-    store.answered(vec![(m_id, true)]).await.unwrap();
+    store.record_responses(vec![(m_id, true)]).await.unwrap();
     assert_eq!(again(&store, message(1, "a", 15)).await, None);
     assert_eq!(waiting(&store).await, 6);
 }
@@ -64,7 +64,7 @@ async fn each_repeat_stands_for_one_lost_answer_the_oldest_first(engine: Engine)
         lost.push(call.m_id.clone());
         assert_eq!(again(&store, call).await, None);
     }
-    store.answered(lost.iter().map(|m_id| (m_id.clone(), false)).collect()).await.unwrap();
+    store.record_responses(lost.iter().map(|m_id| (m_id.clone(), false)).collect()).await.unwrap();
     for m_id in lost {
         assert_eq!(again(&store, message(1, "a", 20)).await, Some(m_id));
     }
@@ -73,14 +73,14 @@ async fn each_repeat_stands_for_one_lost_answer_the_oldest_first(engine: Engine)
 
 async fn what_is_long_ago_or_was_surely_not_sent_is_not_repeated(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     let old = message(1, "a", 10);
     let refused = message(2, "a", 10);
     let lost = vec![(old.m_id.clone(), false), (refused.m_id.clone(), false)];
     let m_id = old.m_id.clone();
     store.accept(old).await.unwrap();
     store.accept(refused).await.unwrap();
-    store.answered(lost).await.unwrap();
+    store.record_responses(lost).await.unwrap();
     for attempt in take(&store, epoch, 100).await {
         let failed = Settlement::Failed { fault: Fault::Busy, notice: None };
         let sent = Settlement::Sent { afilnet_id: None, more: false };
@@ -99,9 +99,9 @@ async fn answers_of_which_a_former_owner_knew_nothing_count_as_lost(engine: Engi
     for call in [open, told, elsewhere.clone()] {
         fresh.store.accept(call).await.unwrap();
     }
-    fresh.store.answered(vec![(told_id, true)]).await.unwrap();
+    fresh.store.record_responses(vec![(told_id, true)]).await.unwrap();
     let Fresh { store, folder: _folder } = fresh.again().await;
-    store.own(&channel()).await.unwrap();
+    store.take_ownership(&channel()).await.unwrap();
     assert_eq!(again(&store, message(1, "a", 20)).await, Some(m_id));
     assert_eq!(again(&store, message(2, "a", 20)).await, None);
     // A file's owner takes over its own channels alone. Where several processes answer for all, one that is gone gave no
@@ -117,10 +117,10 @@ async fn a_key_names_one_message_of_its_channel(engine: Engine) {
     assert_eq!(again(&store, first).await, None);
     assert_eq!(again(&store, under("k", message(1, "a", 11))).await, Some(m_id.clone()));
     // Answered or not, soon or late.
-    store.answered(vec![(m_id.clone(), true)]).await.unwrap();
+    store.record_responses(vec![(m_id.clone(), true)]).await.unwrap();
     assert_eq!(again(&store, under("k", message(1, "a", 11 + 2 * TEN_MINUTES_MS))).await, Some(m_id.clone()));
     for other in [message(1, "b", 12), message(2, "a", 12)] {
-        assert_eq!(store.accept(under("k", other)).await.unwrap().kept, Kept::KeyTaken);
+        assert_eq!(store.accept(under("k", other)).await.unwrap().kept, AcceptOutcome::KeyTaken);
     }
     let elsewhere = NewOutbound { channel: "other".parse().unwrap(), ..message(1, "b", 12) };
     assert_eq!(again(&store, under("k", elsewhere)).await, None);
@@ -128,18 +128,18 @@ async fn a_key_names_one_message_of_its_channel(engine: Engine) {
     let lost = under("k2", message(3, "a", 12));
     let lost_id = lost.m_id.clone();
     store.accept(lost).await.unwrap();
-    store.answered(vec![(lost_id, false)]).await.unwrap();
+    store.record_responses(vec![(lost_id, false)]).await.unwrap();
     assert_eq!(again(&store, under("k3", message(3, "a", 13))).await, None);
     assert_eq!(waiting(&store).await, 4);
 }
 
 async fn the_key_of_a_message_that_failed_names_the_next_one(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     store.accept(under("k", message(1, "a", 10))).await.unwrap();
     let attempt = take(&store, epoch, 100).await.remove(0);
     store.settle(&attempt, Settlement::Failed { fault: Fault::Busy, notice: None }, 100).await.unwrap();
-    assert_eq!(store.accept(under("k", message(1, "b", 200))).await.unwrap().kept, Kept::KeyTaken);
+    assert_eq!(store.accept(under("k", message(1, "b", 200))).await.unwrap().kept, AcceptOutcome::KeyTaken);
     let second = under("k", message(1, "a", 200));
     let m_id = second.m_id.clone();
     assert_eq!(again(&store, second).await, None);
@@ -150,28 +150,28 @@ async fn the_key_of_a_message_that_failed_names_the_next_one(engine: Engine) {
 async fn keys_are_kept_as_long_as_rows(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
     store.accept(under("k", message(1, "a", 10))).await.unwrap();
-    assert_eq!(store.sweep(0, 10, 100).await.unwrap(), 0);
+    assert_eq!(store.purge(0, 10, 100).await.unwrap(), 0);
     assert!(again(&store, under("k", message(1, "a", 20))).await.is_some());
-    assert_eq!(store.sweep(0, 11, 100).await.unwrap(), 1);
+    assert_eq!(store.purge(0, 11, 100).await.unwrap(), 1);
     assert_eq!(again(&store, under("k", message(1, "a", 20))).await, None);
 }
 
 async fn a_repeat_is_not_counted_as_waiting_again(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
-    let signals = store.signals().register(&channel(), &Pace::new(1));
-    let epoch = store.own(&channel()).await.unwrap();
+    let wakeups = store.wakeups().register(&channel(), &AccountLoad::new(1));
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     let first = message(1, "a", 10);
     let m_id = first.m_id.clone();
     store.accept(first).await.unwrap();
-    store.answered(vec![(m_id.clone(), false)]).await.unwrap();
+    store.record_responses(vec![(m_id.clone(), false)]).await.unwrap();
     assert_eq!(again(&store, message(1, "a", 11)).await, Some(m_id));
     assert_eq!(take(&store, epoch, 100).await.len(), 1);
-    assert!(signals.verdict_expected(std::time::Duration::ZERO), "nothing waits");
+    assert!(wakeups.verdict_expected(std::time::Duration::ZERO), "nothing waits");
 }
 
 async fn a_call_whose_caller_is_gone_is_not_stored(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
-    let deserted = |message| NewOutbound { caller: Caller::new(i64::MAX, || false), ..message };
+    let deserted = |message| NewOutbound { caller: WaitingCaller::new(i64::MAX, || false), ..message };
     for gone in [deserted(message(1, "a", 10)), deserted(under("k", message(1, "a", 10)))] {
         let refused = store.accept(gone).await;
         assert!(matches!(refused, Err(StoreError::Stale)), "{refused:?}");
@@ -182,7 +182,7 @@ async fn a_call_whose_caller_is_gone_is_not_stored(engine: Engine) {
     let first = message(2, "a", 10);
     let m_id = first.m_id.clone();
     store.accept(first).await.unwrap();
-    store.answered(vec![(m_id.clone(), false)]).await.unwrap();
+    store.record_responses(vec![(m_id.clone(), false)]).await.unwrap();
     assert!(store.accept(deserted(message(2, "a", 11))).await.is_err());
     assert_eq!(again(&store, message(2, "a", 12)).await, Some(m_id));
     store.check().await.unwrap(); // it is no trouble of the store

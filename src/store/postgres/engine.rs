@@ -4,25 +4,25 @@ use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::bells::Bells;
 use super::db::Db;
-use super::links::{Links, Work};
+use super::in_doubt_commits::InDoubtCommits;
+use super::notifier::Notifier;
 use super::open::{self, OpenError};
 use super::outbound;
-use super::unsure::Unsure;
+use super::pool::{Pool, Work};
 use crate::domain::ChannelName;
-use crate::store::{Epoch, Signals, StoreError};
+use crate::store::{Epoch, StoreError, Wakeups};
 
 /// Rows of one channel that may have been begun without anyone having been told.
-pub(super) type Adrift = Arc<tokio::sync::Mutex<Vec<i64>>>;
+pub(super) type MaybeClaimed = Arc<tokio::sync::Mutex<Vec<i64>>>;
 
 /// The store over one PostgreSQL database.
 pub(crate) struct PostgresStore {
-    pub(super) links: Arc<Links>,
-    pub(super) signals: Arc<Signals>,
-    pub(super) bells: Arc<Bells>,
-    pub(super) unsure: Arc<Unsure>,
-    adrift: Mutex<HashMap<ChannelName, Adrift>>,
+    pub(super) pool: Arc<Pool>,
+    pub(super) wakeups: Arc<Wakeups>,
+    pub(super) notifier: Arc<Notifier>,
+    pub(super) in_doubt_commits: Arc<InDoubtCommits>,
+    maybe_claimed: Mutex<HashMap<ChannelName, MaybeClaimed>>,
     /// The next beat says that this process takes channels.
     pub(super) joins: AtomicBool,
     /// The epochs under which this process came to own channels; of those it has lost, too.
@@ -30,7 +30,7 @@ pub(crate) struct PostgresStore {
 }
 
 /// A commit whose answer was lost may stand all the same: whom it concerns is rung then too.
-pub(super) fn may_stand<T>(outcome: &Result<T, StoreError>) -> bool {
+pub(super) fn may_be_committed<T>(outcome: &Result<T, StoreError>) -> bool {
     matches!(outcome, Ok(_) | Err(StoreError::Unavailable(_)))
 }
 
@@ -59,15 +59,15 @@ impl PostgresStore {
         open::verify(url)
     }
 
-    fn over(links: Links) -> Self {
-        let (links, signals) = (Arc::new(links), Arc::<Signals>::default());
-        let bells = Bells::new(Arc::clone(&links), Arc::clone(&signals));
+    fn over(pool: Pool) -> Self {
+        let (pool, wakeups) = (Arc::new(pool), Arc::<Wakeups>::default());
+        let notifier = Notifier::new(Arc::clone(&pool), Arc::clone(&wakeups));
         Self {
-            links,
-            signals,
-            bells,
-            unsure: Arc::default(),
-            adrift: Mutex::default(),
+            pool,
+            wakeups,
+            notifier,
+            in_doubt_commits: Arc::default(),
+            maybe_claimed: Mutex::default(),
             joins: AtomicBool::default(),
             epochs: Mutex::default(),
         }
@@ -111,8 +111,8 @@ impl PostgresStore {
         T: Send + 'static,
         F: for<'c> Fn(&'c mut Db, &'c A) -> Work<'c, T> + Send + Sync + 'static,
     {
-        let links = Arc::clone(&self.links);
-        tokio::spawn(async move { links.write(name, &args, &work).await }).await.map_err(|_| StoreError::Closed)?
+        let pool = Arc::clone(&self.pool);
+        tokio::spawn(async move { pool.write(name, &args, &work).await }).await.map_err(|_| StoreError::Closed)?
     }
 
     pub(super) async fn read<A, T, F>(&self, args: A, work: F) -> Result<T, StoreError>
@@ -121,11 +121,11 @@ impl PostgresStore {
         T: Send,
         F: for<'c> Fn(&'c mut Db, &'c A) -> Work<'c, T> + Send + Sync,
     {
-        self.links.read(&args, &work).await
+        self.pool.read(&args, &work).await
     }
 
-    pub(super) fn adrift(&self, channel: &ChannelName) -> Adrift {
-        let mut all = self.adrift.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn maybe_claimed(&self, channel: &ChannelName) -> MaybeClaimed {
+        let mut all = self.maybe_claimed.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(all.entry(channel.clone()).or_default())
     }
 }

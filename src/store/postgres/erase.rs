@@ -2,11 +2,11 @@
 
 use super::db::{Db, args, decode, recall};
 use crate::domain::{ChannelName, ContactId};
-use crate::store::{Erase, Erasure, Person, Reading, StoreError, erasure, sql};
+use crate::store::{ConversationRead, Erase, Erasure, Person, StoreError, erasure, sql};
 
-pub(super) async fn erase(db: &mut Db, person: &Person, how: Erase, now_ms: i64) -> Result<Erasure, StoreError> {
-    let [one_name, other] = &person.names;
-    let named = || args![person.channel.as_deref(), one_name.as_str(), other.as_str()];
+pub(super) async fn erase(db: &mut Db, manual: &Person, how: Erase, now_ms: i64) -> Result<Erasure, StoreError> {
+    let [one_name, other] = &manual.names;
+    let named = || args![manual.channel.as_deref(), one_name.as_str(), other.as_str()];
     let met: Vec<(i64, String, String)> = db.rows(erasure::PERSON, named()).await?;
     for (conversation, ..) in met {
         db.lock(conversation).await?;
@@ -34,8 +34,8 @@ pub(super) async fn erase(db: &mut Db, person: &Person, how: Erase, now_ms: i64)
 }
 
 /// The conversation of a reading, which is made where it is new. An erased one stays so until there is news of it.
-pub(super) async fn meet(db: &mut Db, reading: &Reading) -> Result<i64, StoreError> {
-    let Reading { channel, contact, destination, .. } = reading;
+pub(super) async fn meet(db: &mut Db, reading: &ConversationRead) -> Result<i64, StoreError> {
+    let ConversationRead { channel, contact, destination, .. } = reading;
     let erased = contact.erased(channel);
     let kept: Option<(i64,)> = db.optional(sql::CONVERSATION, args![channel.as_str(), erased.as_str()]).await?;
     let recalled = match kept {

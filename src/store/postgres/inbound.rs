@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 
 use super::db::{Count, Db, args, corrupt, decode};
-use super::{choice, erase, learned, matched, sql as own};
+use super::{account_traits, erase, matches, pending_question, sql as own};
 use crate::domain::ids::fingerprint;
 use crate::domain::{ChannelName, ContactId, Event};
-use crate::store::{Before, DueEvent, Position, Publication, Reading, Recorded, Seen, SeenRow, StoreError, sql};
+use crate::store::{
+    ConversationRead, DueEvent, FailureStreak, Position, Publication, Recorded, SeenRow, SeenRows, StoreError, sql,
+};
 
 pub(super) async fn baseline_ms(db: &mut Db, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
     let row: Option<(Option<i64>,)> = db.optional(sql::BASELINE_MS, args![channel.as_str()]).await?;
@@ -74,27 +76,27 @@ pub(super) async fn positions(db: &mut Db, channel: &ChannelName) -> Result<Vec<
 }
 
 /// A claim or a tail that does not decode is as if there were none.
-pub(super) async fn seen(db: &mut Db, channel: &ChannelName, contact: &ContactId) -> Result<Seen, StoreError> {
+pub(super) async fn seen(db: &mut Db, channel: &ChannelName, contact: &ContactId) -> Result<SeenRows, StoreError> {
     type Row = (String, i64, Option<String>, Option<String>);
     let erased = contact.erased(channel);
     let (channel, contact, erased) = (channel.as_str(), contact.as_str(), erased.as_str());
     let rows: Vec<Row> = db.rows(sql::SEEN, args![channel, contact, erased]).await?;
     let row = |(identity, seen_ms, mark, matched): Row| {
-        let matched = matched.as_deref().and_then(claims::parse);
+        let matched = matched.as_deref().and_then(matches::parse);
         SeenRow { identity, seen_ms, mark, matched }
     };
     let page: Option<(Option<String>,)> = db.optional(sql::PAGE, args![channel, contact, erased]).await?;
     let page = page.and_then(|(page,)| serde_json::from_str(&page?).ok()).unwrap_or_default();
-    Ok(Seen { rows: rows.into_iter().map(row).collect(), page })
+    Ok(SeenRows { rows: rows.into_iter().map(row).collect(), page })
 }
 
 /// Returns what it recorded, and whether a row shows a send that was in doubt.
-pub(super) async fn record(db: &mut Db, reading: &Reading) -> Result<(Recorded, bool), StoreError> {
+pub(super) async fn record(db: &mut Db, reading: &ConversationRead) -> Result<(Recorded, bool), StoreError> {
     let (channel, now_ms) = (reading.channel.as_str(), reading.now_ms);
     let conversation = erase::meet(db, reading).await?;
     let (mut events, mut heard, mut matched, mut shown) = (0, false, false, 0);
     for row in &reading.rows {
-        let matched = claims::free(db, conversation, row).await?;
+        let matched = matches::free(db, conversation, row).await?;
         let seen = args![conversation, indexed(&row.identity).as_ref(), now_ms, matched, row.mark];
         if db.execute(sql::ADD_SEEN, seen).await? == 1 {
             add_events(db, conversation, &row.events, now_ms, now_ms).await?;
@@ -102,17 +104,17 @@ pub(super) async fn record(db: &mut Db, reading: &Reading) -> Result<(Recorded, 
             heard |= row.from_customer && !row.events.is_empty();
             if let (Some(_), Some(matched)) = (&matched, &row.matched) {
                 matched = true;
-                learned::from_row(db, channel, conversation, matched, reading.read_before_ms).await?;
+                account_traits::from_row(db, channel, conversation, matched, reading.read_before_ms).await?;
                 let values = args![now_ms, matched.m_id.as_str(), matched.part, i64::from(matched.last)];
                 shown += db.execute(sql::SHOWN, values).await?;
             }
         }
     }
     for receipt in &reading.receipts {
-        events += usize::from(learned::tell(db, conversation, receipt, now_ms).await?);
+        events += usize::from(account_traits::tell(db, conversation, receipt, now_ms).await?);
     }
     if let Some(m_id) = &reading.answered {
-        choice::close(db, conversation, m_id).await?;
+        pending_question::close(db, conversation, m_id).await?;
     }
     for identity in &reading.forget {
         db.execute(sql::FORGET, args![conversation, indexed(identity).as_ref()]).await?;
@@ -133,8 +135,8 @@ pub(super) async fn record(db: &mut Db, reading: &Reading) -> Result<(Recorded, 
     if shown > 0 {
         super::outbound::follow_head(db, conversation).await?; // what was to go again waits for the look
     }
-    let learned = if matched { Some(learned::learned(db, channel).await?) } else { None };
-    Ok((Recorded { events, learned }, shown > 0))
+    let account_traits = if matched { Some(account_traits::account_traits(db, channel).await?) } else { None };
+    Ok((Recorded { events, account_traits }, shown > 0))
 }
 
 /// What an index takes: PostgreSQL's refuse texts beyond a third of a page, and far sides choose their ids.
@@ -221,7 +223,7 @@ pub(super) struct Unreadable {
 }
 
 /// Sets unreadable events aside as dead letters, so that their conversations go on.
-pub(super) async fn bury(db: &mut Db, unreadable: &[Unreadable], now_ms: i64) -> Result<(), StoreError> {
+pub(super) async fn mark_dead(db: &mut Db, unreadable: &[Unreadable], now_ms: i64) -> Result<(), StoreError> {
     for Unreadable { row, conversation, error } in unreadable {
         tracing::error!(
             error = error as &dyn std::error::Error,
@@ -243,7 +245,7 @@ async fn event(
 ) -> Result<Option<DueEvent>, StoreError> {
     type Row = (Option<String>, Count, i64, Option<String>, Count);
     let found: Option<Row> = db.optional(sql::EVENT, args![row]).await?;
-    let Some((event, Count(attempts), recorded_ms, fault, Count(times))) = found else { return Ok(None) };
+    let Some((event, Count(attempts), recorded_ms, fault, Count(clock_rollback))) = found else { return Ok(None) };
     Ok(Some(DueEvent {
         channel: channel.clone(),
         contact: decode("conversations", contact)?,
@@ -252,7 +254,7 @@ async fn event(
         event: serde_json::from_str(event.as_deref().unwrap_or_default())
             .map_err(|e| corrupt("events")(Box::new(e)))?,
         attempts,
-        before: Before { fault, times },
+        before: FailureStreak { fault, clock_rollback },
         recorded_ms,
     }))
 }

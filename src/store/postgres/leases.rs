@@ -11,7 +11,7 @@ use super::db::{Db, args, decode};
 use super::{PostgresStore, outbound, sql};
 use crate::domain::ChannelName;
 use crate::domain::clock::{millis, since};
-use crate::store::{Epoch, Leases, Owner, Roll, StoreError};
+use crate::store::{ClusterView, Epoch, Leases, Owner, StoreError};
 
 #[async_trait]
 impl Leases for PostgresStore {
@@ -19,16 +19,16 @@ impl Leases for PostgresStore {
         self.joins.store(true, Ordering::Relaxed);
     }
 
-    async fn beat(&self, lease: Duration, held: Vec<(ChannelName, bool)>) -> Result<Roll, StoreError> {
-        let starts = self.bells.start(lease);
+    async fn heartbeat(&self, lease: Duration, held: Vec<(ChannelName, bool)>) -> Result<ClusterView, StoreError> {
+        let starts = self.notifier.start(lease);
         let joins = self.joins.load(Ordering::Relaxed);
-        let said = Beat { lease_ms: millis(lease), held, joins };
-        let roll = self.write("beat", said, |db, said| Box::pin(beat(db, said))).await?;
+        let said = Heartbeat { lease_ms: millis(lease), held, joins };
+        let roll = self.write("heartbeat", said, |db, said| Box::pin(heartbeat(db, said))).await?;
         if joins {
             self.joins.store(false, Ordering::Relaxed);
         }
         if starts || joins {
-            self.bells.leases(); // there is one more to share with
+            self.notifier.leases(); // there is one more to share with
         }
         Ok(roll)
     }
@@ -36,50 +36,50 @@ impl Leases for PostgresStore {
     async fn matched(&self, lease: Duration, channels: Vec<ChannelName>) -> Result<Option<Vec<Epoch>>, StoreError> {
         let lease_ms = millis(lease);
         let all = channels.clone();
-        if self.links.direct().is_some() {
+        if self.pool.direct().is_some() {
             self.read(channels.clone(), |db, channels| Box::pin(end_connections(db, channels))).await?;
         }
         let claimed =
-            self.write("claim", channels, move |db, channels| Box::pin(matched(db, lease_ms, channels))).await?;
+            self.write("acquire", channels, move |db, channels| Box::pin(matched(db, lease_ms, channels))).await?;
         if let Some(epochs) = &claimed {
             all.iter().zip(epochs).for_each(|(channel, epoch)| self.owns(channel, *epoch));
-            self.bells.owns(&all, true);
+            self.notifier.owns(&all, true);
         }
         Ok(claimed)
     }
 
     async fn release(&self, channels: Vec<ChannelName>) -> Result<(), StoreError> {
-        self.bells.owns(&channels, false);
+        self.notifier.owns(&channels, false);
         self.write("release", channels, |db, channels| Box::pin(release(db, channels))).await?;
-        self.bells.leases();
+        self.notifier.leases();
         Ok(())
     }
 
     async fn leave(&self) -> Result<(), StoreError> {
-        self.write("leave", (), |db, ()| Box::pin(leave(db))).await?;
-        self.bells.leases();
+        self.write("deregister", (), |db, ()| Box::pin(leave(db))).await?;
+        self.notifier.leases();
         Ok(())
     }
 
     fn changes(&self) -> &Notify {
-        &self.bells.changes
+        &self.notifier.changes
     }
 }
 
 /// What a process says of itself.
-pub(super) struct Beat {
+pub(super) struct Heartbeat {
     pub(super) lease_ms: i64,
     pub(super) held: Vec<(ChannelName, bool)>,
     pub(super) joins: bool,
 }
 
-pub(super) async fn beat(db: &mut Db, beat: &Beat) -> Result<Roll, StoreError> {
+pub(super) async fn heartbeat(db: &mut Db, heartbeat: &Heartbeat) -> Result<ClusterView, StoreError> {
     let me = db.me();
-    db.execute(sql::ALIVE, args![me, beat.lease_ms, i64::from(beat.joins)]).await?;
-    let channels: Vec<String> = beat.held.iter().map(|(channel, _)| channel.as_str().to_owned()).collect();
-    let prompt: Vec<i64> = beat.held.iter().map(|(_, prompt)| i64::from(*prompt)).collect();
+    db.execute(sql::ALIVE, args![me, heartbeat.lease_ms, i64::from(heartbeat.joins)]).await?;
+    let channels: Vec<String> = heartbeat.held.iter().map(|(channel, _)| channel.as_str().to_owned()).collect();
+    let prompt: Vec<i64> = heartbeat.held.iter().map(|(_, prompt)| i64::from(*prompt)).collect();
     if !channels.is_empty() {
-        db.execute(sql::RENEW, args![channels, prompt, me, beat.lease_ms]).await?;
+        db.execute(sql::RENEW, args![channels, prompt, me, heartbeat.lease_ms]).await?;
     }
     db.execute(sql::FORGET_PROCESSES, args![]).await?;
     let processes: i64 = db.one(sql::LIVING, args![]).await?;
@@ -91,7 +91,7 @@ pub(super) async fn beat(db: &mut Db, beat: &Beat) -> Result<Roll, StoreError> {
         Some((channel.parse().ok()?, owner)) // a name that does not parse is nobody's here
     };
     let owners: HashMap<ChannelName, Owner> = leases.into_iter().filter_map(owner).collect();
-    Ok(Roll { processes: usize::try_from(processes).unwrap_or(1).max(1), owners, runs_out })
+    Ok(ClusterView { processes: usize::try_from(processes).unwrap_or(1).max(1), owners, runs_out })
 }
 
 /// Ends what former owners of these channels that are taken to be gone have open.

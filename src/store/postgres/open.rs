@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use url::Url;
 
 use super::db::{Db, args};
-use super::links::Links;
+use super::pool::Pool;
 use super::sql;
 use crate::domain::clock::{self, now_ms};
 use crate::store::StoreError;
@@ -91,12 +91,12 @@ pub(crate) enum OpenError {
 }
 
 /// The connections of the process that owns channels. The schema is made or brought forward.
-pub(super) async fn owner(url: &str) -> Result<Links, OpenError> {
+pub(super) async fn owner(url: &str) -> Result<Pool, OpenError> {
     open(url, true).await
 }
 
 /// The connections of a command that looks at the store as it is.
-pub(super) async fn visitor(url: &str) -> Result<Links, OpenError> {
+pub(super) async fn visitor(url: &str) -> Result<Pool, OpenError> {
     open(url, false).await
 }
 
@@ -105,7 +105,7 @@ pub(super) fn verify(url: &str) -> Result<(), OpenError> {
     options(url).map(drop)
 }
 
-async fn open(url: &str, migrates: bool) -> Result<Links, OpenError> {
+async fn open(url: &str, migrates: bool) -> Result<Pool, OpenError> {
     let (options, pooler) = options(url)?;
     let place = place(&options);
     if is_unverified(&options) {
@@ -127,7 +127,7 @@ async fn open(url: &str, migrates: bool) -> Result<Links, OpenError> {
     db.close().await;
     let schema = opened?;
     tracing::info!(pooler, "store: PostgreSQL");
-    Ok(Links::new(options, !pooler, &schema))
+    Ok(Pool::new(options, !pooler, &schema))
 }
 
 /// What the URL says, and whether it names a pooler. What is not known is named and left out, never its value.

@@ -2,10 +2,10 @@
 //! channel, then its conversations, then rows.
 
 use super::db::{Count, Db, args, corrupt, decode};
-use super::{choice, inbound, matched, sql as own};
+use super::{inbound, matches, pending_question, sql as own};
 use crate::domain::clock::{millis, wall_ms};
 use crate::domain::{ChannelName, Content, Event, EventBody, Fault, MId, StatusValue};
-use crate::store::{Attempt, Before, Epoch, NewOutbound, Settlement, StoreError, sql};
+use crate::store::{Attempt, Epoch, FailureStreak, NewOutbound, Settlement, StoreError, sql};
 
 /// A `message_status` waits this long, so that the answer to `/message` with its mId goes out before (bonychat.md A16).
 const NOTICE_AFTER_MS: i64 = 500;
@@ -31,7 +31,7 @@ pub(super) struct Turn {
     pub(super) live_since_ms: i64,
     pub(super) limit: u32,
     /// Rows that former calls may have begun without telling anyone.
-    pub(super) adrift: Vec<i64>,
+    pub(super) maybe_claimed: Vec<i64>,
     /// Rows that this call has begun so far, should nobody be told.
     pub(super) begun: std::sync::Mutex<Vec<i64>>,
 }
@@ -46,7 +46,7 @@ struct Lane {
 
 pub(super) async fn begin(db: &mut Db, turn: &Turn) -> Result<Vec<Attempt>, StoreError> {
     check_epoch(db, &turn.channel, turn.epoch).await?;
-    put_back(db, turn).await?;
+    requeue(db, turn).await?;
     let mut attempts = Vec::new();
     for lane in lanes(db, turn).await? {
         let begun = match lane.head {
@@ -55,10 +55,10 @@ pub(super) async fn begin(db: &mut Db, turn: &Turn) -> Result<Vec<Attempt>, Stor
         };
         match begun {
             Ok(Some(attempt)) => {
-                choice::ask(db, &attempt, turn.now_ms).await?;
+                pending_question::ask(db, &attempt, turn.now_ms).await?;
                 attempts.push(attempt);
             }
-            Err(error @ StoreError::Corrupt { .. }) => set_aside(db, lane.head, &error, turn.now_ms).await?,
+            Err(error @ StoreError::Corrupt { .. }) => mark_unreadable(db, lane.head, &error, turn.now_ms).await?,
             Err(error) => return Err(error),
             Ok(None) => {} // a lane never outlives its head; mended below
         }
@@ -82,15 +82,15 @@ async fn awaited(db: &mut Db, rows: &[i64]) -> Result<Vec<(i64, i64)>, StoreErro
 }
 
 /// Queues again what was begun and never handed out.
-async fn put_back(db: &mut Db, turn: &Turn) -> Result<(), StoreError> {
-    if turn.adrift.is_empty() {
+async fn requeue(db: &mut Db, turn: &Turn) -> Result<(), StoreError> {
+    if turn.maybe_claimed.is_empty() {
         return Ok(());
     }
-    let conversations: Vec<(i64,)> = db.rows(own::CONVERSATIONS_OF, args![turn.adrift]).await?;
+    let conversations: Vec<(i64,)> = db.rows(own::CONVERSATIONS_OF, args![turn.maybe_claimed]).await?;
     for (conversation,) in &conversations {
         db.lock(*conversation).await?;
     }
-    db.execute(own::PUT_BACK, args![turn.adrift, turn.epoch.0]).await?;
+    db.execute(own::PUT_BACK, args![turn.maybe_claimed, turn.epoch.0]).await?;
     for (conversation,) in conversations {
         follow_head(db, conversation).await?;
     }
@@ -129,7 +129,7 @@ async fn start(db: &mut Db, turn: &Turn, head: i64, lane: &Lane) -> Result<Optio
         accepted_ms,
         request_id,
         fault,
-        Count(times),
+        Count(clock_rollback),
         since_ms,
         unknown_ms,
     )) = row
@@ -155,12 +155,12 @@ async fn start(db: &mut Db, turn: &Turn, head: i64, lane: &Lane) -> Result<Optio
         request_id,
         doubted: unknown_ms.is_some(),
         awaited: false,
-        before: Before { fault, times },
+        before: FailureStreak { fault, clock_rollback },
     }))
 }
 
 /// A message that cannot be read is not sent, and holds up nobody.
-async fn set_aside(db: &mut Db, head: Option<i64>, error: &StoreError, now_ms: i64) -> Result<(), StoreError> {
+async fn mark_unreadable(db: &mut Db, head: Option<i64>, error: &StoreError, now_ms: i64) -> Result<(), StoreError> {
     let m_id: String = db.one(sql::SET_ASIDE, args![now_ms, "unreadable_row", head]).await?;
     tracing::error!(
         message_id = m_id,
@@ -203,7 +203,7 @@ pub(super) async fn settle(
         }
         Settlement::Unknown { fault, look_ms } => {
             // A poll may have found its row before the answer that never came was given up.
-            let found = claims::is_claimed(db, *conversation, m_id.as_str(), *part).await?;
+            let found = matches::is_claimed(db, *conversation, m_id.as_str(), *part).await?;
             let look_ms = if found { now_ms } else { *look_ms };
             let values = args![fault.code(), now_ms, look_ms, row, from, part, number, epoch];
             db.change(sql::DOUBTED, values).await?;
@@ -215,7 +215,7 @@ pub(super) async fn settle(
             Some(notice.as_str())
         }
     };
-    choice::settle(db, attempt, settlement).await?;
+    pending_question::settle(db, attempt, settlement).await?;
     follow_head(db, *conversation).await?;
     if let Some(sentence) = sentence {
         notice(db, *conversation, m_id, sentence, now_ms).await?;

@@ -10,8 +10,8 @@ use super::files::Files;
 use super::open;
 use super::open_error::{OpenError, sort};
 use super::readers::Readers;
-use super::{notes, stamp, writer};
-use crate::store::{Signals, StoreError};
+use super::{response_journal, stamp, writer};
+use crate::store::{StoreError, Wakeups};
 
 /// Operations that share one commit, at most.
 const GROUP: usize = 1000;
@@ -25,9 +25,9 @@ pub(crate) struct SqliteStore {
     pub(super) writer: Mutex<Option<writer::Writer>>,
     pub(super) thread: Mutex<Option<std::thread::JoinHandle<Connection>>>,
     pub(super) readers: Arc<Readers>,
-    pub(super) signals: Arc<Signals>,
+    pub(super) wakeups: Arc<Wakeups>,
     /// Answers that were written and whose settlement is not committed yet; `None` for commands that only look.
-    pub(super) notes: Option<Arc<notes::Notes>>,
+    pub(super) response_journal: Option<Arc<response_journal::ResponseJournal>>,
     /// The files as they were opened; `None` for commands that only look.
     pub(super) files: Option<Arc<Files>>,
     /// Held as long as this process owns the channels; `None` for commands that only look.
@@ -58,14 +58,15 @@ impl SqliteStore {
         }
         let db = open::visitor(file)?;
         let stamped = stamp::exists(&db).map_err(|source| sort(file, source))?;
-        Self::over(db, writer::Keep { stamped, notes: None, files: None }, None, file, GROUP)
+        Self::over(db, writer::Keep { stamped, response_journal: None, files: None }, None, file, GROUP)
     }
 
     fn owned(file: &Path, most: usize) -> Result<Self, OpenError> {
         let (mut db, lock) = open::writer(file)?;
-        let notes = Arc::new(notes::Notes::open(file, &mut db)?);
+        let response_journal = Arc::new(response_journal::ResponseJournal::open(file, &mut db)?);
         let files = Files::opened(file).map_err(|source| OpenError::Files { path: file.to_owned(), source })?;
-        let keep = writer::Keep { stamped: true, notes: Some(notes), files: Some(Arc::new(files)) };
+        let keep =
+            writer::Keep { stamped: true, response_journal: Some(response_journal), files: Some(Arc::new(files)) };
         Self::over(db, keep, Some(lock), file, most)
     }
 
@@ -77,14 +78,14 @@ impl SqliteStore {
         most: usize,
     ) -> Result<Self, OpenError> {
         let readers = Arc::new(Readers::of(file));
-        let (notes, files) = (keep.notes.clone(), keep.files.clone());
+        let (response_journal, files) = (keep.response_journal.clone(), keep.files.clone());
         let (writer, thread) = writer::Writer::start(db, most, keep).map_err(OpenError::Thread)?;
         Ok(Self {
             writer: Mutex::new(Some(writer)),
             thread: Mutex::new(Some(thread)),
             readers,
-            signals: Arc::default(),
-            notes,
+            wakeups: Arc::default(),
+            response_journal,
             files,
             _lock: lock,
         })
@@ -111,12 +112,12 @@ impl SqliteStore {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.readers.close().await;
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let (Some(thread), notes) = (thread, self.notes.clone()) else { return };
+        let (Some(thread), response_journal) = (thread, self.response_journal.clone()) else { return };
         let close = move || {
-            let (Ok(db), Some(notes)) = (thread.join(), notes) else { return };
+            let (Ok(db), Some(response_journal)) = (thread.join(), response_journal) else { return };
             let whole = open::fold(&db) || open::fold(&db); // each waits for readers of other programs
             drop(db);
-            notes.close(whole);
+            response_journal.close(whole);
             if !whole {
                 tracing::warn!(
                     "another program reads the store: not all is in its one file, so keep the -wal beside it"

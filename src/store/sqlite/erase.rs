@@ -5,12 +5,12 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::db::recall;
 use super::{change, decode, execute, one, rows, unavailable};
 use crate::domain::{ChannelName, ContactId};
-use crate::store::{Erase, Erasure, Person, Reading, StoreError, erasure, sql};
+use crate::store::{ConversationRead, Erase, Erasure, Person, StoreError, erasure, sql};
 
-pub(super) fn erase(db: &Connection, person: &Person, how: Erase, now_ms: i64) -> Result<Erasure, StoreError> {
-    let [one_name, other] = &person.names;
+pub(super) fn erase(db: &Connection, manual: &Person, how: Erase, now_ms: i64) -> Result<Erasure, StoreError> {
+    let [one_name, other] = &manual.names;
     let found: Vec<(i64, String, String)> =
-        rows(db, erasure::PERSON, params![person.channel, one_name, other], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
+        rows(db, erasure::PERSON, params![manual.channel, one_name, other], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
     let mut there = Erasure::default();
     for (conversation, ..) in &found {
         let messages: Vec<(i64, i64, i64)> =
@@ -36,8 +36,8 @@ pub(super) fn erase(db: &Connection, person: &Person, how: Erase, now_ms: i64) -
 }
 
 /// The conversation of a reading, which is made where it is new. An erased one stays so until there is news of it.
-pub(super) fn meet(db: &Connection, reading: &Reading) -> Result<i64, StoreError> {
-    let Reading { channel, contact, destination, .. } = reading;
+pub(super) fn meet(db: &Connection, reading: &ConversationRead) -> Result<i64, StoreError> {
+    let ConversationRead { channel, contact, destination, .. } = reading;
     let erased = contact.erased(channel);
     let kept: Option<i64> = db
         .prepare_cached(sql::CONVERSATION)

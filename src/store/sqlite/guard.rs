@@ -7,8 +7,8 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::files::beside;
-use super::notes::{self, Header};
 use super::open_error::{OpenError, sort};
+use super::response_journal::{self, Header};
 use super::stamp::{self, Stamp};
 
 /// Beside the store: its WAL, and the journal of responses.
@@ -66,7 +66,7 @@ pub(super) fn foreign(file: &Path, application_id: i32) -> Result<(), OpenError>
 /// # Errors
 /// [`OpenError::Remains`] where there is no store but what one leaves behind.
 pub(super) fn survey(file: &Path) -> Result<Survey, OpenError> {
-    let noted = notes::path(file);
+    let noted = response_journal::path(file);
     if size(file) == 0 {
         let remains: Vec<String> = [beside(file, LOG), noted.clone()]
             .iter()
@@ -150,7 +150,7 @@ impl Survey {
             return Some(Trouble::Foreign(LOG));
         }
         if self.noted.as_ref().is_some_and(|noted| id.is_some_and(|id| noted.stamp.id != *id)) {
-            return Some(Trouble::Foreign(notes::ENDING));
+            return Some(Trouble::Foreign(response_journal::ENDING));
         }
         // The first commit after the last one that is read may be the tail of a power cut: written out of order, never
         // synced, never acknowledged. A second one was begun only after the first was synced.
@@ -244,7 +244,7 @@ mod tests {
         };
         assert_eq!(of(Some('a'), Some('a')), None);
         assert_eq!(of(Some('b'), Some('a')), Some(Trouble::Foreign(LOG)));
-        assert_eq!(of(Some('a'), Some('b')), Some(Trouble::Foreign(notes::ENDING)));
-        assert_eq!(of(None, Some('b')), Some(Trouble::Foreign(notes::ENDING)));
+        assert_eq!(of(Some('a'), Some('b')), Some(Trouble::Foreign(response_journal::ENDING)));
+        assert_eq!(of(None, Some('b')), Some(Trouble::Foreign(response_journal::ENDING)));
     }
 }

@@ -2,9 +2,13 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{change, choice, corrupt, decode, erase, execute, learned, matched, one, rows, unavailable};
+use super::{
+    account_traits, change, corrupt, decode, erase, execute, matches, one, pending_question, rows, unavailable,
+};
 use crate::domain::{ChannelName, ContactId, Event};
-use crate::store::{Before, DueEvent, Position, Publication, Reading, Recorded, Seen, SeenRow, StoreError, sql};
+use crate::store::{
+    ConversationRead, DueEvent, FailureStreak, Position, Publication, Recorded, SeenRow, SeenRows, StoreError, sql,
+};
 
 pub(super) fn baseline_ms(db: &Connection, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
     let row: Option<Option<i64>> = db
@@ -78,12 +82,12 @@ pub(super) fn positions(db: &Connection, channel: &ChannelName) -> Result<Vec<Po
 }
 
 /// A claim or a tail that does not decode is as if there were none.
-pub(super) fn seen(db: &Connection, channel: &ChannelName, contact: &ContactId) -> Result<Seen, StoreError> {
+pub(super) fn seen(db: &Connection, channel: &ChannelName, contact: &ContactId) -> Result<SeenRows, StoreError> {
     let erased = contact.erased(channel);
     let (channel, contact, erased) = (channel.as_str(), contact.as_str(), erased.as_str());
     let rows = rows(db, sql::SEEN, params![channel, contact, erased], |r| {
         let matched: Option<String> = r.get(3)?;
-        let matched = matched.as_deref().and_then(claims::parse);
+        let matched = matched.as_deref().and_then(matches::parse);
         Ok(SeenRow { identity: r.get(0)?, seen_ms: r.get(1)?, mark: r.get(2)?, matched })
     })?;
     let page: Option<Option<String>> = db
@@ -91,33 +95,33 @@ pub(super) fn seen(db: &Connection, channel: &ChannelName, contact: &ContactId) 
         .and_then(|mut s| s.query_row(params![channel, contact, erased], |r| r.get(0)).optional())
         .map_err(unavailable)?;
     let page = page.flatten().and_then(|page| serde_json::from_str(&page).ok()).unwrap_or_default();
-    Ok(Seen { rows, page })
+    Ok(SeenRows { rows, page })
 }
 
 /// Returns what it recorded, and whether a row shows a send that was in doubt.
-pub(super) fn record(db: &Connection, reading: &Reading) -> Result<(Recorded, bool), StoreError> {
+pub(super) fn record(db: &Connection, reading: &ConversationRead) -> Result<(Recorded, bool), StoreError> {
     let (channel, now_ms) = (reading.channel.as_str(), reading.now_ms);
     let conversation = erase::meet(db, reading)?;
     let (mut events, mut heard, mut matched, mut shown) = (0, false, false, 0);
     for row in &reading.rows {
-        let matched = claims::free(db, conversation, row)?;
+        let matched = matches::free(db, conversation, row)?;
         if execute(db, sql::ADD_SEEN, params![conversation, row.identity, now_ms, matched, row.mark])? == 1 {
             add_events(db, conversation, &row.events, now_ms, now_ms)?;
             events += row.events.len();
             heard |= row.from_customer && !row.events.is_empty();
             if let (Some(_), Some(matched)) = (&matched, &row.matched) {
                 matched = true;
-                learned::from_row(db, channel, conversation, matched, reading.read_before_ms)?;
+                account_traits::from_row(db, channel, conversation, matched, reading.read_before_ms)?;
                 let whole = i64::from(matched.last);
                 shown += execute(db, sql::SHOWN, params![now_ms, matched.m_id.as_str(), matched.part, whole])?;
             }
         }
     }
     for receipt in &reading.receipts {
-        events += usize::from(learned::tell(db, conversation, receipt, now_ms)?);
+        events += usize::from(account_traits::tell(db, conversation, receipt, now_ms)?);
     }
     if let Some(m_id) = &reading.answered {
-        choice::close(db, conversation, m_id)?;
+        pending_question::close(db, conversation, m_id)?;
     }
     for identity in &reading.forget {
         execute(db, sql::FORGET, params![conversation, identity])?;
@@ -138,8 +142,8 @@ pub(super) fn record(db: &Connection, reading: &Reading) -> Result<(Recorded, bo
     if shown > 0 {
         super::outbound::follow_head(db, conversation)?; // what was to go again waits for the look
     }
-    let learned = if matched { Some(learned::learned(db, channel)?) } else { None };
-    Ok((Recorded { events, learned }, shown > 0))
+    let account_traits = if matched { Some(account_traits::account_traits(db, channel)?) } else { None };
+    Ok((Recorded { events, account_traits }, shown > 0))
 }
 
 /// Queues events, last of their conversation, not to be published before `due_ms`. None has an earlier timestamp than
@@ -210,7 +214,7 @@ pub(super) struct Unreadable {
 }
 
 /// Sets unreadable events aside as dead letters, so that their conversations go on.
-pub(super) fn bury(db: &Connection, unreadable: &[Unreadable], now_ms: i64) -> Result<(), StoreError> {
+pub(super) fn mark_dead(db: &Connection, unreadable: &[Unreadable], now_ms: i64) -> Result<(), StoreError> {
     for Unreadable { row, conversation, error } in unreadable {
         tracing::error!(
             error = error as &dyn std::error::Error,
@@ -236,7 +240,7 @@ fn event(
             s.query_row(params![row], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?))).optional()
         })
         .map_err(unavailable)?;
-    let Some((event, attempts, recorded_ms, fault, times)) = found else { return Ok(None) };
+    let Some((event, attempts, recorded_ms, fault, clock_rollback)) = found else { return Ok(None) };
     Ok(Some(DueEvent {
         channel: channel.clone(),
         contact: decode("conversations", contact)?,
@@ -245,7 +249,7 @@ fn event(
         event: serde_json::from_str(event.as_deref().unwrap_or_default())
             .map_err(|e| corrupt("events")(Box::new(e)))?,
         attempts,
-        before: Before { fault, times },
+        before: FailureStreak { fault, clock_rollback },
         recorded_ms,
     }))
 }

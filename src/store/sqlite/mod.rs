@@ -1,27 +1,27 @@
 //! The embedded engine: one SQLite file, WAL, `synchronous=FULL`, one writer that groups commits, readers beside it.
 
-mod answers;
-mod choice;
-mod claims;
+mod accept;
+mod account_traits;
+mod admin;
+mod clock_rollback;
 mod db;
-mod doubts;
 mod engine;
 mod erase;
 mod files;
 mod guard;
+mod in_doubt;
 mod inbound;
-mod learned;
 mod lock;
-mod notes;
+mod manual;
+mod matches;
 mod open;
 mod open_error;
 mod outbound;
-mod person;
+mod pending_question;
 mod readers;
+mod response_journal;
 mod source;
 mod stamp;
-mod times;
-mod upkeep;
 mod writer;
 
 use std::sync::Arc;
@@ -30,9 +30,10 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 
 use super::{
-    Accepted, Attempt, ByHand, Decision, Depth, DiscardNotices, Doubt, DueEvent, Epoch, Erase, Erasure, Evidence,
-    Filter, GivenUp, Interrupted, Kept, Learned, Listed, Look, NewOutbound, OwnSend, Person, Position, Publication,
-    Reading, Recorded, Seen, Settlement, Signals, Store, StoreError, Untold, Waiting,
+    AcceptOutcome, Accepted, AccountTraits, Attempt, ConversationRead, Decision, DiscardNotices, DueEvent, Epoch,
+    Erase, Erasure, Evidence, Filter, GivenUp, InDoubtSend, Interrupted, ListedMessage, Look, ManualOutcome,
+    NewOutbound, OwnSend, Person, Position, Publication, QueueDepth, Recorded, SeenRows, Settlement, Store, StoreError,
+    UnreportedSend, Waiting, Wakeups,
 };
 use crate::domain::{ChannelName, ContactId, MId, PendingQuestion};
 
@@ -46,46 +47,46 @@ pub(super) use source::Source;
 impl Store for SqliteStore {
     async fn accept(&self, message: NewOutbound) -> Result<Accepted, StoreError> {
         // In a task of its own: the caller may go away before the commit, and the bell must ring all the same.
-        let (writer, signals) = (self.writer()?, self.signals.channel(&message.channel));
+        let (writer, wakeups) = (self.writer()?, self.wakeups.channel(&message.channel));
         let kept = tokio::spawn(async move {
-            let accepted = writer.run("accept", move |db| answers::accept(db, &message)).await?;
-            if accepted.kept == Kept::New
-                && let Some(signals) = signals
+            let accepted = writer.run("accept", move |db| accept::accept(db, &message)).await?;
+            if accepted.kept == AcceptOutcome::New
+                && let Some(wakeups) = wakeups
             {
-                signals.ring_outbound(1);
+                wakeups.notify_outbound(1);
             }
             Ok(accepted)
         });
         kept.await.map_err(|_| StoreError::Closed)?
     }
 
-    async fn answered(&self, answers: Vec<(MId, bool)>) -> Result<(), StoreError> {
-        let told = self.notes.as_ref().map(|notes| (notes, answers.clone()));
-        self.write("answered", move |db| answers::settle(db, &answers)).await?;
-        if let Some((notes, answers)) = told {
-            notes.told(&answers);
+    async fn record_responses(&self, accept: Vec<(MId, bool)>) -> Result<(), StoreError> {
+        let told = self.response_journal.as_ref().map(|response_journal| (response_journal, accept.clone()));
+        self.write("answered", move |db| accept::settle(db, &accept)).await?;
+        if let Some((response_journal, accept)) = told {
+            response_journal.told(&accept);
         }
         Ok(())
     }
 
-    fn note_answer(&self, m_id: &MId, reached: bool) {
-        if let Some(notes) = &self.notes {
-            notes.note(m_id, reached);
+    fn journal_response(&self, m_id: &MId, reached: bool) {
+        if let Some(response_journal) = &self.response_journal {
+            response_journal.note(m_id, reached);
         }
     }
 
     async fn follow_clock(&self, now_ms: i64) -> Result<i64, StoreError> {
-        self.write("follow_clock", move |db| times::follow(db, now_ms)).await
+        self.write("follow_clock", move |db| clock_rollback::follow(db, now_ms)).await
     }
 
-    async fn own(&self, channel: &ChannelName) -> Result<Epoch, StoreError> {
+    async fn take_ownership(&self, channel: &ChannelName) -> Result<Epoch, StoreError> {
         let channel = channel.clone();
-        self.write("own", move |db| answers::own(db, &channel)).await
+        self.write("take_ownership", move |db| accept::own(db, &channel)).await
     }
 
-    async fn own_anew(&self, channel: &ChannelName) -> Result<Epoch, StoreError> {
+    async fn retake_ownership(&self, channel: &ChannelName) -> Result<Epoch, StoreError> {
         let channel = channel.clone();
-        self.write("own", move |db| outbound::own(db, &channel)).await
+        self.write("take_ownership", move |db| outbound::own(db, &channel)).await
     }
 
     async fn interrupted(
@@ -96,9 +97,9 @@ impl Store for SqliteStore {
         now_ms: i64,
     ) -> Result<Vec<Interrupted>, StoreError> {
         let name = channel.clone();
-        let interrupted = move |db: &Connection| doubts::interrupted(db, &name, epoch, look_ms, now_ms);
+        let interrupted = move |db: &Connection| in_doubt::interrupted(db, &name, epoch, look_ms, now_ms);
         let found = self.write("interrupted", interrupted).await?;
-        self.signals.ring_looks(channel);
+        self.wakeups.notify_looks(channel);
         Ok(found)
     }
 
@@ -113,8 +114,8 @@ impl Store for SqliteStore {
         let name = channel.clone();
         let begun =
             self.write("begin", move |db| outbound::begin(db, &name, epoch, now_ms, live_since_ms, limit)).await?;
-        if let Some(signals) = self.signals.channel(channel) {
-            signals.add_waiting(-i64::try_from(begun.len()).unwrap_or(0));
+        if let Some(wakeups) = self.wakeups.channel(channel) {
+            wakeups.add_waiting(-i64::try_from(begun.len()).unwrap_or(0));
         }
         Ok(begun)
     }
@@ -122,44 +123,50 @@ impl Store for SqliteStore {
     async fn settle(&self, attempt: &Attempt, settlement: Settlement, now_ms: i64) -> Result<(), StoreError> {
         let (kept, told) = (attempt.clone(), settlement.clone());
         let noticed = self.write("settle", move |db| outbound::settle(db, &kept, &told, "sending", now_ms)).await?;
-        self.signals.ring_settled(&attempt.channel, &settlement, noticed);
+        self.wakeups.notify_settled(&attempt.channel, &settlement, noticed);
         Ok(())
     }
 
-    async fn due_looks(&self, channel: &ChannelName, now_ms: i64, limit: u32) -> Result<Vec<Doubt>, StoreError> {
+    async fn due_looks(&self, channel: &ChannelName, now_ms: i64, limit: u32) -> Result<Vec<InDoubtSend>, StoreError> {
         let channel = channel.clone();
-        self.read(move |db| doubts::due(db, &channel, now_ms, limit)).await
+        self.read(move |db| in_doubt::due(db, &channel, now_ms, limit)).await
     }
 
     async fn next_look_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
         let channel = channel.clone();
-        self.read(move |db| doubts::next_ms(db, &channel)).await
+        self.read(move |db| in_doubt::next_ms(db, &channel)).await
     }
 
-    async fn evidence(&self, doubt: &Doubt) -> Result<Evidence, StoreError> {
-        let doubt = doubt.clone();
-        self.read(move |db| doubts::evidence(db, &doubt)).await
+    async fn evidence(&self, in_doubt: &InDoubtSend) -> Result<Evidence, StoreError> {
+        let in_doubt = in_doubt.clone();
+        self.read(move |db| in_doubt::evidence(db, &in_doubt)).await
     }
 
-    async fn look_again(&self, doubt: &Doubt, look: Look, look_ms: i64, now_ms: i64) -> Result<(), StoreError> {
-        let doubt = doubt.clone();
-        self.write("look_again", move |db| doubts::look_again(db, &doubt, look, look_ms, now_ms)).await
+    async fn look_again(
+        &self,
+        in_doubt: &InDoubtSend,
+        look: Look,
+        look_ms: i64,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        let in_doubt = in_doubt.clone();
+        self.write("look_again", move |db| in_doubt::look_again(db, &in_doubt, look, look_ms, now_ms)).await
     }
 
     async fn resolve(
         &self,
-        doubt: &Doubt,
+        in_doubt: &InDoubtSend,
         epoch: Epoch,
         settlement: Settlement,
         now_ms: i64,
     ) -> Result<(), StoreError> {
-        let (kept, told, channel) = (doubt.attempt.clone(), settlement.clone(), doubt.attempt.channel.clone());
+        let (kept, told, channel) = (in_doubt.attempt.clone(), settlement.clone(), in_doubt.attempt.channel.clone());
         let resolve = move |db: &Connection| {
             outbound::check_epoch(db, &kept.channel, epoch)?;
             outbound::settle(db, &kept, &told, "unknown", now_ms)
         };
         let noticed = self.write("resolve", resolve).await?;
-        self.signals.ring_settled(&channel, &settlement, noticed);
+        self.wakeups.notify_settled(&channel, &settlement, noticed);
         Ok(())
     }
 
@@ -170,7 +177,7 @@ impl Store for SqliteStore {
         notice: String,
         now_ms: i64,
     ) -> Result<Option<String>, StoreError> {
-        self.write("decide", move |db| doubts::decide(db, &m_id, decision, &notice, now_ms)).await
+        self.write("decide", move |db| in_doubt::decide(db, &m_id, decision, &notice, now_ms)).await
     }
 
     async fn notify_failed(&self, attempt: &Attempt, notice: String, now_ms: i64) -> Result<(), StoreError> {
@@ -180,7 +187,7 @@ impl Store for SqliteStore {
             outbound::notice(db, attempt.conversation, &attempt.m_id, &notice, now_ms)
         })
         .await?;
-        self.signals.ring_events(&channel);
+        self.wakeups.notify_events(&channel);
         Ok(())
     }
 
@@ -190,11 +197,11 @@ impl Store for SqliteStore {
     }
 
     async fn waiting(&self) -> Result<Vec<Waiting>, StoreError> {
-        self.read(upkeep::waiting).await
+        self.read(admin::waiting).await
     }
 
-    async fn depths(&self) -> Result<Vec<Depth>, StoreError> {
-        self.read(upkeep::depths).await
+    async fn depths(&self) -> Result<Vec<QueueDepth>, StoreError> {
+        self.read(admin::depths).await
     }
 
     async fn baseline_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
@@ -227,7 +234,7 @@ impl Store for SqliteStore {
         self.read(move |db| inbound::positions(db, &channel)).await
     }
 
-    async fn seen(&self, channel: &ChannelName, contact: &ContactId) -> Result<Seen, StoreError> {
+    async fn seen(&self, channel: &ChannelName, contact: &ContactId) -> Result<SeenRows, StoreError> {
         let (channel, contact) = (channel.clone(), contact.clone());
         self.read(move |db| inbound::seen(db, &channel, &contact)).await
     }
@@ -239,22 +246,22 @@ impl Store for SqliteStore {
         limit: usize,
     ) -> Result<Vec<OwnSend>, StoreError> {
         let (channel, contact) = (channel.clone(), contact.clone());
-        self.read(move |db| claims::own_sends(db, channel.as_str(), contact.as_str(), limit)).await
+        self.read(move |db| matches::own_sends(db, channel.as_str(), contact.as_str(), limit)).await
     }
 
-    async fn untold(
+    async fn unreported_sends(
         &self,
         channel: &ChannelName,
         contact: &ContactId,
         limit: usize,
-    ) -> Result<Vec<Untold>, StoreError> {
+    ) -> Result<Vec<UnreportedSend>, StoreError> {
         let (channel, contact) = (channel.clone(), contact.clone());
-        self.read(move |db| learned::untold(db, channel.as_str(), contact.as_str(), limit)).await
+        self.read(move |db| account_traits::unreported_sends(db, channel.as_str(), contact.as_str(), limit)).await
     }
 
-    async fn learned(&self, channel: &ChannelName) -> Result<Learned, StoreError> {
+    async fn account_traits(&self, channel: &ChannelName) -> Result<AccountTraits, StoreError> {
         let channel = channel.clone();
-        self.read(move |db| learned::learned(db, channel.as_str())).await
+        self.read(move |db| account_traits::account_traits(db, channel.as_str())).await
     }
 
     async fn pending_question(
@@ -263,17 +270,17 @@ impl Store for SqliteStore {
         contact: &ContactId,
     ) -> Result<Option<PendingQuestion>, StoreError> {
         let (channel, contact) = (channel.clone(), contact.clone());
-        self.read(move |db| choice::open(db, channel.as_str(), contact.as_str())).await
+        self.read(move |db| pending_question::open(db, channel.as_str(), contact.as_str())).await
     }
 
-    async fn record(&self, reading: Reading) -> Result<Recorded, StoreError> {
+    async fn record(&self, reading: ConversationRead) -> Result<Recorded, StoreError> {
         let channel = reading.channel.clone();
         let (recorded, shown) = self.write("record", move |db| inbound::record(db, &reading)).await?;
         if recorded.events > 0 {
-            self.signals.ring_events(&channel);
+            self.wakeups.notify_events(&channel);
         }
         if shown {
-            self.signals.ring_looks(&channel);
+            self.wakeups.notify_looks(&channel);
         }
         Ok(recorded)
     }
@@ -282,7 +289,7 @@ impl Store for SqliteStore {
         let channel = channel.clone();
         let (due, unreadable) = self.read(move |db| inbound::due_events(db, &channel, now_ms, limit)).await?;
         if !unreadable.is_empty() {
-            self.write("bury", move |db| inbound::bury(db, &unreadable, now_ms)).await?;
+            self.write("mark_dead", move |db| inbound::mark_dead(db, &unreadable, now_ms)).await?;
         }
         Ok(due)
     }
@@ -301,24 +308,24 @@ impl Store for SqliteStore {
         let channel = event.channel.clone();
         let event = event.clone();
         self.write("published", move |db| inbound::published(db, &event, &publication, now_ms)).await?;
-        self.signals.ring_events(&channel);
+        self.wakeups.notify_events(&channel);
         Ok(())
     }
 
-    async fn list(&self, filter: Filter) -> Result<Vec<Listed>, StoreError> {
-        self.read(move |db| upkeep::list(db, &filter)).await
+    async fn list(&self, filter: Filter) -> Result<Vec<ListedMessage>, StoreError> {
+        self.read(move |db| admin::list(db, &filter)).await
     }
 
-    async fn show(&self, m_id: String) -> Result<Option<Listed>, StoreError> {
-        self.read(move |db| upkeep::show(db, &m_id)).await
+    async fn show(&self, m_id: String) -> Result<Option<ListedMessage>, StoreError> {
+        self.read(move |db| admin::show(db, &m_id)).await
     }
 
-    async fn retry(&self, m_id: String, now_ms: i64) -> Result<ByHand, StoreError> {
-        self.write("retry", move |db| person::retry(db, &m_id, now_ms)).await
+    async fn retry(&self, m_id: String, now_ms: i64) -> Result<ManualOutcome, StoreError> {
+        self.write("retry", move |db| manual::retry(db, &m_id, now_ms)).await
     }
 
     async fn given_up(&self, channel: Option<String>, since_ms: i64) -> Result<Vec<GivenUp>, StoreError> {
-        self.read(move |db| person::given_up(db, channel.as_deref(), since_ms)).await
+        self.read(move |db| manual::given_up(db, channel.as_deref(), since_ms)).await
     }
 
     async fn retry_given_up(
@@ -328,27 +335,27 @@ impl Store for SqliteStore {
         limit: u32,
         now_ms: i64,
     ) -> Result<usize, StoreError> {
-        self.write("retry", move |db| person::retry_given_up(db, channel.as_deref(), since_ms, limit, now_ms)).await
+        self.write("retry", move |db| manual::retry_given_up(db, channel.as_deref(), since_ms, limit, now_ms)).await
     }
 
     async fn channel_names(&self) -> Result<Vec<String>, StoreError> {
-        self.read(upkeep::channel_names).await
+        self.read(admin::channel_names).await
     }
 
-    async fn discard(&self, m_id: String, notices: DiscardNotices, now_ms: i64) -> Result<ByHand, StoreError> {
-        self.write("discard", move |db| person::discard(db, &m_id, &notices, now_ms)).await
+    async fn discard(&self, m_id: String, notices: DiscardNotices, now_ms: i64) -> Result<ManualOutcome, StoreError> {
+        self.write("discard", move |db| manual::discard(db, &m_id, &notices, now_ms)).await
     }
 
-    async fn erase(&self, person: Person, how: Erase, now_ms: i64) -> Result<Erasure, StoreError> {
-        self.write("erase", move |db| erase::erase(db, &person, how, now_ms)).await
+    async fn erase(&self, manual: Person, how: Erase, now_ms: i64) -> Result<Erasure, StoreError> {
+        self.write("erase", move |db| erase::erase(db, &manual, how, now_ms)).await
     }
 
     async fn scrub(&self) -> Result<Option<bool>, StoreError> {
         self.writer()?.fold(true).await.map(Some)
     }
 
-    async fn sweep(&self, text_before_ms: i64, rows_before_ms: i64, limit: u32) -> Result<usize, StoreError> {
-        let most = self.write("sweep", move |db| upkeep::sweep(db, text_before_ms, rows_before_ms, limit)).await?;
+    async fn purge(&self, text_before_ms: i64, rows_before_ms: i64, limit: u32) -> Result<usize, StoreError> {
+        let most = self.write("purge", move |db| admin::sweep(db, text_before_ms, rows_before_ms, limit)).await?;
         if most < limit as usize {
             self.fold().await?;
         }
@@ -356,18 +363,18 @@ impl Store for SqliteStore {
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        if let Some(notes) = &self.notes {
-            notes.restore();
+        if let Some(response_journal) = &self.response_journal {
+            response_journal.restore();
         }
         let gone = self.files.as_ref().is_some_and(|files| files.check().is_err());
         if gone || !self.writer()?.healthy() {
-            self.write("probe", upkeep::probe).await?;
+            self.write("probe", admin::probe).await?;
         }
         self.read(|db| db.query_row("SELECT 1", [], |_| Ok(())).map_err(unavailable)).await
     }
 
-    fn signals(&self) -> &Arc<Signals> {
-        &self.signals
+    fn wakeups(&self) -> &Arc<Wakeups> {
+        &self.wakeups
     }
 
     async fn close(&self) {

@@ -3,10 +3,10 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{change, choice, corrupt, decode, inbound, matched, one, rows, unavailable};
+use super::{change, corrupt, decode, inbound, matches, one, pending_question, rows, unavailable};
 use crate::domain::clock::wall_ms;
 use crate::domain::{ChannelName, Content, Event, EventBody, Fault, MId, StatusValue};
-use crate::store::{Attempt, Before, Epoch, NewOutbound, Settlement, StoreError, sql};
+use crate::store::{Attempt, Epoch, FailureStreak, NewOutbound, Settlement, StoreError, sql};
 
 /// A `message_status` waits this long, so that the answer to `/message` with its mId goes out before (bonychat.md A16).
 const NOTICE_AFTER_MS: i64 = 500;
@@ -58,10 +58,10 @@ pub(super) fn begin(
     for lane in lanes {
         match lane.head.map(|head| start(db, channel, epoch, head, &lane, now_ms)) {
             Some(Ok(Some(attempt))) => {
-                choice::ask(db, &attempt, now_ms)?;
+                pending_question::ask(db, &attempt, now_ms)?;
                 attempts.push(attempt);
             }
-            Some(Err(error @ StoreError::Corrupt { .. })) => set_aside(db, lane.head, &error, now_ms)?,
+            Some(Err(error @ StoreError::Corrupt { .. })) => mark_unreadable(db, lane.head, &error, now_ms)?,
             Some(Err(error)) => return Err(error),
             Some(Ok(None)) | None => {} // a lane never outlives its head; mended below
         }
@@ -100,7 +100,8 @@ fn start(
             .optional()
         })
         .map_err(unavailable)?;
-    let Some((m_id, content, part, number, accepted_ms, request_id, fault, times, since_ms, unknown_ms)) = row else {
+    let Some((m_id, content, part, number, accepted_ms, request_id, fault, clock_rollback, since_ms, unknown_ms)) = row
+    else {
         return Ok(None);
     };
     let content: Content = serde_json::from_str(content.as_deref().unwrap_or_default())
@@ -121,12 +122,12 @@ fn start(
         request_id,
         doubted: unknown_ms.is_some(),
         awaited: false,
-        before: Before { fault, times },
+        before: FailureStreak { fault, clock_rollback },
     }))
 }
 
 /// A message that cannot be read is not sent, and holds up nobody.
-fn set_aside(db: &Connection, head: Option<i64>, error: &StoreError, now_ms: i64) -> Result<(), StoreError> {
+fn mark_unreadable(db: &Connection, head: Option<i64>, error: &StoreError, now_ms: i64) -> Result<(), StoreError> {
     let m_id: String = one(db, sql::SET_ASIDE, params![now_ms, "unreadable_row", head])?;
     tracing::error!(
         message_id = m_id,
@@ -168,7 +169,7 @@ pub(super) fn settle(
         }
         Settlement::Unknown { fault, look_ms } => {
             // A poll may have found its row before the answer that never came was given up.
-            let found = claims::is_claimed(db, *conversation, m_id.as_str(), *part)?;
+            let found = matches::is_claimed(db, *conversation, m_id.as_str(), *part)?;
             let look_ms = if found { now_ms } else { *look_ms };
             change(db, sql::DOUBTED, params![fault.code(), now_ms, look_ms, row, from, part, number, epoch])?;
             None
@@ -179,7 +180,7 @@ pub(super) fn settle(
             Some(notice.as_str())
         }
     };
-    choice::settle(db, attempt, settlement)?;
+    pending_question::settle(db, attempt, settlement)?;
     follow_head(db, *conversation)?;
     if let Some(sentence) = sentence {
         notice(db, *conversation, m_id, sentence, now_ms)?;

@@ -8,9 +8,9 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, params};
 use sha2::{Digest as _, Sha256};
 
-use super::notes::Notes;
 use super::open;
 use super::open_error::{OpenError, sort};
+use super::response_journal::ResponseJournal;
 use crate::store::copy::{Column, CopyError, Kind, LEFT_OUT, Table, Value, put_row, quoted};
 
 /// Where a store went that was copied away, and when.
@@ -45,7 +45,7 @@ impl Source {
         }
         let (db, moved, lock) = match open::writer(file) {
             Ok((mut db, lock)) => {
-                drop(Notes::open(file, &mut db)?);
+                drop(ResponseJournal::open(file, &mut db)?);
                 (db, None, lock)
             }
             Err(OpenError::Moved { place, .. }) => {

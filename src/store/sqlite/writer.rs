@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::files::Files;
-use super::notes::Notes;
+use super::response_journal::ResponseJournal;
 use super::stamp::{self, Stamp};
 use super::{open, unavailable};
 use crate::crashpoint;
@@ -79,7 +79,7 @@ pub(super) struct Keep {
     /// The store counts its commits.
     pub(super) stamped: bool,
     /// Where the owner notes what is durable.
-    pub(super) notes: Option<Arc<Notes>>,
+    pub(super) response_journal: Option<Arc<ResponseJournal>>,
     /// The owner's files; `None` for commands.
     pub(super) files: Option<Arc<Files>>,
 }
@@ -208,8 +208,8 @@ fn commit(
         // Where even this fails, the next BEGIN fails too and its callers are told.
         let _ = db.execute_batch("ROLLBACK");
     }
-    if let (Ok(Some(stamp)), Some(notes)) = (&committed, &keep.notes) {
-        notes.committed(stamp.clone());
+    if let (Ok(Some(stamp)), Some(response_journal)) = (&committed, &keep.response_journal) {
+        response_journal.committed(stamp.clone());
     }
     let trouble = committed.as_ref().err().cloned().or(trouble);
     (committed.map(drop), trouble)

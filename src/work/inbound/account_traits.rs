@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::store::Learned;
+use crate::store::AccountTraits;
 
 /// The traits of one channel's account.
 #[derive(Debug, Default)]
@@ -13,9 +13,9 @@ pub(in crate::work) struct SharedAccountTraits {
 
 impl SharedAccountTraits {
     /// Adds what the store holds: what was shown once stays so, in whichever order two reads end.
-    pub(in crate::work) fn add(&self, learned: Learned) {
-        self.shows_texts.fetch_or(learned.shows_texts, Ordering::Relaxed);
-        self.shows_files.fetch_or(learned.shows_files, Ordering::Relaxed);
+    pub(in crate::work) fn add(&self, account_traits: AccountTraits) {
+        self.shows_texts.fetch_or(account_traits.shows_texts, Ordering::Relaxed);
+        self.shows_files.fetch_or(account_traits.shows_files, Ordering::Relaxed);
     }
 
     /// Returns whether a row of a message that was certainly sent has ever been found, by its kind.

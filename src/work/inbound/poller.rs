@@ -163,11 +163,11 @@ impl Poller {
         let (store, name) = (&self.store, &self.settings.name);
         let all = async {
             let baseline_ms = store.baseline_ms(name).await?;
-            Ok::<_, StoreError>((baseline_ms, store.positions(name).await?, store.learned(name).await?))
+            Ok::<_, StoreError>((baseline_ms, store.positions(name).await?, store.account_traits(name).await?))
         };
         match all.await {
-            Ok((baseline_ms, positions, learned)) => {
-                self.traits.add(learned);
+            Ok((baseline_ms, positions, account_traits)) => {
+                self.traits.add(account_traits);
                 if baseline_ms.is_some() {
                     self.snapshot.taken();
                 }

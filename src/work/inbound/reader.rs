@@ -18,7 +18,9 @@ use crate::domain::{
     AfilnetRow, ContactId, Content, Destination, Direction, MId, Messenger, PendingQuestion, ReadError, Webhook,
     agent_text,
 };
-use crate::store::{NewRow, OwnSend, Position, Reading, Receipt, Recorded, Seen, SeenRow, Store, StoreError};
+use crate::store::{
+    ConversationRead, NewRow, OwnSend, Position, Receipt, Recorded, SeenRow, SeenRows, Store, StoreError,
+};
 use crate::telemetry::metrics;
 use crate::work::channel::{Channel, ChannelSettings};
 use crate::work::limits::call_permit::{AfilnetCalls, CallKind};
@@ -133,7 +135,7 @@ struct Identified<'a> {
 }
 
 impl<'a> Identified<'a> {
-    fn new(request: &ReadRequest, rows: &[AfilnetRow], seen: &'a Seen) -> Self {
+    fn new(request: &ReadRequest, rows: &[AfilnetRow], seen: &'a SeenRows) -> Self {
         let baseline = request.position.baseline.as_deref().and_then(RowFingerprint::parse);
         let known = Known::new(seen.rows.iter().map(|row| (row.identity.as_str(), row.mark.as_deref())), &seen.page);
         let identities = identify(rows, &known);
@@ -257,7 +259,7 @@ impl Reader {
         request: &ReadRequest,
         fetched: &Fetched,
         page: &Identified<'_>,
-        seen: &Seen,
+        seen: &SeenRows,
     ) -> Result<Classified, StoreError> {
         let (settings, rows) = (&self.settings, &fetched.rows);
         let unread = position.unread.as_deref().map(marks).unwrap_or_default();
@@ -307,14 +309,14 @@ impl Reader {
         request: &ReadRequest,
         fetched: &Fetched,
         page: &Identified<'_>,
-        seen: &Seen,
+        seen: &SeenRows,
         classified: Classified,
     ) -> Result<bool, StoreError> {
         let (rows, identities, now_ms) = (&fetched.rows, &page.identities, now_ms());
         let contact = &position.contact;
         let (receipts, awaits) = self.receipts(contact, rows, identities, &seen.rows, &classified.rows, now_ms).await?;
         let kept_ms = now_ms.saturating_sub(millis(self.settings.keep_rows));
-        let reading = Reading {
+        let reading = ConversationRead {
             channel: self.settings.name.clone(),
             contact: contact.clone(),
             destination: request.destination.clone(),
@@ -356,17 +358,17 @@ impl Reader {
     }
 
     /// Records a reading if anything changes by it, and keeps what its rows have shown of the account.
-    async fn keep(&self, reading: Reading, moves: bool) -> Result<(), StoreError> {
+    async fn keep(&self, reading: ConversationRead, moves: bool) -> Result<(), StoreError> {
         let (rows, contact, answered) = (reading.rows.len(), reading.contact.clone(), reading.answered.clone());
         let claimed = reading.rows.iter().filter(|row| row.matched.is_some()).count();
         let brings = rows > 0 || !reading.receipts.is_empty() || reading.page.is_some() || !reading.forget.is_empty();
-        let Recorded { events: made, learned } =
+        let Recorded { events: made, account_traits } =
             if brings || moves { self.store.record(reading).await? } else { Recorded::default() };
         (0..claimed).for_each(|_| metrics::correlated(&self.settings.name));
-        if let Some(learned) = learned {
-            let lag_ms = u64::try_from(learned.settle_lag_ms).unwrap_or(0);
+        if let Some(account_traits) = account_traits {
+            let lag_ms = u64::try_from(account_traits.settle_lag_ms).unwrap_or(0);
             metrics::settle_lag(&self.settings.name, Duration::from_millis(lag_ms));
-            self.traits.add(learned);
+            self.traits.add(account_traits);
         }
         if made > 0 {
             tracing::info!(
@@ -417,11 +419,11 @@ impl Reader {
         if !self.receipts.any() || ours.clone().next().is_none() {
             return Ok((Vec::new(), false));
         }
-        let untold = self.store.untold(&self.settings.name, contact, MOST_SENDS).await?;
-        let receipts = receipts::news(receipts, &untold);
+        let unreported_sends = self.store.unreported_sends(&self.settings.name, contact, MOST_SENDS).await?;
+        let receipts = receipts::news(receipts, &unreported_sends);
         let ended = |m_id: &MId| receipts.iter().any(|receipt| receipt.m_id == *m_id && receipt.value.rank() > 1);
         let shown: HashSet<MId> = ours.map(|(_, (m_id, _))| m_id).collect();
-        let awaited = untold.iter().filter(|message| message.since_ms > now_ms.saturating_sub(WATCH_FOR_MS));
+        let awaited = unreported_sends.iter().filter(|message| message.since_ms > now_ms.saturating_sub(WATCH_FOR_MS));
         let awaits = awaited.into_iter().any(|message| shown.contains(&message.m_id) && !ended(&message.m_id));
         Ok((receipts, awaits))
     }

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use crate::domain::agent_text::receipt;
 use crate::domain::{AfilnetRow, ChannelName, Language, MId, StatusValue};
-use crate::store::{Receipt, Untold};
+use crate::store::{Receipt, UnreportedSend};
 use crate::work::lock::lock;
 
 /// Unknown values that are logged, at most: beyond them it is no list of statuses.
@@ -73,10 +73,11 @@ impl Receipts {
 }
 
 /// Returns those of `receipts` that go beyond what was published.
-pub(in crate::work) fn news(receipts: Vec<Receipt>, untold: &[Untold]) -> Vec<Receipt> {
-    let untold: HashMap<&MId, &Untold> = untold.iter().map(|message| (&message.m_id, message)).collect();
+pub(in crate::work) fn news(receipts: Vec<Receipt>, unreported_sends: &[UnreportedSend]) -> Vec<Receipt> {
+    let unreported_sends: HashMap<&MId, &UnreportedSend> =
+        unreported_sends.iter().map(|message| (&message.m_id, message)).collect();
     let goes_on = |receipt: &Receipt| {
-        untold.get(&receipt.m_id).is_some_and(|message| {
+        unreported_sends.get(&receipt.m_id).is_some_and(|message| {
             let whole = receipt.value == StatusValue::Failed || receipt.part == message.part;
             message.sent && whole && receipt.value.rank() > message.told
         })
@@ -126,10 +127,11 @@ mod tests {
     #[test]
     fn a_status_is_news_where_it_goes_on_and_is_that_of_the_last_part() {
         let receipts = Receipts::new(true, &map());
-        let untold = |told, sent| Untold { m_id: "a".parse().unwrap(), part: 1, sent, told, since_ms: 0 };
+        let unreported_sends =
+            |told, sent| UnreportedSend { m_id: "a".parse().unwrap(), part: 1, sent, told, since_ms: 0 };
         let all = || shown(&receipts, &[("a", 0, "2"), ("a", 1, "2"), ("a", 1, "leido"), ("a", 0, "4"), ("x", 0, "2")]);
         let left = |told, sent| {
-            values(&news(all(), &[untold(told, sent)])).iter().map(|(_, value)| *value).collect::<Vec<_>>()
+            values(&news(all(), &[unreported_sends(told, sent)])).iter().map(|(_, value)| *value).collect::<Vec<_>>()
         };
         assert_eq!(left(0, true), [StatusValue::Failed, StatusValue::Delivered, StatusValue::Read]);
         assert_eq!(left(1, true), [StatusValue::Failed, StatusValue::Read]);

@@ -53,10 +53,10 @@ impl Dealt {
 
 #[async_trait]
 impl Leases for Dealt {
-    async fn beat(&self, _: Duration, held: Vec<(ChannelName, bool)>) -> Result<Roll, StoreError> {
+    async fn heartbeat(&self, _: Duration, held: Vec<(ChannelName, bool)>) -> Result<ClusterView, StoreError> {
         self.ask(format!("beat {}", held.len())).await?;
         let table = lock(&self.table);
-        Ok(Roll { processes: table.processes, owners: table.owners.clone(), runs_out: table.runs_out })
+        Ok(ClusterView { processes: table.processes, owners: table.owners.clone(), runs_out: table.runs_out })
     }
 
     async fn matched(&self, _: Duration, channels: Vec<ChannelName>) -> Result<Option<Vec<Epoch>>, StoreError> {
@@ -66,7 +66,7 @@ impl Leases for Dealt {
         }
         let mut epochs = Vec::new();
         for channel in channels {
-            epochs.push(self.store.own(&channel).await?);
+            epochs.push(self.store.take_ownership(&channel).await?);
             lock(&self.table).owners.insert(channel, Owner::Me);
         }
         Ok(Some(epochs))
@@ -123,7 +123,7 @@ impl Process {
     }
 
     /// Returns what was asked for, and when the next heartbeat is due.
-    async fn beat(&mut self) -> (Vec<String>, Instant) {
+    async fn heartbeat(&mut self) -> (Vec<String>, Instant) {
         let next = self.manager.heartbeat(&self.dealt, true).await;
         (std::mem::take(&mut self.table().asked), next)
     }
@@ -172,7 +172,7 @@ async fn what_is_held_is_renewed_while_more_is_taken() {
     let mut beats = 0;
     while process.wait_valid() < 12 {
         let before = process.wait_valid();
-        let (asked, next) = process.beat().await;
+        let (asked, next) = process.heartbeat().await;
         assert_eq!(asked[0], format!("beat {before}"), "what is held is renewed first");
         assert!(asked.len() <= 4, "as much as goes into a quarter of a lease: {asked:?}");
         assert!(next <= Instant::now(), "the next beat is due");
@@ -185,31 +185,31 @@ async fn what_is_held_is_renewed_while_more_is_taken() {
 #[tokio::test(start_paused = true)]
 async fn what_another_process_owns_is_closed_at_once_ended_and_not_given_back() {
     let mut process = Process::of(1, 1, 2).await;
-    assert_eq!(process.beat().await.0, ["beat 0", "claim"]);
+    assert_eq!(process.heartbeat().await.0, ["beat 0", "claim"]);
     assert_eq!(process.open(), 2);
-    assert!(process.channels.iter().all(|channel| channel.state.signals.is_here()));
+    assert!(process.channels.iter().all(|channel| channel.state.wakeups.is_local()));
     // One of its channels is enough: an account is one process's.
     let passed_on = process.channels[1].name().clone();
     process.table().owners.insert(passed_on, Owner::Other { prompt: false });
     process.manager.heartbeat(&process.dealt, true).await;
     assert_eq!(process.open(), 0);
     assert_eq!(std::mem::take(&mut process.table().asked), ["beat 2"]);
-    assert_eq!(process.beat().await.0, ["beat 0"], "it is not renewed while its tasks end");
+    assert_eq!(process.heartbeat().await.0, ["beat 0"], "it is not renewed while its tasks end");
     assert_eq!(process.one_ended().await, [""; 0], "it is not ours to give back");
-    assert!(process.channels.iter().all(|channel| !channel.state.signals.is_here()));
+    assert!(process.channels.iter().all(|channel| !channel.state.wakeups.is_local()));
     assert!(process.manager.endings.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lease_counts_from_before_it_was_asked_for_and_a_beat_that_fails_ends_it_no_sooner() {
     let mut process = Process::of(1, 1, 1).await;
-    process.beat().await;
+    process.heartbeat().await;
     process.table().takes = Duration::from_secs(3);
     let asked = Instant::now();
-    let (_, next) = process.beat().await;
+    let (_, next) = process.heartbeat().await;
     assert_eq!(next, asked + LEASE / RENEWALS);
     process.table().fails = true;
-    let (_, next) = process.beat().await;
+    let (_, next) = process.heartbeat().await;
     assert_eq!(next, Instant::now() + AGAIN);
     assert_eq!((process.open(), process.wait_valid()), (1, 1), "it is held all the same");
     advance(asked + Duration::from_millis(15_900) - Instant::now()).await;
@@ -218,17 +218,17 @@ async fn a_lease_counts_from_before_it_was_asked_for_and_a_beat_that_fails_ends_
     assert_eq!(process.open(), 0, "four fifths of the lease are over");
     assert!(process.manager.endings.is_empty(), "nobody else is known to have it");
     process.table().fails = false;
-    process.beat().await;
+    process.heartbeat().await;
     assert_eq!(process.open(), 1, "it is ours still");
 }
 
 #[tokio::test(start_paused = true)]
 async fn accounts_are_shared_out_evenly_and_what_is_too_much_is_given_back_when_its_tasks_have_ended() {
     let mut process = Process::of(2, 5, 1).await;
-    let (asked, _) = process.beat().await;
+    let (asked, _) = process.heartbeat().await;
     assert_eq!(asked, ["beat 0", "claim", "claim", "claim"], "five of two are three at most");
     process.table().processes = 1;
-    assert_eq!(process.beat().await.0, ["beat 3", "claim", "claim"]);
+    assert_eq!(process.heartbeat().await.0, ["beat 3", "claim", "claim"]);
     // A call is under way in each.
     let call = Arc::new(tokio::sync::Semaphore::new(0));
     for group in &process.manager.groups {
@@ -237,19 +237,23 @@ async fn accounts_are_shared_out_evenly_and_what_is_too_much_is_given_back_when_
         group.ownership.as_ref().unwrap().tasks.spawn("a call".into(), ended);
     }
     process.table().processes = 2;
-    assert_eq!(process.beat().await.0, ["beat 5"]);
+    assert_eq!(process.heartbeat().await.0, ["beat 5"]);
     for _ in 0..100 {
         yield_now().await;
     }
     assert!(process.manager.endings.try_join_next().is_none(), "its calls are under way");
-    assert_eq!(process.beat().await.0, ["beat 5"], "it is renewed until they have ended, and nothing more is given up");
+    assert_eq!(
+        process.heartbeat().await.0,
+        ["beat 5"],
+        "it is renewed until they have ended, and nothing more is given up"
+    );
     assert_eq!((process.open(), process.manager.endings.len()), (5, 2));
     call.add_permits(5);
     for left in [4, 3] {
         assert_eq!(process.one_ended().await, ["release 1"]);
         assert_eq!((process.open(), process.wait_valid()), (left, left));
     }
-    assert_eq!(process.beat().await.0, ["beat 3"], "what is free is somebody else's share");
+    assert_eq!(process.heartbeat().await.0, ["beat 3"], "what is free is somebody else's share");
 }
 
 #[tokio::test(start_paused = true)]
@@ -264,7 +268,7 @@ async fn the_moment_a_lease_runs_out_is_not_slept_through() {
     ] {
         process.table().runs_out = runs_out;
         let asked = Instant::now();
-        let (_, next) = process.beat().await;
+        let (_, next) = process.heartbeat().await;
         assert_eq!(next - asked, expected, "{runs_out:?}");
     }
 }
@@ -274,10 +278,10 @@ async fn where_somebody_else_was_quicker_the_rest_is_looked_at_soon() {
     let mut process = Process::of(1, 3, 1).await;
     process.table().raced = true;
     let asked = Instant::now();
-    let (said, next) = process.beat().await;
+    let (said, next) = process.heartbeat().await;
     assert_eq!(said.iter().filter(|what| *what == "claim").count(), 3);
     assert!(next - asked <= 2 * RACED, "{:?}", next - asked);
     process.table().raced = false;
-    process.beat().await;
+    process.heartbeat().await;
     assert_eq!(process.wait_valid(), 3);
 }

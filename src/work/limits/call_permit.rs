@@ -10,7 +10,7 @@ use super::circuit_breaker::{CircuitBreaker, Permit};
 use super::rate_limiter::Slot;
 use super::upstream::Upstream;
 use crate::domain::{ChannelName, Fault, LeaseDeadline, MId, Messenger, ReadError, RetryPolicy, Scope, Verdict};
-use crate::store::{Attempt, Pace};
+use crate::store::{AccountLoad, Attempt};
 use crate::work::wait::may_call;
 
 /// How long a read lets sends of the same account go first.
@@ -23,7 +23,7 @@ pub(in crate::work) struct Account {
     pub(in crate::work) upstream: Upstream<MId>,
     /// Open while the account has no credit, or sends alone are out of order.
     pub(in crate::work) send_breaker: Arc<CircuitBreaker>,
-    pub(in crate::work) pace: Arc<Pace>,
+    pub(in crate::work) pace: Arc<AccountLoad>,
 }
 
 /// The calls of one channel to Afilnet: which may be made now, and what their results say of those to come.
@@ -81,7 +81,7 @@ impl Account {
         Self {
             upstream: Upstream::new(requests_per_second, max_in_flight),
             send_breaker: CircuitBreaker::new(),
-            pace: Pace::new(requests_per_second),
+            pace: AccountLoad::new(requests_per_second),
         }
     }
 }
@@ -292,7 +292,7 @@ mod tests {
 
         /// Whether callers of a channel still wait for verdicts.
         fn verdict_expected(&self, which: usize) -> bool {
-            self.channels[which].state.signals.verdict_expected(Duration::ZERO)
+            self.channels[which].state.wakeups.verdict_expected(Duration::ZERO)
         }
 
         /// The first channel begins to wait for a permit to send.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::domain::agent_text::{Delivered, failure_text};
 use crate::domain::clock::{millis, now_ms, since};
 use crate::domain::{Fault, Messenger, Scope, Verdict};
-use crate::store::{Answer, Attempt, Settlement};
+use crate::store::{Attempt, FirstVerdict, Settlement};
 use crate::telemetry::metrics;
 use crate::work::channel::ChannelSettings;
 use crate::work::limits::call_permit::AfilnetCalls;
@@ -21,37 +21,37 @@ pub(super) fn judge(
     attempt: &Attempt,
     verdict: &Verdict,
     caller_waits: bool,
-) -> (Settlement, Answer, Option<String>) {
+) -> (Settlement, FirstVerdict, Option<String>) {
     let failed = |fault: &Fault| {
         // Earlier parts make it a half message, and an earlier attempt may have sent it: the notice says so.
         let got = if attempt.part == 0 && !attempt.doubted { Delivered::No } else { Delivered::Maybe };
         let notice = failure_text(fault, got, settings.language);
         let held_back = (!caller_waits).then(|| notice.clone());
         let settlement = Settlement::Failed { fault: fault.clone(), notice: held_back };
-        (settlement, Answer::Refused(fault.clone()), Some(notice))
+        (settlement, FirstVerdict::Refused(fault.clone()), Some(notice))
     };
     match verdict {
         Verdict::Sent { afilnet_id } => {
             let more = attempt.part + 1 < messenger.parts(&attempt.content);
-            (Settlement::Sent { afilnet_id: afilnet_id.clone(), more }, Answer::Accepted, None)
+            (Settlement::Sent { afilnet_id: afilnet_id.clone(), more }, FirstVerdict::Accepted, None)
         }
         Verdict::Refused { fault } => failed(fault),
         Verdict::Unknown { fault } => {
             let look_ms = settings.first_look_ms(now_ms());
-            (Settlement::Unknown { fault: fault.clone(), look_ms }, Answer::Accepted, None)
+            (Settlement::Unknown { fault: fault.clone(), look_ms }, FirstVerdict::Accepted, None)
         }
         Verdict::NotSent { fault, asked } => {
             let now_ms = now_ms();
             match fault.scope() {
                 Scope::Account | Scope::Sends | Scope::Channel if calls.is_poison(attempt, fault) => failed(fault),
                 Scope::Account | Scope::Sends | Scope::Channel => {
-                    (Settlement::Queued { due_ms: None, fault: fault.clone() }, Answer::Accepted, None)
+                    (Settlement::Queued { due_ms: None, fault: fault.clone() }, FirstVerdict::Accepted, None)
                 }
                 Scope::Call if gives_up(settings, attempt, fault, now_ms) => failed(fault),
                 Scope::Call => {
                     let wait = settings.retry.wait(attempt.number, *asked, jitter());
                     let due_ms = Some(now_ms.saturating_add(millis(wait)));
-                    (Settlement::Queued { due_ms, fault: fault.clone() }, Answer::Accepted, None)
+                    (Settlement::Queued { due_ms, fault: fault.clone() }, FirstVerdict::Accepted, None)
                 }
             }
         }

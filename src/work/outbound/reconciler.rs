@@ -16,7 +16,7 @@ use crate::domain::agent_text::{Delivered, failure_text};
 use crate::domain::clock::{millis, now_ms, since};
 use crate::domain::reconcile::{ReconcileState, Reconciliation, next};
 use crate::domain::{Fault, Messenger};
-use crate::store::{ChannelSignals, Doubt, Epoch, Look, Settlement, Store, StoreError};
+use crate::store::{ChannelWakeups, Epoch, InDoubtSend, Look, Settlement, Store, StoreError};
 use crate::work::channel::{Channel, ChannelSettings};
 use crate::work::inbound::reader::{Outcome, ReadRequest, Reader, unread_position};
 use crate::work::wait::{STORE_PAUSE, jitter, notified};
@@ -54,7 +54,7 @@ pub(in crate::work) struct Reconciler {
     store: Arc<dyn Store>,
     messenger: Arc<dyn Messenger>,
     reader: Arc<Reader>,
-    signals: Arc<ChannelSignals>,
+    wakeups: Arc<ChannelWakeups>,
     epoch: Epoch,
 }
 
@@ -66,7 +66,7 @@ impl Reconciler {
             store: Arc::clone(&channel.ports.store),
             messenger: Arc::clone(&channel.ports.messenger),
             reader,
-            signals: Arc::clone(&channel.state.signals),
+            wakeups: Arc::clone(&channel.state.wakeups),
             epoch,
         }
     }
@@ -94,7 +94,7 @@ impl Reconciler {
                     }
                 }
             }
-            let rung = notified(&self.signals.looks, due_ms, &stop);
+            let rung = notified(&self.wakeups.looks, due_ms, &stop);
             tokio::select! {
                 Some(Ok((row, ended))) = looks.join_next(), if !looks.is_empty() => {
                     under_way.remove(&row);
@@ -143,7 +143,7 @@ impl Reconciler {
     }
 
     /// One look-up, and what follows from it.
-    async fn look(&self, doubt: &Doubt, stop: &CancellationToken) -> LookUp {
+    async fn look(&self, doubt: &InDoubtSend, stop: &CancellationToken) -> LookUp {
         match self.look_up(doubt, stop).await {
             Ok(ended) => ended,
             // A person was quicker, or the process ends.
@@ -157,7 +157,7 @@ impl Reconciler {
         }
     }
 
-    async fn look_up(&self, doubt: &Doubt, stop: &CancellationToken) -> Result<LookUp, StoreError> {
+    async fn look_up(&self, doubt: &InDoubtSend, stop: &CancellationToken) -> Result<LookUp, StoreError> {
         let attempt = &doubt.attempt;
         if self.store.evidence(doubt).await?.found {
             self.found(doubt).await?;
@@ -196,7 +196,7 @@ impl Reconciler {
     }
 
     /// The look-up failed: again later, unless the message has been in doubt for too long.
-    async fn failed(&self, doubt: &Doubt) -> Result<(), StoreError> {
+    async fn failed(&self, doubt: &InDoubtSend) -> Result<(), StoreError> {
         let now_ms = now_ms();
         if since(doubt.unknown_ms, now_ms) >= self.settings.retry.give_up_after {
             return self.undecided(doubt).await;
@@ -206,7 +206,7 @@ impl Reconciler {
     }
 
     /// What a read that showed these identities says of the doubt, and what follows.
-    async fn weigh(&self, doubt: &Doubt, shown: &[String]) -> Result<(), StoreError> {
+    async fn weigh(&self, doubt: &InDoubtSend, shown: &[String]) -> Result<(), StoreError> {
         let evidence = self.store.evidence(doubt).await?;
         if evidence.found {
             return self.found(doubt).await;
@@ -232,13 +232,13 @@ impl Reconciler {
     }
 
     /// A row shows the message: it was sent.
-    async fn found(&self, doubt: &Doubt) -> Result<(), StoreError> {
+    async fn found(&self, doubt: &InDoubtSend) -> Result<(), StoreError> {
         let more = doubt.attempt.part + 1 < self.messenger.parts(&doubt.attempt.content);
         self.settle(doubt, Settlement::Sent { afilnet_id: None, more }).await
     }
 
     /// Certainly not sent: queued again in its old place, unless it is too old.
-    async fn not_sent(&self, doubt: &Doubt) -> Result<(), StoreError> {
+    async fn not_sent(&self, doubt: &InDoubtSend) -> Result<(), StoreError> {
         let fault = fault(doubt);
         let settlement = if gives_up(&self.settings, &doubt.attempt, &fault, now_ms()) {
             let got = if doubt.attempt.part == 0 { Delivered::No } else { Delivered::Maybe };
@@ -251,7 +251,7 @@ impl Reconciler {
     }
 
     /// The look-ups could not settle it: as `on_unconfirmed` says.
-    async fn undecided(&self, doubt: &Doubt) -> Result<(), StoreError> {
+    async fn undecided(&self, doubt: &InDoubtSend) -> Result<(), StoreError> {
         let fault = fault(doubt);
         let held = match self.settings.on_unconfirmed {
             // Not without end: each send whose outcome stays unknown may be one more delivery.
@@ -271,7 +271,7 @@ impl Reconciler {
         self.settle(doubt, Settlement::Unconfirmed { fault, notice, held }).await
     }
 
-    async fn settle(&self, doubt: &Doubt, settlement: Settlement) -> Result<(), StoreError> {
+    async fn settle(&self, doubt: &InDoubtSend, settlement: Settlement) -> Result<(), StoreError> {
         let now_ms = now_ms();
         self.store.resolve(doubt, self.epoch, settlement.clone(), now_ms).await?;
         report(&self.settings, &doubt.attempt, &settlement, since(doubt.unknown_ms, now_ms));
@@ -279,6 +279,6 @@ impl Reconciler {
     }
 }
 
-fn fault(doubt: &Doubt) -> Fault {
+fn fault(doubt: &InDoubtSend) -> Fault {
     doubt.attempt.before.fault.as_deref().map_or(Fault::Interrupted, Fault::from_code)
 }

@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 use super::outcome::{judge, report};
 use crate::domain::clock::{millis, now_ms};
 use crate::domain::{Fault, LeaseDeadline, Messenger, Verdict};
-use crate::store::{Answer, Attempt, ChannelSignals, Epoch, Settlement, Store, StoreError};
+use crate::store::{Attempt, ChannelWakeups, Epoch, FirstVerdict, Settlement, Store, StoreError};
 use crate::telemetry::metrics;
 use crate::work::channel::{Channel, ChannelSettings};
 use crate::work::inbound::initial_snapshot::SnapshotGate;
@@ -28,7 +28,7 @@ pub(in crate::work) struct Sender {
     deadline: LeaseDeadline,
     calls: Arc<AfilnetCalls>,
     snapshot: Arc<SnapshotGate>,
-    signals: Arc<ChannelSignals>,
+    wakeups: Arc<ChannelWakeups>,
     epoch: Epoch,
 }
 
@@ -50,7 +50,7 @@ impl Sender {
             deadline: ports.deadline.clone(),
             calls: Arc::clone(&state.calls),
             snapshot: Arc::clone(&state.snapshot),
-            signals: Arc::clone(&state.signals),
+            wakeups: Arc::clone(&state.wakeups),
             epoch,
         }
     }
@@ -64,7 +64,7 @@ impl Sender {
             match self.step(&attempts, &stop).await {
                 Ok(Step::Sent) => {}
                 Ok(Step::Nothing(due_ms)) => {
-                    notified(&self.signals.outbound, due_ms, &stop).await;
+                    notified(&self.wakeups.outbound, due_ms, &stop).await;
                 }
                 Err(StoreError::Closed) => break,
                 Err(StoreError::Stale) if self.store.leases().is_some() => stop.cancelled().await, // its lease is lost
@@ -131,7 +131,7 @@ impl Sender {
     /// Settles the attempt in the store, then answers the `POST /message` that waits for it, if any.
     async fn conclude(&self, attempt: &Attempt, verdict: &Verdict, elapsed: Duration, stop: &CancellationToken) {
         let settings = &self.settings;
-        let caller = self.store.signals().caller(&attempt.m_id);
+        let caller = self.store.wakeups().take_caller(&attempt.m_id);
         let waited = caller.is_some();
         let (settlement, answer, notice) =
             judge(settings, self.messenger.as_ref(), &self.calls, attempt, verdict, waited);
@@ -140,19 +140,19 @@ impl Sender {
             Ok(()) => {}
             Err(error @ StoreError::Unavailable(_)) => {
                 // The store needs time: the request is answered 200 now, and the agent gets the notice instead.
-                drop(caller.map(|caller| caller.send(Answer::Accepted)));
+                drop(caller.map(|caller| caller.send(FirstVerdict::Accepted)));
                 let noticed = with_notice(settlement, notice.clone());
-                if self.stands(attempt, &noticed, error.may_stand(), stop).await {
-                    self.store.signals().ring_settled(&settings.name, &noticed, false);
+                if self.stands(attempt, &noticed, error.may_be_committed(), stop).await {
+                    self.store.wakeups().notify_settled(&settings.name, &noticed, false);
                     self.tell(attempt, notice.filter(|_| waited), stop).await;
                 }
                 return;
             }
             Err(StoreError::Stale | StoreError::Closed | StoreError::Corrupt { .. }) => return,
         }
-        let untold = caller.is_some_and(|caller| caller.send(answer).is_err());
+        let unreported_sends = caller.is_some_and(|caller| caller.send(answer).is_err());
         // The client went away between the verdict and its response: the agent gets the notice.
-        self.tell(attempt, notice.filter(|_| untold), stop).await;
+        self.tell(attempt, notice.filter(|_| unreported_sends), stop).await;
     }
 
     /// Retries to settle until it is stored. Returns true if the first try was committed after all, as it `may` be where
@@ -168,7 +168,7 @@ impl Sender {
             match self.settle(attempt, settlement, may).await {
                 Err(StoreError::Stale) if may => return true,
                 // Where another commit was asked for, the first does not stand.
-                Err(error @ StoreError::Unavailable(_)) => may &= !error.may_stand(),
+                Err(error @ StoreError::Unavailable(_)) => may &= !error.may_be_committed(),
                 Ok(()) | Err(StoreError::Stale | StoreError::Closed | StoreError::Corrupt { .. }) => return false,
             }
         }
@@ -189,11 +189,16 @@ impl Sender {
         }
     }
 
-    /// Stores the settlement; logs where that failed for good, unless it `may_stand` from before.
-    async fn settle(&self, attempt: &Attempt, settlement: &Settlement, may_stand: bool) -> Result<(), StoreError> {
+    /// Stores the settlement; logs where that failed for good, unless it `may_be_committed` from before.
+    async fn settle(
+        &self,
+        attempt: &Attempt,
+        settlement: &Settlement,
+        may_be_committed: bool,
+    ) -> Result<(), StoreError> {
         let stored = self.store.settle(attempt, settlement.clone(), now_ms()).await;
         if let Err(error @ (StoreError::Stale | StoreError::Closed | StoreError::Corrupt { .. })) = &stored
-            && !(may_stand && matches!(error, StoreError::Stale))
+            && !(may_be_committed && matches!(error, StoreError::Stale))
         {
             tracing::error!(message_id = %attempt.m_id, error = error as &dyn std::error::Error,
                 "message `{}`: its outcome could not be stored", attempt.m_id);

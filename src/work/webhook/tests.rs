@@ -11,7 +11,7 @@ use super::super::limits::upstream::OUTAGES;
 use super::*;
 use crate::domain::content::Text;
 use crate::domain::{Content, Event, MId};
-use crate::store::{NewRow, Reading, SqliteStore};
+use crate::store::{ConversationRead, NewRow, SqliteStore};
 use crate::work::channel::ChannelPorts;
 use crate::work::limits::call_permit::Account;
 use crate::work::testing;
@@ -65,7 +65,7 @@ async fn record(store: &Arc<dyn Store>, who: u32, events: std::ops::Range<u32>) 
             doubtful: false,
         }
     };
-    let reading = Reading {
+    let reading = ConversationRead {
         channel: "support".parse().unwrap(),
         contact: contact(who),
         destination: contact(who).as_str()[1..].parse().unwrap(),
@@ -131,7 +131,7 @@ fn an_event_that_waited_long_is_not_given_up_at_its_first_outages() {
             conversation: 1,
             event: Event { m_id: m_id(1, 1), timestamp_ms: 1, body: body.clone() },
             attempts,
-            before: crate::store::Before::default(),
+            before: crate::store::FailureStreak::default(),
             recorded_ms: 0, // longer ago than anything is kept up
         };
         let unruled = Ruling { cause: Cause::Unknown, look_behind: false };

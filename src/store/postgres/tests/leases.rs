@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::domain::clock;
-use crate::store::{Answer, Kept, Owner, Pace, Publication};
+use crate::store::{AcceptOutcome, AccountLoad, FirstVerdict, Owner, Publication};
 
 /// A lease as short as one may be.
 const LEASE: Duration = Duration::from_secs(1);
@@ -23,15 +23,15 @@ async fn two() -> Option<(Arc<PostgresStore>, Arc<PostgresStore>, String)> {
 async fn a_lease_is_one_processs_until_it_is_given_back_or_runs_out() {
     let Some((one, other, _)) = two().await else { return };
     let all = || vec![channel(), "other".parse().unwrap()];
-    assert_eq!(one.beat(LEASE, Vec::new()).await.unwrap().processes, 1);
-    assert_eq!(other.beat(LEASE, Vec::new()).await.unwrap().processes, 2);
+    assert_eq!(one.heartbeat(LEASE, Vec::new()).await.unwrap().processes, 1);
+    assert_eq!(other.heartbeat(LEASE, Vec::new()).await.unwrap().processes, 2);
     let first = one.matched(SOON, all()).await.unwrap().unwrap();
     assert_eq!(other.matched(LEASE, vec![channel()]).await.unwrap(), None);
-    let roll = other.beat(LEASE, Vec::new()).await.unwrap();
+    let roll = other.heartbeat(LEASE, Vec::new()).await.unwrap();
     assert_eq!(roll.owners[&channel()], Owner::Other { prompt: false });
-    let roll = one.beat(SOON, vec![(channel(), true)]).await.unwrap();
+    let roll = one.heartbeat(SOON, vec![(channel(), true)]).await.unwrap();
     assert_eq!((roll.owners[&channel()], roll.runs_out), (Owner::Me, None));
-    let roll = other.beat(LEASE, Vec::new()).await.unwrap();
+    let roll = other.heartbeat(LEASE, Vec::new()).await.unwrap();
     assert!(roll.runs_out.is_some_and(|left| left > SOON / 2 && left <= SOON), "{:?}", roll.runs_out);
     assert_eq!(roll.owners[&channel()], Owner::Other { prompt: true });
     // All or none: one of these is not free.
@@ -45,14 +45,14 @@ async fn a_lease_is_one_processs_until_it_is_given_back_or_runs_out() {
         assert!(tokio::time::Instant::now() < deadline, "it does not run out");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    other.beat(SOON, Vec::new()).await.unwrap();
-    one.beat(SOON, Vec::new()).await.unwrap();
+    other.heartbeat(SOON, Vec::new()).await.unwrap();
+    one.heartbeat(SOON, Vec::new()).await.unwrap();
     other.leave().await.unwrap();
-    assert_eq!(one.beat(SOON, Vec::new()).await.unwrap().processes, 1);
+    assert_eq!(one.heartbeat(SOON, Vec::new()).await.unwrap().processes, 1);
     // Until it has ended, it says that it lives; what it has then, it gives to others.
-    assert_eq!(other.beat(SOON, Vec::new()).await.unwrap().processes, 1);
+    assert_eq!(other.heartbeat(SOON, Vec::new()).await.unwrap().processes, 1);
     other.join();
-    assert_eq!(other.beat(SOON, Vec::new()).await.unwrap().processes, 2);
+    assert_eq!(other.heartbeat(SOON, Vec::new()).await.unwrap().processes, 2);
 }
 
 #[tokio::test]
@@ -74,46 +74,46 @@ async fn who_has_lost_a_channel_changes_nothing_of_it() {
     stale(one.published(&event, Publication::Done, 100).await);
     stale(one.note_unread(&channel(), &event.contact, "x".into()).await);
     stale(one.take_baseline(&channel(), Vec::new(), 100).await);
-    let doubt = other.due_looks(&channel(), 200, 1).await.unwrap().remove(0);
-    stale(one.look_again(&doubt, crate::store::Look::Failed, 300, 200).await);
-    stale(one.resolve(&doubt, epoch, sent(), 200).await);
+    let in_doubt = other.due_looks(&channel(), 200, 1).await.unwrap().remove(0);
+    stale(one.look_again(&in_doubt, crate::store::Look::Failed, 300, 200).await);
+    stale(one.resolve(&in_doubt, epoch, sent(), 200).await);
     other.published(&event, Publication::Done, 100).await.unwrap();
-    other.resolve(&doubt, newer, sent(), 200).await.unwrap();
+    other.resolve(&in_doubt, newer, sent(), 200).await.unwrap();
     assert_eq!(beside(&url, "SELECT COUNT(*) FROM seen").await, ["1"]);
 }
 
 /// What a call at `store` came to.
-async fn came_to(store: &Arc<PostgresStore>, message: NewOutbound) -> Kept {
+async fn came_to(store: &Arc<PostgresStore>, message: NewOutbound) -> AcceptOutcome {
     store.accept(message).await.unwrap().kept
 }
 
 #[tokio::test]
 async fn an_equal_call_at_another_process_waits_until_it_is_known_whether_the_first_was_answered() {
     let Some((one, other, _)) = two().await else { return };
-    other.beat(SOON, Vec::new()).await.unwrap();
+    other.heartbeat(SOON, Vec::new()).await.unwrap();
     for (contact, reached) in [(1, true), (2, false)] {
-        one.beat(SOON, Vec::new()).await.unwrap();
+        one.heartbeat(SOON, Vec::new()).await.unwrap();
         let first = message(contact, "ok");
         let m_id = first.m_id.clone();
-        assert_eq!(came_to(&one, first).await, Kept::New);
+        assert_eq!(came_to(&one, first).await, AcceptOutcome::New);
         let again = tokio::spawn({
             let other = Arc::clone(&other);
             async move { came_to(&other, message(contact, "ok")).await }
         });
         tokio::time::sleep(Duration::from_millis(300)).await; // it would not wait so long by chance
         assert!(!again.is_finished());
-        one.answered(vec![(m_id.clone(), reached)]).await.unwrap();
-        assert_eq!(again.await.unwrap(), if reached { Kept::New } else { Kept::RepeatOf(m_id) });
+        one.record_responses(vec![(m_id.clone(), reached)]).await.unwrap();
+        assert_eq!(again.await.unwrap(), if reached { AcceptOutcome::New } else { AcceptOutcome::RepeatOf(m_id) });
     }
     // Its process says nothing any more: what it did not answer is lost.
-    one.beat(LEASE, Vec::new()).await.unwrap();
+    one.heartbeat(LEASE, Vec::new()).await.unwrap();
     let first = message(3, "ok");
     let m_id = first.m_id.clone();
-    assert_eq!(came_to(&one, first).await, Kept::New);
-    assert_eq!(came_to(&other, message(3, "ok")).await, Kept::RepeatOf(m_id.clone()));
+    assert_eq!(came_to(&one, first).await, AcceptOutcome::New);
+    assert_eq!(came_to(&other, message(3, "ok")).await, AcceptOutcome::RepeatOf(m_id.clone()));
     // Whoever took it over is the one to answer: the first has nothing more to say of it.
-    one.answered(vec![(m_id, false)]).await.unwrap();
-    assert_eq!(came_to(&other, message(3, "ok")).await, Kept::New);
+    one.record_responses(vec![(m_id, false)]).await.unwrap();
+    assert_eq!(came_to(&other, message(3, "ok")).await, AcceptOutcome::New);
 }
 
 /// A process stands still, its caller gives up and calls again at the other, and it goes on.
@@ -121,21 +121,21 @@ async fn an_equal_call_at_another_process_waits_until_it_is_known_whether_the_fi
 async fn a_call_that_was_made_again_at_another_process_is_not_stored_after_it() {
     let Some((one, other, _)) = two().await else { return };
     for process in [&one, &other] {
-        process.beat(SOON, Vec::new()).await.unwrap();
+        process.heartbeat(SOON, Vec::new()).await.unwrap();
     }
     let again = message(1, "ok");
     let m_id = again.m_id.clone();
-    assert_eq!(came_to(&other, again).await, Kept::New);
+    assert_eq!(came_to(&other, again).await, AcceptOutcome::New);
     // Its caller leaves while it waits for what becomes of the other's answer.
     let there = Arc::new(AtomicBool::new(true));
     let first = tokio::spawn({
         let (one, there) = (Arc::clone(&one), Arc::clone(&there));
-        let caller = Caller::new(i64::MAX, move || there.load(Ordering::Relaxed));
+        let caller = WaitingCaller::new(i64::MAX, move || there.load(Ordering::Relaxed));
         async move { one.accept(NewOutbound { caller, ..message(1, "ok") }).await }
     });
     tokio::time::sleep(Duration::from_millis(300)).await; // it has looked, and waits
     there.store(false, Ordering::Relaxed);
-    other.answered(vec![(m_id, true)]).await.unwrap();
+    other.record_responses(vec![(m_id, true)]).await.unwrap();
     let first = first.await.unwrap();
     assert!(matches!(first, Err(StoreError::Stale)), "{first:?}");
 }
@@ -145,7 +145,7 @@ async fn a_call_that_was_made_again_at_another_process_is_not_stored_after_it() 
 async fn an_old_call_is_not_stored_where_another_process_took_an_equal_one_since_it_came() {
     let Some((one, other, _)) = two().await else { return };
     for process in [&one, &other] {
-        process.beat(SOON, Vec::new()).await.unwrap();
+        process.heartbeat(SOON, Vec::new()).await.unwrap();
     }
     let now_ms = clock::now_ms();
     let taken = |contact, ago_ms| NewOutbound { accepted_ms: now_ms - ago_ms, ..message(contact, "ok") };
@@ -157,9 +157,9 @@ async fn an_old_call_is_not_stored_where_another_process_took_an_equal_one_since
     ] {
         let first = taken(contact, taken_ago_ms);
         let m_id = first.m_id.clone();
-        assert_eq!(came_to(&other, first).await, Kept::New);
-        other.answered(vec![(m_id, true)]).await.unwrap();
-        let caller = Caller::new(clock::now_ms() - came_ago_ms, || true);
+        assert_eq!(came_to(&other, first).await, AcceptOutcome::New);
+        other.record_responses(vec![(m_id, true)]).await.unwrap();
+        let caller = WaitingCaller::new(clock::now_ms() - came_ago_ms, || true);
         let outcome = one.accept(NewOutbound { caller, ..taken(contact, 0) }).await;
         assert_eq!(outcome.is_ok(), stored, "{contact}: {outcome:?}");
     }
@@ -168,17 +168,17 @@ async fn an_old_call_is_not_stored_where_another_process_took_an_equal_one_since
 #[tokio::test]
 async fn an_answer_that_was_written_just_before_the_end_of_its_process_is_known_to_be() {
     let Some((one, other, url)) = two().await else { return };
-    other.beat(SOON, Vec::new()).await.unwrap();
-    one.beat(SOON, Vec::new()).await.unwrap();
+    other.heartbeat(SOON, Vec::new()).await.unwrap();
+    one.heartbeat(SOON, Vec::new()).await.unwrap();
     let noted = |m_id: &MId| format!("SELECT answered FROM outbound WHERE m_id = '{m_id}'");
     let deadline = tokio::time::Instant::now() + SOON;
     let mut m_ids = Vec::new();
     for (contact, words, value) in [(1, &[true][..], "3"), (2, &[true, false], "2"), (3, &[], "0")] {
         let first = message(contact, "ok");
         let m_id = first.m_id.clone();
-        assert_eq!(came_to(&one, first).await, Kept::New);
+        assert_eq!(came_to(&one, first).await, AcceptOutcome::New);
         for reached in words {
-            one.note_answer(&m_id, *reached);
+            one.journal_response(&m_id, *reached);
         }
         while beside(&url, &noted(&m_id)).await != [value] {
             assert!(tokio::time::Instant::now() < deadline, "{words:?} is not noted");
@@ -186,74 +186,74 @@ async fn an_answer_that_was_written_just_before_the_end_of_its_process_is_known_
         }
         m_ids.push(m_id);
     }
-    one.beat(LEASE, Vec::new()).await.unwrap(); // the last sign of its life
-    assert_eq!(came_to(&other, message(1, "ok")).await, Kept::New);
-    assert_eq!(came_to(&other, message(2, "ok")).await, Kept::RepeatOf(m_ids[1].clone()));
-    assert_eq!(came_to(&other, message(3, "ok")).await, Kept::RepeatOf(m_ids[2].clone()));
+    one.heartbeat(LEASE, Vec::new()).await.unwrap(); // the last sign of its life
+    assert_eq!(came_to(&other, message(1, "ok")).await, AcceptOutcome::New);
+    assert_eq!(came_to(&other, message(2, "ok")).await, AcceptOutcome::RepeatOf(m_ids[1].clone()));
+    assert_eq!(came_to(&other, message(3, "ok")).await, AcceptOutcome::RepeatOf(m_ids[2].clone()));
 }
 
 #[tokio::test]
 async fn an_answer_that_was_written_and_then_lost_is_lost() {
     let Some((one, other, url)) = two().await else { return };
-    other.beat(SOON, Vec::new()).await.unwrap();
-    one.beat(SOON, Vec::new()).await.unwrap();
+    other.heartbeat(SOON, Vec::new()).await.unwrap();
+    one.heartbeat(SOON, Vec::new()).await.unwrap();
     let first = message(1, "ok");
     let m_id = first.m_id.clone();
-    assert_eq!(came_to(&one, first).await, Kept::New);
-    one.note_answer(&m_id, true);
+    assert_eq!(came_to(&one, first).await, AcceptOutcome::New);
+    one.journal_response(&m_id, true);
     let deadline = tokio::time::Instant::now() + SOON;
     while beside(&url, "SELECT answered FROM outbound").await != ["3"] {
         assert!(tokio::time::Instant::now() < deadline, "it is not noted");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    one.answered(vec![(m_id.clone(), false)]).await.unwrap();
-    assert_eq!(came_to(&other, message(1, "ok")).await, Kept::RepeatOf(m_id));
+    one.record_responses(vec![(m_id.clone(), false)]).await.unwrap();
+    assert_eq!(came_to(&other, message(1, "ok")).await, AcceptOutcome::RepeatOf(m_id));
 }
 
 #[tokio::test]
 async fn a_refusal_is_taken_once_by_the_process_that_has_the_caller() {
     let Some((one, other, url)) = two().await else { return };
-    other.beat(SOON, Vec::new()).await.unwrap();
-    one.beat(SOON, Vec::new()).await.unwrap();
+    other.heartbeat(SOON, Vec::new()).await.unwrap();
+    one.heartbeat(SOON, Vec::new()).await.unwrap();
     let epoch = other.matched(SOON, vec![channel()]).await.unwrap().unwrap()[0];
-    one.signals().register(&channel(), &Pace::new(10)).is_elsewhere(true);
+    one.wakeups().register(&channel(), &AccountLoad::new(10)).set_remote(true);
     let mut refused = message(1, "refused");
     refused.waits = SOON;
     let m_id = refused.m_id.clone();
-    assert_eq!(came_to(&one, refused).await, Kept::New);
+    assert_eq!(came_to(&one, refused).await, AcceptOutcome::New);
     let attempt = other.begin(&channel(), epoch, 100, 0, 1).await.unwrap().remove(0);
     let failed = Settlement::Failed { fault: Fault::Busy, notice: Some("n".into()) };
     other.settle(&attempt, failed, 100).await.unwrap();
     let take = async |store: &Arc<PostgresStore>, again| {
         let m_ids = [m_id.as_str().to_owned()];
-        let found = store.read(m_ids, |db, m_ids| Box::pin(verdicts::find(db, m_ids))).await.unwrap();
+        let found = store.read(m_ids, |db, m_ids| Box::pin(remote_verdicts::find(db, m_ids))).await.unwrap();
         let asked = (found, again);
         store
-            .links
-            .write("take_verdict", &asked, &|db, (found, again)| Box::pin(verdicts::take(db, &found[0], *again)))
+            .pool
+            .write("take_verdict", &asked, &|db, (found, again)| Box::pin(remote_verdicts::take(db, &found[0], *again)))
             .await
     };
     // Whoever had the caller before has woken up late; it is another's now.
-    assert_eq!(take(&other, false).await.unwrap(), Answer::Accepted);
+    assert_eq!(take(&other, false).await.unwrap(), FirstVerdict::Accepted);
     assert_eq!(beside(&url, "SELECT COUNT(*) FROM events").await, ["1"]);
-    assert_eq!(take(&one, false).await.unwrap(), Answer::Refused(Fault::Busy));
+    assert_eq!(take(&one, false).await.unwrap(), FirstVerdict::Refused(Fault::Busy));
     assert_eq!(beside(&url, "SELECT COUNT(*) FROM events").await, ["0"]);
     // Asked again, as the answer to that commit was lost; the other has nothing to say of it even then.
-    assert_eq!(take(&one, true).await.unwrap(), Answer::Refused(Fault::Busy));
-    assert_eq!(take(&other, true).await.unwrap(), Answer::Accepted);
-    assert_eq!(take(&one, false).await.unwrap(), Answer::Accepted);
+    assert_eq!(take(&one, true).await.unwrap(), FirstVerdict::Refused(Fault::Busy));
+    assert_eq!(take(&other, true).await.unwrap(), FirstVerdict::Accepted);
+    assert_eq!(take(&one, false).await.unwrap(), FirstVerdict::Accepted);
 }
 
 #[tokio::test]
 async fn what_cannot_be_noted_takes_nothing_with_it() {
     let Some((one, _, url)) = two().await else { return };
-    one.beat(SOON, Vec::new()).await.unwrap();
+    one.heartbeat(SOON, Vec::new()).await.unwrap();
     for contact in 0..60 {
         let new = message(contact, "ok");
         let m_id = new.m_id.clone();
-        assert_eq!(came_to(&one, new).await, Kept::New);
-        one.note_answer(&m_id, true);
-        one.note_answer(&MId::fresh(), true); // a row that is gone
+        assert_eq!(came_to(&one, new).await, AcceptOutcome::New);
+        one.journal_response(&m_id, true);
+        one.journal_response(&MId::fresh(), true); // a row that is gone
     }
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     while beside(&url, "SELECT COUNT(*) FROM outbound WHERE answered = 3").await != ["60"] {

@@ -9,12 +9,12 @@ mod together;
 use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
 
 use super::db::{self, Db};
-use super::links::Work;
+use super::pool::Work;
 use super::*;
 use crate::domain::content::Text;
 use crate::domain::{Content, Fault, MId};
 use crate::sim::postgres::{available, fresh_schema};
-use crate::store::Caller;
+use crate::store::WaitingCaller;
 
 /// A store in a schema of its own, and its URL. Its connections bear the schema's name, so that a test can tell them from
 /// those of the tests beside it.
@@ -56,13 +56,13 @@ fn message(contact: u32, words: &str) -> NewOutbound {
         accepted_ms: 10,
         key: None,
         waits: Duration::ZERO,
-        caller: Caller::stays(),
+        caller: WaitingCaller::stays(),
     }
 }
 
 /// A read of one customer's conversation that shows one new row.
-fn reading(identity: &str) -> Reading {
-    Reading {
+fn reading(identity: &str) -> ConversationRead {
+    ConversationRead {
         channel: channel(),
         contact: "+34600000001".parse().unwrap(),
         destination: "34600000001".parse().unwrap(),

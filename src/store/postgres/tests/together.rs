@@ -10,7 +10,7 @@ const SOON: Duration = Duration::from_mins(1);
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn conversations_keep_their_order_under_many_hands() {
     let Some((store, url)) = fresh().await else { return };
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     let (contacts, each) = (5, 40_u32);
     let mut hands = Vec::new();
     for contact in 0..contacts {
@@ -63,7 +63,7 @@ async fn conversations_keep_their_order_under_many_hands() {
 #[tokio::test]
 async fn calls_that_are_given_up_leave_no_transaction_open() {
     let Some((store, url)) = fresh().await else { return };
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     for n in 0..200_u32 {
         let soon = Duration::from_micros(u64::from(n) * 20);
         let _ = tokio::time::timeout(soon, store.accept(message(n % 7, "a"))).await;
@@ -85,7 +85,7 @@ async fn calls_that_are_given_up_leave_no_transaction_open() {
 #[tokio::test]
 async fn connections_that_the_server_ended_are_replaced() {
     let Some((store, url)) = fresh().await else { return };
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     let name = schema(&url);
     // This test's own connections: those of the cluster's other tests go on.
     let end_all = format!(
@@ -113,13 +113,13 @@ async fn connections_that_the_server_ended_are_replaced() {
 #[tokio::test]
 async fn what_was_begun_in_a_commit_whose_answer_was_lost_is_begun_again() {
     let Some((store, _)) = fresh().await else { return };
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     store.accept(message(1, "a")).await.unwrap();
     store.accept(message(1, "b")).await.unwrap();
     let lost = store.begin(&channel(), epoch, 100, 0, 9).await.unwrap();
     assert!(store.begin(&channel(), epoch, 100, 0, 9).await.unwrap().is_empty());
     assert_eq!(store.next_outbound_ms(&channel()).await.unwrap(), None);
-    store.adrift(&channel()).lock().await.push(lost[0].row);
+    store.maybe_claimed(&channel()).lock().await.push(lost[0].row);
     assert_eq!(store.next_outbound_ms(&channel()).await.unwrap(), Some(0), "though nothing else is due");
     let again = store.begin(&channel(), epoch, 100, 0, 9).await.unwrap();
     assert_eq!(again.iter().map(words).collect::<Vec<_>>(), ["a"]);
@@ -134,7 +134,7 @@ async fn far_sides_may_send_what_the_database_does_not_hold() {
     let long = "x".repeat(20_000);
     for identity in ["nul \0 in it", &long] {
         let named = Some(identity.to_owned());
-        let again = || Reading { newest: named.clone(), position: named.clone(), ..reading(identity) };
+        let again = || ConversationRead { newest: named.clone(), position: named.clone(), ..reading(identity) };
         assert_eq!(store.record(again()).await.unwrap().events, 1);
         assert_eq!(store.record(again()).await.unwrap().events, 0, "seen before");
     }
@@ -147,14 +147,14 @@ async fn behind_a_pooler_nothing_stays_prepared() {
     let store = PostgresStore::open(&format!("{url}{}pgbouncer=true", if url.contains('?') { '&' } else { '?' }))
         .await
         .unwrap();
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     store.accept(message(1, "a")).await.unwrap();
     let begun = store.begin(&channel(), epoch, 100, 0, 9).await.unwrap();
     store.settle(&begun[0], Settlement::Failed { fault: Fault::Busy, notice: Some("n".into()) }, 100).await.unwrap();
     assert_eq!(store.due_events(&channel(), 10_000, 9).await.unwrap().len(), 1);
     store.check().await.unwrap();
     let counted = store
-        .links
+        .pool
         .read(&(), &|db: &mut Db, (): &()| -> Work<'_, i64> {
             Box::pin(db.one("SELECT COUNT(*) FROM pg_prepared_statements", db::args![]))
         })

@@ -143,7 +143,7 @@ impl World {
     async fn open(folder: &Path, number_quick_replies: bool) -> Self {
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.join("bridge.db")).unwrap());
         let name: crate::domain::ChannelName = "support".parse().unwrap();
-        let epoch = store.own(&name).await.unwrap();
+        let epoch = store.take_ownership(&name).await.unwrap();
         let fake = Arc::new(Fake {
             store: Arc::clone(&store),
             rows: Mutex::default(),

@@ -26,7 +26,7 @@ fn own(words: &str, part: u32) -> (String, u32) {
 
 async fn what_may_have_been_said_is_known_until_a_row_claims_it_or_its_text_is_wiped(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     for words in ["a", "b", "c", "d"] {
         store.accept(message(1, words, 10)).await.unwrap();
     }
@@ -58,6 +58,6 @@ async fn what_may_have_been_said_is_known_until_a_row_claims_it_or_its_text_is_w
     page.rows[0].matched = Some(matched(&third.m_id, 0));
     store.record(page).await.unwrap();
     assert_eq!(unclaimed(&store, 9).await, [own("a", 1), own("b", 0), own("d", 0)]);
-    store.sweep(1_000_000, 0, 100).await.unwrap();
+    store.purge(1_000_000, 0, 100).await.unwrap();
     assert_eq!(unclaimed(&store, 9).await, []);
 }

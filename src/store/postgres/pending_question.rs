@@ -10,9 +10,9 @@ pub(super) async fn ask(db: &mut Db, attempt: &Attempt, now_ms: i64) -> Result<(
     let Attempt { m_id, content: Content::QuickReply(question), part: 0, .. } = attempt else {
         return Ok(());
     };
-    let choice =
+    let pending_question =
         PendingQuestion { m_id: m_id.clone(), replies: question.replies().to_vec(), asked_ms: wall_of(now_ms) };
-    let json = serde_json::to_string(&choice).map_err(|e| corrupt("conversations")(Box::new(e)))?;
+    let json = serde_json::to_string(&pending_question).map_err(|e| corrupt("conversations")(Box::new(e)))?;
     db.change(sql::OPEN_CHOICE, args![json, now_ms, attempt.conversation]).await
 }
 
@@ -33,7 +33,7 @@ pub(super) async fn settle(db: &mut Db, attempt: &Attempt, settlement: &Settleme
 pub(super) async fn close(db: &mut Db, conversation: i64, m_id: &MId) -> Result<(), StoreError> {
     let Some(stored) = stored(db, sql::CHOICE_OF, args![conversation]).await? else { return Ok(()) };
     // One that cannot be read is nobody's, and holds nothing up: it goes when another takes its place, or with its age.
-    if serde_json::from_str::<PendingQuestion>(&stored).is_ok_and(|choice| choice.m_id == *m_id) {
+    if serde_json::from_str::<PendingQuestion>(&stored).is_ok_and(|pending_question| pending_question.m_id == *m_id) {
         db.execute(sql::CLOSE_CHOICE, args![conversation, stored]).await?;
     }
     Ok(())

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{execute, rows, unavailable};
-use crate::store::{Depth, Filter, Listed, StoreError, Waiting, sql};
+use crate::store::{Filter, ListedMessage, QueueDepth, StoreError, Waiting, sql};
 
-pub(super) fn list(db: &Connection, filter: &Filter) -> Result<Vec<Listed>, StoreError> {
+pub(super) fn list(db: &Connection, filter: &Filter) -> Result<Vec<ListedMessage>, StoreError> {
     let statement = match filter.state.as_deref() {
         Some("failed" | "unknown" | "unconfirmed") => sql::LIST_TROUBLE,
         Some("sending") => sql::LIST_SENDING,
@@ -17,7 +17,7 @@ pub(super) fn list(db: &Connection, filter: &Filter) -> Result<Vec<Listed>, Stor
     rows(db, statement, params![filter.state, filter.channel, filter.limit], listed)
 }
 
-pub(super) fn show(db: &Connection, m_id: &str) -> Result<Option<Listed>, StoreError> {
+pub(super) fn show(db: &Connection, m_id: &str) -> Result<Option<ListedMessage>, StoreError> {
     let one = |statement| {
         db.prepare_cached(statement)
             .and_then(|mut s| s.query_row(params![m_id], listed).optional())
@@ -26,8 +26,8 @@ pub(super) fn show(db: &Connection, m_id: &str) -> Result<Option<Listed>, StoreE
     Ok(one(sql::SHOW)?.or(one(sql::SHOW_DEAD)?))
 }
 
-fn listed(r: &Row<'_>) -> rusqlite::Result<Listed> {
-    Ok(Listed {
+fn listed(r: &Row<'_>) -> rusqlite::Result<ListedMessage> {
+    Ok(ListedMessage {
         m_id: r.get(0)?,
         channel: r.get(1)?,
         contact: r.get(2)?,
@@ -63,11 +63,11 @@ pub(super) fn waiting(db: &Connection) -> Result<Vec<Waiting>, StoreError> {
     Ok(channels.into_values().collect())
 }
 
-pub(super) fn depths(db: &Connection) -> Result<Vec<Depth>, StoreError> {
+pub(super) fn depths(db: &Connection) -> Result<Vec<QueueDepth>, StoreError> {
     let count =
         |sql| -> Result<Vec<(String, i64)>, StoreError> { rows(db, sql, params![], |r| Ok((r.get(0)?, r.get(1)?))) };
     let number = |counted: i64| u64::try_from(counted).unwrap_or(0);
-    let mut channels: BTreeMap<String, Depth> = BTreeMap::new();
+    let mut channels: BTreeMap<String, QueueDepth> = BTreeMap::new();
     let waiting: Vec<(String, i64, i64)> =
         rows(db, sql::DEPTH_OUTBOUND, params![], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
     for (channel, outbound, oldest) in waiting {
@@ -81,7 +81,7 @@ pub(super) fn depths(db: &Connection) -> Result<Vec<Depth>, StoreError> {
     for (channel, unconfirmed) in count(sql::DEPTH_UNCONFIRMED)? {
         channels.entry(channel).or_default().unconfirmed = number(unconfirmed);
     }
-    Ok(channels.into_iter().map(|(channel, there)| Depth { channel, ..there }).collect())
+    Ok(channels.into_iter().map(|(channel, there)| QueueDepth { channel, ..there }).collect())
 }
 
 /// Wiping comes before dropping, so that what is due for both leaves step by step, whichever is kept longer.

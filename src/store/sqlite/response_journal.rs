@@ -66,17 +66,17 @@ impl Header {
 }
 
 /// The file, and what of it no commit tells of yet.
-pub(super) struct Notes(Mutex<Book>);
+pub(super) struct ResponseJournal(Mutex<JournalState>);
 
-struct Book {
+struct JournalState {
     path: PathBuf,
     file: File,
     header: Header,
     bytes: u64,
-    untold: HashMap<MId, bool>,
+    unreported_sends: HashMap<MId, bool>,
 }
 
-impl Notes {
+impl ResponseJournal {
     /// Opens the notes beside `store`, brings what a former process noted into it, and starts anew.
     pub(super) fn open(store: &Path, db: &mut Connection) -> Result<Self, OpenError> {
         let path = path(store);
@@ -92,7 +92,13 @@ impl Notes {
         let header = Header { stamp, open: true };
         file.write_all_at(header.line().as_bytes(), 0).map_err(trouble)?;
         file.set_len(HEADER as u64).map_err(trouble)?;
-        Ok(Self(Mutex::new(Book { path, file, header, bytes: HEADER as u64, untold: HashMap::new() })))
+        Ok(Self(Mutex::new(JournalState {
+            path,
+            file,
+            header,
+            bytes: HEADER as u64,
+            unreported_sends: HashMap::new(),
+        })))
     }
 
     /// Notes that an answer was written in full, or that it was lost after all. Where that fails, the commit that follows
@@ -102,14 +108,14 @@ impl Notes {
         let line = line(m_id, reached);
         let _ = book.file.write_all_at(line.as_bytes(), book.bytes);
         book.bytes += line.len() as u64;
-        book.untold.insert(m_id.clone(), reached);
+        book.unreported_sends.insert(m_id.clone(), reached);
     }
 
     /// A commit tells of these. What it does not tell of stays noted.
-    pub(super) fn told(&self, answers: &[(MId, bool)]) {
+    pub(super) fn told(&self, accept: &[(MId, bool)]) {
         let mut book = self.book();
-        for (m_id, _) in answers {
-            book.untold.remove(m_id);
+        for (m_id, _) in accept {
+            book.unreported_sends.remove(m_id);
         }
         if book.bytes > MOST_BYTES {
             let _ = book.write_anew(); // or it grows on
@@ -141,16 +147,16 @@ impl Notes {
         let _ = book.write_anew().and_then(|()| book.file.sync_all());
     }
 
-    fn book(&self) -> MutexGuard<'_, Book> {
+    fn book(&self) -> MutexGuard<'_, JournalState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Book {
+impl JournalState {
     /// Another file takes the place of this one in one step, so that a kill finds one of them whole.
     fn write_anew(&mut self) -> std::io::Result<()> {
         let mut lines = self.header.line();
-        self.untold.iter().for_each(|(m_id, reached)| lines.push_str(&line(m_id, *reached)));
+        self.unreported_sends.iter().for_each(|(m_id, reached)| lines.push_str(&line(m_id, *reached)));
         let mut path = self.path.clone().into_os_string();
         path.push(".new");
         let file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&path)?;
@@ -213,23 +219,23 @@ mod tests {
         let store = folder.path().join("a.db");
         let mut db = Connection::open_in_memory().unwrap();
         stamp::make(&mut db).unwrap();
-        let notes = Notes::open(&store, &mut db).unwrap();
-        let (told, untold, lost) = (MId::fresh(), MId::fresh(), MId::fresh());
+        let response_journal = ResponseJournal::open(&store, &mut db).unwrap();
+        let (told, unreported_sends, lost) = (MId::fresh(), MId::fresh(), MId::fresh());
         while std::fs::metadata(path(&store)).unwrap().len() <= MOST_BYTES {
-            notes.note(&told, true);
+            response_journal.note(&told, true);
         }
-        notes.note(&untold, true);
-        notes.note(&lost, true);
-        notes.note(&lost, false);
-        notes.told(&[(told, true)]);
-        notes.note(&untold, false);
+        response_journal.note(&unreported_sends, true);
+        response_journal.note(&lost, true);
+        response_journal.note(&lost, false);
+        response_journal.told(&[(told, true)]);
+        response_journal.note(&unreported_sends, false);
         let text = std::fs::read_to_string(path(&store)).unwrap();
         let mut lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines.pop(), Some(format!("-{untold}").as_str()));
+        assert_eq!(lines.pop(), Some(format!("-{unreported_sends}").as_str()));
         let header = Header { stamp: stamp::read(&db).unwrap().unwrap(), open: true };
         assert_eq!(format!("{}\n", lines.remove(0)), header.line());
         lines.sort_unstable();
-        assert_eq!(lines, [format!("+{untold}"), format!("-{lost}")]);
+        assert_eq!(lines, [format!("+{unreported_sends}"), format!("-{lost}")]);
     }
 
     #[test]
@@ -238,20 +244,20 @@ mod tests {
         let store = folder.path().join("a.db");
         let mut db = Connection::open_in_memory().unwrap();
         stamp::make(&mut db).unwrap();
-        let notes = Notes::open(&store, &mut db).unwrap();
+        let response_journal = ResponseJournal::open(&store, &mut db).unwrap();
         let here = || Header::read(&path(&store)).unwrap();
         let first = stamp::read(&db).unwrap().unwrap();
         assert_eq!(here(), Some(Header { stamp: first.clone(), open: true }));
         let answered = MId::fresh();
-        notes.note(&answered, true);
+        response_journal.note(&answered, true);
         let next = Stamp { commits: 17, ..first };
-        notes.committed(next.clone());
+        response_journal.committed(next.clone());
         std::fs::remove_file(path(&store)).unwrap();
         assert_eq!(here(), None);
-        notes.restore();
+        response_journal.restore();
         assert_eq!(here(), Some(Header { stamp: next.clone(), open: true }));
         assert!(std::fs::read_to_string(path(&store)).unwrap().ends_with(&format!("\n+{answered}\n")));
-        notes.close(true);
+        response_journal.close(true);
         assert_eq!(here(), Some(Header { stamp: next, open: false }));
         for strange in ["", "+0190\n", &"0".repeat(HEADER), &"\0".repeat(HEADER)] {
             std::fs::write(path(&store), strange).unwrap();

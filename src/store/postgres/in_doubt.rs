@@ -4,10 +4,12 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
 use super::db::{Count, Db, args, corrupt, decode, failed};
-use super::matched;
+use super::matches;
 use super::outbound::{follow_head, notice};
 use crate::domain::{ChannelName, Fault};
-use crate::store::{Attempt, Before, Decision, Doubt, Epoch, Evidence, Interrupted, Look, StoreError, sql};
+use crate::store::{
+    Attempt, Decision, Epoch, Evidence, FailureStreak, InDoubtSend, Interrupted, Look, StoreError, sql,
+};
 
 pub(super) async fn interrupted(
     db: &mut Db,
@@ -22,7 +24,7 @@ pub(super) async fn interrupted(
     let mut found = Vec::with_capacity(left.len());
     for (row, conversation, m_id, contact, Count(part)) in left {
         db.lock(conversation).await?;
-        let shown = claims::is_claimed(db, conversation, &m_id, part).await?;
+        let shown = matches::is_claimed(db, conversation, &m_id, part).await?;
         let look_ms = if shown { now_ms } else { look_ms };
         if db.execute(sql::MARK_UNKNOWN, args![Fault::Interrupted.code(), now_ms, look_ms, row]).await? == 0 {
             continue; // its former owner settled it after all
@@ -33,13 +35,18 @@ pub(super) async fn interrupted(
     Ok(found)
 }
 
-pub(super) async fn due(db: &mut Db, channel: &ChannelName, now_ms: i64, limit: u32) -> Result<Vec<Doubt>, StoreError> {
+pub(super) async fn due(
+    db: &mut Db,
+    channel: &ChannelName,
+    now_ms: i64,
+    limit: u32,
+) -> Result<Vec<InDoubtSend>, StoreError> {
     let found = db.fetch(sql::DUE_LOOKS, args![channel.as_str(), now_ms, limit]).await?;
     // One that cannot be read was set aside before it was sent, so each of these can.
-    found.iter().map(|row| doubt(channel, row)).collect()
+    found.iter().map(|row| in_doubt(channel, row)).collect()
 }
 
-fn doubt(channel: &ChannelName, r: &PgRow) -> Result<Doubt, StoreError> {
+fn in_doubt(channel: &ChannelName, r: &PgRow) -> Result<InDoubtSend, StoreError> {
     let bad = failed(sql::DUE_LOOKS);
     let text = |at: usize| r.try_get::<String, _>(at).map_err(&bad);
     let time = |at: usize| r.try_get::<i64, _>(at).map_err(&bad);
@@ -61,10 +68,10 @@ fn doubt(channel: &ChannelName, r: &PgRow) -> Result<Doubt, StoreError> {
         request_id: text(10)?,
         doubted: true,
         awaited: false,
-        before: Before { fault: r.try_get(11).map_err(&bad)?, times: count(12)? },
+        before: FailureStreak { fault: r.try_get(11).map_err(&bad)?, clock_rollback: count(12)? },
         since_ms: time(13)?,
     };
-    Ok(Doubt {
+    Ok(InDoubtSend {
         attempt,
         unknown_ms: time(14)?,
         looks: count(15)?,
@@ -80,8 +87,8 @@ pub(super) async fn next_ms(db: &mut Db, channel: &ChannelName) -> Result<Option
     db.one(sql::NEXT_LOOK_MS, args![channel.as_str()]).await
 }
 
-pub(super) async fn evidence(db: &mut Db, doubt: &Doubt) -> Result<Evidence, StoreError> {
-    let Attempt { row, conversation, m_id, part, .. } = &doubt.attempt;
+pub(super) async fn evidence(db: &mut Db, in_doubt: &InDoubtSend) -> Result<Evidence, StoreError> {
+    let Attempt { row, conversation, m_id, part, .. } = &in_doubt.attempt;
     let before: Option<(String, u32)> = if *part > 0 {
         Some((m_id.as_str().to_owned(), part - 1))
     } else {
@@ -89,11 +96,11 @@ pub(super) async fn evidence(db: &mut Db, doubt: &Doubt) -> Result<Evidence, Sto
         sent.map(|(m_id, Count(part))| (m_id, part))
     };
     let before_shown = match before {
-        Some((m_id, part)) => Some(claims::is_claimed(db, *conversation, &m_id, part).await?),
+        Some((m_id, part)) => Some(matches::is_claimed(db, *conversation, &m_id, part).await?),
         None => None,
     };
     Ok(Evidence {
-        found: claims::is_claimed(db, *conversation, m_id.as_str(), *part).await?,
+        found: matches::is_claimed(db, *conversation, m_id.as_str(), *part).await?,
         before_shown,
         doubtful: db.one(sql::DOUBTFUL_SINCE, args![conversation, row]).await?,
     })
@@ -101,7 +108,7 @@ pub(super) async fn evidence(db: &mut Db, doubt: &Doubt) -> Result<Evidence, Sto
 
 pub(super) async fn look_again(
     db: &mut Db,
-    doubt: &Doubt,
+    in_doubt: &InDoubtSend,
     look: Look,
     look_ms: i64,
     now_ms: i64,
@@ -111,7 +118,7 @@ pub(super) async fn look_again(
         Look::Unclear => (1, 0),
         Look::Absent => (1, 1),
     };
-    let Attempt { row, part, number, .. } = &doubt.attempt;
+    let Attempt { row, part, number, .. } = &in_doubt.attempt;
     db.change(sql::LOOKED, args![look_ms, looks, absences, now_ms, row, part, number]).await
 }
 

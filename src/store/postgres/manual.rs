@@ -1,9 +1,9 @@
 //! What a person does about messages that the bridge has given up, by a command beside a running bridge or without one.
 
 use super::db::{Count, Db, args, decode};
-use super::{choice, outbound};
+use super::{outbound, pending_question};
 use crate::domain::MId;
-use crate::store::{ByHand, DiscardNotices, GivenUp, StoreError, sql};
+use crate::store::{DiscardNotices, GivenUp, ManualOutcome, StoreError, sql};
 
 /// One outbound message, as far as a decision on it needs.
 struct Found {
@@ -47,13 +47,13 @@ async fn dead_events(db: &mut Db, m_id: &str) -> Result<Vec<(i64, i64, bool)>, S
 
 /// Puts a message or an event that was given up back to its old place, to be tried at once and counted anew. Its due time
 /// is its old one, which lies in the past by any clock; its age counts from `now_ms`.
-pub(super) async fn retry(db: &mut Db, m_id: &str, now_ms: i64) -> Result<ByHand, StoreError> {
+pub(super) async fn retry(db: &mut Db, m_id: &str, now_ms: i64) -> Result<ManualOutcome, StoreError> {
     let found = find(db, m_id).await?;
     match found {
         Some(there) if there.state == "failed" && there.has_text => {
             db.change(sql::RETRY_OUTBOUND, args![now_ms, there.row]).await?;
             follow_head(db, there.conversation).await?;
-            return Ok(ByHand::Message);
+            return Ok(ManualOutcome::Message);
         }
         Some(_) | None => {}
     }
@@ -65,11 +65,11 @@ pub(super) async fn retry(db: &mut Db, m_id: &str, now_ms: i64) -> Result<ByHand
         again += 1;
     }
     Ok(match found {
-        _ if again > 0 => ByHand::Events(again),
-        Some(there) if there.state == "failed" => ByHand::Wiped,
-        Some(there) => ByHand::Not(there.state),
-        None if dead.is_empty() => ByHand::Missing,
-        None => ByHand::Wiped,
+        _ if again > 0 => ManualOutcome::Events(again),
+        Some(there) if there.state == "failed" => ManualOutcome::Wiped,
+        Some(there) => ManualOutcome::Not(there.state),
+        None if dead.is_empty() => ManualOutcome::Missing,
+        None => ManualOutcome::Wiped,
     })
 }
 
@@ -100,14 +100,14 @@ pub(super) async fn discard(
     m_id: &str,
     notices: &DiscardNotices,
     now_ms: i64,
-) -> Result<ByHand, StoreError> {
+) -> Result<ManualOutcome, StoreError> {
     let found = find(db, m_id).await?;
     if let Some(there) =
         found.as_ref().filter(|there| matches!(&*there.state, "queued" | "failed" | "unconfirmed" | "held"))
     {
         let m_id: MId = decode("outbound", m_id)?;
         db.change(sql::DISCARD_OUTBOUND, args![now_ms, there.row]).await?;
-        choice::close(db, there.conversation, &m_id).await?;
+        pending_question::close(db, there.conversation, &m_id).await?;
         let notice = match there.state.as_str() {
             "queued" if there.part == 0 => Some(&notices.not_sent),
             "queued" => Some(&notices.perhaps_sent),
@@ -118,16 +118,16 @@ pub(super) async fn discard(
             outbound::notice(db, there.conversation, &m_id, notice, now_ms).await?;
         }
         follow_head(db, there.conversation).await?;
-        return Ok(ByHand::Message);
+        return Ok(ManualOutcome::Message);
     }
     let dead = dead_events(db, m_id).await?;
     for (row, ..) in &dead {
         db.change(sql::DISCARD_EVENT, args![row]).await?;
     }
     Ok(match found {
-        _ if !dead.is_empty() => ByHand::Events(dead.len()),
-        Some(there) => ByHand::Not(there.state),
-        None => ByHand::Missing,
+        _ if !dead.is_empty() => ManualOutcome::Events(dead.len()),
+        Some(there) => ManualOutcome::Not(there.state),
+        None => ManualOutcome::Missing,
     })
 }
 

@@ -4,7 +4,7 @@ use super::Attempt;
 
 /// A message whose outcome is unknown and is to be looked up now, with what is known of it.
 #[derive(Debug, Clone)]
-pub(crate) struct Doubt {
+pub(crate) struct InDoubtSend {
     /// The attempt in question.
     pub(crate) attempt: Attempt,
     /// Since when its outcome is unknown.

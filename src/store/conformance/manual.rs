@@ -28,7 +28,7 @@ async fn fail(store: &Arc<dyn Store>, epoch: Epoch) {
 
 async fn a_failed_message_goes_back_to_its_place_with_its_tries_and_age_counted_anew(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     let first = message(1, "first", 10);
     let m_id = first.m_id.clone();
     store.accept(first).await.unwrap();
@@ -38,16 +38,16 @@ async fn a_failed_message_goes_back_to_its_place_with_its_tries_and_age_counted_
     let attempt = take(&store, epoch, 20).await.remove(0);
     store.settle(&attempt, Settlement::Queued { due_ms: Some(90), fault: Fault::Busy }, 20).await.unwrap();
     fail(&store, epoch).await;
-    assert_eq!(store.retry(m_id.to_string(), 5000).await.unwrap(), ByHand::Message);
+    assert_eq!(store.retry(m_id.to_string(), 5000).await.unwrap(), ManualOutcome::Message);
     let again = take(&store, epoch, 50).await.remove(0);
-    assert_eq!((words(&again).as_str(), again.number, again.before), ("first", 1, Before::default()));
+    assert_eq!((words(&again).as_str(), again.number, again.before), ("first", 1, FailureStreak::default()));
     assert_eq!(again.since_ms, 5000);
-    assert_eq!(store.retry(m_id.to_string(), 5000).await.unwrap(), ByHand::Not("sending".into()));
+    assert_eq!(store.retry(m_id.to_string(), 5000).await.unwrap(), ManualOutcome::Not("sending".into()));
 }
 
 async fn one_that_goes_back_does_not_overtake_what_is_under_way(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     let first = message(1, "first", 10);
     let m_id = first.m_id.clone();
     store.accept(first).await.unwrap();
@@ -74,7 +74,7 @@ async fn a_dead_event_goes_back_before_what_came_later(engine: Engine) {
     assert_eq!((listed.len(), listed[0].kind.as_str(), listed[0].fault.as_deref()), (1, "message", Some("http_400")));
     let m_id = listed[0].m_id.clone();
     assert_eq!(store.show(m_id.clone()).await.unwrap().unwrap().state, "dead");
-    assert_eq!(store.retry(m_id, 5000).await.unwrap(), ByHand::Events(1));
+    assert_eq!(store.retry(m_id, 5000).await.unwrap(), ManualOutcome::Events(1));
     let again = store.due_events(&channel(), 2000, 9).await.unwrap().remove(0);
     assert_eq!((again.event, again.attempts, again.recorded_ms), (customer_says("a"), 0, 5000));
     assert!(store.list(dead).await.unwrap().is_empty());
@@ -82,7 +82,7 @@ async fn a_dead_event_goes_back_before_what_came_later(engine: Engine) {
 
 async fn what_was_given_up_since_a_time_goes_back_to_its_places(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
-    store.own(&channel()).await.unwrap();
+    store.take_ownership(&channel()).await.unwrap();
     for who in 1..=3 {
         store.record(reading(who, &[("r1", "a"), ("r2", "b")])).await.unwrap();
         let due = store.due_events(&channel(), 2000, 9).await.unwrap();
@@ -112,7 +112,7 @@ async fn what_was_given_up_since_a_time_goes_back_to_its_places(engine: Engine) 
 async fn what_is_discarded_loses_its_text_at_once_and_is_told_where_it_still_waited(engine: Engine) {
     let fresh = engine.fresh().await;
     let store = Arc::clone(&fresh.store);
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     let (failed, queued) = (message(1, "failed one", 10), message(2, "queued one", 11));
     let ids = [failed.m_id.clone(), queued.m_id.clone()];
     store.accept(failed).await.unwrap();
@@ -124,15 +124,15 @@ async fn what_is_discarded_loses_its_text_at_once_and_is_told_where_it_still_wai
     store.published(&due, Publication::Dead { fault: Fault::Http(400) }, 2000).await.unwrap();
     let event_id = due.event.m_id.to_string();
     for m_id in &ids {
-        assert_eq!(store.discard(m_id.to_string(), notices(), 5000).await.unwrap(), ByHand::Message);
+        assert_eq!(store.discard(m_id.to_string(), notices(), 5000).await.unwrap(), ManualOutcome::Message);
         assert_eq!(state(&store, m_id).await, ("failed".into(), Some("discarded".into())));
     }
-    assert_eq!(store.discard(event_id.clone(), notices(), 5000).await.unwrap(), ByHand::Events(1));
+    assert_eq!(store.discard(event_id.clone(), notices(), 5000).await.unwrap(), ManualOutcome::Events(1));
     let dead = Filter { state: Some("dead".into()), limit: 9, ..Filter::default() };
     assert!(store.list(dead).await.unwrap().is_empty(), "a person has dealt with it");
     assert_eq!(store.given_up(None, 0).await.unwrap(), [], "and it cannot be posted again");
-    assert_eq!(store.retry(event_id, 5000).await.unwrap(), ByHand::Wiped);
-    assert_eq!(store.retry(ids[0].to_string(), 5000).await.unwrap(), ByHand::Wiped);
+    assert_eq!(store.retry(event_id, 5000).await.unwrap(), ManualOutcome::Wiped);
+    assert_eq!(store.retry(ids[0].to_string(), 5000).await.unwrap(), ManualOutcome::Wiped);
     let told = store.due_events(&channel(), 9000, 9).await.unwrap();
     assert_eq!(told.iter().map(|due| &due.event.m_id).collect::<Vec<_>>(), [&ids[1]], "whose agent did not know");
     assert!(matches!(&told[0].event.body, EventBody::MessageStatus { message, .. } if message == "not sent"));
@@ -145,25 +145,25 @@ async fn what_is_discarded_loses_its_text_at_once_and_is_told_where_it_still_wai
 
 async fn what_no_person_can_decide_is_left_as_it_is(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     let one = message(1, "one", 10);
     let m_id = one.m_id.to_string();
     store.accept(one).await.unwrap();
-    assert_eq!(store.retry(m_id.clone(), 50).await.unwrap(), ByHand::Not("queued".into()));
+    assert_eq!(store.retry(m_id.clone(), 50).await.unwrap(), ManualOutcome::Not("queued".into()));
     let attempt = take(&store, epoch, 100).await.remove(0);
-    assert_eq!(store.discard(m_id.clone(), notices(), 50).await.unwrap(), ByHand::Not("sending".into()));
+    assert_eq!(store.discard(m_id.clone(), notices(), 50).await.unwrap(), ManualOutcome::Not("sending".into()));
     send(&store, &attempt).await;
     for outcome in [store.retry(m_id.clone(), 50).await, store.discard(m_id, notices(), 50).await] {
-        assert_eq!(outcome.unwrap(), ByHand::Not("sent".into()));
+        assert_eq!(outcome.unwrap(), ManualOutcome::Not("sent".into()));
     }
-    assert_eq!(store.retry("nobody".into(), 50).await.unwrap(), ByHand::Missing);
-    assert_eq!(store.discard("nobody".into(), notices(), 50).await.unwrap(), ByHand::Missing);
+    assert_eq!(store.retry("nobody".into(), 50).await.unwrap(), ManualOutcome::Missing);
+    assert_eq!(store.discard("nobody".into(), notices(), 50).await.unwrap(), ManualOutcome::Missing);
 }
 
 async fn depths_tell_what_waits_since_when_and_what_a_person_must_settle(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
     assert_eq!(store.depths().await.unwrap(), []);
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     for n in 1..=4 {
         store.accept(message(n, "waits", 10 * i64::from(n))).await.unwrap();
     }
@@ -174,6 +174,6 @@ async fn depths_tell_what_waits_since_when_and_what_a_person_must_settle(engine:
         .await
         .unwrap();
     store.record(reading(7, &[("r1", "a"), ("r2", "b")])).await.unwrap();
-    let depth = Depth { channel: "support".into(), outbound: 2, oldest_ms: Some(30), events: 3, unconfirmed: 1 };
+    let depth = QueueDepth { channel: "support".into(), outbound: 2, oldest_ms: Some(30), events: 3, unconfirmed: 1 };
     assert_eq!(store.depths().await.unwrap(), [depth]);
 }

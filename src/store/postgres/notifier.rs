@@ -14,13 +14,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::db::args;
-use super::links::Links;
-use super::notes::Notes;
-use super::{sql, verdicts};
+use super::pool::Pool;
+use super::response_journal::ResponseJournal;
+use super::{remote_verdicts, sql};
 use crate::domain::clock::{millis, now_ms, since};
 use crate::domain::ids::fingerprint;
 use crate::domain::{ChannelName, MId};
-use crate::store::{Answer, Signals, StoreError};
+use crate::store::{FirstVerdict, StoreError, Wakeups};
 
 /// Time between two looks at what may have been said: while nothing can be heard, and otherwise.
 const LOOK_DEAF: Duration = Duration::from_millis(200);
@@ -40,9 +40,9 @@ const LEASES: &str = "leases";
 const OUTBOUND: &str = "outbound ";
 
 /// One process's end of it.
-pub(super) struct Bells {
-    links: Arc<Links>,
-    signals: Arc<Signals>,
+pub(super) struct Notifier {
+    pool: Arc<Pool>,
+    wakeups: Arc<Wakeups>,
     /// Messages whose callers wait here for the verdict of another process, and until when.
     awaiting: Mutex<HashMap<MId, Instant>>,
     /// Channels that this process owns.
@@ -52,23 +52,23 @@ pub(super) struct Bells {
     lease_ms: AtomicI64,
     look: Notify,
     pub(super) changes: Notify,
-    pub(super) notes: Arc<Notes>,
+    pub(super) response_journal: Arc<ResponseJournal>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
 
-impl Bells {
-    pub(super) fn new(links: Arc<Links>, signals: Arc<Signals>) -> Arc<Self> {
+impl Notifier {
+    pub(super) fn new(pool: Arc<Pool>, wakeups: Arc<Wakeups>) -> Arc<Self> {
         Arc::new(Self {
-            links,
-            signals,
+            pool,
+            wakeups,
             awaiting: Mutex::default(),
             owned: Mutex::default(),
             say: Mutex::default(),
             lease_ms: AtomicI64::new(0),
             look: Notify::new(),
             changes: Notify::new(),
-            notes: Arc::default(),
+            response_journal: Arc::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         })
@@ -91,9 +91,9 @@ impl Bells {
         drop(say);
         let hearing = Arc::new(AtomicBool::new(false));
         self.spawn(Arc::clone(self).speak(told));
-        self.spawn(Arc::clone(&self.notes).keep(Arc::clone(&self.links)));
+        self.spawn(Arc::clone(&self.response_journal).keep(Arc::clone(&self.pool)));
         self.spawn(Arc::clone(self).watch(Arc::clone(&hearing)));
-        if let Some(options) = self.links.direct() {
+        if let Some(options) = self.pool.direct() {
             self.spawn(Arc::clone(self).listen(options.clone(), hearing));
         }
         true
@@ -158,7 +158,7 @@ impl Bells {
                 all.insert(more);
             }
             let all = (self.topic(), all.into_iter().collect::<Vec<_>>());
-            let said = self.links.read(&all, &|db, (topic, all)| {
+            let said = self.pool.read(&all, &|db, (topic, all)| {
                 Box::pin(async move { db.execute(sql::NOTIFY, args![topic, all]).await.map(drop) })
             });
             if let Err(error) = said.await {
@@ -169,7 +169,7 @@ impl Bells {
 
     /// Of this store alone, in a database that may hold several.
     fn topic(&self) -> String {
-        format!("bridge_{}", fingerprint(&[self.links.schema()]))
+        format!("bridge_{}", fingerprint(&[self.pool.schema()]))
     }
 
     async fn listen(self: Arc<Self>, options: PgConnectOptions, hearing: Arc<AtomicBool>) {
@@ -215,8 +215,8 @@ impl Bells {
     }
 
     fn ring(&self, channel: &ChannelName) {
-        if let Some(signals) = self.signals.channel(channel) {
-            signals.ring_outbound(0);
+        if let Some(wakeups) = self.wakeups.channel(channel) {
+            wakeups.notify_outbound(0);
         }
     }
 
@@ -225,7 +225,7 @@ impl Bells {
         loop {
             let every = if hearing.load(Ordering::Relaxed) { LOOK } else { LOOK_DEAF };
             let rung = timeout(every, self.look.notified()).await.is_ok();
-            if let Err(error) = self.verdicts().await {
+            if let Err(error) = self.remote_verdicts().await {
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
                     "verdicts of other processes could not be read"
@@ -246,7 +246,7 @@ impl Bells {
             return Ok(());
         }
         let due: Vec<(String,)> = self
-            .links
+            .pool
             .read(&owned, &|db, owned| {
                 Box::pin(async move { db.rows(sql::DUE_CHANNELS, args![owned, now_ms()]).await })
             })
@@ -256,7 +256,7 @@ impl Bells {
     }
 
     /// Answers the callers on whose messages there is a verdict.
-    async fn verdicts(&self) -> Result<(), StoreError> {
+    async fn remote_verdicts(&self) -> Result<(), StoreError> {
         let now = Instant::now();
         let waiting: Vec<String> = {
             let mut awaiting = lock(&self.awaiting);
@@ -266,18 +266,18 @@ impl Bells {
         if waiting.is_empty() {
             return Ok(());
         }
-        let found = self.links.read(&waiting, &|db, waiting| Box::pin(verdicts::find(db, waiting))).await?;
+        let found = self.pool.read(&waiting, &|db, waiting| Box::pin(remote_verdicts::find(db, waiting))).await?;
         for verdict in found {
             lock(&self.awaiting).remove(&verdict.m_id);
             // Whoever is told here is told nothing else: where nobody waits any more, the agent is told instead.
-            let Some(caller) = self.signals.caller(&verdict.m_id) else { continue };
+            let Some(caller) = self.wakeups.take_caller(&verdict.m_id) else { continue };
             if verdict.failed.is_none() {
-                let _ = caller.send(Answer::Accepted);
+                let _ = caller.send(FirstVerdict::Accepted);
                 continue;
             }
             // Beside the others: where the server is away it takes its time.
-            let links = Arc::clone(&self.links);
-            self.tasks.spawn(async move { caller.send(verdicts::taken(&links, verdict).await) });
+            let pool = Arc::clone(&self.pool);
+            self.tasks.spawn(async move { caller.send(remote_verdicts::taken(&pool, verdict).await) });
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use crate::domain::{ChannelName, Fault, MId};
 
 /// The first verdict on a message, as far as the caller of `/message` is concerned.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub(crate) enum FirstVerdict {
     /// Sent, or not known yet: the rest comes as `message_status`.
     Accepted,
     /// Refused for good; no `message_status` follows.
@@ -21,7 +21,7 @@ pub(crate) enum Answer {
 
 /// One channel's bells and its outlook.
 #[derive(Debug)]
-pub(crate) struct ChannelSignals {
+pub(crate) struct ChannelWakeups {
     /// An outbound message was accepted or may go now.
     pub(crate) outbound: Notify,
     /// Something is in doubt, or may be settled now.
@@ -32,7 +32,7 @@ pub(crate) struct ChannelSignals {
     waiting: AtomicI64,
     /// Who gives the verdicts.
     owner: AtomicU8,
-    pace: Arc<Pace>,
+    pace: Arc<AccountLoad>,
 }
 
 /// Who gives the verdicts on a channel's messages.
@@ -43,14 +43,14 @@ const ELSEWHERE_SOON: u8 = 2;
 
 /// What the door may know of one Afilnet account.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub(crate) struct AccountLoad {
     requests_per_second: f64,
     /// Paused or failing: no verdict can be expected.
     stalled: AtomicBool,
     waiting: AtomicI64,
 }
 
-impl Pace {
+impl AccountLoad {
     pub(crate) fn new(requests_per_second: u32) -> Arc<Self> {
         let requests_per_second = f64::from(requests_per_second.max(1));
         Arc::new(Self { requests_per_second, stalled: AtomicBool::new(false), waiting: AtomicI64::new(0) })
@@ -62,26 +62,26 @@ impl Pace {
     }
 }
 
-impl ChannelSignals {
+impl ChannelWakeups {
     /// Messages may go, `more` of them for the first time or again.
-    pub(crate) fn ring_outbound(&self, more: i64) {
+    pub(crate) fn notify_outbound(&self, more: i64) {
         self.add_waiting(more);
         self.outbound.notify_one();
     }
 
     /// Whether this process delivers the channel's messages.
-    pub(crate) fn is_here(&self) -> bool {
+    pub(crate) fn is_local(&self) -> bool {
         self.owner.load(Ordering::Relaxed) == HERE
     }
 
     /// This process delivers the channel's messages from now on: so many wait.
-    pub(crate) fn comes_here(&self, waiting: i64) {
+    pub(crate) fn set_local(&self, waiting: i64) {
         self.owner.store(HERE, Ordering::Relaxed);
         self.add_waiting(waiting - self.waiting.load(Ordering::Relaxed));
     }
 
     /// Another process delivers the channel's messages, or nobody yet; `soon`: it expects to do so soon.
-    pub(crate) fn is_elsewhere(&self, soon: bool) {
+    pub(crate) fn set_remote(&self, soon: bool) {
         self.owner.store(if soon { ELSEWHERE_SOON } else { ELSEWHERE }, Ordering::Relaxed);
         self.add_waiting(-self.waiting.load(Ordering::Relaxed));
     }
@@ -111,15 +111,15 @@ impl ChannelSignals {
 
 /// All bells of a store.
 #[derive(Debug, Default)]
-pub(crate) struct Signals {
-    channels: Mutex<HashMap<ChannelName, Arc<ChannelSignals>>>,
-    callers: Mutex<HashMap<MId, oneshot::Sender<Answer>>>,
+pub(crate) struct Wakeups {
+    channels: Mutex<HashMap<ChannelName, Arc<ChannelWakeups>>>,
+    callers: Mutex<HashMap<MId, oneshot::Sender<FirstVerdict>>>,
 }
 
-impl Signals {
+impl Wakeups {
     /// Registers a channel with the account it shares. Called once a channel, before anyone rings.
-    pub(crate) fn register(&self, channel: &ChannelName, pace: &Arc<Pace>) -> Arc<ChannelSignals> {
-        let signals = Arc::new(ChannelSignals {
+    pub(crate) fn register(&self, channel: &ChannelName, pace: &Arc<AccountLoad>) -> Arc<ChannelWakeups> {
+        let wakeups = Arc::new(ChannelWakeups {
             outbound: Notify::new(),
             looks: Notify::new(),
             events: Notify::new(),
@@ -127,18 +127,18 @@ impl Signals {
             owner: AtomicU8::new(HERE),
             pace: Arc::clone(pace),
         });
-        lock(&self.channels).insert(channel.clone(), Arc::clone(&signals));
-        signals
+        lock(&self.channels).insert(channel.clone(), Arc::clone(&wakeups));
+        wakeups
     }
 
     /// The bells of `channel`, where it is registered.
-    pub(crate) fn channel(&self, channel: &ChannelName) -> Option<Arc<ChannelSignals>> {
+    pub(crate) fn channel(&self, channel: &ChannelName) -> Option<Arc<ChannelWakeups>> {
         lock(&self.channels).get(channel).cloned()
     }
 
     /// Rings after a settlement for whom it concerns; `noticed`: it left an event.
-    pub(crate) fn ring_settled(&self, channel: &ChannelName, settlement: &Settlement, noticed: bool) {
-        let Some(signals) = self.channel(channel) else { return };
+    pub(crate) fn notify_settled(&self, channel: &ChannelName, settlement: &Settlement, noticed: bool) {
+        let Some(wakeups) = self.channel(channel) else { return };
         let requeued = match settlement {
             Settlement::Queued { .. } | Settlement::Sent { more: true, .. } => 1,
             Settlement::Sent { .. }
@@ -146,68 +146,68 @@ impl Signals {
             | Settlement::Unknown { .. }
             | Settlement::Unconfirmed { .. } => 0,
         };
-        signals.ring_outbound(requeued);
+        wakeups.notify_outbound(requeued);
         if matches!(settlement, Settlement::Unknown { .. }) {
-            signals.looks.notify_one();
+            wakeups.looks.notify_one();
         }
         if noticed {
-            signals.events.notify_one();
+            wakeups.events.notify_one();
         }
     }
 
     /// Something is in doubt, or may be settled now.
-    pub(crate) fn ring_looks(&self, channel: &ChannelName) {
-        if let Some(signals) = self.channel(channel) {
-            signals.looks.notify_one();
+    pub(crate) fn notify_looks(&self, channel: &ChannelName) {
+        if let Some(wakeups) = self.channel(channel) {
+            wakeups.looks.notify_one();
         }
     }
 
     /// An event was recorded or may go now.
-    pub(crate) fn ring_events(&self, channel: &ChannelName) {
-        if let Some(signals) = self.channel(channel) {
-            signals.events.notify_one();
+    pub(crate) fn notify_events(&self, channel: &ChannelName) {
+        if let Some(wakeups) = self.channel(channel) {
+            wakeups.events.notify_one();
         }
     }
 
-    /// The caller of `/message` will wait for the first verdict on `m_id`. Dropping the [`Caller`] ends that.
-    pub(crate) fn await_verdict(self: &Arc<Self>, m_id: &MId) -> Caller {
+    /// The caller of `/message` will wait for the first verdict on `m_id`. Dropping the [`WaitingCaller`] ends that.
+    pub(crate) fn await_verdict(self: &Arc<Self>, m_id: &MId) -> WaitingCaller {
         let (tell, told) = oneshot::channel();
         lock(&self.callers).insert(m_id.clone(), tell);
-        Caller { m_id: m_id.clone(), told, signals: Arc::clone(self) }
+        WaitingCaller { m_id: m_id.clone(), told, wakeups: Arc::clone(self) }
     }
 
     /// Takes over the duty to answer the caller of `m_id`, where one still waits. From then on, what is not told through
     /// the returned sender must reach the agent as `message_status`.
-    pub(crate) fn caller(&self, m_id: &MId) -> Option<oneshot::Sender<Answer>> {
+    pub(crate) fn take_caller(&self, m_id: &MId) -> Option<oneshot::Sender<FirstVerdict>> {
         lock(&self.callers).remove(m_id).filter(|tell| !tell.is_closed())
     }
 }
 
 /// A caller that waits for the first verdict.
 #[derive(Debug)]
-pub(crate) struct Caller {
+pub(crate) struct WaitingCaller {
     m_id: MId,
-    told: oneshot::Receiver<Answer>,
-    signals: Arc<Signals>,
+    told: oneshot::Receiver<FirstVerdict>,
+    wakeups: Arc<Wakeups>,
 }
 
-impl Caller {
+impl WaitingCaller {
     /// Waits up to `limit`. What is not known by then counts as accepted; a verdict that is being stored at that very
     /// moment is still waited for, since nobody else will tell it.
-    pub(crate) async fn answer(mut self, limit: Duration) -> Answer {
+    pub(crate) async fn answer(mut self, limit: Duration) -> FirstVerdict {
         if let Ok(answer) = tokio::time::timeout(limit, &mut self.told).await {
-            return answer.unwrap_or(Answer::Accepted);
+            return answer.unwrap_or(FirstVerdict::Accepted);
         }
-        if lock(&self.signals.callers).remove(&self.m_id).is_some() {
-            return Answer::Accepted;
+        if lock(&self.wakeups.callers).remove(&self.m_id).is_some() {
+            return FirstVerdict::Accepted;
         }
-        (&mut self.told).await.unwrap_or(Answer::Accepted)
+        (&mut self.told).await.unwrap_or(FirstVerdict::Accepted)
     }
 }
 
-impl Drop for Caller {
+impl Drop for WaitingCaller {
     fn drop(&mut self) {
-        lock(&self.signals.callers).remove(&self.m_id);
+        lock(&self.wakeups.callers).remove(&self.m_id);
     }
 }
 

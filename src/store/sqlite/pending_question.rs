@@ -12,9 +12,9 @@ pub(super) fn ask(db: &Connection, attempt: &Attempt, now_ms: i64) -> Result<(),
     let Attempt { m_id, content: Content::QuickReply(question), part: 0, .. } = attempt else {
         return Ok(());
     };
-    let choice =
+    let pending_question =
         PendingQuestion { m_id: m_id.clone(), replies: question.replies().to_vec(), asked_ms: wall_of(now_ms) };
-    let json = serde_json::to_string(&choice).map_err(|e| corrupt("conversations")(Box::new(e)))?;
+    let json = serde_json::to_string(&pending_question).map_err(|e| corrupt("conversations")(Box::new(e)))?;
     change(db, sql::OPEN_CHOICE, params![json, now_ms, attempt.conversation])
 }
 
@@ -35,7 +35,7 @@ pub(super) fn settle(db: &Connection, attempt: &Attempt, settlement: &Settlement
 pub(super) fn close(db: &Connection, conversation: i64, m_id: &MId) -> Result<(), StoreError> {
     let Some(stored) = stored(db, sql::CHOICE_OF, params![conversation])? else { return Ok(()) };
     // One that cannot be read is nobody's, and holds nothing up: it goes when another takes its place, or with its age.
-    if serde_json::from_str::<PendingQuestion>(&stored).is_ok_and(|choice| choice.m_id == *m_id) {
+    if serde_json::from_str::<PendingQuestion>(&stored).is_ok_and(|pending_question| pending_question.m_id == *m_id) {
         execute(db, sql::CLOSE_CHOICE, params![conversation, stored])?;
     }
     Ok(())

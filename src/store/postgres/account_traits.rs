@@ -5,7 +5,7 @@ use super::inbound;
 use crate::domain::clock::wall_ms;
 use crate::domain::matching::Match;
 use crate::domain::{Event, EventBody, StatusValue};
-use crate::store::{Learned, Receipt, StoreError, Untold, sql};
+use crate::store::{AccountTraits, Receipt, StoreError, UnreportedSend, sql};
 
 /// A row that was missed for longer shows no lag: something else was wrong.
 const LONGEST_LAG_MS: i64 = 10 * 60_000;
@@ -51,19 +51,27 @@ pub(super) async fn tell(db: &mut Db, conversation: i64, receipt: &Receipt, now_
     Ok(true)
 }
 
-pub(super) async fn untold(db: &mut Db, channel: &str, contact: &str, limit: usize) -> Result<Vec<Untold>, StoreError> {
+pub(super) async fn unreported_sends(
+    db: &mut Db,
+    channel: &str,
+    contact: &str,
+    limit: usize,
+) -> Result<Vec<UnreportedSend>, StoreError> {
     type Row = (String, Count, String, i64, i64);
     let most = i64::try_from(limit).unwrap_or(i64::MAX);
     let found: Vec<Row> = db.rows(sql::UNTOLD, args![channel, contact, most]).await?;
     let of = |(m_id, Count(part), state, told, since_ms): Row| {
-        Ok(Untold { m_id: decode("outbound", &m_id)?, part, sent: state == "sent", told, since_ms })
+        Ok(UnreportedSend { m_id: decode("outbound", &m_id)?, part, sent: state == "sent", told, since_ms })
     };
     found.into_iter().map(of).collect()
 }
 
-pub(super) async fn learned(db: &mut Db, channel: &str) -> Result<Learned, StoreError> {
+pub(super) async fn account_traits(db: &mut Db, channel: &str) -> Result<AccountTraits, StoreError> {
     let found: Option<(i64, i64, i64)> = db.optional(sql::LEARNED, args![channel]).await?;
-    let of =
-        |(texts, files, settle_lag_ms)| Learned { shows_texts: texts != 0, shows_files: files != 0, settle_lag_ms };
+    let of = |(texts, files, settle_lag_ms)| AccountTraits {
+        shows_texts: texts != 0,
+        shows_files: files != 0,
+        settle_lag_ms,
+    };
     Ok(found.map(of).unwrap_or_default())
 }

@@ -21,7 +21,7 @@ on_each_engine! {
 }
 
 /// A message of contact 1 that may have been sent at 100, to be looked up at 200.
-async fn doubt(store: &Arc<dyn Store>, epoch: Epoch, words: &str) -> Doubt {
+async fn in_doubt(store: &Arc<dyn Store>, epoch: Epoch, words: &str) -> InDoubtSend {
     store.accept(message(1, words, 10)).await.unwrap();
     let attempt = take(store, epoch, 100).await.remove(0);
     let fault = Fault::TimedOut;
@@ -29,7 +29,7 @@ async fn doubt(store: &Arc<dyn Store>, epoch: Epoch, words: &str) -> Doubt {
     due(store, 200).await.remove(0)
 }
 
-async fn due(store: &Arc<dyn Store>, now_ms: i64) -> Vec<Doubt> {
+async fn due(store: &Arc<dyn Store>, now_ms: i64) -> Vec<InDoubtSend> {
     store.due_looks(&channel(), now_ms, 10).await.unwrap()
 }
 
@@ -38,7 +38,7 @@ async fn state(store: &Arc<dyn Store>, m_id: &MId) -> String {
 }
 
 /// A reading whose one row shows `part` of `m_id`.
-fn showing(identity: &str, m_id: &MId, part: u32) -> Reading {
+fn showing(identity: &str, m_id: &MId, part: u32) -> ConversationRead {
     let mut page = reading(1, &[(identity, "x")]);
     page.rows[0].events.clear();
     page.rows[0].from_customer = false;
@@ -48,7 +48,7 @@ fn showing(identity: &str, m_id: &MId, part: u32) -> Reading {
 
 async fn fresh(engine: Engine) -> (Fresh, Epoch) {
     let fresh = engine.fresh().await;
-    let epoch = fresh.store.own(&channel()).await.unwrap();
+    let epoch = fresh.store.take_ownership(&channel()).await.unwrap();
     (fresh, epoch)
 }
 
@@ -61,27 +61,27 @@ async fn what_was_under_way_at_the_end_is_in_doubt_and_holds_its_conversation_al
     take(&fresh.store, epoch, 100).await;
     fresh.store.accept(message(2, "beside it", 12)).await.unwrap();
     let Fresh { store, folder: _folder } = fresh.again().await;
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     let found = store.interrupted(&channel(), epoch, 500, 200).await.unwrap();
     assert_eq!(found.iter().map(|left| &left.m_id).collect::<Vec<_>>(), [&lost_id]);
     assert!(store.interrupted(&channel(), epoch, 500, 200).await.unwrap().is_empty());
     assert_eq!(take(&store, epoch, 10_000).await.iter().map(words).collect::<Vec<_>>(), ["beside it"]);
     assert_eq!((store.next_look_ms(&channel()).await.unwrap(), due(&store, 499).await.len()), (Some(500), 0));
-    let doubt = due(&store, 500).await.remove(0);
-    assert_eq!((doubt.attempt.m_id.clone(), doubt.unknown_ms, doubt.looks), (lost_id, 200, 0));
+    let in_doubt = due(&store, 500).await.remove(0);
+    assert_eq!((in_doubt.attempt.m_id.clone(), in_doubt.unknown_ms, in_doubt.looks), (lost_id, 200, 0));
     assert!(store.due_events(&channel(), 10_000, 10).await.unwrap().is_empty(), "the agent is not told yet");
 }
 
 async fn a_row_that_shows_it_makes_the_next_look_due_at_once(engine: Engine) {
     let (Fresh { store, folder: _folder }, epoch) = fresh(engine).await;
-    let doubt = doubt(&store, epoch, "a").await;
-    store.look_again(&doubt, Look::Unclear, 90_000, 200).await.unwrap();
+    let in_doubt = in_doubt(&store, epoch, "a").await;
+    store.look_again(&in_doubt, Look::Unclear, 90_000, 200).await.unwrap();
     assert!(due(&store, 1000).await.is_empty());
-    store.record(showing("row", &doubt.attempt.m_id, 0)).await.unwrap();
-    let doubt = due(&store, 1000).await.remove(0);
-    assert!(store.evidence(&doubt).await.unwrap().found);
-    store.resolve(&doubt, epoch, Settlement::Sent { afilnet_id: None, more: false }, 1000).await.unwrap();
-    assert_eq!(state(&store, &doubt.attempt.m_id).await, "sent");
+    store.record(showing("row", &in_doubt.attempt.m_id, 0)).await.unwrap();
+    let in_doubt = due(&store, 1000).await.remove(0);
+    assert!(store.evidence(&in_doubt).await.unwrap().found);
+    store.resolve(&in_doubt, epoch, Settlement::Sent { afilnet_id: None, more: false }, 1000).await.unwrap();
+    assert_eq!(state(&store, &in_doubt.attempt.m_id).await, "sent");
     assert_eq!(store.next_look_ms(&channel()).await.unwrap(), None);
 }
 
@@ -96,7 +96,7 @@ async fn one_that_was_found_before_it_was_given_up_is_looked_at_at_once(engine: 
 
 async fn a_call_is_shown_by_one_row_alone(engine: Engine) {
     let (Fresh { store, folder }, epoch) = fresh(engine).await;
-    let first = doubt(&store, epoch, "a").await;
+    let first = in_doubt(&store, epoch, "a").await;
     let m_id = first.attempt.m_id.clone();
     store.record(showing("row 1", &m_id, 0)).await.unwrap();
     store.record(showing("row 2", &m_id, 0)).await.unwrap();
@@ -106,7 +106,7 @@ async fn a_call_is_shown_by_one_row_alone(engine: Engine) {
 
 async fn the_evidence_names_what_was_surely_sent_before(engine: Engine) {
     let (Fresh { store, folder: _folder }, epoch) = fresh(engine).await;
-    let first = doubt(&store, epoch, "a").await;
+    let first = in_doubt(&store, epoch, "a").await;
     assert_eq!(store.evidence(&first).await.unwrap(), Evidence { found: false, before_shown: None, doubtful: false });
     store.resolve(&first, epoch, Settlement::Sent { afilnet_id: None, more: true }, 300).await.unwrap();
     let part = take(&store, epoch, 400).await.remove(0);
@@ -116,15 +116,15 @@ async fn the_evidence_names_what_was_surely_sent_before(engine: Engine) {
     store.record(showing("row", &part.m_id, 0)).await.unwrap();
     assert_eq!(store.evidence(&second).await.unwrap().before_shown, Some(true));
     store.resolve(&second, epoch, Settlement::Sent { afilnet_id: None, more: false }, 600).await.unwrap();
-    let third = doubt(&store, epoch, "b").await;
+    let third = in_doubt(&store, epoch, "b").await;
     assert_eq!(store.evidence(&third).await.unwrap().before_shown, Some(false), "the last part of the first");
 }
 
 async fn looks_are_counted_by_what_they_prove(engine: Engine) {
     let (Fresh { store, folder: _folder }, epoch) = fresh(engine).await;
     store.record(reading(1, &[("r1", "hello"), ("r2", "there")])).await.unwrap();
-    let mut doubt = doubt(&store, epoch, "a").await;
-    assert_eq!(doubt.anchor.as_deref(), Some("r2"));
+    let mut in_doubt = in_doubt(&store, epoch, "a").await;
+    assert_eq!(in_doubt.anchor.as_deref(), Some("r2"));
     for (look, looks, absences, absent_ms) in [
         (Look::Failed, 0, 0, None),
         (Look::Unclear, 1, 0, None),
@@ -132,14 +132,14 @@ async fn looks_are_counted_by_what_they_prove(engine: Engine) {
         (Look::Absent, 3, 2, Some(3000)),
     ] {
         let now_ms = 1000 * (i64::from(looks) + 1);
-        store.look_again(&doubt, look, now_ms, now_ms).await.unwrap();
-        doubt = due(&store, now_ms).await.remove(0);
-        assert_eq!((doubt.looks, doubt.absences, doubt.absent_ms), (looks, absences, absent_ms), "{look:?}");
+        store.look_again(&in_doubt, look, now_ms, now_ms).await.unwrap();
+        in_doubt = due(&store, now_ms).await.remove(0);
+        assert_eq!((in_doubt.looks, in_doubt.absences, in_doubt.absent_ms), (looks, absences, absent_ms), "{look:?}");
     }
-    store.resolve(&doubt, epoch, Settlement::Queued { due_ms: None, fault: Fault::TimedOut }, 5000).await.unwrap();
+    store.resolve(&in_doubt, epoch, Settlement::Queued { due_ms: None, fault: Fault::TimedOut }, 5000).await.unwrap();
     let again = take(&store, epoch, 5000).await.remove(0);
-    assert_eq!((again.number, again.m_id.clone()), (2, doubt.attempt.m_id.clone()));
-    assert!(matches!(store.look_again(&doubt, Look::Absent, 1, 1).await, Err(StoreError::Stale)));
+    assert_eq!((again.number, again.m_id.clone()), (2, in_doubt.attempt.m_id.clone()));
+    assert!(matches!(store.look_again(&in_doubt, Look::Absent, 1, 1).await, Err(StoreError::Stale)));
     store.settle(&again, Settlement::Unknown { fault: Fault::TimedOut, look_ms: 6000 }, 5500).await.unwrap();
     let anew = due(&store, 6000).await.remove(0);
     assert_eq!((anew.looks, anew.absences, anew.absent_ms, anew.unknown_ms), (0, 0, None, 5500));
@@ -147,23 +147,23 @@ async fn looks_are_counted_by_what_they_prove(engine: Engine) {
 
 async fn an_owner_taken_over_resolves_nothing(engine: Engine) {
     let (Fresh { store, folder: _folder }, old) = fresh(engine).await;
-    let doubt = doubt(&store, old, "a").await;
-    let new = store.own(&channel()).await.unwrap();
+    let in_doubt = in_doubt(&store, old, "a").await;
+    let new = store.take_ownership(&channel()).await.unwrap();
     let sent = || Settlement::Sent { afilnet_id: None, more: false };
-    assert!(matches!(store.resolve(&doubt, old, sent(), 300).await, Err(StoreError::Stale)));
-    store.resolve(&doubt, new, sent(), 300).await.unwrap();
-    assert_eq!(state(&store, &doubt.attempt.m_id).await, "sent");
+    assert!(matches!(store.resolve(&in_doubt, old, sent(), 300).await, Err(StoreError::Stale)));
+    store.resolve(&in_doubt, new, sent(), 300).await.unwrap();
+    assert_eq!(state(&store, &in_doubt.attempt.m_id).await, "sent");
 }
 
 async fn unconfirmed_is_told_and_goes_on_and_held_waits(engine: Engine) {
     for held in [false, true] {
         let (Fresh { store, folder: _folder }, epoch) = fresh(engine).await;
-        let doubt = doubt(&store, epoch, "a").await;
+        let in_doubt = in_doubt(&store, epoch, "a").await;
         store.accept(message(1, "behind it", 11)).await.unwrap();
         let fault = Fault::TimedOut;
         let settlement = Settlement::Unconfirmed { fault, notice: "may have been delivered".into(), held };
-        store.resolve(&doubt, epoch, settlement, 300).await.unwrap();
-        assert_eq!(state(&store, &doubt.attempt.m_id).await, "unconfirmed");
+        store.resolve(&in_doubt, epoch, settlement, 300).await.unwrap();
+        assert_eq!(state(&store, &in_doubt.attempt.m_id).await, "unconfirmed");
         assert_eq!(store.due_events(&channel(), 10_000, 10).await.unwrap().len(), 1);
         assert_eq!(take(&store, epoch, 10_000).await.len(), usize::from(!held));
         let unconfirmed = Filter { state: Some("unconfirmed".into()), limit: 9, ..Filter::default() };
@@ -174,11 +174,11 @@ async fn unconfirmed_is_told_and_goes_on_and_held_waits(engine: Engine) {
 async fn one_that_shows_after_all_is_no_longer_unconfirmed(engine: Engine) {
     for held in [false, true] {
         let (Fresh { store, folder: _folder }, epoch) = fresh(engine).await;
-        let doubt = doubt(&store, epoch, "a").await;
+        let in_doubt = in_doubt(&store, epoch, "a").await;
         let settlement = Settlement::Unconfirmed { fault: Fault::TimedOut, notice: "n".into(), held };
-        store.resolve(&doubt, epoch, settlement, 300).await.unwrap();
-        store.record(showing("row", &doubt.attempt.m_id, 0)).await.unwrap();
-        assert_eq!(state(&store, &doubt.attempt.m_id).await, if held { "unknown" } else { "sent" });
+        store.resolve(&in_doubt, epoch, settlement, 300).await.unwrap();
+        store.record(showing("row", &in_doubt.attempt.m_id, 0)).await.unwrap();
+        assert_eq!(state(&store, &in_doubt.attempt.m_id).await, if held { "unknown" } else { "sent" });
         assert_eq!(due(&store, 1000).await.len(), usize::from(held));
     }
 }
@@ -192,33 +192,36 @@ async fn a_person_settles_what_is_in_doubt_and_nothing_else(engine: Engine) {
         (Decision::SendAgain, "queued", "a", 0),
     ] {
         let (Fresh { store, folder: _folder }, epoch) = fresh(engine).await;
-        let doubt = doubt(&store, epoch, "a").await;
-        let m_id = doubt.attempt.m_id.as_str().to_owned();
+        let in_doubt = in_doubt(&store, epoch, "a").await;
+        let m_id = in_doubt.attempt.m_id.as_str().to_owned();
         store.accept(message(1, "behind it", 11)).await.unwrap();
         let decide = |m_id: String| store.decide(m_id, decision, "n".into(), 400);
         assert_eq!(decide("nobody".into()).await.unwrap(), None);
         assert_eq!(decide(m_id.clone()).await.unwrap().as_deref(), Some("unknown"));
-        assert_eq!(state(&store, &doubt.attempt.m_id).await, expected);
+        assert_eq!(state(&store, &in_doubt.attempt.m_id).await, expected);
         assert_eq!(decide(m_id.clone()).await.unwrap().as_deref(), Some(expected), "it was settled before");
         let other = if decision == Decision::Failed { Decision::Delivered } else { Decision::Failed };
         let second = store.decide(m_id.clone(), other, "n".into(), 450).await.unwrap();
-        assert_eq!((second.as_deref(), state(&store, &doubt.attempt.m_id).await.as_str()), (Some(expected), expected));
+        assert_eq!(
+            (second.as_deref(), state(&store, &in_doubt.attempt.m_id).await.as_str()),
+            (Some(expected), expected)
+        );
         assert_eq!(notices(Arc::clone(&store)).await, told);
         let next = take(&store, epoch, 10_000).await;
         assert_eq!(next.iter().map(words).collect::<Vec<_>>(), [behind]);
-        let late = store.resolve(&doubt, epoch, Settlement::Sent { afilnet_id: None, more: false }, 500).await;
+        let late = store.resolve(&in_doubt, epoch, Settlement::Sent { afilnet_id: None, more: false }, 500).await;
         assert!(matches!(late, Err(StoreError::Stale)), "a look that comes later settles nothing");
     }
 }
 
 async fn sent_again_by_a_person_it_waits_for_what_is_under_way_in_its_conversation(engine: Engine) {
     let (Fresh { store, folder: _folder }, epoch) = fresh(engine).await;
-    let doubt = doubt(&store, epoch, "a").await;
+    let in_doubt = in_doubt(&store, epoch, "a").await;
     let settlement = Settlement::Unconfirmed { fault: Fault::TimedOut, notice: "n".into(), held: false };
-    store.resolve(&doubt, epoch, settlement, 300).await.unwrap();
+    store.resolve(&in_doubt, epoch, settlement, 300).await.unwrap();
     store.accept(message(1, "later", 310)).await.unwrap();
     let later = take(&store, epoch, 400).await.remove(0);
-    let m_id = doubt.attempt.m_id.as_str().to_owned();
+    let m_id = in_doubt.attempt.m_id.as_str().to_owned();
     store.decide(m_id, Decision::SendAgain, String::new(), 500).await.unwrap();
     assert!(take(&store, epoch, 600).await.is_empty());
     send(&store, &later).await;
@@ -231,32 +234,32 @@ async fn a_row_that_may_show_it_in_other_words_leaves_it_in_doubt_whoever_read_i
     page.rows[0].doubtful = true;
     page.now_ms = 50;
     store.record(page).await.unwrap();
-    let doubt = doubt(&store, epoch, "a").await;
-    assert!(!store.evidence(&doubt).await.unwrap().doubtful, "it was there before the attempt");
+    let in_doubt = in_doubt(&store, epoch, "a").await;
+    assert!(!store.evidence(&in_doubt).await.unwrap().doubtful, "it was there before the attempt");
     let mut page = reading(1, &[("since", "x")]);
     page.rows[0].doubtful = true;
     page.now_ms = 120;
     store.record(page).await.unwrap();
-    assert_eq!(store.evidence(&doubt).await.unwrap(), Evidence { found: false, before_shown: None, doubtful: true });
+    assert_eq!(store.evidence(&in_doubt).await.unwrap(), Evidence { found: false, before_shown: None, doubtful: true });
 }
 
 async fn one_whose_text_is_gone_is_not_sent_again(engine: Engine) {
     let (Fresh { store, folder: _folder }, epoch) = fresh(engine).await;
-    let doubt = doubt(&store, epoch, "a").await;
+    let in_doubt = in_doubt(&store, epoch, "a").await;
     let settlement = Settlement::Unconfirmed { fault: Fault::TimedOut, notice: "n".into(), held: false };
-    store.resolve(&doubt, epoch, settlement, 300).await.unwrap();
-    store.sweep(1_000_000, 0, 100).await.unwrap();
-    let m_id = doubt.attempt.m_id.as_str().to_owned();
+    store.resolve(&in_doubt, epoch, settlement, 300).await.unwrap();
+    store.purge(1_000_000, 0, 100).await.unwrap();
+    let m_id = in_doubt.attempt.m_id.as_str().to_owned();
     let again = store.decide(m_id.clone(), Decision::SendAgain, String::new(), 400).await.unwrap();
     assert_eq!(again.as_deref(), Some("wiped"));
-    assert_eq!(state(&store, &doubt.attempt.m_id).await, "unconfirmed");
+    assert_eq!(state(&store, &in_doubt.attempt.m_id).await, "unconfirmed");
     store.decide(m_id, Decision::Delivered, String::new(), 400).await.unwrap();
-    assert_eq!(state(&store, &doubt.attempt.m_id).await, "sent");
+    assert_eq!(state(&store, &in_doubt.attempt.m_id).await, "sent");
 }
 
 async fn a_row_that_shows_while_it_waits_to_go_again_stops_it(engine: Engine) {
     let (Fresh { store, folder: _folder }, epoch) = fresh(engine).await;
-    let first = doubt(&store, epoch, "a").await;
+    let first = in_doubt(&store, epoch, "a").await;
     assert!(!first.attempt.before.fault.as_deref().unwrap_or_default().is_empty());
     store.resolve(&first, epoch, Settlement::Queued { due_ms: None, fault: Fault::TimedOut }, 300).await.unwrap();
     let spoken = store.own_sends(&channel(), &contact(1), 9).await.unwrap();

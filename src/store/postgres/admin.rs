@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::db::{Db, args};
-use crate::store::{Depth, Filter, Listed, StoreError, Waiting, sql};
+use crate::store::{Filter, ListedMessage, QueueDepth, StoreError, Waiting, sql};
 
 type Row = (String, String, String, String, String, i64, i64, Option<i64>, Option<String>);
 
-pub(super) async fn list(db: &mut Db, filter: &Filter) -> Result<Vec<Listed>, StoreError> {
+pub(super) async fn list(db: &mut Db, filter: &Filter) -> Result<Vec<ListedMessage>, StoreError> {
     let statement = match filter.state.as_deref() {
         Some("failed" | "unknown" | "unconfirmed") => sql::LIST_TROUBLE,
         Some("sending") => sql::LIST_SENDING,
@@ -18,7 +18,7 @@ pub(super) async fn list(db: &mut Db, filter: &Filter) -> Result<Vec<Listed>, St
     Ok(found.into_iter().map(listed).collect())
 }
 
-pub(super) async fn show(db: &mut Db, m_id: &str) -> Result<Option<Listed>, StoreError> {
+pub(super) async fn show(db: &mut Db, m_id: &str) -> Result<Option<ListedMessage>, StoreError> {
     let message: Option<Row> = db.optional(sql::SHOW, args![m_id]).await?;
     let found = match message {
         Some(message) => Some(message),
@@ -27,10 +27,10 @@ pub(super) async fn show(db: &mut Db, m_id: &str) -> Result<Option<Listed>, Stor
     Ok(found.map(listed))
 }
 
-fn listed((m_id, channel, contact, state, kind, attempt, accepted_ms, done_ms, fault): Row) -> Listed {
+fn listed((m_id, channel, contact, state, kind, attempt, accepted_ms, done_ms, fault): Row) -> ListedMessage {
     // One whose conversation waits for a person is told apart by having no end yet.
     let state = if state == "held" { "unconfirmed".into() } else { state };
-    Listed { m_id, channel, contact, state, kind, attempt, accepted_ms, done_ms, fault }
+    ListedMessage { m_id, channel, contact, state, kind, attempt, accepted_ms, done_ms, fault }
 }
 
 pub(super) async fn channel_names(db: &mut Db) -> Result<Vec<String>, StoreError> {
@@ -56,9 +56,9 @@ pub(super) async fn waiting(db: &mut Db) -> Result<Vec<Waiting>, StoreError> {
     Ok(channels.into_values().collect())
 }
 
-pub(super) async fn depths(db: &mut Db) -> Result<Vec<Depth>, StoreError> {
+pub(super) async fn depths(db: &mut Db) -> Result<Vec<QueueDepth>, StoreError> {
     let number = |counted: i64| u64::try_from(counted).unwrap_or(0);
-    let mut channels: BTreeMap<String, Depth> = BTreeMap::new();
+    let mut channels: BTreeMap<String, QueueDepth> = BTreeMap::new();
     let waiting: Vec<(String, i64, i64)> = db.rows(sql::DEPTH_OUTBOUND, args![]).await?;
     for (channel, outbound, oldest) in waiting {
         let since: Option<(i64,)> = db.optional(sql::SINCE_MS, args![oldest]).await?;
@@ -72,7 +72,7 @@ pub(super) async fn depths(db: &mut Db) -> Result<Vec<Depth>, StoreError> {
     for (channel, unconfirmed) in db.rows::<(String, i64)>(sql::DEPTH_UNCONFIRMED, args![]).await? {
         channels.entry(channel).or_default().unconfirmed = number(unconfirmed);
     }
-    Ok(channels.into_iter().map(|(channel, there)| Depth { channel, ..there }).collect())
+    Ok(channels.into_iter().map(|(channel, there)| QueueDepth { channel, ..there }).collect())
 }
 
 /// Wiping comes before dropping, so that what is due for both leaves step by step, whichever is kept longer.

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use super::db::{Db, args};
-use super::links::Links;
+use super::pool::Pool;
 use super::sql;
 use crate::domain::MId;
 use crate::store::StoreError;
@@ -31,13 +31,13 @@ struct Word {
 
 /// What is noted and not said yet.
 #[derive(Default)]
-pub(super) struct Notes {
+pub(super) struct ResponseJournal {
     /// The last word on each message.
     words: Mutex<HashMap<MId, bool>>,
     news: Notify,
 }
 
-impl Notes {
+impl ResponseJournal {
     pub(super) fn note(&self, m_id: &MId, reached: bool) {
         let mut words = self.words();
         if words.len() < MOST {
@@ -48,7 +48,7 @@ impl Notes {
     }
 
     /// Says what is noted, for ever.
-    pub(super) async fn keep(self: Arc<Self>, links: Arc<Links>) {
+    pub(super) async fn keep(self: Arc<Self>, pool: Arc<Pool>) {
         let mut words = HashMap::new();
         loop {
             if words.is_empty() {
@@ -60,7 +60,7 @@ impl Notes {
             if words.is_empty() {
                 continue;
             }
-            let said = links.write("note_answers", &words, &|db, words| Box::pin(say(db, words))).await;
+            let said = pool.write("journal_responses", &words, &|db, words| Box::pin(say(db, words))).await;
             let said = said.unwrap_or_default();
             words.retain(|m_id, word| {
                 word.tries += 1;

@@ -5,10 +5,10 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::db::{Db, args, decode};
-use super::links::Links;
+use super::pool::Pool;
 use super::sql as own;
 use crate::domain::{Fault, MId};
-use crate::store::{Answer, StoreError, sql};
+use crate::store::{FirstVerdict, StoreError, sql};
 
 /// Wait before the server is asked again what came of a commit, and how long that is worth while.
 const AGAIN: Duration = Duration::from_millis(250);
@@ -34,7 +34,7 @@ pub(super) async fn find(db: &mut Db, m_ids: &[String]) -> Result<Vec<Found>, St
 /// What the caller of a message that has failed is to hear. Taken from the agent, who is not told any more; where that is
 /// too late, the agent is told, and the caller only that it was accepted. `again`: a commit that took it may stand, as
 /// its answer was lost.
-pub(super) async fn take(db: &mut Db, verdict: &Found, again: bool) -> Result<Answer, StoreError> {
+pub(super) async fn take(db: &mut Db, verdict: &Found, again: bool) -> Result<FirstVerdict, StoreError> {
     let me = db.me();
     let (conversation, m_id) = (verdict.conversation, verdict.m_id.as_str());
     db.lock(conversation).await?;
@@ -42,25 +42,25 @@ pub(super) async fn take(db: &mut Db, verdict: &Found, again: bool) -> Result<An
     if taken == 0 {
         let before = again && db.one::<i64>(own::NOTICE_TAKEN, args![conversation, m_id, me]).await? != 0;
         if !before {
-            return Ok(Answer::Accepted);
+            return Ok(FirstVerdict::Accepted);
         }
     } else {
         db.change(sql::SET_EVENT_LANE, args![conversation]).await?;
     }
-    Ok(Answer::Refused(Fault::from_code(verdict.failed.as_deref().unwrap_or_default())))
+    Ok(FirstVerdict::Refused(Fault::from_code(verdict.failed.as_deref().unwrap_or_default())))
 }
 
 /// As [`take`], asked again until the server says what came of it: a commit whose answer was lost may have taken from the
 /// agent what only the caller can be told then.
-pub(super) async fn taken(links: &Links, verdict: Found) -> Answer {
+pub(super) async fn taken(pool: &Pool, verdict: Found) -> FirstVerdict {
     let since = Instant::now();
     let mut again = false;
     loop {
         let asked = (&verdict, again);
-        let take = links.write("take_verdict", &asked, &|db, (verdict, again)| Box::pin(take(db, verdict, *again)));
+        let take = pool.write("take_verdict", &asked, &|db, (verdict, again)| Box::pin(take(db, verdict, *again)));
         match take.await {
             Ok(answer) => return answer,
-            Err(error) if (again || error.may_stand()) && since.elapsed() < TAKE_WITHIN => again = true,
+            Err(error) if (again || error.may_be_committed()) && since.elapsed() < TAKE_WITHIN => again = true,
             Err(error) => {
                 if again {
                     tracing::error!(
@@ -70,7 +70,7 @@ pub(super) async fn taken(links: &Links, verdict: Found) -> Answer {
                         verdict.m_id
                     );
                 }
-                return Answer::Accepted;
+                return FirstVerdict::Accepted;
             }
         }
         sleep(AGAIN).await;

@@ -20,8 +20,8 @@ fn receipt(m_id: &MId, part: u32, value: StatusValue) -> Receipt {
 }
 
 /// A reading of rows that were seen before, with these statuses.
-fn statuses(receipts: Vec<Receipt>) -> Reading {
-    Reading { receipts, ..reading(1, &[]) }
+fn statuses(receipts: Vec<Receipt>) -> ConversationRead {
+    ConversationRead { receipts, ..reading(1, &[]) }
 }
 
 async fn due(store: &Arc<dyn Store>) -> Vec<Event> {
@@ -35,7 +35,7 @@ async fn due(store: &Arc<dyn Store>) -> Vec<Event> {
 
 /// A message in two parts, sent at 5000.
 async fn sent(store: &Arc<dyn Store>) -> MId {
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     // Each in words of its own: equal ones would be taken for a repeat.
     store.accept(message(1, MId::fresh().as_str(), 10)).await.unwrap();
     let attempt = take(store, epoch, 100).await.remove(0);
@@ -69,11 +69,11 @@ async fn a_status_is_told_once_forward_only_of_the_whole_message_and_of_what_was
     assert_eq!(made(vec![receipt(&m_id, 0, Delivered)]).await, 0, "the first part alone");
     assert_eq!(made(vec![receipt(&m_id, 1, Delivered), receipt(&m_id, 1, Delivered)]).await, 1);
     assert_eq!(made(vec![receipt(&m_id, 1, Delivered)]).await, 0);
-    let untold = store.untold(&channel(), &contact(1), 9).await.unwrap();
-    assert_eq!(untold, [Untold { m_id: m_id.clone(), part: 1, sent: true, told: 1, since_ms: 5000 }]);
+    let unreported_sends = store.unreported_sends(&channel(), &contact(1), 9).await.unwrap();
+    assert_eq!(unreported_sends, [UnreportedSend { m_id: m_id.clone(), part: 1, sent: true, told: 1, since_ms: 5000 }]);
     assert_eq!(made(vec![receipt(&m_id, 1, Read), receipt(&m_id, 1, Delivered)]).await, 1);
     assert_eq!(made(vec![receipt(&m_id, 0, Failed), receipt(&m_id, 1, Read)]).await, 0, "read ends it");
-    assert_eq!(store.untold(&channel(), &contact(1), 9).await.unwrap(), []);
+    assert_eq!(store.unreported_sends(&channel(), &contact(1), 9).await.unwrap(), []);
     let of = |event: &Event| match &event.body {
         EventBody::MessageStatus { value, message } => (event.m_id.clone(), *value, message.clone()),
         other => panic!("{other:?}"),
@@ -83,7 +83,7 @@ async fn a_status_is_told_once_forward_only_of_the_whole_message_and_of_what_was
 
     // Of a message that was not sent nothing is told, nor of one that nobody knows or of another conversation.
     store.accept(message(1, "waits", 10)).await.unwrap();
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     let waits = take(&store, epoch, 100).await.remove(0);
     let mut elsewhere = reading(2, &[]);
     elsewhere.receipts = vec![receipt(&waits.m_id, 0, Failed)];
@@ -96,14 +96,14 @@ async fn a_status_is_told_once_forward_only_of_the_whole_message_and_of_what_was
 async fn rows_of_sent_messages_teach_that_and_how_late_they_show(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
     let m_id = sent(&store).await;
-    assert_eq!(store.learned(&channel()).await.unwrap(), Learned::default());
+    assert_eq!(store.account_traits(&channel()).await.unwrap(), AccountTraits::default());
     let matched = |m_id: &MId, identity: &str, part: u32, last: bool, read_before_ms: Option<i64>| {
         let mut page = reading(1, &[(identity, identity)]);
         page.rows[0].matched = Some(Match { m_id: m_id.clone(), part, last });
-        Reading { read_before_ms, ..page }
+        ConversationRead { read_before_ms, ..page }
     };
-    let lag = |settle_lag_ms| Learned { shows_texts: true, shows_files: false, settle_lag_ms };
-    for (identity, last, read_before_ms, learned) in [
+    let lag = |settle_lag_ms| AccountTraits { shows_texts: true, shows_files: false, settle_lag_ms };
+    for (identity, last, read_before_ms, account_traits) in [
         ("r1", false, Some(9000), lag(0)),
         ("r2", true, Some(4000), lag(0)),
         ("r3", true, Some(7000), lag(2000)),
@@ -112,19 +112,19 @@ async fn rows_of_sent_messages_teach_that_and_how_late_they_show(engine: Engine)
         ("r6", true, None, lag(2000)),
     ] {
         let recorded = store.record(matched(&sent(&store).await, identity, 1, last, read_before_ms)).await.unwrap();
-        assert_eq!(recorded.learned, Some(learned), "{identity}");
-        assert_eq!(store.learned(&channel()).await.unwrap(), learned, "{identity}");
+        assert_eq!(recorded.account_traits, Some(account_traits), "{identity}");
+        assert_eq!(store.account_traits(&channel()).await.unwrap(), account_traits, "{identity}");
     }
     // A row that was seen before teaches nothing, nor does one of a message that is still under way.
     let recorded = store.record(matched(&m_id, "r1", 1, true, Some(9000))).await.unwrap();
-    assert_eq!(recorded.learned, None);
+    assert_eq!(recorded.account_traits, None);
     store.accept(message(3, "under way", 10)).await.unwrap();
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     let under_way = take(&store, epoch, 100).await.remove(0);
     let mut page = reading(3, &[("r1", "x")]);
     page.rows[0].matched = Some(Match { m_id: under_way.m_id, part: 0, last: true });
-    store.record(Reading { read_before_ms: Some(9000), ..page }).await.unwrap();
-    assert_eq!(store.learned(&channel()).await.unwrap(), lag(2000));
+    store.record(ConversationRead { read_before_ms: Some(9000), ..page }).await.unwrap();
+    assert_eq!(store.account_traits(&channel()).await.unwrap(), lag(2000));
 }
 
 async fn timestamps_of_a_conversation_never_go_back(engine: Engine) {
@@ -177,7 +177,7 @@ async fn what_an_agent_is_told_bears_the_time_of_the_wall(engine: Engine) {
     let m_id = sent(&store).await;
     assert_eq!(store.record(statuses(vec![receipt(&m_id, 1, StatusValue::Read)])).await.unwrap().events, 1);
     store.accept(message(2, "refused", 10)).await.unwrap();
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     let attempt = take(&store, epoch, 100).await.remove(0);
     store.settle(&attempt, Settlement::Failed { fault: Fault::Busy, notice: Some("n".into()) }, 100).await.unwrap();
     let stamps: Vec<i64> = due(&store).await.iter().map(|event| event.timestamp_ms).collect();

@@ -2,9 +2,9 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{change, choice, decode, execute, one, outbound, rows, unavailable};
+use super::{change, decode, execute, one, outbound, pending_question, rows, unavailable};
 use crate::domain::MId;
-use crate::store::{ByHand, DiscardNotices, GivenUp, StoreError, sql};
+use crate::store::{DiscardNotices, GivenUp, ManualOutcome, StoreError, sql};
 
 /// One outbound message, as far as a decision on it needs.
 struct Found {
@@ -41,13 +41,13 @@ fn dead_events(db: &Connection, m_id: &str) -> Result<Vec<(i64, i64, bool)>, Sto
 
 /// Puts a message or an event that was given up back to its old place, to be tried at once and counted anew. Its due time
 /// is its old one, which lies in the past by any clock; its age counts from `now_ms`.
-pub(super) fn retry(db: &Connection, m_id: &str, now_ms: i64) -> Result<ByHand, StoreError> {
+pub(super) fn retry(db: &Connection, m_id: &str, now_ms: i64) -> Result<ManualOutcome, StoreError> {
     let found = find(db, m_id)?;
     match found {
         Some(there) if there.state == "failed" && there.has_text => {
             change(db, sql::RETRY_OUTBOUND, params![now_ms, there.row])?;
             follow_head(db, there.conversation)?;
-            return Ok(ByHand::Message);
+            return Ok(ManualOutcome::Message);
         }
         Some(_) | None => {}
     }
@@ -59,11 +59,11 @@ pub(super) fn retry(db: &Connection, m_id: &str, now_ms: i64) -> Result<ByHand, 
         again += 1;
     }
     Ok(match found {
-        _ if again > 0 => ByHand::Events(again),
-        Some(there) if there.state == "failed" => ByHand::Wiped,
-        Some(there) => ByHand::Not(there.state),
-        None if dead.is_empty() => ByHand::Missing,
-        None => ByHand::Wiped,
+        _ if again > 0 => ManualOutcome::Events(again),
+        Some(there) if there.state == "failed" => ManualOutcome::Wiped,
+        Some(there) => ManualOutcome::Not(there.state),
+        None if dead.is_empty() => ManualOutcome::Missing,
+        None => ManualOutcome::Wiped,
     })
 }
 
@@ -96,14 +96,14 @@ pub(super) fn discard(
     m_id: &str,
     notices: &DiscardNotices,
     now_ms: i64,
-) -> Result<ByHand, StoreError> {
+) -> Result<ManualOutcome, StoreError> {
     let found = find(db, m_id)?;
     if let Some(there) =
         found.as_ref().filter(|there| matches!(&*there.state, "queued" | "failed" | "unconfirmed" | "held"))
     {
         let m_id: MId = decode("outbound", m_id)?;
         change(db, sql::DISCARD_OUTBOUND, params![now_ms, there.row])?;
-        choice::close(db, there.conversation, &m_id)?;
+        pending_question::close(db, there.conversation, &m_id)?;
         let notice = match there.state.as_str() {
             "queued" if there.part == 0 => Some(&notices.not_sent),
             "queued" => Some(&notices.perhaps_sent),
@@ -114,16 +114,16 @@ pub(super) fn discard(
             outbound::notice(db, there.conversation, &m_id, notice, now_ms)?;
         }
         follow_head(db, there.conversation)?;
-        return Ok(ByHand::Message);
+        return Ok(ManualOutcome::Message);
     }
     let dead = dead_events(db, m_id)?;
     for (row, ..) in &dead {
         change(db, sql::DISCARD_EVENT, params![row])?;
     }
     Ok(match found {
-        _ if !dead.is_empty() => ByHand::Events(dead.len()),
-        Some(there) => ByHand::Not(there.state),
-        None => ByHand::Missing,
+        _ if !dead.is_empty() => ManualOutcome::Events(dead.len()),
+        Some(there) => ManualOutcome::Not(there.state),
+        None => ManualOutcome::Missing,
     })
 }
 

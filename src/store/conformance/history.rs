@@ -25,7 +25,7 @@ async fn damage(fresh: &Fresh, statement: &str) {
 
 async fn further_parts_go_before_later_messages_of_other_conversations(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     store.accept(message(9, "long", 10)).await.unwrap();
     for n in 1..=5 {
         store.accept(message(n, "later", 10 + i64::from(n))).await.unwrap();
@@ -41,7 +41,7 @@ async fn further_parts_go_before_later_messages_of_other_conversations(engine: E
 
 async fn a_message_put_back_without_a_time_keeps_its_place_before_later_ones(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     store.accept(message(9, "first", 10)).await.unwrap();
     store.accept(message(1, "later", 11)).await.unwrap();
     let begun = store.begin(&channel(), epoch, 100, i64::MAX, 1).await.unwrap().remove(0);
@@ -53,39 +53,39 @@ async fn a_message_put_back_without_a_time_keeps_its_place_before_later_ones(eng
 
 async fn tries_that_ended_in_different_faults_are_not_added_up(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     store.accept(message(1, "a", 10)).await.unwrap();
     store.record(reading(2, &[("r1", "in")])).await.unwrap();
     let faults = [Fault::Busy, Fault::Busy, Fault::Unreachable, Fault::Busy, Fault::Http(500), Fault::Http(503)];
-    for (fault, times) in faults.into_iter().zip([1, 2, 1, 1, 1, 1]) {
+    for (fault, clock_rollback) in faults.into_iter().zip([1, 2, 1, 1, 1, 1]) {
         let attempt = take(&store, epoch, 100).await.remove(0);
-        assert_eq!(attempt.before.and(&fault), times, "outbound, {fault:?}");
+        assert_eq!(attempt.before.and(&fault), clock_rollback, "outbound, {fault:?}");
         let again = Settlement::Queued { due_ms: Some(100), fault: fault.clone() };
         store.settle(&attempt, again, 100).await.unwrap();
         let event = store.due_events(&channel(), 2000, 10).await.unwrap().remove(0);
-        assert_eq!(event.before.and(&fault), times, "event, {fault:?}");
+        assert_eq!(event.before.and(&fault), clock_rollback, "event, {fault:?}");
         store.published(&event, Publication::Queued { due_ms: 2000, fault }, 2000).await.unwrap();
     }
     let attempt = take(&store, epoch, 100).await.remove(0);
-    assert_eq!((attempt.before.times, attempt.number), (1, 7));
+    assert_eq!((attempt.before.clock_rollback, attempt.number), (1, 7));
 }
 
 async fn a_part_that_went_out_leaves_no_tries_to_the_next(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     store.accept(message(1, "long", 10)).await.unwrap();
     let attempt = take(&store, epoch, 100).await.remove(0);
     store.settle(&attempt, Settlement::Queued { due_ms: Some(100), fault: Fault::Busy }, 100).await.unwrap();
     let attempt = take(&store, epoch, 100).await.remove(0);
     store.settle(&attempt, Settlement::Sent { afilnet_id: None, more: true }, 100).await.unwrap();
     let attempt = take(&store, epoch, 100).await.remove(0);
-    assert_eq!((attempt.part, attempt.number, attempt.before), (1, 1, Before::default()));
+    assert_eq!((attempt.part, attempt.number, attempt.before), (1, 1, FailureStreak::default()));
 }
 
 async fn a_message_that_cannot_be_read_is_set_aside_and_its_conversation_goes_on(engine: Engine) {
     let fresh = engine.fresh().await;
     let store = Arc::clone(&fresh.store);
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     let broken = message(1, "broken", 10);
     let broken_id = broken.m_id.to_string();
     store.accept(broken).await.unwrap();
@@ -129,13 +129,13 @@ async fn a_conversation_that_was_only_written_to_has_no_position(engine: Engine)
 
 async fn a_message_whose_caller_goes_away_before_the_commit_is_rung_for_and_counted(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
-    let epoch = store.own(&channel()).await.unwrap();
-    let signals = store.signals().register(&channel(), &Pace::new(1));
-    assert!(signals.verdict_expected(Duration::ZERO));
+    let epoch = store.take_ownership(&channel()).await.unwrap();
+    let wakeups = store.wakeups().register(&channel(), &AccountLoad::new(1));
+    assert!(wakeups.verdict_expected(Duration::ZERO));
     // Polled once, which hands it to the writer, then dropped.
     assert!(tokio::time::timeout(Duration::ZERO, store.accept(message(1, "kept", 10))).await.is_err());
-    tokio::time::timeout(SOON, signals.outbound.notified()).await.expect("the bell rings");
-    assert!(!signals.verdict_expected(Duration::ZERO), "it is counted among what waits");
+    tokio::time::timeout(SOON, wakeups.outbound.notified()).await.expect("the bell rings");
+    assert!(!wakeups.verdict_expected(Duration::ZERO), "it is counted among what waits");
     assert_eq!(take(&store, epoch, 100).await.iter().map(words).collect::<Vec<_>>(), ["kept"]);
-    assert!(signals.verdict_expected(Duration::ZERO), "and no longer once begun");
+    assert!(wakeups.verdict_expected(Duration::ZERO), "and no longer once begun");
 }

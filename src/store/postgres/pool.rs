@@ -27,7 +27,7 @@ const LINKS: u32 = 16;
 
 /// More of them, for leases: a store that is busy is no reason to lose one.
 const FIRST: usize = 2;
-const FIRST_OF_ALL: &[&str] = &["beat", "claim", "leave", "release"];
+const FIRST_OF_ALL: &[&str] = &["heartbeat", "acquire", "deregister", "release"];
 
 /// Longest wait for a connection to be free, or to be made.
 const WAIT: Duration = Duration::from_secs(2);
@@ -50,7 +50,7 @@ enum Silent {
 }
 
 /// All connections to one database.
-pub(super) struct Links {
+pub(super) struct Pool {
     options: PgConnectOptions,
     /// Statements may stay prepared: no pooler stands between that gives each transaction another server.
     prepared: bool,
@@ -65,7 +65,7 @@ pub(super) struct Links {
     healthy: AtomicBool,
 }
 
-impl Links {
+impl Pool {
     pub(super) fn new(options: PgConnectOptions, prepared: bool, schema: &str) -> Self {
         let me: Arc<str> = MId::fresh().as_str().into();
         Self {

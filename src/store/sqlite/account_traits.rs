@@ -6,7 +6,7 @@ use super::{decode, execute, inbound, rows, unavailable};
 use crate::domain::clock::wall_ms;
 use crate::domain::matching::Match;
 use crate::domain::{Event, EventBody, StatusValue};
-use crate::store::{Learned, Receipt, StoreError, Untold, sql};
+use crate::store::{AccountTraits, Receipt, StoreError, UnreportedSend, sql};
 
 /// A row that was missed for longer shows no lag: something else was wrong.
 const LONGEST_LAG_MS: i64 = 10 * 60_000;
@@ -60,24 +60,32 @@ pub(super) fn tell(db: &Connection, conversation: i64, receipt: &Receipt, now_ms
     Ok(true)
 }
 
-pub(super) fn untold(db: &Connection, channel: &str, contact: &str, limit: usize) -> Result<Vec<Untold>, StoreError> {
+pub(super) fn unreported_sends(
+    db: &Connection,
+    channel: &str,
+    contact: &str,
+    limit: usize,
+) -> Result<Vec<UnreportedSend>, StoreError> {
     type Row = (String, u32, String, i64, i64);
     let most = i64::try_from(limit).unwrap_or(i64::MAX);
     let found: Vec<Row> = rows(db, sql::UNTOLD, params![channel, contact, most], |r| {
         Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?))
     })?;
     let of = |(m_id, part, state, told, since_ms): Row| {
-        Ok(Untold { m_id: decode("outbound", &m_id)?, part, sent: state == "sent", told, since_ms })
+        Ok(UnreportedSend { m_id: decode("outbound", &m_id)?, part, sent: state == "sent", told, since_ms })
     };
     found.into_iter().map(of).collect()
 }
 
-pub(super) fn learned(db: &Connection, channel: &str) -> Result<Learned, StoreError> {
+pub(super) fn account_traits(db: &Connection, channel: &str) -> Result<AccountTraits, StoreError> {
     let found: Option<(i64, i64, i64)> = db
         .prepare_cached(sql::LEARNED)
         .and_then(|mut s| s.query_row(params![channel], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?))).optional())
         .map_err(unavailable)?;
-    let of =
-        |(texts, files, settle_lag_ms)| Learned { shows_texts: texts != 0, shows_files: files != 0, settle_lag_ms };
+    let of = |(texts, files, settle_lag_ms)| AccountTraits {
+        shows_texts: texts != 0,
+        shows_files: files != 0,
+        settle_lag_ms,
+    };
     Ok(found.map(of).unwrap_or_default())
 }

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::answers::{self, REPEAT_WITHIN_MS};
-use super::links::Links;
+use super::accept::{self, REPEAT_WITHIN_MS};
+use super::pool::Pool;
 use crate::domain::clock::millis;
 use crate::domain::{ChannelName, ContactId, MId};
 use crate::store::{Accepted, NewOutbound, StoreError};
@@ -25,7 +25,7 @@ pub(super) type Conversation = (ChannelName, ContactId);
 
 /// Answers that are lost and that the server may not know of, by conversation.
 #[derive(Default)]
-pub(super) struct Unsure(Mutex<HashMap<Conversation, Vec<Open>>>);
+pub(super) struct InDoubtCommits(Mutex<HashMap<Conversation, Vec<Open>>>);
 
 struct Open {
     m_id: MId,
@@ -42,7 +42,7 @@ pub(super) struct Call {
     pub(super) lost: Vec<MId>,
     /// The message that it is answered with.
     kept: Mutex<Option<MId>>,
-    unsure: Arc<Unsure>,
+    in_doubt_commits: Arc<InDoubtCommits>,
     started: Instant,
     /// When this process last saw to it.
     seen_to: Mutex<Instant>,
@@ -54,25 +54,25 @@ pub(super) struct Call {
 pub(super) struct Lost {
     of: Conversation,
     m_id: MId,
-    unsure: Arc<Unsure>,
+    in_doubt_commits: Arc<InDoubtCommits>,
 }
 
 impl Lost {
     /// Says so, until the server has heard it or it concerns nobody any more.
-    pub(super) async fn tell(self, links: Arc<Links>) {
+    pub(super) async fn tell(self, pool: Arc<Pool>) {
         let since = Instant::now();
         let said = (self.of, self.m_id);
         while millis(since.elapsed()) < REPEAT_WITHIN_MS {
             tokio::time::sleep(AGAIN).await;
-            let call = (&said, &self.unsure);
-            let told = links.write("answered", &call, &|db, ((of, m_id), unsure)| {
+            let call = (&said, &self.in_doubt_commits);
+            let told = pool.write("answered", &call, &|db, ((of, m_id), in_doubt_commits)| {
                 Box::pin(async move {
-                    answers::lock(db, of).await?;
+                    accept::lock(db, of).await?;
                     // Asked under the lock: a call that comes from now on waits for it, and finds what is said here. One
                     // that is under way says so itself, and its own answer is the one that counts.
-                    let carried = unsure.carried(of, m_id);
+                    let carried = in_doubt_commits.carried(of, m_id);
                     if carried == Some(0) {
-                        answers::lose(db, m_id).await?;
+                        accept::lose(db, m_id).await?;
                     }
                     Ok(carried)
                 })
@@ -83,11 +83,11 @@ impl Lost {
                 Ok(Some(_)) | Err(_) => {}
             }
         }
-        self.unsure.forget(&said.0, std::slice::from_ref(&said.1));
+        self.in_doubt_commits.forget(&said.0, std::slice::from_ref(&said.1));
     }
 }
 
-impl Unsure {
+impl InDoubtCommits {
     pub(super) fn call(self: &Arc<Self>, message: NewOutbound) -> Call {
         let of = (message.channel.clone(), message.contact.clone());
         let carry = |open: &mut Open| {
@@ -100,7 +100,7 @@ impl Unsure {
             message,
             lost: lost.unwrap_or_default(),
             kept: Mutex::default(),
-            unsure: Arc::clone(self),
+            in_doubt_commits: Arc::clone(self),
             started,
             seen_to: started.into(),
             patient: AtomicBool::new(true),
@@ -140,10 +140,10 @@ impl Call {
 
     /// Stores the message. Where another process is about to learn what became of the answer to an equal one, that is
     /// waited for: until it says so, or is taken to be gone, as it is after the time of a `lease`.
-    pub(super) async fn kept(&self, links: &Links, lease: Duration) -> Result<Accepted, StoreError> {
+    pub(super) async fn kept(&self, pool: &Pool, lease: Duration) -> Result<Accepted, StoreError> {
         loop {
             self.patient.store(self.started.elapsed() < lease + EQUAL_WAITS, Ordering::Relaxed);
-            let accepted = links.write("accept", self, &|db, call| Box::pin(answers::accept(db, call)));
+            let accepted = pool.write("accept", self, &|db, call| Box::pin(accept::accept(db, call)));
             if let Some(accepted) = accepted.await? {
                 return Ok(accepted);
             }
@@ -160,14 +160,16 @@ impl Call {
     pub(super) fn over(&self, outcome: &Result<Accepted, StoreError>) -> Option<Lost> {
         let of = (self.message.channel.clone(), self.message.contact.clone());
         if outcome.is_ok() && !self.lost.is_empty() {
-            self.unsure.forget(&of, &self.lost);
+            self.in_doubt_commits.forget(&of, &self.lost);
         }
-        for open in self.unsure.all().get_mut(&of).into_iter().flatten().filter(|open| self.lost.contains(&open.m_id)) {
+        for open in
+            self.in_doubt_commits.all().get_mut(&of).into_iter().flatten().filter(|open| self.lost.contains(&open.m_id))
+        {
             open.carried = open.carried.saturating_sub(1);
         }
         let m_id = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        outcome.as_ref().err().filter(|error| error.may_stand())?;
-        let mut all = self.unsure.all();
+        outcome.as_ref().err().filter(|error| error.may_be_committed())?;
+        let mut all = self.in_doubt_commits.all();
         let since_ms = self.message.accepted_ms - REPEAT_WITHIN_MS;
         all.values_mut().for_each(|lost| lost.retain(|open| open.at_ms >= since_ms));
         all.retain(|_, lost| !lost.is_empty());
@@ -177,6 +179,6 @@ impl Call {
             lost.push(open);
         }
         drop(all);
-        Some(Lost { of, m_id, unsure: Arc::clone(&self.unsure) })
+        Some(Lost { of, m_id, in_doubt_commits: Arc::clone(&self.in_doubt_commits) })
     }
 }

@@ -36,7 +36,7 @@ async fn open(store: &Arc<dyn Store>, n: u32) -> Option<PendingQuestion> {
 }
 
 async fn open_id(store: &Arc<dyn Store>, n: u32) -> Option<MId> {
-    open(store, n).await.map(|choice| choice.m_id)
+    open(store, n).await.map(|pending_question| pending_question.m_id)
 }
 
 async fn settle(store: &Arc<dyn Store>, attempt: &Attempt, settlement: Settlement) {
@@ -59,13 +59,13 @@ fn unknown() -> Settlement {
     Settlement::Unconfirmed { fault: Fault::Busy, notice: "n".into(), held: false }
 }
 
-fn answer(n: u32, identity: &str, m_id: &MId) -> Reading {
-    Reading { answered: Some(m_id.clone()), ..reading(n, &[(identity, "Tuesday")]) }
+fn answer(n: u32, identity: &str, m_id: &MId) -> ConversationRead {
+    ConversationRead { answered: Some(m_id.clone()), ..reading(n, &[(identity, "Tuesday")]) }
 }
 
 async fn a_question_is_open_from_its_first_attempt_on_in_its_conversation_alone(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     assert_eq!(open(&store, 1).await, None);
     store.accept(question(1, &["Monday", "Tuesday"])).await.unwrap();
     store.accept(message(2, "a text", 10)).await.unwrap();
@@ -83,14 +83,14 @@ async fn a_question_is_open_from_its_first_attempt_on_in_its_conversation_alone(
 
 async fn an_open_question_survives_and_so_does_one_whose_outcome_is_unknown(engine: Engine) {
     let fresh = engine.fresh().await;
-    let epoch = fresh.store.own(&channel()).await.unwrap();
+    let epoch = fresh.store.take_ownership(&channel()).await.unwrap();
     let sent = ask(&fresh.store, epoch, 1, &["a"], 100).await;
     send(&fresh.store, &sent).await;
     let timed_out = ask(&fresh.store, epoch, 2, &["b"], 100).await;
     settle(&fresh.store, &timed_out, unknown()).await;
     let under_way = ask(&fresh.store, epoch, 3, &["c"], 100).await;
     let Fresh { store, folder: _folder } = fresh.again().await;
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     assert_eq!(store.interrupted(&channel(), epoch, 300, 200).await.unwrap().len(), 1);
     for (n, asked) in [(1, sent), (2, timed_out), (3, under_way)] {
         assert_eq!(open_id(&store, n).await, Some(asked.m_id), "{n}");
@@ -99,7 +99,7 @@ async fn an_open_question_survives_and_so_does_one_whose_outcome_is_unknown(engi
 
 async fn a_question_that_failed_is_not_open(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     let asked = ask(&store, epoch, 1, &["a"], 100).await;
     settle(&store, &asked, failed()).await;
     assert_eq!(open(&store, 1).await, None);
@@ -112,7 +112,7 @@ async fn a_question_that_failed_is_not_open(engine: Engine) {
 
 async fn a_question_tried_again_is_open_while_it_may_have_been_seen(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     let unsent = ask(&store, epoch, 1, &["a"], 100).await;
     settle(&store, &unsent, requeued()).await;
     assert_eq!(open(&store, 1).await, None, "nobody has seen it");
@@ -127,7 +127,7 @@ async fn a_question_tried_again_is_open_while_it_may_have_been_seen(engine: Engi
 
 async fn a_later_question_takes_the_place_and_a_text_does_not(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     let first = ask(&store, epoch, 1, &["a"], 100).await;
     send(&store, &first).await;
     store.accept(message(1, "a text", 10)).await.unwrap();
@@ -144,7 +144,7 @@ async fn a_later_question_takes_the_place_and_a_text_does_not(engine: Engine) {
 
 async fn an_answer_closes_its_question_for_good(engine: Engine) {
     let fresh = engine.fresh().await;
-    let epoch = fresh.store.own(&channel()).await.unwrap();
+    let epoch = fresh.store.take_ownership(&channel()).await.unwrap();
     let asked = ask(&fresh.store, epoch, 1, &["Monday", "Tuesday"], 100).await;
     let other = ask(&fresh.store, epoch, 2, &["Monday", "Tuesday"], 100).await;
     fresh.store.record(reading(1, &[("r1", "raw")])).await.unwrap();
@@ -165,7 +165,7 @@ async fn an_answer_closes_its_question_for_good(engine: Engine) {
 
 async fn only_the_attempt_under_way_closes_a_question(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     let old = ask(&store, epoch, 1, &["a"], 100).await;
     settle(&store, &old, requeued()).await;
     let new = take(&store, epoch, 5000).await.remove(0);
@@ -176,12 +176,12 @@ async fn only_the_attempt_under_way_closes_a_question(engine: Engine) {
 
 async fn the_words_of_an_old_question_are_wiped_with_other_texts(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
-    let epoch = store.own(&channel()).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
     ask(&store, epoch, 1, &["a"], 100).await;
     ask(&store, epoch, 2, &["b"], 200).await;
-    assert_eq!(store.sweep(100, 0, 100).await.unwrap(), 0);
-    assert_eq!(store.sweep(200, 0, 100).await.unwrap(), 1);
+    assert_eq!(store.purge(100, 0, 100).await.unwrap(), 0);
+    assert_eq!(store.purge(200, 0, 100).await.unwrap(), 1);
     assert_eq!((open(&store, 1).await, open(&store, 2).await.is_some()), (None, true));
     ask(&store, epoch, 3, &["c"], 200).await;
-    assert_eq!(store.sweep(201, 0, 1).await.unwrap(), 1, "no more than asked for");
+    assert_eq!(store.purge(201, 0, 1).await.unwrap(), 1, "no more than asked for");
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::db::{Db, args, corrupt, decode};
-use super::unsure::{Call, Conversation};
+use super::in_doubt_commits::{Call, Conversation};
 use super::{outbound, sql as own};
 use crate::domain::ids::fingerprint;
 use crate::domain::{ChannelName, IdempotencyKey, MId};
-use crate::store::{Accepted, Epoch, Kept, NewOutbound, StoreError, sql};
+use crate::store::{AcceptOutcome, Accepted, Epoch, NewOutbound, StoreError, sql};
 
 /// An equal call later than this after the first is a message of its own, whatever became of the first one's answer:
 /// people do write the same again.
@@ -82,7 +82,7 @@ pub(super) async fn accept(db: &mut Db, call: &Call) -> Result<Option<Accepted>,
         db.execute(sql::SET_KEY, args![channel, key.as_str(), digest, new.m_id.as_str(), new.accepted_ms]).await?;
     }
     still_in_time(call)?; // locks may have been waited for
-    Ok(Some(Accepted { ahead, kept: Kept::New }))
+    Ok(Some(Accepted { ahead, kept: AcceptOutcome::New }))
 }
 
 /// What equal messages since `since_ms` make of this one. The answer that a process did not give before it died is lost;
@@ -115,22 +115,22 @@ async fn named(
     new: &NewOutbound,
     key: &IdempotencyKey,
     content: &str,
-) -> Result<Option<Kept>, StoreError> {
+) -> Result<Option<AcceptOutcome>, StoreError> {
     let known: Option<(String, String, Option<String>)> =
         db.optional(sql::KEY, args![new.channel.as_str(), key.as_str()]).await?;
     match known {
         None => Ok(None),
-        Some((known, ..)) if known != digest(new, content) => Ok(Some(Kept::KeyTaken)),
+        Some((known, ..)) if known != digest(new, content) => Ok(Some(AcceptOutcome::KeyTaken)),
         Some((_, _, state)) if state.as_deref() == Some("failed") => Ok(None),
         Some((_, m_id, _)) => repeat(db, decode("idempotency", &m_id)?).await.map(Some),
     }
 }
 
 /// Its answer is the one that counts from now on: an equal call after it is a repeat only if this one is lost too.
-async fn repeat(db: &mut Db, first: MId) -> Result<Kept, StoreError> {
+async fn repeat(db: &mut Db, first: MId) -> Result<AcceptOutcome, StoreError> {
     let me = db.me();
     db.execute(own::ANSWER_AGAIN, args![first.as_str(), me]).await?;
-    Ok(Kept::RepeatOf(first))
+    Ok(AcceptOutcome::RepeatOf(first))
 }
 
 fn digest(new: &NewOutbound, content: &str) -> String {
@@ -138,10 +138,10 @@ fn digest(new: &NewOutbound, content: &str) -> String {
 }
 
 /// A message may be gone by now, or be answered already under a key: then nothing changes.
-pub(super) async fn settle(db: &mut Db, answers: &[(MId, bool)]) -> Result<(), StoreError> {
-    let mut answers: Vec<&(MId, bool)> = answers.iter().collect();
-    answers.sort_by_key(|(m_id, _)| m_id.as_str()); // locks are taken in one order
-    for (m_id, reached) in answers {
+pub(super) async fn settle(db: &mut Db, accept: &[(MId, bool)]) -> Result<(), StoreError> {
+    let mut accept: Vec<&(MId, bool)> = accept.iter().collect();
+    accept.sort_by_key(|(m_id, _)| m_id.as_str()); // locks are taken in one order
+    for (m_id, reached) in accept {
         if *reached {
             db.execute(sql::ANSWERED, args![m_id.as_str()]).await?;
         } else {

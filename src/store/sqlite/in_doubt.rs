@@ -3,9 +3,11 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::outbound::{follow_head, notice};
-use super::{change, corrupt, decode, execute, matched, one, rows, unavailable};
+use super::{change, corrupt, decode, execute, matches, one, rows, unavailable};
 use crate::domain::{ChannelName, Fault};
-use crate::store::{Attempt, Before, Decision, Doubt, Epoch, Evidence, Interrupted, Look, StoreError, sql};
+use crate::store::{
+    Attempt, Decision, Epoch, Evidence, FailureStreak, InDoubtSend, Interrupted, Look, StoreError, sql,
+};
 
 pub(super) fn interrupted(
     db: &Connection,
@@ -20,7 +22,7 @@ pub(super) fn interrupted(
     })?;
     let mut found = Vec::with_capacity(left.len());
     for (row, conversation, m_id, contact, part) in left {
-        let shown = claims::is_claimed(db, conversation, &m_id, part)?;
+        let shown = matches::is_claimed(db, conversation, &m_id, part)?;
         let look_ms = if shown { now_ms } else { look_ms };
         change(db, sql::MARK_UNKNOWN, params![Fault::Interrupted.code(), now_ms, look_ms, row])?;
         follow_head(db, conversation)?;
@@ -29,8 +31,13 @@ pub(super) fn interrupted(
     Ok(found)
 }
 
-pub(super) fn due(db: &Connection, channel: &ChannelName, now_ms: i64, limit: u32) -> Result<Vec<Doubt>, StoreError> {
-    let found: Vec<Result<Doubt, StoreError>> =
+pub(super) fn due(
+    db: &Connection,
+    channel: &ChannelName,
+    now_ms: i64,
+    limit: u32,
+) -> Result<Vec<InDoubtSend>, StoreError> {
+    let found: Vec<Result<InDoubtSend, StoreError>> =
         rows(db, sql::DUE_LOOKS, params![channel.as_str(), now_ms, limit], |r| {
             let texts: (String, String, String, Option<String>) = (r.get(2)?, r.get(3)?, r.get(4)?, r.get(5)?);
             let attempt = AttemptOf {
@@ -41,12 +48,12 @@ pub(super) fn due(db: &Connection, channel: &ChannelName, now_ms: i64, limit: u3
                 epoch: r.get(8)?,
                 accepted_ms: r.get(9)?,
                 request_id: r.get(10)?,
-                before: Before { fault: r.get(11)?, times: r.get(12)? },
+                before: FailureStreak { fault: r.get(11)?, clock_rollback: r.get(12)? },
                 since_ms: r.get(13)?,
             };
             let (unknown_ms, looks, absences, absent_ms) = (r.get(14)?, r.get(15)?, r.get(16)?, r.get(17)?);
             let (anchor, shows, settle_lag_ms): (_, i64, _) = (r.get(18)?, r.get(19)?, r.get(20)?);
-            Ok(attempt.read(channel, &texts).map(|attempt| Doubt {
+            Ok(attempt.read(channel, &texts).map(|attempt| InDoubtSend {
                 attempt,
                 unknown_ms,
                 looks,
@@ -70,7 +77,7 @@ struct AttemptOf {
     epoch: i64,
     accepted_ms: i64,
     request_id: String,
-    before: Before,
+    before: FailureStreak,
     since_ms: i64,
 }
 
@@ -106,8 +113,8 @@ pub(super) fn next_ms(db: &Connection, channel: &ChannelName) -> Result<Option<i
     one(db, sql::NEXT_LOOK_MS, params![channel.as_str()])
 }
 
-pub(super) fn evidence(db: &Connection, doubt: &Doubt) -> Result<Evidence, StoreError> {
-    let Attempt { row, conversation, m_id, part, .. } = &doubt.attempt;
+pub(super) fn evidence(db: &Connection, in_doubt: &InDoubtSend) -> Result<Evidence, StoreError> {
+    let Attempt { row, conversation, m_id, part, .. } = &in_doubt.attempt;
     let before: Option<(String, u32)> = if *part > 0 {
         Some((m_id.as_str().to_owned(), part - 1))
     } else {
@@ -115,9 +122,9 @@ pub(super) fn evidence(db: &Connection, doubt: &Doubt) -> Result<Evidence, Store
             .and_then(|mut s| s.query_row(params![conversation, row], |r| Ok((r.get(0)?, r.get(1)?))).optional())
             .map_err(unavailable)?
     };
-    let shown = |(m_id, part): (String, u32)| claims::is_claimed(db, *conversation, &m_id, part);
+    let shown = |(m_id, part): (String, u32)| matches::is_claimed(db, *conversation, &m_id, part);
     Ok(Evidence {
-        found: claims::is_claimed(db, *conversation, m_id.as_str(), *part)?,
+        found: matches::is_claimed(db, *conversation, m_id.as_str(), *part)?,
         before_shown: before.map(shown).transpose()?,
         doubtful: one(db, sql::DOUBTFUL_SINCE, params![conversation, row])?,
     })
@@ -125,7 +132,7 @@ pub(super) fn evidence(db: &Connection, doubt: &Doubt) -> Result<Evidence, Store
 
 pub(super) fn look_again(
     db: &Connection,
-    doubt: &Doubt,
+    in_doubt: &InDoubtSend,
     look: Look,
     look_ms: i64,
     now_ms: i64,
@@ -135,7 +142,7 @@ pub(super) fn look_again(
         Look::Unclear => (1, 0),
         Look::Absent => (1, 1),
     };
-    let Attempt { row, part, number, .. } = &doubt.attempt;
+    let Attempt { row, part, number, .. } = &in_doubt.attempt;
     change(db, sql::LOOKED, params![look_ms, looks, absences, now_ms, row, part, number])
 }
 

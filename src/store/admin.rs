@@ -13,7 +13,7 @@ pub(crate) struct Waiting {
 
 /// How deep the queues of one channel are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Depth {
+pub(crate) struct QueueDepth {
     pub(crate) channel: String,
     /// Outbound messages that wait or are under way.
     pub(crate) outbound: u64,
@@ -27,7 +27,7 @@ pub(crate) struct Depth {
 
 /// One outbound message for a person's eyes.
 #[derive(Debug, Clone, serde::Serialize)]
-pub(crate) struct Listed {
+pub(crate) struct ListedMessage {
     pub(crate) m_id: String,
     pub(crate) channel: String,
     pub(crate) contact: String,
@@ -41,7 +41,7 @@ pub(crate) struct Listed {
 
 /// What a person's command came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum ByHand {
+pub(crate) enum ManualOutcome {
     /// It was done to the outbound message.
     Message,
     /// It was done to so many events.

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{conversation, corrupt, decode, execute, outbound, unavailable};
 use crate::domain::ids::fingerprint;
 use crate::domain::{ChannelName, IdempotencyKey, MId};
-use crate::store::{Accepted, Epoch, Kept, NewOutbound, StoreError, sql};
+use crate::store::{AcceptOutcome, Accepted, Epoch, NewOutbound, StoreError, sql};
 
 /// An equal call later than this after the first is a message of its own, whatever became of the first one's answer:
 /// people do write the same again.
@@ -35,7 +35,7 @@ pub(super) fn accept(db: &Connection, new: &NewOutbound) -> Result<Accepted, Sto
         let (channel, digest) = (new.channel.as_str(), digest(new, &content));
         execute(db, sql::SET_KEY, params![channel, key.as_str(), digest, new.m_id.as_str(), new.accepted_ms])?;
     }
-    Ok(Accepted { ahead, kept: Kept::New })
+    Ok(Accepted { ahead, kept: AcceptOutcome::New })
 }
 
 /// The oldest equal message since `since_ms` whose answer was lost.
@@ -48,7 +48,12 @@ fn unanswered(db: &Connection, conversation: i64, content: &str, since_ms: i64) 
 }
 
 /// What a key comes to that was used before. A message that surely was not sent leaves its key to the next.
-fn named(db: &Connection, new: &NewOutbound, key: &IdempotencyKey, content: &str) -> Result<Option<Kept>, StoreError> {
+fn named(
+    db: &Connection,
+    new: &NewOutbound,
+    key: &IdempotencyKey,
+    content: &str,
+) -> Result<Option<AcceptOutcome>, StoreError> {
     let known: Option<(String, String, Option<String>)> = db
         .prepare_cached(sql::KEY)
         .and_then(|mut s| {
@@ -58,16 +63,16 @@ fn named(db: &Connection, new: &NewOutbound, key: &IdempotencyKey, content: &str
         .map_err(unavailable)?;
     match known {
         None => Ok(None),
-        Some((known, ..)) if known != digest(new, content) => Ok(Some(Kept::KeyTaken)),
+        Some((known, ..)) if known != digest(new, content) => Ok(Some(AcceptOutcome::KeyTaken)),
         Some((_, _, state)) if state.as_deref() == Some("failed") => Ok(None),
         Some((_, m_id, _)) => repeat(db, decode("idempotency", &m_id)?).map(Some),
     }
 }
 
 /// Its answer is the one that counts from now on: an equal call after it is a repeat only if this one is lost too.
-fn repeat(db: &Connection, first: MId) -> Result<Kept, StoreError> {
+fn repeat(db: &Connection, first: MId) -> Result<AcceptOutcome, StoreError> {
     execute(db, sql::ANSWER_AGAIN, params![first.as_str()])?;
-    Ok(Kept::RepeatOf(first))
+    Ok(AcceptOutcome::RepeatOf(first))
 }
 
 fn digest(new: &NewOutbound, content: &str) -> String {
@@ -75,8 +80,8 @@ fn digest(new: &NewOutbound, content: &str) -> String {
 }
 
 /// A message may be gone by now, or be answered already under a key: then nothing changes.
-pub(super) fn settle(db: &Connection, answers: &[(MId, bool)]) -> Result<(), StoreError> {
-    for (m_id, reached) in answers {
+pub(super) fn settle(db: &Connection, accept: &[(MId, bool)]) -> Result<(), StoreError> {
+    for (m_id, reached) in accept {
         execute(db, if *reached { sql::ANSWERED } else { sql::ANSWER_LOST }, params![m_id.as_str()])?;
     }
     Ok(())
