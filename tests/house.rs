@@ -47,7 +47,7 @@ const CIRCULAR: &[(&str, &str)] = &[
     ("http::edge", "http"),
     ("http::message", "http"),
     ("http::conn", "http::answers"),
-    ("sim::wire", "sim::door"),
+    ("sim::wire", "sim::switchable_listener"),
     // The trait's own file opens both engines, and holds the errors and types that they use.
     ("store", "store::attempt"),
     ("store", "store::copy"),

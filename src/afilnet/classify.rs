@@ -11,11 +11,11 @@ use super::withheld::{UNKNOWN_ERROR, Withheld};
 use crate::domain::{Fault, ReadError, Verdict};
 
 /// What one call brought.
-pub(super) type Outcome = Result<Answer, Failure>;
+pub(super) type Outcome = Result<HttpResponse, Failure>;
 
 /// An HTTP answer.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct HttpResponse {
     /// HTTP status.
     pub(super) http: u16,
     /// The wait that `Retry-After` asks for.
@@ -84,7 +84,7 @@ fn result<T>(
     withheld: &Withheld,
     read: impl Fn(Option<&RawValue>) -> T,
 ) -> Result<T, (Effect, Fault)> {
-    let Answer { http, body, .. } = outcome.map_err(|failure| match failure {
+    let HttpResponse { http, body, .. } = outcome.map_err(|failure| match failure {
         Failure::Before(fault) => (Effect::NoneYet, fault),
         Failure::After(fault) => (Effect::Unclear, fault),
         Failure::Impossible(fault) => (Effect::NoneEver, fault),

@@ -2,15 +2,15 @@
 //! [`AfilnetClient`] for each channel and hands it to the loops as a `dyn Messenger`. No call is repeated here.
 
 mod classify;
+mod date_parser;
 mod intake;
 mod json;
 mod list;
 mod noise;
-mod order;
+mod sort;
 mod split;
 mod translate;
 mod transport;
-mod when;
 mod wire;
 mod withheld;
 
@@ -23,8 +23,8 @@ use serde_json::value::RawValue;
 
 use self::classify::{Outcome, classify, classify_read};
 use self::intake::Intake;
-use self::translate::{Call, Wording};
-use self::transport::Carrier;
+use self::translate::{Call, Formatter};
+use self::transport::HttpTransport;
 pub(crate) use self::transport::client;
 pub(crate) use self::wire::Listed;
 use self::wire::Rows;
@@ -49,12 +49,12 @@ const READ_AT_ONCE: usize = 64 << 10;
 /// One channel at Afilnet.
 pub(crate) struct AfilnetClient {
     http: reqwest::Client,
-    carrier: Box<dyn Carrier>,
+    transport: Box<dyn HttpTransport>,
     platform: Platform,
     platform_id: String,
     timeout: Duration,
     zone: TimeZone,
-    wording: Wording,
+    wording: Formatter,
     unreadable_rows: AtomicU64,
     /// Most bytes of a list.
     answer_limit: usize,
@@ -76,12 +76,12 @@ impl AfilnetClient {
     ) -> Self {
         Self {
             http,
-            carrier: transport::carrier(&channel.afilnet),
+            transport: transport::transport(&channel.afilnet),
             platform: channel.platform,
             platform_id: channel.platform_id.as_str().to_owned(),
             timeout: channel.afilnet.timeout,
             zone: channel.afilnet.time_zone.clone(),
-            wording: Wording {
+            wording: Formatter {
                 text_limit: channel.text_limit,
                 number_quick_replies: outbound.number_quick_replies,
                 location_text: outbound.location_text.clone(),
@@ -137,7 +137,7 @@ impl AfilnetClient {
         crashpoint::hit(method, crashpoint::BEFORE_CALL);
         let outcome = transport::exchange(
             &self.http,
-            self.carrier.as_ref(),
+            self.transport.as_ref(),
             parameters,
             self.timeout,
             &self.lease_deadline,
@@ -233,7 +233,7 @@ impl AfilnetClient {
     fn withheld(&self, parameters: &[(&str, &str)]) -> Withheld {
         let private = |(name, _): &&(&str, &str)| matches!(*name, "destination" | "message" | "fileurl");
         let values = parameters.iter().filter(private).map(|(_, value)| *value);
-        Withheld::new(self.carrier.credentials().into_iter().chain(values))
+        Withheld::new(self.transport.credentials().into_iter().chain(values))
     }
 
     /// Reads one conversation by `method`.

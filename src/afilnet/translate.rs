@@ -67,7 +67,7 @@ impl Call {
 
 /// How a channel puts things into words.
 #[derive(Debug, Clone)]
-pub(super) struct Wording {
+pub(super) struct Formatter {
     /// Longest text of one call, in characters.
     pub(super) text_limit: usize,
     /// Whether quick replies are numbered.
@@ -77,7 +77,7 @@ pub(super) struct Wording {
     pub(super) language: Language,
 }
 
-impl Wording {
+impl Formatter {
     /// The calls that send `content`, in order; at least one.
     pub(super) fn calls(&self, content: &Content) -> Vec<Call> {
         match content {

@@ -9,7 +9,7 @@ use reqwest::{Body, Client, RequestBuilder, Response};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
-use super::classify::{Answer, Failure, Outcome};
+use super::classify::{Failure, HttpResponse, Outcome};
 use super::intake::Intake;
 use crate::config;
 use crate::domain::clock::{retry_after, wall};
@@ -41,7 +41,7 @@ pub(crate) fn client(timeout: Duration, ca: &[reqwest::Certificate]) -> Result<C
 }
 
 /// One way to carry a call. The parameters come without credentials.
-pub(super) trait Carrier: Send + Sync {
+pub(super) trait HttpTransport: Send + Sync {
     /// The request, or why it cannot be made.
     fn request(&self, http: &Client, parameters: &[(&str, &str)]) -> Result<RequestBuilder, Fault>;
 
@@ -50,26 +50,27 @@ pub(super) trait Carrier: Send + Sync {
 }
 
 /// The account, and where it is known.
-struct Door {
+struct Endpoint {
     url: Url,
     user: String,
     password: SecretString,
 }
 
 /// Credentials and parameters in a form body (afilnet.md 2.3).
-struct Post(Door);
+struct Post(Endpoint);
 /// Everything in the URL; diagnostics only (afilnet.md 2.2).
-struct Get(Door);
+struct Get(Endpoint);
 /// Credentials in a header that is never printed, parameters in a form body (afilnet.md 2.4).
-struct Basic(Door);
+struct Basic(Endpoint);
 
 /// The carrier that `settings` ask for.
-pub(super) fn carrier(settings: &config::Afilnet) -> Box<dyn Carrier> {
-    let door = Door { url: settings.url.clone(), user: settings.user.clone(), password: settings.password.clone() };
+pub(super) fn transport(settings: &config::Afilnet) -> Box<dyn HttpTransport> {
+    let endpoint =
+        Endpoint { url: settings.url.clone(), user: settings.user.clone(), password: settings.password.clone() };
     match settings.transport {
-        config::Transport::Post => Box::new(Post(door)),
-        config::Transport::Get => Box::new(Get(door)),
-        config::Transport::Basic => Box::new(Basic(Door { url: basic_url(door.url), ..door })),
+        config::Transport::Post => Box::new(Post(endpoint)),
+        config::Transport::Get => Box::new(Get(endpoint)),
+        config::Transport::Basic => Box::new(Basic(Endpoint { url: basic_url(endpoint.url), ..endpoint })),
     }
 }
 
@@ -81,7 +82,7 @@ fn basic_url(mut url: Url) -> Url {
     url
 }
 
-impl Door {
+impl Endpoint {
     fn credentials(&self) -> [&str; 2] {
         [&self.user, self.password.expose_secret()]
     }
@@ -98,7 +99,7 @@ impl Door {
     }
 }
 
-impl Carrier for Post {
+impl HttpTransport for Post {
     fn request(&self, http: &Client, parameters: &[(&str, &str)]) -> Result<RequestBuilder, Fault> {
         Ok(form_post(http, &self.0.url, self.0.form(parameters)))
     }
@@ -108,7 +109,7 @@ impl Carrier for Post {
     }
 }
 
-impl Carrier for Get {
+impl HttpTransport for Get {
     fn request(&self, http: &Client, parameters: &[(&str, &str)]) -> Result<RequestBuilder, Fault> {
         let query = self.0.form(parameters);
         if query.len() > MOST_QUERY_BYTES {
@@ -124,7 +125,7 @@ impl Carrier for Get {
     }
 }
 
-impl Carrier for Basic {
+impl HttpTransport for Basic {
     fn request(&self, http: &Client, parameters: &[(&str, &str)]) -> Result<RequestBuilder, Fault> {
         let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
         // reqwest marks the header as sensitive, so that no trace of it prints.
@@ -143,13 +144,13 @@ fn form_post(http: &Client, url: &Url, form: String) -> RequestBuilder {
 /// Makes one call, once; before its first byte, `lease_deadline` is asked. `intake` bounds what its answer may bring.
 pub(super) async fn exchange(
     http: &Client,
-    carrier: &dyn Carrier,
+    transport: &dyn HttpTransport,
     parameters: &[(&str, &str)],
     timeout: Duration,
     lease_deadline: &LeaseDeadline,
     intake: &mut Intake,
 ) -> Outcome {
-    let request = carrier.request(http, parameters).map_err(Failure::Impossible)?;
+    let request = transport.request(http, parameters).map_err(Failure::Impossible)?;
     let mut request = request.timeout(timeout).build().map_err(|e| failure(&e))?;
     if !lease_deadline.is_valid() {
         return Err(Failure::Before(Fault::Interrupted));
@@ -168,7 +169,7 @@ pub(super) async fn exchange(
     })?;
     trouble::ended(&host);
     let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-    Ok(Answer {
+    Ok(HttpResponse {
         http: response.status().as_u16(),
         asked: header.and_then(|header| retry_after(header, wall())),
         body: body(response, intake).await,

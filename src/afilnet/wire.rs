@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::list::each_item;
-use super::{json, noise, order, when};
+use super::{date_parser, json, noise, sort};
 use crate::domain::{AfilnetRow, Destination, Direction, RowTime};
 
 /// Longest row status kept, in characters.
@@ -165,7 +165,7 @@ pub(super) fn rows(result: Option<&RawValue>, asked: Option<&Destination>, zone:
 /// As [`rows`] for one conversation, oldest first.
 pub(super) fn rows_of(result: Option<&RawValue>, asked: &Destination, zone: &TimeZone) -> Option<Rows> {
     let read = rows(result, Some(asked), zone)?;
-    Some(Rows { rows: order::oldest_first(read.rows), unreadable: read.unreadable })
+    Some(Rows { rows: sort::oldest_first(read.rows), unreadable: read.unreadable })
 }
 
 /// One row (afilnet.md 3.7). `None` without a destination, or where it says nothing about a message.
@@ -179,7 +179,7 @@ fn row(fields: &Map<String, Value>, asked: Option<&Destination>, zone: &TimeZone
         destination: destination.or_else(|| asked.cloned())?,
         id: fields.get("messageid").and_then(id),
         direction: direction(fields),
-        time: RowTime { epoch_ms: when::epoch_ms(&raw, zone), raw },
+        time: RowTime { epoch_ms: date_parser::epoch_ms(&raw, zone), raw },
         text: fields.get("message").map(words).unwrap_or_default(),
         status: fields.get("status").map(word).filter(|status| !status.is_empty()),
     })

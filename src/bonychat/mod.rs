@@ -2,13 +2,13 @@
 //! client that sends it. `http` calls `wire`, `cli` calls `call`; `work` meets the rest as `dyn Webhook`, handed over by
 //! `app`.
 
-mod answer;
-pub(crate) mod call;
+pub(crate) mod client_call;
 mod event;
 mod files;
 mod inbound;
 #[cfg(test)]
 mod tests;
+mod webhook_status;
 
 pub(crate) mod wire;
 
@@ -141,13 +141,13 @@ impl WebhookClient {
         let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let asked = asked.and_then(|value| clock::retry_after(value, clock::wall()));
         let said = beginning(&mut response).await;
-        let delivery = answer::delivery(status, asked, &said);
+        let delivery = webhook_status::delivery(status, asked, &said);
         if tracing::enabled!(tracing::Level::DEBUG) {
             tracing::debug!(
                 channel_name = %self.name,
                 event_id = %event.m_id,
                 http_status = status.as_u16(),
-                answer = answer::codes(&said, &sent),
+                webhook_status = webhook_status::codes(&said, &sent),
                 answer_bytes = said.len(),
                 "BonyChat answered {} to event `{}`", status.as_u16(), event.m_id
             );
@@ -172,7 +172,7 @@ impl Webhook for WebhookClient {
                 error = &error as &dyn std::error::Error,
                 "no answer from BonyChat to event `{}`", event.m_id
             );
-            answer::no_answer(&error)
+            webhook_status::no_answer(&error)
         })
     }
 }

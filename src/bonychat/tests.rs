@@ -75,7 +75,7 @@ fn serve(mut stream: TcpStream, then: &Then, requests: &Mutex<Vec<String>>) {
     };
     requests.lock().unwrap().push(request);
     match then {
-        Then::Answers(answer) => drop(stream.write_all(answer.as_bytes())),
+        Then::Answers(webhook_status) => drop(stream.write_all(webhook_status.as_bytes())),
         Then::Stalls(beginning) => {
             stream.write_all(beginning.as_bytes()).unwrap();
             std::thread::sleep(Duration::from_secs(5));

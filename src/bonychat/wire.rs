@@ -4,10 +4,10 @@
 //! field by field, all broken rules are told at once, and what comes out is made of domain types alone.
 
 mod json;
+mod lenient;
 mod message;
 pub(crate) mod openapi;
 mod rejected;
-mod said;
 #[cfg(test)]
 mod tests;
 
@@ -15,8 +15,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use validator::Validate;
 
+use self::lenient::{Lenient, Name};
 pub(crate) use self::rejected::{Problem, Rejected, Rule};
-use self::said::{Name, Said};
 use crate::domain::blank::is_blank;
 use crate::domain::{ContactId, Content, IdType, MId, Reach};
 
@@ -35,12 +35,12 @@ pub(crate) struct Call {
 #[derive(Deserialize, Validate)]
 #[serde(rename_all = "camelCase")]
 struct Envelope {
-    #[validate(custom(function = "said::name"))]
-    channel_id: Option<Said<Name>>,
-    #[validate(required, custom(function = "said::name"))]
-    contact_id: Option<Said<Name>>,
+    #[validate(custom(function = "lenient::name"))]
+    channel_id: Option<Lenient<Name>>,
+    #[validate(required, custom(function = "lenient::name"))]
+    contact_id: Option<Lenient<Name>>,
     #[validate(required, custom(function = "message::object"))]
-    message: Option<Said<Map<String, Value>>>,
+    message: Option<Lenient<Map<String, Value>>>,
 }
 
 /// Reads a body whole or tells everything that is wrong with it. `id_type` and `reach`, which is where files may be, are
@@ -54,15 +54,15 @@ pub(crate) fn parse(body: &[u8], id_type: IdType, reach: Reach) -> Result<Call, 
     let channel_id = word(envelope.channel_id).filter(|id| !id.trim().is_empty());
     let contact = word(envelope.contact_id).and_then(|spelled| {
         let rule = match id_type {
-            _ if is_blank(&spelled) => Rule::Said,
+            _ if is_blank(&spelled) => Rule::Lenient,
             IdType::Custom if spelled.parse::<ContactId>().is_ok() => Rule::Spelling,
             _ => Rule::Contact(id_type),
         };
         id_type.contact(&spelled).map_err(|_| problems.push(Problem::at("contactId", rule))).ok()
     });
     let content = match envelope.message {
-        Some(Said::Is(message)) => message::content(message, reach).map_err(|found| problems.extend(found)).ok(),
-        Some(Said::Odd(_)) | None => None,
+        Some(Lenient::Is(message)) => message::content(message, reach).map_err(|found| problems.extend(found)).ok(),
+        Some(Lenient::Odd(_)) | None => None,
     };
     match (contact, content) {
         (Some(contact), Some(content)) if problems.is_empty() => Ok(Call { channel_id, contact, content }),
@@ -83,10 +83,10 @@ pub(crate) fn error_body(message: &str) -> String {
     json!({ "error": { "message": message } }).to_string()
 }
 
-fn word(name: Option<Said<Name>>) -> Option<String> {
+fn word(name: Option<Lenient<Name>>) -> Option<String> {
     match name {
-        Some(Said::Is(name)) => Some(name.0),
-        Some(Said::Odd(_)) | None => None,
+        Some(Lenient::Is(name)) => Some(name.0),
+        Some(Lenient::Odd(_)) | None => None,
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{Failure, health, print};
-use crate::bonychat::call::{Answer, Said, call};
+use crate::bonychat::client_call::{OutgoingMessage, SendOutcome, call};
 use crate::config::{Channel, Config};
 
 /// Time for an answer beyond `outbound.answer_within`.
@@ -37,14 +37,14 @@ pub(super) async fn run(args: SendArgs, config: &Config) -> Result<(), Failure> 
     let channel = the_channel(args.channel.as_deref(), config)?;
     let text = args.text.unwrap_or_default();
     let said = match args.file {
-        Some(url) => Said::File { url, kind: args.kind, description: text },
-        None => Said::Text(text),
+        Some(url) => OutgoingMessage::File { url, kind: args.kind, description: text },
+        None => OutgoingMessage::Text(text),
     };
     let (address, prefix) = (health::on_this_machine(config.server.listen), &config.server.path_prefix);
     let within = config.outbound.answer_within + PATIENCE;
-    let answer = call(address, prefix, &channel.api_token, &args.contact, &said, within).await;
-    match answer.map_err(anyhow::Error::new)? {
-        Answer::Taken { m_id } => {
+    let webhook_status = call(address, prefix, &channel.api_token, &args.contact, &said, within).await;
+    match webhook_status.map_err(anyhow::Error::new)? {
+        SendOutcome::Taken { m_id } => {
             print(&format!("{m_id}\n"))?;
             let _ = writeln!(
                 std::io::stderr().lock(),
@@ -52,18 +52,18 @@ pub(super) async fn run(args: SendArgs, config: &Config) -> Result<(), Failure> 
             );
             Ok(())
         }
-        Answer::Refused { status: 401, .. } => Err(anyhow::anyhow!(
+        SendOutcome::Refused { status: 401, .. } => Err(anyhow::anyhow!(
             "the bridge on {address} does not know the token of channel `{}`; nothing was sent. Was the configuration \
              changed since it was started? SIGHUP makes it read it again",
             channel.name
         )
         .into()),
-        Answer::Refused { words, .. } => Err(anyhow::anyhow!("the bridge did not take it: {words}").into()),
-        Answer::Nobody(why) => Err(anyhow::anyhow!(
+        SendOutcome::Refused { words, .. } => Err(anyhow::anyhow!("the bridge did not take it: {words}").into()),
+        SendOutcome::Nobody(why) => Err(anyhow::anyhow!(
             "no bridge answers on {address} ({why}); nothing was sent. Is it running, and is server.listen the same?"
         )
         .into()),
-        Answer::Lost(why) => Err(anyhow::anyhow!(
+        SendOutcome::Lost(why) => Err(anyhow::anyhow!(
             "no clear answer came ({why}): the bridge may have the message. `bridge messages list` shows it if so"
         )
         .into()),

@@ -12,7 +12,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::dice;
+use super::seeded_rng;
 use super::wire::{Ending, Reply};
 
 /// What goes wrong.
@@ -251,7 +251,7 @@ impl Faults {
             *seen += 1;
             let now = match rule.when {
                 When::Calls(from, to) => (from..=to).contains(seen),
-                When::Chance(chance) => dice::chance(self.seed, *number, *seen) < chance,
+                When::Chance(chance) => seeded_rng::chance(self.seed, *number, *seen) < chance,
             };
             if now && hit.is_none() {
                 hit = Some(rule.fault.clone());

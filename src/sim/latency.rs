@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::dice;
+use super::seeded_rng;
 
 /// A wait before each answer, between two bounds. Written `20ms` or `5ms-50ms`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -24,7 +24,7 @@ impl Latency {
     /// The wait of call number `turn`.
     pub(super) fn of(self, seed: u64, turn: u64) -> Duration {
         let spread = self.most.saturating_sub(self.least);
-        if spread.is_zero() { self.least } else { self.least + spread.mul_f64(dice::chance(seed, 0x1A7E, turn)) }
+        if spread.is_zero() { self.least } else { self.least + spread.mul_f64(seeded_rng::chance(seed, 0x1A7E, turn)) }
     }
 }
 

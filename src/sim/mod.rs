@@ -11,12 +11,12 @@ pub mod control;
 pub mod demo;
 pub mod postgres;
 
-mod dice;
-mod door;
 mod faults;
 mod form;
 mod latency;
+mod seeded_rng;
 mod simulate;
+mod switchable_listener;
 #[cfg(test)]
 mod tests;
 mod wire;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 
-use super::door::Door;
+use super::switchable_listener::SwitchableListener;
 
 /// Largest request line with headers, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
@@ -155,10 +155,10 @@ pub(super) trait Service: Send + Sync + 'static {
 }
 
 /// Serves one connection until either side ends it.
-pub(super) async fn converse<S: Service>(stream: TcpStream, service: Arc<S>, door: Arc<Door>) {
+pub(super) async fn converse<S: Service>(stream: TcpStream, service: Arc<S>, listener: Arc<SwitchableListener>) {
     let mut connection = Connection { stream, unread: Vec::new() };
     loop {
-        match connection.exchange(&*service, &door).await {
+        match connection.exchange(&*service, &listener).await {
             Ok(true) => {}
             Err(e) if e.kind() == io::ErrorKind::InvalidData => {
                 // The client may be gone already; then nobody needs the answer.
@@ -187,7 +187,7 @@ struct Connection {
 
 impl Connection {
     /// One request and its answer. `false`: the connection is over.
-    async fn exchange<S: Service>(&mut self, service: &S, door: &Arc<Door>) -> io::Result<bool> {
+    async fn exchange<S: Service>(&mut self, service: &S, listener: &Arc<SwitchableListener>) -> io::Result<bool> {
         let Some(request) = self.request().await? else { return Ok(false) };
         let keep_alive = !request.one_shot;
         let reply = service.serve(request).await;
@@ -218,7 +218,7 @@ impl Connection {
                 Ok(false)
             }
             Ending::Refused(pause) => {
-                door.close_for(pause);
+                listener.close_for(pause);
                 self.reset()
             }
         }

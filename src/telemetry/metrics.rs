@@ -389,7 +389,7 @@ mod tests {
         afilnet_call("method1", Some(&Fault::Other("secret".into())));
         committed(Duration::from_millis(3));
         let text = text().unwrap();
-        let of_two = text.lines().filter(|line| line.contains("channel=\"counted2\"")).count();
+        let of_two = text.lines().filter(|log_format| log_format.contains("channel=\"counted2\"")).count();
         assert!((30..=40).contains(&of_two), "{of_two} series of a channel");
         for (name, _) in COUNTERS.iter().chain(GAUGES) {
             assert!(text.contains(&format!("# HELP {name} ")), "{name} is not described");

@@ -1,9 +1,9 @@
 //! What an operator reads: the log on stderr, and names for contacts that may stand in it. Called once by `main`.
 
-mod line;
-mod mask;
+mod log_format;
 pub(crate) mod metrics;
 mod queue;
+mod redaction;
 mod refusals;
 #[cfg(test)]
 mod tests;
@@ -20,12 +20,12 @@ use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{EnvFilter, Registry};
 
-pub(crate) use line::{harmless, harmless_json};
-pub(crate) use mask::{contact, destination, foreign_id, foreign_path};
+pub(crate) use log_format::{harmless, harmless_json};
+pub(crate) use redaction::{contact, destination, foreign_id, foreign_path};
 pub(crate) use refusals::Refusal;
 
 use crate::config::{Log, LogContacts, LogFormat};
-use line::Line;
+use log_format::Line;
 
 /// Starts the log and sets how contacts are written. Panics go to the log from here on, without what they say: that may be
 /// somebody's data.
@@ -39,7 +39,7 @@ pub fn init(log: &Log) -> anyhow::Result<()> {
     let queue = queue::stderr().context("cannot start the log")?;
     let subscriber = subscriber(&log.level, Line { text, ansi: text && terminal }, queue)?;
     tracing::subscriber::set_global_default(subscriber).context("the log is started twice")?;
-    mask::show_in_full(log.contacts == LogContacts::Full);
+    redaction::show_in_full(log.contacts == LogContacts::Full);
     std::panic::set_hook(Box::new(|panic| report_panic(panic.location())));
     Ok(())
 }
@@ -56,17 +56,17 @@ pub(crate) fn end(words: &str) {
 }
 
 /// The log as a value, for `init` and for tests.
-fn subscriber<W>(level: &str, line: Line, writer: W) -> anyhow::Result<impl Subscriber + Send + Sync>
+fn subscriber<W>(level: &str, log_format: Line, writer: W) -> anyhow::Result<impl Subscriber + Send + Sync>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let filter = EnvFilter::try_new(directives(level)).context("log.level cannot be read")?;
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(writer)
-        .with_ansi(line.ansi)
+        .with_ansi(log_format.ansi)
         .log_internal_errors(false) // they would go to stderr past the format, and panic where it is closed
         .fmt_fields(JsonFields::new())
-        .event_format(line);
+        .event_format(log_format);
     Ok(Registry::default().with(filter).with(layer))
 }
 

@@ -130,9 +130,9 @@ impl State {
 
 /// One write of the log is one line.
 impl Write for &Queue {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.add(line);
-        Ok(line.len())
+    fn write(&mut self, log_format: &[u8]) -> io::Result<usize> {
+        self.add(log_format);
+        Ok(log_format.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -195,8 +195,8 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_dropped_and_counted_and_the_rest_keeps_its_order() {
         let (queue, turn, lines) = queue(12);
-        for line in ["one\n", "two\n", "tre\n", "four\n", "x\n"] {
-            queue.add(line.as_bytes());
+        for log_format in ["one\n", "two\n", "tre\n", "four\n", "x\n"] {
+            queue.add(log_format.as_bytes());
         }
         assert_eq!(lost(&queue), (2, 2));
         queue.flush(Duration::from_millis(1)); // the reader stands still: comes back all the same

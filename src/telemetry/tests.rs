@@ -24,10 +24,10 @@ impl Write for AcceptOutcome {
 }
 
 /// What `say` logs.
-fn logged(level: &str, line: Line, say: impl FnOnce()) -> String {
+fn logged(level: &str, log_format: Line, say: impl FnOnce()) -> String {
     let kept = AcceptOutcome::default();
     let writer = kept.clone();
-    let subscriber = subscriber(level, line, move || writer.clone()).unwrap();
+    let subscriber = subscriber(level, log_format, move || writer.clone()).unwrap();
     tracing::subscriber::with_default(subscriber, say);
     let bytes = kept.0.lock().unwrap().clone();
     String::from_utf8(bytes).unwrap()
@@ -50,15 +50,15 @@ fn json_lines_are_flat_and_carry_their_spans() {
         let e = Page(io::Error::other("cut off"));
         info!(message_id = "m1", ok = true, took = 1.5, level = "x", error = &e as &dyn Error, "sent `{}`", "m1");
     });
-    let line: serde_json::Value = serde_json::from_str(&lines).unwrap();
-    let time = line["timestamp"].as_str().unwrap();
+    let log_format: serde_json::Value = serde_json::from_str(&lines).unwrap();
+    let time = log_format["timestamp"].as_str().unwrap();
     assert!(time.ends_with('Z') && time.parse::<jiff::Timestamp>().is_ok(), "{time}");
     let rest = serde_json::json!({
         "timestamp": time, "level": "INFO", "message": "sent `m1`", "span": "attempt", "message_id": "m1", "ok": true,
         "took": 1.5, "level_": "x", "error": "cannot read page: cut off", "channel_name": "support", "attempt": 2,
         "request_id": "r1",
     });
-    assert_eq!(line, rest);
+    assert_eq!(log_format, rest);
     assert_eq!(lines.lines().count(), 1);
 }
 
@@ -68,8 +68,8 @@ fn no_key_is_the_beginning_of_another_up_to_a_dot() {
         let _span = info_span!("s", span.name = 1, http.status = 200).entered();
         info!(message.id = "m1", channel.name = "support", "sent");
     };
-    let line: serde_json::Value = serde_json::from_str(&logged("info", JSON, say)).unwrap();
-    let keys: Vec<&str> = line.as_object().unwrap().keys().map(String::as_str).collect();
+    let log_format: serde_json::Value = serde_json::from_str(&logged("info", JSON, say)).unwrap();
+    let keys: Vec<&str> = log_format.as_object().unwrap().keys().map(String::as_str).collect();
     let expected = ["channel_name", "http_status", "level", "message", "message_id", "span", "span_name", "timestamp"];
     assert_eq!(keys, expected);
 }
@@ -114,8 +114,8 @@ fn words_of_a_far_side_are_shown_without_what_a_terminal_obeys() {
 
 #[test]
 fn text_lines_are_for_people() {
-    let line = logged("info", TEXT, || info!(message_id = "m1", attempt = 2, why = "two words", "sent"));
-    assert!(line.ends_with("Z  INFO sent message_id=m1 attempt=2 why=\"two words\"\n"), "{line}");
+    let log_format = logged("info", TEXT, || info!(message_id = "m1", attempt = 2, why = "two words", "sent"));
+    assert!(log_format.ends_with("Z  INFO sent message_id=m1 attempt=2 why=\"two words\"\n"), "{log_format}");
     let coloured = logged("info", Line { text: true, ansi: true }, || info!("sent"));
     assert!(coloured.contains("\u{1b}[32m INFO\u{1b}[0m sent\n"), "{coloured:?}");
 }
@@ -123,8 +123,8 @@ fn text_lines_are_for_people() {
 #[test]
 fn a_value_cannot_forge_a_line() {
     let attack = "a\n{\"level\":\"ERROR\"}\r\u{1b}[31m\u{9b}31m\u{202e}\u{2028}\"=\\ z";
-    for line in [JSON, TEXT] {
-        let lines = logged("info", line, || {
+    for log_format in [JSON, TEXT] {
+        let lines = logged("info", log_format, || {
             let _span = info_span!("s", x = attack, y = ?attack, z = %attack).entered();
             info!(a = attack, b = %attack, c = ?attack, d = &io::Error::other(attack) as &dyn Error, "{attack}");
         });
@@ -166,7 +166,7 @@ fn masks_keep_the_end_and_the_length() {
         ("señorño", "****rño"),
     ] {
         let mut text = String::new();
-        mask::mask(name, &mut text).unwrap();
+        redaction::redaction(name, &mut text).unwrap();
         assert_eq!(text, masked);
     }
 }
@@ -174,8 +174,9 @@ fn masks_keep_the_end_and_the_length() {
 #[test]
 fn contacts_are_masked_until_told_otherwise() {
     let id: ContactId = "+34600111222".parse().unwrap();
-    let line = logged("info", JSON, || info!(contact = %contact(&id), again = ?mask::Masked("34600111222"), "hello"));
-    assert!(line.contains("+********222") && !line.contains("600111"), "{line}");
+    let log_format =
+        logged("info", JSON, || info!(contact = %contact(&id), again = ?redaction::Masked("34600111222"), "hello"));
+    assert!(log_format.contains("+********222") && !log_format.contains("600111"), "{log_format}");
 }
 
 /// Not a test: the process that the next one looks at, since a process has one log and one panic hook.
@@ -186,7 +187,7 @@ fn child_process() {
     let log = Log { format: LogFormat::Json, format_is_default: true, level: "info".into(), contacts };
     init(&log).unwrap();
     assert!(init(&log).is_err());
-    info!(contact = %mask::Masked("+34600111222"), "started");
+    info!(contact = %redaction::Masked("+34600111222"), "started");
     let worker = std::thread::Builder::new().name("worker".into());
     let worker = worker.spawn(|| panic!("canary: {}", "the customer wrote this")).unwrap();
     assert!(worker.join().is_err());
@@ -205,7 +206,8 @@ fn a_process_logs_its_panics_without_their_words() {
         String::from_utf8(output.stderr).unwrap()
     };
     let stderr = run(false);
-    let lines: Vec<serde_json::Value> = stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<serde_json::Value> =
+        stderr.lines().map(|log_format| serde_json::from_str(log_format).unwrap()).collect();
     assert_eq!(lines[0]["contact"], "+********222");
     assert_eq!((lines[1]["level"].as_str(), lines[1]["panic_thread"].as_str()), (Some("ERROR"), Some("worker")));
     assert!(lines[1]["panic_location"].as_str().unwrap().contains("telemetry/tests.rs:"), "{stderr}");

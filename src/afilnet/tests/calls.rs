@@ -4,8 +4,8 @@ use super::super::translate::FileType;
 use super::*;
 use crate::domain::content::{Attachment, AttachmentKind, FileUrl, Label, Location, QuickReply};
 
-fn wording() -> Wording {
-    Wording {
+fn wording() -> Formatter {
+    Formatter {
         text_limit: 4096,
         number_quick_replies: true,
         location_text: outbound().location_text,
@@ -17,7 +17,7 @@ fn label(text: &str) -> Label {
     Label::new(text).unwrap()
 }
 
-fn texts(wording: &Wording, content: &Content) -> Vec<String> {
+fn texts(wording: &Formatter, content: &Content) -> Vec<String> {
     let text = |call| match call {
         Call::Text(text) => text,
         Call::File { .. } => panic!("a file"),
@@ -104,7 +104,7 @@ fn a_place_is_its_address_its_coordinates_and_a_link() {
         [format!("Puerta del Sol\n40.4168,-3.70379\n{link}")]
     );
     assert_eq!(texts(&wording(), &place(None)), [format!("40.4168,-3.70379\n{link}")]);
-    let with = |template: &str| Wording { location_text: template.into(), ..wording() };
+    let with = |template: &str| Formatter { location_text: template.into(), ..wording() };
     for (template, address, expected) in [
         ("At: {address}", None, "40.4168,-3.70379"),
         ("", Some("Sol"), "40.4168,-3.70379"),
@@ -118,7 +118,7 @@ fn a_place_is_its_address_its_coordinates_and_a_link() {
 
 #[test]
 fn coordinates_are_plain_numbers() {
-    let just = Wording { location_text: "{latitude} {longitude}".into(), ..wording() };
+    let just = Formatter { location_text: "{latitude} {longitude}".into(), ..wording() };
     for (latitude, longitude, expected) in [
         (0.0, -0.0, "0 0"),
         (0.000_000_01, -0.000_000_01, "0 0"),
@@ -137,7 +137,7 @@ fn a_question_lists_its_replies() {
     let replies = vec![label("Monday"), label("Tuesday at 10")];
     let question = Content::QuickReply(QuickReply::new(label("Which day?"), replies).unwrap());
     assert_eq!(texts(&wording(), &question), ["Which day?\n1. Monday\n2. Tuesday at 10\nReply with the number"]);
-    let spanish = Wording { language: Language::Es, ..wording() };
+    let spanish = Formatter { language: Language::Es, ..wording() };
     assert!(texts(&spanish, &question)[0].ends_with("\n2. Tuesday at 10\nResponda con el número"));
     let replies = vec![label("Monday"), label("Tuesday at 10")];
     let choice = crate::domain::PendingQuestion { m_id: "q1".parse().unwrap(), replies, asked_ms: 0 };
@@ -145,7 +145,7 @@ fn a_question_lists_its_replies() {
         choice.shown_in(&texts(&wording(), &question)[0]),
         "an answer is told from what stands before its question"
     );
-    let plain = Wording { number_quick_replies: false, ..wording() };
+    let plain = Formatter { number_quick_replies: false, ..wording() };
     assert_eq!(texts(&plain, &question), ["Which day?\nMonday\nTuesday at 10"]);
 }
 
@@ -153,12 +153,12 @@ fn a_question_lists_its_replies() {
 fn long_questions_and_places_are_split_too() {
     let replies = (0..10).map(|n| label(&format!("{n} {}", "x".repeat(250)))).collect();
     let question = Content::QuickReply(QuickReply::new(label("Which?"), replies).unwrap());
-    let short = Wording { text_limit: 600, ..wording() };
+    let short = Formatter { text_limit: 600, ..wording() };
     let parts = texts(&short, &question);
     assert!(parts.len() > 4 && parts.iter().all(|part| part.chars().count() <= 600));
     assert!(parts.iter().skip(1).all(|part| part.starts_with(|c: char| c.is_ascii_digit())), "{parts:?}");
     let place = Content::Location(Location::new(1.0, 2.0, Some(label(&"y".repeat(256)))).unwrap());
-    assert!(texts(&Wording { text_limit: 100, ..wording() }, &place).len() > 2);
+    assert!(texts(&Formatter { text_limit: 100, ..wording() }, &place).len() > 2);
 }
 
 #[test]

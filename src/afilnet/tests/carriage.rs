@@ -217,7 +217,7 @@ async fn reads_ask_for_what_they_name_and_come_oldest_first() {
         "odd"]}}"#;
     let ids = |rows: Vec<AfilnetRow>| rows.into_iter().filter_map(|row| row.id).collect::<String>();
     let common = [("class", "chat"), ("user", "ana@example.com"), ("password", "s3cr&t+ñ")];
-    for (method, order) in [("getchats", "21"), ("getmessages", "12"), ("getunreadmessages", "12")] {
+    for (method, sort) in [("getchats", "21"), ("getmessages", "12"), ("getunreadmessages", "12")] {
         let afilnet = Afilnet::answering(ROWS).await;
         let client = afilnet.client(config::Transport::Post);
         let rows = match method {
@@ -225,7 +225,7 @@ async fn reads_ask_for_what_they_name_and_come_oldest_first() {
             "getmessages" => client.messages(&to()).await,
             _ => client.unread(&to()).await,
         };
-        assert_eq!(ids(rows.unwrap()), order, "{method}");
+        assert_eq!(ids(rows.unwrap()), sort, "{method}");
         assert_eq!(client.unreadable_rows(), 1);
         let asked = pairs(&afilnet.request().1);
         let mut wanted = vec![common[0], ("method", method), common[1], common[2]];
@@ -309,8 +309,8 @@ proptest! {
     fn any_text_arrives_as_one_parameter(words in any::<String>(), destination in "\\PC{1,20}") {
         let parameters = [("class", "chat"), ("method", "sendmessage"), ("destination", &destination), ("message", &words)];
         for transport in [config::Transport::Post, config::Transport::Basic] {
-            let carrier = transport::carrier(&channel("https://afilnet.example/api/http/", transport).afilnet);
-            let request = carrier.request(&CLIENT, &parameters).unwrap().build().unwrap();
+            let transport = transport::transport(&channel("https://afilnet.example/api/http/", transport).afilnet);
+            let request = transport.request(&CLIENT, &parameters).unwrap().build().unwrap();
             let form = request.body().and_then(|body| body.as_bytes()).unwrap();
             let arrived: Vec<_> = pairs(std::str::from_utf8(form).unwrap())
                 .into_iter()

@@ -1,7 +1,7 @@
 //! Afilnet's answers by the hundred thousand. Whatever comes, a send is called sent only by an answer that says so, and
 //! a read that is no proof is an error.
 
-use super::super::classify::{Answer, Failure};
+use super::super::classify::{Failure, HttpResponse};
 use super::answers::every_body;
 use super::*;
 use crate::domain::mutant::{self, Dice};
@@ -34,8 +34,8 @@ fn outcome(body: &[u8], dice: &mut Dice) -> Outcome {
     let asked = [None, Some(Duration::from_secs(7))][dice.below(2)];
     match dice.below(50) {
         0 => Err([Failure::Before(fault.clone()), Failure::After(fault)][dice.below(2)].clone()),
-        1 => Ok(Answer { http, asked, body: Err(fault) }),
-        _ => Ok(Answer { http, asked, body: Ok(body.to_vec()) }),
+        1 => Ok(HttpResponse { http, asked, body: Err(fault) }),
+        _ => Ok(HttpResponse { http, asked, body: Ok(body.to_vec()) }),
     }
 }
 
@@ -62,7 +62,7 @@ fn one_meaning(verdict: &Verdict, read: &Result<Value, ReadError>, outcome: &Out
 
 /// Compared with a strict parser of the same body, wherever that one can read it.
 fn says_so(verdict: &Verdict, body: &[u8], outcome: &Outcome) {
-    let Ok(Answer { http, body: Ok(_), .. }) = outcome else {
+    let Ok(HttpResponse { http, body: Ok(_), .. }) = outcome else {
         return assert!(!matches!(verdict, Verdict::Sent { .. }));
     };
     let Ok(strict) = serde_json::from_slice::<Value>(body) else { return };

@@ -26,7 +26,7 @@ fn classify_read(outcome: &Outcome) -> Result<Value, ReadError> {
 
 fn copy(outcome: &Outcome) -> Outcome {
     let answer = outcome.as_ref().map_err(Clone::clone)?;
-    Ok(super::classify::Answer { http: answer.http, asked: answer.asked, body: answer.body.clone() })
+    Ok(super::classify::HttpResponse { http: answer.http, asked: answer.asked, body: answer.body.clone() })
 }
 
 /// A result as it stands in an answer.

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use validator::{Validate, ValidationError};
 
-use super::said::{self, Figure, Said, Words};
+use super::lenient::{self, Figure, Lenient, Words};
 use super::{Problem, Rule, measured};
 use crate::bonychat::files;
 use crate::domain::blank::is_blank;
@@ -19,8 +19,8 @@ use crate::domain::{Content, Reach};
 #[derive(Deserialize, Validate)]
 struct TextMessage {
     #[serde(rename = "text")]
-    #[validate(required, custom(function = "said::words"), length(max = MOST_TEXT))]
-    itself: Option<Said<Words>>,
+    #[validate(required, custom(function = "lenient::words"), length(max = MOST_TEXT))]
+    itself: Option<Lenient<Words>>,
 }
 
 /// The `attachment` object. Its type and MIME type are hints that are never refused (A18, A20).
@@ -28,32 +28,32 @@ struct TextMessage {
 #[serde(rename_all = "camelCase")]
 struct Media {
     #[serde(rename = "type")]
-    kind: Option<Said<Words>>,
-    #[validate(required, custom(function = "said::words"), custom(function = "said::public_link"), length(max = MOST_LINK))]
-    url: Option<Said<Words>>,
-    mime_type: Option<Said<Words>>,
-    #[validate(custom(function = "said::text"), length(max = MOST_LABEL))]
-    file_name: Option<Said<Words>>,
-    #[validate(custom(function = "said::text"), length(max = MOST_LABEL))]
-    description: Option<Said<Words>>,
+    kind: Option<Lenient<Words>>,
+    #[validate(required, custom(function = "lenient::words"), custom(function = "lenient::public_link"), length(max = MOST_LINK))]
+    url: Option<Lenient<Words>>,
+    mime_type: Option<Lenient<Words>>,
+    #[validate(custom(function = "lenient::text"), length(max = MOST_LABEL))]
+    file_name: Option<Lenient<Words>>,
+    #[validate(custom(function = "lenient::text"), length(max = MOST_LABEL))]
+    description: Option<Lenient<Words>>,
 }
 
 /// A location's own keys, wherever they stand (A22).
 #[derive(Deserialize, Validate)]
 struct Place {
-    #[validate(required, custom(function = "said::figure"), range(min = -MOST_LATITUDE, max = MOST_LATITUDE))]
-    latitude: Option<Said<Figure>>,
-    #[validate(required, custom(function = "said::figure"), range(min = -MOST_LONGITUDE, max = MOST_LONGITUDE))]
-    longitude: Option<Said<Figure>>,
-    #[validate(custom(function = "said::text"), length(max = MOST_LABEL))]
-    address: Option<Said<Words>>,
+    #[validate(required, custom(function = "lenient::figure"), range(min = -MOST_LATITUDE, max = MOST_LATITUDE))]
+    latitude: Option<Lenient<Figure>>,
+    #[validate(required, custom(function = "lenient::figure"), range(min = -MOST_LONGITUDE, max = MOST_LONGITUDE))]
+    longitude: Option<Lenient<Figure>>,
+    #[validate(custom(function = "lenient::text"), length(max = MOST_LABEL))]
+    address: Option<Lenient<Words>>,
 }
 
 /// A quick reply; the number of replies is looked at before.
 #[derive(Deserialize, Validate)]
 struct Question {
-    #[validate(required, custom(function = "said::words"), length(max = MOST_LABEL))]
-    title: Option<Said<Words>>,
+    #[validate(required, custom(function = "lenient::words"), length(max = MOST_LABEL))]
+    title: Option<Lenient<Words>>,
     #[validate(nested)]
     replies: Vec<Reply>,
 }
@@ -62,8 +62,8 @@ struct Question {
 #[derive(Deserialize, Validate)]
 #[serde(from = "Value")]
 struct Reply {
-    #[validate(required(code = "text"), custom(function = "said::words"), length(max = MOST_LABEL))]
-    itself: Option<Said<Words>>,
+    #[validate(required(code = "text"), custom(function = "lenient::words"), length(max = MOST_LABEL))]
+    itself: Option<Lenient<Words>>,
 }
 
 impl From<Value> for Reply {
@@ -76,7 +76,7 @@ impl From<Value> for Reply {
                 .reduce(|first, second| if is_blank(&first) { second } else { first }),
             value => written(value),
         };
-        Self { itself: text.map(|text| Said::Is(text.into())) }
+        Self { itself: text.map(|text| Lenient::Is(text.into())) }
     }
 }
 
@@ -89,7 +89,7 @@ fn written(value: Value) -> Option<String> {
 }
 
 /// The message is an object.
-pub(super) fn object(message: &Said<Map<String, Value>>) -> Result<(), ValidationError> {
+pub(super) fn object(message: &Lenient<Map<String, Value>>) -> Result<(), ValidationError> {
     message.get().map(|_| ()).ok_or_else(|| ValidationError::new(Rule::Object.code()))
 }
 
@@ -97,7 +97,7 @@ pub(super) fn object(message: &Said<Map<String, Value>>) -> Result<(), Validatio
 pub(super) fn content(mut message: Map<String, Value>, reach: Reach) -> Result<Content, Vec<Problem>> {
     let kind = match message.get("type") {
         None | Some(Value::Null) => return broken("message.type", Rule::Present),
-        Some(Value::String(kind)) if kind.trim().is_empty() => return broken("message.type", Rule::Said),
+        Some(Value::String(kind)) if kind.trim().is_empty() => return broken("message.type", Rule::Lenient),
         Some(Value::String(kind)) => kind.trim().to_owned(),
         Some(_) => return broken("message.type", Rule::Text),
     };
@@ -269,7 +269,7 @@ fn kind_of(mime_type: Option<&str>, url: &str) -> AttachmentKind {
 impl TryFrom<Place> for Content {
     type Error = BadContent;
     fn try_from(place: Place) -> Result<Self, BadContent> {
-        let figure = |said: Option<Said<Figure>>| said.as_ref().and_then(Said::get).map(|figure| figure.0);
+        let figure = |lenient: Option<Lenient<Figure>>| lenient.as_ref().and_then(Lenient::get).map(|figure| figure.0);
         match (figure(place.latitude), figure(place.longitude)) {
             (Some(latitude), Some(longitude)) => {
                 Location::new(latitude, longitude, label(place.address)?).map(Self::Location)
@@ -288,18 +288,18 @@ impl TryFrom<Question> for Content {
     }
 }
 
-fn compulsory(said: Option<Said<Words>>) -> Result<String, BadContent> {
-    optional(said).ok_or(BadContent("must not be empty"))
+fn compulsory(lenient: Option<Lenient<Words>>) -> Result<String, BadContent> {
+    optional(lenient).ok_or(BadContent("must not be empty"))
 }
 
 /// The text, where there is one that says something: null and empty are absent (A18).
-fn optional(said: Option<Said<Words>>) -> Option<String> {
-    match said {
-        Some(Said::Is(words)) => Some(words.0).filter(|text| !is_blank(text)),
-        Some(Said::Odd(_)) | None => None,
+fn optional(lenient: Option<Lenient<Words>>) -> Option<String> {
+    match lenient {
+        Some(Lenient::Is(words)) => Some(words.0).filter(|text| !is_blank(text)),
+        Some(Lenient::Odd(_)) | None => None,
     }
 }
 
-fn label(said: Option<Said<Words>>) -> Result<Option<Label>, BadContent> {
-    optional(said).map(Label::new).transpose()
+fn label(lenient: Option<Lenient<Words>>) -> Result<Option<Label>, BadContent> {
+    optional(lenient).map(Label::new).transpose()
 }

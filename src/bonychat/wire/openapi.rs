@@ -57,7 +57,7 @@ pub(crate) fn document(prefix: &str) -> Value {
                 "operationId": "openapi",
                 "summary": "This document",
                 "security": [],
-                "responses": { "200": { "description": "OpenAPI 3.1", "content": answer(&json!({ "type": "object" })) } },
+                "responses": { "200": { "description": "OpenAPI 3.1", "content": webhook_status(&json!({ "type": "object" })) } },
             } },
         },
         "components": {
@@ -88,7 +88,7 @@ pub(crate) fn document(prefix: &str) -> Value {
 fn message() -> Value {
     let mut responses = json!({ "200": {
         "description": "The message is kept and will be sent, if it is not sent already.",
-        "content": answer(&schema("Accepted")),
+        "content": webhook_status(&schema("Accepted")),
     } });
     for (status, meaning) in REFUSALS {
         responses[status] = refusal(status, meaning);
@@ -243,7 +243,7 @@ fn schema(name: &str) -> Value {
     json!({ "$ref": reference(name) })
 }
 
-fn answer(schema: &Value) -> Value {
+fn webhook_status(schema: &Value) -> Value {
     json!({ "application/json": { "schema": schema } })
 }
 
@@ -252,7 +252,7 @@ fn plain(description: &str) -> Value {
 }
 
 fn refusal(status: &str, description: &str) -> Value {
-    let mut refusal = json!({ "description": description, "content": answer(&schema("Failure")) });
+    let mut refusal = json!({ "description": description, "content": webhook_status(&schema("Failure")) });
     if status == "503" {
         refusal["headers"] = json!({ "Retry-After": {
             "description": "Seconds to wait before the next try.",

@@ -35,7 +35,7 @@ pub(crate) enum Rule {
     /// The key is there and not null.
     Present,
     /// The text says something.
-    Said,
+    Lenient,
     /// The value is text.
     Text,
     /// The value is text or a number.
@@ -123,7 +123,7 @@ impl Rule {
             Self::Json { line, column } => format!("not valid JSON (line {line}, column {column})"),
             Self::Depth => format!("must not nest objects and lists more than {MOST_DEPTH} deep"),
             Self::Present => "is missing".into(),
-            Self::Said => "must not be empty".into(),
+            Self::Lenient => "must not be empty".into(),
             Self::Text => "must be text".into(),
             Self::TextOrNumber => "must be text or a number".into(),
             Self::Number => "must be a number".into(),
@@ -155,7 +155,7 @@ impl Rule {
             Self::Json { line, column } => format!("no es JSON válido (línea {line}, columna {column})"),
             Self::Depth => format!("no puede anidar objetos y listas a más de {MOST_DEPTH} niveles"),
             Self::Present => "falta".into(),
-            Self::Said => "no puede estar vacío".into(),
+            Self::Lenient => "no puede estar vacío".into(),
             Self::Text => "debe ser texto".into(),
             Self::TextOrNumber => "debe ser texto o un número".into(),
             Self::Number => "debe ser un número".into(),
@@ -188,7 +188,7 @@ impl Rule {
     pub(super) fn code(&self) -> &'static str {
         match self {
             Self::Present => "required",
-            Self::Said => "said",
+            Self::Lenient => "said",
             Self::Text => "text",
             Self::TextOrNumber => "text_or_number",
             Self::Number => "number",
@@ -217,7 +217,7 @@ impl Rule {
                 (Some(min), Some(max)) => Self::Within { min, max },
                 _ => Self::Valid,
             },
-            code => [Self::Present, Self::Said, Self::Text, Self::TextOrNumber, Self::Number, Self::Object]
+            code => [Self::Present, Self::Lenient, Self::Text, Self::TextOrNumber, Self::Number, Self::Object]
                 .into_iter()
                 .chain([Self::PublicLink])
                 .find(|rule| rule.code() == code)

@@ -11,11 +11,11 @@ use super::switches::{
     UnreadMarksRead, Window,
 };
 use super::{Options, World};
-use crate::sim::door::lock;
 use crate::sim::faults::Terms;
 use crate::sim::form::{self, Params};
+use crate::sim::switchable_listener::lock;
 use crate::sim::wire::{Ending, Reply, Request, Service};
-use crate::sim::{control, dice};
+use crate::sim::{control, seeded_rng};
 
 /// Longest URL of a GET, in characters (afilnet.md section 2).
 const MAX_URL: usize = 4000;
@@ -323,7 +323,7 @@ impl State {
         match self.switches.order {
             Signal::Asc => {}
             Signal::Desc => rows.reverse(),
-            Signal::Shuffled => rows.sort_by_key(|(_, row)| dice::roll(options.seed, row.id, turn)),
+            Signal::Shuffled => rows.sort_by_key(|(_, row)| seeded_rng::roll(options.seed, row.id, turn)),
         }
         let mut lens = Lens::new(&self.switches, read, (&key.0, &key.1), now_ms);
         lens.delivered_after_ms = options.delivered_after.and_then(|after| i64::try_from(after.as_millis()).ok());

@@ -20,9 +20,9 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::door::Server;
 use super::faults::Rule;
 use super::latency::Latency;
+use super::switchable_listener::Server;
 use state::State;
 pub(super) use state::machine_ms;
 pub use state::{Counters, SentCall};
@@ -151,7 +151,7 @@ impl Afilnet {
 
     /// Closes the port and cuts every connection, like a machine that goes down. Connecting is refused from then on.
     pub fn down(&self) {
-        self.server.door.close();
+        self.server.listener.close();
     }
 
     /// Opens the port again after [`Afilnet::down`].
@@ -159,7 +159,7 @@ impl Afilnet {
     /// # Errors
     /// The port cannot be bound any more.
     pub fn up(&self) -> io::Result<()> {
-        self.server.door.open()
+        self.server.listener.open()
     }
 
     /// Ends the service for good; the ledger can still be read.

@@ -10,7 +10,7 @@ use super::switches::{
     ContentType, DatetimeFormat, DirectionField, DirectionMeaning, DirectionValues, Escape, FileInMessage, IdStable,
     IdType, ListShape, RowStatusForm, SendResult, StatusCase, Switches, Zone,
 };
-use crate::sim::dice;
+use crate::sim::seeded_rng;
 use crate::sim::wire::Reply;
 
 /// The three reads.
@@ -82,7 +82,7 @@ impl<'a> Lens<'a> {
         match self.switches.id_type {
             IdType::StringDigits => Some(json!(id.to_string())),
             IdType::Number => Some(json!(id)),
-            IdType::Hex => Some(json!(format!("{:016x}", dice::roll(0, 0x1D, id)))),
+            IdType::Hex => Some(json!(format!("{:016x}", seeded_rng::roll(0, 0x1D, id)))),
             IdType::Missing => None,
         }
     }

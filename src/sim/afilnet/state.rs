@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use super::switches::{SentRowVisible, Switches};
 use super::{Options, RowStatus};
-use crate::sim::dice::Pace;
 use crate::sim::faults::Faults;
 use crate::sim::latency::Latency;
+use crate::sim::seeded_rng::RateMeter;
 
 /// One accepted `sendmessage` or `sendfile`, as the bridge asked for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -99,9 +99,9 @@ pub(super) struct State {
     pub(super) sent: Vec<SentCall>,
     pub(super) counters: Counters,
     /// All requests, for the busiest second.
-    pub(super) pace: Pace,
+    pub(super) pace: RateMeter,
     /// Requests that the rate limit let through.
-    pub(super) admitted: Pace,
+    pub(super) admitted: RateMeter,
     pub(super) log: VecDeque<String>,
     last_id: u64,
 }
@@ -122,8 +122,8 @@ impl State {
             clock_offset_ms: 0,
             sent: Vec::new(),
             counters: Counters::default(),
-            pace: Pace::default(),
-            admitted: Pace::default(),
+            pace: RateMeter::default(),
+            admitted: RateMeter::default(),
             log: VecDeque::new(),
             last_id: 1000,
         }

@@ -10,9 +10,9 @@ use tokio::sync::watch;
 use super::state::{self, Author, Counters, SentCall, State, Words};
 use super::switches::{BadSwitch, Switches};
 use super::{NoChannel, Options, RowStatus};
-use crate::sim::door::lock;
 use crate::sim::faults::{BadRule, Rule};
 use crate::sim::latency::Latency;
+use crate::sim::switchable_listener::lock;
 
 /// The simulated service without its socket.
 pub struct World {

@@ -16,9 +16,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::door::Server;
 use super::faults::Rule;
 use super::latency::Latency;
+use super::switchable_listener::Server;
 pub use client::SendOutcome;
 pub use world::{EventRecord, Violation, World};
 
@@ -166,7 +166,7 @@ impl BonyChat {
 
     /// Closes the port and cuts every connection, like a machine that goes down. Connecting is refused from then on.
     pub fn down(&self) {
-        self.server.door.close();
+        self.server.listener.close();
     }
 
     /// Opens the port again after [`BonyChat::down`].
@@ -174,7 +174,7 @@ impl BonyChat {
     /// # Errors
     /// The port cannot be bound any more.
     pub fn up(&self) -> io::Result<()> {
-        self.server.door.open()
+        self.server.listener.open()
     }
 
     /// Ends the service for good; the ledger can still be read.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::sim::afilnet::machine_ms;
-use crate::sim::door::lock;
+use crate::sim::switchable_listener::lock;
 use crate::sim::wire::{Reply, Request, Service};
 
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);

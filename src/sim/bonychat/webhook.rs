@@ -7,8 +7,8 @@ use super::world::{Violation, World};
 use super::{ChannelSpec, Options};
 use crate::sim::afilnet::machine_ms;
 use crate::sim::control;
-use crate::sim::door::lock;
 use crate::sim::faults::Terms;
+use crate::sim::switchable_listener::lock;
 use crate::sim::wire::{Reply, Request, Service};
 
 /// Largest body taken, in bytes (bonychat.md section 2.5).

@@ -12,10 +12,10 @@ use tokio::sync::watch;
 use super::client::{self, SendOutcome};
 use super::schema::Post;
 use super::{ChannelSpec, Options};
-use crate::sim::dice::Pace;
-use crate::sim::door::lock;
 use crate::sim::faults::{BadRule, Faults, Rule};
 use crate::sim::latency::Latency;
+use crate::sim::seeded_rng::RateMeter;
+use crate::sim::switchable_listener::lock;
 
 /// One event that was taken, in the order of arrival.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -83,7 +83,7 @@ pub(super) struct State {
     pub(super) poisoned: u64,
     pub(super) redirects_followed: u64,
     /// Requests of each channel: all, and those that the rate limit let through.
-    pub(super) paces: HashMap<String, (Pace, Pace)>,
+    pub(super) paces: HashMap<String, (RateMeter, RateMeter)>,
     /// What each mId of a message or an echo stood for.
     seen: HashMap<String, (String, String, Value)>,
     /// The furthest status of each mId.

@@ -109,7 +109,7 @@ impl Walk {
 
     /// A text of `length` characters that keeps the pattern and the format of `schema`.
     fn text(&mut self, path: &str, schema: &Value, length: usize) -> String {
-        let said = *self.dice.pick::<&str>(&["a", "ñ", "\u{1f600}", "\u{301}", "."]);
+        let lenient = *self.dice.pick::<&str>(&["a", "ñ", "\u{1f600}", "\u{301}", "."]);
         let mut filled = |start: &str, from: &str| {
             let from: Vec<char> = from.chars().collect();
             let left = length.saturating_sub(start.chars().count());
@@ -120,7 +120,7 @@ impl Walk {
             ("contactId", Some("^[A-Za-z0-9_=+/@]+$")) => filled("", "azZ_=+/@"),
             (_, Some("^https://[^/?#]")) => filled("https://x.test/a", "abz09"),
             (_, Some(pattern)) if pattern == openapi::says_something() => {
-                filled(said, "a \n\t\u{a0}\u{3000}ñ日\u{1f600}\u{301}\"\\\u{7f}")
+                filled(lenient, "a \n\t\u{a0}\u{3000}ñ日\u{1f600}\u{301}\"\\\u{7f}")
             }
             (_, None) => filled("", "aZ0 \n\t\u{2028}ñ日\u{1f600}\u{301}\"\\\u{7f}/.;"),
             (path, Some(pattern)) => panic!("{path}: no generator for the pattern {pattern}"),
@@ -183,12 +183,12 @@ impl Walk {
                     let path = below(path, key);
                     let beside_text = whole.get("text").is_some();
                     for one in self.broken(&path, property) {
-                        let said = if beside_text && one.with == "another word" {
+                        let lenient = if beside_text && one.with == "another word" {
                             "another word beside text"
                         } else {
                             one.with
                         };
-                        all.push(Broken { value: with(&whole, key, one.value), with: said, ..one });
+                        all.push(Broken { value: with(&whole, key, one.value), with: lenient, ..one });
                     }
                     if schema["required"].as_array().unwrap().contains(&json!(key)) {
                         let mut value = whole;

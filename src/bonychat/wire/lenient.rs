@@ -14,12 +14,12 @@ use crate::domain::link;
 /// A value of the kind asked for, or of some other kind. Null and absent are the `None` around it.
 #[derive(Clone, Deserialize)]
 #[serde(untagged)]
-pub(super) enum Said<T> {
+pub(super) enum Lenient<T> {
     Is(T),
     Odd(IgnoredAny),
 }
 
-impl<T> Said<T> {
+impl<T> Lenient<T> {
     pub(super) fn get(&self) -> Option<&T> {
         match self {
             Self::Is(value) => Some(value),
@@ -29,7 +29,7 @@ impl<T> Said<T> {
 }
 
 /// Written as nothing: `validator` copies the values it measures into its errors, and these stay out of them.
-impl<T> Serialize for Said<T> {
+impl<T> Serialize for Lenient<T> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_unit()
     }
@@ -86,13 +86,13 @@ impl TryFrom<Value> for Figure {
     }
 }
 
-impl ValidateLength<usize> for Said<Words> {
+impl ValidateLength<usize> for Lenient<Words> {
     fn length(&self) -> Option<usize> {
         self.get().map(|words| words.0.chars().count())
     }
 }
 
-impl ValidateRange<f64> for Said<Figure> {
+impl ValidateRange<f64> for Lenient<Figure> {
     fn greater_than(&self, max: f64) -> Option<bool> {
         self.get().map(|figure| figure.0 > max)
     }
@@ -107,30 +107,30 @@ fn check(kept: bool, rule: &Rule) -> Result<(), ValidationError> {
 }
 
 /// The value is text, perhaps empty.
-pub(super) fn text(said: &Said<Words>) -> Result<(), ValidationError> {
-    check(said.get().is_some(), &Rule::Text)
+pub(super) fn text(lenient: &Lenient<Words>) -> Result<(), ValidationError> {
+    check(lenient.get().is_some(), &Rule::Text)
 }
 
 /// The value is text that says something.
-pub(super) fn words(said: &Said<Words>) -> Result<(), ValidationError> {
-    text(said)?;
-    check(said.get().is_some_and(|words| !is_blank(&words.0)), &Rule::Said)
+pub(super) fn words(lenient: &Lenient<Words>) -> Result<(), ValidationError> {
+    text(lenient)?;
+    check(lenient.get().is_some_and(|words| !is_blank(&words.0)), &Rule::Lenient)
 }
 
 /// The value is text or a number.
-pub(super) fn name(said: &Said<Name>) -> Result<(), ValidationError> {
-    check(said.get().is_some(), &Rule::TextOrNumber)
+pub(super) fn name(lenient: &Lenient<Name>) -> Result<(), ValidationError> {
+    check(lenient.get().is_some(), &Rule::TextOrNumber)
 }
 
 /// The value is a number.
-pub(super) fn figure(said: &Said<Figure>) -> Result<(), ValidationError> {
-    check(said.get().is_some(), &Rule::Number)
+pub(super) fn figure(lenient: &Lenient<Figure>) -> Result<(), ValidationError> {
+    check(lenient.get().is_some(), &Rule::Number)
 }
 
 /// The value, where it is text at all, is a link that anyone can open (A35), or one to this machine: where that will do is
 /// for the caller to tell. White space around it is not looked at.
-pub(super) fn public_link(said: &Said<Words>) -> Result<(), ValidationError> {
-    let Some(words) = said.get().map(|words| words.0.trim()).filter(|words| !is_blank(words)) else {
+pub(super) fn public_link(lenient: &Lenient<Words>) -> Result<(), ValidationError> {
+    let Some(words) = lenient.get().map(|words| words.0.trim()).filter(|words| !is_blank(words)) else {
         return Ok(()); // `words` says so already
     };
     let public = |url: url::Url| link::is_public(&url, Reach::ThisMachine);

@@ -27,7 +27,7 @@ enum Port {
 }
 
 /// A port and the connections that came through it.
-pub(super) struct Door {
+pub(super) struct SwitchableListener {
     address: SocketAddr,
     runtime: Handle,
     port: Mutex<Port>,
@@ -36,7 +36,7 @@ pub(super) struct Door {
     opened: Notify,
 }
 
-impl Door {
+impl SwitchableListener {
     /// Closes the port and cuts every connection; from the return on, connecting is refused.
     pub(super) fn close(&self) {
         let mut port = lock(&self.port);
@@ -68,10 +68,10 @@ impl Door {
         if matches!(*port, Port::Open(_)) {
             *port = Port::Closed(None);
             *port = Port::Closed(bind(self.address).ok());
-            let door = Arc::clone(self);
+            let listener = Arc::clone(self);
             self.runtime.spawn(async move {
                 tokio::time::sleep(pause).await;
-                if let Err(e) = door.open() {
+                if let Err(e) = listener.open() {
                     tracing::warn!(error = &e as &dyn std::error::Error, "the simulator cannot open its port again");
                 }
             });
@@ -104,7 +104,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
 
 /// A served port. Dropping it closes the port and every connection.
 pub(super) struct Server {
-    pub(super) door: Arc<Door>,
+    pub(super) listener: Arc<SwitchableListener>,
     gone: CancellationToken,
 }
 
@@ -117,7 +117,7 @@ impl Server {
         }
         let runtime = Handle::try_current().map_err(io::Error::other)?;
         let listener = bind(address)?.listen(BACKLOG)?;
-        let door = Arc::new(Door {
+        let listener = Arc::new(SwitchableListener {
             address: listener.local_addr()?,
             runtime: runtime.clone(),
             port: Mutex::new(Port::Open(listener)),
@@ -125,19 +125,19 @@ impl Server {
             opened: Notify::new(),
         });
         let gone = CancellationToken::new();
-        runtime.spawn(gone.clone().run_until_cancelled_owned(accept(Arc::clone(&door), service)));
-        Ok(Self { door, gone })
+        runtime.spawn(gone.clone().run_until_cancelled_owned(accept(Arc::clone(&listener), service)));
+        Ok(Self { listener, gone })
     }
 
     /// Where it listens.
     pub(super) fn address(&self) -> SocketAddr {
-        self.door.address
+        self.listener.address
     }
 
     /// Closes port and connections for good.
     pub(super) fn stop(&self) {
         self.gone.cancel();
-        self.door.end();
+        self.listener.end();
     }
 }
 
@@ -147,17 +147,17 @@ impl Drop for Server {
     }
 }
 
-async fn accept<S: Service>(door: Arc<Door>, service: Arc<S>) {
+async fn accept<S: Service>(listener: Arc<SwitchableListener>, service: Arc<S>) {
     loop {
         let accepted = tokio::select! {
-            () = door.opened.notified() => continue,
-            accepted = poll_fn(|context| door.poll_accept(context)) => accepted,
+            () = listener.opened.notified() => continue,
+            accepted = poll_fn(|context| listener.poll_accept(context)) => accepted,
         };
         match accepted {
             Ok((stream, cut)) => {
                 // A delayed segment would only blur the timing.
                 let _ = stream.set_nodelay(true);
-                let conversation = converse(stream, Arc::clone(&service), Arc::clone(&door));
+                let conversation = converse(stream, Arc::clone(&service), Arc::clone(&listener));
                 tokio::spawn(cut.run_until_cancelled_owned(conversation));
             }
             // Out of descriptors: connections that end will free some.

@@ -22,7 +22,7 @@ pub(crate) struct Masked<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Masked<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if IN_FULL.load(Ordering::Relaxed) { f.write_str(self.0) } else { mask(self.0, f) }
+        if IN_FULL.load(Ordering::Relaxed) { f.write_str(self.0) } else { redaction(self.0, f) }
     }
 }
 
@@ -33,7 +33,7 @@ impl fmt::Debug for Masked<'_> {
 }
 
 /// `+34600111222` as `+********222`: a `+` in front and the last three characters stay, and the length.
-pub(super) fn mask(name: &str, out: &mut impl fmt::Write) -> fmt::Result {
+pub(super) fn redaction(name: &str, out: &mut impl fmt::Write) -> fmt::Result {
     let length = name.chars().count();
     name.chars().enumerate().try_for_each(|(at, c)| {
         let shown = length >= TOO_SHORT && (at + SHOWN >= length || (at == 0 && c == '+'));

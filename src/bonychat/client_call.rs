@@ -12,7 +12,7 @@ use super::{beginning, client};
 
 /// What to send.
 #[derive(Debug)]
-pub(crate) enum Said {
+pub(crate) enum OutgoingMessage {
     Text(String),
     /// `kind`: image, video, audio, file. `description` may be empty.
     File {
@@ -24,7 +24,7 @@ pub(crate) enum Said {
 
 /// What came of a call.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub(crate) enum SendOutcome {
     /// The bridge has stored it, and delivers it if it has not yet.
     Taken { m_id: String },
     /// It was not stored, or not sent and given up. `words`: the bridge's own.
@@ -44,27 +44,27 @@ pub(crate) async fn call(
     prefix: &str,
     token: &SecretString,
     contact: &str,
-    said: &Said,
+    said: &OutgoingMessage,
     within: Duration,
-) -> Result<Answer, reqwest::Error> {
+) -> Result<SendOutcome, reqwest::Error> {
     let call = client(within, &[])?.post(format!("http://{address}{prefix}/message"));
     let call = call.bearer_auth(token.expose_secret().trim()).header(CONTENT_TYPE, "application/json");
-    let answer = call.body(body(contact, said)).send().await;
-    Ok(match answer {
+    let webhook_status = call.body(body(contact, said)).send().await;
+    Ok(match webhook_status {
         Ok(mut response) => {
             let status = response.status().as_u16();
             read(status, &beginning(&mut response).await)
         }
-        Err(error) if error.is_connect() => Answer::Nobody(words(error)),
-        Err(error) => Answer::Lost(words(error)),
+        Err(error) if error.is_connect() => SendOutcome::Nobody(words(error)),
+        Err(error) => SendOutcome::Lost(words(error)),
     })
 }
 
 /// The body of a call; the token decides the channel.
-fn body(contact: &str, said: &Said) -> String {
+fn body(contact: &str, said: &OutgoingMessage) -> String {
     let message = match said {
-        Said::Text(text) => json!({ "type": "text", "text": text }),
-        Said::File { url, kind, description } => {
+        OutgoingMessage::Text(text) => json!({ "type": "text", "text": text }),
+        OutgoingMessage::File { url, kind, description } => {
             json!({ "type": "attachment", "attachment": { "type": kind, "url": url, "description": description } })
         }
     };
@@ -72,13 +72,15 @@ fn body(contact: &str, said: &Said) -> String {
 }
 
 /// What an answer means. A 200 without an mId, and whatever a broken server says, tells nothing.
-fn read(status: u16, body: &[u8]) -> Answer {
+fn read(status: u16, body: &[u8]) -> SendOutcome {
     let said: Value = serde_json::from_slice(body).unwrap_or_default();
     let words = said["error"]["message"].as_str();
     match (status, said["mId"].as_str(), words) {
-        (200, Some(m_id), _) => Answer::Taken { m_id: m_id.to_owned() },
-        (400..=499 | 503, _, Some(words)) => Answer::Refused { status, words: words.to_owned() },
-        (_, _, words) => Answer::Lost(format!("HTTP {status}: {}", words.unwrap_or("not an answer of the bridge"))),
+        (200, Some(m_id), _) => SendOutcome::Taken { m_id: m_id.to_owned() },
+        (400..=499 | 503, _, Some(words)) => SendOutcome::Refused { status, words: words.to_owned() },
+        (_, _, words) => {
+            SendOutcome::Lost(format!("HTTP {status}: {}", words.unwrap_or("not an answer of the bridge")))
+        }
     }
 }
 
@@ -96,12 +98,12 @@ mod tests {
 
     #[test]
     fn a_body_is_read_as_what_was_meant() {
-        let text = body("+34600111222", &Said::Text("hello \"there\"".into()));
+        let text = body("+34600111222", &OutgoingMessage::Text("hello \"there\"".into()));
         let call = wire::parse(text.as_bytes(), IdType::Phone, Reach::ThisMachine).unwrap();
         assert_eq!((call.contact.as_str(), call.channel_id), ("+34600111222", None));
         assert_eq!(call.content, Content::Text { text: Text::new("hello \"there\"").unwrap() });
         for description in ["", "a menu"] {
-            let file = Said::File {
+            let file = OutgoingMessage::File {
                 url: "https://files.test/menu.pdf".into(),
                 kind: "file".into(),
                 description: description.into(),
@@ -115,9 +117,9 @@ mod tests {
 
     #[test]
     fn only_the_bridges_own_refusal_says_that_nothing_was_sent() {
-        assert_eq!(read(200, br#"{"mId":"abc"}"#), Answer::Taken { m_id: "abc".into() });
+        assert_eq!(read(200, br#"{"mId":"abc"}"#), SendOutcome::Taken { m_id: "abc".into() });
         for status in [400, 401, 413, 503] {
-            let refused = Answer::Refused { status, words: "not sent".into() };
+            let refused = SendOutcome::Refused { status, words: "not sent".into() };
             assert_eq!(read(status, br#"{"error":{"message":"not sent"}}"#), refused);
         }
         for (status, body) in [
@@ -128,7 +130,7 @@ mod tests {
             (502, r#"{"error":{"message":"?"}}"#),
             (500, r#"{"error":{"message":"a bug"}}"#),
         ] {
-            assert!(matches!(read(status, body.as_bytes()), Answer::Lost(_)), "{status} {body}");
+            assert!(matches!(read(status, body.as_bytes()), SendOutcome::Lost(_)), "{status} {body}");
         }
     }
 
@@ -136,12 +138,12 @@ mod tests {
     async fn only_where_nobody_was_reached_nothing_went_out() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (token, said) = (SecretString::from("token"), Said::Text("hello".into()));
+        let (token, said) = (SecretString::from("token"), OutgoingMessage::Text("hello".into()));
         let call = || call(address, "", &token, "someone", &said, Duration::from_millis(500));
         let (cut, ()) = tokio::join!(call(), async { drop(listener.accept().await.unwrap()) });
-        assert!(matches!(cut.unwrap(), Answer::Lost(_)), "cut off");
-        assert!(matches!(call().await.unwrap(), Answer::Lost(_)), "no answer in time");
+        assert!(matches!(cut.unwrap(), SendOutcome::Lost(_)), "cut off");
+        assert!(matches!(call().await.unwrap(), SendOutcome::Lost(_)), "no answer in time");
         drop(listener);
-        assert!(matches!(call().await.unwrap(), Answer::Nobody(_)));
+        assert!(matches!(call().await.unwrap(), SendOutcome::Nobody(_)));
     }
 }

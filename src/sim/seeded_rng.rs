@@ -24,12 +24,12 @@ pub(super) fn chance(seed: u64, what: u64, turn: u64) -> f64 {
 
 /// Counts what happened within the last second, and the most that ever did.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct RateMeter {
     times: VecDeque<Instant>,
     busiest: usize,
 }
 
-impl Pace {
+impl RateMeter {
     /// How many were noted in the second before `now`.
     pub(super) fn within(&mut self, now: Instant) -> usize {
         while self.times.front().is_some_and(|time| now.duration_since(*time) >= Duration::from_secs(1)) {
@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn pace_forgets_after_a_second() {
         let start = Instant::now();
-        let mut pace = Pace::default();
+        let mut pace = RateMeter::default();
         for ms in [0, 100, 900, 1_050, 3_000] {
             pace.note(start + Duration::from_millis(ms));
         }
