@@ -74,12 +74,12 @@ impl ChannelDefaults {
                         shows them";
             checker.note("channels", what);
         }
-        let checked = names.into_iter().filter_map(|name| {
+        let channels = names.into_iter().filter_map(|name| {
             let raw = raw::take::<raw::Table>(&checker.layers, &mut checker.problems, &["channels", name.as_str()])?;
             let channel = self.channel(checker, &name, raw)?;
             Some((name, channel))
         });
-        checked.collect()
+        channels.collect()
     }
 
     fn channel(&mut self, checker: &mut Checker, name: &ChannelName, mut raw: raw::Table) -> Option<Channel> {

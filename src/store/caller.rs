@@ -12,12 +12,12 @@ const OLD_MS: i64 = 1000;
 /// The caller of a message that is to be stored. One that gives up may call again at another process, which may have
 /// stored the message by now: whether the caller is gone is asked in the transaction that stores.
 #[derive(Clone)]
-pub(crate) struct WaitingCaller {
+pub(crate) struct Caller {
     came_ms: i64,
     waits: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
-impl WaitingCaller {
+impl Caller {
     /// One whose call may have come at `came_ms`, by the process's own clock, and that is there as long as `waits` says so.
     pub(crate) fn new(came_ms: i64, waits: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         Self { came_ms, waits: Arc::new(waits) }
@@ -40,7 +40,7 @@ impl WaitingCaller {
     }
 }
 
-impl fmt::Debug for WaitingCaller {
+impl fmt::Debug for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Caller").field("came_ms", &self.came_ms).finish_non_exhaustive()
     }

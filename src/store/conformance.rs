@@ -46,7 +46,7 @@ fn message(n: u32, words: &str, accepted_ms: i64) -> NewOutbound {
         accepted_ms,
         key: None,
         waits: Duration::ZERO,
-        caller: WaitingCaller::stays(),
+        caller: Caller::stays(),
     }
 }
 

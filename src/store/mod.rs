@@ -25,7 +25,7 @@ use crate::domain::{ChannelName, ContactId, Content, Destination, Event, Fault, 
 
 pub(crate) use admin::{DiscardNotices, Filter, GivenUp, ListedMessage, ManualOutcome, QueueDepth, Waiting};
 pub(crate) use attempt::{Attempt, FailureStreak, Settlement};
-pub(crate) use caller::WaitingCaller;
+pub(crate) use caller::Caller;
 pub(crate) use copy::{Copied, copy, reopen};
 pub(crate) use erasure::{Erase, Erasure, Person};
 pub(crate) use in_doubt::{Decision, Evidence, InDoubtSend, Look};
@@ -103,7 +103,7 @@ pub(crate) struct NewOutbound {
     pub(crate) key: Option<IdempotencyKey>,
     /// How long the caller waits for a verdict.
     pub(crate) waits: Duration,
-    pub(crate) caller: WaitingCaller,
+    pub(crate) caller: Caller,
 }
 
 /// What `accept` tells.

@@ -171,7 +171,7 @@ async fn a_repeat_is_not_counted_as_waiting_again(engine: Engine) {
 
 async fn a_call_whose_caller_is_gone_is_not_stored(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
-    let deserted = |message| NewOutbound { caller: WaitingCaller::new(i64::MAX, || false), ..message };
+    let deserted = |message| NewOutbound { caller: Caller::new(i64::MAX, || false), ..message };
     for gone in [deserted(message(1, "a", 10)), deserted(under("k", message(1, "a", 10)))] {
         let refused = store.accept(gone).await;
         assert!(matches!(refused, Err(StoreError::Stale)), "{refused:?}");

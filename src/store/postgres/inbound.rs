@@ -94,7 +94,7 @@ pub(super) async fn seen(db: &mut Db, channel: &ChannelName, contact: &ContactId
 pub(super) async fn record(db: &mut Db, reading: &ConversationRead) -> Result<(Recorded, bool), StoreError> {
     let (channel, now_ms) = (reading.channel.as_str(), reading.now_ms);
     let conversation = erase::meet(db, reading).await?;
-    let (mut events, mut heard, mut matched, mut shown) = (0, false, false, 0);
+    let (mut events, mut heard, mut any_matched, mut shown) = (0, false, false, 0);
     for row in &reading.rows {
         let matched = matches::free(db, conversation, row).await?;
         let seen = args![conversation, indexed(&row.identity).as_ref(), now_ms, matched, row.mark];
@@ -103,7 +103,7 @@ pub(super) async fn record(db: &mut Db, reading: &ConversationRead) -> Result<(R
             events += row.events.len();
             heard |= row.from_customer && !row.events.is_empty();
             if let (Some(_), Some(matched)) = (&matched, &row.matched) {
-                matched = true;
+                any_matched = true;
                 account_traits::from_row(db, channel, conversation, matched, reading.read_before_ms).await?;
                 let values = args![now_ms, matched.m_id.as_str(), matched.part, i64::from(matched.last)];
                 shown += db.execute(sql::SHOWN, values).await?;
@@ -135,7 +135,7 @@ pub(super) async fn record(db: &mut Db, reading: &ConversationRead) -> Result<(R
     if shown > 0 {
         super::outbound::follow_head(db, conversation).await?; // what was to go again waits for the look
     }
-    let account_traits = if matched { Some(account_traits::account_traits(db, channel).await?) } else { None };
+    let account_traits = if any_matched { Some(account_traits::account_traits(db, channel).await?) } else { None };
     Ok((Recorded { events, account_traits }, shown > 0))
 }
 

@@ -102,7 +102,7 @@ pub(super) fn seen(db: &Connection, channel: &ChannelName, contact: &ContactId) 
 pub(super) fn record(db: &Connection, reading: &ConversationRead) -> Result<(Recorded, bool), StoreError> {
     let (channel, now_ms) = (reading.channel.as_str(), reading.now_ms);
     let conversation = erase::meet(db, reading)?;
-    let (mut events, mut heard, mut matched, mut shown) = (0, false, false, 0);
+    let (mut events, mut heard, mut any_matched, mut shown) = (0, false, false, 0);
     for row in &reading.rows {
         let matched = matches::free(db, conversation, row)?;
         if execute(db, sql::ADD_SEEN, params![conversation, row.identity, now_ms, matched, row.mark])? == 1 {
@@ -110,7 +110,7 @@ pub(super) fn record(db: &Connection, reading: &ConversationRead) -> Result<(Rec
             events += row.events.len();
             heard |= row.from_customer && !row.events.is_empty();
             if let (Some(_), Some(matched)) = (&matched, &row.matched) {
-                matched = true;
+                any_matched = true;
                 account_traits::from_row(db, channel, conversation, matched, reading.read_before_ms)?;
                 let whole = i64::from(matched.last);
                 shown += execute(db, sql::SHOWN, params![now_ms, matched.m_id.as_str(), matched.part, whole])?;
@@ -142,7 +142,7 @@ pub(super) fn record(db: &Connection, reading: &ConversationRead) -> Result<(Rec
     if shown > 0 {
         super::outbound::follow_head(db, conversation)?; // what was to go again waits for the look
     }
-    let account_traits = if matched { Some(account_traits::account_traits(db, channel)?) } else { None };
+    let account_traits = if any_matched { Some(account_traits::account_traits(db, channel)?) } else { None };
     Ok((Recorded { events, account_traits }, shown > 0))
 }
 

@@ -130,7 +130,7 @@ async fn a_call_that_was_made_again_at_another_process_is_not_stored_after_it() 
     let there = Arc::new(AtomicBool::new(true));
     let first = tokio::spawn({
         let (one, there) = (Arc::clone(&one), Arc::clone(&there));
-        let caller = WaitingCaller::new(i64::MAX, move || there.load(Ordering::Relaxed));
+        let caller = Caller::new(i64::MAX, move || there.load(Ordering::Relaxed));
         async move { one.accept(NewOutbound { caller, ..message(1, "ok") }).await }
     });
     tokio::time::sleep(Duration::from_millis(300)).await; // it has looked, and waits
@@ -159,7 +159,7 @@ async fn an_old_call_is_not_stored_where_another_process_took_an_equal_one_since
         let m_id = first.m_id.clone();
         assert_eq!(came_to(&other, first).await, AcceptOutcome::New);
         other.record_responses(vec![(m_id, true)]).await.unwrap();
-        let caller = WaitingCaller::new(clock::now_ms() - came_ago_ms, || true);
+        let caller = Caller::new(clock::now_ms() - came_ago_ms, || true);
         let outcome = one.accept(NewOutbound { caller, ..taken(contact, 0) }).await;
         assert_eq!(outcome.is_ok(), stored, "{contact}: {outcome:?}");
     }

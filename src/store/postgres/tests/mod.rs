@@ -14,7 +14,7 @@ use super::*;
 use crate::domain::content::Text;
 use crate::domain::{Content, Fault, MId};
 use crate::sim::postgres::{available, fresh_schema};
-use crate::store::WaitingCaller;
+use crate::store::Caller;
 
 /// A store in a schema of its own, and its URL. Its connections bear the schema's name, so that a test can tell them from
 /// those of the tests beside it.
@@ -56,7 +56,7 @@ fn message(contact: u32, words: &str) -> NewOutbound {
         accepted_ms: 10,
         key: None,
         waits: Duration::ZERO,
-        caller: WaitingCaller::stays(),
+        caller: Caller::stays(),
     }
 }
 
