@@ -16,7 +16,7 @@ use crate::afilnet::{self, AfilnetClient};
 use crate::bonychat::{self, WebhookClient};
 use crate::config::{Channel, Config, Problems, StoreUrl};
 use crate::domain::{ChannelName, LeaseDeadline};
-use crate::http::{self, Answers, Handle, Routes};
+use crate::http::{self, Handle, ResponseTracker, Routes};
 use crate::lifecycle::{GRACE, Signal, Signals, TaskGroup};
 use crate::store::{PostgresStore, SqliteStore, Store};
 use crate::telemetry::metrics;
@@ -31,7 +31,7 @@ pub struct App {
     store: Arc<dyn Store>,
     /// As it was read last.
     config: Config,
-    answers: Arc<Answers>,
+    responses: Arc<ResponseTracker>,
     routes: Routes,
     handle: Handle,
     server: JoinHandle<std::io::Result<()>>,
@@ -80,16 +80,16 @@ impl App {
         work::start(&config, &store, clients, &BTreeSet::new(), &tasks)
             .await
             .context("cannot take the channels over")?;
-        let answers = Answers::new(&store);
-        let routes = Routes::new(http::router(&config, &store, &answers));
+        let responses = ResponseTracker::new(&store);
+        let routes = Routes::new(http::router(&config, &store, &responses));
         let admin = open_admin(&config);
         let handle = Handle::new();
         let server =
-            tokio::spawn(http::serve(listener, connections, routes.clone(), Arc::clone(&answers), handle.clone()));
+            tokio::spawn(http::serve(listener, connections, routes.clone(), Arc::clone(&responses), handle.clone()));
         tracing::info!(
             %address, channels = config.channels.len(), connections, version = env!("CARGO_PKG_VERSION"), "ready"
         );
-        Ok(Self { address, tasks, store, config, answers, routes, handle, server, admin })
+        Ok(Self { address, tasks, store, config, responses, routes, handle, server, admin })
     }
 
     /// Where POST /message is served.

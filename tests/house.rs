@@ -44,9 +44,8 @@ const CIRCULAR: &[(&str, &str)] = &[
     ("cli::send", "cli"),
     ("cli::store", "cli"),
     ("config::check", "config::channels"),
-    ("http::edge", "http"),
     ("http::message", "http"),
-    ("http::conn", "http::answers"),
+    ("http::dedup::connection", "http::dedup::tracker"),
     ("sim::wire", "sim::switchable_listener"),
     // The trait's own file opens both engines, and holds the errors and types that they use.
     ("store", "store::attempt"),

@@ -52,7 +52,7 @@ impl App {
         self.tasks = TaskGroup::new();
         let _ = metrics::start(config.channels.keys(), afilnet::METHODS); // it has, at the start
         self.start_loops(&config).await;
-        self.routes.exchange(http::router(&config, &self.store, &self.answers));
+        self.routes.exchange(http::router(&config, &self.store, &self.responses));
         let gone = |name: &&ChannelName| !config.channels.contains_key(*name);
         for name in self.config.channels.keys().filter(gone) {
             metrics::owned(name, false);

@@ -16,8 +16,8 @@ use serde_json::json;
 use subtle::ConstantTimeEq as _;
 
 use super::client_address::identify;
-use super::edge;
 use super::token_limit::{TokenLimit, limit_wrong_tokens};
+use super::{auth, error};
 use crate::telemetry::metrics;
 
 /// Prometheus' text format.
@@ -37,7 +37,7 @@ enum Guard {
 /// address (the configuration asks for a token elsewhere), and every call must name such an address as its host.
 /// `trusted_proxies` are believed who called them.
 pub(crate) fn router(token: Option<&SecretString>, trusted_proxies: &[IpNet]) -> Router {
-    let guard = Arc::new(token.map_or(Guard::Loopback, |token| Guard::Token(edge::digest_secret(token))));
+    let guard = Arc::new(token.map_or(Guard::Loopback, |token| Guard::Token(auth::digest_secret(token))));
     Router::new()
         .route("/metrics", get(numbers))
         .fallback(|| async { refused(StatusCode::NOT_FOUND, "not found: the admin door serves GET /metrics") })
@@ -100,12 +100,12 @@ fn too_many() -> Response {
 }
 
 fn bears(headers: &HeaderMap, expected: &[u8; 32]) -> bool {
-    let given = edge::bearer(headers).map(|token| edge::digest(token.as_bytes()));
+    let given = auth::bearer(headers).map(|token| auth::digest(token.as_bytes()));
     given.is_some() & bool::from(given.unwrap_or_default().ct_eq(expected))
 }
 
 fn refused(status: StatusCode, words: &str) -> Response {
-    edge::json(status, json!({"error": {"message": words}}).to_string())
+    error::json(status, json!({"error": {"message": words}}).to_string())
 }
 
 #[cfg(test)]

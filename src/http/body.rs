@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
-use super::edge::ApiError;
+use super::error::ApiError;
 
 /// A client that has not sent its whole body by then gets 408.
 const BODY_WITHIN: Duration = Duration::from_secs(20);

@@ -7,10 +7,11 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::Door;
-use super::answers::Answering;
-use super::conn::Conn;
-use super::edge::{self, ApiError, DoorChannel};
+use super::AppState;
+use super::auth::ApiChannel;
+use super::dedup::{Connection, PendingResponse};
+use super::error::{self, ApiError};
+use super::extract;
 use crate::bonychat::wire;
 use crate::domain::agent_text::{Delivered, failure_text};
 use crate::domain::clock::{millis, now_ms};
@@ -19,28 +20,28 @@ use crate::store::{AcceptOutcome, Caller, FirstVerdict, NewOutbound, StoreError}
 use crate::telemetry::metrics;
 
 /// Keeps the message, waits for its first verdict where one can come in time, answers; a refusal in the agents' language.
-pub(super) async fn take(State(door): State<Arc<Door>>, request: Request) -> Response {
-    taken(&door, request).await.unwrap_or_else(|error| error.answer(door.language))
+pub(super) async fn take(State(state): State<Arc<AppState>>, request: Request) -> Response {
+    taken(&state, request).await.unwrap_or_else(|error| error.answer(state.language))
 }
 
-async fn taken(door: &Door, request: Request) -> Result<Response, ApiError> {
+async fn taken(state: &AppState, request: Request) -> Result<Response, ApiError> {
     let started = std::time::Instant::now();
     let (parts, body) = request.into_parts();
-    let channel = door.channels.by_token(&parts.headers)?;
-    let body = super::body::read(&parts, body, door.body_limit_bytes).await?;
-    let request_id = edge::request_id(&parts.headers);
-    let call = parse(door, channel, &body, edge::says_json(&parts.headers), &request_id)?;
-    let key = edge::idempotency_key(&parts.headers).map_err(|()| {
+    let channel = state.channels.by_token(&parts.headers)?;
+    let body = super::body::read(&parts, body, state.body_limit_bytes).await?;
+    let request_id = extract::request_id(&parts.headers);
+    let call = parse(state, channel, &body, extract::says_json(&parts.headers), &request_id)?;
+    let key = extract::idempotency_key(&parts.headers).map_err(|()| {
         explain(channel, &request_id, BAD_KEY.0);
-        broken(door, BAD_KEY)
+        broken(state, BAD_KEY)
     })?;
-    let conn = parts.extensions.get::<Arc<Conn>>();
+    let conn = parts.extensions.get::<Arc<Connection>>();
     // Its caller may have called again elsewhere: taken here as well, it would be sent twice.
     if conn.is_some_and(|conn| conn.is_deserted()) {
         return Err(ApiError::Deserted);
     }
     let contact = call.contact.clone();
-    let Taken { m_id, repeat, answer, answering } = accept(door, channel, call, key, &request_id, conn).await?;
+    let Taken { m_id, repeat, answer, pending } = accept(state, channel, call, key, &request_id, conn).await?;
     tracing::info!(
         channel_name = %channel.name,
         message_id = %m_id,
@@ -53,12 +54,12 @@ async fn taken(door: &Door, request: Request) -> Result<Response, ApiError> {
     );
     match answer {
         FirstVerdict::Accepted => {
-            answering.goes_out_on(conn.map(Arc::as_ref));
-            Ok(edge::json(StatusCode::OK, wire::accepted(&m_id)))
+            pending.goes_out_on(conn.map(Arc::as_ref));
+            Ok(error::json(StatusCode::OK, wire::accepted(&m_id)))
         }
         FirstVerdict::Refused(fault) => {
-            answering.reached(); // surely not sent: the same again is a message of its own, whoever learns of this
-            Err(ApiError::Refused(failure_text(&fault, Delivered::No, door.language)))
+            pending.reached(); // surely not sent: the same again is a message of its own, whoever learns of this
+            Err(ApiError::Refused(failure_text(&fault, Delivered::No, state.language)))
         }
     }
 }
@@ -68,13 +69,13 @@ struct Taken {
     m_id: MId,
     repeat: bool,
     answer: FirstVerdict,
-    answering: Answering,
+    pending: PendingResponse,
 }
 
 /// Body to message, with every broken rule named.
 fn parse(
-    door: &Door,
-    channel: &DoorChannel,
+    state: &AppState,
+    channel: &ApiChannel,
     body: &[u8],
     says_json: bool,
     request_id: &str,
@@ -84,12 +85,12 @@ fn parse(
             return ApiError::UnsupportedBody;
         }
         explain(channel, request_id, &rejected.to_string());
-        ApiError::BadRequest(rejected.in_words(door.language))
+        ApiError::BadRequest(rejected.in_words(state.language))
     })?;
     if let Some(id) = call.channel_id.as_deref().filter(|id| *id != channel.id.as_str()) {
-        if door.channels.is_another(id, channel) {
+        if state.channels.is_another(id, channel) {
             explain(channel, request_id, OTHER_CHANNEL.0);
-            return Err(broken(door, OTHER_CHANNEL));
+            return Err(broken(state, OTHER_CHANNEL));
         }
         if channel.is_news(id) {
             tracing::warn!(
@@ -121,8 +122,8 @@ const BAD_KEY: Rule = (
     "Idempotency-Key: debe tener de 1 a 255 caracteres ASCII visibles, en una sola cabecera",
 );
 
-fn broken(door: &Door, rule: Rule) -> ApiError {
-    let words = match door.language {
+fn broken(state: &AppState, rule: Rule) -> ApiError {
+    let words = match state.language {
         Language::En => rule.0,
         Language::Es => rule.1,
     };
@@ -131,7 +132,7 @@ fn broken(door: &Door, rule: Rule) -> ApiError {
 
 /// One line about a call that breaks rules. Paths and rules hold nothing of what was sent, but for
 /// the name of a type.
-fn explain(channel: &DoorChannel, request_id: &str, rules: &str) {
+fn explain(channel: &ApiChannel, request_id: &str, rules: &str) {
     tracing::warn!(
         channel_name = %channel.name,
         request_id,
@@ -142,7 +143,7 @@ fn explain(channel: &DoorChannel, request_id: &str, rules: &str) {
 }
 
 /// The caller at the other end of a connection.
-fn caller_on(conn: &Arc<Conn>) -> Caller {
+fn caller_on(conn: &Arc<Connection>) -> Caller {
     let came_ms = now_ms() - millis(conn.came().elapsed());
     let conn = Arc::clone(conn);
     Caller::new(came_ms, move || !conn.is_over())
@@ -150,25 +151,25 @@ fn caller_on(conn: &Arc<Conn>) -> Caller {
 
 /// The durable step, and the wait for the first verdict.
 async fn accept(
-    door: &Door,
-    channel: &DoorChannel,
+    state: &AppState,
+    channel: &ApiChannel,
     call: wire::Call,
     key: Option<IdempotencyKey>,
     request_id: &str,
-    conn: Option<&Arc<Conn>>,
+    conn: Option<&Arc<Connection>>,
 ) -> Result<Taken, ApiError> {
     let destination = channel.id_type.destination_of(&call.contact).map_err(|rule| {
         explain(channel, request_id, &format!("{}: {rule}", NOT_A_CONTACT.0));
-        broken(door, NOT_A_CONTACT)
+        broken(state, NOT_A_CONTACT)
     })?;
-    let (answering, earlier) = door.answers.open(&channel.name, &call.contact, &call.content, conn);
+    let (pending, earlier) = state.responses.open(&channel.name, &call.contact, &call.content, conn);
     if key.is_none() {
-        door.answers.settled(earlier).await;
+        state.responses.settled(earlier).await;
     }
     // Asked for before the commit, so that a quick verdict finds someone to tell.
     let m_id = MId::fresh();
-    let verdict = door.store.wakeups().await_verdict(&m_id);
-    let expected = channel.wakeups.as_ref().is_some_and(|wakeups| wakeups.verdict_expected(door.answer_within));
+    let verdict = state.store.wakeups().await_verdict(&m_id);
+    let expected = channel.wakeups.as_ref().is_some_and(|wakeups| wakeups.verdict_expected(state.answer_within));
     let message = NewOutbound {
         m_id: m_id.clone(),
         channel: channel.name.clone(),
@@ -178,22 +179,22 @@ async fn accept(
         request_id: request_id.to_owned(),
         accepted_ms: now_ms(),
         key,
-        waits: if expected { door.answer_within } else { Duration::ZERO },
+        waits: if expected { state.answer_within } else { Duration::ZERO },
         caller: conn.map_or_else(Caller::stays, caller_on),
     };
-    let accepted = answering.store(message).await.map_err(|error| match error {
+    let accepted = pending.store(message).await.map_err(|error| match error {
         StoreError::Stale => ApiError::Deserted,
         error => ApiError::Store(error),
     })?;
     match accepted.kept {
         AcceptOutcome::New => {
             metrics::accepted(&channel.name);
-            let limit = if expected && !accepted.ahead { door.answer_within } else { Duration::ZERO };
-            Ok(Taken { m_id, repeat: false, answer: verdict.answer(limit).await, answering })
+            let limit = if expected && !accepted.ahead { state.answer_within } else { Duration::ZERO };
+            Ok(Taken { m_id, repeat: false, answer: verdict.answer(limit).await, pending })
         }
         AcceptOutcome::RepeatOf(first) => {
             metrics::repeated(&channel.name);
-            Ok(Taken { m_id: first, repeat: true, answer: FirstVerdict::Accepted, answering })
+            Ok(Taken { m_id: first, repeat: true, answer: FirstVerdict::Accepted, pending })
         }
         AcceptOutcome::KeyTaken => {
             tracing::warn!(

@@ -2,16 +2,16 @@
 //! elsewhere.
 
 pub(crate) mod admin;
-mod answers;
+mod auth;
 mod body;
 mod client_address;
-mod conn;
-mod edge;
+mod dedup;
+mod error;
+mod extract;
 mod guard;
 pub(crate) mod listener;
 mod message;
 mod parse_error;
-mod pulse;
 mod token_limit;
 
 use std::collections::BTreeSet;
@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, Method, StatusCode};
+use axum::http::{Method, StatusCode};
 use axum::middleware;
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -37,9 +37,11 @@ use crate::domain::Language;
 use crate::store::Store;
 use crate::telemetry::Refusal;
 
-pub(crate) use answers::Answers;
+use auth::Channels;
 use client_address::{ClientAddress, identify};
-use edge::{ApiError, Channels, NewRequestId};
+pub(crate) use dedup::ResponseTracker;
+use error::ApiError;
+use extract::{NewRequestId, X_REQUEST_ID};
 use guard::Guard;
 use listener::{LimitedListener, Peer};
 use parse_error::HEADER_BYTES;
@@ -57,24 +59,22 @@ const OPERATORS: usize = 32;
 /// The store answers a readiness question by then, or it is not ready.
 const READY_WITHIN: Duration = Duration::from_secs(2);
 
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
 /// What the handlers share.
-pub(crate) struct Door {
+pub(crate) struct AppState {
     channels: Channels,
     store: Arc<dyn Store>,
-    answers: Arc<Answers>,
+    responses: Arc<ResponseTracker>,
     answer_within: Duration,
     body_limit_bytes: usize,
     language: Language,
 }
 
 /// The routes. Every channel must be registered with the store's signals before.
-pub(crate) fn router(config: &Config, store: &Arc<dyn Store>, answers: &Arc<Answers>) -> Router {
-    let door = Arc::new(Door {
+pub(crate) fn router(config: &Config, store: &Arc<dyn Store>, responses: &Arc<ResponseTracker>) -> Router {
+    let state = Arc::new(AppState {
         channels: Channels::new(config, store.wakeups()),
         store: Arc::clone(store),
-        answers: Arc::clone(answers),
+        responses: Arc::clone(responses),
         answer_within: config.outbound.answer_within,
         body_limit_bytes: config.server.body_limit_bytes,
         language: config.language,
@@ -90,7 +90,7 @@ pub(crate) fn router(config: &Config, store: &Arc<dyn Store>, answers: &Arc<Answ
         router = router
             .route(&format!("{at}/healthz"), get(alive))
             .route(&format!("{at}/readyz"), get(ready))
-            .route(&format!("{at}/openapi.json"), get(|| async { edge::json(StatusCode::OK, document) }));
+            .route(&format!("{at}/openapi.json"), get(|| async { error::json(StatusCode::OK, document) }));
     }
     // BonyChat appends /message to what it was given (bonychat.md A2): take every form that leads here.
     for path in ["/message", "/mensaje", "/message/message", "/mensaje/mensaje", "/mensaje/message"] {
@@ -105,7 +105,7 @@ pub(crate) fn router(config: &Config, store: &Arc<dyn Store>, answers: &Arc<Answ
     router
         .fallback(move || async move { ApiError::NotFound.answer(language) })
         .method_not_allowed_fallback(move || async move { ApiError::MethodNotAllowed.answer(language) })
-        .with_state(door)
+        .with_state(state)
         .layer(
             ServiceBuilder::new()
                 .layer(SetRequestIdLayer::new(X_REQUEST_ID, NewRequestId))
@@ -201,25 +201,25 @@ pub(crate) async fn serve(
     listener: std::net::TcpListener,
     limit: usize,
     routes: Routes,
-    answers: Arc<Answers>,
+    responses: Arc<ResponseTracker>,
     handle: Handle,
 ) -> std::io::Result<()> {
     let keeper = tokio::spawn({
-        let answers = Arc::clone(&answers);
-        async move { answers.keep().await }
+        let responses = Arc::clone(&responses);
+        async move { responses.keep().await }
     });
     let pulse = tokio::spawn({
-        let answers = Arc::clone(&answers);
-        async move { answers.pulse.keep().await }
+        let responses = Arc::clone(&responses);
+        async move { responses.pulse.keep().await }
     });
-    let guard = Guard(conn::Watch(Arc::clone(&answers)));
+    let guard = Guard(dedup::TrackConnections(Arc::clone(&responses)));
     let listener = LimitedListener::new(listener, limit)?;
     // The acceptor resets what the server speaks, so that comes after it.
     let mut server = axum_server::Server::from_listener(listener).handle(handle).acceptor(guard).http1_only();
     limit_header(&mut server);
     let outcome = server.serve(routes.service().into_make_service_with_connect_info::<Peer>()).await;
     pulse.abort();
-    answers.close();
+    responses.close();
     let _ = keeper.await;
     outcome
 }
@@ -230,8 +230,8 @@ async fn alive() -> &'static str {
 }
 
 /// `GET /readyz`: messages can be stored.
-async fn ready(State(door): State<Arc<Door>>) -> Result<&'static str, ApiError> {
-    match tokio::time::timeout(READY_WITHIN, door.store.check()).await {
+async fn ready(State(state): State<Arc<AppState>>) -> Result<&'static str, ApiError> {
+    match tokio::time::timeout(READY_WITHIN, state.store.check()).await {
         Ok(Ok(())) => Ok("ready\n"),
         Ok(Err(error)) => Err(ApiError::NotReady(error.reason())),
         Err(_) => Err(ApiError::NotReady("the store does not answer".into())),
@@ -243,12 +243,12 @@ async fn ready(State(door): State<Arc<Door>>) -> Result<&'static str, ApiError> 
 async fn log(request: Request, next: middleware::Next) -> Response {
     let started = std::time::Instant::now();
     let (method, path) = (known(request.method()), crate::telemetry::foreign_path(request.uri().path()));
-    let request_id = edge::request_id(request.headers());
+    let request_id = extract::request_id(request.headers());
     let ClientAddress(client) = ClientAddress::of(&request);
     let response = next.run(request).await;
     let status = response.status();
     let duration_ms = crate::domain::clock::millis(started.elapsed());
-    let is_logged = response.extensions().get::<edge::Logged>().is_some();
+    let is_logged = response.extensions().get::<error::Logged>().is_some();
     let times = match Refusal::of_status(status.as_u16()) {
         Some(refusal) if is_logged => {
             refusal.count();
@@ -300,7 +300,7 @@ mod tests {
         let env = settings.map(|(key, value)| (format!("BRIDGE__{key}"), value.to_owned()));
         let config = Config::load(None, env.into()).unwrap();
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&file).unwrap());
-        let router = router(&config, &store, &Answers::new(&store));
+        let router = router(&config, &store, &ResponseTracker::new(&store));
         let asked = |method, path: &str| Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
         let answer = router.clone().oneshot(asked(Method::GET, "/openapi.json")).await.unwrap();
         assert_eq!(

@@ -202,7 +202,7 @@ async fn only_codes_of_afilnets_reach_agents_the_log_and_the_store() {
         r#"{"status":"ERROR","error":{"user":"user","password":"CANARYpw9X!","said":"Mi PIN es CANARY4711"}}"#,
         r#"{"status":"ERROR","error":34600000001}"#,
         r#"{"status":"ERROR","errors":["CANARYpw9X!"]}"#,
-        r#"<title>CANARYpw9X! CANARY4711</title>"#,
+        r"<title>CANARYpw9X! CANARY4711</title>",
     ];
     for (transport, status) in [("post", 200), ("basic", 200), ("get", 200), ("post", 500)] {
         let turn = AtomicUsize::new(0);

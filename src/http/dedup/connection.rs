@@ -18,14 +18,14 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tower::Service;
 
-use super::answers::Answers;
-use super::guard::Abort;
+use super::tracker::ResponseTracker;
+use crate::http::guard::Abort;
 
 /// So long a connection is kept after its end to learn whether the last answer was read.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Bytes that the caller's system has not acknowledged for so long end the connection: an answer that never arrived must
-/// not count as read. Shorter than [`super::answers::SETTLE`] by more than the system needs to notice.
+/// not count as read. Shorter than [`super::tracker::SETTLE`] by more than the system needs to notice.
 #[cfg(target_os = "linux")]
 const ARRIVES_WITHIN: Duration = Duration::from_secs(1);
 
@@ -34,8 +34,8 @@ const ARRIVES_WITHIN: Duration = Duration::from_secs(1);
 const STANDSTILL: Duration = Duration::from_secs(5);
 
 /// What one connection's handlers and its stream tell each other.
-pub(super) struct Conn {
-    answers: Arc<Answers>,
+pub(in crate::http) struct Connection {
+    answers: Arc<ResponseTracker>,
     /// The connection itself, as long as its stream has it.
     stream: Weak<TcpStream>,
     state: Mutex<State>,
@@ -65,13 +65,13 @@ struct Read {
     ended: bool,
 }
 
-impl Conn {
-    fn new(answers: &Arc<Answers>, stream: Weak<TcpStream>) -> Arc<Self> {
+impl Connection {
+    fn new(answers: &Arc<ResponseTracker>, stream: Weak<TcpStream>) -> Arc<Self> {
         Arc::new(Self { answers: Arc::clone(answers), stream, state: Mutex::default() })
     }
 
     /// This answer is what is written next.
-    pub(super) fn hand_over(&self, id: u64) {
+    pub(in crate::http) fn hand_over(&self, id: u64) {
         let mut state = self.state();
         let before = state.bytes;
         state.handed.push((id, before));
@@ -91,18 +91,18 @@ impl Conn {
     }
 
     /// Whether the caller is gone, or may be: it had left when its call was read, or this process stood still since.
-    pub(super) fn is_deserted(&self) -> bool {
+    pub(in crate::http) fn is_deserted(&self) -> bool {
         self.state().read.is_some_and(|read| read.ended || read.at.elapsed() > STANDSTILL)
     }
 
     /// Returns since when the caller of what was read last may have been waiting.
-    pub(super) fn came(&self) -> Instant {
+    pub(in crate::http) fn came(&self) -> Instant {
         self.state().read.map_or_else(Instant::now, |read| read.came)
     }
 
     /// Returns whether the other side has ended the connection, by what the kernel knows now: the connection's own task
     /// may not have come to it yet. A caller that waits for its answer keeps its side open.
-    pub(super) fn is_over(&self) -> bool {
+    pub(in crate::http) fn is_over(&self) -> bool {
         let Some(stream) = self.stream.upgrade() else { return true };
         let mut state = self.state(); // until the end is noted: the kernel reports a reset once, and then a clean end
         match SockRef::from(&*stream).peek(&mut [std::mem::MaybeUninit::uninit()]) {
@@ -185,12 +185,12 @@ impl State {
 
 /// Watches every connection that the server accepts.
 #[derive(Clone)]
-pub(super) struct Watch(pub(super) Arc<Answers>);
+pub(in crate::http) struct TrackConnections(pub(in crate::http) Arc<ResponseTracker>);
 
-impl<S> Accept<TcpStream, S> for Watch {
-    type Stream = Watched;
-    type Service = WithConn<S>;
-    type Future = Ready<io::Result<(Watched, WithConn<S>)>>;
+impl<S> Accept<TcpStream, S> for TrackConnections {
+    type Stream = TrackedStream;
+    type Service = WithConnection<S>;
+    type Future = Ready<io::Result<(TrackedStream, WithConnection<S>)>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
         #[cfg(target_os = "linux")]
@@ -198,19 +198,22 @@ impl<S> Accept<TcpStream, S> for Watch {
             return ready(Err(error)); // it has ended already
         }
         let stream = Arc::new(stream);
-        let conn = Conn::new(&self.0, Arc::downgrade(&stream));
-        ready(Ok((Watched { io: Io::Open(stream), conn: Arc::clone(&conn) }, WithConn { inner: service, conn })))
+        let conn = Connection::new(&self.0, Arc::downgrade(&stream));
+        ready(Ok((
+            TrackedStream { io: Io::Open(stream), conn: Arc::clone(&conn) },
+            WithConnection { inner: service, conn },
+        )))
     }
 }
 
-/// Gives each request its connection, as an extension `Arc<Conn>`.
+/// Gives each request its connection, as an extension `Arc<Connection>`.
 #[derive(Clone)]
-pub(super) struct WithConn<S> {
+pub(in crate::http) struct WithConnection<S> {
     inner: S,
-    conn: Arc<Conn>,
+    conn: Arc<Connection>,
 }
 
-impl<S, B> Service<Request<B>> for WithConn<S>
+impl<S, B> Service<Request<B>> for WithConnection<S>
 where
     S: Service<Request<B>>,
 {
@@ -230,9 +233,9 @@ where
 }
 
 /// The stream of a connection. It ends like any other, but where an answer is open that waits for its end.
-pub(super) struct Watched {
+pub(in crate::http) struct TrackedStream {
     io: Io,
-    conn: Arc<Conn>,
+    conn: Arc<Connection>,
 }
 
 enum Io {
@@ -241,7 +244,7 @@ enum Io {
     Ended,
 }
 
-impl Watched {
+impl TrackedStream {
     fn done<T>(&self, outcome: io::Result<T>) -> io::Result<T> {
         if outcome.is_err() {
             self.conn.reset();
@@ -250,7 +253,7 @@ impl Watched {
     }
 }
 
-impl AsyncRead for Watched {
+impl AsyncRead for TrackedStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let Io::Open(stream) = &self.io else { return Poll::Ready(Ok(())) };
         let before = buf.filled().len();
@@ -267,7 +270,7 @@ impl AsyncRead for Watched {
     }
 }
 
-impl AsyncWrite for Watched {
+impl AsyncWrite for TrackedStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_write_vectored(cx, &[IoSlice::new(buf)])
     }
@@ -325,7 +328,7 @@ impl AsyncWrite for Watched {
     }
 }
 
-impl Abort for Watched {
+impl Abort for TrackedStream {
     /// What was written and is not read yet is lost with the connection.
     fn abort(&self) {
         self.conn.reset();
@@ -335,7 +338,7 @@ impl Abort for Watched {
     }
 }
 
-impl Drop for Watched {
+impl Drop for TrackedStream {
     fn drop(&mut self) {
         self.conn.ended();
     }
@@ -351,7 +354,7 @@ fn shut_down(stream: &TcpStream) -> io::Result<()> {
 
 /// Ends a connection and watches how the other side takes it. One that does nothing for so long keeps it open, which
 /// counts as having read.
-async fn end(stream: Arc<TcpStream>, conn: Arc<Conn>) {
+async fn end(stream: Arc<TcpStream>, conn: Arc<Connection>) {
     let was_reset = match shut_down(&stream) {
         Ok(()) => timeout(LINGER, was_reset(&stream)).await.unwrap_or(false),
         Err(_) => true,

@@ -13,12 +13,12 @@ use crate::domain::ids::fingerprint;
 use crate::domain::{ChannelName, ContactId, Content, MId};
 use crate::store::{AcceptOutcome, Accepted, NewOutbound, Store, StoreError};
 
-use super::conn::Conn;
-use super::pulse::Pulse;
+use super::connection::Connection;
+use super::standstill::StandstillDetector;
 
 /// An answer whose connection stays open for so long after it was written counts as read: by then the caller's system has
 /// acknowledged it, or the connection would have been ended.
-pub(super) const SETTLE: Duration = Duration::from_secs(2);
+pub(in crate::http) const SETTLE: Duration = Duration::from_secs(2);
 /// What is settled within this time is told to the store together.
 const BATCH: Duration = Duration::from_millis(25);
 /// So long an equal call waits to learn what became of the answer before it: a caller that lost its connection may be
@@ -33,20 +33,20 @@ const AGAIN: Duration = Duration::from_millis(500);
 const MOST: usize = 50_000;
 
 /// Answers that are not known to have reached anyone, or to be lost, or of which the store does not know yet.
-pub(crate) struct Answers {
+pub(crate) struct ResponseTracker {
     store: Arc<dyn Store>,
-    book: Mutex<Book>,
+    book: Mutex<TrackedCalls>,
     /// Something is written or settled.
     work: Notify,
     /// Somebody waits for the store to be told.
     hurry: Notify,
     /// Something is settled, or the store was told.
     news: Notify,
-    pub(super) pulse: Pulse,
+    pub(in crate::http) pulse: StandstillDetector,
 }
 
 #[derive(Default)]
-struct Book {
+struct TrackedCalls {
     last: u64,
     calls: HashMap<u64, Call>,
     /// Calls that say the same to the same contact, by the fingerprint of that.
@@ -62,7 +62,7 @@ struct Call {
     /// `None` where it is not compared.
     fingerprint: Option<String>,
     /// Where it came, and where its answer goes.
-    conn: Weak<Conn>,
+    conn: Weak<Connection>,
     /// The message it was answered with, or will be.
     m_id: Option<MId>,
     /// The store was asked to keep it and has not said what came of that.
@@ -71,7 +71,7 @@ struct Call {
     reached: Option<bool>,
 }
 
-impl Answers {
+impl ResponseTracker {
     pub(crate) fn new(store: &Arc<dyn Store>) -> Arc<Self> {
         Arc::new(Self {
             store: Arc::clone(store),
@@ -79,19 +79,19 @@ impl Answers {
             work: Notify::new(),
             hurry: Notify::new(),
             news: Notify::new(),
-            pulse: Pulse::default(),
+            pulse: StandstillDetector::default(),
         })
     }
 
     /// A call has come. Tells the equal calls before it whose answers are not settled. Until it is answered it counts
-    /// as lost when [`Answering`] is dropped: the caller hung up.
-    pub(super) fn open(
+    /// as lost when [`PendingResponse`] is dropped: the caller hung up.
+    pub(in crate::http) fn open(
         self: &Arc<Self>,
         channel: &ChannelName,
         contact: &ContactId,
         content: &Content,
-        conn: Option<&Arc<Conn>>,
-    ) -> (Answering, Vec<u64>) {
+        conn: Option<&Arc<Connection>>,
+    ) -> (PendingResponse, Vec<u64>) {
         // Content that cannot be written as JSON is refused by the store.
         let content = serde_json::to_string(content).unwrap_or_default();
         let fingerprint = fingerprint(&[channel.as_str(), contact.as_str(), &content]);
@@ -109,11 +109,11 @@ impl Answers {
         let conn = conn.map(Arc::downgrade).unwrap_or_default();
         book.calls.insert(id, Call { fingerprint, conn, m_id: None, storing: false, reached: None });
         drop(book);
-        (Answering { answers: Arc::clone(self), id, over: false }, earlier)
+        (PendingResponse { answers: Arc::clone(self), id, over: false }, earlier)
     }
 
     /// Waits until it is known what became of the answers to these calls, and the store knows which were lost; not long.
-    pub(super) async fn settled(&self, calls: Vec<u64>) {
+    pub(in crate::http) async fn settled(&self, calls: Vec<u64>) {
         if calls.is_empty() {
             return;
         }
@@ -156,12 +156,12 @@ impl Answers {
     }
 
     /// Whether it is still open what becomes of this answer.
-    pub(super) fn is_open(&self, id: u64) -> bool {
+    pub(in crate::http) fn is_open(&self, id: u64) -> bool {
         self.book().calls.get(&id).is_some_and(|call| call.reached.is_none())
     }
 
     /// The answer was written in full, and its connection is open.
-    pub(super) fn written(&self, id: u64) {
+    pub(in crate::http) fn written(&self, id: u64) {
         let mut book = self.book();
         if let Some(m_id) = book.calls.get(&id).and_then(|call| call.m_id.as_ref()) {
             self.store.journal_response(m_id, true);
@@ -173,7 +173,7 @@ impl Answers {
     }
 
     /// It is known whether the answer reached its caller. The first word counts.
-    pub(super) fn settle(&self, id: u64, reached: bool) {
+    pub(in crate::http) fn settle(&self, id: u64, reached: bool) {
         let mut book = self.book();
         if let Some(Call { m_id: Some(m_id), reached: None, .. }) = book.calls.get(&id).filter(|_| !reached) {
             self.store.journal_response(m_id, false);
@@ -199,7 +199,7 @@ impl Answers {
     }
 
     /// Tells the store what became of each answer, until [`Self::close`]; then of all that are left.
-    pub(super) async fn keep(&self) {
+    pub(in crate::http) async fn keep(&self) {
         loop {
             let next = self.book().written.front().map(|(at, _)| *at);
             tokio::select! {
@@ -221,7 +221,7 @@ impl Answers {
     }
 
     /// The door is shut: what was written has reached its callers as far as can be known.
-    pub(super) fn close(&self) {
+    pub(in crate::http) fn close(&self) {
         self.book().closed = true;
         self.work.notify_one();
     }
@@ -275,12 +275,12 @@ impl Answers {
     }
 
     /// A poisoned lock holds plain maps that are whole: go on.
-    fn book(&self) -> MutexGuard<'_, Book> {
+    fn book(&self) -> MutexGuard<'_, TrackedCalls> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Book {
+impl TrackedCalls {
     fn settle(&mut self, id: u64, reached: bool) {
         let Some(call) = self.calls.get_mut(&id).filter(|call| call.reached.is_none()) else { return };
         call.reached = Some(reached);
@@ -320,7 +320,7 @@ impl Book {
 }
 
 /// Returns whether a connection is over whose end is not settled yet.
-fn is_over(conn: &Weak<Conn>) -> bool {
+fn is_over(conn: &Weak<Connection>) -> bool {
     conn.upgrade().is_some_and(|conn| conn.is_over())
 }
 
@@ -333,16 +333,16 @@ async fn at(time: Option<Instant>) {
 }
 
 /// A call that is not answered yet. Dropped, its answer counts as lost.
-pub(super) struct Answering {
-    answers: Arc<Answers>,
+pub(in crate::http) struct PendingResponse {
+    answers: Arc<ResponseTracker>,
     id: u64,
     over: bool,
 }
 
-impl Answering {
+impl PendingResponse {
     /// Has the store keep the message. The caller may go away meanwhile; what came of it is noted all the same, before
     /// anyone who waits for this answer to be settled goes on.
-    pub(super) async fn store(&self, message: NewOutbound) -> Result<Accepted, StoreError> {
+    pub(in crate::http) async fn store(&self, message: NewOutbound) -> Result<Accepted, StoreError> {
         let (answers, id, fresh) = (Arc::clone(&self.answers), self.id, message.m_id.clone());
         if let Some(call) = answers.book().calls.get_mut(&id) {
             call.storing = true;
@@ -361,7 +361,7 @@ impl Answering {
     }
 
     /// The answer goes out on this connection, next of all that does. Without one (in tests) it arrives.
-    pub(super) fn goes_out_on(mut self, conn: Option<&Conn>) {
+    pub(in crate::http) fn goes_out_on(mut self, conn: Option<&Connection>) {
         self.over = true;
         match conn {
             Some(conn) => conn.hand_over(self.id),
@@ -370,13 +370,13 @@ impl Answering {
     }
 
     /// Nothing of this call is to be repeated.
-    pub(super) fn reached(mut self) {
+    pub(in crate::http) fn reached(mut self) {
         self.over = true;
         self.answers.settle(self.id, true);
     }
 }
 
-impl Drop for Answering {
+impl Drop for PendingResponse {
     fn drop(&mut self) {
         if !self.over {
             self.answers.settle(self.id, false);

@@ -16,7 +16,7 @@ const CATCHES_UP: Duration = Duration::from_secs(2);
 
 /// Beats as long as the process comes to anything.
 #[derive(Default)]
-pub(super) struct Pulse(Mutex<Beats>);
+pub(in crate::http) struct StandstillDetector(Mutex<Beats>);
 
 #[derive(Default)]
 struct Beats {
@@ -25,9 +25,9 @@ struct Beats {
     stood: Option<(Instant, Instant)>,
 }
 
-impl Pulse {
+impl StandstillDetector {
     /// Beats for ever.
-    pub(super) async fn keep(&self) {
+    pub(in crate::http) async fn keep(&self) {
         loop {
             self.beat(Instant::now());
             tokio::time::sleep(BEAT).await;
@@ -43,7 +43,7 @@ impl Pulse {
     }
 
     /// Returns when something that is read at `now` may have come, at the earliest.
-    pub(super) fn came_by(&self, now: Instant) -> Instant {
+    pub(in crate::http) fn came_by(&self, now: Instant) -> Instant {
         let beats = self.beats();
         match (beats.last, beats.stood) {
             (Some(last), _) if now.saturating_duration_since(last) > STILL => last, // it has just gone on
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn what_is_read_after_a_standstill_may_have_come_before_it() {
-        let (pulse, start) = (Pulse::default(), Instant::now());
+        let (pulse, start) = (StandstillDetector::default(), Instant::now());
         let at = |ms| start + Duration::from_millis(ms);
         assert_eq!(pulse.came_by(at(0)), at(0), "before the first beat");
         pulse.beat(at(0));

@@ -5,12 +5,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use super::*;
 use crate::domain::content::Text;
 use crate::domain::{Content, MId};
-use crate::http::answers::{Answering, SETTLE};
+use crate::http::dedup::tracker::{PendingResponse, SETTLE};
 use crate::store::{AcceptOutcome, Caller, NewOutbound, SqliteStore, Store};
 
 /// Answers over a store of their own, and the task that tells it.
 struct Room {
-    answers: Arc<Answers>,
+    answers: Arc<ResponseTracker>,
     store: Arc<dyn Store>,
     folder: tempfile::TempDir,
     keeper: tokio::task::JoinHandle<()>,
@@ -20,7 +20,7 @@ impl Room {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("bridge.db")).unwrap());
-        let answers = Answers::new(&store);
+        let answers = ResponseTracker::new(&store);
         let keeper = tokio::spawn({
             let answers = Arc::clone(&answers);
             async move { answers.keep().await }
@@ -29,12 +29,12 @@ impl Room {
     }
 
     /// A call that says `words`, as the door handles it. Tells its message, and whether the call was a repeat.
-    async fn call(&self, words: &str) -> (Answering, MId, bool) {
+    async fn call(&self, words: &str) -> (PendingResponse, MId, bool) {
         self.call_on(words, None).await
     }
 
     /// As [`Self::call`], on a connection.
-    async fn call_on(&self, words: &str, conn: Option<&Arc<Conn>>) -> (Answering, MId, bool) {
+    async fn call_on(&self, words: &str, conn: Option<&Arc<Connection>>) -> (PendingResponse, MId, bool) {
         let message = message(words);
         let (answering, earlier) = self.answers.open(&message.channel, &message.contact, &message.content, conn);
         self.answers.settled(earlier).await;
@@ -62,30 +62,34 @@ fn message(words: &str) -> NewOutbound {
     }
 }
 
-type Happens = fn(&Conn);
+type Happens = fn(&Connection);
 
 /// What happens on a connection after an answer was handed over to it, and whether that answer is lost.
 const HISTORIES: &[(&str, &[Happens], bool)] = &[
-    ("written, then asked again", &[|c| c.wrote(9), Conn::flushed, |c| c.read(9), Conn::asked, Conn::reset], false),
+    (
+        "written, then asked again",
+        &[|c| c.wrote(9), Connection::flushed, |c| c.read(9), Connection::asked, Connection::reset],
+        false,
+    ),
     (
         "written to one that had asked again before, then reset",
-        &[|c| c.read(9), |c| c.wrote(9), Conn::flushed, Conn::asked, Conn::reset],
+        &[|c| c.read(9), |c| c.wrote(9), Connection::flushed, Connection::asked, Connection::reset],
         true,
     ),
-    ("written, then a clean end", &[|c| c.wrote(9), Conn::flushed, Conn::ended, Conn::reset], false),
-    ("written, then reset", &[|c| c.wrote(9), Conn::flushed, Conn::reset, Conn::ended], true),
-    ("reset in the middle", &[|c| c.wrote(9), Conn::reset], true),
-    ("a clean end in the middle", &[|c| c.wrote(9), Conn::ended], true),
-    ("ended before a byte", &[Conn::ended], true),
-    ("flushed before a byte, then ended", &[Conn::flushed, Conn::ended], true),
-    ("asked again before it was written, then reset", &[Conn::asked, |c| c.wrote(9), Conn::reset], true),
+    ("written, then a clean end", &[|c| c.wrote(9), Connection::flushed, Connection::ended, Connection::reset], false),
+    ("written, then reset", &[|c| c.wrote(9), Connection::flushed, Connection::reset, Connection::ended], true),
+    ("reset in the middle", &[|c| c.wrote(9), Connection::reset], true),
+    ("a clean end in the middle", &[|c| c.wrote(9), Connection::ended], true),
+    ("ended before a byte", &[Connection::ended], true),
+    ("flushed before a byte, then ended", &[Connection::flushed, Connection::ended], true),
+    ("asked again before it was written, then reset", &[Connection::asked, |c| c.wrote(9), Connection::reset], true),
 ];
 
 #[tokio::test]
 async fn an_answer_is_lost_or_has_reached_its_caller_by_what_its_connection_does() {
     let room = Room::new();
     for (what, history, lost) in HISTORIES {
-        let conn = Conn::new(&room.answers, Weak::new());
+        let conn = Connection::new(&room.answers, Weak::new());
         conn.wrote(100); // an answer before
         let (answering, m_id, repeat) = room.call(what).await;
         assert!(!repeat, "{what}");
@@ -100,7 +104,7 @@ async fn an_answer_is_lost_or_has_reached_its_caller_by_what_its_connection_does
 #[tokio::test]
 async fn a_connection_that_stays_open_after_the_answer_has_brought_it() {
     let room = Room::new();
-    let conn = Conn::new(&room.answers, Weak::new());
+    let conn = Connection::new(&room.answers, Weak::new());
     let (answering, first, _) = room.call("a").await;
     answering.goes_out_on(Some(&conn));
     conn.wrote(9);
@@ -155,7 +159,7 @@ async fn equal_calls_that_are_both_alive_are_two_messages() {
 async fn what_was_answered_before_a_stop_is_known_after_it() {
     let Room { answers, store, folder, keeper } = {
         let room = Room::new();
-        let conn = Conn::new(&room.answers, Weak::new());
+        let conn = Connection::new(&room.answers, Weak::new());
         room.call("a").await.0.goes_out_on(Some(&conn));
         conn.wrote(9);
         conn.flushed();
@@ -172,11 +176,11 @@ async fn what_was_answered_before_a_stop_is_known_after_it() {
 
 /// An answer that has arrived at a caller, which has not read it: the caller, the stream that nobody polls any more, as
 /// where the machine is busy, and the message.
-async fn arrived(room: &Room) -> (TcpStream, Watched, MId) {
+async fn arrived(room: &Room) -> (TcpStream, TrackedStream, MId) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let caller = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (mut stream, service) =
-        Watch(Arc::clone(&room.answers)).accept(listener.accept().await.unwrap().0, ()).await.unwrap();
+        TrackConnections(Arc::clone(&room.answers)).accept(listener.accept().await.unwrap().0, ()).await.unwrap();
     let (answering, m_id, _) = room.call_on("a", Some(&service.conn)).await;
     answering.goes_out_on(Some(&service.conn));
     stream.write_all(b"answer").await.unwrap();
@@ -233,7 +237,7 @@ async fn an_answer_that_crosses_the_callers_end_is_lost() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let caller = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (mut stream, service) =
-        Watch(Arc::clone(&room.answers)).accept(listener.accept().await.unwrap().0, ()).await.unwrap();
+        TrackConnections(Arc::clone(&room.answers)).accept(listener.accept().await.unwrap().0, ()).await.unwrap();
     let (answering, first, _) = room.call("a").await;
     answering.goes_out_on(Some(&service.conn));
     drop(caller);

@@ -1,29 +1,18 @@
-//! The edge: who calls, with what, and the one place where an error gets its status code.
-
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+//! Every error response, in words for the agent or integrator who reads it: the one place that chooses a status code.
 
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
-use subtle::{Choice, ConstantTimeEq};
-use tower_http::request_id::{MakeRequestId, RequestId};
 
 use crate::bonychat::wire;
-use crate::config::Config;
-use crate::domain::{ChannelId, ChannelName, IdType, IdempotencyKey, Language, Reach};
-use crate::store::{ChannelWakeups, StoreError, Wakeups};
+use crate::domain::Language;
+use crate::store::StoreError;
 
-/// Most unknown channelIds that a channel remembers.
-const STRANGE: usize = 100;
-
-/// On an answer whose reason the log holds already.
+/// An extension of a response whose reason the log holds already.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Logged;
 
-/// Every way in which the door refuses. Words are for the agent or integrator who reads them: what happened, whether the
+/// Every way in which a request is refused. Words are for the agent or integrator who reads them: what happened, whether the
 /// customer got the message, what to do.
 #[derive(Debug)]
 pub(super) enum ApiError {
@@ -196,124 +185,9 @@ impl ApiError {
     }
 }
 
-/// A JSON answer.
+/// Returns a JSON response.
 pub(super) fn json(status: StatusCode, body: impl Into<Body>) -> Response {
     (status, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body.into()).into_response()
-}
-
-/// One channel as the door knows it.
-#[derive(Debug)]
-pub(super) struct DoorChannel {
-    pub(super) name: ChannelName,
-    pub(super) id: ChannelId,
-    pub(super) id_type: IdType,
-    /// Where files may be that its messages link to.
-    pub(super) reach: Reach,
-    pub(super) wakeups: Option<Arc<ChannelWakeups>>,
-    /// Unknown channelIds that calls bore, to be named once each; at most [`STRANGE`].
-    strange: Mutex<BTreeSet<String>>,
-    /// Digests of the tokens it goes by.
-    tokens: Vec<[u8; 32]>,
-}
-
-impl DoorChannel {
-    /// Whether this unknown channelId is met for the first time, as far as is remembered.
-    pub(super) fn is_news(&self, id: &str) -> bool {
-        let mut strange = self.strange.lock().unwrap_or_else(PoisonError::into_inner);
-        strange.len() < STRANGE && strange.insert(id.chars().take(100).collect())
-    }
-}
-
-/// All channels. The token decides which one a call is for.
-#[derive(Debug)]
-pub(super) struct Channels(Vec<DoorChannel>);
-
-impl Channels {
-    pub(super) fn new(config: &Config, wakeups: &Wakeups) -> Self {
-        let channels = config.channels.values().map(|channel| {
-            let current = std::iter::once(&channel.api_token);
-            let tokens = current.chain(&channel.previous_api_token).map(digest_secret).collect();
-            DoorChannel {
-                name: channel.name.clone(),
-                id: channel.channel_id.clone(),
-                id_type: channel.id_type,
-                reach: channel.reach(),
-                wakeups: wakeups.channel(&channel.name),
-                strange: Mutex::default(),
-                tokens,
-            }
-        });
-        Self(channels.collect())
-    }
-
-    /// The channel whose token the request bears. Every token of every channel is compared, each in constant time.
-    pub(super) fn by_token(&self, headers: &HeaderMap) -> Result<&DoorChannel, ApiError> {
-        let given = bearer(headers).map(|token| digest(token.as_bytes()));
-        let mut found = None;
-        for channel in &self.0 {
-            let mut matches = Choice::from(0);
-            for token in &channel.tokens {
-                matches |= given.unwrap_or_default().ct_eq(token);
-            }
-            if given.is_some() && bool::from(matches) {
-                found = Some(channel);
-            }
-        }
-        found.ok_or(ApiError::Unauthorized)
-    }
-
-    /// Whether `id` is the id of a channel other than `of`.
-    pub(super) fn is_another(&self, id: &str, of: &DoorChannel) -> bool {
-        id != of.id.as_str() && self.0.iter().any(|channel| channel.id.as_str() == id)
-    }
-}
-
-/// The bearer token: one Authorization header, scheme in any case, spaces trimmed (bonychat.md A3).
-pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let mut all = headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(one), None) = (all.next(), all.next()) else { return None };
-    let (scheme, token) = one.to_str().ok()?.trim().split_once(' ')?;
-    let token = token.trim();
-    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
-}
-
-pub(super) fn digest(bytes: &[u8]) -> [u8; 32] {
-    Sha256::digest(bytes).into()
-}
-
-pub(super) fn digest_secret(secret: &SecretString) -> [u8; 32] {
-    digest(secret.expose_secret().as_bytes())
-}
-
-/// Whether the call says that its body is JSON, or says nothing (bonychat.md A38: JSON is read under any content type).
-pub(super) fn says_json(headers: &HeaderMap) -> bool {
-    headers.get(header::CONTENT_TYPE).is_none_or(|kind| kind.to_str().is_ok_and(|kind| kind.contains("json")))
-}
-
-/// What the caller calls this call: one Idempotency-Key header, verbatim. `Err` where it breaks its rule.
-pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, ()> {
-    let mut all = headers.get_all("idempotency-key").iter();
-    match (all.next(), all.next()) {
-        (None, _) => Ok(None),
-        (Some(one), None) => one.to_str().map_err(drop)?.parse().map(Some).map_err(drop),
-        (Some(_), Some(_)) => Err(()),
-    }
-}
-
-/// The request's id, as taken or made, fit for the log.
-pub(super) fn request_id(headers: &HeaderMap) -> String {
-    let id = headers.get(super::X_REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
-    crate::telemetry::foreign_id(id)
-}
-
-/// Makes an id for a request that brings none.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct NewRequestId;
-
-impl MakeRequestId for NewRequestId {
-    fn make_request_id<B>(&mut self, _: &Request<B>) -> Option<RequestId> {
-        HeaderValue::from_str(&uuid::Uuid::now_v7().simple().to_string()).ok().map(RequestId::new)
-    }
 }
 
 #[cfg(test)]
