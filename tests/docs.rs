@@ -392,6 +392,29 @@ mod links {
         assert!(count > 50, "only {count} links were found: does this test still read them?");
     }
 
+    /// Whether a code span names a file or folder of the sources: `http/error.rs`, `src/store/`, `tests/it/`.
+    fn is_path(span: &str) -> bool {
+        let inside = span.trim_end_matches('/').contains('/') || span.strip_suffix('/').is_some();
+        let plain = span.chars().all(|c| c.is_ascii_alphanumeric() || "/_.-".contains(c));
+        inside && plain && !span.starts_with(['/', '.']) && (span.strip_suffix(".rs").is_some() || span.ends_with('/'))
+    }
+
+    #[test]
+    fn every_path_to_a_source_exists() {
+        let (mut missing, mut count) = (Vec::new(), 0);
+        for page in pages().into_iter().filter(|page| !page.starts_with("docs/contracts")) {
+            let here = text(&page);
+            for path in prose(&here).flat_map(spans).filter(|span| is_path(span)) {
+                count += 1;
+                if !root().join(path).exists() && !root().join("src").join(path).exists() {
+                    missing.push(format!("{}: {path}", page.display()));
+                }
+            }
+        }
+        assert!(missing.is_empty(), "paths that are not there: {missing:#?}");
+        assert!(count > 150, "only {count} paths were found: does this test still read them?");
+    }
+
     #[test]
     fn every_page_is_linked_from_the_readme() {
         let readme = text("README.md");
