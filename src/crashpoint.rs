@@ -13,30 +13,31 @@ pub const AFTER_CALL: &str = "after its call";
 /// The operations of the store that write.
 pub const OPERATIONS: &[&str] = &[
     "accept",
-    "answered",
     "begin",
-    "mark_dead",
     "decide",
     "discard",
     "erase",
     "follow_clock",
     "interrupted",
     "look_again",
+    "mark_dead",
     "note_unread",
     "notify_failed",
-    "own",
     "probe",
     "published",
+    "purge",
     "record",
+    "record_responses",
     "resolve",
     "retry",
     "settle",
-    "sweep",
     "take_baseline",
+    "take_ownership",
 ];
 
 /// Those of a store that several processes share, beside [`OPERATIONS`].
-pub const SHARED_OPERATIONS: &[&str] = &["beat", "claim", "leave", "note_answers", "release", "take_verdict"];
+pub const SHARED_OPERATIONS: &[&str] =
+    &["acquire", "deregister", "heartbeat", "journal_responses", "release", "take_verdict"];
 
 /// The calls to a platform: Afilnet's by their method, and the webhook.
 pub const CALLS: &[&str] = &[

@@ -41,13 +41,13 @@ pub(crate) trait Leases: Send + Sync {
     async fn heartbeat(&self, lease: Duration, held: Vec<(ChannelName, bool)>) -> Result<ClusterView, StoreError>;
 
     /// Takes all of these channels, or none where somebody else owns one of them. In the order given.
-    async fn matched(&self, lease: Duration, channels: Vec<ChannelName>) -> Result<Option<Vec<Epoch>>, StoreError>;
+    async fn acquire(&self, lease: Duration, channels: Vec<ChannelName>) -> Result<Option<Vec<Epoch>>, StoreError>;
 
     /// Gives back what this process owns of these.
     async fn release(&self, channels: Vec<ChannelName>) -> Result<(), StoreError>;
 
     /// This process takes no more channels: the others share what there is.
-    async fn leave(&self) -> Result<(), StoreError>;
+    async fn deregister(&self) -> Result<(), StoreError>;
 
     /// Rings when leases were given back, or a process has come or left.
     fn changes(&self) -> &Notify;

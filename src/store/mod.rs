@@ -377,7 +377,7 @@ pub(crate) trait Store: Send + Sync {
     /// Erases everything of one person: messages, events, keys, open questions and names, all or nothing. Of each
     /// conversation stays how far it is read, under a hash ([`ContactId::erased`]): what Afilnet still shows of it is not
     /// published anew. Returns what there is, or was.
-    async fn erase(&self, manual: Person, how: Erase, now_ms: i64) -> Result<Erasure, StoreError>;
+    async fn erase(&self, person: Person, how: Erase, now_ms: i64) -> Result<Erasure, StoreError>;
 
     /// Writes over what was erased in files of this process's own; `None` where the engine keeps none. False where another
     /// program stands in the way.

@@ -254,7 +254,7 @@ impl LeaseManager {
         let (asked_ms, until_ms) = (now_ms(), self.until_ms(now_ms()));
         let channels = self.groups[index].channels.clone();
         let names: Vec<ChannelName> = channels.iter().map(|channel| channel.name().clone()).collect();
-        let Some(epochs) = leases.matched(self.lease, names).await? else { return Ok(false) };
+        let Some(epochs) = leases.acquire(self.lease, names).await? else { return Ok(false) };
         let tasks = TaskGroup::child_of(&self.stop);
         let ownership = Ownership { tasks: tasks.clone(), ending: false, lost: false };
         self.groups[index].ownership = Some(ownership);
@@ -306,7 +306,7 @@ impl LeaseManager {
     /// The stop: every account is given back as soon as its tasks have ended, and renewed until then.
     async fn give_all_back(&mut self, leases: &dyn Leases) {
         let by = Instant::now() + GRACE;
-        if let Err(error) = leases.leave().await {
+        if let Err(error) = leases.deregister().await {
             self.failed(&error);
         }
         for (index, group) in self.groups.iter_mut().enumerate() {

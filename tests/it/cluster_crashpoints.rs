@@ -18,7 +18,7 @@ use crate::workload::{Running, Workload};
 const CHANNELS: usize = 4;
 
 /// Beside [`OUT_OF_REACH`]: points that no process reaches which shares its store.
-const NOT_SHARED: &[(&str, &str)] = &[("own", "where a store is shared, `claim` takes its place")];
+const NOT_SHARED: &[(&str, &str)] = &[("take_ownership", "where a store is shared, `acquire` takes its place")];
 
 /// How a process comes to its point.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -40,9 +40,9 @@ enum Way {
 fn ways(name: &str) -> &'static [Way] {
     match name {
         "take_baseline" | "note_unread" | "getunreadmessages" | "interrupted" => &[Way::First],
-        "claim" | "follow_clock" => &[Way::Joins],
+        "acquire" | "follow_clock" => &[Way::Joins],
         "release" => &[Way::Shares, Way::Leaves],
-        "leave" => &[Way::Leaves],
+        "deregister" => &[Way::Leaves],
         "take_verdict" => &[Way::Answers],
         _ => &[Way::Serves],
     }
@@ -51,10 +51,10 @@ fn ways(name: &str) -> &'static [Way] {
 /// Which time the point is reached that ends the process: late enough that conversations are under way.
 fn nth(name: &str, way: Way) -> u32 {
     match (name, way) {
-        ("beat", _) => 8,
-        ("answered", _) => 4,
+        ("heartbeat", _) => 8,
+        ("record_responses", _) => 4,
         ("sendfile", _) => 2,
-        ("sweep" | "look_again" | "resolve" | "getbalance" | "getchatchannels", _) => 1,
+        ("purge" | "look_again" | "resolve" | "getbalance" | "getchatchannels", _) => 1,
         (_, Way::Serves) => 9,
         _ => 1,
     }
@@ -62,7 +62,7 @@ fn nth(name: &str, way: Way) -> u32 {
 
 fn load(name: &str, way: Way) -> Workload {
     let pause = match (name, way) {
-        ("sweep", _) => 800, // the first comes after five seconds
+        ("purge", _) => 800, // the first comes after five seconds
         (_, Way::Answers) => 400,
         _ => 150,
     };

@@ -30,7 +30,7 @@ fn deaf(base: &str, path: &str) -> TcpStream {
     socket.connect(&SockAddr::from(address)).unwrap();
     let mut stream = TcpStream::from(socket);
     stream.set_write_timeout(Some(Duration::from_millis(50))).unwrap();
-    let _ = stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: b\r\n\r\n").repeat(600).as_bytes());
+    let _ = stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").repeat(600).as_bytes());
     stream
 }
 
@@ -38,7 +38,7 @@ fn deaf(base: &str, path: &str) -> TcpStream {
 fn refused(bridge: &Bridge, why: &str) -> u64 {
     let mut stream = TcpStream::connect(bridge.admin_url().trim_start_matches("http://")).unwrap();
     stream.set_read_timeout(Some(SOON)).unwrap();
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: b\r\nconnection: close\r\n\r\n").unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     let series = format!("bridge_refused_total{{why=\"{why}\"}} ");

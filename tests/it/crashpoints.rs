@@ -31,8 +31,8 @@ pub(crate) const OUT_OF_REACH: &[(&str, &str)] = &[
 /// Which time the point is reached that ends the process: late enough that conversations are under way.
 fn nth(name: &str) -> u32 {
     match name {
-        "own" | "take_baseline" | "note_unread" | "interrupted" | "sweep" | "getunreadmessages" | "getbalance"
-        | "getchatchannels" | "follow_clock" => 1,
+        "take_ownership" | "take_baseline" | "note_unread" | "interrupted" | "purge" | "getunreadmessages"
+        | "getbalance" | "getchatchannels" | "follow_clock" => 1,
         "look_again" | "resolve" => 2,
         "sendfile" => 3,
         _ => 9,

@@ -11,7 +11,7 @@ on_each_engine! {
 /// Long after all that happens here.
 const LATER: i64 = 1_000_000;
 
-fn manual(n: u32) -> Person {
+fn person(n: u32) -> Person {
     let plus = contact(n).to_string();
     Person { names: [plus.clone(), plus[1..].to_owned()], channel: None }
 }
@@ -36,15 +36,15 @@ async fn of_an_erased_person_only_how_far_it_is_read_stays_and_no_row_makes_its_
     while let Some(due) = store.due_events(&channel(), i64::MAX, 1).await.unwrap().pop() {
         store.published(&due, Publication::Done, 2000).await.unwrap();
     }
-    let elsewhere = Person { channel: Some("other".into()), ..manual(1) };
+    let elsewhere = Person { channel: Some("other".into()), ..person(1) };
     assert_eq!(store.erase(elsewhere, Erase::Settled, LATER).await.unwrap().conversations, 0);
     let there = Erasure { conversations: 1, messages: 1, events: 2, ..Erasure::default() };
-    assert_eq!(store.erase(manual(1), Erase::Look, LATER).await.unwrap(), there);
+    assert_eq!(store.erase(person(1), Erase::Look, LATER).await.unwrap(), there);
     let just_sent = Erasure { under_way: 1, ..there.clone() };
-    assert_eq!(store.erase(manual(1), Erase::Waiting, 6000).await.unwrap(), just_sent, "its row is not read yet");
-    assert_eq!(store.erase(manual(1), Erase::Settled, LATER).await.unwrap(), Erasure { done: true, ..there });
+    assert_eq!(store.erase(person(1), Erase::Waiting, 6000).await.unwrap(), just_sent, "its row is not read yet");
+    assert_eq!(store.erase(person(1), Erase::Settled, LATER).await.unwrap(), Erasure { done: true, ..there });
     assert_eq!(
-        store.erase(manual(1), Erase::Settled, LATER).await.unwrap().conversations,
+        store.erase(person(1), Erase::Settled, LATER).await.unwrap().conversations,
         0,
         "nothing is found any more"
     );
@@ -80,7 +80,7 @@ async fn an_erased_person_who_is_written_to_is_known_again(engine: Engine) {
     let Fresh { store, folder } = engine.fresh().await;
     store.record(reading(1, &[("r1", "in one")])).await.unwrap();
     let how = Erase::Waiting;
-    assert!(store.erase(manual(1), how, LATER).await.unwrap().done);
+    assert!(store.erase(person(1), how, LATER).await.unwrap().done);
     store.accept(message(1, "from an agent", 10)).await.unwrap();
     assert_eq!(store.record(reading(1, &[("r1", "in one")])).await.unwrap().events, 0, "history stays history");
     assert_eq!(folder.ask("SELECT COUNT(*) FROM conversations").await, [Some("1".into())]);
@@ -94,21 +94,21 @@ async fn what_waits_or_is_under_way_is_erased_only_where_that_is_asked_for(engin
     store.accept(message(1, "second", 11)).await.unwrap();
     store.record(reading(1, &[("r1", "in")])).await.unwrap();
     let there = Erasure { conversations: 1, messages: 2, events: 1, to_send: 2, to_publish: 1, ..Erasure::default() };
-    assert_eq!(store.erase(manual(1), Erase::Settled, LATER).await.unwrap(), there);
+    assert_eq!(store.erase(person(1), Erase::Settled, LATER).await.unwrap(), there);
     let attempt = take(&store, epoch, 100).await.remove(0);
     let sending = Erasure { to_send: 1, under_way: 1, ..there.clone() };
     assert_eq!(
-        store.erase(manual(1), Erase::Waiting, LATER).await.unwrap(),
+        store.erase(person(1), Erase::Waiting, LATER).await.unwrap(),
         sending,
         "nobody knows what becomes of it"
     );
     let unknown = Settlement::Unknown { fault: Fault::TimedOut, look_ms: 500 };
     store.settle(&attempt, unknown, 100).await.unwrap();
-    assert!(!store.erase(manual(1), Erase::Waiting, LATER).await.unwrap().done);
+    assert!(!store.erase(person(1), Erase::Waiting, LATER).await.unwrap().done);
     let in_doubt = store.due_looks(&channel(), 9000, 9).await.unwrap().remove(0);
     let sent = Settlement::Sent { afilnet_id: None, more: false };
     store.resolve(&in_doubt, epoch, sent, 600).await.unwrap();
-    assert!(store.erase(manual(1), Erase::Waiting, LATER).await.unwrap().done);
+    assert!(store.erase(person(1), Erase::Waiting, LATER).await.unwrap().done);
     assert!(take(&store, epoch, 9000).await.is_empty() && store.next_outbound_ms(&channel()).await.unwrap().is_none());
     assert!(store.due_events(&channel(), 9000, 9).await.unwrap().is_empty());
     assert_eq!(store.waiting().await.unwrap(), []);

@@ -4,9 +4,9 @@ use super::db::{Db, args, decode, recall};
 use crate::domain::{ChannelName, ContactId};
 use crate::store::{ConversationRead, Erase, Erasure, Person, StoreError, erasure, sql};
 
-pub(super) async fn erase(db: &mut Db, manual: &Person, how: Erase, now_ms: i64) -> Result<Erasure, StoreError> {
-    let [one_name, other] = &manual.names;
-    let named = || args![manual.channel.as_deref(), one_name.as_str(), other.as_str()];
+pub(super) async fn erase(db: &mut Db, person: &Person, how: Erase, now_ms: i64) -> Result<Erasure, StoreError> {
+    let [one_name, other] = &person.names;
+    let named = || args![person.channel.as_deref(), one_name.as_str(), other.as_str()];
     let met: Vec<(i64, String, String)> = db.rows(erasure::PERSON, named()).await?;
     for (conversation, ..) in met {
         db.lock(conversation).await?;

@@ -65,7 +65,7 @@ impl Lost {
         while millis(since.elapsed()) < REPEAT_WITHIN_MS {
             tokio::time::sleep(AGAIN).await;
             let call = (&said, &self.in_doubt_commits);
-            let told = pool.write("answered", &call, &|db, ((of, m_id), in_doubt_commits)| {
+            let told = pool.write("record_responses", &call, &|db, ((of, m_id), in_doubt_commits)| {
                 Box::pin(async move {
                     accept::lock(db, of).await?;
                     // Asked under the lock: a call that comes from now on waits for it, and finds what is said here. One

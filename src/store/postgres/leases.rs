@@ -33,14 +33,14 @@ impl Leases for PostgresStore {
         Ok(roll)
     }
 
-    async fn matched(&self, lease: Duration, channels: Vec<ChannelName>) -> Result<Option<Vec<Epoch>>, StoreError> {
+    async fn acquire(&self, lease: Duration, channels: Vec<ChannelName>) -> Result<Option<Vec<Epoch>>, StoreError> {
         let lease_ms = millis(lease);
         let all = channels.clone();
         if self.pool.direct().is_some() {
             self.read(channels.clone(), |db, channels| Box::pin(end_connections(db, channels))).await?;
         }
         let claimed =
-            self.write("acquire", channels, move |db, channels| Box::pin(matched(db, lease_ms, channels))).await?;
+            self.write("acquire", channels, move |db, channels| Box::pin(acquire(db, lease_ms, channels))).await?;
         if let Some(epochs) = &claimed {
             all.iter().zip(epochs).for_each(|(channel, epoch)| self.owns(channel, *epoch));
             self.notifier.owns(&all, true);
@@ -55,8 +55,8 @@ impl Leases for PostgresStore {
         Ok(())
     }
 
-    async fn leave(&self) -> Result<(), StoreError> {
-        self.write("deregister", (), |db, ()| Box::pin(leave(db))).await?;
+    async fn deregister(&self) -> Result<(), StoreError> {
+        self.write("deregister", (), |db, ()| Box::pin(deregister(db))).await?;
         self.notifier.leases();
         Ok(())
     }
@@ -111,7 +111,7 @@ async fn end_connections(db: &mut Db, channels: &[ChannelName]) -> Result<(), St
 }
 
 /// Takes all or none. Locks are taken in one order.
-pub(super) async fn matched(
+pub(super) async fn acquire(
     db: &mut Db,
     lease_ms: i64,
     channels: &[ChannelName],
@@ -141,7 +141,7 @@ pub(super) async fn release(db: &mut Db, channels: &[ChannelName]) -> Result<(),
     db.execute(sql::RELEASE, args![names, me]).await.map(drop)
 }
 
-pub(super) async fn leave(db: &mut Db) -> Result<(), StoreError> {
+pub(super) async fn deregister(db: &mut Db) -> Result<(), StoreError> {
     let me = db.me();
     db.execute(sql::LEAVE, args![me]).await.map(drop)
 }

@@ -77,7 +77,7 @@ impl Store for PostgresStore {
     }
 
     async fn record_responses(&self, accept: Vec<(MId, bool)>) -> Result<(), StoreError> {
-        self.write("answered", accept, |db, accept| Box::pin(accept::settle(db, accept))).await
+        self.write("record_responses", accept, |db, accept| Box::pin(accept::settle(db, accept))).await
     }
 
     fn journal_response(&self, m_id: &MId, reached: bool) {
@@ -407,8 +407,8 @@ impl Store for PostgresStore {
         .await
     }
 
-    async fn erase(&self, manual: Person, how: Erase, now_ms: i64) -> Result<Erasure, StoreError> {
-        self.write("erase", manual, move |db, manual| Box::pin(erase::erase(db, manual, how, now_ms))).await
+    async fn erase(&self, person: Person, how: Erase, now_ms: i64) -> Result<Erasure, StoreError> {
+        self.write("erase", person, move |db, person| Box::pin(erase::erase(db, person, how, now_ms))).await
     }
 
     async fn purge(&self, text_before_ms: i64, rows_before_ms: i64, limit: u32) -> Result<usize, StoreError> {

@@ -7,10 +7,10 @@ use super::{change, decode, execute, one, rows, unavailable};
 use crate::domain::{ChannelName, ContactId};
 use crate::store::{ConversationRead, Erase, Erasure, Person, StoreError, erasure, sql};
 
-pub(super) fn erase(db: &Connection, manual: &Person, how: Erase, now_ms: i64) -> Result<Erasure, StoreError> {
-    let [one_name, other] = &manual.names;
+pub(super) fn erase(db: &Connection, person: &Person, how: Erase, now_ms: i64) -> Result<Erasure, StoreError> {
+    let [one_name, other] = &person.names;
     let found: Vec<(i64, String, String)> =
-        rows(db, erasure::PERSON, params![manual.channel, one_name, other], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
+        rows(db, erasure::PERSON, params![person.channel, one_name, other], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
     let mut there = Erasure::default();
     for (conversation, ..) in &found {
         let messages: Vec<(i64, i64, i64)> =

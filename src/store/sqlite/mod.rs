@@ -62,7 +62,7 @@ impl Store for SqliteStore {
 
     async fn record_responses(&self, accept: Vec<(MId, bool)>) -> Result<(), StoreError> {
         let told = self.response_journal.as_ref().map(|response_journal| (response_journal, accept.clone()));
-        self.write("answered", move |db| accept::settle(db, &accept)).await?;
+        self.write("record_responses", move |db| accept::settle(db, &accept)).await?;
         if let Some((response_journal, accept)) = told {
             response_journal.told(&accept);
         }
@@ -346,8 +346,8 @@ impl Store for SqliteStore {
         self.write("discard", move |db| manual::discard(db, &m_id, &notices, now_ms)).await
     }
 
-    async fn erase(&self, manual: Person, how: Erase, now_ms: i64) -> Result<Erasure, StoreError> {
-        self.write("erase", move |db| erase::erase(db, &manual, how, now_ms)).await
+    async fn erase(&self, person: Person, how: Erase, now_ms: i64) -> Result<Erasure, StoreError> {
+        self.write("erase", move |db| erase::erase(db, &person, how, now_ms)).await
     }
 
     async fn scrub(&self) -> Result<Option<bool>, StoreError> {

@@ -54,13 +54,13 @@ impl Dealt {
 #[async_trait]
 impl Leases for Dealt {
     async fn heartbeat(&self, _: Duration, held: Vec<(ChannelName, bool)>) -> Result<ClusterView, StoreError> {
-        self.ask(format!("beat {}", held.len())).await?;
+        self.ask(format!("heartbeat {}", held.len())).await?;
         let table = lock(&self.table);
         Ok(ClusterView { processes: table.processes, owners: table.owners.clone(), runs_out: table.runs_out })
     }
 
-    async fn matched(&self, _: Duration, channels: Vec<ChannelName>) -> Result<Option<Vec<Epoch>>, StoreError> {
-        self.ask("claim".into()).await?;
+    async fn acquire(&self, _: Duration, channels: Vec<ChannelName>) -> Result<Option<Vec<Epoch>>, StoreError> {
+        self.ask("acquire".into()).await?;
         if lock(&self.table).raced {
             return Ok(None);
         }
@@ -78,8 +78,8 @@ impl Leases for Dealt {
         Ok(())
     }
 
-    async fn leave(&self) -> Result<(), StoreError> {
-        self.ask("leave".into()).await
+    async fn deregister(&self) -> Result<(), StoreError> {
+        self.ask("deregister".into()).await
     }
 
     fn changes(&self) -> &Notify {
@@ -173,7 +173,7 @@ async fn what_is_held_is_renewed_while_more_is_taken() {
     while process.wait_valid() < 12 {
         let before = process.wait_valid();
         let (asked, next) = process.heartbeat().await;
-        assert_eq!(asked[0], format!("beat {before}"), "what is held is renewed first");
+        assert_eq!(asked[0], format!("heartbeat {before}"), "what is held is renewed first");
         assert!(asked.len() <= 4, "as much as goes into a quarter of a lease: {asked:?}");
         assert!(next <= Instant::now(), "the next beat is due");
         assert_eq!(process.open(), process.wait_valid(), "nothing has run out meanwhile");
@@ -185,7 +185,7 @@ async fn what_is_held_is_renewed_while_more_is_taken() {
 #[tokio::test(start_paused = true)]
 async fn what_another_process_owns_is_closed_at_once_ended_and_not_given_back() {
     let mut process = Process::of(1, 1, 2).await;
-    assert_eq!(process.heartbeat().await.0, ["beat 0", "claim"]);
+    assert_eq!(process.heartbeat().await.0, ["heartbeat 0", "acquire"]);
     assert_eq!(process.open(), 2);
     assert!(process.channels.iter().all(|channel| channel.state.wakeups.is_local()));
     // One of its channels is enough: an account is one process's.
@@ -193,8 +193,8 @@ async fn what_another_process_owns_is_closed_at_once_ended_and_not_given_back() 
     process.table().owners.insert(passed_on, Owner::Other { prompt: false });
     process.manager.heartbeat(&process.dealt, true).await;
     assert_eq!(process.open(), 0);
-    assert_eq!(std::mem::take(&mut process.table().asked), ["beat 2"]);
-    assert_eq!(process.heartbeat().await.0, ["beat 0"], "it is not renewed while its tasks end");
+    assert_eq!(std::mem::take(&mut process.table().asked), ["heartbeat 2"]);
+    assert_eq!(process.heartbeat().await.0, ["heartbeat 0"], "it is not renewed while its tasks end");
     assert_eq!(process.one_ended().await, [""; 0], "it is not ours to give back");
     assert!(process.channels.iter().all(|channel| !channel.state.wakeups.is_local()));
     assert!(process.manager.endings.is_empty());
@@ -226,9 +226,9 @@ async fn a_lease_counts_from_before_it_was_asked_for_and_a_beat_that_fails_ends_
 async fn accounts_are_shared_out_evenly_and_what_is_too_much_is_given_back_when_its_tasks_have_ended() {
     let mut process = Process::of(2, 5, 1).await;
     let (asked, _) = process.heartbeat().await;
-    assert_eq!(asked, ["beat 0", "claim", "claim", "claim"], "five of two are three at most");
+    assert_eq!(asked, ["heartbeat 0", "acquire", "acquire", "acquire"], "five of two are three at most");
     process.table().processes = 1;
-    assert_eq!(process.heartbeat().await.0, ["beat 3", "claim", "claim"]);
+    assert_eq!(process.heartbeat().await.0, ["heartbeat 3", "acquire", "acquire"]);
     // A call is under way in each.
     let call = Arc::new(tokio::sync::Semaphore::new(0));
     for group in &process.manager.groups {
@@ -237,14 +237,14 @@ async fn accounts_are_shared_out_evenly_and_what_is_too_much_is_given_back_when_
         group.ownership.as_ref().unwrap().tasks.spawn("a call".into(), ended);
     }
     process.table().processes = 2;
-    assert_eq!(process.heartbeat().await.0, ["beat 5"]);
+    assert_eq!(process.heartbeat().await.0, ["heartbeat 5"]);
     for _ in 0..100 {
         yield_now().await;
     }
     assert!(process.manager.endings.try_join_next().is_none(), "its calls are under way");
     assert_eq!(
         process.heartbeat().await.0,
-        ["beat 5"],
+        ["heartbeat 5"],
         "it is renewed until they have ended, and nothing more is given up"
     );
     assert_eq!((process.open(), process.manager.endings.len()), (5, 2));
@@ -253,7 +253,7 @@ async fn accounts_are_shared_out_evenly_and_what_is_too_much_is_given_back_when_
         assert_eq!(process.one_ended().await, ["release 1"]);
         assert_eq!((process.open(), process.wait_valid()), (left, left));
     }
-    assert_eq!(process.heartbeat().await.0, ["beat 3"], "what is free is somebody else's share");
+    assert_eq!(process.heartbeat().await.0, ["heartbeat 3"], "what is free is somebody else's share");
 }
 
 #[tokio::test(start_paused = true)]
@@ -279,7 +279,7 @@ async fn where_somebody_else_was_quicker_the_rest_is_looked_at_soon() {
     process.table().raced = true;
     let asked = Instant::now();
     let (said, next) = process.heartbeat().await;
-    assert_eq!(said.iter().filter(|what| *what == "claim").count(), 3);
+    assert_eq!(said.iter().filter(|what| *what == "acquire").count(), 3);
     assert!(next - asked <= 2 * RACED, "{:?}", next - asked);
     process.table().raced = false;
     process.heartbeat().await;

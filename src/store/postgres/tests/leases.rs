@@ -25,8 +25,8 @@ async fn a_lease_is_one_processs_until_it_is_given_back_or_runs_out() {
     let all = || vec![channel(), "other".parse().unwrap()];
     assert_eq!(one.heartbeat(LEASE, Vec::new()).await.unwrap().processes, 1);
     assert_eq!(other.heartbeat(LEASE, Vec::new()).await.unwrap().processes, 2);
-    let first = one.matched(SOON, all()).await.unwrap().unwrap();
-    assert_eq!(other.matched(LEASE, vec![channel()]).await.unwrap(), None);
+    let first = one.acquire(SOON, all()).await.unwrap().unwrap();
+    assert_eq!(other.acquire(LEASE, vec![channel()]).await.unwrap(), None);
     let roll = other.heartbeat(LEASE, Vec::new()).await.unwrap();
     assert_eq!(roll.owners[&channel()], Owner::Other { prompt: false });
     let roll = one.heartbeat(SOON, vec![(channel(), true)]).await.unwrap();
@@ -36,18 +36,18 @@ async fn a_lease_is_one_processs_until_it_is_given_back_or_runs_out() {
     assert_eq!(roll.owners[&channel()], Owner::Other { prompt: true });
     // All or none: one of these is not free.
     one.release(vec![channel()]).await.unwrap();
-    assert_eq!(other.matched(LEASE, all()).await.unwrap(), None);
-    let epochs = other.matched(LEASE, vec![channel()]).await.unwrap().unwrap();
+    assert_eq!(other.acquire(LEASE, all()).await.unwrap(), None);
+    let epochs = other.acquire(LEASE, vec![channel()]).await.unwrap().unwrap();
     assert!(epochs[0].0 > first[0].0, "the former owner is fenced off");
     // Not renewed, it is anyone's; who is about to end has no share.
     let deadline = tokio::time::Instant::now() + SOON;
-    while one.matched(LEASE, vec![channel()]).await.unwrap().is_none() {
+    while one.acquire(LEASE, vec![channel()]).await.unwrap().is_none() {
         assert!(tokio::time::Instant::now() < deadline, "it does not run out");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     other.heartbeat(SOON, Vec::new()).await.unwrap();
     one.heartbeat(SOON, Vec::new()).await.unwrap();
-    other.leave().await.unwrap();
+    other.deregister().await.unwrap();
     assert_eq!(one.heartbeat(SOON, Vec::new()).await.unwrap().processes, 1);
     // Until it has ended, it says that it lives; what it has then, it gives to others.
     assert_eq!(other.heartbeat(SOON, Vec::new()).await.unwrap().processes, 1);
@@ -58,14 +58,14 @@ async fn a_lease_is_one_processs_until_it_is_given_back_or_runs_out() {
 #[tokio::test]
 async fn who_has_lost_a_channel_changes_nothing_of_it() {
     let Some((one, other, url)) = two().await else { return };
-    let epoch = one.matched(LEASE, vec![channel()]).await.unwrap().unwrap()[0];
+    let epoch = one.acquire(LEASE, vec![channel()]).await.unwrap().unwrap()[0];
     one.record(reading("a")).await.unwrap();
     let event = one.due_events(&channel(), 200, 1).await.unwrap().remove(0);
     one.accept(message(2, "a")).await.unwrap();
     let attempt = one.begin(&channel(), epoch, 100, 0, 1).await.unwrap().remove(0);
     one.accept(message(3, "b")).await.unwrap();
     one.release(vec![channel()]).await.unwrap();
-    let newer = other.matched(LEASE, vec![channel()]).await.unwrap().unwrap()[0];
+    let newer = other.acquire(LEASE, vec![channel()]).await.unwrap().unwrap()[0];
     assert_eq!(other.interrupted(&channel(), newer, 100, 100).await.unwrap().len(), 1);
     let stale = |outcome: Result<(), StoreError>| assert!(matches!(outcome, Err(StoreError::Stale)), "{outcome:?}");
     stale(one.begin(&channel(), epoch, 100, 0, 1).await.map(drop));
@@ -215,7 +215,7 @@ async fn a_refusal_is_taken_once_by_the_process_that_has_the_caller() {
     let Some((one, other, url)) = two().await else { return };
     other.heartbeat(SOON, Vec::new()).await.unwrap();
     one.heartbeat(SOON, Vec::new()).await.unwrap();
-    let epoch = other.matched(SOON, vec![channel()]).await.unwrap().unwrap()[0];
+    let epoch = other.acquire(SOON, vec![channel()]).await.unwrap().unwrap()[0];
     one.wakeups().register(&channel(), &AccountLoad::new(10)).set_remote(true);
     let mut refused = message(1, "refused");
     refused.waits = SOON;
