@@ -120,7 +120,7 @@ fn settings(config: &Config, channel: &ChannelConfig) -> ChannelSettings {
 
 /// Takes every channel over, side by side, so that they share commits.
 async fn take_over(channels: &[Arc<Channel>], before: &BTreeSet<ChannelName>) -> Result<Vec<Epoch>, StoreError> {
-    let take = |channel: &Arc<Channel>| tokio::spawn(own(Arc::clone(channel), before.contains(channel.name())));
+    let take = |channel: &Arc<Channel>| tokio::spawn(take_ownership(Arc::clone(channel), before.contains(channel.name())));
     let tasks: Vec<_> = channels.iter().map(take).collect();
     let mut epochs = Vec::with_capacity(tasks.len());
     for task in tasks {
@@ -130,7 +130,7 @@ async fn take_over(channels: &[Arc<Channel>], before: &BTreeSet<ChannelName>) ->
 }
 
 /// Makes this process the channel's owner, `again` where it is already, and marks what was left unfinished as in doubt.
-async fn own(channel: Arc<Channel>, again: bool) -> Result<Epoch, StoreError> {
+async fn take_ownership(channel: Arc<Channel>, again: bool) -> Result<Epoch, StoreError> {
     let (store, name) = (&channel.ports.store, channel.name());
     let epoch = if again { store.retake_ownership(name).await? } else { store.take_ownership(name).await? };
     loops::account_for_left(&channel, epoch).await?;

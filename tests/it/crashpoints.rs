@@ -181,7 +181,7 @@ async fn an_event_that_cannot_be_read_is_set_aside_or_is_not() {
         bridge.kill();
         store.execute("UPDATE events SET event = 'nonsense'", []).unwrap();
         house.bonychat.clear_faults();
-        let mut bridge = house.start_with(&[("BRIDGE_CRASHPOINT", &format!("bury, {when}"))]).await;
+        let mut bridge = house.start_with(&[("BRIDGE_CRASHPOINT", &format!("mark_dead, {when}"))]).await;
         until("the process has ended", || bridge.has_ended()).await;
         let _bridge = house.start().await;
         until("it is a dead letter", || house.messages("dead").len() == 1).await;

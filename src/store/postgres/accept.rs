@@ -172,8 +172,8 @@ fn still_in_time(call: &Call) -> Result<(), StoreError> {
 }
 
 /// Takes a channel over. Whoever had it died before it knew what became of these answers.
-pub(super) async fn own(db: &mut Db, channel: &ChannelName) -> Result<Epoch, StoreError> {
-    let epoch = outbound::own(db, channel).await?; // locks the channel, which comes before its rows
+pub(super) async fn take_ownership(db: &mut Db, channel: &ChannelName) -> Result<Epoch, StoreError> {
+    let epoch = outbound::take_ownership(db, channel).await?; // locks the channel, which comes before its rows
     db.execute(sql::ANSWERS_LOST, args![channel.as_str()]).await?;
     Ok(epoch)
 }

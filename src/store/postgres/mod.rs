@@ -90,7 +90,7 @@ impl Store for PostgresStore {
 
     async fn take_ownership(&self, channel: &ChannelName) -> Result<Epoch, StoreError> {
         let epoch =
-            self.write("take_ownership", channel.clone(), |db, channel| Box::pin(accept::own(db, channel))).await?;
+            self.write("take_ownership", channel.clone(), |db, channel| Box::pin(accept::take_ownership(db, channel))).await?;
         self.owns(channel, epoch);
         Ok(epoch)
     }

@@ -18,7 +18,7 @@ pub(super) async fn add(db: &mut Db, conversation: i64, new: &NewOutbound, conte
     db.one(own::ADD_OUTBOUND, values).await
 }
 
-pub(super) async fn own(db: &mut Db, channel: &ChannelName) -> Result<Epoch, StoreError> {
+pub(super) async fn take_ownership(db: &mut Db, channel: &ChannelName) -> Result<Epoch, StoreError> {
     db.execute(own::CHANNEL_TAKEN, args![channel.as_str()]).await?;
     db.one(sql::OWN, args![channel.as_str()]).await.map(Epoch)
 }

@@ -88,7 +88,7 @@ pub(super) fn settle(db: &Connection, accept: &[(MId, bool)]) -> Result<(), Stor
 }
 
 /// Takes a channel over. Whoever had it died before it knew what became of these answers.
-pub(super) fn own(db: &Connection, channel: &ChannelName) -> Result<Epoch, StoreError> {
+pub(super) fn take_ownership(db: &Connection, channel: &ChannelName) -> Result<Epoch, StoreError> {
     execute(db, sql::ANSWERS_LOST, params![channel.as_str()])?;
-    outbound::own(db, channel)
+    outbound::take_ownership(db, channel)
 }

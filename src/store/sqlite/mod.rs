@@ -81,12 +81,12 @@ impl Store for SqliteStore {
 
     async fn take_ownership(&self, channel: &ChannelName) -> Result<Epoch, StoreError> {
         let channel = channel.clone();
-        self.write("take_ownership", move |db| accept::own(db, &channel)).await
+        self.write("take_ownership", move |db| accept::take_ownership(db, &channel)).await
     }
 
     async fn retake_ownership(&self, channel: &ChannelName) -> Result<Epoch, StoreError> {
         let channel = channel.clone();
-        self.write("take_ownership", move |db| outbound::own(db, &channel)).await
+        self.write("take_ownership", move |db| outbound::take_ownership(db, &channel)).await
     }
 
     async fn interrupted(

@@ -25,7 +25,7 @@ pub(super) fn add(db: &Connection, conversation: i64, new: &NewOutbound, content
     Ok(ahead)
 }
 
-pub(super) fn own(db: &Connection, channel: &ChannelName) -> Result<Epoch, StoreError> {
+pub(super) fn take_ownership(db: &Connection, channel: &ChannelName) -> Result<Epoch, StoreError> {
     one(db, sql::OWN, params![channel.as_str()]).map(Epoch)
 }
 
