@@ -128,7 +128,7 @@ pub(super) async fn acquire(
     let mut epochs = HashMap::with_capacity(names.len());
     for name in names {
         let channel: ChannelName = decode("leases", &name)?;
-        let epoch = outbound::own(db, &channel).await?;
+        let epoch = outbound::take_ownership(db, &channel).await?;
         epochs.insert(channel, epoch);
     }
     let epochs = channels.iter().filter_map(|channel| epochs.get(channel).copied()).collect();
