@@ -120,7 +120,8 @@ fn settings(config: &Config, channel: &ChannelConfig) -> ChannelSettings {
 
 /// Takes every channel over, side by side, so that they share commits.
 async fn take_over(channels: &[Arc<Channel>], before: &BTreeSet<ChannelName>) -> Result<Vec<Epoch>, StoreError> {
-    let take = |channel: &Arc<Channel>| tokio::spawn(take_ownership(Arc::clone(channel), before.contains(channel.name())));
+    let take =
+        |channel: &Arc<Channel>| tokio::spawn(take_ownership(Arc::clone(channel), before.contains(channel.name())));
     let tasks: Vec<_> = channels.iter().map(take).collect();
     let mut epochs = Vec::with_capacity(tasks.len());
     for task in tasks {

@@ -89,8 +89,9 @@ impl Store for PostgresStore {
     }
 
     async fn take_ownership(&self, channel: &ChannelName) -> Result<Epoch, StoreError> {
-        let epoch =
-            self.write("take_ownership", channel.clone(), |db, channel| Box::pin(accept::take_ownership(db, channel))).await?;
+        let epoch = self
+            .write("take_ownership", channel.clone(), |db, channel| Box::pin(accept::take_ownership(db, channel)))
+            .await?;
         self.owns(channel, epoch);
         Ok(epoch)
     }
