@@ -133,7 +133,7 @@ mod tests {
             assert!(split(text, 10).len() >= text.chars().count() / 10);
             start.elapsed()
         };
-        (0..5).map(|_| run()).min().unwrap_or_default()
+        (0..25).map(|_| run()).min().unwrap_or_default()
     }
 
     #[test]
@@ -141,7 +141,7 @@ mod tests {
         for unit in ["a\u{301}", "a ", "Aa. ", "👍"] {
             let (short, long) = (unit.repeat(1000), unit.repeat(4000));
             let ratio = shortest_run(&long).as_secs_f64() / shortest_run(&short).as_secs_f64();
-            assert!(ratio < 14.0, "{unit:?}: {ratio:.1} times"); // a quadratic one takes sixteen times and more
+            assert!(ratio < 9.0, "{unit:?}: {ratio:.1} times"); // a quadratic one takes sixteen times as long
         }
     }
 

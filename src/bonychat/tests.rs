@@ -125,7 +125,7 @@ fn channel(webhook_url: &str, api_token: &str) -> config::Channel {
         },
         bonychat: Bonychat {
             webhook_url: webhook_url.into(),
-            timeout: Duration::from_secs(3),
+            timeout: Duration::from_secs(2),
             ca: Vec::new(),
             requests_per_second: 15,
         },
