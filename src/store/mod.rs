@@ -180,7 +180,7 @@ impl Position {
 pub(crate) trait Store: Send + Sync {
     /// Keeps a message, last of its conversation, unless the call repeats one: the oldest equal message of the last ten
     /// minutes whose mId did not reach its caller, or the one that its key names. Each such message is repeated once;
-    /// again only where [`Store::answered`] tells that the repeat's answer was lost as well. What surely was not sent
+    /// again only where [`Store::record_responses`] says that the repeat's response was lost as well. What surely was not sent
     /// has no repeat.
     async fn accept(&self, message: NewOutbound) -> Result<Accepted, StoreError>;
 
@@ -192,7 +192,7 @@ pub(crate) trait Store: Send + Sync {
     /// Keeps which mIds reached their callers, and which did not.
     async fn record_responses(&self, accept: Vec<(MId, bool)>) -> Result<(), StoreError>;
 
-    /// Notes at once, and without waiting for any disk, what [`Self::answered`] is going to tell: an answer was written
+    /// Notes at once, without waiting for any disk, what [`Self::record_responses`] stores later: a response was written
     /// in full, or was lost after all. It outlives a kill of the process where the engine can do that.
     fn journal_response(&self, m_id: &MId, reached: bool);
 
@@ -200,7 +200,7 @@ pub(crate) trait Store: Send + Sync {
     /// of which the former owner did not come to know count as lost.
     async fn take_ownership(&self, channel: &ChannelName) -> Result<Epoch, StoreError>;
 
-    /// As [`Self::own`], for a process that owns `channel` and begins anew: it still tells what becomes of the answers that
+    /// As [`Self::take_ownership`], for a process that owns `channel` and begins anew: it still tells what becomes of the answers that
     /// it is giving. Where leases tell who owns what, they do this.
     async fn retake_ownership(&self, channel: &ChannelName) -> Result<Epoch, StoreError> {
         self.take_ownership(channel).await
