@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -20,13 +21,14 @@ pub struct BadId {
     pub(crate) rule: &'static str,
 }
 
-/// Makes a newtype over `String` with `as_str`, `Display`, and serde through its own parser.
+/// Makes a newtype over shared text with `as_str`, `Display`, and serde through its own parser. A clone allocates nothing:
+/// a channel holds the same name of each of its conversations several times.
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $rule:literal, $check:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The name as text.
@@ -40,7 +42,7 @@ macro_rules! id {
             type Err = BadId;
             fn from_str(text: &str) -> Result<Self, BadId> {
                 let check: fn(&str) -> bool = $check;
-                if check(text) { Ok(Self(text.to_owned())) } else { Err(BadId { rule: $rule }) }
+                if check(text) { Ok(Self(text.into())) } else { Err(BadId { rule: $rule }) }
             }
         }
 
@@ -53,7 +55,7 @@ macro_rules! id {
 
         impl From<$name> for String {
             fn from(id: $name) -> String {
-                id.0
+                id.0.as_ref().to_owned()
             }
         }
 
@@ -120,20 +122,20 @@ impl ContactId {
     /// The name under which an erased conversation is kept: a hash, so that it is known again when Afilnet shows it, and
     /// nothing of the contact can be read.
     pub(crate) fn erased(&self, channel: &ChannelName) -> Self {
-        Self(format!("erased/{}", fingerprint(&["erased", channel.as_str(), &self.0])))
+        Self(format!("erased/{}", fingerprint(&["erased", channel.as_str(), &self.0])).into())
     }
 }
 
 impl MId {
     /// A new id: 32 hex digits that sort by time of birth.
     pub(crate) fn fresh() -> Self {
-        Self(uuid::Uuid::now_v7().simple().to_string())
+        Self(uuid::Uuid::now_v7().simple().to_string().into())
     }
 
     /// The id that these parts always have: 32 hex digits of their hash. A repeat of the same source gets the same id
     /// (bonychat.md A9).
     pub(crate) fn derived(parts: &[&str]) -> Self {
-        Self(fingerprint(parts))
+        Self(fingerprint(parts).into())
     }
 }
 

@@ -60,8 +60,8 @@ struct Backoff {
 struct ConversationState {
     /// How far it is read, as in the store; `None` where nothing of it is.
     position: Option<Position>,
-    /// What `getchats` last showed of it, while it is due to be read.
-    last: Option<AfilnetRow>,
+    /// What `getchats` last showed of it, while it is due to be read: few are at a time.
+    last: Option<Box<AfilnetRow>>,
     /// Its last read that succeeded.
     previous: Option<Previous>,
     /// When it was last read in sync, for the sweep; `None` counts from the start.
@@ -240,7 +240,7 @@ impl Poller {
             }
             // Customers do not wait behind the rows of a broadcast of the bridge's.
             let heard = row.direction != Direction::Outbound;
-            match state.last.replace(row) {
+            match state.last.replace(Box::new(row)) {
                 None if heard => self.due_first.push_back(contact),
                 None => self.due.push_back(contact),
                 Some(before) if heard && before.direction == Direction::Outbound => self.due_first.push_back(contact),
@@ -304,6 +304,7 @@ impl Poller {
             "channel `{name}`: first run, took stock of what was there before");
         self.baseline_ms = Some(wall_ms);
         self.snapshot.taken();
+        self.conversations.reserve(chats.len());
         for there in chats {
             self.moved_to(position(there));
         }
@@ -334,7 +335,7 @@ impl Poller {
             let request = ReadRequest {
                 position: state.position.clone().unwrap_or_else(|| unread_position(&contact, &destination)),
                 destination,
-                last: Some(last),
+                last: Some(*last),
                 behind: state.behind,
                 baseline_ms: self.baseline_ms.unwrap_or(0),
                 previous: state.previous,
