@@ -10,12 +10,14 @@
 //! | 2 | `store`, `bonychat`, `afilnet` | the durable line, and one room for each platform's wire |
 //! | 3 | `http`, `work` | the door BonyChat calls; the loops: sender, reconciler, poller, publisher |
 //! | 4 | `app`, `lifecycle`, `sim` | puts the house together; both platforms simulated |
+//! | 4 | `bench` | what a durable accept costs on this machine |
 //! | 5 | `cli` | the command line; `main` only calls it |
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 #![cfg_attr(test, expect(clippy::disallowed_methods, reason = "tests have clocks and HTTP clients of their own"))]
 
 pub mod app;
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod crashpoint;

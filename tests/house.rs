@@ -20,8 +20,9 @@ const PLAN: &[(&str, &[&str])] = &[
     ("work", &["domain", "config", "telemetry", "store", "lifecycle"]),
     ("lifecycle", &[]),
     ("app", &["domain", "config", "telemetry", "store", "bonychat", "afilnet", "http", "work", "lifecycle"]),
-    ("cli", &["domain", "config", "telemetry", "store", "bonychat", "afilnet", "lifecycle", "app", "sim"]),
+    ("cli", &["domain", "config", "telemetry", "store", "bonychat", "afilnet", "lifecycle", "app", "bench", "sim"]),
     ("sim", &["config", "telemetry", "lifecycle", "app"]),
+    ("bench", &["config", "app", "sim"]),
     ("main", &[]),
     ("lib", &[]),
 ];

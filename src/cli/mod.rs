@@ -17,6 +17,7 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
 use crate::app::{self, App};
+use crate::bench;
 use crate::config::{Config, Problems};
 use crate::lifecycle::Signals;
 use crate::sim;
@@ -60,7 +61,7 @@ enum Command {
     /// Serve a simulated Afilnet and a simulated BonyChat
     Simulate(Box<sim::SimulateArgs>),
     /// Measure durable accepts per second and their latency on this machine
-    Bench(sim::bench::BenchArgs),
+    Bench(bench::BenchArgs),
 }
 
 /// Why a command did not do its work.
@@ -146,7 +147,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         }
         Command::Demo(args) => sim::demo::run(args).await?,
         Command::Simulate(args) => sim::simulate(*args).await?,
-        Command::Bench(args) => sim::bench::run(args).await?,
+        Command::Bench(args) => bench::run(args).await?,
     }
     Ok(())
 }

@@ -5,7 +5,6 @@
 //! must not be misread here in the same way. People and other programs drive them over HTTP ([`control`]).
 
 pub mod afilnet;
-pub mod bench;
 pub mod bonychat;
 pub mod control;
 pub mod demo;

@@ -98,7 +98,7 @@ pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
 
 /// The same over a PostgreSQL of its own beside the other stores, which syncs every commit; why not, where there is none.
 async fn postgres(args: &BenchArgs, out: &mut impl std::io::Write) -> anyhow::Result<Result<Figures, String>> {
-    let server = match super::postgres::Server::durable(&args.folder).await {
+    let server = match crate::sim::postgres::Server::durable(&args.folder).await {
         Ok(server) => server,
         Err(why) => return Ok(Err(why)),
     };
