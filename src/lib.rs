@@ -30,4 +30,6 @@ mod bonychat;
 mod domain;
 mod http;
 mod store;
+#[cfg(test)]
+mod testkit;
 mod work;

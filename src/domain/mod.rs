@@ -11,8 +11,6 @@ pub(crate) mod ids;
 pub(crate) mod lease_deadline;
 pub(crate) mod link;
 pub(crate) mod matching;
-#[cfg(test)]
-pub(crate) mod mutant;
 pub(crate) mod pending_question;
 pub(crate) mod ports;
 pub(crate) mod reconcile;

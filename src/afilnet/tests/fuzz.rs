@@ -4,13 +4,13 @@
 use super::super::classify::{Failure, HttpResponse};
 use super::answers::every_body;
 use super::*;
-use crate::domain::mutant::{self, Dice};
+use crate::testkit::fuzz_input::{self, Dice};
 
 #[test]
 fn mutated_answers_have_one_meaning_for_sends_and_reads() {
     let (zone, asked) = (TimeZone::get("Europe/Madrid").unwrap(), "34600000000".parse().unwrap());
     let (mut sent, mut without, mut rows) = (0, 0, 0);
-    mutant::fuzz("Afilnet", &every_body(), |body, dice| {
+    fuzz_input::fuzz("Afilnet", &every_body(), |body, dice| {
         let outcome = outcome(body, dice);
         let (verdict, read) = (classify(&outcome), classify_read(&outcome));
         one_meaning(&verdict, &read, &outcome);

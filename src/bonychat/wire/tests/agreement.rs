@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use self::walk::{Broken, Walk};
 use super::*;
-use crate::domain::mutant::{Dice, seed};
+use crate::testkit::fuzz_input::{Dice, seed};
 
 /// How often the whole document is walked; what a constraint does not touch is another each time.
 const ROUNDS: u64 = 8;

@@ -3,7 +3,7 @@
 
 use super::super::*;
 use crate::domain::PHONE_DIGITS;
-use crate::domain::mutant::Dice;
+use crate::testkit::fuzz_input::Dice;
 
 /// A body that breaks one constraint.
 pub(super) struct Broken {

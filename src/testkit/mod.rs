@@ -1,0 +1,3 @@
+//! What the unit tests of several rooms need; built for them alone. It names no room.
+
+pub(crate) mod fuzz_input;
