@@ -13,6 +13,8 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::routing::post;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -31,6 +33,9 @@ pub struct BenchArgs {
     /// Folder for the stores; they should lie on the disk that is to be measured
     #[arg(long, default_value = ".")]
     folder: std::path::PathBuf,
+    /// PostgreSQL to measure too (`postgres://USER:PASSWORD@HOST/DATABASE`), in a schema that is made for it and dropped after
+    #[arg(long, value_name = "URL")]
+    postgres: Option<String>,
 }
 
 const TOKEN: &str = "bench-token-0123456789abcdef";
@@ -96,18 +101,31 @@ pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The same over a PostgreSQL of its own beside the other stores, which syncs every commit; why not, where there is none.
+/// The same over the PostgreSQL that is named; why not, where that failed or none is.
 async fn postgres(args: &BenchArgs, out: &mut impl std::io::Write) -> anyhow::Result<Result<Figures, String>> {
-    let server = match crate::sim::postgres::Server::durable(&args.folder).await {
-        Ok(server) => server,
-        Err(why) => return Ok(Err(why)),
+    let Some(url) = &args.postgres else {
+        return Ok(Err("Name one with --postgres URL.".into()));
     };
     // A machine that is too busy for it still has the other figures.
-    let at_once = bridge_on(args, &server.url(), args.messages, "0s", Tuning::default()).await;
+    let at_once = in_a_schema_of_its_own(args, url).await;
     if let Ok(figures) = &at_once {
         row(out, "bridge on PostgreSQL, answers when stored", figures)?;
     }
     Ok(at_once.map_err(|error| format!("{error:#}")))
+}
+
+/// Measures in a new schema, so that nothing that lies in the database is touched or read.
+async fn in_a_schema_of_its_own(args: &BenchArgs, url: &str) -> anyhow::Result<Figures> {
+    let options: PgConnectOptions = url.parse().context("--postgres is no URL of a PostgreSQL")?;
+    let mut link = PgConnection::connect_with(&options).await.context("cannot reach the database of --postgres")?;
+    let schema = format!("bridge_bench_{}", std::process::id());
+    link.execute(AssertSqlSafe(format!("CREATE SCHEMA {schema}"))).await.context("cannot make a schema")?;
+    let first = if url.contains('?') { '&' } else { '?' };
+    let inside = format!("{url}{first}options=-csearch_path%3D{schema}");
+    let figures = bridge_on(args, &inside, args.messages, "0s", Tuning::default()).await;
+    let dropped = link.execute(AssertSqlSafe(format!("DROP SCHEMA {schema} CASCADE"))).await;
+    dropped.with_context(|| format!("cannot drop the schema {schema}"))?;
+    figures
 }
 
 fn row(out: &mut impl std::io::Write, case: &str, figures: &Figures) -> std::io::Result<()> {

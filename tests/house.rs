@@ -22,7 +22,7 @@ const PLAN: &[(&str, &[&str])] = &[
     ("app", &["domain", "config", "telemetry", "store", "bonychat", "afilnet", "http", "work", "lifecycle"]),
     ("cli", &["domain", "config", "telemetry", "store", "bonychat", "afilnet", "lifecycle", "app", "bench", "sim"]),
     ("sim", &["config", "telemetry", "lifecycle", "app"]),
-    ("bench", &["config", "app", "sim"]),
+    ("bench", &["config", "app"]),
     ("main", &[]),
     ("lib", &[]),
 ];

@@ -27,9 +27,6 @@ const SOON: Duration = Duration::from_mins(1);
 /// Settings of a cluster whose rows nobody needs tomorrow.
 const FAST: &[&str] = &["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "shared_buffers=64MB"];
 
-/// Settings of one that keeps what it acknowledges.
-const DURABLE: &[&str] = &["-c", "fsync=on", "-c", "synchronous_commit=on", "-c", "shared_buffers=128MB"];
-
 /// Takes orders, one a line and each answered by one, until its standard input closes, which the kernel does for a
 /// process that ended.
 const SUPERVISOR: &str = r#"
@@ -106,7 +103,7 @@ impl Server {
     /// # Panics
     /// Where a PostgreSQL is required, and cannot be had.
     pub async fn start() -> Option<Self> {
-        let started = Cluster::start(&std::env::temp_dir(), FAST);
+        let started = Cluster::start(FAST, &[]);
         let server = started.map_err(|why| say_skipped(&why)).ok().map(Self)?;
         drop(connect(&server.url()).await);
         Some(server)
@@ -124,7 +121,7 @@ impl Server {
         let more = more.into_iter().chain([format!("ssl_cert_file=../{cert}"), format!("ssl_key_file=../{private}")]);
         let more: Vec<String> = more.flat_map(|setting| ["-c".to_owned(), setting]).collect();
         let settings: Vec<&str> = FAST.iter().copied().chain(more.iter().map(String::as_str)).collect();
-        let mut started = Cluster::start_with(&std::env::temp_dir(), &settings, &[(cert, certificate), (private, key)]);
+        let mut started = Cluster::start(&settings, &[(cert, certificate), (private, key)]);
         if let Ok(cluster) = &mut started {
             cluster.port = port;
         }
@@ -137,18 +134,6 @@ impl Server {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.0.port
-    }
-
-    /// One in `folder` that syncs what it acknowledges.
-    ///
-    /// # Errors
-    /// Why there is none to be had.
-    pub async fn durable(folder: &Path) -> Result<Self, String> {
-        let folder = folder.canonicalize().map_err(|error| format!("Cannot use {}: {error}", folder.display()))?;
-        let server = Self(Cluster::start(&folder, DURABLE)?);
-        let link = answering(&server.url()).await.map_err(|error| format!("It does not answer: {error}"))?;
-        drop(link);
-        Ok(server)
     }
 
     /// Its one database.
@@ -256,7 +241,7 @@ fn server() -> Option<String> {
         return Some(given);
     }
     let mut cluster = CLUSTER.lock().unwrap_or_else(PoisonError::into_inner);
-    match cluster.get_or_insert_with(|| Cluster::start(&std::env::temp_dir(), FAST)) {
+    match cluster.get_or_insert_with(|| Cluster::start(FAST, &[])) {
         Ok(cluster) => Some(cluster.url()),
         Err(why) => {
             say_skipped(why);
@@ -267,17 +252,19 @@ fn server() -> Option<String> {
 
 /// Waits for a cluster that has just been started.
 async fn connect(url: &str) -> PgConnection {
-    answering(url).await.unwrap_or_else(|error| panic!("the PostgreSQL for tests does not answer: {error}"))
-}
-
-async fn answering(url: &str) -> Result<PgConnection, sqlx::Error> {
     let started = Instant::now();
-    let options = url.parse::<PgConnectOptions>()?.extra_float_digits(None).statement_cache_capacity(0);
+    let options = url.parse::<PgConnectOptions>();
+    let options = options.map(|options| options.extra_float_digits(None).statement_cache_capacity(0));
     loop {
-        match PgConnection::connect_with(&options).await {
-            Err(_) if started.elapsed() < SOON => tokio::time::sleep(Duration::from_millis(50)).await,
-            outcome => return outcome,
+        let tried = match &options {
+            Ok(options) => PgConnection::connect_with(options).await.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        match tried {
+            Ok(link) => return link,
+            Err(why) => assert!(started.elapsed() < SOON, "the PostgreSQL for tests does not answer: {why}"),
         }
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
@@ -286,16 +273,12 @@ impl Cluster {
         format!("postgres://bridge@localhost:{}/postgres?host={}", self.port, self.home.display())
     }
 
-    fn start(folder: &Path, settings: &[&str]) -> Result<Self, String> {
-        Self::start_with(folder, settings, &[])
-    }
-
     /// With `files` that it alone may read.
-    fn start_with(folder: &Path, settings: &[&str], files: &[(&str, &[u8])]) -> Result<Self, String> {
+    fn start(settings: &[&str], files: &[(&str, &[u8])]) -> Result<Self, String> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let bin = binaries().ok_or("No initdb and postgres in PATH or /usr/lib/postgresql/*/bin")?;
         let name = format!("bridge-pg-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let home = folder.join(name);
+        let home = std::env::temp_dir().join(name);
         let trouble = |error: std::io::Error| format!("Cannot make {}: {error}", home.display());
         std::fs::create_dir_all(&home).map_err(trouble)?;
         std::fs::set_permissions(&home, std::fs::Permissions::from_mode(0o700)).map_err(trouble)?;
