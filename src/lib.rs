@@ -12,6 +12,7 @@
 //! | 4 | `app`, `lifecycle`, `sim` | puts the house together; both platforms simulated |
 //! | 4 | `bench` | what a durable accept costs on this machine |
 //! | 5 | `cli` | the command line; `main` only calls it |
+//! | | `testkit` | what unit tests of several rooms need; built for them alone |
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 #![cfg_attr(test, expect(clippy::disallowed_methods, reason = "tests have clocks and HTTP clients of their own"))]
@@ -31,5 +32,5 @@ mod domain;
 mod http;
 mod store;
 #[cfg(test)]
-mod testkit;
+pub mod testkit;
 mod work;

@@ -8,7 +8,6 @@ pub mod afilnet;
 pub mod bonychat;
 pub mod control;
 pub mod demo;
-pub mod postgres;
 
 mod faults;
 mod form;

@@ -4,11 +4,11 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use bridge::sim::postgres::Server;
+use crate::support::postgres::Server;
 
-use crate::process::Bridge;
+use crate::support::process::Bridge;
 use crate::support::{House, SOON, channel_of, contact, platform_of, until};
-use crate::workload::{Workload, number};
+use crate::support::workload::{Workload, number};
 
 /// Lines of a bridge's log that hold `words`.
 pub(crate) fn said(bridge: &Bridge, words: &str) -> usize {

@@ -11,9 +11,9 @@ use tokio::sync::Semaphore;
 
 use crate::cluster::{owned, said};
 use crate::crashpoints::OUT_OF_REACH;
-use crate::process::Bridge;
+use crate::support::process::Bridge;
 use crate::support::{House, channel_of, contact, until};
-use crate::workload::{Running, Workload};
+use crate::support::workload::{Running, Workload};
 
 const CHANNELS: usize = 4;
 
@@ -262,7 +262,7 @@ async fn survive(name: &str, when: &str, way: Way) -> Option<Duration> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn at_every_crash_point_of_two_processes_nothing_is_lost_doubled_or_out_of_order() {
-    if !bridge::sim::postgres::available() {
+    if !crate::support::postgres::available() {
         return; // which is said
     }
     let started = Instant::now();

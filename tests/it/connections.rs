@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use crate::process::Bridge;
+use crate::support::process::Bridge;
 use crate::support::{House, SOON, contact, until};
 
 /// The bridge under a limit of open files, as `ulimit` of a shell understands it.

@@ -4,12 +4,12 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use bridge::sim::postgres::fresh_schema;
+use crate::support::postgres::fresh_schema;
 use rusqlite::Connection;
 use serde_json::json;
 
 use crate::support::{CHANNEL, House, SOON, contact, until};
-use crate::workload::{Workload, number};
+use crate::support::workload::{Workload, number};
 
 /// A house on a file, and the URL of an empty schema under a name of its own; `None` where there is no PostgreSQL.
 async fn house_and_schema() -> Option<(House, String)> {

@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
 use crate::support::House;
-use crate::workload::{Workload, number};
+use crate::support::workload::{Workload, number};
 
 /// One campaign: kills at random moments, a restart after each, then the count.
 async fn campaign(kills: usize, load: Workload, seed: u64) {

@@ -9,7 +9,7 @@ use bridge::crashpoint::{AFTER_CALL, AFTER_COMMIT, BEFORE_CALL, BEFORE_COMMIT, C
 use tokio::sync::Semaphore;
 
 use crate::support::{House, PLATFORM_ID, SOON, TOKEN, contact, get, until};
-use crate::workload::Workload;
+use crate::support::workload::Workload;
 
 /// Points that no conversation reaches by itself.
 pub(crate) const OUT_OF_REACH: &[(&str, &str)] = &[

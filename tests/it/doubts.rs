@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::process::Bridge;
+use crate::support::process::Bridge;
 use crate::support::{House, PLATFORM_ID, SOON, contact, until};
 
 /// Every way in which a send ends without a clear answer, some of them after it was carried out.

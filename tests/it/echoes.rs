@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use bridge::sim::afilnet::RowStatus;
 use serde_json::json;
 
-use crate::process::Bridge;
+use crate::support::process::Bridge;
 use crate::support::{CHANNEL, House, PLATFORM_ID, SOON, contact, until};
 
 /// Texts of a contact's events with their kinds: `+` the customer's, `=` echoes.

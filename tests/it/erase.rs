@@ -27,7 +27,7 @@ fn found(folder: &Path) -> Vec<String> {
 }
 
 /// A house in which many write, among them the person, until all of it is done.
-async fn talked() -> (House, crate::process::Bridge) {
+async fn talked() -> (House, crate::support::process::Bridge) {
     let mut house = House::new();
     let bridge = house.start().await;
     for n in 0..40 {

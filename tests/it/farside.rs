@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use serde_json::json;
 
 use crate::metrics;
-use crate::process::Bridge;
+use crate::support::process::Bridge;
 use crate::support::{CHANNEL, House, PLATFORM_ID, SOON, contact, get, until, until_within};
 
 const MIB: u64 = 1024; // in KiB

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::{House, until};
-use crate::workload::Workload;
+use crate::support::workload::Workload;
 
 /// Each as likely as the others; together they hit three of ten calls.
 const KINDS: [&str; 17] = [
@@ -57,15 +57,15 @@ async fn endure(load: Workload, seed: u64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn three_faults_in_ten_calls_lose_double_and_disorder_nothing() {
     let load = Workload { contacts: 50, each: 20, pause: Duration::from_millis(50), equal_words: true };
-    endure(load, crate::workload::number("BRIDGE_FAULT_SEED", rand::random::<u32>().into())).await;
+    endure(load, crate::support::workload::number("BRIDGE_FAULT_SEED", rand::random::<u32>().into())).await;
 }
 
 /// `cargo test --test it -- --ignored --nocapture ten_thousand_messages_through_faults` (some minutes).
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "long: see tests/README.md"]
 async fn ten_thousand_messages_through_faults() {
-    let first = crate::workload::number("BRIDGE_FAULT_SEED", 1);
-    for seed in first..first + crate::workload::number("BRIDGE_FAULT_SEEDS", 1) {
+    let first = crate::support::workload::number("BRIDGE_FAULT_SEED", 1);
+    for seed in first..first + crate::support::workload::number("BRIDGE_FAULT_SEEDS", 1) {
         endure(Workload { contacts: 200, each: 25, pause: Duration::from_millis(50), equal_words: true }, seed).await;
     }
 }

@@ -3,6 +3,9 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "tests talk to whoever runs them")]
 #![expect(clippy::disallowed_methods, reason = "tests have clocks of their own")]
 
+#[path = "../support/mod.rs"]
+pub mod support;
+
 mod broadcast;
 mod cli;
 mod cluster;
@@ -33,7 +36,6 @@ mod outage;
 mod outbound;
 mod person;
 mod postgres;
-mod process;
 mod proxy;
 mod recovery;
 mod refusals;
@@ -43,9 +45,7 @@ mod send;
 mod stop;
 mod store;
 mod store_files;
-mod support;
 mod switches;
 mod times;
 mod tls;
-mod workload;
 mod wrong_tokens;

@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use crate::process::Bridge;
+use crate::support::process::Bridge;
 use crate::support::{CHANNEL, House, SOON, TOKEN, channel_of, contact, until};
 
 /// Status and body of a GET.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::metrics::{get, value};
-use crate::process::Bridge;
+use crate::support::process::Bridge;
 use crate::support::{CHANNEL, House, SOON, TOKEN, contact, until};
 
 /// Agents that write at the same time.

@@ -6,10 +6,10 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use bridge::sim::postgres::{Server, Stop};
+use crate::support::postgres::{Server, Stop};
 
 use crate::support::{House, contact, get, until, until_within};
-use crate::workload::{Workload, number};
+use crate::support::workload::{Workload, number};
 
 /// Both ways under load, the server stopped for `away`, started again, then the count.
 async fn stopped(how: Stop, away: Duration, load: Workload) {

@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use crate::process::Bridge;
+use crate::support::process::Bridge;
 use crate::support::{CHANNEL, House, SOON, channel_of, contact, get, platform_of, until};
-use crate::workload::Workload;
+use crate::support::workload::Workload;
 
 /// How often the configuration was taken.
 fn reloads(bridge: &Bridge) -> usize {

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
-use crate::process::Bridge;
+use crate::support::process::Bridge;
 use crate::support::{House, contact, get, until};
-use crate::workload::number;
+use crate::support::workload::number;
 
 /// Endings of the files that hold something.
 const HOLD: [&str; 3] = ["", "-wal", ".answers"];

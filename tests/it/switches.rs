@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bridge::sim::afilnet::Switches;
 use tokio::sync::Semaphore;
 
-use crate::process::Bridge;
+use crate::support::process::Bridge;
 use crate::support::{CHANNEL, House, PLATFORM_ID, contact};
 
 const CUSTOMERS: usize = 3;

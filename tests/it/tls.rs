@@ -10,7 +10,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use bridge::sim::postgres::Server;
+use crate::support::postgres::Server;
 
 use crate::support::{House, contact, until};
 

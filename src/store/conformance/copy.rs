@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
 
 use super::*;
-use crate::sim::postgres::{available, fresh_schema};
+use crate::testkit::postgres::{available, fresh_schema};
 use crate::store::copy::CopyError;
 
 /// A SQLite store with a row of everything, that nobody serves, and an empty schema; `None` where there is no PostgreSQL.

@@ -46,13 +46,13 @@ pub(super) enum Home {
 impl Engine {
     /// PostgreSQL, where there is one; where there is none, that is said.
     pub(super) fn postgres() -> Option<Self> {
-        crate::sim::postgres::available().then_some(Self::Postgres)
+        crate::testkit::postgres::available().then_some(Self::Postgres)
     }
 
     pub(super) async fn fresh(self) -> Fresh {
         let folder = match self {
             Self::Sqlite => Home::Sqlite(tempfile::tempdir().unwrap()),
-            Self::Postgres => Home::Postgres(crate::sim::postgres::fresh_schema().await.unwrap()),
+            Self::Postgres => Home::Postgres(crate::testkit::postgres::fresh_schema().await.unwrap()),
         };
         Fresh { store: folder.open().await, folder }
     }

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::until;
+use super::until;
 
 /// A bridge as a process. Killed when dropped.
-pub(crate) struct Bridge {
+pub struct Bridge {
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
     /// Whether its stderr is read.
@@ -20,7 +20,7 @@ pub(crate) struct Bridge {
 }
 
 impl Bridge {
-    pub(crate) fn spawn(command: &mut Command) -> Self {
+    pub fn spawn(command: &mut Command) -> Self {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let (stderr, lines) = (child.stderr.take().unwrap(), Arc::clone(&log));
@@ -38,12 +38,12 @@ impl Bridge {
     }
 
     /// Waits for the line that says so, and tells its port.
-    pub(crate) async fn ready(&self) -> u16 {
+    pub async fn ready(&self) -> u16 {
         until("the bridge is ready", || self.port().is_some()).await;
         self.port().unwrap()
     }
 
-    pub(crate) fn port(&self) -> Option<u16> {
+    pub fn port(&self) -> Option<u16> {
         let log = self.log.lock().unwrap();
         let line = log.iter().find(|line| line.contains("\"message\":\"ready\""))?;
         let line: Value = serde_json::from_str(line).unwrap();
@@ -52,16 +52,16 @@ impl Bridge {
     }
 
     /// Whether the process has ended by itself.
-    pub(crate) fn has_ended(&mut self) -> bool {
+    pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }
 
-    pub(crate) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         self.address("\"message\":\"ready\"")
     }
 
     /// Where operators look.
-    pub(crate) fn admin_url(&self) -> String {
+    pub fn admin_url(&self) -> String {
         self.address("operators find /metrics")
     }
 
@@ -74,28 +74,28 @@ impl Bridge {
     }
 
     /// Lets the reader of its log stand still, or go on.
-    pub(crate) fn read_log(&self, on: bool) {
+    pub fn read_log(&self, on: bool) {
         self.read.store(on, Ordering::Relaxed);
     }
 
-    pub(crate) fn log(&self) -> Vec<String> {
+    pub fn log(&self) -> Vec<String> {
         self.log.lock().unwrap().clone()
     }
 
     /// kill -9.
-    pub(crate) fn kill(mut self) -> Vec<String> {
+    pub fn kill(mut self) -> Vec<String> {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         self.log()
     }
 
     /// Memory of the process.
-    pub(crate) fn resident_kib(&self) -> u64 {
+    pub fn resident_kib(&self) -> u64 {
         self.memory_kib("VmRSS:")
     }
 
     /// The most that it ever was.
-    pub(crate) fn most_resident_kib(&self) -> u64 {
+    pub fn most_resident_kib(&self) -> u64 {
         self.memory_kib("VmHWM:")
     }
 
@@ -105,13 +105,13 @@ impl Bridge {
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
-    pub(crate) fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
     }
 
     /// Waits for the process to end by itself.
-    pub(crate) async fn ended(&mut self) -> ExitStatus {
+    pub async fn ended(&mut self) -> ExitStatus {
         let mut status = None;
         until("the bridge ended", || {
             status = self.child.try_wait().unwrap();

@@ -7,38 +7,38 @@ use std::time::{Duration, Instant};
 use bridge::sim::bonychat::BonyChat;
 use serde_json::{Value, json};
 
-use crate::support::{House, SOON, channel_of, contact, platform_of};
+use super::{House, SOON, channel_of, contact, platform_of};
 
 /// What both sides write.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Workload {
-    pub(crate) contacts: usize,
+pub struct Workload {
+    pub contacts: usize,
     /// Messages of each agent to its contact, and of each contact to its agent.
-    pub(crate) each: usize,
+    pub each: usize,
     /// Pause of an agent between two messages, and of the customers between two rounds.
-    pub(crate) pause: Duration,
+    pub pause: Duration,
     /// Agents write the same words again now and then. Not where the process is killed at random: should that happen
     /// between an answer and its note, nobody can tell the same words written anew from a call that is repeated.
-    pub(crate) equal_words: bool,
+    pub equal_words: bool,
 }
 
 /// A workload under way.
-pub(crate) struct Running {
+pub struct Running {
     load: Workload,
     agents: Vec<tokio::task::JoinHandle<()>>,
     customers: tokio::task::JoinHandle<()>,
     /// Calls that got no answer and were made again.
-    pub(crate) repeated: Arc<AtomicUsize>,
-    pub(crate) answers: Arc<Answers>,
+    pub repeated: Arc<AtomicUsize>,
+    pub answers: Arc<Answers>,
 }
 
 /// What the agents were answered.
 #[derive(Default)]
-pub(crate) struct Answers {
+pub struct Answers {
     /// When and with which mId, of every 200.
-    pub(crate) taken: Mutex<Vec<(Instant, String)>>,
+    pub taken: Mutex<Vec<(Instant, String)>>,
     /// How many were 503.
-    pub(crate) unavailable: AtomicUsize,
+    pub unavailable: AtomicUsize,
 }
 
 /// What one agent writes: mostly words of their own, now and then the same words again, a file, or two parts.
@@ -123,17 +123,17 @@ async fn agent(
 
 impl Workload {
     /// Settings under which a message is cut where [`written`] means it to be.
-    pub(crate) fn settings(house: House) -> House {
+    pub fn settings(house: House) -> House {
         house.set("CHANNELS__SUPPORT__TEXT_LIMIT", "70").set("OUTBOUND__ANSWER_WITHIN", "500ms")
     }
 
     /// Everybody begins to write.
-    pub(crate) fn start(self, house: &House, base: &str) -> Running {
+    pub fn start(self, house: &House, base: &str) -> Running {
         self.start_on(house, vec![base.to_owned()], Duration::from_mins(1))
     }
 
     /// As [`Self::start`], to any of several processes; one that does not answer `within` is given up for another.
-    pub(crate) fn start_on(self, house: &House, bases: Vec<String>, within: Duration) -> Running {
+    pub fn start_on(self, house: &House, bases: Vec<String>, within: Duration) -> Running {
         let (repeated, answers) = (Arc::new(AtomicUsize::new(0)), Arc::new(Answers::default()));
         let (way, channels) = (Way { bases, within }, house.channels());
         let write = |who| {
@@ -155,20 +155,20 @@ impl Workload {
     }
 
     /// Messages both ways, in all.
-    pub(crate) fn total(self) -> usize {
+    pub fn total(self) -> usize {
         2 * self.contacts * self.each
     }
 }
 
 impl Running {
     /// Whether everybody has written everything.
-    pub(crate) fn is_over(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         self.customers.is_finished() && self.agents.iter().all(tokio::task::JoinHandle::is_finished)
     }
 
     /// Waits until everything is written and settled, then counts at both ledgers: each message exactly once and in
     /// order, but for those that `may_miss` says are named as unconfirmed. Tells how many these are.
-    pub(crate) async fn conserved(self, house: &House, may_miss: usize) -> usize {
+    pub async fn conserved(self, house: &House, may_miss: usize) -> usize {
         for agent in self.agents {
             agent.await.unwrap();
         }
@@ -207,7 +207,7 @@ impl Running {
 }
 
 /// A number from the environment, for longer runs and for replaying one.
-pub(crate) fn number(name: &str, otherwise: u64) -> u64 {
+pub fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |text| text.parse().unwrap())
 }
 

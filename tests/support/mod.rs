@@ -1,4 +1,10 @@
-//! A house of its own for each test: two simulators, a folder, and the bridge as a process.
+//! A house of its own for each test: two simulators, a folder, and the bridge as a process. Shared by `tests/it` and
+//! `tests/campaigns`; what only one of them uses is public like the rest, so that neither warns of it.
+
+#[path = "../../src/testkit/postgres.rs"]
+pub mod postgres;
+pub mod process;
+pub mod workload;
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -12,20 +18,20 @@ use bridge::sim::bonychat::{self, BonyChat, IdType};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::process::Bridge;
+use process::Bridge;
 
-pub(crate) const CHANNEL: &str = "channel1";
-pub(crate) const TOKEN: &str = "token-of-channel-1";
-pub(crate) const PLATFORM_ID: &str = "100";
+pub const CHANNEL: &str = "channel1";
+pub const TOKEN: &str = "token-of-channel-1";
+pub const PLATFORM_ID: &str = "100";
 
 /// Longest wait for a state that must come; generous, because tests share the machine.
-pub(crate) const SOON: Duration = Duration::from_mins(1);
+pub const SOON: Duration = Duration::from_mins(1);
 
 /// Simulators, folder and settings; the bridge is started and ended by the test.
-pub(crate) struct House {
-    pub(crate) afilnet: Afilnet,
-    pub(crate) bonychat: BonyChat,
-    pub(crate) folder: TempDir,
+pub struct House {
+    pub afilnet: Afilnet,
+    pub bonychat: BonyChat,
+    pub folder: TempDir,
     settings: Vec<(String, String)>,
     plain: Vec<(&'static str, String)>,
     address: Ipv4Addr,
@@ -35,24 +41,24 @@ pub(crate) struct House {
 
 impl House {
     /// Two simulators and a configuration that hurries: no limits worth mentioning, short polls and waits.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self::seeded(1)
     }
 
     /// As [`Self::new`], where both platforms have so many channels, of which one is configured.
-    pub(crate) fn with_channels(channels: usize) -> Self {
+    pub fn with_channels(channels: usize) -> Self {
         Self::of(1, channels)
     }
 
     /// As [`Self::new`], where faults that come by chance follow `seed`.
-    pub(crate) fn seeded(seed: u64) -> Self {
+    pub fn seeded(seed: u64) -> Self {
         Self::of(seed, 1)
     }
 
     /// As [`Self::new`], with so many channels, each of an account of its own, on a PostgreSQL that several processes may
     /// share; `None` where there is none.
-    pub(crate) async fn shared(channels: usize) -> Option<Self> {
-        let url = bridge::sim::postgres::fresh_schema().await?;
+    pub async fn shared(channels: usize) -> Option<Self> {
+        let url = postgres::fresh_schema().await?;
         let mut house = Self::of(1, channels).set("STORE__URL", &url).set("STORE__LEASE", "2s");
         for n in 1..channels {
             for (key, value) in [
@@ -126,33 +132,33 @@ impl House {
     }
 
     /// Sets `BRIDGE__{key}` for every start from now on.
-    pub(crate) fn set(mut self, key: &str, value: &str) -> Self {
+    pub fn set(mut self, key: &str, value: &str) -> Self {
         self.settings.retain(|(known, _)| known != key);
         self.settings.push((key.to_owned(), value.to_owned()));
         self
     }
 
     /// Sets a variable of that very name for every start from now on.
-    pub(crate) fn set_plain(mut self, name: &'static str, value: &str) -> Self {
+    pub fn set_plain(mut self, name: &'static str, value: &str) -> Self {
         self.plain.push((name, value.to_owned()));
         self
     }
 
     /// Leaves to the configuration what was set.
-    pub(crate) fn unset(mut self, key: &str) -> Self {
+    pub fn unset(mut self, key: &str) -> Self {
         self.settings.retain(|(known, _)| known != key);
         self
     }
 
     /// What is set.
-    pub(crate) fn setting(&self, key: &str) -> &str {
+    pub fn setting(&self, key: &str) -> &str {
         self.settings.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str()).unwrap()
     }
 
     /// A file of its own, or with `BRIDGE_TEST_STORE=postgres` a schema of its own: the same tests run over both.
     fn store_url(&self) -> String {
         if std::env::var("BRIDGE_TEST_STORE").is_ok_and(|store| store == "postgres") {
-            let schema = bridge::sim::postgres::fresh_schema();
+            let schema = postgres::fresh_schema();
             let schema = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(schema));
             return schema.expect("BRIDGE_TEST_STORE=postgres needs a PostgreSQL");
         }
@@ -160,22 +166,22 @@ impl House {
     }
 
     /// Puts this house on a file, whatever the others are on: for tests of what files do.
-    pub(crate) fn on_a_file(self) -> Self {
+    pub fn on_a_file(self) -> Self {
         let file = format!("sqlite:{}", self.database().display());
         self.set("STORE__URL", &file)
     }
 
     /// How many channels there are.
-    pub(crate) fn channels(&self) -> usize {
+    pub fn channels(&self) -> usize {
         self.channels
     }
 
-    pub(crate) fn database(&self) -> PathBuf {
+    pub fn database(&self) -> PathBuf {
         self.folder.path().join("bridge.db")
     }
 
     /// The binary with this house's settings, and nothing of the surrounding `BRIDGE_` environment.
-    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bridge"));
         for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("BRIDGE_")) {
             command.env_remove(key);
@@ -187,27 +193,26 @@ impl House {
     }
 
     /// Runs a command to its end.
-    pub(crate) fn run(&self, arguments: &[&str]) -> std::process::Output {
+    pub fn run(&self, arguments: &[&str]) -> std::process::Output {
         self.command(arguments).stdin(Stdio::null()).output().unwrap()
     }
 
     /// Starts the bridge and waits until it is ready; at the same address every time.
-    pub(crate) async fn start(&mut self) -> Bridge {
+    pub async fn start(&mut self) -> Bridge {
         let bridge = self.start_another(self.port).await;
         self.port = bridge.port().unwrap();
         bridge
     }
 
     /// Starts a process of several; at `port` where that is not 0.
-    pub(crate) async fn start_another(&self, port: u16) -> Bridge {
+    pub async fn start_another(&self, port: u16) -> Bridge {
         let bridge = self.spawn(port, &[]);
         bridge.ready().await;
         bridge
     }
 
     /// As [`Self::start_another`] with more of an environment; what this makes may end before it is ready.
-    #[cfg(feature = "crashpoints")]
-    pub(crate) async fn start_another_with(&self, port: u16, environment: &[(&str, &str)]) -> Bridge {
+    pub async fn start_another_with(&self, port: u16, environment: &[(&str, &str)]) -> Bridge {
         let mut bridge = self.spawn(port, environment);
         until("the bridge is ready or has ended", || bridge.port().is_some() || bridge.has_ended()).await;
         bridge
@@ -220,12 +225,12 @@ impl House {
     }
 
     /// A start at the same address that may be refused.
-    pub(crate) fn spawn_start(&self) -> Bridge {
+    pub fn spawn_start(&self) -> Bridge {
         self.spawn(self.port, &[])
     }
 
     /// A start that is to be refused: its exit code, and what it said.
-    pub(crate) async fn refused_start(&self) -> (Option<i32>, String) {
+    pub async fn refused_start(&self) -> (Option<i32>, String) {
         let mut command = self.command(&["serve"]);
         command.env("BRIDGE__SERVER__LISTEN", format!("{}:0", self.address)).stdin(Stdio::null()).stdout(Stdio::null());
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
@@ -242,8 +247,7 @@ impl House {
     }
 
     /// As [`Self::start`] with more of an environment; what this makes may end before it is ready.
-    #[cfg(feature = "crashpoints")]
-    pub(crate) async fn start_with(&mut self, environment: &[(&str, &str)]) -> Bridge {
+    pub async fn start_with(&mut self, environment: &[(&str, &str)]) -> Bridge {
         if self.port == 0 {
             self.port = self.free_port();
         }
@@ -251,25 +255,22 @@ impl House {
     }
 
     /// Where the bridge is or will be.
-    #[cfg(feature = "crashpoints")]
-    pub(crate) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         self.url_at(self.port)
     }
 
     /// Where a process at that port is or will be.
-    #[cfg(feature = "crashpoints")]
-    pub(crate) fn url_at(&self, port: u16) -> String {
+    pub fn url_at(&self, port: u16) -> String {
         format!("http://{}:{port}", self.address)
     }
 
     /// A port that nobody listens at now.
-    #[cfg(feature = "crashpoints")]
-    pub(crate) fn free_port(&self) -> u16 {
+    pub fn free_port(&self) -> u16 {
         std::net::TcpListener::bind((self.address, 0)).unwrap().local_addr().unwrap().port()
     }
 
     /// As [`Self::start`], where no file of the process may grow beyond so many blocks of 512 bytes: a disk that fills up.
-    pub(crate) async fn start_with_files_up_to(&mut self, blocks: u32, environment: &[(&str, &str)]) -> Bridge {
+    pub async fn start_with_files_up_to(&mut self, blocks: u32, environment: &[(&str, &str)]) -> Bridge {
         let plain = self.command(&["serve"]);
         let mut limited = Command::new("sh");
         limited.args(["-c", &format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" serve")]).arg(plain.get_program());
@@ -281,17 +282,17 @@ impl House {
     }
 
     /// A message of plain words through the bridge, as BonyChat sends it.
-    pub(crate) async fn agent(&self, bridge: &Bridge, contact: &str, text: &str) -> bonychat::SendOutcome {
+    pub async fn agent(&self, bridge: &Bridge, contact: &str, text: &str) -> bonychat::SendOutcome {
         self.bonychat.text(&bridge.url(), CHANNEL, contact, text).await
     }
 
     /// The customer writes.
-    pub(crate) fn customer(&self, contact: &str, text: &str) {
+    pub fn customer(&self, contact: &str, text: &str) {
         self.afilnet.receive(PLATFORM_ID, &contact[1..], text).unwrap();
     }
 
     /// mIds of the messages in a state, by the command that an operator would use.
-    pub(crate) fn messages(&self, state: &str) -> Vec<String> {
+    pub fn messages(&self, state: &str) -> Vec<String> {
         let listed = self.run(&["messages", "list", "--state", state, "--limit", "100000"]);
         assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
         let lines = String::from_utf8(listed.stdout).unwrap();
@@ -299,7 +300,7 @@ impl House {
     }
 
     /// Waits until no message is on its way any more: none queued, being sent or in doubt.
-    pub(crate) async fn settled(&self) {
+    pub async fn settled(&self) {
         let on_its_way = |line: &str| matches!(line.split('\t').nth(3), Some("queued" | "sending" | "unknown"));
         let deadline = Instant::now() + SOON;
         loop {
@@ -315,7 +316,7 @@ impl House {
     }
 
     /// What must hold at the end of every test.
-    pub(crate) fn check(&self) {
+    pub fn check(&self) {
         assert_eq!(self.bonychat.violations(), []);
         assert_eq!(self.afilnet.secrets_in_url(), 0);
         assert_eq!(self.afilnet.counters().redirects_followed, 0);
@@ -334,12 +335,12 @@ fn own_address() -> Ipv4Addr {
 }
 
 /// Polls until `state` holds; panics with `what` after [`SOON`].
-pub(crate) async fn until(what: &str, state: impl FnMut() -> bool) {
+pub async fn until(what: &str, state: impl FnMut() -> bool) {
     until_within(SOON, what, state).await;
 }
 
 /// As [`until`], within `limit`.
-pub(crate) async fn until_within(limit: Duration, what: &str, mut state: impl FnMut() -> bool) {
+pub async fn until_within(limit: Duration, what: &str, mut state: impl FnMut() -> bool) {
     let deadline = Instant::now() + limit;
     while !state() {
         assert!(Instant::now() < deadline, "not within {limit:?}: {what}");
@@ -348,22 +349,22 @@ pub(crate) async fn until_within(limit: Duration, what: &str, mut state: impl Fn
 }
 
 /// The channel of a contact, where each of `channels` has its share of them, and that channel's name at Afilnet.
-pub(crate) fn channel_of(contact: usize, channels: usize) -> String {
+pub fn channel_of(contact: usize, channels: usize) -> String {
     format!("channel{}", contact % channels + 1)
 }
 
 /// See [`channel_of`].
-pub(crate) fn platform_of(contact: usize, channels: usize) -> String {
+pub fn platform_of(contact: usize, channels: usize) -> String {
     (100 + contact % channels).to_string()
 }
 
 /// A contact of its own for each `n`.
-pub(crate) fn contact(n: usize) -> String {
+pub fn contact(n: usize) -> String {
     format!("+34600{n:06}")
 }
 
 /// Status and JSON of a GET.
-pub(crate) fn get(base: &str, path: &str) -> (u16, Value) {
+pub fn get(base: &str, path: &str) -> (u16, Value) {
     let mut stream = TcpStream::connect(base.trim_start_matches("http://")).unwrap();
     stream.set_read_timeout(Some(SOON)).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nhost: bridge\r\nconnection: close\r\n\r\n").unwrap();
