@@ -1,30 +1,25 @@
-//! Black box: the real binary on real sockets between the simulators, counted at their ledgers.
+//! Black box: the real binary on real sockets between the simulators, counted at their ledgers. The developer's loop: what
+//! kills processes, takes minutes or needs crash points is in `tests/campaigns`.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "tests talk to whoever runs them")]
 #![expect(clippy::disallowed_methods, reason = "tests have clocks of their own")]
+#![expect(
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    clippy::new_without_default,
+    reason = "shared support is public, so that no target warns of what only the other uses"
+)]
 
 #[path = "../support/mod.rs"]
 pub mod support;
 
-mod broadcast;
 mod cli;
-mod cluster;
-#[cfg(feature = "crashpoints")]
-mod cluster_crashpoints;
-mod cluster_repeats;
-mod connections;
 mod copy;
-mod crash;
-#[cfg(feature = "crashpoints")]
-mod crashpoints;
-mod disk;
 mod door;
 mod doubts;
 mod early_answers;
 mod echoes;
-mod erase;
 mod farside;
-mod faults;
 mod first_run;
 mod guards;
 mod identity;
@@ -37,15 +32,12 @@ mod outbound;
 mod person;
 mod postgres;
 mod proxy;
-mod recovery;
 mod refusals;
 mod reload;
 mod repeat;
 mod send;
 mod stop;
 mod store;
-mod store_files;
-mod switches;
 mod times;
 mod tls;
 mod wrong_tokens;

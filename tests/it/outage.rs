@@ -1,52 +1,8 @@
-//! BonyChat out of order: what waits is not tried in vain, nothing is given up for it, and all goes on at once after.
+//! BonyChat asks to wait, or refuses one event alone.
 
 use std::time::{Duration, Instant};
 
 use crate::support::{House, SOON, contact, until};
-
-const CONVERSATIONS: usize = 50;
-
-/// Posts under way when the first of them fails, at most.
-const SIDE_BY_SIDE: u64 = 8;
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_webhook_out_of_order_is_called_once_a_second_and_gets_all_in_order_and_fast_after() {
-    let mut house = House::new().set("BONYCHAT__TIMEOUT", "1s").set("RETRY__MAX", "1m");
-    let bridge = house.start().await;
-    let said = |words: &str| bridge.log().iter().filter(|line| line.contains(words)).count();
-    let kinds = ["http_500", "http_503", "http_429", "reset", "hang"];
-    for (n, kind) in kinds.into_iter().enumerate() {
-        let before = house.bonychat.requests();
-        house.bonychat.fault(&format!("message:{kind}:1-1000000")).unwrap();
-        for part in ["first", "second"] {
-            for who in 0..CONVERSATIONS {
-                house.customer(&contact(who), &format!("{kind} {part}"));
-            }
-        }
-        until("the way closes", || said("is out of order") > n).await;
-        let closed = house.bonychat.requests() - before;
-        assert!(closed <= 3 + SIDE_BY_SIDE, "{closed} calls before the way closed, {kind}");
-        // Those that were under way when it closed may come after its line in the log; no call takes longer than a second.
-        tokio::time::sleep(Duration::from_secs(2)).await; // part of the outage, not a wait for a state
-        let (alone, at) = (house.bonychat.requests(), Instant::now());
-        assert!(alone - before <= 3 + SIDE_BY_SIDE + 3, "{} calls until two seconds after, {kind}", alone - before);
-        tokio::time::sleep(Duration::from_secs(4)).await; // the length of the outage, not a wait for a state
-        let probes = house.bonychat.requests() - alone;
-        assert!((1..=at.elapsed().as_secs() + 1).contains(&probes), "{probes} probes in {:?}, {kind}", at.elapsed());
-        house.bonychat.clear_faults();
-        let open = Instant::now();
-        let all = 2 * CONVERSATIONS * (n + 1);
-        assert!(house.bonychat.until(SOON, |world| world.event_count() == all).await, "{kind}");
-        assert!(open.elapsed() < Duration::from_secs(10), "drained in {:?}, {kind}", open.elapsed());
-    }
-    let expected: Vec<String> =
-        kinds.iter().flat_map(|kind| [format!("{kind} first"), format!("{kind} second")]).collect();
-    assert!((0..CONVERSATIONS).all(|who| house.bonychat.texts(&contact(who)) == expected));
-    assert_eq!(house.bonychat.repeats(), 0);
-    assert_eq!((said("is out of order"), said("takes its events again")), (kinds.len(), kinds.len()));
-    assert_eq!(said("dead letter"), 0, "nothing is given up for it");
-    house.check();
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_bonychat_asks_to_wait_for_is_waited_for() {

@@ -3,8 +3,8 @@
 use std::fs;
 
 use crate::support::process::Bridge;
-use crate::support::{CHANNEL, House, SOON, channel_of, contact, get, platform_of, until};
 use crate::support::workload::Workload;
+use crate::support::{CHANNEL, House, SOON, channel_of, contact, get, platform_of, until};
 
 /// How often the configuration was taken.
 fn reloads(bridge: &Bridge) -> usize {

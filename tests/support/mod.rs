@@ -1,9 +1,11 @@
 //! A house of its own for each test: two simulators, a folder, and the bridge as a process. Shared by `tests/it` and
 //! `tests/campaigns`; what only one of them uses is public like the rest, so that neither warns of it.
 
+pub mod exchange;
 #[path = "../../src/testkit/postgres.rs"]
 pub mod postgres;
 pub mod process;
+pub mod store_copy;
 pub mod workload;
 
 use std::io::{Read as _, Write as _};
@@ -20,8 +22,11 @@ use tempfile::TempDir;
 
 use process::Bridge;
 
+/// BonyChat's id of the one channel that every house has.
 pub const CHANNEL: &str = "channel1";
+/// Its API token.
 pub const TOKEN: &str = "token-of-channel-1";
+/// Its platform id at Afilnet.
 pub const PLATFORM_ID: &str = "100";
 
 /// Longest wait for a state that must come; generous, because tests share the machine.
@@ -29,8 +34,11 @@ pub const SOON: Duration = Duration::from_mins(1);
 
 /// Simulators, folder and settings; the bridge is started and ended by the test.
 pub struct House {
+    /// The simulated Afilnet.
     pub afilnet: Afilnet,
+    /// The simulated BonyChat.
     pub bonychat: BonyChat,
+    /// Of the store and of whatever the test writes; the bridge runs in it.
     pub folder: TempDir,
     settings: Vec<(String, String)>,
     plain: Vec<(&'static str, String)>,
@@ -132,6 +140,7 @@ impl House {
     }
 
     /// Sets `BRIDGE__{key}` for every start from now on.
+    #[must_use]
     pub fn set(mut self, key: &str, value: &str) -> Self {
         self.settings.retain(|(known, _)| known != key);
         self.settings.push((key.to_owned(), value.to_owned()));
@@ -139,12 +148,14 @@ impl House {
     }
 
     /// Sets a variable of that very name for every start from now on.
+    #[must_use]
     pub fn set_plain(mut self, name: &'static str, value: &str) -> Self {
         self.plain.push((name, value.to_owned()));
         self
     }
 
     /// Leaves to the configuration what was set.
+    #[must_use]
     pub fn unset(mut self, key: &str) -> Self {
         self.settings.retain(|(known, _)| known != key);
         self
@@ -166,6 +177,7 @@ impl House {
     }
 
     /// Puts this house on a file, whatever the others are on: for tests of what files do.
+    #[must_use]
     pub fn on_a_file(self) -> Self {
         let file = format!("sqlite:{}", self.database().display());
         self.set("STORE__URL", &file)
@@ -176,6 +188,7 @@ impl House {
         self.channels
     }
 
+    /// The file of the store, where the house is on one.
     pub fn database(&self) -> PathBuf {
         self.folder.path().join("bridge.db")
     }

@@ -20,6 +20,7 @@ pub struct Bridge {
 }
 
 impl Bridge {
+    /// Starts `command`, and keeps what it writes to stderr.
     pub fn spawn(command: &mut Command) -> Self {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
@@ -43,6 +44,7 @@ impl Bridge {
         self.port().unwrap()
     }
 
+    /// Its port; `None` before it is ready.
     pub fn port(&self) -> Option<u16> {
         let log = self.log.lock().unwrap();
         let line = log.iter().find(|line| line.contains("\"message\":\"ready\""))?;
@@ -56,6 +58,7 @@ impl Bridge {
         self.child.try_wait().unwrap().is_some()
     }
 
+    /// Where BonyChat calls it; it is ready.
     pub fn url(&self) -> String {
         self.address("\"message\":\"ready\"")
     }
@@ -78,6 +81,7 @@ impl Bridge {
         self.read.store(on, Ordering::Relaxed);
     }
 
+    /// The lines of its log so far.
     pub fn log(&self) -> Vec<String> {
         self.log.lock().unwrap().clone()
     }
@@ -105,6 +109,7 @@ impl Bridge {
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
+    /// Sends the signal of this name: `TERM`.
     pub fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());

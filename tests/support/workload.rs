@@ -12,6 +12,7 @@ use super::{House, SOON, channel_of, contact, platform_of};
 /// What both sides write.
 #[derive(Debug, Clone, Copy)]
 pub struct Workload {
+    /// Conversations.
     pub contacts: usize,
     /// Messages of each agent to its contact, and of each contact to its agent.
     pub each: usize,
@@ -29,6 +30,7 @@ pub struct Running {
     customers: tokio::task::JoinHandle<()>,
     /// Calls that got no answer and were made again.
     pub repeated: Arc<AtomicUsize>,
+    /// What the calls were answered.
     pub answers: Arc<Answers>,
 }
 

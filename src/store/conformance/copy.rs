@@ -6,8 +6,8 @@ use rusqlite::Connection;
 use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
 
 use super::*;
-use crate::testkit::postgres::{available, fresh_schema};
 use crate::store::copy::CopyError;
+use crate::testkit::postgres::{available, fresh_schema};
 
 /// A SQLite store with a row of everything, that nobody serves, and an empty schema; `None` where there is no PostgreSQL.
 async fn both() -> Option<(tempfile::TempDir, PathBuf, String)> {

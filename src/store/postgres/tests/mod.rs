@@ -13,8 +13,8 @@ use super::pool::Work;
 use super::*;
 use crate::domain::content::Text;
 use crate::domain::{Content, Fault, MId};
-use crate::testkit::postgres::{available, fresh_schema};
 use crate::store::Caller;
+use crate::testkit::postgres::{available, fresh_schema};
 
 /// A store in a schema of its own, and its URL. Its connections bear the schema's name, so that a test can tell them from
 /// those of the tests beside it.

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
 use crate::support::process::Bridge;
-use crate::support::{House, contact, get, until};
 use crate::support::workload::number;
+use crate::support::{House, contact, get, until};
 
 /// Endings of the files that hold something.
 const HOLD: [&str; 3] = ["", "-wal", ".answers"];
@@ -252,7 +252,7 @@ async fn a_file_of_another_program_is_refused_and_nothing_is_made_beside_it() {
     assert_eq!(names.collect::<Vec<_>>(), ["bridge.db"]);
 }
 
-/// `BRIDGE_STARTS=50 cargo test --test it -- --nocapture with_any_of_the_files`
+/// `BRIDGE_STARTS=50 cargo test --features crashpoints --test campaigns -- --nocapture with_any_of_the_files`
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_with_any_of_the_files_missing_empty_old_or_swapped_never_loses_without_a_word() {
     let rounds = number("BRIDGE_STARTS", 12);

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use crate::support::postgres::Server;
 
 use crate::support::process::Bridge;
-use crate::support::{House, SOON, channel_of, contact, platform_of, until};
 use crate::support::workload::{Workload, number};
+use crate::support::{House, SOON, channel_of, contact, platform_of, until};
 
 /// Lines of a bridge's log that hold `words`.
 pub(crate) fn said(bridge: &Bridge, words: &str) -> usize {
@@ -287,7 +287,7 @@ async fn an_accounts_rate_holds_over_a_hand_over() {
     cluster.house.check();
 }
 
-/// `cargo test --test it -- --ignored --nocapture three_hundred_channels` (about two minutes).
+/// `cargo test --features crashpoints --test campaigns -- --ignored --nocapture three_hundred_channels` (about two minutes).
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "long: see tests/README.md"]
 async fn three_hundred_channels_over_three_processes() {

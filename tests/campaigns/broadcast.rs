@@ -95,7 +95,7 @@ async fn a_broadcast_delays_no_reply() {
     broadcast(1000, 200).await;
 }
 
-/// `cargo test --test it -- --ignored --nocapture twenty_thousand` (about four minutes).
+/// `cargo test --features crashpoints --test campaigns -- --ignored --nocapture twenty_thousand` (about four minutes).
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "long: see tests/README.md"]
 async fn twenty_thousand_messages_delay_no_reply() {

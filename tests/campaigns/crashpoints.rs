@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use bridge::crashpoint::{AFTER_CALL, AFTER_COMMIT, BEFORE_CALL, BEFORE_COMMIT, CALLS, OPERATIONS};
 use tokio::sync::Semaphore;
 
-use crate::support::{House, PLATFORM_ID, SOON, TOKEN, contact, get, until};
 use crate::support::workload::Workload;
+use crate::support::{House, PLATFORM_ID, SOON, TOKEN, contact, get, until};
 
 /// Points that no conversation reaches by itself.
 pub(crate) const OUT_OF_REACH: &[(&str, &str)] = &[

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{House, until};
 use crate::support::workload::Workload;
+use crate::support::{House, until};
 
 /// Each as likely as the others; together they hit three of ten calls.
 const KINDS: [&str; 17] = [
@@ -60,7 +60,7 @@ async fn three_faults_in_ten_calls_lose_double_and_disorder_nothing() {
     endure(load, crate::support::workload::number("BRIDGE_FAULT_SEED", rand::random::<u32>().into())).await;
 }
 
-/// `cargo test --test it -- --ignored --nocapture ten_thousand_messages_through_faults` (some minutes).
+/// `cargo test --features crashpoints --test campaigns -- --ignored --nocapture ten_thousand_messages_through_faults` (some minutes).
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "long: see tests/README.md"]
 async fn ten_thousand_messages_through_faults() {

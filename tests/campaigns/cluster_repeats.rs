@@ -4,14 +4,14 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use bridge::sim::bonychat::BonyChat;
 use crate::support::postgres::Server;
+use bridge::sim::bonychat::BonyChat;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::cluster::Cluster;
 use crate::support::process::Bridge;
-use crate::support::{House, SOON, channel_of, contact};
 use crate::support::workload::number;
+use crate::support::{House, SOON, channel_of, contact};
 
 const CHANNELS: usize = 4;
 /// Callers of one round: half of them give up just after the process goes on, the others at any time. So many that the

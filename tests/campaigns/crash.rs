@@ -45,7 +45,7 @@ async fn twenty_kills_lose_double_and_disorder_nothing() {
     campaign(20, load, number("BRIDGE_KILL_SEED", rand::random::<u32>().into())).await;
 }
 
-/// `BRIDGE_KILLS=200 cargo test --test it -- --ignored --nocapture as_many_kills` (about five minutes).
+/// `BRIDGE_KILLS=200 cargo test --features crashpoints --test campaigns -- --ignored --nocapture as_many_kills` (about five minutes).
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "long: see tests/README.md"]
 async fn as_many_kills_as_asked_for_lose_double_and_disorder_nothing() {

@@ -12,8 +12,8 @@ use tokio::sync::Semaphore;
 use crate::cluster::{owned, said};
 use crate::crashpoints::OUT_OF_REACH;
 use crate::support::process::Bridge;
-use crate::support::{House, channel_of, contact, until};
 use crate::support::workload::{Running, Workload};
+use crate::support::{House, channel_of, contact, until};
 
 const CHANNELS: usize = 4;
 

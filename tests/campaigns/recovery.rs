@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::support::postgres::{Server, Stop};
 
-use crate::support::{House, contact, get, until, until_within};
 use crate::support::workload::{Workload, number};
+use crate::support::{House, contact, get, until, until_within};
 
 /// Both ways under load, the server stopped for `away`, started again, then the count.
 async fn stopped(how: Stop, away: Duration, load: Workload) {
@@ -80,7 +80,7 @@ async fn a_database_that_is_restarted_in_mid_run_loses_doubles_and_disorders_not
     stopped(Stop::Fast, Duration::from_secs(5), load()).await;
 }
 
-/// `BRIDGE_AWAY=20 cargo test --test it -- --ignored --nocapture as_long_as_asked_for`
+/// `BRIDGE_AWAY=20 cargo test --features crashpoints --test campaigns -- --ignored --nocapture as_long_as_asked_for`
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "long: see tests/README.md"]
 async fn a_database_that_is_away_as_long_as_asked_for_loses_doubles_and_disorders_nothing() {
