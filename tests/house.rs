@@ -62,10 +62,10 @@ const CIRCULAR: &[(&str, &str)] = &[
     ("store::sqlite::outbound", "store::sqlite::inbound"),
 ];
 
-/// Words of one wire or of SQL, and the only rooms that may hold them (the simulators speak both wires).
+/// Words of one wire or of SQL, and the only rooms that may hold them (the simulators and the benchmark speak both wires).
 const KEPT: &[(&str, &[&str])] = &[
-    ("\"channelId\"", &["bonychat", "sim"]),
-    ("\"sendmessage\"", &["afilnet", "sim", "crashpoint"]),
+    ("\"channelId\"", &["bonychat", "sim", "bench"]),
+    ("\"sendmessage\"", &["afilnet", "sim", "bench", "crashpoint"]),
     ("\"getchats\"", &["afilnet", "sim", "crashpoint"]),
     ("INSERT INTO", &["store"]),
     ("SELECT ", &["store"]),
