@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 
 use self::walk::{Broken, Walk};
 use super::*;
-use crate::testkit::fuzz_input::{Dice, seed};
+use crate::testkit::fuzz_input::{Dice, cases, seed};
 
-/// How often the whole document is walked; what a constraint does not touch is another each time.
-const ROUNDS: u64 = 8;
+/// Cases of the fuzzing for which the whole document is walked once; what a constraint does not touch is another each time.
+const CASES_OF_A_ROUND: u64 = 10_000;
 
 /// What section 6 of the contract takes although the document forbids it: path, keyword, what stands there instead.
 /// `*` is any; for a missing key `with` is `nothing`. Never made here, though taken as well: other nestings of a file and
@@ -58,7 +58,8 @@ impl Broken {
 
 fn walks() -> impl Iterator<Item = Walk> {
     let walk = |id_type, round| Walk { document: openapi::document(""), id_type, dice: Dice::new(seed(), round) };
-    (0..ROUNDS).flat_map(move |round| [walk(IdType::Phone, round), walk(IdType::Custom, round)])
+    let rounds = (cases() / CASES_OF_A_ROUND).max(1);
+    (0..rounds).flat_map(move |round| [walk(IdType::Phone, round), walk(IdType::Custom, round)])
 }
 
 fn schema() -> Value {
