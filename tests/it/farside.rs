@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use serde_json::json;
 
-use crate::metrics;
+use crate::support::metrics;
 use crate::support::process::Bridge;
 use crate::support::{CHANNEL, House, PLATFORM_ID, SOON, contact, get, until, until_within};
 

@@ -2,6 +2,7 @@
 //! `tests/campaigns`; what only one of them uses is public like the rest, so that neither warns of it.
 
 pub mod exchange;
+pub mod metrics;
 #[path = "../../src/testkit/postgres.rs"]
 pub mod postgres;
 pub mod process;
