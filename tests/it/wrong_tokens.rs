@@ -48,7 +48,7 @@ async fn wrong_tokens_are_limited_by_address_and_a_valid_one_is_always_taken() {
     }
     assert_eq!(call(&base, OTHER, "wrong", ""), 401, "another address has a limit of its own");
     let lines = |words: &str| bridge.log().iter().filter(|line| line.contains(words)).count();
-    let times = |status: u16| lines(&format!("\"http.status\":{status}"));
+    let times = |status: u16| lines(&format!("\"http_status\":{status}"));
     until("they are in the log", || times(401) >= 5 && times(429) >= 7).await;
     assert!(times(401) <= 5 && times(429) <= 7, "{} and {} lines of 101", times(401), times(429));
     assert_eq!(lines("\"client\":\"127.0.0.1\""), times(401) + times(429));
