@@ -9,20 +9,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use secrecy::ExposeSecret as _;
 use tokio::task::JoinHandle;
 
 use crate::afilnet::{self, AfilnetClient};
 use crate::bonychat::{self, WebhookClient};
-use crate::config::{Channel, Config, Problems, StoreUrl};
+use crate::config::{Channel, Config, Problems};
 use crate::domain::{ChannelName, LeaseDeadline};
 use crate::http::{self, Handle, ResponseTracker, Routes};
 use crate::lifecycle::{GRACE, Signal, Signals, TaskGroup};
-use crate::store::{PostgresStore, SqliteStore, Store};
+use crate::store::{self, Store};
 use crate::telemetry::metrics;
 use crate::work::{self, Clients};
-
-pub(crate) use reload::report;
 
 /// A running bridge.
 pub struct App {
@@ -74,7 +71,7 @@ impl App {
         let listener = http::listener::bind(listen)
             .with_context(|| format!("cannot listen on {listen}: is another process there? (server.listen)"))?;
         let address = listener.local_addr().context("cannot tell the listener's address")?;
-        let store = open_store(&config, tuning).await?;
+        let store = store::open::owner(&config.store.url, tuning.group_commit).await?;
         let tasks = TaskGroup::new();
         let clients = clients(&config)?;
         work::start(&config, &store, clients, &BTreeSet::new(), &tasks)
@@ -191,29 +188,23 @@ pub(crate) fn openapi() -> String {
     format!("{:#}\n", bonychat::wire::openapi::document(""))
 }
 
+/// Logs what is configured.
+pub(crate) fn report(config: &Config) {
+    for warning in &config.warnings {
+        tracing::warn!("configuration: {warning}");
+    }
+    for line in config.summary() {
+        tracing::info!("configuration: {line}");
+    }
+}
+
 /// Whether a configuration that is right in itself can be served by this version, without asking or opening anything.
 ///
 /// # Errors
 /// The first key that stands in the way, and why.
 pub fn verify(config: &Config) -> anyhow::Result<()> {
-    if let StoreUrl::Postgres(url) = &config.store.url {
-        PostgresStore::verify(url.expose_secret())?;
-    }
+    store::open::verify(&config.store.url)?;
     clients(config).map(drop)
-}
-
-async fn open_store(config: &Config, tuning: Tuning) -> anyhow::Result<Arc<dyn Store>> {
-    match &config.store.url {
-        StoreUrl::Sqlite(file) => {
-            let file = file.clone();
-            let open = move || {
-                if tuning.group_commit { SqliteStore::open(&file) } else { SqliteStore::open_ungrouped(&file) }
-            };
-            let store = tokio::task::spawn_blocking(open).await.context("opening the store broke off")??;
-            Ok(Arc::new(store))
-        }
-        StoreUrl::Postgres(url) => Ok(Arc::new(PostgresStore::open(url.expose_secret()).await?)),
-    }
 }
 
 /// Builds the clients of each channel over one connection pool a platform.

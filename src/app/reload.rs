@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{App, clients, verify};
+use super::{App, clients, report, verify};
 use crate::config::{Config, Problems};
 use crate::domain::ChannelName;
 use crate::lifecycle::TaskGroup;
@@ -12,16 +12,6 @@ use crate::{afilnet, http, work};
 
 /// Wait before the loops are started again, where the store could not be asked.
 const AGAIN: Duration = Duration::from_secs(1);
-
-/// Says in the log what is configured.
-pub(crate) fn report(config: &Config) {
-    for warning in &config.warnings {
-        tracing::warn!("configuration: {warning}");
-    }
-    for line in config.summary() {
-        tracing::info!("configuration: {line}");
-    }
-}
 
 impl App {
     /// Takes what `load` reads, where it is without a fault; otherwise nothing changes. May be dropped at any moment before

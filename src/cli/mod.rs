@@ -5,6 +5,7 @@ mod channels;
 mod erase;
 mod health;
 mod messages;
+mod output;
 mod send;
 mod store;
 
@@ -20,7 +21,9 @@ use crate::app::{self, App};
 use crate::config::{Config, Problems};
 use crate::lifecycle::Signals;
 use crate::sim;
-use crate::telemetry::{self, harmless};
+use crate::telemetry;
+
+use output::{Failure, print};
 
 /// The bridge between BonyChat custom channels and Afilnet chat.
 #[derive(Debug, Parser)]
@@ -63,30 +66,6 @@ enum Command {
     Bench(sim::bench::BenchArgs),
 }
 
-/// Why a command did not do its work.
-enum Failure {
-    /// Exit code 2.
-    Configuration(Problems),
-    /// Exit code 2: right in itself, but not to be served by this version.
-    Unservable(anyhow::Error),
-    /// Exit code 2.
-    Usage(String),
-    /// Exit code 1.
-    Work(anyhow::Error),
-}
-
-impl From<anyhow::Error> for Failure {
-    fn from(error: anyhow::Error) -> Self {
-        Self::Work(error)
-    }
-}
-
-impl From<Problems> for Failure {
-    fn from(problems: Problems) -> Self {
-        Self::Configuration(problems)
-    }
-}
-
 /// Runs the command that the process was started with.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -103,7 +82,7 @@ pub fn main() -> ExitCode {
     };
     let (words, code) = match outcome {
         Ok(()) => (String::new(), ExitCode::SUCCESS),
-        Err(failure) => failure.told(),
+        Err(failure) => failure.report(),
     };
     if serves {
         telemetry::end(&words); // its stop never waits for a reader
@@ -111,21 +90,6 @@ pub fn main() -> ExitCode {
         let _ = std::io::stderr().lock().write_all(words.as_bytes());
     }
     code
-}
-
-impl Failure {
-    /// What is said of it, and the exit code.
-    fn told(self) -> (String, ExitCode) {
-        match self {
-            Self::Configuration(problems) => (format!("{problems}\n"), ExitCode::from(2)),
-            Self::Unservable(error) => {
-                let why = harmless(&format!("{error:#}"));
-                (format!("the configuration cannot be served:\n  {why}\n"), ExitCode::from(2))
-            }
-            Self::Usage(why) => (format!("bridge: {why}\n"), ExitCode::from(2)),
-            Self::Work(error) => (format!("bridge: {}\n", harmless(&format!("{error:#}"))), ExitCode::from(1)),
-        }
-    }
 }
 
 async fn run(cli: Cli) -> Result<(), Failure> {
@@ -176,12 +140,4 @@ fn check(config: &Config) -> anyhow::Result<()> {
     }
     report.push_str("The configuration is complete. Next: `bridge channels` asks Afilnet, `bridge serve` starts.\n");
     print(&report)
-}
-
-/// Data to stdout; a reader that has gone away is no failure.
-fn print(text: &str) -> anyhow::Result<()> {
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        other => Ok(other?),
-    }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{Failure, health, print};
+use super::health;
+use super::output::{Failure, print};
 use crate::bonychat::client_call::{OutgoingMessage, SendOutcome, call};
 use crate::config::{Channel, Config};
 

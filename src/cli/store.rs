@@ -8,9 +8,9 @@ use std::time::Instant;
 use clap::Subcommand;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::Failure;
+use super::output::{Failure, print};
 use crate::config::StoreUrl;
-use crate::store::{Copied, copy, reopen};
+use crate::store::copy::{Copied, copy, reopen};
 
 /// What to do with a store as a whole.
 #[derive(Debug, Subcommand)]
@@ -50,7 +50,7 @@ pub(super) async fn run(command: Command) -> Result<(), Failure> {
             let to = database(&to)?;
             let started = Instant::now();
             let copied = copy(&from, to.expose_secret()).await.map_err(anyhow::Error::new)?;
-            Ok(super::print(&said(&copied, &from, started.elapsed().as_secs_f64()))?)
+            Ok(print(&said(&copied, &from, started.elapsed().as_secs_f64()))?)
         }
         Command::Reopen { from, copy_never_served } => {
             let from = file(&from)?;
@@ -62,7 +62,7 @@ pub(super) async fn run(command: Command) -> Result<(), Failure> {
                 ));
             }
             reopen(&from).await.map_err(anyhow::Error::new)?;
-            Ok(super::print(&format!(
+            Ok(print(&format!(
                 "{} is in use again: `bridge serve` takes it where store.url names it.\nNext: empty the database that held \
                  the copy, so that nobody serves it.\n",
                 from.display()

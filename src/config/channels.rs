@@ -7,7 +7,7 @@ use reqwest::Certificate;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
-use super::check::{Checker, Uniqueness};
+use super::checker::{Checker, Uniqueness};
 use super::read::Leaf as _;
 use super::{Afilnet, BONYCHAT_LIMIT, Bonychat, Channel, Transport, raw, read};
 use crate::domain::{ChannelName, Platform};

@@ -5,6 +5,7 @@
 mod address;
 mod channels;
 mod check;
+mod checker;
 mod keys;
 mod layers;
 mod problems;

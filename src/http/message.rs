@@ -1,17 +1,17 @@
 //! `POST /message`: BonyChat sends a message (bonychat.md section 3).
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::AppState;
 use super::auth::ApiChannel;
-use super::dedup::{Connection, PendingResponse};
+use super::dedup::{CallerConnection, Connection, PendingResponse};
 use super::error::{self, ApiError};
 use super::extract;
+use super::state::AppState;
 use crate::bonychat::wire;
 use crate::domain::agent_text::{Delivered, failure_text};
 use crate::domain::clock::{millis, now_ms};
@@ -54,7 +54,7 @@ async fn taken(state: &AppState, request: Request) -> Result<Response, ApiError>
     );
     match answer {
         FirstVerdict::Accepted => {
-            pending.goes_out_on(conn.map(Arc::as_ref));
+            pending.goes_out_on(conn.map(|conn| -> &dyn CallerConnection { &**conn }));
             Ok(error::json(StatusCode::OK, wire::accepted(&m_id)))
         }
         FirstVerdict::Refused(fault) => {
@@ -149,6 +149,10 @@ fn caller_on(conn: &Arc<Connection>) -> Caller {
     Caller::new(came_ms, move || !conn.is_over())
 }
 
+fn weak(conn: &Arc<Connection>) -> Weak<dyn CallerConnection> {
+    Arc::<Connection>::downgrade(conn)
+}
+
 /// The durable step, and the wait for the first verdict.
 async fn accept(
     state: &AppState,
@@ -162,7 +166,7 @@ async fn accept(
         explain(channel, request_id, &format!("{}: {rule}", NOT_A_CONTACT.0));
         broken(state, NOT_A_CONTACT)
     })?;
-    let (pending, earlier) = state.responses.open(&channel.name, &call.contact, &call.content, conn);
+    let (pending, earlier) = state.responses.open(&channel.name, &call.contact, &call.content, conn.map(weak));
     if key.is_none() {
         state.responses.settled(earlier).await;
     }

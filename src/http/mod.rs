@@ -12,6 +12,7 @@ mod guard;
 pub(crate) mod listener;
 mod message;
 mod parse_error;
+mod state;
 mod token_limit;
 
 use std::collections::BTreeSet;
@@ -33,7 +34,6 @@ use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
 
 use crate::bonychat::wire::openapi;
 use crate::config::Config;
-use crate::domain::Language;
 use crate::store::Store;
 use crate::telemetry::Refusal;
 
@@ -45,6 +45,7 @@ use extract::{NewRequestId, X_REQUEST_ID};
 use guard::Guard;
 use listener::{LimitedListener, Peer};
 use parse_error::HEADER_BYTES;
+use state::AppState;
 use token_limit::{TokenLimit, limit_wrong_tokens};
 
 /// Stops a listener and tells of its connections.
@@ -58,16 +59,6 @@ const URI_BYTES: usize = 4 * 1024;
 const OPERATORS: usize = 32;
 /// The store answers a readiness question by then, or it is not ready.
 const READY_WITHIN: Duration = Duration::from_secs(2);
-
-/// What the handlers share.
-pub(crate) struct AppState {
-    channels: Channels,
-    store: Arc<dyn Store>,
-    responses: Arc<ResponseTracker>,
-    answer_within: Duration,
-    body_limit_bytes: usize,
-    language: Language,
-}
 
 /// The routes. Every channel must be registered with the store's signals before.
 pub(crate) fn router(config: &Config, store: &Arc<dyn Store>, responses: &Arc<ResponseTracker>) -> Router {
@@ -278,7 +269,7 @@ fn known(method: &Method) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::SqliteStore;
+    use crate::store::open::SqliteStore;
     use axum::body::Body;
     use http_body_util::BodyExt as _;
 

@@ -15,6 +15,7 @@ mod faults;
 mod form;
 mod latency;
 mod seeded_rng;
+mod server;
 mod simulate;
 mod switchable_listener;
 #[cfg(test)]

@@ -6,8 +6,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::Notify;
 
-use super::{Epoch, StoreError};
+use super::StoreError;
 use crate::domain::ChannelName;
+
+/// Generation of a channel's owner. Only the newest may begin and settle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Epoch(pub(crate) i64);
 
 /// A channel's owner, as one process sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,12 +6,16 @@ mod attempt;
 mod caller;
 #[cfg(test)]
 mod conformance;
-mod copy;
+pub(crate) mod copy;
+mod copy_rows;
 mod erasure;
+mod error;
 mod in_doubt;
 mod lease;
+pub(crate) mod open;
 mod postgres;
 mod reading;
+mod rules;
 mod sql;
 mod sqlite;
 mod wakeups;
@@ -26,67 +30,14 @@ use crate::domain::{ChannelName, ContactId, Content, Destination, Event, Fault, 
 pub(crate) use admin::{DiscardNotices, Filter, GivenUp, ListedMessage, ManualOutcome, QueueDepth, Waiting};
 pub(crate) use attempt::{Attempt, FailureStreak, Settlement};
 pub(crate) use caller::Caller;
-pub(crate) use copy::{Copied, copy, reopen};
 pub(crate) use erasure::{Erase, Erasure, Person};
+pub(crate) use error::{CommitLost, StoreError};
 pub(crate) use in_doubt::{Decision, Evidence, InDoubtSend, Look};
-pub(crate) use lease::{ClusterView, Leases, Owner};
-pub(crate) use postgres::PostgresStore;
+pub(crate) use lease::{ClusterView, Epoch, Leases, Owner};
 pub(crate) use reading::{
     AccountTraits, ConversationRead, NewRow, OwnSend, Receipt, Recorded, SeenRow, SeenRows, UnreportedSend,
 };
-use sqlite::FileGone;
-pub(crate) use sqlite::SqliteStore;
 pub(crate) use wakeups::{AccountLoad, ChannelWakeups, FirstVerdict, Wakeups};
-
-/// Why the store could not do what was asked. Variants differ by what the caller can do.
-#[derive(Debug, Clone, thiserror::Error)]
-pub(crate) enum StoreError {
-    /// Later, perhaps: disk full, locked, gone. Nothing was stored, or nobody knows ([`Self::may_be_committed`]); the door
-    /// answers 503.
-    #[error("the store is unavailable")]
-    Unavailable(#[source] Arc<dyn std::error::Error + Send + Sync>),
-    /// A row does not decode; someone must look.
-    #[error("a row in table `{table}` does not decode")]
-    Corrupt {
-        table: &'static str,
-        #[source]
-        source: Arc<dyn std::error::Error + Send + Sync>,
-    },
-    /// The attempt or the channel belongs to another owner by now, or the caller of a message may be another process's:
-    /// it is gone, or has waited so long that it may have called again there. Drop the result.
-    #[error("another owner has taken over")]
-    Stale,
-    /// The store is closed: the process is ending.
-    #[error("the store is closed")]
-    Closed,
-}
-
-/// A commit whose answer did not come: what it held may be stored or not.
-#[derive(Debug, thiserror::Error)]
-#[error("the answer to a commit was lost")]
-pub(crate) struct CommitLost(#[source] pub(crate) Arc<dyn std::error::Error + Send + Sync>);
-
-impl StoreError {
-    /// Whether what failed may be stored all the same.
-    pub(crate) fn may_be_committed(&self) -> bool {
-        matches!(self, Self::Unavailable(source) if source.downcast_ref::<CommitLost>().is_some())
-    }
-
-    /// The error for whoever asks whether the bridge is ready, with its cause where an operator must act on that.
-    pub(crate) fn reason(&self) -> String {
-        match self {
-            Self::Unavailable(source) => match source.downcast_ref::<FileGone>() {
-                Some(gone) => format!("{self}: {gone}"),
-                None => self.to_string(),
-            },
-            Self::Corrupt { .. } | Self::Stale | Self::Closed => self.to_string(),
-        }
-    }
-}
-
-/// Generation of a channel's owner. Only the newest may begin and settle.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Epoch(pub(crate) i64);
 
 /// A message to be accepted.
 #[derive(Debug, Clone)]

@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tower::Service;
 
-use super::tracker::ResponseTracker;
+use super::tracker::{CallerConnection, ResponseTracker};
 use crate::http::guard::Abort;
 
 /// So long a connection is kept after its end to learn whether the last answer was read.
@@ -70,13 +70,6 @@ impl Connection {
         Arc::new(Self { answers: Arc::clone(answers), stream, state: Mutex::default() })
     }
 
-    /// This answer is what is written next.
-    pub(in crate::http) fn hand_over(&self, id: u64) {
-        let mut state = self.state();
-        let before = state.bytes;
-        state.handed.push((id, before));
-    }
-
     fn wrote(&self, bytes: usize) {
         self.state().bytes += bytes as u64;
     }
@@ -98,23 +91,6 @@ impl Connection {
     /// Returns since when the caller of what was read last may have been waiting.
     pub(in crate::http) fn came(&self) -> Instant {
         self.state().read.map_or_else(Instant::now, |read| read.came)
-    }
-
-    /// Returns whether the other side has ended the connection, by what the kernel knows now: the connection's own task
-    /// may not have come to it yet. A caller that waits for its answer keeps its side open.
-    pub(in crate::http) fn is_over(&self) -> bool {
-        let Some(stream) = self.stream.upgrade() else { return true };
-        let mut state = self.state(); // until the end is noted: the kernel reports a reset once, and then a clean end
-        match SockRef::from(&*stream).peek(&mut [std::mem::MaybeUninit::uninit()]) {
-            Ok(bytes) => bytes == 0,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
-            Err(_) => {
-                let lost = state.take();
-                drop(state);
-                self.settle(lost, false);
-                true
-            }
-        }
     }
 
     /// All that there was to write is written.
@@ -172,6 +148,29 @@ impl Connection {
     /// A poisoned lock holds plain lists that are whole: go on.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl CallerConnection for Connection {
+    fn hand_over(&self, id: u64) {
+        let mut state = self.state();
+        let before = state.bytes;
+        state.handed.push((id, before));
+    }
+
+    fn is_over(&self) -> bool {
+        let Some(stream) = self.stream.upgrade() else { return true };
+        let mut state = self.state(); // until the end is noted: the kernel reports a reset once, and then a clean end
+        match SockRef::from(&*stream).peek(&mut [std::mem::MaybeUninit::uninit()]) {
+            Ok(bytes) => bytes == 0,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
+            Err(_) => {
+                let lost = state.take();
+                drop(state);
+                self.settle(lost, false);
+                true
+            }
+        }
     }
 }
 

@@ -7,5 +7,5 @@ mod standstill;
 mod tracker;
 
 pub(in crate::http) use connection::{Connection, TrackConnections};
-pub(in crate::http) use tracker::PendingResponse;
 pub(crate) use tracker::ResponseTracker;
+pub(in crate::http) use tracker::{CallerConnection, PendingResponse};

@@ -13,7 +13,6 @@ use crate::domain::ids::fingerprint;
 use crate::domain::{ChannelName, ContactId, Content, MId};
 use crate::store::{AcceptOutcome, Accepted, NewOutbound, Store, StoreError};
 
-use super::connection::Connection;
 use super::standstill::StandstillDetector;
 
 /// An answer whose connection stays open for so long after it was written counts as read: by then the caller's system has
@@ -31,6 +30,16 @@ const TOLD_WITHIN: Duration = Duration::from_secs(15);
 const AGAIN: Duration = Duration::from_millis(500);
 /// Calls that later ones are compared with, at most: many seconds' worth.
 const MOST: usize = 50_000;
+
+/// The connection that a call came on, and that its response goes out on.
+pub(in crate::http) trait CallerConnection: Send + Sync {
+    /// The response of this call is written next.
+    fn hand_over(&self, id: u64);
+
+    /// Returns whether the other side has ended the connection, by what the kernel knows now: the connection's own task
+    /// may not have noticed yet. A caller that waits for its response keeps its side open.
+    fn is_over(&self) -> bool;
+}
 
 /// Answers that are not known to have reached anyone, or to be lost, or of which the store does not know yet.
 pub(crate) struct ResponseTracker {
@@ -62,7 +71,7 @@ struct Call {
     /// `None` where it is not compared.
     fingerprint: Option<String>,
     /// Where it came, and where its answer goes.
-    conn: Weak<Connection>,
+    conn: Option<Weak<dyn CallerConnection>>,
     /// The message it was answered with, or will be.
     m_id: Option<MId>,
     /// The store was asked to keep it and has not said what came of that.
@@ -90,7 +99,7 @@ impl ResponseTracker {
         channel: &ChannelName,
         contact: &ContactId,
         content: &Content,
-        conn: Option<&Arc<Connection>>,
+        conn: Option<Weak<dyn CallerConnection>>,
     ) -> (PendingResponse, Vec<u64>) {
         // Content that cannot be written as JSON is refused by the store.
         let content = serde_json::to_string(content).unwrap_or_default();
@@ -106,7 +115,6 @@ impl ResponseTracker {
             equal.push(id);
         }
         let fingerprint = compared.then_some(fingerprint);
-        let conn = conn.map(Arc::downgrade).unwrap_or_default();
         book.calls.insert(id, Call { fingerprint, conn, m_id: None, storing: false, reached: None });
         drop(book);
         (PendingResponse { answers: Arc::clone(self), id, over: false }, earlier)
@@ -145,8 +153,9 @@ impl ResponseTracker {
     /// its connection is over, and its task is about to say how.
     fn unsettled(&self, calls: &[u64]) -> (bool, bool) {
         let over = |id: &&u64| {
-            let conn = self.book().calls.get(*id).filter(|call| call.reached.is_none()).map(|call| call.conn.clone());
-            is_over(&conn.unwrap_or_default())
+            let conn =
+                self.book().calls.get(*id).filter(|call| call.reached.is_none()).and_then(|call| call.conn.clone());
+            is_over(conn.as_ref())
         };
         let any_over = calls.iter().filter(over).count() > 0;
         let book = self.book();
@@ -237,7 +246,7 @@ impl ResponseTracker {
         }
         drop(book);
         // A connection that is over says itself what became of its answer: only its task has not come to it yet.
-        due.retain(|(_, conn)| !is_over(conn) || closed);
+        due.retain(|(_, conn)| !is_over(conn.as_ref()) || closed);
         let mut book = self.book();
         for (id, _) in due {
             book.settle(id, true);
@@ -320,8 +329,8 @@ impl TrackedCalls {
 }
 
 /// Returns whether a connection is over whose end is not settled yet.
-fn is_over(conn: &Weak<Connection>) -> bool {
-    conn.upgrade().is_some_and(|conn| conn.is_over())
+fn is_over(conn: Option<&Weak<dyn CallerConnection>>) -> bool {
+    conn.and_then(Weak::upgrade).is_some_and(|conn| conn.is_over())
 }
 
 /// Until `time`; for ever where there is none.
@@ -361,7 +370,7 @@ impl PendingResponse {
     }
 
     /// The answer goes out on this connection, next of all that does. Without one (in tests) it arrives.
-    pub(in crate::http) fn goes_out_on(mut self, conn: Option<&Connection>) {
+    pub(in crate::http) fn goes_out_on(mut self, conn: Option<&dyn CallerConnection>) {
         self.over = true;
         match conn {
             Some(conn) => conn.hand_over(self.id),

@@ -22,7 +22,7 @@ use tokio::sync::watch;
 
 use super::faults::Rule;
 use super::latency::Latency;
-use super::switchable_listener::Server;
+use super::server::Server;
 use state::State;
 pub(super) use state::machine_ms;
 pub use state::{Counters, SentCall};

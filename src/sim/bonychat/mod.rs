@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use super::faults::Rule;
 use super::latency::Latency;
-use super::switchable_listener::Server;
+use super::server::Server;
 pub use client::SendOutcome;
 pub use world::{EventRecord, Violation, World};
 

@@ -7,7 +7,8 @@ use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
 
 use super::*;
 use crate::sim::postgres::{available, fresh_schema};
-use crate::store::copy::CopyError;
+use crate::store::copy::{CopyError, copy, reopen};
+use crate::store::open::{PostgresStore, SqliteStore};
 
 /// A SQLite store with a row of everything, that nobody serves, and an empty schema; `None` where there is no PostgreSQL.
 async fn both() -> Option<(tempfile::TempDir, PathBuf, String)> {

@@ -5,6 +5,7 @@ use std::path::Path;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
 use super::*;
+use crate::store::open::SqliteStore;
 
 /// Places that are damaged, one at a time; the header and the first page, which say what the file is, are hit most.
 const PLACES: u32 = 200;

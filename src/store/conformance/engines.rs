@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::store::{PostgresStore, SqliteStore, Store};
+use crate::store::Store;
+use crate::store::open::{PostgresStore, SqliteStore};
 
 /// What a test runs over. A test is an `async fn name(engine: Engine)` that is named in [`on_each_engine`].
 #[derive(Debug, Clone, Copy)]

@@ -4,19 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::db::{Db, args, corrupt, decode};
-use super::in_doubt_commits::{Call, Conversation};
-use super::{outbound, sql as own};
+use super::in_doubt_commits::Call;
+use super::pool::Pool;
+use super::{outbound, responses, sql as own};
 use crate::domain::ids::fingerprint;
-use crate::domain::{ChannelName, IdempotencyKey, MId};
-use crate::store::{AcceptOutcome, Accepted, Epoch, NewOutbound, StoreError, sql};
-
-/// An equal call later than this after the first is a message of its own, whatever became of the first one's answer:
-/// people do write the same again.
-pub(super) const REPEAT_WITHIN_MS: i64 = 10 * 60 * 1000;
+use crate::domain::{IdempotencyKey, MId};
+use crate::store::rules::REPEAT_WITHIN_MS;
+use crate::store::{AcceptOutcome, Accepted, NewOutbound, StoreError, sql};
 
 /// A call that takes longer from one look at the store to the next was in a process that stood still: its caller may have
 /// gone away and called again elsewhere, so that it is not kept any more. Longer than a busy store needs.
 const TOO_LATE: Duration = Duration::from_secs(5);
+
+/// Longest wait for another process that is about to learn whether the response to an equal message was received: this
+/// much longer than a dead process counts as alive. And the time between two looks.
+const EQUAL_WAITS: Duration = Duration::from_secs(2);
+const EQUAL_LOOKS: Duration = Duration::from_millis(100);
 
 /// See [`TOO_LATE`].
 #[derive(Debug, thiserror::Error)]
@@ -32,9 +35,22 @@ enum Equal {
     Open,
 }
 
+/// Stores the message of a call. Where another process is about to learn whether the response to an equal message was
+/// received, waits for that: until that process has stored it, or counts as dead, as it does after the time of a `lease`.
+pub(super) async fn store(call: &Call, pool: &Pool, lease: Duration) -> Result<Accepted, StoreError> {
+    loop {
+        call.wait_for_equal(lease + EQUAL_WAITS);
+        let accepted = pool.write("accept", call, &|db, call| Box::pin(accept(db, call)));
+        if let Some(accepted) = accepted.await? {
+            return Ok(accepted);
+        }
+        tokio::time::sleep(EQUAL_LOOKS).await;
+    }
+}
+
 /// Nothing yet where the call may wait and another process is about to learn what became of an equal message's answer: to
 /// be asked again soon.
-pub(super) async fn accept(db: &mut Db, call: &Call) -> Result<Option<Accepted>, StoreError> {
+async fn accept(db: &mut Db, call: &Call) -> Result<Option<Accepted>, StoreError> {
     let new = &call.message;
     still_in_time(call)?;
     let content = serde_json::to_string(&new.content).map_err(|e| corrupt("outbound")(Box::new(e)))?;
@@ -52,7 +68,7 @@ pub(super) async fn accept(db: &mut Db, call: &Call) -> Result<Option<Accepted>,
     let conversation = db.conversation(&new.channel, &new.contact, &new.destination).await?;
     // A commit that was under way on the server has ended by now, as it held the lock too.
     for m_id in &call.lost {
-        lose(db, m_id).await?;
+        responses::lose(db, m_id).await?;
     }
     // Asked under the lock: a caller that is there has not called again yet, and where it does so later, that call waits
     // for the lock and finds what is stored here. One that is gone may be answered at another process already.
@@ -137,43 +153,9 @@ fn digest(new: &NewOutbound, content: &str) -> String {
     fingerprint(&[new.contact.as_str(), content])
 }
 
-/// A message may be gone by now, or be answered already under a key: then nothing changes.
-pub(super) async fn settle(db: &mut Db, accept: &[(MId, bool)]) -> Result<(), StoreError> {
-    let mut accept: Vec<&(MId, bool)> = accept.iter().collect();
-    accept.sort_by_key(|(m_id, _)| m_id.as_str()); // locks are taken in one order
-    for (m_id, reached) in accept {
-        if *reached {
-            db.execute(sql::ANSWERED, args![m_id.as_str()]).await?;
-        } else {
-            lose(db, m_id).await?;
-        }
-    }
-    Ok(())
-}
-
-/// An answer is lost that this process was to give.
-pub(super) async fn lose(db: &mut Db, m_id: &MId) -> Result<(), StoreError> {
-    let me = db.me();
-    db.execute(own::ANSWER_LOST, args![m_id.as_str(), me]).await.map(drop)
-}
-
-/// Locks a conversation, where there is one. A commit that was under way on the server has ended by then, as it holds the
-/// lock.
-pub(super) async fn lock(db: &mut Db, of: &Conversation) -> Result<(), StoreError> {
-    let _: Option<(i64,)> = db.optional(own::CONVERSATION_LOCKED, args![of.0.as_str(), of.1.as_str()]).await?;
-    Ok(())
-}
-
 fn still_in_time(call: &Call) -> Result<(), StoreError> {
     if call.since_seen_to() > TOO_LATE {
         return Err(StoreError::Unavailable(Arc::new(TooLate)));
     }
     Ok(())
-}
-
-/// Takes a channel over. Whoever had it died before it knew what became of these answers.
-pub(super) async fn take_ownership(db: &mut Db, channel: &ChannelName) -> Result<Epoch, StoreError> {
-    let epoch = outbound::take_ownership(db, channel).await?; // locks the channel, which comes before its rows
-    db.execute(sql::ANSWERS_LOST, args![channel.as_str()]).await?;
-    Ok(epoch)
 }

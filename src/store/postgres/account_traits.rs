@@ -1,18 +1,11 @@
 //! What rows of ours prove: that the account shows them, how soon, and what became of the messages.
 
 use super::db::{Count, Db, args, decode};
-use super::inbound;
+use super::events;
 use crate::domain::clock::wall_ms;
 use crate::domain::matching::Match;
 use crate::domain::{Event, EventBody, StatusValue};
-use crate::store::{AccountTraits, Receipt, StoreError, UnreportedSend, sql};
-
-/// A row that was missed for longer shows no lag: something else was wrong.
-const LONGEST_LAG_MS: i64 = 10 * 60_000;
-
-/// A status waits this long after its message went out, so that the answer to `/message` with its mId comes before
-/// (bonychat.md A16).
-const AFTER_ANSWER_MS: i64 = 500;
+use crate::store::{AccountTraits, Receipt, StoreError, UnreportedSend, rules, sql};
 
 /// Learns from a row that shows a message which surely was sent.
 pub(super) async fn from_row(
@@ -30,7 +23,7 @@ pub(super) async fn from_row(
     // Of parts before the last nobody noted when they went out.
     if let (true, Some(done_ms), Some(read_before_ms)) = (matched.last, done_ms, read_before_ms) {
         let lag_ms = read_before_ms - done_ms;
-        if (1..=LONGEST_LAG_MS).contains(&lag_ms) {
+        if (1..=rules::LONGEST_LAG_MS).contains(&lag_ms) {
             db.execute(sql::LEARN_LAG, args![lag_ms, channel]).await?;
         }
     }
@@ -46,8 +39,8 @@ pub(super) async fn tell(db: &mut Db, conversation: i64, receipt: &Receipt, now_
     let Some((done_ms,)) = told else { return Ok(false) };
     let body = EventBody::MessageStatus { value: receipt.value, message: receipt.message.clone() };
     let event = Event { m_id: receipt.m_id.clone(), timestamp_ms: wall_ms(), body };
-    let due_ms = now_ms.max(done_ms.unwrap_or(now_ms) + AFTER_ANSWER_MS);
-    inbound::add_events(db, conversation, std::slice::from_ref(&event), due_ms, now_ms).await?;
+    let due_ms = now_ms.max(done_ms.unwrap_or(now_ms) + rules::STATUS_AFTER_MS);
+    events::add_events(db, conversation, std::slice::from_ref(&event), due_ms, now_ms).await?;
     Ok(true)
 }
 

@@ -2,10 +2,7 @@
 
 use super::db::{Db, args};
 use super::sql as own;
-use crate::store::{StoreError, sql};
-
-/// Less than this is the end of one process and the start of the next on a clock that is kept in time.
-const WORTH_MS: i64 = 1000;
+use crate::store::{StoreError, rules, sql};
 
 /// Moves what waits back by as much as the newest rows lie ahead of now, and those rows to now: the next start finds
 /// nothing to do. Tells by how much.
@@ -19,7 +16,7 @@ pub(super) async fn follow(db: &mut Db, now_ms: i64) -> Result<i64, StoreError> 
     let events = ahead(db, own::AHEAD_EVENTS, now_ms).await?;
     let newest_ms = outbound.iter().chain(&events).map(|(_, newest_ms)| *newest_ms).max().unwrap_or(i64::MIN);
     let by_ms = newest_ms.saturating_sub(now_ms);
-    if by_ms < WORTH_MS {
+    if by_ms < rules::ROLLBACK_FROM_MS {
         return Ok(0);
     }
     for shift in [sql::SHIFT_OUTBOUND, sql::SHIFT_EVENTS, sql::SHIFT_OUTBOUND_LANES, sql::SHIFT_EVENT_LANES] {

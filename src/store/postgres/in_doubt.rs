@@ -8,7 +8,7 @@ use super::matches;
 use super::outbound::{follow_head, notice};
 use crate::domain::{ChannelName, Fault};
 use crate::store::{
-    Attempt, Decision, Epoch, Evidence, FailureStreak, InDoubtSend, Interrupted, Look, StoreError, sql,
+    Attempt, Decision, Epoch, Evidence, FailureStreak, InDoubtSend, Interrupted, Look, StoreError, rules, sql,
 };
 
 pub(super) async fn interrupted(
@@ -139,9 +139,11 @@ pub(super) async fn decide(
         return Ok(Some(state));
     }
     match decision {
-        Decision::Delivered => db.change(sql::DECIDED, args!["sent", now_ms, BY_HAND, told, row]).await?,
+        Decision::Delivered => {
+            db.change(sql::DECIDED, args!["sent", now_ms, rules::SETTLED_BY_HAND, told, row]).await?
+        }
         Decision::Failed => {
-            db.change(sql::DECIDED, args!["failed", now_ms, BY_HAND, 2_i64, row]).await?;
+            db.change(sql::DECIDED, args!["failed", now_ms, rules::SETTLED_BY_HAND, 2_i64, row]).await?;
             if told < 2 {
                 notice(db, conversation, &decode("outbound", m_id)?, sentence, now_ms).await?;
             }
@@ -155,6 +157,3 @@ pub(super) async fn decide(
     follow_head(db, conversation).await?;
     Ok(Some(state))
 }
-
-/// What is kept as the reason where a person settled it.
-const BY_HAND: &str = "settled_by_hand";

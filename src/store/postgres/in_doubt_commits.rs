@@ -7,21 +7,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::accept::{self, REPEAT_WITHIN_MS};
 use super::pool::Pool;
+use super::responses::{self, Conversation};
+use crate::domain::MId;
 use crate::domain::clock::millis;
-use crate::domain::{ChannelName, ContactId, MId};
+use crate::store::rules::REPEAT_WITHIN_MS;
 use crate::store::{Accepted, NewOutbound, StoreError};
-
-/// Wait for another process that is about to learn what became of an equal message's answer: this much longer than one
-/// that died may be taken to live. And the time between two looks.
-const EQUAL_WAITS: Duration = Duration::from_secs(2);
-const EQUAL_LOOKS: Duration = Duration::from_millis(100);
 
 /// Wait before the server is asked again.
 const AGAIN: Duration = Duration::from_millis(250);
-
-pub(super) type Conversation = (ChannelName, ContactId);
 
 /// Answers that are lost and that the server may not know of, by conversation.
 #[derive(Default)]
@@ -67,12 +61,12 @@ impl Lost {
             let call = (&said, &self.in_doubt_commits);
             let told = pool.write("record_responses", &call, &|db, ((of, m_id), in_doubt_commits)| {
                 Box::pin(async move {
-                    accept::lock(db, of).await?;
+                    responses::lock(db, of).await?;
                     // Asked under the lock: a call that comes from now on waits for it, and finds what is said here. One
                     // that is under way says so itself, and its own answer is the one that counts.
                     let carried = in_doubt_commits.carried(of, m_id);
                     if carried == Some(0) {
-                        accept::lose(db, m_id).await?;
+                        responses::lose(db, m_id).await?;
                     }
                     Ok(carried)
                 })
@@ -138,17 +132,9 @@ impl Call {
         std::mem::replace(&mut *seen_to, Instant::now()).elapsed()
     }
 
-    /// Stores the message. Where another process is about to learn what became of the answer to an equal one, that is
-    /// waited for: until it says so, or is taken to be gone, as it is after the time of a `lease`.
-    pub(super) async fn kept(&self, pool: &Pool, lease: Duration) -> Result<Accepted, StoreError> {
-        loop {
-            self.patient.store(self.started.elapsed() < lease + EQUAL_WAITS, Ordering::Relaxed);
-            let accepted = pool.write("accept", self, &|db, call| Box::pin(accept::accept(db, call)));
-            if let Some(accepted) = accepted.await? {
-                return Ok(accepted);
-            }
-            tokio::time::sleep(EQUAL_LOOKS).await;
-        }
+    /// Whether it may still wait for another process: no longer than `limit` after its start.
+    pub(super) fn wait_for_equal(&self, limit: Duration) {
+        self.patient.store(self.started.elapsed() < limit, Ordering::Relaxed);
     }
 
     pub(super) fn is_patient(&self) -> bool {

@@ -9,6 +9,7 @@ mod clock_rollback;
 mod db;
 mod engine;
 mod erase;
+mod events;
 mod in_doubt;
 mod in_doubt_commits;
 mod inbound;
@@ -22,6 +23,7 @@ mod pending_question;
 mod pool;
 mod remote_verdicts;
 mod response_journal;
+mod responses;
 mod sql;
 mod target;
 
@@ -60,7 +62,7 @@ impl Store for PostgresStore {
         }
         let call = self.in_doubt_commits.call(message);
         let kept = tokio::spawn(async move {
-            let outcome = call.kept(&pool, notifier.lease()).await;
+            let outcome = accept::store(&call, &pool, notifier.lease()).await;
             let new = outcome.as_ref().is_ok_and(|accepted| accepted.kept == AcceptOutcome::New);
             if (new || outcome.is_err()) && may_be_committed(&outcome) {
                 match wakeups {
@@ -77,7 +79,7 @@ impl Store for PostgresStore {
     }
 
     async fn record_responses(&self, accept: Vec<(MId, bool)>) -> Result<(), StoreError> {
-        self.write("record_responses", accept, |db, accept| Box::pin(accept::settle(db, accept))).await
+        self.write("record_responses", accept, |db, accept| Box::pin(responses::settle(db, accept))).await
     }
 
     fn journal_response(&self, m_id: &MId, reached: bool) {
@@ -90,7 +92,7 @@ impl Store for PostgresStore {
 
     async fn take_ownership(&self, channel: &ChannelName) -> Result<Epoch, StoreError> {
         let epoch = self
-            .write("take_ownership", channel.clone(), |db, channel| Box::pin(accept::take_ownership(db, channel)))
+            .write("take_ownership", channel.clone(), |db, channel| Box::pin(responses::take_ownership(db, channel)))
             .await?;
         self.owns(channel, epoch);
         Ok(epoch)
@@ -340,11 +342,11 @@ impl Store for PostgresStore {
 
     async fn due_events(&self, channel: &ChannelName, now_ms: i64, limit: u32) -> Result<Vec<DueEvent>, StoreError> {
         let (due, unreadable) = self
-            .read(channel.clone(), move |db, channel| Box::pin(inbound::due_events(db, channel, now_ms, limit)))
+            .read(channel.clone(), move |db, channel| Box::pin(events::due_events(db, channel, now_ms, limit)))
             .await?;
         if !unreadable.is_empty() {
             self.write("mark_dead", unreadable, move |db, unreadable| {
-                Box::pin(inbound::mark_dead(db, unreadable, now_ms))
+                Box::pin(events::mark_dead(db, unreadable, now_ms))
             })
             .await?;
         }
@@ -352,16 +354,16 @@ impl Store for PostgresStore {
     }
 
     async fn event_behind(&self, event: &DueEvent, now_ms: i64) -> Result<Option<DueEvent>, StoreError> {
-        self.read(event.clone(), move |db, event| Box::pin(inbound::event_behind(db, event, now_ms))).await
+        self.read(event.clone(), move |db, event| Box::pin(events::event_behind(db, event, now_ms))).await
     }
 
     async fn next_event_ms(&self, channel: &ChannelName, now_ms: i64) -> Result<Option<i64>, StoreError> {
-        self.read(channel.clone(), move |db, channel| Box::pin(inbound::next_ms(db, channel, now_ms))).await
+        self.read(channel.clone(), move |db, channel| Box::pin(events::next_ms(db, channel, now_ms))).await
     }
 
     async fn published(&self, event: &DueEvent, publication: Publication, now_ms: i64) -> Result<(), StoreError> {
         self.write_owned("published", &event.channel, (event.clone(), publication), move |db, (event, publication)| {
-            Box::pin(inbound::published(db, event, publication, now_ms))
+            Box::pin(events::published(db, event, publication, now_ms))
         })
         .await?;
         self.wakeups.notify_events(&event.channel);

@@ -2,13 +2,10 @@
 //! channel, then its conversations, then rows.
 
 use super::db::{Count, Db, args, corrupt, decode};
-use super::{inbound, matches, pending_question, sql as own};
+use super::{events, matches, pending_question, sql as own};
 use crate::domain::clock::{millis, wall_ms};
 use crate::domain::{ChannelName, Content, Event, EventBody, Fault, MId, StatusValue};
-use crate::store::{Attempt, Epoch, FailureStreak, NewOutbound, Settlement, StoreError, sql};
-
-/// A `message_status` waits this long, so that the answer to `/message` with its mId goes out before (bonychat.md A16).
-const NOTICE_AFTER_MS: i64 = 500;
+use crate::store::{Attempt, Epoch, FailureStreak, NewOutbound, Settlement, StoreError, rules, sql};
 
 /// Adds a message, last of its conversation, which is locked. Tells whether others wait before it.
 pub(super) async fn add(db: &mut Db, conversation: i64, new: &NewOutbound, content: &str) -> Result<bool, StoreError> {
@@ -240,7 +237,7 @@ pub(super) async fn notice(
 ) -> Result<(), StoreError> {
     let body = EventBody::MessageStatus { value: StatusValue::Failed, message: sentence.to_owned() };
     let event = Event { m_id: m_id.clone(), timestamp_ms: wall_ms(), body };
-    inbound::add_events(db, conversation, std::slice::from_ref(&event), now_ms + NOTICE_AFTER_MS, now_ms).await
+    events::add_events(db, conversation, std::slice::from_ref(&event), now_ms + rules::STATUS_AFTER_MS, now_ms).await
 }
 
 pub(super) async fn next_ms(db: &mut Db, channel: &ChannelName) -> Result<Option<i64>, StoreError> {

@@ -14,7 +14,7 @@ use super::db::{Db, args};
 use super::open::{self, OpenError};
 use super::sql;
 use crate::store::StoreError;
-use crate::store::copy::{Column, Kind, LEFT_OUT, LEFT_OUT_OF, Piece, Table, quoted};
+use crate::store::copy_rows::{Column, Kind, LEFT_OUT, LEFT_OUT_OF, Piece, Table, quoted};
 
 /// Longest time without a word from the server. A commit of a large copy may take long on a slow disk.
 const PATIENCE: Duration = Duration::from_mins(2);

@@ -5,11 +5,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{conversation, corrupt, decode, execute, outbound, unavailable};
 use crate::domain::ids::fingerprint;
 use crate::domain::{ChannelName, IdempotencyKey, MId};
-use crate::store::{AcceptOutcome, Accepted, Epoch, NewOutbound, StoreError, sql};
-
-/// An equal call later than this after the first is a message of its own, whatever became of the first one's answer:
-/// people do write the same again.
-const REPEAT_WITHIN_MS: i64 = 10 * 60 * 1000;
+use crate::store::{AcceptOutcome, Accepted, Epoch, NewOutbound, StoreError, rules, sql};
 
 pub(super) fn accept(db: &Connection, new: &NewOutbound) -> Result<Accepted, StoreError> {
     if new.caller.is_gone() {
@@ -26,7 +22,7 @@ pub(super) fn accept(db: &Connection, new: &NewOutbound) -> Result<Accepted, Sto
     let conversation = conversation(db, &new.channel, &new.contact, &new.destination)?;
     // Calls with keys say themselves which of them are one.
     if new.key.is_none()
-        && let Some(first) = unanswered(db, conversation, &content, new.accepted_ms - REPEAT_WITHIN_MS)?
+        && let Some(first) = unanswered(db, conversation, &content, new.accepted_ms - rules::REPEAT_WITHIN_MS)?
     {
         return repeat(db, first).map(|kept| Accepted { ahead: false, kept });
     }

@@ -3,10 +3,7 @@
 use rusqlite::{Connection, params};
 
 use super::{execute, unavailable};
-use crate::store::{StoreError, sql};
-
-/// Less than this is the end of one process and the start of the next on a clock that is kept in time.
-const WORTH_MS: i64 = 1000;
+use crate::store::{StoreError, rules, sql};
 
 /// Moves what waits back by as much as the newest rows lie ahead of now, and those rows to now: the next start finds
 /// nothing to do. Tells by how much.
@@ -14,7 +11,7 @@ pub(super) fn follow(db: &Connection, now_ms: i64) -> Result<i64, StoreError> {
     let outbound = Ahead::of(db, sql::NEWEST_OUTBOUND, now_ms)?;
     let events = Ahead::of(db, sql::NEWEST_EVENTS, now_ms)?;
     let by_ms = outbound.newest_ms.max(events.newest_ms).saturating_sub(now_ms);
-    if by_ms < WORTH_MS {
+    if by_ms < rules::ROLLBACK_FROM_MS {
         return Ok(0);
     }
     for shift in [sql::SHIFT_OUTBOUND, sql::SHIFT_EVENTS, sql::SHIFT_OUTBOUND_LANES, sql::SHIFT_EVENT_LANES] {

@@ -6,7 +6,7 @@ use super::outbound::{follow_head, notice};
 use super::{change, corrupt, decode, execute, matches, one, rows, unavailable};
 use crate::domain::{ChannelName, Fault};
 use crate::store::{
-    Attempt, Decision, Epoch, Evidence, FailureStreak, InDoubtSend, Interrupted, Look, StoreError, sql,
+    Attempt, Decision, Epoch, Evidence, FailureStreak, InDoubtSend, Interrupted, Look, StoreError, rules, sql,
 };
 
 pub(super) fn interrupted(
@@ -163,9 +163,9 @@ pub(super) fn decide(
         return Ok(Some(state));
     }
     match decision {
-        Decision::Delivered => change(db, sql::DECIDED, params!["sent", now_ms, BY_HAND, told, row])?,
+        Decision::Delivered => change(db, sql::DECIDED, params!["sent", now_ms, rules::SETTLED_BY_HAND, told, row])?,
         Decision::Failed => {
-            change(db, sql::DECIDED, params!["failed", now_ms, BY_HAND, 2, row])?;
+            change(db, sql::DECIDED, params!["failed", now_ms, rules::SETTLED_BY_HAND, 2, row])?;
             if told < 2 {
                 notice(db, conversation, &decode("outbound", m_id)?, sentence, now_ms)?;
             }
@@ -179,6 +179,3 @@ pub(super) fn decide(
     follow_head(db, conversation)?;
     Ok(Some(state))
 }
-
-/// What is kept as the reason where a person settled it.
-const BY_HAND: &str = "settled_by_hand";

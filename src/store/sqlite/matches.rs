@@ -7,10 +7,7 @@ use rusqlite::{Connection, params};
 use super::{corrupt, decode, one, rows};
 use crate::domain::MId;
 use crate::domain::matching::Match;
-use crate::store::{NewRow, OwnSend, StoreError, sql};
-
-/// What stands in place of a claim where a row may show a call of ours in other words.
-const DOUBTFUL: &str = "?";
+use crate::store::{NewRow, OwnSend, StoreError, rules, sql};
 
 /// A claim as it is stored.
 pub(super) fn stored(m_id: &str, part: u32) -> String {
@@ -20,7 +17,7 @@ pub(super) fn stored(m_id: &str, part: u32) -> String {
 /// What is stored of a row's claim, unless another row has it already: each call is shown by one row.
 pub(super) fn free(db: &Connection, conversation: i64, row: &NewRow) -> Result<Option<String>, StoreError> {
     let Some(Match { m_id, part, .. }) = &row.matched else {
-        return Ok(row.doubtful.then(|| DOUBTFUL.to_owned()));
+        return Ok(row.doubtful.then(|| rules::MAYBE_OURS.to_owned()));
     };
     let taken = is_claimed(db, conversation, m_id.as_str(), *part)?;
     Ok((!taken).then(|| stored(m_id.as_str(), *part)))

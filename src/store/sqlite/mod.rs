@@ -7,6 +7,7 @@ mod clock_rollback;
 mod db;
 mod engine;
 mod erase;
+mod events;
 mod files;
 mod guard;
 mod in_doubt;
@@ -41,7 +42,7 @@ use db::{change, conversation, corrupt, decode, execute, one, rows, unavailable}
 pub(crate) use engine::SqliteStore;
 pub(crate) use files::FileGone;
 pub(super) use open_error::OpenError as SourceError;
-pub(super) use source::Source;
+pub(super) use source::{ReadError, Source};
 
 #[async_trait]
 impl Store for SqliteStore {
@@ -287,27 +288,27 @@ impl Store for SqliteStore {
 
     async fn due_events(&self, channel: &ChannelName, now_ms: i64, limit: u32) -> Result<Vec<DueEvent>, StoreError> {
         let channel = channel.clone();
-        let (due, unreadable) = self.read(move |db| inbound::due_events(db, &channel, now_ms, limit)).await?;
+        let (due, unreadable) = self.read(move |db| events::due_events(db, &channel, now_ms, limit)).await?;
         if !unreadable.is_empty() {
-            self.write("mark_dead", move |db| inbound::mark_dead(db, &unreadable, now_ms)).await?;
+            self.write("mark_dead", move |db| events::mark_dead(db, &unreadable, now_ms)).await?;
         }
         Ok(due)
     }
 
     async fn event_behind(&self, event: &DueEvent, now_ms: i64) -> Result<Option<DueEvent>, StoreError> {
         let event = event.clone();
-        self.read(move |db| inbound::event_behind(db, &event, now_ms)).await
+        self.read(move |db| events::event_behind(db, &event, now_ms)).await
     }
 
     async fn next_event_ms(&self, channel: &ChannelName, now_ms: i64) -> Result<Option<i64>, StoreError> {
         let channel = channel.clone();
-        self.read(move |db| inbound::next_ms(db, &channel, now_ms)).await
+        self.read(move |db| events::next_ms(db, &channel, now_ms)).await
     }
 
     async fn published(&self, event: &DueEvent, publication: Publication, now_ms: i64) -> Result<(), StoreError> {
         let channel = event.channel.clone();
         let event = event.clone();
-        self.write("published", move |db| inbound::published(db, &event, &publication, now_ms)).await?;
+        self.write("published", move |db| events::published(db, &event, &publication, now_ms)).await?;
         self.wakeups.notify_events(&channel);
         Ok(())
     }

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::guard::{self, Survey};
 use super::lock::{self, Lock};
 use super::open_error::{OpenError, sort};
-use super::{source as sql, stamp};
+use super::stamp;
 
 /// "BAfB", written into the file's header, so that another program's database is not taken for ours.
 const APPLICATION_ID: i32 = 0x4241_6642;
@@ -25,6 +25,9 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
 /// Added to the number of the last step in a store that was copied to another engine. Versions that know nothing of copies
 /// take it for a newer one, and refuse it too.
 pub(super) const MOVED: u32 = 1_000_000;
+
+/// Where a store went that was copied away, and when.
+const MOVED_TO: &str = "SELECT place, at_ms FROM moved";
 
 /// The connection that writes, and the lock that keeps a second owner out.
 pub(super) fn writer(file: &Path) -> Result<(Connection, File), OpenError> {
@@ -136,7 +139,7 @@ fn step(file: &Path, db: &Connection) -> Result<(u32, u32), OpenError> {
         return Err(OpenError::Foreign(file.to_owned()));
     }
     if found >= MOVED {
-        let moved = db.query_row(sql::MOVED, [], |row| Ok((row.get(0)?, row.get(1)?))).map_err(engine)?;
+        let moved = db.query_row(MOVED_TO, [], |row| Ok((row.get(0)?, row.get(1)?))).map_err(engine)?;
         let (place, at_ms): (String, i64) = moved;
         let at = jiff::Timestamp::from_millisecond(at_ms).map_or_else(|_| at_ms.to_string(), |at| format!("{at:.0}"));
         return Err(OpenError::Moved { file: file.to_owned(), place, at });

@@ -3,13 +3,10 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{change, corrupt, decode, inbound, matches, one, pending_question, rows, unavailable};
+use super::{change, corrupt, decode, events, matches, one, pending_question, rows, unavailable};
 use crate::domain::clock::wall_ms;
 use crate::domain::{ChannelName, Content, Event, EventBody, Fault, MId, StatusValue};
-use crate::store::{Attempt, Epoch, FailureStreak, NewOutbound, Settlement, StoreError, sql};
-
-/// A `message_status` waits this long, so that the answer to `/message` with its mId goes out before (bonychat.md A16).
-const NOTICE_AFTER_MS: i64 = 500;
+use crate::store::{Attempt, Epoch, FailureStreak, NewOutbound, Settlement, StoreError, rules, sql};
 
 /// Adds a message, last of its conversation. Tells whether others wait before it.
 pub(super) fn add(db: &Connection, conversation: i64, new: &NewOutbound, content: &str) -> Result<bool, StoreError> {
@@ -198,7 +195,7 @@ pub(super) fn notice(
 ) -> Result<(), StoreError> {
     let body = EventBody::MessageStatus { value: StatusValue::Failed, message: sentence.to_owned() };
     let event = Event { m_id: m_id.clone(), timestamp_ms: wall_ms(), body };
-    inbound::add_events(db, conversation, std::slice::from_ref(&event), now_ms + NOTICE_AFTER_MS, now_ms)
+    events::add_events(db, conversation, std::slice::from_ref(&event), now_ms + rules::STATUS_AFTER_MS, now_ms)
 }
 
 pub(super) fn next_ms(db: &Connection, channel: &ChannelName) -> Result<Option<i64>, StoreError> {

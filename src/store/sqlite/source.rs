@@ -11,10 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::open;
 use super::open_error::{OpenError, sort};
 use super::response_journal::ResponseJournal;
-use crate::store::copy::{Column, CopyError, Kind, LEFT_OUT, Table, Value, put_row, quoted};
-
-/// Where a store went that was copied away, and when.
-pub(super) const MOVED: &str = "SELECT place, at_ms FROM moved";
+use crate::store::copy_rows::{Column, Kind, LEFT_OUT, Table, Value, put_row, quoted};
 
 const MARK: &str = "CREATE TABLE moved (place TEXT NOT NULL, at_ms BIGINT NOT NULL)";
 const MARKED: &str = "INSERT INTO moved (place, at_ms) VALUES ($1, $2)";
@@ -26,6 +23,17 @@ const COLUMNS: &str = "SELECT name, type, pk FROM pragma_table_info($1) ORDER BY
 
 /// Bytes of rows that are handed on together, about.
 const BATCH: usize = 256 * 1024;
+
+/// Why a table could not be read.
+pub(in crate::store) enum ReadError {
+    Source(OpenError),
+    /// A value that is neither text nor a number; `row` counts from 1.
+    Unreadable {
+        table: String,
+        row: u64,
+        column: String,
+    },
+}
 
 /// A store that nobody serves.
 pub(in crate::store) struct Source {
@@ -106,9 +114,9 @@ impl Source {
         table: &Table,
         digest: &mut Sha256,
         mut take: impl FnMut(Vec<u8>) -> bool,
-    ) -> Result<u64, CopyError> {
-        let trouble = |source| CopyError::Source(sort(&self.file, source));
-        let unreadable = |count, column: &Column| CopyError::Unreadable {
+    ) -> Result<u64, ReadError> {
+        let trouble = |source| ReadError::Source(sort(&self.file, source));
+        let unreadable = |count, column: &Column| ReadError::Unreadable {
             table: table.name.clone(),
             row: count + 1,
             column: column.name.clone(),

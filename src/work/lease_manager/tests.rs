@@ -10,7 +10,7 @@ use tokio::time::advance;
 
 use super::*;
 use crate::domain::LeaseDeadline;
-use crate::store::SqliteStore;
+use crate::store::open::SqliteStore;
 use crate::work::channel::{Channel, ChannelPorts};
 use crate::work::limits::call_permit::Account;
 use crate::work::lock::lock;

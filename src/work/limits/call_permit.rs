@@ -265,7 +265,8 @@ impl AfilnetCalls {
 mod tests {
     use super::super::upstream::OUTAGES;
     use super::*;
-    use crate::store::{SqliteStore, Store};
+    use crate::store::Store;
+    use crate::store::open::SqliteStore;
     use crate::work::channel::Channel;
     use crate::work::testing;
 

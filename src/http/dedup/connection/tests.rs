@@ -6,7 +6,12 @@ use super::*;
 use crate::domain::content::Text;
 use crate::domain::{Content, MId};
 use crate::http::dedup::tracker::{PendingResponse, SETTLE};
-use crate::store::{AcceptOutcome, Caller, NewOutbound, SqliteStore, Store};
+use crate::store::open::SqliteStore;
+use crate::store::{AcceptOutcome, Caller, NewOutbound, Store};
+
+fn weak(conn: &Arc<Connection>) -> Weak<dyn CallerConnection> {
+    Arc::<Connection>::downgrade(conn)
+}
 
 /// Answers over a store of their own, and the task that tells it.
 struct Room {
@@ -36,7 +41,8 @@ impl Room {
     /// As [`Self::call`], on a connection.
     async fn call_on(&self, words: &str, conn: Option<&Arc<Connection>>) -> (PendingResponse, MId, bool) {
         let message = message(words);
-        let (answering, earlier) = self.answers.open(&message.channel, &message.contact, &message.content, conn);
+        let (answering, earlier) =
+            self.answers.open(&message.channel, &message.contact, &message.content, conn.map(weak));
         self.answers.settled(earlier).await;
         let fresh = message.m_id.clone();
         match answering.store(message).await.unwrap().kept {
@@ -93,7 +99,7 @@ async fn an_answer_is_lost_or_has_reached_its_caller_by_what_its_connection_does
         conn.wrote(100); // an answer before
         let (answering, m_id, repeat) = room.call(what).await;
         assert!(!repeat, "{what}");
-        answering.goes_out_on(Some(&conn));
+        answering.goes_out_on(Some(&*conn));
         history.iter().for_each(|happens| happens(&conn));
         let (answering, again, repeat) = room.call(what).await;
         assert_eq!((again == m_id, repeat), (*lost, *lost), "{what}");
@@ -106,7 +112,7 @@ async fn a_connection_that_stays_open_after_the_answer_has_brought_it() {
     let room = Room::new();
     let conn = Connection::new(&room.answers, Weak::new());
     let (answering, first, _) = room.call("a").await;
-    answering.goes_out_on(Some(&conn));
+    answering.goes_out_on(Some(&*conn));
     conn.wrote(9);
     conn.flushed();
     let deadline = tokio::time::Instant::now() + Duration::from_mins(1);
@@ -160,7 +166,7 @@ async fn what_was_answered_before_a_stop_is_known_after_it() {
     let Room { answers, store, folder, keeper } = {
         let room = Room::new();
         let conn = Connection::new(&room.answers, Weak::new());
-        room.call("a").await.0.goes_out_on(Some(&conn));
+        room.call("a").await.0.goes_out_on(Some(&*conn));
         conn.wrote(9);
         conn.flushed();
         room
@@ -182,7 +188,7 @@ async fn arrived(room: &Room) -> (TcpStream, TrackedStream, MId) {
     let (mut stream, service) =
         TrackConnections(Arc::clone(&room.answers)).accept(listener.accept().await.unwrap().0, ()).await.unwrap();
     let (answering, m_id, _) = room.call_on("a", Some(&service.conn)).await;
-    answering.goes_out_on(Some(&service.conn));
+    answering.goes_out_on(Some(&*service.conn));
     stream.write_all(b"answer").await.unwrap();
     stream.flush().await.unwrap();
     caller.readable().await.unwrap();
@@ -239,7 +245,7 @@ async fn an_answer_that_crosses_the_callers_end_is_lost() {
     let (mut stream, service) =
         TrackConnections(Arc::clone(&room.answers)).accept(listener.accept().await.unwrap().0, ()).await.unwrap();
     let (answering, first, _) = room.call("a").await;
-    answering.goes_out_on(Some(&service.conn));
+    answering.goes_out_on(Some(&*service.conn));
     drop(caller);
     stream.write_all(b"answer").await.unwrap();
     stream.flush().await.unwrap();
