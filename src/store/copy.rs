@@ -1,6 +1,6 @@
-//! `bridge store copy`: a whole store from SQLite to PostgreSQL, as it stands, in one transaction there. First the copy is
-//! committed, then the source is marked, so that nobody serves both; a process that ends in between leaves a copy that
-//! knows its source, and the next try ends what this one began.
+//! `bridge store copy`: a whole store from SQLite to PostgreSQL, as it stands, in one transaction there. The copy is
+//! committed first, then the source is marked, so that no bridge serves both; a process that ends in between leaves a
+//! copy that knows its source, and the next run completes the work.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -15,21 +15,21 @@ use super::sqlite::{ReadError, Source, SourceError};
 use crate::crashpoint;
 use crate::domain::clock::wall_ms;
 
-/// Batches of rows between the reader and the writer.
+/// Batches of rows between reader and writer, at most.
 const AHEAD: usize = 4;
 
-/// What a copy came to.
+/// Result of a copy.
 #[derive(Debug)]
 pub(crate) struct Copied {
     /// Rows by table.
     pub(crate) tables: Vec<(String, u64)>,
-    /// The database in words.
+    /// The database, without its password.
     pub(crate) place: String,
-    /// It was complete before this try.
+    /// It was complete before this run.
     pub(crate) before: bool,
 }
 
-/// Why nothing was copied, or what is left to be done.
+/// Why nothing was copied, or what is left to do.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CopyError {
     #[error("the store cannot be copied from; nothing was copied")]
@@ -99,11 +99,11 @@ pub(crate) enum CopyError {
     Inside,
 }
 
-/// Copies the store in `file` into the empty database at `url`, and marks `file` so that it is not served again. Where a
-/// former try ended between the two, only the mark is made.
+/// Copies the store in `file` into the empty database at `url`, and marks `file` so that it is not served again. If an
+/// earlier run ended between the two, only the mark is made.
 ///
 /// # Errors
-/// [`CopyError`], in words for the operator: nothing was copied, or what to do to end the work.
+/// [`CopyError`], for the operator: nothing was copied, or what to do to complete the work.
 pub(crate) async fn copy(file: &Path, url: &str) -> Result<Copied, CopyError> {
     PostgresStore::verify(url).map_err(CopyError::Target)?;
     let source = hold(file).await?;
@@ -136,7 +136,7 @@ pub(crate) async fn copy(file: &Path, url: &str) -> Result<Copied, CopyError> {
     let written = target.fill(&tables, &mut handed).await;
     drop(handed);
     let read = reader.await.map_err(|_| CopyError::Inside)?;
-    // Where both failed, the one that failed first is the cause: a reader that stops lets the writer end in good order.
+    // If both failed, the writer's error is the cause: when the reader fails, the writer ends without one.
     written.map_err(broke_off)?;
     let (source, rows, digest) = read?;
     for (table, here) in &rows {
@@ -155,7 +155,7 @@ pub(crate) async fn copy(file: &Path, url: &str) -> Result<Copied, CopyError> {
 /// Puts a store back in use that was copied away.
 ///
 /// # Errors
-/// [`CopyError`], in words for the operator.
+/// [`CopyError`], for the operator.
 pub(crate) async fn reopen(file: &Path) -> Result<(), CopyError> {
     let source = hold(file).await?;
     if source.moved().is_none() {
@@ -195,7 +195,7 @@ impl From<ReadError> for CopyError {
 
 type Whole = (Source, Vec<(String, u64)>, String);
 
-/// Reads everything, one table after the other; tells the rows of each, and a digest of all.
+/// Reads all tables in turn. Returns the number of rows of each, and a digest of all.
 fn whole(source: Source, tables: &[Table], take: impl Fn(Piece) -> bool) -> Result<Whole, CopyError> {
     let mut digest = Sha256::new();
     let mut rows = Vec::with_capacity(tables.len());
@@ -211,7 +211,7 @@ fn whole(source: Source, tables: &[Table], take: impl Fn(Piece) -> bool) -> Resu
     Ok((source, rows, hex))
 }
 
-/// Both sides must have the same tables with the same columns: nothing is left behind without a word.
+/// Checks that both sides have the same tables with the same columns, so that nothing is left behind unnoticed.
 fn same(here: &[Table], there: &[Table]) -> Result<(), CopyError> {
     let differs = |table: &Table, detail: String| Err(CopyError::Differs { table: table.name.clone(), detail });
     for table in here {

@@ -1,9 +1,9 @@
-//! Tables and rows on their way from one engine to the other.
+//! Tables and rows, as they are passed from one engine to the other.
 
-/// Tables that only tell of processes which run: a copy begins without them.
+/// Tables about running processes: a copy starts without them.
 pub(super) const LEFT_OUT: &[&str] = &["leases", "processes"];
 
-/// Columns of the same kind in the tables of a business: a store of one process has none of them.
+/// Columns about running processes in other tables: a store of one process does not have them.
 pub(super) const LEFT_OUT_OF: &[(&str, &str)] =
     &[("events", "held_ms"), ("outbound", "caller_ms"), ("outbound", "taken_by")];
 
@@ -12,7 +12,7 @@ pub(super) const LEFT_OUT_OF: &[(&str, &str)] =
 pub(super) struct Table {
     pub(super) name: String,
     pub(super) columns: Vec<Column>,
-    /// Columns of its key, in order; empty where the side does not tell.
+    /// Columns of its key, in order; empty for the target.
     pub(super) key: Vec<String>,
 }
 
@@ -22,7 +22,7 @@ pub(super) struct Column {
     pub(super) kind: Kind,
 }
 
-/// Columns are texts and whole numbers only.
+/// Columns are texts and integers only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kind {
     Text,
@@ -38,12 +38,12 @@ pub(super) enum Value<'a> {
 }
 
 impl Table {
-    /// The columns as SQL lists them.
+    /// Returns the columns as an SQL list.
     pub(super) fn columns_listed(&self) -> String {
         self.columns.iter().map(|column| quoted(&column.name)).collect::<Vec<_>>().join(", ")
     }
 
-    /// How this table differs from the same one on the other side; columns may come in any order.
+    /// Returns how this table differs from the same one on the other side, in any order of columns.
     pub(super) fn difference(&self, there: &Table) -> Option<String> {
         let lacks = |one: &Table, other: &Table, side: &str| {
             let missing = one.columns.iter().find(|column| !other.columns.contains(column))?;
@@ -56,12 +56,12 @@ impl Table {
     }
 }
 
-/// A name as SQL takes it, whatever it holds.
+/// Quotes any name for SQL.
 pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// Adds a row as PostgreSQL's COPY takes it. Its text holds anything but NUL, which becomes U+FFFD as everywhere.
+/// Appends a row in PostgreSQL's COPY text format. Its texts cannot hold NUL, which becomes U+FFFD as everywhere.
 pub(super) fn put_row(batch: &mut Vec<u8>, values: &[Value<'_>]) {
     for (at, value) in values.iter().enumerate() {
         if at > 0 {
@@ -87,7 +87,7 @@ pub(super) fn put_row(batch: &mut Vec<u8>, values: &[Value<'_>]) {
     batch.push(b'\n');
 }
 
-/// What the reader hands on.
+/// What the reader passes to the writer.
 pub(super) enum Piece {
     Rows(Vec<u8>),
     /// The table has no more.

@@ -1,14 +1,14 @@
-//! Times and words that the operations of both engines go by.
+//! Constants that the operations of both engines share.
 
-/// An equal call that comes longer than this after the first is a message of its own, whatever became of the first one's
-/// response: people do write the same again.
+/// An equal call later than this after the first is a new message, even if the first response was lost: people do write
+/// the same again.
 pub(super) const REPEAT_WITHIN_MS: i64 = 10 * 60 * 1000;
 
-/// A `message_status` is due this long after its message went out or failed, so that the response to `POST /message` with
-/// its mId comes first (bonychat.md A16).
+/// A `message_status` is due this long after its message went out or failed, so that the response to `POST /message`
+/// with its mId arrives first (bonychat.md A16).
 pub(super) const STATUS_AFTER_MS: i64 = 500;
 
-/// A row that was missing for longer shows no lag: something else was wrong.
+/// A row that was missing for longer does not count as lag: there was another cause.
 pub(super) const LONGEST_LAG_MS: i64 = 10 * 60_000;
 
 /// A clock that is behind by less than this is not treated as set back: clocks that are kept in time are corrected by as

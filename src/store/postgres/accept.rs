@@ -1,4 +1,4 @@
-//! Which calls got their answers, and what that makes of an equal call: a message of its own, or a repeat.
+//! Accepts a call as a new message or as a repeat, by whether the responses to equal calls were received.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use crate::domain::{IdempotencyKey, MId};
 use crate::store::rules::REPEAT_WITHIN_MS;
 use crate::store::{AcceptOutcome, Accepted, NewOutbound, StoreError, sql};
 
-/// A call that takes longer from one look at the store to the next was in a process that stood still: its caller may have
-/// gone away and called again elsewhere, so that it is not kept any more. Longer than a busy store needs.
+/// A call that takes longer between two checks was in a process that stood still: its caller may have called again at
+/// another process, so it is not stored any more. Longer than a busy store needs.
 const TOO_LATE: Duration = Duration::from_secs(5);
 
 /// Longest wait for another process that is about to learn whether the response to an equal message was received: this
@@ -26,12 +26,12 @@ const EQUAL_LOOKS: Duration = Duration::from_millis(100);
 #[error("the process stood still for longer than {TOO_LATE:?} while it took the call")]
 struct TooLate;
 
-/// An equal message before this one.
+/// What equal messages make of this call.
 enum Equal {
     None,
-    /// Its answer was lost: this is its repeat.
+    /// The response to this one was lost: the call is its repeat.
     Lost(MId),
-    /// Another process is about to learn what became of its answer.
+    /// Another process is about to learn whether the response to one was received.
     Open,
 }
 
@@ -48,8 +48,8 @@ pub(super) async fn store(call: &Call, pool: &Pool, lease: Duration) -> Result<A
     }
 }
 
-/// Nothing yet where the call may wait and another process is about to learn what became of an equal message's answer: to
-/// be asked again soon.
+/// Returns `None` if the call may wait and another process is about to learn whether the response to an equal message
+/// was received: to be called again soon.
 async fn accept(db: &mut Db, call: &Call) -> Result<Option<Accepted>, StoreError> {
     let new = &call.message;
     still_in_time(call)?;
@@ -64,18 +64,19 @@ async fn accept(db: &mut Db, call: &Call) -> Result<Option<Accepted>, StoreError
     if let Some(kept) = known {
         return Ok(Some(Accepted { ahead: false, kept }));
     }
-    // Locked before the row gets its id: ids of one conversation are in the order of its commits.
+    // Locked before the row gets its id, so that ids of one conversation are in the order of its commits.
     let conversation = db.conversation(&new.channel, &new.contact, &new.destination).await?;
-    // A commit that was under way on the server has ended by now, as it held the lock too.
+    // An in-doubt commit has ended on the server by now, since it held this lock.
     for m_id in &call.lost {
         responses::lose(db, m_id).await?;
     }
-    // Asked under the lock: a caller that is there has not called again yet, and where it does so later, that call waits
-    // for the lock and finds what is stored here. One that is gone may be answered at another process already.
+    // Checked under the lock: a caller that is still connected has not called again yet; if it does so later, that call
+    // waits for the lock and finds what is stored here. One that is gone may have been answered by another process
+    // already.
     if new.caller.is_gone() {
         return Err(StoreError::Stale);
     }
-    // Calls with keys say themselves which of them are one.
+    // With a key, the key alone decides.
     if new.key.is_none() {
         match unanswered(db, conversation, &content, new.accepted_ms - REPEAT_WITHIN_MS).await? {
             Equal::Lost(first) => {
@@ -97,12 +98,12 @@ async fn accept(db: &mut Db, call: &Call) -> Result<Option<Accepted>, StoreError
         let (channel, digest) = (new.channel.as_str(), digest(new, &content));
         db.execute(sql::SET_KEY, args![channel, key.as_str(), digest, new.m_id.as_str(), new.accepted_ms]).await?;
     }
-    still_in_time(call)?; // locks may have been waited for
+    still_in_time(call)?; // waiting for locks takes time
     Ok(Some(Accepted { ahead, kept: AcceptOutcome::New }))
 }
 
-/// What equal messages since `since_ms` make of this one. The answer that a process did not give before it died is lost;
-/// one that it is known to have written has reached its caller.
+/// Returns what equal messages since `since_ms` make of this call. A response that a process had not written before it
+/// died is lost; one that it is known to have written was received.
 async fn unanswered(db: &mut Db, conversation: i64, content: &str, since_ms: i64) -> Result<Equal, StoreError> {
     let me = db.me();
     let equal: Vec<(String, i64, i64, i64)> =
@@ -118,14 +119,14 @@ async fn unanswered(db: &mut Db, conversation: i64, content: &str, since_ms: i64
     Ok(found)
 }
 
-/// Returns whether another process took an equal message since `since_ms`: that may be this very call, made again.
+/// Returns whether another process accepted an equal message since `since_ms`: that may be this same call, made again.
 async fn taken_elsewhere(db: &mut Db, conversation: i64, content: &str, since_ms: i64) -> Result<bool, StoreError> {
     let me = db.me();
     let taken: i64 = db.one(own::TAKEN_ELSEWHERE, args![conversation, since_ms, content, me]).await?;
     Ok(taken != 0)
 }
 
-/// What a key comes to that was used before. A message that surely was not sent leaves its key to the next.
+/// Returns the outcome for a key that was used before. A message that was certainly not sent releases its key.
 async fn named(
     db: &mut Db,
     new: &NewOutbound,
@@ -142,7 +143,7 @@ async fn named(
     }
 }
 
-/// Its answer is the one that counts from now on: an equal call after it is a repeat only if this one is lost too.
+/// Its response is the one that counts from now on: a later equal call is a repeat only if this response is lost too.
 async fn repeat(db: &mut Db, first: MId) -> Result<AcceptOutcome, StoreError> {
     let me = db.me();
     db.execute(own::ANSWER_AGAIN, args![first.as_str(), me]).await?;

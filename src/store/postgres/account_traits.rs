@@ -1,4 +1,4 @@
-//! What rows of ours prove: that the account shows them, how soon, and what became of the messages.
+//! What rows of own sends show: that the account shows them, how soon, and their delivery status.
 
 use super::db::{Count, Db, args, decode};
 use super::events;
@@ -7,7 +7,7 @@ use crate::domain::matching::Match;
 use crate::domain::{Event, EventBody, StatusValue};
 use crate::store::{AccountTraits, Receipt, StoreError, UnreportedSend, rules, sql};
 
-/// Learns from a row that shows a message which surely was sent.
+/// Updates the account's traits from a row that matches a certainly sent message.
 pub(super) async fn from_row(
     db: &mut Db,
     channel: &str,
@@ -20,7 +20,7 @@ pub(super) async fn from_row(
     let Some((kind, done_ms)) = sent else { return Ok(()) };
     let learn = if kind == "attachment" { sql::LEARN_FILES } else { sql::LEARN_TEXTS };
     db.execute(learn, args![channel]).await?;
-    // Of parts before the last nobody noted when they went out.
+    // The time of a send is stored for the last part only.
     if let (true, Some(done_ms), Some(read_before_ms)) = (matched.last, done_ms, read_before_ms) {
         let lag_ms = read_before_ms - done_ms;
         if (1..=rules::LONGEST_LAG_MS).contains(&lag_ms) {
@@ -30,7 +30,7 @@ pub(super) async fn from_row(
     Ok(())
 }
 
-/// Queues the status that a row of ours shows, if it goes beyond what was told. Tells whether it does.
+/// Queues the status on the row of an own send, if it goes beyond the last one published. Returns whether it does.
 pub(super) async fn tell(db: &mut Db, conversation: i64, receipt: &Receipt, now_ms: i64) -> Result<bool, StoreError> {
     let (rank, part) = (receipt.value.rank(), i64::from(receipt.part));
     let part = if receipt.value == StatusValue::Failed { -1 } else { part };

@@ -5,8 +5,8 @@ use super::sql as own;
 use crate::domain::{ChannelName, Event};
 use crate::store::{DueEvent, FailureStreak, Publication, StoreError, sql};
 
-/// Queues events, last of their conversation, not to be published before `due_ms`. None has an earlier timestamp than
-/// one before it. The conversation is locked.
+/// Queues events, last of their conversation, not to be published before `due_ms`. Timestamps never go back. The
+/// conversation is locked.
 pub(super) async fn add_events(
     db: &mut Db,
     conversation: i64,
@@ -18,8 +18,8 @@ pub(super) async fn add_events(
         return Ok(());
     }
     let newest_ms: i64 = db.one(sql::EVENT_MS, args![conversation]).await?;
-    // No event is told as later than it is now (bonychat.md A10), and none as earlier than the one before it: where the clock was set
-    // back, its conversation's time stands still until the clock has caught up.
+    // No timestamp is later than now (bonychat.md A10) or earlier than the one before it: after the clock was set back,
+    // the conversation's time stands still until the clock has caught up.
     let (mut at_ms, wall_ms) = (newest_ms, crate::domain::clock::wall_ms());
     for event in events {
         at_ms = at_ms.max(event.timestamp_ms.min(wall_ms));
@@ -34,7 +34,7 @@ pub(super) async fn add_events(
     db.change(sql::SET_EVENT_LANE, args![conversation]).await
 }
 
-/// What is due, and the rows that cannot be read: those are to be set aside.
+/// Returns the events that are due, and the rows that do not decode, for [`mark_dead`].
 pub(super) async fn due_events(
     db: &mut Db,
     channel: &ChannelName,
@@ -79,7 +79,7 @@ pub(super) struct Unreadable {
     error: StoreError,
 }
 
-/// Sets unreadable events aside as dead letters, so that their conversations go on.
+/// Marks unreadable events as dead, so that their conversations continue.
 pub(super) async fn mark_dead(db: &mut Db, unreadable: &[Unreadable], now_ms: i64) -> Result<(), StoreError> {
     for Unreadable { row, conversation, error } in unreadable {
         tracing::error!(

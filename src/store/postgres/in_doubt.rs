@@ -1,4 +1,4 @@
-//! Messages whose outcome is unknown: found, looked up, settled by a person.
+//! Messages of unknown outcome: found, looked up, settled by an operator.
 
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
@@ -20,14 +20,14 @@ pub(super) async fn interrupted(
 ) -> Result<Vec<Interrupted>, StoreError> {
     type Row = (i64, i64, String, String, Count);
     let mut left: Vec<Row> = db.rows(sql::LEFT_SENDING, args![channel.as_str(), epoch.0]).await?;
-    left.sort_unstable_by_key(|(row, conversation, ..)| (*conversation, *row)); // locks are taken in one order
+    left.sort_unstable_by_key(|(row, conversation, ..)| (*conversation, *row)); // one order of locks, against deadlocks
     let mut found = Vec::with_capacity(left.len());
     for (row, conversation, m_id, contact, Count(part)) in left {
         db.lock(conversation).await?;
         let shown = matches::is_claimed(db, conversation, &m_id, part).await?;
         let look_ms = if shown { now_ms } else { look_ms };
         if db.execute(sql::MARK_UNKNOWN, args![Fault::Interrupted.code(), now_ms, look_ms, row]).await? == 0 {
-            continue; // its former owner settled it after all
+            continue; // its former owner has settled it meanwhile
         }
         follow_head(db, conversation).await?;
         found.push(Interrupted { m_id: decode("outbound", &m_id)?, contact: decode("conversations", &contact)? });
@@ -42,7 +42,7 @@ pub(super) async fn due(
     limit: u32,
 ) -> Result<Vec<InDoubtSend>, StoreError> {
     let found = db.fetch(sql::DUE_LOOKS, args![channel.as_str(), now_ms, limit]).await?;
-    // One that cannot be read was set aside before it was sent, so each of these can.
+    // A message that does not decode was marked unreadable before it was sent, so each of these decodes.
     found.iter().map(|row| in_doubt(channel, row)).collect()
 }
 
@@ -133,7 +133,7 @@ pub(super) async fn decide(
     let there: Option<Row> = db.optional(sql::STATE_OF, args![m_id]).await?;
     let Some((_, conversation, ..)) = there else { return Ok(None) };
     db.lock(conversation).await?;
-    let found: Option<Row> = db.optional(sql::STATE_OF, args![m_id]).await?; // as it is under the lock
+    let found: Option<Row> = db.optional(sql::STATE_OF, args![m_id]).await?; // read again under the lock
     let Some((row, conversation, state, told)) = found else { return Ok(None) };
     if !matches!(state.as_str(), "unknown" | "held" | "unconfirmed") {
         return Ok(Some(state));

@@ -1,6 +1,7 @@
-//! Calls whose commit was not answered: each was answered 503, so its answer is lost, but its message may be stored. Nobody
-//! can ask the server then and there; the next call to the same contact says so in its own transaction, before it looks
-//! whether it is a repeat. That call may come to another process: it is said as soon as the server can be asked, too.
+//! In-doubt commits: the connection broke during COMMIT, the client got 503, and the row may exist. The mId is
+//! remembered here and its response recorded as lost, by the next accept of the same conversation, in its own
+//! transaction, before it looks for equal messages; or by a background retry, since the client may call again at
+//! another process. So the client's retry is deduplicated.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,37 +15,37 @@ use crate::domain::clock::millis;
 use crate::store::rules::REPEAT_WITHIN_MS;
 use crate::store::{Accepted, NewOutbound, StoreError};
 
-/// Wait before the server is asked again.
+/// Wait before the next background retry.
 const AGAIN: Duration = Duration::from_millis(250);
 
-/// Answers that are lost and that the server may not know of, by conversation.
+/// Lost responses that the server may not know of, by conversation.
 #[derive(Default)]
 pub(super) struct InDoubtCommits(Mutex<HashMap<Conversation, Vec<Open>>>);
 
 struct Open {
     m_id: MId,
-    /// When its call came.
+    /// When its call was accepted.
     at_ms: i64,
-    /// Later calls that are under way and say so themselves.
+    /// Later calls under way that record the loss themselves.
     carried: u32,
 }
 
-/// A call to be kept.
+/// A call that is being accepted.
 pub(super) struct Call {
     pub(super) message: NewOutbound,
-    /// Answers lost before it, in the same conversation.
+    /// Lost responses of the same conversation before it.
     pub(super) lost: Vec<MId>,
-    /// The message that it is answered with.
+    /// The message of its response, if the commit stands.
     kept: Mutex<Option<MId>>,
     in_doubt_commits: Arc<InDoubtCommits>,
     started: Instant,
-    /// When this process last saw to it.
+    /// When this process last worked on it.
     seen_to: Mutex<Instant>,
-    /// It may wait for another process, which is about to learn what became of an equal message's answer.
+    /// It may wait for another process that is about to learn whether the response to an equal message was received.
     patient: AtomicBool,
 }
 
-/// An answer that is lost and that the server may not know of.
+/// A lost response that the server may not know of.
 pub(super) struct Lost {
     of: Conversation,
     m_id: MId,
@@ -52,7 +53,7 @@ pub(super) struct Lost {
 }
 
 impl Lost {
-    /// Says so, until the server has heard it or it concerns nobody any more.
+    /// Retries to record the loss until the server has it, or until no repeat can be accepted any more.
     pub(super) async fn tell(self, pool: Arc<Pool>) {
         let since = Instant::now();
         let said = (self.of, self.m_id);
@@ -62,8 +63,8 @@ impl Lost {
             let told = pool.write("record_responses", &call, &|db, ((of, m_id), in_doubt_commits)| {
                 Box::pin(async move {
                     responses::lock(db, of).await?;
-                    // Asked under the lock: a call that comes from now on waits for it, and finds what is said here. One
-                    // that is under way says so itself, and its own answer is the one that counts.
+                    // Checked under the lock: a later call waits for the lock and finds what is recorded here. A call
+                    // under way records it itself, and its own response is the one that counts.
                     let carried = in_doubt_commits.carried(of, m_id);
                     if carried == Some(0) {
                         responses::lose(db, m_id).await?;
@@ -101,7 +102,7 @@ impl InDoubtCommits {
         }
     }
 
-    /// How many calls under way say that this answer is lost; `None` where one has said so.
+    /// Returns how many calls under way record that this response is lost; `None` if one has done so.
     fn carried(&self, of: &Conversation, m_id: &MId) -> Option<u32> {
         let all = self.all();
         all.get(of)?.iter().find(|open| open.m_id == *m_id).map(|open| open.carried)
@@ -121,18 +122,18 @@ impl InDoubtCommits {
 }
 
 impl Call {
-    /// The message that it is answered with, should the commit stand.
+    /// Sets the message of its response, if the commit stands.
     pub(super) fn keeps(&self, m_id: &MId) {
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(m_id.clone());
     }
 
-    /// Time since this process last saw to it, which it does now.
+    /// Returns the time since this process last worked on it, which it does now.
     pub(super) fn since_seen_to(&self) -> Duration {
         let mut seen_to = self.seen_to.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut *seen_to, Instant::now()).elapsed()
     }
 
-    /// Whether it may still wait for another process: no longer than `limit` after its start.
+    /// Sets whether it may still wait for another process: until `limit` after its start.
     pub(super) fn wait_for_equal(&self, limit: Duration) {
         self.patient.store(self.started.elapsed() < limit, Ordering::Relaxed);
     }
@@ -141,8 +142,8 @@ impl Call {
         self.patient.load(Ordering::Relaxed)
     }
 
-    /// What came of it; and what the server is to be told, where that is not clear. Before the caller is told: it may call
-    /// again at once.
+    /// Ends the call. Returns the loss to record if its outcome is in doubt. To be called before the client gets its
+    /// response: it may call again at once.
     pub(super) fn over(&self, outcome: &Result<Accepted, StoreError>) -> Option<Lost> {
         let of = (self.message.channel.clone(), self.message.contact.clone());
         if outcome.is_ok() && !self.lost.is_empty() {

@@ -21,7 +21,7 @@ pub(super) async fn take_baseline(
 ) -> Result<(), StoreError> {
     db.execute(own::CHANNEL_LOCKED, args![channel.as_str()]).await?;
     let mut conversations: Vec<&Position> = conversations.iter().collect();
-    conversations.sort_unstable_by_key(|there| there.contact.as_str()); // locks are taken in one order
+    conversations.sort_unstable_by_key(|there| there.contact.as_str()); // one order of locks, against deadlocks
     for there in conversations {
         let values = args![channel.as_str(), there.contact.as_str(), there.destination.as_str(), there.baseline];
         db.execute(sql::ADD_BASELINE, values).await?;
@@ -52,7 +52,8 @@ pub(super) async fn position(
     Ok(Some(Position { contact: contact.clone(), destination, read_to, baseline, unread }))
 }
 
-/// Those that can be read; one that cannot is as if it had never been read, and is said.
+/// Returns the positions that decode; one that does not is logged and left out, as if its conversation had never been
+/// read.
 pub(super) async fn positions(db: &mut Db, channel: &ChannelName) -> Result<Vec<Position>, StoreError> {
     type Row = (String, String, Option<String>, Option<String>, Option<String>);
     let found: Vec<Row> = db.rows(sql::POSITIONS, args![channel.as_str()]).await?;
@@ -73,7 +74,7 @@ pub(super) async fn positions(db: &mut Db, channel: &ChannelName) -> Result<Vec<
     Ok(positions)
 }
 
-/// A claim or a tail that does not decode is as if there were none.
+/// A match or a page that does not decode counts as none.
 pub(super) async fn seen(db: &mut Db, channel: &ChannelName, contact: &ContactId) -> Result<SeenRows, StoreError> {
     type Row = (String, i64, Option<String>, Option<String>);
     let erased = contact.erased(channel);
@@ -131,13 +132,13 @@ pub(super) async fn record(db: &mut Db, reading: &ConversationRead) -> Result<(R
         db.change(sql::SET_READ_TO, args![position, conversation]).await?;
     }
     if shown > 0 {
-        super::outbound::follow_head(db, conversation).await?; // what was to go again waits for the look
+        super::outbound::follow_head(db, conversation).await?; // what was to be sent again waits for the lookup
     }
     let account_traits = if any_matched { Some(account_traits::account_traits(db, channel).await?) } else { None };
     Ok((Recorded { events: recorded, account_traits }, shown > 0))
 }
 
-/// What an index takes: PostgreSQL's refuse texts beyond a third of a page, and far sides choose their ids.
+/// Shortens an identity for the index: PostgreSQL's refuse texts beyond a third of a page, and Afilnet chooses its ids.
 fn indexed(identity: &str) -> Cow<'_, str> {
     const LONGEST: usize = 1000;
     if identity.len() <= LONGEST {

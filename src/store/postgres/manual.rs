@@ -1,4 +1,5 @@
-//! What a person does about messages that the bridge has given up, by a command beside a running bridge or without one.
+//! What an operator does with messages and events that were given up, by a command beside a running bridge or without
+//! one.
 
 use super::db::{Count, Db, args, decode};
 use super::{outbound, pending_question};
@@ -15,7 +16,7 @@ struct Found {
     told: bool,
 }
 
-/// As it is under the lock of its conversation.
+/// Finds the message and reads it under the lock of its conversation.
 async fn find(db: &mut Db, m_id: &str) -> Result<Option<Found>, StoreError> {
     type Row = (i64, i64, String, Count, bool, bool);
     let there: Option<Row> = db.optional(sql::BY_HAND, args![m_id]).await?;
@@ -33,7 +34,7 @@ async fn find(db: &mut Db, m_id: &str) -> Result<Option<Found>, StoreError> {
     Ok(found)
 }
 
-/// Given-up events that bear this id, under the lock of their conversations: row, conversation, and whether their text is
+/// Returns the dead events of this id, under the lock of their conversations: id, conversation, and whether the text is
 /// still there.
 async fn dead_events(db: &mut Db, m_id: &str) -> Result<Vec<(i64, i64, bool)>, StoreError> {
     let there: Vec<(i64, i64, bool)> = db.rows(sql::DEAD_BY_HAND, args![m_id]).await?;
@@ -45,8 +46,8 @@ async fn dead_events(db: &mut Db, m_id: &str) -> Result<Vec<(i64, i64, bool)>, S
     db.rows(sql::DEAD_BY_HAND, args![m_id]).await
 }
 
-/// Puts a message or an event that was given up back to its old place, to be tried at once and counted anew. Its due time
-/// is its old one, which lies in the past by any clock; its age counts from `now_ms`.
+/// Requeues a message or an event that was given up in its old place, to be tried at once, with attempts counted from
+/// zero. Its due time is its old one, which is in the past by every clock; its age counts from `now_ms`.
 pub(super) async fn retry(db: &mut Db, m_id: &str, now_ms: i64) -> Result<ManualOutcome, StoreError> {
     let found = find(db, m_id).await?;
     match found {
@@ -94,7 +95,7 @@ pub(super) async fn retry_given_up(
     Ok(dead.len())
 }
 
-/// Gives a message or an event up for good and wipes its text. The agent of one that still waited is told.
+/// Discards a message or an event and erases its text. The agent of a message that was still queued is notified.
 pub(super) async fn discard(
     db: &mut Db,
     m_id: &str,
@@ -112,7 +113,7 @@ pub(super) async fn discard(
             "queued" if there.part == 0 => Some(&notices.not_sent),
             "queued" => Some(&notices.perhaps_sent),
             "held" if !there.told => Some(&notices.perhaps_sent),
-            _ => None, // its agent knows
+            _ => None, // its agent was notified before
         };
         if let Some(notice) = notice {
             outbound::notice(db, there.conversation, &m_id, notice, now_ms).await?;
@@ -131,8 +132,8 @@ pub(super) async fn discard(
     })
 }
 
-/// As the lane's rule, and closed while any message of the conversation is under way: one that was put back stands before
-/// it and must not overtake it.
+/// Sets the lane, which stays closed while any message of the conversation is under way: a requeued message stands
+/// before that one and must not overtake it.
 async fn follow_head(db: &mut Db, conversation: i64) -> Result<(), StoreError> {
     let busy: bool = db.one(sql::UNDER_WAY, args![conversation]).await?;
     if busy {

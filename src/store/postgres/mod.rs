@@ -45,13 +45,13 @@ use engine::may_be_committed;
 pub(super) use open::OpenError as TargetError;
 pub(super) use target::Target;
 
-/// Longest time for an answer to "can something be written now".
+/// Longest time for [`Store::check`].
 const CHECK: Duration = Duration::from_millis(1500);
 
 #[async_trait]
 impl Store for PostgresStore {
     async fn accept(&self, mut message: NewOutbound) -> Result<Accepted, StoreError> {
-        // In a task of its own: the caller may go away before the commit, and the bell must ring all the same.
+        // In a task of its own: the caller may go away before the commit, and the sender must be notified all the same.
         let (pool, notifier) = (Arc::clone(&self.pool), Arc::clone(&self.notifier));
         let wakeups = self.wakeups.channel(&message.channel);
         let here = wakeups.as_ref().is_none_or(|wakeups| wakeups.is_local());
@@ -142,7 +142,7 @@ impl Store for PostgresStore {
                     wakeups.add_waiting(-i64::try_from(begun.len()).unwrap_or(0));
                 }
             }
-            // The commit may stand. None of them was handed out, so the next call may queue them again.
+            // The commit may stand. None of them was handed out, so the next call may requeue them.
             Err(StoreError::Unavailable(_) | StoreError::Closed) => {
                 maybe_claimed.append(&mut turn.begun.lock().unwrap_or_else(PoisonError::into_inner));
             }

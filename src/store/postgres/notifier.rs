@@ -1,6 +1,6 @@
-//! What processes that share a store tell each other: that a message waits for its owner, that verdicts have come, that
-//! leases have changed. Said after the commit and apart from it, since the server lets commits that say something pass
-//! one at a time. What is not heard, as behind a pooler that keeps no connection, is found by looking.
+//! Cross-process notifications by LISTEN/NOTIFY: new outbound message, verdict, lease change. Sent after COMMIT and
+//! apart from it, because PostgreSQL serialises commits that contain NOTIFY. Falls back to polling where notifications
+//! do not arrive, as behind a transaction pooler.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -22,11 +22,11 @@ use crate::domain::ids::fingerprint;
 use crate::domain::{ChannelName, MId};
 use crate::store::{FirstVerdict, StoreError, Wakeups};
 
-/// Time between two looks at what may have been said: while nothing can be heard, and otherwise.
+/// Time between two polls: while notifications do not arrive, and otherwise.
 const LOOK_DEAF: Duration = Duration::from_millis(200);
 const LOOK: Duration = Duration::from_secs(1);
 
-/// What is said within this time is said together.
+/// Notifications within this time are sent together.
 const BATCH: Duration = Duration::from_millis(2);
 
 /// Wait before listening again after it failed.
@@ -39,11 +39,11 @@ const VERDICT: &str = "verdict";
 const LEASES: &str = "leases";
 const OUTBOUND: &str = "outbound ";
 
-/// One process's end of it.
+/// One process's notifications.
 pub(super) struct Notifier {
     pool: Arc<Pool>,
     wakeups: Arc<Wakeups>,
-    /// Messages whose callers wait here for the verdict of another process, and until when.
+    /// Messages for which a caller waits here for the verdict of another process, and until when.
     awaiting: Mutex<HashMap<MId, Instant>>,
     /// Channels that this process owns.
     owned: Mutex<BTreeSet<ChannelName>>,
@@ -74,12 +74,12 @@ impl Notifier {
         })
     }
 
-    /// How long a process that died may be taken to live.
+    /// Returns how long a dead process may count as alive.
     pub(super) fn lease(&self) -> Duration {
         since(0, self.lease_ms.load(Ordering::Relaxed))
     }
 
-    /// Begins to speak, listen and look, once. Tells whether it did so now.
+    /// Starts the tasks that notify, listen and poll, once. Returns whether it did so now.
     pub(super) fn start(self: &Arc<Self>, lease: Duration) -> bool {
         self.lease_ms.store(millis(lease), Ordering::Relaxed);
         let mut say = lock(&self.say);
@@ -112,28 +112,28 @@ impl Notifier {
         self.tasks.wait().await;
     }
 
-    /// A message waits at its channel's owner.
+    /// A message is queued for its channel's owner.
     pub(super) fn outbound(&self, channel: &ChannelName) {
         self.say(format!("{OUTBOUND}{channel}"));
     }
 
-    /// A verdict has come on which a caller waits somewhere.
+    /// There is a verdict that a caller waits for at some process.
     pub(super) fn verdict(&self) {
         self.say(VERDICT.to_owned());
     }
 
-    /// Leases were given back, or a process has left.
+    /// Leases were given back, or a process has joined or left.
     pub(super) fn leases(&self) {
         self.say(LEASES.to_owned());
     }
 
     fn say(&self, what: String) {
         if let Some(say) = lock(&self.say).as_ref() {
-            let _ = say.send(what); // its task ends with the store alone
+            let _ = say.send(what); // its task ends with the store
         }
     }
 
-    /// The channels that this process owns from now on.
+    /// Sets whether this process owns these channels.
     pub(super) fn owns(&self, channels: &[ChannelName], mine: bool) {
         let mut owned = lock(&self.owned);
         for channel in channels {
@@ -145,7 +145,7 @@ impl Notifier {
         }
     }
 
-    /// A caller waits here so long for the verdict of another process.
+    /// A caller waits here for `waits` for the verdict of another process.
     pub(super) fn await_verdict(&self, m_id: &MId, waits: Duration) {
         lock(&self.awaiting).insert(m_id.clone(), Instant::now() + waits);
     }
@@ -167,7 +167,7 @@ impl Notifier {
         }
     }
 
-    /// Of this store alone, in a database that may hold several.
+    /// Returns the NOTIFY channel of this store, in a database that may hold several.
     fn topic(&self) -> String {
         format!("bridge_{}", fingerprint(&[self.pool.schema()]))
     }
@@ -191,7 +191,7 @@ impl Notifier {
         let mut listener = PgListener::connect_with(pool).await?;
         listener.listen(&self.topic()).await?;
         loop {
-            // What was said before is not heard: whoever may have been meant looks.
+            // Notifications before LISTEN are missed: poll once for all.
             hearing.store(true, Ordering::Relaxed);
             self.look.notify_one();
             self.changes.notify_one();
@@ -220,7 +220,8 @@ impl Notifier {
         }
     }
 
-    /// Looks for verdicts whenever one may have come, and for messages where nothing may have been heard of them.
+    /// Looks for verdicts whenever there may be one, and for due messages where their notification may have been
+    /// missed.
     async fn watch(self: Arc<Self>, hearing: Arc<AtomicBool>) {
         loop {
             let every = if hearing.load(Ordering::Relaxed) { LOOK } else { LOOK_DEAF };
@@ -255,7 +256,7 @@ impl Notifier {
         Ok(())
     }
 
-    /// Answers the callers on whose messages there is a verdict.
+    /// Answers the callers for which there is a verdict.
     async fn remote_verdicts(&self) -> Result<(), StoreError> {
         let now = Instant::now();
         let waiting: Vec<String> = {
@@ -269,13 +270,13 @@ impl Notifier {
         let found = self.pool.read(&waiting, &|db, waiting| Box::pin(remote_verdicts::find(db, waiting))).await?;
         for verdict in found {
             lock(&self.awaiting).remove(&verdict.m_id);
-            // Whoever is told here is told nothing else: where nobody waits any more, the agent is told instead.
+            // A caller that is answered here gets no `message_status`; if none waits any more, the agent gets it.
             let Some(caller) = self.wakeups.take_caller(&verdict.m_id) else { continue };
             if verdict.failed.is_none() {
                 let _ = caller.send(FirstVerdict::Accepted);
                 continue;
             }
-            // Beside the others: where the server is away it takes its time.
+            // In a task of its own: it takes long while the server is out of reach.
             let pool = Arc::clone(&self.pool);
             self.tasks.spawn(async move { caller.send(remote_verdicts::taken(&pool, verdict).await) });
         }
@@ -283,7 +284,7 @@ impl Notifier {
     }
 }
 
-/// A poisoned lock holds plain maps that are whole: go on.
+/// A poisoned lock holds plain maps that are consistent, so it is used on.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

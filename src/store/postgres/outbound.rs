@@ -1,5 +1,5 @@
-//! Outbound rows: queued, sending, and what becomes of them. Each function runs inside one transaction, and locks the
-//! channel, then its conversations, then rows.
+//! Outbound messages: queued, sending, settled. Each function runs inside one transaction, and locks the channel, then
+//! its conversations, then rows.
 
 use super::db::{Count, Db, args, corrupt, decode};
 use super::{events, matches, pending_question, sql as own};
@@ -7,7 +7,7 @@ use crate::domain::clock::{millis, wall_ms};
 use crate::domain::{ChannelName, Content, Event, EventBody, Fault, MId, StatusValue};
 use crate::store::{Attempt, Epoch, FailureStreak, NewOutbound, Settlement, StoreError, rules, sql};
 
-/// Adds a message, last of its conversation, which is locked. Tells whether others wait before it.
+/// Adds a message, last of its conversation, which is locked. Returns whether others are queued before it.
 pub(super) async fn add(db: &mut Db, conversation: i64, new: &NewOutbound, content: &str) -> Result<bool, StoreError> {
     let (me, waits_ms) = (db.me(), millis(new.waits));
     let (m_id, kind, at_ms) = (new.m_id.as_str(), new.content.kind(), new.accepted_ms);
@@ -20,16 +20,16 @@ pub(super) async fn take_ownership(db: &mut Db, channel: &ChannelName) -> Result
     db.one(sql::OWN, args![channel.as_str()]).await.map(Epoch)
 }
 
-/// What `begin` is asked for.
+/// Arguments of `begin`.
 pub(super) struct Turn {
     pub(super) channel: ChannelName,
     pub(super) epoch: Epoch,
     pub(super) now_ms: i64,
     pub(super) live_since_ms: i64,
     pub(super) limit: u32,
-    /// Rows that former calls may have begun without telling anyone.
+    /// Messages that earlier calls may have begun without their reply having arrived.
     pub(super) maybe_claimed: Vec<i64>,
-    /// Rows that this call has begun so far, should nobody be told.
+    /// Messages that this call has begun so far, in case the reply to its commit is lost.
     pub(super) begun: std::sync::Mutex<Vec<i64>>,
 }
 
@@ -57,7 +57,7 @@ pub(super) async fn begin(db: &mut Db, turn: &Turn) -> Result<Vec<Attempt>, Stor
             }
             Err(error @ StoreError::Corrupt { .. }) => mark_unreadable(db, lane.head, &error, turn.now_ms).await?,
             Err(error) => return Err(error),
-            Ok(None) => {} // a lane never outlives its head; mended below
+            Ok(None) => {} // a lane without a head is repaired below
         }
         follow_head(db, lane.conversation).await?;
     }
@@ -69,7 +69,7 @@ pub(super) async fn begin(db: &mut Db, turn: &Turn) -> Result<Vec<Attempt>, Stor
     Ok(attempts)
 }
 
-/// Of these messages, those whose callers wait for the verdict at another process, and how many milliseconds yet.
+/// Returns those of these messages for which a caller waits at another process, and for how many more milliseconds.
 async fn awaited(db: &mut Db, rows: &[i64]) -> Result<Vec<(i64, i64)>, StoreError> {
     if rows.is_empty() {
         return Ok(Vec::new());
@@ -78,7 +78,7 @@ async fn awaited(db: &mut Db, rows: &[i64]) -> Result<Vec<(i64, i64)>, StoreErro
     db.rows(own::AWAITED, args![rows.to_vec(), me]).await
 }
 
-/// Queues again what was begun and never handed out.
+/// Requeues what was begun and never handed out.
 async fn requeue(db: &mut Db, turn: &Turn) -> Result<(), StoreError> {
     if turn.maybe_claimed.is_empty() {
         return Ok(());
@@ -114,7 +114,7 @@ async fn lanes(db: &mut Db, turn: &Turn) -> Result<Vec<Lane>, StoreError> {
     Ok(due.into_iter().map(lane).collect())
 }
 
-/// Marks the head of a lane `sending` and hands it out.
+/// Marks the head of a lane `sending` and returns it.
 async fn start(db: &mut Db, turn: &Turn, head: i64, lane: &Lane) -> Result<Option<Attempt>, StoreError> {
     type Row = (String, Option<String>, Count, Count, i64, String, Option<String>, Count, i64, Option<i64>);
     let row: Option<Row> = db.optional(sql::BEGIN, args![turn.epoch.0, turn.now_ms, head]).await?;
@@ -156,7 +156,7 @@ async fn start(db: &mut Db, turn: &Turn, head: i64, lane: &Lane) -> Result<Optio
     }))
 }
 
-/// A message that cannot be read is not sent, and holds up nobody.
+/// Marks a message that does not decode as failed: it is not sent, and its conversation continues.
 async fn mark_unreadable(db: &mut Db, head: Option<i64>, error: &StoreError, now_ms: i64) -> Result<(), StoreError> {
     let m_id: String = db.one(sql::SET_ASIDE, args![now_ms, "unreadable_row", head]).await?;
     tracing::error!(
@@ -167,7 +167,7 @@ async fn mark_unreadable(db: &mut Db, head: Option<i64>, error: &StoreError, now
     Ok(())
 }
 
-/// Settles an attempt that is in state `from`. Tells whether it left a notice for the agent.
+/// Settles an attempt that is in state `from`. Returns whether it queued a notice for the agent.
 pub(super) async fn settle(
     db: &mut Db,
     attempt: &Attempt,
@@ -199,7 +199,7 @@ pub(super) async fn settle(
             notice.as_deref()
         }
         Settlement::Unknown { fault, look_ms } => {
-            // A poll may have found its row before the answer that never came was given up.
+            // A poll may have recorded its row before the call timed out.
             let found = matches::is_claimed(db, *conversation, m_id.as_str(), *part).await?;
             let look_ms = if found { now_ms } else { *look_ms };
             let values = args![fault.code(), now_ms, look_ms, row, from, part, number, epoch];
@@ -216,7 +216,7 @@ pub(super) async fn settle(
     follow_head(db, *conversation).await?;
     if let Some(sentence) = sentence {
         notice(db, *conversation, m_id, sentence, now_ms).await?;
-        // A caller at another process may take it as its answer; where none does, the agent gets it as any other.
+        // A caller at another process may take the notice as its response; otherwise the agent gets it as usual.
         if attempt.awaited
             && let Some((_, left_ms)) = awaited(db, &[*row]).await?.first()
         {
@@ -227,7 +227,7 @@ pub(super) async fn settle(
     Ok(sentence.is_some())
 }
 
-/// Queues the `message_status` failed that tells the agent. The conversation is locked.
+/// Queues the agent's `message_status` failed. The conversation is locked.
 pub(super) async fn notice(
     db: &mut Db,
     conversation: i64,
@@ -248,7 +248,7 @@ pub(super) async fn follow_head(db: &mut Db, conversation: i64) -> Result<(), St
     db.change(sql::SET_OUTBOUND_LANE, args![conversation]).await
 }
 
-/// `Stale` where the channel has another owner; until the transaction ends it gets none.
+/// `Stale` if the channel has another owner; it cannot be taken over before the transaction ends.
 pub(super) async fn check_epoch(db: &mut Db, channel: &ChannelName, epoch: Epoch) -> Result<(), StoreError> {
     let newest: Option<(i64,)> = db.optional(own::EPOCH_HELD, args![channel.as_str()]).await?;
     if newest == Some((epoch.0,)) { Ok(()) } else { Err(StoreError::Stale) }

@@ -1,4 +1,4 @@
-//! Verdicts of one process on messages whose callers wait at another.
+//! Verdicts of one process on messages of callers that wait at another.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use super::sql as own;
 use crate::domain::{Fault, MId};
 use crate::store::{FirstVerdict, StoreError, sql};
 
-/// Wait before the server is asked again what came of a commit, and how long that is worth while.
+/// Wait between two tries after a commit in doubt, and how long to try.
 const AGAIN: Duration = Duration::from_millis(250);
 const TAKE_WITHIN: Duration = Duration::from_mins(1);
 
-/// That there is a verdict on a message.
+/// A message that has a verdict.
 pub(super) struct Found {
     pub(super) m_id: MId,
     conversation: i64,
@@ -31,9 +31,9 @@ pub(super) async fn find(db: &mut Db, m_ids: &[String]) -> Result<Vec<Found>, St
     found.into_iter().map(verdict).collect()
 }
 
-/// What the caller of a message that has failed is to hear. Taken from the agent, who is not told any more; where that is
-/// too late, the agent is told, and the caller only that it was accepted. `again`: a commit that took it may stand, as
-/// its answer was lost.
+/// Returns the verdict for the caller of a message. Takes a failure's notice from the agent's queue; if that is too
+/// late, the agent keeps it and the caller gets "accepted". `again`: an earlier commit that took it may stand, since
+/// its reply was lost.
 pub(super) async fn take(db: &mut Db, verdict: &Found, again: bool) -> Result<FirstVerdict, StoreError> {
     let me = db.me();
     let (conversation, m_id) = (verdict.conversation, verdict.m_id.as_str());
@@ -50,8 +50,8 @@ pub(super) async fn take(db: &mut Db, verdict: &Found, again: bool) -> Result<Fi
     Ok(FirstVerdict::Refused(Fault::from_code(verdict.failed.as_deref().unwrap_or_default())))
 }
 
-/// As [`take`], asked again until the server says what came of it: a commit whose answer was lost may have taken from the
-/// agent what only the caller can be told then.
+/// As [`take`], retried until the outcome is known: a commit in doubt may have taken the notice from the agent, so that
+/// only the caller can get it.
 pub(super) async fn taken(pool: &Pool, verdict: Found) -> FirstVerdict {
     let since = Instant::now();
     let mut again = false;

@@ -1,6 +1,6 @@
-//! Which answers were written, said to the server the moment they were, in commits that are not waited for on its disk. It
-//! outlives a kill of the process, which the commit that tells what became of them may not, and so tells a call that was
-//! answered just before the kill from one that was not.
+//! Journal of written responses, sent to the server at once, in commits that do not wait for its disk. It survives a
+//! kill of the process before the commit that records the outcome, and so distinguishes a call that was answered just
+//! before the kill from one that was not.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,24 +15,24 @@ use super::sql;
 use crate::domain::MId;
 use crate::store::StoreError;
 
-/// A row that somebody else is changing is noted a moment later; so often, then what became of its answer is told soon
+/// Most tries for a row that another transaction is changing; after that the outcome of its response is recorded soon
 /// anyway.
 const TRIES: u32 = 5;
 const AGAIN: Duration = Duration::from_millis(10);
 
-/// Notes that are kept for the server, at most: where it is away, nothing can be noted.
+/// Most entries that wait for the server; beyond that they are dropped.
 const MOST: usize = 10_000;
 
-/// Whether an answer was written, or was lost after all; and how often that could not be said.
+/// Whether a response was written, or was lost after all; and how often that could not be stored.
 struct Word {
     reached: bool,
     tries: u32,
 }
 
-/// What is noted and not said yet.
+/// Entries that are not stored yet.
 #[derive(Default)]
 pub(super) struct ResponseJournal {
-    /// The last word on each message.
+    /// The last entry of each message.
     words: Mutex<HashMap<MId, bool>>,
     news: Notify,
 }
@@ -47,7 +47,7 @@ impl ResponseJournal {
         self.news.notify_one();
     }
 
-    /// Says what is noted, for ever.
+    /// Stores the entries, in an endless loop.
     pub(super) async fn keep(self: Arc<Self>, pool: Arc<Pool>) {
         let mut words = HashMap::new();
         loop {
@@ -74,7 +74,8 @@ impl ResponseJournal {
     }
 }
 
-/// Waits for no row, so that it never stands in anybody's way. Tells which could be said.
+/// Stores the entries without waiting for locked rows, so that it never blocks another transaction. Returns which were
+/// stored.
 async fn say(db: &mut Db, words: &HashMap<MId, Word>) -> Result<HashSet<String>, StoreError> {
     db.run(sql::IN_MEMORY).await?;
     let me = db.me();

@@ -7,10 +7,11 @@ use crate::store::{Epoch, StoreError, sql};
 
 pub(super) type Conversation = (ChannelName, ContactId);
 
-/// A message may be gone by now, or be answered already under a key: then nothing changes.
+/// Records which responses were received. Does nothing for a message that was deleted, or of which another response
+/// with the same mId was received.
 pub(super) async fn settle(db: &mut Db, accept: &[(MId, bool)]) -> Result<(), StoreError> {
     let mut accept: Vec<&(MId, bool)> = accept.iter().collect();
-    accept.sort_by_key(|(m_id, _)| m_id.as_str()); // locks are taken in one order
+    accept.sort_by_key(|(m_id, _)| m_id.as_str()); // one order of locks, against deadlocks
     for (m_id, reached) in accept {
         if *reached {
             db.execute(sql::ANSWERED, args![m_id.as_str()]).await?;
@@ -21,22 +22,21 @@ pub(super) async fn settle(db: &mut Db, accept: &[(MId, bool)]) -> Result<(), St
     Ok(())
 }
 
-/// An answer is lost that this process was to give.
+/// Records that a response of this process was lost.
 pub(super) async fn lose(db: &mut Db, m_id: &MId) -> Result<(), StoreError> {
     let me = db.me();
     db.execute(own::ANSWER_LOST, args![m_id.as_str(), me]).await.map(drop)
 }
 
-/// Locks a conversation, where there is one. A commit that was under way on the server has ended by then, as it holds the
-/// lock.
+/// Locks a conversation, if it exists. An in-doubt commit has ended on the server by then, since it holds this lock.
 pub(super) async fn lock(db: &mut Db, of: &Conversation) -> Result<(), StoreError> {
     let _: Option<(i64,)> = db.optional(own::CONVERSATION_LOCKED, args![of.0.as_str(), of.1.as_str()]).await?;
     Ok(())
 }
 
-/// Takes a channel over. Whoever had it died before it knew what became of these answers.
+/// Takes a channel over. Responses that its former owner had not recorded count as lost.
 pub(super) async fn take_ownership(db: &mut Db, channel: &ChannelName) -> Result<Epoch, StoreError> {
-    let epoch = outbound::take_ownership(db, channel).await?; // locks the channel, which comes before its rows
+    let epoch = outbound::take_ownership(db, channel).await?; // locks the channel, before its rows
     db.execute(sql::ANSWERS_LOST, args![channel.as_str()]).await?;
     Ok(epoch)
 }

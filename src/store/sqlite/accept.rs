@@ -1,4 +1,4 @@
-//! Which calls got their answers, and what that makes of an equal call: a message of its own, or a repeat.
+//! Accepts a call as a new message or as a repeat, by whether the responses to equal calls were received.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -20,7 +20,7 @@ pub(super) fn accept(db: &Connection, new: &NewOutbound) -> Result<Accepted, Sto
         return Ok(Accepted { ahead: false, kept });
     }
     let conversation = conversation(db, &new.channel, &new.contact, &new.destination)?;
-    // Calls with keys say themselves which of them are one.
+    // With a key, the key alone decides.
     if new.key.is_none()
         && let Some(first) = unanswered(db, conversation, &content, new.accepted_ms - rules::REPEAT_WITHIN_MS)?
     {
@@ -34,7 +34,7 @@ pub(super) fn accept(db: &Connection, new: &NewOutbound) -> Result<Accepted, Sto
     Ok(Accepted { ahead, kept: AcceptOutcome::New })
 }
 
-/// The oldest equal message since `since_ms` whose answer was lost.
+/// Returns the oldest equal message since `since_ms` of which the response was lost.
 fn unanswered(db: &Connection, conversation: i64, content: &str, since_ms: i64) -> Result<Option<MId>, StoreError> {
     let first: Option<String> = db
         .prepare_cached(sql::UNANSWERED)
@@ -43,7 +43,7 @@ fn unanswered(db: &Connection, conversation: i64, content: &str, since_ms: i64) 
     first.map(|m_id| decode("outbound", &m_id)).transpose()
 }
 
-/// What a key comes to that was used before. A message that surely was not sent leaves its key to the next.
+/// Returns the outcome for a key that was used before. A message that was certainly not sent releases its key.
 fn named(
     db: &Connection,
     new: &NewOutbound,
@@ -65,7 +65,7 @@ fn named(
     }
 }
 
-/// Its answer is the one that counts from now on: an equal call after it is a repeat only if this one is lost too.
+/// Its response is the one that counts from now on: a later equal call is a repeat only if this response is lost too.
 fn repeat(db: &Connection, first: MId) -> Result<AcceptOutcome, StoreError> {
     execute(db, sql::ANSWER_AGAIN, params![first.as_str()])?;
     Ok(AcceptOutcome::RepeatOf(first))
@@ -75,7 +75,8 @@ fn digest(new: &NewOutbound, content: &str) -> String {
     fingerprint(&[new.contact.as_str(), content])
 }
 
-/// A message may be gone by now, or be answered already under a key: then nothing changes.
+/// Records which responses were received. Does nothing for a message that was deleted, or of which another response
+/// with the same mId was received.
 pub(super) fn settle(db: &Connection, accept: &[(MId, bool)]) -> Result<(), StoreError> {
     for (m_id, reached) in accept {
         execute(db, if *reached { sql::ANSWERED } else { sql::ANSWER_LOST }, params![m_id.as_str()])?;
@@ -83,7 +84,7 @@ pub(super) fn settle(db: &Connection, accept: &[(MId, bool)]) -> Result<(), Stor
     Ok(())
 }
 
-/// Takes a channel over. Whoever had it died before it knew what became of these answers.
+/// Takes a channel over. Responses that its former owner had not recorded count as lost.
 pub(super) fn take_ownership(db: &Connection, channel: &ChannelName) -> Result<Epoch, StoreError> {
     execute(db, sql::ANSWERS_LOST, params![channel.as_str()])?;
     outbound::take_ownership(db, channel)

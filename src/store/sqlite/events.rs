@@ -6,8 +6,7 @@ use super::{change, corrupt, decode, execute, one, rows, unavailable};
 use crate::domain::{ChannelName, Event};
 use crate::store::{DueEvent, FailureStreak, Publication, StoreError, sql};
 
-/// Queues events, last of their conversation, not to be published before `due_ms`. None has an earlier timestamp than
-/// one before it.
+/// Queues events, last of their conversation, not to be published before `due_ms`. Timestamps never go back.
 pub(super) fn add_events(
     db: &Connection,
     conversation: i64,
@@ -19,8 +18,8 @@ pub(super) fn add_events(
         return Ok(());
     }
     let newest_ms: i64 = one(db, sql::EVENT_MS, params![conversation])?;
-    // No event is told as later than it is now (bonychat.md A10), and none as earlier than the one before it: where the clock was set
-    // back, its conversation's time stands still until the clock has caught up.
+    // No timestamp is later than now (bonychat.md A10) or earlier than the one before it: after the clock was set back,
+    // the conversation's time stands still until the clock has caught up.
     let (mut at_ms, wall_ms) = (newest_ms, crate::domain::clock::wall_ms());
     for event in events {
         at_ms = at_ms.max(event.timestamp_ms.min(wall_ms));
@@ -35,7 +34,7 @@ pub(super) fn add_events(
     change(db, sql::SET_EVENT_LANE, params![conversation])
 }
 
-/// What is due, and the rows that cannot be read: those are to be set aside.
+/// Returns the events that are due, and the rows that do not decode, for [`mark_dead`].
 pub(super) fn due_events(
     db: &Connection,
     channel: &ChannelName,
@@ -73,7 +72,7 @@ pub(super) struct Unreadable {
     error: StoreError,
 }
 
-/// Sets unreadable events aside as dead letters, so that their conversations go on.
+/// Marks unreadable events as dead, so that their conversations continue.
 pub(super) fn mark_dead(db: &Connection, unreadable: &[Unreadable], now_ms: i64) -> Result<(), StoreError> {
     for Unreadable { row, conversation, error } in unreadable {
         tracing::error!(

@@ -1,4 +1,4 @@
-//! Messages whose outcome is unknown: found, looked up, settled by a person.
+//! Messages of unknown outcome: found, looked up, settled by an operator.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -64,11 +64,11 @@ pub(super) fn due(
                 settle_lag_ms,
             }))
         })?;
-    // One that cannot be read was set aside before it was sent, so each of these can.
+    // A message that does not decode was marked unreadable before it was sent, so each of these decodes.
     found.into_iter().collect()
 }
 
-/// What a row holds of an attempt besides its texts.
+/// Columns of an attempt, besides its texts.
 struct AttemptOf {
     row: i64,
     conversation: i64,

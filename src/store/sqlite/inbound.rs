@@ -56,7 +56,8 @@ pub(super) fn position(
     Ok(Some(Position { contact: contact.clone(), destination, read_to, baseline, unread }))
 }
 
-/// Those that can be read; one that cannot is as if it had never been read, and is said.
+/// Returns the positions that decode; one that does not is logged and left out, as if its conversation had never been
+/// read.
 pub(super) fn positions(db: &Connection, channel: &ChannelName) -> Result<Vec<Position>, StoreError> {
     type Row = (String, String, Option<String>, Option<String>, Option<String>);
     let found: Vec<Row> = rows(db, sql::POSITIONS, params![channel.as_str()], |r| {
@@ -79,7 +80,7 @@ pub(super) fn positions(db: &Connection, channel: &ChannelName) -> Result<Vec<Po
     Ok(positions)
 }
 
-/// A claim or a tail that does not decode is as if there were none.
+/// A match or a page that does not decode counts as none.
 pub(super) fn seen(db: &Connection, channel: &ChannelName, contact: &ContactId) -> Result<SeenRows, StoreError> {
     let erased = contact.erased(channel);
     let (channel, contact, erased) = (channel.as_str(), contact.as_str(), erased.as_str());
@@ -138,7 +139,7 @@ pub(super) fn record(db: &Connection, reading: &ConversationRead) -> Result<(Rec
         change(db, sql::SET_READ_TO, params![position, conversation])?;
     }
     if shown > 0 {
-        super::outbound::follow_head(db, conversation)?; // what was to go again waits for the look
+        super::outbound::follow_head(db, conversation)?; // what was to be sent again waits for the lookup
     }
     let account_traits = if any_matched { Some(account_traits::account_traits(db, channel)?) } else { None };
     Ok((Recorded { events: recorded, account_traits }, shown > 0))

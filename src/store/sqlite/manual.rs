@@ -1,4 +1,5 @@
-//! What a person does about messages that the bridge has given up, by a command beside a running bridge or without one.
+//! What an operator does with messages and events that were given up, by a command beside a running bridge or without
+//! one.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -34,13 +35,13 @@ fn find(db: &Connection, m_id: &str) -> Result<Option<Found>, StoreError> {
         .map_err(unavailable)
 }
 
-/// Given-up events that bear this id: row, conversation, and whether their text is still there.
+/// Returns the dead events of this id: id, conversation, and whether the text is still there.
 fn dead_events(db: &Connection, m_id: &str) -> Result<Vec<(i64, i64, bool)>, StoreError> {
     rows(db, sql::DEAD_BY_HAND, params![m_id], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))
 }
 
-/// Puts a message or an event that was given up back to its old place, to be tried at once and counted anew. Its due time
-/// is its old one, which lies in the past by any clock; its age counts from `now_ms`.
+/// Requeues a message or an event that was given up in its old place, to be tried at once, with attempts counted from
+/// zero. Its due time is its old one, which is in the past by every clock; its age counts from `now_ms`.
 pub(super) fn retry(db: &Connection, m_id: &str, now_ms: i64) -> Result<ManualOutcome, StoreError> {
     let found = find(db, m_id)?;
     match found {
@@ -90,7 +91,7 @@ pub(super) fn retry_given_up(
     Ok(dead.len())
 }
 
-/// Gives a message or an event up for good and wipes its text. The agent of one that still waited is told.
+/// Discards a message or an event and erases its text. The agent of a message that was still queued is notified.
 pub(super) fn discard(
     db: &Connection,
     m_id: &str,
@@ -108,7 +109,7 @@ pub(super) fn discard(
             "queued" if there.part == 0 => Some(&notices.not_sent),
             "queued" => Some(&notices.perhaps_sent),
             "held" if !there.told => Some(&notices.perhaps_sent),
-            _ => None, // its agent knows
+            _ => None, // its agent was notified before
         };
         if let Some(notice) = notice {
             outbound::notice(db, there.conversation, &m_id, notice, now_ms)?;
@@ -127,8 +128,8 @@ pub(super) fn discard(
     })
 }
 
-/// As the lane's rule, and closed while any message of the conversation is under way: one that was put back stands before
-/// it and must not overtake it.
+/// Sets the lane, which stays closed while any message of the conversation is under way: a requeued message stands
+/// before that one and must not overtake it.
 fn follow_head(db: &Connection, conversation: i64) -> Result<(), StoreError> {
     let busy: bool = one(db, sql::UNDER_WAY, params![conversation])?;
     if busy {

@@ -47,7 +47,7 @@ pub(super) use source::{ReadError, Source};
 #[async_trait]
 impl Store for SqliteStore {
     async fn accept(&self, message: NewOutbound) -> Result<Accepted, StoreError> {
-        // In a task of its own: the caller may go away before the commit, and the bell must ring all the same.
+        // In a task of its own: the caller may go away before the commit, and the sender must be notified all the same.
         let (writer, wakeups) = (self.writer()?, self.wakeups.channel(&message.channel));
         let kept = tokio::spawn(async move {
             let accepted = writer.run("accept", move |db| accept::accept(db, &message)).await?;

@@ -1,5 +1,4 @@
-//! Outbound rows: queued, sending, and what becomes of them. Each function runs inside one operation of the writer, or
-//! on a reader.
+//! Outbound messages: queued, sending, settled. Each function runs inside one operation of the writer, or on a reader.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -8,7 +7,7 @@ use crate::domain::clock::wall_ms;
 use crate::domain::{ChannelName, Content, Event, EventBody, Fault, MId, StatusValue};
 use crate::store::{Attempt, Epoch, FailureStreak, NewOutbound, Settlement, StoreError, rules, sql};
 
-/// Adds a message, last of its conversation. Tells whether others wait before it.
+/// Adds a message, last of its conversation. Returns whether others are queued before it.
 pub(super) fn add(db: &Connection, conversation: i64, new: &NewOutbound, content: &str) -> Result<bool, StoreError> {
     let row: i64 = one(
         db,
@@ -60,14 +59,14 @@ pub(super) fn begin(
             }
             Some(Err(error @ StoreError::Corrupt { .. })) => mark_unreadable(db, lane.head, &error, now_ms)?,
             Some(Err(error)) => return Err(error),
-            Some(Ok(None)) | None => {} // a lane never outlives its head; mended below
+            Some(Ok(None)) | None => {} // a lane without a head is repaired below
         }
         follow_head(db, lane.conversation)?;
     }
     Ok(attempts)
 }
 
-/// Marks the head of a lane `sending` and hands it out.
+/// Marks the head of a lane `sending` and returns it.
 fn start(
     db: &Connection,
     channel: &ChannelName,
@@ -123,7 +122,7 @@ fn start(
     }))
 }
 
-/// A message that cannot be read is not sent, and holds up nobody.
+/// Marks a message that does not decode as failed: it is not sent, and its conversation continues.
 fn mark_unreadable(db: &Connection, head: Option<i64>, error: &StoreError, now_ms: i64) -> Result<(), StoreError> {
     let m_id: String = one(db, sql::SET_ASIDE, params![now_ms, "unreadable_row", head])?;
     tracing::error!(
@@ -134,7 +133,7 @@ fn mark_unreadable(db: &Connection, head: Option<i64>, error: &StoreError, now_m
     Ok(())
 }
 
-/// Settles an attempt that is in state `from`. Tells whether it left a notice for the agent.
+/// Settles an attempt that is in state `from`. Returns whether it queued a notice for the agent.
 pub(super) fn settle(
     db: &Connection,
     attempt: &Attempt,
@@ -165,7 +164,7 @@ pub(super) fn settle(
             notice.as_deref()
         }
         Settlement::Unknown { fault, look_ms } => {
-            // A poll may have found its row before the answer that never came was given up.
+            // A poll may have recorded its row before the call timed out.
             let found = matches::is_claimed(db, *conversation, m_id.as_str(), *part)?;
             let look_ms = if found { now_ms } else { *look_ms };
             change(db, sql::DOUBTED, params![fault.code(), now_ms, look_ms, row, from, part, number, epoch])?;
@@ -185,7 +184,7 @@ pub(super) fn settle(
     Ok(sentence.is_some())
 }
 
-/// Queues the `message_status` failed that tells the agent.
+/// Queues the agent's `message_status` failed.
 pub(super) fn notice(
     db: &Connection,
     conversation: i64,

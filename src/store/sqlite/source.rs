@@ -1,5 +1,5 @@
-//! A store that is read whole, to be copied to another engine, and the mark that it was. While it is held nobody writes to
-//! it: the owner's lock keeps other bridges out, and its transaction everybody else.
+//! A store that is read whole, to be copied to another engine, and the mark that it was. While it is open, nothing else
+//! writes to it: the owner's lock keeps other bridges out, and its transaction all other programs.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ const TABLES: &str = "SELECT name FROM sqlite_schema WHERE type = 'table' AND na
      AND name NOT IN ('moved', 'store_stamp') ORDER BY name";
 const COLUMNS: &str = "SELECT name, type, pk FROM pragma_table_info($1) ORDER BY cid";
 
-/// Bytes of rows that are handed on together, about.
+/// Approximate bytes of rows that are passed on together.
 const BATCH: usize = 256 * 1024;
 
 /// Why a table could not be read.
@@ -35,7 +35,7 @@ pub(in crate::store) enum ReadError {
     },
 }
 
-/// A store that nobody serves.
+/// A store that no bridge serves.
 pub(in crate::store) struct Source {
     db: Connection,
     file: PathBuf,
@@ -45,8 +45,8 @@ pub(in crate::store) struct Source {
 }
 
 impl Source {
-    /// Takes hold of a store: brings it forward and takes over what was noted beside it, as its next owner would; one
-    /// that was copied away is left as it is.
+    /// Opens a store: migrates it and records its response journal, as its next owner would; one that was copied away
+    /// is left as it is.
     pub(in crate::store) fn open(file: &Path) -> Result<Self, OpenError> {
         if !file.exists() {
             return Err(OpenError::Missing(file.to_owned()));
@@ -71,12 +71,12 @@ impl Source {
         self.moved.as_deref()
     }
 
-    /// The file as people find it from anywhere.
+    /// Returns the absolute path of the file.
     pub(in crate::store) fn name(&self) -> String {
         self.file.canonicalize().unwrap_or_else(|_| self.file.clone()).display().to_string()
     }
 
-    /// What there is to be copied, by name.
+    /// Returns the tables to copy, by name.
     pub(in crate::store) fn tables(&self) -> Result<Vec<Table>, OpenError> {
         self.schema().map_err(|source| sort(&self.file, source))
     }
@@ -107,8 +107,8 @@ impl Source {
         Ok(tables)
     }
 
-    /// Reads a table in the order of its key and hands its rows on in batches, until `take` has enough; tells how many
-    /// rows. What was read goes into `digest`, which is the same as long as nothing of it changes.
+    /// Reads a table in the order of its key and passes its rows on in batches, until `take` returns false. Returns the
+    /// number of rows. What was read goes into `digest`, which depends on the content alone.
     pub(in crate::store) fn read(
         &self,
         table: &Table,
@@ -157,7 +157,7 @@ impl Source {
         Ok(count)
     }
 
-    /// Marks it as copied to `place`, so that nobody serves it any more. Durable on return.
+    /// Marks it as copied to `place`, so that it is not served any more. Durable on return.
     pub(in crate::store) fn mark(self, place: &str, at_ms: i64) -> Result<(), OpenError> {
         self.end(|db, step| {
             db.execute(MARK, [])?;
@@ -174,7 +174,7 @@ impl Source {
         })
     }
 
-    /// The last change of the transaction under way.
+    /// Makes the last change of the open transaction, and commits it.
     fn end(self, change: impl FnOnce(&Connection, u32) -> rusqlite::Result<()>) -> Result<(), OpenError> {
         let step = self.db.pragma_query_value(None, "user_version", |row| row.get(0));
         step.and_then(|step| change(&self.db, step))
