@@ -2,9 +2,9 @@
 
 use unicode_segmentation::UnicodeSegmentation;
 
-/// `text` in parts of at most `limit` characters (Unicode scalar values), none of them blank, cut at a paragraph, a line,
-/// a sentence or a word where there is one. What fits is left exactly as it is; of what does not, only white space at the
-/// cuts is lost. A cut never falls inside a grapheme, unless one grapheme alone is longer than the limit.
+/// Returns `text` in parts of at most `limit` characters (Unicode scalar values), none of them blank, cut at a
+/// paragraph, a line, a sentence or a word if there is one. A text that fits is unchanged; of a longer one, only white
+/// space at the cuts is lost. A cut never falls inside a grapheme, unless one grapheme alone is longer than the limit.
 pub(super) fn split(text: &str, limit: usize) -> Vec<String> {
     let limit = limit.max(1);
     let mut parts = Vec::new();
@@ -19,14 +19,14 @@ pub(super) fn split(text: &str, limit: usize) -> Vec<String> {
     parts.into_iter().map(str::to_owned).collect()
 }
 
-/// The byte behind the first `limit` characters of `text`; `None` where it has no more than these.
+/// Returns the byte index after the first `limit` characters of `text`; `None` if it has no more than these.
 fn window(text: &str, limit: usize) -> Option<usize> {
     text.char_indices().nth(limit).map(|(at, _)| at)
 }
 
-/// Where to cut `text`, whose first `limit` characters end at byte `window`. At least 1, at most `window`.
+/// Returns where to cut `text`; its first `limit` characters end at byte `window`. At least 1, at most `window`.
 fn cut(text: &str, window: usize, limit: usize) -> usize {
-    // A paragraph, line or sentence that ends in the first half would make more parts than it is worth.
+    // A cut at a paragraph, line or sentence in the first half would make too many parts.
     let half = text.char_indices().nth(limit / 2).map_or(0, |(at, _)| at);
     let (mut paragraph, mut line, mut word, mut grapheme) = (0, 0, 0, 0);
     let mut breaks_in_a_row = 0;
@@ -49,7 +49,8 @@ fn cut(text: &str, window: usize, limit: usize) -> usize {
             paragraph = end;
         }
     }
-    // Of what comes behind the window as much again decides where a sentence ends: else each part would cost the whole rest.
+    // To find the end of a sentence, only as much again after the window is examined: otherwise each part would cost
+    // the whole rest.
     let ahead = text.char_indices().nth(limit.saturating_mul(2)).map_or(text.len(), |(at, _)| at);
     let sentence = || {
         let ends = text[..ahead].split_sentence_bound_indices().map(|(at, sentence)| at + sentence.len());
@@ -64,7 +65,8 @@ fn cut(text: &str, window: usize, limit: usize) -> usize {
         .unwrap_or(window)
 }
 
-/// `text` without the graphemes of white space at its start. A space that carries an accent is not white space.
+/// Returns `text` without the graphemes of white space at its start. A space with a combining accent is not white
+/// space.
 fn trimmed_start(text: &str) -> &str {
     let blank: usize = text.graphemes(true).take_while(|g| g.trim().is_empty()).map(str::len).sum();
     &text[blank..]
@@ -113,7 +115,7 @@ mod tests {
         assert_eq!(split(&family.repeat(3), 10), [family, family, family]);
         assert_eq!(split(&"e\u{301}".repeat(4), 3), ["e\u{301}", "e\u{301}", "e\u{301}", "e\u{301}"]);
         assert_eq!(split("🇪🇸🇫🇷", 3), ["🇪🇸", "🇫🇷"]);
-        // One that no part can hold is cut between its characters.
+        // A grapheme that does not fit into a part is cut between its characters.
         let tower = format!("a{}", "\u{301}".repeat(9));
         assert_eq!(split(&tower, 4).concat(), tower);
         assert!(split(&tower, 4).iter().all(|part| part.chars().count() <= 4));
@@ -126,7 +128,7 @@ mod tests {
         assert_eq!(split(&format!("abcde{}", " ".repeat(50)), 5), ["abcde"]);
     }
 
-    /// The shortest of a few runs: other programs on the machine only make a run longer.
+    /// Returns the shortest of a few runs: other programs on the machine only make a run longer.
     fn shortest_run(text: &str) -> std::time::Duration {
         let run = || {
             let start = std::time::Instant::now();

@@ -1,4 +1,4 @@
-//! The client against far sides that answer, stall and break, each a listener on this machine.
+//! The client against servers that respond, stall and break, each a listener on this machine.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -12,20 +12,20 @@ use crate::domain::{Content, EventBody, Fault, IdType, Platform};
 
 const TOKEN: &str = "aaaxczsadzxcasdacxzcasd";
 
-/// What a far side does with a request.
+/// What a server does with a request.
 #[derive(Clone)]
 enum Then {
-    /// Answers so once it has read the request.
+    /// Responds with this once it has read the request.
     Answers(String),
     /// Closes once it has read the request.
     Closes,
     /// Breaks the connection off after the first byte.
     Breaks,
-    /// Says this and no more, for longer than the tests' time limit.
+    /// Sends this and no more, for longer than the tests' time limit.
     Stalls(String),
 }
 
-/// A far side, and every request that has reached it.
+/// A server, and every request that has reached it.
 struct Far {
     address: String,
     seen: Arc<Mutex<Vec<String>>>,
@@ -57,7 +57,7 @@ impl Far {
         self.seen.lock().unwrap().clone()
     }
 
-    /// What `publish` makes of this far side, which must have seen one request.
+    /// Returns the result of `publish` to this server, which must have received one request.
     async fn published(&self) -> Delivery {
         let delivery = webhook(&format!("http://{}/custom/webhook", self.address)).publish(&contact(), &event()).await;
         assert_eq!(self.requests().len(), 1);
@@ -314,8 +314,8 @@ async fn the_log_shows_the_answer_and_nothing_of_the_request() {
     let subscriber =
         tracing_subscriber::fmt().with_env_filter("trace").with_ansi(false).with_writer(move || to.clone()).finish();
     let log = tracing::subscriber::set_default(subscriber);
-    // Another test may be the first to reach these log lines, at this very moment and without a subscriber, and tracing
-    // would remember that nobody listens.
+    // Another test may reach these log lines first, at this moment and without a subscriber, and tracing would cache
+    // that they are disabled.
     Far::that_answers("200 OK", "", "").published().await;
     Far::that(Then::Closes).published().await;
     tracing::callsite::rebuild_interest_cache();

@@ -1,4 +1,4 @@
-//! `bridge messages`: what became of messages, and what a person decides of those that are in doubt or were given up. Works
+//! `bridge messages`: lists messages, and settles, requeues or discards those that are in doubt or were given up. Works
 //! on the store, beside a running bridge (which looks at it every few seconds) or without one.
 
 use std::collections::BTreeSet;
@@ -145,10 +145,10 @@ async fn known(store: &dyn Store, config: &Config, channel: Option<&str>) -> Res
     )))
 }
 
-/// Events that one transaction puts back, at most.
+/// Events that one transaction requeues, at most.
 const AT_ONCE: u32 = 1000;
 
-/// Posts again what was given up since a while, or says what that would be.
+/// Requeues what was given up since a time, or prints what that would be.
 async fn retry_given_up(store: &dyn Store, channel: Option<String>, since: Duration, yes: bool) -> anyhow::Result<()> {
     let since_ms = now_ms().saturating_sub(millis(since));
     let found = store.given_up(channel.clone(), since_ms).await?;
@@ -181,7 +181,7 @@ async fn retry_given_up(store: &dyn Store, channel: Option<String>, since: Durat
     print(&report)
 }
 
-/// Settles a message in doubt, and says what follows.
+/// Settles a message in doubt, and prints what follows.
 async fn settle(store: &dyn Store, config: &Config, m_id: &str, how: &str) -> anyhow::Result<()> {
     let decision = match how {
         "delivered" => Decision::Delivered,
@@ -216,7 +216,7 @@ async fn settle(store: &dyn Store, config: &Config, m_id: &str, how: &str) -> an
     }
 }
 
-/// Prints what was done; what was not is a failure of the command.
+/// Prints what was done; what could not be done is a failure of the command.
 fn say(outcome: &Result<String, String>) -> anyhow::Result<()> {
     match outcome {
         Ok(done) => print(&format!("{done}\n")),

@@ -1,5 +1,5 @@
-//! The command line. Data goes to stdout, talk to stderr; every refusal says what to do next.
-//! Exit codes: 0 ok, 1 failed, 2 wrong usage or configuration.
+//! The command line. Data goes to stdout, other text to stderr; every error says what to do next. Exit codes: 0 ok, 1
+//! failed, 2 wrong usage or configuration.
 
 mod channels;
 mod erase;
@@ -74,7 +74,7 @@ pub fn main() -> ExitCode {
     let outcome = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
             let outcome = runtime.block_on(run(cli));
-            // Blocking reads of the store may still run; nothing waits for them.
+            // Blocking reads of the store may still run; they are not waited for.
             runtime.shutdown_timeout(std::time::Duration::from_millis(200));
             outcome
         }
@@ -85,7 +85,7 @@ pub fn main() -> ExitCode {
         Err(failure) => failure.report(),
     };
     if serves {
-        telemetry::end(&words); // its stop never waits for a reader
+        telemetry::end(&words); // its end never waits for a reader of the log
     } else {
         let _ = std::io::stderr().lock().write_all(words.as_bytes());
     }
@@ -115,7 +115,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What `serve` would refuse before it begins, `check` refuses too.
+/// Refuses in `check` what `serve` would refuse before it starts.
 fn servable(config: Config) -> Result<Config, Failure> {
     app::verify(&config).map_err(Failure::Unservable)?;
     Ok(config)

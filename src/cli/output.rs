@@ -10,7 +10,7 @@ use crate::telemetry::harmless;
 pub(super) enum Failure {
     /// Exit code 2.
     Configuration(Problems),
-    /// Exit code 2: right in itself, but not to be served by this version.
+    /// Exit code 2: valid, but cannot be served by this version.
     Unservable(anyhow::Error),
     /// Exit code 2.
     Usage(String),
@@ -31,7 +31,7 @@ impl From<Problems> for Failure {
 }
 
 impl Failure {
-    /// The text for stderr, and the exit code.
+    /// Returns the text for stderr, and the exit code.
     pub(super) fn report(self) -> (String, ExitCode) {
         match self {
             Self::Configuration(problems) => (format!("{problems}\n"), ExitCode::from(2)),
@@ -45,7 +45,7 @@ impl Failure {
     }
 }
 
-/// Data to stdout; a reader that has gone away is no failure.
+/// Prints data to stdout; a reader that has gone away is not a failure.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
     match std::io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),

@@ -1,5 +1,5 @@
-//! `bridge store`: moves a running business from SQLite to PostgreSQL, and takes that back where nothing came of it. Works
-//! while no bridge runs.
+//! `bridge store`: copies a store from SQLite to PostgreSQL, and undoes that if the copy was never served. Works while
+//! no bridge runs.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -96,7 +96,7 @@ fn read(path: &std::path::Path) -> Result<SecretString, Failure> {
         .map_err(|error| Failure::Usage(format!("cannot read the file of --to-file, {}: {error}", path.display())))
 }
 
-/// One line a table, then what it came to.
+/// Returns one line per table, then the total.
 fn said(copied: &Copied, from: &std::path::Path, seconds: f64) -> String {
     let (mut report, from, place) = (String::new(), from.display(), &copied.place);
     for (table, rows) in &copied.tables {

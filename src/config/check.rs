@@ -1,4 +1,4 @@
-//! Rules across keys, and the way from the sections as read to the configuration as used.
+//! Rules across keys, and the conversion from the sections as read to the configuration as used.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -115,7 +115,7 @@ fn whole(checker: &mut Checker) -> Option<Config> {
     })
 }
 
-/// The text of `key` as it stands in its layer; a list's texts parted by spaces.
+/// Returns the text of `key` as it is in its layer; the texts of a list separated by spaces.
 fn written(layers: &Layers, key: &str) -> String {
     let value = layers.get(&key.split('.').collect::<Vec<_>>());
     let list = value.clone().and_then(|value| value.into_array().ok());
@@ -159,7 +159,8 @@ fn check_store(checker: &mut Checker, raw: raw::Store) -> Option<StoreConfig> {
     }
 }
 
-/// The files of a store that is there hold messages and numbers. The bridge makes them for its own user alone.
+/// Warns about files of an existing store that others can read: they hold messages and numbers, and the bridge creates
+/// them for its own user alone.
 fn warn_of_loose_modes(checker: &mut Checker, file: &Path) {
     for end in ["", "-wal", "-shm", ".answers"] {
         let mut name = file.as_os_str().to_owned();

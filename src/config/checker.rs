@@ -1,4 +1,4 @@
-//! What rules across keys note their problems at, and the checks that several of them share.
+//! Where rules across keys note their problems, and the checks that several of them share.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,7 +17,7 @@ const CA_LIMIT: u64 = 4 * 1024 * 1024;
 /// A shorter token is warned about: random letters and digits of this length cannot be guessed over a network.
 const SHORTEST_TOKEN: usize = 16;
 
-/// What the rules are checked at: the layers for sources, and the two lists that they fill.
+/// Context of the rules: the layers for sources, and the two lists that they fill.
 pub(super) struct Checker {
     pub(super) layers: Layers,
     pub(super) problems: Problems,
@@ -25,17 +25,17 @@ pub(super) struct Checker {
 }
 
 impl Checker {
-    /// Notes a problem where `key` was set.
+    /// Notes a problem, with the place where `key` was set.
     pub(super) fn note(&mut self, key: &str, what: impl Into<String>) {
         self.problems.note(key, self.layers.source(key), what);
     }
 
-    /// Whether none of `keys` has a problem, so that a rule about all of them makes sense.
+    /// Returns whether none of `keys` has a problem, so that a rule about all of them makes sense.
     pub(super) fn clean(&self, keys: &[&str]) -> bool {
         !keys.iter().any(|key| self.problems.has(key))
     }
 
-    /// Takes what must be there.
+    /// Returns a required value; notes a problem if it is missing.
     pub(super) fn required<T>(&mut self, key: &str, value: Option<T>) -> Option<T> {
         if value.is_none() && self.clean(&[&format!("{key}_file")]) {
             let (variable, twin) = (variable(key), format!("{key}_file"));
@@ -46,7 +46,7 @@ impl Checker {
         value
     }
 
-    /// The secret of `key`, from itself or from the file that its twin names.
+    /// Returns the secret of `key`, from itself or from the file that its `_file` twin names.
     pub(super) fn secret(
         &mut self,
         key: &str,
@@ -78,7 +78,7 @@ impl Checker {
         }
     }
 
-    /// The certificates in the PEM file that `key` names.
+    /// Returns the certificates in the PEM file that `key` names.
     pub(super) fn certificates(&mut self, key: &str, file: Option<String>) -> Vec<Certificate> {
         let Some(file) = file else { return Vec::new() };
         let text = match secret::read(Path::new(&file), CA_LIMIT) {
@@ -89,7 +89,7 @@ impl Checker {
             }
         };
         let found = Certificate::from_pem_bundle(text.as_bytes()).unwrap_or_default();
-        // Only a client looks into them.
+        // Only building a client parses them.
         #[expect(clippy::disallowed_methods, reason = "it makes no call")]
         let sound = || reqwest::Client::builder().tls_certs_only(found.clone()).build().is_ok();
         if found.is_empty() || !sound() {
@@ -99,7 +99,7 @@ impl Checker {
         found
     }
 
-    /// As [`Self::secret`], for one that travels in an `Authorization` header.
+    /// As [`Self::secret`], for one that is sent in an `Authorization` header.
     pub(super) fn token(
         &mut self,
         key: &str,
@@ -122,12 +122,12 @@ impl Checker {
     }
 }
 
-/// The first holder of each value, to name both where two must differ.
+/// The first holder of each value, to name both if two must differ.
 #[derive(Default)]
 pub(super) struct Uniqueness(BTreeMap<Vec<String>, String>);
 
 impl Uniqueness {
-    /// Who held `value` before `holder`, if anybody did.
+    /// Returns the earlier holder of `value`, if there is one.
     pub(super) fn earlier_holder(&mut self, value: Vec<String>, holder: &str) -> Option<String> {
         if let Some(first) = self.0.get(&value) {
             return Some(first.clone());

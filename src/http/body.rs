@@ -24,7 +24,7 @@ const BODY_WITHIN: Duration = Duration::from_secs(20);
 /// Reads the whole body.
 ///
 /// # Errors
-/// It is compressed, larger than `limit_bytes`, too slow, or breaks off.
+/// The body is compressed, larger than `limit_bytes`, too slow, or breaks off.
 pub(super) async fn read(parts: &Parts, body: Body, limit_bytes: usize) -> Result<Bytes, ApiError> {
     if is_coded(&parts.headers) {
         return Err(ApiError::UnsupportedBody);

@@ -1,4 +1,4 @@
-//! Faults that a person or a test orders, for both simulators (afilnet.md section 6, "Faults"). A [`Rule`] is written
+//! Faults that a person or a test orders, for both simulators (afilnet.md section 6, "Faults"). A [`FaultRule`] is written
 //! `METHOD:KIND`, with `:NTH`, `:FROM-TO` or `:PROBABILITY` behind it where it is not meant for the next call alone:
 //!
 //! | Rule | Meaning |
@@ -185,7 +185,7 @@ impl FromStr for When {
 
 /// One order: which calls of which method go wrong, and how.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Rule {
+pub struct FaultRule {
     /// A method, or `*` for any.
     pub method: String,
     /// What goes wrong.
@@ -194,7 +194,7 @@ pub struct Rule {
     pub when: When,
 }
 
-impl FromStr for Rule {
+impl FromStr for FaultRule {
     type Err = BadRule;
     fn from_str(text: &str) -> Result<Self, BadRule> {
         let mut parts = text.split(':');
@@ -209,7 +209,7 @@ impl FromStr for Rule {
     }
 }
 
-impl fmt::Display for Rule {
+impl fmt::Display for FaultRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{:?}", self.method, self.fault.kind)?;
         if self.fault.stored { write!(f, " after storing {:?}", self.when) } else { write!(f, " {:?}", self.when) }
@@ -222,17 +222,17 @@ pub(super) struct Faults {
     seed: u64,
     given: u64,
     /// Each with its number and the calls it has seen.
-    rules: Vec<(u64, u64, Rule)>,
+    rules: Vec<(u64, u64, FaultRule)>,
 }
 
 impl Faults {
-    pub(super) fn new(seed: u64, rules: &[Rule]) -> Self {
+    pub(super) fn new(seed: u64, rules: &[FaultRule]) -> Self {
         let mut faults = Self { seed, ..Self::default() };
         rules.iter().cloned().for_each(|rule| faults.add(rule));
         faults
     }
 
-    pub(super) fn add(&mut self, rule: Rule) {
+    pub(super) fn add(&mut self, rule: FaultRule) {
         self.given += 1;
         self.rules.push((self.given, 0, rule));
     }
@@ -251,7 +251,7 @@ impl Faults {
             *seen += 1;
             let now = match rule.when {
                 When::Calls(from, to) => (from..=to).contains(seen),
-                When::Chance(chance) => seeded_rng::chance(self.seed, *number, *seen) < chance,
+                When::Chance(chance) => seeded_rng::probability(self.seed, *number, *seen) < chance,
             };
             if now && hit.is_none() {
                 hit = Some(rule.fault.clone());
@@ -287,12 +287,12 @@ mod tests {
 
     #[test]
     fn rules_are_read_or_refused_in_words() {
-        let rule: Rule = "sendmessage:reset_stored:3".parse().unwrap();
+        let rule: FaultRule = "sendmessage:reset_stored:3".parse().unwrap();
         assert_eq!((rule.when, rule.fault.stored), (When::Calls(3, 3), true));
-        assert_eq!("*:hang:2-5".parse::<Rule>().unwrap().when, When::Calls(2, 5));
-        assert_eq!("*:hang:0.25".parse::<Rule>().unwrap().when, When::Chance(0.25));
+        assert_eq!("*:hang:2-5".parse::<FaultRule>().unwrap().when, When::Calls(2, 5));
+        assert_eq!("*:hang:0.25".parse::<FaultRule>().unwrap().when, When::Chance(0.25));
         for bad in ["", "x", ":hang", "a:hang:0", "a:hang:1.5", "a:hang:x", "a:hang:1:2", "a:b"] {
-            let why = bad.parse::<Rule>().unwrap_err().to_string();
+            let why = bad.parse::<FaultRule>().unwrap_err().to_string();
             assert!(why.len() > 10, "{bad}: {why}");
         }
     }

@@ -22,6 +22,6 @@ mod switchable_listener;
 mod tests;
 mod wire;
 
-pub use faults::{BadRule, Fault, FaultKind, Rule, When};
+pub use faults::{BadRule, Fault, FaultKind, FaultRule, When};
 pub use latency::{BadLatency, Latency};
 pub use simulate::{SimulateArgs, simulate};

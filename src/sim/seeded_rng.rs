@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// 64 bits that follow from `seed`, `what` and `turn` (splitmix64).
-pub(super) fn roll(seed: u64, what: u64, turn: u64) -> u64 {
+pub(super) fn random(seed: u64, what: u64, turn: u64) -> u64 {
     let mut z = seed ^ what.rotate_left(32) ^ turn.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     for _ in 0..2 {
         z = z.wrapping_add(0x9E37_79B9_7F4A_7C15);
@@ -17,8 +17,8 @@ pub(super) fn roll(seed: u64, what: u64, turn: u64) -> u64 {
 }
 
 /// The same as a number from 0 to below 1.
-pub(super) fn chance(seed: u64, what: u64, turn: u64) -> f64 {
-    let upper = u32::try_from(roll(seed, what, turn) >> 32).unwrap_or(u32::MAX);
+pub(super) fn probability(seed: u64, what: u64, turn: u64) -> f64 {
+    let upper = u32::try_from(random(seed, what, turn) >> 32).unwrap_or(u32::MAX);
     f64::from(upper) / (f64::from(u32::MAX) + 1.0)
 }
 
@@ -56,20 +56,20 @@ mod tests {
 
     #[test]
     fn rolls_repeat_and_spread() {
-        assert_eq!(roll(7, 1, 1), roll(7, 1, 1));
-        assert_ne!(roll(7, 1, 1), roll(8, 1, 1));
-        let hits = (0..10_000).filter(|turn| chance(1, 2, *turn) < 0.3).count();
+        assert_eq!(random(7, 1, 1), random(7, 1, 1));
+        assert_ne!(random(7, 1, 1), random(8, 1, 1));
+        let hits = (0..10_000).filter(|turn| probability(1, 2, *turn) < 0.3).count();
         assert!((2_800..3_200).contains(&hits), "{hits}");
     }
 
     #[test]
     fn pace_forgets_after_a_second() {
         let start = Instant::now();
-        let mut pace = RateMeter::default();
+        let mut rate = RateMeter::default();
         for ms in [0, 100, 900, 1_050, 3_000] {
-            pace.note(start + Duration::from_millis(ms));
+            rate.note(start + Duration::from_millis(ms));
         }
-        assert_eq!(pace.busiest(), 3);
-        assert_eq!(pace.within(start + Duration::from_secs(9)), 0);
+        assert_eq!(rate.busiest(), 3);
+        assert_eq!(rate.within(start + Duration::from_secs(9)), 0);
     }
 }

@@ -7,7 +7,7 @@ use crate::domain::{ChannelName, ContactId, Content, Destination, Fault, MId};
 #[derive(Debug, Clone)]
 pub(crate) struct Attempt {
     /// Database ids of the message and its conversation.
-    pub(crate) row: i64,
+    pub(crate) outbound_id: i64,
     pub(crate) conversation: i64,
     pub(crate) m_id: MId,
     pub(crate) channel: ChannelName,
@@ -24,7 +24,7 @@ pub(crate) struct Attempt {
     pub(crate) since_ms: i64,
     pub(crate) request_id: String,
     /// An earlier attempt may have sent this part.
-    pub(crate) doubted: bool,
+    pub(crate) maybe_sent: bool,
     /// An HTTP caller waits for the verdict at another process.
     pub(crate) awaited: bool,
     /// How its last attempts failed.
@@ -37,13 +37,13 @@ pub(crate) struct FailureStreak {
     /// Code of the last fault.
     pub(crate) fault: Option<String>,
     /// Attempts in a row that ended in it.
-    pub(crate) clock_rollback: u32,
+    pub(crate) count: u32,
 }
 
 impl FailureStreak {
     /// Attempts in a row that have ended in `fault`, counting one that just did.
     pub(crate) fn and(&self, fault: &Fault) -> u32 {
-        if self.fault.as_deref() == Some(fault.code().as_str()) { self.clock_rollback.saturating_add(1) } else { 1 }
+        if self.fault.as_deref() == Some(fault.code().as_str()) { self.count.saturating_add(1) } else { 1 }
     }
 }
 

@@ -10,7 +10,7 @@ pub(crate) struct InDoubtSend {
     /// When its outcome became unknown.
     pub(crate) unknown_ms: i64,
     /// Lookups made.
-    pub(crate) looks: u32,
+    pub(crate) lookups: u32,
     /// Lookups that proved its absence, and when the first did.
     pub(crate) absences: u32,
     pub(crate) absent_ms: Option<i64>,
@@ -35,11 +35,11 @@ pub(crate) struct Evidence {
 
 /// Result of a lookup that settled nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Look {
+pub(crate) enum LookupResult {
     /// The read failed: proves nothing and does not count.
     Failed,
     /// The read proves nothing.
-    Unclear,
+    Inconclusive,
     /// The message was absent.
     Absent,
 }

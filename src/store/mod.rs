@@ -32,7 +32,7 @@ pub(crate) use attempt::{Attempt, FailureStreak, Settlement};
 pub(crate) use caller::Caller;
 pub(crate) use erasure::{Erase, Erasure, Person};
 pub(crate) use error::{CommitLost, StoreError};
-pub(crate) use in_doubt::{Decision, Evidence, InDoubtSend, Look};
+pub(crate) use in_doubt::{Decision, Evidence, InDoubtSend, LookupResult};
 pub(crate) use lease::{ClusterView, Epoch, Leases, Owner};
 pub(crate) use reading::{
     AccountTraits, ConversationRead, NewRow, OwnSend, Receipt, Recorded, SeenRow, SeenRows, UnreportedSend,
@@ -62,7 +62,7 @@ pub(crate) struct NewOutbound {
 pub(crate) struct Accepted {
     /// Earlier messages of the same conversation are still queued.
     pub(crate) ahead: bool,
-    pub(crate) kept: AcceptOutcome,
+    pub(crate) outcome: AcceptOutcome,
 }
 
 /// What a call was accepted as.
@@ -89,7 +89,7 @@ pub(crate) struct DueEvent {
     pub(crate) channel: ChannelName,
     pub(crate) contact: ContactId,
     /// Database ids of the event and its conversation.
-    pub(crate) row: i64,
+    pub(crate) event_id: i64,
     pub(crate) conversation: i64,
     pub(crate) event: Event,
     /// Earlier attempts, and how the last ones failed.
@@ -140,7 +140,7 @@ pub(crate) trait Store: Send + Sync {
     async fn follow_clock(&self, now_ms: i64) -> Result<i64, StoreError>;
 
     /// Records for each mId whether its response reached the caller.
-    async fn record_responses(&self, accept: Vec<(MId, bool)>) -> Result<(), StoreError>;
+    async fn record_responses(&self, responses: Vec<(MId, bool)>) -> Result<(), StoreError>;
 
     /// Journals at once, without a sync to disk, what [`Self::record_responses`] stores later: a response was written
     /// in full (`reached`), or was lost after all. Survives a kill of the process where the engine supports that.
@@ -183,17 +183,23 @@ pub(crate) trait Store: Send + Sync {
     async fn settle(&self, attempt: &Attempt, settlement: Settlement, now_ms: i64) -> Result<(), StoreError>;
 
     /// Returns up to `limit` messages of unknown outcome whose lookup is due by `now_ms`, the earliest due first.
-    async fn due_looks(&self, channel: &ChannelName, now_ms: i64, limit: u32) -> Result<Vec<InDoubtSend>, StoreError>;
+    async fn due_lookups(&self, channel: &ChannelName, now_ms: i64, limit: u32)
+    -> Result<Vec<InDoubtSend>, StoreError>;
 
     /// Returns when the next lookup is due; `None` if nothing is in doubt.
-    async fn next_look_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError>;
+    async fn next_lookup_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError>;
 
     /// Returns what the rows seen so far show of a send in doubt.
     async fn evidence(&self, in_doubt: &InDoubtSend) -> Result<Evidence, StoreError>;
 
     /// Records a lookup that settled nothing; the next is at `look_ms`. `Stale` if the message is settled by now.
-    async fn look_again(&self, in_doubt: &InDoubtSend, look: Look, look_ms: i64, now_ms: i64)
-    -> Result<(), StoreError>;
+    async fn record_lookup(
+        &self,
+        in_doubt: &InDoubtSend,
+        look: LookupResult,
+        look_ms: i64,
+        now_ms: i64,
+    ) -> Result<(), StoreError>;
 
     /// Settles a message in doubt, as [`Store::settle`] settles an attempt. `Stale` if an operator has settled it, or
     /// if `epoch` is not the current ownership of the channel.

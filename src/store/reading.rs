@@ -32,7 +32,7 @@ pub(crate) struct ConversationRead {
 
 impl ConversationRead {
     /// Returns whether it holds anything of the person, beyond the position.
-    pub(crate) fn is_news(&self) -> bool {
+    pub(crate) fn has_content(&self) -> bool {
         !self.rows.is_empty() || !self.receipts.is_empty() || self.answered.is_some()
     }
 }

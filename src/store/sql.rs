@@ -78,7 +78,7 @@ pub(super) const NOT_AHEAD_EVENTS: &str = "UPDATE events SET \
 
 pub(super) const EPOCH: &str = "SELECT epoch FROM channels WHERE channel = $1";
 
-pub(super) const OWN: &str = "INSERT INTO channels (channel, epoch) VALUES ($1, 1) \
+pub(super) const TAKE_OWNERSHIP: &str = "INSERT INTO channels (channel, epoch) VALUES ($1, 1) \
      ON CONFLICT (channel) DO UPDATE SET epoch = channels.epoch + 1 RETURNING epoch";
 
 /// Live conversations only. The `+ 0` keeps SQLite from walking every due lane in order of time to find them.
@@ -114,10 +114,10 @@ pub(super) const REQUEUE: &str = "UPDATE outbound SET state = 'queued', due_ms =
 pub(super) const ENDED: &str = "UPDATE outbound SET state = $1, done_ms = $2, fault = $3, told = 2 \
      WHERE id = $4 AND state = $5 AND part = $6 AND attempt = $7 AND epoch = $8";
 
-pub(super) const DOUBTED: &str = "UPDATE outbound SET state = 'unknown', fault = $1, unknown_ms = $2, look_ms = $3 \
+pub(super) const SET_UNKNOWN: &str = "UPDATE outbound SET state = 'unknown', fault = $1, unknown_ms = $2, look_ms = $3 \
      WHERE id = $4 AND state = $5 AND part = $6 AND attempt = $7 AND epoch = $8";
 
-pub(super) const SET_ASIDE: &str = "UPDATE outbound SET state = 'failed', done_ms = $1, fault = $2 \
+pub(super) const MARK_UNREADABLE: &str = "UPDATE outbound SET state = 'failed', done_ms = $1, fault = $2 \
      WHERE id = $3 AND state IN ('queued', 'sending') RETURNING m_id";
 
 pub(super) const LEFT_SENDING: &str = "SELECT o.id, o.conversation, o.m_id, c.contact, o.part \
@@ -137,10 +137,10 @@ pub(super) const DUE_LOOKS: &str = "SELECT o.id, o.conversation, c.contact, c.de
 pub(super) const NEXT_LOOK_MS: &str = "SELECT MIN(o.look_ms) FROM outbound o \
      JOIN conversations c ON c.id = o.conversation WHERE o.state = 'unknown' AND c.channel = $1";
 
-pub(super) const CLAIMED: &str = "SELECT EXISTS (SELECT 1 FROM seen WHERE conversation = $1 AND claim = $2)";
+pub(super) const IS_MATCHED: &str = "SELECT EXISTS (SELECT 1 FROM seen WHERE conversation = $1 AND claim = $2)";
 
 /// Whether a row seen since an attempt began may show it in other words.
-pub(super) const DOUBTFUL_SINCE: &str = "SELECT EXISTS (SELECT 1 FROM seen WHERE conversation = $1 AND claim = '?' \
+pub(super) const MAYBE_SHOWN_SINCE: &str = "SELECT EXISTS (SELECT 1 FROM seen WHERE conversation = $1 AND claim = '?' \
      AND seen_ms >= (SELECT began_ms FROM outbound WHERE id = $2))";
 
 /// The last message before this one that Afilnet confirmed as sent.
@@ -219,34 +219,35 @@ pub(super) const ADD_SEEN: &str = "INSERT INTO seen (conversation, identity, see
 
 /// Messages of which at least one part was sent or may have been, newest first: `part` is the last such part, or the
 /// next one if the message is queued or failed.
-pub(super) const SPOKEN: &str = "SELECT o.m_id, o.content, o.part, \
+pub(super) const MAYBE_SENT: &str = "SELECT o.m_id, o.content, o.part, \
      CASE WHEN o.unknown_ms IS NOT NULL THEN 'unknown' ELSE o.state END FROM outbound o \
      JOIN conversations c ON c.id = o.conversation WHERE c.channel = $1 AND c.contact = $2 AND o.content IS NOT NULL \
      AND (o.state IN ('sending', 'unknown', 'held', 'sent', 'unconfirmed') OR o.part > 0 OR o.unknown_ms IS NOT NULL) \
      ORDER BY o.id DESC LIMIT $3";
 
-pub(super) const CLAIMS: &str = "SELECT s.claim FROM seen s JOIN conversations c ON c.id = s.conversation \
+pub(super) const MATCHES: &str = "SELECT s.claim FROM seen s JOIN conversations c ON c.id = s.conversation \
      WHERE c.channel = $1 AND c.contact = $2 AND s.claim IS NOT NULL";
 
 /// What is known of a sent message that a row matches.
-pub(super) const CLAIMED_SENT: &str =
+pub(super) const MATCHED_SENT: &str =
     "SELECT kind, done_ms FROM outbound WHERE m_id = $1 AND conversation = $2 AND state = 'sent'";
 
-pub(super) const LEARNED: &str = "SELECT shows_texts, shows_files, settle_lag_ms FROM channels WHERE channel = $1";
+pub(super) const ACCOUNT_TRAITS: &str =
+    "SELECT shows_texts, shows_files, settle_lag_ms FROM channels WHERE channel = $1";
 
-pub(super) const LEARN_TEXTS: &str = "UPDATE channels SET shows_texts = 1 WHERE channel = $1 AND shows_texts = 0";
+pub(super) const SHOWS_TEXTS: &str = "UPDATE channels SET shows_texts = 1 WHERE channel = $1 AND shows_texts = 0";
 
-pub(super) const LEARN_FILES: &str = "UPDATE channels SET shows_files = 1 WHERE channel = $1 AND shows_files = 0";
+pub(super) const SHOWS_FILES: &str = "UPDATE channels SET shows_files = 1 WHERE channel = $1 AND shows_files = 0";
 
-pub(super) const LEARN_LAG: &str = "UPDATE channels SET settle_lag_ms = $1 WHERE channel = $2 AND settle_lag_ms < $1";
+pub(super) const SETTLE_LAG: &str = "UPDATE channels SET settle_lag_ms = $1 WHERE channel = $2 AND settle_lag_ms < $1";
 
 /// Newest first.
-pub(super) const UNTOLD: &str = "SELECT o.m_id, o.part, o.state, o.told, COALESCE(o.done_ms, o.since_ms) FROM outbound o \
+pub(super) const UNREPORTED: &str = "SELECT o.m_id, o.part, o.state, o.told, COALESCE(o.done_ms, o.since_ms) FROM outbound o \
      JOIN conversations c ON c.id = o.conversation WHERE c.channel = $1 AND c.contact = $2 AND o.content IS NOT NULL \
      AND o.state IN ('sending', 'unknown', 'held', 'sent', 'unconfirmed') AND o.told < 2 ORDER BY o.id DESC LIMIT $3";
 
 /// Forward only; part -1 means any.
-pub(super) const TELL: &str = "UPDATE outbound SET told = $1 WHERE m_id = $2 AND conversation = $3 AND state = 'sent' \
+pub(super) const SET_STATUS: &str = "UPDATE outbound SET told = $1 WHERE m_id = $2 AND conversation = $3 AND state = 'sent' \
      AND told < $1 AND $4 IN (-1, part) RETURNING done_ms";
 
 pub(super) const FORGET: &str = "DELETE FROM seen WHERE conversation = $1 AND identity = $2";
@@ -263,7 +264,7 @@ pub(super) const SET_NEWEST: &str = "UPDATE conversations SET newest = $1 WHERE 
 pub(super) const HEARD: &str = "UPDATE conversations SET inbound_ms = $1 WHERE id = $2";
 
 /// The pending question from now on, in place of any other.
-pub(super) const OPEN_CHOICE: &str = "UPDATE conversations SET choice = $1, choice_ms = $2 WHERE id = $3";
+pub(super) const OPEN_QUESTION: &str = "UPDATE conversations SET choice = $1, choice_ms = $2 WHERE id = $3";
 
 pub(super) const CHOICE: &str = "SELECT choice FROM conversations WHERE channel = $1 AND contact = $2";
 
@@ -345,7 +346,7 @@ pub(super) const SHOW_DEAD: &str = "SELECT e.m_id, c.channel, c.contact, e.state
 pub(super) const BY_HAND: &str =
     "SELECT id, conversation, state, part, content IS NOT NULL, told <> 0 FROM outbound WHERE m_id = $1";
 
-pub(super) const DEAD_BY_HAND: &str =
+pub(super) const DEAD_EVENTS: &str =
     "SELECT id, conversation, event IS NOT NULL FROM events WHERE state = 'dead' AND m_id = $1 ORDER BY id";
 
 /// Due at its time of acceptance: its old place, and in the past by every clock.

@@ -25,14 +25,14 @@ pub(crate) struct ChannelWakeups {
     /// An outbound message was accepted or may be due now.
     pub(crate) outbound: Notify,
     /// Something is in doubt, or may be settled now.
-    pub(crate) looks: Notify,
+    pub(crate) lookups: Notify,
     /// An event was recorded or may be due now.
     pub(crate) events: Notify,
     /// Approximate number of queued outbound messages; 0 for a channel that another process owns.
     waiting: AtomicI64,
     /// Which process gives the verdicts.
     owner: AtomicU8,
-    pace: Arc<AccountLoad>,
+    account_load: Arc<AccountLoad>,
 }
 
 /// Which process gives the verdicts on a channel's messages.
@@ -89,7 +89,7 @@ impl ChannelWakeups {
     /// `count` more messages wait (or fewer, where negative).
     pub(crate) fn add_waiting(&self, count: i64) {
         self.waiting.fetch_add(count, Ordering::Relaxed);
-        self.pace.waiting.fetch_add(count, Ordering::Relaxed);
+        self.account_load.waiting.fetch_add(count, Ordering::Relaxed);
     }
 
     /// Returns whether a verdict on a message accepted now can be expected within `limit`: the account works, and its
@@ -101,11 +101,11 @@ impl ChannelWakeups {
             ELSEWHERE_SOON => return true,
             _ => {}
         }
-        if self.pace.stalled.load(Ordering::Relaxed) {
+        if self.account_load.stalled.load(Ordering::Relaxed) {
             return false;
         }
-        let waiting = self.pace.waiting.load(Ordering::Relaxed).max(0) as f64;
-        waiting / self.pace.requests_per_second <= limit.as_secs_f64()
+        let waiting = self.account_load.waiting.load(Ordering::Relaxed).max(0) as f64;
+        waiting / self.account_load.requests_per_second <= limit.as_secs_f64()
     }
 }
 
@@ -118,14 +118,14 @@ pub(crate) struct Wakeups {
 
 impl Wakeups {
     /// Registers a channel with the account it shares. Called once per channel, before the first notification.
-    pub(crate) fn register(&self, channel: &ChannelName, pace: &Arc<AccountLoad>) -> Arc<ChannelWakeups> {
+    pub(crate) fn register(&self, channel: &ChannelName, account_load: &Arc<AccountLoad>) -> Arc<ChannelWakeups> {
         let wakeups = Arc::new(ChannelWakeups {
             outbound: Notify::new(),
-            looks: Notify::new(),
+            lookups: Notify::new(),
             events: Notify::new(),
             waiting: AtomicI64::new(0),
             owner: AtomicU8::new(HERE),
-            pace: Arc::clone(pace),
+            account_load: Arc::clone(account_load),
         });
         lock(&self.channels).insert(channel.clone(), Arc::clone(&wakeups));
         wakeups
@@ -148,7 +148,7 @@ impl Wakeups {
         };
         wakeups.notify_outbound(requeued);
         if matches!(settlement, Settlement::Unknown { .. }) {
-            wakeups.looks.notify_one();
+            wakeups.lookups.notify_one();
         }
         if noticed {
             wakeups.events.notify_one();
@@ -156,9 +156,9 @@ impl Wakeups {
     }
 
     /// Something is in doubt, or may be settled now.
-    pub(crate) fn notify_looks(&self, channel: &ChannelName) {
+    pub(crate) fn notify_lookups(&self, channel: &ChannelName) {
         if let Some(wakeups) = self.channel(channel) {
-            wakeups.looks.notify_one();
+            wakeups.lookups.notify_one();
         }
     }
 
@@ -171,15 +171,15 @@ impl Wakeups {
 
     /// Registers a caller that will wait for the first verdict on `m_id`, until the [`WaitingCaller`] is dropped.
     pub(crate) fn await_verdict(self: &Arc<Self>, m_id: &MId) -> WaitingCaller {
-        let (tell, told) = oneshot::channel();
-        lock(&self.callers).insert(m_id.clone(), tell);
-        WaitingCaller { m_id: m_id.clone(), told, wakeups: Arc::clone(self) }
+        let (sender, verdict) = oneshot::channel();
+        lock(&self.callers).insert(m_id.clone(), sender);
+        WaitingCaller { m_id: m_id.clone(), verdict, wakeups: Arc::clone(self) }
     }
 
     /// Takes over the duty to answer the caller of `m_id`, if one still waits. From then on, a failure that is not sent
     /// through the returned channel must reach the agent as `message_status`.
     pub(crate) fn take_caller(&self, m_id: &MId) -> Option<oneshot::Sender<FirstVerdict>> {
-        lock(&self.callers).remove(m_id).filter(|tell| !tell.is_closed())
+        lock(&self.callers).remove(m_id).filter(|sender| !sender.is_closed())
     }
 }
 
@@ -187,7 +187,7 @@ impl Wakeups {
 #[derive(Debug)]
 pub(crate) struct WaitingCaller {
     m_id: MId,
-    told: oneshot::Receiver<FirstVerdict>,
+    verdict: oneshot::Receiver<FirstVerdict>,
     wakeups: Arc<Wakeups>,
 }
 
@@ -195,14 +195,14 @@ impl WaitingCaller {
     /// Waits up to `limit` and returns the verdict; without one by then, the message counts as accepted. If the sender
     /// has already taken over the duty to answer, its verdict is awaited beyond `limit`: the agent would not get it
     /// otherwise.
-    pub(crate) async fn answer(mut self, limit: Duration) -> FirstVerdict {
-        if let Ok(answer) = tokio::time::timeout(limit, &mut self.told).await {
-            return answer.unwrap_or(FirstVerdict::Accepted);
+    pub(crate) async fn verdict(mut self, limit: Duration) -> FirstVerdict {
+        if let Ok(verdict) = tokio::time::timeout(limit, &mut self.verdict).await {
+            return verdict.unwrap_or(FirstVerdict::Accepted);
         }
         if lock(&self.wakeups.callers).remove(&self.m_id).is_some() {
             return FirstVerdict::Accepted;
         }
-        (&mut self.told).await.unwrap_or(FirstVerdict::Accepted)
+        (&mut self.verdict).await.unwrap_or(FirstVerdict::Accepted)
     }
 }
 

@@ -13,7 +13,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 /// How lines are written.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Line {
+pub(super) struct LogLine {
     /// Text, not JSON.
     pub(super) text: bool,
     /// With colours.
@@ -23,7 +23,7 @@ pub(super) struct Line {
 /// Names that a line has of its own; a field of that name gets a `_` behind it.
 const OWN: [&str; 3] = ["timestamp", "level", "span"];
 
-impl<S, N> FormatEvent<S, N> for Line
+impl<S, N> FormatEvent<S, N> for LogLine
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
@@ -52,7 +52,7 @@ where
     }
 }
 
-impl Line {
+impl LogLine {
     /// `2026-11-21T10:00:00.000000Z  INFO sent message attempt=1`
     fn text(self, out: &mut Writer<'_>, time: &str, level: Level, fields: &Fields) -> fmt::Result {
         let colour = match level {

@@ -25,7 +25,7 @@ pub(crate) use redaction::{contact, destination, foreign_id, foreign_path};
 pub(crate) use refusals::Refusal;
 
 use crate::config::{Log, LogContacts, LogFormat};
-use log_format::Line;
+use log_format::LogLine;
 
 /// Starts the log and sets how contacts are written. Panics go to the log from here on, without what they say: that may be
 /// somebody's data.
@@ -37,7 +37,7 @@ pub fn init(log: &Log) -> anyhow::Result<()> {
     let terminal = std::io::stderr().is_terminal();
     let text = log.format == LogFormat::Text || (log.format_is_default && terminal);
     let queue = queue::stderr().context("cannot start the log")?;
-    let subscriber = subscriber(&log.level, Line { text, ansi: text && terminal }, queue)?;
+    let subscriber = subscriber(&log.level, LogLine { text, ansi: text && terminal }, queue)?;
     tracing::subscriber::set_global_default(subscriber).context("the log is started twice")?;
     redaction::show_in_full(log.contacts == LogContacts::Full);
     std::panic::set_hook(Box::new(|panic| report_panic(panic.location())));
@@ -56,7 +56,7 @@ pub(crate) fn end(words: &str) {
 }
 
 /// The log as a value, for `init` and for tests.
-fn subscriber<W>(level: &str, log_format: Line, writer: W) -> anyhow::Result<impl Subscriber + Send + Sync>
+fn subscriber<W>(level: &str, log_format: LogLine, writer: W) -> anyhow::Result<impl Subscriber + Send + Sync>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {

@@ -24,7 +24,7 @@ impl Write for AcceptOutcome {
 }
 
 /// What `say` logs.
-fn logged(level: &str, log_format: Line, say: impl FnOnce()) -> String {
+fn logged(level: &str, log_format: LogLine, say: impl FnOnce()) -> String {
     let kept = AcceptOutcome::default();
     let writer = kept.clone();
     let subscriber = subscriber(level, log_format, move || writer.clone()).unwrap();
@@ -33,12 +33,12 @@ fn logged(level: &str, log_format: Line, say: impl FnOnce()) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-const JSON: Line = Line { text: false, ansi: false };
-const TEXT: Line = Line { text: true, ansi: false };
+const JSON: LogLine = LogLine { text: false, ansi: false };
+const TEXT: LogLine = LogLine { text: true, ansi: false };
 
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read page")]
-struct Page(#[source] io::Error);
+struct Outer(#[source] io::Error);
 
 #[test]
 fn json_lines_are_flat_and_carry_their_spans() {
@@ -47,7 +47,7 @@ fn json_lines_are_flat_and_carry_their_spans() {
         let span = info_span!("attempt", channel_name = %"support", attempt = tracing::field::Empty);
         span.record("attempt", 2);
         let _inner = span.entered();
-        let e = Page(io::Error::other("cut off"));
+        let e = Outer(io::Error::other("cut off"));
         info!(message_id = "m1", ok = true, took = 1.5, level = "x", error = &e as &dyn Error, "sent `{}`", "m1");
     });
     let log_format: serde_json::Value = serde_json::from_str(&lines).unwrap();
@@ -116,7 +116,7 @@ fn words_of_a_far_side_are_shown_without_what_a_terminal_obeys() {
 fn text_lines_are_for_people() {
     let log_format = logged("info", TEXT, || info!(message_id = "m1", attempt = 2, why = "two words", "sent"));
     assert!(log_format.ends_with("Z  INFO sent message_id=m1 attempt=2 why=\"two words\"\n"), "{log_format}");
-    let coloured = logged("info", Line { text: true, ansi: true }, || info!("sent"));
+    let coloured = logged("info", LogLine { text: true, ansi: true }, || info!("sent"));
     assert!(coloured.contains("\u{1b}[32m INFO\u{1b}[0m sent\n"), "{coloured:?}");
 }
 

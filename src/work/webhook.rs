@@ -140,7 +140,7 @@ impl Publisher {
         due.retain(|event| taken.insert(event.contact.clone()));
         // The better probes first: what was refused before has said what it can say.
         let refusals = lock(&self.refusals);
-        due.sort_by_key(|event| refusals.is_suspect(&event.row));
+        due.sort_by_key(|event| refusals.is_suspect(&event.event_id));
         Ok(due)
     }
 
@@ -250,9 +250,9 @@ impl Publisher {
         if !matches!(delivery, Delivery::Refused { .. }) {
             return Ruling { cause: Cause::Unknown, look_behind: false };
         }
-        let poison = self.upstream.is_poison(&event.row);
+        let poison = self.upstream.is_poison(&event.event_id);
         let contact = matches!(event.event.body, EventBody::Message { .. }).then_some(&event.contact);
-        lock(&self.refusals).refused(&event.row, contact, poison, Instant::now())
+        lock(&self.refusals).refused(&event.event_id, contact, poison, Instant::now())
     }
 
     /// Tries the events behind a refused one, up to the first that is not refused.
@@ -385,7 +385,7 @@ impl Publisher {
             return PROBE_EVERY.max(asked.unwrap_or_default());
         }
         let mut own_tries = lock(&self.own_tries);
-        let tries = own_tries.entry(event.row).or_default();
+        let tries = own_tries.entry(event.event_id).or_default();
         *tries = tries.saturating_add(1);
         self.settings.retry.wait(*tries, asked, jitter())
     }
@@ -393,7 +393,7 @@ impl Publisher {
     fn judge(&self, event: &DueEvent, delivery: &Delivery, ruling: Ruling) -> Publication {
         let publication = self.judged(event, delivery, ruling);
         if !matches!(publication, Publication::Queued { .. }) {
-            lock(&self.own_tries).remove(&event.row);
+            lock(&self.own_tries).remove(&event.event_id);
         }
         publication
     }
@@ -413,7 +413,7 @@ impl Publisher {
             },
             Delivery::Again { fault, asked } => {
                 match fault.scope() {
-                    Scope::Account | Scope::Channel if self.upstream.is_poison(&event.row) => {
+                    Scope::Account | Scope::Channel if self.upstream.is_poison(&event.event_id) => {
                         Publication::Dead { fault: fault.clone() }
                     }
                     Scope::Account | Scope::Channel => Publication::Queued { due_ms: now_ms, fault: fault.clone() },

@@ -21,13 +21,13 @@ use crate::sim::{control, seeded_rng};
 const MAX_URL: usize = 4000;
 
 /// One call, whatever carried it.
-struct Call {
+struct ApiCall {
     params: Params,
     user: String,
     password: String,
 }
 
-impl Call {
+impl ApiCall {
     fn new(request: &Request, basic: bool) -> Self {
         let mut params = match request.method.as_str() {
             "GET" => form::urlencoded(request.query().as_bytes()),
@@ -90,7 +90,7 @@ impl World {
     }
 
     async fn api(&self, request: &Request, basic: bool) -> Reply {
-        let call = Call::new(request, basic);
+        let call = ApiCall::new(request, basic);
         let (wait, fault) = {
             let mut state = lock(&self.state);
             state.count(request, &call);
@@ -111,7 +111,7 @@ impl World {
     }
 
     /// Carries the call out.
-    fn answer(&self, request: &Request, call: &Call) -> Reply {
+    fn answer(&self, request: &Request, call: &ApiCall) -> Reply {
         if request.method != "GET" && request.method != "POST" {
             return Reply::page(405);
         }
@@ -141,7 +141,7 @@ fn refusal(code: &str) -> Reply {
 }
 
 impl State {
-    fn count(&mut self, request: &Request, call: &Call) {
+    fn count(&mut self, request: &Request, call: &ApiCall) {
         self.counters.requests += 1;
         *self.counters.calls.entry(call.method().to_owned()).or_default() += 1;
         let shown = form::urlencoded(request.query().as_bytes());
@@ -176,7 +176,7 @@ impl State {
     }
 
     /// The checks in the order of afilnet.md section 6, then the method.
-    fn dispatch(&mut self, call: &Call, options: &Options) -> Result<Option<Value>, &'static str> {
+    fn dispatch(&mut self, call: &ApiCall, options: &Options) -> Result<Option<Value>, &'static str> {
         if call.user.is_empty() {
             return Err("MISSING_USER");
         }
@@ -218,7 +218,7 @@ impl State {
     }
 
     /// A text may open a conversation (afilnet.md 3.2).
-    fn send_message(&mut self, call: &Call) -> Result<Option<Value>, &'static str> {
+    fn send_message(&mut self, call: &ApiCall) -> Result<Option<Value>, &'static str> {
         let [platform, platformid, destination, message] =
             call.require(["platform", "platformid", "destination", "message"])?;
         let channel = self.known_channel(platform, platformid)?;
@@ -230,7 +230,7 @@ impl State {
     }
 
     /// A file needs a conversation (afilnet.md 3.2, remark on `CHAT_NOT_FOUND`).
-    fn send_file(&mut self, call: &Call) -> Result<Option<Value>, &'static str> {
+    fn send_file(&mut self, call: &ApiCall) -> Result<Option<Value>, &'static str> {
         let [platform, platformid, destination, kind, url] =
             call.require(["platform", "platformid", "destination", "type", "fileurl"])?;
         let channel = self.known_channel(platform, platformid)?;
@@ -256,7 +256,7 @@ impl State {
         method: &'static str,
         channel: (String, String),
         destination: &str,
-        call: &Call,
+        call: &ApiCall,
         message: &str,
     ) -> Option<Value> {
         let own = |name| if method == "sendfile" { call.get(name).map(str::to_owned) } else { None };
@@ -270,7 +270,7 @@ impl State {
         render::send_result(self.switches.send_result, row)
     }
 
-    fn read(&mut self, call: &Call, read: Read, options: &Options) -> Result<Option<Value>, &'static str> {
+    fn read(&mut self, call: &ApiCall, read: Read, options: &Options) -> Result<Option<Value>, &'static str> {
         let [platform, platformid] = call.require(["platform", "platformid"])?;
         let destination = if read == Read::Chats { "" } else { call.require(["destination"])?[0] };
         let key = self.known_channel(platform, platformid)?;
@@ -323,7 +323,7 @@ impl State {
         match self.switches.order {
             Signal::Asc => {}
             Signal::Desc => rows.reverse(),
-            Signal::Shuffled => rows.sort_by_key(|(_, row)| seeded_rng::roll(options.seed, row.id, turn)),
+            Signal::Shuffled => rows.sort_by_key(|(_, row)| seeded_rng::random(options.seed, row.id, turn)),
         }
         let mut lens = Lens::new(&self.switches, read, (&key.0, &key.1), now_ms);
         lens.delivered_after_ms = options.delivered_after.and_then(|after| i64::try_from(after.as_millis()).ok());

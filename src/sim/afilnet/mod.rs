@@ -20,7 +20,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::faults::Rule;
+use super::faults::FaultRule;
 use super::latency::Latency;
 use super::server::Server;
 use state::State;
@@ -39,7 +39,7 @@ pub struct Options {
     /// The unknowns.
     pub switches: Switches,
     /// Faults in force from the start.
-    pub faults: Vec<Rule>,
+    pub faults: Vec<FaultRule>,
     /// Seed of everything left to chance.
     pub seed: u64,
     /// Wait before each answer.

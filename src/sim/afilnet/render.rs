@@ -82,7 +82,7 @@ impl<'a> Lens<'a> {
         match self.switches.id_type {
             IdType::StringDigits => Some(json!(id.to_string())),
             IdType::Number => Some(json!(id)),
-            IdType::Hex => Some(json!(format!("{:016x}", seeded_rng::roll(0, 0x1D, id)))),
+            IdType::Hex => Some(json!(format!("{:016x}", seeded_rng::random(0, 0x1D, id)))),
             IdType::Missing => None,
         }
     }

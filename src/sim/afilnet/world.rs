@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::state::{self, Author, Counters, SentCall, State, Words};
 use super::switches::{BadSwitch, Switches};
 use super::{NoChannel, Options, RowStatus};
-use crate::sim::faults::{BadRule, Rule};
+use crate::sim::faults::{BadRule, FaultRule};
 use crate::sim::latency::Latency;
 use crate::sim::switchable_listener::lock;
 
@@ -118,7 +118,7 @@ impl World {
     }
 
     /// Orders a fault. `"sendmessage:reset_stored:3".parse()` makes a rule.
-    pub fn add_fault(&self, rule: Rule) {
+    pub fn add_fault(&self, rule: FaultRule) {
         lock(&self.state).faults.add(rule);
     }
 

@@ -16,7 +16,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::faults::Rule;
+use super::faults::FaultRule;
 use super::latency::Latency;
 use super::server::Server;
 pub use client::SendOutcome;
@@ -104,7 +104,7 @@ pub struct Options {
     /// Whether more than 20 requests of one channel within a second get 429 (bonychat.md F10).
     pub rate_limit: bool,
     /// Faults in force from the start; their method is `message`, `message_echo`, `message_status` or `*`.
-    pub faults: Vec<Rule>,
+    pub faults: Vec<FaultRule>,
     /// Seed of everything left to chance.
     pub seed: u64,
     /// Wait before each answer.

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::client::{self, SendOutcome};
 use super::schema::Post;
 use super::{ChannelSpec, Options};
-use crate::sim::faults::{BadRule, Faults, Rule};
+use crate::sim::faults::{BadRule, FaultRule, Faults};
 use crate::sim::latency::Latency;
 use crate::sim::seeded_rng::RateMeter;
 use crate::sim::switchable_listener::lock;
@@ -194,7 +194,7 @@ impl World {
     }
 
     /// Orders a fault for `message`, `message_echo`, `message_status` or `*`.
-    pub fn add_fault(&self, rule: Rule) {
+    pub fn add_fault(&self, rule: FaultRule) {
         lock(&self.state).faults.add(rule);
     }
 

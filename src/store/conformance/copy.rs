@@ -94,7 +94,7 @@ async fn a_copy_holds_every_value_of_every_row_and_goes_on_with_later_ids() {
     assert_eq!(epoch, Epoch(2), "its owner is a later one");
     assert_eq!(store.interrupted(&channel(), epoch, 30, 30).await.unwrap().len(), 4, "what was being sent is in doubt");
     for n in [2, 40] {
-        assert_eq!(store.accept(message(n, "after", 50)).await.unwrap().kept, AcceptOutcome::New);
+        assert_eq!(store.accept(message(n, "after", 50)).await.unwrap().outcome, AcceptOutcome::New);
         store.record(reading(n, &[("later", "later")])).await.unwrap();
     }
     let mut link = PgConnection::connect(&url).await.unwrap();

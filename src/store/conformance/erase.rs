@@ -105,7 +105,7 @@ async fn what_waits_or_is_under_way_is_erased_only_where_that_is_asked_for(engin
     let unknown = Settlement::Unknown { fault: Fault::TimedOut, look_ms: 500 };
     store.settle(&attempt, unknown, 100).await.unwrap();
     assert!(!store.erase(person(1), Erase::Waiting, LATER).await.unwrap().done);
-    let in_doubt = store.due_looks(&channel(), 9000, 9).await.unwrap().remove(0);
+    let in_doubt = store.due_lookups(&channel(), 9000, 9).await.unwrap().remove(0);
     let sent = Settlement::Sent { afilnet_id: None, more: false };
     store.resolve(&in_doubt, epoch, sent, 600).await.unwrap();
     assert!(store.erase(person(1), Erase::Waiting, LATER).await.unwrap().done);

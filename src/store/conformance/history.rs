@@ -57,17 +57,17 @@ async fn tries_that_ended_in_different_faults_are_not_added_up(engine: Engine) {
     store.accept(message(1, "a", 10)).await.unwrap();
     store.record(reading(2, &[("r1", "in")])).await.unwrap();
     let faults = [Fault::Busy, Fault::Busy, Fault::Unreachable, Fault::Busy, Fault::Http(500), Fault::Http(503)];
-    for (fault, clock_rollback) in faults.into_iter().zip([1, 2, 1, 1, 1, 1]) {
+    for (fault, count) in faults.into_iter().zip([1, 2, 1, 1, 1, 1]) {
         let attempt = take(&store, epoch, 100).await.remove(0);
-        assert_eq!(attempt.before.and(&fault), clock_rollback, "outbound, {fault:?}");
+        assert_eq!(attempt.before.and(&fault), count, "outbound, {fault:?}");
         let again = Settlement::Queued { due_ms: Some(100), fault: fault.clone() };
         store.settle(&attempt, again, 100).await.unwrap();
         let event = store.due_events(&channel(), 2000, 10).await.unwrap().remove(0);
-        assert_eq!(event.before.and(&fault), clock_rollback, "event, {fault:?}");
+        assert_eq!(event.before.and(&fault), count, "event, {fault:?}");
         store.published(&event, Publication::Queued { due_ms: 2000, fault }, 2000).await.unwrap();
     }
     let attempt = take(&store, epoch, 100).await.remove(0);
-    assert_eq!((attempt.before.clock_rollback, attempt.number), (1, 7));
+    assert_eq!((attempt.before.count, attempt.number), (1, 7));
 }
 
 async fn a_part_that_went_out_leaves_no_tries_to_the_next(engine: Engine) {

@@ -16,7 +16,7 @@ on_each_engine! {
 
 /// Accepts, and tells the message that the call was a repeat of.
 async fn again(store: &Arc<dyn Store>, message: NewOutbound) -> Option<MId> {
-    match store.accept(message).await.unwrap().kept {
+    match store.accept(message).await.unwrap().outcome {
         AcceptOutcome::New => None,
         AcceptOutcome::RepeatOf(first) => Some(first),
         AcceptOutcome::KeyTaken => panic!("the key is taken"),
@@ -120,7 +120,7 @@ async fn a_key_names_one_message_of_its_channel(engine: Engine) {
     store.record_responses(vec![(m_id.clone(), true)]).await.unwrap();
     assert_eq!(again(&store, under("k", message(1, "a", 11 + 2 * TEN_MINUTES_MS))).await, Some(m_id.clone()));
     for other in [message(1, "b", 12), message(2, "a", 12)] {
-        assert_eq!(store.accept(under("k", other)).await.unwrap().kept, AcceptOutcome::KeyTaken);
+        assert_eq!(store.accept(under("k", other)).await.unwrap().outcome, AcceptOutcome::KeyTaken);
     }
     let elsewhere = NewOutbound { channel: "other".parse().unwrap(), ..message(1, "b", 12) };
     assert_eq!(again(&store, under("k", elsewhere)).await, None);
@@ -139,7 +139,7 @@ async fn the_key_of_a_message_that_failed_names_the_next_one(engine: Engine) {
     store.accept(under("k", message(1, "a", 10))).await.unwrap();
     let attempt = take(&store, epoch, 100).await.remove(0);
     store.settle(&attempt, Settlement::Failed { fault: Fault::Busy, notice: None }, 100).await.unwrap();
-    assert_eq!(store.accept(under("k", message(1, "b", 200))).await.unwrap().kept, AcceptOutcome::KeyTaken);
+    assert_eq!(store.accept(under("k", message(1, "b", 200))).await.unwrap().outcome, AcceptOutcome::KeyTaken);
     let second = under("k", message(1, "a", 200));
     let m_id = second.m_id.clone();
     assert_eq!(again(&store, second).await, None);
@@ -171,8 +171,8 @@ async fn a_repeat_is_not_counted_as_waiting_again(engine: Engine) {
 
 async fn a_call_whose_caller_is_gone_is_not_stored(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
-    let deserted = |message| NewOutbound { caller: Caller::new(i64::MAX, || false), ..message };
-    for gone in [deserted(message(1, "a", 10)), deserted(under("k", message(1, "a", 10)))] {
+    let abandoned = |message| NewOutbound { caller: Caller::new(i64::MAX, || false), ..message };
+    for gone in [abandoned(message(1, "a", 10)), abandoned(under("k", message(1, "a", 10)))] {
         let refused = store.accept(gone).await;
         assert!(matches!(refused, Err(StoreError::Stale)), "{refused:?}");
     }
@@ -183,7 +183,7 @@ async fn a_call_whose_caller_is_gone_is_not_stored(engine: Engine) {
     let m_id = first.m_id.clone();
     store.accept(first).await.unwrap();
     store.record_responses(vec![(m_id.clone(), false)]).await.unwrap();
-    assert!(store.accept(deserted(message(2, "a", 11))).await.is_err());
+    assert!(store.accept(abandoned(message(2, "a", 11))).await.is_err());
     assert_eq!(again(&store, message(2, "a", 12)).await, Some(m_id));
     store.check().await.unwrap(); // it is no trouble of the store
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::db::{Db, args, corrupt, decode};
-use super::in_doubt_commits::Call;
+use super::in_doubt_commits::PendingAccept;
 use super::pool::Pool;
-use super::{outbound, responses, sql as own};
+use super::{outbound, responses, sql as engine_sql};
 use crate::domain::ids::fingerprint;
 use crate::domain::{IdempotencyKey, MId};
 use crate::store::rules::REPEAT_WITHIN_MS;
@@ -32,12 +32,12 @@ enum Equal {
     /// The response to this one was lost: the call is its repeat.
     Lost(MId),
     /// Another process is about to learn whether the response to one was received.
-    Open,
+    Pending,
 }
 
 /// Stores the message of a call. Where another process is about to learn whether the response to an equal message was
 /// received, waits for that: until that process has stored it, or counts as dead, as it does after the time of a `lease`.
-pub(super) async fn store(call: &Call, pool: &Pool, lease: Duration) -> Result<Accepted, StoreError> {
+pub(super) async fn store(call: &PendingAccept, pool: &Pool, lease: Duration) -> Result<Accepted, StoreError> {
     loop {
         call.wait_for_equal(lease + EQUAL_WAITS);
         let accepted = pool.write("accept", call, &|db, call| Box::pin(accept(db, call)));
@@ -50,19 +50,19 @@ pub(super) async fn store(call: &Call, pool: &Pool, lease: Duration) -> Result<A
 
 /// Returns `None` if the call may wait and another process is about to learn whether the response to an equal message
 /// was received: to be called again soon.
-async fn accept(db: &mut Db, call: &Call) -> Result<Option<Accepted>, StoreError> {
+async fn accept(db: &mut Db, call: &PendingAccept) -> Result<Option<Accepted>, StoreError> {
     let new = &call.message;
     still_in_time(call)?;
     let content = serde_json::to_string(&new.content).map_err(|e| corrupt("outbound")(Box::new(e)))?;
     let known = match &new.key {
         Some(key) => {
-            db.execute(own::LOCK_KEY, args![format!("{} {}", new.channel.as_str(), key.as_str())]).await?;
+            db.execute(engine_sql::LOCK_KEY, args![format!("{} {}", new.channel.as_str(), key.as_str())]).await?;
             named(db, new, key, &content).await?
         }
         None => None,
     };
-    if let Some(kept) = known {
-        return Ok(Some(Accepted { ahead: false, kept }));
+    if let Some(outcome) = known {
+        return Ok(Some(Accepted { ahead: false, outcome }));
     }
     // Locked before the row gets its id, so that ids of one conversation are in the order of its commits.
     let conversation = db.conversation(&new.channel, &new.contact, &new.destination).await?;
@@ -80,11 +80,11 @@ async fn accept(db: &mut Db, call: &Call) -> Result<Option<Accepted>, StoreError
     if new.key.is_none() {
         match unanswered(db, conversation, &content, new.accepted_ms - REPEAT_WITHIN_MS).await? {
             Equal::Lost(first) => {
-                call.keeps(&first);
-                return repeat(db, first).await.map(|kept| Some(Accepted { ahead: false, kept }));
+                call.answer_with(&first);
+                return repeat(db, first).await.map(|outcome| Some(Accepted { ahead: false, outcome }));
             }
-            Equal::Open if call.is_patient() => return Ok(None),
-            Equal::Open | Equal::None => {}
+            Equal::Pending if call.may_wait() => return Ok(None),
+            Equal::Pending | Equal::None => {}
         }
         if let Some(since_ms) = new.caller.old_since_ms()
             && taken_elsewhere(db, conversation, &content, since_ms).await?
@@ -92,14 +92,14 @@ async fn accept(db: &mut Db, call: &Call) -> Result<Option<Accepted>, StoreError
             return Err(StoreError::Stale);
         }
     }
-    call.keeps(&new.m_id);
+    call.answer_with(&new.m_id);
     let ahead = outbound::add(db, conversation, new, &content).await?;
     if let Some(key) = &new.key {
         let (channel, digest) = (new.channel.as_str(), digest(new, &content));
         db.execute(sql::SET_KEY, args![channel, key.as_str(), digest, new.m_id.as_str(), new.accepted_ms]).await?;
     }
     still_in_time(call)?; // waiting for locks takes time
-    Ok(Some(Accepted { ahead, kept: AcceptOutcome::New }))
+    Ok(Some(Accepted { ahead, outcome: AcceptOutcome::New }))
 }
 
 /// Returns what equal messages since `since_ms` make of this call. A response that a process had not written before it
@@ -107,12 +107,12 @@ async fn accept(db: &mut Db, call: &Call) -> Result<Option<Accepted>, StoreError
 async fn unanswered(db: &mut Db, conversation: i64, content: &str, since_ms: i64) -> Result<Equal, StoreError> {
     let me = db.me();
     let equal: Vec<(String, i64, i64, i64)> =
-        db.rows(own::UNANSWERED, args![conversation, since_ms, content, me]).await?;
+        db.rows(engine_sql::UNANSWERED, args![conversation, since_ms, content, me]).await?;
     let mut found = Equal::None;
     for (m_id, answered, mine, lives) in equal {
         match (answered, mine != 0, lives != 0) {
             (2, ..) | (0, false, false) => return decode("outbound", &m_id).map(Equal::Lost),
-            (0 | 3, false, true) => found = Equal::Open,
+            (0 | 3, false, true) => found = Equal::Pending,
             _ => {}
         }
     }
@@ -122,7 +122,7 @@ async fn unanswered(db: &mut Db, conversation: i64, content: &str, since_ms: i64
 /// Returns whether another process accepted an equal message since `since_ms`: that may be this same call, made again.
 async fn taken_elsewhere(db: &mut Db, conversation: i64, content: &str, since_ms: i64) -> Result<bool, StoreError> {
     let me = db.me();
-    let taken: i64 = db.one(own::TAKEN_ELSEWHERE, args![conversation, since_ms, content, me]).await?;
+    let taken: i64 = db.one(engine_sql::TAKEN_ELSEWHERE, args![conversation, since_ms, content, me]).await?;
     Ok(taken != 0)
 }
 
@@ -146,7 +146,7 @@ async fn named(
 /// Its response is the one that counts from now on: a later equal call is a repeat only if this response is lost too.
 async fn repeat(db: &mut Db, first: MId) -> Result<AcceptOutcome, StoreError> {
     let me = db.me();
-    db.execute(own::ANSWER_AGAIN, args![first.as_str(), me]).await?;
+    db.execute(engine_sql::ANSWER_AGAIN, args![first.as_str(), me]).await?;
     Ok(AcceptOutcome::RepeatOf(first))
 }
 
@@ -154,8 +154,8 @@ fn digest(new: &NewOutbound, content: &str) -> String {
     fingerprint(&[new.contact.as_str(), content])
 }
 
-fn still_in_time(call: &Call) -> Result<(), StoreError> {
-    if call.since_seen_to() > TOO_LATE {
+fn still_in_time(call: &PendingAccept) -> Result<(), StoreError> {
+    if call.since_last_step() > TOO_LATE {
         return Err(StoreError::Unavailable(Arc::new(TooLate)));
     }
     Ok(())

@@ -16,27 +16,32 @@ pub(super) async fn from_row(
     read_before_ms: Option<i64>,
 ) -> Result<(), StoreError> {
     let sent: Option<(String, Option<i64>)> =
-        db.optional(sql::CLAIMED_SENT, args![matched.m_id.as_str(), conversation]).await?;
+        db.optional(sql::MATCHED_SENT, args![matched.m_id.as_str(), conversation]).await?;
     let Some((kind, done_ms)) = sent else { return Ok(()) };
-    let learn = if kind == "attachment" { sql::LEARN_FILES } else { sql::LEARN_TEXTS };
+    let learn = if kind == "attachment" { sql::SHOWS_FILES } else { sql::SHOWS_TEXTS };
     db.execute(learn, args![channel]).await?;
     // The time of a send is stored for the last part only.
     if let (true, Some(done_ms), Some(read_before_ms)) = (matched.last, done_ms, read_before_ms) {
         let lag_ms = read_before_ms - done_ms;
         if (1..=rules::LONGEST_LAG_MS).contains(&lag_ms) {
-            db.execute(sql::LEARN_LAG, args![lag_ms, channel]).await?;
+            db.execute(sql::SETTLE_LAG, args![lag_ms, channel]).await?;
         }
     }
     Ok(())
 }
 
 /// Queues the status on the row of an own send, if it goes beyond the last one published. Returns whether it does.
-pub(super) async fn tell(db: &mut Db, conversation: i64, receipt: &Receipt, now_ms: i64) -> Result<bool, StoreError> {
+pub(super) async fn queue_status(
+    db: &mut Db,
+    conversation: i64,
+    receipt: &Receipt,
+    now_ms: i64,
+) -> Result<bool, StoreError> {
     let (rank, part) = (receipt.value.rank(), i64::from(receipt.part));
     let part = if receipt.value == StatusValue::Failed { -1 } else { part };
-    let told: Option<(Option<i64>,)> =
-        db.optional(sql::TELL, args![rank, receipt.m_id.as_str(), conversation, part]).await?;
-    let Some((done_ms,)) = told else { return Ok(false) };
+    let done: Option<(Option<i64>,)> =
+        db.optional(sql::SET_STATUS, args![rank, receipt.m_id.as_str(), conversation, part]).await?;
+    let Some((done_ms,)) = done else { return Ok(false) };
     let body = EventBody::MessageStatus { value: receipt.value, message: receipt.message.clone() };
     let event = Event { m_id: receipt.m_id.clone(), timestamp_ms: wall_ms(), body };
     let due_ms = now_ms.max(done_ms.unwrap_or(now_ms) + rules::STATUS_AFTER_MS);
@@ -52,7 +57,7 @@ pub(super) async fn unreported_sends(
 ) -> Result<Vec<UnreportedSend>, StoreError> {
     type Row = (String, Count, String, i64, i64);
     let most = i64::try_from(limit).unwrap_or(i64::MAX);
-    let found: Vec<Row> = db.rows(sql::UNTOLD, args![channel, contact, most]).await?;
+    let found: Vec<Row> = db.rows(sql::UNREPORTED, args![channel, contact, most]).await?;
     let of = |(m_id, Count(part), state, told, since_ms): Row| {
         Ok(UnreportedSend { m_id: decode("outbound", &m_id)?, part, sent: state == "sent", told, since_ms })
     };
@@ -60,7 +65,7 @@ pub(super) async fn unreported_sends(
 }
 
 pub(super) async fn account_traits(db: &mut Db, channel: &str) -> Result<AccountTraits, StoreError> {
-    let found: Option<(i64, i64, i64)> = db.optional(sql::LEARNED, args![channel]).await?;
+    let found: Option<(i64, i64, i64)> = db.optional(sql::ACCOUNT_TRAITS, args![channel]).await?;
     let of = |(texts, files, settle_lag_ms)| AccountTraits {
         shows_texts: texts != 0,
         shows_files: files != 0,

@@ -77,21 +77,21 @@ pub(super) async fn depths(db: &mut Db) -> Result<Vec<QueueDepth>, StoreError> {
 
 /// Texts are erased before rows are deleted, so that the limit bounds each step, whichever of the two has the longer
 /// retention.
-pub(super) async fn sweep(
+pub(super) async fn purge(
     db: &mut Db,
     text_before_ms: i64,
     rows_before_ms: i64,
     limit: u32,
 ) -> Result<usize, StoreError> {
-    use super::sql as own;
+    use super::sql as engine_sql;
     let text_before_ms = text_before_ms.max(rows_before_ms);
     let mut most = 0;
     for (statement, before_ms) in [
-        (own::WIPE_OUTBOUND, text_before_ms),
-        (own::WIPE_EVENTS, text_before_ms),
-        (own::WIPE_CHOICES, text_before_ms),
-        (own::DROP_OUTBOUND, rows_before_ms),
-        (own::DROP_EVENTS, rows_before_ms),
+        (engine_sql::WIPE_OUTBOUND, text_before_ms),
+        (engine_sql::WIPE_EVENTS, text_before_ms),
+        (engine_sql::WIPE_CHOICES, text_before_ms),
+        (engine_sql::DROP_OUTBOUND, rows_before_ms),
+        (engine_sql::DROP_EVENTS, rows_before_ms),
         (sql::DROP_KEYS, rows_before_ms),
     ] {
         most = most.max(db.execute(statement, args![before_ms, limit]).await?);

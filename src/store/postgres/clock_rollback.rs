@@ -1,19 +1,19 @@
 //! Stored times after the machine's clock was set back.
 
 use super::db::{Db, args};
-use super::sql as own;
+use super::sql as engine_sql;
 use crate::store::{StoreError, rules, sql};
 
 /// Moves due times back by as much as the newest rows are later than now, and those rows to now, so that the next start
 /// finds nothing to do. Returns by how much.
 pub(super) async fn follow(db: &mut Db, now_ms: i64) -> Result<i64, StoreError> {
     let me = db.me();
-    let others: i64 = db.one(own::OTHERS, args![me]).await?;
+    let others: i64 = db.one(engine_sql::OTHERS, args![me]).await?;
     if others > 0 {
         return Ok(0); // other processes share the queue, and their clocks are right
     }
-    let outbound = ahead(db, own::AHEAD_OUTBOUND, now_ms).await?;
-    let events = ahead(db, own::AHEAD_EVENTS, now_ms).await?;
+    let outbound = ahead(db, engine_sql::AHEAD_OUTBOUND, now_ms).await?;
+    let events = ahead(db, engine_sql::AHEAD_EVENTS, now_ms).await?;
     let newest_ms = outbound.iter().chain(&events).map(|(_, newest_ms)| *newest_ms).max().unwrap_or(i64::MIN);
     let by_ms = newest_ms.saturating_sub(now_ms);
     if by_ms < rules::ROLLBACK_FROM_MS {

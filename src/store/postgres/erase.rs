@@ -40,7 +40,7 @@ pub(super) async fn meet(db: &mut Db, reading: &ConversationRead) -> Result<i64,
     let erased = contact.erased(channel);
     let kept: Option<(i64,)> = db.optional(sql::CONVERSATION, args![channel.as_str(), erased.as_str()]).await?;
     let recalled = match kept {
-        Some(_) if reading.is_news() => recall(db, channel, contact, destination).await?,
+        Some(_) if reading.has_content() => recall(db, channel, contact, destination).await?,
         kept => kept.map(|(id,)| id),
     };
     match recalled {

@@ -1,7 +1,7 @@
 //! Events on their way to the webhook.
 
 use super::db::{Count, Db, args, corrupt, decode};
-use super::sql as own;
+use super::sql as engine_sql;
 use crate::domain::{ChannelName, Event};
 use crate::store::{DueEvent, FailureStreak, Publication, StoreError, sql};
 
@@ -48,13 +48,13 @@ pub(super) async fn due_events(
     if heads.is_empty() {
         return Ok((due, unreadable));
     }
-    let held: Vec<(i64,)> = db.rows(own::HELD, args![heads]).await?;
+    let held: Vec<(i64,)> = db.rows(engine_sql::HELD, args![heads]).await?;
     for (conversation, contact, head) in lanes {
-        let Some(row) = head.filter(|head| !held.contains(&(*head,))) else { continue };
-        match event(db, channel, conversation, &contact, row).await {
+        let Some(event_id) = head.filter(|head| !held.contains(&(*head,))) else { continue };
+        match event(db, channel, conversation, &contact, event_id).await {
             Ok(Some(event)) => due.push(event),
             Ok(None) => {}
-            Err(error @ StoreError::Corrupt { .. }) => unreadable.push(Unreadable { row, conversation, error }),
+            Err(error @ StoreError::Corrupt { .. }) => unreadable.push(Unreadable { event_id, conversation, error }),
             Err(error) => return Err(error),
         }
     }
@@ -62,10 +62,10 @@ pub(super) async fn due_events(
 }
 
 pub(super) async fn event_behind(db: &mut Db, before: &DueEvent, now_ms: i64) -> Result<Option<DueEvent>, StoreError> {
-    let DueEvent { channel, contact, row, conversation, .. } = before;
-    let next: Option<(i64,)> = db.optional(sql::EVENT_BEHIND, args![conversation, row, now_ms]).await?;
+    let DueEvent { channel, contact, event_id, conversation, .. } = before;
+    let next: Option<(i64,)> = db.optional(sql::EVENT_BEHIND, args![conversation, event_id, now_ms]).await?;
     let Some((next,)) = next else { return Ok(None) };
-    let held: Vec<(i64,)> = db.rows(own::HELD, args![vec![next]]).await?;
+    let held: Vec<(i64,)> = db.rows(engine_sql::HELD, args![vec![next]]).await?;
     if !held.is_empty() {
         return Ok(None);
     }
@@ -74,20 +74,20 @@ pub(super) async fn event_behind(db: &mut Db, before: &DueEvent, now_ms: i64) ->
 
 /// An event that does not decode.
 pub(super) struct Unreadable {
-    row: i64,
+    event_id: i64,
     conversation: i64,
     error: StoreError,
 }
 
 /// Marks unreadable events as dead, so that their conversations continue.
 pub(super) async fn mark_dead(db: &mut Db, unreadable: &[Unreadable], now_ms: i64) -> Result<(), StoreError> {
-    for Unreadable { row, conversation, error } in unreadable {
+    for Unreadable { event_id, conversation, error } in unreadable {
         tracing::error!(
             error = error as &dyn std::error::Error,
             "an event cannot be read from the store; it is kept as a dead letter and its conversation goes on"
         );
         db.lock(*conversation).await?;
-        db.execute(sql::EVENT_ENDED, args!["dead", now_ms, "unreadable_row", row]).await?;
+        db.execute(sql::EVENT_ENDED, args!["dead", now_ms, "unreadable_row", event_id]).await?;
         db.change(sql::SET_EVENT_LANE, args![conversation]).await?;
     }
     Ok(())
@@ -98,20 +98,20 @@ async fn event(
     channel: &ChannelName,
     conversation: i64,
     contact: &str,
-    row: i64,
+    event_id: i64,
 ) -> Result<Option<DueEvent>, StoreError> {
     type Row = (Option<String>, Count, i64, Option<String>, Count);
-    let found: Option<Row> = db.optional(sql::EVENT, args![row]).await?;
-    let Some((event, Count(attempts), recorded_ms, fault, Count(clock_rollback))) = found else { return Ok(None) };
+    let found: Option<Row> = db.optional(sql::EVENT, args![event_id]).await?;
+    let Some((event, Count(attempts), recorded_ms, fault, Count(count))) = found else { return Ok(None) };
     Ok(Some(DueEvent {
         channel: channel.clone(),
         contact: decode("conversations", contact)?,
-        row,
+        event_id,
         conversation,
         event: serde_json::from_str(event.as_deref().unwrap_or_default())
             .map_err(|e| corrupt("events")(Box::new(e)))?,
         attempts,
-        before: FailureStreak { fault, clock_rollback },
+        before: FailureStreak { fault, count },
         recorded_ms,
     }))
 }
@@ -129,13 +129,13 @@ pub(super) async fn published(
     db.lock(event.conversation).await?;
     match publication {
         Publication::Done => {
-            db.change(sql::EVENT_ENDED, args!["done", now_ms, None::<&str>, event.row]).await?;
+            db.change(sql::EVENT_ENDED, args!["done", now_ms, None::<&str>, event.event_id]).await?;
         }
         Publication::Dead { fault } => {
-            db.change(sql::EVENT_ENDED, args!["dead", now_ms, fault.code(), event.row]).await?;
+            db.change(sql::EVENT_ENDED, args!["dead", now_ms, fault.code(), event.event_id]).await?;
         }
         Publication::Queued { due_ms, fault } => {
-            db.change(sql::EVENT_AGAIN, args![due_ms, fault.code(), event.row]).await?;
+            db.change(sql::EVENT_AGAIN, args![due_ms, fault.code(), event.event_id]).await?;
         }
     }
     db.change(sql::SET_EVENT_LANE, args![event.conversation]).await

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::db::{Db, args, corrupt, decode};
-use super::{account_traits, erase, events, matches, pending_question, sql as own};
+use super::{account_traits, erase, events, matches, pending_question, sql as engine_sql};
 use crate::domain::ids::fingerprint;
 use crate::domain::{ChannelName, ContactId};
 use crate::store::{ConversationRead, Position, Recorded, SeenRow, SeenRows, StoreError, sql};
@@ -19,7 +19,7 @@ pub(super) async fn take_baseline(
     conversations: &[Position],
     now_ms: i64,
 ) -> Result<(), StoreError> {
-    db.execute(own::CHANNEL_LOCKED, args![channel.as_str()]).await?;
+    db.execute(engine_sql::CHANNEL_LOCKED, args![channel.as_str()]).await?;
     let mut conversations: Vec<&Position> = conversations.iter().collect();
     conversations.sort_unstable_by_key(|there| there.contact.as_str()); // one order of locks, against deadlocks
     for there in conversations {
@@ -110,7 +110,7 @@ pub(super) async fn record(db: &mut Db, reading: &ConversationRead) -> Result<(R
         }
     }
     for receipt in &reading.receipts {
-        recorded += usize::from(account_traits::tell(db, conversation, receipt, now_ms).await?);
+        recorded += usize::from(account_traits::queue_status(db, conversation, receipt, now_ms).await?);
     }
     if let Some(m_id) = &reading.answered {
         pending_question::close(db, conversation, m_id).await?;

@@ -39,13 +39,13 @@ impl Leases for PostgresStore {
         if self.pool.direct().is_some() {
             self.read(channels.clone(), |db, channels| Box::pin(end_connections(db, channels))).await?;
         }
-        let claimed =
+        let acquired =
             self.write("acquire", channels, move |db, channels| Box::pin(acquire(db, lease_ms, channels))).await?;
-        if let Some(epochs) = &claimed {
+        if let Some(epochs) = &acquired {
             all.iter().zip(epochs).for_each(|(channel, epoch)| self.owns(channel, *epoch));
             self.notifier.owns(&all, true);
         }
-        Ok(claimed)
+        Ok(acquired)
     }
 
     async fn release(&self, channels: Vec<ChannelName>) -> Result<(), StoreError> {
@@ -143,5 +143,5 @@ pub(super) async fn release(db: &mut Db, channels: &[ChannelName]) -> Result<(),
 
 pub(super) async fn deregister(db: &mut Db) -> Result<(), StoreError> {
     let me = db.me();
-    db.execute(sql::LEAVE, args![me]).await.map(drop)
+    db.execute(sql::DEREGISTER, args![me]).await.map(drop)
 }

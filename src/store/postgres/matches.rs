@@ -17,13 +17,13 @@ pub(super) async fn free(db: &mut Db, conversation: i64, row: &NewRow) -> Result
     let Some(Match { m_id, part, .. }) = &row.matched else {
         return Ok(row.doubtful.then(|| rules::MAYBE_OURS.to_owned()));
     };
-    let taken = is_claimed(db, conversation, m_id.as_str(), *part).await?;
+    let taken = is_matched(db, conversation, m_id.as_str(), *part).await?;
     Ok((!taken).then(|| stored(m_id.as_str(), *part)))
 }
 
 /// Whether a seen row shows this call.
-pub(super) async fn is_claimed(db: &mut Db, conversation: i64, m_id: &str, part: u32) -> Result<bool, StoreError> {
-    db.one(sql::CLAIMED, args![conversation, stored(m_id, part)]).await
+pub(super) async fn is_matched(db: &mut Db, conversation: i64, m_id: &str, part: u32) -> Result<bool, StoreError> {
+    db.one(sql::IS_MATCHED, args![conversation, stored(m_id, part)]).await
 }
 
 /// Reads the stored form.
@@ -39,14 +39,15 @@ pub(super) async fn own_sends(
     contact: &str,
     limit: usize,
 ) -> Result<Vec<OwnSend>, StoreError> {
-    let claimed: Vec<(String,)> = db.rows(sql::CLAIMS, args![channel, contact]).await?;
-    let claimed: HashSet<String> = claimed.into_iter().map(|(matched,)| matched).collect();
+    let matched_sends: Vec<(String,)> = db.rows(sql::MATCHES, args![channel, contact]).await?;
+    let matched_sends: HashSet<String> = matched_sends.into_iter().map(|(matched,)| matched).collect();
     let most = i64::try_from(limit).unwrap_or(i64::MAX);
-    let messages: Vec<(String, String, Count, String)> = db.rows(sql::SPOKEN, args![channel, contact, most]).await?;
+    let messages: Vec<(String, String, Count, String)> =
+        db.rows(sql::MAYBE_SENT, args![channel, contact, most]).await?;
     let mut sends = Vec::new();
     'newest_first: for (m_id, content, Count(part), state) in messages {
         let parts = if matches!(state.as_str(), "queued" | "failed") { part } else { part + 1 };
-        for part in (0..parts).rev().filter(|part| !claimed.contains(&stored(&m_id, *part))) {
+        for part in (0..parts).rev().filter(|part| !matched_sends.contains(&stored(&m_id, *part))) {
             if sends.len() == limit {
                 break 'newest_first;
             }

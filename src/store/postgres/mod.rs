@@ -34,9 +34,9 @@ use async_trait::async_trait;
 
 use super::{
     AcceptOutcome, Accepted, AccountTraits, Attempt, ConversationRead, Decision, DiscardNotices, DueEvent, Epoch,
-    Erase, Erasure, Evidence, Filter, GivenUp, InDoubtSend, Interrupted, Leases, ListedMessage, Look, ManualOutcome,
-    NewOutbound, OwnSend, Person, Position, Publication, QueueDepth, Recorded, SeenRows, Settlement, Store, StoreError,
-    UnreportedSend, Waiting, Wakeups,
+    Erase, Erasure, Evidence, Filter, GivenUp, InDoubtSend, Interrupted, Leases, ListedMessage, LookupResult,
+    ManualOutcome, NewOutbound, OwnSend, Person, Position, Publication, QueueDepth, Recorded, SeenRows, Settlement,
+    Store, StoreError, UnreportedSend, Waiting, Wakeups,
 };
 use crate::domain::{ChannelName, ContactId, MId, PendingQuestion};
 
@@ -60,26 +60,26 @@ impl Store for PostgresStore {
         } else if !message.waits.is_zero() {
             notifier.await_verdict(&message.m_id, message.waits);
         }
-        let call = self.in_doubt_commits.call(message);
+        let call = self.in_doubt_commits.begin(message);
         let kept = tokio::spawn(async move {
             let outcome = accept::store(&call, &pool, notifier.lease()).await;
-            let new = outcome.as_ref().is_ok_and(|accepted| accepted.kept == AcceptOutcome::New);
+            let new = outcome.as_ref().is_ok_and(|accepted| accepted.outcome == AcceptOutcome::New);
             if (new || outcome.is_err()) && may_be_committed(&outcome) {
                 match wakeups {
                     Some(wakeups) if here => wakeups.notify_outbound(i64::from(new)),
                     _ => notifier.outbound(&call.message.channel),
                 }
             }
-            if let Some(lost) = call.over(&outcome) {
-                tokio::spawn(lost.tell(pool));
+            if let Some(lost) = call.finish(&outcome) {
+                tokio::spawn(lost.record(pool));
             }
             outcome
         });
         kept.await.map_err(|_| StoreError::Closed)?
     }
 
-    async fn record_responses(&self, accept: Vec<(MId, bool)>) -> Result<(), StoreError> {
-        self.write("record_responses", accept, |db, accept| Box::pin(responses::settle(db, accept))).await
+    async fn record_responses(&self, responses: Vec<(MId, bool)>) -> Result<(), StoreError> {
+        self.write("record_responses", responses, |db, responses| Box::pin(responses::settle(db, responses))).await
     }
 
     fn journal_response(&self, m_id: &MId, reached: bool) {
@@ -110,7 +110,7 @@ impl Store for PostgresStore {
                 Box::pin(in_doubt::interrupted(db, channel, *epoch, *look_ms, *now_ms))
             })
             .await?;
-        self.wakeups.notify_looks(channel);
+        self.wakeups.notify_lookups(channel);
         Ok(found)
     }
 
@@ -124,7 +124,7 @@ impl Store for PostgresStore {
     ) -> Result<Vec<Attempt>, StoreError> {
         let mut maybe_claimed = self.maybe_claimed(channel).lock_owned().await;
         let (channel, begun) = (channel.clone(), Mutex::default());
-        let turn = outbound::Turn {
+        let request = outbound::BeginRequest {
             channel,
             epoch,
             now_ms,
@@ -133,18 +133,19 @@ impl Store for PostgresStore {
             maybe_claimed: maybe_claimed.clone(),
             begun,
         };
-        let turn = Arc::new(turn);
-        let outcome = self.write("begin", Arc::clone(&turn), |db, turn| Box::pin(outbound::begin(db, turn))).await;
+        let request = Arc::new(request);
+        let outcome =
+            self.write("begin", Arc::clone(&request), |db, request| Box::pin(outbound::begin(db, request))).await;
         match &outcome {
             Ok(begun) => {
                 maybe_claimed.clear();
-                if let Some(wakeups) = self.wakeups.channel(&turn.channel) {
+                if let Some(wakeups) = self.wakeups.channel(&request.channel) {
                     wakeups.add_waiting(-i64::try_from(begun.len()).unwrap_or(0));
                 }
             }
             // The commit may stand. None of them was handed out, so the next call may requeue them.
             Err(StoreError::Unavailable(_) | StoreError::Closed) => {
-                maybe_claimed.append(&mut turn.begun.lock().unwrap_or_else(PoisonError::into_inner));
+                maybe_claimed.append(&mut request.begun.lock().unwrap_or_else(PoisonError::into_inner));
             }
             Err(StoreError::Stale | StoreError::Corrupt { .. }) => {}
         }
@@ -164,11 +165,16 @@ impl Store for PostgresStore {
         Ok(())
     }
 
-    async fn due_looks(&self, channel: &ChannelName, now_ms: i64, limit: u32) -> Result<Vec<InDoubtSend>, StoreError> {
+    async fn due_lookups(
+        &self,
+        channel: &ChannelName,
+        now_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<InDoubtSend>, StoreError> {
         self.read(channel.clone(), move |db, channel| Box::pin(in_doubt::due(db, channel, now_ms, limit))).await
     }
 
-    async fn next_look_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
+    async fn next_lookup_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
         self.read(channel.clone(), |db, channel| Box::pin(in_doubt::next_ms(db, channel))).await
     }
 
@@ -176,15 +182,15 @@ impl Store for PostgresStore {
         self.read(in_doubt.clone(), |db, in_doubt| Box::pin(in_doubt::evidence(db, in_doubt))).await
     }
 
-    async fn look_again(
+    async fn record_lookup(
         &self,
         in_doubt: &InDoubtSend,
-        look: Look,
+        look: LookupResult,
         look_ms: i64,
         now_ms: i64,
     ) -> Result<(), StoreError> {
         self.write_owned("look_again", &in_doubt.attempt.channel, in_doubt.clone(), move |db, in_doubt| {
-            Box::pin(in_doubt::look_again(db, in_doubt, look, look_ms, now_ms))
+            Box::pin(in_doubt::record_lookup(db, in_doubt, look, look_ms, now_ms))
         })
         .await
     }
@@ -335,7 +341,7 @@ impl Store for PostgresStore {
             self.wakeups.notify_events(&channel);
         }
         if may_be_committed(&outcome) && !matches!(outcome, Ok((_, false))) {
-            self.wakeups.notify_looks(&channel);
+            self.wakeups.notify_lookups(&channel);
         }
         outcome.map(|(recorded, _)| recorded)
     }
@@ -415,7 +421,7 @@ impl Store for PostgresStore {
     }
 
     async fn purge(&self, text_before_ms: i64, rows_before_ms: i64, limit: u32) -> Result<usize, StoreError> {
-        self.write("purge", (), move |db, ()| Box::pin(admin::sweep(db, text_before_ms, rows_before_ms, limit))).await
+        self.write("purge", (), move |db, ()| Box::pin(admin::purge(db, text_before_ms, rows_before_ms, limit))).await
     }
 
     async fn check(&self) -> Result<(), StoreError> {

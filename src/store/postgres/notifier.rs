@@ -23,8 +23,8 @@ use crate::domain::{ChannelName, MId};
 use crate::store::{FirstVerdict, StoreError, Wakeups};
 
 /// Time between two polls: while notifications do not arrive, and otherwise.
-const LOOK_DEAF: Duration = Duration::from_millis(200);
-const LOOK: Duration = Duration::from_secs(1);
+const POLL_UNHEARD: Duration = Duration::from_millis(200);
+const POLL: Duration = Duration::from_secs(1);
 
 /// Notifications within this time are sent together.
 const BATCH: Duration = Duration::from_millis(2);
@@ -47,10 +47,10 @@ pub(super) struct Notifier {
     awaiting: Mutex<HashMap<MId, Instant>>,
     /// Channels that this process owns.
     owned: Mutex<BTreeSet<ChannelName>>,
-    say: Mutex<Option<mpsc::UnboundedSender<String>>>,
+    send: Mutex<Option<mpsc::UnboundedSender<String>>>,
     /// Time of a lease, in milliseconds.
     lease_ms: AtomicI64,
-    look: Notify,
+    poll: Notify,
     pub(super) changes: Notify,
     pub(super) response_journal: Arc<ResponseJournal>,
     stop: CancellationToken,
@@ -64,9 +64,9 @@ impl Notifier {
             wakeups,
             awaiting: Mutex::default(),
             owned: Mutex::default(),
-            say: Mutex::default(),
+            send: Mutex::default(),
             lease_ms: AtomicI64::new(0),
-            look: Notify::new(),
+            poll: Notify::new(),
             changes: Notify::new(),
             response_journal: Arc::default(),
             stop: CancellationToken::new(),
@@ -82,19 +82,19 @@ impl Notifier {
     /// Starts the tasks that notify, listen and poll, once. Returns whether it did so now.
     pub(super) fn start(self: &Arc<Self>, lease: Duration) -> bool {
         self.lease_ms.store(millis(lease), Ordering::Relaxed);
-        let mut say = lock(&self.say);
-        if say.is_some() || self.stop.is_cancelled() {
+        let mut send = lock(&self.send);
+        if send.is_some() || self.stop.is_cancelled() {
             return false;
         }
-        let (tell, told) = mpsc::unbounded_channel();
-        *say = Some(tell);
-        drop(say);
-        let hearing = Arc::new(AtomicBool::new(false));
-        self.spawn(Arc::clone(self).speak(told));
-        self.spawn(Arc::clone(&self.response_journal).keep(Arc::clone(&self.pool)));
-        self.spawn(Arc::clone(self).watch(Arc::clone(&hearing)));
+        let (sender, queued) = mpsc::unbounded_channel();
+        *send = Some(sender);
+        drop(send);
+        let receiving = Arc::new(AtomicBool::new(false));
+        self.spawn(Arc::clone(self).send_all(queued));
+        self.spawn(Arc::clone(&self.response_journal).run(Arc::clone(&self.pool)));
+        self.spawn(Arc::clone(self).watch(Arc::clone(&receiving)));
         if let Some(options) = self.pool.direct() {
-            self.spawn(Arc::clone(self).listen(options.clone(), hearing));
+            self.spawn(Arc::clone(self).listen(options.clone(), receiving));
         }
         true
     }
@@ -114,22 +114,22 @@ impl Notifier {
 
     /// A message is queued for its channel's owner.
     pub(super) fn outbound(&self, channel: &ChannelName) {
-        self.say(format!("{OUTBOUND}{channel}"));
+        self.send(format!("{OUTBOUND}{channel}"));
     }
 
     /// There is a verdict that a caller waits for at some process.
     pub(super) fn verdict(&self) {
-        self.say(VERDICT.to_owned());
+        self.send(VERDICT.to_owned());
     }
 
     /// Leases were given back, or a process has joined or left.
     pub(super) fn leases(&self) {
-        self.say(LEASES.to_owned());
+        self.send(LEASES.to_owned());
     }
 
-    fn say(&self, what: String) {
-        if let Some(say) = lock(&self.say).as_ref() {
-            let _ = say.send(what); // its task ends with the store
+    fn send(&self, what: String) {
+        if let Some(send) = lock(&self.send).as_ref() {
+            let _ = send.send(what); // its task ends with the store
         }
     }
 
@@ -150,18 +150,18 @@ impl Notifier {
         lock(&self.awaiting).insert(m_id.clone(), Instant::now() + waits);
     }
 
-    async fn speak(self: Arc<Self>, mut told: mpsc::UnboundedReceiver<String>) {
-        while let Some(first) = told.recv().await {
+    async fn send_all(self: Arc<Self>, mut queued: mpsc::UnboundedReceiver<String>) {
+        while let Some(first) = queued.recv().await {
             sleep(BATCH).await;
             let mut all = BTreeSet::from([first]);
-            while let Ok(more) = told.try_recv() {
+            while let Ok(more) = queued.try_recv() {
                 all.insert(more);
             }
             let all = (self.topic(), all.into_iter().collect::<Vec<_>>());
-            let said = self.pool.read(&all, &|db, (topic, all)| {
+            let sent = self.pool.read(&all, &|db, (topic, all)| {
                 Box::pin(async move { db.execute(sql::NOTIFY, args![topic, all]).await.map(drop) })
             });
-            if let Err(error) = said.await {
+            if let Err(error) = sent.await {
                 tracing::debug!(error = &error as &dyn std::error::Error, "nothing could be said to other processes");
             }
         }
@@ -172,12 +172,12 @@ impl Notifier {
         format!("bridge_{}", fingerprint(&[self.pool.schema()]))
     }
 
-    async fn listen(self: Arc<Self>, options: PgConnectOptions, hearing: Arc<AtomicBool>) {
+    async fn listen(self: Arc<Self>, options: PgConnectOptions, receiving: Arc<AtomicBool>) {
         let pool = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
         let pool = pool.acquire_timeout(CONNECT).connect_lazy_with(options);
         loop {
-            if let Err(error) = self.hear(&pool, &hearing).await {
-                hearing.store(false, Ordering::Relaxed);
+            if let Err(error) = self.receive_all(&pool, &receiving).await {
+                receiving.store(false, Ordering::Relaxed);
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
                     "nothing is heard of other processes for now"
@@ -187,34 +187,34 @@ impl Notifier {
         }
     }
 
-    async fn hear(&self, pool: &sqlx::PgPool, hearing: &AtomicBool) -> Result<(), sqlx::Error> {
+    async fn receive_all(&self, pool: &sqlx::PgPool, receiving: &AtomicBool) -> Result<(), sqlx::Error> {
         let mut listener = PgListener::connect_with(pool).await?;
         listener.listen(&self.topic()).await?;
         loop {
             // Notifications before LISTEN are missed: poll once for all.
-            hearing.store(true, Ordering::Relaxed);
-            self.look.notify_one();
+            receiving.store(true, Ordering::Relaxed);
+            self.poll.notify_one();
             self.changes.notify_one();
-            while let Some(heard) = listener.try_recv().await? {
-                self.heard(heard.payload());
+            while let Some(received) = listener.try_recv().await? {
+                self.received(received.payload());
             }
         }
     }
 
-    fn heard(&self, what: &str) {
+    fn received(&self, what: &str) {
         match what {
-            VERDICT => self.look.notify_one(),
+            VERDICT => self.poll.notify_one(),
             LEASES => self.changes.notify_one(),
             other => {
                 let channel = other.strip_prefix(OUTBOUND).and_then(|name| name.parse().ok());
                 if let Some(channel) = channel.filter(|channel| lock(&self.owned).contains(channel)) {
-                    self.ring(&channel);
+                    self.wake_sender(&channel);
                 }
             }
         }
     }
 
-    fn ring(&self, channel: &ChannelName) {
+    fn wake_sender(&self, channel: &ChannelName) {
         if let Some(wakeups) = self.wakeups.channel(channel) {
             wakeups.notify_outbound(0);
         }
@@ -222,17 +222,17 @@ impl Notifier {
 
     /// Looks for verdicts whenever there may be one, and for due messages where their notification may have been
     /// missed.
-    async fn watch(self: Arc<Self>, hearing: Arc<AtomicBool>) {
+    async fn watch(self: Arc<Self>, receiving: Arc<AtomicBool>) {
         loop {
-            let every = if hearing.load(Ordering::Relaxed) { LOOK } else { LOOK_DEAF };
-            let rung = timeout(every, self.look.notified()).await.is_ok();
+            let every = if receiving.load(Ordering::Relaxed) { POLL } else { POLL_UNHEARD };
+            let notified = timeout(every, self.poll.notified()).await.is_ok();
             if let Err(error) = self.remote_verdicts().await {
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
                     "verdicts of other processes could not be read"
                 );
             }
-            if !rung && let Err(error) = self.outbound_due().await {
+            if !notified && let Err(error) = self.outbound_due().await {
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
                     "could not look for messages of other processes"
@@ -252,7 +252,7 @@ impl Notifier {
                 Box::pin(async move { db.rows(sql::DUE_CHANNELS, args![owned, now_ms()]).await })
             })
             .await?;
-        due.iter().filter_map(|(channel,)| channel.parse().ok()).for_each(|channel| self.ring(&channel));
+        due.iter().filter_map(|(channel,)| channel.parse().ok()).for_each(|channel| self.wake_sender(&channel));
         Ok(())
     }
 

@@ -13,7 +13,7 @@ pub(super) async fn ask(db: &mut Db, attempt: &Attempt, now_ms: i64) -> Result<(
     let pending_question =
         PendingQuestion { m_id: m_id.clone(), replies: question.replies().to_vec(), asked_ms: wall_of(now_ms) };
     let json = serde_json::to_string(&pending_question).map_err(|e| corrupt("conversations")(Box::new(e)))?;
-    db.change(sql::OPEN_CHOICE, args![json, now_ms, attempt.conversation]).await
+    db.change(sql::OPEN_QUESTION, args![json, now_ms, attempt.conversation]).await
 }
 
 /// Closes the question of `attempt` if it was certainly not sent, or failed.

@@ -86,7 +86,7 @@ pub(super) const RELEASE: &str =
     "UPDATE leases SET process = NULL, until_ms = 0 WHERE channel = ANY ($1) AND process = $2";
 
 /// The process stays alive until its responses are given.
-pub(super) const LEAVE: &str = "UPDATE processes SET shares = 0 WHERE process = $1";
+pub(super) const DEREGISTER: &str = "UPDATE processes SET shares = 0 WHERE process = $1";
 
 /// Other processes that are alive.
 pub(super) const OTHERS: &str =
@@ -209,7 +209,7 @@ pub(super) const HEADS: &str = "SELECT lane, (SELECT o.id FROM outbound o WHERE 
      AND o.state IN ('queued', 'sending', 'unknown', 'held') ORDER BY o.id LIMIT 1) FROM unnest($1::BIGINT[]) AS lane";
 
 /// Messages that were begun in a commit of which the reply was lost: they were not handed out, so they were not sent.
-pub(super) const PUT_BACK: &str = "UPDATE outbound SET state = 'queued' \
+pub(super) const REQUEUE_BEGUN: &str = "UPDATE outbound SET state = 'queued' \
      WHERE id = ANY ($1) AND state = 'sending' AND epoch = $2";
 
 pub(super) const CONVERSATIONS_OF: &str =

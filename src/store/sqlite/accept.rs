@@ -4,8 +4,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{conversation, corrupt, decode, execute, outbound, unavailable};
 use crate::domain::ids::fingerprint;
-use crate::domain::{ChannelName, IdempotencyKey, MId};
-use crate::store::{AcceptOutcome, Accepted, Epoch, NewOutbound, StoreError, rules, sql};
+use crate::domain::{IdempotencyKey, MId};
+use crate::store::{AcceptOutcome, Accepted, NewOutbound, StoreError, rules, sql};
 
 pub(super) fn accept(db: &Connection, new: &NewOutbound) -> Result<Accepted, StoreError> {
     if new.caller.is_gone() {
@@ -16,22 +16,22 @@ pub(super) fn accept(db: &Connection, new: &NewOutbound) -> Result<Accepted, Sto
         Some(key) => named(db, new, key, &content)?,
         None => None,
     };
-    if let Some(kept) = known {
-        return Ok(Accepted { ahead: false, kept });
+    if let Some(outcome) = known {
+        return Ok(Accepted { ahead: false, outcome });
     }
     let conversation = conversation(db, &new.channel, &new.contact, &new.destination)?;
     // With a key, the key alone decides.
     if new.key.is_none()
         && let Some(first) = unanswered(db, conversation, &content, new.accepted_ms - rules::REPEAT_WITHIN_MS)?
     {
-        return repeat(db, first).map(|kept| Accepted { ahead: false, kept });
+        return repeat(db, first).map(|outcome| Accepted { ahead: false, outcome });
     }
     let ahead = outbound::add(db, conversation, new, &content)?;
     if let Some(key) = &new.key {
         let (channel, digest) = (new.channel.as_str(), digest(new, &content));
         execute(db, sql::SET_KEY, params![channel, key.as_str(), digest, new.m_id.as_str(), new.accepted_ms])?;
     }
-    Ok(Accepted { ahead, kept: AcceptOutcome::New })
+    Ok(Accepted { ahead, outcome: AcceptOutcome::New })
 }
 
 /// Returns the oldest equal message since `since_ms` of which the response was lost.
@@ -73,19 +73,4 @@ fn repeat(db: &Connection, first: MId) -> Result<AcceptOutcome, StoreError> {
 
 fn digest(new: &NewOutbound, content: &str) -> String {
     fingerprint(&[new.contact.as_str(), content])
-}
-
-/// Records which responses were received. Does nothing for a message that was deleted, or of which another response
-/// with the same mId was received.
-pub(super) fn settle(db: &Connection, accept: &[(MId, bool)]) -> Result<(), StoreError> {
-    for (m_id, reached) in accept {
-        execute(db, if *reached { sql::ANSWERED } else { sql::ANSWER_LOST }, params![m_id.as_str()])?;
-    }
-    Ok(())
-}
-
-/// Takes a channel over. Responses that its former owner had not recorded count as lost.
-pub(super) fn take_ownership(db: &Connection, channel: &ChannelName) -> Result<Epoch, StoreError> {
-    execute(db, sql::ANSWERS_LOST, params![channel.as_str()])?;
-    outbound::take_ownership(db, channel)
 }

@@ -17,35 +17,40 @@ pub(super) fn from_row(
     read_before_ms: Option<i64>,
 ) -> Result<(), StoreError> {
     let sent: Option<(String, Option<i64>)> = db
-        .prepare_cached(sql::CLAIMED_SENT)
+        .prepare_cached(sql::MATCHED_SENT)
         .and_then(|mut s| {
             s.query_row(params![matched.m_id.as_str(), conversation], |r| Ok((r.get(0)?, r.get(1)?))).optional()
         })
         .map_err(unavailable)?;
     let Some((kind, done_ms)) = sent else { return Ok(()) };
-    let learn = if kind == "attachment" { sql::LEARN_FILES } else { sql::LEARN_TEXTS };
+    let learn = if kind == "attachment" { sql::SHOWS_FILES } else { sql::SHOWS_TEXTS };
     execute(db, learn, params![channel])?;
     // The time of a send is stored for the last part only.
     if let (true, Some(done_ms), Some(read_before_ms)) = (matched.last, done_ms, read_before_ms) {
         let lag_ms = read_before_ms - done_ms;
         if (1..=rules::LONGEST_LAG_MS).contains(&lag_ms) {
-            execute(db, sql::LEARN_LAG, params![lag_ms, channel])?;
+            execute(db, sql::SETTLE_LAG, params![lag_ms, channel])?;
         }
     }
     Ok(())
 }
 
 /// Queues the status on the row of an own send, if it goes beyond the last one published. Returns whether it does.
-pub(super) fn tell(db: &Connection, conversation: i64, receipt: &Receipt, now_ms: i64) -> Result<bool, StoreError> {
+pub(super) fn queue_status(
+    db: &Connection,
+    conversation: i64,
+    receipt: &Receipt,
+    now_ms: i64,
+) -> Result<bool, StoreError> {
     let (rank, part) = (receipt.value.rank(), i64::from(receipt.part));
     let part = if receipt.value == StatusValue::Failed { -1 } else { part };
-    let told: Option<Option<i64>> = db
-        .prepare_cached(sql::TELL)
+    let done: Option<Option<i64>> = db
+        .prepare_cached(sql::SET_STATUS)
         .and_then(|mut s| {
             s.query_row(params![rank, receipt.m_id.as_str(), conversation, part], |r| r.get(0)).optional()
         })
         .map_err(unavailable)?;
-    let Some(done_ms) = told else { return Ok(false) };
+    let Some(done_ms) = done else { return Ok(false) };
     let body = EventBody::MessageStatus { value: receipt.value, message: receipt.message.clone() };
     let event = Event { m_id: receipt.m_id.clone(), timestamp_ms: wall_ms(), body };
     let due_ms = now_ms.max(done_ms.unwrap_or(now_ms) + rules::STATUS_AFTER_MS);
@@ -61,7 +66,7 @@ pub(super) fn unreported_sends(
 ) -> Result<Vec<UnreportedSend>, StoreError> {
     type Row = (String, u32, String, i64, i64);
     let most = i64::try_from(limit).unwrap_or(i64::MAX);
-    let found: Vec<Row> = rows(db, sql::UNTOLD, params![channel, contact, most], |r| {
+    let found: Vec<Row> = rows(db, sql::UNREPORTED, params![channel, contact, most], |r| {
         Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?))
     })?;
     let of = |(m_id, part, state, told, since_ms): Row| {
@@ -72,7 +77,7 @@ pub(super) fn unreported_sends(
 
 pub(super) fn account_traits(db: &Connection, channel: &str) -> Result<AccountTraits, StoreError> {
     let found: Option<(i64, i64, i64)> = db
-        .prepare_cached(sql::LEARNED)
+        .prepare_cached(sql::ACCOUNT_TRAITS)
         .and_then(|mut s| s.query_row(params![channel], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?))).optional())
         .map_err(unavailable)?;
     let of = |(texts, files, settle_lag_ms)| AccountTraits {

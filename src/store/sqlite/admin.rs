@@ -86,7 +86,7 @@ pub(super) fn depths(db: &Connection) -> Result<Vec<QueueDepth>, StoreError> {
 
 /// Texts are erased before rows are deleted, so that the limit bounds each step, whichever of the two has the longer
 /// retention.
-pub(super) fn sweep(
+pub(super) fn purge(
     db: &Connection,
     text_before_ms: i64,
     rows_before_ms: i64,

@@ -45,7 +45,7 @@ pub(super) fn meet(db: &Connection, reading: &ConversationRead) -> Result<i64, S
         .and_then(|mut s| s.query_row(params![channel.as_str(), erased.as_str()], |r| r.get(0)).optional())
         .map_err(unavailable)?;
     let recalled = match kept {
-        Some(_) if reading.is_news() => recall(db, channel, contact, destination)?,
+        Some(_) if reading.has_content() => recall(db, channel, contact, destination)?,
         kept => kept,
     };
     match recalled {

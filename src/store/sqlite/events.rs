@@ -45,11 +45,11 @@ pub(super) fn due_events(
         rows(db, sql::DUE_EVENTS, params![channel.as_str(), now_ms, limit], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
     let (mut due, mut unreadable) = (Vec::with_capacity(lanes.len()), Vec::new());
     for (conversation, contact, head) in lanes {
-        let Some(row) = head else { continue };
-        match event(db, channel, conversation, &contact, row) {
+        let Some(event_id) = head else { continue };
+        match event(db, channel, conversation, &contact, event_id) {
             Ok(Some(event)) => due.push(event),
             Ok(None) => {}
-            Err(error @ StoreError::Corrupt { .. }) => unreadable.push(Unreadable { row, conversation, error }),
+            Err(error @ StoreError::Corrupt { .. }) => unreadable.push(Unreadable { event_id, conversation, error }),
             Err(error) => return Err(error),
         }
     }
@@ -57,29 +57,29 @@ pub(super) fn due_events(
 }
 
 pub(super) fn event_behind(db: &Connection, before: &DueEvent, now_ms: i64) -> Result<Option<DueEvent>, StoreError> {
-    let DueEvent { channel, contact, row, conversation, .. } = before;
+    let DueEvent { channel, contact, event_id, conversation, .. } = before;
     let next: Option<i64> = db
         .prepare_cached(sql::EVENT_BEHIND)
-        .and_then(|mut s| s.query_row(params![conversation, row, now_ms], |r| r.get(0)).optional())
+        .and_then(|mut s| s.query_row(params![conversation, event_id, now_ms], |r| r.get(0)).optional())
         .map_err(unavailable)?;
-    next.map_or(Ok(None), |row| event(db, channel, *conversation, contact.as_str(), row))
+    next.map_or(Ok(None), |event_id| event(db, channel, *conversation, contact.as_str(), event_id))
 }
 
 /// An event that does not decode.
 pub(super) struct Unreadable {
-    row: i64,
+    event_id: i64,
     conversation: i64,
     error: StoreError,
 }
 
 /// Marks unreadable events as dead, so that their conversations continue.
 pub(super) fn mark_dead(db: &Connection, unreadable: &[Unreadable], now_ms: i64) -> Result<(), StoreError> {
-    for Unreadable { row, conversation, error } in unreadable {
+    for Unreadable { event_id, conversation, error } in unreadable {
         tracing::error!(
             error = error as &dyn std::error::Error,
             "an event cannot be read from the store; it is kept as a dead letter and its conversation goes on"
         );
-        execute(db, sql::EVENT_ENDED, params!["dead", now_ms, "unreadable_row", row])?;
+        execute(db, sql::EVENT_ENDED, params!["dead", now_ms, "unreadable_row", event_id])?;
         change(db, sql::SET_EVENT_LANE, params![conversation])?;
     }
     Ok(())
@@ -90,25 +90,25 @@ fn event(
     channel: &ChannelName,
     conversation: i64,
     contact: &str,
-    row: i64,
+    event_id: i64,
 ) -> Result<Option<DueEvent>, StoreError> {
     type Row = (Option<String>, u32, i64, Option<String>, u32);
     let found: Option<Row> = db
         .prepare_cached(sql::EVENT)
         .and_then(|mut s| {
-            s.query_row(params![row], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?))).optional()
+            s.query_row(params![event_id], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?))).optional()
         })
         .map_err(unavailable)?;
-    let Some((event, attempts, recorded_ms, fault, clock_rollback)) = found else { return Ok(None) };
+    let Some((event, attempts, recorded_ms, fault, count)) = found else { return Ok(None) };
     Ok(Some(DueEvent {
         channel: channel.clone(),
         contact: decode("conversations", contact)?,
-        row,
+        event_id,
         conversation,
         event: serde_json::from_str(event.as_deref().unwrap_or_default())
             .map_err(|e| corrupt("events")(Box::new(e)))?,
         attempts,
-        before: FailureStreak { fault, clock_rollback },
+        before: FailureStreak { fault, count },
         recorded_ms,
     }))
 }
@@ -126,13 +126,13 @@ pub(super) fn published(
     match publication {
         Publication::Done => {
             let fault: Option<String> = None;
-            change(db, sql::EVENT_ENDED, params!["done", now_ms, fault, event.row])?;
+            change(db, sql::EVENT_ENDED, params!["done", now_ms, fault, event.event_id])?;
         }
         Publication::Dead { fault } => {
-            change(db, sql::EVENT_ENDED, params!["dead", now_ms, fault.code(), event.row])?;
+            change(db, sql::EVENT_ENDED, params!["dead", now_ms, fault.code(), event.event_id])?;
         }
         Publication::Queued { due_ms, fault } => {
-            change(db, sql::EVENT_AGAIN, params![due_ms, fault.code(), event.row])?;
+            change(db, sql::EVENT_AGAIN, params![due_ms, fault.code(), event.event_id])?;
         }
     }
     change(db, sql::SET_EVENT_LANE, params![event.conversation])

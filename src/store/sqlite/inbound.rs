@@ -117,7 +117,7 @@ pub(super) fn record(db: &Connection, reading: &ConversationRead) -> Result<(Rec
         }
     }
     for receipt in &reading.receipts {
-        recorded += usize::from(account_traits::tell(db, conversation, receipt, now_ms)?);
+        recorded += usize::from(account_traits::queue_status(db, conversation, receipt, now_ms)?);
     }
     if let Some(m_id) = &reading.answered {
         pending_question::close(db, conversation, m_id)?;

@@ -19,13 +19,13 @@ pub(super) fn free(db: &Connection, conversation: i64, row: &NewRow) -> Result<O
     let Some(Match { m_id, part, .. }) = &row.matched else {
         return Ok(row.doubtful.then(|| rules::MAYBE_OURS.to_owned()));
     };
-    let taken = is_claimed(db, conversation, m_id.as_str(), *part)?;
+    let taken = is_matched(db, conversation, m_id.as_str(), *part)?;
     Ok((!taken).then(|| stored(m_id.as_str(), *part)))
 }
 
 /// Whether a seen row shows this call.
-pub(super) fn is_claimed(db: &Connection, conversation: i64, m_id: &str, part: u32) -> Result<bool, StoreError> {
-    one(db, sql::CLAIMED, params![conversation, stored(m_id, part)])
+pub(super) fn is_matched(db: &Connection, conversation: i64, m_id: &str, part: u32) -> Result<bool, StoreError> {
+    one(db, sql::IS_MATCHED, params![conversation, stored(m_id, part)])
 }
 
 /// Reads the stored form.
@@ -41,15 +41,17 @@ pub(super) fn own_sends(
     contact: &str,
     limit: usize,
 ) -> Result<Vec<OwnSend>, StoreError> {
-    let claimed: HashSet<String> =
-        rows(db, sql::CLAIMS, params![channel, contact], |r| r.get(0))?.into_iter().collect();
+    let matched_sends: HashSet<String> =
+        rows(db, sql::MATCHES, params![channel, contact], |r| r.get(0))?.into_iter().collect();
     let most = i64::try_from(limit).unwrap_or(i64::MAX);
     let messages: Vec<(String, String, u32, String)> =
-        rows(db, sql::SPOKEN, params![channel, contact, most], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?;
+        rows(db, sql::MAYBE_SENT, params![channel, contact, most], |r| {
+            Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?))
+        })?;
     let mut sends = Vec::new();
     'newest_first: for (m_id, content, part, state) in messages {
         let parts = if matches!(state.as_str(), "queued" | "failed") { part } else { part + 1 };
-        for part in (0..parts).rev().filter(|part| !claimed.contains(&stored(&m_id, *part))) {
+        for part in (0..parts).rev().filter(|part| !matched_sends.contains(&stored(&m_id, *part))) {
             if sends.len() == limit {
                 break 'newest_first;
             }

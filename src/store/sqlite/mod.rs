@@ -21,6 +21,7 @@ mod outbound;
 mod pending_question;
 mod readers;
 mod response_journal;
+mod responses;
 mod source;
 mod stamp;
 mod writer;
@@ -32,7 +33,7 @@ use rusqlite::Connection;
 
 use super::{
     AcceptOutcome, Accepted, AccountTraits, Attempt, ConversationRead, Decision, DiscardNotices, DueEvent, Epoch,
-    Erase, Erasure, Evidence, Filter, GivenUp, InDoubtSend, Interrupted, ListedMessage, Look, ManualOutcome,
+    Erase, Erasure, Evidence, Filter, GivenUp, InDoubtSend, Interrupted, ListedMessage, LookupResult, ManualOutcome,
     NewOutbound, OwnSend, Person, Position, Publication, QueueDepth, Recorded, SeenRows, Settlement, Store, StoreError,
     UnreportedSend, Waiting, Wakeups,
 };
@@ -51,7 +52,7 @@ impl Store for SqliteStore {
         let (writer, wakeups) = (self.writer()?, self.wakeups.channel(&message.channel));
         let kept = tokio::spawn(async move {
             let accepted = writer.run("accept", move |db| accept::accept(db, &message)).await?;
-            if accepted.kept == AcceptOutcome::New
+            if accepted.outcome == AcceptOutcome::New
                 && let Some(wakeups) = wakeups
             {
                 wakeups.notify_outbound(1);
@@ -61,11 +62,11 @@ impl Store for SqliteStore {
         kept.await.map_err(|_| StoreError::Closed)?
     }
 
-    async fn record_responses(&self, accept: Vec<(MId, bool)>) -> Result<(), StoreError> {
-        let told = self.response_journal.as_ref().map(|response_journal| (response_journal, accept.clone()));
-        self.write("record_responses", move |db| accept::settle(db, &accept)).await?;
-        if let Some((response_journal, accept)) = told {
-            response_journal.told(&accept);
+    async fn record_responses(&self, responses: Vec<(MId, bool)>) -> Result<(), StoreError> {
+        let journaled = self.response_journal.as_ref().map(|response_journal| (response_journal, responses.clone()));
+        self.write("record_responses", move |db| responses::settle(db, &responses)).await?;
+        if let Some((response_journal, responses)) = journaled {
+            response_journal.recorded(&responses);
         }
         Ok(())
     }
@@ -82,7 +83,7 @@ impl Store for SqliteStore {
 
     async fn take_ownership(&self, channel: &ChannelName) -> Result<Epoch, StoreError> {
         let channel = channel.clone();
-        self.write("take_ownership", move |db| accept::take_ownership(db, &channel)).await
+        self.write("take_ownership", move |db| responses::take_ownership(db, &channel)).await
     }
 
     async fn retake_ownership(&self, channel: &ChannelName) -> Result<Epoch, StoreError> {
@@ -100,7 +101,7 @@ impl Store for SqliteStore {
         let name = channel.clone();
         let interrupted = move |db: &Connection| in_doubt::interrupted(db, &name, epoch, look_ms, now_ms);
         let found = self.write("interrupted", interrupted).await?;
-        self.wakeups.notify_looks(channel);
+        self.wakeups.notify_lookups(channel);
         Ok(found)
     }
 
@@ -128,12 +129,17 @@ impl Store for SqliteStore {
         Ok(())
     }
 
-    async fn due_looks(&self, channel: &ChannelName, now_ms: i64, limit: u32) -> Result<Vec<InDoubtSend>, StoreError> {
+    async fn due_lookups(
+        &self,
+        channel: &ChannelName,
+        now_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<InDoubtSend>, StoreError> {
         let channel = channel.clone();
         self.read(move |db| in_doubt::due(db, &channel, now_ms, limit)).await
     }
 
-    async fn next_look_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
+    async fn next_lookup_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
         let channel = channel.clone();
         self.read(move |db| in_doubt::next_ms(db, &channel)).await
     }
@@ -143,15 +149,15 @@ impl Store for SqliteStore {
         self.read(move |db| in_doubt::evidence(db, &in_doubt)).await
     }
 
-    async fn look_again(
+    async fn record_lookup(
         &self,
         in_doubt: &InDoubtSend,
-        look: Look,
+        look: LookupResult,
         look_ms: i64,
         now_ms: i64,
     ) -> Result<(), StoreError> {
         let in_doubt = in_doubt.clone();
-        self.write("look_again", move |db| in_doubt::look_again(db, &in_doubt, look, look_ms, now_ms)).await
+        self.write("look_again", move |db| in_doubt::record_lookup(db, &in_doubt, look, look_ms, now_ms)).await
     }
 
     async fn resolve(
@@ -281,7 +287,7 @@ impl Store for SqliteStore {
             self.wakeups.notify_events(&channel);
         }
         if shown {
-            self.wakeups.notify_looks(&channel);
+            self.wakeups.notify_lookups(&channel);
         }
         Ok(recorded)
     }
@@ -356,7 +362,7 @@ impl Store for SqliteStore {
     }
 
     async fn purge(&self, text_before_ms: i64, rows_before_ms: i64, limit: u32) -> Result<usize, StoreError> {
-        let most = self.write("purge", move |db| admin::sweep(db, text_before_ms, rows_before_ms, limit)).await?;
+        let most = self.write("purge", move |db| admin::purge(db, text_before_ms, rows_before_ms, limit)).await?;
         if most < limit as usize {
             self.fold().await?;
         }

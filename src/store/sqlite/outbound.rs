@@ -9,12 +9,12 @@ use crate::store::{Attempt, Epoch, FailureStreak, NewOutbound, Settlement, Store
 
 /// Adds a message, last of its conversation. Returns whether others are queued before it.
 pub(super) fn add(db: &Connection, conversation: i64, new: &NewOutbound, content: &str) -> Result<bool, StoreError> {
-    let row: i64 = one(
+    let outbound_id: i64 = one(
         db,
         sql::ADD_OUTBOUND,
         params![conversation, new.m_id.as_str(), new.content.kind(), content, new.accepted_ms, new.request_id],
     )?;
-    let ahead: bool = one(db, sql::AHEAD, params![conversation, row])?;
+    let ahead: bool = one(db, sql::AHEAD, params![conversation, outbound_id])?;
     if !ahead {
         follow_head(db, conversation)?;
     }
@@ -22,7 +22,7 @@ pub(super) fn add(db: &Connection, conversation: i64, new: &NewOutbound, content
 }
 
 pub(super) fn take_ownership(db: &Connection, channel: &ChannelName) -> Result<Epoch, StoreError> {
-    one(db, sql::OWN, params![channel.as_str()]).map(Epoch)
+    one(db, sql::TAKE_OWNERSHIP, params![channel.as_str()]).map(Epoch)
 }
 
 /// A lane that is due, and the head of its queue.
@@ -76,7 +76,7 @@ fn start(
     now_ms: i64,
 ) -> Result<Option<Attempt>, StoreError> {
     type Row = (String, Option<String>, u32, u32, i64, String, Option<String>, u32, i64, Option<i64>);
-    let row: Option<Row> = db
+    let found: Option<Row> = db
         .prepare_cached(sql::BEGIN)
         .and_then(|mut s| {
             s.query_row(params![epoch.0, now_ms, head], |r| {
@@ -96,14 +96,13 @@ fn start(
             .optional()
         })
         .map_err(unavailable)?;
-    let Some((m_id, content, part, number, accepted_ms, request_id, fault, clock_rollback, since_ms, unknown_ms)) = row
-    else {
+    let Some((m_id, content, part, number, accepted_ms, request_id, fault, count, since_ms, unknown_ms)) = found else {
         return Ok(None);
     };
     let content: Content = serde_json::from_str(content.as_deref().unwrap_or_default())
         .map_err(|error| corrupt("outbound")(Box::new(error)))?;
     Ok(Some(Attempt {
-        row: head,
+        outbound_id: head,
         conversation: lane.conversation,
         m_id: decode("outbound", &m_id)?,
         channel: channel.clone(),
@@ -116,15 +115,15 @@ fn start(
         accepted_ms,
         since_ms,
         request_id,
-        doubted: unknown_ms.is_some(),
+        maybe_sent: unknown_ms.is_some(),
         awaited: false,
-        before: FailureStreak { fault, clock_rollback },
+        before: FailureStreak { fault, count },
     }))
 }
 
 /// Marks a message that does not decode as failed: it is not sent, and its conversation continues.
 fn mark_unreadable(db: &Connection, head: Option<i64>, error: &StoreError, now_ms: i64) -> Result<(), StoreError> {
-    let m_id: String = one(db, sql::SET_ASIDE, params![now_ms, "unreadable_row", head])?;
+    let m_id: String = one(db, sql::MARK_UNREADABLE, params![now_ms, "unreadable_row", head])?;
     tracing::error!(
         message_id = m_id,
         error = error as &dyn std::error::Error,
@@ -141,22 +140,22 @@ pub(super) fn settle(
     from: &str,
     now_ms: i64,
 ) -> Result<bool, StoreError> {
-    let Attempt { row, conversation, m_id, part, number, epoch, .. } = attempt;
+    let Attempt { outbound_id, conversation, m_id, part, number, epoch, .. } = attempt;
     let epoch = epoch.0;
     let ended = |state: &str, done_ms: Option<i64>, fault: &Fault| {
-        change(db, sql::ENDED, params![state, done_ms, fault.code(), row, from, part, number, epoch])
+        change(db, sql::ENDED, params![state, done_ms, fault.code(), outbound_id, from, part, number, epoch])
     };
     let sentence = match settlement {
         Settlement::Sent { afilnet_id, more: false } => {
-            change(db, sql::SENT, params![now_ms, afilnet_id, row, from, part, number, epoch])?;
+            change(db, sql::SENT, params![now_ms, afilnet_id, outbound_id, from, part, number, epoch])?;
             None
         }
         Settlement::Sent { more: true, .. } => {
-            change(db, sql::PART_SENT, params![row, from, part, number, epoch])?;
+            change(db, sql::PART_SENT, params![outbound_id, from, part, number, epoch])?;
             None
         }
         Settlement::Queued { due_ms, fault } => {
-            change(db, sql::REQUEUE, params![due_ms, fault.code(), row, from, part, number, epoch])?;
+            change(db, sql::REQUEUE, params![due_ms, fault.code(), outbound_id, from, part, number, epoch])?;
             None
         }
         Settlement::Failed { fault, notice } => {
@@ -165,9 +164,13 @@ pub(super) fn settle(
         }
         Settlement::Unknown { fault, look_ms } => {
             // A poll may have recorded its row before the call timed out.
-            let found = matches::is_claimed(db, *conversation, m_id.as_str(), *part)?;
+            let found = matches::is_matched(db, *conversation, m_id.as_str(), *part)?;
             let look_ms = if found { now_ms } else { *look_ms };
-            change(db, sql::DOUBTED, params![fault.code(), now_ms, look_ms, row, from, part, number, epoch])?;
+            change(
+                db,
+                sql::SET_UNKNOWN,
+                params![fault.code(), now_ms, look_ms, outbound_id, from, part, number, epoch],
+            )?;
             None
         }
         Settlement::Unconfirmed { fault, notice, held } => {

@@ -15,7 +15,7 @@ pub(super) fn ask(db: &Connection, attempt: &Attempt, now_ms: i64) -> Result<(),
     let pending_question =
         PendingQuestion { m_id: m_id.clone(), replies: question.replies().to_vec(), asked_ms: wall_of(now_ms) };
     let json = serde_json::to_string(&pending_question).map_err(|e| corrupt("conversations")(Box::new(e)))?;
-    change(db, sql::OPEN_CHOICE, params![json, now_ms, attempt.conversation])
+    change(db, sql::OPEN_QUESTION, params![json, now_ms, attempt.conversation])
 }
 
 /// Closes the question of `attempt` if it was certainly not sent, or failed.

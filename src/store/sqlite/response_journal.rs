@@ -112,9 +112,9 @@ impl ResponseJournal {
     }
 
     /// A commit has recorded these; all other entries stay.
-    pub(super) fn told(&self, accept: &[(MId, bool)]) {
+    pub(super) fn recorded(&self, responses: &[(MId, bool)]) {
         let mut book = self.book();
-        for (m_id, _) in accept {
+        for (m_id, _) in responses {
             book.unreported_sends.remove(m_id);
         }
         if book.bytes > MOST_BYTES {
@@ -220,14 +220,14 @@ mod tests {
         let mut db = Connection::open_in_memory().unwrap();
         stamp::make(&mut db).unwrap();
         let response_journal = ResponseJournal::open(&store, &mut db).unwrap();
-        let (told, unreported_sends, lost) = (MId::fresh(), MId::fresh(), MId::fresh());
+        let (recorded, unreported_sends, lost) = (MId::fresh(), MId::fresh(), MId::fresh());
         while std::fs::metadata(path(&store)).unwrap().len() <= MOST_BYTES {
-            response_journal.note(&told, true);
+            response_journal.note(&recorded, true);
         }
         response_journal.note(&unreported_sends, true);
         response_journal.note(&lost, true);
         response_journal.note(&lost, false);
-        response_journal.told(&[(told, true)]);
+        response_journal.recorded(&[(recorded, true)]);
         response_journal.note(&unreported_sends, false);
         let text = std::fs::read_to_string(path(&store)).unwrap();
         let mut lines: Vec<&str> = text.lines().collect();

@@ -128,7 +128,7 @@ fn an_event_that_waited_long_is_not_given_up_at_its_first_outages() {
         let event = DueEvent {
             channel: "support".parse().unwrap(),
             contact: contact(1),
-            row: 1,
+            event_id: 1,
             conversation: 1,
             event: Event { m_id: m_id(1, 1), timestamp_ms: 1, body: body.clone() },
             attempts,

@@ -74,8 +74,8 @@ async fn who_has_lost_a_channel_changes_nothing_of_it() {
     stale(one.published(&event, Publication::Done, 100).await);
     stale(one.note_unread(&channel(), &event.contact, "x".into()).await);
     stale(one.take_baseline(&channel(), Vec::new(), 100).await);
-    let in_doubt = other.due_looks(&channel(), 200, 1).await.unwrap().remove(0);
-    stale(one.look_again(&in_doubt, crate::store::Look::Failed, 300, 200).await);
+    let in_doubt = other.due_lookups(&channel(), 200, 1).await.unwrap().remove(0);
+    stale(one.record_lookup(&in_doubt, crate::store::LookupResult::Failed, 300, 200).await);
     stale(one.resolve(&in_doubt, epoch, sent(), 200).await);
     other.published(&event, Publication::Done, 100).await.unwrap();
     other.resolve(&in_doubt, newer, sent(), 200).await.unwrap();
@@ -84,7 +84,7 @@ async fn who_has_lost_a_channel_changes_nothing_of_it() {
 
 /// What a call at `store` came to.
 async fn came_to(store: &Arc<PostgresStore>, message: NewOutbound) -> AcceptOutcome {
-    store.accept(message).await.unwrap().kept
+    store.accept(message).await.unwrap().outcome
 }
 
 #[tokio::test]

@@ -119,7 +119,7 @@ async fn what_was_begun_in_a_commit_whose_answer_was_lost_is_begun_again() {
     let lost = store.begin(&channel(), epoch, 100, 0, 9).await.unwrap();
     assert!(store.begin(&channel(), epoch, 100, 0, 9).await.unwrap().is_empty());
     assert_eq!(store.next_outbound_ms(&channel()).await.unwrap(), None);
-    store.maybe_claimed(&channel()).lock().await.push(lost[0].row);
+    store.maybe_claimed(&channel()).lock().await.push(lost[0].outbound_id);
     assert_eq!(store.next_outbound_ms(&channel()).await.unwrap(), Some(0), "though nothing else is due");
     let again = store.begin(&channel(), epoch, 100, 0, 9).await.unwrap();
     assert_eq!(again.iter().map(words).collect::<Vec<_>>(), ["a"]);
