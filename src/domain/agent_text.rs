@@ -1,14 +1,14 @@
-//! What an agent reads about a message that failed: what happened, whether the customer got it, what to do next. Plain
-//! words; the far side's code in parentheses where it gave one, so that an administrator can look it up.
+//! Texts for agents about a failed message: what happened, whether the customer got it, what to do next. Afilnet's code
+//! is in parentheses if there is one, so that an administrator can look it up.
 
 use super::{Fault, Language, StatusValue};
 
 /// Whether the customer got the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Delivered {
-    /// Surely not.
+    /// Certainly not.
     No,
-    /// Nobody can tell.
+    /// Unknown.
     Maybe,
 }
 
@@ -24,7 +24,7 @@ enum NextStep {
     WaitForCustomer,
 }
 
-/// The sentence for `fault`; at most 300 characters.
+/// Returns the text for `fault`; at most 300 characters.
 pub(crate) fn failure_text(fault: &Fault, customer_got_it: Delivered, language: Language) -> String {
     let (english, spanish, next) = describe(fault);
     let happened = match language {
@@ -50,7 +50,7 @@ pub(crate) fn failure_text(fault: &Fault, customer_got_it: Delivered, language: 
     format!("{happened}{code}. {delivered_text} {next}").trim_end().to_owned()
 }
 
-/// The sentence for a message that an administrator discarded while it waited.
+/// Returns the text for a message that an administrator discarded while it waited.
 pub(crate) fn discarded(customer_got_it: Delivered, language: Language) -> String {
     let happened = match language {
         Language::En => "An administrator discarded this message before it was sent whole.",
@@ -59,7 +59,7 @@ pub(crate) fn discarded(customer_got_it: Delivered, language: Language) -> Strin
     format!("{happened} {}", delivered_text(customer_got_it, language))
 }
 
-/// What is said of a status that Afilnet shows for a message of ours.
+/// Returns the text for a status that Afilnet shows on an own message.
 pub(crate) fn receipt(value: StatusValue, language: Language) -> &'static str {
     match (value, language) {
         (StatusValue::Delivered, Language::En) => "Delivered to the customer.",
@@ -77,8 +77,8 @@ pub(crate) fn receipt(value: StatusValue, language: Language) -> &'static str {
     }
 }
 
-/// What stands in a conversation before rows that do not go on where the last read ended: rows between these times
-/// (epoch ms) may be missing.
+/// Returns the notice in a conversation before rows that do not continue where the last read ended: rows between these
+/// times (epoch ms) may be missing.
 pub(crate) fn gap(from_ms: Option<i64>, to_ms: Option<i64>, language: Language) -> String {
     let (from, to) = (from_ms.and_then(minute), to_ms.and_then(minute));
     let between = match (from, to, language) {
@@ -95,7 +95,7 @@ pub(crate) fn gap(from_ms: Option<i64>, to_ms: Option<i64>, language: Language) 
     }
 }
 
-/// A time as a person reads it; the zone by name, as agents may sit anywhere.
+/// Returns a time for people, with its zone, since agents may be anywhere.
 fn minute(epoch_ms: i64) -> Option<String> {
     let at = jiff::Timestamp::from_millisecond(epoch_ms).ok()?;
     Some(at.strftime("%Y-%m-%d %H:%M UTC").to_string())
@@ -114,7 +114,7 @@ fn delivered_text(customer_got_it: Delivered, language: Language) -> &'static st
     }
 }
 
-/// What happened, in English and in Spanish, without its full stop; and what to do.
+/// Returns what happened, in English and in Spanish, without its full stop; and what to do.
 fn describe(fault: &Fault) -> (&'static str, &'static str, NextStep) {
     match fault {
         Fault::Unreachable => ("Afilnet could not be reached", "No se pudo conectar con Afilnet", NextStep::SendAgain),
@@ -220,7 +220,7 @@ fn describe(fault: &Fault) -> (&'static str, &'static str, NextStep) {
     }
 }
 
-/// The code that the far side gave, as an administrator would look it up.
+/// Returns Afilnet's code, as an administrator would look it up.
 fn shown_code(fault: &Fault) -> Option<String> {
     match fault {
         Fault::Http(status) => Some(format!("HTTP {status}")),

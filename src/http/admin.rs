@@ -39,7 +39,7 @@ pub(crate) fn router(token: Option<&SecretString>, trusted_proxies: &[IpNet]) ->
     let guard = Arc::new(token.map_or(Guard::Loopback, |token| Guard::Token(auth::digest_secret(token))));
     Router::new()
         .route("/metrics", get(numbers))
-        .fallback(|| async { refused(StatusCode::NOT_FOUND, "not found: the admin door serves GET /metrics") })
+        .fallback(|| async { refused(StatusCode::NOT_FOUND, "not found: the admin listener serves GET /metrics") })
         .method_not_allowed_fallback(|| async { refused(StatusCode::METHOD_NOT_ALLOWED, "use GET") })
         .layer(middleware::from_fn_with_state(guard, guarded))
         .layer(middleware::from_fn_with_state(TokenLimit::new(too_many), limit_wrong_tokens))

@@ -27,7 +27,7 @@ const LINGER_BYTES: usize = 1024 * 1024;
 const WRITE_WITHIN: Duration = Duration::from_secs(20);
 /// The same while the connection limit is reached: others wait for its slot.
 const WRITE_WITHIN_AT_LIMIT: Duration = Duration::from_secs(1);
-/// How often a blocked write looks at its age.
+/// How often a blocked write checks its age.
 const TICK: Duration = Duration::from_secs(1);
 
 /// A stream that can be closed with a reset in place of an orderly end.

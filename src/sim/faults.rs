@@ -1,5 +1,5 @@
-//! Faults that a person or a test orders, for both simulators (afilnet.md section 6, "Faults"). A [`FaultRule`] is written
-//! `METHOD:KIND`, with `:NTH`, `:FROM-TO` or `:PROBABILITY` behind it where it is not meant for the next call alone:
+//! Faults on order, for both simulators (afilnet.md section 6, "Faults"). A [`FaultRule`] is written `METHOD:KIND`,
+//! with the suffix `:NTH`, `:FROM-TO` or `:PROBABILITY` if it is not for the next call alone:
 //!
 //! | Rule | Meaning |
 //! | --- | --- |
@@ -20,7 +20,7 @@ use super::wire::{Ending, Reply};
 pub enum FaultKind {
     /// `refused`: the call's connection is reset unread; then the port refuses connections for the options' `down_for`.
     Refused,
-    /// `reset`: the connection is reset without an answer. The body is looked at only to learn the method.
+    /// `reset`: the connection is reset without a response. The body is read only for the method.
     Reset,
     /// `hang`: no answer; the connection stays open until the client leaves.
     Hang,
@@ -34,7 +34,7 @@ pub enum FaultKind {
     Garbage,
     /// `empty`: status 200 without a body.
     Empty,
-    /// `redirect`: status 307 to another host name of this machine; who follows it is counted.
+    /// `redirect`: status 307 to another host name of this machine; clients that follow it are counted.
     Redirect,
     /// `http_NNN`: this status with an HTML page; 429 asks for one second.
     Http(u16),
@@ -47,7 +47,7 @@ pub enum FaultKind {
 pub struct Fault {
     /// What goes wrong.
     pub kind: FaultKind,
-    /// Whether the call was carried out: the trap for who repeats blindly.
+    /// Whether the call was carried out: a blind retry then doubles it.
     pub stored: bool,
 }
 
@@ -85,7 +85,7 @@ impl Fault {
         ]
     }
 
-    /// What the client gets. `real` is the answer of the call, where it was carried out.
+    /// Returns what the client gets. `real` is the response of the call, if it was carried out.
     pub(super) fn spoil(&self, real: Option<&Reply>, terms: &Terms) -> Reply {
         let end = |ending| real.map_or_else(|| Reply::nothing(ending), |reply| Reply { ending, ..reply.clone() });
         match &self.kind {
@@ -105,7 +105,7 @@ impl Fault {
     }
 }
 
-/// What the faults of one simulator need to know of it.
+/// Parameters of one simulator's faults.
 pub(super) struct Terms {
     /// How long the port stays closed after `refused`.
     pub(super) down_for: Duration,
@@ -261,7 +261,7 @@ impl Faults {
         hit
     }
 
-    /// The rules in words, for the dump.
+    /// Returns the rules as text, for the dump.
     pub(super) fn list(&self) -> Vec<String> {
         self.rules.iter().map(|(_, seen, rule)| format!("{rule}, {seen} calls seen")).collect()
     }

@@ -58,7 +58,7 @@ async fn accept<S: Service>(listener: Arc<SwitchableListener>, service: Arc<S>) 
         };
         match accepted {
             Ok((stream, cut)) => {
-                // A delayed segment would only blur the timing.
+                // A delayed segment would distort the timing.
                 let _ = stream.set_nodelay(true);
                 let conversation = converse(stream, Arc::clone(&service), Arc::clone(&listener));
                 tokio::spawn(cut.run_until_cancelled_owned(conversation));

@@ -107,7 +107,7 @@ pub async fn simulate(args: SimulateArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Both simulators, and what to tell the person who started them.
+/// Starts both simulators; returns them and the text for the user.
 fn start(args: &SimulateArgs) -> anyhow::Result<(Afilnet, BonyChat, String)> {
     let seed = args.seed.unwrap_or_else(rand::random);
     let pairs = args.pairs()?;
@@ -173,7 +173,7 @@ fn talk(args: &SimulateArgs, seed: u64, pairs: &Pairs, afilnet: &Afilnet, bonych
     lines.join("\n")
 }
 
-/// For a shell.
+/// Quotes for a shell.
 fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }

@@ -1,4 +1,4 @@
-//! The port of a simulator: opened, closed so that connections are really refused, and opened again on the same number.
+//! The port of a simulator: opened, closed so that connections are refused, and opened again on the same number.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,14 +11,14 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// Locks, whatever a thread that panicked left behind: a simulator's state is worth reading after a failed test.
+/// Locks, poisoned or not: a simulator's state is worth reading after a failed test.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 enum Port {
     Open(TcpListener),
-    /// Bound without listening: connections are refused, and nobody else gets the number.
+    /// Bound without listening: connections are refused, and no other process gets the number.
     Closed(Option<TcpSocket>),
     Gone,
 }
@@ -28,7 +28,7 @@ pub(super) struct SwitchableListener {
     address: SocketAddr,
     runtime: Handle,
     port: Mutex<Port>,
-    /// Cuts the connections of the present opening.
+    /// Cuts the connections of the current opening.
     cut: Mutex<CancellationToken>,
     opened: Notify,
 }
@@ -58,8 +58,8 @@ impl SwitchableListener {
         Ok(())
     }
 
-    /// Closes the port now and opens it after `pause`. The connection that asks for this must not be cut by it: only
-    /// the port closes.
+    /// Closes the port now and opens it after `pause`. The connection that ordered this must not be cut by it: only the
+    /// port closes.
     pub(super) fn close_for(self: &Arc<Self>, pause: Duration) {
         let mut port = lock(&self.port);
         if matches!(*port, Port::Open(_)) {
@@ -103,7 +103,7 @@ impl SwitchableListener {
         lock(&self.cut).cancel();
     }
 
-    /// The next connection, and what cancels it when the port is closed.
+    /// Returns the next connection, and the token that cancels it when the port is closed.
     pub(super) fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<(TcpStream, CancellationToken)>> {
         match &*lock(&self.port) {
             Port::Open(listener) => {

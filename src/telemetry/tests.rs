@@ -1,4 +1,4 @@
-//! Lines as they reach the log.
+//! Lines as they are logged.
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -11,9 +11,9 @@ use crate::domain::ContactId;
 
 /// A log kept in memory.
 #[derive(Clone, Default)]
-struct AcceptOutcome(Arc<Mutex<Vec<u8>>>);
+struct CapturedLog(Arc<Mutex<Vec<u8>>>);
 
-impl Write for AcceptOutcome {
+impl Write for CapturedLog {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -23,9 +23,9 @@ impl Write for AcceptOutcome {
     }
 }
 
-/// What `say` logs.
+/// Returns what `say` logs.
 fn logged(level: &str, log_format: LogLine, say: impl FnOnce()) -> String {
-    let kept = AcceptOutcome::default();
+    let kept = CapturedLog::default();
     let writer = kept.clone();
     let subscriber = subscriber(level, log_format, move || writer.clone()).unwrap();
     tracing::subscriber::with_default(subscriber, say);
@@ -179,7 +179,7 @@ fn contacts_are_masked_until_told_otherwise() {
     assert!(log_format.contains("+********222") && !log_format.contains("600111"), "{log_format}");
 }
 
-/// Not a test: the process that the next one looks at, since a process has one log and one panic hook.
+/// Not a test: the child process of the next one, since a process has one log and one panic hook.
 #[test]
 #[ignore = "started by a_process_logs_its_panics_without_their_words"]
 fn child_process() {

@@ -54,7 +54,7 @@ fn nth(name: &str, way: Way) -> u32 {
         ("heartbeat", _) => 8,
         ("record_responses", _) => 4,
         ("sendfile", _) => 2,
-        ("purge" | "look_again" | "resolve" | "getbalance" | "getchatchannels", _) => 1,
+        ("purge" | "record_lookup" | "resolve" | "getbalance" | "getchatchannels", _) => 1,
         (_, Way::Serves) => 9,
         _ => 1,
     }

@@ -33,7 +33,7 @@ fn nth(name: &str) -> u32 {
     match name {
         "take_ownership" | "take_baseline" | "note_unread" | "interrupted" | "purge" | "getunreadmessages"
         | "getbalance" | "getchatchannels" | "follow_clock" => 1,
-        "look_again" | "resolve" => 2,
+        "record_lookup" | "resolve" => 2,
         "sendfile" => 3,
         _ => 9,
     }

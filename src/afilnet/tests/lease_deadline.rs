@@ -1,4 +1,4 @@
-//! Calls of a process whose lease has ended: not a byte of them is written.
+//! Calls of a process with an expired lease: not a byte of them is written.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -38,7 +38,7 @@ fn not_understood() -> ReadError {
     ReadError { fault: Fault::NotUnderstood, asked: None }
 }
 
-/// A channel whose Afilnet is at `url`.
+/// A channel with Afilnet at `url`.
 fn channel(url: &str, transport: config::Transport) -> config::Channel {
     config::Channel {
         name: "support".parse().unwrap(),

@@ -37,7 +37,7 @@ pub(crate) fn document(prefix: &str) -> Value {
         "info": {
             "title": "BonyChat <-> Afilnet bridge",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "The door that BonyChat calls. Every failure, at every address, has the form of Failure.",
+            "description": "The listener that BonyChat calls. Every failure, at every address, has the form of Failure.",
         },
         "paths": {
             (format!("{prefix}/message")): { "post": message() },

@@ -1,4 +1,4 @@
-//! Which words answer a question, as tables and for any replies.
+//! Which texts answer a question, as tables and for any replies.
 
 use proptest::prelude::*;
 
@@ -36,7 +36,7 @@ fn digits_of_any_script_are_digits() {
     {
         check(DAYS, &[(text, (text != "رقم").then_some("Martes"))]);
     }
-    // Digits of its own stand in the way as those of ASCII do.
+    // Digits of another script are ambiguous as those of ASCII are.
     check(&["٢ أيام", "Martes"], &[("2", None), ("٢", None), ("2 أيام", Some("٢ أيام"))]);
 }
 
@@ -217,7 +217,7 @@ fn replies_that_say_the_same_are_told_apart_by_number_alone() {
 
 #[test]
 fn a_number_that_could_mean_two_replies_means_none() {
-    // Own words win where the place says the same or nothing; else nobody can tell.
+    // The text of a reply wins if its place means the same or nothing; otherwise it is ambiguous.
     check(&["2", "3"], &[("1", Some("2")), ("2", None), ("3", Some("3")), ("2.", None), ("opción 2", Some("3"))]);
     check(&["1", "2"], &[("1", Some("1")), ("2", Some("2")), ("(2)", Some("2"))]);
     check(&["2", "1"], &[("1", None), ("2", None), ("opción 1", Some("2")), ("nº 2", Some("1"))]);

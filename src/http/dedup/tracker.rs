@@ -131,18 +131,18 @@ impl ResponseTracker {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
-            let (unsettled, unreported_sends) = self.unsettled(&calls);
-            let by = match (unreported_sends, unsettled) {
+            let (unsettled, unrecorded) = self.unsettled(&calls);
+            let by = match (unrecorded, unsettled) {
                 (true, _) => told_by,
                 (false, true) => known_by,
                 (false, false) => return,
             };
-            if unreported_sends {
+            if unrecorded {
                 self.hurry.notify_one();
             }
             if timeout_at(by, changed).await.is_err() {
                 looks -= 1;
-                if unreported_sends || looks == 0 {
+                if unrecorded || looks == 0 {
                     return;
                 }
                 tokio::task::yield_now().await;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::render::{self, Lens, Read};
 use super::state::{Author, Row, SentCall, State, Words, machine_ms};
 use super::switches::{
-    AuthFailure, EmptyRead, GetmessagesMarksRead, IpDenied, NewDestination, RateLimit, Signal, UnreadIncludesSent,
+    AuthFailure, EmptyRead, GetmessagesMarksRead, IpDenied, NewDestination, RateLimit, RowOrder, UnreadIncludesSent,
     UnreadMarksRead, Window,
 };
 use super::{Options, World};
@@ -20,7 +20,7 @@ use crate::sim::{control, seeded_rng};
 /// Longest URL of a GET, in characters (afilnet.md section 2).
 const MAX_URL: usize = 4000;
 
-/// One call, whatever carried it.
+/// One call, by any transport.
 struct ApiCall {
     params: Params,
     user: String,
@@ -41,7 +41,7 @@ impl ApiCall {
         Self { params, user, password }
     }
 
-    /// A parameter that is there and not blank.
+    /// Returns a parameter that exists and is not blank.
     fn get(&self, name: &str) -> Option<&str> {
         self.params.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
@@ -58,7 +58,7 @@ impl ApiCall {
         Ok(values)
     }
 
-    /// For the log: what was asked of which conversation.
+    /// Returns method and conversation, for the log.
     fn line(&self) -> String {
         let part = |name| self.get(name).unwrap_or("-");
         format!("{} {} {} {}", self.method(), part("platform"), part("platformid"), part("destination"))
@@ -83,7 +83,7 @@ impl Service for World {
 }
 
 impl World {
-    /// The same reply, once those who wait in `until` have been told.
+    /// Returns the reply after notifying the waiters of `until`.
     fn woken(&self, reply: Reply) -> Reply {
         self.wake();
         reply
@@ -153,7 +153,7 @@ impl State {
         self.counters.busiest_second = self.pace.busiest();
     }
 
-    /// The filter of addresses and the rate limit.
+    /// Applies the address filter and the rate limit.
     fn turned_away(&mut self, options: &Options) -> Option<Reply> {
         match self.switches.ip_denied {
             IpDenied::Off => {}
@@ -250,7 +250,7 @@ impl State {
         Ok(self.store("sendfile", channel, destination, call, call.get("message").unwrap_or_default()))
     }
 
-    /// Appends the row and the entry of the ledger; never looks whether there is an equal one.
+    /// Appends the row and the entry of the ledger; does not check for an equal one.
     fn store(
         &mut self,
         method: &'static str,
@@ -321,9 +321,9 @@ impl State {
         }
         let turn = self.counters.requests;
         match self.switches.order {
-            Signal::Asc => {}
-            Signal::Desc => rows.reverse(),
-            Signal::Shuffled => rows.sort_by_key(|(_, row)| seeded_rng::random(options.seed, row.id, turn)),
+            RowOrder::Asc => {}
+            RowOrder::Desc => rows.reverse(),
+            RowOrder::Shuffled => rows.sort_by_key(|(_, row)| seeded_rng::random(options.seed, row.id, turn)),
         }
         let mut lens = Lens::new(&self.switches, read, (&key.0, &key.1), now_ms);
         lens.delivered_after_ms = options.delivered_after.and_then(|after| i64::try_from(after.as_millis()).ok());
@@ -332,7 +332,7 @@ impl State {
     }
 }
 
-/// Whether Afilnet could fetch it.
+/// Returns whether Afilnet could fetch it.
 fn is_link(text: &str) -> bool {
     url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.host_str().is_some())
 }

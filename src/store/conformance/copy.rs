@@ -1,4 +1,4 @@
-//! A store that moves from one engine to the other: every row, once, or nothing.
+//! A copy of a store from one engine to the other: every row, once, or nothing.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use crate::sim::postgres::{available, fresh_schema};
 use crate::store::copy::{CopyError, copy, reopen};
 use crate::store::open::{PostgresStore, SqliteStore};
 
-/// A SQLite store with a row of everything, that nobody serves, and an empty schema; `None` where there is no PostgreSQL.
+/// A SQLite store with a row of everything, which is not served, and an empty schema; `None` without PostgreSQL.
 async fn both() -> Option<(tempfile::TempDir, PathBuf, String)> {
     if !available() {
         return None;

@@ -1,4 +1,4 @@
-//! Further promises: places in the queue, tries that are counted apart, rows that cannot be read, callers that go away.
+//! Further guarantees: places in the queue, counts of attempts, rows that do not decode, callers that go away.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ on_each_engine! {
 /// Longest wait for what must come; generous, because tests share the machine.
 const SOON: Duration = Duration::from_mins(1);
 
-/// Does something to a row that no bridge does.
+/// Changes a row directly.
 async fn damage(fresh: &Fresh, statement: &str) {
     assert_eq!(fresh.folder.ask(&format!("{statement} RETURNING id")).await.len(), 1, "{statement}");
 }
@@ -134,7 +134,7 @@ async fn a_message_whose_caller_goes_away_before_the_commit_is_rung_for_and_coun
     assert!(wakeups.verdict_expected(Duration::ZERO));
     // Polled once, which hands it to the writer, then dropped.
     assert!(tokio::time::timeout(Duration::ZERO, store.accept(message(1, "kept", 10))).await.is_err());
-    tokio::time::timeout(SOON, wakeups.outbound.notified()).await.expect("the bell rings");
+    tokio::time::timeout(SOON, wakeups.outbound.notified()).await.expect("the sender is notified");
     assert!(!wakeups.verdict_expected(Duration::ZERO), "it is counted among what waits");
     assert_eq!(take(&store, epoch, 100).await.iter().map(words).collect::<Vec<_>>(), ["kept"]);
     assert!(wakeups.verdict_expected(Duration::ZERO), "and no longer once begun");

@@ -1,4 +1,4 @@
-//! Messages whose outcome is unknown.
+//! Messages of unknown outcome.
 
 use super::*;
 use crate::domain::matching::Match;
@@ -37,7 +37,7 @@ async fn state(store: &Arc<dyn Store>, m_id: &MId) -> String {
     store.show(m_id.as_str().to_owned()).await.unwrap().unwrap().state
 }
 
-/// A reading whose one row shows `part` of `m_id`.
+/// A read with one row that matches `part` of `m_id`.
 fn showing(identity: &str, m_id: &MId, part: u32) -> ConversationRead {
     let mut page = reading(1, &[(identity, "x")]);
     page.rows[0].events.clear();

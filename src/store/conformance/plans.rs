@@ -1,4 +1,4 @@
-//! What the statements cost: the indices they go through, and that no step grows with what is kept or waits.
+//! Cost of the statements: the indices that they use, and that no step grows with what is stored or waits.
 
 use rusqlite::{Connection, StatementStatus, ToSql, params};
 
@@ -23,7 +23,7 @@ fn plan(db: &Connection, statement: &str) -> Vec<String> {
     lines
 }
 
-/// Indices that hold only what waits, what is rare or what is old: these may be walked.
+/// Indices of only what waits, is rare or is old: these may be scanned.
 const SMALL: &[&str] = &[
     "conversations_outbound",
     "conversations_live",
@@ -158,7 +158,7 @@ fn fill(db: &Connection, conversations: u32) {
     db.execute_batch(&fill.replace("COUNT", &conversations.to_string()).replace("CONTENT", &content)).unwrap();
 }
 
-/// Steps of SQLite's machine that a statement takes: the same on every machine, however loaded.
+/// Steps of SQLite's virtual machine for a statement: the same on every machine under any load.
 fn steps(db: &Connection, statement: &str, params: &[&dyn ToSql]) -> i32 {
     let mut prepared = db.prepare(statement).unwrap();
     for (at, param) in params.iter().enumerate() {

@@ -161,9 +161,9 @@ impl PendingAccept {
         all.values_mut().for_each(|lost| lost.retain(|loss| loss.at_ms >= since_ms));
         all.retain(|_, lost| !lost.is_empty());
         let loss = UnrecordedLoss { m_id: m_id.clone(), at_ms: self.message.accepted_ms, recording: 0 };
-        let lost = all.entry(of.clone()).or_default();
-        if lost.iter().all(|known| known.m_id != loss.m_id) {
-            lost.push(loss);
+        let unrecorded = all.entry(of.clone()).or_default();
+        if unrecorded.iter().all(|known| known.m_id != loss.m_id) {
+            unrecorded.push(loss);
         }
         drop(all);
         Some(LostResponse { of, m_id, in_doubt_commits: Arc::clone(&self.in_doubt_commits) })

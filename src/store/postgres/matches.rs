@@ -1,4 +1,4 @@
-//! What was said to a conversation, and which of it the rows seen there show.
+//! Sends to a conversation, and which of them are matched with rows.
 
 use std::collections::HashSet;
 
@@ -7,12 +7,12 @@ use crate::domain::MId;
 use crate::domain::matching::Match;
 use crate::store::{NewRow, OwnSend, StoreError, rules, sql};
 
-/// A claim as it is stored.
+/// Returns the stored form of a match.
 pub(super) fn stored(m_id: &str, part: u32) -> String {
     format!("{m_id} {part}")
 }
 
-/// What is stored of a row's claim, unless another row has it already: each call is shown by one row.
+/// Returns what to store as a row's match, `None` if another row has it already: each send is matched with one row.
 pub(super) async fn free(db: &mut Db, conversation: i64, row: &NewRow) -> Result<Option<String>, StoreError> {
     let Some(Match { m_id, part, .. }) = &row.matched else {
         return Ok(row.doubtful.then(|| rules::MAYBE_OURS.to_owned()));
@@ -21,7 +21,7 @@ pub(super) async fn free(db: &mut Db, conversation: i64, row: &NewRow) -> Result
     Ok((!taken).then(|| stored(m_id.as_str(), *part)))
 }
 
-/// Whether a seen row shows this call.
+/// Returns whether a seen row is matched with this send.
 pub(super) async fn is_matched(db: &mut Db, conversation: i64, m_id: &str, part: u32) -> Result<bool, StoreError> {
     db.one(sql::IS_MATCHED, args![conversation, stored(m_id, part)]).await
 }
@@ -32,7 +32,7 @@ pub(super) fn parse(matched: &str) -> Option<(MId, u32)> {
     Some((m_id.parse().ok()?, part.parse().ok()?))
 }
 
-/// A message that cannot be read was set aside before it was sent, so each of these can.
+/// A message that does not decode was marked unreadable before it was sent, so each of these decodes.
 pub(super) async fn own_sends(
     db: &mut Db,
     channel: &str,

@@ -189,7 +189,7 @@ impl Store for PostgresStore {
         look_ms: i64,
         now_ms: i64,
     ) -> Result<(), StoreError> {
-        self.write_owned("look_again", &in_doubt.attempt.channel, in_doubt.clone(), move |db, in_doubt| {
+        self.write_owned("record_lookup", &in_doubt.attempt.channel, in_doubt.clone(), move |db, in_doubt| {
             Box::pin(in_doubt::record_lookup(db, in_doubt, look, look_ms, now_ms))
         })
         .await

@@ -157,7 +157,7 @@ impl Store for SqliteStore {
         now_ms: i64,
     ) -> Result<(), StoreError> {
         let in_doubt = in_doubt.clone();
-        self.write("look_again", move |db| in_doubt::record_lookup(db, &in_doubt, look, look_ms, now_ms)).await
+        self.write("record_lookup", move |db| in_doubt::record_lookup(db, &in_doubt, look, look_ms, now_ms)).await
     }
 
     async fn resolve(

@@ -1,4 +1,4 @@
-//! Outages of a made-up webhook, on a clock of the test's own.
+//! Outages of a stub webhook, on the test's own clock.
 
 mod refusals;
 
@@ -97,7 +97,7 @@ async fn an_outage_costs_a_call_a_second_and_nothing_waits_on_after_it() {
     let stop = CancellationToken::new();
     let publisher = tokio::spawn(Arc::new(Publisher::new(&channel)).run(stop.clone()));
     while lock(&webhook.taken).len() < (CONVERSATIONS * EVENTS) as usize {
-        // A clock that jumps by itself would not wait for the store's thread.
+        // A clock that advances by itself would not wait for the store's thread.
         tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(2))).await.unwrap();
         tokio::time::advance(Duration::from_millis(50)).await;
         assert!(Instant::now() < webhook.up_at + OUTAGE, "200 events at 15 a second take 14 s");
@@ -133,7 +133,7 @@ fn an_event_that_waited_long_is_not_given_up_at_its_first_outages() {
             event: Event { m_id: m_id(1, 1), timestamp_ms: 1, body: body.clone() },
             attempts,
             before: crate::store::FailureStreak::default(),
-            recorded_ms: 0, // longer ago than anything is kept up
+            recorded_ms: 0, // longer ago than any give-up age
         };
         let unruled = Ruling { cause: Cause::Unknown, look_behind: false };
         matches!(publisher.judge(&event, &Delivery::Again { fault, asked: None }, unruled), Publication::Dead { .. })

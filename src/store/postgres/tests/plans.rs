@@ -1,4 +1,4 @@
-//! What the statements cost: with much kept and much waiting, none walks a table.
+//! Cost of the statements: with much stored and much waiting, none scans a table.
 
 use super::*;
 use crate::store::postgres::sql as engine_sql;
@@ -25,7 +25,7 @@ async fn plan(link: &mut PgConnection, statement: &str) -> String {
         values = values.max(digits.parse::<usize>().unwrap());
     }
     let list = if values == 0 { String::new() } else { format!("({})", vec!["NULL"; values].join(", ")) };
-    // A value that is only held against NULL has no type of its own.
+    // A value that is only compared with NULL has no type of its own.
     let types = if statement.contains("$2 IS NULL") { " (TEXT, TEXT, BIGINT)" } else { "" };
     let all = format!("PREPARE p{types} AS {statement}; EXPLAIN EXECUTE p{list}; DEALLOCATE p;");
     let rows = link.fetch_all(sqlx::raw_sql(sqlx::AssertSqlSafe(all.clone()))).await;

@@ -1,4 +1,4 @@
-//! Many at once, and connections that break.
+//! Concurrency, and broken connections.
 
 use std::collections::HashMap;
 
@@ -87,7 +87,7 @@ async fn connections_that_the_server_ended_are_replaced() {
     let Some((store, url)) = fresh().await else { return };
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let name = schema(&url);
-    // This test's own connections: those of the cluster's other tests go on.
+    // This test's own connections: those of other tests stay.
     let end_all = format!(
         "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity \
          WHERE query LIKE '%COMMIT%' AND state = 'idle' AND pid <> pg_backend_pid() AND application_name LIKE '{name}/%'"

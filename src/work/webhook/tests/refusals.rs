@@ -1,11 +1,11 @@
-//! Refusals of a made-up webhook: whose fault they are, and that nothing is given up before that is known.
+//! Refusals of a stub webhook: what is at fault, and that nothing is given up before that is known.
 
 use super::*;
 
-/// What a webhook answers to an event of a contact, `n`th of its conversation.
+/// What a webhook responds to an event of a contact, `n`th of its conversation.
 type Answers = dyn Fn(&ContactId, u32) -> Delivery + Send + Sync;
 
-/// A webhook that answers by rule.
+/// A webhook that responds by a function.
 struct Ruled {
     answers: Box<Answers>,
     calls: Mutex<Vec<Instant>>,
@@ -33,7 +33,7 @@ fn refused() -> Delivery {
     Delivery::Refused { fault: Fault::Http(400) }
 }
 
-/// A channel whose webhook answers so, with the events of so many contacts in its store.
+/// A channel with such a webhook, and the events of some contacts in its store.
 struct Case {
     webhook: Arc<Ruled>,
     store: Arc<dyn Store>,
@@ -54,7 +54,7 @@ impl Case {
         Self { webhook, store, channel, _folder: folder }
     }
 
-    /// Publishes until `state` holds; for `limit` of the test's clock at most. Returns whether it came to hold.
+    /// Publishes until `state` holds, for at most `limit` of the test's clock. Returns whether it holds.
     async fn publish_until(&self, limit: Duration, state: impl AsyncFn() -> bool) -> bool {
         let stop = CancellationToken::new();
         let publisher = tokio::spawn(Arc::new(Publisher::new(&self.channel)).run(stop.clone()));
@@ -73,7 +73,7 @@ impl Case {
         self.store.list(filter).await.unwrap().len()
     }
 
-    /// Which events of each contact were taken, in their order.
+    /// Returns which events of a contact were accepted, in their order.
     fn taken_of(&self, who: u32) -> Vec<u32> {
         let taken = lock(&self.webhook.taken);
         let of_one = taken.iter().filter(|(contact_of, _)| *contact_of == contact(who));
@@ -81,19 +81,19 @@ impl Case {
     }
 }
 
-/// Lets the test's clock run until `state` holds. Returns whether it came to hold within `limit`.
+/// Lets the test's clock run until `state` holds. Returns whether it did within `limit`.
 async fn holds_within(limit: Duration, state: impl AsyncFn() -> bool) -> bool {
     holds_within_at(Duration::from_millis(2), limit, state).await
 }
 
-/// As [`holds_within`], with so much real time for each 50 ms of the test's clock: the store's thread is on the machine's.
+/// As [`holds_within`], with `pace` of real time for each 50 ms of the test's clock: the store's thread uses real time.
 async fn holds_within_at(pace: Duration, limit: Duration, state: impl AsyncFn() -> bool) -> bool {
     let begun = Instant::now();
     while !state().await {
         if begun.elapsed() >= limit {
             return false;
         }
-        // A clock that jumps by itself would not wait for the store's thread.
+        // A clock that advances by itself would not wait for the store's thread.
         tokio::task::spawn_blocking(move || std::thread::sleep(pace)).await.unwrap();
         tokio::time::advance(Duration::from_millis(50)).await;
     }
@@ -151,7 +151,7 @@ async fn an_event_that_nothing_else_tells_of_is_kept() {
     assert!(!holds_within(Duration::from_mins(2), async || case.dead().await > 0).await);
     let calls = lock(&case.webhook.calls).len();
     assert!(calls < 25, "{calls} calls");
-    // The next message of the same contact tells, and is not held up by the wait of the one before it.
+    // The next message of the same contact decides, and is not delayed by the wait of the one before it.
     record(&case.store, 0, EVENTS..EVENTS + 1).await;
     let (busy_machine, at_once) = (Duration::from_millis(50), Duration::from_secs(10));
     assert!(holds_within_at(busy_machine, at_once, async || case.dead().await == 1).await);
