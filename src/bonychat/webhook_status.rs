@@ -72,9 +72,9 @@ fn about_certificate(error: &reqwest::Error) -> bool {
 
 /// Returns the codes of a response for the log. A response may quote the request, and with it a customer's text and
 /// number: only values in JSON under a key for codes that look like a code and were not in the request are shown.
-pub(super) fn codes(webhook_status: &[u8], request: &[u8]) -> String {
+pub(super) fn codes(response: &[u8], request: &[u8]) -> String {
     let mut codes = Vec::new();
-    collect(&serde_json::from_slice(webhook_status).unwrap_or_default(), &mut codes);
+    collect(&serde_json::from_slice(response).unwrap_or_default(), &mut codes);
     codes.retain(|code| !request.windows(code.len()).any(|at| at == code.as_bytes()));
     codes.truncate(SHOWN_CODES);
     codes.join(" ")
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn of_an_answer_only_codes_that_the_request_did_not_hold_are_shown() {
         let request = br#"{"channelId":"c","text":"HOLA","contact":"+34600111224"}"#;
-        for (webhook_status, shown) in [
+        for (response, shown) in [
             (r#"{"error":{"code":"INVALID_CHANNEL","message":"no such channel c"}}"#, "INVALID_CHANNEL"),
             (r#"{"errors":[{"code":"A1"},{"type":"B_2","code":7}],"status":"ERROR"}"#, "A1 B_2 ERROR"),
             (r#"{"error":"HOLA","code":"+34600111224","status":"34600111224","type":"Hola"}"#, ""),
@@ -170,7 +170,7 @@ mod tests {
             ("text: CANARYTEXT4 +34600111224", ""),
             ("", ""),
         ] {
-            assert_eq!(codes(webhook_status.as_bytes(), request), shown, "{webhook_status}");
+            assert_eq!(codes(response.as_bytes(), request), shown, "{response}");
         }
         let long = format!(r#"{{"code":"{}"}}"#, "A".repeat(61));
         assert_eq!(codes(long.as_bytes(), request), "");

@@ -116,106 +116,99 @@ fn delivered_text(customer_got_it: Delivered, language: Language) -> &'static st
 
 /// Returns what happened, in English and in Spanish, without its full stop; and what to do.
 fn describe(fault: &Fault) -> (&'static str, &'static str, NextStep) {
+    use NextStep::{AddCredit, CheckLink, OtherFile, SendAgain, Shorten, TellAdministrator, WaitForCustomer};
     match fault {
-        Fault::Unreachable => ("Afilnet could not be reached", "No se pudo conectar con Afilnet", NextStep::SendAgain),
+        Fault::Unreachable => ("Afilnet could not be reached", "No se pudo conectar con Afilnet", SendAgain),
         Fault::Certificate => (
             "Afilnet could not prove its identity, so the connection was not used",
             "Afilnet no pudo demostrar su identidad y no se usó la conexión",
-            NextStep::TellAdministrator,
+            TellAdministrator,
         ),
-        Fault::Busy => (
-            "Afilnet is taking no more messages for now",
-            "Afilnet no admite más mensajes por ahora",
-            NextStep::SendAgain,
-        ),
-        Fault::TimedOut => ("Afilnet did not answer in time", "Afilnet no respondió a tiempo", NextStep::SendAgain),
+        Fault::Busy => {
+            ("Afilnet is taking no more messages for now", "Afilnet no admite más mensajes por ahora", SendAgain)
+        }
+        Fault::TimedOut => ("Afilnet did not answer in time", "Afilnet no respondió a tiempo", SendAgain),
         Fault::ConnectionLost => (
             "The connection to Afilnet broke before it answered",
             "La conexión con Afilnet se cortó antes de que respondiera",
-            NextStep::SendAgain,
+            SendAgain,
         ),
         Fault::Http(413 | 414) => {
-            ("The message is too long for Afilnet", "El mensaje es demasiado largo para Afilnet", NextStep::Shorten)
+            ("The message is too long for Afilnet", "El mensaje es demasiado largo para Afilnet", Shorten)
         }
-        Fault::Http(400) => {
-            ("Afilnet did not accept the message", "Afilnet no aceptó el mensaje", NextStep::TellAdministrator)
-        }
-        Fault::Http(_) => ("Afilnet answered with an error", "Afilnet respondió con un error", NextStep::SendAgain),
+        Fault::Http(400) => ("Afilnet did not accept the message", "Afilnet no aceptó el mensaje", TellAdministrator),
+        Fault::Http(_) => ("Afilnet answered with an error", "Afilnet respondió con un error", SendAgain),
         Fault::NotUnderstood => (
             "Afilnet answered something that could not be understood",
             "Afilnet dio una respuesta que no se pudo entender",
-            NextStep::SendAgain,
+            SendAgain,
         ),
         Fault::Interrupted => (
             "The service that carries messages to Afilnet restarted in the middle of sending",
             "El servicio que lleva los mensajes a Afilnet se reinició en mitad del envío",
-            NextStep::SendAgain,
+            SendAgain,
         ),
         Fault::Credentials(_) => (
             "Afilnet does not accept the user or the password of this channel",
             "Afilnet no acepta el usuario o la contraseña de este canal",
-            NextStep::TellAdministrator,
+            TellAdministrator,
         ),
         Fault::Forbidden => (
             "Afilnet refuses access from this server",
             "Afilnet no permite el acceso desde este servidor",
-            NextStep::TellAdministrator,
+            TellAdministrator,
         ),
-        Fault::NoCredits => (
-            "The Afilnet account has run out of credit",
-            "La cuenta de Afilnet se ha quedado sin saldo",
-            NextStep::AddCredit,
-        ),
+        Fault::NoCredits => {
+            ("The Afilnet account has run out of credit", "La cuenta de Afilnet se ha quedado sin saldo", AddCredit)
+        }
         Fault::WrongService(_) => (
             "The address set for Afilnet does not offer this service",
             "La dirección configurada para Afilnet no ofrece este servicio",
-            NextStep::TellAdministrator,
+            TellAdministrator,
         ),
         Fault::ChannelNotFound => {
-            ("Afilnet does not know this channel", "Afilnet no conoce este canal", NextStep::TellAdministrator)
+            ("Afilnet does not know this channel", "Afilnet no conoce este canal", TellAdministrator)
         }
         Fault::ChatNotFound => (
             "Afilnet has no open conversation with this customer",
             "Afilnet no tiene una conversación abierta con este cliente",
-            NextStep::WaitForCustomer,
+            WaitForCustomer,
         ),
         Fault::MissingParam => (
             "Afilnet says that part of the message is missing",
             "Afilnet dice que falta una parte del mensaje",
-            NextStep::TellAdministrator,
+            TellAdministrator,
         ),
         Fault::FileType => {
-            ("Afilnet does not accept this kind of file", "Afilnet no acepta este tipo de archivo", NextStep::OtherFile)
+            ("Afilnet does not accept this kind of file", "Afilnet no acepta este tipo de archivo", OtherFile)
         }
         Fault::FileUrl => (
             "Afilnet could not fetch the file from its link",
             "Afilnet no pudo descargar el archivo desde su enlace",
-            NextStep::CheckLink,
+            CheckLink,
         ),
         Fault::ThumbUrl => (
             "Afilnet could not make the preview of the file",
             "Afilnet no pudo crear la vista previa del archivo",
-            NextStep::OtherFile,
+            OtherFile,
         ),
         Fault::NoRoute => (
             "Afilnet finds no way to reach this customer for now",
             "Afilnet no encuentra cómo llegar a este cliente por ahora",
-            NextStep::SendAgain,
+            SendAgain,
         ),
         Fault::TooLong => (
             "The message is too long for the way this channel is connected",
             "El mensaje es demasiado largo para la conexión de este canal",
-            NextStep::Shorten,
+            Shorten,
         ),
-        Fault::Other(code) if code == "SETTLED_BY_HAND" => (
-            "The administrator looked into this message",
-            "El administrador ha comprobado este mensaje",
-            NextStep::SendAgain,
-        ),
+        Fault::Other(code) if code == "SETTLED_BY_HAND" => {
+            ("The administrator looked into this message", "El administrador ha comprobado este mensaje", SendAgain)
+        }
         Fault::Other(_) => (
             "Afilnet refused the message for a reason of its own",
             "Afilnet rechazó el mensaje por un motivo propio",
-            NextStep::TellAdministrator,
+            TellAdministrator,
         ),
     }
 }

@@ -164,7 +164,7 @@ pub enum When {
     /// From this call to that one, counted from 1 since the rule was given.
     Calls(u64, u64),
     /// Each call with this probability.
-    Chance(f64),
+    Probability(f64),
 }
 
 impl FromStr for When {
@@ -173,8 +173,8 @@ impl FromStr for When {
         let bad = || BadRule(format!("`{text}` is neither a call (3), a range of calls (2-5) nor a probability (0.3)"));
         let call = |text: &str| text.parse().ok().filter(|n| *n > 0).ok_or_else(bad);
         if text.contains('.') {
-            let chance = text.parse().ok().filter(|p| (0.0..=1.0).contains(p)).ok_or_else(bad)?;
-            return Ok(Self::Chance(chance));
+            let probability = text.parse().ok().filter(|p| (0.0..=1.0).contains(p)).ok_or_else(bad)?;
+            return Ok(Self::Probability(probability));
         }
         match text.split_once('-') {
             Some((from, to)) => Ok(Self::Calls(call(from)?, call(to)?)),
@@ -251,7 +251,7 @@ impl Faults {
             *seen += 1;
             let now = match rule.when {
                 When::Calls(from, to) => (from..=to).contains(seen),
-                When::Chance(chance) => seeded_rng::probability(self.seed, *number, *seen) < chance,
+                When::Probability(probability) => seeded_rng::probability(self.seed, *number, *seen) < probability,
             };
             if now && hit.is_none() {
                 hit = Some(rule.fault.clone());
@@ -290,7 +290,7 @@ mod tests {
         let rule: FaultRule = "sendmessage:reset_stored:3".parse().unwrap();
         assert_eq!((rule.when, rule.fault.stored), (When::Calls(3, 3), true));
         assert_eq!("*:hang:2-5".parse::<FaultRule>().unwrap().when, When::Calls(2, 5));
-        assert_eq!("*:hang:0.25".parse::<FaultRule>().unwrap().when, When::Chance(0.25));
+        assert_eq!("*:hang:0.25".parse::<FaultRule>().unwrap().when, When::Probability(0.25));
         for bad in ["", "x", ":hang", "a:hang:0", "a:hang:1.5", "a:hang:x", "a:hang:1:2", "a:b"] {
             let why = bad.parse::<FaultRule>().unwrap_err().to_string();
             assert!(why.len() > 10, "{bad}: {why}");

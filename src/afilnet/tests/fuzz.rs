@@ -2,7 +2,7 @@
 //! proves nothing is an error.
 
 use super::super::classify::{Failure, HttpResponse};
-use super::answers::every_body;
+use super::responses::every_body;
 use super::*;
 use crate::domain::mutant::{self, Dice};
 

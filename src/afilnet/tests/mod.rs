@@ -1,11 +1,11 @@
 //! Tests of the room as a whole: recorded answers, the table of verdicts, the wording of calls, and the wire itself.
 
-mod answers;
 mod calls;
 mod carriage;
 mod fuzz;
 mod lease_deadline;
 mod listener;
+mod responses;
 mod verdicts;
 
 use std::time::Duration;

@@ -30,7 +30,7 @@ struct TooLate;
 enum Equal {
     None,
     /// The response to this one was lost: the call is its repeat.
-    Lost(MId),
+    ResponseLost(MId),
     /// Another process is about to learn whether the response to one was received.
     Pending,
 }
@@ -79,7 +79,7 @@ async fn accept(db: &mut Db, call: &PendingAccept) -> Result<Option<Accepted>, S
     // With a key, the key alone decides.
     if new.key.is_none() {
         match unanswered(db, conversation, &content, new.accepted_ms - REPEAT_WITHIN_MS).await? {
-            Equal::Lost(first) => {
+            Equal::ResponseLost(first) => {
                 call.answer_with(&first);
                 return repeat(db, first).await.map(|outcome| Some(Accepted { ahead: false, outcome }));
             }
@@ -111,7 +111,7 @@ async fn unanswered(db: &mut Db, conversation: i64, content: &str, since_ms: i64
     let mut found = Equal::None;
     for (m_id, answered, mine, lives) in equal {
         match (answered, mine != 0, lives != 0) {
-            (2, ..) | (0, false, false) => return decode("outbound", &m_id).map(Equal::Lost),
+            (2, ..) | (0, false, false) => return decode("outbound", &m_id).map(Equal::ResponseLost),
             (0 | 3, false, true) => found = Equal::Pending,
             _ => {}
         }

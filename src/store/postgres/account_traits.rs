@@ -18,8 +18,8 @@ pub(super) async fn from_row(
     let sent: Option<(String, Option<i64>)> =
         db.optional(sql::MATCHED_SENT, args![matched.m_id.as_str(), conversation]).await?;
     let Some((kind, done_ms)) = sent else { return Ok(()) };
-    let learn = if kind == "attachment" { sql::SHOWS_FILES } else { sql::SHOWS_TEXTS };
-    db.execute(learn, args![channel]).await?;
+    let statement = if kind == "attachment" { sql::SHOWS_FILES } else { sql::SHOWS_TEXTS };
+    db.execute(statement, args![channel]).await?;
     // The time of a send is stored for the last part only.
     if let (true, Some(done_ms), Some(read_before_ms)) = (matched.last, done_ms, read_before_ms) {
         let lag_ms = read_before_ms - done_ms;

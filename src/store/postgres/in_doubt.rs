@@ -140,7 +140,7 @@ pub(super) async fn decide(
     }
     match decision {
         Decision::Delivered => {
-            db.change(sql::DECIDED, args!["sent", now_ms, rules::SETTLED_BY_HAND, told, outbound_id]).await?
+            db.change(sql::DECIDED, args!["sent", now_ms, rules::SETTLED_BY_HAND, told, outbound_id]).await?;
         }
         Decision::Failed => {
             db.change(sql::DECIDED, args!["failed", now_ms, rules::SETTLED_BY_HAND, 2_i64, outbound_id]).await?;

@@ -23,14 +23,14 @@ impl Leases for PostgresStore {
         let starts = self.notifier.start(lease);
         let joins = self.joins.load(Ordering::Relaxed);
         let said = Heartbeat { lease_ms: millis(lease), held, joins };
-        let roll = self.write("heartbeat", said, |db, said| Box::pin(heartbeat(db, said))).await?;
+        let view = self.write("heartbeat", said, |db, said| Box::pin(heartbeat(db, said))).await?;
         if joins {
             self.joins.store(false, Ordering::Relaxed);
         }
         if starts || joins {
             self.notifier.leases(); // there is one more process to share with
         }
-        Ok(roll)
+        Ok(view)
     }
 
     async fn acquire(&self, lease: Duration, channels: Vec<ChannelName>) -> Result<Option<Vec<Epoch>>, StoreError> {

@@ -92,7 +92,7 @@ impl Notifier {
         let receiving = Arc::new(AtomicBool::new(false));
         self.spawn(Arc::clone(self).send_all(queued));
         self.spawn(Arc::clone(&self.response_journal).run(Arc::clone(&self.pool)));
-        self.spawn(Arc::clone(self).watch(Arc::clone(&receiving)));
+        self.spawn(Arc::clone(self).poll_all(Arc::clone(&receiving)));
         if let Some(options) = self.pool.direct() {
             self.spawn(Arc::clone(self).listen(options.clone(), receiving));
         }
@@ -222,7 +222,7 @@ impl Notifier {
 
     /// Looks for verdicts whenever there may be one, and for due messages where their notification may have been
     /// missed.
-    async fn watch(self: Arc<Self>, receiving: Arc<AtomicBool>) {
+    async fn poll_all(self: Arc<Self>, receiving: Arc<AtomicBool>) {
         loop {
             let every = if receiving.load(Ordering::Relaxed) { POLL } else { POLL_UNHEARD };
             let notified = timeout(every, self.poll.notified()).await.is_ok();

@@ -23,8 +23,8 @@ pub(super) fn from_row(
         })
         .map_err(unavailable)?;
     let Some((kind, done_ms)) = sent else { return Ok(()) };
-    let learn = if kind == "attachment" { sql::SHOWS_FILES } else { sql::SHOWS_TEXTS };
-    execute(db, learn, params![channel])?;
+    let statement = if kind == "attachment" { sql::SHOWS_FILES } else { sql::SHOWS_TEXTS };
+    execute(db, statement, params![channel])?;
     // The time of a send is stored for the last part only.
     if let (true, Some(done_ms), Some(read_before_ms)) = (matched.last, done_ms, read_before_ms) {
         let lag_ms = read_before_ms - done_ms;

@@ -166,7 +166,7 @@ pub(super) fn decide(
     }
     match decision {
         Decision::Delivered => {
-            change(db, sql::DECIDED, params!["sent", now_ms, rules::SETTLED_BY_HAND, told, outbound_id])?
+            change(db, sql::DECIDED, params!["sent", now_ms, rules::SETTLED_BY_HAND, told, outbound_id])?;
         }
         Decision::Failed => {
             change(db, sql::DECIDED, params!["failed", now_ms, rules::SETTLED_BY_HAND, 2, outbound_id])?;

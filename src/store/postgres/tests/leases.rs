@@ -27,13 +27,13 @@ async fn a_lease_is_one_processs_until_it_is_given_back_or_runs_out() {
     assert_eq!(other.heartbeat(LEASE, Vec::new()).await.unwrap().processes, 2);
     let first = one.acquire(SOON, all()).await.unwrap().unwrap();
     assert_eq!(other.acquire(LEASE, vec![channel()]).await.unwrap(), None);
-    let roll = other.heartbeat(LEASE, Vec::new()).await.unwrap();
-    assert_eq!(roll.owners[&channel()], Owner::Other { prompt: false });
-    let roll = one.heartbeat(SOON, vec![(channel(), true)]).await.unwrap();
-    assert_eq!((roll.owners[&channel()], roll.runs_out), (Owner::Me, None));
-    let roll = other.heartbeat(LEASE, Vec::new()).await.unwrap();
-    assert!(roll.runs_out.is_some_and(|left| left > SOON / 2 && left <= SOON), "{:?}", roll.runs_out);
-    assert_eq!(roll.owners[&channel()], Owner::Other { prompt: true });
+    let view = other.heartbeat(LEASE, Vec::new()).await.unwrap();
+    assert_eq!(view.owners[&channel()], Owner::Other { prompt: false });
+    let view = one.heartbeat(SOON, vec![(channel(), true)]).await.unwrap();
+    assert_eq!((view.owners[&channel()], view.runs_out), (Owner::Me, None));
+    let view = other.heartbeat(LEASE, Vec::new()).await.unwrap();
+    assert!(view.runs_out.is_some_and(|left| left > SOON / 2 && left <= SOON), "{:?}", view.runs_out);
+    assert_eq!(view.owners[&channel()], Owner::Other { prompt: true });
     // All or none: one of these is not free.
     one.release(vec![channel()]).await.unwrap();
     assert_eq!(other.acquire(LEASE, all()).await.unwrap(), None);

@@ -3,11 +3,11 @@
 use super::*;
 
 /// What a webhook responds to an event of a contact, `n`th of its conversation.
-type Answers = dyn Fn(&ContactId, u32) -> Delivery + Send + Sync;
+type Responses = dyn Fn(&ContactId, u32) -> Delivery + Send + Sync;
 
 /// A webhook that responds by a function.
 struct Ruled {
-    answers: Box<Answers>,
+    responses: Box<Responses>,
     calls: Mutex<Vec<Instant>>,
     taken: Mutex<Vec<(ContactId, MId)>>,
 }
@@ -21,7 +21,7 @@ impl Webhook for Ruled {
         tokio::time::sleep(Duration::from_millis(20)).await;
         lock(&self.calls).push(Instant::now());
         let n = (0..=EVENTS).find(|n| (0..9).any(|who| m_id(who, *n) == event.m_id)).unwrap();
-        let delivery = (self.answers)(contact, n);
+        let delivery = (self.responses)(contact, n);
         if delivery == Delivery::Done {
             lock(&self.taken).push((contact.clone(), event.m_id.clone()));
         }
@@ -42,10 +42,11 @@ struct Case {
 }
 
 impl Case {
-    async fn of(contacts: u32, answers: impl Fn(&ContactId, u32) -> Delivery + Send + Sync + 'static) -> Self {
+    async fn of(contacts: u32, responses: impl Fn(&ContactId, u32) -> Delivery + Send + Sync + 'static) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("bridge.db")).unwrap());
-        let webhook = Arc::new(Ruled { answers: Box::new(answers), calls: Mutex::default(), taken: Mutex::default() });
+        let webhook =
+            Arc::new(Ruled { responses: Box::new(responses), calls: Mutex::default(), taken: Mutex::default() });
         let ports = ChannelPorts { webhook: Arc::<Ruled>::clone(&webhook), ..testing::ports(&store) };
         let channel = testing::channel(testing::settings("support"), ports, &Arc::new(Account::new(100, 4)));
         for who in 0..contacts {
