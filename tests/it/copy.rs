@@ -1,4 +1,4 @@
-//! A running business moves from SQLite to PostgreSQL: `bridge store copy`, and the bridge goes on with the same two
+//! A store in use moves from SQLite to PostgreSQL: `bridge store copy`, and the bridge continues with the same two
 //! platforms.
 
 use std::path::Path;
@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::support::{CHANNEL, House, SOON, contact, until};
 use crate::workload::{Workload, number};
 
-/// A house on a file, and the URL of an empty schema under a name of its own; `None` where there is no PostgreSQL.
+/// A setup on a file, and the URL of an empty schema of its own; `None` without PostgreSQL.
 async fn house_and_schema() -> Option<(House, String)> {
     let url = fresh_schema().await?;
     let name = url.rsplit("search_path%3D").next().unwrap().to_owned();
@@ -28,7 +28,7 @@ impl House {
         self.run(&["store", "copy", "--from", &self.source(), "--to", to])
     }
 
-    /// `bridge serve`, which is refused; what it says.
+    /// Runs `bridge serve`, which is refused. Returns its output.
     fn refused(&self) -> String {
         let refused = self.command(&["serve"]).env("BRIDGE__SERVER__LISTEN", "127.0.0.1:0").output().unwrap();
         assert_eq!(refused.status.code(), Some(1));
@@ -50,7 +50,7 @@ fn ask(file: &Path, statement: &str) -> i64 {
 async fn a_business_moves_in_mid_run_and_nothing_is_lost_doubled_or_out_of_order() {
     let Some((house, url)) = house_and_schema().await else { return };
     let seed = number("BRIDGE_KILL_SEED", rand::random::<u32>().into());
-    // Looks are late enough that what is in doubt still is when the process ends.
+    // Lookups are late enough that sends in doubt still are when the process ends.
     let mut house = Workload::settings(house)
         .set("OUTBOUND__LOOK_AFTER", "2s, 3s, 4s")
         .set("AFILNET__TIMEOUT", "1s")
@@ -65,7 +65,7 @@ async fn a_business_moves_in_mid_run_and_nothing_is_lost_doubled_or_out_of_order
     let load = Workload { contacts: 20, each: 20, pause: Duration::from_millis(150), equal_words: false };
     let running = load.start(&house, &base);
     assert!(house.afilnet.until(SOON, |world| world.sent_count() > 70).await);
-    // From here on some are in doubt, some hang, and BonyChat takes nothing.
+    // From here on some are in doubt, some hang, and BonyChat accepts nothing.
     for fault in
         ["sendmessage:reset:1", "sendmessage:reset_stored:8", "sendmessage:hang_stored:16", "sendmessage:hang:17"]
     {
@@ -106,7 +106,7 @@ async fn a_business_moves_in_mid_run_and_nothing_is_lost_doubled_or_out_of_order
     assert_eq!(crate::repeat::m_id(&bridge.url(), 901, "once", &["idempotency-key: k"]), keyed);
     house.customer(&contact(900), "2");
     assert!(house.bonychat.until(SOON, |world| world.texts(&contact(900)) == ["Tuesday"]).await);
-    // Nothing came after it that would have opened its lane.
+    // No later message opened its lane.
     assert!(house.bonychat.until(SOON, |world| world.texts(&contact(902)) == ["and no more"]).await);
     assert_eq!(house.afilnet.texts(&contact(901)[1..]), ["once"]);
     println!("{} messages both ways: lost 0, doubled 0, out of order 0, unconfirmed {unconfirmed}", load.total());
@@ -213,7 +213,7 @@ async fn number_there(url: &str, statement: &str) -> i64 {
     sqlx::query_scalar(sqlx::AssertSqlSafe(statement.to_owned())).fetch_one(&mut link).await.unwrap()
 }
 
-/// What a copy left that was ended: rows of its last table, or -1 where there is not even a schema.
+/// Returns what an ended copy left: rows of its last table, or -1 without even a schema.
 async fn left(url: &str) -> i64 {
     let name = url.rsplit("application_name=").next().unwrap();
     let beside = url.replace(&format!("application_name={name}"), "application_name=beside");
@@ -258,7 +258,7 @@ async fn a_copy_that_is_killed_at_any_moment_leaves_nothing_or_all_of_it() {
                 complete += 1;
             }
         }
-        // The source can be copied whatever was left.
+        // The source can be copied, whatever is left.
         let (code, words) = said(&house.copy(&url));
         assert_eq!(code, Some(0), "{words}");
         assert_eq!(left(&url).await, i64::from(2 * MESSAGES));

@@ -1,4 +1,4 @@
-//! The numbers that operators watch: on their own door, moving, and telling of nobody.
+//! Metrics: on the admin listener, moving, and without personal data.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -18,7 +18,7 @@ pub(crate) fn get(base: &str, path: &str, token: Option<&str>) -> (u16, String) 
     (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }
 
-/// The value of one series, named as it stands in the answer.
+/// Returns the value of one series, named as in the response.
 pub(crate) fn value(text: &str, series: &str) -> f64 {
     let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("there is no {series} in {text}")).parse().unwrap()

@@ -1,5 +1,5 @@
-//! Whoever only watches the bridge and stands still: the readers of its log, of its metrics, of a command beside it. None
-//! of them holds up a message or the stop.
+//! Blocked observers of the bridge: readers of its log, of its metrics, of a command beside it. None of them delays a
+//! message or the stop.
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -24,7 +24,7 @@ fn stalled_for() -> Duration {
     Duration::from_secs(seconds.unwrap_or(3))
 }
 
-/// Messages of several agents for [`stalled_for`], each of which must be taken. Returns their times, sorted.
+/// Messages of several agents for [`stalled_for`], each of which must be accepted. Returns their times, sorted.
 async fn load(house: &House, bridge: &Bridge, what: &str) -> Vec<Duration> {
     let until = Instant::now() + stalled_for();
     let agents = (0..AGENTS).map(|who| {
@@ -160,7 +160,7 @@ async fn readers_of_metrics_and_of_commands_that_stand_still_hold_up_no_message_
     house.check();
 }
 
-/// Asks for the metrics again and again and takes none.
+/// Requests the metrics repeatedly and reads no response.
 fn scraper_that_does_not_read(bridge: &Bridge) -> TcpStream {
     let mut stream = TcpStream::connect(bridge.admin_url().trim_start_matches("http://")).unwrap();
     stream.set_nonblocking(true).unwrap();

@@ -61,7 +61,7 @@ async fn any_unicode_arrives_as_exactly_one_parameter_byte_for_byte() {
         "[\\u{1F468}\\u{200D}\\u{1F469}\\u{FE0F}\\u{0301}\\u{202E}\\u{FEFF}]{1,6}",
     ];
     let texts = proptest::collection::vec(parts, 1..12).prop_map(|parts| parts.concat());
-    // U+0000 is left out of every text on its way in; white space alone says nothing and is refused.
+    // U+0000 is dropped from every text on input; white space alone is blank and refused.
     let texts = texts.prop_filter("says something", |text| !text.contains('\0') && !text.trim().is_empty());
     let written: Vec<String> = (0..500).map(|_| texts.new_tree(&mut runner).unwrap().current()).collect();
     for text in &written {
@@ -148,7 +148,7 @@ async fn what_afilnet_refuses_for_good_is_told_at_once_and_holds_up_nobody() {
 async fn a_refusal_after_the_answer_comes_as_a_status() {
     let mut house = House::new();
     let bridge = house.start().await;
-    // The first try says "later", so the caller hears 200; the second refuses for good.
+    // The first attempt is retried later, so the caller gets 200; the second is refused for good.
     house.afilnet.fault("sendmessage:http_429:1").unwrap();
     house.afilnet.fault("sendmessage:MISSING_COMPULSORY_PARAM:2").unwrap();
     let outcome = house.agent(&bridge, &contact(1), "late refusal").await;

@@ -37,7 +37,7 @@ impl Bridge {
         Self { child, log, read }
     }
 
-    /// Waits for the line that says so, and tells its port.
+    /// Waits for the log line, and returns its port.
     pub(crate) async fn ready(&self) -> u16 {
         until("the bridge is ready", || self.port().is_some()).await;
         self.port().unwrap()
@@ -60,7 +60,7 @@ impl Bridge {
         self.address("\"message\":\"ready\"")
     }
 
-    /// Where operators look.
+    /// Returns the URL of the admin listener.
     pub(crate) fn admin_url(&self) -> String {
         self.address("operators find /metrics")
     }
@@ -73,7 +73,7 @@ impl Bridge {
         format!("http://{}", line["address"].as_str().unwrap())
     }
 
-    /// Lets the reader of its log stand still, or go on.
+    /// Blocks the reader of its log, or lets it continue.
     pub(crate) fn read_log(&self, on: bool) {
         self.read.store(on, Ordering::Relaxed);
     }
@@ -94,7 +94,7 @@ impl Bridge {
         self.memory_kib("VmRSS:")
     }
 
-    /// The most that it ever was.
+    /// Peak memory of the process.
     pub(crate) fn most_resident_kib(&self) -> u64 {
         self.memory_kib("VmHWM:")
     }

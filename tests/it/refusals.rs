@@ -1,5 +1,5 @@
-//! BonyChat refuses: what is the set-up's fault costs no message, what is one message's own costs no other, and what was
-//! given up comes back with one command.
+//! Refusals of BonyChat: a fault of the configuration costs no message, a fault of one message costs no other, and what
+//! was given up is requeued by one command.
 
 use std::time::{Duration, Instant};
 
@@ -13,8 +13,8 @@ const CONTACTS: usize = 15;
 /// How long the webhook refuses everything.
 const SPELL: Duration = Duration::from_secs(4);
 
-/// Every status under which nothing tells the set-up from the message, or which speaks of the set-up, and what is no answer
-/// of BonyChat's at all.
+/// Every status that does not distinguish the configuration from the message, or is about the configuration, and
+/// responses that are not BonyChat's.
 const ANSWERS: [&str; 12] = [
     "http_449", "http_400", "http_402", "http_405", "http_409", "http_410", "http_422", "http_401", "http_403",
     "http_404", "http_301", "html_200",
@@ -125,7 +125,7 @@ async fn what_was_given_up_comes_back_with_one_command() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_second_at_the_webhook_holds_more_than_twenty_starts_over_fresh_connections_restarts_and_delays() {
     let mut house = House::new().set("BONYCHAT__REQUESTS_PER_SECOND", "15");
-    // The first calls take long on their way, over new connections, and those after them no time.
+    // The first calls take long to arrive, over new connections, and later ones no time.
     house.bonychat.set_latency(Latency::fixed(Duration::from_millis(450)));
     let bridge = house.start().await;
     for who in 100..140 {
@@ -138,7 +138,7 @@ async fn no_second_at_the_webhook_holds_more_than_twenty_starts_over_fresh_conne
     assert!(house.bonychat.busiest_second() <= 20, "{} in one second", house.bonychat.busiest_second());
     bridge.kill();
     house.bonychat.set_rate_limit(true);
-    // Before each request is looked at: what the way there costs.
+    // Latency before each request is processed.
     house.bonychat.set_latency(Latency { least: Duration::ZERO, most: Duration::from_millis(500) });
     for who in 0..100 {
         house.customer(&contact(who), "hello");
@@ -150,7 +150,7 @@ async fn no_second_at_the_webhook_holds_more_than_twenty_starts_over_fresh_conne
         bridge.kill();
     }
     let _bridge = house.start().await;
-    let (from, begun) = (count(&house), Instant::now()); // with the second and a half that it begins with
+    let (from, begun) = (count(&house), Instant::now()); // including the second and a half at the start
     assert!(house.bonychat.until(SOON, |world| (0..100).all(|who| !world.texts(&contact(who)).is_empty())).await);
     let posted = u32::try_from(count(&house) - from).unwrap();
     let pace = f64::from(posted) / begun.elapsed().as_secs_f64();

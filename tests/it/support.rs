@@ -1,4 +1,4 @@
-//! A house of its own for each test: two simulators, a folder, and the bridge as a process.
+//! The setup of each test: two simulators, a folder, and the bridge as a process.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -34,23 +34,23 @@ pub(crate) struct House {
 }
 
 impl House {
-    /// Two simulators and a configuration that hurries: no limits worth mentioning, short polls and waits.
+    /// Two simulators and a fast configuration: high limits, short polls and waits.
     pub(crate) fn new() -> Self {
         Self::seeded(1)
     }
 
-    /// As [`Self::new`], where both platforms have so many channels, of which one is configured.
+    /// As [`Self::new`], with this number of channels at both platforms, of which one is configured.
     pub(crate) fn with_channels(channels: usize) -> Self {
         Self::of(1, channels)
     }
 
-    /// As [`Self::new`], where faults that come by chance follow `seed`.
+    /// As [`Self::new`], with random faults by `seed`.
     pub(crate) fn seeded(seed: u64) -> Self {
         Self::of(seed, 1)
     }
 
-    /// As [`Self::new`], with so many channels, each of an account of its own, on a PostgreSQL that several processes may
-    /// share; `None` where there is none.
+    /// As [`Self::new`], with this number of channels, each of its own account, on a PostgreSQL that several processes
+    /// may share; `None` without PostgreSQL.
     pub(crate) async fn shared(channels: usize) -> Option<Self> {
         let url = bridge::sim::postgres::fresh_schema().await?;
         let mut house = Self::of(1, channels).set("STORE__URL", &url).set("STORE__LEASE", "2s");
@@ -132,7 +132,7 @@ impl House {
         self
     }
 
-    /// Sets a variable of that very name for every start from now on.
+    /// Sets a variable of exactly this name for every start from now on.
     pub(crate) fn set_plain(mut self, name: &'static str, value: &str) -> Self {
         self.plain.push((name, value.to_owned()));
         self
@@ -159,7 +159,7 @@ impl House {
         format!("sqlite:{}", self.database().display())
     }
 
-    /// Puts this house on a file, whatever the others are on: for tests of what files do.
+    /// Uses a file in any case: for tests of the files.
     pub(crate) fn on_a_file(self) -> Self {
         let file = format!("sqlite:{}", self.database().display());
         self.set("STORE__URL", &file)
@@ -174,7 +174,7 @@ impl House {
         self.folder.path().join("bridge.db")
     }
 
-    /// The binary with this house's settings, and nothing of the surrounding `BRIDGE_` environment.
+    /// Returns the binary with these settings, without the surrounding `BRIDGE_` environment.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bridge"));
         for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("BRIDGE_")) {
@@ -205,7 +205,7 @@ impl House {
         bridge
     }
 
-    /// As [`Self::start_another`] with more of an environment; what this makes may end before it is ready.
+    /// As [`Self::start_another`] with further variables; the process may end before it is ready.
     #[cfg(feature = "crashpoints")]
     pub(crate) async fn start_another_with(&self, port: u16, environment: &[(&str, &str)]) -> Bridge {
         let mut bridge = self.spawn(port, environment);
@@ -224,7 +224,7 @@ impl House {
         self.spawn(self.port, &[])
     }
 
-    /// A start that is to be refused: its exit code, and what it said.
+    /// A start that must be refused. Returns its exit code and output.
     pub(crate) async fn refused_start(&self) -> (Option<i32>, String) {
         let mut command = self.command(&["serve"]);
         command.env("BRIDGE__SERVER__LISTEN", format!("{}:0", self.address)).stdin(Stdio::null()).stdout(Stdio::null());
@@ -241,7 +241,7 @@ impl House {
         (ended.status.code(), String::from_utf8_lossy(&ended.stderr).into_owned())
     }
 
-    /// As [`Self::start`] with more of an environment; what this makes may end before it is ready.
+    /// As [`Self::start`] with further variables; the process may end before it is ready.
     #[cfg(feature = "crashpoints")]
     pub(crate) async fn start_with(&mut self, environment: &[(&str, &str)]) -> Bridge {
         if self.port == 0 {
@@ -262,13 +262,13 @@ impl House {
         format!("http://{}:{port}", self.address)
     }
 
-    /// A port that nobody listens at now.
+    /// Returns a free port.
     #[cfg(feature = "crashpoints")]
     pub(crate) fn free_port(&self) -> u16 {
         std::net::TcpListener::bind((self.address, 0)).unwrap().local_addr().unwrap().port()
     }
 
-    /// As [`Self::start`], where no file of the process may grow beyond so many blocks of 512 bytes: a disk that fills up.
+    /// As [`Self::start`], with a limit of `blocks` of 512 bytes for files of the process: a disk that fills up.
     pub(crate) async fn start_with_files_up_to(&mut self, blocks: u32, environment: &[(&str, &str)]) -> Bridge {
         let plain = self.command(&["serve"]);
         let mut limited = Command::new("sh");
@@ -303,14 +303,14 @@ impl House {
         let on_its_way = |line: &str| matches!(line.split('\t').nth(3), Some("queued" | "sending" | "unknown"));
         let deadline = Instant::now() + SOON;
         loop {
-            // One look at all: between two looks a message may change its state.
+            // One query for all: between two queries a message may change its state.
             let listed = self.run(&["messages", "list", "--limit", "1000000"]);
             assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
             if !String::from_utf8(listed.stdout).unwrap().lines().any(on_its_way) {
                 return;
             }
             assert!(Instant::now() < deadline, "not within {SOON:?}: no message is on its way");
-            tokio::time::sleep(Duration::from_millis(200)).await; // each look is a process of its own
+            tokio::time::sleep(Duration::from_millis(200)).await; // each query is a process of its own
         }
     }
 
@@ -322,8 +322,8 @@ impl House {
     }
 }
 
-/// An address of this machine that no other house listens at, where the system has more than one: whoever calls a process
-/// that has ended must not reach that of another house, which may be given the same port meanwhile.
+/// Returns a loopback address of this test's own, if the system has more than one: a call to an ended process must not
+/// reach that of another test, which may get the same port meanwhile.
 fn own_address() -> Ipv4Addr {
     static HOUSES: AtomicU32 = AtomicU32::new(0);
     if !cfg!(target_os = "linux") {
@@ -347,7 +347,7 @@ pub(crate) async fn until_within(limit: Duration, what: &str, mut state: impl Fn
     }
 }
 
-/// The channel of a contact, where each of `channels` has its share of them, and that channel's name at Afilnet.
+/// Returns the channel of a contact, with contacts distributed over `channels`, and that channel's name at Afilnet.
 pub(crate) fn channel_of(contact: usize, channels: usize) -> String {
     format!("channel{}", contact % channels + 1)
 }

@@ -1,4 +1,4 @@
-//! Conversations with all that is hard about them, and the count of what became of every message.
+//! Conversations with all difficult cases, and the count of every message.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,8 +17,8 @@ pub(crate) struct Workload {
     pub(crate) each: usize,
     /// Pause of an agent between two messages, and of the customers between two rounds.
     pub(crate) pause: Duration,
-    /// Agents write the same words again now and then. Not where the process is killed at random: should that happen
-    /// between an answer and its note, nobody can tell the same words written anew from a call that is repeated.
+    /// Agents sometimes write the same text again. Not if the process is killed at random: after a kill between a
+    /// response and its journal entry, the same text written again cannot be distinguished from a repeated call.
     pub(crate) equal_words: bool,
 }
 
@@ -27,12 +27,12 @@ pub(crate) struct Running {
     load: Workload,
     agents: Vec<tokio::task::JoinHandle<()>>,
     customers: tokio::task::JoinHandle<()>,
-    /// Calls that got no answer and were made again.
+    /// Calls that got no response and were repeated.
     pub(crate) repeated: Arc<AtomicUsize>,
     pub(crate) answers: Arc<Answers>,
 }
 
-/// What the agents were answered.
+/// The agents' responses.
 #[derive(Default)]
 pub(crate) struct Answers {
     /// When and with which mId, of every 200.
@@ -41,7 +41,7 @@ pub(crate) struct Answers {
     pub(crate) unavailable: AtomicUsize,
 }
 
-/// What one agent writes: mostly words of their own, now and then the same words again, a file, or two parts.
+/// What one agent writes: mostly new texts, sometimes the same text again, a file, or two parts.
 fn written(n: usize, equal_words: bool) -> Value {
     match n % 10 {
         3 | 4 if equal_words => json!({"type": "text", "text": "ok"}),
@@ -81,8 +81,8 @@ struct Way {
     within: Duration,
 }
 
-/// Writes to one contact, one after the other; makes a call again until it is answered, as the platform may: at another
-/// process, where there are several.
+/// Writes to one contact, one message after the other; repeats a call until it gets a response, as the platform may: at
+/// another process, if there are several.
 async fn agent(
     bonychat: BonyChat,
     way: Way,
@@ -127,12 +127,12 @@ impl Workload {
         house.set("CHANNELS__SUPPORT__TEXT_LIMIT", "70").set("OUTBOUND__ANSWER_WITHIN", "500ms")
     }
 
-    /// Everybody begins to write.
+    /// Starts all writers.
     pub(crate) fn start(self, house: &House, base: &str) -> Running {
         self.start_on(house, vec![base.to_owned()], Duration::from_mins(1))
     }
 
-    /// As [`Self::start`], to any of several processes; one that does not answer `within` is given up for another.
+    /// As [`Self::start`], to any of several processes; after `within` without a response another is tried.
     pub(crate) fn start_on(self, house: &House, bases: Vec<String>, within: Duration) -> Running {
         let (repeated, answers) = (Arc::new(AtomicUsize::new(0)), Arc::new(Answers::default()));
         let (way, channels) = (Way { bases, within }, house.channels());
@@ -161,13 +161,13 @@ impl Workload {
 }
 
 impl Running {
-    /// Whether everybody has written everything.
+    /// Returns whether all writers have finished.
     pub(crate) fn is_over(&self) -> bool {
         self.customers.is_finished() && self.agents.iter().all(tokio::task::JoinHandle::is_finished)
     }
 
     /// Waits until everything is written and settled, then counts at both ledgers: each message exactly once and in
-    /// order, but for those that `may_miss` says are named as unconfirmed. Tells how many these are.
+    /// order, except for up to `may_miss` that are reported as unconfirmed. Returns the number of these.
     pub(crate) async fn conserved(self, house: &House, may_miss: usize) -> usize {
         for agent in self.agents {
             agent.await.unwrap();
