@@ -1,4 +1,4 @@
-//! Notifications between the HTTP handlers and the loops, after a commit; no loop polls the store on a timer for them.
+//! Notifications between the HTTP handlers and the loops of one process, sent after a commit.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
