@@ -1,4 +1,4 @@
-//! The house put together: configuration to store, clients, loops and door. The one room that knows concrete types.
+//! Assembles the bridge: configuration to store, clients, loops and listeners. The one room that knows concrete types.
 
 mod open_files;
 mod reload;
@@ -9,40 +9,37 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use secrecy::ExposeSecret as _;
 use tokio::task::JoinHandle;
 
 use crate::afilnet::{self, AfilnetClient};
 use crate::bonychat::{self, WebhookClient};
-use crate::config::{Channel, Config, Problems, StoreUrl};
+use crate::config::{Channel, Config, Problems};
 use crate::domain::{ChannelName, LeaseDeadline};
 use crate::http::{self, Handle, ResponseTracker, Routes};
 use crate::lifecycle::{GRACE, Signal, Signals, TaskGroup};
-use crate::store::{PostgresStore, SqliteStore, Store};
+use crate::store::{self, Store};
 use crate::telemetry::metrics;
 use crate::work::{self, Clients};
-
-pub(crate) use reload::report;
 
 /// A running bridge.
 pub struct App {
     address: SocketAddr,
     tasks: TaskGroup,
     store: Arc<dyn Store>,
-    /// As it was read last.
+    /// As read last.
     config: Config,
     responses: Arc<ResponseTracker>,
     routes: Routes,
     handle: Handle,
     server: JoinHandle<std::io::Result<()>>,
-    /// The operators' door, where it could be opened.
+    /// The admin listener, if it could be opened.
     admin: Option<Handle>,
 }
 
 /// What a benchmark may switch off.
 #[derive(Debug, Clone, Copy)]
 pub struct Tuning {
-    /// Operations of the store share commits. Off only to measure what that is worth.
+    /// Operations of the store share commits. Off only to measure the gain.
     pub group_commit: bool,
 }
 
@@ -53,10 +50,10 @@ impl Default for Tuning {
 }
 
 impl App {
-    /// Opens the store, starts the loops and opens the door.
+    /// Opens the store, starts the loops and opens the listeners.
     ///
     /// # Errors
-    /// In words for the operator: the address is taken, the store cannot be used, a client cannot be built.
+    /// For the operator: the address is taken, the store cannot be used, a client cannot be built.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         Self::start_tuned(config, Tuning::default()).await
     }
@@ -74,7 +71,7 @@ impl App {
         let listener = http::listener::bind(listen)
             .with_context(|| format!("cannot listen on {listen}: is another process there? (server.listen)"))?;
         let address = listener.local_addr().context("cannot tell the listener's address")?;
-        let store = open_store(&config, tuning).await?;
+        let store = store::open::owner(&config.store.url, tuning.group_commit).await?;
         let tasks = TaskGroup::new();
         let clients = clients(&config)?;
         work::start(&config, &store, clients, &BTreeSet::new(), &tasks)
@@ -92,17 +89,17 @@ impl App {
         Ok(Self { address, tasks, store, config, responses, routes, handle, server, admin })
     }
 
-    /// Where POST /message is served.
+    /// Returns the address of `POST /message`.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves until an order to stop or a task that ended early, then stops. A second such order ends at once. An order to
-    /// reload takes what `load` reads.
+    /// Serves until a stop signal or a task that ended early, then stops. A second stop signal ends at once. A reload
+    /// signal applies what `load` reads.
     ///
     /// # Errors
-    /// The stop was not asked for: something inside failed.
+    /// The stop was not requested: a part of the bridge failed.
     pub async fn run(
         mut self,
         mut signals: Signals,
@@ -113,7 +110,7 @@ impl App {
             let order = tokio::select! {
                 order = signals.next() => order,
                 () = stopping.cancelled() => break Some("a task ended early".to_owned()),
-                wait_all_for = &mut self.server => break Some(format!("the listener ended: {wait_all_for:?}")),
+                ended = &mut self.server => break Some(format!("the listener ended: {ended:?}")),
             };
             let signal = match order {
                 Signal::Stop(signal) => signal,
@@ -135,7 +132,7 @@ impl App {
         }
     }
 
-    /// Stops accepting and beginning, lets what is in flight finish within the grace, closes the store.
+    /// Stops accepting calls and starting attempts, lets what is in flight finish within the grace, closes the store.
     pub async fn stop(self) {
         let started = tokio::time::Instant::now();
         let left = || GRACE.saturating_sub(started.elapsed());
@@ -144,7 +141,7 @@ impl App {
         if !self.server.is_finished() {
             let _ = tokio::time::timeout(GRACE, self.server).await;
         }
-        if !self.tasks.wait_all_for(left()).await {
+        if !self.tasks.wait_all_within(left()).await {
             tracing::warn!("the grace is spent: attempts still in flight are unknown to the next start");
         }
         let closing = left().max(Duration::from_secs(1));
@@ -152,13 +149,13 @@ impl App {
             tracing::warn!("the store did not close in time; what was acknowledged is safe");
         }
         if let Some(admin) = self.admin {
-            admin.shutdown(); // last, so that the stop itself can be watched
+            admin.shutdown(); // last, so that the stop itself can be observed
         }
         tracing::info!("stopped");
     }
 }
 
-/// Opens the operators' door. Messages do not depend on it: where it cannot be opened, that is said and no more.
+/// Opens the admin listener. Messages do not depend on it: if it cannot be opened, that is only logged.
 fn open_admin(config: &Config) -> Option<Handle> {
     let listen = config.admin.listen;
     let bound = http::listener::bind(listen).and_then(|listener| Ok((listener.local_addr()?, listener)));
@@ -179,44 +176,38 @@ fn open_admin(config: &Config) -> Option<Handle> {
     let serving = http::serve_operators(listener, router, handle.clone());
     tokio::spawn(async move {
         if let Err(error) = serving.await {
-            tracing::error!(error = &error as &dyn std::error::Error, "the operators' door has closed; messages go on");
+            tracing::error!(error = &error as &dyn std::error::Error, "the admin listener has closed; messages go on");
         }
     });
     tracing::info!(%address, "operators find /metrics at {address}");
     Some(handle)
 }
 
-/// The OpenAPI document of what the bridge serves, for people: as JSON on many lines.
+/// Returns the OpenAPI document of the HTTP listener, as indented JSON.
 pub(crate) fn openapi() -> String {
     format!("{:#}\n", bonychat::wire::openapi::document(""))
 }
 
-/// Whether a configuration that is right in itself can be served by this version, without asking or opening anything.
+/// Logs what is configured.
+pub(crate) fn report(config: &Config) {
+    for warning in &config.warnings {
+        tracing::warn!("configuration: {warning}");
+    }
+    for line in config.summary() {
+        tracing::info!("configuration: {line}");
+    }
+}
+
+/// Checks that a valid configuration can be served by this version, without connecting or opening anything.
 ///
 /// # Errors
-/// The first key that stands in the way, and why.
+/// The first key that prevents it, and why.
 pub fn verify(config: &Config) -> anyhow::Result<()> {
-    if let StoreUrl::Postgres(url) = &config.store.url {
-        PostgresStore::verify(url.expose_secret())?;
-    }
+    store::open::verify(&config.store.url)?;
     clients(config).map(drop)
 }
 
-async fn open_store(config: &Config, tuning: Tuning) -> anyhow::Result<Arc<dyn Store>> {
-    match &config.store.url {
-        StoreUrl::Sqlite(file) => {
-            let file = file.clone();
-            let open = move || {
-                if tuning.group_commit { SqliteStore::open(&file) } else { SqliteStore::open_ungrouped(&file) }
-            };
-            let store = tokio::task::spawn_blocking(open).await.context("opening the store broke off")??;
-            Ok(Arc::new(store))
-        }
-        StoreUrl::Postgres(url) => Ok(Arc::new(PostgresStore::open(url.expose_secret()).await?)),
-    }
-}
-
-/// Builds the clients of each channel over one connection pool a platform.
+/// Builds the clients of each channel over one connection pool per platform.
 fn clients(config: &Config) -> anyhow::Result<HashMap<ChannelName, Clients>> {
     let shortest = |timeout: fn(&Channel) -> Duration| config.channels.values().map(timeout).min().unwrap_or(GRACE);
     let any = config.channels.values().next(); // extra roots are the same for all

@@ -1,11 +1,12 @@
 //! Named points at which a test may end the process as `kill -9` would, in builds with the feature `crashpoints` alone.
-//! `BRIDGE_CRASHPOINT="NAME, WHEN"` names one, as `"settle, before its commit"`; `:3` behind it means the third time.
+//! `BRIDGE_CRASHPOINT="NAME, WHEN"` names one, such as `"settle, before its commit"`; the suffix `:3` means the third
+//! time.
 
 /// Before the transaction of an operation of the store is committed, and after.
 pub const BEFORE_COMMIT: &str = "before its commit";
 /// See [`BEFORE_COMMIT`].
 pub const AFTER_COMMIT: &str = "after its commit";
-/// Before the first byte of a call to a platform leaves, and after its answer or the lack of one.
+/// Before the first byte of a call to a platform is sent, and after its response or its absence.
 pub const BEFORE_CALL: &str = "before its call";
 /// See [`BEFORE_CALL`].
 pub const AFTER_CALL: &str = "after its call";
@@ -19,7 +20,7 @@ pub const OPERATIONS: &[&str] = &[
     "erase",
     "follow_clock",
     "interrupted",
-    "look_again",
+    "record_lookup",
     "mark_dead",
     "note_unread",
     "notify_failed",
@@ -35,7 +36,7 @@ pub const OPERATIONS: &[&str] = &[
     "take_ownership",
 ];
 
-/// Those of a store that several processes share, beside [`OPERATIONS`].
+/// Those of a store that several processes share, in addition to [`OPERATIONS`].
 pub const SHARED_OPERATIONS: &[&str] =
     &["acquire", "deregister", "heartbeat", "journal_responses", "release", "take_verdict"];
 
@@ -51,11 +52,11 @@ pub const CALLS: &[&str] = &[
     "webhook",
 ];
 
-/// Ends the process here where the environment names this point.
+/// Ends the process here if the environment names this point.
 #[cfg(not(feature = "crashpoints"))]
 pub(crate) fn hit(_name: &str, _when: &str) {}
 
-/// Ends the process here where the environment names this point.
+/// Ends the process here if the environment names this point.
 #[cfg(feature = "crashpoints")]
 pub(crate) fn hit(name: &str, when: &str) {
     use std::sync::OnceLock;

@@ -1,15 +1,15 @@
 //! The bridge between BonyChat custom channels and Afilnet chat.
 //!
-//! The rooms, from the ground up (`tests/house.rs` holds them to it):
+//! The rooms, from the lowest layer up (`tests/house.rs` enforces it):
 //!
 //! | Floor | Room | What it is for |
 //! | --- | --- | --- |
 //! | 0 | `domain` | ids, content, verdicts: values that cannot be wrong, and rules without I/O |
 //! | 0 | `crashpoint` | where a test may end the process, in builds made for that |
 //! | 1 | `config`, `telemetry` | what an operator sets, and what an operator reads |
-//! | 2 | `store`, `bonychat`, `afilnet` | the durable line, and one room for each platform's wire |
-//! | 3 | `http`, `work` | the door BonyChat calls; the loops: sender, reconciler, poller, publisher |
-//! | 4 | `app`, `lifecycle`, `sim` | puts the house together; both platforms simulated |
+//! | 2 | `store`, `bonychat`, `afilnet` | durable storage, and one room for each platform's wire |
+//! | 3 | `http`, `work` | the HTTP listener that BonyChat calls; the loops: sender, reconciler, poller, publisher |
+//! | 4 | `app`, `lifecycle`, `sim` | assembles and runs the bridge; both platforms simulated |
 //! | 4 | `bench` | what a durable accept costs on this machine |
 //! | 5 | `cli` | the command line; `main` only calls it |
 //! | | `testkit` | what unit tests of several rooms need; built for them alone |

@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 /// How long requests and attempts in flight may take to finish after the stop began.
 pub const GRACE: Duration = Duration::from_secs(10);
 
-/// The tasks of one house. Cheap to clone.
+/// A group of tasks with one shutdown token. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct TaskGroup {
     stop: CancellationToken,
@@ -17,19 +17,19 @@ pub struct TaskGroup {
 }
 
 impl TaskGroup {
-    /// A house with no tasks yet.
+    /// Returns a group without tasks.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A part of a house: its tasks end with those of the house, or before.
+    /// Returns a group of which the tasks end with those of the parent, or before.
     #[must_use]
     pub fn child_of(parent: &CancellationToken) -> Self {
         Self { stop: parent.child_token(), tasks: TaskTracker::new() }
     }
 
-    /// Ends when the stop begins.
+    /// Returns the token that is cancelled when the stop begins.
     #[must_use]
     pub fn stopping(&self) -> CancellationToken {
         self.stop.clone()
@@ -40,7 +40,7 @@ impl TaskGroup {
         self.stop.cancel();
     }
 
-    /// Runs `task` until it ends. One that ends before the stop, by failure or panic, stops the whole house: half a
+    /// Runs `task` until it ends. A task that ends before the stop, by failure or panic, stops the whole group: half a
     /// bridge that looks alive is worse than none.
     pub fn spawn(&self, name: String, task: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
         let stop_all = self.stop.clone().drop_guard();
@@ -60,13 +60,13 @@ impl TaskGroup {
         self.tasks.wait().await;
     }
 
-    /// Waits until every task has ended, or the grace is spent. Tells whether all ended.
-    pub async fn wait_all_for(&self, grace: Duration) -> bool {
+    /// Waits until every task has ended, or the grace is spent. Returns whether all ended.
+    pub async fn wait_all_within(&self, grace: Duration) -> bool {
         tokio::time::timeout(grace, self.wait_all()).await.is_ok()
     }
 }
 
-/// Notes a task that ends while nobody asked it to, however it ends.
+/// Detects a task that ends before the stop, however it ends.
 struct EarlyEnd {
     stop: CancellationToken,
     name: String,
@@ -84,7 +84,7 @@ impl Drop for EarlyEnd {
     }
 }
 
-/// What an operator asks for by a signal.
+/// What an operator requests by a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
     /// SIGTERM or SIGINT; its name.
@@ -93,7 +93,7 @@ pub enum Signal {
     Reload,
 }
 
-/// The signals of this process. Those that come before they are asked for are kept.
+/// The signals of this process. Those that arrive before they are awaited are kept.
 #[derive(Debug)]
 pub struct Signals {
     term: UnixSignal,
@@ -102,7 +102,8 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Takes the signals from now on: none of them ends the process by itself any more. Inside the runtime.
+    /// Handles the signals from now on: none of them ends the process by itself any more. Must be called within the
+    /// runtime.
     ///
     /// # Errors
     /// A signal handler could not be installed.
@@ -114,7 +115,7 @@ impl Signals {
         })
     }
 
-    /// The next order.
+    /// Waits for the next signal.
     pub async fn next(&mut self) -> Signal {
         tokio::select! {
             biased;
@@ -124,7 +125,7 @@ impl Signals {
         }
     }
 
-    /// The next order to stop; others are left for [`Self::next`].
+    /// Waits for the next stop signal; others are left for [`Self::next`].
     pub async fn stop(&mut self) -> &'static str {
         tokio::select! {
             _ = self.term.recv() => "SIGTERM",

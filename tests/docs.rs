@@ -1,4 +1,4 @@
-//! The documentation, held to the code: configuration keys, cited clauses, names of tests, links.
+//! Holds the documentation to the code: configuration keys, cited clauses, names of tests, links.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,7 +12,7 @@ fn text(path: impl AsRef<Path>) -> String {
     fs::read_to_string(root().join(path)).unwrap()
 }
 
-/// Files below `folder` with this extension, as paths from the root of the repository.
+/// Returns the files below `folder` with this extension, as paths from the root of the repository.
 fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![root().join(folder)];
@@ -30,7 +30,7 @@ fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The lines of a Markdown text that are not in a fenced code block.
+/// Returns the lines of a Markdown text that are not in a fenced code block.
 fn prose(text: &str) -> impl Iterator<Item = &str> {
     let mut fenced = false;
     text.lines().filter(move |line| {
@@ -40,7 +40,7 @@ fn prose(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The code spans of a line.
+/// Returns the code spans of a line.
 fn spans(line: &str) -> impl Iterator<Item = &str> + Clone {
     line.split('`').skip(1).step_by(2)
 }
@@ -52,10 +52,10 @@ mod configuration {
 
     const PAGE: &str = "docs/configuration.md";
 
-    /// Key to default, as TOML writes it; `None` where the file shows an example and no default.
+    /// Key to default, as TOML writes it; `None` if the file shows an example and no default.
     type Keys = BTreeMap<String, Option<String>>;
 
-    /// The keys of the default file: those set, and those of the channel that it shows in comments.
+    /// Returns the keys of the default file: those set, and those of the channel that it shows in comments.
     fn keys_of_the_file() -> Keys {
         let mut keys = Keys::new();
         let (mut section, mut commented) = (String::new(), false);
@@ -64,7 +64,7 @@ mod configuration {
             if let Some((header, _)) = line.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
                 section = header.replace("channels.support", "channels.NAME");
                 commented = comment;
-                // A table whose keys are the operator's own is one row.
+                // A table with keys that the operator chooses is one row.
                 if section == "inbound.status_map" {
                     keys.insert(section.clone(), None);
                 }
@@ -76,7 +76,7 @@ mod configuration {
         keys
     }
 
-    /// The rows of the page that begin with a key: `| section.key | unit | range | default | reason |`.
+    /// Returns the rows of the page that begin with a key: `| section.key | unit | range | default | reason |`.
     fn keys_of_the_page() -> Keys {
         let mut keys = Keys::new();
         for line in text(PAGE).lines() {
@@ -90,7 +90,7 @@ mod configuration {
         keys
     }
 
-    /// The content of a cell that is one code span.
+    /// Returns the content of a cell that is one code span.
     fn code(cell: &str) -> Option<&str> {
         cell.strip_prefix('`')?.strip_suffix('`').filter(|inside| !inside.contains('`'))
     }
@@ -151,14 +151,14 @@ mod citations {
             document
         }
 
-        /// Whether there is such a section; `4.5` may also be step 5 of section 4.
+        /// Returns whether there is such a section; `4.5` may also be step 5 of section 4.
         fn has_section(&self, number: &str) -> bool {
             let step = number.rsplit_once('.').map(|(section, step)| (section.to_owned(), step.to_owned()));
             self.sections.contains(number) || step.is_some_and(|step| self.steps.contains(&step))
         }
     }
 
-    /// The documents that can be cited, by file name.
+    /// Returns the documents that can be cited, by file name.
     fn documents() -> BTreeMap<String, Document> {
         let paths = files("docs", "md").into_iter();
         let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
@@ -187,11 +187,11 @@ mod citations {
         Step(String, String),
     }
 
-    /// What a passage cites of our documents; the name of the document is `None` where the passage names none before. Behind
-    /// an RFC or an address on the web the numbers are those of that.
+    /// Returns what a passage cites of these documents; the name of the document is `None` if the passage names none
+    /// before. After an RFC or a URL the numbers belong to that.
     fn cited(passage: &str) -> Vec<(Option<String>, Cited)> {
         let (mut document, mut section, mut found) = (None, None, Vec::new());
-        // Numbers count only directly behind a document's name, "section", "step", or another cited number.
+        // Numbers count only directly after a document's name, "section", "step", or another cited number.
         let (mut numbers, mut step, mut foreign) = (false, false, false);
         for word in passage.split([' ', '(', ')', ';', '`', '[', ']', '"']).filter(|word| !word.is_empty()) {
             let word = word.trim_end_matches(['.', ',', ':', '?', '!']).trim_end_matches("'s");
@@ -215,7 +215,7 @@ mod citations {
         found
     }
 
-    /// The comments of a source text: consecutive comment lines are one passage.
+    /// Returns the comments of a source text: consecutive comment lines are one passage.
     fn comments(text: &str) -> Vec<String> {
         let mut passages = vec![String::new()];
         for line in text.lines() {
@@ -232,8 +232,8 @@ mod citations {
         passages
     }
 
-    /// The documents that a source file may mean where a comment names none: those that its head names, and the contract
-    /// of the wire that its folder is about.
+    /// Returns the documents that a source file may mean if a comment names none: those that its head names, and the
+    /// contract of its folder's wire.
     fn meant(path: &Path, head: &str) -> Vec<String> {
         let named = cited(head).into_iter().filter_map(|(document, _)| document);
         let wires = ["bonychat", "afilnet"].into_iter();
@@ -241,7 +241,7 @@ mod citations {
         named.chain(wire.map(|wire| format!("{wire}.md"))).collect()
     }
 
-    /// Every citation of the sources and the documentation, with the documents that it may mean.
+    /// Returns every citation of the sources and the documentation, with the documents that it may mean.
     fn all() -> Vec<(PathBuf, Vec<String>, Cited)> {
         let mut all = Vec::new();
         let this = |path: &PathBuf| path.as_path() == Path::new(file!());
@@ -309,7 +309,7 @@ mod guarantees {
 
     use super::*;
 
-    /// The names of all functions of the sources and the tests, and of their files, which are modules.
+    /// Returns the names of all functions of the sources and the tests, and of their files, which are modules.
     fn names() -> BTreeSet<String> {
         let paths = files("src", "rs").into_iter().chain(files("tests", "rs"));
         let modules = paths.clone().map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned());
@@ -325,9 +325,9 @@ mod guarantees {
         let (mut missing, mut count) = (Vec::new(), 0);
         for line in page.lines().filter(|line| line.starts_with('|')) {
             let cells: Vec<&str> = line.split(" | ").collect();
-            // Crash points and methods are named there too; tests have sentences for names.
+            // Crash points and methods are named there too; names of tests are sentences.
             let named = spans(cells.get(2).unwrap_or(&"")).filter(|span| span.matches('_').count() > 2);
-            // A command ends with its filter: part of a name.
+            // A command ends with its filter, which is part of a name.
             let filters = spans(cells.get(1).unwrap_or(&"")).filter(|span| span.contains("cargo test "));
             let filters = filters.filter_map(|command| command.rsplit(' ').next());
             count += named.clone().count();
@@ -381,7 +381,7 @@ mod links {
         files("docs", "md").into_iter().chain(rest).collect()
     }
 
-    /// The anchors of a page, as the forges make them of its headings.
+    /// Returns the anchors of a page, as GitHub derives them from its headings.
     fn anchors(text: &str) -> BTreeSet<String> {
         let mut anchors = BTreeSet::new();
         for heading in prose(text).filter(|line| line.starts_with('#')) {
@@ -395,7 +395,7 @@ mod links {
         anchors
     }
 
-    /// The targets of a line's links; what stands in code spans is none.
+    /// Returns the targets of a line's links, without code spans.
     fn targets(line: &str) -> Vec<&str> {
         let links = line.split("](").skip(1).filter_map(|rest| rest.split(')').next());
         links.filter(|target| !target.contains('`') && !target.contains("://")).collect()
@@ -424,7 +424,7 @@ mod links {
         assert!(count > 50, "only {count} links were found: does this test still read them?");
     }
 
-    /// Whether a code span names a file or folder of the sources: `http/error.rs`, `src/store/`, `tests/it/`.
+    /// Returns whether a code span names a file or folder of the sources: `http/error.rs`, `src/store/`, `tests/it/`.
     fn is_path(span: &str) -> bool {
         let inside = span.trim_end_matches('/').contains('/') || span.strip_suffix('/').is_some();
         let plain = span.chars().all(|c| c.is_ascii_alphanumeric() || "/_.-".contains(c));

@@ -6,12 +6,12 @@ use jiff::tz::TimeZone;
 
 /// From here on an epoch counts milliseconds: 1973 in milliseconds, the year 5138 in seconds.
 const FIRST_MS: i64 = 100_000_000_000;
-/// The year 2100 in milliseconds. A number beyond it is no time (`20240510123456`, for one).
+/// The year 2100 in milliseconds. A larger number is not a time (`20240510123456`, for example).
 const LAST_MS: i64 = 4_102_444_800_000;
 
-/// Epoch milliseconds of a row's `datetime`: `YYYY-MM-DD HH:MM:SS` in `zone` (where the clock shows an hour twice, the
-/// first; where it skips one, as if it had not), RFC 3339, or an epoch in seconds or milliseconds. `None` for anything
-/// else, and for the zero dates that databases write for "never".
+/// Returns the epoch milliseconds of a row's `datetime`: `YYYY-MM-DD HH:MM:SS` in `zone` (an hour that the clock shows
+/// twice is the first; one that it skips is read as if it did not), RFC 3339, or an epoch in seconds or milliseconds.
+/// `None` for anything else, and for the zero dates that databases write for "never".
 pub(super) fn epoch_ms(raw: &str, zone: &TimeZone) -> Option<i64> {
     let raw = raw.trim();
     let ms = if raw.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
@@ -19,7 +19,7 @@ pub(super) fn epoch_ms(raw: &str, zone: &TimeZone) -> Option<i64> {
     } else if let Ok(instant) = raw.parse::<Timestamp>() {
         instant.as_millisecond()
     } else {
-        // A bare date would parse as midnight, which is a time nobody wrote.
+        // A bare date would parse as midnight, which was not written.
         let local: DateTime = raw.contains(':').then(|| raw.parse().ok())??;
         zone.to_ambiguous_timestamp(local).compatible().ok()?.as_millisecond()
     };

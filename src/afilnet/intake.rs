@@ -1,24 +1,24 @@
-//! How much one answer may bring, and that large ones are taken in one at a time: each costs several times its size in
-//! memory until its rows are read.
+//! Limits the size of responses, and reads large ones one at a time: each costs several times its size in memory until
+//! its rows are read.
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Largest answer to a call that brings no list.
+/// Largest response to a call that does not return a list.
 pub(super) const SMALL: usize = 1 << 20;
-/// From here on an answer takes part of the memory that large ones share.
+/// From this size on a response is a large one.
 const LARGE: usize = 1 << 20;
 
-/// One large answer at a time in this process.
+/// One large response at a time in this process.
 static TURNS: Semaphore = Semaphore::const_new(1);
 
-/// What the answer to one call may bring, and what it brought.
+/// Limit and size of the response to one call.
 #[derive(Debug)]
 pub(super) struct Intake {
     /// Most bytes of its body.
     most: usize,
-    /// Held from where the body becomes large until its rows are read.
+    /// Held from when the body becomes large until its rows are read.
     turn: Option<SemaphorePermit<'static>>,
-    /// Bytes of a body that was too large: as announced, or how many came before it was given up.
+    /// Bytes of a body that was too large: as announced, or as received before it was given up.
     too_large: Option<u64>,
 }
 
@@ -27,17 +27,17 @@ impl Intake {
         Self { most, turn: None, too_large: None }
     }
 
-    /// The same with its turn taken beforehand, so that the wait for it is none of the call's own time.
+    /// Returns it with its turn taken beforehand, so that the wait does not count towards the call's timeout.
     pub(super) async fn with_turn(self) -> Self {
         Self { turn: TURNS.acquire().await.ok(), ..self }
     }
 
-    /// Whether the answer was a large one.
+    /// Returns whether the response was a large one.
     pub(super) fn is_large(bytes: usize) -> bool {
         bytes > LARGE
     }
 
-    /// How much of an announced body is worth making room for; `None` where it is too large.
+    /// Returns how much to reserve for an announced body; `None` if it is too large.
     pub(super) fn announced(&mut self, bytes: Option<u64>) -> Option<usize> {
         let Some(bytes) = bytes else { return Some(0) };
         match usize::try_from(bytes) {
@@ -49,7 +49,7 @@ impl Intake {
         }
     }
 
-    /// Lets a body grow to so many bytes, once there is room for it; `None` where it is too large.
+    /// Waits until a body may grow to this size; `None` if it is too large.
     pub(super) async fn admit(&mut self, bytes: usize) -> Option<()> {
         if bytes > self.most {
             self.too_large = Some(bytes as u64);

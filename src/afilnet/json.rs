@@ -1,28 +1,28 @@
-//! Foreign text to strict JSON, as tolerant as afilnet.md section 2.1 asks: a BOM, white space, odd characters, and numbers
-//! kept exactly as they were written. Pure.
+//! Foreign text to strict JSON, as tolerant as afilnet.md section 2.1 requires: a BOM, white space, odd characters, and
+//! numbers kept exactly as they were written. Pure.
 
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::value::RawValue;
 
-/// What may stand around the JSON of an answer: white space, a BOM, and the NUL that C programs leave behind.
+/// Returns whether `c` may surround the JSON of a response: white space, a BOM, and the NUL of C programs.
 pub(super) fn is_around(c: char) -> bool {
     c.is_whitespace() || c == '\u{feff}' || c == '\0'
 }
 
-/// `text` without what stands around it.
+/// Returns `text` without such characters around it.
 pub(super) fn trimmed(text: &str) -> &str {
     text.trim_matches(is_around)
 }
 
-/// A part of an answer read, after it was made [`tidy`].
+/// Parses a part of a response after [`tidy`].
 pub(super) fn parsed<T: DeserializeOwned>(part: &RawValue) -> Option<T> {
     serde_json::from_str(&tidy(part.get())).ok()
 }
 
-/// `json` as strict JSON text. Every number in it has become a string of the same digits, so that an id of twenty digits
-/// is never rounded. What is no JSON stays none.
+/// Returns `json` as strict JSON text, with every number as a string of the same digits, so that an id of twenty digits
+/// is not rounded. Invalid JSON stays invalid.
 pub(super) fn tidy(json: &str) -> String {
-    // Only whole characters were copied, and ASCII was added.
+    // Valid UTF-8: only whole characters were copied, and ASCII was added.
     String::from_utf8(tidied(json.as_bytes())).unwrap_or_default()
 }
 
@@ -40,7 +40,7 @@ fn tidied(json: &[u8]) -> Vec<u8> {
             b'-' | b'0'..=b'9' => {
                 let run = &json[at..];
                 let run = &run[..run.iter().position(|b| !b"+-.eE0123456789".contains(b)).unwrap_or(run.len())];
-                // What is not a number is left as it stands, for the parser to refuse.
+                // What is not a number is left as it is, for the parser to refuse.
                 let quote: &[u8] = if serde_json::from_slice::<IgnoredAny>(run).is_ok() { b"\"" } else { b"" };
                 out.extend_from_slice(quote);
                 out.extend_from_slice(run);
@@ -56,7 +56,7 @@ fn tidied(json: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Copies one string from behind its opening quote to its closing quote (or the end), and tells how long it was.
+/// Copies one string from after its opening quote to its closing quote (or the end). Returns its length.
 fn string(json: &[u8], out: &mut Vec<u8>) -> usize {
     let mut at = 0;
     while let Some(&byte) = json.get(at) {
@@ -79,7 +79,7 @@ fn string(json: &[u8], out: &mut Vec<u8>) -> usize {
     at
 }
 
-/// Copies one escape sequence, and tells how long it was.
+/// Copies one escape sequence. Returns its length.
 fn escape(json: &[u8], out: &mut Vec<u8>) -> usize {
     let length = match (unit(json), json.get(6..).and_then(unit)) {
         (Some(0xD800..0xDC00), Some(0xDC00..0xE000)) => 12,
@@ -94,7 +94,7 @@ fn escape(json: &[u8], out: &mut Vec<u8>) -> usize {
     length
 }
 
-/// The UTF-16 unit of a `\uXXXX` at the start of `json`.
+/// Returns the UTF-16 unit of a `\uXXXX` at the start of `json`.
 fn unit(json: &[u8]) -> Option<u16> {
     let digits = json.strip_prefix(b"\\u")?.get(..4)?;
     digits.iter().try_fold(0, |unit, digit| Some(unit << 4 | u16::try_from(char::from(*digit).to_digit(16)?).ok()?))

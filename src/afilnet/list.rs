@@ -1,5 +1,5 @@
-//! The lists of a read's `result` (afilnet.md 2.1), one item at a time: no tree of a whole answer is ever built, as it
-//! takes many times the answer's size in memory. Pure.
+//! The lists of a read's `result` (afilnet.md 2.1), one item at a time: no tree of a whole response is built, since it
+//! takes many times the response's size in memory. Pure.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,16 +10,17 @@ use serde_json::value::RawValue;
 
 use super::json;
 
-/// Bytes of an answer for each item that is read, at least: real rows have far more, and an item costs some hundred bytes.
+/// Least bytes of a response per item that is read: real rows have far more, and an item costs some hundred bytes.
 const LEAST_ITEM_BYTES: usize = 64;
-/// Items that are read however short they are.
+/// Items that are read even if they are shorter.
 const FREE_ITEMS: usize = 10_000;
-/// Bytes of the longest item that is looked into.
+/// Longest item that is parsed, in bytes.
 const LONGEST_ITEM_BYTES: usize = 4 << 20;
 
-/// Hands over each item of `result`: of its `list`, or of itself where it is the list; one item that came without its list;
-/// none for null, an empty text or an empty PHP array. An item that is too long or too deep comes as `Null`. `None` where
-/// the result is none of these: such an answer proves nothing, and what was handed over counts for nothing.
+/// Calls `item` with each item of `result`: of its `list`, of itself if it is the list, or with itself if it is one
+/// item without a list; not at all for null, an empty text or an empty PHP array. An item that is too long or too deep
+/// becomes `Null`. Returns `None` if the result is none of these: such a response proves nothing, and its items must be
+/// discarded.
 pub(super) fn each_item(result: Option<&RawValue>, mut item: impl FnMut(Value)) -> Option<()> {
     let Some(result) = result else { return Some(()) };
     if !is_object(result) {
@@ -51,7 +52,7 @@ fn plain(list: &RawValue, item: &mut impl FnMut(Value)) -> Option<()> {
     }
 }
 
-/// The items of an object that stands for a list: PHP's array with gaps (`{"1":{},"2":{}}`) in the order of its keys, or
+/// The items of an object in place of a list: PHP's array with gaps (`{"1":{},"2":{}}`) in the order of its keys, or
 /// one item alone.
 fn listed(object: &RawValue, keys: &Keys<'_>, item: &mut impl FnMut(Value)) -> Option<()> {
     if !keys.by_number {
@@ -75,10 +76,10 @@ fn read(item: &RawValue) -> Value {
     Some(item).filter(|item| item.get().len() <= LONGEST_ITEM_BYTES).and_then(json::parsed).unwrap_or_default()
 }
 
-/// What the keys of an object tell about it.
+/// What the keys of an object show about it.
 struct Keys<'a> {
     list: Option<&'a RawValue>,
-    /// Every key is a number; true of no keys at all.
+    /// Every key is a number; true without keys.
     by_number: bool,
     looks_like_item: bool,
 }

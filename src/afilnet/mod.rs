@@ -1,5 +1,5 @@
-//! Afilnet's side of a channel: the only room that knows Afilnet's wire (contract: afilnet.md). `app` builds an
-//! [`AfilnetClient`] for each channel and hands it to the loops as a `dyn Messenger`. No call is repeated here.
+//! Afilnet's wire: the only room that knows it (contract: afilnet.md). `app` builds an [`AfilnetClient`] for each
+//! channel and passes it to the loops as a `dyn Messenger`. No call is retried here.
 
 mod classify;
 mod date_parser;
@@ -23,7 +23,7 @@ use serde_json::value::RawValue;
 
 use self::classify::{Outcome, classify, classify_read};
 use self::intake::Intake;
-use self::translate::{Call, Formatter};
+use self::translate::{Formatter, SendCall};
 use self::transport::HttpTransport;
 pub(crate) use self::transport::client;
 pub(crate) use self::wire::Listed;
@@ -40,10 +40,10 @@ use crate::telemetry::metrics;
 pub(crate) const METHODS: &[&str] =
     &["sendmessage", "sendfile", "getchats", "getmessages", "getunreadmessages", "getbalance", "getchatchannels"];
 
-/// Those of them that bring lists of any length.
+/// Those of them that return lists of any length.
 const METHODS_OF_LISTS: &[&str] = &["getchats", "getmessages", "getunreadmessages"];
 
-/// Longest list that is read without leaving the runtime's thread.
+/// Longest list that is read on the runtime's thread.
 const READ_AT_ONCE: usize = 64 << 10;
 
 /// One channel at Afilnet.
@@ -58,11 +58,11 @@ pub(crate) struct AfilnetClient {
     unreadable_rows: AtomicU64,
     /// Most bytes of a list.
     answer_limit: usize,
-    /// Answers that were over it.
+    /// Responses that were larger.
     too_large: AtomicU64,
     /// Whether the last list of conversations was a large one.
     large_chats: AtomicBool,
-    /// Until when its calls may begin.
+    /// No call starts after it.
     lease_deadline: LeaseDeadline,
 }
 
@@ -95,18 +95,18 @@ impl AfilnetClient {
         }
     }
 
-    /// The same, whose calls end with a lease.
+    /// Returns it with a lease deadline for its calls.
     pub(crate) fn behind(self, lease_deadline: &LeaseDeadline) -> Self {
         Self { lease_deadline: lease_deadline.clone(), ..self }
     }
 
-    /// The channels of the account (afilnet.md 3.1). No side effect.
+    /// Returns the channels of the account (afilnet.md 3.1). No side effect.
     pub(crate) async fn channels(&self) -> Result<Vec<Listed>, ReadError> {
         self.read(&[("class", "chat"), ("method", "getchatchannels")], wire::channels).await
     }
 
-    /// The account's balance as Afilnet writes it, `None` where it writes none: the probe of credentials that has no
-    /// side effect (afilnet.md section 2).
+    /// Returns the account's balance as Afilnet writes it, `None` if there is none: a check of credentials without side
+    /// effect (afilnet.md section 2).
     pub(crate) async fn balance(&self) -> Result<Option<String>, ReadError> {
         let written = |result: Option<&RawValue>| {
             let balance = wire::value(result).as_str().map(|balance| balance.trim().to_owned());
@@ -115,17 +115,17 @@ impl AfilnetClient {
         self.read(&[("class", "user"), ("method", "getbalance")], written).await
     }
 
-    /// How many items of lists could not be read as rows, since the start.
+    /// Returns the number of list items since the start that could not be read as rows.
     #[cfg(test)]
     pub(crate) fn unreadable_rows(&self) -> u64 {
         self.unreadable_rows.load(Ordering::Relaxed)
     }
 
-    fn call(&self, content: &Content, part: u32) -> Option<Call> {
+    fn call(&self, content: &Content, part: u32) -> Option<SendCall> {
         self.wording.calls(content).into_iter().nth(usize::try_from(part).ok()?)
     }
 
-    /// `class`, `method` and the channel, as the calls about conversations begin.
+    /// Returns `class`, `method` and the channel, the first parameters of calls about conversations.
     fn of_channel<'a>(&'a self, method: &'a str) -> Vec<(&'a str, &'a str)> {
         let platform = self.platform.as_str();
         vec![("class", "chat"), ("method", method), ("platform", platform), ("platformid", &self.platform_id)]
@@ -172,8 +172,8 @@ impl AfilnetClient {
         read
     }
 
-    /// As [`Self::read`] for a list, which may be long: one that is, is read on a thread of its own, where it holds up no
-    /// other work. `alone`: whether to wait for the others' before the call.
+    /// As [`Self::read`] for a list; a long one is parsed on a blocking thread, so that it does not delay other work.
+    /// `alone`: take the turn for a large response before the call.
     async fn read_list(
         &self,
         parameters: &[(&str, &str)],
@@ -204,7 +204,8 @@ impl AfilnetClient {
         read
     }
 
-    /// Says that an answer was too large to be read. It may be so with every poll, so only each doubling is a line.
+    /// Logs that a response was too large to be read. Every poll may have one, so only each doubling of their number is
+    /// logged.
     fn report_size(&self, method: &str, bytes: u64) {
         let total = self.too_large.fetch_add(1, Ordering::Relaxed) + 1;
         if !total.is_power_of_two() {
@@ -229,7 +230,7 @@ impl AfilnetClient {
         }
     }
 
-    /// What the answer to a call with these parameters may not repeat.
+    /// Returns what must not be repeated of the response to a call with these parameters.
     fn withheld(&self, parameters: &[(&str, &str)]) -> Withheld {
         let private = |(name, _): &&(&str, &str)| matches!(*name, "destination" | "message" | "fileurl");
         let values = parameters.iter().filter(private).map(|(_, value)| *value);
@@ -244,8 +245,8 @@ impl AfilnetClient {
         Ok(self.readable(method, rows))
     }
 
-    /// The rows, after counting and reporting the items that were none. Such an item may come back with every poll, so
-    /// only each doubling of the count is a warning.
+    /// Returns the rows, after counting and logging the items that could not be read. Such an item may come back with
+    /// every poll, so only each doubling of the count is logged.
     fn readable(&self, method: &str, read: Rows) -> Vec<AfilnetRow> {
         if read.unreadable > 0 {
             let more = read.unreadable as u64;
@@ -276,14 +277,14 @@ impl Messenger for AfilnetClient {
 
     fn words(&self, content: &Content, part: u32) -> Option<String> {
         match self.call(content, part)? {
-            Call::Text(text) => Some(text),
-            Call::File { message, .. } => message,
+            SendCall::Text(text) => Some(text),
+            SendCall::File { message, .. } => message,
         }
     }
 
     async fn send(&self, to: &Destination, content: &Content, part: u32) -> Verdict {
         let Some(call) = self.call(content, part) else {
-            // Its limit or template was changed between two parts; the rest cannot be told any more.
+            // Its limit or template was changed between two parts, so the rest cannot be determined.
             return Verdict::Refused { fault: Fault::Other("NO_SUCH_PART".into()) };
         };
         let mut parameters = self.of_channel(call.method());

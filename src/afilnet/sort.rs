@@ -1,12 +1,13 @@
-//! Rows of one conversation, oldest first, whatever order Afilnet gives them in (afilnet.md section 5.3, U4). Pure.
+//! Sorts the rows of one conversation, oldest first, whatever order Afilnet gives them in (afilnet.md section 5.3, U4).
+//! Pure.
 
 use std::cmp::{Ordering, Reverse};
 
 use crate::domain::AfilnetRow;
 
-/// `rows` with the oldest first. A list that runs one way by (time, numeric id) is kept or turned around whole, so rows
-/// that say the same keep the order Afilnet gave them; any other list is sorted, ties in the way most of it ran. A row
-/// without a time stands with its neighbour; ids count only where every row has a numeric one.
+/// Returns `rows` with the oldest first. A list that is monotonic by (time, numeric id) is kept or reversed whole, so
+/// that equal rows keep Afilnet's order; any other list is sorted, ties in the direction in which most of it ran. A row
+/// without a time stays with its neighbour; ids count only if every row has a numeric one.
 pub(super) fn oldest_first(rows: Vec<AfilnetRow>) -> Vec<AfilnetRow> {
     let keys = keys(&rows);
     let steps = |way| keys.windows(2).filter(|pair| pair[0].cmp(&pair[1]) == way).count();
@@ -21,8 +22,8 @@ pub(super) fn oldest_first(rows: Vec<AfilnetRow>) -> Vec<AfilnetRow> {
     keyed.into_iter().map(|(_, (_, row))| row).collect()
 }
 
-/// What each row is ordered by: its time, and its id where ids can be compared (digits without leading zeros, by length
-/// and then by text: an id may be longer than any integer type).
+/// Returns the sort key of each row: its time, and its id if ids can be compared (digits without leading zeros, by
+/// length and then by text: an id may be longer than any integer type).
 fn keys(rows: &[AfilnetRow]) -> Vec<(i64, Option<(usize, String)>)> {
     let ids: Option<Vec<_>> = rows.iter().map(numeric_id).collect();
     let mut last = rows.iter().find_map(|row| row.time.epoch_ms).unwrap_or(0);

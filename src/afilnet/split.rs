@@ -2,9 +2,9 @@
 
 use unicode_segmentation::UnicodeSegmentation;
 
-/// `text` in parts of at most `limit` characters (Unicode scalar values), none of them blank, cut at a paragraph, a line,
-/// a sentence or a word where there is one. What fits is left exactly as it is; of what does not, only white space at the
-/// cuts is lost. A cut never falls inside a grapheme, unless one grapheme alone is longer than the limit.
+/// Returns `text` in parts of at most `limit` characters (Unicode scalar values), none of them blank, cut at a
+/// paragraph, a line, a sentence or a word if there is one. A text that fits is unchanged; of a longer one, only white
+/// space at the cuts is lost. A cut never falls inside a grapheme, unless one grapheme alone is longer than the limit.
 pub(super) fn split(text: &str, limit: usize) -> Vec<String> {
     let limit = limit.max(1);
     let mut parts = Vec::new();
@@ -27,15 +27,15 @@ fn start_of(text: &str, length: usize) -> &str {
     window(text, length).map_or(text, |end| &text[..end])
 }
 
-/// The byte behind the first `limit` characters of `text`; `None` where it has no more than these.
+/// Returns the byte index after the first `limit` characters of `text`; `None` if it has no more than these.
 fn window(text: &str, limit: usize) -> Option<usize> {
     text.char_indices().nth(limit).map(|(at, _)| at)
 }
 
-/// Where to cut a text that begins with `text`, whose first `limit` characters end at byte `window`. At least 1, at most
-/// `window`.
+/// Returns where to cut a text that begins with `text`, whose first `limit` characters end at byte `window`. At least 1,
+/// at most `window`.
 fn cut(text: &str, window: usize, limit: usize) -> usize {
-    // A paragraph, line or sentence that ends in the first half would make more parts than it is worth.
+    // A cut at a paragraph, line or sentence in the first half would make too many parts.
     let half = text.char_indices().nth(limit / 2).map_or(0, |(at, _)| at);
     let (mut paragraph, mut line, mut word, mut grapheme) = (0, 0, 0, 0);
     let mut breaks_in_a_row = 0;
@@ -71,7 +71,8 @@ fn cut(text: &str, window: usize, limit: usize) -> usize {
         .unwrap_or(window)
 }
 
-/// `text` without the graphemes of white space at its start. A space that carries an accent is not white space.
+/// Returns `text` without the graphemes of white space at its start. A space with a combining accent is not white
+/// space.
 fn trimmed_start(text: &str) -> &str {
     let blank: usize = text.graphemes(true).take_while(|g| g.trim().is_empty()).map(str::len).sum();
     &text[blank..]
@@ -120,7 +121,7 @@ mod tests {
         assert_eq!(split(&family.repeat(3), 10), [family, family, family]);
         assert_eq!(split(&"e\u{301}".repeat(4), 3), ["e\u{301}", "e\u{301}", "e\u{301}", "e\u{301}"]);
         assert_eq!(split("🇪🇸🇫🇷", 3), ["🇪🇸", "🇫🇷"]);
-        // One that no part can hold is cut between its characters.
+        // A grapheme that does not fit into a part is cut between its characters.
         let tower = format!("a{}", "\u{301}".repeat(9));
         assert_eq!(split(&tower, 4).concat(), tower);
         assert!(split(&tower, 4).iter().all(|part| part.chars().count() <= 4));
@@ -142,7 +143,7 @@ mod tests {
         let run = || {
             let start = spent();
             assert!(split(text, 10).len() >= text.chars().count() / 10);
-            spent() - start
+            spent().saturating_sub(start)
         };
         (0..25).map(|_| run()).min().unwrap()
     }

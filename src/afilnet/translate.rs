@@ -1,4 +1,4 @@
-//! What a message says, as Afilnet's calls (design.md section 3, step 4; afilnet.md 3.2 and 3.3). Pure.
+//! Translates content into Afilnet's calls (design.md section 3, step 4; afilnet.md 3.2 and 3.3). Pure.
 
 use std::fmt::Write as _;
 
@@ -8,14 +8,14 @@ use crate::domain::{Content, Language};
 
 /// One call that sends something.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Call {
+pub(super) enum SendCall {
     /// `sendmessage`.
     Text(String),
     /// `sendfile`.
     File {
         kind: FileType,
         url: String,
-        /// Left out where there is none, never blank (afilnet.md 3.3).
+        /// Left out if there is none, never blank (afilnet.md 3.3).
         message: Option<String>,
     },
 }
@@ -44,8 +44,8 @@ impl FileType {
     }
 }
 
-impl Call {
-    /// Afilnet's `method`.
+impl SendCall {
+    /// Returns Afilnet's `method`.
     pub(super) fn method(&self) -> &'static str {
         match self {
             Self::Text(_) => "sendmessage",
@@ -53,7 +53,7 @@ impl Call {
         }
     }
 
-    /// The parameters beyond those that every call to a conversation has.
+    /// Returns the parameters beyond those of every call to a conversation.
     pub(super) fn parameters(&self) -> Vec<(&'static str, &str)> {
         match self {
             Self::Text(text) => vec![("message", text)],
@@ -65,7 +65,7 @@ impl Call {
     }
 }
 
-/// How a channel puts things into words.
+/// How a channel formats texts.
 #[derive(Debug, Clone)]
 pub(super) struct Formatter {
     /// Longest text of one call, in characters.
@@ -78,8 +78,8 @@ pub(super) struct Formatter {
 }
 
 impl Formatter {
-    /// The calls that send `content`, in order; at least one.
-    pub(super) fn calls(&self, content: &Content) -> Vec<Call> {
+    /// Returns the calls that send `content`, in order; at least one.
+    pub(super) fn calls(&self, content: &Content) -> Vec<SendCall> {
         match content {
             Content::Text { text } => self.texts(text.as_str()),
             Content::Attachment(attachment) => vec![file(attachment)],
@@ -88,11 +88,11 @@ impl Formatter {
         }
     }
 
-    fn texts(&self, text: &str) -> Vec<Call> {
-        split(text, self.text_limit).into_iter().map(Call::Text).collect()
+    fn texts(&self, text: &str) -> Vec<SendCall> {
+        split(text, self.text_limit).into_iter().map(SendCall::Text).collect()
     }
 
-    /// Title, one reply a line and, where they are numbered, how to answer.
+    /// Returns the title, one reply per line and, if they are numbered, how to answer.
     fn question(&self, question: &QuickReply) -> String {
         let mut text = question.title.as_str().to_owned();
         for (n, reply) in (1..).zip(question.replies()) {
@@ -109,8 +109,8 @@ impl Formatter {
     }
 }
 
-fn file(attachment: &Attachment) -> Call {
-    Call::File {
+fn file(attachment: &Attachment) -> SendCall {
+    SendCall::File {
         kind: file_type(attachment),
         url: attachment.url.as_str().to_owned(),
         message: attachment.description.as_ref().map(|text| text.as_str().to_owned()),
@@ -128,7 +128,7 @@ fn file_type(attachment: &Attachment) -> FileType {
     }
 }
 
-/// Whether a sound is OGG/Opus, as voice notes are. OGG may hold other sounds, and then its type says so.
+/// Returns whether a sound is OGG/Opus, as voice notes are. OGG may hold other codecs, which its type then names.
 fn is_voice(attachment: &Attachment) -> bool {
     match specific_type(attachment) {
         Some((essence, codec)) => {
@@ -146,7 +146,7 @@ fn is_contact(attachment: &Attachment) -> bool {
     }
 }
 
-/// The media type and its parameters in lower case; `None` where none is given, or one that says nothing.
+/// Returns the media type and its parameters in lower case; `None` if there is none, or only a generic one.
 fn specific_type(attachment: &Attachment) -> Option<(String, String)> {
     let given = attachment.mime_type.as_deref()?.to_ascii_lowercase();
     let (essence, rest) = given.split_once(';').unwrap_or((&given, ""));
@@ -156,7 +156,7 @@ fn specific_type(attachment: &Attachment) -> Option<(String, String)> {
     (!says_nothing).then(|| (essence.to_owned(), rest.to_owned()))
 }
 
-/// What follows the last dot of the file's name, or of the link's path where there is no name; in lower case.
+/// Returns what follows the last dot of the file's name, or of the link's path if there is no name, in lower case.
 fn extension(attachment: &Attachment) -> String {
     let of = |name: &str| name.trim().rsplit_once('.').map(|(_, end)| end.to_ascii_lowercase());
     let by_name = attachment.file_name.as_ref().and_then(|name| of(name.as_str()));
@@ -167,8 +167,8 @@ fn extension(attachment: &Attachment) -> String {
     by_name.or_else(by_link).unwrap_or_default()
 }
 
-/// `template` with `{address}`, `{latitude}` and `{longitude}` filled in, in one pass: an address is never a template.
-/// Without an address, a line that holds it and no coordinate is left out.
+/// Returns `template` with `{address}`, `{latitude}` and `{longitude}` filled in, in one pass, so that an address is
+/// never read as a template. Without an address, a line that holds it and no coordinate is left out.
 fn place(location: &Location, template: &str) -> String {
     let address = location.address.as_ref().map_or("", |address| address.as_str().trim());
     let (latitude, longitude) = (degrees(location.latitude()), degrees(location.longitude()));
@@ -202,7 +202,7 @@ fn fill(template: &str, values: &[(&str, &str)]) -> String {
     text
 }
 
-/// Degrees in plain digits: never an exponent, at most seven decimals (a centimetre), no zeros at the end.
+/// Returns degrees in plain digits: no exponent, at most seven decimals (a centimetre), no zeros at the end.
 fn degrees(value: f64) -> String {
     let text = format!("{value:.7}");
     match text.trim_end_matches('0').trim_end_matches('.') {

@@ -1,4 +1,4 @@
-//! How calls are carried to Afilnet (afilnet.md section 2), and what is said of those that brought no answer.
+//! Carries calls to Afilnet (afilnet.md section 2), and classifies calls without a response.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -20,12 +20,12 @@ use crate::telemetry::trouble;
 /// Longest query of a GET. Afilnet takes about 4,000 characters in all (afilnet.md 2.2).
 const MOST_QUERY_BYTES: usize = 3000;
 
-/// The HTTP client of every channel. `timeout` bounds a call from connect to last byte; give the shortest of those of the
+/// Returns the HTTP client of all channels. `timeout` bounds a call from connect to last byte: the shortest of the
 /// channels that share the client. `ca` is trusted beside the system's roots.
 ///
-/// A connection must be made in half of it, so that a slow connect is known as such, and as not sent. Nothing is ever
-/// repeated or followed: a redirect would carry credentials elsewhere, and a repeat could send twice. Idle connections
-/// go after 3 s, because Apache closes its own after 5 s, and a send on a dying connection has an unknown outcome.
+/// Connecting may take half of it, so that a slow connect is recognised, and as not sent. There are no retries or
+/// redirects: a redirect would carry credentials elsewhere, and a retry could send twice. Idle connections are closed
+/// after 3 s, because Apache closes its own after 5 s, and a send on a closing connection has an unknown outcome.
 #[expect(clippy::disallowed_methods, reason = "one of the two builders")]
 pub(crate) fn client(timeout: Duration, ca: &[reqwest::Certificate]) -> Result<Client, reqwest::Error> {
     Client::builder()
@@ -40,16 +40,16 @@ pub(crate) fn client(timeout: Duration, ca: &[reqwest::Certificate]) -> Result<C
         .build()
 }
 
-/// One way to carry a call. The parameters come without credentials.
+/// One transport of a call. The parameters do not include credentials.
 pub(super) trait HttpTransport: Send + Sync {
-    /// The request, or why it cannot be made.
+    /// Returns the request, or why it cannot be made.
     fn request(&self, http: &Client, parameters: &[(&str, &str)]) -> Result<RequestBuilder, Fault>;
 
-    /// The account's user and password.
+    /// Returns the account's user and password.
     fn credentials(&self) -> [&str; 2];
 }
 
-/// The account, and where it is known.
+/// URL and credentials.
 struct Endpoint {
     url: Url,
     user: String,
@@ -60,10 +60,10 @@ struct Endpoint {
 struct Post(Endpoint);
 /// Everything in the URL; diagnostics only (afilnet.md 2.2).
 struct Get(Endpoint);
-/// Credentials in a header that is never printed, parameters in a form body (afilnet.md 2.4).
+/// Credentials in a header that is never logged, parameters in a form body (afilnet.md 2.4).
 struct Basic(Endpoint);
 
-/// The carrier that `settings` ask for.
+/// Returns the transport that `settings` name.
 pub(super) fn transport(settings: &config::Afilnet) -> Box<dyn HttpTransport> {
     let endpoint =
         Endpoint { url: settings.url.clone(), user: settings.user.clone(), password: settings.password.clone() };
@@ -74,7 +74,7 @@ pub(super) fn transport(settings: &config::Afilnet) -> Box<dyn HttpTransport> {
     }
 }
 
-/// Basic has an address of its own beside the common one: `/api/basic/` for `/api/http/` (afilnet.md section 2).
+/// Returns the URL for Basic: `/api/basic/` in place of `/api/http/` (afilnet.md section 2).
 fn basic_url(mut url: Url) -> Url {
     if let Some(stem) = url.path().strip_suffix("/api/http/").map(str::to_owned) {
         url.set_path(&format!("{stem}/api/basic/"));
@@ -87,7 +87,7 @@ impl Endpoint {
         [&self.user, self.password.expose_secret()]
     }
 
-    /// `parameters` and the credentials in form encoding, `class` and `method` first as in Afilnet's samples.
+    /// Returns `parameters` and the credentials in form encoding, `class` and `method` first as in Afilnet's samples.
     fn form(&self, parameters: &[(&str, &str)]) -> String {
         let (head, rest) = parameters.split_at(parameters.len().min(2));
         form_urlencoded::Serializer::new(String::new())
@@ -128,7 +128,7 @@ impl HttpTransport for Get {
 impl HttpTransport for Basic {
     fn request(&self, http: &Client, parameters: &[(&str, &str)]) -> Result<RequestBuilder, Fault> {
         let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
-        // reqwest marks the header as sensitive, so that no trace of it prints.
+        // reqwest marks the header as sensitive, so that it is not printed.
         Ok(form_post(http, &self.0.url, form).basic_auth(&self.0.user, Some(self.0.password.expose_secret())))
     }
 
@@ -141,7 +141,7 @@ fn form_post(http: &Client, url: &Url, form: String) -> RequestBuilder {
     http.post(url.clone()).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form)
 }
 
-/// Makes one call, once; before its first byte, `lease_deadline` is asked. `intake` bounds what its answer may bring.
+/// Makes one call, once, unless `lease_deadline` has passed before its first byte. `intake` bounds its response.
 pub(super) async fn exchange(
     http: &Client,
     transport: &dyn HttpTransport,
@@ -153,7 +153,7 @@ pub(super) async fn exchange(
     let request = transport.request(http, parameters).map_err(Failure::Impossible)?;
     let mut request = request.timeout(timeout).build().map_err(|e| failure(&e))?;
     if !lease_deadline.is_valid() {
-        return Err(Failure::Before(Fault::Interrupted));
+        return Err(Failure::BeforeSend(Fault::Interrupted));
     }
     if let Some(body) = request.body_mut()
         && let Some(bytes) = body.as_bytes()
@@ -176,7 +176,7 @@ pub(super) async fn exchange(
     })
 }
 
-/// The whole body, or why there is none.
+/// Returns the whole body, or why there is none.
 async fn body(mut response: Response, intake: &mut Intake) -> Result<Vec<u8>, Fault> {
     let mut body = Vec::with_capacity(intake.announced(response.content_length()).ok_or(Fault::NotUnderstood)?);
     while let Some(chunk) = response.chunk().await.map_err(|e| cut_short(&e))? {
@@ -186,7 +186,8 @@ async fn body(mut response: Response, intake: &mut Intake) -> Result<Vec<u8>, Fa
     Ok(body)
 }
 
-/// Why a body ended early: in silence, by a broken connection, or in good order but short of its announced length.
+/// Returns why a body ended early: by timeout, by a broken connection, or by an orderly end before its announced
+/// length.
 fn cut_short(error: &reqwest::Error) -> Fault {
     let broke = |link: &std::io::Error| link.kind() != std::io::ErrorKind::UnexpectedEof;
     if error.is_timeout() {
@@ -198,23 +199,23 @@ fn cut_short(error: &reqwest::Error) -> Fault {
     }
 }
 
-/// Why no answer came (afilnet.md section 4): what failed while connecting left no byte, and all else may have.
+/// Returns why no response came (afilnet.md section 4): a failed connect has sent no byte, any other failure may have.
 pub(super) fn failure(error: &reqwest::Error) -> Failure {
     if error.is_builder() {
-        return Failure::Before(Fault::WrongService("request_not_built".into()));
+        return Failure::BeforeSend(Fault::WrongService("request_not_built".into()));
     }
     if error.is_connect() {
-        // rustls's own error type is out of reach here; its words for a bad certificate are these (rustls 0.23).
+        // rustls's error type is not accessible here; this is its text for a bad certificate (rustls 0.23).
         let certificate = links(error).any(|link| link.to_string().contains("invalid peer certificate"));
-        return Failure::Before(if certificate { Fault::Certificate } else { Fault::Unreachable });
+        return Failure::BeforeSend(if certificate { Fault::Certificate } else { Fault::Unreachable });
     }
     if links(error).any(<dyn std::error::Error>::is::<LeaseExpired>) {
-        return Failure::Before(Fault::Interrupted);
+        return Failure::BeforeSend(Fault::Interrupted);
     }
-    Failure::After(if error.is_timeout() { Fault::TimedOut } else { Fault::ConnectionLost })
+    Failure::AfterSend(if error.is_timeout() { Fault::TimedOut } else { Fault::ConnectionLost })
 }
 
-/// The causes of `error`, outermost first. Not `error` itself, which prints the URL.
+/// Returns the causes of `error`, outermost first, without `error` itself, which prints the URL.
 fn links(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
     std::iter::successors(error.source(), |link| (**link).source())
 }

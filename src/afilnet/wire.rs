@@ -1,5 +1,5 @@
-//! Afilnet's answers, read with the tolerance of afilnet.md sections 2.1, 3.7 and 5.3: the envelope, the lists that a
-//! result may hold, and their rows. Nothing here fails a whole list for one row, and nothing panics. Pure.
+//! Reads Afilnet's responses with the tolerance of afilnet.md sections 2.1, 3.7 and 5.3: the envelope, the lists that a
+//! result may hold, and their rows. One bad row does not fail its list. Pure.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,37 +16,38 @@ use crate::domain::{AfilnetRow, Destination, Direction, RowTime};
 
 /// Longest row status kept, in characters.
 const LONGEST_STATUS: usize = 60;
-/// Longest id kept, in characters. A longer one is no id, and the row's identity is made from its other fields.
+/// Longest id kept, in characters. A longer one does not count as an id; the row's identity is made from its other
+/// fields.
 const LONGEST_ID: usize = 200;
 
-/// An answer that says of itself whether it is a success.
+/// A response with an envelope.
 pub(super) struct Answered {
     text: String,
-    /// Where its envelope stands in `text`.
+    /// Where its envelope is in `text`.
     at: Range<usize>,
-    /// What stood around the envelope.
+    /// The text around the envelope.
     pub(super) noise: Option<String>,
 }
 
-/// What an answer says of itself.
+/// The envelope of a response.
 #[derive(Debug)]
 pub(super) enum Envelope<'a> {
-    /// `status` is success; the `result` where there is one.
+    /// `status` is success; the `result` if there is one.
     Success(Option<&'a RawValue>),
-    /// `status` is error; its `error` as it came, as text, empty where there is none.
+    /// `status` is error; its `error` as text, empty if there is none.
     Error(Cow<'a, str>),
 }
 
 impl Answered {
-    /// Reads `body`; `None` where it holds no envelope, or `status` is neither success nor error (afilnet.md 2.1).
-    /// `alone`: only a body that is the envelope and nothing else will do.
+    /// Reads `body`; `None` if it holds no envelope, or `status` is neither success nor error (afilnet.md 2.1).
+    /// `alone`: the body must be the envelope and nothing else.
     pub(super) fn new(body: Vec<u8>, alone: bool) -> Option<Self> {
         let text = match String::from_utf8(body) {
             Ok(text) => text,
             Err(odd) => String::from_utf8_lossy(odd.as_bytes()).into_owned(),
         };
         let whole = json::trimmed(&text);
-        // A large list is not copied for the sake of odd characters that it does not hold.
+        // A large list without odd characters is not copied.
         if envelope(whole).is_some() {
             let at = text.len() - text.trim_start_matches(json::is_around).len();
             let at = at..at + whole.len();
@@ -63,7 +64,7 @@ impl Answered {
         Some(Self { at: 0..tidy.len(), text: tidy, noise: Some(around) })
     }
 
-    /// Its envelope.
+    /// Returns its envelope.
     pub(super) fn envelope(&self) -> Option<Envelope<'_>> {
         envelope(self.text.get(self.at.clone())?)
     }
@@ -122,7 +123,8 @@ impl<'de> Deserialize<'de> for Fields<'de> {
     }
 }
 
-/// An opaque word of Afilnet's: no control characters, at most 60 characters, objects and arrays as their JSON text.
+/// Returns an opaque word of Afilnet's: no control characters, at most 60 characters, objects and arrays as their JSON
+/// text.
 fn word(value: &Value) -> String {
     let text = match value {
         Value::Null => String::new(),
@@ -133,12 +135,13 @@ fn word(value: &Value) -> String {
     text.trim().chars().take(LONGEST_STATUS).collect::<String>().trim_end().to_owned()
 }
 
-/// A `result` without lists, as a value, all numbers in it strings of the same digits: `Null` where there is none.
+/// Returns a `result` without lists as a value, with all numbers as strings of the same digits; `Null` if there is
+/// none.
 pub(super) fn value(result: Option<&RawValue>) -> Value {
     result.and_then(json::parsed).unwrap_or_default()
 }
 
-/// The id that a send's `result` carries: a scalar, or its `messageid` (afilnet.md F5 and 3.2).
+/// Returns the id in a send's `result`: a scalar, or its `messageid` (afilnet.md F5 and 3.2).
 pub(super) fn sent_id(result: &Value) -> Option<String> {
     id(result.get("messageid").unwrap_or(result))
 }
@@ -147,12 +150,12 @@ pub(super) fn sent_id(result: &Value) -> Option<String> {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Rows {
     pub(super) rows: Vec<AfilnetRow>,
-    /// How many items could not be read as a row at all.
+    /// Number of items that could not be read as a row.
     pub(super) unreadable: usize,
 }
 
-/// The rows of `result`, in the order given. `asked`: the conversation that the read was for, where it was for one; a
-/// row without a legal destination of its own belongs to it. `None` as in [`each_item`].
+/// Returns the rows of `result`, in the order given. `asked`: the conversation of the read, if it was for one; a row
+/// without a valid destination of its own belongs to it. `None` as in [`each_item`].
 pub(super) fn rows(result: Option<&RawValue>, asked: Option<&Destination>, zone: &TimeZone) -> Option<Rows> {
     let mut read = Rows::default();
     each_item(result, |item| match item.as_object().and_then(|fields| row(fields, asked, zone)) {
@@ -168,7 +171,7 @@ pub(super) fn rows_of(result: Option<&RawValue>, asked: &Destination, zone: &Tim
     Some(Rows { rows: sort::oldest_first(read.rows), unreadable: read.unreadable })
 }
 
-/// One row (afilnet.md 3.7). `None` without a destination, or where it says nothing about a message.
+/// Returns one row (afilnet.md 3.7); `None` without a destination, or without anything of a message.
 fn row(fields: &Map<String, Value>, asked: Option<&Destination>, zone: &TimeZone) -> Option<AfilnetRow> {
     if !["message", "messageid", "datetime", "sent", "issent"].iter().any(|name| fields.contains_key(*name)) {
         return None;
@@ -185,14 +188,15 @@ fn row(fields: &Map<String, Value>, asked: Option<&Destination>, zone: &TimeZone
     })
 }
 
-/// An id as it was written, but for white space around it. `None` for what stands for no id.
+/// Returns an id as it was written, without white space around it; `None` for values that mean "no id".
 fn id(value: &Value) -> Option<String> {
     let text = value.as_str()?.trim();
     let odd = text.is_empty() || text == "0" || text.chars().any(char::is_control);
     (!odd && text.chars().count() <= LONGEST_ID).then(|| text.to_owned())
 }
 
-/// Words of a message as they came. What is neither text nor nothing keeps its JSON text: odd words beat lost words.
+/// Returns the text of a message unchanged. A value of another type becomes its JSON text: an odd text is better than a
+/// lost one.
 fn words(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -203,8 +207,8 @@ fn words(value: &Value) -> String {
     }
 }
 
-/// Who wrote the row: `sent` in getchats and getmessages, `issent` in getunreadmessages, true for the business
-/// (afilnet.md F8 and 3.7). Where both are there, the first that can be read.
+/// Returns who wrote the row: `sent` in getchats and getmessages, `issent` in getunreadmessages, true for the business
+/// (afilnet.md F8 and 3.7). If both are there, the first that can be read counts.
 fn direction(fields: &Map<String, Value>) -> Direction {
     let outgoing = ["sent", "issent"].iter().find_map(|name| flag(fields.get(*name)?));
     match outgoing {
@@ -234,11 +238,11 @@ pub(crate) struct Listed {
     pub(crate) platform: String,
     /// Its id within the platform.
     pub(crate) platform_id: String,
-    /// Its name in Afilnet's panel; empty where it has none.
+    /// Its name in Afilnet's panel; empty if it has none.
     pub(crate) name: String,
 }
 
-/// The channels of `result`; an item without a platform or an id is left out. `None` as in [`each_item`].
+/// Returns the channels of `result`; an item without a platform or an id is left out. `None` as in [`each_item`].
 pub(super) fn channels(result: Option<&RawValue>) -> Option<Vec<Listed>> {
     let text = |item: &Value, name| Some(item.get(name)?.as_str()?.trim().to_owned()).filter(|text| !text.is_empty());
     let channel = |item: &Value| {

@@ -1,25 +1,25 @@
-//! What of Afilnet's answers may be repeated to agents, the log and the store: codes of its own, and nothing that the call
+//! Which parts of Afilnet's responses may be shown to agents, logged and stored: its codes, and nothing that the call
 //! itself held. Pure.
 
 use serde_json::Value;
 
-/// Stands for every code that may not be repeated.
+/// Replaces every code that may not be shown.
 pub(super) const UNKNOWN_ERROR: &str = "UNKNOWN_ERROR";
 /// Longest code, in characters.
 const LONGEST_CODE: usize = 60;
-/// Digits in a row from which on they may be a phone number.
+/// From this number of digits in a row they may be a phone number.
 const PHONE_LIKE: usize = 7;
 /// Characters of a foreign text that are shown.
 const SHOWN: usize = 120;
-/// A text that shares so many characters with a value of the call repeats it. A shorter value counts as a whole.
+/// A text that shares this number of characters with a value of the call repeats it. A shorter value counts as a whole.
 const SHARED: usize = 5;
 
-/// The values of one call that nothing may repeat: the account's user and password, the contact, the words, the link.
+/// The values of one call that must not be repeated: the account's user and password, the contact, the text, the link.
 #[derive(Debug, Default)]
 pub(super) struct Withheld(Vec<String>);
 
 impl Withheld {
-    /// Of a call with these values, in every form in which an answer may quote them.
+    /// For a call with these values, in every form in which a response may quote them.
     pub(super) fn new<'v>(values: impl IntoIterator<Item = &'v str>) -> Self {
         let forms = |value: &'v str| {
             let encoded = form_urlencoded::byte_serialize(value.as_bytes()).collect::<String>();
@@ -32,8 +32,8 @@ impl Withheld {
         Self(all)
     }
 
-    /// `word` where it is code-like and repeats nothing of the call, else [`UNKNOWN_ERROR`]. Code-like: 1 to 60 out of
-    /// `A-Z`, `0-9` and `_`, as every code of afilnet.md section 4 is, and no digits that may be a phone number.
+    /// Returns `word` if it is code-like and repeats nothing of the call, else [`UNKNOWN_ERROR`]. Code-like: 1 to 60
+    /// out of `A-Z`, `0-9` and `_`, as every code of afilnet.md section 4 is, and no digits that may be a phone number.
     pub(super) fn code(&self, word: &str) -> String {
         let legal = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
         let code_like = (1..=LONGEST_CODE).contains(&word.len()) && word.chars().all(legal) && !phone_like(word);
@@ -49,13 +49,13 @@ impl Withheld {
         })
     }
 
-    /// Whether one of the values may hold an envelope, so that an answer which quotes it could be misread.
+    /// Returns whether one of the values may hold an envelope, so that a response which quotes it could be misread.
     pub(super) fn may_hold_an_envelope(&self) -> bool {
         self.0.iter().any(|value| value.contains('{'))
     }
 
-    /// The beginning of a foreign text, fit for the log: one line without tags, `*` for digits that may be a phone number
-    /// and for whatever it shares with the call.
+    /// Returns the beginning of a foreign text, safe for the log: one line without tags, `*` for digits that may be a
+    /// phone number and for what it shares with the call.
     pub(super) fn shown(&self, text: &str) -> String {
         let mut chars: Vec<char> = plain(text).chars().take(SHOWN).collect();
         let mut hidden = vec![false; chars.len()];
@@ -84,11 +84,11 @@ fn phone_like(word: &str) -> bool {
     word.split(|c: char| !c.is_ascii_digit()).any(|digits| digits.len() >= PHONE_LIKE)
 }
 
-/// `text` without tags and control characters, its white space single.
+/// Returns `text` without tags and control characters, with single white space.
 fn plain(text: &str) -> String {
     let mut inside = false;
     let mut bare = String::new();
-    // No more is shown than this holds, however much of it goes.
+    // Enough for what is shown, even if much of it is removed.
     for c in text.chars().take(SHOWN * 8) {
         match c {
             '<' => inside = true,

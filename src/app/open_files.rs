@@ -1,11 +1,11 @@
-//! The limit of open files: raised at the start, and shared out between the callers' connections and everything else that
+//! The limit of open files: raised at the start, and divided between the callers' connections and everything else that
 //! needs a descriptor.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Most connections of callers, whatever the limit of open files: each may hold 16 KiB of header, so 64 MiB in all.
 const MOST_CONNECTIONS: u64 = 4096;
-/// Descriptors kept for the calls to Afilnet and BonyChat, the store and the operators, where there are enough.
+/// Descriptors reserved for the calls to Afilnet and BonyChat, the store and the operators, if there are enough.
 const RESERVE: u64 = 1024;
 
 /// Raises this process's soft limit of open files to the hard one. Returns the limit that holds.
@@ -22,7 +22,7 @@ pub(super) fn raise() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
-/// Returns how many connections of callers may be open at a time under a limit of `open_files`: half of it where it is
+/// Returns how many connections of callers may be open at a time under a limit of `open_files`: half of it if it is
 /// small.
 pub(super) fn connection_limit(open_files: u64) -> usize {
     let reserve = RESERVE.min(open_files / 2);

@@ -1,31 +1,20 @@
-//! SIGHUP: the configuration is read again and the loops go on with it. The door stays open meanwhile, and the store with
-//! everything that waits there.
+//! SIGHUP: the configuration is read again and the loops are restarted with it. The listeners and the store stay open
+//! meanwhile.
 
 use std::time::Duration;
 
-use super::{App, clients, verify};
+use super::{App, clients, report, verify};
 use crate::config::{Config, Problems};
 use crate::domain::ChannelName;
 use crate::lifecycle::TaskGroup;
 use crate::telemetry::metrics;
 use crate::{afilnet, http, work};
 
-/// Wait before the loops are started again, where the store could not be asked.
+/// Wait before starting the loops is retried after an error of the store.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Says in the log what is configured.
-pub(crate) fn report(config: &Config) {
-    for warning in &config.warnings {
-        tracing::warn!("configuration: {warning}");
-    }
-    for line in config.summary() {
-        tracing::info!("configuration: {line}");
-    }
-}
-
 impl App {
-    /// Takes what `load` reads, where it is without a fault; otherwise nothing changes. May be dropped at any moment before
-    /// a stop.
+    /// Applies what `load` reads if it is valid; otherwise nothing changes. May be dropped at any moment before a stop.
     pub(super) async fn reload(&mut self, load: impl Fn() -> Result<Config, Problems>) {
         let read = load().map_err(|problems| problems.to_string());
         let read = read.and_then(|config| match verify(&config) {
@@ -50,7 +39,7 @@ impl App {
         self.tasks.stop();
         self.tasks.wait_all().await;
         self.tasks = TaskGroup::new();
-        let _ = metrics::start(config.channels.keys(), afilnet::METHODS); // it has, at the start
+        let _ = metrics::start(config.channels.keys(), afilnet::METHODS); // started already
         self.start_loops(&config).await;
         self.routes.exchange(http::router(&config, &self.store, &self.responses));
         let gone = |name: &&ChannelName| !config.channels.contains_key(*name);
@@ -63,7 +52,7 @@ impl App {
         self.config = config;
     }
 
-    /// Until it succeeds: with the loops before, nobody delivers any more.
+    /// Retries until it succeeds: the former loops have ended, so nothing is delivered meanwhile.
     async fn start_loops(&self, config: &Config) {
         let before = self.config.channels.keys().cloned().collect();
         let mut tries = 0_u32;

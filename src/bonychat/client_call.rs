@@ -1,5 +1,5 @@
-//! A call of `POST /message` as `BonyChat` makes it (bonychat.md section 3.1), and what its answer means (3.3): for a person
-//! who writes through a running bridge.
+//! A call of `POST /message` as `BonyChat` makes it (bonychat.md section 3.1), and what its response means (3.3): for
+//! `bridge send`.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -22,23 +22,23 @@ pub(crate) enum OutgoingMessage {
     },
 }
 
-/// What came of a call.
+/// Result of a call.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum SendOutcome {
     /// The bridge has stored it, and delivers it if it has not yet.
     Taken { m_id: String },
-    /// It was not stored, or not sent and given up. `words`: the bridge's own.
+    /// It was not stored, or not sent and given up. `words`: the text of the bridge's response.
     Refused { status: u16, words: String },
-    /// Nobody could be reached.
+    /// No connection.
     Nobody(String),
-    /// It went out and no answer came: it may have been stored.
-    Lost(String),
+    /// The request was sent and no clear response came: it may have been stored.
+    NoResponse(String),
 }
 
-/// Calls the bridge that listens at `address`, under `prefix`, with a channel's token. `within`: in all.
+/// Calls the bridge that listens at `address`, under `prefix`, with a channel's token. `within`: total timeout.
 ///
 /// # Errors
-/// Where no HTTP client can be made.
+/// No HTTP client can be built.
 pub(crate) async fn call(
     address: SocketAddr,
     prefix: &str,
@@ -56,7 +56,7 @@ pub(crate) async fn call(
             read(status, &beginning(&mut response).await)
         }
         Err(error) if error.is_connect() => SendOutcome::Nobody(words(error)),
-        Err(error) => SendOutcome::Lost(words(error)),
+        Err(error) => SendOutcome::NoResponse(words(error)),
     })
 }
 
@@ -71,7 +71,7 @@ fn body(contact: &str, said: &OutgoingMessage) -> String {
     json!({ "contactId": contact, "message": message }).to_string()
 }
 
-/// What an answer means. A 200 without an mId, and whatever a broken server says, tells nothing.
+/// Returns what a response means. A 200 without an mId, or what a broken server sends, counts as no response.
 fn read(status: u16, body: &[u8]) -> SendOutcome {
     let said: Value = serde_json::from_slice(body).unwrap_or_default();
     let words = said["error"]["message"].as_str();
@@ -79,7 +79,7 @@ fn read(status: u16, body: &[u8]) -> SendOutcome {
         (200, Some(m_id), _) => SendOutcome::Taken { m_id: m_id.to_owned() },
         (400..=499 | 503, _, Some(words)) => SendOutcome::Refused { status, words: words.to_owned() },
         (_, _, words) => {
-            SendOutcome::Lost(format!("HTTP {status}: {}", words.unwrap_or("not an answer of the bridge")))
+            SendOutcome::NoResponse(format!("HTTP {status}: {}", words.unwrap_or("not an answer of the bridge")))
         }
     }
 }
@@ -130,7 +130,7 @@ mod tests {
             (502, r#"{"error":{"message":"?"}}"#),
             (500, r#"{"error":{"message":"a bug"}}"#),
         ] {
-            assert!(matches!(read(status, body.as_bytes()), SendOutcome::Lost(_)), "{status} {body}");
+            assert!(matches!(read(status, body.as_bytes()), SendOutcome::NoResponse(_)), "{status} {body}");
         }
     }
 
@@ -141,8 +141,8 @@ mod tests {
         let (token, said) = (SecretString::from("token"), OutgoingMessage::Text("hello".into()));
         let call = || call(address, "", &token, "someone", &said, Duration::from_millis(500));
         let (cut, ()) = tokio::join!(call(), async { drop(listener.accept().await.unwrap()) });
-        assert!(matches!(cut.unwrap(), SendOutcome::Lost(_)), "cut off");
-        assert!(matches!(call().await.unwrap(), SendOutcome::Lost(_)), "no answer in time");
+        assert!(matches!(cut.unwrap(), SendOutcome::NoResponse(_)), "cut off");
+        assert!(matches!(call().await.unwrap(), SendOutcome::NoResponse(_)), "no answer in time");
         drop(listener);
         assert!(matches!(call().await.unwrap(), SendOutcome::Nobody(_)));
     }

@@ -1,5 +1,5 @@
-//! The body of `BonyChat`'s webhook: one event a POST (bonychat.md sections 2.1 to 2.4, A13). Keys that would be null or
-//! empty are left out (A11).
+//! The body of `BonyChat`'s webhook: one event per POST (bonychat.md sections 2.1 to 2.4, A13). Keys that would be null
+//! or empty are left out (A11).
 
 use rlibphonenumber::PHONE_NUMBER_UTIL;
 use rlibphonenumber::enums::Region;
@@ -21,7 +21,7 @@ pub(crate) fn event_body(channel_id: &ChannelId, contact: &ContactId, event: &Ev
     let entry =
         Entry { kind: event.body.kind(), m_id: event.m_id.as_str(), timestamp: event.timestamp_ms, message, status };
     let body = Body { channel_id: channel_id.as_str(), contact_id: contact.as_str(), events: [entry], contact: about };
-    // Text, finite numbers and string keys alone: there is nothing in it that JSON cannot say.
+    // Only text, finite numbers and string keys: always serialisable.
     serde_json::to_vec(&body).unwrap_or_default()
 }
 
@@ -136,7 +136,7 @@ struct Status<'a> {
 }
 
 impl<'a> Status<'a> {
-    /// With words for the agent, or the samples' own where there are none: never empty (A15).
+    /// With a text for the agent, or that of the contract's samples: never empty (A15).
     fn new(value: StatusValue, message: &'a str) -> Self {
         let words = match value {
             _ if !message.trim().is_empty() => message,
@@ -147,7 +147,8 @@ impl<'a> Status<'a> {
     }
 }
 
-/// `contact`: what a phone number tells about who wrote (2.2). Nothing is known of a contact that is no phone number.
+/// `contact`: what a phone number shows about its owner (2.2). Nothing is known of a contact that is not a phone
+/// number.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct About<'a> {
@@ -165,7 +166,7 @@ impl<'a> About<'a> {
     }
 }
 
-/// ISO 3166-1 code of a number's country; `None` where it belongs to none or to the whole world.
+/// Returns the ISO 3166-1 code of a number's country; `None` if it belongs to none or to the whole world.
 fn country_code(phone: &str) -> Option<String> {
     let number = PHONE_NUMBER_UTIL.parse(phone, None).ok()?;
     let region = PHONE_NUMBER_UTIL.get_region_for_number(&number)?;
@@ -191,7 +192,7 @@ mod tests {
         Content::Text { text: Text::new(text).unwrap() }
     }
 
-    /// `content` as a message of a contact of whom nothing is known: the `message` object alone.
+    /// Returns the `message` object of `content` alone.
     fn message(content: Content) -> String {
         let body = body("visitor", EventBody::Message { content });
         let start = r#"{"channelId":"gfd8g7fd89dgfd","contactId":"visitor","events":[{"type":"message","mId":"3f1c7a52e0b84d6c9a11","timestamp":1767225600000,"message":"#;

@@ -1,8 +1,9 @@
-//! What a file's name tells: its kind for `BonyChat` and its MIME type. Used by both directions of this room.
+//! Kinds for `BonyChat` and MIME types, by file name. Used by both directions of this room.
 
 use crate::domain::content::{AttachmentKind, Label};
 
-/// Kind and MIME type of a file with this extension, in any case; `None` for an extension that is no chat file's.
+/// Returns kind and MIME type of a file with this extension, in any case; `None` for an extension that chats do not
+/// use.
 pub(super) fn by_extension(extension: &str) -> Option<(AttachmentKind, &'static str)> {
     use AttachmentKind::{Audio, File, Image, Video};
     Some(match extension.to_ascii_lowercase().as_str() {
@@ -33,7 +34,7 @@ pub(super) fn by_extension(extension: &str) -> Option<(AttachmentKind, &'static 
     })
 }
 
-/// The kind that a MIME type belongs to.
+/// Returns the kind of a MIME type.
 pub(super) fn by_mime(mime_type: &str) -> Option<AttachmentKind> {
     match mime_type.split('/').next()?.trim().to_ascii_lowercase().as_str() {
         "image" => Some(AttachmentKind::Image),
@@ -44,13 +45,13 @@ pub(super) fn by_mime(mime_type: &str) -> Option<AttachmentKind> {
     }
 }
 
-/// The extension of the file that a link ends in.
+/// Returns the extension of the file that a link ends in.
 pub(super) fn extension(link: &url::Url) -> Option<&str> {
     let (stem, extension) = last_segment(link)?.rsplit_once('.')?;
     (!stem.is_empty() && !extension.is_empty()).then_some(extension)
 }
 
-/// The name of the file that a link ends in, decoded; `None` where it would not do as a file name.
+/// Returns the name of the file that a link ends in, decoded; `None` if it is not a usable file name.
 pub(super) fn name(link: &url::Url) -> Option<Label> {
     let name = decoded(last_segment(link)?)?;
     let odd = |c: char| c.is_control() || matches!(c, '/' | '\\');
@@ -61,7 +62,7 @@ fn last_segment(link: &url::Url) -> Option<&str> {
     link.path_segments()?.next_back().filter(|segment| !segment.is_empty())
 }
 
-/// `text` with its percent escapes resolved; `None` where the bytes are not UTF-8.
+/// Returns `text` with its percent escapes decoded; `None` if the bytes are not UTF-8.
 fn decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

@@ -1,4 +1,4 @@
-//! What `BonyChat` is shown of a row's text. Pure; called by the poller through `work`'s owner.
+//! The content that `BonyChat` gets for a row's text. Pure.
 
 use unicode_segmentation::UnicodeSegmentation as _;
 
@@ -6,8 +6,9 @@ use super::files;
 use crate::domain::content::{Attachment, FileUrl, MOST_LINK, MOST_TEXT, Text};
 use crate::domain::{Content, Language, Reach};
 
-/// The contents of one row's events, in order; never empty. `files`: where a file may be so that a text which is one link
-/// to it becomes that file; `None` where none does. A text that says nothing becomes a placeholder (A33); one over the limit becomes several (A32).
+/// Returns the contents of one row's events, in order; never empty. `files`: which hosts a file may be on for a text
+/// that is one link to it to become that file; `None`: never. A blank text becomes a placeholder (A33); one over the
+/// limit becomes several (A32).
 pub(crate) fn contents(text: &str, files: Option<Reach>, language: Language) -> Vec<Content> {
     if let Some(file) = files.and_then(|reach| linked_file(text, reach)) {
         return vec![Content::Attachment(file)];
@@ -16,7 +17,7 @@ pub(crate) fn contents(text: &str, files: Option<Reach>, language: Language) -> 
     if parts.is_empty() { said(placeholder(language)).into_iter().collect() } else { parts }
 }
 
-/// What stands for a row that holds no words.
+/// Returns the text for a row without text.
 fn placeholder(language: Language) -> &'static str {
     match language {
         Language::En => "[unsupported message]",
@@ -24,13 +25,13 @@ fn placeholder(language: Language) -> &'static str {
     }
 }
 
-/// A part as content; `None` for one that shows nothing, which is no event.
+/// Returns a part as content; `None` for a blank one, which makes no event.
 fn said(part: &str) -> Option<Content> {
     Text::new(part).ok().map(|text| Content::Text { text })
 }
 
-/// The file, where the whole text is one https link to something public, whose path ends in a file name with a known
-/// extension: whoever writes must not make BonyChat fetch from within a network.
+/// Returns the file if the whole text is one https link to a public host with a path that ends in a file name with a
+/// known extension: a customer must not make BonyChat fetch from inside a network.
 fn linked_file(text: &str, reach: Reach) -> Option<Attachment> {
     let link = text.trim();
     if link.contains(|c: char| c.is_whitespace() || c.is_control()) {
@@ -48,7 +49,7 @@ fn linked_file(text: &str, reach: Reach) -> Option<Attachment> {
     })
 }
 
-/// `text` in parts of at most `limit` characters that together are the whole text again.
+/// Returns `text` in parts of at most `limit` characters; joined they are the whole text.
 fn split(text: &str, limit: usize) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -58,8 +59,8 @@ fn split(text: &str, limit: usize) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Bytes of the first part: all where it fits, else up to the last line break of the part's second half, else up to
-/// the last white space, else up to the last grapheme that fits. Only a single grapheme over the limit is cut.
+/// Returns the bytes of the first part: all if it fits, else up to the last line break of the part's second half, else
+/// up to the last white space, else up to the last grapheme that fits. Only a single grapheme over the limit is cut.
 fn first_part(text: &str, limit: usize) -> usize {
     let Some((hard, _)) = text.char_indices().nth(limit) else { return text.len() };
     let (mut chars, mut line, mut word, mut whole) = (0, 0, 0, 0);

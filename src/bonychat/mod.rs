@@ -1,5 +1,5 @@
-//! `BonyChat`'s wire, both ways: what `/message` brings (`wire`), what the webhook is sent (`event`, `inbound`), and the
-//! client that sends it. `http` calls `wire`, `cli` calls `call`; `work` meets the rest as `dyn Webhook`, handed over by
+//! `BonyChat`'s wire, both ways: bodies of `/message` (`wire`), bodies of the webhook (`event`, `inbound`), and the
+//! client that posts them. `http` uses `wire`, `cli` uses `client_call`; `work` gets the rest as `dyn Webhook` from
 //! `app`.
 
 pub(crate) mod client_call;
@@ -28,21 +28,21 @@ use crate::domain::{
 };
 use crate::telemetry::trouble;
 
-/// Longest time to reach the far side; a part of the total.
+/// Longest time to connect; part of the total.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Most of an answer that is read. The contract describes no body at all (section 2.5).
+/// Most bytes of a response that are read. The contract describes no body (section 2.5).
 const ANSWER_LIMIT_BYTES: usize = 64 * 1024;
 
-/// A channel whose webhook cannot be called as it is configured. The text says what to correct and holds no secret.
+/// Why a channel's webhook cannot be called as configured. The text names the correction and holds no secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadWebhook {
     /// Not a URL, or one of another scheme.
     #[error("webhook_url: must be an absolute https URL, copied from BonyChat's dialog")]
     NotAUrl,
-    /// It holds a user name, a password or a fragment; the first two would be sent nowhere and the third never is.
+    /// It holds a user name, a password or a fragment, which are not sent.
     #[error("webhook_url: must not hold a user name, a password or a #fragment")]
     Extras,
-    /// Sending it would change it, and the far side might not know the changed one (bonychat.md A1).
+    /// Sending it would change it, and BonyChat might not know the changed one (bonychat.md A1).
     #[error("webhook_url: its path and query must be written as they are sent: percent-encoded, without . or .. parts")]
     WouldChange,
     /// Not sendable in a header.
@@ -50,11 +50,12 @@ pub(crate) enum BadWebhook {
     Token,
 }
 
-/// The HTTP client of all webhooks. `ca` is trusted beside the system's roots. `timeout` is the total for one call where a channel sets no other. No redirect is
-/// followed, no proxy of the environment is used, and nothing is repeated below the publisher.
+/// The HTTP client of all webhooks. `ca` is trusted beside the system's roots. `timeout` is the total for one call
+/// unless a channel sets its own. No redirect is followed, no proxy of the environment is used, and only the publisher
+/// retries.
 ///
 /// # Errors
-/// Where the system has no CA certificates.
+/// The system has no CA certificates.
 #[expect(clippy::disallowed_methods, reason = "one of the two builders")]
 pub(crate) fn client(timeout: Duration, ca: &[reqwest::Certificate]) -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder()
@@ -81,16 +82,16 @@ pub(crate) struct WebhookClient {
     reach: Reach,
     language: Language,
     http: reqwest::Client,
-    /// Until when its calls may begin.
+    /// No call starts after it.
     lease_deadline: LeaseDeadline,
 }
 
 impl WebhookClient {
-    /// The webhook of `channel`, called through `http` (from [`client`]). `attachments`: whether a row that is one link to
-    /// a file becomes that file.
+    /// The webhook of `channel`, called through `http` (from [`client`]). `attachments`: whether a row that is one link
+    /// to a file becomes an attachment.
     ///
     /// # Errors
-    /// Where the channel's URL or token cannot be sent as they are; never for what the far side might say.
+    /// The channel's URL or token cannot be sent as they are. Makes no call.
     pub(crate) fn new(
         channel: &config::Channel,
         attachments: bool,
@@ -119,7 +120,7 @@ impl WebhookClient {
         })
     }
 
-    /// The same, whose calls end with a lease.
+    /// Returns it with a lease deadline for its calls.
     pub(crate) fn behind(self, lease_deadline: &LeaseDeadline) -> Self {
         Self { lease_deadline: lease_deadline.clone(), ..self }
     }
@@ -177,7 +178,8 @@ impl Webhook for WebhookClient {
     }
 }
 
-/// The start of an answer, as far as it came: what breaks while it is read changes nothing about its status.
+/// Returns the start of a response body, as far as it arrived: an error while reading does not change what its status
+/// means.
 async fn beginning(response: &mut reqwest::Response) -> Vec<u8> {
     let mut read = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {
@@ -190,9 +192,9 @@ async fn beginning(response: &mut reqwest::Response) -> Vec<u8> {
     read
 }
 
-/// The URL as it will go over the wire, or the reason why that is not as it was written. Only these may differ: white
-/// space around it, upper case and non-ASCII letters of the host, a default port that was spelled out, and no path at
-/// all, which is sent as `/`; all of them name the same resource for every server.
+/// Returns the URL as it will be sent, or why that differs from what was written. Only these may differ: white space
+/// around it, upper case and non-ASCII letters of the host, a default port that was spelled out, and no path at all,
+/// which is sent as `/`; all of them name the same resource for every server.
 fn kept(written: &str) -> Result<Url, BadWebhook> {
     let written = written.trim();
     let url = Url::parse(written).map_err(|_| BadWebhook::NotAUrl)?;

@@ -1,4 +1,4 @@
-//! The client against far sides that answer, stall and break, each a listener on this machine.
+//! The client against servers that respond, stall and break, each a listener on this machine.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -12,20 +12,20 @@ use crate::domain::{Content, EventBody, Fault, IdType, Platform};
 
 const TOKEN: &str = "aaaxczsadzxcasdacxzcasd";
 
-/// What a far side does with a request.
+/// What a server does with a request.
 #[derive(Clone)]
 enum Then {
-    /// Answers so once it has read the request.
-    Answers(String),
+    /// Responds with this once it has read the request.
+    Responds(String),
     /// Closes once it has read the request.
     Closes,
     /// Breaks the connection off after the first byte.
     Breaks,
-    /// Says this and no more, for longer than the tests' time limit.
+    /// Sends this and no more, for longer than the tests' time limit.
     Stalls(String),
 }
 
-/// A far side, and every request that has reached it.
+/// A server, and every request that has reached it.
 struct Far {
     address: String,
     seen: Arc<Mutex<Vec<String>>>,
@@ -48,7 +48,7 @@ impl Far {
 
     fn that_answers(status: &str, headers: &str, body: &str) -> Self {
         let length = body.len();
-        Self::that(Then::Answers(format!(
+        Self::that(Then::Responds(format!(
             "HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}"
         )))
     }
@@ -57,7 +57,7 @@ impl Far {
         self.seen.lock().unwrap().clone()
     }
 
-    /// What `publish` makes of this far side, which must have seen one request.
+    /// Returns the result of `publish` to this server, which must have received one request.
     async fn published(&self) -> Delivery {
         let delivery = webhook(&format!("http://{}/custom/webhook", self.address)).publish(&contact(), &event()).await;
         assert_eq!(self.requests().len(), 1);
@@ -75,7 +75,7 @@ fn serve(mut stream: TcpStream, then: &Then, requests: &Mutex<Vec<String>>) {
     };
     requests.lock().unwrap().push(request);
     match then {
-        Then::Answers(webhook_status) => drop(stream.write_all(webhook_status.as_bytes())),
+        Then::Responds(response) => drop(stream.write_all(response.as_bytes())),
         Then::Stalls(beginning) => {
             stream.write_all(beginning.as_bytes()).unwrap();
             std::thread::sleep(Duration::from_secs(5));
@@ -262,8 +262,8 @@ async fn what_breaks_before_an_answer_is_tried_again_later() {
     for (then, fault) in [
         (Then::Closes, Fault::ConnectionLost),
         (Then::Breaks, Fault::ConnectionLost),
-        (Then::Answers("HTTP/1.1 200".into()), Fault::ConnectionLost),
-        (Then::Answers("220 mail.test ESMTP\r\n\r\n".into()), Fault::ConnectionLost),
+        (Then::Responds("HTTP/1.1 200".into()), Fault::ConnectionLost),
+        (Then::Responds("220 mail.test ESMTP\r\n\r\n".into()), Fault::ConnectionLost),
         (Then::Stalls(String::new()), Fault::TimedOut),
         (Then::Stalls("HTTP/1.1 200 OK\r\ncontent".into()), Fault::TimedOut),
     ] {
@@ -275,11 +275,12 @@ async fn what_breaks_before_an_answer_is_tried_again_later() {
 async fn a_status_counts_whatever_becomes_of_its_body() {
     let begun = |status: &str| format!("HTTP/1.1 {status}\r\ncontent-length: 900\r\n\r\nbegun");
     let start = Instant::now();
-    for then in [Then::Answers(begun("200 OK")), Then::Stalls(begun("204 No Content")), Then::Stalls(begun("200 OK"))] {
+    for then in [Then::Responds(begun("200 OK")), Then::Stalls(begun("204 No Content")), Then::Stalls(begun("200 OK"))]
+    {
         assert_eq!(Far::that(then).published().await, Delivery::Done);
     }
     assert!(start.elapsed() < Duration::from_secs(4), "the channel's time limit ends a body");
-    assert_eq!(Far::that(Then::Answers(begun("500 No"))).published().await, again(Fault::Http(500)));
+    assert_eq!(Far::that(Then::Responds(begun("500 No"))).published().await, again(Fault::Http(500)));
     let endless = Far::that_answers("200 OK", "", &"x".repeat(8 * 1024 * 1024));
     assert_eq!(endless.published().await, Delivery::Done);
 }
@@ -314,8 +315,8 @@ async fn the_log_shows_the_answer_and_nothing_of_the_request() {
     let subscriber =
         tracing_subscriber::fmt().with_env_filter("trace").with_ansi(false).with_writer(move || to.clone()).finish();
     let log = tracing::subscriber::set_default(subscriber);
-    // Another test may be the first to reach these log lines, at this very moment and without a subscriber, and tracing
-    // would remember that nobody listens.
+    // Another test may reach these log lines first, at this moment and without a subscriber, and tracing would cache
+    // that they are disabled.
     Far::that_answers("200 OK", "", "").published().await;
     Far::that(Then::Closes).published().await;
     tracing::callsite::rebuild_interest_cache();

@@ -1,5 +1,5 @@
-//! What an answer of the webhook means (bonychat.md section 2.5 and A30; design.md section 4, step 5), and how much of it
-//! is fit for a log.
+//! What a response of the webhook means (bonychat.md section 2.5 and A30; design.md section 4, step 5), and which parts
+//! of it are safe to log.
 
 use std::time::Duration;
 
@@ -8,20 +8,20 @@ use serde_json::Value;
 
 use crate::domain::{Delivery, Fault};
 
-/// Codes of an answer that go to the log.
+/// Codes of a response that are logged, at most.
 const SHOWN_CODES: usize = 5;
-/// Longest word taken for a code.
+/// Longest text that counts as a code.
 const CODE_CHARS: usize = 60;
-/// Keys under which answers hold codes.
+/// Keys under which responses hold codes.
 const CODE_KEYS: [&str; 4] = ["code", "error", "status", "type"];
 
-/// Code of the fault that a web page behind a 2xx is.
+/// Code of the fault for a web page with a 2xx status.
 const WEB_PAGE: &str = "web_page";
 
-/// What a status and the start of the body under it mean. Faults of the channel's set-up (token, address) are tried
-/// again, as they heal without a change of the message; their scope tells the publisher to stop the channel meanwhile.
-/// 405 and 410 are what a URL that moved answers to a POST, like 404; 449 is the platform's "queued, try again". Of the
-/// other 4xx one answer cannot tell whether it means this event or the channel: that is for the publisher to find out.
+/// Returns what a status and the start of the body mean. Faults of the channel's configuration (token, address) are
+/// retried, since they heal without a change of the message; their scope stops the channel meanwhile. 405 and 410 are
+/// what a moved URL responds to a POST, like 404; 449 is the platform's "queued, try again". For the other 4xx, one
+/// response does not show whether it is about this event or the channel: the publisher finds that out.
 pub(super) fn delivery(status: StatusCode, asked: Option<Duration>, body: &[u8]) -> Delivery {
     let code = status.as_u16();
     match code {
@@ -37,15 +37,15 @@ pub(super) fn delivery(status: StatusCode, asked: Option<Duration>, body: &[u8])
     }
 }
 
-/// Whether a body is a web page: a login, a parked domain, a proxy's own words. By its first mark, not by its content type:
-/// servers commonly call a plain `OK` `text/html`, and that is a success like any other.
+/// Returns whether a body is a web page: a login, a parked domain, a proxy's error page. Decided by its first
+/// characters, not by its content type: servers commonly send a plain `OK` as `text/html`, and that is a success.
 fn is_web_page(body: &[u8]) -> bool {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start();
     let begins = |mark: &[u8]| body.get(..mark.len()).is_some_and(|start| start.eq_ignore_ascii_case(mark));
     [&b"<!doctype html"[..], b"<html", b"<head", b"<body", b"<!--"].into_iter().any(begins)
 }
 
-/// What it means that no answer came.
+/// Returns what a missing response means.
 pub(super) fn no_answer(error: &reqwest::Error) -> Delivery {
     let fault = match (error.is_connect(), error.is_timeout()) {
         _ if error.is_builder() => Fault::WrongService("bad_address".into()), // never sent: see `kept`
@@ -57,8 +57,8 @@ pub(super) fn no_answer(error: &reqwest::Error) -> Delivery {
     Delivery::Again { fault, asked: None }
 }
 
-/// Whether the far side's certificate is what failed. rustls says so in words alone: its error type is two packages
-/// down and no part of reqwest's interface.
+/// Returns whether the server's certificate failed. Only rustls's text shows it: its error type is not part of
+/// reqwest's interface.
 fn about_certificate(error: &reqwest::Error) -> bool {
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
@@ -70,11 +70,11 @@ fn about_certificate(error: &reqwest::Error) -> bool {
     false
 }
 
-/// The codes of an answer for the log. An answer may quote the request, and with it a customer's words and number: only
-/// what stands in JSON under a key for codes, looks like one and was not in the request is shown.
-pub(super) fn codes(webhook_status: &[u8], request: &[u8]) -> String {
+/// Returns the codes of a response for the log. A response may quote the request, and with it a customer's text and
+/// number: only values in JSON under a key for codes that look like a code and were not in the request are shown.
+pub(super) fn codes(response: &[u8], request: &[u8]) -> String {
     let mut codes = Vec::new();
-    collect(&serde_json::from_slice(webhook_status).unwrap_or_default(), &mut codes);
+    collect(&serde_json::from_slice(response).unwrap_or_default(), &mut codes);
     codes.retain(|code| !request.windows(code.len()).any(|at| at == code.as_bytes()));
     codes.truncate(SHOWN_CODES);
     codes.join(" ")
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn of_an_answer_only_codes_that_the_request_did_not_hold_are_shown() {
         let request = br#"{"channelId":"c","text":"HOLA","contact":"+34600111224"}"#;
-        for (webhook_status, shown) in [
+        for (response, shown) in [
             (r#"{"error":{"code":"INVALID_CHANNEL","message":"no such channel c"}}"#, "INVALID_CHANNEL"),
             (r#"{"errors":[{"code":"A1"},{"type":"B_2","code":7}],"status":"ERROR"}"#, "A1 B_2 ERROR"),
             (r#"{"error":"HOLA","code":"+34600111224","status":"34600111224","type":"Hola"}"#, ""),
@@ -170,7 +170,7 @@ mod tests {
             ("text: CANARYTEXT4 +34600111224", ""),
             ("", ""),
         ] {
-            assert_eq!(codes(webhook_status.as_bytes(), request), shown, "{webhook_status}");
+            assert_eq!(codes(response.as_bytes(), request), shown, "{response}");
         }
         let long = format!(r#"{{"code":"{}"}}"#, "A".repeat(61));
         assert_eq!(codes(long.as_bytes(), request), "");

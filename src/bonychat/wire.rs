@@ -1,7 +1,7 @@
-//! The body of `BonyChat`'s `POST /message` (bonychat.md section 3.1) and the answers to it (3.3). Called by `http`.
+//! The body of `BonyChat`'s `POST /message` (bonychat.md section 3.1) and the responses to it (3.3). Used by `http`.
 //!
-//! Reading is tolerant of form and strict about meaning, as section 6 of the contract asks: what is read is measured
-//! field by field, all broken rules are told at once, and what comes out is made of domain types alone.
+//! Reading is tolerant of form and strict about meaning, as section 6 of the contract asks: each field is validated,
+//! all broken rules are reported at once, and the result consists of domain types only.
 
 mod json;
 mod lenient;
@@ -20,18 +20,18 @@ pub(crate) use self::rejected::{Problem, Rejected, Rule};
 use crate::domain::blank::is_blank;
 use crate::domain::{ContactId, Content, IdType, MId, Reach};
 
-/// What `BonyChat` asks for: this content to this contact.
+/// A validated request: send this content to this contact.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Call {
-    /// As text, whatever it came as; `None` where it is missing, null or empty (A4). The token decides the channel.
+pub(crate) struct MessageRequest {
+    /// As text, whatever its type was; `None` if it is missing, null or empty (A4). The token decides the channel.
     pub(crate) channel_id: Option<String>,
-    /// In its one form (A5, A6, A7).
+    /// In its normal form (A5, A6, A7).
     pub(crate) contact: ContactId,
     /// What to say.
     pub(crate) content: Content,
 }
 
-/// The body, key for key. Unknown keys are not looked at (A26).
+/// The body, key for key. Unknown keys are ignored (A26).
 #[derive(Deserialize, Validate)]
 #[serde(rename_all = "camelCase")]
 struct Envelope {
@@ -43,9 +43,9 @@ struct Envelope {
     message: Option<Lenient<Map<String, Value>>>,
 }
 
-/// Reads a body whole or tells everything that is wrong with it. `id_type` and `reach`, which is where files may be, are
+/// Parses a body, or returns everything that is wrong with it. `id_type` and `reach` (which hosts files may be on) are
 /// the channel's.
-pub(crate) fn parse(body: &[u8], id_type: IdType, reach: Reach) -> Result<Call, Rejected> {
+pub(crate) fn parse(body: &[u8], id_type: IdType, reach: Reach) -> Result<MessageRequest, Rejected> {
     let value = json::read(body).map_err(Rejected::unreadable)?;
     let mut problems = Vec::new();
     let Some(envelope) = measured::<Envelope>("", value, &mut problems) else {
@@ -54,7 +54,7 @@ pub(crate) fn parse(body: &[u8], id_type: IdType, reach: Reach) -> Result<Call, 
     let channel_id = word(envelope.channel_id).filter(|id| !id.trim().is_empty());
     let contact = word(envelope.contact_id).and_then(|spelled| {
         let rule = match id_type {
-            _ if is_blank(&spelled) => Rule::Lenient,
+            _ if is_blank(&spelled) => Rule::NotBlank,
             IdType::Custom if spelled.parse::<ContactId>().is_ok() => Rule::Spelling,
             _ => Rule::Contact(id_type),
         };
@@ -65,7 +65,7 @@ pub(crate) fn parse(body: &[u8], id_type: IdType, reach: Reach) -> Result<Call, 
         Some(Lenient::Odd(_)) | None => None,
     };
     match (contact, content) {
-        (Some(contact), Some(content)) if problems.is_empty() => Ok(Call { channel_id, contact, content }),
+        (Some(contact), Some(content)) if problems.is_empty() => Ok(MessageRequest { channel_id, contact, content }),
         _ => {
             problems.sort_by(|a, b| a.path.cmp(&b.path));
             Err(Rejected { problems })
@@ -73,12 +73,12 @@ pub(crate) fn parse(body: &[u8], id_type: IdType, reach: Reach) -> Result<Call, 
     }
 }
 
-/// The answer of an accepted call (F2): the id that its receipts will quote (F6).
+/// Returns the response body of an accepted call (F2): the id that its receipts will have (F6).
 pub(crate) fn accepted(m_id: &MId) -> String {
     json!({ "mId": m_id }).to_string()
 }
 
-/// The answer of every refusal (F3): a reason to be shown to the agent.
+/// Returns the response body of a refusal (F3): a reason to be shown to the agent.
 pub(crate) fn error_body(message: &str) -> String {
     json!({ "error": { "message": message } }).to_string()
 }
@@ -90,7 +90,7 @@ fn word(name: Option<Lenient<Name>>) -> Option<String> {
     }
 }
 
-/// Reads an object and measures it; broken rules go below `path` into `problems`. `None` where it is no object.
+/// Reads and validates an object; adds broken rules below `path` to `problems`. `None` if it is not an object.
 fn measured<T>(path: &str, value: Value, problems: &mut Vec<Problem>) -> Option<T>
 where
     T: serde::de::DeserializeOwned + Validate,

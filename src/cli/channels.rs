@@ -1,4 +1,4 @@
-//! `bridge channels`: what Afilnet says of the configured accounts.
+//! `bridge channels`: lists the Afilnet channels of the configured accounts.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::domain::{Fault, ReadError};
 use crate::telemetry::{harmless, trouble};
 
-/// Asks each account for its channels, and says which of them this configuration serves.
+/// Lists the channels of each account, and which of them this configuration serves.
 pub(super) async fn list(config: &Config) -> anyhow::Result<String> {
     let mut asked = std::collections::BTreeSet::new();
     let mut report = String::new();
@@ -46,7 +46,7 @@ pub(super) async fn list(config: &Config) -> anyhow::Result<String> {
     Ok(report)
 }
 
-/// What happened and what to do, for who configures the bridge.
+/// Returns what happened and what to do, for the operator.
 fn what_to_do(fault: &Fault) -> &'static str {
     match fault {
         Fault::Unreachable => {

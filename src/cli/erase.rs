@@ -1,4 +1,4 @@
-//! `bridge messages erase`: everything of one person out of the store.
+//! `bridge messages erase`: erases everything of one person from the store.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::config::{Config, StoreUrl};
 use crate::domain::clock::now_ms;
 use crate::store::{Erase, Erasure, Person, Store, StoreError};
 
-/// How often the files are written anew where another program stands in the way, and the time between two tries.
+/// How often rewriting the files is tried while another program prevents it, and the time between two tries.
 const TRIES: u32 = 10;
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -41,12 +41,12 @@ pub(super) async fn run(
     };
     let person = Person { names: names(&arguments.contact), channel: arguments.channel };
     let erasure = store.erase(person, how, now_ms()).await?;
-    // Also where nothing was found: what another program kept from being written anew the last time goes now.
+    // Also if nothing was found: completes an earlier rewrite that another program prevented.
     let scrubbed = !erasure.done || scrub(store).await?;
     Ok(told(&erasure, how, scrubbed, matches!(config.store.url, StoreUrl::Postgres(_))))
 }
 
-/// A number is spelled with `+` by BonyChat and without by Afilnet.
+/// Returns both spellings of a number: BonyChat writes it with `+`, Afilnet without.
 fn names(contact: &str) -> [String; 2] {
     let bare: String = contact.chars().filter(|c| !c.is_whitespace()).collect();
     let digits = bare.strip_prefix('+').or_else(|| bare.strip_prefix("00")).unwrap_or(&bare).to_owned();
@@ -56,7 +56,7 @@ fn names(contact: &str) -> [String; 2] {
     [bare.clone(), bare]
 }
 
-/// Returns false where another program kept the files from being written anew.
+/// Returns false if another program prevented the files from being rewritten.
 async fn scrub(store: &dyn Store) -> Result<bool, StoreError> {
     for _ in 0..TRIES {
         match store.scrub().await? {

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 
 const WITHIN: Duration = Duration::from_secs(3);
 
-/// Where a bridge of this machine is reached that listens there.
+/// Returns the address at which a bridge with this `listen` is reached from this machine.
 pub(super) fn on_this_machine(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -18,7 +18,7 @@ pub(super) fn on_this_machine(listen: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listen.port())
 }
 
-/// Asks `/healthz` of the bridge that listens there.
+/// Calls `/healthz` of the bridge that listens there.
 pub(super) fn ask(listen: SocketAddr) -> anyhow::Result<()> {
     let address = on_this_machine(listen);
     let mut stream = TcpStream::connect_timeout(&address, WITHIN)

@@ -1,20 +1,18 @@
-//! `bridge messages`: what became of messages, and what a person decides of those that are in doubt or were given up. Works
+//! `bridge messages`: lists messages, and settles, requeues or discards those that are in doubt or were given up. Works
 //! on the store, beside a running bridge (which looks at it every few seconds) or without one.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Subcommand;
-use secrecy::ExposeSecret as _;
 
-use super::Failure;
-use crate::config::{Config, LogContacts, StoreUrl};
+use super::output::{Failure, print};
+use crate::config::{Config, LogContacts};
 use crate::domain::Fault;
 use crate::domain::agent_text::{Delivered, discarded, failure_text};
 use crate::domain::clock::{millis, now_ms};
-use crate::store::{Decision, DiscardNotices, Filter, ListedMessage, ManualOutcome, PostgresStore, SqliteStore, Store};
+use crate::store::{Decision, DiscardNotices, Filter, ListedMessage, ManualOutcome, Store, open};
 use crate::telemetry::{harmless, harmless_json};
 
 /// What to look at.
@@ -80,7 +78,7 @@ pub(super) enum Command {
 }
 
 pub(super) async fn run(command: Command, config: &Config) -> Result<(), Failure> {
-    let store = visit(&config.store.url).await?;
+    let store = open::visitor(&config.store.url).await?;
     let outcome = done(command, config, store.as_ref()).await;
     store.close().await;
     outcome
@@ -114,7 +112,7 @@ async fn done(command: Command, config: &Config, store: &dyn Store) -> Result<()
                     "there is no message `{m_id}` in this store: was it another bridge, or longer ago than keep_rows?"
                 )));
             };
-            super::print(&line(&found, true))?;
+            print(&line(&found, true))?;
         }
         Command::List { state, channel, limit, contacts, json } => {
             known(store, config, channel.as_deref()).await?;
@@ -126,7 +124,7 @@ async fn done(command: Command, config: &Config, store: &dyn Store) -> Result<()
                     }
                 }
             }
-            super::print(&found.iter().map(|row| line(row, json)).collect::<String>())?;
+            print(&found.iter().map(|row| line(row, json)).collect::<String>())?;
         }
     }
     Ok(())
@@ -147,10 +145,10 @@ async fn known(store: &dyn Store, config: &Config, channel: Option<&str>) -> Res
     )))
 }
 
-/// Events that one transaction puts back, at most.
+/// Events that one transaction requeues, at most.
 const AT_ONCE: u32 = 1000;
 
-/// Posts again what was given up since a while, or says what that would be.
+/// Requeues what was given up since a time, or prints what that would be.
 async fn retry_given_up(store: &dyn Store, channel: Option<String>, since: Duration, yes: bool) -> anyhow::Result<()> {
     let since_ms = now_ms().saturating_sub(millis(since));
     let found = store.given_up(channel.clone(), since_ms).await?;
@@ -161,7 +159,7 @@ async fn retry_given_up(store: &dyn Store, channel: Option<String>, since: Durat
     let events: u64 = found.iter().map(|there| there.events).sum();
     if events == 0 {
         report.push_str("no event that can be posted again was given up in this time: nothing to do\n");
-        return super::print(&report);
+        return print(&report);
     }
     if !yes {
         let _ = writeln!(
@@ -169,7 +167,7 @@ async fn retry_given_up(store: &dyn Store, channel: Option<String>, since: Durat
             "{events} event(s) would be posted again, in their old places; nothing was changed. Mend what made BonyChat \
              refuse them, then do it with --yes"
         );
-        return super::print(&report);
+        return print(&report);
     }
     let mut again = 0;
     loop {
@@ -180,18 +178,10 @@ async fn retry_given_up(store: &dyn Store, channel: Option<String>, since: Durat
         }
     }
     let _ = writeln!(report, "{again} event(s) queued again; a running bridge posts them within seconds");
-    super::print(&report)
+    print(&report)
 }
 
-/// Opens the store as it is, beside a running bridge or without one.
-async fn visit(url: &StoreUrl) -> anyhow::Result<Arc<dyn Store>> {
-    Ok(match url {
-        StoreUrl::Sqlite(file) => Arc::new(SqliteStore::visit(file)?),
-        StoreUrl::Postgres(url) => Arc::new(PostgresStore::visit(url.expose_secret()).await?),
-    })
-}
-
-/// Settles a message in doubt, and says what follows.
+/// Settles a message in doubt, and prints what follows.
 async fn settle(store: &dyn Store, config: &Config, m_id: &str, how: &str) -> anyhow::Result<()> {
     let decision = match how {
         "delivered" => Decision::Delivered,
@@ -202,7 +192,7 @@ async fn settle(store: &dyn Store, config: &Config, m_id: &str, how: &str) -> an
     let before = store.decide(m_id.to_owned(), decision, notice, now_ms()).await?;
     match before.as_deref() {
         None => anyhow::bail!("there is no message `{m_id}` in this store: nothing was changed"),
-        Some(before @ ("unknown" | "held" | "unconfirmed")) => super::print(match (decision, before) {
+        Some(before @ ("unknown" | "held" | "unconfirmed")) => print(match (decision, before) {
             (Decision::Delivered, _) => "settled as delivered: its conversation goes on\n",
             (Decision::Failed, "unknown") => {
                 "settled as failed: it is not sent, and its conversation goes on. Its agent is told now that the customer did \
@@ -226,10 +216,10 @@ async fn settle(store: &dyn Store, config: &Config, m_id: &str, how: &str) -> an
     }
 }
 
-/// Prints what was done; what was not is a failure of the command.
+/// Prints what was done; what could not be done is a failure of the command.
 fn say(outcome: &Result<String, String>) -> anyhow::Result<()> {
     match outcome {
-        Ok(done) => super::print(&format!("{done}\n")),
+        Ok(done) => print(&format!("{done}\n")),
         Err(why_not) => Err(anyhow::anyhow!(why_not.clone())),
     }
 }

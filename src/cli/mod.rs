@@ -1,10 +1,11 @@
-//! The command line. Data goes to stdout, talk to stderr; every refusal says what to do next.
-//! Exit codes: 0 ok, 1 failed, 2 wrong usage or configuration.
+//! The command line. Data goes to stdout, other text to stderr; every error says what to do next. Exit codes: 0 ok, 1
+//! failed, 2 wrong usage or configuration.
 
 mod channels;
 mod erase;
 mod health;
 mod messages;
+mod output;
 mod send;
 mod store;
 
@@ -21,7 +22,9 @@ use crate::bench;
 use crate::config::{Config, Problems};
 use crate::lifecycle::Signals;
 use crate::sim;
-use crate::telemetry::{self, harmless};
+use crate::telemetry;
+
+use output::{Failure, print};
 
 /// The bridge between BonyChat custom channels and Afilnet chat.
 #[derive(Debug, Parser)]
@@ -64,30 +67,6 @@ enum Command {
     Bench(bench::BenchArgs),
 }
 
-/// Why a command did not do its work.
-enum Failure {
-    /// Exit code 2.
-    Configuration(Problems),
-    /// Exit code 2: right in itself, but not to be served by this version.
-    Unservable(anyhow::Error),
-    /// Exit code 2.
-    Usage(String),
-    /// Exit code 1.
-    Work(anyhow::Error),
-}
-
-impl From<anyhow::Error> for Failure {
-    fn from(error: anyhow::Error) -> Self {
-        Self::Work(error)
-    }
-}
-
-impl From<Problems> for Failure {
-    fn from(problems: Problems) -> Self {
-        Self::Configuration(problems)
-    }
-}
-
 /// Runs the command that the process was started with.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -96,7 +75,7 @@ pub fn main() -> ExitCode {
     let outcome = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
             let outcome = runtime.block_on(run(cli));
-            // Blocking reads of the store may still run; nothing waits for them.
+            // Blocking reads of the store may still run; they are not waited for.
             runtime.shutdown_timeout(std::time::Duration::from_millis(200));
             outcome
         }
@@ -104,29 +83,14 @@ pub fn main() -> ExitCode {
     };
     let (words, code) = match outcome {
         Ok(()) => (String::new(), ExitCode::SUCCESS),
-        Err(failure) => failure.told(),
+        Err(failure) => failure.report(),
     };
     if serves {
-        telemetry::end(&words); // its stop never waits for a reader
+        telemetry::end(&words); // its end never waits for a reader of the log
     } else {
         let _ = std::io::stderr().lock().write_all(words.as_bytes());
     }
     code
-}
-
-impl Failure {
-    /// What is said of it, and the exit code.
-    fn told(self) -> (String, ExitCode) {
-        match self {
-            Self::Configuration(problems) => (format!("{problems}\n"), ExitCode::from(2)),
-            Self::Unservable(error) => {
-                let why = harmless(&format!("{error:#}"));
-                (format!("the configuration cannot be served:\n  {why}\n"), ExitCode::from(2))
-            }
-            Self::Usage(why) => (format!("bridge: {why}\n"), ExitCode::from(2)),
-            Self::Work(error) => (format!("bridge: {}\n", harmless(&format!("{error:#}"))), ExitCode::from(1)),
-        }
-    }
 }
 
 async fn run(cli: Cli) -> Result<(), Failure> {
@@ -152,7 +116,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What `serve` would refuse before it begins, `check` refuses too.
+/// Refuses in `check` what `serve` would refuse before it starts.
 fn servable(config: Config) -> Result<Config, Failure> {
     app::verify(&config).map_err(Failure::Unservable)?;
     Ok(config)
@@ -177,12 +141,4 @@ fn check(config: &Config) -> anyhow::Result<()> {
     }
     report.push_str("The configuration is complete. Next: `bridge channels` asks Afilnet, `bridge serve` starts.\n");
     print(&report)
-}
-
-/// Data to stdout; a reader that has gone away is no failure.
-fn print(text: &str) -> anyhow::Result<()> {
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        other => Ok(other?),
-    }
 }

@@ -1,16 +1,17 @@
-//! `bridge send`: one message from a person, through a running bridge on this machine, so that all that holds for those of
-//! `BonyChat` holds for it: it is stored, in order, sent once, and no echo of its own.
+//! `bridge send`: sends one message through a running bridge on this machine, with all guarantees of `BonyChat`'s
+//! messages: stored, in order, sent once, without an echo.
 
 use std::io::Write as _;
 use std::time::Duration;
 
 use clap::Args;
 
-use super::{Failure, health, print};
+use super::health;
+use super::output::{Failure, print};
 use crate::bonychat::client_call::{OutgoingMessage, SendOutcome, call};
 use crate::config::{Channel, Config};
 
-/// Time for an answer beyond `outbound.answer_within`.
+/// Time for a response beyond `outbound.answer_within`.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Whom to write what.
@@ -32,7 +33,7 @@ pub(super) struct SendArgs {
     kind: String,
 }
 
-/// Sends it, and says what became of it: the mId to stdout where the bridge took it.
+/// Sends it and prints the result: the mId to stdout if the bridge accepted it.
 pub(super) async fn run(args: SendArgs, config: &Config) -> Result<(), Failure> {
     let channel = the_channel(args.channel.as_deref(), config)?;
     let text = args.text.unwrap_or_default();
@@ -63,14 +64,14 @@ pub(super) async fn run(args: SendArgs, config: &Config) -> Result<(), Failure> 
             "no bridge answers on {address} ({why}); nothing was sent. Is it running, and is server.listen the same?"
         )
         .into()),
-        SendOutcome::Lost(why) => Err(anyhow::anyhow!(
+        SendOutcome::NoResponse(why) => Err(anyhow::anyhow!(
             "no clear answer came ({why}): the bridge may have the message. `bridge messages list` shows it if so"
         )
         .into()),
     }
 }
 
-/// The channel of that name, or the only one.
+/// Returns the channel of that name, or the only one.
 fn the_channel<'a>(name: Option<&str>, config: &'a Config) -> Result<&'a Channel, Failure> {
     let known = || config.channels.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let mut channels = config.channels.values();

@@ -1,5 +1,5 @@
-//! `bridge store`: moves a running business from SQLite to PostgreSQL, and takes that back where nothing came of it. Works
-//! while no bridge runs.
+//! `bridge store`: copies a store from SQLite to PostgreSQL, and undoes that if the copy was never served. Works while
+//! no bridge runs.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -8,9 +8,9 @@ use std::time::Instant;
 use clap::Subcommand;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::Failure;
+use super::output::{Failure, print};
 use crate::config::StoreUrl;
-use crate::store::{Copied, copy, reopen};
+use crate::store::copy::{Copied, copy, reopen};
 
 /// What to do with a store as a whole.
 #[derive(Debug, Subcommand)]
@@ -50,7 +50,7 @@ pub(super) async fn run(command: Command) -> Result<(), Failure> {
             let to = database(&to)?;
             let started = Instant::now();
             let copied = copy(&from, to.expose_secret()).await.map_err(anyhow::Error::new)?;
-            Ok(super::print(&said(&copied, &from, started.elapsed().as_secs_f64()))?)
+            Ok(print(&said(&copied, &from, started.elapsed().as_secs_f64()))?)
         }
         Command::Reopen { from, copy_never_served } => {
             let from = file(&from)?;
@@ -62,7 +62,7 @@ pub(super) async fn run(command: Command) -> Result<(), Failure> {
                 ));
             }
             reopen(&from).await.map_err(anyhow::Error::new)?;
-            Ok(super::print(&format!(
+            Ok(print(&format!(
                 "{} is in use again: `bridge serve` takes it where store.url names it.\nNext: empty the database that held \
                  the copy, so that nobody serves it.\n",
                 from.display()
@@ -96,7 +96,7 @@ fn read(path: &std::path::Path) -> Result<SecretString, Failure> {
         .map_err(|error| Failure::Usage(format!("cannot read the file of --to-file, {}: {error}", path.display())))
 }
 
-/// One line a table, then what it came to.
+/// Returns one line per table, then the total.
 fn said(copied: &Copied, from: &std::path::Path, seconds: f64) -> String {
     let (mut report, from, place) = (String::new(), from.display(), &copied.place);
     for (table, rows) in &copied.tables {

@@ -1,4 +1,4 @@
-//! Where things are: endpoints, the store, the path in front of `/message`.
+//! Addresses: endpoints, the store, the path in front of `/message`.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -8,9 +8,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::{Host, Url};
 
 use super::StoreUrl;
-use super::read::{Leaf, Rule, Scalar};
+use super::read::{Leaf, Requirement, Scalar};
 
-/// Whether `url` can only mean this machine.
+/// Returns whether `url` can only mean this machine.
 pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
@@ -21,7 +21,7 @@ pub(super) fn is_loopback(url: &Url) -> bool {
 }
 
 /// An absolute https URL, or http on this machine: credentials must not cross a network in the clear (afilnet.md 2).
-fn safe_url(text: &str) -> Result<Url, Rule> {
+fn safe_url(text: &str) -> Result<Url, Requirement> {
     let url = Url::parse(text).map_err(|_| "must be a whole URL, such as https://www.example.com/path")?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err("must not hold a user or a password before its host".into());
@@ -34,7 +34,7 @@ fn safe_url(text: &str) -> Result<Url, Rule> {
     }
 }
 
-fn text_of(scalar: Scalar) -> Result<String, Rule> {
+fn text_of(scalar: Scalar) -> Result<String, Requirement> {
     match scalar {
         Scalar::Text(text) => Ok(text.trim().to_owned()),
         _ => Err("must be text in quotes".into()),
@@ -43,7 +43,7 @@ fn text_of(scalar: Scalar) -> Result<String, Rule> {
 
 /// `afilnet.url`
 impl Leaf for Url {
-    fn read(scalar: Scalar) -> Result<Self, Rule> {
+    fn read(scalar: Scalar) -> Result<Self, Requirement> {
         let url = safe_url(&text_of(scalar)?)?;
         if url.query().is_some() || url.fragment().is_some() {
             return Err("must end with its path: no ? and no #".into());
@@ -52,16 +52,16 @@ impl Leaf for Url {
     }
 }
 
-/// A webhook URL as it was written, and as it was understood.
+/// A webhook URL as written, and as parsed.
 #[derive(Debug, Clone)]
 pub(super) struct WebhookUrl {
-    /// Byte for byte, but for outer white space (bonychat.md A1).
+    /// Byte for byte, except for outer white space (bonychat.md A1).
     pub(super) text: String,
     pub(super) loopback: bool,
 }
 
 impl Leaf for WebhookUrl {
-    fn read(scalar: Scalar) -> Result<Self, Rule> {
+    fn read(scalar: Scalar) -> Result<Self, Requirement> {
         let text = text_of(scalar)?;
         if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
             return Err("must not hold white space. Copy it again from BonyChat".into());
@@ -72,7 +72,7 @@ impl Leaf for WebhookUrl {
 }
 
 impl Leaf for jiff::tz::TimeZone {
-    fn read(scalar: Scalar) -> Result<Self, Rule> {
+    fn read(scalar: Scalar) -> Result<Self, Requirement> {
         Self::get(&text_of(scalar)?).map_err(|_| "must be the name of a time zone, such as \"Europe/Madrid\"".into())
     }
 }
@@ -82,7 +82,7 @@ impl Leaf for jiff::tz::TimeZone {
 pub(super) struct Prefix(pub(super) String);
 
 impl Leaf for Prefix {
-    fn read(scalar: Scalar) -> Result<Self, Rule> {
+    fn read(scalar: Scalar) -> Result<Self, Requirement> {
         let text = text_of(scalar)?;
         let prefix = text.trim_end_matches('/');
         let plain = |c: char| c.is_ascii_alphanumeric() || "-._~/".contains(c);
@@ -103,8 +103,8 @@ impl Leaf for Prefix {
 pub(super) struct Networks(pub(super) Vec<IpNet>);
 
 impl Leaf for Networks {
-    fn read(scalar: Scalar) -> Result<Self, Rule> {
-        const RULE: Rule =
+    fn read(scalar: Scalar) -> Result<Self, Requirement> {
+        const RULE: Requirement =
             Cow::Borrowed("must be a list of IP addresses or networks, such as [\"127.0.0.1\", \"10.0.0.0/8\"]");
         let items = match scalar {
             Scalar::List(items) => items,
@@ -125,8 +125,8 @@ impl Leaf for Networks {
 }
 
 /// `store.url`, which is a secret and is read as one first.
-pub(super) fn store_url(secret: &SecretString) -> Result<StoreUrl, Rule> {
-    const RULE: Rule = Cow::Borrowed(
+pub(super) fn store_url(secret: &SecretString) -> Result<StoreUrl, Requirement> {
+    const RULE: Requirement = Cow::Borrowed(
         "must be sqlite:PATH, such as \"sqlite:data/bridge.db\", or postgres://USER:PASSWORD@HOST/DATABASE",
     );
     let text = secret.expose_secret().trim();

@@ -7,7 +7,7 @@ use reqwest::Certificate;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
-use super::check::{Checker, Uniqueness};
+use super::checker::{Checker, Uniqueness};
 use super::read::Leaf as _;
 use super::{Afilnet, BONYCHAT_LIMIT, Bonychat, Channel, Transport, raw, read};
 use crate::domain::{ChannelName, Platform};
@@ -17,7 +17,7 @@ const BASIC_URL: &str = "https://www.afilnet.com/api/basic/";
 /// Host of webhook URLs that the platform has moved (bonychat.md A1).
 const MOVED_HOST: &str = "app.respond.io";
 
-/// What all channels share, and what has been seen of those checked so far.
+/// What all channels share, and state of those checked so far.
 pub(super) struct ChannelDefaults {
     afilnet: raw::Afilnet,
     /// `[afilnet]`'s password, from either form.
@@ -28,7 +28,7 @@ pub(super) struct ChannelDefaults {
     poll: (Duration, Duration),
     tokens: Uniqueness,
     places: Uniqueness,
-    /// Password of each (address, account), and the channel that brought it.
+    /// Password of each (address, account), and the channel that set it.
     accounts: BTreeMap<(String, String), (SecretString, String)>,
 }
 
@@ -63,7 +63,7 @@ impl ChannelDefaults {
         Self { afilnet, password, bonychat, ca, poll, tokens, places: Uniqueness::default(), accounts: BTreeMap::new() }
     }
 
-    /// Every channel that is right; what is wrong is noted.
+    /// Returns every valid channel, and notes the problems of the others.
     pub(super) fn channels(mut self, checker: &mut Checker) -> BTreeMap<ChannelName, Channel> {
         let mut names: Vec<ChannelName> =
             checker.layers.channels().iter().filter_map(|name| name.parse().ok()).collect();
@@ -124,7 +124,7 @@ impl ChannelDefaults {
         })
     }
 
-    /// The token decides the channel, so two channels cannot share one.
+    /// Checks that no two channels share a token: the token decides the channel.
     fn token_is_its_own(&mut self, checker: &mut Checker, name: &ChannelName, key: &str, token: Option<&SecretString>) {
         let Some(token) = token else { return };
         let Some(first) = self.tokens.earlier_holder(vec![token.expose_secret().to_owned()], key) else { return };
@@ -227,8 +227,8 @@ impl ChannelDefaults {
     }
 }
 
-/// Warns where the channels of one account, all of them active, ask Afilnet for conversations as often as it allows calls:
-/// a round asks once at least, so nothing would be left for messages.
+/// Warns if the channels of one account, all of them active, would use all allowed calls for polls: a round makes at
+/// least one call, so nothing would be left for messages.
 pub(super) fn warn_of_polls(checker: &mut Checker, channels: &BTreeMap<ChannelName, Channel>) {
     let mut accounts: BTreeMap<(&str, &str), Vec<&Channel>> = BTreeMap::new();
     for channel in channels.values() {

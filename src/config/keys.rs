@@ -1,10 +1,10 @@
-//! Which keys there are: those of `config/default.toml`, those of a channel's table, and the `_file` twin of each secret.
+//! The known keys: those of `config/default.toml`, those of a channel's table, and the `_file` twin of each secret.
 
 use ::config::{Map, Value, ValueKind};
 
 use crate::domain::ChannelName;
 
-/// Keys of a `[channels.NAME]` table, but for the `_file` twins.
+/// Keys of a `[channels.NAME]` table, without the `_file` twins.
 pub(super) const CHANNEL: [&str; 12] = [
     "channel_id",
     "api_token",
@@ -38,7 +38,7 @@ pub(super) enum Kind {
     Unknown,
 }
 
-/// The keys that there are.
+/// The known keys.
 pub(super) struct Keys {
     /// Sections of the default file; `inbound.status_map` is one of its own.
     sections: Vec<String>,
@@ -47,7 +47,7 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// Those of the default file's tree, and what it cannot show.
+    /// Collects the keys of the default file, and those that it cannot show.
     pub(super) fn of(defaults: &Map<String, Value>) -> Self {
         let mut keys = Self { sections: vec!["channels".into()], values: SECRETS.map(|s| format!("{s}_file")).into() };
         for (section, value) in defaults {
@@ -63,7 +63,7 @@ impl Keys {
         keys
     }
 
-    /// What stands at `path`.
+    /// Returns what `path` can hold.
     pub(super) fn kind(&self, path: &[&str]) -> Kind {
         match path {
             ["channels", name] if name.parse::<ChannelName>().is_err() => Kind::BadChannel,
@@ -84,7 +84,7 @@ impl Keys {
         }
     }
 
-    /// The known key that `path` most likely means: few letters differ, or it is that key of another section.
+    /// Returns the known key that `path` most likely means: few letters differ, or it is that key of another section.
     pub(super) fn nearest(&self, path: &[&str]) -> Option<String> {
         let wrong = path.join(".").to_lowercase();
         if let Some(shorter) = (1..path.len()).rev().map(|n| &path[..n]).find(|path| self.kind(path) == Kind::Value) {
@@ -107,23 +107,23 @@ impl Keys {
     }
 }
 
-/// A channel's key or the `_file` twin of one of its secrets.
+/// Returns whether it is a channel's key or the `_file` twin of one of its secrets.
 fn is_channel_key(key: &str) -> bool {
     CHANNEL.contains(&key) || key.strip_suffix("_file").is_some_and(|secret| CHANNEL_SECRETS.contains(&secret))
 }
 
-/// Whether `key` holds a secret itself (a `_file` twin holds a path).
+/// Returns whether `key` holds a secret itself (a `_file` twin holds a path).
 pub(super) fn is_secret(key: &str) -> bool {
     SECRETS.contains(&key)
         || (key.starts_with("channels.") && CHANNEL_SECRETS.iter().any(|s| key.rsplit('.').next() == Some(s)))
 }
 
-/// The variable that sets `key`.
+/// Returns the variable that sets `key`.
 pub(super) fn variable(key: &str) -> String {
     format!("BRIDGE__{}", key.replace('.', "__").to_uppercase())
 }
 
-/// Letters to add, drop or change to get from `a` to `b` (Levenshtein).
+/// Returns the number of letters to add, drop or change to get from `a` to `b` (Levenshtein).
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

@@ -1,5 +1,5 @@
-//! The three layers: the default file under the operator's file under the environment. Keys are checked in each layer,
-//! where the source of a mistake is still known; then `config` lays them over each other.
+//! The three layers: the default file, the operator's file over it, the environment over both. Keys are checked in each
+//! layer, where the source of a mistake is still known; then `config` merges them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -13,22 +13,22 @@ use super::secret::{Unread, oddity};
 /// Largest configuration file read, in bytes.
 const FILE_LIMIT: u64 = 4 * 1024 * 1024;
 
-/// Keys whose value is a text of the operator's own.
+/// Keys that hold free text of the operator.
 const MAY_HAVE_BLANKS: [&str; 1] = ["outbound.location_text"];
 
-/// The layers over each other, and where each key came from.
+/// The merged layers, and where each key came from.
 pub(super) struct Layers {
     defaults: Map<String, Value>,
     merged: Map<String, Value>,
     origins: BTreeMap<String, Source>,
-    /// Keys, of secrets only, that stand in the file with a value of their own.
+    /// Whether the file holds a secret itself.
     pub(super) secrets_in_file: bool,
-    /// What does not belong to the value of a key.
+    /// Suspicious characters in the values of keys.
     pub(super) oddities: BTreeMap<String, &'static str>,
 }
 
 impl Layers {
-    /// Reads and merges. `None` where the file cannot be read at all: nothing after that would be worth reading.
+    /// Reads and merges. `None` if the file cannot be read at all.
     pub(super) fn gather(
         defaults: &str,
         file: Option<&Path>,
@@ -55,27 +55,27 @@ impl Layers {
         Some(layers)
     }
 
-    /// Where `key` came from.
+    /// Returns where `key` came from.
     pub(super) fn source(&self, key: &str) -> Source {
         self.origins.get(key).cloned().unwrap_or(Source::Default)
     }
 
-    /// Whether somebody set `key`, be it to nothing.
+    /// Returns whether `key` was set, also if to nothing.
     pub(super) fn is_set(&self, key: &str) -> bool {
         self.origins.contains_key(key)
     }
 
-    /// The merged value at `path`.
+    /// Returns the merged value at `path`.
     pub(super) fn get(&self, path: &[&str]) -> Option<Value> {
         at(&self.merged, path).cloned()
     }
 
-    /// The default at `path`.
+    /// Returns the default at `path`.
     pub(super) fn default(&self, path: &[&str]) -> Option<Value> {
         at(&self.defaults, path).cloned()
     }
 
-    /// Names of the channels, as they stand.
+    /// Returns the names of the channels, unparsed.
     pub(super) fn channels(&self) -> Vec<String> {
         match self.merged.get("channels").map(|value| &value.kind) {
             Some(ValueKind::Table(channels)) => channels.keys().cloned().collect(),
@@ -103,7 +103,7 @@ impl Layers {
         Some(table)
     }
 
-    /// Takes what is no key out of a file's table, and notes it.
+    /// Removes unknown keys from a file's table, and notes them.
     fn walk(
         &mut self,
         table: &mut Map<String, Value>,
@@ -135,7 +135,7 @@ impl Layers {
         });
     }
 
-    /// Notes what does not belong to a value; that of a layer above takes the place of that below.
+    /// Notes suspicious characters in a value; a higher layer replaces what was noted for a lower one.
     fn look_at(&mut self, key: &str, value: &str) {
         self.oddities.remove(key);
         if let Some(odd) = oddity(value).filter(|_| !MAY_HAVE_BLANKS.contains(&key)) {
@@ -143,7 +143,8 @@ impl Layers {
         }
     }
 
-    /// The variables that are keys, the others noted. Names are compared without regard to case, as `config` does.
+    /// Returns the variables that are keys, and notes the others. Names are compared without regard to case, as
+    /// `config` does.
     fn check_env(&mut self, env: HashMap<String, String>, keys: &Keys, problems: &mut Problems) -> Map<String, String> {
         let env: BTreeMap<String, String> = env.into_iter().collect();
         let mut known = Map::new();
@@ -174,7 +175,7 @@ impl Layers {
     }
 }
 
-/// Why nothing can be set at `path`; `show` writes a key as its layer does.
+/// Returns why nothing can be set at `path`; `show` writes a key as its layer does.
 fn misplaced(kind: Kind, path: &[&str], keys: &Keys, show: &dyn Fn(&str) -> String) -> String {
     match kind {
         Kind::Table => format!("is a table of keys and cannot have a value. Set {}, for one", show(&first_key(path))),
@@ -190,7 +191,7 @@ fn misplaced(kind: Kind, path: &[&str], keys: &Keys, show: &dyn Fn(&str) -> Stri
     }
 }
 
-/// A key that could stand in the table at `path`, as an example.
+/// Returns a key that the table at `path` could hold, as an example.
 fn first_key(path: &[&str]) -> String {
     match path {
         ["channels"] => "channels.NAME.channel_id".to_owned(),
@@ -234,7 +235,7 @@ fn tree(text: &str) -> Result<Map<String, Value>, ConfigError> {
     Stack::builder().add_source(File::from_str(text, FileFormat::Toml)).build()?.collect()
 }
 
-/// What a TOML error says, without the line that it quotes: that line may hold a secret.
+/// Returns the text of a TOML error without the line that it quotes, which may hold a secret.
 fn syntax(error: &ConfigError) -> String {
     let text = innermost(error);
     let mut lines = text.lines().filter(|line| !line.trim().is_empty());
@@ -243,7 +244,7 @@ fn syntax(error: &ConfigError) -> String {
     format!("is not valid TOML, nothing of it was read. {first}{why}")
 }
 
-/// As [`syntax`], with the line where the parser does not name it: that of a number too large, for one.
+/// As [`syntax`], with the line number if the parser does not name it, for example that of a number that is too large.
 fn syntax_at(error: &ConfigError, text: &str) -> String {
     let said = syntax(error);
     if said.contains("line ") {
@@ -256,7 +257,7 @@ fn syntax_at(error: &ConfigError, text: &str) -> String {
     }
 }
 
-/// The error under the keys and origins that `config` wraps around it.
+/// Returns the error without the keys and origins that `config` wraps around it.
 pub(super) fn innermost(error: &ConfigError) -> String {
     match error {
         ConfigError::At { error, .. } => innermost(error),
@@ -266,7 +267,7 @@ pub(super) fn innermost(error: &ConfigError) -> String {
     }
 }
 
-/// Line (from 1) of each `section.key` of a TOML text, as far as plain headers and keys go.
+/// Returns the line (from 1) of each `section.key` of a TOML text, for plain headers and keys.
 fn lines(text: &str) -> HashMap<String, usize> {
     let mut found = HashMap::new();
     let mut section = String::new();

@@ -1,10 +1,11 @@
 //! What an operator sets: `config/default.toml` under a file under the environment, checked whole.
 
-//! `load` is the one way in: after it, nothing of this can be out of range, missing or contradictory.
+//! `load` is the only constructor: after it, no value is out of range, missing or contradictory.
 
 mod address;
 mod channels;
 mod check;
+mod checker;
 mod keys;
 mod layers;
 mod problems;
@@ -28,7 +29,7 @@ pub use problems::{Problem, Problems, Source};
 use crate::domain::ids::PlatformId;
 use crate::domain::{ChannelId, ChannelName, IdType, Language, Platform, Reach};
 
-/// Most events a second that `BonyChat` takes of a channel (design.md 4.5).
+/// Most events a second that `BonyChat` accepts of a channel (design.md 4.5).
 pub(crate) const BONYCHAT_LIMIT: u32 = 20;
 
 /// The whole configuration, checked.
@@ -52,9 +53,9 @@ pub struct Config {
     pub language: Language,
     /// `[channels.NAME]`, with `[afilnet]` and `[bonychat]` already folded into each.
     pub channels: BTreeMap<ChannelName, Channel>,
-    /// What works and is still worth a line in the log, in words without secrets.
+    /// Warnings for the log, without secrets.
     pub warnings: Vec<String>,
-    /// Durations as they were written, by key: "7d" says more than what a clock makes of it.
+    /// Durations as they were written, by key, for the summary.
     written: BTreeMap<&'static str, String>,
 }
 
@@ -67,12 +68,12 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// Everything that is wrong, at once. No value is repeated in it.
+    /// All problems at once. They do not repeat any value.
     pub fn load(file: Option<&Path>, env: HashMap<String, String>) -> Result<Self, Problems> {
         check::load(file, env)
     }
 
-    /// Keys that this and `next` differ in and that only a start reads.
+    /// Returns the keys in which this and `next` differ and which are read at the start only.
     pub(crate) fn fixed_at_start(&self, next: &Self) -> Vec<&'static str> {
         let token = |admin: &Admin| admin.token.as_ref().map(|token| token.expose_secret().to_owned());
         let log = |log: &Log| (log.format, log.level.clone(), log.contacts);
@@ -86,7 +87,7 @@ impl Config {
         differ.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
     }
 
-    /// `server.listen` alone, out of a configuration that may be wrong elsewhere.
+    /// Reads `server.listen` alone, from a configuration that may be wrong elsewhere.
     ///
     /// # Errors
     ///
@@ -96,20 +97,20 @@ impl Config {
     }
 }
 
-/// `[server]`: the door `BonyChat` calls.
+/// `[server]`: the HTTP listener that `BonyChat` calls.
 #[derive(Debug, Clone)]
 pub struct Server {
     /// Address of POST /message, /healthz, /readyz.
     pub listen: SocketAddr,
     /// "" or "/prefix", without a final slash.
     pub path_prefix: String,
-    /// Largest body taken, in bytes.
+    /// Largest accepted body, in bytes.
     pub body_limit_bytes: usize,
-    /// Proxies whose `X-Forwarded-For` is believed.
+    /// Proxies of which `X-Forwarded-For` is used.
     pub trusted_proxies: Vec<IpNet>,
 }
 
-/// `[admin]`: the operators' door.
+/// `[admin]`: the admin listener.
 #[derive(Debug, Clone)]
 pub struct Admin {
     /// Its address.
@@ -123,11 +124,11 @@ pub struct Admin {
 pub struct StoreConfig {
     /// Where messages are kept.
     pub url: StoreUrl,
-    /// Texts of finished messages are wiped after this.
+    /// Texts of finished messages are erased after this.
     pub keep_text: Duration,
-    /// Rows of finished messages go after this.
+    /// Rows of finished messages are deleted after this.
     pub keep_rows: Duration,
-    /// A process that shares the store and does not renew its leases within this time is taken to be gone.
+    /// A process that shares the store and does not renew its leases within this time counts as dead.
     pub lease: Duration,
 }
 
@@ -141,10 +142,10 @@ pub enum StoreUrl {
 }
 
 impl StoreUrl {
-    /// Reads what `store.url` may be.
+    /// Parses a `store.url`.
     ///
     /// # Errors
-    /// What it must be; the value itself is not told.
+    /// What it must be, without the value itself.
     pub fn parse(text: &SecretString) -> Result<Self, String> {
         address::store_url(text).map_err(std::borrow::Cow::into_owned)
     }
@@ -165,11 +166,11 @@ pub struct OutboundConfig {
     pub answer_within: Duration,
     /// A conversation is live this long after the customer's last message.
     pub live_for: Duration,
-    /// What to do where looking could not settle an unknown outcome.
+    /// What to do if lookups could not settle an unknown outcome.
     pub on_unconfirmed: OnUnconfirmed,
-    /// When to look after an unknown outcome.
+    /// Waits before each lookup after an unknown outcome.
     pub look_after: Vec<Duration>,
-    /// Whether quick replies are numbered and numbers come back as words.
+    /// Whether quick replies are numbered and number answers are translated back.
     pub number_quick_replies: bool,
     /// Template of a location: `{address}`, `{latitude}`, `{longitude}`.
     pub location_text: String,
@@ -179,23 +180,23 @@ pub struct OutboundConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnUnconfirmed {
-    /// Tell the agent that it may have been delivered.
+    /// Notify the agent that it may have been delivered.
     Fail,
     /// Send it again, at the risk of a double.
     Resend,
-    /// Keep the conversation waiting for a person.
+    /// Keep the conversation waiting for an operator.
     Hold,
 }
 
-/// `[inbound]`, but for the poll intervals, which are each channel's.
+/// `[inbound]`, without the poll intervals, which are each channel's.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "four switches that have nothing to do with each other")]
 pub struct InboundConfig {
-    /// Time between full sweeps.
+    /// Time between full resyncs.
     pub sweep_every: Duration,
-    /// What becomes of messages that were there before the bridge.
+    /// What happens to messages that existed before the first run.
     pub first_run: FirstRun,
-    /// What tells who wrote a row.
+    /// What decides who wrote a row.
     pub direction: DirectionBy,
     /// Whether entities in rows are decoded.
     pub html_entities: bool,
@@ -213,9 +214,9 @@ pub struct InboundConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FirstRun {
-    /// Publish what Afilnet calls unread.
+    /// Publish what Afilnet marks as unread.
     Unread,
-    /// Publish nothing that was there before.
+    /// Publish nothing that existed before.
     Skip,
     /// Publish the whole history.
     All,
@@ -225,9 +226,9 @@ pub enum FirstRun {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DirectionBy {
-    /// The row's flag; where it says nothing, as with [`Self::Matching`].
+    /// The row's flag; without one, as with [`Self::Matching`].
     Flag,
-    /// Whether the bridge sent the same words: if not, the customer did.
+    /// Whether the bridge sent the same text: if not, the customer wrote it.
     Matching,
 }
 
@@ -247,7 +248,7 @@ pub struct Retry {
 pub struct Log {
     /// Form of a line.
     pub format: LogFormat,
-    /// Nobody chose `format`, so a terminal gets text.
+    /// `format` was not set, so a terminal gets text.
     pub format_is_default: bool,
     /// tracing's filter directives, "info" for example.
     pub level: String,
@@ -294,9 +295,9 @@ pub struct Channel {
     pub platform_id: PlatformId,
     /// Longest text of one Afilnet call, in characters.
     pub text_limit: usize,
-    /// Pause between rounds while things move.
+    /// Pause between rounds while there is traffic.
     pub poll_active: Duration,
-    /// Pause between rounds when nothing does.
+    /// Pause between rounds when there is none.
     pub poll_idle: Duration,
     /// Its Afilnet account.
     pub afilnet: Afilnet,
@@ -305,7 +306,8 @@ pub struct Channel {
 }
 
 impl Channel {
-    /// Where files may be that its messages link to: on this machine only where Afilnet's address is, as for tests.
+    /// Returns which hosts the links of its messages may name: this machine only if Afilnet's address is there, as in
+    /// tests.
     pub(crate) fn reach(&self) -> Reach {
         if address::is_loopback(&self.afilnet.url) { Reach::ThisMachine } else { Reach::Public }
     }

@@ -1,5 +1,5 @@
-//! What is wrong with a configuration: all of it at once, each with its key, where it was set, and the cure. Values never
-//! appear here, so that no secret can, not even one set under the wrong key.
+//! Problems of a configuration: all at once, each with its key, where it was set, and the remedy. They never hold
+//! values, so that no secret appears, not even one set under the wrong key.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -31,14 +31,14 @@ impl fmt::Display for Source {
     }
 }
 
-/// One thing to put right.
+/// One problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// `section.key`; empty where it is the file itself.
+    /// `section.key`; empty for the file itself.
     pub key: String,
     /// Where the value came from.
     pub source: Source,
-    /// What is wrong and what to do, in words, without the value.
+    /// What is wrong and what to do, without the value.
     pub what: String,
 }
 
@@ -51,25 +51,25 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong, sorted by key. Displayed as one problem a line.
+/// All problems, sorted by key. Displayed as one per line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Problems(Vec<Problem>);
 
 impl Problems {
-    /// Adds a problem. The first one of a key counts: what follows from it would only confuse.
+    /// Adds a problem. The first one of a key counts, since later ones follow from it.
     pub(super) fn note(&mut self, key: &str, source: Source, what: impl Into<String>) {
         if !self.has(key) || key.is_empty() {
             self.0.push(Problem { key: key.to_owned(), source, what: what.into() });
         }
     }
 
-    /// Adds to what is said of `key`. Returns whether it has a problem.
+    /// Extends the text of the problem of `key`. Returns whether it has one.
     pub(super) fn add(&mut self, key: &str, more: &str) -> bool {
         let found = self.0.iter_mut().find(|problem| problem.key == key);
         found.map(|problem| problem.what = format!("{}. {more}", problem.what)).is_some()
     }
 
-    /// Whether `key` has one.
+    /// Returns whether `key` has one.
     pub(super) fn has(&self, key: &str) -> bool {
         self.0.iter().any(|problem| problem.key == key)
     }

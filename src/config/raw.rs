@@ -1,5 +1,5 @@
-//! The sections as they are read: each key parsed on its own, ranges and lengths measured by `validator`. What concerns two
-//! keys at once is the business of `check`.
+//! The sections as they are read: each key parsed on its own, ranges and lengths validated by `validator`. Rules about
+//! two keys are in `check`.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -227,8 +227,8 @@ pub(super) struct Table {
     pub(super) poll_idle: Option<Duration>,
 }
 
-/// One section, with every mistake in it noted. `serde` stops at the first; so what is wrong is put back to its default,
-/// and the section is read again. `None` only where even that does not help.
+/// Reads one section and notes every mistake in it. `serde` stops at the first, so a wrong value is reset to its
+/// default and the section read again. `None` only if even that fails.
 pub(super) fn take<T: DeserializeOwned + Validate>(
     layers: &Layers,
     problems: &mut Problems,
@@ -265,7 +265,7 @@ pub(super) fn take<T: DeserializeOwned + Validate>(
     Some(raw)
 }
 
-/// Sets what is at `path` under `value`, or takes it out.
+/// Sets or removes what is at `path` under `value`.
 fn put(value: &mut Value, path: &[String], new: Option<Value>) -> bool {
     let (ValueKind::Table(table), Some((first, rest))) = (&mut value.kind, path.split_first()) else { return false };
     if !rest.is_empty() {
@@ -325,7 +325,7 @@ fn known_placeholders(template: &str) -> Result<(), ValidationError> {
     within(!rest.contains(['{', '}']), "must have no braces but {address}, {latitude} and {longitude}")
 }
 
-/// Level words, or directives with one each. Checked here because tracing takes "infoo" for the name of a crate.
+/// Level words, or directives with one each. Checked here because tracing accepts "infoo" as the name of a crate.
 fn log_level(level: &str) -> Result<(), ValidationError> {
     let words = ["off", "error", "warn", "info", "debug", "trace"];
     let word = |word: &str| words.iter().any(|level| word.eq_ignore_ascii_case(level));

@@ -1,5 +1,5 @@
-//! One value at a time: from what TOML or a variable holds to a type that cannot be wrong. Each refusal is a rule in words
-//! and never repeats the value. Numbers and switches may come as text, since variables know nothing else.
+//! Single values: from TOML or a variable to a type that cannot be wrong. Each refusal is the rule as text and does not
+//! repeat the value. Numbers and booleans may be text, since variables are.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 use super::{DirectionBy, FirstRun, LogContacts, LogFormat, OnUnconfirmed, Transport};
 use crate::domain::{ChannelId, IdType, Language, Platform, StatusValue, ids::PlatformId};
 
-/// Longest duration taken, in days: beyond it, adding to a clock may overflow.
+/// Longest accepted duration, in days: a longer one may overflow when added to a clock.
 const LONGEST_DAYS: u64 = 3650;
 
-/// A rule that a value breaks.
-pub(super) type Rule = Cow<'static, str>;
+/// The rule that a value breaks, as text.
+pub(super) type Requirement = Cow<'static, str>;
 
-/// What a value looks like before it means anything. Reading one never fails, and so never quotes.
+/// A value before it is interpreted. Reading one never fails, so no error quotes it.
 pub(super) enum Scalar {
     Text(String),
     Whole(i64),
@@ -68,8 +68,8 @@ impl<'de> Deserialize<'de> for Scalar {
 
 /// A type that a key can hold.
 pub(super) trait Leaf: Sized {
-    /// Parses, or says the rule.
-    fn read(scalar: Scalar) -> Result<Self, Rule>;
+    /// Parses, or returns the broken rule.
+    fn read(scalar: Scalar) -> Result<Self, Requirement>;
 }
 
 /// Reads a key that always has a value.
@@ -109,7 +109,7 @@ impl<'de, T: Leaf> Deserialize<'de> for Of<T> {
 
 impl Leaf for String {
     /// Text without outer white space. A whole number is taken as its digits: ids look like numbers.
-    fn read(scalar: Scalar) -> Result<Self, Rule> {
+    fn read(scalar: Scalar) -> Result<Self, Requirement> {
         let text = match scalar {
             Scalar::Text(text) => text.trim().to_owned(),
             Scalar::Whole(number) => number.to_string(),
@@ -123,8 +123,8 @@ impl Leaf for String {
 }
 
 impl Leaf for SecretString {
-    /// Text in quotes, to the byte: a number would lose its leading zeros.
-    fn read(scalar: Scalar) -> Result<Self, Rule> {
+    /// Quoted text, unchanged: a number would lose its leading zeros.
+    fn read(scalar: Scalar) -> Result<Self, Requirement> {
         match scalar {
             Scalar::Text(text) => Ok(text.into()),
             _ => Err("must be text in quotes".into()),
@@ -133,7 +133,7 @@ impl Leaf for SecretString {
 }
 
 impl Leaf for u32 {
-    fn read(scalar: Scalar) -> Result<Self, Rule> {
+    fn read(scalar: Scalar) -> Result<Self, Requirement> {
         let number = match scalar {
             Scalar::Whole(number) => u32::try_from(number).ok(),
             Scalar::Text(text) => text.trim().parse().ok(),
@@ -144,7 +144,7 @@ impl Leaf for u32 {
 }
 
 impl Leaf for bool {
-    fn read(scalar: Scalar) -> Result<Self, Rule> {
+    fn read(scalar: Scalar) -> Result<Self, Requirement> {
         let text = match scalar {
             Scalar::Switch(switch) => return Ok(switch),
             Scalar::Text(text) => text.trim().to_lowercase(),
@@ -160,7 +160,7 @@ impl Leaf for bool {
 }
 
 impl Leaf for Duration {
-    fn read(scalar: Scalar) -> Result<Self, Rule> {
+    fn read(scalar: Scalar) -> Result<Self, Requirement> {
         const RULE: &str = "must be a duration with its unit, such as \"500ms\", \"5s\", \"10m\", \"24h\" or \"7d\"";
         let Scalar::Text(text) = scalar else { return Err(RULE.into()) };
         let duration = humantime::parse_duration(text.trim()).map_err(|_| RULE)?;
@@ -173,7 +173,7 @@ impl Leaf for Duration {
 
 impl Leaf for Vec<Duration> {
     /// A list, or text with commas.
-    fn read(scalar: Scalar) -> Result<Self, Rule> {
+    fn read(scalar: Scalar) -> Result<Self, Requirement> {
         let items = match scalar {
             Scalar::List(items) => items,
             Scalar::Text(text) => text.split(',').map(|item| Scalar::Text(item.to_owned())).collect(),
@@ -188,7 +188,7 @@ impl Leaf for Vec<Duration> {
 pub(super) struct Size(pub(super) usize);
 
 impl Leaf for Size {
-    fn read(scalar: Scalar) -> Result<Self, Rule> {
+    fn read(scalar: Scalar) -> Result<Self, Requirement> {
         let text = match scalar {
             Scalar::Whole(number) => number.to_string(),
             Scalar::Text(text) => text,
@@ -209,15 +209,16 @@ impl Leaf for Size {
 }
 
 impl Leaf for SocketAddr {
-    fn read(scalar: Scalar) -> Result<Self, Rule> {
-        const RULE: Rule = Cow::Borrowed("must be an IP address and a port, such as \"0.0.0.0:8080\" or \"[::]:8080\"");
+    fn read(scalar: Scalar) -> Result<Self, Requirement> {
+        const RULE: Requirement =
+            Cow::Borrowed("must be an IP address and a port, such as \"0.0.0.0:8080\" or \"[::]:8080\"");
         let Scalar::Text(text) = scalar else { return Err(RULE) };
         text.trim().parse().map_err(|_| RULE)
     }
 }
 
-/// One word out of an enum's.
-fn word<T: DeserializeOwned>(scalar: Scalar) -> Result<T, Rule> {
+/// Parses one of an enum's words.
+fn word<T: DeserializeOwned>(scalar: Scalar) -> Result<T, Requirement> {
     let Scalar::Text(text) = scalar else { return Err("must be a word in quotes".into()) };
     let text = text.trim().to_lowercase();
     T::deserialize(text.as_str().into_deserializer()).map_err(|e: serde::de::value::Error| {
@@ -229,7 +230,7 @@ fn word<T: DeserializeOwned>(scalar: Scalar) -> Result<T, Rule> {
 macro_rules! words {
     ($($name:ty),+) => {
         $(impl Leaf for $name {
-            fn read(scalar: Scalar) -> Result<Self, Rule> {
+            fn read(scalar: Scalar) -> Result<Self, Requirement> {
                 word(scalar)
             }
         })+
@@ -238,7 +239,7 @@ macro_rules! words {
 words!(DirectionBy, FirstRun, IdType, Language, LogContacts, LogFormat, OnUnconfirmed, Platform, StatusValue);
 
 impl Leaf for Transport {
-    fn read(scalar: Scalar) -> Result<Self, Rule> {
+    fn read(scalar: Scalar) -> Result<Self, Requirement> {
         match &scalar {
             Scalar::Text(text)
                 if matches!(text.trim().to_lowercase().as_str(), "soap" | "json" | "oauth" | "oauth2") =>
@@ -255,7 +256,7 @@ impl Leaf for Transport {
 macro_rules! ids {
     ($($name:ty),+) => {
         $(impl Leaf for $name {
-            fn read(scalar: Scalar) -> Result<Self, Rule> {
+            fn read(scalar: Scalar) -> Result<Self, Requirement> {
                 String::read(scalar)?.parse::<Self>().map_err(|bad| format!("does not fit: {bad}").into())
             }
         })+

@@ -1,4 +1,4 @@
-//! Secrets that stand in files of their own, `password_file = "/run/secrets/afilnet"`.
+//! Secrets in files of their own, `password_file = "/run/secrets/afilnet"`.
 
 use std::fmt;
 use std::io::Read as _;
@@ -10,9 +10,9 @@ const SECRET_LIMIT: u64 = 64 * 1024;
 /// Why a file gives no text, as the end of a sentence about it.
 #[derive(Debug)]
 pub(super) enum Unread {
-    /// There is none at that path, or it may not be read.
+    /// There is no file at that path, or it may not be read.
     Path(String),
-    /// What it holds is not fit.
+    /// Its content is not usable.
     Content(String),
 }
 
@@ -24,7 +24,7 @@ impl fmt::Display for Unread {
     }
 }
 
-/// The text of a file of at most `limit` bytes.
+/// Returns the text of a file of at most `limit` bytes.
 pub(super) fn read(path: &Path, limit: u64) -> Result<String, Unread> {
     let in_words = |error: std::io::Error| {
         Unread::Path(match error.kind() {
@@ -50,7 +50,7 @@ pub(super) fn read(path: &Path, limit: u64) -> Result<String, Unread> {
     })
 }
 
-/// The secret in a file, without its final newline; never empty.
+/// Returns the secret in a file, without its final newline; never empty.
 pub(super) fn read_secret(path: &Path) -> Result<String, Unread> {
     let mut text = read(path, SECRET_LIMIT)?;
     if text.ends_with('\n') {
@@ -62,12 +62,12 @@ pub(super) fn read_secret(path: &Path) -> Result<String, Unread> {
     if text.is_empty() { Err(Unread::Content(format!("is empty: {}", path.display()))) } else { Ok(text) }
 }
 
-/// Whether every user of the machine may read it.
+/// Returns whether every user of the machine may read it.
 pub(super) fn open_to_all(path: &Path) -> bool {
     mode(path).is_some_and(|mode| mode & 0o004 != 0)
 }
 
-/// The mode of a file that others than its owner may write, or that every user of the machine may read.
+/// Returns the mode of a file if others than its owner may write it, or every user of the machine may read it.
 pub(super) fn loose_mode(path: &Path) -> Option<u32> {
     mode(path).filter(|mode| mode & 0o026 != 0)
 }
@@ -77,7 +77,7 @@ fn mode(path: &Path) -> Option<u32> {
     Some(std::fs::metadata(path).ok()?.permissions().mode() & 0o777)
 }
 
-/// What does not belong to a value, at its ends: such are seldom meant, and not seen.
+/// Returns a description of suspicious characters at the ends of a value: they are invisible and rarely intended.
 pub(super) fn oddity(text: &str) -> Option<&'static str> {
     let quoted = |open: char, close: char| text.len() > 1 && text.starts_with(open) && text.ends_with(close);
     if text.starts_with('\u{feff}') {

@@ -1,13 +1,13 @@
-//! The configuration in a few lines for the start of the log: no secrets, no accounts, no ids of Afilnet's.
+//! The configuration in a few lines for the start of the log: no secrets, no accounts, no Afilnet ids.
 
 use std::collections::BTreeSet;
 
 use super::{Config, StoreUrl};
 
-/// Most channels that are named.
+/// Channels that are named, at most.
 const NAMED: usize = 20;
 
-/// Keys of the durations that are told.
+/// Keys of the durations in the summary.
 pub(super) const DURATIONS: [&str; 9] = [
     "store.keep_text",
     "store.keep_rows",
@@ -21,7 +21,7 @@ pub(super) const DURATIONS: [&str; 9] = [
 ];
 
 impl Config {
-    /// One line a section.
+    /// Returns one line per section.
     #[must_use]
     pub fn summary(&self) -> Vec<String> {
         let text = |key: &str| self.written.get(key).map(String::as_str).unwrap_or_default();

@@ -1,20 +1,20 @@
-//! What an agent reads about a message that failed: what happened, whether the customer got it, what to do next. Plain
-//! words; the far side's code in parentheses where it gave one, so that an administrator can look it up.
+//! Texts for agents about a failed message: what happened, whether the customer got it, what to do next. Afilnet's code
+//! is in parentheses if there is one, so that an administrator can look it up.
 
 use super::{Fault, Language, StatusValue};
 
 /// Whether the customer got the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Delivered {
-    /// Surely not.
+    /// Certainly not.
     No,
-    /// Nobody can tell.
+    /// Unknown.
     Maybe,
 }
 
 /// What an agent can do about it.
 #[derive(Debug, Clone, Copy)]
-enum Next {
+enum NextStep {
     SendAgain,
     TellAdministrator,
     AddCredit,
@@ -24,7 +24,7 @@ enum Next {
     WaitForCustomer,
 }
 
-/// The sentence for `fault`; at most 300 characters.
+/// Returns the text for `fault`; at most 300 characters.
 pub(crate) fn failure_text(fault: &Fault, customer_got_it: Delivered, language: Language) -> String {
     let (english, spanish, next) = describe(fault);
     let happened = match language {
@@ -35,18 +35,22 @@ pub(crate) fn failure_text(fault: &Fault, customer_got_it: Delivered, language: 
     let delivered_text = delivered_text(customer_got_it, language);
     // "Send it again" must not follow "check before sending it again".
     let next = match (customer_got_it, next) {
-        (Delivered::No, next) | (Delivered::Maybe, next @ (Next::TellAdministrator | Next::AddCredit)) => {
+        (Delivered::No, next) | (Delivered::Maybe, next @ (NextStep::TellAdministrator | NextStep::AddCredit)) => {
             advice(next, language)
         }
         (
             Delivered::Maybe,
-            Next::SendAgain | Next::CheckLink | Next::OtherFile | Next::Shorten | Next::WaitForCustomer,
+            NextStep::SendAgain
+            | NextStep::CheckLink
+            | NextStep::OtherFile
+            | NextStep::Shorten
+            | NextStep::WaitForCustomer,
         ) => "",
     };
     format!("{happened}{code}. {delivered_text} {next}").trim_end().to_owned()
 }
 
-/// The sentence for a message that an administrator discarded while it waited.
+/// Returns the text for a message that an administrator discarded while it waited.
 pub(crate) fn discarded(customer_got_it: Delivered, language: Language) -> String {
     let happened = match language {
         Language::En => "An administrator discarded this message before it was sent whole.",
@@ -55,7 +59,7 @@ pub(crate) fn discarded(customer_got_it: Delivered, language: Language) -> Strin
     format!("{happened} {}", delivered_text(customer_got_it, language))
 }
 
-/// What is said of a status that Afilnet shows for a message of ours.
+/// Returns the text for a status that Afilnet shows on an own message.
 pub(crate) fn receipt(value: StatusValue, language: Language) -> &'static str {
     match (value, language) {
         (StatusValue::Delivered, Language::En) => "Delivered to the customer.",
@@ -73,8 +77,8 @@ pub(crate) fn receipt(value: StatusValue, language: Language) -> &'static str {
     }
 }
 
-/// What stands in a conversation before rows that do not go on where the last read ended: rows between these times
-/// (epoch ms) may be missing.
+/// Returns the notice in a conversation before rows that do not continue where the last read ended: rows between these
+/// times (epoch ms) may be missing.
 pub(crate) fn gap(from_ms: Option<i64>, to_ms: Option<i64>, language: Language) -> String {
     let (from, to) = (from_ms.and_then(minute), to_ms.and_then(minute));
     let between = match (from, to, language) {
@@ -91,7 +95,7 @@ pub(crate) fn gap(from_ms: Option<i64>, to_ms: Option<i64>, language: Language) 
     }
 }
 
-/// A time as a person reads it; the zone by name, as agents may sit anywhere.
+/// Returns a time for people, with its zone, since agents may be anywhere.
 fn minute(epoch_ms: i64) -> Option<String> {
     let at = jiff::Timestamp::from_millisecond(epoch_ms).ok()?;
     Some(at.strftime("%Y-%m-%d %H:%M UTC").to_string())
@@ -110,111 +114,106 @@ fn delivered_text(customer_got_it: Delivered, language: Language) -> &'static st
     }
 }
 
-/// What happened, in English and in Spanish, without its full stop; and what to do.
-fn describe(fault: &Fault) -> (&'static str, &'static str, Next) {
+/// Returns what happened, in English and in Spanish, without its full stop; and what to do.
+fn describe(fault: &Fault) -> (&'static str, &'static str, NextStep) {
+    use NextStep::{AddCredit, CheckLink, OtherFile, SendAgain, Shorten, TellAdministrator, WaitForCustomer};
     match fault {
-        Fault::Unreachable => ("Afilnet could not be reached", "No se pudo conectar con Afilnet", Next::SendAgain),
+        Fault::Unreachable => ("Afilnet could not be reached", "No se pudo conectar con Afilnet", SendAgain),
         Fault::Certificate => (
             "Afilnet could not prove its identity, so the connection was not used",
             "Afilnet no pudo demostrar su identidad y no se usó la conexión",
-            Next::TellAdministrator,
+            TellAdministrator,
         ),
         Fault::Busy => {
-            ("Afilnet is taking no more messages for now", "Afilnet no admite más mensajes por ahora", Next::SendAgain)
+            ("Afilnet is taking no more messages for now", "Afilnet no admite más mensajes por ahora", SendAgain)
         }
-        Fault::TimedOut => ("Afilnet did not answer in time", "Afilnet no respondió a tiempo", Next::SendAgain),
+        Fault::TimedOut => ("Afilnet did not answer in time", "Afilnet no respondió a tiempo", SendAgain),
         Fault::ConnectionLost => (
             "The connection to Afilnet broke before it answered",
             "La conexión con Afilnet se cortó antes de que respondiera",
-            Next::SendAgain,
+            SendAgain,
         ),
         Fault::Http(413 | 414) => {
-            ("The message is too long for Afilnet", "El mensaje es demasiado largo para Afilnet", Next::Shorten)
+            ("The message is too long for Afilnet", "El mensaje es demasiado largo para Afilnet", Shorten)
         }
-        Fault::Http(400) => {
-            ("Afilnet did not accept the message", "Afilnet no aceptó el mensaje", Next::TellAdministrator)
-        }
-        Fault::Http(_) => ("Afilnet answered with an error", "Afilnet respondió con un error", Next::SendAgain),
+        Fault::Http(400) => ("Afilnet did not accept the message", "Afilnet no aceptó el mensaje", TellAdministrator),
+        Fault::Http(_) => ("Afilnet answered with an error", "Afilnet respondió con un error", SendAgain),
         Fault::NotUnderstood => (
             "Afilnet answered something that could not be understood",
             "Afilnet dio una respuesta que no se pudo entender",
-            Next::SendAgain,
+            SendAgain,
         ),
         Fault::Interrupted => (
             "The service that carries messages to Afilnet restarted in the middle of sending",
             "El servicio que lleva los mensajes a Afilnet se reinició en mitad del envío",
-            Next::SendAgain,
+            SendAgain,
         ),
         Fault::Credentials(_) => (
             "Afilnet does not accept the user or the password of this channel",
             "Afilnet no acepta el usuario o la contraseña de este canal",
-            Next::TellAdministrator,
+            TellAdministrator,
         ),
         Fault::Forbidden => (
             "Afilnet refuses access from this server",
             "Afilnet no permite el acceso desde este servidor",
-            Next::TellAdministrator,
+            TellAdministrator,
         ),
-        Fault::NoCredits => (
-            "The Afilnet account has run out of credit",
-            "La cuenta de Afilnet se ha quedado sin saldo",
-            Next::AddCredit,
-        ),
+        Fault::NoCredits => {
+            ("The Afilnet account has run out of credit", "La cuenta de Afilnet se ha quedado sin saldo", AddCredit)
+        }
         Fault::WrongService(_) => (
             "The address set for Afilnet does not offer this service",
             "La dirección configurada para Afilnet no ofrece este servicio",
-            Next::TellAdministrator,
+            TellAdministrator,
         ),
         Fault::ChannelNotFound => {
-            ("Afilnet does not know this channel", "Afilnet no conoce este canal", Next::TellAdministrator)
+            ("Afilnet does not know this channel", "Afilnet no conoce este canal", TellAdministrator)
         }
         Fault::ChatNotFound => (
             "Afilnet has no open conversation with this customer",
             "Afilnet no tiene una conversación abierta con este cliente",
-            Next::WaitForCustomer,
+            WaitForCustomer,
         ),
         Fault::MissingParam => (
             "Afilnet says that part of the message is missing",
             "Afilnet dice que falta una parte del mensaje",
-            Next::TellAdministrator,
+            TellAdministrator,
         ),
         Fault::FileType => {
-            ("Afilnet does not accept this kind of file", "Afilnet no acepta este tipo de archivo", Next::OtherFile)
+            ("Afilnet does not accept this kind of file", "Afilnet no acepta este tipo de archivo", OtherFile)
         }
         Fault::FileUrl => (
             "Afilnet could not fetch the file from its link",
             "Afilnet no pudo descargar el archivo desde su enlace",
-            Next::CheckLink,
+            CheckLink,
         ),
         Fault::ThumbUrl => (
             "Afilnet could not make the preview of the file",
             "Afilnet no pudo crear la vista previa del archivo",
-            Next::OtherFile,
+            OtherFile,
         ),
         Fault::NoRoute => (
             "Afilnet finds no way to reach this customer for now",
             "Afilnet no encuentra cómo llegar a este cliente por ahora",
-            Next::SendAgain,
+            SendAgain,
         ),
         Fault::TooLong => (
             "The message is too long for the way this channel is connected",
             "El mensaje es demasiado largo para la conexión de este canal",
-            Next::Shorten,
+            Shorten,
         ),
-        Fault::Other(code) if code == "SETTLED_BY_HAND" => (
-            "The administrator looked into this message",
-            "El administrador ha comprobado este mensaje",
-            Next::SendAgain,
-        ),
+        Fault::Other(code) if code == "SETTLED_BY_HAND" => {
+            ("The administrator looked into this message", "El administrador ha comprobado este mensaje", SendAgain)
+        }
         Fault::Other(_) => (
             "Afilnet refused the message for a reason of its own",
             "Afilnet rechazó el mensaje por un motivo propio",
-            Next::TellAdministrator,
+            TellAdministrator,
         ),
     }
 }
 
-/// The code that the far side gave, as an administrator would look it up.
+/// Returns Afilnet's code, as an administrator would look it up.
 fn shown_code(fault: &Fault) -> Option<String> {
     match fault {
         Fault::Http(status) => Some(format!("HTTP {status}")),
@@ -244,22 +243,24 @@ fn shown_code(fault: &Fault) -> Option<String> {
     }
 }
 
-fn advice(next: Next, language: Language) -> &'static str {
+fn advice(next: NextStep, language: Language) -> &'static str {
     match (next, language) {
-        (Next::SendAgain, Language::En) => "Send it again in a few minutes.",
-        (Next::SendAgain, Language::Es) => "Vuelva a enviarlo dentro de unos minutos.",
-        (Next::TellAdministrator, Language::En) => "Tell the administrator of this channel.",
-        (Next::TellAdministrator, Language::Es) => "Avise al administrador de este canal.",
-        (Next::AddCredit, Language::En) => "Ask the administrator of this channel to add credit.",
-        (Next::AddCredit, Language::Es) => "Pida al administrador de este canal que recargue el saldo.",
-        (Next::CheckLink, Language::En) => "Check that the link opens without signing in, and send it again.",
-        (Next::CheckLink, Language::Es) => "Compruebe que el enlace se abre sin iniciar sesión y vuelva a enviarlo.",
-        (Next::OtherFile, Language::En) => "Send the file in another format, or its link as text.",
-        (Next::OtherFile, Language::Es) => "Envíe el archivo en otro formato, o su enlace como texto.",
-        (Next::Shorten, Language::En) => "Send it in shorter messages.",
-        (Next::Shorten, Language::Es) => "Envíelo en mensajes más cortos.",
-        (Next::WaitForCustomer, Language::En) => "Try a text message first, or wait until the customer writes.",
-        (Next::WaitForCustomer, Language::Es) => "Pruebe primero con un texto, o espere a que el cliente escriba.",
+        (NextStep::SendAgain, Language::En) => "Send it again in a few minutes.",
+        (NextStep::SendAgain, Language::Es) => "Vuelva a enviarlo dentro de unos minutos.",
+        (NextStep::TellAdministrator, Language::En) => "Tell the administrator of this channel.",
+        (NextStep::TellAdministrator, Language::Es) => "Avise al administrador de este canal.",
+        (NextStep::AddCredit, Language::En) => "Ask the administrator of this channel to add credit.",
+        (NextStep::AddCredit, Language::Es) => "Pida al administrador de este canal que recargue el saldo.",
+        (NextStep::CheckLink, Language::En) => "Check that the link opens without signing in, and send it again.",
+        (NextStep::CheckLink, Language::Es) => {
+            "Compruebe que el enlace se abre sin iniciar sesión y vuelva a enviarlo."
+        }
+        (NextStep::OtherFile, Language::En) => "Send the file in another format, or its link as text.",
+        (NextStep::OtherFile, Language::Es) => "Envíe el archivo en otro formato, o su enlace como texto.",
+        (NextStep::Shorten, Language::En) => "Send it in shorter messages.",
+        (NextStep::Shorten, Language::Es) => "Envíelo en mensajes más cortos.",
+        (NextStep::WaitForCustomer, Language::En) => "Try a text message first, or wait until the customer writes.",
+        (NextStep::WaitForCustomer, Language::Es) => "Pruebe primero con un texto, o espere a que el cliente escriba.",
     }
 }
 

@@ -1,6 +1,6 @@
-//! Text that shows nothing. Pure.
+//! Blank texts. Pure.
 
-/// Whether `text` shows nothing at all: no words, no sign, no picture. Such a text is no message.
+/// Returns whether `text` has no visible character. A blank text is not a message.
 pub(crate) fn is_blank(text: &str) -> bool {
     text.chars().all(|c| c.is_whitespace() || c.is_control() || is_invisible(c))
 }

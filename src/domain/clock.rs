@@ -1,7 +1,7 @@
-//! The one place that reads clocks. Rules never do: time comes to them as an argument.
+//! The one place that reads clocks. Rules get the time as an argument.
 //!
-//! Two clocks. The process's own runs evenly, whatever is done to the machine's: waits, ages and retention go by it. The
-//! wall's is what the two platforms and people go by: times that are told or compared with theirs.
+//! Two clocks. The process's own is monotonic, whatever is done to the machine's: for waits, ages and retention. The
+//! wall clock is that of the platforms and people: for times that are shown or compared with theirs.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -11,30 +11,31 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 use tokio::time::Instant;
 
-/// Longest wait that is taken from `Retry-After`: after this a probe asks again, and is told again where it is so. A slip of
-/// the far side (milliseconds for seconds, a clock of its own) then costs an hour and not a day.
+/// Longest wait that is accepted from `Retry-After`: after it, a probe finds out whether it still applies. A mistake of
+/// the platform (milliseconds for seconds, a wrong clock) then costs an hour and not a day.
 const LONGEST_ASK: Duration = Duration::from_hours(1);
-/// Reads HTTP's form of a date; a weekday that is not that date's does no harm.
+/// Parses HTTP dates; a wrong weekday is ignored.
 const DATE: DateTimeParser = DateTimeParser::new().relaxed_weekday(true);
 
-/// Less than this between the two clocks is what reading them takes, or what NTP smooths out.
+/// A smaller difference between the two clocks comes from reading them, or is corrected by NTP.
 const APART_MS: i64 = 1000;
 
-/// What both clocks showed when the first was asked.
+/// What both clocks showed at the first call.
 static START: OnceLock<(i64, Instant)> = OnceLock::new();
 
-/// How far the process's own clock was set apart from the wall's, to go with others.
+/// How far the process's own clock was moved from the wall clock, to follow another clock.
 static APART: AtomicI64 = AtomicI64::new(0);
 
-/// Now by the process's own clock, in epoch milliseconds: what the wall's showed at the first call, and the time since.
+/// Returns the time of the process's own clock, in epoch milliseconds: that of the wall clock at the first call, plus
+/// the time since.
 pub(crate) fn now_ms() -> i64 {
     let (wall_ms, start) = START.get_or_init(|| (wall_ms(), Instant::from_std(std::time::Instant::now())));
     let passed_ms = millis(Instant::now().saturating_duration_since(*start));
     wall_ms.saturating_add(passed_ms).saturating_add(APART.load(Ordering::Relaxed))
 }
 
-/// Sets the process's own clock by another one, which several processes go by, where the two are apart. Tells by how
-/// much. Before anything waits.
+/// Sets the process's own clock by another one, which several processes share, if they differ. Returns by how much. To
+/// be called before anything waits.
 pub(crate) fn follow(other_ms: i64) -> Option<i64> {
     let apart_ms = other_ms.saturating_sub(now_ms());
     if apart_ms.saturating_abs() < APART_MS {
@@ -44,19 +45,19 @@ pub(crate) fn follow(other_ms: i64) -> Option<i64> {
     Some(apart_ms)
 }
 
-/// Now by the wall clock, in epoch milliseconds.
+/// Returns the time of the wall clock, in epoch milliseconds.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
 pub(crate) fn wall_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis)
 }
 
-/// Now by the wall clock, to the microsecond: for dates that are written out or compared.
+/// Returns the time of the wall clock, for dates that are written out or compared.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
 pub(crate) fn wall() -> Timestamp {
     Timestamp::now()
 }
 
-/// What the wall clock showed, or would show, when the process's own shows `then_ms`: for times that are told.
+/// Returns what the wall clock shows when the process's own shows `then_ms`: for times that are shown.
 pub(crate) fn wall_of(then_ms: i64) -> i64 {
     told(then_ms, wall_ms().saturating_sub(now_ms()))
 }
@@ -65,17 +66,18 @@ fn told(then_ms: i64, ahead_ms: i64) -> i64 {
     if ahead_ms.saturating_abs() < APART_MS { then_ms } else { then_ms.saturating_add(ahead_ms) }
 }
 
-/// A span in whole milliseconds.
+/// Returns a duration in whole milliseconds.
 pub(crate) fn millis(span: impl Into<Duration>) -> i64 {
     i64::try_from(span.into().as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Time since `then_ms`, zero where that lies ahead.
+/// Returns the time since `then_ms`, zero if that is in the future.
 pub(crate) fn since(then_ms: i64, now_ms: i64) -> Duration {
     Duration::from_millis(u64::try_from(now_ms.saturating_sub(then_ms)).unwrap_or(0))
 }
 
-/// `Retry-After` in seconds or as a date, at most an hour; `None` where it is neither, and nothing where it has passed.
+/// Returns the wait of a `Retry-After` in seconds or as a date, at most an hour; zero if it has passed, `None` if it is
+/// neither.
 pub(crate) fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {

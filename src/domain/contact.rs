@@ -1,4 +1,4 @@
-//! One contact, two names: BonyChat's contact id and Afilnet's destination, and the way between them.
+//! The two names of a contact: BonyChat's contact id and Afilnet's destination, and the conversion between them.
 
 use std::ops::RangeInclusive;
 
@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::ids::{BadId, CONTACT_ID_SIGNS};
 use super::{ContactId, Destination};
 
-/// What is wrong with a custom contact id that spells its destination in another way than the bridge does.
+/// Why a custom contact id is refused that spells its destination otherwise than the bridge does.
 const OTHER_SPELLING: &str =
     "a custom contact id holds each character as it is, and = with two digits only for what it cannot hold";
 
@@ -25,9 +25,9 @@ pub enum IdType {
 }
 
 impl IdType {
-    /// The one form of a contact id as BonyChat sends it, whatever its spelling: for a phone with or without `+`, a
-    /// leading `00`, spaces (bonychat.md A5); a custom id as it came (A6), which must be the one spelling of its
-    /// destination: under a second one, the same person would have two conversations.
+    /// Returns the normal form of a contact id as BonyChat sends it: a phone number with or without `+`, a leading
+    /// `00`, spaces (bonychat.md A5); a custom id unchanged (A6), which must be the normal spelling of its destination:
+    /// with a second spelling, the same person would have two conversations.
     pub(crate) fn contact(self, spelled: &str) -> Result<ContactId, BadId> {
         match self {
             Self::Phone => format!("+{}", phone_digits(spelled)?).parse(),
@@ -38,7 +38,7 @@ impl IdType {
         }
     }
 
-    /// BonyChat's name of what Afilnet calls `destination`.
+    /// Returns BonyChat's contact id of `destination`.
     pub(crate) fn contact_of(self, destination: &Destination) -> Result<ContactId, BadId> {
         match self {
             Self::Phone => self.contact(bare_number(destination).unwrap_or(destination.as_str())),
@@ -48,7 +48,7 @@ impl IdType {
         }
     }
 
-    /// Afilnet's name of `contact`.
+    /// Returns Afilnet's destination of `contact`.
     pub(crate) fn destination_of(self, contact: &ContactId) -> Result<Destination, BadId> {
         match self {
             Self::Phone => contact.as_str().trim_start_matches('+').parse(),
@@ -57,8 +57,8 @@ impl IdType {
     }
 }
 
-/// The number of a destination that is one with WhatsApp's own ending (`34600111222@s.whatsapp.net`), perhaps behind the
-/// number of a device (`34600111222:3@c.us`). Other endings, such as `@lid` and `@g.us`, name no number.
+/// Returns the number of a destination with a WhatsApp suffix (`34600111222@s.whatsapp.net`), also with a device number
+/// (`34600111222:3@c.us`). Other suffixes, such as `@lid` and `@g.us`, do not follow a number.
 pub(crate) fn bare_number(destination: &Destination) -> Option<&str> {
     let (number, ending) = destination.as_str().split_once('@')?;
     let (digits, device) = number.split_once(':').unwrap_or((number, "0"));
@@ -66,7 +66,7 @@ pub(crate) fn bare_number(destination: &Destination) -> Option<&str> {
     (matches!(ending, "s.whatsapp.net" | "c.us") && are_digits(digits) && are_digits(device)).then_some(digits)
 }
 
-/// The digits of an international number: 8 to 15, country code first.
+/// Returns the digits of an international number: 8 to 15, country code first.
 fn phone_digits(spelled: &str) -> Result<String, BadId> {
     const RULE: BadId = BadId { rule: "a phone contact id is + and 8 to 15 digits, country code first" };
     let bare: String = spelled.chars().filter(|c| !c.is_whitespace()).collect();
@@ -80,12 +80,12 @@ fn phone_digits(spelled: &str) -> Result<String, BadId> {
     Ok(digits.to_owned())
 }
 
-/// Whether `c` may stand in a custom contact id.
+/// Returns whether a custom contact id may contain `c`.
 fn plain(c: char) -> bool {
     c.is_ascii_alphanumeric() || CONTACT_ID_SIGNS.contains(c)
 }
 
-/// Whether `bytes` begins with two upper-case hex digits, so that an `=` before it would read as an escape.
+/// Returns the value of two upper-case hex digits at the start of `bytes`, with which an `=` before them is an escape.
 fn hex_pair(bytes: &[u8]) -> Option<u8> {
     let nibble = |b: u8| match b {
         b'0'..=b'9' => Some(b - b'0'),
@@ -95,8 +95,8 @@ fn hex_pair(bytes: &[u8]) -> Option<u8> {
     Some(nibble(*bytes.first()?)? << 4 | nibble(*bytes.get(1)?)?)
 }
 
-/// `text` unchanged where every character is legal; else each illegal byte as `=` and two upper-case hex digits, and an
-/// `=` that would read as such an escape as `=3D` (bonychat.md A6).
+/// Returns `text` unchanged if every character is legal; else each illegal byte as `=` and two upper-case hex digits,
+/// and an `=` that would be read as such an escape as `=3D` (bonychat.md A6).
 fn escape(text: &str) -> String {
     use std::fmt::Write as _;
     let mut out = String::with_capacity(text.len());
@@ -113,7 +113,7 @@ fn escape(text: &str) -> String {
     out
 }
 
-/// The text that `escape` was given; what no escape could have made is kept as it is.
+/// Reverses `escape`; an `=` that does not start an escape is kept as it is.
 fn unescape(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());

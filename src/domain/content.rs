@@ -1,4 +1,4 @@
-//! What a message says, whichever way it goes. A value of these types keeps the limits of bonychat.md section 2.4.
+//! Content of a message, in either direction. Values of these types are within the limits of bonychat.md section 2.4.
 
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -19,18 +19,18 @@ pub(crate) const MOST_LATITUDE: f64 = 90.0;
 /// Degrees from Greenwich, either way.
 pub(crate) const MOST_LONGITUDE: f64 = 180.0;
 
-/// A rule that a value breaks. The text names the rule and never the value.
+/// The rule that a value breaks. The text names the rule and never the value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct BadContent(pub(crate) &'static str);
 
-/// Text of `MIN..=MAX` characters (Unicode scalar values, not bytes) that shows something when `MIN` > 0.
+/// Text of `MIN..=MAX` characters (Unicode scalar values, not bytes) that is not blank when `MIN` > 0.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub(crate) struct Bounded<const MIN: usize, const MAX: usize>(String);
 
 impl<const MIN: usize, const MAX: usize> Bounded<MIN, MAX> {
-    /// Takes `text` whole, or refuses it.
+    /// Accepts `text` whole, or refuses it.
     pub(crate) fn new(text: impl Into<String>) -> Result<Self, BadContent> {
         let text = text.into();
         if MIN > 0 && is_blank(&text) {
@@ -39,7 +39,7 @@ impl<const MIN: usize, const MAX: usize> Bounded<MIN, MAX> {
         Self::measured(text)
     }
 
-    /// The same, where `text` may be blank.
+    /// The same for a `text` that may be blank.
     fn measured(text: String) -> Result<Self, BadContent> {
         let chars = text.chars().count();
         if chars < MIN || chars > MAX {
@@ -55,7 +55,7 @@ impl<const MIN: usize, const MAX: usize> Bounded<MIN, MAX> {
 
 impl<const MIN: usize, const MAX: usize> TryFrom<String> for Bounded<MIN, MAX> {
     type Error = BadContent;
-    /// Takes what a store holds: what is blank was taken by versions that did not know.
+    /// Accepts what a store holds: earlier versions accepted blank texts.
     fn try_from(text: String) -> Result<Self, BadContent> {
         Self::measured(text)
     }
@@ -72,14 +72,13 @@ pub(crate) type Text = Bounded<1, MOST_TEXT>;
 /// A short text: file name, description, address, title, one reply.
 pub(crate) type Label = Bounded<1, MOST_LABEL>;
 
-/// An absolute `http` or `https` URL in its legal spelling (RFC 3986), which is the one that was written where that is
-/// legal.
+/// An absolute `http` or `https` URL in its legal spelling (RFC 3986), which is the written one if that is legal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub(crate) struct FileUrl(String);
 
 impl FileUrl {
-    /// Takes a link of at most 2,000 characters as it was written; its legal spelling may be longer.
+    /// Accepts a link of at most 2,000 characters as written; its legal spelling may be longer.
     pub(crate) fn new(text: impl Into<String>) -> Result<Self, BadContent> {
         let text = text.into();
         if text.chars().count() > MOST_LINK {
@@ -92,7 +91,7 @@ impl FileUrl {
         &self.0
     }
 
-    /// Whether it leads to something public.
+    /// Returns whether it is public.
     pub(crate) fn is_public(&self, reach: Reach) -> bool {
         Url::parse(&self.0).is_ok_and(|url| link::is_public(&url, reach))
     }
@@ -100,7 +99,7 @@ impl FileUrl {
 
 impl TryFrom<String> for FileUrl {
     type Error = BadContent;
-    /// Takes what a store holds.
+    /// Accepts what a store holds.
     fn try_from(text: String) -> Result<Self, BadContent> {
         let url = Url::parse(&text).map_err(|_| BadContent("must be an absolute URL"))?;
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
@@ -189,7 +188,7 @@ impl QuickReply {
     }
 }
 
-/// What one message says.
+/// The content of one message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(crate) enum Content {
@@ -200,7 +199,7 @@ pub(crate) enum Content {
 }
 
 impl Content {
-    /// Its kind as a word for logs.
+    /// Returns its kind, for logs.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Text { .. } => "text",

@@ -1,4 +1,4 @@
-//! HTML entities, as Afilnet may write them into a row's words (afilnet.md U12). Pure.
+//! HTML entities, as Afilnet may write them into a row's text (afilnet.md U12). Pure.
 
 /// The Latin-1 characters from U+00A0 on, by their names in HTML.
 const LATIN_1: &str = "nbsp iexcl cent pound curren yen brvbar sect uml copy ordf laquo not shy reg macr deg plusmn sup2 \
@@ -8,7 +8,7 @@ const LATIN_1: &str = "nbsp iexcl cent pound curren yen brvbar sect uml copy ord
      igrave iacute icirc iuml eth ntilde ograve oacute ocirc otilde ouml divide oslash ugrave uacute ucirc uuml yacute thorn \
      yuml";
 
-/// The rest that a messenger's texts hold.
+/// Others that occur in messenger texts.
 const OTHERS: [(&str, char); 13] = [
     ("amp", '&'),
     ("lt", '<'),
@@ -28,7 +28,7 @@ const OTHERS: [(&str, char); 13] = [
 /// Longest name or number between `&` and `;`.
 const LONGEST: usize = 10;
 
-/// `text` with its entities as characters, once: `&amp;lt;` becomes `&lt;`. What is no entity stays as it is.
+/// Returns `text` with its entities decoded once: `&amp;lt;` becomes `&lt;`. What is not an entity is unchanged.
 pub(crate) fn decoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -49,7 +49,7 @@ pub(crate) fn decoded(text: &str) -> String {
     out
 }
 
-/// The character of what stands between `&` and `;`.
+/// Returns the character for the text between `&` and `;`.
 fn character(name: &str) -> Option<char> {
     if let Some(number) = name.strip_prefix('#') {
         let (digits, radix) = match number.strip_prefix(['x', 'X']) {

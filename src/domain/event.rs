@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Content, MId};
 
-/// What became of a message that BonyChat sent through `/message` (bonychat.md section 2.3). Later ones outrank earlier
-/// ones; `failed` ends it.
+/// The status of a message that BonyChat sent through `/message` (bonychat.md section 2.3). Later ones outrank earlier
+/// ones; `failed` is final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum StatusValue {
@@ -15,7 +15,7 @@ pub(crate) enum StatusValue {
 }
 
 impl StatusValue {
-    /// What the store keeps of the last one told: nothing follows upon the highest.
+    /// Returns the rank that the store keeps of the last published status: none follows the highest.
     pub(crate) fn rank(self) -> i64 {
         match self {
             Self::Delivered => 1,
@@ -32,12 +32,12 @@ pub(crate) enum EventBody {
     Message { content: Content },
     /// Written by the business outside BonyChat.
     MessageEcho { content: Content },
-    /// A receipt for the outbound message whose mId the event carries; `message` is a sentence for the agent.
+    /// A receipt for the outbound message of the event's mId; `message` is a text for the agent.
     MessageStatus { value: StatusValue, message: String },
 }
 
 impl EventBody {
-    /// Its kind as a word for the store and for logs.
+    /// Returns its kind, for the store and for logs.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Message { .. } => "message",

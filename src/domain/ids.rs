@@ -1,4 +1,4 @@
-//! Names of things. Each is built only by parsing, and none can stand where another is meant.
+//! Ids. Each is built only by parsing, and has its own type.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,20 +9,20 @@ use sha2::{Digest, Sha256};
 
 /// Most characters of a contact id (bonychat.md section 1, step 3).
 pub(crate) const MOST_CONTACT_ID: usize = 50;
-/// What a contact id may hold beside letters and digits (the same step).
+/// Characters of a contact id in addition to letters and digits (the same step).
 pub(crate) const CONTACT_ID_SIGNS: &str = "_=+/@";
 /// Most letters and digits of a message id (bonychat.md F5).
 pub(crate) const MOST_M_ID: usize = 50;
 
-/// A name that breaks its rule. The text says the rule and never the value.
+/// An id that breaks its rule. The text names the rule and never the value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{rule}")]
 pub struct BadId {
     pub(crate) rule: &'static str,
 }
 
-/// Makes a newtype over shared text with `as_str`, `Display`, and serde through its own parser. A clone allocates nothing:
-/// a channel holds the same name of each of its conversations several times.
+/// Defines a newtype over shared text with `as_str`, `Display`, and serde through its parser. A clone allocates nothing: a
+/// channel holds the id of each of its conversations several times.
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $rule:literal, $check:expr) => {
         $(#[$doc])*
@@ -31,7 +31,7 @@ macro_rules! id {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// The name as text.
+            /// Returns the id as text.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -83,7 +83,7 @@ id!(
 
 id!(
     /// BonyChat's name of a contact: 1 to 50 of `A-Z a-z 0-9 _ = + / @` (bonychat.md section 1, step 3). Which of them
-    /// are right for a channel is [`super::IdType`]'s business; build one through it.
+    /// a channel accepts depends on its [`super::IdType`]; build one through it.
     ContactId,
     "a contact id is 1 to 50 characters out of A-Z, a-z, 0-9, _, =, +, / and @",
     |t| (1..=MOST_CONTACT_ID).contains(&t.len())
@@ -112,34 +112,34 @@ id!(
 );
 
 id!(
-    /// A caller's own name of a call, taken verbatim: a repeat bears the same.
+    /// A caller's key of a call, taken verbatim: a repeat has the same.
     IdempotencyKey,
     "must be 1 to 255 visible ASCII characters",
     |t| (1..=255).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_graphic())
 );
 
 impl ContactId {
-    /// The name under which an erased conversation is kept: a hash, so that it is known again when Afilnet shows it, and
-    /// nothing of the contact can be read.
+    /// Returns the id under which an erased conversation is stored: a hash, by which it is recognised when Afilnet
+    /// shows it, and which reveals nothing of the contact.
     pub(crate) fn erased(&self, channel: &ChannelName) -> Self {
         Self(format!("erased/{}", fingerprint(&["erased", channel.as_str(), &self.0])).into())
     }
 }
 
 impl MId {
-    /// A new id: 32 hex digits that sort by time of birth.
+    /// Returns a new id: 32 hex digits that sort by time of creation.
     pub(crate) fn fresh() -> Self {
         Self(uuid::Uuid::now_v7().simple().to_string().into())
     }
 
-    /// The id that these parts always have: 32 hex digits of their hash. A repeat of the same source gets the same id
+    /// Returns the id of these parts: 32 hex digits of their hash, so that a repeat of the same source gets the same id
     /// (bonychat.md A9).
     pub(crate) fn derived(parts: &[&str]) -> Self {
         Self(fingerprint(parts).into())
     }
 }
 
-/// 32 hex digits that stand for `parts`; no two different lists of parts share them by concatenation.
+/// Returns 32 hex digits of a hash of `parts`, unambiguous as to where one part ends.
 pub(crate) fn fingerprint(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
@@ -168,7 +168,7 @@ pub enum Platform {
 }
 
 impl Platform {
-    /// The word on Afilnet's wire and in the configuration.
+    /// Returns the word on Afilnet's wire and in the configuration.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

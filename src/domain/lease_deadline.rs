@@ -1,5 +1,5 @@
-//! The end of a lease, where calls begin: a process that was paused, or cut off from the store, makes none for a channel
-//! that may be another's by now.
+//! Lease deadline. No call starts after it: a paused or disconnected process must not act for a channel that another
+//! process may own by then.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use super::clock::now_ms;
 
-/// Until when calls for a channel may begin. Shared by all that make them.
+/// The time until which calls for a channel may start. Shared by all clients of the channel.
 #[derive(Debug, Clone)]
 pub(crate) struct LeaseDeadline(Arc<Inner>);
 
@@ -23,12 +23,12 @@ struct Inner {
 }
 
 impl LeaseDeadline {
-    /// One that never closes: the channel is nobody else's.
+    /// Returns one that never passes, for a store of one process.
     pub(crate) fn unlimited() -> Self {
         Self::until(i64::MAX)
     }
 
-    /// One that is closed until somebody moves it.
+    /// Returns one that has passed until it is extended.
     pub(crate) fn expired() -> Self {
         Self::until(0)
     }
@@ -37,18 +37,18 @@ impl LeaseDeadline {
         Self(Arc::new(Inner { until_ms: AtomicI64::new(until_ms), moved: Notify::new() }))
     }
 
-    /// Calls may begin until then, by the process's own clock.
+    /// Allows calls to start until then, by the process's own clock.
     pub(crate) fn extend_to(&self, until_ms: i64) {
         self.0.until_ms.store(until_ms, Ordering::Relaxed);
         self.0.moved.notify_waiters();
     }
 
-    /// Whether a call may begin now.
+    /// Returns whether a call may start now.
     pub(crate) fn is_valid(&self) -> bool {
         now_ms() < self.0.until_ms.load(Ordering::Relaxed)
     }
 
-    /// Waits until a call may begin.
+    /// Waits until a call may start.
     pub(crate) async fn wait_valid(&self) {
         loop {
             let mut moved = std::pin::pin!(self.0.moved.notified());
@@ -60,8 +60,8 @@ impl LeaseDeadline {
         }
     }
 
-    /// A request's body, which cuts the request off before its first byte where no call may begin any more: it is asked
-    /// for before anything is written.
+    /// Returns a request body that aborts the request before its first byte if the deadline has passed: it is polled
+    /// before anything is written.
     pub(crate) fn guard(&self, body: Bytes) -> DeadlineBody {
         DeadlineBody { body: Some(body), lease_deadline: self.clone() }
     }
@@ -74,7 +74,7 @@ pub(crate) struct DeadlineBody {
     lease_deadline: LeaseDeadline,
 }
 
-/// The lease has ended, and nothing was written.
+/// The lease has expired, and nothing was written.
 #[derive(Debug, thiserror::Error)]
 #[error("the channel may belong to another process by now")]
 pub(crate) struct LeaseExpired;

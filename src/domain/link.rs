@@ -1,30 +1,31 @@
-//! Links to files, whichever way they go: their legal spelling, and whether they lead to something public. Pure.
+//! Links to files, in either direction: their legal spelling, and whether they are public. Pure.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
-/// Where the files that links lead to may be.
+/// Which hosts links may name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reach {
-    /// In the public internet alone.
+    /// Public hosts only.
     Public,
-    /// There, or on this machine: where Afilnet's address is on this machine too, as for tests and `bridge demo`.
+    /// Public hosts and this machine: if Afilnet's address is on this machine too, as in tests and `bridge demo`.
     ThisMachine,
 }
 
 /// Names that are never public: RFC 6761, RFC 6762, RFC 8375, and ICANN's reservation of `internal`.
 const PRIVATE_NAMES: &[&str] = &["localhost", "local", "localdomain", "internal", "home.arpa"];
 
-/// Whether a stranger's file may be at `url`: https at its own port, without a user in it, at a global address or under a
-/// name of several labels that is not reserved for private networks. Nothing is resolved: the bridge fetches no file.
+/// Returns whether a file of a customer may be at `url`: https at its default port, without a user, at a global address
+/// or a host name of several labels that is not reserved for private networks. Names are not resolved: the bridge does
+/// not fetch files.
 pub(crate) fn is_public(url: &Url, reach: Reach) -> bool {
     let nobodys = url.username().is_empty() && url.password().is_none();
     let public = || url.scheme() == "https" && url.port().is_none() && url.host().is_some_and(|host| is_global(&host));
     nobodys && (public() || (reach == Reach::ThisMachine && is_loopback(url)))
 }
 
-/// Whether `url` leads to this machine, by http or https.
+/// Returns whether `url` is on this machine, by http or https.
 pub(crate) fn is_loopback(url: &Url) -> bool {
     let here = match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -48,7 +49,7 @@ fn is_global(host: &Host<&str>) -> bool {
     }
 }
 
-/// Not in IANA's registry of special-purpose addresses (RFC 6890) as anything but global, nor multicast.
+/// Returns whether the address is global by IANA's registry of special-purpose addresses (RFC 6890), and not multicast.
 fn is_global_v4(address: Ipv4Addr) -> bool {
     !matches!(
         address.octets(),
@@ -65,8 +66,9 @@ fn is_global_v4(address: Ipv4Addr) -> bool {
     )
 }
 
-/// Within what is allocated as global (2000::/3), but for protocol assignments with Teredo (2001::/23), documentation
-/// (2001:db8::/32, 3fff::/20) and 6to4 (2002::/16). All forms that embed an IPv4 address are outside or among these.
+/// Returns whether the address is allocated as global (2000::/3), except for protocol assignments with Teredo
+/// (2001::/23), documentation (2001:db8::/32, 3fff::/20) and 6to4 (2002::/16). All forms that embed an IPv4 address are
+/// outside or among these.
 fn is_global_v6(address: Ipv6Addr) -> bool {
     let special = match address.segments() {
         [0x2001, 0..=0x1ff | 0xdb8, ..] | [0x2002, ..] | [0x3fff, 0..=0xfff, ..] => true,
@@ -75,8 +77,8 @@ fn is_global_v6(address: Ipv6Addr) -> bool {
     !special
 }
 
-/// The spelling of `text`, which was read as `url`, that every program reads alike (RFC 3986): `text` itself byte for byte
-/// where it is legal; else with an ASCII host, and with percent escapes for what no URL may hold.
+/// Returns the spelling of `text`, parsed as `url`, that every program reads alike (RFC 3986): `text` itself byte for
+/// byte if it is legal; else with an ASCII host, and with percent escapes for characters that a URL cannot contain.
 pub(crate) fn legal(text: &str, url: &Url) -> String {
     if is_legal(text, url) {
         return text.to_owned();
@@ -84,7 +86,7 @@ pub(crate) fn legal(text: &str, url: &Url) -> String {
     let serialised = url.as_str();
     let mut out = String::with_capacity(serialised.len());
     for (at, byte) in serialised.bytes().enumerate() {
-        if may_be_committed(serialised.as_bytes(), at) {
+        if is_legal_byte(serialised.as_bytes(), at) {
             out.push(char::from(byte));
         } else {
             out.push('%');
@@ -94,7 +96,7 @@ pub(crate) fn legal(text: &str, url: &Url) -> String {
     out
 }
 
-/// Whether `text` is a URL as it stands, whose host every program finds where `url` has it.
+/// Returns whether `text` is a legal URL as written, with the same host as `url` for every parser.
 fn is_legal(text: &str, url: &Url) -> bool {
     let bytes = text.as_bytes();
     let Some((scheme, rest)) = text.split_once("://") else { return false };
@@ -104,11 +106,12 @@ fn is_legal(text: &str, url: &Url) -> bool {
     });
     scheme.eq_ignore_ascii_case(url.scheme())
         && url.host_str().is_some_and(|found| found.eq_ignore_ascii_case(host))
-        && (0..bytes.len()).all(|at| may_be_committed(bytes, at))
+        && (0..bytes.len()).all(|at| is_legal_byte(bytes, at))
 }
 
-/// Whether the byte at `at` may stand in a URL. Brackets may: they are common in queries, and no program minds.
-fn may_be_committed(url: &[u8], at: usize) -> bool {
+/// Returns whether a URL may contain the byte at `at`. Brackets count as legal: they are common in queries and accepted
+/// by programs.
+fn is_legal_byte(url: &[u8], at: usize) -> bool {
     match url[at] {
         b'%' => url.get(at + 1..at + 3).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit)),
         byte => byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=".contains(&byte),

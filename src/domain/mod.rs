@@ -1,4 +1,4 @@
-//! Values that cannot be wrong and rules without I/O. Every other room may name this one; it names none.
+//! Values that cannot be wrong and rules without I/O. Every other room may use this one; it uses none.
 
 pub(crate) mod agent_text;
 pub(crate) mod blank;

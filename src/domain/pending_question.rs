@@ -1,5 +1,5 @@
-//! The open choice of a conversation: a question that its customer may still answer, and which words answer it
-//! (design.md section 3, step 4). Pure. The store keeps it, the poller asks it.
+//! The pending question of a conversation: a question that its customer may still answer, and which texts answer it
+//! (design.md section 3, step 4). Pure. The store keeps it, the poller uses it.
 
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization as _;
@@ -7,13 +7,13 @@ use unicode_normalization::UnicodeNormalization as _;
 use super::MId;
 use super::content::Label;
 
-/// How long after a question its replies are taken for answers.
+/// How long after a question its replies count as answers.
 const OPEN_MS: i64 = 24 * 3_600_000;
 
-/// Bytes of the longest text that is looked at; a reply has at most 256 characters.
+/// Longest text that is examined, in bytes; a reply has at most 256 characters.
 const LONGEST: usize = 4096;
 
-/// Words that say "number" before one, folded; `no` only with its dot, else it is the word no.
+/// Words for "number" before one, folded; `no` only with its dot, otherwise it is the word no.
 const NOUNS: &[&str] = &[
     "answer",
     "choice",
@@ -34,24 +34,24 @@ const NOUNS: &[&str] = &[
     "respuesta",
 ];
 
-/// Words that may stand beside those.
+/// Words that may precede those.
 const ARTICLES: &[&str] = &["el", "la", "the"];
 
-/// A question of ours, as far as answers to it go.
+/// A sent question, as far as needed for its answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PendingQuestion {
     /// The message that asked.
     pub(crate) m_id: MId,
     /// In the order of their numbers, from 1.
     pub(crate) replies: Vec<Label>,
-    /// When its first byte may have left, epoch milliseconds.
+    /// When its first byte may have been sent, epoch milliseconds.
     pub(crate) asked_ms: i64,
 }
 
 impl PendingQuestion {
-    /// The exact text of the one reply that a customer's `text`, written at `at_ms`, can mean: by its number, by its own
-    /// words, or by both as the question showed them. `None` where it means none or could mean two: then the
-    /// customer's own words are the truth. A bare number could mean its place, and any reply that holds it as well.
+    /// Returns the exact text of the one reply that a customer's `text`, written at `at_ms`, can mean: by its number,
+    /// by its text, or by both as the question showed them. `None` if it means none or could mean two: then the
+    /// customer's own text is passed on. A bare number could mean its place, and any reply that contains it as well.
     pub(crate) fn reply(&self, text: &str, at_ms: i64) -> Option<&str> {
         if at_ms.saturating_sub(self.asked_ms) > OPEN_MS || text.len() > LONGEST {
             return None;
@@ -71,8 +71,8 @@ impl PendingQuestion {
         (other.is_none() && !doubtful).then(|| self.replies[only].as_str())
     }
 
-    /// Whether `text`, a row of ours, shows this question with its numbers: what stands before it was not written in
-    /// answer to it.
+    /// Returns whether `text`, of an own row, shows this question with its numbers: rows before it are not answers to
+    /// it.
     pub(crate) fn shown_in(&self, text: &str) -> bool {
         let lines: Vec<String> =
             (1..).zip(&self.replies).map(|(n, reply)| format!("{n}. {}", reply.as_str())).collect();
@@ -80,14 +80,14 @@ impl PendingQuestion {
     }
 }
 
-/// A number that a text is, but for words that announce it.
+/// The number that a text consists of, perhaps with words that announce it.
 struct Number {
     value: usize,
-    /// Nothing says that it is the number of a reply.
+    /// Without words that announce it.
     bare: bool,
 }
 
-/// The number that `text` is: `2`, `2.`, `(2)`, `#2`, a keycap, `nº 2`, `opción 2`.
+/// Returns the number that `text` consists of: `2`, `2.`, `(2)`, `#2`, a keycap, `nº 2`, `opción 2`.
 fn number(text: &str) -> Option<Number> {
     let said = folded(&text.replace('№', "n.").replace(['º', 'ª', '°'], "."));
     let (before, digits) = said.split_at(said.find(|c: char| c.is_ascii_digit())?);
@@ -100,18 +100,18 @@ fn number(text: &str) -> Option<Number> {
     (bare || announced).then_some(Number { value, bare })
 }
 
-/// A text that begins with a number, as that number and the words after it.
+/// Splits a text that begins with a number into that number and the words after it.
 fn line(said: &str) -> Option<(usize, &str)> {
     let (digits, words) = said.split_at(said.find(|c: char| !c.is_ascii_digit())?);
     Some((digits.parse().ok()?, words.trim_start_matches(between)))
 }
 
-/// Whether one of the numbers in folded words is `value`.
+/// Returns whether one of the numbers in folded words is `value`.
 fn holds(own: &str, value: usize) -> bool {
     own.split(|c: char| !c.is_ascii_digit()).any(|digits| digits.parse() == Ok(value))
 }
 
-/// What equal words have in common: [`plain`], without outer punctuation where there is anything else.
+/// Returns the form in which equal texts are compared: [`plain`], without outer punctuation if there is anything else.
 fn folded(text: &str) -> String {
     let plain = plain(text);
     match plain.trim_matches(between) {
@@ -120,8 +120,8 @@ fn folded(text: &str) -> String {
     }
 }
 
-/// `text` without differences of case, accents (of the Latin, Greek and Cyrillic scripts), width, white space, the script
-/// of digits and what cannot be seen. Keycaps are their digits.
+/// Returns `text` without differences of case, accents (of the Latin, Greek and Cyrillic scripts), width, white space,
+/// script of digits and invisible characters. Keycaps become their digits.
 fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut space = false;
@@ -141,8 +141,8 @@ fn plain(text: &str) -> String {
     out
 }
 
-/// The zero of each set of decimal digits (Unicode 17, general category Nd) that has its other nine behind it, beyond
-/// those that NFKD makes ASCII.
+/// The zero of each set of decimal digits (Unicode 17, general category Nd) that is followed by its other nine, without
+/// those that NFKD converts to ASCII.
 const ZEROS: &[char] = &[
     '\u{660}',
     '\u{6f0}',
@@ -214,14 +214,15 @@ const ZEROS: &[char] = &[
     '\u{1e950}',
 ];
 
-/// A decimal digit of any script as that of ASCII.
+/// Returns the ASCII digit for a decimal digit of any script.
 fn digit(c: char) -> char {
     let set = ZEROS.partition_point(|zero| *zero <= c).checked_sub(1).and_then(|at| ZEROS.get(at));
     let value = set.and_then(|zero| char::from_digit(u32::from(c) - u32::from(*zero), 10));
     value.unwrap_or(c)
 }
 
-/// What has no look of its own: variation selectors, the keycap's frame, and marks of direction and of line breaks.
+/// Returns whether a character has no shape of its own: variation selectors, the keycap's frame, and marks of direction
+/// and of line breaks.
 fn unseen(c: char) -> bool {
     matches!(
         c,
@@ -230,7 +231,7 @@ fn unseen(c: char) -> bool {
     )
 }
 
-/// What may stand around a word or a number and changes nothing: not a sign, a currency or a unit.
+/// Returns whether a character around a word or a number does not change it: not a sign, a currency or a unit.
 fn between(c: char) -> bool {
     c.is_whitespace() || ".,:;!?¡¿()[]{}\"'«»“”„‹›-–—·•*_#/\\|`".contains(c)
 }

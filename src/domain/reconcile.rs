@@ -1,38 +1,38 @@
-//! When to look for a message of unknown outcome, and what the looks come to. Pure.
+//! When to look up a message of unknown outcome, and what the lookups prove. Pure.
 //!
-//! The limit of it: a send that Afilnet carries out only after the last look comes twice if it was sent again meanwhile.
+//! Its limit: a send that Afilnet carries out only after the last lookup arrives twice if it was sent again meanwhile.
 
 use std::time::Duration;
 
-/// Looks beyond those that were asked for, where rows of this channel are known to show late.
+/// Lookups beyond the configured ones, if rows of this channel are known to appear late.
 const EXTRA_LOOKS: u32 = 3;
 
-/// What the looks so far come to.
+/// Result of the lookups so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reconciliation {
-    /// Look again after this time.
+    /// Look up again after this time.
     Look(Duration),
-    /// Surely not sent: two looks apart in time would have shown it.
+    /// Certainly not sent: two lookups apart in time would have shown it.
     NotSent,
-    /// Nobody can tell.
+    /// Undecidable.
     Unresolved,
 }
 
-/// How long a message has been in doubt, and what was seen.
+/// How long a message has been in doubt, and what its lookups showed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ReconcileState {
-    /// Looks that counted.
+    /// Lookups that count.
     pub(crate) made: u32,
-    /// Those that proved that it was not there.
+    /// Those that proved its absence.
     pub(crate) absences: u32,
     /// Time since the first of these.
     pub(crate) absent_for: Duration,
-    /// The longest time that a row of this channel was seen to take to show.
+    /// The longest time that a row of this channel was observed to take to appear.
     pub(crate) lag: Duration,
 }
 
-/// What to do after a look; `waits` are the times before each (design.md section 5, `look_after`). It is only decided
-/// after the last of them: the longer the look, the surer that nothing comes late.
+/// Returns what to do after a lookup; `waits` are the times before each (design.md section 5, `look_after`). Decided
+/// only after the last of them: the longer the wait, the less likely that a row still appears.
 pub(crate) fn next(waits: &[Duration], looks: ReconcileState) -> Reconciliation {
     if let Some(wait) = waits.get(looks.made as usize) {
         return Reconciliation::Look(*wait);

@@ -9,12 +9,12 @@ pub(crate) enum Direction {
     Inbound,
     /// The business: through the bridge or through Afilnet's own panel.
     Outbound,
-    /// The field is missing or says something else.
+    /// The field is missing or has another value.
     Unknown,
 }
 
 impl Direction {
-    /// One letter, for identities.
+    /// Returns one letter, for identities.
     pub(crate) fn letter(self) -> &'static str {
         match self {
             Self::Inbound => "i",
@@ -24,12 +24,12 @@ impl Direction {
     }
 }
 
-/// A row's time, as given and as understood.
+/// A row's time, as given and as parsed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct RowTime {
-    /// As it stood on the wire, for identities.
+    /// As it was on the wire, for identities.
     pub(crate) raw: String,
-    /// Epoch milliseconds, where it could be read.
+    /// Epoch milliseconds, if it could be parsed.
     pub(crate) epoch_ms: Option<i64>,
 }
 
@@ -37,12 +37,12 @@ pub(crate) struct RowTime {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AfilnetRow {
     pub(crate) destination: Destination,
-    /// Afilnet's message id; `None` where it is missing, empty or `0`.
+    /// Afilnet's message id; `None` if it is missing, empty or `0`.
     pub(crate) id: Option<String>,
     pub(crate) direction: Direction,
     pub(crate) time: RowTime,
-    /// Words as they came; empty where the row holds none.
+    /// The text unchanged; empty if the row has none.
     pub(crate) text: String,
-    /// Afilnet's own word or number for the row's state, opaque.
+    /// Afilnet's word or number for the row's state, opaque.
     pub(crate) status: Option<String>,
 }

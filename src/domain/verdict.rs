@@ -1,24 +1,24 @@
-//! What became of one attempt, and when to try again. Pure: time and dice come in as arguments.
+//! Verdicts on attempts, and when to retry. Pure: time and random numbers are arguments.
 
 use std::time::Duration;
 
-/// Why an attempt did not simply succeed. Codes are Afilnet's where it gives one (afilnet.md section 4); the rest name
-/// what the transport saw. Never holds text of a message, a contact or a secret.
+/// Why an attempt did not succeed. Codes are Afilnet's if there is one (afilnet.md section 4); the rest name what the
+/// transport saw. Never holds text of a message, a contact or a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// No connection: DNS, refused, connect time-out, or TLS that failed before the certificate. Nothing was sent.
     Unreachable,
-    /// The far side's certificate does not prove who it is. Nothing was sent.
+    /// The server's certificate is not valid. Nothing was sent.
     Certificate,
-    /// Told to slow down (HTTP 429).
+    /// Asked to slow down (HTTP 429).
     Busy,
-    /// No answer within the time limit, after the first byte left.
+    /// No response within the time limit, after the first byte was sent.
     TimedOut,
-    /// The connection broke after the first byte left.
+    /// The connection broke after the first byte was sent.
     ConnectionLost,
-    /// An answer with this HTTP status, with no envelope that explains it.
+    /// A response with this HTTP status, without an envelope that explains it.
     Http(u16),
-    /// An answer that is not what the contract says: not JSON, no status, cut off, or above the size cap.
+    /// A response that does not follow the contract: not JSON, no status, cut off, or above the size cap.
     NotUnderstood,
     /// The process ended while the attempt was under way.
     Interrupted,
@@ -53,9 +53,9 @@ pub(crate) enum Fault {
 /// How much a fault stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// This call alone.
+    /// This call only.
     Call,
-    /// Everything that this Afilnet account sends, until a slow probe succeeds; reads go on.
+    /// All sends of this Afilnet account, until a slow probe succeeds; reads continue.
     Sends,
     /// Everything of this channel, until a slow probe succeeds.
     Channel,
@@ -63,7 +63,7 @@ pub(crate) enum Scope {
     Account,
 }
 
-/// The language of sentences that agents see.
+/// The language of texts for agents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Language {
@@ -75,7 +75,7 @@ pub enum Language {
 }
 
 impl Fault {
-    /// A stable word for the store, logs and metrics: the far side's own code where it gave one.
+    /// Returns a stable code for the store, logs and metrics: the platform's own if there is one.
     pub(crate) fn code(&self) -> String {
         match self {
             Self::Unreachable => "unreachable".into(),
@@ -100,7 +100,7 @@ impl Fault {
         }
     }
 
-    /// The fault of a code that [`Self::code`] gave.
+    /// Returns the fault of a code from [`Self::code`].
     pub(crate) fn from_code(code: &str) -> Self {
         let plain = [
             Self::Unreachable,
@@ -130,11 +130,11 @@ impl Fault {
         }
     }
 
-    /// How much it stops (the table of afilnet.md section 4).
+    /// Returns how much it stops (the table of afilnet.md section 4).
     pub(crate) fn scope(&self) -> Scope {
         match self {
             Self::Credentials(_) | Self::Forbidden | Self::WrongService(_) | Self::Certificate => Scope::Account,
-            // The contract stops reads too; but reads cost nothing, and customers go on writing.
+            // The contract stops reads too; but reads cost nothing, and customers continue to write.
             Self::NoCredits => Scope::Sends,
             Self::ChannelNotFound => Scope::Channel,
             Self::Unreachable
@@ -155,7 +155,7 @@ impl Fault {
         }
     }
 
-    /// Whether the far side could not be reached or did not answer sensibly, whatever was asked.
+    /// Returns whether the platform could not be reached or did not respond sensibly, whatever the call was.
     pub(crate) fn is_outage(&self) -> bool {
         matches!(
             self,
@@ -168,13 +168,13 @@ impl Fault {
         )
     }
 
-    /// Whether Afilnet looked at a message and refused this one, so that the next may well be taken (afilnet.md section 4:
+    /// Returns whether Afilnet refused this message for itself, so that the next may be accepted (afilnet.md section 4:
     /// the codes of a call's own parameters).
     pub(crate) fn is_of_message(&self) -> bool {
         matches!(self, Self::ChatNotFound | Self::MissingParam | Self::FileType | Self::FileUrl | Self::ThumbUrl)
     }
 
-    /// The most tries a message gets under this fault; `None` where only its age ends it ("transient, bounded").
+    /// Returns the most attempts for a message with this fault; `None` if only its age ends it ("transient, bounded").
     pub(crate) fn most_tries(&self) -> Option<u32> {
         match self {
             Self::NoRoute | Self::Other(_) => Some(3),
@@ -183,21 +183,21 @@ impl Fault {
     }
 }
 
-/// What became of one attempt to send.
+/// The outcome of one attempt to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Afilnet took it. `afilnet_id` where it gave one.
+    /// Afilnet accepted it; with `afilnet_id`, if it gave one.
     Sent { afilnet_id: Option<String> },
-    /// Surely not sent; may be tried again, not before `asked` has passed.
+    /// Certainly not sent; may be retried, not before `asked` has passed.
     NotSent { fault: Fault, asked: Option<Duration> },
-    /// Surely not sent, and it never will be.
+    /// Certainly not sent, and a retry would not succeed.
     Refused { fault: Fault },
-    /// A byte left and no clear answer came: it may have been sent.
+    /// A byte was sent and no clear response came: it may have been sent.
     Unknown { fault: Fault },
 }
 
 impl Verdict {
-    /// Why it did not simply succeed.
+    /// Returns why it did not succeed.
     pub(crate) fn fault(&self) -> Option<&Fault> {
         match self {
             Self::Sent { .. } => None,
@@ -206,18 +206,18 @@ impl Verdict {
     }
 }
 
-/// What became of one attempt to post an event to the webhook. Posting again is safe: the mId is the same.
+/// The outcome of one attempt to post an event to the webhook. Posting again is safe: the mId is the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Delivery {
-    /// Taken (2xx).
+    /// Accepted (2xx).
     Done,
-    /// Not taken; try again, not before `asked` has passed. Its scope tells whether the channel stops.
+    /// Not accepted; to be retried, not before `asked` has passed. Its scope decides whether the channel stops.
     Again { fault: Fault, asked: Option<Duration> },
     /// Refused for good.
     Refused { fault: Fault },
 }
 
-/// A read that brought nothing. It proves nothing either ("could not look").
+/// A failed read, which proves nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("could not read from Afilnet ({})", fault.code())]
 pub(crate) struct ReadError {
@@ -225,7 +225,7 @@ pub(crate) struct ReadError {
     pub(crate) asked: Option<Duration>,
 }
 
-/// When to try again.
+/// When to retry.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RetryPolicy {
     pub(crate) initial: Duration,
@@ -234,15 +234,15 @@ pub(crate) struct RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// Wait before the next try: `initial · 2^(tries-1)` up to `max`, times `jitter` (0.0..=1.0: full jitter), never
-    /// less than `asked`. `tries` counts those already made, from 1. Source: design.md section 3, step 6.
+    /// Returns the wait before the next try: `initial · 2^(tries-1)` up to `max`, times `jitter` (0.0..=1.0: full
+    /// jitter), at least `asked`. `tries` counts those already made, from 1. Source: design.md section 3, step 6.
     pub(crate) fn wait(&self, tries: u32, asked: Option<Duration>, jitter: f64) -> Duration {
         let doublings = tries.saturating_sub(1).min(32);
         let ceiling = self.initial.saturating_mul(1u32.checked_shl(doublings).unwrap_or(u32::MAX)).min(self.max);
         ceiling.mul_f64(jitter.clamp(0.0, 1.0)).max(asked.unwrap_or_default())
     }
 
-    /// Whether a message of this age, refused so far by `fault` at each of `tries`, is given up.
+    /// Returns whether a message of this age, with `fault` at each of its `tries`, is given up.
     pub(crate) fn gives_up(&self, age: Duration, tries: u32, fault: &Fault) -> bool {
         age >= self.give_up_after || fault.most_tries().is_some_and(|most| tries >= most)
     }

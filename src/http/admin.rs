@@ -1,4 +1,4 @@
-//! The operators' door, on an address of its own: what the bridge counts. Nothing of it is on the door that BonyChat calls.
+//! The admin listener, on its own address: serves the bridge's metrics, which the listener for BonyChat does not.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,24 +23,23 @@ use crate::telemetry::metrics;
 /// Prometheus' text format.
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
-/// Whose calls are answered.
+/// Which calls are served.
 #[derive(Debug)]
 enum Guard {
-    /// Those that bear the token with this digest.
+    /// Those with the token of this digest.
     Token([u8; 32]),
-    /// Those that name this machine: a page in the operator's browser whose host name was turned to a loopback address
-    /// (DNS rebinding) names itself.
+    /// Those with a loopback host name: a page that uses DNS rebinding sends its own host name.
     Loopback,
 }
 
-/// The routes. Where there is a `token`, every call must bear it; where there is none, the listener is on a loopback
-/// address (the configuration asks for a token elsewhere), and every call must name such an address as its host.
-/// `trusted_proxies` are believed who called them.
+/// The routes. With a `token`, every call must have it; without one, the listener is on a loopback address (elsewhere
+/// the configuration requires a token), and every call must name such an address as its host. `X-Forwarded-For` of
+/// `trusted_proxies` is used.
 pub(crate) fn router(token: Option<&SecretString>, trusted_proxies: &[IpNet]) -> Router {
     let guard = Arc::new(token.map_or(Guard::Loopback, |token| Guard::Token(auth::digest_secret(token))));
     Router::new()
         .route("/metrics", get(numbers))
-        .fallback(|| async { refused(StatusCode::NOT_FOUND, "not found: the admin door serves GET /metrics") })
+        .fallback(|| async { refused(StatusCode::NOT_FOUND, "not found: the admin listener serves GET /metrics") })
         .method_not_allowed_fallback(|| async { refused(StatusCode::METHOD_NOT_ALLOWED, "use GET") })
         .layer(middleware::from_fn_with_state(guard, guarded))
         .layer(middleware::from_fn_with_state(TokenLimit::new(too_many), limit_wrong_tokens))
@@ -75,7 +74,8 @@ async fn guarded(State(guard): State<Arc<Guard>>, request: Request, next: Next) 
     }
 }
 
-/// Whether every host that the call names is a loopback name or address. A browser always names one; old tools may not.
+/// Returns whether every host that the call names is a loopback name or address. A browser always names one; old tools
+/// may not.
 fn names_this_machine(request: &Request) -> bool {
     let in_target = request.uri().authority().map(|authority| authority.as_str().to_owned());
     let in_headers =
@@ -83,7 +83,7 @@ fn names_this_machine(request: &Request) -> bool {
     in_target.into_iter().chain(in_headers).all(|host| is_loopback(&host))
 }
 
-/// Whether `host`, with or without a port, is a loopback name or address.
+/// Returns whether `host`, with or without a port, is a loopback name or address.
 fn is_loopback(host: &str) -> bool {
     let Ok(authority) = host.parse::<Authority>() else { return false };
     let name = authority.host().trim_end_matches('.');

@@ -1,4 +1,4 @@
-//! Which channel a call is for: its bearer token decides.
+//! Bearer tokens: the token decides which channel a call is for.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,27 +13,27 @@ use crate::config::Config;
 use crate::domain::{ChannelId, ChannelName, IdType, Reach};
 use crate::store::{ChannelWakeups, Wakeups};
 
-/// Most unknown channelIds that a channel remembers.
+/// Unknown channelIds that a channel remembers, at most.
 const STRANGE: usize = 100;
 
-/// A channel as calls of `/message` see it.
+/// A channel, as far as `POST /message` needs it.
 #[derive(Debug)]
 pub(super) struct ApiChannel {
     pub(super) name: ChannelName,
     pub(super) id: ChannelId,
     pub(super) id_type: IdType,
-    /// Where files may be that its messages link to.
+    /// Which hosts the links of its messages may name.
     pub(super) reach: Reach,
     pub(super) wakeups: Option<Arc<ChannelWakeups>>,
-    /// Unknown channelIds that calls bore, to be named once each; at most [`STRANGE`].
+    /// Unknown channelIds of calls, to log each once; at most [`STRANGE`].
     strange: Mutex<BTreeSet<String>>,
-    /// Digests of the tokens it goes by.
+    /// Digests of its tokens.
     tokens: Vec<[u8; 32]>,
 }
 
 impl ApiChannel {
-    /// Whether this unknown channelId is met for the first time, as far as is remembered.
-    pub(super) fn is_news(&self, id: &str) -> bool {
+    /// Returns whether this unknown channelId was not seen before, as far as is remembered.
+    pub(super) fn is_first_sight(&self, id: &str) -> bool {
         let mut strange = self.strange.lock().unwrap_or_else(PoisonError::into_inner);
         strange.len() < STRANGE && strange.insert(id.chars().take(100).collect())
     }
@@ -61,7 +61,7 @@ impl Channels {
         Self(channels.collect())
     }
 
-    /// The channel whose token the request bears. Every token of every channel is compared, each in constant time.
+    /// Returns the channel of the request's token. Compares with every token of every channel, each in constant time.
     pub(super) fn by_token(&self, headers: &HeaderMap) -> Result<&ApiChannel, ApiError> {
         let given = bearer(headers).map(|token| digest(token.as_bytes()));
         let mut found = None;
@@ -77,13 +77,13 @@ impl Channels {
         found.ok_or(ApiError::Unauthorized)
     }
 
-    /// Whether `id` is the id of a channel other than `of`.
+    /// Returns whether `id` is the id of a channel other than `of`.
     pub(super) fn is_another(&self, id: &str, of: &ApiChannel) -> bool {
         id != of.id.as_str() && self.0.iter().any(|channel| channel.id.as_str() == id)
     }
 }
 
-/// The bearer token: one Authorization header, scheme in any case, spaces trimmed (bonychat.md A3).
+/// Returns the bearer token: one Authorization header, scheme in any case, spaces trimmed (bonychat.md A3).
 pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut all = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(one), None) = (all.next(), all.next()) else { return None };

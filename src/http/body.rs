@@ -24,7 +24,7 @@ const BODY_WITHIN: Duration = Duration::from_secs(20);
 /// Reads the whole body.
 ///
 /// # Errors
-/// It is compressed, larger than `limit_bytes`, too slow, or breaks off.
+/// The body is compressed, larger than `limit_bytes`, too slow, or breaks off.
 pub(super) async fn read(parts: &Parts, body: Body, limit_bytes: usize) -> Result<Bytes, ApiError> {
     if is_coded(&parts.headers) {
         return Err(ApiError::UnsupportedBody);
@@ -50,8 +50,8 @@ fn is_coded(headers: &HeaderMap) -> bool {
         .any(|line| line.to_str().map_or(true, |codings| !codings.split(',').map(str::trim).all(is_none)))
 }
 
-/// Announces the close of the connection with every response that is given before the request's body was read to its end:
-/// the connection cannot carry another request. A proxy that is not told may send one on it, which is then lost.
+/// Announces the close of the connection with every response that is given before the request's body was read to its
+/// end: the connection cannot carry another request. Otherwise a proxy may send one on it, which is then lost.
 pub(super) async fn close_after_unread(request: Request, next: Next) -> Response {
     if request.body().is_end_stream() {
         return next.run(request).await;

@@ -1,5 +1,5 @@
-//! Which address a request comes from. Behind a reverse proxy every connection is the proxy's, and `X-Forwarded-For` tells
-//! the caller; it is believed from proxies that the configuration names, since anybody can write such a header.
+//! Which address a request comes from. Behind a reverse proxy every connection is the proxy's, and `X-Forwarded-For`
+//! holds the caller's address; it is used only from configured proxies, since any client can send such a header.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use ipnet::IpNet;
 
 use super::listener::Peer;
 
-/// The address that limits and log lines go by.
+/// The address for limits and log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ClientAddress(pub(super) IpAddr);
 
 impl ClientAddress {
-    /// That of a request that [`identify`] has seen.
+    /// Returns the address that [`identify`] has stored in the request.
     pub(super) fn of(request: &Request) -> Self {
         request.extensions().get().copied().unwrap_or(Self(Ipv4Addr::UNSPECIFIED.into()))
     }
@@ -32,8 +32,8 @@ pub(super) async fn identify(State(proxies): State<Arc<[IpNet]>>, mut request: R
     next.run(request).await
 }
 
-/// The last address of `X-Forwarded-For` that is not a trusted proxy's, where a trusted proxy sent it: each proxy appends
-/// who called it, so what stands further left may be the caller's invention.
+/// Returns the last address of `X-Forwarded-For` that is not a trusted proxy's, if a trusted proxy sent it: each proxy
+/// appends its own client, so addresses further left may be forged.
 fn client_address(peer: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {
     let is_trusted = |address: IpAddr| proxies.iter().any(|proxy| proxy.contains(&address));
     let mut client = peer.to_canonical();

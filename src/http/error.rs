@@ -1,4 +1,4 @@
-//! Every error response, in words for the agent or integrator who reads it: the one place that chooses a status code.
+//! Error responses: the one place that chooses status codes and texts.
 
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -8,11 +8,11 @@ use crate::bonychat::wire;
 use crate::domain::Language;
 use crate::store::StoreError;
 
-/// An extension of a response whose reason the log holds already.
+/// An extension of a response of which the reason is logged already.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Logged;
 
-/// Every way in which a request is refused. Words are for the agent or integrator who reads them: what happened, whether the
+/// Why a request is refused. The texts are for the agent or integrator who reads them: what happened, whether the
 /// customer got the message, what to do.
 #[derive(Debug)]
 pub(super) enum ApiError {
@@ -27,18 +27,18 @@ pub(super) enum ApiError {
         limit_bytes: usize,
     },
     BodyTooSlow,
-    /// A body in a form that is not read: compressed, or not JSON at all.
+    /// The body is compressed, or not JSON at all.
     UnsupportedBody,
     /// The request ended before its body did.
     BrokenOff,
-    /// Rules broken, in words; logged where they were found.
+    /// The broken rules as text; logged where they were found.
     BadRequest(String),
-    /// Afilnet refused it for good, in words; logged by who asked Afilnet.
+    /// Why Afilnet refused it for good, as text; logged by the sender.
     Refused(String),
-    /// Its Idempotency-Key names another message.
+    /// Its Idempotency-Key belongs to another message.
     KeyTaken,
-    /// Its caller is gone, or may have called again elsewhere.
-    Deserted,
+    /// The caller is gone, or may have called again at another process.
+    CallerGone,
     /// Nothing can be stored now.
     Store(StoreError),
     NotReady(String),
@@ -48,13 +48,13 @@ pub(super) enum ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        self.answer(Language::En)
+        self.into_response_in(Language::En)
     }
 }
 
 impl ApiError {
-    /// The answer, in the language of the agents who read it.
-    pub(super) fn answer(self, language: Language) -> Response {
+    /// Returns the response in the agents' language.
+    pub(super) fn into_response_in(self, language: Language) -> Response {
         if let Self::Store(error) = &self {
             tracing::error!(error = error as &dyn std::error::Error, "a message could not be stored: answered 503");
         }
@@ -92,7 +92,7 @@ impl ApiError {
             Self::UnsupportedBody => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BrokenOff | Self::BadRequest(_) | Self::Refused(_) => StatusCode::BAD_REQUEST,
             Self::KeyTaken => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Deserted | Self::Store(_) | Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::CallerGone | Self::Store(_) | Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Inside => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -159,7 +159,7 @@ impl ApiError {
                 "La Idempotency-Key de esta petición ya se usó para otro mensaje, así que este mensaje no se ha enviado. \
                  Vuelva a enviarlo con una clave propia.",
             ),
-            Self::Deserted => (
+            Self::CallerGone => (
                 "The bridge stood still while it took the request, so the message was not sent. Send it again.",
                 "El puente se detuvo mientras recibía la petición, así que el mensaje no se ha enviado. Vuelva a enviarlo.",
             ),
@@ -168,7 +168,7 @@ impl ApiError {
                 "El puente no puede guardar mensajes en este momento, así que el mensaje no se ha enviado. Vuelva a \
                  enviarlo dentro de un minuto.",
             ),
-            // For operators, whose tools look for the English.
+            // For operators and their tools: English only.
             Self::NotReady(reason) => return format!("not ready: {reason}"),
             Self::Inside => (
                 "Something broke inside the bridge. The message may have been taken: look whether the customer got it \
@@ -211,7 +211,7 @@ mod tests {
             ApiError::BadRequest("message: is missing".into()),
             ApiError::Refused("No.".into()),
             ApiError::KeyTaken,
-            ApiError::Deserted,
+            ApiError::CallerGone,
             ApiError::Store(StoreError::Closed),
             ApiError::NotReady("starting".into()),
             ApiError::Inside,

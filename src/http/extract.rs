@@ -1,19 +1,19 @@
-//! What the headers of a request say.
+//! Values of request headers.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, header};
 use tower_http::request_id::{MakeRequestId, RequestId};
 
 use crate::domain::IdempotencyKey;
 
-/// Taken from a proxy or made, logged, and returned.
+/// Taken from the request or generated, logged, and returned.
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Whether the call says that its body is JSON, or says nothing (bonychat.md A38: JSON is read under any content type).
+/// Returns whether the content type is JSON or missing (bonychat.md A38: JSON is read under any content type).
 pub(super) fn says_json(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_TYPE).is_none_or(|kind| kind.to_str().is_ok_and(|kind| kind.contains("json")))
 }
 
-/// What the caller calls this call: one Idempotency-Key header, verbatim. `Err` where it breaks its rule.
+/// Returns the value of the one Idempotency-Key header, verbatim. `Err` if it is invalid.
 pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, ()> {
     let mut all = headers.get_all("idempotency-key").iter();
     match (all.next(), all.next()) {
@@ -23,13 +23,13 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyK
     }
 }
 
-/// The request's id, as taken or made, fit for the log.
+/// Returns the request's id, safe for the log.
 pub(super) fn request_id(headers: &HeaderMap) -> String {
     let id = headers.get(X_REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
     crate::telemetry::foreign_id(id)
 }
 
-/// Makes an id for a request that brings none.
+/// Generates an id for a request that has none.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NewRequestId;
 

@@ -1,6 +1,6 @@
-//! Limits on what the peer of one connection may cost, whichever listener accepted it. Every response reaches a peer that
-//! is still writing (lingering close), a peer that does not read is cut off (write timeout), and the empty responses that
-//! hyper writes on its own when a request is not HTTP become JSON.
+//! Limits on what the peer of one connection may cost, for both listeners. Every response reaches a peer that is still
+//! writing (lingering close), a peer that does not read is cut off (write timeout), and the empty responses that hyper
+//! writes on its own when a request is not HTTP become JSON.
 
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -25,9 +25,9 @@ const LINGER_WITHIN: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 1024 * 1024;
 /// A peer that has not taken a response by this time after its receive window was full first is cut off.
 const WRITE_WITHIN: Duration = Duration::from_secs(20);
-/// The same while the connection limit is reached: others wait for its place.
+/// The same while the connection limit is reached: others wait for its slot.
 const WRITE_WITHIN_AT_LIMIT: Duration = Duration::from_secs(1);
-/// How often a blocked write looks at its age.
+/// How often a blocked write checks its age.
 const TICK: Duration = Duration::from_secs(1);
 
 /// A stream that can be closed with a reset in place of an orderly end.
@@ -38,7 +38,7 @@ pub(super) trait Abort {
 
 impl Abort for TcpStream {
     fn abort(&self) {
-        let _ = self.set_zero_linger(); // fails only where the connection is gone already
+        let _ = self.set_zero_linger(); // fails only if the connection is gone already
     }
 }
 

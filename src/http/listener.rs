@@ -1,5 +1,5 @@
-//! Accepting connections: bounded in number, so that descriptors are left for the store and the far sides, and with every
-//! failure to accept counted and logged.
+//! Accepting connections: bounded in number, so that descriptors are left for the store and the clients; every failure
+//! to accept is counted and logged.
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,7 +23,7 @@ const SEND_BUFFER_BYTES: usize = 64 * 1024;
 /// Binds a listener of `address`.
 ///
 /// # Errors
-/// The address cannot be had.
+/// The address is taken or not available.
 pub(crate) fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
@@ -34,7 +34,7 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
-/// Who called, as the socket tells.
+/// The peer address of a socket.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(super) SocketAddr);
 
@@ -49,14 +49,14 @@ impl Address for Peer {
     type Listener = LimitedListener;
 }
 
-/// An accepted connection and its place among those that may be open.
+/// An accepted connection and its slot.
 pub(crate) struct Accepted {
     pub(super) stream: TcpStream,
     pub(super) peer: SocketAddr,
     pub(super) slot: Slot,
 }
 
-/// One of the connections that may be open at a time. Given back when dropped.
+/// A slot for one open connection. Released when dropped.
 pub(super) struct Slot(pub(super) OwnedSemaphorePermit);
 
 impl Slot {
@@ -79,7 +79,7 @@ impl LimitedListener {
         Ok(Self { listener, limit, slots: Arc::new(Semaphore::new(limit)) })
     }
 
-    /// Waits for a slot. Those that cannot be accepted meanwhile wait in the kernel's backlog.
+    /// Waits for a slot. Further connections wait in the kernel's backlog meanwhile.
     async fn slot(&self) -> io::Result<Slot> {
         let slot = Arc::clone(&self.slots).try_acquire_owned();
         if let Ok(slot) = slot {

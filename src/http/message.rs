@@ -1,17 +1,17 @@
 //! `POST /message`: BonyChat sends a message (bonychat.md section 3).
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::AppState;
 use super::auth::ApiChannel;
-use super::dedup::{Connection, PendingResponse};
+use super::dedup::{CallerConnection, Connection, PendingResponse};
 use super::error::{self, ApiError};
 use super::extract;
+use super::state::AppState;
 use crate::bonychat::wire;
 use crate::domain::agent_text::{Delivered, failure_text};
 use crate::domain::clock::{millis, now_ms};
@@ -19,9 +19,10 @@ use crate::domain::{IdempotencyKey, Language, MId};
 use crate::store::{AcceptOutcome, Caller, FirstVerdict, NewOutbound, StoreError};
 use crate::telemetry::metrics;
 
-/// Keeps the message, waits for its first verdict where one can come in time, answers; a refusal in the agents' language.
+/// Stores the message, waits for its first verdict if one can be expected in time, and responds; a refusal in the
+/// agents' language.
 pub(super) async fn take(State(state): State<Arc<AppState>>, request: Request) -> Response {
-    taken(&state, request).await.unwrap_or_else(|error| error.answer(state.language))
+    taken(&state, request).await.unwrap_or_else(|error| error.into_response_in(state.language))
 }
 
 async fn taken(state: &AppState, request: Request) -> Result<Response, ApiError> {
@@ -36,50 +37,50 @@ async fn taken(state: &AppState, request: Request) -> Result<Response, ApiError>
         broken(state, BAD_KEY)
     })?;
     let conn = parts.extensions.get::<Arc<Connection>>();
-    // Its caller may have called again elsewhere: taken here as well, it would be sent twice.
-    if conn.is_some_and(|conn| conn.is_deserted()) {
-        return Err(ApiError::Deserted);
+    // The caller may have called again at another process: accepted here as well, the message would be sent twice.
+    if conn.is_some_and(|conn| conn.may_be_abandoned()) {
+        return Err(ApiError::CallerGone);
     }
     let contact = call.contact.clone();
-    let Taken { m_id, repeat, answer, pending } = accept(state, channel, call, key, &request_id, conn).await?;
+    let Taken { m_id, repeat, verdict, pending } = accept(state, channel, call, key, &request_id, conn).await?;
     tracing::info!(
         channel_name = %channel.name,
         message_id = %m_id,
         contact = %crate::telemetry::contact(&contact),
         request_id,
-        answer = if answer == FirstVerdict::Accepted { "accepted" } else { "refused" },
+        answer = if verdict == FirstVerdict::Accepted { "accepted" } else { "refused" },
         repeat,
         duration_ms = millis(started.elapsed()),
         "{} message `{m_id}`", if repeat { "took a repeat of" } else { "took" }
     );
-    match answer {
+    match verdict {
         FirstVerdict::Accepted => {
-            pending.goes_out_on(conn.map(Arc::as_ref));
+            pending.goes_out_on(conn.map(|conn| -> &dyn CallerConnection { &**conn }));
             Ok(error::json(StatusCode::OK, wire::accepted(&m_id)))
         }
         FirstVerdict::Refused(fault) => {
-            pending.reached(); // surely not sent: the same again is a message of its own, whoever learns of this
+            pending.reached(); // certainly not sent: a repeat is a new message, whether this response is received or not
             Err(ApiError::Refused(failure_text(&fault, Delivered::No, state.language)))
         }
     }
 }
 
-/// A call that was kept, and what to answer.
+/// An accepted call, and its response.
 struct Taken {
     m_id: MId,
     repeat: bool,
-    answer: FirstVerdict,
+    verdict: FirstVerdict,
     pending: PendingResponse,
 }
 
-/// Body to message, with every broken rule named.
+/// Parses the body; the error names every broken rule.
 fn parse(
     state: &AppState,
     channel: &ApiChannel,
     body: &[u8],
     says_json: bool,
     request_id: &str,
-) -> Result<wire::Call, ApiError> {
+) -> Result<wire::MessageRequest, ApiError> {
     let call = wire::parse(body, channel.id_type, channel.reach).map_err(|rejected| {
         if !rejected.is_json() && !says_json {
             return ApiError::UnsupportedBody;
@@ -92,7 +93,7 @@ fn parse(
             explain(channel, request_id, OTHER_CHANNEL.0);
             return Err(broken(state, OTHER_CHANNEL));
         }
-        if channel.is_news(id) {
+        if channel.is_first_sight(id) {
             tracing::warn!(
                 channel_name = %channel.name,
                 request_id,
@@ -103,26 +104,26 @@ fn parse(
     Ok(call)
 }
 
-/// A rule of the door's own, in English and in Spanish, without its full stop.
-type Rule = (&'static str, &'static str);
+/// A text in English and in Spanish, without its full stop.
+type BilingualText = (&'static str, &'static str);
 
-const OTHER_CHANNEL: Rule = (
+const OTHER_CHANNEL: BilingualText = (
     "channelId: belongs to another channel than the API token",
     "channelId: pertenece a un canal distinto del canal del token de API",
 );
 
-/// Escapes of a custom contact id that no destination has, such as `=00`.
-const NOT_A_CONTACT: Rule = (
+/// For escapes of a custom contact id that no destination has, such as `=00`.
+const NOT_A_CONTACT: BilingualText = (
     "contactId: is not an id that this channel's contacts have",
     "contactId: no es un identificador que tengan los contactos de este canal",
 );
 
-const BAD_KEY: Rule = (
+const BAD_KEY: BilingualText = (
     "Idempotency-Key: must be 1 to 255 visible ASCII characters, in one header",
     "Idempotency-Key: debe tener de 1 a 255 caracteres ASCII visibles, en una sola cabecera",
 );
 
-fn broken(state: &AppState, rule: Rule) -> ApiError {
+fn broken(state: &AppState, rule: BilingualText) -> ApiError {
     let words = match state.language {
         Language::En => rule.0,
         Language::Es => rule.1,
@@ -130,8 +131,7 @@ fn broken(state: &AppState, rule: Rule) -> ApiError {
     ApiError::BadRequest(format!("{words}."))
 }
 
-/// One line about a call that breaks rules. Paths and rules hold nothing of what was sent, but for
-/// the name of a type.
+/// Logs a call that breaks rules. Paths and rules hold nothing of what was sent, except for the name of a type.
 fn explain(channel: &ApiChannel, request_id: &str, rules: &str) {
     tracing::warn!(
         channel_name = %channel.name,
@@ -142,18 +142,22 @@ fn explain(channel: &ApiChannel, request_id: &str, rules: &str) {
     );
 }
 
-/// The caller at the other end of a connection.
+/// Returns the caller at the other end of a connection.
 fn caller_on(conn: &Arc<Connection>) -> Caller {
     let came_ms = now_ms() - millis(conn.came().elapsed());
     let conn = Arc::clone(conn);
     Caller::new(came_ms, move || !conn.is_over())
 }
 
-/// The durable step, and the wait for the first verdict.
+fn weak(conn: &Arc<Connection>) -> Weak<dyn CallerConnection> {
+    Arc::<Connection>::downgrade(conn)
+}
+
+/// Stores the message and waits for the first verdict.
 async fn accept(
     state: &AppState,
     channel: &ApiChannel,
-    call: wire::Call,
+    call: wire::MessageRequest,
     key: Option<IdempotencyKey>,
     request_id: &str,
     conn: Option<&Arc<Connection>>,
@@ -162,13 +166,13 @@ async fn accept(
         explain(channel, request_id, &format!("{}: {rule}", NOT_A_CONTACT.0));
         broken(state, NOT_A_CONTACT)
     })?;
-    let (pending, earlier) = state.responses.open(&channel.name, &call.contact, &call.content, conn);
+    let (pending, earlier) = state.responses.open(&channel.name, &call.contact, &call.content, conn.map(weak));
     if key.is_none() {
         state.responses.settled(earlier).await;
     }
-    // Asked for before the commit, so that a quick verdict finds someone to tell.
+    // Registered before the commit, so that a quick verdict finds its caller.
     let m_id = MId::fresh();
-    let verdict = state.store.wakeups().await_verdict(&m_id);
+    let waiting = state.store.wakeups().await_verdict(&m_id);
     let expected = channel.wakeups.as_ref().is_some_and(|wakeups| wakeups.verdict_expected(state.answer_within));
     let message = NewOutbound {
         m_id: m_id.clone(),
@@ -183,18 +187,18 @@ async fn accept(
         caller: conn.map_or_else(Caller::stays, caller_on),
     };
     let accepted = pending.store(message).await.map_err(|error| match error {
-        StoreError::Stale => ApiError::Deserted,
+        StoreError::Stale => ApiError::CallerGone,
         error => ApiError::Store(error),
     })?;
-    match accepted.kept {
+    match accepted.outcome {
         AcceptOutcome::New => {
             metrics::accepted(&channel.name);
             let limit = if expected && !accepted.ahead { state.answer_within } else { Duration::ZERO };
-            Ok(Taken { m_id, repeat: false, answer: verdict.answer(limit).await, pending })
+            Ok(Taken { m_id, repeat: false, verdict: waiting.verdict(limit).await, pending })
         }
         AcceptOutcome::RepeatOf(first) => {
             metrics::repeated(&channel.name);
-            Ok(Taken { m_id: first, repeat: true, answer: FirstVerdict::Accepted, pending })
+            Ok(Taken { m_id: first, repeat: true, verdict: FirstVerdict::Accepted, pending })
         }
         AcceptOutcome::KeyTaken => {
             tracing::warn!(

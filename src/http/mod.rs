@@ -1,5 +1,5 @@
-//! The door that BonyChat calls. Handlers authenticate, parse, store and answer; what happens to a message is decided
-//! elsewhere.
+//! The HTTP listener that BonyChat calls. Handlers authenticate, parse, store and respond; what happens to a message is
+//! decided elsewhere.
 
 pub(crate) mod admin;
 mod auth;
@@ -12,6 +12,7 @@ mod guard;
 pub(crate) mod listener;
 mod message;
 mod parse_error;
+mod state;
 mod token_limit;
 
 use std::collections::BTreeSet;
@@ -33,7 +34,6 @@ use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
 
 use crate::bonychat::wire::openapi;
 use crate::config::Config;
-use crate::domain::Language;
 use crate::store::Store;
 use crate::telemetry::Refusal;
 
@@ -45,9 +45,10 @@ use extract::{NewRequestId, X_REQUEST_ID};
 use guard::Guard;
 use listener::{LimitedListener, Peer};
 use parse_error::HEADER_BYTES;
+use state::AppState;
 use token_limit::{TokenLimit, limit_wrong_tokens};
 
-/// Stops a listener and tells of its connections.
+/// Stops a listener and counts its connections.
 pub(crate) type Handle = axum_server::Handle<Peer>;
 
 /// A client that has not sent its whole header by then is cut off.
@@ -56,20 +57,10 @@ const HEADER_WITHIN: Duration = Duration::from_secs(10);
 const URI_BYTES: usize = 4 * 1024;
 /// Connections that operators may have open at a time.
 const OPERATORS: usize = 32;
-/// The store answers a readiness question by then, or it is not ready.
+/// A store that has not replied to a readiness check by then is not ready.
 const READY_WITHIN: Duration = Duration::from_secs(2);
 
-/// What the handlers share.
-pub(crate) struct AppState {
-    channels: Channels,
-    store: Arc<dyn Store>,
-    responses: Arc<ResponseTracker>,
-    answer_within: Duration,
-    body_limit_bytes: usize,
-    language: Language,
-}
-
-/// The routes. Every channel must be registered with the store's signals before.
+/// The routes. Every channel must be registered with the store's wakeups before.
 pub(crate) fn router(config: &Config, store: &Arc<dyn Store>, responses: &Arc<ResponseTracker>) -> Router {
     let state = Arc::new(AppState {
         channels: Channels::new(config, store.wakeups()),
@@ -80,7 +71,7 @@ pub(crate) fn router(config: &Config, store: &Arc<dyn Store>, responses: &Arc<Re
         language: config.language,
     });
     let language = config.language;
-    let too_many = move || ApiError::TooManyWrongTokens.answer(language);
+    let too_many = move || ApiError::TooManyWrongTokens.into_response_in(language);
     let prefix = config.server.path_prefix.as_str();
     let document = Bytes::from(openapi::document(prefix).to_string());
     let mut router = Router::new();
@@ -92,7 +83,7 @@ pub(crate) fn router(config: &Config, store: &Arc<dyn Store>, responses: &Arc<Re
             .route(&format!("{at}/readyz"), get(ready))
             .route(&format!("{at}/openapi.json"), get(|| async { error::json(StatusCode::OK, document) }));
     }
-    // BonyChat appends /message to what it was given (bonychat.md A2): take every form that leads here.
+    // BonyChat appends /message to the configured URL (bonychat.md A2): all resulting forms are served.
     for path in ["/message", "/mensaje", "/message/message", "/mensaje/mensaje", "/mensaje/message"] {
         for end in ["", "/"] {
             router = router.route(&format!("{prefix}{path}{end}"), post(message::take));
@@ -103,8 +94,8 @@ pub(crate) fn router(config: &Config, store: &Arc<dyn Store>, responses: &Arc<Re
         router = router.route(prefix, post(message::take).get(alive));
     }
     router
-        .fallback(move || async move { ApiError::NotFound.answer(language) })
-        .method_not_allowed_fallback(move || async move { ApiError::MethodNotAllowed.answer(language) })
+        .fallback(move || async move { ApiError::NotFound.into_response_in(language) })
+        .method_not_allowed_fallback(move || async move { ApiError::MethodNotAllowed.into_response_in(language) })
         .with_state(state)
         .layer(
             ServiceBuilder::new()
@@ -114,15 +105,15 @@ pub(crate) fn router(config: &Config, store: &Arc<dyn Store>, responses: &Arc<Re
                 .layer(middleware::from_fn_with_state(Arc::from(config.server.trusted_proxies.clone()), identify))
                 .layer(middleware::from_fn(log))
                 .layer(middleware::from_fn_with_state(TokenLimit::new(too_many), limit_wrong_tokens))
-                .layer(CatchPanicLayer::custom(move |_| ApiError::Inside.answer(language)))
+                .layer(CatchPanicLayer::custom(move |_| ApiError::Inside.into_response_in(language)))
                 .layer(middleware::from_fn(move |request: Request, next: middleware::Next| async move {
                     let has_long_uri = request.uri().path_and_query().is_some_and(|uri| uri.as_str().len() > URI_BYTES);
-                    if has_long_uri { ApiError::UriTooLong.answer(language) } else { next.run(request).await }
+                    if has_long_uri { ApiError::UriTooLong.into_response_in(language) } else { next.run(request).await }
                 })),
         )
 }
 
-/// The routes as they are now: a reload exchanges them, and the door stays open.
+/// The current routes: a reload exchanges them while the listener stays open.
 #[derive(Clone)]
 pub(crate) struct Routes(Arc<RwLock<Router>>);
 
@@ -131,7 +122,7 @@ impl Routes {
         Self(Arc::new(RwLock::new(router)))
     }
 
-    /// Calls that come from now on find `router`.
+    /// Serves later calls by `router`.
     pub(crate) fn exchange(&self, router: Router) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = router;
     }
@@ -146,8 +137,8 @@ impl Routes {
     }
 }
 
-/// The request with every run of slashes in its path as one: an API base URL that was entered with its final slash makes
-/// `//message` of BonyChat's calls (bonychat.md A2).
+/// Returns the request with every run of slashes in its path as one: an API base URL that was entered with its final
+/// slash makes BonyChat call `//message` (bonychat.md A2).
 fn with_single_slashes(mut request: Request) -> Request {
     if request.uri().path().contains("//") {
         let mut path = String::with_capacity(request.uri().path().len());
@@ -164,7 +155,7 @@ fn with_single_slashes(mut request: Request) -> Request {
     request
 }
 
-/// Serves operators until `handle` is told to stop.
+/// Serves operators until `handle` is shut down.
 ///
 /// # Errors
 /// The listener failed.
@@ -177,12 +168,12 @@ pub(crate) async fn serve_operators(
     let guard = Guard(DefaultAcceptor::new());
     let mut server = axum_server::Server::from_listener(listener).handle(handle).acceptor(guard).http1_only();
     limit_header(&mut server);
-    // One call a connection: one that asks on and on and reads nothing costs one answer.
+    // One call per connection: a client that sends requests without reading costs one response.
     server.http_builder().http1().keep_alive(false);
     server.serve(router.into_make_service_with_connect_info::<Peer>()).await
 }
 
-/// Cuts off who does not send its header in time, or sends too large a one.
+/// Cuts off a client that does not send its header in time, or sends too large a one.
 fn limit_header<A>(server: &mut axum_server::Server<Peer, A>) {
     server
         .http_builder()
@@ -192,7 +183,7 @@ fn limit_header<A>(server: &mut axum_server::Server<Peer, A>) {
         .max_buf_size(HEADER_BYTES);
 }
 
-/// Serves at most `limit` connections at a time until `handle` is told to stop, and until the store knows which answers
+/// Serves at most `limit` connections at a time until `handle` is shut down, and until the store knows which responses
 /// reached their callers.
 ///
 /// # Errors
@@ -204,23 +195,23 @@ pub(crate) async fn serve(
     responses: Arc<ResponseTracker>,
     handle: Handle,
 ) -> std::io::Result<()> {
-    let keeper = tokio::spawn({
+    let recorder = tokio::spawn({
         let responses = Arc::clone(&responses);
-        async move { responses.keep().await }
+        async move { responses.run().await }
     });
-    let pulse = tokio::spawn({
+    let standstill = tokio::spawn({
         let responses = Arc::clone(&responses);
-        async move { responses.pulse.keep().await }
+        async move { responses.standstill.run().await }
     });
     let guard = Guard(dedup::TrackConnections(Arc::clone(&responses)));
     let listener = LimitedListener::new(listener, limit)?;
-    // The acceptor resets what the server speaks, so that comes after it.
+    // Setting the acceptor resets the protocol, so `http1_only` comes after it.
     let mut server = axum_server::Server::from_listener(listener).handle(handle).acceptor(guard).http1_only();
     limit_header(&mut server);
     let outcome = server.serve(routes.service().into_make_service_with_connect_info::<Peer>()).await;
-    pulse.abort();
+    standstill.abort();
     responses.close();
-    let _ = keeper.await;
+    let _ = recorder.await;
     outcome
 }
 
@@ -238,8 +229,8 @@ async fn ready(State(state): State<Arc<AppState>>) -> Result<&'static str, ApiEr
     }
 }
 
-/// One line a request that is not a probe; messages, and refusals that were explained, have lines of their own. Of equal
-/// refusals the first is logged and each doubling of their number.
+/// Logs one line per request that was not logged elsewhere. Of equal refusals, the first is logged and each doubling of
+/// their number.
 async fn log(request: Request, next: middleware::Next) -> Response {
     let started = std::time::Instant::now();
     let (method, path) = (known(request.method()), crate::telemetry::foreign_path(request.uri().path()));
@@ -267,7 +258,7 @@ async fn log(request: Request, next: middleware::Next) -> Response {
     response
 }
 
-/// The method's name; one that is none of HTTP's own may be any word.
+/// Returns the method's name, "other" for an unknown one, which may be any word.
 fn known(method: &Method) -> &'static str {
     ["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE"]
         .into_iter()
@@ -278,7 +269,7 @@ fn known(method: &Method) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::SqliteStore;
+    use crate::store::open::SqliteStore;
     use axum::body::Body;
     use http_body_util::BodyExt as _;
 

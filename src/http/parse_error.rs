@@ -1,5 +1,6 @@
-//! What is not HTTP, or has too large a header, never reaches a handler: hyper answers it by itself, with a status and an
-//! empty body. Here such a response is recognised and replaced by one that says what is wrong, as every other error.
+//! Requests that are not HTTP, or have too large a header, never reach a handler: hyper responds by itself, with a
+//! status and an empty body. Such a response is recognised here and replaced by one that states the error, like every
+//! other.
 
 use std::io::IoSlice;
 use std::net::IpAddr;
@@ -15,8 +16,8 @@ pub(super) const HEADER_BYTES: usize = 16 * 1024;
 /// hyper's own responses are shorter: a status line, `content-length: 0`, `connection` and `date`.
 const LONGEST: usize = 200;
 
-/// Returns the response to write in place of `bufs`, and how many bytes it replaces, where `bufs` is a response of hyper's
-/// own. No handler gives an error without a body, so an empty body tells the two apart.
+/// Returns the response to write in place of `bufs`, and how many bytes it replaces, if `bufs` is a response of hyper's
+/// own. No handler gives an error without a body, so an empty body identifies them.
 pub(super) fn replacement(bufs: &[IoSlice<'_>], peer: IpAddr) -> Option<(Bytes, usize)> {
     let length = bufs.iter().map(|buf| buf.len()).sum();
     if length > LONGEST {
@@ -38,7 +39,7 @@ pub(super) fn replacement(bufs: &[IoSlice<'_>], peer: IpAddr) -> Option<(Bytes, 
     Some((response.into(), length))
 }
 
-/// The status line where `response` is a whole 4xx without a body.
+/// Returns the status line if `response` is a whole 4xx without a body.
 fn status_line_of_empty_error(response: &str) -> Option<&str> {
     let (status_line, headers) = response.strip_suffix("\r\n\r\n")?.split_once("\r\n")?;
     let (version, status) = status_line.split_once(' ')?;
@@ -47,7 +48,7 @@ fn status_line_of_empty_error(response: &str) -> Option<&str> {
         .then_some(status_line)
 }
 
-/// For integrators and operators, so in English alone: no call of BonyChat's comes here.
+/// For integrators and operators, so in English only: BonyChat's calls do not get here.
 fn words(status_line: &str) -> String {
     match status_line.split(' ').nth(1) {
         Some("431") => format!(

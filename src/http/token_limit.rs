@@ -1,5 +1,5 @@
-//! Limits wrong tokens by the address that they come from. A valid token is never refused here: whoever guesses must not be
-//! able to lock out the caller whose address he shares.
+//! Limits wrong tokens per client address. A valid token is never refused here: a guesser must not be able to lock out
+//! a caller with the same address.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -13,7 +13,7 @@ use axum::response::Response;
 
 use super::client_address::ClientAddress;
 
-/// Wrong tokens of one address within [`WINDOW`]; those beyond are answered 429.
+/// Wrong tokens of one address within [`WINDOW`]; further ones get 429.
 const MOST_WRONG: u32 = 20;
 const WINDOW: Duration = Duration::from_mins(1);
 /// Addresses that are remembered, of about 60 bytes each.
@@ -58,7 +58,7 @@ impl TokenLimit {
     }
 }
 
-/// What one customer of a provider has: an IPv4 address, or an IPv6 network of 64 bits.
+/// Returns what one internet user has: an IPv4 address, or an IPv6 network of 64 bits.
 fn network(client: IpAddr) -> IpAddr {
     match client {
         IpAddr::V4(_) => client,
@@ -66,7 +66,7 @@ fn network(client: IpAddr) -> IpAddr {
     }
 }
 
-/// Answers 429 in place of 401 to an address over its limit.
+/// Responds 429 in place of 401 to an address over its limit.
 pub(super) async fn limit_wrong_tokens(State(limit): State<Arc<TokenLimit>>, request: Request, next: Next) -> Response {
     let ClientAddress(client) = ClientAddress::of(&request);
     let response = next.run(request).await;

@@ -1,5 +1,5 @@
-//! `bridge demo`: both platforms simulated, the real bridge between them, messages both ways, and a transcript of what
-//! became of each. Everything runs on loopback; the store lies in a folder that goes with the demo.
+//! `bridge demo`: both platforms simulated, the real bridge between them, messages both ways, and a transcript of each.
+//! Everything runs on loopback; the store is in a folder that is deleted with the demo.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Runs the demo.
 ///
 /// # Errors
-/// Something did not start, or a message was lost, doubled, out of order or not as it was sent.
+/// A part did not start, or a message was lost, doubled, out of order or altered.
 pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
     let folder = Folder::new()?;
     let stage = Stage::start(&args, &folder).await?;
@@ -54,7 +54,7 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A folder that goes when the demo ends.
+/// A folder that is deleted when the demo ends.
 struct Folder(std::path::PathBuf);
 
 impl Folder {
@@ -169,7 +169,7 @@ impl Stage {
         Ok(())
     }
 
-    /// An agent writes what cannot be sent.
+    /// An agent writes a message that cannot be sent.
     async fn refused(&self, contact: &str, message: Value) -> anyhow::Result<()> {
         let started = Instant::now();
         self.line(started, "34", "agent", contact, &format!("sends {message}"));
@@ -225,7 +225,7 @@ impl Stage {
         Self::print(&if self.colours { format!("\n\x1b[1m{text}\x1b[0m\n") } else { format!("\n{text}\n") });
     }
 
-    /// One step of a message's journey: time since its start, who, whose conversation, what.
+    /// Prints one step of a message: time since its start, who, which conversation, what.
     fn line(&self, started: Instant, colour: &str, who: &str, contact: &str, what: &str) {
         let at = format!("{:>8.1} ms", started.elapsed().as_secs_f64() * 1000.0);
         let who = format!("{who:<8}");
@@ -236,7 +236,7 @@ impl Stage {
         });
     }
 
-    /// To stdout; whoever stopped reading misses it.
+    /// Prints to stdout; a closed stdout is ignored.
     fn print(text: &str) {
         let mut out = std::io::stdout().lock();
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());

@@ -1,5 +1,5 @@
-//! Faults that a person or a test orders, for both simulators (afilnet.md section 6, "Faults"). A [`Rule`] is written
-//! `METHOD:KIND`, with `:NTH`, `:FROM-TO` or `:PROBABILITY` behind it where it is not meant for the next call alone:
+//! Faults on order, for both simulators (afilnet.md section 6, "Faults"). A [`FaultRule`] is written `METHOD:KIND`,
+//! with the suffix `:NTH`, `:FROM-TO` or `:PROBABILITY` if it is not for the next call alone:
 //!
 //! | Rule | Meaning |
 //! | --- | --- |
@@ -20,7 +20,7 @@ use super::wire::{Ending, Reply};
 pub enum FaultKind {
     /// `refused`: the call's connection is reset unread; then the port refuses connections for the options' `down_for`.
     Refused,
-    /// `reset`: the connection is reset without an answer. The body is looked at only to learn the method.
+    /// `reset`: the connection is reset without a response. The body is read only for the method.
     Reset,
     /// `hang`: no answer; the connection stays open until the client leaves.
     Hang,
@@ -34,7 +34,7 @@ pub enum FaultKind {
     Garbage,
     /// `empty`: status 200 without a body.
     Empty,
-    /// `redirect`: status 307 to another host name of this machine; who follows it is counted.
+    /// `redirect`: status 307 to another host name of this machine; clients that follow it are counted.
     Redirect,
     /// `http_NNN`: this status with an HTML page; 429 asks for one second.
     Http(u16),
@@ -47,7 +47,7 @@ pub enum FaultKind {
 pub struct Fault {
     /// What goes wrong.
     pub kind: FaultKind,
-    /// Whether the call was carried out: the trap for who repeats blindly.
+    /// Whether the call was carried out: a blind retry then doubles it.
     pub stored: bool,
 }
 
@@ -85,7 +85,7 @@ impl Fault {
         ]
     }
 
-    /// What the client gets. `real` is the answer of the call, where it was carried out.
+    /// Returns what the client gets. `real` is the response of the call, if it was carried out.
     pub(super) fn spoil(&self, real: Option<&Reply>, terms: &Terms) -> Reply {
         let end = |ending| real.map_or_else(|| Reply::nothing(ending), |reply| Reply { ending, ..reply.clone() });
         match &self.kind {
@@ -105,7 +105,7 @@ impl Fault {
     }
 }
 
-/// What the faults of one simulator need to know of it.
+/// Parameters of one simulator's faults.
 pub(super) struct Terms {
     /// How long the port stays closed after `refused`.
     pub(super) down_for: Duration,
@@ -164,7 +164,7 @@ pub enum When {
     /// From this call to that one, counted from 1 since the rule was given.
     Calls(u64, u64),
     /// Each call with this probability.
-    Chance(f64),
+    Probability(f64),
 }
 
 impl FromStr for When {
@@ -173,8 +173,8 @@ impl FromStr for When {
         let bad = || BadRule(format!("`{text}` is neither a call (3), a range of calls (2-5) nor a probability (0.3)"));
         let call = |text: &str| text.parse().ok().filter(|n| *n > 0).ok_or_else(bad);
         if text.contains('.') {
-            let chance = text.parse().ok().filter(|p| (0.0..=1.0).contains(p)).ok_or_else(bad)?;
-            return Ok(Self::Chance(chance));
+            let probability = text.parse().ok().filter(|p| (0.0..=1.0).contains(p)).ok_or_else(bad)?;
+            return Ok(Self::Probability(probability));
         }
         match text.split_once('-') {
             Some((from, to)) => Ok(Self::Calls(call(from)?, call(to)?)),
@@ -185,7 +185,7 @@ impl FromStr for When {
 
 /// One order: which calls of which method go wrong, and how.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Rule {
+pub struct FaultRule {
     /// A method, or `*` for any.
     pub method: String,
     /// What goes wrong.
@@ -194,7 +194,7 @@ pub struct Rule {
     pub when: When,
 }
 
-impl FromStr for Rule {
+impl FromStr for FaultRule {
     type Err = BadRule;
     fn from_str(text: &str) -> Result<Self, BadRule> {
         let mut parts = text.split(':');
@@ -209,7 +209,7 @@ impl FromStr for Rule {
     }
 }
 
-impl fmt::Display for Rule {
+impl fmt::Display for FaultRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{:?}", self.method, self.fault.kind)?;
         if self.fault.stored { write!(f, " after storing {:?}", self.when) } else { write!(f, " {:?}", self.when) }
@@ -222,17 +222,17 @@ pub(super) struct Faults {
     seed: u64,
     given: u64,
     /// Each with its number and the calls it has seen.
-    rules: Vec<(u64, u64, Rule)>,
+    rules: Vec<(u64, u64, FaultRule)>,
 }
 
 impl Faults {
-    pub(super) fn new(seed: u64, rules: &[Rule]) -> Self {
+    pub(super) fn new(seed: u64, rules: &[FaultRule]) -> Self {
         let mut faults = Self { seed, ..Self::default() };
         rules.iter().cloned().for_each(|rule| faults.add(rule));
         faults
     }
 
-    pub(super) fn add(&mut self, rule: Rule) {
+    pub(super) fn add(&mut self, rule: FaultRule) {
         self.given += 1;
         self.rules.push((self.given, 0, rule));
     }
@@ -251,7 +251,7 @@ impl Faults {
             *seen += 1;
             let now = match rule.when {
                 When::Calls(from, to) => (from..=to).contains(seen),
-                When::Chance(chance) => seeded_rng::chance(self.seed, *number, *seen) < chance,
+                When::Probability(probability) => seeded_rng::probability(self.seed, *number, *seen) < probability,
             };
             if now && hit.is_none() {
                 hit = Some(rule.fault.clone());
@@ -261,7 +261,7 @@ impl Faults {
         hit
     }
 
-    /// The rules in words, for the dump.
+    /// Returns the rules as text, for the dump.
     pub(super) fn list(&self) -> Vec<String> {
         self.rules.iter().map(|(_, seen, rule)| format!("{rule}, {seen} calls seen")).collect()
     }
@@ -287,12 +287,12 @@ mod tests {
 
     #[test]
     fn rules_are_read_or_refused_in_words() {
-        let rule: Rule = "sendmessage:reset_stored:3".parse().unwrap();
+        let rule: FaultRule = "sendmessage:reset_stored:3".parse().unwrap();
         assert_eq!((rule.when, rule.fault.stored), (When::Calls(3, 3), true));
-        assert_eq!("*:hang:2-5".parse::<Rule>().unwrap().when, When::Calls(2, 5));
-        assert_eq!("*:hang:0.25".parse::<Rule>().unwrap().when, When::Chance(0.25));
+        assert_eq!("*:hang:2-5".parse::<FaultRule>().unwrap().when, When::Calls(2, 5));
+        assert_eq!("*:hang:0.25".parse::<FaultRule>().unwrap().when, When::Probability(0.25));
         for bad in ["", "x", ":hang", "a:hang:0", "a:hang:1.5", "a:hang:x", "a:hang:1:2", "a:b"] {
-            let why = bad.parse::<Rule>().unwrap_err().to_string();
+            let why = bad.parse::<FaultRule>().unwrap_err().to_string();
             assert!(why.len() > 10, "{bad}: {why}");
         }
     }

@@ -1,4 +1,4 @@
-//! Parameters as clients of Afilnet carry them: query, urlencoded form, multipart form, Basic credentials.
+//! Parameters as clients of Afilnet send them: query, urlencoded form, multipart form, Basic credentials.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,12 @@ use super::wire::{Request, find};
 /// Parameters by name; of two with one name the last counts, as in PHP.
 pub(super) type Params = BTreeMap<String, String>;
 
-/// What a query or an urlencoded body holds.
+/// Parses a query or an urlencoded body.
 pub(super) fn urlencoded(bytes: &[u8]) -> Params {
     form_urlencoded::parse(bytes).into_owned().collect()
 }
 
-/// What the body holds by its content type; nothing where that is not a form.
+/// Parses the body by its content type; empty if that is not a form.
 pub(super) fn body(request: &Request) -> Params {
     match request.media_type().as_str() {
         "application/x-www-form-urlencoded" => urlencoded(&request.body),

@@ -24,7 +24,11 @@ impl Latency {
     /// The wait of call number `turn`.
     pub(super) fn of(self, seed: u64, turn: u64) -> Duration {
         let spread = self.most.saturating_sub(self.least);
-        if spread.is_zero() { self.least } else { self.least + spread.mul_f64(seeded_rng::chance(seed, 0x1A7E, turn)) }
+        if spread.is_zero() {
+            self.least
+        } else {
+            self.least + spread.mul_f64(seeded_rng::probability(seed, 0x1A7E, turn))
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::afilnet::{self, Afilnet, Switches};
 use super::bonychat::{self, BonyChat, IdType};
-use super::{Latency, Rule};
+use super::{FaultRule, Latency};
 
 /// What `bridge simulate` takes.
 #[derive(Debug, clap::Args)]
@@ -45,7 +45,7 @@ pub struct SimulateArgs {
     pub switches: Vec<String>,
     /// Orders a fault: of Afilnet by its method, of BonyChat by the type of event; again for more
     #[arg(long = "fault", value_name = "METHOD:KIND[:NTH|:PROBABILITY]")]
-    pub faults: Vec<Rule>,
+    pub faults: Vec<FaultRule>,
     /// Seed of all chance
     #[arg(long)]
     pub seed: Option<u64>,
@@ -107,11 +107,11 @@ pub async fn simulate(args: SimulateArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Both simulators, and what to tell the person who started them.
+/// Starts both simulators; returns them and the text for the user.
 fn start(args: &SimulateArgs) -> anyhow::Result<(Afilnet, BonyChat, String)> {
     let seed = args.seed.unwrap_or_else(rand::random);
     let pairs = args.pairs()?;
-    let is_event = |rule: &&Rule| rule.method.starts_with("message");
+    let is_event = |rule: &&FaultRule| rule.method.starts_with("message");
     let options = afilnet::Options {
         accounts: vec![(args.user.clone(), args.password.clone())],
         channels: pairs.afilnet.clone(),
@@ -173,7 +173,7 @@ fn talk(args: &SimulateArgs, seed: u64, pairs: &Pairs, afilnet: &Afilnet, bonych
     lines.join("\n")
 }
 
-/// For a shell.
+/// Quotes for a shell.
 fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
@@ -186,14 +186,14 @@ mod tests {
     use super::*;
 
     #[derive(Parser)]
-    struct Line {
+    struct Arguments {
         #[command(flatten)]
         args: SimulateArgs,
     }
 
     fn args(line: &[&str]) -> Result<SimulateArgs, clap::Error> {
         let free = ["simulate", "--afilnet-listen", "127.0.0.1:0", "--bonychat-listen", "127.0.0.1:0"];
-        Line::try_parse_from(free.iter().chain(line)).map(|line| line.args)
+        Arguments::try_parse_from(free.iter().chain(line)).map(|line| line.args)
     }
 
     #[tokio::test]
@@ -230,7 +230,7 @@ mod tests {
             (["--afilnet-listen", "0.0.0.0:0"], "127.0.0.1"),
         ] {
             let line = [&line[..], &["--bonychat-listen", "127.0.0.1:0"]].concat();
-            let args = Line::try_parse_from(std::iter::once(&"simulate").chain(&line)).unwrap().args;
+            let args = Arguments::try_parse_from(std::iter::once(&"simulate").chain(&line)).unwrap().args;
             let why = format!("{:#}", start(&args).err().unwrap());
             assert!(why.contains(word), "{line:?}: {why}");
         }

@@ -1,6 +1,5 @@
-//! The port of a simulator: opened, closed so that connections are really refused, and opened again on the same number.
+//! The port of a simulator: opened, closed so that connections are refused, and opened again on the same number.
 
-use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,16 +11,14 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::wire::{Service, converse};
-
-/// Locks, whatever a thread that panicked left behind: a simulator's state is worth reading after a failed test.
+/// Locks, poisoned or not: a simulator's state is worth reading after a failed test.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 enum Port {
     Open(TcpListener),
-    /// Bound without listening: connections are refused, and nobody else gets the number.
+    /// Bound without listening: connections are refused, and no other process gets the number.
     Closed(Option<TcpSocket>),
     Gone,
 }
@@ -31,7 +28,7 @@ pub(super) struct SwitchableListener {
     address: SocketAddr,
     runtime: Handle,
     port: Mutex<Port>,
-    /// Cuts the connections of the present opening.
+    /// Cuts the connections of the current opening.
     cut: Mutex<CancellationToken>,
     opened: Notify,
 }
@@ -61,8 +58,8 @@ impl SwitchableListener {
         Ok(())
     }
 
-    /// Closes the port now and opens it after `pause`. The connection that asks for this must not be cut by it: only
-    /// the port closes.
+    /// Closes the port now and opens it after `pause`. The connection that ordered this must not be cut by it: only the
+    /// port closes.
     pub(super) fn close_for(self: &Arc<Self>, pause: Duration) {
         let mut port = lock(&self.port);
         if matches!(*port, Port::Open(_)) {
@@ -78,12 +75,36 @@ impl SwitchableListener {
         }
     }
 
-    fn end(&self) {
+    /// Listens on `address`.
+    pub(super) fn start(address: SocketAddr, runtime: Handle) -> io::Result<Self> {
+        let listener = bind(address)?.listen(BACKLOG)?;
+        Ok(Self {
+            address: listener.local_addr()?,
+            runtime,
+            port: Mutex::new(Port::Open(listener)),
+            cut: Mutex::new(CancellationToken::new()),
+            opened: Notify::new(),
+        })
+    }
+
+    /// Where it listens.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Completes when the port was opened again.
+    pub(super) async fn opened(&self) {
+        self.opened.notified().await;
+    }
+
+    /// Closes the port and every connection for good.
+    pub(super) fn end(&self) {
         *lock(&self.port) = Port::Gone;
         lock(&self.cut).cancel();
     }
 
-    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<(TcpStream, CancellationToken)>> {
+    /// Returns the next connection, and the token that cancels it when the port is closed.
+    pub(super) fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<(TcpStream, CancellationToken)>> {
         match &*lock(&self.port) {
             Port::Open(listener) => {
                 listener.poll_accept(context).map_ok(|(stream, _)| (stream, lock(&self.cut).clone()))
@@ -100,68 +121,4 @@ fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     Ok(socket)
-}
-
-/// A served port. Dropping it closes the port and every connection.
-pub(super) struct Server {
-    pub(super) listener: Arc<SwitchableListener>,
-    gone: CancellationToken,
-}
-
-impl Server {
-    /// Serves `service` on `address`, which must be loopback; port 0 takes any free one. Needs a tokio runtime.
-    pub(super) fn start<S: Service>(address: SocketAddr, service: Arc<S>) -> io::Result<Self> {
-        if !address.ip().is_loopback() {
-            let why = format!("the simulator listens on loopback only, not on {address}: use 127.0.0.1");
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
-        }
-        let runtime = Handle::try_current().map_err(io::Error::other)?;
-        let listener = bind(address)?.listen(BACKLOG)?;
-        let listener = Arc::new(SwitchableListener {
-            address: listener.local_addr()?,
-            runtime: runtime.clone(),
-            port: Mutex::new(Port::Open(listener)),
-            cut: Mutex::new(CancellationToken::new()),
-            opened: Notify::new(),
-        });
-        let gone = CancellationToken::new();
-        runtime.spawn(gone.clone().run_until_cancelled_owned(accept(Arc::clone(&listener), service)));
-        Ok(Self { listener, gone })
-    }
-
-    /// Where it listens.
-    pub(super) fn address(&self) -> SocketAddr {
-        self.listener.address
-    }
-
-    /// Closes port and connections for good.
-    pub(super) fn stop(&self) {
-        self.gone.cancel();
-        self.listener.end();
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
-async fn accept<S: Service>(listener: Arc<SwitchableListener>, service: Arc<S>) {
-    loop {
-        let accepted = tokio::select! {
-            () = listener.opened.notified() => continue,
-            accepted = poll_fn(|context| listener.poll_accept(context)) => accepted,
-        };
-        match accepted {
-            Ok((stream, cut)) => {
-                // A delayed segment would only blur the timing.
-                let _ = stream.set_nodelay(true);
-                let conversation = converse(stream, Arc::clone(&service), Arc::clone(&listener));
-                tokio::spawn(cut.run_until_cancelled_owned(conversation));
-            }
-            // Out of descriptors: connections that end will free some.
-            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-        }
-    }
 }

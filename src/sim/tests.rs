@@ -46,7 +46,7 @@ fn answer(stream: &mut TcpStream) -> std::io::Result<(String, String)> {
     Ok((head, String::from_utf8_lossy(&body).into_owned()))
 }
 
-/// What one call on a fresh connection comes to, in a word or the status.
+/// Returns the result of one call on a new connection: a word or the status.
 fn outcome(afilnet: &Afilnet, body: &str) -> String {
     let mut stream = match connect(afilnet) {
         Ok(stream) => stream,

@@ -1,6 +1,6 @@
-//! HTTP/1.1 by hand, over sockets of our own: a simulator must be able to break a connection at any byte, which a
-//! finished server does not allow. Reads requests with a length or in chunks, keeps connections alive, and ends each
-//! answer as its [`Ending`] says.
+//! A minimal HTTP/1.1 server: a simulator must be able to break a connection at any byte, which a library server does
+//! not allow. Reads requests with a length or in chunks, keeps connections alive, and ends each response by its
+//! [`Ending`].
 
 use std::fmt::Write as _;
 use std::io;
@@ -20,7 +20,7 @@ const MAX_BODY: usize = 16 * 1024 * 1024;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Request {
     pub(super) method: String,
-    /// Path and query as they stood on the request line.
+    /// Path and query of the request line.
     pub(super) target: String,
     /// Names in lower case.
     headers: Vec<(String, String)>,
@@ -100,7 +100,7 @@ impl Reply {
         Self::new(status, "text/html; charset=UTF-8", body)
     }
 
-    /// No answer at all, but this ending.
+    /// No response, only this ending.
     pub(super) fn nothing(ending: Ending) -> Self {
         Self { status: 200, headers: Vec::new(), body: Vec::new(), ending }
     }
@@ -125,7 +125,7 @@ impl Reply {
     }
 }
 
-/// The words that go with a status.
+/// Returns the reason phrase of a status.
 fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
@@ -161,7 +161,7 @@ pub(super) async fn converse<S: Service>(stream: TcpStream, service: Arc<S>, lis
         match connection.exchange(&*service, &listener).await {
             Ok(true) => {}
             Err(e) if e.kind() == io::ErrorKind::InvalidData => {
-                // The client may be gone already; then nobody needs the answer.
+                // The client may be gone already; then the response is not needed.
                 let _ = connection.answer(&Reply::page(400), false).await;
                 return;
             }
@@ -230,7 +230,7 @@ impl Connection {
         self.write(&bytes).await
     }
 
-    /// Lets the drop of the socket send RST instead of FIN.
+    /// Makes the drop of the socket send RST instead of FIN.
     fn reset(&self) -> io::Result<bool> {
         self.stream.set_zero_linger()?;
         Ok(false)
@@ -320,7 +320,7 @@ impl Connection {
         }
     }
 
-    /// Reads what has come, without waiting. Not part of `fill`, whose future the block would blow up.
+    /// Reads what has come, without waiting. Not part of `fill`, since the block would enlarge its future.
     fn read_block(&mut self) -> io::Result<usize> {
         let mut block = [0; 16 * 1024];
         let count = self.stream.try_read(&mut block)?;

@@ -1,9 +1,9 @@
-//! What the store tells operators, and what they ask of it.
+//! What operators read from the store and do with it.
 
-/// How much of one channel waits.
+/// What waits in one channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Waiting {
-    /// Its name as it was when the messages came.
+    /// Name of the channel when the messages arrived.
     pub(crate) channel: String,
     /// Outbound messages.
     pub(crate) outbound: u64,
@@ -15,17 +15,17 @@ pub(crate) struct Waiting {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct QueueDepth {
     pub(crate) channel: String,
-    /// Outbound messages that wait or are under way.
+    /// Outbound messages that are queued or being sent.
     pub(crate) outbound: u64,
-    /// Since when the oldest of those waits.
+    /// When the oldest of those was accepted.
     pub(crate) oldest_ms: Option<i64>,
     /// Events to publish.
     pub(crate) events: u64,
-    /// Outbound messages whose outcome a person must settle.
+    /// Outbound messages that an operator must settle.
     pub(crate) unconfirmed: u64,
 }
 
-/// One outbound message for a person's eyes.
+/// One outbound message as commands list it.
 #[derive(Debug, Clone, serde::Serialize)]
 pub(crate) struct ListedMessage {
     pub(crate) m_id: String,
@@ -39,22 +39,22 @@ pub(crate) struct ListedMessage {
     pub(crate) fault: Option<String>,
 }
 
-/// What a person's command came to.
+/// Result of an operator's command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ManualOutcome {
-    /// It was done to the outbound message.
+    /// Done to the outbound message.
     Message,
-    /// It was done to so many events.
+    /// Done to this number of events.
     Events(usize),
-    /// Its text is gone: nothing can go out any more.
+    /// Its text is erased: it cannot be sent.
     Wiped,
-    /// It is in this state, in which it cannot be done.
+    /// Not possible in this state.
     Not(String),
-    /// Nothing bears this id.
+    /// No message or event has this id.
     Missing,
 }
 
-/// What an agent is told of a message that a person discards while it waits.
+/// Notices for the agent of a message that is discarded while it is queued.
 #[derive(Debug, Clone)]
 pub(crate) struct DiscardNotices {
     pub(crate) not_sent: String,
@@ -69,7 +69,7 @@ pub(crate) struct Filter {
     pub(crate) limit: u32,
 }
 
-/// Events of one channel that were given up for one reason and can be posted again.
+/// Dead events of one channel with the same fault that can be posted again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct GivenUp {
     pub(crate) channel: String,

@@ -1,16 +1,16 @@
-//! Whoever waits for a call to be answered.
+//! The HTTP caller of a message that is to be stored.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::domain::clock::now_ms;
 
-/// A call that is not stored this long after it may have come is old: its caller may have given it up, and called again.
-/// Shorter than callers wait.
+/// A call that is not stored this long after it may have arrived is old: its caller may have given up and called again.
+/// Shorter than the timeout of callers.
 const OLD_MS: i64 = 1000;
 
-/// The caller of a message that is to be stored. One that gives up may call again at another process, which may have
-/// stored the message by now: whether the caller is gone is asked in the transaction that stores.
+/// The caller of a message that is to be stored. A caller that gives up may call again at another process, which may
+/// have stored the message by now: so the storing transaction itself checks whether the caller is gone.
 #[derive(Clone)]
 pub(crate) struct Caller {
     came_ms: i64,
@@ -18,23 +18,24 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// One whose call may have come at `came_ms`, by the process's own clock, and that is there as long as `waits` says so.
+    /// A caller that is connected as long as `waits` returns true; its call may have arrived as early as `came_ms` by
+    /// the process's own clock.
     pub(crate) fn new(came_ms: i64, waits: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         Self { came_ms, waits: Arc::new(waits) }
     }
 
-    /// One that is always there, and whose call is never old.
+    /// A caller that stays connected; its call is never old.
     pub(crate) fn stays() -> Self {
         Self::new(i64::MAX, || true)
     }
 
-    /// Returns whether nobody waits for the answer any more.
+    /// Returns whether the caller has disconnected.
     pub(super) fn is_gone(&self) -> bool {
         !(self.waits)()
     }
 
-    /// Returns since when the caller waits, where that is so long that it may have called again although it seems to be
-    /// there: a proxy may not say that its client is gone, and news of it may be on its way.
+    /// Returns when the call may have arrived, if that is so long ago that the caller may have called again although it
+    /// still seems connected: a proxy may not pass on that its client is gone, or its close may still be in flight.
     pub(super) fn old_since_ms(&self) -> Option<i64> {
         (now_ms().saturating_sub(self.came_ms) > OLD_MS).then_some(self.came_ms)
     }

@@ -1,4 +1,4 @@
-//! What every engine promises, as tests. Each body runs over each engine.
+//! The guarantees of both engines, as tests. Each body runs over each engine.
 
 mod account_traits;
 mod clock_rollback;
@@ -119,7 +119,7 @@ async fn a_message_tried_again_waits_and_keeps_its_place(engine: Engine) {
     store.accept(message(1, "b", 11)).await.unwrap();
     let attempt = take(&store, epoch, 100).await.remove(0);
     store.settle(&attempt, Settlement::Queued { due_ms: Some(500), fault: Fault::Unreachable }, 100).await.unwrap();
-    store.accept(message(1, "c", 200)).await.unwrap(); // and whoever comes meanwhile does not hurry it
+    store.accept(message(1, "c", 200)).await.unwrap(); // and a message that is accepted meanwhile does not hasten it
     assert!(take(&store, epoch, 499).await.is_empty());
     assert_eq!(store.next_outbound_ms(&channel()).await.unwrap(), Some(500));
     let again = take(&store, epoch, 500).await.remove(0);
@@ -238,7 +238,7 @@ async fn one_operation_that_fails_undoes_itself_alone(engine: Engine) {
     let Fresh { store, folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let one = message(1, "a", 10);
-    // Its conversation is made before its mId is found to be another's.
+    // Its conversation is created before its mId is found to be taken.
     let fails = NewOutbound { m_id: one.m_id.clone(), ..message(3, "c", 10) };
     let accepts: Vec<_> = [one, fails, message(2, "b", 10)]
         .into_iter()
@@ -286,7 +286,7 @@ on_each_engine! {
     old_texts_are_wiped_then_rows_go
 }
 
-/// One step of a made-up history.
+/// One step of a random history.
 #[derive(Debug, Clone)]
 enum Step {
     Accept(u32),
@@ -306,7 +306,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
-    /// Whatever happens in whatever order: each conversation's messages go out in the order they came, one at a time.
+    /// In any history: each conversation's messages are sent in the order in which they were accepted, one at a time.
     #[test]
     fn any_history_keeps_each_conversation_in_order(steps in steps()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -1,6 +1,6 @@
-//! `bridge store copy`: a whole store from SQLite to PostgreSQL, as it stands, in one transaction there. First the copy is
-//! committed, then the source is marked, so that nobody serves both; a process that ends in between leaves a copy that
-//! knows its source, and the next try ends what this one began.
+//! `bridge store copy`: a whole store from SQLite to PostgreSQL, as it stands, in one transaction there. The copy is
+//! committed first, then the source is marked, so that no bridge serves both; a process that ends in between leaves a
+//! copy that knows its source, and the next run completes the work.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -8,34 +8,28 @@ use std::path::Path;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
-use super::postgres::{Target, TargetError};
-use super::sqlite::{Source, SourceError};
-use super::{PostgresStore, StoreError};
+use super::StoreError;
+use super::copy_rows::{Piece, Table};
+use super::postgres::{PostgresStore, Target, TargetError};
+use super::sqlite::{ReadError, Source, SourceError};
 use crate::crashpoint;
 use crate::domain::clock::wall_ms;
 
-/// Tables that only tell of processes which run: a copy begins without them.
-pub(super) const LEFT_OUT: &[&str] = &["leases", "processes"];
-
-/// Columns of the same kind in the tables of a business: a store of one process has none of them.
-pub(super) const LEFT_OUT_OF: &[(&str, &str)] =
-    &[("events", "held_ms"), ("outbound", "caller_ms"), ("outbound", "taken_by")];
-
-/// Batches of rows between the reader and the writer.
+/// Batches of rows between reader and writer, at most.
 const AHEAD: usize = 4;
 
-/// What a copy came to.
+/// Result of a copy.
 #[derive(Debug)]
 pub(crate) struct Copied {
     /// Rows by table.
     pub(crate) tables: Vec<(String, u64)>,
-    /// The database in words.
+    /// The database, without its password.
     pub(crate) place: String,
-    /// It was complete before this try.
+    /// It was complete before this run.
     pub(crate) before: bool,
 }
 
-/// Why nothing was copied, or what is left to be done.
+/// Why nothing was copied, or what is left to do.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CopyError {
     #[error("the store cannot be copied from; nothing was copied")]
@@ -105,91 +99,11 @@ pub(crate) enum CopyError {
     Inside,
 }
 
-/// A table as both sides have it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Table {
-    pub(super) name: String,
-    pub(super) columns: Vec<Column>,
-    /// Columns of its key, in order; empty where the side does not tell.
-    pub(super) key: Vec<String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Column {
-    pub(super) name: String,
-    pub(super) kind: Kind,
-}
-
-/// Columns are texts and whole numbers only.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Kind {
-    Text,
-    Whole,
-    Other(String),
-}
-
-/// One value of a row.
-pub(super) enum Value<'a> {
-    Null,
-    Whole(i64),
-    Text(&'a str),
-}
-
-impl Table {
-    /// The columns as SQL lists them.
-    pub(super) fn columns_listed(&self) -> String {
-        self.columns.iter().map(|column| quoted(&column.name)).collect::<Vec<_>>().join(", ")
-    }
-
-    /// How this table differs from the same one on the other side; columns may come in any order.
-    fn difference(&self, there: &Table) -> Option<String> {
-        let lacks = |one: &Table, other: &Table, side: &str| {
-            let missing = one.columns.iter().find(|column| !other.columns.contains(column))?;
-            Some(format!("the {side} has no column `{}` of that kind", missing.name))
-        };
-        lacks(self, there, "target").or_else(|| lacks(there, self, "source")).or_else(|| {
-            let other = self.columns.iter().find(|column| matches!(column.kind, Kind::Other(_)))?;
-            Some(format!("column `{}` is neither text nor a whole number", other.name))
-        })
-    }
-}
-
-/// A name as SQL takes it, whatever it holds.
-pub(super) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// Adds a row as PostgreSQL's COPY takes it. Its text holds anything but NUL, which becomes U+FFFD as everywhere.
-pub(super) fn put_row(batch: &mut Vec<u8>, values: &[Value<'_>]) {
-    for (at, value) in values.iter().enumerate() {
-        if at > 0 {
-            batch.push(b'\t');
-        }
-        match value {
-            Value::Null => batch.extend_from_slice(b"\\N"),
-            Value::Whole(number) => batch.extend_from_slice(number.to_string().as_bytes()),
-            Value::Text(text) => {
-                for byte in text.bytes() {
-                    match byte {
-                        b'\\' => batch.extend_from_slice(b"\\\\"),
-                        b'\n' => batch.extend_from_slice(b"\\n"),
-                        b'\r' => batch.extend_from_slice(b"\\r"),
-                        b'\t' => batch.extend_from_slice(b"\\t"),
-                        0 => batch.extend_from_slice("\u{fffd}".as_bytes()),
-                        other => batch.push(other),
-                    }
-                }
-            }
-        }
-    }
-    batch.push(b'\n');
-}
-
-/// Copies the store in `file` into the empty database at `url`, and marks `file` so that it is not served again. Where a
-/// former try ended between the two, only the mark is made.
+/// Copies the store in `file` into the empty database at `url`, and marks `file` so that it is not served again. If an
+/// earlier run ended between the two, only the mark is made.
 ///
 /// # Errors
-/// [`CopyError`], in words for the operator: nothing was copied, or what to do to end the work.
+/// [`CopyError`], for the operator: nothing was copied, or what to do to complete the work.
 pub(crate) async fn copy(file: &Path, url: &str) -> Result<Copied, CopyError> {
     PostgresStore::verify(url).map_err(CopyError::Target)?;
     let source = hold(file).await?;
@@ -222,7 +136,7 @@ pub(crate) async fn copy(file: &Path, url: &str) -> Result<Copied, CopyError> {
     let written = target.fill(&tables, &mut handed).await;
     drop(handed);
     let read = reader.await.map_err(|_| CopyError::Inside)?;
-    // Where both failed, the one that failed first is the cause: a reader that stops lets the writer end in good order.
+    // If both failed, the writer's error is the cause: when the reader fails, the writer ends without one.
     written.map_err(broke_off)?;
     let (source, rows, digest) = read?;
     for (table, here) in &rows {
@@ -241,7 +155,7 @@ pub(crate) async fn copy(file: &Path, url: &str) -> Result<Copied, CopyError> {
 /// Puts a store back in use that was copied away.
 ///
 /// # Errors
-/// [`CopyError`], in words for the operator.
+/// [`CopyError`], for the operator.
 pub(crate) async fn reopen(file: &Path) -> Result<(), CopyError> {
     let source = hold(file).await?;
     if source.moved().is_none() {
@@ -270,16 +184,18 @@ async fn marked(source: Source, tables: Vec<(String, u64)>, place: String, befor
     Ok(Copied { tables, place, before })
 }
 
-/// What the reader hands on.
-pub(super) enum Piece {
-    Rows(Vec<u8>),
-    /// The table has no more.
-    End,
+impl From<ReadError> for CopyError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Source(source) => Self::Source(source),
+            ReadError::Unreadable { table, row, column } => Self::Unreadable { table, row, column },
+        }
+    }
 }
 
 type Whole = (Source, Vec<(String, u64)>, String);
 
-/// Reads everything, one table after the other; tells the rows of each, and a digest of all.
+/// Reads all tables in turn. Returns the number of rows of each, and a digest of all.
 fn whole(source: Source, tables: &[Table], take: impl Fn(Piece) -> bool) -> Result<Whole, CopyError> {
     let mut digest = Sha256::new();
     let mut rows = Vec::with_capacity(tables.len());
@@ -295,7 +211,7 @@ fn whole(source: Source, tables: &[Table], take: impl Fn(Piece) -> bool) -> Resu
     Ok((source, rows, hex))
 }
 
-/// Both sides must have the same tables with the same columns: nothing is left behind without a word.
+/// Checks that both sides have the same tables with the same columns, so that nothing is left behind unnoticed.
 fn same(here: &[Table], there: &[Table]) -> Result<(), CopyError> {
     let differs = |table: &Table, detail: String| Err(CopyError::Differs { table: table.name.clone(), detail });
     for table in here {

@@ -1,13 +1,14 @@
-//! Everything of one person: whose, what there is, and the statements that erase it, for both engines.
+//! Erasing one person's data: selection, counts, and the statements, for both engines.
 
-/// Gives an erased conversation its names back.
+/// Restores contact and destination of an erased conversation.
 pub(super) const RECALL: &str = "UPDATE conversations SET contact = $1, destination = $2 WHERE channel = $3 AND contact = $4 \
      AND NOT EXISTS (SELECT 1 FROM conversations c WHERE c.channel = $3 AND c.contact = $1) RETURNING id";
 
 pub(super) const PERSON: &str = "SELECT id, channel, contact FROM conversations \
      WHERE ($1 IS NULL OR channel = $1) AND (contact IN ($2, $3) OR destination IN ($2, $3)) ORDER BY id";
 
-/// One that was sent since `$2` and that no row shows yet is under way: its row would come up as somebody else's.
+/// A message that was sent since `$2` and is not matched yet counts as under way: its row would appear as one that the
+/// bridge did not send.
 pub(super) const PERSON_OUTBOUND: &str = "SELECT COUNT(*), COUNT(CASE WHEN state IN ('queued', 'held') THEN 1 END), \
      COUNT(CASE WHEN state IN ('sending', 'unknown') OR (state = 'sent' AND NOT EXISTS (SELECT 1 FROM seen s \
      WHERE s.conversation = $1 AND substr(s.claim, 1, length(m_id)) = m_id) AND done_ms > $2) THEN 1 END) \
@@ -26,7 +27,7 @@ pub(super) const ERASE_EVENTS: &str = "DELETE FROM events WHERE conversation = $
 pub(super) const ERASE_NAMES: &str = "UPDATE conversations SET contact = $1, destination = $1, choice = NULL, \
      choice_ms = NULL, outbound_due_ms = NULL, event_due_ms = NULL, inbound_ms = 0 WHERE id = $2";
 
-/// Whose data are to be erased.
+/// The person to erase.
 #[derive(Debug, Clone)]
 pub(crate) struct Person {
     /// Spellings of the contact or of its destination.
@@ -35,17 +36,17 @@ pub(crate) struct Person {
     pub(crate) channel: Option<String>,
 }
 
-/// How long after a send its row may take to be read.
+/// Longest time from a send until its row is read.
 pub(super) const READ_WITHIN_MS: i64 = 60_000;
 
 /// What may be erased.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Erase {
-    /// Nothing: only look.
+    /// Nothing: only count.
     Look,
     /// All of it, unless something waits to be sent or to be published.
     Settled,
-    /// What waits as well, unless it is under way.
+    /// What waits as well, unless it is being sent.
     Waiting,
 }
 
@@ -57,7 +58,7 @@ pub(crate) struct Erasure {
     pub(crate) events: u64,
     /// Of the messages, those that wait to be sent.
     pub(crate) to_send: u64,
-    /// Of the messages, those that are being sent or looked for, or were sent a moment ago and not read yet.
+    /// Of the messages, those that are being sent or in doubt, or were sent a moment ago and not read yet.
     pub(crate) under_way: u64,
     /// Of the events, those that BonyChat has not taken.
     pub(crate) to_publish: u64,
@@ -77,7 +78,7 @@ impl Erasure {
         self.to_publish += number(to_publish);
     }
 
-    /// Whether it may be erased.
+    /// Returns whether it may be erased.
     pub(crate) fn may(&self, how: Erase) -> bool {
         let waits = self.to_send + self.to_publish > 0;
         match how {

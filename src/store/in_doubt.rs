@@ -1,50 +1,50 @@
-//! Messages whose outcome is unknown, and what settles them.
+//! Messages of unknown outcome, and what settles them.
 
 use super::Attempt;
 
-/// A message whose outcome is unknown and is to be looked up now, with what is known of it.
+/// A message of unknown outcome that is due for a lookup, with what is known of it.
 #[derive(Debug, Clone)]
 pub(crate) struct InDoubtSend {
     /// The attempt in question.
     pub(crate) attempt: Attempt,
-    /// Since when its outcome is unknown.
+    /// When its outcome became unknown.
     pub(crate) unknown_ms: i64,
-    /// Looks made.
-    pub(crate) looks: u32,
-    /// Of these, how many proved that it was not there, and when the first did.
+    /// Lookups made.
+    pub(crate) lookups: u32,
+    /// Lookups that proved its absence, and when the first did.
     pub(crate) absences: u32,
     pub(crate) absent_ms: Option<i64>,
     /// Identity of the newest row that was known when the attempt began.
     pub(crate) anchor: Option<String>,
-    /// The channel has shown rows of its kind that were surely sent.
+    /// The channel has shown rows of certainly sent messages of its kind.
     pub(crate) shows: bool,
-    /// The longest time that the channel was seen not to show a row that was surely sent.
+    /// The longest time that the channel was observed not to show a row of a certainly sent message.
     pub(crate) settle_lag_ms: i64,
 }
 
-/// What the rows seen so far say of a doubt.
+/// What the rows seen so far show of a send in doubt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Evidence {
-    /// A row shows it.
+    /// A row matches it.
     pub(crate) found: bool,
-    /// Whether a row shows the last call of its conversation that was surely sent before it; `None` where there is none.
+    /// Whether a row matches the last certain send of its conversation before it; `None` if there is none.
     pub(crate) before_shown: Option<bool>,
-    /// A row has come up since its attempt began that may show it in other words.
+    /// A row that appeared since its attempt began may show it in other words.
     pub(crate) doubtful: bool,
 }
 
-/// What one look came to, where it settled nothing.
+/// Result of a lookup that settled nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Look {
-    /// Could not look: proves nothing and does not count.
+pub(crate) enum LookupResult {
+    /// The read failed: proves nothing and does not count.
     Failed,
-    /// Looked, and what was shown proves nothing.
-    Unclear,
-    /// It was not there.
+    /// The read proves nothing.
+    Inconclusive,
+    /// The message was absent.
     Absent,
 }
 
-/// What a person says of a message.
+/// What an operator decides about a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Decision {
     Delivered,

@@ -1,9 +1,9 @@
-//! What one read of a conversation brings to the store, and what the store knows of its rows before.
+//! What one read of a conversation records, and what the store knows of its rows before.
 
 use crate::domain::matching::Match;
 use crate::domain::{ChannelName, ContactId, Content, Destination, Event, MId, StatusValue};
 
-/// What one read of one conversation brought.
+/// Result of one read of one conversation.
 #[derive(Debug, Clone)]
 pub(crate) struct ConversationRead {
     pub(crate) channel: ChannelName,
@@ -12,11 +12,11 @@ pub(crate) struct ConversationRead {
     pub(crate) destination: Destination,
     /// Unseen rows, oldest first.
     pub(crate) rows: Vec<NewRow>,
-    /// What became of messages of ours, as their rows show it.
+    /// Statuses of the bridge's own messages, as their rows show them.
     pub(crate) receipts: Vec<Receipt>,
     /// Identity of the newest row that the read showed.
     pub(crate) newest: Option<String>,
-    /// Identities of the newest rows that the read showed, in order; `None`: as they were.
+    /// Identities of the newest rows that the read showed, in order; `None`: unchanged.
     pub(crate) page: Option<Vec<String>>,
     /// Set when the conversation is in sync up to this getchats row.
     pub(crate) position: Option<String>,
@@ -24,14 +24,15 @@ pub(crate) struct ConversationRead {
     pub(crate) answered: Option<MId>,
     /// Identities that no read shows any more and that are old enough to forget.
     pub(crate) forget: Vec<String>,
-    /// When the read before this one began, where there was one since the start: what it did not show was not there.
+    /// When the previous read since the process started began, if there was one: what it did not show did not exist
+    /// then.
     pub(crate) read_before_ms: Option<i64>,
     pub(crate) now_ms: i64,
 }
 
 impl ConversationRead {
-    /// Whether it brings anything of the person, beyond how far the conversation is read.
-    pub(crate) fn is_news(&self) -> bool {
+    /// Returns whether it holds anything of the person, beyond the position.
+    pub(crate) fn has_content(&self) -> bool {
         !self.rows.is_empty() || !self.receipts.is_empty() || self.answered.is_some()
     }
 }
@@ -40,18 +41,18 @@ impl ConversationRead {
 #[derive(Debug, Clone)]
 pub(crate) struct NewRow {
     pub(crate) identity: String,
-    /// What it says and when, without its id.
+    /// Fingerprint of its content and time, without its id.
     pub(crate) mark: String,
     pub(crate) events: Vec<Event>,
     /// Whether the customer wrote it.
     pub(crate) from_customer: bool,
-    /// The call of ours that it shows, where it shows one.
+    /// The own send that it matches.
     pub(crate) matched: Option<Match>,
-    /// It may be a call of ours in other words.
+    /// It may be an own send in other words.
     pub(crate) doubtful: bool,
 }
 
-/// A status that a row of ours shows. Delivered and read count where it is the row of the message's last part.
+/// A status on the row of an own send. Delivered and read count only on the row of the message's last part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Receipt {
     pub(crate) m_id: MId,
@@ -61,7 +62,7 @@ pub(crate) struct Receipt {
     pub(crate) message: String,
 }
 
-/// One call that was made, or may have been, and that no seen row shows yet.
+/// One send that was made, or may have been, and is matched with no row yet.
 #[derive(Debug, Clone)]
 pub(crate) struct OwnSend {
     pub(crate) m_id: MId,
@@ -84,42 +85,42 @@ pub(crate) struct SeenRow {
     pub(crate) identity: String,
     /// When it was recorded.
     pub(crate) seen_ms: i64,
-    /// What it says and when; `None` where that was not kept.
+    /// Fingerprint of its content and time; `None` if it was not stored.
     pub(crate) mark: Option<String>,
-    /// The call of ours that it shows: message and part.
+    /// The own send that it matches: message and part.
     pub(crate) matched: Option<(MId, u32)>,
 }
 
-/// A message of ours of whose end nothing final was told.
+/// An own message that has no final status yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UnreportedSend {
     pub(crate) m_id: MId,
-    /// The last part that was begun; of a message that was sent, its last one.
+    /// The last part that was begun; of a sent message, its last part.
     pub(crate) part: u32,
-    /// Whether all of it surely went out.
+    /// Whether all of it was certainly sent.
     pub(crate) sent: bool,
-    /// Rank of the last status that was told, 0 for none.
+    /// Rank of the last published status, 0 for none.
     pub(crate) told: i64,
     /// When it was sent, or accepted where that is not known.
     pub(crate) since_ms: i64,
 }
 
-/// What a reading came to in the store.
+/// Result of recording a read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Recorded {
     /// Events that it made.
     pub(crate) events: usize,
-    /// What is known of the channel's account by now, where the reading's rows were matched with sends of the bridge.
+    /// The account's traits after it, if rows of the read matched own sends.
     pub(crate) account_traits: Option<AccountTraits>,
 }
 
-/// What readings have taught about a channel's account.
+/// What is known of a channel's account from its rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct AccountTraits {
-    /// Rows of texts that were surely sent were found.
+    /// Rows of certainly sent texts were found.
     pub(crate) shows_texts: bool,
     /// The same of files.
     pub(crate) shows_files: bool,
-    /// Longest time after its sending that a row was seen not to show.
+    /// Longest time after a send for which a read was observed not to show its row yet.
     pub(crate) settle_lag_ms: i64,
 }

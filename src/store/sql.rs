@@ -1,5 +1,5 @@
-//! The statements, in words that both engines take: `$n` placeholders (first met in their order, as SQLite numbers
-//! them), TEXT and BIGINT only. What truly differs stays with its engine.
+//! The statements that both engines share: `$n` placeholders (each first used in order, as SQLite numbers them), TEXT
+//! and BIGINT only. Statements that differ are in the engines.
 
 pub(super) const CONVERSATION: &str = "SELECT id FROM conversations WHERE channel = $1 AND contact = $2";
 
@@ -14,16 +14,15 @@ pub(super) const ADD_OUTBOUND: &str = "INSERT INTO outbound \
 pub(super) const UNANSWERED: &str = "SELECT m_id FROM outbound WHERE conversation = $1 AND answered <> 1 \
      AND answered = 2 AND state <> 'failed' AND accepted_ms >= $2 AND content = $3 ORDER BY id LIMIT 1";
 
-/// From now on its repeat is the one to be answered.
+/// From now on the repeat's response is the one that counts.
 pub(super) const ANSWER_AGAIN: &str = "UPDATE outbound SET answered = 0 WHERE m_id = $1 AND answered = 2";
 
 pub(super) const ANSWERED: &str = "UPDATE outbound SET answered = 1 WHERE m_id = $1 AND answered <> 1";
 
-/// Not where another answer with the same mId has reached the caller.
+/// Not if another response with the same mId has reached the caller.
 pub(super) const ANSWER_LOST: &str = "UPDATE outbound SET answered = 2 WHERE m_id = $1 AND answered = 0";
 
-/// The few of all channels are looked at, never all conversations of one.
-/// As a note beside the store says, where no commit has told.
+/// From the response journal, for responses that no commit has recorded.
 pub(super) const ANSWER_NOTED: &str = "UPDATE outbound SET answered = $1 WHERE m_id = $2 AND answered = 0";
 
 pub(super) const ANSWERS_LOST: &str = "UPDATE outbound SET answered = 2 WHERE answered <> 1 AND answered = 0 \
@@ -42,19 +41,19 @@ pub(super) const DROP_KEYS: &str = "DELETE FROM idempotency WHERE (channel, key)
 pub(super) const AHEAD: &str = "SELECT EXISTS (SELECT 1 FROM outbound \
      WHERE conversation = $1 AND state IN ('queued', 'sending', 'unknown', 'held') AND id < $2)";
 
-/// A lane follows the head of its queue: open at its due time while it is queued and nothing else of its conversation is
-/// under way, closed otherwise. Never counted.
+/// A lane follows the head of its conversation's queue: it has the head's due time while the head is queued and nothing
+/// else of the conversation is under way, and none otherwise. Derived from the rows, never incremented.
 pub(super) const SET_OUTBOUND_LANE: &str = "UPDATE conversations SET outbound_due_ms = \
      (SELECT CASE WHEN state = 'queued' AND NOT EXISTS \
       (SELECT 1 FROM outbound u WHERE u.conversation = $1 AND u.state = 'sending') THEN due_ms END FROM outbound \
       WHERE conversation = $1 AND state IN ('queued', 'sending', 'unknown', 'held') ORDER BY id LIMIT 1) WHERE id = $1";
 
-/// Newest first; read until the first that does not lie ahead of now.
+/// Newest first; read up to the first that is not later than now.
 pub(super) const NEWEST_OUTBOUND: &str = "SELECT id, accepted_ms FROM outbound ORDER BY id DESC";
 
 pub(super) const NEWEST_EVENTS: &str = "SELECT id, recorded_ms FROM events ORDER BY id DESC";
 
-/// All that waits or is under way, earlier by so much.
+/// Moves all that waits or is under way back by `$1`.
 pub(super) const SHIFT_OUTBOUND: &str = "UPDATE outbound SET due_ms = due_ms - $1, since_ms = since_ms - $1, \
      look_ms = look_ms - $1, began_ms = began_ms - $1, unknown_ms = unknown_ms - $1, absent_ms = absent_ms - $1 \
      WHERE state IN ('queued', 'sending', 'unknown', 'held')";
@@ -68,7 +67,7 @@ pub(super) const SHIFT_OUTBOUND_LANES: &str =
 pub(super) const SHIFT_EVENT_LANES: &str =
     "UPDATE conversations SET event_due_ms = event_due_ms - $1 WHERE event_due_ms IS NOT NULL";
 
-/// From this row on, nothing is later than now.
+/// From this row on, no time is later than now.
 pub(super) const NOT_AHEAD_OUTBOUND: &str = "UPDATE outbound SET \
      accepted_ms = CASE WHEN accepted_ms > $1 THEN $1 ELSE accepted_ms END, \
      done_ms = CASE WHEN done_ms > $1 THEN $1 ELSE done_ms END WHERE id >= $2";
@@ -79,10 +78,10 @@ pub(super) const NOT_AHEAD_EVENTS: &str = "UPDATE events SET \
 
 pub(super) const EPOCH: &str = "SELECT epoch FROM channels WHERE channel = $1";
 
-pub(super) const OWN: &str = "INSERT INTO channels (channel, epoch) VALUES ($1, 1) \
+pub(super) const TAKE_OWNERSHIP: &str = "INSERT INTO channels (channel, epoch) VALUES ($1, 1) \
      ON CONFLICT (channel) DO UPDATE SET epoch = channels.epoch + 1 RETURNING epoch";
 
-/// Live conversations alone. The `+ 0` keeps SQLite from walking every due lane in order of time to find them.
+/// Live conversations only. The `+ 0` keeps SQLite from walking every due lane in order of time to find them.
 pub(super) const DUE_LIVE: &str = "SELECT c.id, c.contact, c.destination, \
      (SELECT o.id FROM outbound o WHERE o.conversation = c.id AND o.state IN ('queued', 'sending', 'unknown', 'held') ORDER BY o.id LIMIT 1) \
      FROM conversations c WHERE c.channel = $1 AND c.outbound_due_ms IS NOT NULL AND c.inbound_ms >= $2 \
@@ -98,12 +97,12 @@ pub(super) const BEGIN: &str = "UPDATE outbound SET state = 'sending', attempt =
      looks = 0, absences = 0, absent_ms = NULL WHERE id = $3 AND state = 'queued' \
      RETURNING m_id, content, part, attempt, accepted_ms, request_id, fault, same_fault, since_ms, unknown_ms";
 
-/// The guard of every settlement: this attempt, still in the state it is settled from (`sending`, or `unknown` after a
-/// look), under the owner that began it.
+/// The condition of every settlement: this attempt, still in the state that it is settled from (`sending`, or `unknown`
+/// after a lookup), under the owner that began it.
 pub(super) const SENT: &str = "UPDATE outbound SET state = 'sent', done_ms = $1, afilnet_id = COALESCE($2, afilnet_id), \
      fault = NULL WHERE id = $3 AND state = $4 AND part = $5 AND attempt = $6 AND epoch = $7";
 
-/// The next part keeps the place of the first.
+/// The next part keeps the place of the message in the queue.
 pub(super) const PART_SENT: &str = "UPDATE outbound SET state = 'queued', part = part + 1, attempt = 0, fault = NULL, \
      same_fault = 0, unknown_ms = NULL WHERE id = $1 AND state = $2 AND part = $3 AND attempt = $4 AND epoch = $5";
 
@@ -111,14 +110,14 @@ pub(super) const REQUEUE: &str = "UPDATE outbound SET state = 'queued', due_ms =
      same_fault = CASE WHEN fault = $2 THEN same_fault + 1 ELSE 1 END \
      WHERE id = $3 AND state = $4 AND part = $5 AND attempt = $6 AND epoch = $7";
 
-/// `told`: 2 where the agent is told that it failed, by whomever.
+/// `told`: 2 if the agent was notified of the failure, by response or by event.
 pub(super) const ENDED: &str = "UPDATE outbound SET state = $1, done_ms = $2, fault = $3, told = 2 \
      WHERE id = $4 AND state = $5 AND part = $6 AND attempt = $7 AND epoch = $8";
 
-pub(super) const DOUBTED: &str = "UPDATE outbound SET state = 'unknown', fault = $1, unknown_ms = $2, look_ms = $3 \
+pub(super) const SET_UNKNOWN: &str = "UPDATE outbound SET state = 'unknown', fault = $1, unknown_ms = $2, look_ms = $3 \
      WHERE id = $4 AND state = $5 AND part = $6 AND attempt = $7 AND epoch = $8";
 
-pub(super) const SET_ASIDE: &str = "UPDATE outbound SET state = 'failed', done_ms = $1, fault = $2 \
+pub(super) const MARK_UNREADABLE: &str = "UPDATE outbound SET state = 'failed', done_ms = $1, fault = $2 \
      WHERE id = $3 AND state IN ('queued', 'sending') RETURNING m_id";
 
 pub(super) const LEFT_SENDING: &str = "SELECT o.id, o.conversation, o.m_id, c.contact, o.part \
@@ -138,13 +137,13 @@ pub(super) const DUE_LOOKS: &str = "SELECT o.id, o.conversation, c.contact, c.de
 pub(super) const NEXT_LOOK_MS: &str = "SELECT MIN(o.look_ms) FROM outbound o \
      JOIN conversations c ON c.id = o.conversation WHERE o.state = 'unknown' AND c.channel = $1";
 
-pub(super) const CLAIMED: &str = "SELECT EXISTS (SELECT 1 FROM seen WHERE conversation = $1 AND claim = $2)";
+pub(super) const IS_MATCHED: &str = "SELECT EXISTS (SELECT 1 FROM seen WHERE conversation = $1 AND claim = $2)";
 
-/// Whether a row was seen since an attempt began that may show it in other words.
-pub(super) const DOUBTFUL_SINCE: &str = "SELECT EXISTS (SELECT 1 FROM seen WHERE conversation = $1 AND claim = '?' \
+/// Whether a row seen since an attempt began may show it in other words.
+pub(super) const MAYBE_SHOWN_SINCE: &str = "SELECT EXISTS (SELECT 1 FROM seen WHERE conversation = $1 AND claim = '?' \
      AND seen_ms >= (SELECT began_ms FROM outbound WHERE id = $2))";
 
-/// The last message that was surely sent before this one, by Afilnet's own word.
+/// The last message before this one that Afilnet confirmed as sent.
 pub(super) const SENT_BEFORE: &str = "SELECT m_id, part FROM outbound WHERE conversation = $1 AND id < $2 \
      AND content IS NOT NULL AND state = 'sent' AND fault IS NULL ORDER BY id DESC LIMIT 1";
 
@@ -152,8 +151,8 @@ pub(super) const LOOKED: &str = "UPDATE outbound SET look_ms = $1, looks = looks
      absent_ms = CASE WHEN $3 = 1 THEN COALESCE(absent_ms, $4) ELSE absent_ms END \
      WHERE id = $5 AND state = 'unknown' AND part = $6 AND attempt = $7";
 
-/// A row shows a call that is or was in doubt: it is looked at anew, at once, and not sent again meanwhile. One whose
-/// agent was told already is sent after all.
+/// A row matches a send that is or was in doubt: its lookup is due at once, and it is not sent again meanwhile. An
+/// unconfirmed one is settled as sent.
 pub(super) const SHOWN: &str = "UPDATE outbound SET state = CASE state WHEN 'unconfirmed' THEN 'sent' ELSE 'unknown' END, \
      unknown_ms = COALESCE(unknown_ms, $1), look_ms = $1 \
      WHERE m_id = $2 AND part = $3 AND (state IN ('unknown', 'held') \
@@ -186,7 +185,7 @@ pub(super) const SINCE_MS: &str = "SELECT since_ms FROM outbound WHERE id = $1";
 pub(super) const DEPTH_EVENTS: &str = "SELECT c.channel, COUNT(*) FROM events e \
      JOIN conversations c ON c.id = e.conversation WHERE e.state = 'queued' GROUP BY c.channel";
 
-/// What a person must settle, by channel; through the index of what is in trouble.
+/// Messages that an operator must settle, by channel; uses the partial index of such messages.
 pub(super) const DEPTH_UNCONFIRMED: &str = "SELECT c.channel, COUNT(*) FROM outbound o \
      JOIN conversations c ON c.id = o.conversation WHERE o.state IN ('failed', 'unknown', 'held', 'unconfirmed') \
      AND o.state IN ('held', 'unconfirmed') GROUP BY c.channel";
@@ -202,7 +201,7 @@ pub(super) const ADD_BASELINE: &str = "INSERT INTO conversations (channel, conta
 pub(super) const POSITIONS: &str = "SELECT contact, destination, read_to, baseline, unread FROM conversations \
      WHERE channel = $1 AND (read_to IS NOT NULL OR baseline IS NOT NULL)";
 
-/// Here and below: under its contact, or erased ([`crate::domain::ContactId::erased`]).
+/// Here and below: under its contact, or under its hash if erased ([`crate::domain::ContactId::erased`]).
 pub(super) const POSITION: &str = "SELECT destination, read_to, baseline, unread FROM conversations \
      WHERE channel = $1 AND contact IN ($2, $3) AND (read_to IS NOT NULL OR baseline IS NOT NULL)";
 
@@ -218,41 +217,42 @@ pub(super) const SET_PAGE: &str = "UPDATE conversations SET page = $1 WHERE id =
 pub(super) const ADD_SEEN: &str = "INSERT INTO seen (conversation, identity, seen_ms, claim, mark) \
      VALUES ($1, $2, $3, $4, $5) ON CONFLICT (conversation, identity) DO NOTHING";
 
-/// Messages of which at least one part went out or may have, newest first: `part` is the last such part, or the next
-/// one where the message is queued or failed.
-pub(super) const SPOKEN: &str = "SELECT o.m_id, o.content, o.part, \
+/// Messages of which at least one part was sent or may have been, newest first: `part` is the last such part, or the
+/// next one if the message is queued or failed.
+pub(super) const MAYBE_SENT: &str = "SELECT o.m_id, o.content, o.part, \
      CASE WHEN o.unknown_ms IS NOT NULL THEN 'unknown' ELSE o.state END FROM outbound o \
      JOIN conversations c ON c.id = o.conversation WHERE c.channel = $1 AND c.contact = $2 AND o.content IS NOT NULL \
      AND (o.state IN ('sending', 'unknown', 'held', 'sent', 'unconfirmed') OR o.part > 0 OR o.unknown_ms IS NOT NULL) \
      ORDER BY o.id DESC LIMIT $3";
 
-pub(super) const CLAIMS: &str = "SELECT s.claim FROM seen s JOIN conversations c ON c.id = s.conversation \
+pub(super) const MATCHES: &str = "SELECT s.claim FROM seen s JOIN conversations c ON c.id = s.conversation \
      WHERE c.channel = $1 AND c.contact = $2 AND s.claim IS NOT NULL";
 
-/// What is known of a message whose row was found.
-pub(super) const CLAIMED_SENT: &str =
+/// What is known of a sent message that a row matches.
+pub(super) const MATCHED_SENT: &str =
     "SELECT kind, done_ms FROM outbound WHERE m_id = $1 AND conversation = $2 AND state = 'sent'";
 
-pub(super) const LEARNED: &str = "SELECT shows_texts, shows_files, settle_lag_ms FROM channels WHERE channel = $1";
+pub(super) const ACCOUNT_TRAITS: &str =
+    "SELECT shows_texts, shows_files, settle_lag_ms FROM channels WHERE channel = $1";
 
-pub(super) const LEARN_TEXTS: &str = "UPDATE channels SET shows_texts = 1 WHERE channel = $1 AND shows_texts = 0";
+pub(super) const SHOWS_TEXTS: &str = "UPDATE channels SET shows_texts = 1 WHERE channel = $1 AND shows_texts = 0";
 
-pub(super) const LEARN_FILES: &str = "UPDATE channels SET shows_files = 1 WHERE channel = $1 AND shows_files = 0";
+pub(super) const SHOWS_FILES: &str = "UPDATE channels SET shows_files = 1 WHERE channel = $1 AND shows_files = 0";
 
-pub(super) const LEARN_LAG: &str = "UPDATE channels SET settle_lag_ms = $1 WHERE channel = $2 AND settle_lag_ms < $1";
+pub(super) const SETTLE_LAG: &str = "UPDATE channels SET settle_lag_ms = $1 WHERE channel = $2 AND settle_lag_ms < $1";
 
-/// The newest first: those that may still be told of.
-pub(super) const UNTOLD: &str = "SELECT o.m_id, o.part, o.state, o.told, COALESCE(o.done_ms, o.since_ms) FROM outbound o \
+/// Newest first.
+pub(super) const UNREPORTED: &str = "SELECT o.m_id, o.part, o.state, o.told, COALESCE(o.done_ms, o.since_ms) FROM outbound o \
      JOIN conversations c ON c.id = o.conversation WHERE c.channel = $1 AND c.contact = $2 AND o.content IS NOT NULL \
      AND o.state IN ('sending', 'unknown', 'held', 'sent', 'unconfirmed') AND o.told < 2 ORDER BY o.id DESC LIMIT $3";
 
-/// Forward only; part -1 stands for any.
-pub(super) const TELL: &str = "UPDATE outbound SET told = $1 WHERE m_id = $2 AND conversation = $3 AND state = 'sent' \
+/// Forward only; part -1 means any.
+pub(super) const SET_STATUS: &str = "UPDATE outbound SET told = $1 WHERE m_id = $2 AND conversation = $3 AND state = 'sent' \
      AND told < $1 AND $4 IN (-1, part) RETURNING done_ms";
 
 pub(super) const FORGET: &str = "DELETE FROM seen WHERE conversation = $1 AND identity = $2";
 
-/// The conversation as a read shows it; its spelling of the destination is the one to answer to.
+/// The conversation as a read shows it; its spelling of the destination is the one to send to.
 pub(super) const MEET: &str = "INSERT INTO conversations (channel, contact, destination) VALUES ($1, $2, $3) \
      ON CONFLICT (channel, contact) DO UPDATE SET destination = EXCLUDED.destination RETURNING id";
 
@@ -263,8 +263,8 @@ pub(super) const SET_NEWEST: &str = "UPDATE conversations SET newest = $1 WHERE 
 
 pub(super) const HEARD: &str = "UPDATE conversations SET inbound_ms = $1 WHERE id = $2";
 
-/// The question that is open from now on, in place of any other.
-pub(super) const OPEN_CHOICE: &str = "UPDATE conversations SET choice = $1, choice_ms = $2 WHERE id = $3";
+/// The pending question from now on, in place of any other.
+pub(super) const OPEN_QUESTION: &str = "UPDATE conversations SET choice = $1, choice_ms = $2 WHERE id = $3";
 
 pub(super) const CHOICE: &str = "SELECT choice FROM conversations WHERE channel = $1 AND contact = $2";
 
@@ -289,7 +289,7 @@ pub(super) const DUE_EVENTS: &str = "SELECT c.id, c.contact, \
      FROM conversations c WHERE c.channel = $1 AND c.event_due_ms IS NOT NULL AND c.event_due_ms <= $2 \
      ORDER BY c.event_due_ms LIMIT $3";
 
-/// The next of a conversation after one, where it is due: none overtakes one that is not.
+/// The next event of a conversation, if it is due: none overtakes one that is not.
 pub(super) const EVENT_BEHIND: &str = "SELECT e.id FROM (SELECT id, due_ms FROM events \
      WHERE conversation = $1 AND state = 'queued' AND id > $2 ORDER BY id LIMIT 1) e WHERE e.due_ms <= $3";
 
@@ -308,7 +308,7 @@ pub(super) const LIST: &str = "SELECT o.m_id, c.channel, c.contact, o.state, o.k
      o.done_ms, o.fault FROM outbound o JOIN conversations c ON c.id = o.conversation \
      WHERE ($1 IS NULL OR o.state = $1) AND ($2 IS NULL OR c.channel = $2) ORDER BY o.id DESC LIMIT $3";
 
-/// As [`LIST`], for the states that are rare and asked for most: through their own index.
+/// As [`LIST`], for the states that are rare and listed most: uses their own index.
 pub(super) const LIST_TROUBLE: &str = "SELECT o.m_id, c.channel, c.contact, o.state, o.kind, o.attempt, o.accepted_ms, \
      o.done_ms, o.fault FROM outbound o JOIN conversations c ON c.id = o.conversation \
      WHERE o.state IN ('failed', 'unknown', 'held', 'unconfirmed') \
@@ -321,7 +321,7 @@ pub(super) const LIST_SENDING: &str = "SELECT o.m_id, c.channel, c.contact, o.st
 pub(super) const SHOW: &str = "SELECT o.m_id, c.channel, c.contact, o.state, o.kind, o.attempt, o.accepted_ms, \
      o.done_ms, o.fault FROM outbound o JOIN conversations c ON c.id = o.conversation WHERE o.m_id = $1";
 
-/// As [`LIST`], of events that were given up; not those that a person has dealt with.
+/// As [`LIST`], of dead events that no operator has dealt with.
 pub(super) const LIST_DEAD: &str = "SELECT e.m_id, c.channel, c.contact, e.state, e.kind, e.attempt, e.recorded_ms, \
      e.done_ms, e.fault FROM events e JOIN conversations c ON c.id = e.conversation \
      WHERE e.state = 'dead' AND e.state = $1 AND ($2 IS NULL OR c.channel = $2) \
@@ -329,7 +329,7 @@ pub(super) const LIST_DEAD: &str = "SELECT e.m_id, c.channel, c.contact, e.state
 
 pub(super) const CHANNEL_NAMES: &str = "SELECT channel FROM channels ORDER BY channel";
 
-/// What was given up since a time and can be posted again.
+/// Dead events since a time that can be posted again.
 pub(super) const GIVEN_UP: &str = "SELECT c.channel, COALESCE(e.fault, ''), COUNT(*) \
      FROM events e JOIN conversations c ON c.id = e.conversation WHERE e.state = 'dead' AND e.event IS NOT NULL \
      AND ($1 IS NULL OR c.channel = $1) AND e.done_ms >= $2 GROUP BY c.channel, COALESCE(e.fault, '') \
@@ -346,10 +346,10 @@ pub(super) const SHOW_DEAD: &str = "SELECT e.m_id, c.channel, c.contact, e.state
 pub(super) const BY_HAND: &str =
     "SELECT id, conversation, state, part, content IS NOT NULL, told <> 0 FROM outbound WHERE m_id = $1";
 
-pub(super) const DEAD_BY_HAND: &str =
+pub(super) const DEAD_EVENTS: &str =
     "SELECT id, conversation, event IS NOT NULL FROM events WHERE state = 'dead' AND m_id = $1 ORDER BY id";
 
-/// Due when it was accepted: its old place, and past by the clock of whoever sends it.
+/// Due at its time of acceptance: its old place, and in the past by every clock.
 pub(super) const RETRY_OUTBOUND: &str = "UPDATE outbound SET state = 'queued', attempt = 0, fault = NULL, same_fault = 0, \
      done_ms = NULL, told = 0, due_ms = accepted_ms, since_ms = $1, unknown_ms = NULL, look_ms = NULL, looks = 0, \
      absences = 0, absent_ms = NULL WHERE id = $2 AND state = 'failed' AND content IS NOT NULL";
@@ -364,7 +364,7 @@ pub(super) const DISCARD_OUTBOUND: &str = "UPDATE outbound SET state = 'failed',
 pub(super) const DISCARD_EVENT: &str =
     "UPDATE events SET fault = 'discarded', event = NULL WHERE id = $1 AND state = 'dead'";
 
-/// Whether a message of the conversation is under way or holds it.
+/// Whether a message of the conversation is under way or held.
 pub(super) const UNDER_WAY: &str = "SELECT EXISTS (SELECT 1 FROM outbound WHERE conversation = $1 \
      AND state IN ('queued', 'sending', 'unknown', 'held') AND state <> 'queued')";
 

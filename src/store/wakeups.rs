@@ -1,4 +1,4 @@
-//! How the door and the loops wake each other: by notification after a commit, never by sleeping.
+//! Notifications between the HTTP handlers and the loops of one process, sent after a commit.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
@@ -10,7 +10,7 @@ use tokio::sync::{Notify, oneshot};
 use super::Settlement;
 use crate::domain::{ChannelName, Fault, MId};
 
-/// The first verdict on a message, as far as the caller of `/message` is concerned.
+/// The first verdict on a message, as its HTTP caller gets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum FirstVerdict {
     /// Sent, or not known yet: the rest comes as `message_status`.
@@ -19,29 +19,29 @@ pub(crate) enum FirstVerdict {
     Refused(Fault),
 }
 
-/// One channel's bells and its outlook.
+/// One channel's notifications, and whether verdicts can be expected.
 #[derive(Debug)]
 pub(crate) struct ChannelWakeups {
-    /// An outbound message was accepted or may go now.
+    /// An outbound message was accepted or may be due now.
     pub(crate) outbound: Notify,
     /// Something is in doubt, or may be settled now.
-    pub(crate) looks: Notify,
-    /// An event was recorded or may go now.
+    pub(crate) lookups: Notify,
+    /// An event was recorded or may be due now.
     pub(crate) events: Notify,
-    /// Outbound messages waiting, about. Of a channel that another process owns, none.
+    /// Approximate number of queued outbound messages; 0 for a channel that another process owns.
     waiting: AtomicI64,
-    /// Who gives the verdicts.
+    /// Which process gives the verdicts.
     owner: AtomicU8,
-    pace: Arc<AccountLoad>,
+    account_load: Arc<AccountLoad>,
 }
 
-/// Who gives the verdicts on a channel's messages.
+/// Which process gives the verdicts on a channel's messages.
 const HERE: u8 = 0;
 const ELSEWHERE: u8 = 1;
 /// Elsewhere, and soon.
 const ELSEWHERE_SOON: u8 = 2;
 
-/// What the door may know of one Afilnet account.
+/// Backlog and health of one Afilnet account, for the HTTP handlers.
 #[derive(Debug)]
 pub(crate) struct AccountLoad {
     requests_per_second: f64,
@@ -56,31 +56,31 @@ impl AccountLoad {
         Arc::new(Self { requests_per_second, stalled: AtomicBool::new(false), waiting: AtomicI64::new(0) })
     }
 
-    /// Says whether verdicts can be expected at all.
+    /// Sets whether no verdicts can be expected at all.
     pub(crate) fn set_stalled(&self, stalled: bool) {
         self.stalled.store(stalled, Ordering::Relaxed);
     }
 }
 
 impl ChannelWakeups {
-    /// Messages may go, `more` of them for the first time or again.
+    /// Messages may be due, `more` of them newly queued or requeued.
     pub(crate) fn notify_outbound(&self, more: i64) {
         self.add_waiting(more);
         self.outbound.notify_one();
     }
 
-    /// Whether this process delivers the channel's messages.
+    /// Returns whether this process delivers the channel's messages.
     pub(crate) fn is_local(&self) -> bool {
         self.owner.load(Ordering::Relaxed) == HERE
     }
 
-    /// This process delivers the channel's messages from now on: so many wait.
+    /// This process delivers the channel's messages from now on; `waiting` are queued.
     pub(crate) fn set_local(&self, waiting: i64) {
         self.owner.store(HERE, Ordering::Relaxed);
         self.add_waiting(waiting - self.waiting.load(Ordering::Relaxed));
     }
 
-    /// Another process delivers the channel's messages, or nobody yet; `soon`: it expects to do so soon.
+    /// Another process delivers the channel's messages, or none yet; `soon`: it expects to give verdicts soon.
     pub(crate) fn set_remote(&self, soon: bool) {
         self.owner.store(if soon { ELSEWHERE_SOON } else { ELSEWHERE }, Ordering::Relaxed);
         self.add_waiting(-self.waiting.load(Ordering::Relaxed));
@@ -89,11 +89,11 @@ impl ChannelWakeups {
     /// `count` more messages wait (or fewer, where negative).
     pub(crate) fn add_waiting(&self, count: i64) {
         self.waiting.fetch_add(count, Ordering::Relaxed);
-        self.pace.waiting.fetch_add(count, Ordering::Relaxed);
+        self.account_load.waiting.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// Whether a verdict on a message accepted now can be expected within `limit`: the account works, and what waits
-    /// before it needs no longer at the account's rate.
+    /// Returns whether a verdict on a message accepted now can be expected within `limit`: the account works, and its
+    /// backlog takes no longer at the account's rate.
     #[expect(clippy::cast_precision_loss, reason = "an estimate; 2^53 messages do not wait")]
     pub(crate) fn verdict_expected(&self, limit: Duration) -> bool {
         match self.owner.load(Ordering::Relaxed) {
@@ -101,15 +101,15 @@ impl ChannelWakeups {
             ELSEWHERE_SOON => return true,
             _ => {}
         }
-        if self.pace.stalled.load(Ordering::Relaxed) {
+        if self.account_load.stalled.load(Ordering::Relaxed) {
             return false;
         }
-        let waiting = self.pace.waiting.load(Ordering::Relaxed).max(0) as f64;
-        waiting / self.pace.requests_per_second <= limit.as_secs_f64()
+        let waiting = self.account_load.waiting.load(Ordering::Relaxed).max(0) as f64;
+        waiting / self.account_load.requests_per_second <= limit.as_secs_f64()
     }
 }
 
-/// All bells of a store.
+/// All notifications of a store.
 #[derive(Debug, Default)]
 pub(crate) struct Wakeups {
     channels: Mutex<HashMap<ChannelName, Arc<ChannelWakeups>>>,
@@ -117,26 +117,26 @@ pub(crate) struct Wakeups {
 }
 
 impl Wakeups {
-    /// Registers a channel with the account it shares. Called once a channel, before anyone rings.
-    pub(crate) fn register(&self, channel: &ChannelName, pace: &Arc<AccountLoad>) -> Arc<ChannelWakeups> {
+    /// Registers a channel with the account it shares. Called once per channel, before the first notification.
+    pub(crate) fn register(&self, channel: &ChannelName, account_load: &Arc<AccountLoad>) -> Arc<ChannelWakeups> {
         let wakeups = Arc::new(ChannelWakeups {
             outbound: Notify::new(),
-            looks: Notify::new(),
+            lookups: Notify::new(),
             events: Notify::new(),
             waiting: AtomicI64::new(0),
             owner: AtomicU8::new(HERE),
-            pace: Arc::clone(pace),
+            account_load: Arc::clone(account_load),
         });
         lock(&self.channels).insert(channel.clone(), Arc::clone(&wakeups));
         wakeups
     }
 
-    /// The bells of `channel`, where it is registered.
+    /// Returns the notifications of `channel`, if it is registered.
     pub(crate) fn channel(&self, channel: &ChannelName) -> Option<Arc<ChannelWakeups>> {
         lock(&self.channels).get(channel).cloned()
     }
 
-    /// Rings after a settlement for whom it concerns; `noticed`: it left an event.
+    /// Notifies the loops that a settlement concerns; `noticed`: it queued an event.
     pub(crate) fn notify_settled(&self, channel: &ChannelName, settlement: &Settlement, noticed: bool) {
         let Some(wakeups) = self.channel(channel) else { return };
         let requeued = match settlement {
@@ -148,7 +148,7 @@ impl Wakeups {
         };
         wakeups.notify_outbound(requeued);
         if matches!(settlement, Settlement::Unknown { .. }) {
-            wakeups.looks.notify_one();
+            wakeups.lookups.notify_one();
         }
         if noticed {
             wakeups.events.notify_one();
@@ -156,30 +156,30 @@ impl Wakeups {
     }
 
     /// Something is in doubt, or may be settled now.
-    pub(crate) fn notify_looks(&self, channel: &ChannelName) {
+    pub(crate) fn notify_lookups(&self, channel: &ChannelName) {
         if let Some(wakeups) = self.channel(channel) {
-            wakeups.looks.notify_one();
+            wakeups.lookups.notify_one();
         }
     }
 
-    /// An event was recorded or may go now.
+    /// An event was recorded or may be due now.
     pub(crate) fn notify_events(&self, channel: &ChannelName) {
         if let Some(wakeups) = self.channel(channel) {
             wakeups.events.notify_one();
         }
     }
 
-    /// The caller of `/message` will wait for the first verdict on `m_id`. Dropping the [`WaitingCaller`] ends that.
+    /// Registers a caller that will wait for the first verdict on `m_id`, until the [`WaitingCaller`] is dropped.
     pub(crate) fn await_verdict(self: &Arc<Self>, m_id: &MId) -> WaitingCaller {
-        let (tell, told) = oneshot::channel();
-        lock(&self.callers).insert(m_id.clone(), tell);
-        WaitingCaller { m_id: m_id.clone(), told, wakeups: Arc::clone(self) }
+        let (sender, verdict) = oneshot::channel();
+        lock(&self.callers).insert(m_id.clone(), sender);
+        WaitingCaller { m_id: m_id.clone(), verdict, wakeups: Arc::clone(self) }
     }
 
-    /// Takes over the duty to answer the caller of `m_id`, where one still waits. From then on, what is not told through
-    /// the returned sender must reach the agent as `message_status`.
+    /// Takes over the duty to answer the caller of `m_id`, if one still waits. From then on, a failure that is not sent
+    /// through the returned channel must reach the agent as `message_status`.
     pub(crate) fn take_caller(&self, m_id: &MId) -> Option<oneshot::Sender<FirstVerdict>> {
-        lock(&self.callers).remove(m_id).filter(|tell| !tell.is_closed())
+        lock(&self.callers).remove(m_id).filter(|sender| !sender.is_closed())
     }
 }
 
@@ -187,21 +187,22 @@ impl Wakeups {
 #[derive(Debug)]
 pub(crate) struct WaitingCaller {
     m_id: MId,
-    told: oneshot::Receiver<FirstVerdict>,
+    verdict: oneshot::Receiver<FirstVerdict>,
     wakeups: Arc<Wakeups>,
 }
 
 impl WaitingCaller {
-    /// Waits up to `limit`. What is not known by then counts as accepted; a verdict that is being stored at that very
-    /// moment is still waited for, since nobody else will tell it.
-    pub(crate) async fn answer(mut self, limit: Duration) -> FirstVerdict {
-        if let Ok(answer) = tokio::time::timeout(limit, &mut self.told).await {
-            return answer.unwrap_or(FirstVerdict::Accepted);
+    /// Waits up to `limit` and returns the verdict; without one by then, the message counts as accepted. If the sender
+    /// has already taken over the duty to answer, its verdict is awaited beyond `limit`: the agent would not get it
+    /// otherwise.
+    pub(crate) async fn verdict(mut self, limit: Duration) -> FirstVerdict {
+        if let Ok(verdict) = tokio::time::timeout(limit, &mut self.verdict).await {
+            return verdict.unwrap_or(FirstVerdict::Accepted);
         }
         if lock(&self.wakeups.callers).remove(&self.m_id).is_some() {
             return FirstVerdict::Accepted;
         }
-        (&mut self.told).await.unwrap_or(FirstVerdict::Accepted)
+        (&mut self.verdict).await.unwrap_or(FirstVerdict::Accepted)
     }
 }
 
@@ -211,7 +212,7 @@ impl Drop for WaitingCaller {
     }
 }
 
-/// A poisoned lock holds a plain map that is whole: go on.
+/// A poisoned lock holds a plain map that is consistent, so it is used on.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

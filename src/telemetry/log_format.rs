@@ -13,17 +13,17 @@ use tracing_subscriber::registry::LookupSpan;
 
 /// How lines are written.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Line {
+pub(super) struct LogLine {
     /// Text, not JSON.
     pub(super) text: bool,
     /// With colours.
     pub(super) ansi: bool,
 }
 
-/// Names that a line has of its own; a field of that name gets a `_` behind it.
+/// Names of the line's own fields; another field of that name gets the suffix `_`.
 const OWN: [&str; 3] = ["timestamp", "level", "span"];
 
-impl<S, N> FormatEvent<S, N> for Line
+impl<S, N> FormatEvent<S, N> for LogLine
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
@@ -32,7 +32,7 @@ where
         let mut fields = Fields::default();
         event.record(&mut fields);
         let mut span_name = None;
-        // From the innermost span outwards: the nearest value of a name counts, the event's own above all.
+        // From the innermost span outwards: the nearest value of a name counts, that of the event first.
         for span in context.event_scope().into_iter().flatten() {
             span_name.get_or_insert(span.name());
             if let Some(text) = span.extensions().get::<FormattedFields<N>>() {
@@ -52,7 +52,7 @@ where
     }
 }
 
-impl Line {
+impl LogLine {
     /// `2026-11-21T10:00:00.000000Z  INFO sent message attempt=1`
     fn text(self, out: &mut Writer<'_>, time: &str, level: Level, fields: &Fields) -> fmt::Result {
         let colour = match level {
@@ -101,12 +101,13 @@ fn json(out: &mut Writer<'_>, time: &str, level: Level, span: Option<&str>, fiel
     out.write_char('}')
 }
 
-/// A JSON string. Beyond what JSON asks for, invisible and reversing characters are escaped: a terminal may show this.
+/// Returns a JSON string. In addition to JSON's rules, invisible and reversing characters are escaped: a terminal may
+/// show this.
 fn quoted(text: &str) -> String {
     harmless_json(&Value::from(text).to_string())
 }
 
-/// JSON whose strings show no invisible or reversing character; the same to whoever parses it.
+/// Returns equivalent JSON with invisible and reversing characters in strings escaped.
 pub(crate) fn harmless_json(plain: &str) -> String {
     let mut out = String::with_capacity(plain.len());
     for c in plain.chars() {
@@ -119,13 +120,13 @@ pub(crate) fn harmless_json(plain: &str) -> String {
     out
 }
 
-/// Control characters, line separators, and marks that turn the direction of text.
+/// Returns whether it is a control character, a line separator, or a mark that changes the direction of text.
 fn is_harmful(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// Foreign text for a terminal: harmful characters are written as Rust would.
+/// Returns foreign text for a terminal: harmful characters are escaped as in Rust.
 pub(crate) fn harmless(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
         if is_harmful(c) {
@@ -137,7 +138,7 @@ pub(crate) fn harmless(text: &str) -> String {
     })
 }
 
-/// Writes harmful characters as Rust would.
+/// Writes harmful characters escaped as in Rust.
 struct Harmless<'a, 'w>(&'a mut Writer<'w>);
 
 impl fmt::Write for Harmless<'_, '_> {
@@ -148,7 +149,7 @@ impl fmt::Write for Harmless<'_, '_> {
     }
 }
 
-/// In quotes, with quotes inside escaped.
+/// Writes text in quotes, with quotes inside escaped.
 struct Quoted<'a>(&'a str);
 
 impl fmt::Debug for Quoted<'_> {

@@ -1,5 +1,5 @@
-//! What is counted: names, meanings, and the one way to count each. Labels are configured names and small enums, never a
-//! contact, an id or a text. Nothing is counted before [`start`]. Read at `GET /metrics` of the admin door.
+//! Metrics: names, descriptions, and one function to count each. Labels are configured names and small enums, never a
+//! contact, an id or a text. Nothing is counted before [`start`]. Read at `GET /metrics` of the admin listener.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -37,7 +37,7 @@ const LOG_LINES_DROPPED: &str = "bridge_log_lines_dropped_total";
 const UNREADABLE: &str = "bridge_unreadable_destinations";
 const STORE_COMMIT: &str = "bridge_store_commit_seconds";
 
-/// What each counts, for `# HELP`.
+/// Names and `# HELP` texts.
 const COUNTERS: &[(&str, &str)] = &[
     (ACCEPTED, "Messages of BonyChat that were stored and answered 200"),
     (REPEATS, "Calls of BonyChat that repeated an earlier one and got its mId"),
@@ -69,7 +69,7 @@ const GAUGES: &[(&str, &str)] = &[
     (LAST_POLL, "Time since Afilnet was last asked for conversations with success; since the start where it never was"),
 ];
 
-/// Seconds: from a disk that syncs at once to one that nobody should wait for.
+/// Seconds: from a disk that syncs at once to one that is far too slow.
 const COMMIT_BUCKETS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
 
 const VERDICTS: &[&str] = &["sent", "not_sent", "refused", "unknown"];
@@ -104,7 +104,7 @@ impl Part {
     }
 }
 
-/// How much of one channel waits.
+/// Depth of one channel's queues.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Depth {
     pub(crate) outbound: u64,
@@ -113,15 +113,15 @@ pub(crate) struct Depth {
     pub(crate) unconfirmed: u64,
 }
 
-/// One for the process: bridges that share it, as in tests, share their numbers.
+/// One per process: bridges in one process, as in tests, share their numbers.
 static READER: OnceLock<PrometheusHandle> = OnceLock::new();
 /// When each channel was last polled with success.
 static POLLED: Mutex<Option<HashMap<String, Instant>>> = Mutex::new(None);
 
-/// Starts counting: everything described, and at zero for each channel and each method of Afilnet's.
+/// Starts counting: describes every metric, and sets it to zero for each channel and each method of Afilnet's.
 ///
 /// # Errors
-/// Something else in the process counts already.
+/// Another recorder is installed in the process.
 pub(crate) fn start<'a>(
     channels: impl IntoIterator<Item = &'a ChannelName>,
     methods: &[&'static str],
@@ -171,8 +171,8 @@ fn zero(channel: &ChannelName) {
     elsewhere(channel);
 }
 
-/// Another process delivers the channel and shows its state: nothing waits here, is paused or is late, so that a sum or the
-/// highest over all processes is that of the channel.
+/// Another process delivers the channel and shows its state: clears the channel's gauges here, so that a sum or maximum
+/// over all processes is that of the channel.
 pub(crate) fn elsewhere(channel: &ChannelName) {
     depth(channel, Depth::default());
     for part in Part::ALL {
@@ -182,7 +182,7 @@ pub(crate) fn elsewhere(channel: &ChannelName) {
     unreadable_destinations(channel, 0);
 }
 
-/// What `GET /metrics` answers, in Prometheus' text format. `None` before [`start`].
+/// Returns the metrics in Prometheus' text format; `None` before [`start`].
 pub(crate) fn text() -> Option<String> {
     let reader = READER.get()?;
     if let Some(polled) = POLLED.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
@@ -194,7 +194,7 @@ pub(crate) fn text() -> Option<String> {
     Some(reader.render())
 }
 
-/// Folds what histograms hold together; to be called every few seconds, or they grow.
+/// Aggregates the samples of histograms; to be called every few seconds, or they grow.
 pub(crate) fn fold() {
     if let Some(reader) = READER.get() {
         reader.run_upkeep();
@@ -219,7 +219,7 @@ pub(super) fn refused(refusal: Refusal) {
     counter!(REFUSED, "why" => refusal.label()).increment(1);
 }
 
-/// A message went out whole.
+/// A message was sent completely.
 pub(crate) fn sent(channel: &ChannelName) {
     count(SENT, channel);
 }
@@ -243,7 +243,7 @@ pub(crate) fn unknown(channel: &ChannelName) {
     count(UNKNOWN, channel);
 }
 
-/// Looking could not settle an unknown outcome.
+/// Lookups could not settle an unknown outcome.
 pub(crate) fn unconfirmed(channel: &ChannelName) {
     count(UNCONFIRMED, channel);
 }
@@ -269,17 +269,17 @@ pub(crate) fn polled(channel: &ChannelName) {
     polled.get_or_insert_default().insert(channel.as_str().to_owned(), Instant::now());
 }
 
-/// Whether this process delivers the channel's messages.
+/// Sets whether this process delivers the channel's messages.
 pub(crate) fn owned(channel: &ChannelName, owned: bool) {
     set(OWNED, channel, f64::from(u8::from(owned)));
 }
 
-/// A part of a channel is paused, or no longer.
+/// Sets whether a part of a channel is paused.
 pub(crate) fn paused(channel: &ChannelName, part: Part, paused: bool) {
     gauge!(PAUSED, "channel" => channel.as_str().to_owned(), "what" => part.label()).set(f64::from(u8::from(paused)));
 }
 
-/// How much waits.
+/// Sets the depth of a channel's queues.
 #[expect(clippy::cast_precision_loss, reason = "2^53 messages do not wait")]
 pub(crate) fn depth(channel: &ChannelName, depth: Depth) {
     set(QUEUE_OUTBOUND, channel, depth.outbound as f64);
@@ -298,7 +298,7 @@ pub(crate) fn committed(took: Duration) {
     histogram!(STORE_COMMIT).record(took);
 }
 
-/// The longest time that a sent message was seen not to show.
+/// Sets the longest time that a sent message was observed not to show.
 pub(crate) fn settle_lag(channel: &ChannelName, lag: Duration) {
     set(SETTLE_LAG, channel, lag.as_secs_f64());
 }
@@ -308,7 +308,7 @@ pub(crate) fn repeated(channel: &ChannelName) {
     count(REPEATS, channel);
 }
 
-/// A row was found to show a message of ours.
+/// A row was matched with an own send.
 pub(crate) fn correlated(channel: &ChannelName) {
     count(CORRELATED, channel);
 }
@@ -318,13 +318,13 @@ pub(crate) fn gap(channel: &ChannelName) {
     count(GAPS, channel);
 }
 
-/// So many conversations at Afilnet have a destination that makes no contact id.
+/// Sets the number of conversations at Afilnet with a destination that makes no contact id.
 #[expect(clippy::cast_precision_loss, reason = "a number of conversations")]
 pub(crate) fn unreadable_destinations(channel: &ChannelName, count: usize) {
     set(UNREADABLE, channel, count as f64);
 }
 
-/// What kind of trouble a fault is, for a label: whoever must act is the same within one.
+/// Returns the class of a fault, for a label: within a class, the same person must act.
 fn class(fault: &Fault) -> &'static str {
     match fault {
         Fault::Unreachable
@@ -348,7 +348,7 @@ fn class(fault: &Fault) -> &'static str {
     }
 }
 
-/// How a call ended, for a label.
+/// Returns how a call ended, for a label.
 fn outcome(fault: Option<&Fault>) -> &'static str {
     match fault {
         None => "success",

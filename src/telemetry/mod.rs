@@ -1,4 +1,4 @@
-//! What an operator reads: the log on stderr, and names for contacts that may stand in it. Called once by `main`.
+//! What operators read: the log on stderr, redaction of contacts in it, and metrics.
 
 mod log_format;
 pub(crate) mod metrics;
@@ -25,19 +25,19 @@ pub(crate) use redaction::{contact, destination, foreign_id, foreign_path};
 pub(crate) use refusals::Refusal;
 
 use crate::config::{Log, LogContacts, LogFormat};
-use log_format::Line;
+use log_format::LogLine;
 
-/// Starts the log and sets how contacts are written. Panics go to the log from here on, without what they say: that may be
-/// somebody's data.
+/// Starts the log and sets how contacts are written. Panics are logged from here on, without their message, which may
+/// hold personal data.
 ///
 /// # Errors
 ///
-/// A level that cannot be read, a second call, or the log's thread cannot be started.
+/// The level is invalid, it is the second call, or the log's thread cannot be started.
 pub fn init(log: &Log) -> anyhow::Result<()> {
     let terminal = std::io::stderr().is_terminal();
     let text = log.format == LogFormat::Text || (log.format_is_default && terminal);
     let queue = queue::stderr().context("cannot start the log")?;
-    let subscriber = subscriber(&log.level, Line { text, ansi: text && terminal }, queue)?;
+    let subscriber = subscriber(&log.level, LogLine { text, ansi: text && terminal }, queue)?;
     tracing::subscriber::set_global_default(subscriber).context("the log is started twice")?;
     redaction::show_in_full(log.contacts == LogContacts::Full);
     std::panic::set_hook(Box::new(|panic| report_panic(panic.location())));
@@ -55,8 +55,8 @@ pub(crate) fn end(words: &str) {
     }
 }
 
-/// The log as a value, for `init` and for tests.
-fn subscriber<W>(level: &str, log_format: Line, writer: W) -> anyhow::Result<impl Subscriber + Send + Sync>
+/// Returns the subscriber, for `init` and for tests.
+fn subscriber<W>(level: &str, log_format: LogLine, writer: W) -> anyhow::Result<impl Subscriber + Send + Sync>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
@@ -64,13 +64,13 @@ where
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(writer)
         .with_ansi(log_format.ansi)
-        .log_internal_errors(false) // they would go to stderr past the format, and panic where it is closed
+        .log_internal_errors(false) // they would go to stderr unformatted, and panic if it is closed
         .fmt_fields(JsonFields::new())
         .event_format(log_format);
     Ok(Registry::default().with(filter).with(layer))
 }
 
-/// A bare `debug` or `trace` is meant for the bridge: at these levels its libraries write URLs and headers.
+/// A bare `debug` or `trace` applies to the bridge alone: at these levels libraries log URLs and headers.
 fn directives(level: &str) -> String {
     match level.trim().to_lowercase().as_str() {
         loud @ ("debug" | "trace") => format!("info,bridge={loud}"),

@@ -1,10 +1,10 @@
-//! The log's way to stderr. Lines go into a bounded buffer, and a thread of its own writes them: a reader of stderr that
-//! stands still (a paused terminal, a log shipper that hangs) then costs lines, which are counted and told of, and never the
-//! threads that carry messages.
+//! The log's queue to stderr. Lines go into a bounded buffer, and a separate thread writes them: a blocked reader of
+//! stderr (a paused terminal, a log shipper that hangs) then costs lines, which are counted and reported, and never
+//! blocks the threads that carry messages.
 //!
 //! Own code rather than `tracing-appender`: its bound is a number of lines and not of bytes, its guard prints to stdout
-//! where the queue is full at the stop (which may block in turn), it tells of dropped lines to nobody, and it brings the
-//! crates for rolling files along.
+//! if the queue is full at the stop (which may block in turn), it does not report dropped lines, and it depends on the
+//! crates for rolling files.
 
 use std::io::{self, Write};
 use std::os::fd::AsFd as _;
@@ -13,13 +13,13 @@ use std::time::Duration;
 
 /// Lines that wait, and those being written: seconds of a busy log.
 const ROOM_BYTES: usize = 4 * 1024 * 1024;
-/// Pause before another try, where stderr is non-blocking and full.
+/// Pause before a retry, if stderr is non-blocking and full.
 const FULL_PAUSE: Duration = Duration::from_millis(10);
 
 /// The queue of this process, started with its first use.
 static STDERR: OnceLock<Arc<Queue>> = OnceLock::new();
 
-/// A bounded buffer of lines, and what became of those that did not fit.
+/// A bounded buffer of lines, and counts of those that did not fit.
 #[derive(Debug)]
 pub(super) struct Queue {
     room_bytes: usize,
@@ -32,17 +32,17 @@ struct State {
     waiting: Vec<u8>,
     /// Bytes that the thread has taken and not written yet.
     writing: usize,
-    /// Lines dropped since the last line that told of them.
-    unreported_sends: u64,
+    /// Dropped lines that were not reported yet.
+    unreported: u64,
     dropped: u64,
 }
 
-/// Lines of this process's log that were dropped since its start.
+/// Returns the number of dropped lines since the process started.
 pub(super) fn dropped() -> u64 {
     STDERR.get().map_or(0, |queue| queue.state().dropped)
 }
 
-/// The queue to stderr.
+/// Returns the queue to stderr.
 ///
 /// # Errors
 /// stderr cannot be duplicated, or the thread not started.
@@ -50,14 +50,14 @@ pub(super) fn stderr() -> io::Result<Arc<Queue>> {
     if let Some(queue) = STDERR.get() {
         return Ok(Arc::clone(queue));
     }
-    // A handle of its own: that of `std` is locked while it writes, and would stop whoever else writes to it.
+    // A separate handle: that of `std` is locked while it writes, and would block other writers.
     let out = std::fs::File::from(io::stderr().as_fd().try_clone_to_owned()?);
     let queue = Queue::start(out, ROOM_BYTES)?;
     Ok(Arc::clone(STDERR.get_or_init(|| queue)))
 }
 
 impl Queue {
-    /// A queue whose thread writes to `out`.
+    /// Returns a queue with a thread that writes to `out`.
     pub(super) fn start(mut out: impl Write + Send + 'static, room_bytes: usize) -> io::Result<Arc<Self>> {
         let queue = Arc::new(Self { room_bytes, state: Mutex::default(), changed: Condvar::new() });
         let of_thread = Arc::clone(&queue);
@@ -69,7 +69,7 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds lines where there is room. Never waits for the reader.
+    /// Adds lines if there is room. Never waits for the reader.
     pub(super) fn add(&self, lines: &[u8]) {
         let mut state = self.state();
         if state.waiting.len() + state.writing + lines.len() > self.room_bytes {
@@ -90,11 +90,11 @@ impl Queue {
         loop {
             let taken = self.take();
             let unwritten = write(out, &taken);
-            let unreported_sends = self.written(unwritten);
-            if unreported_sends > 0 {
+            let unreported = self.written(unwritten);
+            if unreported > 0 {
                 tracing::warn!(
-                    lines = unreported_sends,
-                    "{unreported_sends} lines of the log were dropped: whatever reads stderr stood still or was too slow. Messages went \
+                    lines = unreported,
+                    "{unreported} lines of the log were dropped: whatever reads stderr stood still or was too slow. Messages went \
                      on; bridge_log_lines_dropped_total counts such lines"
                 );
             }
@@ -110,20 +110,20 @@ impl Queue {
         taken
     }
 
-    /// Notes the end of a write. Returns how many dropped lines to tell of, now that the reader has read.
+    /// Registers the end of a write. Returns the number of dropped lines to report, now that the reader has read.
     fn written(&self, unwritten: &[u8]) -> u64 {
         let mut state = self.state();
         state.writing = 0;
         state.lose(unwritten);
         self.changed.notify_all();
-        if unwritten.is_empty() { std::mem::take(&mut state.unreported_sends) } else { 0 }
+        if unwritten.is_empty() { std::mem::take(&mut state.unreported) } else { 0 }
     }
 }
 
 impl State {
     fn lose(&mut self, lines: &[u8]) {
         let count = lines.split_inclusive(|byte| *byte == b'\n').count() as u64;
-        self.unreported_sends += count;
+        self.unreported += count;
         self.dropped += count;
     }
 }
@@ -148,7 +148,7 @@ fn write<'a>(out: &mut impl Write, mut bytes: &'a [u8]) -> &'a [u8] {
             Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::sleep(FULL_PAUSE),
-            Err(_) => break, // nobody is left to be told
+            Err(_) => break, // there is no reader left
         }
     }
     bytes
@@ -162,7 +162,7 @@ mod tests {
 
     const SOON: Duration = Duration::from_secs(30);
 
-    /// A reader that takes a write whenever it is told to, and fails where it is told so.
+    /// A reader that accepts a write when ordered to, and fails when ordered to.
     struct Reader {
         turns: Receiver<bool>,
         read: Sender<String>,
@@ -186,10 +186,10 @@ mod tests {
         (Queue::start(Reader { turns, read }, room_bytes).unwrap(), turn, lines)
     }
 
-    /// Lines dropped, and those not told of yet.
+    /// Returns the dropped lines, and those not reported yet.
     fn lost(queue: &Queue) -> (u64, u64) {
         let state = queue.state();
-        (state.dropped, state.unreported_sends)
+        (state.dropped, state.unreported)
     }
 
     #[test]
@@ -199,7 +199,7 @@ mod tests {
             queue.add(log_format.as_bytes());
         }
         assert_eq!(lost(&queue), (2, 2));
-        queue.flush(Duration::from_millis(1)); // the reader stands still: comes back all the same
+        queue.flush(Duration::from_millis(1)); // the reader is blocked: returns all the same
         turn.send(true).unwrap();
         turn.send(true).unwrap();
         let mut read = String::new();

@@ -1,5 +1,5 @@
-//! What the listeners refuse: every refusal is counted, and few of many equal ones are logged. Whoever has no token can
-//! cause as many as he likes, so one log line each would be a way to fill the disk.
+//! Refusals of the listeners: each is counted, and few of many equal ones are logged. Anyone can cause them without a
+//! token, so one log line each could fill the disk.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ const QUIET: Duration = Duration::from_mins(1);
 /// Why a request or a connection was refused, or could not be accepted yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// A rule broken by a caller that bears a token, or a message that Afilnet refuses. 400.
+    /// A rule broken by a caller with a token, or a message that Afilnet refuses. 400.
     BadRequest,
     /// The token is missing or wrong. 401.
     Unauthorized,
@@ -34,13 +34,13 @@ pub(crate) enum Refusal {
     TooManyWrongTokens,
     /// A bug. 500.
     Internal,
-    /// The store is away. 503.
+    /// The store is unavailable. 503.
     Unavailable,
     /// The request is not HTTP, or its header is too large. 400, 414 or 431.
     Malformed,
     /// The caller did not read its response and was cut off.
     NotRead,
-    /// As many connections are open as may be: callers wait.
+    /// The connection limit is reached: callers wait.
     ConnectionLimit,
     /// The system refused to accept a connection.
     NotAccepted,
@@ -66,7 +66,7 @@ impl Refusal {
         Self::NotAccepted,
     ];
 
-    /// What a response of this status refuses; `None` where it refuses nothing.
+    /// Returns what a response of this status refuses; `None` if it refuses nothing.
     pub(crate) fn of_status(status: u16) -> Option<Self> {
         match status {
             ..400 => None,
@@ -85,7 +85,7 @@ impl Refusal {
         }
     }
 
-    /// Its label `why`.
+    /// Returns its label `why`.
     pub(super) fn label(self) -> &'static str {
         match self {
             Self::BadRequest => "bad_request",
@@ -112,8 +112,8 @@ impl Refusal {
         metrics::refused(self);
     }
 
-    /// Counts one. Returns how many there were without a quiet minute between them, where this one is to be logged: the
-    /// first, and each time that their number has doubled.
+    /// Counts one. Returns how many there were without a quiet minute between them, if this one is to be logged: the
+    /// first, and each time their number has doubled.
     pub(crate) fn count_and_sample(self) -> Option<u64> {
         static SAMPLERS: [Sampler; Refusal::ALL.len()] = [const { Sampler::new() }; Refusal::ALL.len()];
         self.count();
@@ -121,7 +121,7 @@ impl Refusal {
     }
 }
 
-/// Chooses among equal events those that are worth a log line.
+/// Chooses which of equal events are logged.
 struct Sampler(Mutex<(u64, Option<Instant>)>);
 
 impl Sampler {

@@ -1,4 +1,4 @@
-//! Lines as they reach the log.
+//! Lines as they are logged.
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -11,9 +11,9 @@ use crate::domain::ContactId;
 
 /// A log kept in memory.
 #[derive(Clone, Default)]
-struct AcceptOutcome(Arc<Mutex<Vec<u8>>>);
+struct CapturedLog(Arc<Mutex<Vec<u8>>>);
 
-impl Write for AcceptOutcome {
+impl Write for CapturedLog {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -23,9 +23,9 @@ impl Write for AcceptOutcome {
     }
 }
 
-/// What `say` logs.
-fn logged(level: &str, log_format: Line, say: impl FnOnce()) -> String {
-    let kept = AcceptOutcome::default();
+/// Returns what `say` logs.
+fn logged(level: &str, log_format: LogLine, say: impl FnOnce()) -> String {
+    let kept = CapturedLog::default();
     let writer = kept.clone();
     let subscriber = subscriber(level, log_format, move || writer.clone()).unwrap();
     tracing::subscriber::with_default(subscriber, say);
@@ -33,12 +33,12 @@ fn logged(level: &str, log_format: Line, say: impl FnOnce()) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-const JSON: Line = Line { text: false, ansi: false };
-const TEXT: Line = Line { text: true, ansi: false };
+const JSON: LogLine = LogLine { text: false, ansi: false };
+const TEXT: LogLine = LogLine { text: true, ansi: false };
 
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read page")]
-struct Page(#[source] io::Error);
+struct Outer(#[source] io::Error);
 
 #[test]
 fn json_lines_are_flat_and_carry_their_spans() {
@@ -47,7 +47,7 @@ fn json_lines_are_flat_and_carry_their_spans() {
         let span = info_span!("attempt", channel_name = %"support", attempt = tracing::field::Empty);
         span.record("attempt", 2);
         let _inner = span.entered();
-        let e = Page(io::Error::other("cut off"));
+        let e = Outer(io::Error::other("cut off"));
         info!(message_id = "m1", ok = true, took = 1.5, level = "x", error = &e as &dyn Error, "sent `{}`", "m1");
     });
     let log_format: serde_json::Value = serde_json::from_str(&lines).unwrap();
@@ -116,7 +116,7 @@ fn words_of_a_far_side_are_shown_without_what_a_terminal_obeys() {
 fn text_lines_are_for_people() {
     let log_format = logged("info", TEXT, || info!(message_id = "m1", attempt = 2, why = "two words", "sent"));
     assert!(log_format.ends_with("Z  INFO sent message_id=m1 attempt=2 why=\"two words\"\n"), "{log_format}");
-    let coloured = logged("info", Line { text: true, ansi: true }, || info!("sent"));
+    let coloured = logged("info", LogLine { text: true, ansi: true }, || info!("sent"));
     assert!(coloured.contains("\u{1b}[32m INFO\u{1b}[0m sent\n"), "{coloured:?}");
 }
 
@@ -179,7 +179,7 @@ fn contacts_are_masked_until_told_otherwise() {
     assert!(log_format.contains("+********222") && !log_format.contains("600111"), "{log_format}");
 }
 
-/// Not a test: the process that the next one looks at, since a process has one log and one panic hook.
+/// Not a test: the child process of the next one, since a process has one log and one panic hook.
 #[test]
 #[ignore = "started by a_process_logs_its_panics_without_their_words"]
 fn child_process() {

@@ -1,14 +1,14 @@
-//! Why a far side cannot be reached, for a person: which host, the cause in plain words, whose it is to mend, and how. Told
-//! once, when it begins or its cause changes, and not with each of the calls that fail for it.
+//! Logs why a platform cannot be reached: which host, the cause, who must fix it, and how. Logged once, when it begins
+//! or its cause changes, and not for each call that fails.
 
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::{Mutex, PoisonError};
 
-/// The cause that each host was last told of, while it lasts.
+/// The last logged cause of each host, while it lasts.
 static TROUBLES: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
 
-/// Notes that no connection to `host` came about, and why.
+/// Records that a connection to `host` failed, and why.
 pub(crate) fn began(host: &str, error: &(dyn Error + 'static)) {
     let cause = words(host, &chain(error));
     let known = TROUBLES.lock().unwrap_or_else(PoisonError::into_inner).insert(host.to_owned(), cause.clone());
@@ -21,7 +21,7 @@ pub(crate) fn began(host: &str, error: &(dyn Error + 'static)) {
     }
 }
 
-/// Notes that `host` has answered.
+/// Records that `host` has responded.
 pub(crate) fn ended(host: &str) {
     let known = TROUBLES.lock().unwrap_or_else(PoisonError::into_inner).remove(host);
     if known.is_some() {
@@ -29,18 +29,18 @@ pub(crate) fn ended(host: &str) {
     }
 }
 
-/// Why `host` cannot be reached, where it cannot.
+/// Returns why `host` cannot be reached, if so.
 pub(crate) fn of(host: &str) -> Option<String> {
     TROUBLES.lock().unwrap_or_else(PoisonError::into_inner).get(host).cloned()
 }
 
-/// The causes of an error, outermost first, without the error itself: a client's own prints the URL.
+/// Returns the causes of an error, outermost first, without the error itself, which prints the URL.
 fn chain(error: &(dyn Error + 'static)) -> String {
     let causes = std::iter::successors(error.source(), |cause| (**cause).source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-/// What the causes mean, as rustls 0.23, hyper-util 0.1 and Linux write them.
+/// Returns what the causes mean, as written by rustls 0.23, hyper-util 0.1 and Linux.
 fn words(host: &str, chain: &str) -> String {
     let says = |what: &str| chain.contains(what);
     let certificate = says("invalid peer certificate");
@@ -85,12 +85,12 @@ fn words(host: &str, chain: &str) -> String {
     }
 }
 
-/// The innermost cause.
+/// Returns the innermost cause.
 fn last(chain: &str) -> &str {
     chain.rsplit(": ").next().unwrap_or_default()
 }
 
-/// The day after which a certificate was not valid any more: "… is not valid after 1700000000 (…".
+/// Returns the day after which a certificate is not valid any more: "… is not valid after 1700000000 (…".
 fn expiry(chain: &str) -> Option<String> {
     let (_, rest) = chain.split_once("not valid after ")?;
     let seconds = rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;

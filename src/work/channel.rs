@@ -1,5 +1,5 @@
-//! One channel while this process runs: what its operator has set, what it calls, and the state that its loops share.
-//! Each loop takes the parts that it may touch.
+//! One channel while this process runs: its settings, its ports, and the state that its loops share. Each loop takes
+//! the parts that it may touch.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,21 +13,21 @@ use crate::domain::clock::millis;
 use crate::domain::{ChannelName, IdType, Language, LeaseDeadline, Messenger, RetryPolicy, Webhook};
 use crate::store::{ChannelWakeups, Store};
 
-/// What the configuration says of a channel. Read only.
+/// The settings of a channel. Read only.
 #[derive(Debug, Clone)]
 pub(super) struct ChannelSettings {
     pub(super) name: ChannelName,
     pub(super) id_type: IdType,
-    /// Of the texts that agents read.
+    /// Language of the texts for agents.
     pub(super) language: Language,
     pub(super) retry: RetryPolicy,
-    /// A message that waits for longer is not sent any more.
+    /// How long a conversation is live after the customer's last message.
     pub(super) live_for: Duration,
     /// Waits before each look-up of a message in doubt.
     pub(super) look_after: Vec<Duration>,
     /// What happens to a message in doubt that the look-ups could not settle.
     pub(super) on_unconfirmed: OnUnconfirmed,
-    /// Questions go out numbered, and their answers come back as words.
+    /// Questions are sent numbered, and number answers are translated back.
     pub(super) number_quick_replies: bool,
     pub(super) poll_active: Duration,
     pub(super) poll_idle: Duration,
@@ -35,13 +35,13 @@ pub(super) struct ChannelSettings {
     pub(super) first_run: FirstRun,
     pub(super) direction: DirectionBy,
     pub(super) html_entities: bool,
-    /// Rows that a person wrote in Afilnet's own panel are published too.
+    /// Rows that were written in Afilnet's own panel are published too.
     pub(super) echoes: bool,
     pub(super) keep_rows: Duration,
     pub(super) publish_per_second: u32,
 }
 
-/// What a channel's loops call, and until when they may.
+/// What a channel's loops call, and the deadline of calls.
 #[derive(Clone)]
 pub(super) struct ChannelPorts {
     pub(super) store: Arc<dyn Store>,
@@ -50,7 +50,7 @@ pub(super) struct ChannelPorts {
     pub(super) deadline: LeaseDeadline,
 }
 
-/// What a channel's loops share, and what outlives them where its lease comes back.
+/// What a channel's loops share; it outlives them if the lease comes back.
 pub(super) struct ChannelState {
     pub(super) wakeups: Arc<ChannelWakeups>,
     pub(super) calls: Arc<AfilnetCalls>,
@@ -67,14 +67,14 @@ pub(super) struct Channel {
 }
 
 impl ChannelSettings {
-    /// When the first look-up of a message is due whose outcome is unknown since now.
+    /// Returns when the first lookup is due for an outcome that is unknown since `now_ms`.
     pub(super) fn first_look_ms(&self, now_ms: i64) -> i64 {
         now_ms.saturating_add(self.look_after.first().map_or(0, |wait| millis(*wait)))
     }
 }
 
 impl Channel {
-    /// A channel of `account`, registered with the store's signals as `wakeups`.
+    /// Returns a channel of `account`, registered with the store's wakeups as `wakeups`.
     pub(super) fn new(
         settings: ChannelSettings,
         ports: ChannelPorts,

@@ -44,7 +44,7 @@ pub(super) async fn run(
                 Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "could not count what waits"),
             }
             if let Err(error) = store.check().await {
-                tracing::debug!(error = &error as &dyn std::error::Error, "the store is not ready"); // it says so itself
+                tracing::debug!(error = &error as &dyn std::error::Error, "the store is not ready"); // the store logs that itself
             }
             next = Instant::now() + (started.elapsed() * COUNT_SHARE).max(COUNT_EVERY);
         }
@@ -54,7 +54,7 @@ pub(super) async fn run(
     }
 }
 
-/// Shows the depth of each channel that is delivered here; nothing where nothing waits.
+/// Sets the depth of each channel that is delivered here; zero if nothing waits.
 fn show(channels: &[Arc<Channel>], depths: &[QueueDepth]) {
     let now_ms = now_ms();
     let by_name: std::collections::HashMap<&str, &QueueDepth> =

@@ -1,6 +1,6 @@
-//! Which channels this process delivers, where several share a store: each has one owner at a time, by a lease that is
-//! renewed while its process lives. All channels of one Afilnet account go together, so that the account's pace is kept
-//! by one process; accounts are shared out evenly.
+//! Decides which channels this process delivers, if several share a store: each has one owner at a time, by a lease
+//! that is renewed while its process lives. All channels of one Afilnet account have the same owner, so that one
+//! process keeps the account's rate limit; accounts are distributed evenly.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,13 +21,13 @@ use crate::telemetry::metrics;
 /// Renewals in the time of a lease.
 const RENEWALS: u32 = 4;
 
-/// A lease that was not renewed is looked at so much later: the server's clock and this one do not run exactly alike.
+/// A lease that was not renewed is checked this much later: the server's clock and this one differ slightly.
 const SOON_AFTER: Duration = Duration::from_millis(20);
 
-/// Wait, about, before more is acquired where another process was quicker: others may be free.
+/// Approximate wait before more is acquired after another process was quicker: others may be free.
 const RACED: Duration = Duration::from_millis(100);
 
-/// Wait before a heartbeat that failed is made again.
+/// Wait before a failed heartbeat is retried.
 const AGAIN: Duration = Duration::from_millis(500);
 
 /// The channels of one account.
@@ -45,11 +45,11 @@ struct Ownership {
     lost: bool,
 }
 
-/// What became of the accounts that were free and wanted.
+/// Result of acquiring free accounts.
 enum Taken {
     /// They are this process's, or will be at the next heartbeat.
     All,
-    /// Some are another process's by now.
+    /// Another process has acquired some meanwhile.
     Raced,
 }
 
@@ -67,7 +67,7 @@ pub(super) struct LeaseManager {
 }
 
 impl LeaseManager {
-    /// `accounts`: the channels of each. No process delivers for them yet.
+    /// `accounts`: the channels of each. They start without an owner.
     pub(super) fn new(
         store: &Arc<dyn Store>,
         lease: Duration,
@@ -150,7 +150,7 @@ impl LeaseManager {
                         }
                     }
                 }
-                // A process that has not renewed by then is gone: its channels are free.
+                // A process that has not renewed by then counts as dead: its channels are free.
                 let gone = view.runs_out.map(|left| Instant::now() + left + SOON_AFTER);
                 let next = asked + self.lease / RENEWALS;
                 gone.map_or(next, |gone| gone.min(next))
@@ -171,12 +171,12 @@ impl LeaseManager {
         }
     }
 
-    /// A lease counts from before it was asked for, less a part for clocks that run unevenly.
+    /// Returns the deadline of a lease: counted from before the request, less a part for clocks that run unevenly.
     fn until_ms(&self, asked_ms: i64) -> i64 {
         asked_ms.saturating_add(millis(self.lease * 4 / 5))
     }
 
-    /// What was held still is, or has been lost.
+    /// Updates which leases are still held or were lost.
     fn renewed(&mut self, view: &ClusterView, asked_ms: i64) {
         let until_ms = self.until_ms(asked_ms);
         for (index, group) in self.groups.iter_mut().enumerate() {
@@ -211,7 +211,7 @@ impl LeaseManager {
         }
     }
 
-    /// Takes free accounts up to this process's share, or begins to give back what is beyond it.
+    /// Acquires free accounts up to this process's share, or starts to give back what exceeds it.
     async fn share(&mut self, leases: &dyn Leases, view: &ClusterView) -> Result<Taken, StoreError> {
         let fair = self.groups.len().div_ceil(view.processes.max(1));
         let kept = |group: &Group| group.ownership.as_ref().is_some_and(|ownership| !ownership.ending);
@@ -230,12 +230,12 @@ impl LeaseManager {
             group.ownership.is_none() && group.channels.iter().all(|channel| !view.owners.contains_key(channel.name()))
         };
         let all = self.groups.len();
-        // From another place than the others, so that not all ask for the same first.
+        // From a random start, so that processes do not all try the same first.
         let first = rand::random_range(0..all.max(1));
         let order = (0..all).map(|step| (first + step) % all);
         let wanted: Vec<usize> =
             order.filter(|index| free(&self.groups[*index])).take(fair.saturating_sub(held)).collect();
-        // What is held must be renewed while more is taken: the rest comes after the next heartbeat.
+        // Held leases must be renewed meanwhile: the rest is acquired after the next heartbeat.
         let until = Instant::now() + self.lease / RENEWALS;
         let mut taken = Taken::All;
         for index in wanted {
@@ -249,7 +249,7 @@ impl LeaseManager {
         Ok(taken)
     }
 
-    /// Acquires the leases of one account and starts its loops. False where another process was quicker.
+    /// Acquires the leases of one account and starts its loops. Returns false if another process was quicker.
     async fn acquire(&mut self, leases: &dyn Leases, index: usize) -> Result<bool, StoreError> {
         let (asked_ms, until_ms) = (now_ms(), self.until_ms(now_ms()));
         let channels = self.groups[index].channels.clone();
@@ -272,7 +272,7 @@ impl LeaseManager {
                 Ok(true)
             }
             Err(error) => {
-                // Nothing runs yet; the lease goes back by itself, as whatever else was ended.
+                // Nothing runs yet; the lease is given back as after any other end.
                 let Some(ownership) = &mut self.groups[index].ownership else { return Err(error) };
                 ownership.ending = true;
                 self.endings.spawn(end(index, tasks));
@@ -299,7 +299,7 @@ impl LeaseManager {
             Ok(()) => group.channels.iter().for_each(|channel| {
                 tracing::info!(channel_name = %channel.name(), "channel `{}` was handed over", channel.name());
             }),
-            Err(error) => self.failed(&error), // it runs out by itself
+            Err(error) => self.failed(&error), // the lease expires by itself
         }
     }
 

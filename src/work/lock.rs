@@ -1,4 +1,5 @@
-//! A mutex whose holder may have panicked: what these locks guard is whole between any two lines that could panic.
+//! Locks a mutex although its holder may have panicked: what these mutexes guard is consistent between any two lines
+//! that could panic.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

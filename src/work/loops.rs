@@ -1,4 +1,4 @@
-//! The four loops of a channel, from the moment that this process owns it.
+//! The four loops of a channel that this process owns.
 
 use std::sync::Arc;
 

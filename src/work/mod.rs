@@ -1,5 +1,5 @@
-//! The loops of a channel: sender, reconciler, poller, publisher. Each channel has one owner; all that its loops share
-//! goes through the store. They know the two platforms only as [`Messenger`] and [`Webhook`].
+//! The loops of a channel: sender, reconciler, poller, publisher. Each channel has one owner; its loops share messages
+//! and events only through the store. They know the two platforms only as [`Messenger`] and [`Webhook`].
 
 mod channel;
 mod gauges;
@@ -30,15 +30,15 @@ use inbound::receipts::Receipts;
 use lease_manager::LeaseManager;
 use limits::call_permit::Account;
 
-/// The clients of one channel, and the lease deadline that they obey.
+/// The clients of one channel, and their lease deadline.
 pub(crate) struct Clients {
     pub(crate) messenger: Arc<dyn Messenger>,
     pub(crate) webhook: Arc<dyn Webhook>,
     pub(crate) lease_deadline: LeaseDeadline,
 }
 
-/// Registers every channel with the store's signals, so that the listener can be opened, and starts the loops. `before`: the
-/// channels that this process served until now, whose loops have ended and are started anew.
+/// Registers every channel with the store's wakeups, so that the listener can be opened, and starts the loops.
+/// `before`: the channels that this process served until now; their loops have ended and are restarted.
 pub(crate) async fn start(
     config: &Config,
     store: &Arc<dyn Store>,
@@ -72,7 +72,7 @@ pub(crate) async fn start(
     let shared = store.leases().is_some();
     let epochs = if shared { Vec::new() } else { take_over(&channels, before).await? };
     report_waiting(&channels, &store.waiting().await?, shared);
-    // Only now that nothing can fail any more: a loop that is ended in mid-send leaves unknown outcomes.
+    // Only now that nothing can fail any more: a loop that is stopped during a send leaves an unknown outcome.
     tasks.spawn("gauges".into(), gauges::run(channels.clone(), Arc::clone(store), tasks.stopping()));
     if shared {
         let (lease, answer_within) = (config.store.lease, config.outbound.answer_within);
@@ -83,7 +83,7 @@ pub(crate) async fn start(
     }
     for (channel, epoch) in channels.into_iter().zip(epochs) {
         if !before.is_empty() {
-            channel.state.calls.account.upstream.limiter.fill_window(); // the loops before made calls in this very second
+            channel.state.calls.account.upstream.limiter.fill_window(); // the former loops may have made calls in this second
         }
         channel.ports.deadline.extend_to(i64::MAX);
         metrics::owned(channel.name(), true);
@@ -94,7 +94,7 @@ pub(crate) async fn start(
     Ok(())
 }
 
-/// What `config` says of `channel`.
+/// Returns the settings of `channel`.
 fn settings(config: &Config, channel: &ChannelConfig) -> ChannelSettings {
     let retry = &config.retry;
     ChannelSettings {
@@ -118,7 +118,7 @@ fn settings(config: &Config, channel: &ChannelConfig) -> ChannelSettings {
     }
 }
 
-/// Takes every channel over, side by side, so that they share commits.
+/// Takes every channel over concurrently, so that they share commits.
 async fn take_over(channels: &[Arc<Channel>], before: &BTreeSet<ChannelName>) -> Result<Vec<Epoch>, StoreError> {
     let take =
         |channel: &Arc<Channel>| tokio::spawn(take_ownership(Arc::clone(channel), before.contains(channel.name())));
@@ -130,7 +130,7 @@ async fn take_over(channels: &[Arc<Channel>], before: &BTreeSet<ChannelName>) ->
     Ok(epochs)
 }
 
-/// Makes this process the channel's owner, `again` where it is already, and marks what was left unfinished as in doubt.
+/// Makes this process the channel's owner (`again`: it is already), and marks unfinished sends as in doubt.
 async fn take_ownership(channel: Arc<Channel>, again: bool) -> Result<Epoch, StoreError> {
     let (store, name) = (&channel.ports.store, channel.name());
     let epoch = if again { store.retake_ownership(name).await? } else { store.take_ownership(name).await? };

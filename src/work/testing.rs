@@ -1,4 +1,4 @@
-//! Channels between made-up far sides, for the tests of this room.
+//! Channels with stub platforms, for the tests of this room.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::domain::{
 };
 use crate::store::Store;
 
-/// Far sides that show nothing. Afilnet lets the account in and does not know the channel.
+/// Stub platforms that return nothing. Afilnet accepts the account and does not know the channel.
 pub(super) struct Nobody;
 
 #[async_trait]
@@ -56,7 +56,7 @@ impl Webhook for Nobody {
     }
 }
 
-/// Settings of channel `name`, whose waits are all five minutes.
+/// Returns settings of channel `name` with waits of five minutes.
 pub(super) fn settings(name: &str) -> ChannelSettings {
     let wait = Duration::from_mins(5);
     ChannelSettings {
@@ -80,7 +80,7 @@ pub(super) fn settings(name: &str) -> ChannelSettings {
     }
 }
 
-/// `store` between far sides that show nothing; calls may begin.
+/// Returns ports of `store` and the stub platforms; calls may start.
 pub(super) fn ports(store: &Arc<dyn Store>) -> ChannelPorts {
     ChannelPorts {
         store: Arc::clone(store),

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::LeaseDeadline;
 use crate::domain::clock::{now_ms, since};
 
-/// Wait after the store could not answer.
+/// Wait after an error of the store.
 pub(super) const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Longest time between two queries of the store: a command beside the process, for example, sends no notification.
@@ -22,13 +22,13 @@ pub(super) async fn notified(notify: &Notify, due_ms: Option<i64>, stop: &Cancel
     stop.run_until_cancelled(notified).await.is_some()
 }
 
-/// Waits until a call may begin: at once, or once the lease is renewed. False where the stop begins first, as it does
-/// when the lease is lost.
+/// Waits until a call may start: at once, or once the lease is renewed. False if the stop begins first, as it does when
+/// the lease is lost.
 pub(super) async fn may_call(deadline: &LeaseDeadline, stop: &CancellationToken) -> bool {
     deadline.is_valid() || stop.run_until_cancelled(deadline.wait_valid()).await.is_some()
 }
 
-/// A number in `0.0..1.0` for full jitter.
+/// Returns a number in `0.0..1.0` for full jitter.
 pub(super) fn jitter() -> f64 {
     rand::random()
 }

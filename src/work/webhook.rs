@@ -1,6 +1,6 @@
-//! Inbound, after the durable line: posts events to BonyChat, in order per conversation, one a POST, below the rate that
-//! BonyChat allows a channel. While BonyChat is down or does not let the channel in, one probe at a time goes and the
-//! rest waits untried. An event that is refused is given up only once others show that the fault is its own.
+//! Publisher: posts stored events to BonyChat, in order per conversation, one per POST, below the rate that BonyChat
+//! allows a channel. While BonyChat has an outage or refuses the channel, only one probe at a time is sent. A refused
+//! event is given up only once others show that it is at fault itself.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -23,39 +23,39 @@ use crate::domain::{ContactId, Delivery, EventBody, Fault, LeaseDeadline, Scope,
 use crate::store::{ChannelWakeups, DueEvent, Publication, Store, StoreError};
 use crate::telemetry::metrics::{self, Part};
 
-/// Tries that an event gets however old it is, where BonyChat is out of order.
+/// Least attempts of an event before it is given up, however old it is, during an outage of BonyChat.
 const LEAST_TRIES: u32 = 10;
 
-/// Conversations published side by side, at most.
+/// Conversations published concurrently, at most.
 const SIDE_BY_SIDE: u32 = 8;
 
-/// Time between two probes of a webhook that is out of order, at least. An agent waits for what comes after.
+/// Least time between two probes during an outage of the webhook. An agent waits for the events after it.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 
-/// Events behind a refused one that are tried in one go, at most.
+/// Events behind a refused one that are tried in one pass, at most.
 const BEHIND: usize = 8;
 
-/// Stuck conversations that are looked after, at most; the others go by their own waits.
+/// Stuck conversations that are watched, at most; the others are retried after their own waits.
 const STUCK: usize = 100;
 
 /// After a longer wait for a permit, the event is queried again: an operator may have discarded it.
 const STALE: Duration = Duration::from_secs(1);
 
-/// One channel's publisher, and all that it touches.
+/// One channel's publisher.
 pub(super) struct Publisher {
     settings: Arc<ChannelSettings>,
     store: Arc<dyn Store>,
     webhook: Arc<dyn Webhook>,
     deadline: LeaseDeadline,
     wakeups: Arc<ChannelWakeups>,
-    /// Its breaker is open while BonyChat is out of order, does not take the channel's token, or the webhook URL is wrong.
+    /// Its breaker is open while BonyChat has an outage or refuses the channel's token, or the webhook URL is wrong.
     upstream: Upstream<i64>,
     /// Conversations with an event under way.
     under_way: Mutex<HashSet<ContactId>>,
-    /// Events refused since one was taken last.
+    /// Events refused since one was accepted last.
     refusals: Mutex<Refusals<i64, ContactId>>,
     stuck: Mutex<HashMap<ContactId, Stuck>>,
-    /// Tries of an event that failed while the breaker was closed: its own trouble, by its row.
+    /// Failed attempts of an event while the breaker was closed, by event id.
     own_tries: Mutex<HashMap<i64, u32>>,
 }
 
@@ -64,7 +64,7 @@ impl Publisher {
         Self {
             upstream: Upstream::limited_by(match channel.settings.publish_per_second {
                 pace @ ..=BONYCHAT_LIMIT => RateLimiter::counting_arrivals(pace, SIDE_BY_SIDE, BONYCHAT_LIMIT),
-                pace => RateLimiter::new(pace, SIDE_BY_SIDE), // not BonyChat's: a webhook on this machine
+                pace => RateLimiter::new(pace, SIDE_BY_SIDE), // a webhook on this machine, not BonyChat's
             }),
             under_way: Mutex::default(),
             refusals: Mutex::default(),
@@ -104,7 +104,7 @@ impl Publisher {
         Ok(())
     }
 
-    /// One pass: starts a post for each conversation whose turn it is. Returns whether it started any.
+    /// One pass: starts a post for each conversation with a due event. Returns whether it started any.
     async fn step(self: &Arc<Self>, posts: &TaskTracker, stop: &CancellationToken) -> Result<bool, StoreError> {
         let mut started = false;
         for event in self.due().await? {
@@ -129,18 +129,18 @@ impl Publisher {
         Ok(started)
     }
 
-    /// The events whose turn it is, of conversations that have none under way.
+    /// Returns the due events of conversations that have none under way.
     async fn due(&self) -> Result<Vec<DueEvent>, StoreError> {
-        // Taken before the query: what is under way now may be settled meanwhile, and the query would not show it.
+        // Read before the query: what is under way now may be settled meanwhile, and the query would not show it.
         let busy = self.under_way().clone();
-        // Some of the first may be under way; ask for enough that others are among them.
+        // Some of the first may be under way, so more are queried.
         let mut due = self.store.due_events(&self.settings.name, now_ms(), 2 * SIDE_BY_SIDE).await?;
         due.extend(self.heads_that_may_be_told_of().await?);
         let mut taken = busy;
         due.retain(|event| taken.insert(event.contact.clone()));
-        // The better probes first: what was refused before has said what it can say.
+        // The better probes first: events that were refused before prove nothing new.
         let refusals = lock(&self.refusals);
-        due.sort_by_key(|event| refusals.is_suspect(&event.row));
+        due.sort_by_key(|event| refusals.is_suspect(&event.event_id));
         Ok(due)
     }
 
@@ -161,7 +161,7 @@ impl Publisher {
         });
     }
 
-    /// Posts one event and settles what became of it.
+    /// Posts one event and settles it.
     async fn post(&self, event: &DueEvent, permit: Permit, slot: Slot, stop: &CancellationToken) {
         if !may_call(&self.deadline, stop).await {
             return slot.unused();
@@ -172,7 +172,7 @@ impl Publisher {
         self.conclude(event, &delivery, ruling, started, &permit, stop).await;
     }
 
-    /// Makes one call. It goes on to its end whoever waits for it.
+    /// Makes one call, which continues to its end if the waiting task ends.
     async fn call(&self, event: &DueEvent, slot: Slot) -> Delivery {
         let (webhook, sent) = (Arc::clone(&self.webhook), event.clone());
         let call = tokio::spawn(async move { webhook.publish(&sent.contact, &sent.event).await });
@@ -182,7 +182,7 @@ impl Publisher {
         delivery
     }
 
-    /// Feeds an answer back, and settles what became of the event.
+    /// Feeds a result back, and settles the event.
     async fn conclude(
         &self,
         event: &DueEvent,
@@ -206,11 +206,11 @@ impl Publisher {
         }
     }
 
-    /// Returns what the event was answered last, and what a refusal says. Where nothing else can tell, the events behind it
-    /// in its conversation are tried, up to the first that is taken; then those before that go once more. Refused at once
-    /// before and at once after another was taken, they are at fault; one that is taken after all comes late and is not
-    /// lost. Nothing is stored as given up before it is known: a process that is killed meanwhile begins with the same
-    /// event.
+    /// Returns the event's last result, and what a refusal shows. If nothing else decides, the events behind it in its
+    /// conversation are tried, up to the first that is accepted; then those before it are tried once more. If they are
+    /// refused right before and right after another was accepted, they are at fault; one that is accepted after all
+    /// comes late and is not lost. Nothing is given up in the store before that is known: a process that is killed
+    /// meanwhile restarts with the same event.
     async fn ruled(
         &self,
         event: &DueEvent,
@@ -236,7 +236,7 @@ impl Publisher {
         let mut before = again.0.clone();
         for event in &behind.refused {
             if matches!(before, Delivery::Again { .. }) {
-                break; // it still waits, and none may overtake it
+                break; // it is still queued, and none may overtake it
             }
             let started = Instant::now();
             let Some((delivery, ruling)) = self.once_more(event, stop).await else { break };
@@ -250,9 +250,9 @@ impl Publisher {
         if !matches!(delivery, Delivery::Refused { .. }) {
             return Ruling { cause: Cause::Unknown, look_behind: false };
         }
-        let poison = self.upstream.is_poison(&event.row);
+        let poison = self.upstream.is_poison(&event.event_id);
         let contact = matches!(event.event.body, EventBody::Message { .. }).then_some(&event.contact);
-        lock(&self.refusals).refused(&event.row, contact, poison, Instant::now())
+        lock(&self.refusals).refused(&event.event_id, contact, poison, Instant::now())
     }
 
     /// Tries the events behind a refused one, up to the first that is not refused.
@@ -282,15 +282,15 @@ impl Publisher {
         behind
     }
 
-    /// Posts a refused event once more, after one behind it was taken.
+    /// Posts a refused event once more, after one behind it was accepted.
     async fn once_more(&self, event: &DueEvent, stop: &CancellationToken) -> Option<(Delivery, Ruling)> {
         let slot = self.slot(stop).await?;
         let delivery = self.call(event, slot).await;
         Some((delivery, Ruling { cause: Cause::Event, look_behind: false }))
     }
 
-    /// Waits for a slot for one more call of a post that has its turn; `None` once the stop begins. Also where the breaker
-    /// was tripped meanwhile: these few calls tell best whether that is right.
+    /// Waits for a slot for one more call of a post; `None` once the stop begins. Ignores a breaker that was tripped
+    /// meanwhile: these few calls show best whether that is right.
     async fn slot(&self, stop: &CancellationToken) -> Option<Slot> {
         let slot = stop.run_until_cancelled(self.upstream.limiter.acquire(Duration::ZERO)).await?;
         if may_call(&self.deadline, stop).await {
@@ -300,8 +300,8 @@ impl Publisher {
         None
     }
 
-    /// Returns the heads of conversations that are stuck where one came behind them that was not tried yet: they go at
-    /// once, before their wait is over.
+    /// Returns the heads of stuck conversations behind which an untried event has arrived: they are posted at once,
+    /// before their wait is over.
     async fn heads_that_may_be_told_of(&self) -> Result<Vec<DueEvent>, StoreError> {
         let stuck: Vec<Stuck> = lock(&self.stuck).values().cloned().collect();
         let mut heads = Vec::new();
@@ -313,7 +313,7 @@ impl Publisher {
         Ok(heads)
     }
 
-    /// Learns from an answer whether BonyChat takes this channel's events at all.
+    /// Feeds a result back to the breaker.
     fn on_result(&self, permit: &Permit, delivery: &Delivery, ruling: Ruling) {
         let name = &self.settings.name;
         let fault = match delivery {
@@ -331,7 +331,7 @@ impl Publisher {
             Delivery::Refused { fault } | Delivery::Again { fault, .. } => fault,
         };
         metrics::paused(name, Part::Webhook, true);
-        // Soon at first: it may be this event alone. The longer it lasts the slower.
+        // Soon at first, since it may be this event alone; then with growing waits.
         let wait = |failures| self.settings.retry.wait(failures, None, 1.0);
         if self.upstream.breaker.trip_backing_off(wait) {
             tracing::error!(
@@ -345,7 +345,7 @@ impl Publisher {
         }
     }
 
-    /// BonyChat is not out of order, and does not turn all of the channel away.
+    /// BonyChat has no outage, and does not refuse the whole channel.
     fn on_answer(&self, permit: &Permit) {
         if permit.succeeded() {
             let name = &self.settings.name;
@@ -354,12 +354,13 @@ impl Publisher {
         }
     }
 
-    /// Trips the breaker after some outages in a row, whichever conversations they met: what waits is not tried in vain.
+    /// Trips the breaker after some outages in a row, in any conversations, so that queued events are not tried in
+    /// vain.
     fn on_outage(&self, permit: &Permit, fault: &Fault, asked: Option<Duration>) {
         let lasts = self.upstream.on_outage();
         let wait = PROBE_EVERY.max(asked.unwrap_or_default());
         if !permit.is_probe() && self.upstream.breaker.is_open() {
-            // One that was under way when the breaker was tripped: all that is new is how long to wait.
+            // A call that was under way when the breaker was tripped: it shows only how long to wait.
             return self.upstream.breaker.not_before(wait);
         }
         if !lasts && !permit.is_probe() {
@@ -378,14 +379,14 @@ impl Publisher {
         }
     }
 
-    /// When an event that met an outage goes again. While the breaker is open its turn comes about with every probe;
-    /// otherwise it waits the longer the more often it alone failed.
+    /// Returns when an event is retried after an outage. While the breaker is open, about with every probe; otherwise
+    /// its waits grow with its own failures.
     fn again_in(&self, event: &DueEvent, asked: Option<Duration>) -> Duration {
         if self.upstream.breaker.is_open() {
             return PROBE_EVERY.max(asked.unwrap_or_default());
         }
         let mut own_tries = lock(&self.own_tries);
-        let tries = own_tries.entry(event.row).or_default();
+        let tries = own_tries.entry(event.event_id).or_default();
         *tries = tries.saturating_add(1);
         self.settings.retry.wait(*tries, asked, jitter())
     }
@@ -393,7 +394,7 @@ impl Publisher {
     fn judge(&self, event: &DueEvent, delivery: &Delivery, ruling: Ruling) -> Publication {
         let publication = self.judged(event, delivery, ruling);
         if !matches!(publication, Publication::Queued { .. }) {
-            lock(&self.own_tries).remove(&event.row);
+            lock(&self.own_tries).remove(&event.event_id);
         }
         publication
     }
@@ -405,7 +406,7 @@ impl Publisher {
             Delivery::Refused { fault } => match ruling.cause {
                 Cause::Event => Publication::Dead { fault: fault.clone() },
                 Cause::SetUp => Publication::Queued { due_ms: now_ms, fault: fault.clone() },
-                // However old: nothing shows yet that it is this event.
+                // Not given up at any age: nothing shows yet that it is this event.
                 Cause::Unknown => {
                     let due_ms = now_ms.saturating_add(millis(self.again_in(event, None)));
                     Publication::Queued { due_ms, fault: fault.clone() }
@@ -413,11 +414,11 @@ impl Publisher {
             },
             Delivery::Again { fault, asked } => {
                 match fault.scope() {
-                    Scope::Account | Scope::Channel if self.upstream.is_poison(&event.row) => {
+                    Scope::Account | Scope::Channel if self.upstream.is_poison(&event.event_id) => {
                         Publication::Dead { fault: fault.clone() }
                     }
                     Scope::Account | Scope::Channel => Publication::Queued { due_ms: now_ms, fault: fault.clone() },
-                    // However old: while nothing goes, nothing is given up for it.
+                    // Not given up at any age while nothing is accepted.
                     Scope::Call | Scope::Sends
                         if !self.upstream.breaker.is_open() && self.gives_up(event, fault, now_ms) =>
                     {
@@ -432,7 +433,8 @@ impl Publisher {
         }
     }
 
-    /// An event that waited long behind others, or while nothing went, is not given up at its first hiccup.
+    /// Returns whether an event is given up: not at its first failure after a long wait behind others or during an
+    /// outage.
     fn gives_up(&self, event: &DueEvent, fault: &Fault, now_ms: i64) -> bool {
         if fault.is_outage() && event.attempts < LEAST_TRIES {
             return false;
@@ -440,7 +442,7 @@ impl Publisher {
         self.settings.retry.gives_up(since(event.recorded_ms, now_ms), event.before.and(fault), fault)
     }
 
-    /// Counts what came of an attempt; one log line each.
+    /// Counts and logs the result of an attempt.
     fn report(&self, event: &DueEvent, publication: &Publication, elapsed: Duration) {
         let (m_id, duration_ms) = (&event.event.m_id, millis(elapsed));
         macro_rules! log {
@@ -465,7 +467,7 @@ impl Publisher {
         let none: Option<String> = None;
         match publication {
             Publication::Done => log!(info, none, "published event `{m_id}`"),
-            // The pause has a line of its own, and probes are many.
+            // The pause is logged separately, and probes are many.
             Publication::Queued { fault, .. } if self.upstream.breaker.is_open() => {
                 log!(debug, fault.code(), "event `{m_id}` was not taken; it waits for the end of the pause");
             }
@@ -490,7 +492,7 @@ impl Publisher {
     }
 }
 
-/// A conversation whose head is refused, and nothing tells why.
+/// A conversation with a refused head, for an unknown cause.
 #[derive(Debug, Clone)]
 struct Stuck {
     head: DueEvent,
@@ -498,17 +500,17 @@ struct Stuck {
     last: DueEvent,
 }
 
-/// What trying the events behind a refused one came to.
+/// Result of trying the events behind a refused one.
 struct Behind {
     /// Those that were refused as well, in their order.
     refused: Vec<DueEvent>,
-    /// Whether the one after them was taken.
+    /// Whether the one after them was accepted.
     taken: bool,
     /// Whether there was none after them.
     ended: bool,
 }
 
-/// What an operator should look at where BonyChat does not take a channel's events.
+/// Returns what an operator should check if BonyChat refuses a channel's events.
 fn what_to_check(fault: &Fault) -> &'static str {
     match fault {
         Fault::WrongService(_) => {
@@ -523,7 +525,7 @@ fn what_to_check(fault: &Fault) -> &'static str {
     }
 }
 
-/// A conversation's turn; ends however the post ends.
+/// Marks a conversation as under way until it is dropped.
 struct ConversationTurn {
     publisher: Arc<Publisher>,
     contact: ContactId,

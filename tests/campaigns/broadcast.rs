@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use crate::support::{CHANNEL, House, SOON, contact, until_within};
 
-/// Conversations that go on meanwhile.
+/// Live conversations meanwhile.
 const LIVE: usize = 20;
 
-/// The longest that nineteen of twenty replies may take to leave.
+/// 95th percentile of the time until a reply is sent, at most.
 const WITHIN: Duration = Duration::from_secs(2);
 
 /// A broadcast to `many` at `rate` requests a second while agents answer customers.

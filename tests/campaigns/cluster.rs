@@ -1,5 +1,5 @@
-//! Several processes on one PostgreSQL: any takes a message, one delivers, and when one ends, however it does, the others
-//! go on where it was.
+//! Several processes on one PostgreSQL: any accepts a message, one delivers, and when one ends in any way, the others
+//! continue its work.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use crate::support::process::Bridge;
 use crate::support::workload::{Workload, number};
 use crate::support::{House, SOON, channel_of, contact, platform_of, until};
 
-/// Lines of a bridge's log that hold `words`.
+/// Returns the number of lines of a bridge's log that contain `words`.
 pub(crate) fn said(bridge: &Bridge, words: &str) -> usize {
     bridge.log().iter().filter(|line| line.contains(words)).count()
 }
@@ -26,14 +26,14 @@ fn all_calls(house: &House) -> u64 {
     house.afilnet.counters().calls.values().sum()
 }
 
-/// Several processes of one house.
+/// Several processes on one store.
 pub(crate) struct Cluster {
     pub(crate) house: House,
     pub(crate) bridges: Vec<Bridge>,
 }
 
 impl Cluster {
-    /// `None` where there is no PostgreSQL, which is said.
+    /// `None` without PostgreSQL, which is logged.
     pub(crate) async fn of(processes: usize, channels: usize, settings: impl FnOnce(House) -> House) -> Option<Self> {
         let house = settings(House::shared(channels).await?);
         let mut bridges = Vec::new();
@@ -82,7 +82,7 @@ async fn where_nothing_can_be_listened_to_any_process_takes_and_answers_for_all_
     .await;
 }
 
-/// As people set it up, and without a word in the URL: it is found by itself.
+/// As usually configured, and not named in the URL: it is detected.
 #[tokio::test(flavor = "multi_thread")]
 async fn behind_pgbouncer_any_process_takes_and_answers_for_all_and_killed_ones_lose_nothing() {
     let Some(mut server) = Server::start().await else { return };
@@ -105,7 +105,7 @@ async fn takes_and_answers(settings: impl FnOnce(House) -> House) {
         assert_eq!(outcome.status, 200, "{}", outcome.body);
     }
     assert!(house.afilnet.until(SOON, |world| world.sent_count() == 8).await);
-    // A refusal comes as the answer of whichever process was asked, and as nothing else.
+    // A refusal is the response of the process that was called, and causes no status.
     let mut told = Vec::new();
     for who in 0..8 {
         house.afilnet.fault("sendmessage:INCORRECT_FILEURL").unwrap();
@@ -124,7 +124,7 @@ async fn takes_and_answers(settings: impl FnOnce(House) -> House) {
     house.check();
 }
 
-/// Ends processes again and again while everybody writes, and counts what became of every message.
+/// Ends processes repeatedly while both sides write, and counts every message.
 async fn campaign(
     name: &str,
     rounds: usize,
@@ -216,7 +216,7 @@ async fn a_process_that_stands_still_and_wakes_up_late_doubles_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rolling_restart_hands_over_at_once_and_leaves_nothing_unknown() {
     let rounds = usize::try_from(number("BRIDGE_CLUSTER_ROUNDS", 4)).unwrap();
-    // No lease runs out meanwhile: what passes on is handed over.
+    // No lease expires meanwhile: channels pass on by being given back.
     let long = |house: House| house.set("STORE__LEASE", "5m");
     let unconfirmed = campaign("restarted", rounds, load(rounds, 5), long, async |cluster, n| {
         let which = n % 2;

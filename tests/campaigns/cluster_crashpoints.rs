@@ -1,6 +1,6 @@
-//! One of two processes on one PostgreSQL ends at each named point, around every store commit and every call to a platform,
-//! in the middle of conversations both ways; the other goes on with its channels, and every message is there once and in
-//! order. Then the one that ended is started again, and gets its share back.
+//! One of two processes on one PostgreSQL ends at each named point, around every store commit and every call to a
+//! platform, in the middle of conversations in both directions; the other takes over its channels, and every message
+//! arrives once and in order. Then the ended one is started again, and gets its share back.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,23 +17,23 @@ use crate::support::{House, channel_of, contact, until};
 
 const CHANNELS: usize = 4;
 
-/// Beside [`OUT_OF_REACH`]: points that no process reaches which shares its store.
+/// In addition to [`OUT_OF_REACH`]: points that a process on a shared store does not reach.
 const NOT_SHARED: &[(&str, &str)] = &[("take_ownership", "where a store is shared, `acquire` takes its place")];
 
-/// How a process comes to its point.
+/// How a process reaches its point.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Way {
-    /// It serves its share when everybody begins to write.
+    /// It serves its share when both sides begin to write.
     Serves,
     /// It is the first at a new store, or at one that another left in mid-send.
     First,
-    /// It joins while everybody writes to the other.
+    /// It joins while both sides write to the other.
     Joins,
     /// It has all channels, and gives some back when the other joins.
     Shares,
-    /// It is asked to end.
+    /// It gets a stop signal.
     Leaves,
-    /// It takes a message that the other is refused, and is to answer with that.
+    /// It accepts a message that the other process gets refused, and has to respond with that.
     Answers,
 }
 
@@ -48,13 +48,13 @@ fn ways(name: &str) -> &'static [Way] {
     }
 }
 
-/// Which time the point is reached that ends the process: late enough that conversations are under way.
+/// Returns at which pass of the point the process ends: late enough that conversations are under way.
 fn nth(name: &str, way: Way) -> u32 {
     match (name, way) {
         ("heartbeat", _) => 8,
         ("record_responses", _) => 4,
         ("sendfile", _) => 2,
-        ("purge" | "look_again" | "resolve" | "getbalance" | "getchatchannels", _) => 1,
+        ("purge" | "record_lookup" | "resolve" | "getbalance" | "getchatchannels", _) => 1,
         (_, Way::Serves) => 9,
         _ => 1,
     }
@@ -66,17 +66,17 @@ fn load(name: &str, way: Way) -> Workload {
         (_, Way::Answers) => 400,
         _ => 150,
     };
-    // Of those that answer, no message of this is a file: the one that is refused is.
+    // For `Way::Answers`, none of these messages is a file: only the refused one is.
     let each = if way == Way::Answers { 7 } else { 10 };
     Workload { contacts: 8, each, pause: Duration::from_millis(pause), equal_words: false }
 }
 
-/// A file that Afilnet refuses, again and again, until the process that takes it has ended instead of answering.
+/// A file that Afilnet refuses repeatedly, until the process that accepts it has ended instead of responding.
 struct Refused {
     who: usize,
     channel: String,
     link: String,
-    /// How many were answered 200 instead, as no verdict could be expected in time: the agent is told.
+    /// How many got 200 instead, since no verdict could be expected in time: the agent gets a status.
     accepted: usize,
 }
 
@@ -108,7 +108,7 @@ impl Refused {
         house.bonychat.attachment(base, &self.channel, &contact(self.who), "file", &self.link).await.status
     }
 
-    /// The caller got no answer and calls again: it hears the refusal. What it was not to hear, the agent does.
+    /// The caller got no response and calls again: it gets the refusal. Refusals that it cannot get reach the agent.
     async fn told(&self, house: &House, other: &Bridge, when: &str) {
         let heard = || {
             let events = house.bonychat.events(&contact(self.who));
@@ -120,7 +120,7 @@ impl Refused {
         loop {
             match self.call(house, &other.url()).await {
                 400 => break,
-                // Sends of its account are tried one at a time, after three in a row whose connection was cut.
+                // Sends of its account are tried one at a time after three cut connections in a row.
                 200 => accepted += 1,
                 status => panic!("answered {status}"),
             }
@@ -144,7 +144,7 @@ async fn leave_in_mid_send(house: &House) {
     bridge.kill();
 }
 
-/// Each channel's account shows a row of ours: what is in doubt before that, nobody can tell.
+/// Each channel's account shows an own row: before that, a send in doubt is undecidable.
 async fn rows_show(house: &House, bridge: &Bridge) {
     until("it has all channels", || owned(bridge) == CHANNELS).await;
     for who in 908..908 + CHANNELS {
@@ -177,7 +177,7 @@ async fn under_way(running: &Running) {
     assert!(!running.is_over());
 }
 
-/// One point: one of two processes ends there, the other goes on, and everything is counted. Tells how long it took
+/// One point: one of two processes ends there, the other goes on, and everything is counted. Returns how long it took
 /// until the other had all channels.
 async fn survive(name: &str, when: &str, way: Way) -> Option<Duration> {
     let mut house = Workload::settings(House::shared(CHANNELS).await?).set("RETRY__MAX", "200ms");

@@ -1,5 +1,5 @@
-//! Several processes on one PostgreSQL and a caller that calls again at another one: a call whose answer did not come is
-//! one message, whatever becomes of the process that had it first.
+//! Several processes on one PostgreSQL and a caller that calls again at another one: a call without a response is one
+//! message, whatever happens to the process that had it first.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use crate::support::workload::number;
 use crate::support::{House, SOON, channel_of, contact};
 
 const CHANNELS: usize = 4;
-/// Callers of one round: half of them give up just after the process goes on, the others at any time. So many that the
-/// process has its hands full when it goes on.
+/// Callers of one round: half of them give up just after the process resumes, the others at any time. So many that the
+/// process is busy when it resumes.
 const CALLERS: usize = 96;
-/// A caller that hears nothing for so long gives up and calls again; the one that calls again is patient.
+/// A caller without a response for this long gives up and calls again; the second call waits longer.
 const PATIENT: Duration = Duration::from_secs(30);
 
 /// What happens to one of the two processes.
@@ -44,7 +44,7 @@ struct Caller {
 }
 
 impl Caller {
-    /// Calls until it is answered 200. Tells how many calls that took.
+    /// Calls until it gets 200. Returns the number of calls.
     async fn call(self, bonychat: BonyChat) -> usize {
         let (channel, contact) = (channel_of(self.who, CHANNELS), contact(self.who));
         sleep_until(self.calls_at).await;
@@ -64,7 +64,7 @@ impl Caller {
     }
 }
 
-/// Puts one process through `end` while everybody calls. Tells how many callers called again.
+/// Puts one process through `end` while all callers call. Returns how many called again.
 async fn round(cluster: &mut Cluster, n: usize) -> usize {
     let (which, end, starts) = (n % 2, ENDS[n % ENDS.len()], Instant::now());
     let lasts = match end {
@@ -113,7 +113,7 @@ async fn round(cluster: &mut Cluster, n: usize) -> usize {
     again
 }
 
-/// Rounds of ends under callers that call again at the other process; what came of every message is counted at Afilnet.
+/// Rounds of ends with callers that call again at the other process; every message is counted at Afilnet.
 async fn campaign(name: &str, settings: impl FnOnce(House) -> House) {
     let rounds = usize::try_from(number("BRIDGE_CLUSTER_ROUNDS", 4)).unwrap();
     let settings = |house| settings(house).set("OUTBOUND__ANSWER_WITHIN", "500ms").set("STORE__LEASE", "4s");

@@ -22,7 +22,7 @@ async fn start_under(house: &House, limit: &str) -> Bridge {
     bridge
 }
 
-/// A caller that asks for much and reads nothing.
+/// A caller that sends many requests and reads nothing.
 fn deaf(base: &str, path: &str) -> TcpStream {
     let address: std::net::SocketAddr = base.trim_start_matches("http://").parse().unwrap();
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
@@ -34,7 +34,7 @@ fn deaf(base: &str, path: &str) -> TcpStream {
     stream
 }
 
-/// A caller that was answered and keeps its connection; `None` where it was not within a second.
+/// A caller that got a response and keeps its connection; `None` if it got none within a second.
 fn served(base: &str) -> Option<TcpStream> {
     let mut stream = TcpStream::connect(base.trim_start_matches("http://")).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
@@ -67,7 +67,7 @@ async fn three_hundred_callers_that_never_read_hold_up_nobody_under_a_limit_of_2
     assert!(refused(&bridge, "connection_limit") > 0);
     let lines = |words: &str| bridge.log().iter().filter(|line| line.contains(words)).count();
     assert!((1..=8).contains(&lines("all 128 connections")), "{}", lines("all 128 connections"));
-    // By the bridge, or by the system where it knows first that nothing is read.
+    // By the bridge, or by the system if it notices first that nothing is read.
     until("all are cut off, and their places are free", || {
         let held: Vec<TcpStream> = (0..100).map_while(|_| served(&bridge.url())).collect();
         held.len() == 100
@@ -121,7 +121,7 @@ async fn eight_hundred_callers_at_once_find_a_place_in_the_queue() {
     assert_eq!(connected.len(), 800);
 }
 
-/// Sends as hostile callers do: a header that never ends, of as many bytes as are taken.
+/// Sends as hostile callers do: an endless header, of as many bytes as are accepted.
 fn dripping(base: &str) -> Option<TcpStream> {
     let mut stream = TcpStream::connect(base.trim_start_matches("http://")).ok()?;
     stream.set_write_timeout(Some(Duration::from_millis(200))).unwrap();

@@ -1,4 +1,4 @@
-//! kill -9 at random moments of thousands of messages both ways, with a caller that repeats what was not answered.
+//! kill -9 at random moments of thousands of messages both ways, with a caller that repeats calls without a response.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};

@@ -1,5 +1,5 @@
 //! The process ends at each named point, around every store commit and every call to a platform, in the middle of
-//! conversations both ways; after the next start every message is there once and in order.
+//! conversations in both directions; after the next start every message arrives once and in order.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -28,12 +28,12 @@ pub(crate) const OUT_OF_REACH: &[(&str, &str)] = &[
     ("retry", "as `discard`"),
 ];
 
-/// Which time the point is reached that ends the process: late enough that conversations are under way.
+/// Returns at which pass of the point the process ends: late enough that conversations are under way.
 fn nth(name: &str) -> u32 {
     match name {
         "take_ownership" | "take_baseline" | "note_unread" | "interrupted" | "purge" | "getunreadmessages"
         | "getbalance" | "getchatchannels" | "follow_clock" => 1,
-        "look_again" | "resolve" => 2,
+        "record_lookup" | "resolve" => 2,
         "sendfile" => 3,
         _ => 9,
     }
@@ -46,7 +46,7 @@ async fn survive(name: &str, when: &str) {
     house.customer(&contact(900), "unread before the first run");
     let point = format!("{name}, {when}:{}", nth(name));
     if name == "interrupted" {
-        // Only a start after an end in mid-send has anything to mark.
+        // Only a start after an end during a send has anything to mark.
         house.afilnet.fault("sendmessage:hang_stored").unwrap();
         let bridge = house.start().await;
         assert_eq!(house.agent(&bridge, &contact(901), "under way").await.status, 200);
@@ -73,7 +73,7 @@ async fn survive(name: &str, when: &str) {
     }
     until("it says why it ended", || bridge.log().iter().any(|line| line.contains("crash point reached"))).await;
     let bridge = house.start().await;
-    // Where all that was ever sent is in doubt, no row shows that this account shows rows, and nobody could tell.
+    // If everything ever sent is in doubt, no row shows that this account shows rows, and lookups could not decide.
     assert_eq!(house.agent(&bridge, &contact(902), "shows that rows show").await.status, 200);
     running.conserved(&house, 0).await;
     assert_eq!(house.bonychat.texts(&contact(900)), ["unread before the first run"], "{point}");
@@ -158,7 +158,7 @@ async fn a_person_who_is_interrupted_retries_or_discards_it_or_does_not() {
                 ("retry", true) => until("it is sent", || house.messages("sent") == [m_id.clone()]).await,
                 _ => assert_eq!(house.messages("failed"), std::slice::from_ref(&m_id)),
             }
-            // Its text is gone, or it is not: a later command tells.
+            // Its text is erased, or it is not: a later command shows it.
             let again = house.run(&["messages", "retry", &m_id]);
             let (sent, discarded) = (command == "retry" && done, command == "discard" && done);
             assert_eq!(again.status.success(), !sent && !discarded, "{command}, {when}");
@@ -205,7 +205,7 @@ async fn a_store_that_is_asked_whether_there_is_room_again() {
                 status => panic!("answered {status}"),
             }
         }
-        // Whoever asks whether it is ready makes it look for room, where the last commit failed.
+        // After a failed commit, a readiness probe makes it check for room.
         let deadline = Instant::now() + SOON;
         while !bridge.has_ended() {
             assert!(Instant::now() < deadline, "it does not look for room");
@@ -252,7 +252,7 @@ async fn a_caller_that_leaves_before_its_refusal() {
         until("the process has ended", || bridge.has_ended()).await;
         let _bridge = house.start().await;
         until("it has failed", || house.messages("failed").len() == 1).await;
-        // Told where the notice was committed; else the state alone tells.
+        // Notified if the notice was committed; otherwise only the state shows it.
         let told = usize::from(when == AFTER_COMMIT);
         assert!(house.bonychat.until(SOON, |world| world.event_count() >= told).await);
         assert_eq!(house.afilnet.sent_count(), 0);

@@ -23,7 +23,7 @@ impl SmallDisk {
         self.0.join("filler")
     }
 
-    /// Takes all the room there is.
+    /// Fills all free space.
     fn fill(&self) {
         let mut file = File::create(self.filler()).unwrap();
         for size in [1 << 20, 4096, 1] {
@@ -56,7 +56,7 @@ async fn a_disk_that_fills_up_ten_times_loses_and_doubles_nothing_and_needs_no_r
     let bridge = house.start().await;
     let (mut taken, mut refused, mut slowest) = (Vec::new(), 0, Duration::ZERO);
     for cycle in 0..10 {
-        // Under way while the disk fills up: what becomes of them can only be stored later.
+        // Under way while the disk fills up: their settlement can only be stored later.
         for n in 0..30 {
             let text = format!("cycle {cycle}, under way {n}");
             assert_eq!(house.agent(&bridge, &contact(n % 7), &text).await.status, 200);
@@ -83,7 +83,7 @@ async fn a_disk_that_fills_up_ten_times_loses_and_doubles_nothing_and_needs_no_r
         refused += full;
         house.customer(&contact(8), &format!("while it is full {cycle}"));
         disk.clear();
-        // Nobody restarts anything: the next call that comes in finds that there is room again.
+        // Without a restart: the next call finds that there is room again.
         let deadline = Instant::now() + crate::support::SOON;
         let text = format!("cycle {cycle}, room again");
         while house.agent(&bridge, &contact(9), &text).await.status != 200 {

@@ -1,4 +1,5 @@
-//! Everything of one person out of the store, beside a running bridge and without one, proven by a search of its bytes.
+//! Everything of one person is erased from the store, beside a running bridge and without one, proven by a search of
+//! its bytes.
 
 use std::path::Path;
 
@@ -10,7 +11,7 @@ use crate::support::{CHANNEL, House, PLATFORM_ID, contact, until};
 const PERSON: usize = 7;
 const WORDS: [&str; 4] = ["SAID-BY-AGENT", "SAID-BY-CUSTOMER", "invoice-of-that-person", "ASKED-THE-PERSON"];
 
-/// Files under the folder in which something of the person is.
+/// Returns the files below the folder that hold something of the person.
 fn found(folder: &Path) -> Vec<String> {
     let mut words: Vec<String> = WORDS.iter().map(|word| (*word).to_owned()).collect();
     words.push(contact(PERSON)[1..].to_owned());
@@ -144,7 +145,7 @@ async fn what_waits_for_an_erased_person_goes_only_where_that_is_asked_for() {
     let (code, said) = erase(&house, &["--yes"]);
     assert!(code == Some(1) && said.contains("nothing was erased"), "{said}");
     assert_eq!(house.messages("queued").len(), 2);
-    // While it is tried anew it is under way.
+    // While it is retried it is under way.
     until("it is erased", || erase(&house, &["--yes", "--waiting-too"]).1.starts_with("erased: ")).await;
     house.afilnet.clear_faults();
     until("the other's is sent", || house.afilnet.sent_count() == 1).await;

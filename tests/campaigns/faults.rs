@@ -1,4 +1,4 @@
-//! Afilnet at its worst: three of ten calls go wrong, in every way there is.
+//! Three of ten calls to Afilnet fail, in every way.
 
 use std::time::{Duration, Instant};
 

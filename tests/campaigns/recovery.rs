@@ -1,4 +1,4 @@
-//! PostgreSQL stopped in mid-run and started again: nothing is answered 200 that is not stored, and the bridge comes back by
+//! PostgreSQL stopped in mid-run and started again: no 200 for a message that is not stored, and the bridge recovers by
 //! itself.
 
 use std::collections::HashSet;
@@ -23,7 +23,7 @@ async fn stopped(how: Stop, away: Duration, load: Workload) {
         taken().len() > 3 * load.contacts && house.bonychat.all_events().len() > 3 * load.contacts
     })
     .await;
-    let before = answers.unavailable.load(Ordering::Relaxed); // where the machine is busy, some wait too long
+    let before = answers.unavailable.load(Ordering::Relaxed); // on a busy machine some wait too long
     server.stop(how).unwrap();
     let gone = Instant::now();
     until_within(Duration::from_secs(5), "it is not ready", || get(&bridge.url(), "/readyz").0 == 503).await;
@@ -65,7 +65,7 @@ async fn stopped(how: Stop, away: Duration, load: Workload) {
     house.check();
 }
 
-/// Long enough to be in mid-run when the server goes and when it comes.
+/// Long enough to be running when the server stops and when it starts.
 fn load() -> Workload {
     Workload { contacts: 15, each: 20, pause: Duration::from_millis(200), equal_words: true }
 }

@@ -1,5 +1,5 @@
-//! The files of a store as one thing: missing, emptied, old, swapped or damaged ones are refused in words or missed
-//! aloud, a stop leaves one file, and wiped words are in none.
+//! The files of a store together: missing, emptied, old, swapped or damaged ones are refused with a reason or reported,
+//! a stop leaves one file, and erased texts are in none.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -18,7 +18,7 @@ fn file(house: &House, ending: &str) -> PathBuf {
     house.folder.path().join(format!("bridge.db{ending}"))
 }
 
-/// A house on a file where nothing goes out: what is accepted waits.
+/// A setup on a file in which nothing is sent: what is accepted waits.
 fn waiting() -> House {
     let house = House::new().on_a_file().set("OUTBOUND__ANSWER_WITHIN", "0s");
     house.afilnet.fault("sendmessage:INCORRECT_USER_PASSWORD:1-1000000").unwrap();
@@ -41,7 +41,7 @@ async fn stop(mut bridge: Bridge) -> Vec<String> {
     bridge.log()
 }
 
-/// mIds that the store has, whatever became of them.
+/// Returns the mIds in the store, in any state.
 fn stored(house: &House) -> Vec<String> {
     let listed = house.run(&["messages", "list", "--limit", "1000000"]);
     assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
@@ -53,7 +53,7 @@ fn missing(of: &[String], there: &[String]) -> usize {
     of.iter().filter(|m_id| !there.contains(m_id)).count()
 }
 
-/// A start that is refused in words that name a file and say what to do.
+/// A start that is refused with a text that names a file and what to do.
 async fn refused(house: &House, case: &str) -> String {
     let (code, words) = house.refused_start().await;
     assert_eq!(code, Some(1), "{case}: {words}");
@@ -130,7 +130,7 @@ async fn a_damaged_log_is_refused_and_left_as_it_is_and_one_that_a_kill_cut_off_
     let log = whole["-wal"].clone().unwrap();
     assert!(log.len() > 20 * 4096, "{} bytes", log.len());
     let mut dice = StdRng::seed_from_u64(20_261_129);
-    // Not at its end: what was written when the kill came was acknowledged to nobody.
+    // Not at its end: what was being written at the kill was not acknowledged.
     let within = log.len() * 3 / 4;
     let mut places = vec![3, 17, 30, log.len() / 4, log.len() / 2];
     places.extend((0..6).map(|_| dice.random_range(0..within)));
@@ -180,13 +180,13 @@ async fn a_file_that_goes_under_a_running_bridge_is_missed_and_nothing_more_is_a
         until("it is ready", || get(&bridge.url(), "/readyz").0 == 200).await;
         taken.extend(accept(&house, &bridge, 3..5).await);
     }
-    // Nobody asks and nobody writes: it is missed all the same.
+    // Without any call or write: it is noticed all the same.
     let quiet = bridge.log().len();
     std::fs::rename(file(&house, ""), file(&house, ".away")).unwrap();
     until("it is said", || bridge.log()[quiet..].iter().any(|line| line.contains("deleted or replaced under"))).await;
     std::fs::rename(file(&house, ".away"), file(&house, "")).unwrap();
     until("it is ready", || get(&bridge.url(), "/readyz").0 == 200).await;
-    // The journal is made again.
+    // The journal is created again.
     std::fs::remove_file(file(&house, ".answers")).unwrap();
     until("it is there", || file(&house, ".answers").exists()).await;
     taken.extend(accept(&house, &bridge, 5..9).await);

@@ -1,4 +1,4 @@
-//! What nobody knows of the live Afilnet: every value of every switch of the simulator, one at a time.
+//! What is unknown of the live Afilnet: every value of every switch of the simulator, one at a time.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ const STEP: Duration = Duration::from_secs(20);
 const FILE: &str = "https://files.example.com/factura.pdf";
 const CAPTION: &str = "la foto";
 
-/// Trouble that comes after the first exchange and goes before the end.
+/// A fault that begins after the first exchange and ends before the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Trouble {
     None,
@@ -29,7 +29,7 @@ enum Trouble {
     SwitchWithoutSends,
 }
 
-/// One value with what it asks of the bridge's configuration, and what the customer's file looks like.
+/// One value with its settings of the bridge, and what the customer's file looks like.
 struct Case {
     switch: &'static str,
     value: &'static str,
@@ -61,7 +61,7 @@ impl Case {
             ("ip_denied", _) | ("rate_limit", "http_429") => Trouble::Switch,
             _ => Trouble::None,
         };
-        // What Afilnet does not tell of a file cannot be published.
+        // What Afilnet does not show of a file cannot be published.
         let file_shown = match (switch, value) {
             ("file_in_message", "caption_only") => CAPTION.to_owned(),
             ("file_in_message", "empty") => "[unsupported message]".to_owned(),
@@ -71,7 +71,7 @@ impl Case {
         Self { switch, value, settings, trouble, file_shown }
     }
 
-    /// Waits for a state that must come, or says what did not.
+    /// Waits for a state that must come, or returns what did not.
     async fn wait(&self, what: &str, mut state: impl FnMut() -> bool) -> Result<(), String> {
         let deadline = Instant::now() + STEP;
         while !state() {
@@ -83,7 +83,7 @@ impl Case {
         Ok(())
     }
 
-    /// Both ways, with all that was written compared at the end.
+    /// Messages in both directions, compared at the end.
     async fn run(&self) -> Result<(), String> {
         let mut house = House::new().set("OUTBOUND__ANSWER_WITHIN", "1s");
         for (key, value) in &self.settings {
@@ -137,7 +137,7 @@ impl Case {
         Self::check(&house)
     }
 
-    /// Two answers to each customer, of which one is what the customer will write too, and one is a file.
+    /// Two replies to each customer: one with a text that the customer will write too, and a file.
     async fn answer(&self, house: &House, bridge: &Bridge, answered: &mut Vec<String>) -> Result<(), String> {
         for text in ["ok", "Sí: <a> & \"b\" mañana\n¡gracias!"] {
             for who in 0..CUSTOMERS {
@@ -158,7 +158,7 @@ impl Case {
         Ok(())
     }
 
-    /// A message to somebody who never wrote: taken, or refused with the reason.
+    /// A message to a contact that never wrote: accepted, or refused with the reason.
     async fn first_word(&self, house: &House, bridge: &Bridge) -> Result<(), String> {
         let outcome = house.agent(bridge, &contact(9), "buenos días").await;
         let refused = (self.switch, self.value) == ("new_destination", "chat_not_found");

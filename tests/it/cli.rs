@@ -1,4 +1,4 @@
-//! The commands, as a person at a terminal meets them.
+//! The commands, as at a terminal.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! Who may come in, and with what.
+//! The HTTP listener: authentication, requests that are accepted, and those that are refused.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{CHANNEL, House, TOKEN, contact, until};
 
-/// One raw exchange on a connection of its own: what was sent, byte for byte, and the whole answer.
+/// Sends bytes on a new connection and returns the whole response.
 fn raw(base: &str, request: impl AsRef<[u8]>) -> (u16, String, Value) {
     let mut stream = TcpStream::connect(base.trim_start_matches("http://")).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();

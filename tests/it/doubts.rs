@@ -27,7 +27,7 @@ fn none() -> [String; 0] {
     []
 }
 
-/// A message that goes through, so that this account is known to show its sent rows.
+/// Sends a message successfully, so that this account is known to show its sent rows.
 async fn acquaint(house: &House, bridge: &Bridge, contact: &str) {
     let outcome = house.agent(bridge, contact, "before").await;
     assert_eq!(outcome.status, 200, "{}", outcome.body);
@@ -42,7 +42,7 @@ async fn acquaint_and_read(house: &House, bridge: &Bridge, contact: &str) {
     assert!(house.bonychat.until(SOON, |world| world.texts(contact) == ["hello"]).await);
 }
 
-/// Sends `text` and lets the outcome be unknown by `fault`; its mId.
+/// Sends `text` with an unknown outcome by `fault`; returns its mId.
 async fn doubt(house: &House, bridge: &Bridge, contact: &str, text: &str, fault: &str) -> String {
     let before = house.afilnet.calls("sendmessage");
     house.afilnet.fault(&format!("sendmessage:{fault}")).unwrap();
@@ -216,7 +216,7 @@ async fn while_nobody_can_look_nothing_is_sent_again_and_others_go_on() {
     }
     assert_eq!(house.messages("unknown").len(), DOUBTS);
     let calls = house.afilnet.calls("sendmessage");
-    tokio::time::sleep(Duration::from_secs(3)).await; // longer than all looks, not a wait for a state
+    tokio::time::sleep(Duration::from_secs(3)).await; // longer than all lookups, not a wait for a state
     assert_eq!(house.afilnet.calls("sendmessage"), calls, "nothing was sent again meanwhile");
     assert_eq!(house.messages("unknown").len(), DOUBTS);
     house.afilnet.clear_faults();
@@ -313,7 +313,7 @@ async fn sent_again_by_policy_it_goes_three_times_at_most() {
     house.check();
 }
 
-/// What the agent of `who` was told last of a message that failed.
+/// Returns the last notice of a failed message to the agent of `who`.
 fn told(house: &House, who: &str) -> Option<String> {
     let events = house.bonychat.unique_events(who);
     Some(events.last().filter(|event| event.status() == "failed")?.content["message"].as_str()?.to_owned())

@@ -1,4 +1,4 @@
-//! An answer given before the call was read whole reaches a caller that is still writing.
+//! A response before the whole call was read reaches a caller that is still writing.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
@@ -15,8 +15,8 @@ fn call(method: &str, path: &str, headers: &[&str], length: usize) -> Vec<u8> {
     bytes
 }
 
-/// Writes everything before it reads anything, as nginx and most clients do. Returns the status, whether the answer says
-/// that the connection ends with it, and the body. Fails where the connection breaks.
+/// Writes everything before it reads anything, as nginx and most clients do. Returns the status, whether the response
+/// announces the end of the connection, and the body. Fails if the connection breaks.
 fn status(base: &str, bytes: &[u8]) -> std::io::Result<(u16, bool, String)> {
     let mut stream = TcpStream::connect(base.trim_start_matches("http://"))?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;

@@ -1,4 +1,4 @@
-//! What the business wrote elsewhere, and what became of what it wrote in BonyChat.
+//! Messages of the business from elsewhere, and statuses of those from BonyChat.
 
 use std::collections::HashMap;
 
@@ -20,7 +20,7 @@ fn operator(house: &House, who: usize, text: &str) {
     house.afilnet.operator_says(PLATFORM_ID, &contact(who)[1..], text).unwrap();
 }
 
-/// So many rounds in which nothing more may come.
+/// Waits for this number of rounds, in which nothing more may come.
 async fn rounds(house: &House, more: u64) {
     let round = house.afilnet.calls("getchats");
     until("some rounds", || house.afilnet.calls("getchats") >= round + more).await;
@@ -59,7 +59,7 @@ async fn what_is_typed_in_the_panel_is_echoed_once_and_what_the_bridge_sent_neve
         house.customer(&contact(1), "hi");
         assert!(house.bonychat.until(SOON, |world| world.event_count() == 1).await);
         every_kind(&house, &bridge, 1).await;
-        // Until rows of each kind have shown nothing of the business is echoed while one of ours is missing.
+        // Until rows of each kind have been matched, nothing of the business is echoed while an own row is missing.
         house.settled().await;
         rounds(&house, 4).await;
         operator(&house, 1, "from the panel");
@@ -103,7 +103,7 @@ async fn echoes_can_be_turned_off_and_history_is_none() {
     house.check();
 }
 
-/// The statuses told of each message, in order.
+/// Returns the published statuses of each message, in order.
 fn statuses(house: &House) -> HashMap<String, Vec<String>> {
     let mut told: HashMap<String, Vec<String>> = HashMap::new();
     for event in house.bonychat.all_events().into_iter().filter(|event| event.kind == "message_status" && !event.repeat)
@@ -132,7 +132,7 @@ async fn statuses_go_forward_only_and_each_is_told_once_across_a_restart_too() {
         sent.push(of);
     }
     assert!(house.bonychat.until(SOON, |world| world.event_count() >= 3).await);
-    // An answer goes out with the first part of a long text.
+    // The response is given after the first part of a long text.
     until("all parts are sent", || house.messages("sent").len() == 6).await;
     let becomes = |house: &House, who: usize, status| house.afilnet.set_status(PLATFORM_ID, &contact(who)[1..], status);
     let has = |house: &House, who: usize, expected: &[&str]| {

@@ -1,4 +1,4 @@
-//! An Afilnet that answers as no simulator does: lists of any length, words of any kind.
+//! An Afilnet with responses that the simulator does not give: lists of any length, texts of any kind.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ use crate::support::{CHANNEL, House, PLATFORM_ID, SOON, contact, get, until, unt
 
 const MIB: u64 = 1024; // in KiB
 
-/// What it says to a method: its HTTP status and the body.
+/// Its response to a method: HTTP status and body.
 type Says = dyn Fn(&str) -> (u16, String) + Send + Sync;
 
 /// It runs for as long as this lives.
@@ -34,7 +34,7 @@ impl Drop for Afilnet {
 }
 
 impl Afilnet {
-    /// Lists so many conversations, each of one row that somebody in Afilnet's panel wrote; `says` answers sends.
+    /// Lists this number of conversations, each of one row written in Afilnet's panel; `says` responds to sends.
     async fn listing(conversations: usize, says: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/api/http/", listener.local_addr().unwrap());
@@ -133,7 +133,7 @@ async fn watched(bridge: &Bridge, work: impl Future<Output = ()>) -> (Duration, 
     (watch.await.unwrap(), bridge.most_resident_kib())
 }
 
-/// Lets the bridge meet so many conversations and poll for a while; prints what that costs.
+/// Lets the bridge find this number of conversations and poll for a while; prints the cost.
 async fn meet(conversations: usize, house: House, afilnet: &Afilnet, limit: Duration) -> (Duration, u64) {
     let mut house = house.set("AFILNET__TIMEOUT", "60s").set("AFILNET__REQUESTS_PER_SECOND", "200");
     let bridge = house.start().await;
@@ -190,7 +190,7 @@ async fn a_list_beyond_the_limit_is_named_with_its_size_and_the_key() {
     until("the first run took stock", || bridge.log().iter().any(|line| line.contains("took stock"))).await;
 }
 
-/// What nothing but the customer may see.
+/// Must be seen by the customer alone.
 const WORDS: &str = "Mi PIN es CANARY4711 y no lo diga";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -275,7 +275,7 @@ async fn whatsapps_endings_are_the_number_and_other_destinations_are_counted_and
     for (contact, text) in [("+34600111222", "one"), ("+34600111333", "two"), ("+34600111444", "three")] {
         assert_eq!(house.bonychat.texts(contact), [text], "{contact}");
     }
-    // Answers go to the spelling that was heard from.
+    // Replies go to the spelling of the inbound message.
     assert_eq!(house.agent(&bridge, "+34600111222", "Hola").await.status, 200);
     assert_eq!(house.afilnet.texts("34600111222@s.whatsapp.net"), ["Hola"]);
     let said = |count: usize| {
@@ -314,7 +314,7 @@ async fn a_link_goes_out_legal_and_one_into_a_network_not_at_all() {
     assert_eq!(sent, [spelled, legal]);
     house.check();
     drop(bridge);
-    // Where Afilnet is elsewhere, files on this machine are none that anyone can open.
+    // If Afilnet is elsewhere, files on this machine are not public.
     let mut house =
         House::new().set("AFILNET__URL", "https://afilnet.invalid/api/http/").set("OUTBOUND__ANSWER_WITHIN", "0s");
     let bridge = house.start().await;

@@ -1,8 +1,8 @@
-//! The first moments of a bridge: what was there before it, what comes meanwhile, and what it sends itself.
+//! The first moments of a bridge: what existed before it, what arrives meanwhile, and what it sends itself.
 
 use crate::support::{House, SOON, contact, until};
 
-/// The answer that names the unread is lost, and Afilnet has cleared their marks; the bridge's own agent answers.
+/// The response with the unread rows is lost, and Afilnet has cleared their marks; the bridge's own agent replies.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_only_the_bridges_agents_have_answered_is_published_though_its_unread_mark_is_lost() {
     let mut house = House::new();
@@ -19,7 +19,7 @@ async fn what_only_the_bridges_agents_have_answered_is_published_though_its_unre
     house.check();
 }
 
-/// Its row must not be taken for one that was there before.
+/// Its row must not count as one that existed before.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_comes_before_the_first_run_took_stock_is_sent_once_and_found() {
     let mut house = House::new();

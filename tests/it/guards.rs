@@ -1,4 +1,4 @@
-//! Guards: what keeps one trouble from becoming another, seen from outside.
+//! Guards: what keeps one failure from causing others, seen from outside.
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::support::{CHANNEL, House, SOON, TOKEN, contact, get, until, until_within};
 
-/// How often each text went out to `who`.
+/// Returns how often each text was sent to `who`.
 fn times(house: &House, who: usize) -> HashMap<String, usize> {
     let mut times = HashMap::new();
     for text in house.afilnet.texts(&contact(who)[1..]) {
@@ -111,7 +111,7 @@ async fn sends_alone_out_of_order_make_a_handful_unknown_though_other_calls_succ
     let tried = house.afilnet.calls("sendmessage");
     house.afilnet.clear_faults();
     house.settled().await;
-    // Those in flight, and one a probe: nothing but a send can tell whether sends work again.
+    // Those in flight, and one per probe: only a send shows whether sends work again.
     assert!((1..=3 + 8 + 8).contains(&tried), "{tried} sends were tried");
     assert_eq!(house.afilnet.sent_count() + house.messages("unconfirmed").len(), 100);
     assert_eq!(house.afilnet.counters().duplicate_sends, 0);
@@ -177,7 +177,7 @@ async fn a_full_disk_is_answered_503_and_what_was_answered_200_is_delivered() {
         assert_eq!(house.agent(&bridge, &contact(60), &text).await.status, 503);
     };
     assert!(body["error"]["message"].is_string(), "{body}");
-    // Nobody writes any more: that there is still no room must be found out by trying.
+    // Without further calls, only a trial write shows that there is still no room.
     until("it stays unready", || (0..20).all(|_| get(&bridge.url(), "/readyz").0 == 503)).await;
     assert_eq!(get(&bridge.url(), "/healthz").0, 200);
     bridge.kill();
@@ -221,7 +221,7 @@ async fn callers_that_hang_up_before_the_answer_get_their_message_sent_at_most_o
     assert!((0..40).all(|who| times(&house, who).values().all(|times| *times == 1)));
     assert!((40..50).all(|who| house.afilnet.texts(&contact(who)[1..]) == ["whole"]));
     assert_eq!(house.messages("unconfirmed"), [] as [String; 0]);
-    // What was taken was sent: nothing lies in the store that nobody works on.
+    // What was accepted was sent: nothing in the store is left unprocessed.
     assert_eq!(house.messages("sent").len(), house.afilnet.sent_count());
     house.check();
 }

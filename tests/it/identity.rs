@@ -1,4 +1,4 @@
-//! Rows are told apart and known again, whatever their ids, times and marks are worth.
+//! Rows are distinguished and recognised, whatever their ids, times and marks are worth.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

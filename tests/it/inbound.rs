@@ -75,7 +75,7 @@ async fn what_was_written_while_the_bridge_was_down_is_published_after() {
         house.afilnet.mark_read(PLATFORM_ID, &contact(who)[1..]); // in Afilnet's own panel
     }
     let _bridge = house.start().await;
-    // By what is there, not by how often it came: a kill between the webhook's 200 and its record repeats an event.
+    // By content, not by count: a kill between the webhook's 200 and its record repeats an event.
     let there = |who: usize| house.bonychat.texts(&contact(who)).len();
     until("all of it is published", || (there(1), there(2)) == (61, 60)).await;
     house.check();
@@ -122,7 +122,7 @@ async fn the_webhook_in_trouble_loses_and_disorders_nothing() {
             }
         }
         if fault == "hang" {
-            // Each lasts until the bridge's own time-out; other conversations go on meanwhile.
+            // Each lasts until the bridge's timeout; other conversations continue meanwhile.
             house.bonychat.clear_faults();
         }
         let last = format!("{fault} 4");

@@ -1,4 +1,4 @@
-//! What is not HTTP, or more than is read: answered in the one form of every error, and logged a few times.
+//! Requests that are not HTTP, or too large: responded to in the form of every error, and logged a few times.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

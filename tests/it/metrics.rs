@@ -1,4 +1,4 @@
-//! The numbers that operators watch: on their own door, moving, and telling of nobody.
+//! Metrics: on the admin listener, moving, and without personal data.
 
 use crate::support::metrics::{get, value};
 use crate::support::process::Bridge;

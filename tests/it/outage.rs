@@ -29,7 +29,7 @@ async fn a_poison_event_is_tried_a_few_times_and_the_next_goes_within_seconds() 
     let started = Instant::now();
     assert!(house.bonychat.until(SOON, |world| world.texts(&contact(1)) == ["after"]).await);
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
-    // Refused, the next taken, refused again; once more where the next came later.
+    // Refused, the next accepted, refused again; once more if the next came later.
     until("it is given up", || house.messages("dead").len() == 1).await;
     assert!(house.bonychat.requests() <= 4, "{} calls", house.bonychat.requests());
     house.check();

@@ -149,7 +149,7 @@ async fn what_afilnet_refuses_for_good_is_told_at_once_and_holds_up_nobody() {
 async fn a_refusal_after_the_answer_comes_as_a_status() {
     let mut house = House::new();
     let bridge = house.start().await;
-    // The first try says "later", so the caller hears 200; the second refuses for good.
+    // The first attempt is retried later, so the caller gets 200; the second is refused for good.
     house.afilnet.fault("sendmessage:http_429:1").unwrap();
     house.afilnet.fault("sendmessage:MISSING_COMPULSORY_PARAM:2").unwrap();
     let outcome = house.agent(&bridge, &contact(1), "late refusal").await;

@@ -1,15 +1,15 @@
-//! What a person does about messages that were given up, beside a running bridge.
+//! What an operator does with messages that were given up, beside a running bridge.
 
 use crate::support::{House, SOON, contact, until};
 
-/// Runs a command that succeeds; what it printed.
+/// Runs a command that succeeds; returns its output.
 fn done(house: &House, arguments: &[&str]) -> String {
     let output = house.run(arguments);
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Runs a command that is refused; its words.
+/// Runs a command that is refused; returns its error.
 fn refused(house: &House, arguments: &[&str]) -> String {
     let output = house.run(arguments);
     assert_eq!(output.status.code(), Some(1), "{arguments:?}");

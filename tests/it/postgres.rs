@@ -1,5 +1,5 @@
-//! The bridge over PostgreSQL: a database that cannot be reached, goes away, or falls silent. What it promises besides is
-//! shown by every other test of this binary with `BRIDGE_TEST_STORE=postgres`.
+//! The bridge over PostgreSQL: a database that cannot be reached, goes away, or stops responding. All other tests of
+//! this binary run on it with `BRIDGE_TEST_STORE=postgres`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,20 +12,20 @@ use tokio::sync::watch;
 
 use crate::support::{House, SOON, contact, get, until, until_within};
 
-/// What stands between the bridge and its database.
+/// State of the proxy between the bridge and its database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     Open,
-    /// As where nobody listens: connections end, and none is made.
+    /// As without a listener: connections end, and none is made.
     Closed,
     /// As behind a cut cable: nothing ends and nothing comes.
     Silent,
 }
 
-/// Words in whose transaction the answer to the next COMMIT gets lost, with its connection.
+/// The reply to the COMMIT of the next transaction with this text gets lost, with its connection.
 type Losing = Arc<Mutex<Option<String>>>;
 
-/// A port of its own before the database, and the URL of a schema through it; `None` where there is no PostgreSQL.
+/// A proxy in front of the database, and the URL of a schema through it; `None` without PostgreSQL.
 async fn gate() -> Option<(watch::Sender<Way>, String)> {
     gate_that_loses(&Losing::default()).await
 }
@@ -58,7 +58,7 @@ async fn gate_that_loses(losing: &Losing) -> Option<(watch::Sender<Way>, String)
     Some((set, url.into()))
 }
 
-/// Carries both ways while the way is open. A connection that has met silence never speaks again.
+/// Forwards in both directions while open. A connection that was silenced stays silent.
 async fn carry(
     near: TcpStream,
     far: impl AsyncRead + AsyncWrite + Unpin,
@@ -177,8 +177,8 @@ async fn a_call_whose_commit_was_not_answered_and_that_is_made_again_is_sent_onc
     }
     let taken = house.agent(&bridge, &contact(1), "committed unheard").await;
     assert_eq!(taken.status, 200, "{}", taken.body);
-    // This one was answered: the same words again are a message of their own, also when the bridge has had the time to
-    // say of those before that their answers were lost, and not yet that this one was read.
+    // The response to this one was received: the same text again is a new message, also if the bridge has already
+    // recorded that the responses before were lost, and not yet that this one was received.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let own = house.agent(&bridge, &contact(1), "committed unheard").await;
     assert_eq!(own.status, 200, "{}", own.body);
@@ -215,14 +215,15 @@ async fn a_refusal_whose_commit_was_not_answered_is_told() {
 async fn a_refusal_that_was_taken_for_a_caller_in_a_commit_that_was_not_answered_is_its_answer() {
     let losing = Losing::default();
     let Some((_way, url)) = gate_that_loses(&losing).await else { return };
-    // Statements that do not stay prepared are said in words every time.
+    // Statements that do not stay prepared are sent as text every time.
     let url = format!("{url}&pgbouncer=true");
     let house = House::new().set("STORE__URL", &url).set("OUTBOUND__ANSWER_WITHIN", "8s");
     let owner = house.start_another(0).await;
     let other = house.start_another(0).await;
     assert!(owner.log().iter().any(|line| line.contains("is served here")));
     *losing.lock().unwrap() = Some("DELETE FROM events WHERE conversation".into());
-    // Answered 200 at once, and told to the agent, while it is not known here that verdicts can be expected there.
+    // Responds 200 at once, and the agent gets a status, while this process does not know that verdicts can be expected
+    // there.
     let deadline = Instant::now() + SOON;
     loop {
         assert_eq!(house.agent(&other, &contact(1), "goes").await.status, 200);
@@ -249,7 +250,7 @@ async fn a_refusal_that_was_taken_for_a_caller_in_a_commit_that_was_not_answered
 async fn messages_whose_beginning_was_not_answered_are_sent_once_and_in_order() {
     let losing = Losing::default();
     let Some((_way, url)) = gate_that_loses(&losing).await else { return };
-    // Statements that do not stay prepared are said in words every time.
+    // Statements that do not stay prepared are sent as text every time.
     let url = format!("{url}&pgbouncer=true");
     let mut house = House::new().set("STORE__URL", &url).set("OUTBOUND__ANSWER_WITHIN", "0s");
     let bridge = house.start().await;

@@ -1,4 +1,4 @@
-//! The reverse proxy of the manual in front of the bridge: the very block that stands there, but for its certificate.
+//! The reverse proxy of the manual in front of the bridge: the block of the manual, except for its certificate.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -61,7 +61,7 @@ async fn nginx(bridge: &str) -> Option<Nginx> {
     Some(nginx)
 }
 
-/// The manual's nginx block, from whichever of its pages has it.
+/// Returns the manual's nginx block.
 fn block() -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let pages = std::fs::read_dir(root.join("docs")).into_iter().flatten().flatten().map(|page| page.path());
@@ -85,7 +85,7 @@ fn call(nginx: &Nginx, path: &str, token: &str, body: &[u8]) -> (u16, String) {
     (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }
 
-/// Whether this is an error in the contract's shape, which says what became of the message.
+/// Returns whether this is an error in the contract's form that says whether the message was sent.
 fn is_in_words(body: &str) -> bool {
     let body: Value = serde_json::from_str(body).unwrap_or_default();
     let told = ["was not sent", "nothing was sent", "may have been taken"];

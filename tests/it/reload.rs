@@ -6,7 +6,7 @@ use crate::support::process::Bridge;
 use crate::support::workload::Workload;
 use crate::support::{CHANNEL, House, SOON, channel_of, contact, get, platform_of, until};
 
-/// How often the configuration was taken.
+/// Returns how often the configuration was reloaded.
 fn reloads(bridge: &Bridge) -> usize {
     bridge.log().iter().filter(|line| line.contains("\"message\":\"reloaded\"")).count()
 }
@@ -52,7 +52,7 @@ async fn a_channel_comes_and_goes_without_a_restart_and_what_waits_for_it_is_kep
     assert_eq!((send(0, "two").await, send(1, "first").await), (200, 200));
     house.afilnet.receive(&platform_of(1, 2), &contact(1)[1..], "heard").unwrap();
     assert!(house.bonychat.until(SOON, |world| world.texts(&contact(1)).len() == 1).await);
-    // It goes while a message waits, and comes back.
+    // It is removed while a message waits, and comes back.
     house.afilnet.fault("sendmessage:http_503:1-1000000").unwrap();
     assert_eq!(send(1, "waits").await, 200);
     write(&house, "");
@@ -76,7 +76,7 @@ async fn a_secret_that_was_changed_is_taken_and_one_that_is_wrong_changes_nothin
     let bridge = house.start().await;
     assert_eq!(house.agent(&bridge, &contact(1), "waits for the password").await.status, 200);
     until("the account is paused", || bridge.log().iter().any(|line| line.contains("INCORRECT_USER_PASSWORD"))).await;
-    // What cannot be used is named, and nothing changes.
+    // An unusable configuration is named, and nothing changes.
     fs::remove_file(&secret).unwrap();
     bridge.signal("HUP");
     let refused = |bridge: &Bridge| bridge.log().iter().any(|line| line.contains("nothing was reloaded"));

@@ -1,5 +1,5 @@
-//! The caller's repeat: a call whose answer was lost is one message however often it is made; two calls that were both
-//! answered are two.
+//! Repeated calls: a call with a lost response is one message however often it is made; two calls with received
+//! responses are two.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -31,8 +31,8 @@ fn kept(house: &House) -> Vec<String> {
     lines.lines().map(|line| line.split('\t').next().unwrap().to_owned()).collect()
 }
 
-/// Sends `text` and cuts the answer after `at` bytes, which are read exactly; then calls again. Tells the mId of the
-/// second call's answer, and that of the first where it was read so far.
+/// Sends `text` and cuts the answer after `at` bytes, which are read exactly; then calls again. Returns the mId of the
+/// second response, and that of the first if it was read that far.
 fn cut_and_repeat(base: &str, who: usize, text: &str, headers: &[&str], at: usize, whole: usize) -> (String, String) {
     let mut stream = connect(base);
     call(&mut stream, who, text, headers);
@@ -107,7 +107,7 @@ async fn a_caller_that_hangs_up_before_any_answer_and_calls_again_sends_once() {
                     let text = format!("no answer {n}");
                     let mut stream = connect(base);
                     call(&mut stream, who, &text, &[]);
-                    // Some leave at once, when nothing may be stored yet, some while Afilnet is asked.
+                    // Some leave at once, when nothing may be stored yet, some during the call to Afilnet.
                     std::thread::sleep(Duration::from_millis(40 * n));
                     drop(stream);
                     m_id(base, who, &text, &[]);
@@ -172,14 +172,15 @@ async fn a_caller_that_keeps_a_connection_that_was_to_be_closed_is_not_waited_fo
     assert_eq!(answer(&mut stream).1, 200);
     let mut rest = Vec::new();
     assert_eq!(stream.read_to_end(&mut rest).unwrap(), 0);
-    // The bridge has ended its side; what is said now goes nowhere, and at last is reset.
+    // The bridge has shut down its side; further bytes are discarded, and finally reset.
     until("the bridge has let go", || stream.write_all(b"more").is_err()).await;
     m_id(&bridge.url(), 1, "keeps its side", &[]);
     until("both are sent", || house.afilnet.sent_count() == 2).await;
     house.check();
 }
 
-/// A caller whose system takes no more bytes, as one that is cut off from the network: what was written to it never arrives.
+/// A caller's system that accepts no more bytes, as when it is cut off from the network: what is written to it never
+/// arrives.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_does_not_arrive_makes_the_same_call_a_repeat() {
     let mut house = House::new();
@@ -193,7 +194,7 @@ async fn an_answer_that_does_not_arrive_makes_the_same_call_a_repeat() {
     stream.write_all("GET /healthz HTTP/1.1\r\nhost: bridge\r\n\r\n".repeat(50).as_bytes()).unwrap();
     call(&mut stream, 1, "cut off", &[]);
     until("it is sent", || house.afilnet.sent_count() == 1).await;
-    tokio::time::sleep(Duration::from_secs(4)).await; // an answer that has arrived counts as read before
+    tokio::time::sleep(Duration::from_secs(4)).await; // a response that has arrived counts as read before
     drop(stream);
     let first = kept(&house);
     assert_eq!(first, [m_id(&bridge.url(), 1, "cut off", &[])]);
@@ -215,7 +216,7 @@ async fn a_call_made_again_after_a_kill_9_before_its_answer_is_the_same_message(
     let first = kept(&house);
     assert_eq!(first, [m_id(&bridge.url(), 1, "killed", &[])]);
     assert_eq!(kept(&house), first);
-    // The same again, after an answer, is a message of its own.
+    // The same again, after a received response, is a new message.
     assert_ne!(m_id(&bridge.url(), 1, "killed", &[]), first[0]);
     assert!(house.afilnet.texts(&contact(1)[1..]).len() <= 2);
     assert_eq!(kept(&house).len(), 2);
@@ -271,7 +272,7 @@ async fn an_idempotency_key_names_one_message() {
     until("all are sent", || house.afilnet.sent_count() == 6).await;
     assert_eq!(house.afilnet.texts(&contact(1)[1..]), ["once"]);
     assert_eq!(house.afilnet.texts(&contact(5)[1..]), ["at once"]);
-    // Known after a restart too; and what failed for good may be tried again under its key.
+    // Known after a restart too; and what failed for good may be sent again with its key.
     house.afilnet.fault("sendmessage:MISSING_COMPULSORY_PARAM").unwrap();
     assert_eq!(exchange(&base, 6, "refused", &["idempotency-key: d"]).0, 400);
     bridge.kill();

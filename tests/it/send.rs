@@ -1,4 +1,4 @@
-//! `bridge send`: a person writes through a running bridge.
+//! `bridge send`: an operator writes through a running bridge.
 
 use std::process::Output;
 
@@ -36,7 +36,7 @@ async fn what_a_person_sends_is_sent_once_in_order_and_comes_back_as_no_echo() {
     until("the customer is heard", || world.texts(&contact(1)) == heard).await;
     assert!(world.events(&contact(1)).iter().all(|event| event.kind == "message"), "no echo of it");
 
-    // As BonyChat's own calls: the same again is another message, once the first was answered.
+    // As for BonyChat's calls: the same again is another message, once the first response was received.
     assert_eq!(send(&[&contact(1), "yes, here"]).0, Some(0));
     until("it is sent", || house.messages("sent").len() == 3).await;
     house.check();

@@ -1,4 +1,4 @@
-//! The end of a process that was asked to end, and its next start.
+//! The end of a process after a stop signal, and its next start.
 
 use std::time::{Duration, Instant};
 

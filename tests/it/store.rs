@@ -1,4 +1,4 @@
-//! The store in trouble: damaged, and locked by somebody else.
+//! Failures of the store: damaged, and locked by another program.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ async fn a_damaged_store_is_refused_with_exit_code_1_in_words_and_left_as_it_is(
         house.agent(&bridge, &contact(n), "kept").await;
     }
     bridge.kill();
-    // Folds the log into the file; the last connection to close removes it.
+    // Writes the WAL into the file; the last connection to close removes it.
     Connection::open(house.database()).unwrap().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     let mut bytes = std::fs::read(house.database()).unwrap();
     bytes[100..4096].fill(0xA5); // the schema
@@ -38,7 +38,7 @@ async fn a_store_locked_by_another_program_is_answered_503_soon_and_recovers_by_
     let mut slowest = Duration::ZERO;
     for round in 0..3 {
         let asked = Instant::now();
-        // Side by side: those that come while the writer waits must not each wait their own turn.
+        // Concurrently: calls that arrive while the writer waits must not each wait in turn.
         let mut together = JoinSet::new();
         for n in 0..8 {
             let (bonychat, url) = (house.bonychat.clone(), bridge.url());

@@ -22,7 +22,7 @@ async fn a_clock_set_back_by_a_day_while_the_bridge_was_down_holds_up_nothing() 
     bridge.kill();
     house.afilnet.clear_faults();
     house.bonychat.clear_faults();
-    // As if all of it had happened a day later than the clock now says.
+    // As if all of it had happened a day later than the clock now shows.
     let db = Connection::open(house.database()).unwrap();
     for (table, times) in [
         ("outbound", &["due_ms", "accepted_ms", "since_ms", "done_ms"][..]),

@@ -1,5 +1,5 @@
-//! Far sides whose certificate only an extra CA file vouches for. `tests/fixtures/tls` holds that CA's certificate and,
-//! for `localhost` and these tests alone, a certificate with its key; both are good for 100 years.
+//! Platforms with a certificate that only an extra CA file verifies. `tests/fixtures/tls` holds that CA's certificate
+//! and, for `localhost` and these tests alone, a certificate with its key; both are good for 100 years.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,7 +18,7 @@ const CA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tls/ca.pem
 const ANSWER: &str =
     "HTTP/1.1 200 OK\r\ncontent-length: 32\r\nconnection: close\r\n\r\n{\"status\":\"SUCCESS\",\"result\":[]}";
 
-/// Answers every request with an empty list. Tells its URL, and counts the requests.
+/// Responds to every request with an empty list. Returns its URL, and counts the requests.
 async fn far_side() -> (String, Arc<AtomicUsize>) {
     let fixture = |name: &str| format!("{}/tests/fixtures/tls/{name}", env!("CARGO_MANIFEST_DIR"));
     let certificate = CertificateDer::from_pem_file(fixture("server.pem")).unwrap();
@@ -121,7 +121,7 @@ async fn postgresql_is_verified_as_users_of_libpq_expect() {
     let read = |name: &str| std::fs::read(fixture(name)).unwrap();
     let Some(server) = Server::with_certificate(&read("server.pem"), &read("server.key")).await else { return };
     let url = |host: &str, query: &str| format!("postgres://bridge@{host}:{}/postgres?{query}", server.port());
-    let other = fixture("server.pem"); // vouches for nobody
+    let other = fixture("server.pem"); // signs no certificate
     for (host, query, words) in [
         ("localhost", "sslmode=verify-full".to_owned(), "UnknownIssuer"),
         ("localhost", format!("sslmode=verify-ca&sslrootcert={other}"), "invalid peer certificate"),

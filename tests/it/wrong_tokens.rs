@@ -1,4 +1,4 @@
-//! Guessing at tokens: limited by the address that it comes from, and no way to lock anybody out.
+//! Guessing tokens: limited per client address, without a way to lock others out.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -39,7 +39,7 @@ async fn wrong_tokens_are_limited_by_address_and_a_valid_one_is_always_taken() {
     let bridge = house.start().await;
     let base = bridge.url();
     for n in 0..100 {
-        // An address that anybody can invent changes nothing.
+        // A forgeable address changes nothing.
         let header = format!("x-forwarded-for: 198.51.100.{n}\r\n");
         assert_eq!(call(&base, ONE, "wrong", &header), if n < 20 { 401 } else { 429 }, "{n}");
         if n % 10 == 0 {
@@ -72,7 +72,7 @@ async fn behind_a_trusted_proxy_the_address_that_it_tells_counts() {
     let through = |forwarded: &str| call(&base, ONE, "wrong", &format!("x-forwarded-for: {forwarded}\r\n"));
     for n in 0..25 {
         let expected = if n < 20 { 401 } else { 429 };
-        // What stands left of the last address that is no proxy's is the caller's invention.
+        // Addresses left of the last one that is not a proxy's may be forged.
         assert_eq!(through(&format!("192.0.2.{n}, 198.51.100.1, 10.1.2.3")), expected, "{n}");
     }
     assert_eq!(through("198.51.100.2"), 401, "another caller behind the same proxy");
@@ -81,7 +81,7 @@ async fn behind_a_trusted_proxy_the_address_that_it_tells_counts() {
     house.check();
 }
 
-/// What the operators' listener tells.
+/// Returns the metrics of the admin listener.
 fn metrics(base: &str) -> String {
     let mut stream = TcpStream::connect(base.trim_start_matches("http://")).unwrap();
     stream.set_read_timeout(Some(SOON)).unwrap();

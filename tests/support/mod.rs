@@ -318,14 +318,14 @@ impl House {
         let on_its_way = |line: &str| matches!(line.split('\t').nth(3), Some("queued" | "sending" | "unknown"));
         let deadline = Instant::now() + SOON;
         loop {
-            // One look at all: between two looks a message may change its state.
+            // One query for all: between two queries a message may change its state.
             let listed = self.run(&["messages", "list", "--limit", "1000000"]);
             assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
             if !String::from_utf8(listed.stdout).unwrap().lines().any(on_its_way) {
                 return;
             }
             assert!(Instant::now() < deadline, "not within {SOON:?}: no message is on its way");
-            tokio::time::sleep(Duration::from_millis(200)).await; // each look is a process of its own
+            tokio::time::sleep(Duration::from_millis(200)).await; // each query is a process of its own
         }
     }
 
@@ -337,8 +337,8 @@ impl House {
     }
 }
 
-/// An address of this machine that no other house listens at, where the system has more than one: whoever calls a process
-/// that has ended must not reach that of another house, which may be given the same port meanwhile.
+/// Returns a loopback address of this test's own, if the system has more than one: a call to an ended process must not
+/// reach that of another test, which may get the same port meanwhile.
 fn own_address() -> Ipv4Addr {
     static HOUSES: AtomicU32 = AtomicU32::new(0);
     if !cfg!(target_os = "linux") {

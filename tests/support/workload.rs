@@ -1,4 +1,4 @@
-//! Conversations with all that is hard about them, and the count of what became of every message.
+//! Conversations with all difficult cases, and the count of every message.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -34,7 +34,7 @@ pub struct Running {
     pub answers: Arc<Answers>,
 }
 
-/// What the agents were answered.
+/// The agents' responses.
 #[derive(Default)]
 pub struct Answers {
     /// When and with which mId, of every 200.
@@ -43,7 +43,7 @@ pub struct Answers {
     pub unavailable: AtomicUsize,
 }
 
-/// What one agent writes: mostly words of their own, now and then the same words again, a file, or two parts.
+/// What one agent writes: mostly new texts, sometimes the same text again, a file, or two parts.
 fn written(n: usize, equal_words: bool) -> Value {
     match n % 10 {
         3 | 4 if equal_words => json!({"type": "text", "text": "ok"}),
@@ -83,8 +83,8 @@ struct Way {
     within: Duration,
 }
 
-/// Writes to one contact, one after the other; makes a call again until it is answered, as the platform may: at another
-/// process, where there are several.
+/// Writes to one contact, one message after the other; repeats a call until it gets a response, as the platform may: at
+/// another process, if there are several.
 async fn agent(
     bonychat: BonyChat,
     way: Way,

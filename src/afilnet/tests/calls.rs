@@ -1,4 +1,4 @@
-//! What goes out for what a message says.
+//! The calls for a message's content.
 
 use super::super::translate::FileType;
 use super::*;
@@ -19,8 +19,8 @@ fn label(text: &str) -> Label {
 
 fn texts(wording: &Formatter, content: &Content) -> Vec<String> {
     let text = |call| match call {
-        Call::Text(text) => text,
-        Call::File { .. } => panic!("a file"),
+        SendCall::Text(text) => text,
+        SendCall::File { .. } => panic!("a file"),
     };
     wording.calls(content).into_iter().map(text).collect()
 }
@@ -75,7 +75,7 @@ fn a_file_gets_the_type_that_fits_it() {
         (File, "https://f.example/", None, Some("no extension"), FileType::Document),
     ] {
         let calls = wording().calls(&attachment(kind, url, mime, name));
-        let expected = Call::File { kind: expected, url: url.to_owned(), message: None };
+        let expected = SendCall::File { kind: expected, url: url.to_owned(), message: None };
         assert_eq!(calls, [expected], "{kind:?} {url} {mime:?} {name:?}");
     }
 }
@@ -140,9 +140,9 @@ fn a_question_lists_its_replies() {
     let spanish = Formatter { language: Language::Es, ..wording() };
     assert!(texts(&spanish, &question)[0].ends_with("\n2. Tuesday at 10\nResponda con el número"));
     let replies = vec![label("Monday"), label("Tuesday at 10")];
-    let choice = crate::domain::PendingQuestion { m_id: "q1".parse().unwrap(), replies, asked_ms: 0 };
+    let pending = crate::domain::PendingQuestion { m_id: "q1".parse().unwrap(), replies, asked_ms: 0 };
     assert!(
-        choice.shown_in(&texts(&wording(), &question)[0]),
+        pending.shown_in(&texts(&wording(), &question)[0]),
         "an answer is told from what stands before its question"
     );
     let plain = Formatter { number_quick_replies: false, ..wording() };

@@ -1,4 +1,4 @@
-//! The wire itself, byte by byte: what leaves, and what is made of what comes back or does not.
+//! The wire, byte by byte: what is sent, and the meaning of what comes back or does not.
 
 use std::sync::{Arc, LazyLock, Mutex};
 
@@ -81,7 +81,7 @@ async fn a_part_beyond_the_last_is_refused_without_a_call() {
     assert!(afilnet.requests.lock().unwrap().is_empty());
 }
 
-/// What becomes of a send, which must have made one request and no more.
+/// Returns the verdict on a send, which must have made exactly one request.
 async fn verdict_of(play: Play) -> Verdict {
     let afilnet = Afilnet::that(play).await;
     let verdict = afilnet.hasty().send(&to(), &text("Hola"), 0).await;
@@ -189,8 +189,8 @@ async fn without_a_connection_nothing_was_sent() {
     }
 }
 
-/// What a TLS 1.2 server with a certificate of its own making says first. It was recorded once and is replayed here: a
-/// client looks at the certificate before it looks at the signature over its own random bytes.
+/// The first bytes of a TLS 1.2 server with a self-signed certificate, recorded and replayed here: a client checks the
+/// certificate before the signature over its own random bytes.
 const SELF_SIGNED: &str = include_str!("../../../tests/fixtures/afilnet/self_signed_tls12.hex");
 
 #[tokio::test]

@@ -1,8 +1,8 @@
-//! Afilnet's answers by the hundred thousand. Whatever comes, a send is called sent only by an answer that says so, and
-//! a read that is no proof is an error.
+//! Afilnet's answers by the hundred thousand. A send counts as sent only if the response says so, and a read that
+//! proves nothing is an error.
 
 use super::super::classify::{Failure, HttpResponse};
-use super::answers::every_body;
+use super::responses::every_body;
 use super::*;
 use crate::testkit::fuzz_input::{self, Dice};
 
@@ -20,12 +20,12 @@ fn mutated_answers_have_one_meaning_for_sends_and_reads() {
             rows += every_list(&result, &zone, &asked);
         }
     });
-    // A generator that reaches one of these no more tests nothing.
+    // The generator must reach each of these.
     let all = sent + without;
     assert!(all < 1000 || [sent, without, rows].iter().all(|n| n * 20 > all), "{sent}, {without}, {rows}");
 }
 
-/// `body` under some status; now and then no answer.
+/// `body` with some status; now and then no response.
 fn outcome(body: &[u8], dice: &mut Dice) -> Outcome {
     let fault = [Fault::TimedOut, Fault::ConnectionLost, Fault::Unreachable][dice.below(3)].clone();
     let http = *dice.pick(&[
@@ -33,13 +33,13 @@ fn outcome(body: &[u8], dice: &mut Dice) -> Outcome {
     ]);
     let asked = [None, Some(Duration::from_secs(7))][dice.below(2)];
     match dice.below(50) {
-        0 => Err([Failure::Before(fault.clone()), Failure::After(fault)][dice.below(2)].clone()),
+        0 => Err([Failure::BeforeSend(fault.clone()), Failure::AfterSend(fault)][dice.below(2)].clone()),
         1 => Ok(HttpResponse { http, asked, body: Err(fault) }),
         _ => Ok(HttpResponse { http, asked, body: Ok(body.to_vec()) }),
     }
 }
 
-/// What a send says and what a read says of one answer do not contradict each other.
+/// The verdict as a send and the result as a read of one response do not contradict each other.
 fn one_meaning(verdict: &Verdict, read: &Result<Value, ReadError>, outcome: &Outcome) {
     let wait = outcome.as_ref().ok().and_then(|answer| answer.asked);
     match (verdict, read) {
@@ -60,7 +60,7 @@ fn one_meaning(verdict: &Verdict, read: &Result<Value, ReadError>, outcome: &Out
     }
 }
 
-/// Compared with a strict parser of the same body, wherever that one can read it.
+/// Compared with a strict parser of the same body, if that can read it.
 fn says_so(verdict: &Verdict, body: &[u8], outcome: &Outcome) {
     let Ok(HttpResponse { http, body: Ok(_), .. }) = outcome else {
         return assert!(!matches!(verdict, Verdict::Sent { .. }));
@@ -69,14 +69,14 @@ fn says_so(verdict: &Verdict, body: &[u8], outcome: &Outcome) {
     let status = strict["status"].as_str().unwrap_or_default().trim().to_ascii_uppercase();
     let good = (200..300).contains(http);
     assert_eq!(matches!(verdict, Verdict::Sent { .. }), status == "SUCCESS" && good, "{verdict:?}");
-    // Surely not sent: only where Afilnet says so, or its status does.
+    // Certainly not sent: only if Afilnet's error or status says so.
     if matches!(verdict, Verdict::NotSent { .. } | Verdict::Refused { .. }) {
         assert!(status == "ERROR" || !(good || *http >= 500), "{verdict:?}");
         assert_ne!(status, "SUCCESS", "{verdict:?}");
     }
 }
 
-/// Every list that `result` may be read as; how many rows it has.
+/// Reads `result` as every kind of list; returns the number of rows.
 fn every_list(result: &Value, zone: &TimeZone, asked: &crate::domain::Destination) -> usize {
     let result = raw(result);
     let mut count = 0;

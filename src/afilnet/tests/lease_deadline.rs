@@ -1,4 +1,4 @@
-//! Calls of a process whose lease has ended: not a byte of them is written.
+//! Calls of a process with an expired lease: not a byte of them is written.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use super::*;
 use crate::domain::LeaseDeadline;
 use crate::domain::clock::now_ms;
 
-/// Counts the bytes that come; answers nothing.
+/// Counts the bytes that arrive; responds nothing.
 async fn counting() -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/api/http/", listener.local_addr().unwrap());
@@ -49,10 +49,13 @@ async fn behind_a_closed_fence_no_call_is_made_and_it_is_known_as_not_sent() {
 async fn a_fence_that_closes_while_the_connection_is_made_lets_no_byte_through() {
     let (url, bytes) = counting().await;
     let http = client(Duration::from_secs(10), &[]).unwrap();
-    // The body is asked for once the connection stands, and before the head is written.
+    // The body is polled once the connection stands, and before the head is written.
     let body = reqwest::Body::wrap(LeaseDeadline::expired().guard(Bytes::from_static(b"message=Hola")));
     let error = http.post(&url).body(body).send().await.unwrap_err();
     assert!(!error.is_connect() && !error.is_timeout(), "{error:?}");
-    assert_eq!(super::super::transport::failure(&error), super::super::classify::Failure::Before(Fault::Interrupted));
+    assert_eq!(
+        super::super::transport::failure(&error),
+        super::super::classify::Failure::BeforeSend(Fault::Interrupted)
+    );
     assert_eq!(bytes.load(Ordering::SeqCst), 0);
 }

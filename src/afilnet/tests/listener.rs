@@ -1,4 +1,4 @@
-//! An Afilnet that keeps every byte it was sent, and does as it is told.
+//! An Afilnet that records every byte it gets, and behaves as ordered.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,10 +12,10 @@ use super::*;
 pub(super) enum Play {
     /// Writes these bytes and closes.
     Say(Vec<u8>),
-    /// Writes these bytes and keeps the connection open without another word.
+    /// Writes these bytes and keeps the connection open without writing more.
     SayAndHang(Vec<u8>),
     Reset,
-    /// Answers the first request with these bytes, and resets the same connection after the second.
+    /// Responds to the first request with these bytes, and resets the same connection after the second.
     SayThenReset(Vec<u8>),
 }
 

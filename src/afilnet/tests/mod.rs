@@ -1,11 +1,11 @@
 //! Tests of the room as a whole: recorded answers, the table of verdicts, the wording of calls, and the wire itself.
 
-mod answers;
 mod calls;
 mod carriage;
 mod fuzz;
 mod lease_deadline;
 mod listener;
+mod responses;
 mod verdicts;
 
 use std::time::Duration;
@@ -14,12 +14,12 @@ use serde_json::Value;
 
 use super::*;
 
-/// What became of a send whose values nobody withholds.
+/// Returns the verdict on a send, with no values withheld.
 fn classify(outcome: &Outcome) -> Verdict {
     super::classify::classify(copy(outcome), &Withheld::default())
 }
 
-/// The result of a read of that kind; `Null` where there is none.
+/// Returns the result of a read; `Null` if there is none.
 fn classify_read(outcome: &Outcome) -> Result<Value, ReadError> {
     super::classify::classify_read(copy(outcome), &Withheld::default(), |result| Some(wire::value(result)))
 }
@@ -29,7 +29,7 @@ fn copy(outcome: &Outcome) -> Outcome {
     Ok(super::classify::HttpResponse { http: answer.http, asked: answer.asked, body: answer.body.clone() })
 }
 
-/// A result as it stands in an answer.
+/// Returns a result as it is in a response.
 fn raw(result: &Value) -> Box<RawValue> {
     serde_json::value::to_raw_value(result).unwrap()
 }
@@ -38,7 +38,7 @@ fn not_understood() -> ReadError {
     ReadError { fault: Fault::NotUnderstood, asked: None }
 }
 
-/// A channel whose Afilnet is at `url`.
+/// A channel with Afilnet at `url`.
 fn channel(url: &str, transport: config::Transport) -> config::Channel {
     config::Channel {
         name: "support".parse().unwrap(),

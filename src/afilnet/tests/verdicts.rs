@@ -40,20 +40,20 @@ fn table() -> Vec<(Outcome, Verdict)> {
         (answer(403, ""), later(Fault::Forbidden)),
         (answer(404, ""), later(Fault::WrongService("http_404".into()))),
         (error("CHANNEL_NOT_FOUND"), later(Fault::ChannelNotFound)),
-        (Err(Failure::Before(Fault::Certificate)), later(Fault::Certificate)),
-        // Transient, surely not sent.
-        (Err(Failure::Before(Fault::Unreachable)), later(Fault::Unreachable)),
+        (Err(Failure::BeforeSend(Fault::Certificate)), later(Fault::Certificate)),
+        // Transient, certainly not sent.
+        (Err(Failure::BeforeSend(Fault::Unreachable)), later(Fault::Unreachable)),
         (answer(429, ""), later(Fault::Busy)),
         // Transient, outcome unknown.
-        (Err(Failure::After(Fault::TimedOut)), unknown(Fault::TimedOut)),
-        (Err(Failure::After(Fault::ConnectionLost)), unknown(Fault::ConnectionLost)),
+        (Err(Failure::AfterSend(Fault::TimedOut)), unknown(Fault::TimedOut)),
+        (Err(Failure::AfterSend(Fault::ConnectionLost)), unknown(Fault::ConnectionLost)),
         (answer(200, ""), unknown(Fault::NotUnderstood)),
         (answer(200, "<html>"), unknown(Fault::NotUnderstood)),
         (answer(200, r#"{"result":[]}"#), unknown(Fault::NotUnderstood)),
         // Transient, bounded.
         (error("NO_ROUTE_AVAILABLE"), later(Fault::NoRoute)),
         (error("SOMETHING_NEW"), later(Fault::Other("SOMETHING_NEW".into()))),
-        // And the good one.
+        // Success.
         (answer(200, r#"{"status":"SUCCESS"}"#), Verdict::Sent { afilnet_id: None }),
     ];
     for code in ["MISSING_USER", "MISSING_PASSWORD", "INCORRECT_USER_PASSWORD"] {

@@ -1,5 +1,5 @@
-//! From bytes to JSON, as tolerantly as JSON allows: a byte order mark, repeated keys (the last one counts) and halves
-//! of surrogate pairs are taken. JavaScript writes such a half where it cuts a text inside an emoji.
+//! Bytes to JSON, leniently: a byte order mark, repeated keys (the last one counts) and unpaired surrogates are
+//! accepted. JavaScript writes an unpaired surrogate where it cuts a text inside an emoji.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ pub(super) const MOST_DEPTH: usize = 32;
 /// Why a body cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unreadable {
-    /// It stops being JSON there; both count from 1.
+    /// Where it stops being JSON; both count from 1.
     NotJson { line: usize, column: usize },
     /// It nests deeper than [`MOST_DEPTH`].
     TooDeep,
@@ -40,7 +40,7 @@ fn is_too_deep(body: &[u8]) -> bool {
         match byte {
             b'"' => in_text = !in_text,
             b'\\' if in_text => {
-                bytes.next(); // an escaped quotation mark ends no text
+                bytes.next(); // an escaped quotation mark does not end the text
             }
             b'{' | b'[' if !in_text => {
                 depth += 1;
@@ -55,7 +55,7 @@ fn is_too_deep(body: &[u8]) -> bool {
     false
 }
 
-/// `body` with the escape of U+FFFD in the place of every escaped surrogate that has no partner.
+/// Returns `body` with the escape of U+FFFD in place of every unpaired escaped surrogate.
 fn without_half_pairs(body: &[u8]) -> Cow<'_, [u8]> {
     let mut mended = Cow::Borrowed(body);
     let mut at = 0;
@@ -70,7 +70,7 @@ fn without_half_pairs(body: &[u8]) -> Cow<'_, [u8]> {
                 mended.to_mut()[at..at + 6].copy_from_slice(b"\\ufffd");
                 6
             }
-            (None, _) => 2, // any other escape: its second byte is not looked at as the start of one
+            (None, _) => 2, // any other escape: its second byte does not start one
         };
     }
     mended
@@ -81,7 +81,7 @@ enum Half {
     Low,
 }
 
-/// Which half of a pair the escape at `at` stands for, if any.
+/// Returns which half of a surrogate pair the escape at `at` is, if any.
 fn surrogate(body: &[u8], at: usize) -> Option<Half> {
     let escape = body.get(at..at + 6)?.strip_prefix(b"\\u")?;
     let unit = u16::from_str_radix(std::str::from_utf8(escape).ok()?, 16).ok()?;

@@ -1,5 +1,5 @@
-//! Fields that remember when they hold the wrong kind of value, so that one bad field does not hide the others, and the
-//! rules that `validator` asks of them.
+//! Fields that deserialise with any type of value, so that one bad field does not hide the others, and the rules that
+//! `validator` checks on them.
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize, Serializer};
@@ -11,7 +11,7 @@ use crate::domain::Reach;
 use crate::domain::blank::is_blank;
 use crate::domain::link;
 
-/// A value of the kind asked for, or of some other kind. Null and absent are the `None` around it.
+/// A value of the expected type, or of another. Null and absent are the `None` around it.
 #[derive(Clone, Deserialize)]
 #[serde(untagged)]
 pub(super) enum Lenient<T> {
@@ -28,14 +28,14 @@ impl<T> Lenient<T> {
     }
 }
 
-/// Written as nothing: `validator` copies the values it measures into its errors, and these stay out of them.
+/// Serialised as null: `validator` copies the values it checks into its errors, which must not hold them.
 impl<T> Serialize for Lenient<T> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_unit()
     }
 }
 
-/// Text without U+0000, which no chat shows and `PostgreSQL` cannot keep.
+/// Text without U+0000, which chats do not show and `PostgreSQL` cannot store.
 #[derive(Clone, Deserialize)]
 #[serde(from = "String")]
 pub(super) struct Words(pub(super) String);
@@ -57,7 +57,7 @@ impl TryFrom<Value> for Name {
     fn try_from(value: Value) -> Result<Self, Self::Error> {
         match value {
             Value::String(text) => Ok(Self(text)),
-            // Whole numbers stay whole where they came as 34600111222.0 or 3.4600111222e10.
+            // Whole numbers stay whole if written as 34600111222.0 or 3.4600111222e10.
             Value::Number(number) => Ok(Self(match number.as_f64() {
                 Some(float) if !number.is_i64() && !number.is_u64() && float.fract() == 0.0 && float.abs() < 1e18 => {
                     format!("{float:.0}")
@@ -69,7 +69,7 @@ impl TryFrom<Value> for Name {
     }
 }
 
-/// A number, or text that reads as one (A22). Finite.
+/// A number, or text that parses as one (A22). Finite.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(try_from = "Value")]
 pub(super) struct Figure(pub(super) f64);
@@ -111,10 +111,10 @@ pub(super) fn text(lenient: &Lenient<Words>) -> Result<(), ValidationError> {
     check(lenient.get().is_some(), &Rule::Text)
 }
 
-/// The value is text that says something.
+/// The value is text that is not blank.
 pub(super) fn words(lenient: &Lenient<Words>) -> Result<(), ValidationError> {
     text(lenient)?;
-    check(lenient.get().is_some_and(|words| !is_blank(&words.0)), &Rule::Lenient)
+    check(lenient.get().is_some_and(|words| !is_blank(&words.0)), &Rule::NotBlank)
 }
 
 /// The value is text or a number.
@@ -127,11 +127,11 @@ pub(super) fn figure(lenient: &Lenient<Figure>) -> Result<(), ValidationError> {
     check(lenient.get().is_some(), &Rule::Number)
 }
 
-/// The value, where it is text at all, is a link that anyone can open (A35), or one to this machine: where that will do is
-/// for the caller to tell. White space around it is not looked at.
+/// The value, if it is text, is a public link (A35), or one to this machine, which the caller may refuse. White space
+/// around it is ignored.
 pub(super) fn public_link(lenient: &Lenient<Words>) -> Result<(), ValidationError> {
     let Some(words) = lenient.get().map(|words| words.0.trim()).filter(|words| !is_blank(words)) else {
-        return Ok(()); // `words` says so already
+        return Ok(()); // `words` reports that already
     };
     let public = |url: url::Url| link::is_public(&url, Reach::ThisMachine);
     check(!words.contains(char::is_control) && url::Url::parse(words).is_ok_and(public), &Rule::PublicLink)

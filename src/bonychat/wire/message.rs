@@ -1,5 +1,5 @@
-//! The `message` of a body, type by type (bonychat.md sections 2.4, 3.1 and 3.2): wire structs that are measured, then
-//! the one way from each into the domain.
+//! The `message` of a body, type by type (bonychat.md sections 2.4, 3.1 and 3.2): wire structs that are validated, then
+//! converted to domain types.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -38,7 +38,7 @@ struct Media {
     description: Option<Lenient<Words>>,
 }
 
-/// A location's own keys, wherever they stand (A22).
+/// The keys of a location, at any level (A22).
 #[derive(Deserialize, Validate)]
 struct Place {
     #[validate(required, custom(function = "lenient::figure"), range(min = -MOST_LATITUDE, max = MOST_LATITUDE))]
@@ -49,7 +49,7 @@ struct Place {
     address: Option<Lenient<Words>>,
 }
 
-/// A quick reply; the number of replies is looked at before.
+/// A quick reply; the number of replies is checked before.
 #[derive(Deserialize, Validate)]
 struct Question {
     #[validate(required, custom(function = "lenient::words"), length(max = MOST_LABEL))]
@@ -93,11 +93,11 @@ pub(super) fn object(message: &Lenient<Map<String, Value>>) -> Result<(), Valida
     message.get().map(|_| ()).ok_or_else(|| ValidationError::new(Rule::Object.code()))
 }
 
-/// What the message says, by its type. `reach`: where its file may be.
+/// Converts the message by its type. `reach`: which hosts its file may be on.
 pub(super) fn content(mut message: Map<String, Value>, reach: Reach) -> Result<Content, Vec<Problem>> {
     let kind = match message.get("type") {
         None | Some(Value::Null) => return broken("message.type", Rule::Present),
-        Some(Value::String(kind)) if kind.trim().is_empty() => return broken("message.type", Rule::Lenient),
+        Some(Value::String(kind)) if kind.trim().is_empty() => return broken("message.type", Rule::NotBlank),
         Some(Value::String(kind)) => kind.trim().to_owned(),
         Some(_) => return broken("message.type", Rule::Text),
     };
@@ -117,7 +117,7 @@ fn broken<T>(path: &str, rule: Rule) -> Result<T, Vec<Problem>> {
     Err(vec![Problem::at(path, rule)])
 }
 
-/// Reads, measures and converts one object.
+/// Reads, validates and converts one object.
 fn converted<T>(path: &str, value: Value) -> Result<Content, Vec<Problem>>
 where
     T: serde::de::DeserializeOwned + Validate,
@@ -135,7 +135,7 @@ fn text(path: &str, text: Option<Value>) -> Result<Content, Vec<Problem>> {
     converted::<TextMessage>(path, Value::Object(text.map(|text| ("text".to_owned(), text)).into_iter().collect()))
 }
 
-/// A type outside the four: its text where it holds one, `message` being the text of some e-mails (section 3.2, A25).
+/// A type outside the four: its text if it holds one; `message` is the text of some e-mails (section 3.2, A25).
 fn other(kind: &str, mut message: Map<String, Value>) -> Result<Content, Vec<Problem>> {
     let says = |key: &str| message.get(key).and_then(Value::as_str).is_some_and(|text| !is_blank(text));
     if says("text") {
@@ -150,7 +150,7 @@ fn other(kind: &str, mut message: Map<String, Value>) -> Result<Content, Vec<Pro
 }
 
 /// An attachment, nested as in 2.4, in a list of one, or flat (A19). `named` is the kind that the message's own type
-/// names. A second file of a list would be lost without a word, so it is refused.
+/// names. A second file of a list would be lost silently, so it is refused.
 fn attachment(
     mut message: Map<String, Value>,
     named: Option<AttachmentKind>,
@@ -212,14 +212,14 @@ fn quick_reply(mut message: Map<String, Value>) -> Result<Content, Vec<Problem>>
         Ok(content) if problems.is_empty() => Ok(content),
         Ok(_) => Err(problems),
         Err(found) => {
-            // No replies at all have been told of already, and so has whatever conversion found in their place.
+            // Missing replies have been reported already, and so has what the conversion found in their place.
             problems.extend(found.into_iter().filter(|problem| problem.path != "message"));
             Err(problems)
         }
     }
 }
 
-/// `BonyChat`'s kinds and the names that others give them (A20).
+/// `BonyChat`'s kinds and other names for them (A20).
 fn named_kind(word: &str) -> Option<AttachmentKind> {
     match word {
         "image" => Some(AttachmentKind::Image),
@@ -257,7 +257,7 @@ impl TryFrom<Media> for Content {
     }
 }
 
-/// The kind of a file that came without one.
+/// The kind of a file that has none of its own.
 fn kind_of(mime_type: Option<&str>, url: &str) -> AttachmentKind {
     let by_name = || {
         let link = url::Url::parse(url).ok()?;
@@ -292,7 +292,7 @@ fn compulsory(lenient: Option<Lenient<Words>>) -> Result<String, BadContent> {
     optional(lenient).ok_or(BadContent("must not be empty"))
 }
 
-/// The text, where there is one that says something: null and empty are absent (A18).
+/// Returns the text unless it is null or blank, which count as absent (A18).
 fn optional(lenient: Option<Lenient<Words>>) -> Option<String> {
     match lenient {
         Some(Lenient::Is(words)) => Some(words.0).filter(|text| !is_blank(text)),

@@ -1,6 +1,6 @@
-//! The OpenAPI document of the public listener. It describes the documented form of a body, with the very limits that
-//! the parser beside it keeps; what the parser takes beyond that form (section 6 of the contract) is no promise, so it
-//! is not in here. `http` serves it and the command line prints it.
+//! The OpenAPI document of the public listener. It describes the documented form of a body, with the limits of the
+//! parser; what the parser accepts beyond that form (section 6 of the contract) is not promised, so it is left out.
+//! `http` serves it and the command line prints it.
 
 use serde_json::{Value, json};
 
@@ -30,14 +30,14 @@ const REFUSALS: [(&str, &str); 12] = [
     ("503", "The bridge cannot store messages at the moment. Nothing was sent; send it again after Retry-After."),
 ];
 
-/// OpenAPI 3.1. `prefix`: what stands before /message in the path, empty or with a leading `/`.
+/// Returns the document in OpenAPI 3.1. `prefix`: what comes before /message in the path, empty or with a leading `/`.
 pub(crate) fn document(prefix: &str) -> Value {
     json!({
         "openapi": "3.1.1",
         "info": {
             "title": "BonyChat <-> Afilnet bridge",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "The door that BonyChat calls. Every failure, at every address, has the form of Failure.",
+            "description": "The listener that BonyChat calls. Every failure, at every address, has the form of Failure.",
         },
         "paths": {
             (format!("{prefix}/message")): { "post": message() },
@@ -208,13 +208,13 @@ fn quick_reply() -> Value {
     )
 }
 
-/// Text that says something: one of its characters can be seen.
+/// Text that is not blank: at least one visible character.
 fn words(most: usize) -> Value {
     json!({ "type": "string", "minLength": 1, "maxLength": most, "pattern": says_something() })
 }
 
-/// The pattern of such a text. What cannot be seen is spelled out, for engines differ in what `\s` means; beyond U+FFFF
-/// they differ in how it is written, so that is left out.
+/// The pattern of such a text. Invisible characters are listed, since engines differ in what `\s` means; those beyond
+/// U+FFFF are left out, since engines differ in how they are written.
 pub(super) fn says_something() -> String {
     let blanks: Vec<u32> =
         ('\0'..='\u{ffff}').filter(|c| is_blank(c.encode_utf8(&mut [0; 4]))).map(u32::from).collect();

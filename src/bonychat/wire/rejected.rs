@@ -1,5 +1,5 @@
-//! Why a body of `/message` is refused: every broken rule with its path in `BonyChat`'s own spelling, in words that an
-//! agent understands (bonychat.md F3, A27). No problem ever holds the value that was sent.
+//! Why a body of `/message` is refused: every broken rule with its path in `BonyChat`'s spelling, as text for an agent
+//! (bonychat.md F3, A27). No problem holds the value that was sent.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ pub(crate) struct Rejected {
 /// One broken rule.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Problem {
-    /// Where, as `BonyChat` spells it: `message.attachment.url`, `message.replies[3]`, `contactId`, `body`.
+    /// The path in `BonyChat`'s spelling: `message.attachment.url`, `message.replies[3]`, `contactId`, `body`.
     pub(crate) path: String,
     /// What.
     pub(crate) rule: Rule,
@@ -28,31 +28,31 @@ pub(crate) struct Problem {
 /// A rule of bonychat.md sections 2.4, 3.1 and 6.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Rule {
-    /// The body is JSON; both count from 1.
+    /// The body is JSON; the place of the error, both from 1.
     Json { line: usize, column: usize },
-    /// Objects and lists nest at most so deep as is read.
+    /// Objects and lists nest at most [`MOST_DEPTH`] deep.
     Depth,
     /// The key is there and not null.
     Present,
-    /// The text says something.
-    Lenient,
+    /// The text is not blank.
+    NotBlank,
     /// The value is text.
     Text,
     /// The value is text or a number.
     TextOrNumber,
-    /// The value is a number, or text that reads as one.
+    /// The value is a number, or text that parses as one.
     Number,
     /// The value is an object.
     Object,
     /// The value is a list.
     List,
-    /// At most so many characters.
+    /// At most this number of characters.
     AtMost(u64),
     /// A number within these bounds.
     Within { min: f64, max: f64 },
     /// A list with 1 to this many entries.
     Entries(usize),
-    /// One file a message.
+    /// One file per message.
     OneFile,
     /// A link that anyone can open (A35).
     PublicLink,
@@ -60,14 +60,14 @@ pub(crate) enum Rule {
     Contact(IdType),
     /// A custom contact id spelled as the bridge spells its destination (A6).
     Spelling,
-    /// A type that says something the bridge can carry (A25); named where it is a short plain word.
+    /// A supported type (A25); named if it is a short plain word.
     Supported(Option<String>),
-    /// A rule without words of its own.
+    /// A rule without a text of its own.
     Valid,
 }
 
 impl Rejected {
-    /// Nothing of the body can be looked at.
+    /// A body that cannot be parsed at all.
     pub(super) fn unreadable(why: Unreadable) -> Self {
         let rule = match why {
             Unreadable::NotJson { line, column } => Rule::Json { line, column },
@@ -76,12 +76,12 @@ impl Rejected {
         Self { problems: vec![Problem::at("body", rule)] }
     }
 
-    /// Whether the body was read as JSON, that breaks rules; else it is not JSON, or nests too deep to be read.
+    /// Returns whether the body was parsed as JSON and breaks rules; otherwise it is not JSON, or nests too deep.
     pub(crate) fn is_json(&self) -> bool {
         !self.problems.iter().any(|problem| matches!(problem.rule, Rule::Json { .. } | Rule::Depth))
     }
 
-    /// All problems as one sentence for the agent: "contactId: …; message.text: …".
+    /// Returns all problems as one sentence for the agent: "contactId: …; message.text: …".
     pub(crate) fn in_words(&self, language: Language) -> String {
         self.problems.iter().map(|problem| problem.in_words(language)).collect::<Vec<_>>().join("; ")
     }
@@ -100,7 +100,7 @@ impl Problem {
         Self { path: path.into(), rule }
     }
 
-    /// "path: rule". A type that is not supported is named in the words of A25 alone.
+    /// "path: rule". An unsupported type is named in the words of A25 alone.
     pub(crate) fn in_words(&self, language: Language) -> String {
         match self.rule {
             Rule::Supported(_) => self.rule.in_words(language),
@@ -110,7 +110,7 @@ impl Problem {
 }
 
 impl Rule {
-    /// The rule in the agent's language.
+    /// Returns the rule in the agent's language.
     pub(crate) fn in_words(&self, language: Language) -> String {
         match language {
             Language::En => self.in_english(),
@@ -123,7 +123,7 @@ impl Rule {
             Self::Json { line, column } => format!("not valid JSON (line {line}, column {column})"),
             Self::Depth => format!("must not nest objects and lists more than {MOST_DEPTH} deep"),
             Self::Present => "is missing".into(),
-            Self::Lenient => "must not be empty".into(),
+            Self::NotBlank => "must not be empty".into(),
             Self::Text => "must be text".into(),
             Self::TextOrNumber => "must be text or a number".into(),
             Self::Number => "must be a number".into(),
@@ -155,7 +155,7 @@ impl Rule {
             Self::Json { line, column } => format!("no es JSON válido (línea {line}, columna {column})"),
             Self::Depth => format!("no puede anidar objetos y listas a más de {MOST_DEPTH} niveles"),
             Self::Present => "falta".into(),
-            Self::Lenient => "no puede estar vacío".into(),
+            Self::NotBlank => "no puede estar vacío".into(),
             Self::Text => "debe ser texto".into(),
             Self::TextOrNumber => "debe ser texto o un número".into(),
             Self::Number => "debe ser un número".into(),
@@ -188,7 +188,7 @@ impl Rule {
     pub(super) fn code(&self) -> &'static str {
         match self {
             Self::Present => "required",
-            Self::Lenient => "said",
+            Self::NotBlank => "said",
             Self::Text => "text",
             Self::TextOrNumber => "text_or_number",
             Self::Number => "number",
@@ -208,7 +208,7 @@ impl Rule {
         }
     }
 
-    /// The rule that a validator found broken.
+    /// Returns the rule that a validator found broken.
     fn of(error: &ValidationError) -> Self {
         let bound = |name: &str| error.params.get(name);
         match error.code.as_ref() {
@@ -217,7 +217,7 @@ impl Rule {
                 (Some(min), Some(max)) => Self::Within { min, max },
                 _ => Self::Valid,
             },
-            code => [Self::Present, Self::Lenient, Self::Text, Self::TextOrNumber, Self::Number, Self::Object]
+            code => [Self::Present, Self::NotBlank, Self::Text, Self::TextOrNumber, Self::Number, Self::Object]
                 .into_iter()
                 .chain([Self::PublicLink])
                 .find(|rule| rule.code() == code)
@@ -226,8 +226,8 @@ impl Rule {
     }
 }
 
-/// Walks what `validator` found, nested as it is, into problems below `path`. Its own texts carry the values, so only
-/// codes and bounds are read. A field called `itself` adds nothing to the path.
+/// Converts the nested errors of `validator` into problems below `path`. Its own texts hold the values, so only codes
+/// and bounds are used. A field called `itself` adds nothing to the path.
 pub(super) fn collect(path: &str, errors: &ValidationErrors, into: &mut Vec<Problem>) {
     for (field, found) in errors.errors() {
         let path = match (path, field.as_ref()) {
@@ -249,7 +249,7 @@ pub(super) fn collect(path: &str, errors: &ValidationErrors, into: &mut Vec<Prob
     }
 }
 
-/// `BonyChat`'s spelling of a field of ours: `file_name` is `fileName`.
+/// Returns `BonyChat`'s spelling of a field: `file_name` is `fileName`.
 fn spelled(field: &str) -> String {
     let mut words = field.split('_');
     let first = words.next().unwrap_or_default().to_owned();

@@ -1,4 +1,4 @@
-//! The bodies of `tests/fixtures/bonychat`, family by family, and bodies that nobody would write.
+//! The bodies of `tests/fixtures/bonychat`, family by family, and absurd bodies.
 
 mod agreement;
 mod fuzz;
@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::domain::Language;
 
-/// One body and what becomes of it. `message` or `contact` stand for a `body` whose other parts are sound; `{"$repeat":
-/// [text, n]}` stands for a long text.
+/// One body and its result. `message` or `contact` stand for a `body` with valid other parts; `{"$repeat": [text, n]}`
+/// stands for a long text.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Case {
@@ -81,8 +81,8 @@ fn expanded(value: Value) -> Value {
     }
 }
 
-/// A call as the fixtures write it: absent keys for what is not there.
-fn written(call: &Call) -> Value {
+/// A call as the fixtures write it, without keys for what is missing.
+fn written(call: &MessageRequest) -> Value {
     let mut content = serde_json::to_value(&call.content).unwrap();
     content.as_object_mut().unwrap().retain(|_, value| !value.is_null());
     let mut written = json!({ "contact": call.contact, "content": content });
@@ -257,7 +257,7 @@ fn a_link_goes_out_as_a_legal_url() {
     assert_eq!(file.url.as_str(), "https://xn--seal-hqa.example/Presupuesto%20N%C2%BA%205.pdf");
 }
 
-/// Whatever comes, it is a call within the limits or problems in words.
+/// Any body is a call within the limits, or problems as text.
 fn holds(body: &[u8]) {
     for id_type in [IdType::Phone, IdType::Custom] {
         match parse(body, id_type, Reach::ThisMachine) {

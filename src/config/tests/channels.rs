@@ -62,7 +62,7 @@ fn two_channels_share_neither_token_nor_place() {
         assert!(problems[0].starts_with(&format!("{key}: ")) && problems[0].contains(other), "{problems:?}");
         assert!(!problems[0].contains("canary"), "{problems:?}");
     }
-    // The same id on another platform, or for another account, is another place.
+    // The same id on another platform, or for another account, is another channel.
     assert!(with_sales("platform_id = \"100\"\napi_token = \"t2\"").is_ok());
     let elsewhere = "platform_id = \"100\"\napi_token = \"t2\"\nafilnet_user = \"o\"\nafilnet_password = \"p\"";
     assert!(with_sales(elsewhere).is_ok());

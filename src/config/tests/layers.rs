@@ -1,4 +1,4 @@
-//! Defaults, file, environment: what wins, what is no key, and where a mistake was made.
+//! Defaults, file, environment: what wins, what is not a key, and where a mistake was made.
 
 use secrecy::ExposeSecret as _;
 

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use super::{Config, Problems};
 
-/// A channel that is right but for the secrets and the account.
+/// A channel that lacks only the secrets and the account.
 const CHANNEL: &str = r#"
 [channels.support]
 channel_id = "gfd8g7fd89dgfd"

@@ -1,4 +1,4 @@
-//! Secrets come from files too, and never come out.
+//! Secrets can come from files, and are never printed.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -176,7 +176,7 @@ fn what_does_not_belong_to_a_value_is_named() {
     ] {
         for key in ["AFILNET__PASSWORD", "CHANNELS__SUPPORT__AFILNET_USER", "CHANNELS__SUPPORT__API_TOKEN"] {
             let name = format!("BRIDGE__{key}");
-            // The other account has a password of its own.
+            // The other account needs its own password.
             let own = ("BRIDGE__CHANNELS__SUPPORT__AFILNET_PASSWORD", "canary-password");
             let said = match load_over("", &[own, (&name, value)]) {
                 Ok(config) => config.warnings.join("\n"),

@@ -9,7 +9,7 @@ fn verdict(text: &str, reach: Reach) -> bool {
     Url::parse(text).is_ok_and(|url| is_public(&url, reach))
 }
 
-/// Links that lead into a network, to this machine, or somewhere under a name that is not their own.
+/// Links into a private network, to this machine, or with a misleading host.
 const REFUSED: &[&str] = &[
     // Loopback, in every spelling of an address.
     "https://127.0.0.1/a.pdf",
@@ -114,7 +114,7 @@ const REFUSED: &[&str] = &[
     "https://[2002:a9fe:a9fe::]/a.pdf",
     "https://[3fff::1]/a.pdf",
     "https://[3fff:fff::1]/a.pdf",
-    // A user in it, and what hides a host.
+    // A user, and what hides the host.
     "https://user@files.example.com/a.pdf",
     "https://user:pw@files.example.com/a.pdf",
     "https://:pw@files.example.com/a.pdf",

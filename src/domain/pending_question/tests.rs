@@ -1,4 +1,4 @@
-//! Which words answer a question, as tables and for any replies.
+//! Which texts answer a question, as tables and for any replies.
 
 use proptest::prelude::*;
 
@@ -6,15 +6,15 @@ use super::*;
 
 const DAYS: &[&str] = &["Lunes", "Martes", "Miércoles por la tarde"];
 
-fn choice(replies: &[&str]) -> PendingQuestion {
+fn question(replies: &[&str]) -> PendingQuestion {
     let replies = replies.iter().map(|reply| Label::try_from((*reply).to_owned()).unwrap()).collect();
     PendingQuestion { m_id: "q1".parse().unwrap(), replies, asked_ms: 1000 }
 }
 
 fn check(replies: &[&str], cases: &[(&str, Option<&str>)]) {
-    let choice = choice(replies);
+    let question = question(replies);
     for (text, expected) in cases {
-        assert_eq!(choice.reply(text, 2000), *expected, "{text:?} to {replies:?}");
+        assert_eq!(question.reply(text, 2000), *expected, "{text:?} to {replies:?}");
     }
 }
 
@@ -36,7 +36,7 @@ fn digits_of_any_script_are_digits() {
     {
         check(DAYS, &[(text, (text != "رقم").then_some("Martes"))]);
     }
-    // Digits of its own stand in the way as those of ASCII do.
+    // Digits of another script are ambiguous as those of ASCII are.
     check(&["٢ أيام", "Martes"], &[("2", None), ("٢", None), ("2 أيام", Some("٢ أيام"))]);
 }
 
@@ -217,7 +217,7 @@ fn replies_that_say_the_same_are_told_apart_by_number_alone() {
 
 #[test]
 fn a_number_that_could_mean_two_replies_means_none() {
-    // Own words win where the place says the same or nothing; else nobody can tell.
+    // The text of a reply wins if its place means the same or nothing; otherwise it is ambiguous.
     check(&["2", "3"], &[("1", Some("2")), ("2", None), ("3", Some("3")), ("2.", None), ("opción 2", Some("3"))]);
     check(&["1", "2"], &[("1", Some("1")), ("2", Some("2")), ("(2)", Some("2"))]);
     check(&["2", "1"], &[("1", None), ("2", None), ("opción 1", Some("2")), ("nº 2", Some("1"))]);
@@ -247,30 +247,30 @@ fn a_number_that_could_mean_two_replies_means_none() {
 #[test]
 fn a_question_is_open_for_a_day() {
     let day = 24 * 3_600_000;
-    let choice = choice(DAYS);
-    assert_eq!(choice.reply("2", 1000 + day), Some("Martes"));
-    assert_eq!(choice.reply("2", 1001 + day), None);
-    assert_eq!(choice.reply("martes", 1001 + day), None);
-    assert_eq!(choice.reply("2", 0), Some("Martes")); // clocks differ
-    assert_eq!(choice.reply("2", i64::MIN), Some("Martes"));
+    let question = question(DAYS);
+    assert_eq!(question.reply("2", 1000 + day), Some("Martes"));
+    assert_eq!(question.reply("2", 1001 + day), None);
+    assert_eq!(question.reply("martes", 1001 + day), None);
+    assert_eq!(question.reply("2", 0), Some("Martes")); // clocks differ
+    assert_eq!(question.reply("2", i64::MIN), Some("Martes"));
 }
 
 #[test]
 fn a_question_is_known_by_its_numbered_replies() {
-    let choice = choice(DAYS);
+    let question = question(DAYS);
     let asked = "¿Qué día?\n1. Lunes\n2. Martes\n3. Miércoles por la tarde\nResponda con el número";
-    assert!(choice.shown_in(asked));
-    assert!(choice.shown_in(&asked.replace('\n', "\r\n ").replace('é', "e\u{301}")));
+    assert!(question.shown_in(asked));
+    assert!(question.shown_in(&asked.replace('\n', "\r\n ").replace('é', "e\u{301}")));
     for other in ["", "¿Qué día?", "1. Lunes\n2. Martes", "Lunes\nMartes\nMiércoles por la tarde"] {
-        assert!(!choice.shown_in(other), "{other}");
+        assert!(!question.shown_in(other), "{other}");
     }
 }
 
 #[test]
 fn it_survives_its_stored_form() {
-    let choice = choice(DAYS);
-    let stored = serde_json::to_string(&choice).unwrap();
-    assert_eq!(serde_json::from_str::<PendingQuestion>(&stored).unwrap(), choice);
+    let question = question(DAYS);
+    let stored = serde_json::to_string(&question).unwrap();
+    assert_eq!(serde_json::from_str::<PendingQuestion>(&stored).unwrap(), question);
 }
 
 fn any_replies() -> impl Strategy<Value = Vec<String>> {
@@ -279,7 +279,7 @@ fn any_replies() -> impl Strategy<Value = Vec<String>> {
 }
 
 fn built(replies: &[String]) -> PendingQuestion {
-    choice(&replies.iter().map(String::as_str).collect::<Vec<_>>())
+    question(&replies.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 proptest! {
@@ -300,8 +300,8 @@ proptest! {
         let at = at % replies.len();
         let n = at + 1;
         for text in [format!("{n}"), format!("{n})"), format!("nº {n}"), format!("{n}\u{fe0f}\u{20e3}")] {
-            let choice = built(&replies);
-prop_assert_eq!(choice.reply(&text, 2000), Some(replies[at].as_str()), "{:?}", text);
+            let question = built(&replies);
+prop_assert_eq!(question.reply(&text, 2000), Some(replies[at].as_str()), "{:?}", text);
         }
     }
 
@@ -315,9 +315,9 @@ prop_assert_eq!(choice.reply(&text, 2000), Some(replies[at].as_str()), "{:?}", t
 
     #[test]
     fn no_text_breaks_it(replies in any_replies(), text in any::<String>(), at_ms in any::<i64>()) {
-        let choice = built(&replies);
-        let known = choice.reply(&text, at_ms).is_none_or(|reply| replies.iter().any(|there| there == reply));
+        let question = built(&replies);
+        let known = question.reply(&text, at_ms).is_none_or(|reply| replies.iter().any(|there| there == reply));
         prop_assert!(known);
-        choice.shown_in(&text);
+        question.shown_in(&text);
     }
 }

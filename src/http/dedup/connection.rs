@@ -1,6 +1,6 @@
-//! One connection of the door, watched: was the answer written in full, and how did the connection end? A caller that
-//! closes with some of the answer unread has its kernel send a reset, so a reset after the write says that it did not
-//! read all of it, while a new request or a clean end says that it did.
+//! Watches one connection: whether the response was written in full, and how the connection ended. If a caller closes
+//! with some of the response unread, its kernel sends a reset: so a reset after the write means that it was not read in
+//! full, a new request or a clean end that it was.
 
 use std::future::{Ready, ready};
 use std::io::{self, IoSlice};
@@ -18,24 +18,24 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tower::Service;
 
-use super::tracker::ResponseTracker;
+use super::tracker::{CallerConnection, ResponseTracker};
 use crate::http::guard::Abort;
 
-/// So long a connection is kept after its end to learn whether the last answer was read.
+/// How long a connection is kept after its end, to learn whether the last response was read.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Bytes that the caller's system has not acknowledged for so long end the connection: an answer that never arrived must
-/// not count as read. Shorter than [`super::tracker::SETTLE`] by more than the system needs to notice.
+/// TCP user timeout: the connection ends if bytes are not acknowledged for this long, since a response that never
+/// arrived must not count as read. Shorter than [`super::tracker::SETTLE`] by more than the system needs to notice.
 #[cfg(target_os = "linux")]
 const ARRIVES_WITHIN: Duration = Duration::from_secs(1);
 
-/// A call that was read this long before it is taken was in a process that stood still. Longer than a busy one needs, and
-/// shorter than a caller waits before it calls again.
+/// A call that was read this long before it is handled was in a process that stood still. Longer than a busy process
+/// needs, and shorter than the timeout of callers.
 const STANDSTILL: Duration = Duration::from_secs(5);
 
-/// What one connection's handlers and its stream tell each other.
+/// State of one connection, shared by its handlers and its stream.
 pub(in crate::http) struct Connection {
-    answers: Arc<ResponseTracker>,
+    tracker: Arc<ResponseTracker>,
     /// The connection itself, as long as its stream has it.
     stream: Weak<TcpStream>,
     state: Mutex<State>,
@@ -45,97 +45,74 @@ pub(in crate::http) struct Connection {
 struct State {
     /// Bytes written so far.
     bytes: u64,
-    /// Answers that are to be written, each with the bytes written before.
+    /// Responses to be written, each with the bytes written before it.
     handed: Vec<(u64, u64)>,
-    /// Answers that were written in full.
+    /// Responses that were written in full.
     written: Vec<u64>,
-    /// Something was read since the last answer was written.
+    /// Something was read since the last response was written.
     heard: bool,
-    /// What was read last.
+    /// The last read.
     read: Option<Read>,
 }
 
-/// Something that was read.
+/// One read.
 #[derive(Clone, Copy)]
 struct Read {
     at: Instant,
-    /// When it may have come.
+    /// When its bytes may have arrived.
     came: Instant,
     /// The other side had ended the connection by then.
     ended: bool,
 }
 
 impl Connection {
-    fn new(answers: &Arc<ResponseTracker>, stream: Weak<TcpStream>) -> Arc<Self> {
-        Arc::new(Self { answers: Arc::clone(answers), stream, state: Mutex::default() })
-    }
-
-    /// This answer is what is written next.
-    pub(in crate::http) fn hand_over(&self, id: u64) {
-        let mut state = self.state();
-        let before = state.bytes;
-        state.handed.push((id, before));
+    fn new(tracker: &Arc<ResponseTracker>, stream: Weak<TcpStream>) -> Arc<Self> {
+        Arc::new(Self { tracker: Arc::clone(tracker), stream, state: Mutex::default() })
     }
 
     fn wrote(&self, bytes: usize) {
         self.state().bytes += bytes as u64;
     }
 
-    /// Something was read, or the end.
+    /// Bytes were read, or the end.
     fn read(&self, bytes: usize) {
         let (at, ended) = (Instant::now(), self.is_over());
-        let came = self.answers.pulse.came_by(at);
+        let came = self.tracker.standstill.came_by(at);
         let mut state = self.state();
         state.heard |= bytes > 0;
         state.read = Some(Read { at, came, ended });
     }
 
-    /// Whether the caller is gone, or may be: it had left when its call was read, or this process stood still since.
-    pub(in crate::http) fn is_deserted(&self) -> bool {
+    /// Returns whether the caller may have given up: it had left when its call was read, or this process stood still
+    /// since.
+    pub(in crate::http) fn may_be_abandoned(&self) -> bool {
         self.state().read.is_some_and(|read| read.ended || read.at.elapsed() > STANDSTILL)
     }
 
-    /// Returns since when the caller of what was read last may have been waiting.
+    /// Returns when the bytes of the last read may have arrived.
     pub(in crate::http) fn came(&self) -> Instant {
         self.state().read.map_or_else(Instant::now, |read| read.came)
     }
 
-    /// Returns whether the other side has ended the connection, by what the kernel knows now: the connection's own task
-    /// may not have come to it yet. A caller that waits for its answer keeps its side open.
-    pub(in crate::http) fn is_over(&self) -> bool {
-        let Some(stream) = self.stream.upgrade() else { return true };
-        let mut state = self.state(); // until the end is noted: the kernel reports a reset once, and then a clean end
-        match SockRef::from(&*stream).peek(&mut [std::mem::MaybeUninit::uninit()]) {
-            Ok(bytes) => bytes == 0,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
-            Err(_) => {
-                let lost = state.take();
-                drop(state);
-                self.settle(lost, false);
-                true
-            }
-        }
-    }
-
-    /// All that there was to write is written.
+    /// All that was to be written is written.
     fn flushed(&self) {
         let mut state = self.state();
         if state.handed.is_empty() {
             return;
         }
         let bytes = state.bytes;
-        // What was handed over after the last byte is not among what was written.
+        // Responses that were handed over after the last byte are not written yet.
         let (written, handed): (Vec<_>, Vec<_>) =
             std::mem::take(&mut state.handed).into_iter().partition(|(_, before)| *before < bytes);
         state.handed = handed;
         state.heard &= written.is_empty();
         for (id, _) in written {
             state.written.push(id);
-            self.answers.written(id);
+            self.tracker.written(id);
         }
     }
 
-    /// Another request: who asks again has read the answer before, unless it asked before there was one.
+    /// Another request: the client has read the response before it, unless it sent the request before that response.
     fn asked(&self) {
         let mut state = self.state();
         let read = if state.heard { std::mem::take(&mut state.written) } else { Vec::new() };
@@ -158,25 +135,48 @@ impl Connection {
         self.settle(written, true);
     }
 
-    fn settle(&self, answers: impl IntoIterator<Item = u64>, reached: bool) {
-        for id in answers {
-            self.answers.settle(id, reached);
+    fn settle(&self, ids: impl IntoIterator<Item = u64>, reached: bool) {
+        for id in ids {
+            self.tracker.settle(id, reached);
         }
     }
 
-    /// Whether the end of the connection has something to tell.
+    /// Returns whether the end of the connection decides about a response.
     fn is_open(&self) -> bool {
-        self.state().written.iter().any(|id| self.answers.is_open(*id))
+        self.state().written.iter().any(|id| self.tracker.is_open(*id))
     }
 
-    /// A poisoned lock holds plain lists that are whole: go on.
+    /// A poisoned lock holds plain lists that are consistent, so it is used on.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl CallerConnection for Connection {
+    fn hand_over(&self, id: u64) {
+        let mut state = self.state();
+        let before = state.bytes;
+        state.handed.push((id, before));
+    }
+
+    fn is_over(&self) -> bool {
+        let Some(stream) = self.stream.upgrade() else { return true };
+        let mut state = self.state(); // held until the end is recorded: the kernel reports a reset once, then a clean end
+        match SockRef::from(&*stream).peek(&mut [std::mem::MaybeUninit::uninit()]) {
+            Ok(bytes) => bytes == 0,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
+            Err(_) => {
+                let lost = state.take();
+                drop(state);
+                self.settle(lost, false);
+                true
+            }
+        }
+    }
+}
+
 impl State {
-    /// Takes all answers that are not settled.
+    /// Takes all responses that are not settled.
     fn take(&mut self) -> Vec<u64> {
         let handed = std::mem::take(&mut self.handed).into_iter().map(|(id, _)| id);
         handed.chain(std::mem::take(&mut self.written)).collect()
@@ -232,7 +232,7 @@ where
     }
 }
 
-/// The stream of a connection. It ends like any other, but where an answer is open that waits for its end.
+/// The stream of a connection. Its shutdown lingers if a response is undecided.
 pub(in crate::http) struct TrackedStream {
     io: Io,
     conn: Arc<Connection>,
@@ -298,7 +298,7 @@ impl AsyncWrite for TrackedStream {
         true
     }
 
-    /// Asked for only once every byte has been taken by `poll_write`: then they are the kernel's.
+    /// Called only once `poll_write` has taken every byte: then they are in the kernel.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.conn.flushed();
         Poll::Ready(Ok(()))
@@ -329,7 +329,7 @@ impl AsyncWrite for TrackedStream {
 }
 
 impl Abort for TrackedStream {
-    /// What was written and is not read yet is lost with the connection.
+    /// Responses that were written but not read yet are lost with the connection.
     fn abort(&self) {
         self.conn.reset();
         if let Io::Open(stream) = &self.io {
@@ -344,7 +344,7 @@ impl Drop for TrackedStream {
     }
 }
 
-/// Ends this side of a connection. One that is over is no error.
+/// Shuts down this side of a connection. A connection that is over is not an error.
 fn shut_down(stream: &TcpStream) -> io::Result<()> {
     match SockRef::from(stream).shutdown(Shutdown::Write) {
         Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
@@ -352,8 +352,8 @@ fn shut_down(stream: &TcpStream) -> io::Result<()> {
     }
 }
 
-/// Ends a connection and watches how the other side takes it. One that does nothing for so long keeps it open, which
-/// counts as having read.
+/// Shuts a connection down and watches how the other side ends it. If that does nothing for [`LINGER`], the response
+/// counts as read.
 async fn end(stream: Arc<TcpStream>, conn: Arc<Connection>) {
     let was_reset = match shut_down(&stream) {
         Ok(()) => timeout(LINGER, was_reset(&stream)).await.unwrap_or(false),
@@ -362,7 +362,7 @@ async fn end(stream: Arc<TcpStream>, conn: Arc<Connection>) {
     if was_reset { conn.reset() } else { conn.ended() }
 }
 
-/// Whether the other side resets the connection, rather than ending it.
+/// Returns whether the other side resets the connection, rather than ending it.
 async fn was_reset(stream: &TcpStream) -> bool {
     let mut rest = [0; 1024];
     loop {
@@ -373,8 +373,8 @@ async fn was_reset(stream: &TcpStream) -> bool {
             Err(_) => return true,
         }
     }
-    // Its end may have crossed our answer, and then the reset comes after it. The kernel forgets the peer once it has
-    // acknowledged all that we sent, or has reset.
+    // Its end may have crossed our response; then the reset follows. The kernel forgets the peer once it has
+    // acknowledged all that was sent, or has reset.
     let mut pause = Duration::from_millis(1);
     while stream.peer_addr().is_ok() {
         sleep(pause).await;

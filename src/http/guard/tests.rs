@@ -87,7 +87,7 @@ async fn an_error_of_the_parser_is_replaced_whole_however_little_the_peer_takes(
 
 #[tokio::test(start_paused = true)]
 async fn what_a_peer_still_writes_after_the_last_response_is_discarded_for_a_while() {
-    // Ends of its own accord.
+    // Closes by itself.
     let (mut stream, mut peer, _slots) = connection(2);
     let writer = tokio::spawn(async move {
         peer.write_all(&vec![0; 100_000]).await.unwrap();
@@ -98,7 +98,7 @@ async fn what_a_peer_still_writes_after_the_last_response_is_discarded_for_a_whi
     closed.unwrap();
     let () = peer;
     assert!(started.elapsed() < LINGER_WITHIN, "{:?}", started.elapsed());
-    // Says nothing more, and stays.
+    // Sends nothing more, and stays open.
     let (mut stream, _peer, _slots) = connection(2);
     let started = Instant::now();
     stream.shutdown().await.unwrap();

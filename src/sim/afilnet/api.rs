@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::render::{self, Lens, Read};
 use super::state::{Author, Row, SentCall, State, Words, machine_ms};
 use super::switches::{
-    AuthFailure, EmptyRead, GetmessagesMarksRead, IpDenied, NewDestination, RateLimit, Signal, UnreadIncludesSent,
+    AuthFailure, EmptyRead, GetmessagesMarksRead, IpDenied, NewDestination, RateLimit, RowOrder, UnreadIncludesSent,
     UnreadMarksRead, Window,
 };
 use super::{Options, World};
@@ -20,14 +20,14 @@ use crate::sim::{control, seeded_rng};
 /// Longest URL of a GET, in characters (afilnet.md section 2).
 const MAX_URL: usize = 4000;
 
-/// One call, whatever carried it.
-struct Call {
+/// One call, by any transport.
+struct ApiCall {
     params: Params,
     user: String,
     password: String,
 }
 
-impl Call {
+impl ApiCall {
     fn new(request: &Request, basic: bool) -> Self {
         let mut params = match request.method.as_str() {
             "GET" => form::urlencoded(request.query().as_bytes()),
@@ -41,7 +41,7 @@ impl Call {
         Self { params, user, password }
     }
 
-    /// A parameter that is there and not blank.
+    /// Returns a parameter that exists and is not blank.
     fn get(&self, name: &str) -> Option<&str> {
         self.params.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
@@ -58,7 +58,7 @@ impl Call {
         Ok(values)
     }
 
-    /// For the log: what was asked of which conversation.
+    /// Returns method and conversation, for the log.
     fn line(&self) -> String {
         let part = |name| self.get(name).unwrap_or("-");
         format!("{} {} {} {}", self.method(), part("platform"), part("platformid"), part("destination"))
@@ -83,14 +83,14 @@ impl Service for World {
 }
 
 impl World {
-    /// The same reply, once those who wait in `until` have been told.
+    /// Returns the reply after notifying the waiters of `until`.
     fn woken(&self, reply: Reply) -> Reply {
         self.wake();
         reply
     }
 
     async fn api(&self, request: &Request, basic: bool) -> Reply {
-        let call = Call::new(request, basic);
+        let call = ApiCall::new(request, basic);
         let (wait, fault) = {
             let mut state = lock(&self.state);
             state.count(request, &call);
@@ -111,7 +111,7 @@ impl World {
     }
 
     /// Carries the call out.
-    fn answer(&self, request: &Request, call: &Call) -> Reply {
+    fn answer(&self, request: &Request, call: &ApiCall) -> Reply {
         if request.method != "GET" && request.method != "POST" {
             return Reply::page(405);
         }
@@ -141,7 +141,7 @@ fn refusal(code: &str) -> Reply {
 }
 
 impl State {
-    fn count(&mut self, request: &Request, call: &Call) {
+    fn count(&mut self, request: &Request, call: &ApiCall) {
         self.counters.requests += 1;
         *self.counters.calls.entry(call.method().to_owned()).or_default() += 1;
         let shown = form::urlencoded(request.query().as_bytes());
@@ -153,7 +153,7 @@ impl State {
         self.counters.busiest_second = self.pace.busiest();
     }
 
-    /// The filter of addresses and the rate limit.
+    /// Applies the address filter and the rate limit.
     fn turned_away(&mut self, options: &Options) -> Option<Reply> {
         match self.switches.ip_denied {
             IpDenied::Off => {}
@@ -176,7 +176,7 @@ impl State {
     }
 
     /// The checks in the order of afilnet.md section 6, then the method.
-    fn dispatch(&mut self, call: &Call, options: &Options) -> Result<Option<Value>, &'static str> {
+    fn dispatch(&mut self, call: &ApiCall, options: &Options) -> Result<Option<Value>, &'static str> {
         if call.user.is_empty() {
             return Err("MISSING_USER");
         }
@@ -218,7 +218,7 @@ impl State {
     }
 
     /// A text may open a conversation (afilnet.md 3.2).
-    fn send_message(&mut self, call: &Call) -> Result<Option<Value>, &'static str> {
+    fn send_message(&mut self, call: &ApiCall) -> Result<Option<Value>, &'static str> {
         let [platform, platformid, destination, message] =
             call.require(["platform", "platformid", "destination", "message"])?;
         let channel = self.known_channel(platform, platformid)?;
@@ -230,7 +230,7 @@ impl State {
     }
 
     /// A file needs a conversation (afilnet.md 3.2, remark on `CHAT_NOT_FOUND`).
-    fn send_file(&mut self, call: &Call) -> Result<Option<Value>, &'static str> {
+    fn send_file(&mut self, call: &ApiCall) -> Result<Option<Value>, &'static str> {
         let [platform, platformid, destination, kind, url] =
             call.require(["platform", "platformid", "destination", "type", "fileurl"])?;
         let channel = self.known_channel(platform, platformid)?;
@@ -250,13 +250,13 @@ impl State {
         Ok(self.store("sendfile", channel, destination, call, call.get("message").unwrap_or_default()))
     }
 
-    /// Appends the row and the entry of the ledger; never looks whether there is an equal one.
+    /// Appends the row and the entry of the ledger; does not check for an equal one.
     fn store(
         &mut self,
         method: &'static str,
         channel: (String, String),
         destination: &str,
-        call: &Call,
+        call: &ApiCall,
         message: &str,
     ) -> Option<Value> {
         let own = |name| if method == "sendfile" { call.get(name).map(str::to_owned) } else { None };
@@ -270,7 +270,7 @@ impl State {
         render::send_result(self.switches.send_result, row)
     }
 
-    fn read(&mut self, call: &Call, read: Read, options: &Options) -> Result<Option<Value>, &'static str> {
+    fn read(&mut self, call: &ApiCall, read: Read, options: &Options) -> Result<Option<Value>, &'static str> {
         let [platform, platformid] = call.require(["platform", "platformid"])?;
         let destination = if read == Read::Chats { "" } else { call.require(["destination"])?[0] };
         let key = self.known_channel(platform, platformid)?;
@@ -321,9 +321,9 @@ impl State {
         }
         let turn = self.counters.requests;
         match self.switches.order {
-            Signal::Asc => {}
-            Signal::Desc => rows.reverse(),
-            Signal::Shuffled => rows.sort_by_key(|(_, row)| seeded_rng::roll(options.seed, row.id, turn)),
+            RowOrder::Asc => {}
+            RowOrder::Desc => rows.reverse(),
+            RowOrder::Shuffled => rows.sort_by_key(|(_, row)| seeded_rng::random(options.seed, row.id, turn)),
         }
         let mut lens = Lens::new(&self.switches, read, (&key.0, &key.1), now_ms);
         lens.delivered_after_ms = options.delivered_after.and_then(|after| i64::try_from(after.as_millis()).ok());
@@ -332,7 +332,7 @@ impl State {
     }
 }
 
-/// Whether Afilnet could fetch it.
+/// Returns whether Afilnet could fetch it.
 fn is_link(text: &str) -> bool {
     url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.host_str().is_some())
 }

@@ -1,6 +1,6 @@
-//! A stateful Afilnet (afilnet.md section 6): conversations, a ledger of sends, switches for what nobody knows of the
-//! live service, faults on order. [`Afilnet`] serves it over loopback; its methods, those of [`World`], look into it
-//! and play the customer, the operator in Afilnet's panel and the weather.
+//! A stateful Afilnet (afilnet.md section 6): conversations, a ledger of sends, switches for what is unknown of the
+//! live service, faults on order. [`Afilnet`] serves it over loopback; its methods, those of [`World`], read its state
+//! and play the customer, the operator in Afilnet's panel and faults.
 
 mod api;
 mod render;
@@ -20,16 +20,16 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::faults::Rule;
+use super::faults::FaultRule;
 use super::latency::Latency;
-use super::switchable_listener::Server;
+use super::server::Server;
 use state::State;
 pub(super) use state::machine_ms;
 pub use state::{Counters, SentCall};
 pub use switches::{BadSwitch, Switches};
 pub use world::World;
 
-/// What a simulator begins with, and what `reset` brings back.
+/// Initial state of a simulator, restored by `reset`.
 #[derive(Clone)]
 pub struct Options {
     /// User and password of each account. Every account sees every channel.
@@ -39,8 +39,8 @@ pub struct Options {
     /// The unknowns.
     pub switches: Switches,
     /// Faults in force from the start.
-    pub faults: Vec<Rule>,
-    /// Seed of everything left to chance.
+    pub faults: Vec<FaultRule>,
+    /// Seed of all random decisions.
     pub seed: u64,
     /// Wait before each answer.
     pub latency: Latency,
@@ -50,7 +50,7 @@ pub struct Options {
     pub drip: Duration,
     /// Calls a second, once the switch `rate_limit` is on.
     pub rate_limit: usize,
-    /// Age at which a sent row shows the status delivered; `None`: when told by `set_status`.
+    /// Age at which a sent row shows the status delivered; `None`: only by `set_status`.
     pub delivered_after: Option<Duration>,
 }
 
@@ -84,18 +84,18 @@ pub struct ChannelSpec {
 }
 
 impl ChannelSpec {
-    /// A channel of these words.
+    /// Returns a channel with these values.
     #[must_use]
     pub fn new(platform: &str, platformid: &str, name: &str) -> Self {
         Self { platform: platform.into(), platformid: platformid.into(), name: name.into() }
     }
 }
 
-/// What became of a row that the business wrote.
+/// Status of a row that the business wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RowStatus {
-    /// Taken by Afilnet: `1`, `sent`.
+    /// Accepted by Afilnet: `1`, `sent`.
     Sent,
     /// On the customer's device: `2`, `delivered`.
     Delivered,
@@ -143,7 +143,7 @@ impl Afilnet {
         format!("http://{}/api/basic/", self.server.address())
     }
 
-    /// Where the control API is: `http://127.0.0.1:PORT/control/`.
+    /// Returns the URL of the control API: `http://127.0.0.1:PORT/control/`.
     #[must_use]
     pub fn control_url(&self) -> String {
         format!("http://{}/control/", self.server.address())

@@ -1,4 +1,4 @@
-//! How answers look on the wire under the present switches: rows, lists, envelopes.
+//! Responses on the wire under the current switches: rows, lists, envelopes.
 
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
@@ -82,7 +82,7 @@ impl<'a> Lens<'a> {
         match self.switches.id_type {
             IdType::StringDigits => Some(json!(id.to_string())),
             IdType::Number => Some(json!(id)),
-            IdType::Hex => Some(json!(format!("{:016x}", seeded_rng::roll(0, 0x1D, id)))),
+            IdType::Hex => Some(json!(format!("{:016x}", seeded_rng::random(0, 0x1D, id)))),
             IdType::Missing => None,
         }
     }
@@ -143,7 +143,7 @@ impl<'a> Lens<'a> {
     }
 }
 
-/// The characters that HTML minds, and everything beyond ASCII, as entities.
+/// Returns the special characters of HTML, and everything beyond ASCII, as entities.
 fn entities(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

@@ -10,7 +10,7 @@ use crate::sim::faults::Faults;
 use crate::sim::latency::Latency;
 use crate::sim::seeded_rng::RateMeter;
 
-/// One accepted `sendmessage` or `sendfile`, as the bridge asked for it.
+/// One accepted `sendmessage` or `sendfile`, as the bridge sent it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SentCall {
     /// `sendmessage` or `sendfile`.
@@ -19,9 +19,9 @@ pub struct SentCall {
     pub platform: String,
     /// The channel's id.
     pub platformid: String,
-    /// To whom.
+    /// Its destination.
     pub destination: String,
-    /// Text or caption; empty where there is none.
+    /// Text or caption; empty if there is none.
     pub message: String,
     /// `type` of a file.
     #[serde(rename = "type")]
@@ -36,7 +36,7 @@ pub struct SentCall {
     pub row: u64,
 }
 
-/// What was asked, in numbers.
+/// Counts of requests.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Counters {
     /// Requests to `/api/`, broken ones included.
@@ -45,7 +45,7 @@ pub struct Counters {
     pub calls: BTreeMap<String, u64>,
     /// Calls that a fault hit.
     pub faults: u64,
-    /// Requests whose URL held a password.
+    /// Requests with a password in the URL.
     pub secrets_in_url: u64,
     /// Requests that followed the `redirect` fault to another host.
     pub redirects_followed: u64,
@@ -71,7 +71,7 @@ pub(super) struct Row {
     pub(super) status: RowStatus,
 }
 
-/// What a new row says.
+/// Content of a new row.
 pub(super) struct Words<'a> {
     pub(super) text: &'a str,
     pub(super) file: Option<&'a str>,
@@ -134,7 +134,7 @@ impl State {
         machine_ms() + self.clock_offset_ms
     }
 
-    /// Adds a row to a conversation, which it opens where there is none, and returns the row's id.
+    /// Adds a row to a conversation, which is created if new, and returns the row's id.
     pub(super) fn append(
         &mut self,
         channel: &(String, String),
@@ -158,7 +158,7 @@ impl State {
         Some(self.last_id)
     }
 
-    /// Whether reads show this row yet.
+    /// Returns whether reads show this row yet.
     pub(super) fn shows(&self, row: &Row, now_ms: i64) -> bool {
         !row.by_api
             || match self.switches.sent_row_visible_after {
@@ -174,7 +174,7 @@ impl State {
         self.channels.keys().find(|(_, id)| id == platformid).cloned()
     }
 
-    /// Keeps one line of the log. It holds no secrets: the caller writes method, conversation and outcome only.
+    /// Adds one line to the log. It holds no secrets: the caller writes method, conversation and outcome only.
     pub(super) fn log(&mut self, line: String) {
         if self.log.len() == LOG_LINES {
             self.log.pop_front();

@@ -1,5 +1,5 @@
-//! What nobody knows about the live Afilnet, as switches: one for each open question of afilnet.md section 6, under the
-//! names and values of its table. The first value of each is the reading that the bridge expects.
+//! Unknown behaviour of the live Afilnet, as switches: one for each open question of afilnet.md section 6, with the
+//! names and values of its table. The first value of each is what the bridge expects.
 
 use std::str::FromStr;
 
@@ -18,7 +18,7 @@ trait Position: Sized {
     fn name(&self) -> String;
 }
 
-/// Makes an enum of a switch's values. Names behind `|` are read too, for shells that eat quotes and spaces.
+/// Defines an enum of a switch's values. Names after `|` are accepted too, for shells that drop quotes and spaces.
 macro_rules! positions {
     ($(#[$doc:meta] $name:ident { $first:ident = $first_text:literal $(| $first_alias:literal)*
         $(, $value:ident = $text:literal $(| $alias:literal)*)* $(,)? })*) => {$(
@@ -65,7 +65,7 @@ positions! {
         ResultList = "result.list" | "result_list", ResultArray = "result_array",
         ListSingleObject = "list_single_object", NullWhenEmpty = "null_when_empty",
     }
-    /// What a read without rows answers (3.4).
+    /// The response to a read without rows (3.4).
     EmptyRead { EmptyList = "empty_list", ChatNotFound = "chat_not_found" }
     /// Whether `getunreadmessages` marks as read (U1).
     UnreadMarksRead { Yes = "yes", No = "no" }
@@ -84,7 +84,7 @@ positions! {
     /// What the direction field means: written by the business, or dispatched, which every row is (U2).
     DirectionMeaning { Outgoing = "outgoing", Dispatched = "dispatched" | "dispatched (1 on all rows)" }
     /// The order of rows (U4).
-    Signal { Asc = "asc", Desc = "desc", Shuffled = "shuffled" }
+    RowOrder { Asc = "asc", Desc = "desc", Shuffled = "shuffled" }
     /// How many rows `getmessages` shows, the newest (U5).
     Window { Unlimited = "unlimited", Last20 = "last_20", Last100 = "last_100" }
     /// The zone of `datetime` (U6); `account_offset` is three hours behind UTC.
@@ -105,7 +105,7 @@ positions! {
     Escape { None = "none", HtmlEntities = "html_entities" }
     /// What wrong credentials get (2.4).
     AuthFailure { Envelope200 = "envelope_200", Http401 = "http_401" }
-    /// What the filter of addresses does; `off` lets everyone in (2).
+    /// What the address filter does; `off` admits all (2).
     IpDenied {
         Off = "off", Http403 = "http_403", Envelope = "envelope INCORRECT_USER_PASSWORD" | "envelope",
         ConnectionDrop = "connection_drop",
@@ -114,7 +114,7 @@ positions! {
     RateLimit {
         Off = "off", Http429 = "http_429", Http503Html = "http_503_html", EnvelopeUnknownCode = "envelope_unknown_code",
     }
-    /// The answer's content type, and whether a byte order mark leads the body (2).
+    /// The response's content type, and whether the body starts with a byte order mark (2).
     ContentType {
         Html = "text/html", Json = "application/json",
         HtmlBom = "text/html with BOM" | "text/html+bom",
@@ -122,10 +122,10 @@ positions! {
     }
 }
 
-/// When a row that the bridge sent shows in reads (U16): `0 s`, `2 s` or any other number of seconds, `never`.
+/// When a row that the bridge sent appears in reads (U16): `0 s`, `2 s` or any other number of seconds, `never`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SentRowVisible {
-    /// So many seconds after it was sent.
+    /// This number of seconds after it was sent.
     After(u32),
     /// Not at all.
     Never,
@@ -155,7 +155,7 @@ impl Position for SentRowVisible {
     }
 }
 
-/// Makes the struct of all switches.
+/// Defines the struct of all switches.
 macro_rules! table {
     ($($field:ident: $kind:ident,)*) => {
         /// The position of every switch.
@@ -165,7 +165,7 @@ macro_rules! table {
         }
 
         impl Switches {
-            /// Every (switch, value) that there is, each switch's default first.
+            /// Returns every (switch, value), each switch's default first.
             #[must_use]
             pub fn all() -> Vec<(&'static str, &'static str)> {
                 let mut all = Vec::new();
@@ -187,7 +187,7 @@ macro_rules! table {
                 Ok(())
             }
 
-            /// Every switch with its present value.
+            /// Returns every switch with its current value.
             #[must_use]
             pub fn now(&self) -> Vec<(&'static str, String)> {
                 vec![$((stringify!($field), self.$field.name())),*]
@@ -207,7 +207,7 @@ table! {
     direction_field: DirectionField,
     direction_values: DirectionValues,
     direction_meaning: DirectionMeaning,
-    order: Signal,
+    order: RowOrder,
     window: Window,
     time_zone: Zone,
     datetime_format: DatetimeFormat,
@@ -230,7 +230,7 @@ fn refuse(switch: &str, value: &str, values: &[&str]) -> BadSwitch {
 
 impl FromStr for Switches {
     type Err = BadSwitch;
-    /// The defaults with `switch=value` pairs over them, parted by commas.
+    /// Parses `switch=value` pairs, separated by commas, over the defaults.
     fn from_str(text: &str) -> Result<Self, BadSwitch> {
         let mut switches = Self::default();
         for pair in text.split(',').filter(|pair| !pair.trim().is_empty()) {
@@ -283,7 +283,7 @@ mod tests {
     #[test]
     fn pairs_are_read_or_refused_in_words() {
         let switches: Switches = "order=desc, sent_row_visible_after=7s,direction_values=0/1".parse().unwrap();
-        assert_eq!(switches.order, Signal::Desc);
+        assert_eq!(switches.order, RowOrder::Desc);
         assert_eq!(switches.sent_row_visible_after, SentRowVisible::After(7));
         assert_eq!(switches.direction_values, DirectionValues::Number);
         for (bad, word) in [("order", "SWITCH=VALUE"), ("nothing=1", "status_case"), ("order=up", "shuffled")] {

@@ -1,4 +1,4 @@
-//! The API through its own front door: methods, order of checks, carriage, every switch.
+//! The API over HTTP: methods, order of checks, transports, every switch.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must stop")]
 
@@ -106,7 +106,7 @@ async fn equal_sends_are_two_rows() {
 async fn errors_come_in_the_documented_order() {
     let afilnet = start();
     afilnet.receive("100", "346", "Hola").unwrap();
-    // Each step repairs what the step before was refused for.
+    // Each step corrects what the step before was refused for.
     let steps = [
         ("MISSING_USER", vec![("class", "nope")]),
         ("MISSING_PASSWORD", vec![("user", "other")]),
@@ -223,7 +223,7 @@ fn to_noon_ms() -> i64 {
     noon.as_millisecond() - machine_ms()
 }
 
-/// Everything that a client can see of one scene under one switch, but for minutes and seconds.
+/// Everything that a client can see of one scene under one switch, without minutes and seconds.
 async fn scene(http: &reqwest::Client, switch: &str, value: &str) -> Vec<String> {
     let afilnet = start();
     let offset_ms = to_noon_ms();

@@ -1,4 +1,4 @@
-//! What tests and people do to the simulated Afilnet, and what they read in it.
+//! Actions on the simulated Afilnet, and queries of its state.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, OnceLock};
@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::state::{self, Author, Counters, SentCall, State, Words};
 use super::switches::{BadSwitch, Switches};
 use super::{NoChannel, Options, RowStatus};
-use crate::sim::faults::{BadRule, Rule};
+use crate::sim::faults::{BadRule, FaultRule};
 use crate::sim::latency::Latency;
 use crate::sim::switchable_listener::lock;
 
@@ -55,7 +55,7 @@ impl World {
         self.write(platformid, destination, Author::Customer, &Words { text: caption, file: Some(fileurl) })
     }
 
-    /// Somebody answers in Afilnet's own panel.
+    /// An operator answers in Afilnet's panel.
     pub fn operator_says(&self, platformid: &str, destination: &str, text: &str) -> Result<u64, NoChannel> {
         self.write(platformid, destination, Author::Operator, &Words { text, file: None })
     }
@@ -69,7 +69,7 @@ impl World {
         id.ok_or_else(|| NoChannel(platformid.to_owned()))
     }
 
-    /// Somebody reads the conversation in Afilnet's panel: none of its rows is unread any more.
+    /// An operator reads the conversation in Afilnet's panel: none of its rows is unread any more.
     pub fn mark_read(&self, platformid: &str, destination: &str) {
         self.each_row(platformid, destination, |row| row.read = true);
     }
@@ -97,12 +97,12 @@ impl World {
         lock(&self.state).clock_offset_ms = offset_ms;
     }
 
-    /// The switches as they stand.
+    /// Returns the current switches.
     pub fn switches(&self) -> Switches {
         lock(&self.state).switches
     }
 
-    /// Sets all switches at once, while calls go on.
+    /// Sets all switches at once, while calls continue.
     pub fn set_switches(&self, switches: Switches) {
         lock(&self.state).switches = switches;
     }
@@ -118,7 +118,7 @@ impl World {
     }
 
     /// Orders a fault. `"sendmessage:reset_stored:3".parse()` makes a rule.
-    pub fn add_fault(&self, rule: Rule) {
+    pub fn add_fault(&self, rule: FaultRule) {
         lock(&self.state).faults.add(rule);
     }
 
@@ -128,7 +128,7 @@ impl World {
         Ok(())
     }
 
-    /// Takes all orders of faults back.
+    /// Removes all orders of faults.
     pub fn clear_faults(&self) {
         lock(&self.state).faults.clear();
     }
@@ -181,7 +181,7 @@ impl World {
         lock(&self.state).counters.busiest_second
     }
 
-    /// All there is but for passwords, as JSON.
+    /// Returns the whole state as JSON, without passwords.
     pub fn dump(&self) -> Value {
         let counters = self.counters();
         let state = lock(&self.state);
@@ -208,7 +208,7 @@ impl World {
         self.wake();
     }
 
-    /// Waits until `test` holds, and looks after every call; `false` where `limit` has passed before.
+    /// Waits until `test` holds, which is checked after every call; `false` if `limit` passes first.
     pub async fn until(&self, limit: Duration, test: impl Fn(&Self) -> bool) -> bool {
         let mut changed = self.changed.subscribe();
         let wait = async {

@@ -11,34 +11,34 @@ use super::World;
 /// How long a call may take in all.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// An idle connection is kept this long: less than the bridge keeps it, which would otherwise close one in the moment that
-/// a call goes out on it.
+/// An idle connection is kept this long: less than the bridge keeps it, which otherwise could close it while a call is
+/// being sent on it.
 const IDLE: Duration = Duration::from_secs(5);
 
-/// The client of one simulator; its connections are kept alive.
+/// Returns the client of one simulator; its connections are kept alive.
 #[expect(clippy::disallowed_methods, reason = "a platform of its own, with its own client")]
 pub(super) fn http() -> reqwest::Result<reqwest::Client> {
     let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
     client.timeout(TIMEOUT).pool_idle_timeout(IDLE).build()
 }
 
-/// What came of one call to `/message`.
+/// Result of one call to `/message`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SendOutcome {
-    /// The HTTP status; 0 where no whole answer came.
+    /// The HTTP status; 0 if no whole response came.
     pub status: u16,
-    /// The body as JSON; as a JSON string where it is none, and why no answer came where none did.
+    /// The body as JSON; as a JSON string if it is not JSON, or why no response came.
     pub body: Value,
-    /// The message id, where the status was 200 and the body has one.
+    /// The message id, if the status was 200 and the body has one.
     pub m_id: Option<String>,
-    /// From the call to the last byte of the answer.
+    /// From the call to the last byte of the response.
     #[serde(skip)]
     pub elapsed: Duration,
 }
 
 impl World {
-    /// Writes to a contact through the bridge: `POST <base>/message` with the channel's token. A channel that does not
-    /// exist here sends an empty token.
+    /// Writes to a contact through the bridge: `POST <base>/message` with the channel's token. For an unknown channel,
+    /// sends an empty token.
     pub async fn send(&self, base_url: &str, channel_id: &str, contact_id: &str, message: Value) -> SendOutcome {
         let token = self.token(channel_id).unwrap_or_default();
         let body = json!({"channelId": channel_id, "contactId": contact_id, "message": message});
@@ -47,7 +47,7 @@ impl World {
         outcome
     }
 
-    /// Writes plain words.
+    /// Sends a text message.
     pub async fn text(&self, base_url: &str, channel_id: &str, contact_id: &str, text: &str) -> SendOutcome {
         self.send(base_url, channel_id, contact_id, json!({"type": "text", "text": text})).await
     }

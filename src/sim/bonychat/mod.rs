@@ -1,6 +1,6 @@
 //! A stateful BonyChat: the webhook that the bridge posts to, checked against the contract rule by rule, a ledger of
 //! what arrived, and the client that calls `/message` as the platform does. [`BonyChat`] serves it over loopback; its
-//! methods, those of [`World`], look into the ledger and order trouble.
+//! methods, those of [`World`], read the ledger and order faults.
 
 mod client;
 mod schema;
@@ -16,9 +16,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::faults::Rule;
+use super::faults::FaultRule;
 use super::latency::Latency;
-use super::switchable_listener::Server;
+use super::server::Server;
 pub use client::SendOutcome;
 pub use world::{EventRecord, Violation, World};
 
@@ -89,14 +89,14 @@ pub struct ChannelSpec {
 }
 
 impl ChannelSpec {
-    /// A channel of these words.
+    /// Returns a channel with these values.
     #[must_use]
     pub fn new(channel_id: &str, api_token: &str, id_type: IdType) -> Self {
         Self { channel_id: channel_id.into(), api_token: api_token.into(), id_type }
     }
 }
 
-/// What a simulator begins with, and what `reset` brings back.
+/// Initial state of a simulator, restored by `reset`.
 #[derive(Clone)]
 pub struct Options {
     /// The channels.
@@ -104,8 +104,8 @@ pub struct Options {
     /// Whether more than 20 requests of one channel within a second get 429 (bonychat.md F10).
     pub rate_limit: bool,
     /// Faults in force from the start; their method is `message`, `message_echo`, `message_status` or `*`.
-    pub faults: Vec<Rule>,
-    /// Seed of everything left to chance.
+    pub faults: Vec<FaultRule>,
+    /// Seed of all random decisions.
     pub seed: u64,
     /// Wait before each answer.
     pub latency: Latency,
@@ -113,7 +113,7 @@ pub struct Options {
     pub down_for: Duration,
     /// Pause before each byte under the fault `drip`.
     pub drip: Duration,
-    /// The bridge's base URL for `/control/say` where that names none.
+    /// The bridge's base URL for `/control/say`, if that names none.
     pub bridge_url: String,
 }
 
@@ -152,13 +152,13 @@ impl BonyChat {
         Ok(Self { world, server })
     }
 
-    /// Where the bridge posts: `http://127.0.0.1:PORT/custom/webhook`.
+    /// Returns the URL that the bridge posts to: `http://127.0.0.1:PORT/custom/webhook`.
     #[must_use]
     pub fn webhook_url(&self) -> String {
         format!("http://{}/custom/webhook", self.server.address())
     }
 
-    /// Where the control API is: `http://127.0.0.1:PORT/control/`.
+    /// Returns the URL of the control API: `http://127.0.0.1:PORT/control/`.
     #[must_use]
     pub fn control_url(&self) -> String {
         format!("http://{}/control/", self.server.address())

@@ -1,5 +1,5 @@
-//! What BonyChat takes at its webhook, by the strictest reading of bonychat.md sections 2.1 to 2.4 and of the "emit"
-//! column of section 6: a bridge that passes here passes anywhere. Each rule that is broken is named with its path.
+//! What BonyChat accepts at its webhook, by the strictest reading of bonychat.md sections 2.1 to 2.4 and of the "emit"
+//! column of section 6. Each rule that is broken is named with its path.
 
 use serde_json::{Map, Value};
 
@@ -7,22 +7,22 @@ use super::IdType;
 
 /// Epoch milliseconds below this are seconds in disguise (bonychat.md A10).
 const LEAST_MS: i64 = 100_000_000_000;
-/// How far a timestamp may be ahead of our clock.
+/// How far a timestamp may be ahead of the simulator's clock.
 const AHEAD_MS: i64 = 60_000;
 
-/// What one accepted body says.
+/// Content of one accepted body.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Post {
     pub(super) contact_id: String,
     pub(super) kind: String,
     pub(super) m_id: String,
     pub(super) timestamp_ms: i64,
-    /// `message` or `status`, whichever the kind has.
+    /// `message` or `status`, depending on the kind.
     pub(super) content: Value,
     pub(super) contact: Option<Value>,
 }
 
-/// Reads one body sent with the token of channel `channel_id`, or names every rule that it breaks.
+/// Parses one body sent with the token of channel `channel_id`, or returns every rule that it breaks.
 pub(super) fn read(body: &[u8], channel_id: &str, id_type: IdType, now_ms: i64) -> Result<Post, Vec<String>> {
     let root: Value = serde_json::from_slice(body).map_err(|e| vec![format!("body: not JSON ({e})")])?;
     let mut check = Check::default();
@@ -56,7 +56,7 @@ impl Check {
         object
     }
 
-    /// Text of 1 to `most` characters that is not white space alone.
+    /// Text of 1 to `most` characters that is not only white space.
     fn text<'a>(&mut self, object: &'a Map<String, Value>, path: &str, key: &str, most: usize) -> Option<&'a str> {
         let text = object.get(key).and_then(Value::as_str);
         let path = format!("{path}.{key}");
@@ -67,7 +67,7 @@ impl Check {
         Some(text)
     }
 
-    /// The same where the key may be left out; null counts as there.
+    /// The same for a key that may be left out; null counts as present.
     fn optional<'a>(&mut self, object: &'a Map<String, Value>, path: &str, key: &str, most: usize) -> Option<&'a str> {
         if object.contains_key(key) { self.text(object, path, key, most) } else { None }
     }

@@ -1,4 +1,4 @@
-//! The webhook through its own front door, and the client against a bridge of a few lines.
+//! The webhook over HTTP, and the client against a stub of a bridge.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must stop")]
 
@@ -27,7 +27,7 @@ fn status(m_id: &str, value: &str) -> Value {
     json!({"type": "message_status", "mId": m_id, "timestamp": machine_ms(), "status": status})
 }
 
-/// The status that this event gets, and the answer's `error.message`.
+/// Returns the status for this event, and the response's `error.message`.
 async fn publish(bonychat: &BonyChat, token: &str, event: &Value) -> (u16, String) {
     let body = json!({"channelId": "demo", "contactId": ANA, "events": [event]});
     let request = bonychat.http.post(bonychat.webhook_url()).header("authorization", format!("Bearer {token}"));
@@ -126,7 +126,7 @@ async fn trouble_comes_when_ordered() {
     assert_eq!(publish(&bonychat, "demo-token", &text("r", "Hola")).await.0, 200);
 }
 
-/// A bridge that answers as it is told and keeps what it was asked.
+/// A stub that responds as ordered and records what it gets.
 struct Bridge {
     asked: std::sync::Mutex<Vec<(String, Option<String>, Value)>>,
 }

@@ -11,7 +11,7 @@ use crate::sim::faults::Terms;
 use crate::sim::switchable_listener::lock;
 use crate::sim::wire::{Reply, Request, Service};
 
-/// Largest body taken, in bytes (bonychat.md section 2.5).
+/// Largest accepted body, in bytes (bonychat.md section 2.5).
 const MAX_BODY: usize = 100_000;
 
 impl Service for World {
@@ -64,7 +64,7 @@ impl World {
         reply
     }
 
-    /// The channel whose bearer token the request carries.
+    /// Returns the channel of the request's bearer token.
     fn channel_of(&self, request: &Request) -> Option<ChannelSpec> {
         let (scheme, token) = request.header("authorization")?.split_once(' ')?;
         let state = lock(&self.state);

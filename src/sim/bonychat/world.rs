@@ -1,4 +1,4 @@
-//! What the simulated BonyChat remembers, and what tests and people read in it and do to it.
+//! State of the simulated BonyChat, and actions and queries on it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
@@ -12,37 +12,37 @@ use tokio::sync::watch;
 use super::client::{self, SendOutcome};
 use super::schema::Post;
 use super::{ChannelSpec, Options};
-use crate::sim::faults::{BadRule, Faults, Rule};
+use crate::sim::faults::{BadRule, FaultRule, Faults};
 use crate::sim::latency::Latency;
 use crate::sim::seeded_rng::RateMeter;
 use crate::sim::switchable_listener::lock;
 
-/// One event that was taken, in the order of arrival.
+/// One accepted event, in the order of arrival.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EventRecord {
-    /// The channel whose token came with it.
+    /// The channel of its token.
     pub channel_id: String,
     /// The customer.
     pub contact_id: String,
     /// `message`, `message_echo` or `message_status`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Its id; for a status that of the message it speaks of.
+    /// Its id; for a status, that of its message.
     pub m_id: String,
-    /// When it happened, epoch milliseconds, as the bridge says.
+    /// Its timestamp, epoch milliseconds.
     pub timestamp_ms: i64,
-    /// `message`, or `status` where the type is `message_status`.
+    /// `message`, or `status` if the type is `message_status`.
     pub content: Value,
-    /// `contact`, where it came.
+    /// `contact`, if present.
     pub contact: Option<Value>,
     /// When it was stored, epoch milliseconds of the machine's clock.
     pub at_ms: i64,
-    /// Whether the same event was there before.
+    /// Whether the same event had arrived before.
     pub repeat: bool,
 }
 
 impl EventRecord {
-    /// The words of a text message; empty for anything else.
+    /// Returns the text of a text message; empty for anything else.
     #[must_use]
     pub fn text(&self) -> &str {
         self.content.get("text").and_then(Value::as_str).unwrap_or_default()
@@ -58,7 +58,7 @@ impl EventRecord {
 /// One body that broke the contract and got 400.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Violation {
-    /// The channel whose token came with it.
+    /// The channel of its token.
     pub channel_id: String,
     /// Every rule that it breaks, each with its path.
     pub broken: Vec<String>,
@@ -84,11 +84,11 @@ pub(super) struct State {
     pub(super) redirects_followed: u64,
     /// Requests of each channel: all, and those that the rate limit let through.
     pub(super) paces: HashMap<String, (RateMeter, RateMeter)>,
-    /// What each mId of a message or an echo stood for.
+    /// Content of each mId of a message or an echo.
     seen: HashMap<String, (String, String, Value)>,
     /// The furthest status of each mId.
     ranks: HashMap<String, usize>,
-    /// Ids that the bridge answered to `/message`.
+    /// Ids in the bridge's responses to `/message`.
     answered: HashSet<String>,
 }
 
@@ -117,7 +117,7 @@ impl State {
         }
     }
 
-    /// Stores one event, or names the rule that it breaks in the light of what came before.
+    /// Stores one event, or returns the rule that it breaks given the earlier events.
     pub(super) fn store(&mut self, channel_id: &str, post: Post, at_ms: i64) -> Result<(), String> {
         let repeat = if post.kind == "message_status" {
             let value = post.content.get("value").and_then(Value::as_str).unwrap_or_default();
@@ -194,7 +194,7 @@ impl World {
     }
 
     /// Orders a fault for `message`, `message_echo`, `message_status` or `*`.
-    pub fn add_fault(&self, rule: Rule) {
+    pub fn add_fault(&self, rule: FaultRule) {
         lock(&self.state).faults.add(rule);
     }
 
@@ -204,12 +204,12 @@ impl World {
         Ok(())
     }
 
-    /// Takes all orders of faults back.
+    /// Removes all orders of faults.
     pub fn clear_faults(&self) {
         lock(&self.state).faults.clear();
     }
 
-    /// From now on events whose content holds this marker get 400; `None` ends it.
+    /// From now on events with this marker in their content get 400; `None` ends it.
     pub fn set_poison(&self, marker: Option<&str>) {
         lock(&self.state).poison = marker.map(str::to_owned);
     }
@@ -224,7 +224,7 @@ impl World {
         lock(&self.state).latency = latency;
     }
 
-    /// Every event that was taken from this contact's conversation, repeats included, in the order of arrival.
+    /// Returns every accepted event of this contact's conversation, repeats included, in the order of arrival.
     pub fn events(&self, contact_id: &str) -> Vec<EventRecord> {
         lock(&self.state).events.iter().filter(|event| event.contact_id == contact_id).cloned().collect()
     }
@@ -236,23 +236,23 @@ impl World {
         events
     }
 
-    /// Every event that was taken, repeats included, in the order of arrival.
+    /// Returns every accepted event, repeats included, in the order of arrival.
     pub fn all_events(&self) -> Vec<EventRecord> {
         lock(&self.state).events.clone()
     }
 
-    /// How many events were taken, repeats included.
+    /// Returns the number of accepted events, repeats included.
     pub fn event_count(&self) -> usize {
         lock(&self.state).events.len()
     }
 
-    /// The words of the customer's text messages in this conversation, without repeats.
+    /// Returns the customer's text messages in this conversation, without repeats.
     pub fn texts(&self, contact_id: &str) -> Vec<String> {
         let messages = self.unique_events(contact_id).into_iter().filter(|event| event.kind == "message");
         messages.map(|event| event.text().to_owned()).collect()
     }
 
-    /// How many events were there before under the same mId.
+    /// Returns how many events had arrived before under the same mId.
     pub fn repeats(&self) -> usize {
         lock(&self.state).events.iter().filter(|event| event.repeat).count()
     }
@@ -262,7 +262,7 @@ impl World {
         lock(&self.state).violations.clone()
     }
 
-    /// The statuses that speak of an mId which no answer to this simulator's own sends had (bonychat.md A16).
+    /// Returns the statuses with an mId that no response to this simulator's sends had (bonychat.md A16).
     pub fn unknown_statuses(&self) -> Vec<EventRecord> {
         let state = lock(&self.state);
         let unknown = |event: &&EventRecord| event.kind == "message_status" && !state.answered.contains(&event.m_id);
@@ -279,7 +279,7 @@ impl World {
         lock(&self.state).unauthorized
     }
 
-    /// How many requests came to the webhook, whatever became of them.
+    /// Returns the number of requests to the webhook.
     pub fn requests(&self) -> u64 {
         lock(&self.state).requests
     }
@@ -289,7 +289,7 @@ impl World {
         lock(&self.state).paces.values().map(|(all, _)| all.busiest()).max().unwrap_or_default()
     }
 
-    /// Notes one request of a channel; `false` where the rate limit is over.
+    /// Counts one request of a channel; `false` if it is over the rate limit.
     pub(super) fn admit(&self, channel_id: &str) -> bool {
         const PER_SECOND: usize = 20;
         let mut state = lock(&self.state);
@@ -305,7 +305,7 @@ impl World {
         true
     }
 
-    /// All there is but for tokens, as JSON.
+    /// Returns the whole state as JSON, without tokens.
     pub fn dump(&self) -> Value {
         let (repeats, busiest_second) = (self.repeats(), self.busiest_second());
         let state = lock(&self.state);
@@ -338,7 +338,7 @@ impl World {
         self.wake();
     }
 
-    /// Waits until `test` holds, and looks after every request; `false` where `limit` has passed before.
+    /// Waits until `test` holds, which is checked after every request; `false` if `limit` passes first.
     pub async fn until(&self, limit: Duration, test: impl Fn(&Self) -> bool) -> bool {
         let mut changed = self.changed.subscribe();
         let wait = async {

@@ -41,7 +41,7 @@ async fn say(world: &World, fields: &Fields) -> Result<Value, Refused> {
     let (bridge_url, channel_id) = world.defaults();
     let bridge_url = fields.optional("bridge_url").unwrap_or(bridge_url);
     let channel_id = fields.optional("channel_id").unwrap_or(channel_id);
-    // A `+` in a form is a space; nobody means one here.
+    // A `+` in a form is a space, which ids do not contain.
     let contact_id = fields.need("contact_id")?.replace(' ', "+");
     let message = match fields.0.get("message") {
         Some(message) => message.clone(),

@@ -51,7 +51,7 @@ use serde_json::{Map, Value, json};
 use super::form;
 use super::wire::{Reply, Request};
 
-/// Why a control call is refused, in words.
+/// Why a control call is refused: status and text.
 type Refused = (u16, String);
 
 /// Fields of one control call, from query, form or JSON.
@@ -94,7 +94,7 @@ impl Fields {
     }
 }
 
-/// For `map_err`: what cannot be done as asked.
+/// For `map_err`: a call that cannot be carried out.
 fn refuse(error: impl std::fmt::Display) -> Refused {
     (400, error.to_string())
 }
@@ -110,7 +110,7 @@ fn reply(outcome: Result<Value, Refused>) -> Reply {
     }
 }
 
-/// The curl lines of `name` out of this page.
+/// Returns the curl lines of `name` in this page.
 fn help(name: &str) -> Reply {
     let page = include_str!("mod.rs").lines().map_while(|line| line.strip_prefix("//!")).map(str::trim_start);
     let mut lines: Vec<&str> = page.skip_while(|line| !line.starts_with(name)).collect();

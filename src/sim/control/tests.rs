@@ -29,7 +29,7 @@ impl Curl {
         (status, serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap())
     }
 
-    /// `curl -d form $base/path`, which must be taken.
+    /// `curl -d form $base/path`, which must succeed.
     async fn post(&self, path: &str, form: &str) -> Value {
         let (status, body) = self.ask(Method::POST, path, "application/x-www-form-urlencoded", form).await;
         assert_eq!(status, 200, "{path} {form}: {body}");
@@ -97,7 +97,7 @@ async fn people_drive_afilnet() {
 async fn people_drive_bonychat() {
     let bonychat = BonyChat::start(LOOPBACK, bonychat::Options::default()).unwrap();
     let curl = Curl::new(bonychat.control_url());
-    // The webhook's own 404 stands for a bridge that answers.
+    // The webhook's 404 stands in for a bridge that responds.
     let bridge = bonychat.webhook_url();
     let said = curl.post("say", &format!("contact_id=+34600111222&text=Hola&bridge_url={bridge}")).await;
     assert_eq!((&said["status"], &said["mId"]), (&json!(404), &Value::Null));

@@ -1,4 +1,4 @@
-//! What every engine promises of the rows it has seen, and of what rows of ours teach.
+//! Guarantees of both engines about seen rows, and about the account's traits from rows of own sends.
 
 use super::*;
 use crate::domain::StatusValue;
@@ -19,7 +19,7 @@ fn receipt(m_id: &MId, part: u32, value: StatusValue) -> Receipt {
     Receipt { m_id: m_id.clone(), part, value, message: "words".into() }
 }
 
-/// A reading of rows that were seen before, with these statuses.
+/// A read of rows that were seen before, with these statuses.
 fn statuses(receipts: Vec<Receipt>) -> ConversationRead {
     ConversationRead { receipts, ..reading(1, &[]) }
 }
@@ -36,7 +36,7 @@ async fn due(store: &Arc<dyn Store>) -> Vec<Event> {
 /// A message in two parts, sent at 5000.
 async fn sent(store: &Arc<dyn Store>) -> MId {
     let epoch = store.take_ownership(&channel()).await.unwrap();
-    // Each in words of its own: equal ones would be taken for a repeat.
+    // Each with a text of its own: equal ones would count as repeats.
     store.accept(message(1, MId::fresh().as_str(), 10)).await.unwrap();
     let attempt = take(store, epoch, 100).await.remove(0);
     store.settle(&attempt, Settlement::Sent { afilnet_id: None, more: true }, 100).await.unwrap();
@@ -81,7 +81,7 @@ async fn a_status_is_told_once_forward_only_of_the_whole_message_and_of_what_was
     let told: Vec<_> = due(&store).await.iter().map(of).collect();
     assert_eq!(told, [(m_id.clone(), Delivered, "words".to_owned()), (m_id, Read, "words".to_owned())]);
 
-    // Of a message that was not sent nothing is told, nor of one that nobody knows or of another conversation.
+    // No status for a message that was not sent, for an unknown one, or for one of another conversation.
     store.accept(message(1, "waits", 10)).await.unwrap();
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let waits = take(&store, epoch, 100).await.remove(0);
@@ -115,7 +115,7 @@ async fn rows_of_sent_messages_teach_that_and_how_late_they_show(engine: Engine)
         assert_eq!(recorded.account_traits, Some(account_traits), "{identity}");
         assert_eq!(store.account_traits(&channel()).await.unwrap(), account_traits, "{identity}");
     }
-    // A row that was seen before teaches nothing, nor does one of a message that is still under way.
+    // A row that was seen before changes no traits, nor does one of a message that is still under way.
     let recorded = store.record(matched(&m_id, "r1", 1, true, Some(9000))).await.unwrap();
     assert_eq!(recorded.account_traits, None);
     store.accept(message(3, "under way", 10)).await.unwrap();
@@ -156,7 +156,7 @@ async fn timestamps_do_not_go_back_with_the_clock_nor_with_a_start(engine: Engin
     page.rows[0].events[0].timestamp_ms = wall_ms();
     fresh.store.record(page).await.unwrap();
     let told_ms = due(&fresh.store).await[0].timestamp_ms;
-    // As if that had been told an hour later than the clock shows by now: it was set back.
+    // As if the clock had been set back by an hour since.
     let ahead_ms = told_ms + 3_600_000;
     let marked = format!("UPDATE conversations SET event_ms = {ahead_ms} RETURNING id");
     assert_eq!(fresh.folder.ask(&marked).await.len(), 1);
@@ -173,7 +173,7 @@ async fn timestamps_do_not_go_back_with_the_clock_nor_with_a_start(engine: Engin
 async fn what_an_agent_is_told_bears_the_time_of_the_wall(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
     let before_ms = wall_ms();
-    // By a clock of the process that shows another time.
+    // With another time on the process's own clock.
     let m_id = sent(&store).await;
     assert_eq!(store.record(statuses(vec![receipt(&m_id, 1, StatusValue::Read)])).await.unwrap().events, 1);
     store.accept(message(2, "refused", 10)).await.unwrap();

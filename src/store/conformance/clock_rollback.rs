@@ -51,6 +51,6 @@ async fn after_the_clock_was_set_back_a_row_that_comes_after_an_attempt_is_still
     let mut page = reading(1, &[("in other words", "x")]);
     page.rows[0].doubtful = true;
     store.record(ConversationRead { now_ms: now + 100, ..page }).await.unwrap();
-    let in_doubt = store.due_looks(&channel(), now, 9).await.unwrap().remove(0);
+    let in_doubt = store.due_lookups(&channel(), now, 9).await.unwrap().remove(0);
     assert!(store.evidence(&in_doubt).await.unwrap().doubtful, "it may show the attempt, which began before");
 }

@@ -1,4 +1,4 @@
-//! A store that moves from one engine to the other: every row, once, or nothing.
+//! A copy of a store from one engine to the other: every row, once, or nothing.
 
 use std::path::{Path, PathBuf};
 
@@ -6,10 +6,11 @@ use rusqlite::Connection;
 use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
 
 use super::*;
-use crate::store::copy::CopyError;
+use crate::store::copy::{CopyError, copy, reopen};
+use crate::store::open::{PostgresStore, SqliteStore};
 use crate::testkit::postgres::{available, fresh_schema};
 
-/// A SQLite store with a row of everything, that nobody serves, and an empty schema; `None` where there is no PostgreSQL.
+/// A SQLite store with a row of everything, which is not served, and an empty schema; `None` without PostgreSQL.
 async fn both() -> Option<(tempfile::TempDir, PathBuf, String)> {
     if !available() {
         return None;
@@ -93,7 +94,7 @@ async fn a_copy_holds_every_value_of_every_row_and_goes_on_with_later_ids() {
     assert_eq!(epoch, Epoch(2), "its owner is a later one");
     assert_eq!(store.interrupted(&channel(), epoch, 30, 30).await.unwrap().len(), 4, "what was being sent is in doubt");
     for n in [2, 40] {
-        assert_eq!(store.accept(message(n, "after", 50)).await.unwrap().kept, AcceptOutcome::New);
+        assert_eq!(store.accept(message(n, "after", 50)).await.unwrap().outcome, AcceptOutcome::New);
         store.record(reading(n, &[("later", "later")])).await.unwrap();
     }
     let mut link = PgConnection::connect(&url).await.unwrap();

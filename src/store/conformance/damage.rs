@@ -1,17 +1,18 @@
-//! A file with damage in it: refused in words, or served as far as it can be read; never a panic, never a new store.
+//! A damaged file: refused with a reason, or served as far as it can be read; never a panic, never a new store.
 
 use std::path::Path;
 
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
 use super::*;
+use crate::store::open::SqliteStore;
 
 /// Places that are damaged, one at a time; the header and the first page, which say what the file is, are hit most.
 const PLACES: u32 = 200;
 const HEADER: usize = 108;
 const FIRST_PAGE: usize = 4096;
 
-/// A store in which everything is: waiting, under way, done and given up, both ways.
+/// A store with messages in every state, in both directions.
 async fn filled(file: &Path) {
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(file).unwrap());
     let epoch = store.take_ownership(&channel()).await.unwrap();
@@ -33,11 +34,11 @@ async fn filled(file: &Path) {
     }
     store.close().await;
     drop(store);
-    // Folds the log into the file.
+    // Writes the WAL into the file.
     rusqlite::Connection::open(file).unwrap().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
 }
 
-/// Everything that a start and the loops do. What the engine cannot read is an error; nothing ends a thread.
+/// Does everything that a start and the loops do. What the engine cannot read is an error; no thread ends.
 async fn use_it(store: &Arc<dyn Store>) -> Vec<StoreError> {
     let mut errors = Vec::new();
     let mut note = |error: Option<StoreError>| errors.extend(error);

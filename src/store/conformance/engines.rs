@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::store::{PostgresStore, SqliteStore, Store};
+use crate::store::Store;
+use crate::store::open::{PostgresStore, SqliteStore};
 
 /// What a test runs over. A test is an `async fn name(engine: Engine)` that is named in [`on_each_engine`].
 #[derive(Debug, Clone, Copy)]
@@ -11,7 +12,7 @@ pub(super) enum Engine {
     Postgres,
 }
 
-/// Makes of each function a module of its name with a test for each engine.
+/// Defines for each function a module of its name with a test for each engine.
 macro_rules! on_each_engine {
     ($($name:ident)+) => {
         $(mod $name {
@@ -37,14 +38,14 @@ pub(super) struct Fresh {
     pub(super) folder: Home,
 }
 
-/// Where a store is, and what a test does to it that no bridge does.
+/// Where a store is, and what tests do to it directly.
 pub(super) enum Home {
     Sqlite(tempfile::TempDir),
     Postgres(String),
 }
 
 impl Engine {
-    /// PostgreSQL, where there is one; where there is none, that is said.
+    /// PostgreSQL, if there is one; otherwise logs that the test is skipped.
     pub(super) fn postgres() -> Option<Self> {
         crate::testkit::postgres::available().then_some(Self::Postgres)
     }
@@ -66,7 +67,7 @@ impl Home {
         }
     }
 
-    /// The first row of a statement, as texts; nothing where it has none.
+    /// Returns the first row of a statement, as texts; empty if it has none.
     pub(super) async fn ask(&self, statement: &str) -> Vec<Option<String>> {
         match self {
             Self::Sqlite(folder) => {
@@ -86,7 +87,7 @@ impl Home {
             Self::Postgres(url) => {
                 use sqlx::{Connection as _, Executor as _, Row as _};
                 let mut link = sqlx::PgConnection::connect(url).await.unwrap();
-                // As one message, which answers in text.
+                // As a simple query, which returns texts.
                 let row = link.fetch_optional(sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned()))).await.unwrap();
                 let Some(row) = row else { return Vec::new() };
                 (0..row.len()).map(|at| row.try_get_unchecked(at).unwrap()).collect()
@@ -96,14 +97,14 @@ impl Home {
 }
 
 impl Fresh {
-    /// SQLite alone, for what is measured in its own terms.
+    /// SQLite alone, for tests of that engine.
     pub(super) fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(SqliteStore::open(&folder.path().join("bridge.db")).unwrap());
         Self { store, folder: Home::Sqlite(folder) }
     }
 
-    /// Ends the engine without a word and opens it again.
+    /// Drops the engine without closing it, and opens it again.
     pub(super) async fn again(self) -> Self {
         self.store.close().await;
         drop(self.store);

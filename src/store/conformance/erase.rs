@@ -1,4 +1,4 @@
-//! Everything of one person, erased.
+//! Erasing everything of one person.
 
 use super::*;
 
@@ -8,7 +8,7 @@ on_each_engine! {
     what_waits_or_is_under_way_is_erased_only_where_that_is_asked_for
 }
 
-/// Long after all that happens here.
+/// Later than everything in these tests.
 const LATER: i64 = 1_000_000;
 
 fn person(n: u32) -> Person {
@@ -16,7 +16,7 @@ fn person(n: u32) -> Person {
     Person { names: [plus.clone(), plus[1..].to_owned()], channel: None }
 }
 
-/// Counts of what a table holds of conversation names like these.
+/// Returns contact and destination of the conversations.
 async fn names(folder: &Home) -> Vec<Option<String>> {
     folder.ask("SELECT MIN(contact), MAX(contact), MIN(destination), MAX(destination) FROM conversations").await
 }
@@ -57,7 +57,7 @@ async fn of_an_erased_person_only_how_far_it_is_read_stays_and_no_row_makes_its_
     let both = [Some(other.clone()), Some(erased.clone()), Some(other[1..].to_owned()), Some(erased.clone())];
     assert_eq!(names(&folder).await, both);
 
-    // The same page again, and a sweep that forgets: no event, and no name comes back.
+    // The same page again, and a read that forgets: no event, and no name comes back.
     assert_eq!(store.seen(&channel(), &contact(1)).await.unwrap().rows.len(), 2);
     assert_eq!(store.position(&channel(), &contact(1)).await.unwrap().unwrap().read_to.as_deref(), Some("p"));
     let positions = store.positions(&channel()).await.unwrap();
@@ -105,7 +105,7 @@ async fn what_waits_or_is_under_way_is_erased_only_where_that_is_asked_for(engin
     let unknown = Settlement::Unknown { fault: Fault::TimedOut, look_ms: 500 };
     store.settle(&attempt, unknown, 100).await.unwrap();
     assert!(!store.erase(person(1), Erase::Waiting, LATER).await.unwrap().done);
-    let in_doubt = store.due_looks(&channel(), 9000, 9).await.unwrap().remove(0);
+    let in_doubt = store.due_lookups(&channel(), 9000, 9).await.unwrap().remove(0);
     let sent = Settlement::Sent { afilnet_id: None, more: false };
     store.resolve(&in_doubt, epoch, sent, 600).await.unwrap();
     assert!(store.erase(person(1), Erase::Waiting, LATER).await.unwrap().done);

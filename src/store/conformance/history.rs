@@ -1,4 +1,4 @@
-//! Further promises: places in the queue, tries that are counted apart, rows that cannot be read, callers that go away.
+//! Further guarantees: places in the queue, counts of attempts, rows that do not decode, callers that go away.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ on_each_engine! {
 /// Longest wait for what must come; generous, because tests share the machine.
 const SOON: Duration = Duration::from_mins(1);
 
-/// Does something to a row that no bridge does.
+/// Changes a row directly.
 async fn damage(fresh: &Fresh, statement: &str) {
     assert_eq!(fresh.folder.ask(&format!("{statement} RETURNING id")).await.len(), 1, "{statement}");
 }
@@ -57,17 +57,17 @@ async fn tries_that_ended_in_different_faults_are_not_added_up(engine: Engine) {
     store.accept(message(1, "a", 10)).await.unwrap();
     store.record(reading(2, &[("r1", "in")])).await.unwrap();
     let faults = [Fault::Busy, Fault::Busy, Fault::Unreachable, Fault::Busy, Fault::Http(500), Fault::Http(503)];
-    for (fault, clock_rollback) in faults.into_iter().zip([1, 2, 1, 1, 1, 1]) {
+    for (fault, count) in faults.into_iter().zip([1, 2, 1, 1, 1, 1]) {
         let attempt = take(&store, epoch, 100).await.remove(0);
-        assert_eq!(attempt.before.and(&fault), clock_rollback, "outbound, {fault:?}");
+        assert_eq!(attempt.before.and(&fault), count, "outbound, {fault:?}");
         let again = Settlement::Queued { due_ms: Some(100), fault: fault.clone() };
         store.settle(&attempt, again, 100).await.unwrap();
         let event = store.due_events(&channel(), 2000, 10).await.unwrap().remove(0);
-        assert_eq!(event.before.and(&fault), clock_rollback, "event, {fault:?}");
+        assert_eq!(event.before.and(&fault), count, "event, {fault:?}");
         store.published(&event, Publication::Queued { due_ms: 2000, fault }, 2000).await.unwrap();
     }
     let attempt = take(&store, epoch, 100).await.remove(0);
-    assert_eq!((attempt.before.clock_rollback, attempt.number), (1, 7));
+    assert_eq!((attempt.before.count, attempt.number), (1, 7));
 }
 
 async fn a_part_that_went_out_leaves_no_tries_to_the_next(engine: Engine) {
@@ -134,7 +134,7 @@ async fn a_message_whose_caller_goes_away_before_the_commit_is_rung_for_and_coun
     assert!(wakeups.verdict_expected(Duration::ZERO));
     // Polled once, which hands it to the writer, then dropped.
     assert!(tokio::time::timeout(Duration::ZERO, store.accept(message(1, "kept", 10))).await.is_err());
-    tokio::time::timeout(SOON, wakeups.outbound.notified()).await.expect("the bell rings");
+    tokio::time::timeout(SOON, wakeups.outbound.notified()).await.expect("the sender is notified");
     assert!(!wakeups.verdict_expected(Duration::ZERO), "it is counted among what waits");
     assert_eq!(take(&store, epoch, 100).await.iter().map(words).collect::<Vec<_>>(), ["kept"]);
     assert!(wakeups.verdict_expected(Duration::ZERO), "and no longer once begun");

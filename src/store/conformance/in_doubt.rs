@@ -1,4 +1,4 @@
-//! Messages whose outcome is unknown.
+//! Messages of unknown outcome.
 
 use super::*;
 use crate::domain::matching::Match;
@@ -30,14 +30,14 @@ async fn in_doubt(store: &Arc<dyn Store>, epoch: Epoch, words: &str) -> InDoubtS
 }
 
 async fn due(store: &Arc<dyn Store>, now_ms: i64) -> Vec<InDoubtSend> {
-    store.due_looks(&channel(), now_ms, 10).await.unwrap()
+    store.due_lookups(&channel(), now_ms, 10).await.unwrap()
 }
 
 async fn state(store: &Arc<dyn Store>, m_id: &MId) -> String {
     store.show(m_id.as_str().to_owned()).await.unwrap().unwrap().state
 }
 
-/// A reading whose one row shows `part` of `m_id`.
+/// A read with one row that matches `part` of `m_id`.
 fn showing(identity: &str, m_id: &MId, part: u32) -> ConversationRead {
     let mut page = reading(1, &[(identity, "x")]);
     page.rows[0].events.clear();
@@ -66,23 +66,23 @@ async fn what_was_under_way_at_the_end_is_in_doubt_and_holds_its_conversation_al
     assert_eq!(found.iter().map(|left| &left.m_id).collect::<Vec<_>>(), [&lost_id]);
     assert!(store.interrupted(&channel(), epoch, 500, 200).await.unwrap().is_empty());
     assert_eq!(take(&store, epoch, 10_000).await.iter().map(words).collect::<Vec<_>>(), ["beside it"]);
-    assert_eq!((store.next_look_ms(&channel()).await.unwrap(), due(&store, 499).await.len()), (Some(500), 0));
+    assert_eq!((store.next_lookup_ms(&channel()).await.unwrap(), due(&store, 499).await.len()), (Some(500), 0));
     let in_doubt = due(&store, 500).await.remove(0);
-    assert_eq!((in_doubt.attempt.m_id.clone(), in_doubt.unknown_ms, in_doubt.looks), (lost_id, 200, 0));
+    assert_eq!((in_doubt.attempt.m_id.clone(), in_doubt.unknown_ms, in_doubt.lookups), (lost_id, 200, 0));
     assert!(store.due_events(&channel(), 10_000, 10).await.unwrap().is_empty(), "the agent is not told yet");
 }
 
 async fn a_row_that_shows_it_makes_the_next_look_due_at_once(engine: Engine) {
     let (Fresh { store, folder: _folder }, epoch) = fresh(engine).await;
     let in_doubt = in_doubt(&store, epoch, "a").await;
-    store.look_again(&in_doubt, Look::Unclear, 90_000, 200).await.unwrap();
+    store.record_lookup(&in_doubt, LookupResult::Inconclusive, 90_000, 200).await.unwrap();
     assert!(due(&store, 1000).await.is_empty());
     store.record(showing("row", &in_doubt.attempt.m_id, 0)).await.unwrap();
     let in_doubt = due(&store, 1000).await.remove(0);
     assert!(store.evidence(&in_doubt).await.unwrap().found);
     store.resolve(&in_doubt, epoch, Settlement::Sent { afilnet_id: None, more: false }, 1000).await.unwrap();
     assert_eq!(state(&store, &in_doubt.attempt.m_id).await, "sent");
-    assert_eq!(store.next_look_ms(&channel()).await.unwrap(), None);
+    assert_eq!(store.next_lookup_ms(&channel()).await.unwrap(), None);
 }
 
 async fn one_that_was_found_before_it_was_given_up_is_looked_at_at_once(engine: Engine) {
@@ -126,23 +126,23 @@ async fn looks_are_counted_by_what_they_prove(engine: Engine) {
     let mut in_doubt = in_doubt(&store, epoch, "a").await;
     assert_eq!(in_doubt.anchor.as_deref(), Some("r2"));
     for (look, looks, absences, absent_ms) in [
-        (Look::Failed, 0, 0, None),
-        (Look::Unclear, 1, 0, None),
-        (Look::Absent, 2, 1, Some(3000)),
-        (Look::Absent, 3, 2, Some(3000)),
+        (LookupResult::Failed, 0, 0, None),
+        (LookupResult::Inconclusive, 1, 0, None),
+        (LookupResult::Absent, 2, 1, Some(3000)),
+        (LookupResult::Absent, 3, 2, Some(3000)),
     ] {
         let now_ms = 1000 * (i64::from(looks) + 1);
-        store.look_again(&in_doubt, look, now_ms, now_ms).await.unwrap();
+        store.record_lookup(&in_doubt, look, now_ms, now_ms).await.unwrap();
         in_doubt = due(&store, now_ms).await.remove(0);
-        assert_eq!((in_doubt.looks, in_doubt.absences, in_doubt.absent_ms), (looks, absences, absent_ms), "{look:?}");
+        assert_eq!((in_doubt.lookups, in_doubt.absences, in_doubt.absent_ms), (looks, absences, absent_ms), "{look:?}");
     }
     store.resolve(&in_doubt, epoch, Settlement::Queued { due_ms: None, fault: Fault::TimedOut }, 5000).await.unwrap();
     let again = take(&store, epoch, 5000).await.remove(0);
     assert_eq!((again.number, again.m_id.clone()), (2, in_doubt.attempt.m_id.clone()));
-    assert!(matches!(store.look_again(&in_doubt, Look::Absent, 1, 1).await, Err(StoreError::Stale)));
+    assert!(matches!(store.record_lookup(&in_doubt, LookupResult::Absent, 1, 1).await, Err(StoreError::Stale)));
     store.settle(&again, Settlement::Unknown { fault: Fault::TimedOut, look_ms: 6000 }, 5500).await.unwrap();
     let anew = due(&store, 6000).await.remove(0);
-    assert_eq!((anew.looks, anew.absences, anew.absent_ms, anew.unknown_ms), (0, 0, None, 5500));
+    assert_eq!((anew.lookups, anew.absences, anew.absent_ms, anew.unknown_ms), (0, 0, None, 5500));
 }
 
 async fn an_owner_taken_over_resolves_nothing(engine: Engine) {
@@ -270,7 +270,7 @@ async fn a_row_that_shows_while_it_waits_to_go_again_stops_it(engine: Engine) {
     assert!(store.evidence(&again).await.unwrap().found);
     store.resolve(&again, epoch, Settlement::Sent { afilnet_id: None, more: true }, 400).await.unwrap();
     let next = take(&store, epoch, 10_000).await.remove(0);
-    assert_eq!((next.part, next.doubted), (1, false), "the next part is not in doubt");
+    assert_eq!((next.part, next.maybe_sent), (1, false), "the next part is not in doubt");
     store.settle(&next, Settlement::Queued { due_ms: Some(1), fault: Fault::Busy }, 500).await.unwrap();
-    assert!(!take(&store, epoch, 10_000).await.remove(0).doubted);
+    assert!(!take(&store, epoch, 10_000).await.remove(0).maybe_sent);
 }

@@ -1,4 +1,4 @@
-//! What a person does about messages and events that were given up.
+//! What an operator does with messages and events that were given up.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What every engine promises of the calls that rows are held against.
+//! Guarantees of both engines about unmatched sends.
 
 use super::*;
 use crate::domain::matching::Match;

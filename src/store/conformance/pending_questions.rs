@@ -1,4 +1,4 @@
-//! What every engine promises of open choices.
+//! Guarantees of both engines about pending questions.
 
 use super::*;
 use crate::domain::PendingQuestion;

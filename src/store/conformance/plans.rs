@@ -1,4 +1,4 @@
-//! What the statements cost: the indices they go through, and that no step grows with what is kept or waits.
+//! Cost of the statements: the indices that they use, and that no step grows with what is stored or waits.
 
 use rusqlite::{Connection, StatementStatus, ToSql, params};
 
@@ -23,7 +23,7 @@ fn plan(db: &Connection, statement: &str) -> Vec<String> {
     lines
 }
 
-/// Indices that hold only what waits, what is rare or what is old: these may be walked.
+/// Indices of only what waits, is rare or is old: these may be scanned.
 const SMALL: &[&str] = &[
     "conversations_outbound",
     "conversations_live",
@@ -60,8 +60,8 @@ async fn every_statement_goes_through_its_index_and_none_walks_a_table() {
         ("PART_SENT", sql::PART_SENT, &[by_key]),
         ("REQUEUE", sql::REQUEUE, &[by_key]),
         ("ENDED", sql::ENDED, &[by_key]),
-        ("SET_ASIDE", sql::SET_ASIDE, &[by_key]),
-        ("DOUBTED", sql::DOUBTED, &[by_key]),
+        ("SET_ASIDE", sql::MARK_UNREADABLE, &[by_key]),
+        ("DOUBTED", sql::SET_UNKNOWN, &[by_key]),
         ("SHIFT_OUTBOUND", sql::SHIFT_OUTBOUND, &["outbound_active"]),
         ("SHIFT_EVENTS", sql::SHIFT_EVENTS, &["events_active"]),
         ("SHIFT_OUTBOUND_LANES", sql::SHIFT_OUTBOUND_LANES, &["conversations_outbound"]),
@@ -71,8 +71,8 @@ async fn every_statement_goes_through_its_index_and_none_walks_a_table() {
         ("LEFT_SENDING", sql::LEFT_SENDING, &["outbound_sending"]),
         ("DUE_LOOKS", sql::DUE_LOOKS, &["outbound_looks"]),
         ("NEXT_LOOK_MS", sql::NEXT_LOOK_MS, &["outbound_looks"]),
-        ("CLAIMED", sql::CLAIMED, &["seen_claim"]),
-        ("DOUBTFUL_SINCE", sql::DOUBTFUL_SINCE, &["seen_claim", by_key]),
+        ("CLAIMED", sql::IS_MATCHED, &["seen_claim"]),
+        ("DOUBTFUL_SINCE", sql::MAYBE_SHOWN_SINCE, &["seen_claim", by_key]),
         ("SENT_BEFORE", sql::SENT_BEFORE, &["outbound_spoken"]),
         ("LOOKED", sql::LOOKED, &[by_key]),
         ("SHOWN", sql::SHOWN, &["(m_id=?)"]),
@@ -92,13 +92,13 @@ async fn every_statement_goes_through_its_index_and_none_walks_a_table() {
         ("SEEN", sql::SEEN, &["(channel=? AND contact=?)", "(conversation=?)"]),
         ("PAGE", sql::PAGE, &["(channel=? AND contact=?)"]),
         ("SET_PAGE", sql::SET_PAGE, &[by_key]),
-        ("CLAIMED_SENT", sql::CLAIMED_SENT, &["(m_id=?)"]),
-        ("UNTOLD", sql::UNTOLD, &["(channel=? AND contact=?)", "outbound_spoken (conversation=?"]),
-        ("TELL", sql::TELL, &["(m_id=?)"]),
-        ("LEARNED", sql::LEARNED, &["(channel=?)"]),
-        ("LEARN_TEXTS", sql::LEARN_TEXTS, &["(channel=?)"]),
-        ("LEARN_FILES", sql::LEARN_FILES, &["(channel=?)"]),
-        ("LEARN_LAG", sql::LEARN_LAG, &["(channel=?)"]),
+        ("CLAIMED_SENT", sql::MATCHED_SENT, &["(m_id=?)"]),
+        ("UNTOLD", sql::UNREPORTED, &["(channel=? AND contact=?)", "outbound_spoken (conversation=?"]),
+        ("TELL", sql::SET_STATUS, &["(m_id=?)"]),
+        ("LEARNED", sql::ACCOUNT_TRAITS, &["(channel=?)"]),
+        ("LEARN_TEXTS", sql::SHOWS_TEXTS, &["(channel=?)"]),
+        ("LEARN_FILES", sql::SHOWS_FILES, &["(channel=?)"]),
+        ("LEARN_LAG", sql::SETTLE_LAG, &["(channel=?)"]),
         ("EVENT_MS", sql::EVENT_MS, &[by_key]),
         ("SET_EVENT_MS", sql::SET_EVENT_MS, &[by_key]),
         ("FORGET", sql::FORGET, &["(conversation=? AND identity=?)"]),
@@ -114,7 +114,7 @@ async fn every_statement_goes_through_its_index_and_none_walks_a_table() {
         ("LIST_DEAD", sql::LIST_DEAD, &["events_dead"]),
         ("SHOW_DEAD", sql::SHOW_DEAD, &["events_dead"]),
         ("BY_HAND", sql::BY_HAND, &["(m_id=?)"]),
-        ("DEAD_BY_HAND", sql::DEAD_BY_HAND, &["events_dead"]),
+        ("DEAD_BY_HAND", sql::DEAD_EVENTS, &["events_dead"]),
         ("RETRY_OUTBOUND", sql::RETRY_OUTBOUND, &[by_key]),
         ("RETRY_EVENT", sql::RETRY_EVENT, &[by_key]),
         ("DISCARD_OUTBOUND", sql::DISCARD_OUTBOUND, &[by_key]),
@@ -158,7 +158,7 @@ fn fill(db: &Connection, conversations: u32) {
     db.execute_batch(&fill.replace("COUNT", &conversations.to_string()).replace("CONTENT", &content)).unwrap();
 }
 
-/// Steps of SQLite's machine that a statement takes: the same on every machine, however loaded.
+/// Steps of SQLite's virtual machine for a statement: the same on every machine under any load.
 fn steps(db: &Connection, statement: &str, params: &[&dyn ToSql]) -> i32 {
     let mut prepared = db.prepare(statement).unwrap();
     for (at, param) in params.iter().enumerate() {
@@ -188,7 +188,7 @@ async fn two_hundred_thousand_waiting_cost_a_message_no_more_than_two_thousand()
             ("accept: repeat", steps(&db, sql::UNANSWERED, params![new, 0, "none"])),
             ("accept: ahead", steps(&db, sql::AHEAD, params![new, far])),
             ("next", steps(&db, sql::NEXT_OUTBOUND_MS, params!["support"])),
-            ("take_ownership", steps(&db, sql::OWN, params!["support"])),
+            ("take_ownership", steps(&db, sql::TAKE_OWNERSHIP, params!["support"])),
             ("interrupted", steps(&db, sql::LEFT_SENDING, params!["support", far])),
             ("events", steps(&db, sql::DUE_EVENTS, params!["support", far, 16])),
             ("list of unknown", steps(&db, sql::LIST_TROUBLE, params!["unknown", None::<String>, 20])),

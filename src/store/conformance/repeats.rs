@@ -1,4 +1,4 @@
-//! Calls that are made again: when an equal one is a repeat, and what a key says.
+//! Repeated calls: when an equal call is a repeat, and calls with a key.
 
 use super::*;
 
@@ -14,9 +14,9 @@ on_each_engine! {
     a_call_whose_caller_is_gone_is_not_stored
 }
 
-/// Accepts, and tells the message that the call was a repeat of.
+/// Accepts; returns the message that the call repeats, if any.
 async fn again(store: &Arc<dyn Store>, message: NewOutbound) -> Option<MId> {
-    match store.accept(message).await.unwrap().kept {
+    match store.accept(message).await.unwrap().outcome {
         AcceptOutcome::New => None,
         AcceptOutcome::RepeatOf(first) => Some(first),
         AcceptOutcome::KeyTaken => panic!("the key is taken"),
@@ -38,16 +38,16 @@ async fn an_equal_call_is_a_repeat_only_of_one_whose_answer_was_lost(engine: Eng
     let first = message(1, "a", 10);
     let m_id = first.m_id.clone();
     assert_eq!(again(&store, first).await, None);
-    // Not known yet: a message of its own.
+    // Not known yet: a new message.
     let second = message(1, "a", 11);
     let second_id = second.m_id.clone();
     assert_eq!(again(&store, second).await, None);
     store.record_responses(vec![(m_id.clone(), false), (second_id, true)]).await.unwrap();
-    // Other words, and another contact.
+    // Another text, and another contact.
     assert_eq!(again(&store, message(1, "b", 12)).await, None);
     assert_eq!(again(&store, message(2, "a", 12)).await, None);
     assert_eq!(again(&store, message(1, "a", 12)).await, Some(m_id.clone()));
-    // Repeated once; again only where that answer was lost too.
+    // Repeated once; again only if that response was lost too.
     assert_eq!(again(&store, message(1, "a", 13)).await, None);
     store.record_responses(vec![(m_id.clone(), false)]).await.unwrap();
     assert_eq!(again(&store, message(1, "a", 14)).await, Some(m_id.clone()));
@@ -104,8 +104,8 @@ async fn answers_of_which_a_former_owner_knew_nothing_count_as_lost(engine: Engi
     store.take_ownership(&channel()).await.unwrap();
     assert_eq!(again(&store, message(1, "a", 20)).await, Some(m_id));
     assert_eq!(again(&store, message(2, "a", 20)).await, None);
-    // A file's owner takes over its own channels alone. Where several processes answer for all, one that is gone gave no
-    // answer of any.
+    // The owner of a SQLite file takes over its own channels alone. If several processes share a store, a dead process
+    // gave no response for any channel.
     let gone = matches!(engine, Engine::Postgres).then(|| elsewhere.m_id.clone());
     assert_eq!(again(&store, NewOutbound { m_id: MId::fresh(), ..elsewhere }).await, gone);
 }
@@ -116,15 +116,15 @@ async fn a_key_names_one_message_of_its_channel(engine: Engine) {
     let m_id = first.m_id.clone();
     assert_eq!(again(&store, first).await, None);
     assert_eq!(again(&store, under("k", message(1, "a", 11))).await, Some(m_id.clone()));
-    // Answered or not, soon or late.
+    // With the response received or not, soon or late.
     store.record_responses(vec![(m_id.clone(), true)]).await.unwrap();
     assert_eq!(again(&store, under("k", message(1, "a", 11 + 2 * TEN_MINUTES_MS))).await, Some(m_id.clone()));
     for other in [message(1, "b", 12), message(2, "a", 12)] {
-        assert_eq!(store.accept(under("k", other)).await.unwrap().kept, AcceptOutcome::KeyTaken);
+        assert_eq!(store.accept(under("k", other)).await.unwrap().outcome, AcceptOutcome::KeyTaken);
     }
     let elsewhere = NewOutbound { channel: "other".parse().unwrap(), ..message(1, "b", 12) };
     assert_eq!(again(&store, under("k", elsewhere)).await, None);
-    // Two keys are two messages, though the first one's answer was lost.
+    // Two keys are two messages, although the first response was lost.
     let lost = under("k2", message(3, "a", 12));
     let lost_id = lost.m_id.clone();
     store.accept(lost).await.unwrap();
@@ -139,7 +139,7 @@ async fn the_key_of_a_message_that_failed_names_the_next_one(engine: Engine) {
     store.accept(under("k", message(1, "a", 10))).await.unwrap();
     let attempt = take(&store, epoch, 100).await.remove(0);
     store.settle(&attempt, Settlement::Failed { fault: Fault::Busy, notice: None }, 100).await.unwrap();
-    assert_eq!(store.accept(under("k", message(1, "b", 200))).await.unwrap().kept, AcceptOutcome::KeyTaken);
+    assert_eq!(store.accept(under("k", message(1, "b", 200))).await.unwrap().outcome, AcceptOutcome::KeyTaken);
     let second = under("k", message(1, "a", 200));
     let m_id = second.m_id.clone();
     assert_eq!(again(&store, second).await, None);
@@ -171,19 +171,19 @@ async fn a_repeat_is_not_counted_as_waiting_again(engine: Engine) {
 
 async fn a_call_whose_caller_is_gone_is_not_stored(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
-    let deserted = |message| NewOutbound { caller: Caller::new(i64::MAX, || false), ..message };
-    for gone in [deserted(message(1, "a", 10)), deserted(under("k", message(1, "a", 10)))] {
+    let abandoned = |message| NewOutbound { caller: Caller::new(i64::MAX, || false), ..message };
+    for gone in [abandoned(message(1, "a", 10)), abandoned(under("k", message(1, "a", 10)))] {
         let refused = store.accept(gone).await;
         assert!(matches!(refused, Err(StoreError::Stale)), "{refused:?}");
     }
     assert_eq!(waiting(&store).await, 0);
     assert_eq!(again(&store, under("k", message(1, "a", 11))).await, None);
-    // A repeat whose caller is gone leaves the loss to the next.
+    // A repeat of a caller that is gone leaves the loss to the next.
     let first = message(2, "a", 10);
     let m_id = first.m_id.clone();
     store.accept(first).await.unwrap();
     store.record_responses(vec![(m_id.clone(), false)]).await.unwrap();
-    assert!(store.accept(deserted(message(2, "a", 11))).await.is_err());
+    assert!(store.accept(abandoned(message(2, "a", 11))).await.is_err());
     assert_eq!(again(&store, message(2, "a", 12)).await, Some(m_id));
-    store.check().await.unwrap(); // it is no trouble of the store
+    store.check().await.unwrap(); // this is not a failure of the store
 }

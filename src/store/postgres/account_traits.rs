@@ -1,20 +1,13 @@
-//! What rows of ours prove: that the account shows them, how soon, and what became of the messages.
+//! What rows of own sends show: that the account shows them, how soon, and their delivery status.
 
 use super::db::{Count, Db, args, decode};
-use super::inbound;
+use super::events;
 use crate::domain::clock::wall_ms;
 use crate::domain::matching::Match;
 use crate::domain::{Event, EventBody, StatusValue};
-use crate::store::{AccountTraits, Receipt, StoreError, UnreportedSend, sql};
+use crate::store::{AccountTraits, Receipt, StoreError, UnreportedSend, rules, sql};
 
-/// A row that was missed for longer shows no lag: something else was wrong.
-const LONGEST_LAG_MS: i64 = 10 * 60_000;
-
-/// A status waits this long after its message went out, so that the answer to `/message` with its mId comes before
-/// (bonychat.md A16).
-const AFTER_ANSWER_MS: i64 = 500;
-
-/// Learns from a row that shows a message which surely was sent.
+/// Updates the account's traits from a row that matches a certainly sent message.
 pub(super) async fn from_row(
     db: &mut Db,
     channel: &str,
@@ -23,31 +16,36 @@ pub(super) async fn from_row(
     read_before_ms: Option<i64>,
 ) -> Result<(), StoreError> {
     let sent: Option<(String, Option<i64>)> =
-        db.optional(sql::CLAIMED_SENT, args![matched.m_id.as_str(), conversation]).await?;
+        db.optional(sql::MATCHED_SENT, args![matched.m_id.as_str(), conversation]).await?;
     let Some((kind, done_ms)) = sent else { return Ok(()) };
-    let learn = if kind == "attachment" { sql::LEARN_FILES } else { sql::LEARN_TEXTS };
-    db.execute(learn, args![channel]).await?;
-    // Of parts before the last nobody noted when they went out.
+    let statement = if kind == "attachment" { sql::SHOWS_FILES } else { sql::SHOWS_TEXTS };
+    db.execute(statement, args![channel]).await?;
+    // The time of a send is stored for the last part only.
     if let (true, Some(done_ms), Some(read_before_ms)) = (matched.last, done_ms, read_before_ms) {
         let lag_ms = read_before_ms - done_ms;
-        if (1..=LONGEST_LAG_MS).contains(&lag_ms) {
-            db.execute(sql::LEARN_LAG, args![lag_ms, channel]).await?;
+        if (1..=rules::LONGEST_LAG_MS).contains(&lag_ms) {
+            db.execute(sql::SETTLE_LAG, args![lag_ms, channel]).await?;
         }
     }
     Ok(())
 }
 
-/// Queues the status that a row of ours shows, if it goes beyond what was told. Tells whether it does.
-pub(super) async fn tell(db: &mut Db, conversation: i64, receipt: &Receipt, now_ms: i64) -> Result<bool, StoreError> {
+/// Queues the status on the row of an own send, if it goes beyond the last one published. Returns whether it does.
+pub(super) async fn queue_status(
+    db: &mut Db,
+    conversation: i64,
+    receipt: &Receipt,
+    now_ms: i64,
+) -> Result<bool, StoreError> {
     let (rank, part) = (receipt.value.rank(), i64::from(receipt.part));
     let part = if receipt.value == StatusValue::Failed { -1 } else { part };
-    let told: Option<(Option<i64>,)> =
-        db.optional(sql::TELL, args![rank, receipt.m_id.as_str(), conversation, part]).await?;
-    let Some((done_ms,)) = told else { return Ok(false) };
+    let done: Option<(Option<i64>,)> =
+        db.optional(sql::SET_STATUS, args![rank, receipt.m_id.as_str(), conversation, part]).await?;
+    let Some((done_ms,)) = done else { return Ok(false) };
     let body = EventBody::MessageStatus { value: receipt.value, message: receipt.message.clone() };
     let event = Event { m_id: receipt.m_id.clone(), timestamp_ms: wall_ms(), body };
-    let due_ms = now_ms.max(done_ms.unwrap_or(now_ms) + AFTER_ANSWER_MS);
-    inbound::add_events(db, conversation, std::slice::from_ref(&event), due_ms, now_ms).await?;
+    let due_ms = now_ms.max(done_ms.unwrap_or(now_ms) + rules::STATUS_AFTER_MS);
+    events::add_events(db, conversation, std::slice::from_ref(&event), due_ms, now_ms).await?;
     Ok(true)
 }
 
@@ -59,7 +57,7 @@ pub(super) async fn unreported_sends(
 ) -> Result<Vec<UnreportedSend>, StoreError> {
     type Row = (String, Count, String, i64, i64);
     let most = i64::try_from(limit).unwrap_or(i64::MAX);
-    let found: Vec<Row> = db.rows(sql::UNTOLD, args![channel, contact, most]).await?;
+    let found: Vec<Row> = db.rows(sql::UNREPORTED, args![channel, contact, most]).await?;
     let of = |(m_id, Count(part), state, told, since_ms): Row| {
         Ok(UnreportedSend { m_id: decode("outbound", &m_id)?, part, sent: state == "sent", told, since_ms })
     };
@@ -67,7 +65,7 @@ pub(super) async fn unreported_sends(
 }
 
 pub(super) async fn account_traits(db: &mut Db, channel: &str) -> Result<AccountTraits, StoreError> {
-    let found: Option<(i64, i64, i64)> = db.optional(sql::LEARNED, args![channel]).await?;
+    let found: Option<(i64, i64, i64)> = db.optional(sql::ACCOUNT_TRAITS, args![channel]).await?;
     let of = |(texts, files, settle_lag_ms)| AccountTraits {
         shows_texts: texts != 0,
         shows_files: files != 0,

@@ -1,4 +1,4 @@
-//! What operators and housekeeping ask of the store.
+//! Queries of operators, retention, and the health probe.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ pub(super) async fn show(db: &mut Db, m_id: &str) -> Result<Option<ListedMessage
 }
 
 fn listed((m_id, channel, contact, state, kind, attempt, accepted_ms, done_ms, fault): Row) -> ListedMessage {
-    // One whose conversation waits for a person is told apart by having no end yet.
+    // A held one differs from an unconfirmed one by having no end time.
     let state = if state == "held" { "unconfirmed".into() } else { state };
     ListedMessage { m_id, channel, contact, state, kind, attempt, accepted_ms, done_ms, fault }
 }
@@ -75,22 +75,23 @@ pub(super) async fn depths(db: &mut Db) -> Result<Vec<QueueDepth>, StoreError> {
     Ok(channels.into_iter().map(|(channel, there)| QueueDepth { channel, ..there }).collect())
 }
 
-/// Wiping comes before dropping, so that what is due for both leaves step by step, whichever is kept longer.
-pub(super) async fn sweep(
+/// Texts are erased before rows are deleted, so that the limit bounds each step, whichever of the two has the longer
+/// retention.
+pub(super) async fn purge(
     db: &mut Db,
     text_before_ms: i64,
     rows_before_ms: i64,
     limit: u32,
 ) -> Result<usize, StoreError> {
-    use super::sql as own;
+    use super::sql as engine_sql;
     let text_before_ms = text_before_ms.max(rows_before_ms);
     let mut most = 0;
     for (statement, before_ms) in [
-        (own::WIPE_OUTBOUND, text_before_ms),
-        (own::WIPE_EVENTS, text_before_ms),
-        (own::WIPE_CHOICES, text_before_ms),
-        (own::DROP_OUTBOUND, rows_before_ms),
-        (own::DROP_EVENTS, rows_before_ms),
+        (engine_sql::WIPE_OUTBOUND, text_before_ms),
+        (engine_sql::WIPE_EVENTS, text_before_ms),
+        (engine_sql::WIPE_CHOICES, text_before_ms),
+        (engine_sql::DROP_OUTBOUND, rows_before_ms),
+        (engine_sql::DROP_EVENTS, rows_before_ms),
         (sql::DROP_KEYS, rows_before_ms),
     ] {
         most = most.max(db.execute(statement, args![before_ms, limit]).await?);
@@ -98,12 +99,12 @@ pub(super) async fn sweep(
     Ok(usize::try_from(most).unwrap_or(usize::MAX))
 }
 
-/// Writes something that changes nothing, to learn whether it can be done again.
+/// Makes a write that changes nothing, to detect that writes work again.
 pub(super) async fn probe(db: &mut Db) -> Result<(), StoreError> {
     db.execute(super::sql::PROBE, args![]).await.map(drop)
 }
 
-/// Fails where the server only reads: a copy that was not promoted, or a database that is full and guarded.
+/// Fails if the server is read-only: a replica that was not promoted, or a database that was made read-only when full.
 pub(super) async fn writable(db: &mut Db) -> Result<(), StoreError> {
     db.one::<i64>(super::sql::WRITABLE, args![]).await.map(drop)
 }

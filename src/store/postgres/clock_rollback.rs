@@ -1,25 +1,22 @@
 //! Stored times after the machine's clock was set back.
 
 use super::db::{Db, args};
-use super::sql as own;
-use crate::store::{StoreError, sql};
+use super::sql as engine_sql;
+use crate::store::{StoreError, rules, sql};
 
-/// Less than this is the end of one process and the start of the next on a clock that is kept in time.
-const WORTH_MS: i64 = 1000;
-
-/// Moves what waits back by as much as the newest rows lie ahead of now, and those rows to now: the next start finds
-/// nothing to do. Tells by how much.
+/// Moves due times back by as much as the newest rows are later than now, and those rows to now, so that the next start
+/// finds nothing to do. Returns by how much.
 pub(super) async fn follow(db: &mut Db, now_ms: i64) -> Result<i64, StoreError> {
     let me = db.me();
-    let others: i64 = db.one(own::OTHERS, args![me]).await?;
+    let others: i64 = db.one(engine_sql::OTHERS, args![me]).await?;
     if others > 0 {
-        return Ok(0); // what waits is theirs as well, and their clocks run on
+        return Ok(0); // other processes share the queue, and their clocks are right
     }
-    let outbound = ahead(db, own::AHEAD_OUTBOUND, now_ms).await?;
-    let events = ahead(db, own::AHEAD_EVENTS, now_ms).await?;
+    let outbound = ahead(db, engine_sql::AHEAD_OUTBOUND, now_ms).await?;
+    let events = ahead(db, engine_sql::AHEAD_EVENTS, now_ms).await?;
     let newest_ms = outbound.iter().chain(&events).map(|(_, newest_ms)| *newest_ms).max().unwrap_or(i64::MIN);
     let by_ms = newest_ms.saturating_sub(now_ms);
-    if by_ms < WORTH_MS {
+    if by_ms < rules::ROLLBACK_FROM_MS {
         return Ok(0);
     }
     for shift in [sql::SHIFT_OUTBOUND, sql::SHIFT_EVENTS, sql::SHIFT_OUTBOUND_LANES, sql::SHIFT_EVENT_LANES] {
@@ -33,7 +30,7 @@ pub(super) async fn follow(db: &mut Db, now_ms: i64) -> Result<i64, StoreError> 
     Ok(by_ms)
 }
 
-/// Of the rows at the end of a table whose time lies ahead of now: the first, and the newest time.
+/// Returns the first of the rows that are later than now, and the newest time.
 async fn ahead(db: &mut Db, statement: &'static str, now_ms: i64) -> Result<Option<(i64, i64)>, StoreError> {
     let found: Option<(Option<i64>, Option<i64>)> = db.optional(statement, args![now_ms]).await?;
     Ok(found.and_then(|(first, newest_ms)| first.zip(newest_ms)))

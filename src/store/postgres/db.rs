@@ -1,4 +1,4 @@
-//! One connection, and small words for what every room of this engine does with it.
+//! One connection, and helpers of this engine's operations for it.
 
 use std::sync::Arc;
 
@@ -14,9 +14,10 @@ pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// A connection inside its transaction, or alone where it only reads.
 pub(super) struct Db {
     link: PgConnection,
-    /// Statements stay prepared on the connection. Off behind a pooler that gives each transaction another server.
+    /// Statements stay prepared on the connection. Off behind a pooler that may give each transaction another server
+    /// process.
     prepared: bool,
-    /// This process's own name among those that share the store.
+    /// Name of this process among those that share the store.
     me: Arc<str>,
 }
 
@@ -63,8 +64,8 @@ impl Param for u32 {
     }
 }
 
-/// PostgreSQL's text holds anything but NUL, and what far sides send may hold one: nothing of theirs may keep a
-/// conversation from being recorded.
+/// PostgreSQL's TEXT cannot hold NUL, but what the platforms send may: it becomes U+FFFD, so that the conversation can
+/// be recorded.
 impl Param for str {
     fn add_to(&self, all: &mut PgArguments) -> Result<(), BoxError> {
         if self.contains('\0') { all.add(self.replace('\0', "\u{fffd}")) } else { all.add(self) }
@@ -142,27 +143,27 @@ impl Db {
         Self { link, prepared, me }
     }
 
-    /// This process's own name among those that share the store.
+    /// Name of this process among those that share the store.
     pub(super) fn me(&self) -> Arc<str> {
         Arc::clone(&self.me)
     }
 
-    /// The connection itself, for what has no words here.
+    /// Returns the connection itself.
     pub(super) fn link(&mut self) -> &mut PgConnection {
         &mut self.link
     }
 
-    /// Says goodbye, so that the server does not wonder.
+    /// Closes the connection in order, so that the server logs no error.
     pub(super) async fn close(self) {
         let _ = self.link.close().await;
     }
 
-    /// Statements without values.
+    /// Runs statements without values.
     pub(super) async fn run(&mut self, statements: &'static str) -> Result<(), StoreError> {
         self.link.execute(statements).await.map(drop).map_err(failed(statements))
     }
 
-    /// All rows of a statement.
+    /// Returns all rows of a statement.
     pub(super) async fn rows<T>(&mut self, statement: &'static str, args: Args) -> Result<Vec<T>, StoreError>
     where
         T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
@@ -171,7 +172,7 @@ impl Db {
         found.iter().map(|row| T::from_row(row).map_err(failed(statement))).collect()
     }
 
-    /// The row of a statement that has one or none.
+    /// Returns the row of a statement that has one or none.
     pub(super) async fn optional<T>(&mut self, statement: &'static str, args: Args) -> Result<Option<T>, StoreError>
     where
         T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
@@ -179,7 +180,7 @@ impl Db {
         Ok(self.rows(statement, args).await?.into_iter().next())
     }
 
-    /// The one value of a statement that always has one.
+    /// Returns the value of a statement that always has one.
     pub(super) async fn one<T>(&mut self, statement: &'static str, args: Args) -> Result<T, StoreError>
     where
         T: for<'r> Decode<'r, Postgres> + Type<Postgres> + Send + Unpin,
@@ -188,18 +189,18 @@ impl Db {
         row.map(|(value,)| value).ok_or(sqlx::Error::RowNotFound).map_err(failed(statement))
     }
 
-    /// Tells how many rows it changed.
+    /// Returns the number of changed rows.
     pub(super) async fn execute(&mut self, statement: &'static str, args: Args) -> Result<u64, StoreError> {
         let query = query(statement, args, self.prepared)?;
         query.execute(&mut self.link).await.map(|done| done.rows_affected()).map_err(failed(statement))
     }
 
-    /// Changes exactly one row; `Stale` where it is no longer as expected.
+    /// Changes exactly one row; `Stale` if it is no longer as expected.
     pub(super) async fn change(&mut self, statement: &'static str, args: Args) -> Result<(), StoreError> {
         if self.execute(statement, args).await? == 1 { Ok(()) } else { Err(StoreError::Stale) }
     }
 
-    /// All rows of a statement, as they are.
+    /// Returns all rows of a statement, undecoded.
     pub(super) async fn fetch(&mut self, statement: &'static str, args: Args) -> Result<Vec<PgRow>, StoreError> {
         let query = query(statement, args, self.prepared)?;
         query.fetch_all(&mut self.link).await.map_err(failed(statement))
@@ -211,7 +212,7 @@ impl Db {
         self.execute(sql::LOCK_CONVERSATION, args![conversation]).await.map(drop)
     }
 
-    /// The store's own name of a conversation, which is made where it is new, and locked.
+    /// Returns the id of a conversation, which is created if new, and locks it.
     pub(super) async fn conversation(
         &mut self,
         channel: &ChannelName,
@@ -242,7 +243,7 @@ fn query(
     Ok(sqlx::query_with(statement, args.all).persistent(prepared))
 }
 
-/// Tells rows that do not decode from a database that cannot do it now.
+/// Returns the error for a statement: `Corrupt` for rows that do not decode, `Unavailable` for the rest.
 pub(super) fn failed(statement: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
     move |error| match error {
         error @ (sqlx::Error::ColumnDecode { .. }
@@ -253,7 +254,7 @@ pub(super) fn failed(statement: &'static str) -> impl Fn(sqlx::Error) -> StoreEr
     }
 }
 
-/// The first table that a statement names.
+/// Returns the first table that a statement names.
 fn table(statement: &'static str) -> &'static str {
     let after = ["FROM ", "UPDATE ", "INTO "].iter().filter_map(|word| statement.split_once(word));
     after.map(|(_, rest)| rest.split([' ', '(']).next().unwrap_or(rest)).next().unwrap_or("?")
@@ -272,7 +273,7 @@ where
     text.parse().map_err(|error: T::Err| corrupt(table)(Box::new(error)))
 }
 
-/// The conversation of a contact that is erased, under its names again.
+/// Restores contact and destination of an erased conversation. Returns its id.
 pub(super) async fn recall(
     db: &mut Db,
     channel: &ChannelName,

@@ -1,4 +1,4 @@
-//! The engine's parts: the connections, and what was begun without anyone being told.
+//! The engine's parts: the connections, and messages that a lost commit may have begun.
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
@@ -13,7 +13,7 @@ use super::pool::{Pool, Work};
 use crate::domain::ChannelName;
 use crate::store::{Epoch, StoreError, Wakeups};
 
-/// Rows of one channel that may have been begun without anyone having been told.
+/// Messages of one channel that a commit may have begun without its reply having arrived.
 pub(super) type MaybeClaimed = Arc<tokio::sync::Mutex<Vec<i64>>>;
 
 /// The store over one PostgreSQL database.
@@ -23,22 +23,22 @@ pub(crate) struct PostgresStore {
     pub(super) notifier: Arc<Notifier>,
     pub(super) in_doubt_commits: Arc<InDoubtCommits>,
     maybe_claimed: Mutex<HashMap<ChannelName, MaybeClaimed>>,
-    /// The next beat says that this process takes channels.
+    /// The next heartbeat announces that this process takes channels.
     pub(super) joins: AtomicBool,
-    /// The epochs under which this process came to own channels; of those it has lost, too.
+    /// The epochs under which this process took channels, including those that it has lost.
     epochs: Mutex<HashMap<ChannelName, Epoch>>,
 }
 
-/// A commit whose answer was lost may stand all the same: whom it concerns is rung then too.
+/// Returns whether a commit may stand, also where its reply was lost: then the loops are notified too.
 pub(super) fn may_be_committed<T>(outcome: &Result<T, StoreError>) -> bool {
     matches!(outcome, Ok(_) | Err(StoreError::Unavailable(_)))
 }
 
 impl PostgresStore {
-    /// Opens the database for a process that owns channels; makes the schema or brings it forward.
+    /// Opens the database for a process that owns channels; creates or migrates the schema.
     ///
     /// # Errors
-    /// [`OpenError`], in words for the operator: out of reach, not a store, made by a newer bridge.
+    /// [`OpenError`], for the operator: out of reach, not a store, made by a newer bridge.
     pub(crate) async fn open(url: &str) -> Result<Self, OpenError> {
         Ok(Self::over(open::owner(url).await?))
     }
@@ -51,10 +51,10 @@ impl PostgresStore {
         Ok(Self::over(open::visitor(url).await?))
     }
 
-    /// Whether `url` can be understood, without asking anyone.
+    /// Checks that `url` can be understood, without connecting.
     ///
     /// # Errors
-    /// [`OpenError`], in words for the operator.
+    /// [`OpenError`], for the operator.
     pub(crate) fn verify(url: &str) -> Result<(), OpenError> {
         open::verify(url)
     }
@@ -73,12 +73,12 @@ impl PostgresStore {
         }
     }
 
-    /// The process owns the channel under this epoch, until somebody takes it over.
+    /// Records that this process owns the channel under this epoch, until another takes it over.
     pub(super) fn owns(&self, channel: &ChannelName, epoch: Epoch) {
         self.epochs.lock().unwrap_or_else(PoisonError::into_inner).insert(channel.clone(), epoch);
     }
 
-    /// As [`Self::write`], for what the channel's owner alone does: `Stale` where another process has taken it over.
+    /// As [`Self::write`], for operations of the channel's owner: `Stale` if another process has taken it over.
     pub(super) async fn write_owned<A, T, F>(
         &self,
         name: &'static str,
@@ -103,8 +103,8 @@ impl PostgresStore {
         .await
     }
 
-    /// Runs `work` in a transaction and returns once it is durable. `name` names it among the crash points. In a task of
-    /// its own: a caller that goes away stops nothing halfway.
+    /// Runs `work` in a transaction and returns once it is durable. `name` is its name as a crash point. Runs in a task
+    /// of its own, so that a caller that goes away does not stop it halfway.
     pub(super) async fn write<A, T, F>(&self, name: &'static str, args: A, work: F) -> Result<T, StoreError>
     where
         A: Send + Sync + 'static,

@@ -1,4 +1,4 @@
-//! Everything of one person, erased by a command beside running bridges or without one.
+//! Erases everything of one person, for a command beside running bridges or without one.
 
 use super::db::{Db, args, decode, recall};
 use crate::domain::{ChannelName, ContactId};
@@ -33,13 +33,14 @@ pub(super) async fn erase(db: &mut Db, person: &Person, how: Erase, now_ms: i64)
     Ok(Erasure { done: true, ..there })
 }
 
-/// The conversation of a reading, which is made where it is new. An erased one stays so until there is news of it.
+/// Returns the id of the conversation of a read, which is created if new. An erased one stays erased until the read
+/// holds something new of it.
 pub(super) async fn meet(db: &mut Db, reading: &ConversationRead) -> Result<i64, StoreError> {
     let ConversationRead { channel, contact, destination, .. } = reading;
     let erased = contact.erased(channel);
     let kept: Option<(i64,)> = db.optional(sql::CONVERSATION, args![channel.as_str(), erased.as_str()]).await?;
     let recalled = match kept {
-        Some(_) if reading.is_news() => recall(db, channel, contact, destination).await?,
+        Some(_) if reading.has_content() => recall(db, channel, contact, destination).await?,
         kept => kept.map(|(id,)| id),
     };
     match recalled {

@@ -1,4 +1,4 @@
-//! Messages whose outcome is unknown: found, looked up, settled by a person.
+//! Messages of unknown outcome: found, looked up, settled by an operator.
 
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
@@ -8,7 +8,7 @@ use super::matches;
 use super::outbound::{follow_head, notice};
 use crate::domain::{ChannelName, Fault};
 use crate::store::{
-    Attempt, Decision, Epoch, Evidence, FailureStreak, InDoubtSend, Interrupted, Look, StoreError, sql,
+    Attempt, Decision, Epoch, Evidence, FailureStreak, InDoubtSend, Interrupted, LookupResult, StoreError, rules, sql,
 };
 
 pub(super) async fn interrupted(
@@ -20,14 +20,14 @@ pub(super) async fn interrupted(
 ) -> Result<Vec<Interrupted>, StoreError> {
     type Row = (i64, i64, String, String, Count);
     let mut left: Vec<Row> = db.rows(sql::LEFT_SENDING, args![channel.as_str(), epoch.0]).await?;
-    left.sort_unstable_by_key(|(row, conversation, ..)| (*conversation, *row)); // locks are taken in one order
+    left.sort_unstable_by_key(|(outbound_id, conversation, ..)| (*conversation, *outbound_id)); // one order of locks, against deadlocks
     let mut found = Vec::with_capacity(left.len());
-    for (row, conversation, m_id, contact, Count(part)) in left {
+    for (outbound_id, conversation, m_id, contact, Count(part)) in left {
         db.lock(conversation).await?;
-        let shown = matches::is_claimed(db, conversation, &m_id, part).await?;
+        let shown = matches::is_matched(db, conversation, &m_id, part).await?;
         let look_ms = if shown { now_ms } else { look_ms };
-        if db.execute(sql::MARK_UNKNOWN, args![Fault::Interrupted.code(), now_ms, look_ms, row]).await? == 0 {
-            continue; // its former owner settled it after all
+        if db.execute(sql::MARK_UNKNOWN, args![Fault::Interrupted.code(), now_ms, look_ms, outbound_id]).await? == 0 {
+            continue; // its former owner has settled it meanwhile
         }
         follow_head(db, conversation).await?;
         found.push(Interrupted { m_id: decode("outbound", &m_id)?, contact: decode("conversations", &contact)? });
@@ -42,7 +42,7 @@ pub(super) async fn due(
     limit: u32,
 ) -> Result<Vec<InDoubtSend>, StoreError> {
     let found = db.fetch(sql::DUE_LOOKS, args![channel.as_str(), now_ms, limit]).await?;
-    // One that cannot be read was set aside before it was sent, so each of these can.
+    // A message that does not decode was marked unreadable before it was sent, so each of these decodes.
     found.iter().map(|row| in_doubt(channel, row)).collect()
 }
 
@@ -54,7 +54,7 @@ fn in_doubt(channel: &ChannelName, r: &PgRow) -> Result<InDoubtSend, StoreError>
     let content: Option<String> = r.try_get(5).map_err(&bad)?;
     let content = serde_json::from_str(content.as_deref().unwrap_or_default());
     let attempt = Attempt {
-        row: time(0)?,
+        outbound_id: time(0)?,
         conversation: time(1)?,
         contact: decode("conversations", &text(2)?)?,
         destination: decode("conversations", &text(3)?)?,
@@ -66,15 +66,15 @@ fn in_doubt(channel: &ChannelName, r: &PgRow) -> Result<InDoubtSend, StoreError>
         epoch: Epoch(time(8)?),
         accepted_ms: time(9)?,
         request_id: text(10)?,
-        doubted: true,
+        maybe_sent: true,
         awaited: false,
-        before: FailureStreak { fault: r.try_get(11).map_err(&bad)?, clock_rollback: count(12)? },
+        before: FailureStreak { fault: r.try_get(11).map_err(&bad)?, count: count(12)? },
         since_ms: time(13)?,
     };
     Ok(InDoubtSend {
         attempt,
         unknown_ms: time(14)?,
-        looks: count(15)?,
+        lookups: count(15)?,
         absences: count(16)?,
         absent_ms: r.try_get(17).map_err(&bad)?,
         anchor: r.try_get(18).map_err(&bad)?,
@@ -88,38 +88,38 @@ pub(super) async fn next_ms(db: &mut Db, channel: &ChannelName) -> Result<Option
 }
 
 pub(super) async fn evidence(db: &mut Db, in_doubt: &InDoubtSend) -> Result<Evidence, StoreError> {
-    let Attempt { row, conversation, m_id, part, .. } = &in_doubt.attempt;
+    let Attempt { outbound_id, conversation, m_id, part, .. } = &in_doubt.attempt;
     let before: Option<(String, u32)> = if *part > 0 {
         Some((m_id.as_str().to_owned(), part - 1))
     } else {
-        let sent: Option<(String, Count)> = db.optional(sql::SENT_BEFORE, args![conversation, row]).await?;
+        let sent: Option<(String, Count)> = db.optional(sql::SENT_BEFORE, args![conversation, outbound_id]).await?;
         sent.map(|(m_id, Count(part))| (m_id, part))
     };
     let before_shown = match before {
-        Some((m_id, part)) => Some(matches::is_claimed(db, *conversation, &m_id, part).await?),
+        Some((m_id, part)) => Some(matches::is_matched(db, *conversation, &m_id, part).await?),
         None => None,
     };
     Ok(Evidence {
-        found: matches::is_claimed(db, *conversation, m_id.as_str(), *part).await?,
+        found: matches::is_matched(db, *conversation, m_id.as_str(), *part).await?,
         before_shown,
-        doubtful: db.one(sql::DOUBTFUL_SINCE, args![conversation, row]).await?,
+        doubtful: db.one(sql::MAYBE_SHOWN_SINCE, args![conversation, outbound_id]).await?,
     })
 }
 
-pub(super) async fn look_again(
+pub(super) async fn record_lookup(
     db: &mut Db,
     in_doubt: &InDoubtSend,
-    look: Look,
+    result: LookupResult,
     look_ms: i64,
     now_ms: i64,
 ) -> Result<(), StoreError> {
-    let (looks, absences): (u32, u32) = match look {
-        Look::Failed => (0, 0),
-        Look::Unclear => (1, 0),
-        Look::Absent => (1, 1),
+    let (lookups, absences): (u32, u32) = match result {
+        LookupResult::Failed => (0, 0),
+        LookupResult::Inconclusive => (1, 0),
+        LookupResult::Absent => (1, 1),
     };
-    let Attempt { row, part, number, .. } = &in_doubt.attempt;
-    db.change(sql::LOOKED, args![look_ms, looks, absences, now_ms, row, part, number]).await
+    let Attempt { outbound_id, part, number, .. } = &in_doubt.attempt;
+    db.change(sql::LOOKED, args![look_ms, lookups, absences, now_ms, outbound_id, part, number]).await
 }
 
 pub(super) async fn decide(
@@ -133,21 +133,23 @@ pub(super) async fn decide(
     let there: Option<Row> = db.optional(sql::STATE_OF, args![m_id]).await?;
     let Some((_, conversation, ..)) = there else { return Ok(None) };
     db.lock(conversation).await?;
-    let found: Option<Row> = db.optional(sql::STATE_OF, args![m_id]).await?; // as it is under the lock
-    let Some((row, conversation, state, told)) = found else { return Ok(None) };
+    let found: Option<Row> = db.optional(sql::STATE_OF, args![m_id]).await?; // read again under the lock
+    let Some((outbound_id, conversation, state, told)) = found else { return Ok(None) };
     if !matches!(state.as_str(), "unknown" | "held" | "unconfirmed") {
         return Ok(Some(state));
     }
     match decision {
-        Decision::Delivered => db.change(sql::DECIDED, args!["sent", now_ms, BY_HAND, told, row]).await?,
+        Decision::Delivered => {
+            db.change(sql::DECIDED, args!["sent", now_ms, rules::SETTLED_BY_HAND, told, outbound_id]).await?;
+        }
         Decision::Failed => {
-            db.change(sql::DECIDED, args!["failed", now_ms, BY_HAND, 2_i64, row]).await?;
+            db.change(sql::DECIDED, args!["failed", now_ms, rules::SETTLED_BY_HAND, 2_i64, outbound_id]).await?;
             if told < 2 {
                 notice(db, conversation, &decode("outbound", m_id)?, sentence, now_ms).await?;
             }
         }
         Decision::SendAgain => {
-            if db.execute(sql::SENT_AGAIN, args![now_ms, row]).await? == 0 {
+            if db.execute(sql::SENT_AGAIN, args![now_ms, outbound_id]).await? == 0 {
                 return Ok(Some("wiped".into()));
             }
         }
@@ -155,6 +157,3 @@ pub(super) async fn decide(
     follow_head(db, conversation).await?;
     Ok(Some(state))
 }
-
-/// What is kept as the reason where a person settled it.
-const BY_HAND: &str = "settled_by_hand";

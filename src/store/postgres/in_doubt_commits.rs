@@ -1,184 +1,171 @@
-//! Calls whose commit was not answered: each was answered 503, so its answer is lost, but its message may be stored. Nobody
-//! can ask the server then and there; the next call to the same contact says so in its own transaction, before it looks
-//! whether it is a repeat. That call may come to another process: it is said as soon as the server can be asked, too.
+//! In-doubt commits: the connection broke during COMMIT, the client got 503, and the row may exist. The mId is
+//! remembered here and its response recorded as lost, by the next accept of the same conversation, in its own
+//! transaction, before it looks for equal messages; or by a background retry, since the client may call again at
+//! another process. So the client's retry is deduplicated.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::accept::{self, REPEAT_WITHIN_MS};
 use super::pool::Pool;
+use super::responses::{self, Conversation};
+use crate::domain::MId;
 use crate::domain::clock::millis;
-use crate::domain::{ChannelName, ContactId, MId};
+use crate::store::rules::REPEAT_WITHIN_MS;
 use crate::store::{Accepted, NewOutbound, StoreError};
 
-/// Wait for another process that is about to learn what became of an equal message's answer: this much longer than one
-/// that died may be taken to live. And the time between two looks.
-const EQUAL_WAITS: Duration = Duration::from_secs(2);
-const EQUAL_LOOKS: Duration = Duration::from_millis(100);
-
-/// Wait before the server is asked again.
+/// Wait before the next background retry.
 const AGAIN: Duration = Duration::from_millis(250);
 
-pub(super) type Conversation = (ChannelName, ContactId);
-
-/// Answers that are lost and that the server may not know of, by conversation.
+/// Lost responses that the server may not know of, by conversation.
 #[derive(Default)]
-pub(super) struct InDoubtCommits(Mutex<HashMap<Conversation, Vec<Open>>>);
+pub(super) struct InDoubtCommits(Mutex<HashMap<Conversation, Vec<UnrecordedLoss>>>);
 
-struct Open {
+struct UnrecordedLoss {
     m_id: MId,
-    /// When its call came.
+    /// When its call was accepted.
     at_ms: i64,
-    /// Later calls that are under way and say so themselves.
-    carried: u32,
+    /// Later calls under way that record the loss themselves.
+    recording: u32,
 }
 
-/// A call to be kept.
-pub(super) struct Call {
+/// A call that is being accepted.
+pub(super) struct PendingAccept {
     pub(super) message: NewOutbound,
-    /// Answers lost before it, in the same conversation.
+    /// Lost responses of the same conversation before it.
     pub(super) lost: Vec<MId>,
-    /// The message that it is answered with.
-    kept: Mutex<Option<MId>>,
+    /// The message of its response, if the commit stands.
+    answered_with: Mutex<Option<MId>>,
     in_doubt_commits: Arc<InDoubtCommits>,
     started: Instant,
-    /// When this process last saw to it.
-    seen_to: Mutex<Instant>,
-    /// It may wait for another process, which is about to learn what became of an equal message's answer.
-    patient: AtomicBool,
+    /// When this process last worked on it.
+    last_step: Mutex<Instant>,
+    /// It may wait for another process that is about to learn whether the response to an equal message was received.
+    may_wait: AtomicBool,
 }
 
-/// An answer that is lost and that the server may not know of.
-pub(super) struct Lost {
+/// A lost response that the server may not know of.
+pub(super) struct LostResponse {
     of: Conversation,
     m_id: MId,
     in_doubt_commits: Arc<InDoubtCommits>,
 }
 
-impl Lost {
-    /// Says so, until the server has heard it or it concerns nobody any more.
-    pub(super) async fn tell(self, pool: Arc<Pool>) {
+impl LostResponse {
+    /// Retries to record the loss until the server has it, or until no repeat can be accepted any more.
+    pub(super) async fn record(self, pool: Arc<Pool>) {
         let since = Instant::now();
-        let said = (self.of, self.m_id);
+        let key = (self.of, self.m_id);
         while millis(since.elapsed()) < REPEAT_WITHIN_MS {
             tokio::time::sleep(AGAIN).await;
-            let call = (&said, &self.in_doubt_commits);
-            let told = pool.write("record_responses", &call, &|db, ((of, m_id), in_doubt_commits)| {
+            let call = (&key, &self.in_doubt_commits);
+            let recorded = pool.write("record_responses", &call, &|db, ((of, m_id), in_doubt_commits)| {
                 Box::pin(async move {
-                    accept::lock(db, of).await?;
-                    // Asked under the lock: a call that comes from now on waits for it, and finds what is said here. One
-                    // that is under way says so itself, and its own answer is the one that counts.
-                    let carried = in_doubt_commits.carried(of, m_id);
-                    if carried == Some(0) {
-                        accept::lose(db, m_id).await?;
+                    responses::lock(db, of).await?;
+                    // Checked under the lock: a later call waits for the lock and finds what is recorded here. A call
+                    // under way records it itself, and its own response is the one that counts.
+                    let recording = in_doubt_commits.recording(of, m_id);
+                    if recording == Some(0) {
+                        responses::lose(db, m_id).await?;
                     }
-                    Ok(carried)
+                    Ok(recording)
                 })
             });
-            match told.await {
+            match recorded.await {
                 Ok(Some(0)) => break,
                 Ok(None) | Err(StoreError::Closed) => return,
                 Ok(Some(_)) | Err(_) => {}
             }
         }
-        self.in_doubt_commits.forget(&said.0, std::slice::from_ref(&said.1));
+        self.in_doubt_commits.forget(&key.0, std::slice::from_ref(&key.1));
     }
 }
 
 impl InDoubtCommits {
-    pub(super) fn call(self: &Arc<Self>, message: NewOutbound) -> Call {
+    pub(super) fn begin(self: &Arc<Self>, message: NewOutbound) -> PendingAccept {
         let of = (message.channel.clone(), message.contact.clone());
-        let carry = |open: &mut Open| {
-            open.carried += 1;
-            open.m_id.clone()
+        let record_in = |loss: &mut UnrecordedLoss| {
+            loss.recording += 1;
+            loss.m_id.clone()
         };
-        let lost = self.all().get_mut(&of).map(|lost| lost.iter_mut().map(carry).collect());
+        let lost = self.all().get_mut(&of).map(|lost| lost.iter_mut().map(record_in).collect());
         let started = Instant::now();
-        Call {
+        PendingAccept {
             message,
             lost: lost.unwrap_or_default(),
-            kept: Mutex::default(),
+            answered_with: Mutex::default(),
             in_doubt_commits: Arc::clone(self),
             started,
-            seen_to: started.into(),
-            patient: AtomicBool::new(true),
+            last_step: started.into(),
+            may_wait: AtomicBool::new(true),
         }
     }
 
-    /// How many calls under way say that this answer is lost; `None` where one has said so.
-    fn carried(&self, of: &Conversation, m_id: &MId) -> Option<u32> {
+    /// Returns how many calls under way record that this response is lost; `None` if one has done so.
+    fn recording(&self, of: &Conversation, m_id: &MId) -> Option<u32> {
         let all = self.all();
-        all.get(of)?.iter().find(|open| open.m_id == *m_id).map(|open| open.carried)
+        all.get(of)?.iter().find(|loss| loss.m_id == *m_id).map(|loss| loss.recording)
     }
 
-    fn forget(&self, of: &Conversation, told: &[MId]) {
+    fn forget(&self, of: &Conversation, recorded: &[MId]) {
         let mut all = self.all();
         if let Some(lost) = all.get_mut(of) {
-            lost.retain(|open| !told.contains(&open.m_id));
+            lost.retain(|loss| !recorded.contains(&loss.m_id));
         }
         all.retain(|_, lost| !lost.is_empty());
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<Conversation, Vec<Open>>> {
+    fn all(&self) -> MutexGuard<'_, HashMap<Conversation, Vec<UnrecordedLoss>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Call {
-    /// The message that it is answered with, should the commit stand.
-    pub(super) fn keeps(&self, m_id: &MId) {
-        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(m_id.clone());
+impl PendingAccept {
+    /// Sets the message of its response, if the commit stands.
+    pub(super) fn answer_with(&self, m_id: &MId) {
+        *self.answered_with.lock().unwrap_or_else(PoisonError::into_inner) = Some(m_id.clone());
     }
 
-    /// Time since this process last saw to it, which it does now.
-    pub(super) fn since_seen_to(&self) -> Duration {
-        let mut seen_to = self.seen_to.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut *seen_to, Instant::now()).elapsed()
+    /// Returns the time since this process last worked on it, which it does now.
+    pub(super) fn since_last_step(&self) -> Duration {
+        let mut last_step = self.last_step.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *last_step, Instant::now()).elapsed()
     }
 
-    /// Stores the message. Where another process is about to learn what became of the answer to an equal one, that is
-    /// waited for: until it says so, or is taken to be gone, as it is after the time of a `lease`.
-    pub(super) async fn kept(&self, pool: &Pool, lease: Duration) -> Result<Accepted, StoreError> {
-        loop {
-            self.patient.store(self.started.elapsed() < lease + EQUAL_WAITS, Ordering::Relaxed);
-            let accepted = pool.write("accept", self, &|db, call| Box::pin(accept::accept(db, call)));
-            if let Some(accepted) = accepted.await? {
-                return Ok(accepted);
-            }
-            tokio::time::sleep(EQUAL_LOOKS).await;
-        }
+    /// Sets whether it may still wait for another process: until `limit` after its start.
+    pub(super) fn wait_for_equal(&self, limit: Duration) {
+        self.may_wait.store(self.started.elapsed() < limit, Ordering::Relaxed);
     }
 
-    pub(super) fn is_patient(&self) -> bool {
-        self.patient.load(Ordering::Relaxed)
+    pub(super) fn may_wait(&self) -> bool {
+        self.may_wait.load(Ordering::Relaxed)
     }
 
-    /// What came of it; and what the server is to be told, where that is not clear. Before the caller is told: it may call
-    /// again at once.
-    pub(super) fn over(&self, outcome: &Result<Accepted, StoreError>) -> Option<Lost> {
+    /// Ends the call. Returns the loss to record if its outcome is in doubt. To be called before the client gets its
+    /// response: it may call again at once.
+    pub(super) fn finish(&self, outcome: &Result<Accepted, StoreError>) -> Option<LostResponse> {
         let of = (self.message.channel.clone(), self.message.contact.clone());
         if outcome.is_ok() && !self.lost.is_empty() {
             self.in_doubt_commits.forget(&of, &self.lost);
         }
-        for open in
-            self.in_doubt_commits.all().get_mut(&of).into_iter().flatten().filter(|open| self.lost.contains(&open.m_id))
+        for loss in
+            self.in_doubt_commits.all().get_mut(&of).into_iter().flatten().filter(|loss| self.lost.contains(&loss.m_id))
         {
-            open.carried = open.carried.saturating_sub(1);
+            loss.recording = loss.recording.saturating_sub(1);
         }
-        let m_id = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let m_id = self.answered_with.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         outcome.as_ref().err().filter(|error| error.may_be_committed())?;
         let mut all = self.in_doubt_commits.all();
         let since_ms = self.message.accepted_ms - REPEAT_WITHIN_MS;
-        all.values_mut().for_each(|lost| lost.retain(|open| open.at_ms >= since_ms));
+        all.values_mut().for_each(|lost| lost.retain(|loss| loss.at_ms >= since_ms));
         all.retain(|_, lost| !lost.is_empty());
-        let open = Open { m_id: m_id.clone(), at_ms: self.message.accepted_ms, carried: 0 };
-        let lost = all.entry(of.clone()).or_default();
-        if lost.iter().all(|known| known.m_id != open.m_id) {
-            lost.push(open);
+        let loss = UnrecordedLoss { m_id: m_id.clone(), at_ms: self.message.accepted_ms, recording: 0 };
+        let unrecorded = all.entry(of.clone()).or_default();
+        if unrecorded.iter().all(|known| known.m_id != loss.m_id) {
+            unrecorded.push(loss);
         }
         drop(all);
-        Some(Lost { of, m_id, in_doubt_commits: Arc::clone(&self.in_doubt_commits) })
+        Some(LostResponse { of, m_id, in_doubt_commits: Arc::clone(&self.in_doubt_commits) })
     }
 }

@@ -1,14 +1,12 @@
-//! Inbound rows: positions, seen rows, and events on their way to the webhook.
+//! Inbound rows: positions and seen rows.
 
 use std::borrow::Cow;
 
-use super::db::{Count, Db, args, corrupt, decode};
-use super::{account_traits, erase, matches, pending_question, sql as own};
+use super::db::{Db, args, corrupt, decode};
+use super::{account_traits, erase, events, matches, pending_question, sql as engine_sql};
 use crate::domain::ids::fingerprint;
-use crate::domain::{ChannelName, ContactId, Event};
-use crate::store::{
-    ConversationRead, DueEvent, FailureStreak, Position, Publication, Recorded, SeenRow, SeenRows, StoreError, sql,
-};
+use crate::domain::{ChannelName, ContactId};
+use crate::store::{ConversationRead, Position, Recorded, SeenRow, SeenRows, StoreError, sql};
 
 pub(super) async fn baseline_ms(db: &mut Db, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
     let row: Option<(Option<i64>,)> = db.optional(sql::BASELINE_MS, args![channel.as_str()]).await?;
@@ -21,9 +19,9 @@ pub(super) async fn take_baseline(
     conversations: &[Position],
     now_ms: i64,
 ) -> Result<(), StoreError> {
-    db.execute(own::CHANNEL_LOCKED, args![channel.as_str()]).await?;
+    db.execute(engine_sql::CHANNEL_LOCKED, args![channel.as_str()]).await?;
     let mut conversations: Vec<&Position> = conversations.iter().collect();
-    conversations.sort_unstable_by_key(|there| there.contact.as_str()); // locks are taken in one order
+    conversations.sort_unstable_by_key(|there| there.contact.as_str()); // one order of locks, against deadlocks
     for there in conversations {
         let values = args![channel.as_str(), there.contact.as_str(), there.destination.as_str(), there.baseline];
         db.execute(sql::ADD_BASELINE, values).await?;
@@ -54,7 +52,8 @@ pub(super) async fn position(
     Ok(Some(Position { contact: contact.clone(), destination, read_to, baseline, unread }))
 }
 
-/// Those that can be read; one that cannot is as if it had never been read, and is said.
+/// Returns the positions that decode; one that does not is logged and left out, as if its conversation had never been
+/// read.
 pub(super) async fn positions(db: &mut Db, channel: &ChannelName) -> Result<Vec<Position>, StoreError> {
     type Row = (String, String, Option<String>, Option<String>, Option<String>);
     let found: Vec<Row> = db.rows(sql::POSITIONS, args![channel.as_str()]).await?;
@@ -75,7 +74,7 @@ pub(super) async fn positions(db: &mut Db, channel: &ChannelName) -> Result<Vec<
     Ok(positions)
 }
 
-/// A claim or a tail that does not decode is as if there were none.
+/// A match or a page that does not decode counts as none.
 pub(super) async fn seen(db: &mut Db, channel: &ChannelName, contact: &ContactId) -> Result<SeenRows, StoreError> {
     type Row = (String, i64, Option<String>, Option<String>);
     let erased = contact.erased(channel);
@@ -94,13 +93,13 @@ pub(super) async fn seen(db: &mut Db, channel: &ChannelName, contact: &ContactId
 pub(super) async fn record(db: &mut Db, reading: &ConversationRead) -> Result<(Recorded, bool), StoreError> {
     let (channel, now_ms) = (reading.channel.as_str(), reading.now_ms);
     let conversation = erase::meet(db, reading).await?;
-    let (mut events, mut heard, mut any_matched, mut shown) = (0, false, false, 0);
+    let (mut recorded, mut heard, mut any_matched, mut shown) = (0, false, false, 0);
     for row in &reading.rows {
         let matched = matches::free(db, conversation, row).await?;
         let seen = args![conversation, indexed(&row.identity).as_ref(), now_ms, matched, row.mark];
         if db.execute(sql::ADD_SEEN, seen).await? == 1 {
-            add_events(db, conversation, &row.events, now_ms, now_ms).await?;
-            events += row.events.len();
+            events::add_events(db, conversation, &row.events, now_ms, now_ms).await?;
+            recorded += row.events.len();
             heard |= row.from_customer && !row.events.is_empty();
             if let (Some(_), Some(matched)) = (&matched, &row.matched) {
                 any_matched = true;
@@ -111,7 +110,7 @@ pub(super) async fn record(db: &mut Db, reading: &ConversationRead) -> Result<(R
         }
     }
     for receipt in &reading.receipts {
-        events += usize::from(account_traits::tell(db, conversation, receipt, now_ms).await?);
+        recorded += usize::from(account_traits::queue_status(db, conversation, receipt, now_ms).await?);
     }
     if let Some(m_id) = &reading.answered {
         pending_question::close(db, conversation, m_id).await?;
@@ -133,153 +132,17 @@ pub(super) async fn record(db: &mut Db, reading: &ConversationRead) -> Result<(R
         db.change(sql::SET_READ_TO, args![position, conversation]).await?;
     }
     if shown > 0 {
-        super::outbound::follow_head(db, conversation).await?; // what was to go again waits for the look
+        super::outbound::follow_head(db, conversation).await?; // what was to be sent again waits for the lookup
     }
     let account_traits = if any_matched { Some(account_traits::account_traits(db, channel).await?) } else { None };
-    Ok((Recorded { events, account_traits }, shown > 0))
+    Ok((Recorded { events: recorded, account_traits }, shown > 0))
 }
 
-/// What an index takes: PostgreSQL's refuse texts beyond a third of a page, and far sides choose their ids.
+/// Shortens an identity for the index: PostgreSQL's refuse texts beyond a third of a page, and Afilnet chooses its ids.
 fn indexed(identity: &str) -> Cow<'_, str> {
     const LONGEST: usize = 1000;
     if identity.len() <= LONGEST {
         return identity.into();
     }
     format!("{}…{}", identity.chars().take(100).collect::<String>(), fingerprint(&[identity])).into()
-}
-
-/// Queues events, last of their conversation, not to be published before `due_ms`. None has an earlier timestamp than
-/// one before it. The conversation is locked.
-pub(super) async fn add_events(
-    db: &mut Db,
-    conversation: i64,
-    events: &[Event],
-    due_ms: i64,
-    now_ms: i64,
-) -> Result<(), StoreError> {
-    if events.is_empty() {
-        return Ok(());
-    }
-    let newest_ms: i64 = db.one(sql::EVENT_MS, args![conversation]).await?;
-    // No event is told as later than it is now (bonychat.md A10), and none as earlier than the one before it: where the clock was set
-    // back, its conversation's time stands still until the clock has caught up.
-    let (mut at_ms, wall_ms) = (newest_ms, crate::domain::clock::wall_ms());
-    for event in events {
-        at_ms = at_ms.max(event.timestamp_ms.min(wall_ms));
-        let json = serde_json::to_string(&Event { timestamp_ms: at_ms, ..event.clone() })
-            .map_err(|e| corrupt("events")(Box::new(e)))?;
-        let values = args![conversation, event.m_id.as_str(), event.body.kind(), json, due_ms, now_ms];
-        db.execute(sql::ADD_EVENT, values).await?;
-    }
-    if at_ms != newest_ms {
-        db.change(sql::SET_EVENT_MS, args![at_ms, conversation]).await?;
-    }
-    db.change(sql::SET_EVENT_LANE, args![conversation]).await
-}
-
-/// What is due, and the rows that cannot be read: those are to be set aside.
-pub(super) async fn due_events(
-    db: &mut Db,
-    channel: &ChannelName,
-    now_ms: i64,
-    limit: u32,
-) -> Result<(Vec<DueEvent>, Vec<Unreadable>), StoreError> {
-    let lanes: Vec<(i64, String, Option<i64>)> =
-        db.rows(sql::DUE_EVENTS, args![channel.as_str(), now_ms, limit]).await?;
-    let (mut due, mut unreadable) = (Vec::with_capacity(lanes.len()), Vec::new());
-    let heads: Vec<i64> = lanes.iter().filter_map(|(_, _, head)| *head).collect();
-    if heads.is_empty() {
-        return Ok((due, unreadable));
-    }
-    let held: Vec<(i64,)> = db.rows(own::HELD, args![heads]).await?;
-    for (conversation, contact, head) in lanes {
-        let Some(row) = head.filter(|head| !held.contains(&(*head,))) else { continue };
-        match event(db, channel, conversation, &contact, row).await {
-            Ok(Some(event)) => due.push(event),
-            Ok(None) => {}
-            Err(error @ StoreError::Corrupt { .. }) => unreadable.push(Unreadable { row, conversation, error }),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok((due, unreadable))
-}
-
-pub(super) async fn event_behind(db: &mut Db, before: &DueEvent, now_ms: i64) -> Result<Option<DueEvent>, StoreError> {
-    let DueEvent { channel, contact, row, conversation, .. } = before;
-    let next: Option<(i64,)> = db.optional(sql::EVENT_BEHIND, args![conversation, row, now_ms]).await?;
-    let Some((next,)) = next else { return Ok(None) };
-    let held: Vec<(i64,)> = db.rows(own::HELD, args![vec![next]]).await?;
-    if !held.is_empty() {
-        return Ok(None);
-    }
-    event(db, channel, *conversation, contact.as_str(), next).await
-}
-
-/// An event that does not decode.
-pub(super) struct Unreadable {
-    row: i64,
-    conversation: i64,
-    error: StoreError,
-}
-
-/// Sets unreadable events aside as dead letters, so that their conversations go on.
-pub(super) async fn mark_dead(db: &mut Db, unreadable: &[Unreadable], now_ms: i64) -> Result<(), StoreError> {
-    for Unreadable { row, conversation, error } in unreadable {
-        tracing::error!(
-            error = error as &dyn std::error::Error,
-            "an event cannot be read from the store; it is kept as a dead letter and its conversation goes on"
-        );
-        db.lock(*conversation).await?;
-        db.execute(sql::EVENT_ENDED, args!["dead", now_ms, "unreadable_row", row]).await?;
-        db.change(sql::SET_EVENT_LANE, args![conversation]).await?;
-    }
-    Ok(())
-}
-
-async fn event(
-    db: &mut Db,
-    channel: &ChannelName,
-    conversation: i64,
-    contact: &str,
-    row: i64,
-) -> Result<Option<DueEvent>, StoreError> {
-    type Row = (Option<String>, Count, i64, Option<String>, Count);
-    let found: Option<Row> = db.optional(sql::EVENT, args![row]).await?;
-    let Some((event, Count(attempts), recorded_ms, fault, Count(clock_rollback))) = found else { return Ok(None) };
-    Ok(Some(DueEvent {
-        channel: channel.clone(),
-        contact: decode("conversations", contact)?,
-        row,
-        conversation,
-        event: serde_json::from_str(event.as_deref().unwrap_or_default())
-            .map_err(|e| corrupt("events")(Box::new(e)))?,
-        attempts,
-        before: FailureStreak { fault, clock_rollback },
-        recorded_ms,
-    }))
-}
-
-pub(super) async fn next_ms(db: &mut Db, channel: &ChannelName, now_ms: i64) -> Result<Option<i64>, StoreError> {
-    db.one(sql::NEXT_EVENT_MS, args![channel.as_str(), now_ms]).await
-}
-
-pub(super) async fn published(
-    db: &mut Db,
-    event: &DueEvent,
-    publication: &Publication,
-    now_ms: i64,
-) -> Result<(), StoreError> {
-    db.lock(event.conversation).await?;
-    match publication {
-        Publication::Done => {
-            db.change(sql::EVENT_ENDED, args!["done", now_ms, None::<&str>, event.row]).await?;
-        }
-        Publication::Dead { fault } => {
-            db.change(sql::EVENT_ENDED, args!["dead", now_ms, fault.code(), event.row]).await?;
-        }
-        Publication::Queued { due_ms, fault } => {
-            db.change(sql::EVENT_AGAIN, args![due_ms, fault.code(), event.row]).await?;
-        }
-    }
-    db.change(sql::SET_EVENT_LANE, args![event.conversation]).await
 }

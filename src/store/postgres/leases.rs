@@ -23,14 +23,14 @@ impl Leases for PostgresStore {
         let starts = self.notifier.start(lease);
         let joins = self.joins.load(Ordering::Relaxed);
         let said = Heartbeat { lease_ms: millis(lease), held, joins };
-        let roll = self.write("heartbeat", said, |db, said| Box::pin(heartbeat(db, said))).await?;
+        let view = self.write("heartbeat", said, |db, said| Box::pin(heartbeat(db, said))).await?;
         if joins {
             self.joins.store(false, Ordering::Relaxed);
         }
         if starts || joins {
-            self.notifier.leases(); // there is one more to share with
+            self.notifier.leases(); // there is one more process to share with
         }
-        Ok(roll)
+        Ok(view)
     }
 
     async fn acquire(&self, lease: Duration, channels: Vec<ChannelName>) -> Result<Option<Vec<Epoch>>, StoreError> {
@@ -39,13 +39,13 @@ impl Leases for PostgresStore {
         if self.pool.direct().is_some() {
             self.read(channels.clone(), |db, channels| Box::pin(end_connections(db, channels))).await?;
         }
-        let claimed =
+        let acquired =
             self.write("acquire", channels, move |db, channels| Box::pin(acquire(db, lease_ms, channels))).await?;
-        if let Some(epochs) = &claimed {
+        if let Some(epochs) = &acquired {
             all.iter().zip(epochs).for_each(|(channel, epoch)| self.owns(channel, *epoch));
             self.notifier.owns(&all, true);
         }
-        Ok(claimed)
+        Ok(acquired)
     }
 
     async fn release(&self, channels: Vec<ChannelName>) -> Result<(), StoreError> {
@@ -66,7 +66,7 @@ impl Leases for PostgresStore {
     }
 }
 
-/// What a process says of itself.
+/// What a process announces of itself.
 pub(super) struct Heartbeat {
     pub(super) lease_ms: i64,
     pub(super) held: Vec<(ChannelName, bool)>,
@@ -88,13 +88,13 @@ pub(super) async fn heartbeat(db: &mut Db, heartbeat: &Heartbeat) -> Result<Clus
     let runs_out = others.map(|(.., left_ms)| since(0, *left_ms)).min();
     let owner = |(channel, process, prompt, _): (String, String, i64, i64)| {
         let owner = if process == *me { Owner::Me } else { Owner::Other { prompt: prompt != 0 } };
-        Some((channel.parse().ok()?, owner)) // a name that does not parse is nobody's here
+        Some((channel.parse().ok()?, owner)) // a channel name that does not parse is not configured here
     };
     let owners: HashMap<ChannelName, Owner> = leases.into_iter().filter_map(owner).collect();
     Ok(ClusterView { processes: usize::try_from(processes).unwrap_or(1).max(1), owners, runs_out })
 }
 
-/// Ends what former owners of these channels that are taken to be gone have open.
+/// Ends the connections of former owners of these channels that count as dead.
 async fn end_connections(db: &mut Db, channels: &[ChannelName]) -> Result<(), StoreError> {
     let names: Vec<String> = channels.iter().map(|channel| channel.as_str().to_owned()).collect();
     let me = db.me();
@@ -110,7 +110,7 @@ async fn end_connections(db: &mut Db, channels: &[ChannelName]) -> Result<(), St
     Ok(())
 }
 
-/// Takes all or none. Locks are taken in one order.
+/// Takes all or none. One order of locks, against deadlocks.
 pub(super) async fn acquire(
     db: &mut Db,
     lease_ms: i64,
@@ -143,5 +143,5 @@ pub(super) async fn release(db: &mut Db, channels: &[ChannelName]) -> Result<(),
 
 pub(super) async fn deregister(db: &mut Db) -> Result<(), StoreError> {
     let me = db.me();
-    db.execute(sql::LEAVE, args![me]).await.map(drop)
+    db.execute(sql::DEREGISTER, args![me]).await.map(drop)
 }

@@ -1,4 +1,5 @@
-//! What a person does about messages that the bridge has given up, by a command beside a running bridge or without one.
+//! What an operator does with messages and events that were given up, by a command beside a running bridge or without
+//! one.
 
 use super::db::{Count, Db, args, decode};
 use super::{outbound, pending_question};
@@ -6,8 +7,8 @@ use crate::domain::MId;
 use crate::store::{DiscardNotices, GivenUp, ManualOutcome, StoreError, sql};
 
 /// One outbound message, as far as a decision on it needs.
-struct Found {
-    row: i64,
+struct ManualTarget {
+    outbound_id: i64,
     conversation: i64,
     state: String,
     part: u32,
@@ -15,15 +16,15 @@ struct Found {
     told: bool,
 }
 
-/// As it is under the lock of its conversation.
-async fn find(db: &mut Db, m_id: &str) -> Result<Option<Found>, StoreError> {
+/// Finds the message and reads it under the lock of its conversation.
+async fn find(db: &mut Db, m_id: &str) -> Result<Option<ManualTarget>, StoreError> {
     type Row = (i64, i64, String, Count, bool, bool);
     let there: Option<Row> = db.optional(sql::BY_HAND, args![m_id]).await?;
     let Some((_, conversation, ..)) = there else { return Ok(None) };
     db.lock(conversation).await?;
     let found: Option<Row> = db.optional(sql::BY_HAND, args![m_id]).await?;
-    let found = found.map(|(row, conversation, state, Count(part), has_text, told)| Found {
-        row,
+    let found = found.map(|(outbound_id, conversation, state, Count(part), has_text, told)| ManualTarget {
+        outbound_id,
         conversation,
         state,
         part,
@@ -33,25 +34,25 @@ async fn find(db: &mut Db, m_id: &str) -> Result<Option<Found>, StoreError> {
     Ok(found)
 }
 
-/// Given-up events that bear this id, under the lock of their conversations: row, conversation, and whether their text is
+/// Returns the dead events of this id, under the lock of their conversations: id, conversation, and whether the text is
 /// still there.
 async fn dead_events(db: &mut Db, m_id: &str) -> Result<Vec<(i64, i64, bool)>, StoreError> {
-    let there: Vec<(i64, i64, bool)> = db.rows(sql::DEAD_BY_HAND, args![m_id]).await?;
+    let there: Vec<(i64, i64, bool)> = db.rows(sql::DEAD_EVENTS, args![m_id]).await?;
     let mut conversations: Vec<i64> = there.into_iter().map(|(_, conversation, _)| conversation).collect();
     conversations.sort_unstable();
     for conversation in conversations {
         db.lock(conversation).await?;
     }
-    db.rows(sql::DEAD_BY_HAND, args![m_id]).await
+    db.rows(sql::DEAD_EVENTS, args![m_id]).await
 }
 
-/// Puts a message or an event that was given up back to its old place, to be tried at once and counted anew. Its due time
-/// is its old one, which lies in the past by any clock; its age counts from `now_ms`.
+/// Requeues a message or an event that was given up in its old place, to be tried at once, with attempts counted from
+/// zero. Its due time is its old one, which is in the past by every clock; its age counts from `now_ms`.
 pub(super) async fn retry(db: &mut Db, m_id: &str, now_ms: i64) -> Result<ManualOutcome, StoreError> {
     let found = find(db, m_id).await?;
     match found {
         Some(there) if there.state == "failed" && there.has_text => {
-            db.change(sql::RETRY_OUTBOUND, args![now_ms, there.row]).await?;
+            db.change(sql::RETRY_OUTBOUND, args![now_ms, there.outbound_id]).await?;
             follow_head(db, there.conversation).await?;
             return Ok(ManualOutcome::Message);
         }
@@ -59,8 +60,8 @@ pub(super) async fn retry(db: &mut Db, m_id: &str, now_ms: i64) -> Result<Manual
     }
     let dead = dead_events(db, m_id).await?;
     let mut again = 0;
-    for (row, conversation, _) in dead.iter().filter(|(_, _, has_text)| *has_text) {
-        db.change(sql::RETRY_EVENT, args![now_ms, row]).await?;
+    for (event_id, conversation, _) in dead.iter().filter(|(_, _, has_text)| *has_text) {
+        db.change(sql::RETRY_EVENT, args![now_ms, event_id]).await?;
         db.change(sql::SET_EVENT_LANE, args![conversation]).await?;
         again += 1;
     }
@@ -87,14 +88,14 @@ pub(super) async fn retry_given_up(
     now_ms: i64,
 ) -> Result<usize, StoreError> {
     let dead: Vec<(i64, i64)> = db.rows(sql::GIVEN_UP_ROWS, args![channel, since_ms, limit]).await?;
-    for (row, conversation) in &dead {
-        db.change(sql::RETRY_EVENT, args![now_ms, row]).await?;
+    for (event_id, conversation) in &dead {
+        db.change(sql::RETRY_EVENT, args![now_ms, event_id]).await?;
         db.change(sql::SET_EVENT_LANE, args![conversation]).await?;
     }
     Ok(dead.len())
 }
 
-/// Gives a message or an event up for good and wipes its text. The agent of one that still waited is told.
+/// Discards a message or an event and erases its text. The agent of a message that was still queued is notified.
 pub(super) async fn discard(
     db: &mut Db,
     m_id: &str,
@@ -106,13 +107,13 @@ pub(super) async fn discard(
         found.as_ref().filter(|there| matches!(&*there.state, "queued" | "failed" | "unconfirmed" | "held"))
     {
         let m_id: MId = decode("outbound", m_id)?;
-        db.change(sql::DISCARD_OUTBOUND, args![now_ms, there.row]).await?;
+        db.change(sql::DISCARD_OUTBOUND, args![now_ms, there.outbound_id]).await?;
         pending_question::close(db, there.conversation, &m_id).await?;
         let notice = match there.state.as_str() {
             "queued" if there.part == 0 => Some(&notices.not_sent),
             "queued" => Some(&notices.perhaps_sent),
             "held" if !there.told => Some(&notices.perhaps_sent),
-            _ => None, // its agent knows
+            _ => None, // its agent was notified before
         };
         if let Some(notice) = notice {
             outbound::notice(db, there.conversation, &m_id, notice, now_ms).await?;
@@ -121,8 +122,8 @@ pub(super) async fn discard(
         return Ok(ManualOutcome::Message);
     }
     let dead = dead_events(db, m_id).await?;
-    for (row, ..) in &dead {
-        db.change(sql::DISCARD_EVENT, args![row]).await?;
+    for (event_id, ..) in &dead {
+        db.change(sql::DISCARD_EVENT, args![event_id]).await?;
     }
     Ok(match found {
         _ if !dead.is_empty() => ManualOutcome::Events(dead.len()),
@@ -131,8 +132,8 @@ pub(super) async fn discard(
     })
 }
 
-/// As the lane's rule, and closed while any message of the conversation is under way: one that was put back stands before
-/// it and must not overtake it.
+/// Sets the lane, which stays closed while any message of the conversation is under way: a requeued message stands
+/// before that one and must not overtake it.
 async fn follow_head(db: &mut Db, conversation: i64) -> Result<(), StoreError> {
     let busy: bool = db.one(sql::UNDER_WAY, args![conversation]).await?;
     if busy {

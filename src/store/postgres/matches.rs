@@ -1,32 +1,29 @@
-//! What was said to a conversation, and which of it the rows seen there show.
+//! Sends to a conversation, and which of them are matched with rows.
 
 use std::collections::HashSet;
 
 use super::db::{Count, Db, args, corrupt, decode};
 use crate::domain::MId;
 use crate::domain::matching::Match;
-use crate::store::{NewRow, OwnSend, StoreError, sql};
+use crate::store::{NewRow, OwnSend, StoreError, rules, sql};
 
-/// What stands in place of a claim where a row may show a call of ours in other words.
-const DOUBTFUL: &str = "?";
-
-/// A claim as it is stored.
+/// Returns the stored form of a match.
 pub(super) fn stored(m_id: &str, part: u32) -> String {
     format!("{m_id} {part}")
 }
 
-/// What is stored of a row's claim, unless another row has it already: each call is shown by one row.
+/// Returns what to store as a row's match, `None` if another row has it already: each send is matched with one row.
 pub(super) async fn free(db: &mut Db, conversation: i64, row: &NewRow) -> Result<Option<String>, StoreError> {
     let Some(Match { m_id, part, .. }) = &row.matched else {
-        return Ok(row.doubtful.then(|| DOUBTFUL.to_owned()));
+        return Ok(row.doubtful.then(|| rules::MAYBE_OURS.to_owned()));
     };
-    let taken = is_claimed(db, conversation, m_id.as_str(), *part).await?;
+    let taken = is_matched(db, conversation, m_id.as_str(), *part).await?;
     Ok((!taken).then(|| stored(m_id.as_str(), *part)))
 }
 
-/// Whether a seen row shows this call.
-pub(super) async fn is_claimed(db: &mut Db, conversation: i64, m_id: &str, part: u32) -> Result<bool, StoreError> {
-    db.one(sql::CLAIMED, args![conversation, stored(m_id, part)]).await
+/// Returns whether a seen row is matched with this send.
+pub(super) async fn is_matched(db: &mut Db, conversation: i64, m_id: &str, part: u32) -> Result<bool, StoreError> {
+    db.one(sql::IS_MATCHED, args![conversation, stored(m_id, part)]).await
 }
 
 /// Reads the stored form.
@@ -35,21 +32,22 @@ pub(super) fn parse(matched: &str) -> Option<(MId, u32)> {
     Some((m_id.parse().ok()?, part.parse().ok()?))
 }
 
-/// A message that cannot be read was set aside before it was sent, so each of these can.
+/// A message that does not decode was marked unreadable before it was sent, so each of these decodes.
 pub(super) async fn own_sends(
     db: &mut Db,
     channel: &str,
     contact: &str,
     limit: usize,
 ) -> Result<Vec<OwnSend>, StoreError> {
-    let claimed: Vec<(String,)> = db.rows(sql::CLAIMS, args![channel, contact]).await?;
-    let claimed: HashSet<String> = claimed.into_iter().map(|(matched,)| matched).collect();
+    let matched_sends: Vec<(String,)> = db.rows(sql::MATCHES, args![channel, contact]).await?;
+    let matched_sends: HashSet<String> = matched_sends.into_iter().map(|(matched,)| matched).collect();
     let most = i64::try_from(limit).unwrap_or(i64::MAX);
-    let messages: Vec<(String, String, Count, String)> = db.rows(sql::SPOKEN, args![channel, contact, most]).await?;
+    let messages: Vec<(String, String, Count, String)> =
+        db.rows(sql::MAYBE_SENT, args![channel, contact, most]).await?;
     let mut sends = Vec::new();
     'newest_first: for (m_id, content, Count(part), state) in messages {
         let parts = if matches!(state.as_str(), "queued" | "failed") { part } else { part + 1 };
-        for part in (0..parts).rev().filter(|part| !claimed.contains(&stored(&m_id, *part))) {
+        for part in (0..parts).rev().filter(|part| !matched_sends.contains(&stored(&m_id, *part))) {
             if sends.len() == limit {
                 break 'newest_first;
             }

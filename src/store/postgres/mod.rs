@@ -9,6 +9,7 @@ mod clock_rollback;
 mod db;
 mod engine;
 mod erase;
+mod events;
 mod in_doubt;
 mod in_doubt_commits;
 mod inbound;
@@ -22,6 +23,7 @@ mod pending_question;
 mod pool;
 mod remote_verdicts;
 mod response_journal;
+mod responses;
 mod sql;
 mod target;
 
@@ -32,9 +34,9 @@ use async_trait::async_trait;
 
 use super::{
     AcceptOutcome, Accepted, AccountTraits, Attempt, ConversationRead, Decision, DiscardNotices, DueEvent, Epoch,
-    Erase, Erasure, Evidence, Filter, GivenUp, InDoubtSend, Interrupted, Leases, ListedMessage, Look, ManualOutcome,
-    NewOutbound, OwnSend, Person, Position, Publication, QueueDepth, Recorded, SeenRows, Settlement, Store, StoreError,
-    UnreportedSend, Waiting, Wakeups,
+    Erase, Erasure, Evidence, Filter, GivenUp, InDoubtSend, Interrupted, Leases, ListedMessage, LookupResult,
+    ManualOutcome, NewOutbound, OwnSend, Person, Position, Publication, QueueDepth, Recorded, SeenRows, Settlement,
+    Store, StoreError, UnreportedSend, Waiting, Wakeups,
 };
 use crate::domain::{ChannelName, ContactId, MId, PendingQuestion};
 
@@ -43,13 +45,13 @@ use engine::may_be_committed;
 pub(super) use open::OpenError as TargetError;
 pub(super) use target::Target;
 
-/// Longest time for an answer to "can something be written now".
+/// Longest time for [`Store::check`].
 const CHECK: Duration = Duration::from_millis(1500);
 
 #[async_trait]
 impl Store for PostgresStore {
     async fn accept(&self, mut message: NewOutbound) -> Result<Accepted, StoreError> {
-        // In a task of its own: the caller may go away before the commit, and the bell must ring all the same.
+        // In a task of its own: the caller may go away before the commit, and the sender must be notified all the same.
         let (pool, notifier) = (Arc::clone(&self.pool), Arc::clone(&self.notifier));
         let wakeups = self.wakeups.channel(&message.channel);
         let here = wakeups.as_ref().is_none_or(|wakeups| wakeups.is_local());
@@ -58,26 +60,26 @@ impl Store for PostgresStore {
         } else if !message.waits.is_zero() {
             notifier.await_verdict(&message.m_id, message.waits);
         }
-        let call = self.in_doubt_commits.call(message);
+        let call = self.in_doubt_commits.begin(message);
         let kept = tokio::spawn(async move {
-            let outcome = call.kept(&pool, notifier.lease()).await;
-            let new = outcome.as_ref().is_ok_and(|accepted| accepted.kept == AcceptOutcome::New);
+            let outcome = accept::store(&call, &pool, notifier.lease()).await;
+            let new = outcome.as_ref().is_ok_and(|accepted| accepted.outcome == AcceptOutcome::New);
             if (new || outcome.is_err()) && may_be_committed(&outcome) {
                 match wakeups {
                     Some(wakeups) if here => wakeups.notify_outbound(i64::from(new)),
                     _ => notifier.outbound(&call.message.channel),
                 }
             }
-            if let Some(lost) = call.over(&outcome) {
-                tokio::spawn(lost.tell(pool));
+            if let Some(lost) = call.finish(&outcome) {
+                tokio::spawn(lost.record(pool));
             }
             outcome
         });
         kept.await.map_err(|_| StoreError::Closed)?
     }
 
-    async fn record_responses(&self, accept: Vec<(MId, bool)>) -> Result<(), StoreError> {
-        self.write("record_responses", accept, |db, accept| Box::pin(accept::settle(db, accept))).await
+    async fn record_responses(&self, responses: Vec<(MId, bool)>) -> Result<(), StoreError> {
+        self.write("record_responses", responses, |db, responses| Box::pin(responses::settle(db, responses))).await
     }
 
     fn journal_response(&self, m_id: &MId, reached: bool) {
@@ -90,7 +92,7 @@ impl Store for PostgresStore {
 
     async fn take_ownership(&self, channel: &ChannelName) -> Result<Epoch, StoreError> {
         let epoch = self
-            .write("take_ownership", channel.clone(), |db, channel| Box::pin(accept::take_ownership(db, channel)))
+            .write("take_ownership", channel.clone(), |db, channel| Box::pin(responses::take_ownership(db, channel)))
             .await?;
         self.owns(channel, epoch);
         Ok(epoch)
@@ -108,7 +110,7 @@ impl Store for PostgresStore {
                 Box::pin(in_doubt::interrupted(db, channel, *epoch, *look_ms, *now_ms))
             })
             .await?;
-        self.wakeups.notify_looks(channel);
+        self.wakeups.notify_lookups(channel);
         Ok(found)
     }
 
@@ -122,7 +124,7 @@ impl Store for PostgresStore {
     ) -> Result<Vec<Attempt>, StoreError> {
         let mut maybe_claimed = self.maybe_claimed(channel).lock_owned().await;
         let (channel, begun) = (channel.clone(), Mutex::default());
-        let turn = outbound::Turn {
+        let request = outbound::BeginRequest {
             channel,
             epoch,
             now_ms,
@@ -131,18 +133,19 @@ impl Store for PostgresStore {
             maybe_claimed: maybe_claimed.clone(),
             begun,
         };
-        let turn = Arc::new(turn);
-        let outcome = self.write("begin", Arc::clone(&turn), |db, turn| Box::pin(outbound::begin(db, turn))).await;
+        let request = Arc::new(request);
+        let outcome =
+            self.write("begin", Arc::clone(&request), |db, request| Box::pin(outbound::begin(db, request))).await;
         match &outcome {
             Ok(begun) => {
                 maybe_claimed.clear();
-                if let Some(wakeups) = self.wakeups.channel(&turn.channel) {
+                if let Some(wakeups) = self.wakeups.channel(&request.channel) {
                     wakeups.add_waiting(-i64::try_from(begun.len()).unwrap_or(0));
                 }
             }
-            // The commit may stand. None of them was handed out, so the next call may queue them again.
+            // The commit may stand. None of them was handed out, so the next call may requeue them.
             Err(StoreError::Unavailable(_) | StoreError::Closed) => {
-                maybe_claimed.append(&mut turn.begun.lock().unwrap_or_else(PoisonError::into_inner));
+                maybe_claimed.append(&mut request.begun.lock().unwrap_or_else(PoisonError::into_inner));
             }
             Err(StoreError::Stale | StoreError::Corrupt { .. }) => {}
         }
@@ -162,11 +165,16 @@ impl Store for PostgresStore {
         Ok(())
     }
 
-    async fn due_looks(&self, channel: &ChannelName, now_ms: i64, limit: u32) -> Result<Vec<InDoubtSend>, StoreError> {
+    async fn due_lookups(
+        &self,
+        channel: &ChannelName,
+        now_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<InDoubtSend>, StoreError> {
         self.read(channel.clone(), move |db, channel| Box::pin(in_doubt::due(db, channel, now_ms, limit))).await
     }
 
-    async fn next_look_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
+    async fn next_lookup_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
         self.read(channel.clone(), |db, channel| Box::pin(in_doubt::next_ms(db, channel))).await
     }
 
@@ -174,15 +182,15 @@ impl Store for PostgresStore {
         self.read(in_doubt.clone(), |db, in_doubt| Box::pin(in_doubt::evidence(db, in_doubt))).await
     }
 
-    async fn look_again(
+    async fn record_lookup(
         &self,
         in_doubt: &InDoubtSend,
-        look: Look,
+        look: LookupResult,
         look_ms: i64,
         now_ms: i64,
     ) -> Result<(), StoreError> {
-        self.write_owned("look_again", &in_doubt.attempt.channel, in_doubt.clone(), move |db, in_doubt| {
-            Box::pin(in_doubt::look_again(db, in_doubt, look, look_ms, now_ms))
+        self.write_owned("record_lookup", &in_doubt.attempt.channel, in_doubt.clone(), move |db, in_doubt| {
+            Box::pin(in_doubt::record_lookup(db, in_doubt, look, look_ms, now_ms))
         })
         .await
     }
@@ -333,18 +341,18 @@ impl Store for PostgresStore {
             self.wakeups.notify_events(&channel);
         }
         if may_be_committed(&outcome) && !matches!(outcome, Ok((_, false))) {
-            self.wakeups.notify_looks(&channel);
+            self.wakeups.notify_lookups(&channel);
         }
         outcome.map(|(recorded, _)| recorded)
     }
 
     async fn due_events(&self, channel: &ChannelName, now_ms: i64, limit: u32) -> Result<Vec<DueEvent>, StoreError> {
         let (due, unreadable) = self
-            .read(channel.clone(), move |db, channel| Box::pin(inbound::due_events(db, channel, now_ms, limit)))
+            .read(channel.clone(), move |db, channel| Box::pin(events::due_events(db, channel, now_ms, limit)))
             .await?;
         if !unreadable.is_empty() {
             self.write("mark_dead", unreadable, move |db, unreadable| {
-                Box::pin(inbound::mark_dead(db, unreadable, now_ms))
+                Box::pin(events::mark_dead(db, unreadable, now_ms))
             })
             .await?;
         }
@@ -352,16 +360,16 @@ impl Store for PostgresStore {
     }
 
     async fn event_behind(&self, event: &DueEvent, now_ms: i64) -> Result<Option<DueEvent>, StoreError> {
-        self.read(event.clone(), move |db, event| Box::pin(inbound::event_behind(db, event, now_ms))).await
+        self.read(event.clone(), move |db, event| Box::pin(events::event_behind(db, event, now_ms))).await
     }
 
     async fn next_event_ms(&self, channel: &ChannelName, now_ms: i64) -> Result<Option<i64>, StoreError> {
-        self.read(channel.clone(), move |db, channel| Box::pin(inbound::next_ms(db, channel, now_ms))).await
+        self.read(channel.clone(), move |db, channel| Box::pin(events::next_ms(db, channel, now_ms))).await
     }
 
     async fn published(&self, event: &DueEvent, publication: Publication, now_ms: i64) -> Result<(), StoreError> {
         self.write_owned("published", &event.channel, (event.clone(), publication), move |db, (event, publication)| {
-            Box::pin(inbound::published(db, event, publication, now_ms))
+            Box::pin(events::published(db, event, publication, now_ms))
         })
         .await?;
         self.wakeups.notify_events(&event.channel);
@@ -413,7 +421,7 @@ impl Store for PostgresStore {
     }
 
     async fn purge(&self, text_before_ms: i64, rows_before_ms: i64, limit: u32) -> Result<usize, StoreError> {
-        self.write("purge", (), move |db, ()| Box::pin(admin::sweep(db, text_before_ms, rows_before_ms, limit))).await
+        self.write("purge", (), move |db, ()| Box::pin(admin::purge(db, text_before_ms, rows_before_ms, limit))).await
     }
 
     async fn check(&self) -> Result<(), StoreError> {

@@ -1,6 +1,6 @@
-//! What processes that share a store tell each other: that a message waits for its owner, that verdicts have come, that
-//! leases have changed. Said after the commit and apart from it, since the server lets commits that say something pass
-//! one at a time. What is not heard, as behind a pooler that keeps no connection, is found by looking.
+//! Cross-process notifications by LISTEN/NOTIFY: new outbound message, verdict, lease change. Sent after COMMIT and
+//! apart from it, because PostgreSQL serialises commits that contain NOTIFY. Falls back to polling where notifications
+//! do not arrive, as behind a transaction pooler.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -22,11 +22,11 @@ use crate::domain::ids::fingerprint;
 use crate::domain::{ChannelName, MId};
 use crate::store::{FirstVerdict, StoreError, Wakeups};
 
-/// Time between two looks at what may have been said: while nothing can be heard, and otherwise.
-const LOOK_DEAF: Duration = Duration::from_millis(200);
-const LOOK: Duration = Duration::from_secs(1);
+/// Time between two polls: while notifications do not arrive, and otherwise.
+const POLL_UNHEARD: Duration = Duration::from_millis(200);
+const POLL: Duration = Duration::from_secs(1);
 
-/// What is said within this time is said together.
+/// Notifications within this time are sent together.
 const BATCH: Duration = Duration::from_millis(2);
 
 /// Wait before listening again after it failed.
@@ -39,18 +39,18 @@ const VERDICT: &str = "verdict";
 const LEASES: &str = "leases";
 const OUTBOUND: &str = "outbound ";
 
-/// One process's end of it.
+/// One process's notifications.
 pub(super) struct Notifier {
     pool: Arc<Pool>,
     wakeups: Arc<Wakeups>,
-    /// Messages whose callers wait here for the verdict of another process, and until when.
+    /// Messages for which a caller waits here for the verdict of another process, and until when.
     awaiting: Mutex<HashMap<MId, Instant>>,
     /// Channels that this process owns.
     owned: Mutex<BTreeSet<ChannelName>>,
-    say: Mutex<Option<mpsc::UnboundedSender<String>>>,
+    send: Mutex<Option<mpsc::UnboundedSender<String>>>,
     /// Time of a lease, in milliseconds.
     lease_ms: AtomicI64,
-    look: Notify,
+    poll: Notify,
     pub(super) changes: Notify,
     pub(super) response_journal: Arc<ResponseJournal>,
     stop: CancellationToken,
@@ -64,9 +64,9 @@ impl Notifier {
             wakeups,
             awaiting: Mutex::default(),
             owned: Mutex::default(),
-            say: Mutex::default(),
+            send: Mutex::default(),
             lease_ms: AtomicI64::new(0),
-            look: Notify::new(),
+            poll: Notify::new(),
             changes: Notify::new(),
             response_journal: Arc::default(),
             stop: CancellationToken::new(),
@@ -74,27 +74,27 @@ impl Notifier {
         })
     }
 
-    /// How long a process that died may be taken to live.
+    /// Returns how long a dead process may count as alive.
     pub(super) fn lease(&self) -> Duration {
         since(0, self.lease_ms.load(Ordering::Relaxed))
     }
 
-    /// Begins to speak, listen and look, once. Tells whether it did so now.
+    /// Starts the tasks that notify, listen and poll, once. Returns whether it did so now.
     pub(super) fn start(self: &Arc<Self>, lease: Duration) -> bool {
         self.lease_ms.store(millis(lease), Ordering::Relaxed);
-        let mut say = lock(&self.say);
-        if say.is_some() || self.stop.is_cancelled() {
+        let mut send = lock(&self.send);
+        if send.is_some() || self.stop.is_cancelled() {
             return false;
         }
-        let (tell, told) = mpsc::unbounded_channel();
-        *say = Some(tell);
-        drop(say);
-        let hearing = Arc::new(AtomicBool::new(false));
-        self.spawn(Arc::clone(self).speak(told));
-        self.spawn(Arc::clone(&self.response_journal).keep(Arc::clone(&self.pool)));
-        self.spawn(Arc::clone(self).watch(Arc::clone(&hearing)));
+        let (sender, queued) = mpsc::unbounded_channel();
+        *send = Some(sender);
+        drop(send);
+        let receiving = Arc::new(AtomicBool::new(false));
+        self.spawn(Arc::clone(self).send_all(queued));
+        self.spawn(Arc::clone(&self.response_journal).run(Arc::clone(&self.pool)));
+        self.spawn(Arc::clone(self).poll_all(Arc::clone(&receiving)));
         if let Some(options) = self.pool.direct() {
-            self.spawn(Arc::clone(self).listen(options.clone(), hearing));
+            self.spawn(Arc::clone(self).listen(options.clone(), receiving));
         }
         true
     }
@@ -112,28 +112,28 @@ impl Notifier {
         self.tasks.wait().await;
     }
 
-    /// A message waits at its channel's owner.
+    /// A message is queued for its channel's owner.
     pub(super) fn outbound(&self, channel: &ChannelName) {
-        self.say(format!("{OUTBOUND}{channel}"));
+        self.send(format!("{OUTBOUND}{channel}"));
     }
 
-    /// A verdict has come on which a caller waits somewhere.
+    /// There is a verdict that a caller waits for at some process.
     pub(super) fn verdict(&self) {
-        self.say(VERDICT.to_owned());
+        self.send(VERDICT.to_owned());
     }
 
-    /// Leases were given back, or a process has left.
+    /// Leases were given back, or a process has joined or left.
     pub(super) fn leases(&self) {
-        self.say(LEASES.to_owned());
+        self.send(LEASES.to_owned());
     }
 
-    fn say(&self, what: String) {
-        if let Some(say) = lock(&self.say).as_ref() {
-            let _ = say.send(what); // its task ends with the store alone
+    fn send(&self, what: String) {
+        if let Some(send) = lock(&self.send).as_ref() {
+            let _ = send.send(what); // its task ends with the store
         }
     }
 
-    /// The channels that this process owns from now on.
+    /// Sets whether this process owns these channels.
     pub(super) fn owns(&self, channels: &[ChannelName], mine: bool) {
         let mut owned = lock(&self.owned);
         for channel in channels {
@@ -145,39 +145,39 @@ impl Notifier {
         }
     }
 
-    /// A caller waits here so long for the verdict of another process.
+    /// A caller waits here for `waits` for the verdict of another process.
     pub(super) fn await_verdict(&self, m_id: &MId, waits: Duration) {
         lock(&self.awaiting).insert(m_id.clone(), Instant::now() + waits);
     }
 
-    async fn speak(self: Arc<Self>, mut told: mpsc::UnboundedReceiver<String>) {
-        while let Some(first) = told.recv().await {
+    async fn send_all(self: Arc<Self>, mut queued: mpsc::UnboundedReceiver<String>) {
+        while let Some(first) = queued.recv().await {
             sleep(BATCH).await;
             let mut all = BTreeSet::from([first]);
-            while let Ok(more) = told.try_recv() {
+            while let Ok(more) = queued.try_recv() {
                 all.insert(more);
             }
             let all = (self.topic(), all.into_iter().collect::<Vec<_>>());
-            let said = self.pool.read(&all, &|db, (topic, all)| {
+            let sent = self.pool.read(&all, &|db, (topic, all)| {
                 Box::pin(async move { db.execute(sql::NOTIFY, args![topic, all]).await.map(drop) })
             });
-            if let Err(error) = said.await {
+            if let Err(error) = sent.await {
                 tracing::debug!(error = &error as &dyn std::error::Error, "nothing could be said to other processes");
             }
         }
     }
 
-    /// Of this store alone, in a database that may hold several.
+    /// Returns the NOTIFY channel of this store, in a database that may hold several.
     fn topic(&self) -> String {
         format!("bridge_{}", fingerprint(&[self.pool.schema()]))
     }
 
-    async fn listen(self: Arc<Self>, options: PgConnectOptions, hearing: Arc<AtomicBool>) {
+    async fn listen(self: Arc<Self>, options: PgConnectOptions, receiving: Arc<AtomicBool>) {
         let pool = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
         let pool = pool.acquire_timeout(CONNECT).connect_lazy_with(options);
         loop {
-            if let Err(error) = self.hear(&pool, &hearing).await {
-                hearing.store(false, Ordering::Relaxed);
+            if let Err(error) = self.receive_all(&pool, &receiving).await {
+                receiving.store(false, Ordering::Relaxed);
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
                     "nothing is heard of other processes for now"
@@ -187,51 +187,52 @@ impl Notifier {
         }
     }
 
-    async fn hear(&self, pool: &sqlx::PgPool, hearing: &AtomicBool) -> Result<(), sqlx::Error> {
+    async fn receive_all(&self, pool: &sqlx::PgPool, receiving: &AtomicBool) -> Result<(), sqlx::Error> {
         let mut listener = PgListener::connect_with(pool).await?;
         listener.listen(&self.topic()).await?;
         loop {
-            // What was said before is not heard: whoever may have been meant looks.
-            hearing.store(true, Ordering::Relaxed);
-            self.look.notify_one();
+            // Notifications before LISTEN are missed: poll once for all.
+            receiving.store(true, Ordering::Relaxed);
+            self.poll.notify_one();
             self.changes.notify_one();
-            while let Some(heard) = listener.try_recv().await? {
-                self.heard(heard.payload());
+            while let Some(received) = listener.try_recv().await? {
+                self.received(received.payload());
             }
         }
     }
 
-    fn heard(&self, what: &str) {
+    fn received(&self, what: &str) {
         match what {
-            VERDICT => self.look.notify_one(),
+            VERDICT => self.poll.notify_one(),
             LEASES => self.changes.notify_one(),
             other => {
                 let channel = other.strip_prefix(OUTBOUND).and_then(|name| name.parse().ok());
                 if let Some(channel) = channel.filter(|channel| lock(&self.owned).contains(channel)) {
-                    self.ring(&channel);
+                    self.wake_sender(&channel);
                 }
             }
         }
     }
 
-    fn ring(&self, channel: &ChannelName) {
+    fn wake_sender(&self, channel: &ChannelName) {
         if let Some(wakeups) = self.wakeups.channel(channel) {
             wakeups.notify_outbound(0);
         }
     }
 
-    /// Looks for verdicts whenever one may have come, and for messages where nothing may have been heard of them.
-    async fn watch(self: Arc<Self>, hearing: Arc<AtomicBool>) {
+    /// Looks for verdicts whenever there may be one, and for due messages where their notification may have been
+    /// missed.
+    async fn poll_all(self: Arc<Self>, receiving: Arc<AtomicBool>) {
         loop {
-            let every = if hearing.load(Ordering::Relaxed) { LOOK } else { LOOK_DEAF };
-            let rung = timeout(every, self.look.notified()).await.is_ok();
+            let every = if receiving.load(Ordering::Relaxed) { POLL } else { POLL_UNHEARD };
+            let notified = timeout(every, self.poll.notified()).await.is_ok();
             if let Err(error) = self.remote_verdicts().await {
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
                     "verdicts of other processes could not be read"
                 );
             }
-            if !rung && let Err(error) = self.outbound_due().await {
+            if !notified && let Err(error) = self.outbound_due().await {
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
                     "could not look for messages of other processes"
@@ -251,11 +252,11 @@ impl Notifier {
                 Box::pin(async move { db.rows(sql::DUE_CHANNELS, args![owned, now_ms()]).await })
             })
             .await?;
-        due.iter().filter_map(|(channel,)| channel.parse().ok()).for_each(|channel| self.ring(&channel));
+        due.iter().filter_map(|(channel,)| channel.parse().ok()).for_each(|channel| self.wake_sender(&channel));
         Ok(())
     }
 
-    /// Answers the callers on whose messages there is a verdict.
+    /// Answers the callers for which there is a verdict.
     async fn remote_verdicts(&self) -> Result<(), StoreError> {
         let now = Instant::now();
         let waiting: Vec<String> = {
@@ -269,13 +270,13 @@ impl Notifier {
         let found = self.pool.read(&waiting, &|db, waiting| Box::pin(remote_verdicts::find(db, waiting))).await?;
         for verdict in found {
             lock(&self.awaiting).remove(&verdict.m_id);
-            // Whoever is told here is told nothing else: where nobody waits any more, the agent is told instead.
+            // A caller that is answered here gets no `message_status`; if none waits any more, the agent gets it.
             let Some(caller) = self.wakeups.take_caller(&verdict.m_id) else { continue };
             if verdict.failed.is_none() {
                 let _ = caller.send(FirstVerdict::Accepted);
                 continue;
             }
-            // Beside the others: where the server is away it takes its time.
+            // In a task of its own: it takes long while the server is out of reach.
             let pool = Arc::clone(&self.pool);
             self.tasks.spawn(async move { caller.send(remote_verdicts::taken(&pool, verdict).await) });
         }
@@ -283,7 +284,7 @@ impl Notifier {
     }
 }
 
-/// A poisoned lock holds plain maps that are whole: go on.
+/// A poisoned lock holds plain maps that are consistent, so it is used on.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! Opening the database: found, understood, migrated forward, refused in words where it is not ours to use.
+//! Opens the database: checks its URL, migrates its schema forward, refuses it with a reason if it must not be used.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::sql;
 use crate::domain::clock::{self, now_ms};
 use crate::store::StoreError;
 
-/// Forward only: number, name and statements of each step; those of every engine, and what a cluster needs.
+/// Forward only: number, name and statements of each step; those of both engines, and what a cluster needs.
 pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "0001_start", include_str!("../migrations/postgres/0001_start.sql")),
     (2, "0002_once", include_str!("../migrations/postgres/0002_once.sql")),
@@ -23,7 +23,7 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
 /// Longest wait for the server when the process starts.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// What libpq takes in a URL and sqlx understands.
+/// Parameters of a URL that libpq knows and sqlx supports.
 const KNOWN: &[&str] = &[
     "application_name",
     "dbname",
@@ -39,7 +39,7 @@ const KNOWN: &[&str] = &[
     "user",
 ];
 
-/// Why the database cannot be used, and what to do. Nothing was changed, and nothing secret is said.
+/// Why the database cannot be used, and what to do. Nothing was changed, and the text holds no secret.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OpenError {
     #[error(
@@ -90,17 +90,17 @@ pub(crate) enum OpenError {
     },
 }
 
-/// The connections of the process that owns channels. The schema is made or brought forward.
+/// Returns the connections of a process that owns channels. Creates or migrates the schema.
 pub(super) async fn owner(url: &str) -> Result<Pool, OpenError> {
     open(url, true).await
 }
 
-/// The connections of a command that looks at the store as it is.
+/// Returns the connections of a command. Migrates nothing.
 pub(super) async fn visitor(url: &str) -> Result<Pool, OpenError> {
     open(url, false).await
 }
 
-/// Whether the URL can be understood, without asking anyone.
+/// Checks that the URL can be understood, without connecting.
 pub(super) fn verify(url: &str) -> Result<(), OpenError> {
     options(url).map(drop)
 }
@@ -130,7 +130,8 @@ async fn open(url: &str, migrates: bool) -> Result<Pool, OpenError> {
     Ok(Pool::new(options, !pooler, &schema))
 }
 
-/// What the URL says, and whether it names a pooler. What is not known is named and left out, never its value.
+/// Returns the options of the URL, and whether it names a pooler. Unknown parameters are logged by name and left out;
+/// their values never are.
 pub(super) fn options(url: &str) -> Result<(PgConnectOptions, Option<bool>), OpenError> {
     let mut url =
         Url::parse(url.trim()).map_err(|error| OpenError::Url(sqlx::Error::Configuration(Box::new(error))))?;
@@ -157,8 +158,8 @@ pub(super) fn options(url: &str) -> Result<(PgConnectOptions, Option<bool>), Ope
     Ok((options.extra_float_digits(None).disable_statement_logging(), pooler))
 }
 
-/// libpq verifies more than the driver does by itself: a root certificate beside `require` is there to be used, and `system`
-/// means the public ones and the host's name.
+/// Verifies as libpq does, which is stricter than the driver: a root certificate with `require` is verified against,
+/// and `system` means the public roots and the host name.
 fn verify_as_libpq(known: &mut Vec<(String, String)>) {
     let value = |known: &[(String, String)], key: &str| {
         known.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value.clone())
@@ -173,7 +174,7 @@ fn verify_as_libpq(known: &mut Vec<(String, String)>) {
     known.push(("sslmode".into(), mode.into()));
 }
 
-/// Whether whoever stands between here and the server could pass for it.
+/// Returns whether a man in the middle could pose as the server.
 pub(super) fn is_unverified(options: &PgConnectOptions) -> bool {
     let host = options.get_host();
     let here = options.get_socket().is_some()
@@ -183,7 +184,7 @@ pub(super) fn is_unverified(options: &PgConnectOptions) -> bool {
     !here && !matches!(options.get_ssl_mode(), PgSslMode::VerifyCa | PgSslMode::VerifyFull)
 }
 
-/// The database in words, without its password.
+/// Returns the database for messages, without its password.
 pub(super) fn place(options: &PgConnectOptions) -> String {
     let name = options.get_database().unwrap_or(options.get_username());
     match options.get_socket() {
@@ -199,16 +200,16 @@ pub(super) async fn connect(options: &PgConnectOptions, place: &str) -> Result<P
         .map_err(|source| OpenError::Unreachable { place: place.to_owned(), source })
 }
 
-/// Whether something stands between that gives each transaction the server that is free, as PgBouncer does in its
-/// transaction mode: two connections then share a server, or one meets several. On such a way a statement that was
-/// prepared once can be another's by its next use, so none stays prepared; elsewhere they do, which is worth more
-/// accepts a second (12 to 44 % in two noisy runs of a debug build).
+/// Returns whether a pooler gives each transaction any free server process, as PgBouncer does in transaction mode: two
+/// connections then share a server process, or one meets several. There a prepared statement may be missing or another
+/// one at its next use, so none stays prepared; elsewhere they do, which gives more accepts a second (12 to 44 % in two
+/// noisy runs of a debug build).
 async fn behind_pooler(first: &mut PgConnection, options: &PgConnectOptions, place: &str) -> Result<bool, StoreError> {
     let Ok(mut second) = connect(options, place).await else { return Ok(true) };
     let mut known: [Option<i64>; 2] = [None, None];
     for _ in 0..4 {
         for (at, link) in [&mut *first, &mut second].into_iter().enumerate() {
-            // One message, so that it cannot be parted.
+            // One protocol message, so that a pooler cannot split it.
             let row = sqlx::Executor::fetch_one(link, sql::SERVER_PROCESS).await;
             let process = row
                 .and_then(|row| sqlx::Row::try_get::<i64, _>(&row, 0))
@@ -223,7 +224,7 @@ async fn behind_pooler(first: &mut PgConnection, options: &PgConnectOptions, pla
     Ok(false)
 }
 
-/// Times in the store are compared by every process that shares it: all go by the server's clock.
+/// Times in the store are compared by every process that shares it, so all use the server's clock.
 async fn follow_server(db: &mut Db) -> Result<(), StoreError> {
     let asked_ms = now_ms();
     let server_ms: i64 = db.one(sql::SERVER_MS, args![]).await?;
@@ -238,7 +239,7 @@ async fn follow_server(db: &mut Db) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Looks at what is there, and brings it forward. Tells the schema's name.
+/// Checks the schema, and creates or migrates it if `migrates`. Returns its name.
 pub(super) async fn prepare(db: &mut Db, place: &str, migrates: bool) -> Result<String, OpenError> {
     let place = || place.to_owned();
     let engine = |source| OpenError::Engine { place: place(), source };

@@ -1,8 +1,8 @@
 //! The connections: bounded, made when needed, and never used again after anything went wrong in them. sqlx's own pool
-//! is not used: a connection whose transaction was given up can come back to it with that transaction open, a server
-//! that falls silent costs it places for good, and it asks the server for a sign of life before and after every use.
-//! Here a connection belongs to one task until its transaction has ended; one that is dropped is closed, and the server
-//! undoes what was open.
+//! is not used: a connection with an abandoned transaction can return to it with that transaction open, a server that
+//! stops responding costs it slots for good, and it pings the server before and after every use. Here a connection
+//! belongs to one task until its transaction has ended; one that is dropped is closed, and the server undoes what was
+//! open.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -25,22 +25,22 @@ use crate::telemetry::metrics;
 /// Connections of one process, at most. Commits that come together share a flush of the server's log.
 const LINKS: u32 = 16;
 
-/// More of them, for leases: a store that is busy is no reason to lose one.
+/// Extra connections, for leases: a busy store must not lose them.
 const FIRST: usize = 2;
 const FIRST_OF_ALL: &[&str] = &["heartbeat", "acquire", "deregister", "release"];
 
 /// Longest wait for a connection to be free, or to be made.
 const WAIT: Duration = Duration::from_secs(2);
 
-/// Longest time for one transaction. Beyond it the server is taken to be gone, whether it said so or not.
+/// Longest time for one transaction. Beyond it the server counts as gone.
 const TRANSACTION: Duration = Duration::from_secs(10);
 
-/// A transaction that met another in the wrong moment is tried so often.
+/// Most tries of a transaction that the server undid because of another.
 const TRIES: u32 = 5;
 
 pub(super) type Work<'c, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'c>>;
 
-/// Why there was no answer.
+/// Why there was no reply.
 #[derive(Debug, thiserror::Error)]
 enum Silent {
     #[error("no connection to PostgreSQL was free or could be made within {WAIT:?}")]
@@ -52,16 +52,16 @@ enum Silent {
 /// All connections to one database.
 pub(super) struct Pool {
     options: PgConnectOptions,
-    /// Statements may stay prepared: no pooler stands between that gives each transaction another server.
+    /// Statements may stay prepared: there is no pooler that may give each transaction another server process.
     prepared: bool,
-    /// This process's own name among those that share the store, and the schema they share.
+    /// Name of this process among those that share the store, and the schema they share.
     me: Arc<str>,
     schema: String,
     idle: Mutex<Vec<Db>>,
     turns: Semaphore,
-    /// For what must not wait behind anything else.
+    /// For operations that must not wait behind others.
     first: Semaphore,
-    /// Whether the last write succeeded.
+    /// Returns whether the last write succeeded.
     healthy: AtomicBool,
 }
 
@@ -80,8 +80,8 @@ impl Pool {
         }
     }
 
-    /// Runs `work` in a transaction of its own and returns once it is durable. Where it met another in the wrong moment,
-    /// it runs again.
+    /// Runs `work` in a transaction of its own and returns once it is durable. Runs it again if the server undid it
+    /// because of another.
     pub(super) async fn write<A, T, F>(&self, name: &str, args: &A, work: &F) -> Result<T, StoreError>
     where
         F: for<'c> Fn(&'c mut Db, &'c A) -> Work<'c, T>,
@@ -104,17 +104,17 @@ impl Pool {
         }
     }
 
-    /// What tells one store of a database from another.
+    /// Returns the schema, which distinguishes the stores of a database.
     pub(super) fn schema(&self) -> &str {
         &self.schema
     }
 
-    /// How to reach the server, where a connection stays with it: what is said to all can then be listened to.
+    /// Returns how to reach the server, if a connection stays on one server process, so that LISTEN works.
     pub(super) fn direct(&self) -> Option<&PgConnectOptions> {
         self.prepared.then_some(&self.options)
     }
 
-    /// Whether the last write succeeded.
+    /// Returns whether the last write succeeded.
     pub(super) fn healthy(&self) -> bool {
         self.healthy.load(Ordering::Relaxed)
     }
@@ -125,13 +125,13 @@ impl Pool {
         F: for<'c> Fn(&'c mut Db, &'c A) -> Work<'c, T>,
     {
         if !self.prepared {
-            // Behind a pooler only a transaction stays on one server from the parsing of a statement to its rows.
+            // Behind a pooler only a transaction stays on one server process from parsing a statement to its rows.
             return self.write("read", args, work).await;
         }
         self.bounded(&self.turns, async {
             if let Some(mut db) = self.pop() {
                 match work(&mut db, args).await {
-                    // It may have been cut off while it was idle, and those beside it too.
+                    // It may have been cut off while it was idle, and the other idle ones too.
                     Err(StoreError::Unavailable(_)) => self.forget_idle(),
                     outcome => {
                         self.push(db);
@@ -149,7 +149,7 @@ impl Pool {
         .await
     }
 
-    /// Lets what is under way end, then closes.
+    /// Waits for the transactions under way, then closes.
     pub(super) async fn close(&self) {
         let all = self.turns.acquire_many(LINKS).await;
         self.turns.close();
@@ -169,12 +169,12 @@ impl Pool {
         let Ok(turn) = timeout(WAIT, turns.acquire()).await else { return Err(silent(Silent::Connecting)) };
         let _turn = turn.map_err(|_| StoreError::Closed)?;
         timeout(TRANSACTION, work).await.unwrap_or_else(|_| {
-            self.forget_idle(); // those beside it would not speak either
+            self.forget_idle(); // the other idle ones would not reply either
             Err(silent(Silent::Working))
         })
     }
 
-    /// `committing` is set while nobody can know whether the commit stands.
+    /// `committing` is set while it is unknown whether the commit stands.
     async fn transaction<A, T, F>(
         &self,
         name: &str,
@@ -209,7 +209,7 @@ impl Pool {
         outcome
     }
 
-    /// A connection in a transaction. That BEGIN succeeds is the sign of life of one that was idle.
+    /// Returns a connection in a transaction. BEGIN doubles as the health check of an idle one.
     async fn begin(&self) -> Result<Db, StoreError> {
         if let Some(mut db) = self.pop() {
             if let Ok(Ok(())) = timeout(WAIT, db.run(sql::BEGIN)).await {
@@ -241,13 +241,13 @@ impl Pool {
         self.idle().push(db);
     }
 
-    /// The server is gone, or was: what is idle is not used again.
+    /// The server is gone, or was: drops all idle connections.
     pub(super) fn forget_idle(&self) {
         self.idle().clear();
     }
 }
 
-/// Every connection bears its process's name, behind the operator's own.
+/// Adds the process's name to the operator's application name.
 fn named(options: PgConnectOptions, me: &str) -> PgConnectOptions {
     let given: String =
         options.get_application_name().unwrap_or_default().chars().filter(|c| *c != '/').take(24).collect();
@@ -265,14 +265,14 @@ fn lost(error: StoreError) -> StoreError {
     }
 }
 
-/// Whether the server itself says that a commit was undone, and not only that it ends or is in trouble.
+/// Returns whether the server reports that the commit was undone, and not only that it shuts down or fails.
 fn undone(error: &StoreError) -> bool {
     let StoreError::Unavailable(source) = error else { return false };
     let Some(sqlx::Error::Database(error)) = source.downcast_ref::<sqlx::Error>() else { return false };
     error.code().is_some_and(|code| !["08", "57", "58", "XX"].iter().any(|class| code.starts_with(class)))
 }
 
-/// Whether a transaction was undone because of another, and may succeed if it is tried again.
+/// Returns whether a transaction was undone because of another, so that a retry may succeed.
 fn met_another(error: &StoreError) -> bool {
     let StoreError::Unavailable(source) = error else { return false };
     let Some(sqlx::Error::Database(error)) = source.downcast_ref::<sqlx::Error>() else { return false };

@@ -1,6 +1,6 @@
-//! Which answers were written, said to the server the moment they were, in commits that are not waited for on its disk. It
-//! outlives a kill of the process, which the commit that tells what became of them may not, and so tells a call that was
-//! answered just before the kill from one that was not.
+//! Journal of written responses, sent to the server at once, in commits that do not wait for its disk. It survives a
+//! kill of the process before the commit that records the outcome, and so distinguishes a call that was answered just
+//! before the kill from one that was not.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,77 +15,78 @@ use super::sql;
 use crate::domain::MId;
 use crate::store::StoreError;
 
-/// A row that somebody else is changing is noted a moment later; so often, then what became of its answer is told soon
+/// Most tries for a row that another transaction is changing; after that the outcome of its response is recorded soon
 /// anyway.
 const TRIES: u32 = 5;
 const AGAIN: Duration = Duration::from_millis(10);
 
-/// Notes that are kept for the server, at most: where it is away, nothing can be noted.
+/// Most entries that wait for the server; beyond that they are dropped.
 const MOST: usize = 10_000;
 
-/// Whether an answer was written, or was lost after all; and how often that could not be said.
-struct Word {
+/// Whether a response was written, or was lost after all; and how often that could not be stored.
+struct Entry {
     reached: bool,
     tries: u32,
 }
 
-/// What is noted and not said yet.
+/// Entries that are not stored yet.
 #[derive(Default)]
 pub(super) struct ResponseJournal {
-    /// The last word on each message.
-    words: Mutex<HashMap<MId, bool>>,
-    news: Notify,
+    /// The last entry of each message.
+    entries: Mutex<HashMap<MId, bool>>,
+    added: Notify,
 }
 
 impl ResponseJournal {
     pub(super) fn note(&self, m_id: &MId, reached: bool) {
-        let mut words = self.words();
-        if words.len() < MOST {
-            words.insert(m_id.clone(), reached);
+        let mut entries = self.entries();
+        if entries.len() < MOST {
+            entries.insert(m_id.clone(), reached);
         }
-        drop(words);
-        self.news.notify_one();
+        drop(entries);
+        self.added.notify_one();
     }
 
-    /// Says what is noted, for ever.
-    pub(super) async fn keep(self: Arc<Self>, pool: Arc<Pool>) {
-        let mut words = HashMap::new();
+    /// Stores the entries, in an endless loop.
+    pub(super) async fn run(self: Arc<Self>, pool: Arc<Pool>) {
+        let mut entries = HashMap::new();
         loop {
-            if words.is_empty() {
-                self.news.notified().await;
+            if entries.is_empty() {
+                self.added.notified().await;
             } else {
                 sleep(AGAIN).await;
             }
-            words.extend(self.words().drain().map(|(m_id, reached)| (m_id, Word { reached, tries: 0 })));
-            if words.is_empty() {
+            entries.extend(self.entries().drain().map(|(m_id, reached)| (m_id, Entry { reached, tries: 0 })));
+            if entries.is_empty() {
                 continue;
             }
-            let said = pool.write("journal_responses", &words, &|db, words| Box::pin(say(db, words))).await;
-            let said = said.unwrap_or_default();
-            words.retain(|m_id, word| {
-                word.tries += 1;
-                word.tries < TRIES && !said.contains(m_id.as_str())
+            let stored = pool.write("journal_responses", &entries, &|db, entries| Box::pin(store(db, entries))).await;
+            let stored = stored.unwrap_or_default();
+            entries.retain(|m_id, entry| {
+                entry.tries += 1;
+                entry.tries < TRIES && !stored.contains(m_id.as_str())
             });
         }
     }
 
-    fn words(&self) -> MutexGuard<'_, HashMap<MId, bool>> {
-        self.words.lock().unwrap_or_else(PoisonError::into_inner)
+    fn entries(&self) -> MutexGuard<'_, HashMap<MId, bool>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Waits for no row, so that it never stands in anybody's way. Tells which could be said.
-async fn say(db: &mut Db, words: &HashMap<MId, Word>) -> Result<HashSet<String>, StoreError> {
+/// Stores the entries without waiting for locked rows, so that it never blocks another transaction. Returns which were
+/// stored.
+async fn store(db: &mut Db, entries: &HashMap<MId, Entry>) -> Result<HashSet<String>, StoreError> {
     db.run(sql::IN_MEMORY).await?;
     let me = db.me();
-    let mut said = HashSet::with_capacity(words.len());
+    let mut stored = HashSet::with_capacity(entries.len());
     for (reached, statement) in [(true, sql::NOTE_WRITTEN), (false, sql::NOTE_LOST)] {
-        let of = words.iter().filter(|(_, word)| word.reached == reached);
+        let of = entries.iter().filter(|(_, entry)| entry.reached == reached);
         let m_ids: Vec<String> = of.map(|(m_id, _)| m_id.as_str().to_owned()).collect();
         if !m_ids.is_empty() {
             let rows: Vec<(String,)> = db.rows(statement, args![m_ids, me]).await?;
-            said.extend(rows.into_iter().map(|(m_id,)| m_id));
+            stored.extend(rows.into_iter().map(|(m_id,)| m_id));
         }
     }
-    Ok(said)
+    Ok(stored)
 }

@@ -1,11 +1,11 @@
-//! What differs from the statements that both engines take: rows are locked before they are read to be changed.
+//! Statements that differ from those of both engines: rows are locked before they are read to be changed.
 
-/// One message. A process that is cut off or paused in mid-transaction holds its rows no longer than this: without it
-/// the server learns only by its TCP keepalive, after two hours, that nobody is there.
+/// One protocol message. Bounds how long a process that is cut off or paused in a transaction holds its locks:
+/// otherwise the server notices only by TCP keepalive, after two hours.
 pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
      SET LOCAL idle_in_transaction_session_timeout = '5s'";
 
-/// Steps of the schema may take their time.
+/// Without these limits: steps of the schema may take long.
 pub(super) const BEGIN_STEPS: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 
 pub(super) const LOCK_CONVERSATION: &str = "SELECT id FROM conversations WHERE id = $1 FOR UPDATE";
@@ -13,11 +13,11 @@ pub(super) const LOCK_CONVERSATION: &str = "SELECT id FROM conversations WHERE i
 pub(super) const CONVERSATION_LOCKED: &str =
     "SELECT id FROM conversations WHERE channel = $1 AND contact = $2 FOR UPDATE";
 
-/// Where another process makes it at the same time, its row is waited for and locked.
+/// If another process creates it at the same time, waits for its row and locks it.
 pub(super) const CONVERSATION_MADE: &str = "INSERT INTO conversations (channel, contact, destination) \
      VALUES ($1, $2, $3) ON CONFLICT (channel, contact) DO UPDATE SET channel = EXCLUDED.channel RETURNING id";
 
-/// The server's clock, in epoch milliseconds: the one that all processes of a cluster read.
+/// The server's clock in epoch milliseconds, which all processes of a cluster use.
 macro_rules! server_ms {
     () => {
         "(EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT"
@@ -42,7 +42,7 @@ pub(super) const RENEW: &str = concat!(
      WHERE l.channel = held.channel AND l.process = $3"
 );
 
-/// Those that are gone for an hour: nobody asks about their callers any more.
+/// Those that are dead for an hour: their callers do not matter any more.
 pub(super) const FORGET_PROCESSES: &str =
     concat!("DELETE FROM processes WHERE until_ms < ", server_ms!(), " - 3600000");
 
@@ -57,14 +57,14 @@ pub(super) const OWNERS: &str = concat!(
     server_ms!()
 );
 
-/// Who owned these channels and has not renewed in time.
+/// Former owners of these channels that have not renewed in time.
 pub(super) const FORMER_OWNERS: &str = concat!(
     "SELECT DISTINCT process FROM leases WHERE channel = ANY ($1) AND process <> $2 AND until_ms <= ",
     server_ms!()
 );
 
-/// Ends the connections of processes that are taken to be gone: one that stands still would hold its locks for as long
-/// as its transactions may stay open, one after the other.
+/// Ends the connections of processes that count as dead: one that stands still would hold its locks for as long as its
+/// transactions may stay open, one after the other.
 pub(super) const END_CONNECTIONS: &str = "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity \
      WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid() \
      AND split_part(application_name, '/', 2) = ANY ($1)";
@@ -72,7 +72,7 @@ pub(super) const END_CONNECTIONS: &str = "SELECT COUNT(pg_terminate_backend(pid)
 pub(super) const MAKE_LEASES: &str =
     "INSERT INTO leases (channel) SELECT unnest($1::TEXT[]) ON CONFLICT (channel) DO NOTHING";
 
-/// For each, whether somebody else owns it.
+/// For each, whether another process owns it.
 pub(super) const LEASES_LOCKED: &str = concat!(
     "SELECT CASE WHEN process <> $2 AND until_ms > ",
     server_ms!(),
@@ -85,8 +85,8 @@ pub(super) const TAKE_LEASES: &str =
 pub(super) const RELEASE: &str =
     "UPDATE leases SET process = NULL, until_ms = 0 WHERE channel = ANY ($1) AND process = $2";
 
-/// It lives on until its answers are given.
-pub(super) const LEAVE: &str = "UPDATE processes SET shares = 0 WHERE process = $1";
+/// The process stays alive until its responses are given.
+pub(super) const DEREGISTER: &str = "UPDATE processes SET shares = 0 WHERE process = $1";
 
 /// Other processes that are alive.
 pub(super) const OTHERS: &str =
@@ -95,8 +95,8 @@ pub(super) const OTHERS: &str =
 // Callers that wait at one process for the verdict of another.
 
 /// Adds a message, last of its conversation, which is locked; its lane opens where nothing waits before it. With the
-/// process that answers the caller, and for how long the caller waits there for another's verdict. Tells whether others
-/// wait before it. One statement: each more would be a round trip of every accept.
+/// process that answers the caller, and for how long the caller waits there for another's verdict. Returns whether
+/// others are queued before it. One statement: each further one would cost every accept a round trip.
 pub(super) const ADD_OUTBOUND: &str = concat!(
     "WITH before AS (SELECT EXISTS (SELECT 1 FROM outbound \
       WHERE conversation = $1 AND state IN ('queued', 'sending', 'unknown', 'held')) AS waits), \
@@ -109,8 +109,8 @@ pub(super) const ADD_OUTBOUND: &str = concat!(
      SELECT waits FROM before"
 );
 
-/// Equal messages whose answers did not reach their callers, or of which that is not known: whether the answer was lost,
-/// whether it is this process's to give, and whether the one whose it is still lives.
+/// Equal messages of which the response is lost or not known to be received: its state, whether this process gives it,
+/// and whether the process that gives it is alive.
 pub(super) const UNANSWERED: &str = concat!(
     "SELECT o.m_id, o.answered, COALESCE((o.taken_by = $4)::INT, 0)::BIGINT, \
      (SELECT COUNT(*) FROM processes p WHERE p.process = o.taken_by AND p.until_ms > ",
@@ -119,30 +119,32 @@ pub(super) const UNANSWERED: &str = concat!(
      AND o.accepted_ms >= $2 AND o.content = $3 ORDER BY o.id"
 );
 
-/// Equal messages that other processes took since then, by their own clocks, which they set by the server's.
+/// Equal messages that other processes accepted since then, by their own clocks, which follow the server's.
 pub(super) const TAKEN_ELSEWHERE: &str = "SELECT COUNT(*) FROM outbound WHERE conversation = $1 AND accepted_ms >= $2 \
      AND content = $3 AND taken_by <> $4 AND state <> 'failed'";
 
-/// From now on its repeat is the one to be answered, by this process.
+/// From now on the repeat's response counts, given by this process.
 pub(super) const ANSWER_AGAIN: &str = "UPDATE outbound SET answered = 0, taken_by = $2 WHERE m_id = $1 \
      AND (answered = 2 OR (answered = 0 AND taken_by IS DISTINCT FROM $2))";
 
-/// As the statement of every engine, by the process that was to give the answer: another may be about to give it anew.
+/// As the statement of both engines, only for the process that gives the response: another may be about to give it
+/// again.
 pub(super) const ANSWER_LOST: &str = "UPDATE outbound SET answered = 2 WHERE m_id = $1 AND answered IN (0, 3) \
      AND (taken_by = $2 OR taken_by IS NULL)";
 
-/// For the transaction that says it: its commit is in the server's memory when it returns, and soon on its disk.
+/// For one transaction: its commit is in the server's memory when it returns, and soon on its disk.
 pub(super) const IN_MEMORY: &str = "SET LOCAL synchronous_commit = off";
 
-/// Answers were written in full; whether they are read shows later. Rows that somebody else is changing are left out.
+/// Responses were written in full; whether they were received shows later. Skips rows that another transaction is
+/// changing.
 pub(super) const NOTE_WRITTEN: &str = "UPDATE outbound SET answered = 3 WHERE id IN (SELECT id FROM outbound \
      WHERE m_id = ANY ($1) AND answered = 0 AND taken_by = $2 FOR UPDATE SKIP LOCKED) RETURNING m_id";
 
-/// Answers were lost after all.
+/// Responses were lost after all.
 pub(super) const NOTE_LOST: &str = "UPDATE outbound SET answered = 2 WHERE id IN (SELECT id FROM outbound \
      WHERE m_id = ANY ($1) AND answered IN (0, 3) AND taken_by = $2 FOR UPDATE SKIP LOCKED) RETURNING m_id";
 
-/// Of these messages, those whose callers wait at another process, and for how long yet.
+/// Those of these messages for which a caller waits at another process, and for how much longer.
 pub(super) const AWAITED: &str = concat!(
     "SELECT id, caller_ms - ",
     server_ms!(),
@@ -150,7 +152,7 @@ pub(super) const AWAITED: &str = concat!(
     server_ms!()
 );
 
-/// Holds the newest event of a conversation back, so that a caller may be given it as its answer.
+/// Holds the newest event of a conversation back, so that a caller may take it as its response.
 pub(super) const HOLD_EVENT: &str = concat!(
     "UPDATE events SET held_ms = ",
     server_ms!(),
@@ -160,29 +162,30 @@ pub(super) const HOLD_EVENT: &str = concat!(
 /// Of these events, those that are held back.
 pub(super) const HELD: &str = concat!("SELECT id FROM events WHERE id = ANY ($1) AND held_ms > ", server_ms!());
 
-/// The verdicts on these messages, where there is one by now.
+/// The verdicts on these messages, as far as there are any.
 pub(super) const VERDICTS: &str = "SELECT m_id, conversation, state, fault FROM outbound WHERE m_id = ANY ($1) \
      AND NOT (state = 'sending' OR (state = 'queued' AND attempt = 0 AND part = 0))";
 
-/// Takes what the agent would be told, to tell the caller instead: for the process that has the caller now.
+/// Takes the agent's notice, to give it to the caller instead: for the process that has the caller now.
 pub(super) const TAKE_NOTICE: &str = concat!(
     "DELETE FROM events WHERE conversation = $1 AND m_id = $2 AND state = 'queued' \
      AND EXISTS (SELECT 1 FROM outbound o WHERE o.m_id = $2 AND o.taken_by = $3) AND held_ms > ",
     server_ms!()
 );
 
-/// Whether it was taken by that process: nobody else does, and what the agent was told is kept as long as the message.
+/// Whether that process took the notice: no other does, and a notice that the agent got is stored as long as the
+/// message.
 pub(super) const NOTICE_TAKEN: &str = "SELECT (EXISTS (SELECT 1 FROM outbound o WHERE o.m_id = $2 AND o.taken_by = $3) \
      AND NOT EXISTS (SELECT 1 FROM events WHERE conversation = $1 AND m_id = $2))::INT::BIGINT";
 
-/// Channels of these with a message that may go now.
+/// Those of these channels that have a due message.
 pub(super) const DUE_CHANNELS: &str = "SELECT c FROM unnest($1::TEXT[]) AS c WHERE EXISTS (SELECT 1 FROM conversations v \
      WHERE v.channel = c AND v.outbound_due_ms IS NOT NULL AND v.outbound_due_ms <= $2)";
 
 pub(super) const NOTIFY: &str = "SELECT pg_notify($1, said)::TEXT FROM unnest($2::TEXT[]) AS said";
 
-/// Nobody takes the channel over before this transaction ends. What is learned of the channel may be written meanwhile,
-/// by this transaction and by others.
+/// The channel cannot be taken over before this transaction ends. Its traits may be written meanwhile, by this
+/// transaction and by others.
 pub(super) const EPOCH_HELD: &str = "SELECT epoch FROM channels WHERE channel = $1 FOR KEY SHARE";
 
 /// Waits for all that hold [`EPOCH_HELD`].
@@ -190,12 +193,13 @@ pub(super) const CHANNEL_TAKEN: &str = "SELECT epoch FROM channels WHERE channel
 
 pub(super) const CHANNEL_LOCKED: &str = "SELECT epoch FROM channels WHERE channel = $1 FOR NO KEY UPDATE";
 
-/// Due lanes of live conversations that nobody works on: those are rung for when that is done.
+/// Due lanes of live conversations that no transaction has locked: the others cause a notification when they are
+/// released.
 pub(super) const LANES_LIVE: &str = "SELECT c.id, c.contact, c.destination FROM conversations c \
      WHERE c.channel = $1 AND c.outbound_due_ms IS NOT NULL AND c.inbound_ms >= $2 AND c.outbound_due_ms <= $3 \
      ORDER BY c.outbound_due_ms LIMIT $4 FOR UPDATE SKIP LOCKED";
 
-/// Further lanes. Those taken already are left out by name: what one has locked oneself is not skipped.
+/// Further lanes. Those taken already are left out by id: SKIP LOCKED does not skip a transaction's own locks.
 pub(super) const LANES_ANY: &str = "SELECT c.id, c.contact, c.destination FROM conversations c \
      WHERE c.channel = $1 AND c.outbound_due_ms IS NOT NULL AND c.outbound_due_ms <= $2 AND c.id <> ALL ($3) \
      ORDER BY c.outbound_due_ms LIMIT $4 FOR UPDATE SKIP LOCKED";
@@ -204,15 +208,15 @@ pub(super) const LANES_ANY: &str = "SELECT c.id, c.contact, c.destination FROM c
 pub(super) const HEADS: &str = "SELECT lane, (SELECT o.id FROM outbound o WHERE o.conversation = lane \
      AND o.state IN ('queued', 'sending', 'unknown', 'held') ORDER BY o.id LIMIT 1) FROM unnest($1::BIGINT[]) AS lane";
 
-/// Messages that were begun in a commit whose answer was lost: nobody was told, so nobody sent them.
-pub(super) const PUT_BACK: &str = "UPDATE outbound SET state = 'queued' \
+/// Messages that were begun in a commit of which the reply was lost: they were not handed out, so they were not sent.
+pub(super) const REQUEUE_BEGUN: &str = "UPDATE outbound SET state = 'queued' \
      WHERE id = ANY ($1) AND state = 'sending' AND epoch = $2";
 
 pub(super) const CONVERSATIONS_OF: &str =
     "SELECT DISTINCT conversation FROM outbound WHERE id = ANY ($1) ORDER BY conversation";
 
-// Housekeeping passes over rows that somebody works on: what a person sends again must not lose its text meanwhile. An
-// array, and not IN: the planner takes a tenth of a table for what an unknown LIMIT leaves, and would walk it all.
+// Retention skips locked rows: a message that an operator requeues must not lose its text meanwhile. An array, and not
+// IN: the planner estimates a tenth of a table for an unknown LIMIT, and would walk all of it.
 
 pub(super) const WIPE_OUTBOUND: &str = "UPDATE outbound SET content = NULL WHERE id = ANY (ARRAY (SELECT id FROM outbound \
      WHERE done_ms IS NOT NULL AND content IS NOT NULL AND done_ms < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))";
@@ -229,10 +233,10 @@ pub(super) const WIPE_EVENTS: &str = "UPDATE events SET event = NULL WHERE id = 
 pub(super) const DROP_EVENTS: &str = "DELETE FROM events WHERE id = ANY (ARRAY (SELECT id FROM events \
      WHERE done_ms IS NOT NULL AND event IS NULL AND done_ms < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))";
 
-/// A reader of a copy, or of a database that takes no writes now, has no row here.
+/// No row on a replica, or on a database that takes no writes now.
 pub(super) const WRITABLE: &str = "SELECT 1::BIGINT WHERE current_setting('transaction_read_only') = 'off'";
 
-/// Writes something that changes nothing.
+/// A write that changes nothing.
 pub(super) const PROBE: &str = "UPDATE bridge_steps SET done_ms = done_ms";
 
 // The schema.
@@ -240,7 +244,7 @@ pub(super) const PROBE: &str = "UPDATE bridge_steps SET done_ms = done_ms";
 pub(super) const SERVER: &str = "SELECT current_schema()::TEXT, current_setting('server_encoding'), \
      current_setting('synchronous_commit'), current_setting('fsync')";
 
-/// Which server this is, for one transaction at least.
+/// The server process, which stays the same for one transaction at least.
 pub(super) const SERVER_PROCESS: &str = "SELECT pg_backend_pid()::BIGINT";
 
 pub(super) const TABLES: &str = "SELECT relname::TEXT FROM pg_class \
@@ -256,10 +260,10 @@ pub(super) const LAST_STEP: &str = "SELECT COALESCE(MAX(step), 0) FROM bridge_st
 
 pub(super) const ADD_STEP: &str = "INSERT INTO bridge_steps (step, name, done_ms) VALUES ($1, $2, $3)";
 
-/// Calls with one key come one after another; the lock ends with its transaction.
+/// Serialises calls with one key; the lock ends with its transaction.
 pub(super) const LOCK_KEY: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
 
-/// Rows come with rising times, so the look ends where the past begins.
+/// Times rise with ids, so this stops at the first row that is not later than now.
 pub(super) const AHEAD_OUTBOUND: &str = "SELECT MIN(id), MAX(accepted_ms) FROM outbound WHERE id > COALESCE \
      ((SELECT id FROM outbound WHERE accepted_ms <= $1 ORDER BY id DESC LIMIT 1), 0)";
 
@@ -268,11 +272,11 @@ pub(super) const AHEAD_EVENTS: &str = "SELECT MIN(id), MAX(recorded_ms) FROM eve
 
 // A copy of another engine's store.
 
-/// Whoever makes or copies a store there at the same time is not waited for.
+/// Does not wait for another process that creates or copies a store there at the same time.
 pub(super) const BEGIN_COPY: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = '10s'; \
      SET LOCAL statement_timeout = 0";
 
-/// What marks the source must not be forgotten in a power cut.
+/// The commit must survive a power cut, since the source is marked after it.
 pub(super) const COMMIT_FOR_GOOD: &str = "SELECT set_config('synchronous_commit', 'on', true) \
      WHERE current_setting('synchronous_commit') = 'off'";
 
@@ -283,7 +287,7 @@ pub(super) const COLUMNS: &str = "SELECT c.relname::TEXT, a.attname::TEXT, forma
      WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') AND a.attnum > 0 \
      AND NOT a.attisdropped ORDER BY c.relname, a.attnum";
 
-/// Columns whose ids the server counts.
+/// Identity columns.
 pub(super) const COUNTERS: &str = "SELECT c.relname::TEXT, a.attname::TEXT FROM pg_class c \
      JOIN pg_attribute a ON a.attrelid = c.oid WHERE c.relnamespace = current_schema()::regnamespace \
      AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped AND a.attidentity <> '' ORDER BY c.relname";

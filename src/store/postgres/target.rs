@@ -14,12 +14,12 @@ use super::db::{Db, args};
 use super::open::{self, OpenError};
 use super::sql;
 use crate::store::StoreError;
-use crate::store::copy::{Column, Kind, LEFT_OUT, LEFT_OUT_OF, Piece, Table, quoted};
+use crate::store::copy_rows::{Column, Kind, LEFT_OUT, LEFT_OUT_OF, Piece, Table, quoted};
 
-/// Longest time without a word from the server. A commit of a large copy may take long on a slow disk.
+/// Longest time without a reply of the server. A commit of a large copy may take long on a slow disk.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// Tables that tell of the schema, and are no rows of a business.
+/// Tables about the schema, which are not copied.
 const BOOKS: &[&str] = &["bridge_steps", "bridge_copies"];
 
 /// An open transaction in a database whose schema is that of this version.
@@ -41,11 +41,11 @@ pub(in crate::store) struct Former {
 struct Silent;
 
 impl Target {
-    /// Begins the transaction, and makes the schema or brings it forward in it.
+    /// Begins the transaction, and creates or migrates the schema in it.
     pub(in crate::store) async fn open(url: &str) -> Result<Self, OpenError> {
         let (options, _) = open::options(url)?;
         let place = open::place(&options);
-        // Nothing stays prepared: whatever stands between, one transaction stays on one server.
+        // Nothing stays prepared; one transaction stays on one server process, also through a pooler.
         let mut db = Db::new(open::connect(&options, &place).await?, false, "".into());
         let engine = |source| OpenError::Engine { place: place.clone(), source };
         db.run(sql::BEGIN_COPY).await.map_err(engine)?;
@@ -56,12 +56,12 @@ impl Target {
         Ok(Self { db, place })
     }
 
-    /// The database in words, without its password.
+    /// Returns the database and schema for messages, without its password.
     pub(in crate::store) fn place(&self) -> &str {
         &self.place
     }
 
-    /// What a copy has to fill.
+    /// Returns the tables to fill.
     pub(in crate::store) async fn tables(&mut self) -> Result<Vec<Table>, StoreError> {
         let found: Vec<(String, String, String)> = self.db.rows(sql::COLUMNS, args![]).await?;
         let mut tables: BTreeMap<String, Vec<Column>> = BTreeMap::new();
@@ -81,13 +81,13 @@ impl Target {
         Ok(tables.map(|(name, columns)| Table { name, columns, key: Vec::new() }).collect())
     }
 
-    /// Nobody else writes to these tables until the end of the transaction.
+    /// Locks these tables against other writers until the end of the transaction.
     pub(in crate::store) async fn lock(&mut self, tables: &[Table]) -> Result<(), StoreError> {
         let all: Vec<String> = tables.iter().map(|table| quoted(&table.name)).collect();
         self.run(format!("LOCK TABLE {} IN EXCLUSIVE MODE", all.join(", "))).await
     }
 
-    /// The copy that is there.
+    /// Returns the copy that the database holds.
     pub(in crate::store) async fn former(&mut self) -> Result<Option<Former>, StoreError> {
         self.db.run(sql::MAKE_COPIES).await?;
         let found: Option<(String, String, i64)> = self.db.optional(sql::FORMER_COPY, args![]).await?;
@@ -98,7 +98,7 @@ impl Target {
         }))
     }
 
-    /// Which of these tables hold rows.
+    /// Returns those of these tables that hold rows.
     pub(in crate::store) async fn with_rows(&mut self, tables: &[Table]) -> Result<Vec<String>, StoreError> {
         let mut taken = Vec::new();
         for table in tables {
@@ -110,7 +110,7 @@ impl Target {
         Ok(taken)
     }
 
-    /// Writes what is handed on, table by table.
+    /// Writes the rows from the reader, table by table.
     pub(in crate::store) async fn fill(
         &mut self,
         tables: &[Table],
@@ -123,7 +123,7 @@ impl Target {
                 match pieces.recv().await {
                     Some(Piece::Rows(rows)) => soon(writing.send(rows)).await.map(drop)?,
                     Some(Piece::End) => break,
-                    // The reader has failed, and tells why.
+                    // The reader has failed, and returns its error.
                     None => return soon(writing.abort("the source could not be read")).await,
                 }
             }
@@ -137,8 +137,7 @@ impl Target {
         Ok(count.unwrap_or_default())
     }
 
-    /// What follows the rows: new ones get ids beyond those copied, the planner learns of them, and the copy knows its
-    /// source.
+    /// Completes the copy after its rows: sets the next ids, analyses the tables, and stores the source of the copy.
     pub(in crate::store) async fn complete(
         &mut self,
         source: &str,
@@ -159,32 +158,32 @@ impl Target {
         self.db.execute(sql::ADD_COPY, args![digest, source, now_ms]).await.map(drop)
     }
 
-    /// Whatever comes of an error here is not known.
+    /// After an error the outcome is unknown.
     pub(in crate::store) async fn commit(mut self) -> Result<(), StoreError> {
         silent(timeout(PATIENCE, self.db.run("COMMIT")).await)?;
         self.db.close().await;
         Ok(())
     }
 
-    /// Leaves everything as it was.
+    /// Rolls back.
     pub(in crate::store) async fn abandon(mut self) {
         let _ = timeout(PATIENCE, self.db.run("ROLLBACK")).await;
         self.db.close().await;
     }
 
-    /// A statement with names in it, which are quoted.
+    /// Runs a statement that contains quoted names.
     async fn run(&mut self, statement: String) -> Result<(), StoreError> {
         soon(sqlx::raw_sql(AssertSqlSafe(statement)).execute(self.db.link())).await.map(drop)
     }
 
-    /// The one number of a statement with names in it, which are quoted.
+    /// Returns the number of a statement that contains quoted names.
     async fn number(&mut self, statement: String) -> Result<Option<i64>, StoreError> {
         let query = sqlx::query_scalar(AssertSqlSafe(statement)).persistent(false);
         soon(query.fetch_one(self.db.link())).await
     }
 }
 
-/// What the server says, as long as it does so within its time.
+/// Waits for a reply of the server, for at most [`PATIENCE`].
 async fn soon<T>(asked: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
     silent(timeout(PATIENCE, asked).await.map(|said| said.map_err(|error| StoreError::Unavailable(Arc::new(error)))))
 }

@@ -1,15 +1,11 @@
-//! Which calls got their answers, and what that makes of an equal call: a message of its own, or a repeat.
+//! Accepts a call as a new message or as a repeat, by whether the responses to equal calls were received.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{conversation, corrupt, decode, execute, outbound, unavailable};
 use crate::domain::ids::fingerprint;
-use crate::domain::{ChannelName, IdempotencyKey, MId};
-use crate::store::{AcceptOutcome, Accepted, Epoch, NewOutbound, StoreError, sql};
-
-/// An equal call later than this after the first is a message of its own, whatever became of the first one's answer:
-/// people do write the same again.
-const REPEAT_WITHIN_MS: i64 = 10 * 60 * 1000;
+use crate::domain::{IdempotencyKey, MId};
+use crate::store::{AcceptOutcome, Accepted, NewOutbound, StoreError, rules, sql};
 
 pub(super) fn accept(db: &Connection, new: &NewOutbound) -> Result<Accepted, StoreError> {
     if new.caller.is_gone() {
@@ -20,25 +16,25 @@ pub(super) fn accept(db: &Connection, new: &NewOutbound) -> Result<Accepted, Sto
         Some(key) => named(db, new, key, &content)?,
         None => None,
     };
-    if let Some(kept) = known {
-        return Ok(Accepted { ahead: false, kept });
+    if let Some(outcome) = known {
+        return Ok(Accepted { ahead: false, outcome });
     }
     let conversation = conversation(db, &new.channel, &new.contact, &new.destination)?;
-    // Calls with keys say themselves which of them are one.
+    // With a key, the key alone decides.
     if new.key.is_none()
-        && let Some(first) = unanswered(db, conversation, &content, new.accepted_ms - REPEAT_WITHIN_MS)?
+        && let Some(first) = unanswered(db, conversation, &content, new.accepted_ms - rules::REPEAT_WITHIN_MS)?
     {
-        return repeat(db, first).map(|kept| Accepted { ahead: false, kept });
+        return repeat(db, first).map(|outcome| Accepted { ahead: false, outcome });
     }
     let ahead = outbound::add(db, conversation, new, &content)?;
     if let Some(key) = &new.key {
         let (channel, digest) = (new.channel.as_str(), digest(new, &content));
         execute(db, sql::SET_KEY, params![channel, key.as_str(), digest, new.m_id.as_str(), new.accepted_ms])?;
     }
-    Ok(Accepted { ahead, kept: AcceptOutcome::New })
+    Ok(Accepted { ahead, outcome: AcceptOutcome::New })
 }
 
-/// The oldest equal message since `since_ms` whose answer was lost.
+/// Returns the oldest equal message since `since_ms` of which the response was lost.
 fn unanswered(db: &Connection, conversation: i64, content: &str, since_ms: i64) -> Result<Option<MId>, StoreError> {
     let first: Option<String> = db
         .prepare_cached(sql::UNANSWERED)
@@ -47,7 +43,7 @@ fn unanswered(db: &Connection, conversation: i64, content: &str, since_ms: i64) 
     first.map(|m_id| decode("outbound", &m_id)).transpose()
 }
 
-/// What a key comes to that was used before. A message that surely was not sent leaves its key to the next.
+/// Returns the outcome for a key that was used before. A message that was certainly not sent releases its key.
 fn named(
     db: &Connection,
     new: &NewOutbound,
@@ -69,7 +65,7 @@ fn named(
     }
 }
 
-/// Its answer is the one that counts from now on: an equal call after it is a repeat only if this one is lost too.
+/// Its response is the one that counts from now on: a later equal call is a repeat only if this response is lost too.
 fn repeat(db: &Connection, first: MId) -> Result<AcceptOutcome, StoreError> {
     execute(db, sql::ANSWER_AGAIN, params![first.as_str()])?;
     Ok(AcceptOutcome::RepeatOf(first))
@@ -77,18 +73,4 @@ fn repeat(db: &Connection, first: MId) -> Result<AcceptOutcome, StoreError> {
 
 fn digest(new: &NewOutbound, content: &str) -> String {
     fingerprint(&[new.contact.as_str(), content])
-}
-
-/// A message may be gone by now, or be answered already under a key: then nothing changes.
-pub(super) fn settle(db: &Connection, accept: &[(MId, bool)]) -> Result<(), StoreError> {
-    for (m_id, reached) in accept {
-        execute(db, if *reached { sql::ANSWERED } else { sql::ANSWER_LOST }, params![m_id.as_str()])?;
-    }
-    Ok(())
-}
-
-/// Takes a channel over. Whoever had it died before it knew what became of these answers.
-pub(super) fn take_ownership(db: &Connection, channel: &ChannelName) -> Result<Epoch, StoreError> {
-    execute(db, sql::ANSWERS_LOST, params![channel.as_str()])?;
-    outbound::take_ownership(db, channel)
 }

@@ -1,21 +1,14 @@
-//! What rows of ours prove: that the account shows them, how soon, and what became of the messages.
+//! What rows of own sends show: that the account shows them, how soon, and their delivery status.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{decode, execute, inbound, rows, unavailable};
+use super::{decode, events, execute, rows, unavailable};
 use crate::domain::clock::wall_ms;
 use crate::domain::matching::Match;
 use crate::domain::{Event, EventBody, StatusValue};
-use crate::store::{AccountTraits, Receipt, StoreError, UnreportedSend, sql};
+use crate::store::{AccountTraits, Receipt, StoreError, UnreportedSend, rules, sql};
 
-/// A row that was missed for longer shows no lag: something else was wrong.
-const LONGEST_LAG_MS: i64 = 10 * 60_000;
-
-/// A status waits this long after its message went out, so that the answer to `/message` with its mId comes before
-/// (bonychat.md A16).
-const AFTER_ANSWER_MS: i64 = 500;
-
-/// Learns from a row that shows a message which surely was sent.
+/// Updates the account's traits from a row that matches a certainly sent message.
 pub(super) fn from_row(
     db: &Connection,
     channel: &str,
@@ -24,39 +17,44 @@ pub(super) fn from_row(
     read_before_ms: Option<i64>,
 ) -> Result<(), StoreError> {
     let sent: Option<(String, Option<i64>)> = db
-        .prepare_cached(sql::CLAIMED_SENT)
+        .prepare_cached(sql::MATCHED_SENT)
         .and_then(|mut s| {
             s.query_row(params![matched.m_id.as_str(), conversation], |r| Ok((r.get(0)?, r.get(1)?))).optional()
         })
         .map_err(unavailable)?;
     let Some((kind, done_ms)) = sent else { return Ok(()) };
-    let learn = if kind == "attachment" { sql::LEARN_FILES } else { sql::LEARN_TEXTS };
-    execute(db, learn, params![channel])?;
-    // Of parts before the last nobody noted when they went out.
+    let statement = if kind == "attachment" { sql::SHOWS_FILES } else { sql::SHOWS_TEXTS };
+    execute(db, statement, params![channel])?;
+    // The time of a send is stored for the last part only.
     if let (true, Some(done_ms), Some(read_before_ms)) = (matched.last, done_ms, read_before_ms) {
         let lag_ms = read_before_ms - done_ms;
-        if (1..=LONGEST_LAG_MS).contains(&lag_ms) {
-            execute(db, sql::LEARN_LAG, params![lag_ms, channel])?;
+        if (1..=rules::LONGEST_LAG_MS).contains(&lag_ms) {
+            execute(db, sql::SETTLE_LAG, params![lag_ms, channel])?;
         }
     }
     Ok(())
 }
 
-/// Queues the status that a row of ours shows, if it goes beyond what was told. Tells whether it does.
-pub(super) fn tell(db: &Connection, conversation: i64, receipt: &Receipt, now_ms: i64) -> Result<bool, StoreError> {
+/// Queues the status on the row of an own send, if it goes beyond the last one published. Returns whether it does.
+pub(super) fn queue_status(
+    db: &Connection,
+    conversation: i64,
+    receipt: &Receipt,
+    now_ms: i64,
+) -> Result<bool, StoreError> {
     let (rank, part) = (receipt.value.rank(), i64::from(receipt.part));
     let part = if receipt.value == StatusValue::Failed { -1 } else { part };
-    let told: Option<Option<i64>> = db
-        .prepare_cached(sql::TELL)
+    let done: Option<Option<i64>> = db
+        .prepare_cached(sql::SET_STATUS)
         .and_then(|mut s| {
             s.query_row(params![rank, receipt.m_id.as_str(), conversation, part], |r| r.get(0)).optional()
         })
         .map_err(unavailable)?;
-    let Some(done_ms) = told else { return Ok(false) };
+    let Some(done_ms) = done else { return Ok(false) };
     let body = EventBody::MessageStatus { value: receipt.value, message: receipt.message.clone() };
     let event = Event { m_id: receipt.m_id.clone(), timestamp_ms: wall_ms(), body };
-    let due_ms = now_ms.max(done_ms.unwrap_or(now_ms) + AFTER_ANSWER_MS);
-    inbound::add_events(db, conversation, std::slice::from_ref(&event), due_ms, now_ms)?;
+    let due_ms = now_ms.max(done_ms.unwrap_or(now_ms) + rules::STATUS_AFTER_MS);
+    events::add_events(db, conversation, std::slice::from_ref(&event), due_ms, now_ms)?;
     Ok(true)
 }
 
@@ -68,7 +66,7 @@ pub(super) fn unreported_sends(
 ) -> Result<Vec<UnreportedSend>, StoreError> {
     type Row = (String, u32, String, i64, i64);
     let most = i64::try_from(limit).unwrap_or(i64::MAX);
-    let found: Vec<Row> = rows(db, sql::UNTOLD, params![channel, contact, most], |r| {
+    let found: Vec<Row> = rows(db, sql::UNREPORTED, params![channel, contact, most], |r| {
         Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?))
     })?;
     let of = |(m_id, part, state, told, since_ms): Row| {
@@ -79,7 +77,7 @@ pub(super) fn unreported_sends(
 
 pub(super) fn account_traits(db: &Connection, channel: &str) -> Result<AccountTraits, StoreError> {
     let found: Option<(i64, i64, i64)> = db
-        .prepare_cached(sql::LEARNED)
+        .prepare_cached(sql::ACCOUNT_TRAITS)
         .and_then(|mut s| s.query_row(params![channel], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?))).optional())
         .map_err(unavailable)?;
     let of = |(texts, files, settle_lag_ms)| AccountTraits {

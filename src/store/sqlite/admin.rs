@@ -1,4 +1,4 @@
-//! What operators and housekeeping ask of the store.
+//! Queries of operators, retention, and the health probe.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ fn listed(r: &Row<'_>) -> rusqlite::Result<ListedMessage> {
         m_id: r.get(0)?,
         channel: r.get(1)?,
         contact: r.get(2)?,
-        // One whose conversation waits for a person is told apart by having no end yet.
+        // A held one differs from an unconfirmed one by having no end time.
         state: r.get::<_, String>(3).map(|state| if state == "held" { "unconfirmed".into() } else { state })?,
         kind: r.get(4)?,
         attempt: r.get(5)?,
@@ -84,8 +84,9 @@ pub(super) fn depths(db: &Connection) -> Result<Vec<QueueDepth>, StoreError> {
     Ok(channels.into_iter().map(|(channel, there)| QueueDepth { channel, ..there }).collect())
 }
 
-/// Wiping comes before dropping, so that what is due for both leaves step by step, whichever is kept longer.
-pub(super) fn sweep(
+/// Texts are erased before rows are deleted, so that the limit bounds each step, whichever of the two has the longer
+/// retention.
+pub(super) fn purge(
     db: &Connection,
     text_before_ms: i64,
     rows_before_ms: i64,
@@ -106,7 +107,7 @@ pub(super) fn sweep(
     Ok(most)
 }
 
-/// Writes something that changes nothing, to learn whether there is room again.
+/// Makes a write that changes nothing, to detect that there is room again.
 pub(super) fn probe(db: &Connection) -> Result<(), StoreError> {
     db.execute_batch("CREATE TABLE probe (x BLOB); INSERT INTO probe VALUES (zeroblob(8192)); DROP TABLE probe;")
         .map_err(unavailable)

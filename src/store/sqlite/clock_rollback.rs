@@ -3,18 +3,15 @@
 use rusqlite::{Connection, params};
 
 use super::{execute, unavailable};
-use crate::store::{StoreError, sql};
+use crate::store::{StoreError, rules, sql};
 
-/// Less than this is the end of one process and the start of the next on a clock that is kept in time.
-const WORTH_MS: i64 = 1000;
-
-/// Moves what waits back by as much as the newest rows lie ahead of now, and those rows to now: the next start finds
-/// nothing to do. Tells by how much.
+/// Moves due times back by as much as the newest rows are later than now, and those rows to now, so that the next start
+/// finds nothing to do. Returns by how much.
 pub(super) fn follow(db: &Connection, now_ms: i64) -> Result<i64, StoreError> {
     let outbound = Ahead::of(db, sql::NEWEST_OUTBOUND, now_ms)?;
     let events = Ahead::of(db, sql::NEWEST_EVENTS, now_ms)?;
     let by_ms = outbound.newest_ms.max(events.newest_ms).saturating_sub(now_ms);
-    if by_ms < WORTH_MS {
+    if by_ms < rules::ROLLBACK_FROM_MS {
         return Ok(0);
     }
     for shift in [sql::SHIFT_OUTBOUND, sql::SHIFT_EVENTS, sql::SHIFT_OUTBOUND_LANES, sql::SHIFT_EVENT_LANES] {
@@ -28,15 +25,15 @@ pub(super) fn follow(db: &Connection, now_ms: i64) -> Result<i64, StoreError> {
     Ok(by_ms)
 }
 
-/// The rows at the end of a table whose time lies ahead of now.
+/// The rows at the end of a table that are later than now.
 struct Ahead {
     newest_ms: i64,
-    /// The first of them; `None`: there is none.
+    /// Id of the first of them.
     first: Option<i64>,
 }
 
 impl Ahead {
-    /// Rows come with rising times, so the look ends where the past begins.
+    /// Times rise with ids, so this stops at the first row that is not later than now.
     fn of(db: &Connection, newest_first: &str, now_ms: i64) -> Result<Self, StoreError> {
         let mut found = Self { newest_ms: i64::MIN, first: None };
         let mut look = || -> rusqlite::Result<()> {

@@ -1,4 +1,4 @@
-//! Small words for what every room of this engine does with a connection.
+//! Helpers of this engine's operations for a connection.
 
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
@@ -6,7 +6,7 @@ use crate::domain::{ChannelName, ContactId, Destination};
 use crate::store::{StoreError, erasure, sql};
 use std::sync::Arc;
 
-/// The engine could not do it: later, perhaps.
+/// The engine could not do it; may work later.
 pub(super) fn unavailable(error: rusqlite::Error) -> StoreError {
     StoreError::Unavailable(Arc::new(error))
 }
@@ -16,7 +16,7 @@ pub(super) fn corrupt(table: &'static str) -> impl Fn(Box<dyn std::error::Error 
     move |source| StoreError::Corrupt { table, source: Arc::from(source) }
 }
 
-/// The store's own name of a conversation, which is made where it is new.
+/// Returns the id of a conversation, which is created if new.
 pub(super) fn conversation(
     db: &Connection,
     channel: &ChannelName,
@@ -38,7 +38,7 @@ pub(super) fn conversation(
     }
 }
 
-/// The one value of a statement that always has one.
+/// Returns the value of a statement that always has one.
 pub(super) fn one<T: rusqlite::types::FromSql>(
     db: &Connection,
     sql: &str,
@@ -47,7 +47,7 @@ pub(super) fn one<T: rusqlite::types::FromSql>(
     db.prepare_cached(sql).and_then(|mut s| s.query_row(params, |r| r.get(0))).map_err(unavailable)
 }
 
-/// All rows of a statement.
+/// Returns all rows of a statement.
 pub(super) fn rows<T>(
     db: &Connection,
     sql: &str,
@@ -57,12 +57,12 @@ pub(super) fn rows<T>(
     db.prepare_cached(sql).and_then(|mut s| s.query_map(params, read)?.collect()).map_err(unavailable)
 }
 
-/// Tells how many rows it changed.
+/// Returns the number of changed rows.
 pub(super) fn execute(db: &Connection, sql: &str, params: &[&dyn ToSql]) -> Result<usize, StoreError> {
     db.prepare_cached(sql).and_then(|mut s| s.execute(params)).map_err(unavailable)
 }
 
-/// Changes exactly one row; `Stale` where it is no longer as expected.
+/// Changes exactly one row; `Stale` if it is no longer as expected.
 pub(super) fn change(db: &Connection, sql: &str, params: &[&dyn ToSql]) -> Result<(), StoreError> {
     if execute(db, sql, params)? == 1 { Ok(()) } else { Err(StoreError::Stale) }
 }
@@ -75,7 +75,7 @@ where
     text.parse().map_err(|error: T::Err| corrupt(table)(Box::new(error)))
 }
 
-/// The conversation of a contact that is erased, under its names again.
+/// Restores contact and destination of an erased conversation. Returns its id.
 pub(super) fn recall(
     db: &Connection,
     channel: &ChannelName,

@@ -16,7 +16,7 @@ use crate::store::{StoreError, Wakeups};
 /// Operations that share one commit, at most.
 const GROUP: usize = 1000;
 
-/// How often a sweep tries to write the WAL into the file, and the time between two tries.
+/// How often retention tries to write the WAL into the file, and the time between two tries.
 const FOLD_TRIES: u32 = 5;
 const FOLD_PAUSE: Duration = Duration::from_secs(1);
 
@@ -26,11 +26,11 @@ pub(crate) struct SqliteStore {
     pub(super) thread: Mutex<Option<std::thread::JoinHandle<Connection>>>,
     pub(super) readers: Arc<Readers>,
     pub(super) wakeups: Arc<Wakeups>,
-    /// Answers that were written and whose settlement is not committed yet; `None` for commands that only look.
+    /// Responses that were written and are not recorded in a commit yet; `None` for commands.
     pub(super) response_journal: Option<Arc<response_journal::ResponseJournal>>,
-    /// The files as they were opened; `None` for commands that only look.
+    /// The files as they were opened; `None` for commands.
     pub(super) files: Option<Arc<Files>>,
-    /// Held as long as this process owns the channels; `None` for commands that only look.
+    /// Held as long as this process owns the channels; `None` for commands.
     _lock: Option<std::fs::File>,
 }
 
@@ -38,12 +38,12 @@ impl SqliteStore {
     /// Opens (or makes) the file for the process that owns its channels.
     ///
     /// # Errors
-    /// [`OpenError`], in words for the operator: held by another process, not a store, damaged, made by a newer bridge.
+    /// [`OpenError`], for the operator: held by another process, not a store, damaged, made by a newer bridge.
     pub(crate) fn open(file: &Path) -> Result<Self, OpenError> {
         Self::owned(file, GROUP)
     }
 
-    /// As [`Self::open`], every operation with a commit of its own: what grouping is measured against.
+    /// As [`Self::open`], with one commit per operation: the reference that group commit is measured against.
     pub(crate) fn open_ungrouped(file: &Path) -> Result<Self, OpenError> {
         Self::owned(file, 1)
     }
@@ -91,8 +91,8 @@ impl SqliteStore {
         })
     }
 
-    /// Writes the WAL into the file, so that what was wiped is in neither. Where a reader stands in the way it is tried
-    /// again; the next sweep tries again too.
+    /// Writes the WAL into the file, so that erased texts are in neither. Retries while a reader prevents it; the next
+    /// purge tries again too.
     pub(super) async fn fold(&self) -> Result<(), StoreError> {
         for _ in 0..FOLD_TRIES {
             if self.writer()?.fold(false).await? {
@@ -107,7 +107,7 @@ impl SqliteStore {
         Ok(())
     }
 
-    /// Ends reads and writes, in this order: whoever closes last writes the WAL into the file, and a reader cannot.
+    /// Ends reads, then writes: the last connection to close writes the WAL into the file, and a read-only one cannot.
     pub(super) async fn end(&self) {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.readers.close().await;
@@ -115,7 +115,7 @@ impl SqliteStore {
         let (Some(thread), response_journal) = (thread, self.response_journal.clone()) else { return };
         let close = move || {
             let (Ok(db), Some(response_journal)) = (thread.join(), response_journal) else { return };
-            let whole = open::fold(&db) || open::fold(&db); // each waits for readers of other programs
+            let whole = open::fold(&db) || open::fold(&db); // each try waits for readers of other programs
             drop(db);
             response_journal.close(whole);
             if !whole {
@@ -131,7 +131,7 @@ impl SqliteStore {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(StoreError::Closed)
     }
 
-    /// Runs `work` in the next commit. `name` names it among the crash points.
+    /// Runs `work` in the next commit. `name` is its name as a crash point.
     pub(super) async fn write<T, F>(&self, name: &'static str, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,

@@ -1,4 +1,4 @@
-//! Everything of one person, erased by a command beside a running bridge or without one.
+//! Erases everything of one person, for a command beside a running bridge or without one.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -35,7 +35,8 @@ pub(super) fn erase(db: &Connection, person: &Person, how: Erase, now_ms: i64) -
     Ok(Erasure { done: true, ..there })
 }
 
-/// The conversation of a reading, which is made where it is new. An erased one stays so until there is news of it.
+/// Returns the id of the conversation of a read, which is created if new. An erased one stays erased until the read
+/// holds something new of it.
 pub(super) fn meet(db: &Connection, reading: &ConversationRead) -> Result<i64, StoreError> {
     let ConversationRead { channel, contact, destination, .. } = reading;
     let erased = contact.erased(channel);
@@ -44,7 +45,7 @@ pub(super) fn meet(db: &Connection, reading: &ConversationRead) -> Result<i64, S
         .and_then(|mut s| s.query_row(params![channel.as_str(), erased.as_str()], |r| r.get(0)).optional())
         .map_err(unavailable)?;
     let recalled = match kept {
-        Some(_) if reading.is_news() => recall(db, channel, contact, destination)?,
+        Some(_) if reading.has_content() => recall(db, channel, contact, destination)?,
         kept => kept,
     };
     match recalled {

@@ -1,5 +1,5 @@
-//! The store's files under a running bridge: each must stay the one that was opened. What is written to a file that has
-//! no name any more, or whose name is another file's by now, is gone at the next start.
+//! The store's files under a running bridge: each must stay the one that was opened. What is written to a file that was
+//! deleted or replaced is gone at the next start.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
@@ -29,7 +29,7 @@ pub(crate) struct FileGone {
 pub(super) struct Files(Vec<(PathBuf, (u64, u64))>);
 
 impl Files {
-    /// Takes them as they are: the store is open, so that its WAL and its index exist.
+    /// Records the identities of the files; called when the store is open, so that its WAL and index exist.
     pub(super) fn opened(file: &Path) -> std::io::Result<Self> {
         let endings = ["", "-wal", "-shm", ".lock"].into_iter();
         endings
@@ -39,7 +39,7 @@ impl Files {
             .map(Self)
     }
 
-    /// Whether each name still belongs to the file that was opened.
+    /// Checks that each name still belongs to the file that was opened.
     pub(super) fn check(&self) -> Result<(), FileGone> {
         let gone = self.0.iter().find(|(path, opened)| match identity(path) {
             Ok(there) => there != *opened,

@@ -14,7 +14,7 @@ use super::stamp::{self, Stamp};
 /// Beside the store: its WAL, and the journal of responses.
 const LOG: &str = "-wal";
 
-/// What the files say before they are opened.
+/// What the files hold before they are opened.
 #[derive(Debug)]
 pub(super) struct Survey {
     /// Of the file alone.
@@ -40,7 +40,7 @@ enum Trouble {
     Behind { lost: u64 },
 }
 
-/// Refuses a file of another program. Changes and makes nothing; what cannot be told yet is left to the opening.
+/// Refuses a file of another program. Changes and creates nothing; what cannot be decided yet is left to the opening.
 pub(super) fn foreign(file: &Path, application_id: i32) -> Result<(), OpenError> {
     if size(file) == 0 {
         return Ok(());
@@ -61,10 +61,10 @@ pub(super) fn foreign(file: &Path, application_id: i32) -> Result<(), OpenError>
     }
 }
 
-/// Looks at the files as they lie there.
+/// Reads the stamps of the files before they are opened.
 ///
 /// # Errors
-/// [`OpenError::Remains`] where there is no store but what one leaves behind.
+/// [`OpenError::Remains`] if the store's file is missing but its companions exist.
 pub(super) fn survey(file: &Path) -> Result<Survey, OpenError> {
     let noted = response_journal::path(file);
     if size(file) == 0 {
@@ -96,7 +96,7 @@ pub(super) fn survey(file: &Path) -> Result<Survey, OpenError> {
 }
 
 impl Survey {
-    /// Whether the file alone has a stamp.
+    /// Returns whether the file has a stamp without its WAL.
     pub(super) fn has_base(&self) -> bool {
         self.base.is_some()
     }
@@ -104,7 +104,7 @@ impl Survey {
     /// Judges the files by what a connection sees through the WAL. `db` must not fold the WAL into the file before.
     ///
     /// # Errors
-    /// [`OpenError`], in words for the operator. Nothing was changed.
+    /// [`OpenError`], for the operator. Nothing was changed.
     pub(super) fn judge(&self, file: &Path, db: &Connection) -> Result<(), OpenError> {
         let seen = stamp::read(db).map_err(|source| sort(file, source))?;
         let file = file.to_owned();
@@ -184,7 +184,8 @@ mod tests {
         Stamp { id: id.to_string().repeat(32), commits }
     }
 
-    /// What is said of a file, its WAL and its journal, each by its commits; `seen` through the WAL.
+    /// Returns what is wrong with a file, its WAL and its journal, by the numbers of their commits; `seen`: the newest
+    /// commit as read through the WAL.
     fn said(base: u64, log: &[u64], seen: u64, noted: Option<(u64, bool)>) -> Option<Trouble> {
         let some = |commits| Some(stamp('a', commits)).filter(|stamp| stamp.commits > 0);
         let noted = noted.map(|(commits, open)| Header { stamp: stamp('a', commits), open });

@@ -1,4 +1,4 @@
-//! Messages whose outcome is unknown: found, looked up, settled by a person.
+//! Messages of unknown outcome: found, looked up, settled by an operator.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -6,7 +6,7 @@ use super::outbound::{follow_head, notice};
 use super::{change, corrupt, decode, execute, matches, one, rows, unavailable};
 use crate::domain::{ChannelName, Fault};
 use crate::store::{
-    Attempt, Decision, Epoch, Evidence, FailureStreak, InDoubtSend, Interrupted, Look, StoreError, sql,
+    Attempt, Decision, Epoch, Evidence, FailureStreak, InDoubtSend, Interrupted, LookupResult, StoreError, rules, sql,
 };
 
 pub(super) fn interrupted(
@@ -21,10 +21,10 @@ pub(super) fn interrupted(
         Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?))
     })?;
     let mut found = Vec::with_capacity(left.len());
-    for (row, conversation, m_id, contact, part) in left {
-        let shown = matches::is_claimed(db, conversation, &m_id, part)?;
+    for (outbound_id, conversation, m_id, contact, part) in left {
+        let shown = matches::is_matched(db, conversation, &m_id, part)?;
         let look_ms = if shown { now_ms } else { look_ms };
-        change(db, sql::MARK_UNKNOWN, params![Fault::Interrupted.code(), now_ms, look_ms, row])?;
+        change(db, sql::MARK_UNKNOWN, params![Fault::Interrupted.code(), now_ms, look_ms, outbound_id])?;
         follow_head(db, conversation)?;
         found.push(Interrupted { m_id: decode("outbound", &m_id)?, contact: decode("conversations", &contact)? });
     }
@@ -41,22 +41,22 @@ pub(super) fn due(
         rows(db, sql::DUE_LOOKS, params![channel.as_str(), now_ms, limit], |r| {
             let texts: (String, String, String, Option<String>) = (r.get(2)?, r.get(3)?, r.get(4)?, r.get(5)?);
             let attempt = AttemptOf {
-                row: r.get(0)?,
+                outbound_id: r.get(0)?,
                 conversation: r.get(1)?,
                 part: r.get(6)?,
                 number: r.get(7)?,
                 epoch: r.get(8)?,
                 accepted_ms: r.get(9)?,
                 request_id: r.get(10)?,
-                before: FailureStreak { fault: r.get(11)?, clock_rollback: r.get(12)? },
+                before: FailureStreak { fault: r.get(11)?, count: r.get(12)? },
                 since_ms: r.get(13)?,
             };
-            let (unknown_ms, looks, absences, absent_ms) = (r.get(14)?, r.get(15)?, r.get(16)?, r.get(17)?);
+            let (unknown_ms, lookups, absences, absent_ms) = (r.get(14)?, r.get(15)?, r.get(16)?, r.get(17)?);
             let (anchor, shows, settle_lag_ms): (_, i64, _) = (r.get(18)?, r.get(19)?, r.get(20)?);
             Ok(attempt.read(channel, &texts).map(|attempt| InDoubtSend {
                 attempt,
                 unknown_ms,
-                looks,
+                lookups,
                 absences,
                 absent_ms,
                 anchor,
@@ -64,13 +64,13 @@ pub(super) fn due(
                 settle_lag_ms,
             }))
         })?;
-    // One that cannot be read was set aside before it was sent, so each of these can.
+    // A message that does not decode was marked unreadable before it was sent, so each of these decodes.
     found.into_iter().collect()
 }
 
-/// What a row holds of an attempt besides its texts.
+/// Columns of an attempt, besides its texts.
 struct AttemptOf {
-    row: i64,
+    outbound_id: i64,
     conversation: i64,
     part: u32,
     number: u32,
@@ -89,7 +89,7 @@ impl AttemptOf {
     ) -> Result<Attempt, StoreError> {
         let content = serde_json::from_str(content.as_deref().unwrap_or_default());
         Ok(Attempt {
-            row: self.row,
+            outbound_id: self.outbound_id,
             conversation: self.conversation,
             m_id: decode("outbound", m_id)?,
             channel: channel.clone(),
@@ -102,7 +102,7 @@ impl AttemptOf {
             accepted_ms: self.accepted_ms,
             since_ms: self.since_ms,
             request_id: self.request_id,
-            doubted: true,
+            maybe_sent: true,
             awaited: false,
             before: self.before,
         })
@@ -114,36 +114,38 @@ pub(super) fn next_ms(db: &Connection, channel: &ChannelName) -> Result<Option<i
 }
 
 pub(super) fn evidence(db: &Connection, in_doubt: &InDoubtSend) -> Result<Evidence, StoreError> {
-    let Attempt { row, conversation, m_id, part, .. } = &in_doubt.attempt;
+    let Attempt { outbound_id, conversation, m_id, part, .. } = &in_doubt.attempt;
     let before: Option<(String, u32)> = if *part > 0 {
         Some((m_id.as_str().to_owned(), part - 1))
     } else {
         db.prepare_cached(sql::SENT_BEFORE)
-            .and_then(|mut s| s.query_row(params![conversation, row], |r| Ok((r.get(0)?, r.get(1)?))).optional())
+            .and_then(|mut s| {
+                s.query_row(params![conversation, outbound_id], |r| Ok((r.get(0)?, r.get(1)?))).optional()
+            })
             .map_err(unavailable)?
     };
-    let shown = |(m_id, part): (String, u32)| matches::is_claimed(db, *conversation, &m_id, part);
+    let shown = |(m_id, part): (String, u32)| matches::is_matched(db, *conversation, &m_id, part);
     Ok(Evidence {
-        found: matches::is_claimed(db, *conversation, m_id.as_str(), *part)?,
+        found: matches::is_matched(db, *conversation, m_id.as_str(), *part)?,
         before_shown: before.map(shown).transpose()?,
-        doubtful: one(db, sql::DOUBTFUL_SINCE, params![conversation, row])?,
+        doubtful: one(db, sql::MAYBE_SHOWN_SINCE, params![conversation, outbound_id])?,
     })
 }
 
-pub(super) fn look_again(
+pub(super) fn record_lookup(
     db: &Connection,
     in_doubt: &InDoubtSend,
-    look: Look,
+    result: LookupResult,
     look_ms: i64,
     now_ms: i64,
 ) -> Result<(), StoreError> {
-    let (looks, absences) = match look {
-        Look::Failed => (0, 0),
-        Look::Unclear => (1, 0),
-        Look::Absent => (1, 1),
+    let (lookups, absences) = match result {
+        LookupResult::Failed => (0, 0),
+        LookupResult::Inconclusive => (1, 0),
+        LookupResult::Absent => (1, 1),
     };
-    let Attempt { row, part, number, .. } = &in_doubt.attempt;
-    change(db, sql::LOOKED, params![look_ms, looks, absences, now_ms, row, part, number])
+    let Attempt { outbound_id, part, number, .. } = &in_doubt.attempt;
+    change(db, sql::LOOKED, params![look_ms, lookups, absences, now_ms, outbound_id, part, number])
 }
 
 pub(super) fn decide(
@@ -158,20 +160,22 @@ pub(super) fn decide(
         .prepare_cached(sql::STATE_OF)
         .and_then(|mut s| s.query_row(params![m_id], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?))).optional())
         .map_err(unavailable)?;
-    let Some((row, conversation, state, told)) = found else { return Ok(None) };
+    let Some((outbound_id, conversation, state, told)) = found else { return Ok(None) };
     if !matches!(state.as_str(), "unknown" | "held" | "unconfirmed") {
         return Ok(Some(state));
     }
     match decision {
-        Decision::Delivered => change(db, sql::DECIDED, params!["sent", now_ms, BY_HAND, told, row])?,
+        Decision::Delivered => {
+            change(db, sql::DECIDED, params!["sent", now_ms, rules::SETTLED_BY_HAND, told, outbound_id])?;
+        }
         Decision::Failed => {
-            change(db, sql::DECIDED, params!["failed", now_ms, BY_HAND, 2, row])?;
+            change(db, sql::DECIDED, params!["failed", now_ms, rules::SETTLED_BY_HAND, 2, outbound_id])?;
             if told < 2 {
                 notice(db, conversation, &decode("outbound", m_id)?, sentence, now_ms)?;
             }
         }
         Decision::SendAgain => {
-            if execute(db, sql::SENT_AGAIN, params![now_ms, row])? == 0 {
+            if execute(db, sql::SENT_AGAIN, params![now_ms, outbound_id])? == 0 {
                 return Ok(Some("wiped".into()));
             }
         }
@@ -179,6 +183,3 @@ pub(super) fn decide(
     follow_head(db, conversation)?;
     Ok(Some(state))
 }
-
-/// What is kept as the reason where a person settled it.
-const BY_HAND: &str = "settled_by_hand";

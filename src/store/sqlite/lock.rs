@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use super::files::beside;
 use super::open_error::OpenError;
 
-/// How long an owner waits for a command that looks whether there is one.
+/// How long an owner waits for a command that checks whether there is an owner.
 const LOCK_PATIENCE: Duration = Duration::from_millis(300);
 
-/// One owner a file: an advisory lock beside it, let go by the kernel however the process ends.
+/// Takes the advisory lock beside the file: one owner per file; the kernel releases it however the process ends.
 pub(super) fn take(file: &Path) -> Result<File, OpenError> {
     let path = path(file);
     let files = |source| OpenError::Files { path: path.clone(), source };
@@ -34,7 +34,7 @@ pub(super) enum Lock {
     Free(Option<File>),
 }
 
-/// Looks whether there is an owner, and makes nothing.
+/// Checks whether there is an owner; creates nothing.
 pub(super) fn of_owner(file: &Path) -> Result<Lock, OpenError> {
     let path = path(file);
     let files = |source| OpenError::Files { path: path.clone(), source };

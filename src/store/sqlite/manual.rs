@@ -1,4 +1,5 @@
-//! What a person does about messages that the bridge has given up, by a command beside a running bridge or without one.
+//! What an operator does with messages and events that were given up, by a command beside a running bridge or without
+//! one.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -7,8 +8,8 @@ use crate::domain::MId;
 use crate::store::{DiscardNotices, GivenUp, ManualOutcome, StoreError, sql};
 
 /// One outbound message, as far as a decision on it needs.
-struct Found {
-    row: i64,
+struct ManualTarget {
+    outbound_id: i64,
     conversation: i64,
     state: String,
     part: u32,
@@ -16,12 +17,12 @@ struct Found {
     told: bool,
 }
 
-fn find(db: &Connection, m_id: &str) -> Result<Option<Found>, StoreError> {
+fn find(db: &Connection, m_id: &str) -> Result<Option<ManualTarget>, StoreError> {
     db.prepare_cached(sql::BY_HAND)
         .and_then(|mut s| {
             let read = |r: &rusqlite::Row<'_>| {
-                Ok(Found {
-                    row: r.get(0)?,
+                Ok(ManualTarget {
+                    outbound_id: r.get(0)?,
                     conversation: r.get(1)?,
                     state: r.get(2)?,
                     part: r.get(3)?,
@@ -34,18 +35,18 @@ fn find(db: &Connection, m_id: &str) -> Result<Option<Found>, StoreError> {
         .map_err(unavailable)
 }
 
-/// Given-up events that bear this id: row, conversation, and whether their text is still there.
+/// Returns the dead events of this id: id, conversation, and whether the text is still there.
 fn dead_events(db: &Connection, m_id: &str) -> Result<Vec<(i64, i64, bool)>, StoreError> {
-    rows(db, sql::DEAD_BY_HAND, params![m_id], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))
+    rows(db, sql::DEAD_EVENTS, params![m_id], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))
 }
 
-/// Puts a message or an event that was given up back to its old place, to be tried at once and counted anew. Its due time
-/// is its old one, which lies in the past by any clock; its age counts from `now_ms`.
+/// Requeues a message or an event that was given up in its old place, to be tried at once, with attempts counted from
+/// zero. Its due time is its old one, which is in the past by every clock; its age counts from `now_ms`.
 pub(super) fn retry(db: &Connection, m_id: &str, now_ms: i64) -> Result<ManualOutcome, StoreError> {
     let found = find(db, m_id)?;
     match found {
         Some(there) if there.state == "failed" && there.has_text => {
-            change(db, sql::RETRY_OUTBOUND, params![now_ms, there.row])?;
+            change(db, sql::RETRY_OUTBOUND, params![now_ms, there.outbound_id])?;
             follow_head(db, there.conversation)?;
             return Ok(ManualOutcome::Message);
         }
@@ -53,8 +54,8 @@ pub(super) fn retry(db: &Connection, m_id: &str, now_ms: i64) -> Result<ManualOu
     }
     let dead = dead_events(db, m_id)?;
     let mut again = 0;
-    for (row, conversation, _) in dead.iter().filter(|(_, _, has_text)| *has_text) {
-        change(db, sql::RETRY_EVENT, params![now_ms, row])?;
+    for (event_id, conversation, _) in dead.iter().filter(|(_, _, has_text)| *has_text) {
+        change(db, sql::RETRY_EVENT, params![now_ms, event_id])?;
         change(db, sql::SET_EVENT_LANE, params![conversation])?;
         again += 1;
     }
@@ -83,14 +84,14 @@ pub(super) fn retry_given_up(
 ) -> Result<usize, StoreError> {
     let dead: Vec<(i64, i64)> =
         rows(db, sql::GIVEN_UP_ROWS, params![channel, since_ms, limit], |r| Ok((r.get(0)?, r.get(1)?)))?;
-    for (row, conversation) in &dead {
-        change(db, sql::RETRY_EVENT, params![now_ms, row])?;
+    for (event_id, conversation) in &dead {
+        change(db, sql::RETRY_EVENT, params![now_ms, event_id])?;
         change(db, sql::SET_EVENT_LANE, params![conversation])?;
     }
     Ok(dead.len())
 }
 
-/// Gives a message or an event up for good and wipes its text. The agent of one that still waited is told.
+/// Discards a message or an event and erases its text. The agent of a message that was still queued is notified.
 pub(super) fn discard(
     db: &Connection,
     m_id: &str,
@@ -102,13 +103,13 @@ pub(super) fn discard(
         found.as_ref().filter(|there| matches!(&*there.state, "queued" | "failed" | "unconfirmed" | "held"))
     {
         let m_id: MId = decode("outbound", m_id)?;
-        change(db, sql::DISCARD_OUTBOUND, params![now_ms, there.row])?;
+        change(db, sql::DISCARD_OUTBOUND, params![now_ms, there.outbound_id])?;
         pending_question::close(db, there.conversation, &m_id)?;
         let notice = match there.state.as_str() {
             "queued" if there.part == 0 => Some(&notices.not_sent),
             "queued" => Some(&notices.perhaps_sent),
             "held" if !there.told => Some(&notices.perhaps_sent),
-            _ => None, // its agent knows
+            _ => None, // its agent was notified before
         };
         if let Some(notice) = notice {
             outbound::notice(db, there.conversation, &m_id, notice, now_ms)?;
@@ -117,8 +118,8 @@ pub(super) fn discard(
         return Ok(ManualOutcome::Message);
     }
     let dead = dead_events(db, m_id)?;
-    for (row, ..) in &dead {
-        change(db, sql::DISCARD_EVENT, params![row])?;
+    for (event_id, ..) in &dead {
+        change(db, sql::DISCARD_EVENT, params![event_id])?;
     }
     Ok(match found {
         _ if !dead.is_empty() => ManualOutcome::Events(dead.len()),
@@ -127,8 +128,8 @@ pub(super) fn discard(
     })
 }
 
-/// As the lane's rule, and closed while any message of the conversation is under way: one that was put back stands before
-/// it and must not overtake it.
+/// Sets the lane, which stays closed while any message of the conversation is under way: a requeued message stands
+/// before that one and must not overtake it.
 fn follow_head(db: &Connection, conversation: i64) -> Result<(), StoreError> {
     let busy: bool = one(db, sql::UNDER_WAY, params![conversation])?;
     if busy {

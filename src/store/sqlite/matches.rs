@@ -1,4 +1,4 @@
-//! What was said to a conversation, and which of it the rows seen there show.
+//! Sends to a conversation, and which of them are matched with rows.
 
 use std::collections::HashSet;
 
@@ -7,28 +7,25 @@ use rusqlite::{Connection, params};
 use super::{corrupt, decode, one, rows};
 use crate::domain::MId;
 use crate::domain::matching::Match;
-use crate::store::{NewRow, OwnSend, StoreError, sql};
+use crate::store::{NewRow, OwnSend, StoreError, rules, sql};
 
-/// What stands in place of a claim where a row may show a call of ours in other words.
-const DOUBTFUL: &str = "?";
-
-/// A claim as it is stored.
+/// Returns the stored form of a match.
 pub(super) fn stored(m_id: &str, part: u32) -> String {
     format!("{m_id} {part}")
 }
 
-/// What is stored of a row's claim, unless another row has it already: each call is shown by one row.
+/// Returns what to store as a row's match, `None` if another row has it already: each send is matched with one row.
 pub(super) fn free(db: &Connection, conversation: i64, row: &NewRow) -> Result<Option<String>, StoreError> {
     let Some(Match { m_id, part, .. }) = &row.matched else {
-        return Ok(row.doubtful.then(|| DOUBTFUL.to_owned()));
+        return Ok(row.doubtful.then(|| rules::MAYBE_OURS.to_owned()));
     };
-    let taken = is_claimed(db, conversation, m_id.as_str(), *part)?;
+    let taken = is_matched(db, conversation, m_id.as_str(), *part)?;
     Ok((!taken).then(|| stored(m_id.as_str(), *part)))
 }
 
-/// Whether a seen row shows this call.
-pub(super) fn is_claimed(db: &Connection, conversation: i64, m_id: &str, part: u32) -> Result<bool, StoreError> {
-    one(db, sql::CLAIMED, params![conversation, stored(m_id, part)])
+/// Returns whether a seen row is matched with this send.
+pub(super) fn is_matched(db: &Connection, conversation: i64, m_id: &str, part: u32) -> Result<bool, StoreError> {
+    one(db, sql::IS_MATCHED, params![conversation, stored(m_id, part)])
 }
 
 /// Reads the stored form.
@@ -37,22 +34,24 @@ pub(super) fn parse(matched: &str) -> Option<(MId, u32)> {
     Some((m_id.parse().ok()?, part.parse().ok()?))
 }
 
-/// A message that cannot be read was set aside before it was sent, so each of these can.
+/// A message that does not decode was marked unreadable before it was sent, so each of these decodes.
 pub(super) fn own_sends(
     db: &Connection,
     channel: &str,
     contact: &str,
     limit: usize,
 ) -> Result<Vec<OwnSend>, StoreError> {
-    let claimed: HashSet<String> =
-        rows(db, sql::CLAIMS, params![channel, contact], |r| r.get(0))?.into_iter().collect();
+    let matched_sends: HashSet<String> =
+        rows(db, sql::MATCHES, params![channel, contact], |r| r.get(0))?.into_iter().collect();
     let most = i64::try_from(limit).unwrap_or(i64::MAX);
     let messages: Vec<(String, String, u32, String)> =
-        rows(db, sql::SPOKEN, params![channel, contact, most], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?;
+        rows(db, sql::MAYBE_SENT, params![channel, contact, most], |r| {
+            Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?))
+        })?;
     let mut sends = Vec::new();
     'newest_first: for (m_id, content, part, state) in messages {
         let parts = if matches!(state.as_str(), "queued" | "failed") { part } else { part + 1 };
-        for part in (0..parts).rev().filter(|part| !claimed.contains(&stored(&m_id, *part))) {
+        for part in (0..parts).rev().filter(|part| !matched_sends.contains(&stored(&m_id, *part))) {
             if sends.len() == limit {
                 break 'newest_first;
             }

@@ -7,6 +7,7 @@ mod clock_rollback;
 mod db;
 mod engine;
 mod erase;
+mod events;
 mod files;
 mod guard;
 mod in_doubt;
@@ -20,6 +21,7 @@ mod outbound;
 mod pending_question;
 mod readers;
 mod response_journal;
+mod responses;
 mod source;
 mod stamp;
 mod writer;
@@ -31,7 +33,7 @@ use rusqlite::Connection;
 
 use super::{
     AcceptOutcome, Accepted, AccountTraits, Attempt, ConversationRead, Decision, DiscardNotices, DueEvent, Epoch,
-    Erase, Erasure, Evidence, Filter, GivenUp, InDoubtSend, Interrupted, ListedMessage, Look, ManualOutcome,
+    Erase, Erasure, Evidence, Filter, GivenUp, InDoubtSend, Interrupted, ListedMessage, LookupResult, ManualOutcome,
     NewOutbound, OwnSend, Person, Position, Publication, QueueDepth, Recorded, SeenRows, Settlement, Store, StoreError,
     UnreportedSend, Waiting, Wakeups,
 };
@@ -41,16 +43,16 @@ use db::{change, conversation, corrupt, decode, execute, one, rows, unavailable}
 pub(crate) use engine::SqliteStore;
 pub(crate) use files::FileGone;
 pub(super) use open_error::OpenError as SourceError;
-pub(super) use source::Source;
+pub(super) use source::{ReadError, Source};
 
 #[async_trait]
 impl Store for SqliteStore {
     async fn accept(&self, message: NewOutbound) -> Result<Accepted, StoreError> {
-        // In a task of its own: the caller may go away before the commit, and the bell must ring all the same.
+        // In a task of its own: the caller may go away before the commit, and the sender must be notified all the same.
         let (writer, wakeups) = (self.writer()?, self.wakeups.channel(&message.channel));
         let kept = tokio::spawn(async move {
             let accepted = writer.run("accept", move |db| accept::accept(db, &message)).await?;
-            if accepted.kept == AcceptOutcome::New
+            if accepted.outcome == AcceptOutcome::New
                 && let Some(wakeups) = wakeups
             {
                 wakeups.notify_outbound(1);
@@ -60,11 +62,11 @@ impl Store for SqliteStore {
         kept.await.map_err(|_| StoreError::Closed)?
     }
 
-    async fn record_responses(&self, accept: Vec<(MId, bool)>) -> Result<(), StoreError> {
-        let told = self.response_journal.as_ref().map(|response_journal| (response_journal, accept.clone()));
-        self.write("record_responses", move |db| accept::settle(db, &accept)).await?;
-        if let Some((response_journal, accept)) = told {
-            response_journal.told(&accept);
+    async fn record_responses(&self, responses: Vec<(MId, bool)>) -> Result<(), StoreError> {
+        let journaled = self.response_journal.as_ref().map(|response_journal| (response_journal, responses.clone()));
+        self.write("record_responses", move |db| responses::settle(db, &responses)).await?;
+        if let Some((response_journal, responses)) = journaled {
+            response_journal.recorded(&responses);
         }
         Ok(())
     }
@@ -81,7 +83,7 @@ impl Store for SqliteStore {
 
     async fn take_ownership(&self, channel: &ChannelName) -> Result<Epoch, StoreError> {
         let channel = channel.clone();
-        self.write("take_ownership", move |db| accept::take_ownership(db, &channel)).await
+        self.write("take_ownership", move |db| responses::take_ownership(db, &channel)).await
     }
 
     async fn retake_ownership(&self, channel: &ChannelName) -> Result<Epoch, StoreError> {
@@ -99,7 +101,7 @@ impl Store for SqliteStore {
         let name = channel.clone();
         let interrupted = move |db: &Connection| in_doubt::interrupted(db, &name, epoch, look_ms, now_ms);
         let found = self.write("interrupted", interrupted).await?;
-        self.wakeups.notify_looks(channel);
+        self.wakeups.notify_lookups(channel);
         Ok(found)
     }
 
@@ -127,12 +129,17 @@ impl Store for SqliteStore {
         Ok(())
     }
 
-    async fn due_looks(&self, channel: &ChannelName, now_ms: i64, limit: u32) -> Result<Vec<InDoubtSend>, StoreError> {
+    async fn due_lookups(
+        &self,
+        channel: &ChannelName,
+        now_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<InDoubtSend>, StoreError> {
         let channel = channel.clone();
         self.read(move |db| in_doubt::due(db, &channel, now_ms, limit)).await
     }
 
-    async fn next_look_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
+    async fn next_lookup_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
         let channel = channel.clone();
         self.read(move |db| in_doubt::next_ms(db, &channel)).await
     }
@@ -142,15 +149,15 @@ impl Store for SqliteStore {
         self.read(move |db| in_doubt::evidence(db, &in_doubt)).await
     }
 
-    async fn look_again(
+    async fn record_lookup(
         &self,
         in_doubt: &InDoubtSend,
-        look: Look,
+        look: LookupResult,
         look_ms: i64,
         now_ms: i64,
     ) -> Result<(), StoreError> {
         let in_doubt = in_doubt.clone();
-        self.write("look_again", move |db| in_doubt::look_again(db, &in_doubt, look, look_ms, now_ms)).await
+        self.write("record_lookup", move |db| in_doubt::record_lookup(db, &in_doubt, look, look_ms, now_ms)).await
     }
 
     async fn resolve(
@@ -280,34 +287,34 @@ impl Store for SqliteStore {
             self.wakeups.notify_events(&channel);
         }
         if shown {
-            self.wakeups.notify_looks(&channel);
+            self.wakeups.notify_lookups(&channel);
         }
         Ok(recorded)
     }
 
     async fn due_events(&self, channel: &ChannelName, now_ms: i64, limit: u32) -> Result<Vec<DueEvent>, StoreError> {
         let channel = channel.clone();
-        let (due, unreadable) = self.read(move |db| inbound::due_events(db, &channel, now_ms, limit)).await?;
+        let (due, unreadable) = self.read(move |db| events::due_events(db, &channel, now_ms, limit)).await?;
         if !unreadable.is_empty() {
-            self.write("mark_dead", move |db| inbound::mark_dead(db, &unreadable, now_ms)).await?;
+            self.write("mark_dead", move |db| events::mark_dead(db, &unreadable, now_ms)).await?;
         }
         Ok(due)
     }
 
     async fn event_behind(&self, event: &DueEvent, now_ms: i64) -> Result<Option<DueEvent>, StoreError> {
         let event = event.clone();
-        self.read(move |db| inbound::event_behind(db, &event, now_ms)).await
+        self.read(move |db| events::event_behind(db, &event, now_ms)).await
     }
 
     async fn next_event_ms(&self, channel: &ChannelName, now_ms: i64) -> Result<Option<i64>, StoreError> {
         let channel = channel.clone();
-        self.read(move |db| inbound::next_ms(db, &channel, now_ms)).await
+        self.read(move |db| events::next_ms(db, &channel, now_ms)).await
     }
 
     async fn published(&self, event: &DueEvent, publication: Publication, now_ms: i64) -> Result<(), StoreError> {
         let channel = event.channel.clone();
         let event = event.clone();
-        self.write("published", move |db| inbound::published(db, &event, &publication, now_ms)).await?;
+        self.write("published", move |db| events::published(db, &event, &publication, now_ms)).await?;
         self.wakeups.notify_events(&channel);
         Ok(())
     }
@@ -355,7 +362,7 @@ impl Store for SqliteStore {
     }
 
     async fn purge(&self, text_before_ms: i64, rows_before_ms: i64, limit: u32) -> Result<usize, StoreError> {
-        let most = self.write("purge", move |db| admin::sweep(db, text_before_ms, rows_before_ms, limit)).await?;
+        let most = self.write("purge", move |db| admin::purge(db, text_before_ms, rows_before_ms, limit)).await?;
         if most < limit as usize {
             self.fold().await?;
         }

@@ -1,4 +1,5 @@
-//! Opening the file: made 0600, locked for its owner, migrated forward, refused in words where it is not ours to use.
+//! Opens the file: created with mode 0600, locked for its owner, migrated forward, refused with a reason if it must not
+//! be used.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -11,9 +12,9 @@ use rusqlite::{Connection, OpenFlags};
 use super::guard::{self, Survey};
 use super::lock::{self, Lock};
 use super::open_error::{OpenError, sort};
-use super::{source as sql, stamp};
+use super::stamp;
 
-/// "BAfB", written into the file's header, so that another program's database is not taken for ours.
+/// "BAfB", written into the file's header, so that another program's database is not taken for a store.
 const APPLICATION_ID: i32 = 0x4241_6642;
 
 /// Forward only: number, name and statements of each step.
@@ -25,6 +26,9 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
 /// Added to the number of the last step in a store that was copied to another engine. Versions that know nothing of copies
 /// take it for a newer one, and refuse it too.
 pub(super) const MOVED: u32 = 1_000_000;
+
+/// Where the store was copied to, and when.
+const MOVED_TO: &str = "SELECT place, at_ms FROM moved";
 
 /// The connection that writes, and the lock that keeps a second owner out.
 pub(super) fn writer(file: &Path) -> Result<(Connection, File), OpenError> {
@@ -47,19 +51,19 @@ pub(super) fn writer(file: &Path) -> Result<(Connection, File), OpenError> {
     judge(&survey, file, &db)?;
     db.pragma_update(None, "journal_mode", "WAL").map_err(engine)?;
     db.pragma_update(None, "synchronous", "FULL").map_err(engine)?;
-    // Pages of the log before it is folded into the file, which costs syncs of its own: 16 MiB in place of 4.
+    // Pages of the WAL before it is written into the file, which costs syncs of its own: 16 MiB in place of 4.
     db.pragma_update(None, "wal_autocheckpoint", 4000).map_err(engine)?;
     migrate(file, &mut db)?;
     stamp::make(&mut db).map_err(engine)?;
     if !survey.has_base() && !fold(&db) {
-        return Err(OpenError::InUse(file.to_owned())); // a file without a stamp could not be told from an older one
+        return Err(OpenError::InUse(file.to_owned())); // without a stamp, an older file could not be recognised
     }
     quick_check(file, &db)?;
     db.busy_timeout(OWNER_PATIENCE).map_err(engine)?;
     Ok((db, lock))
 }
 
-/// Writes the whole WAL into the file and cuts it to nothing. Returns false where somebody else reads the file.
+/// Writes the whole WAL into the file and cuts it to nothing. Returns false if another program reads the file.
 pub(super) fn fold(db: &Connection) -> bool {
     db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0)).is_ok_and(|busy| busy == 0)
 }
@@ -73,8 +77,8 @@ fn judge(survey: &Survey, file: &Path, db: &Connection) -> Result<(), OpenError>
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map(drop).map_err(engine)
 }
 
-/// The connection of a command that looks at the file as it is: neither made nor migrated. It may write only because
-/// reading beside a WAL writes its index.
+/// Returns the connection of a command, which neither creates nor migrates the file. It may write only because reading
+/// beside a WAL writes its index.
 pub(super) fn visitor(file: &Path) -> Result<Connection, OpenError> {
     let engine = |source| sort(file, source);
     // Where a bridge runs, it has judged the files, and they change all the time.
@@ -103,14 +107,14 @@ pub(super) fn reader(file: &Path) -> rusqlite::Result<Connection> {
 }
 
 /// How long the owner waits for another program that writes to the file. Calls to `/message` wait behind it, those of
-/// the commit under way and those of the next: they shall have their 503 within a second or so.
+/// the commit under way and those of the next: they get their 503 within about a second.
 const OWNER_PATIENCE: Duration = Duration::from_millis(500);
 
 fn settings(db: &Connection) -> rusqlite::Result<()> {
     db.busy_timeout(Duration::from_secs(5))?;
     db.set_prepared_statement_cache_capacity(128);
     db.pragma_update(None, "cache_size", -8192)?; // KiB
-    // What is wiped is overwritten in its place, and free pages are.
+    // Erased content is overwritten in its place, and free pages are.
     db.pragma_update(None, "secure_delete", true)?;
     db.pragma_update(None, "temp_store", "MEMORY")
 }
@@ -136,7 +140,7 @@ fn step(file: &Path, db: &Connection) -> Result<(u32, u32), OpenError> {
         return Err(OpenError::Foreign(file.to_owned()));
     }
     if found >= MOVED {
-        let moved = db.query_row(sql::MOVED, [], |row| Ok((row.get(0)?, row.get(1)?))).map_err(engine)?;
+        let moved = db.query_row(MOVED_TO, [], |row| Ok((row.get(0)?, row.get(1)?))).map_err(engine)?;
         let (place, at_ms): (String, i64) = moved;
         let at = jiff::Timestamp::from_millisecond(at_ms).map_or_else(|_| at_ms.to_string(), |at| format!("{at:.0}"));
         return Err(OpenError::Moved { file: file.to_owned(), place, at });
@@ -155,7 +159,7 @@ fn migrate(file: &Path, db: &mut Connection) -> Result<(), OpenError> {
         let step = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(engine)?;
         let now: u32 = step.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(engine)?;
         if now >= *number {
-            continue; // another process was quicker
+            continue; // another process has done it
         }
         step.execute_batch(sql).map_err(engine)?;
         step.pragma_update(None, "application_id", APPLICATION_ID).map_err(engine)?;
@@ -166,8 +170,8 @@ fn migrate(file: &Path, db: &mut Connection) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Looks at the pages that every start needs: the schema and the roots of the tables, not those of an index that could
-/// answer for its table. A whole check reads the whole file and is a command's business.
+/// Checks the pages that every start needs: the schema and the roots of the tables, not those of an index that could
+/// answer for its table. A full check reads the whole file and is left to a command.
 fn quick_check(file: &Path, db: &Connection) -> Result<(), OpenError> {
     for table in ["channels", "conversations", "outbound", "events", "seen"] {
         db.prepare(&format!("SELECT 1 FROM {table} NOT INDEXED LIMIT 1"))

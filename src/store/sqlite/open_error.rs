@@ -1,4 +1,4 @@
-//! Why a store cannot be opened, in words for the operator, and what the engine's errors mean at that moment.
+//! Why a store cannot be opened, for the operator, and what the engine's errors mean at that moment.
 
 use std::path::{Path, PathBuf};
 
@@ -95,7 +95,7 @@ pub(crate) enum OpenError {
     Thread(#[source] std::io::Error),
 }
 
-/// Tells damage and foreign files from the rest.
+/// Returns the error for a failed opening: damage, a foreign file, or another.
 pub(super) fn sort(file: &Path, source: rusqlite::Error) -> OpenError {
     let file = file.to_owned();
     match source.sqlite_error_code() {

@@ -1,24 +1,20 @@
-//! Outbound rows: queued, sending, and what becomes of them. Each function runs inside one operation of the writer, or
-//! on a reader.
+//! Outbound messages: queued, sending, settled. Each function runs inside one operation of the writer, or on a reader.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{change, corrupt, decode, inbound, matches, one, pending_question, rows, unavailable};
+use super::{change, corrupt, decode, events, matches, one, pending_question, rows, unavailable};
 use crate::domain::clock::wall_ms;
 use crate::domain::{ChannelName, Content, Event, EventBody, Fault, MId, StatusValue};
-use crate::store::{Attempt, Epoch, FailureStreak, NewOutbound, Settlement, StoreError, sql};
+use crate::store::{Attempt, Epoch, FailureStreak, NewOutbound, Settlement, StoreError, rules, sql};
 
-/// A `message_status` waits this long, so that the answer to `/message` with its mId goes out before (bonychat.md A16).
-const NOTICE_AFTER_MS: i64 = 500;
-
-/// Adds a message, last of its conversation. Tells whether others wait before it.
+/// Adds a message, last of its conversation. Returns whether others are queued before it.
 pub(super) fn add(db: &Connection, conversation: i64, new: &NewOutbound, content: &str) -> Result<bool, StoreError> {
-    let row: i64 = one(
+    let outbound_id: i64 = one(
         db,
         sql::ADD_OUTBOUND,
         params![conversation, new.m_id.as_str(), new.content.kind(), content, new.accepted_ms, new.request_id],
     )?;
-    let ahead: bool = one(db, sql::AHEAD, params![conversation, row])?;
+    let ahead: bool = one(db, sql::AHEAD, params![conversation, outbound_id])?;
     if !ahead {
         follow_head(db, conversation)?;
     }
@@ -26,7 +22,7 @@ pub(super) fn add(db: &Connection, conversation: i64, new: &NewOutbound, content
 }
 
 pub(super) fn take_ownership(db: &Connection, channel: &ChannelName) -> Result<Epoch, StoreError> {
-    one(db, sql::OWN, params![channel.as_str()]).map(Epoch)
+    one(db, sql::TAKE_OWNERSHIP, params![channel.as_str()]).map(Epoch)
 }
 
 /// A lane that is due, and the head of its queue.
@@ -63,14 +59,14 @@ pub(super) fn begin(
             }
             Some(Err(error @ StoreError::Corrupt { .. })) => mark_unreadable(db, lane.head, &error, now_ms)?,
             Some(Err(error)) => return Err(error),
-            Some(Ok(None)) | None => {} // a lane never outlives its head; mended below
+            Some(Ok(None)) | None => {} // a lane without a head is repaired below
         }
         follow_head(db, lane.conversation)?;
     }
     Ok(attempts)
 }
 
-/// Marks the head of a lane `sending` and hands it out.
+/// Marks the head of a lane `sending` and returns it.
 fn start(
     db: &Connection,
     channel: &ChannelName,
@@ -80,7 +76,7 @@ fn start(
     now_ms: i64,
 ) -> Result<Option<Attempt>, StoreError> {
     type Row = (String, Option<String>, u32, u32, i64, String, Option<String>, u32, i64, Option<i64>);
-    let row: Option<Row> = db
+    let found: Option<Row> = db
         .prepare_cached(sql::BEGIN)
         .and_then(|mut s| {
             s.query_row(params![epoch.0, now_ms, head], |r| {
@@ -100,14 +96,13 @@ fn start(
             .optional()
         })
         .map_err(unavailable)?;
-    let Some((m_id, content, part, number, accepted_ms, request_id, fault, clock_rollback, since_ms, unknown_ms)) = row
-    else {
+    let Some((m_id, content, part, number, accepted_ms, request_id, fault, count, since_ms, unknown_ms)) = found else {
         return Ok(None);
     };
     let content: Content = serde_json::from_str(content.as_deref().unwrap_or_default())
         .map_err(|error| corrupt("outbound")(Box::new(error)))?;
     Ok(Some(Attempt {
-        row: head,
+        outbound_id: head,
         conversation: lane.conversation,
         m_id: decode("outbound", &m_id)?,
         channel: channel.clone(),
@@ -120,15 +115,15 @@ fn start(
         accepted_ms,
         since_ms,
         request_id,
-        doubted: unknown_ms.is_some(),
+        maybe_sent: unknown_ms.is_some(),
         awaited: false,
-        before: FailureStreak { fault, clock_rollback },
+        before: FailureStreak { fault, count },
     }))
 }
 
-/// A message that cannot be read is not sent, and holds up nobody.
+/// Marks a message that does not decode as failed: it is not sent, and its conversation continues.
 fn mark_unreadable(db: &Connection, head: Option<i64>, error: &StoreError, now_ms: i64) -> Result<(), StoreError> {
-    let m_id: String = one(db, sql::SET_ASIDE, params![now_ms, "unreadable_row", head])?;
+    let m_id: String = one(db, sql::MARK_UNREADABLE, params![now_ms, "unreadable_row", head])?;
     tracing::error!(
         message_id = m_id,
         error = error as &dyn std::error::Error,
@@ -137,7 +132,7 @@ fn mark_unreadable(db: &Connection, head: Option<i64>, error: &StoreError, now_m
     Ok(())
 }
 
-/// Settles an attempt that is in state `from`. Tells whether it left a notice for the agent.
+/// Settles an attempt that is in state `from`. Returns whether it queued a notice for the agent.
 pub(super) fn settle(
     db: &Connection,
     attempt: &Attempt,
@@ -145,22 +140,22 @@ pub(super) fn settle(
     from: &str,
     now_ms: i64,
 ) -> Result<bool, StoreError> {
-    let Attempt { row, conversation, m_id, part, number, epoch, .. } = attempt;
+    let Attempt { outbound_id, conversation, m_id, part, number, epoch, .. } = attempt;
     let epoch = epoch.0;
     let ended = |state: &str, done_ms: Option<i64>, fault: &Fault| {
-        change(db, sql::ENDED, params![state, done_ms, fault.code(), row, from, part, number, epoch])
+        change(db, sql::ENDED, params![state, done_ms, fault.code(), outbound_id, from, part, number, epoch])
     };
     let sentence = match settlement {
         Settlement::Sent { afilnet_id, more: false } => {
-            change(db, sql::SENT, params![now_ms, afilnet_id, row, from, part, number, epoch])?;
+            change(db, sql::SENT, params![now_ms, afilnet_id, outbound_id, from, part, number, epoch])?;
             None
         }
         Settlement::Sent { more: true, .. } => {
-            change(db, sql::PART_SENT, params![row, from, part, number, epoch])?;
+            change(db, sql::PART_SENT, params![outbound_id, from, part, number, epoch])?;
             None
         }
         Settlement::Queued { due_ms, fault } => {
-            change(db, sql::REQUEUE, params![due_ms, fault.code(), row, from, part, number, epoch])?;
+            change(db, sql::REQUEUE, params![due_ms, fault.code(), outbound_id, from, part, number, epoch])?;
             None
         }
         Settlement::Failed { fault, notice } => {
@@ -168,10 +163,14 @@ pub(super) fn settle(
             notice.as_deref()
         }
         Settlement::Unknown { fault, look_ms } => {
-            // A poll may have found its row before the answer that never came was given up.
-            let found = matches::is_claimed(db, *conversation, m_id.as_str(), *part)?;
+            // A poll may have recorded its row before the call timed out.
+            let found = matches::is_matched(db, *conversation, m_id.as_str(), *part)?;
             let look_ms = if found { now_ms } else { *look_ms };
-            change(db, sql::DOUBTED, params![fault.code(), now_ms, look_ms, row, from, part, number, epoch])?;
+            change(
+                db,
+                sql::SET_UNKNOWN,
+                params![fault.code(), now_ms, look_ms, outbound_id, from, part, number, epoch],
+            )?;
             None
         }
         Settlement::Unconfirmed { fault, notice, held } => {
@@ -188,7 +187,7 @@ pub(super) fn settle(
     Ok(sentence.is_some())
 }
 
-/// Queues the `message_status` failed that tells the agent.
+/// Queues the agent's `message_status` failed.
 pub(super) fn notice(
     db: &Connection,
     conversation: i64,
@@ -198,7 +197,7 @@ pub(super) fn notice(
 ) -> Result<(), StoreError> {
     let body = EventBody::MessageStatus { value: StatusValue::Failed, message: sentence.to_owned() };
     let event = Event { m_id: m_id.clone(), timestamp_ms: wall_ms(), body };
-    inbound::add_events(db, conversation, std::slice::from_ref(&event), now_ms + NOTICE_AFTER_MS, now_ms)
+    events::add_events(db, conversation, std::slice::from_ref(&event), now_ms + rules::STATUS_AFTER_MS, now_ms)
 }
 
 pub(super) fn next_ms(db: &Connection, channel: &ChannelName) -> Result<Option<i64>, StoreError> {

@@ -1,4 +1,4 @@
-//! The open choice of a conversation: opened by the attempt that may show it, closed by its answer or its failure.
+//! The pending question of a conversation: opened by the attempt that may show it, closed by its answer or its failure.
 
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
@@ -15,10 +15,10 @@ pub(super) fn ask(db: &Connection, attempt: &Attempt, now_ms: i64) -> Result<(),
     let pending_question =
         PendingQuestion { m_id: m_id.clone(), replies: question.replies().to_vec(), asked_ms: wall_of(now_ms) };
     let json = serde_json::to_string(&pending_question).map_err(|e| corrupt("conversations")(Box::new(e)))?;
-    change(db, sql::OPEN_CHOICE, params![json, now_ms, attempt.conversation])
+    change(db, sql::OPEN_QUESTION, params![json, now_ms, attempt.conversation])
 }
 
-/// Closes the question of `attempt` where nobody has seen it, or its agent is told that it failed.
+/// Closes the question of `attempt` if it was certainly not sent, or failed.
 pub(super) fn settle(db: &Connection, attempt: &Attempt, settlement: &Settlement) -> Result<(), StoreError> {
     let over = match settlement {
         Settlement::Failed { .. } => true,
@@ -34,7 +34,7 @@ pub(super) fn settle(db: &Connection, attempt: &Attempt, settlement: &Settlement
 /// Closes the open question if it is the one that `m_id` asked.
 pub(super) fn close(db: &Connection, conversation: i64, m_id: &MId) -> Result<(), StoreError> {
     let Some(stored) = stored(db, sql::CHOICE_OF, params![conversation])? else { return Ok(()) };
-    // One that cannot be read is nobody's, and holds nothing up: it goes when another takes its place, or with its age.
+    // A question that does not decode is left alone: a later one replaces it, or its age ends it.
     if serde_json::from_str::<PendingQuestion>(&stored).is_ok_and(|pending_question| pending_question.m_id == *m_id) {
         execute(db, sql::CLOSE_CHOICE, params![conversation, stored])?;
     }

@@ -33,13 +33,13 @@ impl Readers {
         let readers = Arc::clone(self);
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| StoreError::Closed)?;
         let read = move || {
-            let _turn = turn; // until the connection is back, also where the caller has gone away
+            let _turn = turn; // held until the connection is back, also if the caller has gone away
             readers.with(work)
         };
         tokio::task::spawn_blocking(read).await.map_err(|_| StoreError::Closed)?
     }
 
-    /// Ends the reads under way and closes the connections: none comes after.
+    /// Waits for the reads under way and closes the connections; no read follows.
     pub(super) async fn close(&self) {
         let all = self.turns.acquire_many(READERS).await;
         self.turns.close();
@@ -55,7 +55,7 @@ impl Readers {
             None => open::reader(&self.file).map_err(unavailable)?,
         };
         let outcome = work(&db);
-        // A connection that met trouble is not used again.
+        // A connection that failed is not used again.
         if !matches!(outcome, Err(StoreError::Unavailable(_))) {
             idle().push(db);
         }

@@ -1,6 +1,6 @@
-//! Which answers were written, noted beside the store the moment they were: one line each in a file that is not synced. It
-//! outlives a kill of the process, which the next commit may not, and so tells a call that was answered just before the
-//! kill from one that was not. After a power cut it may be missing: then an answer that no commit tells of counts as lost.
+//! Journal of written responses beside the store: one line each, at once, in a file that is not synced. It survives a
+//! kill of the process before the next commit, and so distinguishes a call that was answered just before the kill from
+//! one that was not. After a power cut it may be missing: then a response that no commit has recorded counts as lost.
 //!
 //! Its first line is the stamp of the last commit, rewritten after each: what was acknowledged must be in the store at the
 //! next start ([`super::guard`]).
@@ -20,10 +20,10 @@ use super::stamp::{self, Stamp};
 use crate::domain::MId;
 use crate::store::sql;
 
-/// What its name has beyond that of the store's file.
+/// Suffix of its name after that of the store's file.
 pub(super) const ENDING: &str = ".answers";
 
-/// Written anew above this size: nearly all of it has long been committed.
+/// Rewritten above this size: nearly all of it has long been committed.
 const MOST_BYTES: u64 = 1 << 20;
 
 /// Length of the first line, always the same, so that it is rewritten in place: stamp, blank, word, end of line.
@@ -65,7 +65,7 @@ impl Header {
     }
 }
 
-/// The file, and what of it no commit tells of yet.
+/// The file, and its entries that no commit has recorded yet.
 pub(super) struct ResponseJournal(Mutex<JournalState>);
 
 struct JournalState {
@@ -77,7 +77,7 @@ struct JournalState {
 }
 
 impl ResponseJournal {
-    /// Opens the notes beside `store`, brings what a former process noted into it, and starts anew.
+    /// Opens the journal beside `store`, records in the store what a former process journaled, and starts a new one.
     pub(super) fn open(store: &Path, db: &mut Connection) -> Result<Self, OpenError> {
         let path = path(store);
         let trouble = |source| OpenError::Files { path: path.clone(), source };
@@ -101,8 +101,8 @@ impl ResponseJournal {
         })))
     }
 
-    /// Notes that an answer was written in full, or that it was lost after all. Where that fails, the commit that follows
-    /// still tells.
+    /// Journals that a response was written in full, or that it was lost after all. If that fails, the commit that
+    /// follows still records it.
     pub(super) fn note(&self, m_id: &MId, reached: bool) {
         let mut book = self.book();
         let line = line(m_id, reached);
@@ -111,26 +111,26 @@ impl ResponseJournal {
         book.unreported_sends.insert(m_id.clone(), reached);
     }
 
-    /// A commit tells of these. What it does not tell of stays noted.
-    pub(super) fn told(&self, accept: &[(MId, bool)]) {
+    /// A commit has recorded these; all other entries stay.
+    pub(super) fn recorded(&self, responses: &[(MId, bool)]) {
         let mut book = self.book();
-        for (m_id, _) in accept {
+        for (m_id, _) in responses {
             book.unreported_sends.remove(m_id);
         }
         if book.bytes > MOST_BYTES {
-            let _ = book.write_anew(); // or it grows on
+            let _ = book.write_anew(); // if that fails, it grows on
         }
     }
 
-    /// Notes that this commit is durable and about to be acknowledged. Where that fails, the next start knows of fewer
-    /// commits and misses fewer.
+    /// Journals that this commit is durable and about to be acknowledged. If that fails, the next start expects fewer
+    /// commits.
     pub(super) fn committed(&self, stamp: Stamp) {
         let mut book = self.book();
         book.header.stamp = stamp;
         let _ = book.file.write_all_at(book.header.line().as_bytes(), 0);
     }
 
-    /// Makes the file again where it was deleted or replaced: all that is in it is at hand.
+    /// Creates the file again if it was deleted or replaced: all of its content is in memory.
     pub(super) fn restore(&self) {
         let mut book = self.book();
         let id = |there: std::fs::Metadata| (there.dev(), there.ino());
@@ -140,7 +140,7 @@ impl ResponseJournal {
         }
     }
 
-    /// Ends: `whole` where the store's one file holds everything.
+    /// Closes it; `whole`: the store's one file holds everything.
     pub(super) fn close(&self, whole: bool) {
         let mut book = self.book();
         book.header.open = !whole;
@@ -153,7 +153,7 @@ impl ResponseJournal {
 }
 
 impl JournalState {
-    /// Another file takes the place of this one in one step, so that a kill finds one of them whole.
+    /// Rewrites the file by an atomic rename, so that a kill leaves one complete file.
     fn write_anew(&mut self) -> std::io::Result<()> {
         let mut lines = self.header.line();
         self.unreported_sends.iter().for_each(|(m_id, reached)| lines.push_str(&line(m_id, *reached)));
@@ -177,7 +177,7 @@ pub(super) fn path(store: &Path) -> PathBuf {
     beside(store, ENDING)
 }
 
-/// The last word on each message counts; what is no line of ours, such as one cut off in the middle, says nothing.
+/// Records the last entry of each message; a line that is not an entry, such as one cut off in the middle, is ignored.
 fn take_over(db: &mut Connection, noted: &[u8]) -> rusqlite::Result<()> {
     let lines = String::from_utf8_lossy(noted);
     let words = lines.split_inclusive('\n').filter_map(|line| {
@@ -220,14 +220,14 @@ mod tests {
         let mut db = Connection::open_in_memory().unwrap();
         stamp::make(&mut db).unwrap();
         let response_journal = ResponseJournal::open(&store, &mut db).unwrap();
-        let (told, unreported_sends, lost) = (MId::fresh(), MId::fresh(), MId::fresh());
+        let (recorded, unreported_sends, lost) = (MId::fresh(), MId::fresh(), MId::fresh());
         while std::fs::metadata(path(&store)).unwrap().len() <= MOST_BYTES {
-            response_journal.note(&told, true);
+            response_journal.note(&recorded, true);
         }
         response_journal.note(&unreported_sends, true);
         response_journal.note(&lost, true);
         response_journal.note(&lost, false);
-        response_journal.told(&[(told, true)]);
+        response_journal.recorded(&[(recorded, true)]);
         response_journal.note(&unreported_sends, false);
         let text = std::fs::read_to_string(path(&store)).unwrap();
         let mut lines: Vec<&str> = text.lines().collect();

@@ -1,5 +1,5 @@
-//! A store that is read whole, to be copied to another engine, and the mark that it was. While it is held nobody writes to
-//! it: the owner's lock keeps other bridges out, and its transaction everybody else.
+//! A store that is read whole, to be copied to another engine, and the mark that it was. While it is open, nothing else
+//! writes to it: the owner's lock keeps other bridges out, and its transaction all other programs.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::open;
 use super::open_error::{OpenError, sort};
 use super::response_journal::ResponseJournal;
-use crate::store::copy::{Column, CopyError, Kind, LEFT_OUT, Table, Value, put_row, quoted};
-
-/// Where a store went that was copied away, and when.
-pub(super) const MOVED: &str = "SELECT place, at_ms FROM moved";
+use crate::store::copy_rows::{Column, Kind, LEFT_OUT, Table, Value, put_row, quoted};
 
 const MARK: &str = "CREATE TABLE moved (place TEXT NOT NULL, at_ms BIGINT NOT NULL)";
 const MARKED: &str = "INSERT INTO moved (place, at_ms) VALUES ($1, $2)";
@@ -24,10 +21,21 @@ const TABLES: &str = "SELECT name FROM sqlite_schema WHERE type = 'table' AND na
      AND name NOT IN ('moved', 'store_stamp') ORDER BY name";
 const COLUMNS: &str = "SELECT name, type, pk FROM pragma_table_info($1) ORDER BY cid";
 
-/// Bytes of rows that are handed on together, about.
+/// Approximate bytes of rows that are passed on together.
 const BATCH: usize = 256 * 1024;
 
-/// A store that nobody serves.
+/// Why a table could not be read.
+pub(in crate::store) enum ReadError {
+    Source(OpenError),
+    /// A value that is neither text nor a number; `row` counts from 1.
+    Unreadable {
+        table: String,
+        row: u64,
+        column: String,
+    },
+}
+
+/// A store that no bridge serves.
 pub(in crate::store) struct Source {
     db: Connection,
     file: PathBuf,
@@ -37,8 +45,8 @@ pub(in crate::store) struct Source {
 }
 
 impl Source {
-    /// Takes hold of a store: brings it forward and takes over what was noted beside it, as its next owner would; one
-    /// that was copied away is left as it is.
+    /// Opens a store: migrates it and records its response journal, as its next owner would; one that was copied away
+    /// is left as it is.
     pub(in crate::store) fn open(file: &Path) -> Result<Self, OpenError> {
         if !file.exists() {
             return Err(OpenError::Missing(file.to_owned()));
@@ -63,12 +71,12 @@ impl Source {
         self.moved.as_deref()
     }
 
-    /// The file as people find it from anywhere.
+    /// Returns the absolute path of the file.
     pub(in crate::store) fn name(&self) -> String {
         self.file.canonicalize().unwrap_or_else(|_| self.file.clone()).display().to_string()
     }
 
-    /// What there is to be copied, by name.
+    /// Returns the tables to copy, by name.
     pub(in crate::store) fn tables(&self) -> Result<Vec<Table>, OpenError> {
         self.schema().map_err(|source| sort(&self.file, source))
     }
@@ -99,16 +107,16 @@ impl Source {
         Ok(tables)
     }
 
-    /// Reads a table in the order of its key and hands its rows on in batches, until `take` has enough; tells how many
-    /// rows. What was read goes into `digest`, which is the same as long as nothing of it changes.
+    /// Reads a table in the order of its key and passes its rows on in batches, until `take` returns false. Returns the
+    /// number of rows. What was read goes into `digest`, which depends on the content alone.
     pub(in crate::store) fn read(
         &self,
         table: &Table,
         digest: &mut Sha256,
         mut take: impl FnMut(Vec<u8>) -> bool,
-    ) -> Result<u64, CopyError> {
-        let trouble = |source| CopyError::Source(sort(&self.file, source));
-        let unreadable = |count, column: &Column| CopyError::Unreadable {
+    ) -> Result<u64, ReadError> {
+        let trouble = |source| ReadError::Source(sort(&self.file, source));
+        let unreadable = |count, column: &Column| ReadError::Unreadable {
             table: table.name.clone(),
             row: count + 1,
             column: column.name.clone(),
@@ -149,7 +157,7 @@ impl Source {
         Ok(count)
     }
 
-    /// Marks it as copied to `place`, so that nobody serves it any more. Durable on return.
+    /// Marks it as copied to `place`, so that it is not served any more. Durable on return.
     pub(in crate::store) fn mark(self, place: &str, at_ms: i64) -> Result<(), OpenError> {
         self.end(|db, step| {
             db.execute(MARK, [])?;
@@ -166,7 +174,7 @@ impl Source {
         })
     }
 
-    /// The last change of the transaction under way.
+    /// Makes the last change of the open transaction, and commits it.
     fn end(self, change: impl FnOnce(&Connection, u32) -> rusqlite::Result<()>) -> Result<(), OpenError> {
         let step = self.db.pragma_query_value(None, "user_version", |row| row.get(0));
         step.and_then(|step| change(&self.db, step))

@@ -17,7 +17,7 @@ const DIGITS: usize = 20;
 /// Length of the stored form: `id:number`, always the same, so that it is rewritten in place.
 pub(super) const LENGTH: usize = ID + 1 + DIGITS;
 
-/// Made by the engine itself and not by a migration: it says something of files, which the other engine has not.
+/// Created by the engine and not by a migration: it is about files, which the other engine does not have.
 const MAKE: &str = "CREATE TABLE IF NOT EXISTS store_stamp (stamp TEXT NOT NULL)";
 const ADD: &str = "INSERT INTO store_stamp (stamp) VALUES ($1)";
 const EXISTS: &str = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'store_stamp')";
@@ -36,7 +36,7 @@ pub(super) struct Stamp {
     pub(super) commits: u64,
 }
 
-/// A text that is no stamp.
+/// A text that is not a stamp.
 #[derive(Debug, thiserror::Error)]
 #[error("not a stamp")]
 pub(super) struct NoStamp;
@@ -61,7 +61,7 @@ impl fmt::Display for Stamp {
 
 impl Stamp {
     /// Returns the stamp on a page that holds the table, `None` for every other page. The whole form of the page is
-    /// compared (a leaf with one cell of one text), so no text of a customer is taken for a stamp.
+    /// compared (a leaf with one cell of one text), so that no text of a customer is taken for a stamp.
     fn on_page(page: &[u8]) -> Option<Self> {
         let word = |at: usize| Some(usize::from(u16::from_be_bytes([*page.get(at)?, *page.get(at + 1)?])));
         if *page.first()? != 0x0D || word(3)? != 1 {
@@ -90,12 +90,12 @@ pub(super) fn make(db: &mut Connection) -> rusqlite::Result<bool> {
     Ok(true)
 }
 
-/// Whether the store has a stamp: one that an older version has made gets it when it is served.
+/// Returns whether the store has a stamp: one of an older version gets it when it is served.
 pub(super) fn exists(db: &Connection) -> rusqlite::Result<bool> {
     db.query_row(EXISTS, [], |row| row.get(0))
 }
 
-/// Counts the commit that the transaction under way is going to be. Returns the new stamp.
+/// Counts the commit of the open transaction. Returns the new stamp.
 pub(super) fn next(db: &Connection) -> rusqlite::Result<Option<Stamp>> {
     let next: Option<String> = db.prepare_cached(NEXT)?.query_row([], |row| row.get(0)).optional()?;
     next.map(|text| parse(&text)).transpose()
@@ -112,7 +112,7 @@ pub(super) fn read(db: &Connection) -> rusqlite::Result<Option<Stamp>> {
 
 /// A connection that sees the file alone, as if it had no WAL.
 pub(super) fn alone(file: &Path) -> rusqlite::Result<Connection> {
-    // In a URI these three mean something.
+    // These three are special in a URI.
     let name = file.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     Connection::open_with_flags(format!("file:{name}?immutable=1"), flags)

@@ -16,16 +16,16 @@ use crate::crashpoint;
 use crate::store::StoreError;
 use crate::telemetry::metrics;
 
-/// Operations waiting for the writer, at most; whoever comes later waits to hand in.
+/// Most operations that wait for the writer; later callers wait until there is room.
 const QUEUE: usize = 4096;
 
-/// One operation: runs inside the transaction, answers after the commit.
+/// One operation: runs inside the transaction, replies after the commit.
 trait Operation: Send {
     /// Its name among the crash points.
     fn name(&self) -> &'static str;
     /// Runs it. An error undoes this operation alone.
     fn run(&mut self, db: &Connection) -> Result<(), StoreError>;
-    /// Tells whoever waits.
+    /// Replies to the caller.
     fn finish(self: Box<Self>, committed: &Result<(), StoreError>);
 }
 
@@ -60,25 +60,26 @@ where
             (Some(Err(error)), _) => Err(error),
             (None, Ok(())) => Err(StoreError::Closed),
         };
-        let _ = self.reply.send(outcome); // whoever asked may have gone away; the commit stands
+        let _ = self.reply.send(outcome); // the caller may have gone away; the commit stands
     }
 }
 
-/// What the thread is asked for.
+/// What the thread can do.
 enum Task {
     Run(Box<dyn Operation>),
-    /// Write the WAL into the file, and before that all pages anew where `anew`; answers whether all of it was.
+    /// Write the WAL into the file; before that rewrite all pages if `anew`. Replies whether all of the WAL was
+    /// written.
     Fold {
         anew: bool,
         reply: oneshot::Sender<bool>,
     },
 }
 
-/// What every commit is held against.
+/// What every commit is checked and journaled with.
 pub(super) struct Keep {
     /// The store counts its commits.
     pub(super) stamped: bool,
-    /// Where the owner notes what is durable.
+    /// Where the owner journals what is durable.
     pub(super) response_journal: Option<Arc<ResponseJournal>>,
     /// The owner's files; `None` for commands.
     pub(super) files: Option<Arc<Files>>,
@@ -92,7 +93,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread, which gives the connection back when it ends. `most` operations share a commit; 1 switches
+    /// Starts the thread, which returns the connection when it ends. `most` operations share a commit; 1 switches
     /// grouping off, for measuring.
     pub(super) fn start(
         db: Connection,
@@ -121,8 +122,8 @@ impl Writer {
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
-    /// Writes the WAL into the file and cuts it to nothing. Where `anew`, all pages are written anew before: copies of rows
-    /// that SQLite has left in the gaps of pages go. Returns false where another program stands in the way.
+    /// Writes the WAL into the file and cuts it to nothing. If `anew`, all pages are rewritten before, to remove copies
+    /// of rows that SQLite has left in gaps of pages. Returns false if another program prevents it.
     pub(super) async fn fold(&self, anew: bool) -> Result<bool, StoreError> {
         let (reply, answer) = oneshot::channel();
         self.tasks.send(Task::Fold { anew, reply }).await.map_err(|_| StoreError::Closed)?;
@@ -154,7 +155,7 @@ fn write_all(db: &Connection, mut waiting: mpsc::Receiver<Task>, most: usize, he
         }
         if let Some((anew, reply)) = fold {
             let ready = keep.check().is_ok() && (!anew || db.execute_batch("VACUUM").is_ok());
-            let _ = reply.send(ready && open::fold(db)); // whoever asked may have gone away
+            let _ = reply.send(ready && open::fold(db)); // the caller may have gone away
         }
     }
 }
@@ -176,7 +177,7 @@ fn write_group(db: &Connection, group: &mut Vec<Box<dyn Operation>>, healthy: &A
 }
 
 impl Keep {
-    /// Whether what is committed now is still there at the next start.
+    /// Checks that what is committed now will still exist at the next start.
     fn check(&self) -> Result<(), StoreError> {
         let checked = self.files.as_ref().map_or(Ok(()), |files| files.check());
         checked.map_err(|gone| StoreError::Unavailable(Arc::new(gone)))
@@ -196,7 +197,7 @@ fn note_health(healthy: &AtomicBool, trouble: Option<&StoreError>, operations: u
     }
 }
 
-/// Runs a group in one transaction. Tells what all of it came to, and the first sign that the store itself is in trouble.
+/// Runs a group in one transaction. Returns the result of the commit, and the first error of the store itself.
 fn commit(
     db: &Connection,
     group: &mut [Box<dyn Operation>],
@@ -205,7 +206,7 @@ fn commit(
     let mut trouble = None;
     let committed = transaction(db, group, keep, &mut trouble);
     if committed.is_err() && !db.is_autocommit() {
-        // Where even this fails, the next BEGIN fails too and its callers are told.
+        // If even this fails, the next BEGIN fails too and its callers get the error.
         let _ = db.execute_batch("ROLLBACK");
     }
     if let (Ok(Some(stamp)), Some(response_journal)) = (&committed, &keep.response_journal) {
@@ -215,7 +216,7 @@ fn commit(
     (committed.map(drop), trouble)
 }
 
-/// Returns the new stamp, `None` where nothing was changed.
+/// Returns the new stamp, `None` if nothing was changed.
 fn transaction(
     db: &Connection,
     group: &mut [Box<dyn Operation>],

@@ -1,4 +1,4 @@
-//! A lease manager whose leases a test deals, on a clock that the test moves.
+//! A lease manager with scripted leases, on a clock that the test moves.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -10,16 +10,16 @@ use tokio::time::advance;
 
 use super::*;
 use crate::domain::LeaseDeadline;
-use crate::store::SqliteStore;
+use crate::store::open::SqliteStore;
 use crate::work::channel::{Channel, ChannelPorts};
 use crate::work::limits::call_permit::Account;
 use crate::work::lock::lock;
 use crate::work::testing;
 
-/// Renewed every five seconds; a fence holds for sixteen.
+/// Renewed every five seconds; the deadline is sixteen seconds away.
 const LEASE: Duration = Duration::from_secs(20);
 
-/// What the store says, and what it was asked for.
+/// What the store returns, and what was requested from it.
 struct Dealt {
     store: Arc<dyn Store>,
     changes: Notify,
@@ -31,7 +31,7 @@ struct Table {
     processes: usize,
     owners: HashMap<ChannelName, Owner>,
     runs_out: Option<Duration>,
-    /// Somebody else is always quicker.
+    /// Another process is always quicker.
     raced: bool,
     /// Time that each call takes.
     takes: Duration,
@@ -87,7 +87,7 @@ impl Leases for Dealt {
     }
 }
 
-/// A process and what is dealt to it.
+/// A process and its scripted leases.
 struct Process {
     manager: LeaseManager,
     dealt: Dealt,
@@ -97,7 +97,7 @@ struct Process {
 }
 
 impl Process {
-    /// One of so many, with accounts of so many channels each.
+    /// Returns one of `processes` processes, with `accounts` accounts of `of_each` channels.
     async fn of(processes: usize, accounts: usize, of_each: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("bridge.db")).unwrap());
@@ -112,7 +112,7 @@ impl Process {
         let manager = LeaseManager::new(&store, LEASE, Duration::ZERO, groups, CancellationToken::new());
         let table = Mutex::new(Table { processes, ..Table::default() });
         let dealt = Dealt { store, changes: Notify::new(), table };
-        // The process's own clock began by the real one, which goes on where a paused one does not.
+        // Starts the process's own clock from the real one, which continues while tokio's clock is paused.
         now_ms();
         advance(Duration::from_mins(1)).await;
         Self { manager, dealt, channels, _folder: folder, _clock: Still::new() }
@@ -122,20 +122,20 @@ impl Process {
         lock(&self.dealt.table)
     }
 
-    /// Returns what was asked for, and when the next heartbeat is due.
+    /// Returns what was requested, and when the next heartbeat is due.
     async fn heartbeat(&mut self) -> (Vec<String>, Instant) {
         let next = self.manager.heartbeat(&self.dealt, true).await;
         (std::mem::take(&mut self.table().asked), next)
     }
 
-    /// Waits for the tasks of one account to end. Returns what was asked for then.
+    /// Waits for the tasks of one account to end. Returns what was requested then.
     async fn one_ended(&mut self) -> Vec<String> {
         let ended = self.manager.endings.join_next().await.expect("an account is ending");
         self.manager.ended(&self.dealt, ended).await;
         std::mem::take(&mut self.table().asked)
     }
 
-    /// Channels whose calls may begin.
+    /// Returns the number of channels that may start calls.
     fn open(&self) -> usize {
         self.channels.iter().filter(|channel| channel.ports.deadline.is_valid()).count()
     }
@@ -145,7 +145,7 @@ impl Process {
     }
 }
 
-/// Keeps a paused clock from moving by itself, as it does where everybody waits, for the store's thread too.
+/// Keeps a paused clock from advancing by itself, as it does when all tasks wait, also for the store's thread.
 struct Still(AbortHandle);
 
 impl Still {

@@ -19,14 +19,14 @@ const READS_YIELD_FOR: Duration = Duration::from_millis(500);
 /// One Afilnet account: what its channels share.
 #[derive(Debug)]
 pub(in crate::work) struct Account {
-    /// Its breaker is open while Afilnet does not let the account in, or is out of order; its outages are those of sends.
+    /// Its breaker is open while Afilnet refuses the account or has an outage; its outages are those of sends.
     pub(in crate::work) upstream: Upstream<MId>,
-    /// Open while the account has no credit, or sends alone are out of order.
+    /// Open while the account has no credit, or only sends have an outage.
     pub(in crate::work) send_breaker: Arc<CircuitBreaker>,
     pub(in crate::work) pace: Arc<AccountLoad>,
 }
 
-/// The calls of one channel to Afilnet: which may be made now, and what their results say of those to come.
+/// The calls of one channel to Afilnet: permits for them, and feedback of their results.
 pub(in crate::work) struct AfilnetCalls {
     name: ChannelName,
     retry: RetryPolicy,
@@ -57,23 +57,23 @@ impl CallKind {
 /// Permission to make one call to Afilnet.
 pub(in crate::work) struct CallPermit {
     slot: Slot,
-    /// For a send: its permit of the breaker of the account's sends, whose probe is the message itself.
+    /// For a send: its permit of the send breaker, of which the probe is the message itself.
     send_breaker: Option<Permit>,
 }
 
 impl CallPermit {
-    /// Whether the call is the probe of the account's sends.
+    /// Returns whether the call is the probe of the account's sends.
     fn is_probe(&self) -> bool {
         self.send_breaker.as_ref().is_some_and(Permit::is_probe)
     }
 
-    /// Gives it back: no call was made.
+    /// Returns the permit unused: no call was made.
     pub(in crate::work) fn unused(self) {
         self.slot.unused();
     }
 }
 
-/// So long the probe of an account's sends may wait for a slot and closed breakers before another takes its turn.
+/// How long the probe of an account's sends may wait for a slot and closed breakers before another gets its turn.
 const PROBE_WITHIN: Duration = Duration::from_secs(30);
 
 impl Account {
@@ -87,7 +87,7 @@ impl Account {
 }
 
 impl AfilnetCalls {
-    /// The calls of channel `name` by `messenger`, which may begin until `deadline`.
+    /// For the calls of channel `name` by `messenger`, which may start until `deadline`.
     pub(in crate::work) fn new(
         name: ChannelName,
         retry: RetryPolicy,
@@ -98,8 +98,8 @@ impl AfilnetCalls {
         Self { name, retry, messenger, deadline, account, breaker: CircuitBreaker::new() }
     }
 
-    /// Waits for a permit: until the breakers of the channel, the account and, for a send, its sends are closed, or the
-    /// send is the probe of these, and until there is a slot. `None` when the stop begins first.
+    /// Waits for a permit: until the breakers of the channel, the account and, for a send, its sends are closed or the
+    /// send is their probe, and until there is a slot. `None` when the stop begins first.
     pub(in crate::work) async fn acquire(&self, kind: CallKind, stop: &CancellationToken) -> Option<CallPermit> {
         if !may_call(&self.deadline, stop).await {
             return None;
@@ -107,8 +107,8 @@ impl AfilnetCalls {
         stop.run_until_cancelled(self.permit(kind)).await
     }
 
-    /// Returns a further permit at once, under the breakers that gave `first`, where there is room. While the breaker of
-    /// sends is open there is none: its one probe is under way.
+    /// Returns a further permit at once, under the breakers of `first`, if there is a free slot. None while the send
+    /// breaker is open: its one probe is under way.
     pub(in crate::work) fn try_acquire_too(&self, first: &CallPermit) -> Option<CallPermit> {
         let slot = (!first.is_probe()).then(|| self.account.upstream.limiter.try_acquire()).flatten()?;
         Some(CallPermit { slot, send_breaker: None })
@@ -116,7 +116,7 @@ impl AfilnetCalls {
 
     async fn permit(&self, kind: CallKind) -> CallPermit {
         loop {
-            // The channel first: whoever holds the probe of the sends must not wait for a channel that is paused.
+            // The channel first: the holder of the sends' probe must not wait for a paused channel.
             let channel = self.channel(kind).await;
             let send_breaker = match kind {
                 CallKind::Read => None,
@@ -124,7 +124,7 @@ impl AfilnetCalls {
             };
             let slot = self.slot(kind);
             let slot = if send_breaker.as_ref().is_some_and(Permit::is_probe) {
-                // The account is paused too: another channel may find out whether sends work again.
+                // The account is paused too: lets another channel probe the sends.
                 let Ok(slot) = tokio::time::timeout(PROBE_WITHIN, slot).await else { continue };
                 slot
             } else {
@@ -167,7 +167,7 @@ impl AfilnetCalls {
         }
     }
 
-    /// Feeds the result of a send back: whether there is credit, and whether Afilnet is out of order.
+    /// Feeds the result of a send back: whether there is credit, and whether Afilnet has an outage.
     pub(in crate::work) fn on_send_result(&self, permit: &CallPermit, verdict: &Verdict) {
         let (fault, asked) = match verdict {
             Verdict::Sent { .. } => {
@@ -181,7 +181,7 @@ impl AfilnetCalls {
             Verdict::Refused { fault } | Verdict::Unknown { fault } => (fault, None),
         };
         if fault.is_of_message() {
-            // Afilnet looks at what it is sent: were sends out of order, they work again.
+            // Afilnet processes sends: an outage of sends is over.
             let lasted = self.account.upstream.on_refused();
             if let Some(sends) = permit.send_breaker.as_ref().filter(|_| lasted) {
                 self.on_success(sends);
@@ -194,7 +194,7 @@ impl AfilnetCalls {
                 return;
             }
             if lasts {
-                // Other calls may succeed all the while: only a send shows that sends work again, one at a time.
+                // Other calls may succeed meanwhile: only a send shows that sends work again, one at a time.
                 self.account.send_breaker.trip_backing_off(|failures| self.probe_after(fault, failures, asked));
             }
         } else if fault.scope() == Scope::Call {
@@ -203,14 +203,14 @@ impl AfilnetCalls {
         self.on_fault(fault, asked);
     }
 
-    /// Feeds the result of a read back. One that fails by itself is the poller's own matter.
+    /// Feeds the result of a read back. A fault of this read alone is left to the poller.
     pub(in crate::work) fn on_read_result(&self, error: Option<&ReadError>) {
         if let Some(error) = error.filter(|error| error.fault.scope() != Scope::Call) {
             self.on_fault(&error.fault, error.asked);
         }
     }
 
-    /// Trips the breaker of all that a fault concerns.
+    /// Trips the breaker for a fault's scope.
     fn on_fault(&self, fault: &Fault, asked: Option<Duration>) {
         let (newly, what) = match fault.scope() {
             Scope::Account | Scope::Call => {
@@ -235,9 +235,9 @@ impl AfilnetCalls {
         }
     }
 
-    /// Returns the wait before the next probe, where `failures` counts the trip and the probes that failed since.
-    /// Credentials are tried at a slow pace from the first, so as not to be locked out (afilnet.md section 4); anything else
-    /// soon, and the longer it lasts the slower.
+    /// Returns the wait before the next probe; `failures` counts the trip and the probes that failed since. Wrong
+    /// credentials are probed slowly from the start, to avoid a lock-out (afilnet.md section 4); anything else soon,
+    /// with growing waits.
     fn probe_after(&self, fault: &Fault, failures: u32, asked: Option<Duration>) -> Duration {
         if matches!(fault, Fault::Credentials(_)) {
             return self.retry.max;
@@ -245,7 +245,7 @@ impl AfilnetCalls {
         self.retry.wait(failures, asked, 1.0)
     }
 
-    /// Whether it is this message alone that meets a fault which should concern all.
+    /// Returns whether this message alone meets a fault that should concern all.
     pub(in crate::work) fn is_poison(&self, attempt: &Attempt, fault: &Fault) -> bool {
         fault.scope() == Scope::Account && self.account.upstream.is_poison(&attempt.m_id)
     }
@@ -265,7 +265,8 @@ impl AfilnetCalls {
 mod tests {
     use super::super::upstream::OUTAGES;
     use super::*;
-    use crate::store::{SqliteStore, Store};
+    use crate::store::Store;
+    use crate::store::open::SqliteStore;
     use crate::work::channel::Channel;
     use crate::work::testing;
 
@@ -290,7 +291,7 @@ mod tests {
             &self.channels[which].state.calls
         }
 
-        /// Whether callers of a channel still wait for verdicts.
+        /// Returns whether callers of a channel still wait for verdicts.
         fn verdict_expected(&self, which: usize) -> bool {
             self.channels[which].state.wakeups.verdict_expected(Duration::ZERO)
         }
@@ -301,7 +302,7 @@ mod tests {
             tokio::spawn(async move { drop(strange.acquire(CallKind::Send, &CancellationToken::new()).await) });
         }
 
-        /// Returns the second's permit to send, where it comes within so long.
+        /// Returns the second's permit to send, if it gets one in time.
         async fn sound_may_send(&self, within: Duration) -> Option<CallPermit> {
             let stop = CancellationToken::new();
             tokio::time::timeout(within, self.calls(1).acquire(CallKind::Send, &stop)).await.ok().flatten()

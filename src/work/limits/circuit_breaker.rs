@@ -18,7 +18,7 @@ pub(crate) struct CircuitBreaker {
 struct State {
     /// `None` while closed.
     open: Option<Tripped>,
-    /// When it was closed last, and as what it had been open.
+    /// When it was closed last, and its state before.
     reset: Option<(Instant, Tripped)>,
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct Permit {
 }
 
 impl CircuitBreaker {
-    /// A closed one.
+    /// Returns a closed one.
     pub(crate) fn new() -> Arc<Self> {
         Arc::default()
     }
@@ -75,11 +75,11 @@ impl CircuitBreaker {
         self.trip_backing_off(|_| probe_every)
     }
 
-    /// Opens the breaker; the next probe is let through after `wait(failures)`, where `failures` counts the trip and each
-    /// probe that failed since, from 1. A call that was under way at the trip and fails as well is not counted: it says
-    /// nothing of how long this lasts. A breaker that is tripped again at once counts on: its probe shows less than the
-    /// calls that it lets through (a balance that can be read where sends are forbidden). Returns whether it was closed
-    /// before.
+    /// Opens the breaker; the next probe is let through after `wait(failures)`, where `failures` counts the trip and
+    /// each probe that failed since, from 1. A call that was under way at the trip and fails as well is not counted: it
+    /// does not show how long this lasts. A breaker that is tripped again at once counts on: its probe shows less than
+    /// the calls that it lets through (a balance that can be read where sends are forbidden). Returns whether it was
+    /// closed before.
     pub(crate) fn trip_backing_off(&self, wait: impl FnOnce(u32) -> Duration) -> bool {
         let mut state = self.lock();
         let now = Instant::now();
@@ -96,14 +96,14 @@ impl CircuitBreaker {
         was_closed
     }
 
-    /// Lets no probe through for `wait` from now on, where the breaker is open.
+    /// Lets no probe through for `wait` from now on, if the breaker is open.
     pub(crate) fn not_before(&self, wait: Duration) {
         if let Some(open) = self.lock().open.as_mut() {
             open.probe_at = open.probe_at.max(Instant::now() + wait);
         }
     }
 
-    /// Whether only a probe is let through.
+    /// Returns whether only a probe is let through.
     pub(crate) fn is_open(&self) -> bool {
         self.lock().open.is_some()
     }
@@ -124,12 +124,12 @@ impl CircuitBreaker {
 }
 
 impl Permit {
-    /// Whether the breaker is half-open and this call is its probe.
+    /// Returns whether the breaker is half-open and this call is its probe.
     pub(crate) fn is_probe(&self) -> bool {
         self.probe
     }
 
-    /// Whether the call may still be made: the breaker may have been tripped since.
+    /// Returns whether the call may still be made: the breaker may have been tripped since.
     pub(crate) fn holds(&self) -> bool {
         self.probe || !self.breaker.is_open()
     }
@@ -201,15 +201,15 @@ mod tests {
                 drop(probe);
             }
             assert_eq!(waits_and_closes().await, 8);
-            // Its probe passes and nothing else does: that is the same trouble still.
+            // Only its probe succeeds: the same fault still lasts.
             assert!(breaker.trip_backing_off(doubling));
             assert_eq!(waits_and_closes().await, 8, "the most");
             tokio::time::advance(Duration::from_secs(8)).await;
-            // It was closed for a while: the next trouble is a new one.
+            // It was closed for a while: the next fault is a new one.
         }
     }
 
-    /// Someone who waits for a permit by now.
+    /// Returns a task that waits for a permit.
     async fn waits(breaker: &Arc<CircuitBreaker>) -> tokio::task::JoinHandle<Permit> {
         let breaker = Arc::clone(breaker);
         let waiter = tokio::spawn(async move { breaker.acquire().await });
@@ -244,7 +244,7 @@ mod tests {
             closed += usize::from(tokio::time::timeout(2 * MINUTE, waiter).await.unwrap().unwrap());
         }
         assert_eq!(closed, 1);
-        // Those who came while it was probed are woken by its success, not by its end.
+        // Tasks that waited during the probe are woken by its success, not by its end.
         breaker.trip(MINUTE);
         let probe = acquired_within(&breaker, 2 * MINUTE).await.unwrap();
         let waiter = waits(&breaker).await;

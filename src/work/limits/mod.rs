@@ -1,4 +1,4 @@
-//! What may call the far sides, and when: a rate limiter, circuit breakers, and what each call's result says about them.
+//! Limits of calls to the platforms: a rate limiter, circuit breakers, and feedback of call results.
 
 pub(super) mod call_permit;
 pub(super) mod circuit_breaker;

@@ -1,5 +1,5 @@
-//! Poison detector. A message that alone meets a fault which should concern its whole account or channel (a filter in
-//! front of the far side answers 403 to its text, for example) must not pause all others for ever.
+//! Poison detector. A message that alone meets a fault which should concern its whole account or channel (a filter that
+//! responds 403 to its text, for example) must not pause all others forever.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -7,7 +7,7 @@ use std::hash::Hash;
 /// Refusals of one message, with others accepted between them, that make it poison.
 const TIMES: u32 = 3;
 
-/// Messages kept, at most; the trouble is real where there are more.
+/// Messages kept, at most; with more, the fault is not theirs.
 const MOST: usize = 1000;
 
 /// How often each message was refused, and how many others had been accepted by then.
@@ -21,8 +21,8 @@ impl<K> Default for PoisonDetector<K> {
 }
 
 impl<K: Eq + Hash + Clone> PoisonDetector<K> {
-    /// Notes a refusal of `who`, when `passed` others had been accepted in all. Returns true at the third with others
-    /// accepted between them.
+    /// Registers a refusal of `who`, when `passed` others had been accepted in all. Returns true at the third with
+    /// others accepted between them.
     pub(in crate::work) fn is_poison(&mut self, who: &K, passed: u64) -> bool {
         let Some((times, before)) = self.0.get_mut(who) else {
             if self.0.len() >= MOST {

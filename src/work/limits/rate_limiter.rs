@@ -1,5 +1,5 @@
-//! Rate limiter: at most so many calls in any one second, at most so many in flight, by priority. A sliding window, not a
-//! token bucket that starts full: no second ever holds more than the limit.
+//! Rate limiter: bounds the calls in any one second and the calls in flight, by priority. A sliding window, not a token
+//! bucket that starts full: no second ever holds more than the limit.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,17 +10,17 @@ use tokio::time::Instant;
 
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// How much later than it was started a call of another process may arrive at the far side.
+/// How long after its start a call of another process may arrive at the platform.
 const ON_THE_WAY: Duration = Duration::from_millis(500);
 
 /// Priority in the queue: time of arrival plus `yield_for`, then the ticket.
 type Priority = (Instant, u64);
 
-/// One limit, shared by all that call under it.
+/// One limit, shared by all its callers.
 #[derive(Debug)]
 pub(crate) struct RateLimiter {
     per_second: usize,
-    /// Calls that may arrive at the far side in any one second, where it counts them.
+    /// Calls that may arrive at the platform in any one second, if it counts arrivals.
     arrivals: Option<usize>,
     max_in_flight: usize,
     state: Mutex<State>,
@@ -30,7 +30,7 @@ pub(crate) struct RateLimiter {
 struct State {
     /// Starts within the last window, oldest first.
     recent: VecDeque<Instant>,
-    /// Ends within the last window, oldest first; noted where the far side counts arrivals.
+    /// Ends within the last window, oldest first; recorded if the platform counts arrivals.
     ended: VecDeque<Instant>,
     in_flight: usize,
     waiting: BTreeMap<Priority, Arc<Notify>>,
@@ -55,9 +55,10 @@ impl RateLimiter {
         })
     }
 
-    /// As [`Self::new`], for a far side that takes at most `arrivals` calls in any one second of its own clock. A call
-    /// arrives at any time between its start and its end (a new connection takes long, the next call on it does not), so it
-    /// counts until a second after its end. Begins with a full second: a process before may just have made calls.
+    /// As [`Self::new`], for a platform that accepts at most `arrivals` calls in any one second of its own clock. A
+    /// call arrives at any time between its start and its end (a new connection takes long, the next call on it does
+    /// not), so it counts until a second after its end. Begins with a full second: a process before may just have made
+    /// calls.
     pub(crate) fn counting_arrivals(per_second: u32, max_in_flight: u32, arrivals: u32) -> Arc<Self> {
         let arrivals = arrivals.max(1) as usize;
         let last_arrival = Instant::now() + ON_THE_WAY;
@@ -82,7 +83,7 @@ impl RateLimiter {
         self.per_second
     }
 
-    /// Waits for a slot. Calls that arrive within `yield_for` go first: a read lets sends go first, but not for ever.
+    /// Waits for a slot. Calls that arrive within `yield_for` go first: a read lets sends go first, but not forever.
     pub(crate) async fn acquire(self: &Arc<Self>, yield_for: Duration) -> Slot {
         let place = self.queue(yield_for);
         loop {
@@ -99,7 +100,7 @@ impl RateLimiter {
         }
     }
 
-    /// Returns a slot at once, where the queue is empty and there is room.
+    /// Returns a slot at once, if the queue is empty and there is room.
     pub(crate) fn try_acquire(self: &Arc<Self>) -> Option<Slot> {
         self.try_admit(None).ok()
     }
@@ -145,7 +146,7 @@ impl RateLimiter {
         Place { limiter: Arc::clone(self), priority, notify }
     }
 
-    /// The state is whole between any two lines that could panic.
+    /// The state is consistent between any two lines that could panic.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -160,7 +161,7 @@ impl State {
 }
 
 impl Slot {
-    /// Gives it back: no call was made with it.
+    /// Returns the slot unused: no call was made with it.
     pub(crate) fn unused(mut self) {
         self.used = false;
     }
@@ -171,7 +172,7 @@ impl Drop for Slot {
         let mut state = self.limiter.lock();
         state.in_flight = state.in_flight.saturating_sub(1);
         if !self.used {
-            // Equal instants are as good as each other.
+            // Equal instants are interchangeable.
             if let Some(index) = state.recent.iter().rposition(|start| *start == self.start) {
                 state.recent.remove(index);
             }
@@ -249,7 +250,7 @@ mod tests {
             let most = Duration::from_millis(seed * 5);
             let limiter = RateLimiter::counting_arrivals(15, 8, 20);
             let mut arrived = arrivals(&limiter, 60, most, seed).await;
-            // Another process takes over where this one ended.
+            // Another process takes over when this one has ended.
             let next = RateLimiter::counting_arrivals(15, 8, 20);
             arrived.extend(arrivals(&next, 60, most, seed + 1000).await);
             for window in arrived.windows(21) {

@@ -1,5 +1,6 @@
-//! Whose fault a refusal is. An answer like 400 or 422 alone cannot tell: it is given to a sticker that the platform does
-//! not know, and to everything while a workspace is suspended. What is refused and what is taken in between can.
+//! Whether a refusal is about the event or the channel's configuration. A status like 400 or 422 alone does not show
+//! it: BonyChat gives it to an unknown sticker, and to everything while a workspace is suspended. Which events are
+//! refused and which are accepted in between does.
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -7,29 +8,29 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Events kept, at most; the trouble is the set-up's where there are more.
+/// Events kept, at most; with more, the configuration is at fault.
 const MOST: usize = 1000;
 
-/// Contacts whose events are refused in a row that make it the channel's trouble. Fewer may each have written something
-/// that the far side cannot take.
+/// Contacts with refused events in a row that make it the channel's fault. Fewer may each have written something that
+/// BonyChat does not accept.
 const CONTACTS: usize = 3;
 
-/// So long everything is refused before events behind others are tried all the same: perhaps one of several contacts each
-/// stands at the head of its conversation, and nobody else writes.
+/// How long everything is refused before events behind refused ones are tried: the heads of a few conversations may
+/// each be at fault while no other contact writes.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Whether a refused event is at fault, or the channel's set-up.
+/// Whether a refused event is at fault, or the channel's configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::work) enum Cause {
-    /// The event: others are taken again and again between its refusals.
+    /// The event: others are accepted repeatedly between its refusals.
     Event,
-    /// The set-up: events of several contacts are refused in a row, and none is taken.
+    /// The configuration: events of several contacts are refused in a row, and none is accepted.
     SetUp,
     /// Not known yet. Nothing is given up for it.
     Unknown,
 }
 
-/// What one refusal says.
+/// What one refusal shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::work) struct Ruling {
     pub(in crate::work) cause: Cause,
@@ -38,10 +39,10 @@ pub(in crate::work) struct Ruling {
     pub(in crate::work) look_behind: bool,
 }
 
-/// What was refused since an event was taken last. `K` names an event, `C` its contact.
+/// Refusals since an event was accepted last. `K` names an event, `C` its contact.
 #[derive(Debug)]
 pub(in crate::work) struct Refusals<K, C> {
-    /// Contacts, no more than tell; and since when.
+    /// Their contacts, up to [`CONTACTS`]; and since when.
     contacts: HashSet<C>,
     since: Option<Instant>,
     events: HashSet<K>,
@@ -54,14 +55,14 @@ impl<K, C> Default for Refusals<K, C> {
 }
 
 impl<K: Eq + Hash + Clone, C: Eq + Hash + Clone> Refusals<K, C> {
-    /// An event was taken: the set-up is right.
+    /// An event was accepted: the configuration is right.
     pub(in crate::work) fn taken(&mut self) {
         *self = Self::default();
     }
 
-    /// An event was refused. `contact`: whose it is, where its refusal may be the set-up's: a platform may well refuse all of
-    /// one kind (receipts, echoes) for ever, and take what customers write. `poison`: it was refused before, again and
-    /// again, with others taken between.
+    /// An event was refused. `contact`: its contact, if the refusal may be due to the configuration: BonyChat may
+    /// always refuse one kind (receipts, echoes) and accept what customers write. `poison`: it was refused repeatedly
+    /// before, with others accepted in between.
     pub(in crate::work) fn refused(&mut self, event: &K, contact: Option<&C>, poison: bool, now: Instant) -> Ruling {
         if poison {
             return Ruling { cause: Cause::Event, look_behind: false };
@@ -81,7 +82,7 @@ impl<K: Eq + Hash + Clone, C: Eq + Hash + Clone> Refusals<K, C> {
         }
     }
 
-    /// Whether this event was refused since one was taken last.
+    /// Returns whether this event was refused since one was accepted last.
     pub(in crate::work) fn is_suspect(&self, event: &K) -> bool {
         self.events.contains(event)
     }
@@ -106,7 +107,7 @@ mod tests {
             let ruling = refusals.refused(&(3 + n % 20), Some(&"carla"), false, now + PATIENCE / 2);
             assert_eq!(ruling, Ruling { cause: Cause::SetUp, look_behind: false });
         }
-        // One is taken: all others get their chances anew, and one that is refused in between is nobody's fault yet.
+        // One is accepted: the counts of all others restart, and a refusal in between decides nothing yet.
         refusals.taken();
         assert!(!refusals.is_suspect(&1));
         for n in 1..=2 {

@@ -1,5 +1,5 @@
-//! The guard of one far side, the same for Afilnet and for the webhook: a rate limiter, a circuit breaker, the outages that
-//! its calls met in a row, and a detector of what it refuses for itself alone.
+//! The limits of calls to one platform, the same for Afilnet and for the webhook: a rate limiter, a circuit breaker,
+//! the outages in a row, and a poison detector.
 
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -11,10 +11,10 @@ use super::poison::PoisonDetector;
 use super::rate_limiter::{RateLimiter, Slot};
 use crate::work::lock::lock;
 
-/// Outages in a row that are more than one conversation's own trouble.
+/// Outages in a row that are more than the fault of one conversation.
 pub(in crate::work) const OUTAGES: u32 = 3;
 
-/// One far side. `K` names what is sent to it.
+/// One platform. `K` is the id of what is sent to it.
 #[derive(Debug)]
 pub(in crate::work) struct Upstream<K> {
     pub(in crate::work) limiter: Arc<RateLimiter>,
@@ -27,12 +27,12 @@ pub(in crate::work) struct Upstream<K> {
 }
 
 impl<K: Eq + Hash + Clone> Upstream<K> {
-    /// One that takes so many calls a second, and so many at once.
+    /// Returns one with this rate and concurrency limit.
     pub(in crate::work) fn new(per_second: u32, max_in_flight: u32) -> Self {
         Self::limited_by(RateLimiter::new(per_second, max_in_flight))
     }
 
-    /// One whose calls `limiter` limits.
+    /// Returns one with this limiter.
     pub(in crate::work) fn limited_by(limiter: Arc<RateLimiter>) -> Self {
         Self {
             limiter,
@@ -62,7 +62,8 @@ impl<K: Eq + Hash + Clone> Upstream<K> {
         self.outages.store(0, Ordering::Relaxed);
     }
 
-    /// A call was looked at and refused for itself: that is no outage. Returns whether outages lasted until then.
+    /// A call was processed and refused for itself, which is not an outage. Returns whether outages had lasted until
+    /// then.
     pub(in crate::work) fn on_refused(&self) -> bool {
         self.outages.swap(0, Ordering::Relaxed) >= OUTAGES
     }
@@ -72,8 +73,8 @@ impl<K: Eq + Hash + Clone> Upstream<K> {
         self.outages.fetch_add(1, Ordering::Relaxed) + 1 >= OUTAGES
     }
 
-    /// Notes that it refused `who` for a reason that should concern all. Returns whether `who` is the reason: others were
-    /// accepted meanwhile, again and again.
+    /// Registers that it refused `who` for a reason that should concern all. Returns whether `who` is the reason:
+    /// others were accepted repeatedly meanwhile.
     pub(in crate::work) fn is_poison(&self, who: &K) -> bool {
         lock(&self.poison).is_poison(who, self.accepted.load(Ordering::Relaxed))
     }

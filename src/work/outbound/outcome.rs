@@ -24,7 +24,7 @@ pub(super) fn judge(
 ) -> (Settlement, FirstVerdict, Option<String>) {
     let failed = |fault: &Fault| {
         // Earlier parts make it a half message, and an earlier attempt may have sent it: the notice says so.
-        let got = if attempt.part == 0 && !attempt.doubted { Delivered::No } else { Delivered::Maybe };
+        let got = if attempt.part == 0 && !attempt.maybe_sent { Delivered::No } else { Delivered::Maybe };
         let notice = failure_text(fault, got, settings.language);
         let held_back = (!caller_waits).then(|| notice.clone());
         let settlement = Settlement::Failed { fault: fault.clone(), notice: held_back };

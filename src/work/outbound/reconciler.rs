@@ -16,7 +16,7 @@ use crate::domain::agent_text::{Delivered, failure_text};
 use crate::domain::clock::{millis, now_ms, since};
 use crate::domain::reconcile::{ReconcileState, Reconciliation, next};
 use crate::domain::{Fault, Messenger};
-use crate::store::{ChannelWakeups, Epoch, InDoubtSend, Look, Settlement, Store, StoreError};
+use crate::store::{ChannelWakeups, Epoch, InDoubtSend, LookupResult, Settlement, Store, StoreError};
 use crate::work::channel::{Channel, ChannelSettings};
 use crate::work::inbound::reader::{Outcome, ReadRequest, Reader, unread_position};
 use crate::work::wait::{STORE_PAUSE, jitter, notified};
@@ -94,7 +94,7 @@ impl Reconciler {
                     }
                 }
             }
-            let rung = notified(&self.wakeups.looks, due_ms, &stop);
+            let rung = notified(&self.wakeups.lookups, due_ms, &stop);
             tokio::select! {
                 Some(Ok((row, ended))) = looks.join_next(), if !looks.is_empty() => {
                     under_way.remove(&row);
@@ -124,12 +124,12 @@ impl Reconciler {
     ) -> Result<Option<i64>, StoreError> {
         // Some of the first may be under way; ask for enough that others are among them.
         let limit = u32::try_from(most + under_way.len()).unwrap_or(u32::MAX);
-        let due = self.store.due_looks(&self.settings.name, now_ms(), limit).await?;
+        let due = self.store.due_lookups(&self.settings.name, now_ms(), limit).await?;
         for doubt in due {
-            if looks.len() >= most || !under_way.insert(doubt.attempt.row) {
+            if looks.len() >= most || !under_way.insert(doubt.attempt.outbound_id) {
                 continue;
             }
-            let (this, stop, row) = (Arc::clone(self), stop.clone(), doubt.attempt.row);
+            let (this, stop, row) = (Arc::clone(self), stop.clone(), doubt.attempt.outbound_id);
             // In a task of its own: a panic affects this look-up only, which is made again.
             let look = tokio::spawn(async move { this.look(&doubt, &stop).await });
             looks.spawn(async move { (row, look.await.unwrap_or(LookUp::Failed)) });
@@ -137,7 +137,7 @@ impl Reconciler {
         if looks.len() >= most {
             return Ok(None);
         }
-        let next_ms = self.store.next_look_ms(&self.settings.name).await?;
+        let next_ms = self.store.next_lookup_ms(&self.settings.name).await?;
         // One that is due and under way notifies when it ends.
         Ok(next_ms.map(|next_ms| if under_way.is_empty() { next_ms } else { next_ms.max(now_ms() + millis(BUSY)) }))
     }
@@ -202,7 +202,7 @@ impl Reconciler {
             return self.undecided(doubt).await;
         }
         let wait = self.settings.retry.wait(1, None, 1.0).max(BUSY);
-        self.store.look_again(doubt, Look::Failed, now_ms.saturating_add(millis(wait)), now_ms).await
+        self.store.record_lookup(doubt, LookupResult::Failed, now_ms.saturating_add(millis(wait)), now_ms).await
     }
 
     /// What a read that showed these identities says of the doubt, and what follows.
@@ -221,10 +221,10 @@ impl Reconciler {
         let absences = doubt.absences + u32::from(proves);
         let absent_since_ms = doubt.absent_ms.or_else(|| proves.then_some(now_ms));
         let absent_for = absent_since_ms.map_or(Duration::ZERO, |then_ms| since(then_ms, now_ms));
-        match next(&self.settings.look_after, ReconcileState { made: doubt.looks + 1, absences, absent_for, lag }) {
+        match next(&self.settings.look_after, ReconcileState { made: doubt.lookups + 1, absences, absent_for, lag }) {
             Reconciliation::Look(wait) => {
-                let look = if proves { Look::Absent } else { Look::Unclear };
-                self.store.look_again(doubt, look, now_ms.saturating_add(millis(wait)), now_ms).await
+                let look = if proves { LookupResult::Absent } else { LookupResult::Inconclusive };
+                self.store.record_lookup(doubt, look, now_ms.saturating_add(millis(wait)), now_ms).await
             }
             Reconciliation::NotSent if doubt.shows || evidence.before_shown == Some(true) => self.not_sent(doubt).await,
             Reconciliation::NotSent | Reconciliation::Unresolved => self.undecided(doubt).await,

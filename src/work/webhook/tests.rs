@@ -1,4 +1,4 @@
-//! Outages of a made-up webhook, on a clock of the test's own.
+//! Outages of a stub webhook, on the test's own clock.
 
 mod refusals;
 
@@ -11,7 +11,8 @@ use super::super::limits::upstream::OUTAGES;
 use super::*;
 use crate::domain::content::Text;
 use crate::domain::{Content, Event, MId};
-use crate::store::{ConversationRead, NewRow, SqliteStore};
+use crate::store::open::SqliteStore;
+use crate::store::{ConversationRead, NewRow};
 use crate::work::channel::ChannelPorts;
 use crate::work::limits::call_permit::Account;
 use crate::work::testing;
@@ -149,12 +150,12 @@ fn an_event_that_waited_long_is_not_given_up_at_its_first_outages() {
         let event = DueEvent {
             channel: "support".parse().unwrap(),
             contact: contact(1),
-            row: 1,
+            event_id: 1,
             conversation: 1,
             event: Event { m_id: m_id(1, 1), timestamp_ms: 1, body: body.clone() },
             attempts,
             before: crate::store::FailureStreak::default(),
-            recorded_ms: 0, // longer ago than anything is kept up
+            recorded_ms: 0, // longer ago than any give-up age
         };
         let unruled = Ruling { cause: Cause::Unknown, look_behind: false };
         matches!(publisher.judge(&event, &Delivery::Again { fault, asked: None }, unruled), Publication::Dead { .. })

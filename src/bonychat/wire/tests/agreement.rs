@@ -1,6 +1,6 @@
-//! The document and the parser agree. Bodies are made from the document's own schema: both edges of every limit, and for
-//! every constraint a body that breaks it alone. The parser takes the first and refuses the second at the right path,
-//! but for the tolerances listed here, each of which must be one.
+//! The document and the parser agree. Bodies are made from the document's own schema: both edges of every limit, and
+//! for every constraint a body that breaks it alone. The parser takes the first and refuses the second at the right
+//! path, except for the tolerances listed here, each of which must be used.
 
 mod walk;
 
@@ -10,14 +10,14 @@ use self::walk::{Broken, Walk};
 use super::*;
 use crate::testkit::fuzz_input::{Dice, cases, seed};
 
-/// How often the whole document is walked, at least; what a constraint does not touch is another each time.
+/// How often the whole document is walked, at least; what a constraint does not affect varies each time.
 const ROUNDS: u64 = 8;
 
 /// Cases of the fuzzing for which its constraints are broken once, each alone: the longer of the two walks.
 const CASES_OF_A_ROUND: u64 = 10_000;
 
-/// What section 6 of the contract takes although the document forbids it: path, keyword, what stands there instead.
-/// `*` is any; for a missing key `with` is `nothing`. Never made here, though taken as well: other nestings of a file and
+/// What section 6 of the contract accepts although the document forbids it: path, keyword, what is sent instead. `*` is
+/// any; for a missing key `with` is `nothing`. Accepted as well, but not generated here: other nestings of a file and
 /// of a place (A19, A22), types outside the four (A25), the type's word in capitals or between spaces, an attachment
 /// under its own kind as the type (A20), phone numbers with spaces or 00 (A5), and U+0000, which no limit counts.
 const TOLERATED: &[(&str, &str, &str)] = &[
@@ -27,12 +27,12 @@ const TOLERATED: &[(&str, &str, &str)] = &[
     ("channelId", "type", "a number"),
     // A5: a phone number may be a number.
     ("contactId", "type", "a number"),
-    // A25: any type is taken where the message holds a text.
+    // A25: any type is accepted if the message holds a text.
     ("message.type", "const", "another word beside text"),
     // A18, A20: the hints of an attachment are never refused.
     ("message.attachment.type", "*", "*"),
     ("message.attachment.mimeType", "*", "*"),
-    // A18, A11: null is as good as absent.
+    // A18, A11: null counts as absent.
     ("message.attachment.fileName", "type", "null"),
     ("message.attachment.description", "type", "null"),
     ("message.address", "type", "null"),
@@ -43,14 +43,14 @@ const TOLERATED: &[(&str, &str, &str)] = &[
     ("message.replies[]", "type", "a number"),
     ("message.replies[]", "type", "an object with a title"),
     ("message.replies[]", "type", "an object with a text"),
-    // A35: plain http on the same machine, for tests; schemes are read in any case, white space around is not looked at.
+    // A35: plain http on the same machine, for tests; schemes are read in any case, white space around is ignored.
     ("message.attachment.url", "pattern", "http on loopback"),
     ("message.attachment.url", "pattern", "the scheme in capitals"),
     ("message.attachment.url", "pattern", "white space before"),
 ];
 
 impl Broken {
-    /// Which tolerance it is, if one.
+    /// Returns which tolerance it is, if any.
     fn tolerance(&self) -> Option<usize> {
         let path: String =
             self.path.split_inclusive('[').map(|part| part.trim_start_matches(char::is_numeric)).collect();

@@ -1,5 +1,5 @@
-//! `/message` bodies by the hundred thousand. Whatever comes is a call within every limit, or problems in words that
-//! tell nothing of what was sent.
+//! `/message` bodies by the hundred thousand. Any body is a call within every limit, or problems as text that reveal
+//! nothing of what was sent.
 
 use super::*;
 use crate::domain::content::{MOST_LABEL, MOST_LATITUDE, MOST_LINK, MOST_LONGITUDE, MOST_REPLIES, MOST_TEXT};
@@ -25,11 +25,11 @@ fn mutated_bodies_are_calls_within_the_limits_or_refused_without_an_echo() {
         }
     });
     let all = read + refused + not_json;
-    // A generator that reaches one of these no more tests nothing.
+    // The generator must reach each of these.
     assert!(all < 1000 || [read, refused, not_json].iter().all(|n| n * 20 > all), "{read}, {refused}, {not_json}");
 }
 
-fn keeps_every_limit(call: &Call, id_type: IdType) {
+fn keeps_every_limit(call: &MessageRequest, id_type: IdType) {
     assert_eq!(id_type.contact(call.contact.as_str()).as_ref(), Ok(&call.contact));
     assert!(call.channel_id.as_ref().is_none_or(|id| !id.trim().is_empty()));
     let stored = serde_json::to_value(&call.content).unwrap();
@@ -92,7 +92,7 @@ fn tells_nothing(rejected: &Rejected, body: &[u8]) {
     let Ok(sent) = json::read(body) else { return assert!(!rejected.is_json()) };
     let mut texts = Vec::new();
     collect(&sent, &mut texts);
-    // The one value that may be told: the word for a type that nobody knows.
+    // The one value that may be shown: the word for an unknown type.
     let word = sent["message"]["type"].as_str().unwrap_or_default();
     for told in [rejected.to_string(), rejected.in_words(Language::Es), format!("{rejected:?}")] {
         assert!(told.len() < 2000, "{told}");
@@ -103,7 +103,7 @@ fn tells_nothing(rejected: &Rejected, body: &[u8]) {
     }
 }
 
-/// Every text within `value` that is long enough to be known again.
+/// Collects every text within `value` that is long enough to be recognised.
 fn collect<'a>(value: &'a Value, into: &mut Vec<&'a str>) {
     match value {
         Value::String(text) if text.len() >= TELLING => into.push(text),

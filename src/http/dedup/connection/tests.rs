@@ -1,4 +1,4 @@
-//! What becomes of an answer, by what its connection does.
+//! The fate of a response, by what its connection does.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -6,29 +6,34 @@ use super::*;
 use crate::domain::content::Text;
 use crate::domain::{Content, MId};
 use crate::http::dedup::tracker::{PendingResponse, SETTLE};
-use crate::store::{AcceptOutcome, Caller, NewOutbound, SqliteStore, Store};
+use crate::store::open::SqliteStore;
+use crate::store::{AcceptOutcome, Caller, NewOutbound, Store};
 
-/// Answers over a store of their own, and the task that tells it.
+fn weak(conn: &Arc<Connection>) -> Weak<dyn CallerConnection> {
+    Arc::<Connection>::downgrade(conn)
+}
+
+/// A tracker over its own store, and its recording task.
 struct Room {
-    answers: Arc<ResponseTracker>,
+    tracker: Arc<ResponseTracker>,
     store: Arc<dyn Store>,
     folder: tempfile::TempDir,
-    keeper: tokio::task::JoinHandle<()>,
+    recorder: tokio::task::JoinHandle<()>,
 }
 
 impl Room {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("bridge.db")).unwrap());
-        let answers = ResponseTracker::new(&store);
-        let keeper = tokio::spawn({
-            let answers = Arc::clone(&answers);
-            async move { answers.keep().await }
+        let tracker = ResponseTracker::new(&store);
+        let recorder = tokio::spawn({
+            let tracker = Arc::clone(&tracker);
+            async move { tracker.run().await }
         });
-        Self { answers, store, folder, keeper }
+        Self { tracker, store, folder, recorder }
     }
 
-    /// A call that says `words`, as the door handles it. Tells its message, and whether the call was a repeat.
+    /// A call with the text `words`, as the handler treats it. Returns its message, and whether the call was a repeat.
     async fn call(&self, words: &str) -> (PendingResponse, MId, bool) {
         self.call_on(words, None).await
     }
@@ -36,10 +41,11 @@ impl Room {
     /// As [`Self::call`], on a connection.
     async fn call_on(&self, words: &str, conn: Option<&Arc<Connection>>) -> (PendingResponse, MId, bool) {
         let message = message(words);
-        let (answering, earlier) = self.answers.open(&message.channel, &message.contact, &message.content, conn);
-        self.answers.settled(earlier).await;
+        let (answering, earlier) =
+            self.tracker.open(&message.channel, &message.contact, &message.content, conn.map(weak));
+        self.tracker.settled(earlier).await;
         let fresh = message.m_id.clone();
-        match answering.store(message).await.unwrap().kept {
+        match answering.store(message).await.unwrap().outcome {
             AcceptOutcome::New => (answering, fresh, false),
             AcceptOutcome::RepeatOf(first) => (answering, first, true),
             AcceptOutcome::KeyTaken => panic!("there is no key"),
@@ -64,7 +70,7 @@ fn message(words: &str) -> NewOutbound {
 
 type Happens = fn(&Connection);
 
-/// What happens on a connection after an answer was handed over to it, and whether that answer is lost.
+/// What happens on a connection after a response was handed over to it, and whether that response is lost.
 const HISTORIES: &[(&str, &[Happens], bool)] = &[
     (
         "written, then asked again",
@@ -89,11 +95,11 @@ const HISTORIES: &[(&str, &[Happens], bool)] = &[
 async fn an_answer_is_lost_or_has_reached_its_caller_by_what_its_connection_does() {
     let room = Room::new();
     for (what, history, lost) in HISTORIES {
-        let conn = Connection::new(&room.answers, Weak::new());
-        conn.wrote(100); // an answer before
+        let conn = Connection::new(&room.tracker, Weak::new());
+        conn.wrote(100); // a response before
         let (answering, m_id, repeat) = room.call(what).await;
         assert!(!repeat, "{what}");
-        answering.goes_out_on(Some(&conn));
+        answering.goes_out_on(Some(&*conn));
         history.iter().for_each(|happens| happens(&conn));
         let (answering, again, repeat) = room.call(what).await;
         assert_eq!((again == m_id, repeat), (*lost, *lost), "{what}");
@@ -104,9 +110,9 @@ async fn an_answer_is_lost_or_has_reached_its_caller_by_what_its_connection_does
 #[tokio::test]
 async fn a_connection_that_stays_open_after_the_answer_has_brought_it() {
     let room = Room::new();
-    let conn = Connection::new(&room.answers, Weak::new());
+    let conn = Connection::new(&room.tracker, Weak::new());
     let (answering, first, _) = room.call("a").await;
-    answering.goes_out_on(Some(&conn));
+    answering.goes_out_on(Some(&*conn));
     conn.wrote(9);
     conn.flushed();
     let deadline = tokio::time::Instant::now() + Duration::from_mins(1);
@@ -126,7 +132,8 @@ async fn a_caller_that_hangs_up_before_its_answer_may_call_again() {
     drop(answering);
     let (answering, again, repeat) = room.call("a").await;
     assert_eq!((again, repeat), (first.clone(), true));
-    // The repeat is lost as well; a third call is of the same message, and once it is answered a fourth is not.
+    // The repeat is lost as well; a third call is of the same message, and once its response is received a fourth is
+    // not.
     drop(answering);
     let (answering, again, repeat) = room.call("a").await;
     assert_eq!((again, repeat), (first, true));
@@ -157,32 +164,32 @@ async fn equal_calls_that_are_both_alive_are_two_messages() {
 
 #[tokio::test]
 async fn what_was_answered_before_a_stop_is_known_after_it() {
-    let Room { answers, store, folder, keeper } = {
+    let Room { tracker, store, folder, recorder } = {
         let room = Room::new();
-        let conn = Connection::new(&room.answers, Weak::new());
-        room.call("a").await.0.goes_out_on(Some(&conn));
+        let conn = Connection::new(&room.tracker, Weak::new());
+        room.call("a").await.0.goes_out_on(Some(&*conn));
         conn.wrote(9);
         conn.flushed();
         room
     };
-    answers.close();
-    keeper.await.unwrap();
+    tracker.close();
+    recorder.await.unwrap();
     store.close().await;
-    drop((answers, store));
+    drop((tracker, store));
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("bridge.db")).unwrap());
     store.take_ownership(&"support".parse().unwrap()).await.unwrap();
-    assert_eq!(store.accept(message("a")).await.unwrap().kept, AcceptOutcome::New);
+    assert_eq!(store.accept(message("a")).await.unwrap().outcome, AcceptOutcome::New);
 }
 
-/// An answer that has arrived at a caller, which has not read it: the caller, the stream that nobody polls any more, as
-/// where the machine is busy, and the message.
+/// A response that has arrived at a caller, which has not read it: the caller, the stream that is not polled any more,
+/// as on a busy machine, and the message.
 async fn arrived(room: &Room) -> (TcpStream, TrackedStream, MId) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let caller = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (mut stream, service) =
-        TrackConnections(Arc::clone(&room.answers)).accept(listener.accept().await.unwrap().0, ()).await.unwrap();
+        TrackConnections(Arc::clone(&room.tracker)).accept(listener.accept().await.unwrap().0, ()).await.unwrap();
     let (answering, m_id, _) = room.call_on("a", Some(&service.conn)).await;
-    answering.goes_out_on(Some(&service.conn));
+    answering.goes_out_on(Some(&*service.conn));
     stream.write_all(b"answer").await.unwrap();
     stream.flush().await.unwrap();
     caller.readable().await.unwrap();
@@ -203,7 +210,7 @@ async fn an_answer_does_not_count_as_read_while_a_reset_waits_for_the_connection
     let room = Room::new();
     let (caller, _stream, first) = arrived(&room).await;
     drop(caller);
-    sleep(SETTLE + Duration::from_millis(500)).await; // the task has no turn for so long
+    sleep(SETTLE + Duration::from_millis(500)).await; // the task does not run for so long
     let (_again, m_id, repeat) = room.call("a").await;
     assert_eq!((m_id, repeat), (first, true));
 }
@@ -215,7 +222,7 @@ async fn a_clean_end_that_waits_for_the_connections_own_task_is_waited_for() {
     assert_eq!(caller.read(&mut [0; 9]).await.unwrap(), 6);
     drop(caller);
     let ((_second, m_id, repeat), ()) = tokio::join!(room.call("a"), async {
-        sleep(Duration::from_millis(500)).await; // the task has no turn for so long
+        sleep(Duration::from_millis(500)).await; // the task does not run for so long
         stream.shutdown().await.unwrap();
     });
     assert!(m_id != first && !repeat);
@@ -230,16 +237,16 @@ async fn a_caller_is_there_until_the_kernel_knows_that_it_is_not() {
     assert!(stream.conn.is_over() && stream.conn.is_over());
 }
 
-/// A caller that gives up and an answer that is on its way: it reads nothing, and its reset comes after its clean end.
+/// A caller gives up while a response is on its way: it reads nothing, and its reset comes after its clean end.
 #[tokio::test]
 async fn an_answer_that_crosses_the_callers_end_is_lost() {
     let room = Room::new();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let caller = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (mut stream, service) =
-        TrackConnections(Arc::clone(&room.answers)).accept(listener.accept().await.unwrap().0, ()).await.unwrap();
+        TrackConnections(Arc::clone(&room.tracker)).accept(listener.accept().await.unwrap().0, ()).await.unwrap();
     let (answering, first, _) = room.call("a").await;
-    answering.goes_out_on(Some(&service.conn));
+    answering.goes_out_on(Some(&*service.conn));
     drop(caller);
     stream.write_all(b"answer").await.unwrap();
     stream.flush().await.unwrap();

@@ -1,4 +1,4 @@
-//! Channels that pass from one process to another, and callers that do.
+//! Channels and callers that pass from one process to another.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -27,19 +27,19 @@ async fn a_lease_is_one_processs_until_it_is_given_back_or_runs_out() {
     assert_eq!(other.heartbeat(LEASE, Vec::new()).await.unwrap().processes, 2);
     let first = one.acquire(SOON, all()).await.unwrap().unwrap();
     assert_eq!(other.acquire(LEASE, vec![channel()]).await.unwrap(), None);
-    let roll = other.heartbeat(LEASE, Vec::new()).await.unwrap();
-    assert_eq!(roll.owners[&channel()], Owner::Other { prompt: false });
-    let roll = one.heartbeat(SOON, vec![(channel(), true)]).await.unwrap();
-    assert_eq!((roll.owners[&channel()], roll.runs_out), (Owner::Me, None));
-    let roll = other.heartbeat(LEASE, Vec::new()).await.unwrap();
-    assert!(roll.runs_out.is_some_and(|left| left > SOON / 2 && left <= SOON), "{:?}", roll.runs_out);
-    assert_eq!(roll.owners[&channel()], Owner::Other { prompt: true });
+    let view = other.heartbeat(LEASE, Vec::new()).await.unwrap();
+    assert_eq!(view.owners[&channel()], Owner::Other { prompt: false });
+    let view = one.heartbeat(SOON, vec![(channel(), true)]).await.unwrap();
+    assert_eq!((view.owners[&channel()], view.runs_out), (Owner::Me, None));
+    let view = other.heartbeat(LEASE, Vec::new()).await.unwrap();
+    assert!(view.runs_out.is_some_and(|left| left > SOON / 2 && left <= SOON), "{:?}", view.runs_out);
+    assert_eq!(view.owners[&channel()], Owner::Other { prompt: true });
     // All or none: one of these is not free.
     one.release(vec![channel()]).await.unwrap();
     assert_eq!(other.acquire(LEASE, all()).await.unwrap(), None);
     let epochs = other.acquire(LEASE, vec![channel()]).await.unwrap().unwrap();
     assert!(epochs[0].0 > first[0].0, "the former owner is fenced off");
-    // Not renewed, it is anyone's; who is about to end has no share.
+    // Not renewed, it is free; a process that is about to end has no share.
     let deadline = tokio::time::Instant::now() + SOON;
     while one.acquire(LEASE, vec![channel()]).await.unwrap().is_none() {
         assert!(tokio::time::Instant::now() < deadline, "it does not run out");
@@ -49,7 +49,7 @@ async fn a_lease_is_one_processs_until_it_is_given_back_or_runs_out() {
     one.heartbeat(SOON, Vec::new()).await.unwrap();
     other.deregister().await.unwrap();
     assert_eq!(one.heartbeat(SOON, Vec::new()).await.unwrap().processes, 1);
-    // Until it has ended, it says that it lives; what it has then, it gives to others.
+    // Until it has ended, it sends heartbeats; then it gives its channels back.
     assert_eq!(other.heartbeat(SOON, Vec::new()).await.unwrap().processes, 1);
     other.join();
     assert_eq!(other.heartbeat(SOON, Vec::new()).await.unwrap().processes, 2);
@@ -74,17 +74,17 @@ async fn who_has_lost_a_channel_changes_nothing_of_it() {
     stale(one.published(&event, Publication::Done, 100).await);
     stale(one.note_unread(&channel(), &event.contact, "x".into()).await);
     stale(one.take_baseline(&channel(), Vec::new(), 100).await);
-    let in_doubt = other.due_looks(&channel(), 200, 1).await.unwrap().remove(0);
-    stale(one.look_again(&in_doubt, crate::store::Look::Failed, 300, 200).await);
+    let in_doubt = other.due_lookups(&channel(), 200, 1).await.unwrap().remove(0);
+    stale(one.record_lookup(&in_doubt, crate::store::LookupResult::Failed, 300, 200).await);
     stale(one.resolve(&in_doubt, epoch, sent(), 200).await);
     other.published(&event, Publication::Done, 100).await.unwrap();
     other.resolve(&in_doubt, newer, sent(), 200).await.unwrap();
     assert_eq!(beside(&url, "SELECT COUNT(*) FROM seen").await, ["1"]);
 }
 
-/// What a call at `store` came to.
+/// Returns the outcome of a call at `store`.
 async fn came_to(store: &Arc<PostgresStore>, message: NewOutbound) -> AcceptOutcome {
-    store.accept(message).await.unwrap().kept
+    store.accept(message).await.unwrap().outcome
 }
 
 #[tokio::test]
@@ -105,18 +105,18 @@ async fn an_equal_call_at_another_process_waits_until_it_is_known_whether_the_fi
         one.record_responses(vec![(m_id.clone(), reached)]).await.unwrap();
         assert_eq!(again.await.unwrap(), if reached { AcceptOutcome::New } else { AcceptOutcome::RepeatOf(m_id) });
     }
-    // Its process says nothing any more: what it did not answer is lost.
+    // Its process sends no heartbeats any more: responses that it did not give are lost.
     one.heartbeat(LEASE, Vec::new()).await.unwrap();
     let first = message(3, "ok");
     let m_id = first.m_id.clone();
     assert_eq!(came_to(&one, first).await, AcceptOutcome::New);
     assert_eq!(came_to(&other, message(3, "ok")).await, AcceptOutcome::RepeatOf(m_id.clone()));
-    // Whoever took it over is the one to answer: the first has nothing more to say of it.
+    // The process that took it over gives the response: the first cannot record it any more.
     one.record_responses(vec![(m_id, false)]).await.unwrap();
     assert_eq!(came_to(&other, message(3, "ok")).await, AcceptOutcome::New);
 }
 
-/// A process stands still, its caller gives up and calls again at the other, and it goes on.
+/// A process stands still, its caller gives up and calls again at the other, and the process resumes.
 #[tokio::test]
 async fn a_call_that_was_made_again_at_another_process_is_not_stored_after_it() {
     let Some((one, other, _)) = two().await else { return };
@@ -126,7 +126,7 @@ async fn a_call_that_was_made_again_at_another_process_is_not_stored_after_it() 
     let again = message(1, "ok");
     let m_id = again.m_id.clone();
     assert_eq!(came_to(&other, again).await, AcceptOutcome::New);
-    // Its caller leaves while it waits for what becomes of the other's answer.
+    // Its caller leaves while it waits for the other process's response.
     let there = Arc::new(AtomicBool::new(true));
     let first = tokio::spawn({
         let (one, there) = (Arc::clone(&one), Arc::clone(&there));
@@ -140,7 +140,7 @@ async fn a_call_that_was_made_again_at_another_process_is_not_stored_after_it() 
     assert!(matches!(first, Err(StoreError::Stale)), "{first:?}");
 }
 
-/// As above, where a proxy does not say that its client is gone: how long the call has been under way decides.
+/// As above, behind a proxy that does not pass on that its client is gone: the age of the call decides.
 #[tokio::test]
 async fn an_old_call_is_not_stored_where_another_process_took_an_equal_one_since_it_came() {
     let Some((one, other, _)) = two().await else { return };
@@ -149,10 +149,10 @@ async fn an_old_call_is_not_stored_where_another_process_took_an_equal_one_since
     }
     let now_ms = clock::now_ms();
     let taken = |contact, ago_ms| NewOutbound { accepted_ms: now_ms - ago_ms, ..message(contact, "ok") };
-    // When the other took the equal one, when this one came, whether it is stored.
+    // When the other accepted the equal one, when this one arrived, whether it is stored.
     for (contact, taken_ago_ms, came_ago_ms, stored) in [
         (1, 1000, 3000, false),
-        (2, 5000, 3000, true), // an answered message, and a later one that says the same
+        (2, 5000, 3000, true), // an answered message, and a later one with the same text
         (3, 100, 200, true),   // two at about the same time
     ] {
         let first = taken(contact, taken_ago_ms);
@@ -186,7 +186,7 @@ async fn an_answer_that_was_written_just_before_the_end_of_its_process_is_known_
         }
         m_ids.push(m_id);
     }
-    one.heartbeat(LEASE, Vec::new()).await.unwrap(); // the last sign of its life
+    one.heartbeat(LEASE, Vec::new()).await.unwrap(); // its last heartbeat
     assert_eq!(came_to(&other, message(1, "ok")).await, AcceptOutcome::New);
     assert_eq!(came_to(&other, message(2, "ok")).await, AcceptOutcome::RepeatOf(m_ids[1].clone()));
     assert_eq!(came_to(&other, message(3, "ok")).await, AcceptOutcome::RepeatOf(m_ids[2].clone()));
@@ -233,12 +233,12 @@ async fn a_refusal_is_taken_once_by_the_process_that_has_the_caller() {
             .write("take_verdict", &asked, &|db, (found, again)| Box::pin(remote_verdicts::take(db, &found[0], *again)))
             .await
     };
-    // Whoever had the caller before has woken up late; it is another's now.
+    // The process that had the caller before resumes late; another has it now.
     assert_eq!(take(&other, false).await.unwrap(), FirstVerdict::Accepted);
     assert_eq!(beside(&url, "SELECT COUNT(*) FROM events").await, ["1"]);
     assert_eq!(take(&one, false).await.unwrap(), FirstVerdict::Refused(Fault::Busy));
     assert_eq!(beside(&url, "SELECT COUNT(*) FROM events").await, ["0"]);
-    // Asked again, as the answer to that commit was lost; the other has nothing to say of it even then.
+    // Retried, since the reply to that commit was lost; the other cannot take it even then.
     assert_eq!(take(&one, true).await.unwrap(), FirstVerdict::Refused(Fault::Busy));
     assert_eq!(take(&other, true).await.unwrap(), FirstVerdict::Accepted);
     assert_eq!(take(&one, false).await.unwrap(), FirstVerdict::Accepted);

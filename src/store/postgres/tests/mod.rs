@@ -1,5 +1,4 @@
-//! What this engine promises beyond those of every engine: many at once, connections that break, databases that are not
-//! its own.
+//! Guarantees of this engine beyond those of both: concurrency, broken connections, foreign databases.
 
 mod leases;
 mod opening;
@@ -16,8 +15,8 @@ use crate::domain::{Content, Fault, MId};
 use crate::store::Caller;
 use crate::testkit::postgres::{available, fresh_schema};
 
-/// A store in a schema of its own, and its URL. Its connections bear the schema's name, so that a test can tell them from
-/// those of the tests beside it.
+/// A store in a schema of its own, and its URL. Its connections have the schema's name, so that a test can distinguish
+/// them from those of concurrent tests.
 async fn fresh() -> Option<(Arc<PostgresStore>, String)> {
     if !available() {
         return None;
@@ -33,7 +32,7 @@ fn schema(url: &str) -> &str {
     named.split('&').next().unwrap()
 }
 
-/// Runs a statement beside the store; the first value of each row, as text.
+/// Runs a statement beside the store. Returns the first value of each row, as text.
 async fn beside(url: &str, statement: &str) -> Vec<String> {
     let mut link = PgConnection::connect(url).await.unwrap();
     let rows = link.fetch_all(sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned()))).await.unwrap();

@@ -1,4 +1,4 @@
-//! Databases that are refused, brought forward, or shared.
+//! Databases that are refused, migrated, or shared.
 
 use super::*;
 use crate::store::postgres::open::{MIGRATIONS, OpenError};
@@ -105,7 +105,7 @@ async fn processes_that_start_together_make_the_schema_once() {
     assert_eq!(beside(&url, "SELECT COUNT(*) FROM bridge_steps").await, [MIGRATIONS.len().to_string()]);
 }
 
-/// The whole chain of an error, as a person sees it.
+/// Returns the whole chain of an error, as it is shown.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -1,7 +1,7 @@
-//! What the statements cost: with much kept and much waiting, none walks a table.
+//! Cost of the statements: with much stored and much waiting, none scans a table.
 
 use super::*;
-use crate::store::postgres::sql as own;
+use crate::store::postgres::sql as engine_sql;
 use crate::store::sql;
 
 /// Much that is done, and some that waits.
@@ -25,7 +25,7 @@ async fn plan(link: &mut PgConnection, statement: &str) -> String {
         values = values.max(digits.parse::<usize>().unwrap());
     }
     let list = if values == 0 { String::new() } else { format!("({})", vec!["NULL"; values].join(", ")) };
-    // A value that is only held against NULL has no type of its own.
+    // A value that is only compared with NULL has no type of its own.
     let types = if statement.contains("$2 IS NULL") { " (TEXT, TEXT, BIGINT)" } else { "" };
     let all = format!("PREPARE p{types} AS {statement}; EXPLAIN EXECUTE p{list}; DEALLOCATE p;");
     let rows = link.fetch_all(sqlx::raw_sql(sqlx::AssertSqlSafe(all.clone()))).await;
@@ -40,36 +40,36 @@ async fn no_statement_walks_a_table() {
     let mut link = PgConnection::connect(&url).await.unwrap();
     link.execute("SET plan_cache_mode = force_generic_plan").await.unwrap();
     for (name, statement) in [
-        ("CONVERSATION_LOCKED", own::CONVERSATION_LOCKED),
-        ("LOCK_CONVERSATION", own::LOCK_CONVERSATION),
-        ("EPOCH_HELD", own::EPOCH_HELD),
-        ("LANES_LIVE", own::LANES_LIVE),
-        ("LANES_ANY", own::LANES_ANY),
-        ("HEADS", own::HEADS),
-        ("CONVERSATIONS_OF", own::CONVERSATIONS_OF),
-        ("PUT_BACK", own::PUT_BACK),
-        ("WIPE_OUTBOUND", own::WIPE_OUTBOUND),
-        ("DROP_OUTBOUND", own::DROP_OUTBOUND),
-        ("WIPE_CHOICES", own::WIPE_CHOICES),
-        ("WIPE_EVENTS", own::WIPE_EVENTS),
-        ("DROP_EVENTS", own::DROP_EVENTS),
-        ("ADD_OUTBOUND", own::ADD_OUTBOUND),
+        ("CONVERSATION_LOCKED", engine_sql::CONVERSATION_LOCKED),
+        ("LOCK_CONVERSATION", engine_sql::LOCK_CONVERSATION),
+        ("EPOCH_HELD", engine_sql::EPOCH_HELD),
+        ("LANES_LIVE", engine_sql::LANES_LIVE),
+        ("LANES_ANY", engine_sql::LANES_ANY),
+        ("HEADS", engine_sql::HEADS),
+        ("CONVERSATIONS_OF", engine_sql::CONVERSATIONS_OF),
+        ("PUT_BACK", engine_sql::REQUEUE_BEGUN),
+        ("WIPE_OUTBOUND", engine_sql::WIPE_OUTBOUND),
+        ("DROP_OUTBOUND", engine_sql::DROP_OUTBOUND),
+        ("WIPE_CHOICES", engine_sql::WIPE_CHOICES),
+        ("WIPE_EVENTS", engine_sql::WIPE_EVENTS),
+        ("DROP_EVENTS", engine_sql::DROP_EVENTS),
+        ("ADD_OUTBOUND", engine_sql::ADD_OUTBOUND),
         ("SET_OUTBOUND_LANE", sql::SET_OUTBOUND_LANE),
         ("BEGIN", sql::BEGIN),
         ("SENT", sql::SENT),
-        ("SET_ASIDE", sql::SET_ASIDE),
+        ("SET_ASIDE", sql::MARK_UNREADABLE),
         ("LEFT_SENDING", sql::LEFT_SENDING),
         ("DUE_LOOKS", sql::DUE_LOOKS),
         ("NEXT_LOOK_MS", sql::NEXT_LOOK_MS),
-        ("CLAIMED", sql::CLAIMED),
+        ("CLAIMED", sql::IS_MATCHED),
         ("SENT_BEFORE", sql::SENT_BEFORE),
         ("SHOWN", sql::SHOWN),
         ("STATE_OF", sql::STATE_OF),
         ("NEXT_OUTBOUND_MS", sql::NEXT_OUTBOUND_MS),
         ("POSITION", sql::POSITION),
         ("SEEN", sql::SEEN),
-        ("CLAIMS", sql::CLAIMS),
-        ("SPOKEN", sql::SPOKEN),
+        ("CLAIMS", sql::MATCHES),
+        ("SPOKEN", sql::MAYBE_SENT),
         ("FORGET", sql::FORGET),
         ("SET_EVENT_LANE", sql::SET_EVENT_LANE),
         ("DUE_EVENTS", sql::DUE_EVENTS),

@@ -1,4 +1,4 @@
-//! Many at once, and connections that break.
+//! Concurrency, and broken connections.
 
 use std::collections::HashMap;
 
@@ -87,7 +87,7 @@ async fn connections_that_the_server_ended_are_replaced() {
     let Some((store, url)) = fresh().await else { return };
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let name = schema(&url);
-    // This test's own connections: those of the cluster's other tests go on.
+    // This test's own connections: those of other tests stay.
     let end_all = format!(
         "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity \
          WHERE query LIKE '%COMMIT%' AND state = 'idle' AND pid <> pg_backend_pid() AND application_name LIKE '{name}/%'"
@@ -119,7 +119,7 @@ async fn what_was_begun_in_a_commit_whose_answer_was_lost_is_begun_again() {
     let lost = store.begin(&channel(), epoch, 100, 0, 9).await.unwrap();
     assert!(store.begin(&channel(), epoch, 100, 0, 9).await.unwrap().is_empty());
     assert_eq!(store.next_outbound_ms(&channel()).await.unwrap(), None);
-    store.maybe_claimed(&channel()).lock().await.push(lost[0].row);
+    store.maybe_claimed(&channel()).lock().await.push(lost[0].outbound_id);
     assert_eq!(store.next_outbound_ms(&channel()).await.unwrap(), Some(0), "though nothing else is due");
     let again = store.begin(&channel(), epoch, 100, 0, 9).await.unwrap();
     assert_eq!(again.iter().map(words).collect::<Vec<_>>(), ["a"]);

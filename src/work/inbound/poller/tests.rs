@@ -15,7 +15,8 @@ use crate::domain::content::{Label, QuickReply, Text};
 use crate::domain::{
     Content, Delivery, Destination, Event, EventBody, Fault, ReadError, RetryPolicy, RowTime, Verdict, Webhook,
 };
-use crate::store::{Caller, Epoch, NewOutbound, SeenRow, SqliteStore};
+use crate::store::open::SqliteStore;
+use crate::store::{Caller, Epoch, NewOutbound, SeenRow};
 use crate::work::channel::ChannelPorts;
 use crate::work::limits::call_permit::Account;
 use crate::work::testing;

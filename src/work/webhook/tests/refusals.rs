@@ -1,13 +1,13 @@
-//! Refusals of a made-up webhook: whose fault they are, and that nothing is given up before that is known.
+//! Refusals of a stub webhook: what is at fault, and that nothing is given up before that is known.
 
 use super::*;
 
-/// What a webhook answers to an event of a contact, `n`th of its conversation.
-type Answers = dyn Fn(&ContactId, u32) -> Delivery + Send + Sync;
+/// What a webhook responds to an event of a contact, `n`th of its conversation.
+type Responses = dyn Fn(&ContactId, u32) -> Delivery + Send + Sync;
 
-/// A webhook that answers by rule.
+/// A webhook that responds by a function.
 struct Ruled {
-    answers: Box<Answers>,
+    responses: Box<Responses>,
     calls: Mutex<Vec<Instant>>,
     taken: Mutex<Vec<(ContactId, MId)>>,
 }
@@ -21,7 +21,7 @@ impl Webhook for Ruled {
         tokio::time::sleep(Duration::from_millis(20)).await;
         lock(&self.calls).push(Instant::now());
         let n = (0..=EVENTS).find(|n| (0..9).any(|who| m_id(who, *n) == event.m_id)).unwrap();
-        let delivery = (self.answers)(contact, n);
+        let delivery = (self.responses)(contact, n);
         if delivery == Delivery::Done {
             lock(&self.taken).push((contact.clone(), event.m_id.clone()));
         }
@@ -33,7 +33,7 @@ fn refused() -> Delivery {
     Delivery::Refused { fault: Fault::Http(400) }
 }
 
-/// A channel whose webhook answers so, with the events of so many contacts in its store.
+/// A channel with such a webhook, and the events of some contacts in its store.
 struct Case {
     webhook: Arc<Ruled>,
     store: Arc<dyn Store>,
@@ -42,10 +42,11 @@ struct Case {
 }
 
 impl Case {
-    async fn of(contacts: u32, answers: impl Fn(&ContactId, u32) -> Delivery + Send + Sync + 'static) -> Self {
+    async fn of(contacts: u32, responses: impl Fn(&ContactId, u32) -> Delivery + Send + Sync + 'static) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("bridge.db")).unwrap());
-        let webhook = Arc::new(Ruled { answers: Box::new(answers), calls: Mutex::default(), taken: Mutex::default() });
+        let webhook =
+            Arc::new(Ruled { responses: Box::new(responses), calls: Mutex::default(), taken: Mutex::default() });
         let ports = ChannelPorts { webhook: Arc::<Ruled>::clone(&webhook), ..testing::ports(&store) };
         let channel = testing::channel(testing::settings("support"), ports, &Arc::new(Account::new(100, 4)));
         for who in 0..contacts {
@@ -54,7 +55,7 @@ impl Case {
         Self { webhook, store, channel, _folder: folder }
     }
 
-    /// Publishes until `state` holds; for `limit` of the test's clock at most. Returns whether it came to hold.
+    /// Publishes until `state` holds, for at most `limit` of the test's clock. Returns whether it holds.
     async fn publish_until(&self, limit: Duration, state: impl AsyncFn() -> bool) -> bool {
         let stop = CancellationToken::new();
         let publisher = tokio::spawn(Arc::new(Publisher::new(&self.channel)).run(stop.clone()));
@@ -74,7 +75,7 @@ impl Case {
         beside_the_clock(async move { store.list(filter).await.unwrap().len() }).await
     }
 
-    /// Which events of each contact were taken, in their order.
+    /// Returns which events of a contact were accepted, in their order.
     fn taken_of(&self, who: u32) -> Vec<u32> {
         let taken = lock(&self.webhook.taken);
         let of_one = taken.iter().filter(|(contact_of, _)| *contact_of == contact(who));
@@ -145,7 +146,7 @@ async fn an_event_that_nothing_else_tells_of_is_kept() {
     assert!(!holds_within(&case.store, Duration::from_mins(2), async || case.dead().await > 0).await);
     let calls = lock(&case.webhook.calls).len();
     assert!(calls < 25, "{calls} calls");
-    // The next message of the same contact tells, and is not held up by the wait of the one before it.
+    // The next message of the same contact decides, and is not delayed by the wait of the one before it.
     record(&case.store, 0, EVENTS..EVENTS + 1).await;
     let at_once = Duration::from_secs(10);
     assert!(holds_within(&case.store, at_once, async || case.dead().await == 1).await);

@@ -1,5 +1,5 @@
 //! The walk through a schema: values that keep it, and values that break one constraint each. A keyword, a type or a
-//! pattern that has no generator here is a failure, so that no constraint of the document goes untried.
+//! pattern that has no generator here is a failure, so that every constraint of the document is tried.
 
 use super::super::*;
 use crate::domain::PHONE_DIGITS;
@@ -7,11 +7,11 @@ use crate::testkit::fuzz_input::Dice;
 
 /// A body that breaks one constraint.
 pub(super) struct Broken {
-    /// Where, as problems spell it.
+    /// The path, as problems spell it.
     pub(super) path: String,
     /// Which.
     pub(super) keyword: &'static str,
-    /// What stands there.
+    /// What is sent there.
     pub(super) with: &'static str,
     pub(super) value: Value,
 }
@@ -102,7 +102,7 @@ impl Walk {
             least = "https://x".len();
         }
         if path == "contactId" && self.id_type == IdType::Phone {
-            (least, most) = (PHONE_DIGITS.start() + 1, PHONE_DIGITS.end() + 1); // the rule is in words: with the +
+            (least, most) = (PHONE_DIGITS.start() + 1, PHONE_DIGITS.end() + 1); // the rule is in the description: with the +
         }
         vec![least, most, least + self.dice.below(most - least + 1)]
     }
@@ -203,7 +203,7 @@ impl Walk {
         all
     }
 
-    /// Values of every type but `own`.
+    /// Values of every type except `own`.
     fn of_another_type(&mut self, path: &str, own: &str) -> Vec<Broken> {
         let number = if self.id_type == IdType::Phone { json!(34_600_111_222_u64) } else { json!(7) };
         let others = [
@@ -222,7 +222,7 @@ impl Walk {
     }
 }
 
-/// Texts that the pattern of `schema` does not take.
+/// Texts that the pattern of `schema` does not match.
 fn misfits(path: &str, schema: &Value) -> Vec<(&'static str, String)> {
     match schema.get("pattern").and_then(Value::as_str) {
         None => Vec::new(),

@@ -1,5 +1,5 @@
-//! Afilnet's answers, one JSON object a case in `tests/fixtures/afilnet/`: none was recorded from the live service; each
-//! is built from the contract, and a real capture should join them.
+//! Afilnet's responses, one JSON object per case in `tests/fixtures/afilnet/`: each is built from the contract, none
+//! was recorded from the live service; a real capture should be added.
 
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::super::classify::HttpResponse;
 use super::*;
 
-/// One case of a file. The body is `body` as compact JSON, or `raw` as it stands, or `hex`.
+/// One case of a file. The body is `body` as compact JSON, or `raw` as it is, or `hex`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Case {
@@ -25,7 +25,7 @@ struct Case {
     send: Option<String>,
     /// The reading as a read, in errors.json.
     read: Option<String>,
-    /// The read that is answered, in reads.json; getchats where it is missing.
+    /// The method of the read, in reads.json; getchats if it is missing.
     method: Option<String>,
     /// Ids of its rows in order, in reads.json.
     ids: Option<Vec<String>>,
