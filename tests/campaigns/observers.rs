@@ -53,7 +53,7 @@ async fn load(house: &House, bridge: &Bridge, what: &str) -> Vec<Duration> {
     times
 }
 
-/// Calls without a token, a line of the log each, until more lines are dropped than were before.
+/// Calls without a token, at level debug a line of the log each, until more lines are dropped than were before.
 async fn flood(bridge: &Bridge) -> f64 {
     let before = dropped(bridge);
     let path = format!("/{}", "x".repeat(90));
@@ -99,7 +99,7 @@ async fn ends(mut bridge: Bridge) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_of_the_log_that_stands_still_holds_up_no_message_and_no_stop() {
-    let mut house = House::new();
+    let mut house = House::new().set("LOG__LEVEL", "debug");
     let bridge = house.start().await;
     load(&house, &bridge, "log read").await;
     bridge.read_log(false);
