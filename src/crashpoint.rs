@@ -20,7 +20,6 @@ pub const OPERATIONS: &[&str] = &[
     "erase",
     "follow_clock",
     "interrupted",
-    "record_lookup",
     "mark_dead",
     "note_unread",
     "notify_failed",
@@ -28,6 +27,7 @@ pub const OPERATIONS: &[&str] = &[
     "published",
     "purge",
     "record",
+    "record_lookup",
     "record_responses",
     "resolve",
     "retry",
@@ -98,6 +98,7 @@ mod tests {
     fn every_operation_of_a_shared_store_is_a_point_too() {
         let shared = [
             include_str!("store/postgres/mod.rs"),
+            include_str!("store/postgres/accept.rs"),
             include_str!("store/postgres/leases.rs"),
             include_str!("store/postgres/notifier.rs"),
             include_str!("store/postgres/response_journal.rs"),
