@@ -32,6 +32,10 @@ const SIDE_BY_SIDE: u32 = 8;
 /// Least time between two probes during an outage of the webhook. An agent waits for the events after it.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 
+/// Time before a refused event is posted again, where others would go before it next. A single refusal may be a hiccup of
+/// the far side: the event behind would be accepted first, and the two would arrive in the wrong order.
+const HICCUP: Duration = Duration::from_secs(1);
+
 /// Events behind a refused one that are tried in one pass, at most.
 const BEHIND: usize = 8;
 
@@ -219,10 +223,23 @@ impl Publisher {
         stop: &CancellationToken,
     ) -> (Delivery, Ruling) {
         lock(&self.stuck).remove(&event.contact);
+        let first = !lock(&self.refusals).is_suspect(&event.event_id);
         let ruling = self.rule(event, &delivery);
         if !ruling.look_behind {
             return (delivery, ruling);
         }
+        let (delivery, ruling) = if first && self.is_followed(event).await {
+            let pause = stop.run_until_cancelled(tokio::time::sleep(HICCUP)).await;
+            let again = if pause.is_some() { self.once_more(event, stop).await } else { None };
+            let Some((again, _)) = again else { return (delivery, ruling) };
+            let ruling = self.rule(event, &again);
+            if !ruling.look_behind {
+                return (again, ruling);
+            }
+            (again, ruling)
+        } else {
+            (delivery, ruling)
+        };
         let behind = self.try_behind(event, permit, stop).await;
         if !behind.taken {
             let mut stuck = lock(&self.stuck);
@@ -244,6 +261,11 @@ impl Publisher {
             before = delivery;
         }
         again
+    }
+
+    /// Returns whether another event of the conversation is due behind this one. `false` if the store cannot say.
+    async fn is_followed(&self, event: &DueEvent) -> bool {
+        matches!(self.store.event_behind(event, now_ms()).await, Ok(Some(_)))
     }
 
     fn rule(&self, event: &DueEvent, delivery: &Delivery) -> Ruling {

@@ -34,8 +34,7 @@ pub(in crate::work) enum Cause {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::work) struct Ruling {
     pub(in crate::work) cause: Cause,
-    /// Whether the event behind it in its conversation may be tried, as nothing else tells. Not at the first refusal: after
-    /// a single hiccup of the far side, the event behind would be taken first, and the two would arrive in the wrong order.
+    /// Whether the event behind it in its conversation should be tried, since nothing else decides.
     pub(in crate::work) look_behind: bool,
 }
 
@@ -74,11 +73,11 @@ impl<K: Eq + Hash + Clone, C: Eq + Hash + Clone> Refusals<K, C> {
         if self.events.len() >= MOST {
             self.events.clear();
         }
-        let again = !self.events.insert(event.clone());
+        self.events.insert(event.clone());
         if self.contacts.len() >= CONTACTS {
-            Ruling { cause: Cause::SetUp, look_behind: again && now.duration_since(since) >= PATIENCE }
+            Ruling { cause: Cause::SetUp, look_behind: now.duration_since(since) >= PATIENCE }
         } else {
-            Ruling { cause: Cause::Unknown, look_behind: again }
+            Ruling { cause: Cause::Unknown, look_behind: true }
         }
     }
 
@@ -92,9 +91,7 @@ impl<K: Eq + Hash + Clone, C: Eq + Hash + Clone> Refusals<K, C> {
 mod tests {
     use super::*;
 
-    /// At the first refusal of an event, and at a further one.
-    const UNKNOWN: Ruling = Ruling { cause: Cause::Unknown, look_behind: false };
-    const UNKNOWN_AGAIN: Ruling = Ruling { cause: Cause::Unknown, look_behind: true };
+    const UNKNOWN: Ruling = Ruling { cause: Cause::Unknown, look_behind: true };
 
     #[test]
     fn a_refusal_of_several_contacts_in_a_row_is_the_set_ups_however_long_it_lasts() {
@@ -111,7 +108,7 @@ mod tests {
         refusals.taken();
         assert!(!refusals.is_suspect(&1));
         for n in 1..=2 {
-            assert_eq!(refusals.refused(&n, Some(&"anna"), false, now), UNKNOWN, "anew for each");
+            assert_eq!(refusals.refused(&n, Some(&"anna"), false, now), UNKNOWN);
         }
         assert_eq!(refusals.refused(&3, Some(&"berta"), false, now), UNKNOWN, "two contacts");
     }
@@ -137,16 +134,14 @@ mod tests {
     fn the_event_behind_is_tried_where_nothing_else_can_tell() {
         let mut refusals = Refusals::default();
         let now = Instant::now();
-        assert_eq!(refusals.refused(&1, Some(&"anna"), false, now + PATIENCE), UNKNOWN, "perhaps a hiccup");
         for _ in 0..10 {
             assert_eq!(
                 refusals.refused(&1, Some(&"anna"), false, now + PATIENCE),
-                UNKNOWN_AGAIN,
+                UNKNOWN,
                 "one contact, however often"
             );
         }
         let _ = refusals.refused(&2, Some(&"berta"), false, now);
-        let _ = refusals.refused(&3, Some(&"carla"), false, now);
         let several = |after| Ruling { cause: Cause::SetUp, look_behind: after >= PATIENCE };
         for after in [Duration::ZERO, PATIENCE / 2, PATIENCE, 2 * PATIENCE] {
             assert_eq!(
