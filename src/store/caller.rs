@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use crate::domain::clock::now_ms;
 
-/// A call that is not stored this long after it may have arrived is old: its caller may have given up and called again.
+/// A call that is not stored this long after it may have arrived is old: its caller may have given up and called again,
+/// and the close of its connection may come after that.
 /// Shorter than the timeout of callers.
-const OLD_MS: i64 = 1000;
+const OLD_MS: i64 = 250;
 
 /// The caller of a message that is to be stored. A caller that gives up may call again at another process, which may
 /// have stored the message by now: so the storing transaction itself checks whether the caller is gone.
