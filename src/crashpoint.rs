@@ -21,6 +21,7 @@ pub const OPERATIONS: &[&str] = &[
     "interrupted",
     "look_again",
     "mark_dead",
+    "note_sent_form",
     "note_unread",
     "notify_failed",
     "probe",

@@ -14,6 +14,7 @@ pub(crate) mod matching;
 #[cfg(test)]
 pub(crate) mod mutant;
 pub(crate) mod pending_question;
+pub(crate) mod placeholder;
 pub(crate) mod ports;
 pub(crate) mod reconcile;
 pub(crate) mod row;

@@ -4,8 +4,9 @@
 use super::db::{Count, Db, args, corrupt, decode};
 use super::{inbound, matches, pending_question, sql as own};
 use crate::domain::clock::{millis, wall_ms};
+use crate::domain::matching::SentForm;
 use crate::domain::{ChannelName, Content, Event, EventBody, Fault, MId, StatusValue};
-use crate::store::{Attempt, Epoch, FailureStreak, NewOutbound, Settlement, StoreError, sql};
+use crate::store::{Attempt, Epoch, FailureStreak, NewOutbound, Settlement, StoreError, sent_forms, sql};
 
 /// A `message_status` waits this long, so that the answer to `/message` with its mId goes out before (bonychat.md A16).
 const NOTICE_AFTER_MS: i64 = 500;
@@ -168,6 +169,14 @@ async fn mark_unreadable(db: &mut Db, head: Option<i64>, error: &StoreError, now
         "message `{m_id}` cannot be read from the store; it is set aside as failed, and was not sent"
     );
     Ok(())
+}
+
+pub(super) async fn note_sent_form(db: &mut Db, attempt: &Attempt, form: &SentForm) -> Result<(), StoreError> {
+    let Attempt { row, conversation, part, number, epoch, .. } = attempt;
+    db.lock(*conversation).await?;
+    let stored: Option<String> = db.one(sql::SENT_FORMS, args![row]).await?;
+    let forms = sent_forms::with(stored.as_deref(), attempt, form.clone())?;
+    db.change(sql::NOTE_SENT_FORMS, args![forms, row, part, number, epoch.0]).await
 }
 
 /// Settles an attempt that is in state `from`. Tells whether it left a notice for the agent.

@@ -214,7 +214,7 @@ pub(super) const CONVERSATIONS_OF: &str =
 // Housekeeping passes over rows that somebody works on: what a person sends again must not lose its text meanwhile. An
 // array, and not IN: the planner takes a tenth of a table for what an unknown LIMIT leaves, and would walk it all.
 
-pub(super) const WIPE_OUTBOUND: &str = "UPDATE outbound SET content = NULL WHERE id = ANY (ARRAY (SELECT id FROM outbound \
+pub(super) const WIPE_OUTBOUND: &str = "UPDATE outbound SET content = NULL, sent_forms = NULL WHERE id = ANY (ARRAY (SELECT id FROM outbound \
      WHERE done_ms IS NOT NULL AND content IS NOT NULL AND done_ms < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))";
 
 pub(super) const DROP_OUTBOUND: &str = "DELETE FROM outbound WHERE id = ANY (ARRAY (SELECT id FROM outbound \

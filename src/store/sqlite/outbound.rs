@@ -5,8 +5,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{change, corrupt, decode, inbound, matches, one, pending_question, rows, unavailable};
 use crate::domain::clock::wall_ms;
+use crate::domain::matching::SentForm;
 use crate::domain::{ChannelName, Content, Event, EventBody, Fault, MId, StatusValue};
-use crate::store::{Attempt, Epoch, FailureStreak, NewOutbound, Settlement, StoreError, sql};
+use crate::store::{Attempt, Epoch, FailureStreak, NewOutbound, Settlement, StoreError, sent_forms, sql};
 
 /// A `message_status` waits this long, so that the answer to `/message` with its mId goes out before (bonychat.md A16).
 const NOTICE_AFTER_MS: i64 = 500;
@@ -135,6 +136,13 @@ fn mark_unreadable(db: &Connection, head: Option<i64>, error: &StoreError, now_m
         "message `{m_id}` cannot be read from the store; it is set aside as failed, and was not sent"
     );
     Ok(())
+}
+
+pub(super) fn note_sent_form(db: &Connection, attempt: &Attempt, form: &SentForm) -> Result<(), StoreError> {
+    let stored: Option<String> = one(db, sql::SENT_FORMS, params![attempt.row])?;
+    let forms = sent_forms::with(stored.as_deref(), attempt, form.clone())?;
+    let Attempt { row, part, number, epoch, .. } = attempt;
+    change(db, sql::NOTE_SENT_FORMS, params![forms, row, part, number, epoch.0])
 }
 
 /// Settles an attempt that is in state `from`. Tells whether it left a notice for the agent.
