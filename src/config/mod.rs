@@ -3,6 +3,7 @@
 //! `load` is the one way in: after it, nothing of this can be out of range, missing or contradictory.
 
 mod address;
+mod anna;
 mod channels;
 mod check;
 mod keys;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use secrecy::{ExposeSecret as _, SecretString};
 
+pub use anna::{Anna, UserIdRule, UserIdSource};
 pub use problems::{Problem, Problems, Source};
 
 use crate::domain::ids::PlatformId;
@@ -48,6 +50,8 @@ pub struct Config {
     pub retry: Retry,
     /// `[log]`
     pub log: Log,
+    /// `[anna]`; `None` where it is off.
+    pub anna: Option<Anna>,
     /// `[bonychat] language`
     pub language: Language,
     /// `[channels.NAME]`, with `[afilnet]` and `[bonychat]` already folded into each.
@@ -294,6 +298,8 @@ pub struct Channel {
     pub platform_id: PlatformId,
     /// Longest text of one Afilnet call, in characters.
     pub text_limit: usize,
+    /// Whether placeholders in what agents write are filled in.
+    pub anna: bool,
     /// Pause between rounds while things move.
     pub poll_active: Duration,
     /// Pause between rounds when nothing does.
