@@ -28,6 +28,7 @@ pub(crate) use ids::{ChannelId, ChannelName, ContactId, Destination, Idempotency
 pub(crate) use lease_deadline::LeaseDeadline;
 pub(crate) use link::Reach;
 pub(crate) use pending_question::PendingQuestion;
-pub(crate) use ports::{Messenger, Webhook};
+pub(crate) use placeholder::{Placeholder, Replacement, Template};
+pub(crate) use ports::{Messenger, PlaceholderResolver, Webhook};
 pub(crate) use row::{AfilnetRow, Direction, RowTime};
 pub(crate) use verdict::{Delivery, Fault, Language, ReadError, RetryPolicy, Scope, Verdict};
