@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "tests talk to whoever runs them")]
 #![expect(clippy::disallowed_methods, reason = "tests have clocks of their own")]
 
+mod anna;
 mod broadcast;
 mod cli;
 mod cluster;
