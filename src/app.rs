@@ -12,9 +12,10 @@ use anyhow::Context as _;
 use tokio::task::JoinHandle;
 
 use crate::afilnet::{self, AfilnetClient};
+use crate::anna::{self, AnnaClient, AnnaResolver};
 use crate::bonychat::{self, WebhookClient};
 use crate::config::{Channel, Config, Problems};
-use crate::domain::{ChannelName, LeaseDeadline};
+use crate::domain::{ChannelName, LeaseDeadline, PlaceholderResolver};
 use crate::http::{self, Handle, ResponseTracker, Routes};
 use crate::lifecycle::{GRACE, Signal, Signals, TaskGroup};
 use crate::store::{self, Store};
@@ -217,6 +218,13 @@ fn clients(config: &Config) -> anyhow::Result<HashMap<ChannelName, Clients>> {
     let to_bonychat =
         bonychat::client(shortest(|channel| channel.bonychat.timeout), any.map_or(&[], |channel| &channel.bonychat.ca))
             .context("cannot build the client for BonyChat")?;
+    let to_anna = match &config.anna {
+        Some(settings) => {
+            metrics::anna::start(anna::ENDPOINTS);
+            Some(AnnaClient::new(settings).context("cannot build the client for AnnA")?)
+        }
+        None => None,
+    };
     let build = |channel: &Channel| {
         let lease_deadline = LeaseDeadline::expired();
         let messenger = AfilnetClient::new(channel, &config.outbound, config.language, to_afilnet.clone());
@@ -226,7 +234,11 @@ fn clients(config: &Config) -> anyhow::Result<HashMap<ChannelName, Clients>> {
             })?;
         let (messenger, webhook) =
             (Arc::new(messenger.behind(&lease_deadline)), Arc::new(webhook.behind(&lease_deadline)));
-        Ok((channel.name.clone(), Clients { messenger, webhook, lease_deadline }))
+        let placeholders = to_anna
+            .as_ref()
+            .filter(|_| channel.anna)
+            .map(|client| Arc::new(AnnaResolver::new(channel.name.clone(), client)) as Arc<dyn PlaceholderResolver>);
+        Ok((channel.name.clone(), Clients { messenger, webhook, placeholders, lease_deadline }))
     };
     config.channels.values().map(build).collect()
 }

@@ -21,6 +21,7 @@ pub const OPERATIONS: &[&str] = &[
     "follow_clock",
     "interrupted",
     "mark_dead",
+    "note_sent_form",
     "note_unread",
     "notify_failed",
     "probe",

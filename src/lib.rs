@@ -7,7 +7,7 @@
 //! | 0 | `domain` | ids, content, verdicts: values that cannot be wrong, and rules without I/O |
 //! | 0 | `crashpoint` | where a test may end the process, in builds made for that |
 //! | 1 | `config`, `telemetry` | what an operator sets, and what an operator reads |
-//! | 2 | `store`, `bonychat`, `afilnet` | durable storage, and one room for each platform's wire |
+//! | 2 | `store`, `bonychat`, `afilnet`, `anna` | durable storage, and one room for each platform's wire |
 //! | 3 | `http`, `work` | the HTTP listener that BonyChat calls; the loops: sender, reconciler, poller, publisher |
 //! | 4 | `app`, `lifecycle`, `sim` | assembles and runs the bridge; both platforms simulated |
 //! | 4 | `bench` | what a durable accept costs on this machine |
@@ -27,6 +27,7 @@ pub mod sim;
 pub mod telemetry;
 
 mod afilnet;
+mod anna;
 mod bonychat;
 mod domain;
 mod http;

@@ -7,6 +7,7 @@ mod intake;
 mod json;
 mod list;
 mod noise;
+mod reserve;
 mod sort;
 mod split;
 mod translate;
@@ -19,11 +20,12 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use jiff::tz::TimeZone;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::value::RawValue;
 
 use self::classify::{Outcome, classify, classify_read};
 use self::intake::Intake;
-use self::translate::{Formatter, SendCall};
+use self::translate::{Formatter, SendCall, Worded};
 use self::transport::HttpTransport;
 pub(crate) use self::transport::client;
 pub(crate) use self::wire::Listed;
@@ -32,7 +34,7 @@ use self::withheld::Withheld;
 use crate::config;
 use crate::crashpoint;
 use crate::domain::{
-    AfilnetRow, Content, Destination, Fault, Language, LeaseDeadline, Messenger, Platform, ReadError, Verdict,
+    AfilnetRow, Content, Destination, Fault, Language, LeaseDeadline, Messenger, Platform, ReadError, Template, Verdict,
 };
 use crate::telemetry::metrics;
 
@@ -86,6 +88,7 @@ impl AfilnetClient {
                 number_quick_replies: outbound.number_quick_replies,
                 location_text: outbound.location_text.clone(),
                 language,
+                placeholders: channel.anna,
             },
             unreadable_rows: AtomicU64::new(0),
             answer_limit: channel.afilnet.answer_limit,
@@ -121,8 +124,22 @@ impl AfilnetClient {
         self.unreadable_rows.load(Ordering::Relaxed)
     }
 
-    fn call(&self, content: &Content, part: u32) -> Option<SendCall> {
-        self.wording.calls(content).into_iter().nth(usize::try_from(part).ok()?)
+    fn worded(&self, content: &Content, part: u32) -> Option<Worded> {
+        self.wording.worded(content).into_iter().nth(usize::try_from(part).ok()?)
+    }
+
+    /// Makes one call that sends. `None`: its limit or template was changed between two parts; the rest cannot be determined.
+    async fn make(&self, to: &Destination, call: Option<SendCall>) -> Verdict {
+        let Some(call) = call else {
+            return Verdict::Refused { fault: Fault::Other("NO_SUCH_PART".into()) };
+        };
+        let mut parameters = self.of_channel(call.method());
+        parameters.push(("destination", to.as_str()));
+        parameters.extend(call.parameters());
+        let outcome = self.exchange(&parameters, &mut Intake::of(intake::SMALL)).await;
+        let verdict = classify(outcome, &self.withheld(&parameters));
+        count(&parameters, verdict.fault());
+        verdict
     }
 
     /// Returns `class`, `method` and the channel, the first parameters of calls about conversations.
@@ -272,28 +289,27 @@ fn count(parameters: &[(&str, &str)], fault: Option<&Fault>) {
 #[async_trait]
 impl Messenger for AfilnetClient {
     fn parts(&self, content: &Content) -> u32 {
-        u32::try_from(self.wording.calls(content).len()).unwrap_or(u32::MAX)
+        u32::try_from(self.wording.worded(content).len()).unwrap_or(u32::MAX)
     }
 
     fn words(&self, content: &Content, part: u32) -> Option<String> {
-        match self.call(content, part)? {
+        match self.worded(content, part)?.call {
             SendCall::Text(text) => Some(text),
             SendCall::File { message, .. } => message,
         }
     }
 
     async fn send(&self, to: &Destination, content: &Content, part: u32) -> Verdict {
-        let Some(call) = self.call(content, part) else {
-            // Its limit or template was changed between two parts, so the rest cannot be determined.
-            return Verdict::Refused { fault: Fault::Other("NO_SUCH_PART".into()) };
-        };
-        let mut parameters = self.of_channel(call.method());
-        parameters.push(("destination", to.as_str()));
-        parameters.extend(call.parameters());
-        let outcome = self.exchange(&parameters, &mut Intake::of(intake::SMALL)).await;
-        let verdict = classify(outcome, &self.withheld(&parameters));
-        count(&parameters, verdict.fault());
-        verdict
+        self.make(to, self.worded(content, part).map(|worded| worded.call)).await
+    }
+
+    fn template(&self, content: &Content, part: u32) -> Option<Template> {
+        self.worded(content, part)?.template
+    }
+
+    async fn send_filled(&self, to: &Destination, content: &Content, part: u32, words: &SecretString) -> Verdict {
+        let call = self.worded(content, part).map(|worded| worded.call.saying(words.expose_secret()));
+        self.make(to, call).await
     }
 
     async fn chats(&self) -> Result<Vec<AfilnetRow>, ReadError> {

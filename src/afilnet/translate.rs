@@ -2,9 +2,14 @@
 
 use std::fmt::Write as _;
 
+use super::reserve::split_template;
 use super::split::split;
-use crate::domain::content::{Attachment, AttachmentKind, Location, QuickReply};
-use crate::domain::{Content, Language};
+use crate::domain::content::{Attachment, AttachmentKind, Label, Location, QuickReply};
+use crate::domain::placeholder::{Piece, pieces, push_text};
+use crate::domain::{Content, Language, Template};
+
+/// Most characters of a file's caption with its placeholders filled in: WhatsApp takes no more.
+const MOST_CAPTION: usize = 1024;
 
 /// One call that sends something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +58,14 @@ impl SendCall {
         }
     }
 
+    /// The same call with these words.
+    pub(super) fn saying(self, words: &str) -> Self {
+        match self {
+            Self::Text(_) => Self::Text(words.to_owned()),
+            Self::File { kind, url, .. } => Self::File { kind, url, message: Some(words.to_owned()) },
+        }
+    }
+
     /// Returns the parameters beyond those of every call to a conversation.
     pub(super) fn parameters(&self) -> Vec<(&'static str, &str)> {
         match self {
@@ -75,6 +88,15 @@ pub(super) struct Formatter {
     /// Template of a location.
     pub(super) location_text: String,
     pub(super) language: Language,
+    /// Whether placeholders are filled in.
+    pub(super) placeholders: bool,
+}
+
+/// A call as the agent wrote it, and the template of its words where placeholders are to be filled in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Worded {
+    pub(super) call: SendCall,
+    pub(super) template: Option<Template>,
 }
 
 impl Formatter {
@@ -90,6 +112,45 @@ impl Formatter {
 
     fn texts(&self, text: &str) -> Vec<SendCall> {
         split(text, self.text_limit).into_iter().map(SendCall::Text).collect()
+    }
+
+    /// As [`Self::calls`], each with its template.
+    pub(super) fn worded(&self, content: &Content) -> Vec<Worded> {
+        match self.with_placeholders(content) {
+            Some(worded) => worded,
+            None => self.calls(content).into_iter().map(|call| Worded { call, template: None }).collect(),
+        }
+    }
+
+    /// The calls of a content with placeholders where they are filled in: in a text, a question's title, a file's
+    /// description.
+    fn with_placeholders(&self, content: &Content) -> Option<Vec<Worded>> {
+        if !self.placeholders {
+            return None;
+        }
+        match content {
+            Content::Text { text } => Some(self.templates(pieces(text.as_str())?)),
+            Content::QuickReply(question) => {
+                let title = question.title.as_str();
+                let mut all = pieces(title)?;
+                push_text(&mut all, self.question(question).split_off(title.len()));
+                Some(self.templates(all))
+            }
+            Content::Attachment(attachment) => {
+                let description = attachment.description.as_ref().map(Label::as_str)?;
+                let template = Template::new(pieces(description)?, self.text_limit.min(MOST_CAPTION));
+                Some(vec![Worded { call: file(attachment), template: Some(template) }])
+            }
+            Content::Location(_) => None,
+        }
+    }
+
+    fn templates(&self, pieces: Vec<Piece>) -> Vec<Worded> {
+        let worded = |template: Template| {
+            let call = SendCall::Text(template.typed());
+            Worded { call, template: Some(template).filter(|template| !template.placeholders().is_empty()) }
+        };
+        split_template(pieces, self.text_limit).into_iter().map(worded).collect()
     }
 
     /// Returns the title, one reply per line and, if they are numbered, how to answer.

@@ -109,6 +109,7 @@ fn channel(webhook_url: &str, api_token: &str) -> config::Channel {
         platform: Platform::Whatsapp,
         platform_id: "100".parse().unwrap(),
         text_limit: 4096,
+        anna: false,
         poll_active: Duration::from_secs(2),
         poll_idle: Duration::from_secs(15),
         afilnet: Afilnet {

@@ -1,6 +1,7 @@
 //! The command line. Data goes to stdout, other text to stderr; every error says what to do next. Exit codes: 0 ok, 1
-//! failed, 2 wrong usage or configuration.
+//! failed, 2 wrong usage or configuration, 3 (of `anna`) AnnA could not be reached.
 
+mod anna;
 mod channels;
 mod erase;
 mod health;
@@ -42,13 +43,20 @@ enum Command {
     /// Serve POST /message and carry messages both ways (default)
     Serve,
     /// Check the configuration and name every problem
-    Check,
+    Check {
+        /// Ask AnnA too whether it accepts the login
+        #[arg(long)]
+        live: bool,
+    },
     /// List the chat channels that the configured Afilnet accounts have
     Channels,
     /// Print the documented default configuration
     Config,
     /// Send one message through a running bridge on this machine
     Send(send::SendArgs),
+    /// Ask AnnA by hand: prove the login, handle one user
+    #[command(subcommand)]
+    Anna(anna::Command),
     /// Look at messages, and retry or discard those that were given up
     #[command(subcommand)]
     Messages(messages::Command),
@@ -97,10 +105,11 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     let load = || Config::load(cli.config.as_deref(), std::env::vars().collect());
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => serve(servable(load()?)?, load).await?,
-        Command::Check => check(&servable(load()?)?)?,
+        Command::Check { live } => check(&servable(load()?)?, live).await?,
         Command::Channels => print(&channels::list(&load()?).await?)?,
         Command::Config => print(Config::DEFAULT_TOML)?,
         Command::Send(args) => send::run(args, &load()?).await?,
+        Command::Anna(command) => print(&anna::run(command, &load()?).await?)?,
         Command::Messages(command) => messages::run(command, &load()?).await?,
         Command::Store(command) => store::run(command).await?,
         Command::Openapi => print(&app::openapi())?,
@@ -130,7 +139,7 @@ async fn serve(config: Config, load: impl Fn() -> Result<Config, Problems>) -> a
     App::start(config).await?.run(signals, load).await
 }
 
-fn check(config: &Config) -> anyhow::Result<()> {
+async fn check(config: &Config, live: bool) -> anyhow::Result<()> {
     let mut report = String::new();
     for line in config.summary() {
         report.push_str(&line);
@@ -138,6 +147,9 @@ fn check(config: &Config) -> anyhow::Result<()> {
     }
     for warning in &config.warnings {
         let _ = writeln!(report, "warning: {warning}");
+    }
+    if live {
+        report.push_str(&anna::proof(config).await);
     }
     report.push_str("The configuration is complete. Next: `bridge channels` asks Afilnet, `bridge serve` starts.\n");
     print(&report)

@@ -7,6 +7,7 @@ use reqwest::Certificate;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
+use super::anna::LEAST_TEXT_LIMIT;
 use super::checker::{Checker, Uniqueness};
 use super::read::Leaf as _;
 use super::{Afilnet, BONYCHAT_LIMIT, Bonychat, Channel, Transport, raw, read};
@@ -26,6 +27,8 @@ pub(super) struct ChannelDefaults {
     /// Extra roots for Afilnet and for BonyChat.
     ca: (Vec<Certificate>, Vec<Certificate>),
     poll: (Duration, Duration),
+    /// Whether `[anna]` is on.
+    anna: bool,
     tokens: Uniqueness,
     places: Uniqueness,
     /// Password of each (address, account), and the channel that set it.
@@ -39,6 +42,7 @@ impl ChannelDefaults {
         mut bonychat: raw::Bonychat,
         inbound: &raw::Inbound,
         admin_token: Option<&SecretString>,
+        anna: bool,
     ) -> Self {
         let password = checker.secret("afilnet.password", afilnet.password.take(), afilnet.password_file.take());
         if afilnet.transport == Transport::Basic && !checker.layers.is_set("afilnet.url") {
@@ -60,7 +64,8 @@ impl ChannelDefaults {
             tokens.earlier_holder(vec![token.expose_secret().to_owned()], "admin.token");
         }
         let poll = (inbound.poll_active, inbound.poll_idle);
-        Self { afilnet, password, bonychat, ca, poll, tokens, places: Uniqueness::default(), accounts: BTreeMap::new() }
+        let (places, accounts) = (Uniqueness::default(), BTreeMap::new());
+        Self { afilnet, password, bonychat, ca, poll, anna, tokens, places, accounts }
     }
 
     /// Returns every valid channel, and notes the problems of the others.
@@ -108,6 +113,9 @@ impl ChannelDefaults {
         }
         let platform = platform?;
         let default_limit = if matches!(platform, Platform::Whatsapp | Platform::Telegram) { 4096 } else { 7000 };
+        let text_limit = raw.text_limit.map_or(default_limit, |limit| limit as usize);
+        let anna = raw.anna.unwrap_or(false);
+        self.check_anna(checker, name, anna, text_limit);
         Some(Channel {
             name: name.clone(),
             channel_id: channel_id?,
@@ -116,12 +124,25 @@ impl ChannelDefaults {
             id_type: id_type?,
             platform,
             platform_id: platform_id?,
-            text_limit: raw.text_limit.map_or(default_limit, |limit| limit as usize),
+            text_limit,
+            anna,
             poll_active,
             poll_idle,
             afilnet: afilnet?,
             bonychat: bonychat?,
         })
+    }
+
+    /// What a channel needs to fill in placeholders.
+    fn check_anna(&self, checker: &mut Checker, name: &ChannelName, anna: bool, text_limit: usize) {
+        let key = |last: &str| format!("channels.{name}.{last}");
+        if anna && !self.anna && checker.clean(&["anna.base_url"]) {
+            checker.note(&key("anna"), "is true, but anna.base_url is not set. Fill in [anna], or leave this out");
+        }
+        if anna && text_limit < LEAST_TEXT_LIMIT {
+            let what = format!("must be {LEAST_TEXT_LIMIT} or more where anna = true: a link is not cut");
+            checker.note(&key("text_limit"), what);
+        }
     }
 
     /// Checks that no two channels share a token: the token decides the channel.

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::checker::Checker;
 use super::layers::Layers;
 use super::problems::Problems;
-use super::{Admin, Config, InboundConfig, Log, OutboundConfig, Retry, Server, StoreConfig, StoreUrl};
+use super::{Admin, Anna, Config, InboundConfig, Log, OutboundConfig, Retry, Server, StoreConfig, StoreUrl};
 use super::{address, channels, raw, secret, summary};
 
 /// [`Config::load`]
@@ -54,6 +54,7 @@ fn whole(checker: &mut Checker) -> Option<Config> {
     let admin = section::<raw::Admin>(checker, "admin");
     let store = section::<raw::Store>(checker, "store");
     let afilnet = section::<raw::Afilnet>(checker, "afilnet");
+    let anna = section::<raw::Anna>(checker, "anna");
     let bonychat = section::<raw::Bonychat>(checker, "bonychat");
     let outbound = section::<raw::Outbound>(checker, "outbound");
     let inbound = section::<raw::Inbound>(checker, "inbound");
@@ -63,13 +64,21 @@ fn whole(checker: &mut Checker) -> Option<Config> {
     let admin = admin.map(|raw| check_admin(checker, raw, server.as_ref()));
     let store = store.and_then(|raw| check_store(checker, raw));
     let retry = retry.map(|raw| check_retry(checker, &raw));
+    let wants_anna = anna.as_ref().is_some_and(|raw| raw.base_url.is_some());
+    let anna = anna.and_then(|raw| check_anna(checker, raw));
     let language = bonychat.as_ref()?.language;
     let inbound = inbound?;
     if checker.clean(&["inbound.poll_active", "inbound.poll_idle"]) && inbound.poll_active > inbound.poll_idle {
         checker.note("inbound.poll_active", "must not be longer than inbound.poll_idle");
     }
-    let defaults =
-        channels::ChannelDefaults::new(checker, afilnet?, bonychat?, &inbound, admin.as_ref()?.token.as_ref());
+    let defaults = channels::ChannelDefaults::new(
+        checker,
+        afilnet?,
+        bonychat?,
+        &inbound,
+        admin.as_ref()?.token.as_ref(),
+        wants_anna,
+    );
     let channels = defaults.channels(checker);
     channels::warn_of_polls(checker, &channels);
 
@@ -108,6 +117,7 @@ fn whole(checker: &mut Checker) -> Option<Config> {
             level: log.level,
             contacts: log.contacts,
         },
+        anna,
         language,
         channels,
         warnings: Vec::new(),
@@ -173,6 +183,45 @@ fn warn_of_loose_modes(checker: &mut Checker, file: &Path) {
             ));
         }
     }
+}
+
+/// `[anna]`; `None` where it is off.
+fn check_anna(checker: &mut Checker, raw: raw::Anna) -> Option<Anna> {
+    let company_hash = checker.secret("anna.company_hash", raw.company_hash, raw.company_hash_file);
+    let password = checker.secret("anna.password", raw.password, raw.password_file);
+    let ca = checker.certificates("anna.ca_file", raw.ca_file);
+    let Some(mut base_url) = raw.base_url else {
+        let set = company_hash.is_some() || password.is_some() || raw.user.is_some() || raw.fallback_url.is_some();
+        if set && checker.clean(&["anna.base_url"]) {
+            checker.note("anna.base_url", "is not set, and other keys of [anna] are: placeholders stay off without it");
+        }
+        return None;
+    };
+    if !base_url.path().ends_with('/') {
+        // Joining would take the last segment for a file and drop it (anna.md section 1).
+        let path = format!("{}/", base_url.path());
+        base_url.set_path(&path);
+    }
+    let company_hash = checker.required("anna.company_hash", company_hash);
+    let user = checker.required("anna.user", raw.user);
+    let password = checker.required("anna.password", password);
+    let fallback_url = checker.required("anna.fallback_url", raw.fallback_url);
+    Some(Anna {
+        base_url,
+        company_hash: company_hash?,
+        user: user?,
+        password: password?,
+        fallback_url: fallback_url?.0,
+        fallback_pending: raw.fallback_pending.0,
+        user_id: raw.user_id,
+        create_users: raw.create_users,
+        start_service: raw.start_service.unwrap_or_default(),
+        doc_type: raw.doc_type.unwrap_or_default(),
+        link_hosts: raw.link_hosts.map(|hosts| hosts.0).unwrap_or_default(),
+        budget: raw.budget,
+        max_parallel: raw.max_parallel as usize,
+        ca,
+    })
 }
 
 fn check_retry(checker: &mut Checker, raw: &raw::Retry) -> Retry {

@@ -5,7 +5,7 @@ use ::config::{Map, Value, ValueKind};
 use crate::domain::ChannelName;
 
 /// Keys of a `[channels.NAME]` table, without the `_file` twins.
-pub(super) const CHANNEL: [&str; 12] = [
+pub(super) const CHANNEL: [&str; 13] = [
     "channel_id",
     "api_token",
     "previous_api_token",
@@ -16,12 +16,13 @@ pub(super) const CHANNEL: [&str; 12] = [
     "webhook_url",
     "afilnet_user",
     "afilnet_password",
+    "anna",
     "poll_active",
     "poll_idle",
 ];
 
 /// Secrets outside the channels.
-const SECRETS: [&str; 3] = ["admin.token", "afilnet.password", "store.url"];
+const SECRETS: [&str; 5] = ["admin.token", "afilnet.password", "anna.company_hash", "anna.password", "store.url"];
 /// Secrets of a channel.
 const CHANNEL_SECRETS: [&str; 3] = ["api_token", "previous_api_token", "afilnet_password"];
 

@@ -3,6 +3,7 @@
 //! `load` is the only constructor: after it, no value is out of range, missing or contradictory.
 
 mod address;
+mod anna;
 mod channels;
 mod check;
 mod checker;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use secrecy::{ExposeSecret as _, SecretString};
 
+pub use anna::{Anna, UserIdRule, UserIdSource};
 pub use problems::{Problem, Problems, Source};
 
 use crate::domain::ids::PlatformId;
@@ -49,6 +51,8 @@ pub struct Config {
     pub retry: Retry,
     /// `[log]`
     pub log: Log,
+    /// `[anna]`; `None` where it is off.
+    pub anna: Option<Anna>,
     /// `[bonychat] language`
     pub language: Language,
     /// `[channels.NAME]`, with `[afilnet]` and `[bonychat]` already folded into each.
@@ -295,6 +299,8 @@ pub struct Channel {
     pub platform_id: PlatformId,
     /// Longest text of one Afilnet call, in characters.
     pub text_limit: usize,
+    /// Whether placeholders in what agents write are filled in.
+    pub anna: bool,
     /// Pause between rounds while there is traffic.
     pub poll_active: Duration,
     /// Pause between rounds when there is none.

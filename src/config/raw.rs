@@ -13,6 +13,7 @@ use url::Url;
 use validator::{Validate, ValidationError, ValidationErrorsKind};
 
 use super::address::{Networks, Prefix, WebhookUrl};
+use super::anna::{FallbackText, FallbackUrl, Hosts, UserIdRule};
 use super::layers::{Layers, innermost};
 use super::problems::Problems;
 use super::read::{Of, Size, leaf, maybe, plain};
@@ -90,6 +91,48 @@ pub(super) struct Afilnet {
     #[serde(deserialize_with = "leaf")]
     #[validate(range(min = 1, max = 1024, message = "must be 1 to 1024"))]
     pub(super) max_in_flight: u32,
+}
+
+#[derive(Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Anna {
+    #[serde(deserialize_with = "maybe")]
+    pub(super) base_url: Option<Url>,
+    #[serde(deserialize_with = "maybe")]
+    pub(super) company_hash: Option<SecretString>,
+    #[serde(default, deserialize_with = "maybe")]
+    pub(super) company_hash_file: Option<String>,
+    #[serde(deserialize_with = "maybe")]
+    #[validate(length(max = 200, message = "must be at most 200 characters"))]
+    pub(super) user: Option<String>,
+    #[serde(deserialize_with = "maybe")]
+    pub(super) password: Option<SecretString>,
+    #[serde(default, deserialize_with = "maybe")]
+    pub(super) password_file: Option<String>,
+    #[serde(deserialize_with = "maybe")]
+    pub(super) fallback_url: Option<FallbackUrl>,
+    #[serde(deserialize_with = "leaf")]
+    pub(super) fallback_pending: FallbackText,
+    #[serde(deserialize_with = "leaf")]
+    pub(super) user_id: UserIdRule,
+    #[serde(deserialize_with = "leaf")]
+    pub(super) create_users: bool,
+    #[serde(deserialize_with = "maybe")]
+    #[validate(length(max = 64, message = "must be at most 64 characters"))]
+    pub(super) start_service: Option<String>,
+    #[serde(deserialize_with = "maybe")]
+    #[validate(length(max = 64, message = "must be at most 64 characters"))]
+    pub(super) doc_type: Option<String>,
+    #[serde(deserialize_with = "maybe")]
+    pub(super) link_hosts: Option<Hosts>,
+    #[serde(deserialize_with = "leaf")]
+    #[validate(custom(function = "budget"))]
+    pub(super) budget: Duration,
+    #[serde(deserialize_with = "leaf")]
+    #[validate(range(min = 1, max = 64, message = "must be 1 to 64"))]
+    pub(super) max_parallel: u32,
+    #[serde(deserialize_with = "maybe")]
+    pub(super) ca_file: Option<String>,
 }
 
 #[derive(Deserialize, Validate)]
@@ -220,6 +263,8 @@ pub(super) struct Table {
     #[serde(default, deserialize_with = "maybe")]
     pub(super) afilnet_password_file: Option<String>,
     #[serde(default, deserialize_with = "maybe")]
+    pub(super) anna: Option<bool>,
+    #[serde(default, deserialize_with = "maybe")]
     #[validate(custom(function = "poll_pause"))]
     pub(super) poll_active: Option<Duration>,
     #[serde(default, deserialize_with = "maybe")]
@@ -304,6 +349,11 @@ fn each_positive(durations: &[Duration]) -> Result<(), ValidationError> {
 
 fn call_limit(limit: &Duration) -> Result<(), ValidationError> {
     within(!limit.is_zero() && *limit <= Duration::from_mins(10), "must be longer than nothing and at most 10m")
+}
+
+fn budget(budget: &Duration) -> Result<(), ValidationError> {
+    let range = Duration::from_millis(100)..=Duration::from_secs(10);
+    within(range.contains(budget), "must be 100ms to 10s")
 }
 
 fn lease(lease: &Duration) -> Result<(), ValidationError> {

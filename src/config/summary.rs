@@ -31,7 +31,11 @@ impl Config {
             StoreUrl::Sqlite(path) => format!("sqlite:{}", path.display()),
             StoreUrl::Postgres(_) => format!("postgres, leases of {}", text("store.lease")),
         };
-        vec![
+        let anna = self.anna.as_ref().map(|anna| {
+            let channels = self.channels.values().filter(|channel| channel.anna).count();
+            format!("anna: {}, {channels} channel(s) fill in placeholders", anna.summary())
+        });
+        let lines = vec![
             format!("server: {}{}, bodies up to {} bytes", server.listen, server.path_prefix, server.body_limit_bytes),
             format!("store: {engine}, texts {}, rows {}", text("store.keep_text"), text("store.keep_rows")),
             self.afilnet_summary(),
@@ -61,7 +65,8 @@ impl Config {
             ),
             format!("log: {:?}, level {}, contacts {:?}", self.log.format, self.log.level, self.log.contacts),
             self.channels_summary(),
-        ]
+        ];
+        lines.into_iter().chain(anna).collect()
     }
 
     fn afilnet_summary(&self) -> String {

@@ -12,6 +12,7 @@ pub(crate) mod lease_deadline;
 pub(crate) mod link;
 pub(crate) mod matching;
 pub(crate) mod pending_question;
+pub(crate) mod placeholder;
 pub(crate) mod ports;
 pub(crate) mod reconcile;
 pub(crate) mod row;
@@ -25,6 +26,7 @@ pub(crate) use ids::{ChannelId, ChannelName, ContactId, Destination, Idempotency
 pub(crate) use lease_deadline::LeaseDeadline;
 pub(crate) use link::Reach;
 pub(crate) use pending_question::PendingQuestion;
-pub(crate) use ports::{Messenger, Webhook};
+pub(crate) use placeholder::{Placeholder, Replacement, Template};
+pub(crate) use ports::{Messenger, PlaceholderResolver, Webhook};
 pub(crate) use row::{AfilnetRow, Direction, RowTime};
 pub(crate) use verdict::{Delivery, Fault, Language, ReadError, RetryPolicy, Scope, Verdict};

@@ -1,8 +1,12 @@
-//! The two platforms as the loops see them. `app` passes in the clients.
+//! The platforms as the loops see them. `app` passes in the clients.
 
 use async_trait::async_trait;
+use secrecy::SecretString;
 
-use super::{AfilnetRow, ContactId, Content, Delivery, Destination, Event, ReadError, Verdict};
+use super::{
+    AfilnetRow, ContactId, Content, Delivery, Destination, Event, Placeholder, ReadError, Replacement, Template,
+    Verdict,
+};
 
 /// Afilnet's side of one channel. Implementations do not retry calls.
 #[async_trait]
@@ -16,6 +20,13 @@ pub(crate) trait Messenger: Send + Sync {
 
     /// Makes call number `part` (from 0) of `content`. A failure is a verdict, not an error.
     async fn send(&self, to: &Destination, content: &Content, part: u32) -> Verdict;
+
+    /// The words of call number `part` with placeholders to be filled in first; `None` where there are none, or the channel
+    /// fills in none.
+    fn template(&self, content: &Content, part: u32) -> Option<Template>;
+
+    /// As [`Self::send`], with `words` in place of those of the template.
+    async fn send_filled(&self, to: &Destination, content: &Content, part: u32, words: &SecretString) -> Verdict;
 
     /// Returns the last row of each conversation (afilnet.md 3.4), in the order given. No conversations is an empty
     /// list.
@@ -42,4 +53,15 @@ pub(crate) trait Webhook: Send + Sync {
 
     /// Posts one event of `contact`. A failure is a `Delivery`, not an error.
     async fn publish(&self, contact: &ContactId, event: &Event) -> Delivery;
+}
+
+/// AnnA's side: what stands in the places of placeholders.
+#[async_trait]
+pub(crate) trait PlaceholderResolver: Send + Sync {
+    /// Returns one replacement for each placeholder, in order, all of `contact` alone. Ends within its budget; what AnnA does
+    /// not give in that time has no value.
+    async fn resolve(&self, contact: &ContactId, placeholders: &[Placeholder]) -> Vec<Replacement>;
+
+    /// The same without asking AnnA: no values.
+    fn fallbacks(&self, placeholders: &[Placeholder]) -> Vec<Replacement>;
 }

@@ -1,5 +1,5 @@
-//! `bridge demo`: both platforms simulated, the real bridge between them, messages both ways, and a transcript of each.
-//! Everything runs on loopback; the store is in a folder that is deleted with the demo.
+//! `bridge demo`: both platforms and AnnA simulated, the real bridge between them, messages both ways, and a transcript of
+//! each. Everything runs on loopback; the store is in a folder that is deleted with the demo.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::afilnet::{self, Afilnet};
+use super::anna::{self, Anna};
 use super::bonychat::{self, BonyChat, IdType, SendOutcome};
 use crate::app::App;
 use crate::config::Config;
@@ -29,6 +30,7 @@ const CHANNEL: &str = "demo0channel";
 const TOKEN: &str = "demo-token-0123456789";
 const PLATFORM_ID: &str = "100";
 const ANA: &str = "+34600111222";
+const FALLBACK: &str = "https://www.example.com/help";
 const BRUNO: &str = "+34600333444";
 
 /// Longest wait for a message to arrive on the other side.
@@ -76,6 +78,7 @@ impl Drop for Folder {
 struct Stage {
     afilnet: Afilnet,
     bonychat: BonyChat,
+    anna: Anna,
     app: App,
     base: String,
     colours: bool,
@@ -89,6 +92,8 @@ impl Stage {
         let channels = vec![bonychat::ChannelSpec::new(CHANNEL, TOKEN, IdType::Phone)];
         let options = bonychat::Options { channels, ..bonychat::Options::default() };
         let bonychat = BonyChat::start(free, options).context("cannot serve the simulated BonyChat")?;
+        let company = anna::Options::default();
+        let anna = Anna::start(free, company.clone()).context("cannot serve the simulated AnnA")?;
         let settings = [
             ("SERVER__LISTEN", args.listen.to_string()),
             ("ADMIN__LISTEN", "127.0.0.1:0".into()),
@@ -103,12 +108,18 @@ impl Stage {
             ("CHANNELS__DEMO__PLATFORM", "whatsapp".into()),
             ("CHANNELS__DEMO__PLATFORM_ID", PLATFORM_ID.into()),
             ("CHANNELS__DEMO__POLL_ACTIVE", "500ms".into()),
+            ("CHANNELS__DEMO__ANNA", "true".into()),
+            ("ANNA__BASE_URL", anna.url()),
+            ("ANNA__COMPANY_HASH", company.company_hash),
+            ("ANNA__USER", company.user),
+            ("ANNA__PASSWORD", company.password),
+            ("ANNA__FALLBACK_URL", FALLBACK.into()),
         ];
         let env = settings.into_iter().map(|(key, value)| (format!("BRIDGE__{key}"), value)).collect();
         let config = Config::load(None, env).map_err(|problems| anyhow::anyhow!("{problems}"))?;
         let app = App::start(config).await?;
         let base = format!("http://{}", app.address());
-        Ok(Self { afilnet, bonychat, app, base, colours: std::io::stdout().is_terminal() })
+        Ok(Self { afilnet, bonychat, anna, app, base, colours: std::io::stdout().is_terminal() })
     }
 
     /// Plays the exchange and verifies it at both ends.
@@ -134,6 +145,11 @@ impl Stage {
         self.title("Afilnet is busy for a moment: the message is kept, tried again, and arrives once");
         self.afilnet.fault("sendmessage:http_429").map_err(anyhow::Error::new)?;
         self.agent(BRUNO, "text", json!({"type": "text", "text": "Anything else I can do for you?"})).await?;
+        self.title("AnnA gives a personal link for the customer; when AnnA is down, the fallback is sent in its place");
+        let case = || json!({"type": "text", "text": "Siga su caso: {{anna.chat_url}}"});
+        self.agent(ANA, "text", case()).await?;
+        self.anna.down();
+        self.agent(ANA, "text", case()).await?;
         self.verify()
     }
 
@@ -189,8 +205,20 @@ impl Stage {
             anyhow::ensure!(found == *expected, "BonyChat shows {found:?} of {contact}, and {expected:?} was written");
         }
         let outbound = [
-            (ANA, vec!["Sí, de 10 a 14 h.", "Plaza Nueva, Sevilla", "¿Te reservamos mesa?"]),
-            (BRUNO, vec!["It left this morning.", "The label", "Anything else I can do for you?"]),
+            (
+                ANA,
+                vec![
+                    "Sí, de 10 a 14 h.".to_owned(),
+                    "Plaza Nueva, Sevilla".to_owned(),
+                    "¿Te reservamos mesa?".to_owned(),
+                    format!("Siga su caso: {}", self.anna.links().first().context("AnnA gave no link")?),
+                    format!("Siga su caso: {FALLBACK}"),
+                ],
+            ),
+            (
+                BRUNO,
+                ["It left this morning.", "The label", "Anything else I can do for you?"].map(str::to_owned).into(),
+            ),
         ];
         for (contact, expected) in &outbound {
             let sent = self.afilnet.texts(&contact[1..]);
@@ -202,7 +230,7 @@ impl Stage {
         anyhow::ensure!(violations.is_empty(), "BonyChat found bodies that break its contract: {violations:?}");
         anyhow::ensure!(counters.duplicate_sends == 0 && self.bonychat.repeats() == 0, "something came twice");
         anyhow::ensure!(counters.secrets_in_url == 0, "a password was in a URL");
-        self.title("Verified at both ends: 3 messages in, 6 out, 2 refused; none lost, none twice, all in order");
+        self.title("Verified at both ends: 3 messages in, 8 out, 2 refused; none lost, none twice, all in order");
         Ok(())
     }
 

@@ -1,10 +1,11 @@
-//! Both platforms, simulated: the backend of black-box tests, of the demo and of `bridge simulate`.
+//! Both platforms and AnnA, simulated: the backend of black-box tests, of the demo and of `bridge simulate`.
 //!
 //! [`afilnet::Afilnet`] and [`bonychat::BonyChat`] keep ledgers of what reached them, so that a test can compare whole
 //! conversations on both sides. They use none of the bridge's wire rooms: a misreading of the contracts there must not
 //! be repeated here. People and other programs drive them over HTTP ([`control`]).
 
 pub mod afilnet;
+pub mod anna;
 pub mod bonychat;
 pub mod control;
 pub mod demo;

@@ -1,4 +1,4 @@
-//! `bridge simulate`: both simulators on fixed ports, for people and for programs outside.
+//! `bridge simulate`: all simulators on fixed ports, for people and for programs outside.
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::afilnet::{self, Afilnet, Switches};
+use super::anna::{self, Anna};
 use super::bonychat::{self, BonyChat, IdType};
 use super::{FaultRule, Latency};
 
@@ -19,6 +20,9 @@ pub struct SimulateArgs {
     /// Where the simulated BonyChat listens; loopback only
     #[arg(long, value_name = "ADDRESS", default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, 7002)))]
     pub bonychat_listen: SocketAddr,
+    /// Where the simulated AnnA listens; loopback only
+    #[arg(long, value_name = "ADDRESS", default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, 7003)))]
+    pub anna_listen: SocketAddr,
     /// User of the Afilnet account
     #[arg(long, default_value = "user")]
     pub user: String,
@@ -90,13 +94,13 @@ impl SimulateArgs {
     }
 }
 
-/// Runs both simulators until SIGINT or SIGTERM.
+/// Runs the simulators until SIGINT or SIGTERM.
 ///
 /// # Errors
 /// An argument is wrong or an address cannot be bound.
 pub async fn simulate(args: SimulateArgs) -> anyhow::Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let (afilnet, bonychat, talk) = start(&args)?;
+    let Running { afilnet, bonychat, anna, talk } = start(&args)?;
     std::io::stderr().lock().write_all(talk.as_bytes())?;
     tokio::select! {
         _ = interrupt.recv() => {}
@@ -104,11 +108,20 @@ pub async fn simulate(args: SimulateArgs) -> anyhow::Result<()> {
     }
     afilnet.stop();
     bonychat.stop();
+    anna.stop();
     Ok(())
 }
 
-/// Starts both simulators; returns them and the text for the user.
-fn start(args: &SimulateArgs) -> anyhow::Result<(Afilnet, BonyChat, String)> {
+/// The simulators, and the text for the user.
+struct Running {
+    afilnet: Afilnet,
+    bonychat: BonyChat,
+    anna: Anna,
+    talk: String,
+}
+
+/// Starts the simulators.
+fn start(args: &SimulateArgs) -> anyhow::Result<Running> {
     let seed = args.seed.unwrap_or_else(rand::random);
     let pairs = args.pairs()?;
     let is_event = |rule: &&FaultRule| rule.method.starts_with("message");
@@ -133,8 +146,12 @@ fn start(args: &SimulateArgs) -> anyhow::Result<(Afilnet, BonyChat, String)> {
     };
     let at = args.bonychat_listen;
     let bonychat = BonyChat::start(at, options).with_context(|| format!("cannot serve BonyChat on {at}"))?;
-    let talk = talk(args, seed, &pairs, &afilnet, &bonychat);
-    Ok((afilnet, bonychat, talk))
+    let at = args.anna_listen;
+    let options = anna::Options { seed, ..anna::Options::default() };
+    let anna = Anna::start(at, options.clone()).with_context(|| format!("cannot serve AnnA on {at}"))?;
+    let mut talk = talk(args, seed, &pairs, &afilnet, &bonychat);
+    talk.push_str(&talk_of_anna(&anna, &options));
+    Ok(Running { afilnet, bonychat, anna, talk })
 }
 
 fn talk(args: &SimulateArgs, seed: u64, pairs: &Pairs, afilnet: &Afilnet, bonychat: &BonyChat) -> String {
@@ -173,6 +190,22 @@ fn talk(args: &SimulateArgs, seed: u64, pairs: &Pairs, afilnet: &Afilnet, bonych
     lines.join("\n")
 }
 
+/// Returns how to let the bridge fill in placeholders.
+fn talk_of_anna(anna: &Anna, options: &anna::Options) -> String {
+    let lines = [
+        format!("Simulated AnnA: {}; to let the bridge fill in {{{{anna.chat_url}}}}:", anna.url()),
+        format!("export BRIDGE__ANNA__BASE_URL={}", quote(&anna.url())),
+        format!("export BRIDGE__ANNA__COMPANY_HASH={}", quote(&options.company_hash)),
+        format!("export BRIDGE__ANNA__USER={}", quote(&options.user)),
+        format!("export BRIDGE__ANNA__PASSWORD={}", quote(&options.password)),
+        "export BRIDGE__ANNA__FALLBACK_URL=https://www.example.com/help".to_owned(),
+        "export BRIDGE__CHANNELS__SIM1__ANNA=true".to_owned(),
+        format!("More: curl {}", anna.control_url()),
+        String::new(),
+    ];
+    lines.join("\n")
+}
+
 /// Quotes for a shell.
 fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
@@ -192,7 +225,15 @@ mod tests {
     }
 
     fn args(line: &[&str]) -> Result<SimulateArgs, clap::Error> {
-        let free = ["simulate", "--afilnet-listen", "127.0.0.1:0", "--bonychat-listen", "127.0.0.1:0"];
+        let free = [
+            "simulate",
+            "--afilnet-listen",
+            "127.0.0.1:0",
+            "--bonychat-listen",
+            "127.0.0.1:0",
+            "--anna-listen",
+            "127.0.0.1:0",
+        ];
         Arguments::try_parse_from(free.iter().chain(line)).map(|line| line.args)
     }
 
@@ -201,12 +242,13 @@ mod tests {
         let line = "--channel whatsapp:100 --channel telegram:7 --set order=desc --fault sendmessage:hang:2 \
                     --fault message:http_503:0.5 --seed 42 --password it's --id-type custom --latency 1ms-2ms";
         let args = args(&line.split_whitespace().collect::<Vec<_>>()).unwrap();
-        let (afilnet, bonychat, talk) = start(&args).unwrap();
+        let Running { afilnet, bonychat, anna, talk } = start(&args).unwrap();
         for line in [
             "--seed 42",
             &format!("export BRIDGE__AFILNET__URL='{}'", afilnet.url()),
             r"export BRIDGE__AFILNET__PASSWORD='it'\''s'",
             &format!("export BRIDGE__BONYCHAT__WEBHOOK_URL='{}'", bonychat.webhook_url()),
+            &format!("export BRIDGE__ANNA__BASE_URL='{}'", anna.url()),
             "export BRIDGE__CHANNELS__SIM1__CHANNEL_ID='demo'",
             "export BRIDGE__CHANNELS__SIM2__API_TOKEN='demo-token2'",
             "export BRIDGE__CHANNELS__SIM2__PLATFORM=telegram",
@@ -229,7 +271,7 @@ mod tests {
             (["--set", "order=up"], "shuffled"),
             (["--afilnet-listen", "0.0.0.0:0"], "127.0.0.1"),
         ] {
-            let line = [&line[..], &["--bonychat-listen", "127.0.0.1:0"]].concat();
+            let line = [&line[..], &["--bonychat-listen", "127.0.0.1:0", "--anna-listen", "127.0.0.1:0"]].concat();
             let args = Arguments::try_parse_from(std::iter::once(&"simulate").chain(&line)).unwrap().args;
             let why = format!("{:#}", start(&args).err().unwrap());
             assert!(why.contains(word), "{line:?}: {why}");

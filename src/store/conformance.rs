@@ -13,6 +13,7 @@ mod matches;
 mod pending_questions;
 mod plans;
 mod repeats;
+mod sent_forms;
 
 use std::sync::Arc;
 

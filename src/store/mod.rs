@@ -16,6 +16,7 @@ pub(crate) mod open;
 mod postgres;
 mod reading;
 mod rules;
+mod sent_forms;
 mod sql;
 mod sqlite;
 mod wakeups;
@@ -25,6 +26,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::domain::matching::SentForm;
 use crate::domain::{ChannelName, ContactId, Content, Destination, Event, Fault, IdempotencyKey, MId, PendingQuestion};
 
 pub(crate) use admin::{DiscardNotices, Filter, GivenUp, ListedMessage, ManualOutcome, QueueDepth, Waiting};
@@ -177,6 +179,10 @@ pub(crate) trait Store: Send + Sync {
         live_since_ms: i64,
         limit: u32,
     ) -> Result<Vec<Attempt>, StoreError>;
+
+    /// Keeps what is known of the words that an attempt is about to send, beside those of earlier attempts that may have
+    /// been sent. `Stale` where it is not the current one.
+    async fn note_sent_form(&self, attempt: &Attempt, form: SentForm) -> Result<(), StoreError>;
 
     /// Settles an attempt; `Stale` if it is not the current one. A question that was certainly not sent, or has failed,
     /// is closed; one of unknown outcome stays open.

@@ -1,6 +1,6 @@
 //! What one read of a conversation records, and what the store knows of its rows before.
 
-use crate::domain::matching::Match;
+use crate::domain::matching::{Match, SentForm};
 use crate::domain::{ChannelName, ContactId, Content, Destination, Event, MId, StatusValue};
 
 /// Result of one read of one conversation.
@@ -69,6 +69,8 @@ pub(crate) struct OwnSend {
     pub(crate) content: Content,
     /// Which call of the content, from 0.
     pub(crate) part: u32,
+    /// Where placeholders were filled in: what is kept of the words of its attempts.
+    pub(crate) sent_forms: Vec<SentForm>,
 }
 
 /// What the store knows of the rows of one conversation.

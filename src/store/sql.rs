@@ -97,6 +97,11 @@ pub(super) const BEGIN: &str = "UPDATE outbound SET state = 'sending', attempt =
      looks = 0, absences = 0, absent_ms = NULL WHERE id = $3 AND state = 'queued' \
      RETURNING m_id, content, part, attempt, accepted_ms, request_id, fault, same_fault, since_ms, unknown_ms";
 
+pub(super) const SENT_FORMS: &str = "SELECT sent_forms FROM outbound WHERE id = $1";
+
+pub(super) const NOTE_SENT_FORMS: &str = "UPDATE outbound SET sent_forms = $1 \
+     WHERE id = $2 AND state = 'sending' AND part = $3 AND attempt = $4 AND epoch = $5";
+
 /// The condition of every settlement: this attempt, still in the state that it is settled from (`sending`, or `unknown`
 /// after a lookup), under the owner that began it.
 pub(super) const SENT: &str = "UPDATE outbound SET state = 'sent', done_ms = $1, afilnet_id = COALESCE($2, afilnet_id), \
@@ -220,7 +225,7 @@ pub(super) const ADD_SEEN: &str = "INSERT INTO seen (conversation, identity, see
 /// Messages of which at least one part was sent or may have been, newest first: `part` is the last such part, or the
 /// next one if the message is queued or failed.
 pub(super) const MAYBE_SENT: &str = "SELECT o.m_id, o.content, o.part, \
-     CASE WHEN o.unknown_ms IS NOT NULL THEN 'unknown' ELSE o.state END FROM outbound o \
+     CASE WHEN o.unknown_ms IS NOT NULL THEN 'unknown' ELSE o.state END, o.sent_forms FROM outbound o \
      JOIN conversations c ON c.id = o.conversation WHERE c.channel = $1 AND c.contact = $2 AND o.content IS NOT NULL \
      AND (o.state IN ('sending', 'unknown', 'held', 'sent', 'unconfirmed') OR o.part > 0 OR o.unknown_ms IS NOT NULL) \
      ORDER BY o.id DESC LIMIT $3";
@@ -357,7 +362,7 @@ pub(super) const RETRY_OUTBOUND: &str = "UPDATE outbound SET state = 'queued', a
 pub(super) const RETRY_EVENT: &str = "UPDATE events SET state = 'queued', attempt = 0, fault = NULL, same_fault = 0, \
      done_ms = NULL, due_ms = recorded_ms, recorded_ms = $1 WHERE id = $2 AND state = 'dead' AND event IS NOT NULL";
 
-pub(super) const DISCARD_OUTBOUND: &str = "UPDATE outbound SET state = 'failed', fault = 'discarded', content = NULL, \
+pub(super) const DISCARD_OUTBOUND: &str = "UPDATE outbound SET state = 'failed', fault = 'discarded', content = NULL, sent_forms = NULL, \
      told = 2, look_ms = NULL, done_ms = COALESCE(done_ms, $1) \
      WHERE id = $2 AND state IN ('queued', 'failed', 'unconfirmed', 'held')";
 
@@ -370,7 +375,7 @@ pub(super) const UNDER_WAY: &str = "SELECT EXISTS (SELECT 1 FROM outbound WHERE 
 
 pub(super) const CLOSE_OUTBOUND_LANE: &str = "UPDATE conversations SET outbound_due_ms = NULL WHERE id = $1";
 
-pub(super) const WIPE_OUTBOUND: &str = "UPDATE outbound SET content = NULL WHERE id IN \
+pub(super) const WIPE_OUTBOUND: &str = "UPDATE outbound SET content = NULL, sent_forms = NULL WHERE id IN \
      (SELECT id FROM outbound WHERE done_ms IS NOT NULL AND content IS NOT NULL AND done_ms < $1 LIMIT $2)";
 
 pub(super) const DROP_OUTBOUND: &str = "DELETE FROM outbound WHERE id IN \

@@ -1,6 +1,8 @@
 //! Metrics: names, descriptions, and one function to count each. Labels are configured names and small enums, never a
 //! contact, an id or a text. Nothing is counted before [`start`]. Read at `GET /metrics` of the admin listener.
 
+pub(crate) mod anna;
+
 use std::collections::HashMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};

@@ -10,7 +10,9 @@ use super::inbound::receipts::Receipts;
 use super::limits::call_permit::{Account, AfilnetCalls};
 use crate::config::{DirectionBy, FirstRun, OnUnconfirmed};
 use crate::domain::clock::millis;
-use crate::domain::{ChannelName, IdType, Language, LeaseDeadline, Messenger, RetryPolicy, Webhook};
+use crate::domain::{
+    ChannelName, IdType, Language, LeaseDeadline, Messenger, PlaceholderResolver, RetryPolicy, Webhook,
+};
 use crate::store::{ChannelWakeups, Store};
 
 /// The settings of a channel. Read only.
@@ -47,6 +49,8 @@ pub(super) struct ChannelPorts {
     pub(super) store: Arc<dyn Store>,
     pub(super) messenger: Arc<dyn Messenger>,
     pub(super) webhook: Arc<dyn Webhook>,
+    /// `None`: the channel fills in no placeholders.
+    pub(super) placeholders: Option<Arc<dyn PlaceholderResolver>>,
     pub(super) deadline: LeaseDeadline,
 }
 

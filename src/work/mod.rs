@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use crate::config::{Channel as ChannelConfig, Config};
 use crate::domain::clock::now_ms;
-use crate::domain::{ChannelName, LeaseDeadline, Messenger, RetryPolicy, Webhook};
+use crate::domain::{ChannelName, LeaseDeadline, Messenger, PlaceholderResolver, RetryPolicy, Webhook};
 use crate::lifecycle::TaskGroup;
 use crate::store::{Epoch, Store, StoreError, Waiting};
 use crate::telemetry::metrics;
@@ -34,6 +34,7 @@ use limits::call_permit::Account;
 pub(crate) struct Clients {
     pub(crate) messenger: Arc<dyn Messenger>,
     pub(crate) webhook: Arc<dyn Webhook>,
+    pub(crate) placeholders: Option<Arc<dyn PlaceholderResolver>>,
     pub(crate) lease_deadline: LeaseDeadline,
 }
 
@@ -54,8 +55,11 @@ pub(crate) async fn start(
         let (rate, in_flight) = (channel.afilnet.requests_per_second, channel.afilnet.max_in_flight);
         let account = accounts.entry(key.clone()).or_insert_with(|| Arc::new(Account::new(rate, in_flight)));
         let wakeups = store.wakeups().register(&channel.name, &account.pace);
-        let Some(Clients { messenger, webhook, lease_deadline }) = clients.remove(&channel.name) else { continue };
-        let ports = ChannelPorts { store: Arc::clone(store), messenger, webhook, deadline: lease_deadline };
+        let Some(Clients { messenger, webhook, placeholders, lease_deadline }) = clients.remove(&channel.name) else {
+            continue;
+        };
+        let ports =
+            ChannelPorts { store: Arc::clone(store), messenger, webhook, placeholders, deadline: lease_deadline };
         let receipts = Receipts::new(config.inbound.statuses, &config.inbound.status_map);
         let channel = Channel::new(settings(config, channel), ports, account, wakeups, receipts);
         by_account.entry(key).or_default().push(Arc::clone(&channel));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use secrecy::SecretString;
 
 use super::channel::{Channel, ChannelPorts, ChannelSettings};
 use super::inbound::receipts::Receipts;
@@ -11,7 +12,7 @@ use super::limits::call_permit::Account;
 use crate::config::{DirectionBy, FirstRun, OnUnconfirmed};
 use crate::domain::{
     AfilnetRow, ContactId, Content, Delivery, Destination, Event, IdType, Language, LeaseDeadline, Messenger,
-    ReadError, RetryPolicy, Verdict, Webhook,
+    ReadError, RetryPolicy, Template, Verdict, Webhook,
 };
 use crate::store::Store;
 
@@ -27,6 +28,12 @@ impl Messenger for Nobody {
         None
     }
     async fn send(&self, _: &Destination, _: &Content, _: u32) -> Verdict {
+        unreachable!("nothing is sent to nobody")
+    }
+    fn template(&self, _: &Content, _: u32) -> Option<Template> {
+        None
+    }
+    async fn send_filled(&self, _: &Destination, _: &Content, _: u32, _: &SecretString) -> Verdict {
         unreachable!("nothing is sent to nobody")
     }
     async fn chats(&self) -> Result<Vec<AfilnetRow>, ReadError> {
@@ -86,6 +93,7 @@ pub(super) fn ports(store: &Arc<dyn Store>) -> ChannelPorts {
         store: Arc::clone(store),
         messenger: Arc::new(Nobody),
         webhook: Arc::new(Nobody),
+        placeholders: None,
         deadline: LeaseDeadline::unlimited(),
     }
 }

@@ -6,6 +6,7 @@ use crate::domain::content::{Attachment, AttachmentKind, FileUrl, Label, Locatio
 
 fn wording() -> Formatter {
     Formatter {
+        placeholders: false,
         text_limit: 4096,
         number_quick_replies: true,
         location_text: outbound().location_text,

@@ -49,6 +49,7 @@ fn channel(url: &str, transport: config::Transport) -> config::Channel {
         platform: Platform::Whatsapp,
         platform_id: "100".parse().unwrap(),
         text_limit: 4096,
+        anna: false,
         poll_active: Duration::from_secs(2),
         poll_idle: Duration::from_secs(15),
         afilnet: config::Afilnet {

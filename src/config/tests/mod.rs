@@ -1,5 +1,6 @@
 //! The configuration from outside: files and variables in, a `Config` or all its problems out.
 
+mod anna;
 mod channels;
 mod layers;
 mod secrets;

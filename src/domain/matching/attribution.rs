@@ -3,6 +3,8 @@
 
 use unicode_normalization::UnicodeNormalization as _;
 
+use super::sent_form::SentForm;
+use crate::domain::placeholder::{Piece, pieces};
 use crate::domain::{AfilnetRow, Direction, MId, entities};
 
 /// A file name shorter than this proves nothing.
@@ -28,6 +30,39 @@ pub(crate) struct UnmatchedSend {
     holds: Vec<String>,
     skeletons: Vec<String>,
     is_file: bool,
+    /// Where placeholders were filled in: what is known of the words that were sent.
+    filled: Option<Filled>,
+}
+
+/// What is known of words whose placeholders were filled in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Filled {
+    /// Those of each attempt.
+    forms: Vec<SentForm>,
+    /// The skeletons of the texts around the placeholders, in order.
+    around: Vec<String>,
+}
+
+impl Filled {
+    fn shows(&self, words: &str) -> bool {
+        self.forms.iter().any(|form| form.is(words))
+    }
+
+    /// Whether a row with this skeleton may say the same in other words: it holds the texts around the placeholders in their
+    /// order; where there are none, a link.
+    fn resembles(&self, row: &str) -> bool {
+        let mut rest = row;
+        for around in &self.around {
+            let Some((_, behind)) = rest.split_once(around.as_str()) else { return false };
+            rest = behind;
+        }
+        !self.around.is_empty() || row.contains("http")
+    }
+}
+
+/// What is kept of the words that call number `part` is about to say. `key` is random.
+pub(crate) fn sent_form(part: u32, key: [u8; 16], words: &str) -> SentForm {
+    SentForm::new(part, key, &normal(words))
 }
 
 impl UnmatchedSend {
@@ -45,7 +80,23 @@ impl UnmatchedSend {
             holds: file_url.into_iter().chain(name).map(normal).collect(),
             skeletons,
             is_file: file_url.is_some(),
+            filled: None,
         }
+    }
+
+    /// A call that said `template` with its placeholders filled in; each of `forms` is one attempt's.
+    pub(crate) fn filled(matched: Match, template: &str, forms: Vec<SentForm>, file_url: Option<&str>) -> Self {
+        let around = pieces(template).unwrap_or_default().into_iter().filter_map(|piece| match piece {
+            Piece::Text(text) => Some(skeleton(&text)).filter(|skeleton| !skeleton.is_empty()),
+            Piece::Placeholder(_) => None,
+        });
+        let filled = Some(Filled { forms, around: around.collect() });
+        Self { filled, ..Self::new(matched, None, file_url) }
+    }
+
+    /// Whether a row with these words, in their normal form, says exactly what the call said.
+    fn says(&self, words: &str) -> bool {
+        self.says.iter().any(|says| says == words) || self.filled.as_ref().is_some_and(|filled| filled.shows(words))
     }
 
     pub(crate) fn is_file(&self) -> bool {
@@ -103,7 +154,7 @@ pub(crate) fn attribute(
     };
     // The surest first, over the whole page: a row without words takes no call that another row names.
     for index in (0..rows.len()).filter(|index| unseen[*index] && rows[*index].direction != Direction::Inbound) {
-        matched(index, &|call, words| !words.is_empty() && call.says.iter().any(|says| says == words));
+        matched(index, &|call, words| !words.is_empty() && call.says(words));
     }
     let business = |index: &usize| unseen[*index] && rows[*index].direction == Direction::Outbound;
     for index in (0..rows.len()).filter(business) {
@@ -152,11 +203,13 @@ fn is_like_one(row: &AfilnetRow, calls: &[UnmatchedSend]) -> bool {
 
 /// Whether one holds the other, or neither holds a letter.
 fn resembles(row: &str, call: &UnmatchedSend) -> bool {
-    call.skeletons.iter().any(|said| match (row.is_empty(), said.is_empty()) {
-        (true, true) => true,
-        (false, false) => row.contains(said.as_str()) || said.contains(row),
-        (true, false) | (false, true) => false,
-    })
+    let filled = call.filled.as_ref().is_some_and(|filled| filled.resembles(row));
+    filled
+        || call.skeletons.iter().any(|said| match (row.is_empty(), said.is_empty()) {
+            (true, true) => true,
+            (false, false) => row.contains(said.as_str()) || said.contains(row),
+            (true, false) | (false, true) => false,
+        })
 }
 
 #[cfg(test)]
@@ -239,6 +292,32 @@ mod tests {
         // The customer's own picture is the customer's.
         assert_eq!(judged(&[(U, ""), (I, "")], vec![file("f", None)]), (vec!["-".into(), "-".into()], "ii".into()));
         assert_eq!(judged(&[(O, "")], vec![text("t", "words")]).0, ["-"]);
+    }
+
+    fn filled(m_id: &str, template: &str, sent: &[&str]) -> UnmatchedSend {
+        let forms = (1..).zip(sent).map(|(key, words)| sent_form(0, [key; 16], words));
+        UnmatchedSend::filled(matched(m_id), template, forms.collect(), None)
+    }
+
+    #[test]
+    fn a_call_whose_placeholders_were_filled_in_is_known_by_what_any_attempt_sent() {
+        let template = "Siga su caso: {{anna.chat_url}} - Ventas";
+        let own =
+            || filled("t", template, &["Siga su caso: https://a.test/?u=1&v=2 - Ventas", "Siga su caso: f - Ventas"]);
+        for shown in ["Siga  su caso: https://a.test/?u=1&amp;v=2 - Ventas\r\n", "Siga su caso: f - Ventas"] {
+            assert_eq!(judged(&[(O, shown)], vec![own()]).0, ["t"], "{shown}");
+        }
+        // As the agent wrote it, or with another link: not surely that call.
+        for shown in [template, "Siga su caso: https://a.test/?u=2 - Ventas", "*Siga su caso:* a.test/x - Ventas"] {
+            assert_eq!(judged(&[(O, shown)], vec![own()]).0, ["?"], "{shown}");
+        }
+        for shown in ["Ventas", "otra cosa", "- Ventas, siga su caso:"] {
+            assert_eq!(judged(&[(O, shown)], vec![own()]).0, ["-"], "{shown}");
+        }
+        let bare = || filled("b", "{{anna.chat_url}}", &["https://a.test/1"]);
+        assert_eq!(judged(&[(O, "https://a.test/2")], vec![bare()]).0, ["?"]);
+        assert_eq!(judged(&[(O, "gracias")], vec![bare()]).0, ["-"]);
+        assert_eq!(judged(&[(I, "https://a.test/1")], vec![bare()]).0, ["-"]);
     }
 
     #[test]

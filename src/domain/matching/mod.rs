@@ -4,11 +4,13 @@ mod attribution;
 mod freshness;
 mod identity;
 mod row_fingerprint;
+mod sent_form;
 
-pub(crate) use attribution::{Attribution, Match, UnmatchedSend, attribute, mark_history_ambiguous};
+pub(crate) use attribution::{Attribution, Match, UnmatchedSend, attribute, mark_history_ambiguous, sent_form};
 pub(crate) use freshness::{InitialSyncPolicy, ReadContext, history, news};
 pub(crate) use identity::{Known, base, identify, next_tail};
 pub(crate) use row_fingerprint::{RowFingerprint, content_fingerprint};
+pub(crate) use sent_form::{BadSentForm, SentForm};
 
 #[cfg(test)]
 pub(crate) use identity::identities;

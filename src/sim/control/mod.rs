@@ -39,9 +39,23 @@
 //! curl -X POST $B/reset                                                           # back to the beginning
 //! ```
 //!
+//! AnnA, `N=http://127.0.0.1:7003/control`:
+//!
+//! ```text
+//! curl $N/                                                                        # this list
+//! curl -d id=34600111222 -d name=Ana -d active=false $N/user                      # add or change a user
+//! curl -d count=5 $N/pending                                                      # open requests of every user
+//! curl -X POST $N/expire                                                          # accept no token of before
+//! curl -d rule=UserHash:http_500:1-3 $N/faults                                    # order a fault
+//! curl -X DELETE $N/faults                                                        # take all orders back
+//! curl $N/state                                                                   # everything but secrets
+//! curl -X POST $N/reset                                                           # back to the beginning
+//! ```
+//!
 //! `say` also takes `channel_id` and `bridge_url`; without them the first channel and the bridge of the start.
 
 pub(super) mod afilnet;
+pub(super) mod anna;
 pub(super) mod bonychat;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::db::{Count, Db, args, corrupt, decode};
 use crate::domain::MId;
 use crate::domain::matching::Match;
-use crate::store::{NewRow, OwnSend, StoreError, rules, sql};
+use crate::store::{NewRow, OwnSend, StoreError, rules, sent_forms, sql};
 
 /// Returns the stored form of a match.
 pub(super) fn stored(m_id: &str, part: u32) -> String {
@@ -39,20 +39,22 @@ pub(super) async fn own_sends(
     contact: &str,
     limit: usize,
 ) -> Result<Vec<OwnSend>, StoreError> {
+    type Row = (String, String, Count, String, Option<String>);
+
     let matched_sends: Vec<(String,)> = db.rows(sql::MATCHES, args![channel, contact]).await?;
     let matched_sends: HashSet<String> = matched_sends.into_iter().map(|(matched,)| matched).collect();
     let most = i64::try_from(limit).unwrap_or(i64::MAX);
-    let messages: Vec<(String, String, Count, String)> =
-        db.rows(sql::MAYBE_SENT, args![channel, contact, most]).await?;
+    let messages: Vec<Row> = db.rows(sql::MAYBE_SENT, args![channel, contact, most]).await?;
     let mut sends = Vec::new();
-    'newest_first: for (m_id, content, Count(part), state) in messages {
+    'newest_first: for (m_id, content, Count(part), state, forms) in messages {
         let parts = if matches!(state.as_str(), "queued" | "failed") { part } else { part + 1 };
         for part in (0..parts).rev().filter(|part| !matched_sends.contains(&stored(&m_id, *part))) {
             if sends.len() == limit {
                 break 'newest_first;
             }
             let content = serde_json::from_str(&content).map_err(|e| corrupt("outbound")(Box::new(e)))?;
-            sends.push(OwnSend { m_id: decode("outbound", &m_id)?, content, part });
+            let sent_forms = sent_forms::of(forms.as_deref(), part)?;
+            sends.push(OwnSend { m_id: decode("outbound", &m_id)?, content, part, sent_forms });
         }
     }
     sends.reverse();

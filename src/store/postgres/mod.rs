@@ -38,6 +38,7 @@ use super::{
     ManualOutcome, NewOutbound, OwnSend, Person, Position, Publication, QueueDepth, Recorded, SeenRows, Settlement,
     Store, StoreError, UnreportedSend, Waiting, Wakeups,
 };
+use crate::domain::matching::SentForm;
 use crate::domain::{ChannelName, ContactId, MId, PendingQuestion};
 
 pub(crate) use engine::PostgresStore;
@@ -150,6 +151,14 @@ impl Store for PostgresStore {
             Err(StoreError::Stale | StoreError::Corrupt { .. }) => {}
         }
         outcome
+    }
+
+    async fn note_sent_form(&self, attempt: &Attempt, form: SentForm) -> Result<(), StoreError> {
+        let args = (attempt.clone(), form);
+        self.write_owned("note_sent_form", &attempt.channel, args, |db, (attempt, form)| {
+            Box::pin(outbound::note_sent_form(db, attempt, form))
+        })
+        .await
     }
 
     async fn settle(&self, attempt: &Attempt, settlement: Settlement, now_ms: i64) -> Result<(), StoreError> {

@@ -18,6 +18,7 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "0001_start", include_str!("../migrations/postgres/0001_start.sql")),
     (2, "0002_once", include_str!("../migrations/postgres/0002_once.sql")),
     (3, "0003_leases", include_str!("../migrations/postgres/0003_leases.sql")),
+    (4, "0004_sent_forms", include_str!("../migrations/postgres/0004_sent_forms.sql")),
 ];
 
 /// Longest wait for the server when the process starts.

@@ -4,8 +4,9 @@
 use super::db::{Count, Db, args, corrupt, decode};
 use super::{events, matches, pending_question, sql as engine_sql};
 use crate::domain::clock::{millis, wall_ms};
+use crate::domain::matching::SentForm;
 use crate::domain::{ChannelName, Content, Event, EventBody, Fault, MId, StatusValue};
-use crate::store::{Attempt, Epoch, FailureStreak, NewOutbound, Settlement, StoreError, rules, sql};
+use crate::store::{Attempt, Epoch, FailureStreak, NewOutbound, Settlement, StoreError, rules, sent_forms, sql};
 
 /// Adds a message, last of its conversation, which is locked. Returns whether others are queued before it.
 pub(super) async fn add(db: &mut Db, conversation: i64, new: &NewOutbound, content: &str) -> Result<bool, StoreError> {
@@ -165,6 +166,14 @@ async fn mark_unreadable(db: &mut Db, head: Option<i64>, error: &StoreError, now
         "message `{m_id}` cannot be read from the store; it is set aside as failed, and was not sent"
     );
     Ok(())
+}
+
+pub(super) async fn note_sent_form(db: &mut Db, attempt: &Attempt, form: &SentForm) -> Result<(), StoreError> {
+    let Attempt { outbound_id, conversation, part, number, epoch, .. } = attempt;
+    db.lock(*conversation).await?;
+    let stored: Option<String> = db.one(sql::SENT_FORMS, args![outbound_id]).await?;
+    let forms = sent_forms::with(stored.as_deref(), attempt, form.clone())?;
+    db.change(sql::NOTE_SENT_FORMS, args![forms, outbound_id, part, number, epoch.0]).await
 }
 
 /// Settles an attempt that is in state `from`. Returns whether it queued a notice for the agent.

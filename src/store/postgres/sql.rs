@@ -218,7 +218,7 @@ pub(super) const CONVERSATIONS_OF: &str =
 // Retention skips locked rows: a message that an operator requeues must not lose its text meanwhile. An array, and not
 // IN: the planner estimates a tenth of a table for an unknown LIMIT, and would walk all of it.
 
-pub(super) const WIPE_OUTBOUND: &str = "UPDATE outbound SET content = NULL WHERE id = ANY (ARRAY (SELECT id FROM outbound \
+pub(super) const WIPE_OUTBOUND: &str = "UPDATE outbound SET content = NULL, sent_forms = NULL WHERE id = ANY (ARRAY (SELECT id FROM outbound \
      WHERE done_ms IS NOT NULL AND content IS NOT NULL AND done_ms < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))";
 
 pub(super) const DROP_OUTBOUND: &str = "DELETE FROM outbound WHERE id = ANY (ARRAY (SELECT id FROM outbound \

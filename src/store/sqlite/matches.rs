@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 use super::{corrupt, decode, one, rows};
 use crate::domain::MId;
 use crate::domain::matching::Match;
-use crate::store::{NewRow, OwnSend, StoreError, rules, sql};
+use crate::store::{NewRow, OwnSend, StoreError, rules, sent_forms, sql};
 
 /// Returns the stored form of a match.
 pub(super) fn stored(m_id: &str, part: u32) -> String {
@@ -41,22 +41,24 @@ pub(super) fn own_sends(
     contact: &str,
     limit: usize,
 ) -> Result<Vec<OwnSend>, StoreError> {
+    type Row = (String, String, u32, String, Option<String>);
+
     let matched_sends: HashSet<String> =
         rows(db, sql::MATCHES, params![channel, contact], |r| r.get(0))?.into_iter().collect();
     let most = i64::try_from(limit).unwrap_or(i64::MAX);
-    let messages: Vec<(String, String, u32, String)> =
-        rows(db, sql::MAYBE_SENT, params![channel, contact, most], |r| {
-            Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?))
-        })?;
+    let messages: Vec<Row> = rows(db, sql::MAYBE_SENT, params![channel, contact, most], |r| {
+        Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?))
+    })?;
     let mut sends = Vec::new();
-    'newest_first: for (m_id, content, part, state) in messages {
+    'newest_first: for (m_id, content, part, state, forms) in messages {
         let parts = if matches!(state.as_str(), "queued" | "failed") { part } else { part + 1 };
         for part in (0..parts).rev().filter(|part| !matched_sends.contains(&stored(&m_id, *part))) {
             if sends.len() == limit {
                 break 'newest_first;
             }
             let content = serde_json::from_str(&content).map_err(|e| corrupt("outbound")(Box::new(e)))?;
-            sends.push(OwnSend { m_id: decode("outbound", &m_id)?, content, part });
+            let sent_forms = sent_forms::of(forms.as_deref(), part)?;
+            sends.push(OwnSend { m_id: decode("outbound", &m_id)?, content, part, sent_forms });
         }
     }
     sends.reverse();

@@ -37,6 +37,7 @@ use super::{
     NewOutbound, OwnSend, Person, Position, Publication, QueueDepth, Recorded, SeenRows, Settlement, Store, StoreError,
     UnreportedSend, Waiting, Wakeups,
 };
+use crate::domain::matching::SentForm;
 use crate::domain::{ChannelName, ContactId, MId, PendingQuestion};
 
 use db::{change, conversation, corrupt, decode, execute, one, rows, unavailable};
@@ -120,6 +121,11 @@ impl Store for SqliteStore {
             wakeups.add_waiting(-i64::try_from(begun.len()).unwrap_or(0));
         }
         Ok(begun)
+    }
+
+    async fn note_sent_form(&self, attempt: &Attempt, form: SentForm) -> Result<(), StoreError> {
+        let attempt = attempt.clone();
+        self.write("note_sent_form", move |db| outbound::note_sent_form(db, &attempt, &form)).await
     }
 
     async fn settle(&self, attempt: &Attempt, settlement: Settlement, now_ms: i64) -> Result<(), StoreError> {

@@ -21,6 +21,7 @@ const APPLICATION_ID: i32 = 0x4241_6642;
 const MIGRATIONS: &[(u32, &str, &str)] = &[
     (1, "0001_start", include_str!("../migrations/sqlite/0001_start.sql")),
     (2, "0002_once", include_str!("../migrations/sqlite/0002_once.sql")),
+    (4, "0004_sent_forms", include_str!("../migrations/sqlite/0004_sent_forms.sql")),
 ];
 
 /// Added to the number of the last step in a store that was copied to another engine. Versions that know nothing of copies
@@ -230,6 +231,26 @@ mod tests {
         assert!(matches!(visitor(&file), Err(OpenError::Older { found, .. }) if found == older));
         Connection::open(&file).unwrap().pragma_update(None, "user_version", 999).unwrap();
         assert!(matches!(visitor(&file), Err(OpenError::Newer { found: 999, .. })));
+    }
+
+    #[test]
+    fn a_store_of_the_step_before_is_brought_forward_with_its_rows() {
+        let (_folder, file) = place();
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        let old = Connection::open(&file).unwrap();
+        for (number, _, sql) in MIGRATIONS.iter().rev().skip(1).rev() {
+            old.execute_batch(sql).unwrap();
+            old.pragma_update(None, "user_version", number).unwrap();
+        }
+        old.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        let row = "INSERT INTO outbound (conversation, m_id, state, kind, content, due_ms, accepted_ms, since_ms) \
+                   VALUES (1, 'm', 'unknown', 'text', '{}', 5, 5, 5)";
+        old.execute(row, []).unwrap();
+        drop(old);
+        let (db, _lock) = writer(&file).unwrap();
+        let kept: (String, Option<String>) =
+            db.query_row("SELECT m_id, sent_forms FROM outbound", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        assert_eq!(kept, ("m".to_owned(), None));
     }
 
     #[test]

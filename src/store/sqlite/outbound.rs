@@ -4,8 +4,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{change, corrupt, decode, events, matches, one, pending_question, rows, unavailable};
 use crate::domain::clock::wall_ms;
+use crate::domain::matching::SentForm;
 use crate::domain::{ChannelName, Content, Event, EventBody, Fault, MId, StatusValue};
-use crate::store::{Attempt, Epoch, FailureStreak, NewOutbound, Settlement, StoreError, rules, sql};
+use crate::store::{Attempt, Epoch, FailureStreak, NewOutbound, Settlement, StoreError, rules, sent_forms, sql};
 
 /// Adds a message, last of its conversation. Returns whether others are queued before it.
 pub(super) fn add(db: &Connection, conversation: i64, new: &NewOutbound, content: &str) -> Result<bool, StoreError> {
@@ -130,6 +131,13 @@ fn mark_unreadable(db: &Connection, head: Option<i64>, error: &StoreError, now_m
         "message `{m_id}` cannot be read from the store; it is set aside as failed, and was not sent"
     );
     Ok(())
+}
+
+pub(super) fn note_sent_form(db: &Connection, attempt: &Attempt, form: &SentForm) -> Result<(), StoreError> {
+    let stored: Option<String> = one(db, sql::SENT_FORMS, params![attempt.outbound_id])?;
+    let forms = sent_forms::with(stored.as_deref(), attempt, form.clone())?;
+    let Attempt { outbound_id, part, number, epoch, .. } = attempt;
+    change(db, sql::NOTE_SENT_FORMS, params![forms, outbound_id, part, number, epoch.0])
 }
 
 /// Settles an attempt that is in state `from`. Returns whether it queued a notice for the agent.

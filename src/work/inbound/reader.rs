@@ -439,7 +439,10 @@ impl Reader {
             };
             let last = call.part + 1 >= self.messenger.parts(&call.content);
             let matched = Match { m_id: call.m_id, part: call.part, last };
-            UnmatchedSend::new(matched, words.as_deref(), file_url.as_deref())
+            if call.sent_forms.is_empty() {
+                return UnmatchedSend::new(matched, words.as_deref(), file_url.as_deref());
+            }
+            UnmatchedSend::filled(matched, words.as_deref().unwrap_or_default(), call.sent_forms, file_url.as_deref())
         };
         Ok(made.into_iter().map(of).collect())
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::expansion::{Expansion, Words};
 use super::outcome::{judge, report};
 use crate::domain::clock::{millis, now_ms};
 use crate::domain::{Fault, LeaseDeadline, Messenger, Verdict};
@@ -25,6 +26,7 @@ pub(in crate::work) struct Sender {
     settings: Arc<ChannelSettings>,
     store: Arc<dyn Store>,
     messenger: Arc<dyn Messenger>,
+    expansion: Option<Expansion>,
     deadline: LeaseDeadline,
     calls: Arc<AfilnetCalls>,
     snapshot: Arc<SnapshotGate>,
@@ -47,6 +49,7 @@ impl Sender {
             settings: Arc::clone(&channel.settings),
             store: Arc::clone(&ports.store),
             messenger: Arc::clone(&ports.messenger),
+            expansion: Expansion::new(ports),
             deadline: ports.deadline.clone(),
             calls: Arc::clone(&state.calls),
             snapshot: Arc::clone(&state.snapshot),
@@ -116,11 +119,27 @@ impl Sender {
         if !may_call(&self.deadline, &stop).await {
             return; // the row stays `sending`, which the next owner reads as unknown
         }
+        let words = match &self.expansion {
+            Some(expansion) => expansion.words(&attempt, &stop).await,
+            None => Words::AsWritten,
+        };
         let started = Instant::now();
         let (messenger, sent) = (Arc::clone(&self.messenger), attempt.clone());
-        let call = async move { messenger.send(&sent.destination, &sent.content, sent.part).await };
+        let call = async move {
+            match words {
+                Words::AsWritten => Some(messenger.send(&sent.destination, &sent.content, sent.part).await),
+                Words::Filled(words) => {
+                    Some(messenger.send_filled(&sent.destination, &sent.content, sent.part, &words).await)
+                }
+                Words::Dropped => None,
+            }
+        };
         // In a task of its own: should it panic, the outcome is unknown, and the conversation goes on.
-        let verdict = tokio::spawn(call).await.unwrap_or(Verdict::Unknown { fault: Fault::Interrupted });
+        let verdict = tokio::spawn(call).await.unwrap_or(Some(Verdict::Unknown { fault: Fault::Interrupted }));
+        let Some(verdict) = verdict else {
+            permit.unused();
+            return; // as above
+        };
         let elapsed = started.elapsed();
         self.calls.on_send_result(&permit, &verdict);
         metrics::attempted(&self.settings.name, &verdict);

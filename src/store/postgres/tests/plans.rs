@@ -70,6 +70,8 @@ async fn no_statement_walks_a_table() {
         ("SEEN", sql::SEEN),
         ("CLAIMS", sql::MATCHES),
         ("SPOKEN", sql::MAYBE_SENT),
+        ("SENT_FORMS", sql::SENT_FORMS),
+        ("NOTE_SENT_FORMS", sql::NOTE_SENT_FORMS),
         ("FORGET", sql::FORGET),
         ("SET_EVENT_LANE", sql::SET_EVENT_LANE),
         ("DUE_EVENTS", sql::DUE_EVENTS),

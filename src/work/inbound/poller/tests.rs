@@ -7,13 +7,15 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use secrecy::SecretString;
 
 use super::*;
 use crate::domain::MId;
 use crate::domain::clock::now_ms;
 use crate::domain::content::{Label, QuickReply, Text};
 use crate::domain::{
-    Content, Delivery, Destination, Event, EventBody, Fault, ReadError, RetryPolicy, RowTime, Verdict, Webhook,
+    Content, Delivery, Destination, Event, EventBody, Fault, ReadError, RetryPolicy, RowTime, Template, Verdict,
+    Webhook,
 };
 use crate::store::open::SqliteStore;
 use crate::store::{Caller, Epoch, NewOutbound, SeenRow};
@@ -62,6 +64,14 @@ impl Messenger for Fake {
 
     async fn send(&self, _: &Destination, _: &Content, _: u32) -> Verdict {
         Verdict::Sent { afilnet_id: None }
+    }
+
+    fn template(&self, _: &Content, _: u32) -> Option<Template> {
+        None
+    }
+
+    async fn send_filled(&self, to: &Destination, content: &Content, part: u32, _: &SecretString) -> Verdict {
+        self.send(to, content, part).await
     }
 
     async fn chats(&self) -> Result<Vec<AfilnetRow>, ReadError> {

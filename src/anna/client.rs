@@ -1,0 +1,161 @@
+//! Calls to AnnA: over one client, with one token, few at a time, none while it fails.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use reqwest::{Client, Response};
+use secrecy::ExposeSecret as _;
+use serde_json::Value;
+use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
+
+use super::breaker::{Breaker, Conclusion};
+use super::error::{self, AnnaError};
+use super::token::{Token, Tokens};
+use super::wire::{self, Endpoint, Request};
+use crate::config;
+use crate::domain::clock::{retry_after, wall};
+use crate::telemetry::metrics;
+
+/// Longest call, from connecting to the last byte. A message waits for `anna.budget` at most.
+const LONGEST_CALL: Duration = Duration::from_secs(10);
+/// Most bytes of an answer.
+const MOST_BYTES: usize = 256 << 10;
+
+/// The HTTP client for AnnA. `ca` is trusted beside the system's roots. Nothing is repeated or followed: a redirect would
+/// carry the bearer token elsewhere (anna.md section 5).
+#[expect(clippy::disallowed_methods, reason = "one of the builders")]
+fn http(ca: &[reqwest::Certificate]) -> Result<Client, reqwest::Error> {
+    Client::builder()
+        .connect_timeout(LONGEST_CALL / 2)
+        .timeout(LONGEST_CALL)
+        .tls_certs_merge(ca.iter().cloned())
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .no_proxy()
+        .pool_idle_timeout(Duration::from_secs(3))
+        .user_agent(concat!("bonychat-afilnet-bridge/", env!("CARGO_PKG_VERSION")))
+        .build()
+}
+
+/// One company at AnnA.
+pub(crate) struct AnnaClient {
+    pub(super) settings: config::Anna,
+    http: Client,
+    /// Locked by whoever renews the token: there is one renewal at a time.
+    tokens: Arc<Mutex<Tokens>>,
+    breaker: Breaker,
+    parallel: Semaphore,
+}
+
+impl AnnaClient {
+    pub(crate) fn new(settings: &config::Anna) -> Result<Arc<Self>, reqwest::Error> {
+        Ok(Arc::new(Self {
+            http: http(&settings.ca)?,
+            tokens: Arc::default(),
+            breaker: Breaker::new(),
+            parallel: Semaphore::new(settings.max_parallel),
+            settings: settings.clone(),
+        }))
+    }
+
+    /// Makes one call with the token, and returns its payload; `Null` where the endpoint has none. Where AnnA does not accept
+    /// the token, it is renewed and the call made again, once (anna.md section 3).
+    pub(crate) async fn ask(self: &Arc<Self>, request: &Request<'_>) -> Result<Value, AnnaError> {
+        let endpoint = request.endpoint();
+        let body = request.body(self.settings.company_hash.expose_secret());
+        let token = self.token().await?;
+        match self.exchange(endpoint, body.clone(), Some(&token), request.user_id()).await {
+            Err(AnnaError::Auth(_)) => {
+                self.tokens.lock().await.forget(&token);
+                let token = self.token().await?;
+                self.exchange(endpoint, body, Some(&token), request.user_id()).await
+            }
+            other => other,
+        }
+    }
+
+    /// Gets a token, and returns how long it is used.
+    pub(crate) async fn token_lifetime(self: &Arc<Self>) -> Result<Duration, AnnaError> {
+        Ok(self.token().await?.lifetime())
+    }
+
+    /// The token, renewed where it is due. The renewal goes on though its caller has given up: others wait for it.
+    async fn token(self: &Arc<Self>) -> Result<Token, AnnaError> {
+        let tokens = Arc::clone(&self.tokens).lock_owned().await;
+        if let Some(known) = tokens.known() {
+            return known;
+        }
+        let this = Arc::clone(self);
+        let renewal = tokio::spawn(async move { this.renew(tokens).await });
+        renewal.await.unwrap_or(Err(AnnaError::Transport("the renewal of the token broke off")))
+    }
+
+    async fn renew(&self, mut tokens: OwnedMutexGuard<Tokens>) -> Result<Token, AnnaError> {
+        let settings = &self.settings;
+        let body =
+            wire::login(settings.company_hash.expose_secret(), &settings.user, settings.password.expose_secret());
+        let answer = self.exchange(Endpoint::GetToken, body, None, "").await;
+        let token =
+            answer.and_then(|data| Token::read(&data, wall()).ok_or(AnnaError::Protocol("GetToken brought no token")));
+        tokens.keep(token)
+    }
+
+    /// Makes one call, once.
+    async fn exchange(
+        &self,
+        endpoint: Endpoint,
+        body: Vec<u8>,
+        token: Option<&Token>,
+        user_id: &str,
+    ) -> Result<Value, AnnaError> {
+        let _place = self.parallel.acquire().await.map_err(|_| AnnaError::Transport("the client is closed"))?;
+        let Some(trial) = self.breaker.admit() else { return Err(AnnaError::Open) };
+        let answered = self.post(endpoint, body, token).await.and_then(|(status, asked, body)| {
+            let private = [self.settings.company_hash.expose_secret(), user_id, self.settings.password.expose_secret()];
+            wire::classify(endpoint, status, asked, &body, &private)
+        });
+        trial.conclude(Conclusion::of(&answered));
+        let outcome = answered.as_ref().err().map_or("ok", AnnaError::class);
+        metrics::anna::call(endpoint.name(), outcome);
+        tracing::debug!(anna_endpoint = endpoint.name(), outcome, "AnnA was asked");
+        answered
+    }
+
+    async fn post(
+        &self,
+        endpoint: Endpoint,
+        body: Vec<u8>,
+        token: Option<&Token>,
+    ) -> Result<(u16, Option<Duration>, Bytes), AnnaError> {
+        let url = self.settings.base_url.join(endpoint.path()).map_err(|_| AnnaError::Protocol("no such address"))?;
+        let request = self
+            .http
+            .post(url)
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"))
+            .header(ACCEPT, HeaderValue::from_static("application/json"))
+            .body(body);
+        let request = match token {
+            Some(token) => request.bearer_auth(token.value().expose_secret()), // a header that is never printed
+            None => request,
+        };
+        let response = request.send().await.map_err(|error| AnnaError::Transport(error::words(&error)))?;
+        let status = response.status().as_u16();
+        let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let asked = header.and_then(|header| retry_after(header, wall()));
+        Ok((status, asked, read(response).await?))
+    }
+}
+
+/// The whole body.
+async fn read(mut response: Response) -> Result<Bytes, AnnaError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| AnnaError::Transport(error::words(&error)))? {
+        if body.len() + chunk.len() > MOST_BYTES {
+            return Err(AnnaError::Protocol("the answer is longer than 256 KiB"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.into())
+}
