@@ -34,7 +34,7 @@ const PROBE_EVERY: Duration = Duration::from_secs(1);
 
 /// Time before a refused event is posted again, where others would go before it next. A single refusal may be a hiccup of
 /// the far side: the event behind would be accepted first, and the two would arrive in the wrong order.
-const HICCUP: Duration = Duration::from_secs(1);
+const HICCUP: Duration = Duration::from_millis(250);
 
 /// Events behind a refused one that are tried in one pass, at most.
 const BEHIND: usize = 8;
@@ -228,18 +228,17 @@ impl Publisher {
         if !ruling.look_behind {
             return (delivery, ruling);
         }
-        let (delivery, ruling) = if first && self.is_followed(event).await {
+        let mut delivery = delivery;
+        if first && self.is_followed(event).await {
             let pause = stop.run_until_cancelled(tokio::time::sleep(HICCUP)).await;
             let again = if pause.is_some() { self.once_more(event, stop).await } else { None };
             let Some((again, _)) = again else { return (delivery, ruling) };
-            let ruling = self.rule(event, &again);
-            if !ruling.look_behind {
+            if !matches!(again, Delivery::Refused { .. }) {
+                let ruling = self.rule(event, &again);
                 return (again, ruling);
             }
-            (again, ruling)
-        } else {
-            (delivery, ruling)
-        };
+            delivery = again;
+        }
         let behind = self.try_behind(event, permit, stop).await;
         if !behind.taken {
             let mut stuck = lock(&self.stuck);
