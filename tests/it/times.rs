@@ -40,28 +40,3 @@ async fn a_clock_set_back_by_a_day_while_the_bridge_was_down_holds_up_nothing() 
     assert_eq!(house.messages("queued"), [] as [String; 0]);
     house.check();
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn event_times_of_a_conversation_do_not_go_back_with_the_clock() {
-    let mut house = House::new().on_a_file();
-    let bridge = house.start().await;
-    house.customer(&contact(1), "before");
-    assert!(house.bonychat.until(SOON, |world| world.texts(&contact(1)) == ["before"]).await);
-    bridge.kill();
-    // As if the clock had shown an hour later by then.
-    let db = Connection::open(house.database()).unwrap();
-    assert_eq!(db.execute("UPDATE conversations SET event_ms = event_ms + 3600000", []).unwrap(), 1);
-    let told_ms: i64 = db.query_row("SELECT event_ms FROM conversations", [], |row| row.get(0)).unwrap();
-    drop(db);
-    let _bridge = house.start().await;
-    house.customer(&contact(1), "after");
-    house.customer(&contact(2), "another conversation");
-    let all = |world: &bridge::sim::bonychat::World| {
-        world.texts(&contact(1)) == ["before", "after"] && world.texts(&contact(2)) == ["another conversation"]
-    };
-    assert!(house.bonychat.until(SOON, all).await);
-    let last = house.bonychat.unique_events(&contact(1)).pop().unwrap();
-    assert_eq!((last.text(), last.timestamp_ms), ("after", told_ms));
-    assert!(house.bonychat.events(&contact(2))[0].timestamp_ms < told_ms, "no other conversation stands still");
-    house.check();
-}
