@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use crate::domain::clock::now_ms;
 
-/// A call that is not stored this long after it may have arrived is old: its caller may have given up and called again,
-/// and the close of its connection may come after that.
-/// Shorter than the timeout of callers.
+/// A call that is not stored this long after it may have arrived is old: its caller may have given up and called again, and
+/// the close of its connection may arrive after that. Shorter than the timeout of callers.
 const OLD_MS: i64 = 250;
 
 /// The caller of a message that is to be stored. A caller that gives up may call again at another process, which may
@@ -38,12 +37,28 @@ impl Caller {
     /// Returns when the call may have arrived, if that is so long ago that the caller may have called again although it
     /// still seems connected: a proxy may not pass on that its client is gone, or its close may still be in flight.
     pub(super) fn old_since_ms(&self) -> Option<i64> {
-        (now_ms().saturating_sub(self.came_ms) > OLD_MS).then_some(self.came_ms)
+        self.old_at(now_ms())
+    }
+
+    fn old_at(&self, now_ms: i64) -> Option<i64> {
+        (now_ms.saturating_sub(self.came_ms) > OLD_MS).then_some(self.came_ms)
     }
 }
 
 impl fmt::Debug for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Caller").field("came_ms", &self.came_ms).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_old_a_quarter_of_a_second_after_it_may_have_come() {
+        let caller = Caller::new(1000, || true);
+        assert_eq!([1000, 1250, 1251].map(|now_ms| caller.old_at(now_ms)), [None, None, Some(1000)]);
+        assert_eq!(Caller::stays().old_at(i64::MAX), None);
     }
 }
