@@ -1,9 +1,10 @@
 //! `POST /message` on a connection that the test holds itself, byte by byte where it wants to.
 
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{CHANNEL, SOON, TOKEN, contact};
 
@@ -39,6 +40,37 @@ pub fn answer(stream: &mut TcpStream) -> (usize, u16, Value) {
     stream.read_exact(&mut body).unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     (bytes.len() + length, status, serde_json::from_slice(&body).unwrap())
+}
+
+/// A whole exchange on a connection of its own, that may be dropped: the caller has received exactly what its own reads
+/// returned. HTTP libraries read in tasks of their own: there, a response can have been read in full from the connection by
+/// the time at which the call is given up, and the bridge must count it as received.
+pub async fn exchange_alone(
+    base: &str,
+    token: &str,
+    channel: &str,
+    contact: &str,
+    text: &str,
+) -> io::Result<(u16, String)> {
+    let mut stream = tokio::net::TcpStream::connect(base.trim_start_matches("http://")).await?;
+    let message = json!({"type": "text", "text": text});
+    let body = json!({"channelId": channel, "contactId": contact, "message": message}).to_string();
+    let head = format!("POST /message HTTP/1.1\r\nhost: bridge\r\nauthorization: Bearer {token}\r\n");
+    stream.write_all(format!("{head}content-length: {}\r\n\r\n{body}", body.len()).as_bytes()).await?;
+    let mut bytes = Vec::new();
+    loop {
+        if stream.read_buf(&mut bytes).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let response = String::from_utf8_lossy(&bytes);
+        let Some((head, body)) = response.split_once("\r\n\r\n") else { continue };
+        let head = head.to_ascii_lowercase();
+        let length: usize =
+            head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap().parse().unwrap();
+        if body.len() == length {
+            return Ok((head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned()));
+        }
+    }
 }
 
 /// A whole exchange on a connection of its own.

@@ -72,7 +72,7 @@ impl House {
         for n in 1..channels {
             for (key, value) in [
                 ("CHANNEL_ID", channel_of(n, channels)),
-                ("API_TOKEN", format!("token-of-channel-{}", n + 1)),
+                ("API_TOKEN", token_of(n, channels)),
                 ("ID_TYPE", "phone".into()),
                 ("PLATFORM", "whatsapp".into()),
                 ("PLATFORM_ID", platform_of(n, channels)),
@@ -365,6 +365,11 @@ pub async fn until_within(limit: Duration, what: &str, mut state: impl FnMut() -
 /// The channel of a contact, where each of `channels` has its share of them, and that channel's name at Afilnet.
 pub fn channel_of(contact: usize, channels: usize) -> String {
     format!("channel{}", contact % channels + 1)
+}
+
+/// See [`channel_of`].
+pub fn token_of(contact: usize, channels: usize) -> String {
+    format!("token-of-channel-{}", contact % channels + 1)
 }
 
 /// See [`channel_of`].
