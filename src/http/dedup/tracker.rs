@@ -28,6 +28,8 @@ const EQUAL_WAITS: Duration = Duration::from_millis(50);
 const TOLD_WITHIN: Duration = Duration::from_secs(15);
 /// Wait before recording is retried.
 const AGAIN: Duration = Duration::from_millis(500);
+/// How often it is tried at the stop: a loss that is not recorded counts as received once this process is dead.
+const TRIES_AT_STOP: u32 = 6;
 /// Calls that later ones are compared with, at most: those of many seconds.
 const MOST: usize = 50_000;
 
@@ -271,7 +273,7 @@ impl ResponseTracker {
                 );
             }
             tries += 1;
-            if matches!(error, StoreError::Closed) || self.state().closed {
+            if matches!(error, StoreError::Closed) || (tries >= TRIES_AT_STOP && self.state().closed) {
                 break;
             }
             sleep(AGAIN).await;

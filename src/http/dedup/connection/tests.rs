@@ -181,6 +181,24 @@ async fn what_was_answered_before_a_stop_is_known_after_it() {
     assert_eq!(store.accept(message("a")).await.unwrap().outcome, AcceptOutcome::New);
 }
 
+#[tokio::test]
+async fn a_loss_is_recorded_at_the_stop_though_the_store_fails_for_a_moment() {
+    let room = Room::new();
+    let (file, away) = (room.folder.path().join("bridge.db"), room.folder.path().join("away"));
+    let (answering, first, _) = room.call("a").await;
+    std::fs::rename(&file, &away).unwrap();
+    assert!(room.store.accept(message("another")).await.is_err());
+    drop(answering);
+    let back = tokio::spawn(async move {
+        sleep(Duration::from_millis(700)).await; // the store fails for so long
+        std::fs::rename(&away, &file).unwrap();
+    });
+    room.tracker.close();
+    room.recorder.await.unwrap();
+    back.await.unwrap();
+    assert_eq!(room.store.accept(message("a")).await.unwrap().outcome, AcceptOutcome::RepeatOf(first));
+}
+
 /// A response that has arrived at a caller, which has not read it: the caller, the stream that is not polled any more,
 /// as on a busy machine, and the message.
 async fn arrived(room: &Room) -> (TcpStream, TrackedStream, MId) {
