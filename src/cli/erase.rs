@@ -10,7 +10,7 @@ use crate::store::{Erase, Erasure, Person, Store, StoreError};
 const TRIES: u32 = 10;
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Whose, and how far to go.
+/// Arguments of `messages erase`: the person, and whether to erase or only to count.
 #[derive(Debug, clap::Args)]
 pub(super) struct EraseArgs {
     /// The person's number as it stands in BonyChat or at Afilnet, or the custom contact id

@@ -72,17 +72,17 @@ const BYTES: [&[u8]; 9] = [
     b"\xef\xbb\xbf",
 ];
 
-/// Chance that can be played again (splitmix64).
-pub(crate) struct Dice(u64);
+/// Pseudo-random numbers that a seed repeats (splitmix64).
+pub(crate) struct InputRng(u64);
 
-impl Dice {
+impl InputRng {
     pub(crate) fn new(seed: u64, turn: u64) -> Self {
-        let mut dice = Self(seed ^ turn.wrapping_mul(0xD134_2543_DE82_EF95));
-        dice.roll();
-        dice
+        let mut rng = Self(seed ^ turn.wrapping_mul(0xD134_2543_DE82_EF95));
+        rng.next_u64();
+        rng
     }
 
-    pub(crate) fn roll(&mut self) -> u64 {
+    pub(crate) fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -90,9 +90,9 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    /// A number below `end`, which is not 0.
+    /// Returns a number below `end`, which is not 0.
     pub(crate) fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.roll() % end as u64).unwrap()
+        usize::try_from(self.next_u64() % end as u64).unwrap()
     }
 
     pub(crate) fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
@@ -134,26 +134,26 @@ impl Drop for Told<'_> {
 
 /// Runs `check` on mutations of `sound`.
 #[expect(clippy::print_stderr, reason = "the seed, for whoever reads the failed test")]
-pub(crate) fn fuzz(what: &str, sound: &[Vec<u8>], mut check: impl FnMut(&[u8], &mut Dice)) {
+pub(crate) fn fuzz(what: &str, sound: &[Vec<u8>], mut check: impl FnMut(&[u8], &mut InputRng)) {
     let (seed, cases) = (seed(), cases());
     eprintln!("{what}: BRIDGE_FUZZ_SEED={seed} BRIDGE_FUZZ_CASES={cases}");
     for case in 0..cases {
-        let mut dice = Dice::new(seed, case);
-        let body = mutant(sound, &mut dice);
+        let mut rng = InputRng::new(seed, case);
+        let body = mutant(sound, &mut rng);
         let _told = Told { seed, case, body: &body };
-        check(&body, &mut dice);
+        check(&body, &mut rng);
     }
 }
 
 /// One of `sound` after a few edits. Most of a case's edits leave something like JSON, or nothing but the reading of
 /// JSON would be tried.
-fn mutant(sound: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
-    let mut body = dice.pick(sound).clone();
-    let first = *dice.pick(&[0, 8, 8]);
-    for _ in 0..*dice.pick(&[1, 1, 1, 2, 2, 4]) {
-        let other = dice.pick(sound);
-        let kind = first + dice.below(20 - first);
-        edit(&mut body, kind, other, dice);
+fn mutant(sound: &[Vec<u8>], rng: &mut InputRng) -> Vec<u8> {
+    let mut body = rng.pick(sound).clone();
+    let first = *rng.pick(&[0, 8, 8]);
+    for _ in 0..*rng.pick(&[1, 1, 1, 2, 2, 4]) {
+        let other = rng.pick(sound);
+        let kind = first + rng.below(20 - first);
+        edit(&mut body, kind, other, rng);
         if body.len() > LONGEST_BYTES {
             break;
         }
@@ -162,14 +162,14 @@ fn mutant(sound: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
 }
 
 /// One edit; the kinds from 8 on work on whole tokens.
-fn edit(body: &mut Vec<u8>, kind: usize, other: &[u8], dice: &mut Dice) {
-    let at = dice.below(body.len() + 1);
-    let end = (at + dice.below(20)).min(body.len());
+fn edit(body: &mut Vec<u8>, kind: usize, other: &[u8], rng: &mut InputRng) {
+    let at = rng.below(body.len() + 1);
+    let end = (at + rng.below(20)).min(body.len());
     match kind {
-        0 if at < body.len() => body[at] ^= 1 << dice.below(8),
-        1 if at < body.len() => body[at] = dice.roll().to_le_bytes()[0],
+        0 if at < body.len() => body[at] ^= 1 << rng.below(8),
+        1 if at < body.len() => body[at] = rng.next_u64().to_le_bytes()[0],
         2 => body.truncate(at),
-        3 => insert(body, at, dice.pick::<&[u8]>(&BYTES)),
+        3 => insert(body, at, rng.pick::<&[u8]>(&BYTES)),
         4 => drop(body.drain(at..end)),
         5 => {
             let twice = body[at..end].to_vec();
@@ -177,26 +177,26 @@ fn edit(body: &mut Vec<u8>, kind: usize, other: &[u8], dice: &mut Dice) {
         }
         6 => {
             body.truncate(at);
-            body.extend_from_slice(&other[dice.below(other.len() + 1)..]);
+            body.extend_from_slice(&other[rng.below(other.len() + 1)..]);
         }
-        7 => insert(body, at, dice.pick(&["{", "}", "[", "]", "\"", ",", ":", "\\", "\\u", "1"]).as_bytes()),
-        8..=11 => swap(body, dice),
+        7 => insert(body, at, rng.pick(&["{", "}", "[", "]", "\"", ",", ":", "\\", "\\u", "1"]).as_bytes()),
+        8..=11 => swap(body, rng),
         12..=14 => {
             let tokens = tokens(other);
             if !tokens.is_empty() {
-                replace(body, &other[dice.pick(&tokens).clone()], dice);
+                replace(body, &other[rng.pick(&tokens).clone()], rng);
             }
         }
-        15 | 16 => replace(body, dice.pick(&TOKENS).as_bytes(), dice),
-        17 => nest(body, dice),
-        18 if dice.below(4) == 0 => {
-            let length = *dice.pick(&[49, 50, 51, 200, 201, 255, 256, 257, 1999, 2000, 2001, 6999, 7000, 7001]);
-            let text = dice.pick(&["a", "7", "ñ", "😀", " ", "\\u0000", "\\ud83d"]).repeat(length);
-            replace(body, format!("\"{text}\"").as_bytes(), dice);
+        15 | 16 => replace(body, rng.pick(&TOKENS).as_bytes(), rng),
+        17 => nest(body, rng),
+        18 if rng.below(4) == 0 => {
+            let length = *rng.pick(&[49, 50, 51, 200, 201, 255, 256, 257, 1999, 2000, 2001, 6999, 7000, 7001]);
+            let text = rng.pick(&["a", "7", "ñ", "😀", " ", "\\u0000", "\\ud83d"]).repeat(length);
+            replace(body, format!("\"{text}\"").as_bytes(), rng);
         }
         _ => {
-            let number = dice.roll() >> dice.below(64);
-            replace(body, format!("{}{number}", dice.pick(&["", "-", "1e", "0."])).as_bytes(), dice);
+            let number = rng.next_u64() >> rng.below(64);
+            replace(body, format!("{}{number}", rng.pick(&["", "-", "1e", "0."])).as_bytes(), rng);
         }
     }
 }
@@ -206,12 +206,12 @@ fn insert(body: &mut Vec<u8>, at: usize, bytes: &[u8]) {
 }
 
 /// Two tokens change places.
-fn swap(body: &mut Vec<u8>, dice: &mut Dice) {
+fn swap(body: &mut Vec<u8>, rng: &mut InputRng) {
     let tokens = tokens(body);
     if tokens.is_empty() {
         return;
     }
-    let (one, two) = (dice.pick(&tokens).clone(), dice.pick(&tokens).clone());
+    let (one, two) = (rng.pick(&tokens).clone(), rng.pick(&tokens).clone());
     let (first, second) = if one.start <= two.start { (one, two) } else { (two, one) };
     if first == second {
         return;
@@ -221,23 +221,23 @@ fn swap(body: &mut Vec<u8>, dice: &mut Dice) {
 }
 
 /// Another token in the place of one.
-fn replace(body: &mut Vec<u8>, token: &[u8], dice: &mut Dice) {
+fn replace(body: &mut Vec<u8>, token: &[u8], rng: &mut InputRng) {
     let tokens = tokens(body);
     if !tokens.is_empty() {
-        let place = dice.pick(&tokens).clone();
+        let place = rng.pick(&tokens).clone();
         drop(body.splice(place, token.iter().copied()));
     }
 }
 
 /// One token moves deep into lists or objects, closed again or not.
-fn nest(body: &mut Vec<u8>, dice: &mut Dice) {
+fn nest(body: &mut Vec<u8>, rng: &mut InputRng) {
     let tokens = tokens(body);
     if tokens.is_empty() {
         return;
     }
-    let place = dice.pick(&tokens).clone();
-    let deep = *dice.pick(&[1, 2, 30, 120, 125, 126, 127, 128, 129, 300, 5000]);
-    let (open, close) = *dice.pick(&[("[", "]"), ("{\"a\":", "}"), ("{\"message\":", "}"), ("[", "")]);
+    let place = rng.pick(&tokens).clone();
+    let deep = *rng.pick(&[1, 2, 30, 120, 125, 126, 127, 128, 129, 300, 5000]);
+    let (open, close) = *rng.pick(&[("[", "]"), ("{\"a\":", "}"), ("{\"message\":", "}"), ("[", "")]);
     insert(body, place.end, close.repeat(deep).as_bytes());
     insert(body, place.start, open.repeat(deep).as_bytes());
 }

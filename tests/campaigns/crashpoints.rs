@@ -15,7 +15,7 @@ use crate::support::{House, PLATFORM_ID, SOON, TOKEN, contact, get, until};
 pub(crate) const OUT_OF_REACH: &[(&str, &str)] = &[
     (
         "mark_dead",
-        "only an event that cannot be read; its test is `an_event_that_cannot_be_read_is_set_aside_or_is_not`",
+        "only an event that cannot be read; its test is `an_event_that_cannot_be_read_is_marked_dead_or_is_not`",
     ),
     (
         "note_sent_form",
@@ -173,7 +173,7 @@ async fn a_person_who_is_interrupted_retries_or_discards_it_or_does_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_cannot_be_read_is_set_aside_or_is_not() {
+async fn an_event_that_cannot_be_read_is_marked_dead_or_is_not() {
     for when in [BEFORE_COMMIT, AFTER_COMMIT] {
         let mut house = House::new().on_a_file();
         house.bonychat.fault("webhook:http_503:1-1000000").unwrap();

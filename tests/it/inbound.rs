@@ -141,7 +141,7 @@ async fn the_webhook_in_trouble_loses_and_disorders_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_poison_event_is_set_aside_and_its_conversation_goes_on() {
+async fn a_poison_event_is_marked_dead_and_its_conversation_goes_on() {
     let mut house = House::new();
     let bridge = house.start().await;
     house.bonychat.set_poison(Some("POISON"));

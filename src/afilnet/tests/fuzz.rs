@@ -4,14 +4,14 @@
 use super::super::classify::{Failure, HttpResponse};
 use super::responses::every_body;
 use super::*;
-use crate::testkit::fuzz_input::{self, Dice};
+use crate::testkit::fuzz_input::{self, InputRng};
 
 #[test]
 fn mutated_answers_have_one_meaning_for_sends_and_reads() {
     let (zone, asked) = (TimeZone::get("Europe/Madrid").unwrap(), "34600000000".parse().unwrap());
     let (mut sent, mut without, mut rows) = (0, 0, 0);
-    fuzz_input::fuzz("Afilnet", &every_body(), |body, dice| {
-        let outcome = outcome(body, dice);
+    fuzz_input::fuzz("Afilnet", &every_body(), |body, rng| {
+        let outcome = outcome(body, rng);
         let (verdict, read) = (classify(&outcome), classify_read(&outcome));
         one_meaning(&verdict, &read, &outcome);
         says_so(&verdict, body, &outcome);
@@ -26,14 +26,14 @@ fn mutated_answers_have_one_meaning_for_sends_and_reads() {
 }
 
 /// `body` with some status; now and then no response.
-fn outcome(body: &[u8], dice: &mut Dice) -> Outcome {
-    let fault = [Fault::TimedOut, Fault::ConnectionLost, Fault::Unreachable][dice.below(3)].clone();
-    let http = *dice.pick(&[
+fn outcome(body: &[u8], rng: &mut InputRng) -> Outcome {
+    let fault = [Fault::TimedOut, Fault::ConnectionLost, Fault::Unreachable][rng.below(3)].clone();
+    let http = *rng.pick(&[
         200, 200, 200, 200, 200, 200, 200, 200, 200, 201, 204, 302, 400, 401, 403, 404, 408, 413, 429, 500, 503, 999,
     ]);
-    let asked = [None, Some(Duration::from_secs(7))][dice.below(2)];
-    match dice.below(50) {
-        0 => Err([Failure::BeforeSend(fault.clone()), Failure::AfterSend(fault)][dice.below(2)].clone()),
+    let asked = [None, Some(Duration::from_secs(7))][rng.below(2)];
+    match rng.below(50) {
+        0 => Err([Failure::BeforeSend(fault.clone()), Failure::AfterSend(fault)][rng.below(2)].clone()),
         1 => Ok(HttpResponse { http, asked, body: Err(fault) }),
         _ => Ok(HttpResponse { http, asked, body: Ok(body.to_vec()) }),
     }

@@ -72,14 +72,14 @@ async fn damage_anywhere_is_refused_in_words_or_served_around_and_never_replaced
     let whole = folder.path().join("whole.db");
     filled(&whole).await;
     let bytes = std::fs::read(&whole).unwrap();
-    let mut dice = StdRng::seed_from_u64(20_261_122);
+    let mut rng = StdRng::seed_from_u64(20_261_122);
     let (mut refused, mut troubled) = (0, 0);
     for n in 0..PLACES {
         let within = [HEADER, FIRST_PAGE, bytes.len(), bytes.len()][n as usize % 4];
-        let place = dice.random_range(0..within);
+        let place = rng.random_range(0..within);
         let mut damaged = bytes.clone();
         for byte in &mut damaged[place..(place + 8).min(bytes.len())] {
-            *byte ^= dice.random_range(1..=u8::MAX);
+            *byte ^= rng.random_range(1..=u8::MAX);
         }
         let file = folder.path().join(format!("{n}.db"));
         std::fs::write(&file, &damaged).unwrap();

@@ -6,11 +6,11 @@ use super::*;
 
 on_each_engine! {
     further_parts_go_before_later_messages_of_other_conversations
-    a_message_put_back_without_a_time_keeps_its_place_before_later_ones
+    a_message_requeued_without_a_time_keeps_its_place_before_later_ones
     tries_that_ended_in_different_faults_are_not_added_up
     a_part_that_went_out_leaves_no_tries_to_the_next
-    a_message_that_cannot_be_read_is_set_aside_and_its_conversation_goes_on
-    an_event_that_cannot_be_read_is_set_aside_and_its_conversation_goes_on
+    a_message_that_cannot_be_read_is_marked_unreadable_and_its_conversation_goes_on
+    an_event_that_cannot_be_read_is_marked_dead_and_its_conversation_goes_on
     a_conversation_that_was_only_written_to_has_no_position
     a_message_whose_caller_goes_away_before_the_commit_is_rung_for_and_counted
 }
@@ -39,7 +39,7 @@ async fn further_parts_go_before_later_messages_of_other_conversations(engine: E
     assert_eq!(next.contact, contact(1));
 }
 
-async fn a_message_put_back_without_a_time_keeps_its_place_before_later_ones(engine: Engine) {
+async fn a_message_requeued_without_a_time_keeps_its_place_before_later_ones(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     store.accept(message(9, "first", 10)).await.unwrap();
@@ -82,7 +82,7 @@ async fn a_part_that_went_out_leaves_no_tries_to_the_next(engine: Engine) {
     assert_eq!((attempt.part, attempt.number, attempt.before), (1, 1, FailureStreak::default()));
 }
 
-async fn a_message_that_cannot_be_read_is_set_aside_and_its_conversation_goes_on(engine: Engine) {
+async fn a_message_that_cannot_be_read_is_marked_unreadable_and_its_conversation_goes_on(engine: Engine) {
     let fresh = engine.fresh().await;
     let store = Arc::clone(&fresh.store);
     let epoch = store.take_ownership(&channel()).await.unwrap();
@@ -103,7 +103,7 @@ async fn a_message_that_cannot_be_read_is_set_aside_and_its_conversation_goes_on
     assert!(listed.done_ms.is_some());
 }
 
-async fn an_event_that_cannot_be_read_is_set_aside_and_its_conversation_goes_on(engine: Engine) {
+async fn an_event_that_cannot_be_read_is_marked_dead_and_its_conversation_goes_on(engine: Engine) {
     let fresh = engine.fresh().await;
     let store = Arc::clone(&fresh.store);
     store.record(reading(1, &[("r1", "broken"), ("r2", "behind it")])).await.unwrap();

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use self::walk::{Broken, Walk};
 use super::*;
-use crate::testkit::fuzz_input::{Dice, cases, seed};
+use crate::testkit::fuzz_input::{InputRng, cases, seed};
 
 /// How often the whole document is walked, at least; what a constraint does not affect varies each time.
 const ROUNDS: u64 = 8;
@@ -60,7 +60,7 @@ impl Broken {
 }
 
 fn walks(rounds: u64) -> impl Iterator<Item = Walk> {
-    let walk = |id_type, round| Walk { document: openapi::document(""), id_type, dice: Dice::new(seed(), round) };
+    let walk = |id_type, round| Walk { document: openapi::document(""), id_type, rng: InputRng::new(seed(), round) };
     (0..rounds).flat_map(move |round| [walk(IdType::Phone, round), walk(IdType::Custom, round)])
 }
 

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::domain::content::{MOST_LABEL, MOST_LATITUDE, MOST_LINK, MOST_LONGITUDE, MOST_REPLIES, MOST_TEXT};
-use crate::testkit::fuzz_input::{self, Dice};
+use crate::testkit::fuzz_input::{self, InputRng};
 
 /// Characters of a sent text that no problem may hold.
 const TELLING: usize = 12;
@@ -11,8 +11,8 @@ const TELLING: usize = 12;
 #[test]
 fn mutated_bodies_are_calls_within_the_limits_or_refused_without_an_echo() {
     let (mut read, mut refused, mut not_json) = (0, 0, 0);
-    fuzz_input::fuzz("/message", &BODIES, |body, dice: &mut Dice| {
-        let id_type = *dice.pick(&[IdType::Phone, IdType::Phone, IdType::Phone, IdType::Custom]);
+    fuzz_input::fuzz("/message", &BODIES, |body, rng: &mut InputRng| {
+        let id_type = *rng.pick(&[IdType::Phone, IdType::Phone, IdType::Phone, IdType::Custom]);
         match parse(body, id_type, Reach::ThisMachine) {
             Ok(call) => {
                 keeps_every_limit(&call, id_type);

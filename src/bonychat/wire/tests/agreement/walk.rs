@@ -3,7 +3,7 @@
 
 use super::super::*;
 use crate::domain::PHONE_DIGITS;
-use crate::testkit::fuzz_input::Dice;
+use crate::testkit::fuzz_input::InputRng;
 
 /// A body that breaks one constraint.
 pub(super) struct Broken {
@@ -20,7 +20,7 @@ pub(super) struct Broken {
 pub(super) struct Walk {
     pub(super) document: Value,
     pub(super) id_type: IdType,
-    pub(super) dice: Dice,
+    pub(super) rng: InputRng,
 }
 
 impl Walk {
@@ -54,14 +54,14 @@ impl Walk {
             "string" => self.lengths(path, &schema).into_iter().map(|n| self.text(path, &schema, n).into()).collect(),
             "number" => {
                 let (least, most) = (schema["minimum"].as_f64().unwrap(), schema["maximum"].as_f64().unwrap());
-                let share = f64::from(u32::try_from(self.dice.roll() >> 32).unwrap()) / f64::from(u32::MAX);
+                let share = f64::from(u32::try_from(self.rng.next_u64() >> 32).unwrap()) / f64::from(u32::MAX);
                 [least, most, 0.0, -0.0, least + (most - least) * share].into_iter().map(Value::from).collect()
             }
             "array" => {
                 let (least, most) = (limit(&schema, "minItems"), limit(&schema, "maxItems"));
                 let items = self.kept(&format!("{path}[0]"), &schema["items"]);
-                let some = |dice: &mut Dice, n| (0..n).map(|_| dice.pick(&items).clone()).collect::<Vec<_>>().into();
-                let mut lists: Vec<Value> = [least, most].into_iter().map(|n| some(&mut self.dice, n)).collect();
+                let some = |rng: &mut InputRng, n| (0..n).map(|_| rng.pick(&items).clone()).collect::<Vec<_>>().into();
+                let mut lists: Vec<Value> = [least, most].into_iter().map(|n| some(&mut self.rng, n)).collect();
                 lists.extend(items.iter().map(|item| vec![item.clone(); least].into()));
                 lists
             }
@@ -89,7 +89,7 @@ impl Walk {
         let properties = schema["properties"].as_object().unwrap();
         let some = |(key, property): (&String, &Value)| {
             let kept = self.kept(&below(path, key), property);
-            (key.clone(), self.dice.pick(&kept).clone())
+            (key.clone(), self.rng.pick(&kept).clone())
         };
         Value::Object(properties.iter().map(some).collect())
     }
@@ -104,16 +104,16 @@ impl Walk {
         if path == "contactId" && self.id_type == IdType::Phone {
             (least, most) = (PHONE_DIGITS.start() + 1, PHONE_DIGITS.end() + 1); // the rule is in the description: with the +
         }
-        vec![least, most, least + self.dice.below(most - least + 1)]
+        vec![least, most, least + self.rng.below(most - least + 1)]
     }
 
     /// A text of `length` characters that keeps the pattern and the format of `schema`.
     fn text(&mut self, path: &str, schema: &Value, length: usize) -> String {
-        let lenient = *self.dice.pick::<&str>(&["a", "ñ", "\u{1f600}", "\u{301}", "."]);
+        let lenient = *self.rng.pick::<&str>(&["a", "ñ", "\u{1f600}", "\u{301}", "."]);
         let mut filled = |start: &str, from: &str| {
             let from: Vec<char> = from.chars().collect();
             let left = length.saturating_sub(start.chars().count());
-            start.to_owned() + &(0..left).map(|_| *self.dice.pick(&from)).collect::<String>()
+            start.to_owned() + &(0..left).map(|_| *self.rng.pick(&from)).collect::<String>()
         };
         match (path, schema.get("pattern").and_then(Value::as_str)) {
             ("contactId", Some(_)) if self.id_type == IdType::Phone => filled("+", "123456789"),
@@ -170,7 +170,7 @@ impl Walk {
                 say("minItems", "one less", list(limit(&schema, "minItems") - 1).into());
                 say("maxItems", "one more", list(limit(&schema, "maxItems") + 1).into());
                 say("maxItems", "many more", list(1000).into());
-                let at = self.dice.below(limit(&schema, "maxItems"));
+                let at = self.rng.below(limit(&schema, "maxItems"));
                 for one in self.broken(&format!("{path}[{at}]"), &schema["items"]) {
                     let mut list = list(limit(&schema, "maxItems"));
                     list[at] = one.value;
