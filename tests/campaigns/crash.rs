@@ -12,13 +12,13 @@ use crate::support::workload::{Workload, number};
 /// One campaign: kills at random moments, a restart after each, then the count.
 async fn campaign(kills: usize, load: Workload, seed: u64) {
     let started = Instant::now();
-    let mut dice = StdRng::seed_from_u64(seed);
+    let mut rng = StdRng::seed_from_u64(seed);
     let mut house = Workload::settings(House::new());
     let mut bridge = house.start().await;
     let running = load.start(&house, &bridge.url());
     let mut killed = 0;
     while killed < kills && !running.is_over() {
-        tokio::time::sleep(Duration::from_millis(dice.random_range(20..400))).await; // the moment of the kill
+        tokio::time::sleep(Duration::from_millis(rng.random_range(20..400))).await; // the moment of the kill
         bridge.kill();
         killed += 1;
         bridge = house.start().await;

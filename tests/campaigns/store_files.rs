@@ -129,14 +129,14 @@ async fn a_damaged_log_is_refused_and_left_as_it_is_and_one_that_a_kill_cut_off_
     let whole = read_all(&house);
     let log = whole["-wal"].clone().unwrap();
     assert!(log.len() > 20 * 4096, "{} bytes", log.len());
-    let mut dice = StdRng::seed_from_u64(20_261_129);
+    let mut rng = StdRng::seed_from_u64(20_261_129);
     // Not at its end: what was being written at the kill was not acknowledged.
     let within = log.len() * 3 / 4;
     let mut places = vec![3, 17, 30, log.len() / 4, log.len() / 2];
-    places.extend((0..6).map(|_| dice.random_range(0..within)));
+    places.extend((0..6).map(|_| rng.random_range(0..within)));
     for place in places {
         let mut damaged = log.clone();
-        damaged[place] ^= 1 << dice.random_range(0..8);
+        damaged[place] ^= 1 << rng.random_range(0..8);
         std::fs::write(file(&house, "-wal"), &damaged).unwrap();
         println!("byte {place} of {}", log.len());
         refused(&house, &format!("byte {place} of {}", log.len())).await;
@@ -256,7 +256,7 @@ async fn a_file_of_another_program_is_refused_and_nothing_is_made_beside_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_with_any_of_the_files_missing_empty_old_or_swapped_never_loses_without_a_word() {
     let rounds = number("BRIDGE_STARTS", 12);
-    let mut dice = StdRng::seed_from_u64(number("BRIDGE_START_SEED", 20_261_129));
+    let mut rng = StdRng::seed_from_u64(number("BRIDGE_START_SEED", 20_261_129));
     // Another store, as a kill left it.
     let mut other = waiting();
     let bridge = other.start().await;
@@ -268,8 +268,8 @@ async fn a_start_with_any_of_the_files_missing_empty_old_or_swapped_never_loses_
     let (mut refusals, mut warned, mut whole) = (0, 0, 0);
     for round in 0..rounds {
         let bridge = house.start().await;
-        taken.extend(accept(&house, &bridge, 0..dice.random_range(1..6)).await);
-        let killed = dice.random();
+        taken.extend(accept(&house, &bridge, 0..rng.random_range(1..6)).await);
+        let killed = rng.random();
         if killed {
             bridge.kill();
         } else {
