@@ -1,4 +1,4 @@
-//! The reverse proxy of the manual in front of the bridge: the block of the manual, except for its certificate.
+//! The reverse proxies of the manual in front of the bridge: the blocks of the manual, except for their certificates.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -6,17 +6,19 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
+use crate::support::process::Bridge;
 use crate::support::{CHANNEL, House, SOON, TOKEN, contact, until};
 
-/// nginx as a process of its own. Stopped when dropped.
-struct Nginx {
+/// A reverse proxy as a process of its own. Stopped when dropped.
+struct Proxy {
     child: Child,
     base: SocketAddr,
-    _folder: tempfile::TempDir,
+    _folder: TempDir,
 }
 
-impl Drop for Nginx {
+impl Drop for Proxy {
     fn drop(&mut self) {
         let id = self.child.id().to_string();
         let _ = Command::new("kill").args(["-TERM", &id]).status(); // it ends its workers; killed, it would leave them
@@ -24,19 +26,37 @@ impl Drop for Nginx {
     }
 }
 
-/// nginx with the manual's block in front of `bridge`. `None` where nginx is not installed, unless it is required.
-async fn nginx(bridge: &str) -> Option<Nginx> {
-    let program =
-        ["/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/bin/nginx"].into_iter().find(|at| Path::new(at).exists());
-    let Some(program) = program else {
-        let is_required = std::env::var("BRIDGE_TEST_NGINX_REQUIRED").is_ok_and(|required| required == "1");
-        assert!(!is_required, "BRIDGE_TEST_NGINX_REQUIRED=1 and there is no nginx");
-        println!("skipped: there is no nginx on this machine");
-        return None;
-    };
-    let folder = tempfile::tempdir().unwrap();
-    let base = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let lines: Vec<String> = block()
+impl Proxy {
+    /// Starts `command`, which listens at `base`.
+    async fn start(command: &mut Command, base: SocketAddr, folder: TempDir) -> Self {
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let proxy = Self { child, base, _folder: folder };
+        until("the proxy listens", || TcpStream::connect(base).is_ok()).await;
+        proxy
+    }
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// Returns where `program` is installed. `None` where it is not, unless the environment variable `required` is 1.
+fn installed(program: &str, required: &str) -> Option<String> {
+    let places =
+        ["/usr/sbin", "/usr/local/sbin", "/usr/bin", "/usr/local/bin"].map(|place| format!("{place}/{program}"));
+    let found = places.into_iter().find(|at| Path::new(at).exists());
+    if found.is_none() {
+        assert!(std::env::var(required).as_deref() != Ok("1"), "{required}=1 and there is no {program}");
+        println!("skipped: there is no {program} on this machine");
+    }
+    found
+}
+
+/// nginx with the manual's block in front of `bridge`.
+async fn nginx(bridge: &str) -> Option<Proxy> {
+    let program = installed("nginx", "BRIDGE_TEST_NGINX_REQUIRED")?;
+    let (folder, base) = (tempfile::tempdir().unwrap(), free_address());
+    let lines: Vec<String> = block("nginx", "upstream bridge")
         .lines()
         .filter(|line| !line.trim_start().starts_with("ssl_"))
         .map(|line| line.replace("listen 443 ssl;", &format!("listen {base};")))
@@ -55,32 +75,47 @@ async fn nginx(bridge: &str) -> Option<Nginx> {
     std::fs::write(&file, config).unwrap();
     let mut command = Command::new(program);
     command.arg("-c").arg(&file).arg("-p").arg(folder.path()).arg("-e").arg(folder.path().join("error.log"));
-    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()).spawn().unwrap();
-    let nginx = Nginx { child, base, _folder: folder };
-    until("nginx listens", || TcpStream::connect(base).is_ok()).await;
-    Some(nginx)
+    Some(Proxy::start(&mut command, base, folder).await)
 }
 
-/// Returns the manual's nginx block.
-fn block() -> String {
+/// Caddy with the manual's file in front of `bridge`.
+async fn caddy(bridge: &str) -> Option<Proxy> {
+    let program = installed("caddy", "BRIDGE_TEST_CADDY_REQUIRED")?;
+    let (folder, base) = (tempfile::tempdir().unwrap(), free_address());
+    let config = block("text", "reverse_proxy bridge:8080")
+        .replacen("{\n\tservers", "{\n\tadmin off\n\tservers", 1)
+        .replace("chat.example.com {", &format!("http://:{} {{\n\tbind {}", base.port(), base.ip()))
+        .replace("bridge:8080", bridge);
+    let file = folder.path().join("Caddyfile");
+    std::fs::write(&file, config).unwrap();
+    let mut command = Command::new(program);
+    command.args(["run", "--adapter", "caddyfile", "--config"]).arg(&file).env("HOME", folder.path());
+    command.env("XDG_DATA_HOME", folder.path()).env("XDG_CONFIG_HOME", folder.path());
+    Some(Proxy::start(&mut command, base, folder).await)
+}
+
+/// Returns the manual's block in `language` that contains `words`.
+fn block(language: &str, words: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let pages = std::fs::read_dir(root.join("docs")).into_iter().flatten().flatten().map(|page| page.path());
     let pages = pages.chain([root.join("README.md")]).filter(|page| page.extension().is_some_and(|end| end == "md"));
     let texts: Vec<String> = pages.map(|page| std::fs::read_to_string(page).unwrap()).collect();
-    let mut blocks = texts.iter().flat_map(|text| text.split("```nginx\n").skip(1));
-    let block = blocks.find(|block| block.contains("upstream bridge")).expect("the manual shows nginx");
-    block.split("```").next().unwrap().to_owned()
+    let begin = format!("```{language}\n");
+    let blocks = texts.iter().flat_map(|text| text.split(&begin).skip(1)).map(|rest| rest.split("```").next().unwrap());
+    blocks.into_iter().find(|block| block.contains(words)).expect("the manual shows it").to_owned()
 }
 
 /// Status and body of a call through the proxy.
-fn call(nginx: &Nginx, path: &str, token: &str, body: &[u8]) -> (u16, String) {
-    let mut stream = TcpStream::connect(nginx.base).unwrap();
+fn call(proxy: &Proxy, path: &str, token: &str, body: &[u8]) -> (u16, String) {
+    let mut stream = TcpStream::connect(proxy.base).unwrap();
     stream.set_read_timeout(Some(SOON)).unwrap();
     let length = body.len();
     let head = format!("POST {path} HTTP/1.1\r\nhost: b\r\nconnection: close\r\nauthorization: Bearer {token}\r\n");
     let _ = stream.write_all(&[format!("{head}content-length: {length}\r\n\r\n").as_bytes(), body].concat());
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
+    // A proxy that has not read the whole body resets the connection after its response.
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    let answer = String::from_utf8(answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{answer}"));
     (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }
@@ -96,27 +131,45 @@ fn is_in_words(body: &str) -> bool {
 async fn what_the_bridge_refuses_reaches_the_caller_through_the_manuals_nginx() {
     let mut house = House::new();
     let bridge = house.start().await;
-    let Some(nginx) = nginx(bridge.url().trim_start_matches("http://")).await else { return };
+    let Some(proxy) = nginx(bridge.url().trim_start_matches("http://")).await else { return };
+    reaches_the_caller(&house, bridge, &proxy);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_bridge_refuses_reaches_the_caller_through_the_manuals_caddy() {
+    let mut house = House::new();
+    let bridge = house.start().await;
+    let Some(proxy) = caddy(bridge.url().trim_start_matches("http://")).await else { return };
+    reaches_the_caller(&house, bridge, &proxy);
+}
+
+/// Calls through a proxy of every kind that the bridge or the proxy refuses, and some that are taken.
+fn reaches_the_caller(house: &House, bridge: Bridge, proxy: &Proxy) {
     let message = json!({"type": "text", "text": "hello"});
     let good = json!({"channelId": CHANNEL, "contactId": contact(1), "message": message}).to_string();
     let large = vec![b' '; 400 * 1024];
     for n in 0..20 {
-        let (status, body) = call(&nginx, "/message", TOKEN, &large);
+        let (status, body) = call(proxy, "/message", TOKEN, &large);
+        assert!(status == 413 && is_in_words(&body), "{n}: {status} {body}");
+    }
+    let beyond_the_proxys_limit = vec![b' '; 1_500_000];
+    for n in 0..10 {
+        let (status, body) = call(proxy, "/message", TOKEN, &beyond_the_proxys_limit);
         assert!(status == 413 && is_in_words(&body), "{n}: {status} {body}");
     }
     for n in 0..20 {
-        let (status, body) = call(&nginx, "/message", "wrong", &large);
+        let (status, body) = call(proxy, "/message", "wrong", &large);
         assert!(status == 401 && is_in_words(&body), "{n}: {status} {body}");
     }
     for path in ["/message", "//message", "/message/", "/mensaje", "//message//"] {
-        let (status, body) = call(&nginx, path, TOKEN, good.as_bytes());
+        let (status, body) = call(proxy, path, TOKEN, good.as_bytes());
         assert!(status == 200 && body.contains("mId"), "{path}: {status} {body}");
     }
     for path in ["/readyz", "/openapi.json", "/metrics", "/"] {
-        assert_eq!(call(&nginx, path, TOKEN, good.as_bytes()).0, 404, "{path} is not published");
+        assert_eq!(call(proxy, path, TOKEN, good.as_bytes()).0, 404, "{path} is not published");
     }
     house.check();
     drop(bridge);
-    let (status, body) = call(&nginx, "/message", TOKEN, good.as_bytes());
+    let (status, body) = call(proxy, "/message", TOKEN, good.as_bytes());
     assert!(status == 502 && is_in_words(&body), "while the bridge is away: {status} {body}");
 }
