@@ -222,12 +222,12 @@ mod tests {
     /// `most` later at most, and returns when they arrived.
     async fn arrivals(limiter: &Arc<RateLimiter>, count: usize, most: Duration, seed: u64) -> Vec<Instant> {
         use rand::{Rng as _, SeedableRng as _};
-        let mut dice = rand::rngs::StdRng::seed_from_u64(seed);
+        let mut rng = rand::rngs::StdRng::seed_from_u64(seed);
         let (arrived, mut calls) = (Arc::new(Mutex::new(Vec::new())), Vec::new());
         for _ in 0..count {
             let slot = limiter.acquire(Duration::ZERO).await;
-            let there = most.mul_f64(dice.random_range(0.0..=1.0));
-            let back = most.saturating_sub(there).mul_f64(dice.random_range(0.0..=1.0));
+            let there = most.mul_f64(rng.random_range(0.0..=1.0));
+            let back = most.saturating_sub(there).mul_f64(rng.random_range(0.0..=1.0));
             let arrived = Arc::clone(&arrived);
             calls.push(tokio::spawn(async move {
                 tokio::time::sleep(there).await;
