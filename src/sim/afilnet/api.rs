@@ -1,4 +1,4 @@
-//! The API itself: carriage, the documented order of checks, the six methods of `class=chat` and `user.getbalance`.
+//! The API itself: the documented order of checks, the six methods of `class=chat` and `user.getbalance`.
 
 use std::time::Instant;
 
@@ -10,6 +10,7 @@ use super::switches::{
     AuthFailure, EmptyRead, GetmessagesMarksRead, IpDenied, NewDestination, RateLimit, RowOrder, UnreadIncludesSent,
     UnreadMarksRead, Window,
 };
+use super::transports::{self, Transport};
 use super::{Options, World};
 use crate::sim::faults::Terms;
 use crate::sim::form::{self, Params};
@@ -25,20 +26,22 @@ struct ApiCall {
     params: Params,
     user: String,
     password: String,
+    transport: Transport,
+    /// Its access token.
+    token: Option<String>,
 }
 
 impl ApiCall {
-    fn new(request: &Request, basic: bool) -> Self {
-        let mut params = match request.method.as_str() {
-            "GET" => form::urlencoded(request.query().as_bytes()),
-            _ => form::body(request),
+    fn new(request: &Request, transport: Transport) -> Self {
+        let (mut params, token) = transport.read(request);
+        let (user, password) = match transport {
+            Transport::Basic => form::basic(request).unwrap_or_default(),
+            Transport::Form | Transport::Soap => {
+                (params.remove("user").unwrap_or_default(), params.remove("password").unwrap_or_default())
+            }
+            Transport::Json => Default::default(),
         };
-        let (user, password) = if basic {
-            form::basic(request).unwrap_or_default()
-        } else {
-            (params.remove("user").unwrap_or_default(), params.remove("password").unwrap_or_default())
-        };
-        Self { params, user, password }
+        Self { params, user, password, transport, token }
     }
 
     /// Returns a parameter that exists and is not blank.
@@ -69,9 +72,11 @@ impl Service for World {
     async fn serve(&self, request: Request) -> Reply {
         let path = request.path();
         match path.trim_end_matches('/') {
-            "/api/http" => self.woken(self.api(&request, false).await),
-            "/api/basic" => self.woken(self.api(&request, true).await),
-            "/api/soap" | "/api/json" => Reply::page(501),
+            "/api/http" => self.woken(self.api(&request, Transport::Form).await),
+            "/api/basic" => self.woken(self.api(&request, Transport::Basic).await),
+            "/api/json" => self.woken(self.api(&request, Transport::Json).await),
+            "/api/soap" => self.woken(self.api(&request, Transport::Soap).await),
+            "/oauth/token" => self.token(&request),
             "/elsewhere" => {
                 lock(&self.state).counters.redirects_followed += 1;
                 Reply::page(200)
@@ -89,8 +94,30 @@ impl World {
         reply
     }
 
-    async fn api(&self, request: &Request, basic: bool) -> Reply {
-        let call = ApiCall::new(request, basic);
+    /// The token endpoint; its faults are those of the method `token`.
+    fn token(&self, request: &Request) -> Reply {
+        let mut state = lock(&self.state);
+        *state.counters.calls.entry("token".to_owned()).or_default() += 1;
+        match state.faults.next("token") {
+            Some(fault) => fault.spoil(None, &self.terms()),
+            None => transports::token(&mut state, request),
+        }
+    }
+
+    /// Returns the parameters of faults.
+    fn terms(&self) -> Terms {
+        let elsewhere = format!("http://localhost:{}/elsewhere/", self.port.get().copied().unwrap_or_default());
+        let Options { down_for, drip, .. } = self.options;
+        Terms { down_for, drip, elsewhere, refusal }
+    }
+
+    async fn api(&self, request: &Request, transport: Transport) -> Reply {
+        let mut call = ApiCall::new(request, transport);
+        if let Some(token) = &call.token {
+            let state = lock(&self.state);
+            call.user = state.tokens.get(token).cloned().unwrap_or_default();
+            call.password = state.accounts.get(&call.user).cloned().unwrap_or_default();
+        }
         let (wait, fault) = {
             let mut state = lock(&self.state);
             state.count(request, &call);
@@ -105,13 +132,15 @@ impl World {
         let mut state = lock(&self.state);
         state.counters.faults += 1;
         state.log(format!("{} -> fault {fault:?}", call.line()));
-        let elsewhere = format!("http://localhost:{}/elsewhere/", self.port.get().copied().unwrap_or_default());
-        let Options { down_for, drip, .. } = self.options;
-        fault.spoil(real.as_ref(), &Terms { down_for, drip, elsewhere, refusal })
+        transport.carry_fault(fault.spoil(real.as_ref(), &self.terms()))
     }
 
     /// Carries the call out.
     fn answer(&self, request: &Request, call: &ApiCall) -> Reply {
+        call.transport.carry(self.carry_out(request, call))
+    }
+
+    fn carry_out(&self, request: &Request, call: &ApiCall) -> Reply {
         if request.method != "GET" && request.method != "POST" {
             return Reply::page(405);
         }
@@ -119,7 +148,13 @@ impl World {
         if request.method == "GET" && origin + request.target.chars().count() > MAX_URL {
             return Reply::page(414);
         }
+        if !call.transport.accepts(request) {
+            return Reply::page(415);
+        }
         let mut state = lock(&self.state);
+        if call.transport == Transport::Json && call.user.is_empty() {
+            return Reply::page(401).with("www-authenticate", "Bearer");
+        }
         if let Some(reply) = state.turned_away(&self.options) {
             state.log(format!("{} -> turned away with {}", call.line(), reply.status));
             return reply;

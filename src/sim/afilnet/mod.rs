@@ -6,6 +6,7 @@ mod api;
 mod render;
 mod state;
 pub mod switches;
+mod transports;
 mod world;
 
 #[cfg(test)]
@@ -141,6 +142,24 @@ impl Afilnet {
     #[must_use]
     pub fn basic_url(&self) -> String {
         format!("http://{}/api/basic/", self.server.address())
+    }
+
+    /// The endpoint for JSON with OAuth 2.0, client `client` with secret `client-secret`: `http://127.0.0.1:PORT/api/json/`.
+    #[must_use]
+    pub fn json_url(&self) -> String {
+        format!("http://{}/api/json/", self.server.address())
+    }
+
+    /// Its token endpoint: `http://127.0.0.1:PORT/oauth/token`.
+    #[must_use]
+    pub fn token_url(&self) -> String {
+        format!("http://{}/oauth/token", self.server.address())
+    }
+
+    /// The endpoint for SOAP: `http://127.0.0.1:PORT/api/soap/`.
+    #[must_use]
+    pub fn soap_url(&self) -> String {
+        format!("http://{}/api/soap/", self.server.address())
     }
 
     /// Returns the URL of the control API: `http://127.0.0.1:PORT/control/`.

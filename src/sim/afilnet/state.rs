@@ -84,12 +84,20 @@ pub(super) struct Channel {
     pub(super) chats: BTreeMap<String, Vec<Row>>,
 }
 
+/// Id and secret of the OAuth client.
+pub(super) const OAUTH_CLIENT: (&str, &str) = ("client", "client-secret");
+
 /// Lines of the log that are kept.
 const LOG_LINES: usize = 300;
 
 /// Everything behind the lock.
 pub(super) struct State {
     pub(super) accounts: BTreeMap<String, String>,
+    /// The user of each access token that is accepted.
+    pub(super) tokens: BTreeMap<String, String>,
+    pub(super) tokens_given: u64,
+    /// Secret of the OAuth client.
+    pub(super) client_secret: String,
     /// By platform and platform id.
     pub(super) channels: BTreeMap<(String, String), Channel>,
     pub(super) switches: Switches,
@@ -115,6 +123,9 @@ impl State {
         };
         Self {
             accounts: options.accounts.iter().cloned().collect(),
+            tokens: BTreeMap::new(),
+            tokens_given: 0,
+            client_secret: OAUTH_CLIENT.1.to_owned(),
             channels: options.channels.iter().map(channel).collect(),
             switches: options.switches,
             faults: Faults::new(options.seed, &options.faults),

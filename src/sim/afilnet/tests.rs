@@ -167,7 +167,7 @@ async fn each_method_has_its_compulsory_parameters() {
 }
 
 #[tokio::test]
-async fn every_carriage_is_read() {
+async fn every_transport_is_read() {
     let afilnet = start();
     let http = client();
     let common = "class=chat&method=getchatchannels&extra=1";
@@ -192,6 +192,18 @@ async fn every_carriage_is_read() {
         assert_eq!(serde_json::from_slice::<Value>(&body).unwrap(), listed);
     }
     assert_eq!(afilnet.secrets_in_url(), 1);
+    let grant = "grant_type=client_credentials";
+    let token = http.post(afilnet.token_url()).header("content-type", form).body(grant);
+    assert_eq!(token.try_clone().unwrap().send().await.unwrap().status(), 401);
+    let token = token.basic_auth("client", Some("client-secret")).send().await.unwrap().bytes().await.unwrap();
+    let token = serde_json::from_slice::<Value>(&token).unwrap()["access_token"].as_str().unwrap().to_owned();
+    let json = http.post(afilnet.json_url()).bearer_auth(token).header("content-type", "application/json");
+    let json = json.body(r#"{"class":"chat","method":"getchatchannels"}"#).send().await.unwrap().bytes().await.unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&json).unwrap(), listed);
+    let call = "<call><class>chat</class><method>getchatchannels</method><user>user</user><password>password</password></call>";
+    let soap = http.post(afilnet.soap_url()).header("content-type", "text/xml").header("soapaction", "\"\"");
+    let soap = soap.body(format!("<E><B>{call}</B></E>")).send().await.unwrap().text().await.unwrap();
+    assert!(soap.contains("<return>{&quot;status&quot;:&quot;SUCCESS&quot;"), "{soap}");
     let balance = [&USER[..], &[("class", "user"), ("method", "getbalance")]].concat();
     assert_eq!(raw(&client(), &afilnet, &balance).await.unwrap().2, r#"{"status":"SUCCESS","result":"100.00"}"#);
 }
@@ -202,12 +214,12 @@ async fn what_is_no_call_has_its_http_status() {
     let http = client();
     let url = afilnet.url();
     let long = format!("{url}?class=chat&user=user&message={}", "x".repeat(4000));
-    let soap = url.replace("/http/", "/soap/");
-    let json = url.replace("/http/", "/json/");
+    let (json, soap) = (afilnet.json_url(), afilnet.soap_url());
     let cases = [
         (414, http.get(long)),
-        (501, http.post(soap)),
-        (501, http.post(json)),
+        (415, http.post(&json)),
+        (401, http.post(json).header("content-type", "application/json")),
+        (415, http.post(soap)),
         (405, http.put(&url)),
         (404, http.get(url.replace("/api/http/", "/"))),
     ];

@@ -122,6 +122,16 @@ impl World {
         lock(&self.state).faults.add(rule);
     }
 
+    /// Ends every access token that was given out.
+    pub fn expire_tokens(&self) {
+        lock(&self.state).tokens.clear();
+    }
+
+    /// Gives the OAuth client another secret.
+    pub fn set_client_secret(&self, secret: &str) {
+        secret.clone_into(&mut lock(&self.state).client_secret);
+    }
+
     /// Orders a fault by the text of its rule.
     pub fn fault(&self, rule: &str) -> Result<(), BadRule> {
         self.add_fault(rule.parse()?);
