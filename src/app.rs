@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::task::JoinHandle;
 
-use crate::afilnet::{self, AfilnetClient};
+use crate::afilnet::{self, AccessTokens, AfilnetClient};
 use crate::anna::{self, AnnaClient, AnnaResolver};
 use crate::bonychat::{self, WebhookClient};
 use crate::config::{Channel, Config, Problems};
@@ -225,9 +225,10 @@ fn clients(config: &Config) -> anyhow::Result<HashMap<ChannelName, Clients>> {
         }
         None => None,
     };
+    let tokens = AccessTokens::default();
     let build = |channel: &Channel| {
         let lease_deadline = LeaseDeadline::expired();
-        let messenger = AfilnetClient::new(channel, &config.outbound, config.language, to_afilnet.clone());
+        let messenger = AfilnetClient::new(channel, &config.outbound, config.language, to_afilnet.clone(), &tokens);
         let webhook = WebhookClient::new(channel, config.inbound.attachments, config.language, to_bonychat.clone())
             .map_err(|bad| {
                 anyhow::anyhow!("channels.{}.{bad} (not set there, it is that of [bonychat])", channel.name)

@@ -5,6 +5,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Largest response to a call that does not return a list.
 pub(super) const SMALL: usize = 1 << 20;
+/// Largest response that is parsed on the runtime's thread.
+pub(super) const READ_AT_ONCE: usize = 64 << 10;
 /// From this size on a response is a large one.
 const LARGE: usize = 1 << 20;
 

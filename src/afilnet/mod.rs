@@ -3,11 +3,14 @@
 
 mod classify;
 mod date_parser;
+mod failure;
 mod intake;
 mod json;
 mod list;
 mod noise;
+mod oauth;
 mod reserve;
+mod soap;
 mod sort;
 mod split;
 mod translate;
@@ -24,7 +27,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::value::RawValue;
 
 use self::classify::{Outcome, classify, classify_read};
-use self::intake::Intake;
+use self::intake::{Intake, READ_AT_ONCE};
+pub(crate) use self::oauth::AccessTokens;
 use self::translate::{Formatter, SendCall, Worded};
 use self::transport::HttpTransport;
 pub(crate) use self::transport::client;
@@ -44,9 +48,6 @@ pub(crate) const METHODS: &[&str] =
 
 /// Those of them that return lists of any length.
 const METHODS_OF_LISTS: &[&str] = &["getchats", "getmessages", "getunreadmessages"];
-
-/// Longest list that is read on the runtime's thread.
-const READ_AT_ONCE: usize = 64 << 10;
 
 /// One channel at Afilnet.
 pub(crate) struct AfilnetClient {
@@ -69,16 +70,17 @@ pub(crate) struct AfilnetClient {
 }
 
 impl AfilnetClient {
-    /// `http` comes from [`client`] and is shared by all channels.
+    /// `http`, from [`client`], and `tokens` are shared by all channels.
     pub(crate) fn new(
         channel: &config::Channel,
         outbound: &config::OutboundConfig,
         language: Language,
         http: reqwest::Client,
+        tokens: &AccessTokens,
     ) -> Self {
         Self {
             http,
-            transport: transport::transport(&channel.afilnet),
+            transport: transport::transport(&channel.afilnet, tokens),
             platform: channel.platform,
             platform_id: channel.platform_id.as_str().to_owned(),
             timeout: channel.afilnet.timeout,
@@ -138,7 +140,7 @@ impl AfilnetClient {
         parameters.extend(call.parameters());
         let outcome = self.exchange(&parameters, &mut Intake::of(intake::SMALL)).await;
         let verdict = classify(outcome, &self.withheld(&parameters));
-        count(&parameters, verdict.fault());
+        self.count(&parameters, verdict.fault());
         verdict
     }
 
@@ -185,7 +187,7 @@ impl AfilnetClient {
     ) -> Result<T, ReadError> {
         let outcome = self.exchange(parameters, &mut Intake::of(intake::SMALL)).await;
         let read = classify_read(outcome, &self.withheld(parameters), parse);
-        count(parameters, read.as_ref().err().map(|error| &error.fault));
+        self.count(parameters, read.as_ref().err().map(|error| &error.fault));
         read
     }
 
@@ -214,7 +216,7 @@ impl AfilnetClient {
         } else {
             read()
         };
-        count(parameters, read.as_ref().err().map(|error| &error.fault));
+        self.count(parameters, read.as_ref().err().map(|error| &error.fault));
         if of.is_none() && bytes > 0 {
             self.large_chats.store(Intake::is_large(bytes), Ordering::Relaxed);
         }
@@ -251,7 +253,17 @@ impl AfilnetClient {
     fn withheld(&self, parameters: &[(&str, &str)]) -> Withheld {
         let private = |(name, _): &&(&str, &str)| matches!(*name, "destination" | "message" | "fileurl");
         let values = parameters.iter().filter(private).map(|(_, value)| *value);
-        Withheld::new(self.transport.credentials().into_iter().chain(values))
+        let secrets = self.transport.secrets();
+        Withheld::new(secrets.iter().map(String::as_str).chain(values))
+    }
+
+    /// Counts a call by its method, which comes second, and drops credentials that were refused.
+    fn count(&self, parameters: &[(&str, &str)], fault: Option<&Fault>) {
+        let method = METHODS.iter().find(|known| parameters.get(1).is_some_and(|(_, method)| *known == method));
+        metrics::afilnet_call(method.copied().unwrap_or("other"), fault);
+        if let Some(Fault::Credentials(_)) = fault {
+            self.transport.forget_credentials();
+        }
     }
 
     /// Reads one conversation by `method`.
@@ -278,12 +290,6 @@ impl AfilnetClient {
         }
         read.rows
     }
-}
-
-/// Counts a call by its method, which comes second.
-fn count(parameters: &[(&str, &str)], fault: Option<&Fault>) {
-    let method = METHODS.iter().find(|known| parameters.get(1).is_some_and(|(_, method)| *known == method));
-    metrics::afilnet_call(method.copied().unwrap_or("other"), fault);
 }
 
 #[async_trait]

@@ -1,19 +1,23 @@
-//! Carries calls to Afilnet (afilnet.md section 2), and classifies calls without a response.
+//! Carries calls to Afilnet (afilnet.md section 2).
 
-use std::error::Error as _;
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
-use reqwest::{Body, Client, RequestBuilder, Response};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use reqwest::{Body, Client, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Map, Value};
 use url::Url;
 
 use super::classify::{Failure, HttpResponse, Outcome};
-use super::intake::Intake;
+use super::failure::{failure, links};
+use super::intake::{Intake, READ_AT_ONCE};
+use super::oauth::{AccessTokens, OAuth};
+use super::soap;
 use crate::config;
 use crate::domain::clock::{retry_after, wall};
-use crate::domain::lease_deadline::LeaseExpired;
 use crate::domain::{Fault, LeaseDeadline};
 use crate::telemetry::trouble;
 
@@ -41,12 +45,32 @@ pub(crate) fn client(timeout: Duration, ca: &[reqwest::Certificate]) -> Result<C
 }
 
 /// One transport of a call. The parameters do not include credentials.
+#[async_trait]
 pub(super) trait HttpTransport: Send + Sync {
-    /// Returns the request, or why it cannot be made.
-    fn request(&self, http: &Client, parameters: &[(&str, &str)]) -> Result<RequestBuilder, Fault>;
+    /// Returns the request, or why it cannot be made. `timeout` bounds the call that it may need first.
+    async fn request(
+        &self,
+        http: &Client,
+        parameters: &[(&str, &str)],
+        timeout: Duration,
+    ) -> Result<RequestBuilder, Failure>;
 
-    /// Returns the account's user and password.
-    fn credentials(&self) -> [&str; 2];
+    /// Returns whether a request that was refused with 401 can be made again with other credentials than those in its
+    /// `Authorization` header.
+    fn renew(&self, _authorization: Option<&HeaderValue>) -> bool {
+        false
+    }
+
+    /// Takes new credentials for the next call, where it can: Afilnet refused those of the last.
+    fn forget_credentials(&self) {}
+
+    /// Returns what makes the JSON envelope of afilnet.md 2.1 from the body of a response, if it is not the body itself.
+    fn envelope(&self) -> Option<fn(Vec<u8>) -> Vec<u8>> {
+        None
+    }
+
+    /// Returns the values that nothing may repeat: the account's user and password, and what stands for them.
+    fn secrets(&self) -> Vec<String>;
 }
 
 /// URL and credentials.
@@ -63,14 +87,31 @@ struct Get(Endpoint);
 /// Credentials in a header that is never logged, parameters in a form body (afilnet.md 2.4).
 struct Basic(Endpoint);
 
-/// Returns the transport that `settings` name.
-pub(super) fn transport(settings: &config::Afilnet) -> Box<dyn HttpTransport> {
+/// An access token in a header that is never logged, parameters in a JSON object (afilnet.md 2.6).
+struct Json {
+    endpoint: Endpoint,
+    oauth: Arc<OAuth>,
+}
+
+/// Credentials and parameters as elements (afilnet.md 2.5).
+struct Soap {
+    endpoint: Endpoint,
+    settings: config::Soap,
+}
+
+/// Returns the transport that `settings` name. `tokens` is shared by all channels.
+pub(super) fn transport(settings: &config::Afilnet, tokens: &AccessTokens) -> Box<dyn HttpTransport> {
     let endpoint =
         Endpoint { url: settings.url.clone(), user: settings.user.clone(), password: settings.password.clone() };
-    match settings.transport {
+    match &settings.transport {
         config::Transport::Post => Box::new(Post(endpoint)),
         config::Transport::Get => Box::new(Get(endpoint)),
         config::Transport::Basic => Box::new(Basic(Endpoint { url: basic_url(endpoint.url), ..endpoint })),
+        config::Transport::Json(oauth) => {
+            let oauth = tokens.of(oauth, &endpoint.user, &endpoint.password);
+            Box::new(Json { endpoint, oauth })
+        }
+        config::Transport::Soap(soap) => Box::new(Soap { endpoint, settings: soap.clone() }),
     }
 }
 
@@ -83,57 +124,131 @@ fn basic_url(mut url: Url) -> Url {
 }
 
 impl Endpoint {
-    fn credentials(&self) -> [&str; 2] {
-        [&self.user, self.password.expose_secret()]
+    fn secrets(&self) -> Vec<String> {
+        vec![self.user.clone(), self.password.expose_secret().to_owned()]
     }
 
-    /// Returns `parameters` and the credentials in form encoding, `class` and `method` first as in Afilnet's samples.
-    fn form(&self, parameters: &[(&str, &str)]) -> String {
+    /// Returns `parameters` and the credentials, `class` and `method` first as in Afilnet's samples.
+    fn all<'a>(&'a self, parameters: &'a [(&'a str, &'a str)]) -> impl Iterator<Item = (&'a str, &'a str)> {
         let (head, rest) = parameters.split_at(parameters.len().min(2));
-        form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(head)
-            .append_pair("user", &self.user)
-            .append_pair("password", self.password.expose_secret())
-            .extend_pairs(rest)
-            .finish()
+        let own = [("user", self.user.as_str()), ("password", self.password.expose_secret())];
+        head.iter().copied().chain(own).chain(rest.iter().copied())
+    }
+
+    /// As [`Self::all`], in form encoding.
+    fn form(&self, parameters: &[(&str, &str)]) -> String {
+        form_urlencoded::Serializer::new(String::new()).extend_pairs(self.all(parameters)).finish()
     }
 }
 
+#[async_trait]
 impl HttpTransport for Post {
-    fn request(&self, http: &Client, parameters: &[(&str, &str)]) -> Result<RequestBuilder, Fault> {
+    async fn request(
+        &self,
+        http: &Client,
+        parameters: &[(&str, &str)],
+        _timeout: Duration,
+    ) -> Result<RequestBuilder, Failure> {
         Ok(form_post(http, &self.0.url, self.0.form(parameters)))
     }
 
-    fn credentials(&self) -> [&str; 2] {
-        self.0.credentials()
+    fn secrets(&self) -> Vec<String> {
+        self.0.secrets()
     }
 }
 
+#[async_trait]
 impl HttpTransport for Get {
-    fn request(&self, http: &Client, parameters: &[(&str, &str)]) -> Result<RequestBuilder, Fault> {
+    async fn request(
+        &self,
+        http: &Client,
+        parameters: &[(&str, &str)],
+        _timeout: Duration,
+    ) -> Result<RequestBuilder, Failure> {
         let query = self.0.form(parameters);
         if query.len() > MOST_QUERY_BYTES {
-            return Err(Fault::TooLong);
+            return Err(Failure::Impossible(Fault::TooLong));
         }
         let mut url = self.0.url.clone();
         url.set_query(Some(&query));
         Ok(http.get(url))
     }
 
-    fn credentials(&self) -> [&str; 2] {
-        self.0.credentials()
+    fn secrets(&self) -> Vec<String> {
+        self.0.secrets()
     }
 }
 
+#[async_trait]
 impl HttpTransport for Basic {
-    fn request(&self, http: &Client, parameters: &[(&str, &str)]) -> Result<RequestBuilder, Fault> {
+    async fn request(
+        &self,
+        http: &Client,
+        parameters: &[(&str, &str)],
+        _timeout: Duration,
+    ) -> Result<RequestBuilder, Failure> {
         let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
         // reqwest marks the header as sensitive, so that it is not printed.
         Ok(form_post(http, &self.0.url, form).basic_auth(&self.0.user, Some(self.0.password.expose_secret())))
     }
 
-    fn credentials(&self) -> [&str; 2] {
-        self.0.credentials()
+    fn secrets(&self) -> Vec<String> {
+        self.0.secrets()
+    }
+}
+
+#[async_trait]
+impl HttpTransport for Json {
+    async fn request(
+        &self,
+        http: &Client,
+        parameters: &[(&str, &str)],
+        timeout: Duration,
+    ) -> Result<RequestBuilder, Failure> {
+        let token = self.oauth.token(http, timeout).await?;
+        let object: Map<String, Value> =
+            parameters.iter().map(|(name, value)| ((*name).to_owned(), Value::from(*value))).collect();
+        let request = http.post(self.endpoint.url.clone()).header(CONTENT_TYPE, "application/json");
+        Ok(request.bearer_auth(token.expose_secret()).body(Value::Object(object).to_string()))
+    }
+
+    fn renew(&self, authorization: Option<&HeaderValue>) -> bool {
+        let token = authorization.and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+        token.is_some_and(|token| {
+            self.oauth.refused(token);
+            true
+        })
+    }
+
+    fn forget_credentials(&self) {
+        self.oauth.forget();
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        self.endpoint.secrets().into_iter().chain(self.oauth.secrets()).collect()
+    }
+}
+
+#[async_trait]
+impl HttpTransport for Soap {
+    async fn request(
+        &self,
+        http: &Client,
+        parameters: &[(&str, &str)],
+        _timeout: Duration,
+    ) -> Result<RequestBuilder, Failure> {
+        let body = soap::request(&self.settings, self.endpoint.all(parameters));
+        let body = body.ok_or_else(|| Failure::Impossible(Fault::Other("NOT_XML_TEXT".into())))?;
+        let request = http.post(self.endpoint.url.clone()).header(CONTENT_TYPE, "text/xml; charset=utf-8");
+        Ok(request.header("SOAPAction", format!("\"{}\"", self.settings.action)).body(body))
+    }
+
+    fn envelope(&self) -> Option<fn(Vec<u8>) -> Vec<u8>> {
+        Some(soap::envelope)
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        self.endpoint.secrets()
     }
 }
 
@@ -141,7 +256,8 @@ fn form_post(http: &Client, url: &Url, form: String) -> RequestBuilder {
     http.post(url.clone()).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form)
 }
 
-/// Makes one call, once, unless `lease_deadline` has passed before its first byte. `intake` bounds its response.
+/// Makes one call unless `lease_deadline` has passed before its first byte. `intake` bounds its response. The call is made
+/// once; again only if it was refused with 401, so that it was not carried out, and [`HttpTransport::renew`] allows it.
 pub(super) async fn exchange(
     http: &Client,
     transport: &dyn HttpTransport,
@@ -150,7 +266,30 @@ pub(super) async fn exchange(
     lease_deadline: &LeaseDeadline,
     intake: &mut Intake,
 ) -> Outcome {
-    let request = transport.request(http, parameters).map_err(Failure::Impossible)?;
+    let request = transport.request(http, parameters, timeout).await?;
+    let (mut response, authorization) = execute(http, request, timeout, lease_deadline).await?;
+    if response.status() == StatusCode::UNAUTHORIZED && transport.renew(authorization.as_ref()) {
+        let request = transport.request(http, parameters, timeout).await?;
+        (response, _) = execute(http, request, timeout, lease_deadline).await?;
+    }
+    let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    Ok(HttpResponse {
+        http: response.status().as_u16(),
+        asked: header.and_then(|header| retry_after(header, wall())),
+        body: match body(response, intake).await {
+            Ok(body) => as_json(body, transport.envelope()).await,
+            Err(fault) => Err(fault),
+        },
+    })
+}
+
+/// Sends `request` once. Returns the response, and the `Authorization` header that was sent.
+async fn execute(
+    http: &Client,
+    request: RequestBuilder,
+    timeout: Duration,
+    lease_deadline: &LeaseDeadline,
+) -> Result<(Response, Option<HeaderValue>), Failure> {
     let mut request = request.timeout(timeout).build().map_err(|e| failure(&e))?;
     if !lease_deadline.is_valid() {
         return Err(Failure::BeforeSend(Fault::Interrupted));
@@ -161,6 +300,7 @@ pub(super) async fn exchange(
         *body = Body::wrap(lease_deadline.guard(Bytes::copy_from_slice(bytes)));
     }
     let host = request.url().host_str().unwrap_or_default().to_owned();
+    let authorization = request.headers().get(AUTHORIZATION).cloned();
     let response = http.execute(request).await.map_err(|error| {
         if error.is_connect() {
             trouble::began(&host, &error);
@@ -168,12 +308,16 @@ pub(super) async fn exchange(
         failure(&error)
     })?;
     trouble::ended(&host);
-    let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-    Ok(HttpResponse {
-        http: response.status().as_u16(),
-        asked: header.and_then(|header| retry_after(header, wall())),
-        body: body(response, intake).await,
-    })
+    Ok((response, authorization))
+}
+
+/// Returns the body as the JSON envelope, made by `envelope` on a blocking thread if it is long.
+async fn as_json(body: Vec<u8>, envelope: Option<fn(Vec<u8>) -> Vec<u8>>) -> Result<Vec<u8>, Fault> {
+    match envelope {
+        None => Ok(body),
+        Some(envelope) if body.len() <= READ_AT_ONCE => Ok(envelope(body)),
+        Some(envelope) => tokio::task::spawn_blocking(move || envelope(body)).await.map_err(|_| Fault::NotUnderstood),
+    }
 }
 
 /// Returns the whole body, or why there is none.
@@ -197,25 +341,4 @@ fn cut_short(error: &reqwest::Error) -> Fault {
     } else {
         Fault::NotUnderstood
     }
-}
-
-/// Returns why no response came (afilnet.md section 4): a failed connect has sent no byte, any other failure may have.
-pub(super) fn failure(error: &reqwest::Error) -> Failure {
-    if error.is_builder() {
-        return Failure::BeforeSend(Fault::WrongService("request_not_built".into()));
-    }
-    if error.is_connect() {
-        // rustls's error type is not accessible here; this is its text for a bad certificate (rustls 0.23).
-        let certificate = links(error).any(|link| link.to_string().contains("invalid peer certificate"));
-        return Failure::BeforeSend(if certificate { Fault::Certificate } else { Fault::Unreachable });
-    }
-    if links(error).any(<dyn std::error::Error>::is::<LeaseExpired>) {
-        return Failure::BeforeSend(Fault::Interrupted);
-    }
-    Failure::AfterSend(if error.is_timeout() { Fault::TimedOut } else { Fault::ConnectionLost })
-}
-
-/// Returns the causes of `error`, outermost first, without `error` itself, which prints the URL.
-fn links(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
-    std::iter::successors(error.source(), |link| (**link).source())
 }

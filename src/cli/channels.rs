@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-use crate::afilnet::AfilnetClient;
+use crate::afilnet::{AccessTokens, AfilnetClient};
 use crate::config::Config;
 use crate::domain::{Fault, ReadError};
 use crate::telemetry::{harmless, trouble};
@@ -17,7 +17,7 @@ pub(super) async fn list(config: &Config) -> anyhow::Result<String> {
             continue;
         }
         let http = crate::afilnet::client(channel.afilnet.timeout, &channel.afilnet.ca)?;
-        let client = AfilnetClient::new(channel, &config.outbound, config.language, http);
+        let client = AfilnetClient::new(channel, &config.outbound, config.language, http, &AccessTokens::default());
         let refused = |error: ReadError| {
             let cause =
                 channel.afilnet.url.host_str().and_then(|host| Some(format!("; {host}: {}", trouble::of(host)?)));
@@ -57,11 +57,18 @@ fn what_to_do(fault: &Fault) -> &'static str {
             "Afilnet's certificate does not prove who it is. Check this machine's clock and its CA certificates; where a \
              proxy inspects the traffic, set afilnet.ca_file"
         }
+        Fault::Credentials(code) if code.starts_with("oauth_") => {
+            "the token endpoint does not accept them. Check client_id, client_secret, grant and scope of [afilnet.json]; with \
+             the grant password, afilnet.user and afilnet.password too"
+        }
         Fault::Credentials(_) => {
             "Afilnet does not accept them. Check afilnet.user and afilnet.password of this account"
         }
         Fault::Forbidden => {
             "Afilnet does not let this machine in. Allow its address in Afilnet's panel (Options > Access to API)"
+        }
+        Fault::WrongService(code) if code.starts_with("oauth_") => {
+            "what answers is not a token endpoint. Check afilnet.json.token_url"
         }
         Fault::WrongService(_) => "what answers is not Afilnet's API. Check afilnet.url and afilnet.transport",
         Fault::Busy => "Afilnet takes no more calls for now. Try again in a minute",

@@ -10,7 +10,7 @@ use url::Url;
 use super::anna::LEAST_TEXT_LIMIT;
 use super::checker::{Checker, Uniqueness};
 use super::read::Leaf as _;
-use super::{Afilnet, BONYCHAT_LIMIT, Bonychat, Channel, Transport, raw, read};
+use super::{Afilnet, BONYCHAT_LIMIT, Bonychat, Channel, Grant, Transport, raw, read};
 use crate::domain::{ChannelName, Platform};
 
 /// Afilnet's address for Basic authentication (afilnet.md 2).
@@ -21,6 +21,7 @@ const MOVED_HOST: &str = "app.respond.io";
 /// What all channels share, and state of those checked so far.
 pub(super) struct ChannelDefaults {
     afilnet: raw::Afilnet,
+    transport: Transport,
     /// `[afilnet]`'s password, from either form.
     password: Option<SecretString>,
     bonychat: raw::Bonychat,
@@ -39,21 +40,25 @@ impl ChannelDefaults {
     pub(super) fn new(
         checker: &mut Checker,
         mut afilnet: raw::Afilnet,
+        (transport, url): (Transport, Option<Url>),
         mut bonychat: raw::Bonychat,
         inbound: &raw::Inbound,
         admin_token: Option<&SecretString>,
         anna: bool,
     ) -> Self {
-        let password = checker.secret("afilnet.password", afilnet.password.take(), afilnet.password_file.take());
-        if afilnet.transport == Transport::Basic && !checker.layers.is_set("afilnet.url") {
+        let mut password = checker.secret("afilnet.password", afilnet.password.take(), afilnet.password_file.take());
+        if matches!(transport, Transport::Basic) && !checker.layers.is_set("afilnet.url") {
             afilnet.url = Url::read(read::Scalar::Text(BASIC_URL.to_owned())).unwrap_or(afilnet.url);
         }
-        if afilnet.transport == Transport::Get {
-            checker.warnings.push(
-                "afilnet.transport: get puts the password and every message into URLs, which proxies and servers log; use \
-                 post once the diagnosis is done"
-                    .to_owned(),
-            );
+        if let Some(url) = url {
+            afilnet.url = url;
+        }
+        if let Transport::Json(oauth) = &transport
+            && oauth.grant == Grant::ClientCredentials
+        {
+            // The client is the account, so there need not be another user.
+            afilnet.user.get_or_insert_with(|| oauth.client_id.clone());
+            password.get_or_insert_with(|| oauth.client_secret.clone());
         }
         let ca = (
             checker.certificates("afilnet.ca_file", afilnet.ca_file.take()),
@@ -65,7 +70,7 @@ impl ChannelDefaults {
         }
         let poll = (inbound.poll_active, inbound.poll_idle);
         let (places, accounts) = (Uniqueness::default(), BTreeMap::new());
-        Self { afilnet, password, bonychat, ca, poll, anna, tokens, places, accounts }
+        Self { afilnet, transport, password, bonychat, ca, poll, anna, tokens, places, accounts }
     }
 
     /// Returns every valid channel, and notes the problems of the others.
@@ -163,6 +168,14 @@ impl ChannelDefaults {
             (format!("channels.{name}.afilnet_user"), format!("channels.{name}.afilnet_password"));
         let twin = format!("{password_key}_file");
         let own = checker.secret(&password_key, raw.afilnet_password.take(), raw.afilnet_password_file.take());
+        if let Transport::Json(oauth) = &self.transport
+            && oauth.grant == Grant::ClientCredentials
+            && (raw.afilnet_user.is_some() || own.is_some())
+        {
+            let what = "has no effect where afilnet.json.grant is client_credentials: the client is the account of every \
+                        channel. Leave it out";
+            checker.note(if raw.afilnet_user.is_some() { &user_key } else { &password_key }, what);
+        }
         if !checker.clean(&[&user_key, &password_key, &twin]) {
             return None;
         }
@@ -197,7 +210,7 @@ impl ChannelDefaults {
         let shared = &self.afilnet;
         Some(Afilnet {
             url: shared.url.clone(),
-            transport: shared.transport,
+            transport: self.transport.clone(),
             user,
             password,
             timeout: shared.timeout,

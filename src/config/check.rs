@@ -8,7 +8,7 @@ use super::checker::Checker;
 use super::layers::Layers;
 use super::problems::Problems;
 use super::{Admin, Anna, Config, InboundConfig, Log, OutboundConfig, Retry, Server, StoreConfig, StoreUrl};
-use super::{address, channels, raw, secret, summary};
+use super::{address, channels, raw, secret, summary, transports};
 
 /// [`Config::load`]
 pub(super) fn load(file: Option<&Path>, env: HashMap<String, String>) -> Result<Config, Problems> {
@@ -54,6 +54,8 @@ fn whole(checker: &mut Checker) -> Option<Config> {
     let admin = section::<raw::Admin>(checker, "admin");
     let store = section::<raw::Store>(checker, "store");
     let afilnet = section::<raw::Afilnet>(checker, "afilnet");
+    let json = raw::take::<raw::AfilnetJson>(&checker.layers, &mut checker.problems, &["afilnet", "json"]);
+    let soap = raw::take::<raw::AfilnetSoap>(&checker.layers, &mut checker.problems, &["afilnet", "soap"]);
     let anna = section::<raw::Anna>(checker, "anna");
     let bonychat = section::<raw::Bonychat>(checker, "bonychat");
     let outbound = section::<raw::Outbound>(checker, "outbound");
@@ -71,9 +73,12 @@ fn whole(checker: &mut Checker) -> Option<Config> {
     if checker.clean(&["inbound.poll_active", "inbound.poll_idle"]) && inbound.poll_active > inbound.poll_idle {
         checker.note("inbound.poll_active", "must not be longer than inbound.poll_idle");
     }
+    let afilnet = afilnet?;
+    let transport = transports::check(checker, afilnet.transport, json, soap)?;
     let defaults = channels::ChannelDefaults::new(
         checker,
-        afilnet?,
+        afilnet,
+        transport,
         bonychat?,
         &inbound,
         admin.as_ref()?.token.as_ref(),

@@ -22,7 +22,14 @@ pub(super) const CHANNEL: [&str; 13] = [
 ];
 
 /// Secrets outside the channels.
-const SECRETS: [&str; 5] = ["admin.token", "afilnet.password", "anna.company_hash", "anna.password", "store.url"];
+const SECRETS: [&str; 6] = [
+    "admin.token",
+    "afilnet.json.client_secret",
+    "afilnet.password",
+    "anna.company_hash",
+    "anna.password",
+    "store.url",
+];
 /// Secrets of a channel.
 const CHANNEL_SECRETS: [&str; 3] = ["api_token", "previous_api_token", "afilnet_password"];
 
@@ -55,9 +62,14 @@ impl Keys {
             keys.sections.push(section.clone());
             if let ValueKind::Table(inner) = &value.kind {
                 for (key, value) in inner {
-                    let list =
-                        if matches!(value.kind, ValueKind::Table(_)) { &mut keys.sections } else { &mut keys.values };
-                    list.push(format!("{section}.{key}"));
+                    let key = format!("{section}.{key}");
+                    match &value.kind {
+                        ValueKind::Table(inner) => {
+                            keys.values.extend(inner.keys().map(|last| format!("{key}.{last}")));
+                            keys.sections.push(key);
+                        }
+                        _ => keys.values.push(key),
+                    }
                 }
             }
         }

@@ -199,6 +199,7 @@ fn first_key(path: &[&str]) -> String {
         ["inbound", "status_map"] => "inbound.status_map.2".to_owned(),
         ["admin" | "server"] => format!("{}.listen", path[0]),
         ["store" | "afilnet"] => format!("{}.url", path[0]),
+        ["afilnet", inner] => format!("afilnet.{inner}.url"),
         ["anna"] => "anna.base_url".to_owned(),
         ["bonychat"] => "bonychat.webhook_url".to_owned(),
         ["outbound"] => "outbound.answer_within".to_owned(),

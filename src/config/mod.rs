@@ -16,6 +16,7 @@ mod secret;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod transports;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -344,9 +345,8 @@ pub struct Afilnet {
     pub max_in_flight: u32,
 }
 
-/// `afilnet.transport`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
+/// `afilnet.transport`, with the settings of its own section.
+#[derive(Debug, Clone)]
 pub enum Transport {
     /// Credentials and parameters in a form body.
     Post,
@@ -354,6 +354,57 @@ pub enum Transport {
     Get,
     /// Credentials in the Authorization header, parameters in a form body.
     Basic,
+    /// An access token in the Authorization header, parameters in a JSON object.
+    Json(OAuth),
+    /// SOAP 1.1, credentials and parameters as elements.
+    Soap(Soap),
+}
+
+/// `afilnet.transport` as it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum TransportName {
+    Post,
+    Get,
+    Basic,
+    Json,
+    Soap,
+}
+
+/// `[afilnet.json]` without its `url`.
+#[derive(Debug, Clone)]
+pub struct OAuth {
+    /// The token endpoint: https, or http on loopback only.
+    pub token_url: url::Url,
+    /// How a token is obtained.
+    pub grant: Grant,
+    /// The OAuth client.
+    pub client_id: String,
+    /// Secret of the client.
+    pub client_secret: SecretString,
+    /// Scope of the token; empty: none is asked for.
+    pub scope: String,
+}
+
+/// `afilnet.json.grant`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Grant {
+    /// With the credentials of the client alone.
+    ClientCredentials,
+    /// With the account's user and password as well.
+    Password,
+}
+
+/// `[afilnet.soap]` without its `url`.
+#[derive(Debug, Clone)]
+pub struct Soap {
+    /// Namespace of the operation's element; empty: none.
+    pub namespace: String,
+    /// The `SOAPAction` header.
+    pub action: String,
+    /// Name of the operation's element.
+    pub operation: String,
 }
 
 /// How to reach `BonyChat` for one channel.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ::config::{Map, Value, ValueKind};
 use secrecy::SecretString;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use url::Url;
 use validator::{Validate, ValidationError, ValidationErrorsKind};
 
@@ -17,7 +17,7 @@ use super::anna::{FallbackText, FallbackUrl, Hosts, UserIdRule};
 use super::layers::{Layers, innermost};
 use super::problems::Problems;
 use super::read::{Of, Size, leaf, maybe, plain};
-use super::{DirectionBy, FirstRun, LogContacts, LogFormat, OnUnconfirmed, Transport};
+use super::{DirectionBy, FirstRun, Grant, LogContacts, LogFormat, OnUnconfirmed, TransportName};
 use crate::domain::{ChannelId, IdType, Language, Platform, StatusValue, ids::PlatformId};
 
 #[derive(Deserialize, Validate)]
@@ -67,7 +67,7 @@ pub(super) struct Afilnet {
     #[serde(deserialize_with = "leaf")]
     pub(super) url: Url,
     #[serde(deserialize_with = "leaf")]
-    pub(super) transport: Transport,
+    pub(super) transport: TransportName,
     #[serde(deserialize_with = "maybe")]
     #[validate(length(max = 200, message = "must be at most 200 characters"))]
     pub(super) user: Option<String>,
@@ -91,6 +91,48 @@ pub(super) struct Afilnet {
     #[serde(deserialize_with = "leaf")]
     #[validate(range(min = 1, max = 1024, message = "must be 1 to 1024"))]
     pub(super) max_in_flight: u32,
+    /// [`AfilnetJson`] and [`AfilnetSoap`].
+    #[serde(default, rename = "json")]
+    _json: IgnoredAny,
+    #[serde(default, rename = "soap")]
+    _soap: IgnoredAny,
+}
+
+#[derive(Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AfilnetJson {
+    #[serde(deserialize_with = "maybe")]
+    pub(super) url: Option<Url>,
+    #[serde(deserialize_with = "maybe")]
+    pub(super) token_url: Option<Url>,
+    #[serde(deserialize_with = "maybe")]
+    pub(super) grant: Option<Grant>,
+    #[serde(deserialize_with = "maybe")]
+    #[validate(length(max = 200, message = "must be at most 200 characters"))]
+    pub(super) client_id: Option<String>,
+    #[serde(deserialize_with = "maybe")]
+    pub(super) client_secret: Option<SecretString>,
+    #[serde(default, deserialize_with = "maybe")]
+    pub(super) client_secret_file: Option<String>,
+    #[serde(deserialize_with = "maybe")]
+    #[validate(length(max = 500, message = "must be at most 500 characters"))]
+    pub(super) scope: Option<String>,
+}
+
+#[derive(Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AfilnetSoap {
+    #[serde(deserialize_with = "maybe")]
+    pub(super) url: Option<Url>,
+    #[serde(deserialize_with = "maybe")]
+    #[validate(length(max = 500, message = "must be at most 500 characters"))]
+    pub(super) namespace: Option<String>,
+    #[serde(deserialize_with = "maybe")]
+    #[validate(length(max = 500, message = "must be at most 500 characters"), custom(function = "header_text"))]
+    pub(super) action: Option<String>,
+    #[serde(deserialize_with = "leaf")]
+    #[validate(custom(function = "element_name"))]
+    pub(super) operation: String,
 }
 
 #[derive(Deserialize, Validate)]
@@ -337,6 +379,16 @@ fn request_size(size: &Size) -> Result<(), ValidationError> {
 
 fn list_size(size: &Size) -> Result<(), ValidationError> {
     within((1024 * 1024..=1024 * 1024 * 1024).contains(&size.0), "must be 1 MiB to 1024 MiB")
+}
+
+fn header_text(text: &str) -> Result<(), ValidationError> {
+    within(text.bytes().all(|b| b.is_ascii_graphic() && b != b'"'), "must be visible ASCII without quotes")
+}
+
+fn element_name(name: &str) -> Result<(), ValidationError> {
+    let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    let plain = name.len() <= 100 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
+    within(begins && plain, "must be the name of an element: letters, digits and - _ ., a letter first")
 }
 
 fn positive(duration: &Duration) -> Result<(), ValidationError> {

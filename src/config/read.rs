@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use super::{DirectionBy, FirstRun, LogContacts, LogFormat, OnUnconfirmed, Transport};
+use super::{DirectionBy, FirstRun, Grant, LogContacts, LogFormat, OnUnconfirmed, TransportName};
 use crate::domain::{ChannelId, IdType, Language, Platform, StatusValue, ids::PlatformId};
 
 /// Longest accepted duration, in days: a longer one may overflow when added to a clock.
@@ -236,22 +236,19 @@ macro_rules! words {
         })+
     };
 }
-words!(DirectionBy, FirstRun, IdType, Language, LogContacts, LogFormat, OnUnconfirmed, Platform, StatusValue);
-
-impl Leaf for Transport {
-    fn read(scalar: Scalar) -> Result<Self, Requirement> {
-        match &scalar {
-            Scalar::Text(text)
-                if matches!(text.trim().to_lowercase().as_str(), "soap" | "json" | "oauth" | "oauth2") =>
-            {
-                Err("names a transport whose endpoint Afilnet does not publish: what is needed is its address from \
-                     Afilnet; use \"post\""
-                    .into())
-            }
-            _ => word(scalar),
-        }
-    }
-}
+words!(
+    DirectionBy,
+    FirstRun,
+    Grant,
+    IdType,
+    Language,
+    LogContacts,
+    LogFormat,
+    OnUnconfirmed,
+    Platform,
+    StatusValue,
+    TransportName
+);
 
 macro_rules! ids {
     ($($name:ty),+) => {

@@ -292,9 +292,18 @@ async fn no_log_holds_words_contacts_or_secrets() {
     let subscriber =
         tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
     let _guard = tracing::subscriber::set_default(subscriber);
-    for transport in [config::Transport::Post, config::Transport::Get, config::Transport::Basic] {
+    let issuer = Afilnet::answering(json_and_soap::TOKEN).await;
+    let json = |grant| json_and_soap::oauth(&issuer.url, grant);
+    for transport in [
+        config::Transport::Post,
+        config::Transport::Get,
+        config::Transport::Basic,
+        json(config::Grant::ClientCredentials),
+        json(config::Grant::Password),
+        json_and_soap::soap_transport(),
+    ] {
         for play in [Play::Say(http(200, "", SUCCESS)), Play::Reset, Play::SayAndHang(vec![])] {
-            let mut channel = channel(&Afilnet::that(play).await.url, transport);
+            let mut channel = channel(&Afilnet::that(play).await.url, transport.clone());
             channel.afilnet.timeout = Duration::from_millis(200);
             client_of(&channel).send(&to(), &text("Buenas tardes"), 0).await;
             let _ = client_of(&channel).messages(&to()).await;
@@ -302,7 +311,9 @@ async fn no_log_holds_words_contacts_or_secrets() {
     }
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert!(log.contains("sendmessage") && log.contains("getmessages"), "{log}");
-    for secret in ["s3cr", "ana@", "ana%40", "Buenas", "34600111222", "YW5hQGV4YW1wbGUu"] {
+    for secret in
+        ["s3cr", "ana@", "ana%40", "Buenas", "34600111222", "YW5hQGV4YW1wbGUu", "tok3n", "cl1ent", "Y2xpJTNBZW50"]
+    {
         assert!(!log.contains(secret), "{secret} in {log}");
     }
 }
@@ -315,8 +326,11 @@ proptest! {
     fn any_text_arrives_as_one_parameter(words in any::<String>(), destination in "\\PC{1,20}") {
         let parameters = [("class", "chat"), ("method", "sendmessage"), ("destination", &destination), ("message", &words)];
         for transport in [config::Transport::Post, config::Transport::Basic] {
-            let transport = transport::transport(&channel("https://afilnet.example/api/http/", transport).afilnet);
-            let request = transport.request(&CLIENT, &parameters).unwrap().build().unwrap();
+            let settings = channel("https://afilnet.example/api/http/", transport).afilnet;
+            let transport = transport::transport(&settings, &AccessTokens::default());
+            let request = transport.request(&CLIENT, &parameters, Duration::from_secs(1));
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let request = runtime.block_on(request).unwrap().build().unwrap();
             let form = request.body().and_then(|body| body.as_bytes()).unwrap();
             let arrived: Vec<_> = pairs(std::str::from_utf8(form).unwrap())
                 .into_iter()

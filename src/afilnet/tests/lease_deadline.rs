@@ -33,7 +33,15 @@ async fn counting() -> (String, Arc<AtomicUsize>) {
 
 #[tokio::test]
 async fn behind_a_closed_fence_no_call_is_made_and_it_is_known_as_not_sent() {
-    for transport in [config::Transport::Post, config::Transport::Basic, config::Transport::Get] {
+    let issuer = Afilnet::answering(json_and_soap::TOKEN).await;
+    let json = json_and_soap::oauth(&issuer.url, config::Grant::ClientCredentials);
+    for transport in [
+        config::Transport::Post,
+        config::Transport::Basic,
+        config::Transport::Get,
+        json,
+        json_and_soap::soap_transport(),
+    ] {
         let afilnet = Afilnet::answering(r#"{"status":"SUCCESS","result":[]}"#).await;
         let lease_deadline = LeaseDeadline::expired();
         let client = afilnet.client(transport).behind(&lease_deadline);
@@ -53,9 +61,6 @@ async fn a_fence_that_closes_while_the_connection_is_made_lets_no_byte_through()
     let body = reqwest::Body::wrap(LeaseDeadline::expired().guard(Bytes::from_static(b"message=Hola")));
     let error = http.post(&url).body(body).send().await.unwrap_err();
     assert!(!error.is_connect() && !error.is_timeout(), "{error:?}");
-    assert_eq!(
-        super::super::transport::failure(&error),
-        super::super::classify::Failure::BeforeSend(Fault::Interrupted)
-    );
+    assert_eq!(super::super::failure::failure(&error), super::super::classify::Failure::BeforeSend(Fault::Interrupted));
     assert_eq!(bytes.load(Ordering::SeqCst), 0);
 }

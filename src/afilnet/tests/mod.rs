@@ -3,6 +3,7 @@
 mod calls;
 mod carriage;
 mod fuzz;
+mod json_and_soap;
 mod lease_deadline;
 mod listener;
 mod responses;
@@ -87,7 +88,8 @@ fn outbound() -> config::OutboundConfig {
 }
 
 fn client_of(channel: &config::Channel) -> AfilnetClient {
-    AfilnetClient::new(channel, &outbound(), Language::En, client(channel.afilnet.timeout, &[]).unwrap())
+    let http = client(channel.afilnet.timeout, &[]).unwrap();
+    AfilnetClient::new(channel, &outbound(), Language::En, http, &AccessTokens::default())
 }
 
 fn text(words: &str) -> Content {

@@ -66,7 +66,7 @@ fn bad_values_are_refused_by_name() {
         ("store.lease", &["999ms", "6m", ""]),
         ("store.keep_text", &["", "7", "7 fortnights", "-1s", "3651d", "99999999999999y"]),
         ("afilnet.url", &["", "http://www.afilnet.com/api/http/", "https://u:p@h/", "https://h/?a=b", "h"]),
-        ("afilnet.transport", &["", "put", "soap", "json", "oauth", "OAuth2"]),
+        ("afilnet.transport", &["", "put", "oauth", "OAuth2"]),
         ("afilnet.timeout", &["0s", "11m", "10"]),
         ("afilnet.answer_limit", &["", "1023 KiB", "1025 MiB", "1 GiB", "32"]),
         ("afilnet.time_zone", &["", "Madrid", "Europe/Nowhere"]),
@@ -140,13 +140,43 @@ fn a_number_is_fine_as_an_id() {
 }
 
 #[test]
-fn an_unpublished_transport_is_refused_in_one_sentence() {
-    for transport in ["soap", "json", "oauth"] {
-        let problems = wrong(load_over("", &[("BRIDGE__AFILNET__TRANSPORT", transport)]));
-        assert!(problems[0].contains("its address from Afilnet; use \"post\""), "{problems:?}");
+fn a_transport_without_a_published_address_needs_one_and_is_warned_about() {
+    let url = |config: &Config| config.channels[&"support".parse().unwrap()].afilnet.url.to_string();
+    let needs = |transport: &str, keys: &[&str]| {
+        let missing = wrong_keys(load_over("", &[("BRIDGE__AFILNET__TRANSPORT", transport)]));
+        assert_eq!(missing, keys, "{transport}");
+    };
+    needs(
+        "json",
+        &[
+            "afilnet.json.client_id",
+            "afilnet.json.client_secret",
+            "afilnet.json.grant",
+            "afilnet.json.token_url",
+            "afilnet.json.url",
+        ],
+    );
+    needs("soap", &["afilnet.soap.url"]);
+    let toml = "[afilnet]\ntransport = 'json'\n[afilnet.json]\nurl = 'https://x.example/api/json/'\ntoken_url = \
+                'https://x.example/token'\ngrant = 'client_credentials'\nclient_id = 'id'\nclient_secret = 'canary'";
+    let config = load_over(toml, &[]).unwrap();
+    assert_eq!(url(&config), "https://x.example/api/json/");
+    assert!(config.warnings.iter().any(|said| said.contains("never seen live") && said.contains("bridge channels")));
+    assert!(!format!("{config:?}").contains("canary"));
+    // The client stands for itself: the account's own user and password may be left out.
+    let channels = [REST[2], REST[3]];
+    assert!(load(&format!("{toml}\n{CHANNEL}"), &channels).is_ok());
+    let keys = wrong_keys(load(&format!("{}\n{CHANNEL}", toml.replace("client_credentials", "password")), &channels));
+    assert_eq!(keys, ["afilnet.password", "afilnet.user"]);
+    let toml = "[afilnet]\ntransport = 'soap'\n[afilnet.soap]\nurl = 'https://x.example/api/soap/'";
+    assert_eq!(url(&load_over(toml, &[]).unwrap()), "https://x.example/api/soap/");
+    for (key, bad) in [("operation", "a b"), ("operation", "1"), ("action", "a\"b"), ("action", "a b")] {
+        let name = format!("BRIDGE__AFILNET__SOAP__{}", key.to_uppercase());
+        assert_eq!(wrong_keys(load_over(toml, &[(&name, bad)])), [format!("afilnet.soap.{key}")], "{bad}");
     }
+    assert_eq!(wrong_keys(load_over("", &[("BRIDGE__AFILNET__JSON__CLIENT", "x")])), ["afilnet.json.client"]);
     let words = wrong(load_over("", &[("BRIDGE__AFILNET__TRANSPORT", "canary")]));
-    assert_eq!(words, ["afilnet.transport: must be one of `post`, `get`, `basic`"]);
+    assert_eq!(words, ["afilnet.transport: must be one of `post`, `get`, `basic`, `json`, `soap`"]);
 }
 
 #[test]
