@@ -41,4 +41,5 @@ mod stop;
 mod store;
 mod times;
 mod tls;
+mod transports;
 mod wrong_tokens;

@@ -7,6 +7,7 @@ pub mod metrics;
 pub mod postgres;
 pub mod process;
 pub mod store_copy;
+pub mod transports;
 pub mod workload;
 
 use std::io::{Read as _, Write as _};
