@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Config, StoreUrl};
+use super::{Config, StoreUrl, Transport};
 
 /// Channels that are named, at most.
 const NAMED: usize = 20;
@@ -72,7 +72,7 @@ impl Config {
     fn afilnet_summary(&self) -> String {
         let accounts: BTreeSet<_> = self.channels.values().map(|c| (&c.afilnet.url, &c.afilnet.user)).collect();
         let hosts: BTreeSet<_> =
-            self.channels.values().map(|c| format!("{:?} to {}", c.afilnet.transport, c.afilnet.url)).collect();
+            self.channels.values().map(|c| format!("{} to {}", named(&c.afilnet.transport), c.afilnet.url)).collect();
         let hosts: Vec<String> = hosts.into_iter().collect();
         let limits = self.channels.values().next().map(|c| (c.afilnet.requests_per_second, c.afilnet.max_in_flight));
         let (per_second, in_flight) = limits.unwrap_or_default();
@@ -94,5 +94,18 @@ impl Config {
         let more = self.channels.len().saturating_sub(NAMED);
         let more = if more == 0 { String::new() } else { format!(" and {more} more") };
         format!("channels: {}: {}{more}", self.channels.len(), named.join(" "))
+    }
+}
+
+/// Returns a transport without its secrets.
+fn named(transport: &Transport) -> String {
+    match transport {
+        Transport::Post => "Post".to_owned(),
+        Transport::Get => "Get".to_owned(),
+        Transport::Basic => "Basic".to_owned(),
+        Transport::Json(oauth) => {
+            format!("Json with {:?} tokens of {}", oauth.grant, oauth.token_url.host_str().unwrap_or_default())
+        }
+        Transport::Soap(_) => "Soap".to_owned(),
     }
 }

@@ -189,6 +189,31 @@ async fn an_unknown_outcome_stays_one_over_both() {
 }
 
 #[tokio::test]
+async fn json_responses_have_the_meaning_that_they_have_over_post() {
+    let notice = "<br />\n<b>Notice</b>:  Undefined index: to in <b>/srv/json.php</b> on line <b>12</b><br />\n";
+    let issuer = Afilnet::answering(TOKEN).await;
+    for (status, body, expected) in [
+        (200, format!("{notice}{SUCCESS}"), Verdict::Sent { afilnet_id: None }),
+        (
+            200,
+            format!(r#"{notice}{{"status":"ERROR","error":"STRANGE"}}"#),
+            Verdict::Unknown { fault: Fault::Other("STRANGE".into()) },
+        ),
+        (
+            400,
+            r#"{"status":"ERROR","error":"NO_CREDITS"}"#.to_owned(),
+            Verdict::NotSent { fault: Fault::NoCredits, asked: None },
+        ),
+        (403, String::new(), Verdict::NotSent { fault: Fault::Forbidden, asked: None }),
+        (413, String::new(), Verdict::Refused { fault: Fault::Http(413) }),
+    ] {
+        let afilnet = Afilnet::that(Play::Say(http(status, "", &body))).await;
+        let client = client_over(&afilnet.url, oauth(&issuer.url, config::Grant::ClientCredentials));
+        assert_eq!(send(&client).await, expected, "{status} {body}");
+    }
+}
+
+#[tokio::test]
 async fn soap_responses_have_the_meaning_that_they_have_over_post() {
     let notice = "<br />\n<b>Notice</b>:  Undefined index: to in <b>/srv/soap.php</b> on line <b>12</b><br />\n";
     let error = |code: &str| soap(&format!(r#"{{"status":"ERROR","error":"{code}"}}"#));

@@ -163,6 +163,8 @@ fn a_transport_without_a_published_address_needs_one_and_is_warned_about() {
     assert_eq!(url(&config), "https://x.example/api/json/");
     assert!(config.warnings.iter().any(|said| said.contains("never seen live") && said.contains("bridge channels")));
     assert!(!format!("{config:?}").contains("canary"));
+    let line = "afilnet: Json with ClientCredentials tokens of x.example to https://x.example/api/json/, 1 account(s)";
+    assert!(config.summary().iter().any(|said| said.starts_with(line)), "{:?}", config.summary());
     // The client stands for itself: the account's own user and password may be left out.
     let channels = [REST[2], REST[3]];
     assert!(load(&format!("{toml}\n{CHANNEL}"), &channels).is_ok());
