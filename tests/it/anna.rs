@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 
 use crate::support::metrics::{get, value};
 use crate::support::process::Bridge;
+use crate::support::transports::{TRANSPORTS, over};
 use crate::support::{CHANNEL, House, PLATFORM_ID, SOON, contact, until};
 
 const FALLBACK: &str = "https://help.example.com/?from=wa&lang=es";
@@ -98,13 +99,9 @@ async fn a_01_without_anna_nothing_is_called_and_placeholders_go_as_they_were_ty
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_02_a_link_arrives_as_anna_gave_it() {
-    for transport in ["post", "basic", "get"] {
+    for transport in TRANSPORTS {
         let anna = anna(Options::default());
-        let mut house = house(&anna).set("AFILNET__TRANSPORT", transport);
-        if transport == "basic" {
-            let url = house.afilnet.basic_url();
-            house = house.set("AFILNET__URL", &url);
-        }
+        let mut house = over(house(&anna), transport);
         let bridge = house.start().await;
         say(&house, &bridge, 1, LINK).await;
         let link = chat_links(&anna).remove(0);
