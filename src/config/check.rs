@@ -107,6 +107,7 @@ fn whole(checker: &mut Checker) -> Option<Config> {
         },
         inbound: InboundConfig {
             sweep_every: inbound.sweep_every,
+            decide_within: inbound.decide_within,
             first_run: inbound.first_run,
             direction: inbound.direction,
             html_entities: inbound.html_entities,

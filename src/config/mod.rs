@@ -199,6 +199,8 @@ pub enum OnUnconfirmed {
 pub struct InboundConfig {
     /// Time between full resyncs.
     pub sweep_every: Duration,
+    /// Longest wait for evidence of who wrote a row.
+    pub decide_within: Duration,
     /// What happens to messages that existed before the first run.
     pub first_run: FirstRun,
     /// What decides who wrote a row.

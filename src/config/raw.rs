@@ -235,6 +235,9 @@ pub(super) struct Inbound {
     #[validate(custom(function = "positive"))]
     pub(super) sweep_every: Duration,
     #[serde(deserialize_with = "leaf")]
+    #[validate(custom(function = "positive"))]
+    pub(super) decide_within: Duration,
+    #[serde(deserialize_with = "leaf")]
     pub(super) first_run: FirstRun,
     #[serde(deserialize_with = "leaf")]
     pub(super) direction: DirectionBy,

@@ -4,6 +4,9 @@
 
 use std::time::Duration;
 
+use super::Destination;
+use super::matching::SendStanding;
+
 /// Lookups beyond the configured ones, if rows of this channel are known to appear late.
 const EXTRA_LOOKS: u32 = 3;
 
@@ -31,6 +34,45 @@ pub(crate) struct ReconcileState {
     pub(crate) lag: Duration,
 }
 
+/// What one look that could be made showed of a send.
+#[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "findings that have nothing to do with each other")]
+pub(crate) struct LookFindings {
+    /// It shows the newest row that was known before the attempt; `true` where none was known.
+    pub(crate) reaches_back: bool,
+    /// Rows of the conversation were known before the attempt.
+    pub(crate) known_before: bool,
+    /// Whether the last send that was surely taken before shows; `None` where there is none.
+    pub(crate) before_shown: Option<bool>,
+    /// First sends to such destinations were seen to show where they went.
+    pub(crate) new_shown: bool,
+    /// A row that nobody could attribute came since.
+    pub(crate) doubtful: bool,
+    /// What the rows that came since come to.
+    pub(crate) standing: SendStanding,
+}
+
+impl LookFindings {
+    /// Whether they prove that the send is not there. An empty or unknown conversation proves nothing, unless sends are
+    /// known to show there: Afilnet may keep them under another spelling of the number.
+    pub(crate) fn prove_absence(self) -> bool {
+        let is_its_conversation = self.known_before || self.before_shown == Some(true) || self.new_shown;
+        self.reaches_back
+            && is_its_conversation
+            && self.before_shown != Some(false)
+            && !self.doubtful
+            && self.standing == SendStanding::Absent
+    }
+}
+
+/// The part of a number that says how Afilnet may spell it: its first two digits, which tell the country or the group of
+/// countries. `*` for a destination that is no number.
+pub(crate) fn numbering_area(destination: &Destination) -> &str {
+    let number = destination.as_str().trim_start_matches('+').trim_start_matches('0');
+    let digits = number.bytes().take_while(u8::is_ascii_digit).count();
+    if digits >= 7 { &number[..2] } else { "*" }
+}
+
 /// Returns what to do after a lookup; `waits` are the times before each (design.md section 5, `look_after`). Decided
 /// only after the last of them: the longer the wait, the less likely that a row still appears.
 pub(crate) fn next(waits: &[Duration], looks: ReconcileState) -> Reconciliation {
@@ -56,6 +98,40 @@ mod tests {
 
     fn looks(made: u32, absences: u32, absent_for: u64, lag: u64) -> ReconcileState {
         ReconcileState { made, absences, absent_for: Duration::from_secs(absent_for), lag: Duration::from_secs(lag) }
+    }
+
+    #[test]
+    fn absence_is_proven_only_where_nothing_else_is_possible() {
+        let proof = LookFindings {
+            reaches_back: true,
+            known_before: true,
+            before_shown: Some(true),
+            new_shown: true,
+            doubtful: false,
+            standing: SendStanding::Absent,
+        };
+        assert!(proof.prove_absence());
+        assert!(LookFindings { before_shown: None, ..proof }.prove_absence());
+        assert!(LookFindings { known_before: false, new_shown: false, ..proof }.prove_absence());
+        let new = LookFindings { known_before: false, before_shown: None, ..proof };
+        assert!(new.prove_absence());
+        for none in [
+            LookFindings { new_shown: false, ..new },
+            LookFindings { reaches_back: false, ..proof },
+            LookFindings { before_shown: Some(false), ..proof },
+            LookFindings { doubtful: true, ..proof },
+            LookFindings { standing: SendStanding::Undecidable, ..proof },
+            LookFindings { standing: SendStanding::Shown, ..proof },
+        ] {
+            assert!(!none.prove_absence(), "{none:?}");
+        }
+    }
+
+    #[test]
+    fn a_destination_has_the_numbering_area_of_its_country() {
+        let area = |text: &str| numbering_area(&text.parse().unwrap()).to_owned();
+        assert_eq!([area("34600111222"), area("+5491155551234"), area("0034600111222")], ["34", "54", "34"]);
+        assert_eq!([area("visitor-17"), area("123")], ["*", "*"]);
     }
 
     #[test]

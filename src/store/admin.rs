@@ -37,6 +37,9 @@ pub(crate) struct ListedMessage {
     pub(crate) accepted_ms: i64,
     pub(crate) done_ms: Option<i64>,
     pub(crate) fault: Option<String>,
+    /// What each look showed while its outcome was unknown, in words; only where one message is asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) looks: Vec<String>,
 }
 
 /// Result of an operator's command.

@@ -12,6 +12,7 @@ mod manual;
 mod matches;
 mod pending_questions;
 mod plans;
+mod postponed;
 mod repeats;
 mod sent_forms;
 
@@ -67,11 +68,12 @@ fn reading(n: u32, rows: &[(&str, &str)]) -> ConversationRead {
                 mark: format!("mark of {words}"),
                 events: vec![customer_says(words)],
                 from_customer: true,
-                matched: None,
-                doubtful: false,
+                ..NewRow::default()
             })
             .collect(),
         newest: rows.last().map(|(identity, _)| (*identity).to_owned()),
+        late_flags: false,
+        prompt_flags: false,
         receipts: Vec::new(),
         page: None,
         position: Some("p".into()),

@@ -20,6 +20,8 @@ pub(super) const PERSON_EVENTS: &str =
 pub(super) const ERASE_KEYS: &str =
     "DELETE FROM idempotency WHERE m_id IN (SELECT m_id FROM outbound WHERE conversation = $1)";
 
+pub(super) const ERASE_POSTPONED: &str = "DELETE FROM postponed WHERE conversation = $1";
+
 pub(super) const ERASE_OUTBOUND: &str = "DELETE FROM outbound WHERE conversation = $1";
 
 pub(super) const ERASE_EVENTS: &str = "DELETE FROM events WHERE conversation = $1";

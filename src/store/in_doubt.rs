@@ -20,6 +20,10 @@ pub(crate) struct InDoubtSend {
     pub(crate) shows: bool,
     /// The longest time that the channel was observed not to show a row of a certainly sent message.
     pub(crate) settle_lag_ms: i64,
+    /// When the attempt began.
+    pub(crate) began_ms: i64,
+    /// What the look in hand showed, in words: kept with what follows from it.
+    pub(crate) evidence: Option<String>,
 }
 
 /// What the rows seen so far show of a send in doubt.
@@ -31,6 +35,8 @@ pub(crate) struct Evidence {
     pub(crate) before_shown: Option<bool>,
     /// A row that appeared since its attempt began may show it in other words.
     pub(crate) doubtful: bool,
+    /// The account has shown first sends to destinations of this numbering area where they went.
+    pub(crate) new_shown: bool,
 }
 
 /// Result of a lookup that settled nothing.

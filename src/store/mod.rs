@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::domain::matching::SentForm;
+use crate::domain::matching::{AccountTraits, SentForm};
 use crate::domain::{ChannelName, ContactId, Content, Destination, Event, Fault, IdempotencyKey, MId, PendingQuestion};
 
 pub(crate) use admin::{DiscardNotices, Filter, GivenUp, ListedMessage, ManualOutcome, QueueDepth, Waiting};
@@ -37,7 +37,8 @@ pub(crate) use error::{CommitLost, StoreError};
 pub(crate) use in_doubt::{Decision, Evidence, InDoubtSend, LookupResult};
 pub(crate) use lease::{ClusterView, Epoch, Leases, Owner};
 pub(crate) use reading::{
-    AccountTraits, ConversationRead, NewRow, OwnSend, Receipt, Recorded, SeenRow, SeenRows, UnreportedSend,
+    ConversationRead, Lesson, NewRow, OwnSend, PostponedRow, Postponement, Receipt, Recorded, RowNews, SeenRow,
+    SeenRows, UnreportedSend,
 };
 pub(crate) use wakeups::{AccountLoad, ChannelWakeups, FirstVerdict, Wakeups};
 
@@ -264,8 +265,11 @@ pub(crate) trait Store: Send + Sync {
     /// Returns the rows seen in one conversation, and the tail of the page that was read last.
     async fn seen(&self, channel: &ChannelName, contact: &ContactId) -> Result<SeenRows, StoreError>;
 
-    /// Returns what was sent to one conversation, or may have been, and is matched with no row: the newest `limit`
-    /// sends, oldest first, without those whose text is erased.
+    /// Returns the conversations with rows that wait for a decision, each with the time at which the first is made at the latest.
+    async fn undecided(&self, channel: &ChannelName) -> Result<Vec<(ContactId, i64)>, StoreError>;
+
+    /// Returns what was sent to one conversation, or may have been, and is not matched word for word with a row: the newest
+    /// `limit` sends, oldest first, without those whose text is erased.
     async fn own_sends(
         &self,
         channel: &ChannelName,
@@ -293,7 +297,8 @@ pub(crate) trait Store: Send + Sync {
     ) -> Result<Option<PendingQuestion>, StoreError>;
 
     /// Records one read of a conversation: events, seen rows and position together; closes the answered question unless
-    /// a later one is pending. A row seen before makes no event; a status makes one only if it goes beyond the last one
+    /// a later one is pending. A row seen before makes no event, unless it was postponed or had no
+    /// content before; a status makes one only if it goes beyond the last one
     /// published. Updates the account's traits from rows that match sent messages. Timestamps of a conversation's
     /// events never go back.
     async fn record(&self, reading: ConversationRead) -> Result<Recorded, StoreError>;

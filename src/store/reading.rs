@@ -1,7 +1,11 @@
 //! What one read of a conversation records, and what the store knows of its rows before.
 
-use crate::domain::matching::{Match, SentForm};
-use crate::domain::{ChannelName, ContactId, Content, Destination, Event, MId, StatusValue};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::matching::{AccountTraits, Features, Match, SendVerdict, SentForm, ShownAs};
+use crate::domain::{
+    AfilnetRow, ChannelName, ContactId, Content, Destination, Direction, Event, MId, RowTime, StatusValue,
+};
 
 /// Result of one read of one conversation.
 #[derive(Debug, Clone)]
@@ -10,8 +14,12 @@ pub(crate) struct ConversationRead {
     pub(crate) contact: ContactId,
     /// As Afilnet spells it.
     pub(crate) destination: Destination,
-    /// Unseen rows, oldest first.
+    /// Unseen rows, and seen ones of which something changes, oldest first.
     pub(crate) rows: Vec<NewRow>,
+    /// A row of the bridge bore the flag of the customer's at first.
+    pub(crate) late_flags: bool,
+    /// A row of the bridge bore the flag of the business's at once.
+    pub(crate) prompt_flags: bool,
     /// Statuses of the bridge's own messages, as their rows show them.
     pub(crate) receipts: Vec<Receipt>,
     /// Identity of the newest row that the read showed.
@@ -37,19 +45,126 @@ impl ConversationRead {
     }
 }
 
-/// One unseen row and the events it makes (none: it only becomes seen).
+/// What is new of a row.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum RowNews {
+    /// It was not seen before.
+    #[default]
+    Itself,
+    /// It was postponed, and is decided.
+    Decision,
+    /// It said nothing, and says something.
+    Words,
+}
+
+/// What a row that shows a send teaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lesson {
+    /// Of the send.
+    pub(crate) features: Features,
+    /// How the row shows it.
+    pub(crate) how: ShownAs,
+}
+
+/// A decision that is postponed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Postponement {
+    /// When the last read began that did not show the row; `None`: not known.
+    pub(crate) read_before_ms: Option<i64>,
+    /// When it is made at the latest.
+    pub(crate) due_ms: i64,
+}
+
+/// A row of which nothing is decided yet.
 #[derive(Debug, Clone)]
+pub(crate) struct PostponedRow {
+    pub(crate) identity: String,
+    pub(crate) row: AfilnetRow,
+    /// When it was read first.
+    pub(crate) since_ms: i64,
+    pub(crate) postponement: Postponement,
+}
+
+/// A postponed row as JSON.
+#[derive(Serialize, Deserialize)]
+struct StoredRow {
+    destination: String,
+    id: Option<String>,
+    direction: String,
+    time: String,
+    epoch_ms: Option<i64>,
+    text: String,
+    status: Option<String>,
+}
+
+/// Returns what is known of a call of a message in this state; `before`: later parts of the message went out after it.
+pub(super) fn verdict_of(state: &str, before: bool) -> SendVerdict {
+    match state {
+        _ if before => SendVerdict::Taken,
+        "sent" => SendVerdict::Taken,
+        "sending" => SendVerdict::InFlight,
+        _ => SendVerdict::InDoubt,
+    }
+}
+
+/// Clocks of processes of one cluster differ by less.
+const CLOCKS_DIFFER_MS: i64 = 2000;
+
+/// Returns the time before which no row of a message can have been read. Its last attempt (number `attempt` for the part
+/// `part`) began at `began_ms`, by the clock of the process that reads; another may have accepted it.
+pub(super) fn earliest_ms(accepted_ms: i64, began_ms: i64, attempt: u32, part: u32) -> i64 {
+    let is_first = attempt <= 1 && part == 0 && began_ms > 0;
+    if is_first { began_ms } else { accepted_ms.saturating_sub(CLOCKS_DIFFER_MS) }
+}
+
+/// Returns the stored form of a row.
+pub(super) fn row_to_text(row: &AfilnetRow) -> String {
+    let stored = StoredRow {
+        destination: row.destination.as_str().to_owned(),
+        id: row.id.clone(),
+        direction: row.direction.letter().to_owned(),
+        time: row.time.raw.clone(),
+        epoch_ms: row.time.epoch_ms,
+        text: row.text.clone(),
+        status: row.status.clone(),
+    };
+    serde_json::to_string(&stored).unwrap_or_default()
+}
+
+/// Reads the stored form of a row; `None` where it does not decode.
+pub(super) fn row_from_text(text: &str) -> Option<AfilnetRow> {
+    let stored: StoredRow = serde_json::from_str(text).ok()?;
+    let directions = [Direction::Inbound, Direction::Outbound, Direction::Unknown];
+    Some(AfilnetRow {
+        destination: stored.destination.parse().ok()?,
+        id: stored.id,
+        direction: directions.into_iter().find(|direction| direction.letter() == stored.direction)?,
+        time: RowTime { raw: stored.time, epoch_ms: stored.epoch_ms },
+        text: stored.text,
+        status: stored.status,
+    })
+}
+
+/// One row that is new or of which something is, and the events it makes (none: it only becomes seen).
+#[derive(Debug, Clone, Default)]
 pub(crate) struct NewRow {
+    pub(crate) news: RowNews,
     pub(crate) identity: String,
     /// Fingerprint of its content and time, without its id.
     pub(crate) mark: String,
+    /// What stays of it where its link, its time or its characters change; `None` where that is not to be kept.
+    pub(crate) shape: Option<String>,
     pub(crate) events: Vec<Event>,
     /// Whether the customer wrote it.
     pub(crate) from_customer: bool,
     /// The own send that it matches.
     pub(crate) matched: Option<Match>,
+    /// What that teaches of the account.
+    pub(crate) lesson: Option<Lesson>,
     /// It may be an own send in other words.
     pub(crate) doubtful: bool,
+    /// The row itself, where its decision is postponed.
+    pub(crate) postponed: Option<(AfilnetRow, Postponement)>,
 }
 
 /// A status on the row of an own send. Delivered and read count only on the row of the message's last part.
@@ -69,6 +184,13 @@ pub(crate) struct OwnSend {
     pub(crate) content: Content,
     /// Which call of the content, from 0.
     pub(crate) part: u32,
+    pub(crate) verdict: SendVerdict,
+    /// When it ended, or began where that is not known.
+    pub(crate) at_ms: i64,
+    /// What was read before cannot be it.
+    pub(crate) earliest_ms: i64,
+    /// A row was taken for it by its likeness.
+    pub(crate) shown_rewritten: bool,
     /// Where placeholders were filled in: what is kept of the words of its attempts.
     pub(crate) sent_forms: Vec<SentForm>,
 }
@@ -79,6 +201,8 @@ pub(crate) struct SeenRows {
     pub(crate) rows: Vec<SeenRow>,
     /// Identities of the newest rows that the last read showed, in order.
     pub(crate) page: Vec<String>,
+    /// Those of which nothing is decided yet, oldest first.
+    pub(crate) postponed: Vec<PostponedRow>,
 }
 
 /// One row that was seen.
@@ -89,6 +213,7 @@ pub(crate) struct SeenRow {
     pub(crate) seen_ms: i64,
     /// Fingerprint of its content and time; `None` if it was not stored.
     pub(crate) mark: Option<String>,
+    pub(crate) shape: Option<String>,
     /// The own send that it matches: message and part.
     pub(crate) matched: Option<(MId, u32)>,
 }
@@ -114,15 +239,4 @@ pub(crate) struct Recorded {
     pub(crate) events: usize,
     /// The account's traits after it, if rows of the read matched own sends.
     pub(crate) account_traits: Option<AccountTraits>,
-}
-
-/// What is known of a channel's account from its rows.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct AccountTraits {
-    /// Rows of certainly sent texts were found.
-    pub(crate) shows_texts: bool,
-    /// The same of files.
-    pub(crate) shows_files: bool,
-    /// Longest time after a send for which a read was observed not to show its row yet.
-    pub(crate) settle_lag_ms: i64,
 }

@@ -135,14 +135,15 @@ pub(super) const MARK_UNKNOWN: &str = "UPDATE outbound SET state = 'unknown', fa
 pub(super) const DUE_LOOKS: &str = "SELECT o.id, o.conversation, c.contact, c.destination, o.m_id, o.content, o.part, \
      o.attempt, o.epoch, o.accepted_ms, o.request_id, o.fault, o.same_fault, o.since_ms, o.unknown_ms, o.looks, \
      o.absences, o.absent_ms, o.anchor, CASE WHEN o.kind = 'attachment' THEN h.shows_files ELSE h.shows_texts END, \
-     h.settle_lag_ms \
+     h.settle_lag_ms, o.began_ms \
      FROM outbound o JOIN conversations c ON c.id = o.conversation JOIN channels h ON h.channel = c.channel \
      WHERE o.state = 'unknown' AND c.channel = $1 AND o.look_ms <= $2 ORDER BY o.look_ms LIMIT $3";
 
 pub(super) const NEXT_LOOK_MS: &str = "SELECT MIN(o.look_ms) FROM outbound o \
      JOIN conversations c ON c.id = o.conversation WHERE o.state = 'unknown' AND c.channel = $1";
 
-pub(super) const IS_MATCHED: &str = "SELECT EXISTS (SELECT 1 FROM seen WHERE conversation = $1 AND claim = $2)";
+/// Word for word, or by its likeness.
+pub(super) const IS_MATCHED: &str = "SELECT EXISTS (SELECT 1 FROM seen WHERE conversation = $1 AND claim IN ($2, $3))";
 
 /// Whether a row seen since an attempt began may show it in other words.
 pub(super) const MAYBE_SHOWN_SINCE: &str = "SELECT EXISTS (SELECT 1 FROM seen WHERE conversation = $1 AND claim = '?' \
@@ -151,6 +152,15 @@ pub(super) const MAYBE_SHOWN_SINCE: &str = "SELECT EXISTS (SELECT 1 FROM seen WH
 /// The last message before this one that Afilnet confirmed as sent.
 pub(super) const SENT_BEFORE: &str = "SELECT m_id, part FROM outbound WHERE conversation = $1 AND id < $2 \
      AND content IS NOT NULL AND state = 'sent' AND fault IS NULL ORDER BY id DESC LIMIT 1";
+
+/// Adds what one look showed.
+pub(super) const NOTE_EVIDENCE: &str =
+    "UPDATE outbound SET evidence = COALESCE(evidence || $1, '') || $2 WHERE id = $3";
+
+pub(super) const EVIDENCE: &str = "SELECT evidence FROM outbound WHERE m_id = $1 AND evidence IS NOT NULL";
+
+/// Where first sends to new destinations were seen to show under the destination that they went to.
+pub(super) const NEW_DESTINATIONS: &str = "SELECT new_destinations FROM channels WHERE channel = $1";
 
 pub(super) const LOOKED: &str = "UPDATE outbound SET look_ms = $1, looks = looks + $2, absences = absences + $3, \
      absent_ms = CASE WHEN $3 = 1 THEN COALESCE(absent_ms, $4) ELSE absent_ms END \
@@ -212,20 +222,52 @@ pub(super) const POSITION: &str = "SELECT destination, read_to, baseline, unread
 
 pub(super) const NOTE_UNREAD: &str = "UPDATE conversations SET unread = $1 WHERE channel = $2 AND contact IN ($3, $4)";
 
-pub(super) const SEEN: &str = "SELECT s.identity, s.seen_ms, s.mark, s.claim FROM seen s \
+pub(super) const SEEN: &str = "SELECT s.identity, s.seen_ms, s.mark, s.claim, s.shape FROM seen s \
      JOIN conversations c ON c.id = s.conversation WHERE c.channel = $1 AND c.contact IN ($2, $3)";
+
+pub(super) const POSTPONED: &str = "SELECT p.identity, p.content, p.since_ms, p.read_before_ms, p.due_ms \
+     FROM postponed p JOIN conversations c ON c.id = p.conversation \
+     WHERE c.channel = $1 AND c.contact IN ($2, $3) ORDER BY p.since_ms, p.seq";
+
+/// Conversations with rows that wait for a decision, each with the time of the first. The cross join keeps SQLite from
+/// walking all conversations of a channel to find the few.
+pub(super) const UNDECIDED: &str = "SELECT c.contact, MIN(p.due_ms) \
+     FROM postponed p CROSS JOIN conversations c WHERE c.id = p.conversation AND c.channel = $1 GROUP BY c.contact";
+
+pub(super) const POSTPONE: &str = "INSERT INTO postponed \
+     (conversation, identity, seq, content, since_ms, read_before_ms, due_ms) VALUES ($1, $2, $3, $4, $5, $6, $7) \
+     ON CONFLICT (conversation, identity) DO NOTHING";
+
+pub(super) const END_POSTPONED: &str = "DELETE FROM postponed WHERE conversation = $1 AND identity = $2";
+
+pub(super) const SHIFT_POSTPONED: &str = "UPDATE postponed SET since_ms = since_ms - $1, due_ms = due_ms - $1, \
+     read_before_ms = read_before_ms - $1";
+
+/// What nobody could read again for as long as texts are kept.
+pub(super) const DROP_POSTPONED: &str = "DELETE FROM postponed WHERE (conversation, identity) IN \
+     (SELECT conversation, identity FROM postponed WHERE since_ms < $1 LIMIT $2)";
+
+/// A row that was postponed is decided, as what it says by now.
+pub(super) const DECIDE_SEEN: &str = "UPDATE seen SET claim = $1, mark = $2, shape = $3 \
+     WHERE conversation = $4 AND identity = $5";
+
+/// A row that said nothing says something now.
+pub(super) const FILL_SEEN: &str = "UPDATE seen SET mark = $1, shape = $2 \
+     WHERE conversation = $3 AND identity = $4 AND shape LIKE 'b%'";
 
 pub(super) const PAGE: &str = "SELECT page FROM conversations WHERE channel = $1 AND contact IN ($2, $3)";
 
 pub(super) const SET_PAGE: &str = "UPDATE conversations SET page = $1 WHERE id = $2";
 
-pub(super) const ADD_SEEN: &str = "INSERT INTO seen (conversation, identity, seen_ms, claim, mark) \
-     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (conversation, identity) DO NOTHING";
+pub(super) const ADD_SEEN: &str = "INSERT INTO seen (conversation, identity, seen_ms, claim, mark, shape) \
+     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (conversation, identity) DO NOTHING";
 
 /// Messages of which at least one part was sent or may have been, newest first: `part` is the last such part, or the
 /// next one if the message is queued or failed.
 pub(super) const MAYBE_SENT: &str = "SELECT o.m_id, o.content, o.part, \
-     CASE WHEN o.unknown_ms IS NOT NULL THEN 'unknown' ELSE o.state END, o.sent_forms FROM outbound o \
+     CASE WHEN o.unknown_ms IS NOT NULL THEN 'unknown' ELSE o.state END, o.state, \
+     COALESCE(o.done_ms, CASE WHEN o.began_ms > 0 THEN o.began_ms ELSE o.accepted_ms END), \
+     o.accepted_ms, o.began_ms, o.attempt, o.sent_forms FROM outbound o \
      JOIN conversations c ON c.id = o.conversation WHERE c.channel = $1 AND c.contact = $2 AND o.content IS NOT NULL \
      AND (o.state IN ('sending', 'unknown', 'held', 'sent', 'unconfirmed') OR o.part > 0 OR o.unknown_ms IS NOT NULL) \
      ORDER BY o.id DESC LIMIT $3";
@@ -233,12 +275,23 @@ pub(super) const MAYBE_SENT: &str = "SELECT o.m_id, o.content, o.part, \
 pub(super) const MATCHES: &str = "SELECT s.claim FROM seen s JOIN conversations c ON c.id = s.conversation \
      WHERE c.channel = $1 AND c.contact = $2 AND s.claim IS NOT NULL";
 
-/// What is known of a sent message that a row matches.
-pub(super) const MATCHED_SENT: &str =
-    "SELECT kind, done_ms FROM outbound WHERE m_id = $1 AND conversation = $2 AND state = 'sent'";
+/// What is known of a message whose row was found.
+pub(super) const MATCHED_SENT: &str = "SELECT o.kind, o.done_ms, CASE WHEN o.anchor IS NULL THEN c.destination END \
+     FROM outbound o JOIN conversations c ON c.id = o.conversation \
+     WHERE o.m_id = $1 AND o.conversation = $2 AND o.state = 'sent'";
 
-pub(super) const ACCOUNT_TRAITS: &str =
-    "SELECT shows_texts, shows_files, settle_lag_ms FROM channels WHERE channel = $1";
+pub(super) const ACCOUNT_TRAITS: &str = "SELECT shows_texts, shows_files, settle_lag_ms, verbatim, rewritten, late_flags \
+     FROM channels WHERE channel = $1";
+
+pub(super) const LEARN_FEATURES: &str = "UPDATE channels SET verbatim = $1, rewritten = $2 WHERE channel = $3";
+
+pub(super) const LEARN_LATE_FLAGS: &str = "UPDATE channels SET late_flags = 1 WHERE channel = $1 AND late_flags <> 1";
+
+pub(super) const LEARN_PROMPT_FLAGS: &str = "UPDATE channels SET late_flags = -1 WHERE channel = $1 AND late_flags = 0";
+
+/// `$1` is a numbering area and a blank, `$3` matches it between two blanks.
+pub(super) const LEARN_NEW_DESTINATION: &str = "UPDATE channels SET new_destinations = new_destinations || $1 \
+     WHERE channel = $2 AND new_destinations NOT LIKE $3";
 
 pub(super) const SHOWS_TEXTS: &str = "UPDATE channels SET shows_texts = 1 WHERE channel = $1 AND shows_texts = 0";
 

@@ -4,3 +4,4 @@
 
 pub(crate) mod fuzz_input;
 pub mod postgres;
+pub(crate) mod rewriting;

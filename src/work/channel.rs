@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::inbound::account_traits::SharedAccountTraits;
 use super::inbound::initial_snapshot::SnapshotGate;
 use super::inbound::receipts::Receipts;
 use super::limits::call_permit::{Account, AfilnetCalls};
@@ -39,6 +38,8 @@ pub(super) struct ChannelSettings {
     pub(super) html_entities: bool,
     /// Rows that were written in Afilnet's own panel are published too.
     pub(super) echoes: bool,
+    /// A row of which nobody can tell whose it is waits for so long at most.
+    pub(super) decide_within: Duration,
     pub(super) keep_rows: Duration,
     pub(super) publish_per_second: u32,
 }
@@ -59,7 +60,6 @@ pub(super) struct ChannelState {
     pub(super) wakeups: Arc<ChannelWakeups>,
     pub(super) calls: Arc<AfilnetCalls>,
     pub(super) snapshot: Arc<SnapshotGate>,
-    pub(super) traits: Arc<SharedAccountTraits>,
     pub(super) receipts: Arc<Receipts>,
 }
 
@@ -95,7 +95,6 @@ impl Channel {
                 wakeups,
                 calls: Arc::new(calls),
                 snapshot: Arc::new(SnapshotGate::new()),
-                traits: Arc::default(),
                 receipts: Arc::new(receipts),
             },
         })

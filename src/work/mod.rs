@@ -113,6 +113,7 @@ fn settings(config: &Config, channel: &ChannelConfig) -> ChannelSettings {
         poll_active: channel.poll_active,
         poll_idle: channel.poll_idle,
         sweep_every: config.inbound.sweep_every,
+        decide_within: config.inbound.decide_within,
         first_run: config.inbound.first_run,
         direction: config.inbound.direction,
         html_entities: config.inbound.html_entities,

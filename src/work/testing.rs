@@ -78,6 +78,7 @@ pub(super) fn settings(name: &str) -> ChannelSettings {
         poll_active: wait,
         poll_idle: wait,
         sweep_every: wait,
+        decide_within: wait,
         first_run: FirstRun::Unread,
         direction: DirectionBy::Flag,
         html_entities: false,

@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::content_fingerprint;
+use super::{RowShape, content_fingerprint};
 use crate::domain::{AfilnetRow, Direction};
 
 /// Identities that are kept of a page: its newest.
@@ -21,6 +21,8 @@ const LEAST_ANCHORS: usize = 3;
 pub(crate) struct Known<'a> {
     /// Identities of the rows that were seen, each with the row's mark where it is known.
     marks: HashMap<&'a str, Option<&'a str>>,
+    /// The shape of each row seen, where it was kept.
+    shapes: HashMap<&'a str, RowShape>,
     /// Identities of the newest rows that the last read showed, in order.
     tail: &'a [String],
 }
@@ -29,7 +31,18 @@ impl<'a> Known<'a> {
     /// The rows seen, as (identity, stored mark), and the tail of the last page.
     pub(crate) fn new(seen: impl IntoIterator<Item = (&'a str, Option<&'a str>)>, tail: &'a [String]) -> Self {
         let marks = seen.into_iter().map(|(identity, mark)| (identity, mark.or_else(|| mark_in(identity)))).collect();
-        Self { marks, tail }
+        Self { marks, shapes: HashMap::new(), tail }
+    }
+
+    /// The same with the shapes that are stored of the rows seen.
+    pub(crate) fn shaped(self, shapes: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let parsed = |(identity, shape)| Some((identity, RowShape::parse(shape)?));
+        Self { shapes: shapes.into_iter().filter_map(parsed).collect(), ..self }
+    }
+
+    /// Whether ids were not believed when the page was read before.
+    fn was_named_by_content(&self) -> bool {
+        self.tail.iter().any(|name| name.starts_with('h'))
     }
 
     pub(crate) fn holds(&self, identity: &str) -> bool {
@@ -38,6 +51,15 @@ impl<'a> Known<'a> {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.marks.is_empty()
+    }
+
+    /// The identities by stems of what says something.
+    fn stems(&self) -> HashMap<&str, &'a str> {
+        self.shapes
+            .iter()
+            .filter(|(_, shape)| shape.says_something())
+            .map(|(name, shape)| (shape.stem(), *name))
+            .collect()
     }
 
     /// The identities of each mark, those counted lowest first.
@@ -76,7 +98,8 @@ pub(crate) fn identify(rows: &[AfilnetRow], known: &Known<'_>) -> Vec<String> {
     let by_mark = known.by_mark();
     let mut naming =
         Naming { rows, marks: &marks, known, by_mark: &by_mark, taken: HashSet::new(), names: vec![None; rows.len()] };
-    if ids_hold(rows, &marks, known, &by_mark) {
+    let by_id = ids_hold(rows, &marks, known, &by_mark);
+    if by_id {
         naming.by_id();
     } else if let Some(overlap) = Overlap::find(&marks, known) {
         for (at, from) in (overlap.at..overlap.at + overlap.len).zip(overlap.from..) {
@@ -87,7 +110,9 @@ pub(crate) fn identify(rows: &[AfilnetRow], known: &Known<'_>) -> Vec<String> {
             naming.take(at, fresh);
         }
     }
-    naming.by_count()
+    naming.by_count(by_id);
+    naming.by_sequence(by_id);
+    naming.rest()
 }
 
 /// The identities of rows of which nothing is known.
@@ -117,19 +142,44 @@ pub(crate) fn next_tail(identities: &[String], known: &Known<'_>) -> Option<Vec<
     (newest != known.tail).then(|| newest.to_vec())
 }
 
-/// Whether the ids of a page name its rows. Not where none of them is known though the rows are, nor where most that
-/// are known stand for other rows by now.
+/// Whether the ids of a page name its rows. They are doubted on positive evidence alone, whatever became of words, links
+/// and times: what a row says was known under another id, which does not name it any more. Where they were doubted when
+/// the page was read before, more of them must name what they named than not.
 fn ids_hold(rows: &[AfilnetRow], marks: &[String], known: &Known<'_>, by_mark: &HashMap<&str, Vec<&str>>) -> bool {
-    let (mut same, mut other) = (0, 0);
+    let stems: HashMap<&str, &str> = known.stems();
+    let here: HashMap<&str, &str> =
+        rows.iter().zip(marks).filter_map(|(row, mark)| Some((row.id.as_deref()?, mark.as_str()))).collect();
+    let (mut same, mut other, mut moved) = (0, 0, 0);
     for (row, mark) in rows.iter().zip(marks) {
-        match id_identity(row).and_then(|identity| known.marks.get(identity.as_str())) {
-            Some(Some(stored)) if *stored != mark.as_str() => other += 1,
+        let Some((id, identity)) = row.id.as_deref().zip(id_identity(row)) else { continue };
+        let names = by_mark.get(mark.as_str()).map_or(&[][..], Vec::as_slice);
+        // Rows that say nothing say the same: of them only one whose id is gone is evidence.
+        let is_said = |there: &str| !row.text.trim().is_empty() && there != mark;
+        let elsewhere = |name: &&&str| {
+            id_in(name).is_some_and(|known| known != id && here.get(known).is_none_or(|there| is_said(there)))
+        };
+        match known.marks.get(identity.as_str()) {
+            Some(Some(stored)) if *stored != mark.as_str() => {
+                other += 1;
+                moved += usize::from(names.iter().any(|name| elsewhere(&name)));
+            }
             Some(_) => same += 1,
-            None => {}
+            None if names.iter().any(|name| id_in(name) == Some(id)) => same += 1, // its flag alone is another
+            // The same with another signature in its link counts as well.
+            None if names.is_empty() => {
+                let there = stems.get(RowShape::of(row).stem()).and_then(|name| id_in(name));
+                moved += usize::from(there.is_some_and(|known| known != id && !here.contains_key(known)));
+            }
+            None => moved += usize::from(names.iter().any(|name| elsewhere(&name))),
         }
     }
-    let by_content = || marks.iter().any(|mark| by_mark.contains_key(mark.as_str()));
-    rows.iter().any(|row| row.id.is_some()) && ((same > 0 && same >= other) || !by_content())
+    let doubted = known.was_named_by_content() && (other > 0 || same == 0);
+    rows.iter().any(|row| row.id.is_some()) && moved == 0 && (!doubted || (same > 0 && same >= other))
+}
+
+/// The id that an identity by id holds.
+fn id_in(identity: &str) -> Option<&str> {
+    base(identity).strip_prefix('i')?.split_once(':').map(|(_, id)| id)
 }
 
 fn id_identity(row: &AfilnetRow) -> Option<String> {
@@ -164,17 +214,145 @@ impl Naming<'_> {
             if self.known.holds(&name) { self.take(at, name) } else { unseen.push((at, name)) }
         }
         for (at, name) in unseen {
-            // It may have been recorded by its content, while ids did not hold.
-            let before = self.known_as(at, |identity| identity.starts_with('h'));
+            // It may have been recorded by its content, while ids did not hold, or with another flag.
+            let before = self.known_as(at, |identity| identity.starts_with('h')).or_else(|| self.with_another_flag(at));
             self.take(at, before.unwrap_or(name));
         }
     }
 
-    /// Names the rows that have no name yet: the first of equals are those that are known, the rest are new.
-    fn by_count(mut self) -> Vec<String> {
+    /// The identity under which a row with this id is known whose flag was another, where no other row of the page is it.
+    fn with_another_flag(&self, at: usize) -> Option<String> {
+        let row = &self.rows[at];
+        let id = row.id.as_deref()?;
+        let shape = RowShape::of(row);
+        let same = |identity: &str| {
+            self.known.marks.get(identity).is_some_and(|mark| *mark == Some(self.marks[at].as_str()))
+                || (self.known.shapes.get(identity))
+                    .is_some_and(|known| known.says_nothing() || known.has_kind_and_words_of(&shape))
+        };
+        let others = [Direction::Inbound, Direction::Outbound, Direction::Unknown].map(Direction::letter);
+        let others = others.iter().filter(|letter| **letter != row.direction.letter());
+        let names = others.map(|letter| (*letter, format!("i{letter}:{id}")));
+        let here =
+            |letter: &str| self.rows.iter().any(|other| other.id == row.id && other.direction.letter() == letter);
+        names
+            .into_iter()
+            .find(|(letter, name)| !here(letter) && !self.taken.contains(name) && same(name))
+            .map(|(_, name)| name)
+    }
+
+    /// Names rows that are known by words and time: the first of equals are those that are known. Then those whose flag
+    /// alone is another.
+    fn by_count(&mut self, ids_hold: bool) {
+        for flag_counts in [true, false] {
+            for at in 0..self.rows.len() {
+                if self.names[at].is_none()
+                    && (flag_counts || !ids_hold || self.rows[at].id.is_none())
+                    && let Some(name) = if flag_counts { self.known_as(at, |_| true) } else { self.known_of_any(at) }
+                {
+                    self.take(at, name);
+                }
+            }
+        }
+    }
+
+    fn known_of_any(&self, at: usize) -> Option<String> {
+        let equals = self.by_mark.get(self.marks[at].as_str())?;
+        equals.iter().find(|identity| !self.taken.contains(**identity)).map(|identity| (*identity).to_owned())
+    }
+
+    /// Names rows without an id that holds by where they stand: between rows that are known, a row that is like one
+    /// which was there and is gone is that row, and rows that say the same in the same order are the same, whatever their
+    /// times.
+    fn by_sequence(&mut self, ids_hold: bool) {
+        let tail = self.known.tail;
+        let places: HashMap<&str, usize> = tail.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect();
+        let place = |name: &Option<String>| name.as_ref().and_then(|name| places.get(name.as_str()).copied());
+        let unnamed =
+            |naming: &Self, at: usize| naming.names[at].is_none() && !(ids_hold && naming.rows[at].id.is_some());
+        if tail.is_empty() || !(0..self.rows.len()).any(|at| unnamed(self, at)) {
+            return;
+        }
+        let shapes: Vec<RowShape> = self.rows.iter().map(RowShape::of).collect();
+        if self.names.iter().all(Option::is_none) && !ids_hold && self.by_words(&shapes) {
+            return;
+        }
+        // The flag of the business may come late: where no row with the old flag is it.
+        for flag_counts in [true, false] {
+            let (mut left, mut next) = (None, 0);
+            for (at, shape) in shapes.iter().enumerate() {
+                if let Some(found) = place(&self.names[at]) {
+                    (left, next) = (Some(found), found + 1);
+                    continue;
+                }
+                if !unnamed(self, at) {
+                    continue;
+                }
+                let end = self.names[at..].iter().find_map(place).unwrap_or(tail.len());
+                let found = (next..end.max(next)).find(|from| {
+                    let name = tail[*from].as_str();
+                    !self.taken.contains(name)
+                        && self.has_direction_of(at, name, flag_counts)
+                        && self.is_like(shape, name, left.is_some() || end < tail.len())
+                });
+                if let Some(from) = found {
+                    self.take(at, tail[from].clone());
+                    next = from + 1;
+                }
+            }
+        }
+    }
+
+    /// Whether a row may be one that is known by its direction. Unless `flag_counts` that may have become the business's.
+    fn has_direction_of(&self, at: usize, name: &str, flag_counts: bool) -> bool {
+        let (letter, unknown) = (self.rows[at].direction.letter(), Direction::Unknown.letter());
+        let known = name.get(1..2).unwrap_or_default();
+        let came = known == Direction::Inbound.letter() && letter == Direction::Outbound.letter();
+        known == letter || known == unknown || letter == unknown || (!flag_counts && came)
+    }
+
+    /// Whether a row is like one that is known and gone; `beside_known`: it stands behind or before one that is known.
+    fn is_like(&self, shape: &RowShape, name: &str, beside_known: bool) -> bool {
+        let Some(there) = self.known.shapes.get(name) else { return false };
+        there.has_stem_of(shape) || (beside_known && (there.has_words_of(shape) || there.says_nothing()))
+    }
+
+    /// Names a page of which no row is known by words and time: where it says in order what the tail's end said, all times
+    /// have moved. As many rows as these may have come in between, late.
+    fn by_words(&mut self, shapes: &[RowShape]) -> bool {
+        let tail = self.known.tail;
+        let said: Option<Vec<&RowShape>> = tail.iter().map(|name| self.known.shapes.get(name.as_str())).collect();
+        let Some(said) = said else { return false };
+        let places = |len: usize| -> Option<Vec<usize>> {
+            let (mut places, mut next, mut anchors) = (Vec::new(), 0, 0);
+            for (one, name) in said.iter().zip(tail).skip(said.len() - len) {
+                let is_it = |at: &usize| {
+                    self.has_direction_of(*at, name, one.says_nothing())
+                        && (one.says_nothing() || one.has_kind_and_words_of(&shapes[*at]))
+                };
+                let at = (next..shapes.len()).find(is_it)?;
+                anchors += usize::from(one.has_words_of(&shapes[at]));
+                places.push(at);
+                next = at + 1;
+            }
+            // Where something slid out of the window, what is left begins it.
+            let begins = len == said.len() || places.first() == Some(&0);
+            let enough = anchors > 0 && (len >= LEAST_ANCHORS || len == said.len());
+            (begins && enough && next <= 2 * len).then_some(places)
+        };
+        let Some(places) = (1..=said.len().min(shapes.len())).rev().find_map(places) else { return false };
+        let from = tail.len() - places.len();
+        for (at, name) in places.into_iter().zip(&tail[from..]) {
+            self.take(at, name.clone());
+        }
+        true
+    }
+
+    /// Names what is left as new.
+    fn rest(mut self) -> Vec<String> {
         for at in 0..self.rows.len() {
             if self.names[at].is_none() {
-                let name = self.known_as(at, |_| true).unwrap_or_else(|| self.fresh(at));
+                let name = self.fresh(at);
                 self.take(at, name);
             }
         }

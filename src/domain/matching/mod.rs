@@ -1,15 +1,22 @@
 //! Which row is which: identities, positions, what of a reading is new, and what of it is ours. Pure.
 
-mod attribution;
+mod account_traits;
+mod alignment;
 mod freshness;
 mod identity;
+mod likeness;
 mod row_fingerprint;
 mod sent_form;
 
-pub(crate) use attribution::{Attribution, Match, UnmatchedSend, attribute, mark_history_ambiguous, sent_form};
+pub(crate) use account_traits::AccountTraits;
+pub(crate) use alignment::{
+    Attribution, LookEvidence, Match, OpenRow, RowSince, SendStanding, SendVerdict, ShownAs, Shows, UnmatchedSend,
+    attribute, mark_history_ambiguous, standing,
+};
 pub(crate) use freshness::{InitialSyncPolicy, ReadContext, history, news};
 pub(crate) use identity::{Known, base, identify, next_tail};
-pub(crate) use row_fingerprint::{RowFingerprint, content_fingerprint};
+pub(crate) use likeness::{Features, sent_form};
+pub(crate) use row_fingerprint::{RowFingerprint, RowShape, content_fingerprint};
 pub(crate) use sent_form::{BadSentForm, SentForm};
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::switches::{
     UnreadMarksRead, Window,
 };
 use super::transports::{self, Transport};
-use super::{Options, World};
+use super::{Options, World, rewriting};
 use crate::sim::faults::Terms;
 use crate::sim::form::{self, Params};
 use crate::sim::switchable_listener::lock;
@@ -269,7 +269,7 @@ impl State {
         let [platform, platformid, destination, kind, url] =
             call.require(["platform", "platformid", "destination", "type", "fileurl"])?;
         let channel = self.known_channel(platform, platformid)?;
-        if !self.has_chat(&channel, destination) {
+        if !self.has_chat(&channel, &rewriting::filed_under(self.switches.filed_under, destination)) {
             return Err("CHAT_NOT_FOUND");
         }
         if !["image", "video", "audio", "voice", "document", "contact"].contains(&kind) {
@@ -294,10 +294,10 @@ impl State {
         call: &ApiCall,
         message: &str,
     ) -> Option<Value> {
+        let filed = rewriting::filed_under(self.switches.filed_under, destination);
         let own = |name| if method == "sendfile" { call.get(name).map(str::to_owned) } else { None };
         let (kind, fileurl, thumburl) = (own("type"), own("fileurl"), own("thumburl"));
-        let row =
-            self.append(&channel, destination, Author::Api, &Words { text: message, file: fileurl.as_deref() })?;
+        let row = self.append(&channel, &filed, Author::Api, &Words { text: message, file: fileurl.as_deref() })?;
         let (platform, platformid) = channel;
         let (destination, message, at_ms) = (destination.to_owned(), message.to_owned(), machine_ms());
         let sent = SentCall { method, platform, platformid, destination, message, kind, fileurl, thumburl, at_ms, row };

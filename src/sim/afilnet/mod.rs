@@ -4,6 +4,7 @@
 
 mod api;
 mod render;
+mod rewriting;
 mod state;
 pub mod switches;
 mod transports;

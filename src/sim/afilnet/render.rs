@@ -4,12 +4,12 @@ use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
 use serde_json::{Map, Value, json};
 
-use super::RowStatus;
 use super::state::Row;
 use super::switches::{
-    ContentType, DatetimeFormat, DirectionField, DirectionMeaning, DirectionValues, Escape, FileInMessage, IdStable,
-    IdType, ListShape, RowStatusForm, SendResult, StatusCase, Switches, Zone,
+    ContentType, DatetimeFormat, DirectionField, DirectionMeaning, DirectionValues, Escape, FileInMessage, FileLinks,
+    IdStable, IdType, ListShape, OwnWords, RowStatusForm, SendResult, StatusCase, Switches, Zone,
 };
+use super::{RowStatus, rewriting};
 use crate::sim::seeded_rng;
 use crate::sim::wire::Reply;
 
@@ -88,7 +88,8 @@ impl<'a> Lens<'a> {
     }
 
     fn direction(&self, row: &Row) -> Option<Value> {
-        let flag = row.outgoing || self.switches.direction_meaning == DirectionMeaning::Dispatched;
+        let set = !row.by_api || self.switches.own_flag_after.has_passed(row.at_ms, self.now_ms);
+        let flag = (row.outgoing && set) || self.switches.direction_meaning == DirectionMeaning::Dispatched;
         match self.switches.direction_values {
             DirectionValues::Text => Some(json!(if flag { "1" } else { "0" })),
             DirectionValues::Number => Some(json!(u8::from(flag))),
@@ -102,7 +103,18 @@ impl<'a> Lens<'a> {
             Escape::None => text.to_owned(),
             Escape::HtmlEntities => entities(text),
         };
-        let Some(url) = &row.file else { return escape(&row.text) };
+        let Some(url) = &row.file else {
+            let words = if row.by_api { self.switches.own_words } else { OwnWords::AsSent };
+            return escape(&rewriting::own_words(words, &row.text));
+        };
+        if !self.switches.file_visible_after.has_passed(row.at_ms, self.now_ms) {
+            return String::new();
+        }
+        let url = &match self.switches.file_links {
+            FileLinks::SignedAtEveryRead => rewriting::signed(url, self.turn),
+            FileLinks::Elsewhere if row.by_api => rewriting::elsewhere(row.id, url),
+            FileLinks::AsSent | FileLinks::Elsewhere => url.clone(),
+        };
         match self.switches.file_in_message {
             FileInMessage::Url => escape(url),
             FileInMessage::CaptionOnly => escape(&row.text),

@@ -103,6 +103,15 @@ positions! {
     NewDestination { CreatesChat = "creates_chat", ChatNotFound = "chat_not_found" }
     /// How `message` is escaped (U12).
     Escape { None = "none", HtmlEntities = "html_entities" }
+    /// What the row of a text that came through the API says: its words, or what platforms are known to make of them.
+    OwnWords {
+        AsSent = "as_sent", Latin1 = "latin_1", LinksReplaced = "links_replaced", EmojiNames = "emoji_names",
+        Paragraphs = "html_paragraphs", Signature = "signature",
+    }
+    /// Where rows say that files are: the link that was given, with a new signature at every read, or one of Afilnet's own.
+    FileLinks { AsSent = "as_sent", SignedAtEveryRead = "signed_at_every_read", Elsewhere = "elsewhere" }
+    /// Under which number a message is kept.
+    FiledUnder { AsWritten = "as_written", WithoutMobileDigits = "without_mobile_digits" }
     /// What wrong credentials get (2.4).
     AuthFailure { Envelope200 = "envelope_200", Http401 = "http_401" }
     /// What the address filter does; `off` admits all (2).
@@ -152,6 +161,29 @@ impl Position for SentRowVisible {
             Self::After(seconds) => format!("{seconds} s"),
             Self::Never => "never".to_owned(),
         }
+    }
+}
+
+/// A time after which something shows: `0 s`, `2 s` or any other number of seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Delay(u32);
+
+impl Delay {
+    /// Whether it has passed since `at_ms`.
+    pub(super) fn has_passed(self, at_ms: i64, now_ms: i64) -> bool {
+        now_ms >= at_ms + i64::from(self.0) * 1000
+    }
+}
+
+impl Position for Delay {
+    fn names() -> Vec<&'static str> {
+        vec!["0 s", "2 s"]
+    }
+    fn parse(text: &str) -> Option<Self> {
+        text.strip_suffix('s').unwrap_or(text).trim().parse().ok().map(Self)
+    }
+    fn name(&self) -> String {
+        format!("{} s", self.0)
     }
 }
 
@@ -218,6 +250,11 @@ table! {
     new_destination: NewDestination,
     escape: Escape,
     sent_row_visible_after: SentRowVisible,
+    own_words: OwnWords,
+    file_links: FileLinks,
+    file_visible_after: Delay,
+    own_flag_after: Delay,
+    filed_under: FiledUnder,
     auth_failure: AuthFailure,
     ip_denied: IpDenied,
     rate_limit: RateLimit,
@@ -261,7 +298,7 @@ mod tests {
     #[test]
     fn every_value_can_be_set_and_is_shown_as_it_was_set() {
         let all = Switches::all();
-        assert_eq!(all.len(), 77);
+        assert_eq!(all.len(), 92);
         for (switch, value) in all {
             let mut switches = Switches::default();
             switches.set(switch, value).unwrap();

@@ -248,9 +248,13 @@ async fn scene(http: &reqwest::Client, switch: &str, value: &str) -> Vec<String>
     afilnet.receive_file("100", "348", "https://x.eu/a.jpg", "caption").unwrap();
     let chat = |destination| [&CHANNEL[..], &[("destination", destination)]].concat();
     let text = |destination| [chat(destination), vec![("message", "hi")]].concat();
+    let rich = [chat("999"), vec![("message", "\u{bf}Hola \u{1f44b}?\nen https://x.eu/1 hoy")]].concat();
+    let file = [chat("346"), vec![("type", "image"), ("fileurl", "https://x.eu/b.jpg")]].concat();
     let calls = [
         ("password", "sendmessage", text("346")),
-        ("password", "sendmessage", text("999")),
+        ("password", "sendmessage", rich),
+        ("password", "sendfile", file),
+        ("password", "sendmessage", text("5491155551234")),
         ("password", "getchats", CHANNEL.to_vec()),
         ("password", "getmessages", chat("346")),
         ("password", "getunreadmessages", chat("346")),

@@ -102,7 +102,7 @@ async fn rows_of_sent_messages_teach_that_and_how_late_they_show(engine: Engine)
         page.rows[0].matched = Some(Match { m_id: m_id.clone(), part, last });
         ConversationRead { read_before_ms, ..page }
     };
-    let lag = |settle_lag_ms| AccountTraits { shows_texts: true, shows_files: false, settle_lag_ms };
+    let lag = |settle_lag_ms| AccountTraits { shows_texts: true, settle_lag_ms, ..AccountTraits::default() };
     for (identity, last, read_before_ms, account_traits) in [
         ("r1", false, Some(9000), lag(0)),
         ("r2", true, Some(4000), lag(0)),

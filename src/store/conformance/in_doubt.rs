@@ -107,7 +107,10 @@ async fn a_call_is_shown_by_one_row_alone(engine: Engine) {
 async fn the_evidence_names_what_was_surely_sent_before(engine: Engine) {
     let (Fresh { store, folder: _folder }, epoch) = fresh(engine).await;
     let first = in_doubt(&store, epoch, "a").await;
-    assert_eq!(store.evidence(&first).await.unwrap(), Evidence { found: false, before_shown: None, doubtful: false });
+    assert_eq!(
+        store.evidence(&first).await.unwrap(),
+        Evidence { found: false, before_shown: None, doubtful: false, new_shown: false }
+    );
     store.resolve(&first, epoch, Settlement::Sent { afilnet_id: None, more: true }, 300).await.unwrap();
     let part = take(&store, epoch, 400).await.remove(0);
     store.settle(&part, Settlement::Unknown { fault: Fault::TimedOut, look_ms: 500 }, 450).await.unwrap();
@@ -240,7 +243,10 @@ async fn a_row_that_may_show_it_in_other_words_leaves_it_in_doubt_whoever_read_i
     page.rows[0].doubtful = true;
     page.now_ms = 120;
     store.record(page).await.unwrap();
-    assert_eq!(store.evidence(&in_doubt).await.unwrap(), Evidence { found: false, before_shown: None, doubtful: true });
+    assert_eq!(
+        store.evidence(&in_doubt).await.unwrap(),
+        Evidence { found: false, before_shown: None, doubtful: true, new_shown: false }
+    );
 }
 
 async fn one_whose_text_is_gone_is_not_sent_again(engine: Engine) {

@@ -36,9 +36,12 @@ const SMALL: &[&str] = &[
     "outbound_unanswered",
     "events_active",
     "events_dead",
+    // Rows that wait for a decision, for minutes.
+    "postponed",
 ];
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn every_statement_goes_through_its_index_and_none_walks_a_table() {
     let (fresh, db) = beside();
     let by_key = "INTEGER PRIMARY KEY";
@@ -90,6 +93,14 @@ async fn every_statement_goes_through_its_index_and_none_walks_a_table() {
         ("DEPTH_EVENTS", sql::DEPTH_EVENTS, &["events_active"]),
         ("DEPTH_UNCONFIRMED", sql::DEPTH_UNCONFIRMED, &["outbound_trouble"]),
         ("SEEN", sql::SEEN, &["(channel=? AND contact=?)", "(conversation=?)"]),
+        ("POSTPONED", sql::POSTPONED, &["(channel=? AND contact=?)", "(conversation=?)"]),
+        ("UNDECIDED", sql::UNDECIDED, &[by_key]),
+        ("END_POSTPONED", sql::END_POSTPONED, &["(conversation=? AND identity=?)"]),
+        ("DROP_POSTPONED", sql::DROP_POSTPONED, &["(conversation=? AND identity=?)", "postponed_since (since_ms"]),
+        ("DECIDE_SEEN", sql::DECIDE_SEEN, &["(conversation=? AND identity=?)"]),
+        ("FILL_SEEN", sql::FILL_SEEN, &["(conversation=? AND identity=?)"]),
+        ("EVIDENCE", sql::EVIDENCE, &["(m_id=?)"]),
+        ("NOTE_EVIDENCE", sql::NOTE_EVIDENCE, &[by_key]),
         ("PAGE", sql::PAGE, &["(channel=? AND contact=?)"]),
         ("SET_PAGE", sql::SET_PAGE, &[by_key]),
         ("CLAIMED_SENT", sql::MATCHED_SENT, &["(m_id=?)"]),

@@ -3,23 +3,36 @@
 use super::db::{Count, Db, args, decode};
 use super::events;
 use crate::domain::clock::wall_ms;
-use crate::domain::matching::Match;
+use crate::domain::matching::{AccountTraits, Features, Match, ShownAs};
+use crate::domain::reconcile::numbering_area;
 use crate::domain::{Event, EventBody, StatusValue};
-use crate::store::{AccountTraits, Receipt, StoreError, UnreportedSend, rules, sql};
+use crate::store::{Lesson, Receipt, StoreError, UnreportedSend, rules, sql};
 
 /// Updates the account's traits from a row that matches a certainly sent message.
 pub(super) async fn from_row(
     db: &mut Db,
     channel: &str,
     conversation: i64,
-    matched: &Match,
+    (matched, lesson): (&Match, Option<Lesson>),
     read_before_ms: Option<i64>,
 ) -> Result<(), StoreError> {
-    let sent: Option<(String, Option<i64>)> =
+    let sent: Option<(String, Option<i64>, Option<String>)> =
         db.optional(sql::MATCHED_SENT, args![matched.m_id.as_str(), conversation]).await?;
-    let Some((kind, done_ms)) = sent else { return Ok(()) };
-    let statement = if kind == "attachment" { sql::SHOWS_FILES } else { sql::SHOWS_TEXTS };
-    db.execute(statement, args![channel]).await?;
+    let Some((kind, done_ms, new_destination)) = sent else { return Ok(()) };
+    if let Some(Lesson { features, how }) = lesson {
+        let known = account_traits(db, channel).await?;
+        let taught = known.taught(features, how == ShownAs::Verbatim);
+        if taught != (known.verbatim, known.rewritten) {
+            db.execute(sql::LEARN_FEATURES, args![taught.0.bits(), taught.1.bits(), channel]).await?;
+        }
+    }
+    if let Some(destination) = new_destination.and_then(|destination| destination.parse().ok()) {
+        let area = numbering_area(&destination);
+        let between = format!("% {area} %");
+        db.execute(sql::LEARN_NEW_DESTINATION, args![format!("{area} "), channel, between]).await?;
+    }
+    let learn = if kind == "attachment" { sql::SHOWS_FILES } else { sql::SHOWS_TEXTS };
+    db.execute(learn, args![channel]).await?;
     // The time of a send is stored for the last part only.
     if let (true, Some(done_ms), Some(read_before_ms)) = (matched.last, done_ms, read_before_ms) {
         let lag_ms = read_before_ms - done_ms;
@@ -65,11 +78,15 @@ pub(super) async fn unreported_sends(
 }
 
 pub(super) async fn account_traits(db: &mut Db, channel: &str) -> Result<AccountTraits, StoreError> {
-    let found: Option<(i64, i64, i64)> = db.optional(sql::ACCOUNT_TRAITS, args![channel]).await?;
-    let of = |(texts, files, settle_lag_ms)| AccountTraits {
+    let found: Option<(i64, i64, i64, i64, i64, i64)> = db.optional(sql::ACCOUNT_TRAITS, args![channel]).await?;
+    let of = |(texts, files, settle_lag_ms, verbatim, rewritten, late_flags)| AccountTraits {
         shows_texts: texts != 0,
         shows_files: files != 0,
         settle_lag_ms,
+        verbatim: Features::from_bits(verbatim),
+        rewritten: Features::from_bits(rewritten),
+        late_flags: late_flags == 1,
+        prompt_flags: late_flags == -1,
     };
     Ok(found.map(of).unwrap_or_default())
 }

@@ -20,17 +20,16 @@ pub(super) async fn list(db: &mut Db, filter: &Filter) -> Result<Vec<ListedMessa
 
 pub(super) async fn show(db: &mut Db, m_id: &str) -> Result<Option<ListedMessage>, StoreError> {
     let message: Option<Row> = db.optional(sql::SHOW, args![m_id]).await?;
-    let found = match message {
-        Some(message) => Some(message),
-        None => db.optional(sql::SHOW_DEAD, args![m_id]).await?,
-    };
-    Ok(found.map(listed))
+    let Some(message) = message else { return Ok(db.optional(sql::SHOW_DEAD, args![m_id]).await?.map(listed)) };
+    let evidence: Option<(String,)> = db.optional(sql::EVIDENCE, args![m_id]).await?;
+    let looks = evidence.iter().flat_map(|(text,)| text.lines()).map(str::to_owned).collect();
+    Ok(Some(ListedMessage { looks, ..listed(message) }))
 }
 
 fn listed((m_id, channel, contact, state, kind, attempt, accepted_ms, done_ms, fault): Row) -> ListedMessage {
     // A held one differs from an unconfirmed one by having no end time.
     let state = if state == "held" { "unconfirmed".into() } else { state };
-    ListedMessage { m_id, channel, contact, state, kind, attempt, accepted_ms, done_ms, fault }
+    ListedMessage { m_id, channel, contact, state, kind, attempt, accepted_ms, done_ms, fault, looks: Vec::new() }
 }
 
 pub(super) async fn channel_names(db: &mut Db) -> Result<Vec<String>, StoreError> {
@@ -93,6 +92,7 @@ pub(super) async fn purge(
         (engine_sql::DROP_OUTBOUND, rows_before_ms),
         (engine_sql::DROP_EVENTS, rows_before_ms),
         (sql::DROP_KEYS, rows_before_ms),
+        (sql::DROP_POSTPONED, text_before_ms),
     ] {
         most = most.max(db.execute(statement, args![before_ms, limit]).await?);
     }

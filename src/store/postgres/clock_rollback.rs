@@ -19,7 +19,13 @@ pub(super) async fn follow(db: &mut Db, now_ms: i64) -> Result<i64, StoreError> 
     if by_ms < rules::ROLLBACK_FROM_MS {
         return Ok(0);
     }
-    for shift in [sql::SHIFT_OUTBOUND, sql::SHIFT_EVENTS, sql::SHIFT_OUTBOUND_LANES, sql::SHIFT_EVENT_LANES] {
+    for shift in [
+        sql::SHIFT_OUTBOUND,
+        sql::SHIFT_EVENTS,
+        sql::SHIFT_OUTBOUND_LANES,
+        sql::SHIFT_EVENT_LANES,
+        sql::SHIFT_POSTPONED,
+    ] {
         db.execute(shift, args![by_ms]).await?;
     }
     for (statement, ahead) in [(sql::NOT_AHEAD_OUTBOUND, outbound), (sql::NOT_AHEAD_EVENTS, events)] {

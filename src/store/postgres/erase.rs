@@ -25,7 +25,8 @@ pub(super) async fn erase(db: &mut Db, person: &Person, how: Erase, now_ms: i64)
     for (conversation, channel, contact) in &found {
         let (channel, contact): (ChannelName, ContactId) =
             (decode("conversations", channel)?, decode("conversations", contact)?);
-        for statement in [erasure::ERASE_KEYS, erasure::ERASE_OUTBOUND, erasure::ERASE_EVENTS] {
+        for statement in [erasure::ERASE_KEYS, erasure::ERASE_OUTBOUND, erasure::ERASE_EVENTS, erasure::ERASE_POSTPONED]
+        {
             db.execute(statement, args![*conversation]).await?;
         }
         db.change(erasure::ERASE_NAMES, args![contact.erased(&channel).as_str(), *conversation]).await?;

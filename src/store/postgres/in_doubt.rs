@@ -6,6 +6,7 @@ use sqlx::postgres::PgRow;
 use super::db::{Count, Db, args, corrupt, decode, failed};
 use super::matches;
 use super::outbound::{follow_head, notice};
+use crate::domain::reconcile::numbering_area;
 use crate::domain::{ChannelName, Fault};
 use crate::store::{
     Attempt, Decision, Epoch, Evidence, FailureStreak, InDoubtSend, Interrupted, LookupResult, StoreError, rules, sql,
@@ -80,6 +81,8 @@ fn in_doubt(channel: &ChannelName, r: &PgRow) -> Result<InDoubtSend, StoreError>
         anchor: r.try_get(18).map_err(&bad)?,
         shows: time(19)? != 0,
         settle_lag_ms: time(20)?,
+        began_ms: time(21)?,
+        evidence: None,
     })
 }
 
@@ -88,7 +91,8 @@ pub(super) async fn next_ms(db: &mut Db, channel: &ChannelName) -> Result<Option
 }
 
 pub(super) async fn evidence(db: &mut Db, in_doubt: &InDoubtSend) -> Result<Evidence, StoreError> {
-    let Attempt { outbound_id, conversation, m_id, part, .. } = &in_doubt.attempt;
+    let Attempt { outbound_id, conversation, m_id, part, channel, destination, .. } = &in_doubt.attempt;
+    let areas: String = db.one(sql::NEW_DESTINATIONS, args![channel.as_str()]).await?;
     let before: Option<(String, u32)> = if *part > 0 {
         Some((m_id.as_str().to_owned(), part - 1))
     } else {
@@ -103,6 +107,7 @@ pub(super) async fn evidence(db: &mut Db, in_doubt: &InDoubtSend) -> Result<Evid
         found: matches::is_matched(db, *conversation, m_id.as_str(), *part).await?,
         before_shown,
         doubtful: db.one(sql::MAYBE_SHOWN_SINCE, args![conversation, outbound_id]).await?,
+        new_shown: areas.split(' ').any(|area| area == numbering_area(destination)),
     })
 }
 
@@ -119,7 +124,16 @@ pub(super) async fn record_lookup(
         LookupResult::Absent => (1, 1),
     };
     let Attempt { outbound_id, part, number, .. } = &in_doubt.attempt;
+    note_evidence(db, in_doubt).await?;
     db.change(sql::LOOKED, args![look_ms, lookups, absences, now_ms, outbound_id, part, number]).await
+}
+
+/// Keeps what the look in hand showed.
+pub(super) async fn note_evidence(db: &mut Db, in_doubt: &InDoubtSend) -> Result<(), StoreError> {
+    if let Some(evidence) = &in_doubt.evidence {
+        db.execute(sql::NOTE_EVIDENCE, args!["\n", evidence, in_doubt.attempt.outbound_id]).await?;
+    }
+    Ok(())
 }
 
 pub(super) async fn decide(

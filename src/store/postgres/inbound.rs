@@ -6,7 +6,11 @@ use super::db::{Db, args, corrupt, decode};
 use super::{account_traits, erase, events, matches, pending_question, sql as engine_sql};
 use crate::domain::ids::fingerprint;
 use crate::domain::{ChannelName, ContactId};
-use crate::store::{ConversationRead, Position, Recorded, SeenRow, SeenRows, StoreError, sql};
+use crate::store::reading::{row_from_text, row_to_text};
+use crate::store::{
+    ConversationRead, NewRow, Position, PostponedRow, Postponement, Recorded, RowNews, SeenRow, SeenRows, StoreError,
+    sql,
+};
 
 pub(super) async fn baseline_ms(db: &mut Db, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
     let row: Option<(Option<i64>,)> = db.optional(sql::BASELINE_MS, args![channel.as_str()]).await?;
@@ -76,17 +80,24 @@ pub(super) async fn positions(db: &mut Db, channel: &ChannelName) -> Result<Vec<
 
 /// A match or a page that does not decode counts as none.
 pub(super) async fn seen(db: &mut Db, channel: &ChannelName, contact: &ContactId) -> Result<SeenRows, StoreError> {
-    type Row = (String, i64, Option<String>, Option<String>);
+    type Row = (String, i64, Option<String>, Option<String>, Option<String>);
     let erased = contact.erased(channel);
     let (channel, contact, erased) = (channel.as_str(), contact.as_str(), erased.as_str());
     let rows: Vec<Row> = db.rows(sql::SEEN, args![channel, contact, erased]).await?;
-    let row = |(identity, seen_ms, mark, matched): Row| {
+    let row = |(identity, seen_ms, mark, matched, shape): Row| {
         let matched = matched.as_deref().and_then(matches::parse);
-        SeenRow { identity, seen_ms, mark, matched }
+        SeenRow { identity, seen_ms, mark, shape, matched }
     };
+    let waiting: Vec<(String, String, i64, Option<i64>, i64)> =
+        db.rows(sql::POSTPONED, args![channel, contact, erased]).await?;
+    let postponed = |(identity, content, since_ms, read_before_ms, due_ms): (String, String, i64, Option<i64>, i64)| {
+        let postponement = Postponement { read_before_ms, due_ms };
+        row_from_text(&content).map(|row| PostponedRow { identity, row, since_ms, postponement })
+    };
+    let postponed = waiting.into_iter().filter_map(postponed).collect();
     let page: Option<(Option<String>,)> = db.optional(sql::PAGE, args![channel, contact, erased]).await?;
     let page = page.and_then(|(page,)| serde_json::from_str(&page?).ok()).unwrap_or_default();
-    Ok(SeenRows { rows: rows.into_iter().map(row).collect(), page })
+    Ok(SeenRows { rows: rows.into_iter().map(row).collect(), page, postponed })
 }
 
 /// Returns what it recorded, and whether a row shows a send that was in doubt.
@@ -94,20 +105,27 @@ pub(super) async fn record(db: &mut Db, reading: &ConversationRead) -> Result<(R
     let (channel, now_ms) = (reading.channel.as_str(), reading.now_ms);
     let conversation = erase::meet(db, reading).await?;
     let (mut recorded, mut heard, mut any_matched, mut shown) = (0, false, false, 0);
-    for row in &reading.rows {
+    for (seq, row) in (0i64..).zip(&reading.rows) {
         let matched = matches::free(db, conversation, row).await?;
-        let seen = args![conversation, indexed(&row.identity).as_ref(), now_ms, matched, row.mark];
-        if db.execute(sql::ADD_SEEN, seen).await? == 1 {
+        if keep(db, conversation, seq, row, matched.as_deref(), now_ms).await? {
             events::add_events(db, conversation, &row.events, now_ms, now_ms).await?;
             recorded += row.events.len();
             heard |= row.from_customer && !row.events.is_empty();
             if let (Some(_), Some(matched)) = (&matched, &row.matched) {
                 any_matched = true;
-                account_traits::from_row(db, channel, conversation, matched, reading.read_before_ms).await?;
+                // Of one that waited for its decision nobody asks how late it showed.
+                let read_before_ms = reading.read_before_ms.filter(|_| row.news == RowNews::Itself);
+                account_traits::from_row(db, channel, conversation, (matched, row.lesson), read_before_ms).await?;
                 let values = args![now_ms, matched.m_id.as_str(), matched.part, i64::from(matched.last)];
                 shown += db.execute(sql::SHOWN, values).await?;
             }
         }
+    }
+    if reading.late_flags {
+        db.execute(sql::LEARN_LATE_FLAGS, args![channel]).await?;
+    }
+    if reading.prompt_flags {
+        db.execute(sql::LEARN_PROMPT_FLAGS, args![channel]).await?;
     }
     for receipt in &reading.receipts {
         recorded += usize::from(account_traits::queue_status(db, conversation, receipt, now_ms).await?);
@@ -136,6 +154,47 @@ pub(super) async fn record(db: &mut Db, reading: &ConversationRead) -> Result<(R
     }
     let account_traits = if any_matched { Some(account_traits::account_traits(db, channel).await?) } else { None };
     Ok((Recorded { events: recorded, account_traits }, shown > 0))
+}
+
+/// Keeps a row as seen, or what is new of it. Returns whether it was new, so that it makes its events.
+async fn keep(
+    db: &mut Db,
+    conversation: i64,
+    seq: i64,
+    row: &NewRow,
+    matched: Option<&str>,
+    now_ms: i64,
+) -> Result<bool, StoreError> {
+    let (identity, mark, shape) = (indexed(&row.identity), &row.mark, &row.shape);
+    match row.news {
+        RowNews::Itself => {
+            let seen = args![conversation, identity.as_ref(), now_ms, matched, mark, shape];
+            let new = db.execute(sql::ADD_SEEN, seen).await? == 1;
+            if let (true, Some((content, postponement))) = (new, &row.postponed) {
+                let Postponement { read_before_ms, due_ms } = postponement;
+                let content = row_to_text(content);
+                let values = args![conversation, identity.as_ref(), seq, content, now_ms, read_before_ms, due_ms];
+                db.execute(sql::POSTPONE, values).await?;
+            }
+            Ok(new)
+        }
+        RowNews::Decision => {
+            let decided = db.execute(sql::END_POSTPONED, args![conversation, identity.as_ref()]).await? == 1;
+            if decided {
+                db.execute(sql::DECIDE_SEEN, args![matched, mark, shape, conversation, identity.as_ref()]).await?;
+            }
+            Ok(decided)
+        }
+        RowNews::Words => {
+            Ok(db.execute(sql::FILL_SEEN, args![mark, shape, conversation, identity.as_ref()]).await? == 1)
+        }
+    }
+}
+
+/// See [`crate::store::Store::undecided`]. A conversation that does not decode is left out.
+pub(super) async fn undecided(db: &mut Db, channel: &ChannelName) -> Result<Vec<(ContactId, i64)>, StoreError> {
+    let found: Vec<(String, i64)> = db.rows(sql::UNDECIDED, args![channel.as_str()]).await?;
+    Ok(found.into_iter().filter_map(|(contact, due_ms)| Some((contact.parse().ok()?, due_ms))).collect())
 }
 
 /// Shortens an identity for the index: PostgreSQL's refuse texts beyond a third of a page, and Afilnet chooses its ids.

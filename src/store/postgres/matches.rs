@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use super::db::{Count, Db, args, corrupt, decode};
 use crate::domain::MId;
-use crate::domain::matching::Match;
+use crate::domain::matching::{Match, ShownAs};
+use crate::store::reading::{earliest_ms, verdict_of};
 use crate::store::{NewRow, OwnSend, StoreError, rules, sent_forms, sql};
 
 /// Returns the stored form of a match.
@@ -12,23 +13,36 @@ pub(super) fn stored(m_id: &str, part: u32) -> String {
     format!("{m_id} {part}")
 }
 
-/// Returns what to store as a row's match, `None` if another row has it already: each send is matched with one row.
+/// Returns the stored form of the match of a row that was taken for a call by its likeness.
+fn rewritten(m_id: &str, part: u32) -> String {
+    format!("{m_id} {part} ~")
+}
+
+/// Returns what to store as a row's match, `None` if another row has it already: each send is matched with one row, and
+/// with one more word for word where a row was taken for it by its likeness.
 pub(super) async fn free(db: &mut Db, conversation: i64, row: &NewRow) -> Result<Option<String>, StoreError> {
     let Some(Match { m_id, part, .. }) = &row.matched else {
         return Ok(row.doubtful.then(|| rules::MAYBE_OURS.to_owned()));
     };
-    let taken = is_matched(db, conversation, m_id.as_str(), *part).await?;
-    Ok((!taken).then(|| stored(m_id.as_str(), *part)))
+    let (m_id, part) = (m_id.as_str(), *part);
+    if row.lesson.is_some_and(|lesson| lesson.how == ShownAs::Alike) {
+        let taken = is_matched(db, conversation, m_id, part).await?;
+        return Ok((!taken).then(|| rewritten(m_id, part)));
+    }
+    let matched = stored(m_id, part);
+    let taken: bool = db.one(sql::IS_MATCHED, args![conversation, matched, matched]).await?;
+    Ok((!taken).then_some(matched))
 }
 
 /// Returns whether a seen row is matched with this send.
 pub(super) async fn is_matched(db: &mut Db, conversation: i64, m_id: &str, part: u32) -> Result<bool, StoreError> {
-    db.one(sql::IS_MATCHED, args![conversation, stored(m_id, part)]).await
+    db.one(sql::IS_MATCHED, args![conversation, stored(m_id, part), rewritten(m_id, part)]).await
 }
 
 /// Reads the stored form.
 pub(super) fn parse(matched: &str) -> Option<(MId, u32)> {
-    let (m_id, part) = matched.split_once(' ')?;
+    let mut words = matched.split(' ');
+    let (m_id, part) = (words.next()?, words.next()?);
     Some((m_id.parse().ok()?, part.parse().ok()?))
 }
 
@@ -39,22 +53,37 @@ pub(super) async fn own_sends(
     contact: &str,
     limit: usize,
 ) -> Result<Vec<OwnSend>, StoreError> {
-    type Row = (String, String, Count, String, Option<String>);
+    type Row = (String, String, Count, String, String, i64, i64, i64, Count, Option<String>);
 
     let matched_sends: Vec<(String,)> = db.rows(sql::MATCHES, args![channel, contact]).await?;
     let matched_sends: HashSet<String> = matched_sends.into_iter().map(|(matched,)| matched).collect();
     let most = i64::try_from(limit).unwrap_or(i64::MAX);
     let messages: Vec<Row> = db.rows(sql::MAYBE_SENT, args![channel, contact, most]).await?;
     let mut sends = Vec::new();
-    'newest_first: for (m_id, content, Count(part), state, forms) in messages {
-        let parts = if matches!(state.as_str(), "queued" | "failed") { part } else { part + 1 };
+    'newest_first: for (
+        m_id,
+        content,
+        Count(current),
+        doubt,
+        state,
+        at_ms,
+        accepted_ms,
+        began_ms,
+        Count(attempt),
+        forms,
+    ) in messages
+    {
+        let parts = if matches!(doubt.as_str(), "queued" | "failed") { current } else { current + 1 };
         for part in (0..parts).rev().filter(|part| !matched_sends.contains(&stored(&m_id, *part))) {
             if sends.len() == limit {
                 break 'newest_first;
             }
             let content = serde_json::from_str(&content).map_err(|e| corrupt("outbound")(Box::new(e)))?;
-            let sent_forms = sent_forms::of(forms.as_deref(), part)?;
-            sends.push(OwnSend { m_id: decode("outbound", &m_id)?, content, part, sent_forms });
+            let shown_rewritten = matched_sends.contains(&rewritten(&m_id, part));
+            let verdict = verdict_of(&state, part < current);
+            let earliest_ms = earliest_ms(accepted_ms, began_ms, attempt, current);
+            let (m_id, sent_forms) = (decode("outbound", &m_id)?, sent_forms::of(forms.as_deref(), part)?);
+            sends.push(OwnSend { m_id, content, part, verdict, at_ms, earliest_ms, shown_rewritten, sent_forms });
         }
     }
     sends.reverse();

@@ -212,10 +212,11 @@ impl Store for PostgresStore {
         now_ms: i64,
     ) -> Result<(), StoreError> {
         let noticed = self
-            .write("resolve", (in_doubt.attempt.clone(), settlement.clone()), move |db, (attempt, settlement)| {
+            .write("resolve", (in_doubt.clone(), settlement.clone()), move |db, (kept, settlement)| {
                 Box::pin(async move {
-                    outbound::check_epoch(db, &attempt.channel, epoch).await?;
-                    outbound::settle(db, attempt, settlement, "unknown", now_ms).await
+                    outbound::check_epoch(db, &kept.attempt.channel, epoch).await?;
+                    in_doubt::note_evidence(db, kept).await?;
+                    outbound::settle(db, &kept.attempt, settlement, "unknown", now_ms).await
                 })
             })
             .await?;
@@ -302,6 +303,10 @@ impl Store for PostgresStore {
     async fn seen(&self, channel: &ChannelName, contact: &ContactId) -> Result<SeenRows, StoreError> {
         let of = (channel.clone(), contact.clone());
         self.read(of, |db, (channel, contact)| Box::pin(inbound::seen(db, channel, contact))).await
+    }
+
+    async fn undecided(&self, channel: &ChannelName) -> Result<Vec<(ContactId, i64)>, StoreError> {
+        self.read(channel.clone(), |db, channel| Box::pin(inbound::undecided(db, channel))).await
     }
 
     async fn own_sends(

@@ -19,6 +19,7 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "0002_once", include_str!("../migrations/postgres/0002_once.sql")),
     (3, "0003_leases", include_str!("../migrations/postgres/0003_leases.sql")),
     (4, "0004_sent_forms", include_str!("../migrations/postgres/0004_sent_forms.sql")),
+    (5, "0005_rewriting", include_str!("../migrations/postgres/0005_rewriting.sql")),
 ];
 
 /// Longest wait for the server when the process starts.

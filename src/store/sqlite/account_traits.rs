@@ -4,27 +4,41 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{decode, events, execute, rows, unavailable};
 use crate::domain::clock::wall_ms;
-use crate::domain::matching::Match;
+use crate::domain::matching::{AccountTraits, Features, Match, ShownAs};
+use crate::domain::reconcile::numbering_area;
 use crate::domain::{Event, EventBody, StatusValue};
-use crate::store::{AccountTraits, Receipt, StoreError, UnreportedSend, rules, sql};
+use crate::store::{Lesson, Receipt, StoreError, UnreportedSend, rules, sql};
 
 /// Updates the account's traits from a row that matches a certainly sent message.
 pub(super) fn from_row(
     db: &Connection,
     channel: &str,
     conversation: i64,
-    matched: &Match,
+    (matched, lesson): (&Match, Option<Lesson>),
     read_before_ms: Option<i64>,
 ) -> Result<(), StoreError> {
-    let sent: Option<(String, Option<i64>)> = db
+    let sent: Option<(String, Option<i64>, Option<String>)> = db
         .prepare_cached(sql::MATCHED_SENT)
         .and_then(|mut s| {
-            s.query_row(params![matched.m_id.as_str(), conversation], |r| Ok((r.get(0)?, r.get(1)?))).optional()
+            let read = |r: &rusqlite::Row<'_>| Ok((r.get(0)?, r.get(1)?, r.get(2)?));
+            s.query_row(params![matched.m_id.as_str(), conversation], read).optional()
         })
         .map_err(unavailable)?;
-    let Some((kind, done_ms)) = sent else { return Ok(()) };
-    let statement = if kind == "attachment" { sql::SHOWS_FILES } else { sql::SHOWS_TEXTS };
-    execute(db, statement, params![channel])?;
+    let Some((kind, done_ms, new_destination)) = sent else { return Ok(()) };
+    if let Some(Lesson { features, how }) = lesson {
+        let known = account_traits(db, channel)?;
+        let taught = known.taught(features, how == ShownAs::Verbatim);
+        if taught != (known.verbatim, known.rewritten) {
+            execute(db, sql::LEARN_FEATURES, params![taught.0.bits(), taught.1.bits(), channel])?;
+        }
+    }
+    if let Some(destination) = new_destination.and_then(|destination| destination.parse().ok()) {
+        let area = numbering_area(&destination);
+        let between = format!("% {area} %");
+        execute(db, sql::LEARN_NEW_DESTINATION, params![format!("{area} "), channel, between])?;
+    }
+    let learn = if kind == "attachment" { sql::SHOWS_FILES } else { sql::SHOWS_TEXTS };
+    execute(db, learn, params![channel])?;
     // The time of a send is stored for the last part only.
     if let (true, Some(done_ms), Some(read_before_ms)) = (matched.last, done_ms, read_before_ms) {
         let lag_ms = read_before_ms - done_ms;
@@ -76,14 +90,18 @@ pub(super) fn unreported_sends(
 }
 
 pub(super) fn account_traits(db: &Connection, channel: &str) -> Result<AccountTraits, StoreError> {
-    let found: Option<(i64, i64, i64)> = db
-        .prepare_cached(sql::ACCOUNT_TRAITS)
-        .and_then(|mut s| s.query_row(params![channel], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?))).optional())
-        .map_err(unavailable)?;
-    let of = |(texts, files, settle_lag_ms)| AccountTraits {
-        shows_texts: texts != 0,
-        shows_files: files != 0,
-        settle_lag_ms,
+    let read = |r: &rusqlite::Row<'_>| -> rusqlite::Result<AccountTraits> {
+        let (shows_texts, shows_files, late_flags): (i64, i64, i64) = (r.get(0)?, r.get(1)?, r.get(5)?);
+        Ok(AccountTraits {
+            shows_texts: shows_texts != 0,
+            shows_files: shows_files != 0,
+            settle_lag_ms: r.get(2)?,
+            verbatim: Features::from_bits(r.get(3)?),
+            rewritten: Features::from_bits(r.get(4)?),
+            late_flags: late_flags == 1,
+            prompt_flags: late_flags == -1,
+        })
     };
-    Ok(found.map(of).unwrap_or_default())
+    let found = db.prepare_cached(sql::ACCOUNT_TRAITS).and_then(|mut s| s.query_row(params![channel], read).optional());
+    Ok(found.map_err(unavailable)?.unwrap_or_default())
 }

@@ -23,7 +23,10 @@ pub(super) fn show(db: &Connection, m_id: &str) -> Result<Option<ListedMessage>,
             .and_then(|mut s| s.query_row(params![m_id], listed).optional())
             .map_err(unavailable)
     };
-    Ok(one(sql::SHOW)?.or(one(sql::SHOW_DEAD)?))
+    let evidence: Vec<String> = rows(db, sql::EVIDENCE, params![m_id], |r| r.get(0))?;
+    let looks = || evidence.iter().flat_map(|text| text.lines()).map(str::to_owned).collect();
+    let message = one(sql::SHOW)?.map(|message| ListedMessage { looks: looks(), ..message });
+    Ok(message.or(one(sql::SHOW_DEAD)?))
 }
 
 fn listed(r: &Row<'_>) -> rusqlite::Result<ListedMessage> {
@@ -38,6 +41,7 @@ fn listed(r: &Row<'_>) -> rusqlite::Result<ListedMessage> {
         accepted_ms: r.get(6)?,
         done_ms: r.get(7)?,
         fault: r.get(8)?,
+        looks: Vec::new(),
     })
 }
 
@@ -101,6 +105,7 @@ pub(super) fn purge(
         (sql::DROP_OUTBOUND, rows_before_ms),
         (sql::DROP_EVENTS, rows_before_ms),
         (sql::DROP_KEYS, rows_before_ms),
+        (sql::DROP_POSTPONED, text_before_ms),
     ] {
         most = most.max(execute(db, statement, params![before_ms, limit])?);
     }

@@ -14,7 +14,13 @@ pub(super) fn follow(db: &Connection, now_ms: i64) -> Result<i64, StoreError> {
     if by_ms < rules::ROLLBACK_FROM_MS {
         return Ok(0);
     }
-    for shift in [sql::SHIFT_OUTBOUND, sql::SHIFT_EVENTS, sql::SHIFT_OUTBOUND_LANES, sql::SHIFT_EVENT_LANES] {
+    for shift in [
+        sql::SHIFT_OUTBOUND,
+        sql::SHIFT_EVENTS,
+        sql::SHIFT_OUTBOUND_LANES,
+        sql::SHIFT_EVENT_LANES,
+        sql::SHIFT_POSTPONED,
+    ] {
         execute(db, shift, params![by_ms])?;
     }
     for (statement, ahead) in [(sql::NOT_AHEAD_OUTBOUND, outbound), (sql::NOT_AHEAD_EVENTS, events)] {

@@ -27,7 +27,8 @@ pub(super) fn erase(db: &Connection, person: &Person, how: Erase, now_ms: i64) -
     for (conversation, channel, contact) in &found {
         let (channel, contact): (ChannelName, ContactId) =
             (decode("conversations", channel)?, decode("conversations", contact)?);
-        for statement in [erasure::ERASE_KEYS, erasure::ERASE_OUTBOUND, erasure::ERASE_EVENTS] {
+        for statement in [erasure::ERASE_KEYS, erasure::ERASE_OUTBOUND, erasure::ERASE_EVENTS, erasure::ERASE_POSTPONED]
+        {
             execute(db, statement, params![conversation])?;
         }
         change(db, erasure::ERASE_NAMES, params![contact.erased(&channel).as_str(), conversation])?;

@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::outbound::{follow_head, notice};
 use super::{change, corrupt, decode, execute, matches, one, rows, unavailable};
+use crate::domain::reconcile::numbering_area;
 use crate::domain::{ChannelName, Fault};
 use crate::store::{
     Attempt, Decision, Epoch, Evidence, FailureStreak, InDoubtSend, Interrupted, LookupResult, StoreError, rules, sql,
@@ -53,6 +54,7 @@ pub(super) fn due(
             };
             let (unknown_ms, lookups, absences, absent_ms) = (r.get(14)?, r.get(15)?, r.get(16)?, r.get(17)?);
             let (anchor, shows, settle_lag_ms): (_, i64, _) = (r.get(18)?, r.get(19)?, r.get(20)?);
+            let began_ms = r.get(21)?;
             Ok(attempt.read(channel, &texts).map(|attempt| InDoubtSend {
                 attempt,
                 unknown_ms,
@@ -62,6 +64,8 @@ pub(super) fn due(
                 anchor,
                 shows: shows != 0,
                 settle_lag_ms,
+                began_ms,
+                evidence: None,
             }))
         })?;
     // A message that does not decode was marked unreadable before it was sent, so each of these decodes.
@@ -114,7 +118,8 @@ pub(super) fn next_ms(db: &Connection, channel: &ChannelName) -> Result<Option<i
 }
 
 pub(super) fn evidence(db: &Connection, in_doubt: &InDoubtSend) -> Result<Evidence, StoreError> {
-    let Attempt { outbound_id, conversation, m_id, part, .. } = &in_doubt.attempt;
+    let Attempt { outbound_id, conversation, m_id, part, channel, destination, .. } = &in_doubt.attempt;
+    let areas: String = one(db, sql::NEW_DESTINATIONS, params![channel.as_str()])?;
     let before: Option<(String, u32)> = if *part > 0 {
         Some((m_id.as_str().to_owned(), part - 1))
     } else {
@@ -129,6 +134,7 @@ pub(super) fn evidence(db: &Connection, in_doubt: &InDoubtSend) -> Result<Eviden
         found: matches::is_matched(db, *conversation, m_id.as_str(), *part)?,
         before_shown: before.map(shown).transpose()?,
         doubtful: one(db, sql::MAYBE_SHOWN_SINCE, params![conversation, outbound_id])?,
+        new_shown: areas.split(' ').any(|area| area == numbering_area(destination)),
     })
 }
 
@@ -145,7 +151,16 @@ pub(super) fn record_lookup(
         LookupResult::Absent => (1, 1),
     };
     let Attempt { outbound_id, part, number, .. } = &in_doubt.attempt;
+    note_evidence(db, in_doubt)?;
     change(db, sql::LOOKED, params![look_ms, lookups, absences, now_ms, outbound_id, part, number])
+}
+
+/// Keeps what the look in hand showed.
+pub(super) fn note_evidence(db: &Connection, in_doubt: &InDoubtSend) -> Result<(), StoreError> {
+    if let Some(evidence) = &in_doubt.evidence {
+        execute(db, sql::NOTE_EVIDENCE, params!["\n", evidence, in_doubt.attempt.outbound_id])?;
+    }
+    Ok(())
 }
 
 pub(super) fn decide(

@@ -6,7 +6,11 @@ use super::{
     account_traits, change, corrupt, decode, erase, events, execute, matches, pending_question, rows, unavailable,
 };
 use crate::domain::{ChannelName, ContactId};
-use crate::store::{ConversationRead, Position, Recorded, SeenRow, SeenRows, StoreError, sql};
+use crate::store::reading::{row_from_text, row_to_text};
+use crate::store::{
+    ConversationRead, NewRow, Position, PostponedRow, Postponement, Recorded, RowNews, SeenRow, SeenRows, StoreError,
+    sql,
+};
 
 pub(super) fn baseline_ms(db: &Connection, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
     let row: Option<Option<i64>> = db
@@ -87,14 +91,20 @@ pub(super) fn seen(db: &Connection, channel: &ChannelName, contact: &ContactId) 
     let rows = rows(db, sql::SEEN, params![channel, contact, erased], |r| {
         let matched: Option<String> = r.get(3)?;
         let matched = matched.as_deref().and_then(matches::parse);
-        Ok(SeenRow { identity: r.get(0)?, seen_ms: r.get(1)?, mark: r.get(2)?, matched })
+        Ok(SeenRow { identity: r.get(0)?, seen_ms: r.get(1)?, mark: r.get(2)?, matched, shape: r.get(4)? })
     })?;
+    let postponed: Vec<Option<PostponedRow>> =
+        self::rows(db, sql::POSTPONED, params![channel, contact, erased], |r| {
+            let postponement = Postponement { read_before_ms: r.get(3)?, due_ms: r.get(4)? };
+            let (identity, content, since_ms): (String, String, i64) = (r.get(0)?, r.get(1)?, r.get(2)?);
+            Ok(row_from_text(&content).map(|row| PostponedRow { identity, row, since_ms, postponement }))
+        })?;
     let page: Option<Option<String>> = db
         .prepare_cached(sql::PAGE)
         .and_then(|mut s| s.query_row(params![channel, contact, erased], |r| r.get(0)).optional())
         .map_err(unavailable)?;
     let page = page.flatten().and_then(|page| serde_json::from_str(&page).ok()).unwrap_or_default();
-    Ok(SeenRows { rows, page })
+    Ok(SeenRows { rows, page, postponed: postponed.into_iter().flatten().collect() })
 }
 
 /// Returns what it recorded, and whether a row shows a send that was in doubt.
@@ -102,19 +112,27 @@ pub(super) fn record(db: &Connection, reading: &ConversationRead) -> Result<(Rec
     let (channel, now_ms) = (reading.channel.as_str(), reading.now_ms);
     let conversation = erase::meet(db, reading)?;
     let (mut recorded, mut heard, mut any_matched, mut shown) = (0, false, false, 0);
-    for row in &reading.rows {
+    for (seq, row) in (0i64..).zip(&reading.rows) {
         let matched = matches::free(db, conversation, row)?;
-        if execute(db, sql::ADD_SEEN, params![conversation, row.identity, now_ms, matched, row.mark])? == 1 {
+        if keep(db, conversation, seq, row, matched.as_deref(), now_ms)? {
             events::add_events(db, conversation, &row.events, now_ms, now_ms)?;
             recorded += row.events.len();
             heard |= row.from_customer && !row.events.is_empty();
             if let (Some(_), Some(matched)) = (&matched, &row.matched) {
                 any_matched = true;
-                account_traits::from_row(db, channel, conversation, matched, reading.read_before_ms)?;
+                // Of one that waited for its decision nobody asks how late it showed.
+                let read_before_ms = reading.read_before_ms.filter(|_| row.news == RowNews::Itself);
+                account_traits::from_row(db, channel, conversation, (matched, row.lesson), read_before_ms)?;
                 let whole = i64::from(matched.last);
                 shown += execute(db, sql::SHOWN, params![now_ms, matched.m_id.as_str(), matched.part, whole])?;
             }
         }
+    }
+    if reading.late_flags {
+        execute(db, sql::LEARN_LATE_FLAGS, params![channel])?;
+    }
+    if reading.prompt_flags {
+        execute(db, sql::LEARN_PROMPT_FLAGS, params![channel])?;
     }
     for receipt in &reading.receipts {
         recorded += usize::from(account_traits::queue_status(db, conversation, receipt, now_ms)?);
@@ -143,4 +161,46 @@ pub(super) fn record(db: &Connection, reading: &ConversationRead) -> Result<(Rec
     }
     let account_traits = if any_matched { Some(account_traits::account_traits(db, channel)?) } else { None };
     Ok((Recorded { events: recorded, account_traits }, shown > 0))
+}
+
+/// Keeps a row as seen, or what is new of it. Returns whether it was new, so that it makes its events.
+fn keep(
+    db: &Connection,
+    conversation: i64,
+    seq: i64,
+    row: &NewRow,
+    matched: Option<&str>,
+    now_ms: i64,
+) -> Result<bool, StoreError> {
+    let NewRow { identity, mark, shape, .. } = row;
+    match row.news {
+        RowNews::Itself => {
+            let new = execute(db, sql::ADD_SEEN, params![conversation, identity, now_ms, matched, mark, shape])? == 1;
+            if let (true, Some((content, postponement))) = (new, &row.postponed) {
+                let Postponement { read_before_ms, due_ms } = postponement;
+                let content = row_to_text(content);
+                execute(
+                    db,
+                    sql::POSTPONE,
+                    params![conversation, identity, seq, content, now_ms, read_before_ms, due_ms],
+                )?;
+            }
+            Ok(new)
+        }
+        RowNews::Decision => {
+            let decided = execute(db, sql::END_POSTPONED, params![conversation, identity])? == 1;
+            if decided {
+                execute(db, sql::DECIDE_SEEN, params![matched, mark, shape, conversation, identity])?;
+            }
+            Ok(decided)
+        }
+        RowNews::Words => Ok(execute(db, sql::FILL_SEEN, params![mark, shape, conversation, identity])? == 1),
+    }
+}
+
+/// See [`crate::store::Store::undecided`]. A conversation that does not decode is left out.
+pub(super) fn undecided(db: &Connection, channel: &ChannelName) -> Result<Vec<(ContactId, i64)>, StoreError> {
+    let found: Vec<(String, i64)> =
+        rows(db, sql::UNDECIDED, params![channel.as_str()], |r| Ok((r.get(0)?, r.get(1)?)))?;
+    Ok(found.into_iter().filter_map(|(contact, due_ms)| Some((contact.parse().ok()?, due_ms))).collect())
 }

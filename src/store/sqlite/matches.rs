@@ -6,7 +6,8 @@ use rusqlite::{Connection, params};
 
 use super::{corrupt, decode, one, rows};
 use crate::domain::MId;
-use crate::domain::matching::Match;
+use crate::domain::matching::{Match, ShownAs};
+use crate::store::reading::{earliest_ms, verdict_of};
 use crate::store::{NewRow, OwnSend, StoreError, rules, sent_forms, sql};
 
 /// Returns the stored form of a match.
@@ -14,23 +15,36 @@ pub(super) fn stored(m_id: &str, part: u32) -> String {
     format!("{m_id} {part}")
 }
 
-/// Returns what to store as a row's match, `None` if another row has it already: each send is matched with one row.
+/// Returns the stored form of the match of a row that was taken for a call by its likeness.
+fn rewritten(m_id: &str, part: u32) -> String {
+    format!("{m_id} {part} ~")
+}
+
+/// Returns what to store as a row's match, `None` if another row has it already: each send is matched with one row, and
+/// with one more word for word where a row was taken for it by its likeness.
 pub(super) fn free(db: &Connection, conversation: i64, row: &NewRow) -> Result<Option<String>, StoreError> {
     let Some(Match { m_id, part, .. }) = &row.matched else {
         return Ok(row.doubtful.then(|| rules::MAYBE_OURS.to_owned()));
     };
-    let taken = is_matched(db, conversation, m_id.as_str(), *part)?;
-    Ok((!taken).then(|| stored(m_id.as_str(), *part)))
+    let (m_id, part) = (m_id.as_str(), *part);
+    if row.lesson.is_some_and(|lesson| lesson.how == ShownAs::Alike) {
+        let taken = is_matched(db, conversation, m_id, part)?;
+        return Ok((!taken).then(|| rewritten(m_id, part)));
+    }
+    let matched = stored(m_id, part);
+    let taken: bool = one(db, sql::IS_MATCHED, params![conversation, matched, matched])?;
+    Ok((!taken).then_some(matched))
 }
 
 /// Returns whether a seen row is matched with this send.
 pub(super) fn is_matched(db: &Connection, conversation: i64, m_id: &str, part: u32) -> Result<bool, StoreError> {
-    one(db, sql::IS_MATCHED, params![conversation, stored(m_id, part)])
+    one(db, sql::IS_MATCHED, params![conversation, stored(m_id, part), rewritten(m_id, part)])
 }
 
 /// Reads the stored form.
 pub(super) fn parse(matched: &str) -> Option<(MId, u32)> {
-    let (m_id, part) = matched.split_once(' ')?;
+    let mut words = matched.split(' ');
+    let (m_id, part) = (words.next()?, words.next()?);
     Some((m_id.parse().ok()?, part.parse().ok()?))
 }
 
@@ -41,24 +55,29 @@ pub(super) fn own_sends(
     contact: &str,
     limit: usize,
 ) -> Result<Vec<OwnSend>, StoreError> {
-    type Row = (String, String, u32, String, Option<String>);
+    type Row = (String, String, u32, String, String, i64, i64, i64, u32, Option<String>);
 
     let matched_sends: HashSet<String> =
         rows(db, sql::MATCHES, params![channel, contact], |r| r.get(0))?.into_iter().collect();
     let most = i64::try_from(limit).unwrap_or(i64::MAX);
     let messages: Vec<Row> = rows(db, sql::MAYBE_SENT, params![channel, contact, most], |r| {
-        Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?))
+        let (m_id, content, part, doubt, state) = (r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?);
+        Ok((m_id, content, part, doubt, state, r.get(5)?, r.get(6)?, r.get(7)?, r.get(8)?, r.get(9)?))
     })?;
     let mut sends = Vec::new();
-    'newest_first: for (m_id, content, part, state, forms) in messages {
-        let parts = if matches!(state.as_str(), "queued" | "failed") { part } else { part + 1 };
+    'newest_first: for (m_id, content, current, doubt, state, at_ms, accepted_ms, began_ms, attempt, forms) in messages
+    {
+        let parts = if matches!(doubt.as_str(), "queued" | "failed") { current } else { current + 1 };
         for part in (0..parts).rev().filter(|part| !matched_sends.contains(&stored(&m_id, *part))) {
             if sends.len() == limit {
                 break 'newest_first;
             }
             let content = serde_json::from_str(&content).map_err(|e| corrupt("outbound")(Box::new(e)))?;
-            let sent_forms = sent_forms::of(forms.as_deref(), part)?;
-            sends.push(OwnSend { m_id: decode("outbound", &m_id)?, content, part, sent_forms });
+            let shown_rewritten = matched_sends.contains(&rewritten(&m_id, part));
+            let verdict = verdict_of(&state, part < current);
+            let earliest_ms = earliest_ms(accepted_ms, began_ms, attempt, current);
+            let (m_id, sent_forms) = (decode("outbound", &m_id)?, sent_forms::of(forms.as_deref(), part)?);
+            sends.push(OwnSend { m_id, content, part, verdict, at_ms, earliest_ms, shown_rewritten, sent_forms });
         }
     }
     sends.reverse();

@@ -173,10 +173,11 @@ impl Store for SqliteStore {
         settlement: Settlement,
         now_ms: i64,
     ) -> Result<(), StoreError> {
-        let (kept, told, channel) = (in_doubt.attempt.clone(), settlement.clone(), in_doubt.attempt.channel.clone());
+        let (kept, told, channel) = (in_doubt.clone(), settlement.clone(), in_doubt.attempt.channel.clone());
         let resolve = move |db: &Connection| {
-            outbound::check_epoch(db, &kept.channel, epoch)?;
-            outbound::settle(db, &kept, &told, "unknown", now_ms)
+            outbound::check_epoch(db, &kept.attempt.channel, epoch)?;
+            in_doubt::note_evidence(db, &kept)?;
+            outbound::settle(db, &kept.attempt, &told, "unknown", now_ms)
         };
         let noticed = self.write("resolve", resolve).await?;
         self.wakeups.notify_settled(&channel, &settlement, noticed);
@@ -250,6 +251,11 @@ impl Store for SqliteStore {
     async fn seen(&self, channel: &ChannelName, contact: &ContactId) -> Result<SeenRows, StoreError> {
         let (channel, contact) = (channel.clone(), contact.clone());
         self.read(move |db| inbound::seen(db, &channel, &contact)).await
+    }
+
+    async fn undecided(&self, channel: &ChannelName) -> Result<Vec<(ContactId, i64)>, StoreError> {
+        let channel = channel.clone();
+        self.read(move |db| inbound::undecided(db, &channel)).await
     }
 
     async fn own_sends(

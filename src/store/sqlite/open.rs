@@ -22,6 +22,7 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (1, "0001_start", include_str!("../migrations/sqlite/0001_start.sql")),
     (2, "0002_once", include_str!("../migrations/sqlite/0002_once.sql")),
     (4, "0004_sent_forms", include_str!("../migrations/sqlite/0004_sent_forms.sql")),
+    (5, "0005_rewriting", include_str!("../migrations/sqlite/0005_rewriting.sql")),
 ];
 
 /// Added to the number of the last step in a store that was copied to another engine. Versions that know nothing of copies

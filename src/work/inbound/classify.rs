@@ -2,18 +2,22 @@
 //! by the reader.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::config::DirectionBy;
+use crate::domain::clock::millis;
 use crate::domain::content::Text;
 use crate::domain::entities;
 use crate::domain::matching::{
-    Attribution, Match, ReadContext, UnmatchedSend, attribute, content_fingerprint, history, mark_history_ambiguous,
-    news,
+    AccountTraits, Attribution, Match, OpenRow, ReadContext, RowShape, ShownAs, UnmatchedSend, attribute,
+    content_fingerprint, history, mark_history_ambiguous, news,
 };
 use crate::domain::{AfilnetRow, ContactId, Content, Direction, Event, EventBody, MId, PendingQuestion, Webhook};
-use crate::store::NewRow;
+use crate::store::{Lesson, NewRow, PostponedRow, Postponement, RowNews, SeenRow};
 use crate::work::channel::ChannelSettings;
+
+/// A flag that is right so soon after a send was not set later.
+const AT_ONCE_MS: i64 = 500;
 
 /// One page of a conversation, and all that its rows are classified by.
 pub(in crate::work) struct PageInput<'a> {
@@ -25,16 +29,24 @@ pub(in crate::work) struct PageInput<'a> {
     /// One a row.
     pub(in crate::work) identities: &'a [String],
     pub(in crate::work) seen: &'a HashSet<&'a str>,
+    /// Of the rows seen, those that said nothing when they were published.
+    pub(in crate::work) blank: &'a [&'a SeenRow],
+    /// Of the rows seen, those that are not decided, oldest first.
+    pub(in crate::work) postponed: &'a [PostponedRow],
     pub(in crate::work) how: &'a ReadContext<'a>,
     /// The bridge's sends that no row was matched with yet, oldest first.
     pub(in crate::work) unmatched: &'a [UnmatchedSend],
-    /// Whether the account is known to show rows of such calls.
-    pub(in crate::work) shows: &'a (dyn Fn(&UnmatchedSend) -> bool + Sync),
+    pub(in crate::work) account: &'a AccountTraits,
+    /// When the read before this one began; `None` where it is not known.
+    pub(in crate::work) read_before_ms: Option<i64>,
     /// The question that the customer may answer, as it was before the reading.
     pub(in crate::work) choice: Option<&'a PendingQuestion>,
     /// What is to stand before the rows, where some before them may be missing.
     pub(in crate::work) gap: Option<String>,
+    /// By the wall: times of rows are compared with it.
     pub(in crate::work) now_ms: i64,
+    /// By the process's own clock, as stored times are.
+    pub(in crate::work) clock_ms: i64,
 }
 
 /// What the rows of a page come to.
@@ -44,40 +56,62 @@ pub(in crate::work) struct Classified {
     pub(in crate::work) rows: Vec<NewRow>,
     /// The message whose question one of them answers.
     pub(in crate::work) answered: Option<MId>,
+    /// A row of the bridge bore the flag of the customer's at first.
+    pub(in crate::work) late_flags: bool,
+    /// One bore the flag of the business's at once.
+    pub(in crate::work) prompt_flags: bool,
+    /// When the first of those that are postponed is to be decided.
+    pub(in crate::work) decide_ms: Option<i64>,
+}
+
+/// One row of a page, or one that was postponed and that the page does not show.
+struct Line<'a> {
+    row: AfilnetRow,
+    identity: &'a str,
+    /// Its number in the page.
+    at: Option<usize>,
+    postponed: Option<&'a PostponedRow>,
+    /// Nothing is decided of it yet.
+    open: Option<OpenRow>,
+    news: bool,
+    history: bool,
+    may_answer: bool,
 }
 
 impl PageInput<'_> {
     /// Classifies the rows. The same page gives the same result, however often.
     pub(in crate::work) fn classify(&self) -> Classified {
-        let mut classified = Classified { rows: Vec::new(), answered: None };
-        let unseen: Vec<bool> = self.identities.iter().map(|identity| !self.seen.contains(identity.as_str())).collect();
-        let mut rows = self.rows.to_vec();
-        if self.settings.direction != DirectionBy::Flag {
-            for row in &mut rows {
-                row.direction = Direction::Unknown;
-            }
-        }
-        // History shows no send of the bridge.
-        let history = history(&rows, self.how);
-        let since: Vec<bool> = unseen.iter().zip(&history).map(|(unseen, old)| *unseen && !old).collect();
-        let (mut attributions, left) = attribute(&mut rows, &since, self.unmatched.to_vec());
-        mark_history_ambiguous(&rows, &history, &left, &mut attributions);
-        // Until the account has shown what it makes of such calls, any row of the business may be one of them.
-        let echoes = self.settings.echoes && left.iter().all(self.shows);
-        let news = news(&rows, &attributions, self.identities, self.seen, self.how);
-        let may_answer = self.may_answer(&rows);
-        for (index, ((row, identity), attributions)) in rows.iter().zip(self.identities).zip(attributions).enumerate() {
-            if !unseen[index] {
-                continue;
-            }
-            let from_customer = row.direction == Direction::Inbound;
-            let doubtful = attributions == Attribution::Ambiguous;
+        let mut classified =
+            Classified { rows: Vec::new(), answered: None, late_flags: false, prompt_flags: false, decide_ms: None };
+        let mut lines = self.lines();
+        let (attributions, late_flags) = self.attributions(&mut lines);
+        classified.late_flags = late_flags;
+        classified.prompt_flags = self.has_prompt_flags(&lines, &attributions);
+        // What comes behind something undecided of the same side waits with it, so that its order is kept.
+        let (mut customer_waits, mut business_waits) = (false, false);
+        for (line, attribution) in lines.iter().zip(attributions) {
+            let Line { row, identity, .. } = line;
             let mut events: Vec<Event> = Vec::new();
-            if index == 0 {
+            if line.at == Some(0) && !self.seen.contains(identity) {
                 events.extend(self.gap.as_deref().and_then(|words| self.notice(row, identity, words)));
             }
-            if news[index] && from_customer {
-                let open = self.choice.filter(|_| may_answer[index] && classified.answered.is_none());
+            let Some(open) = line.open else {
+                classified.rows.extend(self.filled(line));
+                continue;
+            };
+            let from_customer = row.direction == Direction::Inbound;
+            let publishes = line.news && attribution == Attribution::Foreign && (from_customer || self.settings.echoes);
+            let waits = if from_customer { &mut customer_waits } else { &mut business_waits };
+            let undecided = attribution == Attribution::Undecided && (line.news || !from_customer);
+            // What waits for nothing but its turn is not held beyond its time.
+            let postpones = undecided || (publishes && *waits && !open.due);
+            if postpones {
+                *waits = true;
+                classified.rows.extend(self.postponed(line, events, &mut classified.decide_ms));
+                continue;
+            }
+            if publishes {
+                let open = self.choice.filter(|_| from_customer && line.may_answer && classified.answered.is_none());
                 let contents = match open.and_then(|choice| Some((choice, self.reply(choice, row)?))) {
                     Some((choice, reply)) => {
                         classified.answered = Some(choice.m_id.clone());
@@ -85,19 +119,136 @@ impl PageInput<'_> {
                     }
                     None => self.webhook.contents(&self.said(row)),
                 };
-                events.extend(self.events(row, identity, contents, |content| EventBody::Message { content }));
-            } else if news[index] && echoes && attributions == Attribution::Foreign {
-                let contents = self.webhook.contents(&self.said(row));
-                events.extend(self.events(row, identity, contents, |content| EventBody::MessageEcho { content }));
+                events.extend(self.events(row, identity, "", contents, body_of(from_customer)));
             }
-            let matched: Option<Match> = match attributions {
-                Attribution::Ours(matched) => Some(matched),
-                Attribution::Ambiguous | Attribution::Foreign => None,
-            };
-            let (identity, mark) = (identity.clone(), content_fingerprint(row));
-            classified.rows.push(NewRow { identity, mark, events, from_customer, matched, doubtful });
+            classified.rows.push(self.settled(line, attribution, events, publishes));
         }
         classified
+    }
+
+    /// The rows of the page behind those that were postponed and that it does not show.
+    fn lines(&self) -> Vec<Line<'_>> {
+        let mut rows = self.rows.to_vec();
+        if self.settings.direction != DirectionBy::Flag {
+            for row in &mut rows {
+                row.direction = Direction::Unknown;
+            }
+        }
+        let history = history(&rows, self.how);
+        let may_answer = self.may_answer(&rows);
+        let shown: HashSet<&str> = self.identities.iter().map(String::as_str).collect();
+        let waiting: HashMap<&str, &PostponedRow> =
+            self.postponed.iter().map(|there| (there.identity.as_str(), there)).collect();
+        let open_since = |there: &PostponedRow| OpenRow {
+            read_before_ms: there.postponement.read_before_ms,
+            seen_ms: Some(there.since_ms),
+            due: there.postponement.due_ms <= self.clock_ms,
+        };
+        let gone = self.postponed.iter().filter(|there| !shown.contains(there.identity.as_str()));
+        let gone = gone.map(|there| Line {
+            row: there.row.clone(),
+            identity: &there.identity,
+            at: None,
+            postponed: Some(there),
+            open: Some(open_since(there)),
+            news: true,
+            history: false,
+            may_answer: false,
+        });
+        let fresh = OpenRow { read_before_ms: self.read_before_ms, seen_ms: None, due: false };
+        let here = rows.into_iter().zip(self.identities).enumerate().map(|(at, (row, identity))| {
+            let postponed = waiting.get(identity.as_str()).copied();
+            let unseen = !self.seen.contains(identity.as_str());
+            let open = postponed.map(open_since).or_else(|| unseen.then_some(fresh));
+            let (history, may_answer) = (history[at], may_answer[at]);
+            Line { row, identity, at: Some(at), postponed, open, news: postponed.is_some(), history, may_answer }
+        });
+        gone.chain(here).collect()
+    }
+
+    /// Whose each line is, and whether one of the bridge's bore the customer's flag before. What is new of the page is
+    /// told in the lines.
+    fn attributions(&self, lines: &mut [Line<'_>]) -> (Vec<Attribution>, bool) {
+        let mut rows: Vec<AfilnetRow> = lines.iter().map(|line| line.row.clone()).collect();
+        // History shows no send of the bridge.
+        let open: Vec<Option<OpenRow>> = lines.iter().map(|line| line.open.filter(|_| !line.history)).collect();
+        let (mut attributions, left) = attribute(&mut rows, &open, self.unmatched.to_vec(), self.account);
+        let history: Vec<bool> = lines.iter().map(|line| line.history).collect();
+        mark_history_ambiguous(&rows, &history, &left, &mut attributions);
+        let first = lines.iter().position(|line| line.at.is_some()).unwrap_or(lines.len());
+        let news = news(&rows[first..], &attributions[first..], self.identities, self.seen, self.how);
+        let mut late_flags = false;
+        for ((line, row), attribution) in lines.iter_mut().zip(rows).zip(&attributions) {
+            line.row = row;
+            line.news |= line.at.is_some_and(|at| news[at]);
+            let flagged = line.postponed.is_some_and(|there| there.row.direction == Direction::Inbound);
+            late_flags |= flagged && matches!(attribution, Attribution::Ours { .. });
+        }
+        (attributions, late_flags)
+    }
+
+    /// Whether a row that bears the business's flag shows a send that was taken just before.
+    fn has_prompt_flags(&self, lines: &[Line<'_>], attributions: &[Attribution]) -> bool {
+        let just_sent = |matched: &Match| {
+            let send = self.unmatched.iter().find(|send| send.matched == *matched);
+            send.is_some_and(|send| send.was_taken_since(self.clock_ms.saturating_sub(AT_ONCE_MS)))
+        };
+        let is_known = self.account.prompt_flags || self.account.late_flags;
+        !is_known
+            && self.settings.direction == DirectionBy::Flag
+            && lines.iter().zip(attributions).any(|(line, attribution)| match attribution {
+                Attribution::Ours { matched, how: ShownAs::Verbatim } => {
+                    let flagged = line.at.is_some_and(|at| self.rows[at].direction == Direction::Outbound);
+                    flagged && line.postponed.is_none() && just_sent(matched)
+                }
+                _ => false,
+            })
+    }
+
+    /// An open row whose decision is postponed: what is to be recorded, if anything.
+    fn postponed(&self, line: &Line<'_>, events: Vec<Event>, decide_ms: &mut Option<i64>) -> Option<NewRow> {
+        let due_ms = line.postponed.map_or_else(
+            || self.clock_ms.saturating_add(millis(self.settings.decide_within)),
+            |there| there.postponement.due_ms,
+        );
+        *decide_ms = Some(decide_ms.map_or(due_ms, |before| before.min(due_ms)));
+        line.postponed.is_none().then(|| NewRow {
+            postponed: Some((line.row.clone(), Postponement { read_before_ms: self.read_before_ms, due_ms })),
+            doubtful: true,
+            events,
+            ..new_row(line)
+        })
+    }
+
+    /// An open row that is decided.
+    fn settled(&self, line: &Line<'_>, attribution: Attribution, events: Vec<Event>, publishes: bool) -> NewRow {
+        let lesson = |how, matched: &Match| {
+            let send = self.unmatched.iter().find(|send| send.matched == *matched)?;
+            Some(Lesson { features: send.features(), how })
+        };
+        let (matched, lesson, doubtful) = match attribution {
+            Attribution::Ours { matched, how } => (Some(matched.clone()), lesson(how, &matched), false),
+            Attribution::Explained => (None, None, true),
+            Attribution::Foreign | Attribution::Undecided => (None, None, false),
+        };
+        let row = new_row(line);
+        // Only where a placeholder stands for it its words are told later.
+        let shape = RowShape::of(&line.row);
+        let shape = Some(if publishes { shape.to_text() } else { shape.untold().to_text() });
+        let from_customer = line.row.direction == Direction::Inbound;
+        NewRow { shape, events, from_customer, matched, lesson, doubtful, ..row }
+    }
+
+    /// What a row that was published as a placeholder says by now, where it says something.
+    fn filled(&self, line: &Line<'_>) -> Option<NewRow> {
+        let shape = RowShape::of(&line.row);
+        if shape.is_blank() || !self.blank.iter().any(|row| row.identity == *line.identity) {
+            return None;
+        }
+        let from_customer = line.row.direction != Direction::Outbound;
+        let contents = self.webhook.contents(&self.said(&line.row));
+        let events = self.events(&line.row, line.identity, "words", contents, body_of(from_customer));
+        Some(NewRow { news: RowNews::Words, events, from_customer, ..new_row(line) })
     }
 
     /// The event that stands before `row`, once, as it is recorded with it.
@@ -140,17 +291,33 @@ impl PageInput<'_> {
         &self,
         row: &AfilnetRow,
         identity: &str,
+        what: &str,
         contents: Vec<Content>,
         body: fn(Content) -> EventBody,
     ) -> Vec<Event> {
         let at_ms = self.at_ms(row);
         let of_part = |(part, content)| {
-            let part_text = i64::to_string(&part);
+            let part_text = format!("{what}{part}");
             let m_id = MId::derived(&[self.settings.name.as_str(), self.contact.as_str(), identity, &part_text]);
             let timestamp_ms = at_ms.saturating_add(part).min(self.now_ms);
             Event { m_id, timestamp_ms, body: body(content) }
         };
         (0..).zip(contents).map(of_part).collect()
+    }
+}
+
+fn body_of(from_customer: bool) -> fn(Content) -> EventBody {
+    if from_customer { |content| EventBody::Message { content } } else { |content| EventBody::MessageEcho { content } }
+}
+
+/// Returns the row as it is recorded, without events.
+fn new_row(line: &Line<'_>) -> NewRow {
+    NewRow {
+        news: if line.postponed.is_some() { RowNews::Decision } else { RowNews::Itself },
+        identity: line.identity.to_owned(),
+        mark: content_fingerprint(&line.row),
+        shape: Some(RowShape::of(&line.row).to_text()),
+        ..NewRow::default()
     }
 }
 

@@ -13,12 +13,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::contacts::Contacts;
-use super::account_traits::SharedAccountTraits;
 use super::initial_snapshot::SnapshotGate;
 use super::reader::{
     InboundError, Outcome, Previous, ReadReport, ReadRequest, Reader, ReadingTurn, Shown, unread_position,
 };
-use crate::domain::clock::wall_ms;
+use crate::domain::clock::{now_ms, since, wall_ms};
 use crate::domain::matching::RowFingerprint;
 use crate::domain::{AfilnetRow, ContactId, Direction, Messenger};
 use crate::store::{Position, Store, StoreError};
@@ -71,6 +70,10 @@ struct ConversationState {
     backoff: Option<Backoff>,
     /// When it is to be read again for statuses: those of the bridge's sends may still change.
     watch_at: Option<Instant>,
+    /// It is to be read for a postponed decision though the list does not show it.
+    decides: bool,
+    /// The list showed it when the read in hand began.
+    listed: bool,
 }
 
 /// What a read came to. Its turn lasts until that is at hand: the next read goes on from there.
@@ -86,7 +89,6 @@ pub(in crate::work) struct Poller {
     messenger: Arc<dyn Messenger>,
     calls: Arc<AfilnetCalls>,
     snapshot: Arc<SnapshotGate>,
-    traits: Arc<SharedAccountTraits>,
     reader: Arc<Reader>,
     baseline_ms: Option<i64>,
     conversations: HashMap<ContactId, ConversationState>,
@@ -108,7 +110,6 @@ impl Poller {
             messenger: Arc::clone(&ports.messenger),
             calls: Arc::clone(&state.calls),
             snapshot: Arc::clone(&state.snapshot),
-            traits: Arc::clone(&state.traits),
             reader,
             baseline_ms: None,
             conversations: HashMap::new(),
@@ -139,7 +140,7 @@ impl Poller {
                         Ok(moved) => {
                             quiet = if moved { 0 } else { quiet.saturating_add(1) };
                             failures = 0;
-                            self.pause(quiet)
+                            self.pause(quiet).min(self.until_decision())
                         }
                         Err(error) => {
                             failures = failures.saturating_add(1);
@@ -163,11 +164,11 @@ impl Poller {
         let (store, name) = (&self.store, &self.settings.name);
         let all = async {
             let baseline_ms = store.baseline_ms(name).await?;
-            Ok::<_, StoreError>((baseline_ms, store.positions(name).await?, store.account_traits(name).await?))
+            self.reader.load_undecided().await?;
+            Ok::<_, StoreError>((baseline_ms, store.positions(name).await?))
         };
         match all.await {
-            Ok((baseline_ms, positions, account_traits)) => {
-                self.traits.add(account_traits);
+            Ok((baseline_ms, positions)) => {
                 if baseline_ms.is_some() {
                     self.snapshot.taken();
                 }
@@ -188,6 +189,12 @@ impl Poller {
     fn pause(&self, quiet: u32) -> Duration {
         let steps = i32::try_from(quiet.saturating_sub(SLOW_AFTER).min(30)).unwrap_or(30);
         self.settings.poll_active.mul_f64(SLOWER.powi(steps)).min(self.settings.poll_idle)
+    }
+
+    /// Time to the next postponed decision, at the pace of an active channel at the quickest.
+    fn until_decision(&self) -> Duration {
+        let due_ms = self.reader.next_decision_ms();
+        due_ms.map_or(Duration::MAX, |due_ms| since(now_ms(), due_ms).max(self.settings.poll_active))
     }
 
     fn after_failure(&self, error: &InboundError, times: u32) -> Duration {
@@ -222,15 +229,17 @@ impl Poller {
         let mut moved = false;
         let now = Instant::now();
         let (sweep, mut watch) = (self.to_sweep(&chats, now), self.share());
+        let mut decisions = self.reader.decisions_due(now_ms());
         for (contact, row) in chats {
             self.recall_erased(&contact);
             let state = self.conversations.entry(contact.clone()).or_default();
             let backs_off = state.backoff.is_some_and(|backoff| now < backoff.until);
-            let mark = RowFingerprint::of(&row).to_text();
-            let in_sync = state.position.as_ref().is_some_and(|there| there.read_to.as_ref() == Some(&mark));
+            let decides = decisions.remove(&contact);
+            let read_to = state.position.as_ref().and_then(|there| there.read_to.as_deref());
+            let in_sync = read_to.and_then(RowFingerprint::parse).is_some_and(|known| known.still_is(&row));
             let swept = in_sync && sweep.contains(&contact);
             let looked = in_sync && !swept && watch > 0 && state.watch_at.is_some_and(|at| now >= at);
-            if backs_off || self.reader.is_reading(&contact) || (in_sync && !swept && !looked) {
+            if backs_off || self.reader.is_reading(&contact) || (in_sync && !swept && !looked && !decides) {
                 continue;
             }
             watch -= usize::from(looked);
@@ -247,7 +256,20 @@ impl Poller {
                 Some(_) => {}
             }
         }
+        self.read_unlisted(decisions, now);
         Ok(moved)
+    }
+
+    /// Has conversations read that the list does not show and whose postponed decisions are due.
+    fn read_unlisted(&mut self, decisions: HashSet<ContactId>, now: Instant) {
+        for contact in decisions {
+            let Some(state) = self.conversations.get_mut(&contact) else { continue };
+            let backs_off = state.backoff.is_some_and(|backoff| now < backoff.until);
+            if !backs_off && state.last.is_none() && !state.decides && !self.reader.is_reading(&contact) {
+                state.decides = true;
+                self.due.push_back(contact);
+            }
+        }
     }
 
     /// A conversation that was erased goes on where it was read to, so that its past is not published again.
@@ -328,17 +350,21 @@ impl Poller {
         while self.reads.len() < SIDE_BY_SIDE && !stop.is_cancelled() {
             let Some(contact) = self.due_first.pop_front().or_else(|| self.due.pop_front()) else { return };
             let Some(state) = self.conversations.get_mut(&contact) else { continue };
-            let Some(last) = state.last.take() else { continue };
+            let (last, decides) = (state.last.take(), std::mem::take(&mut state.decides));
+            let listed = last.as_ref().map(|last| last.destination.clone());
+            let unlisted = state.position.as_ref().filter(|_| decides).map(|there| there.destination.clone());
+            let Some(destination) = listed.or(unlisted) else { continue };
             // Another loop reads it: the next round shows whether there is anything left to read.
             let Some(turn) = self.reader.turn(&contact) else { continue };
-            let destination = last.destination.clone();
+            state.listed = last.is_some();
             let request = ReadRequest {
                 position: state.position.clone().unwrap_or_else(|| unread_position(&contact, &destination)),
                 destination,
-                last: Some(*last),
+                last: last.map(|last| *last),
                 behind: state.behind,
                 baseline_ms: self.baseline_ms.unwrap_or(0),
                 previous: state.previous,
+                looked_for: None,
             };
             let (reader, stop) = (Arc::clone(&self.reader), stop.clone());
             // In a task of its own: should it panic, this conversation is read again and no other notices.
@@ -387,6 +413,9 @@ impl Poller {
         state.previous = Some(shown.read);
         state.watch_at = shown.awaits.then(|| now + settings.poll_idle.max(WATCH_EVERY));
         state.backoff = None;
+        if !state.listed {
+            return; // nothing tells how far it should have been read
+        }
         if shown.in_sync {
             (state.behind, state.read_at) = (0, Some(now));
             return;

@@ -1,26 +1,25 @@
 //! Reads one conversation: fetches what Afilnet shows of it, identifies the rows, classifies them, records what is new.
 
+mod own_sends;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::account_traits::SharedAccountTraits;
 use super::classify::{Classified, PageInput};
 use super::receipts::{self, Receipts};
-use crate::config::{DirectionBy, FirstRun};
+use crate::config::FirstRun;
 use crate::domain::clock::{millis, now_ms, wall_ms};
 use crate::domain::matching::{
-    InitialSyncPolicy, Known, Match, ReadContext, RowFingerprint, UnmatchedSend, base, identify, next_tail,
+    AccountTraits, InitialSyncPolicy, Known, LookEvidence, Match, ReadContext, RowFingerprint, RowShape, SendStanding,
+    UnmatchedSend, base, identify, next_tail,
 };
 use crate::domain::{
-    AfilnetRow, ContactId, Content, Destination, Direction, MId, Messenger, PendingQuestion, ReadError, Webhook,
-    agent_text,
+    AfilnetRow, ContactId, Destination, MId, Messenger, PendingQuestion, ReadError, Webhook, agent_text,
 };
-use crate::store::{
-    ConversationRead, NewRow, OwnSend, Position, Receipt, Recorded, SeenRow, SeenRows, Store, StoreError,
-};
+use crate::store::{ConversationRead, NewRow, Position, Receipt, Recorded, SeenRow, SeenRows, Store, StoreError};
 use crate::telemetry::metrics;
 use crate::work::channel::{Channel, ChannelSettings};
 use crate::work::limits::call_permit::{AfilnetCalls, CallKind};
@@ -69,6 +68,17 @@ pub(in crate::work) struct ReadRequest {
     pub(in crate::work) baseline_ms: i64,
     /// The last read of it that succeeded; `None` before the first since the start.
     pub(in crate::work) previous: Option<Previous>,
+    /// The send that it is read for.
+    pub(in crate::work) looked_for: Option<LookedFor>,
+}
+
+/// A send that may be shown or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::work) struct LookedFor {
+    pub(in crate::work) m_id: MId,
+    pub(in crate::work) part: u32,
+    /// When the attempt began.
+    pub(in crate::work) began_ms: i64,
 }
 
 /// An earlier read that succeeded.
@@ -107,6 +117,16 @@ pub(in crate::work) struct Shown {
     pub(in crate::work) identities: Vec<String>,
     /// Whether it shows recent sends of the bridge whose final status was not published yet.
     pub(in crate::work) awaits: bool,
+    /// What its rows come to for the send that was looked for; `None` where that has a row, or none was.
+    pub(in crate::work) looked_for: Option<(SendStanding, LookEvidence)>,
+}
+
+/// The sends that rows are held against, and what is known of how the account shows them.
+struct Sends {
+    unmatched: Vec<UnmatchedSend>,
+    account: AccountTraits,
+    /// When the read before this one began, as far as is known.
+    read_before_ms: Option<i64>,
 }
 
 /// What Afilnet shows of a conversation.
@@ -137,7 +157,9 @@ struct Identified<'a> {
 impl<'a> Identified<'a> {
     fn new(request: &ReadRequest, rows: &[AfilnetRow], seen: &'a SeenRows) -> Self {
         let baseline = request.position.baseline.as_deref().and_then(RowFingerprint::parse);
+        let shapes = seen.rows.iter().filter_map(|row| Some((row.identity.as_str(), row.shape.as_deref()?)));
         let known = Known::new(seen.rows.iter().map(|row| (row.identity.as_str(), row.mark.as_deref())), &seen.page);
+        let known = known.shaped(shapes);
         let identities = identify(rows, &known);
         let last = request.last.as_ref().map(RowFingerprint::of);
         let whole = last.as_ref().is_some_and(|last| rows.iter().any(|row| last.is(row)));
@@ -163,10 +185,11 @@ pub(in crate::work) struct Reader {
     messenger: Arc<dyn Messenger>,
     webhook: Arc<dyn Webhook>,
     calls: Arc<AfilnetCalls>,
-    traits: Arc<SharedAccountTraits>,
     receipts: Arc<Receipts>,
     /// Conversations that are being read.
     reading: Mutex<HashSet<ContactId>>,
+    /// Conversations with rows that wait for a decision, each with the time at which the first is due.
+    undecided: Mutex<HashMap<ContactId, i64>>,
 }
 
 /// The turn to read one conversation; ends however the read ends.
@@ -190,9 +213,9 @@ impl Reader {
             messenger: Arc::clone(&ports.messenger),
             webhook: Arc::clone(&ports.webhook),
             calls: Arc::clone(&state.calls),
-            traits: Arc::clone(&state.traits),
             receipts: Arc::clone(&state.receipts),
             reading: Mutex::default(),
+            undecided: Mutex::default(),
         }
     }
 
@@ -205,6 +228,24 @@ impl Reader {
     /// Whether a conversation is being read now.
     pub(super) fn is_reading(&self, contact: &ContactId) -> bool {
         lock(&self.reading).contains(contact)
+    }
+
+    /// Takes from the store which rows wait for a decision.
+    pub(super) async fn load_undecided(&self) -> Result<(), StoreError> {
+        let undecided = self.store.undecided(&self.settings.name).await?;
+        *lock(&self.undecided) = undecided.into_iter().collect();
+        Ok(())
+    }
+
+    /// Conversations whose postponed decisions are due by `now_ms`.
+    pub(super) fn decisions_due(&self, now_ms: i64) -> HashSet<ContactId> {
+        let undecided = lock(&self.undecided);
+        undecided.iter().filter(|(_, due_ms)| **due_ms <= now_ms).map(|(contact, _)| contact.clone()).collect()
+    }
+
+    /// When the next postponed decision is due.
+    pub(super) fn next_decision_ms(&self) -> Option<i64> {
+        lock(&self.undecided).values().min().copied()
     }
 
     /// Reads one conversation and records what is new.
@@ -230,14 +271,21 @@ impl Reader {
         let Some(fetched) = self.fetch(request, stop).await? else { return Ok(Outcome::Stopped) };
         let seen = self.store.seen(&self.settings.name, &position.contact).await?;
         let page = Identified::new(request, &fetched.rows, &seen);
-        let classified = self.classify(position, request, &fetched, &page, &seen).await?;
+        let sends = self.sends(request, &fetched, &page, &seen).await?;
+        let classified = self.classify(position, request, &fetched, &page, &seen, &sends);
+        let looked_for = self.stands(request, &fetched, &page, &seen, &sends, &classified);
+        let decide_ms = classified.decide_ms;
         let awaits = self.record(position, request, &fetched, &page, &seen, classified).await?;
+        match decide_ms {
+            Some(due_ms) => lock(&self.undecided).insert(position.contact.clone(), due_ms),
+            None => lock(&self.undecided).remove(&position.contact),
+        };
         let in_sync = page.read_to.is_some();
         if in_sync {
             (position.read_to, position.baseline, position.unread) = (page.read_to, None, None);
         }
         let read = Previous { rows: fetched.rows.len(), began_ms: fetched.began_ms };
-        Ok(Outcome::Read(Shown { in_sync, read, identities: page.identities, awaits }))
+        Ok(Outcome::Read(Shown { in_sync, read, identities: page.identities, awaits, looked_for }))
     }
 
     /// Asks Afilnet for the rows. `None` when the stop began first.
@@ -253,14 +301,15 @@ impl Reader {
     }
 
     /// Classifies the rows, and makes events of the new ones.
-    async fn classify(
+    fn classify(
         &self,
         position: &Position,
         request: &ReadRequest,
         fetched: &Fetched,
         page: &Identified<'_>,
         seen: &SeenRows,
-    ) -> Result<Classified, StoreError> {
+        sends: &Sends,
+    ) -> Classified {
         let (settings, rows) = (&self.settings, &fetched.rows);
         let unread = position.unread.as_deref().map(marks).unwrap_or_default();
         let wanted = match settings.first_run {
@@ -279,12 +328,8 @@ impl Reader {
         };
         let contact = &position.contact;
         let gap = rows.first().filter(|_| page.apart).map(|first| self.gap(contact, first, &seen.rows, now_ms()));
-        let flag_tells = settings.direction == DirectionBy::Flag;
-        let ours = |row: &AfilnetRow| !flag_tells || row.direction != Direction::Inbound;
-        let mut unseen = rows.iter().zip(&page.identities).filter(|(_, name)| !page.seen.contains(name.as_str()));
-        // After the call: what a row shows was in the store as `sending` before Afilnet could show it.
-        let unmatched =
-            if unseen.any(|(row, _)| ours(row)) { self.unmatched_sends(contact).await? } else { Vec::new() };
+        let was_blank = |row: &&SeenRow| row.shape.as_deref().and_then(RowShape::parse).is_some_and(|s| s.is_blank());
+        let blank: Vec<&SeenRow> = seen.rows.iter().filter(was_blank).collect();
         let input = PageInput {
             settings,
             contact,
@@ -292,14 +337,18 @@ impl Reader {
             rows,
             identities: &page.identities,
             seen: &page.seen,
+            blank: &blank,
+            postponed: &seen.postponed,
             how: &how,
-            unmatched: &unmatched,
-            shows: &|call| self.traits.shows(call.is_file()),
+            unmatched: &sends.unmatched,
+            account: &sends.account,
+            read_before_ms: sends.read_before_ms,
             choice: fetched.choice.as_ref(),
             gap,
             now_ms: wall_ms(), // times of rows are compared with it
+            clock_ms: now_ms(),
         };
-        Ok(input.classify())
+        input.classify()
     }
 
     /// Records what is new, and the statuses of the bridge's sends. Returns whether more of them are to be expected soon.
@@ -322,6 +371,8 @@ impl Reader {
             destination: request.destination.clone(),
             forget: if page.may_forget { forgettable(kept_ms, &seen.rows, identities) } else { Vec::new() },
             rows: classified.rows,
+            late_flags: classified.late_flags,
+            prompt_flags: classified.prompt_flags,
             newest: identities.last().cloned(),
             receipts,
             page: next_tail(identities, &page.known),
@@ -368,7 +419,6 @@ impl Reader {
         if let Some(account_traits) = account_traits {
             let lag_ms = u64::try_from(account_traits.settle_lag_ms).unwrap_or(0);
             metrics::settle_lag(&self.settings.name, Duration::from_millis(lag_ms));
-            self.traits.add(account_traits);
         }
         if made > 0 {
             tracing::info!(
@@ -426,25 +476,6 @@ impl Reader {
         let awaited = unreported_sends.iter().filter(|message| message.since_ms > now_ms.saturating_sub(WATCH_FOR_MS));
         let awaits = awaited.into_iter().any(|message| shown.contains(&message.m_id) && !ended(&message.m_id));
         Ok((receipts, awaits))
-    }
-
-    /// Returns the bridge's sends in the conversation that no row was matched with yet, in the forms that rows may show.
-    async fn unmatched_sends(&self, contact: &ContactId) -> Result<Vec<UnmatchedSend>, StoreError> {
-        let made = self.store.own_sends(&self.settings.name, contact, MOST_SENDS).await?;
-        let of = |call: OwnSend| {
-            let words = self.messenger.words(&call.content, call.part);
-            let file_url = match &call.content {
-                Content::Attachment(file) => Some(file.url.as_str().to_owned()),
-                Content::Text { .. } | Content::Location(_) | Content::QuickReply(_) => None,
-            };
-            let last = call.part + 1 >= self.messenger.parts(&call.content);
-            let matched = Match { m_id: call.m_id, part: call.part, last };
-            if call.sent_forms.is_empty() {
-                return UnmatchedSend::new(matched, words.as_deref(), file_url.as_deref());
-            }
-            UnmatchedSend::filled(matched, words.as_deref().unwrap_or_default(), call.sent_forms, file_url.as_deref())
-        };
-        Ok(made.into_iter().map(of).collect())
     }
 
     /// Makes one read under the account's limits. `None` when the stop began first.

@@ -14,11 +14,12 @@ use super::outcome::{gives_up, report};
 use crate::config::OnUnconfirmed;
 use crate::domain::agent_text::{Delivered, failure_text};
 use crate::domain::clock::{millis, now_ms, since};
-use crate::domain::reconcile::{ReconcileState, Reconciliation, next};
+use crate::domain::matching::{LookEvidence, SendStanding};
+use crate::domain::reconcile::{LookFindings, ReconcileState, Reconciliation, next};
 use crate::domain::{Fault, Messenger};
 use crate::store::{ChannelWakeups, Epoch, InDoubtSend, LookupResult, Settlement, Store, StoreError};
 use crate::work::channel::{Channel, ChannelSettings};
-use crate::work::inbound::reader::{Outcome, ReadRequest, Reader, unread_position};
+use crate::work::inbound::reader::{LookedFor, Outcome, ReadRequest, Reader, Shown, unread_position};
 use crate::work::wait::{STORE_PAUSE, jitter, notified};
 
 /// Concurrent look-ups, at most; the account's rate limiter bounds them further.
@@ -176,12 +177,21 @@ impl Reconciler {
         };
         let destination = attempt.destination.clone();
         let position = position.unwrap_or_else(|| unread_position(&attempt.contact, &destination));
-        let request = ReadRequest { destination, position, last: None, behind: 0, baseline_ms, previous: None };
+        let looked_for = LookedFor { m_id: attempt.m_id.clone(), part: attempt.part, began_ms: doubt.began_ms };
+        let request = ReadRequest {
+            destination,
+            position,
+            last: None,
+            behind: 0,
+            baseline_ms,
+            previous: None,
+            looked_for: Some(looked_for),
+        };
         let report = self.reader.read(&request, stop).await;
         drop(turn);
         match report.result {
             Ok(Outcome::Read(shown)) => {
-                self.weigh(doubt, &shown.identities).await?;
+                self.weigh(doubt, &shown).await?;
                 Ok(LookUp::Made)
             }
             Ok(Outcome::Stopped) => Ok(LookUp::Skipped),
@@ -205,28 +215,39 @@ impl Reconciler {
         self.store.record_lookup(doubt, LookupResult::Failed, now_ms.saturating_add(millis(wait)), now_ms).await
     }
 
-    /// What a read that showed these identities says of the doubt, and what follows.
-    async fn weigh(&self, doubt: &InDoubtSend, shown: &[String]) -> Result<(), StoreError> {
+    /// What a read says of the doubt, and what follows.
+    async fn weigh(&self, doubt: &InDoubtSend, shown: &Shown) -> Result<(), StoreError> {
         let evidence = self.store.evidence(doubt).await?;
+        let now_ms = now_ms();
+        let lag = since(0, doubt.settle_lag_ms).min(MOST_LAG);
+        let (standing, rows) = shown.looked_for.unwrap_or((SendStanding::Undecidable, LookEvidence::default()));
+        let findings = LookFindings {
+            reaches_back: doubt.anchor.as_ref().is_none_or(|anchor| shown.identities.contains(anchor)),
+            known_before: doubt.anchor.is_some(),
+            before_shown: evidence.before_shown,
+            new_shown: evidence.new_shown,
+            doubtful: evidence.doubtful,
+            standing,
+        };
+        let words = in_words(doubt.lookups + 1, findings, rows, evidence.found);
+        tracing::info!(channel_name = %self.settings.name, message_id = %doubt.attempt.m_id, evidence = words,
+            "looked for message `{}`", doubt.attempt.m_id);
+        let doubt = &InDoubtSend { evidence: Some(words), ..doubt.clone() };
         if evidence.found {
             return self.found(doubt).await;
         }
-        let now_ms = now_ms();
-        let lag = since(0, doubt.settle_lag_ms).min(MOST_LAG);
-        let reaches_back = doubt.anchor.as_ref().is_none_or(|anchor| shown.contains(anchor));
-        let proves = reaches_back
-            && evidence.before_shown != Some(false)
-            && !evidence.doubtful
-            && since(doubt.unknown_ms, now_ms) >= lag;
+        let proves = findings.prove_absence() && since(doubt.unknown_ms, now_ms) >= lag;
         let absences = doubt.absences + u32::from(proves);
         let absent_since_ms = doubt.absent_ms.or_else(|| proves.then_some(now_ms));
         let absent_for = absent_since_ms.map_or(Duration::ZERO, |then_ms| since(then_ms, now_ms));
+        // The part before is of the same kind; what was sent before may not be.
+        let part_before_shown = doubt.attempt.part > 0 && evidence.before_shown == Some(true);
         match next(&self.settings.look_after, ReconcileState { made: doubt.lookups + 1, absences, absent_for, lag }) {
             Reconciliation::Look(wait) => {
                 let look = if proves { LookupResult::Absent } else { LookupResult::Inconclusive };
                 self.store.record_lookup(doubt, look, now_ms.saturating_add(millis(wait)), now_ms).await
             }
-            Reconciliation::NotSent if doubt.shows || evidence.before_shown == Some(true) => self.not_sent(doubt).await,
+            Reconciliation::NotSent if doubt.shows || part_before_shown => self.not_sent(doubt).await,
             Reconciliation::NotSent | Reconciliation::Unresolved => self.undecided(doubt).await,
         }
     }
@@ -277,6 +298,28 @@ impl Reconciler {
         report(&self.settings, &doubt.attempt, &settlement, since(doubt.unknown_ms, now_ms));
         Ok(())
     }
+}
+
+/// What a look showed, for a person.
+fn in_words(look: u32, findings: LookFindings, rows: LookEvidence, found: bool) -> String {
+    let LookFindings { reaches_back, known_before, before_shown, new_shown, doubtful, .. } = findings;
+    let mut words = format!("look {look}: {rows}");
+    for (holds, says) in [
+        (found, "a row shows the message"),
+        (!reaches_back, "the read does not reach back to the newest row known before"),
+        (before_shown == Some(false), "the message sent before does not show either"),
+        (
+            !known_before && before_shown != Some(true) && !new_shown,
+            "no message to a new number of this country has shown yet, so it may be kept under another spelling",
+        ),
+        (doubtful, "a row that may be the message in other words is not decided"),
+    ] {
+        if holds {
+            words.push_str("; ");
+            words.push_str(says);
+        }
+    }
+    words
 }
 
 fn fault(doubt: &InDoubtSend) -> Fault {

@@ -57,20 +57,15 @@ async fn record(store: &Arc<dyn Store>, who: u32, events: std::ops::Range<u32>) 
     let row = |n| {
         let body = EventBody::Message { content: Content::Text { text: Text::new("words").unwrap() } };
         let event = Event { m_id: m_id(who, n), timestamp_ms: 1, body };
-        NewRow {
-            identity: n.to_string(),
-            mark: String::new(),
-            events: vec![event],
-            from_customer: true,
-            matched: None,
-            doubtful: false,
-        }
+        NewRow { identity: n.to_string(), events: vec![event], from_customer: true, ..NewRow::default() }
     };
     let reading = ConversationRead {
         channel: "support".parse().unwrap(),
         contact: contact(who),
         destination: contact(who).as_str()[1..].parse().unwrap(),
         rows: events.map(row).collect(),
+        late_flags: false,
+        prompt_flags: false,
         newest: None,
         receipts: Vec::new(),
         page: None,

@@ -73,10 +73,11 @@ fn reading(identity: &str) -> ConversationRead {
                 body: crate::domain::EventBody::Message { content: message(1, "in").content },
             }],
             from_customer: true,
-            matched: None,
             mark: "m".into(),
-            doubtful: false,
+            ..crate::store::NewRow::default()
         }],
+        late_flags: false,
+        prompt_flags: false,
         receipts: Vec::new(),
         page: None,
         read_before_ms: None,

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::domain::content::Label;
-use crate::domain::matching::{InitialSyncPolicy, RowFingerprint, identities};
+use crate::domain::matching::{Features, InitialSyncPolicy, RowFingerprint, identities};
 use crate::domain::{Delivery, RowTime};
 use crate::work::testing;
 
@@ -24,6 +24,12 @@ impl Webhook for Plain {
 
 fn settings(direction: DirectionBy, echoes: bool, html_entities: bool) -> ChannelSettings {
     ChannelSettings { direction, html_entities, echoes, ..testing::settings("support") }
+}
+
+/// An account that has shown everything word for word.
+fn faithful() -> AccountTraits {
+    let verbatim = Features::from_bits(i64::MAX);
+    AccountTraits { shows_texts: true, shows_files: true, verbatim, ..AccountTraits::default() }
 }
 
 const NOW_MS: i64 = 1_000_000_000;
@@ -64,11 +70,15 @@ fn fresh(
         identities: &identities(rows),
         seen: &seen.iter().copied().collect(),
         how,
+        blank: &[],
+        postponed: &[],
         unmatched: &[],
-        shows: &|_| true,
+        account: &faithful(),
+        read_before_ms: None,
         choice,
         gap: None,
         now_ms: NOW_MS,
+        clock_ms: NOW_MS,
     }
     .classify();
     (classified.rows, classified.answered)
@@ -180,11 +190,15 @@ fn with_matching_no_flag_counts_and_what_was_not_sent_is_the_customers() {
         identities: &identities(&rows),
         seen: &HashSet::new(),
         how: &ReadContext::Known,
-        unmatched: &[UnmatchedSend::new(matched.clone(), Some("Hi"), None)],
-        shows: &|_| false,
+        unmatched: &[UnmatchedSend::new(matched.clone(), Some("Hi"), None, 0)],
+        account: &AccountTraits::default(),
+        read_before_ms: None,
+        blank: &[],
+        postponed: &[],
         choice: None,
         gap: None,
         now_ms: NOW_MS,
+        clock_ms: NOW_MS,
     };
     let made = page.classify().rows;
     assert_eq!(texts(&made), ["hola & más", "Hi"]);
@@ -207,10 +221,14 @@ fn published(
         seen: &HashSet::new(),
         how,
         unmatched,
-        shows: &|_| shows,
+        account: &if shows { faithful() } else { AccountTraits::default() },
+        read_before_ms: None,
+        blank: &[],
+        postponed: &[],
         choice: None,
         gap: None,
         now_ms: NOW_MS,
+        clock_ms: NOW_MS,
     }
     .classify();
     let text = |event: &Event| match &event.body {
@@ -229,7 +247,7 @@ fn operator(second: i64, text: &str) -> AfilnetRow {
 }
 
 fn own(text: &str) -> UnmatchedSend {
-    UnmatchedSend::new(Match { m_id: "m1".parse().unwrap(), part: 0, last: true }, Some(text), None)
+    UnmatchedSend::new(Match { m_id: "m1".parse().unwrap(), part: 0, last: true }, Some(text), None, 0)
 }
 
 #[test]
@@ -305,11 +323,12 @@ fn only_what_the_business_wrote_before_the_bridge_answers_what_was_there_before_
     ];
     let said = ["from the bridge", "from the bridge, too"].map(|text| {
         let matched = Match { m_id: format!("m{}", text.len()).parse().unwrap(), part: 0, last: true };
-        UnmatchedSend::new(matched, Some(text), None)
+        UnmatchedSend::new(matched, Some(text), None, 0)
     });
     // The stock was taken before any of the bridge's, or only after them all.
     for (last, expected) in
-        [(2, vec!["+not answered", "=from the panel"]), (4, vec!["+not answered", "=from the panel"])]
+        // What is like a send that no row shows waits, and what was typed after it with it.
+        [(2, vec!["+not answered"]), (4, vec!["+not answered", "=from the panel"])]
     {
         let anchor = RowFingerprint::of(&rows[last]);
         let how = ReadContext::Baseline {

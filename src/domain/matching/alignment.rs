@@ -1,0 +1,513 @@
+//! Whose each row of the business is, and what became of each send: the sends of a conversation, with their verdicts, held
+//! against its rows by order, count, time and likeness. Pure.
+//!
+//! Two answers need a proof, for each is a fault when it is wrong: that a row is somebody else's (else the bridge would
+//! echo its own words), and that a send is absent (else it would be sent twice). What has no proof is postponed.
+
+use super::AccountTraits;
+use super::likeness::{Features, Likeness, RowWords, SendForms};
+use super::sent_form::SentForm;
+use crate::domain::{AfilnetRow, Direction, MId};
+
+/// After this time without its row a send explains rows no longer that come up later (longer where rows are known to show
+/// late).
+const EXPLAINS_FOR_MS: i64 = 10 * 60_000;
+
+/// A taken send without a row speaks for an account that hides rows for this long.
+const MISSING_FOR_MS: i64 = 60 * 60_000;
+
+/// That a row shows one call of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Match {
+    pub(crate) m_id: MId,
+    /// Which call of the message, from 0.
+    pub(crate) part: u32,
+    /// Whether it is the last one.
+    pub(crate) last: bool,
+}
+
+/// What is known of whether a call was carried out. What was certainly refused is no send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SendVerdict {
+    /// Afilnet took it.
+    Taken,
+    /// No response yet.
+    InFlight,
+    /// No clear response came.
+    InDoubt,
+}
+
+/// One call that the bridge made and that no row shows word for word yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UnmatchedSend {
+    pub(crate) matched: Match,
+    forms: SendForms,
+    verdict: SendVerdict,
+    /// When it ended, or began where that is not known. Epoch ms.
+    at_ms: i64,
+    /// What was read before cannot be it. Epoch ms.
+    earliest_ms: i64,
+    /// A row was taken for it by its likeness: only one that shows it word for word can be it as well.
+    shown_rewritten: bool,
+}
+
+impl UnmatchedSend {
+    /// A call that was taken at `at_ms` and said `words`, or sent the file at this link with these words as its caption.
+    pub(crate) fn new(matched: Match, words: Option<&str>, file_url: Option<&str>, at_ms: i64) -> Self {
+        let forms = SendForms::new(words, file_url);
+        Self { matched, forms, verdict: SendVerdict::Taken, at_ms, earliest_ms: 0, shown_rewritten: false }
+    }
+
+    /// A call that was taken at `at_ms` and said `template` with its placeholders filled in, as the digests of its attempts
+    /// show, or sent the file at this link with that as its caption.
+    pub(crate) fn filled(
+        matched: Match,
+        template: &str,
+        digests: Vec<SentForm>,
+        file_url: Option<&str>,
+        at_ms: i64,
+    ) -> Self {
+        let forms = SendForms::filled(template, digests, file_url);
+        Self { matched, forms, verdict: SendVerdict::Taken, at_ms, earliest_ms: 0, shown_rewritten: false }
+    }
+
+    /// The same with this verdict.
+    pub(crate) fn with(self, verdict: SendVerdict, shown_rewritten: bool) -> Self {
+        Self { verdict, shown_rewritten, ..self }
+    }
+
+    /// The same, which no row can be that was read before this time.
+    pub(crate) fn not_before(self, earliest_ms: i64) -> Self {
+        Self { earliest_ms, ..self }
+    }
+
+    pub(crate) fn features(&self) -> Features {
+        self.forms.features()
+    }
+
+    /// Whether it was taken in the hour before this time and has no row.
+    pub(crate) fn is_missing_at(&self, now_ms: i64) -> bool {
+        let lately = now_ms.saturating_sub(MISSING_FOR_MS)..now_ms;
+        self.verdict == SendVerdict::Taken && !self.shown_rewritten && lately.contains(&self.at_ms)
+    }
+
+    /// Whether it was made before a row was read.
+    fn precedes(&self, row: &OpenRow) -> bool {
+        row.seen_ms.is_none_or(|seen_ms| self.earliest_ms <= seen_ms)
+    }
+
+    /// The send in words, for the trace of a simulation.
+    #[cfg(test)]
+    pub(crate) fn traced(&self) -> String {
+        let Self { matched, verdict, at_ms, shown_rewritten, .. } = self;
+        format!("{} {verdict:?} at {} s, shown rewritten: {shown_rewritten}", matched.m_id, at_ms / 1000 % 100_000)
+    }
+
+    /// Whether it was taken at this time or later.
+    pub(crate) fn was_taken_since(&self, since_ms: i64) -> bool {
+        self.verdict == SendVerdict::Taken && self.at_ms >= since_ms
+    }
+
+    /// Whether it may be what a row shows that did not show when the conversation was read before.
+    fn explains(&self, row: &OpenRow, account: &AccountTraits) -> bool {
+        let until_ms = self.at_ms.saturating_add(EXPLAINS_FOR_MS.max(account.settle_lag_ms.saturating_mul(2)));
+        !self.shown_rewritten && self.precedes(row) && row.read_before_ms.is_none_or(|read_ms| read_ms <= until_ms)
+    }
+}
+
+/// A row of which nothing is decided yet.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct OpenRow {
+    /// When the last read began that did not show it; `None` where there was none or it is not known.
+    pub(crate) read_before_ms: Option<i64>,
+    /// When it was read first, where its decision was postponed.
+    pub(crate) seen_ms: Option<i64>,
+    /// It has waited for as long as a decision may be postponed.
+    pub(crate) due: bool,
+}
+
+/// How a row shows a send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ShownAs {
+    /// Word for word.
+    Verbatim,
+    /// Word for word once what a platform did is undone.
+    Rewritten,
+    /// By its likeness: its own words may still come up.
+    Alike,
+}
+
+/// Whose an open row is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Attribution {
+    /// It shows this send.
+    Ours { matched: Match, how: ShownAs },
+    /// Sends of the bridge explain it, nobody can tell which: no proof of one, and nobody else's message.
+    Explained,
+    /// No send of the bridge; what its direction says.
+    Foreign,
+    /// Not to be told yet.
+    Undecided,
+}
+
+/// The sends of one conversation on their way to their rows.
+struct Alignment<'a> {
+    account: &'a AccountTraits,
+    open: &'a [Option<OpenRow>],
+    words: Vec<Option<RowWords>>,
+    sends: Vec<UnmatchedSend>,
+    attributions: Vec<Attribution>,
+}
+
+/// Says whose each open row is (`open` has one entry a row, oldest first), against the sends that no row shows yet (oldest
+/// first), and which of these are left. One row shows one send. A row that does not say whose it is becomes the
+/// business's where it shows exactly what was sent, and else the customer's.
+pub(crate) fn attribute(
+    rows: &mut [AfilnetRow],
+    open: &[Option<OpenRow>],
+    sends: Vec<UnmatchedSend>,
+    account: &AccountTraits,
+) -> (Vec<Attribution>, Vec<UnmatchedSend>) {
+    let attributions = vec![Attribution::Foreign; rows.len()];
+    let waits = |open: &OpenRow| open.seen_ms.is_some() && !open.due;
+    if sends.is_empty() && !open.iter().flatten().any(waits) {
+        name_directions(rows, open, &attributions);
+        return (attributions, sends);
+    }
+    let words = rows.iter().zip(open).map(|(row, open)| open.map(|_| RowWords::new(&row.text))).collect();
+    let made = sends.clone();
+    let mut alignment = Alignment { account, open, words, sends, attributions };
+    let at = |wanted: &dyn Fn(Direction) -> bool| -> Vec<usize> {
+        (0..rows.len()).filter(|index| open[*index].is_some() && wanted(rows[*index].direction)).collect()
+    };
+    let business = at(&|direction| direction == Direction::Outbound);
+    // The surest first, over the whole page: a row without words takes no send that another row names.
+    alignment.match_exactly(&at(&|direction| direction != Direction::Inbound), SendForms::says);
+    alignment.match_exactly(&business, SendForms::is_held_by);
+    // A row without words may be a text without letters as well.
+    if !alignment.sends.iter().any(|send| send.forms.is_silent()) {
+        alignment.match_exactly(&business, |send, row| send.is_file() && row.is_empty());
+    }
+    alignment.match_files(&business);
+    alignment.weigh(&business);
+    alignment.decide(&business);
+    alignment.weigh_flagged(&at(&|direction| direction == Direction::Inbound), &business);
+    alignment.doubt_flagged(rows, &made);
+    let Alignment { attributions, sends, .. } = alignment;
+    name_directions(rows, open, &attributions);
+    (attributions, sends)
+}
+
+fn name_directions(rows: &mut [AfilnetRow], open: &[Option<OpenRow>], attributions: &[Attribution]) {
+    for ((row, attribution), _) in rows.iter_mut().zip(attributions).zip(open).filter(|(_, open)| open.is_some()) {
+        if row.direction == Direction::Unknown {
+            row.direction = if *attribution == Attribution::Foreign { Direction::Inbound } else { Direction::Outbound };
+        }
+    }
+}
+
+impl Alignment<'_> {
+    fn is_free(&self, index: usize) -> bool {
+        self.attributions[index] == Attribution::Foreign
+    }
+
+    fn take(&mut self, index: usize, send: usize, how: ShownAs) {
+        self.attributions[index] = Attribution::Ours { matched: self.sends.remove(send).matched, how };
+    }
+
+    /// Matches rows that show a send and nothing else, the oldest with the oldest.
+    fn match_exactly(&mut self, rows: &[usize], shows: impl Fn(&SendForms, &RowWords) -> bool) {
+        for index in rows.iter().copied() {
+            let Some((words, open)) = self.words[index].as_ref().zip(self.open[index]).filter(|_| self.is_free(index))
+            else {
+                continue;
+            };
+            // What was taken has a row for certain, the oldest first. Of what is in doubt the newest comes first: looks have
+            // not found the rows of those before. What a row was taken for by its likeness has one already.
+            let fits = |send: &UnmatchedSend| send.precedes(&open) && shows(&send.forms, words);
+            let taken =
+                |send: &UnmatchedSend| !send.shown_rewritten && send.verdict == SendVerdict::Taken && fits(send);
+            let found = (self.sends.iter().position(taken))
+                .or_else(|| self.sends.iter().rposition(|send| !send.shown_rewritten && fits(send)))
+                .or_else(|| self.sends.iter().position(fits));
+            if let Some(send) = found {
+                let forms = &self.sends[send].forms;
+                let as_it_stands = forms.is_file() || forms.says_as_it_stands(words);
+                self.take(index, send, if as_it_stands { ShownAs::Verbatim } else { ShownAs::Rewritten });
+            }
+        }
+    }
+
+    /// Rows that bear the flag of the customer's and say what was just sent: the flag may come late (afilnet.md U2).
+    fn weigh_flagged(&mut self, rows: &[usize], business: &[usize]) {
+        for index in rows.iter().copied() {
+            let (Some(words), Some(open)) = (&self.words[index], self.open[index]) else { continue };
+            let found = self.sends.iter().position(|send| {
+                send.explains(&open, self.account) && self.account.may_be_flagged_late(&send.forms, words)
+            });
+            let Some(send) = found else { continue };
+            if !open.due {
+                self.attributions[index] = Attribution::Undecided;
+                continue;
+            }
+            let forms = &self.sends[send].forms;
+            let must_show = self.sends[send].verdict == SendVerdict::Taken && self.account.shows(forms);
+            // Customers send files and links themselves: by now the flag would be another.
+            let says_it = !words.is_blank() && !words.is_one_link();
+            let surely = (self.account.late_flags && says_it) || forms.likeness(words, true) == Likeness::Equal;
+            let elsewhere = business.iter().any(|other| {
+                let words = self.words[*other].as_ref().filter(|_| self.attributions[*other] == Attribution::Undecided);
+                words.is_some_and(|words| forms.likeness(words, false) > Likeness::Unlike)
+            });
+            if must_show && surely && !elsewhere {
+                self.take(index, send, ShownAs::Alike);
+            } else if self.account.late_flags && forms.likeness(words, true) == Likeness::Equal {
+                self.attributions[index] = Attribution::Explained;
+            }
+        }
+    }
+
+    /// Rows that bear the flag of the customer's and whose send another row was matched with: somebody may have typed the
+    /// same words in Afilnet's panel, and that other row is theirs. The flag tells, once it has had its time.
+    fn doubt_flagged(&mut self, rows: &[AfilnetRow], made: &[UnmatchedSend]) {
+        if self.account.prompt_flags {
+            return;
+        }
+        for index in 0..rows.len() {
+            let (Some(words), Some(open)) = (&self.words[index], self.open[index]) else { continue };
+            if open.due || rows[index].direction != Direction::Inbound || !self.is_free(index) {
+                continue;
+            }
+            let is_matched = |send: &UnmatchedSend| !self.sends.iter().any(|left| left.matched == send.matched);
+            let is_said = |send: &&UnmatchedSend| {
+                send.explains(&open, self.account) && self.account.likeness(&send.forms, words) >= Likeness::Same
+            };
+            let says_it_too = |other: &AfilnetRow| {
+                other.direction == Direction::Outbound && RowWords::new(&other.text).says_the_same_as(words)
+            };
+            if made.iter().filter(is_said).any(is_matched)
+                || (open.seen_ms.is_some() && !words.is_empty() && rows.iter().any(says_it_too))
+            {
+                self.attributions[index] = Attribution::Undecided;
+            }
+        }
+    }
+
+    /// Rows that are one link, where a file was just taken: platforms keep files under links of their own.
+    fn match_files(&mut self, rows: &[usize]) {
+        for index in rows.iter().copied().filter(|index| self.is_free(*index)).collect::<Vec<_>>() {
+            let (Some(words), Some(open)) = (&self.words[index], self.open[index]) else { continue };
+            if !words.is_one_link() {
+                continue;
+            }
+            let explains = |send: &&UnmatchedSend| send.explains(&open, self.account);
+            let of_text = |send: &UnmatchedSend| {
+                !send.forms.is_file() && self.account.likeness(&send.forms, words) > Likeness::Unlike
+            };
+            if self.sends.iter().filter(explains).any(of_text) {
+                continue;
+            }
+            let taken = |send: &UnmatchedSend| {
+                send.forms.is_file()
+                    && send.verdict == SendVerdict::Taken
+                    && self.account.likeness(&send.forms, words) >= Likeness::Strong
+                    && self.account.rewrites_promptly(&send.forms)
+            };
+            if let Some(send) = self.sends.iter().position(|send| explains(&send) && taken(send)) {
+                self.take(index, send, ShownAs::Alike);
+            }
+        }
+    }
+
+    /// The sends that may be what a row shows, each with how much it is like it.
+    fn candidates(&self, index: usize) -> Vec<(usize, Likeness)> {
+        let (Some(words), Some(open)) = (&self.words[index], self.open[index]) else { return Vec::new() };
+        let sends = self.sends.iter().enumerate();
+        // Long after it was sent only what says the same is explained by a send.
+        let of = |(at, send): (usize, &UnmatchedSend)| {
+            let likeness = self.account.likeness(&send.forms, words);
+            let may = send.explains(&open, self.account)
+                || (likeness >= Likeness::Strong && !send.shown_rewritten && send.precedes(&open) && !open.due);
+            may.then_some((at, likeness))
+        };
+        sends.filter_map(of).collect()
+    }
+
+    /// Tells those apart that can be told at once; the rest is undecided.
+    fn weigh(&mut self, rows: &[usize]) {
+        for index in rows.iter().copied().filter(|index| self.is_free(*index)).collect::<Vec<_>>() {
+            let candidates = self.candidates(index);
+            let foreign = |(send, likeness): &(usize, Likeness)| {
+                *likeness == Likeness::Unlike && self.account.is_faithful_to(&self.sends[*send].forms)
+            };
+            if candidates.iter().all(foreign) {
+                continue;
+            }
+            self.attributions[index] = Attribution::Undecided;
+            let mut like = candidates.iter().filter(|(_, likeness)| *likeness > Likeness::Unlike);
+            if let (Some((send, Likeness::Strong | Likeness::Same)), None) = (like.next(), like.next())
+                && self.sends[*send].verdict == SendVerdict::Taken
+                && self.account.rewrites_promptly(&self.sends[*send].forms)
+            {
+                self.take(index, *send, ShownAs::Alike);
+            }
+        }
+    }
+
+    /// Whether another row that is not decided is more like a send.
+    fn has_a_liker_row(&self, send: &UnmatchedSend, than: Likeness, index: usize, rows: &[usize]) -> bool {
+        rows.iter().filter(|other| **other != index && self.attributions[**other] == Attribution::Undecided).any(
+            |other| self.words[*other].as_ref().is_some_and(|words| self.account.likeness(&send.forms, words) > than),
+        )
+    }
+
+    /// Decides of the rows that have waited for long enough.
+    fn decide(&mut self, rows: &[usize]) {
+        for index in rows.iter().copied() {
+            let due = self.open[index].is_some_and(|open| open.due);
+            if !due || self.attributions[index] != Attribution::Undecided {
+                continue;
+            }
+            let candidates = self.candidates(index);
+            // The likest of those that surely have a row; of equals the oldest.
+            let taken = |(send, likeness): &&(usize, Likeness)| {
+                let send = &self.sends[*send];
+                send.verdict == SendVerdict::Taken
+                    && !self.has_a_liker_row(send, *likeness, index, rows)
+                    && (*likeness >= Likeness::Strong
+                        || (*likeness == Likeness::Weak && self.account.shows(&send.forms)))
+            };
+            let likest = candidates.iter().filter(taken).rev().max_by_key(|(_, likeness)| *likeness);
+            if let Some((send, _)) = likest {
+                self.take(index, *send, ShownAs::Alike);
+                continue;
+            }
+            let explains = |(send, likeness): &(usize, Likeness)| {
+                *likeness > Likeness::Unlike && !self.has_a_liker_row(&self.sends[*send], *likeness, index, rows)
+            };
+            let is_like_one = candidates.iter().any(explains);
+            self.attributions[index] = if is_like_one { Attribution::Explained } else { Attribution::Foreign };
+        }
+    }
+}
+
+/// Doubts the rows of the business that were there before the bridge took stock and are like a send that no row shows: one
+/// that was made before then has its row among them, and what somebody wrote in the same words is no proof of it.
+pub(crate) fn mark_history_ambiguous(
+    rows: &[AfilnetRow],
+    history: &[bool],
+    unshown: &[UnmatchedSend],
+    attributions: &mut [Attribution],
+) {
+    for (index, row) in rows.iter().enumerate().filter(|(index, _)| history[*index]) {
+        if row.direction == Direction::Outbound && !unshown.is_empty() {
+            let words = RowWords::new(&row.text);
+            if unshown.iter().any(|send| send.forms.likeness(&words, false) > Likeness::Unlike) {
+                attributions[index] = Attribution::Explained;
+            }
+        }
+    }
+}
+
+/// A row that was not known before an attempt began.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RowSince<'a> {
+    pub(crate) row: &'a AfilnetRow,
+    pub(crate) shows: Shows,
+}
+
+/// What a row is taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shows {
+    /// The send in question.
+    It,
+    /// Another send.
+    Another,
+    Nothing,
+}
+
+/// What the rows of one look come to for a send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SendStanding {
+    /// A row shows it.
+    Shown,
+    /// No row that came since can be it.
+    Absent,
+    /// Nobody can tell.
+    Undecidable,
+}
+
+/// The same in numbers of rows of the business that came since.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct LookEvidence {
+    pub(crate) since: usize,
+    /// Those that show sends of the bridge for certain.
+    pub(crate) ours: usize,
+    /// Those that somebody else wrote for certain.
+    pub(crate) others: usize,
+    pub(crate) unexplained: usize,
+    /// Sends of the hour before that were taken for certain and that no row shows.
+    pub(crate) missing: usize,
+}
+
+impl std::fmt::Display for LookEvidence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { since, ours, others, unexplained, missing } = self;
+        write!(
+            f,
+            "rows since: {since}, ours for certain: {ours}, somebody else's: {others}, unexplained: {unexplained}"
+        )?;
+        if *missing > 0 {
+            write!(f, "; messages that were certainly sent before and do not show: {missing}")?;
+        }
+        Ok(())
+    }
+}
+
+/// What the rows that came since a send began come to for it, where so many sends of the hour before were taken and do
+/// not show (an account that hides one row may hide another).
+pub(crate) fn standing(
+    send: &UnmatchedSend,
+    rows: &[RowSince<'_>],
+    missing: usize,
+    account: &AccountTraits,
+) -> (SendStanding, LookEvidence) {
+    let mut evidence = LookEvidence { missing, ..LookEvidence::default() };
+    let mut shown = false;
+    let faithful = account.is_faithful_to(&send.forms);
+    for RowSince { row, shows } in rows {
+        let likeness = || account.likeness(&send.forms, &RowWords::new(&row.text));
+        let is_the_customers = match row.direction {
+            Direction::Outbound => false,
+            Direction::Inbound => {
+                *shows == Shows::Nothing && !account.may_be_flagged_late(&send.forms, &RowWords::new(&row.text))
+            }
+            Direction::Unknown => *shows == Shows::Nothing && likeness() == Likeness::Unlike,
+        };
+        if is_the_customers {
+            continue;
+        }
+        evidence.since += 1;
+        match shows {
+            Shows::It => {
+                shown = true;
+                evidence.ours += 1;
+            }
+            Shows::Another => evidence.ours += 1,
+            Shows::Nothing if faithful && likeness() == Likeness::Unlike => evidence.others += 1,
+            Shows::Nothing => evidence.unexplained += 1,
+        }
+    }
+    let standing = match (shown, evidence.unexplained + missing) {
+        (true, _) => SendStanding::Shown,
+        (false, 0) => SendStanding::Absent,
+        (false, _) => SendStanding::Undecidable,
+    };
+    (standing, evidence)
+}
+
+#[cfg(test)]
+mod tests;
+
+#[cfg(test)]
+mod worlds;

@@ -1,0 +1,245 @@
+//! Whose rows are, and what became of sends.
+
+use super::super::testing::row;
+use super::*;
+use Direction::{Inbound as I, Outbound as O, Unknown as U};
+
+fn matched(m_id: &str) -> Match {
+    Match { m_id: m_id.parse().unwrap(), part: 0, last: true }
+}
+
+fn text(m_id: &str, words: &str) -> UnmatchedSend {
+    UnmatchedSend::new(matched(m_id), Some(words), None, 0)
+}
+
+fn in_doubt(m_id: &str, words: &str) -> UnmatchedSend {
+    text(m_id, words).with(SendVerdict::InDoubt, false)
+}
+
+fn file(m_id: &str, caption: Option<&str>) -> UnmatchedSend {
+    UnmatchedSend::new(matched(m_id), caption, Some("https://x.test/f/a%20b.pdf?x=1&y=2"), 0)
+}
+
+/// An account that has shown everything word for word.
+fn faithful() -> AccountTraits {
+    AccountTraits {
+        shows_texts: true,
+        shows_files: true,
+        verbatim: Features::from_bits(i64::MAX),
+        ..AccountTraits::default()
+    }
+}
+
+/// One that has shown texts, and rewritten some with these features.
+fn rewriting(features: Features) -> AccountTraits {
+    AccountTraits { shows_texts: true, verbatim: Features::WORDS, rewritten: features, ..AccountTraits::default() }
+}
+
+/// Whose each row is, as the mId of its send, `~` before it where it is shown in other words; `!` explained, `?`
+/// undecided, `-` somebody else's. And the directions.
+fn judged_by(
+    account: &AccountTraits,
+    open: OpenRow,
+    rows: &[(Direction, &str)],
+    sends: Vec<UnmatchedSend>,
+) -> (Vec<String>, String) {
+    let mut rows: Vec<AfilnetRow> = rows.iter().map(|(direction, text)| row("", *direction, 7, text)).collect();
+    let open = vec![Some(open); rows.len()];
+    let (attributions, _) = attribute(&mut rows, &open, sends, account);
+    let names = attributions.iter().map(|attribution| match attribution {
+        Attribution::Ours { matched, how } => {
+            let sign = match how {
+                ShownAs::Verbatim => "",
+                ShownAs::Rewritten => "=",
+                ShownAs::Alike => "~",
+            };
+            format!("{sign}{}", matched.m_id.as_str())
+        }
+        Attribution::Explained => "!".to_owned(),
+        Attribution::Undecided => "?".to_owned(),
+        Attribution::Foreign => "-".to_owned(),
+    });
+    (names.collect(), rows.iter().map(|row| row.direction.letter()).collect())
+}
+
+fn judged(rows: &[(Direction, &str)], sends: Vec<UnmatchedSend>) -> (Vec<String>, String) {
+    judged_by(&faithful(), OpenRow::default(), rows, sends)
+}
+
+const DUE: OpenRow = OpenRow { read_before_ms: Some(0), seen_ms: None, due: true };
+
+#[test]
+fn a_row_that_does_not_say_is_ours_where_we_said_so_and_else_the_customers() {
+    let mut rows = vec![
+        row("1", U, 7, "ok"),
+        row("2", U, 7, "ok\r\n"),
+        row("3", U, 7, "https://x.test/f/a%20b.pdf?x=1&y=2"),
+        row("4", U, 7, ""),
+        row("5", O, 8, "bye"),
+        row("6", I, 9, "so long"),
+        row("7", U, 7, "seen"),
+    ];
+    let own = vec![text("a", "ok"), file("b", Some("caption")), text("c", "bye"), text("d", "bye"), text("e", "seen")];
+    let mut open = vec![Some(OpenRow::default()); 6];
+    open.push(None);
+    let (attributions, left) = attribute(&mut rows, &open, own, &faithful());
+    let letters: String = rows.iter().map(|row| row.direction.letter()).collect();
+    assert_eq!(letters, "oioioiu");
+    let claimed = |at: usize, m_id: &str| {
+        assert_eq!(attributions[at], Attribution::Ours { matched: matched(m_id), how: ShownAs::Verbatim }, "{at}");
+    };
+    claimed(0, "a");
+    claimed(2, "b");
+    claimed(4, "c");
+    assert!([1, 3, 5, 6].iter().all(|at| attributions[*at] == Attribution::Foreign), "{attributions:?}");
+    assert_eq!(left, [text("d", "bye"), text("e", "seen")]);
+}
+
+#[test]
+fn a_file_is_known_by_its_link_its_name_its_caption_or_by_no_words_at_all() {
+    for shown in [
+        "https://x.test/f/a%20b.pdf?x=1&amp;y=2",
+        "<a href=\"https://x.test/f/a%20b.pdf?x=1&amp;y=2\">the bill</a>",
+        "[file] a%20b.pdf",
+        "the  bill",
+        "",
+    ] {
+        let (names, _) = judged(&[(O, shown)], vec![file("f", Some("the bill"))]);
+        assert_eq!(names[0].trim_start_matches('~'), "f", "{shown}");
+    }
+    // Another row names the file, so the one without words is not it.
+    let two = [(O, ""), (O, "https://x.test/f/a%20b.pdf?x=1&y=2")];
+    assert_eq!(judged(&two, vec![file("f", None)]).0, ["-", "f"]);
+    // The customer's own picture is the customer's, at once where flags are known to come at once.
+    let prompt = AccountTraits { prompt_flags: true, ..faithful() };
+    let pictures = [(U, ""), (I, "")];
+    let (names, directions) = judged_by(&prompt, OpenRow::default(), &pictures, vec![file("f", None)]);
+    assert_eq!((names, directions), (vec!["-".into(), "-".into()], "ii".into()));
+    assert_eq!(judged(&pictures, vec![file("f", None)]).0, ["-", "?"]);
+    assert_eq!(judged_by(&faithful(), DUE, &pictures, vec![file("f", None)]).0, ["-", "-"]);
+}
+
+#[test]
+fn a_row_that_is_like_a_send_is_postponed_and_then_taken_for_it() {
+    for shown in ["*Hola*, Ana", "hola ana -- Ventas", "HOLA, ANA!", "Hola", "H?la Ana", "Hola :wave: Ana", ""] {
+        let (row, send) = ([(O, shown)], || vec![text("t", "Hola Ana")]);
+        assert_eq!(judged(&row, send()).0, ["?"], "{shown}");
+        assert_eq!(judged_by(&faithful(), DUE, &row, send()).0, ["~t"], "{shown}");
+        // One in doubt is not proven by it.
+        assert_eq!(judged_by(&faithful(), DUE, &row, vec![in_doubt("t", "Hola Ana")]).0, ["!"], "{shown}");
+    }
+    assert_eq!(judged(&[(O, "Adiós")], vec![text("t", "Hola Ana")]).0, ["-"]);
+    assert_eq!(judged(&[(O, "\u{1f44d}")], vec![text("t", "\u{2764}")]).0, ["?"]);
+    assert_eq!(judged(&[(O, "\u{1f44d}")], vec![text("t", "Hola Ana")]).0, ["-"]);
+    assert_eq!(judged(&[(O, "\u{1f4f7}")], vec![file("f", None)]).0, ["?"]);
+    // Once its send is shown a row like it is somebody's own words.
+    assert_eq!(judged(&[(O, "Hola Ana"), (O, "Hola Ana!")], vec![text("t", "Hola Ana")]).0, ["t", "-"]);
+    // What the customer may have written is never doubted away.
+    assert_eq!(judged(&[(U, "Hola Ana!"), (I, "Hola")], vec![text("t", "Hola Ana")]).1, "ii");
+}
+
+#[test]
+fn a_row_unlike_a_send_waits_where_the_account_has_not_shown_such_sends_word_for_word() {
+    let row = [(O, "Le llamo en cinco minutos")];
+    let send = || vec![text("t", "Mire https://a.test/x \u{1f44b}")];
+    assert_eq!(judged(&row, send()).0, ["-"]);
+    let new = AccountTraits::default();
+    assert_eq!(judged_by(&new, OpenRow::default(), &row, send()).0, ["?"]);
+    assert_eq!(judged_by(&new, DUE, &row, send()).0, ["-"], "nothing says that it is ours");
+}
+
+#[test]
+fn a_send_explains_no_row_that_comes_up_long_after_it() {
+    let late = OpenRow { read_before_ms: Some(EXPLAINS_FOR_MS + 1), seen_ms: None, due: false };
+    let new = AccountTraits::default();
+    assert_eq!(judged_by(&new, late, &[(O, "Le llamo luego")], vec![text("t", "Su pedido")]).0, ["-"]);
+    let slow = AccountTraits { settle_lag_ms: EXPLAINS_FOR_MS, ..new };
+    assert_eq!(judged_by(&slow, late, &[(O, "Le llamo luego")], vec![text("t", "Su pedido")]).0, ["?"]);
+    // The very words are its own, however late, and words like them wait.
+    assert_eq!(judged_by(&new, late, &[(O, "Su pedido")], vec![text("t", "Su pedido")]).0, ["t"]);
+    assert_eq!(judged_by(&new, late, &[(O, "Su pedido!")], vec![text("t", "Su pedido")]).0, ["?"]);
+    assert_eq!(
+        judged_by(&new, OpenRow { due: true, ..late }, &[(O, "Su pedido!")], vec![text("t", "Su pedido")]).0,
+        ["-"]
+    );
+}
+
+#[test]
+fn a_link_right_after_a_file_that_was_taken_is_that_file_and_bars_nobody_elses_row() {
+    let new = rewriting(Features::FILE);
+    let rows = [(O, "https://media.test/out/8c1f0e.pdf"), (O, "Le llamo en cinco minutos")];
+    assert_eq!(judged_by(&new, OpenRow::default(), &rows, vec![file("f", None)]).0, ["~f", "-"]);
+    // One to something else waits, and is nobody's proof where another leads to a file of its kind.
+    let page = (O, "https://maps.test/centre");
+    assert_eq!(judged_by(&new, OpenRow::default(), &[page], vec![file("f", None)]).0, ["?"]);
+    assert_eq!(
+        judged_by(&AccountTraits { shows_files: true, ..new }, DUE, &[page, rows[0]], vec![file("f", None)]).0,
+        ["-", "~f"]
+    );
+    // Where the account was not seen to do that, the row waits, and with it only what else may be that file.
+    let unknown = AccountTraits { shows_texts: true, verbatim: Features::WORDS, ..AccountTraits::default() };
+    assert_eq!(judged_by(&unknown, OpenRow::default(), &rows[..1], vec![file("f", None)]).0, ["?"]);
+    assert_eq!(judged_by(&unknown, DUE, &rows, vec![file("f", None)]).0, ["~f", "-"]);
+    // Not of one in doubt, nor where a text of the bridge may be that link.
+    let doubtful = file("f", None).with(SendVerdict::InDoubt, false);
+    assert_eq!(judged_by(&new, OpenRow::default(), &rows[..1], vec![doubtful]).0, ["?"]);
+    let both = vec![file("f", None), text("t", "https://shop.test/pay/7")];
+    assert_eq!(judged_by(&new, OpenRow::default(), &rows[..1], both).0, ["?"]);
+}
+
+#[test]
+fn a_row_with_the_customers_flag_that_says_what_was_just_sent_waits() {
+    let rows = [(I, "Buenos d\u{ed}as")];
+    let send = || vec![text("t", "Buenos d\u{ed}as")];
+    assert_eq!(judged(&rows, send()).0, ["?"]);
+    assert_eq!(
+        judged_by(&faithful(), DUE, &rows, send()).0,
+        ["~t"],
+        "no other row shows it, and the account shows rows"
+    );
+    assert_eq!(judged_by(&AccountTraits::default(), DUE, &rows, send()).0, ["-"]);
+    assert_eq!(judged_by(&faithful(), DUE, &rows, vec![in_doubt("t", "Buenos d\u{ed}as")]).0, ["-"]);
+    // Where another row shows it, this one is the customer's at once on an account that sets flags at once. On others
+    // that row may be somebody else's, who typed the same, for as long as the flag may come.
+    let both = [(I, "Buenos d\u{ed}as"), (O, "Buenos d\u{ed}as")];
+    let prompt = AccountTraits { prompt_flags: true, ..faithful() };
+    assert_eq!(judged_by(&prompt, OpenRow::default(), &both, send()).0, ["-", "t"]);
+    assert_eq!(judged(&both, send()).0, ["?", "t"]);
+    let again = OpenRow { read_before_ms: Some(0), seen_ms: Some(1), due: false };
+    assert_eq!(judged_by(&faithful(), again, &both, vec![]).0, ["?", "-"]);
+    assert_eq!(judged_by(&faithful(), DUE, &both, vec![]).0, ["-", "-"]);
+    let late = OpenRow { read_before_ms: Some(EXPLAINS_FOR_MS + 1), seen_ms: None, due: false };
+    assert_eq!(judged_by(&faithful(), late, &rows, send()).0, ["-"]);
+}
+
+#[test]
+fn a_send_that_a_row_was_taken_for_is_shown_by_its_own_words_alone() {
+    let taken = || vec![text("t", "Hola Ana").with(SendVerdict::Taken, true)];
+    assert_eq!(judged(&[(O, "Hola Ana!")], taken()).0, ["-"]);
+    assert_eq!(judged(&[(O, "Hola Ana")], taken()).0, ["t"]);
+}
+
+fn since(send: &UnmatchedSend, account: &AccountTraits, rows: &[(Direction, &str, Shows)]) -> (SendStanding, String) {
+    let rows: Vec<(AfilnetRow, Shows)> = rows.iter().map(|(d, words, shows)| (row("", *d, 7, words), *shows)).collect();
+    let rows: Vec<RowSince<'_>> = rows.iter().map(|(row, shows)| RowSince { row, shows: *shows }).collect();
+    let (standing, evidence) = standing(send, &rows, 0, account);
+    (standing, evidence.to_string())
+}
+
+#[test]
+fn a_send_is_absent_where_every_row_since_is_another_send_or_surely_somebody_elses() {
+    let send = in_doubt("t", "Su pedido sale hoy");
+    let others = [(O, "ok", Shows::Another), (I, "gracias", Shows::Nothing)];
+    let words = "rows since: 1, ours for certain: 1, somebody else's: 0, unexplained: 0".to_owned();
+    assert_eq!(since(&send, &AccountTraits::default(), &others), (SendStanding::Absent, words));
+    let with = |row: (Direction, &'static str, Shows)| [others[0], others[1], row];
+    let unlike = with((O, "Le llamo en cinco minutos", Shows::Nothing));
+    assert_eq!(since(&send, &faithful(), &unlike).0, SendStanding::Absent);
+    assert_eq!(since(&send, &AccountTraits::default(), &unlike).0, SendStanding::Undecidable);
+    for like in ["Su pedido sale hoy \u{2013} Ventas", "su pedido", "Su p", ""] {
+        assert_eq!(since(&send, &faithful(), &with((O, like, Shows::Nothing))).0, SendStanding::Undecidable, "{like}");
+    }
+    assert_eq!(since(&send, &faithful(), &with((O, "x", Shows::It))).0, SendStanding::Shown);
+    let flagged = with((I, "Su pedido sale hoy", Shows::Nothing));
+    assert_eq!(since(&send, &faithful(), &flagged).0, SendStanding::Undecidable, "a flag may come late");
+}
