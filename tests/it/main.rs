@@ -36,6 +36,7 @@ mod proxy;
 mod refusals;
 mod reload;
 mod repeat;
+mod rewriting;
 mod send;
 mod stop;
 mod store;
