@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 
-use self::readings::readings;
+use self::readings::{link_at, readings};
 use super::sent_form::SentForm;
 use crate::domain::entities;
 use crate::domain::placeholder::{Piece, pieces};
@@ -23,7 +23,7 @@ const LONGEST_COMPARED: usize = 240;
 const STRONG_SHARE: f64 = 0.8;
 const WEAK_SHARE: f64 = 0.6;
 
-/// Letters of a row that may stand for a file or for a send without letters ("Foto", "[imagen]", ":wave:"), at most.
+/// Letters of a row that may stand for a file or for a send without letters ("Foto", "imagen", ":wave:"), at most.
 const PLACEHOLDER: usize = 24;
 
 /// A file name shorter than this proves nothing.
@@ -148,6 +148,16 @@ impl FilledForms {
             Piece::Placeholder(_) => None,
         });
         Self { digests, around: Form { linked: true, ..Form::new(&texts.collect::<String>()) } }
+    }
+
+    /// How much a row is like the text around the placeholders, in which something stood: a short part of it is not.
+    fn likeness(&self, reading: &Form) -> Likeness {
+        let around = &self.around;
+        if around.letters.is_empty() {
+            return if reading.linked { Likeness::Weak } else { Likeness::Unlike };
+        }
+        let is_part = count(&reading.letters) * 2 < count(&around.letters);
+        if is_part { Likeness::Unlike } else { compare(around, reading, false) }
     }
 
     fn says(&self, reading: &Form) -> bool {
@@ -299,11 +309,7 @@ impl SendForms {
 
     /// Whether it is a text without letters.
     pub(crate) fn is_silent(&self) -> bool {
-        !self.is_file
-            && match &self.filled {
-                Some(filled) => filled.around.letters.is_empty(),
-                None => !self.forms.is_empty() && self.forms.iter().all(|form| form.letters.is_empty()),
-            }
+        !self.is_file && !self.forms.is_empty() && self.forms.iter().all(|form| form.letters.is_empty())
     }
 
     pub(crate) fn is_one_link(&self) -> bool {
@@ -324,8 +330,7 @@ impl SendForms {
         let of_words =
             self.forms.iter().flat_map(|form| row.readings.iter().map(|reading| compare(form, reading, keeps_links)));
         let filled = self.filled.iter();
-        let of_filled =
-            filled.flat_map(|filled| row.readings.iter().map(|reading| compare(&filled.around, reading, false)));
+        let of_filled = filled.flat_map(|filled| row.readings.iter().map(|reading| filled.likeness(reading)));
         // The text around a link is never a proof: what stood in between is not known.
         let of_filled = of_filled.max().unwrap_or(Likeness::Unlike).min(Likeness::Strong);
         of_words.max().unwrap_or(Likeness::Unlike).max(of_filled).max(self.without_words(row, keeps_links))
@@ -401,12 +406,6 @@ pub(crate) fn is_one_link(text: &str) -> bool {
 
 fn has_link(text: &str) -> bool {
     text.split_whitespace().any(|word| link_at(word).is_some())
-}
-
-/// Where a link begins in a word: one with its scheme, or as platforms shorten it.
-fn link_at(word: &str) -> Option<usize> {
-    let word = word.to_ascii_lowercase();
-    ["http://", "https://", "www."].iter().filter_map(|start| word.find(start)).min()
 }
 
 /// The kind of the file to which a link leads, by the ending of its path.

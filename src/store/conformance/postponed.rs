@@ -9,6 +9,7 @@ use crate::store::{Lesson, Postponement, RowNews};
 on_each_engine! {
     a_postponed_row_outlives_a_restart_and_is_decided_once
     what_a_row_says_that_said_nothing_is_told_once
+    a_row_that_is_decided_is_known_as_what_it_says_by_then
     a_row_taken_for_a_send_by_its_likeness_leaves_that_to_its_own_words
     rows_teach_which_sends_are_shown_word_for_word_and_where_first_sends_show
     a_postponed_row_is_erased_with_its_person_and_dropped_with_old_texts
@@ -70,6 +71,20 @@ async fn what_a_row_says_that_said_nothing_is_told_once(engine: Engine) {
     assert_eq!(store.record(with(RowNews::Words, Some("l1"), "words again")).await.unwrap().events, 0);
     let seen = store.seen(&channel(), &contact(1)).await.unwrap().rows;
     assert_eq!((seen[0].shape.as_deref(), seen[0].mark.as_deref()), (Some("l1"), Some("mark of words")));
+}
+
+async fn a_row_that_is_decided_is_known_as_what_it_says_by_then(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let mut blank = postponed("r1", 700);
+    blank.rows[0].shape = Some("b1".to_owned());
+    store.record(blank).await.unwrap();
+    let mut page = decided("r1");
+    page.rows[0].shape = Some("l1".to_owned());
+    assert_eq!(store.record(page.clone()).await.unwrap().events, 1);
+    let seen = store.seen(&channel(), &contact(1)).await.unwrap().rows;
+    assert_eq!((seen[0].shape.as_deref(), seen[0].mark.as_deref()), (Some("l1"), Some("mark of x")));
+    page.rows[0].news = RowNews::Words;
+    assert_eq!(store.record(page).await.unwrap().events, 0, "its words are told already");
 }
 
 /// A message to contact 1 that was surely sent.

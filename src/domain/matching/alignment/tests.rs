@@ -119,6 +119,37 @@ fn a_file_is_known_by_its_link_its_name_its_caption_or_by_no_words_at_all() {
     assert_eq!(judged_by(&faithful(), DUE, &pictures, vec![file("f", None)]).0, ["-", "-"]);
 }
 
+fn filled(m_id: &str, template: &str, sent: &[&str]) -> UnmatchedSend {
+    let digests = sent.iter().map(|words| crate::domain::matching::sent_form(0, [7; 16], words)).collect();
+    UnmatchedSend::filled(matched(m_id), template, digests, None, 0)
+}
+
+#[test]
+fn a_call_whose_placeholders_were_filled_in_is_known_by_what_any_attempt_sent() {
+    let template = "Siga su caso: {{anna.chat_url}} - Ventas";
+    let own = || filled("t", template, &["Siga su caso: https://a.test/?u=1&v=2 - Ventas", "Siga su caso: f - Ventas"]);
+    for shown in ["Siga  su caso: https://a.test/?u=1&amp;v=2 - Ventas\r\n", "Siga su caso: f - Ventas"] {
+        assert_eq!(judged(&[(O, shown)], vec![own()]).0, ["t"], "{shown}");
+    }
+    // As the agent wrote it, with another link, or in another order: not surely that call.
+    for shown in [
+        template,
+        "Siga su caso: https://a.test/?u=2 - Ventas",
+        "*Siga su caso:* a.test/x - Ventas",
+        "- Ventas, siga su caso:",
+    ] {
+        assert_eq!(judged(&[(O, shown)], vec![own()]).0, ["?"], "{shown}");
+    }
+    for shown in ["Ventas", "otra cosa"] {
+        assert_eq!(judged(&[(O, shown)], vec![own()]).0, ["-"], "{shown}");
+    }
+    let bare = || filled("b", "{{anna.chat_url}}", &["https://a.test/1"]);
+    assert_eq!(judged(&[(O, "https://a.test/2")], vec![bare()]).0, ["?"]);
+    assert_eq!(judged(&[(O, "gracias")], vec![bare()]).0, ["-"]);
+    let prompt = AccountTraits { prompt_flags: true, ..faithful() };
+    assert_eq!(judged_by(&prompt, OpenRow::default(), &[(I, "https://a.test/1")], vec![bare()]).0, ["-"]);
+}
+
 #[test]
 fn a_row_that_is_like_a_send_is_postponed_and_then_taken_for_it() {
     for shown in ["*Hola*, Ana", "hola ana -- Ventas", "HOLA, ANA!", "Hola", "H?la Ana", "Hola :wave: Ana", ""] {
@@ -217,6 +248,31 @@ fn a_send_that_a_row_was_taken_for_is_shown_by_its_own_words_alone() {
     let taken = || vec![text("t", "Hola Ana").with(SendVerdict::Taken, true)];
     assert_eq!(judged(&[(O, "Hola Ana!")], taken()).0, ["-"]);
     assert_eq!(judged(&[(O, "Hola Ana")], taken()).0, ["t"]);
+}
+
+#[test]
+fn a_row_that_was_read_before_a_send_is_not_its_row() {
+    let waits = OpenRow { read_before_ms: Some(0), seen_ms: Some(1000), due: false };
+    let send = |earliest_ms| vec![text("t", "Hola Ana").not_before(earliest_ms)];
+    for shown in ["Hola Ana", "Hola Ana!"] {
+        assert_eq!(judged_by(&faithful(), waits, &[(O, shown)], send(1001)).0, ["-"], "{shown}");
+        assert_ne!(judged_by(&faithful(), waits, &[(O, shown)], send(1000)).0, ["-"], "{shown}");
+    }
+    assert_eq!(judged_by(&faithful(), waits, &[(I, "Hola Ana")], send(1001)).0, ["-"]);
+}
+
+#[test]
+fn absence_is_not_proven_while_a_send_that_was_taken_does_not_show() {
+    let hour_ms = MISSING_FOR_MS;
+    let taken = |at_ms| UnmatchedSend::new(matched("a"), Some("ok"), None, at_ms);
+    assert!(taken(hour_ms).is_missing_at(2 * hour_ms));
+    assert!(!taken(hour_ms - 1).is_missing_at(2 * hour_ms), "long ago");
+    assert!(!taken(hour_ms).is_missing_at(hour_ms), "later");
+    assert!(!taken(hour_ms).with(SendVerdict::InDoubt, false).is_missing_at(2 * hour_ms));
+    assert!(!taken(hour_ms).with(SendVerdict::Taken, true).is_missing_at(2 * hour_ms), "a row was taken for it");
+    let (standing, evidence) = standing(&in_doubt("t", "Su pedido sale hoy"), &[], 1, &faithful());
+    assert_eq!(standing, SendStanding::Undecidable);
+    assert!(evidence.to_string().contains("do not show: 1"), "{evidence}");
 }
 
 fn since(send: &UnmatchedSend, account: &AccountTraits, rows: &[(Direction, &str, Shows)]) -> (SendStanding, String) {

@@ -1,7 +1,6 @@
 //! A row's words without what a platform may have done to them: entities, damaged character sets, markup, counters in
 //! links, names of emoji. Pure.
 
-use super::link_at;
 use crate::domain::entities;
 
 /// Readings of one row's words, at most: each undoes some of what a platform may have done.
@@ -119,4 +118,10 @@ fn without_names(text: &str) -> Option<String> {
         }
     }
     any.then_some(out)
+}
+
+/// Where a link begins in a word: one with its scheme, or as platforms shorten it.
+pub(super) fn link_at(word: &str) -> Option<usize> {
+    let word = word.to_ascii_lowercase();
+    ["http://", "https://", "www."].iter().filter_map(|start| word.find(start)).min()
 }
