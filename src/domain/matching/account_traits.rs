@@ -26,12 +26,12 @@ pub(crate) struct AccountTraits {
 }
 
 impl AccountTraits {
-    /// Whether a row of such a send has ever been found.
+    /// Returns whether a row of such a send has ever been found.
     pub(crate) fn shows(&self, send: &SendForms) -> bool {
         self.shows_texts && (!send.is_file() || self.shows_files)
     }
 
-    /// Whether it shows such a send word for word.
+    /// Returns whether it shows such a send word for word.
     pub(super) fn is_faithful_to(&self, send: &SendForms) -> bool {
         self.shows(send) && self.verbatim.holds(send.features())
     }

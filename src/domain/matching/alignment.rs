@@ -1,4 +1,4 @@
-//! Whose each row of the business is, and what became of each send: the sends of a conversation, with their verdicts, held
+//! Attributes the rows of the business, and finds what became of each send: the sends of a conversation, with their verdicts, held
 //! against its rows by order, count, time and likeness. Pure.
 //!
 //! Two answers need a proof, for each is a fault when it is wrong: that a row is somebody else's (else the bridge would
@@ -85,13 +85,13 @@ impl UnmatchedSend {
         self.forms.features()
     }
 
-    /// Whether it was taken in the hour before this time and has no row.
+    /// Returns whether it was taken in the hour before this time and has no row.
     pub(crate) fn is_missing_at(&self, now_ms: i64) -> bool {
         let lately = now_ms.saturating_sub(MISSING_FOR_MS)..now_ms;
         self.verdict == SendVerdict::Taken && !self.shown_rewritten && lately.contains(&self.at_ms)
     }
 
-    /// Whether it was made before a row was read.
+    /// Returns whether it was made before a row was read.
     fn precedes(&self, row: &OpenRow) -> bool {
         row.seen_ms.is_none_or(|seen_ms| self.earliest_ms <= seen_ms)
     }
@@ -103,12 +103,12 @@ impl UnmatchedSend {
         format!("{} {verdict:?} at {} s, shown rewritten: {shown_rewritten}", matched.m_id, at_ms / 1000 % 100_000)
     }
 
-    /// Whether it was taken at this time or later.
+    /// Returns whether it was taken at this time or later.
     pub(crate) fn was_taken_since(&self, since_ms: i64) -> bool {
         self.verdict == SendVerdict::Taken && self.at_ms >= since_ms
     }
 
-    /// Whether it may be what a row shows that did not show when the conversation was read before.
+    /// Returns whether it may be what a row shows that did not show when the conversation was read before.
     fn explains(&self, row: &OpenRow, account: &AccountTraits) -> bool {
         let until_ms = self.at_ms.saturating_add(EXPLAINS_FOR_MS.max(account.settle_lag_ms.saturating_mul(2)));
         !self.shown_rewritten && self.precedes(row) && row.read_before_ms.is_none_or(|read_ms| read_ms <= until_ms)
@@ -137,7 +137,7 @@ pub(crate) enum ShownAs {
     Alike,
 }
 
-/// Whose an open row is.
+/// Who wrote an open row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Attribution {
     /// It shows this send.
@@ -159,7 +159,7 @@ struct Alignment<'a> {
     attributions: Vec<Attribution>,
 }
 
-/// Says whose each open row is (`open` has one entry a row, oldest first), against the sends that no row shows yet (oldest
+/// Attributes each open row (`open` has one entry a row, oldest first), against the sends that no row shows yet (oldest
 /// first), and which of these are left. One row shows one send. A row that does not say whose it is becomes the
 /// business's where it shows exactly what was sent, and else the customer's.
 pub(crate) fn attribute(
@@ -354,7 +354,7 @@ impl Alignment<'_> {
         }
     }
 
-    /// Whether another row that is not decided is more like a send.
+    /// Returns whether another row that is not decided is more like a send.
     fn has_a_liker_row(&self, send: &UnmatchedSend, than: Likeness, index: usize, rows: &[usize]) -> bool {
         rows.iter().filter(|other| **other != index && self.attributions[**other] == Attribution::Undecided).any(
             |other| self.words[*other].as_ref().is_some_and(|words| self.account.likeness(&send.forms, words) > than),

@@ -40,7 +40,7 @@ impl<'a> Known<'a> {
         Self { shapes: shapes.into_iter().filter_map(parsed).collect(), ..self }
     }
 
-    /// Whether ids were not believed when the page was read before.
+    /// Returns whether ids were not believed when the page was read before.
     fn was_named_by_content(&self) -> bool {
         self.tail.iter().any(|name| name.starts_with('h'))
     }

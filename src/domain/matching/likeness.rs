@@ -219,7 +219,7 @@ impl RowWords {
         }
     }
 
-    /// Whether it shows nothing at all, or only what damage leaves.
+    /// Returns whether it shows nothing at all, or only what damage leaves.
     pub(crate) fn is_blank(&self) -> bool {
         self.readings[0].normal.chars().all(|c| c.is_whitespace() || matches!(c, '?' | '\u{fffd}' | '.'))
     }
@@ -232,7 +232,7 @@ impl RowWords {
         self.one_link
     }
 
-    /// Whether both say exactly the same, once what a platform did is undone.
+    /// Returns whether both say exactly the same, once what a platform did is undone.
     pub(crate) fn says_the_same_as(&self, other: &Self) -> bool {
         let whole = |reading: &&Form| !reading.lossy && !reading.normal.is_empty();
         self.readings
@@ -280,7 +280,7 @@ impl SendForms {
         self.features
     }
 
-    /// Whether a row says exactly what was sent.
+    /// Returns whether a row says exactly what was sent.
     pub(crate) fn says(&self, row: &RowWords) -> bool {
         let equal = |reading: &Form| {
             !reading.lossy && !reading.normal.is_empty() && self.forms.iter().any(|f| f.normal == reading.normal)
@@ -295,19 +295,19 @@ impl SendForms {
             || self.filled.as_ref().is_some_and(|filled| filled.says(&row.readings[0]))
     }
 
-    /// Whether a row says all of it and perhaps more.
+    /// Returns whether a row says all of it and perhaps more.
     pub(crate) fn is_within(&self, row: &RowWords) -> bool {
         self.forms.iter().any(|form| row.readings.iter().any(|reading| is_word_of(form, reading)))
     }
 
-    /// Whether a row has less than half of its letters.
+    /// Returns whether a row has less than half of its letters.
     pub(crate) fn is_much_longer_than(&self, row: &RowWords) -> bool {
         let said = self.forms.iter().map(|form| count(&form.letters)).min().unwrap_or_default();
         let shown = row.readings.iter().map(|reading| count(&reading.letters)).max().unwrap_or_default();
         shown * 2 < said
     }
 
-    /// Whether it is a text without letters.
+    /// Returns whether it is a text without letters.
     pub(crate) fn is_silent(&self) -> bool {
         !self.is_file && !self.forms.is_empty() && self.forms.iter().all(|form| form.letters.is_empty())
     }
@@ -316,7 +316,7 @@ impl SendForms {
         self.forms.iter().any(|form| is_one_link(&form.normal))
     }
 
-    /// Whether a row holds the file's link or its name.
+    /// Returns whether a row holds the file's link or its name.
     pub(crate) fn is_held_by(&self, row: &RowWords) -> bool {
         row.readings.iter().any(|reading| self.holds.iter().any(|held| reading.normal.contains(held.as_str())))
     }
@@ -468,7 +468,7 @@ fn compare(said: &Form, shown: &Form, keeps_links: bool) -> Likeness {
     }
 }
 
-/// Whether a text holds the other as words of its own, in whatever case.
+/// Returns whether a text holds the other as words of its own, in whatever case.
 fn is_word_of(said: &Form, shown: &Form) -> bool {
     let (said, shown) = (said.normal.to_lowercase(), shown.normal.to_lowercase());
     let is_edge = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric());
@@ -478,12 +478,12 @@ fn is_word_of(said: &Form, shown: &Form) -> bool {
             .any(|(at, _)| is_edge(shown[..at].chars().next_back()) && is_edge(shown[at + said.len()..].chars().next()))
 }
 
-/// Whether damage to everything beyond ASCII would explain the difference.
+/// Returns whether damage to everything beyond ASCII would explain the difference.
 fn left_by_damage(said: &Form, shown: &Form) -> bool {
     said.ascii == shown.ascii && said.ascii.len() >= 3 && said.ascii.len() * 2 >= count(&said.letters)
 }
 
-/// Whether one holds the other: with a signature, cut off, or a part of it.
+/// Returns whether one holds the other: with a signature, cut off, or a part of it.
 fn held(one: &str, other: &str) -> Likeness {
     let (short, long) = if one.len() <= other.len() { (one, other) } else { (other, one) };
     if short.is_empty() || !long.contains(short) {
@@ -501,7 +501,7 @@ fn held(one: &str, other: &str) -> Likeness {
     }
 }
 
-/// Whether they begin and end alike, and differ in between.
+/// Returns whether they begin and end alike, and differ in between.
 fn at_the_ends(one: &str, other: &str) -> Likeness {
     let shorter = count(one).min(count(other));
     let head = one.chars().zip(other.chars()).take_while(|(a, b)| a == b).count();

@@ -68,12 +68,12 @@ impl RowShape {
         (words.len() == SHORT).then(|| Self { stem: stem.to_owned(), words: words.to_owned(), kind })
     }
 
-    /// Whether it says nothing, and a placeholder was published for it.
+    /// Returns whether it says nothing, and a placeholder was published for it.
     pub(crate) fn is_blank(&self) -> bool {
         self.kind == Kind::Blank
     }
 
-    /// Whether it says nothing.
+    /// Returns whether it says nothing.
     pub(super) fn says_nothing(&self) -> bool {
         matches!(self.kind, Kind::Blank | Kind::Silent)
     }
@@ -87,17 +87,17 @@ impl RowShape {
         &self.stem
     }
 
-    /// Whether it says something by which it can be known.
+    /// Returns whether it says something by which it can be known.
     pub(super) fn says_something(&self) -> bool {
         !self.says_nothing()
     }
 
-    /// Whether it is the same row with another signature in its link.
+    /// Returns whether it is the same row with another signature in its link.
     pub(super) fn has_stem_of(&self, other: &Self) -> bool {
         self.stem == other.stem
     }
 
-    /// Whether it says the same, whenever. Rows without words say nothing that can be compared.
+    /// Returns whether it says the same, whenever. Rows without words say nothing that can be compared.
     pub(super) fn has_words_of(&self, other: &Self) -> bool {
         !self.says_nothing() && self.words == other.words
     }
@@ -152,7 +152,7 @@ impl RowFingerprint {
         Some(Self { id: id.to_owned(), content: content.to_owned(), shape, status: status.to_owned() })
     }
 
-    /// Whether `row` is the row marked and nothing of it has changed that matters.
+    /// Returns whether `row` is the row marked and nothing of it has changed that matters.
     pub(crate) fn still_is(&self, row: &AfilnetRow) -> bool {
         let id = row.id.as_deref().unwrap_or_default();
         self.id == id
@@ -182,7 +182,7 @@ impl RowFingerprint {
         at(&|row| named(row) && says(row)).or_else(|| at(&says)).or_else(|| at(&named)).or_else(|| at(&shaped))
     }
 
-    /// Whether `row` is the row marked. Ids decide only where they agree: they may differ between methods
+    /// Returns whether `row` is the row marked. Ids decide only where they agree: they may differ between methods
     /// (afilnet.md U8).
     pub(crate) fn is(&self, row: &AfilnetRow) -> bool {
         row.id.as_ref().is_some_and(|id| *id == self.id)

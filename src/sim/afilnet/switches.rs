@@ -169,7 +169,7 @@ impl Position for SentRowVisible {
 pub struct Delay(u32);
 
 impl Delay {
-    /// Whether it has passed since `at_ms`.
+    /// Returns whether it has passed since `at_ms`.
     pub(super) fn has_passed(self, at_ms: i64, now_ms: i64) -> bool {
         now_ms >= at_ms + i64::from(self.0) * 1000
     }

@@ -187,7 +187,7 @@ impl PageInput<'_> {
         (attributions, late_flags)
     }
 
-    /// Whether a row that bears the business's flag shows a send that was taken just before.
+    /// Returns whether a row that bears the business's flag shows a send that was taken just before.
     fn has_prompt_flags(&self, lines: &[Line<'_>], attributions: &[Attribution]) -> bool {
         let just_sent = |matched: &Match| {
             let send = self.unmatched.iter().find(|send| send.matched == *matched);

@@ -225,7 +225,7 @@ impl Reader {
         free.then(|| ReadingTurn { reader: Arc::clone(self), contact: contact.clone() })
     }
 
-    /// Whether a conversation is being read now.
+    /// Returns whether a conversation is being read now.
     pub(super) fn is_reading(&self, contact: &ContactId) -> bool {
         lock(&self.reading).contains(contact)
     }

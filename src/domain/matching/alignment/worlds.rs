@@ -102,7 +102,7 @@ impl Conversation {
         }
     }
 
-    /// Whether a row says what the bridge sent, or both are links: nothing tells them apart.
+    /// Returns whether a row says what the bridge sent, or both are links: nothing tells them apart.
     fn may_be_the_bridges(&self, text: &str) -> bool {
         let is_link = text.starts_with("https://");
         self.said.iter().any(|said| *said == text || (is_link && said.contains("https://")))

@@ -106,7 +106,7 @@ impl Bridge {
         !self.sends.iter().any(|send| matches!(send.state, State::Sending | State::InDoubt | State::Queued))
     }
 
-    /// Whether nothing waits for a decision or a look.
+    /// Returns whether nothing waits for a decision or a look.
     pub(super) fn is_settled(&self) -> bool {
         self.postponed.is_empty() && self.is_free()
     }

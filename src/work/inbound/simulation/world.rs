@@ -283,7 +283,7 @@ impl World {
         self.rng.random_ratio(1, 3)
     }
 
-    /// Whether the bridge sent the same, or a file or a link where a platform may show another.
+    /// Returns whether the bridge sent the same, or a file or a link where a platform may show another.
     fn may_be_the_bridges(&self, text: &str) -> bool {
         let is_link = text.starts_with("https://") && !text.contains(' ');
         self.agents
