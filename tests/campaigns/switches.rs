@@ -14,6 +14,9 @@ const CUSTOMERS: usize = 3;
 /// Values tried side by side.
 const SIDE_BY_SIDE: usize = 6;
 /// Longest wait for one step.
+/// Customers write what agents have just written: where no flag or row tells them apart, a row waits for so long. Longer
+/// than any switch delays a row or a flag, shorter than [`STEP`].
+const DECIDED: &str = "5s";
 const STEP: Duration = Duration::from_secs(20);
 const FILE: &str = "https://files.example.com/factura.pdf";
 const CAPTION: &str = "la foto";
@@ -36,7 +39,7 @@ struct Case {
     value: &'static str,
     settings: Vec<(&'static str, &'static str)>,
     trouble: Trouble,
-    file_shown: String,
+    file_shown: Vec<String>,
     transport: &'static str,
 }
 
@@ -65,10 +68,12 @@ impl Case {
         };
         // What Afilnet does not show of a file cannot be published.
         let file_shown = match (switch, value) {
-            ("file_in_message", "caption_only") => CAPTION.to_owned(),
-            ("file_in_message", "empty") => "[unsupported message]".to_owned(),
-            ("file_in_message", "html_anchor") => format!("<a href=\"{FILE}\">{CAPTION}</a>"),
-            _ => String::new(),
+            ("file_in_message", "caption_only") => vec![CAPTION.to_owned()],
+            ("file_in_message", "empty") => vec!["[unsupported message]".to_owned()],
+            ("file_in_message", "html_anchor") => vec![format!("<a href=\"{FILE}\">{CAPTION}</a>")],
+            // A file that comes after its row is published behind the placeholder of that row.
+            ("file_visible_after", value) if value != "0 s" => vec!["[unsupported message]".to_owned(), String::new()],
+            _ => vec![String::new()],
         };
         Self { switch, value, settings, trouble, file_shown, transport }
     }
@@ -87,7 +92,8 @@ impl Case {
 
     /// Messages in both directions, compared at the end.
     async fn run(&self) -> Result<(), String> {
-        let mut house = over(House::new().set("OUTBOUND__ANSWER_WITHIN", "1s"), self.transport);
+        let house = House::new().set("OUTBOUND__ANSWER_WITHIN", "1s").set("INBOUND__DECIDE_WITHIN", DECIDED);
+        let mut house = over(house, self.transport);
         for (key, value) in &self.settings {
             house = house.set(key, value);
         }
@@ -109,7 +115,7 @@ impl Case {
         for who in 0..CUSTOMERS {
             house.afilnet.receive_file(PLATFORM_ID, &contact(who)[1..], FILE, CAPTION).map_err(|e| e.to_string())?;
         }
-        written.push(self.file_shown.clone());
+        written.extend(self.file_shown.clone());
         self.published(&house, &written).await?;
 
         self.begin_trouble(&house, &bridge).await?;

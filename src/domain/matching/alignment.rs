@@ -268,9 +268,10 @@ impl Alignment<'_> {
     }
 
     /// Rows that bear the flag of the customer's and whose send another row was matched with: somebody may have typed the
-    /// same words in Afilnet's panel, and that other row is theirs. The flag tells, once it has had its time.
+    /// same words in Afilnet's panel, and that other row is theirs. The flag tells, once it has had its time. Only on an
+    /// account that is known to set flags late: on others a customer who repeats an agent's words would wait for nothing.
     fn doubt_flagged(&mut self, rows: &[AfilnetRow], made: &[UnmatchedSend]) {
-        if self.account.prompt_flags {
+        if !self.account.late_flags {
             return;
         }
         for index in 0..rows.len() {

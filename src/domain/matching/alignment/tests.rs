@@ -230,15 +230,15 @@ fn a_row_with_the_customers_flag_that_says_what_was_just_sent_waits() {
     );
     assert_eq!(judged_by(&AccountTraits::default(), DUE, &rows, send()).0, ["-"]);
     assert_eq!(judged_by(&faithful(), DUE, &rows, vec![in_doubt("t", "Buenos d\u{ed}as")]).0, ["-"]);
-    // Where another row shows it, this one is the customer's at once on an account that sets flags at once. On others
-    // that row may be somebody else's, who typed the same, for as long as the flag may come.
+    // Where another row shows it, this one is the customer's at once, but on an account that sets flags late: there that
+    // row may be somebody else's, who typed the same, for as long as the flag may come.
     let both = [(I, "Buenos d\u{ed}as"), (O, "Buenos d\u{ed}as")];
-    let prompt = AccountTraits { prompt_flags: true, ..faithful() };
-    assert_eq!(judged_by(&prompt, OpenRow::default(), &both, send()).0, ["-", "t"]);
-    assert_eq!(judged(&both, send()).0, ["?", "t"]);
+    let late_flags = AccountTraits { late_flags: true, ..faithful() };
+    assert_eq!(judged(&both, send()).0, ["-", "t"]);
+    assert_eq!(judged_by(&late_flags, OpenRow::default(), &both, send()).0, ["?", "t"]);
     let again = OpenRow { read_before_ms: Some(0), seen_ms: Some(1), due: false };
-    assert_eq!(judged_by(&faithful(), again, &both, vec![]).0, ["?", "-"]);
-    assert_eq!(judged_by(&faithful(), DUE, &both, vec![]).0, ["-", "-"]);
+    assert_eq!(judged_by(&late_flags, again, &both, vec![]).0, ["?", "-"]);
+    assert_eq!(judged_by(&late_flags, DUE, &both, vec![]).0, ["-", "-"]);
     let late = OpenRow { read_before_ms: Some(EXPLAINS_FOR_MS + 1), seen_ms: None, due: false };
     assert_eq!(judged_by(&faithful(), late, &rows, send()).0, ["-"]);
 }
