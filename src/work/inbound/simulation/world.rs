@@ -306,19 +306,11 @@ impl World {
         // Where somebody writes what the bridge sends, the two rows cannot be told apart: one of them is echoed.
         let mut own_echoed: Vec<&str> = Vec::new();
         let mut missing: Vec<(usize, &Written)> = Vec::new();
-        // A limit in docs/guarantees.md: somebody typed the very words, and the account had not shown yet that its flags
-        // come late. By this row it has.
-        let is_the_limit = |row: &Written| {
-            row.flagged_ms > row.at_ms
-                && self.rows.iter().any(|other| other.author == Author::Operator && other.text == row.text)
-        };
-        let mut of_the_limit = 0;
         for (at, row) in self.rows.iter().enumerate() {
             let events = told.get(&at).unwrap_or(&none);
             match row.author {
                 Author::Bridge(_) if events.is_empty() => {}
                 Author::Bridge(_) if events.iter().all(|event| event.echo) => own_echoed.push(&row.text),
-                Author::Bridge(_) if of_the_limit == 0 && is_the_limit(row) => of_the_limit += 1,
                 Author::Bridge(_) => fault(&mut outcome, format!("published as the customer's: {row:?}")),
                 Author::Operator if events.len() == 1 && events[0].echo => {}
                 Author::Operator if events.is_empty() => missing.push((at, row)),
