@@ -13,10 +13,9 @@ use crate::support::{CHANNEL, House, PLATFORM_ID, contact};
 const CUSTOMERS: usize = 3;
 /// Values tried side by side.
 const SIDE_BY_SIDE: usize = 6;
-/// Longest wait for one step.
-/// Customers write what agents have just written: where no flag or row tells them apart, a row waits for so long. Longer
-/// than any switch delays a row or a flag, shorter than [`STEP`].
+/// Longest wait of a row that nobody can attribute: longer than a flag is late, shorter than [`STEP`].
 const DECIDED: &str = "5s";
+/// Longest wait for one step.
 const STEP: Duration = Duration::from_secs(20);
 const FILE: &str = "https://files.example.com/factura.pdf";
 const CAPTION: &str = "la foto";
@@ -57,6 +56,10 @@ impl Case {
             ("time_zone", "account_offset") => vec![("AFILNET__TIME_ZONE", "Etc/GMT+3")],
             // Over the limit a send's outcome is unknown, or its refusal has no known reason: the limit is to be kept.
             ("rate_limit", "http_503_html" | "envelope_unknown_code") => low_rate,
+            // Customers write what agents have just written, and no row or flag tells them apart in time.
+            ("sent_row_visible_after", "2 s" | "never") | ("own_flag_after", "2 s") => {
+                vec![("INBOUND__DECIDE_WITHIN", DECIDED)]
+            }
             _ => Vec::new(),
         };
         let trouble = match (switch, value) {
@@ -92,8 +95,7 @@ impl Case {
 
     /// Messages in both directions, compared at the end.
     async fn run(&self) -> Result<(), String> {
-        let house = House::new().set("OUTBOUND__ANSWER_WITHIN", "1s").set("INBOUND__DECIDE_WITHIN", DECIDED);
-        let mut house = over(house, self.transport);
+        let mut house = over(House::new().set("OUTBOUND__ANSWER_WITHIN", "1s"), self.transport);
         for (key, value) in &self.settings {
             house = house.set(key, value);
         }
