@@ -118,11 +118,19 @@ id!(
     |t| (1..=255).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_graphic())
 );
 
+/// What ids of erased conversations begin with.
+const ERASED: &str = "erased/";
+
 impl ContactId {
     /// Returns the id under which an erased conversation is stored: a hash, by which it is recognised when Afilnet
     /// shows it, and which reveals nothing of the contact.
     pub(crate) fn erased(&self, channel: &ChannelName) -> Self {
-        Self(format!("erased/{}", fingerprint(&["erased", channel.as_str(), &self.0])).into())
+        Self(format!("{ERASED}{}", fingerprint(&["erased", channel.as_str(), &self.0])).into())
+    }
+
+    /// Returns whether it is such an id.
+    pub(crate) fn is_erased(&self) -> bool {
+        self.0.starts_with(ERASED)
     }
 }
 

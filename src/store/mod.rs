@@ -259,6 +259,14 @@ pub(crate) trait Store: Send + Sync {
     /// Returns how far each conversation of `channel` has been read.
     async fn positions(&self, channel: &ChannelName) -> Result<Vec<Position>, StoreError>;
 
+    /// Returns the conversations of `channel` of which a row was recorded since `since_ms`, or to which something was sent or
+    /// may have been, each with its destination. Without those of erased persons.
+    async fn active_since(
+        &self,
+        channel: &ChannelName,
+        since_ms: i64,
+    ) -> Result<Vec<(ContactId, Destination)>, StoreError>;
+
     /// Returns how far one conversation has been read; `None` if nothing of it was.
     async fn position(&self, channel: &ChannelName, contact: &ContactId) -> Result<Option<Position>, StoreError>;
 

@@ -117,6 +117,12 @@ pub(super) fn earliest_ms(accepted_ms: i64, began_ms: i64, attempt: u32, part: u
     if is_first { began_ms } else { accepted_ms.saturating_sub(CLOCKS_DIFFER_MS) }
 }
 
+/// Reads a conversation that can be read at Afilnet; `None` for an erased one, or one that does not decode.
+pub(super) fn active(contact: &str, destination: &str) -> Option<(ContactId, Destination)> {
+    let contact: ContactId = contact.parse().ok()?;
+    (!contact.is_erased()).then_some((contact, destination.parse().ok()?))
+}
+
 /// Returns the stored form of a row.
 pub(super) fn row_to_text(row: &AfilnetRow) -> String {
     let stored = StoredRow {

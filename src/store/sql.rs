@@ -216,6 +216,14 @@ pub(super) const ADD_BASELINE: &str = "INSERT INTO conversations (channel, conta
 pub(super) const POSITIONS: &str = "SELECT contact, destination, read_to, baseline, unread FROM conversations \
      WHERE channel = $1 AND (read_to IS NOT NULL OR baseline IS NOT NULL)";
 
+/// Conversations of which a row was read since `$2`, or to which something was sent since then. One whose text is erased
+/// counts no more as sent.
+pub(super) const ACTIVE: &str = "SELECT c.contact, c.destination FROM conversations c WHERE c.channel = $1 \
+     AND (c.inbound_ms >= $2 \
+     OR EXISTS (SELECT 1 FROM seen s WHERE s.conversation = c.id AND s.identity = c.newest AND s.seen_ms >= $2) \
+     OR EXISTS (SELECT 1 FROM outbound o WHERE o.conversation = c.id AND o.content IS NOT NULL AND o.accepted_ms >= $2 \
+     AND o.state IN ('sending', 'unknown', 'held', 'sent', 'unconfirmed')))";
+
 /// Here and below: under its contact, or under its hash if erased ([`crate::domain::ContactId::erased`]).
 pub(super) const POSITION: &str = "SELECT destination, read_to, baseline, unread FROM conversations \
      WHERE channel = $1 AND contact IN ($2, $3) AND (read_to IS NOT NULL OR baseline IS NOT NULL)";

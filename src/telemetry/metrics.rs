@@ -37,6 +37,7 @@ const OWNED: &str = "bridge_owned";
 const REFUSED: &str = "bridge_refused_total";
 const LOG_LINES_DROPPED: &str = "bridge_log_lines_dropped_total";
 const UNREADABLE: &str = "bridge_unreadable_destinations";
+const UNLISTED: &str = "bridge_unlisted_conversations";
 const STORE_COMMIT: &str = "bridge_store_commit_seconds";
 
 /// Names and `# HELP` texts.
@@ -68,6 +69,7 @@ const GAUGES: &[(&str, &str)] = &[
         UNREADABLE,
         "Conversations at Afilnet whose destination makes no contact id: their messages cannot reach BonyChat",
     ),
+    (UNLISTED, "Conversations of the last days that Afilnet holds and does not list"),
     (LAST_POLL, "Time since Afilnet was last asked for conversations with success; since the start where it never was"),
 ];
 
@@ -182,6 +184,7 @@ pub(crate) fn elsewhere(channel: &ChannelName) {
     }
     polled(channel);
     unreadable_destinations(channel, 0);
+    unlisted_conversations(channel, 0);
 }
 
 /// Returns the metrics in Prometheus' text format; `None` before [`start`].
@@ -324,6 +327,12 @@ pub(crate) fn gap(channel: &ChannelName) {
 #[expect(clippy::cast_precision_loss, reason = "a number of conversations")]
 pub(crate) fn unreadable_destinations(channel: &ChannelName, count: usize) {
     set(UNREADABLE, channel, count as f64);
+}
+
+/// Sets the number of conversations of the last days that Afilnet holds and does not list.
+#[expect(clippy::cast_precision_loss, reason = "a number of conversations")]
+pub(crate) fn unlisted_conversations(channel: &ChannelName, count: usize) {
+    set(UNLISTED, channel, count as f64);
 }
 
 /// Returns the class of a fault, for a label: within a class, the same person must act.

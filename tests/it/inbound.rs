@@ -1,5 +1,6 @@
 //! Afilnet to BonyChat.
 
+use crate::support::metrics::{get, value};
 use crate::support::{House, PLATFORM_ID, SOON, contact, until};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -195,4 +196,49 @@ async fn what_the_bridge_sent_does_not_come_back_as_the_customers() {
     assert!(house.bonychat.until(SOON, |world| world.event_count() == 2).await);
     assert_eq!(house.bonychat.texts(&contact(1)), ["question", "thanks"]);
     house.check();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_whom_a_list_of_fifty_does_not_show_is_found_by_the_sweep_and_the_cut_list_is_told_once() {
+    for restarts in [false, true] {
+        let mut house = House::new().set("INBOUND__SWEEP_EVERY", "4s");
+        house.afilnet.set_switch("chats_listed", "newest_50").unwrap();
+        let (who, mut bridge) = (contact(1), house.start().await);
+        house.customer(&who, "hola");
+        assert!(house.bonychat.until(SOON, |world| world.texts(&who) == ["hola"]).await);
+        // She writes, and a campaign goes to sixty others: no round comes in between.
+        house.afilnet.down();
+        house.customer(&who, "sigo esperando");
+        for n in 100..160 {
+            house.afilnet.operator_says(PLATFORM_ID, &contact(n)[1..], "Rebajas desde hoy").unwrap();
+        }
+        if restarts {
+            bridge.kill();
+            house.afilnet.up().unwrap();
+            bridge = house.start().await;
+        } else {
+            house.afilnet.up().unwrap();
+        }
+        assert!(house.bonychat.until(SOON, |world| world.texts(&who).len() > 1).await, "restarts: {restarts}");
+        let unlisted = || {
+            value(&get(&bridge.admin_url(), "/metrics", None).1, "bridge_unlisted_conversations{channel=\"support\"}")
+        };
+        let told = |words: &str| bridge.log().iter().filter(|line| line.contains(words)).count();
+        let cut =
+            "Afilnet's list of conversations is cut: it shows 50, as many as in the rounds before, and not 1 active";
+        until("the cut list is told", || told(cut) == 1).await;
+        assert!((unlisted() - 1.0).abs() < 0.1);
+        let sweeps = house.afilnet.calls("getmessages");
+        until("some sweeps", || house.afilnet.calls("getmessages") > sweeps + 60).await;
+        assert_eq!(house.bonychat.texts(&who), ["hola", "sigo esperando"], "once, in order, without a notice");
+        // She comes up in the list, and goes on as if nothing had been.
+        house.customer(&who, "gracias");
+        assert!(house.bonychat.until(SOON, |world| world.texts(&who).len() > 2).await);
+        assert_eq!(house.bonychat.texts(&who), ["hola", "sigo esperando", "gracias"]);
+        house.afilnet.set_switch("chats_listed", "all").unwrap();
+        until("the whole list is told", || told("list of conversations shows all active ones again") == 1).await;
+        assert!(unlisted() < 0.1);
+        assert_eq!(told("list of conversations is cut"), 1, "once");
+        house.check();
+    }
 }

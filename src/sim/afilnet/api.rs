@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::render::{self, Lens, Read};
 use super::state::{Author, Row, SentCall, State, Words, machine_ms};
 use super::switches::{
-    AuthFailure, EmptyRead, GetmessagesMarksRead, IpDenied, NewDestination, RateLimit, RowOrder, UnreadIncludesSent,
-    UnreadMarksRead, Window,
+    AuthFailure, ChatsListed, EmptyRead, GetmessagesMarksRead, IpDenied, NewDestination, RateLimit, RowOrder,
+    UnreadIncludesSent, UnreadMarksRead, Window,
 };
 use super::transports::{self, Transport};
 use super::{Options, World, rewriting};
@@ -353,6 +353,9 @@ impl State {
                 Window::Last100 => 100,
             };
             rows.drain(..rows.len().saturating_sub(window));
+        }
+        if read == Read::Chats && self.switches.chats_listed == ChatsListed::Newest50 {
+            rows.drain(..rows.len().saturating_sub(50));
         }
         let turn = self.counters.requests;
         match self.switches.order {

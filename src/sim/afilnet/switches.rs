@@ -85,6 +85,8 @@ positions! {
     DirectionMeaning { Outgoing = "outgoing", Dispatched = "dispatched" | "dispatched (1 on all rows)" }
     /// The order of rows (U4).
     RowOrder { Asc = "asc", Desc = "desc", Shuffled = "shuffled" }
+    /// How many conversations `getchats` lists, those with the newest rows.
+    ChatsListed { All = "all", Newest50 = "newest_50" }
     /// How many rows `getmessages` shows, the newest (U5).
     Window { Unlimited = "unlimited", Last20 = "last_20", Last100 = "last_100" }
     /// The zone of `datetime` (U6); `account_offset` is three hours behind UTC.
@@ -240,6 +242,7 @@ table! {
     direction_values: DirectionValues,
     direction_meaning: DirectionMeaning,
     order: RowOrder,
+    chats_listed: ChatsListed,
     window: Window,
     time_zone: Zone,
     datetime_format: DatetimeFormat,
@@ -298,7 +301,7 @@ mod tests {
     #[test]
     fn every_value_can_be_set_and_is_shown_as_it_was_set() {
         let all = Switches::all();
-        assert_eq!(all.len(), 92);
+        assert_eq!(all.len(), 94);
         for (switch, value) in all {
             let mut switches = Switches::default();
             switches.set(switch, value).unwrap();

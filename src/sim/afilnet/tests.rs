@@ -244,6 +244,9 @@ async fn scene(http: &reqwest::Client, switch: &str, value: &str) -> Vec<String>
     for n in 0..105 {
         afilnet.receive("100", "346", &format!("row {n}")).unwrap();
     }
+    for n in 0..50 {
+        afilnet.receive("100", &format!("35{n}"), "one of many").unwrap();
+    }
     afilnet.receive("100", "347", "<b>\"ñ\" & co</b>").unwrap();
     afilnet.receive_file("100", "348", "https://x.eu/a.jpg", "caption").unwrap();
     let chat = |destination| [&CHANNEL[..], &[("destination", destination)]].concat();

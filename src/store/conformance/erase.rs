@@ -60,6 +60,8 @@ async fn of_an_erased_person_only_how_far_it_is_read_stays_and_no_row_makes_its_
     // The same page again, and a read that forgets: no event, and no name comes back.
     assert_eq!(store.seen(&channel(), &contact(1)).await.unwrap().rows.len(), 2);
     assert_eq!(store.position(&channel(), &contact(1)).await.unwrap().unwrap().read_to.as_deref(), Some("p"));
+    let active = store.active_since(&channel(), 0).await.unwrap();
+    assert_eq!(active.iter().map(|(contact, _)| contact.clone()).collect::<Vec<_>>(), [contact(2)]);
     let positions = store.positions(&channel()).await.unwrap();
     assert!(positions.iter().any(|there| there.contact.as_str() == erased && there.read_to.as_deref() == Some("p")));
     assert_eq!(

@@ -12,6 +12,7 @@ on_each_engine! {
     a_message_that_cannot_be_read_is_marked_unreadable_and_its_conversation_goes_on
     an_event_that_cannot_be_read_is_marked_dead_and_its_conversation_goes_on
     a_conversation_that_was_only_written_to_has_no_position
+    a_conversation_is_active_from_its_newest_row_or_send_on_after_a_restart_too
     a_message_whose_caller_goes_away_before_the_commit_is_rung_for_and_counted
 }
 
@@ -125,6 +126,45 @@ async fn a_conversation_that_was_only_written_to_has_no_position(engine: Engine)
     store.record(reading(2, &[("r1", "hello")])).await.unwrap();
     let read: Vec<_> = store.positions(&channel()).await.unwrap().into_iter().map(|there| there.contact).collect();
     assert_eq!(read, [contact(2)]);
+}
+
+async fn a_conversation_is_active_from_its_newest_row_or_send_on_after_a_restart_too(engine: Engine) {
+    let fresh = engine.fresh().await;
+    let store = Arc::clone(&fresh.store);
+    let epoch = store.take_ownership(&channel()).await.unwrap();
+    store
+        .record(ConversationRead { newest: Some("r1".into()), now_ms: 100, ..reading(1, &[("r1", "hello")]) })
+        .await
+        .unwrap();
+    // A row that nobody is told of.
+    let mut own =
+        ConversationRead { newest: Some("r1".into()), now_ms: 300, ..reading(2, &[("r1", "from the panel")]) };
+    (own.rows[0].events, own.rows[0].from_customer) = (Vec::new(), false);
+    store.record(own).await.unwrap();
+    for (n, at_ms) in [(3, 200), (4, 200), (5, 200)] {
+        store.accept(message(n, "a broadcast", at_ms)).await.unwrap();
+    }
+    // One is sent, one may have been, one fails.
+    for attempt in take(&store, epoch, 1000).await {
+        let settlement = match &attempt.contact {
+            one if *one == contact(3) => Settlement::Sent { afilnet_id: None, more: false },
+            one if *one == contact(4) => Settlement::Unknown { fault: Fault::TimedOut, look_ms: 2000 },
+            _ => Settlement::Failed { fault: Fault::ChatNotFound, notice: None },
+        };
+        store.settle(&attempt, settlement, 1000).await.unwrap();
+    }
+    store.accept(message(6, "not begun yet", 900)).await.unwrap();
+    drop(store);
+    let Fresh { store, folder: _folder } = fresh.again().await;
+    for (since_ms, expected) in
+        [(50, &[1, 2, 3, 4][..]), (100, &[1, 2, 3, 4]), (101, &[2, 3, 4]), (201, &[2]), (301, &[])]
+    {
+        let mut active = store.active_since(&channel(), since_ms).await.unwrap();
+        active.sort_unstable_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
+        let there = |n: &u32| (contact(*n), contact(*n).as_str()[1..].parse().unwrap());
+        assert_eq!(active, expected.iter().map(there).collect::<Vec<_>>(), "since {since_ms}");
+    }
+    assert_eq!(store.active_since(&"other".parse().unwrap(), 0).await.unwrap(), []);
 }
 
 async fn a_message_whose_caller_goes_away_before_the_commit_is_rung_for_and_counted(engine: Engine) {

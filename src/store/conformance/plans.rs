@@ -83,6 +83,7 @@ async fn every_statement_goes_through_its_index_and_none_walks_a_table() {
         ("DECIDED", sql::DECIDED, &[by_key]),
         ("SENT_AGAIN", sql::SENT_AGAIN, &[by_key]),
         ("POSITION", sql::POSITION, &["(channel=? AND contact=?)"]),
+        ("ACTIVE", sql::ACTIVE, &["(channel=?)", "(conversation=? AND identity=?)", "outbound_spoken (conversation=?"]),
         ("SET_NEWEST", sql::SET_NEWEST, &[by_key]),
         ("MARK_UNKNOWN", sql::MARK_UNKNOWN, &[by_key]),
         ("NEXT_OUTBOUND_MS", sql::NEXT_OUTBOUND_MS, &["conversations_outbound"]),

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use super::db::{Db, args, corrupt, decode};
 use super::{account_traits, erase, events, matches, pending_question, sql as engine_sql};
 use crate::domain::ids::fingerprint;
-use crate::domain::{ChannelName, ContactId};
-use crate::store::reading::{row_from_text, row_to_text};
+use crate::domain::{ChannelName, ContactId, Destination};
+use crate::store::reading::{active, row_from_text, row_to_text};
 use crate::store::{
     ConversationRead, NewRow, Position, PostponedRow, Postponement, Recorded, RowNews, SeenRow, SeenRows, StoreError,
     sql,
@@ -76,6 +76,16 @@ pub(super) async fn positions(db: &mut Db, channel: &ChannelName) -> Result<Vec<
         }
     }
     Ok(positions)
+}
+
+/// See [`crate::store::Store::active_since`]. A conversation that does not decode is left out.
+pub(super) async fn active_since(
+    db: &mut Db,
+    channel: &ChannelName,
+    since_ms: i64,
+) -> Result<Vec<(ContactId, Destination)>, StoreError> {
+    let found: Vec<(String, String)> = db.rows(sql::ACTIVE, args![channel.as_str(), since_ms]).await?;
+    Ok(found.iter().filter_map(|(contact, destination)| active(contact, destination)).collect())
 }
 
 /// A match or a page that does not decode counts as none.

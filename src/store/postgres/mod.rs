@@ -39,7 +39,7 @@ use super::{
     Store, StoreError, UnreportedSend, Waiting, Wakeups,
 };
 use crate::domain::matching::SentForm;
-use crate::domain::{ChannelName, ContactId, MId, PendingQuestion};
+use crate::domain::{ChannelName, ContactId, Destination, MId, PendingQuestion};
 
 pub(crate) use engine::PostgresStore;
 use engine::may_be_committed;
@@ -298,6 +298,15 @@ impl Store for PostgresStore {
 
     async fn positions(&self, channel: &ChannelName) -> Result<Vec<Position>, StoreError> {
         self.read(channel.clone(), |db, channel| Box::pin(inbound::positions(db, channel))).await
+    }
+
+    async fn active_since(
+        &self,
+        channel: &ChannelName,
+        since_ms: i64,
+    ) -> Result<Vec<(ContactId, Destination)>, StoreError> {
+        let of = (channel.clone(), since_ms);
+        self.read(of, |db, (channel, since_ms)| Box::pin(inbound::active_since(db, channel, *since_ms))).await
     }
 
     async fn seen(&self, channel: &ChannelName, contact: &ContactId) -> Result<SeenRows, StoreError> {

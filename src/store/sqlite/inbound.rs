@@ -5,8 +5,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{
     account_traits, change, corrupt, decode, erase, events, execute, matches, pending_question, rows, unavailable,
 };
-use crate::domain::{ChannelName, ContactId};
-use crate::store::reading::{row_from_text, row_to_text};
+use crate::domain::{ChannelName, ContactId, Destination};
+use crate::store::reading::{active, row_from_text, row_to_text};
 use crate::store::{
     ConversationRead, NewRow, Position, PostponedRow, Postponement, Recorded, RowNews, SeenRow, SeenRows, StoreError,
     sql,
@@ -82,6 +82,17 @@ pub(super) fn positions(db: &Connection, channel: &ChannelName) -> Result<Vec<Po
         }
     }
     Ok(positions)
+}
+
+/// See [`crate::store::Store::active_since`]. A conversation that does not decode is left out.
+pub(super) fn active_since(
+    db: &Connection,
+    channel: &ChannelName,
+    since_ms: i64,
+) -> Result<Vec<(ContactId, Destination)>, StoreError> {
+    let found: Vec<(String, String)> =
+        rows(db, sql::ACTIVE, params![channel.as_str(), since_ms], |r| Ok((r.get(0)?, r.get(1)?)))?;
+    Ok(found.iter().filter_map(|(contact, destination)| active(contact, destination)).collect())
 }
 
 /// A match or a page that does not decode counts as none.

@@ -38,7 +38,7 @@ use super::{
     UnreportedSend, Waiting, Wakeups,
 };
 use crate::domain::matching::SentForm;
-use crate::domain::{ChannelName, ContactId, MId, PendingQuestion};
+use crate::domain::{ChannelName, ContactId, Destination, MId, PendingQuestion};
 
 use db::{change, conversation, corrupt, decode, execute, one, rows, unavailable};
 pub(crate) use engine::SqliteStore;
@@ -246,6 +246,15 @@ impl Store for SqliteStore {
     async fn positions(&self, channel: &ChannelName) -> Result<Vec<Position>, StoreError> {
         let channel = channel.clone();
         self.read(move |db| inbound::positions(db, &channel)).await
+    }
+
+    async fn active_since(
+        &self,
+        channel: &ChannelName,
+        since_ms: i64,
+    ) -> Result<Vec<(ContactId, Destination)>, StoreError> {
+        let channel = channel.clone();
+        self.read(move |db| inbound::active_since(db, &channel, since_ms)).await
     }
 
     async fn seen(&self, channel: &ChannelName, contact: &ContactId) -> Result<SeenRows, StoreError> {

@@ -3,6 +3,7 @@
 //! proportion to what changed; a slow sweep reads the rest again, for what the summary hides.
 
 mod contacts;
+mod unlisted;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -13,11 +14,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::contacts::Contacts;
+use self::unlisted::{ACTIVE_FOR, Unlisted};
 use super::initial_snapshot::SnapshotGate;
 use super::reader::{
     InboundError, Outcome, Previous, ReadReport, ReadRequest, Reader, ReadingTurn, Shown, unread_position,
 };
-use crate::domain::clock::{now_ms, since, wall_ms};
+use crate::domain::clock::{millis, now_ms, since, wall_ms};
 use crate::domain::matching::RowFingerprint;
 use crate::domain::{AfilnetRow, ContactId, Direction, Messenger};
 use crate::store::{Position, Store, StoreError};
@@ -63,15 +65,15 @@ struct ConversationState {
     last: Option<Box<AfilnetRow>>,
     /// Its last read that succeeded.
     previous: Option<Previous>,
-    /// When it was last read in sync, for the sweep; `None` counts from the start.
+    /// When it was last read in sync, or unlisted, for the sweep; `None` counts from the start.
     read_at: Option<Instant>,
     /// Reads in a row that did not show its last row.
     behind: u32,
     backoff: Option<Backoff>,
     /// When it is to be read again for statuses: those of the bridge's sends may still change.
     watch_at: Option<Instant>,
-    /// It is to be read for a postponed decision though the list does not show it.
-    decides: bool,
+    /// It is due to be read though the list does not show it.
+    unlisted: bool,
     /// The list showed it when the read in hand began.
     listed: bool,
 }
@@ -98,6 +100,7 @@ pub(in crate::work) struct Poller {
     due: VecDeque<ContactId>,
     reads: JoinSet<Finished>,
     contacts: Contacts,
+    unlisted: Unlisted,
 }
 
 impl Poller {
@@ -118,6 +121,7 @@ impl Poller {
             due: VecDeque::new(),
             reads: JoinSet::new(),
             contacts: Contacts::default(),
+            unlisted: Unlisted::default(),
         }
     }
 
@@ -228,6 +232,7 @@ impl Poller {
         }
         let mut moved = false;
         let now = Instant::now();
+        self.find_unlisted(&chats, now).await?;
         let (sweep, mut watch) = (self.to_sweep(&chats, now), self.share());
         let mut decisions = self.reader.decisions_due(now_ms());
         for (contact, row) in chats {
@@ -256,17 +261,36 @@ impl Poller {
                 Some(_) => {}
             }
         }
+        decisions.extend(sweep.into_iter().filter(|contact| self.unlisted.destination(contact).is_some()));
         self.read_unlisted(decisions, now);
         Ok(moved)
     }
 
-    /// Has conversations read that the list does not show and whose postponed decisions are due.
-    fn read_unlisted(&mut self, decisions: HashSet<ContactId>, now: Instant) {
-        for contact in decisions {
-            let Some(state) = self.conversations.get_mut(&contact) else { continue };
+    /// Finds the active conversations that the list does not show.
+    async fn find_unlisted(&mut self, chats: &[(ContactId, AfilnetRow)], now: Instant) -> Result<(), StoreError> {
+        if self.unlisted.is_look_due(self.started, now, self.settings.sweep_every) {
+            let since_ms = now_ms().saturating_sub(millis(ACTIVE_FOR));
+            let active = self.store.active_since(&self.settings.name, since_ms).await?;
+            // Those of the first run were in its list, and count as active then.
+            let recent = self.baseline_ms.is_some_and(|baseline_ms| baseline_ms >= since_ms);
+            let positions = self.conversations.values().filter_map(|state| state.position.as_ref());
+            let listed_then =
+                positions.filter(|there| recent && there.baseline.is_some() && !there.contact.is_erased());
+            let listed_then = listed_then.map(|there| (there.contact.clone(), there.destination.clone()));
+            self.unlisted.look(listed_then.chain(active), chats, now);
+        }
+        self.unlisted.listed(&self.settings, chats);
+        Ok(())
+    }
+
+    /// Has conversations read that the list does not show: their postponed decisions are due, or the sweep has come to them.
+    fn read_unlisted(&mut self, contacts: HashSet<ContactId>, now: Instant) {
+        for contact in contacts {
+            self.recall_erased(&contact);
+            let state = self.conversations.entry(contact.clone()).or_default();
             let backs_off = state.backoff.is_some_and(|backoff| now < backoff.until);
-            if !backs_off && state.last.is_none() && !state.decides && !self.reader.is_reading(&contact) {
-                state.decides = true;
+            if !backs_off && state.last.is_none() && !state.unlisted && !self.reader.is_reading(&contact) {
+                state.unlisted = true;
                 self.due.push_back(contact);
             }
         }
@@ -288,7 +312,7 @@ impl Poller {
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share")]
     fn sweep_room(&self) -> usize {
         let rounds = self.settings.sweep_every.as_secs_f64() / self.settings.poll_idle.as_secs_f64().max(0.001);
-        let even = self.conversations.len() as f64 / rounds.max(1.0);
+        let even = (self.conversations.len() + self.unlisted.len()) as f64 / rounds.max(1.0);
         (even.ceil() as usize).min(self.share())
     }
 
@@ -299,14 +323,15 @@ impl Poller {
         (a_round * SWEEP_SHARE).ceil() as usize
     }
 
-    /// Those that were not read for `sweep_every`, as many as there is room for: those first that were not read for
-    /// longest, so that each has its turn.
+    /// Those that were not read for `sweep_every`, listed or active, as many as there is room for: those first that were
+    /// not read for longest, so that each has its turn.
     fn to_sweep(&self, chats: &[(ContactId, AfilnetRow)], now: Instant) -> HashSet<ContactId> {
         let read_at = |contact: &ContactId| {
             self.conversations.get(contact).and_then(|state| state.read_at).unwrap_or(self.started)
         };
         let old = |contact: &&ContactId| now.duration_since(read_at(contact)) >= self.settings.sweep_every;
-        let mut old: Vec<&ContactId> = chats.iter().map(|(contact, _)| contact).filter(old).collect();
+        let all = chats.iter().map(|(contact, _)| contact).chain(self.unlisted.contacts());
+        let mut old: Vec<&ContactId> = all.filter(old).collect();
         let room = self.sweep_room().min(old.len());
         old.sort_by_key(|contact| read_at(contact));
         old.into_iter().take(room).cloned().collect()
@@ -350,10 +375,10 @@ impl Poller {
         while self.reads.len() < SIDE_BY_SIDE && !stop.is_cancelled() {
             let Some(contact) = self.due_first.pop_front().or_else(|| self.due.pop_front()) else { return };
             let Some(state) = self.conversations.get_mut(&contact) else { continue };
-            let (last, decides) = (state.last.take(), std::mem::take(&mut state.decides));
-            let listed = last.as_ref().map(|last| last.destination.clone());
-            let unlisted = state.position.as_ref().filter(|_| decides).map(|there| there.destination.clone());
-            let Some(destination) = listed.or(unlisted) else { continue };
+            let (last, unlisted) = (state.last.take(), std::mem::take(&mut state.unlisted));
+            let listed = last.as_ref().map(|last| &last.destination);
+            let known = self.unlisted.destination(&contact).or(state.position.as_ref().map(|there| &there.destination));
+            let Some(destination) = listed.or(known.filter(|_| unlisted)).cloned() else { continue };
             // Another loop reads it: the next round shows whether there is anything left to read.
             let Some(turn) = self.reader.turn(&contact) else { continue };
             state.listed = last.is_some();
@@ -385,7 +410,7 @@ impl Poller {
         };
         match result {
             Ok(Outcome::Stopped) => return,
-            Ok(Outcome::Read(shown)) => self.keep(contact, &shown),
+            Ok(Outcome::Read(shown)) => self.keep(&contact, &shown),
             Err(error) => {
                 self.report(&error, times);
                 self.back_off(contact, times, self.after_failure(&error, times));
@@ -407,14 +432,17 @@ impl Poller {
     }
 
     /// Keeps what a read showed.
-    fn keep(&mut self, contact: ContactId, shown: &Shown) {
+    fn keep(&mut self, contact: &ContactId, shown: &Shown) {
         let (settings, now) = (&self.settings, Instant::now());
-        let state = self.conversations.entry(contact).or_default();
+        let state = self.conversations.entry(contact.clone()).or_default();
         state.previous = Some(shown.read);
         state.watch_at = shown.awaits.then(|| now + settings.poll_idle.max(WATCH_EVERY));
         state.backoff = None;
         if !state.listed {
-            return; // nothing tells how far it should have been read
+            // Nothing tells how far it should have been read.
+            state.read_at = Some(now);
+            self.unlisted.read(contact, shown.read.rows > 0);
+            return;
         }
         if shown.in_sync {
             (state.behind, state.read_at) = (0, Some(now));

@@ -43,6 +43,8 @@ struct Fake {
     others: Mutex<Vec<AfilnetRow>>,
     /// Rows that are called unread, until somebody asks.
     unread: Mutex<Vec<AfilnetRow>>,
+    /// Whether the list shows this conversation.
+    lists_itself: AtomicBool,
     /// Whether reads show nothing, and how many were made.
     hidden: AtomicBool,
     reads: AtomicUsize,
@@ -76,7 +78,8 @@ impl Messenger for Fake {
 
     async fn chats(&self) -> Result<Vec<AfilnetRow>, ReadError> {
         let others = self.others.lock().unwrap().clone();
-        Ok(others.into_iter().chain(self.rows.lock().unwrap().last().cloned()).collect())
+        let last = self.rows.lock().unwrap().last().cloned();
+        Ok(others.into_iter().chain(last.filter(|_| self.lists_itself.load(Ordering::Relaxed))).collect())
     }
 
     async fn messages(&self, _: &Destination) -> Result<Vec<AfilnetRow>, ReadError> {
@@ -160,6 +163,7 @@ impl World {
             rows: Mutex::default(),
             others: Mutex::default(),
             unread: Mutex::default(),
+            lists_itself: AtomicBool::new(true),
             hidden: AtomicBool::new(false),
             reads: AtomicUsize::new(0),
             meanwhile: Mutex::new(Meanwhile::Nothing),

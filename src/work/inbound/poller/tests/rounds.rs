@@ -182,3 +182,116 @@ async fn a_read_that_ends_during_a_round_is_where_the_next_one_goes_on() {
     }
     assert_eq!(world.words().await, ["unread before the first run"]);
 }
+
+/// The world's customer and nobody else is in the store, and the list shows other conversations alone.
+async fn hidden(world: &mut World) -> Poller {
+    let mut poller = poller(world).await;
+    world.shows(Direction::Inbound, Some(now_ms()), "hello");
+    turn(&mut poller).await;
+    assert_eq!(world.words().await, ["hello"]);
+    world.fake.lists_itself.store(false, Ordering::Relaxed);
+    poller
+}
+
+/// Lets so much time pass for the sweep.
+fn pass(poller: &mut Poller, time: Duration) {
+    let read = poller.conversations.values_mut().filter_map(|state| state.read_at.as_mut());
+    for at in read.chain([&mut poller.started]) {
+        *at = at.checked_sub(time).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_active_conversation_that_the_list_does_not_show_is_swept_like_the_others_and_its_news_come_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::open(folder.path(), true).await;
+    let mut poller = hidden(&mut world).await;
+    let reads = || world.fake.reads.load(Ordering::Relaxed);
+    let hour = world.channel.settings.sweep_every;
+    assert_eq!(reads(), 1);
+    world.shows(Direction::Inbound, Some(now_ms()), "are you there?");
+    pass(&mut poller, hour / 2);
+    turn(&mut poller).await;
+    assert_eq!(reads(), 1, "read half an hour ago");
+    pass(&mut poller, hour);
+    for _ in 0..3 {
+        turn(&mut poller).await;
+    }
+    assert_eq!((reads(), world.words().await), (2, vec!["are you there?".to_owned()]), "once an hour, and no notice");
+    pass(&mut poller, hour);
+    turn(&mut poller).await;
+    assert_eq!((reads(), world.words().await.len()), (3, 0));
+    // It comes up in the list again.
+    world.fake.lists_itself.store(true, Ordering::Relaxed);
+    world.shows(Direction::Inbound, Some(now_ms()), "thanks");
+    turn(&mut poller).await;
+    turn(&mut poller).await;
+    assert_eq!((reads(), world.words().await), (4, vec!["thanks".to_owned()]));
+}
+
+#[tokio::test]
+async fn what_was_active_is_swept_after_a_restart_though_the_list_never_showed_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::open(folder.path(), true).await;
+    drop(hidden(&mut world).await);
+    world.shows(Direction::Inbound, Some(now_ms()), "are you there?");
+    let mut poller = world.poller();
+    assert!(poller.load().await);
+    turn(&mut poller).await;
+    assert_eq!(world.words().await, [""; 0]);
+    let hour = world.channel.settings.sweep_every;
+    pass(&mut poller, hour);
+    turn(&mut poller).await;
+    assert_eq!(world.words().await, ["are you there?"]);
+}
+
+#[tokio::test]
+async fn what_the_first_run_listed_and_what_was_only_written_to_is_swept_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::open(folder.path(), true).await;
+    world.fake.lists_itself.store(false, Ordering::Relaxed);
+    let mut poller = poller(&mut world).await;
+    let there = of_another(7);
+    let of_first_run: ContactId = "+34600990007".parse().unwrap();
+    let baseline = Some(RowFingerprint::of(&there).to_text());
+    let position = Position { baseline, ..unread_position(&of_first_run, &there.destination) };
+    let now_ms = now_ms();
+    world.store().take_baseline(world.channel.name(), vec![position], now_ms).await.unwrap();
+    world.asks(&["Monday", "Tuesday"]).await;
+    assert!(poller.load().await);
+    let hour = world.channel.settings.sweep_every;
+    for _ in 0..2 {
+        pass(&mut poller, hour);
+        turn(&mut poller).await; // there is room for one of them
+    }
+    let mut read: Vec<&str> = poller.conversations.keys().map(ContactId::as_str).collect();
+    read.sort_unstable();
+    assert_eq!(read, ["+34600111222", "+34600990007"]);
+    assert!(poller.conversations.values().all(|state| state.read_at.is_some()));
+    // Too long ago.
+    let mut old = world.poller();
+    assert!(old.load().await);
+    old.baseline_ms = Some(now_ms - millis(ACTIVE_FOR) - 1);
+    pass(&mut old, hour);
+    turn(&mut old).await;
+    assert!(old.unlisted.destination(&contact()).is_some());
+    assert!(old.unlisted.destination(&of_first_run).is_none());
+}
+
+#[tokio::test]
+async fn where_the_list_shows_all_a_sweep_reads_each_once_and_nothing_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::open(folder.path(), true).await;
+    let mut poller = poller(&mut world).await;
+    world.shows(Direction::Inbound, Some(now_ms()), "hello");
+    turn(&mut poller).await;
+    let reads = || world.fake.reads.load(Ordering::Relaxed);
+    let hour = world.channel.settings.sweep_every;
+    for sweeps in 1..=5 {
+        for _ in 0..4 {
+            turn(&mut poller).await;
+        }
+        assert_eq!((reads(), poller.unlisted.len(), poller.sweep_room()), (sweeps, 0, 1));
+        pass(&mut poller, hour);
+    }
+}

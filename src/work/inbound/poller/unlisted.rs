@@ -1,0 +1,185 @@
+//! Known conversations that Afilnet's list does not show: which of them the sweep is to read, and whether the list is cut.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::domain::{AfilnetRow, ContactId, Destination};
+use crate::telemetry;
+use crate::work::channel::ChannelSettings;
+
+/// How long a conversation without a new row and without a send is still read where the list does not show it.
+pub(super) const ACTIVE_FOR: Duration = Duration::from_hours(7 * 24);
+
+/// Looks into the store for active conversations, in the time in which the sweep reads all of them once: each is known
+/// to be active before its turn comes.
+const LOOKS_PER_SWEEP: u32 = 4;
+
+/// Rounds in a row with the same finding, before it is logged: a list may lag behind for a moment.
+const SURE_AFTER: u32 = 3;
+
+/// Active conversations that the list does not show.
+#[derive(Debug, Default)]
+pub(super) struct Unlisted {
+    /// As of the last look into the store, without those that were listed since.
+    destinations: HashMap<ContactId, Destination>,
+    /// Those of them that Afilnet showed rows of.
+    held: HashSet<ContactId>,
+    looked_at: Option<Instant>,
+    list: ListLength,
+}
+
+impl Unlisted {
+    /// Returns whether the store is to be asked for active conversations. Nothing is due to be swept before `started` plus
+    /// `sweep_every`.
+    pub(super) fn is_look_due(&self, started: Instant, now: Instant, sweep_every: Duration) -> bool {
+        now.duration_since(self.looked_at.unwrap_or(started)) >= sweep_every / LOOKS_PER_SWEEP
+    }
+
+    /// Replaces what is known by `active`, without those that `chats` lists.
+    pub(super) fn look(
+        &mut self,
+        active: impl Iterator<Item = (ContactId, Destination)>,
+        chats: &[(ContactId, AfilnetRow)],
+        now: Instant,
+    ) {
+        let listed: HashSet<&ContactId> = chats.iter().map(|(contact, _)| contact).collect();
+        self.destinations = active.filter(|(contact, _)| !listed.contains(contact)).collect();
+        self.held.retain(|contact| self.destinations.contains_key(contact));
+        self.looked_at = Some(now);
+    }
+
+    /// Takes in a round's list: those that it shows are unlisted no more. Logs when the list proves to be cut, and when it
+    /// is whole again.
+    pub(super) fn listed(&mut self, settings: &ChannelSettings, chats: &[(ContactId, AfilnetRow)]) {
+        for (contact, _) in chats {
+            if self.destinations.is_empty() {
+                break;
+            }
+            if self.destinations.remove(contact).is_some() {
+                self.held.remove(contact);
+            }
+        }
+        let (name, count) = (&settings.name, self.held.len());
+        telemetry::metrics::unlisted_conversations(name, count);
+        match self.list.round(chats.len(), count) {
+            Some(Change::Cut { length, constant }) => {
+                let constant = if constant { ", as many as in the rounds before" } else { "" };
+                tracing::warn!(channel_name = %name, listed = length, unlisted = count,
+                    "channel `{name}`: Afilnet's list of conversations is cut: it shows {length}{constant}, and not {count} \
+                     active one(s) that Afilnet still holds. They are read in turn all the same: what customers write in them \
+                     arrives with the list or within inbound.sweep_every");
+            }
+            Some(Change::Whole) => {
+                tracing::info!(channel_name = %name, listed = chats.len(),
+                    "channel `{name}`: Afilnet's list of conversations shows all active ones again");
+            }
+            None => {}
+        }
+    }
+
+    /// A conversation was read that the list did not show; `rows`: it showed any.
+    pub(super) fn read(&mut self, contact: &ContactId, rows: bool) {
+        if !rows {
+            self.held.remove(contact);
+        } else if self.destinations.contains_key(contact) {
+            self.held.insert(contact.clone());
+        }
+    }
+
+    pub(super) fn contacts(&self) -> impl Iterator<Item = &ContactId> {
+        self.destinations.keys()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.destinations.len()
+    }
+
+    /// Returns where to read a conversation; `None` where it is listed or not active.
+    pub(super) fn destination(&self, contact: &ContactId) -> Option<&Destination> {
+        self.destinations.get(contact)
+    }
+}
+
+/// What the length of the list has shown, round by round. Pure.
+#[derive(Debug, Default)]
+struct ListLength {
+    /// Of the last round, and for how many rounds in a row it has been that.
+    length: usize,
+    same: u32,
+    /// Rounds in a row that speak against what was logged last.
+    against: u32,
+    /// Its length when it was logged as cut; `None`: it is not known as cut.
+    cut_at: Option<usize>,
+}
+
+/// What is to be logged of the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    /// It does not show all. `constant`: its length was the same in the rounds that prove it.
+    Cut { length: usize, constant: bool },
+    /// It shows all again.
+    Whole,
+}
+
+impl ListLength {
+    /// One round: the length of its list, and how many active conversations Afilnet holds and the list does not show.
+    ///
+    /// A cut list whose known conversations have all come up or grown old has still the length at which it is cut.
+    fn round(&mut self, length: usize, missing: usize) -> Option<Change> {
+        self.same = if self.length == length { self.same.saturating_add(1) } else { 1 };
+        self.length = length;
+        let against = match self.cut_at {
+            None => missing > 0,
+            Some(cut_at) => missing == 0 && length != cut_at,
+        };
+        self.against = if against { self.against + 1 } else { 0 };
+        if self.against < SURE_AFTER {
+            return None;
+        }
+        self.against = 0;
+        if self.cut_at.take().is_some() {
+            return Some(Change::Whole);
+        }
+        self.cut_at = Some(length);
+        Some(Change::Cut { length, constant: self.same >= SURE_AFTER })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is logged in which round.
+    fn changes(rounds: &[(usize, usize)]) -> Vec<(usize, Change)> {
+        let mut list = ListLength::default();
+        let logged = |(at, (length, missing)): (usize, &(usize, usize))| Some((at, list.round(*length, *missing)?));
+        rounds.iter().enumerate().filter_map(logged).collect()
+    }
+
+    #[test]
+    fn a_list_that_hides_what_afilnet_holds_is_logged_once_and_so_is_its_end() {
+        let cut = |length| Change::Cut { length, constant: true };
+        assert_eq!(changes(&[(50, 0); 20]), [], "a constant length alone is no evidence");
+        assert_eq!(changes(&[(50, 11); 20]), [(2, cut(50))]);
+        // One came up in the list, and nothing that is known is missing: it is cut at 50 all the same.
+        let busy = [[(50, 1); 4], [(50, 0); 4], [(50, 2); 4], [(50, 0); 4]].concat();
+        assert_eq!(changes(&busy), [(2, cut(50))]);
+        let mended = [[(50, 1); 4], [(50, 0); 4], [(61, 0); 4], [(61, 0); 4]].concat();
+        assert_eq!(changes(&mended), [(2, cut(50)), (10, Change::Whole)]);
+        let again = [[(50, 1); 4], [(61, 0); 4], [(61, 1); 4], [(61, 1); 4]].concat();
+        assert_eq!(changes(&again), [(2, cut(50)), (6, Change::Whole), (10, cut(61))]);
+    }
+
+    #[test]
+    fn a_list_that_lags_behind_for_a_moment_is_not_cut() {
+        assert_eq!(changes(&[(7, 0), (7, 1), (7, 1), (8, 0), (8, 1), (8, 1), (9, 0)]), []);
+    }
+
+    #[test]
+    fn a_list_that_hides_by_another_rule_than_its_length_is_logged_without_it() {
+        let by_age = [(40, 2), (41, 2), (39, 2), (40, 2), (38, 2)];
+        assert_eq!(changes(&by_age), [(2, Change::Cut { length: 39, constant: false })]);
+    }
+}
