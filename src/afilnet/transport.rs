@@ -1,6 +1,7 @@
 //! Carries calls to Afilnet (afilnet.md section 2).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,6 +18,7 @@ use super::intake::{Intake, READ_AT_ONCE};
 use super::oauth::{AccessTokens, OAuth};
 use super::soap;
 use crate::config;
+use crate::domain::charset::Charset;
 use crate::domain::clock::{retry_after, wall};
 use crate::domain::{Fault, LeaseDeadline};
 use crate::telemetry::trouble;
@@ -273,14 +275,31 @@ pub(super) async fn exchange(
         (response, _) = execute(http, request, timeout, lease_deadline).await?;
     }
     let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let charset = content_type.map_or(Charset::Undeclared, Charset::of_content_type);
+    report_unknown(&charset);
     Ok(HttpResponse {
         http: response.status().as_u16(),
         asked: header.and_then(|header| retry_after(header, wall())),
-        body: match body(response, intake).await {
-            Ok(body) => as_json(body, transport.envelope()).await,
+        body: match body(response, &charset, intake).await {
+            Ok(body) => as_json(body, charset == Charset::Undeclared, transport.envelope()).await,
             Err(fault) => Err(fault),
         },
     })
+}
+
+/// Logs once in this process that a response declares a character set that is not known.
+fn report_unknown(charset: &Charset) {
+    static REPORTED: AtomicBool = AtomicBool::new(false);
+    if let Charset::Unknown(label) = charset
+        && !REPORTED.swap(true, Ordering::Relaxed)
+    {
+        tracing::warn!(
+            charset = label,
+            "Afilnet declares its answers to be in the character set `{label}`, which is not known; they are read as UTF-8, \
+             and signs beyond ASCII may be damaged. Tell Afilnet"
+        );
+    }
 }
 
 /// Sends `request` once. Returns the response, and the `Authorization` header that was sent.
@@ -311,23 +330,29 @@ async fn execute(
     Ok((response, authorization))
 }
 
-/// Returns the body as the JSON envelope, made by `envelope` on a blocking thread if it is long.
-async fn as_json(body: Vec<u8>, envelope: Option<fn(Vec<u8>) -> Vec<u8>>) -> Result<Vec<u8>, Fault> {
-    match envelope {
-        None => Ok(body),
-        Some(envelope) if body.len() <= READ_AT_ONCE => Ok(envelope(body)),
-        Some(envelope) => tokio::task::spawn_blocking(move || envelope(body)).await.map_err(|_| Fault::NotUnderstood),
+/// Returns the body as the JSON envelope, made by `envelope` on a blocking thread if it is long. Where the header declared no
+/// character set (`undeclared`), an XML declaration counts; otherwise the body is UTF-8 by now, whatever that declares
+/// (RFC 7303 section 3).
+async fn as_json(body: Vec<u8>, undeclared: bool, envelope: Option<fn(Vec<u8>) -> Vec<u8>>) -> Result<Vec<u8>, Fault> {
+    let Some(envelope) = envelope else { return Ok(body) };
+    let charset = if undeclared { Charset::of_xml(&body) } else { Charset::Utf8 };
+    report_unknown(&charset);
+    let length = body.len();
+    let make = move || envelope(charset.decoded(body));
+    if length <= READ_AT_ONCE {
+        return Ok(make());
     }
+    tokio::task::spawn_blocking(make).await.map_err(|_| Fault::NotUnderstood)
 }
 
-/// Returns the whole body, or why there is none.
-async fn body(mut response: Response, intake: &mut Intake) -> Result<Vec<u8>, Fault> {
-    let mut body = Vec::with_capacity(intake.announced(response.content_length()).ok_or(Fault::NotUnderstood)?);
+/// Returns the whole body as UTF-8, or why there is none.
+async fn body(mut response: Response, charset: &Charset, intake: &mut Intake) -> Result<Vec<u8>, Fault> {
+    let mut body = charset.body(intake.announced(response.content_length()).ok_or(Fault::NotUnderstood)?);
     while let Some(chunk) = response.chunk().await.map_err(|e| cut_short(&e))? {
         intake.admit(body.len() + chunk.len()).await.ok_or(Fault::NotUnderstood)?;
-        body.extend_from_slice(&chunk);
+        body.push(&chunk);
     }
-    Ok(body)
+    Ok(body.finish())
 }
 
 /// Returns why a body ended early: by timeout, by a broken connection, or by an orderly end before its announced

@@ -23,6 +23,7 @@ use url::{Position, Url};
 use self::event::event_body;
 use crate::config;
 use crate::crashpoint;
+use crate::domain::charset::Charset;
 use crate::domain::{
     ChannelId, ChannelName, ContactId, Content, Delivery, Event, Language, LeaseDeadline, Reach, Webhook, clock,
 };
@@ -141,7 +142,9 @@ impl WebhookClient {
         let status = response.status();
         let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let asked = asked.and_then(|value| clock::retry_after(value, clock::wall()));
-        let said = beginning(&mut response).await;
+        let charset = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let charset = charset.map_or(Charset::Undeclared, Charset::of_content_type);
+        let said = charset.decoded(beginning(&mut response).await);
         let delivery = webhook_status::delivery(status, asked, &said);
         if tracing::enabled!(tracing::Level::DEBUG) {
             tracing::debug!(

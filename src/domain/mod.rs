@@ -2,6 +2,7 @@
 
 pub(crate) mod agent_text;
 pub(crate) mod blank;
+pub(crate) mod charset;
 pub(crate) mod clock;
 pub(crate) mod contact;
 pub(crate) mod content;

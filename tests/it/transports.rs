@@ -157,3 +157,25 @@ async fn a_text_that_xml_cannot_hold_is_refused_and_a_fault_is_read() {
     assert_eq!(house.afilnet.texts(&contact(1)[1..]), ["sí"]);
     assert_eq!((house.afilnet.calls("sendmessage"), doubts(&bridge)), (2, 1));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_in_the_charset_that_it_declares_is_read_as_it_was_written() {
+    let (asks, says) = (
+        "\u{bf}cu\u{e1}nto cuesta el env\u{ed}o a \u{d1}u\u{f1}oa? \u{1f44d} 5 \u{20ac}",
+        "Ma\u{f1}ana s\u{ed}, \u{201c}gratis\u{201d}",
+    );
+    for transport in TRANSPORTS {
+        let mut house = over(House::new(), transport);
+        house.afilnet.set_switch("charset", "iso-8859-1").unwrap();
+        let bridge = house.start().await;
+        house.customer(&contact(1), asks);
+        assert!(house.bonychat.until(SOON, |world| world.event_count() >= 1).await, "{transport}");
+        assert_eq!(house.agent(&bridge, &contact(1), says).await.status, 200, "{transport}");
+        house.settled().await;
+        house.customer(&contact(1), "gracias");
+        assert!(house.bonychat.until(SOON, |world| world.event_count() >= 2).await, "{transport}");
+        assert_eq!(house.bonychat.texts(&contact(1)), [asks, "gracias"], "{transport}: and no echo");
+        assert_eq!(house.afilnet.texts(&contact(1)[1..]), [says], "{transport}");
+        assert_eq!(house.bonychat.violations(), [], "{transport}");
+    }
+}

@@ -2,6 +2,7 @@
 
 mod calls;
 mod carriage;
+mod charsets;
 mod fuzz;
 mod json_and_soap;
 mod lease_deadline;

@@ -137,7 +137,8 @@ impl World {
 
     /// Carries the call out.
     fn answer(&self, request: &Request, call: &ApiCall) -> Reply {
-        call.transport.carry(self.carry_out(request, call))
+        let reply = call.transport.carry(self.carry_out(request, call));
+        render::in_charset(lock(&self.state).switches.charset, reply)
     }
 
     fn carry_out(&self, request: &Request, call: &ApiCall) -> Reply {

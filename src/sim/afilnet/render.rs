@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::state::Row;
 use super::switches::{
-    ContentType, DatetimeFormat, DirectionField, DirectionMeaning, DirectionValues, Escape, FileInMessage, FileLinks,
-    IdStable, IdType, ListShape, OwnWords, RowStatusForm, SendResult, StatusCase, Switches, Zone,
+    Charset, ContentType, DatetimeFormat, DirectionField, DirectionMeaning, DirectionValues, Escape, FileInMessage,
+    FileLinks, IdStable, IdType, ListShape, OwnWords, RowStatusForm, SendResult, StatusCase, Switches, Zone,
 };
 use super::{RowStatus, rewriting};
 use crate::sim::seeded_rng;
@@ -220,4 +220,33 @@ pub(super) fn envelope(switches: &Switches, outcome: &Result<Option<Value>, &str
         ContentType::JsonBom => ("application/json", "\u{feff}"),
     };
     Reply::new(200, media_type, format!("{mark}{text}"))
+}
+
+/// Returns a response in the character set of the switch, which it declares. Characters that this does not have are escaped,
+/// as PHP escapes them.
+pub(super) fn in_charset(charset: Charset, mut reply: Reply) -> Reply {
+    let text = String::from_utf8_lossy(&reply.body);
+    let text = text.trim_start_matches('\u{feff}');
+    let is_xml = text.starts_with('<');
+    if charset == Charset::Utf8 || (!is_xml && !text.starts_with('{')) {
+        return reply;
+    }
+    let mut body = Vec::with_capacity(text.len());
+    for c in text.replacen("encoding=\"UTF-8\"", "encoding=\"ISO-8859-1\"", usize::from(is_xml)).chars() {
+        match u8::try_from(c) {
+            Ok(byte @ (..0x80 | 0xA0..)) => body.push(byte),
+            _ if is_xml => body.extend_from_slice(format!("&#{};", u32::from(c)).as_bytes()),
+            _ => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    body.extend_from_slice(format!("\\u{unit:04x}").as_bytes());
+                }
+            }
+        }
+    }
+    for (_, value) in reply.headers.iter_mut().filter(|(name, _)| *name == "content-type") {
+        let media_type = value.split(';').next().unwrap_or_default();
+        *value = format!("{media_type}; charset=iso-8859-1");
+    }
+    reply.body = body;
+    reply
 }

@@ -131,6 +131,8 @@ positions! {
         HtmlBom = "text/html with BOM" | "text/html+bom",
         JsonBom = "application/json with BOM" | "application/json+bom",
     }
+    /// The character set that the response is in, and that its content type and its XML declaration name.
+    Charset { Utf8 = "utf-8", Latin1 = "iso-8859-1" }
 }
 
 /// When a row that the bridge sent appears in reads (U16): `0 s`, `2 s` or any other number of seconds, `never`.
@@ -262,6 +264,7 @@ table! {
     ip_denied: IpDenied,
     rate_limit: RateLimit,
     content_type: ContentType,
+    charset: Charset,
 }
 
 fn refuse(switch: &str, value: &str, values: &[&str]) -> BadSwitch {
@@ -301,7 +304,7 @@ mod tests {
     #[test]
     fn every_value_can_be_set_and_is_shown_as_it_was_set() {
         let all = Switches::all();
-        assert_eq!(all.len(), 94);
+        assert_eq!(all.len(), 96);
         for (switch, value) in all {
             let mut switches = Switches::default();
             switches.set(switch, value).unwrap();

@@ -141,6 +141,7 @@ async fn a_conversation_is_active_from_its_newest_row_or_send_on_after_a_restart
         ConversationRead { newest: Some("r1".into()), now_ms: 300, ..reading(2, &[("r1", "from the panel")]) };
     (own.rows[0].events, own.rows[0].from_customer) = (Vec::new(), false);
     store.record(own).await.unwrap();
+    store.record(ConversationRead { newest: None, now_ms: 150, ..reading(7, &[("r1", "hello")]) }).await.unwrap();
     for (n, at_ms) in [(3, 200), (4, 200), (5, 200)] {
         store.accept(message(n, "a broadcast", at_ms)).await.unwrap();
     }
@@ -156,9 +157,15 @@ async fn a_conversation_is_active_from_its_newest_row_or_send_on_after_a_restart
     store.accept(message(6, "not begun yet", 900)).await.unwrap();
     drop(store);
     let Fresh { store, folder: _folder } = fresh.again().await;
-    for (since_ms, expected) in
-        [(50, &[1, 2, 3, 4][..]), (100, &[1, 2, 3, 4]), (101, &[2, 3, 4]), (201, &[2]), (301, &[])]
-    {
+    let cases = [
+        (50, &[1, 2, 3, 4, 7][..]),
+        (100, &[1, 2, 3, 4, 7]),
+        (101, &[2, 3, 4, 7]),
+        (151, &[2, 3, 4]),
+        (201, &[2]),
+        (301, &[]),
+    ];
+    for (since_ms, expected) in cases {
         let mut active = store.active_since(&channel(), since_ms).await.unwrap();
         active.sort_unstable_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
         let there = |n: &u32| (contact(*n), contact(*n).as_str()[1..].parse().unwrap());
