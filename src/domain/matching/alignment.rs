@@ -122,6 +122,8 @@ pub(crate) struct OpenRow {
     pub(crate) read_before_ms: Option<i64>,
     /// When it was read first, where its decision was postponed.
     pub(crate) seen_ms: Option<i64>,
+    /// It was read first so long ago that its flag would have turned by now.
+    pub(crate) flag_settled: bool,
     /// It has waited for as long as a decision may be postponed.
     pub(crate) due: bool,
 }
@@ -148,6 +150,8 @@ pub(crate) enum Attribution {
     Foreign,
     /// Not to be told yet.
     Undecided,
+    /// It bears the customer's flag and says what a send said that another row shows: its flag tells, once that has settled.
+    AwaitsFlag,
 }
 
 /// The sends of one conversation on their way to their rows.
@@ -267,16 +271,17 @@ impl Alignment<'_> {
         }
     }
 
-    /// Rows that bear the flag of the customer's and whose send another row was matched with: somebody may have typed the
-    /// same words in Afilnet's panel, and that other row is theirs. The flag tells, once it has had its time. Only on an
-    /// account that is known to set flags late: on others a customer who repeats an agent's words would wait for nothing.
+    /// Rows that bear the customer's flag and say what a send said that another row was matched with: somebody may have
+    /// typed the same words in Afilnet's panel, and that other row is theirs. The flag tells, once it has settled. Not on an
+    /// account that is known to set flags at once: there a customer who repeats an agent's words would wait for nothing.
     fn doubt_flagged(&mut self, rows: &[AfilnetRow], made: &[UnmatchedSend]) {
-        if !self.account.late_flags {
+        if self.account.prompt_flags {
             return;
         }
         for index in 0..rows.len() {
             let (Some(words), Some(open)) = (&self.words[index], self.open[index]) else { continue };
-            if open.due || rows[index].direction != Direction::Inbound || !self.is_free(index) {
+            let settled = open.due || open.flag_settled;
+            if settled || rows[index].direction != Direction::Inbound || !self.is_free(index) {
                 continue;
             }
             let is_matched = |send: &UnmatchedSend| !self.sends.iter().any(|left| left.matched == send.matched);
@@ -289,7 +294,7 @@ impl Alignment<'_> {
             if made.iter().filter(is_said).any(is_matched)
                 || (open.seen_ms.is_some() && !words.is_empty() && rows.iter().any(says_it_too))
             {
-                self.attributions[index] = Attribution::Undecided;
+                self.attributions[index] = Attribution::AwaitsFlag;
             }
         }
     }
@@ -370,24 +375,25 @@ impl Alignment<'_> {
                 continue;
             }
             let candidates = self.candidates(index);
-            // The likest of those that surely have a row; of equals the oldest.
-            let taken = |(send, likeness): &&(usize, Likeness)| {
-                let send = &self.sends[*send];
-                send.verdict == SendVerdict::Taken
-                    && !self.has_a_liker_row(send, *likeness, index, rows)
-                    && (*likeness >= Likeness::Strong
-                        || (*likeness == Likeness::Weak && self.account.shows(&send.forms)))
-            };
-            let likest = candidates.iter().filter(taken).rev().max_by_key(|(_, likeness)| *likeness);
-            if let Some((send, _)) = likest {
-                self.take(index, *send, ShownAs::Alike);
-                continue;
-            }
-            let explains = |(send, likeness): &(usize, Likeness)| {
+            let explains = |(send, likeness): &&(usize, Likeness)| {
                 *likeness > Likeness::Unlike && !self.has_a_liker_row(&self.sends[*send], *likeness, index, rows)
             };
-            let is_like_one = candidates.iter().any(explains);
-            self.attributions[index] = if is_like_one { Attribution::Explained } else { Attribution::Foreign };
+            let likest = candidates.iter().filter(explains).map(|(_, likeness)| *likeness).max();
+            let Some(likest) = likest else {
+                self.attributions[index] = Attribution::Foreign;
+                continue;
+            };
+            // The likest, if it surely has a row; of equals the oldest.
+            let shows = |(send, likeness): &&(usize, Likeness)| {
+                let send = &self.sends[*send];
+                *likeness == likest
+                    && send.verdict == SendVerdict::Taken
+                    && (*likeness >= Likeness::Strong || self.account.shows(&send.forms))
+            };
+            match candidates.iter().filter(explains).find(shows) {
+                Some((send, _)) => self.take(index, *send, ShownAs::Alike),
+                None => self.attributions[index] = Attribution::Explained,
+            }
         }
     }
 }

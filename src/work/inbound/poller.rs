@@ -70,8 +70,8 @@ struct ConversationState {
     backoff: Option<Backoff>,
     /// When it is to be read again for statuses: those of the bridge's sends may still change.
     watch_at: Option<Instant>,
-    /// It is to be read for a postponed decision though the list does not show it.
-    decides: bool,
+    /// It is to be read for rows that wait for a decision though the list does not show it.
+    rereads: bool,
     /// The list showed it when the read in hand began.
     listed: bool,
 }
@@ -140,7 +140,7 @@ impl Poller {
                         Ok(moved) => {
                             quiet = if moved { 0 } else { quiet.saturating_add(1) };
                             failures = 0;
-                            self.pause(quiet).min(self.until_decision())
+                            self.pause(quiet).min(self.until_reread())
                         }
                         Err(error) => {
                             failures = failures.saturating_add(1);
@@ -191,9 +191,9 @@ impl Poller {
         self.settings.poll_active.mul_f64(SLOWER.powi(steps)).min(self.settings.poll_idle)
     }
 
-    /// Time to the next postponed decision, at the pace of an active channel at the quickest.
-    fn until_decision(&self) -> Duration {
-        let due_ms = self.reader.next_decision_ms();
+    /// Time to the next read for rows that wait for a decision, at the pace of an active channel at the quickest.
+    fn until_reread(&self) -> Duration {
+        let due_ms = self.reader.next_reread_ms();
         due_ms.map_or(Duration::MAX, |due_ms| since(now_ms(), due_ms).max(self.settings.poll_active))
     }
 
@@ -229,17 +229,17 @@ impl Poller {
         let mut moved = false;
         let now = Instant::now();
         let (sweep, mut watch) = (self.to_sweep(&chats, now), self.share());
-        let mut decisions = self.reader.decisions_due(now_ms());
+        let mut rereads = self.reader.rereads_due(now_ms());
         for (contact, row) in chats {
             self.recall_erased(&contact);
             let state = self.conversations.entry(contact.clone()).or_default();
             let backs_off = state.backoff.is_some_and(|backoff| now < backoff.until);
-            let decides = decisions.remove(&contact);
+            let rereads = rereads.remove(&contact);
             let read_to = state.position.as_ref().and_then(|there| there.read_to.as_deref());
             let in_sync = read_to.and_then(RowFingerprint::parse).is_some_and(|known| known.still_is(&row));
             let swept = in_sync && sweep.contains(&contact);
             let looked = in_sync && !swept && watch > 0 && state.watch_at.is_some_and(|at| now >= at);
-            if backs_off || self.reader.is_reading(&contact) || (in_sync && !swept && !looked && !decides) {
+            if backs_off || self.reader.is_reading(&contact) || (in_sync && !swept && !looked && !rereads) {
                 continue;
             }
             watch -= usize::from(looked);
@@ -256,17 +256,17 @@ impl Poller {
                 Some(_) => {}
             }
         }
-        self.read_unlisted(decisions, now);
+        self.read_unlisted(rereads, now);
         Ok(moved)
     }
 
-    /// Has conversations read that the list does not show and whose postponed decisions are due.
-    fn read_unlisted(&mut self, decisions: HashSet<ContactId>, now: Instant) {
-        for contact in decisions {
+    /// Has conversations read that the list does not show and that are due for rows that wait for a decision.
+    fn read_unlisted(&mut self, rereads: HashSet<ContactId>, now: Instant) {
+        for contact in rereads {
             let Some(state) = self.conversations.get_mut(&contact) else { continue };
             let backs_off = state.backoff.is_some_and(|backoff| now < backoff.until);
-            if !backs_off && state.last.is_none() && !state.decides && !self.reader.is_reading(&contact) {
-                state.decides = true;
+            if !backs_off && state.last.is_none() && !state.rereads && !self.reader.is_reading(&contact) {
+                state.rereads = true;
                 self.due.push_back(contact);
             }
         }
@@ -350,9 +350,9 @@ impl Poller {
         while self.reads.len() < SIDE_BY_SIDE && !stop.is_cancelled() {
             let Some(contact) = self.due_first.pop_front().or_else(|| self.due.pop_front()) else { return };
             let Some(state) = self.conversations.get_mut(&contact) else { continue };
-            let (last, decides) = (state.last.take(), std::mem::take(&mut state.decides));
+            let (last, rereads) = (state.last.take(), std::mem::take(&mut state.rereads));
             let listed = last.as_ref().map(|last| last.destination.clone());
-            let unlisted = state.position.as_ref().filter(|_| decides).map(|there| there.destination.clone());
+            let unlisted = state.position.as_ref().filter(|_| rereads).map(|there| there.destination.clone());
             let Some(destination) = listed.or(unlisted) else { continue };
             // Another loop reads it: the next round shows whether there is anything left to read.
             let Some(turn) = self.reader.turn(&contact) else { continue };
