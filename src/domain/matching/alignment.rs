@@ -4,6 +4,8 @@
 //! Two answers need a proof, for each is a fault when it is wrong: that a row is somebody else's (else the bridge would
 //! echo its own words), and that a send is absent (else it would be sent twice). What has no proof is postponed.
 
+use std::cmp::{Ordering, Reverse};
+
 use super::AccountTraits;
 use super::likeness::{Features, Likeness, RowWords, SendForms};
 use super::sent_form::SentForm;
@@ -159,6 +161,9 @@ struct Alignment<'a> {
     account: &'a AccountTraits,
     open: &'a [Option<OpenRow>],
     words: Vec<Option<RowWords>>,
+    /// All sends, oldest first.
+    made: Vec<Match>,
+    /// Those that no row was matched with yet.
     sends: Vec<UnmatchedSend>,
     attributions: Vec<Attribution>,
 }
@@ -179,8 +184,9 @@ pub(crate) fn attribute(
         return (attributions, sends);
     }
     let words = rows.iter().zip(open).map(|(row, open)| open.map(|_| RowWords::new(&row.text))).collect();
-    let made = sends.clone();
-    let mut alignment = Alignment { account, open, words, sends, attributions };
+    let unmatched = sends.clone();
+    let made = sends.iter().map(|send| send.matched.clone()).collect();
+    let mut alignment = Alignment { account, open, words, made, sends, attributions };
     let at = |wanted: &dyn Fn(Direction) -> bool| -> Vec<usize> {
         (0..rows.len()).filter(|index| open[*index].is_some() && wanted(rows[*index].direction)).collect()
     };
@@ -196,7 +202,7 @@ pub(crate) fn attribute(
     alignment.weigh(&business);
     alignment.decide(&business);
     alignment.weigh_flagged(&at(&|direction| direction == Direction::Inbound), &business);
-    alignment.doubt_flagged(rows, &made);
+    alignment.doubt_flagged(rows, &unmatched);
     let Alignment { attributions, sends, .. } = alignment;
     name_directions(rows, open, &attributions);
     (attributions, sends)
@@ -360,35 +366,56 @@ impl Alignment<'_> {
         }
     }
 
-    /// Returns whether another row that is not decided is more like a send.
-    fn has_a_liker_row(&self, send: &UnmatchedSend, than: Likeness, index: usize, rows: &[usize]) -> bool {
-        rows.iter().filter(|other| **other != index && self.attributions[**other] == Attribution::Undecided).any(
-            |other| self.words[*other].as_ref().is_some_and(|words| self.account.likeness(&send.forms, words) > than),
-        )
+    /// How well a row fits a send: by its words and by its place. `None` where it cannot be it.
+    fn fit(&self, send: &UnmatchedSend, index: usize) -> Option<(Likeness, bool)> {
+        let likeness = self.account.likeness(&send.forms, self.words[index].as_ref()?);
+        (likeness > Likeness::Unlike).then(|| (likeness, self.is_in_order(send, index)))
     }
 
-    /// Decides of the rows that have waited for long enough.
+    /// How a row compares with the best of the other rows that are not decided.
+    fn against_others(&self, send: &UnmatchedSend, index: usize, rows: &[usize]) -> Ordering {
+        let waits = |other: &&usize| **other != index && self.attributions[**other] == Attribution::Undecided;
+        let others = rows.iter().filter(waits).filter_map(|other| self.fit(send, *other)).max();
+        self.fit(send, index).cmp(&others)
+    }
+
+    /// Returns whether a row stands behind the rows of all sends before this one, and before those of the sends after it.
+    fn is_in_order(&self, send: &UnmatchedSend, index: usize) -> bool {
+        let place = |matched: &Match| self.made.iter().position(|made| made == matched);
+        let of_send = place(&send.matched);
+        self.attributions.iter().enumerate().all(|(other, attribution)| match attribution {
+            Attribution::Ours { matched, .. } => (place(matched) < of_send) == (other < index),
+            Attribution::Explained | Attribution::Foreign | Attribution::Undecided | Attribution::AwaitsFlag => true,
+        })
+    }
+
+    /// Decides of the rows that have waited for long enough: first of those that are most like a send, since their places
+    /// tell where the rows of the other sends belong.
     fn decide(&mut self, rows: &[usize]) {
-        for index in rows.iter().copied() {
-            let due = self.open[index].is_some_and(|open| open.due);
-            if !due || self.attributions[index] != Attribution::Undecided {
-                continue;
-            }
+        let waits = |index: &usize| {
+            self.open[*index].is_some_and(|open| open.due) && self.attributions[*index] == Attribution::Undecided
+        };
+        let mut due: Vec<usize> = rows.iter().copied().filter(waits).collect();
+        due.sort_by_cached_key(|index| {
+            Reverse(self.candidates(*index).into_iter().map(|(_, likeness)| likeness).max())
+        });
+        for index in due {
             let candidates = self.candidates(index);
+            let against_others = |send: usize| self.against_others(&self.sends[send], index, rows);
             let explains = |(send, likeness): &&(usize, Likeness)| {
-                *likeness > Likeness::Unlike && !self.has_a_liker_row(&self.sends[*send], *likeness, index, rows)
+                *likeness > Likeness::Unlike && against_others(*send) != Ordering::Less
             };
             let likest = candidates.iter().filter(explains).map(|(_, likeness)| *likeness).max();
             let Some(likest) = likest else {
                 self.attributions[index] = Attribution::Foreign;
                 continue;
             };
-            // The likest, if it surely has a row; of equals the oldest.
+            // The likest, if it surely has a row and no other row may be it as well; of equals the oldest.
             let shows = |(send, likeness): &&(usize, Likeness)| {
-                let send = &self.sends[*send];
-                *likeness == likest
-                    && send.verdict == SendVerdict::Taken
-                    && (*likeness >= Likeness::Strong || self.account.shows(&send.forms))
+                let UnmatchedSend { verdict, forms, .. } = &self.sends[*send];
+                let is_it = *likeness >= Likeness::Strong
+                    || (self.account.shows(forms) && against_others(*send) == Ordering::Greater);
+                *likeness == likest && *verdict == SendVerdict::Taken && is_it
             };
             match candidates.iter().filter(explains).find(shows) {
                 Some((send, _)) => self.take(index, *send, ShownAs::Alike),

@@ -179,6 +179,17 @@ fn a_row_that_is_liker_to_a_send_in_doubt_shows_none_that_was_taken() {
 }
 
 #[test]
+fn of_rows_that_are_equally_like_a_send_the_one_in_its_place_shows_it() {
+    let rows = [(O, "https://maps.test/centre"), (O, "GRACIAS POR SU PACIENCIA"), (O, "https://afl.test/x7")];
+    let sends = vec![text("a", "Gracias por su paciencia"), text("b", "https://shop.test/p/1")];
+    let account = AccountTraits { shows_texts: true, ..AccountTraits::default() };
+    assert_eq!(judged_by(&account, DUE, &rows, sends.clone()).0, ["-", "~a", "~b"]);
+    // Of two in its place neither is told: the bridge's own is no echo.
+    let two = [rows[1], rows[0], rows[2]];
+    assert_eq!(judged_by(&account, DUE, &two, sends).0, ["~a", "!", "~b"]);
+}
+
+#[test]
 fn a_row_unlike_a_send_waits_where_the_account_has_not_shown_such_sends_word_for_word() {
     let row = [(O, "Le llamo en cinco minutos")];
     let send = || vec![text("t", "Mire https://a.test/x \u{1f44b}")];
