@@ -16,6 +16,7 @@ use super::failure::{failure, links};
 use super::intake::{Intake, READ_AT_ONCE};
 use super::oauth::{AccessTokens, OAuth};
 use super::soap;
+use super::withheld::basic_credentials;
 use crate::config;
 use crate::domain::clock::{retry_after, wall};
 use crate::domain::{Fault, LeaseDeadline};
@@ -193,7 +194,9 @@ impl HttpTransport for Basic {
     }
 
     fn secrets(&self) -> Vec<String> {
-        self.0.secrets()
+        let Endpoint { user, password, .. } = &self.0;
+        let header = basic_credentials(user, password.expose_secret());
+        self.0.secrets().into_iter().chain([header]).collect()
     }
 }
 
