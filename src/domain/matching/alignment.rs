@@ -169,7 +169,7 @@ struct Alignment<'a> {
 }
 
 /// Attributes each open row (`open` has one entry a row, oldest first), against the sends that no row shows yet (oldest
-/// first), and which of these are left. One row shows one send. A row that does not say whose it is becomes the
+/// first), and which of these are left. One row shows one send. A row that does not say who wrote it becomes the
 /// business's where it shows exactly what was sent, and else the customer's.
 pub(crate) fn attribute(
     rows: &mut [AfilnetRow],

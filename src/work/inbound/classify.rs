@@ -1,4 +1,4 @@
-//! Classification of one page of rows: which of them are new, whose they are, and which events they become. Pure; called
+//! Classification of one page of rows: which of them are new, who wrote them, and which events they become. Pure; called
 //! by the reader.
 
 use std::borrow::Cow;
@@ -10,7 +10,7 @@ use crate::domain::content::Text;
 use crate::domain::entities;
 use crate::domain::matching::{
     AccountTraits, Attribution, Match, OpenRow, ReadContext, RowShape, ShownAs, UnmatchedSend, attribute,
-    content_fingerprint, history, mark_history_ambiguous, news,
+    content_fingerprint, history, mark_history_ambiguous, new_rows,
 };
 use crate::domain::{AfilnetRow, ContactId, Content, Direction, Event, EventBody, MId, PendingQuestion, Webhook};
 use crate::store::{Lesson, NewRow, PostponedRow, Postponement, RowNews, SeenRow};
@@ -57,7 +57,7 @@ pub(in crate::work) struct PageInput<'a> {
 pub(in crate::work) struct Classified {
     /// Rows to be recorded, with the events of those that are new.
     pub(in crate::work) rows: Vec<NewRow>,
-    /// The message whose question one of them answers.
+    /// The message with the question that one of them answers.
     pub(in crate::work) answered: Option<MId>,
     /// A row of the bridge bore the flag of the customer's at first.
     pub(in crate::work) late_flags: bool,
@@ -76,7 +76,7 @@ struct Line<'a> {
     postponed: Option<&'a PostponedRow>,
     /// Nothing is decided of it yet.
     open: Option<OpenRow>,
-    news: bool,
+    is_new: bool,
     history: bool,
     may_answer: bool,
 }
@@ -103,10 +103,11 @@ impl PageInput<'_> {
                 continue;
             };
             let from_customer = row.direction == Direction::Inbound;
-            let publishes = line.news && attribution == Attribution::Foreign && (from_customer || self.settings.echoes);
+            let publishes =
+                line.is_new && attribution == Attribution::Foreign && (from_customer || self.settings.echoes);
             let waits = if from_customer { &mut customer_waits } else { &mut business_waits };
             let undecided = matches!(attribution, Attribution::Undecided | Attribution::AwaitsFlag)
-                && (line.news || !from_customer);
+                && (line.is_new || !from_customer);
             // What waits for nothing but its turn is not held beyond its time.
             let postpones = undecided || (publishes && *waits && !open.due);
             if postpones {
@@ -158,7 +159,7 @@ impl PageInput<'_> {
             at: None,
             postponed: Some(there),
             open: Some(open_since(there)),
-            news: true,
+            is_new: true,
             history: false,
             may_answer: false,
         });
@@ -168,12 +169,12 @@ impl PageInput<'_> {
             let unseen = !self.seen.contains(identity.as_str());
             let open = postponed.map(open_since).or_else(|| unseen.then_some(fresh));
             let (history, may_answer) = (history[at], may_answer[at]);
-            Line { row, identity, at: Some(at), postponed, open, news: postponed.is_some(), history, may_answer }
+            Line { row, identity, at: Some(at), postponed, open, is_new: postponed.is_some(), history, may_answer }
         });
         gone.chain(here).collect()
     }
 
-    /// Whose each line is, and whether one of the bridge's bore the customer's flag before. What is new of the page is
+    /// Returns who wrote each line, and whether one of the bridge's bore the customer's flag before. What is new of the page is
     /// told in the lines.
     fn attributions(&self, lines: &mut [Line<'_>]) -> (Vec<Attribution>, bool) {
         let mut rows: Vec<AfilnetRow> = lines.iter().map(|line| line.row.clone()).collect();
@@ -183,11 +184,11 @@ impl PageInput<'_> {
         let history: Vec<bool> = lines.iter().map(|line| line.history).collect();
         mark_history_ambiguous(&rows, &history, &left, &mut attributions);
         let first = lines.iter().position(|line| line.at.is_some()).unwrap_or(lines.len());
-        let news = news(&rows[first..], &attributions[first..], self.identities, self.seen, self.how);
+        let is_new = new_rows(&rows[first..], &attributions[first..], self.identities, self.seen, self.how);
         let mut late_flags = false;
         for ((line, row), attribution) in lines.iter_mut().zip(rows).zip(&attributions) {
             line.row = row;
-            line.news |= line.at.is_some_and(|at| news[at]);
+            line.is_new |= line.at.is_some_and(|at| is_new[at]);
             let flagged = line.postponed.is_some_and(|there| there.row.direction == Direction::Inbound);
             late_flags |= flagged && matches!(attribution, Attribution::Ours { .. });
         }
@@ -232,7 +233,7 @@ impl PageInput<'_> {
         self.due_ms(line).min(again_ms).min(flag_ms.unwrap_or(i64::MAX))
     }
 
-    /// An open row whose decision is postponed: what is to be recorded, if anything.
+    /// Returns what is to be recorded of an open row with a postponed decision, if anything.
     fn postponed(&self, line: &Line<'_>, events: Vec<Event>) -> Option<NewRow> {
         let due_ms = self.due_ms(line);
         line.postponed.is_none().then(|| NewRow {

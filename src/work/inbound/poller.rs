@@ -79,7 +79,7 @@ struct ConversationState {
 /// What a read came to. Its turn lasts until that is at hand: the next read goes on from there.
 type Ended = (ReadReport, ReadingTurn);
 
-/// Whose read has ended, and with what; nothing where it broke inside.
+/// The conversation of a read that has ended, and its end; `None` where it panicked.
 type Finished = (ContactId, Option<Ended>);
 
 /// One channel's poller: how far each conversation is read (what the store holds, kept at hand), and what is to be read.

@@ -31,7 +31,7 @@ const READS_BEHIND: u32 = 5;
 /// The bridge's own sends that rows are matched with, at most: the newest.
 const MOST_SENDS: usize = 200;
 
-/// A message whose last status is older than this is no longer read for.
+/// A conversation is no longer read for a message with an older status than this.
 const WATCH_FOR_MS: i64 = 3_600_000;
 
 /// Why a round or a read brought less than it could.
@@ -115,7 +115,7 @@ pub(in crate::work) struct Shown {
     pub(in crate::work) read: Previous,
     /// Identities of its rows, in order.
     pub(in crate::work) identities: Vec<String>,
-    /// Whether it shows recent sends of the bridge whose final status was not published yet.
+    /// Whether it shows recent sends of the bridge without a published final status.
     pub(in crate::work) awaits: bool,
     /// What its rows come to for the send that was looked for; `None` where that has a row, or none was.
     pub(in crate::work) looked_for: Option<(SendStanding, LookEvidence)>,
@@ -472,7 +472,7 @@ impl Reader {
             return Ok((Vec::new(), false));
         }
         let unreported_sends = self.store.unreported_sends(&self.settings.name, contact, MOST_SENDS).await?;
-        let receipts = receipts::news(receipts, &unreported_sends);
+        let receipts = receipts::unreported(receipts, &unreported_sends);
         let ended = |m_id: &MId| receipts.iter().any(|receipt| receipt.m_id == *m_id && receipt.value.rank() > 1);
         let shown: HashSet<MId> = ours.map(|(_, (m_id, _))| m_id).collect();
         let awaited = unreported_sends.iter().filter(|message| message.since_ms > now_ms.saturating_sub(WATCH_FOR_MS));

@@ -1,4 +1,4 @@
-//! Whose rows are, and what became of sends.
+//! Who wrote rows, and what became of sends.
 
 use super::super::testing::row;
 use super::*;
@@ -35,7 +35,7 @@ fn rewriting(features: Features) -> AccountTraits {
     AccountTraits { shows_texts: true, verbatim: Features::WORDS, rewritten: features, ..AccountTraits::default() }
 }
 
-/// Whose each row is, as the mId of its send, `~` before it where it is shown in other words; `!` explained, `?`
+/// Returns who wrote each row, as the mId of its send, `~` before it where it is shown in other words; `!` explained, `?`
 /// undecided, `f?` until its flag has settled, `-` somebody else's. And the directions.
 fn judged_by(
     account: &AccountTraits,
