@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::classify::Failure;
 use super::failure::failure;
+use super::withheld::basic_credentials;
 use crate::config;
 use crate::domain::Fault;
 use crate::telemetry::trouble;
@@ -50,13 +51,16 @@ pub(super) struct OAuth {
     user: String,
     password: SecretString,
     current: Mutex<Option<AccessToken>>,
+    /// The one before it: a response that comes late may quote it.
+    former: Mutex<Option<SecretString>>,
     /// Held by the call that asks for a token; when the last one failed, and why.
     request: tokio::sync::Mutex<Option<(Instant, Fault)>>,
 }
 
 impl OAuth {
     fn new(settings: config::OAuth, user: String, password: SecretString) -> Self {
-        Self { settings, user, password, current: Mutex::default(), request: tokio::sync::Mutex::default() }
+        let (current, former, request) = (Mutex::default(), Mutex::default(), tokio::sync::Mutex::default());
+        Self { settings, user, password, current, former, request }
     }
 
     fn current(&self) -> MutexGuard<'_, Option<AccessToken>> {
@@ -84,7 +88,7 @@ impl OAuth {
         }
         match self.fetch(http, timeout).await {
             Ok(token) => {
-                *self.current() = Some(token.clone());
+                self.retire(self.current().replace(token.clone()));
                 Ok(token.value)
             }
             Err(fault) => {
@@ -96,19 +100,31 @@ impl OAuth {
 
     /// Drops `token`, which Afilnet refused, unless there is a newer one already.
     pub(super) fn refused(&self, token: &str) {
-        self.current().take_if(|current| current.value.expose_secret() == token);
+        self.retire(self.current().take_if(|current| current.value.expose_secret() == token));
     }
 
     /// Drops the token, whichever it is.
     pub(super) fn forget(&self) {
-        self.current().take();
+        self.retire(self.current().take());
+    }
+
+    fn former(&self) -> MutexGuard<'_, Option<SecretString>> {
+        self.former.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn retire(&self, token: Option<AccessToken>) {
+        if let Some(token) = token {
+            *self.former() = Some(token.value);
+        }
     }
 
     /// Returns the values that nothing may repeat.
     pub(super) fn secrets(&self) -> Vec<String> {
-        let token = self.current().as_ref().map(|token| token.value.expose_secret().to_owned());
-        let own = [self.settings.client_id.clone(), self.settings.client_secret.expose_secret().to_owned()];
-        own.into_iter().chain(token).collect()
+        let current = self.current().as_ref().map(|token| token.value.expose_secret().to_owned());
+        let former = self.former().as_ref().map(|token| token.expose_secret().to_owned());
+        let (id, secret) = (&self.settings.client_id, self.settings.client_secret.expose_secret());
+        let own = [id.clone(), secret.to_owned(), basic_credentials(id, secret)];
+        own.into_iter().chain(current).chain(former).collect()
     }
 
     /// Returns the body of the request for a token.

@@ -17,6 +17,7 @@ use super::failure::{failure, links};
 use super::intake::{Intake, READ_AT_ONCE};
 use super::oauth::{AccessTokens, OAuth};
 use super::soap;
+use super::withheld::basic_credentials;
 use crate::config;
 use crate::domain::charset::Charset;
 use crate::domain::clock::{retry_after, wall};
@@ -195,7 +196,9 @@ impl HttpTransport for Basic {
     }
 
     fn secrets(&self) -> Vec<String> {
-        self.0.secrets()
+        let Endpoint { user, password, .. } = &self.0;
+        let header = basic_credentials(user, password.expose_secret());
+        self.0.secrets().into_iter().chain([header]).collect()
     }
 }
 

@@ -1,6 +1,8 @@
 //! Which parts of Afilnet's responses may be shown to agents, logged and stored: its codes, and nothing that the call
 //! itself held. Pure.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde_json::Value;
 
 /// Replaces every code that may not be shown.
@@ -78,6 +80,11 @@ impl Withheld {
         chars.iter_mut().zip(hidden).filter(|(_, hidden)| *hidden).for_each(|(c, _)| *c = '*');
         chars.into_iter().collect()
     }
+}
+
+/// Returns what the header of Basic authentication says of these credentials, without its padding.
+pub(super) fn basic_credentials(user: &str, password: &str) -> String {
+    STANDARD_NO_PAD.encode(format!("{user}:{password}"))
 }
 
 fn phone_like(word: &str) -> bool {

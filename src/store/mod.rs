@@ -273,8 +273,8 @@ pub(crate) trait Store: Send + Sync {
     /// Returns the rows seen in one conversation, and the tail of the page that was read last.
     async fn seen(&self, channel: &ChannelName, contact: &ContactId) -> Result<SeenRows, StoreError>;
 
-    /// Returns the conversations with rows that wait for a decision, each with the time at which the first is made at the latest.
-    async fn undecided(&self, channel: &ChannelName) -> Result<Vec<(ContactId, i64)>, StoreError>;
+    /// Returns the conversations with rows that wait for a decision.
+    async fn undecided(&self, channel: &ChannelName) -> Result<Vec<ContactId>, StoreError>;
 
     /// Returns what was sent to one conversation, or may have been, and is not matched word for word with a row: the newest
     /// `limit` sends, oldest first, without those whose text is erased.

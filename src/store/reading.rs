@@ -28,7 +28,7 @@ pub(crate) struct ConversationRead {
     pub(crate) page: Option<Vec<String>>,
     /// Set when the conversation is in sync up to this getchats row.
     pub(crate) position: Option<String>,
-    /// The message whose question one of the rows answers.
+    /// The message with the question that one of the rows answers.
     pub(crate) answered: Option<MId>,
     /// Identities that no read shows any more and that are old enough to forget.
     pub(crate) forget: Vec<String>,

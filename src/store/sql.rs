@@ -237,10 +237,10 @@ pub(super) const POSTPONED: &str = "SELECT p.identity, p.content, p.since_ms, p.
      FROM postponed p JOIN conversations c ON c.id = p.conversation \
      WHERE c.channel = $1 AND c.contact IN ($2, $3) ORDER BY p.since_ms, p.seq";
 
-/// Conversations with rows that wait for a decision, each with the time of the first. The cross join keeps SQLite from
-/// walking all conversations of a channel to find the few.
-pub(super) const UNDECIDED: &str = "SELECT c.contact, MIN(p.due_ms) \
-     FROM postponed p CROSS JOIN conversations c WHERE c.id = p.conversation AND c.channel = $1 GROUP BY c.contact";
+/// Conversations with rows that wait for a decision. The cross join keeps SQLite from walking all conversations of a channel
+/// to find the few.
+pub(super) const UNDECIDED: &str = "SELECT DISTINCT c.contact \
+     FROM postponed p CROSS JOIN conversations c WHERE c.id = p.conversation AND c.channel = $1";
 
 pub(super) const POSTPONE: &str = "INSERT INTO postponed \
      (conversation, identity, seq, content, since_ms, read_before_ms, due_ms) VALUES ($1, $2, $3, $4, $5, $6, $7) \

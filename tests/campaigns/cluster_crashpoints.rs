@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 
 use crate::cluster::{owned, said};
 use crate::crashpoints::OUT_OF_REACH;
+use crate::support::metrics::{get, value};
 use crate::support::process::Bridge;
 use crate::support::workload::{Running, Workload};
 use crate::support::{House, channel_of, contact, until};
@@ -89,8 +90,7 @@ impl Refused {
         };
         let log = doomed.log();
         let here: Vec<String> = log.iter().filter(|line| line.contains("is served here")).map(named).collect();
-        let name = |n: usize| if n == 0 { "support".to_owned() } else { format!("c{n}") };
-        let elsewhere = (0..CHANNELS).find(|n| !here.contains(&name(*n))).unwrap();
+        let elsewhere = (0..CHANNELS).find(|n| !here.contains(&name_of(*n))).unwrap();
         let mut this = Self { who: 920 + elsewhere, channel: String::new(), link: String::new(), accepted: 0 };
         this.channel = channel_of(this.who, CHANNELS);
         loop {
@@ -144,14 +144,25 @@ async fn leave_in_mid_send(house: &House) {
     bridge.kill();
 }
 
-/// Each channel's account shows an own row: before that, a send in doubt is undecidable.
+/// Each channel's account shows a text and a file of the bridge: before that, such a send in doubt is undecidable.
 async fn rows_show(house: &House, bridge: &Bridge) {
     until("it has all channels", || owned(bridge) == CHANNELS).await;
     for who in 908..908 + CHANNELS {
-        let shows = house.bonychat.text(&bridge.url(), &channel_of(who, CHANNELS), &contact(who), "rows show").await;
-        assert_eq!(shows.status, 200, "{}", shows.body);
+        let (base, channel, to) = (bridge.url(), channel_of(who, CHANNELS), contact(who));
+        let text = house.bonychat.text(&base, &channel, &to, "rows show").await;
+        let file = house.bonychat.attachment(&base, &channel, &to, "file", "https://files.test/shows.pdf").await;
+        assert_eq!((text.status, file.status), (200, 200), "{} {}", text.body, file.body);
     }
-    until("rows show", || said(bridge, "rows of sent messages show the status") == CHANNELS).await;
+    let found = |metrics: &str, n| value(metrics, &format!("bridge_correlated_total{{channel=\"{}\"}}", name_of(n)));
+    let all_show = || {
+        let metrics = get(&bridge.admin_url(), "/metrics", None).1;
+        (0..CHANNELS).all(|n| found(&metrics, n) >= 2.0)
+    };
+    until("rows show", all_show).await;
+}
+
+fn name_of(channel: usize) -> String {
+    if channel == 0 { "support".to_owned() } else { format!("c{channel}") }
 }
 
 /// Both write to both processes, and not all goes well.

@@ -9,7 +9,7 @@ use bridge::crashpoint::{AFTER_CALL, AFTER_COMMIT, BEFORE_CALL, BEFORE_COMMIT, C
 use tokio::sync::Semaphore;
 
 use crate::support::workload::Workload;
-use crate::support::{House, PLATFORM_ID, SOON, TOKEN, contact, get, until};
+use crate::support::{CHANNEL, House, PLATFORM_ID, SOON, TOKEN, contact, get, until};
 
 /// Points that no conversation reaches by itself.
 pub(crate) const OUT_OF_REACH: &[(&str, &str)] = &[
@@ -79,6 +79,8 @@ async fn survive(name: &str, when: &str) {
     let bridge = house.start().await;
     // If everything ever sent is in doubt, no row shows that this account shows rows, and lookups could not decide.
     assert_eq!(house.agent(&bridge, &contact(902), "shows that rows show").await.status, 200);
+    let file = house.bonychat.attachment(&base, CHANNEL, &contact(902), "file", "https://files.test/shows.pdf").await;
+    assert_eq!(file.status, 200, "{}", file.body);
     running.conserved(&house, 0).await;
     assert_eq!(house.bonychat.texts(&contact(900)), ["unread before the first run"], "{point}");
     drop(bridge);

@@ -28,6 +28,7 @@ mod erase;
 mod faults;
 mod observers;
 mod outage;
+mod quotes;
 mod recovery;
 mod refusals;
 mod store_files;

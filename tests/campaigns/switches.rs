@@ -56,10 +56,8 @@ impl Case {
             ("time_zone", "account_offset") => vec![("AFILNET__TIME_ZONE", "Etc/GMT+3")],
             // Over the limit a send's outcome is unknown, or its refusal has no known reason: the limit is to be kept.
             ("rate_limit", "http_503_html" | "envelope_unknown_code") => low_rate,
-            // Customers write what agents have just written, and no row or flag tells them apart in time.
-            ("sent_row_visible_after", "2 s" | "never") | ("own_flag_after", "2 s") => {
-                vec![("INBOUND__DECIDE_WITHIN", DECIDED)]
-            }
+            // Customers write what agents have just written, and no row ever tells them apart.
+            ("sent_row_visible_after", "never") => vec![("INBOUND__DECIDE_WITHIN", DECIDED)],
             _ => Vec::new(),
         };
         let trouble = match (switch, value) {

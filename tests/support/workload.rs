@@ -180,8 +180,12 @@ impl Running {
         let all =
             |world: &bridge::sim::bonychat::World| (0..contacts).all(|who| world.texts(&contact(who)).len() >= each);
         house.bonychat.until(SOON, all).await; // what is missing is named below
-        let unconfirmed = house.messages("unconfirmed").len();
-        assert!(unconfirmed <= may_miss, "{unconfirmed} are unconfirmed");
+        let unconfirmed = house.messages("unconfirmed");
+        let whole =
+            |m_id: &String| String::from_utf8_lossy(&house.run(&["messages", "show", m_id]).stdout).into_owned();
+        let shown = || unconfirmed.iter().map(whole).collect::<Vec<_>>().join("\n");
+        assert!(unconfirmed.len() <= may_miss, "{} are unconfirmed:\n{}", unconfirmed.len(), shown());
+        let unconfirmed = unconfirmed.len();
         let expected: Vec<String> = (0..each).flat_map(|n| sent(n, equal_words)).collect();
         let heard: Vec<String> = (0..each).map(heard).collect();
         let mut missing = 0;

@@ -4,6 +4,8 @@
 //! Two answers need a proof, for each is a fault when it is wrong: that a row is somebody else's (else the bridge would
 //! echo its own words), and that a send is absent (else it would be sent twice). What has no proof is postponed.
 
+use std::cmp::{Ordering, Reverse};
+
 use super::AccountTraits;
 use super::likeness::{Features, Likeness, RowWords, SendForms};
 use super::sent_form::SentForm;
@@ -122,6 +124,8 @@ pub(crate) struct OpenRow {
     pub(crate) read_before_ms: Option<i64>,
     /// When it was read first, where its decision was postponed.
     pub(crate) seen_ms: Option<i64>,
+    /// It was read first so long ago that its flag would have turned by now.
+    pub(crate) flag_settled: bool,
     /// It has waited for as long as a decision may be postponed.
     pub(crate) due: bool,
 }
@@ -148,6 +152,8 @@ pub(crate) enum Attribution {
     Foreign,
     /// Not to be told yet.
     Undecided,
+    /// It bears the customer's flag and says what a send said that another row shows: its flag tells, once that has settled.
+    AwaitsFlag,
 }
 
 /// The sends of one conversation on their way to their rows.
@@ -155,12 +161,15 @@ struct Alignment<'a> {
     account: &'a AccountTraits,
     open: &'a [Option<OpenRow>],
     words: Vec<Option<RowWords>>,
+    /// All sends, oldest first.
+    made: Vec<Match>,
+    /// Those that no row was matched with yet.
     sends: Vec<UnmatchedSend>,
     attributions: Vec<Attribution>,
 }
 
 /// Attributes each open row (`open` has one entry a row, oldest first), against the sends that no row shows yet (oldest
-/// first), and which of these are left. One row shows one send. A row that does not say whose it is becomes the
+/// first), and which of these are left. One row shows one send. A row that does not say who wrote it becomes the
 /// business's where it shows exactly what was sent, and else the customer's.
 pub(crate) fn attribute(
     rows: &mut [AfilnetRow],
@@ -175,8 +184,9 @@ pub(crate) fn attribute(
         return (attributions, sends);
     }
     let words = rows.iter().zip(open).map(|(row, open)| open.map(|_| RowWords::new(&row.text))).collect();
-    let made = sends.clone();
-    let mut alignment = Alignment { account, open, words, sends, attributions };
+    let unmatched = sends.clone();
+    let made = sends.iter().map(|send| send.matched.clone()).collect();
+    let mut alignment = Alignment { account, open, words, made, sends, attributions };
     let at = |wanted: &dyn Fn(Direction) -> bool| -> Vec<usize> {
         (0..rows.len()).filter(|index| open[*index].is_some() && wanted(rows[*index].direction)).collect()
     };
@@ -192,7 +202,7 @@ pub(crate) fn attribute(
     alignment.weigh(&business);
     alignment.decide(&business);
     alignment.weigh_flagged(&at(&|direction| direction == Direction::Inbound), &business);
-    alignment.doubt_flagged(rows, &made);
+    alignment.doubt_flagged(rows, &unmatched);
     let Alignment { attributions, sends, .. } = alignment;
     name_directions(rows, open, &attributions);
     (attributions, sends)
@@ -267,16 +277,17 @@ impl Alignment<'_> {
         }
     }
 
-    /// Rows that bear the flag of the customer's and whose send another row was matched with: somebody may have typed the
-    /// same words in Afilnet's panel, and that other row is theirs. The flag tells, once it has had its time. Only on an
-    /// account that is known to set flags late: on others a customer who repeats an agent's words would wait for nothing.
+    /// Rows that bear the customer's flag and say what a send said that another row was matched with: somebody may have
+    /// typed the same words in Afilnet's panel, and that other row is theirs. The flag tells, once it has settled. Not on an
+    /// account that is known to set flags at once: there a customer who repeats an agent's words would wait for nothing.
     fn doubt_flagged(&mut self, rows: &[AfilnetRow], made: &[UnmatchedSend]) {
-        if !self.account.late_flags {
+        if self.account.prompt_flags {
             return;
         }
         for index in 0..rows.len() {
             let (Some(words), Some(open)) = (&self.words[index], self.open[index]) else { continue };
-            if open.due || rows[index].direction != Direction::Inbound || !self.is_free(index) {
+            let settled = open.due || open.flag_settled;
+            if settled || rows[index].direction != Direction::Inbound || !self.is_free(index) {
                 continue;
             }
             let is_matched = |send: &UnmatchedSend| !self.sends.iter().any(|left| left.matched == send.matched);
@@ -289,7 +300,7 @@ impl Alignment<'_> {
             if made.iter().filter(is_said).any(is_matched)
                 || (open.seen_ms.is_some() && !words.is_empty() && rows.iter().any(says_it_too))
             {
-                self.attributions[index] = Attribution::Undecided;
+                self.attributions[index] = Attribution::AwaitsFlag;
             }
         }
     }
@@ -355,39 +366,61 @@ impl Alignment<'_> {
         }
     }
 
-    /// Returns whether another row that is not decided is more like a send.
-    fn has_a_liker_row(&self, send: &UnmatchedSend, than: Likeness, index: usize, rows: &[usize]) -> bool {
-        rows.iter().filter(|other| **other != index && self.attributions[**other] == Attribution::Undecided).any(
-            |other| self.words[*other].as_ref().is_some_and(|words| self.account.likeness(&send.forms, words) > than),
-        )
+    /// How well a row fits a send: by its words and by its place. `None` where it cannot be it.
+    fn fit(&self, send: &UnmatchedSend, index: usize) -> Option<(Likeness, bool)> {
+        let likeness = self.account.likeness(&send.forms, self.words[index].as_ref()?);
+        (likeness > Likeness::Unlike).then(|| (likeness, self.is_in_order(send, index)))
     }
 
-    /// Decides of the rows that have waited for long enough.
+    /// How a row compares with the best of the other rows that are not decided.
+    fn against_others(&self, send: &UnmatchedSend, index: usize, rows: &[usize]) -> Ordering {
+        let waits = |other: &&usize| **other != index && self.attributions[**other] == Attribution::Undecided;
+        let others = rows.iter().filter(waits).filter_map(|other| self.fit(send, *other)).max();
+        self.fit(send, index).cmp(&others)
+    }
+
+    /// Returns whether a row stands behind the rows of all sends before this one, and before those of the sends after it.
+    fn is_in_order(&self, send: &UnmatchedSend, index: usize) -> bool {
+        let place = |matched: &Match| self.made.iter().position(|made| made == matched);
+        let of_send = place(&send.matched);
+        self.attributions.iter().enumerate().all(|(other, attribution)| match attribution {
+            Attribution::Ours { matched, .. } => (place(matched) < of_send) == (other < index),
+            Attribution::Explained | Attribution::Foreign | Attribution::Undecided | Attribution::AwaitsFlag => true,
+        })
+    }
+
+    /// Decides of the rows that have waited for long enough: first of those that are most like a send, since their places
+    /// tell where the rows of the other sends belong.
     fn decide(&mut self, rows: &[usize]) {
-        for index in rows.iter().copied() {
-            let due = self.open[index].is_some_and(|open| open.due);
-            if !due || self.attributions[index] != Attribution::Undecided {
-                continue;
-            }
+        let waits = |index: &usize| {
+            self.open[*index].is_some_and(|open| open.due) && self.attributions[*index] == Attribution::Undecided
+        };
+        let mut due: Vec<usize> = rows.iter().copied().filter(waits).collect();
+        due.sort_by_cached_key(|index| {
+            Reverse(self.candidates(*index).into_iter().map(|(_, likeness)| likeness).max())
+        });
+        for index in due {
             let candidates = self.candidates(index);
-            // The likest of those that surely have a row; of equals the oldest.
-            let taken = |(send, likeness): &&(usize, Likeness)| {
-                let send = &self.sends[*send];
-                send.verdict == SendVerdict::Taken
-                    && !self.has_a_liker_row(send, *likeness, index, rows)
-                    && (*likeness >= Likeness::Strong
-                        || (*likeness == Likeness::Weak && self.account.shows(&send.forms)))
+            let against_others = |send: usize| self.against_others(&self.sends[send], index, rows);
+            let explains = |(send, likeness): &&(usize, Likeness)| {
+                *likeness > Likeness::Unlike && against_others(*send) != Ordering::Less
             };
-            let likest = candidates.iter().filter(taken).rev().max_by_key(|(_, likeness)| *likeness);
-            if let Some((send, _)) = likest {
-                self.take(index, *send, ShownAs::Alike);
+            let likest = candidates.iter().filter(explains).map(|(_, likeness)| *likeness).max();
+            let Some(likest) = likest else {
+                self.attributions[index] = Attribution::Foreign;
                 continue;
-            }
-            let explains = |(send, likeness): &(usize, Likeness)| {
-                *likeness > Likeness::Unlike && !self.has_a_liker_row(&self.sends[*send], *likeness, index, rows)
             };
-            let is_like_one = candidates.iter().any(explains);
-            self.attributions[index] = if is_like_one { Attribution::Explained } else { Attribution::Foreign };
+            // The likest, if it surely has a row and no other row may be it as well; of equals the oldest.
+            let shows = |(send, likeness): &&(usize, Likeness)| {
+                let UnmatchedSend { verdict, forms, .. } = &self.sends[*send];
+                let is_it = *likeness >= Likeness::Strong
+                    || (self.account.shows(forms) && against_others(*send) == Ordering::Greater);
+                *likeness == likest && *verdict == SendVerdict::Taken && is_it
+            };
+            match candidates.iter().filter(explains).find(shows) {
+                Some((send, _)) => self.take(index, *send, ShownAs::Alike),
+                None => self.attributions[index] = Attribution::Explained,
+            }
         }
     }
 }

@@ -47,9 +47,9 @@ pub(crate) fn history(rows: &[AfilnetRow], how: &ReadContext<'_>) -> Vec<bool> {
     rows.iter().enumerate().map(before).collect()
 }
 
-/// For each row of a reading (oldest first) with whose it is and its identity: whether it is new, so that it makes an
+/// Returns for each row of a reading (oldest first), by its attribution and identity, whether it is new, so that it makes an
 /// event, or only becomes seen. Rows that are in `seen` are never new.
-pub(crate) fn news(
+pub(crate) fn new_rows(
     rows: &[AfilnetRow],
     attributions: &[Attribution],
     identities: &[String],

@@ -153,7 +153,7 @@ fn ids_hold(rows: &[AfilnetRow], marks: &[String], known: &Known<'_>, by_mark: &
     for (row, mark) in rows.iter().zip(marks) {
         let Some((id, identity)) = row.id.as_deref().zip(id_identity(row)) else { continue };
         let names = by_mark.get(mark.as_str()).map_or(&[][..], Vec::as_slice);
-        // Rows that say nothing say the same: of them only one whose id is gone is evidence.
+        // Rows that say nothing say the same: of them only one with an id that is gone is evidence.
         let is_said = |there: &str| !row.text.trim().is_empty() && there != mark;
         let elsewhere = |name: &&&str| {
             id_in(name).is_some_and(|known| known != id && here.get(known).is_none_or(|there| is_said(there)))
@@ -220,7 +220,7 @@ impl Naming<'_> {
         }
     }
 
-    /// The identity under which a row with this id is known whose flag was another, where no other row of the page is it.
+    /// Returns the identity of a known row with this id and another flag, where no other row of the page is it.
     fn with_another_flag(&self, at: usize) -> Option<String> {
         let row = &self.rows[at];
         let id = row.id.as_deref()?;

@@ -1,6 +1,7 @@
 //! How much a row's words are like those of a send, whatever a platform made of them: damaged character sets, entities,
 //! markup, replaced links and emoji, signatures, cuts. Pure.
 
+mod damage;
 mod readings;
 
 use std::collections::HashSet;
@@ -8,6 +9,7 @@ use std::collections::HashSet;
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 
+use self::damage::{holds_damaged, is_damage, left_by_damage};
 use self::readings::{link_at, readings};
 use super::sent_form::SentForm;
 use crate::domain::entities;
@@ -354,7 +356,6 @@ impl SendForms {
         }
         let silent = self.is_silent();
         // Signs come as their names, or as the letters and controls that damage makes of them; a signature may follow.
-        let is_damage = |c: char| ('\u{80}'..='\u{9f}').contains(&c) || c == '\u{fffd}';
         let damaged = row.readings.iter().any(|reading| reading.normal.chars().any(is_damage));
         let begins_with_signs = row.readings.iter().any(|reading| {
             let first = reading.normal.split(' ').next().unwrap_or_default();
@@ -443,7 +444,7 @@ fn compare(said: &Form, shown: &Form, keeps_links: bool) -> Likeness {
     };
     // What damage to everything beyond ASCII leaves, in what was added to it.
     let damaged = if said.ascii.len() < said.letters.len() && said.ascii.len() * 2 >= count(&said.letters) {
-        held(&said.ascii, &shown.ascii)
+        held(&said.ascii, &shown.ascii).max(holds_damaged(said, shown))
     } else {
         Likeness::Unlike
     };
@@ -476,11 +477,6 @@ fn is_word_of(said: &Form, shown: &Form) -> bool {
         && shown
             .match_indices(said.as_str())
             .any(|(at, _)| is_edge(shown[..at].chars().next_back()) && is_edge(shown[at + said.len()..].chars().next()))
-}
-
-/// Returns whether damage to everything beyond ASCII would explain the difference.
-fn left_by_damage(said: &Form, shown: &Form) -> bool {
-    said.ascii == shown.ascii && said.ascii.len() >= 3 && said.ascii.len() * 2 >= count(&said.letters)
 }
 
 /// Returns whether one holds the other: with a signature, cut off, or a part of it.

@@ -13,7 +13,7 @@ pub(crate) use alignment::{
     Attribution, LookEvidence, Match, OpenRow, RowSince, SendStanding, SendVerdict, ShownAs, Shows, UnmatchedSend,
     attribute, mark_history_ambiguous, standing,
 };
-pub(crate) use freshness::{InitialSyncPolicy, ReadContext, history, news};
+pub(crate) use freshness::{InitialSyncPolicy, ReadContext, history, new_rows};
 pub(crate) use identity::{Known, base, identify, next_tail};
 pub(crate) use likeness::{Features, sent_form};
 pub(crate) use row_fingerprint::{RowFingerprint, RowShape, content_fingerprint};

@@ -202,9 +202,9 @@ async fn keep(
 }
 
 /// See [`crate::store::Store::undecided`]. A conversation that does not decode is left out.
-pub(super) async fn undecided(db: &mut Db, channel: &ChannelName) -> Result<Vec<(ContactId, i64)>, StoreError> {
-    let found: Vec<(String, i64)> = db.rows(sql::UNDECIDED, args![channel.as_str()]).await?;
-    Ok(found.into_iter().filter_map(|(contact, due_ms)| Some((contact.parse().ok()?, due_ms))).collect())
+pub(super) async fn undecided(db: &mut Db, channel: &ChannelName) -> Result<Vec<ContactId>, StoreError> {
+    let found: Vec<(String,)> = db.rows(sql::UNDECIDED, args![channel.as_str()]).await?;
+    Ok(found.into_iter().filter_map(|(contact,)| contact.parse().ok()).collect())
 }
 
 /// Shortens an identity for the index: PostgreSQL's refuse texts beyond a third of a page, and Afilnet chooses its ids.

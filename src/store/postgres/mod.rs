@@ -314,7 +314,7 @@ impl Store for PostgresStore {
         self.read(of, |db, (channel, contact)| Box::pin(inbound::seen(db, channel, contact))).await
     }
 
-    async fn undecided(&self, channel: &ChannelName) -> Result<Vec<(ContactId, i64)>, StoreError> {
+    async fn undecided(&self, channel: &ChannelName) -> Result<Vec<ContactId>, StoreError> {
         self.read(channel.clone(), |db, channel| Box::pin(inbound::undecided(db, channel))).await
     }
 

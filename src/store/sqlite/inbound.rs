@@ -210,8 +210,7 @@ fn keep(
 }
 
 /// See [`crate::store::Store::undecided`]. A conversation that does not decode is left out.
-pub(super) fn undecided(db: &Connection, channel: &ChannelName) -> Result<Vec<(ContactId, i64)>, StoreError> {
-    let found: Vec<(String, i64)> =
-        rows(db, sql::UNDECIDED, params![channel.as_str()], |r| Ok((r.get(0)?, r.get(1)?)))?;
-    Ok(found.into_iter().filter_map(|(contact, due_ms)| Some((contact.parse().ok()?, due_ms))).collect())
+pub(super) fn undecided(db: &Connection, channel: &ChannelName) -> Result<Vec<ContactId>, StoreError> {
+    let found: Vec<String> = rows(db, sql::UNDECIDED, params![channel.as_str()], |r| r.get(0))?;
+    Ok(found.into_iter().filter_map(|contact| contact.parse().ok()).collect())
 }

@@ -262,7 +262,7 @@ impl Store for SqliteStore {
         self.read(move |db| inbound::seen(db, &channel, &contact)).await
     }
 
-    async fn undecided(&self, channel: &ChannelName) -> Result<Vec<(ContactId, i64)>, StoreError> {
+    async fn undecided(&self, channel: &ChannelName) -> Result<Vec<ContactId>, StoreError> {
         let channel = channel.clone();
         self.read(move |db| inbound::undecided(db, &channel)).await
     }

@@ -1,4 +1,4 @@
-//! Classification of one page of rows: which of them are new, whose they are, and which events they become. Pure; called
+//! Classification of one page of rows: which of them are new, who wrote them, and which events they become. Pure; called
 //! by the reader.
 
 use std::borrow::Cow;
@@ -10,7 +10,7 @@ use crate::domain::content::Text;
 use crate::domain::entities;
 use crate::domain::matching::{
     AccountTraits, Attribution, Match, OpenRow, ReadContext, RowShape, ShownAs, UnmatchedSend, attribute,
-    content_fingerprint, history, mark_history_ambiguous, news,
+    content_fingerprint, history, mark_history_ambiguous, new_rows,
 };
 use crate::domain::{AfilnetRow, ContactId, Content, Direction, Event, EventBody, MId, PendingQuestion, Webhook};
 use crate::store::{Lesson, NewRow, PostponedRow, Postponement, RowNews, SeenRow};
@@ -18,6 +18,9 @@ use crate::work::channel::ChannelSettings;
 
 /// A flag that is right so soon after a send was not set later.
 const AT_ONCE_MS: i64 = 500;
+
+/// A flag that has not turned so long after its row was read first does not turn any more.
+const FLAG_SETTLES_MS: i64 = 10_000;
 
 /// One page of a conversation, and all that its rows are classified by.
 pub(in crate::work) struct PageInput<'a> {
@@ -54,14 +57,14 @@ pub(in crate::work) struct PageInput<'a> {
 pub(in crate::work) struct Classified {
     /// Rows to be recorded, with the events of those that are new.
     pub(in crate::work) rows: Vec<NewRow>,
-    /// The message whose question one of them answers.
+    /// The message with the question that one of them answers.
     pub(in crate::work) answered: Option<MId>,
     /// A row of the bridge bore the flag of the customer's at first.
     pub(in crate::work) late_flags: bool,
     /// One bore the flag of the business's at once.
     pub(in crate::work) prompt_flags: bool,
-    /// When the first of those that are postponed is to be decided.
-    pub(in crate::work) decide_ms: Option<i64>,
+    /// When the conversation is to be read again for those that are postponed.
+    pub(in crate::work) reread_ms: Option<i64>,
 }
 
 /// One row of a page, or one that was postponed and that the page does not show.
@@ -73,7 +76,7 @@ struct Line<'a> {
     postponed: Option<&'a PostponedRow>,
     /// Nothing is decided of it yet.
     open: Option<OpenRow>,
-    news: bool,
+    is_new: bool,
     history: bool,
     may_answer: bool,
 }
@@ -82,7 +85,7 @@ impl PageInput<'_> {
     /// Classifies the rows. The same page gives the same result, however often.
     pub(in crate::work) fn classify(&self) -> Classified {
         let mut classified =
-            Classified { rows: Vec::new(), answered: None, late_flags: false, prompt_flags: false, decide_ms: None };
+            Classified { rows: Vec::new(), answered: None, late_flags: false, prompt_flags: false, reread_ms: None };
         let mut lines = self.lines();
         let (attributions, late_flags) = self.attributions(&mut lines);
         classified.late_flags = late_flags;
@@ -100,14 +103,18 @@ impl PageInput<'_> {
                 continue;
             };
             let from_customer = row.direction == Direction::Inbound;
-            let publishes = line.news && attribution == Attribution::Foreign && (from_customer || self.settings.echoes);
+            let publishes =
+                line.is_new && attribution == Attribution::Foreign && (from_customer || self.settings.echoes);
             let waits = if from_customer { &mut customer_waits } else { &mut business_waits };
-            let undecided = attribution == Attribution::Undecided && (line.news || !from_customer);
+            let undecided = matches!(attribution, Attribution::Undecided | Attribution::AwaitsFlag)
+                && (line.is_new || !from_customer);
             // What waits for nothing but its turn is not held beyond its time.
             let postpones = undecided || (publishes && *waits && !open.due);
             if postpones {
                 *waits = true;
-                classified.rows.extend(self.postponed(line, events, &mut classified.decide_ms));
+                let reread_ms = self.reread_ms(line, &attribution);
+                classified.reread_ms = Some(classified.reread_ms.map_or(reread_ms, |before| before.min(reread_ms)));
+                classified.rows.extend(self.postponed(line, events));
                 continue;
             }
             if publishes {
@@ -142,6 +149,7 @@ impl PageInput<'_> {
         let open_since = |there: &PostponedRow| OpenRow {
             read_before_ms: there.postponement.read_before_ms,
             seen_ms: Some(there.since_ms),
+            flag_settled: self.clock_ms.saturating_sub(there.since_ms) >= FLAG_SETTLES_MS,
             due: there.postponement.due_ms <= self.clock_ms,
         };
         let gone = self.postponed.iter().filter(|there| !shown.contains(there.identity.as_str()));
@@ -151,22 +159,22 @@ impl PageInput<'_> {
             at: None,
             postponed: Some(there),
             open: Some(open_since(there)),
-            news: true,
+            is_new: true,
             history: false,
             may_answer: false,
         });
-        let fresh = OpenRow { read_before_ms: self.read_before_ms, seen_ms: None, due: false };
+        let fresh = OpenRow { read_before_ms: self.read_before_ms, ..OpenRow::default() };
         let here = rows.into_iter().zip(self.identities).enumerate().map(|(at, (row, identity))| {
             let postponed = waiting.get(identity.as_str()).copied();
             let unseen = !self.seen.contains(identity.as_str());
             let open = postponed.map(open_since).or_else(|| unseen.then_some(fresh));
             let (history, may_answer) = (history[at], may_answer[at]);
-            Line { row, identity, at: Some(at), postponed, open, news: postponed.is_some(), history, may_answer }
+            Line { row, identity, at: Some(at), postponed, open, is_new: postponed.is_some(), history, may_answer }
         });
         gone.chain(here).collect()
     }
 
-    /// Whose each line is, and whether one of the bridge's bore the customer's flag before. What is new of the page is
+    /// Returns who wrote each line, and whether one of the bridge's bore the customer's flag before. What is new of the page is
     /// told in the lines.
     fn attributions(&self, lines: &mut [Line<'_>]) -> (Vec<Attribution>, bool) {
         let mut rows: Vec<AfilnetRow> = lines.iter().map(|line| line.row.clone()).collect();
@@ -176,11 +184,11 @@ impl PageInput<'_> {
         let history: Vec<bool> = lines.iter().map(|line| line.history).collect();
         mark_history_ambiguous(&rows, &history, &left, &mut attributions);
         let first = lines.iter().position(|line| line.at.is_some()).unwrap_or(lines.len());
-        let news = news(&rows[first..], &attributions[first..], self.identities, self.seen, self.how);
+        let is_new = new_rows(&rows[first..], &attributions[first..], self.identities, self.seen, self.how);
         let mut late_flags = false;
         for ((line, row), attribution) in lines.iter_mut().zip(rows).zip(&attributions) {
             line.row = row;
-            line.news |= line.at.is_some_and(|at| news[at]);
+            line.is_new |= line.at.is_some_and(|at| is_new[at]);
             let flagged = line.postponed.is_some_and(|there| there.row.direction == Direction::Inbound);
             late_flags |= flagged && matches!(attribution, Attribution::Ours { .. });
         }
@@ -205,13 +213,29 @@ impl PageInput<'_> {
             })
     }
 
-    /// An open row whose decision is postponed: what is to be recorded, if anything.
-    fn postponed(&self, line: &Line<'_>, events: Vec<Event>, decide_ms: &mut Option<i64>) -> Option<NewRow> {
-        let due_ms = line.postponed.map_or_else(
+    /// When the decision of a row is made at the latest.
+    fn due_ms(&self, line: &Line<'_>) -> i64 {
+        line.postponed.map_or_else(
             || self.clock_ms.saturating_add(millis(self.settings.decide_within)),
             |there| there.postponement.due_ms,
-        );
-        *decide_ms = Some(decide_ms.map_or(due_ms, |before| before.min(due_ms)));
+        )
+    }
+
+    /// When the conversation is to be read again for a row that is postponed. What would decide it may come up in the
+    /// middle of a page, where the list shows nothing of it: the time between two reads doubles, beginning with the pace of
+    /// an active channel. For a flag, when that has settled.
+    fn reread_ms(&self, line: &Line<'_>, attribution: &Attribution) -> i64 {
+        let since_ms = line.postponed.map_or(self.clock_ms, |there| there.since_ms);
+        let age_ms = self.clock_ms.saturating_sub(since_ms);
+        let again_ms = self.clock_ms.saturating_add(age_ms.max(millis(self.settings.poll_active)));
+        let settles_ms = since_ms.saturating_add(FLAG_SETTLES_MS);
+        let flag_ms = (*attribution == Attribution::AwaitsFlag && settles_ms > self.clock_ms).then_some(settles_ms);
+        self.due_ms(line).min(again_ms).min(flag_ms.unwrap_or(i64::MAX))
+    }
+
+    /// Returns what is to be recorded of an open row with a postponed decision, if anything.
+    fn postponed(&self, line: &Line<'_>, events: Vec<Event>) -> Option<NewRow> {
+        let due_ms = self.due_ms(line);
         line.postponed.is_none().then(|| NewRow {
             postponed: Some((line.row.clone(), Postponement { read_before_ms: self.read_before_ms, due_ms })),
             doubtful: true,
@@ -229,7 +253,7 @@ impl PageInput<'_> {
         let (matched, lesson, doubtful) = match attribution {
             Attribution::Ours { matched, how } => (Some(matched.clone()), lesson(how, &matched), false),
             Attribution::Explained => (None, None, true),
-            Attribution::Foreign | Attribution::Undecided => (None, None, false),
+            Attribution::Foreign | Attribution::Undecided | Attribution::AwaitsFlag => (None, None, false),
         };
         let row = new_row(line);
         // Only where a placeholder stands for it its words are told later.

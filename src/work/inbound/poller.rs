@@ -81,7 +81,7 @@ struct ConversationState {
 /// What a read came to. Its turn lasts until that is at hand: the next read goes on from there.
 type Ended = (ReadReport, ReadingTurn);
 
-/// Whose read has ended, and with what; nothing where it broke inside.
+/// The conversation of a read that has ended, and its end; `None` where it panicked.
 type Finished = (ContactId, Option<Ended>);
 
 /// One channel's poller: how far each conversation is read (what the store holds, kept at hand), and what is to be read.
@@ -144,7 +144,7 @@ impl Poller {
                         Ok(moved) => {
                             quiet = if moved { 0 } else { quiet.saturating_add(1) };
                             failures = 0;
-                            self.pause(quiet).min(self.until_decision())
+                            self.pause(quiet).min(self.until_reread())
                         }
                         Err(error) => {
                             failures = failures.saturating_add(1);
@@ -195,9 +195,9 @@ impl Poller {
         self.settings.poll_active.mul_f64(SLOWER.powi(steps)).min(self.settings.poll_idle)
     }
 
-    /// Time to the next postponed decision, at the pace of an active channel at the quickest.
-    fn until_decision(&self) -> Duration {
-        let due_ms = self.reader.next_decision_ms();
+    /// Time to the next read for rows that wait for a decision, at the pace of an active channel at the quickest.
+    fn until_reread(&self) -> Duration {
+        let due_ms = self.reader.next_reread_ms();
         due_ms.map_or(Duration::MAX, |due_ms| since(now_ms(), due_ms).max(self.settings.poll_active))
     }
 
@@ -234,17 +234,17 @@ impl Poller {
         let now = Instant::now();
         self.find_unlisted(&chats, now).await?;
         let (sweep, mut watch) = (self.to_sweep(&chats, now), self.share());
-        let mut decisions = self.reader.decisions_due(now_ms());
+        let mut rereads = self.reader.rereads_due(now_ms());
         for (contact, row) in chats {
             self.recall_erased(&contact);
             let state = self.conversations.entry(contact.clone()).or_default();
             let backs_off = state.backoff.is_some_and(|backoff| now < backoff.until);
-            let decides = decisions.remove(&contact);
+            let rereads = rereads.remove(&contact);
             let read_to = state.position.as_ref().and_then(|there| there.read_to.as_deref());
             let in_sync = read_to.and_then(RowFingerprint::parse).is_some_and(|known| known.still_is(&row));
             let swept = in_sync && sweep.contains(&contact);
             let looked = in_sync && !swept && watch > 0 && state.watch_at.is_some_and(|at| now >= at);
-            if backs_off || self.reader.is_reading(&contact) || (in_sync && !swept && !looked && !decides) {
+            if backs_off || self.reader.is_reading(&contact) || (in_sync && !swept && !looked && !rereads) {
                 continue;
             }
             watch -= usize::from(looked);
@@ -261,8 +261,8 @@ impl Poller {
                 Some(_) => {}
             }
         }
-        decisions.extend(sweep.into_iter().filter(|contact| self.unlisted.destination(contact).is_some()));
-        self.read_unlisted(decisions, now);
+        rereads.extend(sweep.into_iter().filter(|contact| self.unlisted.destination(contact).is_some()));
+        self.read_unlisted(rereads, now);
         Ok(moved)
     }
 
@@ -283,7 +283,8 @@ impl Poller {
         Ok(())
     }
 
-    /// Has conversations read that the list does not show: their postponed decisions are due, or the sweep has come to them.
+    /// Has conversations read that the list does not show: they have rows that wait for a decision, or the sweep has
+    /// come to them.
     fn read_unlisted(&mut self, contacts: HashSet<ContactId>, now: Instant) {
         for contact in contacts {
             self.recall_erased(&contact);

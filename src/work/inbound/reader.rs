@@ -31,7 +31,7 @@ const READS_BEHIND: u32 = 5;
 /// The bridge's own sends that rows are matched with, at most: the newest.
 const MOST_SENDS: usize = 200;
 
-/// A message whose last status is older than this is no longer read for.
+/// A conversation is no longer read for a message with an older status than this.
 const WATCH_FOR_MS: i64 = 3_600_000;
 
 /// Why a round or a read brought less than it could.
@@ -115,7 +115,7 @@ pub(in crate::work) struct Shown {
     pub(in crate::work) read: Previous,
     /// Identities of its rows, in order.
     pub(in crate::work) identities: Vec<String>,
-    /// Whether it shows recent sends of the bridge whose final status was not published yet.
+    /// Whether it shows recent sends of the bridge without a published final status.
     pub(in crate::work) awaits: bool,
     /// What its rows come to for the send that was looked for; `None` where that has a row, or none was.
     pub(in crate::work) looked_for: Option<(SendStanding, LookEvidence)>,
@@ -188,7 +188,7 @@ pub(in crate::work) struct Reader {
     receipts: Arc<Receipts>,
     /// Conversations that are being read.
     reading: Mutex<HashSet<ContactId>>,
-    /// Conversations with rows that wait for a decision, each with the time at which the first is due.
+    /// Conversations with rows that wait for a decision, each with the time at which it is to be read again for them.
     undecided: Mutex<HashMap<ContactId, i64>>,
 }
 
@@ -230,21 +230,23 @@ impl Reader {
         lock(&self.reading).contains(contact)
     }
 
-    /// Takes from the store which rows wait for a decision.
+    /// Takes from the store which conversations have rows that wait for a decision. They are read at once: what decides it
+    /// may have come up meanwhile.
     pub(super) async fn load_undecided(&self) -> Result<(), StoreError> {
-        let undecided = self.store.undecided(&self.settings.name).await?;
-        *lock(&self.undecided) = undecided.into_iter().collect();
+        let (undecided, now_ms) = (self.store.undecided(&self.settings.name).await?, now_ms());
+        *lock(&self.undecided) = undecided.into_iter().map(|contact| (contact, now_ms)).collect();
         Ok(())
     }
 
-    /// Conversations whose postponed decisions are due by `now_ms`.
-    pub(super) fn decisions_due(&self, now_ms: i64) -> HashSet<ContactId> {
+    /// Conversations that are to be read by `now_ms` for rows that wait for a decision.
+    pub(super) fn rereads_due(&self, now_ms: i64) -> HashSet<ContactId> {
         let undecided = lock(&self.undecided);
-        undecided.iter().filter(|(_, due_ms)| **due_ms <= now_ms).map(|(contact, _)| contact.clone()).collect()
+        let due = undecided.iter().filter(|(_, reread_ms)| **reread_ms <= now_ms);
+        due.map(|(contact, _)| contact.clone()).collect()
     }
 
-    /// When the next postponed decision is due.
-    pub(super) fn next_decision_ms(&self) -> Option<i64> {
+    /// When the next of these reads is due.
+    pub(super) fn next_reread_ms(&self) -> Option<i64> {
         lock(&self.undecided).values().min().copied()
     }
 
@@ -274,10 +276,10 @@ impl Reader {
         let sends = self.sends(request, &fetched, &page, &seen).await?;
         let classified = self.classify(position, request, &fetched, &page, &seen, &sends);
         let looked_for = self.stands(request, &fetched, &page, &seen, &sends, &classified);
-        let decide_ms = classified.decide_ms;
+        let reread_ms = classified.reread_ms;
         let awaits = self.record(position, request, &fetched, &page, &seen, classified).await?;
-        match decide_ms {
-            Some(due_ms) => lock(&self.undecided).insert(position.contact.clone(), due_ms),
+        match reread_ms {
+            Some(reread_ms) => lock(&self.undecided).insert(position.contact.clone(), reread_ms),
             None => lock(&self.undecided).remove(&position.contact),
         };
         let in_sync = page.read_to.is_some();
@@ -470,7 +472,7 @@ impl Reader {
             return Ok((Vec::new(), false));
         }
         let unreported_sends = self.store.unreported_sends(&self.settings.name, contact, MOST_SENDS).await?;
-        let receipts = receipts::news(receipts, &unreported_sends);
+        let receipts = receipts::unreported(receipts, &unreported_sends);
         let ended = |m_id: &MId| receipts.iter().any(|receipt| receipt.m_id == *m_id && receipt.value.rank() > 1);
         let shown: HashSet<MId> = ours.map(|(_, (m_id, _))| m_id).collect();
         let awaited = unreported_sends.iter().filter(|message| message.since_ms > now_ms.saturating_sub(WATCH_FOR_MS));

@@ -73,7 +73,7 @@ impl Receipts {
 }
 
 /// Returns those of `receipts` that go beyond what was published.
-pub(in crate::work) fn news(receipts: Vec<Receipt>, unreported_sends: &[UnreportedSend]) -> Vec<Receipt> {
+pub(in crate::work) fn unreported(receipts: Vec<Receipt>, unreported_sends: &[UnreportedSend]) -> Vec<Receipt> {
     let unreported_sends: HashMap<&MId, &UnreportedSend> =
         unreported_sends.iter().map(|message| (&message.m_id, message)).collect();
     let goes_on = |receipt: &Receipt| {
@@ -131,7 +131,10 @@ mod tests {
             |told, sent| UnreportedSend { m_id: "a".parse().unwrap(), part: 1, sent, told, since_ms: 0 };
         let all = || shown(&receipts, &[("a", 0, "2"), ("a", 1, "2"), ("a", 1, "leido"), ("a", 0, "4"), ("x", 0, "2")]);
         let left = |told, sent| {
-            values(&news(all(), &[unreported_sends(told, sent)])).iter().map(|(_, value)| *value).collect::<Vec<_>>()
+            values(&unreported(all(), &[unreported_sends(told, sent)]))
+                .iter()
+                .map(|(_, value)| *value)
+                .collect::<Vec<_>>()
         };
         assert_eq!(left(0, true), [StatusValue::Failed, StatusValue::Delivered, StatusValue::Read]);
         assert_eq!(left(1, true), [StatusValue::Failed, StatusValue::Read]);

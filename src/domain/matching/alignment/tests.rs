@@ -1,4 +1,4 @@
-//! Whose rows are, and what became of sends.
+//! Who wrote rows, and what became of sends.
 
 use super::super::testing::row;
 use super::*;
@@ -35,8 +35,8 @@ fn rewriting(features: Features) -> AccountTraits {
     AccountTraits { shows_texts: true, verbatim: Features::WORDS, rewritten: features, ..AccountTraits::default() }
 }
 
-/// Whose each row is, as the mId of its send, `~` before it where it is shown in other words; `!` explained, `?`
-/// undecided, `-` somebody else's. And the directions.
+/// Returns who wrote each row, as the mId of its send, `~` before it where it is shown in other words; `!` explained, `?`
+/// undecided, `f?` until its flag has settled, `-` somebody else's. And the directions.
 fn judged_by(
     account: &AccountTraits,
     open: OpenRow,
@@ -57,6 +57,7 @@ fn judged_by(
         }
         Attribution::Explained => "!".to_owned(),
         Attribution::Undecided => "?".to_owned(),
+        Attribution::AwaitsFlag => "f?".to_owned(),
         Attribution::Foreign => "-".to_owned(),
     });
     (names.collect(), rows.iter().map(|row| row.direction.letter()).collect())
@@ -66,7 +67,7 @@ fn judged(rows: &[(Direction, &str)], sends: Vec<UnmatchedSend>) -> (Vec<String>
     judged_by(&faithful(), OpenRow::default(), rows, sends)
 }
 
-const DUE: OpenRow = OpenRow { read_before_ms: Some(0), seen_ms: None, due: true };
+const DUE: OpenRow = OpenRow { read_before_ms: Some(0), seen_ms: None, flag_settled: true, due: true };
 
 #[test]
 fn a_row_that_does_not_say_is_ours_where_we_said_so_and_else_the_customers() {
@@ -170,6 +171,25 @@ fn a_row_that_is_like_a_send_is_postponed_and_then_taken_for_it() {
 }
 
 #[test]
+fn a_row_that_is_liker_to_a_send_in_doubt_shows_none_that_was_taken() {
+    let damaged = (O, "Buenos dA\u{83}A\u{ad}as");
+    let both = || vec![in_doubt("d", "Buenos d\u{ed}as"), text("t", "\u{1f44d}")];
+    assert_eq!(judged_by(&faithful(), DUE, &[damaged], both()).0, ["!"]);
+    assert_eq!(judged_by(&faithful(), DUE, &[damaged, (O, "A\u{83}A\u{9f}")], both()).0, ["!", "~t"]);
+}
+
+#[test]
+fn of_rows_that_are_equally_like_a_send_the_one_in_its_place_shows_it() {
+    let rows = [(O, "https://maps.test/centre"), (O, "GRACIAS POR SU PACIENCIA"), (O, "https://afl.test/x7")];
+    let sends = vec![text("a", "Gracias por su paciencia"), text("b", "https://shop.test/p/1")];
+    let account = AccountTraits { shows_texts: true, ..AccountTraits::default() };
+    assert_eq!(judged_by(&account, DUE, &rows, sends.clone()).0, ["-", "~a", "~b"]);
+    // Of two in its place neither is told: the bridge's own is no echo.
+    let two = [rows[1], rows[0], rows[2]];
+    assert_eq!(judged_by(&account, DUE, &two, sends).0, ["~a", "!", "~b"]);
+}
+
+#[test]
 fn a_row_unlike_a_send_waits_where_the_account_has_not_shown_such_sends_word_for_word() {
     let row = [(O, "Le llamo en cinco minutos")];
     let send = || vec![text("t", "Mire https://a.test/x \u{1f44b}")];
@@ -181,7 +201,7 @@ fn a_row_unlike_a_send_waits_where_the_account_has_not_shown_such_sends_word_for
 
 #[test]
 fn a_send_explains_no_row_that_comes_up_long_after_it() {
-    let late = OpenRow { read_before_ms: Some(EXPLAINS_FOR_MS + 1), seen_ms: None, due: false };
+    let late = OpenRow { read_before_ms: Some(EXPLAINS_FOR_MS + 1), ..OpenRow::default() };
     let new = AccountTraits::default();
     assert_eq!(judged_by(&new, late, &[(O, "Le llamo luego")], vec![text("t", "Su pedido")]).0, ["-"]);
     let slow = AccountTraits { settle_lag_ms: EXPLAINS_FOR_MS, ..new };
@@ -230,16 +250,17 @@ fn a_row_with_the_customers_flag_that_says_what_was_just_sent_waits() {
     );
     assert_eq!(judged_by(&AccountTraits::default(), DUE, &rows, send()).0, ["-"]);
     assert_eq!(judged_by(&faithful(), DUE, &rows, vec![in_doubt("t", "Buenos d\u{ed}as")]).0, ["-"]);
-    // Where another row shows it, this one is the customer's at once, but on an account that sets flags late: there that
-    // row may be somebody else's, who typed the same, for as long as the flag may come.
+    // Where another row shows it, that row may be somebody else's, who typed the same, for as long as the flag of this one may
+    // turn; not where flags are known to come at once.
     let both = [(I, "Buenos d\u{ed}as"), (O, "Buenos d\u{ed}as")];
-    let late_flags = AccountTraits { late_flags: true, ..faithful() };
-    assert_eq!(judged(&both, send()).0, ["-", "t"]);
-    assert_eq!(judged_by(&late_flags, OpenRow::default(), &both, send()).0, ["?", "t"]);
-    let again = OpenRow { read_before_ms: Some(0), seen_ms: Some(1), due: false };
-    assert_eq!(judged_by(&late_flags, again, &both, vec![]).0, ["?", "-"]);
-    assert_eq!(judged_by(&late_flags, DUE, &both, vec![]).0, ["-", "-"]);
-    let late = OpenRow { read_before_ms: Some(EXPLAINS_FOR_MS + 1), seen_ms: None, due: false };
+    let prompt = AccountTraits { prompt_flags: true, ..faithful() };
+    assert_eq!(judged(&both, send()).0, ["f?", "t"]);
+    assert_eq!(judged_by(&prompt, OpenRow::default(), &both, send()).0, ["-", "t"]);
+    let again = OpenRow { read_before_ms: Some(0), seen_ms: Some(1), ..OpenRow::default() };
+    assert_eq!(judged_by(&faithful(), again, &both, vec![]).0, ["f?", "-"]);
+    assert_eq!(judged_by(&faithful(), OpenRow { flag_settled: true, ..again }, &both, vec![]).0, ["-", "-"]);
+    assert_eq!(judged_by(&faithful(), DUE, &both, vec![]).0, ["-", "-"]);
+    let late = OpenRow { read_before_ms: Some(EXPLAINS_FOR_MS + 1), ..OpenRow::default() };
     assert_eq!(judged_by(&faithful(), late, &rows, send()).0, ["-"]);
 }
 
@@ -252,7 +273,7 @@ fn a_send_that_a_row_was_taken_for_is_shown_by_its_own_words_alone() {
 
 #[test]
 fn a_row_that_was_read_before_a_send_is_not_its_row() {
-    let waits = OpenRow { read_before_ms: Some(0), seen_ms: Some(1000), due: false };
+    let waits = OpenRow { read_before_ms: Some(0), seen_ms: Some(1000), ..OpenRow::default() };
     let send = |earliest_ms| vec![text("t", "Hola Ana").not_before(earliest_ms)];
     for shown in ["Hola Ana", "Hola Ana!"] {
         assert_eq!(judged_by(&faithful(), waits, &[(O, shown)], send(1001)).0, ["-"], "{shown}");

@@ -46,7 +46,7 @@ fn matched(number: usize) -> Match {
     Match { m_id: MId::derived(&["alignment", &number.to_string()]), part: 0, last: true }
 }
 
-const LATER: OpenRow = OpenRow { read_before_ms: Some(0), seen_ms: Some(1000), due: true };
+const LATER: OpenRow = OpenRow { read_before_ms: Some(0), seen_ms: Some(1000), flag_settled: true, due: true };
 
 impl Conversation {
     fn new(seed: u64) -> Self {
@@ -116,8 +116,11 @@ impl Conversation {
             let open = vec![Some(open); rows.len()];
             attribute(rows, &open, self.sends.clone(), &self.account).0
         };
-        for open in [OpenRow { due: false, ..LATER }, LATER] {
+        for open in [OpenRow { flag_settled: false, due: false, ..LATER }, LATER] {
             let attributions = attributed(&mut rows, open);
+            if std::env::var("BRIDGE_TRACE").is_ok() {
+                println!("due {}: {attributions:?}", open.due);
+            }
             for (shown, attribution) in self.shown.iter().zip(&attributions) {
                 let text = &shown.row.text;
                 match (shown.send, attribution) {
@@ -127,12 +130,14 @@ impl Conversation {
                     (None, Attribution::Ours { .. } | Attribution::Explained) if !self.may_be_the_bridges(text) => {
                         faults.push(format!("{text:?} was typed, and is {attribution:?}"));
                     }
-                    (_, Attribution::Undecided) if open.due => faults.push(format!("never decided: {text:?}")),
+                    (_, Attribution::Undecided | Attribution::AwaitsFlag) if open.due => {
+                        faults.push(format!("never decided: {text:?}"))
+                    }
                     _ => {}
                 }
             }
         }
-        let attributions = attributed(&mut rows, OpenRow { due: false, ..LATER });
+        let attributions = attributed(&mut rows, OpenRow { flag_settled: false, due: false, ..LATER });
         for (number, send) in self.sends.iter().enumerate().filter(|(_, send)| send.verdict == SendVerdict::InDoubt) {
             let shows = |attribution: &Attribution| match attribution {
                 Attribution::Ours { matched, .. } if *matched == send.matched => Shows::It,

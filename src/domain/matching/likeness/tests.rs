@@ -56,6 +56,23 @@ fn what_a_platform_rewrote_is_strongly_alike() {
 }
 
 #[test]
+fn damage_that_leaves_letters_of_its_own_is_seen_in_a_longer_text() {
+    for (said, shown) in [
+        ("Buenos d\u{ed}as", "Buenos dA\u{ad}as\n-- Tienda Ejemplo"),
+        ("Buenos d\u{ed}as", "*Ana:* Buenos dA\u{83}A\u{83}A\u{82}A\u{ad}as\n-- Tienda Ejemplo"),
+        ("S\u{ed}, ma\u{f1}ana", "SA\u{ad}, maA\u{b1}ana a las tres, como siempre"),
+    ] {
+        assert!(likeness(said, shown) >= Likeness::Weak, "{said} / {shown}: {:?}", likeness(said, shown));
+    }
+    for (said, shown) in [
+        ("Buenos d\u{ed}as", "Buenos precios tenemos, de verdad"),
+        ("S\u{ed}, ma\u{f1}ana", "Sin falta, mande una foto de la caja"),
+    ] {
+        assert_eq!(likeness(said, shown), Likeness::Unlike, "{said} / {shown}");
+    }
+}
+
+#[test]
 fn somebody_elses_words_are_unlike() {
     let sentences = [
         "Su pedido sale hoy por la tarde",

@@ -1,5 +1,7 @@
 //! What the rows of one page become.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use super::*;
@@ -362,4 +364,50 @@ fn what_came_after_the_stock_is_no_history_though_it_equals_the_last_row_of_that
     assert_eq!(published(&others, &how(&last), &[], true).0, ["+new"]);
     let edited = [id("3", customer(7, "ok, edited")), id("4", customer(8, "new"))];
     assert_eq!(published(&edited, &how(&last), &[], true).0, ["+new"]);
+}
+
+#[test]
+fn a_conversation_is_read_again_for_a_postponed_row_in_doubling_times_and_when_it_is_due() {
+    let settings = ChannelSettings {
+        poll_active: Duration::from_secs(5),
+        decide_within: Duration::from_secs(90),
+        ..settings(DirectionBy::Flag, true, false)
+    };
+    // As an agent's words, which no row shows yet.
+    let rows = [customer(2, "ok")];
+    let identities = identities(&rows);
+    let reread_s = |age_s: i64, rows: &[AfilnetRow], sends: &[UnmatchedSend]| {
+        let since_ms = NOW_MS - age_s * 1000;
+        let postponement = Postponement { read_before_ms: Some(0), due_ms: since_ms + 90_000 };
+        let row = rows[0].clone();
+        let there = PostponedRow { identity: identities[0].clone(), row, since_ms, postponement };
+        let classified = PageInput {
+            settings: &settings,
+            contact: &"+34600111222".parse().unwrap(),
+            webhook: &Plain,
+            rows,
+            identities: &crate::domain::matching::identities(rows),
+            seen: &HashSet::from([identities[0].as_str()]),
+            how: &ReadContext::Known,
+            blank: &[],
+            postponed: &[there],
+            unmatched: sends,
+            account: &faithful(),
+            read_before_ms: Some(0),
+            choice: None,
+            gap: None,
+            now_ms: NOW_MS,
+            clock_ms: NOW_MS,
+        }
+        .classify();
+        classified.reread_ms.map(|reread_ms| (reread_ms - NOW_MS) / 1000)
+    };
+    let sent = [own("ok").not_before(0)];
+    let times = [0, 5, 10, 20, 40, 80].map(|age_s| reread_s(age_s, &rows, &sent));
+    assert_eq!(times, [Some(5), Some(5), Some(10), Some(20), Some(40), Some(10)]);
+    assert_eq!(reread_s(90, &rows, &sent), None, "it is decided");
+    // Once another row shows these words only the flag may still turn, for ten seconds.
+    let both = [customer(2, "ok"), operator(1, "ok")];
+    assert_eq!(reread_s(7, &both, &sent), Some(3));
+    assert_eq!(reread_s(10, &both, &sent), None);
 }

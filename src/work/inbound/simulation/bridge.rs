@@ -71,6 +71,8 @@ pub(super) struct Bridge {
     seen: Vec<(SeenRow, Option<Claim>)>,
     page: Vec<String>,
     postponed: Vec<PostponedRow>,
+    /// When it is read again for these.
+    reread_ms: Option<i64>,
     account: AccountTraits,
     new_shown: bool,
     sends: Vec<Send>,
@@ -179,12 +181,12 @@ impl Bridge {
             }
         }
         let now_ms = world.now_ms;
-        let decides = self.postponed.iter().any(|there| there.postponement.due_ms <= now_ms);
+        let rereads = self.reread_ms.is_some_and(|reread_ms| reread_ms <= now_ms);
         let sweeps = now_ms >= self.swept_ms + SWEEP_MS;
         let Some(last) = world.last() else { return };
         let in_sync =
             self.read_to.as_deref().and_then(RowFingerprint::parse).is_some_and(|known| known.still_is(&last));
-        if !in_sync || decides || sweeps {
+        if !in_sync || rereads || sweeps {
             self.reads += u64::from(!sweeps);
             if sweeps {
                 self.swept_ms = now_ms;
@@ -330,6 +332,7 @@ impl Bridge {
         });
         let tail = next_tail(&identities, &known);
         self.account.prompt_flags |= classified.prompt_flags && !self.account.late_flags;
+        self.reread_ms = classified.reread_ms;
         self.record(world, &classified.rows, classified.late_flags);
         self.page = tail.unwrap_or_else(|| std::mem::take(&mut self.page));
         self.newest = identities.last().cloned().or_else(|| self.newest.take());
