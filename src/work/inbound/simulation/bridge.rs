@@ -270,6 +270,7 @@ impl Bridge {
         let classified = PageInput {
             settings: &settings,
             contact: &"+34600111222".parse().unwrap(),
+            further: None,
             webhook: &Plain,
             rows: &rows,
             identities: &identities,
@@ -293,11 +294,10 @@ impl Bridge {
             for row in &classified.rows {
                 let how = row.lesson.map(|lesson| lesson.how);
                 let matched = row.matched.as_ref().map(|matched| matched.m_id.as_str().to_owned());
-                let (news, waits, events) = (row.news, row.postponed.is_some(), row.events.len());
-                let doubtful = row.doubtful;
+                let NewRow { news, doubtful, identity, .. } = row;
+                let (waits, events) = (row.postponed.is_some(), row.events.len());
                 println!(
-                    "  -> {} {news:?} {matched:?} {how:?} doubtful {doubtful} waits {waits} events {events}",
-                    row.identity
+                    "  -> {identity} {news:?} {matched:?} {how:?} doubtful {doubtful} waits {waits} events {events}"
                 );
             }
         }

@@ -21,8 +21,8 @@ async fn turn(poller: &mut Poller) {
     poller.round(&stop).await.unwrap();
     poller.start_reads(&stop);
     while let Some(read) = poller.reads.join_next().await {
-        let (contact, read) = read.unwrap();
-        poller.finish(contact, read);
+        let (chats, read) = read.unwrap();
+        poller.finish(chats, read);
     }
 }
 
@@ -59,9 +59,13 @@ async fn the_sweep_takes_few_at_once_and_each_in_its_turn() {
     let folder = tempfile::tempdir().unwrap();
     let mut world = World::open(folder.path(), true).await;
     let mut poller = poller(&mut world).await;
-    let chats: Vec<(ContactId, AfilnetRow)> = (0..3)
-        .map(|n| (format!("+3460099{n:04}").parse::<ContactId>().unwrap(), of_another(n)))
-        .inspect(|(contact, row)| poller.moved_to(unread_position(contact, &row.destination)))
+    let chat = |n| Chat {
+        contact: format!("+3460099{n:04}").parse().unwrap(),
+        destination: format!("3460099{n:04}").parse().unwrap(),
+    };
+    let chats: Vec<(Chat, AfilnetRow)> = (0..3)
+        .map(|n| (chat(n), of_another(n)))
+        .inspect(|(chat, _)| poller.moved_to(unread_position(&chat.contact, &chat.destination)))
         .collect();
     let hour = world.channel.settings.sweep_every;
     assert!(poller.to_sweep(&chats, poller.started + hour / 2).is_empty(), "read a moment ago");
@@ -69,10 +73,10 @@ async fn the_sweep_takes_few_at_once_and_each_in_its_turn() {
     for n in 1..=6 {
         // An hour later each time, so that all of them are due.
         let now = poller.started + hour * n;
-        let swept: Vec<ContactId> = poller.to_sweep(&chats, now).into_iter().collect();
+        let swept: Vec<Chat> = poller.to_sweep(&chats, now).into_iter().collect();
         assert_eq!(swept.len(), 1, "an hour has rounds for all of them");
         poller.conversations.get_mut(&swept[0]).unwrap().read_at = Some(now);
-        taken.push(chats.iter().position(|(contact, _)| *contact == swept[0]).unwrap());
+        taken.push(chats.iter().position(|(chat, _)| *chat == swept[0]).unwrap());
     }
     assert_eq!(taken, [0, 1, 2, 0, 1, 2]);
 }
@@ -175,7 +179,7 @@ async fn a_read_that_ends_during_a_round_is_where_the_next_one_goes_on() {
     poller.round(&stop).await.unwrap();
     poller.start_reads(&stop);
     let deadline = Instant::now() + Duration::from_secs(30);
-    while poller.conversations[&contact()].position.as_ref().is_none_or(|there| there.read_to.is_none()) {
+    while poller.conversations[&chat()].position.as_ref().is_none_or(|there| there.read_to.is_none()) {
         assert!(Instant::now() < deadline, "it is not read again");
         turn(&mut poller).await;
         tokio::time::sleep(Duration::from_millis(10)).await;
