@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::config::{Config, StoreUrl};
+use crate::domain::IdType;
 use crate::domain::clock::now_ms;
 use crate::store::{Erase, Erasure, Person, Store, StoreError};
 
@@ -39,8 +40,12 @@ pub(super) async fn run(
         (true, false) => Erase::Settled,
         (true, true) => Erase::Waiting,
     };
-    let person = Person { names: names(&arguments.contact), channel: arguments.channel };
-    let erasure = store.erase(person, how, now_ms()).await?;
+    let person = |names| Person { names, channel: arguments.channel.clone() };
+    let spelled = names(&arguments.contact);
+    let mut erasure = store.erase(person(spelled.clone()), how, now_ms()).await?;
+    if let (0, Some(other)) = (erasure.conversations, other_spelling(&spelled)) {
+        erasure = store.erase(person(other), how, now_ms()).await?;
+    }
     // Also if nothing was found: completes an earlier rewrite that another program prevented.
     let scrubbed = !erasure.done || scrub(store).await?;
     Ok(told(&erasure, how, scrubbed, matches!(config.store.url, StoreUrl::Postgres(_))))
@@ -54,6 +59,12 @@ fn names(contact: &str) -> [String; 2] {
         return [format!("+{digits}"), digits];
     }
     [bare.clone(), bare]
+}
+
+/// The same of the other spelling of the number, under which its conversation may be stored.
+fn other_spelling([contact, _]: &[String; 2]) -> Option<[String; 2]> {
+    let other = IdType::Phone.other_spelling(&contact.parse().ok()?)?;
+    Some(names(other.as_str()))
 }
 
 /// Returns false if another program prevented the files from being rewritten.
@@ -125,5 +136,7 @@ mod tests {
             assert_eq!(names(spelled), ["+34600111222", "34600111222"], "{spelled}");
         }
         assert_eq!(names("user_7@web"), ["user_7@web", "user_7@web"]);
+        assert_eq!(other_spelling(&names("5491155551234")), Some(names("541155551234")));
+        assert_eq!((other_spelling(&names("34600111222")), other_spelling(&names("user_7@web"))), (None, None));
     }
 }

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use serde::Deserialize;
 
 use super::ids::{BadId, CONTACT_ID_SIGNS};
+use super::phone_number;
 use super::{ContactId, Destination};
 
 /// Why a custom contact id is refused that spells its destination otherwise than the bridge does.
@@ -13,6 +14,14 @@ const OTHER_SPELLING: &str =
 
 /// Digits of a phone number, country code included.
 pub(crate) const PHONE_DIGITS: RangeInclusive<usize> = 8..=15;
+
+/// What Afilnet keeps of one contact under one destination: the rows of one `getmessages`. A contact has several where
+/// Afilnet keeps its number in several spellings.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Chat {
+    pub(crate) contact: ContactId,
+    pub(crate) destination: Destination,
+}
 
 /// What a channel's contact ids hold (bonychat.md section 1, step 3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -55,6 +64,24 @@ impl IdType {
             Self::Custom => unescape(contact.as_str()).parse(),
         }
     }
+
+    /// Returns the other spelling of a contact's number, which is the same person; `None` where there is one alone
+    /// ([`phone_number`]).
+    pub(crate) fn other_spelling(self, contact: &ContactId) -> Option<ContactId> {
+        match self {
+            Self::Phone => {
+                format!("+{}", phone_number::other_spelling(contact.as_str().strip_prefix('+')?)?).parse().ok()
+            }
+            Self::Custom => None,
+        }
+    }
+}
+
+/// Returns whether two destinations of one contact hold the same digits: only their signs differ.
+pub(crate) fn same_digits(one: &Destination, other: &Destination) -> bool {
+    let digits =
+        |destination: &Destination| phone_digits(bare_number(destination).unwrap_or(destination.as_str())).ok();
+    one == other || digits(one).is_some_and(|digits_of_one| digits(other) == Some(digits_of_one))
 }
 
 /// Returns the number of a destination with a WhatsApp suffix (`34600111222@s.whatsapp.net`), also with a device number
@@ -233,6 +260,25 @@ mod tests {
         }
         let as_it_is = IdType::Custom.contact_of(&"34600111222@c.us".parse().unwrap());
         assert_eq!(as_it_is.as_ref().map(ContactId::as_str), Ok("34600111222@c=2Eus"));
+    }
+
+    #[test]
+    fn both_spellings_of_a_number_are_one_person_and_custom_ids_are_as_they_are() {
+        let contact = |id: &str| id.parse::<ContactId>().unwrap();
+        let (with, without) = (contact("+5491155551234"), contact("+541155551234"));
+        assert_eq!(IdType::Phone.other_spelling(&with).as_ref(), Some(&without));
+        assert_eq!(IdType::Phone.other_spelling(&without).as_ref(), Some(&with));
+        assert_eq!(IdType::Custom.other_spelling(&with), None);
+        assert_eq!(IdType::Phone.other_spelling(&contact("+34600111222")), None);
+    }
+
+    #[test]
+    fn destinations_of_the_same_digits_differ_in_signs_alone() {
+        let same = |one: &str, other: &str| same_digits(&one.parse().unwrap(), &other.parse().unwrap());
+        assert!(same("34600111222", "+34600111222") && same("34600111222@c.us", "0034 600111222"));
+        assert!(
+            !same("5491155551234", "541155551234") && !same("visitor-1", "visitor-2") && same("visitor", "visitor")
+        );
     }
 
     #[test]

@@ -134,6 +134,20 @@ impl ContactId {
     }
 }
 
+impl Destination {
+    /// Returns the destination under which an erased one is stored: a hash, as [`ContactId::erased`].
+    pub(crate) fn erased(&self, channel: &ChannelName) -> Self {
+        Self(format!("erased/{}", fingerprint(&["erased destination", channel.as_str(), &self.0])).into())
+    }
+
+    /// Returns whether it is such a hash, which names nothing that could be read.
+    pub(crate) fn is_erased(&self) -> bool {
+        self.0
+            .strip_prefix("erased/")
+            .is_some_and(|hash| hash.len() == 32 && hash.bytes().all(|b| b.is_ascii_hexdigit()))
+    }
+}
+
 impl MId {
     /// Returns a new id: 32 hex digits that sort by time of creation.
     pub(crate) fn fresh() -> Self {

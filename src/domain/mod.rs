@@ -13,13 +13,14 @@ pub(crate) mod lease_deadline;
 pub(crate) mod link;
 pub(crate) mod matching;
 pub(crate) mod pending_question;
+mod phone_number;
 pub(crate) mod placeholder;
 pub(crate) mod ports;
 pub(crate) mod reconcile;
 pub(crate) mod row;
 pub(crate) mod verdict;
 
-pub(crate) use contact::{IdType, PHONE_DIGITS, bare_number};
+pub(crate) use contact::{Chat, IdType, PHONE_DIGITS, bare_number, same_digits};
 pub(crate) use content::Content;
 pub(crate) use event::{Event, EventBody, StatusValue};
 pub(crate) use ids::{CONTACT_ID_SIGNS, MOST_CONTACT_ID, MOST_M_ID};

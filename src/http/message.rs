@@ -177,6 +177,7 @@ async fn accept(
     let message = NewOutbound {
         m_id: m_id.clone(),
         channel: channel.name.clone(),
+        other_spelling: channel.id_type.other_spelling(&call.contact),
         contact: call.contact,
         destination,
         content: call.content,

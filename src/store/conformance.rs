@@ -4,6 +4,7 @@ mod account_traits;
 mod clock_rollback;
 mod copy;
 mod damage;
+mod destinations;
 mod engines;
 mod erase;
 mod history;
@@ -33,6 +34,11 @@ fn contact(n: u32) -> ContactId {
     format!("+3460000{n:04}").parse().unwrap()
 }
 
+/// The first destination of a contact.
+fn chat(n: u32) -> Chat {
+    Chat { contact: contact(n), destination: contact(n).as_str()[1..].parse().unwrap() }
+}
+
 fn text(words: &str) -> Content {
     Content::Text { text: Text::new(words).unwrap() }
 }
@@ -42,6 +48,7 @@ fn message(n: u32, words: &str, accepted_ms: i64) -> NewOutbound {
         m_id: MId::fresh(),
         channel: channel(),
         contact: contact(n),
+        other_spelling: None,
         destination: contact(n).as_str()[1..].parse().unwrap(),
         content: text(words),
         request_id: "r".into(),
@@ -225,7 +232,7 @@ async fn the_first_run_takes_stock_once(engine: Engine) {
     assert_eq!(store.baseline_ms(&channel()).await.unwrap(), None);
     let there = Position {
         contact: contact(1),
-        destination: "346000000001".parse().unwrap(),
+        destination: chat(1).destination,
         read_to: None,
         baseline: Some("mark".into()),
         unread: None,

@@ -1,11 +1,24 @@
 //! Erasing one person's data: selection, counts, and the statements, for both engines.
 
+use std::sync::Arc;
+
+use super::StoreError;
+use crate::domain::ids::BadId;
+use crate::domain::{ChannelName, Destination};
+
 /// Restores contact and destination of an erased conversation.
 pub(super) const RECALL: &str = "UPDATE conversations SET contact = $1, destination = $2 WHERE channel = $3 AND contact = $4 \
      AND NOT EXISTS (SELECT 1 FROM conversations c WHERE c.channel = $3 AND c.contact = $1) RETURNING id";
 
-pub(super) const PERSON: &str = "SELECT id, channel, contact FROM conversations \
-     WHERE ($1 IS NULL OR channel = $1) AND (contact IN ($2, $3) OR destination IN ($2, $3)) ORDER BY id";
+/// With the first destination. By names of the contact or of any destination.
+pub(super) const PERSON: &str = "SELECT id, channel, contact, COALESCE(read_from, destination) FROM conversations c \
+     WHERE ($1 IS NULL OR channel = $1) AND (contact IN ($2, $3) OR destination IN ($2, $3) OR read_from IN ($2, $3) \
+     OR EXISTS (SELECT 1 FROM destinations d WHERE d.conversation = c.id AND d.destination IN ($2, $3))) ORDER BY id";
+
+pub(super) const FURTHER: &str = "SELECT nth, destination FROM destinations WHERE conversation = $1";
+
+pub(super) const ERASE_FURTHER: &str =
+    "UPDATE destinations SET destination = $1, unread = NULL WHERE conversation = $2 AND nth = $3";
 
 /// A message that was sent since `$2` and is not matched yet counts as under way: its row would appear as one that the
 /// bridge did not send.
@@ -26,8 +39,16 @@ pub(super) const ERASE_OUTBOUND: &str = "DELETE FROM outbound WHERE conversation
 
 pub(super) const ERASE_EVENTS: &str = "DELETE FROM events WHERE conversation = $1";
 
-pub(super) const ERASE_NAMES: &str = "UPDATE conversations SET contact = $1, destination = $1, choice = NULL, \
-     choice_ms = NULL, outbound_due_ms = NULL, event_due_ms = NULL, inbound_ms = 0 WHERE id = $2";
+pub(super) const ERASE_NAMES: &str = "UPDATE conversations SET contact = $1, destination = $1, read_from = $2, \
+     choice = NULL, choice_ms = NULL, outbound_due_ms = NULL, event_due_ms = NULL, inbound_ms = 0 WHERE id = $3";
+
+/// Returns the stored form of a destination of an erased conversation. One that was erased before stays as it is.
+pub(super) fn hashed(channel: &ChannelName, destination: &str) -> Result<String, StoreError> {
+    let parsed: Destination = destination
+        .parse()
+        .map_err(|error: BadId| StoreError::Corrupt { table: "conversations", source: Arc::new(error) })?;
+    Ok(if parsed.is_erased() { destination.to_owned() } else { parsed.erased(channel).as_str().to_owned() })
+}
 
 /// The person to erase.
 #[derive(Debug, Clone)]

@@ -13,6 +13,7 @@ mod error;
 mod in_doubt;
 mod lease;
 pub(crate) mod open;
+mod places;
 mod postgres;
 mod reading;
 mod rules;
@@ -27,7 +28,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::domain::matching::{AccountTraits, SentForm};
-use crate::domain::{ChannelName, ContactId, Content, Destination, Event, Fault, IdempotencyKey, MId, PendingQuestion};
+use crate::domain::{
+    ChannelName, Chat, ContactId, Content, Destination, Event, Fault, IdempotencyKey, MId, PendingQuestion,
+};
 
 pub(crate) use admin::{DiscardNotices, Filter, GivenUp, ListedMessage, ManualOutcome, QueueDepth, Waiting};
 pub(crate) use attempt::{Attempt, FailureStreak, Settlement};
@@ -48,6 +51,8 @@ pub(crate) struct NewOutbound {
     pub(crate) m_id: MId,
     pub(crate) channel: ChannelName,
     pub(crate) contact: ContactId,
+    /// The other spelling of the contact's number: where only that is known, its conversation is the one.
+    pub(crate) other_spelling: Option<ContactId>,
     /// Used unless a read has shown Afilnet's own spelling of the destination.
     pub(crate) destination: Destination,
     pub(crate) content: Content,
@@ -109,7 +114,7 @@ pub(crate) enum Publication {
     Dead { fault: Fault },
 }
 
-/// How far one conversation has been read.
+/// How far one destination of a conversation has been read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Position {
     pub(crate) contact: ContactId,
@@ -123,16 +128,20 @@ pub(crate) struct Position {
 }
 
 impl Position {
-    /// Returns it under `contact`, where it was stored under the hash of an erased contact.
-    pub(crate) fn of(self, contact: &ContactId) -> Self {
-        Self { contact: contact.clone(), ..self }
+    /// Returns it with these names, where it was stored under hashes of erased ones.
+    pub(crate) fn of(self, Chat { contact, destination }: &Chat) -> Self {
+        Self { contact: contact.clone(), destination: destination.clone(), ..self }
+    }
+
+    pub(crate) fn chat(&self) -> Chat {
+        Chat { contact: self.contact.clone(), destination: self.destination.clone() }
     }
 }
 
 /// Every method is one transaction; what returned `Ok` survives kill -9 and a power cut.
 #[async_trait]
 pub(crate) trait Store: Send + Sync {
-    /// Enqueues a message. Deduplicates: returns the earlier mId if the `Idempotency-Key` is known, or if an equal
+    /// Enqueues a message, in the conversation of its contact or else of the other spelling of its number. Deduplicates: returns the earlier mId if the `Idempotency-Key` is known, or if an equal
     /// message of the last ten minutes exists and its response never reached the client (once per lost response, see
     /// [`Store::record_responses`]). A message that was certainly not sent is never deduplicated against.
     async fn accept(&self, message: NewOutbound) -> Result<Accepted, StoreError>;
@@ -252,29 +261,32 @@ pub(crate) trait Store: Send + Sync {
         now_ms: i64,
     ) -> Result<(), StoreError>;
 
-    /// Stores what Afilnet marked as unread in a conversation of the initial snapshot, before anything else of it is
+    /// Stores what Afilnet marked as unread under a destination of the initial snapshot, before anything else of it is
     /// read: reading may clear the mark for good.
-    async fn note_unread(&self, channel: &ChannelName, contact: &ContactId, unread: String) -> Result<(), StoreError>;
+    async fn note_unread(&self, channel: &ChannelName, chat: &Chat, unread: String) -> Result<(), StoreError>;
 
-    /// Returns how far each conversation of `channel` has been read.
+    /// Returns how far each destination of each conversation of `channel` has been read.
     async fn positions(&self, channel: &ChannelName) -> Result<Vec<Position>, StoreError>;
 
-    /// Returns the conversations of `channel` of which a row was recorded since `since_ms`, or to which something was sent or
-    /// may have been, each with its destination. Without those of erased persons.
-    async fn active_since(
+    /// Returns the first destination of each conversation of `channel` of which a row was recorded since `since_ms`, or to
+    /// which something was sent or may have been. Without those of erased persons.
+    async fn active_since(&self, channel: &ChannelName, since_ms: i64) -> Result<Vec<Chat>, StoreError>;
+
+    /// Returns how far each destination of one conversation has been read, the first one first; none if nothing was.
+    async fn positions_of(&self, channel: &ChannelName, contact: &ContactId) -> Result<Vec<Position>, StoreError>;
+
+    /// Returns those of these contacts, or hashes of erased ones, with which a conversation is stored.
+    async fn known_contacts(
         &self,
         channel: &ChannelName,
-        since_ms: i64,
-    ) -> Result<Vec<(ContactId, Destination)>, StoreError>;
+        contacts: Vec<ContactId>,
+    ) -> Result<Vec<ContactId>, StoreError>;
 
-    /// Returns how far one conversation has been read; `None` if nothing of it was.
-    async fn position(&self, channel: &ChannelName, contact: &ContactId) -> Result<Option<Position>, StoreError>;
-
-    /// Returns the rows seen in one conversation, and the tail of the page that was read last.
+    /// Returns the rows seen in one conversation, under all its destinations, and the tails of the pages that were read last.
     async fn seen(&self, channel: &ChannelName, contact: &ContactId) -> Result<SeenRows, StoreError>;
 
-    /// Returns the conversations with rows that wait for a decision.
-    async fn undecided(&self, channel: &ChannelName) -> Result<Vec<ContactId>, StoreError>;
+    /// Returns the chats with rows that wait for a decision.
+    async fn undecided(&self, channel: &ChannelName) -> Result<Vec<Chat>, StoreError>;
 
     /// Returns what was sent to one conversation, or may have been, and is not matched word for word with a row: the newest
     /// `limit` sends, oldest first, without those whose text is erased.
@@ -308,7 +320,8 @@ pub(crate) trait Store: Send + Sync {
     /// a later one is pending. A row seen before makes no event, unless it was postponed or had no
     /// content before; a status makes one only if it goes beyond the last one
     /// published. Updates the account's traits from rows that match sent messages. Timestamps of a conversation's
-    /// events never go back.
+    /// events never go back. Where a row of the customer makes one, messages go to the destination that was read from now
+    /// on; without one, only where nothing was read before and its spelling alone differs.
     async fn record(&self, reading: ConversationRead) -> Result<Recorded, StoreError>;
 
     /// Returns up to `limit` events that are due by `now_ms`, the first of each conversation, oldest first.

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::places::{self, FIRST, Places};
 use crate::domain::matching::{AccountTraits, Features, Match, SendVerdict, SentForm, ShownAs};
 use crate::domain::{
-    AfilnetRow, ChannelName, ContactId, Content, Destination, Direction, Event, MId, RowTime, StatusValue,
+    AfilnetRow, ChannelName, Chat, ContactId, Content, Destination, Direction, Event, MId, RowTime, StatusValue,
 };
 
 /// Result of one read of one conversation.
@@ -12,7 +13,7 @@ use crate::domain::{
 pub(crate) struct ConversationRead {
     pub(crate) channel: ChannelName,
     pub(crate) contact: ContactId,
-    /// As Afilnet spells it.
+    /// The destination that was read.
     pub(crate) destination: Destination,
     /// Unseen rows, and seen ones of which something changes, oldest first.
     pub(crate) rows: Vec<NewRow>,
@@ -118,9 +119,10 @@ pub(super) fn earliest_ms(accepted_ms: i64, began_ms: i64, attempt: u32, part: u
 }
 
 /// Reads a conversation that can be read at Afilnet; `None` for an erased one, or one that does not decode.
-pub(super) fn active(contact: &str, destination: &str) -> Option<(ContactId, Destination)> {
+pub(super) fn active(contact: &str, destination: &str) -> Option<Chat> {
     let contact: ContactId = contact.parse().ok()?;
-    (!contact.is_erased()).then_some((contact, destination.parse().ok()?))
+    let destination = destination.parse().ok()?;
+    (!contact.is_erased()).then_some(Chat { contact, destination })
 }
 
 /// Returns the stored form of a row.
@@ -209,6 +211,46 @@ pub(crate) struct SeenRows {
     pub(crate) page: Vec<String>,
     /// Those of which nothing is decided yet, oldest first.
     pub(crate) postponed: Vec<PostponedRow>,
+    /// The destinations under which they are kept. All of the above is of all of them; [`Self::at`] gives that of one.
+    pub(crate) places: Places,
+    /// It is what is known of a destination beyond the conversation's first.
+    pub(crate) is_further: bool,
+    /// Marks of the rows under other destinations.
+    pub(crate) elsewhere: Vec<String>,
+}
+
+impl SeenRows {
+    /// Returns what is known of the rows under one destination.
+    pub(crate) fn at(self, channel: &ChannelName, contact: &ContactId, destination: &Destination) -> Self {
+        let nth = self.places.nth(channel, contact, destination);
+        if nth == Some(FIRST) && self.places.further.is_empty() {
+            return self;
+        }
+        let Self { rows, page, postponed, places: all, .. } = self;
+        let page = match nth {
+            Some(FIRST) => page,
+            nth => {
+                all.further.iter().find(|there| Some(there.nth) == nth).map(|at| at.page.clone()).unwrap_or_default()
+            }
+        };
+        let (mut here, mut elsewhere) = (Vec::new(), Vec::new());
+        for row in rows {
+            let (at, identity) = places::parse(&row.identity);
+            if Some(at) == nth {
+                here.push(SeenRow { identity: identity.to_owned(), ..row });
+            } else {
+                elsewhere.extend(row.mark);
+            }
+        }
+        let mut waiting = Vec::new();
+        for row in postponed {
+            let (at, identity) = places::parse(&row.identity);
+            if Some(at) == nth {
+                waiting.push(PostponedRow { identity: identity.to_owned(), ..row });
+            }
+        }
+        Self { rows: here, page, postponed: waiting, places: all, is_further: nth != Some(FIRST), elsewhere }
+    }
 }
 
 /// One row that was seen.

@@ -93,7 +93,8 @@ pub(super) const DUE_ANY: &str = "SELECT c.id, c.contact, c.destination, \
      ORDER BY c.outbound_due_ms LIMIT $3";
 
 pub(super) const BEGIN: &str = "UPDATE outbound SET state = 'sending', attempt = attempt + 1, epoch = $1, began_ms = $2, \
-     anchor = (SELECT newest FROM conversations WHERE id = outbound.conversation), look_ms = NULL, \
+     anchor = (SELECT newest FROM conversations WHERE id = outbound.conversation), \
+     sent_to = (SELECT destination FROM conversations WHERE id = outbound.conversation), look_ms = NULL, \
      looks = 0, absences = 0, absent_ms = NULL WHERE id = $3 AND state = 'queued' \
      RETURNING m_id, content, part, attempt, accepted_ms, request_id, fault, same_fault, since_ms, unknown_ms";
 
@@ -132,7 +133,7 @@ pub(super) const LEFT_SENDING: &str = "SELECT o.id, o.conversation, o.m_id, c.co
 pub(super) const MARK_UNKNOWN: &str = "UPDATE outbound SET state = 'unknown', fault = $1, unknown_ms = $2, look_ms = $3 \
      WHERE id = $4 AND state = 'sending'";
 
-pub(super) const DUE_LOOKS: &str = "SELECT o.id, o.conversation, c.contact, c.destination, o.m_id, o.content, o.part, \
+pub(super) const DUE_LOOKS: &str = "SELECT o.id, o.conversation, c.contact, COALESCE(o.sent_to, c.destination), o.m_id, o.content, o.part, \
      o.attempt, o.epoch, o.accepted_ms, o.request_id, o.fault, o.same_fault, o.since_ms, o.unknown_ms, o.looks, \
      o.absences, o.absent_ms, o.anchor, CASE WHEN o.kind = 'attachment' THEN h.shows_files ELSE h.shows_texts END, \
      h.settle_lag_ms, o.began_ms \
@@ -210,25 +211,67 @@ pub(super) const BASELINE_MS: &str = "SELECT baseline_ms FROM channels WHERE cha
 pub(super) const SET_BASELINE_MS: &str = "UPDATE channels SET baseline_ms = $1 WHERE channel = $2";
 
 pub(super) const ADD_BASELINE: &str = "INSERT INTO conversations (channel, contact, destination, baseline) \
-     VALUES ($1, $2, $3, $4) ON CONFLICT (channel, contact) \
-     DO UPDATE SET destination = EXCLUDED.destination, baseline = EXCLUDED.baseline";
+     VALUES ($1, $2, $3, $4) ON CONFLICT (channel, contact) DO NOTHING";
 
-pub(super) const POSITIONS: &str = "SELECT contact, destination, read_to, baseline, unread FROM conversations \
-     WHERE channel = $1 AND (read_to IS NOT NULL OR baseline IS NOT NULL)";
+pub(super) const SET_BASELINE: &str = "UPDATE conversations SET baseline = $1 WHERE id = $2";
 
-/// Conversations of which a row was read since `$2`, or to which something was sent since then. One whose text is erased
+/// How far the first destination of each conversation is read.
+pub(super) const POSITIONS: &str = "SELECT contact, COALESCE(read_from, destination), read_to, baseline, unread \
+     FROM conversations WHERE channel = $1 AND (read_to IS NOT NULL OR baseline IS NOT NULL)";
+
+/// The same of further ones. The cross join keeps SQLite from walking all conversations of a channel to find the few.
+pub(super) const FURTHER_POSITIONS: &str = "SELECT c.contact, d.destination, d.read_to, d.baseline, d.unread \
+     FROM destinations d CROSS JOIN conversations c WHERE c.id = d.conversation AND c.channel = $1";
+
+/// The first destinations of conversations of which a row was read since `$2`, or to which something was sent since then. One whose text is erased
 /// counts no more as sent.
-pub(super) const ACTIVE: &str = "SELECT c.contact, c.destination FROM conversations c WHERE c.channel = $1 \
+pub(super) const ACTIVE: &str = "SELECT c.contact, COALESCE(c.read_from, c.destination) FROM conversations c WHERE c.channel = $1 \
      AND (c.inbound_ms >= $2 \
      OR EXISTS (SELECT 1 FROM seen s WHERE s.conversation = c.id AND s.identity = c.newest AND s.seen_ms >= $2) \
+     OR EXISTS (SELECT 1 FROM destinations d JOIN seen s ON s.conversation = d.conversation \
+     AND s.identity = '@' || d.nth || ' ' || d.newest WHERE d.conversation = c.id AND s.seen_ms >= $2) \
      OR EXISTS (SELECT 1 FROM outbound o WHERE o.conversation = c.id AND o.content IS NOT NULL AND o.accepted_ms >= $2 \
      AND o.state IN ('sending', 'unknown', 'held', 'sent', 'unconfirmed')))";
 
 /// Here and below: under its contact, or under its hash if erased ([`crate::domain::ContactId::erased`]).
-pub(super) const POSITION: &str = "SELECT destination, read_to, baseline, unread FROM conversations \
-     WHERE channel = $1 AND contact IN ($2, $3) AND (read_to IS NOT NULL OR baseline IS NOT NULL)";
+pub(super) const POSITION: &str = "SELECT COALESCE(read_from, destination), read_to, baseline, unread FROM conversations \
+     WHERE channel = $1 AND contact IN ($2, $3) \
+     AND (read_to IS NOT NULL OR baseline IS NOT NULL OR newest IS NOT NULL)";
 
-pub(super) const NOTE_UNREAD: &str = "UPDATE conversations SET unread = $1 WHERE channel = $2 AND contact IN ($3, $4)";
+pub(super) const FURTHER_POSITION: &str = "SELECT d.destination, d.read_to, d.baseline, d.unread \
+     FROM conversations c JOIN destinations d ON d.conversation = c.id \
+     WHERE c.channel = $1 AND c.contact IN ($2, $3) ORDER BY d.nth";
+
+/// Of the first destination, by its name or the hash of it.
+pub(super) const NOTE_UNREAD: &str = "UPDATE conversations SET unread = $1 WHERE channel = $2 AND contact IN ($3, $4) \
+     AND COALESCE(read_from, destination) IN ($5, $6, $4)";
+
+pub(super) const NOTE_UNREAD_AT: &str = "UPDATE destinations SET unread = $1 \
+     WHERE conversation = (SELECT id FROM conversations WHERE channel = $2 AND contact IN ($3, $4) LIMIT 1) \
+     AND destination IN ($5, $6)";
+
+/// Where a conversation is kept at Afilnet: the first destination, whether anything of it was read, and the further ones.
+pub(super) const PLACES: &str = "SELECT c.page, COALESCE(c.read_from, c.destination), \
+     CASE WHEN c.read_to IS NULL AND c.baseline IS NULL AND c.newest IS NULL THEN CAST(0 AS BIGINT) ELSE 1 END, \
+     d.nth, d.destination, d.page FROM conversations c LEFT JOIN destinations d ON d.conversation = c.id \
+     WHERE c.channel = $1 AND c.contact IN ($2, $3)";
+
+/// The number of a further destination, by its name or the hash of it.
+pub(super) const FURTHER: &str = "SELECT nth, destination FROM destinations \
+     WHERE conversation = $1 AND destination IN ($2, $3)";
+
+pub(super) const ADD_FURTHER: &str = "INSERT INTO destinations (conversation, nth, destination) \
+     SELECT CAST($1 AS BIGINT), COALESCE(MAX(nth), 0) + 1, $2 FROM destinations WHERE conversation = $1 RETURNING nth";
+
+/// Names a further destination of an erased conversation again.
+pub(super) const NAME_FURTHER: &str = "UPDATE destinations SET destination = $1 WHERE conversation = $2 AND nth = $3";
+
+/// The first destination is another spelling of the one that messages go to: they go there from now on.
+pub(super) const SPELLED: &str = "UPDATE conversations SET destination = $1, read_from = NULL WHERE id = $2";
+
+/// The first destination is another one than messages go to.
+pub(super) const READ_FROM: &str =
+    "UPDATE conversations SET read_from = CASE WHEN destination = $1 THEN NULL ELSE $1 END WHERE id = $2";
 
 pub(super) const SEEN: &str = "SELECT s.identity, s.seen_ms, s.mark, s.claim, s.shape FROM seen s \
      JOIN conversations c ON c.id = s.conversation WHERE c.channel = $1 AND c.contact IN ($2, $3)";
@@ -237,10 +280,12 @@ pub(super) const POSTPONED: &str = "SELECT p.identity, p.content, p.since_ms, p.
      FROM postponed p JOIN conversations c ON c.id = p.conversation \
      WHERE c.channel = $1 AND c.contact IN ($2, $3) ORDER BY p.since_ms, p.seq";
 
-/// Conversations with rows that wait for a decision. The cross join keeps SQLite from walking all conversations of a channel
+/// Destinations with rows that wait for a decision. The cross join keeps SQLite from walking all conversations of a channel
 /// to find the few.
-pub(super) const UNDECIDED: &str = "SELECT DISTINCT c.contact \
-     FROM postponed p CROSS JOIN conversations c WHERE c.id = p.conversation AND c.channel = $1";
+pub(super) const UNDECIDED: &str = "SELECT DISTINCT c.contact, COALESCE(d.destination, c.read_from, c.destination) \
+     FROM postponed p CROSS JOIN conversations c \
+     LEFT JOIN destinations d ON d.conversation = p.conversation AND p.identity LIKE '@' || d.nth || ' %' \
+     WHERE c.id = p.conversation AND c.channel = $1";
 
 pub(super) const POSTPONE: &str = "INSERT INTO postponed \
      (conversation, identity, seq, content, since_ms, read_before_ms, due_ms) VALUES ($1, $2, $3, $4, $5, $6, $7) \
@@ -263,9 +308,9 @@ pub(super) const DECIDE_SEEN: &str = "UPDATE seen SET claim = $1, mark = $2, sha
 pub(super) const FILL_SEEN: &str = "UPDATE seen SET mark = $1, shape = $2 \
      WHERE conversation = $3 AND identity = $4 AND shape LIKE 'b%'";
 
-pub(super) const PAGE: &str = "SELECT page FROM conversations WHERE channel = $1 AND contact IN ($2, $3)";
-
 pub(super) const SET_PAGE: &str = "UPDATE conversations SET page = $1 WHERE id = $2";
+
+pub(super) const SET_PAGE_AT: &str = "UPDATE destinations SET page = $1 WHERE conversation = $2 AND nth = $3";
 
 pub(super) const ADD_SEEN: &str = "INSERT INTO seen (conversation, identity, seen_ms, claim, mark, shape) \
      VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (conversation, identity) DO NOTHING";
@@ -284,7 +329,7 @@ pub(super) const MATCHES: &str = "SELECT s.claim FROM seen s JOIN conversations 
      WHERE c.channel = $1 AND c.contact = $2 AND s.claim IS NOT NULL";
 
 /// What is known of a message whose row was found.
-pub(super) const MATCHED_SENT: &str = "SELECT o.kind, o.done_ms, CASE WHEN o.anchor IS NULL THEN c.destination END \
+pub(super) const MATCHED_SENT: &str = "SELECT o.kind, o.done_ms, CASE WHEN o.anchor IS NULL THEN COALESCE(o.sent_to, c.destination) END \
      FROM outbound o JOIN conversations c ON c.id = o.conversation \
      WHERE o.m_id = $1 AND o.conversation = $2 AND o.state = 'sent'";
 
@@ -318,16 +363,36 @@ pub(super) const SET_STATUS: &str = "UPDATE outbound SET told = $1 WHERE m_id = 
 
 pub(super) const FORGET: &str = "DELETE FROM seen WHERE conversation = $1 AND identity = $2";
 
-/// The conversation as a read shows it; its spelling of the destination is the one to send to.
+/// The conversation as a read meets it: where messages go, its first destination, and whether anything of it was read.
 pub(super) const MEET: &str = "INSERT INTO conversations (channel, contact, destination) VALUES ($1, $2, $3) \
-     ON CONFLICT (channel, contact) DO UPDATE SET destination = EXCLUDED.destination RETURNING id";
+     ON CONFLICT (channel, contact) DO UPDATE SET channel = EXCLUDED.channel \
+     RETURNING id, destination, COALESCE(read_from, destination), \
+     CASE WHEN read_to IS NULL AND baseline IS NULL AND newest IS NULL THEN CAST(0 AS BIGINT) ELSE 1 END";
+
+/// The same of one that is known.
+pub(super) const MET: &str = "SELECT id, destination, COALESCE(read_from, destination), \
+     CASE WHEN read_to IS NULL AND baseline IS NULL AND newest IS NULL THEN CAST(0 AS BIGINT) ELSE 1 END \
+     FROM conversations WHERE id = $1";
 
 pub(super) const SET_READ_TO: &str =
     "UPDATE conversations SET read_to = $1, baseline = NULL, unread = NULL WHERE id = $2";
 
+pub(super) const SET_READ_TO_AT: &str =
+    "UPDATE destinations SET read_to = $1, baseline = NULL, unread = NULL WHERE conversation = $2 AND nth = $3";
+
+pub(super) const SET_BASELINE_AT: &str = "UPDATE destinations SET baseline = $1 WHERE conversation = $2 AND nth = $3";
+
 pub(super) const SET_NEWEST: &str = "UPDATE conversations SET newest = $1 WHERE id = $2";
 
-pub(super) const HEARD: &str = "UPDATE conversations SET inbound_ms = $1 WHERE id = $2";
+pub(super) const SET_NEWEST_AT: &str = "UPDATE destinations SET newest = $1 WHERE conversation = $2 AND nth = $3";
+
+/// The customer wrote under this destination: messages go there from now on. What was read is of the one before.
+pub(super) const HEARD: &str = "UPDATE conversations SET inbound_ms = $1, \
+     read_from = CASE WHEN COALESCE(read_from, destination) = $2 THEN NULL ELSE COALESCE(read_from, destination) END, \
+     destination = $2 WHERE id = $3";
+
+/// Whether a conversation with this contact is stored.
+pub(super) const IS_KNOWN: &str = "SELECT contact FROM conversations WHERE channel = $1 AND contact = $2";
 
 /// The pending question from now on, in place of any other.
 pub(super) const OPEN_QUESTION: &str = "UPDATE conversations SET choice = $1, choice_ms = $2 WHERE id = $3";

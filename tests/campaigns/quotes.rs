@@ -86,17 +86,16 @@ async fn serve(stream: TcpStream, far: String, form: Option<usize>) {
     if stream.read_exact(&mut body).await.is_err() {
         return;
     }
-    let response = match form {
-        Some(form) => quoting(form, &format!("{head}{}", String::from_utf8_lossy(&body))).into_bytes(),
-        None => {
-            let Ok(mut there) = TcpStream::connect(far).await else { return };
-            let head = head.replacen("\r\n", "\r\nConnection: close\r\n", 1);
-            let (mut response, sent) = (Vec::new(), [head.as_bytes(), &body].concat());
-            if there.write_all(&sent).await.is_err() || there.read_to_end(&mut response).await.is_err() {
-                return;
-            }
-            response
+    let response = if let Some(form) = form {
+        quoting(form, &format!("{head}{}", String::from_utf8_lossy(&body))).into_bytes()
+    } else {
+        let Ok(mut there) = TcpStream::connect(far).await else { return };
+        let head = head.replacen("\r\n", "\r\nConnection: close\r\n", 1);
+        let (mut response, sent) = (Vec::new(), [head.as_bytes(), &body].concat());
+        if there.write_all(&sent).await.is_err() || there.read_to_end(&mut response).await.is_err() {
+            return;
         }
+        response
     };
     let _ = stream.write_all(&response).await;
     let _ = stream.shutdown().await;

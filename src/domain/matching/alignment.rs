@@ -484,6 +484,17 @@ pub(crate) struct LookEvidence {
     pub(crate) missing: usize,
 }
 
+impl std::ops::AddAssign for LookEvidence {
+    fn add_assign(&mut self, other: Self) {
+        self.since += other.since;
+        self.ours += other.ours;
+        self.others += other.others;
+        self.unexplained += other.unexplained;
+        // Each read counts the same sends.
+        self.missing = self.missing.max(other.missing);
+    }
+}
+
 impl std::fmt::Display for LookEvidence {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { since, ours, others, unexplained, missing } = self;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Attribution, RowFingerprint};
+use super::{Attribution, RowFingerprint, content_fingerprint};
 use crate::domain::{AfilnetRow, Direction};
 
 /// The newest rows of a conversation met for the first time after the first run that are always published, however old
@@ -19,6 +19,9 @@ pub(crate) enum ReadContext<'a> {
     Known,
     /// Met for the first time, after the first run took stock at this time (epoch ms).
     New { baseline_ms: i64 },
+    /// Met for the first time under this destination, of a contact that was known before under another. What was read there
+    /// (by these marks) and what is older than the first run is history: Afilnet may list a spelling of a number late.
+    Further { baseline_ms: i64, elsewhere: &'a HashSet<&'a str> },
     /// There at first run, up to this row; of the rows up to it those are new that `wanted` names.
     Baseline { anchor: &'a RowFingerprint, baseline_ms: i64, wanted: InitialSyncPolicy<'a> },
 }
@@ -38,13 +41,24 @@ pub(crate) enum InitialSyncPolicy<'a> {
 /// For each row of a reading (oldest first): whether it was there before the bridge, as far as the first run took stock
 /// of its conversation.
 pub(crate) fn history(rows: &[AfilnetRow], how: &ReadContext<'_>) -> Vec<bool> {
-    let ReadContext::Baseline { anchor, baseline_ms, .. } = how else { return vec![false; rows.len()] };
-    let anchored = anchor.find(rows);
-    let before = |(index, row): (usize, &AfilnetRow)| match anchored {
-        Some(anchored) => index <= anchored,
-        None => row.time.epoch_ms.is_some_and(|at| at <= *baseline_ms),
-    };
-    rows.iter().enumerate().map(before).collect()
+    match how {
+        ReadContext::Baseline { anchor, baseline_ms, .. } => {
+            let anchored = anchor.find(rows);
+            let before = |(index, row): (usize, &AfilnetRow)| match anchored {
+                Some(anchored) => index <= anchored,
+                None => row.time.epoch_ms.is_some_and(|at| at <= *baseline_ms),
+            };
+            rows.iter().enumerate().map(before).collect()
+        }
+        ReadContext::Further { baseline_ms, elsewhere } => {
+            let was_there = |row: &AfilnetRow| {
+                elsewhere.contains(content_fingerprint(row).as_str())
+                    || (row.time.epoch_ms.is_some() && looks_older(row, *baseline_ms))
+            };
+            rows.iter().map(was_there).collect()
+        }
+        ReadContext::Known | ReadContext::New { .. } => vec![false; rows.len()],
+    }
 }
 
 /// Returns for each row of a reading (oldest first), by its attribution and identity, whether it is new, so that it makes an
@@ -59,6 +73,17 @@ pub(crate) fn new_rows(
     let unseen = |index: usize| !seen.contains(identities[index].as_str());
     match how {
         ReadContext::Known => (0..rows.len()).map(unseen).collect(),
+        ReadContext::Further { .. } => {
+            // A row without a time may be old: of these the customer's newest are news, as of a contact who is new.
+            let mut others = rows.iter().filter(|row| row.direction == Direction::Inbound).count();
+            let is_news = |(index, (row, was_there)): (usize, (&AfilnetRow, bool))| {
+                let from_customer = row.direction == Direction::Inbound;
+                others -= usize::from(from_customer);
+                let may_be_old = row.time.epoch_ms.is_none() && (!from_customer || others >= ALWAYS_NEW);
+                unseen(index) && !was_there && !may_be_old
+            };
+            rows.iter().zip(history(rows, how)).enumerate().map(is_news).collect()
+        }
         ReadContext::New { baseline_ms } => {
             let from_customer = rows.iter().filter(|row| row.direction == Direction::Inbound).count();
             let mut older = from_customer.saturating_sub(ALWAYS_NEW);
@@ -121,4 +146,39 @@ fn matched(marks: &mut Vec<RowFingerprint>, row: &AfilnetRow) -> bool {
 
 fn looks_older(row: &AfilnetRow, than_ms: i64) -> bool {
     row.time.epoch_ms.is_none_or(|at| at < than_ms - ZONE_DOUBT_MS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::row;
+    use super::*;
+
+    const DAY: i64 = 24 * 3600;
+
+    #[test]
+    fn of_a_destination_that_is_met_later_what_was_there_before_the_bridge_or_is_known_elsewhere_is_no_news() {
+        let baseline_ms = 100 * DAY * 1000;
+        let (inbound, outbound) = (Direction::Inbound, Direction::Outbound);
+        let mut rows = vec![
+            row("1", inbound, 60 * DAY, "old"),
+            row("2", outbound, 60 * DAY, "old answer"),
+            row("3", inbound, 101 * DAY, "read under the other destination"),
+            row("4", inbound, 102 * DAY, "new"),
+            row("5", outbound, 102 * DAY, "new answer"),
+            row("6", outbound, 0, "of whatever time"),
+        ];
+        rows[5].time.epoch_ms = None;
+        // Without times the newest of the customer's are news, as of a contact who is new.
+        rows.extend((0..25).map(|n| row(&format!("t{n}"), inbound, n, "timeless")));
+        rows[6..].iter_mut().for_each(|row| row.time.epoch_ms = None);
+        let known = content_fingerprint(&rows[2]);
+        let elsewhere = HashSet::from([known.as_str()]);
+        let how = ReadContext::Further { baseline_ms, elsewhere: &elsewhere };
+        let identities: Vec<String> = (0..rows.len()).map(|n| n.to_string()).collect();
+        let attributions = vec![Attribution::Foreign; rows.len()];
+        let is_new = new_rows(&rows, &attributions, &identities, &HashSet::new(), &how);
+        assert_eq!(is_new[..6], [false, false, false, true, true, false]);
+        assert_eq!(is_new[6..].iter().position(|new| *new), Some(5), "the newest {ALWAYS_NEW}");
+        assert_eq!(history(&rows, &how)[..6], [true, true, true, false, false, false]);
+    }
 }

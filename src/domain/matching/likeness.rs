@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 
-use self::damage::{holds_damaged, is_damage, left_by_damage};
+use self::damage::{holds_damaged, is_damage};
 use self::readings::{link_at, readings};
 use super::sent_form::SentForm;
 use crate::domain::entities;
@@ -444,7 +444,8 @@ fn compare(said: &Form, shown: &Form, keeps_links: bool) -> Likeness {
     };
     // What damage to everything beyond ASCII leaves, in what was added to it.
     let damaged = if said.ascii.len() < said.letters.len() && said.ascii.len() * 2 >= count(&said.letters) {
-        held(&said.ascii, &shown.ascii).max(holds_damaged(said, shown))
+        let holds = holds_damaged(&said.normal, &shown.normal, &shown.letters);
+        held(&said.ascii, &shown.ascii).max(if holds { Likeness::Weak } else { Likeness::Unlike })
     } else {
         Likeness::Unlike
     };
@@ -477,6 +478,11 @@ fn is_word_of(said: &Form, shown: &Form) -> bool {
         && shown
             .match_indices(said.as_str())
             .any(|(at, _)| is_edge(shown[..at].chars().next_back()) && is_edge(shown[at + said.len()..].chars().next()))
+}
+
+/// Returns whether damage to everything beyond ASCII would explain the difference.
+fn left_by_damage(said: &Form, shown: &Form) -> bool {
+    said.ascii == shown.ascii && said.ascii.len() >= 3 && said.ascii.len() * 2 >= count(&said.letters)
 }
 
 /// Returns whether one holds the other: with a signature, cut off, or a part of it.

@@ -33,6 +33,8 @@ async fn both() -> Option<(tempfile::TempDir, PathBuf, String)> {
         store.settle(&attempt, sent, 21).await.unwrap();
     }
     store.record(reading(9, &[("r1", "hello"), ("r2", "NUL \0 and so on")])).await.unwrap();
+    let further = ConversationRead { destination: "+34600000009".parse().unwrap(), ..reading(9, &[("r1", "there")]) };
+    store.record(further).await.unwrap();
     store.close().await;
     Some((folder, file, fresh_schema().await?))
 }
@@ -42,7 +44,7 @@ async fn compare(file: &Path, url: &str) -> usize {
     let here = Connection::open(file).unwrap();
     let mut there = PgConnection::connect(url).await.unwrap();
     let mut count = 0;
-    for table in ["channels", "conversations", "events", "idempotency", "outbound", "seen"] {
+    for table in ["channels", "conversations", "destinations", "events", "idempotency", "outbound", "seen"] {
         let mut statement = here.prepare(&format!("SELECT * FROM {table}")).unwrap();
         let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
         let value = |row: &rusqlite::Row<'_>, at: usize| match row.get(at).unwrap() {

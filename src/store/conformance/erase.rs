@@ -59,9 +59,9 @@ async fn of_an_erased_person_only_how_far_it_is_read_stays_and_no_row_makes_its_
 
     // The same page again, and a read that forgets: no event, and no name comes back.
     assert_eq!(store.seen(&channel(), &contact(1)).await.unwrap().rows.len(), 2);
-    assert_eq!(store.position(&channel(), &contact(1)).await.unwrap().unwrap().read_to.as_deref(), Some("p"));
+    assert_eq!(store.positions_of(&channel(), &contact(1)).await.unwrap()[0].read_to.as_deref(), Some("p"));
     let active = store.active_since(&channel(), 0).await.unwrap();
-    assert_eq!(active.iter().map(|(contact, _)| contact.clone()).collect::<Vec<_>>(), [contact(2)]);
+    assert_eq!(active.into_iter().map(|chat| chat.contact).collect::<Vec<_>>(), [contact(2)]);
     let positions = store.positions(&channel()).await.unwrap();
     assert!(positions.iter().any(|there| there.contact.as_str() == erased && there.read_to.as_deref() == Some("p")));
     assert_eq!(
@@ -71,7 +71,7 @@ async fn of_an_erased_person_only_how_far_it_is_read_stays_and_no_row_makes_its_
     assert_eq!(names(&folder).await, both);
     // The person writes again.
     assert_eq!(store.record(reading(1, &[("r2", "in two"), ("r3", "in three")])).await.unwrap().events, 1);
-    let position = store.position(&channel(), &contact(1)).await.unwrap().unwrap();
+    let position = store.positions_of(&channel(), &contact(1)).await.unwrap().remove(0);
     assert_eq!(position.destination.as_str(), &contact(1).as_str()[1..]);
     assert_eq!(store.seen(&channel(), &contact(1)).await.unwrap().rows.len(), 2);
     assert_eq!(store.due_events(&channel(), 9000, 9).await.unwrap().len(), 1);

@@ -167,8 +167,8 @@ async fn a_conversation_is_active_from_its_newest_row_or_send_on_after_a_restart
     ];
     for (since_ms, expected) in cases {
         let mut active = store.active_since(&channel(), since_ms).await.unwrap();
-        active.sort_unstable_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
-        let there = |n: &u32| (contact(*n), contact(*n).as_str()[1..].parse().unwrap());
+        active.sort_unstable_by(|one, other| one.contact.as_str().cmp(other.contact.as_str()));
+        let there = |n: &u32| Chat { contact: contact(*n), destination: contact(*n).as_str()[1..].parse().unwrap() };
         assert_eq!(active, expected.iter().map(there).collect::<Vec<_>>(), "since {since_ms}");
     }
     assert_eq!(store.active_since(&"other".parse().unwrap(), 0).await.unwrap(), []);

@@ -38,6 +38,8 @@ const SMALL: &[&str] = &[
     "events_dead",
     // Rows that wait for a decision, for minutes.
     "postponed",
+    // Further destinations, of the few contacts that have several.
+    "SCAN d",
 ];
 
 #[tokio::test]
@@ -102,7 +104,20 @@ async fn every_statement_goes_through_its_index_and_none_walks_a_table() {
         ("FILL_SEEN", sql::FILL_SEEN, &["(conversation=? AND identity=?)"]),
         ("EVIDENCE", sql::EVIDENCE, &["(m_id=?)"]),
         ("NOTE_EVIDENCE", sql::NOTE_EVIDENCE, &[by_key]),
-        ("PAGE", sql::PAGE, &["(channel=? AND contact=?)"]),
+        ("PLACES", sql::PLACES, &["(channel=? AND contact=?)", "(conversation=?)"]),
+        ("FURTHER_POSITIONS", sql::FURTHER_POSITIONS, &[by_key]),
+        ("FURTHER_POSITION", sql::FURTHER_POSITION, &["(channel=? AND contact=?)", "(conversation=?)"]),
+        ("FURTHER", sql::FURTHER, &["(conversation=? AND destination=?)"]),
+        ("NAME_FURTHER", sql::NAME_FURTHER, &["(conversation=? AND nth=?)"]),
+        ("SET_NEWEST_AT", sql::SET_NEWEST_AT, &["(conversation=? AND nth=?)"]),
+        ("SET_PAGE_AT", sql::SET_PAGE_AT, &["(conversation=? AND nth=?)"]),
+        ("SET_READ_TO_AT", sql::SET_READ_TO_AT, &["(conversation=? AND nth=?)"]),
+        ("SET_BASELINE_AT", sql::SET_BASELINE_AT, &["(conversation=? AND nth=?)"]),
+        ("NOTE_UNREAD", sql::NOTE_UNREAD, &["(channel=? AND contact=?)"]),
+        ("NOTE_UNREAD_AT", sql::NOTE_UNREAD_AT, &["(channel=? AND contact=?)", "(conversation=? AND destination=?)"]),
+        ("MET", sql::MET, &[by_key]),
+        ("HEARD", sql::HEARD, &[by_key]),
+        ("IS_KNOWN", sql::IS_KNOWN, &["(channel=? AND contact=?)"]),
         ("SET_PAGE", sql::SET_PAGE, &[by_key]),
         ("CLAIMED_SENT", sql::MATCHED_SENT, &["(m_id=?)"]),
         ("UNTOLD", sql::UNREPORTED, &["(channel=? AND contact=?)", "outbound_spoken (conversation=?"]),

@@ -47,7 +47,7 @@ async fn a_postponed_row_outlives_a_restart_and_is_decided_once(engine: Engine) 
     assert_eq!(fresh.store.record(postponed("r1", 700)).await.unwrap().events, 0);
     fresh.store.record(postponed("r1", 100)).await.unwrap();
     let Fresh { store, folder: _folder } = fresh.again().await;
-    assert_eq!(store.undecided(&channel()).await.unwrap(), [contact(1)]);
+    assert_eq!(store.undecided(&channel()).await.unwrap(), [chat(1)]);
     let seen = store.seen(&channel(), &contact(1)).await.unwrap();
     assert_eq!(seen.rows.len(), 2);
     let there = seen.postponed.iter().find(|there| there.identity == "r1").unwrap();
@@ -55,7 +55,7 @@ async fn a_postponed_row_outlives_a_restart_and_is_decided_once(engine: Engine) 
     assert_eq!(store.record(decided("r1")).await.unwrap().events, 1);
     assert_eq!(store.record(decided("r1")).await.unwrap().events, 0, "once");
     assert_eq!(store.record(decided("r9")).await.unwrap().events, 0, "nothing of it was postponed");
-    assert_eq!(store.undecided(&channel()).await.unwrap(), [contact(1)]);
+    assert_eq!(store.undecided(&channel()).await.unwrap(), [chat(1)]);
     assert_eq!(store.record(decided("r2")).await.unwrap().events, 1);
     assert_eq!(store.undecided(&channel()).await.unwrap(), []);
 }

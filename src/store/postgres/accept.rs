@@ -65,7 +65,8 @@ async fn accept(db: &mut Db, call: &PendingAccept) -> Result<Option<Accepted>, S
         return Ok(Some(Accepted { ahead: false, outcome }));
     }
     // Locked before the row gets its id, so that ids of one conversation are in the order of its commits.
-    let conversation = db.conversation(&new.channel, &new.contact, &new.destination).await?;
+    let other_spelling = new.other_spelling.as_ref();
+    let conversation = db.conversation(&new.channel, &new.contact, other_spelling, &new.destination).await?;
     // An in-doubt commit has ended on the server by now, since it held this lock.
     for m_id in &call.lost {
         responses::lose(db, m_id).await?;

@@ -6,16 +6,17 @@ use crate::domain::clock::wall_ms;
 use crate::domain::matching::{AccountTraits, Features, Match, ShownAs};
 use crate::domain::reconcile::numbering_area;
 use crate::domain::{Event, EventBody, StatusValue};
-use crate::store::{Lesson, Receipt, StoreError, UnreportedSend, rules, sql};
+use crate::store::{ConversationRead, Lesson, Receipt, StoreError, UnreportedSend, rules, sql};
 
 /// Updates the account's traits from a row that matches a certainly sent message.
 pub(super) async fn from_row(
     db: &mut Db,
-    channel: &str,
+    reading: &ConversationRead,
     conversation: i64,
     (matched, lesson): (&Match, Option<Lesson>),
     read_before_ms: Option<i64>,
 ) -> Result<(), StoreError> {
+    let channel = reading.channel.as_str();
     let sent: Option<(String, Option<i64>, Option<String>)> =
         db.optional(sql::MATCHED_SENT, args![matched.m_id.as_str(), conversation]).await?;
     let Some((kind, done_ms, new_destination)) = sent else { return Ok(()) };
@@ -26,8 +27,9 @@ pub(super) async fn from_row(
             db.execute(sql::LEARN_FEATURES, args![taught.0.bits(), taught.1.bits(), channel]).await?;
         }
     }
-    if let Some(destination) = new_destination.and_then(|destination| destination.parse().ok()) {
-        let area = numbering_area(&destination);
+    // What shows elsewhere than it went says the contrary.
+    if new_destination.is_some_and(|sent_to| sent_to == reading.destination.as_str()) {
+        let area = numbering_area(&reading.destination);
         let between = format!("% {area} %");
         db.execute(sql::LEARN_NEW_DESTINATION, args![format!("{area} "), channel, between]).await?;
     }

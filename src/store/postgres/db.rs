@@ -212,20 +212,24 @@ impl Db {
         self.execute(sql::LOCK_CONVERSATION, args![conversation]).await.map(drop)
     }
 
-    /// Returns the id of a conversation, which is created if new, and locks it.
+    /// Returns the id of the conversation with a contact, or else with the other spelling of its number, and locks it; it is
+    /// created if new.
     pub(super) async fn conversation(
         &mut self,
         channel: &ChannelName,
         contact: &ContactId,
+        other_spelling: Option<&ContactId>,
         destination: &Destination,
     ) -> Result<i64, StoreError> {
-        let names = || args![channel.as_str(), contact.as_str()];
-        let known: Option<(i64,)> = self.optional(sql::CONVERSATION_LOCKED, names()).await?;
-        if let Some((id,)) = known {
-            return Ok(id);
-        }
-        if let Some(id) = recall(self, channel, contact, destination).await? {
-            return Ok(id);
+        for contact in std::iter::once(contact).chain(other_spelling) {
+            let names = args![channel.as_str(), contact.as_str()];
+            let known: Option<(i64,)> = self.optional(sql::CONVERSATION_LOCKED, names).await?;
+            if let Some((id,)) = known {
+                return Ok(id);
+            }
+            if let Some(id) = recall(self, channel, contact, destination).await? {
+                return Ok(id);
+            }
         }
         let values = args![channel.as_str(), contact.as_str(), destination.as_str()];
         self.one(sql::CONVERSATION_MADE, values).await

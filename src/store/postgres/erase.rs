@@ -1,17 +1,19 @@
 //! Erases everything of one person, for a command beside running bridges or without one.
 
 use super::db::{Db, args, decode, recall};
+use super::places;
 use crate::domain::{ChannelName, ContactId};
+use crate::store::places::Place;
 use crate::store::{ConversationRead, Erase, Erasure, Person, StoreError, erasure, sql};
 
 pub(super) async fn erase(db: &mut Db, person: &Person, how: Erase, now_ms: i64) -> Result<Erasure, StoreError> {
     let [one_name, other] = &person.names;
     let named = || args![person.channel.as_deref(), one_name.as_str(), other.as_str()];
-    let met: Vec<(i64, String, String)> = db.rows(erasure::PERSON, named()).await?;
+    let met: Vec<(i64, String, String, String)> = db.rows(erasure::PERSON, named()).await?;
     for (conversation, ..) in met {
         db.lock(conversation).await?;
     }
-    let found: Vec<(i64, String, String)> = db.rows(erasure::PERSON, named()).await?;
+    let found: Vec<(i64, String, String, String)> = db.rows(erasure::PERSON, named()).await?;
     let mut there = Erasure::default();
     for (conversation, ..) in &found {
         let messages: Option<(i64, i64, i64)> =
@@ -22,21 +24,28 @@ pub(super) async fn erase(db: &mut Db, person: &Person, how: Erase, now_ms: i64)
     if !there.may(how) {
         return Ok(there);
     }
-    for (conversation, channel, contact) in &found {
+    for (conversation, channel, contact, first) in &found {
         let (channel, contact): (ChannelName, ContactId) =
             (decode("conversations", channel)?, decode("conversations", contact)?);
         for statement in [erasure::ERASE_KEYS, erasure::ERASE_OUTBOUND, erasure::ERASE_EVENTS, erasure::ERASE_POSTPONED]
         {
             db.execute(statement, args![*conversation]).await?;
         }
-        db.change(erasure::ERASE_NAMES, args![contact.erased(&channel).as_str(), *conversation]).await?;
+        let further: Vec<(i64, String)> = db.rows(erasure::FURTHER, args![*conversation]).await?;
+        for (nth, destination) in further {
+            let hashed = erasure::hashed(&channel, &destination)?;
+            db.change(erasure::ERASE_FURTHER, args![hashed, *conversation, nth]).await?;
+        }
+        let first = erasure::hashed(&channel, first)?;
+        let erased = contact.erased(&channel);
+        db.change(erasure::ERASE_NAMES, args![erased.as_str(), first, *conversation]).await?;
     }
     Ok(Erasure { done: true, ..there })
 }
 
-/// Returns the id of the conversation of a read, which is created if new. An erased one stays erased until the read
+/// Returns the place of a read; its conversation is created if new. An erased one stays erased until the read
 /// holds something new of it.
-pub(super) async fn meet(db: &mut Db, reading: &ConversationRead) -> Result<i64, StoreError> {
+pub(super) async fn meet(db: &mut Db, reading: &ConversationRead) -> Result<Place, StoreError> {
     let ConversationRead { channel, contact, destination, .. } = reading;
     let erased = contact.erased(channel);
     let kept: Option<(i64,)> = db.optional(sql::CONVERSATION, args![channel.as_str(), erased.as_str()]).await?;
@@ -45,7 +54,7 @@ pub(super) async fn meet(db: &mut Db, reading: &ConversationRead) -> Result<i64,
         kept => kept.map(|(id,)| id),
     };
     match recalled {
-        Some(conversation) => Ok(conversation),
-        None => db.one(sql::MEET, args![channel.as_str(), contact.as_str(), destination.as_str()]).await,
+        Some(conversation) => places::of(db, conversation, channel, contact, destination).await,
+        None => places::meet(db, channel, contact, destination).await,
     }
 }

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 
 use super::db::{Db, args, corrupt, decode};
-use super::{account_traits, erase, events, matches, pending_question, sql as engine_sql};
+use super::{account_traits, erase, events, matches, pending_question, places, sql as engine_sql};
 use crate::domain::ids::fingerprint;
-use crate::domain::{ChannelName, ContactId, Destination};
+use crate::domain::{ChannelName, Chat, ContactId};
+use crate::store::places::{FIRST, Place, Places, StoredPlace};
 use crate::store::reading::{active, row_from_text, row_to_text};
 use crate::store::{
     ConversationRead, NewRow, Position, PostponedRow, Postponement, Recorded, RowNews, SeenRow, SeenRows, StoreError,
@@ -25,10 +26,19 @@ pub(super) async fn take_baseline(
 ) -> Result<(), StoreError> {
     db.execute(engine_sql::CHANNEL_LOCKED, args![channel.as_str()]).await?;
     let mut conversations: Vec<&Position> = conversations.iter().collect();
-    conversations.sort_unstable_by_key(|there| there.contact.as_str()); // one order of locks, against deadlocks
+    conversations.sort_by_key(|there| there.contact.as_str()); // one order of locks, against deadlocks
     for there in conversations {
         let values = args![channel.as_str(), there.contact.as_str(), there.destination.as_str(), there.baseline];
-        db.execute(sql::ADD_BASELINE, values).await?;
+        if db.execute(sql::ADD_BASELINE, values).await? == 1 {
+            continue;
+        }
+        // Written to before the first run, or listed under another destination as well.
+        let Place { conversation, nth } = places::meet(db, channel, &there.contact, &there.destination).await?;
+        if nth == FIRST {
+            db.change(sql::SET_BASELINE, args![there.baseline, conversation]).await?;
+        } else {
+            db.change(sql::SET_BASELINE_AT, args![there.baseline, conversation, nth]).await?;
+        }
     }
     db.change(sql::SET_BASELINE_MS, args![now_ms, channel.as_str()]).await
 }
@@ -36,31 +46,53 @@ pub(super) async fn take_baseline(
 pub(super) async fn note_unread(
     db: &mut Db,
     channel: &ChannelName,
-    contact: &ContactId,
+    Chat { contact, destination }: &Chat,
     unread: &str,
 ) -> Result<(), StoreError> {
-    let erased = contact.erased(channel);
-    db.change(sql::NOTE_UNREAD, args![unread, channel.as_str(), contact.as_str(), erased.as_str()]).await
+    let (erased, hashed) = (contact.erased(channel), destination.erased(channel));
+    let (channel, contact, destination) = (channel.as_str(), contact.as_str(), destination.as_str());
+    let values = || args![unread, channel, contact, erased.as_str(), destination, hashed.as_str()];
+    if db.execute(sql::NOTE_UNREAD, values()).await? == 1 {
+        return Ok(());
+    }
+    db.change(sql::NOTE_UNREAD_AT, values()).await
 }
 
-pub(super) async fn position(
+/// The first destination first.
+pub(super) async fn positions_of(
     db: &mut Db,
     channel: &ChannelName,
     contact: &ContactId,
-) -> Result<Option<Position>, StoreError> {
+) -> Result<Vec<Position>, StoreError> {
     type Row = (String, Option<String>, Option<String>, Option<String>);
-    let values = args![channel.as_str(), contact.as_str(), contact.erased(channel).as_str()];
-    let found: Option<Row> = db.optional(sql::POSITION, values).await?;
-    let Some((destination, read_to, baseline, unread)) = found else { return Ok(None) };
-    let destination = decode("conversations", &destination)?;
-    Ok(Some(Position { contact: contact.clone(), destination, read_to, baseline, unread }))
+    let erased = contact.erased(channel);
+    let values = || args![channel.as_str(), contact.as_str(), erased.as_str()];
+    let mut found: Vec<Row> = db.rows(sql::POSITION, values()).await?;
+    found.extend(db.rows::<Row>(sql::FURTHER_POSITION, values()).await?);
+    let position = |(destination, read_to, baseline, unread): Row| {
+        let destination = decode("conversations", &destination)?;
+        Ok(Position { contact: contact.clone(), destination, read_to, baseline, unread })
+    };
+    found.into_iter().map(position).collect()
+}
+
+/// See [`crate::store::Store::known_contacts`].
+pub(super) async fn known_contacts(
+    db: &mut Db,
+    channel: &ChannelName,
+    contacts: &[ContactId],
+) -> Result<Vec<ContactId>, StoreError> {
+    let contacts: Vec<String> = contacts.iter().map(|contact| contact.as_str().to_owned()).collect();
+    let known: Vec<(String,)> = db.rows(engine_sql::KNOWN_CONTACTS, args![channel.as_str(), contacts]).await?;
+    known.into_iter().map(|(contact,)| decode("conversations", &contact)).collect()
 }
 
 /// Returns the positions that decode; one that does not is logged and left out, as if its conversation had never been
 /// read.
 pub(super) async fn positions(db: &mut Db, channel: &ChannelName) -> Result<Vec<Position>, StoreError> {
     type Row = (String, String, Option<String>, Option<String>, Option<String>);
-    let found: Vec<Row> = db.rows(sql::POSITIONS, args![channel.as_str()]).await?;
+    let mut found: Vec<Row> = db.rows(sql::POSITIONS, args![channel.as_str()]).await?;
+    found.extend(db.rows::<Row>(sql::FURTHER_POSITIONS, args![channel.as_str()]).await?);
     let mut positions = Vec::with_capacity(found.len());
     for (contact, destination, read_to, baseline, unread) in found {
         match (decode("conversations", &contact), decode("conversations", &destination)) {
@@ -79,16 +111,12 @@ pub(super) async fn positions(db: &mut Db, channel: &ChannelName) -> Result<Vec<
 }
 
 /// See [`crate::store::Store::active_since`]. A conversation that does not decode is left out.
-pub(super) async fn active_since(
-    db: &mut Db,
-    channel: &ChannelName,
-    since_ms: i64,
-) -> Result<Vec<(ContactId, Destination)>, StoreError> {
+pub(super) async fn active_since(db: &mut Db, channel: &ChannelName, since_ms: i64) -> Result<Vec<Chat>, StoreError> {
     let found: Vec<(String, String)> = db.rows(sql::ACTIVE, args![channel.as_str(), since_ms]).await?;
     Ok(found.iter().filter_map(|(contact, destination)| active(contact, destination)).collect())
 }
 
-/// A match or a page that does not decode counts as none.
+/// A match, a page or a destination that does not decode counts as none.
 pub(super) async fn seen(db: &mut Db, channel: &ChannelName, contact: &ContactId) -> Result<SeenRows, StoreError> {
     type Row = (String, i64, Option<String>, Option<String>, Option<String>);
     let erased = contact.erased(channel);
@@ -105,19 +133,20 @@ pub(super) async fn seen(db: &mut Db, channel: &ChannelName, contact: &ContactId
         row_from_text(&content).map(|row| PostponedRow { identity, row, since_ms, postponement })
     };
     let postponed = waiting.into_iter().filter_map(postponed).collect();
-    let page: Option<(Option<String>,)> = db.optional(sql::PAGE, args![channel, contact, erased]).await?;
-    let page = page.and_then(|(page,)| serde_json::from_str(&page?).ok()).unwrap_or_default();
-    Ok(SeenRows { rows: rows.into_iter().map(row).collect(), page, postponed })
+    let found: Vec<StoredPlace> = db.rows(sql::PLACES, args![channel, contact, erased]).await?;
+    let (page, places) = Places::parse(found);
+    Ok(SeenRows { rows: rows.into_iter().map(row).collect(), page, postponed, places, ..SeenRows::default() })
 }
 
 /// Returns what it recorded, and whether a row shows a send that was in doubt.
 pub(super) async fn record(db: &mut Db, reading: &ConversationRead) -> Result<(Recorded, bool), StoreError> {
     let (channel, now_ms) = (reading.channel.as_str(), reading.now_ms);
-    let conversation = erase::meet(db, reading).await?;
+    let place = erase::meet(db, reading).await?;
+    let Place { conversation, nth } = place;
     let (mut recorded, mut heard, mut any_matched, mut shown) = (0, false, false, 0);
     for (seq, row) in (0i64..).zip(&reading.rows) {
         let matched = matches::free(db, conversation, row).await?;
-        if keep(db, conversation, seq, row, matched.as_deref(), now_ms).await? {
+        if keep(db, place, seq, row, matched.as_deref(), now_ms).await? {
             events::add_events(db, conversation, &row.events, now_ms, now_ms).await?;
             recorded += row.events.len();
             heard |= row.from_customer && !row.events.is_empty();
@@ -125,7 +154,7 @@ pub(super) async fn record(db: &mut Db, reading: &ConversationRead) -> Result<(R
                 any_matched = true;
                 // Of one that waited for its decision nobody asks how late it showed.
                 let read_before_ms = reading.read_before_ms.filter(|_| row.news == RowNews::Itself);
-                account_traits::from_row(db, channel, conversation, (matched, row.lesson), read_before_ms).await?;
+                account_traits::from_row(db, reading, conversation, (matched, row.lesson), read_before_ms).await?;
                 let values = args![now_ms, matched.m_id.as_str(), matched.part, i64::from(matched.last)];
                 shown += db.execute(sql::SHOWN, values).await?;
             }
@@ -144,20 +173,32 @@ pub(super) async fn record(db: &mut Db, reading: &ConversationRead) -> Result<(R
         pending_question::close(db, conversation, m_id).await?;
     }
     for identity in &reading.forget {
-        db.execute(sql::FORGET, args![conversation, indexed(identity).as_ref()]).await?;
+        db.execute(sql::FORGET, args![conversation, indexed(&place.stored(identity)).as_ref()]).await?;
     }
     if heard {
-        db.change(sql::HEARD, args![now_ms, conversation]).await?;
+        db.change(sql::HEARD, args![now_ms, reading.destination.as_str(), conversation]).await?;
     }
     if let Some(newest) = &reading.newest {
-        db.change(sql::SET_NEWEST, args![newest, conversation]).await?;
+        if nth == FIRST {
+            db.change(sql::SET_NEWEST, args![newest, conversation]).await?;
+        } else {
+            db.change(sql::SET_NEWEST_AT, args![newest, conversation, nth]).await?;
+        }
     }
     if let Some(page) = &reading.page {
         let page = serde_json::to_string(page).map_err(|e| corrupt("conversations")(Box::new(e)))?;
-        db.change(sql::SET_PAGE, args![page, conversation]).await?;
+        if nth == FIRST {
+            db.change(sql::SET_PAGE, args![page, conversation]).await?;
+        } else {
+            db.change(sql::SET_PAGE_AT, args![page, conversation, nth]).await?;
+        }
     }
     if let Some(position) = &reading.position {
-        db.change(sql::SET_READ_TO, args![position, conversation]).await?;
+        if nth == FIRST {
+            db.change(sql::SET_READ_TO, args![position, conversation]).await?;
+        } else {
+            db.change(sql::SET_READ_TO_AT, args![position, conversation, nth]).await?;
+        }
     }
     if shown > 0 {
         super::outbound::follow_head(db, conversation).await?; // what was to be sent again waits for the lookup
@@ -169,13 +210,14 @@ pub(super) async fn record(db: &mut Db, reading: &ConversationRead) -> Result<(R
 /// Keeps a row as seen, or what is new of it. Returns whether it was new, so that it makes its events.
 async fn keep(
     db: &mut Db,
-    conversation: i64,
+    place: Place,
     seq: i64,
     row: &NewRow,
     matched: Option<&str>,
     now_ms: i64,
 ) -> Result<bool, StoreError> {
-    let (identity, mark, shape) = (indexed(&row.identity), &row.mark, &row.shape);
+    let (conversation, identity) = (place.conversation, place.stored(&row.identity));
+    let (identity, mark, shape) = (indexed(&identity), &row.mark, &row.shape);
     match row.news {
         RowNews::Itself => {
             let seen = args![conversation, identity.as_ref(), now_ms, matched, mark, shape];
@@ -201,10 +243,13 @@ async fn keep(
     }
 }
 
-/// See [`crate::store::Store::undecided`]. A conversation that does not decode is left out.
-pub(super) async fn undecided(db: &mut Db, channel: &ChannelName) -> Result<Vec<ContactId>, StoreError> {
-    let found: Vec<(String,)> = db.rows(sql::UNDECIDED, args![channel.as_str()]).await?;
-    Ok(found.into_iter().filter_map(|(contact,)| contact.parse().ok()).collect())
+/// See [`crate::store::Store::undecided`]. One that does not decode is left out.
+pub(super) async fn undecided(db: &mut Db, channel: &ChannelName) -> Result<Vec<Chat>, StoreError> {
+    let found: Vec<(String, String)> = db.rows(sql::UNDECIDED, args![channel.as_str()]).await?;
+    let parsed = |(contact, destination): (String, String)| {
+        Some(Chat { contact: contact.parse().ok()?, destination: destination.parse().ok()? })
+    };
+    Ok(found.into_iter().filter_map(parsed).collect())
 }
 
 /// Shortens an identity for the index: PostgreSQL's refuse texts beyond a third of a page, and Afilnet chooses its ids.

@@ -20,6 +20,7 @@ mod notifier;
 mod open;
 mod outbound;
 mod pending_question;
+mod places;
 mod pool;
 mod remote_verdicts;
 mod response_journal;
@@ -39,7 +40,7 @@ use super::{
     Store, StoreError, UnreportedSend, Waiting, Wakeups,
 };
 use crate::domain::matching::SentForm;
-use crate::domain::{ChannelName, ContactId, Destination, MId, PendingQuestion};
+use crate::domain::{ChannelName, Chat, ContactId, MId, PendingQuestion};
 
 pub(crate) use engine::PostgresStore;
 use engine::may_be_committed;
@@ -283,28 +284,33 @@ impl Store for PostgresStore {
         .await
     }
 
-    async fn note_unread(&self, channel: &ChannelName, contact: &ContactId, unread: String) -> Result<(), StoreError> {
-        let args = (channel.clone(), contact.clone(), unread);
-        self.write_owned("note_unread", channel, args, |db, (channel, contact, unread)| {
-            Box::pin(inbound::note_unread(db, channel, contact, unread))
+    async fn note_unread(&self, channel: &ChannelName, chat: &Chat, unread: String) -> Result<(), StoreError> {
+        let args = (channel.clone(), chat.clone(), unread);
+        self.write_owned("note_unread", channel, args, |db, (channel, chat, unread)| {
+            Box::pin(inbound::note_unread(db, channel, chat, unread))
         })
         .await
     }
 
-    async fn position(&self, channel: &ChannelName, contact: &ContactId) -> Result<Option<Position>, StoreError> {
+    async fn positions_of(&self, channel: &ChannelName, contact: &ContactId) -> Result<Vec<Position>, StoreError> {
         let of = (channel.clone(), contact.clone());
-        self.read(of, |db, (channel, contact)| Box::pin(inbound::position(db, channel, contact))).await
+        self.read(of, |db, (channel, contact)| Box::pin(inbound::positions_of(db, channel, contact))).await
+    }
+
+    async fn known_contacts(
+        &self,
+        channel: &ChannelName,
+        contacts: Vec<ContactId>,
+    ) -> Result<Vec<ContactId>, StoreError> {
+        let of = (channel.clone(), contacts);
+        self.read(of, |db, (channel, contacts)| Box::pin(inbound::known_contacts(db, channel, contacts))).await
     }
 
     async fn positions(&self, channel: &ChannelName) -> Result<Vec<Position>, StoreError> {
         self.read(channel.clone(), |db, channel| Box::pin(inbound::positions(db, channel))).await
     }
 
-    async fn active_since(
-        &self,
-        channel: &ChannelName,
-        since_ms: i64,
-    ) -> Result<Vec<(ContactId, Destination)>, StoreError> {
+    async fn active_since(&self, channel: &ChannelName, since_ms: i64) -> Result<Vec<Chat>, StoreError> {
         let of = (channel.clone(), since_ms);
         self.read(of, |db, (channel, since_ms)| Box::pin(inbound::active_since(db, channel, *since_ms))).await
     }
@@ -314,7 +320,7 @@ impl Store for PostgresStore {
         self.read(of, |db, (channel, contact)| Box::pin(inbound::seen(db, channel, contact))).await
     }
 
-    async fn undecided(&self, channel: &ChannelName) -> Result<Vec<ContactId>, StoreError> {
+    async fn undecided(&self, channel: &ChannelName) -> Result<Vec<Chat>, StoreError> {
         self.read(channel.clone(), |db, channel| Box::pin(inbound::undecided(db, channel))).await
     }
 

@@ -10,6 +10,9 @@ pub(super) const BEGIN_STEPS: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ 
 
 pub(super) const LOCK_CONVERSATION: &str = "SELECT id FROM conversations WHERE id = $1 FOR UPDATE";
 
+/// Those of these contacts with which a conversation is stored.
+pub(super) const KNOWN_CONTACTS: &str = "SELECT contact FROM conversations WHERE channel = $1 AND contact = ANY ($2)";
+
 pub(super) const CONVERSATION_LOCKED: &str =
     "SELECT id FROM conversations WHERE channel = $1 AND contact = $2 FOR UPDATE";
 

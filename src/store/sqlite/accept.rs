@@ -19,7 +19,7 @@ pub(super) fn accept(db: &Connection, new: &NewOutbound) -> Result<Accepted, Sto
     if let Some(outcome) = known {
         return Ok(Accepted { ahead: false, outcome });
     }
-    let conversation = conversation(db, &new.channel, &new.contact, &new.destination)?;
+    let conversation = conversation(db, &new.channel, &new.contact, new.other_spelling.as_ref(), &new.destination)?;
     // With a key, the key alone decides.
     if new.key.is_none()
         && let Some(first) = unanswered(db, conversation, &content, new.accepted_ms - rules::REPEAT_WITHIN_MS)?

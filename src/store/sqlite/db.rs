@@ -16,26 +16,25 @@ pub(super) fn corrupt(table: &'static str) -> impl Fn(Box<dyn std::error::Error 
     move |source| StoreError::Corrupt { table, source: Arc::from(source) }
 }
 
-/// Returns the id of a conversation, which is created if new.
+/// Returns the id of the conversation with a contact, or else with the other spelling of its number; it is created if new.
 pub(super) fn conversation(
     db: &Connection,
     channel: &ChannelName,
     contact: &ContactId,
+    other_spelling: Option<&ContactId>,
     destination: &Destination,
 ) -> Result<i64, StoreError> {
-    let names = (channel, contact);
-    let (channel, contact) = (channel.as_str(), contact.as_str());
-    let known: Option<i64> = db
-        .prepare_cached(sql::CONVERSATION)
-        .and_then(|mut s| s.query_row(params![channel, contact], |r| r.get(0)).optional())
-        .map_err(unavailable)?;
-    match known {
-        Some(id) => Ok(id),
-        None => match recall(db, names.0, names.1, destination)? {
-            Some(id) => Ok(id),
-            None => one(db, sql::ADD_CONVERSATION, params![channel, contact, destination.as_str()]),
-        },
+    for contact in std::iter::once(contact).chain(other_spelling) {
+        let known: Option<i64> = db
+            .prepare_cached(sql::CONVERSATION)
+            .and_then(|mut s| s.query_row(params![channel.as_str(), contact.as_str()], |r| r.get(0)).optional())
+            .map_err(unavailable)?;
+        let found = if known.is_some() { known } else { recall(db, channel, contact, destination)? };
+        if let Some(id) = found {
+            return Ok(id);
+        }
     }
+    one(db, sql::ADD_CONVERSATION, params![channel.as_str(), contact.as_str(), destination.as_str()])
 }
 
 /// Returns the value of a statement that always has one.

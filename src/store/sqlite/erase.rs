@@ -3,14 +3,17 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::db::recall;
-use super::{change, decode, execute, one, rows, unavailable};
+use super::{change, decode, execute, places, rows, unavailable};
 use crate::domain::{ChannelName, ContactId};
+use crate::store::places::Place;
 use crate::store::{ConversationRead, Erase, Erasure, Person, StoreError, erasure, sql};
 
 pub(super) fn erase(db: &Connection, person: &Person, how: Erase, now_ms: i64) -> Result<Erasure, StoreError> {
     let [one_name, other] = &person.names;
-    let found: Vec<(i64, String, String)> =
-        rows(db, erasure::PERSON, params![person.channel, one_name, other], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
+    let found: Vec<(i64, String, String, String)> =
+        rows(db, erasure::PERSON, params![person.channel, one_name, other], |r| {
+            Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?))
+        })?;
     let mut there = Erasure::default();
     for (conversation, ..) in &found {
         let messages: Vec<(i64, i64, i64)> =
@@ -24,21 +27,28 @@ pub(super) fn erase(db: &Connection, person: &Person, how: Erase, now_ms: i64) -
     if !there.may(how) {
         return Ok(there);
     }
-    for (conversation, channel, contact) in &found {
+    for (conversation, channel, contact, first) in &found {
         let (channel, contact): (ChannelName, ContactId) =
             (decode("conversations", channel)?, decode("conversations", contact)?);
         for statement in [erasure::ERASE_KEYS, erasure::ERASE_OUTBOUND, erasure::ERASE_EVENTS, erasure::ERASE_POSTPONED]
         {
             execute(db, statement, params![conversation])?;
         }
-        change(db, erasure::ERASE_NAMES, params![contact.erased(&channel).as_str(), conversation])?;
+        let further: Vec<(i64, String)> =
+            rows(db, erasure::FURTHER, params![conversation], |r| Ok((r.get(0)?, r.get(1)?)))?;
+        for (nth, destination) in further {
+            let hashed = erasure::hashed(&channel, &destination)?;
+            change(db, erasure::ERASE_FURTHER, params![hashed, conversation, nth])?;
+        }
+        let first = erasure::hashed(&channel, first)?;
+        change(db, erasure::ERASE_NAMES, params![contact.erased(&channel).as_str(), first, conversation])?;
     }
     Ok(Erasure { done: true, ..there })
 }
 
-/// Returns the id of the conversation of a read, which is created if new. An erased one stays erased until the read
+/// Returns the place of a read; its conversation is created if new. An erased one stays erased until the read
 /// holds something new of it.
-pub(super) fn meet(db: &Connection, reading: &ConversationRead) -> Result<i64, StoreError> {
+pub(super) fn meet(db: &Connection, reading: &ConversationRead) -> Result<Place, StoreError> {
     let ConversationRead { channel, contact, destination, .. } = reading;
     let erased = contact.erased(channel);
     let kept: Option<i64> = db
@@ -50,7 +60,7 @@ pub(super) fn meet(db: &Connection, reading: &ConversationRead) -> Result<i64, S
         kept => kept,
     };
     match recalled {
-        Some(conversation) => Ok(conversation),
-        None => one(db, sql::MEET, params![channel.as_str(), contact.as_str(), destination.as_str()]),
+        Some(conversation) => places::of(db, conversation, channel, contact, destination),
+        None => places::meet(db, channel, contact, destination),
     }
 }

@@ -3,9 +3,11 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    account_traits, change, corrupt, decode, erase, events, execute, matches, pending_question, rows, unavailable,
+    account_traits, change, corrupt, decode, erase, events, execute, matches, pending_question, places, rows,
+    unavailable,
 };
-use crate::domain::{ChannelName, ContactId, Destination};
+use crate::domain::{ChannelName, Chat, ContactId};
+use crate::store::places::{FIRST, Place, Places, StoredPlace};
 use crate::store::reading::{active, row_from_text, row_to_text};
 use crate::store::{
     ConversationRead, NewRow, Position, PostponedRow, Postponement, Recorded, RowNews, SeenRow, SeenRows, StoreError,
@@ -28,7 +30,16 @@ pub(super) fn take_baseline(
 ) -> Result<(), StoreError> {
     for there in conversations {
         let (contact, destination) = (there.contact.as_str(), there.destination.as_str());
-        execute(db, sql::ADD_BASELINE, params![channel.as_str(), contact, destination, there.baseline])?;
+        if execute(db, sql::ADD_BASELINE, params![channel.as_str(), contact, destination, there.baseline])? == 1 {
+            continue;
+        }
+        // Written to before the first run, or listed under another destination as well.
+        let Place { conversation, nth } = places::meet(db, channel, &there.contact, &there.destination)?;
+        if nth == FIRST {
+            change(db, sql::SET_BASELINE, params![there.baseline, conversation])?;
+        } else {
+            change(db, sql::SET_BASELINE_AT, params![there.baseline, conversation, nth])?;
+        }
     }
     change(db, sql::SET_BASELINE_MS, params![now_ms, channel.as_str()])
 }
@@ -36,37 +47,62 @@ pub(super) fn take_baseline(
 pub(super) fn note_unread(
     db: &Connection,
     channel: &ChannelName,
-    contact: &ContactId,
+    Chat { contact, destination }: &Chat,
     unread: &str,
 ) -> Result<(), StoreError> {
-    change(db, sql::NOTE_UNREAD, params![unread, channel.as_str(), contact.as_str(), contact.erased(channel).as_str()])
+    let (erased, hashed) = (contact.erased(channel), destination.erased(channel));
+    let values =
+        params![unread, channel.as_str(), contact.as_str(), erased.as_str(), destination.as_str(), hashed.as_str()];
+    if execute(db, sql::NOTE_UNREAD, values)? == 1 {
+        return Ok(());
+    }
+    change(db, sql::NOTE_UNREAD_AT, values)
 }
 
-pub(super) fn position(
+/// The first destination first.
+pub(super) fn positions_of(
     db: &Connection,
     channel: &ChannelName,
     contact: &ContactId,
-) -> Result<Option<Position>, StoreError> {
+) -> Result<Vec<Position>, StoreError> {
     type Row = (String, Option<String>, Option<String>, Option<String>);
-    let found: Option<Row> = db
-        .prepare_cached(sql::POSITION)
-        .and_then(|mut s| {
-            let read = |r: &rusqlite::Row<'_>| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?));
-            s.query_row(params![channel.as_str(), contact.as_str(), contact.erased(channel).as_str()], read).optional()
-        })
-        .map_err(unavailable)?;
-    let Some((destination, read_to, baseline, unread)) = found else { return Ok(None) };
-    let destination = decode("conversations", &destination)?;
-    Ok(Some(Position { contact: contact.clone(), destination, read_to, baseline, unread }))
+    let erased = contact.erased(channel);
+    let mut found: Vec<Row> = Vec::new();
+    for statement in [sql::POSITION, sql::FURTHER_POSITION] {
+        let values = params![channel.as_str(), contact.as_str(), erased.as_str()];
+        found.extend(rows(db, statement, values, |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?);
+    }
+    let position = |(destination, read_to, baseline, unread): Row| {
+        let destination = decode("conversations", &destination)?;
+        Ok(Position { contact: contact.clone(), destination, read_to, baseline, unread })
+    };
+    found.into_iter().map(position).collect()
+}
+
+/// See [`crate::store::Store::known_contacts`].
+pub(super) fn known_contacts(
+    db: &Connection,
+    channel: &ChannelName,
+    contacts: Vec<ContactId>,
+) -> Result<Vec<ContactId>, StoreError> {
+    let mut known = Vec::new();
+    for contact in contacts {
+        let found: Vec<String> = rows(db, sql::IS_KNOWN, params![channel.as_str(), contact.as_str()], |r| r.get(0))?;
+        known.extend((!found.is_empty()).then_some(contact));
+    }
+    Ok(known)
 }
 
 /// Returns the positions that decode; one that does not is logged and left out, as if its conversation had never been
 /// read.
 pub(super) fn positions(db: &Connection, channel: &ChannelName) -> Result<Vec<Position>, StoreError> {
     type Row = (String, String, Option<String>, Option<String>, Option<String>);
-    let found: Vec<Row> = rows(db, sql::POSITIONS, params![channel.as_str()], |r| {
-        Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?))
-    })?;
+    let mut found: Vec<Row> = Vec::new();
+    for statement in [sql::POSITIONS, sql::FURTHER_POSITIONS] {
+        found.extend(rows(db, statement, params![channel.as_str()], |r| {
+            Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?))
+        })?);
+    }
     let mut positions = Vec::with_capacity(found.len());
     for (contact, destination, read_to, baseline, unread) in found {
         match (decode("conversations", &contact), decode("conversations", &destination)) {
@@ -85,17 +121,13 @@ pub(super) fn positions(db: &Connection, channel: &ChannelName) -> Result<Vec<Po
 }
 
 /// See [`crate::store::Store::active_since`]. A conversation that does not decode is left out.
-pub(super) fn active_since(
-    db: &Connection,
-    channel: &ChannelName,
-    since_ms: i64,
-) -> Result<Vec<(ContactId, Destination)>, StoreError> {
+pub(super) fn active_since(db: &Connection, channel: &ChannelName, since_ms: i64) -> Result<Vec<Chat>, StoreError> {
     let found: Vec<(String, String)> =
         rows(db, sql::ACTIVE, params![channel.as_str(), since_ms], |r| Ok((r.get(0)?, r.get(1)?)))?;
     Ok(found.iter().filter_map(|(contact, destination)| active(contact, destination)).collect())
 }
 
-/// A match or a page that does not decode counts as none.
+/// A match, a page or a destination that does not decode counts as none.
 pub(super) fn seen(db: &Connection, channel: &ChannelName, contact: &ContactId) -> Result<SeenRows, StoreError> {
     let erased = contact.erased(channel);
     let (channel, contact, erased) = (channel.as_str(), contact.as_str(), erased.as_str());
@@ -110,22 +142,23 @@ pub(super) fn seen(db: &Connection, channel: &ChannelName, contact: &ContactId) 
             let (identity, content, since_ms): (String, String, i64) = (r.get(0)?, r.get(1)?, r.get(2)?);
             Ok(row_from_text(&content).map(|row| PostponedRow { identity, row, since_ms, postponement }))
         })?;
-    let page: Option<Option<String>> = db
-        .prepare_cached(sql::PAGE)
-        .and_then(|mut s| s.query_row(params![channel, contact, erased], |r| r.get(0)).optional())
-        .map_err(unavailable)?;
-    let page = page.flatten().and_then(|page| serde_json::from_str(&page).ok()).unwrap_or_default();
-    Ok(SeenRows { rows, page, postponed: postponed.into_iter().flatten().collect() })
+    let found: Vec<StoredPlace> = self::rows(db, sql::PLACES, params![channel, contact, erased], |r| {
+        Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?, r.get(5)?))
+    })?;
+    let (page, places) = Places::parse(found);
+    let postponed = postponed.into_iter().flatten().collect();
+    Ok(SeenRows { rows, page, postponed, places, ..SeenRows::default() })
 }
 
 /// Returns what it recorded, and whether a row shows a send that was in doubt.
 pub(super) fn record(db: &Connection, reading: &ConversationRead) -> Result<(Recorded, bool), StoreError> {
     let (channel, now_ms) = (reading.channel.as_str(), reading.now_ms);
-    let conversation = erase::meet(db, reading)?;
+    let place = erase::meet(db, reading)?;
+    let Place { conversation, nth } = place;
     let (mut recorded, mut heard, mut any_matched, mut shown) = (0, false, false, 0);
     for (seq, row) in (0i64..).zip(&reading.rows) {
         let matched = matches::free(db, conversation, row)?;
-        if keep(db, conversation, seq, row, matched.as_deref(), now_ms)? {
+        if keep(db, place, seq, row, matched.as_deref(), now_ms)? {
             events::add_events(db, conversation, &row.events, now_ms, now_ms)?;
             recorded += row.events.len();
             heard |= row.from_customer && !row.events.is_empty();
@@ -133,7 +166,7 @@ pub(super) fn record(db: &Connection, reading: &ConversationRead) -> Result<(Rec
                 any_matched = true;
                 // Of one that waited for its decision nobody asks how late it showed.
                 let read_before_ms = reading.read_before_ms.filter(|_| row.news == RowNews::Itself);
-                account_traits::from_row(db, channel, conversation, (matched, row.lesson), read_before_ms)?;
+                account_traits::from_row(db, reading, conversation, (matched, row.lesson), read_before_ms)?;
                 let whole = i64::from(matched.last);
                 shown += execute(db, sql::SHOWN, params![now_ms, matched.m_id.as_str(), matched.part, whole])?;
             }
@@ -152,20 +185,32 @@ pub(super) fn record(db: &Connection, reading: &ConversationRead) -> Result<(Rec
         pending_question::close(db, conversation, m_id)?;
     }
     for identity in &reading.forget {
-        execute(db, sql::FORGET, params![conversation, identity])?;
+        execute(db, sql::FORGET, params![conversation, place.stored(identity)])?;
     }
     if heard {
-        change(db, sql::HEARD, params![now_ms, conversation])?;
+        change(db, sql::HEARD, params![now_ms, reading.destination.as_str(), conversation])?;
     }
     if let Some(newest) = &reading.newest {
-        change(db, sql::SET_NEWEST, params![newest, conversation])?;
+        if nth == FIRST {
+            change(db, sql::SET_NEWEST, params![newest, conversation])?;
+        } else {
+            change(db, sql::SET_NEWEST_AT, params![newest, conversation, nth])?;
+        }
     }
     if let Some(page) = &reading.page {
         let page = serde_json::to_string(page).map_err(|e| corrupt("conversations")(Box::new(e)))?;
-        change(db, sql::SET_PAGE, params![page, conversation])?;
+        if nth == FIRST {
+            change(db, sql::SET_PAGE, params![page, conversation])?;
+        } else {
+            change(db, sql::SET_PAGE_AT, params![page, conversation, nth])?;
+        }
     }
     if let Some(position) = &reading.position {
-        change(db, sql::SET_READ_TO, params![position, conversation])?;
+        if nth == FIRST {
+            change(db, sql::SET_READ_TO, params![position, conversation])?;
+        } else {
+            change(db, sql::SET_READ_TO_AT, params![position, conversation, nth])?;
+        }
     }
     if shown > 0 {
         super::outbound::follow_head(db, conversation)?; // what was to be sent again waits for the lookup
@@ -177,13 +222,14 @@ pub(super) fn record(db: &Connection, reading: &ConversationRead) -> Result<(Rec
 /// Keeps a row as seen, or what is new of it. Returns whether it was new, so that it makes its events.
 fn keep(
     db: &Connection,
-    conversation: i64,
+    place: Place,
     seq: i64,
     row: &NewRow,
     matched: Option<&str>,
     now_ms: i64,
 ) -> Result<bool, StoreError> {
-    let NewRow { identity, mark, shape, .. } = row;
+    let NewRow { mark, shape, .. } = row;
+    let (conversation, identity) = (place.conversation, place.stored(&row.identity));
     match row.news {
         RowNews::Itself => {
             let new = execute(db, sql::ADD_SEEN, params![conversation, identity, now_ms, matched, mark, shape])? == 1;
@@ -209,8 +255,12 @@ fn keep(
     }
 }
 
-/// See [`crate::store::Store::undecided`]. A conversation that does not decode is left out.
-pub(super) fn undecided(db: &Connection, channel: &ChannelName) -> Result<Vec<ContactId>, StoreError> {
-    let found: Vec<String> = rows(db, sql::UNDECIDED, params![channel.as_str()], |r| r.get(0))?;
-    Ok(found.into_iter().filter_map(|contact| contact.parse().ok()).collect())
+/// See [`crate::store::Store::undecided`]. One that does not decode is left out.
+pub(super) fn undecided(db: &Connection, channel: &ChannelName) -> Result<Vec<Chat>, StoreError> {
+    let found: Vec<(String, String)> =
+        rows(db, sql::UNDECIDED, params![channel.as_str()], |r| Ok((r.get(0)?, r.get(1)?)))?;
+    let parsed = |(contact, destination): (String, String)| {
+        Some(Chat { contact: contact.parse().ok()?, destination: destination.parse().ok()? })
+    };
+    Ok(found.into_iter().filter_map(parsed).collect())
 }

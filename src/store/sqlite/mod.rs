@@ -19,6 +19,7 @@ mod open;
 mod open_error;
 mod outbound;
 mod pending_question;
+mod places;
 mod readers;
 mod response_journal;
 mod responses;
@@ -38,7 +39,7 @@ use super::{
     UnreportedSend, Waiting, Wakeups,
 };
 use crate::domain::matching::SentForm;
-use crate::domain::{ChannelName, ContactId, Destination, MId, PendingQuestion};
+use crate::domain::{ChannelName, Chat, ContactId, MId, PendingQuestion};
 
 use db::{change, conversation, corrupt, decode, execute, one, rows, unavailable};
 pub(crate) use engine::SqliteStore;
@@ -233,14 +234,23 @@ impl Store for SqliteStore {
         self.write("take_baseline", move |db| inbound::take_baseline(db, &channel, &conversations, now_ms)).await
     }
 
-    async fn note_unread(&self, channel: &ChannelName, contact: &ContactId, unread: String) -> Result<(), StoreError> {
-        let (channel, contact) = (channel.clone(), contact.clone());
-        self.write("note_unread", move |db| inbound::note_unread(db, &channel, &contact, &unread)).await
+    async fn note_unread(&self, channel: &ChannelName, chat: &Chat, unread: String) -> Result<(), StoreError> {
+        let (channel, chat) = (channel.clone(), chat.clone());
+        self.write("note_unread", move |db| inbound::note_unread(db, &channel, &chat, &unread)).await
     }
 
-    async fn position(&self, channel: &ChannelName, contact: &ContactId) -> Result<Option<Position>, StoreError> {
+    async fn positions_of(&self, channel: &ChannelName, contact: &ContactId) -> Result<Vec<Position>, StoreError> {
         let (channel, contact) = (channel.clone(), contact.clone());
-        self.read(move |db| inbound::position(db, &channel, &contact)).await
+        self.read(move |db| inbound::positions_of(db, &channel, &contact)).await
+    }
+
+    async fn known_contacts(
+        &self,
+        channel: &ChannelName,
+        contacts: Vec<ContactId>,
+    ) -> Result<Vec<ContactId>, StoreError> {
+        let channel = channel.clone();
+        self.read(move |db| inbound::known_contacts(db, &channel, contacts)).await
     }
 
     async fn positions(&self, channel: &ChannelName) -> Result<Vec<Position>, StoreError> {
@@ -248,11 +258,7 @@ impl Store for SqliteStore {
         self.read(move |db| inbound::positions(db, &channel)).await
     }
 
-    async fn active_since(
-        &self,
-        channel: &ChannelName,
-        since_ms: i64,
-    ) -> Result<Vec<(ContactId, Destination)>, StoreError> {
+    async fn active_since(&self, channel: &ChannelName, since_ms: i64) -> Result<Vec<Chat>, StoreError> {
         let channel = channel.clone();
         self.read(move |db| inbound::active_since(db, &channel, since_ms)).await
     }
@@ -262,7 +268,7 @@ impl Store for SqliteStore {
         self.read(move |db| inbound::seen(db, &channel, &contact)).await
     }
 
-    async fn undecided(&self, channel: &ChannelName) -> Result<Vec<ContactId>, StoreError> {
+    async fn undecided(&self, channel: &ChannelName) -> Result<Vec<Chat>, StoreError> {
         let channel = channel.clone();
         self.read(move |db| inbound::undecided(db, &channel)).await
     }

@@ -12,7 +12,9 @@ use crate::domain::matching::{
     AccountTraits, Attribution, Match, OpenRow, ReadContext, RowShape, ShownAs, UnmatchedSend, attribute,
     content_fingerprint, history, mark_history_ambiguous, new_rows,
 };
-use crate::domain::{AfilnetRow, ContactId, Content, Direction, Event, EventBody, MId, PendingQuestion, Webhook};
+use crate::domain::{
+    AfilnetRow, ContactId, Content, Destination, Direction, Event, EventBody, MId, PendingQuestion, Webhook,
+};
 use crate::store::{Lesson, NewRow, PostponedRow, Postponement, RowNews, SeenRow};
 use crate::work::channel::ChannelSettings;
 
@@ -26,6 +28,8 @@ const FLAG_SETTLES_MS: i64 = 10_000;
 pub(in crate::work) struct PageInput<'a> {
     pub(in crate::work) settings: &'a ChannelSettings,
     pub(in crate::work) contact: &'a ContactId,
+    /// The destination, where it is not the conversation's first: ids of rows may be the same in both.
+    pub(in crate::work) further: Option<&'a Destination>,
     pub(in crate::work) webhook: &'a dyn Webhook,
     /// Oldest first.
     pub(in crate::work) rows: &'a [AfilnetRow],
@@ -277,7 +281,7 @@ impl PageInput<'_> {
 
     /// The event that stands before `row`, once, as it is recorded with it.
     fn notice(&self, row: &AfilnetRow, identity: &str, words: &str) -> Option<Event> {
-        let m_id = MId::derived(&[self.settings.name.as_str(), self.contact.as_str(), "gap", identity]);
+        let m_id = self.m_id("gap", identity);
         let content = Content::Text { text: Text::new(words).ok()? };
         Some(Event { m_id, timestamp_ms: self.at_ms(row), body: EventBody::Message { content } })
     }
@@ -310,6 +314,15 @@ impl PageInput<'_> {
         row.time.epoch_ms.unwrap_or(self.now_ms).clamp(0, self.now_ms)
     }
 
+    /// The id of an event of a row: the same whenever it is made.
+    fn m_id(&self, one: &str, other: &str) -> MId {
+        let (channel, contact) = (self.settings.name.as_str(), self.contact.as_str());
+        match self.further {
+            None => MId::derived(&[channel, contact, one, other]),
+            Some(destination) => MId::derived(&[channel, contact, destination.as_str(), one, other]),
+        }
+    }
+
     /// The events of what one row says. Their ids are those of the row, so that a rebuilt store makes the same.
     fn events(
         &self,
@@ -322,7 +335,7 @@ impl PageInput<'_> {
         let at_ms = self.at_ms(row);
         let of_part = |(part, content)| {
             let part_text = format!("{what}{part}");
-            let m_id = MId::derived(&[self.settings.name.as_str(), self.contact.as_str(), identity, &part_text]);
+            let m_id = self.m_id(identity, &part_text);
             let timestamp_ms = at_ms.saturating_add(part).min(self.now_ms);
             Event { m_id, timestamp_ms, body: body(content) }
         };

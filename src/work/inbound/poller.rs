@@ -21,7 +21,7 @@ use super::reader::{
 };
 use crate::domain::clock::{millis, now_ms, since, wall_ms};
 use crate::domain::matching::RowFingerprint;
-use crate::domain::{AfilnetRow, ContactId, Direction, Messenger};
+use crate::domain::{AfilnetRow, Chat, ContactId, Direction, Messenger};
 use crate::store::{Position, Store, StoreError};
 use crate::work::channel::{Channel, ChannelSettings};
 use crate::work::limits::call_permit::{AfilnetCalls, CallKind};
@@ -56,7 +56,7 @@ struct Backoff {
     until: Instant,
 }
 
-/// What the poller holds of one conversation.
+/// What the poller holds of one conversation under one destination.
 #[derive(Debug, Default)]
 struct ConversationState {
     /// How far it is read, as in the store; `None` where nothing of it is.
@@ -78,11 +78,11 @@ struct ConversationState {
     listed: bool,
 }
 
-/// What a read came to. Its turn lasts until that is at hand: the next read goes on from there.
-type Ended = (ReadReport, ReadingTurn);
+/// What the reads of a contact came to. Their turn lasts until that is at hand: the next read goes on from there.
+type Ended = (Vec<(Chat, ReadReport)>, ReadingTurn);
 
-/// The conversation of a read that has ended, and its end; `None` where it panicked.
-type Finished = (ContactId, Option<Ended>);
+/// The chats of reads that have ended, and their end; `None` where one panicked.
+type Finished = (Vec<Chat>, Option<Ended>);
 
 /// One channel's poller: how far each conversation is read (what the store holds, kept at hand), and what is to be read.
 pub(in crate::work) struct Poller {
@@ -93,11 +93,11 @@ pub(in crate::work) struct Poller {
     snapshot: Arc<SnapshotGate>,
     reader: Arc<Reader>,
     baseline_ms: Option<i64>,
-    conversations: HashMap<ContactId, ConversationState>,
+    conversations: HashMap<Chat, ConversationState>,
     started: Instant,
     /// Conversations to be read, in this order.
-    due_first: VecDeque<ContactId>,
-    due: VecDeque<ContactId>,
+    due_first: VecDeque<Chat>,
+    due: VecDeque<Chat>,
     reads: JoinSet<Finished>,
     contacts: Contacts,
     unlisted: Unlisted,
@@ -136,8 +136,8 @@ impl Poller {
         while !stop.is_cancelled() {
             tokio::select! {
                 () = stop.cancelled() => break,
-                Some(Ok((contact, read))) = self.reads.join_next(), if !self.reads.is_empty() => {
-                    self.finish(contact, read);
+                Some(Ok((chats, read))) = self.reads.join_next(), if !self.reads.is_empty() => {
+                    self.finish(chats, read);
                 }
                 () = tokio::time::sleep_until(next) => {
                     let wait = match self.round(&stop).await {
@@ -225,7 +225,7 @@ impl Poller {
         let Some(chats) = stop.run_until_cancelled(self.messenger.chats()).await else { return Ok(false) };
         self.calls.on_read_result(chats.as_ref().err());
         drop(permit);
-        let chats = self.contacts.named(&self.settings, chats?);
+        let chats = self.contacts.named(&self.settings, self.store.as_ref(), chats?).await?;
         crate::telemetry::metrics::polled(&self.settings.name);
         if self.baseline_ms.is_none() {
             self.take_snapshot(&chats).await?;
@@ -235,16 +235,16 @@ impl Poller {
         self.find_unlisted(&chats, now).await?;
         let (sweep, mut watch) = (self.to_sweep(&chats, now), self.share());
         let mut rereads = self.reader.rereads_due(now_ms());
-        for (contact, row) in chats {
-            self.recall_erased(&contact);
-            let state = self.conversations.entry(contact.clone()).or_default();
+        for (chat, row) in chats {
+            self.recall_erased(&chat);
+            let state = self.conversations.entry(chat.clone()).or_default();
             let backs_off = state.backoff.is_some_and(|backoff| now < backoff.until);
-            let rereads = rereads.remove(&contact);
+            let rereads = rereads.remove(&chat);
             let read_to = state.position.as_ref().and_then(|there| there.read_to.as_deref());
             let in_sync = read_to.and_then(RowFingerprint::parse).is_some_and(|known| known.still_is(&row));
-            let swept = in_sync && sweep.contains(&contact);
+            let swept = in_sync && sweep.contains(&chat);
             let looked = in_sync && !swept && watch > 0 && state.watch_at.is_some_and(|at| now >= at);
-            if backs_off || self.reader.is_reading(&contact) || (in_sync && !swept && !looked && !rereads) {
+            if backs_off || self.reader.is_reading(&chat.contact) || (in_sync && !swept && !looked && !rereads) {
                 continue;
             }
             watch -= usize::from(looked);
@@ -255,56 +255,66 @@ impl Poller {
             // Customers do not wait behind the rows of a broadcast of the bridge's.
             let heard = row.direction != Direction::Outbound;
             match state.last.replace(Box::new(row)) {
-                None if heard => self.due_first.push_back(contact),
-                None => self.due.push_back(contact),
-                Some(before) if heard && before.direction == Direction::Outbound => self.due_first.push_back(contact),
+                None if heard => self.due_first.push_back(chat),
+                None => self.due.push_back(chat),
+                Some(before) if heard && before.direction == Direction::Outbound => self.due_first.push_back(chat),
                 Some(_) => {}
             }
         }
-        rereads.extend(sweep.into_iter().filter(|contact| self.unlisted.destination(contact).is_some()));
+        rereads.extend(sweep.into_iter().filter(|chat| self.unlisted.holds(chat)));
         self.read_unlisted(rereads, now);
         Ok(moved)
     }
 
-    /// Finds the active conversations that the list does not show.
-    async fn find_unlisted(&mut self, chats: &[(ContactId, AfilnetRow)], now: Instant) -> Result<(), StoreError> {
+    /// Finds the active chats that the list does not show.
+    async fn find_unlisted(&mut self, chats: &[(Chat, AfilnetRow)], now: Instant) -> Result<(), StoreError> {
         if self.unlisted.is_look_due(self.started, now, self.settings.sweep_every) {
             let since_ms = now_ms().saturating_sub(millis(ACTIVE_FOR));
             let active = self.store.active_since(&self.settings.name, since_ms).await?;
+            let contacts: HashSet<&ContactId> = active.iter().map(|chat| &chat.contact).collect();
             // Those of the first run were in its list, and count as active then.
             let recent = self.baseline_ms.is_some_and(|baseline_ms| baseline_ms >= since_ms);
             let positions = self.conversations.values().filter_map(|state| state.position.as_ref());
-            let listed_then =
-                positions.filter(|there| recent && there.baseline.is_some() && !there.contact.is_erased());
-            let listed_then = listed_then.map(|there| (there.contact.clone(), there.destination.clone()));
-            self.unlisted.look(listed_then.chain(active), chats, now);
+            let is_active = |there: &&Position| {
+                (recent && there.baseline.is_some() && !there.contact.is_erased()) || contacts.contains(&there.contact)
+            };
+            let read: HashSet<Chat> =
+                positions.filter(is_active).map(Position::chat).filter(|chat| !chat.destination.is_erased()).collect();
+            self.unlisted.look(read, &active, chats, now);
         }
         self.unlisted.listed(&self.settings, chats);
         Ok(())
     }
 
-    /// Has conversations read that the list does not show: they have rows that wait for a decision, or the sweep has
-    /// come to them.
-    fn read_unlisted(&mut self, contacts: HashSet<ContactId>, now: Instant) {
-        for contact in contacts {
-            self.recall_erased(&contact);
-            let state = self.conversations.entry(contact.clone()).or_default();
+    /// Has chats read that the list does not show: they have rows that wait for a decision, or the sweep has come to them.
+    fn read_unlisted(&mut self, chats: HashSet<Chat>, now: Instant) {
+        for chat in chats {
+            self.recall_erased(&chat);
+            let state = self.conversations.entry(chat.clone()).or_default();
             let backs_off = state.backoff.is_some_and(|backoff| now < backoff.until);
-            if !backs_off && state.last.is_none() && !state.unlisted && !self.reader.is_reading(&contact) {
+            if !backs_off && state.last.is_none() && !state.unlisted && !self.reader.is_reading(&chat.contact) {
                 state.unlisted = true;
-                self.due.push_back(contact);
+                self.due.push_back(chat);
             }
         }
     }
 
     /// A conversation that was erased goes on where it was read to, so that its past is not published again.
-    fn recall_erased(&mut self, contact: &ContactId) {
-        if self.conversations.contains_key(contact) {
+    fn recall_erased(&mut self, chat: &Chat) {
+        if self.conversations.contains_key(chat) {
             return;
         }
-        if let Some(state) = self.conversations.remove(&contact.erased(&self.settings.name)) {
-            let position = state.position.map(|position| position.of(contact));
-            self.conversations.insert(contact.clone(), ConversationState { position, ..state });
+        let name = &self.settings.name;
+        let (contact, destination) = (chat.contact.erased(name), chat.destination.erased(name));
+        let mut stored = vec![
+            Chat { contact: contact.clone(), destination: destination.clone() },
+            Chat { contact: chat.contact.clone(), destination }, // it was written to again since
+        ];
+        // An older version kept the contact's hash in place of the destination's.
+        stored.extend(contact.as_str().parse().ok().map(|destination| Chat { contact, destination }));
+        if let Some(state) = stored.iter().find_map(|stored| self.conversations.remove(stored)) {
+            let position = state.position.map(|position| position.of(chat));
+            self.conversations.insert(chat.clone(), ConversationState { position, ..state });
         }
     }
 
@@ -326,23 +336,22 @@ impl Poller {
 
     /// Those that were not read for `sweep_every`, listed or active, as many as there is room for: those first that were
     /// not read for longest, so that each has its turn.
-    fn to_sweep(&self, chats: &[(ContactId, AfilnetRow)], now: Instant) -> HashSet<ContactId> {
-        let read_at = |contact: &ContactId| {
-            self.conversations.get(contact).and_then(|state| state.read_at).unwrap_or(self.started)
-        };
-        let old = |contact: &&ContactId| now.duration_since(read_at(contact)) >= self.settings.sweep_every;
-        let all = chats.iter().map(|(contact, _)| contact).chain(self.unlisted.contacts());
-        let mut old: Vec<&ContactId> = all.filter(old).collect();
+    fn to_sweep(&self, chats: &[(Chat, AfilnetRow)], now: Instant) -> HashSet<Chat> {
+        let read_at =
+            |chat: &Chat| self.conversations.get(chat).and_then(|state| state.read_at).unwrap_or(self.started);
+        let old = |chat: &&Chat| now.duration_since(read_at(chat)) >= self.settings.sweep_every;
+        let all = chats.iter().map(|(chat, _)| chat).chain(self.unlisted.chats());
+        let mut old: Vec<&Chat> = all.filter(old).collect();
         let room = self.sweep_room().min(old.len());
-        old.sort_by_key(|contact| read_at(contact));
+        old.sort_by_key(|chat| read_at(chat));
         old.into_iter().take(room).cloned().collect()
     }
 
     /// First run: all that is there now was there before the bridge.
-    async fn take_snapshot(&mut self, chats: &[(ContactId, AfilnetRow)]) -> Result<(), InboundError> {
-        let position = |(contact, row): &(ContactId, AfilnetRow)| Position {
+    async fn take_snapshot(&mut self, chats: &[(Chat, AfilnetRow)]) -> Result<(), InboundError> {
+        let position = |(chat, row): &(Chat, AfilnetRow)| Position {
             baseline: Some(RowFingerprint::of(row).to_text()),
-            ..unread_position(contact, &row.destination)
+            ..unread_position(&chat.contact, &chat.destination)
         };
         let wall_ms = wall_ms(); // rows that are older were there before
         let name = &self.settings.name;
@@ -374,75 +383,100 @@ impl Poller {
     /// Starts reads of what is due, as many as there is room for.
     fn start_reads(&mut self, stop: &CancellationToken) {
         while self.reads.len() < SIDE_BY_SIDE && !stop.is_cancelled() {
-            let Some(contact) = self.due_first.pop_front().or_else(|| self.due.pop_front()) else { return };
-            let Some(state) = self.conversations.get_mut(&contact) else { continue };
-            let (last, unlisted) = (state.last.take(), std::mem::take(&mut state.unlisted));
-            let listed = last.as_ref().map(|last| &last.destination);
-            let known = self.unlisted.destination(&contact).or(state.position.as_ref().map(|there| &there.destination));
-            let Some(destination) = listed.or(known.filter(|_| unlisted)).cloned() else { continue };
+            let Some(chat) = self.due_first.pop_front().or_else(|| self.due.pop_front()) else { return };
+            // All that is due of one contact is read in one turn.
+            let chats = std::iter::once(chat.clone()).chain(self.contacts.others_of(&chat));
+            let requests: Vec<ReadRequest> = chats.filter_map(|chat| self.request(&chat)).collect();
+            if requests.is_empty() {
+                continue;
+            }
             // Another loop reads it: the next round shows whether there is anything left to read.
-            let Some(turn) = self.reader.turn(&contact) else { continue };
-            state.listed = last.is_some();
-            let request = ReadRequest {
-                position: state.position.clone().unwrap_or_else(|| unread_position(&contact, &destination)),
-                destination,
-                last: last.map(|last| *last),
-                behind: state.behind,
-                baseline_ms: self.baseline_ms.unwrap_or(0),
-                previous: state.previous,
-                looked_for: None,
-            };
+            let Some(turn) = self.reader.turn(&chat.contact) else { continue };
+            let chats: Vec<Chat> = requests.iter().map(|request| request.position.chat()).collect();
             let (reader, stop) = (Arc::clone(&self.reader), stop.clone());
             // In a task of its own: should it panic, this conversation is read again and no other notices.
-            let read = tokio::spawn(async move { (reader.read(&request, &stop).await, turn) });
-            self.reads.spawn(async move { (contact, read.await.ok()) });
+            let read = tokio::spawn(async move {
+                let reports = reader.read_all(&requests, &stop).await;
+                (requests.iter().map(|request| request.position.chat()).zip(reports).collect(), turn)
+            });
+            self.reads.spawn(async move { (chats, read.await.ok()) });
         }
     }
 
-    /// Keeps at hand what a read came to. One that failed is made again in a later round and holds up no other.
-    fn finish(&mut self, contact: ContactId, read: Option<Ended>) {
-        let times = self.conversations.get(&contact).and_then(|state| state.backoff).map_or(0, |backoff| backoff.times);
-        let times = times.saturating_add(1);
-        let Some((ReadReport { position, result }, _turn)) = read else {
-            tracing::error!(contact = %crate::telemetry::contact(&contact), "a read broke inside; it is made again later");
-            let wait = self.settings.retry.wait(times, None, 1.0).min(self.settings.poll_idle);
-            self.back_off(contact, times, wait);
+    /// The read of a chat, where it is due.
+    fn request(&mut self, chat: &Chat) -> Option<ReadRequest> {
+        let state = self.conversations.get_mut(chat)?;
+        let (last, unlisted) = (state.last.take(), std::mem::take(&mut state.unlisted));
+        if last.is_none() && (!unlisted || chat.destination.is_erased()) {
+            return None;
+        }
+        state.listed = last.is_some();
+        let Chat { contact, destination } = chat;
+        Some(ReadRequest {
+            position: state.position.clone().unwrap_or_else(|| unread_position(contact, destination)),
+            destination: destination.clone(),
+            last: last.map(|last| *last),
+            behind: state.behind,
+            baseline_ms: self.baseline_ms.unwrap_or(0),
+            previous: state.previous,
+            looked_for: None,
+        })
+    }
+
+    /// Keeps at hand what reads came to. One that failed is made again in a later round and holds up no other.
+    fn finish(&mut self, chats: Vec<Chat>, read: Option<Ended>) {
+        let Some((reports, _turn)) = read else {
+            for chat in chats {
+                let times = self.failures(&chat);
+                tracing::error!(contact = %crate::telemetry::contact(&chat.contact), "a read broke inside; it is made again later");
+                let wait = self.settings.retry.wait(times, None, 1.0).min(self.settings.poll_idle);
+                self.back_off(chat, times, wait);
+            }
             return;
         };
-        match result {
-            Ok(Outcome::Stopped) => return,
-            Ok(Outcome::Read(shown)) => self.keep(&contact, &shown),
-            Err(error) => {
-                self.report(&error, times);
-                self.back_off(contact, times, self.after_failure(&error, times));
+        for (chat, ReadReport { position, result }) in reports {
+            match result {
+                Ok(Outcome::Stopped) => continue,
+                Ok(Outcome::Read(shown)) => self.keep(&chat, &shown),
+                Err(error) => {
+                    let times = self.failures(&chat);
+                    self.report(&error, times);
+                    self.back_off(chat, times, self.after_failure(&error, times));
+                }
             }
+            self.moved_to(position);
         }
-        self.moved_to(position);
+    }
+
+    /// How often reads of a chat have failed in a row, with one that just has.
+    fn failures(&self, chat: &Chat) -> u32 {
+        let before = self.conversations.get(chat).and_then(|state| state.backoff);
+        before.map_or(0, |backoff| backoff.times).saturating_add(1)
     }
 
     /// A conversation is read up to `position`.
     fn moved_to(&mut self, position: Position) {
-        let state = self.conversations.entry(position.contact.clone()).or_default();
+        let state = self.conversations.entry(position.chat()).or_default();
         state.position = Some(position);
     }
 
     /// A conversation is not read for so long: its reads failed so often in a row.
-    fn back_off(&mut self, contact: ContactId, times: u32, wait: Duration) {
+    fn back_off(&mut self, chat: Chat, times: u32, wait: Duration) {
         let backoff = Backoff { times, until: Instant::now() + wait };
-        self.conversations.entry(contact).or_default().backoff = Some(backoff);
+        self.conversations.entry(chat).or_default().backoff = Some(backoff);
     }
 
     /// Keeps what a read showed.
-    fn keep(&mut self, contact: &ContactId, shown: &Shown) {
+    fn keep(&mut self, chat: &Chat, shown: &Shown) {
         let (settings, now) = (&self.settings, Instant::now());
-        let state = self.conversations.entry(contact.clone()).or_default();
+        let state = self.conversations.entry(chat.clone()).or_default();
         state.previous = Some(shown.read);
         state.watch_at = shown.awaits.then(|| now + settings.poll_idle.max(WATCH_EVERY));
         state.backoff = None;
         if !state.listed {
             // Nothing tells how far it should have been read.
             state.read_at = Some(now);
-            self.unlisted.read(contact, shown.read.rows > 0);
+            self.unlisted.read(chat, shown.read.rows > 0);
             return;
         }
         if shown.in_sync {

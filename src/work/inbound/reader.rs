@@ -1,6 +1,7 @@
 //! Reads one conversation: fetches what Afilnet shows of it, identifies the rows, classifies them, records what is new.
 
 mod own_sends;
+mod together;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -17,7 +18,7 @@ use crate::domain::matching::{
     UnmatchedSend, base, identify, next_tail,
 };
 use crate::domain::{
-    AfilnetRow, ContactId, Destination, MId, Messenger, PendingQuestion, ReadError, Webhook, agent_text,
+    AfilnetRow, Chat, ContactId, Destination, MId, Messenger, PendingQuestion, ReadError, Webhook, agent_text,
 };
 use crate::store::{ConversationRead, NewRow, Position, Receipt, Recorded, SeenRow, SeenRows, Store, StoreError};
 use crate::telemetry::metrics;
@@ -53,8 +54,8 @@ impl InboundError {
     }
 }
 
-/// A conversation to be read.
-#[derive(Debug)]
+/// A conversation to be read under one of its destinations.
+#[derive(Debug, Clone)]
 pub(in crate::work) struct ReadRequest {
     /// Afilnet's name of it.
     pub(in crate::work) destination: Destination,
@@ -119,6 +120,18 @@ pub(in crate::work) struct Shown {
     pub(in crate::work) awaits: bool,
     /// What its rows come to for the send that was looked for; `None` where that has a row, or none was.
     pub(in crate::work) looked_for: Option<(SendStanding, LookEvidence)>,
+    pub(in crate::work) there: KnownThere,
+}
+
+/// What was known of the destination that was read.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::work) struct KnownThere {
+    /// It is the conversation's first.
+    pub(in crate::work) is_first: bool,
+    /// Rows of it were known before the send that was looked for.
+    pub(in crate::work) known_before: bool,
+    /// The read shows one of the newest of them, where there are any.
+    pub(in crate::work) reaches_back: bool,
 }
 
 /// The sends that rows are held against, and what is known of how the account shows them.
@@ -130,6 +143,7 @@ struct Sends {
 }
 
 /// What Afilnet shows of a conversation.
+#[derive(Clone)]
 struct Fetched {
     began_ms: i64,
     /// Oldest first.
@@ -188,8 +202,8 @@ pub(in crate::work) struct Reader {
     receipts: Arc<Receipts>,
     /// Conversations that are being read.
     reading: Mutex<HashSet<ContactId>>,
-    /// Conversations with rows that wait for a decision, each with the time at which it is to be read again for them.
-    undecided: Mutex<HashMap<ContactId, i64>>,
+    /// Chats with rows that wait for a decision, each with the time at which it is to be read again for them.
+    undecided: Mutex<HashMap<Chat, i64>>,
 }
 
 /// The turn to read one conversation; ends however the read ends.
@@ -230,19 +244,19 @@ impl Reader {
         lock(&self.reading).contains(contact)
     }
 
-    /// Takes from the store which conversations have rows that wait for a decision. They are read at once: what decides it
+    /// Takes from the store which chats have rows that wait for a decision. They are read at once: what decides it
     /// may have come up meanwhile.
     pub(super) async fn load_undecided(&self) -> Result<(), StoreError> {
         let (undecided, now_ms) = (self.store.undecided(&self.settings.name).await?, now_ms());
-        *lock(&self.undecided) = undecided.into_iter().map(|contact| (contact, now_ms)).collect();
+        *lock(&self.undecided) = undecided.into_iter().map(|chat| (chat, now_ms)).collect();
         Ok(())
     }
 
-    /// Conversations that are to be read by `now_ms` for rows that wait for a decision.
-    pub(super) fn rereads_due(&self, now_ms: i64) -> HashSet<ContactId> {
+    /// Chats that are to be read by `now_ms` for rows that wait for a decision.
+    pub(super) fn rereads_due(&self, now_ms: i64) -> HashSet<Chat> {
         let undecided = lock(&self.undecided);
         let due = undecided.iter().filter(|(_, reread_ms)| **reread_ms <= now_ms);
-        due.map(|(contact, _)| contact.clone()).collect()
+        due.map(|(chat, _)| chat.clone()).collect()
     }
 
     /// When the next of these reads is due.
@@ -263,31 +277,60 @@ impl Reader {
         request: &ReadRequest,
         stop: &CancellationToken,
     ) -> Result<Outcome, InboundError> {
+        match self.fetched(position, request, stop).await? {
+            Some(fetched) => Ok(self.take_in(position, request, &fetched).await?),
+            None => Ok(Outcome::Stopped),
+        }
+    }
+
+    /// Asks Afilnet what is unread, where that is needed, and for the rows. `None` when the stop began first.
+    async fn fetched(
+        &self,
+        position: &mut Position,
+        request: &ReadRequest,
+        stop: &CancellationToken,
+    ) -> Result<Option<Fetched>, InboundError> {
         if self.settings.first_run == FirstRun::Unread
             && request.position.baseline.as_deref().and_then(RowFingerprint::parse).is_some()
             && position.unread.as_deref().is_none_or(|kept| kept == ASKED)
             && !self.ask_unread(position, request, stop).await?
         {
-            return Ok(Outcome::Stopped);
+            return Ok(None);
         }
-        let Some(fetched) = self.fetch(request, stop).await? else { return Ok(Outcome::Stopped) };
-        let seen = self.store.seen(&self.settings.name, &position.contact).await?;
+        self.fetch(request, stop).await
+    }
+
+    /// Records what is new of the rows.
+    async fn take_in(
+        &self,
+        position: &mut Position,
+        request: &ReadRequest,
+        fetched: &Fetched,
+    ) -> Result<Outcome, StoreError> {
+        let (name, contact) = (&self.settings.name, &position.contact);
+        let seen = self.store.seen(name, contact).await?.at(name, contact, &request.destination);
         let page = Identified::new(request, &fetched.rows, &seen);
-        let sends = self.sends(request, &fetched, &page, &seen).await?;
-        let classified = self.classify(position, request, &fetched, &page, &seen, &sends);
-        let looked_for = self.stands(request, &fetched, &page, &seen, &sends, &classified);
+        let sends = self.sends(request, fetched, &page, &seen).await?;
+        let classified = self.classify(position, request, fetched, &page, &seen, &sends);
+        let looked_for = self.stands(request, fetched, &page, &seen, &sends, &classified);
         let reread_ms = classified.reread_ms;
-        let awaits = self.record(position, request, &fetched, &page, &seen, classified).await?;
+        let awaits = self.record(position, request, fetched, &page, &seen, classified).await?;
         match reread_ms {
-            Some(reread_ms) => lock(&self.undecided).insert(position.contact.clone(), reread_ms),
-            None => lock(&self.undecided).remove(&position.contact),
+            Some(reread_ms) => lock(&self.undecided).insert(position.chat(), reread_ms),
+            None => lock(&self.undecided).remove(&position.chat()),
         };
+        let began_ms = request.looked_for.as_ref().map_or(0, |looked_for| looked_for.began_ms);
+        let known_before = seen.rows.iter().map(|row| row.seen_ms).filter(|seen_ms| *seen_ms < began_ms).max();
+        let shows = |row: &SeenRow| Some(row.seen_ms) == known_before && page.identities.contains(&row.identity);
+        let reaches_back = known_before.is_none() || seen.rows.iter().any(shows);
+        let there = KnownThere { is_first: !seen.is_further, known_before: known_before.is_some(), reaches_back };
         let in_sync = page.read_to.is_some();
         if in_sync {
             (position.read_to, position.baseline, position.unread) = (page.read_to, None, None);
         }
         let read = Previous { rows: fetched.rows.len(), began_ms: fetched.began_ms };
-        Ok(Outcome::Read(Shown { in_sync, read, identities: page.identities, awaits, looked_for }))
+        let identities = page.identities;
+        Ok(Outcome::Read(Shown { in_sync, read, identities, awaits, looked_for, there }))
     }
 
     /// Asks Afilnet for the rows. `None` when the stop began first.
@@ -323,9 +366,11 @@ impl Reader {
             FirstRun::All => InitialSyncPolicy::All,
         };
         let baseline_ms = request.baseline_ms;
+        let elsewhere: HashSet<&str> = seen.elsewhere.iter().map(String::as_str).collect();
         let how = match &page.baseline {
             Some(anchor) => ReadContext::Baseline { anchor, baseline_ms, wanted },
             None if !page.known.is_empty() => ReadContext::Known,
+            None if seen.is_further => ReadContext::Further { baseline_ms, elsewhere: &elsewhere },
             None => ReadContext::New { baseline_ms },
         };
         let contact = &position.contact;
@@ -335,6 +380,7 @@ impl Reader {
         let input = PageInput {
             settings,
             contact,
+            further: seen.is_further.then_some(&request.destination),
             webhook: self.webhook.as_ref(),
             rows,
             identities: &page.identities,
@@ -399,13 +445,14 @@ impl Reader {
     ) -> Result<bool, InboundError> {
         let name = &self.settings.name;
         let before = if position.unread.is_some() { ASKED } else { "" };
-        self.store.note_unread(name, &position.contact, ASKED.to_owned()).await?;
+        let chat = Chat { contact: position.contact.clone(), destination: request.destination.clone() };
+        self.store.note_unread(name, &chat, ASKED.to_owned()).await?;
         position.unread = Some(ASKED.to_owned());
         let call = self.messenger.unread(&request.destination);
         let Some(unread) = self.call(stop, call).await? else { return Ok(false) };
         let marks: Vec<String> = unread.iter().map(|row| RowFingerprint::of(row).to_text()).collect();
         let marks = format!("{before}{}", serde_json::to_string(&marks).unwrap_or_default());
-        self.store.note_unread(name, &position.contact, marks.clone()).await?;
+        self.store.note_unread(name, &chat, marks.clone()).await?;
         position.unread = Some(marks);
         Ok(true)
     }
@@ -525,7 +572,7 @@ pub(in crate::work) fn forgettable(before_ms: i64, seen: &[SeenRow], shown: &[St
     old.map(|row| row.identity.clone()).collect()
 }
 
-/// A conversation of which nothing is read.
+/// The position under a destination of which nothing is read.
 pub(in crate::work) fn unread_position(contact: &ContactId, destination: &Destination) -> Position {
     let (contact, destination) = (contact.clone(), destination.clone());
     Position { contact, destination, read_to: None, baseline: None, unread: None }

@@ -16,8 +16,10 @@ use crate::domain::agent_text::{Delivered, failure_text};
 use crate::domain::clock::{millis, now_ms, since};
 use crate::domain::matching::{LookEvidence, SendStanding};
 use crate::domain::reconcile::{LookFindings, ReconcileState, Reconciliation, next};
-use crate::domain::{Fault, Messenger};
-use crate::store::{ChannelWakeups, Epoch, InDoubtSend, LookupResult, Settlement, Store, StoreError};
+use crate::domain::{Chat, Destination, Fault, Messenger, same_digits};
+use crate::store::{
+    Attempt, ChannelWakeups, Epoch, InDoubtSend, LookupResult, Position, Settlement, Store, StoreError,
+};
 use crate::work::channel::{Channel, ChannelSettings};
 use crate::work::inbound::reader::{LookedFor, Outcome, ReadRequest, Reader, Shown, unread_position};
 use crate::work::wait::{STORE_PAUSE, jitter, notified};
@@ -165,9 +167,9 @@ impl Reconciler {
             return Ok(LookUp::Made);
         }
         let baseline_ms = self.store.baseline_ms(&self.settings.name).await?;
-        let position = self.store.position(&self.settings.name, &attempt.contact).await?;
+        let positions = self.store.positions_of(&self.settings.name, &attempt.contact).await?;
         // The poller marks what was there before the bridge; nothing can be found before that.
-        let told_apart = position.as_ref().is_none_or(|there| there.baseline.is_none());
+        let told_apart = positions.iter().all(|there| there.baseline.is_none());
         let Some(baseline_ms) = baseline_ms.filter(|_| told_apart) else {
             return self.failed(doubt).await.map(|()| LookUp::Skipped);
         };
@@ -175,34 +177,57 @@ impl Reconciler {
             tokio::time::sleep(BUSY).await;
             return Ok(LookUp::Skipped);
         };
-        let destination = attempt.destination.clone();
-        let position = position.unwrap_or_else(|| unread_position(&attempt.contact, &destination));
-        let looked_for = LookedFor { m_id: attempt.m_id.clone(), part: attempt.part, began_ms: doubt.began_ms };
-        let request = ReadRequest {
-            destination,
-            position,
-            last: None,
-            behind: 0,
-            baseline_ms,
-            previous: None,
-            looked_for: Some(looked_for),
-        };
-        let report = self.reader.read(&request, stop).await;
-        drop(turn);
-        match report.result {
-            Ok(Outcome::Read(shown)) => {
-                self.weigh(doubt, &shown).await?;
-                Ok(LookUp::Made)
-            }
-            Ok(Outcome::Stopped) => Ok(LookUp::Skipped),
-            Err(error) => {
-                tracing::warn!(channel_name = %self.settings.name, message_id = %attempt.m_id,
-                    error = &error as &dyn std::error::Error,
-                    "message `{}` is in doubt and could not be looked up; its conversation waits", attempt.m_id);
-                self.failed(doubt).await?;
-                Ok(LookUp::Failed)
+        let mut looks = Vec::new();
+        for position in self.to_read(attempt, positions).await? {
+            let looked_for = LookedFor { m_id: attempt.m_id.clone(), part: attempt.part, began_ms: doubt.began_ms };
+            let destination = position.destination.clone();
+            let request = ReadRequest {
+                destination: destination.clone(),
+                position,
+                last: None,
+                behind: 0,
+                baseline_ms,
+                previous: None,
+                looked_for: Some(looked_for),
+            };
+            match self.reader.read(&request, stop).await.result {
+                Ok(Outcome::Read(shown)) => looks.push((destination, shown)),
+                Ok(Outcome::Stopped) => return Ok(LookUp::Skipped),
+                Err(error) => {
+                    tracing::warn!(channel_name = %self.settings.name, message_id = %attempt.m_id,
+                        error = &error as &dyn std::error::Error,
+                        "message `{}` is in doubt and could not be looked up; its conversation waits", attempt.m_id);
+                    self.failed(doubt).await?;
+                    return Ok(LookUp::Failed);
+                }
             }
         }
+        drop(turn);
+        self.weigh(doubt, &looks).await?;
+        Ok(LookUp::Made)
+    }
+
+    /// What a look reads: the destination that the attempt was made to, all others of the contact, and the other spelling
+    /// of its number, unless that is another contact. Platforms file what is sent to one under the other.
+    async fn to_read(&self, attempt: &Attempt, positions: Vec<Position>) -> Result<Vec<Position>, StoreError> {
+        let (name, id_type) = (&self.settings.name, self.settings.id_type);
+        let Attempt { contact, destination, .. } = attempt;
+        let hashed = destination.erased(name);
+        let is_there = |there: &&Position| there.destination == *destination || there.destination == hashed;
+        let found = positions.iter().find(is_there).cloned();
+        let chat = Chat { contact: contact.clone(), destination: destination.clone() };
+        let first = found.map_or_else(|| unread_position(contact, destination), |there| there.of(&chat));
+        let mut all = vec![first];
+        all.extend(positions.into_iter().filter(|there| !is_there(&there) && !there.destination.is_erased()));
+        if let Ok(spelled) = id_type.contact_of(destination)
+            && let Some(other) = id_type.other_spelling(&spelled)
+            && let Ok(other_destination) = id_type.destination_of(&other)
+            && !all.iter().any(|there| same_digits(&there.destination, &other_destination))
+        {
+            let is_another = other != *contact && !self.store.known_contacts(name, vec![other]).await?.is_empty();
+            all.extend((!is_another).then(|| unread_position(contact, &other_destination)));
+        }
+        Ok(all)
     }
 
     /// The look-up failed: again later, unless the message has been in doubt for too long.
@@ -215,15 +240,27 @@ impl Reconciler {
         self.store.record_lookup(doubt, LookupResult::Failed, now_ms.saturating_add(millis(wait)), now_ms).await
     }
 
-    /// What a read says of the doubt, and what follows.
-    async fn weigh(&self, doubt: &InDoubtSend, shown: &Shown) -> Result<(), StoreError> {
+    /// What the reads of a look say of the doubt, and what follows.
+    async fn weigh(&self, doubt: &InDoubtSend, looks: &[(Destination, Shown)]) -> Result<(), StoreError> {
         let evidence = self.store.evidence(doubt).await?;
         let now_ms = now_ms();
         let lag = since(0, doubt.settle_lag_ms).min(MOST_LAG);
-        let (standing, rows) = shown.looked_for.unwrap_or((SendStanding::Undecidable, LookEvidence::default()));
+        // Absent only where each destination proves it.
+        let (mut standing, mut rows) = (SendStanding::Absent, LookEvidence::default());
+        for (_, shown) in looks {
+            let (there, evidence) = shown.looked_for.unwrap_or((SendStanding::Undecidable, LookEvidence::default()));
+            rows += evidence;
+            standing = if there == SendStanding::Absent { standing } else { there };
+        }
+        let anchored = |shown: &Shown| doubt.anchor.as_ref().is_none_or(|anchor| shown.identities.contains(anchor));
+        let had_rows =
+            |shown: &Shown| if shown.there.is_first { doubt.anchor.is_some() } else { shown.there.known_before };
+        let sent_to = &doubt.attempt.destination;
         let findings = LookFindings {
-            reaches_back: doubt.anchor.as_ref().is_none_or(|anchor| shown.identities.contains(anchor)),
-            known_before: doubt.anchor.is_some(),
+            reaches_back: looks
+                .iter()
+                .all(|(_, shown)| if shown.there.is_first { anchored(shown) } else { shown.there.reaches_back }),
+            known_before: looks.iter().any(|(destination, shown)| destination == sent_to && had_rows(shown)),
             before_shown: evidence.before_shown,
             new_shown: evidence.new_shown,
             doubtful: evidence.doubtful,

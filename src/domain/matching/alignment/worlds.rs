@@ -118,9 +118,6 @@ impl Conversation {
         };
         for open in [OpenRow { flag_settled: false, due: false, ..LATER }, LATER] {
             let attributions = attributed(&mut rows, open);
-            if std::env::var("BRIDGE_TRACE").is_ok() {
-                println!("due {}: {attributions:?}", open.due);
-            }
             for (shown, attribution) in self.shown.iter().zip(&attributions) {
                 let text = &shown.row.text;
                 match (shown.send, attribution) {
@@ -131,7 +128,7 @@ impl Conversation {
                         faults.push(format!("{text:?} was typed, and is {attribution:?}"));
                     }
                     (_, Attribution::Undecided | Attribution::AwaitsFlag) if open.due => {
-                        faults.push(format!("never decided: {text:?}"))
+                        faults.push(format!("never decided: {text:?}"));
                     }
                     _ => {}
                 }

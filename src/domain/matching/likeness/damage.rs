@@ -1,26 +1,27 @@
 //! What damage to a character set leaves of a text. Pure.
 
-use super::{Form, LEAST_SHARED, LONGEST_COMPARED, Likeness, count};
-
 /// Letters that damage to a character set leaves in the place of one, at most: an emoji is four bytes, and twice damaged eight
 /// characters, of which half are letters.
 const LEFT_OF_ONE: usize = 8;
 
-/// Returns whether damage to everything beyond ASCII would explain the difference.
-pub(super) fn left_by_damage(said: &Form, shown: &Form) -> bool {
-    said.ascii == shown.ascii && said.ascii.len() >= 3 && said.ascii.len() * 2 >= count(&said.letters)
-}
+/// Letters of ASCII that a text needs to be found in another, and those that are enough in one that is damaged.
+const LEAST: usize = 8;
+const LEAST_IN_DAMAGE: usize = 4;
+
+/// Letters of each text that are compared, at most.
+const LONGEST: usize = 240;
 
 /// Returns whether the shown text holds the other with something else in the place of each character beyond ASCII.
-pub(super) fn holds_damaged(said: &Form, shown: &Form) -> Likeness {
+/// `letters` are those of `shown`.
+pub(super) fn holds_damaged(said: &str, shown: &str, letters: &str) -> bool {
     // Few letters are found in many texts, unless what stands between them is what nobody types.
-    let least = if shown.normal.chars().any(is_damage) { LEAST_SHARED / 2 } else { LEAST_SHARED };
-    if said.ascii.len() < least {
-        return Likeness::Unlike;
+    let least = if shown.chars().any(is_damage) { LEAST_IN_DAMAGE } else { LEAST };
+    if said.chars().filter(char::is_ascii_alphanumeric).count() < least {
+        return false;
     }
     // Runs of ASCII letters, each behind the room that the characters before it may take.
     let mut runs: Vec<(usize, String)> = vec![(0, String::new())];
-    for c in said.normal.chars().take(LONGEST_COMPARED) {
+    for c in said.chars().take(LONGEST) {
         match runs.last_mut() {
             Some((_, run)) if c.is_ascii_alphanumeric() => run.push(c.to_ascii_lowercase()),
             Some((room, run)) if run.is_empty() && !c.is_ascii() => *room += LEFT_OF_ONE,
@@ -28,7 +29,7 @@ pub(super) fn holds_damaged(said: &Form, shown: &Form) -> Likeness {
             _ => {}
         }
     }
-    let shown: String = shown.letters.chars().take(LONGEST_COMPARED).collect();
+    let shown: String = letters.chars().take(LONGEST).collect();
     let mut ends: Option<Vec<usize>> = None; // `None`: anywhere
     for (room, run) in runs.iter().filter(|(_, run)| !run.is_empty()) {
         let follows = |at: usize, end: usize| end <= at && shown[end..at].chars().count() <= *room;
@@ -36,11 +37,11 @@ pub(super) fn holds_damaged(said: &Form, shown: &Form) -> Likeness {
         let found: Vec<usize> =
             shown.match_indices(run.as_str()).map(|(at, _)| at).filter(begins).map(|at| at + run.len()).collect();
         if found.is_empty() {
-            return Likeness::Unlike;
+            return false;
         }
         ends = Some(found);
     }
-    Likeness::Weak
+    true
 }
 
 /// Returns whether a character is what damage to a character set leaves and nobody types.

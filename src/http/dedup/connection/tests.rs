@@ -58,6 +58,7 @@ fn message(words: &str) -> NewOutbound {
         m_id: MId::fresh(),
         channel: "support".parse().unwrap(),
         contact: "+34600111222".parse().unwrap(),
+        other_spelling: None,
         destination: "34600111222".parse().unwrap(),
         content: Content::Text { text: Text::new(words).unwrap() },
         request_id: String::new(),

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
-use crate::domain::clock;
+use crate::domain::{Chat, clock};
 use crate::store::{AcceptOutcome, AccountLoad, FirstVerdict, Owner, Publication};
 
 /// A lease as short as one may be.
@@ -72,7 +72,8 @@ async fn who_has_lost_a_channel_changes_nothing_of_it() {
     stale(one.settle(&attempt, sent(), 100).await);
     stale(one.record(reading("b")).await.map(drop));
     stale(one.published(&event, Publication::Done, 100).await);
-    stale(one.note_unread(&channel(), &event.contact, "x".into()).await);
+    let chat = Chat { contact: event.contact.clone(), destination: "34600111222".parse().unwrap() };
+    stale(one.note_unread(&channel(), &chat, "x".into()).await);
     stale(one.take_baseline(&channel(), Vec::new(), 100).await);
     let in_doubt = other.due_lookups(&channel(), 200, 1).await.unwrap().remove(0);
     stale(one.record_lookup(&in_doubt, crate::store::LookupResult::Failed, 300, 200).await);

@@ -48,6 +48,7 @@ fn message(contact: u32, words: &str) -> NewOutbound {
     NewOutbound {
         m_id: MId::fresh(),
         channel: channel(),
+        other_spelling: None,
         destination: contact.as_str()[1..].parse().unwrap(),
         contact,
         content: Content::Text { text: Text::new(words).unwrap() },

@@ -15,7 +15,8 @@ const FILL: &str = "INSERT INTO channels (channel, epoch) SELECT 'c' || n, 1 FRO
     INSERT INTO events (conversation, m_id, kind, state, event, due_ms, recorded_ms, done_ms) \
         SELECT n, 'e' || n, 'message', 'done', CASE WHEN n % 2 = 0 THEN '{}' END, n, n, n FROM generate_series(1, 20000) n; \
     INSERT INTO seen (conversation, identity, seen_ms) SELECT n, 'i' || n, n FROM generate_series(1, 20000) n; \
-    ANALYZE channels; ANALYZE conversations; ANALYZE outbound; ANALYZE events; ANALYZE seen;";
+    INSERT INTO destinations (conversation, nth, destination) SELECT n, 1, 'd' || n FROM generate_series(1, 20000) n; \
+    ANALYZE channels; ANALYZE conversations; ANALYZE outbound; ANALYZE events; ANALYZE seen; ANALYZE destinations;";
 
 /// The plan of a statement for any values, as the server makes it for one that is prepared.
 async fn plan(link: &mut PgConnection, statement: &str) -> String {
@@ -68,6 +69,11 @@ async fn no_statement_walks_a_table() {
         ("NEXT_OUTBOUND_MS", sql::NEXT_OUTBOUND_MS),
         ("POSITION", sql::POSITION),
         ("SEEN", sql::SEEN),
+        ("PLACES", sql::PLACES),
+        ("FURTHER_POSITION", sql::FURTHER_POSITION),
+        ("FURTHER", sql::FURTHER),
+        ("SET_READ_TO_AT", sql::SET_READ_TO_AT),
+        ("KNOWN_CONTACTS", engine_sql::KNOWN_CONTACTS),
         ("CLAIMS", sql::MATCHES),
         ("SPOKEN", sql::MAYBE_SENT),
         ("SENT_FORMS", sql::SENT_FORMS),

@@ -64,9 +64,20 @@ fn fresh(
     how: &ReadContext<'_>,
     choice: Option<&PendingQuestion>,
 ) -> (Vec<NewRow>, Option<MId>) {
+    fresh_at(None, rows, seen, how, choice)
+}
+
+fn fresh_at(
+    further: Option<&Destination>,
+    rows: &[AfilnetRow],
+    seen: &[&str],
+    how: &ReadContext<'_>,
+    choice: Option<&PendingQuestion>,
+) -> (Vec<NewRow>, Option<MId>) {
     let classified = PageInput {
         settings: &settings(DirectionBy::Flag, false, false),
         contact: &"+34600111222".parse().unwrap(),
+        further,
         webhook: &Plain,
         rows,
         identities: &identities(rows),
@@ -187,6 +198,7 @@ fn with_matching_no_flag_counts_and_what_was_not_sent_is_the_customers() {
     let page = PageInput {
         settings: &settings(DirectionBy::Matching, true, true),
         contact: &"+34600111222".parse().unwrap(),
+        further: None,
         webhook: &Plain,
         rows: &rows,
         identities: &identities(&rows),
@@ -217,6 +229,7 @@ fn published(
     let classified = PageInput {
         settings: &settings(DirectionBy::Flag, true, false),
         contact: &"+34600111222".parse().unwrap(),
+        further: None,
         webhook: &Plain,
         rows,
         identities: &identities(rows),
@@ -384,6 +397,7 @@ fn a_conversation_is_read_again_for_a_postponed_row_in_doubling_times_and_when_i
         let classified = PageInput {
             settings: &settings,
             contact: &"+34600111222".parse().unwrap(),
+            further: None,
             webhook: &Plain,
             rows,
             identities: &crate::domain::matching::identities(rows),
@@ -410,4 +424,18 @@ fn a_conversation_is_read_again_for_a_postponed_row_in_doubling_times_and_when_i
     let both = [customer(2, "ok"), operator(1, "ok")];
     assert_eq!(reread_s(7, &both, &sent), Some(3));
     assert_eq!(reread_s(10, &both, &sent), None);
+}
+
+#[test]
+fn rows_of_two_destinations_with_one_id_and_equal_words_make_events_of_their_own() {
+    let rows = [row(Direction::Inbound, 1, "hola")];
+    let ids = |further: Option<&Destination>| {
+        let (made, _) = fresh_at(further, &rows, &[], &ReadContext::Known, None);
+        made.into_iter().flat_map(|row| row.events).map(|event| event.m_id).collect::<Vec<_>>()
+    };
+    let (plus, bare) = ("+34600111222".parse().unwrap(), "34600111222".parse().unwrap());
+    let all = [ids(None), ids(Some(&plus)), ids(Some(&bare))];
+    assert!(all.iter().all(|ids| ids.len() == 1));
+    assert!(all[0] != all[1] && all[1] != all[2] && all[0] != all[2]);
+    assert_eq!(ids(Some(&plus)), all[1], "the same whenever it is made");
 }

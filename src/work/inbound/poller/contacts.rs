@@ -1,55 +1,120 @@
 //! Which contact each listed conversation belongs to, and what is said of those that belong to none.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use crate::domain::{AfilnetRow, ContactId, Destination, bare_number};
+use crate::domain::{AfilnetRow, Chat, ContactId, Destination, bare_number};
+use crate::store::{Store, StoreError};
 use crate::telemetry;
 use crate::work::channel::ChannelSettings;
 
 /// Destinations without a contact id that one line names, at most.
 const MOST_NAMED: usize = 10;
 
-/// What was said already.
+/// The contacts of listed destinations, and what was said already.
 #[derive(Debug, Default)]
 pub(super) struct Contacts {
-    /// Second spellings of a number.
-    second: HashSet<Destination>,
+    /// By the contact that a destination makes, the one that the store knows: for numbers with two spellings.
+    known: HashMap<ContactId, ContactId>,
+    /// Contacts that the last list shows under several destinations.
+    several: HashMap<ContactId, Vec<Destination>>,
+    /// How many of these were said.
+    said: usize,
     /// How many destinations make no contact id.
     unreadable: usize,
 }
 
 impl Contacts {
-    /// Each row with its contact. Where a number is listed bare as well as with an ending, the bare one is read, whichever
-    /// comes first; of two other spellings the first.
-    pub(super) fn named(
+    /// Each row with its contact. A contact may be listed under several destinations: spellings of its number, or the number
+    /// with an ending. Those without an ending come first.
+    pub(super) async fn named(
         &mut self,
         settings: &ChannelSettings,
+        store: &dyn Store,
         mut chats: Vec<AfilnetRow>,
-    ) -> Vec<(ContactId, AfilnetRow)> {
+    ) -> Result<Vec<(Chat, AfilnetRow)>, StoreError> {
         let has_ending = |row: &AfilnetRow| bare_number(&row.destination).is_some();
         if chats.iter().any(has_ending) {
             chats.sort_by_key(has_ending);
         }
         let mut named: Vec<(ContactId, AfilnetRow)> = Vec::with_capacity(chats.len());
-        let mut known = HashSet::with_capacity(chats.len());
         let mut unreadable: Vec<Destination> = Vec::new();
         for row in chats {
             match settings.id_type.contact_of(&row.destination) {
-                Ok(contact) if known.insert(contact.clone()) => named.push((contact, row)),
-                Ok(_) => self.say_second(settings, row.destination),
+                Ok(contact) => named.push((contact, row)),
                 Err(_) => unreadable.push(row.destination),
             }
         }
+        let spelled = self.spelled(settings, store, named.iter().map(|(contact, _)| contact)).await?;
+        let mut first: HashMap<ContactId, Destination> = HashMap::with_capacity(named.len());
+        let mut several: HashMap<ContactId, Vec<Destination>> = HashMap::new();
+        let mut chats = Vec::with_capacity(named.len());
+        for (contact, row) in named {
+            let contact = spelled.get(&contact).or_else(|| self.known.get(&contact)).cloned().unwrap_or(contact);
+            let destination = row.destination.clone();
+            if let Some(before) = first.get(&contact) {
+                let all = several.entry(contact.clone()).or_insert_with(|| vec![before.clone()]);
+                if all.contains(&destination) {
+                    continue;
+                }
+                all.push(destination.clone());
+            } else {
+                first.insert(contact.clone(), destination.clone());
+            }
+            chats.push((Chat { contact, destination }, row));
+        }
+        several.retain(|_, destinations| destinations.len() > 1);
+        self.several = several;
+        self.say_several(settings);
         self.say_unreadable(settings, &unreadable);
-        named
+        Ok(chats)
     }
 
-    /// One line for each.
-    fn say_second(&mut self, settings: &ChannelSettings, destination: Destination) {
+    /// The other chats of a contact that the last list showed.
+    pub(super) fn others_of(&self, chat: &Chat) -> Vec<Chat> {
+        let destinations = self.several.get(&chat.contact).into_iter().flatten();
+        let others = destinations.filter(|destination| **destination != chat.destination);
+        others.map(|other| Chat { contact: chat.contact.clone(), destination: other.clone() }).collect()
+    }
+
+    /// Which contact those are whose number has two spellings: the one that the store knows, in this spelling or in the
+    /// other; where it knows neither, the first that the list shows.
+    async fn spelled<'c>(
+        &mut self,
+        settings: &ChannelSettings,
+        store: &dyn Store,
+        contacts: impl Iterator<Item = &'c ContactId>,
+    ) -> Result<HashMap<ContactId, ContactId>, StoreError> {
+        let with_other = contacts.filter(|contact| !self.known.contains_key(*contact));
+        let with_other: Vec<(&ContactId, ContactId)> =
+            with_other.filter_map(|contact| Some((contact, settings.id_type.other_spelling(contact)?))).collect();
+        if with_other.is_empty() {
+            return Ok(HashMap::new());
+        }
         let name = &settings.name;
-        if self.second.insert(destination) {
-            tracing::error!(channel_name = %name, "channel `{name}`: Afilnet holds two conversations with one contact, under \
-                two spellings of its number; only the first that it lists is read");
+        let candidates = with_other.iter().flat_map(|(contact, other)| [*contact, other]);
+        let candidates = candidates.flat_map(|contact| [contact.clone(), contact.erased(name)]).collect();
+        let stored: HashSet<ContactId> = store.known_contacts(name, candidates).await?.into_iter().collect();
+        let is_stored = |contact: &ContactId| stored.contains(contact) || stored.contains(&contact.erased(name));
+        let mut spelled: HashMap<ContactId, ContactId> = HashMap::new();
+        for (contact, other) in with_other {
+            let known = [contact, &other].into_iter().find(|contact| is_stored(contact));
+            if let Some(known) = known {
+                self.known.insert(contact.clone(), known.clone());
+                continue;
+            }
+            // What is not stored yet may be so with the next message: asked again.
+            let first = spelled.get(&other).unwrap_or(contact).clone();
+            spelled.insert(contact.clone(), first);
+        }
+        Ok(spelled)
+    }
+
+    /// One line whenever their number changes.
+    fn say_several(&mut self, settings: &ChannelSettings) {
+        let (name, count) = (&settings.name, self.several.len());
+        if std::mem::replace(&mut self.said, count) != count && count > 0 {
+            tracing::info!(channel_name = %name, contacts = count, "channel `{name}`: Afilnet keeps {count} contact(s) under \
+                several spellings of their number; all are read, and messages go to the one that the customer wrote from last");
         }
     }
 

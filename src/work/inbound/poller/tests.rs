@@ -10,9 +10,9 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 
 use super::*;
-use crate::domain::MId;
 use crate::domain::clock::now_ms;
 use crate::domain::content::{Label, QuickReply, Text};
+use crate::domain::{ContactId, MId};
 use crate::domain::{
     Content, Delivery, Destination, Event, EventBody, Fault, ReadError, RetryPolicy, RowTime, Template, Verdict,
     Webhook,
@@ -133,6 +133,10 @@ fn contact() -> ContactId {
     "+34600111222".parse().unwrap()
 }
 
+fn chat() -> Chat {
+    Chat { contact: contact(), destination: "34600111222".parse().unwrap() }
+}
+
 async fn ask(store: &Arc<dyn Store>, epoch: Epoch, replies: &[&str]) {
     let label = |words: &str| Label::new(words).unwrap();
     let question = QuickReply::new(label("Which?"), replies.iter().map(|reply| label(reply)).collect()).unwrap();
@@ -140,6 +144,7 @@ async fn ask(store: &Arc<dyn Store>, epoch: Epoch, replies: &[&str]) {
         m_id: MId::fresh(),
         channel: "support".parse().unwrap(),
         contact: contact(),
+        other_spelling: None,
         destination: "34600111222".parse().unwrap(),
         content: Content::QuickReply(question),
         request_id: String::new(),

@@ -1,11 +1,11 @@
 //! Known conversations that Afilnet's list does not show: which of them the sweep is to read, and whether the list is cut.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::domain::{AfilnetRow, ContactId, Destination};
+use crate::domain::{AfilnetRow, Chat, ContactId};
 use crate::telemetry;
 use crate::work::channel::ChannelSettings;
 
@@ -23,9 +23,9 @@ const SURE_AFTER: u32 = 3;
 #[derive(Debug, Default)]
 pub(super) struct Unlisted {
     /// As of the last look into the store, without those that were listed since.
-    destinations: HashMap<ContactId, Destination>,
+    chats: HashSet<Chat>,
     /// Those of them that Afilnet showed rows of.
-    held: HashSet<ContactId>,
+    held: HashSet<Chat>,
     looked_at: Option<Instant>,
     list: ListLength,
 }
@@ -37,28 +37,29 @@ impl Unlisted {
         now.duration_since(self.looked_at.unwrap_or(started)) >= sweep_every / LOOKS_PER_SWEEP
     }
 
-    /// Replaces what is known by `active`, without those that `chats` lists.
-    pub(super) fn look(
-        &mut self,
-        active: impl Iterator<Item = (ContactId, Destination)>,
-        chats: &[(ContactId, AfilnetRow)],
-        now: Instant,
-    ) {
-        let listed: HashSet<&ContactId> = chats.iter().map(|(contact, _)| contact).collect();
-        self.destinations = active.filter(|(contact, _)| !listed.contains(contact)).collect();
-        self.held.retain(|contact| self.destinations.contains_key(contact));
+    /// Replaces what is known by the chats that were `read` and the others that are `active`, without those that the list
+    /// shows. Of a contact that is listed only what was read counts: Afilnet may spell a destination otherwise than was
+    /// written to.
+    pub(super) fn look(&mut self, read: HashSet<Chat>, active: &[Chat], listed: &[(Chat, AfilnetRow)], now: Instant) {
+        let contacts: HashSet<&ContactId> = listed.iter().map(|(chat, _)| &chat.contact).collect();
+        self.chats = read;
+        self.chats.extend(active.iter().filter(|chat| !contacts.contains(&chat.contact)).cloned());
+        for (chat, _) in listed {
+            self.chats.remove(chat);
+        }
+        self.held.retain(|chat| self.chats.contains(chat));
         self.looked_at = Some(now);
     }
 
     /// Takes in a round's list: those that it shows are unlisted no more. Logs when the list proves to be cut, and when it
     /// is whole again.
-    pub(super) fn listed(&mut self, settings: &ChannelSettings, chats: &[(ContactId, AfilnetRow)]) {
-        for (contact, _) in chats {
-            if self.destinations.is_empty() {
+    pub(super) fn listed(&mut self, settings: &ChannelSettings, chats: &[(Chat, AfilnetRow)]) {
+        for (chat, _) in chats {
+            if self.chats.is_empty() {
                 break;
             }
-            if self.destinations.remove(contact).is_some() {
-                self.held.remove(contact);
+            if self.chats.remove(chat) {
+                self.held.remove(chat);
             }
         }
         let (name, count) = (&settings.name, self.held.len());
@@ -79,26 +80,26 @@ impl Unlisted {
         }
     }
 
-    /// A conversation was read that the list did not show; `rows`: it showed any.
-    pub(super) fn read(&mut self, contact: &ContactId, rows: bool) {
+    /// A chat was read that the list did not show; `rows`: it showed any.
+    pub(super) fn read(&mut self, chat: &Chat, rows: bool) {
         if !rows {
-            self.held.remove(contact);
-        } else if self.destinations.contains_key(contact) {
-            self.held.insert(contact.clone());
+            self.held.remove(chat);
+        } else if self.chats.contains(chat) {
+            self.held.insert(chat.clone());
         }
     }
 
-    pub(super) fn contacts(&self) -> impl Iterator<Item = &ContactId> {
-        self.destinations.keys()
+    pub(super) fn chats(&self) -> impl Iterator<Item = &Chat> {
+        self.chats.iter()
     }
 
     pub(super) fn len(&self) -> usize {
-        self.destinations.len()
+        self.chats.len()
     }
 
-    /// Returns where to read a conversation; `None` where it is listed or not active.
-    pub(super) fn destination(&self, contact: &ContactId) -> Option<&Destination> {
-        self.destinations.get(contact)
+    /// Returns whether a chat is active and not listed.
+    pub(super) fn holds(&self, chat: &Chat) -> bool {
+        self.chats.contains(chat)
     }
 }
 

@@ -14,7 +14,7 @@ use crate::domain::matching::{
 use crate::domain::reconcile::{LookFindings, ReconcileState, Reconciliation, next};
 use crate::domain::{AfilnetRow, ContactId, Content, Delivery, Event, EventBody, MId, Webhook};
 use crate::store::{NewRow, PostponedRow, RowNews, SeenRow};
-use crate::work::inbound::classify::PageInput;
+use crate::work::inbound::classify::{Classified, PageInput};
 use crate::work::testing;
 
 const LOOKS: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(45)];
@@ -270,6 +270,7 @@ impl Bridge {
         let classified = PageInput {
             settings: &settings,
             contact: &"+34600111222".parse().unwrap(),
+            further: None,
             webhook: &Plain,
             rows: &rows,
             identities: &identities,
@@ -293,11 +294,10 @@ impl Bridge {
             for row in &classified.rows {
                 let how = row.lesson.map(|lesson| lesson.how);
                 let matched = row.matched.as_ref().map(|matched| matched.m_id.as_str().to_owned());
-                let (news, waits, events) = (row.news, row.postponed.is_some(), row.events.len());
-                let doubtful = row.doubtful;
+                let NewRow { news, doubtful, identity, .. } = row;
+                let (waits, events) = (row.postponed.is_some(), row.events.len());
                 println!(
-                    "  -> {} {news:?} {matched:?} {how:?} doubtful {doubtful} waits {waits} events {events}",
-                    row.identity
+                    "  -> {identity} {news:?} {matched:?} {how:?} doubtful {doubtful} waits {waits} events {events}"
                 );
             }
         }
@@ -331,18 +331,18 @@ impl Bridge {
             Some(standing(send, &since.collect::<Vec<_>>(), missing, &self.account).0)
         });
         let tail = next_tail(&identities, &known);
-        self.account.prompt_flags |= classified.prompt_flags && !self.account.late_flags;
-        self.reread_ms = classified.reread_ms;
-        self.record(world, &classified.rows, classified.late_flags);
+        self.record(world, &classified);
         self.page = tail.unwrap_or_else(|| std::mem::take(&mut self.page));
         self.newest = identities.last().cloned().or_else(|| self.newest.take());
         (rows, identities, stands)
     }
 
-    fn record(&mut self, world: &World, rows: &[NewRow], late_flags: bool) {
-        self.account.late_flags |= late_flags;
+    fn record(&mut self, world: &World, classified: &Classified) {
+        self.reread_ms = classified.reread_ms;
+        self.account.late_flags |= classified.late_flags;
+        self.account.prompt_flags |= classified.prompt_flags;
         self.account.prompt_flags &= !self.account.late_flags;
-        for row in rows {
+        for row in &classified.rows {
             let number = row.matched.as_ref().and_then(|m| self.sends.iter().position(|send| send.m_id == m.m_id));
             let verbatim = row.lesson.is_none_or(|lesson| lesson.how != ShownAs::Alike);
             let taken = |send: usize| {

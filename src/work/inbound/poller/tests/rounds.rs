@@ -21,8 +21,8 @@ async fn turn(poller: &mut Poller) {
     poller.round(&stop).await.unwrap();
     poller.start_reads(&stop);
     while let Some(read) = poller.reads.join_next().await {
-        let (contact, read) = read.unwrap();
-        poller.finish(contact, read);
+        let (chats, read) = read.unwrap();
+        poller.finish(chats, read);
     }
 }
 
@@ -59,9 +59,13 @@ async fn the_sweep_takes_few_at_once_and_each_in_its_turn() {
     let folder = tempfile::tempdir().unwrap();
     let mut world = World::open(folder.path(), true).await;
     let mut poller = poller(&mut world).await;
-    let chats: Vec<(ContactId, AfilnetRow)> = (0..3)
-        .map(|n| (format!("+3460099{n:04}").parse::<ContactId>().unwrap(), of_another(n)))
-        .inspect(|(contact, row)| poller.moved_to(unread_position(contact, &row.destination)))
+    let chat = |n| Chat {
+        contact: format!("+3460099{n:04}").parse().unwrap(),
+        destination: format!("3460099{n:04}").parse().unwrap(),
+    };
+    let chats: Vec<(Chat, AfilnetRow)> = (0..3)
+        .map(|n| (chat(n), of_another(n)))
+        .inspect(|(chat, _)| poller.moved_to(unread_position(&chat.contact, &chat.destination)))
         .collect();
     let hour = world.channel.settings.sweep_every;
     assert!(poller.to_sweep(&chats, poller.started + hour / 2).is_empty(), "read a moment ago");
@@ -69,10 +73,10 @@ async fn the_sweep_takes_few_at_once_and_each_in_its_turn() {
     for n in 1..=6 {
         // An hour later each time, so that all of them are due.
         let now = poller.started + hour * n;
-        let swept: Vec<ContactId> = poller.to_sweep(&chats, now).into_iter().collect();
+        let swept: Vec<Chat> = poller.to_sweep(&chats, now).into_iter().collect();
         assert_eq!(swept.len(), 1, "an hour has rounds for all of them");
         poller.conversations.get_mut(&swept[0]).unwrap().read_at = Some(now);
-        taken.push(chats.iter().position(|(contact, _)| *contact == swept[0]).unwrap());
+        taken.push(chats.iter().position(|(chat, _)| *chat == swept[0]).unwrap());
     }
     assert_eq!(taken, [0, 1, 2, 0, 1, 2]);
 }
@@ -175,7 +179,7 @@ async fn a_read_that_ends_during_a_round_is_where_the_next_one_goes_on() {
     poller.round(&stop).await.unwrap();
     poller.start_reads(&stop);
     let deadline = Instant::now() + Duration::from_secs(30);
-    while poller.conversations[&contact()].position.as_ref().is_none_or(|there| there.read_to.is_none()) {
+    while poller.conversations[&chat()].position.as_ref().is_none_or(|there| there.read_to.is_none()) {
         assert!(Instant::now() < deadline, "it is not read again");
         turn(&mut poller).await;
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -264,7 +268,7 @@ async fn what_the_first_run_listed_and_what_was_only_written_to_is_swept_too() {
         pass(&mut poller, hour);
         turn(&mut poller).await; // there is room for one of them
     }
-    let mut read: Vec<&str> = poller.conversations.keys().map(ContactId::as_str).collect();
+    let mut read: Vec<&str> = poller.conversations.keys().map(|chat| chat.contact.as_str()).collect();
     read.sort_unstable();
     assert_eq!(read, ["+34600111222", "+34600990007"]);
     assert!(poller.conversations.values().all(|state| state.read_at.is_some()));
@@ -274,8 +278,8 @@ async fn what_the_first_run_listed_and_what_was_only_written_to_is_swept_too() {
     old.baseline_ms = Some(now_ms - millis(ACTIVE_FOR) - 1);
     pass(&mut old, hour);
     turn(&mut old).await;
-    assert!(old.unlisted.destination(&contact()).is_some());
-    assert!(old.unlisted.destination(&of_first_run).is_none());
+    let unlisted: Vec<&ContactId> = old.unlisted.chats().map(|chat| &chat.contact).collect();
+    assert_eq!(unlisted, [&contact()]);
 }
 
 #[tokio::test]
