@@ -110,12 +110,12 @@ impl AfilnetClient {
         self.read(&[("class", "chat"), ("method", "getchatchannels")], wire::channels).await
     }
 
-    /// Returns the account's balance as Afilnet writes it, `None` if there is none: a check of credentials without side
+    /// Returns the account's balance as Afilnet writes it, `None` if there is none, or no amount: a check of credentials without side
     /// effect (afilnet.md section 2).
     pub(crate) async fn balance(&self) -> Result<Option<String>, ReadError> {
         let written = |result: Option<&RawValue>| {
             let balance = wire::value(result).as_str().map(|balance| balance.trim().to_owned());
-            Some(balance.filter(|balance| !balance.is_empty()))
+            Some(balance.filter(|balance| is_amount(balance)))
         };
         self.read(&[("class", "user"), ("method", "getbalance")], written).await
     }
@@ -341,6 +341,18 @@ impl Messenger for AfilnetClient {
     async fn unread(&self, of: &Destination) -> Result<Vec<AfilnetRow>, ReadError> {
         self.conversation("getunreadmessages", of).await
     }
+}
+
+/// Returns whether a text is an amount of money or credits, and nothing that Afilnet could quote of a call.
+fn is_amount(text: &str) -> bool {
+    const LONGEST: usize = 30;
+    const MOST_LETTERS: usize = 4; // of a currency
+    let letters = text.chars().filter(|c| c.is_alphabetic()).count();
+    let legal = |c: char| c.is_alphanumeric() || " .,+-€$£".contains(c);
+    text.len() <= LONGEST
+        && letters <= MOST_LETTERS
+        && text.chars().any(|c| c.is_ascii_digit())
+        && text.chars().all(legal)
 }
 
 #[cfg(test)]
