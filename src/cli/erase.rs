@@ -42,13 +42,27 @@ pub(super) async fn run(
     };
     let person = |names| Person { names, channel: arguments.channel.clone() };
     let spelled = names(&arguments.contact);
-    let mut erasure = store.erase(person(spelled.clone()), how, now_ms()).await?;
-    if let (0, Some(other)) = (erasure.conversations, other_spelling(&spelled)) {
-        erasure = store.erase(person(other), how, now_ms()).await?;
-    }
+    let erasure = match other_spelling(&spelled) {
+        None => store.erase(person(spelled), how, now_ms()).await?,
+        Some(other) => both(store, [person(spelled), person(other)], how).await?,
+    };
     // Also if nothing was found: completes an earlier rewrite that another program prevented.
     let scrubbed = !erasure.done || scrub(store).await?;
     Ok(told(&erasure, how, scrubbed, matches!(config.store.url, StoreUrl::Postgres(_))))
+}
+
+/// Both spellings of one number, which an older store may hold as two contacts: both are erased, or neither.
+async fn both(store: &dyn Store, people: [Person; 2], how: Erase) -> Result<Erasure, StoreError> {
+    let [one, other] = people;
+    let mut there = store.erase(one.clone(), Erase::Look, now_ms()).await?;
+    there += store.erase(other.clone(), Erase::Look, now_ms()).await?;
+    let waits = there.to_send + there.to_publish > 0;
+    if how == Erase::Look || there.under_way > 0 || (waits && how == Erase::Settled) {
+        return Ok(there);
+    }
+    let mut erased = store.erase(one, how, now_ms()).await?;
+    erased += store.erase(other, how, now_ms()).await?;
+    Ok(erased)
 }
 
 /// Returns both spellings of a number: BonyChat writes it with `+`, Afilnet without.

@@ -89,6 +89,18 @@ pub(crate) struct Erasure {
     pub(crate) done: bool,
 }
 
+impl std::ops::AddAssign for Erasure {
+    fn add_assign(&mut self, other: Self) {
+        self.conversations += other.conversations;
+        self.messages += other.messages;
+        self.events += other.events;
+        self.to_send += other.to_send;
+        self.under_way += other.under_way;
+        self.to_publish += other.to_publish;
+        self.done &= other.done;
+    }
+}
+
 impl Erasure {
     /// Adds one conversation: its messages, those to be sent, those under way, its events, those to be published.
     pub(crate) fn add(&mut self, (messages, to_send, under_way): (i64, i64, i64), (events, to_publish): (i64, i64)) {
