@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::places::{self, FIRST, Places};
-use crate::domain::matching::{AccountTraits, Features, Match, SendVerdict, SentForm, ShownAs};
+use crate::domain::matching::{AccountTraits, Elsewhere, Features, Match, SendVerdict, SentForm, ShownAs};
 use crate::domain::{
     AfilnetRow, ChannelName, Chat, ContactId, Content, Destination, Direction, Event, MId, RowTime, StatusValue,
 };
@@ -121,8 +121,8 @@ pub(super) fn earliest_ms(accepted_ms: i64, began_ms: i64, attempt: u32, part: u
 /// Reads a conversation that can be read at Afilnet; `None` for an erased one, or one that does not decode.
 pub(super) fn active(contact: &str, destination: &str) -> Option<Chat> {
     let contact: ContactId = contact.parse().ok()?;
-    let destination = destination.parse().ok()?;
-    (!contact.is_erased()).then_some(Chat { contact, destination })
+    let destination: Destination = destination.parse().ok()?;
+    (!contact.is_erased() && !destination.is_erased()).then_some(Chat { contact, destination })
 }
 
 /// Returns the stored form of a row.
@@ -215,11 +215,16 @@ pub(crate) struct SeenRows {
     pub(crate) places: Places,
     /// It is what is known of a destination beyond the conversation's first.
     pub(crate) is_further: bool,
-    /// Marks of the rows under other destinations.
-    pub(crate) elsewhere: Vec<String>,
+    /// Identities and marks of the rows under other destinations.
+    pub(crate) elsewhere: Vec<(String, String)>,
 }
 
 impl SeenRows {
+    /// Returns the rows that are known under other destinations.
+    pub(crate) fn elsewhere(&self) -> Elsewhere<'_> {
+        Elsewhere::new(self.elsewhere.iter().map(|(identity, mark)| (identity.as_str(), mark.as_str())))
+    }
+
     /// Returns what is known of the rows under one destination.
     pub(crate) fn at(self, channel: &ChannelName, contact: &ContactId, destination: &Destination) -> Self {
         let nth = self.places.nth(channel, contact, destination);
@@ -239,7 +244,7 @@ impl SeenRows {
             if Some(at) == nth {
                 here.push(SeenRow { identity: identity.to_owned(), ..row });
             } else {
-                elsewhere.extend(row.mark);
+                elsewhere.extend(row.mark.map(|mark| (identity.to_owned(), mark)));
             }
         }
         let mut waiting = Vec::new();

@@ -225,7 +225,8 @@ pub(super) const FURTHER_POSITIONS: &str = "SELECT c.contact, d.destination, d.r
 
 /// The first destinations of conversations of which a row was read since `$2`, or to which something was sent since then. One whose text is erased
 /// counts no more as sent.
-pub(super) const ACTIVE: &str = "SELECT c.contact, COALESCE(c.read_from, c.destination) FROM conversations c WHERE c.channel = $1 \
+pub(super) const ACTIVE: &str = "SELECT c.contact, CASE WHEN c.read_from LIKE 'erased/%' THEN c.destination \
+     ELSE COALESCE(c.read_from, c.destination) END FROM conversations c WHERE c.channel = $1 \
      AND (c.inbound_ms >= $2 \
      OR EXISTS (SELECT 1 FROM seen s WHERE s.conversation = c.id AND s.identity = c.newest AND s.seen_ms >= $2) \
      OR EXISTS (SELECT 1 FROM destinations d JOIN seen s ON s.conversation = d.conversation \
@@ -386,10 +387,11 @@ pub(super) const SET_NEWEST: &str = "UPDATE conversations SET newest = $1 WHERE 
 
 pub(super) const SET_NEWEST_AT: &str = "UPDATE destinations SET newest = $1 WHERE conversation = $2 AND nth = $3";
 
-/// The customer wrote under this destination: messages go there from now on. What was read is of the one before.
+/// The customer wrote under this destination: messages go there from now on. What was read is of the one before. NULL: what
+/// was told was read earlier, and says nothing of where the customer writes now.
 pub(super) const HEARD: &str = "UPDATE conversations SET inbound_ms = $1, \
-     read_from = CASE WHEN COALESCE(read_from, destination) = $2 THEN NULL ELSE COALESCE(read_from, destination) END, \
-     destination = $2 WHERE id = $3";
+     read_from = CASE WHEN $2 IS NULL THEN read_from WHEN COALESCE(read_from, destination) = $2 THEN NULL \
+     ELSE COALESCE(read_from, destination) END, destination = COALESCE($2, destination) WHERE id = $3";
 
 /// Whether a conversation with this contact is stored.
 pub(super) const IS_KNOWN: &str = "SELECT contact FROM conversations WHERE channel = $1 AND contact = $2";

@@ -72,6 +72,32 @@ async fn what_is_filed_under_another_spelling_of_the_number_is_found_and_answere
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_that_can_be_read_under_any_spelling_of_its_number_is_published_once() {
+    for (who, filed) in FILED {
+        let mut house = house().set("INBOUND__SWEEP_EVERY", "300ms");
+        house.afilnet.set_switch("read_under", "any_spelling").unwrap();
+        let bridge = house.start().await;
+        until("the first run took stock", || bridge.log().iter().any(|line| line.contains("took stock"))).await;
+        customer(&house, &who[1..], "buenas");
+        agent(&house, &bridge, who, "Buenos días").await;
+        rounds(&house, 10).await;
+        // Looks read both spellings, and both show all rows.
+        house.afilnet.fault("sendmessage:reset").unwrap();
+        agent(&house, &bridge, who, "Su pedido sale hoy").await;
+        customer(&house, &who[1..], "gracias");
+        until("it is sent again", || sent(&house).len() == 2).await;
+        house.settled().await;
+        customer(&house, &who[1..], "adiós");
+        house.afilnet.operator_says(PLATFORM_ID, &who[1..], "desde el panel").unwrap();
+        until("all of it", || shown(&house, who).len() >= 4).await;
+        rounds(&house, 30).await;
+        assert_eq!(shown(&house, who), ["+buenas", "+gracias", "+adiós", "=desde el panel"], "{who}");
+        assert_eq!(shown(&house, &format!("+{filed}")), [""; 0], "{who}");
+        house.check();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_message_to_the_other_spelling_of_a_known_number_is_in_its_conversation() {
     for (long, short) in FILED {
         let mut house = house();

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Attribution, RowFingerprint, content_fingerprint};
+use super::{Attribution, RowFingerprint};
 use crate::domain::{AfilnetRow, Direction};
 
 /// The newest rows of a conversation met for the first time after the first run that are always published, however old
@@ -19,9 +19,9 @@ pub(crate) enum ReadContext<'a> {
     Known,
     /// Met for the first time, after the first run took stock at this time (epoch ms).
     New { baseline_ms: i64 },
-    /// Met for the first time under this destination, of a contact that was known before under another. What was read there
-    /// (by these marks) and what is older than the first run is history: Afilnet may list a spelling of a number late.
-    Further { baseline_ms: i64, elsewhere: &'a HashSet<&'a str> },
+    /// Met for the first time under this destination, of a contact that was known before under another. What is older than
+    /// the first run is history: Afilnet may list a spelling of a number late.
+    Further { baseline_ms: i64 },
     /// There at first run, up to this row; of the rows up to it those are new that `wanted` names.
     Baseline { anchor: &'a RowFingerprint, baseline_ms: i64, wanted: InitialSyncPolicy<'a> },
 }
@@ -50,11 +50,8 @@ pub(crate) fn history(rows: &[AfilnetRow], how: &ReadContext<'_>) -> Vec<bool> {
             };
             rows.iter().enumerate().map(before).collect()
         }
-        ReadContext::Further { baseline_ms, elsewhere } => {
-            let was_there = |row: &AfilnetRow| {
-                elsewhere.contains(content_fingerprint(row).as_str())
-                    || (row.time.epoch_ms.is_some() && looks_older(row, *baseline_ms))
-            };
+        ReadContext::Further { baseline_ms } => {
+            let was_there = |row: &AfilnetRow| row.time.epoch_ms.is_some() && looks_older(row, *baseline_ms);
             rows.iter().map(was_there).collect()
         }
         ReadContext::Known | ReadContext::New { .. } => vec![false; rows.len()],
@@ -156,13 +153,13 @@ mod tests {
     const DAY: i64 = 24 * 3600;
 
     #[test]
-    fn of_a_destination_that_is_met_later_what_was_there_before_the_bridge_or_is_known_elsewhere_is_no_news() {
+    fn of_a_destination_that_is_met_later_what_was_there_before_the_bridge_is_no_news() {
         let baseline_ms = 100 * DAY * 1000;
         let (inbound, outbound) = (Direction::Inbound, Direction::Outbound);
         let mut rows = vec![
             row("1", inbound, 60 * DAY, "old"),
             row("2", outbound, 60 * DAY, "old answer"),
-            row("3", inbound, 101 * DAY, "read under the other destination"),
+            row("3", inbound, 101 * DAY, "newer"),
             row("4", inbound, 102 * DAY, "new"),
             row("5", outbound, 102 * DAY, "new answer"),
             row("6", outbound, 0, "of whatever time"),
@@ -171,14 +168,12 @@ mod tests {
         // Without times the newest of the customer's are news, as of a contact who is new.
         rows.extend((0..25).map(|n| row(&format!("t{n}"), inbound, n, "timeless")));
         rows[6..].iter_mut().for_each(|row| row.time.epoch_ms = None);
-        let known = content_fingerprint(&rows[2]);
-        let elsewhere = HashSet::from([known.as_str()]);
-        let how = ReadContext::Further { baseline_ms, elsewhere: &elsewhere };
+        let how = ReadContext::Further { baseline_ms };
         let identities: Vec<String> = (0..rows.len()).map(|n| n.to_string()).collect();
         let attributions = vec![Attribution::Foreign; rows.len()];
         let is_new = new_rows(&rows, &attributions, &identities, &HashSet::new(), &how);
-        assert_eq!(is_new[..6], [false, false, false, true, true, false]);
+        assert_eq!(is_new[..6], [false, false, true, true, true, false]);
         assert_eq!(is_new[6..].iter().position(|new| *new), Some(5), "the newest {ALWAYS_NEW}");
-        assert_eq!(history(&rows, &how)[..6], [true, true, true, false, false, false]);
+        assert_eq!(history(&rows, &how)[..6], [true, true, false, false, false, false]);
     }
 }

@@ -2,6 +2,7 @@
 
 mod account_traits;
 mod alignment;
+mod elsewhere;
 mod freshness;
 mod identity;
 mod likeness;
@@ -13,6 +14,7 @@ pub(crate) use alignment::{
     Attribution, LookEvidence, Match, OpenRow, RowSince, SendStanding, SendVerdict, ShownAs, Shows, UnmatchedSend,
     attribute, mark_history_ambiguous, standing,
 };
+pub(crate) use elsewhere::Elsewhere;
 pub(crate) use freshness::{InitialSyncPolicy, ReadContext, history, new_rows};
 pub(crate) use identity::{Known, base, identify, next_tail};
 pub(crate) use likeness::{Features, sent_form};

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::render::{self, Lens, Read};
 use super::state::{Author, Row, SentCall, State, Words, machine_ms};
 use super::switches::{
-    AuthFailure, ChatsListed, EmptyRead, GetmessagesMarksRead, IpDenied, NewDestination, RateLimit, RowOrder,
-    UnreadIncludesSent, UnreadMarksRead, Window,
+    AuthFailure, ChatsListed, EmptyRead, FiledUnder, GetmessagesMarksRead, IpDenied, NewDestination, RateLimit,
+    ReadUnder, RowOrder, UnreadIncludesSent, UnreadMarksRead, Window,
 };
 use super::transports::{self, Transport};
 use super::{Options, World, rewriting};
@@ -310,6 +310,8 @@ impl State {
         let [platform, platformid] = call.require(["platform", "platformid"])?;
         let destination = if read == Read::Chats { "" } else { call.require(["destination"])?[0] };
         let key = self.known_channel(platform, platformid)?;
+        let kept_as = self.kept_as(&key, destination);
+        let destination = kept_as.as_deref().unwrap_or(destination);
         let rows = self.rows(&key, destination, read, options);
         if rows.is_empty() && self.switches.empty_read == EmptyRead::ChatNotFound {
             return Err("CHAT_NOT_FOUND");
@@ -325,6 +327,18 @@ impl State {
             }
         }
         Ok(Some(render::list(rows, self.switches.list_shape)))
+    }
+
+    /// The destination under which a conversation is kept that is asked for by any spelling of its number.
+    fn kept_as(&self, key: &(String, String), destination: &str) -> Option<String> {
+        if self.switches.read_under == ReadUnder::AsWritten {
+            return None;
+        }
+        let plain =
+            |number: &str| rewriting::filed_under(FiledUnder::WithoutMobileDigits, number.trim_start_matches('+'));
+        let chats = &self.channels.get(key)?.chats;
+        let same = |kept: &&String| plain(kept) == plain(destination);
+        (!chats.contains_key(destination)).then(|| chats.keys().find(same).cloned())?
     }
 
     fn rows(&self, key: &(String, String), destination: &str, read: Read, options: &Options) -> Vec<Value> {

@@ -114,6 +114,8 @@ positions! {
     FileLinks { AsSent = "as_sent", SignedAtEveryRead = "signed_at_every_read", Elsewhere = "elsewhere" }
     /// Under which number a message is kept.
     FiledUnder { AsWritten = "as_written", WithoutMobileDigits = "without_mobile_digits" }
+    /// Under which spellings of a number its conversation is read.
+    ReadUnder { AsWritten = "as_written", AnySpelling = "any_spelling" }
     /// What wrong credentials get (2.4).
     AuthFailure { Envelope200 = "envelope_200", Http401 = "http_401" }
     /// What the address filter does; `off` admits all (2).
@@ -260,6 +262,7 @@ table! {
     file_visible_after: Delay,
     own_flag_after: Delay,
     filed_under: FiledUnder,
+    read_under: ReadUnder,
     auth_failure: AuthFailure,
     ip_denied: IpDenied,
     rate_limit: RateLimit,
@@ -304,7 +307,7 @@ mod tests {
     #[test]
     fn every_value_can_be_set_and_is_shown_as_it_was_set() {
         let all = Switches::all();
-        assert_eq!(all.len(), 96);
+        assert_eq!(all.len(), 98);
         for (switch, value) in all {
             let mut switches = Switches::default();
             switches.set(switch, value).unwrap();

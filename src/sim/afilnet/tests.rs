@@ -265,6 +265,7 @@ async fn scene(http: &reqwest::Client, switch: &str, value: &str) -> Vec<String>
         ("password", "getmessages", chat("347")),
         ("password", "getunreadmessages", chat("347")),
         ("password", "getmessages", chat("348")),
+        ("password", "getmessages", chat("541155551234")),
         ("password", "getmessages", chat("0")),
         ("wrong", "getmessages", chat("0")),
         ("password", "getmessages", chat("999")),

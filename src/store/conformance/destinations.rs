@@ -52,7 +52,7 @@ async fn rows_of_two_destinations_are_kept_apart_and_their_events_in_one_convers
     let further = seen.clone().at(&channel(), &contact(1), &FURTHER.parse().unwrap());
     assert_eq!(
         (further.is_further, further.page, further.elsewhere),
-        (true, vec!["r1".into(), "r2".into()], vec!["mark of a".into()])
+        (true, vec!["r1".into(), "r2".into()], vec![("r1".into(), "mark of a".into())])
     );
     let first = seen.at(&channel(), &contact(1), &FURTHER[1..].parse().unwrap());
     assert_eq!((first.is_further, first.page), (false, vec!["r1".to_owned()]));

@@ -143,13 +143,14 @@ pub(super) async fn record(db: &mut Db, reading: &ConversationRead) -> Result<(R
     let (channel, now_ms) = (reading.channel.as_str(), reading.now_ms);
     let place = erase::meet(db, reading).await?;
     let Place { conversation, nth } = place;
-    let (mut recorded, mut heard, mut any_matched, mut shown) = (0, false, false, 0);
+    let (mut recorded, mut heard, mut moves, mut any_matched, mut shown) = (0, false, false, false, 0);
     for (seq, row) in (0i64..).zip(&reading.rows) {
         let matched = matches::free(db, conversation, row).await?;
         if keep(db, place, seq, row, matched.as_deref(), now_ms).await? {
             events::add_events(db, conversation, &row.events, now_ms, now_ms).await?;
             recorded += row.events.len();
             heard |= row.from_customer && !row.events.is_empty();
+            moves |= row.from_customer && !row.events.is_empty() && row.news == RowNews::Itself;
             if let (Some(_), Some(matched)) = (&matched, &row.matched) {
                 any_matched = true;
                 // Of one that waited for its decision nobody asks how late it showed.
@@ -176,7 +177,8 @@ pub(super) async fn record(db: &mut Db, reading: &ConversationRead) -> Result<(R
         db.execute(sql::FORGET, args![conversation, indexed(&place.stored(identity)).as_ref()]).await?;
     }
     if heard {
-        db.change(sql::HEARD, args![now_ms, reading.destination.as_str(), conversation]).await?;
+        let moved_to = moves.then(|| reading.destination.as_str());
+        db.change(sql::HEARD, args![now_ms, moved_to, conversation]).await?;
     }
     if let Some(newest) = &reading.newest {
         if nth == FIRST {

@@ -155,13 +155,14 @@ pub(super) fn record(db: &Connection, reading: &ConversationRead) -> Result<(Rec
     let (channel, now_ms) = (reading.channel.as_str(), reading.now_ms);
     let place = erase::meet(db, reading)?;
     let Place { conversation, nth } = place;
-    let (mut recorded, mut heard, mut any_matched, mut shown) = (0, false, false, 0);
+    let (mut recorded, mut heard, mut moves, mut any_matched, mut shown) = (0, false, false, false, 0);
     for (seq, row) in (0i64..).zip(&reading.rows) {
         let matched = matches::free(db, conversation, row)?;
         if keep(db, place, seq, row, matched.as_deref(), now_ms)? {
             events::add_events(db, conversation, &row.events, now_ms, now_ms)?;
             recorded += row.events.len();
             heard |= row.from_customer && !row.events.is_empty();
+            moves |= row.from_customer && !row.events.is_empty() && row.news == RowNews::Itself;
             if let (Some(_), Some(matched)) = (&matched, &row.matched) {
                 any_matched = true;
                 // Of one that waited for its decision nobody asks how late it showed.
@@ -188,7 +189,8 @@ pub(super) fn record(db: &Connection, reading: &ConversationRead) -> Result<(Rec
         execute(db, sql::FORGET, params![conversation, place.stored(identity)])?;
     }
     if heard {
-        change(db, sql::HEARD, params![now_ms, reading.destination.as_str(), conversation])?;
+        let moved_to = moves.then(|| reading.destination.as_str());
+        change(db, sql::HEARD, params![now_ms, moved_to, conversation])?;
     }
     if let Some(newest) = &reading.newest {
         if nth == FIRST {

@@ -9,7 +9,7 @@ use crate::domain::clock::millis;
 use crate::domain::content::Text;
 use crate::domain::entities;
 use crate::domain::matching::{
-    AccountTraits, Attribution, Match, OpenRow, ReadContext, RowShape, ShownAs, UnmatchedSend, attribute,
+    AccountTraits, Attribution, Elsewhere, Match, OpenRow, ReadContext, RowShape, ShownAs, UnmatchedSend, attribute,
     content_fingerprint, history, mark_history_ambiguous, new_rows,
 };
 use crate::domain::{
@@ -41,6 +41,8 @@ pub(in crate::work) struct PageInput<'a> {
     /// Of the rows seen, those that are not decided, oldest first.
     pub(in crate::work) postponed: &'a [PostponedRow],
     pub(in crate::work) how: &'a ReadContext<'a>,
+    /// Rows that are known under other destinations of the contact: they were published there.
+    pub(in crate::work) elsewhere: &'a Elsewhere<'a>,
     /// The bridge's sends that no row was matched with yet, oldest first.
     pub(in crate::work) unmatched: &'a [UnmatchedSend],
     pub(in crate::work) account: &'a AccountTraits,
@@ -145,7 +147,10 @@ impl PageInput<'_> {
                 row.direction = Direction::Unknown;
             }
         }
-        let history = history(&rows, self.how);
+        let mut history = history(&rows, self.how);
+        for (history, row) in history.iter_mut().zip(&rows) {
+            *history |= self.elsewhere.holds(row);
+        }
         let may_answer = self.may_answer(&rows);
         let shown: HashSet<&str> = self.identities.iter().map(String::as_str).collect();
         let waiting: HashMap<&str, &PostponedRow> =
@@ -192,7 +197,7 @@ impl PageInput<'_> {
         let mut late_flags = false;
         for ((line, row), attribution) in lines.iter_mut().zip(rows).zip(&attributions) {
             line.row = row;
-            line.is_new |= line.at.is_some_and(|at| is_new[at]);
+            line.is_new |= line.at.is_some_and(|at| is_new[at]) && !self.elsewhere.holds(&line.row);
             let flagged = line.postponed.is_some_and(|there| there.row.direction == Direction::Inbound);
             late_flags |= flagged && matches!(attribution, Attribution::Ours { .. });
         }

@@ -339,7 +339,11 @@ impl Poller {
     fn to_sweep(&self, chats: &[(Chat, AfilnetRow)], now: Instant) -> HashSet<Chat> {
         let read_at =
             |chat: &Chat| self.conversations.get(chat).and_then(|state| state.read_at).unwrap_or(self.started);
-        let old = |chat: &&Chat| now.duration_since(read_at(chat)) >= self.settings.sweep_every;
+        let old = |chat: &&Chat| {
+            let backoff = self.conversations.get(*chat).and_then(|state| state.backoff);
+            now.duration_since(read_at(chat)) >= self.settings.sweep_every
+                && backoff.is_none_or(|backoff| now >= backoff.until)
+        };
         let all = chats.iter().map(|(chat, _)| chat).chain(self.unlisted.chats());
         let mut old: Vec<&Chat> = all.filter(old).collect();
         let room = self.sweep_room().min(old.len());

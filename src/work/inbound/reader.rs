@@ -366,11 +366,11 @@ impl Reader {
             FirstRun::All => InitialSyncPolicy::All,
         };
         let baseline_ms = request.baseline_ms;
-        let elsewhere: HashSet<&str> = seen.elsewhere.iter().map(String::as_str).collect();
+        let elsewhere = seen.elsewhere();
         let how = match &page.baseline {
             Some(anchor) => ReadContext::Baseline { anchor, baseline_ms, wanted },
             None if !page.known.is_empty() => ReadContext::Known,
-            None if seen.is_further => ReadContext::Further { baseline_ms, elsewhere: &elsewhere },
+            None if seen.is_further => ReadContext::Further { baseline_ms },
             None => ReadContext::New { baseline_ms },
         };
         let contact = &position.contact;
@@ -388,6 +388,7 @@ impl Reader {
             blank: &blank,
             postponed: &seen.postponed,
             how: &how,
+            elsewhere: &elsewhere,
             unmatched: &sends.unmatched,
             account: &sends.account,
             read_before_ms: sends.read_before_ms,

@@ -21,7 +21,7 @@ use crate::store::{
     Attempt, ChannelWakeups, Epoch, InDoubtSend, LookupResult, Position, Settlement, Store, StoreError,
 };
 use crate::work::channel::{Channel, ChannelSettings};
-use crate::work::inbound::reader::{LookedFor, Outcome, ReadRequest, Reader, Shown, unread_position};
+use crate::work::inbound::reader::{InboundError, LookedFor, Outcome, ReadRequest, Reader, Shown, unread_position};
 use crate::work::wait::{STORE_PAUSE, jitter, notified};
 
 /// Concurrent look-ups, at most; the account's rate limiter bounds them further.
@@ -128,13 +128,13 @@ impl Reconciler {
         // Some of the first may be under way; ask for enough that others are among them.
         let limit = u32::try_from(most + under_way.len()).unwrap_or(u32::MAX);
         let due = self.store.due_lookups(&self.settings.name, now_ms(), limit).await?;
-        for doubt in due {
-            if looks.len() >= most || !under_way.insert(doubt.attempt.outbound_id) {
+        for send in due {
+            if looks.len() >= most || !under_way.insert(send.attempt.outbound_id) {
                 continue;
             }
-            let (this, stop, row) = (Arc::clone(self), stop.clone(), doubt.attempt.outbound_id);
+            let (this, stop, row) = (Arc::clone(self), stop.clone(), send.attempt.outbound_id);
             // In a task of its own: a panic affects this look-up only, which is made again.
-            let look = tokio::spawn(async move { this.look(&doubt, &stop).await });
+            let look = tokio::spawn(async move { this.look(&send, &stop).await });
             looks.spawn(async move { (row, look.await.unwrap_or(LookUp::Failed)) });
         }
         if looks.len() >= most {
@@ -146,24 +146,24 @@ impl Reconciler {
     }
 
     /// One look-up, and what follows from it.
-    async fn look(&self, doubt: &InDoubtSend, stop: &CancellationToken) -> LookUp {
-        match self.look_up(doubt, stop).await {
+    async fn look(&self, send: &InDoubtSend, stop: &CancellationToken) -> LookUp {
+        match self.look_up(send, stop).await {
             Ok(ended) => ended,
             // A person was quicker, or the process ends.
             Err(StoreError::Stale | StoreError::Closed) => LookUp::Skipped,
             Err(error @ (StoreError::Unavailable(_) | StoreError::Corrupt { .. })) => {
-                tracing::error!(message_id = %doubt.attempt.m_id, error = &error as &dyn std::error::Error,
-                    "message `{}` is in doubt and could not be looked up; trying again", doubt.attempt.m_id);
+                tracing::error!(message_id = %send.attempt.m_id, error = &error as &dyn std::error::Error,
+                    "message `{}` is in doubt and could not be looked up; trying again", send.attempt.m_id);
                 stop.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await;
                 LookUp::Failed
             }
         }
     }
 
-    async fn look_up(&self, doubt: &InDoubtSend, stop: &CancellationToken) -> Result<LookUp, StoreError> {
-        let attempt = &doubt.attempt;
-        if self.store.evidence(doubt).await?.found {
-            self.found(doubt).await?;
+    async fn look_up(&self, send: &InDoubtSend, stop: &CancellationToken) -> Result<LookUp, StoreError> {
+        let attempt = &send.attempt;
+        if self.store.evidence(send).await?.found {
+            self.found(send).await?;
             return Ok(LookUp::Made);
         }
         let baseline_ms = self.store.baseline_ms(&self.settings.name).await?;
@@ -171,45 +171,51 @@ impl Reconciler {
         // The poller marks what was there before the bridge; nothing can be found before that.
         let told_apart = positions.iter().all(|there| there.baseline.is_none());
         let Some(baseline_ms) = baseline_ms.filter(|_| told_apart) else {
-            return self.failed(doubt).await.map(|()| LookUp::Skipped);
+            return self.failed(send).await.map(|()| LookUp::Skipped);
         };
         let Some(turn) = self.reader.turn(&attempt.contact) else {
             tokio::time::sleep(BUSY).await;
             return Ok(LookUp::Skipped);
         };
+        let ToRead { positions, guess, complete } = self.to_read(attempt, positions).await?;
+        let looked_for = LookedFor { m_id: attempt.m_id.clone(), part: attempt.part, began_ms: send.began_ms };
+        let request = |position: Position| ReadRequest {
+            destination: position.destination.clone(),
+            position,
+            last: None,
+            behind: 0,
+            baseline_ms,
+            previous: None,
+            looked_for: Some(looked_for.clone()),
+        };
+        let requests: Vec<ReadRequest> = positions.into_iter().chain(guess.clone()).map(request).collect();
         let mut looks = Vec::new();
-        for position in self.to_read(attempt, positions).await? {
-            let looked_for = LookedFor { m_id: attempt.m_id.clone(), part: attempt.part, began_ms: doubt.began_ms };
-            let destination = position.destination.clone();
-            let request = ReadRequest {
-                destination: destination.clone(),
-                position,
-                last: None,
-                behind: 0,
-                baseline_ms,
-                previous: None,
-                looked_for: Some(looked_for),
-            };
-            match self.reader.read(&request, stop).await.result {
-                Ok(Outcome::Read(shown)) => looks.push((destination, shown)),
+        let mut undecidable = !complete;
+        for (request, report) in requests.iter().zip(self.reader.read_all(&requests, stop).await) {
+            match report.result {
+                Ok(Outcome::Read(shown)) => looks.push((request.destination.clone(), shown)),
                 Ok(Outcome::Stopped) => return Ok(LookUp::Skipped),
+                // Nobody knows whether there is such a destination.
+                Err(InboundError::Read(_)) if guess.as_ref().is_some_and(|guess| *guess == request.position) => {
+                    undecidable = true;
+                }
                 Err(error) => {
                     tracing::warn!(channel_name = %self.settings.name, message_id = %attempt.m_id,
                         error = &error as &dyn std::error::Error,
                         "message `{}` is in doubt and could not be looked up; its conversation waits", attempt.m_id);
-                    self.failed(doubt).await?;
+                    self.failed(send).await?;
                     return Ok(LookUp::Failed);
                 }
             }
         }
         drop(turn);
-        self.weigh(doubt, &looks).await?;
+        self.weigh(send, &looks, undecidable).await?;
         Ok(LookUp::Made)
     }
 
-    /// What a look reads: the destination that the attempt was made to, all others of the contact, and the other spelling
-    /// of its number, unless that is another contact. Platforms file what is sent to one under the other.
-    async fn to_read(&self, attempt: &Attempt, positions: Vec<Position>) -> Result<Vec<Position>, StoreError> {
+    /// Returns what a look reads: the destination that the attempt was made to, all others of the contact, and the other
+    /// spelling of its number, unless that is another contact. Platforms file what is sent to one under the other.
+    async fn to_read(&self, attempt: &Attempt, positions: Vec<Position>) -> Result<ToRead, StoreError> {
         let (name, id_type) = (&self.settings.name, self.settings.id_type);
         let Attempt { contact, destination, .. } = attempt;
         let hashed = destination.erased(name);
@@ -217,45 +223,55 @@ impl Reconciler {
         let found = positions.iter().find(is_there).cloned();
         let chat = Chat { contact: contact.clone(), destination: destination.clone() };
         let first = found.map_or_else(|| unread_position(contact, destination), |there| there.of(&chat));
-        let mut all = vec![first];
-        all.extend(positions.into_iter().filter(|there| !is_there(&there) && !there.destination.is_erased()));
+        let others = positions.into_iter().filter(|there| !is_there(&there));
+        // Of an erased destination nobody knows the name any more.
+        let (erased, others): (Vec<_>, Vec<_>) = others.partition(|there| there.destination.is_erased());
+        let positions: Vec<Position> = std::iter::once(first).chain(others).collect();
+        let mut guess = None;
         if let Ok(spelled) = id_type.contact_of(destination)
             && let Some(other) = id_type.other_spelling(&spelled)
             && let Ok(other_destination) = id_type.destination_of(&other)
-            && !all.iter().any(|there| same_digits(&there.destination, &other_destination))
+            && !positions.iter().any(|there| same_digits(&there.destination, &other_destination))
         {
-            let is_another = other != *contact && !self.store.known_contacts(name, vec![other]).await?.is_empty();
-            all.extend((!is_another).then(|| unread_position(contact, &other_destination)));
+            let names = vec![other.clone(), other.erased(name)];
+            let is_another = other != *contact && !self.store.known_contacts(name, names).await?.is_empty();
+            guess = (!is_another).then(|| unread_position(contact, &other_destination));
         }
-        Ok(all)
+        Ok(ToRead { positions, guess, complete: erased.is_empty() })
     }
 
     /// The look-up failed: again later, unless the message has been in doubt for too long.
-    async fn failed(&self, doubt: &InDoubtSend) -> Result<(), StoreError> {
+    async fn failed(&self, send: &InDoubtSend) -> Result<(), StoreError> {
         let now_ms = now_ms();
-        if since(doubt.unknown_ms, now_ms) >= self.settings.retry.give_up_after {
-            return self.undecided(doubt).await;
+        if since(send.unknown_ms, now_ms) >= self.settings.retry.give_up_after {
+            return self.unresolved(send).await;
         }
         let wait = self.settings.retry.wait(1, None, 1.0).max(BUSY);
-        self.store.record_lookup(doubt, LookupResult::Failed, now_ms.saturating_add(millis(wait)), now_ms).await
+        self.store.record_lookup(send, LookupResult::Failed, now_ms.saturating_add(millis(wait)), now_ms).await
     }
 
-    /// What the reads of a look say of the doubt, and what follows.
-    async fn weigh(&self, doubt: &InDoubtSend, looks: &[(Destination, Shown)]) -> Result<(), StoreError> {
-        let evidence = self.store.evidence(doubt).await?;
+    /// What the reads of a look say of the doubt, and what follows. `undecidable`: a destination could not be read.
+    async fn weigh(
+        &self,
+        send: &InDoubtSend,
+        looks: &[(Destination, Shown)],
+        undecidable: bool,
+    ) -> Result<(), StoreError> {
+        let evidence = self.store.evidence(send).await?;
         let now_ms = now_ms();
-        let lag = since(0, doubt.settle_lag_ms).min(MOST_LAG);
+        let lag = since(0, send.settle_lag_ms).min(MOST_LAG);
         // Absent only where each destination proves it.
-        let (mut standing, mut rows) = (SendStanding::Absent, LookEvidence::default());
+        let mut standing = if undecidable { SendStanding::Undecidable } else { SendStanding::Absent };
+        let mut rows = LookEvidence::default();
         for (_, shown) in looks {
             let (there, evidence) = shown.looked_for.unwrap_or((SendStanding::Undecidable, LookEvidence::default()));
             rows += evidence;
             standing = if there == SendStanding::Absent { standing } else { there };
         }
-        let anchored = |shown: &Shown| doubt.anchor.as_ref().is_none_or(|anchor| shown.identities.contains(anchor));
+        let anchored = |shown: &Shown| send.anchor.as_ref().is_none_or(|anchor| shown.identities.contains(anchor));
         let had_rows =
-            |shown: &Shown| if shown.there.is_first { doubt.anchor.is_some() } else { shown.there.known_before };
-        let sent_to = &doubt.attempt.destination;
+            |shown: &Shown| if shown.there.is_first { send.anchor.is_some() } else { shown.there.known_before };
+        let sent_to = &send.attempt.destination;
         let findings = LookFindings {
             reaches_back: looks
                 .iter()
@@ -266,75 +282,83 @@ impl Reconciler {
             doubtful: evidence.doubtful,
             standing,
         };
-        let words = in_words(doubt.lookups + 1, findings, rows, evidence.found);
-        tracing::info!(channel_name = %self.settings.name, message_id = %doubt.attempt.m_id, evidence = words,
-            "looked for message `{}`", doubt.attempt.m_id);
-        let doubt = &InDoubtSend { evidence: Some(words), ..doubt.clone() };
+        let words = in_words(send.lookups + 1, findings, rows, evidence.found);
+        tracing::info!(channel_name = %self.settings.name, message_id = %send.attempt.m_id, evidence = words,
+            "looked for message `{}`", send.attempt.m_id);
+        let send = &InDoubtSend { evidence: Some(words), ..send.clone() };
         if evidence.found {
-            return self.found(doubt).await;
+            return self.found(send).await;
         }
-        let proves = findings.prove_absence() && since(doubt.unknown_ms, now_ms) >= lag;
-        let absences = doubt.absences + u32::from(proves);
-        let absent_since_ms = doubt.absent_ms.or_else(|| proves.then_some(now_ms));
+        let proves = findings.prove_absence() && since(send.unknown_ms, now_ms) >= lag;
+        let absences = send.absences + u32::from(proves);
+        let absent_since_ms = send.absent_ms.or_else(|| proves.then_some(now_ms));
         let absent_for = absent_since_ms.map_or(Duration::ZERO, |then_ms| since(then_ms, now_ms));
         // The part before is of the same kind; what was sent before may not be.
-        let part_before_shown = doubt.attempt.part > 0 && evidence.before_shown == Some(true);
-        match next(&self.settings.look_after, ReconcileState { made: doubt.lookups + 1, absences, absent_for, lag }) {
+        let part_before_shown = send.attempt.part > 0 && evidence.before_shown == Some(true);
+        match next(&self.settings.look_after, ReconcileState { made: send.lookups + 1, absences, absent_for, lag }) {
             Reconciliation::Look(wait) => {
                 let look = if proves { LookupResult::Absent } else { LookupResult::Inconclusive };
-                self.store.record_lookup(doubt, look, now_ms.saturating_add(millis(wait)), now_ms).await
+                self.store.record_lookup(send, look, now_ms.saturating_add(millis(wait)), now_ms).await
             }
-            Reconciliation::NotSent if doubt.shows || part_before_shown => self.not_sent(doubt).await,
-            Reconciliation::NotSent | Reconciliation::Unresolved => self.undecided(doubt).await,
+            Reconciliation::NotSent if send.shows || part_before_shown => self.not_sent(send).await,
+            Reconciliation::NotSent | Reconciliation::Unresolved => self.unresolved(send).await,
         }
     }
 
     /// A row shows the message: it was sent.
-    async fn found(&self, doubt: &InDoubtSend) -> Result<(), StoreError> {
-        let more = doubt.attempt.part + 1 < self.messenger.parts(&doubt.attempt.content);
-        self.settle(doubt, Settlement::Sent { afilnet_id: None, more }).await
+    async fn found(&self, send: &InDoubtSend) -> Result<(), StoreError> {
+        let more = send.attempt.part + 1 < self.messenger.parts(&send.attempt.content);
+        self.settle(send, Settlement::Sent { afilnet_id: None, more }).await
     }
 
     /// Certainly not sent: queued again in its old place, unless it is too old.
-    async fn not_sent(&self, doubt: &InDoubtSend) -> Result<(), StoreError> {
-        let fault = fault(doubt);
-        let settlement = if gives_up(&self.settings, &doubt.attempt, &fault, now_ms()) {
-            let got = if doubt.attempt.part == 0 { Delivered::No } else { Delivered::Maybe };
+    async fn not_sent(&self, send: &InDoubtSend) -> Result<(), StoreError> {
+        let fault = fault(send);
+        let settlement = if gives_up(&self.settings, &send.attempt, &fault, now_ms()) {
+            let got = if send.attempt.part == 0 { Delivered::No } else { Delivered::Maybe };
             let notice = Some(failure_text(&fault, got, self.settings.language));
             Settlement::Failed { fault, notice }
         } else {
             Settlement::Queued { due_ms: None, fault }
         };
-        self.settle(doubt, settlement).await
+        self.settle(send, settlement).await
     }
 
     /// The look-ups could not settle it: as `on_unconfirmed` says.
-    async fn undecided(&self, doubt: &InDoubtSend) -> Result<(), StoreError> {
-        let fault = fault(doubt);
+    async fn unresolved(&self, send: &InDoubtSend) -> Result<(), StoreError> {
+        let fault = fault(send);
         let held = match self.settings.on_unconfirmed {
             // Not without end: each send whose outcome stays unknown may be one more delivery.
             OnUnconfirmed::Resend
-                if doubt.attempt.number < MOST_RESENDS
-                    && !gives_up(&self.settings, &doubt.attempt, &fault, now_ms()) =>
+                if send.attempt.number < MOST_RESENDS && !gives_up(&self.settings, &send.attempt, &fault, now_ms()) =>
             {
-                tracing::warn!(message_id = %doubt.attempt.m_id,
+                tracing::warn!(message_id = %send.attempt.m_id,
                     "message `{}` may have been delivered, and looking could not tell; it is sent again, as on_unconfirmed says",
-                    doubt.attempt.m_id);
-                return self.settle(doubt, Settlement::Queued { due_ms: None, fault }).await;
+                    send.attempt.m_id);
+                return self.settle(send, Settlement::Queued { due_ms: None, fault }).await;
             }
             OnUnconfirmed::Fail | OnUnconfirmed::Resend => false,
             OnUnconfirmed::Hold => true,
         };
         let notice = failure_text(&fault, Delivered::Maybe, self.settings.language);
-        self.settle(doubt, Settlement::Unconfirmed { fault, notice, held }).await
+        self.settle(send, Settlement::Unconfirmed { fault, notice, held }).await
     }
 
-    async fn settle(&self, doubt: &InDoubtSend, settlement: Settlement) -> Result<(), StoreError> {
+    async fn settle(&self, send: &InDoubtSend, settlement: Settlement) -> Result<(), StoreError> {
         let now_ms = now_ms();
-        self.store.resolve(doubt, self.epoch, settlement.clone(), now_ms).await?;
-        report(&self.settings, &doubt.attempt, &settlement, since(doubt.unknown_ms, now_ms));
+        self.store.resolve(send, self.epoch, settlement.clone(), now_ms).await?;
+        report(&self.settings, &send.attempt, &settlement, since(send.unknown_ms, now_ms));
         Ok(())
     }
+}
+
+/// What a look reads.
+struct ToRead {
+    positions: Vec<Position>,
+    /// The other spelling of the number, of which nothing is known.
+    guess: Option<Position>,
+    /// They are all destinations of the contact.
+    complete: bool,
 }
 
 /// What a look showed, for a person.
@@ -359,6 +383,6 @@ fn in_words(look: u32, findings: LookFindings, rows: LookEvidence, found: bool) 
     words
 }
 
-fn fault(doubt: &InDoubtSend) -> Fault {
-    doubt.attempt.before.fault.as_deref().map_or(Fault::Interrupted, Fault::from_code)
+fn fault(send: &InDoubtSend) -> Fault {
+    send.attempt.before.fault.as_deref().map_or(Fault::Interrupted, Fault::from_code)
 }

@@ -15,6 +15,9 @@ const MOST_NAMED: usize = 10;
 pub(super) struct Contacts {
     /// By the contact that a destination makes, the one that the store knows: for numbers with two spellings.
     known: HashMap<ContactId, ContactId>,
+    /// The same of those that the store does not know yet, so that both spellings stay one contact while the first read of
+    /// it is under way.
+    chosen: HashMap<ContactId, ContactId>,
     /// Contacts that the last list shows under several destinations.
     several: HashMap<ContactId, Vec<Destination>>,
     /// How many of these were said.
@@ -100,11 +103,13 @@ impl Contacts {
             let known = [contact, &other].into_iter().find(|contact| is_stored(contact));
             if let Some(known) = known {
                 self.known.insert(contact.clone(), known.clone());
+                self.chosen.remove(contact);
                 continue;
             }
             // What is not stored yet may be so with the next message: asked again.
-            let first = spelled.get(&other).unwrap_or(contact).clone();
-            spelled.insert(contact.clone(), first);
+            let chosen = self.chosen.entry(contact.clone()).or_insert_with(|| contact.clone()).clone();
+            self.chosen.insert(other, chosen.clone());
+            spelled.insert(contact.clone(), chosen);
         }
         Ok(spelled)
     }

@@ -62,7 +62,13 @@ impl Unlisted {
                 self.held.remove(chat);
             }
         }
-        let (name, count) = (&settings.name, self.held.len());
+        // Under another spelling of its number a contact may be listed: that is no sign of a cut list.
+        let contacts: HashSet<&ContactId> = match self.held.len() {
+            0 => HashSet::new(),
+            _ => chats.iter().map(|(chat, _)| &chat.contact).collect(),
+        };
+        let count = self.held.iter().filter(|chat| !contacts.contains(&chat.contact)).count();
+        let name = &settings.name;
         telemetry::metrics::unlisted_conversations(name, count);
         match self.list.round(chats.len(), count) {
             Some(Change::Cut { length, constant }) => {

@@ -29,7 +29,9 @@ impl Reader {
         } else {
             self.store.account_traits(&self.settings.name).await?
         };
-        let recorded_ms = seen.rows.iter().map(|row| row.seen_ms).max();
+        // Not the beginning of this very page, which may have been recorded in an earlier turn.
+        let before = seen.rows.iter().map(|row| row.seen_ms).filter(|seen_ms| *seen_ms < fetched.began_ms);
+        let recorded_ms = before.max();
         let read_before_ms = request.previous.map(|previous| previous.began_ms).max(recorded_ms);
         Ok(Sends { unmatched, account, read_before_ms: read_before_ms.map(|ms| ms.min(fetched.began_ms)) })
     }
@@ -54,8 +56,12 @@ impl Reader {
                 row.direction = Direction::Unknown;
             }
         }
+        let elsewhere = seen.elsewhere();
         let mut since: Vec<RowSince<'_>> = Vec::new();
         for (row, name) in rows.iter().zip(&page.identities) {
+            if elsewhere.holds(row) {
+                continue; // it counts where it was read first
+            }
             let before = known.get(name.as_str());
             if before.is_some_and(|before| before.seen_ms < *began_ms) {
                 continue;

@@ -38,10 +38,12 @@ impl Page {
         self.new[from..].iter().flatten().next().copied()
     }
 
-    /// How far it is recorded before anything that was written at `until`.
+    /// How far it is recorded before anything that was written at `until`: not less than what is known of it, so that the
+    /// beginning reaches back to the read before.
     fn up_to(&self, from: usize, until: Option<Written>) -> usize {
         let later = |written: &Option<Written>| written.is_some_and(|at| until.is_some_and(|until| at > until));
-        let end = self.new[from..].iter().position(later).filter(|_| self.divides);
+        let known = self.new.iter().rposition(Option::is_none).map_or(0, |last| last + 1);
+        let end = self.new[from..].iter().position(later).filter(|end| self.divides && from + end >= known);
         end.map_or(self.new.len(), |rows| from + rows)
     }
 }

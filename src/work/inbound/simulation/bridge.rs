@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use super::world::{Attempt, Author, Outcome, Said, World};
 use crate::domain::content::Text;
 use crate::domain::matching::{
-    AccountTraits, Known, Match, ReadContext, RowFingerprint, RowShape, RowSince, SendStanding, SendVerdict, ShownAs,
-    Shows, UnmatchedSend, identify, next_tail, standing,
+    AccountTraits, Elsewhere, Known, Match, ReadContext, RowFingerprint, RowShape, RowSince, SendStanding, SendVerdict,
+    ShownAs, Shows, UnmatchedSend, identify, next_tail, standing,
 };
 use crate::domain::reconcile::{LookFindings, ReconcileState, Reconciliation, next};
 use crate::domain::{AfilnetRow, ContactId, Content, Delivery, Event, EventBody, MId, Webhook};
@@ -278,6 +278,7 @@ impl Bridge {
             blank: &blank,
             postponed: &self.postponed,
             how: &how,
+            elsewhere: &Elsewhere::default(),
             unmatched: &unmatched,
             account: &account,
             read_before_ms: self.previous_ms.max(recorded_ms),
