@@ -54,7 +54,7 @@ impl AnnaClient {
         Ok(Arc::new(Self {
             http: http(&settings.ca)?,
             tokens: Arc::default(),
-            breaker: Breaker::new(),
+            breaker: Breaker::new(settings.budget.min(LONGEST_CALL)),
             parallel: Semaphore::new(settings.max_parallel),
             settings: settings.clone(),
         }))
