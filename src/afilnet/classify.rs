@@ -122,6 +122,31 @@ fn report(noise: &str, withheld: &Withheld) {
     }
 }
 
+/// Returns whether afilnet.md section 4 names this code: one of its methods, or of another class that may leak in.
+pub(super) fn is_documented(code: &str) -> bool {
+    const CODES: &[&str] = &[
+        "MISSING_USER",
+        "MISSING_PASSWORD",
+        "MISSING_CLASS",
+        "MISSING_METHOD",
+        "MISSING_COMPULSORY_PARAM",
+        "INCORRECT_USER_PASSWORD",
+        "INCORRECT_CLASS",
+        "INCORRECT_METHOD",
+        "CHANNEL_NOT_FOUND",
+        "CHAT_NOT_FOUND",
+        "INCORRECT_FILETYPE",
+        "INCORRECT_FILEURL",
+        "INCORRECT_THUMBURL",
+        "NO_CREDITS",
+        "NO_ROUTE_AVAILABLE",
+        "NOT_ACCESS_TO_TEMPLATE",
+        "INCORRECT_TYPE",
+        "MISSING_MAIN_FIELD",
+    ];
+    CODES.contains(&code)
+}
+
 /// Returns the meaning of an ERROR envelope: nothing was sent (afilnet.md section 4), whatever the HTTP status.
 /// `noisy`: with PHP errors around it, an undocumented code may come from any step, also from one after the send.
 fn by_code(error: &str, http: u16, noisy: bool, withheld: &Withheld) -> (Effect, Fault) {

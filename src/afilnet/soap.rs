@@ -6,6 +6,7 @@ use quick_xml::escape::{escape, resolve_predefined_entity};
 use quick_xml::events::Event;
 use serde_json::value::RawValue;
 
+use super::classify::is_documented;
 use crate::config;
 
 /// Longest of Afilnet's codes, in bytes.
@@ -173,17 +174,18 @@ fn inside(elements: &[Element], at: usize) -> &[Element] {
     &rest[..end]
 }
 
-/// Returns the ERROR envelope of a SOAP fault. `None` for a fault of the server without a code of Afilnet's: it may come from
-/// before the send or from after it, so it proves nothing.
+/// Returns the ERROR envelope of a SOAP fault. `None` for a fault of the server without a documented code of Afilnet's: it may
+/// come from before the send or from after it, so it proves nothing. `TIMEOUT` would be such a word.
 fn fault(parts: &[Element]) -> Option<String> {
     let text = |name: &str| parts.iter().find(|part| part.name == name).map(|part| part.text.trim());
     let local = |text: &'_ str| text.rsplit(':').next().unwrap_or_default().to_owned();
-    let code = ["faultstring", "error", "detail"].into_iter().filter_map(text).find(|text| is_code(text));
-    let code = code.map(str::to_owned).or_else(|| text("faultcode").map(local).filter(|code| is_code(code)));
     // Nothing was carried out under these codes of SOAP 1.1; they may go on after a dot.
     let refused = text("faultcode")
         .map(local)
         .is_some_and(|code| matches!(code.split('.').next(), Some("Client" | "VersionMismatch" | "MustUnderstand")));
+    let is_code = |code: &str| if refused { is_code(code) } else { is_documented(code) };
+    let code = ["faultstring", "error", "detail"].into_iter().filter_map(text).find(|text| is_code(text));
+    let code = code.map(str::to_owned).or_else(|| text("faultcode").map(local).filter(|code| is_code(code)));
     let error = code.or_else(|| text("faultstring").filter(|_| refused).map(str::to_owned))?;
     Some(serde_json::json!({"status": "ERROR", "error": error}).to_string())
 }
@@ -324,9 +326,11 @@ mod tests {
         assert_eq!(fault("s:Client.Authentication", &words("Bad call")), error("Bad call"));
         assert_eq!(fault("s:VersionMismatch", &words("Wrong Version")), error("Wrong Version"));
         let quoting = format!("{}<detail>{{\"status\":\"SUCCESS\"}}</detail>", words("Internal error"));
-        for rest in ["", &words("Internal error"), &quoting] {
+        for rest in ["", &words("Internal error"), &quoting, &words("TIMEOUT"), &words("INTERNAL_ERROR")] {
             assert_eq!(fault("s:Server", rest), "", "{rest}");
         }
+        assert_eq!(fault("TIMEOUT", &words("No")), "");
+        assert_eq!(fault("s:Client", &words("BAD_CALL")), error("BAD_CALL"));
     }
 
     #[test]

@@ -1,10 +1,9 @@
 //! Keeps calls from AnnA while it fails (anna.md section 8): three counted failures in a row, a minute without calls, then one
-//! trial. A call that is given up counts as failed.
+//! trial. A call that is given up counts as failed if it had a fair part of its time.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::time::Instant;
 
 use super::error::AnnaError;
@@ -30,7 +29,7 @@ pub(super) enum Conclusion {
 
 impl Conclusion {
     /// By anna.md section 5.
-    pub(super) fn of(answered: &Result<Value, AnnaError>) -> Self {
+    pub(super) fn of<T>(answered: &Result<T, AnnaError>) -> Self {
         match answered {
             Ok(_) | Err(AnnaError::Api { server: false, .. } | AnnaError::Auth(_) | AnnaError::Open) => Self::Works,
             Err(AnnaError::Busy { asked }) => Self::Pauses(asked.unwrap_or(PAUSE).min(LONGEST_PAUSE)),
@@ -49,48 +48,65 @@ struct State {
 
 /// The circuit breaker of one company.
 #[derive(Debug)]
-pub(super) struct Breaker(Mutex<State>);
+pub(super) struct Breaker {
+    state: Mutex<State>,
+    /// How long a call that is given up must have run to count as failed.
+    fair: Duration,
+}
 
-/// That a call may be made. Dropped without a conclusion, it counts as failed.
+/// That a call may be made. Dropped without a conclusion, it counts as failed if the call has run for half of what a call has
+/// at most: a shorter one was given up for what came before it, such as a slow login.
 pub(super) struct Admission<'a> {
     breaker: &'a Breaker,
+    since: Instant,
+    /// It is the trial after a pause.
+    trial: bool,
     concluded: bool,
 }
 
 impl Breaker {
-    pub(super) fn new() -> Self {
-        Self(Mutex::default())
+    /// For calls that have `allowance` at most.
+    pub(super) fn new(allowance: Duration) -> Self {
+        Self { state: Mutex::default(), fair: allowance / 2 }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a call may be made now; of those after a pause, one.
     pub(super) fn admit(&self) -> Option<Admission<'_>> {
         let mut state = self.state();
+        let (since, trial) = (Instant::now(), state.open_until.is_some());
         if let Some(open_until) = state.open_until {
-            if Instant::now() < open_until || state.trial {
+            if since < open_until || state.trial {
                 return None;
             }
             state.trial = true;
         }
-        Some(Admission { breaker: self, concluded: false })
+        Some(Admission { breaker: self, since, trial, concluded: false })
     }
 
-    fn note(&self, conclusion: Conclusion) {
+    /// Counts how a call ended; `None`: it proves nothing. While it is open, only the trial closes it: other calls that end now
+    /// began before the pause, and may do no more than lengthen it.
+    fn note(&self, conclusion: Option<Conclusion>, trial: bool) {
+        let now = Instant::now();
         let mut state = self.state();
         let was_open = state.open_until.is_some();
-        state.trial = false;
+        if trial {
+            state.trial = false;
+        }
         match conclusion {
-            Conclusion::Works => *state = State::default(),
-            Conclusion::Pauses(pause) => state.open_until = Some(Instant::now() + pause),
-            Conclusion::Fails => {
+            Some(Conclusion::Works) if trial || !was_open => *state = State::default(),
+            Some(Conclusion::Pauses(pause)) if trial => state.open_until = Some(now + pause),
+            Some(Conclusion::Pauses(pause)) => state.open_until = state.open_until.max(Some(now + pause)),
+            Some(Conclusion::Fails) if trial || !was_open => {
                 state.failures = state.failures.saturating_add(1);
-                if was_open || state.failures >= MOST_FAILURES {
-                    state.open_until = Some(Instant::now() + PAUSE);
+                if trial || state.failures >= MOST_FAILURES {
+                    state.open_until = Some(now + PAUSE);
                 }
             }
+            Some(Conclusion::Works | Conclusion::Fails) | None => {}
         }
         let is_open = state.open_until.is_some();
         drop(state);
@@ -109,14 +125,15 @@ impl Admission<'_> {
     /// The call has ended.
     pub(super) fn conclude(mut self, conclusion: Conclusion) {
         self.concluded = true;
-        self.breaker.note(conclusion);
+        self.breaker.note(Some(conclusion), self.trial);
     }
 }
 
 impl Drop for Admission<'_> {
     fn drop(&mut self) {
         if !self.concluded {
-            self.breaker.note(Conclusion::Fails);
+            let fair = self.since.elapsed() >= self.breaker.fair;
+            self.breaker.note(fair.then_some(Conclusion::Fails), self.trial);
         }
     }
 }
@@ -125,18 +142,22 @@ impl Drop for Admission<'_> {
 mod tests {
     use super::*;
 
+    const ALLOWANCE: Duration = Duration::from_secs(10);
+
     fn fail(breaker: &Breaker) {
         breaker.admit().unwrap().conclude(Conclusion::Fails);
     }
 
     #[tokio::test(start_paused = true)]
     async fn three_failures_in_a_row_open_it_and_one_trial_closes_it() {
-        let breaker = Breaker::new();
+        let breaker = Breaker::new(ALLOWANCE);
         fail(&breaker);
         fail(&breaker);
         breaker.admit().unwrap().conclude(Conclusion::Works);
         fail(&breaker);
-        drop(breaker.admit().unwrap()); // given up: a failure too
+        let given_up = breaker.admit().unwrap();
+        tokio::time::advance(ALLOWANCE / 2).await;
+        drop(given_up); // a failure too
         assert!(breaker.admit().is_some_and(|admission| {
             admission.conclude(Conclusion::Fails);
             true
@@ -157,13 +178,59 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_pauses_as_long_as_it_is_asked_to_within_reason() {
         for (asked, pause) in [(Some(Duration::from_secs(7)), 7), (None, 60), (Some(Duration::from_hours(9)), 300)] {
-            let breaker = Breaker::new();
-            let conclusion = Conclusion::of(&Err(AnnaError::Busy { asked }));
+            let breaker = Breaker::new(ALLOWANCE);
+            let conclusion = Conclusion::of::<()>(&Err(AnnaError::Busy { asked }));
             breaker.admit().unwrap().conclude(conclusion);
             tokio::time::advance(Duration::from_secs(pause - 1)).await;
             assert!(breaker.admit().is_none(), "{asked:?}");
             tokio::time::advance(Duration::from_secs(1)).await;
             assert!(breaker.admit().is_some(), "{asked:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_from_before_a_pause_neither_ends_nor_shortens_it() {
+        for conclusion in [Conclusion::Works, Conclusion::Fails, Conclusion::Pauses(Duration::from_secs(1))] {
+            let breaker = Breaker::new(ALLOWANCE);
+            let before = breaker.admit().unwrap();
+            breaker.admit().unwrap().conclude(Conclusion::Pauses(LONGEST_PAUSE));
+            before.conclude(conclusion);
+            tokio::time::advance(Duration::from_secs(299)).await;
+            assert!(breaker.admit().is_none(), "{conclusion:?}");
+            tokio::time::advance(Duration::from_secs(1)).await;
+            assert!(breaker.admit().is_some(), "{conclusion:?}: nor lengthens it");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_from_before_a_pause_lets_no_second_trial_through() {
+        for conclusion in [Conclusion::Works, Conclusion::Fails] {
+            let breaker = Breaker::new(ALLOWANCE);
+            let (before, given_up) = (breaker.admit().unwrap(), breaker.admit().unwrap());
+            (0..MOST_FAILURES).for_each(|_| fail(&breaker));
+            tokio::time::advance(PAUSE).await;
+            let trial = breaker.admit().unwrap();
+            before.conclude(conclusion);
+            drop(given_up);
+            assert!(breaker.admit().is_none(), "{conclusion:?}: a trial is under way");
+            trial.conclude(Conclusion::Works);
+            assert!(breaker.admit().is_some(), "{conclusion:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_that_are_given_up_at_once_prove_nothing() {
+        let breaker = Breaker::new(ALLOWANCE);
+        let given_up = |count: usize| (0..count).map(|_| breaker.admit().unwrap()).collect::<Vec<_>>();
+        let calls = given_up(4);
+        tokio::time::advance(Duration::from_millis(4999)).await;
+        drop(calls);
+        let calls = given_up(3);
+        tokio::time::advance(ALLOWANCE / 2).await;
+        drop(calls);
+        assert!(breaker.admit().is_none(), "they had half of their time");
+        tokio::time::advance(PAUSE).await;
+        drop(breaker.admit().unwrap());
+        assert!(breaker.admit().is_some(), "another call is the trial");
     }
 }

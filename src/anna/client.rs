@@ -54,69 +54,87 @@ impl AnnaClient {
         Ok(Arc::new(Self {
             http: http(&settings.ca)?,
             tokens: Arc::default(),
-            breaker: Breaker::new(),
+            breaker: Breaker::new(settings.budget.min(LONGEST_CALL)),
             parallel: Semaphore::new(settings.max_parallel),
             settings: settings.clone(),
         }))
     }
 
-    /// Makes one call with the token, and returns its payload; `Null` where the endpoint has none. Where AnnA does not accept
-    /// the token, it is renewed and the call made again, once (anna.md section 3).
+    /// Makes one call with the token, and returns its payload; `Null` where the endpoint has none.
     pub(crate) async fn ask(self: &Arc<Self>, request: &Request<'_>) -> Result<Value, AnnaError> {
+        self.ask_for(request, |payload| Ok(payload.clone())).await
+    }
+
+    /// Makes one call with the token, and returns what `read` makes of its payload: what it does not accept counts as any other
+    /// failure of the call. Where AnnA does not accept the token, it is renewed and the call made again, once (anna.md
+    /// section 3); where it does not accept a token that it has just given, it refuses this call.
+    pub(super) async fn ask_for<T: Send>(
+        self: &Arc<Self>,
+        request: &Request<'_>,
+        read: impl Fn(&Value) -> Result<T, AnnaError> + Send + Sync,
+    ) -> Result<T, AnnaError> {
         let endpoint = request.endpoint();
         let body = request.body(self.settings.company_hash.expose_secret());
-        let token = self.token().await?;
-        match self.exchange(endpoint, body.clone(), Some(&token), request.user_id()).await {
-            Err(AnnaError::Auth(_)) => {
-                self.tokens.lock().await.forget(&token);
-                let token = self.token().await?;
-                self.exchange(endpoint, body, Some(&token), request.user_id()).await
+        let mut again = false;
+        loop {
+            let (token, new) = self.token().await?;
+            let why = match self.exchange(endpoint, body.clone(), Some(&token), request.person(), &read).await {
+                Err(AnnaError::Auth(why)) => why,
+                other => return other,
+            };
+            if !self.tokens.lock().await.refused(&token, new || again) {
+                let message = format!("{why}, though the token is new");
+                return Err(AnnaError::Api { message, other_reason: true, server: false });
             }
-            other => other,
+            again = true;
         }
     }
 
     /// Gets a token, and returns how long it is used.
     pub(crate) async fn token_lifetime(self: &Arc<Self>) -> Result<Duration, AnnaError> {
-        Ok(self.token().await?.lifetime())
+        Ok(self.token().await?.0.lifetime())
     }
 
-    /// The token, renewed where it is due. The renewal goes on though its caller has given up: others wait for it.
-    async fn token(self: &Arc<Self>) -> Result<Token, AnnaError> {
+    /// The token, renewed where it is due, and whether it was. The renewal goes on though its caller has given up: others wait
+    /// for it.
+    async fn token(self: &Arc<Self>) -> Result<(Token, bool), AnnaError> {
         let tokens = Arc::clone(&self.tokens).lock_owned().await;
         if let Some(known) = tokens.known() {
-            return known;
+            return known.map(|token| (token, false));
         }
         let this = Arc::clone(self);
         let renewal = tokio::spawn(async move { this.renew(tokens).await });
-        renewal.await.unwrap_or(Err(AnnaError::Transport("the renewal of the token broke off")))
+        let renewed = renewal.await.unwrap_or(Err(AnnaError::Transport("the renewal of the token broke off")));
+        renewed.map(|token| (token, true))
     }
 
     async fn renew(&self, mut tokens: OwnedMutexGuard<Tokens>) -> Result<Token, AnnaError> {
         let settings = &self.settings;
         let body =
             wire::login(settings.company_hash.expose_secret(), &settings.user, settings.password.expose_secret());
-        let answer = self.exchange(Endpoint::GetToken, body, None, "").await;
-        let token =
-            answer.and_then(|data| Token::read(&data, wall()).ok_or(AnnaError::Protocol("GetToken brought no token")));
-        tokens.keep(token)
+        let read = |data: &Value| Token::read(data, wall()).ok_or(AnnaError::Protocol("GetToken brought no token"));
+        tokens.keep(self.exchange(Endpoint::GetToken, body, None, ["", ""], read).await)
     }
 
-    /// Makes one call, once.
-    async fn exchange(
+    /// Makes one call about a person, once.
+    async fn exchange<T>(
         &self,
         endpoint: Endpoint,
         body: Vec<u8>,
         token: Option<&Token>,
-        user_id: &str,
-    ) -> Result<Value, AnnaError> {
+        person: [&str; 2],
+        read: impl Fn(&Value) -> Result<T, AnnaError>,
+    ) -> Result<T, AnnaError> {
         let _place = self.parallel.acquire().await.map_err(|_| AnnaError::Transport("the client is closed"))?;
-        let Some(trial) = self.breaker.admit() else { return Err(AnnaError::Open) };
+        let Some(admission) = self.breaker.admit() else { return Err(AnnaError::Open) };
         let answered = self.post(endpoint, body, token).await.and_then(|(status, asked, body)| {
-            let private = [self.settings.company_hash.expose_secret(), user_id, self.settings.password.expose_secret()];
-            wire::classify(endpoint, status, asked, &body, &private)
+            let (settings, [user_id, doc_value]) = (&self.settings, person);
+            let (hash, password) = (settings.company_hash.expose_secret(), settings.password.expose_secret());
+            let bearer = token.map_or("", |token| token.value().expose_secret());
+            let private = [hash, &settings.user, password, bearer, user_id, doc_value];
+            wire::classify(endpoint, status, asked, &body, &private).and_then(|payload| read(&payload))
         });
-        trial.conclude(Conclusion::of(&answered));
+        admission.conclude(Conclusion::of(&answered));
         let outcome = answered.as_ref().err().map_or("ok", AnnaError::class);
         metrics::anna::call(endpoint.name(), outcome);
         tracing::debug!(anna_endpoint = endpoint.name(), outcome, "AnnA was asked");

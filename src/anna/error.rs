@@ -10,8 +10,8 @@ pub(crate) enum AnnaError {
     Api {
         /// AnnA's words, without what is private.
         message: String,
-        /// They say that somebody closed this user on purpose.
-        inactive: bool,
+        /// They name a reason that is not an unknown user: somebody closed this one on purpose, or the call is not allowed.
+        other_reason: bool,
         /// With an HTTP status of the server's own failures.
         server: bool,
     },

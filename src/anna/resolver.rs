@@ -178,28 +178,25 @@ async fn ask(client: &Arc<AnnaClient>, user_id: &str, wanted: &Wanted) -> Result
     let by_document = Person { user_id: "", doc_type: &settings.doc_type, doc_value: user_id };
     let by_id = Person { user_id, doc_type: "", doc_value: "" };
     let person = if settings.doc_type.is_empty() { by_id } else { by_document };
+    let link = |link: &Value| checked_link(link, &settings.link_hosts);
+    let chat_url = |access: &Value| link(key(access, "ChatURL").unwrap_or(&Value::Null));
     match wanted {
         Wanted::ChatUrl { alias } => {
             let start_service = alias.as_deref().unwrap_or(&settings.start_service);
-            let access = match client.ask(&Request::UserHash { user_id, start_service }).await {
-                // Somebody closed an inactive account on purpose; a user who is there keeps the name that is stored.
-                Err(AnnaError::Api { inactive: false, .. }) if settings.create_users => {
+            match client.ask_for(&Request::UserHash { user_id, start_service }, chat_url).await {
+                // Somebody closed an inactive account on purpose; a user who is there keeps the name that is stored: failures of
+                // the server and a wrong alias say nothing of the user.
+                Err(AnnaError::Api { other_reason: false, server: false, .. })
+                    if settings.create_users && alias.is_none() =>
+                {
                     let request = Request::UserHashForced { user_id, user_name: user_id, start_service };
-                    client.ask(&request).await?
+                    client.ask_for(&request, chat_url).await
                 }
-                other => other?,
-            };
-            let link = key(&access, "ChatURL").unwrap_or(&Value::Null);
-            checked_link(link, &settings.link_hosts)
+                other => other,
+            }
         }
-        Wanted::MessengerLink => {
-            let link = client.ask(&Request::Link(person)).await?;
-            checked_link(&link, &settings.link_hosts)
-        }
-        Wanted::Pending => {
-            let number = client.ask(&Request::AlertCounter(person, Filters::default())).await?;
-            checked_number(&number)
-        }
+        Wanted::MessengerLink => client.ask_for(&Request::Link(person), link).await,
+        Wanted::Pending => client.ask_for(&Request::AlertCounter(person, Filters::default()), checked_number).await,
     }
 }
 

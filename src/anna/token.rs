@@ -94,6 +94,8 @@ pub(super) struct Tokens {
     token: Option<Token>,
     /// Until when no login is tried, and the wait that led there.
     held_off: Option<(Instant, Duration)>,
+    /// Until when the token is kept though a call with it is refused: such a call was refused with a new one too.
+    kept_until: Option<Instant>,
 }
 
 impl Tokens {
@@ -111,7 +113,7 @@ impl Tokens {
     pub(super) fn keep(&mut self, renewed: Result<Token, AnnaError>) -> Result<Token, AnnaError> {
         match renewed {
             Ok(token) => {
-                *self = Self { token: Some(token.clone()), held_off: None };
+                *self = Self { token: Some(token.clone()), ..Self::default() };
                 Ok(token)
             }
             Err(error) => {
@@ -130,11 +132,20 @@ impl Tokens {
         }
     }
 
-    /// AnnA does not accept this token any more.
-    pub(super) fn forget(&mut self, token: &Token) {
+    /// Takes note that AnnA refused a call for its token, and returns whether another token may help. If it had just been
+    /// given (`new`), the refusal is one of the call: for a minute, calls that are refused so cost no login.
+    pub(super) fn refused(&mut self, token: &Token, new: bool) -> bool {
         use secrecy::ExposeSecret as _;
+        let now = Instant::now();
+        if new {
+            self.kept_until = Some(now + HOLD_OFF);
+        }
+        if self.kept_until.is_some_and(|until| now < until) {
+            return false;
+        }
         let same = |known: &mut Token| known.value.expose_secret() == token.value.expose_secret();
         self.token.take_if(same);
+        true
     }
 }
 
@@ -195,7 +206,7 @@ mod tests {
         assert!(tokens.known().unwrap().is_ok());
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(tokens.known().is_none());
-        let refused = || Err(AnnaError::Api { message: "no".into(), inactive: false, server: false });
+        let refused = || Err(AnnaError::Api { message: "no".into(), other_reason: false, server: false });
         for minutes in [1, 2, 4, 8, 15, 15] {
             assert!(matches!(tokens.keep(refused()), Err(AnnaError::Auth(_))));
             tokio::time::advance(Duration::from_secs(minutes * 60 - 1)).await;
@@ -207,9 +218,23 @@ mod tests {
         assert!(tokens.known().is_none(), "an outage is no wrong password");
         tokens.keep(Ok(token.clone())).unwrap();
         let other = Token::read(&json!({"Token": "other"}), Timestamp::UNIX_EPOCH).unwrap();
-        tokens.forget(&other);
+        assert!(tokens.refused(&other, false));
         assert!(tokens.token.is_some());
-        tokens.forget(&token);
+        assert!(tokens.refused(&token, false));
+        assert!(tokens.known().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_is_refused_with_a_new_token_costs_no_further_login_for_a_minute() {
+        let mut tokens = Tokens::default();
+        let token = Token::read(&json!({"Token": "t", "ExpiresIn": "900"}), Timestamp::UNIX_EPOCH).unwrap();
+        tokens.keep(Ok(token.clone())).unwrap();
+        assert!(!tokens.refused(&token, true));
+        tokio::time::advance(Duration::from_secs(59)).await;
+        assert!(!tokens.refused(&token, false));
+        assert!(tokens.known().unwrap().is_ok(), "the token stays");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(tokens.refused(&token, false), "not put off again and again");
         assert!(tokens.known().is_none());
     }
 }

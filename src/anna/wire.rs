@@ -1,6 +1,7 @@
 //! AnnA's JSON: paths, bodies, envelopes (anna.md sections 1, 2 and 5). Keys are written as the samples have them and read in
 //! any case. Pure.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -152,15 +153,15 @@ impl Request<'_> {
         }
     }
 
-    /// Whom it is about, for what may not be repeated; empty: nobody.
-    pub(super) fn user_id(&self) -> &str {
+    /// User id and document value of whom it is about, for what may not be repeated; empty: none.
+    pub(super) fn person(&self) -> [&str; 2] {
         match self {
             Self::UserHash { user_id, .. } | Self::UserHashForced { user_id, .. } | Self::Inactivate { user_id } => {
-                user_id
+                [user_id, ""]
             }
-            Self::Structure => "",
+            Self::Structure => ["", ""],
             Self::AlertCounter(person, _) | Self::Requests(person, _) | Self::Link(person) => {
-                if person.user_id.is_empty() { person.doc_value } else { person.user_id }
+                [person.user_id, person.doc_value]
             }
         }
     }
@@ -234,15 +235,28 @@ fn refusal(message: &str, status: u16, private: &[&str]) -> AnnaError {
     if OF_THE_TOKEN.iter().any(|word| lower.contains(word)) {
         return AnnaError::Auth(message);
     }
-    let inactive = lower.contains("inactiv") || lower.contains("inativ");
-    AnnaError::Api { message, inactive, server: status >= 500 }
+    let other_reason = lower.contains("inactiv") || lower.contains("inativ");
+    AnnaError::Api { message, other_reason, server: status >= 500 }
 }
 
 /// AnnA's words without what is private: its own messages carry the company's hash and the user's id.
 fn shown(message: &str, private: &[&str]) -> String {
-    let kept = private.iter().filter(|secret| !secret.is_empty());
-    let message = kept.fold(message.to_owned(), |message, secret| message.replace(secret, "***"));
+    let mut private: Vec<&str> = private.iter().copied().filter(|secret| !secret.is_empty()).collect();
+    private.sort_by_key(|secret| Reverse(secret.len())); // one may be a part of another
+    let message = private.into_iter().fold(message.to_owned(), |message, secret| without(&message, secret));
     harmless(&message.chars().take(MOST_WORDS).collect::<String>())
+}
+
+/// `message` with `***` in place of `secret`, whatever the case of its ASCII letters.
+fn without(message: &str, secret: &str) -> String {
+    let (lower, secret) = (message.to_ascii_lowercase(), secret.to_ascii_lowercase());
+    let (mut shown, mut end) = (String::new(), 0);
+    for (at, found) in lower.match_indices(&secret) {
+        shown.push_str(&message[end..at]);
+        shown.push_str("***");
+        end = at + found.len();
+    }
+    shown + &message[end..]
 }
 
 #[cfg(test)]
@@ -326,7 +340,7 @@ mod tests {
 
     #[test]
     fn failures_fall_into_the_classes_of_the_contract() {
-        let api = |inactive, server| move |error: &AnnaError| matches!(error, AnnaError::Api { inactive: i, server: s, .. } if (*i, *s) == (inactive, server));
+        let api = |other_reason, server| move |error: &AnnaError| matches!(error, AnnaError::Api { other_reason: o, server: s, .. } if (*o, *s) == (other_reason, server));
         let auth = |error: &AnnaError| matches!(error, AnnaError::Auth(_));
         let busy = |error: &AnnaError| matches!(error, AnnaError::Busy { .. });
         let protocol = |error: &AnnaError| matches!(error, AnnaError::Protocol(_));
@@ -364,6 +378,12 @@ mod tests {
         let error = classified(Endpoint::UserHash, 200, body).unwrap_err();
         let said = error.to_string();
         assert!(said.contains(r"El usuario ***@*** está\ninactivo. ***"), "{said}");
+        let quoting = r#"{"success":false,"message":"ÑUser_id company_hash Company_Hash-2 user_id"}"#;
+        let private = ["COMPANY_HASH", "USER_ID", "", "COMPANY_HASH-2"];
+        let error = classify(Endpoint::GetToken, 200, None, quoting.as_bytes(), &private).unwrap_err();
+        assert!(error.to_string().ends_with(": Ñ*** *** *** ***"), "in any case, the longest first: {error}");
+        let person = Person { user_id: "USER_ID", doc_type: "CPF", doc_value: "DOC_VALUE" };
+        assert_eq!(Request::Link(person).person(), ["USER_ID", "DOC_VALUE"]);
         let long = format!(r#"{{"success":false,"message":"{}"}}"#, "x".repeat(10_000));
         assert!(classified(Endpoint::UserHash, 200, &long).unwrap_err().to_string().len() < 300);
     }

@@ -12,8 +12,8 @@ use crate::telemetry::harmless_json;
 
 /// What stands in place of a secret.
 const MASK: &str = "***";
-/// Keys, in small letters, whose values sign somebody in.
-const SECRET_KEYS: &[&str] = &["hash", "chaturl", "embeddedurl", "token", "pass"];
+/// Ends of keys, in small letters, whose values sign somebody in.
+const SECRET_KEYS: &[&str] = &["hash", "url", "link", "token", "pass"];
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -261,20 +261,21 @@ pub(super) async fn proof(config: &Config) -> String {
     }
 }
 
-/// The same without what signs somebody in: values under the keys of secrets, and every text that holds a link.
+/// The same without what signs somebody in: values under the keys of secrets, but for empty ones, and every text that holds a
+/// link. A link need not name its scheme.
 fn masked(value: Value) -> Value {
     match value {
         Value::Object(object) => {
             let one = |(key, value): (String, Value)| {
                 let lower = key.to_lowercase();
-                let secret = SECRET_KEYS.contains(&lower.as_str()) || lower.ends_with("hash");
-                let value = if secret && !value.is_null() { MASK.into() } else { masked(value) };
+                let secret = SECRET_KEYS.iter().any(|end| lower.ends_with(end));
+                let value = if secret && !value.is_null() && value != "" { MASK.into() } else { masked(value) };
                 (key, value)
             };
             Value::Object(object.into_iter().map(one).collect())
         }
         Value::Array(items) => Value::Array(items.into_iter().map(masked).collect()),
-        Value::String(text) if text.contains("://") => MASK.into(),
+        Value::String(text) if text.contains("//") => MASK.into(),
         other => other,
     }
 }
@@ -287,11 +288,13 @@ mod tests {
     fn secrets_and_links_are_masked_wherever_they_stand() {
         let value = json!({
             "Hash": "h", "ChatURL": "https://a.test/?h", "Expires": "20260101000000", "CompaniesHash": "c",
-            "rows": [{"Protocol": 5, "Link": "see https://a.test/", "Open": true, "nothing": null}]
+            "rows": [{"Protocol": 5, "Link": "see https://a.test/", "Open": true, "nothing": null}],
+            "link": "a.test/?h", "requestUrl": "a.test/?h", "text": "//a.test/?h", "messengerLink": "", "hash": null
         });
         let expected = json!({
             "Hash": MASK, "ChatURL": MASK, "Expires": "20260101000000", "CompaniesHash": MASK,
-            "rows": [{"Protocol": 5, "Link": MASK, "Open": true, "nothing": null}]
+            "rows": [{"Protocol": 5, "Link": MASK, "Open": true, "nothing": null}],
+            "link": MASK, "requestUrl": MASK, "text": MASK, "messengerLink": "", "hash": null
         });
         assert_eq!(masked(value), expected);
     }

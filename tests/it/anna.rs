@@ -283,6 +283,40 @@ async fn a_06_a_token_that_is_not_accepted_any_more_is_renewed_once_and_the_call
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_refused_though_its_token_is_new_costs_no_more_logins_and_blames_no_login() {
+    for known in [false, true] {
+        let anna = anna(Options::default());
+        let mut house = house(&anna).set("ANNA__CREATE_USERS", "true");
+        let bridge = house.start().await;
+        if known {
+            say(&house, &bridge, 9, LINK).await;
+        }
+        anna.fault("UserHash:token_expired:1-50").unwrap();
+        for who in [1, 2, 3, 1] {
+            say(&house, &bridge, who, LINK).await;
+            assert!(arrived(&house, who, 1).await.iter().all(|text| text.ends_with(FALLBACK)), "{known}");
+        }
+        let logins = 1 + usize::from(known);
+        assert_eq!((anna.calls("GetToken"), anna.calls("UserHash")), (logins, 3 + 2 * usize::from(known)), "{known}");
+        assert_eq!(anna.calls("UserHashForced"), 0, "{known}: it is no unknown user");
+        // The token stays.
+        anna.clear_faults();
+        say(&house, &bridge, 4, LINK).await;
+        assert_eq!(arrived(&house, 4, 1).await, [format!("Siga su caso: {}", chat_links(&anna).pop().unwrap())]);
+        assert_eq!(anna.calls("GetToken"), logins, "{known}");
+        let text = metrics(&bridge);
+        let refused = "bridge_anna_fallbacks_total{channel=\"support\",placeholder=\"chat_url\",reason=\"api\"}";
+        assert_eq!(value(&text, refused), 4.0, "{known}");
+        let log = bridge.log();
+        assert!(!log.iter().any(|line| line.contains("check anna.company_hash")), "{known}");
+        assert!(log.iter().any(|line| line.contains("El token *** ha expirado., though the token is new")), "{known}");
+        for secret in anna.secrets() {
+            assert!(!log.iter().any(|line| line.contains(&secret)), "{known}: {secret}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_07_an_inactive_user_is_never_forced_and_a_name_never_written_over() {
     let anna = anna(Options { everybody: false, ..Options::default() });
     let mut house = house(&anna).set("ANNA__CREATE_USERS", "true").set("ANNA__USER_ID", "wa-{digits}");
@@ -303,8 +337,16 @@ async fn a_07_an_inactive_user_is_never_forced_and_a_name_never_written_over() {
     assert_eq!(anna.calls("UserHashForced"), 1);
     assert_eq!((anna.user(&id(1)).unwrap().active, anna.user(&id(2)).unwrap().name.as_str()), (false, "Bea"));
     assert_eq!(anna.user(&id(3)).unwrap().name, id(3));
+    // A failure of the server says nothing of the user, and an alias that AnnA does not know neither.
+    anna.fault("UserHash:server_refused").unwrap();
+    say(&house, &bridge, 2, "{{anna.chat_url|nada}}").await;
+    say(&house, &bridge, 7, "{{anna.chat_url:alta|nada}}").await;
+    assert_eq!(arrived(&house, 7, 1).await, ["nada"]);
+    assert_eq!(arrived(&house, 2, 2).await[1], "nada");
+    assert_eq!((anna.calls("UserHashForced"), anna.user(&id(7))), (1, None));
+    assert_eq!(anna.user(&id(2)).unwrap().name, "Bea");
     let links = chat_links(&anna);
-    assert_eq!(arrived(&house, 2, 1).await, [format!("Siga su caso: {}", links[0])]);
+    assert_eq!(arrived(&house, 2, 2).await[0], format!("Siga su caso: {}", links[0]));
     assert_eq!(arrived(&house, 3, 1).await, [format!("Siga su caso: {}", links[1])]);
     // Who was refused is not asked about again for a minute.
     let calls = anna.calls("UserHash");
@@ -381,6 +423,10 @@ async fn a_09_what_signs_somebody_in_stands_nowhere_but_at_afilnet() {
     }
     anna.expire_tokens();
     say(&house, &bridge, 2, &all).await;
+    // A refused login: AnnA quotes it.
+    anna.set_password("another");
+    anna.expire_tokens();
+    say(&house, &bridge, 2, &all).await;
     house.settled().await;
     rounds(&house, 4).await;
     let mut seen = vec![("metrics", metrics(&bridge).into_bytes())];
@@ -403,6 +449,7 @@ async fn a_09_what_signs_somebody_in_stands_nowhere_but_at_afilnet() {
         log.iter().any(|line| line.contains("***@***")),
         "AnnA's own words are in the log, without what is private"
     );
+    assert!(log.iter().any(|line| line.contains("Usuario *** o ")), "those of the refused login too");
     seen.push(("log", log.join("\n").into_bytes()));
     let secrets = anna.secrets();
     assert!(secrets.len() > 20 && anna.links().len() > 6, "{}", secrets.len());
@@ -571,6 +618,25 @@ async fn a_13_anna_is_left_alone_while_it_fails_and_asked_again_after() {
         say(&house, &bridge, 10, LINK).await;
     }
     assert!(paused.elapsed() > Duration::from_millis(800), "{:?}", paused.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn links_that_are_no_links_count_as_failures() {
+    for kind in ["link_empty", "link_http"] {
+        let anna = anna(Options::default());
+        let mut house = house(&anna);
+        let bridge = house.start().await;
+        anna.fault(&format!("UserHash:{kind}:1-3")).unwrap();
+        for who in 1..5 {
+            say(&house, &bridge, who, LINK).await;
+            assert_eq!(arrived(&house, who, 1).await, [format!("Siga su caso: {FALLBACK}")], "{kind}");
+        }
+        assert_eq!(anna.calls("UserHash"), 3, "{kind}: after three in a row it is not asked");
+        let text = metrics(&bridge);
+        assert_eq!(value(&text, "bridge_anna_paused"), 1.0, "{kind}");
+        let failed = "bridge_anna_calls_total{endpoint=\"UserHash\",outcome=\"protocol\"}";
+        assert_eq!(value(&text, failed), 3.0, "{kind}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -156,6 +156,11 @@ async fn a_text_that_xml_cannot_hold_is_refused_and_a_fault_is_read() {
     house.settled().await;
     assert_eq!(house.afilnet.texts(&contact(1)[1..]), ["sí"]);
     assert_eq!((house.afilnet.calls("sendmessage"), doubts(&bridge)), (2, 1));
+    // One whose words look like a code proves nothing either: it is not simply sent again.
+    house.afilnet.fault("sendmessage:TIMEOUT").unwrap();
+    assert_eq!(house.agent(&bridge, &contact(1), "luego").await.status, 200);
+    house.settled().await;
+    assert_eq!(doubts(&bridge), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

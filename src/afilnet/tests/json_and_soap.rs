@@ -237,6 +237,9 @@ async fn soap_responses_have_the_meaning_that_they_have_over_post() {
         (500, soap_fault("s:Server", "NO_CREDITS"), not_sent(Fault::NoCredits)),
         (500, soap_fault("s:Client", "Bad request"), not_sent(Fault::Other("UNKNOWN_ERROR".into()))),
         (500, soap_fault("s:Server", "Internal error"), unknown(Fault::Http(500))),
+        (500, soap_fault("s:Server", "TIMEOUT"), unknown(Fault::Http(500))),
+        (200, soap_fault("INTERNAL_ERROR", "No"), unknown(Fault::NotUnderstood)),
+        (500, soap_fault("s:Server", "MISSING_COMPULSORY_PARAM"), Verdict::Refused { fault: Fault::MissingParam }),
         (200, soap_fault("s:Server", "Internal error"), unknown(Fault::NotUnderstood)),
         (
             200,

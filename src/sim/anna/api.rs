@@ -104,7 +104,10 @@ impl World {
         match oddity {
             Oddity::Refused(message) => refused(message.to_owned()),
             Oddity::Inactive(ending) => refused(format!("El usuario {}@{user_id} {ending}", self.options.company_hash)),
-            Oddity::TokenExpired => refused("El token ha expirado.".to_owned()),
+            Oddity::TokenExpired => {
+                refused(format!("El token {} ha expirado.", call.bearer.as_deref().unwrap_or_default()))
+            }
+            Oddity::ServerRefused => Reply { status: 500, ..refused("Error interno.".to_owned()) },
             Oddity::Http(status @ 300..=399) => {
                 let port = self.port.get().copied().unwrap_or_default();
                 Reply::page(status).with("location", format!("http://localhost:{port}/elsewhere/"))
@@ -234,7 +237,7 @@ impl State {
 
     fn token(&mut self, user: &str, password: &str, options: &Options) -> Answer {
         if user != options.user || password != self.password {
-            return Err("Usuario o contraseña incorrectos".to_owned());
+            return Err(format!("Usuario {user} o contraseña incorrectos"));
         }
         let secret = self.fresh("tk", options.seed);
         let (token, expires) = match &self.token_form {

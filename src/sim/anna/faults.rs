@@ -12,6 +12,8 @@ pub enum Oddity {
     Inactive(&'static str),
     /// `token_expired`: `success:false` about the token.
     TokenExpired,
+    /// `server_refused`: `success:false` under the status 500.
+    ServerRefused,
     /// `http_NNN`: this status; 429 and 503 ask for a second, 3xx point elsewhere, others bring an HTML page.
     Http(u16),
     /// `slow`: the answer comes after the options' `slow`.
@@ -54,6 +56,7 @@ impl Oddity {
             "inactive_en",
             "inactive_pt",
             "token_expired",
+            "server_refused",
             "http_401",
             "http_403",
             "http_429",
@@ -94,6 +97,7 @@ impl FromStr for Oddity {
             "inactive_en" => Self::Inactive("is inactive."),
             "inactive_pt" => Self::Inactive("está inativo."),
             "token_expired" => Self::TokenExpired,
+            "server_refused" => Self::ServerRefused,
             "slow" => Self::Slow,
             "hang" => Self::Hang,
             "reset" => Self::Reset,

@@ -117,7 +117,7 @@ impl World {
     /// What must stand in no log, store or metric: login and company, and all that was given out.
     pub fn secrets(&self) -> Vec<String> {
         let state = lock(&self.state);
-        let own = [self.options.company_hash.clone(), self.options.password.clone()];
+        let own = [&self.options.company_hash, &self.options.user, &self.options.password].map(Clone::clone);
         own.into_iter().chain(state.given.iter().cloned()).chain(state.links.iter().cloned()).collect()
     }
 
