@@ -110,12 +110,12 @@ impl AfilnetClient {
         self.read(&[("class", "chat"), ("method", "getchatchannels")], wire::channels).await
     }
 
-    /// Returns the account's balance as Afilnet writes it, `None` if there is none, or no amount: a check of credentials without side
-    /// effect (afilnet.md section 2).
-    pub(crate) async fn balance(&self) -> Result<Option<String>, ReadError> {
+    /// Returns the account's balance, `None` if there is none: a check of credentials without side effect (afilnet.md
+    /// section 2).
+    pub(crate) async fn balance(&self) -> Result<Option<Balance>, ReadError> {
         let written = |result: Option<&RawValue>| {
             let balance = wire::value(result).as_str().map(|balance| balance.trim().to_owned());
-            Some(balance.filter(|balance| is_amount(balance)))
+            Some(balance.filter(|balance| !balance.is_empty()).map(Balance::new))
         };
         self.read(&[("class", "user"), ("method", "getbalance")], written).await
     }
@@ -340,6 +340,21 @@ impl Messenger for AfilnetClient {
 
     async fn unread(&self, of: &Destination) -> Result<Vec<AfilnetRow>, ReadError> {
         self.conversation("getunreadmessages", of).await
+    }
+}
+
+/// What Afilnet gives as the balance of an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Balance {
+    /// As Afilnet writes it.
+    Amount(String),
+    /// Words, which may quote the call.
+    NoAmount,
+}
+
+impl Balance {
+    fn new(written: String) -> Self {
+        if is_amount(&written) { Self::Amount(written) } else { Self::NoAmount }
     }
 }
 

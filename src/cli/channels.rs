@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-use crate::afilnet::{AccessTokens, AfilnetClient};
+use crate::afilnet::{AccessTokens, AfilnetClient, Balance};
 use crate::config::Config;
 use crate::domain::{Fault, ReadError};
 use crate::telemetry::{harmless, trouble};
@@ -30,8 +30,11 @@ pub(super) async fn list(config: &Config) -> anyhow::Result<String> {
             )
         };
         if let Some(balance) = client.balance().await.map_err(refused)? {
-            let balance = harmless(&balance);
-            let _ = writeln!(std::io::stderr().lock(), "account behind `{}`: balance {balance}", channel.name);
+            let words = match balance {
+                Balance::Amount(amount) => harmless(&amount),
+                Balance::NoAmount => "is no amount, and is not shown".to_owned(),
+            };
+            let _ = writeln!(std::io::stderr().lock(), "account behind `{}`: balance {words}", channel.name);
         }
         let found = client.channels().await.map_err(refused)?;
         for there in found {

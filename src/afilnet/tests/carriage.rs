@@ -261,11 +261,11 @@ async fn a_read_that_brought_nothing_says_why() {
 #[tokio::test]
 async fn the_probes_name_no_channel() {
     let afilnet = Afilnet::answering(r#"{"status":"SUCCESS","result":12.50}"#).await;
-    assert_eq!(afilnet.client(config::Transport::Post).balance().await, Ok(Some("12.50".into())));
+    assert_eq!(afilnet.client(config::Transport::Post).balance().await, Ok(Some(Balance::Amount("12.50".into()))));
     for amount in ["0", "-1.234,5", "1 000 EUR", "€ 7", "12 credits"] {
-        assert_eq!(crate::afilnet::is_amount(amount), amount != "12 credits", "{amount}");
+        assert_eq!(is_amount(amount), amount != "12 credits", "{amount}");
     }
-    assert!(!crate::afilnet::is_amount("") && !crate::afilnet::is_amount("GET /?user=user&password=x HTTP/1.1"));
+    assert!(!is_amount("") && !is_amount("GET /?user=user&password=x HTTP/1.1"));
     assert_eq!(pairs(&afilnet.request().1)[..2], expected(&[("class", "user"), ("method", "getbalance")]));
     assert_eq!(pairs(&afilnet.request().1).len(), 4);
     let list = r#"{"status":"SUCCESS","result":{"list":[{"platformid":"100","platform":"whatsapp","name":"Ventas"}]}}"#;
