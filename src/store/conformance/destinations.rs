@@ -93,6 +93,16 @@ async fn messages_go_to_the_destination_that_the_customer_wrote_from_last(engine
     assert_eq!(goes_to(&store, epoch).await, FURTHER[1..]);
     assert_eq!(positions(&store).await.len(), 2);
     assert_eq!((known(&store, &FURTHER[1..]).await.len(), known(&store, FURTHER).await.len()), (2, 2));
+    // What was read earlier and is decided now says nothing of where the customer writes.
+    let mut waits = at(FURTHER, reading(1, &[("r3", "d")]));
+    waits.rows[0].events.clear();
+    let row = crate::domain::matching::testing::row("3", crate::domain::Direction::Inbound, 7, "d");
+    waits.rows[0].postponed = Some((row, Postponement { read_before_ms: None, due_ms: 900 }));
+    store.record(waits).await.unwrap();
+    let mut decided = at(FURTHER, reading(1, &[("r3", "d")]));
+    decided.rows[0].news = RowNews::Decision;
+    assert_eq!(store.record(decided).await.unwrap().events, 1);
+    assert_eq!(goes_to(&store, epoch).await, FURTHER[1..]);
 }
 
 async fn a_look_knows_where_the_attempt_went_though_messages_go_elsewhere_by_now(engine: Engine) {

@@ -5,6 +5,7 @@ use super::*;
 on_each_engine! {
     of_an_erased_person_only_how_far_it_is_read_stays_and_no_row_makes_its_events_again
     an_erased_person_who_is_written_to_is_known_again
+    an_erased_person_who_is_written_to_is_active_where_that_went
     what_waits_or_is_under_way_is_erased_only_where_that_is_asked_for
 }
 
@@ -87,6 +88,19 @@ async fn an_erased_person_who_is_written_to_is_known_again(engine: Engine) {
     assert_eq!(store.record(reading(1, &[("r1", "in one")])).await.unwrap().events, 0, "history stays history");
     assert_eq!(folder.ask("SELECT COUNT(*) FROM conversations").await, [Some("1".into())]);
     assert_eq!(store.list(Filter { limit: 9, ..Filter::default() }).await.unwrap()[0].contact, contact(1).to_string());
+}
+
+async fn an_erased_person_who_is_written_to_is_active_where_that_went(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
+    store.take_ownership(&channel()).await.unwrap();
+    store.record(reading(1, &[("r1", "a")])).await.unwrap();
+    assert!(store.erase(person(1), Erase::Waiting, LATER).await.unwrap().done);
+    assert_eq!(store.active_since(&channel(), 0).await.unwrap(), []);
+    let epoch = store.take_ownership(&channel()).await.unwrap();
+    store.accept(message(1, "again", LATER)).await.unwrap();
+    take(&store, epoch, LATER + 9000).await;
+    let destination = contact(1).as_str()[1..].parse().unwrap();
+    assert_eq!(store.active_since(&channel(), 0).await.unwrap(), [Chat { contact: contact(1), destination }]);
 }
 
 async fn what_waits_or_is_under_way_is_erased_only_where_that_is_asked_for(engine: Engine) {

@@ -62,13 +62,8 @@ impl Unlisted {
                 self.held.remove(chat);
             }
         }
-        // Under another spelling of its number a contact may be listed: that is no sign of a cut list.
-        let contacts: HashSet<&ContactId> = match self.held.len() {
-            0 => HashSet::new(),
-            _ => chats.iter().map(|(chat, _)| &chat.contact).collect(),
-        };
-        let count = self.held.iter().filter(|chat| !contacts.contains(&chat.contact)).count();
-        let name = &settings.name;
+        // A contact that is listed under another spelling of its number is no sign of a cut list.
+        let (name, count) = (&settings.name, self.hidden(chats));
         telemetry::metrics::unlisted_conversations(name, count);
         match self.list.round(chats.len(), count) {
             Some(Change::Cut { length, constant }) => {
@@ -84,6 +79,15 @@ impl Unlisted {
             }
             None => {}
         }
+    }
+
+    /// Returns how many of them are of contacts that a list does not show at all.
+    fn hidden(&self, listed: &[(Chat, AfilnetRow)]) -> usize {
+        if self.held.is_empty() {
+            return 0;
+        }
+        let contacts: HashSet<&ContactId> = listed.iter().map(|(chat, _)| &chat.contact).collect();
+        self.held.iter().filter(|chat| !contacts.contains(&chat.contact)).count()
     }
 
     /// A chat was read that the list did not show; `rows`: it showed any.
@@ -177,6 +181,28 @@ mod tests {
         assert_eq!(changes(&mended), [(2, cut(50)), (10, Change::Whole)]);
         let again = [[(50, 1); 4], [(61, 0); 4], [(61, 1); 4], [(61, 1); 4]].concat();
         assert_eq!(changes(&again), [(2, cut(50)), (6, Change::Whole), (10, cut(61))]);
+    }
+
+    #[test]
+    fn a_contact_that_is_listed_under_another_spelling_is_no_sign_of_a_cut_list() {
+        let chat = |contact: &str, destination: &str| Chat {
+            contact: contact.parse().unwrap(),
+            destination: destination.parse().unwrap(),
+        };
+        let (bare, plus) = (chat("+34600111222", "34600111222"), chat("+34600111222", "+34600111222"));
+        let other = chat("+34600111333", "34600111333");
+        let row = crate::domain::matching::testing::row("1", crate::domain::Direction::Inbound, 7, "hello");
+        let listed = [(plus.clone(), row)];
+        let mut unlisted = Unlisted::default();
+        // What was written to is not read where its contact is listed, and what was read is.
+        unlisted.look(HashSet::new(), &[bare.clone(), other.clone()], &listed, Instant::now());
+        assert_eq!(unlisted.chats().collect::<Vec<_>>(), [&other]);
+        unlisted.look(HashSet::from([bare.clone(), plus, other.clone()]), &[], &listed, Instant::now());
+        assert_eq!((unlisted.len(), unlisted.holds(&bare), unlisted.holds(&other)), (2, true, true));
+        unlisted.read(&bare, true);
+        assert_eq!(unlisted.hidden(&listed), 0);
+        unlisted.read(&other, true);
+        assert_eq!((unlisted.hidden(&listed), unlisted.hidden(&[])), (1, 2));
     }
 
     #[test]

@@ -167,6 +167,15 @@ mod tests {
     }
 
     #[test]
+    fn a_page_is_divided_only_behind_what_is_known_of_it() {
+        let old = 0;
+        let above = [page(&[1, 5, old, 6], true), page(&[3], true)];
+        assert_eq!(turns(&above), [(0, 4), (1, 1)], "its beginning would not reach back to the read before");
+        let behind = [page(&[1, old, 5], true), page(&[3], true)];
+        assert_eq!(turns(&behind), [(0, 2), (1, 1), (0, 3)]);
+    }
+
+    #[test]
     fn a_page_that_is_read_for_the_first_time_is_recorded_at_once() {
         let first = [page(&[1, 5], false), page(&[3], true)];
         assert_eq!(turns(&first), [(0, 2), (1, 1)]);
