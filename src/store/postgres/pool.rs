@@ -35,8 +35,9 @@ const WAIT: Duration = Duration::from_secs(2);
 /// Longest time for one transaction. Beyond it the server counts as gone.
 const TRANSACTION: Duration = Duration::from_secs(10);
 
-/// Most tries of a transaction that the server undid because of another.
+/// Most tries of a transaction that the server undid because of another, and the longest time for all of them.
 const TRIES: u32 = 5;
+const TRYING: Duration = Duration::from_secs(8);
 
 pub(super) type Work<'c, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'c>>;
 
@@ -86,13 +87,13 @@ impl Pool {
     where
         F: for<'c> Fn(&'c mut Db, &'c A) -> Work<'c, T>,
     {
-        let mut tries = 1;
+        let (mut tries, started) = (1, Instant::now());
         loop {
             let turns = if FIRST_OF_ALL.contains(&name) { &self.first } else { &self.turns };
             let committing = AtomicBool::new(false);
             let outcome = self.bounded(turns, self.transaction(name, args, work, &committing)).await;
             match outcome.map_err(|error| if committing.load(Ordering::Relaxed) { lost(error) } else { error }) {
-                Err(error) if tries < TRIES && met_another(&error) => {
+                Err(error) if tries < TRIES && started.elapsed() < TRYING && met_another(&error) => {
                     tokio::time::sleep(Duration::from_millis(rand::random_range(1..10 * u64::from(tries)))).await;
                     tries += 1;
                 }
@@ -272,11 +273,12 @@ fn undone(error: &StoreError) -> bool {
     error.code().is_some_and(|code| !["08", "57", "58", "XX"].iter().any(|class| code.starts_with(class)))
 }
 
-/// Returns whether a transaction was undone because of another, so that a retry may succeed.
+/// Returns whether a transaction was undone because of another (a conflict, a deadlock, a lock that was not free in time),
+/// so that a retry may succeed.
 fn met_another(error: &StoreError) -> bool {
     let StoreError::Unavailable(source) = error else { return false };
     let Some(sqlx::Error::Database(error)) = source.downcast_ref::<sqlx::Error>() else { return false };
-    matches!(error.code().as_deref(), Some("40001" | "40P01"))
+    matches!(error.code().as_deref(), Some("40001" | "40P01" | "55P03"))
 }
 
 /// Logs each change of health once, not each failed operation.

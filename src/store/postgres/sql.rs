@@ -1,9 +1,11 @@
 //! Statements that differ from those of both engines: rows are locked before they are read to be changed.
 
 /// One protocol message. Bounds how long a process that is cut off or paused in a transaction holds its locks:
-/// otherwise the server notices only by TCP keepalive, after two hours.
+/// otherwise the server notices only by TCP keepalive, after two hours. The bound on a wait for a lock is the shorter one:
+/// otherwise the transactions of such a process that wait for each other's locks hold them for five seconds each, one
+/// after the other.
 pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
-     SET LOCAL idle_in_transaction_session_timeout = '5s'";
+     SET LOCAL idle_in_transaction_session_timeout = '5s'; SET LOCAL lock_timeout = '3s'";
 
 /// Without these limits: steps of the schema may take long.
 pub(super) const BEGIN_STEPS: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";

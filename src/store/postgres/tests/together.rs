@@ -169,3 +169,36 @@ async fn a_store_that_is_closed_says_so() {
     assert!(matches!(store.accept(message(1, "a")).await, Err(StoreError::Closed)));
     assert!(matches!(store.check().await, Err(StoreError::Closed)));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn transactions_that_wait_for_each_other_and_fall_silent_hold_a_lock_for_seconds_together() {
+    let Some((store, url)) = fresh().await else { return };
+    store.accept(message(1, "a")).await.unwrap();
+    let silent = 6_u64;
+    let mut waiting = Vec::new();
+    for _ in 0..silent {
+        let mut link = PgConnection::connect(&url).await.unwrap();
+        link.execute(super::sql::BEGIN).await.unwrap();
+        // None of these goes on, whatever the server replies to it.
+        waiting.push(tokio::spawn(async move {
+            let _ = link.execute("SELECT id FROM conversations FOR UPDATE").await;
+            std::future::pending::<()>().await;
+            drop(link);
+        }));
+    }
+    let blocked = format!(
+        "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = '{}'",
+        schema(&url)
+    );
+    let began = tokio::time::Instant::now();
+    while beside(&url, &blocked).await != [(silent - 1).to_string()] {
+        assert!(began.elapsed() < SOON, "they do not wait for each other");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let began = tokio::time::Instant::now();
+    while store.accept(message(1, "b")).await.is_err() {
+        assert!(began.elapsed() < SOON, "the lock does not become free");
+    }
+    // Not five seconds for each.
+    assert!(began.elapsed() < Duration::from_secs(5 * silent - 10), "{:?}", began.elapsed());
+}
