@@ -1,7 +1,7 @@
 //! What rows of own sends show: that the account shows them, how soon, and their delivery status.
 
 use super::db::{Count, Db, args, decode};
-use super::events;
+use super::{events, sql as engine_sql};
 use crate::domain::clock::wall_ms;
 use crate::domain::matching::{AccountTraits, Features, Match, ShownAs};
 use crate::domain::reconcile::numbering_area;
@@ -21,11 +21,7 @@ pub(super) async fn from_row(
         db.optional(sql::MATCHED_SENT, args![matched.m_id.as_str(), conversation]).await?;
     let Some((kind, done_ms, new_destination)) = sent else { return Ok(()) };
     if let Some(Lesson { features, how }) = lesson {
-        let known = account_traits(db, channel).await?;
-        let taught = known.taught(features, how == ShownAs::Verbatim);
-        if taught != (known.verbatim, known.rewritten) {
-            db.execute(sql::LEARN_FEATURES, args![taught.0.bits(), taught.1.bits(), channel]).await?;
-        }
+        learn_features(db, channel, features, how).await?;
     }
     // What shows elsewhere than it went says the contrary.
     if new_destination.is_some_and(|sent_to| sent_to == reading.destination.as_str()) {
@@ -40,6 +36,25 @@ pub(super) async fn from_row(
         let lag_ms = read_before_ms - done_ms;
         if (1..=rules::LONGEST_LAG_MS).contains(&lag_ms) {
             db.execute(sql::SETTLE_LAG, args![lag_ms, channel]).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Stores what a row teaches about rewriting. Where that is nothing new the channel's row is not locked: every poll of the
+/// channel would wait for it. Where it is, it is worked out again under the lock, so that no other lesson is undone.
+async fn learn_features(db: &mut Db, channel: &str, features: Features, how: ShownAs) -> Result<(), StoreError> {
+    for locked in [false, true] {
+        if locked {
+            db.execute(engine_sql::CHANNEL_LOCKED, args![channel]).await?;
+        }
+        let known = account_traits(db, channel).await?;
+        let taught = known.taught(features, how == ShownAs::Verbatim);
+        if taught == (known.verbatim, known.rewritten) {
+            return Ok(());
+        }
+        if locked {
+            db.execute(sql::LEARN_FEATURES, args![taught.0.bits(), taught.1.bits(), channel]).await?;
         }
     }
     Ok(())
