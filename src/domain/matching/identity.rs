@@ -123,7 +123,8 @@ pub(crate) fn identities(rows: &[AfilnetRow]) -> Vec<String> {
 
 /// What to keep as the tail after a page with these identities; `None`: the one there is. A page that shows nothing new
 /// and less than the one before is a short read: it takes nothing away. One that goes on but leaves out rows in between is
-/// no ground to stand on: nothing is laid against it.
+/// no ground to stand on: of it so few are kept that nothing is laid against them, and a page that leaves out one of
+/// these is none either.
 pub(crate) fn next_tail(identities: &[String], known: &Known<'_>) -> Option<Vec<String>> {
     let mut newest = &identities[identities.len().saturating_sub(TAIL)..];
     let brings = identities.iter().any(|identity| !known.holds(identity));
@@ -137,18 +138,26 @@ pub(crate) fn next_tail(identities: &[String], known: &Known<'_>) -> Option<Vec<
         return None;
     }
     if !goes_on && !apart {
-        newest = &[];
+        newest = &newest[newest.len().saturating_sub(LEAST_TAIL - 1)..];
     }
     (newest != known.tail).then(|| newest.to_vec())
 }
 
 /// Whether the ids of a page name its rows. They are doubted on positive evidence alone, whatever became of words, links
-/// and times: what a row says was known under another id, which does not name it any more. Where they were doubted when
-/// the page was read before, more of them must name what they named than not.
+/// and times: what a row says was known under another id, which does not name it any more. Among equals (same words, same
+/// second) that is no evidence while one of them has the id by which it is known: the page leaves one out and shows
+/// another that was not known. Where ids were doubted when the page was read before, more of them must name what they
+/// named than not.
 fn ids_hold(rows: &[AfilnetRow], marks: &[String], known: &Known<'_>, by_mark: &HashMap<&str, Vec<&str>>) -> bool {
     let stems: HashMap<&str, &str> = known.stems();
     let here: HashMap<&str, &str> =
         rows.iter().zip(marks).filter_map(|(row, mark)| Some((row.id.as_deref()?, mark.as_str()))).collect();
+    let is_known_by_id = |row: &AfilnetRow, mark: &str| {
+        id_identity(row).is_some_and(|identity| known.marks.get(identity.as_str()) == Some(&Some(mark)))
+    };
+    let held: HashSet<&str> = (rows.iter().zip(marks).map(|(row, mark)| (row, mark.as_str())))
+        .filter_map(|(row, mark)| is_known_by_id(row, mark).then_some(mark))
+        .collect();
     let (mut same, mut other, mut moved) = (0, 0, 0);
     for (row, mark) in rows.iter().zip(marks) {
         let Some((id, identity)) = row.id.as_deref().zip(id_identity(row)) else { continue };
@@ -170,6 +179,7 @@ fn ids_hold(rows: &[AfilnetRow], marks: &[String], known: &Known<'_>, by_mark: &
                 let there = stems.get(RowShape::of(row).stem()).and_then(|name| id_in(name));
                 moved += usize::from(there.is_some_and(|known| known != id && !here.contains_key(known)));
             }
+            None if held.contains(mark.as_str()) => {}
             None => moved += usize::from(names.iter().any(|name| elsewhere(&name))),
         }
     }

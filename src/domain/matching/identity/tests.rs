@@ -180,6 +180,50 @@ fn rows_that_were_recorded_before_marks_were_kept_are_known() {
     assert_eq!((base("hi:a#12"), base("hi:a"), base("ii:a#b")), ("hi:a", "hi:a", "ii:a#b"));
 }
 
+#[test]
+fn an_equal_that_a_read_leaves_out_is_no_evidence_that_ids_moved() {
+    let words = |at: usize| [(4, "3"), (5, "2"), (11, "5"), (13, "4")].iter().find(|(there, _)| *there == at);
+    let rows: Vec<(i64, String)> =
+        (0..16).map(|at| (7, words(at).map_or("0", |(_, words)| words).to_owned())).collect();
+    let mut reader = Reader::default();
+    let mut read = |from: usize, to: usize, left_out: Option<usize>| {
+        let mut shown = page(&rows, from, to, Ids::Stable, 1);
+        shown.retain(|row| row.id.as_deref() != left_out.map(|at| (at + 1).to_string()).as_deref());
+        reader.texts(&shown)
+    };
+    let mut told = read(3, 12, None);
+    told.extend(read(0, 15, Some(4)));
+    told.extend(read(0, 15, Some(14)));
+    told.extend(read(1, 16, None));
+    let zeros = told.iter().filter(|text| *text == "0").count();
+    assert_eq!((zeros, told.len()), (12, 16), "{told:?}");
+}
+
+#[test]
+fn the_newest_row_that_a_read_leaves_out_after_one_with_a_gap_is_not_new_at_the_next() {
+    let ends = ["1", "2", "3", "4", "1"];
+    let rows: Vec<(i64, String)> = (0..30)
+        .map(|at| match at {
+            0..8 => (0, if at == 7 { "1" } else { "0" }),
+            8..25 => (1, "0"),
+            _ => (1, ends[at - 25]),
+        })
+        .map(|(second, words)| (second, words.to_owned()))
+        .collect();
+    let mut reader = Reader::default();
+    let mut read = |from: usize, to: usize, left_out: Option<usize>| {
+        let mut shown = page(&rows, from, to, Ids::Missing, 1);
+        left_out.map(|at| shown.remove(at - from));
+        reader.texts(&shown).len()
+    };
+    assert_eq!(read(6, 29, None), 23);
+    assert_eq!(read(0, 29, Some(7)), 6);
+    assert_eq!(read(8, 29, None), 0);
+    assert_eq!(read(7, 30, Some(8)), 1);
+    assert_eq!(read(5, 30, Some(29)), 0);
+    assert_eq!(read(6, 30, None), 0);
+}
+
 /// Fifty rows of one second, ten of which say the same; each of the others says something else.
 fn fifty() -> impl Strategy<Value = Vec<(i64, String)>> {
     Just((0..50).map(|n| if n < 10 { "ok".to_owned() } else { n.to_string() }).collect::<Vec<_>>())
