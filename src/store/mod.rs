@@ -13,6 +13,7 @@ mod error;
 mod in_doubt;
 mod lease;
 pub(crate) mod open;
+mod ops;
 mod places;
 mod postgres;
 mod reading;
@@ -20,6 +21,7 @@ mod rules;
 mod sent_forms;
 mod sql;
 mod sqlite;
+mod tx;
 mod wakeups;
 
 use std::sync::Arc;

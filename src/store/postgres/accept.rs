@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::db::{Db, args, corrupt, decode};
+use super::db::{Db, args};
 use super::in_doubt_commits::PendingAccept;
 use super::pool::Pool;
 use super::{outbound, responses, sql as engine_sql};
 use crate::domain::ids::fingerprint;
 use crate::domain::{IdempotencyKey, MId};
 use crate::store::rules::REPEAT_WITHIN_MS;
+use crate::store::tx::{corrupt, decode};
 use crate::store::{AcceptOutcome, Accepted, NewOutbound, StoreError, sql};
 
 /// A call that takes longer between two checks was in a process that stood still: its caller may have called again at

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use sqlx::postgres::{PgArguments, PgRow, PgTypeInfo, PgValueRef};
-use sqlx::{Arguments as _, Connection as _, Decode, Executor as _, FromRow, PgConnection, Postgres, Type};
+use sqlx::{
+    Arguments as _, Column as _, Connection as _, Decode, Executor as _, FromRow, PgConnection, Postgres, Row as _,
+    Type, TypeInfo as _,
+};
 
 use super::sql;
 use crate::domain::{ChannelName, ContactId, Destination};
-use crate::store::{StoreError, erasure};
-
-pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+use crate::store::tx::{BoxError, Columns, Tx, Value, corrupt, table};
+use crate::store::{StoreError, erasure, tx};
 
 /// A connection inside its transaction, or alone where it only reads.
 pub(super) struct Db {
@@ -40,6 +42,19 @@ pub(super) struct Args {
 }
 
 impl Args {
+    fn of(values: &[Value<'_>]) -> Self {
+        let mut all = Self::default();
+        for value in values {
+            match value {
+                Value::Int(value) => all.put(value),
+                Value::Text(text) => all.put(text.as_ref()),
+                Value::NoInt => all.put(&None::<i64>),
+                Value::NoText => all.put(&None::<&str>),
+            }
+        }
+        all
+    }
+
     pub(super) fn put(&mut self, value: &(impl Param + ?Sized)) {
         if let Err(error) = value.add_to(&mut self.all) {
             self.failed.get_or_insert(error);
@@ -138,6 +153,47 @@ impl<'r> Decode<'r, Postgres> for Count {
     }
 }
 
+impl Tx for Db {
+    async fn execute(&mut self, statement: &'static str, args: &[Value<'_>]) -> Result<u64, StoreError> {
+        Self::execute(self, statement, Args::of(args)).await
+    }
+
+    async fn rows<R: tx::FromRow>(
+        &mut self,
+        statement: &'static str,
+        args: &[Value<'_>],
+    ) -> Result<Vec<R>, StoreError> {
+        let found = self.fetch(statement, Args::of(args)).await?;
+        found.iter().map(|row| R::from_row(row).map_err(corrupt(table(statement)))).collect()
+    }
+
+    async fn lock(&mut self, conversation: i64) -> Result<(), StoreError> {
+        Self::execute(self, sql::LOCK_CONVERSATION, args![conversation]).await.map(drop)
+    }
+
+    async fn lock_channel(&mut self, channel: &str) -> Result<(), StoreError> {
+        Self::execute(self, sql::CHANNEL_LOCKED, args![channel]).await.map(drop)
+    }
+
+    async fn held_events(&mut self, events: &[i64]) -> Result<Vec<i64>, StoreError> {
+        let held: Vec<(i64,)> = Self::rows(self, sql::HELD, args![events.to_vec()]).await?;
+        Ok(held.into_iter().map(|(event,)| event).collect())
+    }
+}
+
+impl Columns for PgRow {
+    fn int(&self, at: usize) -> Result<Option<i64>, BoxError> {
+        if self.column(at).type_info().name() == "BOOL" {
+            return Ok(self.try_get::<Option<bool>, _>(at)?.map(i64::from));
+        }
+        Ok(self.try_get(at)?)
+    }
+
+    fn text(&self, at: usize) -> Result<Option<String>, BoxError> {
+        Ok(self.try_get(at)?)
+    }
+}
+
 impl Db {
     pub(super) fn new(link: PgConnection, prepared: bool, me: Arc<str>) -> Self {
         Self { link, prepared, me }
@@ -206,12 +262,6 @@ impl Db {
         query.fetch_all(&mut self.link).await.map_err(failed(statement))
     }
 
-    /// Locks a conversation until the end of the transaction. Everything that changes its rows does this first, so that
-    /// operations on one conversation come one after another, and each sees what those before it did.
-    pub(super) async fn lock(&mut self, conversation: i64) -> Result<(), StoreError> {
-        self.execute(sql::LOCK_CONVERSATION, args![conversation]).await.map(drop)
-    }
-
     /// Returns the id of the conversation with a contact, or else with the other spelling of its number, and locks it; it is
     /// created if new.
     pub(super) async fn conversation(
@@ -256,25 +306,6 @@ pub(super) fn failed(statement: &'static str) -> impl Fn(sqlx::Error) -> StoreEr
         | sqlx::Error::ColumnIndexOutOfBounds { .. }) => corrupt(table(statement))(Box::new(error)),
         error => StoreError::Unavailable(Arc::new(error)),
     }
-}
-
-/// Returns the first table that a statement names.
-fn table(statement: &'static str) -> &'static str {
-    let after = ["FROM ", "UPDATE ", "INTO "].iter().filter_map(|word| statement.split_once(word));
-    after.map(|(_, rest)| rest.split([' ', '(']).next().unwrap_or(rest)).next().unwrap_or("?")
-}
-
-/// A row that this version cannot read.
-pub(super) fn corrupt(table: &'static str) -> impl Fn(BoxError) -> StoreError {
-    move |source| StoreError::Corrupt { table, source: Arc::from(source) }
-}
-
-/// Parses a stored id, naming the table where it does not decode.
-pub(super) fn decode<T: std::str::FromStr>(table: &'static str, text: &str) -> Result<T, StoreError>
-where
-    T::Err: std::error::Error + Send + Sync + 'static,
-{
-    text.parse().map_err(|error: T::Err| corrupt(table)(Box::new(error)))
 }
 
 /// Restores contact and destination of an erased conversation. Returns its id.

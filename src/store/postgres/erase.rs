@@ -1,9 +1,10 @@
 //! Erases everything of one person, for a command beside running bridges or without one.
 
-use super::db::{Db, args, decode, recall};
-use super::places;
+use super::db::{Db, args, recall};
 use crate::domain::{ChannelName, ContactId};
+use crate::store::ops::places;
 use crate::store::places::Place;
+use crate::store::tx::{Tx as _, decode};
 use crate::store::{ConversationRead, Erase, Erasure, Person, StoreError, erasure, sql};
 
 pub(super) async fn erase(db: &mut Db, person: &Person, how: Erase, now_ms: i64) -> Result<Erasure, StoreError> {

@@ -3,11 +3,12 @@
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
-use super::db::{Count, Db, args, corrupt, decode, failed};
-use super::matches;
-use super::outbound::{follow_head, notice};
+use super::db::{Count, Db, args, failed};
+use super::outbound::follow_head;
 use crate::domain::reconcile::numbering_area;
 use crate::domain::{ChannelName, Fault};
+use crate::store::ops::{events, matches};
+use crate::store::tx::{Tx as _, corrupt, decode};
 use crate::store::{
     Attempt, Decision, Epoch, Evidence, FailureStreak, InDoubtSend, Interrupted, LookupResult, StoreError, rules, sql,
 };
@@ -159,7 +160,7 @@ pub(super) async fn decide(
         Decision::Failed => {
             db.change(sql::DECIDED, args!["failed", now_ms, rules::SETTLED_BY_HAND, 2_i64, outbound_id]).await?;
             if told < 2 {
-                notice(db, conversation, &decode("outbound", m_id)?, sentence, now_ms).await?;
+                events::notice(db, conversation, &decode("outbound", m_id)?, sentence, now_ms).await?;
             }
         }
         Decision::SendAgain => {

@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 
-use super::db::{Db, args, corrupt, decode};
-use super::{account_traits, erase, events, matches, pending_question, places, sql as engine_sql};
+use super::db::{Db, args};
+use super::{erase, sql as engine_sql};
 use crate::domain::ids::fingerprint;
 use crate::domain::{ChannelName, Chat, ContactId};
+use crate::store::ops::{account_traits, events, matches, pending_question, places};
 use crate::store::places::{FIRST, Place, Places, StoredPlace};
 use crate::store::reading::{active, row_from_text, row_to_text};
+use crate::store::tx::{corrupt, decode};
 use crate::store::{
     ConversationRead, NewRow, Position, PostponedRow, Postponement, Recorded, RowNews, SeenRow, SeenRows, StoreError,
     sql,

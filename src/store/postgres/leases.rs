@@ -7,10 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::Notify;
 
-use super::db::{Db, args, decode};
+use super::db::{Db, args};
 use super::{PostgresStore, outbound, sql};
 use crate::domain::ChannelName;
 use crate::domain::clock::{millis, since};
+use crate::store::tx::decode;
 use crate::store::{ClusterView, Epoch, Leases, Owner, StoreError};
 
 #[async_trait]

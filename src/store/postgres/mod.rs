@@ -3,24 +3,18 @@
 //! other. Commits that come together share a flush of the server's log.
 
 mod accept;
-mod account_traits;
 mod admin;
 mod clock_rollback;
 mod db;
 mod engine;
 mod erase;
-mod events;
 mod in_doubt;
 mod in_doubt_commits;
 mod inbound;
 mod leases;
-mod manual;
-mod matches;
 mod notifier;
 mod open;
 mod outbound;
-mod pending_question;
-mod places;
 mod pool;
 mod remote_verdicts;
 mod response_journal;
@@ -42,6 +36,8 @@ use super::{
 use crate::domain::matching::SentForm;
 use crate::domain::{ChannelName, Chat, ContactId, MId, PendingQuestion};
 
+use super::ops;
+use super::tx::Tx as _;
 pub(crate) use engine::PostgresStore;
 use engine::may_be_committed;
 pub(super) use open::OpenError as TargetError;
@@ -242,7 +238,7 @@ impl Store for PostgresStore {
         self.write("notify_failed", (attempt.clone(), notice), move |db, (attempt, notice)| {
             Box::pin(async move {
                 db.lock(attempt.conversation).await?;
-                outbound::notice(db, attempt.conversation, &attempt.m_id, notice, now_ms).await
+                ops::events::notice(db, attempt.conversation, &attempt.m_id, notice, now_ms).await
             })
         })
         .await?;
@@ -331,7 +327,7 @@ impl Store for PostgresStore {
         limit: usize,
     ) -> Result<Vec<OwnSend>, StoreError> {
         self.read((channel.clone(), contact.clone()), move |db, (channel, contact)| {
-            Box::pin(matches::own_sends(db, channel.as_str(), contact.as_str(), limit))
+            Box::pin(ops::matches::own_sends(db, channel.as_str(), contact.as_str(), limit))
         })
         .await
     }
@@ -343,13 +339,14 @@ impl Store for PostgresStore {
         limit: usize,
     ) -> Result<Vec<UnreportedSend>, StoreError> {
         self.read((channel.clone(), contact.clone()), move |db, (channel, contact)| {
-            Box::pin(account_traits::unreported_sends(db, channel.as_str(), contact.as_str(), limit))
+            Box::pin(ops::account_traits::unreported_sends(db, channel.as_str(), contact.as_str(), limit))
         })
         .await
     }
 
     async fn account_traits(&self, channel: &ChannelName) -> Result<AccountTraits, StoreError> {
-        self.read(channel.clone(), |db, channel| Box::pin(account_traits::account_traits(db, channel.as_str()))).await
+        self.read(channel.clone(), |db, channel| Box::pin(ops::account_traits::account_traits(db, channel.as_str())))
+            .await
     }
 
     async fn pending_question(
@@ -358,8 +355,10 @@ impl Store for PostgresStore {
         contact: &ContactId,
     ) -> Result<Option<PendingQuestion>, StoreError> {
         let of = (channel.clone(), contact.clone());
-        self.read(of, |db, (channel, contact)| Box::pin(pending_question::open(db, channel.as_str(), contact.as_str())))
-            .await
+        self.read(of, |db, (channel, contact)| {
+            Box::pin(ops::pending_question::open(db, channel.as_str(), contact.as_str()))
+        })
+        .await
     }
 
     async fn record(&self, reading: ConversationRead) -> Result<Recorded, StoreError> {
@@ -377,11 +376,11 @@ impl Store for PostgresStore {
 
     async fn due_events(&self, channel: &ChannelName, now_ms: i64, limit: u32) -> Result<Vec<DueEvent>, StoreError> {
         let (due, unreadable) = self
-            .read(channel.clone(), move |db, channel| Box::pin(events::due_events(db, channel, now_ms, limit)))
+            .read(channel.clone(), move |db, channel| Box::pin(ops::events::due_events(db, channel, now_ms, limit)))
             .await?;
         if !unreadable.is_empty() {
             self.write("mark_dead", unreadable, move |db, unreadable| {
-                Box::pin(events::mark_dead(db, unreadable, now_ms))
+                Box::pin(ops::events::mark_dead(db, unreadable, now_ms))
             })
             .await?;
         }
@@ -389,16 +388,16 @@ impl Store for PostgresStore {
     }
 
     async fn event_behind(&self, event: &DueEvent, now_ms: i64) -> Result<Option<DueEvent>, StoreError> {
-        self.read(event.clone(), move |db, event| Box::pin(events::event_behind(db, event, now_ms))).await
+        self.read(event.clone(), move |db, event| Box::pin(ops::events::event_behind(db, event, now_ms))).await
     }
 
     async fn next_event_ms(&self, channel: &ChannelName, now_ms: i64) -> Result<Option<i64>, StoreError> {
-        self.read(channel.clone(), move |db, channel| Box::pin(events::next_ms(db, channel, now_ms))).await
+        self.read(channel.clone(), move |db, channel| Box::pin(ops::events::next_ms(db, channel, now_ms))).await
     }
 
     async fn published(&self, event: &DueEvent, publication: Publication, now_ms: i64) -> Result<(), StoreError> {
         self.write_owned("published", &event.channel, (event.clone(), publication), move |db, (event, publication)| {
-            Box::pin(events::published(db, event, publication, now_ms))
+            Box::pin(ops::events::published(db, event, publication, now_ms))
         })
         .await?;
         self.wakeups.notify_events(&event.channel);
@@ -414,11 +413,11 @@ impl Store for PostgresStore {
     }
 
     async fn retry(&self, m_id: String, now_ms: i64) -> Result<ManualOutcome, StoreError> {
-        self.write("retry", m_id, move |db, m_id| Box::pin(manual::retry(db, m_id, now_ms))).await
+        self.write("retry", m_id, move |db, m_id| Box::pin(ops::manual::retry(db, m_id, now_ms))).await
     }
 
     async fn given_up(&self, channel: Option<String>, since_ms: i64) -> Result<Vec<GivenUp>, StoreError> {
-        self.read(channel, move |db, channel| Box::pin(manual::given_up(db, channel.as_deref(), since_ms))).await
+        self.read(channel, move |db, channel| Box::pin(ops::manual::given_up(db, channel.as_deref(), since_ms))).await
     }
 
     async fn retry_given_up(
@@ -429,7 +428,7 @@ impl Store for PostgresStore {
         now_ms: i64,
     ) -> Result<usize, StoreError> {
         self.write("retry", channel, move |db, channel| {
-            Box::pin(manual::retry_given_up(db, channel.as_deref(), since_ms, limit, now_ms))
+            Box::pin(ops::manual::retry_given_up(db, channel.as_deref(), since_ms, limit, now_ms))
         })
         .await
     }
@@ -440,7 +439,7 @@ impl Store for PostgresStore {
 
     async fn discard(&self, m_id: String, notices: DiscardNotices, now_ms: i64) -> Result<ManualOutcome, StoreError> {
         self.write("discard", (m_id, notices), move |db, (m_id, notices)| {
-            Box::pin(manual::discard(db, m_id, notices, now_ms))
+            Box::pin(ops::manual::discard(db, m_id, notices, now_ms))
         })
         .await
     }

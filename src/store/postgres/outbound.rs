@@ -1,12 +1,14 @@
 //! Outbound messages: queued, sending, settled. Each function runs inside one transaction, and locks the channel, then
 //! its conversations, then rows.
 
-use super::db::{Count, Db, args, corrupt, decode};
-use super::{events, matches, pending_question, sql as engine_sql};
-use crate::domain::clock::{millis, wall_ms};
+use super::db::{Count, Db, args};
+use super::sql as engine_sql;
+use crate::domain::clock::millis;
 use crate::domain::matching::SentForm;
-use crate::domain::{ChannelName, Content, Event, EventBody, Fault, MId, StatusValue};
-use crate::store::{Attempt, Epoch, FailureStreak, NewOutbound, Settlement, StoreError, rules, sent_forms, sql};
+use crate::domain::{ChannelName, Content, Fault};
+use crate::store::ops::{events, matches, pending_question};
+use crate::store::tx::{Tx as _, corrupt, decode};
+use crate::store::{Attempt, Epoch, FailureStreak, NewOutbound, Settlement, StoreError, sent_forms, sql};
 
 /// Adds a message, last of its conversation, which is locked. Returns whether others are queued before it.
 pub(super) async fn add(db: &mut Db, conversation: i64, new: &NewOutbound, content: &str) -> Result<bool, StoreError> {
@@ -224,7 +226,7 @@ pub(super) async fn settle(
     pending_question::settle(db, attempt, settlement).await?;
     follow_head(db, *conversation).await?;
     if let Some(sentence) = sentence {
-        notice(db, *conversation, m_id, sentence, now_ms).await?;
+        events::notice(db, *conversation, m_id, sentence, now_ms).await?;
         // A caller at another process may take the notice as its response; otherwise the agent gets it as usual.
         if attempt.awaited
             && let Some((_, left_ms)) = awaited(db, &[*outbound_id]).await?.first()
@@ -234,19 +236,6 @@ pub(super) async fn settle(
         }
     }
     Ok(sentence.is_some())
-}
-
-/// Queues the agent's `message_status` failed. The conversation is locked.
-pub(super) async fn notice(
-    db: &mut Db,
-    conversation: i64,
-    m_id: &MId,
-    sentence: &str,
-    now_ms: i64,
-) -> Result<(), StoreError> {
-    let body = EventBody::MessageStatus { value: StatusValue::Failed, message: sentence.to_owned() };
-    let event = Event { m_id: m_id.clone(), timestamp_ms: wall_ms(), body };
-    events::add_events(db, conversation, std::slice::from_ref(&event), now_ms + rules::STATUS_AFTER_MS, now_ms).await
 }
 
 pub(super) async fn next_ms(db: &mut Db, channel: &ChannelName) -> Result<Option<i64>, StoreError> {

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::db::{Db, args, decode};
+use super::db::{Db, args};
 use super::pool::Pool;
 use super::sql as engine_sql;
 use crate::domain::{Fault, MId};
+use crate::store::tx::{Tx as _, decode};
 use crate::store::{FirstVerdict, StoreError, sql};
 
 /// Wait between two tries after a commit in doubt, and how long to try.

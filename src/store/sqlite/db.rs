@@ -1,19 +1,77 @@
 //! Helpers of this engine's operations for a connection.
 
-use rusqlite::{Connection, OptionalExtension, ToSql, params};
+use std::sync::Arc;
+
+use rusqlite::types::{FromSqlError, ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params, params_from_iter};
 
 use crate::domain::{ChannelName, ContactId, Destination};
+use crate::store::tx::{BoxError, Columns, FromRow, Tx, Value, corrupt, table};
 use crate::store::{StoreError, erasure, sql};
-use std::sync::Arc;
+
+/// The connection inside an operation of the writer, or on a reader. There is one writer, so nothing is locked, and one
+/// process, so no event waits for another.
+pub(super) struct SqliteTx<'c>(pub(super) &'c Connection);
+
+impl Tx for SqliteTx<'_> {
+    async fn execute(&mut self, statement: &'static str, args: &[Value<'_>]) -> Result<u64, StoreError> {
+        let changed = self.0.prepare_cached(statement).and_then(|mut s| s.execute(params_from_iter(args)));
+        Ok(changed.map_err(unavailable)? as u64)
+    }
+
+    async fn rows<R: FromRow>(&mut self, statement: &'static str, args: &[Value<'_>]) -> Result<Vec<R>, StoreError> {
+        let mut prepared = self.0.prepare_cached(statement).map_err(unavailable)?;
+        let mut rows = prepared.query(params_from_iter(args)).map_err(unavailable)?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().map_err(unavailable)? {
+            found.push(R::from_row(row).map_err(corrupt(table(statement)))?);
+        }
+        Ok(found)
+    }
+
+    async fn lock(&mut self, _: i64) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn lock_channel(&mut self, _: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn held_events(&mut self, _: &[i64]) -> Result<Vec<i64>, StoreError> {
+        Ok(Vec::new())
+    }
+}
+
+impl ToSql for Value<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self {
+            Self::Int(value) => ToSqlOutput::from(*value),
+            Self::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+            Self::NoInt | Self::NoText => ToSqlOutput::Borrowed(ValueRef::Null),
+        })
+    }
+}
+
+impl Columns for Row<'_> {
+    fn int(&self, at: usize) -> Result<Option<i64>, BoxError> {
+        match self.get_ref(at)? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Integer(value) => Ok(Some(value)),
+            ValueRef::Real(_) | ValueRef::Text(_) | ValueRef::Blob(_) => Err(FromSqlError::InvalidType.into()),
+        }
+    }
+
+    fn text(&self, at: usize) -> Result<Option<String>, BoxError> {
+        match self.get_ref(at)? {
+            ValueRef::Null => Ok(None),
+            value => Ok(Some(value.as_str()?.to_owned())),
+        }
+    }
+}
 
 /// The engine could not do it; may work later.
 pub(super) fn unavailable(error: rusqlite::Error) -> StoreError {
     StoreError::Unavailable(Arc::new(error))
-}
-
-/// A row that this version cannot read.
-pub(super) fn corrupt(table: &'static str) -> impl Fn(Box<dyn std::error::Error + Send + Sync>) -> StoreError {
-    move |source| StoreError::Corrupt { table, source: Arc::from(source) }
 }
 
 /// Returns the id of the conversation with a contact, or else with the other spelling of its number; it is created if new.
@@ -64,14 +122,6 @@ pub(super) fn execute(db: &Connection, sql: &str, params: &[&dyn ToSql]) -> Resu
 /// Changes exactly one row; `Stale` if it is no longer as expected.
 pub(super) fn change(db: &Connection, sql: &str, params: &[&dyn ToSql]) -> Result<(), StoreError> {
     if execute(db, sql, params)? == 1 { Ok(()) } else { Err(StoreError::Stale) }
-}
-
-/// Parses a stored id or JSON text, naming the table where it does not decode.
-pub(super) fn decode<T: std::str::FromStr>(table: &'static str, text: &str) -> Result<T, StoreError>
-where
-    T::Err: std::error::Error + Send + Sync + 'static,
-{
-    text.parse().map_err(|error: T::Err| corrupt(table)(Box::new(error)))
 }
 
 /// Restores contact and destination of an erased conversation. Returns its id.

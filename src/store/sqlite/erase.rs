@@ -2,10 +2,12 @@
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::db::recall;
-use super::{change, decode, execute, places, rows, unavailable};
+use super::db::{SqliteTx, recall};
+use super::{change, execute, rows, unavailable};
 use crate::domain::{ChannelName, ContactId};
+use crate::store::ops::places;
 use crate::store::places::Place;
+use crate::store::tx::{at_once, decode};
 use crate::store::{ConversationRead, Erase, Erasure, Person, StoreError, erasure, sql};
 
 pub(super) fn erase(db: &Connection, person: &Person, how: Erase, now_ms: i64) -> Result<Erasure, StoreError> {
@@ -60,7 +62,7 @@ pub(super) fn meet(db: &Connection, reading: &ConversationRead) -> Result<Place,
         kept => kept,
     };
     match recalled {
-        Some(conversation) => places::of(db, conversation, channel, contact, destination),
-        None => places::meet(db, channel, contact, destination),
+        Some(conversation) => at_once(places::of(&mut SqliteTx(db), conversation, channel, contact, destination)),
+        None => at_once(places::meet(&mut SqliteTx(db), channel, contact, destination)),
     }
 }

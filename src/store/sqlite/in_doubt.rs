@@ -2,10 +2,13 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::outbound::{follow_head, notice};
-use super::{change, corrupt, decode, execute, matches, one, rows, unavailable};
+use super::db::SqliteTx;
+use super::outbound::follow_head;
+use super::{change, execute, one, rows, unavailable};
 use crate::domain::reconcile::numbering_area;
 use crate::domain::{ChannelName, Fault};
+use crate::store::ops::{events, matches};
+use crate::store::tx::{at_once, corrupt, decode};
 use crate::store::{
     Attempt, Decision, Epoch, Evidence, FailureStreak, InDoubtSend, Interrupted, LookupResult, StoreError, rules, sql,
 };
@@ -23,7 +26,7 @@ pub(super) fn interrupted(
     })?;
     let mut found = Vec::with_capacity(left.len());
     for (outbound_id, conversation, m_id, contact, part) in left {
-        let shown = matches::is_matched(db, conversation, &m_id, part)?;
+        let shown = at_once(matches::is_matched(&mut SqliteTx(db), conversation, &m_id, part))?;
         let look_ms = if shown { now_ms } else { look_ms };
         change(db, sql::MARK_UNKNOWN, params![Fault::Interrupted.code(), now_ms, look_ms, outbound_id])?;
         follow_head(db, conversation)?;
@@ -129,9 +132,10 @@ pub(super) fn evidence(db: &Connection, in_doubt: &InDoubtSend) -> Result<Eviden
             })
             .map_err(unavailable)?
     };
-    let shown = |(m_id, part): (String, u32)| matches::is_matched(db, *conversation, &m_id, part);
+    let shown =
+        |(m_id, part): (String, u32)| at_once(matches::is_matched(&mut SqliteTx(db), *conversation, &m_id, part));
     Ok(Evidence {
-        found: matches::is_matched(db, *conversation, m_id.as_str(), *part)?,
+        found: at_once(matches::is_matched(&mut SqliteTx(db), *conversation, m_id.as_str(), *part))?,
         before_shown: before.map(shown).transpose()?,
         doubtful: one(db, sql::MAYBE_SHOWN_SINCE, params![conversation, outbound_id])?,
         new_shown: areas.split(' ').any(|area| area == numbering_area(destination)),
@@ -186,7 +190,8 @@ pub(super) fn decide(
         Decision::Failed => {
             change(db, sql::DECIDED, params!["failed", now_ms, rules::SETTLED_BY_HAND, 2, outbound_id])?;
             if told < 2 {
-                notice(db, conversation, &decode("outbound", m_id)?, sentence, now_ms)?;
+                let m_id = decode("outbound", m_id)?;
+                at_once(events::notice(&mut SqliteTx(db), conversation, &m_id, sentence, now_ms))?;
             }
         }
         Decision::SendAgain => {

@@ -2,13 +2,13 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{
-    account_traits, change, corrupt, decode, erase, events, execute, matches, pending_question, places, rows,
-    unavailable,
-};
+use super::db::SqliteTx;
+use super::{change, erase, execute, rows, unavailable};
 use crate::domain::{ChannelName, Chat, ContactId};
+use crate::store::ops::{account_traits, events, matches, pending_question, places};
 use crate::store::places::{FIRST, Place, Places, StoredPlace};
 use crate::store::reading::{active, row_from_text, row_to_text};
+use crate::store::tx::{at_once, corrupt, decode};
 use crate::store::{
     ConversationRead, NewRow, Position, PostponedRow, Postponement, Recorded, RowNews, SeenRow, SeenRows, StoreError,
     sql,
@@ -34,7 +34,8 @@ pub(super) fn take_baseline(
             continue;
         }
         // Written to before the first run, or listed under another destination as well.
-        let Place { conversation, nth } = places::meet(db, channel, &there.contact, &there.destination)?;
+        let Place { conversation, nth } =
+            at_once(places::meet(&mut SqliteTx(db), channel, &there.contact, &there.destination))?;
         if nth == FIRST {
             change(db, sql::SET_BASELINE, params![there.baseline, conversation])?;
         } else {
@@ -157,9 +158,9 @@ pub(super) fn record(db: &Connection, reading: &ConversationRead) -> Result<(Rec
     let Place { conversation, nth } = place;
     let (mut recorded, mut heard, mut moves, mut any_matched, mut shown) = (0, false, false, false, 0);
     for (seq, row) in (0i64..).zip(&reading.rows) {
-        let matched = matches::free(db, conversation, row)?;
+        let matched = at_once(matches::free(&mut SqliteTx(db), conversation, row))?;
         if keep(db, place, seq, row, matched.as_deref(), now_ms)? {
-            events::add_events(db, conversation, &row.events, now_ms, now_ms)?;
+            at_once(events::add_events(&mut SqliteTx(db), conversation, &row.events, now_ms, now_ms))?;
             recorded += row.events.len();
             heard |= row.from_customer && !row.events.is_empty();
             moves |= row.from_customer && !row.events.is_empty() && row.news == RowNews::Itself;
@@ -167,7 +168,13 @@ pub(super) fn record(db: &Connection, reading: &ConversationRead) -> Result<(Rec
                 any_matched = true;
                 // Of one that waited for its decision nobody asks how late it showed.
                 let read_before_ms = reading.read_before_ms.filter(|_| row.news == RowNews::Itself);
-                account_traits::from_row(db, reading, conversation, (matched, row.lesson), read_before_ms)?;
+                at_once(account_traits::from_row(
+                    &mut SqliteTx(db),
+                    reading,
+                    conversation,
+                    (matched, row.lesson),
+                    read_before_ms,
+                ))?;
                 let whole = i64::from(matched.last);
                 shown += execute(db, sql::SHOWN, params![now_ms, matched.m_id.as_str(), matched.part, whole])?;
             }
@@ -180,10 +187,11 @@ pub(super) fn record(db: &Connection, reading: &ConversationRead) -> Result<(Rec
         execute(db, sql::LEARN_PROMPT_FLAGS, params![channel])?;
     }
     for receipt in &reading.receipts {
-        recorded += usize::from(account_traits::queue_status(db, conversation, receipt, now_ms)?);
+        recorded +=
+            usize::from(at_once(account_traits::queue_status(&mut SqliteTx(db), conversation, receipt, now_ms))?);
     }
     if let Some(m_id) = &reading.answered {
-        pending_question::close(db, conversation, m_id)?;
+        at_once(pending_question::close(&mut SqliteTx(db), conversation, m_id))?;
     }
     for identity in &reading.forget {
         execute(db, sql::FORGET, params![conversation, place.stored(identity)])?;
@@ -217,7 +225,8 @@ pub(super) fn record(db: &Connection, reading: &ConversationRead) -> Result<(Rec
     if shown > 0 {
         super::outbound::follow_head(db, conversation)?; // what was to be sent again waits for the lookup
     }
-    let account_traits = if any_matched { Some(account_traits::account_traits(db, channel)?) } else { None };
+    let account_traits =
+        if any_matched { Some(at_once(account_traits::account_traits(&mut SqliteTx(db), channel))?) } else { None };
     Ok((Recorded { events: recorded, account_traits }, shown > 0))
 }
 

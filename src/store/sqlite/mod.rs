@@ -1,25 +1,19 @@
 //! The embedded engine: one SQLite file, WAL, `synchronous=FULL`, one writer that groups commits, readers beside it.
 
 mod accept;
-mod account_traits;
 mod admin;
 mod clock_rollback;
 mod db;
 mod engine;
 mod erase;
-mod events;
 mod files;
 mod guard;
 mod in_doubt;
 mod inbound;
 mod lock;
-mod manual;
-mod matches;
 mod open;
 mod open_error;
 mod outbound;
-mod pending_question;
-mod places;
 mod readers;
 mod response_journal;
 mod responses;
@@ -41,7 +35,9 @@ use super::{
 use crate::domain::matching::SentForm;
 use crate::domain::{ChannelName, Chat, ContactId, MId, PendingQuestion};
 
-use db::{change, conversation, corrupt, decode, execute, one, rows, unavailable};
+use super::ops;
+use super::tx::{at_once, corrupt, decode};
+use db::{SqliteTx, change, conversation, execute, one, rows, unavailable};
 pub(crate) use engine::SqliteStore;
 pub(crate) use files::FileGone;
 pub(super) use open_error::OpenError as SourceError;
@@ -199,7 +195,7 @@ impl Store for SqliteStore {
         let channel = attempt.channel.clone();
         let attempt = attempt.clone();
         self.write("notify_failed", move |db| {
-            outbound::notice(db, attempt.conversation, &attempt.m_id, &notice, now_ms)
+            at_once(ops::events::notice(&mut SqliteTx(db), attempt.conversation, &attempt.m_id, &notice, now_ms))
         })
         .await?;
         self.wakeups.notify_events(&channel);
@@ -280,7 +276,10 @@ impl Store for SqliteStore {
         limit: usize,
     ) -> Result<Vec<OwnSend>, StoreError> {
         let (channel, contact) = (channel.clone(), contact.clone());
-        self.read(move |db| matches::own_sends(db, channel.as_str(), contact.as_str(), limit)).await
+        self.read(move |db| {
+            at_once(ops::matches::own_sends(&mut SqliteTx(db), channel.as_str(), contact.as_str(), limit))
+        })
+        .await
     }
 
     async fn unreported_sends(
@@ -290,12 +289,15 @@ impl Store for SqliteStore {
         limit: usize,
     ) -> Result<Vec<UnreportedSend>, StoreError> {
         let (channel, contact) = (channel.clone(), contact.clone());
-        self.read(move |db| account_traits::unreported_sends(db, channel.as_str(), contact.as_str(), limit)).await
+        self.read(move |db| {
+            at_once(ops::account_traits::unreported_sends(&mut SqliteTx(db), channel.as_str(), contact.as_str(), limit))
+        })
+        .await
     }
 
     async fn account_traits(&self, channel: &ChannelName) -> Result<AccountTraits, StoreError> {
         let channel = channel.clone();
-        self.read(move |db| account_traits::account_traits(db, channel.as_str())).await
+        self.read(move |db| at_once(ops::account_traits::account_traits(&mut SqliteTx(db), channel.as_str()))).await
     }
 
     async fn pending_question(
@@ -304,7 +306,8 @@ impl Store for SqliteStore {
         contact: &ContactId,
     ) -> Result<Option<PendingQuestion>, StoreError> {
         let (channel, contact) = (channel.clone(), contact.clone());
-        self.read(move |db| pending_question::open(db, channel.as_str(), contact.as_str())).await
+        self.read(move |db| at_once(ops::pending_question::open(&mut SqliteTx(db), channel.as_str(), contact.as_str())))
+            .await
     }
 
     async fn record(&self, reading: ConversationRead) -> Result<Recorded, StoreError> {
@@ -321,27 +324,32 @@ impl Store for SqliteStore {
 
     async fn due_events(&self, channel: &ChannelName, now_ms: i64, limit: u32) -> Result<Vec<DueEvent>, StoreError> {
         let channel = channel.clone();
-        let (due, unreadable) = self.read(move |db| events::due_events(db, &channel, now_ms, limit)).await?;
+        let (due, unreadable) =
+            self.read(move |db| at_once(ops::events::due_events(&mut SqliteTx(db), &channel, now_ms, limit))).await?;
         if !unreadable.is_empty() {
-            self.write("mark_dead", move |db| events::mark_dead(db, &unreadable, now_ms)).await?;
+            self.write("mark_dead", move |db| at_once(ops::events::mark_dead(&mut SqliteTx(db), &unreadable, now_ms)))
+                .await?;
         }
         Ok(due)
     }
 
     async fn event_behind(&self, event: &DueEvent, now_ms: i64) -> Result<Option<DueEvent>, StoreError> {
         let event = event.clone();
-        self.read(move |db| events::event_behind(db, &event, now_ms)).await
+        self.read(move |db| at_once(ops::events::event_behind(&mut SqliteTx(db), &event, now_ms))).await
     }
 
     async fn next_event_ms(&self, channel: &ChannelName, now_ms: i64) -> Result<Option<i64>, StoreError> {
         let channel = channel.clone();
-        self.read(move |db| events::next_ms(db, &channel, now_ms)).await
+        self.read(move |db| at_once(ops::events::next_ms(&mut SqliteTx(db), &channel, now_ms))).await
     }
 
     async fn published(&self, event: &DueEvent, publication: Publication, now_ms: i64) -> Result<(), StoreError> {
         let channel = event.channel.clone();
         let event = event.clone();
-        self.write("published", move |db| events::published(db, &event, &publication, now_ms)).await?;
+        self.write("published", move |db| {
+            at_once(ops::events::published(&mut SqliteTx(db), &event, &publication, now_ms))
+        })
+        .await?;
         self.wakeups.notify_events(&channel);
         Ok(())
     }
@@ -355,11 +363,11 @@ impl Store for SqliteStore {
     }
 
     async fn retry(&self, m_id: String, now_ms: i64) -> Result<ManualOutcome, StoreError> {
-        self.write("retry", move |db| manual::retry(db, &m_id, now_ms)).await
+        self.write("retry", move |db| at_once(ops::manual::retry(&mut SqliteTx(db), &m_id, now_ms))).await
     }
 
     async fn given_up(&self, channel: Option<String>, since_ms: i64) -> Result<Vec<GivenUp>, StoreError> {
-        self.read(move |db| manual::given_up(db, channel.as_deref(), since_ms)).await
+        self.read(move |db| at_once(ops::manual::given_up(&mut SqliteTx(db), channel.as_deref(), since_ms))).await
     }
 
     async fn retry_given_up(
@@ -369,7 +377,10 @@ impl Store for SqliteStore {
         limit: u32,
         now_ms: i64,
     ) -> Result<usize, StoreError> {
-        self.write("retry", move |db| manual::retry_given_up(db, channel.as_deref(), since_ms, limit, now_ms)).await
+        self.write("retry", move |db| {
+            at_once(ops::manual::retry_given_up(&mut SqliteTx(db), channel.as_deref(), since_ms, limit, now_ms))
+        })
+        .await
     }
 
     async fn channel_names(&self) -> Result<Vec<String>, StoreError> {
@@ -377,7 +388,7 @@ impl Store for SqliteStore {
     }
 
     async fn discard(&self, m_id: String, notices: DiscardNotices, now_ms: i64) -> Result<ManualOutcome, StoreError> {
-        self.write("discard", move |db| manual::discard(db, &m_id, &notices, now_ms)).await
+        self.write("discard", move |db| at_once(ops::manual::discard(&mut SqliteTx(db), &m_id, &notices, now_ms))).await
     }
 
     async fn erase(&self, person: Person, how: Erase, now_ms: i64) -> Result<Erasure, StoreError> {

@@ -2,11 +2,13 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{change, corrupt, decode, events, matches, one, pending_question, rows, unavailable};
-use crate::domain::clock::wall_ms;
+use super::db::SqliteTx;
+use super::{change, one, rows, unavailable};
 use crate::domain::matching::SentForm;
-use crate::domain::{ChannelName, Content, Event, EventBody, Fault, MId, StatusValue};
-use crate::store::{Attempt, Epoch, FailureStreak, NewOutbound, Settlement, StoreError, rules, sent_forms, sql};
+use crate::domain::{ChannelName, Content, Fault};
+use crate::store::ops::{events, matches, pending_question};
+use crate::store::tx::{at_once, corrupt, decode};
+use crate::store::{Attempt, Epoch, FailureStreak, NewOutbound, Settlement, StoreError, sent_forms, sql};
 
 /// Adds a message, last of its conversation. Returns whether others are queued before it.
 pub(super) fn add(db: &Connection, conversation: i64, new: &NewOutbound, content: &str) -> Result<bool, StoreError> {
@@ -55,7 +57,7 @@ pub(super) fn begin(
     for lane in lanes {
         match lane.head.map(|head| start(db, channel, epoch, head, &lane, now_ms)) {
             Some(Ok(Some(attempt))) => {
-                pending_question::ask(db, &attempt, now_ms)?;
+                at_once(pending_question::ask(&mut SqliteTx(db), &attempt, now_ms))?;
                 attempts.push(attempt);
             }
             Some(Err(error @ StoreError::Corrupt { .. })) => mark_unreadable(db, lane.head, &error, now_ms)?,
@@ -172,7 +174,7 @@ pub(super) fn settle(
         }
         Settlement::Unknown { fault, look_ms } => {
             // A poll may have recorded its row before the call timed out.
-            let found = matches::is_matched(db, *conversation, m_id.as_str(), *part)?;
+            let found = at_once(matches::is_matched(&mut SqliteTx(db), *conversation, m_id.as_str(), *part))?;
             let look_ms = if found { now_ms } else { *look_ms };
             change(
                 db,
@@ -187,25 +189,12 @@ pub(super) fn settle(
             Some(notice.as_str())
         }
     };
-    pending_question::settle(db, attempt, settlement)?;
+    at_once(pending_question::settle(&mut SqliteTx(db), attempt, settlement))?;
     follow_head(db, *conversation)?;
     if let Some(sentence) = sentence {
-        notice(db, *conversation, m_id, sentence, now_ms)?;
+        at_once(events::notice(&mut SqliteTx(db), *conversation, m_id, sentence, now_ms))?;
     }
     Ok(sentence.is_some())
-}
-
-/// Queues the agent's `message_status` failed.
-pub(super) fn notice(
-    db: &Connection,
-    conversation: i64,
-    m_id: &MId,
-    sentence: &str,
-    now_ms: i64,
-) -> Result<(), StoreError> {
-    let body = EventBody::MessageStatus { value: StatusValue::Failed, message: sentence.to_owned() };
-    let event = Event { m_id: m_id.clone(), timestamp_ms: wall_ms(), body };
-    events::add_events(db, conversation, std::slice::from_ref(&event), now_ms + rules::STATUS_AFTER_MS, now_ms)
 }
 
 pub(super) fn next_ms(db: &Connection, channel: &ChannelName) -> Result<Option<i64>, StoreError> {

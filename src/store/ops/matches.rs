@@ -2,14 +2,14 @@
 
 use std::collections::HashSet;
 
-use super::db::{Count, Db, args, corrupt, decode};
 use crate::domain::MId;
 use crate::domain::matching::{Match, ShownAs};
 use crate::store::reading::{earliest_ms, verdict_of};
+use crate::store::tx::{Tx, corrupt, decode, values};
 use crate::store::{NewRow, OwnSend, StoreError, rules, sent_forms, sql};
 
 /// Returns the stored form of a match.
-pub(super) fn stored(m_id: &str, part: u32) -> String {
+pub(in crate::store) fn stored(m_id: &str, part: u32) -> String {
     format!("{m_id} {part}")
 }
 
@@ -20,7 +20,11 @@ fn rewritten(m_id: &str, part: u32) -> String {
 
 /// Returns what to store as a row's match, `None` if another row has it already: each send is matched with one row, and
 /// with one more word for word where a row was taken for it by its likeness.
-pub(super) async fn free(db: &mut Db, conversation: i64, row: &NewRow) -> Result<Option<String>, StoreError> {
+pub(in crate::store) async fn free(
+    db: &mut impl Tx,
+    conversation: i64,
+    row: &NewRow,
+) -> Result<Option<String>, StoreError> {
     let Some(Match { m_id, part, .. }) = &row.matched else {
         return Ok(row.doubtful.then(|| rules::MAYBE_OURS.to_owned()));
     };
@@ -30,48 +34,42 @@ pub(super) async fn free(db: &mut Db, conversation: i64, row: &NewRow) -> Result
         return Ok((!taken).then(|| rewritten(m_id, part)));
     }
     let matched = stored(m_id, part);
-    let taken: bool = db.one(sql::IS_MATCHED, args![conversation, matched, matched]).await?;
+    let taken: bool = db.one(sql::IS_MATCHED, values![conversation, &matched, &matched]).await?;
     Ok((!taken).then_some(matched))
 }
 
 /// Returns whether a seen row is matched with this send.
-pub(super) async fn is_matched(db: &mut Db, conversation: i64, m_id: &str, part: u32) -> Result<bool, StoreError> {
-    db.one(sql::IS_MATCHED, args![conversation, stored(m_id, part), rewritten(m_id, part)]).await
+pub(in crate::store) async fn is_matched(
+    db: &mut impl Tx,
+    conversation: i64,
+    m_id: &str,
+    part: u32,
+) -> Result<bool, StoreError> {
+    db.one(sql::IS_MATCHED, values![conversation, stored(m_id, part), rewritten(m_id, part)]).await
 }
 
 /// Reads the stored form.
-pub(super) fn parse(matched: &str) -> Option<(MId, u32)> {
+pub(in crate::store) fn parse(matched: &str) -> Option<(MId, u32)> {
     let mut words = matched.split(' ');
     let (m_id, part) = (words.next()?, words.next()?);
     Some((m_id.parse().ok()?, part.parse().ok()?))
 }
 
 /// A message that does not decode was marked unreadable before it was sent, so each of these decodes.
-pub(super) async fn own_sends(
-    db: &mut Db,
+pub(in crate::store) async fn own_sends(
+    db: &mut impl Tx,
     channel: &str,
     contact: &str,
     limit: usize,
 ) -> Result<Vec<OwnSend>, StoreError> {
-    type Row = (String, String, Count, String, String, i64, i64, i64, Count, Option<String>);
+    type Row = (String, String, u32, String, String, i64, i64, i64, u32, Option<String>);
 
-    let matched_sends: Vec<(String,)> = db.rows(sql::MATCHES, args![channel, contact]).await?;
+    let matched_sends: Vec<(String,)> = db.rows(sql::MATCHES, values![channel, contact]).await?;
     let matched_sends: HashSet<String> = matched_sends.into_iter().map(|(matched,)| matched).collect();
     let most = i64::try_from(limit).unwrap_or(i64::MAX);
-    let messages: Vec<Row> = db.rows(sql::MAYBE_SENT, args![channel, contact, most]).await?;
+    let messages: Vec<Row> = db.rows(sql::MAYBE_SENT, values![channel, contact, most]).await?;
     let mut sends = Vec::new();
-    'newest_first: for (
-        m_id,
-        content,
-        Count(current),
-        doubt,
-        state,
-        at_ms,
-        accepted_ms,
-        began_ms,
-        Count(attempt),
-        forms,
-    ) in messages
+    'newest_first: for (m_id, content, current, doubt, state, at_ms, accepted_ms, began_ms, attempt, forms) in messages
     {
         let parts = if matches!(doubt.as_str(), "queued" | "failed") { current } else { current + 1 };
         for part in (0..parts).rev().filter(|part| !matched_sends.contains(&stored(&m_id, *part))) {

@@ -1,53 +1,58 @@
 //! The pending question of a conversation: opened by the attempt that may show it, closed by its answer or its failure.
 
-use rusqlite::{Connection, OptionalExtension, ToSql, params};
-
-use super::{change, corrupt, execute, unavailable};
 use crate::domain::clock::wall_of;
 use crate::domain::{Content, MId, PendingQuestion};
+use crate::store::tx::{Tx, Value, corrupt, values};
 use crate::store::{Attempt, Settlement, StoreError, sql};
 
 /// Opens the question that `attempt` asks, where it begins one.
-pub(super) fn ask(db: &Connection, attempt: &Attempt, now_ms: i64) -> Result<(), StoreError> {
+pub(in crate::store) async fn ask(db: &mut impl Tx, attempt: &Attempt, now_ms: i64) -> Result<(), StoreError> {
     let Attempt { m_id, content: Content::QuickReply(question), part: 0, .. } = attempt else {
         return Ok(());
     };
     let pending_question =
         PendingQuestion { m_id: m_id.clone(), replies: question.replies().to_vec(), asked_ms: wall_of(now_ms) };
     let json = serde_json::to_string(&pending_question).map_err(|e| corrupt("conversations")(Box::new(e)))?;
-    change(db, sql::OPEN_QUESTION, params![json, now_ms, attempt.conversation])
+    db.change(sql::OPEN_QUESTION, values![json, now_ms, attempt.conversation]).await
 }
 
 /// Closes the question of `attempt` if it was certainly not sent, or failed.
-pub(super) fn settle(db: &Connection, attempt: &Attempt, settlement: &Settlement) -> Result<(), StoreError> {
+pub(in crate::store) async fn settle(
+    db: &mut impl Tx,
+    attempt: &Attempt,
+    settlement: &Settlement,
+) -> Result<(), StoreError> {
     let over = match settlement {
         Settlement::Failed { .. } => true,
         Settlement::Queued { .. } => attempt.part == 0,
         Settlement::Sent { .. } | Settlement::Unknown { .. } | Settlement::Unconfirmed { .. } => false,
     };
     if over && matches!(attempt.content, Content::QuickReply(_)) {
-        close(db, attempt.conversation, &attempt.m_id)?;
+        close(db, attempt.conversation, &attempt.m_id).await?;
     }
     Ok(())
 }
 
 /// Closes the open question if it is the one that `m_id` asked.
-pub(super) fn close(db: &Connection, conversation: i64, m_id: &MId) -> Result<(), StoreError> {
-    let Some(stored) = stored(db, sql::CHOICE_OF, params![conversation])? else { return Ok(()) };
+pub(in crate::store) async fn close(db: &mut impl Tx, conversation: i64, m_id: &MId) -> Result<(), StoreError> {
+    let Some(stored) = stored(db, sql::CHOICE_OF, values![conversation]).await? else { return Ok(()) };
     // A question that does not decode is left alone: a later one replaces it, or its age ends it.
     if serde_json::from_str::<PendingQuestion>(&stored).is_ok_and(|pending_question| pending_question.m_id == *m_id) {
-        execute(db, sql::CLOSE_CHOICE, params![conversation, stored])?;
+        db.execute(sql::CLOSE_CHOICE, values![conversation, stored]).await?;
     }
     Ok(())
 }
 
-pub(super) fn open(db: &Connection, channel: &str, contact: &str) -> Result<Option<PendingQuestion>, StoreError> {
-    let stored = stored(db, sql::CHOICE, params![channel, contact])?;
+pub(in crate::store) async fn open(
+    db: &mut impl Tx,
+    channel: &str,
+    contact: &str,
+) -> Result<Option<PendingQuestion>, StoreError> {
+    let stored = stored(db, sql::CHOICE, values![channel, contact]).await?;
     stored.map(|json| serde_json::from_str(&json).map_err(|e| corrupt("conversations")(Box::new(e)))).transpose()
 }
 
-fn stored(db: &Connection, sql: &str, of: &[&dyn ToSql]) -> Result<Option<String>, StoreError> {
-    let row: Option<Option<String>> =
-        db.prepare_cached(sql).and_then(|mut s| s.query_row(of, |r| r.get(0)).optional()).map_err(unavailable)?;
-    Ok(row.flatten())
+async fn stored(db: &mut impl Tx, statement: &'static str, of: &[Value<'_>]) -> Result<Option<String>, StoreError> {
+    let row: Option<(Option<String>,)> = db.optional(statement, of).await?;
+    Ok(row.and_then(|(json,)| json))
 }

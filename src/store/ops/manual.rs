@@ -1,9 +1,9 @@
 //! What an operator does with messages and events that were given up, by a command beside a running bridge or without
 //! one.
 
-use super::db::{Count, Db, args, decode};
-use super::{outbound, pending_question};
+use super::{events, pending_question};
 use crate::domain::MId;
+use crate::store::tx::{Tx, decode, values};
 use crate::store::{DiscardNotices, GivenUp, ManualOutcome, StoreError, sql};
 
 /// One outbound message, as far as a decision on it needs.
@@ -17,13 +17,13 @@ struct ManualTarget {
 }
 
 /// Finds the message and reads it under the lock of its conversation.
-async fn find(db: &mut Db, m_id: &str) -> Result<Option<ManualTarget>, StoreError> {
-    type Row = (i64, i64, String, Count, bool, bool);
-    let there: Option<Row> = db.optional(sql::BY_HAND, args![m_id]).await?;
+async fn find(db: &mut impl Tx, m_id: &str) -> Result<Option<ManualTarget>, StoreError> {
+    type Row = (i64, i64, String, u32, bool, bool);
+    let there: Option<Row> = db.optional(sql::BY_HAND, values![m_id]).await?;
     let Some((_, conversation, ..)) = there else { return Ok(None) };
     db.lock(conversation).await?;
-    let found: Option<Row> = db.optional(sql::BY_HAND, args![m_id]).await?;
-    let found = found.map(|(outbound_id, conversation, state, Count(part), has_text, told)| ManualTarget {
+    let found: Option<Row> = db.optional(sql::BY_HAND, values![m_id]).await?;
+    let found = found.map(|(outbound_id, conversation, state, part, has_text, told)| ManualTarget {
         outbound_id,
         conversation,
         state,
@@ -36,23 +36,23 @@ async fn find(db: &mut Db, m_id: &str) -> Result<Option<ManualTarget>, StoreErro
 
 /// Returns the dead events of this id, under the lock of their conversations: id, conversation, and whether the text is
 /// still there.
-async fn dead_events(db: &mut Db, m_id: &str) -> Result<Vec<(i64, i64, bool)>, StoreError> {
-    let there: Vec<(i64, i64, bool)> = db.rows(sql::DEAD_EVENTS, args![m_id]).await?;
+async fn dead_events(db: &mut impl Tx, m_id: &str) -> Result<Vec<(i64, i64, bool)>, StoreError> {
+    let there: Vec<(i64, i64, bool)> = db.rows(sql::DEAD_EVENTS, values![m_id]).await?;
     let mut conversations: Vec<i64> = there.into_iter().map(|(_, conversation, _)| conversation).collect();
     conversations.sort_unstable();
     for conversation in conversations {
         db.lock(conversation).await?;
     }
-    db.rows(sql::DEAD_EVENTS, args![m_id]).await
+    db.rows(sql::DEAD_EVENTS, values![m_id]).await
 }
 
 /// Requeues a message or an event that was given up in its old place, to be tried at once, with attempts counted from
 /// zero. Its due time is its old one, which is in the past by every clock; its age counts from `now_ms`.
-pub(super) async fn retry(db: &mut Db, m_id: &str, now_ms: i64) -> Result<ManualOutcome, StoreError> {
+pub(in crate::store) async fn retry(db: &mut impl Tx, m_id: &str, now_ms: i64) -> Result<ManualOutcome, StoreError> {
     let found = find(db, m_id).await?;
     match found {
         Some(there) if there.state == "failed" && there.has_text => {
-            db.change(sql::RETRY_OUTBOUND, args![now_ms, there.outbound_id]).await?;
+            db.change(sql::RETRY_OUTBOUND, values![now_ms, there.outbound_id]).await?;
             follow_head(db, there.conversation).await?;
             return Ok(ManualOutcome::Message);
         }
@@ -61,8 +61,8 @@ pub(super) async fn retry(db: &mut Db, m_id: &str, now_ms: i64) -> Result<Manual
     let dead = dead_events(db, m_id).await?;
     let mut again = 0;
     for (event_id, conversation, _) in dead.iter().filter(|(_, _, has_text)| *has_text) {
-        db.change(sql::RETRY_EVENT, args![now_ms, event_id]).await?;
-        db.change(sql::SET_EVENT_LANE, args![conversation]).await?;
+        db.change(sql::RETRY_EVENT, values![now_ms, event_id]).await?;
+        db.change(sql::SET_EVENT_LANE, values![conversation]).await?;
         again += 1;
     }
     Ok(match found {
@@ -74,30 +74,34 @@ pub(super) async fn retry(db: &mut Db, m_id: &str, now_ms: i64) -> Result<Manual
     })
 }
 
-pub(super) async fn given_up(db: &mut Db, channel: Option<&str>, since_ms: i64) -> Result<Vec<GivenUp>, StoreError> {
-    let found: Vec<(String, String, i64)> = db.rows(sql::GIVEN_UP, args![channel, since_ms]).await?;
+pub(in crate::store) async fn given_up(
+    db: &mut impl Tx,
+    channel: Option<&str>,
+    since_ms: i64,
+) -> Result<Vec<GivenUp>, StoreError> {
+    let found: Vec<(String, String, i64)> = db.rows(sql::GIVEN_UP, values![channel, since_ms]).await?;
     let given_up = |(channel, fault, count)| GivenUp { channel, fault, events: u64::try_from(count).unwrap_or(0) };
     Ok(found.into_iter().map(given_up).collect())
 }
 
-pub(super) async fn retry_given_up(
-    db: &mut Db,
+pub(in crate::store) async fn retry_given_up(
+    db: &mut impl Tx,
     channel: Option<&str>,
     since_ms: i64,
     limit: u32,
     now_ms: i64,
 ) -> Result<usize, StoreError> {
-    let dead: Vec<(i64, i64)> = db.rows(sql::GIVEN_UP_ROWS, args![channel, since_ms, limit]).await?;
+    let dead: Vec<(i64, i64)> = db.rows(sql::GIVEN_UP_ROWS, values![channel, since_ms, limit]).await?;
     for (event_id, conversation) in &dead {
-        db.change(sql::RETRY_EVENT, args![now_ms, event_id]).await?;
-        db.change(sql::SET_EVENT_LANE, args![conversation]).await?;
+        db.change(sql::RETRY_EVENT, values![now_ms, event_id]).await?;
+        db.change(sql::SET_EVENT_LANE, values![conversation]).await?;
     }
     Ok(dead.len())
 }
 
 /// Discards a message or an event and erases its text. The agent of a message that was still queued is notified.
-pub(super) async fn discard(
-    db: &mut Db,
+pub(in crate::store) async fn discard(
+    db: &mut impl Tx,
     m_id: &str,
     notices: &DiscardNotices,
     now_ms: i64,
@@ -107,7 +111,7 @@ pub(super) async fn discard(
         found.as_ref().filter(|there| matches!(&*there.state, "queued" | "failed" | "unconfirmed" | "held"))
     {
         let m_id: MId = decode("outbound", m_id)?;
-        db.change(sql::DISCARD_OUTBOUND, args![now_ms, there.outbound_id]).await?;
+        db.change(sql::DISCARD_OUTBOUND, values![now_ms, there.outbound_id]).await?;
         pending_question::close(db, there.conversation, &m_id).await?;
         let notice = match there.state.as_str() {
             "queued" if there.part == 0 => Some(&notices.not_sent),
@@ -116,14 +120,14 @@ pub(super) async fn discard(
             _ => None, // its agent was notified before
         };
         if let Some(notice) = notice {
-            outbound::notice(db, there.conversation, &m_id, notice, now_ms).await?;
+            events::notice(db, there.conversation, &m_id, notice, now_ms).await?;
         }
         follow_head(db, there.conversation).await?;
         return Ok(ManualOutcome::Message);
     }
     let dead = dead_events(db, m_id).await?;
     for (event_id, ..) in &dead {
-        db.change(sql::DISCARD_EVENT, args![event_id]).await?;
+        db.change(sql::DISCARD_EVENT, values![event_id]).await?;
     }
     Ok(match found {
         _ if !dead.is_empty() => ManualOutcome::Events(dead.len()),
@@ -134,10 +138,10 @@ pub(super) async fn discard(
 
 /// Sets the lane, which stays closed while any message of the conversation is under way: a requeued message stands
 /// before that one and must not overtake it.
-async fn follow_head(db: &mut Db, conversation: i64) -> Result<(), StoreError> {
-    let busy: bool = db.one(sql::UNDER_WAY, args![conversation]).await?;
+async fn follow_head(db: &mut impl Tx, conversation: i64) -> Result<(), StoreError> {
+    let busy: bool = db.one(sql::UNDER_WAY, values![conversation]).await?;
     if busy {
-        return db.execute(sql::CLOSE_OUTBOUND_LANE, args![conversation]).await.map(drop);
+        return db.execute(sql::CLOSE_OUTBOUND_LANE, values![conversation]).await.map(drop);
     }
-    db.change(sql::SET_OUTBOUND_LANE, args![conversation]).await
+    db.change(sql::SET_OUTBOUND_LANE, values![conversation]).await
 }

@@ -1,39 +1,39 @@
 //! The destination of a conversation that a read is of: its first or a further one, which is added if new.
 
-use super::db::{Db, args};
 use crate::domain::{ChannelName, ContactId, Destination, same_digits};
 use crate::store::places::{FIRST, Place};
+use crate::store::tx::{Tx, values};
 use crate::store::{StoreError, sql};
 
 /// A conversation as it is met: its id, where messages go, its first destination, and whether anything of that was read.
 type Met = (i64, String, String, i64);
 
 /// Returns the place of a destination; its conversation is created if new.
-pub(super) async fn meet(
-    db: &mut Db,
+pub(in crate::store) async fn meet(
+    db: &mut impl Tx,
     channel: &ChannelName,
     contact: &ContactId,
     destination: &Destination,
 ) -> Result<Place, StoreError> {
-    let values = args![channel.as_str(), contact.as_str(), destination.as_str()];
+    let values = values![channel.as_str(), contact.as_str(), destination.as_str()];
     let there: Option<Met> = db.optional(sql::MEET, values).await?;
     locate(db, channel, contact, destination, there.ok_or(StoreError::Stale)?).await
 }
 
 /// The same in a conversation that is known.
-pub(super) async fn of(
-    db: &mut Db,
+pub(in crate::store) async fn of(
+    db: &mut impl Tx,
     conversation: i64,
     channel: &ChannelName,
     contact: &ContactId,
     destination: &Destination,
 ) -> Result<Place, StoreError> {
-    let there: Option<Met> = db.optional(sql::MET, args![conversation]).await?;
+    let there: Option<Met> = db.optional(sql::MET, values![conversation]).await?;
     locate(db, channel, contact, destination, there.ok_or(StoreError::Stale)?).await
 }
 
 async fn locate(
-    db: &mut Db,
+    db: &mut impl Tx,
     channel: &ChannelName,
     contact: &ContactId,
     destination: &Destination,
@@ -46,7 +46,7 @@ async fn locate(
     }
     if is_read == 0 {
         let respelled = goes_to.parse().is_ok_and(|goes_to| same_digits(&goes_to, destination));
-        db.change(if respelled { sql::SPELLED } else { sql::READ_FROM }, args![name, conversation]).await?;
+        db.change(if respelled { sql::SPELLED } else { sql::READ_FROM }, values![name, conversation]).await?;
         return at(FIRST);
     }
     let (erased, hashed) = (contact.erased(channel), destination.erased(channel));
@@ -56,17 +56,18 @@ async fn locate(
     }
     if first == hashed.as_str() {
         if !stays_erased {
-            db.change(sql::READ_FROM, args![name, conversation]).await?;
+            db.change(sql::READ_FROM, values![name, conversation]).await?;
         }
         return at(FIRST);
     }
-    let further: Option<(i64, String)> = db.optional(sql::FURTHER, args![conversation, name, hashed.as_str()]).await?;
+    let further: Option<(i64, String)> =
+        db.optional(sql::FURTHER, values![conversation, name, hashed.as_str()]).await?;
     if let Some((nth, stored)) = further {
         if stored != name && !stays_erased {
-            db.change(sql::NAME_FURTHER, args![name, conversation, nth]).await?;
+            db.change(sql::NAME_FURTHER, values![name, conversation, nth]).await?;
         }
         return at(nth);
     }
     let name = if stays_erased { hashed.as_str() } else { name };
-    at(db.one(sql::ADD_FURTHER, args![conversation, name]).await?)
+    at(db.one(sql::ADD_FURTHER, values![conversation, name]).await?)
 }

@@ -1,0 +1,8 @@
+//! The operations, each written once over a transaction of either engine. An operation that is here is in neither engine.
+
+pub(super) mod account_traits;
+pub(super) mod events;
+pub(super) mod manual;
+pub(super) mod matches;
+pub(super) mod pending_question;
+pub(super) mod places;

@@ -1,0 +1,200 @@
+//! The seam between operations and engines: statements. Each operation of `ops` is written once, over a transaction of
+//! either engine; what the engines do differently is a method of its own.
+
+use std::borrow::Cow;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use super::StoreError;
+
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A transaction under way, or a connection that only reads. Statements number their placeholders, `$1` first.
+pub(super) trait Tx {
+    /// Returns the number of changed rows.
+    async fn execute(&mut self, statement: &'static str, args: &[Value<'_>]) -> Result<u64, StoreError>;
+
+    /// Returns all rows of a statement.
+    async fn rows<R: FromRow>(&mut self, statement: &'static str, args: &[Value<'_>]) -> Result<Vec<R>, StoreError>;
+
+    /// Locks a conversation until the end of the transaction. Everything that changes its rows does this first, so that
+    /// operations on one conversation come one after another, and each sees what those before it did.
+    async fn lock(&mut self, conversation: i64) -> Result<(), StoreError>;
+
+    /// Locks what is stored of a channel until the end of the transaction. Its epoch may be read meanwhile.
+    async fn lock_channel(&mut self, channel: &str) -> Result<(), StoreError>;
+
+    /// Returns those of these events that wait for another process to respond to the call that they belong to.
+    async fn held_events(&mut self, events: &[i64]) -> Result<Vec<i64>, StoreError>;
+
+    /// Returns the row of a statement that has one or none.
+    async fn optional<R: FromRow>(
+        &mut self,
+        statement: &'static str,
+        args: &[Value<'_>],
+    ) -> Result<Option<R>, StoreError> {
+        Ok(self.rows(statement, args).await?.into_iter().next())
+    }
+
+    /// Returns the value of a statement that always has one.
+    async fn one<C: Cell>(&mut self, statement: &'static str, args: &[Value<'_>]) -> Result<C, StoreError> {
+        let row: Option<(C,)> = self.optional(statement, args).await?;
+        row.map(|(value,)| value).ok_or_else(|| corrupt(table(statement))(Box::new(NoRow)))
+    }
+
+    /// Changes exactly one row; `Stale` if it is no longer as expected.
+    async fn change(&mut self, statement: &'static str, args: &[Value<'_>]) -> Result<(), StoreError> {
+        if self.execute(statement, args).await? == 1 { Ok(()) } else { Err(StoreError::Stale) }
+    }
+}
+
+/// A value that a statement takes: columns are texts and integers, and PostgreSQL wants to know of a NULL which.
+#[derive(Debug)]
+pub(super) enum Value<'a> {
+    Int(i64),
+    Text(Cow<'a, str>),
+    NoInt,
+    NoText,
+}
+
+/// Values of a statement, in the order of its placeholders.
+macro_rules! values {
+    ($($value:expr),* $(,)?) => { &[$($crate::store::tx::Value::from($value)),*] };
+}
+pub(super) use values;
+
+macro_rules! from {
+    ($($type:ty => |$value:ident| $made:expr),* $(,)?) => {
+        $(impl<'a> From<$type> for Value<'a> {
+            fn from($value: $type) -> Self { $made }
+        })*
+    };
+}
+
+from! {
+    i64 => |value| Self::Int(value),
+    &'a i64 => |value| Self::Int(*value),
+    u32 => |value| Self::Int(value.into()),
+    Option<i64> => |value| value.map_or(Self::NoInt, Self::Int),
+    &'a str => |value| Self::Text(value.into()),
+    String => |value| Self::Text(value.into()),
+    &'a String => |value| Self::Text(value.as_str().into()),
+    Option<&'a str> => |value| value.map_or(Self::NoText, |text| Self::Text(text.into())),
+    Option<String> => |value| value.map_or(Self::NoText, |text| Self::Text(text.into())),
+}
+
+/// A row as an engine returns it. An error: the value has another type.
+pub(super) trait Columns {
+    fn int(&self, at: usize) -> Result<Option<i64>, BoxError>;
+    fn text(&self, at: usize) -> Result<Option<String>, BoxError>;
+}
+
+/// A value of a row.
+pub(super) trait Cell: Sized {
+    fn read(row: &dyn Columns, at: usize) -> Result<Self, BoxError>;
+}
+
+impl Cell for Option<i64> {
+    fn read(row: &dyn Columns, at: usize) -> Result<Self, BoxError> {
+        row.int(at)
+    }
+}
+
+impl Cell for Option<String> {
+    fn read(row: &dyn Columns, at: usize) -> Result<Self, BoxError> {
+        row.text(at)
+    }
+}
+
+impl Cell for i64 {
+    fn read(row: &dyn Columns, at: usize) -> Result<Self, BoxError> {
+        row.int(at)?.ok_or_else(|| NullValue.into())
+    }
+}
+
+impl Cell for String {
+    fn read(row: &dyn Columns, at: usize) -> Result<Self, BoxError> {
+        row.text(at)?.ok_or_else(|| NullValue.into())
+    }
+}
+
+impl Cell for u32 {
+    fn read(row: &dyn Columns, at: usize) -> Result<Self, BoxError> {
+        Ok(Self::try_from(i64::read(row, at)?)?)
+    }
+}
+
+impl Cell for bool {
+    fn read(row: &dyn Columns, at: usize) -> Result<Self, BoxError> {
+        Ok(i64::read(row, at)? != 0)
+    }
+}
+
+/// What a row is read into: a tuple of its values.
+pub(super) trait FromRow: Sized {
+    fn from_row(row: &dyn Columns) -> Result<Self, BoxError>;
+}
+
+macro_rules! tuples {
+    ($($($cell:ident $at:literal)+;)+) => {
+        $(impl<$($cell: Cell),+> FromRow for ($($cell,)+) {
+            fn from_row(row: &dyn Columns) -> Result<Self, BoxError> {
+                Ok(($($cell::read(row, $at)?,)+))
+            }
+        })+
+    };
+}
+
+tuples! {
+    A 0;
+    A 0 B 1;
+    A 0 B 1 C 2;
+    A 0 B 1 C 2 D 3;
+    A 0 B 1 C 2 D 3 E 4;
+    A 0 B 1 C 2 D 3 E 4 F 5;
+    A 0 B 1 C 2 D 3 E 4 F 5 G 6;
+    A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7;
+    A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8;
+    A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9;
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the value is NULL")]
+struct NullValue;
+
+#[derive(Debug, thiserror::Error)]
+#[error("the statement returned no row")]
+struct NoRow;
+
+#[derive(Debug, thiserror::Error)]
+#[error("an operation waited for something else than its engine")]
+struct Waited;
+
+/// Runs an operation of an engine that replies at once.
+pub(super) fn at_once<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    match pin!(work).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(outcome) => outcome,
+        Poll::Pending => Err(StoreError::Unavailable(Arc::new(Waited))),
+    }
+}
+
+/// A row that this version cannot read.
+pub(super) fn corrupt(table: &'static str) -> impl Fn(BoxError) -> StoreError {
+    move |source| StoreError::Corrupt { table, source: Arc::from(source) }
+}
+
+/// Returns the first table that a statement names.
+pub(super) fn table(statement: &'static str) -> &'static str {
+    let after = ["FROM ", "UPDATE ", "INTO "].iter().filter_map(|word| statement.split_once(word));
+    after.map(|(_, rest)| rest.split([' ', '(']).next().unwrap_or(rest)).next().unwrap_or("?")
+}
+
+/// Parses a stored id, naming the table where it does not decode.
+pub(super) fn decode<T: std::str::FromStr>(table: &'static str, text: &str) -> Result<T, StoreError>
+where
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    text.parse().map_err(|error: T::Err| corrupt(table)(Box::new(error)))
+}
