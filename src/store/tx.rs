@@ -13,6 +13,16 @@ pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A transaction under way, or a connection that only reads. Statements number their placeholders, `$1` first.
 pub(super) trait Tx {
+    /// Retention's statements.
+    const RETENTION: Retention;
+
+    /// Returns the id of the conversation with a contact of a channel, and locks it.
+    const FIND_CONVERSATION: &'static str;
+
+    /// Creates the conversation with a contact of a channel, with its first destination. Returns its id; another process
+    /// may create it at the same time.
+    const ADD_CONVERSATION: &'static str;
+
     /// Returns the number of changed rows.
     async fn execute(&mut self, statement: &'static str, args: &[Value<'_>]) -> Result<u64, StoreError>;
 
@@ -48,6 +58,16 @@ pub(super) trait Tx {
     async fn change(&mut self, statement: &'static str, args: &[Value<'_>]) -> Result<(), StoreError> {
         if self.execute(statement, args).await? == 1 { Ok(()) } else { Err(StoreError::Stale) }
     }
+}
+
+/// Statements that erase texts and delete rows older than `$1`, `$2` of them at most.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Retention {
+    pub(super) wipe_outbound: &'static str,
+    pub(super) wipe_events: &'static str,
+    pub(super) wipe_choices: &'static str,
+    pub(super) drop_outbound: &'static str,
+    pub(super) drop_events: &'static str,
 }
 
 /// A value that a statement takes: columns are texts and integers, and PostgreSQL wants to know of a NULL which.

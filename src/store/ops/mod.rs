@@ -1,6 +1,9 @@
 //! The operations, each written once over a transaction of either engine. An operation that is here is in neither engine.
 
 pub(super) mod account_traits;
+pub(super) mod admin;
+pub(super) mod conversations;
+pub(super) mod erase;
 pub(super) mod events;
 pub(super) mod manual;
 pub(super) mod matches;

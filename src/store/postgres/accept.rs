@@ -9,6 +9,7 @@ use super::pool::Pool;
 use super::{outbound, responses, sql as engine_sql};
 use crate::domain::ids::fingerprint;
 use crate::domain::{IdempotencyKey, MId};
+use crate::store::ops::conversations;
 use crate::store::rules::REPEAT_WITHIN_MS;
 use crate::store::tx::{corrupt, decode};
 use crate::store::{AcceptOutcome, Accepted, NewOutbound, StoreError, sql};
@@ -67,7 +68,8 @@ async fn accept(db: &mut Db, call: &PendingAccept) -> Result<Option<Accepted>, S
     }
     // Locked before the row gets its id, so that ids of one conversation are in the order of its commits.
     let other_spelling = new.other_spelling.as_ref();
-    let conversation = db.conversation(&new.channel, &new.contact, other_spelling, &new.destination).await?;
+    let conversation =
+        conversations::conversation(db, &new.channel, &new.contact, other_spelling, &new.destination).await?;
     // An in-doubt commit has ended on the server by now, since it held this lock.
     for m_id in &call.lost {
         responses::lose(db, m_id).await?;

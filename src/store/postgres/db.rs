@@ -9,9 +9,8 @@ use sqlx::{
 };
 
 use super::sql;
-use crate::domain::{ChannelName, ContactId, Destination};
-use crate::store::tx::{BoxError, Columns, Tx, Value, corrupt, table};
-use crate::store::{StoreError, erasure, tx};
+use crate::store::tx::{BoxError, Columns, Retention, Tx, Value, corrupt, table};
+use crate::store::{StoreError, tx};
 
 /// A connection inside its transaction, or alone where it only reads.
 pub(super) struct Db {
@@ -154,6 +153,16 @@ impl<'r> Decode<'r, Postgres> for Count {
 }
 
 impl Tx for Db {
+    const RETENTION: Retention = Retention {
+        wipe_outbound: sql::WIPE_OUTBOUND,
+        wipe_events: sql::WIPE_EVENTS,
+        wipe_choices: sql::WIPE_CHOICES,
+        drop_outbound: sql::DROP_OUTBOUND,
+        drop_events: sql::DROP_EVENTS,
+    };
+    const FIND_CONVERSATION: &'static str = sql::CONVERSATION_LOCKED;
+    const ADD_CONVERSATION: &'static str = sql::CONVERSATION_MADE;
+
     async fn execute(&mut self, statement: &'static str, args: &[Value<'_>]) -> Result<u64, StoreError> {
         Self::execute(self, statement, Args::of(args)).await
     }
@@ -261,29 +270,6 @@ impl Db {
         let query = query(statement, args, self.prepared)?;
         query.fetch_all(&mut self.link).await.map_err(failed(statement))
     }
-
-    /// Returns the id of the conversation with a contact, or else with the other spelling of its number, and locks it; it is
-    /// created if new.
-    pub(super) async fn conversation(
-        &mut self,
-        channel: &ChannelName,
-        contact: &ContactId,
-        other_spelling: Option<&ContactId>,
-        destination: &Destination,
-    ) -> Result<i64, StoreError> {
-        for contact in std::iter::once(contact).chain(other_spelling) {
-            let names = args![channel.as_str(), contact.as_str()];
-            let known: Option<(i64,)> = self.optional(sql::CONVERSATION_LOCKED, names).await?;
-            if let Some((id,)) = known {
-                return Ok(id);
-            }
-            if let Some(id) = recall(self, channel, contact, destination).await? {
-                return Ok(id);
-            }
-        }
-        let values = args![channel.as_str(), contact.as_str(), destination.as_str()];
-        self.one(sql::CONVERSATION_MADE, values).await
-    }
 }
 
 fn query(
@@ -306,17 +292,4 @@ pub(super) fn failed(statement: &'static str) -> impl Fn(sqlx::Error) -> StoreEr
         | sqlx::Error::ColumnIndexOutOfBounds { .. }) => corrupt(table(statement))(Box::new(error)),
         error => StoreError::Unavailable(Arc::new(error)),
     }
-}
-
-/// Restores contact and destination of an erased conversation. Returns its id.
-pub(super) async fn recall(
-    db: &mut Db,
-    channel: &ChannelName,
-    contact: &ContactId,
-    destination: &Destination,
-) -> Result<Option<i64>, StoreError> {
-    let erased = contact.erased(channel);
-    let values = args![contact.as_str(), destination.as_str(), channel.as_str(), erased.as_str()];
-    let recalled: Option<(i64,)> = db.optional(erasure::RECALL, values).await?;
-    Ok(recalled.map(|(id,)| id))
 }

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use super::db::{Db, args};
-use super::{erase, sql as engine_sql};
+use super::sql as engine_sql;
 use crate::domain::ids::fingerprint;
 use crate::domain::{ChannelName, Chat, ContactId};
-use crate::store::ops::{account_traits, events, matches, pending_question, places};
+use crate::store::ops::{account_traits, conversations, events, matches, pending_question, places};
 use crate::store::places::{FIRST, Place, Places, StoredPlace};
 use crate::store::reading::{active, row_from_text, row_to_text};
 use crate::store::tx::{corrupt, decode};
@@ -143,7 +143,7 @@ pub(super) async fn seen(db: &mut Db, channel: &ChannelName, contact: &ContactId
 /// Returns what it recorded, and whether a row shows a send that was in doubt.
 pub(super) async fn record(db: &mut Db, reading: &ConversationRead) -> Result<(Recorded, bool), StoreError> {
     let (channel, now_ms) = (reading.channel.as_str(), reading.now_ms);
-    let place = erase::meet(db, reading).await?;
+    let place = conversations::meet(db, reading).await?;
     let Place { conversation, nth } = place;
     let (mut recorded, mut heard, mut moves, mut any_matched, mut shown) = (0, false, false, false, 0);
     for (seq, row) in (0i64..).zip(&reading.rows) {

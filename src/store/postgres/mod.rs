@@ -3,11 +3,9 @@
 //! other. Commits that come together share a flush of the server's log.
 
 mod accept;
-mod admin;
 mod clock_rollback;
 mod db;
 mod engine;
-mod erase;
 mod in_doubt;
 mod in_doubt_commits;
 mod inbound;
@@ -254,11 +252,11 @@ impl Store for PostgresStore {
     }
 
     async fn waiting(&self) -> Result<Vec<Waiting>, StoreError> {
-        self.read((), |db, ()| Box::pin(admin::waiting(db))).await
+        self.read((), |db, ()| Box::pin(ops::admin::waiting(db))).await
     }
 
     async fn depths(&self) -> Result<Vec<QueueDepth>, StoreError> {
-        self.read((), |db, ()| Box::pin(admin::depths(db))).await
+        self.read((), |db, ()| Box::pin(ops::admin::depths(db))).await
     }
 
     async fn baseline_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
@@ -405,11 +403,11 @@ impl Store for PostgresStore {
     }
 
     async fn list(&self, filter: Filter) -> Result<Vec<ListedMessage>, StoreError> {
-        self.read(filter, |db, filter| Box::pin(admin::list(db, filter))).await
+        self.read(filter, |db, filter| Box::pin(ops::admin::list(db, filter))).await
     }
 
     async fn show(&self, m_id: String) -> Result<Option<ListedMessage>, StoreError> {
-        self.read(m_id, |db, m_id| Box::pin(admin::show(db, m_id))).await
+        self.read(m_id, |db, m_id| Box::pin(ops::admin::show(db, m_id))).await
     }
 
     async fn retry(&self, m_id: String, now_ms: i64) -> Result<ManualOutcome, StoreError> {
@@ -434,7 +432,7 @@ impl Store for PostgresStore {
     }
 
     async fn channel_names(&self) -> Result<Vec<String>, StoreError> {
-        self.read((), |db, ()| Box::pin(admin::channel_names(db))).await
+        self.read((), |db, ()| Box::pin(ops::admin::channel_names(db))).await
     }
 
     async fn discard(&self, m_id: String, notices: DiscardNotices, now_ms: i64) -> Result<ManualOutcome, StoreError> {
@@ -445,19 +443,20 @@ impl Store for PostgresStore {
     }
 
     async fn erase(&self, person: Person, how: Erase, now_ms: i64) -> Result<Erasure, StoreError> {
-        self.write("erase", person, move |db, person| Box::pin(erase::erase(db, person, how, now_ms))).await
+        self.write("erase", person, move |db, person| Box::pin(ops::erase::erase(db, person, how, now_ms))).await
     }
 
     async fn purge(&self, text_before_ms: i64, rows_before_ms: i64, limit: u32) -> Result<usize, StoreError> {
-        self.write("purge", (), move |db, ()| Box::pin(admin::purge(db, text_before_ms, rows_before_ms, limit))).await
+        self.write("purge", (), move |db, ()| Box::pin(ops::admin::purge(db, text_before_ms, rows_before_ms, limit)))
+            .await
     }
 
     async fn check(&self) -> Result<(), StoreError> {
         let check = async {
             if !self.pool.healthy() {
-                self.write("probe", (), |db, ()| Box::pin(admin::probe(db))).await?;
+                self.write("probe", (), |db, ()| Box::pin(pool::probe(db))).await?;
             }
-            self.read((), |db, ()| Box::pin(admin::writable(db))).await
+            self.read((), |db, ()| Box::pin(pool::writable(db))).await
         };
         tokio::time::timeout(CHECK, check).await.unwrap_or_else(|elapsed| {
             self.pool.forget_idle();

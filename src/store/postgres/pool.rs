@@ -15,7 +15,7 @@ use sqlx::{Connection as _, PgConnection};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::db::Db;
+use super::db::{Db, args};
 use super::sql;
 use crate::crashpoint;
 use crate::domain::MId;
@@ -292,4 +292,14 @@ fn note_health(healthy: &AtomicBool, error: Option<&StoreError>) {
         (false, None) => tracing::info!("store: commits succeed again"),
         (true, None) | (false, Some(_)) => {}
     }
+}
+
+/// Makes a write that changes nothing, to detect that writes work again.
+pub(super) async fn probe(db: &mut Db) -> Result<(), StoreError> {
+    db.execute(sql::PROBE, args![]).await.map(drop)
+}
+
+/// Fails if the server is read-only: a replica that was not promoted, or a database that was made read-only when full.
+pub(super) async fn writable(db: &mut Db) -> Result<(), StoreError> {
+    db.one::<i64>(sql::WRITABLE, args![]).await.map(drop)
 }

@@ -2,9 +2,12 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{conversation, corrupt, decode, execute, outbound, unavailable};
+use super::db::SqliteTx;
+use super::{execute, outbound, unavailable};
 use crate::domain::ids::fingerprint;
 use crate::domain::{IdempotencyKey, MId};
+use crate::store::ops::conversations;
+use crate::store::tx::{at_once, corrupt, decode};
 use crate::store::{AcceptOutcome, Accepted, NewOutbound, StoreError, rules, sql};
 
 pub(super) fn accept(db: &Connection, new: &NewOutbound) -> Result<Accepted, StoreError> {
@@ -19,7 +22,9 @@ pub(super) fn accept(db: &Connection, new: &NewOutbound) -> Result<Accepted, Sto
     if let Some(outcome) = known {
         return Ok(Accepted { ahead: false, outcome });
     }
-    let conversation = conversation(db, &new.channel, &new.contact, new.other_spelling.as_ref(), &new.destination)?;
+    let (other, first) = (new.other_spelling.as_ref(), &new.destination);
+    let mut tx = SqliteTx(db);
+    let conversation = at_once(conversations::conversation(&mut tx, &new.channel, &new.contact, other, first))?;
     // With a key, the key alone decides.
     if new.key.is_none()
         && let Some(first) = unanswered(db, conversation, &content, new.accepted_ms - rules::REPEAT_WITHIN_MS)?

@@ -3,17 +3,26 @@
 use std::sync::Arc;
 
 use rusqlite::types::{FromSqlError, ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OptionalExtension, Row, ToSql, params, params_from_iter};
+use rusqlite::{Connection, Row, ToSql, params_from_iter};
 
-use crate::domain::{ChannelName, ContactId, Destination};
-use crate::store::tx::{BoxError, Columns, FromRow, Tx, Value, corrupt, table};
-use crate::store::{StoreError, erasure, sql};
+use crate::store::tx::{BoxError, Columns, FromRow, Retention, Tx, Value, corrupt, table};
+use crate::store::{StoreError, sql};
 
 /// The connection inside an operation of the writer, or on a reader. There is one writer, so nothing is locked, and one
 /// process, so no event waits for another.
 pub(super) struct SqliteTx<'c>(pub(super) &'c Connection);
 
 impl Tx for SqliteTx<'_> {
+    const RETENTION: Retention = Retention {
+        wipe_outbound: sql::WIPE_OUTBOUND,
+        wipe_events: sql::WIPE_EVENTS,
+        wipe_choices: sql::WIPE_CHOICES,
+        drop_outbound: sql::DROP_OUTBOUND,
+        drop_events: sql::DROP_EVENTS,
+    };
+    const FIND_CONVERSATION: &'static str = sql::CONVERSATION;
+    const ADD_CONVERSATION: &'static str = sql::ADD_CONVERSATION;
+
     async fn execute(&mut self, statement: &'static str, args: &[Value<'_>]) -> Result<u64, StoreError> {
         let changed = self.0.prepare_cached(statement).and_then(|mut s| s.execute(params_from_iter(args)));
         Ok(changed.map_err(unavailable)? as u64)
@@ -74,27 +83,6 @@ pub(super) fn unavailable(error: rusqlite::Error) -> StoreError {
     StoreError::Unavailable(Arc::new(error))
 }
 
-/// Returns the id of the conversation with a contact, or else with the other spelling of its number; it is created if new.
-pub(super) fn conversation(
-    db: &Connection,
-    channel: &ChannelName,
-    contact: &ContactId,
-    other_spelling: Option<&ContactId>,
-    destination: &Destination,
-) -> Result<i64, StoreError> {
-    for contact in std::iter::once(contact).chain(other_spelling) {
-        let known: Option<i64> = db
-            .prepare_cached(sql::CONVERSATION)
-            .and_then(|mut s| s.query_row(params![channel.as_str(), contact.as_str()], |r| r.get(0)).optional())
-            .map_err(unavailable)?;
-        let found = if known.is_some() { known } else { recall(db, channel, contact, destination)? };
-        if let Some(id) = found {
-            return Ok(id);
-        }
-    }
-    one(db, sql::ADD_CONVERSATION, params![channel.as_str(), contact.as_str(), destination.as_str()])
-}
-
 /// Returns the value of a statement that always has one.
 pub(super) fn one<T: rusqlite::types::FromSql>(
     db: &Connection,
@@ -124,16 +112,8 @@ pub(super) fn change(db: &Connection, sql: &str, params: &[&dyn ToSql]) -> Resul
     if execute(db, sql, params)? == 1 { Ok(()) } else { Err(StoreError::Stale) }
 }
 
-/// Restores contact and destination of an erased conversation. Returns its id.
-pub(super) fn recall(
-    db: &Connection,
-    channel: &ChannelName,
-    contact: &ContactId,
-    destination: &Destination,
-) -> Result<Option<i64>, StoreError> {
-    let erased = contact.erased(channel);
-    let values = params![contact.as_str(), destination.as_str(), channel.as_str(), erased.as_str()];
-    db.prepare_cached(erasure::RECALL)
-        .and_then(|mut s| s.query_row(values, |r| r.get(0)).optional())
+/// Makes a write that changes nothing, to detect that there is room again.
+pub(super) fn probe(db: &Connection) -> Result<(), StoreError> {
+    db.execute_batch("CREATE TABLE probe (x BLOB); INSERT INTO probe VALUES (zeroblob(8192)); DROP TABLE probe;")
         .map_err(unavailable)
 }

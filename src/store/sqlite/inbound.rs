@@ -3,9 +3,9 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::db::SqliteTx;
-use super::{change, erase, execute, rows, unavailable};
+use super::{change, execute, rows, unavailable};
 use crate::domain::{ChannelName, Chat, ContactId};
-use crate::store::ops::{account_traits, events, matches, pending_question, places};
+use crate::store::ops::{account_traits, conversations, events, matches, pending_question, places};
 use crate::store::places::{FIRST, Place, Places, StoredPlace};
 use crate::store::reading::{active, row_from_text, row_to_text};
 use crate::store::tx::{at_once, corrupt, decode};
@@ -154,7 +154,7 @@ pub(super) fn seen(db: &Connection, channel: &ChannelName, contact: &ContactId) 
 /// Returns what it recorded, and whether a row shows a send that was in doubt.
 pub(super) fn record(db: &Connection, reading: &ConversationRead) -> Result<(Recorded, bool), StoreError> {
     let (channel, now_ms) = (reading.channel.as_str(), reading.now_ms);
-    let place = erase::meet(db, reading)?;
+    let place = at_once(conversations::meet(&mut SqliteTx(db), reading))?;
     let Place { conversation, nth } = place;
     let (mut recorded, mut heard, mut moves, mut any_matched, mut shown) = (0, false, false, false, 0);
     for (seq, row) in (0i64..).zip(&reading.rows) {

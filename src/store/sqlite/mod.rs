@@ -1,11 +1,9 @@
 //! The embedded engine: one SQLite file, WAL, `synchronous=FULL`, one writer that groups commits, readers beside it.
 
 mod accept;
-mod admin;
 mod clock_rollback;
 mod db;
 mod engine;
-mod erase;
 mod files;
 mod guard;
 mod in_doubt;
@@ -36,8 +34,8 @@ use crate::domain::matching::SentForm;
 use crate::domain::{ChannelName, Chat, ContactId, MId, PendingQuestion};
 
 use super::ops;
-use super::tx::{at_once, corrupt, decode};
-use db::{SqliteTx, change, conversation, execute, one, rows, unavailable};
+use super::tx::at_once;
+use db::{SqliteTx, change, execute, one, rows, unavailable};
 pub(crate) use engine::SqliteStore;
 pub(crate) use files::FileGone;
 pub(super) use open_error::OpenError as SourceError;
@@ -208,11 +206,11 @@ impl Store for SqliteStore {
     }
 
     async fn waiting(&self) -> Result<Vec<Waiting>, StoreError> {
-        self.read(admin::waiting).await
+        self.read(|db| at_once(ops::admin::waiting(&mut SqliteTx(db)))).await
     }
 
     async fn depths(&self) -> Result<Vec<QueueDepth>, StoreError> {
-        self.read(admin::depths).await
+        self.read(|db| at_once(ops::admin::depths(&mut SqliteTx(db)))).await
     }
 
     async fn baseline_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
@@ -355,11 +353,11 @@ impl Store for SqliteStore {
     }
 
     async fn list(&self, filter: Filter) -> Result<Vec<ListedMessage>, StoreError> {
-        self.read(move |db| admin::list(db, &filter)).await
+        self.read(move |db| at_once(ops::admin::list(&mut SqliteTx(db), &filter))).await
     }
 
     async fn show(&self, m_id: String) -> Result<Option<ListedMessage>, StoreError> {
-        self.read(move |db| admin::show(db, &m_id)).await
+        self.read(move |db| at_once(ops::admin::show(&mut SqliteTx(db), &m_id))).await
     }
 
     async fn retry(&self, m_id: String, now_ms: i64) -> Result<ManualOutcome, StoreError> {
@@ -384,7 +382,7 @@ impl Store for SqliteStore {
     }
 
     async fn channel_names(&self) -> Result<Vec<String>, StoreError> {
-        self.read(admin::channel_names).await
+        self.read(|db| at_once(ops::admin::channel_names(&mut SqliteTx(db)))).await
     }
 
     async fn discard(&self, m_id: String, notices: DiscardNotices, now_ms: i64) -> Result<ManualOutcome, StoreError> {
@@ -392,7 +390,7 @@ impl Store for SqliteStore {
     }
 
     async fn erase(&self, person: Person, how: Erase, now_ms: i64) -> Result<Erasure, StoreError> {
-        self.write("erase", move |db| erase::erase(db, &person, how, now_ms)).await
+        self.write("erase", move |db| at_once(ops::erase::erase(&mut SqliteTx(db), &person, how, now_ms))).await
     }
 
     async fn scrub(&self) -> Result<Option<bool>, StoreError> {
@@ -400,7 +398,11 @@ impl Store for SqliteStore {
     }
 
     async fn purge(&self, text_before_ms: i64, rows_before_ms: i64, limit: u32) -> Result<usize, StoreError> {
-        let most = self.write("purge", move |db| admin::purge(db, text_before_ms, rows_before_ms, limit)).await?;
+        let most = self
+            .write("purge", move |db| {
+                at_once(ops::admin::purge(&mut SqliteTx(db), text_before_ms, rows_before_ms, limit))
+            })
+            .await?;
         if most < limit as usize {
             self.fold().await?;
         }
@@ -413,7 +415,7 @@ impl Store for SqliteStore {
         }
         let gone = self.files.as_ref().is_some_and(|files| files.check().is_err());
         if gone || !self.writer()?.healthy() {
-            self.write("probe", admin::probe).await?;
+            self.write("probe", db::probe).await?;
         }
         self.read(|db| db.query_row("SELECT 1", [], |_| Ok(())).map_err(unavailable)).await
     }
