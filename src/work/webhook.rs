@@ -67,8 +67,10 @@ impl Publisher {
     pub(super) fn new(channel: &Channel) -> Self {
         Self {
             upstream: Upstream::limited_by(match channel.settings.publish_per_second {
-                pace @ ..=BONYCHAT_LIMIT => RateLimiter::counting_arrivals(pace, SIDE_BY_SIDE, BONYCHAT_LIMIT),
-                pace => RateLimiter::new(pace, SIDE_BY_SIDE), // a webhook on this machine, not BonyChat's
+                per_second @ ..=BONYCHAT_LIMIT => {
+                    RateLimiter::counting_arrivals(per_second, SIDE_BY_SIDE, BONYCHAT_LIMIT)
+                }
+                per_second => RateLimiter::new(per_second, SIDE_BY_SIDE), // a webhook on this machine, not BonyChat's
             }),
             under_way: Mutex::default(),
             refusals: Mutex::default(),

@@ -77,7 +77,7 @@ async fn a_conversation_that_can_be_read_under_any_spelling_of_its_number_is_pub
         let mut house = house().set("INBOUND__SWEEP_EVERY", "300ms");
         house.afilnet.set_switch("read_under", "any_spelling").unwrap();
         let bridge = house.start().await;
-        until("the first run took stock", || bridge.log().iter().any(|line| line.contains("took stock"))).await;
+        until("the initial snapshot is taken", || bridge.log().iter().any(|line| line.contains("took stock"))).await;
         customer(&house, &who[1..], "buenas");
         agent(&house, &bridge, who, "Buenos días").await;
         rounds(&house, 10).await;
@@ -104,7 +104,7 @@ async fn a_message_to_the_other_spelling_of_a_known_number_is_in_its_conversatio
         house.afilnet.set_switch("filed_under", "without_mobile_digits").unwrap();
         let bridge = house.start().await;
         let who = format!("+{short}");
-        rounds(&house, 3).await; // the first run has taken stock
+        rounds(&house, 3).await; // the initial snapshot is taken
         customer(&house, short, "hola");
         until("the customer's word", || shown(&house, &who) == ["+hola"]).await;
         agent(&house, &bridge, long, "buenas").await;

@@ -73,7 +73,7 @@ async fn what_is_typed_in_the_panel_is_echoed_once_and_what_the_bridge_sent_neve
         house.customer(&contact(1), "bye");
         until("the last word", || shown(&house, 1).len() >= 5).await;
         let reads = house.afilnet.calls("getmessages");
-        until("a sweep", || house.afilnet.calls("getmessages") >= reads + 2).await;
+        until("a full resync", || house.afilnet.calls("getmessages") >= reads + 2).await;
         let expected = ["+hi", "=from the panel", "=from the panel", "=while it was down", "+bye"];
         assert_eq!(shown(&house, 1), expected, "{switch}={value}");
         house.check();
@@ -88,7 +88,7 @@ async fn echoes_can_be_turned_off_and_history_is_none() {
     operator(&house, 1, "old answer");
     operator(&house, 2, "old first word");
     let bridge = house.start().await;
-    until("the first run took stock", || bridge.log().iter().any(|line| line.contains("took stock"))).await;
+    until("the initial snapshot is taken", || bridge.log().iter().any(|line| line.contains("took stock"))).await;
     operator(&house, 1, "new answer");
     until("the echo", || shown(&house, 1).len() >= 2).await;
     assert_eq!((shown(&house, 1), shown(&house, 2)), (vec!["+old".to_owned(), "=new answer".to_owned()], vec![]));

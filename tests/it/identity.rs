@@ -70,7 +70,7 @@ async fn rows_without_ids_or_with_others_at_every_read_come_once_across_restarts
         let _bridge = house.start().await;
         assert!(house.bonychat.until(SOON, |world| world.texts(&contact(1)).len() >= written.len()).await);
         let reads = house.afilnet.calls("getmessages");
-        until("a sweep", || house.afilnet.calls("getmessages") >= reads + 2).await;
+        until("a full resync", || house.afilnet.calls("getmessages") >= reads + 2).await;
         assert_eq!(house.bonychat.texts(&contact(1)), written, "{switch}={value}");
         house.check();
     }
@@ -82,7 +82,7 @@ async fn lost_answers_of_unread_messages_lose_no_message() {
     house.afilnet.set_switch("unread_marks_read", "yes").unwrap();
     house.afilnet.set_switch("getmessages_marks_read", "yes").unwrap();
     let bridge = house.start().await;
-    until("the first run took stock", || bridge.log().iter().any(|line| line.contains("took stock"))).await;
+    until("the initial snapshot is taken", || bridge.log().iter().any(|line| line.contains("took stock"))).await;
     house.afilnet.fault("getunreadmessages:reset_stored:1-1000000").unwrap();
     house.afilnet.fault("getmessages:reset_stored:0.3").unwrap();
     for n in 0..40 {
@@ -115,7 +115,7 @@ async fn a_burst_beyond_the_window_shows_a_notice_once_and_what_is_left_once_and
             let bridge = house.start().await;
             assert!(house.bonychat.until(SOON, |world| world.texts(&contact(1)).len() >= 22).await, "{switch}={value}");
             let reads = house.afilnet.calls("getmessages");
-            until("a sweep", || house.afilnet.calls("getmessages") >= reads + 2).await;
+            until("a full resync", || house.afilnet.calls("getmessages") >= reads + 2).await;
             let texts = house.bonychat.texts(&contact(1));
             let burst: Vec<String> = (40..60).map(|n| format!("burst {n}")).collect();
             assert_eq!((texts[0].as_str(), &texts[2..]), ("before", &burst[..]), "{switch}={value}");

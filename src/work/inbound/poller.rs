@@ -1,6 +1,6 @@
 //! Inbound, before the durable line: one `getchats` a round, then a read of each conversation whose last row is not in
 //! the store. What is new is recorded together with how far the conversation is read. A round costs requests in
-//! proportion to what changed; a slow sweep reads the rest again, for what the summary hides.
+//! proportion to what changed; a slow full resync reads the rest again, for what the summary hides.
 
 mod contacts;
 mod unlisted;
@@ -43,8 +43,8 @@ const LAST_READS: Duration = Duration::from_secs(2);
 /// Conversations that wait to be read, at most. Each is kept with its last row, and the first run finds all of them.
 const MOST_DUE: usize = 10_000;
 
-/// Of an account's requests, the share that the sweep may take.
-const SWEEP_SHARE: f64 = 0.25;
+/// Of an account's requests, the share that the full resync may take.
+const RESYNC_SHARE: f64 = 0.25;
 
 /// Least time between two reads for statuses that `getchats` does not show.
 const WATCH_EVERY: Duration = Duration::from_secs(5);
@@ -65,7 +65,7 @@ struct ConversationState {
     last: Option<Box<AfilnetRow>>,
     /// Its last read that succeeded.
     previous: Option<Previous>,
-    /// When it was last read in sync, or unlisted, for the sweep; `None` counts from the start.
+    /// When it was last read in sync, or unlisted, for the full resync; `None` counts from the start.
     read_at: Option<Instant>,
     /// Reads in a row that did not show its last row.
     behind: u32,
@@ -168,7 +168,7 @@ impl Poller {
         let (store, name) = (&self.store, &self.settings.name);
         let all = async {
             let baseline_ms = store.baseline_ms(name).await?;
-            self.reader.load_undecided().await?;
+            self.reader.load_postponed().await?;
             Ok::<_, StoreError>((baseline_ms, store.positions(name).await?))
         };
         match all.await {
@@ -219,7 +219,7 @@ impl Poller {
         }
     }
 
-    /// One round: finds what changed and what the sweep is to read. Returns whether anything moved.
+    /// One round: finds what changed and what the full resync is to read. Returns whether anything moved.
     async fn round(&mut self, stop: &CancellationToken) -> Result<bool, InboundError> {
         let Some(permit) = self.calls.acquire(CallKind::Read, stop).await else { return Ok(false) };
         let Some(chats) = stop.run_until_cancelled(self.messenger.chats()).await else { return Ok(false) };
@@ -233,7 +233,7 @@ impl Poller {
         let mut moved = false;
         let now = Instant::now();
         self.find_unlisted(&chats, now).await?;
-        let (sweep, mut watch) = (self.to_sweep(&chats, now), self.share());
+        let (resync, mut watch) = (self.to_resync(&chats, now), self.share());
         let mut rereads = self.reader.rereads_due(now_ms());
         for (chat, row) in chats {
             self.recall_erased(&chat);
@@ -242,9 +242,9 @@ impl Poller {
             let rereads = rereads.remove(&chat);
             let read_to = state.position.as_ref().and_then(|there| there.read_to.as_deref());
             let in_sync = read_to.and_then(RowFingerprint::parse).is_some_and(|known| known.still_is(&row));
-            let swept = in_sync && sweep.contains(&chat);
-            let looked = in_sync && !swept && watch > 0 && state.watch_at.is_some_and(|at| now >= at);
-            if backs_off || self.reader.is_reading(&chat.contact) || (in_sync && !swept && !looked && !rereads) {
+            let resyncs = in_sync && resync.contains(&chat);
+            let looked = in_sync && !resyncs && watch > 0 && state.watch_at.is_some_and(|at| now >= at);
+            if backs_off || self.reader.is_reading(&chat.contact) || (in_sync && !resyncs && !looked && !rereads) {
                 continue;
             }
             watch -= usize::from(looked);
@@ -261,7 +261,7 @@ impl Poller {
                 Some(_) => {}
             }
         }
-        rereads.extend(sweep.into_iter().filter(|chat| self.unlisted.holds(chat)));
+        rereads.extend(resync.into_iter().filter(|chat| self.unlisted.holds(chat)));
         self.read_unlisted(rereads, now);
         Ok(moved)
     }
@@ -286,7 +286,7 @@ impl Poller {
         Ok(())
     }
 
-    /// Has chats read that the list does not show: they have rows that wait for a decision, or the sweep has come to them.
+    /// Has chats read that the list does not show: they have rows that wait for a decision, or the full resync has come to them.
     fn read_unlisted(&mut self, chats: HashSet<Chat>, now: Instant) {
         for chat in chats {
             self.recall_erased(&chat);
@@ -321,7 +321,7 @@ impl Poller {
     /// How many quiet conversations this round may read again: all of them within `sweep_every`, at a share of the
     /// account's requests.
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share")]
-    fn sweep_room(&self) -> usize {
+    fn resync_room(&self) -> usize {
         let rounds = self.settings.sweep_every.as_secs_f64() / self.settings.poll_idle.as_secs_f64().max(0.001);
         let even = (self.conversations.len() + self.unlisted.len()) as f64 / rounds.max(1.0);
         (even.ceil() as usize).min(self.share())
@@ -331,12 +331,12 @@ impl Poller {
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share")]
     fn share(&self) -> usize {
         let a_round = self.calls.account.upstream.limiter.per_second() as f64 * self.settings.poll_active.as_secs_f64();
-        (a_round * SWEEP_SHARE).ceil() as usize
+        (a_round * RESYNC_SHARE).ceil() as usize
     }
 
     /// Those that were not read for `sweep_every`, listed or active, as many as there is room for: those first that were
     /// not read for longest, so that each has its turn.
-    fn to_sweep(&self, chats: &[(Chat, AfilnetRow)], now: Instant) -> HashSet<Chat> {
+    fn to_resync(&self, chats: &[(Chat, AfilnetRow)], now: Instant) -> HashSet<Chat> {
         let read_at =
             |chat: &Chat| self.conversations.get(chat).and_then(|state| state.read_at).unwrap_or(self.started);
         let old = |chat: &&Chat| {
@@ -346,7 +346,7 @@ impl Poller {
         };
         let all = chats.iter().map(|(chat, _)| chat).chain(self.unlisted.chats());
         let mut old: Vec<&Chat> = all.filter(old).collect();
-        let room = self.sweep_room().min(old.len());
+        let room = self.resync_room().min(old.len());
         old.sort_by_key(|chat| read_at(chat));
         old.into_iter().take(room).cloned().collect()
     }

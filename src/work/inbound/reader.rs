@@ -149,7 +149,7 @@ struct Fetched {
     /// Oldest first.
     rows: Vec<AfilnetRow>,
     /// The question that the customer may answer, as it was before the call.
-    choice: Option<PendingQuestion>,
+    question: Option<PendingQuestion>,
 }
 
 /// The rows of a read held against those that the store knows.
@@ -203,7 +203,7 @@ pub(in crate::work) struct Reader {
     /// Conversations that are being read.
     reading: Mutex<HashSet<ContactId>>,
     /// Chats with rows that wait for a decision, each with the time at which it is to be read again for them.
-    undecided: Mutex<HashMap<Chat, i64>>,
+    postponed: Mutex<HashMap<Chat, i64>>,
 }
 
 /// The turn to read one conversation; ends however the read ends.
@@ -229,7 +229,7 @@ impl Reader {
             calls: Arc::clone(&state.calls),
             receipts: Arc::clone(&state.receipts),
             reading: Mutex::default(),
-            undecided: Mutex::default(),
+            postponed: Mutex::default(),
         }
     }
 
@@ -246,22 +246,22 @@ impl Reader {
 
     /// Takes from the store which chats have rows that wait for a decision. They are read at once: what decides it
     /// may have come up meanwhile.
-    pub(super) async fn load_undecided(&self) -> Result<(), StoreError> {
-        let (undecided, now_ms) = (self.store.undecided(&self.settings.name).await?, now_ms());
-        *lock(&self.undecided) = undecided.into_iter().map(|chat| (chat, now_ms)).collect();
+    pub(super) async fn load_postponed(&self) -> Result<(), StoreError> {
+        let (postponed, now_ms) = (self.store.undecided(&self.settings.name).await?, now_ms());
+        *lock(&self.postponed) = postponed.into_iter().map(|chat| (chat, now_ms)).collect();
         Ok(())
     }
 
     /// Chats that are to be read by `now_ms` for rows that wait for a decision.
     pub(super) fn rereads_due(&self, now_ms: i64) -> HashSet<Chat> {
-        let undecided = lock(&self.undecided);
-        let due = undecided.iter().filter(|(_, reread_ms)| **reread_ms <= now_ms);
+        let postponed = lock(&self.postponed);
+        let due = postponed.iter().filter(|(_, reread_ms)| **reread_ms <= now_ms);
         due.map(|(chat, _)| chat.clone()).collect()
     }
 
     /// When the next of these reads is due.
     pub(super) fn next_reread_ms(&self) -> Option<i64> {
-        lock(&self.undecided).values().min().copied()
+        lock(&self.postponed).values().min().copied()
     }
 
     /// Reads one conversation and records what is new.
@@ -316,8 +316,8 @@ impl Reader {
         let reread_ms = classified.reread_ms;
         let awaits = self.record(position, request, fetched, &page, &seen, classified).await?;
         match reread_ms {
-            Some(reread_ms) => lock(&self.undecided).insert(position.chat(), reread_ms),
-            None => lock(&self.undecided).remove(&position.chat()),
+            Some(reread_ms) => lock(&self.postponed).insert(position.chat(), reread_ms),
+            None => lock(&self.postponed).remove(&position.chat()),
         };
         let began_ms = request.looked_for.as_ref().map_or(0, |looked_for| looked_for.began_ms);
         let known_before = seen.rows.iter().map(|row| row.seen_ms).filter(|seen_ms| *seen_ms < began_ms).max();
@@ -336,13 +336,13 @@ impl Reader {
     /// Asks Afilnet for the rows. `None` when the stop began first.
     async fn fetch(&self, request: &ReadRequest, stop: &CancellationToken) -> Result<Option<Fetched>, InboundError> {
         let began_ms = now_ms();
-        // The choice is looked up last before the call: no row that it brings can answer a question that comes later.
+        // The question is looked up last before the call: no row that it brings can answer a question that comes later.
         let call = async {
-            let choice = self.pending_question(&request.position.contact).await;
-            self.messenger.messages(&request.destination).await.map(|rows| (rows, choice))
+            let question = self.pending_question(&request.position.contact).await;
+            self.messenger.messages(&request.destination).await.map(|rows| (rows, question))
         };
-        let Some((rows, choice)) = self.call(stop, call).await? else { return Ok(None) };
-        Ok(Some(Fetched { began_ms, rows, choice: choice? }))
+        let Some((rows, question)) = self.call(stop, call).await? else { return Ok(None) };
+        Ok(Some(Fetched { began_ms, rows, question: question? }))
     }
 
     /// Classifies the rows, and makes events of the new ones.
@@ -392,7 +392,7 @@ impl Reader {
             unmatched: &sends.unmatched,
             account: &sends.account,
             read_before_ms: sends.read_before_ms,
-            choice: fetched.choice.as_ref(),
+            question: fetched.question.as_ref(),
             gap,
             now_ms: wall_ms(), // times of rows are compared with it
             clock_ms: now_ms(),

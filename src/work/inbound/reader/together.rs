@@ -126,10 +126,11 @@ impl Reader {
         for (turn, (page, end)) in turns(&pages).into_iter().enumerate() {
             let (place, there) = (at[page], &mut fetched[page]);
             let request = &requests[place];
-            if turn > 0 && there.choice.is_some() {
+            if turn > 0 && there.question.is_some() {
                 // What was recorded before may have answered it.
                 let open = self.pending_question(&request.position.contact).await?;
-                there.choice = there.choice.take().filter(|choice| open.is_some_and(|open| open.m_id == choice.m_id));
+                there.question =
+                    there.question.take().filter(|question| open.is_some_and(|open| open.m_id == question.m_id));
             }
             if end == there.rows.len() {
                 results[place] = Ok(self.take_in(&mut positions[place], request, there).await?);
