@@ -421,6 +421,48 @@ mod targets {
     }
 }
 
+mod architecture {
+    //! The tables of files and functions in `docs/architecture.md`.
+
+    use super::*;
+
+    const PAGE: &str = "docs/architecture.md";
+
+    /// Returns the rows `| leg | file | functions | number of functions | … |` of each table under this heading.
+    fn rows<'p>(page: &'p str, heading: &str) -> Vec<(&'p str, Vec<&'p str>, usize)> {
+        let (_, section) = page.split_once(heading).unwrap();
+        let section = section.split("\n#").next().unwrap();
+        let row = |line: &'p str| {
+            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+            let ["", _leg, file, functions, count, _what, ""] = cells[..] else { return None };
+            Some((spans(file).next()?, spans(functions).collect(), count.parse().ok()?))
+        };
+        section.lines().filter_map(row).collect()
+    }
+
+    #[test]
+    fn every_function_on_the_way_of_a_message_is_in_its_file() {
+        let page = text(PAGE);
+        let mut wrong = Vec::new();
+        let mut sums = Vec::new();
+        for heading in ["### A text out, file by file", "### A row in, file by file"] {
+            let rows = rows(&page, heading);
+            for (file, functions, count) in &rows {
+                let code = fs::read_to_string(root().join("src").join(file)).unwrap_or_default();
+                let is_there =
+                    |name: &&&str| code.contains(&format!("fn {name}(")) || code.contains(&format!("fn {name}<"));
+                wrong.extend(functions.iter().filter(|name| !is_there(name)).map(|name| format!("{file}: {name}")));
+                wrong.extend((*count < functions.len()).then(|| format!("{file}: more functions than ran")));
+            }
+            sums.push(rows.len().to_string());
+            sums.push(rows.iter().map(|(.., count)| count).sum::<usize>().to_string());
+        }
+        assert!(wrong.is_empty(), "{PAGE} names what is not there: {wrong:#?}");
+        let total = format!("| all | {} |", sums.join(" | "));
+        assert!(page.contains(&total), "{PAGE} should have the sums {total}");
+    }
+}
+
 mod links {
     //! Relative links, with their anchors.
 
