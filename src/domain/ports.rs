@@ -21,8 +21,8 @@ pub(crate) trait Messenger: Send + Sync {
     /// Makes call number `part` (from 0) of `content`. A failure is a verdict, not an error.
     async fn send(&self, to: &Destination, content: &Content, part: u32) -> Verdict;
 
-    /// The words of call number `part` with placeholders to be filled in first; `None` where there are none, or the channel
-    /// fills in none.
+    /// Returns the words of call number `part` with placeholders to be filled in first; `None` where there are none, or
+    /// the channel fills in none.
     fn template(&self, content: &Content, part: u32) -> Option<Template>;
 
     /// As [`Self::send`], with `words` in place of those of the template.
@@ -58,10 +58,10 @@ pub(crate) trait Webhook: Send + Sync {
 /// AnnA's side: what stands in the places of placeholders.
 #[async_trait]
 pub(crate) trait PlaceholderResolver: Send + Sync {
-    /// Returns one replacement for each placeholder, in order, all of `contact` alone. Ends within its budget; what AnnA does
-    /// not give in that time has no value.
+    /// Returns one replacement for each placeholder, in order, all of `contact` alone. Ends within its budget; what
+    /// AnnA does not give in that time has no value.
     async fn resolve(&self, contact: &ContactId, placeholders: &[Placeholder]) -> Vec<Replacement>;
 
-    /// The same without asking AnnA: no values.
+    /// Returns fallbacks for all of them, without a call to AnnA.
     fn fallbacks(&self, placeholders: &[Placeholder]) -> Vec<Replacement>;
 }

@@ -8,7 +8,7 @@ use crate::domain::matching::SentForm;
 /// Forms that are kept of one message, at most: the newest. Only attempts that may have been sent add one.
 const MOST: usize = 64;
 
-/// The stored text with one more form. Earlier attempts at its part count only where they may have been sent.
+/// Returns the stored text with one more form. Earlier attempts at its part count only where they may have been sent.
 pub(super) fn with(stored: Option<&str>, attempt: &Attempt, form: SentForm) -> Result<String, StoreError> {
     let mut forms = parse(stored)?;
     forms.retain(|known| known.part != form.part || attempt.maybe_sent);
@@ -17,7 +17,7 @@ pub(super) fn with(stored: Option<&str>, attempt: &Attempt, form: SentForm) -> R
     Ok(newest.map(SentForm::to_string).collect::<Vec<_>>().join(" "))
 }
 
-/// The forms of one part.
+/// Returns the forms of one part.
 pub(super) fn of(stored: Option<&str>, part: u32) -> Result<Vec<SentForm>, StoreError> {
     Ok(parse(stored)?.into_iter().filter(|form| form.part == part).collect())
 }

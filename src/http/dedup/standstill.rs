@@ -26,7 +26,7 @@ struct Ticks {
 }
 
 impl StandstillDetector {
-    /// Ticks in an endless loop.
+    /// Registers a tick every [`TICK`], forever.
     pub(in crate::http) async fn run(&self) {
         loop {
             self.tick(Instant::now());

@@ -33,7 +33,7 @@ pub(super) fn from_row(
             execute(db, sql::LEARN_FEATURES, params![taught.0.bits(), taught.1.bits(), channel])?;
         }
     }
-    // What shows elsewhere than it went says the contrary.
+    // A row under another destination than the send went to proves the contrary.
     if new_destination.is_some_and(|sent_to| sent_to == reading.destination.as_str()) {
         let area = numbering_area(&reading.destination);
         let between = format!("% {area} %");

@@ -48,7 +48,8 @@ pub(super) fn parse(matched: &str) -> Option<(MId, u32)> {
     Some((m_id.parse().ok()?, part.parse().ok()?))
 }
 
-/// A message that does not decode was marked unreadable before it was sent, so each of these decodes.
+/// Returns what was sent to a conversation and has no verbatim row. A message that does not decode was marked
+/// unreadable before it was sent, so each of these decodes.
 pub(super) fn own_sends(
     db: &Connection,
     channel: &str,

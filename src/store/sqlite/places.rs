@@ -34,7 +34,7 @@ pub(super) fn meet(
     locate(db, channel, contact, destination, &there)
 }
 
-/// The same in a conversation that is known.
+/// As [`meet`], in a conversation that is known.
 pub(super) fn of(
     db: &Connection,
     conversation: i64,

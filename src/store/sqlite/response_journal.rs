@@ -2,8 +2,8 @@
 //! kill of the process before the next commit, and so distinguishes a call that was answered just before the kill from
 //! one that was not. After a power cut it may be missing: then a response that no commit has recorded counts as lost.
 //!
-//! Its first line is the stamp of the last commit, rewritten after each: what was acknowledged must be in the store at the
-//! next start ([`super::guard`]).
+//! Its first line is the stamp of the last commit, rewritten after each: what was acknowledged must be in the store at
+//! the next start ([`super::guard`]).
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -105,7 +105,7 @@ impl ResponseJournal {
         state.unrecorded.insert(m_id.clone(), reached);
     }
 
-    /// A commit has recorded these; all other entries stay.
+    /// Removes the entries that a commit has recorded; all others stay.
     pub(super) fn recorded(&self, responses: &[(MId, bool)]) {
         let mut state = self.state();
         for (m_id, _) in responses {
@@ -166,7 +166,7 @@ fn line(m_id: &MId, reached: bool) -> String {
     format!("{}{m_id}\n", if reached { '+' } else { '-' })
 }
 
-/// The file's name beside that of the store.
+/// Returns the file's name, beside that of the store.
 pub(super) fn path(store: &Path) -> PathBuf {
     beside(store, ENDING)
 }

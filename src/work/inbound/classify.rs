@@ -1,5 +1,5 @@
-//! Classification of one page of rows: which of them are new, who wrote them, and which events they become. Pure; called
-//! by the reader.
+//! Classification of one page of rows: which of them are new, who wrote them, and which events they become. Pure;
+//! called by the reader.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -140,7 +140,7 @@ impl PageInput<'_> {
         classified
     }
 
-    /// The rows of the page behind those that were postponed and that it does not show.
+    /// Returns the postponed rows that the page does not show, then the rows of the page.
     fn page_rows(&self) -> Vec<PageRow<'_>> {
         let mut rows = self.rows.to_vec();
         if self.settings.direction != DirectionBy::Flag {
@@ -184,8 +184,8 @@ impl PageInput<'_> {
         gone.chain(here).collect()
     }
 
-    /// Returns who wrote each row, and whether one of the bridge's bore the customer's flag before. What is new of the page is
-    /// set in the rows.
+    /// Returns who wrote each row, and whether one of the bridge's bore the customer's flag before. What is new of the
+    /// page is set in the rows.
     fn attributions(&self, page_rows: &mut [PageRow<'_>]) -> (Vec<Attribution>, bool) {
         let mut rows: Vec<AfilnetRow> = page_rows.iter().map(|page_row| page_row.row.clone()).collect();
         // History shows no send of the bridge.
@@ -224,7 +224,7 @@ impl PageInput<'_> {
             })
     }
 
-    /// When the decision of a row is made at the latest.
+    /// Returns when a row is decided at the latest.
     fn due_ms(&self, page_row: &PageRow<'_>) -> i64 {
         page_row.postponed.map_or_else(
             || self.clock_ms.saturating_add(millis(self.settings.decide_within)),
@@ -232,9 +232,9 @@ impl PageInput<'_> {
         )
     }
 
-    /// When the conversation is to be read again for a row that is postponed. What would decide it may come up in the
-    /// middle of a page, where the list shows nothing of it: the time between two reads doubles, beginning with the pace of
-    /// an active channel. For a flag, when that has settled.
+    /// Returns when the conversation is to be read again for a row that is postponed. What would decide it may come up
+    /// in the middle of a page, where the list shows nothing of it: the time between two reads doubles, beginning with
+    /// the pace of an active channel. For a flag, when that has settled.
     fn reread_ms(&self, page_row: &PageRow<'_>, attribution: &Attribution) -> i64 {
         let since_ms = page_row.postponed.map_or(self.clock_ms, |there| there.since_ms);
         let age_ms = self.clock_ms.saturating_sub(since_ms);
@@ -255,7 +255,7 @@ impl PageInput<'_> {
         })
     }
 
-    /// An open row that is decided.
+    /// Returns what is recorded of a row that is decided.
     fn settled(&self, page_row: &PageRow<'_>, attribution: Attribution, events: Vec<Event>, publishes: bool) -> NewRow {
         let lesson = |how, matched: &Match| {
             let send = self.unmatched.iter().find(|send| send.matched == *matched)?;
@@ -267,14 +267,14 @@ impl PageInput<'_> {
             Attribution::Foreign | Attribution::Undecided | Attribution::AwaitsFlag => (None, None, false),
         };
         let row = new_row(page_row);
-        // Only where a placeholder stands for it its words are told later.
+        // Its words are published later only where a placeholder was published.
         let shape = RowShape::of(&page_row.row);
         let shape = Some(if publishes { shape.to_text() } else { shape.untold().to_text() });
         let from_customer = page_row.row.direction == Direction::Inbound;
         NewRow { shape, events, from_customer, matched, lesson, doubtful, ..row }
     }
 
-    /// What a row that was published as a placeholder says by now, where it says something.
+    /// Returns what is recorded of a row that was published as a placeholder and has content by now.
     fn filled(&self, page_row: &PageRow<'_>) -> Option<NewRow> {
         let shape = RowShape::of(&page_row.row);
         if shape.is_blank() || !self.blank.iter().any(|row| row.identity == *page_row.identity) {
@@ -286,15 +286,16 @@ impl PageInput<'_> {
         Some(NewRow { news: RowNews::Words, events, from_customer, ..new_row(page_row) })
     }
 
-    /// The event that stands before `row`, once, as it is recorded with it.
+    /// Returns the event that is published before `row`; recorded with it, so that there is one.
     fn notice(&self, row: &AfilnetRow, identity: &str, words: &str) -> Option<Event> {
         let m_id = self.m_id("gap", identity);
         let content = Content::Text { text: Text::new(words).ok()? };
         Some(Event { m_id, timestamp_ms: self.at_ms(row), body: EventBody::Message { content } })
     }
 
-    /// For each row: whether it can have been written in answer to the open question. Not what was there before the
-    /// bridge, nor what stands before the question, where Afilnet shows it. Rows of one time as given prove no order.
+    /// Returns for each row whether it can have been written in reply to the pending question. Not what was there
+    /// before the bridge, nor what stands before the question, where Afilnet shows it. Rows of one time as given prove
+    /// no order.
     fn may_answer(&self, rows: &[AfilnetRow]) -> Vec<bool> {
         let Some(question) = self.question else { return vec![false; rows.len()] };
         let shows = |row: &AfilnetRow| row.direction != Direction::Inbound && question.shown_in(&self.said(row));
@@ -305,23 +306,23 @@ impl PageInput<'_> {
         history.into_iter().enumerate().map(|(index, old)| !old && !before(index)).collect()
     }
 
-    /// The row's words as they were written.
+    /// Returns the row's words as they were written.
     fn said<'r>(&self, row: &'r AfilnetRow) -> Cow<'r, str> {
         if self.settings.html_entities { entities::decoded(&row.text).into() } else { row.text.as_str().into() }
     }
 
-    /// What the row says in the words of the question it answers.
+    /// Returns the reply of the question that the row means.
     fn reply(&self, question: &PendingQuestion, row: &AfilnetRow) -> Option<Content> {
         let reply = question.reply(&self.said(row), self.at_ms(row))?;
         Text::new(reply).ok().map(|text| Content::Text { text })
     }
 
-    /// When the row was written, as far as is known; never in the future.
+    /// Returns when the row was written, as far as is known; never a time in the future.
     fn at_ms(&self, row: &AfilnetRow) -> i64 {
         row.time.epoch_ms.unwrap_or(self.now_ms).clamp(0, self.now_ms)
     }
 
-    /// The id of an event of a row: the same whenever it is made.
+    /// Returns the id of an event of a row: the same at every call.
     fn m_id(&self, one: &str, other: &str) -> MId {
         let (channel, contact) = (self.settings.name.as_str(), self.contact.as_str());
         match self.further {
@@ -330,7 +331,8 @@ impl PageInput<'_> {
         }
     }
 
-    /// The events of what one row says. Their ids are those of the row, so that a rebuilt store makes the same.
+    /// Returns the events of one row with these contents. Their ids are those of the row, so that a rebuilt store makes
+    /// the same.
     fn events(
         &self,
         row: &AfilnetRow,

@@ -1,5 +1,5 @@
-//! Call permits for Afilnet: a slot of the rate limiter plus closed breakers for channel, account and sends. Call results
-//! feed back into the breakers.
+//! Call permits for Afilnet: a slot of the rate limiter plus closed breakers for channel, account and sends. Call
+//! results feed back into the breakers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -250,7 +250,7 @@ impl AfilnetCalls {
         fault.scope() == Scope::Account && self.account.upstream.is_poison(&attempt.m_id)
     }
 
-    /// A call with `permit` succeeded. Another breaker of the account may be open still.
+    /// Registers the success of a call with `permit`. Another breaker of the account may be open still.
     fn on_success(&self, permit: &Permit) {
         if permit.succeeded() {
             let paused = self.account.upstream.breaker.is_open() || self.account.send_breaker.is_open();
