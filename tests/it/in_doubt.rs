@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::process::Bridge;
-use crate::support::{House, PLATFORM_ID, SOON, contact, until};
+use crate::support::{House, PLATFORM_ID, SOON, contact, side_by_side, until};
 
 /// Every way in which a send ends without a clear answer, some of them after it was carried out.
 const FAULTS: [&str; 14] = [
@@ -144,7 +144,7 @@ async fn what_nobody_can_tell_is_unconfirmed_told_and_never_sent_again_by_itself
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_policy_decides_what_nobody_can_tell() {
-    for (policy, sent) in [("resend", vec!["lost", "after"]), ("hold", vec![])] {
+    side_by_side([("resend", vec!["lost", "after"]), ("hold", vec![])], |(policy, sent)| async move {
         let mut house = House::new().set("OUTBOUND__ON_UNCONFIRMED", policy);
         house.afilnet.set_switch("sent_row_visible_after", "never").unwrap();
         let bridge = house.start().await;
@@ -161,37 +161,42 @@ async fn the_policy_decides_what_nobody_can_tell() {
         assert_eq!(house.afilnet.texts(&contact(1)[1..]), sent, "{policy}");
         assert_eq!(house.afilnet.texts(&contact(2)[1..]), ["elsewhere"]);
         house.check();
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_settles_it_beside_the_running_bridge() {
-    for (how, expected, state) in [
-        ("delivered", vec!["after"], "sent"),
-        ("failed", vec!["after"], "failed"),
-        ("send-again", vec!["lost", "after"], "sent"),
-    ] {
-        let mut house = House::new().set("OUTBOUND__ON_UNCONFIRMED", "hold");
-        house.afilnet.set_switch("sent_row_visible_after", "never").unwrap();
-        let bridge = house.start().await;
-        let m_id = doubt(&house, &bridge, &contact(1), "lost", "reset").await;
-        assert_eq!(house.agent(&bridge, &contact(1), "after").await.status, 200);
-        until("it is held", || house.messages("unconfirmed") == [m_id.clone()]).await;
-        let settled = house.run(&["messages", "settle", &m_id, "--as", how]);
-        assert!(settled.status.success(), "{}", String::from_utf8_lossy(&settled.stderr));
-        let words = String::from_utf8_lossy(&settled.stdout);
-        let told = words.contains("was told before that it may have been delivered, and is told nothing more");
-        assert_eq!(told, how == "failed", "what its agent was told and is told now: {words}");
-        assert!(house.afilnet.until(SOON, |world| world.texts(&contact(1)[1..]) == expected).await, "{how}");
-        until("it is settled", || house.messages(state).contains(&m_id)).await;
-        let again = house.run(&["messages", "settle", &m_id, "--as", how]);
-        assert_eq!(again.status.code(), Some(1), "settled once");
-        assert!(String::from_utf8_lossy(&again.stderr).contains("nothing was changed"));
-        let unknown = house.run(&["messages", "settle", "nobody", "--as", how]);
-        assert_eq!(unknown.status.code(), Some(1));
-        drop(bridge);
-        house.check();
-    }
+    side_by_side(
+        [
+            ("delivered", vec!["after"], "sent"),
+            ("failed", vec!["after"], "failed"),
+            ("send-again", vec!["lost", "after"], "sent"),
+        ],
+        |(how, expected, state)| async move {
+            let mut house = House::new().set("OUTBOUND__ON_UNCONFIRMED", "hold");
+            house.afilnet.set_switch("sent_row_visible_after", "never").unwrap();
+            let bridge = house.start().await;
+            let m_id = doubt(&house, &bridge, &contact(1), "lost", "reset").await;
+            assert_eq!(house.agent(&bridge, &contact(1), "after").await.status, 200);
+            until("it is held", || house.messages("unconfirmed") == [m_id.clone()]).await;
+            let settled = house.run(&["messages", "settle", &m_id, "--as", how]);
+            assert!(settled.status.success(), "{}", String::from_utf8_lossy(&settled.stderr));
+            let words = String::from_utf8_lossy(&settled.stdout);
+            let told = words.contains("was told before that it may have been delivered, and is told nothing more");
+            assert_eq!(told, how == "failed", "what its agent was told and is told now: {words}");
+            assert!(house.afilnet.until(SOON, |world| world.texts(&contact(1)[1..]) == expected).await, "{how}");
+            until("it is settled", || house.messages(state).contains(&m_id)).await;
+            let again = house.run(&["messages", "settle", &m_id, "--as", how]);
+            assert_eq!(again.status.code(), Some(1), "settled once");
+            assert!(String::from_utf8_lossy(&again.stderr).contains("nothing was changed"));
+            let unknown = house.run(&["messages", "settle", "nobody", "--as", how]);
+            assert_eq!(unknown.status.code(), Some(1));
+            drop(bridge);
+            house.check();
+        },
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 //! Afilnet to BonyChat.
 
 use crate::support::metrics::{get, value};
-use crate::support::{House, PLATFORM_ID, SOON, contact, until};
+use crate::support::{House, PLATFORM_ID, SOON, contact, side_by_side, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_customers_write_reaches_bonychat_once_and_in_order() {
@@ -200,7 +200,7 @@ async fn what_the_bridge_sent_does_not_come_back_as_the_customers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_customer_whom_a_list_of_fifty_does_not_show_is_found_by_the_full_resync_and_the_cut_list_is_reported_once() {
-    for restarts in [false, true] {
+    side_by_side([false, true], |restarts| async move {
         let mut house = House::new().set("INBOUND__SWEEP_EVERY", "4s");
         house.afilnet.set_switch("chats_listed", "newest_50").unwrap();
         let (who, mut bridge) = (contact(1), house.start().await);
@@ -240,5 +240,6 @@ async fn a_customer_whom_a_list_of_fifty_does_not_show_is_found_by_the_full_resy
         assert!(unlisted() < 0.1);
         assert_eq!(told("list of conversations is cut"), 1, "once");
         house.check();
-    }
+    })
+    .await;
 }

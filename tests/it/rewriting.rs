@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::process::Bridge;
-use crate::support::{CHANNEL, House, PLATFORM_ID, SOON, contact, until};
+use crate::support::{CHANNEL, House, PLATFORM_ID, SOON, contact, side_by_side, until};
 
 /// Longest wait of a row for evidence, in these tests.
 const DECIDE_WITHIN: Duration = Duration::from_secs(2);
@@ -75,34 +75,38 @@ async fn a_text_in_a_damaged_character_set_is_found_and_not_echoed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_text_that_was_rewritten_in_part_is_neither_sent_twice_nor_echoed_and_the_looks_say_why() {
-    for (switch, text) in [
-        ("links_replaced", "Siga su pedido en https://tienda.example/p/12345?utm=wa hoy"),
-        ("emoji_names", "Hola \u{1f44b} Ana, su pedido sale hoy"),
-        ("signature", "Su pedido sale hoy"),
-    ] {
-        let (house, bridge) = house(&[]).await;
-        let who = contact(1);
-        agent(&house, &bridge, &who, "ok").await;
-        house.settled().await;
-        rounds(&house, 5).await; // its row is read as it was written
-        house.afilnet.set_switch("own_words", switch).unwrap();
-        let m_id = doubt(&house, &bridge, &who, text).await;
-        until("it is unconfirmed", || house.messages("unconfirmed") == [m_id.clone()]).await;
-        agent(&house, &bridge, &who, text).await;
-        decided(&house).await;
-        assert_eq!(house.afilnet.texts(&who[1..]), ["ok", text, text], "{switch}");
-        assert_eq!(shown(&house, &who), [""; 0], "{switch}");
-        let looks = house.run(&["messages", "show", &m_id]);
-        let looks = String::from_utf8_lossy(&looks.stdout).into_owned();
-        assert!(looks.contains("look 3: rows since: 1, ours for certain: 0"), "{looks}");
-        assert!(looks.contains("unexplained: 1"), "{looks}");
-        // What somebody types then is echoed, once.
-        operator(&house, &who, "Le llamo en cinco minutos");
-        until("the echo", || !shown(&house, &who).is_empty()).await;
-        decided(&house).await;
-        assert_eq!(shown(&house, &who), ["=Le llamo en cinco minutos"], "{switch}");
-        house.check();
-    }
+    side_by_side(
+        [
+            ("links_replaced", "Siga su pedido en https://tienda.example/p/12345?utm=wa hoy"),
+            ("emoji_names", "Hola \u{1f44b} Ana, su pedido sale hoy"),
+            ("signature", "Su pedido sale hoy"),
+        ],
+        |(switch, text)| async move {
+            let (house, bridge) = house(&[]).await;
+            let who = contact(1);
+            agent(&house, &bridge, &who, "ok").await;
+            house.settled().await;
+            rounds(&house, 5).await; // its row is read as it was written
+            house.afilnet.set_switch("own_words", switch).unwrap();
+            let m_id = doubt(&house, &bridge, &who, text).await;
+            until("it is unconfirmed", || house.messages("unconfirmed") == [m_id.clone()]).await;
+            agent(&house, &bridge, &who, text).await;
+            decided(&house).await;
+            assert_eq!(house.afilnet.texts(&who[1..]), ["ok", text, text], "{switch}");
+            assert_eq!(shown(&house, &who), [""; 0], "{switch}");
+            let looks = house.run(&["messages", "show", &m_id]);
+            let looks = String::from_utf8_lossy(&looks.stdout).into_owned();
+            assert!(looks.contains("look 3: rows since: 1, ours for certain: 0"), "{looks}");
+            assert!(looks.contains("unexplained: 1"), "{looks}");
+            // What somebody types then is echoed, once.
+            operator(&house, &who, "Le llamo en cinco minutos");
+            until("the echo", || !shown(&house, &who).is_empty()).await;
+            decided(&house).await;
+            assert_eq!(shown(&house, &who), ["=Le llamo en cinco minutos"], "{switch}");
+            house.check();
+        },
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
