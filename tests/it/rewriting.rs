@@ -52,7 +52,7 @@ async fn agent(house: &House, bridge: &Bridge, who: &str, text: &str) -> String 
 }
 
 /// A message that may have been carried out, and was.
-async fn doubt(house: &House, bridge: &Bridge, who: &str, text: &str) -> String {
+async fn send_in_doubt(house: &House, bridge: &Bridge, who: &str, text: &str) -> String {
     house.afilnet.fault("sendmessage:reset_stored").unwrap();
     agent(house, bridge, who, text).await
 }
@@ -62,7 +62,7 @@ async fn a_text_in_a_damaged_character_set_is_found_and_not_echoed() {
     let (house, bridge) = house(&[("own_words", "latin_1")]).await;
     let who = contact(1);
     agent(&house, &bridge, &who, "ok").await;
-    let m_id = doubt(&house, &bridge, &who, "\u{bf}Qu\u{e9} tal?").await;
+    let m_id = send_in_doubt(&house, &bridge, &who, "\u{bf}Qu\u{e9} tal?").await;
     house.settled().await;
     agent(&house, &bridge, &who, "Ma\u{f1}ana s\u{ed}").await;
     house.settled().await;
@@ -88,7 +88,7 @@ async fn a_text_that_was_rewritten_in_part_is_neither_sent_twice_nor_echoed_and_
             house.settled().await;
             rounds(&house, 5).await; // its row is read as it was written
             house.afilnet.set_switch("own_words", switch).unwrap();
-            let m_id = doubt(&house, &bridge, &who, text).await;
+            let m_id = send_in_doubt(&house, &bridge, &who, text).await;
             until("it is unconfirmed", || house.messages("unconfirmed") == [m_id.clone()]).await;
             agent(&house, &bridge, &who, text).await;
             decided(&house).await;
@@ -192,7 +192,7 @@ async fn an_empty_conversation_proves_nothing_where_no_message_to_a_new_number_h
     rounds(&house, 3).await;
     // As if it were filed under a spelling that nobody knows: neither listed nor read.
     house.afilnet.set_switch("sent_row_visible_after", "never").unwrap();
-    let m_id = doubt(&house, &bridge, who, "Su pedido sale hoy").await;
+    let m_id = send_in_doubt(&house, &bridge, who, "Su pedido sale hoy").await;
     until("it is unconfirmed", || house.messages("unconfirmed") == [m_id.clone()]).await;
     assert_eq!(house.afilnet.texts(&who[1..]), ["Su pedido sale hoy"]);
     house.check();

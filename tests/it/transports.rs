@@ -99,12 +99,12 @@ async fn an_access_token_is_got_once_renewed_once_and_trouble_with_it_sends_noth
             assert_eq!(house.afilnet.texts(&contact(1)[1..]), expected, "{grant}");
         }
         assert_eq!(house.messages("unknown").len() + house.messages("unconfirmed").len(), 0, "{grant}");
-        assert_eq!(doubts(&bridge), 0, "{grant}");
+        assert_eq!(in_doubt(&bridge), 0, "{grant}");
     }
 }
 
 /// Returns the number of attempts with an unknown outcome.
-fn doubts(bridge: &Bridge) -> usize {
+fn in_doubt(bridge: &Bridge) -> usize {
     bridge.log().iter().filter(|line| line.contains("\"verdict\":\"unknown\"")).count()
 }
 
@@ -120,7 +120,7 @@ async fn a_second_401_pauses_the_account_and_says_so() {
     until("it arrived", || house.afilnet.sent_count() == 2).await;
     println!("sent {:.1?} after the second 401", tried.elapsed());
     assert_eq!(house.afilnet.texts(&contact(1)[1..]), ["uno", "dos"]);
-    assert_eq!((house.afilnet.calls("sendmessage"), doubts(&bridge)), (4, 0));
+    assert_eq!((house.afilnet.calls("sendmessage"), in_doubt(&bridge)), (4, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -155,12 +155,12 @@ async fn a_text_that_xml_cannot_hold_is_refused_and_a_fault_is_read() {
     assert_eq!(house.agent(&bridge, &contact(1), "sí").await.status, 200);
     house.settled().await;
     assert_eq!(house.afilnet.texts(&contact(1)[1..]), ["sí"]);
-    assert_eq!((house.afilnet.calls("sendmessage"), doubts(&bridge)), (2, 1));
+    assert_eq!((house.afilnet.calls("sendmessage"), in_doubt(&bridge)), (2, 1));
     // One whose words look like a code proves nothing either: it is not simply sent again.
     house.afilnet.fault("sendmessage:TIMEOUT").unwrap();
     assert_eq!(house.agent(&bridge, &contact(1), "luego").await.status, 200);
     house.settled().await;
-    assert_eq!(doubts(&bridge), 2);
+    assert_eq!(in_doubt(&bridge), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
