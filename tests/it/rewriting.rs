@@ -144,7 +144,7 @@ async fn what_bears_the_customers_flag_at_first_and_was_just_sent_is_never_publi
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_comes_after_its_row_is_told_once_behind_its_placeholder() {
-    for ids in ["string_digits", "missing"] {
+    side_by_side(["string_digits", "missing"], |ids| async move {
         let (house, bridge) = house(&[("file_visible_after", "2 s"), ("id_type", ids)]).await;
         let who = contact(1);
         house.customer(&who, "mire");
@@ -156,12 +156,13 @@ async fn a_file_that_comes_after_its_row_is_told_once_behind_its_placeholder() {
         assert_eq!(shown(&house, &who), expected, "{ids}");
         house.check();
         drop(bridge);
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn links_that_are_signed_anew_at_every_read_come_once_and_are_read_once() {
-    for ids in ["string_digits", "missing"] {
+    side_by_side(["string_digits", "missing"], |ids| async move {
         let (house, bridge) = house(&[("file_links", "signed_at_every_read"), ("id_type", ids)]).await;
         let who = contact(1);
         house.customer(&who, "mire");
@@ -179,7 +180,8 @@ async fn links_that_are_signed_anew_at_every_read_come_once_and_are_read_once() 
         assert_eq!(shown(&house, &who), ["+mire".to_owned(), link(1), link(2), link(3)], "{ids}");
         house.check();
         drop(bridge);
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use crate::support::metrics::get;
 use crate::support::process::Bridge;
 use crate::support::transports::{TRANSPORTS, over};
 use crate::support::workload::Workload;
-use crate::support::{CHANNEL, House, SOON, contact, until};
+use crate::support::{CHANNEL, House, SOON, contact, side_by_side, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_transport_loses_doubles_and_disorders_nothing_while_calls_go_wrong() {
@@ -32,7 +32,7 @@ async fn every_transport_loses_doubles_and_disorders_nothing_while_calls_go_wron
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_hard_to_carry_arrives_as_it_was_written_and_no_secret_is_shown() {
     let odd = "<b>\"ñ\"</b> &amp; 'x' ]]> + %2B \\ 👩‍👩‍👧‍👦\n\ttab {\"status\":\"SUCCESS\"} &#241; {{anna.chat_url}}";
-    for transport in TRANSPORTS {
+    side_by_side(TRANSPORTS, |transport| async move {
         let mut house = over(House::new().on_a_file().set("LOG__LEVEL", "trace"), transport);
         let bridge = house.start().await;
         house.customer(&contact(1), odd);
@@ -71,7 +71,8 @@ async fn what_is_hard_to_carry_arrives_as_it_was_written_and_no_secret_is_shown(
         let warned =
             check.lines().filter(|line| line.contains("never seen live") && line.contains("bridge channels")).count();
         assert_eq!(warned, usize::from(!["post", "basic", "get"].contains(&transport)), "{transport}: {check}");
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
