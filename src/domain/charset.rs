@@ -8,8 +8,8 @@ const LONGEST_LABEL: usize = 40;
 const LONGEST_DECLARATION: usize = 256;
 
 /// The character set that a response declares. Labels mean what they mean to browsers (encoding.spec.whatwg.org):
-/// `iso-8859-1` is windows-1252, which has a sign for each of its control characters. `us-ascii` is UTF-8, of which it
-/// is a part.
+/// `iso-8859-1` is windows-1252, which has a sign for each of its control characters. `us-ascii` is UTF-8, of which it is a
+/// part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Charset {
     /// It is not declared.
@@ -28,8 +28,8 @@ impl Charset {
         charset.map_or(Self::Undeclared, |(_, label)| Self::of_label(label.trim().trim_matches(['"', '\''])))
     }
 
-    /// Returns what the XML declaration at the start of a body declares. A declaration that can be read as ASCII is not
-    /// in UTF-16, whatever it declares.
+    /// Returns what the XML declaration at the start of a body declares. A declaration that can be read as ASCII is not in
+    /// UTF-16, whatever it declares.
     pub(crate) fn of_xml(body: &[u8]) -> Self {
         let declared = || {
             let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start();
@@ -88,9 +88,8 @@ impl Charset {
     }
 }
 
-/// A body that is turned into UTF-8 as it arrives: what was received is not kept beside it. A byte order mark goes
-/// before what was declared. What is UTF-8 already, or taken for it, stays byte for byte as it was received, whether it
-/// is valid or not.
+/// A body that is turned into UTF-8 as it arrives: what was received is not kept beside it. A byte order mark goes before what
+/// was declared. What is UTF-8 already, or taken for it, stays byte for byte as it was received, whether it is valid or not.
 pub(crate) enum Utf8Body {
     AsReceived(Vec<u8>),
     Decoded(String, Box<Decoder>),
@@ -105,7 +104,7 @@ impl Utf8Body {
         }
     }
 
-    /// Returns the number of bytes received so far.
+    /// Bytes that are kept so far.
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::AsReceived(bytes) => bytes.len(),
@@ -125,7 +124,7 @@ impl Utf8Body {
     }
 }
 
-/// Appends the text of `chunk`. A string is never grown by the decoder, which ends where it is full.
+/// Appends what `chunk` says. A string is never grown by the decoder, which ends where it is full.
 fn decode(decoder: &mut Decoder, chunk: &[u8], text: &mut String, last: bool) {
     let mut rest = chunk;
     loop {

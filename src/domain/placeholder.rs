@@ -183,8 +183,8 @@ impl Template {
         self.pieces.iter().map(typed).collect()
     }
 
-    /// Returns the words with a replacement in the place of each placeholder, in order. Where they are longer than the
-    /// call takes, the longest values give way to their fallbacks, until they fit.
+    /// The words with a replacement in the place of each placeholder, in order. Where they are longer than the call takes,
+    /// the longest values give way to their fallbacks, until they fit.
     pub(crate) fn fill(&self, replacements: &[Replacement]) -> FilledWords {
         let mut chosen: Vec<&str> = replacements
             .iter()

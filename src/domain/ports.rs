@@ -21,8 +21,8 @@ pub(crate) trait Messenger: Send + Sync {
     /// Makes call number `part` (from 0) of `content`. A failure is a verdict, not an error.
     async fn send(&self, to: &Destination, content: &Content, part: u32) -> Verdict;
 
-    /// Returns the words of call number `part` with placeholders to be filled in first; `None` where there are none, or
-    /// the channel fills in none.
+    /// The words of call number `part` with placeholders to be filled in first; `None` where there are none, or the channel
+    /// fills in none.
     fn template(&self, content: &Content, part: u32) -> Option<Template>;
 
     /// As [`Self::send`], with `words` in place of those of the template.

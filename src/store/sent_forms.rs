@@ -8,7 +8,7 @@ use crate::domain::matching::SentForm;
 /// Forms that are kept of one message, at most: the newest. Only attempts that may have been sent add one.
 const MOST: usize = 64;
 
-/// Returns the stored text with one more form. Earlier attempts at its part count only where they may have been sent.
+/// The stored text with one more form. Earlier attempts at its part count only where they may have been sent.
 pub(super) fn with(stored: Option<&str>, attempt: &Attempt, form: SentForm) -> Result<String, StoreError> {
     let mut forms = parse(stored)?;
     forms.retain(|known| known.part != form.part || attempt.maybe_sent);

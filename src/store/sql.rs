@@ -388,8 +388,8 @@ pub(super) const SET_NEWEST: &str = "UPDATE conversations SET newest = $1 WHERE 
 
 pub(super) const SET_NEWEST_AT: &str = "UPDATE destinations SET newest = $1 WHERE conversation = $2 AND nth = $3";
 
-/// The customer wrote under this destination: messages go there from now on. What was read is of the one before. NULL:
-/// what was told was read earlier, and says nothing of where the customer writes now.
+/// The customer wrote under this destination: messages go there from now on. What was read is of the one before. NULL: what
+/// was told was read earlier, and says nothing of where the customer writes now.
 pub(super) const HEARD: &str = "UPDATE conversations SET inbound_ms = $1, \
      read_from = CASE WHEN $2 IS NULL THEN read_from WHEN COALESCE(read_from, destination) = $2 THEN NULL \
      ELSE COALESCE(read_from, destination) END, destination = COALESCE($2, destination) WHERE id = $3";

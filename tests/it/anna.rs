@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use crate::support::metrics::{get, value};
 use crate::support::process::Bridge;
 use crate::support::transports::{TRANSPORTS, over};
-use crate::support::{CHANNEL, House, PLATFORM_ID, SOON, contact, side_by_side, until};
+use crate::support::{CHANNEL, House, PLATFORM_ID, SOON, contact, until};
 
 const FALLBACK: &str = "https://help.example.com/?from=wa&lang=es";
 const LINK: &str = "Siga su caso: {{anna.chat_url}}";
@@ -476,54 +476,51 @@ async fn a_09_what_signs_somebody_in_stands_nowhere_but_at_afilnet() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_10_what_was_filled_in_is_known_again_and_never_echoed() {
-    side_by_side(
-        [("escape", "html_entities"), ("id_type", "missing"), ("id_stable_across_methods", "never")],
-        |(switch, value)| async move {
-            let anna = anna(Options::default());
-            let mut house = house(&anna).set("INBOUND__SWEEP_EVERY", "1s").set("INBOUND__STATUS_MAP__2", "delivered");
-            house.afilnet.set_switch(switch, value).unwrap();
-            let bridge = house.start().await;
-            house.customer(&contact(1), "hola");
-            assert!(house.bonychat.until(SOON, |world| world.event_count() == 1).await);
-            say(&house, &bridge, 1, LINK).await;
-            say(&house, &bridge, 1, "{{anna.chat_url}}").await;
-            // Interrupted, and stored: found by looking, not sent again.
-            house.afilnet.fault("sendmessage:reset_stored").unwrap();
-            say(&house, &bridge, 1, "Otra: {{anna.chat_url}}").await;
-            house.settled().await;
-            let texts = arrived(&house, 1, 3).await;
-            let links = chat_links(&anna);
-            assert_eq!(texts, [format!("Siga su caso: {}", links[0]), links[1].clone(), format!("Otra: {}", links[2])]);
-            assert_eq!(links.len(), 3, "nothing was filled in twice");
-            // Interrupted, and not stored: sent again, with a link of its own.
-            house.afilnet.fault("sendmessage:reset").unwrap();
-            say(&house, &bridge, 1, "Y otra: {{anna.chat_url}}").await;
-            house.settled().await;
-            assert_eq!(arrived(&house, 1, 4).await[3], format!("Y otra: {}", chat_links(&anna)[4]));
-            rounds(&house, 6).await;
-            // The process is killed, and reads everything anew.
-            bridge.kill();
-            let bridge = house.start().await;
-            rounds(&house, 6).await;
-            house.customer(&contact(1), "adiós");
-            assert!(house.bonychat.until(SOON, |world| world.texts(&contact(1)).len() == 2).await);
-            let echoes = house.bonychat.all_events().into_iter().filter(|event| event.kind == "message_echo");
-            assert_eq!(echoes.count(), 0, "{switch}={value}");
-            // What somebody types in the panel is still echoed.
-            house.afilnet.operator_says(PLATFORM_ID, &contact(1)[1..], "desde el panel").unwrap();
-            until("the echo", || house.bonychat.all_events().iter().any(|event| event.kind == "message_echo")).await;
-            // Statuses find their messages.
-            house.afilnet.set_status(PLATFORM_ID, &contact(1)[1..], bridge::sim::afilnet::RowStatus::Delivered);
-            let delivered =
-                || house.bonychat.all_events().into_iter().filter(|event| event.status() == "delivered").count();
-            until("the statuses", || delivered() == 4).await;
-            assert_eq!(house.messages("sent").len(), 4);
-            assert_eq!(house.afilnet.sent_count(), 4);
-            house.check();
-            drop(bridge);
-        },
-    )
-    .await;
+    for (switch, value) in [("escape", "html_entities"), ("id_type", "missing"), ("id_stable_across_methods", "never")]
+    {
+        let anna = anna(Options::default());
+        let mut house = house(&anna).set("INBOUND__SWEEP_EVERY", "1s").set("INBOUND__STATUS_MAP__2", "delivered");
+        house.afilnet.set_switch(switch, value).unwrap();
+        let bridge = house.start().await;
+        house.customer(&contact(1), "hola");
+        assert!(house.bonychat.until(SOON, |world| world.event_count() == 1).await);
+        say(&house, &bridge, 1, LINK).await;
+        say(&house, &bridge, 1, "{{anna.chat_url}}").await;
+        // Interrupted, and stored: found by looking, not sent again.
+        house.afilnet.fault("sendmessage:reset_stored").unwrap();
+        say(&house, &bridge, 1, "Otra: {{anna.chat_url}}").await;
+        house.settled().await;
+        let texts = arrived(&house, 1, 3).await;
+        let links = chat_links(&anna);
+        assert_eq!(texts, [format!("Siga su caso: {}", links[0]), links[1].clone(), format!("Otra: {}", links[2])]);
+        assert_eq!(links.len(), 3, "nothing was filled in twice");
+        // Interrupted, and not stored: sent again, with a link of its own.
+        house.afilnet.fault("sendmessage:reset").unwrap();
+        say(&house, &bridge, 1, "Y otra: {{anna.chat_url}}").await;
+        house.settled().await;
+        assert_eq!(arrived(&house, 1, 4).await[3], format!("Y otra: {}", chat_links(&anna)[4]));
+        rounds(&house, 6).await;
+        // The process is killed, and reads everything anew.
+        bridge.kill();
+        let bridge = house.start().await;
+        rounds(&house, 6).await;
+        house.customer(&contact(1), "adiós");
+        assert!(house.bonychat.until(SOON, |world| world.texts(&contact(1)).len() == 2).await);
+        let echoes = house.bonychat.all_events().into_iter().filter(|event| event.kind == "message_echo");
+        assert_eq!(echoes.count(), 0, "{switch}={value}");
+        // What somebody types in the panel is still echoed.
+        house.afilnet.operator_says(PLATFORM_ID, &contact(1)[1..], "desde el panel").unwrap();
+        until("the echo", || house.bonychat.all_events().iter().any(|event| event.kind == "message_echo")).await;
+        // Statuses find their messages.
+        house.afilnet.set_status(PLATFORM_ID, &contact(1)[1..], bridge::sim::afilnet::RowStatus::Delivered);
+        let delivered =
+            || house.bonychat.all_events().into_iter().filter(|event| event.status() == "delivered").count();
+        until("the statuses", || delivered() == 4).await;
+        assert_eq!(house.messages("sent").len(), 4);
+        assert_eq!(house.afilnet.sent_count(), 4);
+        house.check();
+        drop(bridge);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -92,40 +92,39 @@ impl PageInput<'_> {
     pub(in crate::work) fn classify(&self) -> Classified {
         let mut classified =
             Classified { rows: Vec::new(), answered: None, late_flags: false, prompt_flags: false, reread_ms: None };
-        let mut page_rows = self.page_rows();
-        let (attributions, late_flags) = self.attributions(&mut page_rows);
+        let mut lines = self.page_rows();
+        let (attributions, late_flags) = self.attributions(&mut lines);
         classified.late_flags = late_flags;
-        classified.prompt_flags = self.has_prompt_flags(&page_rows, &attributions);
+        classified.prompt_flags = self.has_prompt_flags(&lines, &attributions);
         // What comes behind something undecided of the same side waits with it, so that its order is kept.
         let (mut customer_waits, mut business_waits) = (false, false);
-        for (page_row, attribution) in page_rows.iter().zip(attributions) {
-            let PageRow { row, identity, .. } = page_row;
+        for (line, attribution) in lines.iter().zip(attributions) {
+            let PageRow { row, identity, .. } = line;
             let mut events: Vec<Event> = Vec::new();
-            if page_row.at == Some(0) && !self.seen.contains(identity) {
+            if line.at == Some(0) && !self.seen.contains(identity) {
                 events.extend(self.gap.as_deref().and_then(|words| self.notice(row, identity, words)));
             }
-            let Some(open) = page_row.open else {
-                classified.rows.extend(self.filled(page_row));
+            let Some(open) = line.open else {
+                classified.rows.extend(self.filled(line));
                 continue;
             };
             let from_customer = row.direction == Direction::Inbound;
             let publishes =
-                page_row.is_new && attribution == Attribution::Foreign && (from_customer || self.settings.echoes);
+                line.is_new && attribution == Attribution::Foreign && (from_customer || self.settings.echoes);
             let waits = if from_customer { &mut customer_waits } else { &mut business_waits };
             let undecided = matches!(attribution, Attribution::Undecided | Attribution::AwaitsFlag)
-                && (page_row.is_new || !from_customer);
+                && (line.is_new || !from_customer);
             // What waits for nothing but its turn is not held beyond its time.
             let postpones = undecided || (publishes && *waits && !open.due);
             if postpones {
                 *waits = true;
-                let reread_ms = self.reread_ms(page_row, &attribution);
+                let reread_ms = self.reread_ms(line, &attribution);
                 classified.reread_ms = Some(classified.reread_ms.map_or(reread_ms, |before| before.min(reread_ms)));
-                classified.rows.extend(self.postponed(page_row, events));
+                classified.rows.extend(self.postponed(line, events));
                 continue;
             }
             if publishes {
-                let open =
-                    self.question.filter(|_| from_customer && page_row.may_answer && classified.answered.is_none());
+                let open = self.question.filter(|_| from_customer && line.may_answer && classified.answered.is_none());
                 let contents = match open.and_then(|question| Some((question, self.reply(question, row)?))) {
                     Some((question, reply)) => {
                         classified.answered = Some(question.m_id.clone());
@@ -135,7 +134,7 @@ impl PageInput<'_> {
                 };
                 events.extend(self.events(row, identity, "", contents, body_of(from_customer)));
             }
-            classified.rows.push(self.settled(page_row, attribution, events, publishes));
+            classified.rows.push(self.settled(line, attribution, events, publishes));
         }
         classified
     }
@@ -186,28 +185,27 @@ impl PageInput<'_> {
 
     /// Returns who wrote each row, and whether one of the bridge's bore the customer's flag before. What is new of the
     /// page is set in the rows.
-    fn attributions(&self, page_rows: &mut [PageRow<'_>]) -> (Vec<Attribution>, bool) {
-        let mut rows: Vec<AfilnetRow> = page_rows.iter().map(|page_row| page_row.row.clone()).collect();
+    fn attributions(&self, lines: &mut [PageRow<'_>]) -> (Vec<Attribution>, bool) {
+        let mut rows: Vec<AfilnetRow> = lines.iter().map(|line| line.row.clone()).collect();
         // History shows no send of the bridge.
-        let open: Vec<Option<OpenRow>> =
-            page_rows.iter().map(|page_row| page_row.open.filter(|_| !page_row.history)).collect();
+        let open: Vec<Option<OpenRow>> = lines.iter().map(|line| line.open.filter(|_| !line.history)).collect();
         let (mut attributions, left) = attribute(&mut rows, &open, self.unmatched.to_vec(), self.account);
-        let history: Vec<bool> = page_rows.iter().map(|page_row| page_row.history).collect();
+        let history: Vec<bool> = lines.iter().map(|line| line.history).collect();
         mark_history_ambiguous(&rows, &history, &left, &mut attributions);
-        let first = page_rows.iter().position(|page_row| page_row.at.is_some()).unwrap_or(page_rows.len());
+        let first = lines.iter().position(|line| line.at.is_some()).unwrap_or(lines.len());
         let is_new = new_rows(&rows[first..], &attributions[first..], self.identities, self.seen, self.how);
         let mut late_flags = false;
-        for ((page_row, row), attribution) in page_rows.iter_mut().zip(rows).zip(&attributions) {
-            page_row.row = row;
-            page_row.is_new |= page_row.at.is_some_and(|at| is_new[at]) && !self.elsewhere.holds(&page_row.row);
-            let flagged = page_row.postponed.is_some_and(|there| there.row.direction == Direction::Inbound);
+        for ((line, row), attribution) in lines.iter_mut().zip(rows).zip(&attributions) {
+            line.row = row;
+            line.is_new |= line.at.is_some_and(|at| is_new[at]) && !self.elsewhere.holds(&line.row);
+            let flagged = line.postponed.is_some_and(|there| there.row.direction == Direction::Inbound);
             late_flags |= flagged && matches!(attribution, Attribution::Ours { .. });
         }
         (attributions, late_flags)
     }
 
     /// Returns whether a row that bears the business's flag shows a send that was taken just before.
-    fn has_prompt_flags(&self, page_rows: &[PageRow<'_>], attributions: &[Attribution]) -> bool {
+    fn has_prompt_flags(&self, lines: &[PageRow<'_>], attributions: &[Attribution]) -> bool {
         let just_sent = |matched: &Match| {
             let send = self.unmatched.iter().find(|send| send.matched == *matched);
             send.is_some_and(|send| send.was_taken_since(self.clock_ms.saturating_sub(AT_ONCE_MS)))
@@ -215,18 +213,18 @@ impl PageInput<'_> {
         let is_known = self.account.prompt_flags || self.account.late_flags;
         !is_known
             && self.settings.direction == DirectionBy::Flag
-            && page_rows.iter().zip(attributions).any(|(page_row, attribution)| match attribution {
+            && lines.iter().zip(attributions).any(|(line, attribution)| match attribution {
                 Attribution::Ours { matched, how: ShownAs::Verbatim } => {
-                    let flagged = page_row.at.is_some_and(|at| self.rows[at].direction == Direction::Outbound);
-                    flagged && page_row.postponed.is_none() && just_sent(matched)
+                    let flagged = line.at.is_some_and(|at| self.rows[at].direction == Direction::Outbound);
+                    flagged && line.postponed.is_none() && just_sent(matched)
                 }
                 _ => false,
             })
     }
 
     /// Returns when a row is decided at the latest.
-    fn due_ms(&self, page_row: &PageRow<'_>) -> i64 {
-        page_row.postponed.map_or_else(
+    fn due_ms(&self, line: &PageRow<'_>) -> i64 {
+        line.postponed.map_or_else(
             || self.clock_ms.saturating_add(millis(self.settings.decide_within)),
             |there| there.postponement.due_ms,
         )
@@ -235,28 +233,28 @@ impl PageInput<'_> {
     /// Returns when the conversation is to be read again for a row that is postponed. What would decide it may come up
     /// in the middle of a page, where the list shows nothing of it: the time between two reads doubles, beginning with
     /// the pace of an active channel. For a flag, when that has settled.
-    fn reread_ms(&self, page_row: &PageRow<'_>, attribution: &Attribution) -> i64 {
-        let since_ms = page_row.postponed.map_or(self.clock_ms, |there| there.since_ms);
+    fn reread_ms(&self, line: &PageRow<'_>, attribution: &Attribution) -> i64 {
+        let since_ms = line.postponed.map_or(self.clock_ms, |there| there.since_ms);
         let age_ms = self.clock_ms.saturating_sub(since_ms);
         let again_ms = self.clock_ms.saturating_add(age_ms.max(millis(self.settings.poll_active)));
         let settles_ms = since_ms.saturating_add(FLAG_SETTLES_MS);
         let flag_ms = (*attribution == Attribution::AwaitsFlag && settles_ms > self.clock_ms).then_some(settles_ms);
-        self.due_ms(page_row).min(again_ms).min(flag_ms.unwrap_or(i64::MAX))
+        self.due_ms(line).min(again_ms).min(flag_ms.unwrap_or(i64::MAX))
     }
 
     /// Returns what is to be recorded of an open row with a postponed decision, if anything.
-    fn postponed(&self, page_row: &PageRow<'_>, events: Vec<Event>) -> Option<NewRow> {
-        let due_ms = self.due_ms(page_row);
-        page_row.postponed.is_none().then(|| NewRow {
-            postponed: Some((page_row.row.clone(), Postponement { read_before_ms: self.read_before_ms, due_ms })),
+    fn postponed(&self, line: &PageRow<'_>, events: Vec<Event>) -> Option<NewRow> {
+        let due_ms = self.due_ms(line);
+        line.postponed.is_none().then(|| NewRow {
+            postponed: Some((line.row.clone(), Postponement { read_before_ms: self.read_before_ms, due_ms })),
             doubtful: true,
             events,
-            ..new_row(page_row)
+            ..new_row(line)
         })
     }
 
     /// Returns what is recorded of a row that is decided.
-    fn settled(&self, page_row: &PageRow<'_>, attribution: Attribution, events: Vec<Event>, publishes: bool) -> NewRow {
+    fn settled(&self, line: &PageRow<'_>, attribution: Attribution, events: Vec<Event>, publishes: bool) -> NewRow {
         let lesson = |how, matched: &Match| {
             let send = self.unmatched.iter().find(|send| send.matched == *matched)?;
             Some(Lesson { features: send.features(), how })
@@ -266,24 +264,24 @@ impl PageInput<'_> {
             Attribution::Explained => (None, None, true),
             Attribution::Foreign | Attribution::Undecided | Attribution::AwaitsFlag => (None, None, false),
         };
-        let row = new_row(page_row);
+        let row = new_row(line);
         // Its words are published later only where a placeholder was published.
-        let shape = RowShape::of(&page_row.row);
+        let shape = RowShape::of(&line.row);
         let shape = Some(if publishes { shape.to_text() } else { shape.untold().to_text() });
-        let from_customer = page_row.row.direction == Direction::Inbound;
+        let from_customer = line.row.direction == Direction::Inbound;
         NewRow { shape, events, from_customer, matched, lesson, doubtful, ..row }
     }
 
     /// Returns what is recorded of a row that was published as a placeholder and has content by now.
-    fn filled(&self, page_row: &PageRow<'_>) -> Option<NewRow> {
-        let shape = RowShape::of(&page_row.row);
-        if shape.is_blank() || !self.blank.iter().any(|row| row.identity == *page_row.identity) {
+    fn filled(&self, line: &PageRow<'_>) -> Option<NewRow> {
+        let shape = RowShape::of(&line.row);
+        if shape.is_blank() || !self.blank.iter().any(|row| row.identity == *line.identity) {
             return None;
         }
-        let from_customer = page_row.row.direction != Direction::Outbound;
-        let contents = self.webhook.contents(&self.said(&page_row.row));
-        let events = self.events(&page_row.row, page_row.identity, "words", contents, body_of(from_customer));
-        Some(NewRow { news: RowNews::Words, events, from_customer, ..new_row(page_row) })
+        let from_customer = line.row.direction != Direction::Outbound;
+        let contents = self.webhook.contents(&self.said(&line.row));
+        let events = self.events(&line.row, line.identity, "words", contents, body_of(from_customer));
+        Some(NewRow { news: RowNews::Words, events, from_customer, ..new_row(line) })
     }
 
     /// Returns the event that is published before `row`; recorded with it, so that there is one.
@@ -357,12 +355,12 @@ fn body_of(from_customer: bool) -> fn(Content) -> EventBody {
 }
 
 /// Returns the row as it is recorded, without events.
-fn new_row(page_row: &PageRow<'_>) -> NewRow {
+fn new_row(line: &PageRow<'_>) -> NewRow {
     NewRow {
-        news: if page_row.postponed.is_some() { RowNews::Decision } else { RowNews::Itself },
-        identity: page_row.identity.to_owned(),
-        mark: content_fingerprint(&page_row.row),
-        shape: Some(RowShape::of(&page_row.row).to_text()),
+        news: if line.postponed.is_some() { RowNews::Decision } else { RowNews::Itself },
+        identity: line.identity.to_owned(),
+        mark: content_fingerprint(&line.row),
+        shape: Some(RowShape::of(&line.row).to_text()),
         ..NewRow::default()
     }
 }

@@ -234,7 +234,7 @@ impl Poller {
         let mut moved = false;
         let now = Instant::now();
         self.find_unlisted(&chats, now).await?;
-        let (resync, mut watch) = (self.to_resync(&chats, now), self.share());
+        let (sweep, mut watch) = (self.to_resync(&chats, now), self.share());
         let mut rereads = self.reader.rereads_due(now_ms());
         for (chat, row) in chats {
             self.recall_erased(&chat);
@@ -243,9 +243,9 @@ impl Poller {
             let rereads = rereads.remove(&chat);
             let read_to = state.position.as_ref().and_then(|there| there.read_to.as_deref());
             let in_sync = read_to.and_then(RowFingerprint::parse).is_some_and(|known| known.still_is(&row));
-            let resyncs = in_sync && resync.contains(&chat);
-            let looked = in_sync && !resyncs && watch > 0 && state.watch_at.is_some_and(|at| now >= at);
-            if backs_off || self.reader.is_reading(&chat.contact) || (in_sync && !resyncs && !looked && !rereads) {
+            let swept = in_sync && sweep.contains(&chat);
+            let looked = in_sync && !swept && watch > 0 && state.watch_at.is_some_and(|at| now >= at);
+            if backs_off || self.reader.is_reading(&chat.contact) || (in_sync && !swept && !looked && !rereads) {
                 continue;
             }
             watch -= usize::from(looked);
@@ -262,7 +262,7 @@ impl Poller {
                 Some(_) => {}
             }
         }
-        rereads.extend(resync.into_iter().filter(|chat| self.unlisted.holds(chat)));
+        rereads.extend(sweep.into_iter().filter(|chat| self.unlisted.holds(chat)));
         self.read_unlisted(rereads, now);
         Ok(moved)
     }
@@ -287,7 +287,7 @@ impl Poller {
         Ok(())
     }
 
-    /// Queues reads of chats that the list does not show: they have postponed rows, or are due in the full resync.
+    /// Has chats read that the list does not show: they have rows that wait for a decision, or the sweep has come to them.
     fn read_unlisted(&mut self, chats: HashSet<Chat>, now: Instant) {
         for chat in chats {
             self.recall_erased(&chat);
