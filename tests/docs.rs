@@ -34,9 +34,9 @@ fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
 fn prose(text: &str) -> impl Iterator<Item = &str> {
     let mut fenced = false;
     text.lines().filter(move |line| {
-        let lease_deadline = line.trim_start().starts_with("```");
-        fenced ^= lease_deadline;
-        !fenced && !lease_deadline
+        let delimiter = line.trim_start().starts_with("```");
+        fenced ^= delimiter;
+        !fenced && !delimiter
     })
 }
 
@@ -337,6 +337,56 @@ mod guarantees {
         assert!(missing.is_empty(), "no test has these names: {missing:#?}");
         assert!(count > 200, "only {count} names were found: does this test still read the page?");
     }
+
+    /// Returns the sources of a path in the second column: a file with the modules below it, or a folder. `before` is the
+    /// path named before it, since a file beside that one is named without its folder.
+    fn source(path: &str, before: Option<&Path>) -> Option<PathBuf> {
+        let beside = before.and_then(Path::parent).map(|folder| folder.join(path));
+        let here = [Some(PathBuf::from(path)), Some(Path::new("src").join(path)), beside];
+        here.into_iter().flatten().find(|path| root().join(path).exists())
+    }
+
+    fn code_of(path: &Path) -> String {
+        let folder = if path.file_name().is_some_and(|name| name == "mod.rs") {
+            path.parent().unwrap().to_owned()
+        } else {
+            path.with_extension("")
+        };
+        let below = if root().join(&folder).is_dir() { files(folder.to_str().unwrap(), "rs") } else { Vec::new() };
+        let file = root().join(path).is_file().then(|| path.to_owned());
+        file.into_iter().chain(below).map(text).collect()
+    }
+
+    fn has_word(code: &str, word: &str) -> bool {
+        code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|found| found == word)
+    }
+
+    #[test]
+    fn what_the_second_column_names_is_in_the_file_named_before_it() {
+        let page = text("tests/README.md");
+        let (mut missing, mut count) = (Vec::new(), 0);
+        for line in page.lines().filter(|line| line.starts_with('|')) {
+            let mut named: Option<(PathBuf, String)> = None;
+            for span in spans(line.split(" | ").nth(1).unwrap_or("")) {
+                if span.strip_suffix(".rs").is_some() || span.starts_with("src/") {
+                    let path = source(span, named.as_ref().map(|(path, _)| path.as_path()));
+                    missing.extend(path.is_none().then(|| format!("no file {span}")));
+                    named = path.map(|path| (path.clone(), code_of(&path)));
+                    continue;
+                }
+                let is_name = |part: &str| {
+                    part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+                        && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+                };
+                let Some((path, code)) = named.as_ref().filter(|_| span.split("::").all(is_name)) else { continue };
+                count += 1;
+                let absent = span.split("::").filter(|part| !has_word(code, part));
+                missing.extend(absent.map(|part| format!("{part} is not in {}", path.display())));
+            }
+        }
+        assert!(missing.is_empty(), "the code has other names by now: {missing:#?}");
+        assert!(count > 300, "only {count} names were found: does this test still read the page?");
+    }
 }
 
 mod targets {
@@ -368,6 +418,76 @@ mod targets {
         }
         assert!(wrong.is_empty(), "not named behind their target: {wrong:#?}");
         assert!(count > 100, "only {count} tests were found: does this test still read the page?");
+    }
+}
+
+mod architecture {
+    //! The tables of files and functions in `docs/architecture.md`.
+
+    use super::*;
+
+    const PAGE: &str = "docs/architecture.md";
+
+    /// Returns the rows `| leg | file | functions | number of functions | … |` of each table under this heading.
+    fn rows<'p>(page: &'p str, heading: &str) -> Vec<(&'p str, Vec<&'p str>, usize)> {
+        let (_, section) = page.split_once(heading).unwrap();
+        let section = section.split("\n#").next().unwrap();
+        let row = |line: &'p str| {
+            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+            let ["", _leg, file, functions, count, _what, ""] = cells[..] else { return None };
+            Some((spans(file).next()?, spans(functions).collect(), count.parse().ok()?))
+        };
+        section.lines().filter_map(row).collect()
+    }
+
+    #[test]
+    fn every_function_on_the_way_of_a_message_is_in_its_file() {
+        let page = text(PAGE);
+        let mut wrong = Vec::new();
+        let mut sums = Vec::new();
+        for heading in ["### A text out, file by file", "### A row in, file by file"] {
+            let rows = rows(&page, heading);
+            for (file, functions, count) in &rows {
+                let code = fs::read_to_string(root().join("src").join(file)).unwrap_or_default();
+                let is_there =
+                    |name: &&&str| code.contains(&format!("fn {name}(")) || code.contains(&format!("fn {name}<"));
+                wrong.extend(functions.iter().filter(|name| !is_there(name)).map(|name| format!("{file}: {name}")));
+                wrong.extend((*count < functions.len()).then(|| format!("{file}: more functions than ran")));
+            }
+            sums.push(rows.len().to_string());
+            sums.push(rows.iter().map(|(.., count)| count).sum::<usize>().to_string());
+        }
+        assert!(wrong.is_empty(), "{PAGE} names what is not there: {wrong:#?}");
+        let total = format!("| all | {} |", sums.join(" | "));
+        assert!(page.contains(&total), "{PAGE} should have the sums {total}");
+    }
+}
+
+mod metrics {
+    //! The table of metrics in `docs/operations.md`.
+
+    use super::*;
+
+    const PAGE: &str = "docs/operations.md";
+
+    /// Returns the names of metrics between quotation marks of this kind.
+    fn names(text: &str, quote: char) -> BTreeSet<String> {
+        let quoted = text.split(quote).skip(1).step_by(2).filter(|word| word.starts_with("bridge_"));
+        quoted.filter(|word| word.chars().all(|c| c.is_ascii_lowercase() || c == '_')).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_metric_has_a_row_and_no_other() {
+        let code = files("src/telemetry", "rs").into_iter().map(text).collect::<String>();
+        let constants: String = code.lines().filter(|line| line.starts_with("const ")).collect();
+        let counted = names(&constants, '"');
+        let page = text(PAGE);
+        let cells = page.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+        let shown: BTreeSet<String> = cells.flat_map(|cell| names(cell, '`')).collect();
+        let missing: Vec<_> = counted.difference(&shown).collect();
+        let unknown: Vec<_> = shown.difference(&counted).collect();
+        assert!(missing.is_empty() && unknown.is_empty(), "{PAGE} lacks {missing:?} and invents {unknown:?}");
+        assert!(counted.len() > 25, "only {} metrics were found: does this test still read the code?", counted.len());
     }
 }
 

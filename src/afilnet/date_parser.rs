@@ -26,7 +26,7 @@ pub(super) fn epoch_ms(raw: &str, zone: &TimeZone) -> Option<i64> {
     (ms > 0).then_some(ms)
 }
 
-/// An epoch in seconds, with or without a fraction, or in milliseconds.
+/// Parses an epoch in seconds, with or without a fraction, or in milliseconds.
 fn epoch_number(raw: &str) -> Option<i64> {
     let (whole, fraction) = raw.split_once('.').unwrap_or((raw, ""));
     let whole: i64 = whole.parse().ok()?;

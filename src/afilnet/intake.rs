@@ -63,7 +63,7 @@ impl Intake {
         Some(())
     }
 
-    /// Bytes of a body that was too large.
+    /// Returns the bytes of a body that was too large, if one was.
     pub(super) fn too_large(&self) -> Option<u64> {
         self.too_large
     }

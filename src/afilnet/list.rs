@@ -39,7 +39,7 @@ fn is_object(json: &RawValue) -> bool {
     json.get().starts_with('{')
 }
 
-/// A list that is not an object.
+/// Reads a list that is not an object.
 fn plain(list: &RawValue, item: &mut impl FnMut(Value)) -> Option<()> {
     match list.get().as_bytes().first()? {
         b'[' => {
@@ -52,8 +52,8 @@ fn plain(list: &RawValue, item: &mut impl FnMut(Value)) -> Option<()> {
     }
 }
 
-/// The items of an object in place of a list: PHP's array with gaps (`{"1":{},"2":{}}`) in the order of its keys, or
-/// one item alone.
+/// Returns the items of an object in place of a list: PHP's array with gaps (`{"1":{},"2":{}}`) in the order of its
+/// keys, or one item alone.
 fn listed(object: &RawValue, keys: &Keys<'_>, item: &mut impl FnMut(Value)) -> Option<()> {
     if !keys.by_number {
         item(read(object));

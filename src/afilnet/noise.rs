@@ -1,16 +1,16 @@
 //! Finds the one envelope of an answer that a PHP notice, a warning or some markup stands around. Pure.
 //!
-//! A wrong reading of a send is a lost or a doubled message, and no reading only costs a look at the conversation. So the
-//! envelope must be the only one, whole, and on lines or between tags of its own: a notice that quotes JSON (of a provider
-//! behind Afilnet, say) goes on after it in the same line. A whole web page is no envelope, whatever it shows.
+//! A wrong reading of a send is a lost or a doubled message, and no reading only costs a look at the conversation. So
+//! the envelope must be the only one, whole, and on lines or between tags of its own: a notice that quotes JSON (of a
+//! provider behind Afilnet, say) goes on after it in the same line. A whole web page is no envelope, whatever it shows.
 
 /// Most bytes of noise before an envelope, and behind it.
 const MOST_NOISE: usize = 16 << 10;
 /// Places at which an envelope is looked for.
 const MOST_PLACES: usize = 16;
 
-/// The envelope's JSON in `text`, as `is_envelope` knows it, and what stands around it. `None` where there is none, or
-/// where it is not sure.
+/// Returns the envelope's JSON in `text`, as `is_envelope` knows it, and what stands around it. `None` where there is
+/// none, or where it is not sure.
 pub(super) fn envelope(text: &str, is_envelope: impl Fn(&str) -> bool) -> Option<(&str, String)> {
     let starts = text.match_indices('{').map(|(at, _)| at).take_while(|at| *at <= MOST_NOISE);
     let starts = starts.filter(|at| ends_a_piece(&text[..*at])).take(MOST_PLACES);
@@ -23,17 +23,17 @@ pub(super) fn envelope(text: &str, is_envelope: impl Fn(&str) -> bool) -> Option
     sound.then(|| (json, format!("{before} {behind}")))
 }
 
-/// Whether a line or a tag ends where `before` does.
+/// Returns whether a line or a tag ends where `before` does.
 fn ends_a_piece(before: &str) -> bool {
     matches!(before.trim_end_matches([' ', '\t', '\u{feff}']).chars().next_back(), None | Some('\n' | '\r' | '>'))
 }
 
-/// Whether a line or a tag begins where `behind` does.
+/// Returns whether a line or a tag begins where `behind` does.
 fn begins_a_piece(behind: &str) -> bool {
     matches!(behind.trim_start_matches([' ', '\t']).chars().next(), None | Some('\n' | '\r' | '<'))
 }
 
-/// Whether noise may hold another envelope, or belongs to a web page.
+/// Returns whether noise may hold another envelope, or belongs to a web page.
 fn is_doubtful(noise: &str) -> bool {
     let noise = noise.to_ascii_lowercase();
     ["status\"", "status'", "status&quot;", "<!doctype", "<html", "<head", "<body", "<script"]
@@ -41,7 +41,7 @@ fn is_doubtful(noise: &str) -> bool {
         .any(|sign| noise.contains(sign))
 }
 
-/// The object that `text` begins with, by its braces: whether it is JSON is not looked at.
+/// Returns the object that `text` begins with, by its braces alone: it need not be JSON.
 fn object(text: &str) -> Option<&str> {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     for (at, byte) in text.bytes().enumerate() {

@@ -10,8 +10,8 @@ pub(super) fn split(text: &str, limit: usize) -> Vec<String> {
     let mut parts = Vec::new();
     let mut rest = text;
     while let Some(window) = window(rest, limit) {
-        // Of what comes behind the window as much again decides where a sentence ends; more would make each part cost the
-        // whole rest.
+        // Of what comes behind the window as much again decides where a sentence ends; more would make each part cost
+        // the whole rest.
         let seen = start_of(rest, limit.saturating_mul(2));
         let (part, after) = rest.split_at(cut(seen, window, limit));
         parts.push(trimmed_end(part));
@@ -22,7 +22,7 @@ pub(super) fn split(text: &str, limit: usize) -> Vec<String> {
     parts.into_iter().map(str::to_owned).collect()
 }
 
-/// The first `length` characters of `text`, or all of it.
+/// Returns the first `length` characters of `text`, or all of it.
 fn start_of(text: &str, length: usize) -> &str {
     window(text, length).map_or(text, |end| &text[..end])
 }
@@ -32,8 +32,8 @@ fn window(text: &str, limit: usize) -> Option<usize> {
     text.char_indices().nth(limit).map(|(at, _)| at)
 }
 
-/// Returns where to cut a text that begins with `text`, whose first `limit` characters end at byte `window`. At least 1,
-/// at most `window`.
+/// Returns where to cut a text that begins with `text`, whose first `limit` characters end at byte `window`. At least
+/// 1, at most `window`.
 fn cut(text: &str, window: usize, limit: usize) -> usize {
     // A cut at a paragraph, line or sentence in the first half would make too many parts.
     let half = text.char_indices().nth(limit / 2).map_or(0, |(at, _)| at);

@@ -58,7 +58,7 @@ impl SendCall {
         }
     }
 
-    /// The same call with these words.
+    /// Returns the call with these words in place of its own.
     pub(super) fn saying(self, words: &str) -> Self {
         match self {
             Self::Text(_) => Self::Text(words.to_owned()),
@@ -122,8 +122,8 @@ impl Formatter {
         }
     }
 
-    /// The calls of a content with placeholders where they are filled in: in a text, a question's title, a file's
-    /// description.
+    /// Returns the calls of a content with placeholders where they are filled in: in a text, a question's title, a
+    /// file's description.
     fn with_placeholders(&self, content: &Content) -> Option<Vec<Worded>> {
         if !self.placeholders {
             return None;

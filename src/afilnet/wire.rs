@@ -82,7 +82,7 @@ fn envelope(json: &str) -> Option<Envelope<'_>> {
     }
 }
 
-/// The `error` of an envelope as text; an object or an array as its JSON.
+/// Returns the `error` of an envelope as text; an object or an array as its JSON.
 fn error_text(error: &RawValue) -> Cow<'_, str> {
     match error.get() {
         "null" => Cow::default(),

@@ -82,7 +82,7 @@ impl Withheld {
     }
 }
 
-/// Returns what the header of Basic authentication says of these credentials, without its padding.
+/// Returns the header of Basic authentication for these credentials, without its padding.
 pub(super) fn basic_credentials(user: &str, password: &str) -> String {
     STANDARD_NO_PAD.encode(format!("{user}:{password}"))
 }

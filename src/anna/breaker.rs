@@ -1,5 +1,5 @@
-//! Keeps calls from AnnA while it fails (anna.md section 8): three counted failures in a row, a minute without calls, then one
-//! trial. A call that is given up counts as failed if it had a fair part of its time.
+//! Keeps calls from AnnA while it fails (anna.md section 8): three counted failures in a row, a minute without calls,
+//! then one trial. A call that is given up counts as failed if it had a fair part of its time.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,7 +16,7 @@ const PAUSE: Duration = Duration::from_mins(1);
 /// The longest wait that a `Retry-After` gets.
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
-/// What one call says of AnnA as a whole.
+/// What the result of one call shows of AnnA as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Conclusion {
     /// It works.
@@ -54,8 +54,8 @@ pub(super) struct Breaker {
     fair: Duration,
 }
 
-/// That a call may be made. Dropped without a conclusion, it counts as failed if the call has run for half of what a call has
-/// at most: a shorter one was given up for what came before it, such as a slow login.
+/// That a call may be made. Dropped without a conclusion, it counts as failed if the call has run for half of what a
+/// call has at most: a shorter one was given up for what came before it, such as a slow login.
 pub(super) struct Admission<'a> {
     breaker: &'a Breaker,
     since: Instant,
@@ -74,7 +74,7 @@ impl Breaker {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a call may be made now; of those after a pause, one.
+    /// Returns the admission of a call, if one may be made now. After a pause one call is let through.
     pub(super) fn admit(&self) -> Option<Admission<'_>> {
         let mut state = self.state();
         let (since, trial) = (Instant::now(), state.open_until.is_some());
@@ -87,8 +87,8 @@ impl Breaker {
         Some(Admission { breaker: self, since, trial, concluded: false })
     }
 
-    /// Counts how a call ended; `None`: it proves nothing. While it is open, only the trial closes it: other calls that end now
-    /// began before the pause, and may do no more than lengthen it.
+    /// Counts how a call ended; `None`: it proves nothing. While it is open, only the trial closes it: other calls that
+    /// end now began before the pause, and may do no more than lengthen it.
     fn note(&self, conclusion: Option<Conclusion>, trial: bool) {
         let now = Instant::now();
         let mut state = self.state();

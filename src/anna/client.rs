@@ -23,8 +23,8 @@ const LONGEST_CALL: Duration = Duration::from_secs(10);
 /// Most bytes of an answer.
 const MOST_BYTES: usize = 256 << 10;
 
-/// The HTTP client for AnnA. `ca` is trusted beside the system's roots. Nothing is repeated or followed: a redirect would
-/// carry the bearer token elsewhere (anna.md section 5).
+/// Returns the HTTP client for AnnA. `ca` is trusted beside the system's roots. Nothing is repeated or followed: a
+/// redirect would carry the bearer token elsewhere (anna.md section 5).
 #[expect(clippy::disallowed_methods, reason = "one of the builders")]
 fn http(ca: &[reqwest::Certificate]) -> Result<Client, reqwest::Error> {
     Client::builder()
@@ -65,9 +65,9 @@ impl AnnaClient {
         self.ask_for(request, |payload| Ok(payload.clone())).await
     }
 
-    /// Makes one call with the token, and returns what `read` makes of its payload: what it does not accept counts as any other
-    /// failure of the call. Where AnnA does not accept the token, it is renewed and the call made again, once (anna.md
-    /// section 3); where it does not accept a token that it has just given, it refuses this call.
+    /// Makes one call with the token, and returns what `read` makes of its payload: what it does not accept counts as
+    /// any other failure of the call. Where AnnA does not accept the token, it is renewed and the call made again, once
+    /// (anna.md section 3); where it does not accept a token that it has just given, it refuses this call.
     pub(super) async fn ask_for<T: Send>(
         self: &Arc<Self>,
         request: &Request<'_>,
@@ -95,8 +95,8 @@ impl AnnaClient {
         Ok(self.token().await?.0.lifetime())
     }
 
-    /// The token, renewed where it is due, and whether it was. The renewal goes on though its caller has given up: others wait
-    /// for it.
+    /// Returns the token, renewed where it is due, and whether it was. The renewal goes on though its caller has given
+    /// up: others wait for it.
     async fn token(self: &Arc<Self>) -> Result<(Token, bool), AnnaError> {
         let tokens = Arc::clone(&self.tokens).lock_owned().await;
         if let Some(known) = tokens.known() {
@@ -166,7 +166,7 @@ impl AnnaClient {
     }
 }
 
-/// The whole body.
+/// Reads the whole body.
 async fn read(mut response: Response) -> Result<Bytes, AnnaError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| AnnaError::Transport(error::words(&error)))? {

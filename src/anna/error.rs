@@ -1,4 +1,5 @@
-//! Why a call to AnnA brought nothing, in the classes of anna.md section 5. No text of these holds a secret or a contact.
+//! Why a call to AnnA brought nothing, in the classes of anna.md section 5. No text of these holds a secret or a
+//! contact.
 
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ pub(crate) enum AnnaError {
     Api {
         /// AnnA's words, without what is private.
         message: String,
-        /// They name a reason that is not an unknown user: somebody closed this one on purpose, or the call is not allowed.
+        /// They name a reason that is not an unknown user: somebody closed this one on purpose, or the call is not
+        /// allowed.
         other_reason: bool,
         /// With an HTTP status of the server's own failures.
         server: bool,
@@ -49,7 +51,7 @@ impl AnnaError {
     }
 }
 
-/// What went wrong on the way, without any address.
+/// Returns what went wrong on the way, without any address.
 pub(super) fn words(error: &reqwest::Error) -> &'static str {
     let certificate = |error: &dyn std::error::Error| {
         std::iter::successors(error.source(), |link| (**link).source())

@@ -1,5 +1,5 @@
-//! What stands in the places of placeholders: links and numbers of one contact, within one budget (anna.md section 8). What
-//! AnnA does not give in time is left to the fallback; nothing is kept but who was refused a moment ago.
+//! What stands in the places of placeholders: links and numbers of one contact, within one budget (anna.md section 8).
+//! What AnnA does not give in time is left to the fallback; nothing is kept but who was refused a moment ago.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +20,7 @@ use crate::domain::placeholder::Wanted;
 use crate::domain::{ChannelName, ContactId, Placeholder, PlaceholderResolver, Replacement};
 use crate::telemetry::{self, metrics};
 
-/// How long a contact whom AnnA refused is not asked about again.
+/// Time for which AnnA is not asked again about a contact that it refused.
 const REFUSED_FOR: Duration = Duration::from_mins(1);
 /// Refusals that are kept, at most.
 const MOST_REFUSED: usize = 10_000;
@@ -75,7 +75,7 @@ impl AnnaResolver {
         })
     }
 
-    /// The values of all that is wanted, each asked for once, side by side.
+    /// Returns the values of all that is wanted, each asked for once, concurrently.
     async fn values(
         &self,
         contact: &ContactId,
@@ -147,7 +147,7 @@ fn lock(refused: &Mutex<Refused>) -> MutexGuard<'_, Refused> {
     refused.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One value, unless it was refused a moment ago.
+/// Returns one value, unless AnnA refused it within [`REFUSED_FOR`].
 async fn remembering(
     client: &Arc<AnnaClient>,
     refused: &Mutex<Refused>,
@@ -172,7 +172,7 @@ async fn remembering(
     value.map_err(NoValue::Anna)
 }
 
-/// One value.
+/// Asks AnnA for one value.
 async fn ask(client: &Arc<AnnaClient>, user_id: &str, wanted: &Wanted) -> Result<SecretString, AnnaError> {
     let settings = &client.settings;
     let by_document = Person { user_id: "", doc_type: &settings.doc_type, doc_value: user_id };
@@ -184,8 +184,8 @@ async fn ask(client: &Arc<AnnaClient>, user_id: &str, wanted: &Wanted) -> Result
         Wanted::ChatUrl { alias } => {
             let start_service = alias.as_deref().unwrap_or(&settings.start_service);
             match client.ask_for(&Request::UserHash { user_id, start_service }, chat_url).await {
-                // Somebody closed an inactive account on purpose; a user who is there keeps the name that is stored: failures of
-                // the server and a wrong alias say nothing of the user.
+                // Somebody closed an inactive account on purpose; a user who is there keeps the name that is stored:
+                // failures of the server and a wrong alias say nothing of the user.
                 Err(AnnaError::Api { other_reason: false, server: false, .. })
                     if settings.create_users && alias.is_none() =>
                 {
@@ -200,7 +200,8 @@ async fn ask(client: &Arc<AnnaClient>, user_id: &str, wanted: &Wanted) -> Result
     }
 }
 
-/// AnnA's id of a contact; `None` where it has none: letters are never cut away, since two people would become one user.
+/// AnnA's id of a contact; `None` where it has none: letters are never cut away, since two people would become one
+/// user.
 fn user_id(rule: &UserIdRule, contact: &ContactId) -> Option<String> {
     let contact = contact.as_str();
     let named = match rule.source {
@@ -215,7 +216,7 @@ fn user_id(rule: &UserIdRule, contact: &ContactId) -> Option<String> {
     (!named.contains('@')).then(|| format!("{}{named}", rule.prefix))
 }
 
-/// A link that may be sent: https, to a host that is allowed, nothing in it that is no part of a URL.
+/// Returns a link that may be sent: https, to a host that is allowed, nothing in it that is no part of a URL.
 fn checked_link(link: &Value, hosts: &[String]) -> Result<SecretString, AnnaError> {
     let link = link.as_str().filter(|link| !link.is_empty()).ok_or(AnnaError::Protocol("it gave no link"))?;
     let odd = |c: char| c.is_whitespace() || c.is_control();
@@ -231,7 +232,7 @@ fn checked_link(link: &Value, hosts: &[String]) -> Result<SecretString, AnnaErro
     Ok(link.to_owned().into())
 }
 
-/// A count, as digits.
+/// Returns a count as digits.
 fn checked_number(number: &Value) -> Result<SecretString, AnnaError> {
     let count = match number {
         Value::Number(number) => number.as_u64(),

@@ -32,7 +32,7 @@ pub(super) struct Token {
 }
 
 impl Token {
-    /// The `data` of GetToken, received now. `None` where it holds no token.
+    /// Reads the `data` of GetToken, received now. `None` where it holds no token.
     pub(super) fn read(data: &Value, now: Timestamp) -> Option<Self> {
         let value = key(data, "Token")?.as_str().filter(|token| !token.is_empty() && token.bytes().all(is_token))?;
         let told = || lifetime_of(key(data, "ExpiresIn")?, now);
@@ -54,8 +54,8 @@ fn is_token(byte: u8) -> bool {
     byte.is_ascii_graphic()
 }
 
-/// The lifetime that the token itself names, where it reads as a JWT. Its signature is AnnA's business: this only plans the
-/// renewal.
+/// Returns the lifetime that the token itself names, where it reads as a JWT. Its signature is AnnA's business: this
+/// only plans the renewal.
 fn claimed(token: &str) -> Option<Duration> {
     let mut parts = token.split('.');
     let (_, claims, _, None) = (parts.next()?, parts.next()?, parts.next()?, parts.next()) else { return None };
@@ -64,7 +64,7 @@ fn claimed(token: &str) -> Option<Duration> {
     u64::try_from(until.checked_sub(since)?).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
 }
 
-/// What `ExpiresIn` may mean: nobody has published its form.
+/// Returns the lifetime that `ExpiresIn` may mean: its form is not documented.
 fn lifetime_of(expires: &Value, now: Timestamp) -> Option<Duration> {
     let text = match expires {
         Value::String(text) => text.trim().to_owned(),
@@ -99,7 +99,7 @@ pub(super) struct Tokens {
 }
 
 impl Tokens {
-    /// The token, or why none is asked for now; `None` where it is time to ask.
+    /// Returns the token, or why none is asked for now; `None` where it is time to ask.
     pub(super) fn known(&self) -> Option<Result<Token, AnnaError>> {
         let now = Instant::now();
         if let Some(token) = self.token.as_ref().filter(|token| now < token.renew_at) {
@@ -109,7 +109,7 @@ impl Tokens {
         held_off.then(|| Err(AnnaError::Auth("refused a short while ago, not tried again yet".to_owned())))
     }
 
-    /// Keeps what a renewal brought.
+    /// Stores the result of a renewal.
     pub(super) fn keep(&mut self, renewed: Result<Token, AnnaError>) -> Result<Token, AnnaError> {
         match renewed {
             Ok(token) => {
@@ -132,7 +132,7 @@ impl Tokens {
         }
     }
 
-    /// Takes note that AnnA refused a call for its token, and returns whether another token may help. If it had just been
+    /// Registers that AnnA refused a call for its token. Returns whether another token may help. If it had just been
     /// given (`new`), the refusal is one of the call: for a minute, calls that are refused so cost no login.
     pub(super) fn refused(&mut self, token: &Token, new: bool) -> bool {
         use secrecy::ExposeSecret as _;

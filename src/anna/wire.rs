@@ -1,5 +1,5 @@
-//! AnnA's JSON: paths, bodies, envelopes (anna.md sections 1, 2 and 5). Keys are written as the samples have them and read in
-//! any case. Pure.
+//! AnnA's JSON: paths, bodies, envelopes (anna.md sections 1, 2 and 5). Keys are written as the samples have them and
+//! read in any case. Pure.
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -47,12 +47,12 @@ impl Endpoint {
         }
     }
 
-    /// The last segment of its path.
+    /// Returns the last segment of its path.
     pub(super) fn name(self) -> &'static str {
         self.path().rsplit('/').next().unwrap_or_default()
     }
 
-    /// The key of what it brings; `None` where it brings nothing.
+    /// Returns the key of its payload; `None` where it has none.
     fn payload(self) -> Option<&'static str> {
         match self {
             Self::GetToken => Some("data"),
@@ -127,13 +127,13 @@ impl Body<'_> {
     }
 }
 
-/// The body of GetToken.
+/// Returns the body of GetToken.
 pub(super) fn login(hash: &str, user: &str, pass: &str) -> Vec<u8> {
     Body { hash, user: Some(user), pass: Some(pass), ..Body::default() }.bytes()
 }
 
 impl<'a> Person<'a> {
-    /// A body about this person.
+    /// Returns a body about this person.
     fn body(&self, hash: &'a str) -> Body<'a> {
         let (user_doc_type, user_doc_value) = (Some(self.doc_type), Some(self.doc_value));
         Body { hash, user_id: Some(self.user_id), user_doc_type, user_doc_value, ..Body::default() }
@@ -153,7 +153,7 @@ impl Request<'_> {
         }
     }
 
-    /// User id and document value of whom it is about, for what may not be repeated; empty: none.
+    /// Returns the user id and document value of its person, which may not be repeated; empty: none.
     pub(super) fn person(&self) -> [&str; 2] {
         match self {
             Self::UserHash { user_id, .. } | Self::UserHashForced { user_id, .. } | Self::Inactivate { user_id } => {
@@ -186,13 +186,13 @@ impl Request<'_> {
     }
 }
 
-/// The value of an object's key, whatever its case; the exact one first.
+/// Returns the value of an object's key in any case; the exact key first.
 pub(crate) fn key<'v>(object: &'v Value, name: &str) -> Option<&'v Value> {
     let object: &Map<String, Value> = object.as_object()?;
     object.get(name).or_else(|| object.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value))
 }
 
-/// The payload of an answer, or why there is none. None of `private` is repeated.
+/// Returns the payload of a response, or why there is none. None of `private` is repeated.
 pub(super) fn classify(
     endpoint: Endpoint,
     status: u16,

@@ -60,7 +60,7 @@ pub(crate) async fn call(
     })
 }
 
-/// The body of a call; the token decides the channel.
+/// Returns the body of a call; the token decides the channel.
 fn body(contact: &str, said: &OutgoingMessage) -> String {
     let message = match said {
         OutgoingMessage::Text(text) => json!({ "type": "text", "text": text }),
@@ -84,7 +84,7 @@ fn read(status: u16, body: &[u8]) -> SendOutcome {
     }
 }
 
-/// An error with its causes, in one line.
+/// Returns an error with its causes, in one line.
 fn words(error: reqwest::Error) -> String {
     format!("{:#}", anyhow::Error::new(error.without_url()))
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::domain::content::{Attachment, AttachmentKind, Label, Location, QuickReply};
 use crate::domain::{ChannelId, ContactId, Content, Event, EventBody, StatusValue};
 
-/// The whole body for one event of one contact. A receipt carries no `contact` (2.3).
+/// Returns the whole body for one event of one contact. A receipt carries no `contact` (2.3).
 pub(crate) fn event_body(channel_id: &ChannelId, contact: &ContactId, event: &Event) -> Vec<u8> {
     let about = match event.body {
         EventBody::Message { .. } | EventBody::MessageEcho { .. } => About::of(contact),

@@ -51,9 +51,9 @@ pub(crate) enum BadWebhook {
     Token,
 }
 
-/// The HTTP client of all webhooks. `ca` is trusted beside the system's roots. `timeout` is the total for one call
-/// unless a channel sets its own. No redirect is followed, no proxy of the environment is used, and only the publisher
-/// retries.
+/// Returns the HTTP client of all webhooks. `ca` is trusted beside the system's roots. `timeout` is the total for one
+/// call unless a channel sets its own. No redirect is followed, no proxy of the environment is used, and only the
+/// publisher retries.
 ///
 /// # Errors
 /// The system has no CA certificates.

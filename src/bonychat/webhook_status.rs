@@ -95,7 +95,7 @@ fn collect(value: &Value, codes: &mut Vec<String>) {
     }
 }
 
-/// As `INVALID_CHANNEL`, `ERR_4001`.
+/// Returns whether it looks like a code: `INVALID_CHANNEL`, `ERR_4001`.
 fn is_code(text: &str) -> bool {
     text.len() <= CODE_CHARS
         && text.starts_with(|c: char| c.is_ascii_uppercase())

@@ -1,5 +1,5 @@
-//! `bridge anna`: AnnA's API by hand, to prove the login and to handle one user. JSON on stdout, secrets masked.
-//! Exit codes: 0 ok, 1 AnnA refused it, 2 wrong usage or configuration, 3 AnnA could not be asked or does not speak its API.
+//! `bridge anna`: AnnA's API by hand, to prove the login and to handle one user. JSON on stdout, secrets masked. Exit
+//! codes: 0 ok, 1 AnnA refused it, 2 wrong usage or configuration, 3 AnnA could not be asked or does not speak its API.
 
 use clap::{Args, Subcommand};
 use jiff::civil::Date;
@@ -12,7 +12,7 @@ use crate::telemetry::harmless_json;
 
 /// What stands in place of a secret.
 const MASK: &str = "***";
-/// Ends of keys, in small letters, whose values sign somebody in.
+/// Ends of keys, in small letters, with values that sign somebody in.
 const SECRET_KEYS: &[&str] = &["hash", "url", "link", "token", "pass"];
 
 #[derive(Debug, Subcommand)]
@@ -248,7 +248,7 @@ pub(super) async fn run(command: Command, config: &Config) -> Result<String, Fai
     Ok(format!("{}\n", harmless_json(&format!("{payload:#}"))))
 }
 
-/// What `bridge check --live` says of AnnA: never more than a line, since AnnA decides nothing.
+/// Returns the line of `bridge check --live` about AnnA: never a failure, since messages do not depend on AnnA.
 pub(super) async fn proof(config: &Config) -> String {
     let Some(settings) = &config.anna else { return "anna: off\n".to_owned() };
     let proved = match AnnaClient::new(settings) {
@@ -261,8 +261,8 @@ pub(super) async fn proof(config: &Config) -> String {
     }
 }
 
-/// The same without what signs somebody in: values under the keys of secrets, but for empty ones, and every text that holds a
-/// link. A link need not name its scheme.
+/// Returns it without what signs somebody in: values under the keys of secrets, but for empty ones, and every text that
+/// holds a link. A link need not name its scheme.
 fn masked(value: Value) -> Value {
     match value {
         Value::Object(object) => {

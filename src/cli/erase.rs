@@ -75,7 +75,7 @@ fn names(contact: &str) -> [String; 2] {
     [bare.clone(), bare]
 }
 
-/// The same of the other spelling of the number, under which its conversation may be stored.
+/// Returns the same person under the other spelling of the number: the conversation may be stored under it.
 fn other_spelling([contact, _]: &[String; 2]) -> Option<[String; 2]> {
     let other = IdType::Phone.other_spelling(&contact.parse().ok()?)?;
     Some(names(other.as_str()))

@@ -20,7 +20,8 @@ pub(super) fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// An absolute https URL, or http on this machine: credentials must not cross a network in the clear (afilnet.md 2).
+/// Parses an absolute https URL, or http on this machine: credentials must not cross a network in the clear (afilnet.md
+/// 2).
 fn safe_url(text: &str) -> Result<Url, Requirement> {
     let url = Url::parse(text).map_err(|_| "must be a whole URL, such as https://www.example.com/path")?;
     if !url.username().is_empty() || url.password().is_some() {

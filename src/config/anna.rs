@@ -132,7 +132,7 @@ impl Leaf for Hosts {
 }
 
 impl Anna {
-    /// Where it is, for a line about the configuration.
+    /// Returns its address for the summary of the configuration.
     pub(super) fn summary(&self) -> String {
         let host = self.base_url.host_str().unwrap_or_default();
         let place = if is_loopback(&self.base_url) { " (this machine)" } else { "" };

@@ -138,7 +138,7 @@ impl ChannelDefaults {
         })
     }
 
-    /// What a channel needs to fill in placeholders.
+    /// Checks what a channel needs to fill in placeholders.
     fn check_anna(&self, checker: &mut Checker, name: &ChannelName, anna: bool, text_limit: usize) {
         let key = |last: &str| format!("channels.{name}.{last}");
         if anna && !self.anna && checker.clean(&["anna.base_url"]) {

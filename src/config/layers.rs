@@ -254,7 +254,7 @@ fn syntax_at(error: &ConfigError, text: &str) -> String {
     }
     let same = |line: &str| tree(line).is_err_and(|alone| innermost(&alone) == innermost(error));
     match text.lines().position(same) {
-        Some(earlier_holder) => format!("{said}, in line {}", earlier_holder + 1),
+        Some(above) => format!("{said}, in line {}", above + 1),
         None => said,
     }
 }

@@ -83,7 +83,7 @@ impl Problems {
         self
     }
 
-    /// Each of them, sorted by key.
+    /// Returns them sorted by key.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
         self.0.iter()
     }

@@ -40,8 +40,8 @@ pub(super) fn read(path: &Path, limit: u64) -> Result<String, Unread> {
         return Err(Unread::Content(format!("is larger than {limit} bytes: {}", path.display())));
     }
     String::from_utf8(bytes).map_err(|error| {
-        let earlier_holder = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
-        let line = earlier_holder.split(|byte| *byte == b'\n').count();
+        let valid = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+        let line = valid.split(|byte| *byte == b'\n').count();
         Unread::Content(format!(
             "is not UTF-8 text, first in its line {line} (an accent or a sign saved as Latin-1, or a file that is no text): \
              {}. Save it as UTF-8",

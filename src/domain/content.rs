@@ -39,7 +39,7 @@ impl<const MIN: usize, const MAX: usize> Bounded<MIN, MAX> {
         Self::measured(text)
     }
 
-    /// The same for a `text` that may be blank.
+    /// As [`Self::new`], for a `text` that may be blank.
     fn measured(text: String) -> Result<Self, BadContent> {
         let chars = text.chars().count();
         if chars < MIN || chars > MAX {

@@ -1,5 +1,5 @@
-//! The two spellings that some countries' mobile numbers have, by one digit. Platforms file a number under either: what is
-//! sent to one shows under the other, and the answer comes from there. Pure.
+//! The two spellings that some countries' mobile numbers have, by one digit. Platforms file a number under either: what
+//! is sent to one shows under the other, and the answer comes from there. Pure.
 //!
 //! Two spellings count as one number only where the numbering plan leaves no second subscriber:
 //!
@@ -9,7 +9,7 @@
 //! | Mexico | `52 1` and 10 digits | `52` and 10 digits | national numbers have 10 digits, none begins with 0 or 1; the 1 has been dropped since 2019 |
 //! | Brazil | `55 DD 9` and 8 digits | `55 DD` and 8 digits | the 9 was put before mobile numbers, which began with 6 to 9; land lines begin with 2 to 5 and have no such digit |
 
-/// A country whose mobile numbers have two spellings.
+/// A country with two spellings of each mobile number.
 struct Plan {
     country: &'static str,
     /// Digits between the country code and the additional digit.

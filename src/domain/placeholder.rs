@@ -1,5 +1,5 @@
-//! Placeholders in what agents write, `{{anna.NAME[:ALIAS][|FALLBACK]}}` (anna.md section 8): found, kept apart from the
-//! text around them, filled in. Pure.
+//! Placeholders in what agents write, `{{anna.NAME[:ALIAS][|FALLBACK]}}` (anna.md section 8): found, kept apart from
+//! the text around them, filled in. Pure.
 
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -56,7 +56,7 @@ pub(crate) struct Placeholder {
 }
 
 impl Placeholder {
-    /// What stands between `{{anna.` and `}}`; `None` where that is no placeholder.
+    /// Parses what stands between `{{anna.` and `}}`; `None` where that is no placeholder.
     fn parse(inner: &str) -> Option<Self> {
         let (name, fallback) = match inner.split_once('|') {
             Some((name, fallback)) => (name, Some(fallback)),
@@ -89,7 +89,8 @@ fn is_alias(text: &str) -> bool {
     (1..=MOST_ALIAS).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
 }
 
-/// One line of 1 to 200 characters that shows something: a blank one would leave a hole in the message.
+/// Returns whether it is one line of 1 to 200 characters with a visible one: a blank fallback would leave a hole in the
+/// message.
 pub(crate) fn is_fallback(text: &str) -> bool {
     let line = |c: char| !c.is_control() && !matches!(c, '{' | '}' | '\u{2028}' | '\u{2029}');
     text.chars().count() <= MOST_FALLBACK && text.chars().all(line) && !super::blank::is_blank(text)
@@ -102,7 +103,7 @@ pub(crate) enum Piece {
     Placeholder(Placeholder),
 }
 
-/// The pieces of `text`; `None` where it holds no placeholder. What only looks like one is text.
+/// Returns the pieces of `text`; `None` where it holds no placeholder. What only looks like one is text.
 pub(crate) fn pieces(text: &str) -> Option<Vec<Piece>> {
     let (mut pieces, mut plain, mut rest) = (Vec::new(), String::new(), text);
     let mut any = false;
@@ -173,7 +174,7 @@ impl Template {
         placeholders.collect()
     }
 
-    /// As the agent wrote it.
+    /// Returns it as the agent wrote it.
     pub(crate) fn typed(&self) -> String {
         let typed = |piece: &Piece| match piece {
             Piece::Text(text) => text.clone(),

@@ -58,10 +58,10 @@ pub(crate) trait Webhook: Send + Sync {
 /// AnnA's side: what stands in the places of placeholders.
 #[async_trait]
 pub(crate) trait PlaceholderResolver: Send + Sync {
-    /// Returns one replacement for each placeholder, in order, all of `contact` alone. Ends within its budget; what AnnA does
-    /// not give in that time has no value.
+    /// Returns one replacement for each placeholder, in order, all of `contact` alone. Ends within its budget; what
+    /// AnnA does not give in that time has no value.
     async fn resolve(&self, contact: &ContactId, placeholders: &[Placeholder]) -> Vec<Replacement>;
 
-    /// The same without asking AnnA: no values.
+    /// Returns fallbacks for all of them, without a call to AnnA.
     fn fallbacks(&self, placeholders: &[Placeholder]) -> Vec<Replacement>;
 }

@@ -42,19 +42,19 @@ pub(crate) struct LookFindings {
     pub(crate) reaches_back: bool,
     /// Rows of the conversation were known before the attempt.
     pub(crate) known_before: bool,
-    /// Whether the last send that was surely taken before shows; `None` where there is none.
+    /// Whether the last send that was certainly accepted before shows; `None` where there is none.
     pub(crate) before_shown: Option<bool>,
     /// First sends to such destinations were seen to show where they went.
     pub(crate) new_shown: bool,
-    /// A row that nobody could attribute came since.
+    /// A row that could not be attributed came since.
     pub(crate) doubtful: bool,
     /// What the rows that came since come to.
     pub(crate) standing: SendStanding,
 }
 
 impl LookFindings {
-    /// Whether they prove that the send is not there. An empty or unknown conversation proves nothing, unless sends are
-    /// known to show there: Afilnet may keep them under another spelling of the number.
+    /// Returns whether they prove that the send is not there. An empty or unknown conversation proves nothing, unless
+    /// sends are known to show there: Afilnet may keep them under another spelling of the number.
     pub(crate) fn prove_absence(self) -> bool {
         let is_its_conversation = self.known_before || self.before_shown == Some(true) || self.new_shown;
         self.reaches_back
@@ -65,8 +65,8 @@ impl LookFindings {
     }
 }
 
-/// The part of a number that says how Afilnet may spell it: its first two digits, which tell the country or the group of
-/// countries. `*` for a destination that is no number.
+/// Returns the part of a number on which its spelling at Afilnet depends: its first two digits, which name the country
+/// or the group of countries. `*` for a destination that is no number.
 pub(crate) fn numbering_area(destination: &Destination) -> &str {
     let number = destination.as_str().trim_start_matches('+').trim_start_matches('0');
     let digits = number.bytes().take_while(u8::is_ascii_digit).count();

@@ -60,7 +60,7 @@ const OPERATORS: usize = 32;
 /// A store that has not replied to a readiness check by then is not ready.
 const READY_WITHIN: Duration = Duration::from_secs(2);
 
-/// The routes. Every channel must be registered with the store's wakeups before.
+/// Returns the routes. Every channel must be registered with the store's wakeups before.
 pub(crate) fn router(config: &Config, store: &Arc<dyn Store>, responses: &Arc<ResponseTracker>) -> Router {
     let state = Arc::new(AppState {
         channels: Channels::new(config, store.wakeups()),

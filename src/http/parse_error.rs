@@ -48,7 +48,7 @@ fn status_line_of_empty_error(response: &str) -> Option<&str> {
         .then_some(status_line)
 }
 
-/// For integrators and operators, so in English only: BonyChat's calls do not get here.
+/// Returns the text of the error, for integrators and operators in English only: BonyChat's calls do not get here.
 fn words(status_line: &str) -> String {
     match status_line.split(' ').nth(1) {
         Some("431") => format!(

@@ -96,7 +96,7 @@ async fn a_connection_carries_many_calls_in_every_form() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_not_http_gets_400_and_the_door() {
+async fn what_is_not_http_gets_400_and_the_connection_is_closed() {
     let afilnet = start();
     let huge = format!("GET / HTTP/1.1\r\nx: {}", "x".repeat(70_000));
     let cases = [

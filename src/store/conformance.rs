@@ -226,7 +226,7 @@ async fn events_go_one_by_one_in_order_and_a_dead_one_holds_up_nobody(engine: En
     assert!(store.due_events(&channel(), 3999, 10).await.unwrap().is_empty(), "its own time, not that of one before");
 }
 
-async fn the_first_run_takes_stock_once(engine: Engine) {
+async fn the_initial_snapshot_is_taken_once(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
     store.take_ownership(&channel()).await.unwrap();
     assert_eq!(store.baseline_ms(&channel()).await.unwrap(), None);
@@ -291,7 +291,7 @@ on_each_engine! {
     what_was_accepted_survives_and_goes_on
     a_row_makes_its_events_once
     events_go_one_by_one_in_order_and_a_dead_one_holds_up_nobody
-    the_first_run_takes_stock_once
+    the_initial_snapshot_is_taken_once
     one_operation_that_fails_undoes_itself_alone
     old_texts_are_wiped_then_rows_go
 }

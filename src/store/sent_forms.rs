@@ -17,7 +17,7 @@ pub(super) fn with(stored: Option<&str>, attempt: &Attempt, form: SentForm) -> R
     Ok(newest.map(SentForm::to_string).collect::<Vec<_>>().join(" "))
 }
 
-/// The forms of one part.
+/// Returns the forms of one part.
 pub(super) fn of(stored: Option<&str>, part: u32) -> Result<Vec<SentForm>, StoreError> {
     Ok(parse(stored)?.into_iter().filter(|form| form.part == part).collect())
 }

@@ -223,8 +223,8 @@ pub(super) const POSITIONS: &str = "SELECT contact, COALESCE(read_from, destinat
 pub(super) const FURTHER_POSITIONS: &str = "SELECT c.contact, d.destination, d.read_to, d.baseline, d.unread \
      FROM destinations d CROSS JOIN conversations c WHERE c.id = d.conversation AND c.channel = $1";
 
-/// The first destinations of conversations of which a row was read since `$2`, or to which something was sent since then. One whose text is erased
-/// counts no more as sent.
+/// The first destinations of conversations of which a row was read since `$2`, or to which something was sent since
+/// then. One whose text is erased counts no more as sent.
 pub(super) const ACTIVE: &str = "SELECT c.contact, CASE WHEN c.read_from LIKE 'erased/%' THEN c.destination \
      ELSE COALESCE(c.read_from, c.destination) END FROM conversations c WHERE c.channel = $1 \
      AND (c.inbound_ms >= $2 \
@@ -251,7 +251,8 @@ pub(super) const NOTE_UNREAD_AT: &str = "UPDATE destinations SET unread = $1 \
      WHERE conversation = (SELECT id FROM conversations WHERE channel = $2 AND contact IN ($3, $4) LIMIT 1) \
      AND destination IN ($5, $6)";
 
-/// Where a conversation is kept at Afilnet: the first destination, whether anything of it was read, and the further ones.
+/// Where a conversation is kept at Afilnet: the first destination, whether anything of it was read, and the further
+/// ones.
 pub(super) const PLACES: &str = "SELECT c.page, COALESCE(c.read_from, c.destination), \
      CASE WHEN c.read_to IS NULL AND c.baseline IS NULL AND c.newest IS NULL THEN CAST(0 AS BIGINT) ELSE 1 END, \
      d.nth, d.destination, d.page FROM conversations c LEFT JOIN destinations d ON d.conversation = c.id \
@@ -281,8 +282,8 @@ pub(super) const POSTPONED: &str = "SELECT p.identity, p.content, p.since_ms, p.
      FROM postponed p JOIN conversations c ON c.id = p.conversation \
      WHERE c.channel = $1 AND c.contact IN ($2, $3) ORDER BY p.since_ms, p.seq";
 
-/// Destinations with rows that wait for a decision. The cross join keeps SQLite from walking all conversations of a channel
-/// to find the few.
+/// Destinations with rows that wait for a decision. The cross join keeps SQLite from walking all conversations of a
+/// channel to find the few.
 pub(super) const UNDECIDED: &str = "SELECT DISTINCT c.contact, COALESCE(d.destination, c.read_from, c.destination) \
      FROM postponed p CROSS JOIN conversations c \
      LEFT JOIN destinations d ON d.conversation = p.conversation AND p.identity LIKE '@' || d.nth || ' %' \
@@ -305,7 +306,7 @@ pub(super) const DROP_POSTPONED: &str = "DELETE FROM postponed WHERE (conversati
 pub(super) const DECIDE_SEEN: &str = "UPDATE seen SET claim = $1, mark = $2, shape = $3 \
      WHERE conversation = $4 AND identity = $5";
 
-/// A row that said nothing says something now.
+/// A row without content has content now.
 pub(super) const FILL_SEEN: &str = "UPDATE seen SET mark = $1, shape = $2 \
      WHERE conversation = $3 AND identity = $4 AND shape LIKE 'b%'";
 

@@ -162,7 +162,7 @@ impl Wakeups {
         }
     }
 
-    /// An event was recorded or may be due now.
+    /// Notifies the publisher: an event was recorded or may be due now.
     pub(crate) fn notify_events(&self, channel: &ChannelName) {
         if let Some(wakeups) = self.channel(channel) {
             wakeups.events.notify_one();

@@ -1,5 +1,5 @@
-//! One line of the log: JSON for machines, text for people. Either way one event is one line, whatever its values hold: a
-//! newline, an escape sequence or a character that reverses the text stays visible and harmless.
+//! One line of the log: JSON for machines, text for people. Either way one event is one line, whatever its values hold:
+//! a newline, an escape sequence or a character that reverses the text stays visible and harmless.
 
 use std::error::Error;
 use std::fmt::{self, Write as _};
@@ -211,7 +211,7 @@ impl Visit for Fields {
         self.add(field.name(), value.into());
     }
 
-    /// The error and its causes: "cannot read page: connection lost".
+    /// Records the error and its causes: "cannot read page: connection lost".
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
         let mut text = value.to_string();
         let mut cause = value.source();

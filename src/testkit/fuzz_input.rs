@@ -139,7 +139,7 @@ pub(crate) fn fuzz(what: &str, sound: &[Vec<u8>], mut check: impl FnMut(&[u8], &
     eprintln!("{what}: BRIDGE_FUZZ_SEED={seed} BRIDGE_FUZZ_CASES={cases}");
     for case in 0..cases {
         let mut rng = InputRng::new(seed, case);
-        let body = mutant(sound, &mut rng);
+        let body = mutated(sound, &mut rng);
         let _told = Told { seed, case, body: &body };
         check(&body, &mut rng);
     }
@@ -147,7 +147,7 @@ pub(crate) fn fuzz(what: &str, sound: &[Vec<u8>], mut check: impl FnMut(&[u8], &
 
 /// One of `sound` after a few edits. Most of a case's edits leave something like JSON, or nothing but the reading of
 /// JSON would be tried.
-fn mutant(sound: &[Vec<u8>], rng: &mut InputRng) -> Vec<u8> {
+fn mutated(sound: &[Vec<u8>], rng: &mut InputRng) -> Vec<u8> {
     let mut body = rng.pick(sound).clone();
     let first = *rng.pick(&[0, 8, 8]);
     for _ in 0..*rng.pick(&[1, 1, 1, 2, 2, 4]) {

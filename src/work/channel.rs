@@ -38,7 +38,7 @@ pub(super) struct ChannelSettings {
     pub(super) html_entities: bool,
     /// Rows that were written in Afilnet's own panel are published too.
     pub(super) echoes: bool,
-    /// A row of which nobody can tell whose it is waits for so long at most.
+    /// Longest wait of a row that cannot be attributed yet.
     pub(super) decide_within: Duration,
     pub(super) keep_rows: Duration,
     pub(super) publish_per_second: u32,

@@ -59,7 +59,7 @@ pub(super) struct LeaseManager {
     lease: Duration,
     answer_within: Duration,
     groups: Vec<Group>,
-    /// Groups whose tasks are ending.
+    /// Groups of tasks that are ending.
     endings: JoinSet<usize>,
     /// The last heartbeat failed.
     failing: bool,
@@ -128,7 +128,8 @@ impl LeaseManager {
         }
     }
 
-    /// Renews, learns who owns what, acquires what is free and gives back what is too much. Returns when to do so again.
+    /// Renews, learns who owns what, acquires what is free and gives back what is too much. Returns when to do so
+    /// again.
     async fn heartbeat(&mut self, leases: &dyn Leases, share: bool) -> Instant {
         let (asked, asked_ms) = (Instant::now(), now_ms());
         let held = self.groups.iter().filter(|group| group.ownership.as_ref().is_some_and(|ownership| !ownership.lost));
@@ -281,7 +282,7 @@ impl LeaseManager {
         }
     }
 
-    /// The tasks of an account have ended: what was not lost is given back.
+    /// Gives back the leases of an account after its tasks have ended, except those that are lost.
     async fn ended(&mut self, leases: &dyn Leases, ended: Result<usize, tokio::task::JoinError>) {
         let Ok(index) = ended else { return };
         let group = &mut self.groups[index];
@@ -303,7 +304,7 @@ impl LeaseManager {
         }
     }
 
-    /// The stop: every account is given back as soon as its tasks have ended, and renewed until then.
+    /// At the stop: gives each account back as soon as its tasks have ended, and renews it until then.
     async fn give_all_back(&mut self, leases: &dyn Leases) {
         let by = Instant::now() + GRACE;
         if let Err(error) = leases.deregister().await {

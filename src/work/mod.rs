@@ -54,7 +54,7 @@ pub(crate) async fn start(
         let key = (channel.afilnet.url.to_string(), channel.afilnet.user.clone());
         let (rate, in_flight) = (channel.afilnet.requests_per_second, channel.afilnet.max_in_flight);
         let account = accounts.entry(key.clone()).or_insert_with(|| Arc::new(Account::new(rate, in_flight)));
-        let wakeups = store.wakeups().register(&channel.name, &account.pace);
+        let wakeups = store.wakeups().register(&channel.name, &account.load);
         let Some(Clients { messenger, webhook, placeholders, lease_deadline }) = clients.remove(&channel.name) else {
             continue;
         };

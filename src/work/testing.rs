@@ -101,6 +101,6 @@ pub(super) fn ports(store: &Arc<dyn Store>) -> ChannelPorts {
 
 /// A channel of `account`.
 pub(super) fn channel(settings: ChannelSettings, ports: ChannelPorts, account: &Arc<Account>) -> Arc<Channel> {
-    let wakeups = ports.store.wakeups().register(&settings.name, &account.pace);
+    let wakeups = ports.store.wakeups().register(&settings.name, &account.load);
     Channel::new(settings, ports, account, wakeups, Receipts::default())
 }

@@ -32,8 +32,8 @@ const SIDE_BY_SIDE: u32 = 8;
 /// Least time between two probes during an outage of the webhook. An agent waits for the events after it.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 
-/// Time before a refused event is posted again, where others would go before it next. A single refusal may be a hiccup of
-/// the far side: the event behind would be accepted first, and the two would arrive in the wrong order.
+/// Time before a refused event is posted again, where others would go before it next. A single refusal may be a hiccup
+/// of the far side: the event behind would be accepted first, and the two would arrive in the wrong order.
 const HICCUP: Duration = Duration::from_millis(250);
 
 /// Events behind a refused one that are tried in one pass, at most.
@@ -67,8 +67,10 @@ impl Publisher {
     pub(super) fn new(channel: &Channel) -> Self {
         Self {
             upstream: Upstream::limited_by(match channel.settings.publish_per_second {
-                pace @ ..=BONYCHAT_LIMIT => RateLimiter::counting_arrivals(pace, SIDE_BY_SIDE, BONYCHAT_LIMIT),
-                pace => RateLimiter::new(pace, SIDE_BY_SIDE), // a webhook on this machine, not BonyChat's
+                per_second @ ..=BONYCHAT_LIMIT => {
+                    RateLimiter::counting_arrivals(per_second, SIDE_BY_SIDE, BONYCHAT_LIMIT)
+                }
+                per_second => RateLimiter::new(per_second, SIDE_BY_SIDE), // a webhook on this machine, not BonyChat's
             }),
             under_way: Mutex::default(),
             refusals: Mutex::default(),
@@ -108,7 +110,7 @@ impl Publisher {
         Ok(())
     }
 
-    /// One pass: starts a post for each conversation with a due event. Returns whether it started any.
+    /// Runs one pass: starts a post for each conversation with a due event. Returns whether it started any.
     async fn step(self: &Arc<Self>, posts: &TaskTracker, stop: &CancellationToken) -> Result<bool, StoreError> {
         let mut started = false;
         for event in self.due().await? {
@@ -366,7 +368,7 @@ impl Publisher {
         }
     }
 
-    /// BonyChat has no outage, and does not refuse the whole channel.
+    /// Registers a response that shows no outage and no refusal of the whole channel.
     fn on_answer(&self, permit: &Permit) {
         if permit.succeeded() {
             let name = &self.settings.name;

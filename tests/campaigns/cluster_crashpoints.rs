@@ -35,7 +35,7 @@ enum Way {
     /// It gets a stop signal.
     Leaves,
     /// It accepts a message that the other process gets refused, and has to respond with that.
-    Answers,
+    Responds,
 }
 
 fn ways(name: &str) -> &'static [Way] {
@@ -44,7 +44,7 @@ fn ways(name: &str) -> &'static [Way] {
         "acquire" | "follow_clock" => &[Way::Joins],
         "release" => &[Way::Shares, Way::Leaves],
         "deregister" => &[Way::Leaves],
-        "take_verdict" => &[Way::Answers],
+        "take_verdict" => &[Way::Responds],
         _ => &[Way::Serves],
     }
 }
@@ -64,11 +64,11 @@ fn nth(name: &str, way: Way) -> u32 {
 fn load(name: &str, way: Way) -> Workload {
     let pause = match (name, way) {
         ("purge", _) => 800, // the first comes after five seconds
-        (_, Way::Answers) => 400,
+        (_, Way::Responds) => 400,
         _ => 150,
     };
-    // For `Way::Answers`, none of these messages is a file: only the refused one is.
-    let each = if way == Way::Answers { 7 } else { 10 };
+    // For `Way::Responds`, none of these messages is a file: only the refused one is.
+    let each = if way == Way::Responds { 7 } else { 10 };
     Workload { contacts: 8, each, pause: Duration::from_millis(pause), equal_words: false }
 }
 
@@ -197,7 +197,7 @@ async fn survive(name: &str, when: &str, way: Way) -> Option<Duration> {
         house = house.set(&format!("CHANNELS__{channel}__POLL_ACTIVE"), "150ms");
         house = house.set(&format!("CHANNELS__{channel}__POLL_IDLE"), "300ms");
     }
-    if way == Way::Answers {
+    if way == Way::Responds {
         house = house.set("OUTBOUND__ANSWER_WITHIN", "10s"); // longer than a busy machine takes: no verdict is late
     }
     house.customer(&contact(900), "unread before the first run");
@@ -232,7 +232,7 @@ async fn survive(name: &str, when: &str, way: Way) -> Option<Duration> {
             under_way(&running).await;
             (doom().await, other, running)
         }
-        Way::Serves | Way::Leaves | Way::Answers => {
+        Way::Serves | Way::Leaves | Way::Responds => {
             let other = house.start_another(ports[1]).await;
             rows_show(&house, &other).await;
             let mut doomed = doom().await;
@@ -244,7 +244,7 @@ async fn survive(name: &str, when: &str, way: Way) -> Option<Duration> {
             }
             match way {
                 Way::Leaves => doomed.signal("TERM"),
-                Way::Answers => refused = Some(Refused::by(&house, &doomed, &bases[0]).await),
+                Way::Responds => refused = Some(Refused::by(&house, &doomed, &bases[0]).await),
                 _ => {}
             }
             (doomed, other, running)

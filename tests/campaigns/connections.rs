@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::support::process::Bridge;
-use crate::support::{House, SOON, contact, until};
+use crate::support::{House, SOON, TOKEN, contact, until};
 
 /// The bridge under a limit of open files, as `ulimit` of a shell understands it.
 async fn start_under(house: &House, limit: &str) -> Bridge {
@@ -188,4 +188,38 @@ async fn a_caller_that_reads_in_its_own_time_gets_every_answer() {
     let mut all = Vec::new();
     stream.read_to_end(&mut all).unwrap();
     assert_eq!(String::from_utf8_lossy(&all).matches("HTTP/1.1 200 OK").count(), 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_client_is_cut_off_and_others_are_served() {
+    let mut house = House::new();
+    let bridge = house.start().await;
+    let address = bridge.url().trim_start_matches("http://").to_owned();
+    let started = Instant::now();
+    let slow: Vec<TcpStream> = (0..20)
+        .map(|n| {
+            let mut stream = TcpStream::connect(&address).unwrap();
+            let half = if n % 2 == 0 {
+                b"POST /message HTTP/1.1\r\nhost: br".to_vec()
+            } else {
+                format!(
+                    "POST /message HTTP/1.1\r\nhost: b\r\nauthorization: Bearer {TOKEN}\r\ncontent-length: 90\r\n\r\n{{"
+                )
+                .into_bytes()
+            };
+            stream.write_all(&half).unwrap();
+            stream
+        })
+        .collect();
+    assert_eq!(house.agent(&bridge, &contact(1), "served meanwhile").await.status, 200);
+    let ends = tokio::task::spawn_blocking(move || {
+        for mut stream in slow {
+            stream.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
+            let mut rest = Vec::new();
+            stream.read_to_end(&mut rest).unwrap();
+        }
+    });
+    ends.await.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(35), "{:?}", started.elapsed());
+    house.check();
 }

@@ -105,7 +105,7 @@ impl Case {
         house.afilnet.mark_read(PLATFORM_ID, &contact(0)[1..]);
         let bridge = house.start().await;
         let stock = || bridge.log().iter().any(|line| line.contains("took stock"));
-        self.wait("the first run took stock", stock).await?;
+        self.wait("the initial snapshot is taken", stock).await?;
 
         let (mut written, mut answered) = (Vec::new(), Vec::new());
         for text in ["¿Sigue abierto? <b>\"ñ\"</b> &amp; más", "línea 1\nlínea 2"] {

@@ -389,7 +389,7 @@ async fn a_08_seven_thousand_characters_with_two_placeholders_arrive_in_parts_ea
         assert_eq!(house.afilnet.counters().duplicate_sends, 0);
         rounds(&house, 6).await;
         assert_eq!(house.bonychat.event_count(), 1, "no part is echoed");
-        // Refused at the door by its length as it was typed.
+        // Refused with 400, by its length as it was typed.
         assert_eq!(house.agent(&bridge, &contact(1), &format!("{text}x")).await.status, 400);
         house.check();
     }

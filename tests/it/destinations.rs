@@ -2,7 +2,7 @@
 //! keeps under several.
 
 use crate::support::process::Bridge;
-use crate::support::{House, PLATFORM_ID, contact, until};
+use crate::support::{House, PLATFORM_ID, contact, side_by_side, until};
 
 /// Each with the spelling under which the simulated Afilnet files what is sent to it.
 const FILED: [(&str, &str); 3] =
@@ -51,7 +51,7 @@ fn pair(destination: &str, words: &str) -> (String, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_filed_under_another_spelling_of_the_number_is_found_and_answered_in_one_conversation() {
-    for (who, filed) in FILED {
+    side_by_side(FILED, |(who, filed)| async move {
         let mut house = house();
         house.afilnet.set_switch("filed_under", "without_mobile_digits").unwrap();
         let bridge = house.start().await;
@@ -68,16 +68,17 @@ async fn what_is_filed_under_another_spelling_of_the_number_is_found_and_answere
         assert_eq!(shown(&house, &format!("+{filed}")), [""; 0], "{who}");
         assert_eq!(sent(&house), [pair(&who[1..], "Su pedido sale hoy"), pair(filed, "De nada")]);
         house.check();
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_conversation_that_can_be_read_under_any_spelling_of_its_number_is_published_once() {
-    for (who, filed) in FILED {
+    side_by_side(FILED, |(who, filed)| async move {
         let mut house = house().set("INBOUND__SWEEP_EVERY", "300ms");
         house.afilnet.set_switch("read_under", "any_spelling").unwrap();
         let bridge = house.start().await;
-        until("the first run took stock", || bridge.log().iter().any(|line| line.contains("took stock"))).await;
+        until("the initial snapshot is taken", || bridge.log().iter().any(|line| line.contains("took stock"))).await;
         customer(&house, &who[1..], "buenas");
         agent(&house, &bridge, who, "Buenos días").await;
         rounds(&house, 10).await;
@@ -94,17 +95,18 @@ async fn a_conversation_that_can_be_read_under_any_spelling_of_its_number_is_pub
         assert_eq!(shown(&house, who), ["+buenas", "+gracias", "+adiós", "=desde el panel"], "{who}");
         assert_eq!(shown(&house, &format!("+{filed}")), [""; 0], "{who}");
         house.check();
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_to_the_other_spelling_of_a_known_number_is_in_its_conversation() {
-    for (long, short) in FILED {
+    side_by_side(FILED, |(long, short)| async move {
         let mut house = house();
         house.afilnet.set_switch("filed_under", "without_mobile_digits").unwrap();
         let bridge = house.start().await;
         let who = format!("+{short}");
-        rounds(&house, 3).await; // the first run has taken stock
+        rounds(&house, 3).await; // the initial snapshot is taken
         customer(&house, short, "hola");
         until("the customer's word", || shown(&house, &who) == ["+hola"]).await;
         agent(&house, &bridge, long, "buenas").await;
@@ -116,7 +118,8 @@ async fn a_message_to_the_other_spelling_of_a_known_number_is_in_its_conversatio
         assert_eq!(shown(&house, long), [""; 0]);
         assert_eq!(sent(&house), [pair(short, "buenas")]);
         house.check();
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

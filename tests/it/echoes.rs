@@ -6,7 +6,7 @@ use bridge::sim::afilnet::RowStatus;
 use serde_json::json;
 
 use crate::support::process::Bridge;
-use crate::support::{CHANNEL, House, PLATFORM_ID, SOON, contact, until};
+use crate::support::{CHANNEL, House, PLATFORM_ID, SOON, contact, side_by_side, until};
 
 /// Texts of a contact's events with their kinds: `+` the customer's, `=` echoes.
 fn shown(house: &House, who: usize) -> Vec<String> {
@@ -44,41 +44,45 @@ async fn every_kind(house: &House, bridge: &Bridge, who: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_typed_in_the_panel_is_echoed_once_and_what_the_bridge_sent_never() {
-    for (switch, value) in [
-        ("file_in_message", "url"),
-        ("file_in_message", "caption_only"),
-        ("file_in_message", "empty"),
-        ("file_in_message", "html_anchor"),
-        ("id_type", "missing"),
-        ("id_stable_across_methods", "never"),
-        ("escape", "html_entities"),
-    ] {
-        let mut house = House::new().set("CHANNELS__SUPPORT__TEXT_LIMIT", "100").set("INBOUND__SWEEP_EVERY", "1s");
-        house.afilnet.set_switch(switch, value).unwrap();
-        let bridge = house.start().await;
-        house.customer(&contact(1), "hi");
-        assert!(house.bonychat.until(SOON, |world| world.event_count() == 1).await);
-        every_kind(&house, &bridge, 1).await;
-        // Until rows of each kind have been matched, nothing of the business is echoed while an own row is missing.
-        house.settled().await;
-        rounds(&house, 4).await;
-        operator(&house, 1, "from the panel");
-        operator(&house, 1, "from the panel");
-        until("the echoes", || shown(&house, 1).len() >= 3).await;
-        every_kind(&house, &bridge, 1).await;
-        bridge.kill();
-        operator(&house, 1, "while it was down");
-        let bridge = house.start().await;
-        until("the echo after the kill", || shown(&house, 1).len() >= 4).await;
-        house.customer(&contact(1), "bye");
-        until("the last word", || shown(&house, 1).len() >= 5).await;
-        let reads = house.afilnet.calls("getmessages");
-        until("a sweep", || house.afilnet.calls("getmessages") >= reads + 2).await;
-        let expected = ["+hi", "=from the panel", "=from the panel", "=while it was down", "+bye"];
-        assert_eq!(shown(&house, 1), expected, "{switch}={value}");
-        house.check();
-        drop(bridge);
-    }
+    side_by_side(
+        [
+            ("file_in_message", "url"),
+            ("file_in_message", "caption_only"),
+            ("file_in_message", "empty"),
+            ("file_in_message", "html_anchor"),
+            ("id_type", "missing"),
+            ("id_stable_across_methods", "never"),
+            ("escape", "html_entities"),
+        ],
+        |(switch, value)| async move {
+            let mut house = House::new().set("CHANNELS__SUPPORT__TEXT_LIMIT", "100").set("INBOUND__SWEEP_EVERY", "1s");
+            house.afilnet.set_switch(switch, value).unwrap();
+            let bridge = house.start().await;
+            house.customer(&contact(1), "hi");
+            assert!(house.bonychat.until(SOON, |world| world.event_count() == 1).await);
+            every_kind(&house, &bridge, 1).await;
+            // Until rows of each kind have been matched, nothing of the business is echoed while an own row is missing.
+            house.settled().await;
+            rounds(&house, 4).await;
+            operator(&house, 1, "from the panel");
+            operator(&house, 1, "from the panel");
+            until("the echoes", || shown(&house, 1).len() >= 3).await;
+            every_kind(&house, &bridge, 1).await;
+            bridge.kill();
+            operator(&house, 1, "while it was down");
+            let bridge = house.start().await;
+            until("the echo after the kill", || shown(&house, 1).len() >= 4).await;
+            house.customer(&contact(1), "bye");
+            until("the last word", || shown(&house, 1).len() >= 5).await;
+            let reads = house.afilnet.calls("getmessages");
+            until("a full resync", || house.afilnet.calls("getmessages") >= reads + 2).await;
+            let expected = ["+hi", "=from the panel", "=from the panel", "=while it was down", "+bye"];
+            assert_eq!(shown(&house, 1), expected, "{switch}={value}");
+            house.check();
+            drop(bridge);
+        },
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,7 +92,7 @@ async fn echoes_can_be_turned_off_and_history_is_none() {
     operator(&house, 1, "old answer");
     operator(&house, 2, "old first word");
     let bridge = house.start().await;
-    until("the first run took stock", || bridge.log().iter().any(|line| line.contains("took stock"))).await;
+    until("the initial snapshot is taken", || bridge.log().iter().any(|line| line.contains("took stock"))).await;
     operator(&house, 1, "new answer");
     until("the echo", || shown(&house, 1).len() >= 2).await;
     assert_eq!((shown(&house, 1), shown(&house, 2)), (vec!["+old".to_owned(), "=new answer".to_owned()], vec![]));

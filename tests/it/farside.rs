@@ -140,7 +140,7 @@ async fn meet(conversations: usize, house: House, afilnet: &Afilnet, limit: Dura
     let before = bridge.resident_kib();
     let work = async {
         let took = || bridge.log().iter().any(|line| line.contains("took stock"));
-        until_within(limit, "the first run took stock", took).await;
+        until_within(limit, "the initial snapshot is taken", took).await;
         let polls = afilnet.calls("getchats");
         until_within(limit, "two more polls", || afilnet.calls("getchats") >= polls + 2).await;
     };
@@ -187,7 +187,7 @@ async fn a_list_beyond_the_limit_is_named_with_its_size_and_the_key() {
     );
     // It heals by itself.
     afilnet.listed.store(10, Ordering::Relaxed);
-    until("the first run took stock", || bridge.log().iter().any(|line| line.contains("took stock"))).await;
+    until("the initial snapshot is taken", || bridge.log().iter().any(|line| line.contains("took stock"))).await;
 }
 
 /// Must be seen by the customer alone.

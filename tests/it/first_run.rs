@@ -21,7 +21,7 @@ async fn what_only_the_bridges_agents_have_answered_is_published_though_its_unre
 
 /// Its row must not count as one that existed before.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_that_comes_before_the_first_run_took_stock_is_sent_once_and_found() {
+async fn a_message_that_comes_before_the_initial_snapshot_is_sent_once_and_found() {
     let mut house = House::new();
     house.afilnet.fault("getchats:http_502:1-2").unwrap();
     house.afilnet.fault("sendmessage:reset_stored").unwrap();
@@ -35,7 +35,7 @@ async fn a_message_that_comes_before_the_first_run_took_stock_is_sent_once_and_f
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_stock_cannot_be_taken_messages_go_all_the_same_and_none_twice() {
+async fn where_the_initial_snapshot_cannot_be_taken_messages_go_all_the_same_and_none_twice() {
     let mut house = House::new();
     house.afilnet.fault("getchats:http_502:1-1000000").unwrap();
     house.afilnet.fault("sendmessage:reset_stored").unwrap();
@@ -43,7 +43,7 @@ async fn where_stock_cannot_be_taken_messages_go_all_the_same_and_none_twice() {
     assert_eq!(house.agent(&bridge, &contact(1), "the first of all").await.status, 200);
     until("it is sent", || house.afilnet.sent_count() == 1).await;
     house.afilnet.clear_faults();
-    until("the first run took stock", || bridge.log().iter().any(|line| line.contains("took stock"))).await;
+    until("the initial snapshot is taken", || bridge.log().iter().any(|line| line.contains("took stock"))).await;
     assert_eq!(house.agent(&bridge, &contact(2), "shows that rows show").await.status, 200);
     house.settled().await;
     assert_eq!(house.afilnet.sent_count(), 2);

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::support::{House, PLATFORM_ID, SOON, contact, until};
+use crate::support::{House, PLATFORM_ID, SOON, contact, side_by_side, until};
 
 /// What an account may do with the ids of rows.
 const IDS: [(&str, &str); 3] =
@@ -48,7 +48,7 @@ async fn fifty_messages_of_one_second_of_which_ten_are_equal_come_once_and_in_or
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_without_ids_or_with_others_at_every_read_come_once_across_restarts_too() {
-    for (switch, value) in IDS {
+    side_by_side(IDS, |(switch, value)| async move {
         let mut house = House::new().set("INBOUND__SWEEP_EVERY", "1s");
         house.afilnet.set_switch(switch, value).unwrap();
         let mut written = Vec::new();
@@ -70,10 +70,11 @@ async fn rows_without_ids_or_with_others_at_every_read_come_once_across_restarts
         let _bridge = house.start().await;
         assert!(house.bonychat.until(SOON, |world| world.texts(&contact(1)).len() >= written.len()).await);
         let reads = house.afilnet.calls("getmessages");
-        until("a sweep", || house.afilnet.calls("getmessages") >= reads + 2).await;
+        until("a full resync", || house.afilnet.calls("getmessages") >= reads + 2).await;
         assert_eq!(house.bonychat.texts(&contact(1)), written, "{switch}={value}");
         house.check();
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,7 +83,7 @@ async fn lost_answers_of_unread_messages_lose_no_message() {
     house.afilnet.set_switch("unread_marks_read", "yes").unwrap();
     house.afilnet.set_switch("getmessages_marks_read", "yes").unwrap();
     let bridge = house.start().await;
-    until("the first run took stock", || bridge.log().iter().any(|line| line.contains("took stock"))).await;
+    until("the initial snapshot is taken", || bridge.log().iter().any(|line| line.contains("took stock"))).await;
     house.afilnet.fault("getunreadmessages:reset_stored:1-1000000").unwrap();
     house.afilnet.fault("getmessages:reset_stored:0.3").unwrap();
     for n in 0..40 {
@@ -100,7 +101,7 @@ async fn lost_answers_of_unread_messages_lose_no_message() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_burst_beyond_the_window_shows_a_notice_once_and_what_is_left_once_and_in_order() {
-    for (switch, value) in IDS {
+    side_by_side(IDS, |(switch, value)| async move {
         let mut house = House::new().set("INBOUND__SWEEP_EVERY", "1s");
         house.afilnet.set_switch(switch, value).unwrap();
         house.afilnet.set_switch("window", "last_20").unwrap();
@@ -115,7 +116,7 @@ async fn a_burst_beyond_the_window_shows_a_notice_once_and_what_is_left_once_and
             let bridge = house.start().await;
             assert!(house.bonychat.until(SOON, |world| world.texts(&contact(1)).len() >= 22).await, "{switch}={value}");
             let reads = house.afilnet.calls("getmessages");
-            until("a sweep", || house.afilnet.calls("getmessages") >= reads + 2).await;
+            until("a full resync", || house.afilnet.calls("getmessages") >= reads + 2).await;
             let texts = house.bonychat.texts(&contact(1));
             let burst: Vec<String> = (40..60).map(|n| format!("burst {n}")).collect();
             assert_eq!((texts[0].as_str(), &texts[2..]), ("before", &burst[..]), "{switch}={value}");
@@ -126,5 +127,6 @@ async fn a_burst_beyond_the_window_shows_a_notice_once_and_what_is_left_once_and
             house.bonychat.unique_events(&contact(1)).iter().map(|event| event.timestamp_ms).collect();
         assert!(stamps.is_sorted(), "{stamps:?}");
         house.check();
-    }
+    })
+    .await;
 }

@@ -1,7 +1,7 @@
 //! Afilnet to BonyChat.
 
 use crate::support::metrics::{get, value};
-use crate::support::{House, PLATFORM_ID, SOON, contact, until};
+use crate::support::{House, PLATFORM_ID, SOON, contact, side_by_side, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_customers_write_reaches_bonychat_once_and_in_order() {
@@ -50,7 +50,7 @@ async fn the_first_run_publishes_what_the_rule_says_and_then_all_that_comes() {
         house.afilnet.mark_read(PLATFORM_ID, &contact(1)[1..]);
         house.customer(&contact(1), "unread");
         let bridge = house.start().await;
-        until("the first run took stock", || bridge.log().iter().any(|line| line.contains("took stock"))).await;
+        until("the initial snapshot is taken", || bridge.log().iter().any(|line| line.contains("took stock"))).await;
         house.customer(&contact(1), "new");
         assert!(
             house.bonychat.until(SOON, |world| world.texts(&contact(1)).last().is_some_and(|t| t == "new")).await,
@@ -199,8 +199,8 @@ async fn what_the_bridge_sent_does_not_come_back_as_the_customers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_customer_whom_a_list_of_fifty_does_not_show_is_found_by_the_sweep_and_the_cut_list_is_told_once() {
-    for restarts in [false, true] {
+async fn a_customer_whom_a_list_of_fifty_does_not_show_is_found_by_the_full_resync_and_the_cut_list_is_reported_once() {
+    side_by_side([false, true], |restarts| async move {
         let mut house = House::new().set("INBOUND__SWEEP_EVERY", "4s");
         house.afilnet.set_switch("chats_listed", "newest_50").unwrap();
         let (who, mut bridge) = (contact(1), house.start().await);
@@ -228,8 +228,8 @@ async fn a_customer_whom_a_list_of_fifty_does_not_show_is_found_by_the_sweep_and
             "Afilnet's list of conversations is cut: it shows 50, as many as in the rounds before, and not 1 active";
         until("the cut list is told", || told(cut) == 1).await;
         assert!((unlisted() - 1.0).abs() < 0.1);
-        let sweeps = house.afilnet.calls("getmessages");
-        until("some sweeps", || house.afilnet.calls("getmessages") > sweeps + 60).await;
+        let before = house.afilnet.calls("getmessages");
+        until("some resyncs", || house.afilnet.calls("getmessages") > before + 60).await;
         assert_eq!(house.bonychat.texts(&who), ["hola", "sigo esperando"], "once, in order, without a notice");
         // She comes up in the list, and goes on as if nothing had been.
         house.customer(&who, "gracias");
@@ -240,5 +240,6 @@ async fn a_customer_whom_a_list_of_fifty_does_not_show_is_found_by_the_sweep_and
         assert!(unlisted() < 0.1);
         assert_eq!(told("list of conversations is cut"), 1, "once");
         house.check();
-    }
+    })
+    .await;
 }

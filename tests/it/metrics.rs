@@ -5,7 +5,7 @@ use crate::support::process::Bridge;
 use crate::support::{CHANNEL, House, SOON, TOKEN, channel_of, contact, until};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn metrics_move_on_the_operators_door_alone_and_tell_of_nobody() {
+async fn metrics_move_on_the_admin_listener_alone_and_name_nobody() {
     let secret = "token-of-the-operators";
     let mut house = House::new().set("ADMIN__TOKEN", secret);
     let bridge = house.start().await;
@@ -41,7 +41,7 @@ async fn metrics_move_on_the_operators_door_alone_and_tell_of_nobody() {
     }
     assert_eq!(get(&bridge.admin_url(), "/metrics", None).0, 401);
     assert_eq!(get(&bridge.admin_url(), "/metrics", Some(TOKEN)).0, 401);
-    assert_eq!(get(&bridge.url(), "/metrics", Some(secret)).0, 404, "not on the door that the internet sees");
+    assert_eq!(get(&bridge.url(), "/metrics", Some(secret)).0, 404, "not on the HTTP listener");
     house.check();
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{House, contact, until};
+use crate::support::{House, contact, side_by_side, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_given_up_comes_back_with_one_command() {
@@ -43,7 +43,7 @@ async fn what_was_given_up_comes_back_with_one_command() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn probes_of_a_fault_of_the_set_up_at_afilnet_become_few() {
-    for fault in ["MISSING_CLASS", "http_403", "http_404", "redirect"] {
+    side_by_side(["MISSING_CLASS", "http_403", "http_404", "redirect"], |fault| async move {
         let mut house = House::new().set("RETRY__MAX", "1m");
         house.afilnet.fault(&format!("*:{fault}:1-1000000")).unwrap();
         let bridge = house.start().await;
@@ -56,5 +56,6 @@ async fn probes_of_a_fault_of_the_set_up_at_afilnet_become_few() {
         assert!(calls <= 10, "{fault}: {calls} calls in 3 s");
         house.afilnet.clear_faults();
         house.check();
-    }
+    })
+    .await;
 }

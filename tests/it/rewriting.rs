@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::process::Bridge;
-use crate::support::{CHANNEL, House, PLATFORM_ID, SOON, contact, until};
+use crate::support::{CHANNEL, House, PLATFORM_ID, SOON, contact, side_by_side, until};
 
 /// Longest wait of a row for evidence, in these tests.
 const DECIDE_WITHIN: Duration = Duration::from_secs(2);
@@ -52,7 +52,7 @@ async fn agent(house: &House, bridge: &Bridge, who: &str, text: &str) -> String 
 }
 
 /// A message that may have been carried out, and was.
-async fn doubt(house: &House, bridge: &Bridge, who: &str, text: &str) -> String {
+async fn send_in_doubt(house: &House, bridge: &Bridge, who: &str, text: &str) -> String {
     house.afilnet.fault("sendmessage:reset_stored").unwrap();
     agent(house, bridge, who, text).await
 }
@@ -62,7 +62,7 @@ async fn a_text_in_a_damaged_character_set_is_found_and_not_echoed() {
     let (house, bridge) = house(&[("own_words", "latin_1")]).await;
     let who = contact(1);
     agent(&house, &bridge, &who, "ok").await;
-    let m_id = doubt(&house, &bridge, &who, "\u{bf}Qu\u{e9} tal?").await;
+    let m_id = send_in_doubt(&house, &bridge, &who, "\u{bf}Qu\u{e9} tal?").await;
     house.settled().await;
     agent(&house, &bridge, &who, "Ma\u{f1}ana s\u{ed}").await;
     house.settled().await;
@@ -75,34 +75,38 @@ async fn a_text_in_a_damaged_character_set_is_found_and_not_echoed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_text_that_was_rewritten_in_part_is_neither_sent_twice_nor_echoed_and_the_looks_say_why() {
-    for (switch, text) in [
-        ("links_replaced", "Siga su pedido en https://tienda.example/p/12345?utm=wa hoy"),
-        ("emoji_names", "Hola \u{1f44b} Ana, su pedido sale hoy"),
-        ("signature", "Su pedido sale hoy"),
-    ] {
-        let (house, bridge) = house(&[]).await;
-        let who = contact(1);
-        agent(&house, &bridge, &who, "ok").await;
-        house.settled().await;
-        rounds(&house, 5).await; // its row is read as it was written
-        house.afilnet.set_switch("own_words", switch).unwrap();
-        let m_id = doubt(&house, &bridge, &who, text).await;
-        until("it is unconfirmed", || house.messages("unconfirmed") == [m_id.clone()]).await;
-        agent(&house, &bridge, &who, text).await;
-        decided(&house).await;
-        assert_eq!(house.afilnet.texts(&who[1..]), ["ok", text, text], "{switch}");
-        assert_eq!(shown(&house, &who), [""; 0], "{switch}");
-        let looks = house.run(&["messages", "show", &m_id]);
-        let looks = String::from_utf8_lossy(&looks.stdout).into_owned();
-        assert!(looks.contains("look 3: rows since: 1, ours for certain: 0"), "{looks}");
-        assert!(looks.contains("unexplained: 1"), "{looks}");
-        // What somebody types then is echoed, once.
-        operator(&house, &who, "Le llamo en cinco minutos");
-        until("the echo", || !shown(&house, &who).is_empty()).await;
-        decided(&house).await;
-        assert_eq!(shown(&house, &who), ["=Le llamo en cinco minutos"], "{switch}");
-        house.check();
-    }
+    side_by_side(
+        [
+            ("links_replaced", "Siga su pedido en https://tienda.example/p/12345?utm=wa hoy"),
+            ("emoji_names", "Hola \u{1f44b} Ana, su pedido sale hoy"),
+            ("signature", "Su pedido sale hoy"),
+        ],
+        |(switch, text)| async move {
+            let (house, bridge) = house(&[]).await;
+            let who = contact(1);
+            agent(&house, &bridge, &who, "ok").await;
+            house.settled().await;
+            rounds(&house, 5).await; // its row is read as it was written
+            house.afilnet.set_switch("own_words", switch).unwrap();
+            let m_id = send_in_doubt(&house, &bridge, &who, text).await;
+            until("it is unconfirmed", || house.messages("unconfirmed") == [m_id.clone()]).await;
+            agent(&house, &bridge, &who, text).await;
+            decided(&house).await;
+            assert_eq!(house.afilnet.texts(&who[1..]), ["ok", text, text], "{switch}");
+            assert_eq!(shown(&house, &who), [""; 0], "{switch}");
+            let looks = house.run(&["messages", "show", &m_id]);
+            let looks = String::from_utf8_lossy(&looks.stdout).into_owned();
+            assert!(looks.contains("look 3: rows since: 1, ours for certain: 0"), "{looks}");
+            assert!(looks.contains("unexplained: 1"), "{looks}");
+            // What somebody types then is echoed, once.
+            operator(&house, &who, "Le llamo en cinco minutos");
+            until("the echo", || !shown(&house, &who).is_empty()).await;
+            decided(&house).await;
+            assert_eq!(shown(&house, &who), ["=Le llamo en cinco minutos"], "{switch}");
+            house.check();
+        },
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -140,7 +144,7 @@ async fn what_bears_the_customers_flag_at_first_and_was_just_sent_is_never_publi
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_comes_after_its_row_is_told_once_behind_its_placeholder() {
-    for ids in ["string_digits", "missing"] {
+    side_by_side(["string_digits", "missing"], |ids| async move {
         let (house, bridge) = house(&[("file_visible_after", "2 s"), ("id_type", ids)]).await;
         let who = contact(1);
         house.customer(&who, "mire");
@@ -152,12 +156,13 @@ async fn a_file_that_comes_after_its_row_is_told_once_behind_its_placeholder() {
         assert_eq!(shown(&house, &who), expected, "{ids}");
         house.check();
         drop(bridge);
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn links_that_are_signed_anew_at_every_read_come_once_and_are_read_once() {
-    for ids in ["string_digits", "missing"] {
+    side_by_side(["string_digits", "missing"], |ids| async move {
         let (house, bridge) = house(&[("file_links", "signed_at_every_read"), ("id_type", ids)]).await;
         let who = contact(1);
         house.customer(&who, "mire");
@@ -175,7 +180,8 @@ async fn links_that_are_signed_anew_at_every_read_come_once_and_are_read_once() 
         assert_eq!(shown(&house, &who), ["+mire".to_owned(), link(1), link(2), link(3)], "{ids}");
         house.check();
         drop(bridge);
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -188,7 +194,7 @@ async fn an_empty_conversation_proves_nothing_where_no_message_to_a_new_number_h
     rounds(&house, 3).await;
     // As if it were filed under a spelling that nobody knows: neither listed nor read.
     house.afilnet.set_switch("sent_row_visible_after", "never").unwrap();
-    let m_id = doubt(&house, &bridge, who, "Su pedido sale hoy").await;
+    let m_id = send_in_doubt(&house, &bridge, who, "Su pedido sale hoy").await;
     until("it is unconfirmed", || house.messages("unconfirmed") == [m_id.clone()]).await;
     assert_eq!(house.afilnet.texts(&who[1..]), ["Su pedido sale hoy"]);
     house.check();

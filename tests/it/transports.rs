@@ -6,7 +6,7 @@ use crate::support::metrics::get;
 use crate::support::process::Bridge;
 use crate::support::transports::{TRANSPORTS, over};
 use crate::support::workload::Workload;
-use crate::support::{CHANNEL, House, SOON, contact, until};
+use crate::support::{CHANNEL, House, SOON, contact, side_by_side, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_transport_loses_doubles_and_disorders_nothing_while_calls_go_wrong() {
@@ -32,7 +32,7 @@ async fn every_transport_loses_doubles_and_disorders_nothing_while_calls_go_wron
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_hard_to_carry_arrives_as_it_was_written_and_no_secret_is_shown() {
     let odd = "<b>\"ñ\"</b> &amp; 'x' ]]> + %2B \\ 👩‍👩‍👧‍👦\n\ttab {\"status\":\"SUCCESS\"} &#241; {{anna.chat_url}}";
-    for transport in TRANSPORTS {
+    side_by_side(TRANSPORTS, |transport| async move {
         let mut house = over(House::new().on_a_file().set("LOG__LEVEL", "trace"), transport);
         let bridge = house.start().await;
         house.customer(&contact(1), odd);
@@ -71,7 +71,8 @@ async fn what_is_hard_to_carry_arrives_as_it_was_written_and_no_secret_is_shown(
         let warned =
             check.lines().filter(|line| line.contains("never seen live") && line.contains("bridge channels")).count();
         assert_eq!(warned, usize::from(!["post", "basic", "get"].contains(&transport)), "{transport}: {check}");
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,12 +100,12 @@ async fn an_access_token_is_got_once_renewed_once_and_trouble_with_it_sends_noth
             assert_eq!(house.afilnet.texts(&contact(1)[1..]), expected, "{grant}");
         }
         assert_eq!(house.messages("unknown").len() + house.messages("unconfirmed").len(), 0, "{grant}");
-        assert_eq!(doubts(&bridge), 0, "{grant}");
+        assert_eq!(in_doubt(&bridge), 0, "{grant}");
     }
 }
 
 /// Returns the number of attempts with an unknown outcome.
-fn doubts(bridge: &Bridge) -> usize {
+fn in_doubt(bridge: &Bridge) -> usize {
     bridge.log().iter().filter(|line| line.contains("\"verdict\":\"unknown\"")).count()
 }
 
@@ -120,7 +121,7 @@ async fn a_second_401_pauses_the_account_and_says_so() {
     until("it arrived", || house.afilnet.sent_count() == 2).await;
     println!("sent {:.1?} after the second 401", tried.elapsed());
     assert_eq!(house.afilnet.texts(&contact(1)[1..]), ["uno", "dos"]);
-    assert_eq!((house.afilnet.calls("sendmessage"), doubts(&bridge)), (4, 0));
+    assert_eq!((house.afilnet.calls("sendmessage"), in_doubt(&bridge)), (4, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -155,12 +156,12 @@ async fn a_text_that_xml_cannot_hold_is_refused_and_a_fault_is_read() {
     assert_eq!(house.agent(&bridge, &contact(1), "sí").await.status, 200);
     house.settled().await;
     assert_eq!(house.afilnet.texts(&contact(1)[1..]), ["sí"]);
-    assert_eq!((house.afilnet.calls("sendmessage"), doubts(&bridge)), (2, 1));
+    assert_eq!((house.afilnet.calls("sendmessage"), in_doubt(&bridge)), (2, 1));
     // One whose words look like a code proves nothing either: it is not simply sent again.
     house.afilnet.fault("sendmessage:TIMEOUT").unwrap();
     assert_eq!(house.agent(&bridge, &contact(1), "luego").await.status, 200);
     house.settled().await;
-    assert_eq!(doubts(&bridge), 2);
+    assert_eq!(in_doubt(&bridge), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,6 +14,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,7 @@ use bridge::sim::afilnet::{self, Afilnet};
 use bridge::sim::bonychat::{self, BonyChat, IdType};
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::sync::Semaphore;
 
 use process::Bridge;
 
@@ -354,12 +356,42 @@ pub async fn until(what: &str, state: impl FnMut() -> bool) {
     until_within(SOON, what, state).await;
 }
 
-/// As [`until`], within `limit`.
+/// As [`until`], within `limit`. Pauses as long as a check took: one that runs a command would otherwise keep a core busy
+/// that the bridge needs.
 pub async fn until_within(limit: Duration, what: &str, mut state: impl FnMut() -> bool) {
     let deadline = Instant::now() + limit;
-    while !state() {
+    loop {
+        let began = Instant::now();
+        if state() {
+            return;
+        }
         assert!(Instant::now() < deadline, "not within {limit:?}: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        let pause = began.elapsed().clamp(Duration::from_millis(10), Duration::from_millis(250));
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Cases of one test that run at the same time.
+const SIDE_BY_SIDE: usize = 3;
+
+/// Runs each case in a task of its own, few at a time: for cases that mostly wait. Panics as the first that failed does.
+pub async fn side_by_side<C, F>(cases: impl IntoIterator<Item = C>, run: impl Fn(C) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let room = Arc::new(Semaphore::new(SIDE_BY_SIDE));
+    let start = |case| {
+        let (room, case) = (Arc::clone(&room), run(case));
+        tokio::spawn(async move {
+            let _turn = room.acquire().await;
+            case.await;
+        })
+    };
+    let running: Vec<_> = cases.into_iter().map(start).collect();
+    for task in running {
+        if let Err(failed) = task.await {
+            std::panic::resume_unwind(failed.into_panic());
+        }
     }
 }
 

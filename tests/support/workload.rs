@@ -31,12 +31,12 @@ pub struct Running {
     /// Calls that got no answer and were made again.
     pub repeated: Arc<AtomicUsize>,
     /// What the calls were answered.
-    pub answers: Arc<Answers>,
+    pub answers: Arc<Responses>,
 }
 
 /// The agents' responses.
 #[derive(Default)]
-pub struct Answers {
+pub struct Responses {
     /// When and with which mId, of every 200.
     pub taken: Mutex<Vec<(Instant, String)>>,
     /// How many were 503.
@@ -92,7 +92,7 @@ async fn agent(
     channel: String,
     load: Workload,
     repeated: Arc<AtomicUsize>,
-    answers: Arc<Answers>,
+    answers: Arc<Responses>,
 ) {
     let mut turn = who;
     for n in 0..load.each {
@@ -136,7 +136,7 @@ impl Workload {
 
     /// As [`Self::start`], to any of several processes; one that does not answer `within` is given up for another.
     pub fn start_on(self, house: &House, bases: Vec<String>, within: Duration) -> Running {
-        let (repeated, answers) = (Arc::new(AtomicUsize::new(0)), Arc::new(Answers::default()));
+        let (repeated, answers) = (Arc::new(AtomicUsize::new(0)), Arc::new(Responses::default()));
         let (way, channels) = (Way { bases, within }, house.channels());
         let write = |who| {
             let (bonychat, repeated, answers) = (house.bonychat.clone(), Arc::clone(&repeated), Arc::clone(&answers));

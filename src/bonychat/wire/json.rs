@@ -17,7 +17,7 @@ pub(super) enum Unreadable {
     TooDeep,
 }
 
-/// The body as JSON.
+/// Parses the body as JSON.
 pub(super) fn read(body: &[u8]) -> Result<Value, Unreadable> {
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
     if is_too_deep(body) {

@@ -106,28 +106,28 @@ fn check(kept: bool, rule: &Rule) -> Result<(), ValidationError> {
     if kept { Ok(()) } else { Err(ValidationError::new(rule.code())) }
 }
 
-/// The value is text, perhaps empty.
+/// Requires text, perhaps empty.
 pub(super) fn text(lenient: &Lenient<Words>) -> Result<(), ValidationError> {
     check(lenient.get().is_some(), &Rule::Text)
 }
 
-/// The value is text that is not blank.
+/// Requires text that is not blank.
 pub(super) fn words(lenient: &Lenient<Words>) -> Result<(), ValidationError> {
     text(lenient)?;
     check(lenient.get().is_some_and(|words| !is_blank(&words.0)), &Rule::NotBlank)
 }
 
-/// The value is text or a number.
+/// Requires text or a number.
 pub(super) fn name(lenient: &Lenient<Name>) -> Result<(), ValidationError> {
     check(lenient.get().is_some(), &Rule::TextOrNumber)
 }
 
-/// The value is a number.
+/// Requires a number.
 pub(super) fn figure(lenient: &Lenient<Figure>) -> Result<(), ValidationError> {
     check(lenient.get().is_some(), &Rule::Number)
 }
 
-/// The value, if it is text, is a public link (A35), or one to this machine, which the caller may refuse. White space
+/// Requires, of text, a public link (A35), or one to this machine, which the caller may refuse. White space
 /// around it is ignored.
 pub(super) fn public_link(lenient: &Lenient<Words>) -> Result<(), ValidationError> {
     let Some(words) = lenient.get().map(|words| words.0.trim()).filter(|words| !is_blank(words)) else {

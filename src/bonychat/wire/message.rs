@@ -88,7 +88,7 @@ fn written(value: Value) -> Option<String> {
     }
 }
 
-/// The message is an object.
+/// Requires the message to be an object.
 pub(super) fn object(message: &Lenient<Map<String, Value>>) -> Result<(), ValidationError> {
     message.get().map(|_| ()).ok_or_else(|| ValidationError::new(Rule::Object.code()))
 }
@@ -135,7 +135,8 @@ fn text(path: &str, text: Option<Value>) -> Result<Content, Vec<Problem>> {
     converted::<TextMessage>(path, Value::Object(text.map(|text| ("text".to_owned(), text)).into_iter().collect()))
 }
 
-/// A type outside the four: its text if it holds one; `message` is the text of some e-mails (section 3.2, A25).
+/// Converts a type outside the four: its text if it holds one; `message` is the text of some e-mails (section 3.2,
+/// A25).
 fn other(kind: &str, mut message: Map<String, Value>) -> Result<Content, Vec<Problem>> {
     let says = |key: &str| message.get(key).and_then(Value::as_str).is_some_and(|text| !is_blank(text));
     if says("text") {
@@ -149,8 +150,8 @@ fn other(kind: &str, mut message: Map<String, Value>) -> Result<Content, Vec<Pro
     broken("message.type", Rule::Supported(word))
 }
 
-/// An attachment, nested as in 2.4, in a list of one, or flat (A19). `named` is the kind that the message's own type
-/// names. A second file of a list would be lost silently, so it is refused.
+/// Converts an attachment, nested as in 2.4, in a list of one, or flat (A19). `named` is the kind that the message's
+/// own type names. A second file of a list would be lost silently, so it is refused.
 fn attachment(
     mut message: Map<String, Value>,
     named: Option<AttachmentKind>,
@@ -257,7 +258,7 @@ impl TryFrom<Media> for Content {
     }
 }
 
-/// The kind of a file that has none of its own.
+/// Returns the kind of a file that names none.
 fn kind_of(mime_type: Option<&str>, url: &str) -> AttachmentKind {
     let by_name = || {
         let link = url::Url::parse(url).ok()?;

@@ -84,7 +84,7 @@ pub(crate) fn document(prefix: &str) -> Value {
     })
 }
 
-/// The operation `POST /message`.
+/// Returns the operation `POST /message`.
 fn message() -> Value {
     let mut responses = json!({ "200": {
         "description": "The message is kept and will be sent, if it is not sent already.",
@@ -208,7 +208,7 @@ fn quick_reply() -> Value {
     )
 }
 
-/// Text that is not blank: at least one visible character.
+/// Returns the schema of text that is not blank: at least one visible character.
 fn words(most: usize) -> Value {
     json!({ "type": "string", "minLength": 1, "maxLength": most, "pattern": says_something() })
 }
@@ -226,7 +226,7 @@ pub(super) fn says_something() -> String {
     format!("[^{ranges}]")
 }
 
-/// A short text that may be missing or empty.
+/// Returns the schema of a short text that may be missing or empty.
 fn label(description: &str) -> Value {
     json!({ "type": "string", "maxLength": MOST_LABEL, "description": description })
 }

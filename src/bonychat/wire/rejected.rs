@@ -67,7 +67,7 @@ pub(crate) enum Rule {
 }
 
 impl Rejected {
-    /// A body that cannot be parsed at all.
+    /// Returns the rejection of a body that cannot be parsed at all.
     pub(super) fn unreadable(why: Unreadable) -> Self {
         let rule = match why {
             Unreadable::NotJson { line, column } => Rule::Json { line, column },
@@ -184,7 +184,7 @@ impl Rule {
         }
     }
 
-    /// The code under which a validator reports this rule; `Rule::of` reads it back.
+    /// Returns the code under which a validator reports this rule; `Rule::of` reads it back.
     pub(super) fn code(&self) -> &'static str {
         match self {
             Self::Present => "required",

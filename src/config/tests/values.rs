@@ -204,7 +204,7 @@ fn a_webhook_address_that_moved_is_warned_about_and_kept() {
 }
 
 #[test]
-fn an_operators_door_that_others_reach_needs_a_token() {
+fn an_admin_listener_that_others_reach_needs_a_token() {
     let open = ("BRIDGE__ADMIN__LISTEN", "0.0.0.0:9090");
     assert_eq!(wrong_keys(load_over("", &[open])), ["admin.token"]);
     assert!(load_over("", &[open, ("BRIDGE__ADMIN__TOKEN", "canary-admin")]).is_ok());

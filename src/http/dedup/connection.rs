@@ -74,7 +74,7 @@ impl Connection {
         self.state().bytes += bytes as u64;
     }
 
-    /// Bytes were read, or the end.
+    /// Registers a read of so many bytes; 0 at the end.
     fn read(&self, bytes: usize) {
         let (at, ended) = (Instant::now(), self.is_over());
         let came = self.tracker.standstill.came_by(at);
@@ -94,7 +94,7 @@ impl Connection {
         self.state().read.map_or_else(Instant::now, |read| read.came)
     }
 
-    /// All that was to be written is written.
+    /// Registers that everything was written.
     fn flushed(&self) {
         let mut state = self.state();
         if state.handed.is_empty() {
@@ -120,13 +120,13 @@ impl Connection {
         self.settle(read, true);
     }
 
-    /// The connection was reset.
+    /// Registers a reset of the connection: its open responses are lost.
     fn reset(&self) {
         let lost = self.state().take();
         self.settle(lost, false);
     }
 
-    /// The connection is over, and no reset was seen.
+    /// Registers the end of the connection without a reset: what was written in full counts as received.
     fn ended(&self) {
         let mut state = self.state();
         let (handed, written) = (std::mem::take(&mut state.handed), std::mem::take(&mut state.written));

@@ -35,7 +35,7 @@ const MOST: usize = 50_000;
 
 /// The connection that a call came on, and that its response goes out on.
 pub(in crate::http) trait CallerConnection: Send + Sync {
-    /// The response of this call is written next.
+    /// Registers that the response of this call is written next.
     fn hand_over(&self, id: u64);
 
     /// Returns whether the other side has ended the connection, by what the kernel knows now: the connection's own task
@@ -172,7 +172,7 @@ impl ResponseTracker {
         self.state().calls.get(&id).is_some_and(|call| call.reached.is_none())
     }
 
-    /// The response was written in full, and its connection is open.
+    /// Registers that the response was written in full and its connection is open.
     pub(in crate::http) fn written(&self, id: u64) {
         let mut state = self.state();
         if let Some(m_id) = state.calls.get(&id).and_then(|call| call.m_id.as_ref()) {
@@ -196,7 +196,7 @@ impl ResponseTracker {
         self.changed.notify_waiters();
     }
 
-    /// The accept of the call has ended.
+    /// Registers the end of the accept of the call; `m_id`: of its message, if there is one.
     fn stored(&self, id: u64, m_id: Option<MId>) {
         let mut state = self.state();
         let Some(call) = state.calls.get_mut(&id) else { return };
@@ -232,7 +232,7 @@ impl ResponseTracker {
         }
     }
 
-    /// The listener is closed: responses that were written count as received.
+    /// Registers that the listener is closed: responses that were written count as received.
     pub(in crate::http) fn close(&self) {
         self.state().closed = true;
         self.work.notify_one();

@@ -185,8 +185,8 @@ impl State {
         if shown.contains_key("password") || shown.values().any(secret) {
             self.counters.secrets_in_url += 1;
         }
-        self.pace.note(Instant::now());
-        self.counters.busiest_second = self.pace.busiest();
+        self.rate.note(Instant::now());
+        self.counters.busiest_second = self.rate.busiest();
     }
 
     /// Applies the address filter and the rate limit.

@@ -107,7 +107,7 @@ pub(super) struct State {
     pub(super) sent: Vec<SentCall>,
     pub(super) counters: Counters,
     /// All requests, for the busiest second.
-    pub(super) pace: RateMeter,
+    pub(super) rate: RateMeter,
     /// Requests that the rate limit let through.
     pub(super) admitted: RateMeter,
     pub(super) log: VecDeque<String>,
@@ -133,7 +133,7 @@ impl State {
             clock_offset_ms: 0,
             sent: Vec::new(),
             counters: Counters::default(),
-            pace: RateMeter::default(),
+            rate: RateMeter::default(),
             admitted: RateMeter::default(),
             log: VecDeque::new(),
             last_id: 1000,

@@ -28,7 +28,7 @@ const ENDPOINTS: &[(&str, &[&str])] = &[
 const FILTERS: &[&str] = &["departmentAlias", "channelAlias", "dataIni", "dataFim", "status", "pendentes"];
 
 /// A payload under its key, or why there is none.
-type Answer = Result<(&'static str, Value), String>;
+type AnnaResult = Result<(&'static str, Value), String>;
 
 impl Service for World {
     async fn serve(&self, request: Request) -> Reply {
@@ -78,7 +78,7 @@ impl Service for World {
     }
 }
 
-fn envelope(answer: Answer) -> Value {
+fn envelope(answer: AnnaResult) -> Value {
     match answer {
         Ok(("", message)) => json!({"success": true, "message": message}),
         Ok((key, payload)) => json!({"success": true, "message": "", key: payload}),
@@ -162,7 +162,7 @@ fn other_case(value: Value) -> Value {
 }
 
 impl State {
-    fn answer(&mut self, call: &AnnaCall, fields: &[&str], options: &Options) -> Answer {
+    fn answer(&mut self, call: &AnnaCall, fields: &[&str], options: &Options) -> AnnaResult {
         for field in fields {
             let there = match *field {
                 "messengerFilters" => FILTERS.iter().all(|filter| call.body[field][filter].is_string()),
@@ -235,7 +235,7 @@ impl State {
         }
     }
 
-    fn token(&mut self, user: &str, password: &str, options: &Options) -> Answer {
+    fn token(&mut self, user: &str, password: &str, options: &Options) -> AnnaResult {
         if user != options.user || password != self.password {
             return Err(format!("Usuario {user} o contraseña incorrectos"));
         }

@@ -8,7 +8,7 @@ on_each_engine! {
     a_look_knows_where_the_attempt_went_though_messages_go_elsewhere_by_now
     what_shows_elsewhere_than_it_went_teaches_nothing_of_new_destinations
     the_other_spelling_of_a_number_has_the_conversation_that_is_known
-    the_first_run_takes_stock_of_each_destination
+    the_initial_snapshot_holds_each_destination
     of_an_erased_person_no_destination_stays_and_no_row_makes_its_events_again
     a_postponed_row_is_due_under_its_own_destination
 }
@@ -165,7 +165,7 @@ async fn the_other_spelling_of_a_number_has_the_conversation_that_is_known(engin
     assert_eq!(folder.ask("SELECT COUNT(DISTINCT conversation) FROM outbound").await, [Some("2".into())]);
 }
 
-async fn the_first_run_takes_stock_of_each_destination(engine: Engine) {
+async fn the_initial_snapshot_holds_each_destination(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
     store.take_ownership(&channel()).await.unwrap();
     let there = |destination: &str, baseline: &str| Position {

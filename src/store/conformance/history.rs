@@ -13,7 +13,7 @@ on_each_engine! {
     an_event_that_cannot_be_read_is_marked_dead_and_its_conversation_goes_on
     a_conversation_that_was_only_written_to_has_no_position
     a_conversation_is_active_from_its_newest_row_or_send_on_after_a_restart_too
-    a_message_whose_caller_goes_away_before_the_commit_is_rung_for_and_counted
+    a_message_whose_caller_goes_away_before_the_commit_wakes_the_sender_and_is_counted
 }
 
 /// Longest wait for what must come; generous, because tests share the machine.
@@ -174,7 +174,7 @@ async fn a_conversation_is_active_from_its_newest_row_or_send_on_after_a_restart
     assert_eq!(store.active_since(&"other".parse().unwrap(), 0).await.unwrap(), []);
 }
 
-async fn a_message_whose_caller_goes_away_before_the_commit_is_rung_for_and_counted(engine: Engine) {
+async fn a_message_whose_caller_goes_away_before_the_commit_wakes_the_sender_and_is_counted(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let wakeups = store.wakeups().register(&channel(), &AccountLoad::new(1));

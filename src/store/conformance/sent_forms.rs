@@ -29,9 +29,9 @@ async fn what_is_kept_of_sent_words_is_that_of_attempts_that_may_have_been_sent(
     assert_eq!(kept(&store).await, [(0, vec![form(0, "b").to_string()])]);
     // Perhaps sent, and sent again: both are kept.
     store.settle(&second, Settlement::Unknown { fault: Fault::TimedOut, look_ms: 23 }, 23).await.unwrap();
-    let doubt = store.due_lookups(&channel(), 24, 9).await.unwrap().remove(0);
+    let in_doubt = store.due_lookups(&channel(), 24, 9).await.unwrap().remove(0);
     let resend = Settlement::Queued { due_ms: None, fault: Fault::TimedOut };
-    store.resolve(&doubt, epoch, resend, 24).await.unwrap();
+    store.resolve(&in_doubt, epoch, resend, 24).await.unwrap();
     let third = take(&store, epoch, 25).await.remove(0);
     store.note_sent_form(&third, form(0, "c")).await.unwrap();
     let both = vec![form(0, "b").to_string(), form(0, "c").to_string()];

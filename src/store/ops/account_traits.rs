@@ -23,7 +23,7 @@ pub(in crate::store) async fn from_row(
     if let Some(Lesson { features, how }) = lesson {
         learn_features(db, channel, features, how).await?;
     }
-    // What shows elsewhere than it went says the contrary.
+    // A row under another destination than the send went to proves the contrary.
     if new_destination.is_some_and(|sent_to| sent_to == reading.destination.as_str()) {
         let area = numbering_area(&reading.destination);
         let between = format!("% {area} %");

@@ -55,7 +55,8 @@ pub(in crate::store) fn parse(matched: &str) -> Option<(MId, u32)> {
     Some((m_id.parse().ok()?, part.parse().ok()?))
 }
 
-/// A message that does not decode was marked unreadable before it was sent, so each of these decodes.
+/// Returns what was sent to a conversation and has no verbatim row. A message that does not decode was marked
+/// unreadable before it was sent, so each of these decodes.
 pub(in crate::store) async fn own_sends(
     db: &mut impl Tx,
     channel: &str,

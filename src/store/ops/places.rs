@@ -20,7 +20,7 @@ pub(in crate::store) async fn meet(
     locate(db, channel, contact, destination, there.ok_or(StoreError::Stale)?).await
 }
 
-/// The same in a conversation that is known.
+/// As [`meet`], in a conversation that is known.
 pub(in crate::store) async fn of(
     db: &mut impl Tx,
     conversation: i64,

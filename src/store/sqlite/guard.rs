@@ -1,6 +1,6 @@
 //! Whether the files of a store belong together and hold everything that was acknowledged, looked at before any of them
-//! is changed. A process that was killed leaves files that do, and so does a power cut; a file that is missing, emptied,
-//! damaged, older than the others or another store's does not.
+//! is changed. A process that was killed leaves files that do, and so does a power cut; a file that is missing,
+//! emptied, damaged, older than the others or another store's does not.
 
 use std::path::Path;
 
@@ -171,7 +171,7 @@ impl Survey {
     }
 }
 
-/// Bytes of a file; 0 where there is none.
+/// Returns the bytes of a file; 0 where there is none.
 fn size(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |there| there.len())
 }

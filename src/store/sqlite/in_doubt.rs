@@ -159,7 +159,7 @@ pub(super) fn record_lookup(
     change(db, sql::LOOKED, params![look_ms, lookups, absences, now_ms, outbound_id, part, number])
 }
 
-/// Keeps what the look in hand showed.
+/// Stores the evidence of this lookup with the message.
 pub(super) fn note_evidence(db: &Connection, in_doubt: &InDoubtSend) -> Result<(), StoreError> {
     if let Some(evidence) = &in_doubt.evidence {
         execute(db, sql::NOTE_EVIDENCE, params!["\n", evidence, in_doubt.attempt.outbound_id])?;

@@ -60,7 +60,7 @@ pub(super) fn note_unread(
     change(db, sql::NOTE_UNREAD_AT, values)
 }
 
-/// The first destination first.
+/// Returns the position of each destination, the first destination first.
 pub(super) fn positions_of(
     db: &Connection,
     channel: &ChannelName,
@@ -166,7 +166,7 @@ pub(super) fn record(db: &Connection, reading: &ConversationRead) -> Result<(Rec
             moves |= row.from_customer && !row.events.is_empty() && row.news == RowNews::Itself;
             if let (Some(_), Some(matched)) = (&matched, &row.matched) {
                 any_matched = true;
-                // Of one that waited for its decision nobody asks how late it showed.
+                // A row that waited for its decision shows nothing of how late rows appear.
                 let read_before_ms = reading.read_before_ms.filter(|_| row.news == RowNews::Itself);
                 at_once(account_traits::from_row(
                     &mut SqliteTx(db),

@@ -26,14 +26,14 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (6, "0006_destinations", include_str!("../migrations/sqlite/0006_destinations.sql")),
 ];
 
-/// Added to the number of the last step in a store that was copied to another engine. Versions that know nothing of copies
-/// take it for a newer one, and refuse it too.
+/// Added to the number of the last step in a store that was copied to another engine. Versions that know nothing of
+/// copies take it for a newer one, and refuse it too.
 pub(super) const MOVED: u32 = 1_000_000;
 
 /// Where the store was copied to, and when.
 const MOVED_TO: &str = "SELECT place, at_ms FROM moved";
 
-/// The connection that writes, and the lock that keeps a second owner out.
+/// Returns the connection that writes, and the lock that keeps a second owner out.
 pub(super) fn writer(file: &Path) -> Result<(Connection, File), OpenError> {
     let files = |path: &Path| {
         let path = path.to_owned();
@@ -71,8 +71,8 @@ pub(super) fn fold(db: &Connection) -> bool {
     db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0)).is_ok_and(|busy| busy == 0)
 }
 
-/// Judges the files as they were surveyed. Until then closing the last connection must not write the WAL into a file that
-/// it does not belong to.
+/// Judges the files as they were surveyed. Until then closing the last connection must not write the WAL into a file
+/// that it does not belong to.
 fn judge(survey: &Survey, file: &Path, db: &Connection) -> Result<(), OpenError> {
     let engine = |source| sort(file, source);
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(engine)?;
@@ -102,7 +102,7 @@ pub(super) fn visitor(file: &Path) -> Result<Connection, OpenError> {
     Ok(db)
 }
 
-/// A connection that only reads.
+/// Returns a connection that only reads.
 pub(super) fn reader(file: &Path) -> rusqlite::Result<Connection> {
     let db = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     settings(&db)?;
@@ -122,7 +122,8 @@ fn settings(db: &Connection) -> rusqlite::Result<()> {
     db.pragma_update(None, "temp_store", "MEMORY")
 }
 
-/// The connection of a command that handles a store which was copied away, as it is, and the lock that keeps others out.
+/// Returns the connection of a command that handles a store which was copied away, as it is, and the lock that keeps
+/// others out.
 pub(super) fn retired(file: &Path) -> Result<(Connection, File), OpenError> {
     let lock = lock::take(file)?;
     let engine = |source| sort(file, source);
@@ -133,7 +134,7 @@ pub(super) fn retired(file: &Path) -> Result<(Connection, File), OpenError> {
     Ok((db, lock))
 }
 
-/// The last step that the file has been through, and the last that this version knows.
+/// Returns the last migration step that the file has been through, and the last that this version knows.
 fn step(file: &Path, db: &Connection) -> Result<(u32, u32), OpenError> {
     let engine = |source| sort(file, source);
     let found: u32 = db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(engine)?;

@@ -119,7 +119,7 @@ pub(super) fn sort(file: &Path, source: rusqlite::Error) -> OpenError {
     }
 }
 
-/// What to do about a file or folder that the system refuses.
+/// Returns what to do about a file or folder that the system refuses.
 fn advice(error: &std::io::Error) -> &'static str {
     use std::io::ErrorKind;
     match error.kind() {

@@ -2,8 +2,8 @@
 //! kill of the process before the next commit, and so distinguishes a call that was answered just before the kill from
 //! one that was not. After a power cut it may be missing: then a response that no commit has recorded counts as lost.
 //!
-//! Its first line is the stamp of the last commit, rewritten after each: what was acknowledged must be in the store at the
-//! next start ([`super::guard`]).
+//! Its first line is the stamp of the last commit, rewritten after each: what was acknowledged must be in the store at
+//! the next start ([`super::guard`]).
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -73,7 +73,7 @@ struct JournalState {
     file: File,
     header: Header,
     bytes: u64,
-    unreported_sends: HashMap<MId, bool>,
+    unrecorded: HashMap<MId, bool>,
 }
 
 impl ResponseJournal {
@@ -92,62 +92,56 @@ impl ResponseJournal {
         let header = Header { stamp, open: true };
         file.write_all_at(header.line().as_bytes(), 0).map_err(trouble)?;
         file.set_len(HEADER as u64).map_err(trouble)?;
-        Ok(Self(Mutex::new(JournalState {
-            path,
-            file,
-            header,
-            bytes: HEADER as u64,
-            unreported_sends: HashMap::new(),
-        })))
+        Ok(Self(Mutex::new(JournalState { path, file, header, bytes: HEADER as u64, unrecorded: HashMap::new() })))
     }
 
     /// Journals that a response was written in full, or that it was lost after all. If that fails, the commit that
     /// follows still records it.
     pub(super) fn note(&self, m_id: &MId, reached: bool) {
-        let mut book = self.book();
+        let mut state = self.state();
         let line = line(m_id, reached);
-        let _ = book.file.write_all_at(line.as_bytes(), book.bytes);
-        book.bytes += line.len() as u64;
-        book.unreported_sends.insert(m_id.clone(), reached);
+        let _ = state.file.write_all_at(line.as_bytes(), state.bytes);
+        state.bytes += line.len() as u64;
+        state.unrecorded.insert(m_id.clone(), reached);
     }
 
-    /// A commit has recorded these; all other entries stay.
+    /// Removes the entries that a commit has recorded; all others stay.
     pub(super) fn recorded(&self, responses: &[(MId, bool)]) {
-        let mut book = self.book();
+        let mut state = self.state();
         for (m_id, _) in responses {
-            book.unreported_sends.remove(m_id);
+            state.unrecorded.remove(m_id);
         }
-        if book.bytes > MOST_BYTES {
-            let _ = book.write_anew(); // if that fails, it grows on
+        if state.bytes > MOST_BYTES {
+            let _ = state.write_anew(); // if that fails, it grows on
         }
     }
 
     /// Journals that this commit is durable and about to be acknowledged. If that fails, the next start expects fewer
     /// commits.
     pub(super) fn committed(&self, stamp: Stamp) {
-        let mut book = self.book();
-        book.header.stamp = stamp;
-        let _ = book.file.write_all_at(book.header.line().as_bytes(), 0);
+        let mut state = self.state();
+        state.header.stamp = stamp;
+        let _ = state.file.write_all_at(state.header.line().as_bytes(), 0);
     }
 
     /// Creates the file again if it was deleted or replaced: all of its content is in memory.
     pub(super) fn restore(&self) {
-        let mut book = self.book();
+        let mut state = self.state();
         let id = |there: std::fs::Metadata| (there.dev(), there.ino());
-        let (ours, there) = (book.file.metadata().map(id).ok(), std::fs::metadata(&book.path).map(id).ok());
-        if ours != there && book.write_anew().is_ok() {
-            tracing::warn!(file = %book.path.display(), "the journal of responses was deleted or replaced; it is made again");
+        let (ours, there) = (state.file.metadata().map(id).ok(), std::fs::metadata(&state.path).map(id).ok());
+        if ours != there && state.write_anew().is_ok() {
+            tracing::warn!(file = %state.path.display(), "the journal of responses was deleted or replaced; it is made again");
         }
     }
 
     /// Closes it; `whole`: the store's one file holds everything.
     pub(super) fn close(&self, whole: bool) {
-        let mut book = self.book();
-        book.header.open = !whole;
-        let _ = book.write_anew().and_then(|()| book.file.sync_all());
+        let mut state = self.state();
+        state.header.open = !whole;
+        let _ = state.write_anew().and_then(|()| state.file.sync_all());
     }
 
-    fn book(&self) -> MutexGuard<'_, JournalState> {
+    fn state(&self) -> MutexGuard<'_, JournalState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -156,7 +150,7 @@ impl JournalState {
     /// Rewrites the file by an atomic rename, so that a kill leaves one complete file.
     fn write_anew(&mut self) -> std::io::Result<()> {
         let mut lines = self.header.line();
-        self.unreported_sends.iter().for_each(|(m_id, reached)| lines.push_str(&line(m_id, *reached)));
+        self.unrecorded.iter().for_each(|(m_id, reached)| lines.push_str(&line(m_id, *reached)));
         let mut path = self.path.clone().into_os_string();
         path.push(".new");
         let file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&path)?;
@@ -172,7 +166,7 @@ fn line(m_id: &MId, reached: bool) -> String {
     format!("{}{m_id}\n", if reached { '+' } else { '-' })
 }
 
-/// The file's name beside that of the store.
+/// Returns the file's name, beside that of the store.
 pub(super) fn path(store: &Path) -> PathBuf {
     beside(store, ENDING)
 }
@@ -220,22 +214,22 @@ mod tests {
         let mut db = Connection::open_in_memory().unwrap();
         stamp::make(&mut db).unwrap();
         let response_journal = ResponseJournal::open(&store, &mut db).unwrap();
-        let (recorded, unreported_sends, lost) = (MId::fresh(), MId::fresh(), MId::fresh());
+        let (recorded, unrecorded, lost) = (MId::fresh(), MId::fresh(), MId::fresh());
         while std::fs::metadata(path(&store)).unwrap().len() <= MOST_BYTES {
             response_journal.note(&recorded, true);
         }
-        response_journal.note(&unreported_sends, true);
+        response_journal.note(&unrecorded, true);
         response_journal.note(&lost, true);
         response_journal.note(&lost, false);
         response_journal.recorded(&[(recorded, true)]);
-        response_journal.note(&unreported_sends, false);
+        response_journal.note(&unrecorded, false);
         let text = std::fs::read_to_string(path(&store)).unwrap();
         let mut lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines.pop(), Some(format!("-{unreported_sends}").as_str()));
+        assert_eq!(lines.pop(), Some(format!("-{unrecorded}").as_str()));
         let header = Header { stamp: stamp::read(&db).unwrap().unwrap(), open: true };
         assert_eq!(format!("{}\n", lines.remove(0)), header.line());
         lines.sort_unstable();
-        assert_eq!(lines, [format!("+{unreported_sends}"), format!("-{lost}")]);
+        assert_eq!(lines, [format!("+{unrecorded}"), format!("-{lost}")]);
     }
 
     #[test]

@@ -66,7 +66,7 @@ impl Source {
         Ok(Self { db, file: file.to_owned(), moved, _lock: lock })
     }
 
-    /// Where it was copied to before.
+    /// Returns where it was copied to before.
     pub(in crate::store) fn moved(&self) -> Option<&str> {
         self.moved.as_deref()
     }
@@ -166,7 +166,7 @@ impl Source {
         })
     }
 
-    /// Takes the mark away.
+    /// Removes the mark.
     pub(in crate::store) fn unmark(self) -> Result<(), OpenError> {
         self.end(|db, step| {
             db.execute(UNMARK, [])?;

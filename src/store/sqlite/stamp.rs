@@ -77,7 +77,7 @@ impl Stamp {
     }
 }
 
-/// Makes the table where it is missing. Returns whether it was.
+/// Creates the table if it is missing. Returns whether it was.
 pub(super) fn make(db: &mut Connection) -> rusqlite::Result<bool> {
     let step = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     step.execute(MAKE, [])?;
@@ -110,7 +110,7 @@ pub(super) fn read(db: &Connection) -> rusqlite::Result<Option<Stamp>> {
     stamp.map(|text| parse(&text)).transpose()
 }
 
-/// A connection that sees the file alone, as if it had no WAL.
+/// Returns a connection that sees the file alone, as if it had no WAL.
 pub(super) fn alone(file: &Path) -> rusqlite::Result<Connection> {
     // These three are special in a URI.
     let name = file.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
@@ -118,8 +118,8 @@ pub(super) fn alone(file: &Path) -> rusqlite::Result<Connection> {
     Connection::open_with_flags(format!("file:{name}?immutable=1"), flags)
 }
 
-/// Returns the stamps of a WAL in the order of its frames, whether they are valid or not. Those of former generations come
-/// last and are lower.
+/// Returns the stamps of a WAL in the order of its frames, whether they are valid or not. Those of former generations
+/// come last and are lower.
 pub(super) fn of_log(log: &Path, page_size: u64) -> std::io::Result<Vec<Stamp>> {
     let file = match File::open(log) {
         Ok(file) => file,

@@ -130,13 +130,13 @@ impl Writer {
         answer.await.map_err(|_| StoreError::Closed)
     }
 
-    /// Whether the last commit succeeded.
+    /// Returns whether the last commit succeeded.
     pub(super) fn healthy(&self) -> bool {
         self.healthy.load(Ordering::Relaxed)
     }
 }
 
-/// The thread: until every handle is gone.
+/// Runs the writer thread until every handle is dropped.
 fn write_all(db: &Connection, mut waiting: mpsc::Receiver<Task>, most: usize, healthy: &AtomicBool, keep: &Keep) {
     let mut group = Vec::with_capacity(most.min(QUEUE));
     while let Some(first) = waiting.blocking_recv() {

@@ -33,7 +33,7 @@ pub(crate) fn fallback(channel: &ChannelName, placeholder: &'static str, reason:
     counter!(FALLBACKS, "channel" => channel, "placeholder" => placeholder, "reason" => reason).increment(1);
 }
 
-/// Whether AnnA is kept from being asked.
+/// Sets whether AnnA is not asked for now.
 pub(crate) fn paused(paused: bool) {
     gauge!(PAUSED).set(f64::from(u8::from(paused)));
 }

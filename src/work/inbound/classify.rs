@@ -1,5 +1,5 @@
-//! Classification of one page of rows: which of them are new, who wrote them, and which events they become. Pure; called
-//! by the reader.
+//! Classification of one page of rows: which of them are new, who wrote them, and which events they become. Pure;
+//! called by the reader.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -49,7 +49,7 @@ pub(in crate::work) struct PageInput<'a> {
     /// When the read before this one began; `None` where it is not known.
     pub(in crate::work) read_before_ms: Option<i64>,
     /// The question that the customer may answer, as it was before the reading.
-    pub(in crate::work) choice: Option<&'a PendingQuestion>,
+    pub(in crate::work) question: Option<&'a PendingQuestion>,
     /// What is to stand before the rows, where some before them may be missing.
     pub(in crate::work) gap: Option<String>,
     /// By the wall: times of rows are compared with it.
@@ -74,7 +74,7 @@ pub(in crate::work) struct Classified {
 }
 
 /// One row of a page, or one that was postponed and that the page does not show.
-struct Line<'a> {
+struct PageRow<'a> {
     row: AfilnetRow,
     identity: &'a str,
     /// Its number in the page.
@@ -92,14 +92,14 @@ impl PageInput<'_> {
     pub(in crate::work) fn classify(&self) -> Classified {
         let mut classified =
             Classified { rows: Vec::new(), answered: None, late_flags: false, prompt_flags: false, reread_ms: None };
-        let mut lines = self.lines();
+        let mut lines = self.page_rows();
         let (attributions, late_flags) = self.attributions(&mut lines);
         classified.late_flags = late_flags;
         classified.prompt_flags = self.has_prompt_flags(&lines, &attributions);
         // What comes behind something undecided of the same side waits with it, so that its order is kept.
         let (mut customer_waits, mut business_waits) = (false, false);
         for (line, attribution) in lines.iter().zip(attributions) {
-            let Line { row, identity, .. } = line;
+            let PageRow { row, identity, .. } = line;
             let mut events: Vec<Event> = Vec::new();
             if line.at == Some(0) && !self.seen.contains(identity) {
                 events.extend(self.gap.as_deref().and_then(|words| self.notice(row, identity, words)));
@@ -124,10 +124,10 @@ impl PageInput<'_> {
                 continue;
             }
             if publishes {
-                let open = self.choice.filter(|_| from_customer && line.may_answer && classified.answered.is_none());
-                let contents = match open.and_then(|choice| Some((choice, self.reply(choice, row)?))) {
-                    Some((choice, reply)) => {
-                        classified.answered = Some(choice.m_id.clone());
+                let open = self.question.filter(|_| from_customer && line.may_answer && classified.answered.is_none());
+                let contents = match open.and_then(|question| Some((question, self.reply(question, row)?))) {
+                    Some((question, reply)) => {
+                        classified.answered = Some(question.m_id.clone());
                         vec![reply]
                     }
                     None => self.webhook.contents(&self.said(row)),
@@ -139,8 +139,8 @@ impl PageInput<'_> {
         classified
     }
 
-    /// The rows of the page behind those that were postponed and that it does not show.
-    fn lines(&self) -> Vec<Line<'_>> {
+    /// Returns the postponed rows that the page does not show, then the rows of the page.
+    fn page_rows(&self) -> Vec<PageRow<'_>> {
         let mut rows = self.rows.to_vec();
         if self.settings.direction != DirectionBy::Flag {
             for row in &mut rows {
@@ -162,7 +162,7 @@ impl PageInput<'_> {
             due: there.postponement.due_ms <= self.clock_ms,
         };
         let gone = self.postponed.iter().filter(|there| !shown.contains(there.identity.as_str()));
-        let gone = gone.map(|there| Line {
+        let gone = gone.map(|there| PageRow {
             row: there.row.clone(),
             identity: &there.identity,
             at: None,
@@ -178,14 +178,14 @@ impl PageInput<'_> {
             let unseen = !self.seen.contains(identity.as_str());
             let open = postponed.map(open_since).or_else(|| unseen.then_some(fresh));
             let (history, may_answer) = (history[at], may_answer[at]);
-            Line { row, identity, at: Some(at), postponed, open, is_new: postponed.is_some(), history, may_answer }
+            PageRow { row, identity, at: Some(at), postponed, open, is_new: postponed.is_some(), history, may_answer }
         });
         gone.chain(here).collect()
     }
 
-    /// Returns who wrote each line, and whether one of the bridge's bore the customer's flag before. What is new of the page is
-    /// told in the lines.
-    fn attributions(&self, lines: &mut [Line<'_>]) -> (Vec<Attribution>, bool) {
+    /// Returns who wrote each row, and whether one of the bridge's bore the customer's flag before. What is new of the
+    /// page is set in the rows.
+    fn attributions(&self, lines: &mut [PageRow<'_>]) -> (Vec<Attribution>, bool) {
         let mut rows: Vec<AfilnetRow> = lines.iter().map(|line| line.row.clone()).collect();
         // History shows no send of the bridge.
         let open: Vec<Option<OpenRow>> = lines.iter().map(|line| line.open.filter(|_| !line.history)).collect();
@@ -205,7 +205,7 @@ impl PageInput<'_> {
     }
 
     /// Returns whether a row that bears the business's flag shows a send that was taken just before.
-    fn has_prompt_flags(&self, lines: &[Line<'_>], attributions: &[Attribution]) -> bool {
+    fn has_prompt_flags(&self, lines: &[PageRow<'_>], attributions: &[Attribution]) -> bool {
         let just_sent = |matched: &Match| {
             let send = self.unmatched.iter().find(|send| send.matched == *matched);
             send.is_some_and(|send| send.was_taken_since(self.clock_ms.saturating_sub(AT_ONCE_MS)))
@@ -222,18 +222,18 @@ impl PageInput<'_> {
             })
     }
 
-    /// When the decision of a row is made at the latest.
-    fn due_ms(&self, line: &Line<'_>) -> i64 {
+    /// Returns when a row is decided at the latest.
+    fn due_ms(&self, line: &PageRow<'_>) -> i64 {
         line.postponed.map_or_else(
             || self.clock_ms.saturating_add(millis(self.settings.decide_within)),
             |there| there.postponement.due_ms,
         )
     }
 
-    /// When the conversation is to be read again for a row that is postponed. What would decide it may come up in the
-    /// middle of a page, where the list shows nothing of it: the time between two reads doubles, beginning with the pace of
-    /// an active channel. For a flag, when that has settled.
-    fn reread_ms(&self, line: &Line<'_>, attribution: &Attribution) -> i64 {
+    /// Returns when the conversation is to be read again for a row that is postponed. What would decide it may come up
+    /// in the middle of a page, where the list shows nothing of it: the time between two reads doubles, beginning with
+    /// the pace of an active channel. For a flag, when that has settled.
+    fn reread_ms(&self, line: &PageRow<'_>, attribution: &Attribution) -> i64 {
         let since_ms = line.postponed.map_or(self.clock_ms, |there| there.since_ms);
         let age_ms = self.clock_ms.saturating_sub(since_ms);
         let again_ms = self.clock_ms.saturating_add(age_ms.max(millis(self.settings.poll_active)));
@@ -243,7 +243,7 @@ impl PageInput<'_> {
     }
 
     /// Returns what is to be recorded of an open row with a postponed decision, if anything.
-    fn postponed(&self, line: &Line<'_>, events: Vec<Event>) -> Option<NewRow> {
+    fn postponed(&self, line: &PageRow<'_>, events: Vec<Event>) -> Option<NewRow> {
         let due_ms = self.due_ms(line);
         line.postponed.is_none().then(|| NewRow {
             postponed: Some((line.row.clone(), Postponement { read_before_ms: self.read_before_ms, due_ms })),
@@ -253,8 +253,8 @@ impl PageInput<'_> {
         })
     }
 
-    /// An open row that is decided.
-    fn settled(&self, line: &Line<'_>, attribution: Attribution, events: Vec<Event>, publishes: bool) -> NewRow {
+    /// Returns what is recorded of a row that is decided.
+    fn settled(&self, line: &PageRow<'_>, attribution: Attribution, events: Vec<Event>, publishes: bool) -> NewRow {
         let lesson = |how, matched: &Match| {
             let send = self.unmatched.iter().find(|send| send.matched == *matched)?;
             Some(Lesson { features: send.features(), how })
@@ -265,15 +265,15 @@ impl PageInput<'_> {
             Attribution::Foreign | Attribution::Undecided | Attribution::AwaitsFlag => (None, None, false),
         };
         let row = new_row(line);
-        // Only where a placeholder stands for it its words are told later.
+        // Its words are published later only where a placeholder was published.
         let shape = RowShape::of(&line.row);
         let shape = Some(if publishes { shape.to_text() } else { shape.untold().to_text() });
         let from_customer = line.row.direction == Direction::Inbound;
         NewRow { shape, events, from_customer, matched, lesson, doubtful, ..row }
     }
 
-    /// What a row that was published as a placeholder says by now, where it says something.
-    fn filled(&self, line: &Line<'_>) -> Option<NewRow> {
+    /// Returns what is recorded of a row that was published as a placeholder and has content by now.
+    fn filled(&self, line: &PageRow<'_>) -> Option<NewRow> {
         let shape = RowShape::of(&line.row);
         if shape.is_blank() || !self.blank.iter().any(|row| row.identity == *line.identity) {
             return None;
@@ -284,18 +284,19 @@ impl PageInput<'_> {
         Some(NewRow { news: RowNews::Words, events, from_customer, ..new_row(line) })
     }
 
-    /// The event that stands before `row`, once, as it is recorded with it.
+    /// Returns the event that is published before `row`; recorded with it, so that there is one.
     fn notice(&self, row: &AfilnetRow, identity: &str, words: &str) -> Option<Event> {
         let m_id = self.m_id("gap", identity);
         let content = Content::Text { text: Text::new(words).ok()? };
         Some(Event { m_id, timestamp_ms: self.at_ms(row), body: EventBody::Message { content } })
     }
 
-    /// For each row: whether it can have been written in answer to the open question. Not what was there before the
-    /// bridge, nor what stands before the question, where Afilnet shows it. Rows of one time as given prove no order.
+    /// Returns for each row whether it can have been written in reply to the pending question. Not what was there
+    /// before the bridge, nor what stands before the question, where Afilnet shows it. Rows of one time as given prove
+    /// no order.
     fn may_answer(&self, rows: &[AfilnetRow]) -> Vec<bool> {
-        let Some(choice) = self.choice else { return vec![false; rows.len()] };
-        let shows = |row: &AfilnetRow| row.direction != Direction::Inbound && choice.shown_in(&self.said(row));
+        let Some(question) = self.question else { return vec![false; rows.len()] };
+        let shows = |row: &AfilnetRow| row.direction != Direction::Inbound && question.shown_in(&self.said(row));
         let asked = rows.iter().rposition(shows);
         let before =
             |index: usize| asked.is_some_and(|asked| index < asked && rows[index].time.raw != rows[asked].time.raw);
@@ -303,23 +304,23 @@ impl PageInput<'_> {
         history.into_iter().enumerate().map(|(index, old)| !old && !before(index)).collect()
     }
 
-    /// The row's words as they were written.
+    /// Returns the row's words as they were written.
     fn said<'r>(&self, row: &'r AfilnetRow) -> Cow<'r, str> {
         if self.settings.html_entities { entities::decoded(&row.text).into() } else { row.text.as_str().into() }
     }
 
-    /// What the row says in the words of the question it answers.
-    fn reply(&self, choice: &PendingQuestion, row: &AfilnetRow) -> Option<Content> {
-        let reply = choice.reply(&self.said(row), self.at_ms(row))?;
+    /// Returns the reply of the question that the row means.
+    fn reply(&self, question: &PendingQuestion, row: &AfilnetRow) -> Option<Content> {
+        let reply = question.reply(&self.said(row), self.at_ms(row))?;
         Text::new(reply).ok().map(|text| Content::Text { text })
     }
 
-    /// When the row was written, as far as is known; never in the future.
+    /// Returns when the row was written, as far as is known; never a time in the future.
     fn at_ms(&self, row: &AfilnetRow) -> i64 {
         row.time.epoch_ms.unwrap_or(self.now_ms).clamp(0, self.now_ms)
     }
 
-    /// The id of an event of a row: the same whenever it is made.
+    /// Returns the id of an event of a row: the same at every call.
     fn m_id(&self, one: &str, other: &str) -> MId {
         let (channel, contact) = (self.settings.name.as_str(), self.contact.as_str());
         match self.further {
@@ -328,7 +329,8 @@ impl PageInput<'_> {
         }
     }
 
-    /// The events of what one row says. Their ids are those of the row, so that a rebuilt store makes the same.
+    /// Returns the events of one row with these contents. Their ids are those of the row, so that a rebuilt store makes
+    /// the same.
     fn events(
         &self,
         row: &AfilnetRow,
@@ -353,7 +355,7 @@ fn body_of(from_customer: bool) -> fn(Content) -> EventBody {
 }
 
 /// Returns the row as it is recorded, without events.
-fn new_row(line: &Line<'_>) -> NewRow {
+fn new_row(line: &PageRow<'_>) -> NewRow {
     NewRow {
         news: if line.postponed.is_some() { RowNews::Decision } else { RowNews::Itself },
         identity: line.identity.to_owned(),

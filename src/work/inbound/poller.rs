@@ -1,6 +1,6 @@
 //! Inbound, before the durable line: one `getchats` a round, then a read of each conversation whose last row is not in
 //! the store. What is new is recorded together with how far the conversation is read. A round costs requests in
-//! proportion to what changed; a slow sweep reads the rest again, for what the summary hides.
+//! proportion to what changed; a slow full resync reads the rest again, for what the summary hides.
 
 mod contacts;
 mod unlisted;
@@ -43,8 +43,8 @@ const LAST_READS: Duration = Duration::from_secs(2);
 /// Conversations that wait to be read, at most. Each is kept with its last row, and the first run finds all of them.
 const MOST_DUE: usize = 10_000;
 
-/// Of an account's requests, the share that the sweep may take.
-const SWEEP_SHARE: f64 = 0.25;
+/// Of an account's requests, the share that the full resync may take.
+const RESYNC_SHARE: f64 = 0.25;
 
 /// Least time between two reads for statuses that `getchats` does not show.
 const WATCH_EVERY: Duration = Duration::from_secs(5);
@@ -65,7 +65,7 @@ struct ConversationState {
     last: Option<Box<AfilnetRow>>,
     /// Its last read that succeeded.
     previous: Option<Previous>,
-    /// When it was last read in sync, or unlisted, for the sweep; `None` counts from the start.
+    /// When it was last read in sync, or unlisted, for the full resync; `None` counts from the start.
     read_at: Option<Instant>,
     /// Reads in a row that did not show its last row.
     behind: u32,
@@ -84,7 +84,8 @@ type Ended = (Vec<(Chat, ReadReport)>, ReadingTurn);
 /// The chats of reads that have ended, and their end; `None` where one panicked.
 type Finished = (Vec<Chat>, Option<Ended>);
 
-/// One channel's poller: how far each conversation is read (what the store holds, kept at hand), and what is to be read.
+/// One channel's poller: how far each conversation is read (what the store holds, kept at hand), and what is to be
+/// read.
 pub(in crate::work) struct Poller {
     settings: Arc<ChannelSettings>,
     store: Arc<dyn Store>,
@@ -104,7 +105,7 @@ pub(in crate::work) struct Poller {
 }
 
 impl Poller {
-    /// The poller of a channel, whose conversations `reader` reads.
+    /// The poller of a channel; `reader` reads its conversations.
     pub(in crate::work) fn new(channel: &Channel, reader: Arc<Reader>) -> Self {
         let (ports, state) = (&channel.ports, &channel.state);
         Self {
@@ -163,12 +164,12 @@ impl Poller {
         Ok(())
     }
 
-    /// Takes from the store how far everything is read. False where it could not.
+    /// Loads from the store how far everything is read. Returns false if that failed.
     async fn load(&mut self) -> bool {
         let (store, name) = (&self.store, &self.settings.name);
         let all = async {
             let baseline_ms = store.baseline_ms(name).await?;
-            self.reader.load_undecided().await?;
+            self.reader.load_postponed().await?;
             Ok::<_, StoreError>((baseline_ms, store.positions(name).await?))
         };
         match all.await {
@@ -189,13 +190,13 @@ impl Poller {
         }
     }
 
-    /// Time to the next round: `poll_active` while things move, then slower up to `poll_idle`.
+    /// Returns the time to the next round: `poll_active` while things move, then slower up to `poll_idle`.
     fn pause(&self, quiet: u32) -> Duration {
         let steps = i32::try_from(quiet.saturating_sub(SLOW_AFTER).min(30)).unwrap_or(30);
         self.settings.poll_active.mul_f64(SLOWER.powi(steps)).min(self.settings.poll_idle)
     }
 
-    /// Time to the next read for rows that wait for a decision, at the pace of an active channel at the quickest.
+    /// Returns the time to the next read for postponed rows; at least `poll_active`.
     fn until_reread(&self) -> Duration {
         let due_ms = self.reader.next_reread_ms();
         due_ms.map_or(Duration::MAX, |due_ms| since(now_ms(), due_ms).max(self.settings.poll_active))
@@ -207,7 +208,7 @@ impl Poller {
         wait.min(self.settings.poll_idle.max(asked.unwrap_or_default()))
     }
 
-    /// One line at the first failure and at every power of two after it.
+    /// Logs failure number 1, 2, 4, 8, ….
     fn report(&self, error: &InboundError, failures: u32) {
         if failures.is_power_of_two() {
             tracing::warn!(
@@ -219,7 +220,7 @@ impl Poller {
         }
     }
 
-    /// One round: finds what changed and what the sweep is to read. Returns whether anything moved.
+    /// Runs one round: finds what changed and what the full resync is to read. Returns whether anything moved.
     async fn round(&mut self, stop: &CancellationToken) -> Result<bool, InboundError> {
         let Some(permit) = self.calls.acquire(CallKind::Read, stop).await else { return Ok(false) };
         let Some(chats) = stop.run_until_cancelled(self.messenger.chats()).await else { return Ok(false) };
@@ -233,7 +234,7 @@ impl Poller {
         let mut moved = false;
         let now = Instant::now();
         self.find_unlisted(&chats, now).await?;
-        let (sweep, mut watch) = (self.to_sweep(&chats, now), self.share());
+        let (sweep, mut watch) = (self.to_resync(&chats, now), self.share());
         let mut rereads = self.reader.rereads_due(now_ms());
         for (chat, row) in chats {
             self.recall_erased(&chat);
@@ -299,7 +300,7 @@ impl Poller {
         }
     }
 
-    /// A conversation that was erased goes on where it was read to, so that its past is not published again.
+    /// Moves the state of an erased conversation to its name, so that its past is not published again.
     fn recall_erased(&mut self, chat: &Chat) {
         if self.conversations.contains_key(chat) {
             return;
@@ -318,10 +319,10 @@ impl Poller {
         }
     }
 
-    /// How many quiet conversations this round may read again: all of them within `sweep_every`, at a share of the
-    /// account's requests.
+    /// Returns how many unchanged conversations this round may read again: all of them within `sweep_every`, at a share
+    /// of the account's requests.
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share")]
-    fn sweep_room(&self) -> usize {
+    fn resync_room(&self) -> usize {
         let rounds = self.settings.sweep_every.as_secs_f64() / self.settings.poll_idle.as_secs_f64().max(0.001);
         let even = (self.conversations.len() + self.unlisted.len()) as f64 / rounds.max(1.0);
         (even.ceil() as usize).min(self.share())
@@ -331,12 +332,12 @@ impl Poller {
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share")]
     fn share(&self) -> usize {
         let a_round = self.calls.account.upstream.limiter.per_second() as f64 * self.settings.poll_active.as_secs_f64();
-        (a_round * SWEEP_SHARE).ceil() as usize
+        (a_round * RESYNC_SHARE).ceil() as usize
     }
 
-    /// Those that were not read for `sweep_every`, listed or active, as many as there is room for: those first that were
-    /// not read for longest, so that each has its turn.
-    fn to_sweep(&self, chats: &[(Chat, AfilnetRow)], now: Instant) -> HashSet<Chat> {
+    /// Returns the chats, listed or active, that were not read for `sweep_every`: as many as there is room for, the one
+    /// read longest ago first.
+    fn to_resync(&self, chats: &[(Chat, AfilnetRow)], now: Instant) -> HashSet<Chat> {
         let read_at =
             |chat: &Chat| self.conversations.get(chat).and_then(|state| state.read_at).unwrap_or(self.started);
         let old = |chat: &&Chat| {
@@ -346,7 +347,7 @@ impl Poller {
         };
         let all = chats.iter().map(|(chat, _)| chat).chain(self.unlisted.chats());
         let mut old: Vec<&Chat> = all.filter(old).collect();
-        let room = self.sweep_room().min(old.len());
+        let room = self.resync_room().min(old.len());
         old.sort_by_key(|chat| read_at(chat));
         old.into_iter().take(room).cloned().collect()
     }
@@ -407,7 +408,7 @@ impl Poller {
         }
     }
 
-    /// The read of a chat, where it is due.
+    /// Returns the request to read a chat, if it is due.
     fn request(&mut self, chat: &Chat) -> Option<ReadRequest> {
         let state = self.conversations.get_mut(chat)?;
         let (last, unlisted) = (state.last.take(), std::mem::take(&mut state.unlisted));
@@ -427,7 +428,7 @@ impl Poller {
         })
     }
 
-    /// Keeps at hand what reads came to. One that failed is made again in a later round and holds up no other.
+    /// Applies the results of reads. A failed one is repeated in a later round and delays no other.
     fn finish(&mut self, chats: Vec<Chat>, read: Option<Ended>) {
         let Some((reports, _turn)) = read else {
             for chat in chats {
@@ -452,25 +453,25 @@ impl Poller {
         }
     }
 
-    /// How often reads of a chat have failed in a row, with one that just has.
+    /// Returns how often reads of a chat have failed in a row, including the one that just failed.
     fn failures(&self, chat: &Chat) -> u32 {
         let before = self.conversations.get(chat).and_then(|state| state.backoff);
         before.map_or(0, |backoff| backoff.times).saturating_add(1)
     }
 
-    /// A conversation is read up to `position`.
+    /// Sets how far a conversation is read.
     fn moved_to(&mut self, position: Position) {
         let state = self.conversations.entry(position.chat()).or_default();
         state.position = Some(position);
     }
 
-    /// A conversation is not read for so long: its reads failed so often in a row.
+    /// Delays the next read of a conversation after so many failures in a row.
     fn back_off(&mut self, chat: Chat, times: u32, wait: Duration) {
         let backoff = Backoff { times, until: Instant::now() + wait };
         self.conversations.entry(chat).or_default().backoff = Some(backoff);
     }
 
-    /// Keeps what a read showed.
+    /// Applies the result of a read that succeeded.
     fn keep(&mut self, chat: &Chat, shown: &Shown) {
         let (settings, now) = (&self.settings, Instant::now());
         let state = self.conversations.entry(chat.clone()).or_default();

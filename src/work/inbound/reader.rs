@@ -45,7 +45,7 @@ pub(in crate::work) enum InboundError {
 }
 
 impl InboundError {
-    /// The wait that Afilnet asked for.
+    /// Returns the wait that Afilnet asked for.
     pub(super) fn asked(&self) -> Option<Duration> {
         match self {
             Self::Read(error) => error.asked,
@@ -149,7 +149,7 @@ struct Fetched {
     /// Oldest first.
     rows: Vec<AfilnetRow>,
     /// The question that the customer may answer, as it was before the call.
-    choice: Option<PendingQuestion>,
+    question: Option<PendingQuestion>,
 }
 
 /// The rows of a read held against those that the store knows.
@@ -202,8 +202,8 @@ pub(in crate::work) struct Reader {
     receipts: Arc<Receipts>,
     /// Conversations that are being read.
     reading: Mutex<HashSet<ContactId>>,
-    /// Chats with rows that wait for a decision, each with the time at which it is to be read again for them.
-    undecided: Mutex<HashMap<Chat, i64>>,
+    /// Chats with postponed rows, each with the time (epoch ms) at which it is to be read again for them.
+    postponed: Mutex<HashMap<Chat, i64>>,
 }
 
 /// The turn to read one conversation; ends however the read ends.
@@ -229,7 +229,7 @@ impl Reader {
             calls: Arc::clone(&state.calls),
             receipts: Arc::clone(&state.receipts),
             reading: Mutex::default(),
-            undecided: Mutex::default(),
+            postponed: Mutex::default(),
         }
     }
 
@@ -244,24 +244,23 @@ impl Reader {
         lock(&self.reading).contains(contact)
     }
 
-    /// Takes from the store which chats have rows that wait for a decision. They are read at once: what decides it
-    /// may have come up meanwhile.
-    pub(super) async fn load_undecided(&self) -> Result<(), StoreError> {
-        let (undecided, now_ms) = (self.store.undecided(&self.settings.name).await?, now_ms());
-        *lock(&self.undecided) = undecided.into_iter().map(|chat| (chat, now_ms)).collect();
+    /// Loads from the store which chats have postponed rows. They are read at once: new rows may decide them.
+    pub(super) async fn load_postponed(&self) -> Result<(), StoreError> {
+        let (postponed, now_ms) = (self.store.undecided(&self.settings.name).await?, now_ms());
+        *lock(&self.postponed) = postponed.into_iter().map(|chat| (chat, now_ms)).collect();
         Ok(())
     }
 
-    /// Chats that are to be read by `now_ms` for rows that wait for a decision.
+    /// Returns the chats that are to be read by `now_ms` for postponed rows.
     pub(super) fn rereads_due(&self, now_ms: i64) -> HashSet<Chat> {
-        let undecided = lock(&self.undecided);
-        let due = undecided.iter().filter(|(_, reread_ms)| **reread_ms <= now_ms);
+        let postponed = lock(&self.postponed);
+        let due = postponed.iter().filter(|(_, reread_ms)| **reread_ms <= now_ms);
         due.map(|(chat, _)| chat.clone()).collect()
     }
 
-    /// When the next of these reads is due.
+    /// Returns when the next of these reads is due.
     pub(super) fn next_reread_ms(&self) -> Option<i64> {
-        lock(&self.undecided).values().min().copied()
+        lock(&self.postponed).values().min().copied()
     }
 
     /// Reads one conversation and records what is new.
@@ -316,8 +315,8 @@ impl Reader {
         let reread_ms = classified.reread_ms;
         let awaits = self.record(position, request, fetched, &page, &seen, classified).await?;
         match reread_ms {
-            Some(reread_ms) => lock(&self.undecided).insert(position.chat(), reread_ms),
-            None => lock(&self.undecided).remove(&position.chat()),
+            Some(reread_ms) => lock(&self.postponed).insert(position.chat(), reread_ms),
+            None => lock(&self.postponed).remove(&position.chat()),
         };
         let began_ms = request.looked_for.as_ref().map_or(0, |looked_for| looked_for.began_ms);
         let known_before = seen.rows.iter().map(|row| row.seen_ms).filter(|seen_ms| *seen_ms < began_ms).max();
@@ -336,13 +335,13 @@ impl Reader {
     /// Asks Afilnet for the rows. `None` when the stop began first.
     async fn fetch(&self, request: &ReadRequest, stop: &CancellationToken) -> Result<Option<Fetched>, InboundError> {
         let began_ms = now_ms();
-        // The choice is looked up last before the call: no row that it brings can answer a question that comes later.
+        // The question is looked up last before the call: no row that it brings can answer a question that comes later.
         let call = async {
-            let choice = self.pending_question(&request.position.contact).await;
-            self.messenger.messages(&request.destination).await.map(|rows| (rows, choice))
+            let question = self.pending_question(&request.position.contact).await;
+            self.messenger.messages(&request.destination).await.map(|rows| (rows, question))
         };
-        let Some((rows, choice)) = self.call(stop, call).await? else { return Ok(None) };
-        Ok(Some(Fetched { began_ms, rows, choice: choice? }))
+        let Some((rows, question)) = self.call(stop, call).await? else { return Ok(None) };
+        Ok(Some(Fetched { began_ms, rows, question: question? }))
     }
 
     /// Classifies the rows, and makes events of the new ones.
@@ -392,7 +391,7 @@ impl Reader {
             unmatched: &sends.unmatched,
             account: &sends.account,
             read_before_ms: sends.read_before_ms,
-            choice: fetched.choice.as_ref(),
+            question: fetched.question.as_ref(),
             gap,
             now_ms: wall_ms(), // times of rows are compared with it
             clock_ms: now_ms(),
@@ -400,7 +399,8 @@ impl Reader {
         input.classify()
     }
 
-    /// Records what is new, and the statuses of the bridge's sends. Returns whether more of them are to be expected soon.
+    /// Records what is new, and the statuses of the bridge's sends. Returns whether more of them are to be expected
+    /// soon.
     async fn record(
         &self,
         position: &Position,
@@ -435,9 +435,9 @@ impl Reader {
         Ok(awaits)
     }
 
-    /// Asks what is unread and keeps it before anything else is read: the other read may clear the mark, and any failure
-    /// after this one would lose it for good. Whether it was asked is kept before: Afilnet may clear the mark with an
-    /// answer that never comes. False when the stop began first.
+    /// Asks what is unread and keeps it before anything else is read: the other read may clear the mark, and any
+    /// failure after this one would lose it for good. Whether it was asked is kept before: Afilnet may clear the mark
+    /// with an answer that never comes. False when the stop began first.
     async fn ask_unread(
         &self,
         position: &mut Position,
@@ -483,8 +483,8 @@ impl Reader {
         Ok(())
     }
 
-    /// A read of a known conversation shows nothing that is known: what was written before its first row may be lost. Says
-    /// so, and gives the words that stand in the conversation.
+    /// A read of a known conversation shows nothing that is known: what was written before its first row may be lost.
+    /// Says so, and gives the words that stand in the conversation.
     fn gap(&self, contact: &ContactId, first: &AfilnetRow, seen: &[SeenRow], now_ms: i64) -> String {
         metrics::gap(&self.settings.name);
         tracing::warn!(
@@ -558,7 +558,7 @@ impl Reader {
     }
 }
 
-/// The marks that were kept of what was unread.
+/// Returns the stored fingerprints of unread rows.
 fn marks(stored: &str) -> Vec<RowFingerprint> {
     let stored = stored.strip_prefix(ASKED).unwrap_or(stored);
     let texts: Vec<String> = serde_json::from_str(stored).unwrap_or_default();
@@ -566,14 +566,14 @@ fn marks(stored: &str) -> Vec<RowFingerprint> {
 }
 
 /// Identities that this read no longer shows and that are older than this. Not one among equals of which it
-/// shows another: counted anew, that one would be taken for the forgotten.
+/// shows another: numbered again, that one would be taken for the forgotten.
 pub(in crate::work) fn forgettable(before_ms: i64, seen: &[SeenRow], shown: &[String]) -> Vec<String> {
     let shown: HashSet<&str> = shown.iter().map(|identity| base(identity)).collect();
     let old = seen.iter().filter(|row| row.seen_ms < before_ms && !shown.contains(base(&row.identity)));
     old.map(|row| row.identity.clone()).collect()
 }
 
-/// The position under a destination of which nothing is read.
+/// Returns the position of a destination of which nothing is read.
 pub(in crate::work) fn unread_position(contact: &ContactId, destination: &Destination) -> Position {
     let (contact, destination) = (contact.clone(), destination.clone());
     Position { contact, destination, read_to: None, baseline: None, unread: None }

@@ -29,12 +29,12 @@ impl Receipts {
         Self { map, wanted, unknown: Mutex::default() }
     }
 
-    /// Whether any status has a meaning.
+    /// Returns whether any status has a meaning.
     pub(in crate::work) fn any(&self) -> bool {
         !self.map.is_empty()
     }
 
-    /// What a row's status means.
+    /// Returns what a row's status means.
     fn meaning(&self, channel: &ChannelName, row: &AfilnetRow) -> Option<StatusValue> {
         let status = row.status.as_deref().map(str::trim).filter(|status| self.wanted && !status.is_empty())?;
         // A key from the environment is in small letters.
@@ -54,7 +54,8 @@ impl Receipts {
         }
     }
 
-    /// Returns the statuses of these rows, each with the send it was matched with: failures first, as they end all else.
+    /// Returns the statuses of these rows, each with the send it was matched with: failures first, as they end all
+    /// else.
     pub(in crate::work) fn of<'r>(
         &self,
         channel: &ChannelName,

@@ -52,7 +52,10 @@ fn a_world_that_rewrites_is_told_nothing_twice_and_loses_nothing() {
         let outcome = World::new(rng, rewritings.clone()).play();
         faults.extend(outcome.faults.iter().map(|fault| format!("seed {seed} {rewritings:?}: {fault}")));
         if rewritings.is_empty() && outcome.unconfirmed > 0 {
-            faults.push(format!("seed {seed}: a faithful account leaves no doubt, and {} are", outcome.unconfirmed));
+            faults.push(format!(
+                "seed {seed}: a faithful account leaves nothing unconfirmed, and {} are",
+                outcome.unconfirmed
+            ));
         }
         if rewritings.is_empty() {
             tallies.entry("(faithful)".to_owned()).or_default().add(&outcome);

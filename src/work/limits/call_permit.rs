@@ -1,5 +1,5 @@
-//! Call permits for Afilnet: a slot of the rate limiter plus closed breakers for channel, account and sends. Call results
-//! feed back into the breakers.
+//! Call permits for Afilnet: a slot of the rate limiter plus closed breakers for channel, account and sends. Call
+//! results feed back into the breakers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub(in crate::work) struct Account {
     pub(in crate::work) upstream: Upstream<MId>,
     /// Open while the account has no credit, or only sends have an outage.
     pub(in crate::work) send_breaker: Arc<CircuitBreaker>,
-    pub(in crate::work) pace: Arc<AccountLoad>,
+    pub(in crate::work) load: Arc<AccountLoad>,
 }
 
 /// The calls of one channel to Afilnet: permits for them, and feedback of their results.
@@ -81,7 +81,7 @@ impl Account {
         Self {
             upstream: Upstream::new(requests_per_second, max_in_flight),
             send_breaker: CircuitBreaker::new(),
-            pace: AccountLoad::new(requests_per_second),
+            load: AccountLoad::new(requests_per_second),
         }
     }
 }
@@ -221,7 +221,7 @@ impl AfilnetCalls {
             Scope::Channel => (self.breaker.trip(self.retry.max), "the channel is"),
         };
         if fault.scope() != Scope::Channel {
-            self.account.pace.set_stalled(true);
+            self.account.load.set_stalled(true);
         }
         if newly {
             tracing::error!(
@@ -250,11 +250,11 @@ impl AfilnetCalls {
         fault.scope() == Scope::Account && self.account.upstream.is_poison(&attempt.m_id)
     }
 
-    /// A call with `permit` succeeded. Another breaker of the account may be open still.
+    /// Registers the success of a call with `permit`. Another breaker of the account may be open still.
     fn on_success(&self, permit: &Permit) {
         if permit.succeeded() {
             let paused = self.account.upstream.breaker.is_open() || self.account.send_breaker.is_open();
-            self.account.pace.set_stalled(paused);
+            self.account.load.set_stalled(paused);
             let rest = if paused { "but sends wait until one probe of theirs succeeds" } else { "going on" };
             tracing::info!(channel_name = %self.name, "channel `{}`: Afilnet works again, {rest}", self.name);
         }

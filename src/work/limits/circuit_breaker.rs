@@ -134,8 +134,8 @@ impl Permit {
         self.probe || !self.breaker.is_open()
     }
 
-    /// The call succeeded. A probe's success closes the breaker; any other proves nothing about a breaker that was
-    /// tripped since it was let through. Returns whether this closed it.
+    /// Registers the success of the call. A probe's success closes the breaker; any other proves nothing about a
+    /// breaker that was tripped since it was let through. Returns whether this closed it.
     pub(crate) fn succeeded(&self) -> bool {
         self.probe && self.breaker.reset()
     }

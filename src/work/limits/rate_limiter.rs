@@ -78,7 +78,7 @@ impl RateLimiter {
         state.recent = std::iter::repeat_n(now, self.per_second).collect();
     }
 
-    /// Calls in any one second, at most.
+    /// Returns the most calls in any one second.
     pub(crate) fn per_second(&self) -> usize {
         self.per_second
     }
@@ -105,8 +105,8 @@ impl RateLimiter {
         self.try_admit(None).ok()
     }
 
-    /// Admits the holder of `priority`; without one, any call while the queue is empty. Otherwise returns when to try again
-    /// (`None`: when notified).
+    /// Admits the holder of `priority`; without one, any call while the queue is empty. Otherwise returns when to try
+    /// again (`None`: when notified).
     fn try_admit(self: &Arc<Self>, priority: Option<Priority>) -> Result<Slot, Option<Instant>> {
         let mut state = self.lock();
         let first = state.waiting.first_key_value().map(|(priority, _)| *priority);
@@ -218,8 +218,8 @@ mod tests {
         }
     }
 
-    /// Makes `count` calls side by side through `limiter`, each arriving somewhere between its start and its end, which is
-    /// `most` later at most, and returns when they arrived.
+    /// Makes `count` calls side by side through `limiter`, each arriving somewhere between its start and its end, which
+    /// is `most` later at most, and returns when they arrived.
     async fn arrivals(limiter: &Arc<RateLimiter>, count: usize, most: Duration, seed: u64) -> Vec<Instant> {
         use rand::{Rng as _, SeedableRng as _};
         let mut rng = rand::rngs::StdRng::seed_from_u64(seed);

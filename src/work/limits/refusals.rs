@@ -54,12 +54,12 @@ impl<K, C> Default for Refusals<K, C> {
 }
 
 impl<K: Eq + Hash + Clone, C: Eq + Hash + Clone> Refusals<K, C> {
-    /// An event was accepted: the configuration is right.
+    /// Registers an accepted event: the configuration is right.
     pub(in crate::work) fn taken(&mut self) {
         *self = Self::default();
     }
 
-    /// An event was refused. `contact`: its contact, if the refusal may be due to the configuration: BonyChat may
+    /// Registers a refused event. `contact`: its contact, if the refusal may be due to the configuration: BonyChat may
     /// always refuse one kind (receipts, echoes) and accept what customers write. `poison`: it was refused repeatedly
     /// before, with others accepted in between.
     pub(in crate::work) fn refused(&mut self, event: &K, contact: Option<&C>, poison: bool, now: Instant) -> Ruling {

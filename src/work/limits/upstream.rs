@@ -56,19 +56,19 @@ impl<K: Eq + Hash + Clone> Upstream<K> {
         }
     }
 
-    /// A call was accepted.
+    /// Registers a call that was accepted.
     pub(in crate::work) fn on_accepted(&self) {
         self.accepted.fetch_add(1, Ordering::Relaxed);
         self.outages.store(0, Ordering::Relaxed);
     }
 
-    /// A call was processed and refused for itself, which is not an outage. Returns whether outages had lasted until
-    /// then.
+    /// Registers a call that was processed and refused for itself, which is not an outage. Returns whether outages had
+    /// lasted until then.
     pub(in crate::work) fn on_refused(&self) -> bool {
         self.outages.swap(0, Ordering::Relaxed) >= OUTAGES
     }
 
-    /// A call met an outage. Returns whether outages last: it is the third in a row, or a later one.
+    /// Registers a call that met an outage. Returns whether outages last: it is the third in a row, or a later one.
     pub(in crate::work) fn on_outage(&self) -> bool {
         self.outages.fetch_add(1, Ordering::Relaxed) + 1 >= OUTAGES
     }

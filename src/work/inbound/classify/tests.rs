@@ -51,7 +51,7 @@ fn customer(second: i64, text: &str) -> AfilnetRow {
     row(Direction::Inbound, second, text)
 }
 
-fn choice() -> PendingQuestion {
+fn question() -> PendingQuestion {
     let replies = ["Monday", "Tuesday"].map(|reply| Label::new(reply).unwrap()).to_vec();
     PendingQuestion { m_id: "q1".parse().unwrap(), replies, asked_ms: 10_000 }
 }
@@ -62,9 +62,9 @@ fn fresh(
     rows: &[AfilnetRow],
     seen: &[&str],
     how: &ReadContext<'_>,
-    choice: Option<&PendingQuestion>,
+    question: Option<&PendingQuestion>,
 ) -> (Vec<NewRow>, Option<MId>) {
-    fresh_at(None, rows, seen, how, choice)
+    fresh_at(None, rows, seen, how, question)
 }
 
 fn fresh_at(
@@ -72,7 +72,7 @@ fn fresh_at(
     rows: &[AfilnetRow],
     seen: &[&str],
     how: &ReadContext<'_>,
-    choice: Option<&PendingQuestion>,
+    question: Option<&PendingQuestion>,
 ) -> (Vec<NewRow>, Option<MId>) {
     let classified = PageInput {
         settings: &settings(DirectionBy::Flag, false, false),
@@ -89,7 +89,7 @@ fn fresh_at(
         unmatched: &[],
         account: &faithful(),
         read_before_ms: None,
-        choice,
+        question,
         gap: None,
         now_ms: NOW_MS,
         clock_ms: NOW_MS,
@@ -106,18 +106,18 @@ fn texts(rows: &[NewRow]) -> Vec<String> {
     rows.iter().flat_map(|row| row.events.iter().map(text)).collect()
 }
 
-/// What the rows of a known conversation say with the choice open, and whether one answers.
+/// What the rows of a known conversation say with the question open, and whether one answers.
 fn said(rows: &[AfilnetRow]) -> (Vec<String>, bool) {
-    let (rows, answered) = fresh(rows, &[], &ReadContext::Known, Some(&choice()));
+    let (rows, answered) = fresh(rows, &[], &ReadContext::Known, Some(&question()));
     (texts(&rows), answered.is_some())
 }
 
 #[test]
 fn the_first_row_that_answers_gives_the_reply_and_the_rest_its_own_words() {
     let rows = [customer(11, "hm"), customer(12, "2"), customer(13, "1"), customer(14, "monday")];
-    let (made, answered) = fresh(&rows, &[], &ReadContext::Known, Some(&choice()));
+    let (made, answered) = fresh(&rows, &[], &ReadContext::Known, Some(&question()));
     assert_eq!(texts(&made), ["hm", "Tuesday", "1", "monday"]);
-    assert_eq!(answered, Some(choice().m_id));
+    assert_eq!(answered, Some(question().m_id));
     let (raw, nothing) = fresh(&rows, &[], &ReadContext::Known, None);
     assert_eq!((texts(&raw), nothing), (["hm", "2", "1", "monday"].map(str::to_owned).to_vec(), None));
     let ids = |rows: &[NewRow]| rows.iter().flat_map(|row| &row.events).map(|e| e.m_id.clone()).collect::<Vec<_>>();
@@ -127,8 +127,8 @@ fn the_first_row_that_answers_gives_the_reply_and_the_rest_its_own_words() {
 #[test]
 fn the_same_page_makes_the_same_again() {
     let rows = [customer(12, "2"), customer(13, "2")];
-    let once = fresh(&rows, &[], &ReadContext::Known, Some(&choice()));
-    let again = fresh(&rows, &[], &ReadContext::Known, Some(&choice()));
+    let once = fresh(&rows, &[], &ReadContext::Known, Some(&question()));
+    let again = fresh(&rows, &[], &ReadContext::Known, Some(&question()));
     let events =
         |(rows, answered): (Vec<NewRow>, _)| (rows.into_iter().flat_map(|r| r.events).collect::<Vec<_>>(), answered);
     assert_eq!(events(once), events(again));
@@ -139,7 +139,7 @@ fn rows_that_make_no_event_answer_nothing() {
     let rows = [customer(12, "2"), row(Direction::Outbound, 13, "2"), row(Direction::Unknown, 14, "2")];
     let seen = identities(&rows[..1]);
     let seen = [seen[0].as_str(), &identities(&rows)[2]];
-    let (made, answered) = fresh(&rows, &seen, &ReadContext::Known, Some(&choice()));
+    let (made, answered) = fresh(&rows, &seen, &ReadContext::Known, Some(&question()));
     assert_eq!((texts(&made), made.len(), answered), (vec![], 1, None));
 }
 
@@ -151,11 +151,14 @@ fn history_answers_nothing_and_what_came_after_it_does() {
         [(InitialSyncPolicy::All, vec!["1", "Tuesday"]), (InitialSyncPolicy::None, vec!["Tuesday"])]
     {
         let how = ReadContext::Baseline { anchor: &anchor, baseline_ms: 12_000, wanted };
-        let (made, answered) = fresh(&rows, &[], &how, Some(&choice()));
-        assert_eq!((texts(&made), answered), (expected.iter().map(ToString::to_string).collect(), Some(choice().m_id)));
+        let (made, answered) = fresh(&rows, &[], &how, Some(&question()));
+        assert_eq!(
+            (texts(&made), answered),
+            (expected.iter().map(ToString::to_string).collect(), Some(question().m_id))
+        );
     }
     let how = ReadContext::New { baseline_ms: 0 };
-    assert_eq!(texts(&fresh(&rows, &[], &how, Some(&choice())).0), ["Monday", "2"]);
+    assert_eq!(texts(&fresh(&rows, &[], &how, Some(&question())).0), ["Monday", "2"]);
 }
 
 #[test]
@@ -183,7 +186,7 @@ fn an_answer_is_as_old_as_its_row() {
     let mut timeless = customer(11, "2");
     timeless.time.epoch_ms = None;
     assert_eq!(said(&[timeless.clone()]).0, ["2"], "it is as old as its reading: days");
-    let mut recent = choice();
+    let mut recent = question();
     recent.asked_ms = NOW_MS;
     assert_eq!(texts(&fresh(&[timeless], &[], &ReadContext::Known, Some(&recent)).0), ["Tuesday"]);
 }
@@ -211,7 +214,7 @@ fn with_matching_no_flag_counts_and_what_was_not_sent_is_the_customers() {
         read_before_ms: None,
         blank: &[],
         postponed: &[],
-        choice: None,
+        question: None,
         gap: None,
         now_ms: NOW_MS,
         clock_ms: NOW_MS,
@@ -243,7 +246,7 @@ fn published(
         read_before_ms: None,
         blank: &[],
         postponed: &[],
-        choice: None,
+        question: None,
         gap: None,
         now_ms: NOW_MS,
         clock_ms: NOW_MS,
@@ -343,7 +346,7 @@ fn only_what_the_business_wrote_before_the_bridge_answers_what_was_there_before_
         let matched = Match { m_id: format!("m{}", text.len()).parse().unwrap(), part: 0, last: true };
         UnmatchedSend::new(matched, Some(text), None, 0)
     });
-    // The stock was taken before any of the bridge's, or only after them all.
+    // The initial snapshot was taken before any of the bridge's, or only after them all.
     for (last, expected) in
         // What is like a send that no row shows waits, and what was typed after it with it.
         [(2, vec!["+not answered"]), (4, vec!["+not answered", "=from the panel"])]
@@ -364,7 +367,7 @@ fn only_what_the_business_wrote_before_the_bridge_answers_what_was_there_before_
 }
 
 #[test]
-fn what_came_after_the_stock_is_no_history_though_it_equals_the_last_row_of_that() {
+fn what_came_after_the_initial_snapshot_is_no_history_though_it_equals_the_last_row_of_that() {
     let id = |id: &str, row: AfilnetRow| AfilnetRow { id: Some(id.to_owned()), ..row };
     let rows = [id("1", customer(7, "ok")), id("2", customer(7, "and")), id("3", customer(7, "ok"))];
     let last = RowFingerprint::of(&rows[0]);
@@ -412,7 +415,7 @@ fn a_conversation_is_read_again_for_a_postponed_row_in_doubling_times_and_when_i
             unmatched: sends,
             account: &faithful(),
             read_before_ms: Some(0),
-            choice: None,
+            question: None,
             gap: None,
             now_ms: NOW_MS,
             clock_ms: NOW_MS,

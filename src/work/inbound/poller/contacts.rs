@@ -15,8 +15,8 @@ const MOST_NAMED: usize = 10;
 pub(super) struct Contacts {
     /// By the contact that a destination makes, the one that the store knows: for numbers with two spellings.
     known: HashMap<ContactId, ContactId>,
-    /// The same of those that the store does not know yet, so that both spellings stay one contact while the first read of
-    /// it is under way.
+    /// The same of those that the store does not know yet, so that both spellings stay one contact while the first read
+    /// of it is under way.
     chosen: HashMap<ContactId, ContactId>,
     /// Contacts that the last list shows under several destinations.
     several: HashMap<ContactId, Vec<Destination>>,
@@ -27,8 +27,8 @@ pub(super) struct Contacts {
 }
 
 impl Contacts {
-    /// Each row with its contact. A contact may be listed under several destinations: spellings of its number, or the number
-    /// with an ending. Those without an ending come first.
+    /// Returns each row with its contact. A contact may be listed under several destinations: spellings of its number,
+    /// or the number with an ending. Those without an ending come first.
     pub(super) async fn named(
         &mut self,
         settings: &ChannelSettings,
@@ -72,14 +72,14 @@ impl Contacts {
         Ok(chats)
     }
 
-    /// The other chats of a contact that the last list showed.
+    /// Returns the other chats of a contact in the last list.
     pub(super) fn others_of(&self, chat: &Chat) -> Vec<Chat> {
         let destinations = self.several.get(&chat.contact).into_iter().flatten();
         let others = destinations.filter(|destination| **destination != chat.destination);
         others.map(|other| Chat { contact: chat.contact.clone(), destination: other.clone() }).collect()
     }
 
-    /// Which contact those are whose number has two spellings: the one that the store knows, in this spelling or in the
+    /// Returns the contact of each number with two spellings: the one that the store knows, in this spelling or in the
     /// other; where it knows neither, the first that the list shows.
     async fn spelled<'c>(
         &mut self,
@@ -114,7 +114,7 @@ impl Contacts {
         Ok(spelled)
     }
 
-    /// One line whenever their number changes.
+    /// Logs the number of such contacts whenever it changes.
     fn say_several(&mut self, settings: &ChannelSettings) {
         let (name, count) = (&settings.name, self.several.len());
         if std::mem::replace(&mut self.said, count) != count && count > 0 {
@@ -123,7 +123,7 @@ impl Contacts {
         }
     }
 
-    /// One line after the start, and one whenever their number changes.
+    /// Logs their number after the start and whenever it changes.
     fn say_unreadable(&mut self, settings: &ChannelSettings, destinations: &[Destination]) {
         let (name, count) = (&settings.name, destinations.len());
         telemetry::metrics::unreadable_destinations(name, count);

@@ -1,4 +1,5 @@
-//! Known conversations that Afilnet's list does not show: which of them the sweep is to read, and whether the list is cut.
+//! Known conversations that Afilnet's list does not show: which of them the full resync is to read, and whether the
+//! list is cut.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -12,9 +13,9 @@ use crate::work::channel::ChannelSettings;
 /// How long a conversation without a new row and without a send is still read where the list does not show it.
 pub(super) const ACTIVE_FOR: Duration = Duration::from_hours(7 * 24);
 
-/// Looks into the store for active conversations, in the time in which the sweep reads all of them once: each is known
-/// to be active before its turn comes.
-const LOOKS_PER_SWEEP: u32 = 4;
+/// Looks into the store for active conversations, in the time in which the full resync reads all of them once: each is
+/// known to be active before its turn comes.
+const LOOKS_PER_RESYNC: u32 = 4;
 
 /// Rounds in a row with the same finding, before it is logged: a list may lag behind for a moment.
 const SURE_AFTER: u32 = 3;
@@ -31,15 +32,15 @@ pub(super) struct Unlisted {
 }
 
 impl Unlisted {
-    /// Returns whether the store is to be asked for active conversations. Nothing is due to be swept before `started` plus
-    /// `sweep_every`.
+    /// Returns whether the store is to be asked for active conversations. Nothing is due for a resync before `started`
+    /// plus `sweep_every`.
     pub(super) fn is_look_due(&self, started: Instant, now: Instant, sweep_every: Duration) -> bool {
-        now.duration_since(self.looked_at.unwrap_or(started)) >= sweep_every / LOOKS_PER_SWEEP
+        now.duration_since(self.looked_at.unwrap_or(started)) >= sweep_every / LOOKS_PER_RESYNC
     }
 
-    /// Replaces what is known by the chats that were `read` and the others that are `active`, without those that the list
-    /// shows. Of a contact that is listed only what was read counts: Afilnet may spell a destination otherwise than was
-    /// written to.
+    /// Replaces what is known by the chats that were `read` and the others that are `active`, without those that the
+    /// list shows. Of a contact that is listed only what was read counts: Afilnet may spell a destination otherwise
+    /// than was written to.
     pub(super) fn look(&mut self, read: HashSet<Chat>, active: &[Chat], listed: &[(Chat, AfilnetRow)], now: Instant) {
         let contacts: HashSet<&ContactId> = listed.iter().map(|(chat, _)| &chat.contact).collect();
         self.chats = read;
@@ -51,8 +52,8 @@ impl Unlisted {
         self.looked_at = Some(now);
     }
 
-    /// Takes in a round's list: those that it shows are unlisted no more. Logs when the list proves to be cut, and when it
-    /// is whole again.
+    /// Applies a round's list: those that it shows are no longer unlisted. Logs when the list proves to be cut, and
+    /// when it is whole again.
     pub(super) fn listed(&mut self, settings: &ChannelSettings, chats: &[(Chat, AfilnetRow)]) {
         for (chat, _) in chats {
             if self.chats.is_empty() {
@@ -90,7 +91,7 @@ impl Unlisted {
         self.held.iter().filter(|chat| !contacts.contains(&chat.contact)).count()
     }
 
-    /// A chat was read that the list did not show; `rows`: it showed any.
+    /// Registers the read of a chat that the list did not show; `rows`: it had any.
     pub(super) fn read(&mut self, chat: &Chat, rows: bool) {
         if !rows {
             self.held.remove(chat);

@@ -36,7 +36,7 @@ impl Reader {
         Ok(Sends { unmatched, account, read_before_ms: read_before_ms.map(|ms| ms.min(fetched.began_ms)) })
     }
 
-    /// What the rows come to for the send that is looked for.
+    /// Returns what the rows show of the send that is looked for.
     pub(super) fn stands(
         &self,
         request: &ReadRequest,
@@ -82,7 +82,8 @@ impl Reader {
         Some(standing(send, &since, missing, &sends.account))
     }
 
-    /// Returns the bridge's sends in the conversation that no row was matched with yet, in the forms that rows may show.
+    /// Returns the bridge's sends in the conversation that no row was matched with yet, in the forms that rows may
+    /// show.
     async fn unmatched_sends(&self, contact: &ContactId) -> Result<Vec<UnmatchedSend>, StoreError> {
         let made = self.store.own_sends(&self.settings.name, contact, MOST_SENDS).await?;
         let of = |call: OwnSend| {

@@ -33,13 +33,13 @@ impl Page {
         Self { new: new.collect(), divides: page.baseline.is_none() && !page.known.is_empty() }
     }
 
-    /// The first new row from there on.
+    /// Returns when the first new row from there on was written.
     fn next(&self, from: usize) -> Option<Written> {
         self.new[from..].iter().flatten().next().copied()
     }
 
-    /// How far it is recorded before anything that was written at `until`: not less than what is known of it, so that the
-    /// beginning reaches back to the read before.
+    /// Returns up to which row it is recorded before anything that was written at `until`: not less than what is known
+    /// of it, so that the beginning reaches back to the read before.
     fn up_to(&self, from: usize, until: Option<Written>) -> usize {
         let later = |written: &Option<Written>| written.is_some_and(|at| until.is_some_and(|until| at > until));
         let known = self.new.iter().rposition(Option::is_none).map_or(0, |last| last + 1);
@@ -48,7 +48,7 @@ impl Page {
     }
 }
 
-/// In which order pages are recorded: of which one, and up to which row. Each ends with all of its rows.
+/// Returns the order in which pages are recorded: which one, and up to which row. Each ends with all of its rows.
 fn turns(pages: &[Page]) -> Vec<(usize, usize)> {
     let mut done = vec![0; pages.len()];
     let mut left: Vec<usize> = (0..pages.len()).collect();
@@ -126,10 +126,11 @@ impl Reader {
         for (turn, (page, end)) in turns(&pages).into_iter().enumerate() {
             let (place, there) = (at[page], &mut fetched[page]);
             let request = &requests[place];
-            if turn > 0 && there.choice.is_some() {
+            if turn > 0 && there.question.is_some() {
                 // What was recorded before may have answered it.
                 let open = self.pending_question(&request.position.contact).await?;
-                there.choice = there.choice.take().filter(|choice| open.is_some_and(|open| open.m_id == choice.m_id));
+                there.question =
+                    there.question.take().filter(|question| open.is_some_and(|open| open.m_id == question.m_id));
             }
             if end == there.rows.len() {
                 results[place] = Ok(self.take_in(&mut positions[place], request, there).await?);

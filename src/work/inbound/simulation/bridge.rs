@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::world::{Attempt, Author, Outcome, Said, World};
+use super::world::{Attempt, Author, Message, Outcome, World};
 use crate::domain::content::Text;
 use crate::domain::matching::{
     AccountTraits, Elsewhere, Known, Match, ReadContext, RowFingerprint, RowShape, RowSince, SendStanding, SendVerdict,
@@ -19,7 +19,7 @@ use crate::work::testing;
 
 const LOOKS: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(45)];
 const DECIDE_WITHIN: Duration = Duration::from_secs(90);
-const SWEEP_MS: i64 = 60_000;
+const RESYNC_MS: i64 = 60_000;
 const PLACEHOLDER: &str = "[unsupported message]";
 
 /// An event, by the number of its row in the ledger.
@@ -46,7 +46,7 @@ enum State {
 
 struct Send {
     m_id: MId,
-    said: Said,
+    message: Message,
     state: State,
     at_ms: i64,
     began_ms: i64,
@@ -61,14 +61,14 @@ struct Send {
 
 /// What a row that was seen is taken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Claim {
+enum ShownSend {
     Of { send: usize, verbatim: bool },
     Doubtful,
 }
 
 #[derive(Default)]
 pub(super) struct Bridge {
-    seen: Vec<(SeenRow, Option<Claim>)>,
+    seen: Vec<(SeenRow, Option<ShownSend>)>,
     page: Vec<String>,
     postponed: Vec<PostponedRow>,
     /// When it is read again for these.
@@ -79,7 +79,7 @@ pub(super) struct Bridge {
     read_to: Option<String>,
     newest: Option<String>,
     previous_ms: Option<i64>,
-    swept_ms: i64,
+    resynced_ms: i64,
     repeated: u64,
     doubted: HashSet<usize>,
     rows: HashMap<String, usize>,
@@ -114,13 +114,13 @@ impl Bridge {
     }
 
     /// An agent's message is accepted and sent.
-    pub(super) fn send(&mut self, world: &mut World, said: &Said, surely: bool) {
+    pub(super) fn send(&mut self, world: &mut World, message: &Message, surely: bool) {
         let number = self.sends.len();
-        world.agents.push(said.clone());
+        world.agents.push(message.clone());
         world.carried_out.push(0);
         self.sends.push(Send {
             m_id: MId::derived(&["simulated", &number.to_string()]),
-            said: said.clone(),
+            message: message.clone(),
             state: State::Queued,
             at_ms: 0,
             began_ms: 0,
@@ -145,14 +145,14 @@ impl Bridge {
         let (attempt, carried_out) = world.attempt(surely, again);
         if carried_out {
             world.carried_out[number] += 1;
-            let said = self.sends[number].said.clone();
-            world.write(Author::Bridge(number), &said);
+            let message = self.sends[number].message.clone();
+            world.write(Author::Bridge(number), &message);
         }
         if attempt == Attempt::InDoubt && world.flips() {
             world.now_ms += 1000;
             self.read(world, None); // somebody else's row is read meanwhile
         }
-        let (now_ms, claimed) = (world.now_ms, self.is_claimed(number));
+        let (now_ms, shown) = (world.now_ms, self.is_shown(number));
         let send = &mut self.sends[number];
         send.at_ms = now_ms;
         match attempt {
@@ -161,14 +161,14 @@ impl Bridge {
             Attempt::InDoubt => {
                 send.state = State::InDoubt;
                 send.unknown_ms = Some(send.unknown_ms.unwrap_or(now_ms));
-                send.look_ms = if claimed { now_ms } else { now_ms + 5000 };
+                send.look_ms = if shown { now_ms } else { now_ms + 5000 };
                 self.doubted.insert(number);
             }
         }
     }
 
-    fn is_claimed(&self, number: usize) -> bool {
-        self.seen.iter().any(|(_, claim)| matches!(claim, Some(Claim::Of { send, .. }) if *send == number))
+    fn is_shown(&self, number: usize) -> bool {
+        self.seen.iter().any(|(_, matched)| matches!(matched, Some(ShownSend::Of { send, .. }) if *send == number))
     }
 
     /// All that is due by now.
@@ -182,14 +182,14 @@ impl Bridge {
         }
         let now_ms = world.now_ms;
         let rereads = self.reread_ms.is_some_and(|reread_ms| reread_ms <= now_ms);
-        let sweeps = now_ms >= self.swept_ms + SWEEP_MS;
+        let resyncs = now_ms >= self.resynced_ms + RESYNC_MS;
         let Some(last) = world.last() else { return };
         let in_sync =
             self.read_to.as_deref().and_then(RowFingerprint::parse).is_some_and(|known| known.still_is(&last));
-        if !in_sync || rereads || sweeps {
-            self.reads += u64::from(!sweeps);
-            if sweeps {
-                self.swept_ms = now_ms;
+        if !in_sync || rereads || resyncs {
+            self.reads += u64::from(!resyncs);
+            if resyncs {
+                self.resynced_ms = now_ms;
             }
             let shown = self.read(world, None);
             let mark = RowFingerprint::of(&last);
@@ -210,17 +210,17 @@ impl Bridge {
                 State::Queued if send.unknown_ms.is_some() => SendVerdict::InDoubt,
                 State::Queued | State::Failed => continue,
             };
-            let claims = |verbatim| {
-                let of = Some(Claim::Of { send: number, verbatim });
-                self.seen.iter().any(|(_, claim)| *claim == of)
+            let is_matched = |verbatim| {
+                let of = Some(ShownSend::Of { send: number, verbatim });
+                self.seen.iter().any(|(_, matched)| *matched == of)
             };
-            if claims(true) {
+            if is_matched(true) {
                 continue;
             }
-            let words = Some(send.said.text.as_str()).filter(|text| !text.is_empty());
+            let words = Some(send.message.text.as_str()).filter(|text| !text.is_empty());
             let matched = Match { m_id: send.m_id.clone(), part: 0, last: true };
-            let unmatched_send = UnmatchedSend::new(matched, words, send.said.file.as_deref(), send.at_ms);
-            unmatched.push(unmatched_send.not_before(send.earliest_ms).with(verdict, claims(false)));
+            let unmatched_send = UnmatchedSend::new(matched, words, send.message.file.as_deref(), send.at_ms);
+            unmatched.push(unmatched_send.not_before(send.earliest_ms).with(verdict, is_matched(false)));
         }
         unmatched
     }
@@ -282,7 +282,7 @@ impl Bridge {
             unmatched: &unmatched,
             account: &account,
             read_before_ms: self.previous_ms.max(recorded_ms),
-            choice: None,
+            question: None,
             gap: None,
             now_ms: world.now_ms,
             clock_ms: world.now_ms,
@@ -307,7 +307,7 @@ impl Bridge {
             let began_ms = self.sends[number].began_ms;
             let fresh: HashMap<&str, &NewRow> =
                 classified.rows.iter().map(|row| (row.identity.as_str(), row)).collect();
-            let known: HashMap<&str, &(SeenRow, Option<Claim>)> =
+            let known: HashMap<&str, &(SeenRow, Option<ShownSend>)> =
                 seen.iter().map(|there| (there.0.identity.as_str(), there)).collect();
             let since = rows.iter().zip(&identities).filter_map(|(row, name)| {
                 let before = known.get(name.as_str());
@@ -315,8 +315,8 @@ impl Bridge {
                     return None;
                 }
                 let now = fresh.get(name.as_str()).and_then(|row| row.matched.as_ref()).map(|matched| &matched.m_id);
-                let before = before.and_then(|(_, claim)| match claim {
-                    Some(Claim::Of { send, .. }) => Some(&self.sends[*send].m_id),
+                let before = before.and_then(|(_, matched)| match matched {
+                    Some(ShownSend::Of { send, .. }) => Some(&self.sends[*send].m_id),
                     _ => None,
                 });
                 let shows = match now.or(before) {
@@ -347,15 +347,17 @@ impl Bridge {
             let number = row.matched.as_ref().and_then(|m| self.sends.iter().position(|send| send.m_id == m.m_id));
             let verbatim = row.lesson.is_none_or(|lesson| lesson.how != ShownAs::Alike);
             let taken = |send: usize| {
-                let is = |claim: &Option<Claim>| match claim {
-                    Some(Claim::Of { send: other, verbatim: as_it_is }) => *other == send && (*as_it_is || !verbatim),
+                let is = |matched: &Option<ShownSend>| match matched {
+                    Some(ShownSend::Of { send: other, verbatim: as_it_is }) => {
+                        *other == send && (*as_it_is || !verbatim)
+                    }
                     _ => false,
                 };
-                self.seen.iter().any(|(_, claim)| is(claim))
+                self.seen.iter().any(|(_, matched)| is(matched))
             };
-            let claim = match number {
-                Some(send) => (!taken(send)).then_some(Claim::Of { send, verbatim }),
-                None => row.doubtful.then_some(Claim::Doubtful),
+            let matched = match number {
+                Some(send) => (!taken(send)).then_some(ShownSend::Of { send, verbatim }),
+                None => row.doubtful.then_some(ShownSend::Doubtful),
             };
             let new = match row.news {
                 RowNews::Itself => {
@@ -364,7 +366,7 @@ impl Bridge {
                         let (mark, shape) = (Some(row.mark.clone()), row.shape.clone());
                         let identity = row.identity.clone();
                         let there = SeenRow { identity, seen_ms: world.now_ms, mark, shape, matched: None };
-                        self.seen.push((there, claim));
+                        self.seen.push((there, matched));
                         if let Some((content, postponement)) = &row.postponed {
                             let (row, identity) = (content.clone(), row.identity.clone());
                             let since_ms = world.now_ms;
@@ -378,7 +380,7 @@ impl Bridge {
                     self.postponed.retain(|there| there.identity != row.identity);
                     let there = self.seen.iter_mut().find(|(there, _)| there.identity == row.identity);
                     let there = there.unwrap();
-                    there.1 = claim;
+                    there.1 = matched;
                     (there.0.mark, there.0.shape) = (Some(row.mark.clone()), row.shape.clone());
                     self.postponed.len() < before
                 }
@@ -402,7 +404,7 @@ impl Bridge {
                 let blank = matches!(content, Content::Text { text } if text.as_str() == PLACEHOLDER);
                 self.told.push(Told { row: at, echo, blank, words: row.news == RowNews::Words });
             }
-            if let (Some(Claim::Of { send, .. }), Some(_)) = (claim, number) {
+            if let (Some(ShownSend::Of { send, .. }), Some(_)) = (matched, number) {
                 self.learn(row, send);
             }
         }
@@ -413,7 +415,7 @@ impl Bridge {
         let send = &mut self.sends[number];
         match send.state {
             State::Sent | State::Found => {
-                if send.said.file.is_some() {
+                if send.message.file.is_some() {
                     self.account.shows_files = true;
                 } else {
                     self.account.shows_texts = true;
@@ -435,21 +437,22 @@ impl Bridge {
     }
 
     fn look(&mut self, world: &mut World, number: usize) {
-        if self.is_claimed(number) {
+        if self.is_shown(number) {
             self.sends[number].state = State::Found;
             return;
         }
         let (_, identities, stands) = self.read_for(world, Some(number));
-        if self.is_claimed(number) {
+        if self.is_shown(number) {
             self.sends[number].state = State::Found;
             return;
         }
         let now_ms = world.now_ms;
         let before = self.sends[..number].iter().rposition(|send| send.state == State::Sent);
-        let before_shown = before.map(|before| self.is_claimed(before));
+        let before_shown = before.map(|before| self.is_shown(before));
         let send = &self.sends[number];
-        let doubtful =
-            |(row, claim): &(SeenRow, Option<Claim>)| *claim == Some(Claim::Doubtful) && row.seen_ms >= send.began_ms;
+        let doubtful = |(row, matched): &(SeenRow, Option<ShownSend>)| {
+            *matched == Some(ShownSend::Doubtful) && row.seen_ms >= send.began_ms
+        };
         let findings = LookFindings {
             reaches_back: send.anchor.as_ref().is_none_or(|anchor| identities.contains(anchor)),
             known_before: send.anchor.is_some(),
@@ -460,7 +463,7 @@ impl Bridge {
         };
         let lag_ms = self.account.settle_lag_ms.min(600_000);
         let proves = findings.prove_absence() && now_ms - send.unknown_ms.unwrap_or(now_ms) >= lag_ms;
-        let shows = self.account.shows_texts && (send.said.file.is_none() || self.account.shows_files);
+        let shows = self.account.shows_texts && (send.message.file.is_none() || self.account.shows_files);
         let send = &mut self.sends[number];
         send.looks += 1;
         send.absences += u32::from(proves);
@@ -492,9 +495,9 @@ impl Bridge {
             faults.push(format!("never decided: {:?}", self.postponed));
         }
         for (number, send) in self.sends.iter().enumerate() {
-            let typed = operators.contains(&send.said.text.as_str());
+            let typed = operators.contains(&send.message.text.as_str());
             if send.state == State::Found && carried_out[number] == 0 && !typed {
-                faults.push(format!("taken for sent and never carried out: {:?}", send.said));
+                faults.push(format!("taken for sent and never carried out: {:?}", send.message));
             }
         }
         Outcome {

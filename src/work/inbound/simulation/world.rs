@@ -34,7 +34,7 @@ pub(super) struct Written {
 
 /// A text or a file, as an agent wrote it.
 #[derive(Debug, Clone)]
-pub(super) struct Said {
+pub(super) struct Message {
     pub(super) text: String,
     pub(super) file: Option<String>,
 }
@@ -55,7 +55,7 @@ pub(super) struct World {
     rewritings: Vec<Rewriting>,
     pub(super) now_ms: i64,
     pub(super) rows: Vec<Written>,
-    pub(super) agents: Vec<Said>,
+    pub(super) agents: Vec<Message>,
     /// How often each message of an agent was carried out.
     pub(super) carried_out: Vec<u32>,
     window: usize,
@@ -100,17 +100,17 @@ impl World {
     }
 
     /// Somebody writes a row.
-    pub(super) fn write(&mut self, author: Author, said: &Said) {
+    pub(super) fn write(&mut self, author: Author, message: &Message) {
         let ours = matches!(author, Author::Bridge(_));
         let (now_ms, lag_ms) = (self.now_ms, if ours { self.lag_ms } else { 0 });
         let never = ours && self.has(Rewriting::RowsNever);
-        let late = said.file.is_some()
+        let late = message.file.is_some()
             && ((ours && self.has(Rewriting::FilesLate))
                 || (author == Author::Customer && self.has(Rewriting::CustomersFilesLate)));
         self.rows.push(Written {
             author,
-            text: said.text.clone(),
-            file: said.file.clone(),
+            text: message.text.clone(),
+            file: message.file.clone(),
             at_ms: now_ms,
             visible_ms: if never { i64::MAX } else { now_ms + lag_ms },
             blank_until_ms: if late { now_ms + lag_ms + 6000 } else { 0 },
@@ -227,7 +227,7 @@ impl World {
         let kinds = if self.rewritings.is_empty() { AGENTS.len() } else { self.rng.random_range(0..4) };
         for text in &AGENTS[..kinds] {
             self.now_ms += 5000;
-            bridge.send(self, &Said { text: (*text).to_owned(), file: None }, true);
+            bridge.send(self, &Message { text: (*text).to_owned(), file: None }, true);
             bridge.tick(self);
         }
         if self.rewritings.is_empty() {
@@ -242,13 +242,13 @@ impl World {
     fn act(&mut self, bridge: &mut Bridge) {
         match self.rng.random_range(0..10) {
             0..5 => {
-                let said = if self.rng.random_ratio(1, 6) {
+                let message = if self.rng.random_ratio(1, 6) {
                     a_file(self.agents.len())
                 } else {
-                    Said { text: (*AGENTS.choose(&mut self.rng).unwrap()).to_owned(), file: None }
+                    Message { text: (*AGENTS.choose(&mut self.rng).unwrap()).to_owned(), file: None }
                 };
                 if bridge.is_free() {
-                    bridge.send(self, &said, false);
+                    bridge.send(self, &message, false);
                 }
             }
             5..7 => {
@@ -257,13 +257,13 @@ impl World {
                     Some(last) => last.text.clone(),
                     None => (*OPERATORS.choose(&mut self.rng).unwrap()).to_owned(),
                 };
-                self.write(Author::Operator, &Said { text, file: None });
+                self.write(Author::Operator, &Message { text, file: None });
             }
             _ => {
                 let file = self.has(Rewriting::CustomersFilesLate) && self.rng.random_ratio(1, 2);
                 let text = (*CUSTOMERS.choose(&mut self.rng).unwrap()).to_owned();
-                let said = if file { a_file(900 + self.rows.len()) } else { Said { text, file: None } };
-                self.write(Author::Customer, &said);
+                let message = if file { a_file(900 + self.rows.len()) } else { Message { text, file: None } };
+                self.write(Author::Customer, &message);
             }
         }
     }
@@ -286,9 +286,9 @@ impl World {
     /// Returns whether the bridge sent the same, or a file or a link where a platform may show another.
     fn may_be_the_bridges(&self, text: &str) -> bool {
         let is_link = text.starts_with("https://") && !text.contains(' ');
-        self.agents
-            .iter()
-            .any(|said| said.text == text || (is_link && (said.file.is_some() || said.text.contains("https://"))))
+        self.agents.iter().any(|message| {
+            message.text == text || (is_link && (message.file.is_some() || message.text.contains("https://")))
+        })
     }
 
     fn judge(&self, bridge: &Bridge) -> Outcome {
@@ -317,9 +317,12 @@ impl World {
                 Author::Operator => fault(&mut outcome, format!("told {} times: {row:?}", events.len())),
                 Author::Customer => {
                     let blank = events.iter().filter(|event| event.blank).count();
-                    let said = events.iter().filter(|event| !event.blank).count();
-                    if said != 1 || blank > usize::from(row.file.is_some()) || events.iter().any(|event| event.echo) {
-                        fault(&mut outcome, format!("told {said} times (and {blank} placeholders): {row:?}"));
+                    let published = events.iter().filter(|event| !event.blank).count();
+                    if published != 1
+                        || blank > usize::from(row.file.is_some())
+                        || events.iter().any(|event| event.echo)
+                    {
+                        fault(&mut outcome, format!("told {published} times (and {blank} placeholders): {row:?}"));
                     }
                 }
             }
@@ -353,6 +356,6 @@ pub(super) enum Attempt {
     InDoubt,
 }
 
-fn a_file(number: usize) -> Said {
-    Said { text: String::new(), file: Some(format!("https://cdn.example/u/IMG_{number:04}.jpg")) }
+fn a_file(number: usize) -> Message {
+    Message { text: String::new(), file: Some(format!("https://cdn.example/u/IMG_{number:04}.jpg")) }
 }

@@ -55,7 +55,7 @@ async fn a_customer_is_read_before_the_rows_of_a_broadcast() {
 }
 
 #[tokio::test]
-async fn the_sweep_takes_few_at_once_and_each_in_its_turn() {
+async fn a_full_resync_reads_few_at_once_and_each_in_its_turn() {
     let folder = tempfile::tempdir().unwrap();
     let mut world = World::open(folder.path(), true).await;
     let mut poller = poller(&mut world).await;
@@ -68,15 +68,15 @@ async fn the_sweep_takes_few_at_once_and_each_in_its_turn() {
         .inspect(|(chat, _)| poller.moved_to(unread_position(&chat.contact, &chat.destination)))
         .collect();
     let hour = world.channel.settings.sweep_every;
-    assert!(poller.to_sweep(&chats, poller.started + hour / 2).is_empty(), "read a moment ago");
+    assert!(poller.to_resync(&chats, poller.started + hour / 2).is_empty(), "read a moment ago");
     let mut taken = Vec::new();
     for n in 1..=6 {
         // An hour later each time, so that all of them are due.
         let now = poller.started + hour * n;
-        let swept: Vec<Chat> = poller.to_sweep(&chats, now).into_iter().collect();
-        assert_eq!(swept.len(), 1, "an hour has rounds for all of them");
-        poller.conversations.get_mut(&swept[0]).unwrap().read_at = Some(now);
-        taken.push(chats.iter().position(|(chat, _)| *chat == swept[0]).unwrap());
+        let resynced: Vec<Chat> = poller.to_resync(&chats, now).into_iter().collect();
+        assert_eq!(resynced.len(), 1, "an hour has rounds for all of them");
+        poller.conversations.get_mut(&resynced[0]).unwrap().read_at = Some(now);
+        taken.push(chats.iter().position(|(chat, _)| *chat == resynced[0]).unwrap());
     }
     assert_eq!(taken, [0, 1, 2, 0, 1, 2]);
 }
@@ -197,7 +197,7 @@ async fn hidden(world: &mut World) -> Poller {
     poller
 }
 
-/// Lets so much time pass for the sweep.
+/// Lets so much time pass for the full resync.
 fn pass(poller: &mut Poller, time: Duration) {
     let read = poller.conversations.values_mut().filter_map(|state| state.read_at.as_mut());
     for at in read.chain([&mut poller.started]) {
@@ -206,7 +206,7 @@ fn pass(poller: &mut Poller, time: Duration) {
 }
 
 #[tokio::test]
-async fn an_active_conversation_that_the_list_does_not_show_is_swept_like_the_others_and_its_news_come_once() {
+async fn an_active_conversation_that_the_list_does_not_show_is_resynced_like_the_others_and_its_new_rows_come_once() {
     let folder = tempfile::tempdir().unwrap();
     let mut world = World::open(folder.path(), true).await;
     let mut poller = hidden(&mut world).await;
@@ -234,7 +234,7 @@ async fn an_active_conversation_that_the_list_does_not_show_is_swept_like_the_ot
 }
 
 #[tokio::test]
-async fn what_was_active_is_swept_after_a_restart_though_the_list_never_showed_it() {
+async fn what_was_active_is_resynced_after_a_restart_though_the_list_never_showed_it() {
     let folder = tempfile::tempdir().unwrap();
     let mut world = World::open(folder.path(), true).await;
     drop(hidden(&mut world).await);
@@ -250,7 +250,7 @@ async fn what_was_active_is_swept_after_a_restart_though_the_list_never_showed_i
 }
 
 #[tokio::test]
-async fn what_the_first_run_listed_and_what_was_only_written_to_is_swept_too() {
+async fn what_the_first_run_listed_and_what_was_only_written_to_is_resynced_too() {
     let folder = tempfile::tempdir().unwrap();
     let mut world = World::open(folder.path(), true).await;
     world.fake.lists_itself.store(false, Ordering::Relaxed);
@@ -283,7 +283,7 @@ async fn what_the_first_run_listed_and_what_was_only_written_to_is_swept_too() {
 }
 
 #[tokio::test]
-async fn where_the_list_shows_all_a_sweep_reads_each_once_and_nothing_more() {
+async fn where_the_list_shows_all_a_full_resync_reads_each_once_and_nothing_more() {
     let folder = tempfile::tempdir().unwrap();
     let mut world = World::open(folder.path(), true).await;
     let mut poller = poller(&mut world).await;
@@ -291,11 +291,11 @@ async fn where_the_list_shows_all_a_sweep_reads_each_once_and_nothing_more() {
     turn(&mut poller).await;
     let reads = || world.fake.reads.load(Ordering::Relaxed);
     let hour = world.channel.settings.sweep_every;
-    for sweeps in 1..=5 {
+    for resyncs in 1..=5 {
         for _ in 0..4 {
             turn(&mut poller).await;
         }
-        assert_eq!((reads(), poller.unlisted.len(), poller.sweep_room()), (sweeps, 0, 1));
+        assert_eq!((reads(), poller.unlisted.len(), poller.resync_room()), (resyncs, 0, 1));
         pass(&mut poller, hour);
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::process::Bridge;
-use crate::support::{House, PLATFORM_ID, SOON, contact, until};
+use crate::support::{House, PLATFORM_ID, SOON, contact, side_by_side, until};
 
 /// Every way in which a send ends without a clear answer, some of them after it was carried out.
 const FAULTS: [&str; 14] = [
@@ -43,7 +43,7 @@ async fn acquaint_and_read(house: &House, bridge: &Bridge, contact: &str) {
 }
 
 /// Sends `text` with an unknown outcome by `fault`; returns its mId.
-async fn doubt(house: &House, bridge: &Bridge, contact: &str, text: &str, fault: &str) -> String {
+async fn send_in_doubt(house: &House, bridge: &Bridge, contact: &str, text: &str, fault: &str) -> String {
     let before = house.afilnet.calls("sendmessage");
     house.afilnet.fault(&format!("sendmessage:{fault}")).unwrap();
     let outcome = house.agent(bridge, contact, text).await;
@@ -58,7 +58,7 @@ async fn what_was_sent_is_found_and_what_was_not_goes_again_each_once_and_in_ord
     let bridge = house.start().await;
     for (n, fault) in FAULTS.iter().enumerate() {
         acquaint(&house, &bridge, &contact(n)).await;
-        doubt(&house, &bridge, &contact(n), fault, fault).await;
+        send_in_doubt(&house, &bridge, &contact(n), fault, fault).await;
         assert_eq!(house.agent(&bridge, &contact(n), "after").await.status, 200);
     }
     for (n, fault) in FAULTS.iter().enumerate() {
@@ -83,7 +83,7 @@ async fn equal_words_are_counted_not_mixed_up() {
             assert_eq!(house.agent(&bridge, &contact(n), "ok").await.status, 200);
         }
         assert!(house.afilnet.until(SOON, |world| world.texts(&contact(n)[1..]).len() == 3).await);
-        doubt(&house, &bridge, &contact(n), "ok", fault).await;
+        send_in_doubt(&house, &bridge, &contact(n), "ok", fault).await;
         assert_eq!(house.agent(&bridge, &contact(n), "ok").await.status, 200);
     }
     house.settled().await;
@@ -100,7 +100,7 @@ async fn a_send_under_way_at_the_kill_is_looked_up_by_the_next_start() {
     let mut bridge = house.start().await;
     for (n, fault) in ["hang", "hang_stored"].into_iter().enumerate() {
         acquaint(&house, &bridge, &contact(n)).await;
-        doubt(&house, &bridge, &contact(n), "under way", fault).await;
+        send_in_doubt(&house, &bridge, &contact(n), "under way", fault).await;
         assert_eq!(house.agent(&bridge, &contact(n), "behind it").await.status, 200);
         bridge.kill();
         bridge = house.start().await;
@@ -121,7 +121,7 @@ async fn what_nobody_can_tell_is_unconfirmed_told_and_never_sent_again_by_itself
     house.afilnet.set_switch("sent_row_visible_after", "never").unwrap();
     let bridge = house.start().await;
     for (n, fault) in FAULTS.iter().enumerate() {
-        doubt(&house, &bridge, &contact(n), fault, fault).await;
+        send_in_doubt(&house, &bridge, &contact(n), fault, fault).await;
     }
     assert!(house.bonychat.until(SOON, |world| world.event_count() == FAULTS.len()).await);
     for n in 0..FAULTS.len() {
@@ -144,11 +144,11 @@ async fn what_nobody_can_tell_is_unconfirmed_told_and_never_sent_again_by_itself
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_policy_decides_what_nobody_can_tell() {
-    for (policy, sent) in [("resend", vec!["lost", "after"]), ("hold", vec![])] {
+    side_by_side([("resend", vec!["lost", "after"]), ("hold", vec![])], |(policy, sent)| async move {
         let mut house = House::new().set("OUTBOUND__ON_UNCONFIRMED", policy);
         house.afilnet.set_switch("sent_row_visible_after", "never").unwrap();
         let bridge = house.start().await;
-        let m_id = doubt(&house, &bridge, &contact(1), "lost", "reset").await;
+        let m_id = send_in_doubt(&house, &bridge, &contact(1), "lost", "reset").await;
         assert_eq!(house.agent(&bridge, &contact(1), "after").await.status, 200);
         assert_eq!(house.agent(&bridge, &contact(2), "elsewhere").await.status, 200);
         if policy == "hold" {
@@ -161,71 +161,76 @@ async fn the_policy_decides_what_nobody_can_tell() {
         assert_eq!(house.afilnet.texts(&contact(1)[1..]), sent, "{policy}");
         assert_eq!(house.afilnet.texts(&contact(2)[1..]), ["elsewhere"]);
         house.check();
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_settles_it_beside_the_running_bridge() {
-    for (how, expected, state) in [
-        ("delivered", vec!["after"], "sent"),
-        ("failed", vec!["after"], "failed"),
-        ("send-again", vec!["lost", "after"], "sent"),
-    ] {
-        let mut house = House::new().set("OUTBOUND__ON_UNCONFIRMED", "hold");
-        house.afilnet.set_switch("sent_row_visible_after", "never").unwrap();
-        let bridge = house.start().await;
-        let m_id = doubt(&house, &bridge, &contact(1), "lost", "reset").await;
-        assert_eq!(house.agent(&bridge, &contact(1), "after").await.status, 200);
-        until("it is held", || house.messages("unconfirmed") == [m_id.clone()]).await;
-        let settled = house.run(&["messages", "settle", &m_id, "--as", how]);
-        assert!(settled.status.success(), "{}", String::from_utf8_lossy(&settled.stderr));
-        let words = String::from_utf8_lossy(&settled.stdout);
-        let told = words.contains("was told before that it may have been delivered, and is told nothing more");
-        assert_eq!(told, how == "failed", "what its agent was told and is told now: {words}");
-        assert!(house.afilnet.until(SOON, |world| world.texts(&contact(1)[1..]) == expected).await, "{how}");
-        until("it is settled", || house.messages(state).contains(&m_id)).await;
-        let again = house.run(&["messages", "settle", &m_id, "--as", how]);
-        assert_eq!(again.status.code(), Some(1), "settled once");
-        assert!(String::from_utf8_lossy(&again.stderr).contains("nothing was changed"));
-        let unknown = house.run(&["messages", "settle", "nobody", "--as", how]);
-        assert_eq!(unknown.status.code(), Some(1));
-        drop(bridge);
-        house.check();
-    }
+    side_by_side(
+        [
+            ("delivered", vec!["after"], "sent"),
+            ("failed", vec!["after"], "failed"),
+            ("send-again", vec!["lost", "after"], "sent"),
+        ],
+        |(how, expected, state)| async move {
+            let mut house = House::new().set("OUTBOUND__ON_UNCONFIRMED", "hold");
+            house.afilnet.set_switch("sent_row_visible_after", "never").unwrap();
+            let bridge = house.start().await;
+            let m_id = send_in_doubt(&house, &bridge, &contact(1), "lost", "reset").await;
+            assert_eq!(house.agent(&bridge, &contact(1), "after").await.status, 200);
+            until("it is held", || house.messages("unconfirmed") == [m_id.clone()]).await;
+            let settled = house.run(&["messages", "settle", &m_id, "--as", how]);
+            assert!(settled.status.success(), "{}", String::from_utf8_lossy(&settled.stderr));
+            let words = String::from_utf8_lossy(&settled.stdout);
+            let told = words.contains("was told before that it may have been delivered, and is told nothing more");
+            assert_eq!(told, how == "failed", "what its agent was told and is told now: {words}");
+            assert!(house.afilnet.until(SOON, |world| world.texts(&contact(1)[1..]) == expected).await, "{how}");
+            until("it is settled", || house.messages(state).contains(&m_id)).await;
+            let again = house.run(&["messages", "settle", &m_id, "--as", how]);
+            assert_eq!(again.status.code(), Some(1), "settled once");
+            assert!(String::from_utf8_lossy(&again.stderr).contains("nothing was changed"));
+            let unknown = house.run(&["messages", "settle", "nobody", "--as", how]);
+            assert_eq!(unknown.status.code(), Some(1));
+            drop(bridge);
+            house.check();
+        },
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_nobody_can_look_nothing_is_sent_again_and_others_go_on() {
-    const DOUBTS: usize = 200;
+    const IN_DOUBT: usize = 200;
     let mut house = House::new().set("OUTBOUND__ANSWER_WITHIN", "0s").set("AFILNET__MAX_IN_FLIGHT", "32");
     let bridge = house.start().await;
-    for n in 0..DOUBTS {
+    for n in 0..IN_DOUBT {
         assert_eq!(house.agent(&bridge, &contact(n), "before").await.status, 200);
     }
-    assert!(house.afilnet.until(SOON, |world| world.sent_count() == DOUBTS).await);
+    assert!(house.afilnet.until(SOON, |world| world.sent_count() == IN_DOUBT).await);
     house.settled().await;
     house.afilnet.fault("getmessages:http_500:1-1000000").unwrap();
-    for n in 0..DOUBTS {
+    for n in 0..IN_DOUBT {
         // Two in a row at most: three are an outage, which pauses all sends.
         let fault = if n % 2 == 0 { "reset" } else { "reset_stored" };
-        doubt(&house, &bridge, &contact(n), "in doubt", fault).await;
-        let other = house.agent(&bridge, &contact(DOUBTS + n), "unharmed").await;
+        send_in_doubt(&house, &bridge, &contact(n), "in doubt", fault).await;
+        let other = house.agent(&bridge, &contact(IN_DOUBT + n), "unharmed").await;
         assert_eq!(other.status, 200);
-        let to = contact(DOUBTS + n)[1..].to_owned();
+        let to = contact(IN_DOUBT + n)[1..].to_owned();
         assert!(house.afilnet.until(SOON, |world| world.texts(&to) == ["unharmed"]).await);
     }
-    assert_eq!(house.messages("unknown").len(), DOUBTS);
+    assert_eq!(house.messages("unknown").len(), IN_DOUBT);
     let calls = house.afilnet.calls("sendmessage");
     tokio::time::sleep(Duration::from_secs(3)).await; // longer than all lookups, not a wait for a state
     assert_eq!(house.afilnet.calls("sendmessage"), calls, "nothing was sent again meanwhile");
-    assert_eq!(house.messages("unknown").len(), DOUBTS);
+    assert_eq!(house.messages("unknown").len(), IN_DOUBT);
     house.afilnet.clear_faults();
     house.settled().await;
-    assert!((0..DOUBTS).all(|n| house.afilnet.texts(&contact(n)[1..]) == ["before", "in doubt"]));
+    assert!((0..IN_DOUBT).all(|n| house.afilnet.texts(&contact(n)[1..]) == ["before", "in doubt"]));
     assert_eq!(house.messages("unconfirmed"), none());
     assert_eq!(house.bonychat.all_events(), []);
     println!(
-        "{DOUBTS} in doubt while nobody could look: none sent again meanwhile, all settled after; lost 0, doubled 0, \
+        "{IN_DOUBT} in doubt while nobody could look: none sent again meanwhile, all settled after; lost 0, doubled 0, \
          unconfirmed 0"
     );
     drop(bridge);
@@ -252,7 +257,7 @@ async fn customers_are_heard_while_a_message_is_in_doubt() {
     let mut house = House::new().set("OUTBOUND__LOOK_AFTER", "300ms, 2s");
     let bridge = house.start().await;
     acquaint(&house, &bridge, &contact(1)).await;
-    doubt(&house, &bridge, &contact(1), "in doubt", "reset").await;
+    send_in_doubt(&house, &bridge, &contact(1), "in doubt", "reset").await;
     for n in 0..5 {
         house.afilnet.receive(PLATFORM_ID, &contact(1)[1..], &format!("in {n}")).unwrap();
         assert!(house.bonychat.until(SOON, |world| world.texts(&contact(1)).len() > n).await);
@@ -270,7 +275,7 @@ async fn a_window_that_slid_past_it_proves_nothing() {
     acquaint_and_read(&house, &bridge, &contact(1)).await;
     house.afilnet.set_switch("window", "last_20").unwrap();
     house.afilnet.fault("getmessages:http_500:1-1000000").unwrap();
-    let m_id = doubt(&house, &bridge, &contact(1), "in doubt", "reset_stored").await;
+    let m_id = send_in_doubt(&house, &bridge, &contact(1), "in doubt", "reset_stored").await;
     assert_eq!(house.agent(&bridge, &contact(1), "after").await.status, 200);
     for n in 0..25 {
         house.customer(&contact(1), &format!("in {n}"));
@@ -290,7 +295,7 @@ async fn rows_that_show_late_prove_nothing_and_settle_it_when_they_show() {
     acquaint_and_read(&house, &bridge, &contact(1)).await;
     house.afilnet.set_switch("sent_row_visible_after", "3s").unwrap();
     assert_eq!(house.agent(&bridge, &contact(1), "sent, shows late").await.status, 200);
-    let m_id = doubt(&house, &bridge, &contact(1), "in doubt", "reset_stored").await;
+    let m_id = send_in_doubt(&house, &bridge, &contact(1), "in doubt", "reset_stored").await;
     until("it is unconfirmed", || house.messages("unconfirmed") == [m_id.clone()]).await;
     until("its row shows", || house.messages("unconfirmed").is_empty()).await;
     assert!(house.messages("sent").contains(&m_id));
@@ -325,7 +330,7 @@ async fn what_nobody_could_look_up_for_too_long_is_unconfirmed_told_and_holds_up
     let bridge = house.start().await;
     acquaint(&house, &bridge, &contact(1)).await;
     house.afilnet.fault("getmessages:http_500:1-1000000").unwrap();
-    let m_id = doubt(&house, &bridge, &contact(1), "in doubt", "reset").await;
+    let m_id = send_in_doubt(&house, &bridge, &contact(1), "in doubt", "reset").await;
     assert_eq!(house.agent(&bridge, &contact(1), "after").await.status, 200);
     until("it is unconfirmed", || house.messages("unconfirmed") == [m_id.clone()]).await;
     assert!(house.afilnet.until(SOON, |world| world.texts(&contact(1)[1..]) == ["before", "after"]).await);
@@ -335,7 +340,7 @@ async fn what_nobody_could_look_up_for_too_long_is_unconfirmed_told_and_holds_up
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_after_a_doubt_says_that_the_customer_may_have_it() {
+async fn a_refusal_after_an_unknown_outcome_says_that_the_customer_may_have_it() {
     let mut house = House::new();
     let bridge = house.start().await;
     for (who, doubtful) in [(contact(1), false), (contact(2), true)] {
