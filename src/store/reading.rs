@@ -46,6 +46,35 @@ impl ConversationRead {
     }
 }
 
+/// What the customer's new rows of a read say of where the customer writes.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    /// There are any.
+    pub(super) any: bool,
+    moves: bool,
+    /// When the last of those was written that say where the customer writes now, as far as is known. Epoch ms.
+    pub(super) written_ms: Option<i64>,
+}
+
+impl Heard {
+    /// Takes in a row that was recorded.
+    pub(super) fn add(&mut self, row: &NewRow) {
+        if !row.from_customer || row.events.is_empty() {
+            return;
+        }
+        self.any = true;
+        if row.news == RowNews::Itself {
+            self.moves = true;
+            self.written_ms = self.written_ms.max(row.written_ms);
+        }
+    }
+
+    /// Returns the destination that they were written under, where that says anything.
+    pub(super) fn destination<'r>(&self, reading: &'r ConversationRead) -> Option<&'r str> {
+        self.moves.then(|| reading.destination.as_str())
+    }
+}
+
 /// What is new of a row.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum RowNews {
@@ -165,6 +194,8 @@ pub(crate) struct NewRow {
     pub(crate) events: Vec<Event>,
     /// Whether the customer wrote it.
     pub(crate) from_customer: bool,
+    /// When the customer wrote it, as far as its time tells; never in the future. Epoch ms, by the wall.
+    pub(crate) written_ms: Option<i64>,
     /// The own send that it matches.
     pub(crate) matched: Option<Match>,
     /// What that teaches of the account.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::domain::{ChannelName, Chat, ContactId};
 use crate::store::places::{FIRST, Place, Places, StoredPlace};
-use crate::store::reading::{active, row_from_text, row_to_text};
+use crate::store::reading::{Heard, active, row_from_text, row_to_text};
 use crate::store::{
     ConversationRead, NewRow, Position, PostponedRow, Postponement, Recorded, RowNews, SeenRow, SeenRows, StoreError,
     sql,
@@ -155,14 +155,13 @@ pub(super) fn record(db: &Connection, reading: &ConversationRead) -> Result<(Rec
     let (channel, now_ms) = (reading.channel.as_str(), reading.now_ms);
     let place = erase::meet(db, reading)?;
     let Place { conversation, nth } = place;
-    let (mut recorded, mut heard, mut moves, mut any_matched, mut shown) = (0, false, false, false, 0);
+    let (mut recorded, mut heard, mut any_matched, mut shown) = (0, Heard::default(), false, 0);
     for (seq, row) in (0i64..).zip(&reading.rows) {
         let matched = matches::free(db, conversation, row)?;
         if keep(db, place, seq, row, matched.as_deref(), now_ms)? {
             events::add_events(db, conversation, &row.events, now_ms, now_ms)?;
             recorded += row.events.len();
-            heard |= row.from_customer && !row.events.is_empty();
-            moves |= row.from_customer && !row.events.is_empty() && row.news == RowNews::Itself;
+            heard.add(row);
             if let (Some(_), Some(matched)) = (&matched, &row.matched) {
                 any_matched = true;
                 // Of one that waited for its decision nobody asks how late it showed.
@@ -188,9 +187,9 @@ pub(super) fn record(db: &Connection, reading: &ConversationRead) -> Result<(Rec
     for identity in &reading.forget {
         execute(db, sql::FORGET, params![conversation, place.stored(identity)])?;
     }
-    if heard {
-        let moved_to = moves.then(|| reading.destination.as_str());
-        change(db, sql::HEARD, params![now_ms, moved_to, conversation])?;
+    if heard.any {
+        let values = params![now_ms, heard.destination(reading), heard.written_ms, conversation];
+        change(db, sql::HEARD, values)?;
     }
     if let Some(newest) = &reading.newest {
         if nth == FIRST {
