@@ -36,13 +36,37 @@ pub(crate) struct ConversationRead {
     /// When the previous read since the process started began, if there was one: what it did not show did not exist
     /// then.
     pub(crate) read_before_ms: Option<i64>,
+    /// The list showed a row of the customer's, and the conversation could not be read: it counts as one that the customer
+    /// wrote in, so that it is read later though no list shows it then.
+    pub(crate) listed_only: bool,
     pub(crate) now_ms: i64,
 }
 
 impl ConversationRead {
+    /// That a conversation was listed with a row of the customer's and could not be read.
+    pub(crate) fn listed_only(channel: &ChannelName, Chat { contact, destination }: &Chat, now_ms: i64) -> Self {
+        Self {
+            channel: channel.clone(),
+            contact: contact.clone(),
+            destination: destination.clone(),
+            rows: Vec::new(),
+            late_flags: false,
+            prompt_flags: false,
+            receipts: Vec::new(),
+            newest: None,
+            page: None,
+            position: None,
+            answered: None,
+            forget: Vec::new(),
+            read_before_ms: None,
+            listed_only: true,
+            now_ms,
+        }
+    }
+
     /// Returns whether it holds anything of the person, beyond the position.
     pub(crate) fn has_content(&self) -> bool {
-        !self.rows.is_empty() || !self.receipts.is_empty() || self.answered.is_some()
+        !self.rows.is_empty() || !self.receipts.is_empty() || self.answered.is_some() || self.listed_only
     }
 }
 
@@ -57,6 +81,10 @@ pub(super) struct Heard {
 }
 
 impl Heard {
+    pub(super) fn of(reading: &ConversationRead) -> Self {
+        Self { any: reading.listed_only, ..Self::default() }
+    }
+
     /// Takes in a row that was recorded.
     pub(super) fn add(&mut self, row: &NewRow) {
         if !row.from_customer || row.events.is_empty() {

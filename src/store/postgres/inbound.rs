@@ -143,7 +143,7 @@ pub(super) async fn record(db: &mut Db, reading: &ConversationRead) -> Result<(R
     let (channel, now_ms) = (reading.channel.as_str(), reading.now_ms);
     let place = erase::meet(db, reading).await?;
     let Place { conversation, nth } = place;
-    let (mut recorded, mut heard, mut any_matched, mut shown) = (0, Heard::default(), false, 0);
+    let (mut recorded, mut heard, mut any_matched, mut shown) = (0, Heard::of(reading), false, 0);
     for (seq, row) in (0i64..).zip(&reading.rows) {
         let matched = matches::free(db, conversation, row).await?;
         if keep(db, place, seq, row, matched.as_deref(), now_ms).await? {
