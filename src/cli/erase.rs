@@ -144,6 +144,43 @@ fn told(erasure: &Erasure, how: Erase, scrubbed: bool, postgres: bool) -> Result
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn both_spellings_of_a_number_are_erased_or_neither() {
+        use crate::domain::content::Text;
+        use crate::domain::{Chat, ContactId, Content, Event, EventBody, MId};
+        use crate::store::open::SqliteStore;
+        use crate::store::{ConversationRead, NewRow, Publication};
+
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("bridge.db")).unwrap();
+        let channel = "support".parse().unwrap();
+        let spellings: [ContactId; 2] = ["+541155551234", "+5491155551234"].map(|contact| contact.parse().unwrap());
+        for contact in &spellings {
+            let chat = Chat { contact: contact.clone(), destination: contact.as_str()[1..].parse().unwrap() };
+            let content = Content::Text { text: Text::new("hola").unwrap() };
+            let m_id = MId::derived(&[contact.as_str()]);
+            let event = Event { m_id, timestamp_ms: 1, body: EventBody::Message { content } };
+            let row = NewRow { identity: "1".into(), events: vec![event], from_customer: true, ..NewRow::default() };
+            let read = ConversationRead { rows: vec![row], ..ConversationRead::listed_only(&channel, &chat, 1) };
+            store.record(read).await.unwrap();
+        }
+        // Something waits in the conversation of one of them.
+        for due in store.due_events(&channel, i64::MAX, 9).await.unwrap() {
+            if due.contact == spellings[0] {
+                store.published(&due, Publication::Done, 2).await.unwrap();
+            }
+        }
+        let people = || {
+            let [one, other] = spellings.clone();
+            [one, other].map(|contact| Person { names: names(contact.as_str()), channel: None })
+        };
+        let there = both(&store, people(), Erase::Settled).await.unwrap();
+        assert_eq!((there.done, there.conversations, there.to_publish), (false, 2, 1));
+        assert_eq!(store.known_contacts(&channel, spellings.to_vec()).await.unwrap(), spellings);
+        assert!(both(&store, people(), Erase::Waiting).await.unwrap().done);
+        assert_eq!(store.known_contacts(&channel, spellings.to_vec()).await.unwrap(), []);
+    }
+
     #[test]
     fn a_number_is_found_however_it_is_spelled() {
         for spelled in ["+34600111222", "34600111222", "0034600111222", "+34 600 111 222"] {

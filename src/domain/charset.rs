@@ -4,6 +4,7 @@ use encoding_rs::{CoderResult, Decoder, Encoding, UTF_8, UTF_16BE, UTF_16LE};
 
 /// Longest label that is shown.
 const LONGEST_LABEL: usize = 40;
+const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
 /// An XML declaration ends within so many bytes.
 const LONGEST_DECLARATION: usize = 256;
 
@@ -32,7 +33,7 @@ impl Charset {
     /// UTF-16, whatever it declares.
     pub(crate) fn of_xml(body: &[u8]) -> Self {
         let declared = || {
-            let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start();
+            let body = body.strip_prefix(UTF8_MARK).unwrap_or(body).trim_ascii_start();
             let declaration = body.strip_prefix(b"<?xml")?;
             let end = declaration.windows(2).take(LONGEST_DECLARATION).position(|two| two == b"?>")?;
             let (_, value) = std::str::from_utf8(&declaration[..end]).ok()?.split_once("encoding")?;
@@ -68,9 +69,11 @@ impl Charset {
     pub(crate) fn body(&self, capacity: usize) -> Utf8Body {
         match self {
             Self::Undeclared | Self::Utf8 | Self::Unknown(_) => Utf8Body::AsReceived(Vec::with_capacity(capacity)),
+            Self::Other(encoding) if encoding.is_single_byte() => {
+                Utf8Body::Doubted { bytes: Vec::with_capacity(capacity), valid: 0, encoding }
+            }
             Self::Other(encoding) => {
-                let text = String::with_capacity(capacity);
-                Utf8Body::Decoded(text, Box::new(encoding.new_decoder()))
+                Utf8Body::Decoded(String::with_capacity(capacity), Box::new(encoding.new_decoder()))
             }
         }
     }
@@ -90,8 +93,19 @@ impl Charset {
 
 /// A body that is turned into UTF-8 as it arrives: what was received is not kept beside it. A byte order mark goes before what
 /// was declared. What is UTF-8 already, or taken for it, stays byte for byte as it was received, whether it is valid or not.
+///
+/// A body that is valid UTF-8 is UTF-8, though it declares a character set of one byte a character: servers declare one by
+/// default over whatever a program writes. As a text of such a set it would hold no letter beyond ASCII but in pairs of a
+/// capital and a sign (`Ã±`, `Â¿`), which nobody writes. Sets of several bytes a character count as declared: in some of them
+/// (GBK) short words are valid UTF-8 by chance.
 pub(crate) enum Utf8Body {
     AsReceived(Vec<u8>),
+    /// All of it so far is valid UTF-8, up to `valid` for certain: a character may have begun behind that.
+    Doubted {
+        bytes: Vec<u8>,
+        valid: usize,
+        encoding: &'static Encoding,
+    },
     Decoded(String, Box<Decoder>),
 }
 
@@ -101,13 +115,21 @@ impl Utf8Body {
         match self {
             Self::AsReceived(bytes) => bytes.extend_from_slice(chunk),
             Self::Decoded(text, decoder) => decode(decoder, chunk, text, false),
+            Self::Doubted { bytes, valid, encoding } => {
+                bytes.extend_from_slice(chunk);
+                match std::str::from_utf8(&bytes[*valid..]) {
+                    Ok(_) => *valid = bytes.len(),
+                    Err(error) if error.error_len().is_none() => *valid += error.valid_up_to(),
+                    Err(_) => *self = as_declared(encoding, bytes),
+                }
+            }
         }
     }
 
     /// Bytes that are kept so far.
     pub(crate) fn len(&self) -> usize {
         match self {
-            Self::AsReceived(bytes) => bytes.len(),
+            Self::AsReceived(bytes) | Self::Doubted { bytes, .. } => bytes.len(),
             Self::Decoded(text, _) => text.len(),
         }
     }
@@ -116,12 +138,21 @@ impl Utf8Body {
     pub(crate) fn finish(self) -> Vec<u8> {
         match self {
             Self::AsReceived(bytes) => bytes,
+            Self::Doubted { bytes, valid, .. } if valid == bytes.len() && !bytes.starts_with(UTF8_MARK) => bytes,
+            Self::Doubted { bytes, encoding, .. } => as_declared(encoding, &bytes).finish(),
             Self::Decoded(mut text, mut decoder) => {
                 decode(&mut decoder, &[], &mut text, true);
                 text.into_bytes()
             }
         }
     }
+}
+
+/// Returns what was received of a body so far, in the character set that it declares.
+fn as_declared(encoding: &'static Encoding, received: &[u8]) -> Utf8Body {
+    let (mut text, mut decoder) = (String::with_capacity(received.len()), encoding.new_decoder());
+    decode(&mut decoder, received, &mut text, false);
+    Utf8Body::Decoded(text, Box::new(decoder))
 }
 
 /// Appends what `chunk` says. A string is never grown by the decoder, which ends where it is full.
@@ -201,11 +232,31 @@ mod tests {
         assert_eq!(read("utf-16le", b"\xd1\x00a\x00"), "\u{d1}a".as_bytes());
         assert_eq!(read("utf-8", words), words);
         assert_eq!(read("klingon-8", words), words, "as UTF-8");
-        // Twice encoded is what it says.
-        assert_eq!(read("iso-8859-1", b"Se\xc3\xb1or"), "Se\u{c3}\u{b1}or".as_bytes());
         // Bytes that are wrong stay the business of whoever reads the text.
         assert_eq!(read("utf-8", b"a\xf1o"), b"a\xf1o");
         assert_eq!(read("shift_jis", b"a\x81"), "a\u{fffd}".as_bytes());
+    }
+
+    #[test]
+    fn what_is_utf8_is_read_as_that_though_it_declares_one_byte_a_character() {
+        let words = "\u{bf}cu\u{e1}nto a \u{d1}u\u{f1}oa? \u{1f44d} 5 \u{20ac}".as_bytes();
+        for charset in ["iso-8859-1", "windows-1252", "iso-8859-15", "latin1", "windows-1251", "koi8-r"] {
+            assert_eq!(read(charset, words), words, "{charset}");
+            assert_eq!(read(charset, b"{\"a\":1}"), b"{\"a\":1}", "{charset}");
+        }
+        // What is not valid UTF-8 to its end is what it declares.
+        for (charset, body, says) in [
+            ("iso-8859-1", b"Se\xf1or, Mar\xeda".as_slice(), "Se\u{f1}or, Mar\u{ed}a"),
+            ("iso-8859-1", b"Se\xc3\xb1or \xa1", "Se\u{c3}\u{b1}or \u{a1}"),
+            ("iso-8859-1", b"CAF\xc9", "CAF\u{c9}"),
+            ("iso-8859-1", b"\xc3\xb1 \xe2\x82", "\u{c3}\u{b1} \u{e2}\u{201a}"),
+            ("windows-1251", b"\xcf\xf0\xe8\xe2\xe5\xf2", "\u{41f}\u{440}\u{438}\u{432}\u{435}\u{442}"),
+            // By chance.
+            ("gbk", b"\xc4\xa3", "\u{6a21}"),
+            ("utf-16le", b"\xc3\xa9", "\u{a9c3}"),
+        ] {
+            assert_eq!(read(charset, body), says.as_bytes(), "{charset} {says}");
+        }
     }
 
     #[test]

@@ -87,6 +87,7 @@ fn reading(n: u32, rows: &[(&str, &str)]) -> ConversationRead {
         answered: None,
         forget: Vec::new(),
         read_before_ms: None,
+        listed_only: false,
         now_ms: 1000,
     }
 }

@@ -40,7 +40,8 @@ pub(super) const ERASE_OUTBOUND: &str = "DELETE FROM outbound WHERE conversation
 pub(super) const ERASE_EVENTS: &str = "DELETE FROM events WHERE conversation = $1";
 
 pub(super) const ERASE_NAMES: &str = "UPDATE conversations SET contact = $1, destination = $1, read_from = $2, \
-     choice = NULL, choice_ms = NULL, outbound_due_ms = NULL, event_due_ms = NULL, inbound_ms = 0 WHERE id = $3";
+     choice = NULL, choice_ms = NULL, outbound_due_ms = NULL, event_due_ms = NULL, inbound_ms = 0, heard_ms = NULL \
+     WHERE id = $3";
 
 /// Returns the stored form of a destination of an erased conversation. One that was erased before stays as it is.
 pub(super) fn hashed(channel: &ChannelName, destination: &str) -> Result<String, StoreError> {

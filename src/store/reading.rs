@@ -36,13 +36,70 @@ pub(crate) struct ConversationRead {
     /// When the previous read since the process started began, if there was one: what it did not show did not exist
     /// then.
     pub(crate) read_before_ms: Option<i64>,
+    /// The list showed a row of the customer's, and the conversation could not be read: it counts as one that the customer
+    /// wrote in, so that it is read later though no list shows it then.
+    pub(crate) listed_only: bool,
     pub(crate) now_ms: i64,
 }
 
 impl ConversationRead {
+    /// That a conversation was listed with a row of the customer's and could not be read.
+    pub(crate) fn listed_only(channel: &ChannelName, Chat { contact, destination }: &Chat, now_ms: i64) -> Self {
+        Self {
+            channel: channel.clone(),
+            contact: contact.clone(),
+            destination: destination.clone(),
+            rows: Vec::new(),
+            late_flags: false,
+            prompt_flags: false,
+            receipts: Vec::new(),
+            newest: None,
+            page: None,
+            position: None,
+            answered: None,
+            forget: Vec::new(),
+            read_before_ms: None,
+            listed_only: true,
+            now_ms,
+        }
+    }
+
     /// Returns whether it holds anything of the person, beyond the position.
     pub(crate) fn has_content(&self) -> bool {
-        !self.rows.is_empty() || !self.receipts.is_empty() || self.answered.is_some()
+        !self.rows.is_empty() || !self.receipts.is_empty() || self.answered.is_some() || self.listed_only
+    }
+}
+
+/// What the customer's new rows of a read say of where the customer writes.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    /// There are any.
+    pub(super) any: bool,
+    moves: bool,
+    /// When the last of those was written that say where the customer writes now, as far as is known. Epoch ms.
+    pub(super) written_ms: Option<i64>,
+}
+
+impl Heard {
+    pub(super) fn of(reading: &ConversationRead) -> Self {
+        Self { any: reading.listed_only, ..Self::default() }
+    }
+
+    /// Takes in a row that was recorded.
+    pub(super) fn add(&mut self, row: &NewRow) {
+        if !row.from_customer || row.events.is_empty() {
+            return;
+        }
+        self.any = true;
+        if row.news == RowNews::Itself {
+            self.moves = true;
+            self.written_ms = self.written_ms.max(row.written_ms);
+        }
+    }
+
+    /// Returns the destination that they were written under, where that says anything.
+    pub(super) fn destination<'r>(&self, reading: &'r ConversationRead) -> Option<&'r str> {
+        self.moves.then(|| reading.destination.as_str())
     }
 }
 
@@ -165,6 +222,8 @@ pub(crate) struct NewRow {
     pub(crate) events: Vec<Event>,
     /// Whether the customer wrote it.
     pub(crate) from_customer: bool,
+    /// When the customer wrote it, as far as its time tells; never in the future. Epoch ms, by the wall.
+    pub(crate) written_ms: Option<i64>,
     /// The own send that it matches.
     pub(crate) matched: Option<Match>,
     /// What that teaches of the account.

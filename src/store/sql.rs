@@ -388,11 +388,15 @@ pub(super) const SET_NEWEST: &str = "UPDATE conversations SET newest = $1 WHERE 
 
 pub(super) const SET_NEWEST_AT: &str = "UPDATE destinations SET newest = $1 WHERE conversation = $2 AND nth = $3";
 
-/// The customer wrote under this destination: messages go there from now on. What was read is of the one before. NULL: what
-/// was told was read earlier, and says nothing of where the customer writes now.
+/// The customer wrote under this destination, at this time where it is known: messages go there from now on, unless the row
+/// that they follow was written later. Of two of one time, and of one without, the one that is read last counts. What was read
+/// is of the destination before. NULL as destination: what was told was read earlier, and says nothing of where the customer
+/// writes now.
 pub(super) const HEARD: &str = "UPDATE conversations SET inbound_ms = $1, \
-     read_from = CASE WHEN $2 IS NULL THEN read_from WHEN COALESCE(read_from, destination) = $2 THEN NULL \
-     ELSE COALESCE(read_from, destination) END, destination = COALESCE($2, destination) WHERE id = $3";
+     read_from = CASE WHEN $2 IS NULL OR heard_ms > $3 THEN read_from \
+     WHEN COALESCE(read_from, destination) = $2 THEN NULL ELSE COALESCE(read_from, destination) END, \
+     destination = CASE WHEN heard_ms > $3 THEN destination ELSE COALESCE($2, destination) END, \
+     heard_ms = CASE WHEN heard_ms > $3 THEN heard_ms ELSE COALESCE($3, heard_ms) END WHERE id = $4";
 
 /// Whether a conversation with this contact is stored.
 pub(super) const IS_KNOWN: &str = "SELECT contact FROM conversations WHERE channel = $1 AND contact = $2";

@@ -1,6 +1,7 @@
 //! Channels with stub platforms, for the tests of this room.
 
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,10 +10,12 @@ use secrecy::SecretString;
 use super::channel::{Channel, ChannelPorts, ChannelSettings};
 use super::inbound::receipts::Receipts;
 use super::limits::call_permit::Account;
+use super::lock::lock;
 use crate::config::{DirectionBy, FirstRun, OnUnconfirmed};
+use crate::domain::content::Text;
 use crate::domain::{
-    AfilnetRow, ContactId, Content, Delivery, Destination, Event, IdType, Language, LeaseDeadline, Messenger,
-    ReadError, RetryPolicy, Template, Verdict, Webhook,
+    AfilnetRow, ContactId, Content, Delivery, Destination, Direction, Event, Fault, IdType, Language, LeaseDeadline,
+    Messenger, ReadError, RetryPolicy, RowTime, Template, Verdict, Webhook,
 };
 use crate::store::Store;
 
@@ -57,6 +60,89 @@ impl Messenger for Nobody {
 impl Webhook for Nobody {
     fn contents(&self, _: &str) -> Vec<Content> {
         Vec::new()
+    }
+    async fn publish(&self, _: &ContactId, _: &Event) -> Delivery {
+        Delivery::Done
+    }
+}
+
+/// Reads of a made-up Afilnet with several destinations; nothing is sent there. BonyChat takes texts.
+#[derive(Default)]
+pub(super) struct Destinations {
+    rows: Mutex<HashMap<String, Vec<AfilnetRow>>>,
+    /// Destinations of which the reads fail.
+    broken: Mutex<HashSet<String>>,
+}
+
+impl Destinations {
+    /// One more row, the last of its destination.
+    pub(super) fn shows(&self, destination: &str, direction: Direction, second: i64, text: &str) {
+        let row = AfilnetRow {
+            destination: destination.parse().unwrap(),
+            id: None,
+            direction,
+            time: RowTime { raw: second.to_string(), epoch_ms: Some(second * 1000) },
+            text: text.to_owned(),
+            status: None,
+        };
+        lock(&self.rows).entry(destination.to_owned()).or_default().push(row);
+    }
+
+    /// Whether reads of a destination fail from now on.
+    pub(super) fn breaks(&self, destination: &str, fails: bool) {
+        let mut broken = lock(&self.broken);
+        if fails {
+            broken.insert(destination.to_owned());
+        } else {
+            broken.remove(destination);
+        }
+    }
+}
+
+#[async_trait]
+impl Messenger for Destinations {
+    fn parts(&self, _: &Content) -> u32 {
+        1
+    }
+    fn words(&self, content: &Content, _: u32) -> Option<String> {
+        match content {
+            Content::Text { text } => Some(text.as_str().to_owned()),
+            _ => None,
+        }
+    }
+    async fn send(&self, _: &Destination, _: &Content, _: u32) -> Verdict {
+        unreachable!("nothing is sent there")
+    }
+    fn template(&self, _: &Content, _: u32) -> Option<Template> {
+        None
+    }
+    async fn send_filled(&self, _: &Destination, _: &Content, _: u32, _: &SecretString) -> Verdict {
+        unreachable!("nothing is sent there")
+    }
+    async fn chats(&self) -> Result<Vec<AfilnetRow>, ReadError> {
+        Ok(lock(&self.rows).values().filter_map(|rows| rows.last().cloned()).collect())
+    }
+    async fn messages(&self, destination: &Destination) -> Result<Vec<AfilnetRow>, ReadError> {
+        if lock(&self.broken).contains(destination.as_str()) {
+            return Err(ReadError { fault: Fault::TimedOut, asked: None });
+        }
+        Ok(lock(&self.rows).get(destination.as_str()).cloned().unwrap_or_default())
+    }
+    async fn probe_account(&self) -> Result<(), ReadError> {
+        Ok(())
+    }
+    async fn probe_channel(&self) -> Result<bool, ReadError> {
+        Ok(true)
+    }
+    async fn unread(&self, _: &Destination) -> Result<Vec<AfilnetRow>, ReadError> {
+        Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl Webhook for Destinations {
+    fn contents(&self, text: &str) -> Vec<Content> {
+        Text::new(text).into_iter().map(|text| Content::Text { text }).collect()
     }
     async fn publish(&self, _: &ContactId, _: &Event) -> Delivery {
         Delivery::Done

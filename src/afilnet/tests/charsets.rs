@@ -45,6 +45,12 @@ async fn json_is_read_in_the_charset_that_its_header_declares() {
         // As before: a wrong byte harms only itself.
         assert_eq!(read(post(), header, &rows(b"a\xf1o")).await, "a\u{fffd}o", "{header}");
     }
+    // Declared by a server that knows nothing of what the program behind it writes.
+    for charset in ["iso-8859-1", "windows-1252"] {
+        let (header, long) = (format!("content-type: text/html; charset={charset}\r\n"), WORDS.repeat(20_000));
+        assert_eq!(read(post(), &header, &rows(WORDS.as_bytes())).await, WORDS, "{charset}");
+        assert_eq!(read(post(), &header, &rows(long.as_bytes())).await, long, "{charset}");
+    }
     let unknown = "content-type: text/html; charset=klingon-8\r\n";
     assert_eq!(read(post(), unknown, &rows(WORDS.as_bytes())).await, WORDS);
     // Larger than what is received, and parsed, at once.
@@ -66,6 +72,8 @@ async fn xml_is_read_in_the_charset_of_its_header_or_else_of_its_declaration() {
         (String::new(), xml("windows-1252"), &latin),
         (String::new(), xml("UTF-8"), &utf8),
         (String::new(), String::new(), &utf8),
+        (header("iso-8859-1"), xml("ISO-8859-1"), &utf8),
+        (String::new(), xml("ISO-8859-1"), &utf8),
     ] {
         let body = in_xml(&declaration, json);
         assert_eq!(read(soap_transport(), &header, &body).await, WORDS, "{header} {declaration}");

@@ -9,6 +9,7 @@ use std::cmp::{Ordering, Reverse};
 use super::AccountTraits;
 use super::likeness::{Features, Likeness, RowWords, SendForms};
 use super::sent_form::SentForm;
+use super::wrapping::Wrappings;
 use crate::domain::{AfilnetRow, Direction, MId};
 
 /// After this time without its row a send explains rows no longer that come up later (longer where rows are known to show
@@ -161,6 +162,8 @@ struct Alignment<'a> {
     account: &'a AccountTraits,
     open: &'a [Option<OpenRow>],
     words: Vec<Option<RowWords>>,
+    /// Rows with a sign, or nothing, between what the account puts around the words of sends: nobody else's are so.
+    wrapped_signs: Vec<bool>,
     /// All sends, oldest first.
     made: Vec<Match>,
     /// Those that no row was matched with yet.
@@ -183,10 +186,17 @@ pub(crate) fn attribute(
         name_directions(rows, open, &attributions);
         return (attributions, sends);
     }
-    let words = rows.iter().zip(open).map(|(row, open)| open.map(|_| RowWords::new(&row.text))).collect();
+    let words: Vec<Option<RowWords>> =
+        rows.iter().zip(open).map(|(row, open)| open.map(|_| RowWords::new(&row.text))).collect();
+    let is_wanted = sends.iter().any(|send| !send.shown_rewritten && send.forms.is_silent());
+    let shown: Vec<&SendForms> =
+        sends.iter().filter(|send| is_wanted && send.shown_rewritten).map(|send| &send.forms).collect();
+    let wrappings = Wrappings::of(rows, &shown);
+    let wrapped_signs =
+        words.iter().map(|words| words.as_ref().is_some_and(|words| wrappings.hold_a_sign(words))).collect();
     let unmatched = sends.clone();
     let made = sends.iter().map(|send| send.matched.clone()).collect();
-    let mut alignment = Alignment { account, open, words, made, sends, attributions };
+    let mut alignment = Alignment { account, open, words, wrapped_signs, made, sends, attributions };
     let at = |wanted: &dyn Fn(Direction) -> bool| -> Vec<usize> {
         (0..rows.len()).filter(|index| open[*index].is_some() && wanted(rows[*index].direction)).collect()
     };
@@ -331,13 +341,29 @@ impl Alignment<'_> {
         }
     }
 
+    /// How much a row is like a send.
+    fn likeness(&self, send: &UnmatchedSend, index: usize, words: &RowWords) -> Likeness {
+        match self.account.likeness(&send.forms, words) {
+            Likeness::Weak if self.wrapped_signs[index] && send.forms.is_silent() => Likeness::Strong,
+            likeness => likeness,
+        }
+    }
+
+    /// Returns whether a row is less like a send without letters than one that is wrapped as the account wraps sends.
+    fn yields_to_wrapped(&self, send: &UnmatchedSend, index: usize, rows: &[usize]) -> bool {
+        let may_be_it = |other: &usize| {
+            self.wrapped_signs[*other] && (self.is_free(*other) || self.attributions[*other] == Attribution::Undecided)
+        };
+        send.forms.is_silent() && !self.wrapped_signs[index] && rows.iter().any(may_be_it)
+    }
+
     /// The sends that may be what a row shows, each with how much it is like it.
     fn candidates(&self, index: usize) -> Vec<(usize, Likeness)> {
         let (Some(words), Some(open)) = (&self.words[index], self.open[index]) else { return Vec::new() };
         let sends = self.sends.iter().enumerate();
         // Long after it was sent only what says the same is explained by a send.
         let of = |(at, send): (usize, &UnmatchedSend)| {
-            let likeness = self.account.likeness(&send.forms, words);
+            let likeness = self.likeness(send, index, words);
             let may = send.explains(&open, self.account)
                 || (likeness >= Likeness::Strong && !send.shown_rewritten && send.precedes(&open) && !open.due);
             may.then_some((at, likeness))
@@ -360,16 +386,18 @@ impl Alignment<'_> {
             if let (Some((send, Likeness::Strong | Likeness::Same)), None) = (like.next(), like.next())
                 && self.sends[*send].verdict == SendVerdict::Taken
                 && self.account.rewrites_promptly(&self.sends[*send].forms)
+                && !self.yields_to_wrapped(&self.sends[*send], index, rows)
             {
                 self.take(index, *send, ShownAs::Alike);
             }
         }
     }
 
-    /// How well a row fits a send: by its words and by its place. `None` where it cannot be it.
-    fn fit(&self, send: &UnmatchedSend, index: usize) -> Option<(Likeness, bool)> {
-        let likeness = self.account.likeness(&send.forms, self.words[index].as_ref()?);
-        (likeness > Likeness::Unlike).then(|| (likeness, self.is_in_order(send, index)))
+    /// How well a row fits a send: by its words, by what is around them, and by its place. `None` where it cannot be it.
+    fn fit(&self, send: &UnmatchedSend, index: usize) -> Option<(Likeness, bool, bool)> {
+        let likeness = self.likeness(send, index, self.words[index].as_ref()?);
+        let is_wrapped = self.wrapped_signs[index] && send.forms.is_silent();
+        (likeness > Likeness::Unlike).then(|| (likeness, is_wrapped, self.is_in_order(send, index)))
     }
 
     /// How a row compares with the best of the other rows that are not decided.

@@ -3,6 +3,7 @@
 
 mod damage;
 mod readings;
+mod signs;
 
 use std::collections::HashSet;
 
@@ -11,6 +12,7 @@ use unicode_normalization::char::is_combining_mark;
 
 use self::damage::{holds_damaged, is_damage};
 use self::readings::{link_at, readings};
+use self::signs::{is_line_of_stand_ins, is_mark};
 use super::sent_form::SentForm;
 use crate::domain::entities;
 use crate::domain::placeholder::{Piece, pieces};
@@ -208,6 +210,8 @@ pub(crate) struct RowWords {
     one_link: bool,
     /// The kind of the file to which the one link leads.
     ending: Option<String>,
+    /// A line of it is what stands for signs and nothing else.
+    line_of_stand_ins: bool,
 }
 
 impl RowWords {
@@ -217,6 +221,7 @@ impl RowWords {
         Self {
             one_link: link.is_some(),
             ending: link.and_then(|(text, _)| ending(text)),
+            line_of_stand_ins: texts.iter().any(|(text, _)| text.lines().any(is_line_of_stand_ins)),
             readings: texts.iter().map(|(text, lossy)| Form { lossy: *lossy, ..Form::new(text) }).collect(),
         }
     }
@@ -232,6 +237,14 @@ impl RowWords {
 
     pub(crate) fn is_one_link(&self) -> bool {
         self.one_link
+    }
+
+    /// Returns whether it has a sign between these two, or nothing.
+    pub(crate) fn is_sign_within(&self, before: &str, after: &str) -> bool {
+        self.readings.iter().any(|reading| {
+            let inside = reading.normal.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+            inside.is_some_and(|inside| !inside.contains(char::is_alphanumeric))
+        })
     }
 
     /// Returns whether both say exactly the same, once what a platform did is undone.
@@ -314,6 +327,18 @@ impl SendForms {
         !self.is_file && !self.forms.is_empty() && self.forms.iter().all(|form| form.letters.is_empty())
     }
 
+    /// Returns what a row says before and after it, where that is something; only of words that nobody else writes by chance.
+    pub(crate) fn wrapping_in(&self, row: &str) -> Option<(String, String)> {
+        let row = Form::new(row);
+        self.forms.iter().filter(|form| count(&form.letters) >= LEAST_SHARED && is_word_of(form, &row)).find_map(
+            |form| {
+                let (before, after) = row.normal.split_once(form.normal.as_str())?;
+                let around = (before.trim().to_owned(), after.trim().to_owned());
+                (around.0.len() + around.1.len() > 0).then_some(around)
+            },
+        )
+    }
+
     pub(crate) fn is_one_link(&self) -> bool {
         self.forms.iter().any(|form| is_one_link(&form.normal))
     }
@@ -361,7 +386,10 @@ impl SendForms {
             let first = reading.normal.split(' ').next().unwrap_or_default();
             !first.is_empty() && !first.chars().any(char::is_alphanumeric)
         });
-        let may_be_signs = silent && (letters <= PLACEHOLDER / 2 || damaged || begins_with_signs);
+        // With a name before it and a signature behind little is left of a sign, or nothing.
+        let holds_marks = row.readings.iter().any(|reading| reading.lossy || reading.normal.split(' ').any(is_mark));
+        let is_wrapped = row.line_of_stand_ins || (letters <= PLACEHOLDER && holds_marks);
+        let may_be_signs = silent && (letters <= PLACEHOLDER / 2 || damaged || begins_with_signs || is_wrapped);
         // Nobody types what damage leaves.
         let is_mostly_damage = |reading: &Form| {
             let is_pair =

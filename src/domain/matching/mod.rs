@@ -8,6 +8,7 @@ mod identity;
 mod likeness;
 mod row_fingerprint;
 mod sent_form;
+mod wrapping;
 
 pub(crate) use account_traits::AccountTraits;
 pub(crate) use alignment::{

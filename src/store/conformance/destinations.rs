@@ -5,6 +5,7 @@ use super::*;
 on_each_engine! {
     rows_of_two_destinations_are_kept_apart_and_their_events_in_one_conversation
     messages_go_to_the_destination_that_the_customer_wrote_from_last
+    what_the_customer_wrote_earlier_and_is_read_later_moves_no_messages
     a_look_knows_where_the_attempt_went_though_messages_go_elsewhere_by_now
     what_shows_elsewhere_than_it_went_teaches_nothing_of_new_destinations
     the_other_spelling_of_a_number_has_the_conversation_that_is_known
@@ -103,6 +104,43 @@ async fn messages_go_to_the_destination_that_the_customer_wrote_from_last(engine
     decided.rows[0].news = RowNews::Decision;
     assert_eq!(store.record(decided).await.unwrap().events, 1);
     assert_eq!(goes_to(&store, epoch).await, FURTHER[1..]);
+}
+
+async fn what_the_customer_wrote_earlier_and_is_read_later_moves_no_messages(engine: Engine) {
+    let (bare, mut n) = (&FURTHER[1..], 0);
+    let mut written = |destination: &str, written_ms: &[Option<i64>]| {
+        let names: Vec<String> = written_ms.iter().zip(n..).map(|(_, n)| format!("r{n}")).collect();
+        n += names.len();
+        let rows: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), name.as_str())).collect();
+        let mut page = at(destination, reading(1, &rows));
+        for (row, written_ms) in page.rows.iter_mut().zip(written_ms) {
+            row.written_ms = *written_ms;
+        }
+        page
+    };
+    let fresh = engine.fresh().await;
+    let store = &fresh.store;
+    let epoch = store.take_ownership(&channel()).await.unwrap();
+    store.record(written(FURTHER, &[Some(40)])).await.unwrap();
+    store.record(written(bare, &[Some(100), Some(70)])).await.unwrap();
+    assert_eq!(goes_to(store, epoch).await, bare);
+    store.record(written(FURTHER, &[Some(50), Some(99)])).await.unwrap();
+    assert_eq!(goes_to(store, epoch).await, bare, "written before, though read after");
+    let Fresh { store, folder } = fresh.again().await;
+    let epoch = store.take_ownership(&channel()).await.unwrap();
+    store.record(written(FURTHER, &[Some(99)])).await.unwrap();
+    assert_eq!(goes_to(&store, epoch).await, bare);
+    store.record(written(FURTHER, &[Some(100)])).await.unwrap();
+    assert_eq!(goes_to(&store, epoch).await, FURTHER, "of one time, read last");
+    store.record(written(bare, &[None])).await.unwrap();
+    assert_eq!(goes_to(&store, epoch).await, bare, "read last, and nobody knows when it was written");
+    store.record(written(FURTHER, &[Some(99)])).await.unwrap();
+    assert_eq!(goes_to(&store, epoch).await, bare);
+    assert_eq!((positions(&store).await.len(), known(&store, FURTHER).await.len()), (2, 6));
+    assert_eq!(folder.ask("SELECT heard_ms FROM conversations").await, [Some("100".into())]);
+    let person = Person { names: [FURTHER.to_owned(), bare.to_owned()], channel: None };
+    assert!(store.erase(person, Erase::Waiting, 1_000_000).await.unwrap().done);
+    assert_eq!(folder.ask("SELECT heard_ms FROM conversations").await, [None]);
 }
 
 async fn a_look_knows_where_the_attempt_went_though_messages_go_elsewhere_by_now(engine: Engine) {

@@ -8,7 +8,7 @@ use crate::domain::ids::fingerprint;
 use crate::domain::{ChannelName, Chat, ContactId};
 use crate::store::ops::{account_traits, conversations, events, matches, pending_question, places};
 use crate::store::places::{FIRST, Place, Places, StoredPlace};
-use crate::store::reading::{active, row_from_text, row_to_text};
+use crate::store::reading::{Heard, active, row_from_text, row_to_text};
 use crate::store::tx::{corrupt, decode};
 use crate::store::{
     ConversationRead, NewRow, Position, PostponedRow, Postponement, Recorded, RowNews, SeenRow, SeenRows, StoreError,
@@ -145,14 +145,13 @@ pub(super) async fn record(db: &mut Db, reading: &ConversationRead) -> Result<(R
     let (channel, now_ms) = (reading.channel.as_str(), reading.now_ms);
     let place = conversations::meet(db, reading).await?;
     let Place { conversation, nth } = place;
-    let (mut recorded, mut heard, mut moves, mut any_matched, mut shown) = (0, false, false, false, 0);
+    let (mut recorded, mut heard, mut any_matched, mut shown) = (0, Heard::of(reading), false, 0);
     for (seq, row) in (0i64..).zip(&reading.rows) {
         let matched = matches::free(db, conversation, row).await?;
         if keep(db, place, seq, row, matched.as_deref(), now_ms).await? {
             events::add_events(db, conversation, &row.events, now_ms, now_ms).await?;
             recorded += row.events.len();
-            heard |= row.from_customer && !row.events.is_empty();
-            moves |= row.from_customer && !row.events.is_empty() && row.news == RowNews::Itself;
+            heard.add(row);
             if let (Some(_), Some(matched)) = (&matched, &row.matched) {
                 any_matched = true;
                 // Of one that waited for its decision nobody asks how late it showed.
@@ -178,9 +177,9 @@ pub(super) async fn record(db: &mut Db, reading: &ConversationRead) -> Result<(R
     for identity in &reading.forget {
         db.execute(sql::FORGET, args![conversation, indexed(&place.stored(identity)).as_ref()]).await?;
     }
-    if heard {
-        let moved_to = moves.then(|| reading.destination.as_str());
-        db.change(sql::HEARD, args![now_ms, moved_to, conversation]).await?;
+    if heard.any {
+        let values = args![now_ms, heard.destination(reading), heard.written_ms, conversation];
+        db.change(sql::HEARD, values).await?;
     }
     if let Some(newest) = &reading.newest {
         if nth == FIRST {

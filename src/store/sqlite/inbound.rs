@@ -7,7 +7,7 @@ use super::{change, execute, rows, unavailable};
 use crate::domain::{ChannelName, Chat, ContactId};
 use crate::store::ops::{account_traits, conversations, events, matches, pending_question, places};
 use crate::store::places::{FIRST, Place, Places, StoredPlace};
-use crate::store::reading::{active, row_from_text, row_to_text};
+use crate::store::reading::{Heard, active, row_from_text, row_to_text};
 use crate::store::tx::{at_once, corrupt, decode};
 use crate::store::{
     ConversationRead, NewRow, Position, PostponedRow, Postponement, Recorded, RowNews, SeenRow, SeenRows, StoreError,
@@ -156,14 +156,13 @@ pub(super) fn record(db: &Connection, reading: &ConversationRead) -> Result<(Rec
     let (channel, now_ms) = (reading.channel.as_str(), reading.now_ms);
     let place = at_once(conversations::meet(&mut SqliteTx(db), reading))?;
     let Place { conversation, nth } = place;
-    let (mut recorded, mut heard, mut moves, mut any_matched, mut shown) = (0, false, false, false, 0);
+    let (mut recorded, mut heard, mut any_matched, mut shown) = (0, Heard::of(reading), false, 0);
     for (seq, row) in (0i64..).zip(&reading.rows) {
         let matched = at_once(matches::free(&mut SqliteTx(db), conversation, row))?;
         if keep(db, place, seq, row, matched.as_deref(), now_ms)? {
             at_once(events::add_events(&mut SqliteTx(db), conversation, &row.events, now_ms, now_ms))?;
             recorded += row.events.len();
-            heard |= row.from_customer && !row.events.is_empty();
-            moves |= row.from_customer && !row.events.is_empty() && row.news == RowNews::Itself;
+            heard.add(row);
             if let (Some(_), Some(matched)) = (&matched, &row.matched) {
                 any_matched = true;
                 // A row that waited for its decision shows nothing of how late rows appear.
@@ -196,9 +195,9 @@ pub(super) fn record(db: &Connection, reading: &ConversationRead) -> Result<(Rec
     for identity in &reading.forget {
         execute(db, sql::FORGET, params![conversation, place.stored(identity)])?;
     }
-    if heard {
-        let moved_to = moves.then(|| reading.destination.as_str());
-        change(db, sql::HEARD, params![now_ms, moved_to, conversation])?;
+    if heard.any {
+        let values = params![now_ms, heard.destination(reading), heard.written_ms, conversation];
+        change(db, sql::HEARD, values)?;
     }
     if let Some(newest) = &reading.newest {
         if nth == FIRST {

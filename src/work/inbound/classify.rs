@@ -269,7 +269,8 @@ impl PageInput<'_> {
         let shape = RowShape::of(&line.row);
         let shape = Some(if publishes { shape.to_text() } else { shape.untold().to_text() });
         let from_customer = line.row.direction == Direction::Inbound;
-        NewRow { shape, events, from_customer, matched, lesson, doubtful, ..row }
+        let written_ms = line.row.time.epoch_ms.filter(|_| from_customer).map(|_| self.at_ms(&line.row));
+        NewRow { shape, events, from_customer, written_ms, matched, lesson, doubtful, ..row }
     }
 
     /// Returns what is recorded of a row that was published as a placeholder and has content by now.

@@ -4,6 +4,7 @@
 
 mod contacts;
 mod unlisted;
+mod unread;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::contacts::Contacts;
 use self::unlisted::{ACTIVE_FOR, Unlisted};
+use self::unread::Unread;
 use super::initial_snapshot::SnapshotGate;
 use super::reader::{
     InboundError, Outcome, Previous, ReadReport, ReadRequest, Reader, ReadingTurn, Shown, unread_position,
@@ -22,7 +24,7 @@ use super::reader::{
 use crate::domain::clock::{millis, now_ms, since, wall_ms};
 use crate::domain::matching::RowFingerprint;
 use crate::domain::{AfilnetRow, Chat, ContactId, Direction, Messenger};
-use crate::store::{Position, Store, StoreError};
+use crate::store::{ConversationRead, Position, Store, StoreError};
 use crate::work::channel::{Channel, ChannelSettings};
 use crate::work::limits::call_permit::{AfilnetCalls, CallKind};
 use crate::work::wait::{STORE_PAUSE, jitter};
@@ -102,6 +104,7 @@ pub(in crate::work) struct Poller {
     reads: JoinSet<Finished>,
     contacts: Contacts,
     unlisted: Unlisted,
+    unread: Unread,
 }
 
 impl Poller {
@@ -123,6 +126,7 @@ impl Poller {
             reads: JoinSet::new(),
             contacts: Contacts::default(),
             unlisted: Unlisted::default(),
+            unread: Unread::default(),
         }
     }
 
@@ -236,7 +240,9 @@ impl Poller {
         self.find_unlisted(&chats, now).await?;
         let (sweep, mut watch) = (self.to_resync(&chats, now), self.share());
         let mut rereads = self.reader.rereads_due(now_ms());
+        let mut failures = self.unread.failures(now);
         for (chat, row) in chats {
+            failures.remove(&chat);
             self.recall_erased(&chat);
             let state = self.conversations.entry(chat.clone()).or_default();
             let backs_off = state.backoff.is_some_and(|backoff| now < backoff.until);
@@ -262,6 +268,7 @@ impl Poller {
                 Some(_) => {}
             }
         }
+        self.read_again(failures, now).await?;
         rereads.extend(sweep.into_iter().filter(|chat| self.unlisted.holds(chat)));
         self.read_unlisted(rereads, now);
         Ok(moved)
@@ -284,6 +291,25 @@ impl Poller {
             self.unlisted.look(read, &active, chats, now);
         }
         self.unlisted.listed(&self.settings, chats);
+        Ok(())
+    }
+
+    /// Has chats read again that could not be read when a list showed them, and that it does not show now. The store is to
+    /// know them: they are swept after a restart.
+    async fn read_again(&mut self, chats: HashMap<Chat, AfilnetRow>, now: Instant) -> Result<(), StoreError> {
+        for (chat, last) in chats {
+            if self.unread.is_to_note(&chat) {
+                self.store.record(ConversationRead::listed_only(&self.settings.name, &chat, now_ms())).await?;
+                self.unread.noted(&chat);
+            }
+            self.recall_erased(&chat);
+            let state = self.conversations.entry(chat.clone()).or_default();
+            let backs_off = state.backoff.is_some_and(|backoff| now < backoff.until);
+            if !backs_off && state.last.is_none() && !self.reader.is_reading(&chat.contact) {
+                state.last = Some(Box::new(last));
+                self.due.push_back(chat);
+            }
+        }
         Ok(())
     }
 
@@ -416,6 +442,9 @@ impl Poller {
             return None;
         }
         state.listed = last.is_some();
+        if let Some(last) = &last {
+            self.unread.begins(chat, last, Instant::now());
+        }
         let Chat { contact, destination } = chat;
         Some(ReadRequest {
             position: state.position.clone().unwrap_or_else(|| unread_position(contact, destination)),
@@ -467,6 +496,7 @@ impl Poller {
 
     /// Delays the next read of a conversation after so many failures in a row.
     fn back_off(&mut self, chat: Chat, times: u32, wait: Duration) {
+        self.unread.failed(&chat);
         let backoff = Backoff { times, until: Instant::now() + wait };
         self.conversations.entry(chat).or_default().backoff = Some(backoff);
     }
@@ -485,11 +515,14 @@ impl Poller {
             return;
         }
         if shown.in_sync {
+            self.unread.ends(chat);
             (state.behind, state.read_at) = (0, Some(now));
             return;
         }
+        self.unread.failed(chat);
         state.behind = state.behind.saturating_add(1);
         if state.behind > MOST_BEHIND {
+            self.unread.ends(chat);
             // What never shows its last row is not read with every round.
             let wait = settings.retry.wait(state.behind - MOST_BEHIND, None, 1.0);
             state.backoff = Some(Backoff { times: 1, until: now + wait });

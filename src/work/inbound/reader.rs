@@ -428,6 +428,7 @@ impl Reader {
             position: page.read_to.clone(),
             answered: classified.answered,
             read_before_ms: request.previous.map(|previous| previous.began_ms),
+            listed_only: false,
             now_ms,
         };
         let moves = page.read_to.is_some() && position.read_to != page.read_to;

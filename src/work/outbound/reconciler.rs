@@ -386,3 +386,6 @@ fn in_words(look: u32, findings: LookFindings, rows: LookEvidence, found: bool) 
 fn fault(send: &InDoubtSend) -> Fault {
     send.attempt.before.fault.as_deref().map_or(Fault::Interrupted, Fault::from_code)
 }
+
+#[cfg(test)]
+mod tests;

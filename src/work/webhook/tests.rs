@@ -70,6 +70,7 @@ async fn record(store: &Arc<dyn Store>, who: u32, events: std::ops::Range<u32>) 
         receipts: Vec::new(),
         page: None,
         read_before_ms: None,
+        listed_only: false,
         position: None,
         answered: None,
         forget: Vec::new(),

@@ -190,6 +190,39 @@ fn of_rows_that_are_equally_like_a_send_the_one_in_its_place_shows_it() {
 }
 
 #[test]
+fn what_is_left_of_a_sign_is_no_echo_and_what_somebody_typed_in_its_place_is_one() {
+    let account = AccountTraits { verbatim: Features::default(), ..rewriting(Features::WORDS) };
+    let own = (O, "*Ana:* ?\n-- Tienda Ejemplo");
+    let sign = || text("s", "\u{1f44d}");
+    assert_eq!(judged_by(&account, OpenRow::default(), &[own], vec![sign()]).0, ["?"]);
+    assert_eq!(judged_by(&account, DUE, &[own], vec![sign()]).0, ["~s"]);
+    assert_eq!(judged_by(&account, DUE, &[own], vec![in_doubt("s", "\u{1f44d}")]).0, ["!"]);
+    // Typed in the panel, where nothing of the bridge is left that it may be.
+    let typed = (O, "?");
+    for left in [vec![], vec![sign().with(SendVerdict::Taken, true)]] {
+        assert_eq!(judged_by(&account, DUE, &[typed], left).0, ["-"]);
+    }
+    // Beside it: what the account puts around the bridge's words tells them apart.
+    let shown = (O, "*Ana:* Su pedido sale hoy\n-- Tienda Ejemplo");
+    let both = || vec![text("t", "Su pedido sale hoy").with(SendVerdict::Taken, true), sign()];
+    for account in [account, rewriting(Features::WORDS.with(Features::SIGN))] {
+        for rows in [[shown, typed, own], [shown, own, typed]] {
+            let mut rows: Vec<AfilnetRow> = rows.iter().map(|(side, words)| row("", *side, 7, words)).collect();
+            for due in [false, true] {
+                let open = [None, Some(OpenRow { due, ..DUE }), Some(OpenRow { due, ..DUE })];
+                let (attributions, _) = attribute(&mut rows, &open, both(), &account);
+                let (mine, theirs) = if rows[1].text == "?" { (2, 1) } else { (1, 2) };
+                let is_own =
+                    matches!(&attributions[mine], Attribution::Ours { matched, .. } if *matched == sign().matched);
+                assert!(is_own || !due, "{attributions:?}");
+                assert!(attributions[theirs] == Attribution::Foreign || !due, "{attributions:?}");
+                assert!(!matches!(attributions[theirs], Attribution::Ours { .. }), "{attributions:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_row_unlike_a_send_waits_where_the_account_has_not_shown_such_sends_word_for_word() {
     let row = [(O, "Le llamo en cinco minutos")];
     let send = || vec![text("t", "Mire https://a.test/x \u{1f44b}")];

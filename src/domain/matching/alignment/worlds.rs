@@ -62,9 +62,7 @@ impl Conversation {
 
     fn rewritten(&mut self, text: &str) -> String {
         let rewritings = self.rewritings.clone();
-        rewritings.into_iter().fold(text.to_owned(), |text, rewriting| {
-            if text.is_empty() { text } else { rewriting.of_words(&text, &mut self.rng) }
-        })
+        rewritings.into_iter().fold(text.to_owned(), |text, rewriting| rewriting.of_words(&text, &mut self.rng))
     }
 
     /// The account was seen to show some sends: all kinds where it shows them word for word.

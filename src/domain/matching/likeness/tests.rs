@@ -56,6 +56,31 @@ fn what_a_platform_rewrote_is_strongly_alike() {
 }
 
 #[test]
+fn what_is_left_of_a_sign_between_a_name_and_a_signature_may_be_it() {
+    for shown in [
+        "*Ana:* ?\n-- Tienda Ejemplo",
+        "*Ana:* \u{fffd}\u{fffd}\n-- Tienda Ejemplo",
+        "Ana: \u{25a1} \u{2014} Tienda Ejemplo",
+        "*Ana:* :thumbsup:\n-- Tienda Ejemplo",
+        "*Ana:* \n-- Tienda Ejemplo",
+        "<p>*Ana:* ?</p>\n-- Tienda Ejemplo",
+        "*Ana Mar\u{ed}a (Ventas):* ??\n-- Tienda Ejemplo, calle Mayor 7, de nueve a dos",
+    ] {
+        assert_eq!(likeness("\u{1f44d}", shown), Likeness::Weak, "{shown}");
+        assert_eq!(likeness("Su pedido sale hoy", shown), Likeness::Unlike, "{shown}");
+    }
+    for shown in [
+        "Le llamo en cinco minutos",
+        "\u{bf}le llamo en cinco minutos?",
+        "Disculpe, estaba reunida con otro cliente ?",
+        "Tome nota: el n\u{fa}mero de env\u{ed}o es KX-77 - gracias",
+        "hasta luego, buenas tardes \u{1f44b}",
+    ] {
+        assert_eq!(likeness("\u{1f44d}", shown), Likeness::Unlike, "{shown}");
+    }
+}
+
+#[test]
 fn damage_that_leaves_letters_of_its_own_is_seen_in_a_longer_text() {
     for (said, shown) in [
         ("Buenos d\u{ed}as", "Buenos dA\u{ad}as\n-- Tienda Ejemplo"),

@@ -82,6 +82,7 @@ fn reading(identity: &str) -> ConversationRead {
         receipts: Vec::new(),
         page: None,
         read_before_ms: None,
+        listed_only: false,
         newest: None,
         position: None,
         answered: None,

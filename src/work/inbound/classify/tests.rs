@@ -434,6 +434,16 @@ fn a_conversation_is_read_again_for_a_postponed_row_in_doubling_times_and_when_i
 }
 
 #[test]
+fn a_customers_row_says_when_it_was_written_as_far_as_that_is_known() {
+    let mut rows = [customer(11, "hm"), customer(12, "later"), customer(13, "?"), operator(14, "ok")];
+    rows[1].time.epoch_ms = Some(NOW_MS + 5000);
+    rows[2].time.epoch_ms = None;
+    let (made, _) = fresh(&rows, &[], &ReadContext::Known, None);
+    let written: Vec<Option<i64>> = made.iter().map(|row| row.written_ms).collect();
+    assert_eq!(written, [rows[0].time.epoch_ms, Some(NOW_MS), None, None]);
+}
+
+#[test]
 fn rows_of_two_destinations_with_one_id_and_equal_words_make_events_of_their_own() {
     let rows = [row(Direction::Inbound, 1, "hola")];
     let ids = |further: Option<&Destination>| {

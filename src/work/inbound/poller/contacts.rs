@@ -141,3 +141,33 @@ impl Contacts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::store::open::SqliteStore;
+    use crate::work::testing;
+
+    #[tokio::test]
+    async fn a_contact_that_the_store_does_not_know_yet_keeps_the_spelling_that_was_listed_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("bridge.db")).unwrap());
+        let settings = testing::settings("support");
+        let mut contacts = Contacts::default();
+        let row = |destination: &str| AfilnetRow {
+            destination: destination.parse().unwrap(),
+            ..crate::domain::matching::testing::row("1", crate::domain::Direction::Inbound, 7, "hello")
+        };
+        let (short, long) = ("541155551234", "5491155551234");
+        let lists = [vec![short], vec![long], vec![long, short], vec!["5491155551299", long, short]];
+        for list in lists {
+            let named =
+                contacts.named(&settings, store.as_ref(), list.iter().map(|to| row(to)).collect()).await.unwrap();
+            let there = named.iter().filter(|(chat, _)| chat.destination.as_str() != "5491155551299");
+            let found: HashSet<&str> = there.map(|(chat, _)| chat.contact.as_str()).collect();
+            assert_eq!(found, HashSet::from(["+541155551234"]), "{list:?}");
+        }
+    }
+}

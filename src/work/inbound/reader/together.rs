@@ -176,6 +176,78 @@ mod tests {
         assert_eq!(turns(&behind), [(0, 2), (1, 1), (0, 3)]);
     }
 
+    #[tokio::test]
+    async fn the_end_of_a_divided_page_was_not_shown_by_the_read_before_and_not_by_its_beginning() {
+        use std::sync::Arc;
+
+        use crate::domain::Direction::{Inbound, Outbound};
+        use crate::domain::clock::now_ms;
+        use crate::domain::content::Text;
+        use crate::domain::{ContactId, Content, MId};
+        use crate::store::open::SqliteStore;
+        use crate::store::{Caller, NewOutbound, Settlement, Store};
+        use crate::work::channel::ChannelPorts;
+        use crate::work::limits::call_permit::Account;
+        use crate::work::testing::{self, Destinations};
+
+        let folder = tempfile::tempdir().unwrap();
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("bridge.db")).unwrap());
+        let afilnet = Arc::new(Destinations::default());
+        let ports = ChannelPorts {
+            messenger: Arc::<Destinations>::clone(&afilnet),
+            webhook: Arc::<Destinations>::clone(&afilnet),
+            ..testing::ports(&store)
+        };
+        let channel = testing::channel(testing::settings("support"), ports, &Arc::new(Account::new(100, 4)));
+        let name = channel.name();
+        let epoch = store.take_ownership(name).await.unwrap();
+        let reader = Reader::new(&channel);
+        let (bare, plus, contact) = ("34600111222", "+34600111222", "+34600111222".parse::<ContactId>().unwrap());
+        let requests = [bare, plus].map(|destination| ReadRequest {
+            destination: destination.parse().unwrap(),
+            position: crate::work::inbound::reader::unread_position(&contact, &destination.parse().unwrap()),
+            last: None,
+            behind: 0,
+            baseline_ms: 0,
+            previous: None,
+            looked_for: None,
+        });
+        let stop = CancellationToken::new();
+        let known = async || store.seen(name, &contact).await.unwrap();
+        afilnet.shows(bare, Inbound, 1, "hello");
+        afilnet.shows(plus, Inbound, 2, "hello there");
+        reader.read_all(&requests, &stop).await;
+        let read_ms = known().await.rows.iter().map(|row| row.seen_ms).min().unwrap();
+        while now_ms() <= known().await.rows.iter().map(|row| row.seen_ms).max().unwrap() {
+            tokio::task::yield_now().await;
+        }
+        // A message that may be any row of the business, and rows that make the page divide.
+        let message = NewOutbound {
+            m_id: MId::fresh(),
+            channel: name.clone(),
+            contact: contact.clone(),
+            other_spelling: None,
+            destination: bare.parse().unwrap(),
+            content: Content::Text { text: Text::new("Su pedido sale hoy").unwrap() },
+            request_id: String::new(),
+            accepted_ms: now_ms(),
+            key: None,
+            waits: std::time::Duration::ZERO,
+            caller: Caller::stays(),
+        };
+        store.accept(message).await.unwrap();
+        let attempt = store.begin(name, epoch, now_ms(), 0, 9).await.unwrap().remove(0);
+        store.settle(&attempt, Settlement::Sent { afilnet_id: None, more: false }, now_ms()).await.unwrap();
+        for (destination, direction, second, words) in
+            [(bare, Inbound, 10, "a"), (plus, Inbound, 20, "b"), (bare, Outbound, 30, "Le llamo en cinco minutos")]
+        {
+            afilnet.shows(destination, direction, second, words);
+        }
+        reader.read_all(&requests, &stop).await;
+        let [waits] = &known().await.postponed[..] else { panic!("one row waits") };
+        assert_eq!(waits.postponement.read_before_ms, Some(read_ms));
+    }
+
     #[test]
     fn a_page_that_is_read_for_the_first_time_is_recorded_at_once() {
         let first = [page(&[1, 5], false), page(&[3], true)];

@@ -151,12 +151,10 @@ impl World {
             None => row.text.clone(),
         };
         for rewriting in self.rewritings.clone() {
-            if !text.is_empty() {
-                text = if ours && row.file.is_none() {
-                    rewriting.of_words(&text, &mut self.rng)
-                } else {
-                    rewriting.of_anybodys_words(&text, &mut self.rng)
-                };
+            if ours && row.file.is_none() {
+                text = rewriting.of_words(&text, &mut self.rng);
+            } else if !text.is_empty() {
+                text = rewriting.of_anybodys_words(&text, &mut self.rng);
             }
         }
         let mut at_ms = row.at_ms / 1000 * 1000;

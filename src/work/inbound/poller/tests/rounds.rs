@@ -249,6 +249,80 @@ async fn what_was_active_is_resynced_after_a_restart_though_the_list_never_showe
     assert_eq!(world.words().await, ["are you there?"]);
 }
 
+/// A poller of a customer whom a list showed once, whose conversation could not be read then and whom no list shows now.
+async fn listed_once(world: &mut World) -> Poller {
+    let mut poller = poller(world).await;
+    world.shows(Direction::Inbound, Some(now_ms()), "hello");
+    world.meanwhile(Meanwhile::Fails);
+    turn(&mut poller).await;
+    world.fake.lists_itself.store(false, Ordering::Relaxed);
+    turn(&mut poller).await;
+    assert_eq!((world.fake.reads.load(Ordering::Relaxed), world.words().await.len()), (1, 0));
+    poller
+}
+
+#[tokio::test]
+async fn who_was_listed_once_and_could_not_be_read_then_is_read_though_no_list_shows_it_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::open(folder.path(), true).await;
+    let mut poller = listed_once(&mut world).await;
+    let ends = |poller: &mut Poller| poller.conversations.get_mut(&chat()).unwrap().backoff = None;
+    // Another failure is waited for as any other.
+    world.meanwhile(Meanwhile::Fails);
+    ends(&mut poller);
+    for _ in 0..3 {
+        turn(&mut poller).await;
+    }
+    assert_eq!(world.fake.reads.load(Ordering::Relaxed), 2);
+    ends(&mut poller);
+    for _ in 0..3 {
+        turn(&mut poller).await;
+    }
+    assert_eq!((world.fake.reads.load(Ordering::Relaxed), world.words().await), (3, vec!["hello".to_owned()]));
+}
+
+#[tokio::test]
+async fn who_was_listed_once_before_the_reads_showed_anything_is_read_though_no_list_shows_it_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::open(folder.path(), true).await;
+    let mut poller = poller(&mut world).await;
+    world.shows(Direction::Inbound, Some(now_ms()), "hello");
+    world.fake.hidden.store(true, Ordering::Relaxed);
+    turn(&mut poller).await;
+    world.fake.lists_itself.store(false, Ordering::Relaxed);
+    turn(&mut poller).await;
+    world.fake.hidden.store(false, Ordering::Relaxed);
+    turn(&mut poller).await;
+    turn(&mut poller).await;
+    assert_eq!((world.fake.reads.load(Ordering::Relaxed), world.words().await), (3, vec!["hello".to_owned()]));
+    // What never shows anything is given up.
+    world.fake.lists_itself.store(true, Ordering::Relaxed);
+    world.fake.hidden.store(true, Ordering::Relaxed);
+    world.shows(Direction::Inbound, Some(now_ms()), "gone");
+    turn(&mut poller).await;
+    world.fake.lists_itself.store(false, Ordering::Relaxed);
+    for _ in 0..3 * MOST_BEHIND {
+        poller.conversations.get_mut(&chat()).unwrap().backoff = None;
+        turn(&mut poller).await;
+    }
+    assert_eq!(world.fake.reads.load(Ordering::Relaxed), 3 + 1 + MOST_BEHIND as usize);
+}
+
+#[tokio::test]
+async fn who_was_listed_once_and_could_not_be_read_then_is_swept_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::open(folder.path(), true).await;
+    drop(listed_once(&mut world).await);
+    let mut poller = world.poller();
+    assert!(poller.load().await);
+    turn(&mut poller).await;
+    assert_eq!(world.words().await, [""; 0]);
+    let hour = world.channel.settings.sweep_every;
+    pass(&mut poller, hour);
+    turn(&mut poller).await;
+    assert_eq!(world.words().await, ["hello"]);
+}
+
 #[tokio::test]
 async fn what_the_first_run_listed_and_what_was_only_written_to_is_resynced_too() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,0 +1,68 @@
+//! Chats that a list showed with a row that no read has brought yet: a list that is cut may not show them again.
+
+use std::collections::HashMap;
+
+use tokio::time::Instant;
+
+use super::unlisted::ACTIVE_FOR;
+use crate::domain::{AfilnetRow, Chat, Direction};
+
+/// Chats that are kept, at most, each with its last row.
+const MOST: usize = 10_000;
+
+/// What a list showed of a chat.
+#[derive(Debug)]
+struct Listed {
+    last: AfilnetRow,
+    since: Instant,
+    failed: bool,
+    /// The store knows of it.
+    noted: bool,
+}
+
+/// The chats that are being read, and those of which the reads failed.
+#[derive(Debug, Default)]
+pub(super) struct Unread(HashMap<Chat, Listed>);
+
+impl Unread {
+    /// A chat is being read up to this row, which a list showed.
+    pub(super) fn begins(&mut self, chat: &Chat, last: &AfilnetRow, now: Instant) {
+        if let Some(known) = self.0.get_mut(chat) {
+            known.last = last.clone();
+        } else if self.0.len() < MOST {
+            let listed = Listed { last: last.clone(), since: now, failed: false, noted: false };
+            self.0.insert(chat.clone(), listed);
+        }
+    }
+
+    /// Its read failed, or did not show that row.
+    pub(super) fn failed(&mut self, chat: &Chat) {
+        if let Some(listed) = self.0.get_mut(chat) {
+            listed.failed = true;
+        }
+    }
+
+    /// It is read up to that row, or never will be.
+    pub(super) fn ends(&mut self, chat: &Chat) {
+        self.0.remove(chat);
+    }
+
+    /// Returns the chats of which a read has failed, with their last rows. Those that are as old as conversations are swept
+    /// for are left out from now on.
+    pub(super) fn failures(&mut self, now: Instant) -> HashMap<Chat, AfilnetRow> {
+        self.0.retain(|_, listed| now.duration_since(listed.since) < ACTIVE_FOR);
+        let failed = self.0.iter().filter(|(_, listed)| listed.failed);
+        failed.map(|(chat, listed)| (chat.clone(), listed.last.clone())).collect()
+    }
+
+    /// Returns whether the store is to know of a chat that no list shows now: the customer wrote there.
+    pub(super) fn is_to_note(&self, chat: &Chat) -> bool {
+        self.0.get(chat).is_some_and(|listed| !listed.noted && listed.last.direction != Direction::Outbound)
+    }
+
+    pub(super) fn noted(&mut self, chat: &Chat) {
+        if let Some(listed) = self.0.get_mut(chat) {
+            listed.noted = true;
+        }
+    }
+}
