@@ -39,6 +39,14 @@ pub(super) trait Tx {
     /// Returns those of these events that wait for another process to respond to the call that they belong to.
     async fn held_events(&mut self, events: &[i64]) -> Result<Vec<i64>, StoreError>;
 
+    /// Returns those of these contacts with which a conversation is stored.
+    async fn known_contacts(&mut self, channel: &str, contacts: Vec<String>) -> Result<Vec<String>, StoreError>;
+
+    /// Returns the stored form of an identity, short enough for the engine's index.
+    fn indexed(identity: &str) -> Cow<'_, str> {
+        identity.into()
+    }
+
     /// Returns the row of a statement that has one or none.
     async fn optional<R: FromRow>(
         &mut self,
@@ -101,6 +109,8 @@ from! {
     &'a str => |value| Self::Text(value.into()),
     String => |value| Self::Text(value.into()),
     &'a String => |value| Self::Text(value.as_str().into()),
+    &'a Option<i64> => |value| value.map_or(Self::NoInt, Self::Int),
+    &'a Option<String> => |value| value.as_deref().map_or(Self::NoText, |text| Self::Text(text.into())),
     Option<&'a str> => |value| value.map_or(Self::NoText, |text| Self::Text(text.into())),
     Option<String> => |value| value.map_or(Self::NoText, |text| Self::Text(text.into())),
 }

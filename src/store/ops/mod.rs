@@ -5,6 +5,7 @@ pub(super) mod admin;
 pub(super) mod conversations;
 pub(super) mod erase;
 pub(super) mod events;
+pub(super) mod inbound;
 pub(super) mod manual;
 pub(super) mod matches;
 pub(super) mod pending_question;

@@ -1,5 +1,6 @@
 //! One connection, and helpers of this engine's operations for it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use sqlx::postgres::{PgArguments, PgRow, PgTypeInfo, PgValueRef};
@@ -9,6 +10,7 @@ use sqlx::{
 };
 
 use super::sql;
+use crate::domain::ids::fingerprint;
 use crate::store::tx::{BoxError, Columns, Retention, Tx, Value, corrupt, table};
 use crate::store::{StoreError, tx};
 
@@ -187,6 +189,20 @@ impl Tx for Db {
     async fn held_events(&mut self, events: &[i64]) -> Result<Vec<i64>, StoreError> {
         let held: Vec<(i64,)> = Self::rows(self, sql::HELD, args![events.to_vec()]).await?;
         Ok(held.into_iter().map(|(event,)| event).collect())
+    }
+
+    async fn known_contacts(&mut self, channel: &str, contacts: Vec<String>) -> Result<Vec<String>, StoreError> {
+        let known: Vec<(String,)> = Self::rows(self, sql::KNOWN_CONTACTS, args![channel, contacts]).await?;
+        Ok(known.into_iter().map(|(contact,)| contact).collect())
+    }
+
+    /// PostgreSQL's index refuses texts beyond a third of a page, and Afilnet chooses its ids.
+    fn indexed(identity: &str) -> Cow<'_, str> {
+        const LONGEST: usize = 1000;
+        if identity.len() <= LONGEST {
+            return identity.into();
+        }
+        format!("{}…{}", identity.chars().take(100).collect::<String>(), fingerprint(&[identity])).into()
     }
 }
 

@@ -8,7 +8,6 @@ mod db;
 mod engine;
 mod in_doubt;
 mod in_doubt_commits;
-mod inbound;
 mod leases;
 mod notifier;
 mod open;
@@ -260,7 +259,7 @@ impl Store for PostgresStore {
     }
 
     async fn baseline_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
-        self.read(channel.clone(), |db, channel| Box::pin(inbound::baseline_ms(db, channel))).await
+        self.read(channel.clone(), |db, channel| Box::pin(ops::inbound::baseline_ms(db, channel))).await
     }
 
     async fn take_baseline(
@@ -273,7 +272,9 @@ impl Store for PostgresStore {
             "take_baseline",
             channel,
             (channel.clone(), conversations),
-            move |db, (channel, conversations)| Box::pin(inbound::take_baseline(db, channel, conversations, now_ms)),
+            move |db, (channel, conversations)| {
+                Box::pin(ops::inbound::take_baseline(db, channel, conversations, now_ms))
+            },
         )
         .await
     }
@@ -281,14 +282,14 @@ impl Store for PostgresStore {
     async fn note_unread(&self, channel: &ChannelName, chat: &Chat, unread: String) -> Result<(), StoreError> {
         let args = (channel.clone(), chat.clone(), unread);
         self.write_owned("note_unread", channel, args, |db, (channel, chat, unread)| {
-            Box::pin(inbound::note_unread(db, channel, chat, unread))
+            Box::pin(ops::inbound::note_unread(db, channel, chat, unread))
         })
         .await
     }
 
     async fn positions_of(&self, channel: &ChannelName, contact: &ContactId) -> Result<Vec<Position>, StoreError> {
         let of = (channel.clone(), contact.clone());
-        self.read(of, |db, (channel, contact)| Box::pin(inbound::positions_of(db, channel, contact))).await
+        self.read(of, |db, (channel, contact)| Box::pin(ops::inbound::positions_of(db, channel, contact))).await
     }
 
     async fn known_contacts(
@@ -297,25 +298,25 @@ impl Store for PostgresStore {
         contacts: Vec<ContactId>,
     ) -> Result<Vec<ContactId>, StoreError> {
         let of = (channel.clone(), contacts);
-        self.read(of, |db, (channel, contacts)| Box::pin(inbound::known_contacts(db, channel, contacts))).await
+        self.read(of, |db, (channel, contacts)| Box::pin(ops::inbound::known_contacts(db, channel, contacts))).await
     }
 
     async fn positions(&self, channel: &ChannelName) -> Result<Vec<Position>, StoreError> {
-        self.read(channel.clone(), |db, channel| Box::pin(inbound::positions(db, channel))).await
+        self.read(channel.clone(), |db, channel| Box::pin(ops::inbound::positions(db, channel))).await
     }
 
     async fn active_since(&self, channel: &ChannelName, since_ms: i64) -> Result<Vec<Chat>, StoreError> {
         let of = (channel.clone(), since_ms);
-        self.read(of, |db, (channel, since_ms)| Box::pin(inbound::active_since(db, channel, *since_ms))).await
+        self.read(of, |db, (channel, since_ms)| Box::pin(ops::inbound::active_since(db, channel, *since_ms))).await
     }
 
     async fn seen(&self, channel: &ChannelName, contact: &ContactId) -> Result<SeenRows, StoreError> {
         let of = (channel.clone(), contact.clone());
-        self.read(of, |db, (channel, contact)| Box::pin(inbound::seen(db, channel, contact))).await
+        self.read(of, |db, (channel, contact)| Box::pin(ops::inbound::seen(db, channel, contact))).await
     }
 
     async fn undecided(&self, channel: &ChannelName) -> Result<Vec<Chat>, StoreError> {
-        self.read(channel.clone(), |db, channel| Box::pin(inbound::undecided(db, channel))).await
+        self.read(channel.clone(), |db, channel| Box::pin(ops::inbound::undecided(db, channel))).await
     }
 
     async fn own_sends(
@@ -361,8 +362,9 @@ impl Store for PostgresStore {
 
     async fn record(&self, reading: ConversationRead) -> Result<Recorded, StoreError> {
         let channel = reading.channel.clone();
-        let outcome =
-            self.write_owned("record", &channel, reading, |db, reading| Box::pin(inbound::record(db, reading))).await;
+        let outcome = self
+            .write_owned("record", &channel, reading, |db, reading| Box::pin(ops::inbound::record(db, reading)))
+            .await;
         if may_be_committed(&outcome) && !matches!(outcome, Ok((Recorded { events: 0, .. }, _))) {
             self.wakeups.notify_events(&channel);
         }

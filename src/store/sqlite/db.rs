@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rusqlite::types::{FromSqlError, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Row, ToSql, params_from_iter};
 
-use crate::store::tx::{BoxError, Columns, FromRow, Retention, Tx, Value, corrupt, table};
+use crate::store::tx::{BoxError, Columns, FromRow, Retention, Tx, Value, corrupt, table, values};
 use crate::store::{StoreError, sql};
 
 /// The connection inside an operation of the writer, or on a reader. There is one writer, so nothing is locked, and one
@@ -48,6 +48,15 @@ impl Tx for SqliteTx<'_> {
 
     async fn held_events(&mut self, _: &[i64]) -> Result<Vec<i64>, StoreError> {
         Ok(Vec::new())
+    }
+
+    async fn known_contacts(&mut self, channel: &str, contacts: Vec<String>) -> Result<Vec<String>, StoreError> {
+        let mut known = Vec::new();
+        for contact in contacts {
+            let found: Vec<(String,)> = Tx::rows(self, sql::IS_KNOWN, values![channel, &contact]).await?;
+            known.extend((!found.is_empty()).then_some(contact));
+        }
+        Ok(known)
     }
 }
 

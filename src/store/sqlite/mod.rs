@@ -7,7 +7,6 @@ mod engine;
 mod files;
 mod guard;
 mod in_doubt;
-mod inbound;
 mod lock;
 mod open;
 mod open_error;
@@ -215,7 +214,7 @@ impl Store for SqliteStore {
 
     async fn baseline_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
         let channel = channel.clone();
-        self.read(move |db| inbound::baseline_ms(db, &channel)).await
+        self.read(move |db| at_once(ops::inbound::baseline_ms(&mut SqliteTx(db), &channel))).await
     }
 
     async fn take_baseline(
@@ -225,17 +224,23 @@ impl Store for SqliteStore {
         now_ms: i64,
     ) -> Result<(), StoreError> {
         let channel = channel.clone();
-        self.write("take_baseline", move |db| inbound::take_baseline(db, &channel, &conversations, now_ms)).await
+        self.write("take_baseline", move |db| {
+            at_once(ops::inbound::take_baseline(&mut SqliteTx(db), &channel, &conversations, now_ms))
+        })
+        .await
     }
 
     async fn note_unread(&self, channel: &ChannelName, chat: &Chat, unread: String) -> Result<(), StoreError> {
         let (channel, chat) = (channel.clone(), chat.clone());
-        self.write("note_unread", move |db| inbound::note_unread(db, &channel, &chat, &unread)).await
+        self.write("note_unread", move |db| {
+            at_once(ops::inbound::note_unread(&mut SqliteTx(db), &channel, &chat, &unread))
+        })
+        .await
     }
 
     async fn positions_of(&self, channel: &ChannelName, contact: &ContactId) -> Result<Vec<Position>, StoreError> {
         let (channel, contact) = (channel.clone(), contact.clone());
-        self.read(move |db| inbound::positions_of(db, &channel, &contact)).await
+        self.read(move |db| at_once(ops::inbound::positions_of(&mut SqliteTx(db), &channel, &contact))).await
     }
 
     async fn known_contacts(
@@ -244,27 +249,27 @@ impl Store for SqliteStore {
         contacts: Vec<ContactId>,
     ) -> Result<Vec<ContactId>, StoreError> {
         let channel = channel.clone();
-        self.read(move |db| inbound::known_contacts(db, &channel, contacts)).await
+        self.read(move |db| at_once(ops::inbound::known_contacts(&mut SqliteTx(db), &channel, &contacts))).await
     }
 
     async fn positions(&self, channel: &ChannelName) -> Result<Vec<Position>, StoreError> {
         let channel = channel.clone();
-        self.read(move |db| inbound::positions(db, &channel)).await
+        self.read(move |db| at_once(ops::inbound::positions(&mut SqliteTx(db), &channel))).await
     }
 
     async fn active_since(&self, channel: &ChannelName, since_ms: i64) -> Result<Vec<Chat>, StoreError> {
         let channel = channel.clone();
-        self.read(move |db| inbound::active_since(db, &channel, since_ms)).await
+        self.read(move |db| at_once(ops::inbound::active_since(&mut SqliteTx(db), &channel, since_ms))).await
     }
 
     async fn seen(&self, channel: &ChannelName, contact: &ContactId) -> Result<SeenRows, StoreError> {
         let (channel, contact) = (channel.clone(), contact.clone());
-        self.read(move |db| inbound::seen(db, &channel, &contact)).await
+        self.read(move |db| at_once(ops::inbound::seen(&mut SqliteTx(db), &channel, &contact))).await
     }
 
     async fn undecided(&self, channel: &ChannelName) -> Result<Vec<Chat>, StoreError> {
         let channel = channel.clone();
-        self.read(move |db| inbound::undecided(db, &channel)).await
+        self.read(move |db| at_once(ops::inbound::undecided(&mut SqliteTx(db), &channel))).await
     }
 
     async fn own_sends(
@@ -310,7 +315,8 @@ impl Store for SqliteStore {
 
     async fn record(&self, reading: ConversationRead) -> Result<Recorded, StoreError> {
         let channel = reading.channel.clone();
-        let (recorded, shown) = self.write("record", move |db| inbound::record(db, &reading)).await?;
+        let (recorded, shown) =
+            self.write("record", move |db| at_once(ops::inbound::record(&mut SqliteTx(db), &reading))).await?;
         if recorded.events > 0 {
             self.wakeups.notify_events(&channel);
         }
