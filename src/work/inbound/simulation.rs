@@ -60,6 +60,9 @@ fn a_world_that_rewrites_is_told_nothing_twice_and_loses_nothing() {
         if rewritings.is_empty() {
             tallies.entry("(faithful)".to_owned()).or_default().add(&outcome);
         }
+        if outcome.list_cut {
+            tallies.entry("(list cut)".to_owned()).or_default().add(&outcome);
+        }
         for rewriting in &rewritings {
             tallies.entry(format!("{rewriting:?}")).or_default().add(&outcome);
         }

@@ -183,17 +183,21 @@ impl Bridge {
         let now_ms = world.now_ms;
         let rereads = self.reread_ms.is_some_and(|reread_ms| reread_ms <= now_ms);
         let resyncs = now_ms >= self.resynced_ms + RESYNC_MS;
-        let Some(last) = world.last() else { return };
-        let in_sync =
-            self.read_to.as_deref().and_then(RowFingerprint::parse).is_some_and(|known| known.still_is(&last));
+        if !world.shows_any() {
+            return;
+        }
+        // What the list does not show is read with the sweep alone, and for what waits.
+        let last = world.last();
+        let read_to = self.read_to.as_deref().and_then(RowFingerprint::parse);
+        let in_sync = last.as_ref().is_none_or(|last| read_to.as_ref().is_some_and(|known| known.still_is(last)));
         if !in_sync || rereads || resyncs {
             self.reads += u64::from(!resyncs);
             if resyncs {
                 self.resynced_ms = now_ms;
             }
             let shown = self.read(world, None);
-            let mark = RowFingerprint::of(&last);
-            if shown.iter().any(|row| mark.is(row)) {
+            let mark = last.as_ref().map(RowFingerprint::of);
+            if let Some(mark) = mark.filter(|mark| shown.iter().any(|row| mark.is(row))) {
                 self.read_to = Some(mark.to_text());
             }
             self.previous_ms = Some(now_ms);
@@ -505,6 +509,7 @@ impl Bridge {
             unconfirmed: in_state(State::Unconfirmed),
             repeated: self.repeated,
             explained: 0,
+            list_cut: false,
             faults,
         }
     }

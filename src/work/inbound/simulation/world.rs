@@ -1,10 +1,11 @@
 //! A made-up Afilnet with one conversation, those who write in it, and the ledger of what really happened.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
-use rand::Rng as _;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
+use rand::{Rng as _, SeedableRng as _};
 
 use super::bridge::{Bridge, Told};
 use crate::domain::{AfilnetRow, Direction, RowTime};
@@ -47,6 +48,8 @@ pub(super) struct Outcome {
     pub(super) repeated: u64,
     /// Rows of the panel that a send of the bridge explained.
     pub(super) explained: u64,
+    /// The list did not show the conversation for some time.
+    pub(super) list_cut: bool,
     pub(super) faults: Vec<String>,
 }
 
@@ -59,6 +62,8 @@ pub(super) struct World {
     /// How often each message of an agent was carried out.
     pub(super) carried_out: Vec<u32>,
     window: usize,
+    /// While others write, a cut list does not show this conversation.
+    unlisted_ms: Option<Range<i64>>,
     lag_ms: i64,
     started_ms: i64,
     reads: u64,
@@ -81,6 +86,13 @@ impl World {
         let lag_ms = if rewritings.contains(&Rewriting::RowsLate) { rng.random_range(5..40) * 1000 } else { 0 };
         let window = if rng.random_ratio(1, 5) { 20 } else { usize::MAX };
         let started_ms = 1_700_000_000_000;
+        // Of a generator of its own: worlds whose list is whole are what they were without.
+        let mut lists = StdRng::seed_from_u64(rng.clone().random::<u64>() ^ 1);
+        let unlisted_ms = lists.random_ratio(1, 5).then(|| {
+            let from_ms = started_ms + lists.random_range(5_000..60_000);
+            let ends = lists.random_ratio(1, 2);
+            from_ms..if ends { from_ms + lists.random_range(20_000..150_000) } else { i64::MAX }
+        });
         Self {
             rng,
             rewritings,
@@ -89,6 +101,7 @@ impl World {
             agents: Vec::new(),
             carried_out: Vec::new(),
             window,
+            unlisted_ms,
             lag_ms,
             started_ms,
             reads: 0,
@@ -130,9 +143,17 @@ impl World {
         page
     }
 
-    /// The row that the list of conversations shows: the newest.
+    /// Returns whether a read shows any row.
+    pub(super) fn shows_any(&self) -> bool {
+        self.rows.iter().any(|row| row.visible_ms <= self.now_ms)
+    }
+
+    /// The row that the list of conversations shows: the newest. `None` where it does not show the conversation.
     pub(super) fn last(&mut self) -> Option<AfilnetRow> {
         let now_ms = self.now_ms;
+        if self.unlisted_ms.as_ref().is_some_and(|unlisted| unlisted.contains(&now_ms)) {
+            return None;
+        }
         let shown = self.rows.iter().filter(|row| row.visible_ms <= now_ms).count();
         let at = self.rows.iter().rposition(|row| row.visible_ms <= now_ms)?;
         self.reads += 1;
@@ -213,6 +234,7 @@ impl World {
             bridge.tick(&mut self);
         }
         let mut outcome = self.judge(&bridge);
+        outcome.list_cut = self.unlisted_ms.is_some();
         let unstable = self.has(Rewriting::IdsAtEveryRead) || self.has(Rewriting::IdsOfPlaces);
         if bridge.reads > reads + 1 && !unstable {
             outcome.faults.push(format!("{} reads of a conversation in which nothing changes", bridge.reads - reads));
