@@ -12,7 +12,7 @@ use super::limits::call_permit::Account;
 use crate::config::{DirectionBy, FirstRun, OnUnconfirmed};
 use crate::domain::{
     AfilnetRow, ContactId, Content, Delivery, Destination, Event, IdType, Language, LeaseDeadline, Messenger,
-    ReadError, RetryPolicy, Template, Verdict, Webhook,
+    ReadError, RetryPolicy, Template, Verdict, Webhook, Wording, Wordings,
 };
 use crate::store::Store;
 
@@ -21,19 +21,29 @@ pub(super) struct Nobody;
 
 #[async_trait]
 impl Messenger for Nobody {
-    fn parts(&self, _: &Content) -> u32 {
+    fn wordings(&self) -> Wordings {
+        Wordings::default()
+    }
+    fn parts(&self, _: &Content, _: Option<&Wording>) -> u32 {
         1
     }
-    fn words(&self, _: &Content, _: u32) -> Option<String> {
+    fn words(&self, _: &Content, _: u32, _: Option<&Wording>) -> Option<String> {
         None
     }
-    async fn send(&self, _: &Destination, _: &Content, _: u32) -> Verdict {
+    async fn send(&self, _: &Destination, _: &Content, _: u32, _: Option<&Wording>) -> Verdict {
         unreachable!("nothing is sent to nobody")
     }
-    fn template(&self, _: &Content, _: u32) -> Option<Template> {
+    fn template(&self, _: &Content, _: u32, _: Option<&Wording>) -> Option<Template> {
         None
     }
-    async fn send_filled(&self, _: &Destination, _: &Content, _: u32, _: &SecretString) -> Verdict {
+    async fn send_filled(
+        &self,
+        _: &Destination,
+        _: &Content,
+        _: u32,
+        _: Option<&Wording>,
+        _: &SecretString,
+    ) -> Verdict {
         unreachable!("nothing is sent to nobody")
     }
     async fn chats(&self) -> Result<Vec<AfilnetRow>, ReadError> {

@@ -7,7 +7,7 @@ use super::db::{Count, Db, args, corrupt, decode, failed};
 use super::matches;
 use super::outbound::{follow_head, notice};
 use crate::domain::reconcile::numbering_area;
-use crate::domain::{ChannelName, Fault};
+use crate::domain::{ChannelName, Fault, Wording};
 use crate::store::{
     Attempt, Decision, Epoch, Evidence, FailureStreak, InDoubtSend, Interrupted, LookupResult, StoreError, rules, sql,
 };
@@ -62,6 +62,7 @@ fn in_doubt(channel: &ChannelName, r: &PgRow) -> Result<InDoubtSend, StoreError>
         m_id: decode("outbound", &text(4)?)?,
         channel: channel.clone(),
         content: content.map_err(|error| corrupt("outbound")(Box::new(error)))?,
+        wording: r.try_get::<Option<String>, _>(22).map_err(&bad)?.map(Wording::new),
         part: count(6)?,
         number: count(7)?,
         epoch: Epoch(time(8)?),

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use super::db::{Count, Db, args, corrupt, decode};
-use crate::domain::MId;
 use crate::domain::matching::{Match, ShownAs};
+use crate::domain::{MId, Wording};
 use crate::store::reading::{earliest_ms, verdict_of};
 use crate::store::{NewRow, OwnSend, StoreError, rules, sent_forms, sql};
 
@@ -53,7 +53,7 @@ pub(super) async fn own_sends(
     contact: &str,
     limit: usize,
 ) -> Result<Vec<OwnSend>, StoreError> {
-    type Row = (String, String, Count, String, String, i64, i64, i64, Count, Option<String>);
+    type Row = (String, String, Count, String, String, i64, i64, i64, Count, Option<String>, Option<String>);
 
     let matched_sends: Vec<(String,)> = db.rows(sql::MATCHES, args![channel, contact]).await?;
     let matched_sends: HashSet<String> = matched_sends.into_iter().map(|(matched,)| matched).collect();
@@ -71,6 +71,7 @@ pub(super) async fn own_sends(
         began_ms,
         Count(attempt),
         forms,
+        wording,
     ) in messages
     {
         let parts = if matches!(doubt.as_str(), "queued" | "failed") { current } else { current + 1 };
@@ -83,7 +84,18 @@ pub(super) async fn own_sends(
             let verdict = verdict_of(&state, part < current);
             let earliest_ms = earliest_ms(accepted_ms, began_ms, attempt, current);
             let (m_id, sent_forms) = (decode("outbound", &m_id)?, sent_forms::of(forms.as_deref(), part)?);
-            sends.push(OwnSend { m_id, content, part, verdict, at_ms, earliest_ms, shown_rewritten, sent_forms });
+            let wording = wording.clone().map(Wording::new);
+            sends.push(OwnSend {
+                m_id,
+                content,
+                wording,
+                part,
+                verdict,
+                at_ms,
+                earliest_ms,
+                shown_rewritten,
+                sent_forms,
+            });
         }
     }
     sends.reverse();

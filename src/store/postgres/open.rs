@@ -21,6 +21,7 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "0004_sent_forms", include_str!("../migrations/postgres/0004_sent_forms.sql")),
     (5, "0005_rewriting", include_str!("../migrations/postgres/0005_rewriting.sql")),
     (6, "0006_destinations", include_str!("../migrations/postgres/0006_destinations.sql")),
+    (7, "0007_wording", include_str!("../migrations/postgres/0007_wording.sql")),
 ];
 
 /// Longest wait for the server when the process starts.

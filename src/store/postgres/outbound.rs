@@ -5,7 +5,7 @@ use super::db::{Count, Db, args, corrupt, decode};
 use super::{events, matches, pending_question, sql as engine_sql};
 use crate::domain::clock::{millis, wall_ms};
 use crate::domain::matching::SentForm;
-use crate::domain::{ChannelName, Content, Event, EventBody, Fault, MId, StatusValue};
+use crate::domain::{ChannelName, Content, Event, EventBody, Fault, MId, StatusValue, Wording, Wordings};
 use crate::store::{Attempt, Epoch, FailureStreak, NewOutbound, Settlement, StoreError, rules, sent_forms, sql};
 
 /// Adds a message, last of its conversation, which is locked. Returns whether others are queued before it.
@@ -28,6 +28,7 @@ pub(super) struct BeginRequest {
     pub(super) now_ms: i64,
     pub(super) live_since_ms: i64,
     pub(super) limit: u32,
+    pub(super) wordings: Wordings,
     /// Messages that earlier calls may have begun without their reply having arrived.
     pub(super) maybe_claimed: Vec<i64>,
     /// Messages that this call has begun so far, in case the reply to its commit is lost.
@@ -117,8 +118,11 @@ async fn lanes(db: &mut Db, request: &BeginRequest) -> Result<Vec<Lane>, StoreEr
 
 /// Marks the head of a lane `sending` and returns it.
 async fn start(db: &mut Db, request: &BeginRequest, head: i64, lane: &Lane) -> Result<Option<Attempt>, StoreError> {
-    type Row = (String, Option<String>, Count, Count, i64, String, Option<String>, Count, i64, Option<i64>);
-    let found: Option<Row> = db.optional(sql::BEGIN, args![request.epoch.0, request.now_ms, head]).await?;
+    type Row =
+        (String, Option<String>, Count, Count, i64, String, Option<String>, Count, i64, Option<i64>, Option<String>);
+    let Wordings { of_locations, of_others } = &request.wordings;
+    let values = args![request.epoch.0, request.now_ms, of_locations.as_str(), of_others.as_str(), head];
+    let found: Option<Row> = db.optional(sql::BEGIN, values).await?;
     let Some((
         m_id,
         content,
@@ -130,6 +134,7 @@ async fn start(db: &mut Db, request: &BeginRequest, head: i64, lane: &Lane) -> R
         Count(count),
         since_ms,
         unknown_ms,
+        wording,
     )) = found
     else {
         return Ok(None);
@@ -145,6 +150,7 @@ async fn start(db: &mut Db, request: &BeginRequest, head: i64, lane: &Lane) -> R
         contact: decode("conversations", &lane.contact)?,
         destination: decode("conversations", &lane.destination)?,
         content,
+        wording: wording.map(Wording::new),
         part,
         number,
         epoch: request.epoch,

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use rusqlite::{Connection, params};
 
 use super::{corrupt, decode, one, rows};
-use crate::domain::MId;
 use crate::domain::matching::{Match, ShownAs};
+use crate::domain::{MId, Wording};
 use crate::store::reading::{earliest_ms, verdict_of};
 use crate::store::{NewRow, OwnSend, StoreError, rules, sent_forms, sql};
 
@@ -55,17 +55,19 @@ pub(super) fn own_sends(
     contact: &str,
     limit: usize,
 ) -> Result<Vec<OwnSend>, StoreError> {
-    type Row = (String, String, u32, String, String, i64, i64, i64, u32, Option<String>);
+    type Row = (String, String, u32, String, String, i64, i64, i64, u32, Option<String>, Option<String>);
 
     let matched_sends: HashSet<String> =
         rows(db, sql::MATCHES, params![channel, contact], |r| r.get(0))?.into_iter().collect();
     let most = i64::try_from(limit).unwrap_or(i64::MAX);
     let messages: Vec<Row> = rows(db, sql::MAYBE_SENT, params![channel, contact, most], |r| {
         let (m_id, content, part, doubt, state) = (r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?);
-        Ok((m_id, content, part, doubt, state, r.get(5)?, r.get(6)?, r.get(7)?, r.get(8)?, r.get(9)?))
+        let (at_ms, accepted_ms, began_ms, attempt) = (r.get(5)?, r.get(6)?, r.get(7)?, r.get(8)?);
+        Ok((m_id, content, part, doubt, state, at_ms, accepted_ms, began_ms, attempt, r.get(9)?, r.get(10)?))
     })?;
     let mut sends = Vec::new();
-    'newest_first: for (m_id, content, current, doubt, state, at_ms, accepted_ms, began_ms, attempt, forms) in messages
+    'newest_first: for (m_id, content, current, doubt, state, at_ms, accepted_ms, began_ms, attempt, forms, wording) in
+        messages
     {
         let parts = if matches!(doubt.as_str(), "queued" | "failed") { current } else { current + 1 };
         for part in (0..parts).rev().filter(|part| !matched_sends.contains(&stored(&m_id, *part))) {
@@ -77,7 +79,18 @@ pub(super) fn own_sends(
             let verdict = verdict_of(&state, part < current);
             let earliest_ms = earliest_ms(accepted_ms, began_ms, attempt, current);
             let (m_id, sent_forms) = (decode("outbound", &m_id)?, sent_forms::of(forms.as_deref(), part)?);
-            sends.push(OwnSend { m_id, content, part, verdict, at_ms, earliest_ms, shown_rewritten, sent_forms });
+            let wording = wording.clone().map(Wording::new);
+            sends.push(OwnSend {
+                m_id,
+                content,
+                wording,
+                part,
+                verdict,
+                at_ms,
+                earliest_ms,
+                shown_rewritten,
+                sent_forms,
+            });
         }
     }
     sends.reverse();

@@ -24,6 +24,7 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (4, "0004_sent_forms", include_str!("../migrations/sqlite/0004_sent_forms.sql")),
     (5, "0005_rewriting", include_str!("../migrations/sqlite/0005_rewriting.sql")),
     (6, "0006_destinations", include_str!("../migrations/sqlite/0006_destinations.sql")),
+    (7, "0007_wording", include_str!("../migrations/sqlite/0007_wording.sql")),
 ];
 
 /// Added to the number of the last step in a store that was copied to another engine. Versions that know nothing of copies
@@ -251,7 +252,7 @@ mod tests {
         drop(old);
         let (db, _lock) = writer(&file).unwrap();
         let kept: (String, Option<String>) =
-            db.query_row("SELECT m_id, sent_to FROM outbound", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+            db.query_row("SELECT m_id, wording FROM outbound", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
         assert_eq!(kept, ("m".to_owned(), None));
     }
 

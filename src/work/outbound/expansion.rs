@@ -39,7 +39,8 @@ impl Expansion {
 
     /// The words of the call that this attempt makes, stored as far as they are kept.
     pub(super) async fn words(&self, attempt: &Attempt, stop: &CancellationToken) -> Words {
-        let Some(template) = self.messenger.template(&attempt.content, attempt.part) else { return Words::AsWritten };
+        let template = self.messenger.template(&attempt.content, attempt.part, attempt.wording.as_ref());
+        let Some(template) = template else { return Words::AsWritten };
         let filled = template.fill(&self.replacements(attempt, &template).await);
         let placeholders = template.placeholders();
         for at in filled.too_long {

@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 use super::expansion::{Expansion, Words};
 use super::outcome::{judge, report};
 use crate::domain::clock::{millis, now_ms};
-use crate::domain::{Fault, LeaseDeadline, Messenger, Verdict};
+use crate::domain::{Fault, LeaseDeadline, Messenger, Verdict, Wordings};
 use crate::store::{Attempt, ChannelWakeups, Epoch, FirstVerdict, Settlement, Store, StoreError};
 use crate::telemetry::metrics;
 use crate::work::channel::{Channel, ChannelSettings};
@@ -26,6 +26,7 @@ pub(in crate::work) struct Sender {
     settings: Arc<ChannelSettings>,
     store: Arc<dyn Store>,
     messenger: Arc<dyn Messenger>,
+    wordings: Wordings,
     expansion: Option<Expansion>,
     deadline: LeaseDeadline,
     calls: Arc<AfilnetCalls>,
@@ -49,6 +50,7 @@ impl Sender {
             settings: Arc::clone(&channel.settings),
             store: Arc::clone(&ports.store),
             messenger: Arc::clone(&ports.messenger),
+            wordings: ports.messenger.wordings(),
             expansion: Expansion::new(ports),
             deadline: ports.deadline.clone(),
             calls: Arc::clone(&state.calls),
@@ -103,7 +105,14 @@ impl Sender {
         let limit = u32::try_from(permits.len()).unwrap_or(TAKE);
         let begun = self
             .store
-            .begin(&self.settings.name, self.epoch, now_ms, now_ms - millis(self.settings.live_for), limit)
+            .begin(
+                &self.settings.name,
+                self.epoch,
+                now_ms,
+                now_ms - millis(self.settings.live_for),
+                limit,
+                &self.wordings,
+            )
             .await;
         let mut permits = permits.into_iter();
         for attempt in begun.iter().flatten() {
@@ -126,10 +135,11 @@ impl Sender {
         let started = Instant::now();
         let (messenger, sent) = (Arc::clone(&self.messenger), attempt.clone());
         let call = async move {
+            let wording = sent.wording.as_ref();
             match words {
-                Words::AsWritten => Some(messenger.send(&sent.destination, &sent.content, sent.part).await),
+                Words::AsWritten => Some(messenger.send(&sent.destination, &sent.content, sent.part, wording).await),
                 Words::Filled(words) => {
-                    Some(messenger.send_filled(&sent.destination, &sent.content, sent.part, &words).await)
+                    Some(messenger.send_filled(&sent.destination, &sent.content, sent.part, wording, &words).await)
                 }
                 Words::Dropped => None,
             }
