@@ -123,7 +123,9 @@ pub(super) const REQUEUE: &str = "UPDATE outbound SET state = 'queued', due_ms =
 pub(super) const ENDED: &str = "UPDATE outbound SET state = $1, done_ms = $2, fault = $3, told = 2 \
      WHERE id = $4 AND state = $5 AND part = $6 AND attempt = $7 AND epoch = $8";
 
-pub(super) const SET_UNKNOWN: &str = "UPDATE outbound SET state = 'unknown', fault = $1, unknown_ms = $2, look_ms = $3 \
+/// ` !`: the forms in front of it may have been sent (`sent_forms`). No form: NULL, which stays NULL.
+pub(super) const SET_UNKNOWN: &str = "UPDATE outbound SET state = 'unknown', fault = $1, unknown_ms = $2, look_ms = $3, \
+     sent_forms = sent_forms || ' !' \
      WHERE id = $4 AND state = $5 AND part = $6 AND attempt = $7 AND epoch = $8";
 
 pub(super) const MARK_UNREADABLE: &str = "UPDATE outbound SET state = 'failed', done_ms = $1, fault = $2 \
@@ -133,7 +135,8 @@ pub(super) const LEFT_SENDING: &str = "SELECT o.id, o.conversation, o.m_id, c.co
      FROM outbound o JOIN conversations c ON c.id = o.conversation \
      WHERE o.state = 'sending' AND c.channel = $1 AND o.epoch < $2";
 
-pub(super) const MARK_UNKNOWN: &str = "UPDATE outbound SET state = 'unknown', fault = $1, unknown_ms = $2, look_ms = $3 \
+pub(super) const MARK_UNKNOWN: &str = "UPDATE outbound SET state = 'unknown', fault = $1, unknown_ms = $2, look_ms = $3, \
+     sent_forms = sent_forms || ' !' \
      WHERE id = $4 AND state = 'sending'";
 
 pub(super) const DUE_LOOKS: &str = "SELECT o.id, o.conversation, c.contact, COALESCE(o.sent_to, c.destination), o.m_id, o.content, o.part, \

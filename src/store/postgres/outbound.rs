@@ -178,7 +178,7 @@ pub(super) async fn note_sent_form(db: &mut Db, attempt: &Attempt, form: &SentFo
     let Attempt { outbound_id, conversation, part, number, epoch, .. } = attempt;
     db.lock(*conversation).await?;
     let stored: Option<String> = db.one(sql::SENT_FORMS, args![outbound_id]).await?;
-    let forms = sent_forms::with(stored.as_deref(), attempt, form.clone())?;
+    let forms = sent_forms::with(stored.as_deref(), attempt, form)?;
     db.change(sql::NOTE_SENT_FORMS, args![forms, outbound_id, part, number, epoch.0]).await
 }
 

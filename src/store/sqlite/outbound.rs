@@ -142,7 +142,7 @@ fn mark_unreadable(db: &Connection, head: Option<i64>, error: &StoreError, now_m
 
 pub(super) fn note_sent_form(db: &Connection, attempt: &Attempt, form: &SentForm) -> Result<(), StoreError> {
     let stored: Option<String> = one(db, sql::SENT_FORMS, params![attempt.outbound_id])?;
-    let forms = sent_forms::with(stored.as_deref(), attempt, form.clone())?;
+    let forms = sent_forms::with(stored.as_deref(), attempt, form)?;
     let Attempt { outbound_id, part, number, epoch, .. } = attempt;
     change(db, sql::NOTE_SENT_FORMS, params![forms, outbound_id, part, number, epoch.0])
 }
