@@ -145,13 +145,19 @@ impl AfilnetClient {
         let Some(call) = call else {
             return Verdict::Refused { fault: Fault::Other("NO_SUCH_PART".into()) };
         };
-        let mut parameters = self.of_channel(call.method());
-        parameters.push(("destination", to.as_str()));
-        parameters.extend(call.parameters());
+        let parameters = self.of_send(to, &call);
         let outcome = self.exchange(&parameters, &mut Intake::of(intake::SMALL)).await;
         let verdict = classify(outcome, &self.withheld(&parameters));
         self.count(&parameters, verdict.fault());
         verdict
+    }
+
+    /// Returns the parameters of a call that sends.
+    fn of_send<'a>(&'a self, to: &'a Destination, call: &'a SendCall) -> Vec<(&'a str, &'a str)> {
+        let mut parameters = self.of_channel(call.method());
+        parameters.push(("destination", to.as_str()));
+        parameters.extend(call.parameters());
+        parameters
     }
 
     /// Returns `class`, `method` and the channel, the first parameters of calls about conversations.
@@ -325,6 +331,11 @@ impl Messenger for AfilnetClient {
 
     fn template(&self, content: &Content, part: u32, wording: Option<&Wording>) -> Option<Template> {
         self.worded(content, part, wording)?.template
+    }
+
+    fn fits(&self, to: &Destination, content: &Content, part: u32, wording: Option<&Wording>, words: &str) -> bool {
+        let call = self.worded(content, part, wording).map(|worded| worded.call.saying(words));
+        call.is_none_or(|call| self.transport.fits(&self.of_send(to, &call)))
     }
 
     async fn send_filled(

@@ -29,6 +29,9 @@ pub(crate) trait Messenger: Send + Sync {
     /// fills in none.
     fn template(&self, content: &Content, part: u32, wording: Option<&Wording>) -> Option<Template>;
 
+    /// Returns whether the call can be made with `words` in place of those of the template, as long as they are.
+    fn fits(&self, to: &Destination, content: &Content, part: u32, wording: Option<&Wording>, words: &str) -> bool;
+
     /// As [`Self::send`], with `words` in place of those of the template.
     async fn send_filled(
         &self,

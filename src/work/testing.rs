@@ -36,6 +36,9 @@ impl Messenger for Nobody {
     fn template(&self, _: &Content, _: u32, _: Option<&Wording>) -> Option<Template> {
         None
     }
+    fn fits(&self, _: &Destination, _: &Content, _: u32, _: Option<&Wording>, _: &str) -> bool {
+        true
+    }
     async fn send_filled(
         &self,
         _: &Destination,

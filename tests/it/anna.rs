@@ -803,3 +803,35 @@ async fn what_waits_for_anna_at_a_stop_or_a_reload_goes_out_once_and_is_never_in
         house.check();
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_makes_a_url_too_long_gives_way_to_its_fallback() {
+    let anna = anna(Options::default());
+    let mut house = over(house(&anna), "get").set("ANNA__FALLBACK_URL", "https://h.io/");
+    let bridge = house.start().await;
+    let (mut filled, mut fallbacks, mut refused) = (0, 0, 0);
+    for length in (2300..2900).step_by(20) {
+        let text = format!("{} {{{{anna.chat_url}}}}", "x".repeat(length));
+        let outcome = house.agent(&bridge, &contact(1), &text).await;
+        let texts = house.afilnet.texts(&contact(1)[1..]);
+        if outcome.status == 400 {
+            refused += 1;
+            assert_eq!(texts.len(), filled + fallbacks, "nothing arrived");
+            continue;
+        }
+        assert_eq!((outcome.status, refused), (200, 0), "{length}: {}", outcome.body);
+        let link = texts[filled + fallbacks].rsplit_once(' ').unwrap().1.to_owned();
+        if link == "https://h.io/" {
+            fallbacks += 1;
+        } else {
+            assert_eq!((Some(&link), fallbacks), (chat_links(&anna).last(), 0), "{length}");
+            filled += 1;
+        }
+    }
+    assert!(filled > 0 && fallbacks > 0 && refused > 0, "{filled} links, {fallbacks} fallbacks, {refused} refused");
+    let counted = "bridge_anna_fallbacks_total{channel=\"support\",placeholder=\"chat_url\",reason=\"too_long\"}";
+    #[expect(clippy::cast_precision_loss, reason = "small")]
+    let expected = fallbacks as f64;
+    assert_eq!(value(&metrics(&bridge), counted), expected);
+    assert_eq!(house.bonychat.violations(), []);
+}

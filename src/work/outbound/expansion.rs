@@ -40,10 +40,18 @@ impl Expansion {
         template: &Template,
         stop: &CancellationToken,
     ) -> Option<SecretString> {
-        let filled = template.fill(&self.replacements(attempt, template).await);
+        let Attempt { destination, content, part, wording, .. } = attempt;
+        let fits = |words: &str| self.messenger.fits(destination, content, *part, wording.as_ref(), words);
+        let filled = template.fill(&self.replacements(attempt, template).await, fits);
         let placeholders = template.placeholders();
-        for at in filled.too_long {
-            metrics::anna::fallback(&attempt.channel, placeholders[at].wanted.name(), "too_long");
+        // What does not fit with its fallbacks either is refused, and none of them is sent.
+        for at in filled.too_long.iter().filter(|_| fits(filled.words.expose_secret())) {
+            let name = placeholders[*at].wanted.name();
+            metrics::anna::fallback(&attempt.channel, name, "too_long");
+            tracing::warn!(channel_name = %attempt.channel, message_id = %attempt.m_id, placeholder = name,
+                reason = "too_long",
+                "message `{}` goes out with the fallback of {{{{anna.{name}}}}}: there is no room for what AnnA gave",
+                attempt.m_id);
         }
         let form = sent_form(attempt.part, rand::random(), filled.words.expose_secret());
         loop {

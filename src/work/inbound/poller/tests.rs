@@ -76,6 +76,10 @@ impl Messenger for Fake {
         None
     }
 
+    fn fits(&self, _: &Destination, _: &Content, _: u32, _: Option<&Wording>, _: &str) -> bool {
+        true
+    }
+
     async fn send_filled(
         &self,
         to: &Destination,

@@ -41,6 +41,9 @@ impl Messenger for Taker {
         let Content::Text { text } = content else { return None };
         Some(Template::new(pieces(text.as_str())?, 100))
     }
+    fn fits(&self, _: &Destination, _: &Content, _: u32, _: Option<&Wording>, _: &str) -> bool {
+        true
+    }
     async fn send_filled(
         &self,
         _: &Destination,
