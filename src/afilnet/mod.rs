@@ -17,7 +17,9 @@ mod translate;
 mod transport;
 mod wire;
 mod withheld;
+mod wording;
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -38,7 +40,8 @@ use self::withheld::Withheld;
 use crate::config;
 use crate::crashpoint;
 use crate::domain::{
-    AfilnetRow, Content, Destination, Fault, Language, LeaseDeadline, Messenger, Platform, ReadError, Template, Verdict,
+    AfilnetRow, Content, Destination, Fault, Language, LeaseDeadline, Messenger, Platform, ReadError, Template,
+    Verdict, Wording, Wordings,
 };
 use crate::telemetry::metrics;
 
@@ -57,7 +60,7 @@ pub(crate) struct AfilnetClient {
     platform_id: String,
     timeout: Duration,
     zone: TimeZone,
-    wording: Formatter,
+    formatter: Formatter,
     unreadable_rows: AtomicU64,
     /// Most bytes of a list.
     answer_limit: usize,
@@ -85,7 +88,7 @@ impl AfilnetClient {
             platform_id: channel.platform_id.as_str().to_owned(),
             timeout: channel.afilnet.timeout,
             zone: channel.afilnet.time_zone.clone(),
-            wording: Formatter {
+            formatter: Formatter {
                 text_limit: channel.text_limit,
                 number_quick_replies: outbound.number_quick_replies,
                 location_text: outbound.location_text.clone(),
@@ -126,22 +129,35 @@ impl AfilnetClient {
         self.unreadable_rows.load(Ordering::Relaxed)
     }
 
-    fn worded(&self, content: &Content, part: u32) -> Option<Worded> {
-        self.wording.worded(content).into_iter().nth(usize::try_from(part).ok()?)
+    /// Returns how a message is put into words: as when its first part was begun, where that is known.
+    fn formatter(&self, wording: Option<&Wording>) -> Cow<'_, Formatter> {
+        let then = wording.and_then(|wording| self.formatter.of(wording));
+        then.map_or(Cow::Borrowed(&self.formatter), Cow::Owned)
     }
 
-    /// Makes one call that sends. `None`: its limit or template was changed between two parts; the rest cannot be determined.
+    fn worded(&self, content: &Content, part: u32, wording: Option<&Wording>) -> Option<Worded> {
+        self.formatter(wording).worded(content).into_iter().nth(usize::try_from(part).ok()?)
+    }
+
+    /// Makes one call that sends. `None`: there is no such part by the settings of now, and those of its first part are not
+    /// known.
     async fn make(&self, to: &Destination, call: Option<SendCall>) -> Verdict {
         let Some(call) = call else {
             return Verdict::Refused { fault: Fault::Other("NO_SUCH_PART".into()) };
         };
-        let mut parameters = self.of_channel(call.method());
-        parameters.push(("destination", to.as_str()));
-        parameters.extend(call.parameters());
+        let parameters = self.of_send(to, &call);
         let outcome = self.exchange(&parameters, &mut Intake::of(intake::SMALL)).await;
         let verdict = classify(outcome, &self.withheld(&parameters));
         self.count(&parameters, verdict.fault());
         verdict
+    }
+
+    /// Returns the parameters of a call that sends.
+    fn of_send<'a>(&'a self, to: &'a Destination, call: &'a SendCall) -> Vec<(&'a str, &'a str)> {
+        let mut parameters = self.of_channel(call.method());
+        parameters.push(("destination", to.as_str()));
+        parameters.extend(call.parameters());
+        parameters
     }
 
     /// Returns `class`, `method` and the channel, the first parameters of calls about conversations.
@@ -294,27 +310,43 @@ impl AfilnetClient {
 
 #[async_trait]
 impl Messenger for AfilnetClient {
-    fn parts(&self, content: &Content) -> u32 {
-        u32::try_from(self.wording.worded(content).len()).unwrap_or(u32::MAX)
+    fn wordings(&self) -> Wordings {
+        self.formatter.wordings()
     }
 
-    fn words(&self, content: &Content, part: u32) -> Option<String> {
-        match self.worded(content, part)?.call {
+    fn parts(&self, content: &Content, wording: Option<&Wording>) -> u32 {
+        u32::try_from(self.formatter(wording).worded(content).len()).unwrap_or(u32::MAX)
+    }
+
+    fn words(&self, content: &Content, part: u32, wording: Option<&Wording>) -> Option<String> {
+        match self.worded(content, part, wording)?.call {
             SendCall::Text(text) => Some(text),
             SendCall::File { message, .. } => message,
         }
     }
 
-    async fn send(&self, to: &Destination, content: &Content, part: u32) -> Verdict {
-        self.make(to, self.worded(content, part).map(|worded| worded.call)).await
+    async fn send(&self, to: &Destination, content: &Content, part: u32, wording: Option<&Wording>) -> Verdict {
+        self.make(to, self.worded(content, part, wording).map(|worded| worded.call)).await
     }
 
-    fn template(&self, content: &Content, part: u32) -> Option<Template> {
-        self.worded(content, part)?.template
+    fn template(&self, content: &Content, part: u32, wording: Option<&Wording>) -> Option<Template> {
+        self.worded(content, part, wording)?.template
     }
 
-    async fn send_filled(&self, to: &Destination, content: &Content, part: u32, words: &SecretString) -> Verdict {
-        let call = self.worded(content, part).map(|worded| worded.call.saying(words.expose_secret()));
+    fn fits(&self, to: &Destination, content: &Content, part: u32, wording: Option<&Wording>, words: &str) -> bool {
+        let call = self.worded(content, part, wording).map(|worded| worded.call.saying(words));
+        call.is_none_or(|call| self.transport.fits(&self.of_send(to, &call)))
+    }
+
+    async fn send_filled(
+        &self,
+        to: &Destination,
+        content: &Content,
+        part: u32,
+        wording: Option<&Wording>,
+        words: &SecretString,
+    ) -> Verdict {
+        let call = self.worded(content, part, wording).map(|worded| worded.call.saying(words.expose_secret()));
         self.make(to, call).await
     }
 

@@ -80,7 +80,7 @@ mod tests {
     fn filled(template: &Template, value: &str) -> String {
         let one = |_| Replacement { value: Some(value.to_owned().into()), fallback: "f".to_owned() };
         let replacements: Vec<Replacement> = template.placeholders().iter().map(one).collect();
-        template.fill(&replacements).words.expose_secret().to_owned()
+        template.fill(&replacements, |_| true).words.expose_secret().to_owned()
     }
 
     #[test]

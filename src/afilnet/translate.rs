@@ -79,7 +79,7 @@ impl SendCall {
 }
 
 /// How a channel formats texts.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Formatter {
     /// Longest text of one call, in characters.
     pub(super) text_limit: usize,

@@ -58,6 +58,11 @@ pub(super) trait HttpTransport: Send + Sync {
         timeout: Duration,
     ) -> Result<RequestBuilder, Failure>;
 
+    /// Returns whether a request can carry so much.
+    fn fits(&self, _parameters: &[(&str, &str)]) -> bool {
+        true
+    }
+
     /// Returns whether a request that was refused with 401 can be made again with other credentials than those in its
     /// `Authorization` header.
     fn renew(&self, _authorization: Option<&HeaderValue>) -> bool {
@@ -168,13 +173,17 @@ impl HttpTransport for Get {
         parameters: &[(&str, &str)],
         _timeout: Duration,
     ) -> Result<RequestBuilder, Failure> {
-        let query = self.0.form(parameters);
-        if query.len() > MOST_QUERY_BYTES {
+        if !self.fits(parameters) {
             return Err(Failure::Impossible(Fault::TooLong));
         }
+        let query = self.0.form(parameters);
         let mut url = self.0.url.clone();
         url.set_query(Some(&query));
         Ok(http.get(url))
+    }
+
+    fn fits(&self, parameters: &[(&str, &str)]) -> bool {
+        self.0.form(parameters).len() <= MOST_QUERY_BYTES
     }
 
     fn secrets(&self) -> Vec<String> {

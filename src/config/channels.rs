@@ -10,7 +10,7 @@ use url::Url;
 use super::anna::LEAST_TEXT_LIMIT;
 use super::checker::{Checker, Uniqueness};
 use super::read::Leaf as _;
-use super::{Afilnet, BONYCHAT_LIMIT, Bonychat, Channel, Grant, Transport, raw, read};
+use super::{Afilnet, Anna, BONYCHAT_LIMIT, Bonychat, Channel, Grant, Transport, UserIdSource, raw, read};
 use crate::domain::{ChannelName, Platform};
 
 /// Afilnet's address for Basic authentication (afilnet.md 2).
@@ -258,6 +258,20 @@ impl ChannelDefaults {
             checker.note(key, "leaves this channel with a poll_active longer than its poll_idle");
         }
         (active, idle)
+    }
+}
+
+/// Warns of channels that fill in placeholders and whose contacts have no phone number, where `anna.user_id` needs one.
+pub(super) fn warn_of_user_ids(checker: &mut Checker, channels: &BTreeMap<ChannelName, Channel>, anna: Option<&Anna>) {
+    let Some(rule) = anna.map(|anna| &anna.user_id).filter(|rule| rule.source == UserIdSource::Digits) else { return };
+    for channel in channels.values().filter(|channel| channel.anna && channel.platform != Platform::Whatsapp) {
+        let (name, platform, prefix) = (&channel.name, channel.platform.as_str(), &rule.prefix);
+        checker.warnings.push(format!(
+            "channels.{name}.anna: contacts on {platform} are not named by phone numbers, and anna.user_id = \
+             \"{prefix}{{digits}}\" needs one: what agents write there goes out with the fallback, never with a link of the \
+             customer's own. Set anna.user_id to \"{prefix}{{contact}}\" if AnnA knows its users by these ids, or take \
+             anna = true out"
+        ));
     }
 }
 

@@ -86,6 +86,7 @@ fn whole(checker: &mut Checker) -> Option<Config> {
     );
     let channels = defaults.channels(checker);
     channels::warn_of_polls(checker, &channels);
+    channels::warn_of_user_ids(checker, &channels, anna.as_ref());
 
     let (server, outbound, log) = (server?, outbound?, log?);
     Some(Config {

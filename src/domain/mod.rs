@@ -19,6 +19,7 @@ pub(crate) mod ports;
 pub(crate) mod reconcile;
 pub(crate) mod row;
 pub(crate) mod verdict;
+mod wording;
 
 pub(crate) use contact::{Chat, IdType, PHONE_DIGITS, bare_number, same_digits};
 pub(crate) use content::Content;
@@ -32,3 +33,4 @@ pub(crate) use placeholder::{Placeholder, Replacement, Template};
 pub(crate) use ports::{Messenger, PlaceholderResolver, Webhook};
 pub(crate) use row::{AfilnetRow, Direction, RowTime};
 pub(crate) use verdict::{Delivery, Fault, Language, ReadError, RetryPolicy, Scope, Verdict};
+pub(crate) use wording::{Wording, Wordings};

@@ -183,36 +183,40 @@ impl Template {
         self.pieces.iter().map(typed).collect()
     }
 
-    /// The words with a replacement in the place of each placeholder, in order. Where they are longer than the call takes,
-    /// the longest values give way to their fallbacks, until they fit.
-    pub(crate) fn fill(&self, replacements: &[Replacement]) -> FilledWords {
+    /// The words with a replacement in the place of each placeholder, in order. Where they are longer than the call takes, or
+    /// do not `fit` its transport, the longest values give way to their fallbacks, until they fit.
+    pub(crate) fn fill(&self, replacements: &[Replacement], fits: impl Fn(&str) -> bool) -> FilledWords {
         let mut chosen: Vec<&str> = replacements
             .iter()
             .map(|one| one.value.as_ref().map_or(one.fallback.as_str(), |value| value.expose_secret()))
             .collect();
-        let of_text = |piece: &Piece| match piece {
-            Piece::Text(text) => text.chars().count(),
-            Piece::Placeholder(_) => 0,
-        };
-        let fixed: usize = self.pieces.iter().map(of_text).sum();
         let mut too_long = Vec::new();
-        while fixed + chosen.iter().map(|words| words.chars().count()).sum::<usize>() > self.most {
+        loop {
+            let words = self.saying(&chosen);
+            let exposed = words.expose_secret();
+            if exposed.chars().count() <= self.most && fits(exposed) {
+                return FilledWords { words, too_long };
+            }
             let saved =
                 |at: usize| chosen[at].chars().count().saturating_sub(replacements[at].fallback.chars().count());
             let Some(longest) = (0..chosen.len()).max_by_key(|at| saved(*at)).filter(|at| saved(*at) > 0) else {
-                break;
+                return FilledWords { words, too_long };
             };
             chosen[longest] = &replacements[longest].fallback;
             too_long.push(longest);
         }
-        let (mut words, mut next) = (String::new(), chosen.into_iter());
+    }
+
+    /// The words with these in the places of placeholders.
+    fn saying(&self, chosen: &[&str]) -> SecretString {
+        let (mut words, mut next) = (String::new(), chosen.iter());
         for piece in &self.pieces {
             match piece {
                 Piece::Text(text) => words.push_str(text),
-                Piece::Placeholder(placeholder) => words.push_str(next.next().unwrap_or(&placeholder.typed)),
+                Piece::Placeholder(placeholder) => words.push_str(next.next().unwrap_or(&placeholder.typed.as_str())),
             }
         }
-        FilledWords { words: words.into(), too_long }
+        words.into()
     }
 }
 
@@ -278,7 +282,7 @@ mod tests {
     }
 
     fn filled(text: &str, most: usize, replacements: &[Replacement]) -> (String, Vec<usize>) {
-        let filled = Template::new(pieces(text).unwrap(), most).fill(replacements);
+        let filled = Template::new(pieces(text).unwrap(), most).fill(replacements, |_| true);
         (filled.words.expose_secret().to_owned(), filled.too_long)
     }
 
@@ -297,13 +301,16 @@ mod tests {
         assert_eq!(filled(text, 12, &replacements), ("aaaa y".to_owned(), vec![1]));
         assert_eq!(filled(text, 3, &replacements), ("x y".to_owned(), vec![1, 0]));
         assert_eq!(filled(text, 1, &replacements), ("x y".to_owned(), vec![1, 0]));
+        let short = |words: &str| words.len() <= 6;
+        let filled = Template::new(pieces(text).unwrap(), 100).fill(&replacements, short);
+        assert_eq!((filled.words.expose_secret(), filled.too_long), ("aaaa y", vec![1]), "the transport takes no more");
     }
 
     #[test]
     fn a_value_is_not_in_what_is_printed_for_debugging() {
         let template = Template::new(pieces("{{anna.pending}}").unwrap(), 100);
         let replacements = [given("hidden-value", "-")];
-        let printed = format!("{replacements:?} {:?}", template.fill(&replacements));
+        let printed = format!("{replacements:?} {:?}", template.fill(&replacements, |_| true));
         assert!(!printed.contains("hidden-value"), "{printed}");
     }
 

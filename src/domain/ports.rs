@@ -5,28 +5,42 @@ use secrecy::SecretString;
 
 use super::{
     AfilnetRow, ContactId, Content, Delivery, Destination, Event, Placeholder, ReadError, Replacement, Template,
-    Verdict,
+    Verdict, Wording, Wordings,
 };
 
-/// Afilnet's side of one channel. Implementations do not retry calls.
+/// Afilnet's side of one channel. Implementations do not retry calls. The [`Wording`] of a content is that of the moment when
+/// its first part was begun; `None`: not known, those of now.
 #[async_trait]
 pub(crate) trait Messenger: Send + Sync {
+    /// Returns the settings by which messages are put into words now.
+    fn wordings(&self) -> Wordings;
+
     /// Returns the number of calls for `content`; they are made in order, one attempt each. At least 1.
-    fn parts(&self, content: &Content) -> u32;
+    fn parts(&self, content: &Content, wording: Option<&Wording>) -> u32;
 
     /// Returns the text that call number `part` of `content` puts into the conversation, to find its row there: the
     /// text, or a file's caption. `None` for a file without one, and past the last part.
-    fn words(&self, content: &Content, part: u32) -> Option<String>;
+    fn words(&self, content: &Content, part: u32, wording: Option<&Wording>) -> Option<String>;
 
     /// Makes call number `part` (from 0) of `content`. A failure is a verdict, not an error.
-    async fn send(&self, to: &Destination, content: &Content, part: u32) -> Verdict;
+    async fn send(&self, to: &Destination, content: &Content, part: u32, wording: Option<&Wording>) -> Verdict;
 
     /// The words of call number `part` with placeholders to be filled in first; `None` where there are none, or the channel
     /// fills in none.
-    fn template(&self, content: &Content, part: u32) -> Option<Template>;
+    fn template(&self, content: &Content, part: u32, wording: Option<&Wording>) -> Option<Template>;
+
+    /// Returns whether the call can be made with `words` in place of those of the template, as long as they are.
+    fn fits(&self, to: &Destination, content: &Content, part: u32, wording: Option<&Wording>, words: &str) -> bool;
 
     /// As [`Self::send`], with `words` in place of those of the template.
-    async fn send_filled(&self, to: &Destination, content: &Content, part: u32, words: &SecretString) -> Verdict;
+    async fn send_filled(
+        &self,
+        to: &Destination,
+        content: &Content,
+        part: u32,
+        wording: Option<&Wording>,
+        words: &SecretString,
+    ) -> Verdict;
 
     /// Returns the last row of each conversation (afilnet.md 3.4), in the order given. No conversations is an empty
     /// list.

@@ -1,7 +1,7 @@
 //! Attempts to send, and their settlements.
 
 use super::Epoch;
-use crate::domain::{ChannelName, ContactId, Content, Destination, Fault, MId};
+use crate::domain::{ChannelName, ContactId, Content, Destination, Fault, MId, Wording};
 
 /// One attempt, stored as `sending` before it is handed out.
 #[derive(Debug, Clone)]
@@ -14,6 +14,8 @@ pub(crate) struct Attempt {
     pub(crate) contact: ContactId,
     pub(crate) destination: Destination,
     pub(crate) content: Content,
+    /// How the content was put into words when its first part was begun; `None`: by an older version.
+    pub(crate) wording: Option<Wording>,
     /// Index of the part, from 0.
     pub(crate) part: u32,
     /// Number of the attempt at this part, from 1.

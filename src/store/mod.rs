@@ -31,7 +31,7 @@ use async_trait::async_trait;
 
 use crate::domain::matching::{AccountTraits, SentForm};
 use crate::domain::{
-    ChannelName, Chat, ContactId, Content, Destination, Event, Fault, IdempotencyKey, MId, PendingQuestion,
+    ChannelName, Chat, ContactId, Content, Destination, Event, Fault, IdempotencyKey, MId, PendingQuestion, Wordings,
 };
 
 pub(crate) use admin::{DiscardNotices, Filter, GivenUp, ListedMessage, ManualOutcome, QueueDepth, Waiting};
@@ -182,7 +182,8 @@ pub(crate) trait Store: Send + Sync {
     /// Marks up to `limit` messages that are due by `now_ms` as `sending`, and returns them: one per conversation,
     /// conversations with a customer's message since `live_since_ms` first, then oldest first. A question becomes its
     /// conversation's pending question with its first part: from then on the customer may see the numbers; a later part
-    /// does not reopen what was answered in between.
+    /// does not reopen what was answered in between. `wordings` are kept with a message that has sent nothing yet, surely;
+    /// any other keeps those that it has.
     async fn begin(
         &self,
         channel: &ChannelName,
@@ -190,6 +191,7 @@ pub(crate) trait Store: Send + Sync {
         now_ms: i64,
         live_since_ms: i64,
         limit: u32,
+        wordings: &Wordings,
     ) -> Result<Vec<Attempt>, StoreError>;
 
     /// Keeps what is known of the words that an attempt is about to send, beside those of earlier attempts that may have

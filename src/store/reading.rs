@@ -6,6 +6,7 @@ use super::places::{self, FIRST, Places};
 use crate::domain::matching::{AccountTraits, Elsewhere, Features, Match, SendVerdict, SentForm, ShownAs};
 use crate::domain::{
     AfilnetRow, ChannelName, Chat, ContactId, Content, Destination, Direction, Event, MId, RowTime, StatusValue,
+    Wording,
 };
 
 /// Result of one read of one conversation.
@@ -249,6 +250,8 @@ pub(crate) struct Receipt {
 pub(crate) struct OwnSend {
     pub(crate) m_id: MId,
     pub(crate) content: Content,
+    /// As in [`super::Attempt`].
+    pub(crate) wording: Option<Wording>,
     /// Which call of the content, from 0.
     pub(crate) part: u32,
     pub(crate) verdict: SendVerdict,

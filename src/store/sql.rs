@@ -92,11 +92,14 @@ pub(super) const DUE_ANY: &str = "SELECT c.id, c.contact, c.destination, \
      FROM conversations c WHERE c.channel = $1 AND c.outbound_due_ms IS NOT NULL AND c.outbound_due_ms <= $2 \
      ORDER BY c.outbound_due_ms LIMIT $3";
 
+/// Of `$3` and `$4`, the settings of now, a message keeps those of its kind until it may have sent something.
 pub(super) const BEGIN: &str = "UPDATE outbound SET state = 'sending', attempt = attempt + 1, epoch = $1, began_ms = $2, \
+     wording = CASE WHEN wording IS NOT NULL AND (part > 0 OR unknown_ms IS NOT NULL) THEN wording \
+     WHEN kind = 'location' THEN $3 ELSE $4 END, \
      anchor = (SELECT newest FROM conversations WHERE id = outbound.conversation), \
      sent_to = (SELECT destination FROM conversations WHERE id = outbound.conversation), look_ms = NULL, \
-     looks = 0, absences = 0, absent_ms = NULL WHERE id = $3 AND state = 'queued' \
-     RETURNING m_id, content, part, attempt, accepted_ms, request_id, fault, same_fault, since_ms, unknown_ms";
+     looks = 0, absences = 0, absent_ms = NULL WHERE id = $5 AND state = 'queued' \
+     RETURNING m_id, content, part, attempt, accepted_ms, request_id, fault, same_fault, since_ms, unknown_ms, wording";
 
 pub(super) const SENT_FORMS: &str = "SELECT sent_forms FROM outbound WHERE id = $1";
 
@@ -120,7 +123,9 @@ pub(super) const REQUEUE: &str = "UPDATE outbound SET state = 'queued', due_ms =
 pub(super) const ENDED: &str = "UPDATE outbound SET state = $1, done_ms = $2, fault = $3, told = 2 \
      WHERE id = $4 AND state = $5 AND part = $6 AND attempt = $7 AND epoch = $8";
 
-pub(super) const SET_UNKNOWN: &str = "UPDATE outbound SET state = 'unknown', fault = $1, unknown_ms = $2, look_ms = $3 \
+/// ` !`: the forms in front of it may have been sent (`sent_forms`). No form: NULL, which stays NULL.
+pub(super) const SET_UNKNOWN: &str = "UPDATE outbound SET state = 'unknown', fault = $1, unknown_ms = $2, look_ms = $3, \
+     sent_forms = sent_forms || ' !' \
      WHERE id = $4 AND state = $5 AND part = $6 AND attempt = $7 AND epoch = $8";
 
 pub(super) const MARK_UNREADABLE: &str = "UPDATE outbound SET state = 'failed', done_ms = $1, fault = $2 \
@@ -130,13 +135,14 @@ pub(super) const LEFT_SENDING: &str = "SELECT o.id, o.conversation, o.m_id, c.co
      FROM outbound o JOIN conversations c ON c.id = o.conversation \
      WHERE o.state = 'sending' AND c.channel = $1 AND o.epoch < $2";
 
-pub(super) const MARK_UNKNOWN: &str = "UPDATE outbound SET state = 'unknown', fault = $1, unknown_ms = $2, look_ms = $3 \
+pub(super) const MARK_UNKNOWN: &str = "UPDATE outbound SET state = 'unknown', fault = $1, unknown_ms = $2, look_ms = $3, \
+     sent_forms = sent_forms || ' !' \
      WHERE id = $4 AND state = 'sending'";
 
 pub(super) const DUE_LOOKS: &str = "SELECT o.id, o.conversation, c.contact, COALESCE(o.sent_to, c.destination), o.m_id, o.content, o.part, \
      o.attempt, o.epoch, o.accepted_ms, o.request_id, o.fault, o.same_fault, o.since_ms, o.unknown_ms, o.looks, \
      o.absences, o.absent_ms, o.anchor, CASE WHEN o.kind = 'attachment' THEN h.shows_files ELSE h.shows_texts END, \
-     h.settle_lag_ms, o.began_ms \
+     h.settle_lag_ms, o.began_ms, o.wording \
      FROM outbound o JOIN conversations c ON c.id = o.conversation JOIN channels h ON h.channel = c.channel \
      WHERE o.state = 'unknown' AND c.channel = $1 AND o.look_ms <= $2 ORDER BY o.look_ms LIMIT $3";
 
@@ -322,7 +328,7 @@ pub(super) const ADD_SEEN: &str = "INSERT INTO seen (conversation, identity, see
 pub(super) const MAYBE_SENT: &str = "SELECT o.m_id, o.content, o.part, \
      CASE WHEN o.unknown_ms IS NOT NULL THEN 'unknown' ELSE o.state END, o.state, \
      COALESCE(o.done_ms, CASE WHEN o.began_ms > 0 THEN o.began_ms ELSE o.accepted_ms END), \
-     o.accepted_ms, o.began_ms, o.attempt, o.sent_forms FROM outbound o \
+     o.accepted_ms, o.began_ms, o.attempt, o.sent_forms, o.wording FROM outbound o \
      JOIN conversations c ON c.id = o.conversation WHERE c.channel = $1 AND c.contact = $2 AND o.content IS NOT NULL \
      AND (o.state IN ('sending', 'unknown', 'held', 'sent', 'unconfirmed') OR o.part > 0 OR o.unknown_ms IS NOT NULL) \
      ORDER BY o.id DESC LIMIT $3";
@@ -487,9 +493,10 @@ pub(super) const BY_HAND: &str =
 pub(super) const DEAD_EVENTS: &str =
     "SELECT id, conversation, event IS NOT NULL FROM events WHERE state = 'dead' AND m_id = $1 ORDER BY id";
 
-/// Due at its time of acceptance: its old place, and in the past by every clock.
+/// Due at its time of acceptance: its old place, and in the past by every clock. `unknown_ms` stays: what an earlier attempt
+/// may have sent still shows, and is neither echoed nor sent again.
 pub(super) const RETRY_OUTBOUND: &str = "UPDATE outbound SET state = 'queued', attempt = 0, fault = NULL, same_fault = 0, \
-     done_ms = NULL, told = 0, due_ms = accepted_ms, since_ms = $1, unknown_ms = NULL, look_ms = NULL, looks = 0, \
+     done_ms = NULL, told = 0, due_ms = accepted_ms, since_ms = $1, look_ms = NULL, looks = 0, \
      absences = 0, absent_ms = NULL WHERE id = $2 AND state = 'failed' AND content IS NOT NULL";
 
 pub(super) const RETRY_EVENT: &str = "UPDATE events SET state = 'queued', attempt = 0, fault = NULL, same_fault = 0, \

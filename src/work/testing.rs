@@ -15,7 +15,7 @@ use crate::config::{DirectionBy, FirstRun, OnUnconfirmed};
 use crate::domain::content::Text;
 use crate::domain::{
     AfilnetRow, ContactId, Content, Delivery, Destination, Direction, Event, Fault, IdType, Language, LeaseDeadline,
-    Messenger, ReadError, RetryPolicy, RowTime, Template, Verdict, Webhook,
+    Messenger, ReadError, RetryPolicy, RowTime, Template, Verdict, Webhook, Wording, Wordings,
 };
 use crate::store::Store;
 
@@ -24,19 +24,32 @@ pub(super) struct Nobody;
 
 #[async_trait]
 impl Messenger for Nobody {
-    fn parts(&self, _: &Content) -> u32 {
+    fn wordings(&self) -> Wordings {
+        Wordings::default()
+    }
+    fn parts(&self, _: &Content, _: Option<&Wording>) -> u32 {
         1
     }
-    fn words(&self, _: &Content, _: u32) -> Option<String> {
+    fn words(&self, _: &Content, _: u32, _: Option<&Wording>) -> Option<String> {
         None
     }
-    async fn send(&self, _: &Destination, _: &Content, _: u32) -> Verdict {
+    async fn send(&self, _: &Destination, _: &Content, _: u32, _: Option<&Wording>) -> Verdict {
         unreachable!("nothing is sent to nobody")
     }
-    fn template(&self, _: &Content, _: u32) -> Option<Template> {
+    fn template(&self, _: &Content, _: u32, _: Option<&Wording>) -> Option<Template> {
         None
     }
-    async fn send_filled(&self, _: &Destination, _: &Content, _: u32, _: &SecretString) -> Verdict {
+    fn fits(&self, _: &Destination, _: &Content, _: u32, _: Option<&Wording>, _: &str) -> bool {
+        true
+    }
+    async fn send_filled(
+        &self,
+        _: &Destination,
+        _: &Content,
+        _: u32,
+        _: Option<&Wording>,
+        _: &SecretString,
+    ) -> Verdict {
         unreachable!("nothing is sent to nobody")
     }
     async fn chats(&self) -> Result<Vec<AfilnetRow>, ReadError> {
@@ -101,22 +114,35 @@ impl Destinations {
 
 #[async_trait]
 impl Messenger for Destinations {
-    fn parts(&self, _: &Content) -> u32 {
+    fn wordings(&self) -> Wordings {
+        Wordings::default()
+    }
+    fn parts(&self, _: &Content, _: Option<&Wording>) -> u32 {
         1
     }
-    fn words(&self, content: &Content, _: u32) -> Option<String> {
+    fn words(&self, content: &Content, _: u32, _: Option<&Wording>) -> Option<String> {
         match content {
             Content::Text { text } => Some(text.as_str().to_owned()),
             _ => None,
         }
     }
-    async fn send(&self, _: &Destination, _: &Content, _: u32) -> Verdict {
+    async fn send(&self, _: &Destination, _: &Content, _: u32, _: Option<&Wording>) -> Verdict {
         unreachable!("nothing is sent there")
     }
-    fn template(&self, _: &Content, _: u32) -> Option<Template> {
+    fn template(&self, _: &Content, _: u32, _: Option<&Wording>) -> Option<Template> {
         None
     }
-    async fn send_filled(&self, _: &Destination, _: &Content, _: u32, _: &SecretString) -> Verdict {
+    fn fits(&self, _: &Destination, _: &Content, _: u32, _: Option<&Wording>, _: &str) -> bool {
+        true
+    }
+    async fn send_filled(
+        &self,
+        _: &Destination,
+        _: &Content,
+        _: u32,
+        _: Option<&Wording>,
+        _: &SecretString,
+    ) -> Verdict {
         unreachable!("nothing is sent there")
     }
     async fn chats(&self) -> Result<Vec<AfilnetRow>, ReadError> {

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use crate::support::metrics::{get, value};
 use crate::support::process::Bridge;
 use crate::support::transports::{TRANSPORTS, over};
-use crate::support::{CHANNEL, House, PLATFORM_ID, SOON, contact, until};
+use crate::support::{CHANNEL, House, PLATFORM_ID, SOON, channel_of, contact, platform_of, token_of, until};
 
 const FALLBACK: &str = "https://help.example.com/?from=wa&lang=es";
 const LINK: &str = "Siga su caso: {{anna.chat_url}}";
@@ -744,4 +744,94 @@ async fn a_process_that_ends_while_it_keeps_what_it_fills_in_sends_it_once() {
         house.check();
         drop(bridge);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_anna_hangs_the_other_channels_of_the_account_send() {
+    let anna = anna(Options::default());
+    let house = configured(House::with_channels(2), &anna).set("AFILNET__MAX_IN_FLIGHT", "1");
+    let mut house = house.set("CHANNELS__SUPPORT__ANNA", "true");
+    for (key, value) in [
+        ("CHANNEL_ID", channel_of(1, 2)),
+        ("API_TOKEN", token_of(1, 2)),
+        ("ID_TYPE", "phone".into()),
+        ("PLATFORM", "whatsapp".into()),
+        ("PLATFORM_ID", platform_of(1, 2)),
+    ] {
+        house = house.set(&format!("CHANNELS__OTHER__{key}"), &value);
+    }
+    let bridge = house.start().await;
+    anna.fault("UserHash:hang:1-9").unwrap();
+    let (with_link, other) = tokio::join!(say(&house, &bridge, 0, LINK), async {
+        until("AnnA is asked", || anna.calls("UserHash") == 1).await;
+        let other = house.bonychat.text(&bridge.url(), &channel_of(1, 2), &contact(1), "otro canal").await;
+        (other, house.afilnet.texts(&contact(0)[1..]))
+    });
+    let () = with_link;
+    let (other, arrived_before) = other;
+    assert_eq!((other.status, arrived_before), (200, vec![]), "it went out while AnnA hung");
+    assert_eq!(house.afilnet.texts(&contact(1)[1..]), ["otro canal"]);
+    assert_eq!(arrived(&house, 0, 1).await, [format!("Siga su caso: {FALLBACK}")]);
+    house.check();
+}
+
+/// Nothing is in doubt of what only waits for AnnA when the process ends, or when its configuration is read again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_anna_at_a_stop_or_a_reload_goes_out_once_and_is_never_in_doubt() {
+    for signal in ["TERM", "HUP"] {
+        let anna = anna(Options::default());
+        let mut house = house(&anna).set("ANNA__BUDGET", "1500ms").set("OUTBOUND__ANSWER_WITHIN", "0s");
+        let mut bridge = house.start().await;
+        anna.fault("UserHash:hang:1").unwrap();
+        say(&house, &bridge, 1, LINK).await;
+        say(&house, &bridge, 1, "después").await;
+        until("AnnA is asked", || anna.calls("UserHash") == 1).await;
+        bridge.signal(signal);
+        if signal == "TERM" {
+            assert!(bridge.ended().await.success());
+            assert_eq!((house.messages("unknown").len(), house.messages("sending").len()), (0, 0));
+            assert_eq!(house.messages("queued").len(), 2);
+            bridge = house.start().await;
+        }
+        let texts = arrived(&house, 1, 2).await;
+        let link = chat_links(&anna).remove(0);
+        assert_eq!(texts, [format!("Siga su caso: {link}").as_str(), "después"], "{signal}: filled in anew");
+        house.settled().await;
+        rounds(&house, 3).await;
+        assert!(!bridge.log().iter().any(|line| line.contains("may or may not") || line.contains("was being sent")));
+        assert_eq!((house.afilnet.sent_count(), house.bonychat.event_count()), (2, 0), "{signal}");
+        house.check();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_makes_a_url_too_long_gives_way_to_its_fallback() {
+    let anna = anna(Options::default());
+    let mut house = over(house(&anna), "get").set("ANNA__FALLBACK_URL", "https://h.io/");
+    let bridge = house.start().await;
+    let (mut filled, mut fallbacks, mut refused) = (0, 0, 0);
+    for length in (2300..2900).step_by(20) {
+        let text = format!("{} {{{{anna.chat_url}}}}", "x".repeat(length));
+        let outcome = house.agent(&bridge, &contact(1), &text).await;
+        let texts = house.afilnet.texts(&contact(1)[1..]);
+        if outcome.status == 400 {
+            refused += 1;
+            assert_eq!(texts.len(), filled + fallbacks, "nothing arrived");
+            continue;
+        }
+        assert_eq!((outcome.status, refused), (200, 0), "{length}: {}", outcome.body);
+        let link = texts[filled + fallbacks].rsplit_once(' ').unwrap().1.to_owned();
+        if link == "https://h.io/" {
+            fallbacks += 1;
+        } else {
+            assert_eq!((Some(&link), fallbacks), (chat_links(&anna).last(), 0), "{length}");
+            filled += 1;
+        }
+    }
+    assert!(filled > 0 && fallbacks > 0 && refused > 0, "{filled} links, {fallbacks} fallbacks, {refused} refused");
+    let counted = "bridge_anna_fallbacks_total{channel=\"support\",placeholder=\"chat_url\",reason=\"too_long\"}";
+    #[expect(clippy::cast_precision_loss, reason = "small")]
+    let expected = fallbacks as f64;
+    assert_eq!(value(&metrics(&bridge), counted), expected);
+    assert_eq!(house.bonychat.violations(), []);
 }

@@ -16,6 +16,7 @@ pub mod support;
 mod anna;
 mod cli;
 mod copy;
+mod cuts;
 mod destinations;
 mod early_answers;
 mod echoes;

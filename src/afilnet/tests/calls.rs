@@ -166,9 +166,30 @@ fn long_questions_and_places_are_split_too() {
 fn every_content_is_at_least_one_part() {
     let channel = config::Channel { text_limit: 1, ..channel("http://127.0.0.1:9/api/http/", config::Transport::Post) };
     let client = client_of(&channel);
-    assert_eq!(client.parts(&text(" a b ")), 2);
-    assert_eq!(client.words(&text(" a b "), 1).as_deref(), Some("b"));
-    assert_eq!(client.words(&text(" a b "), 2), None);
-    assert_eq!(client.parts(&attachment(AttachmentKind::Image, "https://f.example/a", None, None)), 1);
-    assert_eq!(client.words(&attachment(AttachmentKind::Image, "https://f.example/a", None, None), 0), None);
+    assert_eq!(client.parts(&text(" a b "), None), 2);
+    assert_eq!(client.words(&text(" a b "), 1, None).as_deref(), Some("b"));
+    assert_eq!(client.words(&text(" a b "), 2, None), None);
+    assert_eq!(client.parts(&attachment(AttachmentKind::Image, "https://f.example/a", None, None), None), 1);
+    assert_eq!(client.words(&attachment(AttachmentKind::Image, "https://f.example/a", None, None), 0, None), None);
+}
+
+#[test]
+fn parts_follow_the_settings_that_are_stored_with_the_message() {
+    let client = |text_limit, anna| {
+        let channel = channel("http://127.0.0.1:9/api/http/", config::Transport::Post);
+        client_of(&config::Channel { text_limit, anna, ..channel })
+    };
+    let long = text(&format!("{} {{{{anna.chat_url}}}} {}", "Una frase. ".repeat(80), "Otra frase. ".repeat(90)));
+    let all = |client: &AfilnetClient, wording: &Wording| {
+        let parts = 0..client.parts(&long, Some(wording));
+        parts.map(|part| client.words(&long, part, Some(wording)).unwrap()).collect::<Vec<_>>()
+    };
+    let (filling, plain) = (client(1000, true), client(1500, false));
+    let [by_filling, by_plain] = [&filling, &plain].map(|client| client.wordings().of_others);
+    assert_ne!(all(&filling, &by_filling), all(&plain, &by_plain));
+    assert_eq!(all(&filling, &by_filling), all(&plain, &by_filling));
+    assert_eq!(all(&plain, &by_plain), all(&filling, &by_plain));
+    // What was cut without room for a link is sent as it was written.
+    let filled_in = |wording| (0..9).filter_map(|part| filling.template(&long, part, Some(wording))).count();
+    assert_eq!((filled_in(&by_filling), filled_in(&by_plain)), (1, 0));
 }

@@ -4,6 +4,7 @@ mod calls;
 mod carriage;
 mod charsets;
 mod fuzz;
+mod golden;
 mod json_and_soap;
 mod lease_deadline;
 mod listener;

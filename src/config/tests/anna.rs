@@ -78,3 +78,34 @@ fn what_is_missing_or_does_not_fit_is_named() {
     assert_eq!(anna.link_hosts, ["chat.example.com", "other.example.com"]);
     assert_eq!(anna.base_url.as_str(), "http://127.0.0.1:7003/");
 }
+
+#[test]
+fn a_channel_whose_contacts_have_no_number_is_warned_about_where_a_number_names_them() {
+    let warnings = |platform: &str, user_id: &str, anna: &str| {
+        let pairs = [
+            ("BRIDGE__CHANNELS__SUPPORT__PLATFORM", platform),
+            ("BRIDGE__CHANNELS__SUPPORT__ANNA", anna),
+            ("BRIDGE__ANNA__USER_ID", user_id),
+        ];
+        with(&pairs).unwrap().warnings
+    };
+    for platform in ["telegram", "webchat", "operator"] {
+        let said = warnings(platform, "wa-{digits}", "true");
+        assert_eq!(said.len(), 1, "{said:?}");
+        for part in [
+            "channels.support.anna",
+            platform,
+            "\"wa-{digits}\"",
+            "fallback",
+            "\"wa-{contact}\"",
+            "take anna = true out",
+        ] {
+            assert!(said[0].contains(part) && !said[0].contains('\n'), "{part}: {said:?}");
+        }
+    }
+    for (platform, user_id, anna) in
+        [("whatsapp", "{digits}", "true"), ("telegram", "{contact}", "true"), ("telegram", "{digits}", "false")]
+    {
+        assert_eq!(warnings(platform, user_id, anna), [""; 0], "{platform} {user_id}");
+    }
+}

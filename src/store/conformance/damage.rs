@@ -46,7 +46,7 @@ async fn use_it(store: &Arc<dyn Store>) -> Vec<StoreError> {
     let epoch = store.take_ownership(&channel()).await;
     if let Ok(epoch) = epoch {
         note(store.interrupted(&channel(), epoch, 4000, 3000).await.err());
-        note(store.begin(&channel(), epoch, 3000, 0, 100).await.err());
+        note(store.begin(&channel(), epoch, 3000, 0, 100, &Wordings::default()).await.err());
     }
     note(epoch.err());
     note(store.accept(message(999, "new", 3000)).await.err());

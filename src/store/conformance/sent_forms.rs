@@ -5,7 +5,12 @@ use crate::domain::matching::sent_form;
 
 on_each_engine! {
     what_is_kept_of_sent_words_is_that_of_attempts_that_may_have_been_sent
+    what_was_sent_is_kept_through_a_retry_by_a_person_and_through_an_interruption
+    what_was_sent_is_kept_of_every_part_of_a_long_message_however_often_one_is_tried
 }
+
+/// More than an older version kept.
+const PARTS: u32 = 70;
 
 async fn kept(store: &Arc<dyn Store>) -> Vec<(u32, Vec<String>)> {
     let calls = store.own_sends(&channel(), &contact(1), 9).await.unwrap();
@@ -47,5 +52,90 @@ async fn what_is_kept_of_sent_words_is_that_of_attempts_that_may_have_been_sent(
     assert_eq!(kept(&store).await, []);
     let left = folder.ask("SELECT m_id FROM outbound WHERE sent_forms IS NOT NULL").await;
     assert_eq!(left.len(), 0);
+    store.close().await;
+}
+
+async fn what_was_sent_is_kept_through_a_retry_by_a_person_and_through_an_interruption(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let epoch = store.take_ownership(&channel()).await.unwrap();
+    let first = message(1, "{{anna.pending}}", 10);
+    let m_id = first.m_id.clone();
+    store.accept(first).await.unwrap();
+    let form = |words: &str| sent_form(0, [1; 16], words);
+    let stored = |all: &[&str]| vec![(0, all.iter().map(|words| form(words).to_string()).collect::<Vec<_>>())];
+    let refused = || Settlement::Failed { fault: Fault::FileUrl, notice: None };
+    // The process ends while it sends.
+    let attempt = take(&store, epoch, 20).await.remove(0);
+    store.note_sent_form(&attempt, form("a")).await.unwrap();
+    let epoch = store.take_ownership(&channel()).await.unwrap();
+    assert_eq!(store.interrupted(&channel(), epoch, 30, 30).await.unwrap().len(), 1);
+    let doubt = store.due_lookups(&channel(), 31, 9).await.unwrap().remove(0);
+    store.resolve(&doubt, epoch, Settlement::Queued { due_ms: None, fault: Fault::Interrupted }, 31).await.unwrap();
+    // Certainly not sent, and given up.
+    let attempt = take(&store, epoch, 32).await.remove(0);
+    store.note_sent_form(&attempt, form("b")).await.unwrap();
+    store.settle(&attempt, refused(), 33).await.unwrap();
+    assert_eq!(kept(&store).await, stored(&["a", "b"]));
+    // What may have been sent shows while the message waits again.
+    store.retry(m_id.to_string(), 40).await.unwrap();
+    assert_eq!(kept(&store).await, stored(&["a", "b"]));
+    let attempt = take(&store, epoch, 41).await.remove(0);
+    store.note_sent_form(&attempt, form("c")).await.unwrap();
+    assert_eq!(kept(&store).await, stored(&["a", "c"]), "the refused one shows nowhere");
+    // … and a second time, without a doubt in between.
+    store.settle(&attempt, refused(), 42).await.unwrap();
+    store.retry(m_id.to_string(), 43).await.unwrap();
+    let attempt = take(&store, epoch, 44).await.remove(0);
+    store.note_sent_form(&attempt, form("d")).await.unwrap();
+    assert_eq!(kept(&store).await, stored(&["a", "d"]));
+    // Interrupted once more.
+    let epoch = store.take_ownership(&channel()).await.unwrap();
+    assert_eq!(store.interrupted(&channel(), epoch, 50, 50).await.unwrap().len(), 1);
+    let doubt = store.due_lookups(&channel(), 51, 9).await.unwrap().remove(0);
+    store.resolve(&doubt, epoch, Settlement::Queued { due_ms: None, fault: Fault::Interrupted }, 51).await.unwrap();
+    let attempt = take(&store, epoch, 52).await.remove(0);
+    store.note_sent_form(&attempt, form("e")).await.unwrap();
+    assert_eq!(kept(&store).await, stored(&["a", "d", "e"]));
+    store.close().await;
+}
+
+async fn what_was_sent_is_kept_of_every_part_of_a_long_message_however_often_one_is_tried(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let epoch = store.take_ownership(&channel()).await.unwrap();
+    store.accept(message(1, "{{anna.pending}}", 10)).await.unwrap();
+    let form = |part: u32, words: &str| sent_form(part, [1; 16], words);
+    for part in 0..PARTS {
+        let attempt = take(&store, epoch, 20).await.remove(0);
+        store.note_sent_form(&attempt, form(part, "sent")).await.unwrap();
+        store.settle(&attempt, Settlement::Sent { afilnet_id: None, more: true }, 20).await.unwrap();
+    }
+    // The last one may have been sent once, and is refused for now ever since.
+    let attempt = take(&store, epoch, 30).await.remove(0);
+    store.note_sent_form(&attempt, form(PARTS, "in doubt")).await.unwrap();
+    store.settle(&attempt, Settlement::Unknown { fault: Fault::TimedOut, look_ms: 31 }, 31).await.unwrap();
+    let doubt = store.due_lookups(&channel(), 31, 9).await.unwrap().remove(0);
+    store.resolve(&doubt, epoch, Settlement::Queued { due_ms: None, fault: Fault::TimedOut }, 31).await.unwrap();
+    for n in 0..100 {
+        let attempt = take(&store, epoch, 40 + n).await.remove(0);
+        store.note_sent_form(&attempt, form(PARTS, &format!("try {n}"))).await.unwrap();
+        let again = Settlement::Queued { due_ms: Some(40 + n), fault: Fault::Busy };
+        store.settle(&attempt, again, 40 + n).await.unwrap();
+    }
+    // In doubt once more.
+    let attempt = take(&store, epoch, 200).await.remove(0);
+    store.note_sent_form(&attempt, form(PARTS, "in doubt again")).await.unwrap();
+    store.settle(&attempt, Settlement::Unknown { fault: Fault::TimedOut, look_ms: 201 }, 201).await.unwrap();
+    let doubt = store.due_lookups(&channel(), 201, 9).await.unwrap().remove(0);
+    store.resolve(&doubt, epoch, Settlement::Queued { due_ms: None, fault: Fault::TimedOut }, 201).await.unwrap();
+    let attempt = take(&store, epoch, 202).await.remove(0);
+    store.note_sent_form(&attempt, form(PARTS, "last")).await.unwrap();
+    let calls = store.own_sends(&channel(), &contact(1), 200).await.unwrap();
+    assert_eq!(calls.len(), PARTS as usize + 1);
+    for call in &calls[..PARTS as usize] {
+        let forms: Vec<String> = call.sent_forms.iter().map(ToString::to_string).collect();
+        assert_eq!(forms, [form(call.part, "sent").to_string()]);
+    }
+    let last: Vec<String> = calls[PARTS as usize].sent_forms.iter().map(ToString::to_string).collect();
+    assert_eq!(last, ["in doubt", "in doubt again", "last"].map(|words| form(PARTS, words).to_string()));
     store.close().await;
 }

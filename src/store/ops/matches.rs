@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use crate::domain::MId;
 use crate::domain::matching::{Match, ShownAs};
+use crate::domain::{MId, Wording};
 use crate::store::reading::{earliest_ms, verdict_of};
 use crate::store::tx::{Tx, corrupt, decode, values};
 use crate::store::{NewRow, OwnSend, StoreError, rules, sent_forms, sql};
@@ -63,14 +63,15 @@ pub(in crate::store) async fn own_sends(
     contact: &str,
     limit: usize,
 ) -> Result<Vec<OwnSend>, StoreError> {
-    type Row = (String, String, u32, String, String, i64, i64, i64, u32, Option<String>);
+    type Row = (String, String, u32, String, String, i64, i64, i64, u32, Option<String>, Option<String>);
 
     let matched_sends: Vec<(String,)> = db.rows(sql::MATCHES, values![channel, contact]).await?;
     let matched_sends: HashSet<String> = matched_sends.into_iter().map(|(matched,)| matched).collect();
     let most = i64::try_from(limit).unwrap_or(i64::MAX);
     let messages: Vec<Row> = db.rows(sql::MAYBE_SENT, values![channel, contact, most]).await?;
     let mut sends = Vec::new();
-    'newest_first: for (m_id, content, current, doubt, state, at_ms, accepted_ms, began_ms, attempt, forms) in messages
+    'newest_first: for (m_id, content, current, doubt, state, at_ms, accepted_ms, began_ms, attempt, forms, wording) in
+        messages
     {
         let parts = if matches!(doubt.as_str(), "queued" | "failed") { current } else { current + 1 };
         for part in (0..parts).rev().filter(|part| !matched_sends.contains(&stored(&m_id, *part))) {
@@ -82,7 +83,18 @@ pub(in crate::store) async fn own_sends(
             let verdict = verdict_of(&state, part < current);
             let earliest_ms = earliest_ms(accepted_ms, began_ms, attempt, current);
             let (m_id, sent_forms) = (decode("outbound", &m_id)?, sent_forms::of(forms.as_deref(), part)?);
-            sends.push(OwnSend { m_id, content, part, verdict, at_ms, earliest_ms, shown_rewritten, sent_forms });
+            let wording = wording.clone().map(Wording::new);
+            sends.push(OwnSend {
+                m_id,
+                content,
+                wording,
+                part,
+                verdict,
+                at_ms,
+                earliest_ms,
+                shown_rewritten,
+                sent_forms,
+            });
         }
     }
     sends.reverse();

@@ -6,7 +6,7 @@ use sqlx::postgres::PgRow;
 use super::db::{Count, Db, args, failed};
 use super::outbound::follow_head;
 use crate::domain::reconcile::numbering_area;
-use crate::domain::{ChannelName, Fault};
+use crate::domain::{ChannelName, Fault, Wording};
 use crate::store::ops::{events, matches};
 use crate::store::tx::{Tx as _, corrupt, decode};
 use crate::store::{
@@ -63,6 +63,7 @@ fn in_doubt(channel: &ChannelName, r: &PgRow) -> Result<InDoubtSend, StoreError>
         m_id: decode("outbound", &text(4)?)?,
         channel: channel.clone(),
         content: content.map_err(|error| corrupt("outbound")(Box::new(error)))?,
+        wording: r.try_get::<Option<String>, _>(22).map_err(&bad)?.map(Wording::new),
         part: count(6)?,
         number: count(7)?,
         epoch: Epoch(time(8)?),

@@ -31,7 +31,7 @@ use super::{
     Store, StoreError, UnreportedSend, Waiting, Wakeups,
 };
 use crate::domain::matching::SentForm;
-use crate::domain::{ChannelName, Chat, ContactId, MId, PendingQuestion};
+use crate::domain::{ChannelName, Chat, ContactId, MId, PendingQuestion, Wordings};
 
 use super::ops;
 use super::tx::Tx as _;
@@ -116,6 +116,7 @@ impl Store for PostgresStore {
         now_ms: i64,
         live_since_ms: i64,
         limit: u32,
+        wordings: &Wordings,
     ) -> Result<Vec<Attempt>, StoreError> {
         let mut maybe_claimed = self.maybe_claimed(channel).lock_owned().await;
         let (channel, begun) = (channel.clone(), Mutex::default());
@@ -125,6 +126,7 @@ impl Store for PostgresStore {
             now_ms,
             live_since_ms,
             limit,
+            wordings: wordings.clone(),
             maybe_claimed: maybe_claimed.clone(),
             begun,
         };

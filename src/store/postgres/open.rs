@@ -22,6 +22,7 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (5, "0005_rewriting", include_str!("../migrations/postgres/0005_rewriting.sql")),
     (6, "0006_destinations", include_str!("../migrations/postgres/0006_destinations.sql")),
     (7, "0007_heard", include_str!("../migrations/postgres/0007_heard.sql")),
+    (8, "0008_wording", include_str!("../migrations/postgres/0008_wording.sql")),
 ];
 
 /// Longest wait for the server when the process starts.

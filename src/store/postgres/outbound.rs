@@ -5,7 +5,7 @@ use super::db::{Count, Db, args};
 use super::sql as engine_sql;
 use crate::domain::clock::millis;
 use crate::domain::matching::SentForm;
-use crate::domain::{ChannelName, Content, Fault};
+use crate::domain::{ChannelName, Content, Fault, Wording, Wordings};
 use crate::store::ops::{events, matches, pending_question};
 use crate::store::tx::{Tx as _, corrupt, decode};
 use crate::store::{Attempt, Epoch, FailureStreak, NewOutbound, Settlement, StoreError, sent_forms, sql};
@@ -30,6 +30,7 @@ pub(super) struct BeginRequest {
     pub(super) now_ms: i64,
     pub(super) live_since_ms: i64,
     pub(super) limit: u32,
+    pub(super) wordings: Wordings,
     /// Messages that earlier calls may have begun without their reply having arrived.
     pub(super) maybe_claimed: Vec<i64>,
     /// Messages that this call has begun so far, in case the reply to its commit is lost.
@@ -119,8 +120,11 @@ async fn lanes(db: &mut Db, request: &BeginRequest) -> Result<Vec<Lane>, StoreEr
 
 /// Marks the head of a lane `sending` and returns it.
 async fn start(db: &mut Db, request: &BeginRequest, head: i64, lane: &Lane) -> Result<Option<Attempt>, StoreError> {
-    type Row = (String, Option<String>, Count, Count, i64, String, Option<String>, Count, i64, Option<i64>);
-    let found: Option<Row> = db.optional(sql::BEGIN, args![request.epoch.0, request.now_ms, head]).await?;
+    type Row =
+        (String, Option<String>, Count, Count, i64, String, Option<String>, Count, i64, Option<i64>, Option<String>);
+    let Wordings { of_locations, of_others } = &request.wordings;
+    let values = args![request.epoch.0, request.now_ms, of_locations.as_str(), of_others.as_str(), head];
+    let found: Option<Row> = db.optional(sql::BEGIN, values).await?;
     let Some((
         m_id,
         content,
@@ -132,6 +136,7 @@ async fn start(db: &mut Db, request: &BeginRequest, head: i64, lane: &Lane) -> R
         Count(count),
         since_ms,
         unknown_ms,
+        wording,
     )) = found
     else {
         return Ok(None);
@@ -147,6 +152,7 @@ async fn start(db: &mut Db, request: &BeginRequest, head: i64, lane: &Lane) -> R
         contact: decode("conversations", &lane.contact)?,
         destination: decode("conversations", &lane.destination)?,
         content,
+        wording: wording.map(Wording::new),
         part,
         number,
         epoch: request.epoch,
@@ -174,7 +180,7 @@ pub(super) async fn note_sent_form(db: &mut Db, attempt: &Attempt, form: &SentFo
     let Attempt { outbound_id, conversation, part, number, epoch, .. } = attempt;
     db.lock(*conversation).await?;
     let stored: Option<String> = db.one(sql::SENT_FORMS, args![outbound_id]).await?;
-    let forms = sent_forms::with(stored.as_deref(), attempt, form.clone())?;
+    let forms = sent_forms::with(stored.as_deref(), attempt, form)?;
     db.change(sql::NOTE_SENT_FORMS, args![forms, outbound_id, part, number, epoch.0]).await
 }
 

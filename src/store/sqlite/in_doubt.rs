@@ -6,7 +6,7 @@ use super::db::SqliteTx;
 use super::outbound::follow_head;
 use super::{change, execute, one, rows, unavailable};
 use crate::domain::reconcile::numbering_area;
-use crate::domain::{ChannelName, Fault};
+use crate::domain::{ChannelName, Fault, Wording};
 use crate::store::ops::{events, matches};
 use crate::store::tx::{at_once, corrupt, decode};
 use crate::store::{
@@ -54,6 +54,7 @@ pub(super) fn due(
                 request_id: r.get(10)?,
                 before: FailureStreak { fault: r.get(11)?, count: r.get(12)? },
                 since_ms: r.get(13)?,
+                wording: r.get(22)?,
             };
             let (unknown_ms, lookups, absences, absent_ms) = (r.get(14)?, r.get(15)?, r.get(16)?, r.get(17)?);
             let (anchor, shows, settle_lag_ms): (_, i64, _) = (r.get(18)?, r.get(19)?, r.get(20)?);
@@ -86,6 +87,7 @@ struct AttemptOf {
     request_id: String,
     before: FailureStreak,
     since_ms: i64,
+    wording: Option<String>,
 }
 
 impl AttemptOf {
@@ -103,6 +105,7 @@ impl AttemptOf {
             contact: decode("conversations", contact)?,
             destination: decode("conversations", destination)?,
             content: content.map_err(|error| corrupt("outbound")(Box::new(error)))?,
+            wording: self.wording.map(Wording::new),
             part: self.part,
             number: self.number,
             epoch: Epoch(self.epoch),

@@ -30,7 +30,7 @@ use super::{
     UnreportedSend, Waiting, Wakeups,
 };
 use crate::domain::matching::SentForm;
-use crate::domain::{ChannelName, Chat, ContactId, MId, PendingQuestion};
+use crate::domain::{ChannelName, Chat, ContactId, MId, PendingQuestion, Wordings};
 
 use super::ops;
 use super::tx::at_once;
@@ -107,10 +107,12 @@ impl Store for SqliteStore {
         now_ms: i64,
         live_since_ms: i64,
         limit: u32,
+        wordings: &Wordings,
     ) -> Result<Vec<Attempt>, StoreError> {
-        let name = channel.clone();
-        let begun =
-            self.write("begin", move |db| outbound::begin(db, &name, epoch, now_ms, live_since_ms, limit)).await?;
+        let (name, wordings) = (channel.clone(), wordings.clone());
+        let operation =
+            move |db: &Connection| outbound::begin(db, &name, epoch, now_ms, live_since_ms, limit, &wordings);
+        let begun = self.write("begin", operation).await?;
         if let Some(wakeups) = self.wakeups.channel(channel) {
             wakeups.add_waiting(-i64::try_from(begun.len()).unwrap_or(0));
         }

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::db::SqliteTx;
 use super::{change, one, rows, unavailable};
 use crate::domain::matching::SentForm;
-use crate::domain::{ChannelName, Content, Fault};
+use crate::domain::{ChannelName, Content, Fault, Wording, Wordings};
 use crate::store::ops::{events, matches, pending_question};
 use crate::store::tx::{at_once, corrupt, decode};
 use crate::store::{Attempt, Epoch, FailureStreak, NewOutbound, Settlement, StoreError, sent_forms, sql};
@@ -43,6 +43,7 @@ pub(super) fn begin(
     now_ms: i64,
     live_since_ms: i64,
     limit: u32,
+    wordings: &Wordings,
 ) -> Result<Vec<Attempt>, StoreError> {
     check_epoch(db, channel, epoch)?;
     let mut lanes = due(db, sql::DUE_LIVE, params![channel.as_str(), live_since_ms, now_ms, limit])?;
@@ -55,7 +56,7 @@ pub(super) fn begin(
     }
     let mut attempts = Vec::with_capacity(lanes.len());
     for lane in lanes {
-        match lane.head.map(|head| start(db, channel, epoch, head, &lane, now_ms)) {
+        match lane.head.map(|head| start(db, channel, epoch, head, &lane, now_ms, wordings)) {
             Some(Ok(Some(attempt))) => {
                 at_once(pending_question::ask(&mut SqliteTx(db), &attempt, now_ms))?;
                 attempts.push(attempt);
@@ -77,12 +78,14 @@ fn start(
     head: i64,
     lane: &Lane,
     now_ms: i64,
+    wordings: &Wordings,
 ) -> Result<Option<Attempt>, StoreError> {
-    type Row = (String, Option<String>, u32, u32, i64, String, Option<String>, u32, i64, Option<i64>);
+    type Row = (String, Option<String>, u32, u32, i64, String, Option<String>, u32, i64, Option<i64>, Option<String>);
+    let Wordings { of_locations, of_others } = wordings;
     let found: Option<Row> = db
         .prepare_cached(sql::BEGIN)
         .and_then(|mut s| {
-            s.query_row(params![epoch.0, now_ms, head], |r| {
+            s.query_row(params![epoch.0, now_ms, of_locations.as_str(), of_others.as_str(), head], |r| {
                 Ok((
                     r.get(0)?,
                     r.get(1)?,
@@ -94,12 +97,15 @@ fn start(
                     r.get(7)?,
                     r.get(8)?,
                     r.get(9)?,
+                    r.get(10)?,
                 ))
             })
             .optional()
         })
         .map_err(unavailable)?;
-    let Some((m_id, content, part, number, accepted_ms, request_id, fault, count, since_ms, unknown_ms)) = found else {
+    let Some((m_id, content, part, number, accepted_ms, request_id, fault, count, since_ms, unknown_ms, wording)) =
+        found
+    else {
         return Ok(None);
     };
     let content: Content = serde_json::from_str(content.as_deref().unwrap_or_default())
@@ -112,6 +118,7 @@ fn start(
         contact: decode("conversations", &lane.contact)?,
         destination: decode("conversations", &lane.destination)?,
         content,
+        wording: wording.map(Wording::new),
         part,
         number,
         epoch,
@@ -137,7 +144,7 @@ fn mark_unreadable(db: &Connection, head: Option<i64>, error: &StoreError, now_m
 
 pub(super) fn note_sent_form(db: &Connection, attempt: &Attempt, form: &SentForm) -> Result<(), StoreError> {
     let stored: Option<String> = one(db, sql::SENT_FORMS, params![attempt.outbound_id])?;
-    let forms = sent_forms::with(stored.as_deref(), attempt, form.clone())?;
+    let forms = sent_forms::with(stored.as_deref(), attempt, form)?;
     let Attempt { outbound_id, part, number, epoch, .. } = attempt;
     change(db, sql::NOTE_SENT_FORMS, params![forms, outbound_id, part, number, epoch.0])
 }

@@ -67,6 +67,15 @@ impl CallPermit {
         self.send_breaker.as_ref().is_some_and(Permit::is_probe)
     }
 
+    /// Returns the permit unused, or keeps it if the call is the probe of the account's sends.
+    pub(in crate::work) fn unused_unless_probe(self) -> Option<Self> {
+        if self.is_probe() {
+            return Some(self);
+        }
+        self.unused();
+        None
+    }
+
     /// Returns the permit unused: no call was made.
     pub(in crate::work) fn unused(self) {
         self.slot.unused();

@@ -13,16 +13,6 @@ use crate::telemetry::metrics;
 use crate::work::channel::ChannelPorts;
 use crate::work::wait::STORE_PAUSE;
 
-/// What the call of an attempt says.
-pub(super) enum Words {
-    /// What the agent wrote.
-    AsWritten,
-    /// This in its place.
-    Filled(SecretString),
-    /// Nothing: the attempt is another owner's by now, or the process ends.
-    Dropped,
-}
-
 /// What filling in touches.
 pub(super) struct Expansion {
     store: Arc<dyn Store>,
@@ -37,26 +27,42 @@ impl Expansion {
         Some(Self { store: Arc::clone(&ports.store), messenger: Arc::clone(&ports.messenger), resolver })
     }
 
-    /// The words of the call that this attempt makes, stored as far as they are kept.
-    pub(super) async fn words(&self, attempt: &Attempt, stop: &CancellationToken) -> Words {
-        let Some(template) = self.messenger.template(&attempt.content, attempt.part) else { return Words::AsWritten };
-        let filled = template.fill(&self.replacements(attempt, &template).await);
+    /// The words of the call that this attempt makes, where there are placeholders in them.
+    pub(super) fn template(&self, attempt: &Attempt) -> Option<Template> {
+        self.messenger.template(&attempt.content, attempt.part, attempt.wording.as_ref())
+    }
+
+    /// The same with everything filled in, stored as far as they are kept. `None`: the attempt is another owner's by now, or
+    /// the process ends.
+    pub(super) async fn words(
+        &self,
+        attempt: &Attempt,
+        template: &Template,
+        stop: &CancellationToken,
+    ) -> Option<SecretString> {
+        let Attempt { destination, content, part, wording, .. } = attempt;
+        let fits = |words: &str| self.messenger.fits(destination, content, *part, wording.as_ref(), words);
+        let filled = template.fill(&self.replacements(attempt, template).await, fits);
         let placeholders = template.placeholders();
-        for at in filled.too_long {
-            metrics::anna::fallback(&attempt.channel, placeholders[at].wanted.name(), "too_long");
+        // What does not fit with its fallbacks either is refused, and none of them is sent.
+        for at in filled.too_long.iter().filter(|_| fits(filled.words.expose_secret())) {
+            let name = placeholders[*at].wanted.name();
+            metrics::anna::fallback(&attempt.channel, name, "too_long");
+            tracing::warn!(channel_name = %attempt.channel, message_id = %attempt.m_id, placeholder = name,
+                reason = "too_long",
+                "message `{}` goes out with the fallback of {{{{anna.{name}}}}}: there is no room for what AnnA gave",
+                attempt.m_id);
         }
         let form = sent_form(attempt.part, rand::random(), filled.words.expose_secret());
         loop {
             match self.store.note_sent_form(attempt, form.clone()).await {
-                Ok(()) => return Words::Filled(filled.words),
+                Ok(()) => return Some(filled.words),
                 Err(error @ StoreError::Unavailable(_)) => {
                     tracing::error!(message_id = %attempt.m_id, error = &error as &dyn std::error::Error,
                         "message `{}` waits: what is kept of its words could not be stored; trying again", attempt.m_id);
-                    if stop.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await.is_none() {
-                        return Words::Dropped;
-                    }
+                    stop.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await?;
                 }
-                Err(StoreError::Stale | StoreError::Closed | StoreError::Corrupt { .. }) => return Words::Dropped,
+                Err(StoreError::Stale | StoreError::Closed | StoreError::Corrupt { .. }) => return None,
             }
         }
     }

@@ -32,7 +32,7 @@ pub(super) fn judge(
     };
     match verdict {
         Verdict::Sent { afilnet_id } => {
-            let more = attempt.part + 1 < messenger.parts(&attempt.content);
+            let more = attempt.part + 1 < messenger.parts(&attempt.content, attempt.wording.as_ref());
             (Settlement::Sent { afilnet_id: afilnet_id.clone(), more }, FirstVerdict::Accepted, None)
         }
         Verdict::Refused { fault } => failed(fault),

@@ -307,7 +307,8 @@ impl Reconciler {
 
     /// A row shows the message: it was sent.
     async fn found(&self, send: &InDoubtSend) -> Result<(), StoreError> {
-        let more = send.attempt.part + 1 < self.messenger.parts(&send.attempt.content);
+        let Attempt { content, part, wording, .. } = &send.attempt;
+        let more = part + 1 < self.messenger.parts(content, wording.as_ref());
         self.settle(send, Settlement::Sent { afilnet_id: None, more }).await
     }
 

@@ -4,13 +4,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::expansion::{Expansion, Words};
+use super::expansion::Expansion;
 use super::outcome::{judge, report};
 use crate::domain::clock::{millis, now_ms};
-use crate::domain::{Fault, LeaseDeadline, Messenger, Verdict};
+use crate::domain::{Fault, LeaseDeadline, Messenger, Verdict, Wordings};
 use crate::store::{Attempt, ChannelWakeups, Epoch, FirstVerdict, Settlement, Store, StoreError};
 use crate::telemetry::metrics;
 use crate::work::channel::{Channel, ChannelSettings};
@@ -21,12 +22,25 @@ use crate::work::wait::{STORE_PAUSE, may_call, notified};
 /// Messages taken from the store at once, at most.
 const TAKE: u32 = 256;
 
+/// Attempts of a channel that fills in placeholders between their begin and their call permit, at most. As many as AnnA is
+/// asked at the same time by default, since the wait for a place there counts in the budget; and no more are left in doubt
+/// by a process that is killed then.
+const FILLED_IN_AT_ONCE: usize = 8;
+
+/// How long filled words wait for their call permit. After that the message goes back to its place in the queue, to be filled
+/// in anew: values are not older than this when they are sent, and what was surely not sent does not stay `sending`.
+const PERMIT_WITHIN: Duration = Duration::from_secs(30);
+
 /// One channel's sender, and all that it touches.
 pub(in crate::work) struct Sender {
     settings: Arc<ChannelSettings>,
     store: Arc<dyn Store>,
     messenger: Arc<dyn Messenger>,
+    wordings: Wordings,
     expansion: Option<Expansion>,
+    /// Turns of attempts that are not at their call yet.
+    turns: Arc<Semaphore>,
+    permit_within: Duration,
     deadline: LeaseDeadline,
     calls: Arc<AfilnetCalls>,
     snapshot: Arc<SnapshotGate>,
@@ -45,11 +59,16 @@ impl Sender {
     /// The sender of a channel that this process owns since `epoch`.
     pub(in crate::work) fn new(channel: &Channel, epoch: Epoch) -> Self {
         let (ports, state) = (&channel.ports, &channel.state);
+        let expansion = Expansion::new(ports);
+        let turns = if expansion.is_some() { FILLED_IN_AT_ONCE } else { Semaphore::MAX_PERMITS };
         Self {
             settings: Arc::clone(&channel.settings),
             store: Arc::clone(&ports.store),
             messenger: Arc::clone(&ports.messenger),
-            expansion: Expansion::new(ports),
+            wordings: ports.messenger.wordings(),
+            turns: Arc::new(Semaphore::new(turns)),
+            permit_within: PERMIT_WITHIN,
+            expansion,
             deadline: ports.deadline.clone(),
             calls: Arc::clone(&state.calls),
             snapshot: Arc::clone(&state.snapshot),
@@ -93,58 +112,111 @@ impl Sender {
         if due_ms.is_none_or(|due_ms| due_ms > now_ms()) {
             return Ok(Step::Nothing(due_ms));
         }
+        let Some(Ok(turn)) = stop.run_until_cancelled(Arc::clone(&self.turns).acquire_owned()).await else {
+            return Ok(Step::Nothing(None));
+        };
         let Some(first) = self.calls.acquire(CallKind::Send, stop).await else {
             return Ok(Step::Nothing(None));
         };
-        let more = std::iter::from_fn(|| self.calls.try_acquire_too(&first));
-        let more: Vec<CallPermit> = more.take(TAKE as usize - 1).collect();
-        let permits: Vec<CallPermit> = std::iter::once(first).chain(more).collect();
+        let more = std::iter::from_fn(|| {
+            let turn = Arc::clone(&self.turns).try_acquire_owned().ok()?;
+            Some((self.calls.try_acquire_too(&first)?, turn))
+        });
+        let more: Vec<(CallPermit, OwnedSemaphorePermit)> = more.take(TAKE as usize - 1).collect();
+        let permits: Vec<(CallPermit, OwnedSemaphorePermit)> = std::iter::once((first, turn)).chain(more).collect();
         let now_ms = now_ms();
         let limit = u32::try_from(permits.len()).unwrap_or(TAKE);
         let begun = self
             .store
-            .begin(&self.settings.name, self.epoch, now_ms, now_ms - millis(self.settings.live_for), limit)
+            .begin(
+                &self.settings.name,
+                self.epoch,
+                now_ms,
+                now_ms - millis(self.settings.live_for),
+                limit,
+                &self.wordings,
+            )
             .await;
         let mut permits = permits.into_iter();
         for attempt in begun.iter().flatten() {
-            let Some(permit) = permits.next() else { break };
-            attempts.spawn(Arc::clone(self).make(attempt.clone(), permit, stop.clone()));
+            let Some((permit, turn)) = permits.next() else { break };
+            attempts.spawn(Arc::clone(self).make(attempt.clone(), permit, turn, stop.clone()));
         }
-        permits.for_each(CallPermit::unused);
+        permits.for_each(|(permit, _)| permit.unused());
         begun.map(|_| Step::Sent)
     }
 
-    /// Makes one attempt and settles it.
-    async fn make(self: Arc<Self>, attempt: Attempt, permit: CallPermit, stop: CancellationToken) {
+    /// Makes one attempt and settles it. `turn` is held until the attempt is at its call.
+    async fn make(
+        self: Arc<Self>,
+        attempt: Attempt,
+        permit: CallPermit,
+        turn: OwnedSemaphorePermit,
+        stop: CancellationToken,
+    ) {
         if !may_call(&self.deadline, &stop).await {
             return; // the row stays `sending`, which the next owner reads as unknown
         }
-        let words = match &self.expansion {
-            Some(expansion) => expansion.words(&attempt, &stop).await,
-            None => Words::AsWritten,
+        let template = self.expansion.as_ref().and_then(|expansion| Some((expansion, expansion.template(&attempt)?)));
+        let (permit, words) = match template {
+            None => (permit, None),
+            Some((expansion, template)) => {
+                // The account's other channels send while AnnA is asked. They cannot while sends are paused, and the probe that
+                // could end the pause would be put off where it is given back.
+                let probe = permit.unused_unless_probe();
+                let Some(words) = expansion.words(&attempt, &template, &stop).await else {
+                    if let Some(probe) = probe {
+                        probe.unused();
+                    }
+                    return; // as above
+                };
+                let permit = if probe.is_some() {
+                    probe
+                } else {
+                    let permit = self.calls.acquire(CallKind::Send, &stop);
+                    tokio::time::timeout(self.permit_within, permit).await.ok().flatten()
+                };
+                let Some(permit) = permit else { return self.put_back(&attempt, &stop).await };
+                (permit, Some(words))
+            }
         };
+        drop(turn);
         let started = Instant::now();
         let (messenger, sent) = (Arc::clone(&self.messenger), attempt.clone());
         let call = async move {
+            let wording = sent.wording.as_ref();
             match words {
-                Words::AsWritten => Some(messenger.send(&sent.destination, &sent.content, sent.part).await),
-                Words::Filled(words) => {
-                    Some(messenger.send_filled(&sent.destination, &sent.content, sent.part, &words).await)
+                None => messenger.send(&sent.destination, &sent.content, sent.part, wording).await,
+                Some(words) => {
+                    messenger.send_filled(&sent.destination, &sent.content, sent.part, wording, &words).await
                 }
-                Words::Dropped => None,
             }
         };
         // In a task of its own: should it panic, the outcome is unknown, and the conversation goes on.
-        let verdict = tokio::spawn(call).await.unwrap_or(Some(Verdict::Unknown { fault: Fault::Interrupted }));
-        let Some(verdict) = verdict else {
-            permit.unused();
-            return; // as above
-        };
+        let verdict = tokio::spawn(call).await.unwrap_or(Verdict::Unknown { fault: Fault::Interrupted });
         let elapsed = started.elapsed();
         self.calls.on_send_result(&permit, &verdict);
         metrics::attempted(&self.settings.name, &verdict);
         drop(permit);
         self.conclude(&attempt, &verdict, elapsed, &stop).await;
+    }
+
+    /// Puts a message of which no byte was sent back into its place in the queue. A caller that waits for it waits on.
+    async fn put_back(&self, attempt: &Attempt, stop: &CancellationToken) {
+        let again = Settlement::Queued { due_ms: None, fault: Fault::Interrupted };
+        let mut stored = self.store.settle(attempt, again.clone(), now_ms()).await;
+        while let Err(StoreError::Unavailable(_)) = &stored
+            && stop.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await.is_some()
+        {
+            stored = self.store.settle(attempt, again.clone(), now_ms()).await;
+        }
+        match stored {
+            Ok(()) => tracing::info!(channel_name = %self.settings.name, message_id = %attempt.m_id,
+                "message `{}` is back in its place: no call could be made since its placeholders were filled in", attempt.m_id),
+            // It is another owner's by now, or stays `sending`, which the next owner reads as unknown.
+            Err(error) => tracing::warn!(message_id = %attempt.m_id, error = &error as &dyn std::error::Error,
+                "message `{}` was not sent, and could not be put back into its place", attempt.m_id),
+        }
     }
 
     /// Settles the attempt in the store, then answers the `POST /message` that waits for it, if any.
@@ -236,3 +308,6 @@ fn with_notice(settlement: Settlement, notice: Option<String>) -> Settlement {
         | Settlement::Unconfirmed { .. }) => other,
     }
 }
+
+#[cfg(test)]
+mod tests;

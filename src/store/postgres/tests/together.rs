@@ -35,7 +35,7 @@ async fn conversations_keep_their_order_under_many_hands() {
     let started = tokio::time::Instant::now();
     while done < all {
         assert!(started.elapsed() < SOON, "{done} of {all} after {SOON:?}");
-        let begun = store.begin(&channel(), epoch, 100, 0, 8).await.unwrap();
+        let begun = store.begin(&channel(), epoch, 100, 0, 8, &Wordings::default()).await.unwrap();
         let idle = begun.is_empty();
         for attempt in begun {
             if let Ok(n) = words(&attempt).parse::<u32>() {
@@ -68,7 +68,7 @@ async fn calls_that_are_given_up_leave_no_transaction_open() {
         let soon = Duration::from_micros(u64::from(n) * 20);
         let _ = tokio::time::timeout(soon, store.accept(message(n % 7, "a"))).await;
         let _ = tokio::time::timeout(soon, store.next_outbound_ms(&channel())).await;
-        let _ = tokio::time::timeout(soon, store.begin(&channel(), epoch, 0, 0, 1)).await;
+        let _ = tokio::time::timeout(soon, store.begin(&channel(), epoch, 0, 0, 1, &Wordings::default())).await;
     }
     store.check().await.unwrap();
     let left_open = format!(
@@ -107,7 +107,7 @@ async fn connections_that_the_server_ended_are_replaced() {
         store.check().await.unwrap();
         store.accept(message(round, name)).await.unwrap();
     }
-    assert_eq!(store.begin(&channel(), epoch, 100, 0, 100).await.unwrap().len(), 8);
+    assert_eq!(store.begin(&channel(), epoch, 100, 0, 100, &Wordings::default()).await.unwrap().len(), 8);
 }
 
 #[tokio::test]
@@ -116,16 +116,16 @@ async fn what_was_begun_in_a_commit_whose_answer_was_lost_is_begun_again() {
     let epoch = store.take_ownership(&channel()).await.unwrap();
     store.accept(message(1, "a")).await.unwrap();
     store.accept(message(1, "b")).await.unwrap();
-    let lost = store.begin(&channel(), epoch, 100, 0, 9).await.unwrap();
-    assert!(store.begin(&channel(), epoch, 100, 0, 9).await.unwrap().is_empty());
+    let lost = store.begin(&channel(), epoch, 100, 0, 9, &Wordings::default()).await.unwrap();
+    assert!(store.begin(&channel(), epoch, 100, 0, 9, &Wordings::default()).await.unwrap().is_empty());
     assert_eq!(store.next_outbound_ms(&channel()).await.unwrap(), None);
     store.maybe_claimed(&channel()).lock().await.push(lost[0].outbound_id);
     assert_eq!(store.next_outbound_ms(&channel()).await.unwrap(), Some(0), "though nothing else is due");
-    let again = store.begin(&channel(), epoch, 100, 0, 9).await.unwrap();
+    let again = store.begin(&channel(), epoch, 100, 0, 9, &Wordings::default()).await.unwrap();
     assert_eq!(again.iter().map(words).collect::<Vec<_>>(), ["a"]);
-    assert!(store.begin(&channel(), epoch, 100, 0, 9).await.unwrap().is_empty(), "once");
+    assert!(store.begin(&channel(), epoch, 100, 0, 9, &Wordings::default()).await.unwrap().is_empty(), "once");
     store.settle(&again[0], sent(), 200).await.unwrap();
-    assert_eq!(words(&store.begin(&channel(), epoch, 100, 0, 9).await.unwrap()[0]), "b");
+    assert_eq!(words(&store.begin(&channel(), epoch, 100, 0, 9, &Wordings::default()).await.unwrap()[0]), "b");
 }
 
 #[tokio::test]
@@ -149,7 +149,7 @@ async fn behind_a_pooler_nothing_stays_prepared() {
         .unwrap();
     let epoch = store.take_ownership(&channel()).await.unwrap();
     store.accept(message(1, "a")).await.unwrap();
-    let begun = store.begin(&channel(), epoch, 100, 0, 9).await.unwrap();
+    let begun = store.begin(&channel(), epoch, 100, 0, 9, &Wordings::default()).await.unwrap();
     store.settle(&begun[0], Settlement::Failed { fault: Fault::Busy, notice: Some("n".into()) }, 100).await.unwrap();
     assert_eq!(store.due_events(&channel(), 10_000, 9).await.unwrap().len(), 1);
     store.check().await.unwrap();

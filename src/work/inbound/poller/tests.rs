@@ -15,7 +15,7 @@ use crate::domain::content::{Label, QuickReply, Text};
 use crate::domain::{ContactId, MId};
 use crate::domain::{
     Content, Delivery, Destination, Event, EventBody, Fault, ReadError, RetryPolicy, RowTime, Template, Verdict,
-    Webhook,
+    Webhook, Wording, Wordings,
 };
 use crate::store::open::SqliteStore;
 use crate::store::{Caller, Epoch, NewOutbound, SeenRow};
@@ -53,27 +53,42 @@ struct Fake {
 
 #[async_trait]
 impl Messenger for Fake {
-    fn parts(&self, _: &Content) -> u32 {
+    fn wordings(&self) -> Wordings {
+        Wordings::default()
+    }
+
+    fn parts(&self, _: &Content, _: Option<&Wording>) -> u32 {
         1
     }
 
-    fn words(&self, content: &Content, _: u32) -> Option<String> {
+    fn words(&self, content: &Content, _: u32, _: Option<&Wording>) -> Option<String> {
         match content {
             Content::Text { text } => Some(text.as_str().to_owned()),
             _ => None,
         }
     }
 
-    async fn send(&self, _: &Destination, _: &Content, _: u32) -> Verdict {
+    async fn send(&self, _: &Destination, _: &Content, _: u32, _: Option<&Wording>) -> Verdict {
         Verdict::Sent { afilnet_id: None }
     }
 
-    fn template(&self, _: &Content, _: u32) -> Option<Template> {
+    fn template(&self, _: &Content, _: u32, _: Option<&Wording>) -> Option<Template> {
         None
     }
 
-    async fn send_filled(&self, to: &Destination, content: &Content, part: u32, _: &SecretString) -> Verdict {
-        self.send(to, content, part).await
+    fn fits(&self, _: &Destination, _: &Content, _: u32, _: Option<&Wording>, _: &str) -> bool {
+        true
+    }
+
+    async fn send_filled(
+        &self,
+        to: &Destination,
+        content: &Content,
+        part: u32,
+        wording: Option<&Wording>,
+        _: &SecretString,
+    ) -> Verdict {
+        self.send(to, content, part, wording).await
     }
 
     async fn chats(&self) -> Result<Vec<AfilnetRow>, ReadError> {
@@ -154,7 +169,8 @@ async fn ask(store: &Arc<dyn Store>, epoch: Epoch, replies: &[&str]) {
         caller: Caller::stays(),
     };
     store.accept(message).await.unwrap();
-    let attempt = store.begin(&"support".parse().unwrap(), epoch, now_ms(), 0, 9).await.unwrap().remove(0);
+    let attempt =
+        store.begin(&"support".parse().unwrap(), epoch, now_ms(), 0, 9, &Wordings::default()).await.unwrap().remove(0);
     store.settle(&attempt, crate::store::Settlement::Sent { afilnet_id: None, more: false }, now_ms()).await.unwrap();
 }
 

@@ -87,12 +87,12 @@ impl Reader {
     async fn unmatched_sends(&self, contact: &ContactId) -> Result<Vec<UnmatchedSend>, StoreError> {
         let made = self.store.own_sends(&self.settings.name, contact, MOST_SENDS).await?;
         let of = |call: OwnSend| {
-            let words = self.messenger.words(&call.content, call.part);
+            let words = self.messenger.words(&call.content, call.part, call.wording.as_ref());
             let file_url = match &call.content {
                 Content::Attachment(file) => Some(file.url.as_str().to_owned()),
                 Content::Text { .. } | Content::Location(_) | Content::QuickReply(_) => None,
             };
-            let last = call.part + 1 >= self.messenger.parts(&call.content);
+            let last = call.part + 1 >= self.messenger.parts(&call.content, call.wording.as_ref());
             let matched = Match { m_id: call.m_id, part: call.part, last };
             let send = if call.sent_forms.is_empty() {
                 UnmatchedSend::new(matched, words.as_deref(), file_url.as_deref(), call.at_ms)

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::domain::content::Text;
-use crate::domain::{ContactId, Content, Direction, EventBody, MId};
+use crate::domain::{ContactId, Content, Direction, EventBody, MId, Wordings};
 use crate::store::open::SqliteStore;
 use crate::store::{Caller, Erase, NewOutbound, Person, Publication};
 use crate::work::channel::ChannelPorts;
@@ -89,7 +89,8 @@ impl World {
             caller: Caller::stays(),
         };
         self.store().accept(message).await.unwrap();
-        let attempt = self.store().begin(self.channel.name(), self.epoch, now_ms(), 0, 9).await.unwrap().remove(0);
+        let begun = self.store().begin(self.channel.name(), self.epoch, now_ms(), 0, 9, &Wordings::default()).await;
+        let attempt = begun.unwrap().remove(0);
         let unknown = Settlement::Unknown { fault: Fault::TimedOut, look_ms: now_ms() };
         self.store().settle(&attempt, unknown, now_ms()).await.unwrap();
     }
