@@ -82,8 +82,10 @@ async fn a_configuration_that_changes_between_two_parts_moves_no_cut() {
             settled_without_an_echo(&house).await;
             assert_eq!(arrived(&house), text, "{settings}, restart: {restart}");
             assert_eq!(house.afilnet.sent_count(), 4);
-            // What comes after it is cut as it says now.
-            assert_eq!(house.agent(&bridge, &contact(1), &text).await.status, 200);
+            // What comes after it is cut as it says now. In other words: a call with equal ones could be taken for a repeat
+            // where the process was killed.
+            let other = text.replace('w', "v");
+            assert_eq!(house.agent(&bridge, &contact(1), &other).await.status, 200);
             settled_without_an_echo(&house).await;
             let parts = if settings.ends_with("37") { 10 } else { 1 };
             assert_eq!(house.afilnet.sent_count(), 4 + parts);
