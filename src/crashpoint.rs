@@ -88,7 +88,7 @@ mod tests {
     fn every_operation_that_writes_is_a_point_and_every_point_is_one() {
         let engine = include_str!("store/sqlite/mod.rs");
         let named = |at: &str| at.split('"').nth(1).map(str::to_owned);
-        let writes = engine.match_indices("self.write(").chain(engine.match_indices("writer.run("));
+        let writes = engine.match_indices(".write(").chain(engine.match_indices("writer.run("));
         let mut found: Vec<String> = writes.filter_map(|(at, _)| named(&engine[at..])).collect();
         found.sort_unstable();
         found.dedup();
