@@ -211,7 +211,7 @@ impl House {
 
     /// Runs a command to its end.
     pub fn run(&self, arguments: &[&str]) -> std::process::Output {
-        self.command(arguments).stdin(Stdio::null()).output().unwrap()
+        blocking(|| self.command(arguments).stdin(Stdio::null()).output().unwrap())
     }
 
     /// Starts the bridge and waits until it is ready; at the same address every time.
@@ -415,13 +415,25 @@ pub fn contact(n: usize) -> String {
     format!("+34600{n:06}")
 }
 
+/// Runs what blocks its thread. The simulators that it may wait for share the test's few threads, so they get another one.
+pub fn blocking<T>(work: impl FnOnce() -> T) -> T {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    match Handle::try_current() {
+        Ok(runtime) if runtime.runtime_flavor() == RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
+        Ok(_) | Err(_) => work(),
+    }
+}
+
 /// Status and JSON of a GET.
 pub fn get(base: &str, path: &str) -> (u16, Value) {
-    let mut stream = TcpStream::connect(base.trim_start_matches("http://")).unwrap();
-    stream.set_read_timeout(Some(SOON)).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: bridge\r\nconnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
+    let answer = blocking(|| {
+        let mut stream = TcpStream::connect(base.trim_start_matches("http://")).unwrap();
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: bridge\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    });
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     (head.split(' ').nth(1).unwrap().parse().unwrap(), serde_json::from_str(body).unwrap_or(Value::Null))
 }
