@@ -70,7 +70,8 @@ impl Charset {
         match self {
             Self::Undeclared | Self::Utf8 | Self::Unknown(_) => Utf8Body::AsReceived(Vec::with_capacity(capacity)),
             Self::Other(encoding) if encoding.is_single_byte() => {
-                Utf8Body::Doubted { bytes: Vec::with_capacity(capacity), valid: 0, encoding }
+                let bytes = Vec::with_capacity(capacity);
+                Utf8Body::Doubted { bytes, read: 0, valid: 0, invalid: 0, encoding }
             }
             Self::Other(encoding) => {
                 Utf8Body::Decoded(String::with_capacity(capacity), Box::new(encoding.new_decoder()))
@@ -96,14 +97,18 @@ impl Charset {
 ///
 /// A body that is valid UTF-8 is UTF-8, though it declares a character set of one byte a character: servers declare one by
 /// default over whatever a program writes. As a text of such a set it would hold no letter beyond ASCII but in pairs of a
-/// capital and a sign (`Ã±`, `Â¿`), which nobody writes. Sets of several bytes a character count as declared: in some of them
-/// (GBK) short words are valid UTF-8 by chance.
+/// capital and a sign (`Ã±`, `Â¿`), which nobody writes. So is one with fewer invalid bytes than characters beyond ASCII: one
+/// character that a preview cuts in two must not give the other rows of a page other words than at the read before. Sets of
+/// several bytes a character count as declared: in some of them (GBK) short words are valid UTF-8 by chance.
 pub(crate) enum Utf8Body {
     AsReceived(Vec<u8>),
-    /// All of it so far is valid UTF-8, up to `valid` for certain: a character may have begun behind that.
+    /// As UTF-8 it has so many characters beyond ASCII, and so many invalid sequences, up to `read`: a character may have
+    /// begun behind that.
     Doubted {
         bytes: Vec<u8>,
+        read: usize,
         valid: usize,
+        invalid: usize,
         encoding: &'static Encoding,
     },
     Decoded(String, Box<Decoder>),
@@ -115,13 +120,24 @@ impl Utf8Body {
         match self {
             Self::AsReceived(bytes) => bytes.extend_from_slice(chunk),
             Self::Decoded(text, decoder) => decode(decoder, chunk, text, false),
-            Self::Doubted { bytes, valid, encoding } => {
+            Self::Doubted { bytes, read, valid, invalid, .. } => {
                 bytes.extend_from_slice(chunk);
-                match std::str::from_utf8(&bytes[*valid..]) {
-                    Ok(_) => *valid = bytes.len(),
-                    Err(error) if error.error_len().is_none() => *valid += error.valid_up_to(),
-                    Err(_) => *self = as_declared(encoding, bytes),
+                let mut whole = 0;
+                for piece in bytes[*read..].utf8_chunks() {
+                    *valid += piece.valid().chars().filter(|c| !c.is_ascii()).count();
+                    whole += piece.valid().len();
+                    if piece.invalid().is_empty() {
+                        continue;
+                    }
+                    // The last may only be cut off.
+                    let is_last = bytes.len() == *read + whole + piece.invalid().len();
+                    let is_cut = std::str::from_utf8(piece.invalid()).is_err_and(|error| error.error_len().is_none());
+                    if !(is_last && is_cut) {
+                        *invalid += 1;
+                        whole += piece.invalid().len();
+                    }
                 }
+                *read += whole;
             }
         }
     }
@@ -138,8 +154,11 @@ impl Utf8Body {
     pub(crate) fn finish(self) -> Vec<u8> {
         match self {
             Self::AsReceived(bytes) => bytes,
-            Self::Doubted { bytes, valid, .. } if valid == bytes.len() && !bytes.starts_with(UTF8_MARK) => bytes,
-            Self::Doubted { bytes, encoding, .. } => as_declared(encoding, &bytes).finish(),
+            Self::Doubted { bytes, read, valid, invalid, encoding } => {
+                let invalid = invalid + usize::from(read < bytes.len());
+                let is_utf8 = (invalid == 0 || valid > invalid) && !bytes.starts_with(UTF8_MARK);
+                if is_utf8 { bytes } else { as_declared(encoding, &bytes) }
+            }
             Self::Decoded(mut text, mut decoder) => {
                 decode(&mut decoder, &[], &mut text, true);
                 text.into_bytes()
@@ -148,11 +167,11 @@ impl Utf8Body {
     }
 }
 
-/// Returns what was received of a body so far, in the character set that it declares.
-fn as_declared(encoding: &'static Encoding, received: &[u8]) -> Utf8Body {
+/// Returns a whole body, in the character set that it declares, as UTF-8.
+fn as_declared(encoding: &'static Encoding, received: &[u8]) -> Vec<u8> {
     let (mut text, mut decoder) = (String::with_capacity(received.len()), encoding.new_decoder());
-    decode(&mut decoder, received, &mut text, false);
-    Utf8Body::Decoded(text, Box::new(decoder))
+    decode(&mut decoder, received, &mut text, true);
+    text.into_bytes()
 }
 
 /// Appends what `chunk` says. A string is never grown by the decoder, which ends where it is full.
@@ -244,7 +263,10 @@ mod tests {
             assert_eq!(read(charset, words), words, "{charset}");
             assert_eq!(read(charset, b"{\"a\":1}"), b"{\"a\":1}", "{charset}");
         }
-        // What is not valid UTF-8 to its end is what it declares.
+        let cut = b"Se\xc3\xb1or, Mar\xc3\xada \xe2\x82".as_slice();
+        assert_eq!(read("iso-8859-1", cut), cut, "a preview that was cut");
+        assert_eq!(read("iso-8859-1", b"\xf1 Se\xc3\xb1or, Mar\xc3\xada"), b"\xf1 Se\xc3\xb1or, Mar\xc3\xada");
+        // What has as many bytes that are no UTF-8 as characters is what it declares.
         for (charset, body, says) in [
             ("iso-8859-1", b"Se\xf1or, Mar\xeda".as_slice(), "Se\u{f1}or, Mar\u{ed}a"),
             ("iso-8859-1", b"Se\xc3\xb1or \xa1", "Se\u{c3}\u{b1}or \u{a1}"),

@@ -194,14 +194,16 @@ impl Template {
         loop {
             let words = self.saying(&chosen);
             let exposed = words.expose_secret();
-            if exposed.chars().count() <= self.most && fits(exposed) {
+            let is_taken = fits(exposed);
+            if exposed.chars().count() <= self.most && is_taken {
                 return FilledWords { words, too_long };
             }
             let saved =
                 |at: usize| chosen[at].chars().count().saturating_sub(replacements[at].fallback.chars().count());
-            let Some(longest) = (0..chosen.len()).max_by_key(|at| saved(*at)).filter(|at| saved(*at) > 0) else {
-                return FilledWords { words, too_long };
-            };
+            // For a transport, a value may be too long that has no more characters than its fallback.
+            let filled = (0..chosen.len()).filter(|at| replacements[*at].value.is_some() && !too_long.contains(at));
+            let longest = filled.max_by_key(|at| saved(*at)).filter(|at| saved(*at) > 0 || !is_taken);
+            let Some(longest) = longest else { return FilledWords { words, too_long } };
             chosen[longest] = &replacements[longest].fallback;
             too_long.push(longest);
         }
@@ -304,6 +306,11 @@ mod tests {
         let short = |words: &str| words.len() <= 6;
         let filled = Template::new(pieces(text).unwrap(), 100).fill(&replacements, short);
         assert_eq!((filled.words.expose_secret(), filled.too_long), ("aaaa y", vec![1]), "the transport takes no more");
+        // Of as many characters as the fallback, but longer on its way.
+        let replacements = [given("a&&&", "none")];
+        let filled = Template::new(pieces("{{anna.chat_url}}").unwrap(), 100)
+            .fill(&replacements, |words| words.replace('&', "%26").len() < 10);
+        assert_eq!((filled.words.expose_secret(), filled.too_long), ("none", vec![0]));
     }
 
     #[test]

@@ -328,7 +328,8 @@ pub(super) const ADD_SEEN: &str = "INSERT INTO seen (conversation, identity, see
 pub(super) const MAYBE_SENT: &str = "SELECT o.m_id, o.content, o.part, \
      CASE WHEN o.unknown_ms IS NOT NULL THEN 'unknown' ELSE o.state END, o.state, \
      COALESCE(o.done_ms, CASE WHEN o.began_ms > 0 THEN o.began_ms ELSE o.accepted_ms END), \
-     o.accepted_ms, o.began_ms, o.attempt, o.sent_forms, o.wording FROM outbound o \
+     o.accepted_ms, o.began_ms, CASE WHEN o.unknown_ms < o.began_ms THEN 2 ELSE o.attempt END, o.sent_forms, o.wording \
+     FROM outbound o \
      JOIN conversations c ON c.id = o.conversation WHERE c.channel = $1 AND c.contact = $2 AND o.content IS NOT NULL \
      AND (o.state IN ('sending', 'unknown', 'held', 'sent', 'unconfirmed') OR o.part > 0 OR o.unknown_ms IS NOT NULL) \
      ORDER BY o.id DESC LIMIT $3";
@@ -487,8 +488,7 @@ pub(super) const SHOW_DEAD: &str = "SELECT e.m_id, c.channel, c.contact, e.state
      e.done_ms, e.fault FROM events e JOIN conversations c ON c.id = e.conversation \
      WHERE e.state = 'dead' AND e.m_id = $1 ORDER BY e.id LIMIT 1";
 
-pub(super) const BY_HAND: &str =
-    "SELECT id, conversation, state, part, content IS NOT NULL, told <> 0 FROM outbound WHERE m_id = $1";
+pub(super) const BY_HAND: &str = "SELECT id, conversation, state, part, content IS NOT NULL, told <> 0, unknown_ms IS NOT NULL FROM outbound WHERE m_id = $1";
 
 pub(super) const DEAD_EVENTS: &str =
     "SELECT id, conversation, event IS NOT NULL FROM events WHERE state = 'dead' AND m_id = $1 ORDER BY id";

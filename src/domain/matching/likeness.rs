@@ -327,10 +327,15 @@ impl SendForms {
         !self.is_file && !self.forms.is_empty() && self.forms.iter().all(|form| form.letters.is_empty())
     }
 
-    /// Returns what a row says before and after it, where that is something; only of words that nobody else writes by chance.
-    pub(crate) fn wrapping_in(&self, row: &str) -> Option<(String, String)> {
+    /// Returns what a row says before and after each of these sends, where that is something; only of words that nobody else
+    /// writes by chance.
+    pub(crate) fn wrappings_in(row: &str, sends: &[&Self]) -> Vec<(String, String)> {
         let row = Form::new(row);
-        self.forms.iter().filter(|form| count(&form.letters) >= LEAST_SHARED && is_word_of(form, &row)).find_map(
+        sends.iter().filter_map(|send| send.wrapping_in(&row)).collect()
+    }
+
+    fn wrapping_in(&self, row: &Form) -> Option<(String, String)> {
+        self.forms.iter().filter(|form| count(&form.letters) >= LEAST_SHARED && is_word_of(form, row)).find_map(
             |form| {
                 let (before, after) = row.normal.split_once(form.normal.as_str())?;
                 let around = (before.trim().to_owned(), after.trim().to_owned());

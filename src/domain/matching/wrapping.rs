@@ -14,7 +14,7 @@ impl Wrappings {
         }
         let business = rows.iter().filter(|row| row.direction == Direction::Outbound);
         let mut found: Vec<(String, String)> =
-            business.flat_map(|row| shown.iter().filter_map(|send| send.wrapping_in(&row.text))).collect();
+            business.flat_map(|row| SendForms::wrappings_in(&row.text, shown)).collect();
         found.sort();
         found.dedup();
         Self(found)

@@ -88,6 +88,9 @@ async fn what_was_sent_is_kept_through_a_retry_by_a_person_and_through_an_interr
     let attempt = take(&store, epoch, 44).await.remove(0);
     store.note_sent_form(&attempt, form("d")).await.unwrap();
     assert_eq!(kept(&store).await, stored(&["a", "d"]));
+    // A row that was read before this attempt may show the one in doubt.
+    let sends = store.own_sends(&channel(), &contact(1), 9).await.unwrap();
+    assert!(sends[0].earliest_ms < 20, "{}", sends[0].earliest_ms);
     // Interrupted once more.
     let epoch = store.take_ownership(&channel()).await.unwrap();
     assert_eq!(store.interrupted(&channel(), epoch, 50, 50).await.unwrap().len(), 1);
@@ -96,6 +99,13 @@ async fn what_was_sent_is_kept_through_a_retry_by_a_person_and_through_an_interr
     let attempt = take(&store, epoch, 52).await.remove(0);
     store.note_sent_form(&attempt, form("e")).await.unwrap();
     assert_eq!(kept(&store).await, stored(&["a", "d", "e"]));
+    // Whoever discards it says no more than is known.
+    store.settle(&attempt, refused(), 53).await.unwrap();
+    store.retry(m_id.to_string(), 54).await.unwrap();
+    let notices = DiscardNotices { not_sent: "not sent".into(), perhaps_sent: "perhaps sent".into() };
+    store.discard(m_id.to_string(), notices, 55).await.unwrap();
+    let told = store.due_events(&channel(), i64::MAX, 9).await.unwrap().remove(0);
+    assert!(matches!(&told.event.body, EventBody::MessageStatus { message, .. } if message == "perhaps sent"));
     store.close().await;
 }
 

@@ -14,22 +14,24 @@ struct ManualTarget {
     part: u32,
     has_text: bool,
     told: bool,
+    maybe_sent: bool,
 }
 
 /// Finds the message and reads it under the lock of its conversation.
 async fn find(db: &mut impl Tx, m_id: &str) -> Result<Option<ManualTarget>, StoreError> {
-    type Row = (i64, i64, String, u32, bool, bool);
+    type Row = (i64, i64, String, u32, bool, bool, bool);
     let there: Option<Row> = db.optional(sql::BY_HAND, values![m_id]).await?;
     let Some((_, conversation, ..)) = there else { return Ok(None) };
     db.lock(conversation).await?;
     let found: Option<Row> = db.optional(sql::BY_HAND, values![m_id]).await?;
-    let found = found.map(|(outbound_id, conversation, state, part, has_text, told)| ManualTarget {
+    let found = found.map(|(outbound_id, conversation, state, part, has_text, told, maybe_sent)| ManualTarget {
         outbound_id,
         conversation,
         state,
         part,
         has_text,
         told,
+        maybe_sent,
     });
     Ok(found)
 }
@@ -114,7 +116,7 @@ pub(in crate::store) async fn discard(
         db.change(sql::DISCARD_OUTBOUND, values![now_ms, there.outbound_id]).await?;
         pending_question::close(db, there.conversation, &m_id).await?;
         let notice = match there.state.as_str() {
-            "queued" if there.part == 0 => Some(&notices.not_sent),
+            "queued" if there.part == 0 && !there.maybe_sent => Some(&notices.not_sent),
             "queued" => Some(&notices.perhaps_sent),
             "held" if !there.told => Some(&notices.perhaps_sent),
             _ => None, // its agent was notified before

@@ -421,9 +421,14 @@ impl Poller {
             if requests.is_empty() {
                 continue;
             }
-            // Another loop reads it: the next round shows whether there is anything left to read.
-            let Some(turn) = self.reader.turn(&chat.contact) else { continue };
             let chats: Vec<Chat> = requests.iter().map(|request| request.position.chat()).collect();
+            // Another loop reads it: the next round shows whether there is anything left to read, also where no list does.
+            let Some(turn) = self.reader.turn(&chat.contact) else {
+                for chat in &chats {
+                    self.unread.failed(chat);
+                }
+                continue;
+            };
             let (reader, stop) = (Arc::clone(&self.reader), stop.clone());
             // In a task of its own: should it panic, this conversation is read again and no other notices.
             let read = tokio::spawn(async move {
