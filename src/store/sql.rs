@@ -324,7 +324,8 @@ pub(super) const ADD_SEEN: &str = "INSERT INTO seen (conversation, identity, see
      VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (conversation, identity) DO NOTHING";
 
 /// Messages of which at least one part was sent or may have been, newest first: `part` is the last such part, or the
-/// next one if the message is queued or failed.
+/// next one if the message is queued or failed. An attempt that began behind one of unknown outcome is no first one, though
+/// a person's retry counts from zero.
 pub(super) const MAYBE_SENT: &str = "SELECT o.m_id, o.content, o.part, \
      CASE WHEN o.unknown_ms IS NOT NULL THEN 'unknown' ELSE o.state END, o.state, \
      COALESCE(o.done_ms, CASE WHEN o.began_ms > 0 THEN o.began_ms ELSE o.accepted_ms END), \

@@ -3,6 +3,9 @@
 use std::collections::HashMap;
 
 use super::*;
+use crate::domain::Wordings;
+use crate::domain::matching::{Features, Match, ShownAs};
+use crate::store::Lesson;
 
 /// Longest wait for what must come; generous, because tests share the machine.
 const SOON: Duration = Duration::from_mins(1);
@@ -201,4 +204,66 @@ async fn transactions_that_wait_for_each_other_and_fall_silent_hold_a_lock_for_s
     }
     // Not five seconds for each.
     assert!(began.elapsed() < Duration::from_secs(5 * silent - 10), "{:?}", began.elapsed());
+}
+
+/// Returns the starts of this store's transactions that wait for a lock.
+async fn waiting_since(url: &str) -> Vec<String> {
+    let waits = format!(
+        "SELECT xact_start::TEXT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name LIKE '{}/%'",
+        schema(url)
+    );
+    beside(url, &waits).await
+}
+
+/// Waits until a transaction of this store waits for a lock that began at another time than `but`.
+async fn until_one_waits(url: &str, but: Option<&str>, of: &tokio::task::JoinHandle<impl Send>) -> Option<String> {
+    let began = tokio::time::Instant::now();
+    while !of.is_finished() {
+        assert!(began.elapsed() < SOON, "none waits for a lock");
+        if let Some(since) = waiting_since(url).await.into_iter().find(|since| Some(since.as_str()) != but) {
+            return Some(since);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    None
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_lock_that_is_not_free_in_time_is_waited_for_again() {
+    let Some((store, url)) = fresh().await else { return };
+    store.accept(message(1, "a")).await.unwrap();
+    let mut holder = PgConnection::connect(&url).await.unwrap();
+    holder.execute("BEGIN; SELECT id FROM conversations FOR UPDATE").await.unwrap();
+    let first = Arc::clone(&store);
+    let writing = tokio::spawn(async move {
+        first.write("accept", 1_i64, |db, conversation| Box::pin(async move { db.lock(*conversation).await })).await
+    });
+    let since = until_one_waits(&url, None, &writing).await;
+    until_one_waits(&url, since.as_deref(), &writing).await;
+    holder.execute("COMMIT").await.unwrap();
+    writing.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_lesson_about_rewriting_undoes_no_other_that_is_stored_meanwhile() {
+    let Some((store, url)) = fresh().await else { return };
+    let epoch = store.take_ownership(&channel()).await.unwrap();
+    store.accept(message(1, "a")).await.unwrap();
+    let attempt = store.begin(&channel(), epoch, 100, 0, 9, &Wordings::default()).await.unwrap().remove(0);
+    store.settle(&attempt, sent(), 200).await.unwrap();
+    let mut other = PgConnection::connect(&url).await.unwrap();
+    assert_eq!(Features::FILE.bits(), 2);
+    other.execute("BEGIN; UPDATE channels SET verbatim = 2").await.unwrap();
+    let mut shown = reading("r1");
+    let row = &mut shown.rows[0];
+    (row.events, row.from_customer) = (Vec::new(), false);
+    row.matched = Some(Match { m_id: attempt.m_id, part: 0, last: true });
+    row.lesson = Some(Lesson { features: Features::WORDS, how: ShownAs::Verbatim });
+    let learning = Arc::clone(&store);
+    let learning = tokio::spawn(async move { learning.record(shown).await });
+    until_one_waits(&url, None, &learning).await;
+    other.execute("COMMIT").await.unwrap();
+    learning.await.unwrap().unwrap();
+    let both = Features::FILE.with(Features::WORDS);
+    assert_eq!(store.account_traits(&channel()).await.unwrap().verbatim, both);
 }
