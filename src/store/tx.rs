@@ -23,6 +23,9 @@ pub(super) trait Tx {
     /// may create it at the same time.
     const ADD_CONVERSATION: &'static str;
 
+    /// Returns the newest epoch of a channel, which stays the newest until the end of the transaction.
+    const EPOCH: &'static str;
+
     /// Returns the number of changed rows.
     async fn execute(&mut self, statement: &'static str, args: &[Value<'_>]) -> Result<u64, StoreError>;
 
@@ -38,6 +41,22 @@ pub(super) trait Tx {
 
     /// Returns those of these events that wait for another process to respond to the call that they belong to.
     async fn held_events(&mut self, events: &[i64]) -> Result<Vec<i64>, StoreError>;
+
+    /// Returns lanes of a channel that are due, `limit` at most, and locks them: live ones first, of which the customer has
+    /// written since `live_since_ms`.
+    async fn due_lanes(
+        &mut self,
+        channel: &str,
+        live_since_ms: i64,
+        now_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<Lane>, StoreError>;
+
+    /// Returns those of these messages for which a caller waits at another process, and for how many more milliseconds.
+    async fn awaited(&mut self, outbound_ids: &[i64]) -> Result<Vec<(i64, i64)>, StoreError>;
+
+    /// Holds the newest event of a conversation back for as long, for a caller at another process to take it as its response.
+    async fn hold_event(&mut self, conversation: i64, left_ms: i64) -> Result<(), StoreError>;
 
     /// Returns those of these contacts with which a conversation is stored.
     async fn known_contacts(&mut self, channel: &str, contacts: Vec<String>) -> Result<Vec<String>, StoreError>;
@@ -65,6 +84,21 @@ pub(super) trait Tx {
     /// Changes exactly one row; `Stale` if it is no longer as expected.
     async fn change(&mut self, statement: &'static str, args: &[Value<'_>]) -> Result<(), StoreError> {
         if self.execute(statement, args).await? == 1 { Ok(()) } else { Err(StoreError::Stale) }
+    }
+}
+
+/// A lane that is due, and the head of its queue.
+pub(super) struct Lane {
+    pub(super) conversation: i64,
+    pub(super) contact: String,
+    pub(super) destination: String,
+    pub(super) head: Option<i64>,
+}
+
+impl FromRow for Lane {
+    fn from_row(row: &dyn Columns) -> Result<Self, BoxError> {
+        let (conversation, contact, destination, head) = FromRow::from_row(row)?;
+        Ok(Self { conversation, contact, destination, head })
     }
 }
 
@@ -105,6 +139,7 @@ from! {
     i64 => |value| Self::Int(value),
     &'a i64 => |value| Self::Int(*value),
     u32 => |value| Self::Int(value.into()),
+    &'a u32 => |value| Self::Int((*value).into()),
     Option<i64> => |value| value.map_or(Self::NoInt, Self::Int),
     &'a str => |value| Self::Text(value.into()),
     String => |value| Self::Text(value.into()),

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use sqlx::postgres::{PgArguments, PgRow, PgTypeInfo, PgValueRef};
+use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{
     Arguments as _, Column as _, Connection as _, Decode, Executor as _, FromRow, PgConnection, Postgres, Row as _,
     Type, TypeInfo as _,
@@ -11,7 +11,7 @@ use sqlx::{
 
 use super::sql;
 use crate::domain::ids::fingerprint;
-use crate::store::tx::{BoxError, Columns, Retention, Tx, Value, corrupt, table};
+use crate::store::tx::{BoxError, Columns, Lane, Retention, Tx, Value, corrupt, table};
 use crate::store::{StoreError, tx};
 
 /// A connection inside its transaction, or alone where it only reads.
@@ -139,21 +139,6 @@ impl Param for Option<String> {
     }
 }
 
-/// A BIGINT that is a small count.
-pub(super) struct Count(pub(super) u32);
-
-impl Type<Postgres> for Count {
-    fn type_info() -> PgTypeInfo {
-        <i64 as Type<Postgres>>::type_info()
-    }
-}
-
-impl<'r> Decode<'r, Postgres> for Count {
-    fn decode(value: PgValueRef<'r>) -> Result<Self, BoxError> {
-        Ok(Self(u32::try_from(<i64 as Decode<Postgres>>::decode(value)?)?))
-    }
-}
-
 impl Tx for Db {
     const RETENTION: Retention = Retention {
         wipe_outbound: sql::WIPE_OUTBOUND,
@@ -164,6 +149,7 @@ impl Tx for Db {
     };
     const FIND_CONVERSATION: &'static str = sql::CONVERSATION_LOCKED;
     const ADD_CONVERSATION: &'static str = sql::CONVERSATION_MADE;
+    const EPOCH: &'static str = sql::EPOCH_HELD;
 
     async fn execute(&mut self, statement: &'static str, args: &[Value<'_>]) -> Result<u64, StoreError> {
         Self::execute(self, statement, Args::of(args)).await
@@ -189,6 +175,45 @@ impl Tx for Db {
     async fn held_events(&mut self, events: &[i64]) -> Result<Vec<i64>, StoreError> {
         let held: Vec<(i64,)> = Self::rows(self, sql::HELD, args![events.to_vec()]).await?;
         Ok(held.into_iter().map(|(event,)| event).collect())
+    }
+
+    async fn due_lanes(
+        &mut self,
+        channel: &str,
+        live_since_ms: i64,
+        now_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<Lane>, StoreError> {
+        type Due = (i64, String, String);
+        let mut due: Vec<Due> = Self::rows(self, sql::LANES_LIVE, args![channel, live_since_ms, now_ms, limit]).await?;
+        let more = limit.saturating_sub(u32::try_from(due.len()).unwrap_or(u32::MAX));
+        if more > 0 {
+            let taken: Vec<i64> = due.iter().map(|(lane, ..)| *lane).collect();
+            due.extend(Self::rows::<Due>(self, sql::LANES_ANY, args![channel, now_ms, taken, more]).await?);
+        }
+        let all: Vec<i64> = due.iter().map(|(lane, ..)| *lane).collect();
+        let heads: Vec<(i64, Option<i64>)> =
+            if all.is_empty() { Vec::new() } else { Self::rows(self, sql::HEADS, args![all]).await? };
+        let head = |lane| heads.iter().find(|(known, _)| *known == lane).and_then(|(_, head)| *head);
+        let lane = |(conversation, contact, destination)| Lane {
+            conversation,
+            contact,
+            destination,
+            head: head(conversation),
+        };
+        Ok(due.into_iter().map(lane).collect())
+    }
+
+    async fn awaited(&mut self, outbound_ids: &[i64]) -> Result<Vec<(i64, i64)>, StoreError> {
+        if outbound_ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let me = self.me();
+        Self::rows(self, sql::AWAITED, args![outbound_ids.to_vec(), me]).await
+    }
+
+    async fn hold_event(&mut self, conversation: i64, left_ms: i64) -> Result<(), StoreError> {
+        Self::change(self, sql::HOLD_EVENT, args![conversation, left_ms]).await
     }
 
     async fn known_contacts(&mut self, channel: &str, contacts: Vec<String>) -> Result<Vec<String>, StoreError> {

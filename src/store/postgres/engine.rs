@@ -8,9 +8,9 @@ use super::db::Db;
 use super::in_doubt_commits::InDoubtCommits;
 use super::notifier::Notifier;
 use super::open::{self, OpenError};
-use super::outbound;
 use super::pool::{Pool, Work};
 use crate::domain::ChannelName;
+use crate::store::ops;
 use crate::store::{Epoch, StoreError, Wakeups};
 
 /// Messages of one channel that a commit may have begun without its reply having arrived.
@@ -95,7 +95,7 @@ impl PostgresStore {
         self.write(name, (channel.clone(), epoch, args, work), |db, (channel, epoch, args, work)| {
             Box::pin(async move {
                 if let Some(epoch) = epoch {
-                    outbound::check_epoch(db, channel, *epoch).await?;
+                    ops::outbound::check_epoch(db, channel, *epoch).await?;
                 }
                 work(db, args).await
             })

@@ -6,7 +6,6 @@ mod accept;
 mod clock_rollback;
 mod db;
 mod engine;
-mod in_doubt;
 mod in_doubt_commits;
 mod leases;
 mod notifier;
@@ -102,7 +101,7 @@ impl Store for PostgresStore {
     ) -> Result<Vec<Interrupted>, StoreError> {
         let found = self
             .write("interrupted", (channel.clone(), epoch, look_ms, now_ms), |db, (channel, epoch, look_ms, now_ms)| {
-                Box::pin(in_doubt::interrupted(db, channel, *epoch, *look_ms, *now_ms))
+                Box::pin(ops::in_doubt::interrupted(db, channel, *epoch, *look_ms, *now_ms))
             })
             .await?;
         self.wakeups.notify_lookups(channel);
@@ -120,23 +119,16 @@ impl Store for PostgresStore {
     ) -> Result<Vec<Attempt>, StoreError> {
         let mut maybe_claimed = self.maybe_claimed(channel).lock_owned().await;
         let (channel, begun) = (channel.clone(), Mutex::default());
-        let request = outbound::BeginRequest {
-            channel,
-            epoch,
-            now_ms,
-            live_since_ms,
-            limit,
-            wordings: wordings.clone(),
-            maybe_claimed: maybe_claimed.clone(),
-            begun,
-        };
+        let wordings = wordings.clone();
+        let of = ops::outbound::BeginRequest { channel, epoch, now_ms, live_since_ms, limit, wordings };
+        let request = outbound::BeginRequest { of, maybe_claimed: maybe_claimed.clone(), begun };
         let request = Arc::new(request);
         let outcome =
             self.write("begin", Arc::clone(&request), |db, request| Box::pin(outbound::begin(db, request))).await;
         match &outcome {
             Ok(begun) => {
                 maybe_claimed.clear();
-                if let Some(wakeups) = self.wakeups.channel(&request.channel) {
+                if let Some(wakeups) = self.wakeups.channel(&request.of.channel) {
                     wakeups.add_waiting(-i64::try_from(begun.len()).unwrap_or(0));
                 }
             }
@@ -152,7 +144,7 @@ impl Store for PostgresStore {
     async fn note_sent_form(&self, attempt: &Attempt, form: SentForm) -> Result<(), StoreError> {
         let args = (attempt.clone(), form);
         self.write_owned("note_sent_form", &attempt.channel, args, |db, (attempt, form)| {
-            Box::pin(outbound::note_sent_form(db, attempt, form))
+            Box::pin(ops::outbound::note_sent_form(db, attempt, form))
         })
         .await
     }
@@ -160,7 +152,7 @@ impl Store for PostgresStore {
     async fn settle(&self, attempt: &Attempt, settlement: Settlement, now_ms: i64) -> Result<(), StoreError> {
         let noticed = self
             .write("settle", (attempt.clone(), settlement.clone(), now_ms), |db, (attempt, settlement, now_ms)| {
-                Box::pin(outbound::settle(db, attempt, settlement, "sending", *now_ms))
+                Box::pin(ops::outbound::settle(db, attempt, settlement, "sending", *now_ms))
             })
             .await?;
         self.wakeups.notify_settled(&attempt.channel, &settlement, noticed);
@@ -176,15 +168,15 @@ impl Store for PostgresStore {
         now_ms: i64,
         limit: u32,
     ) -> Result<Vec<InDoubtSend>, StoreError> {
-        self.read(channel.clone(), move |db, channel| Box::pin(in_doubt::due(db, channel, now_ms, limit))).await
+        self.read(channel.clone(), move |db, channel| Box::pin(ops::in_doubt::due(db, channel, now_ms, limit))).await
     }
 
     async fn next_lookup_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
-        self.read(channel.clone(), |db, channel| Box::pin(in_doubt::next_ms(db, channel))).await
+        self.read(channel.clone(), |db, channel| Box::pin(ops::in_doubt::next_ms(db, channel))).await
     }
 
     async fn evidence(&self, in_doubt: &InDoubtSend) -> Result<Evidence, StoreError> {
-        self.read(in_doubt.clone(), |db, in_doubt| Box::pin(in_doubt::evidence(db, in_doubt))).await
+        self.read(in_doubt.clone(), |db, in_doubt| Box::pin(ops::in_doubt::evidence(db, in_doubt))).await
     }
 
     async fn record_lookup(
@@ -195,7 +187,7 @@ impl Store for PostgresStore {
         now_ms: i64,
     ) -> Result<(), StoreError> {
         self.write_owned("record_lookup", &in_doubt.attempt.channel, in_doubt.clone(), move |db, in_doubt| {
-            Box::pin(in_doubt::record_lookup(db, in_doubt, look, look_ms, now_ms))
+            Box::pin(ops::in_doubt::record_lookup(db, in_doubt, look, look_ms, now_ms))
         })
         .await
     }
@@ -209,11 +201,7 @@ impl Store for PostgresStore {
     ) -> Result<(), StoreError> {
         let noticed = self
             .write("resolve", (in_doubt.clone(), settlement.clone()), move |db, (kept, settlement)| {
-                Box::pin(async move {
-                    outbound::check_epoch(db, &kept.attempt.channel, epoch).await?;
-                    in_doubt::note_evidence(db, kept).await?;
-                    outbound::settle(db, &kept.attempt, settlement, "unknown", now_ms).await
-                })
+                Box::pin(ops::in_doubt::resolve(db, kept, epoch, settlement, now_ms))
             })
             .await?;
         self.wakeups.notify_settled(&in_doubt.attempt.channel, &settlement, noticed);
@@ -228,7 +216,7 @@ impl Store for PostgresStore {
         now_ms: i64,
     ) -> Result<Option<String>, StoreError> {
         self.write("decide", (m_id, notice), move |db, (m_id, notice)| {
-            Box::pin(in_doubt::decide(db, m_id, decision, notice, now_ms))
+            Box::pin(ops::in_doubt::decide(db, m_id, decision, notice, now_ms))
         })
         .await
     }
@@ -249,7 +237,7 @@ impl Store for PostgresStore {
         if !self.maybe_claimed(channel).lock().await.is_empty() {
             return Ok(Some(0)); // no lane is open for them until `begin` has queued them again
         }
-        self.read(channel.clone(), |db, channel| Box::pin(outbound::next_ms(db, channel))).await
+        self.read(channel.clone(), |db, channel| Box::pin(ops::outbound::next_ms(db, channel))).await
     }
 
     async fn waiting(&self) -> Result<Vec<Waiting>, StoreError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rusqlite::types::{FromSqlError, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Row, ToSql, params_from_iter};
 
-use crate::store::tx::{BoxError, Columns, FromRow, Retention, Tx, Value, corrupt, table, values};
+use crate::store::tx::{BoxError, Columns, FromRow, Lane, Retention, Tx, Value, corrupt, table, values};
 use crate::store::{StoreError, sql};
 
 /// The connection inside an operation of the writer, or on a reader. There is one writer, so nothing is locked, and one
@@ -22,6 +22,7 @@ impl Tx for SqliteTx<'_> {
     };
     const FIND_CONVERSATION: &'static str = sql::CONVERSATION;
     const ADD_CONVERSATION: &'static str = sql::ADD_CONVERSATION;
+    const EPOCH: &'static str = sql::EPOCH;
 
     async fn execute(&mut self, statement: &'static str, args: &[Value<'_>]) -> Result<u64, StoreError> {
         let changed = self.0.prepare_cached(statement).and_then(|mut s| s.execute(params_from_iter(args)));
@@ -48,6 +49,33 @@ impl Tx for SqliteTx<'_> {
 
     async fn held_events(&mut self, _: &[i64]) -> Result<Vec<i64>, StoreError> {
         Ok(Vec::new())
+    }
+
+    async fn due_lanes(
+        &mut self,
+        channel: &str,
+        live_since_ms: i64,
+        now_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<Lane>, StoreError> {
+        let most = limit as usize;
+        let mut lanes: Vec<Lane> = self.rows(sql::DUE_LIVE, values![channel, live_since_ms, now_ms, limit]).await?;
+        if lanes.len() < most {
+            for lane in self.rows::<Lane>(sql::DUE_ANY, values![channel, now_ms, limit]).await? {
+                if lanes.len() < most && lanes.iter().all(|known| known.conversation != lane.conversation) {
+                    lanes.push(lane);
+                }
+            }
+        }
+        Ok(lanes)
+    }
+
+    async fn awaited(&mut self, _: &[i64]) -> Result<Vec<(i64, i64)>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn hold_event(&mut self, _: i64, _: i64) -> Result<(), StoreError> {
+        Ok(())
     }
 
     async fn known_contacts(&mut self, channel: &str, contacts: Vec<String>) -> Result<Vec<String>, StoreError> {
@@ -101,24 +129,9 @@ pub(super) fn one<T: rusqlite::types::FromSql>(
     db.prepare_cached(sql).and_then(|mut s| s.query_row(params, |r| r.get(0))).map_err(unavailable)
 }
 
-/// Returns all rows of a statement.
-pub(super) fn rows<T>(
-    db: &Connection,
-    sql: &str,
-    params: &[&dyn ToSql],
-    read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
-) -> Result<Vec<T>, StoreError> {
-    db.prepare_cached(sql).and_then(|mut s| s.query_map(params, read)?.collect()).map_err(unavailable)
-}
-
 /// Returns the number of changed rows.
 pub(super) fn execute(db: &Connection, sql: &str, params: &[&dyn ToSql]) -> Result<usize, StoreError> {
     db.prepare_cached(sql).and_then(|mut s| s.execute(params)).map_err(unavailable)
-}
-
-/// Changes exactly one row; `Stale` if it is no longer as expected.
-pub(super) fn change(db: &Connection, sql: &str, params: &[&dyn ToSql]) -> Result<(), StoreError> {
-    if execute(db, sql, params)? == 1 { Ok(()) } else { Err(StoreError::Stale) }
 }
 
 /// Makes a write that changes nothing, to detect that there is room again.

@@ -6,7 +6,6 @@ mod db;
 mod engine;
 mod files;
 mod guard;
-mod in_doubt;
 mod lock;
 mod open;
 mod open_error;
@@ -32,9 +31,9 @@ use super::{
 use crate::domain::matching::SentForm;
 use crate::domain::{ChannelName, Chat, ContactId, MId, PendingQuestion, Wordings};
 
-use super::ops;
+use super::ops::{self, outbound::BeginRequest};
 use super::tx::at_once;
-use db::{SqliteTx, change, execute, one, rows, unavailable};
+use db::{SqliteTx, execute, one, unavailable};
 pub(crate) use engine::SqliteStore;
 pub(crate) use files::FileGone;
 pub(super) use open_error::OpenError as SourceError;
@@ -94,7 +93,9 @@ impl Store for SqliteStore {
         now_ms: i64,
     ) -> Result<Vec<Interrupted>, StoreError> {
         let name = channel.clone();
-        let interrupted = move |db: &Connection| in_doubt::interrupted(db, &name, epoch, look_ms, now_ms);
+        let interrupted = move |db: &Connection| {
+            at_once(ops::in_doubt::interrupted(&mut SqliteTx(db), &name, epoch, look_ms, now_ms))
+        };
         let found = self.write("interrupted", interrupted).await?;
         self.wakeups.notify_lookups(channel);
         Ok(found)
@@ -109,11 +110,11 @@ impl Store for SqliteStore {
         limit: u32,
         wordings: &Wordings,
     ) -> Result<Vec<Attempt>, StoreError> {
-        let (name, wordings) = (channel.clone(), wordings.clone());
-        let operation =
-            move |db: &Connection| outbound::begin(db, &name, epoch, now_ms, live_since_ms, limit, &wordings);
-        let begun = self.write("begin", operation).await?;
-        if let Some(wakeups) = self.wakeups.channel(channel) {
+        let (channel, wordings) = (channel.clone(), wordings.clone());
+        let request = BeginRequest { channel, epoch, now_ms, live_since_ms, limit, wordings };
+        let name = request.channel.clone();
+        let begun = self.write("begin", move |db| outbound::begin(db, &request)).await?;
+        if let Some(wakeups) = self.wakeups.channel(&name) {
             wakeups.add_waiting(-i64::try_from(begun.len()).unwrap_or(0));
         }
         Ok(begun)
@@ -121,12 +122,19 @@ impl Store for SqliteStore {
 
     async fn note_sent_form(&self, attempt: &Attempt, form: SentForm) -> Result<(), StoreError> {
         let attempt = attempt.clone();
-        self.write("note_sent_form", move |db| outbound::note_sent_form(db, &attempt, &form)).await
+        self.write("note_sent_form", move |db| {
+            at_once(ops::outbound::note_sent_form(&mut SqliteTx(db), &attempt, &form))
+        })
+        .await
     }
 
     async fn settle(&self, attempt: &Attempt, settlement: Settlement, now_ms: i64) -> Result<(), StoreError> {
         let (kept, told) = (attempt.clone(), settlement.clone());
-        let noticed = self.write("settle", move |db| outbound::settle(db, &kept, &told, "sending", now_ms)).await?;
+        let noticed = self
+            .write("settle", move |db| {
+                at_once(ops::outbound::settle(&mut SqliteTx(db), &kept, &told, "sending", now_ms))
+            })
+            .await?;
         self.wakeups.notify_settled(&attempt.channel, &settlement, noticed);
         Ok(())
     }
@@ -138,17 +146,17 @@ impl Store for SqliteStore {
         limit: u32,
     ) -> Result<Vec<InDoubtSend>, StoreError> {
         let channel = channel.clone();
-        self.read(move |db| in_doubt::due(db, &channel, now_ms, limit)).await
+        self.read(move |db| at_once(ops::in_doubt::due(&mut SqliteTx(db), &channel, now_ms, limit))).await
     }
 
     async fn next_lookup_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
         let channel = channel.clone();
-        self.read(move |db| in_doubt::next_ms(db, &channel)).await
+        self.read(move |db| at_once(ops::in_doubt::next_ms(&mut SqliteTx(db), &channel))).await
     }
 
     async fn evidence(&self, in_doubt: &InDoubtSend) -> Result<Evidence, StoreError> {
         let in_doubt = in_doubt.clone();
-        self.read(move |db| in_doubt::evidence(db, &in_doubt)).await
+        self.read(move |db| at_once(ops::in_doubt::evidence(&mut SqliteTx(db), &in_doubt))).await
     }
 
     async fn record_lookup(
@@ -159,7 +167,10 @@ impl Store for SqliteStore {
         now_ms: i64,
     ) -> Result<(), StoreError> {
         let in_doubt = in_doubt.clone();
-        self.write("record_lookup", move |db| in_doubt::record_lookup(db, &in_doubt, look, look_ms, now_ms)).await
+        self.write("record_lookup", move |db| {
+            at_once(ops::in_doubt::record_lookup(&mut SqliteTx(db), &in_doubt, look, look_ms, now_ms))
+        })
+        .await
     }
 
     async fn resolve(
@@ -170,11 +181,8 @@ impl Store for SqliteStore {
         now_ms: i64,
     ) -> Result<(), StoreError> {
         let (kept, told, channel) = (in_doubt.clone(), settlement.clone(), in_doubt.attempt.channel.clone());
-        let resolve = move |db: &Connection| {
-            outbound::check_epoch(db, &kept.attempt.channel, epoch)?;
-            in_doubt::note_evidence(db, &kept)?;
-            outbound::settle(db, &kept.attempt, &told, "unknown", now_ms)
-        };
+        let resolve =
+            move |db: &Connection| at_once(ops::in_doubt::resolve(&mut SqliteTx(db), &kept, epoch, &told, now_ms));
         let noticed = self.write("resolve", resolve).await?;
         self.wakeups.notify_settled(&channel, &settlement, noticed);
         Ok(())
@@ -187,7 +195,10 @@ impl Store for SqliteStore {
         notice: String,
         now_ms: i64,
     ) -> Result<Option<String>, StoreError> {
-        self.write("decide", move |db| in_doubt::decide(db, &m_id, decision, &notice, now_ms)).await
+        self.write("decide", move |db| {
+            at_once(ops::in_doubt::decide(&mut SqliteTx(db), &m_id, decision, &notice, now_ms))
+        })
+        .await
     }
 
     async fn notify_failed(&self, attempt: &Attempt, notice: String, now_ms: i64) -> Result<(), StoreError> {
@@ -203,7 +214,7 @@ impl Store for SqliteStore {
 
     async fn next_outbound_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
         let channel = channel.clone();
-        self.read(move |db| outbound::next_ms(db, &channel)).await
+        self.read(move |db| at_once(ops::outbound::next_ms(&mut SqliteTx(db), &channel))).await
     }
 
     async fn waiting(&self) -> Result<Vec<Waiting>, StoreError> {
