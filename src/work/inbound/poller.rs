@@ -251,13 +251,24 @@ impl Poller {
             let in_sync = read_to.and_then(RowFingerprint::parse).is_some_and(|known| known.still_is(&row));
             let swept = in_sync && sweep.contains(&chat);
             let looked = in_sync && !swept && watch > 0 && state.watch_at.is_some_and(|at| now >= at);
-            if backs_off || self.reader.is_reading(&chat.contact) || (in_sync && !swept && !looked && !rereads) {
+            if in_sync {
+                self.unread.ends(&chat);
+            }
+            if backs_off || (in_sync && !swept && !looked && !rereads) {
+                continue;
+            }
+            if self.reader.is_reading(&chat.contact) {
+                // What that read brings is not known here: it may be older than this row.
+                if !in_sync {
+                    self.unread.put_off(&chat, &row, now);
+                }
                 continue;
             }
             watch -= usize::from(looked);
             moved |= !in_sync && state.behind == 0 && state.backoff.is_none();
             if state.last.is_none() && self.due_first.len() + self.due.len() >= MOST_DUE {
-                continue; // the next round shows it again
+                self.unread.put_off(&chat, &row, now);
+                continue;
             }
             // Customers do not wait behind the rows of a broadcast of the bridge's.
             let heard = row.direction != Direction::Outbound;
@@ -520,7 +531,7 @@ impl Poller {
             return;
         }
         if shown.in_sync {
-            self.unread.ends(chat);
+            self.unread.read(chat);
             (state.behind, state.read_at) = (0, Some(now));
             return;
         }

@@ -16,6 +16,8 @@ struct Listed {
     last: AfilnetRow,
     since: Instant,
     failed: bool,
+    /// The row was listed behind the start of the read that is under way, which may have missed it.
+    put_off: bool,
     /// The store knows of it.
     noted: bool,
 }
@@ -28,10 +30,18 @@ impl Unread {
     /// A chat is being read up to this row, which a list showed.
     pub(super) fn begins(&mut self, chat: &Chat, last: &AfilnetRow, now: Instant) {
         if let Some(known) = self.0.get_mut(chat) {
-            known.last = last.clone();
+            (known.last, known.put_off) = (last.clone(), false);
         } else if self.0.len() < MOST {
-            let listed = Listed { last: last.clone(), since: now, failed: false, noted: false };
+            let listed = Listed { last: last.clone(), since: now, failed: false, put_off: false, noted: false };
             self.0.insert(chat.clone(), listed);
+        }
+    }
+
+    /// A list showed this row, and the chat is not read for it now.
+    pub(super) fn put_off(&mut self, chat: &Chat, last: &AfilnetRow, now: Instant) {
+        self.begins(chat, last, now);
+        if let Some(listed) = self.0.get_mut(chat) {
+            (listed.failed, listed.put_off) = (true, true);
         }
     }
 
@@ -42,7 +52,15 @@ impl Unread {
         }
     }
 
-    /// It is read up to that row, or never will be.
+    /// A read of it is over, and showed the row that it was for.
+    pub(super) fn read(&mut self, chat: &Chat) {
+        match self.0.get_mut(chat) {
+            Some(listed) if listed.put_off => listed.put_off = false,
+            _ => self.ends(chat),
+        }
+    }
+
+    /// It is read up to its newest row, or never will be.
     pub(super) fn ends(&mut self, chat: &Chat) {
         self.0.remove(chat);
     }
@@ -64,5 +82,32 @@ impl Unread {
         if let Some(listed) = self.0.get_mut(chat) {
             listed.noted = true;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::RowTime;
+
+    #[test]
+    fn the_end_of_a_read_forgets_no_row_that_was_listed_after_its_start() {
+        let chat = Chat { contact: "+34600111222".parse().unwrap(), destination: "34600111222".parse().unwrap() };
+        let row = |text: &str| AfilnetRow {
+            destination: chat.destination.clone(),
+            id: None,
+            direction: Direction::Inbound,
+            time: RowTime { raw: "1".to_owned(), epoch_ms: Some(1) },
+            text: text.to_owned(),
+            status: None,
+        };
+        let (mut unread, now) = (Unread::default(), Instant::now());
+        unread.begins(&chat, &row("first"), now);
+        unread.put_off(&chat, &row("second"), now);
+        unread.read(&chat);
+        assert_eq!(unread.failures(now)[&chat].text, "second");
+        unread.begins(&chat, &row("second"), now);
+        unread.read(&chat);
+        assert!(unread.failures(now).is_empty());
     }
 }

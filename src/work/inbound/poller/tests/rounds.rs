@@ -325,6 +325,25 @@ async fn who_was_listed_once_just_before_another_loop_read_is_read_though_no_lis
 }
 
 #[tokio::test]
+async fn who_was_listed_once_while_another_loop_read_is_read_though_no_list_shows_it_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::open(folder.path(), true).await;
+    let mut poller = poller(&mut world).await;
+    world.shows(Direction::Inbound, Some(now_ms()), "hello");
+    let stop = CancellationToken::new();
+    let other = poller.reader.turn(&chat().contact).unwrap();
+    poller.round(&stop).await.unwrap();
+    poller.start_reads(&stop);
+    world.fake.lists_itself.store(false, Ordering::Relaxed);
+    drop(other);
+    turn(&mut poller).await;
+    assert_eq!((world.fake.reads.load(Ordering::Relaxed), world.words().await), (1, vec!["hello".to_owned()]));
+    // It is read by now, and not again.
+    turn(&mut poller).await;
+    assert_eq!(world.fake.reads.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
 async fn who_was_listed_once_and_could_not_be_read_then_is_swept_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let mut world = World::open(folder.path(), true).await;
