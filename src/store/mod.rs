@@ -42,7 +42,7 @@ pub(crate) use error::{CommitLost, StoreError};
 pub(crate) use in_doubt::{Decision, Evidence, InDoubtSend, LookupResult};
 pub(crate) use lease::{ClusterView, Epoch, Leases, Owner};
 pub(crate) use reading::{
-    ConversationRead, Lesson, NewRow, OwnSend, PostponedRow, Postponement, Receipt, Recorded, RowNews, SeenRow,
+    ConversationRead, Lesson, NewRow, OwnSend, PostponedRow, Postponement, Receipt, Recorded, RowChange, SeenRow,
     SeenRows, UnreportedSend,
 };
 pub(crate) use wakeups::{AccountLoad, ChannelWakeups, FirstVerdict, Wakeups};
@@ -290,7 +290,7 @@ pub(crate) trait Store: Send + Sync {
     async fn seen(&self, channel: &ChannelName, contact: &ContactId) -> Result<SeenRows, StoreError>;
 
     /// Returns the chats with rows that wait for a decision.
-    async fn undecided(&self, channel: &ChannelName) -> Result<Vec<Chat>, StoreError>;
+    async fn chats_with_postponed(&self, channel: &ChannelName) -> Result<Vec<Chat>, StoreError>;
 
     /// Returns what was sent to one conversation, or may have been, and is not matched word for word with a row: the newest
     /// `limit` sends, oldest first, without those whose text is erased.

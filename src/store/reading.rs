@@ -92,7 +92,7 @@ impl Heard {
             return;
         }
         self.any = true;
-        if row.news == RowNews::Itself {
+        if row.change == RowChange::New {
             self.moves = true;
             self.written_ms = self.written_ms.max(row.written_ms);
         }
@@ -106,14 +106,14 @@ impl Heard {
 
 /// What is new of a row.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum RowNews {
+pub(crate) enum RowChange {
     /// It was not seen before.
     #[default]
-    Itself,
+    New,
     /// It was postponed, and is decided.
-    Decision,
+    Decided,
     /// It said nothing, and says something.
-    Words,
+    GainedWords,
 }
 
 /// What a row that shows a send teaches.
@@ -214,7 +214,7 @@ pub(super) fn row_from_text(text: &str) -> Option<AfilnetRow> {
 /// One row that is new or of which something is, and the events it makes (none: it only becomes seen).
 #[derive(Debug, Clone, Default)]
 pub(crate) struct NewRow {
-    pub(crate) news: RowNews,
+    pub(crate) change: RowChange,
     pub(crate) identity: String,
     /// Fingerprint of its content and time, without its id.
     pub(crate) mark: String,

@@ -22,8 +22,8 @@ pub(crate) enum ReadContext<'a> {
     /// Met for the first time under this destination, of a contact that was known before under another. What is older than
     /// the first run is history: Afilnet may list a spelling of a number late.
     Further { baseline_ms: i64 },
-    /// There at first run, up to this row; of the rows up to it those are new that `wanted` names.
-    Baseline { anchor: &'a RowFingerprint, baseline_ms: i64, wanted: InitialSyncPolicy<'a> },
+    /// There at first run, up to this row; of the rows up to it those are new that `policy` names.
+    Baseline { anchor: &'a RowFingerprint, baseline_ms: i64, policy: InitialSyncPolicy<'a> },
 }
 
 /// Which of the rows that were there before the bridge are published.
@@ -71,15 +71,15 @@ pub(crate) fn new_rows(
     match how {
         ReadContext::Known => (0..rows.len()).map(unseen).collect(),
         ReadContext::Further { .. } => {
-            // A row without a time may be old: of these the customer's newest are news, as of a contact who is new.
+            // A row without a time may be old: of these the customer's newest are new, as of a contact who is new.
             let mut others = rows.iter().filter(|row| row.direction == Direction::Inbound).count();
-            let is_news = |(index, (row, was_there)): (usize, (&AfilnetRow, bool))| {
+            let is_new = |(index, (row, was_there)): (usize, (&AfilnetRow, bool))| {
                 let from_customer = row.direction == Direction::Inbound;
                 others -= usize::from(from_customer);
                 let may_be_old = row.time.epoch_ms.is_none() && (!from_customer || others >= ALWAYS_NEW);
                 unseen(index) && !was_there && !may_be_old
             };
-            rows.iter().zip(history(rows, how)).enumerate().map(is_news).collect()
+            rows.iter().zip(history(rows, how)).enumerate().map(is_new).collect()
         }
         ReadContext::New { baseline_ms } => {
             let from_customer = rows.iter().filter(|row| row.direction == Direction::Inbound).count();
@@ -96,8 +96,8 @@ pub(crate) fn new_rows(
                 })
                 .collect()
         }
-        ReadContext::Baseline { wanted, .. } => {
-            let mut unread: Vec<RowFingerprint> = match wanted {
+        ReadContext::Baseline { policy, .. } => {
+            let mut unread: Vec<RowFingerprint> = match policy {
                 InitialSyncPolicy::Unread(marks) | InitialSyncPolicy::UnreadOrUnreplied(marks) => marks.to_vec(),
                 InitialSyncPolicy::None | InitialSyncPolicy::All => Vec::new(),
             };
@@ -115,8 +115,8 @@ pub(crate) fn new_rows(
                 .enumerate()
                 .zip(history)
                 .map(|((index, row), before)| {
-                    let wanted = !before
-                        || match wanted {
+                    let is_published = !before
+                        || match policy {
                             InitialSyncPolicy::None => false,
                             InitialSyncPolicy::All => true,
                             // Nobody has to read what the business wrote itself.
@@ -128,7 +128,7 @@ pub(crate) fn new_rows(
                                 (named || index >= unanswered) && row.direction == Direction::Inbound
                             }
                         };
-                    wanted && unseen(index)
+                    is_published && unseen(index)
                 })
                 .collect()
         }

@@ -101,7 +101,7 @@ async fn messages_go_to_the_destination_that_the_customer_wrote_from_last(engine
     waits.rows[0].postponed = Some((row, Postponement { read_before_ms: None, due_ms: 900 }));
     store.record(waits).await.unwrap();
     let mut decided = at(FURTHER, reading(1, &[("r3", "d")]));
-    decided.rows[0].news = RowNews::Decision;
+    decided.rows[0].change = RowChange::Decided;
     assert_eq!(store.record(decided).await.unwrap().events, 1);
     assert_eq!(goes_to(&store, epoch).await, FURTHER[1..]);
 }
@@ -276,14 +276,14 @@ async fn a_postponed_row_is_due_under_its_own_destination(engine: Engine) {
     store.record(postponed(FURTHER, 700)).await.unwrap();
     store.record(postponed(&FURTHER[1..], 900)).await.unwrap();
     let further = Chat { contact: contact(1), destination: FURTHER.parse().unwrap() };
-    let mut undecided = store.undecided(&channel()).await.unwrap();
+    let mut undecided = store.chats_with_postponed(&channel()).await.unwrap();
     undecided.sort_by_key(|chat| chat.destination.as_str().to_owned());
     assert_eq!(undecided, [further, chat(1)]);
     let seen = store.seen(&channel(), &contact(1)).await.unwrap();
     let there = seen.at(&channel(), &contact(1), &FURTHER.parse().unwrap());
     assert_eq!(there.postponed.iter().map(|row| row.identity.as_str()).collect::<Vec<_>>(), ["r2"]);
     let mut decided = at(FURTHER, reading(1, &[("r2", "x")]));
-    decided.rows[0].news = RowNews::Decision;
+    decided.rows[0].change = RowChange::Decided;
     assert_eq!(store.record(decided).await.unwrap().events, 1);
-    assert_eq!(store.undecided(&channel()).await.unwrap(), [chat(1)]);
+    assert_eq!(store.chats_with_postponed(&channel()).await.unwrap(), [chat(1)]);
 }

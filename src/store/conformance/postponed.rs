@@ -4,7 +4,7 @@
 use super::*;
 use crate::domain::matching::{Features, Match, ShownAs};
 use crate::domain::{AfilnetRow, Direction, RowTime};
-use crate::store::{Lesson, Postponement, RowNews};
+use crate::store::{Lesson, Postponement, RowChange};
 
 on_each_engine! {
     a_postponed_row_outlives_a_restart_and_is_decided_once
@@ -37,7 +37,7 @@ fn postponed(identity: &str, due_ms: i64) -> ConversationRead {
 
 fn decided(identity: &str) -> ConversationRead {
     let mut page = reading(1, &[(identity, "x")]);
-    page.rows[0].news = RowNews::Decision;
+    page.rows[0].change = RowChange::Decided;
     page
 }
 
@@ -47,7 +47,7 @@ async fn a_postponed_row_outlives_a_restart_and_is_decided_once(engine: Engine) 
     assert_eq!(fresh.store.record(postponed("r1", 700)).await.unwrap().events, 0);
     fresh.store.record(postponed("r1", 100)).await.unwrap();
     let Fresh { store, folder: _folder } = fresh.again().await;
-    assert_eq!(store.undecided(&channel()).await.unwrap(), [chat(1)]);
+    assert_eq!(store.chats_with_postponed(&channel()).await.unwrap(), [chat(1)]);
     let seen = store.seen(&channel(), &contact(1)).await.unwrap();
     assert_eq!(seen.rows.len(), 2);
     let there = seen.postponed.iter().find(|there| there.identity == "r1").unwrap();
@@ -55,22 +55,22 @@ async fn a_postponed_row_outlives_a_restart_and_is_decided_once(engine: Engine) 
     assert_eq!(store.record(decided("r1")).await.unwrap().events, 1);
     assert_eq!(store.record(decided("r1")).await.unwrap().events, 0, "once");
     assert_eq!(store.record(decided("r9")).await.unwrap().events, 0, "nothing of it was postponed");
-    assert_eq!(store.undecided(&channel()).await.unwrap(), [chat(1)]);
+    assert_eq!(store.chats_with_postponed(&channel()).await.unwrap(), [chat(1)]);
     assert_eq!(store.record(decided("r2")).await.unwrap().events, 1);
-    assert_eq!(store.undecided(&channel()).await.unwrap(), []);
+    assert_eq!(store.chats_with_postponed(&channel()).await.unwrap(), []);
 }
 
 async fn what_a_row_says_that_said_nothing_is_told_once(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
-    let with = |news: RowNews, shape: Option<&str>, words: &str| {
+    let with = |change: RowChange, shape: Option<&str>, words: &str| {
         let mut page = reading(1, &[("r1", words)]);
-        (page.rows[0].news, page.rows[0].shape) = (news, shape.map(str::to_owned));
+        (page.rows[0].change, page.rows[0].shape) = (change, shape.map(str::to_owned));
         page
     };
-    assert_eq!(store.record(with(RowNews::Words, Some("t1"), "never seen")).await.unwrap().events, 0);
-    assert_eq!(store.record(with(RowNews::Itself, Some("b1"), "placeholder")).await.unwrap().events, 1);
-    assert_eq!(store.record(with(RowNews::Words, Some("l1"), "words")).await.unwrap().events, 1);
-    assert_eq!(store.record(with(RowNews::Words, Some("l1"), "words again")).await.unwrap().events, 0);
+    assert_eq!(store.record(with(RowChange::GainedWords, Some("t1"), "never seen")).await.unwrap().events, 0);
+    assert_eq!(store.record(with(RowChange::New, Some("b1"), "placeholder")).await.unwrap().events, 1);
+    assert_eq!(store.record(with(RowChange::GainedWords, Some("l1"), "words")).await.unwrap().events, 1);
+    assert_eq!(store.record(with(RowChange::GainedWords, Some("l1"), "words again")).await.unwrap().events, 0);
     let seen = store.seen(&channel(), &contact(1)).await.unwrap().rows;
     assert_eq!((seen[0].shape.as_deref(), seen[0].mark.as_deref()), (Some("l1"), Some("mark of words")));
 }
@@ -89,7 +89,7 @@ async fn a_row_that_is_decided_is_known_as_what_it_says_by_then(engine: Engine) 
     let seen = store.seen(&channel(), &contact(1)).await.unwrap().rows;
     assert_eq!((seen[0].shape.as_deref(), seen[0].mark.as_deref()), (Some("l1"), Some("mark of more")));
     assert_eq!(seen[0].matched, Some((m_id, 0)));
-    page.rows[0].news = RowNews::Words;
+    page.rows[0].change = RowChange::GainedWords;
     assert_eq!(store.record(page).await.unwrap().events, 0, "its words are told already");
 }
 

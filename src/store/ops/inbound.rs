@@ -6,7 +6,7 @@ use crate::store::places::{FIRST, Place, Places, StoredPlace};
 use crate::store::reading::{Heard, active, row_from_text, row_to_text};
 use crate::store::tx::{Tx, corrupt, decode, values};
 use crate::store::{
-    ConversationRead, NewRow, Position, PostponedRow, Postponement, Recorded, RowNews, SeenRow, SeenRows, StoreError,
+    ConversationRead, NewRow, Position, PostponedRow, Postponement, Recorded, RowChange, SeenRow, SeenRows, StoreError,
     sql,
 };
 
@@ -161,7 +161,7 @@ pub(in crate::store) async fn record<T: Tx>(
             if let (Some(_), Some(matched)) = (&matched, &row.matched) {
                 any_matched = true;
                 // A row that waited for its decision shows nothing of how late rows appear.
-                let read_before_ms = reading.read_before_ms.filter(|_| row.news == RowNews::Itself);
+                let read_before_ms = reading.read_before_ms.filter(|_| row.change == RowChange::New);
                 account_traits::from_row(db, reading, conversation, (matched, row.lesson), read_before_ms).await?;
                 let values = values![now_ms, matched.m_id.as_str(), matched.part, i64::from(matched.last)];
                 shown += db.execute(sql::SHOWN, values).await?;
@@ -227,8 +227,8 @@ async fn keep<T: Tx>(
 ) -> Result<bool, StoreError> {
     let (conversation, identity) = (place.conversation, place.stored(&row.identity));
     let (identity, mark, shape) = (T::indexed(&identity), &row.mark, &row.shape);
-    match row.news {
-        RowNews::Itself => {
+    match row.change {
+        RowChange::New => {
             let seen = values![conversation, identity.as_ref(), now_ms, matched, mark, shape];
             let new = db.execute(sql::ADD_SEEN, seen).await? == 1;
             if let (true, Some((content, postponement))) = (new, &row.postponed) {
@@ -239,21 +239,24 @@ async fn keep<T: Tx>(
             }
             Ok(new)
         }
-        RowNews::Decision => {
+        RowChange::Decided => {
             let decided = db.execute(sql::END_POSTPONED, values![conversation, identity.as_ref()]).await? == 1;
             if decided {
                 db.execute(sql::DECIDE_SEEN, values![matched, mark, shape, conversation, identity.as_ref()]).await?;
             }
             Ok(decided)
         }
-        RowNews::Words => {
+        RowChange::GainedWords => {
             Ok(db.execute(sql::FILL_SEEN, values![mark, shape, conversation, identity.as_ref()]).await? == 1)
         }
     }
 }
 
 /// See [`crate::store::Store::undecided`]. One that does not decode is left out.
-pub(in crate::store) async fn undecided(db: &mut impl Tx, channel: &ChannelName) -> Result<Vec<Chat>, StoreError> {
+pub(in crate::store) async fn chats_with_postponed(
+    db: &mut impl Tx,
+    channel: &ChannelName,
+) -> Result<Vec<Chat>, StoreError> {
     let found: Vec<(String, String)> = db.rows(sql::UNDECIDED, values![channel.as_str()]).await?;
     let parsed = |(contact, destination): (String, String)| {
         Some(Chat { contact: contact.parse().ok()?, destination: destination.parse().ok()? })

@@ -305,8 +305,8 @@ impl Store for PostgresStore {
         self.read(of, |db, (channel, contact)| Box::pin(ops::inbound::seen(db, channel, contact))).await
     }
 
-    async fn undecided(&self, channel: &ChannelName) -> Result<Vec<Chat>, StoreError> {
-        self.read(channel.clone(), |db, channel| Box::pin(ops::inbound::undecided(db, channel))).await
+    async fn chats_with_postponed(&self, channel: &ChannelName) -> Result<Vec<Chat>, StoreError> {
+        self.read(channel.clone(), |db, channel| Box::pin(ops::inbound::chats_with_postponed(db, channel))).await
     }
 
     async fn own_sends(

@@ -280,9 +280,9 @@ impl Store for SqliteStore {
         self.read(move |db| at_once(ops::inbound::seen(&mut SqliteTx(db), &channel, &contact))).await
     }
 
-    async fn undecided(&self, channel: &ChannelName) -> Result<Vec<Chat>, StoreError> {
+    async fn chats_with_postponed(&self, channel: &ChannelName) -> Result<Vec<Chat>, StoreError> {
         let channel = channel.clone();
-        self.read(move |db| at_once(ops::inbound::undecided(&mut SqliteTx(db), &channel))).await
+        self.read(move |db| at_once(ops::inbound::chats_with_postponed(&mut SqliteTx(db), &channel))).await
     }
 
     async fn own_sends(

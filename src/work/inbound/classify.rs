@@ -15,7 +15,7 @@ use crate::domain::matching::{
 use crate::domain::{
     AfilnetRow, ContactId, Content, Destination, Direction, Event, EventBody, MId, PendingQuestion, Webhook,
 };
-use crate::store::{Lesson, NewRow, PostponedRow, Postponement, RowNews, SeenRow};
+use crate::store::{Lesson, NewRow, PostponedRow, Postponement, RowChange, SeenRow};
 use crate::work::channel::ChannelSettings;
 
 /// A flag that is right so soon after a send was not set later.
@@ -282,7 +282,7 @@ impl PageInput<'_> {
         let from_customer = line.row.direction != Direction::Outbound;
         let contents = self.webhook.contents(&self.said(&line.row));
         let events = self.events(&line.row, line.identity, "words", contents, body_of(from_customer));
-        Some(NewRow { news: RowNews::Words, events, from_customer, ..new_row(line) })
+        Some(NewRow { change: RowChange::GainedWords, events, from_customer, ..new_row(line) })
     }
 
     /// Returns the event that is published before `row`; recorded with it, so that there is one.
@@ -358,7 +358,7 @@ fn body_of(from_customer: bool) -> fn(Content) -> EventBody {
 /// Returns the row as it is recorded, without events.
 fn new_row(line: &PageRow<'_>) -> NewRow {
     NewRow {
-        news: if line.postponed.is_some() { RowNews::Decision } else { RowNews::Itself },
+        change: if line.postponed.is_some() { RowChange::Decided } else { RowChange::New },
         identity: line.identity.to_owned(),
         mark: content_fingerprint(&line.row),
         shape: Some(RowShape::of(&line.row).to_text()),

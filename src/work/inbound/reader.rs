@@ -246,7 +246,7 @@ impl Reader {
 
     /// Loads from the store which chats have postponed rows. They are read at once: new rows may decide them.
     pub(super) async fn load_postponed(&self) -> Result<(), StoreError> {
-        let (postponed, now_ms) = (self.store.undecided(&self.settings.name).await?, now_ms());
+        let (postponed, now_ms) = (self.store.chats_with_postponed(&self.settings.name).await?, now_ms());
         *lock(&self.postponed) = postponed.into_iter().map(|chat| (chat, now_ms)).collect();
         Ok(())
     }
@@ -311,7 +311,7 @@ impl Reader {
         let page = Identified::new(request, &fetched.rows, &seen);
         let sends = self.sends(request, fetched, &page, &seen).await?;
         let classified = self.classify(position, request, fetched, &page, &seen, &sends);
-        let looked_for = self.stands(request, fetched, &page, &seen, &sends, &classified);
+        let looked_for = self.send_standing(request, fetched, &page, &seen, &sends, &classified);
         let reread_ms = classified.reread_ms;
         let awaits = self.record(position, request, fetched, &page, &seen, classified).await?;
         match reread_ms {
@@ -356,7 +356,7 @@ impl Reader {
     ) -> Classified {
         let (settings, rows) = (&self.settings, &fetched.rows);
         let unread = position.unread.as_deref().map(marks).unwrap_or_default();
-        let wanted = match settings.first_run {
+        let policy = match settings.first_run {
             FirstRun::Unread if position.unread.as_deref().is_some_and(|kept| kept.starts_with(ASKED)) => {
                 InitialSyncPolicy::UnreadOrUnreplied(&unread)
             }
@@ -367,7 +367,7 @@ impl Reader {
         let baseline_ms = request.baseline_ms;
         let elsewhere = seen.elsewhere();
         let how = match &page.baseline {
-            Some(anchor) => ReadContext::Baseline { anchor, baseline_ms, wanted },
+            Some(anchor) => ReadContext::Baseline { anchor, baseline_ms, policy },
             None if !page.known.is_empty() => ReadContext::Known,
             None if seen.is_further => ReadContext::Further { baseline_ms },
             None => ReadContext::New { baseline_ms },

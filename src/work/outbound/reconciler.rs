@@ -97,7 +97,7 @@ impl Reconciler {
                     }
                 }
             }
-            let rung = notified(&self.wakeups.lookups, due_ms, &stop);
+            let notification = notified(&self.wakeups.lookups, due_ms, &stop);
             tokio::select! {
                 Some(Ok((row, ended))) = looks.join_next(), if !looks.is_empty() => {
                     under_way.remove(&row);
@@ -110,7 +110,7 @@ impl Reconciler {
                         LookUp::Skipped => {}
                     }
                 }
-                _ = rung => {}
+                _ = notification => {}
             }
         }
         while looks.join_next().await.is_some() {}

@@ -233,22 +233,22 @@ impl Sender {
                 // The store needs time: the request is answered 200 now, and the agent gets the notice instead.
                 drop(caller.map(|caller| caller.send(FirstVerdict::Accepted)));
                 let noticed = with_notice(settlement, notice.clone());
-                if self.stands(attempt, &noticed, error.may_be_committed(), stop).await {
+                if self.retry_settle(attempt, &noticed, error.may_be_committed(), stop).await {
                     self.store.wakeups().notify_settled(&settings.name, &noticed, false);
-                    self.tell(attempt, notice.filter(|_| waited), stop).await;
+                    self.notify_agent(attempt, notice.filter(|_| waited), stop).await;
                 }
                 return;
             }
             Err(StoreError::Stale | StoreError::Closed | StoreError::Corrupt { .. }) => return,
         }
-        let unreported_sends = caller.is_some_and(|caller| caller.send(answer).is_err());
+        let caller_is_gone = caller.is_some_and(|caller| caller.send(answer).is_err());
         // The client went away between the verdict and its response: the agent gets the notice.
-        self.tell(attempt, notice.filter(|_| unreported_sends), stop).await;
+        self.notify_agent(attempt, notice.filter(|_| caller_is_gone), stop).await;
     }
 
     /// Retries to settle until it is stored. Returns true if the first try was committed after all, as it `may` be where
     /// the reply to its COMMIT was lost: that version carries no notice to the agent if a caller was waiting.
-    async fn stands(
+    async fn retry_settle(
         &self,
         attempt: &Attempt,
         settlement: &Settlement,
@@ -267,7 +267,7 @@ impl Sender {
     }
 
     /// Notifies the agent of a stored failure that no HTTP response reported.
-    async fn tell(&self, attempt: &Attempt, notice: Option<String>, stop: &CancellationToken) {
+    async fn notify_agent(&self, attempt: &Attempt, notice: Option<String>, stop: &CancellationToken) {
         if let Some(notice) = notice {
             while let Err(error) = self.store.notify_failed(attempt, notice.clone(), now_ms()).await {
                 let ended = stop.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await.is_none();

@@ -147,10 +147,10 @@ fn rows_that_make_no_event_answer_nothing() {
 fn history_answers_nothing_and_what_came_after_it_does() {
     let rows = [customer(12, "1"), customer(13, "2")];
     let anchor = RowFingerprint::of(&rows[0]);
-    for (wanted, expected) in
+    for (policy, expected) in
         [(InitialSyncPolicy::All, vec!["1", "Tuesday"]), (InitialSyncPolicy::None, vec!["Tuesday"])]
     {
-        let how = ReadContext::Baseline { anchor: &anchor, baseline_ms: 12_000, wanted };
+        let how = ReadContext::Baseline { anchor: &anchor, baseline_ms: 12_000, policy };
         let (made, answered) = fresh(&rows, &[], &how, Some(&question()));
         assert_eq!(
             (texts(&made), answered),
@@ -297,12 +297,12 @@ fn what_the_business_wrote_before_the_bridge_is_no_echo() {
     assert_eq!(published(&timeless, &how, &[], true).0, ["+old"]);
     let anchor = RowFingerprint::of(&rows[1]);
     let unread = [RowFingerprint::of(&rows[0]), RowFingerprint::of(&rows[1])];
-    for (wanted, expected) in [
+    for (policy, expected) in [
         (InitialSyncPolicy::None, vec!["=new"]),
         (InitialSyncPolicy::Unread(&unread), vec!["+old", "=new"]),
         (InitialSyncPolicy::All, vec!["=old", "+old", "=new"]),
     ] {
-        let how = ReadContext::Baseline { anchor: &anchor, baseline_ms: 0, wanted };
+        let how = ReadContext::Baseline { anchor: &anchor, baseline_ms: 0, policy };
         assert_eq!(published(&rows, &how, &[], true).0, expected);
     }
 }
@@ -313,12 +313,12 @@ fn where_the_answer_that_named_the_unread_was_lost_nobodys_answer_counts_as_unre
         [customer(1, "answered"), operator(2, "the answer"), customer(3, "not answered"), customer(4, "nor this")];
     let anchor = RowFingerprint::of(&rows[3]);
     let named = [RowFingerprint::of(&rows[0])];
-    for (wanted, expected) in [
+    for (policy, expected) in [
         (InitialSyncPolicy::Unread(&[]), vec![]),
         (InitialSyncPolicy::UnreadOrUnreplied(&[]), vec!["+not answered", "+nor this"]),
         (InitialSyncPolicy::UnreadOrUnreplied(&named), vec!["+answered", "+not answered", "+nor this"]),
     ] {
-        let how = ReadContext::Baseline { anchor: &anchor, baseline_ms: 0, wanted };
+        let how = ReadContext::Baseline { anchor: &anchor, baseline_ms: 0, policy };
         assert_eq!(published(&rows, &how, &[], true).0, expected);
     }
 }
@@ -327,7 +327,7 @@ fn where_the_answer_that_named_the_unread_was_lost_nobodys_answer_counts_as_unre
 fn what_was_there_before_the_bridge_shows_nothing_that_it_said() {
     let rows = [operator(1, "ours"), customer(2, "hi"), operator(3, "ours"), operator(4, "from the panel")];
     let anchor = RowFingerprint::of(&rows[1]);
-    let how = ReadContext::Baseline { anchor: &anchor, baseline_ms: 2_000, wanted: InitialSyncPolicy::None };
+    let how = ReadContext::Baseline { anchor: &anchor, baseline_ms: 2_000, policy: InitialSyncPolicy::None };
     let (told, _) = published(&rows, &how, &[own("ours")], true);
     assert_eq!(told, ["=from the panel"], "the later row of these words is the bridge's own");
 }
@@ -355,13 +355,13 @@ fn only_what_the_business_wrote_before_the_bridge_answers_what_was_there_before_
         let how = ReadContext::Baseline {
             anchor: &anchor,
             baseline_ms: 0,
-            wanted: InitialSyncPolicy::UnreadOrUnreplied(&[]),
+            policy: InitialSyncPolicy::UnreadOrUnreplied(&[]),
         };
         assert_eq!(published(&rows, &how, &said, true).0, expected, "up to {last}");
     }
     // What is like a call of the bridge among what was there before may be that call: it proves nothing either way.
     let anchor = RowFingerprint::of(&rows[4]);
-    let how = ReadContext::Baseline { anchor: &anchor, baseline_ms: 0, wanted: InitialSyncPolicy::None };
+    let how = ReadContext::Baseline { anchor: &anchor, baseline_ms: 0, policy: InitialSyncPolicy::None };
     assert_eq!(published(&rows, &how, &said, true).1, 2);
     assert_eq!(published(&rows, &how, &[], true).1, 0);
 }
@@ -371,7 +371,7 @@ fn what_came_after_the_initial_snapshot_is_no_history_though_it_equals_the_last_
     let id = |id: &str, row: AfilnetRow| AfilnetRow { id: Some(id.to_owned()), ..row };
     let rows = [id("1", customer(7, "ok")), id("2", customer(7, "and")), id("3", customer(7, "ok"))];
     let last = RowFingerprint::of(&rows[0]);
-    let how = |anchor| ReadContext::Baseline { anchor, baseline_ms: 0, wanted: InitialSyncPolicy::None };
+    let how = |anchor| ReadContext::Baseline { anchor, baseline_ms: 0, policy: InitialSyncPolicy::None };
     assert_eq!(published(&rows, &how(&last), &[], true).0, ["+and", "+ok"]);
     // The one with its id, wherever it stands; without ids the first, as what is published twice is not lost.
     let last = RowFingerprint::of(&rows[2]);

@@ -37,7 +37,7 @@ impl Reader {
     }
 
     /// Returns what the rows show of the send that is looked for.
-    pub(super) fn stands(
+    pub(super) fn send_standing(
         &self,
         request: &ReadRequest,
         fetched: &Fetched,

@@ -13,7 +13,7 @@ use crate::domain::matching::{
 };
 use crate::domain::reconcile::{LookFindings, ReconcileState, Reconciliation, next};
 use crate::domain::{AfilnetRow, ContactId, Content, Delivery, Event, EventBody, MId, Webhook};
-use crate::store::{NewRow, PostponedRow, RowNews, SeenRow};
+use crate::store::{NewRow, PostponedRow, RowChange, SeenRow};
 use crate::work::inbound::classify::{Classified, PageInput};
 use crate::work::testing;
 
@@ -299,10 +299,10 @@ impl Bridge {
             for row in &classified.rows {
                 let how = row.lesson.map(|lesson| lesson.how);
                 let matched = row.matched.as_ref().map(|matched| matched.m_id.as_str().to_owned());
-                let NewRow { news, doubtful, identity, .. } = row;
+                let NewRow { change, doubtful, identity, .. } = row;
                 let (waits, events) = (row.postponed.is_some(), row.events.len());
                 println!(
-                    "  -> {identity} {news:?} {matched:?} {how:?} doubtful {doubtful} waits {waits} events {events}"
+                    "  -> {identity} {change:?} {matched:?} {how:?} doubtful {doubtful} waits {waits} events {events}"
                 );
             }
         }
@@ -363,8 +363,8 @@ impl Bridge {
                 Some(send) => (!taken(send)).then_some(ShownSend::Of { send, verbatim }),
                 None => row.doubtful.then_some(ShownSend::Doubtful),
             };
-            let new = match row.news {
-                RowNews::Itself => {
+            let new = match row.change {
+                RowChange::New => {
                     let new = !self.seen.iter().any(|(there, _)| there.identity == row.identity);
                     if new {
                         let (mark, shape) = (Some(row.mark.clone()), row.shape.clone());
@@ -379,7 +379,7 @@ impl Bridge {
                     }
                     new
                 }
-                RowNews::Decision => {
+                RowChange::Decided => {
                     let before = self.postponed.len();
                     self.postponed.retain(|there| there.identity != row.identity);
                     let there = self.seen.iter_mut().find(|(there, _)| there.identity == row.identity);
@@ -388,7 +388,7 @@ impl Bridge {
                     (there.0.mark, there.0.shape) = (Some(row.mark.clone()), row.shape.clone());
                     self.postponed.len() < before
                 }
-                RowNews::Words => {
+                RowChange::GainedWords => {
                     let there = self.seen.iter_mut().find(|(there, _)| there.identity == row.identity);
                     let there = &mut there.unwrap().0;
                     (there.mark, there.shape) = (Some(row.mark.clone()), row.shape.clone());
@@ -406,7 +406,7 @@ impl Bridge {
                     EventBody::MessageStatus { .. } => continue,
                 };
                 let blank = matches!(content, Content::Text { text } if text.as_str() == PLACEHOLDER);
-                self.told.push(Told { row: at, echo, blank, words: row.news == RowNews::Words });
+                self.told.push(Told { row: at, echo, blank, words: row.change == RowChange::GainedWords });
             }
             if let (Some(ShownSend::Of { send, .. }), Some(_)) = (matched, number) {
                 self.learn(row, send);
@@ -415,7 +415,7 @@ impl Bridge {
     }
 
     fn learn(&mut self, row: &NewRow, number: usize) {
-        let previous_ms = self.previous_ms.filter(|_| row.news == RowNews::Itself);
+        let previous_ms = self.previous_ms.filter(|_| row.change == RowChange::New);
         let send = &mut self.sends[number];
         match send.state {
             State::Sent | State::Found => {
