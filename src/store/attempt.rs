@@ -33,6 +33,22 @@ pub(crate) struct Attempt {
     pub(crate) before: FailureStreak,
 }
 
+/// What was begun, and when there is more.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Begun {
+    pub(crate) attempts: Vec<Attempt>,
+    /// When the next message of the channel is due, epoch ms; `None` if none waits.
+    pub(crate) next_ms: Option<i64>,
+}
+
+impl Attempt {
+    /// Returns whether its customer sees the question that it asks only when placeholders are filled in: it is opened
+    /// directly before its call.
+    pub(crate) fn asks_when_filled_in(&self) -> bool {
+        self.part == 0 && matches!(&self.content, Content::QuickReply(question) if question.may_hold_placeholders())
+    }
+}
+
 /// How the last attempts of a message or an event failed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct FailureStreak {

@@ -94,7 +94,7 @@ fn reading(n: u32, rows: &[(&str, &str)]) -> ConversationRead {
 }
 
 async fn take(store: &Arc<dyn Store>, epoch: Epoch, now_ms: i64) -> Vec<Attempt> {
-    store.begin(&channel(), epoch, now_ms, i64::MAX, 100, &Wordings::default()).await.unwrap()
+    store.begin(&channel(), epoch, now_ms, i64::MAX, 100, &Wordings::default()).await.unwrap().attempts
 }
 
 fn words(attempt: &Attempt) -> String {
@@ -158,7 +158,7 @@ async fn live_conversations_go_first_then_the_oldest(engine: Engine) {
         store.accept(message(n, "broadcast", i64::from(n))).await.unwrap();
     }
     store.record(reading(7, &[("r1", "hello")])).await.unwrap();
-    let begun = store.begin(&channel(), epoch, 100, 900, 3, &Wordings::default()).await.unwrap();
+    let begun = store.begin(&channel(), epoch, 100, 900, 3, &Wordings::default()).await.unwrap().attempts;
     let order: Vec<_> = begun.iter().map(|attempt| attempt.contact.clone()).collect();
     assert_eq!(order, [contact(7), contact(1), contact(2)]);
 }
@@ -274,7 +274,7 @@ async fn old_texts_are_wiped_then_rows_go(engine: Engine) {
     let epoch = store.take_ownership(&channel()).await.unwrap();
     store.accept(message(1, "a", 10)).await.unwrap();
     store.accept(message(2, "waits", 10)).await.unwrap();
-    let begun = store.begin(&channel(), epoch, 100, 0, 1, &Wordings::default()).await.unwrap();
+    let begun = store.begin(&channel(), epoch, 100, 0, 1, &Wordings::default()).await.unwrap().attempts;
     send(&store, &begun[0]).await;
     assert_eq!(store.purge(5000, 0, 100).await.unwrap(), 0);
     assert_eq!(store.purge(5001, 0, 100).await.unwrap(), 1);
@@ -344,7 +344,9 @@ async fn happens(engine: Engine, steps: Vec<Step>) {
                 store.accept(new).await.unwrap();
             }
             Step::Begin(limit) => {
-                for attempt in store.begin(&channel(), epoch, 100, 0, limit, &Wordings::default()).await.unwrap() {
+                for attempt in
+                    store.begin(&channel(), epoch, 100, 0, limit, &Wordings::default()).await.unwrap().attempts
+                {
                     assert!(under_way.iter().all(|other| other.contact != attempt.contact));
                     assert_eq!(queues[&attempt.contact][0], attempt.m_id);
                     under_way.push(attempt);
@@ -371,5 +373,5 @@ async fn happens(engine: Engine, steps: Vec<Step>) {
         .iter()
         .filter(|(contact, queue)| !queue.is_empty() && under_way.iter().all(|attempt| attempt.contact != **contact))
         .count();
-    assert_eq!(store.begin(&channel(), epoch, 100, 0, 100, &Wordings::default()).await.unwrap().len(), idle);
+    assert_eq!(store.begin(&channel(), epoch, 100, 0, 100, &Wordings::default()).await.unwrap().attempts.len(), idle);
 }

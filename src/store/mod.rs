@@ -35,7 +35,7 @@ use crate::domain::{
 };
 
 pub(crate) use admin::{DiscardNotices, Filter, GivenUp, ListedMessage, ManualOutcome, QueueDepth, Waiting};
-pub(crate) use attempt::{Attempt, FailureStreak, Settlement};
+pub(crate) use attempt::{Attempt, Begun, FailureStreak, Settlement};
 pub(crate) use caller::Caller;
 pub(crate) use erasure::{Erase, Erasure, Person};
 pub(crate) use error::{CommitLost, StoreError};
@@ -192,7 +192,7 @@ pub(crate) trait Store: Send + Sync {
         live_since_ms: i64,
         limit: u32,
         wordings: &Wordings,
-    ) -> Result<Vec<Attempt>, StoreError>;
+    ) -> Result<Begun, StoreError>;
 
     /// Keeps what is known of the words that an attempt is about to send, beside those of earlier attempts that may have
     /// been sent. `Stale` where it is not the current one.

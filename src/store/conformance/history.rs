@@ -32,11 +32,12 @@ async fn further_parts_go_before_later_messages_of_other_conversations(engine: E
         store.accept(message(n, "later", 10 + i64::from(n))).await.unwrap();
     }
     for part in 0..3 {
-        let begun = store.begin(&channel(), epoch, 100, i64::MAX, 1, &Wordings::default()).await.unwrap().remove(0);
+        let begun =
+            store.begin(&channel(), epoch, 100, i64::MAX, 1, &Wordings::default()).await.unwrap().attempts.remove(0);
         assert_eq!((words(&begun).as_str(), begun.part), ("long", part));
         store.settle(&begun, Settlement::Sent { afilnet_id: None, more: part < 2 }, 100).await.unwrap();
     }
-    let next = store.begin(&channel(), epoch, 100, i64::MAX, 1, &Wordings::default()).await.unwrap().remove(0);
+    let next = store.begin(&channel(), epoch, 100, i64::MAX, 1, &Wordings::default()).await.unwrap().attempts.remove(0);
     assert_eq!(next.contact, contact(1));
 }
 
@@ -45,10 +46,12 @@ async fn a_message_requeued_without_a_time_keeps_its_place_before_later_ones(eng
     let epoch = store.take_ownership(&channel()).await.unwrap();
     store.accept(message(9, "first", 10)).await.unwrap();
     store.accept(message(1, "later", 11)).await.unwrap();
-    let begun = store.begin(&channel(), epoch, 100, i64::MAX, 1, &Wordings::default()).await.unwrap().remove(0);
+    let begun =
+        store.begin(&channel(), epoch, 100, i64::MAX, 1, &Wordings::default()).await.unwrap().attempts.remove(0);
     let back = Settlement::Queued { due_ms: None, fault: Fault::NoCredits };
     store.settle(&begun, back, 100).await.unwrap();
-    let again = store.begin(&channel(), epoch, 100, i64::MAX, 1, &Wordings::default()).await.unwrap().remove(0);
+    let again =
+        store.begin(&channel(), epoch, 100, i64::MAX, 1, &Wordings::default()).await.unwrap().attempts.remove(0);
     assert_eq!((words(&again).as_str(), again.number), ("first", 2));
 }
 

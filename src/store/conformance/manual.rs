@@ -167,7 +167,7 @@ async fn depths_tell_what_waits_since_when_and_what_a_person_must_settle(engine:
     for n in 1..=4 {
         store.accept(message(n, "waits", 10 * i64::from(n))).await.unwrap();
     }
-    let begun = store.begin(&channel(), epoch, 100, i64::MAX, 2, &Wordings::default()).await.unwrap();
+    let begun = store.begin(&channel(), epoch, 100, i64::MAX, 2, &Wordings::default()).await.unwrap().attempts;
     send(&store, &begun[0]).await;
     store
         .settle(&begun[1], Settlement::Unconfirmed { fault: Fault::TimedOut, notice: "n".into(), held: false }, 100)

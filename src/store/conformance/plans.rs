@@ -227,7 +227,10 @@ async fn two_hundred_thousand_waiting_cost_a_message_no_more_than_two_thousand()
         let epoch = store.take_ownership(&channel()).await.unwrap();
         assert_eq!(store.interrupted(&channel(), epoch, 20, 10).await.unwrap().len(), 1);
         assert!(store.accept(message(1, "one more", 5)).await.is_ok());
-        assert_eq!(store.begin(&channel(), epoch, 1_000_000, 500, 60, &Wordings::default()).await.unwrap().len(), 60);
+        assert_eq!(
+            store.begin(&channel(), epoch, 1_000_000, 500, 60, &Wordings::default()).await.unwrap().attempts.len(),
+            60
+        );
         store.close().await;
     }
     for ((what, few), (_, many)) in costs[0].iter().zip(&costs[1]) {

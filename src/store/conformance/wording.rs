@@ -15,7 +15,7 @@ fn settings(name: &str) -> Wordings {
 }
 
 async fn begin(store: &Arc<dyn Store>, epoch: Epoch, now_ms: i64, name: &str) -> (Attempt, String) {
-    let begun = store.begin(&channel(), epoch, now_ms, i64::MAX, 1, &settings(name)).await.unwrap().remove(0);
+    let begun = store.begin(&channel(), epoch, now_ms, i64::MAX, 1, &settings(name)).await.unwrap().attempts.remove(0);
     let wording = begun.wording.clone().unwrap();
     (begun, wording.as_str().to_owned())
 }

@@ -5,7 +5,7 @@ use super::{events, matches, pending_question};
 use crate::domain::matching::SentForm;
 use crate::domain::{ChannelName, Content, Fault, Wording, Wordings};
 use crate::store::tx::{Lane, Tx, corrupt, decode, values};
-use crate::store::{Attempt, Epoch, FailureStreak, Settlement, StoreError, sent_forms, sql};
+use crate::store::{Attempt, Begun, Epoch, FailureStreak, Settlement, StoreError, sent_forms, sql};
 
 /// Which messages to begin.
 pub(in crate::store) struct BeginRequest {
@@ -23,7 +23,7 @@ pub(in crate::store) async fn begin(
     db: &mut impl Tx,
     request: &BeginRequest,
     note: impl Fn(i64),
-) -> Result<Vec<Attempt>, StoreError> {
+) -> Result<Begun, StoreError> {
     let BeginRequest { channel, now_ms, live_since_ms, limit, .. } = request;
     let mut attempts = Vec::new();
     for lane in db.due_lanes(channel.as_str(), *live_since_ms, *now_ms, *limit).await? {
@@ -47,7 +47,7 @@ pub(in crate::store) async fn begin(
     for attempt in &mut attempts {
         attempt.awaited = awaited.iter().any(|(outbound_id, _)| *outbound_id == attempt.outbound_id);
     }
-    Ok(attempts)
+    Ok(Begun { attempts, next_ms: next_ms(db, channel).await? })
 }
 
 /// Marks the head of a lane `sending` and returns it.

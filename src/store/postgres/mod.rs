@@ -24,8 +24,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    AcceptOutcome, Accepted, AccountTraits, Attempt, ConversationRead, Decision, DiscardNotices, DueEvent, Epoch,
-    Erase, Erasure, Evidence, Filter, GivenUp, InDoubtSend, Interrupted, Leases, ListedMessage, LookupResult,
+    AcceptOutcome, Accepted, AccountTraits, Attempt, Begun, ConversationRead, Decision, DiscardNotices, DueEvent,
+    Epoch, Erase, Erasure, Evidence, Filter, GivenUp, InDoubtSend, Interrupted, Leases, ListedMessage, LookupResult,
     ManualOutcome, NewOutbound, OwnSend, Person, Position, Publication, QueueDepth, Recorded, SeenRows, Settlement,
     Store, StoreError, UnreportedSend, Waiting, Wakeups,
 };
@@ -116,7 +116,7 @@ impl Store for PostgresStore {
         live_since_ms: i64,
         limit: u32,
         wordings: &Wordings,
-    ) -> Result<Vec<Attempt>, StoreError> {
+    ) -> Result<Begun, StoreError> {
         let mut maybe_claimed = self.maybe_claimed(channel).lock_owned().await;
         let (channel, begun) = (channel.clone(), Mutex::default());
         let wordings = wordings.clone();
@@ -129,7 +129,7 @@ impl Store for PostgresStore {
             Ok(begun) => {
                 maybe_claimed.clear();
                 if let Some(wakeups) = self.wakeups.channel(&request.of.channel) {
-                    wakeups.add_waiting(-i64::try_from(begun.len()).unwrap_or(0));
+                    wakeups.add_waiting(-i64::try_from(begun.attempts.len()).unwrap_or(0));
                 }
             }
             // The commit may stand. None of them was handed out, so the next call may requeue them.

@@ -7,7 +7,7 @@ use crate::domain::ChannelName;
 use crate::domain::clock::millis;
 use crate::store::ops::outbound::{self, follow_head};
 use crate::store::tx::Tx as _;
-use crate::store::{Attempt, Epoch, NewOutbound, StoreError, sql};
+use crate::store::{Begun, Epoch, NewOutbound, StoreError, sql};
 
 /// Adds a message, last of its conversation, which is locked. Returns whether others are queued before it.
 pub(super) async fn add(db: &mut Db, conversation: i64, new: &NewOutbound, content: &str) -> Result<bool, StoreError> {
@@ -31,7 +31,7 @@ pub(super) struct BeginRequest {
     pub(super) begun: std::sync::Mutex<Vec<i64>>,
 }
 
-pub(super) async fn begin(db: &mut Db, request: &BeginRequest) -> Result<Vec<Attempt>, StoreError> {
+pub(super) async fn begin(db: &mut Db, request: &BeginRequest) -> Result<Begun, StoreError> {
     let BeginRequest { of, begun, .. } = request;
     outbound::check_epoch(db, &of.channel, of.epoch).await?;
     requeue(db, request).await?;

@@ -23,10 +23,10 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 
 use super::{
-    AcceptOutcome, Accepted, AccountTraits, Attempt, ConversationRead, Decision, DiscardNotices, DueEvent, Epoch,
-    Erase, Erasure, Evidence, Filter, GivenUp, InDoubtSend, Interrupted, ListedMessage, LookupResult, ManualOutcome,
-    NewOutbound, OwnSend, Person, Position, Publication, QueueDepth, Recorded, SeenRows, Settlement, Store, StoreError,
-    UnreportedSend, Waiting, Wakeups,
+    AcceptOutcome, Accepted, AccountTraits, Attempt, Begun, ConversationRead, Decision, DiscardNotices, DueEvent,
+    Epoch, Erase, Erasure, Evidence, Filter, GivenUp, InDoubtSend, Interrupted, ListedMessage, LookupResult,
+    ManualOutcome, NewOutbound, OwnSend, Person, Position, Publication, QueueDepth, Recorded, SeenRows, Settlement,
+    Store, StoreError, UnreportedSend, Waiting, Wakeups,
 };
 use crate::domain::matching::SentForm;
 use crate::domain::{ChannelName, Chat, ContactId, MId, PendingQuestion, Wordings};
@@ -109,13 +109,13 @@ impl Store for SqliteStore {
         live_since_ms: i64,
         limit: u32,
         wordings: &Wordings,
-    ) -> Result<Vec<Attempt>, StoreError> {
+    ) -> Result<Begun, StoreError> {
         let (channel, wordings) = (channel.clone(), wordings.clone());
         let request = BeginRequest { channel, epoch, now_ms, live_since_ms, limit, wordings };
         let name = request.channel.clone();
         let begun = self.write("begin", move |db| outbound::begin(db, &request)).await?;
         if let Some(wakeups) = self.wakeups.channel(&name) {
-            wakeups.add_waiting(-i64::try_from(begun.len()).unwrap_or(0));
+            wakeups.add_waiting(-i64::try_from(begun.attempts.len()).unwrap_or(0));
         }
         Ok(begun)
     }

@@ -7,7 +7,7 @@ use super::one;
 use crate::domain::ChannelName;
 use crate::store::ops::outbound::{self, BeginRequest, follow_head};
 use crate::store::tx::at_once;
-use crate::store::{Attempt, Epoch, NewOutbound, StoreError, sql};
+use crate::store::{Begun, Epoch, NewOutbound, StoreError, sql};
 
 /// Adds a message, last of its conversation. Returns whether others are queued before it.
 pub(super) fn add(db: &Connection, conversation: i64, new: &NewOutbound, content: &str) -> Result<bool, StoreError> {
@@ -27,7 +27,7 @@ pub(super) fn take_ownership(db: &Connection, channel: &ChannelName) -> Result<E
     one(db, sql::TAKE_OWNERSHIP, params![channel.as_str()]).map(Epoch)
 }
 
-pub(super) fn begin(db: &Connection, request: &BeginRequest) -> Result<Vec<Attempt>, StoreError> {
+pub(super) fn begin(db: &Connection, request: &BeginRequest) -> Result<Begun, StoreError> {
     let tx = &mut SqliteTx(db);
     at_once(outbound::check_epoch(tx, &request.channel, request.epoch))?;
     at_once(outbound::begin(tx, request, |_| {}))

@@ -48,11 +48,13 @@ pub(in crate::work) struct Sender {
     epoch: Epoch,
 }
 
-/// What one pass came to.
-enum Step {
-    Sent,
-    /// Nothing is due before this time (epoch ms), as far as is known.
-    Nothing(Option<i64>),
+/// Whether an attempt may make its call.
+enum Prepared {
+    MayCall(CallPermit),
+    /// Calls are paused for too long: back into the queue.
+    PutBack,
+    /// It is another owner's by now, or the process ends: the row stays `sending`.
+    Abandoned,
 }
 
 impl Sender {
@@ -83,10 +85,19 @@ impl Sender {
         let attempts = TaskTracker::new();
         stop.run_until_cancelled(self.snapshot.may_send()).await;
         while !stop.is_cancelled() {
-            match self.step(&attempts, &stop).await {
-                Ok(Step::Sent) => {}
-                Ok(Step::Nothing(due_ms)) => {
-                    notified(&self.wakeups.outbound, due_ms, &stop).await;
+        let is_due = |next_ms: Option<i64>| next_ms.is_some_and(|next_ms| next_ms <= now_ms());
+        let mut next_ms = None;
+            let known = if is_due(next_ms) {
+                self.send_due(&attempts, &stop).await
+            } else {
+                self.store.next_outbound_ms(name).await
+            };
+            match known {
+                Ok(known_ms) => {
+                    next_ms = known_ms;
+                    if !is_due(next_ms) {
+                        notified(&self.wakeups.outbound, next_ms, &stop).await;
+                    }
                 }
                 Err(StoreError::Closed) => break,
                 Err(StoreError::Stale) if self.store.leases().is_some() => stop.cancelled().await, // its lease is lost
@@ -106,17 +117,15 @@ impl Sender {
         Ok(())
     }
 
-    /// One pass: waits for room, takes what is due, starts an attempt for each.
-    async fn step(self: &Arc<Self>, attempts: &TaskTracker, stop: &CancellationToken) -> Result<Step, StoreError> {
-        let due_ms = self.store.next_outbound_ms(&self.settings.name).await?;
-        if due_ms.is_none_or(|due_ms| due_ms > now_ms()) {
-            return Ok(Step::Nothing(due_ms));
-        }
+    /// Waits for room, takes what is due, starts an attempt for each. Returns when the next message is due, epoch ms; `None`
+    /// if none waits, or at the stop.
+    async fn send_due(
+        self: &Arc<Self>,
+        attempts: &TaskTracker,
+        stop: &CancellationToken,
+    ) -> Result<Option<i64>, StoreError> {
         let Some(Ok(turn)) = stop.run_until_cancelled(Arc::clone(&self.turns).acquire_owned()).await else {
-            return Ok(Step::Nothing(None));
-        };
-        let Some(first) = self.calls.acquire(CallKind::Send, stop).await else {
-            return Ok(Step::Nothing(None));
+            return Ok(None);
         };
         let more = std::iter::from_fn(|| {
             let turn = Arc::clone(&self.turns).try_acquire_owned().ok()?;
@@ -138,12 +147,12 @@ impl Sender {
             )
             .await;
         let mut permits = permits.into_iter();
-        for attempt in begun.iter().flatten() {
+        for attempt in begun.iter().flat_map(|begun| &begun.attempts) {
             let Some((permit, turn)) = permits.next() else { break };
             attempts.spawn(Arc::clone(self).make(attempt.clone(), permit, turn, stop.clone()));
         }
         permits.for_each(|(permit, _)| permit.unused());
-        begun.map(|_| Step::Sent)
+        Ok(begun?.next_ms)
     }
 
     /// Makes one attempt and settles it. `turn` is held until the attempt is at its call.

@@ -62,7 +62,7 @@ async fn who_has_lost_a_channel_changes_nothing_of_it() {
     one.record(reading("a")).await.unwrap();
     let event = one.due_events(&channel(), 200, 1).await.unwrap().remove(0);
     one.accept(message(2, "a")).await.unwrap();
-    let attempt = one.begin(&channel(), epoch, 100, 0, 1, &Wordings::default()).await.unwrap().remove(0);
+    let attempt = one.begin(&channel(), epoch, 100, 0, 1, &Wordings::default()).await.unwrap().attempts.remove(0);
     one.accept(message(3, "b")).await.unwrap();
     one.release(vec![channel()]).await.unwrap();
     let newer = other.acquire(LEASE, vec![channel()]).await.unwrap().unwrap()[0];
@@ -223,7 +223,7 @@ async fn a_refusal_is_taken_once_by_the_process_that_has_the_caller() {
     refused.waits = SOON;
     let m_id = refused.m_id.clone();
     assert_eq!(came_to(&one, refused).await, AcceptOutcome::New);
-    let attempt = other.begin(&channel(), epoch, 100, 0, 1, &Wordings::default()).await.unwrap().remove(0);
+    let attempt = other.begin(&channel(), epoch, 100, 0, 1, &Wordings::default()).await.unwrap().attempts.remove(0);
     let failed = Settlement::Failed { fault: Fault::Busy, notice: Some("n".into()) };
     other.settle(&attempt, failed, 100).await.unwrap();
     let take = async |store: &Arc<PostgresStore>, again| {

@@ -57,7 +57,7 @@ async fn an_older_store_is_brought_forward_with_what_it_holds() {
     let store = PostgresStore::open(&url).await.unwrap();
     assert_eq!(store.show("a".into()).await.unwrap().unwrap().state, "unconfirmed");
     let epoch = store.take_ownership(&channel()).await.unwrap();
-    let begun = store.begin(&channel(), epoch, 100, 0, 9, &Wordings::default()).await.unwrap();
+    let begun = store.begin(&channel(), epoch, 100, 0, 9, &Wordings::default()).await.unwrap().attempts;
     assert_eq!(
         begun.iter().map(|attempt| (words(attempt), attempt.since_ms)).collect::<Vec<_>>(),
         [("kept".into(), 7)]

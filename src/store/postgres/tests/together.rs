@@ -38,7 +38,7 @@ async fn conversations_keep_their_order_under_many_hands() {
     let started = tokio::time::Instant::now();
     while done < all {
         assert!(started.elapsed() < SOON, "{done} of {all} after {SOON:?}");
-        let begun = store.begin(&channel(), epoch, 100, 0, 8, &Wordings::default()).await.unwrap();
+        let begun = store.begin(&channel(), epoch, 100, 0, 8, &Wordings::default()).await.unwrap().attempts;
         let idle = begun.is_empty();
         for attempt in begun {
             if let Ok(n) = words(&attempt).parse::<u32>() {
@@ -110,7 +110,7 @@ async fn connections_that_the_server_ended_are_replaced() {
         store.check().await.unwrap();
         store.accept(message(round, name)).await.unwrap();
     }
-    assert_eq!(store.begin(&channel(), epoch, 100, 0, 100, &Wordings::default()).await.unwrap().len(), 8);
+    assert_eq!(store.begin(&channel(), epoch, 100, 0, 100, &Wordings::default()).await.unwrap().attempts.len(), 8);
 }
 
 #[tokio::test]
@@ -119,16 +119,16 @@ async fn what_was_begun_in_a_commit_whose_answer_was_lost_is_begun_again() {
     let epoch = store.take_ownership(&channel()).await.unwrap();
     store.accept(message(1, "a")).await.unwrap();
     store.accept(message(1, "b")).await.unwrap();
-    let lost = store.begin(&channel(), epoch, 100, 0, 9, &Wordings::default()).await.unwrap();
-    assert!(store.begin(&channel(), epoch, 100, 0, 9, &Wordings::default()).await.unwrap().is_empty());
+    let lost = store.begin(&channel(), epoch, 100, 0, 9, &Wordings::default()).await.unwrap().attempts;
+    assert!(store.begin(&channel(), epoch, 100, 0, 9, &Wordings::default()).await.unwrap().attempts.is_empty());
     assert_eq!(store.next_outbound_ms(&channel()).await.unwrap(), None);
     store.maybe_claimed(&channel()).lock().await.push(lost[0].outbound_id);
     assert_eq!(store.next_outbound_ms(&channel()).await.unwrap(), Some(0), "though nothing else is due");
-    let again = store.begin(&channel(), epoch, 100, 0, 9, &Wordings::default()).await.unwrap();
+    let again = store.begin(&channel(), epoch, 100, 0, 9, &Wordings::default()).await.unwrap().attempts;
     assert_eq!(again.iter().map(words).collect::<Vec<_>>(), ["a"]);
-    assert!(store.begin(&channel(), epoch, 100, 0, 9, &Wordings::default()).await.unwrap().is_empty(), "once");
+    assert!(store.begin(&channel(), epoch, 100, 0, 9, &Wordings::default()).await.unwrap().attempts.is_empty(), "once");
     store.settle(&again[0], sent(), 200).await.unwrap();
-    assert_eq!(words(&store.begin(&channel(), epoch, 100, 0, 9, &Wordings::default()).await.unwrap()[0]), "b");
+    assert_eq!(words(&store.begin(&channel(), epoch, 100, 0, 9, &Wordings::default()).await.unwrap().attempts[0]), "b");
 }
 
 #[tokio::test]
@@ -152,7 +152,7 @@ async fn behind_a_pooler_nothing_stays_prepared() {
         .unwrap();
     let epoch = store.take_ownership(&channel()).await.unwrap();
     store.accept(message(1, "a")).await.unwrap();
-    let begun = store.begin(&channel(), epoch, 100, 0, 9, &Wordings::default()).await.unwrap();
+    let begun = store.begin(&channel(), epoch, 100, 0, 9, &Wordings::default()).await.unwrap().attempts;
     store.settle(&begun[0], Settlement::Failed { fault: Fault::Busy, notice: Some("n".into()) }, 100).await.unwrap();
     assert_eq!(store.due_events(&channel(), 10_000, 9).await.unwrap().len(), 1);
     store.check().await.unwrap();
@@ -249,7 +249,7 @@ async fn a_lesson_about_rewriting_undoes_no_other_that_is_stored_meanwhile() {
     let Some((store, url)) = fresh().await else { return };
     let epoch = store.take_ownership(&channel()).await.unwrap();
     store.accept(message(1, "a")).await.unwrap();
-    let attempt = store.begin(&channel(), epoch, 100, 0, 9, &Wordings::default()).await.unwrap().remove(0);
+    let attempt = store.begin(&channel(), epoch, 100, 0, 9, &Wordings::default()).await.unwrap().attempts.remove(0);
     store.settle(&attempt, sent(), 200).await.unwrap();
     let mut other = PgConnection::connect(&url).await.unwrap();
     assert_eq!(Features::FILE.bits(), 2);

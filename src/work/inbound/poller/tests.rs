@@ -169,8 +169,12 @@ async fn ask(store: &Arc<dyn Store>, epoch: Epoch, replies: &[&str]) {
         caller: Caller::stays(),
     };
     store.accept(message).await.unwrap();
-    let attempt =
-        store.begin(&"support".parse().unwrap(), epoch, now_ms(), 0, 9, &Wordings::default()).await.unwrap().remove(0);
+    let attempt = store
+        .begin(&"support".parse().unwrap(), epoch, now_ms(), 0, 9, &Wordings::default())
+        .await
+        .unwrap()
+        .attempts
+        .remove(0);
     store.settle(&attempt, crate::store::Settlement::Sent { afilnet_id: None, more: false }, now_ms()).await.unwrap();
 }
 

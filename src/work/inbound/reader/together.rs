@@ -236,7 +236,7 @@ mod tests {
             caller: Caller::stays(),
         };
         store.accept(message).await.unwrap();
-        let attempt = store.begin(name, epoch, now_ms(), 0, 9, &Wordings::default()).await.unwrap().remove(0);
+        let attempt = store.begin(name, epoch, now_ms(), 0, 9, &Wordings::default()).await.unwrap().attempts.remove(0);
         store.settle(&attempt, Settlement::Sent { afilnet_id: None, more: false }, now_ms()).await.unwrap();
         for (destination, direction, second, words) in
             [(bare, Inbound, 10, "a"), (plus, Inbound, 20, "b"), (bare, Outbound, 30, "Le llamo en cinco minutos")]

@@ -90,7 +90,7 @@ impl World {
         };
         self.store().accept(message).await.unwrap();
         let begun = self.store().begin(self.channel.name(), self.epoch, now_ms(), 0, 9, &Wordings::default()).await;
-        let attempt = begun.unwrap().remove(0);
+        let attempt = begun.unwrap().attempts.remove(0);
         let unknown = Settlement::Unknown { fault: Fault::TimedOut, look_ms: now_ms() };
         self.store().settle(&attempt, unknown, now_ms()).await.unwrap();
     }
