@@ -21,7 +21,7 @@ pub const OPERATIONS: &[&str] = &[
     "follow_clock",
     "interrupted",
     "mark_dead",
-    "note_sent_form",
+    "prepare_call",
     "note_unread",
     "notify_failed",
     "probe",

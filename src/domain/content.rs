@@ -5,6 +5,7 @@ use url::Url;
 
 use super::blank::is_blank;
 use super::link::{self, Reach};
+use super::placeholder;
 
 /// Most characters of a text message.
 pub(crate) const MOST_TEXT: usize = 7000;
@@ -185,6 +186,11 @@ impl QuickReply {
 
     pub(crate) fn replies(&self) -> &[Label] {
         &self.replies
+    }
+
+    /// Returns whether a text of it may hold a placeholder.
+    pub(crate) fn may_hold_placeholders(&self) -> bool {
+        std::iter::once(&self.title).chain(&self.replies).any(|label| label.as_str().contains(placeholder::OPENING))
     }
 }
 

@@ -4,7 +4,7 @@
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// How every placeholder begins.
-const OPENING: &str = "{{anna.";
+pub(crate) const OPENING: &str = "{{anna.";
 /// How every placeholder ends.
 const CLOSING: &str = "}}";
 /// Most characters of an alias.

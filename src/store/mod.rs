@@ -182,8 +182,8 @@ pub(crate) trait Store: Send + Sync {
     /// Marks up to `limit` messages that are due by `now_ms` as `sending`, and returns them: one per conversation,
     /// conversations with a customer's message since `live_since_ms` first, then oldest first. A question becomes its
     /// conversation's pending question with its first part: from then on the customer may see the numbers; a later part
-    /// does not reopen what was answered in between. `wordings` are kept with a message that has sent nothing yet, surely;
-    /// any other keeps those that it has.
+    /// does not reopen what was answered in between. One with placeholders waits for `prepare_call`. `wordings` are kept
+    /// with a message that has sent nothing yet, surely; any other keeps those that it has.
     async fn begin(
         &self,
         channel: &ChannelName,
@@ -194,9 +194,10 @@ pub(crate) trait Store: Send + Sync {
         wordings: &Wordings,
     ) -> Result<Begun, StoreError>;
 
-    /// Keeps what is known of the words that an attempt is about to send, beside those of earlier attempts that may have
-    /// been sent. `Stale` where it is not the current one.
-    async fn note_sent_form(&self, attempt: &Attempt, form: SentForm) -> Result<(), StoreError>;
+    /// Stores what must be known before the first byte of a call with placeholders: what is kept of its words where they
+    /// were filled in, beside those of earlier attempts that may have been sent, and the question that it asks, which
+    /// `begin` leaves closed. `Stale` where the attempt is not the current one.
+    async fn prepare_call(&self, attempt: &Attempt, form: Option<SentForm>, now_ms: i64) -> Result<(), StoreError>;
 
     /// Settles an attempt; `Stale` if it is not the current one. A question that was certainly not sent, or has failed,
     /// is closed; one of unknown outcome stays open.

@@ -104,7 +104,7 @@ impl Heard {
     }
 }
 
-/// What is new of a row.
+/// How a row changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum RowChange {
     /// It was not seen before.

@@ -18,7 +18,7 @@ pub(crate) const OUT_OF_REACH: &[(&str, &str)] = &[
         "only an event that cannot be read; its test is `an_event_that_cannot_be_read_is_marked_dead_or_is_not`",
     ),
     (
-        "note_sent_form",
+        "prepare_call",
         "only where placeholders are filled in; its test is `a_process_that_ends_while_it_keeps_what_it_fills_in_sends_it_once`",
     ),
     ("probe", "only after the store was in trouble; its test is `a_store_that_is_asked_whether_there_is_room_again`"),

@@ -715,8 +715,8 @@ async fn every_endpoint_can_be_asked_by_hand_and_secrets_are_masked() {
 async fn a_process_that_ends_while_it_keeps_what_it_fills_in_sends_it_once() {
     use bridge::crashpoint::{AFTER_CALL, AFTER_COMMIT, BEFORE_CALL, BEFORE_COMMIT};
     let points = [
-        ("note_sent_form", BEFORE_COMMIT, 1),
-        ("note_sent_form", AFTER_COMMIT, 1),
+        ("prepare_call", BEFORE_COMMIT, 1),
+        ("prepare_call", AFTER_COMMIT, 1),
         ("sendmessage", BEFORE_CALL, 2),
         ("sendmessage", AFTER_CALL, 2),
     ];

@@ -10,6 +10,7 @@ on_each_engine! {
     a_question_that_failed_is_not_open
     a_question_tried_again_is_open_while_it_may_have_been_seen
     a_later_question_takes_the_place_and_a_text_does_not
+    a_question_with_placeholders_takes_the_place_directly_before_its_call
     an_answer_closes_its_question_for_good
     only_the_attempt_under_way_closes_a_question
     the_words_of_an_old_question_are_wiped_with_other_texts
@@ -140,6 +141,24 @@ async fn a_later_question_takes_the_place_and_a_text_does_not(engine: Engine) {
     // An answer to the first, read before the second was asked and recorded after.
     store.record(answer(1, "r1", &first.m_id)).await.unwrap();
     assert_eq!(open_id(&store, 1).await, Some(second.m_id));
+}
+
+async fn a_question_with_placeholders_takes_the_place_directly_before_its_call(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let epoch = store.take_ownership(&channel()).await.unwrap();
+    let first = ask(&store, epoch, 1, &["Monday"], 100).await;
+    settle(&store, &first, Settlement::Sent { afilnet_id: None, more: false }).await;
+    let earlier = Some(first.m_id);
+    let second = ask(&store, epoch, 1, &["{{anna.pending}}"], 200).await;
+    assert_eq!(open_id(&store, 1).await, earlier, "its numbers are not known to anybody yet");
+    settle(&store, &second, requeued()).await;
+    assert_eq!(open_id(&store, 1).await, earlier);
+    let second = take(&store, epoch, 9000).await.remove(0);
+    store.prepare_call(&second, None, 9001).await.unwrap();
+    let open = open(&store, 1).await.unwrap();
+    assert_eq!((open.m_id, open.asked_ms), (second.m_id.clone(), 9001));
+    settle(&store, &second, unknown()).await;
+    assert!(matches!(store.prepare_call(&second, None, 9002).await, Err(StoreError::Stale)));
 }
 
 async fn an_answer_closes_its_question_for_good(engine: Engine) {

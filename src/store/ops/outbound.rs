@@ -17,7 +17,7 @@ pub(in crate::store) struct BeginRequest {
     pub(in crate::store) wordings: Wordings,
 }
 
-/// Marks the heads of due lanes `sending` and returns them; live lanes first. Calls `note` with each before it goes on. The
+/// Marks the heads of due lanes `sending` and returns them, live lanes first, with when the next is due. Calls `note` with each before it goes on. The
 /// channel's epoch is checked.
 pub(in crate::store) async fn begin(
     db: &mut impl Tx,
@@ -107,16 +107,21 @@ async fn mark_unreadable(
     Ok(())
 }
 
-pub(in crate::store) async fn note_sent_form(
+pub(in crate::store) async fn prepare_call(
     db: &mut impl Tx,
     attempt: &Attempt,
-    form: &SentForm,
+    form: Option<&SentForm>,
+    now_ms: i64,
 ) -> Result<(), StoreError> {
     let Attempt { outbound_id, conversation, part, number, epoch, .. } = attempt;
     db.lock(*conversation).await?;
     let stored: Option<String> = db.one(sql::SENT_FORMS, values![outbound_id]).await?;
-    let forms = sent_forms::with(stored.as_deref(), attempt, form)?;
-    db.change(sql::NOTE_SENT_FORMS, values![forms, outbound_id, part, number, epoch.0]).await
+    let forms = match form {
+        Some(form) => Some(sent_forms::with(stored.as_deref(), attempt, form)?),
+        None => stored,
+    };
+    db.change(sql::NOTE_SENT_FORMS, values![forms, outbound_id, part, number, epoch.0]).await?;
+    pending_question::ask_filled_in(db, attempt, now_ms).await
 }
 
 /// Settles an attempt that is in state `from`. Returns whether it queued a notice for the agent.

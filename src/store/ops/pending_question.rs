@@ -5,8 +5,23 @@ use crate::domain::{Content, MId, PendingQuestion};
 use crate::store::tx::{Tx, Value, corrupt, values};
 use crate::store::{Attempt, Settlement, StoreError, sql};
 
-/// Opens the question that `attempt` asks, where it begins one.
+/// Opens the question that `attempt` asks, where it begins one, as the attempt is begun. One with placeholders is opened
+/// by [`ask_filled_in`]: until its words are known and its call may be made, which can take half a minute, its customer
+/// answers the question before it.
 pub(in crate::store) async fn ask(db: &mut impl Tx, attempt: &Attempt, now_ms: i64) -> Result<(), StoreError> {
+    if attempt.asks_when_filled_in() { Ok(()) } else { open_of(db, attempt, now_ms).await }
+}
+
+/// Opens the question of an attempt whose words are filled in by now.
+pub(in crate::store) async fn ask_filled_in(
+    db: &mut impl Tx,
+    attempt: &Attempt,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    if attempt.asks_when_filled_in() { open_of(db, attempt, now_ms).await } else { Ok(()) }
+}
+
+async fn open_of(db: &mut impl Tx, attempt: &Attempt, now_ms: i64) -> Result<(), StoreError> {
     let Attempt { m_id, content: Content::QuickReply(question), part: 0, .. } = attempt else {
         return Ok(());
     };

@@ -141,10 +141,10 @@ impl Store for PostgresStore {
         outcome
     }
 
-    async fn note_sent_form(&self, attempt: &Attempt, form: SentForm) -> Result<(), StoreError> {
-        let args = (attempt.clone(), form);
-        self.write_owned("note_sent_form", &attempt.channel, args, |db, (attempt, form)| {
-            Box::pin(ops::outbound::note_sent_form(db, attempt, form))
+    async fn prepare_call(&self, attempt: &Attempt, form: Option<SentForm>, now_ms: i64) -> Result<(), StoreError> {
+        let args = (attempt.clone(), form, now_ms);
+        self.write_owned("prepare_call", &attempt.channel, args, |db, (attempt, form, now_ms)| {
+            Box::pin(ops::outbound::prepare_call(db, attempt, form.as_ref(), *now_ms))
         })
         .await
     }

@@ -120,10 +120,10 @@ impl Store for SqliteStore {
         Ok(begun)
     }
 
-    async fn note_sent_form(&self, attempt: &Attempt, form: SentForm) -> Result<(), StoreError> {
+    async fn prepare_call(&self, attempt: &Attempt, form: Option<SentForm>, now_ms: i64) -> Result<(), StoreError> {
         let attempt = attempt.clone();
-        self.write("note_sent_form", move |db| {
-            at_once(ops::outbound::note_sent_form(&mut SqliteTx(db), &attempt, &form))
+        self.write("prepare_call", move |db| {
+            at_once(ops::outbound::prepare_call(&mut SqliteTx(db), &attempt, form.as_ref(), now_ms))
         })
         .await
     }

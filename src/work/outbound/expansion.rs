@@ -1,21 +1,25 @@
 //! Fills in the placeholders of a call before it is made (anna.md section 8): asks for their values within the budget, and
-//! stores what is kept of the words before the first byte, so that a look-up, an echo and a status know them again.
+//! returns what is kept of the words, so that a look-up, an echo and a status know them again.
 
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio_util::sync::CancellationToken;
 
-use crate::domain::matching::sent_form;
+use crate::domain::matching::{SentForm, sent_form};
 use crate::domain::{Messenger, PlaceholderResolver, Replacement, Template};
-use crate::store::{Attempt, Store, StoreError};
+use crate::store::Attempt;
 use crate::telemetry::metrics;
 use crate::work::channel::ChannelPorts;
-use crate::work::wait::STORE_PAUSE;
+
+/// The words of a call, filled in.
+pub(super) struct Filled {
+    pub(super) words: SecretString,
+    /// What is kept of them.
+    pub(super) form: SentForm,
+}
 
 /// What filling in touches.
 pub(super) struct Expansion {
-    store: Arc<dyn Store>,
     messenger: Arc<dyn Messenger>,
     resolver: Arc<dyn PlaceholderResolver>,
 }
@@ -24,7 +28,7 @@ impl Expansion {
     /// That of a channel; `None` where it fills in no placeholders.
     pub(super) fn new(ports: &ChannelPorts) -> Option<Self> {
         let resolver = Arc::clone(ports.placeholders.as_ref()?);
-        Some(Self { store: Arc::clone(&ports.store), messenger: Arc::clone(&ports.messenger), resolver })
+        Some(Self { messenger: Arc::clone(&ports.messenger), resolver })
     }
 
     /// The words of the call that this attempt makes, where there are placeholders in them.
@@ -32,14 +36,8 @@ impl Expansion {
         self.messenger.template(&attempt.content, attempt.part, attempt.wording.as_ref())
     }
 
-    /// The same with everything filled in, stored as far as they are kept. `None`: the attempt is another owner's by now, or
-    /// the process ends.
-    pub(super) async fn words(
-        &self,
-        attempt: &Attempt,
-        template: &Template,
-        stop: &CancellationToken,
-    ) -> Option<SecretString> {
+    /// The same with everything filled in.
+    pub(super) async fn fill(&self, attempt: &Attempt, template: &Template) -> Filled {
         let Attempt { destination, content, part, wording, .. } = attempt;
         let fits = |words: &str| self.messenger.fits(destination, content, *part, wording.as_ref(), words);
         let filled = template.fill(&self.replacements(attempt, template).await, fits);
@@ -54,17 +52,7 @@ impl Expansion {
                 attempt.m_id);
         }
         let form = sent_form(attempt.part, rand::random(), filled.words.expose_secret());
-        loop {
-            match self.store.note_sent_form(attempt, form.clone()).await {
-                Ok(()) => return Some(filled.words),
-                Err(error @ StoreError::Unavailable(_)) => {
-                    tracing::error!(message_id = %attempt.m_id, error = &error as &dyn std::error::Error,
-                        "message `{}` waits: what is kept of its words could not be stored; trying again", attempt.m_id);
-                    stop.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await?;
-                }
-                Err(StoreError::Stale | StoreError::Closed | StoreError::Corrupt { .. }) => return None,
-            }
-        }
+        Filled { words: filled.words, form }
     }
 
     /// One for each placeholder. In a task of its own: should it panic, the fallbacks are sent.

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use super::expansion::Expansion;
 use super::outcome::{judge, report};
 use crate::domain::clock::{millis, now_ms};
+use crate::domain::matching::SentForm;
 use crate::domain::{Fault, LeaseDeadline, Messenger, Verdict, Wordings};
 use crate::store::{Attempt, ChannelWakeups, Epoch, FirstVerdict, Settlement, Store, StoreError};
 use crate::telemetry::metrics;
@@ -84,9 +85,9 @@ impl Sender {
         let name = &self.settings.name;
         let attempts = TaskTracker::new();
         stop.run_until_cancelled(self.snapshot.may_send()).await;
-        while !stop.is_cancelled() {
         let is_due = |next_ms: Option<i64>| next_ms.is_some_and(|next_ms| next_ms <= now_ms());
         let mut next_ms = None;
+        while !stop.is_cancelled() {
             let known = if is_due(next_ms) {
                 self.send_due(&attempts, &stop).await
             } else {
@@ -127,6 +128,7 @@ impl Sender {
         let Some(Ok(turn)) = stop.run_until_cancelled(Arc::clone(&self.turns).acquire_owned()).await else {
             return Ok(None);
         };
+        let Some(first) = self.calls.acquire(CallKind::Send, stop).await else { return Ok(None) };
         let more = std::iter::from_fn(|| {
             let turn = Arc::clone(&self.turns).try_acquire_owned().ok()?;
             Some((self.calls.try_acquire_too(&first)?, turn))
@@ -167,28 +169,22 @@ impl Sender {
             return; // the row stays `sending`, which the next owner reads as unknown
         }
         let template = self.expansion.as_ref().and_then(|expansion| Some((expansion, expansion.template(&attempt)?)));
-        let (permit, words) = match template {
-            None => (permit, None),
+        let (permit, filled) = match template {
+            None => (Some(permit), None),
             Some((expansion, template)) => {
                 // The account's other channels send while AnnA is asked. They cannot while sends are paused, and the probe that
                 // could end the pause would be put off where it is given back.
                 let probe = permit.unused_unless_probe();
-                let Some(words) = expansion.words(&attempt, &template, &stop).await else {
-                    if let Some(probe) = probe {
-                        probe.unused();
-                    }
-                    return; // as above
-                };
-                let permit = if probe.is_some() {
-                    probe
-                } else {
-                    let permit = self.calls.acquire(CallKind::Send, &stop);
-                    tokio::time::timeout(self.permit_within, permit).await.ok().flatten()
-                };
-                let Some(permit) = permit else { return self.put_back(&attempt, &stop).await };
-                (permit, Some(words))
+                (probe, Some(expansion.fill(&attempt, &template).await))
             }
         };
+        let form = filled.as_ref().map(|filled| &filled.form);
+        let permit = match self.prepare(&attempt, permit, form, &stop).await {
+            Prepared::MayCall(permit) => permit,
+            Prepared::PutBack => return self.put_back(&attempt, &stop).await,
+            Prepared::Abandoned => return, // as above
+        };
+        let words = filled.map(|filled| filled.words);
         drop(turn);
         let started = Instant::now();
         let (messenger, sent) = (Arc::clone(&self.messenger), attempt.clone());
@@ -208,6 +204,47 @@ impl Sender {
         metrics::attempted(&self.settings.name, &verdict);
         drop(permit);
         self.conclude(&attempt, &verdict, elapsed, &stop).await;
+    }
+
+    /// Waits for a permit where the attempt holds none, then stores what must be known before its first byte.
+    async fn prepare(
+        &self,
+        attempt: &Attempt,
+        mut held: Option<CallPermit>,
+        form: Option<&SentForm>,
+        stop: &CancellationToken,
+    ) -> Prepared {
+        loop {
+            let permit = match held.take() {
+                Some(permit) => permit,
+                None => {
+                    let permit = self.calls.acquire(CallKind::Send, stop);
+                    let Ok(Some(permit)) = tokio::time::timeout(self.permit_within, permit).await else {
+                        return Prepared::PutBack;
+                    };
+                    permit
+                }
+            };
+            if form.is_none() && !attempt.asks_when_filled_in() {
+                return Prepared::MayCall(permit);
+            }
+            match self.store.prepare_call(attempt, form.cloned(), now_ms()).await {
+                Ok(()) => return Prepared::MayCall(permit),
+                Err(error @ StoreError::Unavailable(_)) => {
+                    tracing::error!(message_id = %attempt.m_id, error = &error as &dyn std::error::Error,
+                        "message `{}` waits: what is kept of its words could not be stored; trying again", attempt.m_id);
+                    held = permit.unused_unless_probe();
+                    if stop.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await.is_none() {
+                        held.into_iter().for_each(CallPermit::unused);
+                        return Prepared::Abandoned;
+                    }
+                }
+                Err(StoreError::Stale | StoreError::Closed | StoreError::Corrupt { .. }) => {
+                    permit.unused();
+                    return Prepared::Abandoned;
+                }
+            }
+        }
     }
 
     /// Puts a message of which no byte was sent back into its place in the queue. A caller that waits for it waits on.
