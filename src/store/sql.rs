@@ -49,9 +49,13 @@ pub(super) const SET_OUTBOUND_LANE: &str = "UPDATE conversations SET outbound_du
       WHERE conversation = $1 AND state IN ('queued', 'sending', 'unknown', 'held') ORDER BY id LIMIT 1) WHERE id = $1";
 
 /// Newest first; read up to the first that is not later than now.
-pub(super) const NEWEST_OUTBOUND: &str = "SELECT id, accepted_ms FROM outbound ORDER BY id DESC";
+/// The first of the rows that are later than `$1`, and the newest time.
+/// Times rise with ids, so this stops at the first row that is not later than now.
+pub(super) const AHEAD_OUTBOUND: &str = "SELECT MIN(id), MAX(accepted_ms) FROM outbound WHERE id > COALESCE \
+     ((SELECT id FROM outbound WHERE accepted_ms <= $1 ORDER BY id DESC LIMIT 1), 0)";
 
-pub(super) const NEWEST_EVENTS: &str = "SELECT id, recorded_ms FROM events ORDER BY id DESC";
+pub(super) const AHEAD_EVENTS: &str = "SELECT MIN(id), MAX(recorded_ms) FROM events WHERE id > COALESCE \
+     ((SELECT id FROM events WHERE recorded_ms <= $1 ORDER BY id DESC LIMIT 1), 0)";
 
 /// Moves all that waits or is under way back by `$1`.
 pub(super) const SHIFT_OUTBOUND: &str = "UPDATE outbound SET due_ms = due_ms - $1, since_ms = since_ms - $1, \

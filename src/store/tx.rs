@@ -7,7 +7,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use super::StoreError;
+use super::{NewOutbound, StoreError};
+use crate::domain::MId;
 
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -60,6 +61,21 @@ pub(super) trait Tx {
 
     /// Returns those of these contacts with which a conversation is stored.
     async fn known_contacts(&mut self, channel: &str, contacts: Vec<String>) -> Result<Vec<String>, StoreError>;
+
+    /// Adds a message, last of its conversation, which is locked. Returns whether others are queued before it.
+    async fn add_outbound(&mut self, conversation: i64, new: &NewOutbound, content: &str) -> Result<bool, StoreError>;
+
+    /// This process responds with this mId again.
+    async fn respond_again(&mut self, m_id: &MId) -> Result<(), StoreError>;
+
+    /// Records that a response of this process was lost, unless another with the same mId was received or is under way.
+    async fn lose_response(&mut self, m_id: &MId) -> Result<(), StoreError>;
+
+    /// Locks who owns a channel until the end of the transaction.
+    async fn lock_owner(&mut self, channel: &str) -> Result<(), StoreError>;
+
+    /// Returns how many other processes share the store.
+    async fn other_processes(&mut self) -> Result<i64, StoreError>;
 
     /// Returns the stored form of an identity, short enough for the engine's index.
     fn indexed(identity: &str) -> Cow<'_, str> {

@@ -1,7 +1,9 @@
 //! The operations, each written once over a transaction of either engine. An operation that is here is in neither engine.
 
+pub(super) mod accept;
 pub(super) mod account_traits;
 pub(super) mod admin;
+pub(super) mod clock_rollback;
 pub(super) mod conversations;
 pub(super) mod erase;
 pub(super) mod events;
@@ -12,3 +14,4 @@ pub(super) mod matches;
 pub(super) mod outbound;
 pub(super) mod pending_question;
 pub(super) mod places;
+pub(super) mod responses;

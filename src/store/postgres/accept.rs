@@ -6,13 +6,12 @@ use std::time::Duration;
 use super::db::{Db, args};
 use super::in_doubt_commits::PendingAccept;
 use super::pool::Pool;
-use super::{outbound, responses, sql as engine_sql};
-use crate::domain::ids::fingerprint;
-use crate::domain::{IdempotencyKey, MId};
-use crate::store::ops::conversations;
+use super::sql as engine_sql;
+use crate::domain::MId;
+use crate::store::ops::{accept, conversations};
 use crate::store::rules::REPEAT_WITHIN_MS;
-use crate::store::tx::{corrupt, decode};
-use crate::store::{AcceptOutcome, Accepted, NewOutbound, StoreError, sql};
+use crate::store::tx::{Tx as _, decode};
+use crate::store::{AcceptOutcome, Accepted, StoreError};
 
 /// A call that takes longer between two checks was in a process that stood still: its caller may have called again at
 /// another process, so it is not stored any more. Longer than a busy store needs.
@@ -42,7 +41,7 @@ enum Equal {
 pub(super) async fn store(call: &PendingAccept, pool: &Pool, lease: Duration) -> Result<Accepted, StoreError> {
     loop {
         call.wait_for_equal(lease + EQUAL_WAITS);
-        let accepted = pool.write("accept", call, &|db, call| Box::pin(accept(db, call)));
+        let accepted = pool.write("accept", call, &|db, call| Box::pin(take(db, call)));
         if let Some(accepted) = accepted.await? {
             return Ok(accepted);
         }
@@ -52,14 +51,14 @@ pub(super) async fn store(call: &PendingAccept, pool: &Pool, lease: Duration) ->
 
 /// Returns `None` if the call may wait and another process is about to learn whether the response to an equal message
 /// was received: to be called again soon.
-async fn accept(db: &mut Db, call: &PendingAccept) -> Result<Option<Accepted>, StoreError> {
+async fn take(db: &mut Db, call: &PendingAccept) -> Result<Option<Accepted>, StoreError> {
     let new = &call.message;
     still_in_time(call)?;
-    let content = serde_json::to_string(&new.content).map_err(|e| corrupt("outbound")(Box::new(e)))?;
+    let content = accept::content(new)?;
     let known = match &new.key {
         Some(key) => {
             db.execute(engine_sql::LOCK_KEY, args![format!("{} {}", new.channel.as_str(), key.as_str())]).await?;
-            named(db, new, key, &content).await?
+            accept::named(db, new, key, &content).await?
         }
         None => None,
     };
@@ -72,7 +71,7 @@ async fn accept(db: &mut Db, call: &PendingAccept) -> Result<Option<Accepted>, S
         conversations::conversation(db, &new.channel, &new.contact, other_spelling, &new.destination).await?;
     // An in-doubt commit has ended on the server by now, since it held this lock.
     for m_id in &call.lost {
-        responses::lose(db, m_id).await?;
+        db.lose_response(m_id).await?;
     }
     // Checked under the lock: a caller that is still connected has not called again yet; if it does so later, that call
     // waits for the lock and finds what is stored here. One that is gone may have been answered by another process
@@ -85,7 +84,7 @@ async fn accept(db: &mut Db, call: &PendingAccept) -> Result<Option<Accepted>, S
         match unanswered(db, conversation, &content, new.accepted_ms - REPEAT_WITHIN_MS).await? {
             Equal::ResponseLost(first) => {
                 call.answer_with(&first);
-                return repeat(db, first).await.map(|outcome| Some(Accepted { ahead: false, outcome }));
+                return accept::repeat(db, first).await.map(|outcome| Some(Accepted { ahead: false, outcome }));
             }
             Equal::Pending if call.may_wait() => return Ok(None),
             Equal::Pending | Equal::None => {}
@@ -97,11 +96,7 @@ async fn accept(db: &mut Db, call: &PendingAccept) -> Result<Option<Accepted>, S
         }
     }
     call.answer_with(&new.m_id);
-    let ahead = outbound::add(db, conversation, new, &content).await?;
-    if let Some(key) = &new.key {
-        let (channel, digest) = (new.channel.as_str(), digest(new, &content));
-        db.execute(sql::SET_KEY, args![channel, key.as_str(), digest, new.m_id.as_str(), new.accepted_ms]).await?;
-    }
+    let ahead = accept::add(db, conversation, new, &content).await?;
     still_in_time(call)?; // waiting for locks takes time
     Ok(Some(Accepted { ahead, outcome: AcceptOutcome::New }))
 }
@@ -128,34 +123,6 @@ async fn taken_elsewhere(db: &mut Db, conversation: i64, content: &str, since_ms
     let me = db.me();
     let taken: i64 = db.one(engine_sql::TAKEN_ELSEWHERE, args![conversation, since_ms, content, me]).await?;
     Ok(taken != 0)
-}
-
-/// Returns the outcome for a key that was used before. A message that was certainly not sent releases its key.
-async fn named(
-    db: &mut Db,
-    new: &NewOutbound,
-    key: &IdempotencyKey,
-    content: &str,
-) -> Result<Option<AcceptOutcome>, StoreError> {
-    let known: Option<(String, String, Option<String>)> =
-        db.optional(sql::KEY, args![new.channel.as_str(), key.as_str()]).await?;
-    match known {
-        None => Ok(None),
-        Some((known, ..)) if known != digest(new, content) => Ok(Some(AcceptOutcome::KeyTaken)),
-        Some((_, _, state)) if state.as_deref() == Some("failed") => Ok(None),
-        Some((_, m_id, _)) => repeat(db, decode("idempotency", &m_id)?).await.map(Some),
-    }
-}
-
-/// Its response is the one that counts from now on: a later equal call is a repeat only if this response is lost too.
-async fn repeat(db: &mut Db, first: MId) -> Result<AcceptOutcome, StoreError> {
-    let me = db.me();
-    db.execute(engine_sql::ANSWER_AGAIN, args![first.as_str(), me]).await?;
-    Ok(AcceptOutcome::RepeatOf(first))
-}
-
-fn digest(new: &NewOutbound, content: &str) -> String {
-    fingerprint(&[new.contact.as_str(), content])
 }
 
 fn still_in_time(call: &PendingAccept) -> Result<(), StoreError> {

@@ -10,9 +10,11 @@ use sqlx::{
 };
 
 use super::sql;
+use crate::domain::MId;
+use crate::domain::clock::millis;
 use crate::domain::ids::fingerprint;
 use crate::store::tx::{BoxError, Columns, Lane, Retention, Tx, Value, corrupt, table};
-use crate::store::{StoreError, tx};
+use crate::store::{NewOutbound, StoreError, tx};
 
 /// A connection inside its transaction, or alone where it only reads.
 pub(super) struct Db {
@@ -214,6 +216,32 @@ impl Tx for Db {
 
     async fn hold_event(&mut self, conversation: i64, left_ms: i64) -> Result<(), StoreError> {
         Self::change(self, sql::HOLD_EVENT, args![conversation, left_ms]).await
+    }
+
+    async fn add_outbound(&mut self, conversation: i64, new: &NewOutbound, content: &str) -> Result<bool, StoreError> {
+        let (me, waits_ms) = (self.me(), millis(new.waits));
+        let (m_id, kind, at_ms) = (new.m_id.as_str(), new.content.kind(), new.accepted_ms);
+        let values = args![conversation, m_id, kind, content, at_ms, new.request_id, me, waits_ms];
+        Self::one(self, sql::ADD_OUTBOUND, values).await
+    }
+
+    async fn respond_again(&mut self, m_id: &MId) -> Result<(), StoreError> {
+        let me = self.me();
+        Self::execute(self, sql::ANSWER_AGAIN, args![m_id.as_str(), me]).await.map(drop)
+    }
+
+    async fn lose_response(&mut self, m_id: &MId) -> Result<(), StoreError> {
+        let me = self.me();
+        Self::execute(self, sql::ANSWER_LOST, args![m_id.as_str(), me]).await.map(drop)
+    }
+
+    async fn lock_owner(&mut self, channel: &str) -> Result<(), StoreError> {
+        Self::execute(self, sql::CHANNEL_TAKEN, args![channel]).await.map(drop)
+    }
+
+    async fn other_processes(&mut self) -> Result<i64, StoreError> {
+        let me = self.me();
+        Self::one(self, sql::OTHERS, args![me]).await
     }
 
     async fn known_contacts(&mut self, channel: &str, contacts: Vec<String>) -> Result<Vec<String>, StoreError> {

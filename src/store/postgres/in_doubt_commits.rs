@@ -8,15 +8,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::db::{Db, args};
 use super::pool::Pool;
-use super::responses::{self, Conversation};
-use crate::domain::MId;
+use super::sql;
 use crate::domain::clock::millis;
+use crate::domain::{ChannelName, ContactId, MId};
 use crate::store::rules::REPEAT_WITHIN_MS;
+use crate::store::tx::Tx as _;
 use crate::store::{Accepted, NewOutbound, StoreError};
 
 /// Wait before the next background retry.
 const AGAIN: Duration = Duration::from_millis(250);
+
+type Conversation = (ChannelName, ContactId);
 
 /// Lost responses that the server may not know of, by conversation.
 #[derive(Default)]
@@ -45,6 +49,12 @@ pub(super) struct PendingAccept {
     may_wait: AtomicBool,
 }
 
+/// Locks a conversation, if it exists. An in-doubt commit has ended on the server by then, since it holds this lock.
+async fn lock(db: &mut Db, of: &Conversation) -> Result<(), StoreError> {
+    let _: Option<(i64,)> = db.optional(sql::CONVERSATION_LOCKED, args![of.0.as_str(), of.1.as_str()]).await?;
+    Ok(())
+}
+
 /// A lost response that the server may not know of.
 pub(super) struct LostResponse {
     of: Conversation,
@@ -62,12 +72,12 @@ impl LostResponse {
             let call = (&key, &self.in_doubt_commits);
             let recorded = pool.write("record_responses", &call, &|db, ((of, m_id), in_doubt_commits)| {
                 Box::pin(async move {
-                    responses::lock(db, of).await?;
+                    lock(db, of).await?;
                     // Checked under the lock: a later call waits for the lock and finds what is recorded here. A call
                     // under way records it itself, and its own response is the one that counts.
                     let recording = in_doubt_commits.recording(of, m_id);
                     if recording == Some(0) {
-                        responses::lose(db, m_id).await?;
+                        db.lose_response(m_id).await?;
                     }
                     Ok(recording)
                 })

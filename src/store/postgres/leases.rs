@@ -8,9 +8,10 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 
 use super::db::{Db, args};
-use super::{PostgresStore, outbound, sql};
+use super::{PostgresStore, sql};
 use crate::domain::ChannelName;
 use crate::domain::clock::{millis, since};
+use crate::store::ops::responses::next_epoch;
 use crate::store::tx::decode;
 use crate::store::{ClusterView, Epoch, Leases, Owner, StoreError};
 
@@ -129,7 +130,7 @@ pub(super) async fn acquire(
     let mut epochs = HashMap::with_capacity(names.len());
     for name in names {
         let channel: ChannelName = decode("leases", &name)?;
-        let epoch = outbound::take_ownership(db, &channel).await?;
+        let epoch = next_epoch(db, &channel).await?;
         epochs.insert(channel, epoch);
     }
     let epochs = channels.iter().filter_map(|channel| epochs.get(channel).copied()).collect();

@@ -3,7 +3,6 @@
 //! other. Commits that come together share a flush of the server's log.
 
 mod accept;
-mod clock_rollback;
 mod db;
 mod engine;
 mod in_doubt_commits;
@@ -14,7 +13,6 @@ mod outbound;
 mod pool;
 mod remote_verdicts;
 mod response_journal;
-mod responses;
 mod sql;
 mod target;
 
@@ -73,7 +71,7 @@ impl Store for PostgresStore {
     }
 
     async fn record_responses(&self, responses: Vec<(MId, bool)>) -> Result<(), StoreError> {
-        self.write("record_responses", responses, |db, responses| Box::pin(responses::settle(db, responses))).await
+        self.write("record_responses", responses, |db, responses| Box::pin(ops::responses::record(db, responses))).await
     }
 
     fn journal_response(&self, m_id: &MId, reached: bool) {
@@ -81,12 +79,14 @@ impl Store for PostgresStore {
     }
 
     async fn follow_clock(&self, now_ms: i64) -> Result<i64, StoreError> {
-        self.write("follow_clock", now_ms, |db, now_ms| Box::pin(clock_rollback::follow(db, *now_ms))).await
+        self.write("follow_clock", now_ms, |db, now_ms| Box::pin(ops::clock_rollback::follow(db, *now_ms))).await
     }
 
     async fn take_ownership(&self, channel: &ChannelName) -> Result<Epoch, StoreError> {
         let epoch = self
-            .write("take_ownership", channel.clone(), |db, channel| Box::pin(responses::take_ownership(db, channel)))
+            .write("take_ownership", channel.clone(), |db, channel| {
+                Box::pin(ops::responses::take_ownership(db, channel))
+            })
             .await?;
         self.owns(channel, epoch);
         Ok(epoch)

@@ -3,24 +3,9 @@
 
 use super::db::{Db, args};
 use super::sql as engine_sql;
-use crate::domain::ChannelName;
-use crate::domain::clock::millis;
 use crate::store::ops::outbound::{self, follow_head};
 use crate::store::tx::Tx as _;
-use crate::store::{Begun, Epoch, NewOutbound, StoreError, sql};
-
-/// Adds a message, last of its conversation, which is locked. Returns whether others are queued before it.
-pub(super) async fn add(db: &mut Db, conversation: i64, new: &NewOutbound, content: &str) -> Result<bool, StoreError> {
-    let (me, waits_ms) = (db.me(), millis(new.waits));
-    let (m_id, kind, at_ms) = (new.m_id.as_str(), new.content.kind(), new.accepted_ms);
-    let values = args![conversation, m_id, kind, content, at_ms, new.request_id, me, waits_ms];
-    db.one(engine_sql::ADD_OUTBOUND, values).await
-}
-
-pub(super) async fn take_ownership(db: &mut Db, channel: &ChannelName) -> Result<Epoch, StoreError> {
-    db.execute(engine_sql::CHANNEL_TAKEN, args![channel.as_str()]).await?;
-    db.one(sql::TAKE_OWNERSHIP, args![channel.as_str()]).await.map(Epoch)
-}
+use crate::store::{Begun, StoreError};
 
 /// Arguments of `begin`.
 pub(super) struct BeginRequest {

@@ -268,13 +268,6 @@ pub(super) const ADD_STEP: &str = "INSERT INTO bridge_steps (step, name, done_ms
 /// Serialises calls with one key; the lock ends with its transaction.
 pub(super) const LOCK_KEY: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
 
-/// Times rise with ids, so this stops at the first row that is not later than now.
-pub(super) const AHEAD_OUTBOUND: &str = "SELECT MIN(id), MAX(accepted_ms) FROM outbound WHERE id > COALESCE \
-     ((SELECT id FROM outbound WHERE accepted_ms <= $1 ORDER BY id DESC LIMIT 1), 0)";
-
-pub(super) const AHEAD_EVENTS: &str = "SELECT MIN(id), MAX(recorded_ms) FROM events WHERE id > COALESCE \
-     ((SELECT id FROM events WHERE recorded_ms <= $1 ORDER BY id DESC LIMIT 1), 0)";
-
 // A copy of another engine's store.
 
 /// Does not wait for another process that creates or copies a store there at the same time.

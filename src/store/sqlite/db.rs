@@ -5,8 +5,10 @@ use std::sync::Arc;
 use rusqlite::types::{FromSqlError, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Row, ToSql, params_from_iter};
 
+use crate::domain::MId;
+use crate::store::ops::outbound::follow_head;
 use crate::store::tx::{BoxError, Columns, FromRow, Lane, Retention, Tx, Value, corrupt, table, values};
-use crate::store::{StoreError, sql};
+use crate::store::{NewOutbound, StoreError, sql};
 
 /// The connection inside an operation of the writer, or on a reader. There is one writer, so nothing is locked, and one
 /// process, so no event waits for another.
@@ -78,6 +80,33 @@ impl Tx for SqliteTx<'_> {
         Ok(())
     }
 
+    async fn add_outbound(&mut self, conversation: i64, new: &NewOutbound, content: &str) -> Result<bool, StoreError> {
+        let (m_id, kind, at_ms) = (new.m_id.as_str(), new.content.kind(), new.accepted_ms);
+        let values = values![conversation, m_id, kind, content, at_ms, new.request_id.as_str()];
+        let outbound_id: i64 = Tx::one(self, sql::ADD_OUTBOUND, values).await?;
+        let ahead: i64 = Tx::one(self, sql::AHEAD, values![conversation, outbound_id]).await?;
+        if ahead == 0 {
+            follow_head(self, conversation).await?;
+        }
+        Ok(ahead != 0)
+    }
+
+    async fn respond_again(&mut self, m_id: &MId) -> Result<(), StoreError> {
+        Tx::execute(self, sql::ANSWER_AGAIN, values![m_id.as_str()]).await.map(drop)
+    }
+
+    async fn lose_response(&mut self, m_id: &MId) -> Result<(), StoreError> {
+        Tx::execute(self, sql::ANSWER_LOST, values![m_id.as_str()]).await.map(drop)
+    }
+
+    async fn lock_owner(&mut self, _: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn other_processes(&mut self) -> Result<i64, StoreError> {
+        Ok(0)
+    }
+
     async fn known_contacts(&mut self, channel: &str, contacts: Vec<String>) -> Result<Vec<String>, StoreError> {
         let mut known = Vec::new();
         for contact in contacts {
@@ -118,20 +147,6 @@ impl Columns for Row<'_> {
 /// The engine could not do it; may work later.
 pub(super) fn unavailable(error: rusqlite::Error) -> StoreError {
     StoreError::Unavailable(Arc::new(error))
-}
-
-/// Returns the value of a statement that always has one.
-pub(super) fn one<T: rusqlite::types::FromSql>(
-    db: &Connection,
-    sql: &str,
-    params: &[&dyn ToSql],
-) -> Result<T, StoreError> {
-    db.prepare_cached(sql).and_then(|mut s| s.query_row(params, |r| r.get(0))).map_err(unavailable)
-}
-
-/// Returns the number of changed rows.
-pub(super) fn execute(db: &Connection, sql: &str, params: &[&dyn ToSql]) -> Result<usize, StoreError> {
-    db.prepare_cached(sql).and_then(|mut s| s.execute(params)).map_err(unavailable)
 }
 
 /// Makes a write that changes nothing, to detect that there is room again.

@@ -1,7 +1,6 @@
 //! The embedded engine: one SQLite file, WAL, `synchronous=FULL`, one writer that groups commits, readers beside it.
 
 mod accept;
-mod clock_rollback;
 mod db;
 mod engine;
 mod files;
@@ -9,10 +8,8 @@ mod guard;
 mod lock;
 mod open;
 mod open_error;
-mod outbound;
 mod readers;
 mod response_journal;
-mod responses;
 mod source;
 mod stamp;
 mod writer;
@@ -33,7 +30,7 @@ use crate::domain::{ChannelName, Chat, ContactId, MId, PendingQuestion, Wordings
 
 use super::ops::{self, outbound::BeginRequest};
 use super::tx::at_once;
-use db::{SqliteTx, execute, one, unavailable};
+use db::{SqliteTx, unavailable};
 pub(crate) use engine::SqliteStore;
 pub(crate) use files::FileGone;
 pub(super) use open_error::OpenError as SourceError;
@@ -45,7 +42,7 @@ impl Store for SqliteStore {
         // In a task of its own: the caller may go away before the commit, and the sender must be notified all the same.
         let (writer, wakeups) = (self.writer()?, self.wakeups.channel(&message.channel));
         let kept = tokio::spawn(async move {
-            let accepted = writer.run("accept", move |db| accept::accept(db, &message)).await?;
+            let accepted = writer.run("accept", move |db| accept::take(db, &message)).await?;
             if accepted.outcome == AcceptOutcome::New
                 && let Some(wakeups) = wakeups
             {
@@ -58,7 +55,8 @@ impl Store for SqliteStore {
 
     async fn record_responses(&self, responses: Vec<(MId, bool)>) -> Result<(), StoreError> {
         let journaled = self.response_journal.as_ref().map(|response_journal| (response_journal, responses.clone()));
-        self.write("record_responses", move |db| responses::settle(db, &responses)).await?;
+        self.write("record_responses", move |db| at_once(ops::responses::record(&mut SqliteTx(db), &responses)))
+            .await?;
         if let Some((response_journal, responses)) = journaled {
             response_journal.recorded(&responses);
         }
@@ -72,17 +70,18 @@ impl Store for SqliteStore {
     }
 
     async fn follow_clock(&self, now_ms: i64) -> Result<i64, StoreError> {
-        self.write("follow_clock", move |db| clock_rollback::follow(db, now_ms)).await
+        self.write("follow_clock", move |db| at_once(ops::clock_rollback::follow(&mut SqliteTx(db), now_ms))).await
     }
 
     async fn take_ownership(&self, channel: &ChannelName) -> Result<Epoch, StoreError> {
         let channel = channel.clone();
-        self.write("take_ownership", move |db| responses::take_ownership(db, &channel)).await
+        self.write("take_ownership", move |db| at_once(ops::responses::take_ownership(&mut SqliteTx(db), &channel)))
+            .await
     }
 
     async fn retake_ownership(&self, channel: &ChannelName) -> Result<Epoch, StoreError> {
         let channel = channel.clone();
-        self.write("take_ownership", move |db| outbound::take_ownership(db, &channel)).await
+        self.write("take_ownership", move |db| at_once(ops::responses::next_epoch(&mut SqliteTx(db), &channel))).await
     }
 
     async fn interrupted(
@@ -113,7 +112,13 @@ impl Store for SqliteStore {
         let (channel, wordings) = (channel.clone(), wordings.clone());
         let request = BeginRequest { channel, epoch, now_ms, live_since_ms, limit, wordings };
         let name = request.channel.clone();
-        let begun = self.write("begin", move |db| outbound::begin(db, &request)).await?;
+        let begun = self
+            .write("begin", move |db| {
+                let tx = &mut SqliteTx(db);
+                at_once(ops::outbound::check_epoch(tx, &request.channel, request.epoch))?;
+                at_once(ops::outbound::begin(tx, &request, |_| {}))
+            })
+            .await?;
         if let Some(wakeups) = self.wakeups.channel(&name) {
             wakeups.add_waiting(-i64::try_from(begun.attempts.len()).unwrap_or(0));
         }
