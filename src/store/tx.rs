@@ -61,6 +61,12 @@ pub(super) trait Tx {
     /// Returns those of these contacts with which a conversation is stored.
     async fn known_contacts(&mut self, channel: &str, contacts: Vec<String>) -> Result<Vec<String>, StoreError>;
 
+    /// Erases what responses to the steps of these messages or events ([`super::ops::journey::OF_MESSAGE`]) began with.
+    async fn wipe_excerpts(&mut self, subject: &'static str, ids: &[i64]) -> Result<(), StoreError>;
+
+    /// Deletes the steps of these messages or events, after their excerpts.
+    async fn delete_steps(&mut self, subject: &'static str, ids: &[i64]) -> Result<(), StoreError>;
+
     /// Returns the stored form of an identity, short enough for the engine's index.
     fn indexed(identity: &str) -> Cow<'_, str> {
         identity.into()
@@ -102,7 +108,8 @@ impl FromRow for Lane {
     }
 }
 
-/// Statements that erase texts and delete rows older than `$1`, `$2` of them at most.
+/// Statements that erase texts and delete rows older than `$1`, `$2` of them at most. Those of messages and events return
+/// their ids.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Retention {
     pub(super) wipe_outbound: &'static str,

@@ -9,7 +9,7 @@ use super::pool::Pool;
 use super::{outbound, responses, sql as engine_sql};
 use crate::domain::ids::fingerprint;
 use crate::domain::{IdempotencyKey, MId};
-use crate::store::ops::conversations;
+use crate::store::ops::{conversations, journey};
 use crate::store::rules::REPEAT_WITHIN_MS;
 use crate::store::tx::{corrupt, decode};
 use crate::store::{AcceptOutcome, Accepted, NewOutbound, StoreError, sql};
@@ -85,7 +85,9 @@ async fn accept(db: &mut Db, call: &PendingAccept) -> Result<Option<Accepted>, S
         match unanswered(db, conversation, &content, new.accepted_ms - REPEAT_WITHIN_MS).await? {
             Equal::ResponseLost(first) => {
                 call.answer_with(&first);
-                return repeat(db, first).await.map(|outcome| Some(Accepted { ahead: false, outcome }));
+                return repeat(db, first, new.accepted_ms)
+                    .await
+                    .map(|outcome| Some(Accepted { ahead: false, outcome }));
             }
             Equal::Pending if call.may_wait() => return Ok(None),
             Equal::Pending | Equal::None => {}
@@ -143,14 +145,15 @@ async fn named(
         None => Ok(None),
         Some((known, ..)) if known != digest(new, content) => Ok(Some(AcceptOutcome::KeyTaken)),
         Some((_, _, state)) if state.as_deref() == Some("failed") => Ok(None),
-        Some((_, m_id, _)) => repeat(db, decode("idempotency", &m_id)?).await.map(Some),
+        Some((_, m_id, _)) => repeat(db, decode("idempotency", &m_id)?, new.accepted_ms).await.map(Some),
     }
 }
 
 /// Its response is the one that counts from now on: a later equal call is a repeat only if this response is lost too.
-async fn repeat(db: &mut Db, first: MId) -> Result<AcceptOutcome, StoreError> {
+async fn repeat(db: &mut Db, first: MId, now_ms: i64) -> Result<AcceptOutcome, StoreError> {
     let me = db.me();
     db.execute(engine_sql::ANSWER_AGAIN, args![first.as_str(), me]).await?;
+    journey::repeated(db, first.as_str(), now_ms).await?;
     Ok(AcceptOutcome::RepeatOf(first))
 }
 

@@ -6,7 +6,7 @@ use super::db::SqliteTx;
 use super::{execute, outbound, unavailable};
 use crate::domain::ids::fingerprint;
 use crate::domain::{IdempotencyKey, MId};
-use crate::store::ops::conversations;
+use crate::store::ops::{conversations, journey};
 use crate::store::tx::{at_once, corrupt, decode};
 use crate::store::{AcceptOutcome, Accepted, NewOutbound, StoreError, rules, sql};
 
@@ -29,7 +29,7 @@ pub(super) fn accept(db: &Connection, new: &NewOutbound) -> Result<Accepted, Sto
     if new.key.is_none()
         && let Some(first) = unanswered(db, conversation, &content, new.accepted_ms - rules::REPEAT_WITHIN_MS)?
     {
-        return repeat(db, first).map(|outcome| Accepted { ahead: false, outcome });
+        return repeat(db, first, new.accepted_ms).map(|outcome| Accepted { ahead: false, outcome });
     }
     let ahead = outbound::add(db, conversation, new, &content)?;
     if let Some(key) = &new.key {
@@ -66,13 +66,14 @@ fn named(
         None => Ok(None),
         Some((known, ..)) if known != digest(new, content) => Ok(Some(AcceptOutcome::KeyTaken)),
         Some((_, _, state)) if state.as_deref() == Some("failed") => Ok(None),
-        Some((_, m_id, _)) => repeat(db, decode("idempotency", &m_id)?).map(Some),
+        Some((_, m_id, _)) => repeat(db, decode("idempotency", &m_id)?, new.accepted_ms).map(Some),
     }
 }
 
 /// Its response is the one that counts from now on: a later equal call is a repeat only if this response is lost too.
-fn repeat(db: &Connection, first: MId) -> Result<AcceptOutcome, StoreError> {
+fn repeat(db: &Connection, first: MId, now_ms: i64) -> Result<AcceptOutcome, StoreError> {
     execute(db, sql::ANSWER_AGAIN, params![first.as_str()])?;
+    at_once(journey::repeated(&mut SqliteTx(db), first.as_str(), now_ms))?;
     Ok(AcceptOutcome::RepeatOf(first))
 }
 
