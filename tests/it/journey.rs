@@ -54,14 +54,11 @@ fn told(house: &House, m_id: &str) -> Told {
 async fn rows(house: &House, table: &str) -> i64 {
     let count = format!("SELECT COUNT(*) FROM {table}");
     let url = house.setting("STORE__URL").to_owned();
-    match url.strip_prefix("sqlite:") {
-        Some(file) => rusqlite::Connection::open(file).unwrap().query_row(&count, [], |row| row.get(0)).unwrap(),
-        None => {
-            use sqlx::Connection as _;
-            let mut link = sqlx::PgConnection::connect(&url).await.unwrap();
-            sqlx::query_scalar(sqlx::AssertSqlSafe(count)).fetch_one(&mut link).await.unwrap()
-        }
+    if let Some(file) = url.strip_prefix("sqlite:") {
+        return rusqlite::Connection::open(file).unwrap().query_row(&count, [], |row| row.get(0)).unwrap();
     }
+    let mut link = <sqlx::PgConnection as sqlx::Connection>::connect(&url).await.unwrap();
+    sqlx::query_scalar(sqlx::AssertSqlSafe(count)).fetch_one(&mut link).await.unwrap()
 }
 
 /// A send that surely went out, and its row read, so that the account is known to show what is sent.
