@@ -40,8 +40,8 @@ use self::withheld::Withheld;
 use crate::config;
 use crate::crashpoint;
 use crate::domain::{
-    AfilnetRow, Content, Destination, Fault, Language, LeaseDeadline, Messenger, Platform, ReadError, Template,
-    Verdict, Wording, Wordings,
+    AfilnetRow, Called, Content, Destination, Fault, Language, LeaseDeadline, Messenger, Platform, ReadError, Response,
+    Template, Verdict, Wording, Wordings,
 };
 use crate::telemetry::metrics;
 
@@ -141,15 +141,18 @@ impl AfilnetClient {
 
     /// Makes one call that sends. `None`: there is no such part by the settings of now, and those of its first part are not
     /// known.
-    async fn make(&self, to: &Destination, call: Option<SendCall>) -> Verdict {
+    async fn make(&self, to: &Destination, call: Option<SendCall>) -> Called<Verdict> {
         let Some(call) = call else {
-            return Verdict::Refused { fault: Fault::Other("NO_SUCH_PART".into()) };
+            return Verdict::Refused { fault: Fault::Other("NO_SUCH_PART".into()) }.into();
         };
         let parameters = self.of_send(to, &call);
         let outcome = self.exchange(&parameters, &mut Intake::of(intake::SMALL)).await;
-        let verdict = classify(outcome, &self.withheld(&parameters));
+        let (http, beginning) = (outcome.as_ref().ok().map(|answer| answer.http), beginning(&outcome));
+        let withheld = self.withheld(&parameters);
+        let verdict = classify(outcome, &withheld);
         self.count(&parameters, verdict.fault());
-        verdict
+        let excerpt = verdict.fault().and_then(|_| withheld.excerpt(&beginning));
+        Called { outcome: verdict, response: Response { http, excerpt } }
     }
 
     /// Returns the parameters of a call that sends.
@@ -308,6 +311,15 @@ impl AfilnetClient {
     }
 }
 
+/// Bytes of a response of which an excerpt is made, at most.
+const EXCERPT_OF: usize = 4096;
+
+/// Returns the beginning of a response's body.
+fn beginning(outcome: &Outcome) -> Vec<u8> {
+    let body = outcome.as_ref().ok().and_then(|answer| answer.body.as_deref().ok()).unwrap_or_default();
+    body[..body.len().min(EXCERPT_OF)].to_vec()
+}
+
 #[async_trait]
 impl Messenger for AfilnetClient {
     fn wordings(&self) -> Wordings {
@@ -325,7 +337,7 @@ impl Messenger for AfilnetClient {
         }
     }
 
-    async fn send(&self, to: &Destination, content: &Content, part: u32, wording: Option<&Wording>) -> Verdict {
+    async fn send(&self, to: &Destination, content: &Content, part: u32, wording: Option<&Wording>) -> Called<Verdict> {
         self.make(to, self.worded(content, part, wording).map(|worded| worded.call)).await
     }
 
@@ -345,7 +357,7 @@ impl Messenger for AfilnetClient {
         part: u32,
         wording: Option<&Wording>,
         words: &SecretString,
-    ) -> Verdict {
+    ) -> Called<Verdict> {
         let call = self.worded(content, part, wording).map(|worded| worded.call.saying(words.expose_secret()));
         self.make(to, call).await
     }

@@ -5,6 +5,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde_json::Value;
 
+use crate::domain::excerpt::Excerpt;
+
 /// Replaces every code that may not be shown.
 pub(super) const UNKNOWN_ERROR: &str = "UNKNOWN_ERROR";
 /// Longest code, in characters.
@@ -54,6 +56,11 @@ impl Withheld {
     /// Returns whether one of the values may hold an envelope, so that a response which quotes it could be misread.
     pub(super) fn may_hold_an_envelope(&self) -> bool {
         self.0.iter().any(|value| value.contains('{'))
+    }
+
+    /// Returns what is kept of a response for the journey of its message.
+    pub(super) fn excerpt(&self, response: &[u8]) -> Option<Excerpt> {
+        Excerpt::new(&String::from_utf8_lossy(response), self.0.iter().map(String::as_str))
     }
 
     /// Returns the beginning of a foreign text, safe for the log: one line without tags, `*` for digits that may be a

@@ -24,8 +24,10 @@ use self::event::event_body;
 use crate::config;
 use crate::crashpoint;
 use crate::domain::charset::Charset;
+use crate::domain::excerpt::Excerpt;
 use crate::domain::{
-    ChannelId, ChannelName, ContactId, Content, Delivery, Event, Language, LeaseDeadline, Reach, Webhook, clock,
+    Called, ChannelId, ChannelName, ContactId, Content, Delivery, Event, Language, LeaseDeadline, Reach, Response,
+    Webhook, clock,
 };
 use crate::telemetry::trouble;
 
@@ -126,7 +128,7 @@ impl WebhookClient {
         Self { lease_deadline: lease_deadline.clone(), ..self }
     }
 
-    async fn post(&self, body: Vec<u8>, event: &Event) -> Result<Delivery, reqwest::Error> {
+    async fn post(&self, body: Vec<u8>, event: &Event) -> Result<Called<Delivery>, reqwest::Error> {
         let sent = Bytes::from(body);
         let body = reqwest::Body::wrap(self.lease_deadline.guard(sent.clone()));
         let call = self.http.post(self.url.clone()).headers(self.headers.clone()).timeout(self.timeout).body(body);
@@ -156,7 +158,16 @@ impl WebhookClient {
                 "BonyChat answered {} to event `{}`", status.as_u16(), event.m_id
             );
         }
-        Ok(delivery)
+        let excerpt = (delivery != Delivery::Done).then(|| self.excerpt(&said, &sent)).flatten();
+        Ok(Called { outcome: delivery, response: Response { http: Some(status.as_u16()), excerpt } })
+    }
+
+    /// Returns what is kept of a response that is no success, for the journey of the event.
+    fn excerpt(&self, said: &[u8], sent: &[u8]) -> Option<Excerpt> {
+        let token = self.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let values = webhook_status::values(sent);
+        let values = values.iter().map(String::as_str).chain([token, self.url.as_str()]);
+        Excerpt::new(&String::from_utf8_lossy(said), values)
     }
 }
 
@@ -166,7 +177,7 @@ impl Webhook for WebhookClient {
         inbound::contents(text, self.attachments.then_some(self.reach), self.language)
     }
 
-    async fn publish(&self, contact: &ContactId, event: &Event) -> Delivery {
+    async fn publish(&self, contact: &ContactId, event: &Event) -> Called<Delivery> {
         let body = event_body(&self.channel_id, contact, event);
         self.post(body, event).await.unwrap_or_else(|error| {
             let error = error.without_url();
@@ -176,7 +187,7 @@ impl Webhook for WebhookClient {
                 error = &error as &dyn std::error::Error,
                 "no answer from BonyChat to event `{}`", event.m_id
             );
-            webhook_status::no_answer(&error)
+            webhook_status::no_answer(&error).into()
         })
     }
 }

@@ -59,7 +59,8 @@ impl Far {
 
     /// Returns the result of `publish` to this server, which must have received one request.
     async fn published(&self) -> Delivery {
-        let delivery = webhook(&format!("http://{}/custom/webhook", self.address)).publish(&contact(), &event()).await;
+        let delivery =
+            webhook(&format!("http://{}/custom/webhook", self.address)).publish(&contact(), &event()).await.outcome;
         assert_eq!(self.requests().len(), 1);
         delivery
     }
@@ -154,7 +155,7 @@ fn again(fault: Fault) -> Delivery {
 async fn a_request_is_these_bytes() {
     let far = Far::that_answers("200 OK", "", "");
     let url = format!(" http://{}/custom/channel//webhook/?a=%2f%20b&c=|~&d= \n", far.address);
-    assert_eq!(webhook(&url).publish(&contact(), &event()).await, Delivery::Done);
+    assert_eq!(webhook(&url).publish(&contact(), &event()).await.outcome, Delivery::Done);
     let body = String::from_utf8(event_body(&"gfd8g7fd89dgfd".parse().unwrap(), &contact(), &event())).unwrap();
     let (version, address, length) = (env!("CARGO_PKG_VERSION"), &far.address, body.len());
     assert_eq!(
@@ -255,10 +256,10 @@ async fn every_class_of_answer_has_its_delivery() {
 #[tokio::test]
 async fn what_breaks_before_an_answer_is_tried_again_later() {
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let refused = webhook(&format!("http://{nobody}/")).publish(&contact(), &event()).await;
+    let refused = webhook(&format!("http://{nobody}/")).publish(&contact(), &event()).await.outcome;
     assert_eq!(refused, again(Fault::Unreachable));
     let no_tls = Far::that(Then::Breaks);
-    let failed = webhook(&format!("https://{}/", no_tls.address)).publish(&contact(), &event()).await;
+    let failed = webhook(&format!("https://{}/", no_tls.address)).publish(&contact(), &event()).await.outcome;
     assert_eq!(failed, again(Fault::Unreachable));
     for (then, fault) in [
         (Then::Closes, Fault::ConnectionLost),

@@ -95,6 +95,24 @@ fn collect(value: &Value, codes: &mut Vec<String>) {
     }
 }
 
+/// Returns the texts of a request that its response must not repeat: all but those that the contract names.
+pub(super) fn values(request: &[u8]) -> Vec<String> {
+    let mut values = Vec::new();
+    collect_values(&serde_json::from_slice(request).unwrap_or_default(), &mut values);
+    values
+}
+
+fn collect_values(value: &Value, values: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            fields.iter().filter(|(key, _)| *key != "type").for_each(|(_, value)| collect_values(value, values));
+        }
+        Value::Array(all) => all.iter().for_each(|value| collect_values(value, values)),
+        Value::String(text) => values.push(text.clone()),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
 /// Returns whether it looks like a code: `INVALID_CHANNEL`, `ERR_4001`.
 fn is_code(text: &str) -> bool {
     text.len() <= CODE_CHARS

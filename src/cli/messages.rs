@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use clap::Subcommand;
 
+use super::journey;
+use super::operator::operator;
 use super::output::{Failure, print};
 use crate::config::{Config, LogContacts};
 use crate::domain::Fault;
 use crate::domain::agent_text::{Delivered, discarded, failure_text};
 use crate::domain::clock::{millis, now_ms};
+use crate::domain::journey::Operator;
 use crate::store::{Decision, DiscardNotices, Filter, ListedMessage, ManualOutcome, Store, open};
 use crate::telemetry::{harmless, harmless_json};
 
@@ -44,6 +47,20 @@ pub(super) enum Command {
         /// delivered: the customer has it. failed: the customer does not, and it is not sent again. send-again: now
         #[arg(long = "as", value_parser = ["delivered", "failed", "send-again"])]
         how: String,
+        /// Why, for the audit
+        #[arg(long, value_name = "TEXT")]
+        why: Option<String>,
+    },
+    /// Tell what happened to a message: whether the customer got it, what happens next, and each step
+    Journey {
+        /// The mId that /message answered, or that of an event
+        m_id: String,
+        /// en or es; that of `bonychat.language` without this
+        #[arg(long, value_parser = ["en", "es"])]
+        language: Option<String>,
+        /// The contact in full, where the configuration masks it
+        #[arg(long)]
+        contacts: bool,
     },
     /// Show one message
     Show {
@@ -67,6 +84,9 @@ pub(super) enum Command {
         /// Do it; without this it is only said what would be done
         #[arg(long, requires = "state")]
         yes: bool,
+        /// Why, for the audit
+        #[arg(long, value_name = "TEXT")]
+        why: Option<String>,
     },
     /// Erase everything that is stored of one person
     Erase(super::erase::EraseArgs),
@@ -74,6 +94,9 @@ pub(super) enum Command {
     Discard {
         /// As `bridge messages list` shows it
         m_id: String,
+        /// Why, for the audit
+        #[arg(long, value_name = "TEXT")]
+        why: Option<String>,
     },
 }
 
@@ -86,26 +109,36 @@ pub(super) async fn run(command: Command, config: &Config) -> Result<(), Failure
 
 async fn done(command: Command, config: &Config, store: &dyn Store) -> Result<(), Failure> {
     match command {
-        Command::Retry { m_id: Some(m_id), .. } => {
-            let outcome = store.retry(m_id.clone(), now_ms()).await.map_err(anyhow::Error::new)?;
+        Command::Retry { m_id: Some(m_id), why, .. } => {
+            let outcome =
+                store.retry(m_id.clone(), operator(why.as_deref()), now_ms()).await.map_err(anyhow::Error::new)?;
             say(&retried(outcome, &m_id))?;
         }
-        Command::Retry { m_id: None, since, channel, yes, .. } => {
+        Command::Retry { m_id: None, since, channel, yes, why, .. } => {
             known(store, config, channel.as_deref()).await?;
-            retry_given_up(store, channel, since.unwrap_or_default(), yes).await?;
+            let by = operator(why.as_deref());
+            retry_given_up(store, channel, since.unwrap_or_default(), yes, &by).await?;
         }
-        Command::Discard { m_id } => {
+        Command::Discard { m_id, why } => {
             let failure_text = |got| discarded(got, config.language);
             let notices =
                 DiscardNotices { not_sent: failure_text(Delivered::No), perhaps_sent: failure_text(Delivered::Maybe) };
-            let outcome = store.discard(m_id.clone(), notices, now_ms()).await.map_err(anyhow::Error::new)?;
+            let outcome = store
+                .discard(m_id.clone(), notices, operator(why.as_deref()), now_ms())
+                .await
+                .map_err(anyhow::Error::new)?;
             say(&thrown_away(outcome, &m_id))?;
         }
         Command::Erase(arguments) => {
             let outcome = super::erase::run(arguments, config, store).await.map_err(anyhow::Error::new)?;
             say(&outcome)?;
         }
-        Command::Settle { m_id, how } => settle(store, config, &m_id, &how).await?,
+        Command::Settle { m_id, how, why } => {
+            settle(store, config, &m_id, &how, operator(why.as_deref())).await?;
+        }
+        Command::Journey { m_id, language, contacts } => {
+            print(&journey::tell(store, config, &m_id, language.as_deref(), contacts).await?)?;
+        }
         Command::Show { m_id } => {
             let Some(found) = store.show(m_id.clone()).await.map_err(anyhow::Error::new)? else {
                 return Err(Failure::Work(anyhow::anyhow!(
@@ -149,7 +182,13 @@ async fn known(store: &dyn Store, config: &Config, channel: Option<&str>) -> Res
 const AT_ONCE: u32 = 1000;
 
 /// Requeues what was given up since a time, or prints what that would be.
-async fn retry_given_up(store: &dyn Store, channel: Option<String>, since: Duration, yes: bool) -> anyhow::Result<()> {
+async fn retry_given_up(
+    store: &dyn Store,
+    channel: Option<String>,
+    since: Duration,
+    yes: bool,
+    by: &Operator,
+) -> anyhow::Result<()> {
     let since_ms = now_ms().saturating_sub(millis(since));
     let found = store.given_up(channel.clone(), since_ms).await?;
     let mut report = String::new();
@@ -171,7 +210,7 @@ async fn retry_given_up(store: &dyn Store, channel: Option<String>, since: Durat
     }
     let mut again = 0;
     loop {
-        let some = store.retry_given_up(channel.clone(), since_ms, AT_ONCE, now_ms()).await?;
+        let some = store.retry_given_up(channel.clone(), since_ms, AT_ONCE, by.clone(), now_ms()).await?;
         again += some;
         if some < AT_ONCE as usize {
             break;
@@ -182,14 +221,14 @@ async fn retry_given_up(store: &dyn Store, channel: Option<String>, since: Durat
 }
 
 /// Settles a message in doubt, and prints what follows.
-async fn settle(store: &dyn Store, config: &Config, m_id: &str, how: &str) -> anyhow::Result<()> {
+async fn settle(store: &dyn Store, config: &Config, m_id: &str, how: &str, by: Operator) -> anyhow::Result<()> {
     let decision = match how {
         "delivered" => Decision::Delivered,
         "failed" => Decision::Failed,
         _ => Decision::SendAgain,
     };
     let notice = failure_text(&Fault::Other("SETTLED_BY_HAND".into()), Delivered::No, config.language);
-    let before = store.decide(m_id.to_owned(), decision, notice, now_ms()).await?;
+    let before = store.decide(m_id.to_owned(), decision, notice, by, now_ms()).await?;
     match before.as_deref() {
         None => anyhow::bail!("there is no message `{m_id}` in this store: nothing was changed"),
         Some(before @ ("unknown" | "held" | "unconfirmed")) => print(match (decision, before) {

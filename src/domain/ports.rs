@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 
 use super::{
-    AfilnetRow, ContactId, Content, Delivery, Destination, Event, Placeholder, ReadError, Replacement, Template,
-    Verdict, Wording, Wordings,
+    AfilnetRow, Called, ContactId, Content, Delivery, Destination, Event, Placeholder, ReadError, Replacement,
+    Template, Verdict, Wording, Wordings,
 };
 
 /// Afilnet's side of one channel. Implementations do not retry calls. The [`Wording`] of a content is that of the moment when
@@ -23,7 +23,7 @@ pub(crate) trait Messenger: Send + Sync {
     fn words(&self, content: &Content, part: u32, wording: Option<&Wording>) -> Option<String>;
 
     /// Makes call number `part` (from 0) of `content`. A failure is a verdict, not an error.
-    async fn send(&self, to: &Destination, content: &Content, part: u32, wording: Option<&Wording>) -> Verdict;
+    async fn send(&self, to: &Destination, content: &Content, part: u32, wording: Option<&Wording>) -> Called<Verdict>;
 
     /// The words of call number `part` with placeholders to be filled in first; `None` where there are none, or the channel
     /// fills in none.
@@ -40,7 +40,7 @@ pub(crate) trait Messenger: Send + Sync {
         part: u32,
         wording: Option<&Wording>,
         words: &SecretString,
-    ) -> Verdict;
+    ) -> Called<Verdict>;
 
     /// Returns the last row of each conversation (afilnet.md 3.4), in the order given. No conversations is an empty
     /// list.
@@ -66,7 +66,7 @@ pub(crate) trait Webhook: Send + Sync {
     fn contents(&self, text: &str) -> Vec<Content>;
 
     /// Posts one event of `contact`. A failure is a `Delivery`, not an error.
-    async fn publish(&self, contact: &ContactId, event: &Event) -> Delivery;
+    async fn publish(&self, contact: &ContactId, event: &Event) -> Called<Delivery>;
 }
 
 /// AnnA's side: what stands in the places of placeholders.

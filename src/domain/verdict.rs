@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::excerpt::Excerpt;
+
 /// Why an attempt did not succeed. Codes are Afilnet's if there is one (afilnet.md section 4); the rest name what the
 /// transport saw. Never holds text of a message, a contact or a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -215,6 +217,28 @@ pub(crate) enum Delivery {
     Again { fault: Fault, asked: Option<Duration> },
     /// Refused for good.
     Refused { fault: Fault },
+}
+
+/// The outcome of a call, and what a person may be shown of the response to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Called<T> {
+    pub(crate) outcome: T,
+    pub(crate) response: Response,
+}
+
+/// What a person may be shown of a response.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Response {
+    /// HTTP status; `None` where no response came.
+    pub(crate) http: Option<u16>,
+    /// Only of a response that is no success.
+    pub(crate) excerpt: Option<Excerpt>,
+}
+
+impl<T> From<T> for Called<T> {
+    fn from(outcome: T) -> Self {
+        Self { outcome, response: Response::default() }
+    }
 }
 
 /// A failed read, which proves nothing.

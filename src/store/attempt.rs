@@ -1,6 +1,7 @@
 //! Attempts to send, and their settlements.
 
 use super::Epoch;
+use crate::domain::journey::Note;
 use crate::domain::{ChannelName, ContactId, Content, Destination, Fault, MId, Wording};
 
 /// One attempt, stored as `sending` before it is handed out.
@@ -31,6 +32,8 @@ pub(crate) struct Attempt {
     pub(crate) awaited: bool,
     /// How its last attempts failed.
     pub(crate) before: FailureStreak,
+    /// What its journey is to tell of this attempt, or of the look for it: recorded with what follows from it.
+    pub(crate) note: Option<Note>,
 }
 
 /// What was begun, and when there is more.

@@ -9,6 +9,7 @@ mod engines;
 mod erase;
 mod history;
 mod in_doubt;
+mod journey;
 mod manual;
 mod matches;
 mod pending_questions;
@@ -25,6 +26,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::EventBody;
 use crate::domain::content::Text;
+use crate::domain::journey::Means;
 use engines::{Engine, Fresh, Home, on_each_engine};
 
 fn channel() -> ChannelName {
@@ -33,6 +35,11 @@ fn channel() -> ChannelName {
 
 fn contact(n: u32) -> ContactId {
     format!("+3460000{n:04}").parse().unwrap()
+}
+
+/// The person of manual operations.
+fn by() -> Operator {
+    Operator::new("ana", Means::Cli, Some("asked for"))
 }
 
 /// The first destination of a contact.

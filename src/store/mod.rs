@@ -20,6 +20,7 @@ mod reading;
 mod rules;
 mod sent_forms;
 mod sql;
+mod sql_journey;
 mod sqlite;
 mod tx;
 mod wakeups;
@@ -29,6 +30,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::domain::journey::{Journey, Note, Operator};
 use crate::domain::matching::{AccountTraits, SentForm};
 use crate::domain::{
     ChannelName, Chat, ContactId, Content, Destination, Event, Fault, IdempotencyKey, MId, PendingQuestion, Wordings,
@@ -106,6 +108,8 @@ pub(crate) struct DueEvent {
     pub(crate) attempts: u32,
     pub(crate) before: FailureStreak,
     pub(crate) recorded_ms: i64,
+    /// What its journey is to tell of this post: recorded with what follows from it.
+    pub(crate) note: Option<Note>,
 }
 
 /// Result of an attempt to publish.
@@ -240,6 +244,7 @@ pub(crate) trait Store: Send + Sync {
         m_id: String,
         decision: Decision,
         notice: String,
+        by: Operator,
         now_ms: i64,
     ) -> Result<Option<String>, StoreError>;
 
@@ -346,7 +351,7 @@ pub(crate) trait Store: Send + Sync {
 
     /// Requeues a failed message, or else the dead events of this id, in their old places: due at once, attempts and
     /// age counted from zero.
-    async fn retry(&self, m_id: String, now_ms: i64) -> Result<ManualOutcome, StoreError>;
+    async fn retry(&self, m_id: String, by: Operator, now_ms: i64) -> Result<ManualOutcome, StoreError>;
 
     /// Counts the events, by channel and fault, that were given up at `since_ms` or later and still have their text; of
     /// `channel` or of all.
@@ -358,6 +363,7 @@ pub(crate) trait Store: Send + Sync {
         channel: Option<String>,
         since_ms: i64,
         limit: u32,
+        by: Operator,
         now_ms: i64,
     ) -> Result<usize, StoreError>;
 
@@ -366,7 +372,13 @@ pub(crate) trait Store: Send + Sync {
 
     /// Discards a message that is queued, failed or unconfirmed, or else the dead events of this id, and erases their
     /// texts at once. The agent of a message that was still queued gets one of `notices`.
-    async fn discard(&self, m_id: String, notices: DiscardNotices, now_ms: i64) -> Result<ManualOutcome, StoreError>;
+    async fn discard(
+        &self,
+        m_id: String,
+        notices: DiscardNotices,
+        by: Operator,
+        now_ms: i64,
+    ) -> Result<ManualOutcome, StoreError>;
 
     /// Erases everything of one person: messages, events, keys, pending questions and names, all or nothing. The
     /// position of each conversation is kept under a hash ([`ContactId::erased`]), so that what Afilnet still shows of
@@ -378,6 +390,10 @@ pub(crate) trait Store: Send + Sync {
     async fn scrub(&self) -> Result<Option<bool>, StoreError> {
         Ok(None)
     }
+
+    /// Returns what happened to the message of an mId, or to the events of it; `None` if there is neither. Works beside a
+    /// running process.
+    async fn journey(&self, m_id: String) -> Result<Option<Journey>, StoreError>;
 
     /// Returns one message, or a dead event.
     async fn show(&self, m_id: String) -> Result<Option<ListedMessage>, StoreError>;

@@ -135,7 +135,7 @@ pub(super) const SET_UNKNOWN: &str = "UPDATE outbound SET state = 'unknown', fau
 pub(super) const MARK_UNREADABLE: &str = "UPDATE outbound SET state = 'failed', done_ms = $1, fault = $2 \
      WHERE id = $3 AND state IN ('queued', 'sending') RETURNING m_id";
 
-pub(super) const LEFT_SENDING: &str = "SELECT o.id, o.conversation, o.m_id, c.contact, o.part \
+pub(super) const LEFT_SENDING: &str = "SELECT o.id, o.conversation, o.m_id, c.contact, o.part, o.attempt \
      FROM outbound o JOIN conversations c ON c.id = o.conversation \
      WHERE o.state = 'sending' AND c.channel = $1 AND o.epoch < $2";
 
@@ -521,27 +521,28 @@ pub(super) const UNDER_WAY: &str = "SELECT EXISTS (SELECT 1 FROM outbound WHERE 
 pub(super) const CLOSE_OUTBOUND_LANE: &str = "UPDATE conversations SET outbound_due_ms = NULL WHERE id = $1";
 
 pub(super) const WIPE_OUTBOUND: &str = "UPDATE outbound SET content = NULL, sent_forms = NULL WHERE id IN \
-     (SELECT id FROM outbound WHERE done_ms IS NOT NULL AND content IS NOT NULL AND done_ms < $1 LIMIT $2)";
+     (SELECT id FROM outbound WHERE done_ms IS NOT NULL AND content IS NOT NULL AND done_ms < $1 LIMIT $2) RETURNING id";
 
 pub(super) const DROP_OUTBOUND: &str = "DELETE FROM outbound WHERE id IN \
-     (SELECT id FROM outbound WHERE done_ms IS NOT NULL AND content IS NULL AND done_ms < $1 LIMIT $2)";
+     (SELECT id FROM outbound WHERE done_ms IS NOT NULL AND content IS NULL AND done_ms < $1 LIMIT $2) RETURNING id";
 
 pub(super) const WIPE_CHOICES: &str = "UPDATE conversations SET choice = NULL, choice_ms = NULL WHERE id IN \
      (SELECT id FROM conversations WHERE choice_ms IS NOT NULL AND choice_ms < $1 LIMIT $2)";
 
 pub(super) const WIPE_EVENTS: &str = "UPDATE events SET event = NULL WHERE id IN \
-     (SELECT id FROM events WHERE done_ms IS NOT NULL AND event IS NOT NULL AND done_ms < $1 LIMIT $2)";
+     (SELECT id FROM events WHERE done_ms IS NOT NULL AND event IS NOT NULL AND done_ms < $1 LIMIT $2) RETURNING id";
 
 pub(super) const DROP_EVENTS: &str = "DELETE FROM events WHERE id IN \
-     (SELECT id FROM events WHERE done_ms IS NOT NULL AND event IS NULL AND done_ms < $1 LIMIT $2)";
+     (SELECT id FROM events WHERE done_ms IS NOT NULL AND event IS NULL AND done_ms < $1 LIMIT $2) RETURNING id";
 
 #[cfg(test)]
 mod tests {
     /// SQLite numbers `$n` by first appearance, PostgreSQL by `n`: they agree only where each first appears in order.
     #[test]
     fn placeholders_first_appear_in_their_order() {
-        let source = include_str!("sql.rs");
-        let statements = source.split("pub(super) const ").skip(1).filter_map(|s| s.split(';').next());
+        let sources = [include_str!("sql.rs"), include_str!("sql_journey.rs")];
+        let statements = sources.into_iter().flat_map(|source| source.split("pub(super) const ").skip(1));
+        let statements = statements.filter_map(|s| s.split(';').next());
         let mut count = 0;
         for statement in statements {
             let mut highest = 0;

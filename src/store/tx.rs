@@ -77,6 +77,12 @@ pub(super) trait Tx {
     /// Returns how many other processes share the store.
     async fn other_processes(&mut self) -> Result<i64, StoreError>;
 
+    /// Erases what responses to the steps of these messages or events ([`super::ops::journey::OF_MESSAGE`]) began with.
+    async fn wipe_excerpts(&mut self, subject: &'static str, ids: &[i64]) -> Result<(), StoreError>;
+
+    /// Deletes the steps of these messages or events, after their excerpts.
+    async fn delete_steps(&mut self, subject: &'static str, ids: &[i64]) -> Result<(), StoreError>;
+
     /// Returns the stored form of an identity, short enough for the engine's index.
     fn indexed(identity: &str) -> Cow<'_, str> {
         identity.into()
@@ -118,7 +124,8 @@ impl FromRow for Lane {
     }
 }
 
-/// Statements that erase texts and delete rows older than `$1`, `$2` of them at most.
+/// Statements that erase texts and delete rows older than `$1`, `$2` of them at most. Those of messages and events return
+/// their ids.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Retention {
     pub(super) wipe_outbound: &'static str,

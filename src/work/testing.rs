@@ -14,8 +14,8 @@ use super::lock::lock;
 use crate::config::{DirectionBy, FirstRun, OnUnconfirmed};
 use crate::domain::content::Text;
 use crate::domain::{
-    AfilnetRow, ContactId, Content, Delivery, Destination, Direction, Event, Fault, IdType, Language, LeaseDeadline,
-    Messenger, ReadError, RetryPolicy, RowTime, Template, Verdict, Webhook, Wording, Wordings,
+    AfilnetRow, Called, ContactId, Content, Delivery, Destination, Direction, Event, Fault, IdType, Language,
+    LeaseDeadline, Messenger, ReadError, RetryPolicy, RowTime, Template, Verdict, Webhook, Wording, Wordings,
 };
 use crate::store::Store;
 
@@ -33,7 +33,7 @@ impl Messenger for Nobody {
     fn words(&self, _: &Content, _: u32, _: Option<&Wording>) -> Option<String> {
         None
     }
-    async fn send(&self, _: &Destination, _: &Content, _: u32, _: Option<&Wording>) -> Verdict {
+    async fn send(&self, _: &Destination, _: &Content, _: u32, _: Option<&Wording>) -> Called<Verdict> {
         unreachable!("nothing is sent to nobody")
     }
     fn template(&self, _: &Content, _: u32, _: Option<&Wording>) -> Option<Template> {
@@ -49,7 +49,7 @@ impl Messenger for Nobody {
         _: u32,
         _: Option<&Wording>,
         _: &SecretString,
-    ) -> Verdict {
+    ) -> Called<Verdict> {
         unreachable!("nothing is sent to nobody")
     }
     async fn chats(&self) -> Result<Vec<AfilnetRow>, ReadError> {
@@ -74,8 +74,8 @@ impl Webhook for Nobody {
     fn contents(&self, _: &str) -> Vec<Content> {
         Vec::new()
     }
-    async fn publish(&self, _: &ContactId, _: &Event) -> Delivery {
-        Delivery::Done
+    async fn publish(&self, _: &ContactId, _: &Event) -> Called<Delivery> {
+        Delivery::Done.into()
     }
 }
 
@@ -126,7 +126,7 @@ impl Messenger for Destinations {
             _ => None,
         }
     }
-    async fn send(&self, _: &Destination, _: &Content, _: u32, _: Option<&Wording>) -> Verdict {
+    async fn send(&self, _: &Destination, _: &Content, _: u32, _: Option<&Wording>) -> Called<Verdict> {
         unreachable!("nothing is sent there")
     }
     fn template(&self, _: &Content, _: u32, _: Option<&Wording>) -> Option<Template> {
@@ -142,7 +142,7 @@ impl Messenger for Destinations {
         _: u32,
         _: Option<&Wording>,
         _: &SecretString,
-    ) -> Verdict {
+    ) -> Called<Verdict> {
         unreachable!("nothing is sent there")
     }
     async fn chats(&self) -> Result<Vec<AfilnetRow>, ReadError> {
@@ -170,8 +170,8 @@ impl Webhook for Destinations {
     fn contents(&self, text: &str) -> Vec<Content> {
         Text::new(text).into_iter().map(|text| Content::Text { text }).collect()
     }
-    async fn publish(&self, _: &ContactId, _: &Event) -> Delivery {
-        Delivery::Done
+    async fn publish(&self, _: &ContactId, _: &Event) -> Called<Delivery> {
+        Delivery::Done.into()
     }
 }
 

@@ -19,7 +19,8 @@ use super::lock::lock;
 use super::wait::{STORE_PAUSE, jitter, may_call, notified};
 use crate::config::BONYCHAT_LIMIT;
 use crate::domain::clock::{millis, now_ms, since};
-use crate::domain::{ContactId, Delivery, EventBody, Fault, LeaseDeadline, Scope, Webhook};
+use crate::domain::journey::{Note, PostOutcome, Step};
+use crate::domain::{Called, ContactId, Delivery, EventBody, Fault, LeaseDeadline, Response, Scope, Webhook};
 use crate::store::{ChannelWakeups, DueEvent, Publication, Store, StoreError};
 use crate::telemetry::metrics::{self, Part};
 
@@ -179,11 +180,11 @@ impl Publisher {
     }
 
     /// Makes one call, which continues to its end if the waiting task ends.
-    async fn call(&self, event: &DueEvent, slot: Slot) -> Delivery {
+    async fn call(&self, event: &DueEvent, slot: Slot) -> Called<Delivery> {
         let (webhook, sent) = (Arc::clone(&self.webhook), event.clone());
         let call = tokio::spawn(async move { webhook.publish(&sent.contact, &sent.event).await });
         let failed = Delivery::Again { fault: Fault::Interrupted, asked: None };
-        let delivery = call.await.unwrap_or(failed);
+        let delivery = call.await.unwrap_or_else(|_| failed.into());
         drop(slot);
         delivery
     }
@@ -192,7 +193,7 @@ impl Publisher {
     async fn conclude(
         &self,
         event: &DueEvent,
-        delivery: &Delivery,
+        Called { outcome: delivery, response }: &Called<Delivery>,
         ruling: Ruling,
         started: Instant,
         permit: &Permit,
@@ -200,7 +201,11 @@ impl Publisher {
     ) {
         self.on_result(permit, delivery, ruling);
         let publication = self.judge(event, delivery, ruling);
-        self.report(event, &publication, started.elapsed());
+        let elapsed = started.elapsed();
+        self.report(event, &publication, elapsed);
+        let noted =
+            note(event, &publication, response, elapsed).map(|note| DueEvent { note: Some(note), ..event.clone() });
+        let event = noted.as_ref().unwrap_or(event);
         while let Err(error) = self.store.published(event, publication.clone(), now_ms()).await {
             if stop.is_cancelled() || !matches!(error, StoreError::Unavailable(_)) {
                 tracing::error!(message_id = %event.event.m_id, error = &error as &dyn std::error::Error,
@@ -220,13 +225,13 @@ impl Publisher {
     async fn ruled(
         &self,
         event: &DueEvent,
-        delivery: Delivery,
+        delivery: Called<Delivery>,
         permit: &Permit,
         stop: &CancellationToken,
-    ) -> (Delivery, Ruling) {
+    ) -> (Called<Delivery>, Ruling) {
         lock(&self.stuck).remove(&event.contact);
         let first = !lock(&self.refusals).is_suspect(&event.event_id);
-        let ruling = self.rule(event, &delivery);
+        let ruling = self.rule(event, &delivery.outcome);
         if !ruling.look_behind {
             return (delivery, ruling);
         }
@@ -235,8 +240,8 @@ impl Publisher {
             let pause = stop.run_until_cancelled(tokio::time::sleep(HICCUP)).await;
             let again = if pause.is_some() { self.once_more(event, stop).await } else { None };
             let Some((again, _)) = again else { return (delivery, ruling) };
-            if !matches!(again, Delivery::Refused { .. }) {
-                let ruling = self.rule(event, &again);
+            if !matches!(again.outcome, Delivery::Refused { .. }) {
+                let ruling = self.rule(event, &again.outcome);
                 return (again, ruling);
             }
             delivery = again;
@@ -251,7 +256,7 @@ impl Publisher {
             return (delivery, ruling);
         }
         let Some(again) = self.once_more(event, stop).await else { return (delivery, ruling) };
-        let mut before = again.0.clone();
+        let mut before = again.0.outcome.clone();
         for event in &behind.refused {
             if matches!(before, Delivery::Again { .. }) {
                 break; // it is still queued, and none may overtake it
@@ -259,7 +264,7 @@ impl Publisher {
             let started = Instant::now();
             let Some((delivery, ruling)) = self.once_more(event, stop).await else { break };
             self.conclude(event, &delivery, ruling, started, permit, stop).await;
-            before = delivery;
+            before = delivery.outcome;
         }
         again
     }
@@ -291,8 +296,8 @@ impl Publisher {
             let Some(slot) = self.slot(stop).await else { break };
             let started = Instant::now();
             let delivery = self.call(&next, slot).await;
-            let ruling = self.rule(&next, &delivery);
-            match delivery {
+            let ruling = self.rule(&next, &delivery.outcome);
+            match &delivery.outcome {
                 Delivery::Done => {
                     self.conclude(&next, &delivery, ruling, started, permit, stop).await;
                     behind.taken = true;
@@ -306,7 +311,7 @@ impl Publisher {
     }
 
     /// Posts a refused event once more, after one behind it was accepted.
-    async fn once_more(&self, event: &DueEvent, stop: &CancellationToken) -> Option<(Delivery, Ruling)> {
+    async fn once_more(&self, event: &DueEvent, stop: &CancellationToken) -> Option<(Called<Delivery>, Ruling)> {
         let slot = self.slot(stop).await?;
         let delivery = self.call(event, slot).await;
         Some((delivery, Ruling { cause: Cause::Event, look_behind: false }))
@@ -513,6 +518,18 @@ impl Publisher {
     fn under_way(&self) -> MutexGuard<'_, HashSet<ContactId>> {
         lock(&self.under_way)
     }
+}
+
+/// Returns what the journey of an event is to tell of a post: nothing of one that was taken.
+fn note(event: &DueEvent, publication: &Publication, response: &Response, elapsed: Duration) -> Option<Note> {
+    let (outcome, fault) = match publication {
+        Publication::Done => return None,
+        Publication::Queued { fault, .. } => (PostOutcome::Again, fault),
+        Publication::Dead { fault } => (PostOutcome::Dead, fault),
+    };
+    let (attempt, fault, took_ms) = (event.attempts.saturating_add(1), fault.code(), Some(millis(elapsed)));
+    let step = Step::Post { attempt, outcome, fault, took_ms, http: response.http };
+    Some(Note { step, excerpt: response.excerpt.clone() })
 }
 
 /// A conversation with a refused head, for an unknown cause.

@@ -27,6 +27,7 @@ mod http_listener;
 mod identity;
 mod in_doubt;
 mod inbound;
+mod journey;
 mod malformed;
 mod metrics;
 mod observers;

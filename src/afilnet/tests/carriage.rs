@@ -15,7 +15,7 @@ const ODD: &str = "Hola & =+%26?\r\n\0 ñ日👩‍👩‍👧‍👦 &method=ge
 #[tokio::test]
 async fn a_post_carries_each_parameter_once_and_nothing_in_the_url() {
     let afilnet = Afilnet::answering(SUCCESS).await;
-    let verdict = afilnet.client(config::Transport::Post).send(&to(), &text(ODD), 0, None).await;
+    let verdict = afilnet.client(config::Transport::Post).send(&to(), &text(ODD), 0, None).await.outcome;
     assert_eq!(verdict, Verdict::Sent { afilnet_id: None });
     let (head, body) = afilnet.request();
     assert!(head.starts_with("POST /api/http/ HTTP/1.1\r\n"), "{head}");
@@ -40,7 +40,7 @@ async fn a_post_carries_each_parameter_once_and_nothing_in_the_url() {
 #[tokio::test]
 async fn basic_moves_the_credentials_to_a_header_and_an_address_of_its_own() {
     let afilnet = Afilnet::answering(SUCCESS).await;
-    let verdict = afilnet.client(config::Transport::Basic).send(&to(), &text("Hola"), 0, None).await;
+    let verdict = afilnet.client(config::Transport::Basic).send(&to(), &text("Hola"), 0, None).await.outcome;
     assert_eq!(verdict, Verdict::Sent { afilnet_id: None });
     let (head, body) = afilnet.request();
     assert!(head.starts_with("POST /api/basic/ HTTP/1.1\r\n"), "{head}");
@@ -63,8 +63,8 @@ async fn a_get_carries_all_in_the_url_and_refuses_what_is_too_long_for_one() {
     let afilnet = Afilnet::answering(SUCCESS).await;
     let client = afilnet.client(config::Transport::Get);
     let long = text(&"ñ".repeat(500));
-    assert_eq!(client.send(&to(), &long, 0, None).await, Verdict::Refused { fault: Fault::TooLong });
-    assert_eq!(client.send(&to(), &text(ODD), 0, None).await, Verdict::Sent { afilnet_id: None });
+    assert_eq!(client.send(&to(), &long, 0, None).await.outcome, Verdict::Refused { fault: Fault::TooLong });
+    assert_eq!(client.send(&to(), &text(ODD), 0, None).await.outcome, Verdict::Sent { afilnet_id: None });
     let (head, body) = afilnet.request();
     let target = head.strip_prefix("GET /api/http/?").and_then(|rest| rest.split_once(' ')).unwrap().0;
     assert_eq!(body, "");
@@ -76,7 +76,7 @@ async fn a_get_carries_all_in_the_url_and_refuses_what_is_too_long_for_one() {
 #[tokio::test]
 async fn a_part_beyond_the_last_is_refused_without_a_call() {
     let afilnet = Afilnet::answering(SUCCESS).await;
-    let verdict = afilnet.client(config::Transport::Post).send(&to(), &text("Hola"), 1, None).await;
+    let verdict = afilnet.client(config::Transport::Post).send(&to(), &text("Hola"), 1, None).await.outcome;
     assert!(matches!(verdict, Verdict::Refused { fault: Fault::Other(_) }), "{verdict:?}");
     assert!(afilnet.requests.lock().unwrap().is_empty());
 }
@@ -84,7 +84,7 @@ async fn a_part_beyond_the_last_is_refused_without_a_call() {
 /// Returns the verdict on a send, which must have made exactly one request.
 async fn verdict_of(play: Play) -> Verdict {
     let afilnet = Afilnet::that(play).await;
-    let verdict = afilnet.hasty().send(&to(), &text("Hola"), 0, None).await;
+    let verdict = afilnet.hasty().send(&to(), &text("Hola"), 0, None).await.outcome;
     afilnet.request();
     verdict
 }
@@ -106,8 +106,8 @@ async fn a_send_on_a_connection_that_was_used_before_is_not_repeated_either() {
     let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{SUCCESS}", SUCCESS.len());
     let afilnet = Afilnet::that(Play::SayThenReset(answer.into())).await;
     let client = afilnet.client(config::Transport::Post);
-    assert_eq!(client.send(&to(), &text("one"), 0, None).await, Verdict::Sent { afilnet_id: None });
-    assert_eq!(client.send(&to(), &text("two"), 0, None).await, unknown(Fault::ConnectionLost));
+    assert_eq!(client.send(&to(), &text("one"), 0, None).await.outcome, Verdict::Sent { afilnet_id: None });
+    assert_eq!(client.send(&to(), &text("two"), 0, None).await.outcome, unknown(Fault::ConnectionLost));
     assert_eq!(afilnet.requests.lock().unwrap().len(), 2);
 }
 
@@ -131,7 +131,7 @@ async fn an_answer_above_the_cap_is_not_read_to_its_end() {
     let padded = |bytes: usize| http(200, "", &format!("{}{SUCCESS}", " ".repeat(bytes)));
     let verdict = |play| async {
         let afilnet = Afilnet::that(play).await;
-        afilnet.client(config::Transport::Post).send(&to(), &text("Hola"), 0, None).await
+        afilnet.client(config::Transport::Post).send(&to(), &text("Hola"), 0, None).await.outcome
     };
     assert_eq!(verdict(Play::Say(padded(2 << 20))).await, unknown(Fault::NotUnderstood));
     assert_eq!(verdict(Play::Say(padded(1 << 19))).await, Verdict::Sent { afilnet_id: None });
@@ -190,7 +190,7 @@ async fn without_a_connection_nothing_was_sent() {
     for url in [format!("http://{closed}/"), "http://nowhere.invalid/".into(), speaks_no_tls, never_shakes_hands] {
         let mut channel = channel(&url, config::Transport::Post);
         channel.afilnet.timeout = Duration::from_secs(2);
-        let verdict = client_of(&channel).send(&to(), &text("Hola"), 0, None).await;
+        let verdict = client_of(&channel).send(&to(), &text("Hola"), 0, None).await.outcome;
         assert_eq!(verdict, Verdict::NotSent { fault: Fault::Unreachable, asked: None }, "{url}");
     }
 }
@@ -211,7 +211,7 @@ async fn a_certificate_that_proves_nothing_is_told_apart_from_an_outage() {
         stream.write_all(&flight).await.unwrap();
         while stream.read(&mut [0; 4096]).await.is_ok_and(|n| n > 0) {}
     });
-    let verdict = client_of(&channel(&url, config::Transport::Post)).send(&to(), &text("Hola"), 0, None).await;
+    let verdict = client_of(&channel(&url, config::Transport::Post)).send(&to(), &text("Hola"), 0, None).await.outcome;
     assert_eq!(verdict, Verdict::NotSent { fault: Fault::Certificate, asked: None });
 }
 

@@ -58,7 +58,7 @@ async fn requests(transport: &config::Transport, limit: usize, content: &Content
     let client = client_of(&channel);
     let wording = client.wordings();
     for part in 0..client.parts(content, Some(&wording.of_others)) {
-        let verdict = client.send(&to(), content, part, Some(&wording.of_others)).await;
+        let verdict = client.send(&to(), content, part, Some(&wording.of_others)).await.outcome;
         assert_eq!(verdict, Verdict::Sent { afilnet_id: None });
     }
     let host = afilnet.url.split('/').nth(2).unwrap();

@@ -46,7 +46,7 @@ fn client_over(url: &str, transport: config::Transport) -> AfilnetClient {
 }
 
 async fn send(client: &AfilnetClient) -> Verdict {
-    client.send(&to(), &text("Hola"), 0, None).await
+    client.send(&to(), &text("Hola"), 0, None).await.outcome
 }
 
 fn requests(listener: &Afilnet) -> Vec<String> {
@@ -262,7 +262,7 @@ async fn soap_responses_have_the_meaning_that_they_have_over_post() {
 async fn soap_carries_each_parameter_as_an_element() {
     let afilnet = Afilnet::answering(&soap(SUCCESS)).await;
     let words = text("<a> & 'b' ñ");
-    let verdict = afilnet.client(soap_transport()).send(&to(), &words, 0, None).await;
+    let verdict = afilnet.client(soap_transport()).send(&to(), &words, 0, None).await.outcome;
     assert_eq!(verdict, Verdict::Sent { afilnet_id: None });
     let (head, body) = afilnet.request();
     assert!(head.contains("\r\ncontent-type: text/xml; charset=utf-8\r\n"), "{head}");
@@ -271,7 +271,7 @@ async fn soap_carries_each_parameter_as_an_element() {
                 <password>s3cr&amp;t+ñ</password><platform>whatsapp</platform><platformid>100</platformid>\
                 <destination>34600111222</destination><message>&lt;a&gt; &amp; &apos;b&apos; ñ</message></call>";
     assert!(body.contains(call), "{body}");
-    let refused = afilnet.client(soap_transport()).send(&to(), &text("a\u{b}b"), 0, None).await;
+    let refused = afilnet.client(soap_transport()).send(&to(), &text("a\u{b}b"), 0, None).await.outcome;
     assert_eq!(refused, Verdict::Refused { fault: Fault::Other("NOT_XML_TEXT".into()) });
     afilnet.request();
 }

@@ -45,11 +45,11 @@ async fn behind_a_closed_fence_no_call_is_made_and_it_is_known_as_not_sent() {
         let afilnet = Afilnet::answering(r#"{"status":"SUCCESS","result":[]}"#).await;
         let lease_deadline = LeaseDeadline::expired();
         let client = afilnet.client(transport).behind(&lease_deadline);
-        let verdict = client.send(&to(), &text("Hola"), 0, None).await;
+        let verdict = client.send(&to(), &text("Hola"), 0, None).await.outcome;
         assert_eq!(verdict, Verdict::NotSent { fault: Fault::Interrupted, asked: None });
         assert_eq!(afilnet.requests.lock().unwrap().len(), 0);
         lease_deadline.extend_to(now_ms() + 60_000);
-        assert_eq!(client.send(&to(), &text("Hola"), 0, None).await, Verdict::Sent { afilnet_id: None });
+        assert_eq!(client.send(&to(), &text("Hola"), 0, None).await.outcome, Verdict::Sent { afilnet_id: None });
     }
 }
 

@@ -6,6 +6,8 @@ use rusqlite::Connection;
 use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
 
 use super::*;
+use crate::domain::excerpt::Excerpt;
+use crate::domain::journey::Step;
 use crate::store::copy::{CopyError, copy, reopen};
 use crate::store::open::{PostgresStore, SqliteStore};
 use crate::testkit::postgres::{available, fresh_schema};
@@ -28,10 +30,20 @@ async fn both() -> Option<(tempfile::TempDir, PathBuf, String)> {
     let mut keyed = message(1, "named", 11);
     keyed.key = Some("a-key".parse().unwrap());
     store.accept(keyed).await.unwrap();
-    for attempt in take(&store, epoch, 20).await.into_iter().take(2) {
+    store.accept(message(50, "failed", 12)).await.unwrap();
+    let mut begun = take(&store, epoch, 20).await;
+    let mut failed = begun.pop().unwrap();
+    for attempt in begun.into_iter().take(2) {
         let sent = Settlement::Sent { afilnet_id: Some("7".into()), more: false };
         store.settle(&attempt, sent, 21).await.unwrap();
     }
+    assert_eq!(failed.contact, contact(50));
+    failed.note = Some(Note {
+        step: Step::LookFailed { fault: "INCORRECT_FILEURL".into() },
+        excerpt: Excerpt::new("no such\tfile", []),
+    });
+    store.settle(&failed, Settlement::Failed { fault: Fault::FileUrl, notice: None }, 22).await.unwrap();
+    store.retry(failed.m_id.to_string(), by(), 22).await.unwrap();
     store.record(reading(9, &[("r1", "hello"), ("r2", "NUL \0 and so on")])).await.unwrap();
     let further = ConversationRead { destination: "+34600000009".parse().unwrap(), ..reading(9, &[("r1", "there")]) };
     store.record(further).await.unwrap();
@@ -44,7 +56,18 @@ async fn compare(file: &Path, url: &str) -> usize {
     let here = Connection::open(file).unwrap();
     let mut there = PgConnection::connect(url).await.unwrap();
     let mut count = 0;
-    for table in ["channels", "conversations", "destinations", "events", "idempotency", "outbound", "seen"] {
+    for table in [
+        "audit",
+        "channels",
+        "conversations",
+        "destinations",
+        "events",
+        "excerpts",
+        "idempotency",
+        "outbound",
+        "seen",
+        "steps",
+    ] {
         let mut statement = here.prepare(&format!("SELECT * FROM {table}")).unwrap();
         let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
         let value = |row: &rusqlite::Row<'_>, at: usize| match row.get(at).unwrap() {

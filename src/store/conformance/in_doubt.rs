@@ -198,13 +198,13 @@ async fn a_person_settles_what_is_in_doubt_and_nothing_else(engine: Engine) {
         let in_doubt = in_doubt(&store, epoch, "a").await;
         let m_id = in_doubt.attempt.m_id.as_str().to_owned();
         store.accept(message(1, "behind it", 11)).await.unwrap();
-        let decide = |m_id: String| store.decide(m_id, decision, "n".into(), 400);
+        let decide = |m_id: String| store.decide(m_id, decision, "n".into(), by(), 400);
         assert_eq!(decide("nobody".into()).await.unwrap(), None);
         assert_eq!(decide(m_id.clone()).await.unwrap().as_deref(), Some("unknown"));
         assert_eq!(state(&store, &in_doubt.attempt.m_id).await, expected);
         assert_eq!(decide(m_id.clone()).await.unwrap().as_deref(), Some(expected), "it was settled before");
         let other = if decision == Decision::Failed { Decision::Delivered } else { Decision::Failed };
-        let second = store.decide(m_id.clone(), other, "n".into(), 450).await.unwrap();
+        let second = store.decide(m_id.clone(), other, "n".into(), by(), 450).await.unwrap();
         assert_eq!(
             (second.as_deref(), state(&store, &in_doubt.attempt.m_id).await.as_str()),
             (Some(expected), expected)
@@ -225,7 +225,7 @@ async fn sent_again_by_a_person_it_waits_for_what_is_under_way_in_its_conversati
     store.accept(message(1, "later", 310)).await.unwrap();
     let later = take(&store, epoch, 400).await.remove(0);
     let m_id = in_doubt.attempt.m_id.as_str().to_owned();
-    store.decide(m_id, Decision::SendAgain, String::new(), 500).await.unwrap();
+    store.decide(m_id, Decision::SendAgain, String::new(), by(), 500).await.unwrap();
     assert!(take(&store, epoch, 600).await.is_empty());
     send(&store, &later).await;
     assert_eq!(take(&store, epoch, 600).await.iter().map(words).collect::<Vec<_>>(), ["a"]);
@@ -256,10 +256,10 @@ async fn one_whose_text_is_gone_is_not_sent_again(engine: Engine) {
     store.resolve(&in_doubt, epoch, settlement, 300).await.unwrap();
     store.purge(1_000_000, 0, 100).await.unwrap();
     let m_id = in_doubt.attempt.m_id.as_str().to_owned();
-    let again = store.decide(m_id.clone(), Decision::SendAgain, String::new(), 400).await.unwrap();
+    let again = store.decide(m_id.clone(), Decision::SendAgain, String::new(), by(), 400).await.unwrap();
     assert_eq!(again.as_deref(), Some("wiped"));
     assert_eq!(state(&store, &in_doubt.attempt.m_id).await, "unconfirmed");
-    store.decide(m_id, Decision::Delivered, String::new(), 400).await.unwrap();
+    store.decide(m_id, Decision::Delivered, String::new(), by(), 400).await.unwrap();
     assert_eq!(state(&store, &in_doubt.attempt.m_id).await, "sent");
 }
 

@@ -1,6 +1,7 @@
 //! What both engines do alike with a call that is accepted. Each function runs inside one transaction that holds the lock
 //! of the conversation, or of the key.
 
+use super::journey;
 use crate::domain::ids::fingerprint;
 use crate::domain::{IdempotencyKey, MId};
 use crate::store::tx::{Tx, corrupt, decode, values};
@@ -24,13 +25,14 @@ pub(in crate::store) async fn named(
         None => Ok(None),
         Some((known, ..)) if known != digest(new, content) => Ok(Some(AcceptOutcome::KeyTaken)),
         Some((_, _, state)) if state.as_deref() == Some("failed") => Ok(None),
-        Some((_, m_id, _)) => repeat(db, decode("idempotency", &m_id)?).await.map(Some),
+        Some((_, m_id, _)) => repeat(db, decode("idempotency", &m_id)?, new.accepted_ms).await.map(Some),
     }
 }
 
 /// Its response is the one that counts from now on: a later equal call is a repeat only if this response is lost too.
-pub(in crate::store) async fn repeat(db: &mut impl Tx, first: MId) -> Result<AcceptOutcome, StoreError> {
+pub(in crate::store) async fn repeat(db: &mut impl Tx, first: MId, now_ms: i64) -> Result<AcceptOutcome, StoreError> {
     db.respond_again(&first).await?;
+    journey::repeated(db, first.as_str(), now_ms).await?;
     Ok(AcceptOutcome::RepeatOf(first))
 }
 

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::audit;
+use super::journey::{OF_EVENT, OF_MESSAGE};
+use crate::domain::clock::now_ms;
 use crate::store::tx::{Retention, Tx, values};
 use crate::store::{Filter, ListedMessage, QueueDepth, StoreError, Waiting, sql};
 
@@ -86,16 +89,27 @@ pub(in crate::store) async fn purge<T: Tx>(
     let Retention { wipe_outbound, wipe_events, wipe_choices, drop_outbound, drop_events } = T::RETENTION;
     let text_before_ms = text_before_ms.max(rows_before_ms);
     let mut most = 0;
-    for (statement, before_ms) in [
-        (wipe_outbound, text_before_ms),
-        (wipe_events, text_before_ms),
-        (wipe_choices, text_before_ms),
-        (drop_outbound, rows_before_ms),
-        (drop_events, rows_before_ms),
-        (sql::DROP_KEYS, rows_before_ms),
-        (sql::DROP_POSTPONED, text_before_ms),
+    for (statement, before_ms, subject, deletes) in [
+        (wipe_outbound, text_before_ms, OF_MESSAGE, false),
+        (wipe_events, text_before_ms, OF_EVENT, false),
+        (drop_outbound, rows_before_ms, OF_MESSAGE, true),
+        (drop_events, rows_before_ms, OF_EVENT, true),
     ] {
+        let ids: Vec<(i64,)> = db.rows(statement, values![before_ms, limit]).await?;
+        let ids: Vec<i64> = ids.into_iter().map(|(id,)| id).collect();
+        if !ids.is_empty() {
+            db.wipe_excerpts(subject, &ids).await?;
+        }
+        if !ids.is_empty() && deletes {
+            db.delete_steps(subject, &ids).await?;
+        }
+        most = most.max(ids.len() as u64);
+    }
+    for (statement, before_ms) in
+        [(wipe_choices, text_before_ms), (sql::DROP_KEYS, rows_before_ms), (sql::DROP_POSTPONED, text_before_ms)]
+    {
         most = most.max(db.execute(statement, values![before_ms, limit]).await?);
     }
+    most = most.max(audit::purge(db, now_ms(), limit).await?);
     Ok(usize::try_from(most).unwrap_or(usize::MAX))
 }

@@ -2,7 +2,7 @@
 
 use crate::domain::{ChannelName, ContactId};
 use crate::store::tx::{Tx, decode, values};
-use crate::store::{Erase, Erasure, Person, StoreError, erasure};
+use crate::store::{Erase, Erasure, Person, StoreError, erasure, sql_journey};
 
 pub(in crate::store) async fn erase(
     db: &mut impl Tx,
@@ -30,8 +30,16 @@ pub(in crate::store) async fn erase(
     for (conversation, channel, contact, first) in &found {
         let (channel, contact): (ChannelName, ContactId) =
             (decode("conversations", channel)?, decode("conversations", contact)?);
-        for statement in [erasure::ERASE_KEYS, erasure::ERASE_OUTBOUND, erasure::ERASE_EVENTS, erasure::ERASE_POSTPONED]
-        {
+        for statement in [
+            erasure::ERASE_KEYS,
+            sql_journey::ERASE_MESSAGE_EXCERPTS,
+            sql_journey::ERASE_EVENT_EXCERPTS,
+            sql_journey::ERASE_MESSAGE_STEPS,
+            sql_journey::ERASE_EVENT_STEPS,
+            erasure::ERASE_OUTBOUND,
+            erasure::ERASE_EVENTS,
+            erasure::ERASE_POSTPONED,
+        ] {
             db.execute(statement, values![*conversation]).await?;
         }
         let further: Vec<(i64, String)> = db.rows(erasure::FURTHER, values![*conversation]).await?;

@@ -1,5 +1,6 @@
 //! Events on their way to the webhook.
 
+use super::journey::{self, Subject};
 use crate::domain::clock::wall_ms;
 use crate::domain::{ChannelName, Event, EventBody, MId, StatusValue};
 use crate::store::tx::{Tx, corrupt, decode, values};
@@ -133,6 +134,7 @@ async fn event(
         attempts,
         before: FailureStreak { fault, count },
         recorded_ms,
+        note: None,
     }))
 }
 
@@ -161,6 +163,9 @@ pub(in crate::store) async fn published(
         Publication::Queued { due_ms, fault } => {
             db.change(sql::EVENT_AGAIN, values![due_ms, fault.code(), event.event_id]).await?;
         }
+    }
+    if let Some(note) = &event.note {
+        journey::record(db, Subject::Event(event.event_id), note, now_ms).await?;
     }
     db.change(sql::SET_EVENT_LANE, values![event.conversation]).await
 }

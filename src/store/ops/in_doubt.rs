@@ -1,7 +1,9 @@
 //! Messages of unknown outcome: found, looked up, settled by an operator.
 
+use super::journey::{self, Subject};
 use super::outbound::{self, follow_head};
 use super::{events, matches};
+use crate::domain::journey::{Action, AttemptOutcome, Operator, Step};
 use crate::domain::reconcile::numbering_area;
 use crate::domain::{ChannelName, Fault, Wording};
 use crate::store::tx::{BoxError, Cell, Columns, FromRow, Tx, corrupt, decode, values};
@@ -17,17 +19,20 @@ pub(in crate::store) async fn interrupted(
     look_ms: i64,
     now_ms: i64,
 ) -> Result<Vec<Interrupted>, StoreError> {
-    type Row = (i64, i64, String, String, u32);
+    type Row = (i64, i64, String, String, u32, u32);
     let mut left: Vec<Row> = db.rows(sql::LEFT_SENDING, values![channel.as_str(), epoch.0]).await?;
     left.sort_unstable_by_key(|(outbound_id, conversation, ..)| (*conversation, *outbound_id)); // one order of locks, against deadlocks
     let mut found = Vec::with_capacity(left.len());
-    for (outbound_id, conversation, m_id, contact, part) in left {
+    for (outbound_id, conversation, m_id, contact, part, attempt) in left {
         db.lock(conversation).await?;
         let shown = matches::is_matched(db, conversation, &m_id, part).await?;
         let look_ms = if shown { now_ms } else { look_ms };
-        if db.execute(sql::MARK_UNKNOWN, values![Fault::Interrupted.code(), now_ms, look_ms, outbound_id]).await? == 0 {
+        let fault = Fault::Interrupted.code();
+        if db.execute(sql::MARK_UNKNOWN, values![&fault, now_ms, look_ms, outbound_id]).await? == 0 {
             continue; // its former owner has settled it meanwhile
         }
+        let step = Step::Attempt { attempt, part, outcome: AttemptOutcome::Unknown, fault, took_ms: None, http: None };
+        journey::record(db, Subject::Message(outbound_id), &step.into(), now_ms).await?;
         follow_head(db, conversation).await?;
         found.push(Interrupted { m_id: decode("outbound", &m_id)?, contact: decode("conversations", &contact)? });
     }
@@ -136,6 +141,7 @@ impl DueLookup {
             maybe_sent: true,
             awaited: false,
             before,
+            note: None,
         };
         Ok(InDoubtSend {
             attempt,
@@ -190,6 +196,9 @@ pub(in crate::store) async fn record_lookup(
     };
     let Attempt { outbound_id, part, number, .. } = &in_doubt.attempt;
     note_evidence(db, in_doubt).await?;
+    if let Some(note) = &in_doubt.attempt.note {
+        journey::record(db, Subject::Message(*outbound_id), note, now_ms).await?;
+    }
     db.change(sql::LOOKED, values![look_ms, lookups, absences, now_ms, outbound_id, part, number]).await
 }
 
@@ -219,6 +228,7 @@ pub(in crate::store) async fn decide(
     m_id: &str,
     decision: Decision,
     sentence: &str,
+    by: &Operator,
     now_ms: i64,
 ) -> Result<Option<String>, StoreError> {
     type Row = (i64, i64, String, i64);
@@ -230,6 +240,11 @@ pub(in crate::store) async fn decide(
     if !matches!(state.as_str(), "unknown" | "held" | "unconfirmed") {
         return Ok(Some(state));
     }
+    let action = match decision {
+        Decision::Delivered => Action::SettledDelivered,
+        Decision::Failed => Action::SettledFailed,
+        Decision::SendAgain => Action::SentAgain,
+    };
     match decision {
         Decision::Delivered => {
             db.change(sql::DECIDED, values!["sent", now_ms, rules::SETTLED_BY_HAND, told, outbound_id]).await?;
@@ -246,6 +261,7 @@ pub(in crate::store) async fn decide(
             }
         }
     }
+    journey::decided(db, m_id, &[Subject::Message(outbound_id)], by, action, now_ms).await?;
     follow_head(db, conversation).await?;
     Ok(Some(state))
 }

@@ -1,8 +1,11 @@
 //! What an operator does with messages and events that were given up, by a command beside a running bridge or without
 //! one.
 
+use super::audit::{self, Deed};
+use super::journey::{self, OF_EVENT, OF_MESSAGE, Subject};
 use super::{events, pending_question};
 use crate::domain::MId;
+use crate::domain::journey::{Action, Operator};
 use crate::store::tx::{Tx, decode, values};
 use crate::store::{DiscardNotices, GivenUp, ManualOutcome, StoreError, sql};
 
@@ -50,25 +53,35 @@ async fn dead_events(db: &mut impl Tx, m_id: &str) -> Result<Vec<(i64, i64, bool
 
 /// Requeues a message or an event that was given up in its old place, to be tried at once, with attempts counted from
 /// zero. Its due time is its old one, which is in the past by every clock; its age counts from `now_ms`.
-pub(in crate::store) async fn retry(db: &mut impl Tx, m_id: &str, now_ms: i64) -> Result<ManualOutcome, StoreError> {
+pub(in crate::store) async fn retry(
+    db: &mut impl Tx,
+    m_id: &str,
+    by: &Operator,
+    now_ms: i64,
+) -> Result<ManualOutcome, StoreError> {
     let found = find(db, m_id).await?;
     match found {
         Some(there) if there.state == "failed" && there.has_text => {
             db.change(sql::RETRY_OUTBOUND, values![now_ms, there.outbound_id]).await?;
+            let subjects = [Subject::Message(there.outbound_id)];
+            journey::decided(db, m_id, &subjects, by, Action::Retried, now_ms).await?;
             follow_head(db, there.conversation).await?;
             return Ok(ManualOutcome::Message);
         }
         Some(_) | None => {}
     }
     let dead = dead_events(db, m_id).await?;
-    let mut again = 0;
+    let mut again = Vec::new();
     for (event_id, conversation, _) in dead.iter().filter(|(_, _, has_text)| *has_text) {
         db.change(sql::RETRY_EVENT, values![now_ms, event_id]).await?;
         db.change(sql::SET_EVENT_LANE, values![conversation]).await?;
-        again += 1;
+        again.push(Subject::Event(*event_id));
+    }
+    if !again.is_empty() {
+        journey::decided(db, m_id, &again, by, Action::Retried, now_ms).await?;
     }
     Ok(match found {
-        _ if again > 0 => ManualOutcome::Events(again),
+        _ if !again.is_empty() => ManualOutcome::Events(again.len()),
         Some(there) if there.state == "failed" => ManualOutcome::Wiped,
         Some(there) => ManualOutcome::Not(there.state),
         None if dead.is_empty() => ManualOutcome::Missing,
@@ -91,12 +104,19 @@ pub(in crate::store) async fn retry_given_up(
     channel: Option<&str>,
     since_ms: i64,
     limit: u32,
+    by: &Operator,
     now_ms: i64,
 ) -> Result<usize, StoreError> {
     let dead: Vec<(i64, i64)> = db.rows(sql::GIVEN_UP_ROWS, values![channel, since_ms, limit]).await?;
     for (event_id, conversation) in &dead {
         db.change(sql::RETRY_EVENT, values![now_ms, event_id]).await?;
         db.change(sql::SET_EVENT_LANE, values![conversation]).await?;
+        journey::record(db, Subject::Event(*event_id), &by.decided(Action::Retried).into(), now_ms).await?;
+    }
+    if !dead.is_empty() {
+        let detail = serde_json::json!({ "events": dead.len(), "since_ms": since_ms, "why": by.why() }).to_string();
+        let (what, target) = ("retry of dead events", channel.unwrap_or("all channels"));
+        audit::record(db, &Deed { by, what, target, detail: Some(&detail), once: None }, now_ms).await?;
     }
     Ok(dead.len())
 }
@@ -106,12 +126,16 @@ pub(in crate::store) async fn discard(
     db: &mut impl Tx,
     m_id: &str,
     notices: &DiscardNotices,
+    by: &Operator,
     now_ms: i64,
 ) -> Result<ManualOutcome, StoreError> {
     let found = find(db, m_id).await?;
     if let Some(there) =
         found.as_ref().filter(|there| matches!(&*there.state, "queued" | "failed" | "unconfirmed" | "held"))
     {
+        let subjects = [Subject::Message(there.outbound_id)];
+        journey::decided(db, m_id, &subjects, by, Action::Discarded, now_ms).await?;
+        db.wipe_excerpts(OF_MESSAGE, &[there.outbound_id]).await?;
         let m_id: MId = decode("outbound", m_id)?;
         db.change(sql::DISCARD_OUTBOUND, values![now_ms, there.outbound_id]).await?;
         pending_question::close(db, there.conversation, &m_id).await?;
@@ -130,6 +154,12 @@ pub(in crate::store) async fn discard(
     let dead = dead_events(db, m_id).await?;
     for (event_id, ..) in &dead {
         db.change(sql::DISCARD_EVENT, values![event_id]).await?;
+    }
+    if !dead.is_empty() {
+        let subjects: Vec<Subject> = dead.iter().map(|(event_id, ..)| Subject::Event(*event_id)).collect();
+        journey::decided(db, m_id, &subjects, by, Action::Discarded, now_ms).await?;
+        let event_ids: Vec<i64> = dead.iter().map(|(event_id, ..)| *event_id).collect();
+        db.wipe_excerpts(OF_EVENT, &event_ids).await?;
     }
     Ok(match found {
         _ if !dead.is_empty() => ManualOutcome::Events(dead.len()),

@@ -18,6 +18,11 @@ fn rewritten(m_id: &str, part: u32) -> String {
     format!("{m_id} {part} ~")
 }
 
+/// Returns both stored forms of the match of a row that shows this call.
+pub(in crate::store) fn claims(m_id: &str, part: u32) -> [String; 2] {
+    [stored(m_id, part), rewritten(m_id, part)]
+}
+
 /// Returns what to store as a row's match, `None` if another row has it already: each send is matched with one row, and
 /// with one more word for word where a row was taken for it by its likeness.
 pub(in crate::store) async fn free(

@@ -3,12 +3,14 @@
 pub(super) mod accept;
 pub(super) mod account_traits;
 pub(super) mod admin;
+pub(super) mod audit;
 pub(super) mod clock_rollback;
 pub(super) mod conversations;
 pub(super) mod erase;
 pub(super) mod events;
 pub(super) mod in_doubt;
 pub(super) mod inbound;
+pub(super) mod journey;
 pub(super) mod manual;
 pub(super) mod matches;
 pub(super) mod outbound;

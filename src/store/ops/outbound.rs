@@ -1,6 +1,7 @@
 //! Outbound messages: begun, settled. Each function runs inside one transaction, and locks the channel, then its
 //! conversations, then rows.
 
+use super::journey::{self, Subject};
 use super::{events, matches, pending_question};
 use crate::domain::matching::SentForm;
 use crate::domain::{ChannelName, Content, Fault, Wording, Wordings};
@@ -88,6 +89,7 @@ async fn start(
         maybe_sent: unknown_ms.is_some(),
         awaited: false,
         before: FailureStreak { fault, count },
+        note: None,
     }))
 }
 
@@ -167,6 +169,9 @@ pub(in crate::store) async fn settle(
             Some(notice.as_str())
         }
     };
+    if let Some(note) = &attempt.note {
+        journey::record(db, Subject::Message(*outbound_id), note, now_ms).await?;
+    }
     pending_question::settle(db, attempt, settlement).await?;
     follow_head(db, *conversation).await?;
     if let Some(sentence) = sentence {

@@ -84,7 +84,9 @@ async fn take(db: &mut Db, call: &PendingAccept) -> Result<Option<Accepted>, Sto
         match unanswered(db, conversation, &content, new.accepted_ms - REPEAT_WITHIN_MS).await? {
             Equal::ResponseLost(first) => {
                 call.answer_with(&first);
-                return accept::repeat(db, first).await.map(|outcome| Some(Accepted { ahead: false, outcome }));
+                return accept::repeat(db, first, new.accepted_ms)
+                    .await
+                    .map(|outcome| Some(Accepted { ahead: false, outcome }));
             }
             Equal::Pending if call.may_wait() => return Ok(None),
             Equal::Pending | Equal::None => {}

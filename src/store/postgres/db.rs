@@ -249,6 +249,14 @@ impl Tx for Db {
         Ok(known.into_iter().map(|(contact,)| contact).collect())
     }
 
+    async fn wipe_excerpts(&mut self, subject: &'static str, ids: &[i64]) -> Result<(), StoreError> {
+        Self::execute(self, sql::WIPE_EXCERPTS, args![subject, ids.to_vec()]).await.map(drop)
+    }
+
+    async fn delete_steps(&mut self, subject: &'static str, ids: &[i64]) -> Result<(), StoreError> {
+        Self::execute(self, sql::DELETE_STEPS, args![subject, ids.to_vec()]).await.map(drop)
+    }
+
     /// PostgreSQL's index refuses texts beyond a third of a page, and Afilnet chooses its ids.
     fn indexed(identity: &str) -> Cow<'_, str> {
         const LONGEST: usize = 1000;

@@ -27,6 +27,8 @@ use super::{
     ManualOutcome, NewOutbound, OwnSend, Person, Position, Publication, QueueDepth, Recorded, SeenRows, Settlement,
     Store, StoreError, UnreportedSend, Waiting, Wakeups,
 };
+use crate::domain::clock::now_ms;
+use crate::domain::journey::{Journey, Operator};
 use crate::domain::matching::SentForm;
 use crate::domain::{ChannelName, Chat, ContactId, MId, PendingQuestion, Wordings};
 
@@ -213,10 +215,11 @@ impl Store for PostgresStore {
         m_id: String,
         decision: Decision,
         notice: String,
+        by: Operator,
         now_ms: i64,
     ) -> Result<Option<String>, StoreError> {
-        self.write("decide", (m_id, notice), move |db, (m_id, notice)| {
-            Box::pin(ops::in_doubt::decide(db, m_id, decision, notice, now_ms))
+        self.write("decide", (m_id, notice, by), move |db, (m_id, notice, by)| {
+            Box::pin(ops::in_doubt::decide(db, m_id, decision, notice, by, now_ms))
         })
         .await
     }
@@ -402,8 +405,12 @@ impl Store for PostgresStore {
         self.read(m_id, |db, m_id| Box::pin(ops::admin::show(db, m_id))).await
     }
 
-    async fn retry(&self, m_id: String, now_ms: i64) -> Result<ManualOutcome, StoreError> {
-        self.write("retry", m_id, move |db, m_id| Box::pin(ops::manual::retry(db, m_id, now_ms))).await
+    async fn journey(&self, m_id: String) -> Result<Option<Journey>, StoreError> {
+        self.read(m_id, |db, m_id| Box::pin(ops::journey::read(db, m_id, now_ms()))).await
+    }
+
+    async fn retry(&self, m_id: String, by: Operator, now_ms: i64) -> Result<ManualOutcome, StoreError> {
+        self.write("retry", (m_id, by), move |db, (m_id, by)| Box::pin(ops::manual::retry(db, m_id, by, now_ms))).await
     }
 
     async fn given_up(&self, channel: Option<String>, since_ms: i64) -> Result<Vec<GivenUp>, StoreError> {
@@ -415,10 +422,11 @@ impl Store for PostgresStore {
         channel: Option<String>,
         since_ms: i64,
         limit: u32,
+        by: Operator,
         now_ms: i64,
     ) -> Result<usize, StoreError> {
-        self.write("retry", channel, move |db, channel| {
-            Box::pin(ops::manual::retry_given_up(db, channel.as_deref(), since_ms, limit, now_ms))
+        self.write("retry", (channel, by), move |db, (channel, by)| {
+            Box::pin(ops::manual::retry_given_up(db, channel.as_deref(), since_ms, limit, by, now_ms))
         })
         .await
     }
@@ -427,9 +435,15 @@ impl Store for PostgresStore {
         self.read((), |db, ()| Box::pin(ops::admin::channel_names(db))).await
     }
 
-    async fn discard(&self, m_id: String, notices: DiscardNotices, now_ms: i64) -> Result<ManualOutcome, StoreError> {
-        self.write("discard", (m_id, notices), move |db, (m_id, notices)| {
-            Box::pin(ops::manual::discard(db, m_id, notices, now_ms))
+    async fn discard(
+        &self,
+        m_id: String,
+        notices: DiscardNotices,
+        by: Operator,
+        now_ms: i64,
+    ) -> Result<ManualOutcome, StoreError> {
+        self.write("discard", (m_id, notices, by), move |db, (m_id, notices, by)| {
+            Box::pin(ops::manual::discard(db, m_id, notices, by, now_ms))
         })
         .await
     }

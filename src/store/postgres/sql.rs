@@ -224,19 +224,24 @@ pub(super) const CONVERSATIONS_OF: &str =
 // IN: the planner estimates a tenth of a table for an unknown LIMIT, and would walk all of it.
 
 pub(super) const WIPE_OUTBOUND: &str = "UPDATE outbound SET content = NULL, sent_forms = NULL WHERE id = ANY (ARRAY (SELECT id FROM outbound \
-     WHERE done_ms IS NOT NULL AND content IS NOT NULL AND done_ms < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))";
+     WHERE done_ms IS NOT NULL AND content IS NOT NULL AND done_ms < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)) RETURNING id";
 
 pub(super) const DROP_OUTBOUND: &str = "DELETE FROM outbound WHERE id = ANY (ARRAY (SELECT id FROM outbound \
-     WHERE done_ms IS NOT NULL AND content IS NULL AND done_ms < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))";
+     WHERE done_ms IS NOT NULL AND content IS NULL AND done_ms < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)) RETURNING id";
 
 pub(super) const WIPE_CHOICES: &str = "UPDATE conversations SET choice = NULL, choice_ms = NULL WHERE id = ANY (ARRAY \
      (SELECT id FROM conversations WHERE choice_ms IS NOT NULL AND choice_ms < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))";
 
 pub(super) const WIPE_EVENTS: &str = "UPDATE events SET event = NULL WHERE id = ANY (ARRAY (SELECT id FROM events \
-     WHERE done_ms IS NOT NULL AND event IS NOT NULL AND done_ms < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))";
+     WHERE done_ms IS NOT NULL AND event IS NOT NULL AND done_ms < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)) RETURNING id";
 
 pub(super) const DROP_EVENTS: &str = "DELETE FROM events WHERE id = ANY (ARRAY (SELECT id FROM events \
-     WHERE done_ms IS NOT NULL AND event IS NULL AND done_ms < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))";
+     WHERE done_ms IS NOT NULL AND event IS NULL AND done_ms < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)) RETURNING id";
+
+pub(super) const WIPE_EXCERPTS: &str = "DELETE FROM excerpts WHERE step = ANY (ARRAY (SELECT id FROM steps \
+     WHERE subject = $1 AND subject_id = ANY ($2)))";
+
+pub(super) const DELETE_STEPS: &str = "DELETE FROM steps WHERE subject = $1 AND subject_id = ANY ($2)";
 
 /// No row on a replica, or on a database that takes no writes now.
 pub(super) const WRITABLE: &str = "SELECT 1::BIGINT WHERE current_setting('transaction_read_only') = 'off'";

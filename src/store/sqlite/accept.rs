@@ -27,7 +27,8 @@ pub(super) fn take(db: &Connection, new: &NewOutbound) -> Result<Accepted, Store
     if new.key.is_none()
         && let Some(first) = unanswered(&mut tx, conversation, &content, new.accepted_ms - rules::REPEAT_WITHIN_MS)?
     {
-        return at_once(accept::repeat(&mut tx, first)).map(|outcome| Accepted { ahead: false, outcome });
+        return at_once(accept::repeat(&mut tx, first, new.accepted_ms))
+            .map(|outcome| Accepted { ahead: false, outcome });
     }
     let ahead = at_once(accept::add(&mut tx, conversation, new, &content))?;
     Ok(Accepted { ahead, outcome: AcceptOutcome::New })

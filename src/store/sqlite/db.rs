@@ -8,7 +8,7 @@ use rusqlite::{Connection, Row, ToSql, params_from_iter};
 use crate::domain::MId;
 use crate::store::ops::outbound::follow_head;
 use crate::store::tx::{BoxError, Columns, FromRow, Lane, Retention, Tx, Value, corrupt, table, values};
-use crate::store::{NewOutbound, StoreError, sql};
+use crate::store::{NewOutbound, StoreError, sql, sql_journey};
 
 /// The connection inside an operation of the writer, or on a reader. There is one writer, so nothing is locked, and one
 /// process, so no event waits for another.
@@ -114,6 +114,20 @@ impl Tx for SqliteTx<'_> {
             known.extend((!found.is_empty()).then_some(contact));
         }
         Ok(known)
+    }
+
+    async fn wipe_excerpts(&mut self, subject: &'static str, ids: &[i64]) -> Result<(), StoreError> {
+        for id in ids {
+            Tx::execute(self, sql_journey::WIPE_EXCERPTS, values![subject, id]).await?;
+        }
+        Ok(())
+    }
+
+    async fn delete_steps(&mut self, subject: &'static str, ids: &[i64]) -> Result<(), StoreError> {
+        for id in ids {
+            Tx::execute(self, sql_journey::DELETE_STEPS, values![subject, id]).await?;
+        }
+        Ok(())
     }
 }
 

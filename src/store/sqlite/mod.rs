@@ -25,6 +25,8 @@ use super::{
     ManualOutcome, NewOutbound, OwnSend, Person, Position, Publication, QueueDepth, Recorded, SeenRows, Settlement,
     Store, StoreError, UnreportedSend, Waiting, Wakeups,
 };
+use crate::domain::clock::now_ms;
+use crate::domain::journey::{Journey, Operator};
 use crate::domain::matching::SentForm;
 use crate::domain::{ChannelName, Chat, ContactId, MId, PendingQuestion, Wordings};
 
@@ -198,10 +200,11 @@ impl Store for SqliteStore {
         m_id: String,
         decision: Decision,
         notice: String,
+        by: Operator,
         now_ms: i64,
     ) -> Result<Option<String>, StoreError> {
         self.write("decide", move |db| {
-            at_once(ops::in_doubt::decide(&mut SqliteTx(db), &m_id, decision, &notice, now_ms))
+            at_once(ops::in_doubt::decide(&mut SqliteTx(db), &m_id, decision, &notice, &by, now_ms))
         })
         .await
     }
@@ -384,8 +387,12 @@ impl Store for SqliteStore {
         self.read(move |db| at_once(ops::admin::show(&mut SqliteTx(db), &m_id))).await
     }
 
-    async fn retry(&self, m_id: String, now_ms: i64) -> Result<ManualOutcome, StoreError> {
-        self.write("retry", move |db| at_once(ops::manual::retry(&mut SqliteTx(db), &m_id, now_ms))).await
+    async fn journey(&self, m_id: String) -> Result<Option<Journey>, StoreError> {
+        self.read(move |db| at_once(ops::journey::read(&mut SqliteTx(db), &m_id, now_ms()))).await
+    }
+
+    async fn retry(&self, m_id: String, by: Operator, now_ms: i64) -> Result<ManualOutcome, StoreError> {
+        self.write("retry", move |db| at_once(ops::manual::retry(&mut SqliteTx(db), &m_id, &by, now_ms))).await
     }
 
     async fn given_up(&self, channel: Option<String>, since_ms: i64) -> Result<Vec<GivenUp>, StoreError> {
@@ -397,10 +404,12 @@ impl Store for SqliteStore {
         channel: Option<String>,
         since_ms: i64,
         limit: u32,
+        by: Operator,
         now_ms: i64,
     ) -> Result<usize, StoreError> {
         self.write("retry", move |db| {
-            at_once(ops::manual::retry_given_up(&mut SqliteTx(db), channel.as_deref(), since_ms, limit, now_ms))
+            let channel = channel.as_deref();
+            at_once(ops::manual::retry_given_up(&mut SqliteTx(db), channel, since_ms, limit, &by, now_ms))
         })
         .await
     }
@@ -409,8 +418,15 @@ impl Store for SqliteStore {
         self.read(|db| at_once(ops::admin::channel_names(&mut SqliteTx(db)))).await
     }
 
-    async fn discard(&self, m_id: String, notices: DiscardNotices, now_ms: i64) -> Result<ManualOutcome, StoreError> {
-        self.write("discard", move |db| at_once(ops::manual::discard(&mut SqliteTx(db), &m_id, &notices, now_ms))).await
+    async fn discard(
+        &self,
+        m_id: String,
+        notices: DiscardNotices,
+        by: Operator,
+        now_ms: i64,
+    ) -> Result<ManualOutcome, StoreError> {
+        self.write("discard", move |db| at_once(ops::manual::discard(&mut SqliteTx(db), &m_id, &notices, &by, now_ms)))
+            .await
     }
 
     async fn erase(&self, person: Person, how: Erase, now_ms: i64) -> Result<Erasure, StoreError> {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::domain::agent_text::{Delivered, failure_text};
 use crate::domain::clock::{millis, now_ms, since};
-use crate::domain::{Fault, Messenger, Scope, Verdict};
+use crate::domain::journey::{AttemptOutcome, Note, Step};
+use crate::domain::{Fault, Messenger, Response, Scope, Verdict};
 use crate::store::{Attempt, FirstVerdict, Settlement};
 use crate::telemetry::metrics;
 use crate::work::channel::ChannelSettings;
@@ -56,6 +57,30 @@ pub(super) fn judge(
             }
         }
     }
+}
+
+/// Returns what the journey of a message is to tell of an attempt: nothing of one that sent it whole.
+pub(super) fn note(
+    attempt: &Attempt,
+    settlement: &Settlement,
+    response: Response,
+    elapsed: Duration,
+    messenger: &dyn Messenger,
+) -> Option<Note> {
+    let (part, took_ms) = (attempt.part, millis(elapsed));
+    let (outcome, fault) = match settlement {
+        Settlement::Sent { more: false, .. } | Settlement::Unconfirmed { .. } => return None,
+        Settlement::Sent { more: true, .. } => {
+            let parts = messenger.parts(&attempt.content, attempt.wording.as_ref());
+            return Some(Step::Part { part, parts, took_ms }.into());
+        }
+        Settlement::Queued { fault, .. } => (AttemptOutcome::NotSent, fault),
+        Settlement::Failed { fault, .. } => (AttemptOutcome::Failed, fault),
+        Settlement::Unknown { fault, .. } => (AttemptOutcome::Unknown, fault),
+    };
+    let Response { http, excerpt } = response;
+    let (attempt, fault, took_ms) = (attempt.number, fault.code(), Some(took_ms));
+    Some(Note { step: Step::Attempt { attempt, part, outcome, fault, took_ms, http }, excerpt })
 }
 
 /// Whether a message that met `fault` again is too old to be sent once more.

@@ -14,6 +14,7 @@ use super::outcome::{gives_up, report};
 use crate::config::OnUnconfirmed;
 use crate::domain::agent_text::{Delivered, failure_text};
 use crate::domain::clock::{millis, now_ms, since};
+use crate::domain::journey::{Look, LookConclusion, Note, Step};
 use crate::domain::matching::{LookEvidence, SendStanding};
 use crate::domain::reconcile::{LookFindings, ReconcileState, Reconciliation, next};
 use crate::domain::{Chat, Destination, Fault, Messenger, same_digits};
@@ -203,7 +204,7 @@ impl Reconciler {
                     tracing::warn!(channel_name = %self.settings.name, message_id = %attempt.m_id,
                         error = &error as &dyn std::error::Error,
                         "message `{}` is in doubt and could not be looked up; its conversation waits", attempt.m_id);
-                    self.failed(send).await?;
+                    self.failed(&failing(send, &error)).await?;
                     return Ok(LookUp::Failed);
                 }
             }
@@ -285,12 +286,21 @@ impl Reconciler {
         let words = in_words(send.lookups + 1, findings, rows, evidence.found);
         tracing::info!(channel_name = %self.settings.name, message_id = %send.attempt.m_id, evidence = words,
             "looked for message `{}`", send.attempt.m_id);
-        let send = &InDoubtSend { evidence: Some(words), ..send.clone() };
+        let proves = findings.prove_absence() && since(send.unknown_ms, now_ms) >= lag && !evidence.found;
+        let absences = send.absences + u32::from(proves);
+        let shown = looks.iter().map(|(_, shown)| shown.identities.len()).sum();
+        let look = Look {
+            number: send.lookups + 1,
+            part: send.attempt.part,
+            proofs: absences,
+            ..as_counts(findings, rows, shown)
+        };
+        let mut looked = InDoubtSend { evidence: Some(words), ..send.clone() };
+        looked.attempt.note = Some(Step::Look(look).into());
+        let send = &looked;
         if evidence.found {
             return self.found(send).await;
         }
-        let proves = findings.prove_absence() && since(send.unknown_ms, now_ms) >= lag;
-        let absences = send.absences + u32::from(proves);
         let absent_since_ms = send.absent_ms.or_else(|| proves.then_some(now_ms));
         let absent_for = absent_since_ms.map_or(Duration::ZERO, |then_ms| since(then_ms, now_ms));
         // The part before is of the same kind; what was sent before may not be.
@@ -309,7 +319,8 @@ impl Reconciler {
     async fn found(&self, send: &InDoubtSend) -> Result<(), StoreError> {
         let Attempt { content, part, wording, .. } = &send.attempt;
         let more = part + 1 < self.messenger.parts(content, wording.as_ref());
-        self.settle(send, Settlement::Sent { afilnet_id: None, more }).await
+        let send = concluded(send, LookConclusion::Found);
+        self.settle(&send, Settlement::Sent { afilnet_id: None, more }).await
     }
 
     /// Certainly not sent: queued again in its old place, unless it is too old.
@@ -322,12 +333,12 @@ impl Reconciler {
         } else {
             Settlement::Queued { due_ms: None, fault }
         };
-        self.settle(send, settlement).await
+        self.settle(&concluded(send, LookConclusion::NotSent), settlement).await
     }
 
     /// The look-ups could not settle it: as `on_unconfirmed` says.
     async fn unresolved(&self, send: &InDoubtSend) -> Result<(), StoreError> {
-        let fault = fault(send);
+        let (send, fault) = (&concluded(send, LookConclusion::Unresolved), fault(send));
         let held = match self.settings.on_unconfirmed {
             // Not without end: each send whose outcome stays unknown may be one more delivery.
             OnUnconfirmed::Resend
@@ -360,6 +371,43 @@ struct ToRead {
     guess: Option<Position>,
     /// They are all destinations of the contact.
     complete: bool,
+}
+
+/// What a look showed, as its step; `shown` rows in all.
+fn as_counts(findings: LookFindings, rows: LookEvidence, shown: usize) -> Look {
+    let LookFindings { reaches_back, known_before, before_shown, new_shown, doubtful, .. } = findings;
+    let count = |rows: usize| u32::try_from(rows).unwrap_or(u32::MAX);
+    Look {
+        rows: count(shown),
+        reaches_back,
+        since: count(rows.since),
+        ours: count(rows.ours),
+        others: count(rows.others),
+        unexplained: count(rows.unexplained),
+        missing: count(rows.missing),
+        before_hidden: before_shown == Some(false),
+        place_unknown: !known_before && before_shown != Some(true) && !new_shown,
+        doubtful,
+        ..Look::default()
+    }
+}
+
+/// Returns it with what followed from its look, if one was made.
+fn concluded(send: &InDoubtSend, conclusion: LookConclusion) -> InDoubtSend {
+    let mut send = send.clone();
+    if let Some(Note { step: Step::Look(look), .. }) = &mut send.attempt.note {
+        look.conclusion = conclusion;
+    }
+    send
+}
+
+/// Returns it with the step of a look that could not be made, where that was Afilnet's fault.
+fn failing(send: &InDoubtSend, error: &InboundError) -> InDoubtSend {
+    let mut send = send.clone();
+    if let InboundError::Read(error) = error {
+        send.attempt.note = Some(Step::LookFailed { fault: error.fault.code() }.into());
+    }
+    send
 }
 
 /// What a look showed, for a person.

@@ -9,10 +9,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::expansion::Expansion;
-use super::outcome::{judge, report};
+use super::outcome::{judge, note, report};
 use crate::domain::clock::{millis, now_ms};
 use crate::domain::matching::SentForm;
-use crate::domain::{Fault, LeaseDeadline, Messenger, Verdict, Wordings};
+use crate::domain::{Called, Fault, LeaseDeadline, Messenger, Verdict, Wordings};
 use crate::store::{Attempt, ChannelWakeups, Epoch, FirstVerdict, Settlement, Store, StoreError};
 use crate::telemetry::metrics;
 use crate::work::channel::{Channel, ChannelSettings};
@@ -198,12 +198,13 @@ impl Sender {
             }
         };
         // In a task of its own: should it panic, the outcome is unknown, and the conversation goes on.
-        let verdict = tokio::spawn(call).await.unwrap_or(Verdict::Unknown { fault: Fault::Interrupted });
+        let broken = Verdict::Unknown { fault: Fault::Interrupted };
+        let reply = tokio::spawn(call).await.unwrap_or_else(|_| broken.into());
         let elapsed = started.elapsed();
-        self.calls.on_send_result(&permit, &verdict);
-        metrics::attempted(&self.settings.name, &verdict);
+        self.calls.on_send_result(&permit, &reply.outcome);
+        metrics::attempted(&self.settings.name, &reply.outcome);
         drop(permit);
-        self.conclude(&attempt, &verdict, elapsed, &stop).await;
+        self.conclude(attempt, reply, elapsed, &stop).await;
     }
 
     /// Waits for a permit where the attempt holds none, then stores what must be known before its first byte.
@@ -266,12 +267,21 @@ impl Sender {
     }
 
     /// Settles the attempt in the store, then answers the `POST /message` that waits for it, if any.
-    async fn conclude(&self, attempt: &Attempt, verdict: &Verdict, elapsed: Duration, stop: &CancellationToken) {
+    async fn conclude(
+        &self,
+        mut attempt: Attempt,
+        reply: Called<Verdict>,
+        elapsed: Duration,
+        stop: &CancellationToken,
+    ) {
         let settings = &self.settings;
         let caller = self.store.wakeups().take_caller(&attempt.m_id);
         let waited = caller.is_some();
-        let (settlement, answer, notice) =
-            judge(settings, self.messenger.as_ref(), &self.calls, attempt, verdict, waited);
+        let Called { outcome: verdict, response } = reply;
+        let messenger = self.messenger.as_ref();
+        let (settlement, answer, notice) = judge(settings, messenger, &self.calls, &attempt, &verdict, waited);
+        attempt.note = note(&attempt, &settlement, response, elapsed, messenger);
+        let attempt = &attempt;
         report(settings, attempt, &settlement, elapsed);
         match self.settle(attempt, &settlement, false).await {
             Ok(()) => {}

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::super::limits::upstream::OUTAGES;
 use super::*;
 use crate::domain::content::Text;
-use crate::domain::{Content, Event, MId};
+use crate::domain::{Called, Content, Event, MId};
 use crate::store::open::SqliteStore;
 use crate::store::{ConversationRead, NewRow};
 use crate::work::channel::ChannelPorts;
@@ -30,14 +30,14 @@ impl Webhook for Fragile {
         Vec::new()
     }
 
-    async fn publish(&self, contact: &ContactId, event: &Event) -> Delivery {
+    async fn publish(&self, contact: &ContactId, event: &Event) -> Called<Delivery> {
         tokio::time::sleep(Duration::from_millis(20)).await;
         lock(&self.calls).push(Instant::now());
         if Instant::now() < self.up_at {
-            return Delivery::Again { fault: Fault::Http(503), asked: None };
+            return Delivery::Again { fault: Fault::Http(503), asked: None }.into();
         }
         lock(&self.taken).push((contact.clone(), event.m_id.clone()));
-        Delivery::Done
+        Delivery::Done.into()
     }
 }
 
@@ -152,6 +152,7 @@ fn an_event_that_waited_long_is_not_given_up_at_its_first_outages() {
             attempts,
             before: crate::store::FailureStreak::default(),
             recorded_ms: 0, // longer ago than any give-up age
+            note: None,
         };
         let unruled = Ruling { cause: Cause::Unknown, look_behind: false };
         matches!(publisher.judge(&event, &Delivery::Again { fault, asked: None }, unruled), Publication::Dead { .. })

@@ -3,6 +3,7 @@
 use super::*;
 use crate::store::postgres::sql as engine_sql;
 use crate::store::sql;
+use crate::store::sql_journey;
 
 /// Much that is done, and some that waits.
 const FILL: &str = "INSERT INTO channels (channel, epoch) SELECT 'c' || n, 1 FROM generate_series(1, 2000) n; \
@@ -15,8 +16,11 @@ const FILL: &str = "INSERT INTO channels (channel, epoch) SELECT 'c' || n, 1 FRO
     INSERT INTO events (conversation, m_id, kind, state, event, due_ms, recorded_ms, done_ms) \
         SELECT n, 'e' || n, 'message', 'done', CASE WHEN n % 2 = 0 THEN '{}' END, n, n, n FROM generate_series(1, 20000) n; \
     INSERT INTO seen (conversation, identity, seen_ms) SELECT n, 'i' || n, n FROM generate_series(1, 20000) n; \
+    INSERT INTO steps (subject, subject_id, at_ms, until_ms, what, detail) \
+        SELECT 'o', n, n, n, 'repeat', '{}' FROM generate_series(1, 20000) n; \
+    INSERT INTO excerpts (step, text) SELECT n, 'x' FROM generate_series(1, 20000) n; \
     INSERT INTO destinations (conversation, nth, destination) SELECT n, 1, 'd' || n FROM generate_series(1, 20000) n; \
-    ANALYZE channels; ANALYZE conversations; ANALYZE outbound; ANALYZE events; ANALYZE seen; ANALYZE destinations;";
+    ANALYZE channels; ANALYZE conversations; ANALYZE outbound; ANALYZE events; ANALYZE seen; ANALYZE destinations; ANALYZE steps; ANALYZE excerpts;";
 
 /// The plan of a statement for any values, as the server makes it for one that is prepared.
 async fn plan(link: &mut PgConnection, statement: &str) -> String {
@@ -87,6 +91,15 @@ async fn no_statement_walks_a_table() {
         ("LIST_TROUBLE", sql::LIST_TROUBLE),
         ("LIST_SENDING", sql::LIST_SENDING),
         ("SHOW", sql::SHOW),
+        ("NEWEST_STEP", sql_journey::NEWEST_STEP),
+        ("COUNT_STEPS", sql_journey::COUNT_STEPS),
+        ("WIPE_EXCERPTS", engine_sql::WIPE_EXCERPTS),
+        ("DELETE_STEPS", engine_sql::DELETE_STEPS),
+        ("STEPS", sql_journey::STEPS),
+        ("MESSAGE", sql_journey::MESSAGE),
+        ("SHOWN_MS", sql_journey::SHOWN_MS),
+        ("BEFORE", sql_journey::BEFORE),
+        ("EVENTS_NAMED", sql_journey::EVENTS_NAMED),
     ] {
         let plan = plan(&mut link, statement).await;
         assert!(!plan.contains("Seq Scan"), "{name} walks a table:\n{plan}");

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::*;
 use crate::domain::content::Label;
 use crate::domain::matching::{Features, InitialSyncPolicy, RowFingerprint, identities};
-use crate::domain::{Delivery, RowTime};
+use crate::domain::{Called, Delivery, RowTime};
 use crate::work::testing;
 
 /// Shows each row's words as they are.
@@ -19,8 +19,8 @@ impl Webhook for Plain {
         Text::new(text).into_iter().map(|text| Content::Text { text }).collect()
     }
 
-    async fn publish(&self, _: &ContactId, _: &Event) -> Delivery {
-        Delivery::Done
+    async fn publish(&self, _: &ContactId, _: &Event) -> Called<Delivery> {
+        Delivery::Done.into()
     }
 }
 

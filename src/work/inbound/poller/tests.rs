@@ -12,11 +12,11 @@ use secrecy::SecretString;
 use super::*;
 use crate::domain::clock::now_ms;
 use crate::domain::content::{Label, QuickReply, Text};
-use crate::domain::{ContactId, MId};
 use crate::domain::{
-    Content, Delivery, Destination, Event, EventBody, Fault, ReadError, RetryPolicy, RowTime, Template, Verdict,
-    Webhook, Wording, Wordings,
+    Called, Content, Delivery, Destination, Event, EventBody, Fault, ReadError, RetryPolicy, RowTime, Template,
+    Verdict, Webhook, Wording, Wordings,
 };
+use crate::domain::{ContactId, MId};
 use crate::store::open::SqliteStore;
 use crate::store::{Caller, Epoch, NewOutbound, SeenRow};
 use crate::work::channel::ChannelPorts;
@@ -68,8 +68,8 @@ impl Messenger for Fake {
         }
     }
 
-    async fn send(&self, _: &Destination, _: &Content, _: u32, _: Option<&Wording>) -> Verdict {
-        Verdict::Sent { afilnet_id: None }
+    async fn send(&self, _: &Destination, _: &Content, _: u32, _: Option<&Wording>) -> Called<Verdict> {
+        Verdict::Sent { afilnet_id: None }.into()
     }
 
     fn template(&self, _: &Content, _: u32, _: Option<&Wording>) -> Option<Template> {
@@ -87,7 +87,7 @@ impl Messenger for Fake {
         part: u32,
         wording: Option<&Wording>,
         _: &SecretString,
-    ) -> Verdict {
+    ) -> Called<Verdict> {
         self.send(to, content, part, wording).await
     }
 
@@ -130,8 +130,8 @@ impl Webhook for Fake {
         Text::new(text).into_iter().map(|text| Content::Text { text }).collect()
     }
 
-    async fn publish(&self, _: &ContactId, _: &Event) -> Delivery {
-        Delivery::Done
+    async fn publish(&self, _: &ContactId, _: &Event) -> Called<Delivery> {
+        Delivery::Done.into()
     }
 }
 

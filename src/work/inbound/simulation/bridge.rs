@@ -12,7 +12,7 @@ use crate::domain::matching::{
     ShownAs, Shows, UnmatchedSend, identify, next_tail, standing,
 };
 use crate::domain::reconcile::{LookFindings, ReconcileState, Reconciliation, next};
-use crate::domain::{AfilnetRow, ContactId, Content, Delivery, Event, EventBody, MId, Webhook};
+use crate::domain::{AfilnetRow, Called, ContactId, Content, Delivery, Event, EventBody, MId, Webhook};
 use crate::store::{NewRow, PostponedRow, RowChange, SeenRow};
 use crate::work::inbound::classify::{Classified, PageInput};
 use crate::work::testing;
@@ -98,8 +98,8 @@ impl Webhook for Plain {
         Text::new(text).into_iter().map(|text| Content::Text { text }).collect()
     }
 
-    async fn publish(&self, _: &ContactId, _: &Event) -> Delivery {
-        Delivery::Done
+    async fn publish(&self, _: &ContactId, _: &Event) -> Called<Delivery> {
+        Delivery::Done.into()
     }
 }
 

@@ -10,7 +10,7 @@ use super::*;
 use crate::domain::content::{Label, QuickReply, Text};
 use crate::domain::placeholder::pieces;
 use crate::domain::{
-    AfilnetRow, ChannelName, ContactId, Content, Destination, MId, Placeholder, PlaceholderResolver, ReadError,
+    AfilnetRow, Called, ChannelName, ContactId, Content, Destination, MId, Placeholder, PlaceholderResolver, ReadError,
     Replacement, Template, Wording,
 };
 use crate::store::open::SqliteStore;
@@ -34,8 +34,8 @@ impl Messenger for Taker {
     fn words(&self, _: &Content, _: u32, _: Option<&Wording>) -> Option<String> {
         None
     }
-    async fn send(&self, _: &Destination, _: &Content, _: u32, _: Option<&Wording>) -> Verdict {
-        Verdict::Refused { fault: Fault::TooLong }
+    async fn send(&self, _: &Destination, _: &Content, _: u32, _: Option<&Wording>) -> Called<Verdict> {
+        Verdict::Refused { fault: Fault::TooLong }.into()
     }
     fn template(&self, content: &Content, _: u32, _: Option<&Wording>) -> Option<Template> {
         let text = match content {
@@ -55,9 +55,9 @@ impl Messenger for Taker {
         _: u32,
         _: Option<&Wording>,
         words: &SecretString,
-    ) -> Verdict {
+    ) -> Called<Verdict> {
         self.0.lock().unwrap().push(words.expose_secret().to_owned());
-        Verdict::Sent { afilnet_id: None }
+        Verdict::Sent { afilnet_id: None }.into()
     }
     async fn chats(&self) -> Result<Vec<AfilnetRow>, ReadError> {
         Ok(Vec::new())

@@ -17,7 +17,7 @@ impl Webhook for Ruled {
     fn contents(&self, _: &str) -> Vec<Content> {
         Vec::new()
     }
-    async fn publish(&self, contact: &ContactId, event: &Event) -> Delivery {
+    async fn publish(&self, contact: &ContactId, event: &Event) -> Called<Delivery> {
         tokio::time::sleep(Duration::from_millis(20)).await;
         lock(&self.calls).push(Instant::now());
         let n = (0..=EVENTS).find(|n| (0..9).any(|who| m_id(who, *n) == event.m_id)).unwrap();
@@ -25,7 +25,7 @@ impl Webhook for Ruled {
         if delivery == Delivery::Done {
             lock(&self.taken).push((contact.clone(), event.m_id.clone()));
         }
-        delivery
+        delivery.into()
     }
 }
 

@@ -1,0 +1,194 @@
+//! The beginning of a platform's response, as far as it may be stored and shown: nothing of the call, no numbers of
+//! persons. Pure.
+
+use std::collections::HashSet;
+
+use super::entities;
+
+/// Most characters.
+const LONGEST: usize = 300;
+/// Characters of the response that are looked at.
+const LOOKED_AT: usize = 4000;
+/// Characters that are shown of a string of JSON.
+const LONGEST_STRING: usize = 40;
+/// From so many digits in a row they may be of a phone number.
+const PHONE_LIKE: usize = 5;
+/// A text that shares so many characters with a value of the call repeats it.
+const SHARED: usize = 5;
+
+/// One line: tags and control characters left out, long strings of JSON cut, and `*` for what the call held and for
+/// digits that may be of a phone number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Excerpt(String);
+
+impl Excerpt {
+    /// Returns that of a response; `None` where it holds nothing visible. `withheld`: the values of the call. A value of
+    /// fewer than five characters is recognised as a word of its own only.
+    pub(crate) fn new<'v>(response: &str, withheld: impl IntoIterator<Item = &'v str>) -> Option<Self> {
+        let start: String = response.chars().take(LOOKED_AT).collect();
+        let mut chars: Vec<char> = plain(&entities::decoded(&unescaped(&cut_strings(&start)))).chars().collect();
+        chars.truncate(LONGEST + LOOKED_AT / 10); // what is cut off may complete what is to be hidden
+        let mut hidden = vec![false; chars.len()];
+        hide_values(&chars, withheld, &mut hidden);
+        hide_digits(&chars, &mut hidden);
+        let shown: String =
+            chars.iter().zip(&hidden).take(LONGEST).map(|(c, hidden)| if *hidden { '*' } else { *c }).collect();
+        let shown = shown.trim();
+        (!shown.is_empty()).then(|| Self(shown.to_owned()))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Cuts strings of JSON that are longer than [`LONGEST_STRING`].
+fn cut_strings(text: &str) -> String {
+    let mut cut = String::with_capacity(text.len());
+    let (mut length, mut inside, mut escaped) = (0, false, false);
+    for c in text.chars() {
+        if c == '"' && !escaped {
+            (length, inside) = (0, !inside);
+            cut.push(c);
+            continue;
+        }
+        escaped = inside && c == '\\' && !escaped;
+        if !inside || length < LONGEST_STRING {
+            cut.push(c);
+        } else if length == LONGEST_STRING {
+            cut.push('…');
+        }
+        length += 1;
+    }
+    cut
+}
+
+/// Returns the text with JSON's escapes decoded, so that an escaped repetition of the call is recognised.
+fn unescaped(text: &str) -> String {
+    let mut units: Vec<u16> = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let code = rest.strip_prefix("\\u").and_then(|after| u16::from_str_radix(after.get(..4)?, 16).ok());
+        let (unit, length) = match (code, rest.as_bytes().get(1)) {
+            (Some(code), _) => (Some(code), 6),
+            (None, Some(b'n' | b'r' | b't')) if c == '\\' => (Some(u16::from(b' ')), 2),
+            (None, Some(b'/' | b'"' | b'\\')) if c == '\\' => (rest[1..].encode_utf16().next(), 2),
+            (None, _) => (None, c.len_utf8()),
+        };
+        match unit {
+            Some(unit) => units.push(unit),
+            None => units.extend(c.encode_utf16(&mut [0; 2]).iter()),
+        }
+        rest = &rest[length..];
+    }
+    String::from_utf16_lossy(&units)
+}
+
+/// Returns the text without tags and control characters, with single white space.
+fn plain(text: &str) -> String {
+    let mut inside = false;
+    let mut bare = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '<' => inside = true,
+            '>' if inside => {
+                inside = false;
+                bare.push(' ');
+            }
+            _ if inside => {}
+            c if c.is_control() => bare.push(' '),
+            c => bare.push(c),
+        }
+    }
+    spaced(&bare)
+}
+
+fn spaced(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// One character in place of one.
+fn lower(c: char) -> char {
+    c.to_lowercase().next().unwrap_or(c)
+}
+
+fn hide_values<'v>(chars: &[char], withheld: impl IntoIterator<Item = &'v str>, hidden: &mut [bool]) {
+    let lowered: Vec<char> = chars.iter().copied().map(lower).collect();
+    let (mut windows, mut words): (HashSet<Vec<char>>, HashSet<Vec<char>>) = (HashSet::new(), HashSet::new());
+    for value in withheld {
+        let value: Vec<char> = spaced(value).chars().map(lower).collect();
+        if value.len() < SHARED {
+            words.insert(value);
+        } else {
+            windows.extend(value.windows(SHARED).map(<[char]>::to_vec));
+        }
+    }
+    for (at, window) in lowered.windows(SHARED).enumerate() {
+        if windows.contains(window) {
+            hidden[at..at + SHARED].fill(true);
+        }
+    }
+    let mut at = 0;
+    for run in lowered.chunk_by(|a, b| a.is_alphanumeric() == b.is_alphanumeric()) {
+        if words.contains(run) {
+            hidden[at..at + run.len()].fill(true);
+        }
+        at += run.len();
+    }
+}
+
+fn hide_digits(chars: &[char], hidden: &mut [bool]) {
+    let mut at = 0;
+    for run in chars.chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit()) {
+        if run.len() >= PHONE_LIKE && run[0].is_ascii_digit() {
+            hidden[at..at + run.len()].fill(true);
+        }
+        at += run.len();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const CALL: [&str; 4] = ["CANARYpw9X!", "34600111222", "Mañana a las\n10 en el taller", "Sí"];
+
+    fn excerpt(response: &str) -> String {
+        Excerpt::new(response, CALL).map(|excerpt| excerpt.0).unwrap_or_default()
+    }
+
+    #[test]
+    fn what_is_kept_of_a_response_holds_nothing_of_the_call_and_no_number() {
+        for (response, kept) in [
+            (r#"{"status":"ERROR","error":"NO_CREDITS"}"#, r#"{"status":"ERROR","error":"NO_CREDITS"}"#),
+            ("<h1>502 Bad Gateway</h1>\r\n<hr>nginx", "502 Bad Gateway nginx"),
+            ("to +34600111222 or 699123456, line 1234", "to +*********** or *********, line 1234"),
+            (r#"{"echo":"Ma\u00f1ana a las 10 en el taller"}"#, r#"{"echo":"****************************"}"#),
+            ("said: MAÑANA&#32;a las  10 en", "said: ******************"),
+            ("password=canarypw9x! is wrong", "password=*********** is wrong"),
+            ("sí or síntoma", "** or síntoma"),
+            ("a\u{1b}[2J\u{7f}b\u{0}", "a [2J b"),
+            (" \r\n <br/>", ""),
+            ("", ""),
+        ] {
+            assert_eq!(excerpt(response), kept, "{response:?}");
+        }
+        let long = format!(r#"{{"trace":"{}","code":7}}"#, "word ".repeat(30));
+        assert_eq!(excerpt(&long), format!(r#"{{"trace":"{}…","code":7}}"#, "word ".repeat(8)));
+        assert_eq!(excerpt(&"ñ ".repeat(5000)).chars().count(), LONGEST - 1);
+    }
+
+    proptest! {
+        #[test]
+        fn no_five_characters_of_the_words_are_kept(words in "[a-zñ ]{5,60}", before in ".{0,400}", after in ".{0,40}") {
+            let kept = Excerpt::new(&format!("{before}{words}{after}"), [&*words]).map(|kept| kept.0).unwrap_or_default();
+            let kept: Vec<char> = kept.chars().map(lower).collect();
+            let words: Vec<char> = spaced(&words).chars().collect();
+            for window in words.windows(SHARED) {
+                prop_assert!(!kept.windows(SHARED).any(|at| at == window), "{window:?} in {kept:?}");
+            }
+        }
+    }
+}

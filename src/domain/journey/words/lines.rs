@@ -1,0 +1,383 @@
+//! What happened, line by line, in the order of time.
+
+use super::cause::FarSide;
+use super::phrase::{Words, joined, last, span};
+use crate::domain::StatusValue;
+use crate::domain::journey::{
+    Action, Answer, AttemptOutcome, EventJourney, EventKind, EventState, Journey, Look, LookConclusion, MessageJourney,
+    MessageState, PastStep, PostOutcome, Step,
+};
+
+/// A wait before the first attempt that is worth a line.
+const LONG_WAIT_MS: i64 = 5_000;
+
+/// Returns the lines. Steps of one message or event keep their order, whatever was done to the clock.
+pub(super) fn lines(words: &Words<'_>, journey: &Journey) -> Vec<String> {
+    let mut all: Vec<(i64, String)> = Vec::new();
+    if let Some(message) = &journey.message {
+        all.push((message.accepted_ms, accepted(words, journey, message)));
+        all.extend(waited(words, message));
+        all.extend(steps(words, &message.steps, FarSide::Afilnet));
+        all.extend(ended(words, message));
+        all.extend(message.shown_ms.map(|shown_ms| {
+            let shown = words.say("Afilnet shows it in the conversation.", "Afilnet lo muestra en la conversación.");
+            (shown_ms, shown.to_owned())
+        }));
+    }
+    for event in &journey.events {
+        all.push((event.recorded_ms, recorded(words, journey, event)));
+        all.extend(steps(words, &event.steps, FarSide::BonyChat));
+        all.extend(taken(words, event));
+    }
+    all.sort_by_key(|(at_ms, _)| *at_ms);
+    all.into_iter().map(|(at_ms, text)| format!("{}  {text}", words.written(at_ms, "%Y-%m-%d %H:%M:%S%.3f"))).collect()
+}
+
+fn accepted(words: &Words<'_>, journey: &Journey, message: &MessageJourney) -> String {
+    let answer = match message.answer {
+        Answer::Read => words.say("BonyChat read the response.", "BonyChat leyó la respuesta."),
+        Answer::Lost => words.say("The response did not reach BonyChat.", "La respuesta no llegó a BonyChat."),
+        Answer::Unknown => {
+            words.say("Whether BonyChat read the response is not known.", "No se sabe si BonyChat leyó la respuesta.")
+        }
+    };
+    words.fill(
+        "BonyChat handed it over: {kind} for {contact} in channel {channel} (request {request}). Stored. {answer}",
+        "BonyChat lo entregó: {kind} para {contact} en el canal {channel} (petición {request}). Guardado. {answer}",
+        &[
+            ("kind", &message.kind),
+            ("channel", &journey.channel),
+            ("request", &message.request_id),
+            ("answer", answer),
+            ("contact", &journey.contact),
+        ],
+    )
+}
+
+fn waited(words: &Words<'_>, message: &MessageJourney) -> Option<(i64, String)> {
+    let waited_ms = message.began_ms - message.accepted_ms;
+    let first = message.attempt == 1 && message.part == 0 && message.steps.is_empty();
+    (first && waited_ms >= LONG_WAIT_MS).then(|| {
+        let waited = words.fill(
+            "Its turn came after {span}.",
+            "Le llegó el turno después de {span}.",
+            &[("span", &span(waited_ms))],
+        );
+        (message.began_ms, waited)
+    })
+}
+
+/// How it ended, where no step has told.
+fn ended(words: &Words<'_>, message: &MessageJourney) -> Option<(i64, String)> {
+    let done_ms = message.done_ms?;
+    let told = match last(&message.steps) {
+        Some(Step::Attempt { outcome: AttemptOutcome::Failed, .. }) => true,
+        Some(Step::Look(look)) => message.state != MessageState::Failed && look.conclusion != LookConclusion::NotSent,
+        Some(Step::Decision { action, .. }) => {
+            matches!(action, Action::SettledDelivered | Action::SettledFailed | Action::Discarded)
+        }
+        _ => false,
+    };
+    let text = match message.state {
+        _ if told && !was_found(message) => return None,
+        MessageState::Sent if was_found(message) => words
+            .say(
+                "Found: a row of its conversation shows it. Sent, and not sent again.",
+                "Encontrado: una fila de su conversación lo muestra. Enviado, y no se envía otra vez.",
+            )
+            .to_owned(),
+        MessageState::Sent => {
+            let took = span(done_ms - message.began_ms);
+            words.fill(
+                "Sent: Afilnet took it in attempt {attempt}, {took} after that began.",
+                "Enviado: Afilnet lo aceptó en el intento {attempt}, {took} después de su comienzo.",
+                &[("attempt", &message.attempt.to_string()), ("took", &took)],
+            )
+        }
+        MessageState::Failed => {
+            let cause = words.cause(message.fault.as_deref().unwrap_or("interrupted"), FarSide::Afilnet);
+            words.fill("Given up: {cause}.", "Se dio por perdido: {cause}.", &[("cause", &cause.what)])
+        }
+        MessageState::Unconfirmed => words
+            .say(
+                "Looking could not decide; its agent is told.",
+                "Las comprobaciones no lo decidieron; se avisa a su agente.",
+            )
+            .to_owned(),
+        MessageState::Queued | MessageState::Sending | MessageState::Unknown | MessageState::Held => return None,
+    };
+    Some((done_ms, text))
+}
+
+/// Returns whether it is sent without a response that told so, and no look found it: another read did, perhaps long after.
+fn was_found(message: &MessageJourney) -> bool {
+    if message.state != MessageState::Sent {
+        return false;
+    }
+    for past in message.steps.iter().rev() {
+        match &past.step {
+            Some(Step::Attempt { attempt, part, outcome: AttemptOutcome::Unknown, .. }) => {
+                return (*attempt, *part) == (message.attempt, message.part);
+            }
+            Some(Step::Look(look)) if matches!(look.conclusion, LookConclusion::Found | LookConclusion::NotSent) => {
+                return false;
+            }
+            Some(Step::Decision { .. } | Step::Attempt { .. } | Step::Part { .. }) => return false,
+            Some(Step::Look(_) | Step::LookFailed { .. } | Step::Post { .. } | Step::Repeat) | None => {}
+        }
+    }
+    false
+}
+
+fn steps(words: &Words<'_>, steps: &[PastStep], side: FarSide) -> Vec<(i64, String)> {
+    let (mut round, mut at_ms) = (1, i64::MIN);
+    let mut all = Vec::with_capacity(steps.len());
+    for past in steps {
+        at_ms = at_ms.max(past.at_ms);
+        all.push((at_ms, step(words, past, round, side)));
+        if let Some(Step::Decision { action: Action::Retried | Action::SentAgain, .. }) = &past.step {
+            round += 1;
+        }
+    }
+    all
+}
+
+/// `round`: from 1, one more with each time that a person had it sent again; attempts count anew then.
+fn step(words: &Words<'_>, past: &PastStep, round: u32, side: FarSide) -> String {
+    let text = match &past.step {
+        None => words
+            .say(
+                "Something that a later version recorded and this one cannot read.",
+                "Algo que registró una versión posterior y que esta no puede leer.",
+            )
+            .to_owned(),
+        Some(Step::Attempt { attempt, part, outcome, fault, took_ms, http: _ }) => {
+            attempt_line(words, (*attempt, *part, round), *outcome, fault, *took_ms)
+        }
+        Some(Step::Part { part, parts, took_ms }) => words.fill(
+            "Part {part} of {parts} sent: Afilnet took it in {took}.",
+            "Parte {part} de {parts} enviada: Afilnet la aceptó en {took}.",
+            &[("parts", &parts.to_string()), ("part", &(part + 1).to_string()), ("took", &span(*took_ms))],
+        ),
+        Some(Step::Look(look)) => look_line(words, look),
+        Some(Step::LookFailed { fault }) => words.fill(
+            "Looked for it, and the conversation could not be read: {cause}. That proves nothing.",
+            "Se buscó, y la conversación no se pudo leer: {cause}. Eso no prueba nada.",
+            &[("cause", &words.cause(fault, FarSide::Afilnet).what)],
+        ),
+        Some(Step::Post { attempt, outcome, fault, took_ms, http: _ }) => {
+            post_line(words, (*attempt, round), *outcome, fault, *took_ms)
+        }
+        Some(Step::Repeat) => words
+            .say(
+                "BonyChat made the same call again and got the same mId; it is sent once.",
+                "BonyChat repitió la llamada y recibió el mismo mId; se envía una sola vez.",
+            )
+            .to_owned(),
+        Some(Step::Decision { who, means, action, why }) => {
+            decision_line(words, (who, means.name()), *action, why.as_deref())
+        }
+    };
+    let again = if past.times > 1 {
+        words.fill(
+            "The same {times} times, the last at {until}.",
+            "Lo mismo {times} veces, la última a las {until}.",
+            &[("times", &past.times.to_string()), ("until", &words.time(past.until_ms))],
+        )
+    } else {
+        String::new()
+    };
+    let began = past.excerpt.as_deref().map_or_else(String::new, |excerpt| {
+        words.fill(
+            "The response of {side} began: {excerpt}",
+            "La respuesta de {side} empezaba: {excerpt}",
+            &[("side", side.name()), ("excerpt", excerpt)],
+        )
+    });
+    joined([text.as_str(), &again, &began])
+}
+
+/// `attempt`, part from 0, and round.
+fn attempt_line(
+    words: &Words<'_>,
+    (attempt, part, round): (u32, u32, u32),
+    outcome: AttemptOutcome,
+    fault: &str,
+    took_ms: Option<i64>,
+) -> String {
+    let which = attempt_name(words, attempt, round);
+    let part = if part > 0 {
+        words.fill(" at part {part}", " de la parte {part}", &[("part", &(part + 1).to_string())])
+    } else {
+        String::new()
+    };
+    let after = took_ms
+        .map_or_else(String::new, |took_ms| words.fill(", after {took}", ", tras {took}", &[("took", &span(took_ms))]));
+    let outcome = match outcome {
+        AttemptOutcome::NotSent => words.say(
+            "Certainly not sent; it is kept and tried again.",
+            "No se envió, seguro; se conserva y se vuelve a intentar.",
+        ),
+        AttemptOutcome::Failed => {
+            words.say("Certainly not sent, and given up.", "No se envió, seguro, y se dio por perdido.")
+        }
+        AttemptOutcome::Unknown => words.say(
+            "It may have been sent, so its conversation waits until it is looked up.",
+            "Quizá se envió, así que su conversación espera hasta que se compruebe.",
+        ),
+    };
+    format!("{which}{part}: {}{after}. {outcome}", words.cause(fault, FarSide::Afilnet).what)
+}
+
+fn attempt_name(words: &Words<'_>, attempt: u32, round: u32) -> String {
+    let (attempt, round) = (attempt.to_string(), if round > 1 { round.to_string() } else { String::new() });
+    let values = [("attempt", attempt.as_str()), ("round", round.as_str())];
+    if round.is_empty() {
+        words.fill("Attempt {attempt}", "Intento {attempt}", &values)
+    } else {
+        words.fill("Round {round}, attempt {attempt}", "Ronda {round}, intento {attempt}", &values)
+    }
+}
+
+fn look_line(words: &Words<'_>, look: &Look) -> String {
+    let Look { number, rows, since, ours, others, unexplained, missing, proofs, .. } = *look;
+    let counts: Vec<(&str, String)> = [
+        ("number", number),
+        ("rows", rows),
+        ("since", since),
+        ("ours", ours),
+        ("others", others),
+        ("unexplained", unexplained),
+        ("missing", missing),
+        ("proofs", proofs),
+    ]
+    .map(|(name, count)| (name, count.to_string()))
+    .into();
+    let values: Vec<(&str, &str)> = counts.iter().map(|(name, count)| (*name, count.as_str())).collect();
+    let seen = words.fill(
+        "Look {number}: Afilnet showed {rows} rows. Of the business since the attempt: {since}; certainly the bridge's own: \
+         {ours}, somebody else's: {others}, unexplained: {unexplained}.",
+        "Comprobación {number}: Afilnet mostró {rows} filas. De la empresa desde el intento: {since}; seguro que del puente: \
+         {ours}, de otros: {others}, sin explicar: {unexplained}.",
+        &values,
+    );
+    let mut all = vec![seen];
+    for (holds, english, spanish) in [
+        (!look.reaches_back, "They do not reach back to before the attempt.", "No llegan hasta antes del intento."),
+        (
+            missing > 0,
+            "Messages that Afilnet certainly took before and does not show: {missing}.",
+            "Mensajes que Afilnet aceptó antes con seguridad y no muestra: {missing}.",
+        ),
+        (
+            look.before_hidden,
+            "The message sent before does not show either.",
+            "El mensaje enviado antes tampoco se muestra.",
+        ),
+        (
+            look.place_unknown,
+            "It may be kept under another spelling of the number.",
+            "Puede estar guardado con otra forma del número.",
+        ),
+        (look.doubtful, "A row may be it in other words.", "Una fila puede ser él con otras palabras."),
+    ] {
+        if holds {
+            all.push(words.fill(english, spanish, &values));
+        }
+    }
+    all.push(match look.conclusion {
+        LookConclusion::Found => words
+            .say("Found: it was sent, and is not sent again.", "Encontrado: se envió, y no se envía otra vez.")
+            .to_owned(),
+        LookConclusion::Again if proofs > 0 => words.fill(
+            "Not there: proof {proofs} of 2; only the last look decides.",
+            "No está: prueba {proofs} de 2; solo decide la última comprobación.",
+            &values,
+        ),
+        LookConclusion::Again => words
+            .say("That proves nothing; it is looked up again.", "Eso no prueba nada; se vuelve a comprobar.")
+            .to_owned(),
+        LookConclusion::NotSent => words
+            .say(
+                "Certainly not sent, as the looks have proved.",
+                "No se envió, seguro, como han probado las comprobaciones.",
+            )
+            .to_owned(),
+        LookConclusion::Unresolved => words
+            .say("The looks are over, and nobody can tell.", "No quedan comprobaciones, y no se puede saber.")
+            .to_owned(),
+    });
+    joined(all.iter().map(String::as_str))
+}
+
+/// `attempt` and round.
+fn post_line(
+    words: &Words<'_>,
+    (attempt, round): (u32, u32),
+    outcome: PostOutcome,
+    fault: &str,
+    took_ms: Option<i64>,
+) -> String {
+    let after = took_ms
+        .map_or_else(String::new, |took_ms| words.fill(", after {took}", ", tras {took}", &[("took", &span(took_ms))]));
+    let outcome = match outcome {
+        PostOutcome::Again => words.say("It is kept and posted again.", "Se conserva y se vuelve a enviar."),
+        PostOutcome::Dead => {
+            words.say("It is given up, and the conversation goes on.", "Se da por perdido, y la conversación continúa.")
+        }
+    };
+    let which = attempt_name(words, attempt, round);
+    format!("{which}: {}{after}. {outcome}", words.cause(fault, FarSide::BonyChat).what)
+}
+
+/// Who, and by what means.
+fn decision_line(words: &Words<'_>, (who, means): (&str, &str), action: Action, why: Option<&str>) -> String {
+    let (english, spanish) = match action {
+        Action::SettledDelivered => ("settled it as delivered", "decidió que se entregó"),
+        Action::SettledFailed => ("settled it as failed", "decidió que no se entregó"),
+        Action::SentAgain => ("had it sent again", "hizo que se enviara otra vez"),
+        Action::Retried => ("had it tried again", "hizo que se intentara otra vez"),
+        Action::Discarded => ("discarded it; its text is erased", "lo descartó; su texto está borrado"),
+    };
+    let why = why.map_or_else(String::new, |why| format!(": {why}"));
+    words.fill(
+        "{who} ({means}) {did}{why}.",
+        "{who} ({means}) {did}{why}.",
+        &[("means", means), ("did", words.say(english, spanish)), ("who", who), ("why", &why)],
+    )
+}
+
+fn recorded(words: &Words<'_>, journey: &Journey, event: &EventJourney) -> String {
+    let values = [("contact", journey.contact.as_str()), ("channel", journey.channel.as_str())];
+    let value = |value| match value {
+        StatusValue::Delivered => words.say("delivered", "entregado"),
+        StatusValue::Read => words.say("read", "leído"),
+        StatusValue::Failed => words.say("failed", "fallido"),
+    };
+    match event.kind {
+        EventKind::Message => words.fill(
+            "Read from Afilnet: written by {contact} in channel {channel}. Stored for BonyChat.",
+            "Leído de Afilnet: lo escribió {contact} en el canal {channel}. Guardado para BonyChat.",
+            &values,
+        ),
+        EventKind::Echo => words.fill(
+            "Read from Afilnet: written to {contact} outside BonyChat, in channel {channel}. Stored for BonyChat.",
+            "Leído de Afilnet: escrito a {contact} fuera de BonyChat, en el canal {channel}. Guardado para BonyChat.",
+            &values,
+        ),
+        EventKind::Status(status) => words.fill(
+            "Status for the agent stored: {value}.",
+            "Estado para el agente guardado: {value}.",
+            &[("value", status.map_or("?", value))],
+        ),
+    }
+}
+
+fn taken(words: &Words<'_>, event: &EventJourney) -> Option<(i64, String)> {
+    let done_ms = event.done_ms.filter(|_| event.state == EventState::Done)?;
+    let taken = match event.kind {
+        EventKind::Message | EventKind::Echo => words.say("BonyChat took it.", "BonyChat lo aceptó."),
+        EventKind::Status(_) => words.say("BonyChat took the status.", "BonyChat aceptó el estado."),
+    };
+    Some((done_ms, taken.to_owned()))
+}

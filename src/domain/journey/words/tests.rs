@@ -1,0 +1,436 @@
+//! Each kind of step, each state and each kind of event, in both languages.
+
+use jiff::tz::TimeZone;
+
+use super::*;
+use crate::domain::Language::{self, En, Es};
+use crate::domain::StatusValue;
+use crate::domain::journey::{
+    Action, Answer, AttemptOutcome, Behind, ChannelFault, EventJourney, EventKind, EventState, Look, LookConclusion,
+    Means, MessageJourney, MessageState, Operator, PastStep, PostOutcome, Step,
+};
+
+/// 2026-11-14 20:14:03.112 UTC.
+const ACCEPTED_MS: i64 = 1_794_687_243_112;
+const M_ID: &str = "0123456789abcdef0123456789abcdef";
+
+fn message(state: MessageState) -> MessageJourney {
+    MessageJourney {
+        kind: "text".into(),
+        state,
+        part: 0,
+        attempt: 1,
+        accepted_ms: ACCEPTED_MS,
+        began_ms: ACCEPTED_MS + 8,
+        done_ms: matches!(state, MessageState::Sent | MessageState::Failed | MessageState::Unconfirmed)
+            .then_some(ACCEPTED_MS + 90_000),
+        due_ms: ACCEPTED_MS,
+        unknown_ms: None,
+        look_ms: None,
+        fault: None,
+        request_id: "7f3c".into(),
+        answer: Answer::Read,
+        has_text: true,
+        shown_ms: None,
+        behind: None,
+        channel_fault: None,
+        steps: Vec::new(),
+    }
+}
+
+fn event(kind: EventKind, state: EventState) -> EventJourney {
+    EventJourney {
+        kind,
+        state,
+        recorded_ms: ACCEPTED_MS,
+        due_ms: ACCEPTED_MS + 60_000,
+        done_ms: (state != EventState::Queued).then_some(ACCEPTED_MS + 700),
+        attempt: 1,
+        fault: None,
+        has_text: true,
+        steps: Vec::new(),
+    }
+}
+
+fn past(seconds: i64, step: Step) -> PastStep {
+    let at_ms = ACCEPTED_MS + seconds * 1000;
+    PastStep { at_ms, until_ms: at_ms, times: 1, step: Some(step), excerpt: None }
+}
+
+fn attempt(attempt: u32, outcome: AttemptOutcome, fault: &str) -> Step {
+    Step::Attempt { attempt, part: 0, outcome, fault: fault.into(), took_ms: Some(10_000), http: None }
+}
+
+fn journey(message: Option<MessageJourney>, events: Vec<EventJourney>) -> Journey {
+    Journey { m_id: M_ID.into(), channel: "support".into(), contact: "+********222".into(), message, events }
+}
+
+fn told_at(seconds: i64, journey: &Journey, language: Language) -> Told {
+    tell(&Words { language, zone: &TimeZone::UTC, now_ms: ACCEPTED_MS + seconds * 1000 }, journey)
+}
+
+fn told(journey: &Journey, language: Language) -> Told {
+    told_at(100, journey, language)
+}
+
+/// Checks the beginning of the verdict in each language, and that no placeholder is left in any text.
+#[track_caller]
+fn begins(journey: &Journey, english: &str, spanish: &str) {
+    for (language, begins) in [(En, english), (Es, spanish)] {
+        let told = told(journey, language);
+        assert!(told.verdict.starts_with(begins), "{told:#?}");
+        for text in told.lines.iter().chain([&told.verdict]) {
+            assert!(
+                !text.contains(['{', '}']) && !text.contains("  ") | text.starts_with("2026-") && text.ends_with('.'),
+                "{text}"
+            );
+        }
+    }
+}
+
+/// Checks the line of one step in each language, without its time.
+#[track_caller]
+fn line(step: Step, english: &str, spanish: &str) {
+    let message = MessageJourney { steps: vec![past(10, step)], ..message(MessageState::Sending) };
+    let journey = journey(Some(message), Vec::new());
+    for (language, expected) in [(En, english), (Es, spanish)] {
+        let told = told(&journey, language);
+        assert_eq!(told.lines.len(), 2, "{told:#?}");
+        assert_eq!(told.lines[1].strip_prefix("2026-11-14 20:14:13.112  "), Some(expected), "{told:#?}");
+    }
+}
+
+#[test]
+fn an_attempt_has_words() {
+    line(
+        attempt(1, AttemptOutcome::Unknown, "timed_out"),
+        "Attempt 1: Afilnet gave no answer in time, after 10 s. It may have been sent, so its conversation waits until it is \
+         looked up.",
+        "Intento 1: Afilnet no respondió a tiempo, tras 10 s. Quizá se envió, así que su conversación espera hasta que se \
+         compruebe.",
+    );
+    line(
+        Step::Attempt {
+            attempt: 3,
+            part: 1,
+            outcome: AttemptOutcome::NotSent,
+            fault: "NO_CREDITS".into(),
+            took_ms: Some(40),
+            http: Some(200),
+        },
+        "Attempt 3 at part 2: the account at Afilnet has no credit (NO_CREDITS), after 40 ms. Certainly not sent; it is kept \
+         and tried again.",
+        "Intento 3 de la parte 2: la cuenta de Afilnet no tiene saldo (NO_CREDITS), tras 40 ms. No se envió, seguro; se \
+         conserva y se vuelve a intentar.",
+    );
+    line(
+        Step::Attempt {
+            attempt: 1,
+            part: 0,
+            outcome: AttemptOutcome::Failed,
+            fault: "INCORRECT_FILEURL".into(),
+            took_ms: None,
+            http: None,
+        },
+        "Attempt 1: Afilnet could not fetch the file (INCORRECT_FILEURL). Certainly not sent, and given up.",
+        "Intento 1: Afilnet no pudo descargar el archivo (INCORRECT_FILEURL). No se envió, seguro, y se dio por perdido.",
+    );
+}
+
+#[test]
+fn a_part_has_words() {
+    line(
+        Step::Part { part: 0, parts: 3, took_ms: 120 },
+        "Part 1 of 3 sent: Afilnet took it in 120 ms.",
+        "Parte 1 de 3 enviada: Afilnet la aceptó en 120 ms.",
+    );
+}
+
+#[test]
+fn a_look_has_its_evidence_in_words() {
+    let look = Look { number: 1, rows: 37, reaches_back: true, since: 1, others: 1, proofs: 1, ..Look::default() };
+    line(
+        Step::Look(look),
+        "Look 1: Afilnet showed 37 rows. Of the business since the attempt: 1; certainly the bridge's own: 0, somebody else's: \
+         1, unexplained: 0. Not there: proof 1 of 2; only the last look decides.",
+        "Comprobación 1: Afilnet mostró 37 filas. De la empresa desde el intento: 1; seguro que del puente: 0, de otros: 1, sin \
+         explicar: 0. No está: prueba 1 de 2; solo decide la última comprobación.",
+    );
+    let (found, not_sent) = (LookConclusion::Found, LookConclusion::NotSent);
+    for (look, english, spanish) in [
+        (Look { conclusion: found, ours: 1, ..look }, "Found: it was sent", "Encontrado: se envió"),
+        (Look { conclusion: not_sent, ..look }, "as the looks have proved.", "como han probado las comprobaciones."),
+        (Look { conclusion: LookConclusion::Unresolved, ..look }, "nobody can tell.", "no se puede saber."),
+        (Look { proofs: 0, unexplained: 2, ..look }, "That proves nothing", "Eso no prueba nada"),
+        (Look { reaches_back: false, ..look }, "do not reach back", "No llegan hasta antes"),
+        (Look { missing: 4, ..look }, "does not show: 4.", "no muestra: 4."),
+        (Look { before_hidden: true, ..look }, "sent before does not show either", "enviado antes tampoco se muestra"),
+        (Look { place_unknown: true, ..look }, "another spelling", "otra forma del número"),
+        (Look { doubtful: true, ..look }, "in other words", "con otras palabras"),
+    ] {
+        let message = MessageJourney { steps: vec![past(10, Step::Look(look))], ..message(MessageState::Unknown) };
+        let journey = journey(Some(message), Vec::new());
+        for (language, words) in [(En, english), (Es, spanish)] {
+            let told = told(&journey, language);
+            assert!(told.lines[1].contains(words), "{told:#?}");
+        }
+    }
+}
+
+#[test]
+fn a_look_that_could_not_be_made_has_words() {
+    line(
+        Step::LookFailed { fault: "http_503".into() },
+        "Looked for it, and the conversation could not be read: Afilnet answered with an error (HTTP 503). That proves nothing.",
+        "Se buscó, y la conversación no se pudo leer: Afilnet respondió con un error (HTTP 503). Eso no prueba nada.",
+    );
+}
+
+#[test]
+fn a_post_has_words() {
+    let post =
+        |outcome| Step::Post { attempt: 2, outcome, fault: "http_422".into(), took_ms: Some(30), http: Some(422) };
+    for (outcome, english, spanish) in [
+        (
+            PostOutcome::Again,
+            "Attempt 2: BonyChat refused it (HTTP 422), after 30 ms. It is kept and posted again.",
+            "Intento 2: BonyChat lo rechazó (HTTP 422), tras 30 ms. Se conserva y se vuelve a enviar.",
+        ),
+        (
+            PostOutcome::Dead,
+            "Attempt 2: BonyChat refused it (HTTP 422), after 30 ms. It is given up, and the conversation goes on.",
+            "Intento 2: BonyChat lo rechazó (HTTP 422), tras 30 ms. Se da por perdido, y la conversación continúa.",
+        ),
+    ] {
+        line(post(outcome), english, spanish);
+    }
+}
+
+#[test]
+fn a_repeat_has_words() {
+    line(
+        Step::Repeat,
+        "BonyChat made the same call again and got the same mId; it is sent once.",
+        "BonyChat repitió la llamada y recibió el mismo mId; se envía una sola vez.",
+    );
+}
+
+#[test]
+fn a_decision_of_a_person_has_words() {
+    let ana = |action, why| Operator::new("ana", Means::Cli, why).decided(action);
+    for (action, english, spanish) in [
+        (Action::SettledDelivered, "settled it as delivered", "decidió que se entregó"),
+        (Action::SettledFailed, "settled it as failed", "decidió que no se entregó"),
+        (Action::SentAgain, "had it sent again", "hizo que se enviara otra vez"),
+        (Action::Retried, "had it tried again", "hizo que se intentara otra vez"),
+        (Action::Discarded, "discarded it; its text is erased", "lo descartó; su texto está borrado"),
+    ] {
+        line(ana(action, None), &format!("ana (cli) {english}."), &format!("ana (cli) {spanish}."));
+    }
+    let why = Some("she\u{1b}[2J called");
+    line(
+        ana(Action::SettledDelivered, why),
+        "ana (cli) settled it as delivered: she [2J called.",
+        "ana (cli) decidió que se entregó: she [2J called.",
+    );
+}
+
+#[test]
+fn what_a_later_version_recorded_has_words() {
+    let unread = PastStep { step: None, ..past(10, Step::Repeat) };
+    let journey = journey(Some(MessageJourney { steps: vec![unread], ..message(MessageState::Sending) }), Vec::new());
+    assert!(told(&journey, En).lines[1].contains("this one cannot read"));
+    assert!(told(&journey, Es).lines[1].contains("esta no puede leer"));
+}
+
+#[test]
+fn what_repeated_itself_is_one_line_with_its_excerpt_and_rounds_count_apart() {
+    let mut outage = past(1, attempt(288, AttemptOutcome::NotSent, "unreachable"));
+    (outage.times, outage.until_ms) = (288, ACCEPTED_MS + 86_400_000);
+    outage.excerpt = Some("502 Bad {side} Gateway".into());
+    let retried = past(90_000, Operator::new("ana", Means::Cli, None).decided(Action::Retried));
+    let again = past(90_001, attempt(1, AttemptOutcome::NotSent, "unreachable"));
+    let steps = vec![outage, retried, again];
+    let journey = journey(Some(MessageJourney { steps, ..message(MessageState::Queued) }), Vec::new());
+    let english = told_at(90_002, &journey, En);
+    assert_eq!(
+        english.lines[1],
+        "2026-11-14 20:14:04.112  Attempt 288: Afilnet could not be reached, after 10 s. Certainly not sent; it is kept and \
+         tried again. The same 288 times, the last at 20:14:03. The response of Afilnet began: 502 Bad {side} Gateway"
+    );
+    assert!(english.lines[3].contains("Round 2, attempt 1: "), "{english:#?}");
+    let spanish = told_at(90_002, &journey, Es);
+    assert!(spanish.lines[1].contains("Lo mismo 288 veces") && spanish.lines[3].contains("Ronda 2, intento 1: "));
+}
+
+#[test]
+fn a_message_that_went_well_is_told_in_three_lines() {
+    let shown_ms = Some(ACCEPTED_MS + 72_000);
+    let message = MessageJourney { shown_ms, done_ms: Some(ACCEPTED_MS + 120), ..message(MessageState::Sent) };
+    let told = told(&journey(Some(message), Vec::new()), En);
+    assert_eq!(
+        told.verdict,
+        "Yes, as far as Afilnet tells: it took it, and shows it in the conversation since 20:15:15. There is nothing to do."
+    );
+    assert_eq!(
+        told.lines,
+        [
+            "2026-11-14 20:14:03.112  BonyChat handed it over: text for +********222 in channel support (request 7f3c). \
+             Stored. BonyChat read the response.",
+            "2026-11-14 20:14:03.232  Sent: Afilnet took it in attempt 1, 112 ms after that began.",
+            "2026-11-14 20:15:15.112  Afilnet shows it in the conversation.",
+        ]
+    );
+}
+
+#[test]
+fn what_waits_names_what_it_waits_for() {
+    let waits = message(MessageState::Queued);
+    let of = |message| journey(Some(message), Vec::new());
+    begins(&of(waits.clone()), "Not yet: the customer does not have it.", "Todavía no: el cliente no lo tiene.");
+    let no_credit = MessageJourney { fault: Some("NO_CREDITS".into()), ..waits.clone() };
+    for (language, words) in [(En, "Add credit to the Afilnet account"), (Es, "Recargue el saldo")] {
+        let own = told(&of(no_credit.clone()), language).verdict;
+        assert!(own.contains(words) && own.contains("(NO_CREDITS)"), "{own}");
+        let channel_fault = Some(ChannelFault { at_ms: ACCEPTED_MS - 5_000, fault: "NO_CREDITS".into() });
+        let others = told(&of(MessageJourney { channel_fault, ..waits.clone() }), language).verdict;
+        assert!(others.contains(words) && others.contains("20:13:58"), "{others}");
+        let head = MessageState::Held;
+        let behind = Some(Behind { count: 3, head: "beef".into(), state: head, fault: Some("timed_out".into()) });
+        let behind = told(&of(MessageJourney { behind, ..waits.clone() }), language).verdict;
+        assert!(behind.contains("`bridge messages journey beef`") && behind.contains(": 3, "), "{behind}");
+    }
+    let due_ms = ACCEPTED_MS + 400_000;
+    let later = MessageJourney { fault: Some("unreachable".into()), due_ms, ..waits.clone() };
+    let later = told(&of(later), En).verdict;
+    assert!(later.contains("It is tried again at 20:20:43."), "{later}");
+    let parts = MessageJourney { part: 2, ..waits.clone() };
+    begins(&of(parts), "In part: 2 part(s) of it were sent", "En parte: se han enviado 2 parte(s)");
+    let doubted = MessageJourney { unknown_ms: Some(ACCEPTED_MS), ..waits.clone() };
+    begins(&of(doubted.clone()), "Nobody can tell", "No se puede saber");
+    let look = Step::Look(Look { conclusion: LookConclusion::NotSent, ..Look::default() });
+    let absent = MessageJourney { steps: vec![past(5, look)], ..doubted };
+    begins(&of(absent), "Not yet: the customer does not have it.", "Todavía no: el cliente no lo tiene.");
+}
+
+#[test]
+fn what_is_in_doubt_says_who_decides_and_when() {
+    let of = |message| journey(Some(message), Vec::new());
+    begins(
+        &of(message(MessageState::Sending)),
+        "Nobody can tell yet: it is being sent",
+        "Todavía no se sabe: se está enviando",
+    );
+    let unknown = MessageJourney { look_ms: Some(ACCEPTED_MS + 115_000), ..message(MessageState::Unknown) };
+    begins(&of(unknown.clone()), "Nobody can tell yet", "Todavía no se sabe");
+    assert!(told(&of(unknown.clone()), En).verdict.contains("The next look is at 20:15:58."));
+    assert!(told_at(200, &of(unknown), En).verdict.contains("It is looked up now."));
+    for state in [MessageState::Held, MessageState::Unconfirmed] {
+        begins(
+            &of(message(state)),
+            "Nobody can tell: looking could not decide",
+            "No se puede saber: las comprobaciones",
+        );
+        for language in [En, Es] {
+            let verdict = told(&of(message(state)), language).verdict;
+            assert!(verdict.contains(&format!("`bridge messages settle {M_ID} --as ")), "{verdict}");
+        }
+    }
+}
+
+#[test]
+fn what_was_sent_says_how_that_is_known() {
+    let sent = message(MessageState::Sent);
+    let of = |message| journey(Some(message), Vec::new());
+    begins(
+        &of(sent.clone()),
+        "Yes, as far as Afilnet tells: it took it at 20:15:33.",
+        "Sí, según Afilnet: lo aceptó a las 20:15:33.",
+    );
+    let by_hand = MessageJourney { fault: Some("settled_by_hand".into()), ..sent.clone() };
+    begins(&of(by_hand), "Yes, as a person decided", "Sí, como decidió una persona");
+    for (value, english, spanish) in [
+        (StatusValue::Delivered, "Yes: it was delivered", "Sí: se entregó"),
+        (StatusValue::Read, "Yes: the customer has read it", "Sí: el cliente lo ha leído"),
+        (StatusValue::Failed, "No, or not whole: Afilnet took it, and reported", "No, o no entero: Afilnet lo aceptó"),
+    ] {
+        let status = EventJourney {
+            recorded_ms: ACCEPTED_MS + 95_000,
+            ..event(EventKind::Status(Some(value)), EventState::Done)
+        };
+        begins(&journey(Some(sent.clone()), vec![status]), english, spanish);
+    }
+    let notice = event(EventKind::Status(Some(StatusValue::Failed)), EventState::Done);
+    begins(&journey(Some(sent.clone()), vec![notice]), "Yes, as far as Afilnet tells", "Sí, según Afilnet");
+    let lost = past(10, attempt(1, AttemptOutcome::Unknown, "timed_out"));
+    let found = MessageJourney { steps: vec![lost.clone()], ..sent.clone() };
+    assert!(told(&of(found), En).lines.iter().any(|line| line.contains("Found: a row of its conversation shows it.")));
+    let look = past(20, Step::Look(Look { conclusion: LookConclusion::NotSent, ..Look::default() }));
+    let again = MessageJourney { steps: vec![lost, look], attempt: 2, ..sent };
+    assert!(told(&of(again), En).lines.iter().any(|line| line.contains("Sent: Afilnet took it in attempt 2")));
+}
+
+#[test]
+fn what_failed_says_why_who_knows_it_and_what_to_do() {
+    let of = |message| journey(Some(message), Vec::new());
+    let refused = MessageJourney { fault: Some("INCORRECT_FILEURL".into()), ..message(MessageState::Failed) };
+    begins(
+        &of(refused.clone()),
+        "No: Afilnet could not fetch the file (INCORRECT_FILEURL). BonyChat was told in the response",
+        "No: Afilnet no pudo descargar el archivo (INCORRECT_FILEURL). BonyChat lo supo",
+    );
+    let retry = format!("`bridge messages retry {M_ID}`");
+    assert!(told(&of(refused.clone()), En).verdict.ends_with(&format!("{retry} sends it again.")));
+    let wiped = MessageJourney { has_text: false, ..refused.clone() };
+    assert!(told(&of(wiped), En).verdict.ends_with("it must be written anew."));
+    let notice = |state| vec![event(EventKind::Status(Some(StatusValue::Failed)), state)];
+    for (state, words) in [
+        (EventState::Done, "Its agent was told at 20:14:03."),
+        (EventState::Queued, "Its agent is told as soon as"),
+        (EventState::Dead, "Its agent was not told"),
+    ] {
+        let verdict = told(&journey(Some(refused.clone()), notice(state)), En).verdict;
+        assert!(verdict.contains(words), "{verdict}");
+    }
+    let half = MessageJourney { part: 1, ..refused.clone() };
+    begins(&of(half), "Not whole: 1 part(s) were sent", "No entero: se enviaron 1 parte(s)");
+    let doubted = MessageJourney { unknown_ms: Some(1), ..refused.clone() };
+    begins(&of(doubted), "Nobody can tell: an earlier attempt", "No se puede saber: un intento anterior");
+    let discarded = MessageJourney { fault: Some("discarded".into()), has_text: false, ..refused };
+    begins(&of(discarded), "No: a person discarded it.", "No: una persona lo descartó.");
+}
+
+#[test]
+fn an_event_says_whether_bonychat_has_it() {
+    let of = |event| journey(None, vec![event]);
+    let wrote = |state| event(EventKind::Message, state);
+    begins(
+        &of(wrote(EventState::Done)),
+        "Yes: BonyChat took it at 20:14:03.",
+        "Sí: BonyChat lo aceptó a las 20:14:03.",
+    );
+    begins(
+        &of(wrote(EventState::Queued)),
+        "Not yet: BonyChat does not have it. It waits",
+        "Todavía no: BonyChat no lo tiene. Espera",
+    );
+    let failing = EventJourney { fault: Some("http_503".into()), ..wrote(EventState::Queued) };
+    begins(
+        &of(failing),
+        "Not yet: BonyChat does not have it, since BonyChat answered",
+        "Todavía no: BonyChat no lo tiene, porque",
+    );
+    let token = EventJourney { fault: Some("http_401".into()), ..wrote(EventState::Queued) };
+    assert!(told(&of(token), En).verdict.contains("Copy `api_token` anew"));
+    let dead = EventJourney { fault: Some("http_422".into()), ..wrote(EventState::Dead) };
+    begins(
+        &of(dead.clone()),
+        "No: BonyChat does not have it, and it was given up",
+        "No: BonyChat no lo tiene, y se dio por perdido",
+    );
+    assert!(told(&of(dead), En).verdict.ends_with(&format!("`bridge messages retry {M_ID}` posts it again.")));
+    let lines = told(&of(event(EventKind::Echo, EventState::Done)), En).lines;
+    assert!(lines[0].contains("written to +********222 outside BonyChat") && lines[1].ends_with("BonyChat took it."));
+    let lines = told(&of(event(EventKind::Status(None), EventState::Done)), Es).lines;
+    assert!(lines[1].ends_with("BonyChat aceptó el estado."), "{lines:?}");
+}

@@ -1,0 +1,343 @@
+//! Whether it arrived, what happens next, and what to do about it.
+
+use super::cause::FarSide;
+use super::phrase::{Words, joined, last, sentence};
+use crate::domain::StatusValue;
+use crate::domain::journey::{
+    Behind, EventJourney, EventKind, EventState, Journey, LookConclusion, MessageJourney, MessageState, Step,
+};
+
+/// Returns it in a few sentences.
+pub(super) fn verdict(words: &Words<'_>, journey: &Journey) -> String {
+    match &journey.message {
+        Some(message) => of_message(words, journey, message),
+        None => journey.events.iter().map(|event| of_event(words, &journey.m_id, event)).collect::<Vec<_>>().join("\n"),
+    }
+}
+
+fn of_message(words: &Words<'_>, journey: &Journey, message: &MessageJourney) -> String {
+    match message.state {
+        MessageState::Queued => queued(words, message),
+        MessageState::Sending => words.fill(
+            "Nobody can tell yet: it is being sent since {began}. Its outcome is known within seconds; if its process ends \
+             first, it is looked up. There is nothing to do.",
+            "Todavía no se sabe: se está enviando desde las {began}. El resultado se conoce en segundos; si su proceso \
+             termina antes, se comprueba. No hay nada que hacer.",
+            &[("began", &words.time(message.began_ms))],
+        ),
+        MessageState::Unknown => unknown(words, &journey.m_id, message),
+        MessageState::Held => words.fill(
+            "Nobody can tell: looking could not decide, and its conversation waits for you. Ask the customer, or look at the \
+             conversation in Afilnet; then say it with `bridge messages settle {m_id} --as delivered|failed|send-again`.",
+            "No se puede saber: las comprobaciones no lo han decidido, y su conversación espera por usted. Pregunte al \
+             cliente, o mire la conversación en Afilnet; después dígalo con `bridge messages settle {m_id} --as \
+             delivered|failed|send-again`.",
+            &[("m_id", &journey.m_id)],
+        ),
+        MessageState::Unconfirmed => words.fill(
+            "Nobody can tell: looking could not decide. Its agent was told that it may have arrived, and the conversation \
+             went on. Ask the customer, or look at the conversation in Afilnet; then say it with `bridge messages settle \
+             {m_id} --as delivered|failed|send-again`.",
+            "No se puede saber: las comprobaciones no lo han decidido. A su agente se le dijo que quizá había llegado, y la \
+             conversación continuó. Pregunte al cliente, o mire la conversación en Afilnet; después dígalo con `bridge \
+             messages settle {m_id} --as delivered|failed|send-again`.",
+            &[("m_id", &journey.m_id)],
+        ),
+        MessageState::Sent => sent(words, journey, message),
+        MessageState::Failed => failed(words, journey, message),
+    }
+}
+
+fn queued(words: &Words<'_>, message: &MessageJourney) -> String {
+    let proven_absent = matches!(last_look(message), Some(LookConclusion::NotSent))
+        && !matches!(last(&message.steps), Some(Step::Decision { .. }));
+    let got = if message.part > 0 {
+        words.fill(
+            "In part: {part} part(s) of it were sent, and the next one waits.",
+            "En parte: se han enviado {part} parte(s), y la siguiente espera.",
+            &[("part", &message.part.to_string())],
+        )
+    } else if message.unknown_ms.is_none() || proven_absent {
+        words
+            .say("Not yet: the customer does not have it. It waits.", "Todavía no: el cliente no lo tiene. Espera.")
+            .to_owned()
+    } else {
+        words
+            .say(
+                "Nobody can tell: an earlier attempt may have sent it, and it is to be sent again.",
+                "No se puede saber: un intento anterior pudo enviarlo, y se va a enviar otra vez.",
+            )
+            .to_owned()
+    };
+    joined([got.as_str(), &waits_for(words, message)])
+}
+
+/// What a queued message waits for, and what to do.
+fn waits_for(words: &Words<'_>, message: &MessageJourney) -> String {
+    if let Some(behind) = &message.behind {
+        return waits_behind(words, behind);
+    }
+    let own = message.fault.as_deref().map(|fault| (fault, None));
+    let of_channel = message.channel_fault.as_ref().map(|channel| (channel.fault.as_str(), Some(channel.at_ms)));
+    let Some((fault, at_ms)) = own.or(of_channel) else {
+        return words
+            .say(
+                "It goes out within seconds where a bridge serves its channel; if it does not, look whether one runs \
+                 (`/readyz`) and what is paused (`bridge_paused`).",
+                "Sale en segundos si un puente sirve su canal; si no, mire si hay uno en marcha (`/readyz`) y qué está en \
+                 pausa (`bridge_paused`).",
+            )
+            .to_owned();
+    };
+    let cause = words.cause(fault, FarSide::Afilnet);
+    let why = match at_ms {
+        None => format!("{}.", sentence(&cause.what)),
+        Some(at_ms) => words.fill(
+            "The last attempt of its channel that failed was at {at}: {cause}.",
+            "El último intento fallido de su canal fue a las {at}: {cause}.",
+            &[("at", &words.time(at_ms)), ("cause", &cause.what)],
+        ),
+    };
+    let next = if cause.stops {
+        words
+            .say(
+                "What is to be sent is paused until a call succeeds; nothing is lost.",
+                "Los envíos están en pausa hasta que una llamada funcione; no se pierde nada.",
+            )
+            .to_owned()
+    } else if at_ms.is_none() && message.due_ms > words.now_ms {
+        words.fill(
+            "It is tried again at {due}.",
+            "Se vuelve a intentar a las {due}.",
+            &[("due", &words.time(message.due_ms))],
+        )
+    } else {
+        words.say("It is tried again by itself.", "Se vuelve a intentar solo.").to_owned()
+    };
+    joined([why.as_str(), &next, cause.cure])
+}
+
+fn waits_behind(words: &Words<'_>, behind: &Behind) -> String {
+    let state = match behind.state {
+        MessageState::Unknown => {
+            words.say("which may have been sent and is being looked up", "que quizá se envió y se está comprobando")
+        }
+        MessageState::Held => words.say("which a person must decide", "que tiene que decidir una persona"),
+        MessageState::Sending => words.say("which is being sent", "que se está enviando"),
+        MessageState::Queued | MessageState::Sent | MessageState::Failed | MessageState::Unconfirmed => {
+            words.say("which waits itself", "que también espera")
+        }
+    };
+    let why = behind.fault.as_deref().map(|fault| format!(": {}", words.cause(fault, FarSide::Afilnet).what));
+    words.fill(
+        "Before it in its conversation: {count}, the first of them `{head}`, {state}{why}. Messages of a conversation go out \
+         in their order; see `bridge messages journey {head}`.",
+        "Delante en su conversación: {count}, el primero `{head}`, {state}{why}. Los mensajes de una conversación salen en su \
+         orden; vea `bridge messages journey {head}`.",
+        &[
+            ("count", &behind.count.to_string()),
+            ("state", state),
+            ("why", &why.unwrap_or_default()),
+            ("head", &behind.head),
+        ],
+    )
+}
+
+fn last_look(message: &MessageJourney) -> Option<LookConclusion> {
+    message.steps.iter().rev().find_map(|past| match past.step.as_ref()? {
+        Step::Look(look) => Some(look.conclusion),
+        _ => None,
+    })
+}
+
+fn unknown(words: &Words<'_>, m_id: &str, message: &MessageJourney) -> String {
+    let cause = words.cause(message.fault.as_deref().unwrap_or("interrupted"), FarSide::Afilnet);
+    let look = message.look_ms.unwrap_or(words.now_ms);
+    let next = if look > words.now_ms {
+        words.fill("The next look is at {at}.", "La próxima comprobación es a las {at}.", &[("at", &words.time(look))])
+    } else {
+        words.say("It is looked up now.", "Se comprueba ahora.").to_owned()
+    };
+    let rest = words.fill(
+        "There is nothing to do; if you know what became of it, say it with `bridge messages settle {m_id} --as \
+         delivered|failed|send-again`.",
+        "No hay nada que hacer; si sabe qué fue de él, dígalo con `bridge messages settle {m_id} --as \
+         delivered|failed|send-again`.",
+        &[("m_id", m_id)],
+    );
+    let got = words.fill(
+        "Nobody can tell yet: {cause}, so it may have been sent. Its conversation waits.",
+        "Todavía no se sabe: {cause}, así que quizá se envió. Su conversación espera.",
+        &[("cause", &cause.what)],
+    );
+    joined([got.as_str(), &next, &rest])
+}
+
+fn sent(words: &Words<'_>, journey: &Journey, message: &MessageJourney) -> String {
+    let at = words.time(message.done_ms.unwrap_or(message.began_ms));
+    // A failure that was told until then is the bridge's own notice, before it was found or decided.
+    let is_own = |event: &EventJourney| message.done_ms.is_none_or(|done_ms| event.recorded_ms <= done_ms);
+    let status = journey.events.iter().rev().find_map(|event| match event.kind {
+        EventKind::Status(Some(StatusValue::Failed)) if is_own(event) => None,
+        EventKind::Status(Some(value)) => Some((value, event.recorded_ms)),
+        EventKind::Status(None) | EventKind::Message | EventKind::Echo => None,
+    });
+    if let Some((value, status_ms)) = status {
+        let values = [("at", words.time(status_ms))];
+        let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        return match value {
+            StatusValue::Read => words.fill(
+                "Yes: the customer has read it, as Afilnet showed at {at}. There is nothing to do.",
+                "Sí: el cliente lo ha leído, como mostró Afilnet a las {at}. No hay nada que hacer.",
+                &values,
+            ),
+            StatusValue::Delivered => words.fill(
+                "Yes: it was delivered to the customer, as Afilnet showed at {at}. There is nothing to do.",
+                "Sí: se entregó al cliente, como mostró Afilnet a las {at}. No hay nada que hacer.",
+                &values,
+            ),
+            StatusValue::Failed => words.fill(
+                "No, or not whole: Afilnet took it, and reported at {at} that it failed. Its agent is told. Ask the customer \
+                 what arrived before it is sent again.",
+                "No, o no entero: Afilnet lo aceptó, y a las {at} indicó que había fallado. Se avisa a su agente. Pregunte al \
+                 cliente qué le llegó antes de volver a enviarlo.",
+                &values,
+            ),
+        };
+    }
+    if message.fault.as_deref() == Some("settled_by_hand") {
+        return words.fill(
+            "Yes, as a person decided at {at}. There is nothing to do.",
+            "Sí, como decidió una persona a las {at}. No hay nada que hacer.",
+            &[("at", &at)],
+        );
+    }
+    match message.shown_ms {
+        Some(shown_ms) => words.fill(
+            "Yes, as far as Afilnet tells: it took it, and shows it in the conversation since {shown}. There is nothing to do.",
+            "Sí, según Afilnet: lo aceptó, y lo muestra en la conversación desde las {shown}. No hay nada que hacer.",
+            &[("shown", &words.time(shown_ms))],
+        ),
+        None => words.fill(
+            "Yes, as far as Afilnet tells: it took it at {at}. No row of the conversation was matched with it so far. If the \
+             customer has nothing, look at the conversation in Afilnet, and ask Afilnet about its delivery.",
+            "Sí, según Afilnet: lo aceptó a las {at}. Por ahora ninguna fila de la conversación se ha asociado con él. Si el \
+             cliente no tiene nada, mire la conversación en Afilnet, y pregunte a Afilnet por su entrega.",
+            &[("at", &at)],
+        ),
+    }
+}
+
+fn failed(words: &Words<'_>, journey: &Journey, message: &MessageJourney) -> String {
+    let fault = message.fault.as_deref().unwrap_or("interrupted");
+    let cause = words.cause(fault, FarSide::Afilnet);
+    let proven_absent = matches!(last_look(message), Some(LookConclusion::NotSent));
+    let certain = fault == "settled_by_hand" || (message.part == 0 && (message.unknown_ms.is_none() || proven_absent));
+    let got = if certain {
+        words.fill("No: {cause}.", "No: {cause}.", &[("cause", &cause.what)])
+    } else if message.part > 0 {
+        words.fill(
+            "Not whole: {part} part(s) were sent, and then {cause}.",
+            "No entero: se enviaron {part} parte(s), y después {cause}.",
+            &[("part", &message.part.to_string()), ("cause", &cause.what)],
+        )
+    } else {
+        words.fill(
+            "Nobody can tell: an earlier attempt may have sent it, and then {cause}.",
+            "No se puede saber: un intento anterior pudo enviarlo, y después {cause}.",
+            &[("cause", &cause.what)],
+        )
+    };
+    let told = match journey.events.iter().find(|event| matches!(event.kind, EventKind::Status(_))) {
+        None if fault == "discarded" || fault == "settled_by_hand" => String::new(),
+        None => words
+            .say("BonyChat was told in the response to its call.", "BonyChat lo supo por la respuesta a su llamada.")
+            .to_owned(),
+        Some(notice) => match (notice.state, notice.done_ms) {
+            (EventState::Done, Some(done_ms)) => words.fill(
+                "Its agent was told at {at}.",
+                "Su agente lo supo a las {at}.",
+                &[("at", &words.time(done_ms))],
+            ),
+            (EventState::Queued, _) | (EventState::Done, None) => words
+                .say(
+                    "Its agent is told as soon as BonyChat takes it.",
+                    "Su agente lo sabrá en cuanto BonyChat lo acepte.",
+                )
+                .to_owned(),
+            (EventState::Dead, _) => words
+                .say(
+                    "Its agent was not told: BonyChat did not take the notice.",
+                    "Su agente no lo sabe: BonyChat no aceptó el aviso.",
+                )
+                .to_owned(),
+        },
+    };
+    let next = if message.has_text {
+        words.fill(
+            "It is not sent again by itself; `bridge messages retry {m_id}` sends it again.",
+            "No se vuelve a enviar solo; `bridge messages retry {m_id}` lo envía otra vez.",
+            &[("m_id", &journey.m_id)],
+        )
+    } else {
+        words
+            .say(
+                "Its text is erased, so it cannot be sent again: it must be written anew.",
+                "Su texto está borrado, así que no se puede volver a enviar: hay que escribirlo de nuevo.",
+            )
+            .to_owned()
+    };
+    joined([got.as_str(), &told, cause.cure, &next])
+}
+
+fn of_event(words: &Words<'_>, m_id: &str, event: &EventJourney) -> String {
+    let (at, cause) = (
+        words.time(event.done_ms.unwrap_or(event.recorded_ms)),
+        event.fault.as_deref().map(|fault| words.cause(fault, FarSide::BonyChat)),
+    );
+    match (event.state, &cause) {
+        (EventState::Done, _) => words.fill(
+            "Yes: BonyChat took it at {at}. There is nothing to do.",
+            "Sí: BonyChat lo aceptó a las {at}. No hay nada que hacer.",
+            &[("at", &at)],
+        ),
+        (EventState::Queued, None) => words.fill(
+            "Not yet: BonyChat does not have it. It waits since {at} and is posted within seconds, in the order of its \
+             conversation, where a bridge serves its channel.",
+            "Todavía no: BonyChat no lo tiene. Espera desde las {at} y se envía en segundos, en el orden de su conversación, \
+             si un puente sirve su canal.",
+            &[("at", &at)],
+        ),
+        (EventState::Queued, Some(cause)) => {
+            let next = if cause.stops {
+                words.say("Publishing of the channel is paused until BonyChat takes a post; nothing is lost.", "La publicación del canal está en pausa hasta que BonyChat acepte un envío; no se pierde nada.").to_owned()
+            } else {
+                words.fill("It is posted again at {due}.", "Se vuelve a enviar a las {due}.", &[("due", &words.time(event.due_ms))])
+            };
+            let got = words.fill(
+                "Not yet: BonyChat does not have it, since {cause}.",
+                "Todavía no: BonyChat no lo tiene, porque {cause}.",
+                &[("cause", &cause.what)],
+            );
+            joined([got.as_str(), &next, cause.cure])
+        }
+        (EventState::Dead, cause) => {
+            let (what, cure) = cause.as_ref().map_or(("", ""), |cause| (cause.what.as_str(), cause.cure));
+            let got = words.fill(
+                "No: BonyChat does not have it, and it was given up at {at}: {cause}.",
+                "No: BonyChat no lo tiene, y se dio por perdido a las {at}: {cause}.",
+                &[("at", &at), ("cause", what)],
+            );
+            let next = if event.has_text {
+                words.fill(
+                    "`bridge messages retry {m_id}` posts it again.",
+                    "`bridge messages retry {m_id}` lo envía otra vez.",
+                    &[("m_id", m_id)],
+                )
+            } else {
+                words.say("Its text is erased, so it cannot be posted again.", "Su texto está borrado, así que no se puede volver a enviar.").to_owned()
+            };
+            joined([got.as_str(), cure, &next])
+        }
+    }
+}
