@@ -8,6 +8,7 @@ pub(crate) mod contact;
 pub(crate) mod content;
 pub(crate) mod entities;
 pub(crate) mod event;
+mod folding;
 pub(crate) mod ids;
 pub(crate) mod lease_deadline;
 pub(crate) mod link;
