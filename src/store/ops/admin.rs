@@ -2,35 +2,21 @@
 
 use std::collections::BTreeMap;
 
+use super::text_index;
+use crate::domain::find::Side;
+use crate::store::admin::ListedRow;
 use crate::store::tx::{Retention, Tx, values};
-use crate::store::{Filter, ListedMessage, QueueDepth, StoreError, Waiting, sql};
-
-type Row = (String, String, String, String, String, i64, i64, Option<i64>, Option<String>);
-
-pub(in crate::store) async fn list(db: &mut impl Tx, filter: &Filter) -> Result<Vec<ListedMessage>, StoreError> {
-    let statement = match filter.state.as_deref() {
-        Some("failed" | "unknown" | "unconfirmed") => sql::LIST_TROUBLE,
-        Some("sending") => sql::LIST_SENDING,
-        Some("dead") => sql::LIST_DEAD,
-        Some(_) | None => sql::LIST,
-    };
-    let found: Vec<Row> =
-        db.rows(statement, values![filter.state.as_deref(), filter.channel.as_deref(), filter.limit]).await?;
-    Ok(found.into_iter().map(listed).collect())
-}
+use crate::store::{ListedMessage, QueueDepth, StoreError, Waiting, sql};
 
 pub(in crate::store) async fn show(db: &mut impl Tx, m_id: &str) -> Result<Option<ListedMessage>, StoreError> {
-    let message: Option<Row> = db.optional(sql::SHOW, values![m_id]).await?;
-    let Some(message) = message else { return Ok(db.optional(sql::SHOW_DEAD, values![m_id]).await?.map(listed)) };
+    let message: Option<ListedRow> = db.optional(sql::SHOW, values![m_id]).await?;
+    let Some(message) = message else {
+        let event: Option<ListedRow> = db.optional(sql::SHOW_EVENT, values![m_id]).await?;
+        return Ok(event.map(ListedMessage::from));
+    };
     let evidence: Option<(String,)> = db.optional(sql::EVIDENCE, values![m_id]).await?;
     let looks = evidence.iter().flat_map(|(text,)| text.lines()).map(str::to_owned).collect();
-    Ok(Some(ListedMessage { looks, ..listed(message) }))
-}
-
-fn listed((m_id, channel, contact, state, kind, attempt, accepted_ms, done_ms, fault): Row) -> ListedMessage {
-    // A held one differs from an unconfirmed one by having no end time.
-    let state = if state == "held" { "unconfirmed".into() } else { state };
-    ListedMessage { m_id, channel, contact, state, kind, attempt, accepted_ms, done_ms, fault, looks: Vec::new() }
+    Ok(Some(ListedMessage { looks, ..message.into() }))
 }
 
 pub(in crate::store) async fn channel_names(db: &mut impl Tx) -> Result<Vec<String>, StoreError> {
@@ -86,9 +72,12 @@ pub(in crate::store) async fn purge<T: Tx>(
     let Retention { wipe_outbound, wipe_events, wipe_choices, drop_outbound, drop_events } = T::RETENTION;
     let text_before_ms = text_before_ms.max(rows_before_ms);
     let mut most = 0;
+    for (side, statement) in [(Side::Out, wipe_outbound), (Side::In, wipe_events)] {
+        let wiped = db.ids(statement, values![text_before_ms, limit]).await?;
+        most = most.max(wiped.len() as u64);
+        text_index::forget(db, side, &wiped).await?;
+    }
     for (statement, before_ms) in [
-        (wipe_outbound, text_before_ms),
-        (wipe_events, text_before_ms),
         (wipe_choices, text_before_ms),
         (drop_outbound, rows_before_ms),
         (drop_events, rows_before_ms),

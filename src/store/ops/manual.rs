@@ -1,8 +1,9 @@
 //! What an operator does with messages and events that were given up, by a command beside a running bridge or without
 //! one.
 
-use super::{events, pending_question};
+use super::{events, pending_question, text_index};
 use crate::domain::MId;
+use crate::domain::find::Side;
 use crate::store::tx::{Tx, decode, values};
 use crate::store::{DiscardNotices, GivenUp, ManualOutcome, StoreError, sql};
 
@@ -114,6 +115,7 @@ pub(in crate::store) async fn discard(
     {
         let m_id: MId = decode("outbound", m_id)?;
         db.change(sql::DISCARD_OUTBOUND, values![now_ms, there.outbound_id]).await?;
+        text_index::forget(db, Side::Out, &[there.outbound_id]).await?;
         pending_question::close(db, there.conversation, &m_id).await?;
         let notice = match there.state.as_str() {
             "queued" if there.part == 0 && !there.maybe_sent => Some(&notices.not_sent),
@@ -130,6 +132,7 @@ pub(in crate::store) async fn discard(
     let dead = dead_events(db, m_id).await?;
     for (event_id, ..) in &dead {
         db.change(sql::DISCARD_EVENT, values![event_id]).await?;
+        text_index::forget(db, Side::In, &[*event_id]).await?;
     }
     Ok(match found {
         _ if !dead.is_empty() => ManualOutcome::Events(dead.len()),

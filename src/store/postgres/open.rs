@@ -23,6 +23,7 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "0006_destinations", include_str!("../migrations/postgres/0006_destinations.sql")),
     (7, "0007_heard", include_str!("../migrations/postgres/0007_heard.sql")),
     (8, "0008_wording", include_str!("../migrations/postgres/0008_wording.sql")),
+    (9, "0009_finder", include_str!("../migrations/postgres/0009_finder.sql")),
 ];
 
 /// Longest wait for the server when the process starts.

@@ -224,7 +224,7 @@ pub(super) const CONVERSATIONS_OF: &str =
 // IN: the planner estimates a tenth of a table for an unknown LIMIT, and would walk all of it.
 
 pub(super) const WIPE_OUTBOUND: &str = "UPDATE outbound SET content = NULL, sent_forms = NULL WHERE id = ANY (ARRAY (SELECT id FROM outbound \
-     WHERE done_ms IS NOT NULL AND content IS NOT NULL AND done_ms < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))";
+     WHERE done_ms IS NOT NULL AND content IS NOT NULL AND done_ms < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)) RETURNING id";
 
 pub(super) const DROP_OUTBOUND: &str = "DELETE FROM outbound WHERE id = ANY (ARRAY (SELECT id FROM outbound \
      WHERE done_ms IS NOT NULL AND content IS NULL AND done_ms < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))";
@@ -233,10 +233,13 @@ pub(super) const WIPE_CHOICES: &str = "UPDATE conversations SET choice = NULL, c
      (SELECT id FROM conversations WHERE choice_ms IS NOT NULL AND choice_ms < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))";
 
 pub(super) const WIPE_EVENTS: &str = "UPDATE events SET event = NULL WHERE id = ANY (ARRAY (SELECT id FROM events \
-     WHERE done_ms IS NOT NULL AND event IS NOT NULL AND done_ms < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))";
+     WHERE done_ms IS NOT NULL AND event IS NOT NULL AND done_ms < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)) RETURNING id";
 
 pub(super) const DROP_EVENTS: &str = "DELETE FROM events WHERE id = ANY (ARRAY (SELECT id FROM events \
      WHERE done_ms IS NOT NULL AND event IS NULL AND done_ms < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))";
+
+/// In milliseconds, to the end of the transaction.
+pub(super) const LIMIT_STATEMENTS: &str = "SELECT set_config('statement_timeout', $1, true)";
 
 /// No row on a replica, or on a database that takes no writes now.
 pub(super) const WRITABLE: &str = "SELECT 1::BIGINT WHERE current_setting('transaction_read_only') = 'off'";
