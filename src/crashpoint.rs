@@ -19,6 +19,7 @@ pub const OPERATIONS: &[&str] = &[
     "discard",
     "erase",
     "follow_clock",
+    "index_texts",
     "interrupted",
     "mark_dead",
     "prepare_call",

@@ -1,45 +1,31 @@
 //! `bridge messages`: lists messages, and settles, requeues or discards those that are in doubt or were given up. Works
 //! on the store, beside a running bridge (which looks at it every few seconds) or without one.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use clap::Subcommand;
 
+use super::find::{self, FindArgs, ListArgs, line};
 use super::journey;
 use super::operator::operator;
 use super::output::{Failure, print};
-use crate::config::{Config, LogContacts};
+use crate::config::Config;
 use crate::domain::Fault;
 use crate::domain::agent_text::{Delivered, discarded, failure_text};
 use crate::domain::clock::{millis, now_ms};
 use crate::domain::journey::Operator;
-use crate::store::{Decision, DiscardNotices, Filter, ListedMessage, ManualOutcome, Store, open};
-use crate::telemetry::{harmless, harmless_json};
+use crate::ops::find::check_channel;
+use crate::store::{Decision, DiscardNotices, ManualOutcome, Store, open};
 
 /// What to look at.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// List messages, newest first, one a line: mId, channel, contact, state, kind, attempts, accepted, done, fault
-    List {
-        /// Only those in this state: queued, sending, unknown, sent, failed, unconfirmed; dead: events that BonyChat did
-        /// not take and that were given up
-        #[arg(long, value_parser = ["queued", "sending", "unknown", "sent", "failed", "unconfirmed", "dead"])]
-        state: Option<String>,
-        /// Only those of this channel (its name in the configuration)
-        #[arg(long)]
-        channel: Option<String>,
-        /// At most so many
-        #[arg(long, default_value_t = 50)]
-        limit: u32,
-        /// Contacts in full, where the configuration masks them
-        #[arg(long)]
-        contacts: bool,
-        /// JSON, one object a line
-        #[arg(long)]
-        json: bool,
-    },
+    List(ListArgs),
+    /// Find messages of both directions, newest first, 50 a page, one a line: mId, channel, contact, direction, state,
+    /// kind, attempts, stored, done, fault
+    Find(FindArgs),
     /// Say what became of a message that may have been delivered (state unknown or unconfirmed)
     Settle {
         /// The mId that /message answered
@@ -62,9 +48,9 @@ pub(super) enum Command {
         #[arg(long)]
         contacts: bool,
     },
-    /// Show one message
+    /// Show one message of either direction
     Show {
-        /// The mId that /message answered, or that of a dead event
+        /// The mId that /message answered, or that of an event, as `bridge messages find` shows it
         m_id: String,
     },
     /// Send a failed message again, or post dead events again, in their old places
@@ -115,7 +101,9 @@ async fn done(command: Command, config: &Config, store: &dyn Store) -> Result<()
             say(&retried(outcome, &m_id))?;
         }
         Command::Retry { m_id: None, since, channel, yes, why, .. } => {
-            known(store, config, channel.as_deref()).await?;
+            if let Some(channel) = &channel {
+                check_channel(store, config, channel).await.map_err(find::failure)?;
+            }
             let by = operator(why.as_deref());
             retry_given_up(store, channel, since.unwrap_or_default(), yes, &by).await?;
         }
@@ -147,35 +135,10 @@ async fn done(command: Command, config: &Config, store: &dyn Store) -> Result<()
             };
             print(&line(&found, true))?;
         }
-        Command::List { state, channel, limit, contacts, json } => {
-            known(store, config, channel.as_deref()).await?;
-            let mut found = store.list(Filter { state, channel, limit }).await.map_err(anyhow::Error::new)?;
-            if !contacts && config.log.contacts == LogContacts::Masked {
-                for row in &mut found {
-                    if let Ok(contact) = row.contact.parse() {
-                        row.contact = crate::telemetry::contact(&contact).to_string();
-                    }
-                }
-            }
-            print(&found.iter().map(|row| line(row, json)).collect::<String>())?;
-        }
+        Command::List(arguments) => find::list(arguments, config, store).await?,
+        Command::Find(arguments) => find::run(arguments, config, store).await?,
     }
     Ok(())
-}
-
-/// Refuses a channel that is neither configured nor in the store: an empty answer would read as "nothing there".
-async fn known(store: &dyn Store, config: &Config, channel: Option<&str>) -> Result<(), Failure> {
-    let Some(channel) = channel else { return Ok(()) };
-    let mut names: BTreeSet<String> = config.channels.keys().map(ToString::to_string).collect();
-    names.extend(store.channel_names().await.map_err(anyhow::Error::new)?);
-    if names.contains(channel) {
-        return Ok(());
-    }
-    let names: Vec<String> = names.into_iter().collect();
-    Err(Failure::Usage(format!(
-        "there is no channel `{channel}`, neither configured nor in this store: use one of {}",
-        names.join(", ")
-    )))
 }
 
 /// Events that one transaction requeues, at most.
@@ -311,24 +274,5 @@ fn missing(m_id: &str) -> String {
     format!(
         "there is no message and no dead event `{m_id}` in this store: `bridge messages list` and \
              `bridge messages list --state dead` show what there is"
-    )
-}
-
-fn line(row: &ListedMessage, json: bool) -> String {
-    if json {
-        return harmless_json(&serde_json::to_string(row).unwrap_or_default()) + "\n";
-    }
-    let time = |ms: i64| jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |t| t.to_string());
-    format!(
-        "{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\n",
-        row.m_id,
-        row.channel,
-        harmless(&row.contact),
-        row.state,
-        row.kind,
-        row.attempt,
-        time(row.accepted_ms),
-        row.done_ms.map_or_else(|| "-".to_owned(), time),
-        harmless(row.fault.as_deref().unwrap_or("-"))
     )
 }

@@ -4,6 +4,7 @@
 mod anna;
 mod channels;
 mod erase;
+mod find;
 mod health;
 mod journey;
 mod messages;

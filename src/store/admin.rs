@@ -42,6 +42,17 @@ pub(crate) struct ListedMessage {
     pub(crate) looks: Vec<String>,
 }
 
+/// mId, channel, contact, state, kind, attempts, when it was stored, when it was done, fault.
+pub(super) type ListedRow = (String, String, String, String, String, i64, i64, Option<i64>, Option<String>);
+
+impl From<ListedRow> for ListedMessage {
+    fn from((m_id, channel, contact, state, kind, attempt, accepted_ms, done_ms, fault): ListedRow) -> Self {
+        // A held one differs from an unconfirmed one by having no end time.
+        let state = if state == "held" { "unconfirmed".into() } else { state };
+        Self { m_id, channel, contact, state, kind, attempt, accepted_ms, done_ms, fault, looks: Vec::new() }
+    }
+}
+
 /// Result of an operator's command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ManualOutcome {
@@ -64,7 +75,8 @@ pub(crate) struct DiscardNotices {
     pub(crate) perhaps_sent: String,
 }
 
-/// Which messages to list.
+/// Which messages a test lists.
+#[cfg(test)]
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Filter {
     pub(crate) state: Option<String>,

@@ -7,6 +7,7 @@ mod damage;
 mod destinations;
 mod engines;
 mod erase;
+mod find;
 mod history;
 mod in_doubt;
 mod journey;

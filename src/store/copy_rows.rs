@@ -1,7 +1,7 @@
 //! Tables and rows, as they are passed from one engine to the other.
 
-/// Tables about running processes: a copy starts without them.
-pub(super) const LEFT_OUT: &[&str] = &["leases", "processes"];
+/// Tables about running processes, and the index of words, which is made anew from the texts: a copy starts without them.
+pub(super) const LEFT_OUT: &[&str] = &["leases", "processes", "text_blocks", "text_lists"];
 
 /// Columns about running processes in other tables: a store of one process does not have them.
 pub(super) const LEFT_OUT_OF: &[(&str, &str)] =

@@ -35,9 +35,9 @@ pub(super) const ERASE_KEYS: &str =
 
 pub(super) const ERASE_POSTPONED: &str = "DELETE FROM postponed WHERE conversation = $1";
 
-pub(super) const ERASE_OUTBOUND: &str = "DELETE FROM outbound WHERE conversation = $1";
+pub(super) const ERASE_OUTBOUND: &str = "DELETE FROM outbound WHERE conversation = $1 RETURNING id";
 
-pub(super) const ERASE_EVENTS: &str = "DELETE FROM events WHERE conversation = $1";
+pub(super) const ERASE_EVENTS: &str = "DELETE FROM events WHERE conversation = $1 RETURNING id";
 
 pub(super) const ERASE_NAMES: &str = "UPDATE conversations SET contact = $1, destination = $1, read_from = $2, \
      choice = NULL, choice_ms = NULL, outbound_due_ms = NULL, event_due_ms = NULL, inbound_ms = 0, heard_ms = NULL \

@@ -10,8 +10,12 @@ pub(crate) mod copy;
 mod copy_rows;
 mod erasure;
 mod error;
+mod find_sql;
+mod found;
 mod in_doubt;
 mod lease;
+#[cfg(test)]
+mod many_rows;
 pub(crate) mod open;
 mod ops;
 mod places;
@@ -30,17 +34,21 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::domain::find::Search;
 use crate::domain::journey::{Journey, Note, Operator};
 use crate::domain::matching::{AccountTraits, SentForm};
 use crate::domain::{
     ChannelName, Chat, ContactId, Content, Destination, Event, Fault, IdempotencyKey, MId, PendingQuestion, Wordings,
 };
 
-pub(crate) use admin::{DiscardNotices, Filter, GivenUp, ListedMessage, ManualOutcome, QueueDepth, Waiting};
+#[cfg(test)]
+pub(crate) use admin::Filter;
+pub(crate) use admin::{DiscardNotices, GivenUp, ListedMessage, ManualOutcome, QueueDepth, Waiting};
 pub(crate) use attempt::{Attempt, Begun, FailureStreak, Settlement};
 pub(crate) use caller::Caller;
 pub(crate) use erasure::{Erase, Erasure, Person};
 pub(crate) use error::{CommitLost, StoreError};
+pub(crate) use found::{Found, FoundMessage, Indexing};
 pub(crate) use in_doubt::{Decision, Evidence, InDoubtSend, LookupResult};
 pub(crate) use lease::{ClusterView, Epoch, Leases, Owner};
 pub(crate) use reading::{
@@ -143,6 +151,9 @@ impl Position {
         Chat { contact: self.contact.clone(), destination: self.destination.clone() }
     }
 }
+
+/// The index of words goes before other operations when it is behind by so much.
+const INDEX_WITHIN_MS: i64 = 80_000;
 
 /// Every method is one transaction; what returned `Ok` survives kill -9 and a power cut.
 #[async_trait]
@@ -346,8 +357,23 @@ pub(crate) trait Store: Send + Sync {
     /// Settles an attempt to publish.
     async fn published(&self, event: &DueEvent, publication: Publication, now_ms: i64) -> Result<(), StoreError>;
 
-    /// Lists messages, newest first; in the state `dead`, events that were given up and not discarded.
-    async fn list(&self, filter: Filter) -> Result<Vec<ListedMessage>, StoreError>;
+    /// Returns the first page of what `search` describes, newest first, and where it ends. Takes at most `within`, and
+    /// says how far it came where that is not enough.
+    async fn find(&self, search: Search, within: Option<Duration>) -> Result<Found, StoreError>;
+
+    /// Adds the next messages to the index of words, unless others are being stored and it is not late.
+    async fn index_texts(&self, now_ms: i64) -> Result<Indexing, StoreError>;
+
+    /// Lists outbound messages, newest first; in the state `dead`, events that were given up and not discarded.
+    #[cfg(test)]
+    async fn list(&self, filter: Filter) -> Result<Vec<ListedMessage>, StoreError> {
+        use crate::domain::find::{MessageState, Side};
+        let Filter { state, channel, limit } = filter;
+        let state: Option<MessageState> = state.map(|state| state.parse().unwrap());
+        let side = Some(if state == Some(MessageState::Dead) { Side::In } else { Side::Out });
+        let found = self.find(Search { side, channel, state, limit, ..Search::all() }, None).await?;
+        Ok(found.messages.into_iter().map(|found| found.message).collect())
+    }
 
     /// Requeues a failed message, or else the dead events of this id, in their old places: due at once, attempts and
     /// age counted from zero.
@@ -395,7 +421,7 @@ pub(crate) trait Store: Send + Sync {
     /// running process.
     async fn journey(&self, m_id: String) -> Result<Option<Journey>, StoreError>;
 
-    /// Returns one message, or a dead event.
+    /// Returns one message, or an event.
     async fn show(&self, m_id: String) -> Result<Option<ListedMessage>, StoreError>;
 
     /// Erases texts and deletes rows of which the retention time is over, at most `limit` of each kind. Returns the

@@ -454,28 +454,8 @@ pub(super) const EVENT_ENDED: &str = "UPDATE events SET state = $1, done_ms = $2
 pub(super) const EVENT_AGAIN: &str = "UPDATE events SET due_ms = $1, fault = $2, attempt = attempt + 1, \
      same_fault = CASE WHEN fault = $2 THEN same_fault + 1 ELSE 1 END WHERE id = $3 AND state = 'queued'";
 
-pub(super) const LIST: &str = "SELECT o.m_id, c.channel, c.contact, o.state, o.kind, o.attempt, o.accepted_ms, \
-     o.done_ms, o.fault FROM outbound o JOIN conversations c ON c.id = o.conversation \
-     WHERE ($1 IS NULL OR o.state = $1) AND ($2 IS NULL OR c.channel = $2) ORDER BY o.id DESC LIMIT $3";
-
-/// As [`LIST`], for the states that are rare and listed most: uses their own index.
-pub(super) const LIST_TROUBLE: &str = "SELECT o.m_id, c.channel, c.contact, o.state, o.kind, o.attempt, o.accepted_ms, \
-     o.done_ms, o.fault FROM outbound o JOIN conversations c ON c.id = o.conversation \
-     WHERE o.state IN ('failed', 'unknown', 'held', 'unconfirmed') \
-     AND (o.state = $1 OR (o.state = 'held' AND $1 = 'unconfirmed')) AND ($2 IS NULL OR c.channel = $2) ORDER BY o.id DESC LIMIT $3";
-
-pub(super) const LIST_SENDING: &str = "SELECT o.m_id, c.channel, c.contact, o.state, o.kind, o.attempt, o.accepted_ms, \
-     o.done_ms, o.fault FROM outbound o JOIN conversations c ON c.id = o.conversation \
-     WHERE o.state = 'sending' AND o.state = $1 AND ($2 IS NULL OR c.channel = $2) ORDER BY o.id DESC LIMIT $3";
-
 pub(super) const SHOW: &str = "SELECT o.m_id, c.channel, c.contact, o.state, o.kind, o.attempt, o.accepted_ms, \
      o.done_ms, o.fault FROM outbound o JOIN conversations c ON c.id = o.conversation WHERE o.m_id = $1";
-
-/// As [`LIST`], of dead events that no operator has dealt with.
-pub(super) const LIST_DEAD: &str = "SELECT e.m_id, c.channel, c.contact, e.state, e.kind, e.attempt, e.recorded_ms, \
-     e.done_ms, e.fault FROM events e JOIN conversations c ON c.id = e.conversation \
-     WHERE e.state = 'dead' AND e.state = $1 AND ($2 IS NULL OR c.channel = $2) \
-     AND COALESCE(e.fault, '') <> 'discarded' ORDER BY e.id DESC LIMIT $3";
 
 pub(super) const CHANNEL_NAMES: &str = "SELECT channel FROM channels ORDER BY channel";
 
@@ -489,9 +469,10 @@ pub(super) const GIVEN_UP_ROWS: &str = "SELECT e.id, e.conversation \
      FROM events e JOIN conversations c ON c.id = e.conversation WHERE e.state = 'dead' AND e.event IS NOT NULL \
      AND ($1 IS NULL OR c.channel = $1) AND e.done_ms >= $2 ORDER BY e.id LIMIT $3";
 
-pub(super) const SHOW_DEAD: &str = "SELECT e.m_id, c.channel, c.contact, e.state, e.kind, e.attempt, e.recorded_ms, \
+/// One that was given up before others of this id.
+pub(super) const SHOW_EVENT: &str = "SELECT e.m_id, c.channel, c.contact, e.state, e.kind, e.attempt, e.recorded_ms, \
      e.done_ms, e.fault FROM events e JOIN conversations c ON c.id = e.conversation \
-     WHERE e.state = 'dead' AND e.m_id = $1 ORDER BY e.id LIMIT 1";
+     WHERE e.m_id = $1 ORDER BY CASE WHEN e.state = 'dead' THEN 0 ELSE 1 END, e.id LIMIT 1";
 
 pub(super) const BY_HAND: &str = "SELECT id, conversation, state, part, content IS NOT NULL, told <> 0, unknown_ms IS NOT NULL FROM outbound WHERE m_id = $1";
 

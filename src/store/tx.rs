@@ -6,7 +6,9 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
+use super::find_sql::ByIds;
 use super::{NewOutbound, StoreError};
 use crate::domain::MId;
 
@@ -26,6 +28,12 @@ pub(super) trait Tx {
 
     /// Returns the newest epoch of a channel, which stays the newest until the end of the transaction.
     const EPOCH: &'static str;
+
+    /// Statements that take a list of ids.
+    const BY_IDS: ByIds;
+
+    /// Ends each statement that takes longer, from now to the end of the operation.
+    async fn limit_statements(&mut self, within: Duration) -> Result<(), StoreError>;
 
     /// Returns the number of changed rows.
     async fn execute(&mut self, statement: &'static str, args: &[Value<'_>]) -> Result<u64, StoreError>;
@@ -97,6 +105,11 @@ pub(super) trait Tx {
         Ok(self.rows(statement, args).await?.into_iter().next())
     }
 
+    /// Returns the ids that a statement returns.
+    async fn ids(&mut self, statement: &'static str, args: &[Value<'_>]) -> Result<Vec<i64>, StoreError> {
+        Ok(self.rows::<(i64,)>(statement, args).await?.into_iter().map(|(id,)| id).collect())
+    }
+
     /// Returns the value of a statement that always has one.
     async fn one<C: Cell>(&mut self, statement: &'static str, args: &[Value<'_>]) -> Result<C, StoreError> {
         let row: Option<(C,)> = self.optional(statement, args).await?;
@@ -164,6 +177,7 @@ from! {
     u32 => |value| Self::Int(value.into()),
     &'a u32 => |value| Self::Int((*value).into()),
     Option<i64> => |value| value.map_or(Self::NoInt, Self::Int),
+    bool => |value| Self::Int(value.into()),
     &'a str => |value| Self::Text(value.into()),
     String => |value| Self::Text(value.into()),
     &'a String => |value| Self::Text(value.as_str().into()),

@@ -12,6 +12,7 @@ mod outbound;
 mod retention;
 #[cfg(test)]
 mod testing;
+mod text_index;
 mod wait;
 mod webhook;
 
@@ -93,6 +94,7 @@ pub(crate) async fn start(
         metrics::owned(channel.name(), true);
         loops::start(&channel, epoch, tasks);
     }
+    tasks.spawn("index of words".into(), text_index::run(Arc::clone(store), tasks.stopping()));
     let (store, keep) = (Arc::clone(store), (config.store.keep_text, config.store.keep_rows));
     tasks.spawn("retention".into(), retention::run(store, keep.0, keep.1, tasks.stopping()));
     Ok(())

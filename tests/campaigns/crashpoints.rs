@@ -27,6 +27,11 @@ pub(crate) const OUT_OF_REACH: &[(&str, &str)] = &[
         "only where a caller leaves before its answer; its test is `a_caller_that_leaves_before_its_refusal`",
     ),
     ("decide", "a command of its own; its test is `a_person_who_is_interrupted_settles_it_or_does_not`"),
+    (
+        "index_texts",
+        "only after 4,096 messages one way; a block that is not stored is read again: \
+         `a_block_of_which_a_text_was_erased_while_it_was_read_is_read_again`",
+    ),
     ("discard", "a command of its own; its test is `a_person_who_is_interrupted_retries_or_discards_it_or_does_not`"),
     ("erase", "a command of its own; its tests are in `erase`"),
     ("retry", "as `discard`"),

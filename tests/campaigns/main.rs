@@ -26,6 +26,7 @@ mod crashpoints;
 mod disk;
 mod erase;
 mod faults;
+mod finder;
 mod observers;
 mod outage;
 mod quotes;

@@ -21,6 +21,7 @@ mod destinations;
 mod early_answers;
 mod echoes;
 mod farside;
+mod find;
 mod first_run;
 mod guards;
 mod http_listener;

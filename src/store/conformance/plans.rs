@@ -3,6 +3,7 @@
 use rusqlite::{Connection, StatementStatus, ToSql, params};
 
 use super::*;
+use crate::store::find_sql;
 
 /// A fresh store, and a second connection to its file.
 fn beside() -> (Fresh, Connection) {
@@ -138,11 +139,8 @@ async fn every_statement_goes_through_its_index_and_none_walks_a_table() {
         ("NEXT_EVENT_MS", sql::NEXT_EVENT_MS, &["conversations_events"]),
         ("EVENT_ENDED", sql::EVENT_ENDED, &[by_key]),
         ("EVENT_AGAIN", sql::EVENT_AGAIN, &[by_key]),
-        ("LIST_TROUBLE", sql::LIST_TROUBLE, &["outbound_trouble"]),
-        ("LIST_SENDING", sql::LIST_SENDING, &["outbound_sending"]),
         ("SHOW", sql::SHOW, &["(m_id=?)"]),
-        ("LIST_DEAD", sql::LIST_DEAD, &["events_dead"]),
-        ("SHOW_DEAD", sql::SHOW_DEAD, &["events_m_id (m_id=?)"]),
+        ("SHOW_EVENT", sql::SHOW_EVENT, &["events_m_id (m_id=?)"]),
         ("BY_HAND", sql::BY_HAND, &["(m_id=?)"]),
         ("DEAD_BY_HAND", sql::DEAD_EVENTS, &["events_m_id (m_id=?)"]),
         ("RETRY_OUTBOUND", sql::RETRY_OUTBOUND, &[by_key]),
@@ -179,6 +177,64 @@ async fn every_statement_goes_through_its_index_and_none_walks_a_table() {
             assert!(SMALL.iter().any(|index| line.contains(index)), "{name} walks a table: {lines:#?}");
         }
     }
+    fresh.store.close().await;
+}
+
+#[tokio::test]
+async fn no_search_walks_a_table_or_sorts_one() {
+    let (fresh, db) = beside();
+    let find_sql::ByIds { outbound, events, outbound_of, events_of } = find_sql::SQLITE;
+    let by_ids = [("OUTBOUND", outbound), ("EVENTS", events), ("OUTBOUND_OF", outbound_of), ("EVENTS_OF", events_of)];
+    let through = |name: &str| match name {
+        "OUTBOUND_BETWEEN" | "EVENTS_BETWEEN" => {
+            &["INTEGER PRIMARY KEY (rowid>? AND rowid<?)", "c USING INTEGER PRIMARY KEY"][..]
+        }
+        "OUTBOUND" | "EVENTS" => &["SCAN j VIRTUAL TABLE", "c USING INTEGER PRIMARY KEY"],
+        "OUTBOUND_OF" => &["outbound_spoken (conversation=?", "outbound_wiped (conversation=?"],
+        "EVENTS_OF" => &["events_spoken (conversation=?", "events_wiped (conversation=?"],
+        "OUTBOUND_OF_M_ID" => &["(m_id=?"],
+        "EVENTS_OF_M_ID" => &["events_m_id (m_id=?"],
+        "OUTBOUND_IN_TROUBLE" => &["outbound_trouble"],
+        "OUTBOUND_SENDING" => &["outbound_sending"],
+        "OUTBOUND_QUEUED" => &["outbound_active"],
+        "EVENTS_QUEUED" => &["events_active"],
+        "EVENTS_DEAD" => &["events_dead"],
+        "CONVERSATIONS_OF_CHANNEL" => &["COVERING INDEX", "(channel=?)"],
+        "CONVERSATIONS_LIKE" => &["SCAN conversations USING COVERING INDEX conversations_contact"],
+        "CONVERSATIONS_WITH" => &["conversations_contact (contact=?)"],
+        "LISTS" | "INDEXED_BLOCKS" => &["(side=? AND part=? AND block>? AND block<?)"],
+        "DROP_LISTS" => &["text_lists_block (block=?)"],
+        "DROP_LISTS_BELOW" => &["text_lists_block (block<?)"],
+        "INDEXED" | "ADVANCE" | "NOTE_WIPE" => &["(side=?)"],
+        "OUTBOUND_IDS" | "EVENT_IDS" => &["SEARCH"],
+        "ADD_LISTS" => &[],
+        _ => &["INTEGER PRIMARY KEY"],
+    };
+    let few =
+        ["SCAN j ", "SCAN n", "SCAN CONSTANT ROW", "SCAN conversations USING COVERING INDEX conversations_contact"];
+    for (name, statement) in find_sql::ALL.iter().copied().chain(by_ids) {
+        let lines = plan(&db, statement);
+        for index in through(name) {
+            assert!(lines.iter().any(|line| line.contains(index)), "{name} does not use {index}: {lines:#?}");
+        }
+        for line in lines.iter().filter(|line| line.starts_with("SCAN")) {
+            let small =
+                few.iter().any(|start| line.starts_with(start)) || SMALL.iter().any(|index| line.contains(index));
+            assert!(small, "{name} walks a table: {lines:#?}");
+        }
+        // Only what was named by ids or belongs to few conversations is sorted.
+        let sorts = lines.iter().any(|line| line.contains("TEMP B-TREE FOR ORDER BY"));
+        assert!(
+            !sorts || by_ids.iter().any(|(sorted, _)| *sorted == name) || name == "EVENTS_OF_M_ID",
+            "{name}: {lines:#?}"
+        );
+    }
+    fresh.store.close().await;
+}
+
+#[tokio::test]
+async fn the_oldest_that_are_due_come_out_of_the_index_in_their_order() {
+    let (fresh, db) = beside();
     // The oldest due come out of the index in their order: sorting them would look at each that waits.
     for statement in [sql::DUE_ANY, sql::DUE_EVENTS] {
         let lines = plan(&db, statement);
@@ -235,7 +291,7 @@ async fn two_hundred_thousand_waiting_cost_a_message_no_more_than_two_thousand()
             ("take_ownership", steps(&db, sql::TAKE_OWNERSHIP, params!["support"])),
             ("interrupted", steps(&db, sql::LEFT_SENDING, params!["support", far])),
             ("events", steps(&db, sql::DUE_EVENTS, params!["support", far, 16])),
-            ("list of unknown", steps(&db, sql::LIST_TROUBLE, params!["unknown", None::<String>, 20])),
+            ("list of unknown", steps(&db, find_sql::OUTBOUND_IN_TROUBLE, params!["unknown", None::<String>, far, 20])),
             ("wipe", steps(&db, sql::WIPE_OUTBOUND, params![far, 100])),
             ("drop", steps(&db, sql::DROP_OUTBOUND, params![5, 100])),
         ]);

@@ -4,36 +4,22 @@ use std::collections::BTreeMap;
 
 use super::audit;
 use super::journey::{OF_EVENT, OF_MESSAGE};
+use super::text_index;
 use crate::domain::clock::now_ms;
+use crate::domain::find::Side;
+use crate::store::admin::ListedRow;
 use crate::store::tx::{Retention, Tx, values};
-use crate::store::{Filter, ListedMessage, QueueDepth, StoreError, Waiting, sql};
-
-type Row = (String, String, String, String, String, i64, i64, Option<i64>, Option<String>);
-
-pub(in crate::store) async fn list(db: &mut impl Tx, filter: &Filter) -> Result<Vec<ListedMessage>, StoreError> {
-    let statement = match filter.state.as_deref() {
-        Some("failed" | "unknown" | "unconfirmed") => sql::LIST_TROUBLE,
-        Some("sending") => sql::LIST_SENDING,
-        Some("dead") => sql::LIST_DEAD,
-        Some(_) | None => sql::LIST,
-    };
-    let found: Vec<Row> =
-        db.rows(statement, values![filter.state.as_deref(), filter.channel.as_deref(), filter.limit]).await?;
-    Ok(found.into_iter().map(listed).collect())
-}
+use crate::store::{ListedMessage, QueueDepth, StoreError, Waiting, sql};
 
 pub(in crate::store) async fn show(db: &mut impl Tx, m_id: &str) -> Result<Option<ListedMessage>, StoreError> {
-    let message: Option<Row> = db.optional(sql::SHOW, values![m_id]).await?;
-    let Some(message) = message else { return Ok(db.optional(sql::SHOW_DEAD, values![m_id]).await?.map(listed)) };
+    let message: Option<ListedRow> = db.optional(sql::SHOW, values![m_id]).await?;
+    let Some(message) = message else {
+        let event: Option<ListedRow> = db.optional(sql::SHOW_EVENT, values![m_id]).await?;
+        return Ok(event.map(ListedMessage::from));
+    };
     let evidence: Option<(String,)> = db.optional(sql::EVIDENCE, values![m_id]).await?;
     let looks = evidence.iter().flat_map(|(text,)| text.lines()).map(str::to_owned).collect();
-    Ok(Some(ListedMessage { looks, ..listed(message) }))
-}
-
-fn listed((m_id, channel, contact, state, kind, attempt, accepted_ms, done_ms, fault): Row) -> ListedMessage {
-    // A held one differs from an unconfirmed one by having no end time.
-    let state = if state == "held" { "unconfirmed".into() } else { state };
-    ListedMessage { m_id, channel, contact, state, kind, attempt, accepted_ms, done_ms, fault, looks: Vec::new() }
+    Ok(Some(ListedMessage { looks, ..message.into() }))
 }
 
 pub(in crate::store) async fn channel_names(db: &mut impl Tx) -> Result<Vec<String>, StoreError> {
@@ -89,21 +75,25 @@ pub(in crate::store) async fn purge<T: Tx>(
     let Retention { wipe_outbound, wipe_events, wipe_choices, drop_outbound, drop_events } = T::RETENTION;
     let text_before_ms = text_before_ms.max(rows_before_ms);
     let mut most = 0;
-    for (statement, before_ms, subject, deletes) in [
-        (wipe_outbound, text_before_ms, OF_MESSAGE, false),
-        (wipe_events, text_before_ms, OF_EVENT, false),
-        (drop_outbound, rows_before_ms, OF_MESSAGE, true),
-        (drop_events, rows_before_ms, OF_EVENT, true),
+    let mut wiped = Vec::new();
+    for (statement, before_ms, side, deletes) in [
+        (wipe_outbound, text_before_ms, Side::Out, false),
+        (wipe_events, text_before_ms, Side::In, false),
+        (drop_outbound, rows_before_ms, Side::Out, true),
+        (drop_events, rows_before_ms, Side::In, true),
     ] {
-        let ids: Vec<(i64,)> = db.rows(statement, values![before_ms, limit]).await?;
-        let ids: Vec<i64> = ids.into_iter().map(|(id,)| id).collect();
-        if !ids.is_empty() {
-            db.wipe_excerpts(subject, &ids).await?;
-        }
-        if !ids.is_empty() && deletes {
-            db.delete_steps(subject, &ids).await?;
-        }
+        let ids = db.ids(statement, values![before_ms, limit]).await?;
         most = most.max(ids.len() as u64);
+        if ids.is_empty() {
+            continue;
+        }
+        let subject = if side == Side::Out { OF_MESSAGE } else { OF_EVENT };
+        db.wipe_excerpts(subject, &ids).await?;
+        if deletes {
+            db.delete_steps(subject, &ids).await?;
+        } else {
+            wiped.push((side, ids));
+        }
     }
     for (statement, before_ms) in
         [(wipe_choices, text_before_ms), (sql::DROP_KEYS, rows_before_ms), (sql::DROP_POSTPONED, text_before_ms)]
@@ -111,5 +101,9 @@ pub(in crate::store) async fn purge<T: Tx>(
         most = most.max(db.execute(statement, values![before_ms, limit]).await?);
     }
     most = most.max(audit::purge(db, now_ms(), limit).await?);
+    // Last, as in every transaction that erases texts: none waits for a row while it holds the index.
+    for (side, ids) in wiped {
+        text_index::forget(db, side, &ids).await?;
+    }
     Ok(usize::try_from(most).unwrap_or(usize::MAX))
 }

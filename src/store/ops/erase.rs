@@ -1,5 +1,7 @@
 //! Erases everything of one person, for a command beside running bridges or without one.
 
+use super::text_index;
+use crate::domain::find::Side;
 use crate::domain::{ChannelName, ContactId};
 use crate::store::tx::{Tx, decode, values};
 use crate::store::{Erase, Erasure, Person, StoreError, erasure, sql_journey};
@@ -27,6 +29,7 @@ pub(in crate::store) async fn erase(
     if !there.may(how) {
         return Ok(there);
     }
+    let (mut outbound, mut events) = (Vec::new(), Vec::new());
     for (conversation, channel, contact, first) in &found {
         let (channel, contact): (ChannelName, ContactId) =
             (decode("conversations", channel)?, decode("conversations", contact)?);
@@ -36,12 +39,12 @@ pub(in crate::store) async fn erase(
             sql_journey::ERASE_EVENT_EXCERPTS,
             sql_journey::ERASE_MESSAGE_STEPS,
             sql_journey::ERASE_EVENT_STEPS,
-            erasure::ERASE_OUTBOUND,
-            erasure::ERASE_EVENTS,
-            erasure::ERASE_POSTPONED,
         ] {
             db.execute(statement, values![*conversation]).await?;
         }
+        outbound.extend(db.ids(erasure::ERASE_OUTBOUND, values![*conversation]).await?);
+        events.extend(db.ids(erasure::ERASE_EVENTS, values![*conversation]).await?);
+        db.execute(erasure::ERASE_POSTPONED, values![*conversation]).await?;
         let further: Vec<(i64, String)> = db.rows(erasure::FURTHER, values![*conversation]).await?;
         for (nth, destination) in further {
             let hashed = erasure::hashed(&channel, &destination)?;
@@ -51,5 +54,8 @@ pub(in crate::store) async fn erase(
         let erased = contact.erased(&channel);
         db.change(erasure::ERASE_NAMES, values![erased.as_str(), first, *conversation]).await?;
     }
+    // Last, as in every transaction that erases texts: none waits for a row while it holds the index.
+    text_index::forget(db, Side::Out, &outbound).await?;
+    text_index::forget(db, Side::In, &events).await?;
     Ok(Erasure { done: true, ..there })
 }

@@ -3,8 +3,9 @@
 
 use super::audit::{self, Deed};
 use super::journey::{self, OF_EVENT, OF_MESSAGE, Subject};
-use super::{events, pending_question};
+use super::{events, pending_question, text_index};
 use crate::domain::MId;
+use crate::domain::find::Side;
 use crate::domain::journey::{Action, Operator};
 use crate::store::tx::{Tx, decode, values};
 use crate::store::{DiscardNotices, GivenUp, ManualOutcome, StoreError, sql};
@@ -138,6 +139,7 @@ pub(in crate::store) async fn discard(
         db.wipe_excerpts(OF_MESSAGE, &[there.outbound_id]).await?;
         let m_id: MId = decode("outbound", m_id)?;
         db.change(sql::DISCARD_OUTBOUND, values![now_ms, there.outbound_id]).await?;
+        text_index::forget(db, Side::Out, &[there.outbound_id]).await?;
         pending_question::close(db, there.conversation, &m_id).await?;
         let notice = match there.state.as_str() {
             "queued" if there.part == 0 && !there.maybe_sent => Some(&notices.not_sent),
@@ -154,6 +156,7 @@ pub(in crate::store) async fn discard(
     let dead = dead_events(db, m_id).await?;
     for (event_id, ..) in &dead {
         db.change(sql::DISCARD_EVENT, values![event_id]).await?;
+        text_index::forget(db, Side::In, &[*event_id]).await?;
     }
     if !dead.is_empty() {
         let subjects: Vec<Subject> = dead.iter().map(|(event_id, ..)| Subject::Event(*event_id)).collect();

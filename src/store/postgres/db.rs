@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{
@@ -13,6 +14,7 @@ use super::sql;
 use crate::domain::MId;
 use crate::domain::clock::millis;
 use crate::domain::ids::fingerprint;
+use crate::store::find_sql::{self, ByIds};
 use crate::store::tx::{BoxError, Columns, Lane, Retention, Tx, Value, corrupt, table};
 use crate::store::{NewOutbound, StoreError, tx};
 
@@ -152,6 +154,12 @@ impl Tx for Db {
     const FIND_CONVERSATION: &'static str = sql::CONVERSATION_LOCKED;
     const ADD_CONVERSATION: &'static str = sql::CONVERSATION_MADE;
     const EPOCH: &'static str = sql::EPOCH_HELD;
+    const BY_IDS: ByIds = find_sql::POSTGRES;
+
+    async fn limit_statements(&mut self, within: Duration) -> Result<(), StoreError> {
+        let ms = i64::try_from(within.as_millis()).unwrap_or(i64::MAX).max(1);
+        Self::one::<String>(self, sql::LIMIT_STATEMENTS, args![ms.to_string()]).await.map(drop)
+    }
 
     async fn execute(&mut self, statement: &'static str, args: &[Value<'_>]) -> Result<u64, StoreError> {
         Self::execute(self, statement, Args::of(args)).await

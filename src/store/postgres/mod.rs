@@ -23,11 +23,12 @@ use async_trait::async_trait;
 
 use super::{
     AcceptOutcome, Accepted, AccountTraits, Attempt, Begun, ConversationRead, Decision, DiscardNotices, DueEvent,
-    Epoch, Erase, Erasure, Evidence, Filter, GivenUp, InDoubtSend, Interrupted, Leases, ListedMessage, LookupResult,
-    ManualOutcome, NewOutbound, OwnSend, Person, Position, Publication, QueueDepth, Recorded, SeenRows, Settlement,
-    Store, StoreError, UnreportedSend, Waiting, Wakeups,
+    Epoch, Erase, Erasure, Evidence, Found, GivenUp, INDEX_WITHIN_MS, InDoubtSend, Indexing, Interrupted, Leases,
+    ListedMessage, LookupResult, ManualOutcome, NewOutbound, OwnSend, Person, Position, Publication, QueueDepth,
+    Recorded, SeenRows, Settlement, Store, StoreError, UnreportedSend, Waiting, Wakeups,
 };
 use crate::domain::clock::now_ms;
+use crate::domain::find::Search;
 use crate::domain::journey::{Journey, Operator};
 use crate::domain::matching::SentForm;
 use crate::domain::{ChannelName, Chat, ContactId, MId, PendingQuestion, Wordings};
@@ -397,8 +398,22 @@ impl Store for PostgresStore {
         Ok(())
     }
 
-    async fn list(&self, filter: Filter) -> Result<Vec<ListedMessage>, StoreError> {
-        self.read(filter, |db, filter| Box::pin(ops::admin::list(db, filter))).await
+    async fn find(&self, search: Search, within: Option<Duration>) -> Result<Found, StoreError> {
+        if within.is_none() {
+            return self.read(search, |db, search| Box::pin(ops::find::find(db, search, None))).await;
+        }
+        self.pool.read_limited(&search, &move |db, search| Box::pin(ops::find::find(db, search, within))).await
+    }
+
+    async fn index_texts(&self, now_ms: i64) -> Result<Indexing, StoreError> {
+        let read = self.read((), move |db, ()| Box::pin(ops::text_index::read(db, now_ms))).await?;
+        let Some(read) = read else { return Ok(Indexing::Done) };
+        let late = read.complete_ms.is_some_and(|complete_ms| complete_ms < now_ms - INDEX_WITHIN_MS);
+        if !late && self.pool.is_busy() {
+            return Ok(Indexing::Busy);
+        }
+        self.write("index_texts", read, |db, read| Box::pin(ops::text_index::store(db, read))).await?;
+        Ok(Indexing::More)
     }
 
     async fn show(&self, m_id: String) -> Result<Option<ListedMessage>, StoreError> {

@@ -24,6 +24,7 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (7, "0007_heard", include_str!("../migrations/postgres/0007_heard.sql")),
     (8, "0008_wording", include_str!("../migrations/postgres/0008_wording.sql")),
     (9, "0009_journey", include_str!("../migrations/postgres/0009_journey.sql")),
+    (10, "0010_finder", include_str!("../migrations/postgres/0010_finder.sql")),
 ];
 
 /// Longest wait for the server when the process starts.

@@ -150,6 +150,27 @@ impl Pool {
         .await
     }
 
+    /// Runs `work`, which only reads, in a transaction of its own: limits that it sets end with that.
+    pub(super) async fn read_limited<A, T, F>(&self, args: &A, work: &F) -> Result<T, StoreError>
+    where
+        F: for<'c> Fn(&'c mut Db, &'c A) -> Work<'c, T>,
+    {
+        self.bounded(&self.turns, async {
+            let mut db = self.begin().await?;
+            let outcome = work(&mut db, args).await;
+            // Where a statement met its limit, the transaction can only be undone, and COMMIT does that.
+            db.run("COMMIT").await?;
+            self.push(db);
+            outcome
+        })
+        .await
+    }
+
+    /// Returns whether transactions are under way.
+    pub(super) fn is_busy(&self) -> bool {
+        self.turns.available_permits() < LINKS as usize
+    }
+
     /// Waits for the transactions under way, then closes.
     pub(super) async fn close(&self) {
         let all = self.turns.acquire_many(LINKS).await;

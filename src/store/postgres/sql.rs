@@ -243,6 +243,9 @@ pub(super) const WIPE_EXCERPTS: &str = "DELETE FROM excerpts WHERE step = ANY (A
 
 pub(super) const DELETE_STEPS: &str = "DELETE FROM steps WHERE subject = $1 AND subject_id = ANY ($2)";
 
+/// In milliseconds, to the end of the transaction.
+pub(super) const LIMIT_STATEMENTS: &str = "SELECT set_config('statement_timeout', $1, true)";
+
 /// No row on a replica, or on a database that takes no writes now.
 pub(super) const WRITABLE: &str = "SELECT 1::BIGINT WHERE current_setting('transaction_read_only') = 'off'";
 

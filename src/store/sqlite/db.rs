@@ -1,14 +1,24 @@
 //! Helpers of this engine's operations for a connection.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rusqlite::types::{FromSqlError, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Row, ToSql, params_from_iter};
 
 use crate::domain::MId;
+use crate::store::find_sql::{self, ByIds};
 use crate::store::ops::outbound::follow_head;
 use crate::store::tx::{BoxError, Columns, FromRow, Lane, Retention, Tx, Value, corrupt, table, values};
 use crate::store::{NewOutbound, StoreError, sql, sql_journey};
+
+/// Steps of SQLite's virtual machine between two looks at the clock: about a tenth of a millisecond.
+const STEPS: i32 = 10_000;
+
+/// Lifts what [`Tx::limit_statements`] set.
+pub(super) fn lift_limit(db: &Connection) {
+    let _ = db.progress_handler(0, None::<fn() -> bool>); // the connection is this process's own
+}
 
 /// The connection inside an operation of the writer, or on a reader. There is one writer, so nothing is locked, and one
 /// process, so no event waits for another.
@@ -25,6 +35,12 @@ impl Tx for SqliteTx<'_> {
     const FIND_CONVERSATION: &'static str = sql::CONVERSATION;
     const ADD_CONVERSATION: &'static str = sql::ADD_CONVERSATION;
     const EPOCH: &'static str = sql::EPOCH;
+    const BY_IDS: ByIds = find_sql::SQLITE;
+
+    async fn limit_statements(&mut self, within: Duration) -> Result<(), StoreError> {
+        let until = Instant::now() + within;
+        self.0.progress_handler(STEPS, Some(move || Instant::now() >= until)).map_err(unavailable)
+    }
 
     async fn execute(&mut self, statement: &'static str, args: &[Value<'_>]) -> Result<u64, StoreError> {
         let changed = self.0.prepare_cached(statement).and_then(|mut s| s.execute(params_from_iter(args)));

@@ -15,17 +15,19 @@ mod stamp;
 mod writer;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use rusqlite::Connection;
 
 use super::{
     AcceptOutcome, Accepted, AccountTraits, Attempt, Begun, ConversationRead, Decision, DiscardNotices, DueEvent,
-    Epoch, Erase, Erasure, Evidence, Filter, GivenUp, InDoubtSend, Interrupted, ListedMessage, LookupResult,
-    ManualOutcome, NewOutbound, OwnSend, Person, Position, Publication, QueueDepth, Recorded, SeenRows, Settlement,
-    Store, StoreError, UnreportedSend, Waiting, Wakeups,
+    Epoch, Erase, Erasure, Evidence, Found, GivenUp, INDEX_WITHIN_MS, InDoubtSend, Indexing, Interrupted,
+    ListedMessage, LookupResult, ManualOutcome, NewOutbound, OwnSend, Person, Position, Publication, QueueDepth,
+    Recorded, SeenRows, Settlement, Store, StoreError, UnreportedSend, Waiting, Wakeups,
 };
 use crate::domain::clock::now_ms;
+use crate::domain::find::Search;
 use crate::domain::journey::{Journey, Operator};
 use crate::domain::matching::SentForm;
 use crate::domain::{ChannelName, Chat, ContactId, MId, PendingQuestion, Wordings};
@@ -379,8 +381,24 @@ impl Store for SqliteStore {
         Ok(())
     }
 
-    async fn list(&self, filter: Filter) -> Result<Vec<ListedMessage>, StoreError> {
-        self.read(move |db| at_once(ops::admin::list(&mut SqliteTx(db), &filter))).await
+    async fn find(&self, search: Search, within: Option<Duration>) -> Result<Found, StoreError> {
+        self.read(move |db| {
+            let found = at_once(ops::find::find(&mut SqliteTx(db), &search, within));
+            db::lift_limit(db);
+            found
+        })
+        .await
+    }
+
+    async fn index_texts(&self, now_ms: i64) -> Result<Indexing, StoreError> {
+        let read = self.read(move |db| at_once(ops::text_index::read(&mut SqliteTx(db), now_ms))).await?;
+        let Some(read) = read else { return Ok(Indexing::Done) };
+        let late = read.complete_ms.is_some_and(|complete_ms| complete_ms < now_ms - INDEX_WITHIN_MS);
+        if !late && self.writer()?.is_busy() {
+            return Ok(Indexing::Busy);
+        }
+        self.write("index_texts", move |db| at_once(ops::text_index::store(&mut SqliteTx(db), &read))).await?;
+        Ok(Indexing::More)
     }
 
     async fn show(&self, m_id: String) -> Result<Option<ListedMessage>, StoreError> {
@@ -468,3 +486,6 @@ impl Store for SqliteStore {
         self.end().await;
     }
 }
+
+#[cfg(test)]
+mod tests;

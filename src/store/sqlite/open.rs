@@ -27,6 +27,7 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (7, "0007_heard", include_str!("../migrations/sqlite/0007_heard.sql")),
     (8, "0008_wording", include_str!("../migrations/sqlite/0008_wording.sql")),
     (9, "0009_journey", include_str!("../migrations/sqlite/0009_journey.sql")),
+    (10, "0010_finder", include_str!("../migrations/sqlite/0010_finder.sql")),
 ];
 
 /// Added to the number of the last step in a store that was copied to another engine. Versions that know nothing of

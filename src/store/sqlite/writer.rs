@@ -130,6 +130,11 @@ impl Writer {
         answer.await.map_err(|_| StoreError::Closed)
     }
 
+    /// Returns whether operations wait.
+    pub(super) fn is_busy(&self) -> bool {
+        self.tasks.capacity() < self.tasks.max_capacity()
+    }
+
     /// Returns whether the last commit succeeded.
     pub(super) fn healthy(&self) -> bool {
         self.healthy.load(Ordering::Relaxed)

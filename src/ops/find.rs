@@ -1,0 +1,213 @@
+//! Finds messages by what an operator knows of them.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+use crate::config::{Config, LogContacts};
+use crate::domain::clock::{millis, now_ms};
+use crate::domain::find::{BadQuery, Cursor, MessageState, Query, Search, Side};
+use crate::domain::{ContactId, IdType};
+use crate::store::{Found, FoundMessage, Store, StoreError};
+
+/// Time of one search.
+const WITHIN: Duration = Duration::from_millis(250);
+
+/// What is asked. Times and contacts are as they were typed.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    /// An mId, a number or part of one, or words; empty for any message.
+    pub(crate) query: String,
+    pub(crate) side: Option<Side>,
+    pub(crate) channel: Option<String>,
+    pub(crate) state: Option<MessageState>,
+    pub(crate) fault: Option<String>,
+    pub(crate) since: Option<String>,
+    pub(crate) until: Option<String>,
+    pub(crate) contact: Option<String>,
+    /// The cursor of the page before.
+    pub(crate) before: Option<String>,
+    pub(crate) limit: u32,
+    /// Search until all is found, however long that takes.
+    pub(crate) to_the_end: bool,
+    /// Contacts in full, where the configuration masks them.
+    pub(crate) contacts_in_full: bool,
+}
+
+/// Messages, newest first, and what the operator should know of the search.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) messages: Vec<FoundMessage>,
+    /// Where the next page begins; `None` after the last.
+    pub(crate) next: Option<Cursor>,
+    pub(crate) notes: Vec<String>,
+}
+
+/// Why nothing was searched.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("{0}")]
+    Request(String),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Returns one page of the messages that fulfil all that `request` asks for.
+///
+/// # Errors
+/// A channel, a time or a cursor that means nothing; or the store could not be read.
+pub(crate) async fn find(store: &dyn Store, config: &Config, request: Request) -> Result<Answer, Refusal> {
+    let mut notes = Vec::new();
+    if let Some(channel) = &request.channel {
+        check_channel(store, config, channel).await?;
+        if !config.channels.keys().any(|name| name.as_str() == channel) {
+            notes.push(format!(
+                "channel `{channel}` is not configured: what is stored of it is kept, and not delivered"
+            ));
+        }
+    }
+    let (search, within) = (search(config, &request)?, (!request.to_the_end).then_some(WITHIN));
+    let by_words = matches!(search.query, Query::Words(_));
+    let Found { mut messages, next, cut, searched_back_to_ms } = store.find(search, within).await?;
+    if cut {
+        let reached = searched_back_to_ms.map_or_else(
+            || "the time of a search was up before the newest were searched".to_owned(),
+            |at_ms| format!("searched back to {}, which took the time of a search", time(at_ms)),
+        );
+        notes.push(format!("{reached}; --channel, --contact, --since or --state make it shorter"));
+    }
+    if by_words {
+        let keep_text = humantime::format_duration(config.store.keep_text);
+        notes.push(format!(
+            "texts are erased after {keep_text} (store.keep_text): older messages are not found by words"
+        ));
+    }
+    if !request.contacts_in_full && config.log.contacts == LogContacts::Masked {
+        for FoundMessage { message, .. } in &mut messages {
+            if let Ok(contact) = message.contact.parse() {
+                message.contact = crate::telemetry::contact(&contact).to_string();
+            }
+        }
+    }
+    Ok(Answer { messages, next, notes })
+}
+
+/// Refuses a channel that is neither configured nor in the store: an empty answer would read as "nothing there".
+///
+/// # Errors
+/// The names that there are; or the store could not be read.
+pub(crate) async fn check_channel(store: &dyn Store, config: &Config, channel: &str) -> Result<(), Refusal> {
+    let mut names: BTreeSet<String> = config.channels.keys().map(ToString::to_string).collect();
+    names.extend(store.channel_names().await?);
+    if names.contains(channel) {
+        return Ok(());
+    }
+    let names: Vec<String> = names.into_iter().collect();
+    Err(Refusal::Request(format!(
+        "there is no channel `{channel}`, neither configured nor in this store: use one of {}",
+        names.join(", ")
+    )))
+}
+
+fn search(config: &Config, request: &Request) -> Result<Search, Refusal> {
+    let zone = config.channels.values().next().map_or(TimeZone::UTC, |channel| channel.afilnet.time_zone.clone());
+    let now_ms = now_ms();
+    let moment = |option: &str, typed: &Option<String>| {
+        match typed {
+        None => Ok(None),
+        Some(typed) => moment(typed, now_ms, &zone).map(Some).ok_or_else(|| {
+            Refusal::Request(format!(
+                "{option} takes a time ago (90s, 2h, 3d), a day (2026-11-14) or a time (2026-11-14T10:02, in afilnet.time_zone): \
+                 `{typed}` is none of them"
+            ))
+        }),
+    }
+    };
+    let before = match &request.before {
+        None => Cursor::TOP,
+        Some(typed) => {
+            typed.parse().map_err(|error: BadQuery| Refusal::Request(format!("--before: {error}; it was `{typed}`")))?
+        }
+    };
+    Ok(Search {
+        query: Query::parse(&request.query),
+        side: request.side,
+        channel: request.channel.clone(),
+        state: request.state,
+        fault: request.fault.clone(),
+        since_ms: moment("--since", &request.since)?,
+        until_ms: moment("--until", &request.until)?,
+        contacts: request.contact.as_deref().map(spellings).unwrap_or_default(),
+        before,
+        limit: request.limit,
+    })
+}
+
+/// Returns the moment that was typed, epoch milliseconds.
+fn moment(typed: &str, now_ms: i64, zone: &TimeZone) -> Option<i64> {
+    let typed = typed.trim();
+    if let Ok(ago) = humantime::parse_duration(typed) {
+        return Some(now_ms.saturating_sub(millis(ago)));
+    }
+    if let Ok(at) = typed.parse::<jiff::Timestamp>() {
+        return Some(at.as_millisecond());
+    }
+    let local: DateTime = typed.parse().ok()?;
+    Some(local.to_zoned(zone.clone()).ok()?.timestamp().as_millisecond())
+}
+
+/// Returns the contact ids under which a contact may be stored: of a number, with and without `+`, in both spellings.
+fn spellings(typed: &str) -> Vec<String> {
+    let bare: String = typed.chars().filter(|c| !c.is_whitespace()).collect();
+    let digits = bare.strip_prefix('+').or_else(|| bare.strip_prefix("00")).unwrap_or(&bare);
+    if !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return vec![bare];
+    }
+    let mut spellings = vec![format!("+{digits}"), digits.to_owned()];
+    if let Ok(contact) = spellings[0].parse::<ContactId>() {
+        spellings.extend(IdType::Phone.other_spelling(&contact).map(|other| other.to_string()));
+    }
+    if bare != digits && !bare.starts_with('+') {
+        spellings.push(bare);
+    }
+    spellings
+}
+
+/// Returns a time for a person.
+pub(crate) fn time(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |at| at.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_people_write_them() {
+        let zone = TimeZone::get("Europe/Madrid").unwrap();
+        let at = |text: &str| text.parse::<jiff::Timestamp>().unwrap().as_millisecond();
+        for (typed, expected) in [
+            ("2h", Some(at("2026-11-14T08:00:00Z"))),
+            ("2026-11-14T09:02:00Z", Some(at("2026-11-14T09:02:00Z"))),
+            ("2026-11-14T10:02", Some(at("2026-11-14T09:02:00Z"))),
+            ("2026-11-14 10:02", Some(at("2026-11-14T09:02:00Z"))),
+            ("2026-11-14", Some(at("2026-11-13T23:00:00Z"))),
+            ("2026-07-14", Some(at("2026-07-13T22:00:00Z"))),
+            ("yesterday", None),
+            ("", None),
+        ] {
+            assert_eq!(moment(typed, at("2026-11-14T10:00:00Z"), &zone), expected, "{typed}");
+        }
+    }
+
+    #[test]
+    fn a_contact_is_found_however_its_number_is_spelled() {
+        for typed in ["+34600111222", "34 600 111 222", "0034600111222"] {
+            assert!(spellings(typed).contains(&"+34600111222".to_owned()), "{typed}");
+        }
+        assert!(spellings("5491155551234").contains(&"+541155551234".to_owned()));
+        assert_eq!(spellings("user_7@web"), ["user_7@web"]);
+    }
+}

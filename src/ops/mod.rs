@@ -1,0 +1,3 @@
+//! What operators ask and decide, for every way in which they do: the command line names these verbs, and so may pages and an API.
+
+pub(crate) mod find;

@@ -1,0 +1,117 @@
+//! An operator finds a message by what a customer or an agent says of it, beside a running bridge and without one.
+
+use serde_json::Value;
+
+use crate::support::{House, contact, until};
+
+/// Output of `messages find`: lines, and what is said beside them.
+fn found(house: &House, arguments: &[&str]) -> (Vec<String>, String) {
+    let output = house.run(&[&["messages", "find"], arguments].concat());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    (String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect(), said)
+}
+
+/// Returns one field of each line.
+fn fields(lines: &[String], nth: usize) -> Vec<&str> {
+    lines.iter().map(|line| line.split('\t').nth(nth).unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_is_found_by_its_words_its_number_its_id_and_its_state() {
+    let mut house = House::new();
+    let bridge = house.start().await;
+    let m_id = house.agent(&bridge, &contact(1), "Su PEDIDO ya salió, señor Muñoz").await.m_id.unwrap();
+    house.agent(&bridge, &contact(2), "otra cosa").await;
+    house.customer(&contact(1), "¿Dónde está mi pedido?");
+    until("it is published", || house.bonychat.texts(&contact(1)).len() == 1).await;
+
+    let (lines, said) = found(&house, &["PEDIDO", "senor"]);
+    assert_eq!(fields(&lines, 0), [m_id.as_str()], "in any order, without accents and case: {said}");
+    assert_eq!((fields(&lines, 2), fields(&lines, 3)), (vec!["+********001"], vec!["out"]), "masked as elsewhere");
+    assert!(!lines[0].to_lowercase().contains("pedido") && said.contains("store.keep_text"), "{lines:?} {said}");
+    let (both, _) = found(&house, &["pedido"]);
+    assert_eq!(fields(&both, 3), ["in", "out"], "newest first");
+    assert_eq!(fields(&both, 4), ["done", "sent"]);
+    assert_eq!(found(&house, &["pedido", "--direction", "in"]).0, both[..1]);
+    assert_eq!(found(&house, &["\"mi pedido\""]).0, both[..1]);
+    assert_eq!(found(&house, &["nowhere"]), (vec![], "nothing was found\ntexts are erased after 7days (store.keep_text): older messages are not found by words\n".to_owned()));
+
+    // Spelled as people do, and a part of it.
+    let number = contact(1);
+    for typed in [
+        number.clone(),
+        format!("00 {}", &number[1..]),
+        format!("{} {}", &number[1..4], &number[4..]),
+        number[5..].to_owned(),
+    ] {
+        assert_eq!(found(&house, &[&typed]).0, both, "{typed}");
+    }
+    assert_eq!(found(&house, &["pedido", "--contact", &number[1..]]).0, both);
+    assert!(found(&house, &["pedido", "--contact", &contact(2)]).0.is_empty());
+
+    // By its id: the message, and what was told of it; an event too.
+    let (by_id, _) = found(&house, &[&m_id.to_uppercase()]);
+    assert!(fields(&by_id, 0).iter().all(|found| *found == m_id) && fields(&by_id, 3).contains(&"out"), "{by_id:?}");
+    let event = both[0].split('\t').next().unwrap();
+    assert_eq!(found(&house, &[event]).0, both[..1]);
+    let shown: Value = serde_json::from_slice(&house.run(&["messages", "show", event]).stdout).unwrap();
+    assert_eq!((shown["state"].as_str(), shown["kind"].as_str()), (Some("done"), Some("message")));
+
+    // By state, time and channel; as JSON.
+    assert_eq!(found(&house, &["pedido", "--state", "sent", "--since", "1h", "--channel", "support"]).0, both[1..]);
+    assert!(found(&house, &["pedido", "--until", "1h"]).0.is_empty());
+    let (json, _) = found(&house, &["pedido", "--json"]);
+    let json: Vec<Value> = json.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(json[1]["direction"], "out");
+    assert_eq!(json[1]["m_id"], m_id.as_str());
+    assert!(json.iter().all(|line| line["contact"] == "+********001"));
+    drop(bridge);
+    assert_eq!(found(&house, &["pedido"]).0, both, "without a bridge");
+
+    for (wrong, named) in [
+        (&["x", "--channel", "suport"][..], "support"),
+        (&["x", "--since", "yesterday"], "`yesterday`"),
+        (&["x", "--before", "there"], "--before"),
+        (&["x", "--state", "lost"], "lost"),
+        (&[], "QUERY"),
+    ] {
+        let output = house.run(&[&["messages", "find"], wrong].concat());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            output.status.code() == Some(2) && said.contains(named) && !said.contains("nothing was found"),
+            "{said}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_follow_each_other_and_a_list_takes_the_same_filters() {
+    let mut house = House::new();
+    let bridge = house.start().await;
+    let mut m_ids = Vec::new();
+    for n in 0..60 {
+        m_ids.push(house.agent(&bridge, &contact(n % 7), "one of many").await.m_id.unwrap());
+    }
+    house.settled().await;
+    m_ids.reverse();
+    let (first, said) = found(&house, &["many", "--direction", "out"]);
+    assert_eq!(fields(&first, 0), m_ids[..50]);
+    let cursor = said.lines().find_map(|line| line.split_once("--before ")).unwrap().1;
+    let (second, said) = found(&house, &["many", "--direction", "out", "--before", cursor]);
+    assert_eq!(fields(&second, 0), m_ids[50..]);
+    assert!(!said.contains("--before"), "{said}");
+
+    let list = |arguments: &[&str]| {
+        let output = house.run(&[&["messages", "list"], arguments].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().lines().count()
+    };
+    assert_eq!(list(&[]), 50);
+    assert_eq!(list(&["--limit", "100"]), 60);
+    assert_eq!(list(&["--contact", &contact(0), "--limit", "100"]), 9);
+    assert_eq!(list(&["--since", "1h", "--until", "30m"]), 0);
+    assert_eq!(list(&["--state", "queued"]), 0);
+    assert_eq!(list(&["--fault", "http_502"]), 0);
+    assert_eq!(list(&["--direction", "in"]), 0);
+}
