@@ -3,6 +3,7 @@
 
 mod anna;
 mod channels;
+mod config;
 mod erase;
 mod health;
 mod messages;
@@ -50,8 +51,8 @@ enum Command {
     },
     /// List the chat channels that the configured Afilnet accounts have
     Channels,
-    /// Print the documented default configuration
-    Config,
+    /// Print the documented default configuration, or the files for Prometheus and Grafana
+    Config(config::ConfigArgs),
     /// Send one message through a running bridge on this machine
     Send(send::SendArgs),
     /// Ask AnnA by hand: prove the login, handle one user
@@ -107,7 +108,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Serve => serve(servable(load()?)?, load).await?,
         Command::Check { live } => check(&servable(load()?)?, live).await?,
         Command::Channels => print(&channels::list(&load()?).await?)?,
-        Command::Config => print(Config::DEFAULT_TOML)?,
+        Command::Config(args) => print(config::file(&args))?,
         Command::Send(args) => send::run(args, &load()?).await?,
         Command::Anna(command) => print(&anna::run(command, &load()?).await?)?,
         Command::Messages(command) => messages::run(command, &load()?).await?,

@@ -13,6 +13,7 @@
 #[path = "../support/mod.rs"]
 pub mod support;
 
+mod alerts;
 mod anna;
 mod cli;
 mod copy;
