@@ -4,6 +4,7 @@
 mod anna;
 mod channels;
 mod config;
+mod doctor;
 mod erase;
 mod health;
 mod messages;
@@ -49,6 +50,8 @@ enum Command {
         #[arg(long)]
         live: bool,
     },
+    /// Look at everything that messages depend on, and say what to do; sends nothing to a customer
+    Doctor(doctor::DoctorArgs),
     /// List the chat channels that the configured Afilnet accounts have
     Channels,
     /// Print the documented default configuration, or the files for Prometheus and Grafana
@@ -107,6 +110,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => serve(servable(load()?)?, load).await?,
         Command::Check { live } => check(&servable(load()?)?, live).await?,
+        Command::Doctor(args) => doctor::run(args, load()?).await?,
         Command::Channels => print(&channels::list(&load()?).await?)?,
         Command::Config(args) => print(config::file(&args))?,
         Command::Send(args) => send::run(args, &load()?).await?,

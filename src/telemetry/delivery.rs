@@ -117,7 +117,7 @@ impl Channel {
         if polled > POLL_LATE.max(poll_idle * POLLS_LATE) {
             found.push(format!(
                 "channel `{name}`: Afilnet was last read {} ago. Customers' messages wait at Afilnet and are not lost. Is it \
-                 reachable from here? `bridge channels` asks",
+                 reachable from here? `bridge doctor` asks",
                 words(polled)
             ));
         }

@@ -19,6 +19,7 @@ mod cli;
 mod copy;
 mod cuts;
 mod destinations;
+mod doctor;
 mod early_answers;
 mod echoes;
 mod farside;

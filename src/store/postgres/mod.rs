@@ -6,6 +6,7 @@ mod accept;
 mod clock_rollback;
 mod db;
 mod engine;
+mod examine;
 mod in_doubt_commits;
 mod leases;
 mod notifier;
@@ -25,9 +26,9 @@ use async_trait::async_trait;
 
 use super::{
     AcceptOutcome, Accepted, AccountTraits, Attempt, ConversationRead, Decision, DiscardNotices, DueEvent, Epoch,
-    Erase, Erasure, Evidence, Filter, GivenUp, InDoubtSend, Interrupted, Leases, ListedMessage, LookupResult,
-    ManualOutcome, NewOutbound, OwnSend, Person, Position, Publication, QueueDepth, Recorded, SeenRows, Settlement,
-    Store, StoreError, UnreportedSend, Waiting, Wakeups,
+    Erase, Erasure, Evidence, Examination, Filter, GivenUp, InDoubtSend, Interrupted, Leases, ListedMessage,
+    LookupResult, ManualOutcome, NewOutbound, OwnSend, Person, Position, Publication, QueueDepth, Recorded, SeenRows,
+    Settlement, Store, StoreError, UnreportedSend, Waiting, Wakeups,
 };
 use crate::domain::matching::SentForm;
 use crate::domain::{ChannelName, Chat, ContactId, MId, PendingQuestion, Wordings};
@@ -242,6 +243,10 @@ impl Store for PostgresStore {
 
     async fn waiting(&self) -> Result<Vec<Waiting>, StoreError> {
         self.read((), |db, ()| Box::pin(ops::admin::waiting(db))).await
+    }
+
+    async fn examine(&self) -> Result<Examination, StoreError> {
+        self.read((), |db, ()| Box::pin(examine::examine(db))).await
     }
 
     async fn depths(&self) -> Result<Vec<QueueDepth>, StoreError> {

@@ -4,6 +4,7 @@ mod accept;
 mod clock_rollback;
 mod db;
 mod engine;
+mod examine;
 mod files;
 mod guard;
 mod lock;
@@ -24,9 +25,9 @@ use rusqlite::Connection;
 
 use super::{
     AcceptOutcome, Accepted, AccountTraits, Attempt, ConversationRead, Decision, DiscardNotices, DueEvent, Epoch,
-    Erase, Erasure, Evidence, Filter, GivenUp, InDoubtSend, Interrupted, ListedMessage, LookupResult, ManualOutcome,
-    NewOutbound, OwnSend, Person, Position, Publication, QueueDepth, Recorded, SeenRows, Settlement, Store, StoreError,
-    UnreportedSend, Waiting, Wakeups,
+    Erase, Erasure, Evidence, Examination, Filter, GivenUp, InDoubtSend, Interrupted, ListedMessage, LookupResult,
+    ManualOutcome, NewOutbound, OwnSend, Person, Position, Publication, QueueDepth, Recorded, SeenRows, Settlement,
+    Store, StoreError, UnreportedSend, Waiting, Wakeups,
 };
 use crate::domain::matching::SentForm;
 use crate::domain::{ChannelName, Chat, ContactId, MId, PendingQuestion, Wordings};
@@ -219,6 +220,10 @@ impl Store for SqliteStore {
 
     async fn waiting(&self) -> Result<Vec<Waiting>, StoreError> {
         self.read(|db| at_once(ops::admin::waiting(&mut SqliteTx(db)))).await
+    }
+
+    async fn examine(&self) -> Result<Examination, StoreError> {
+        self.read(|db| at_once(examine::examine(SqliteTx(db)))).await
     }
 
     async fn depths(&self) -> Result<Vec<QueueDepth>, StoreError> {
