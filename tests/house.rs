@@ -19,6 +19,7 @@ const PLAN: &[(&str, &[&str])] = &[
     ("afilnet", &["domain", "config", "telemetry", "crashpoint"]),
     ("anna", &["domain", "config", "telemetry"]),
     ("http", &["domain", "config", "telemetry", "store", "bonychat", "crashpoint"]),
+    ("ops", &["domain", "config", "telemetry", "store", "bonychat", "afilnet"]),
     ("work", &["domain", "config", "telemetry", "store", "lifecycle"]),
     ("ops", &["domain", "config", "telemetry", "store"]),
     ("lifecycle", &[]),
@@ -416,27 +417,49 @@ fn arguments(text: &str) -> Vec<String> {
     all
 }
 
-/// Log stores read a dot as nesting: a line with both `message` and `message.id` is lost there.
-#[test]
-fn no_field_of_the_log_has_a_dot() {
-    let mut names = std::collections::BTreeSet::new();
+/// Returns the name of each field that the sources log, with a file that logs it.
+fn log_fields() -> BTreeMap<String, PathBuf> {
+    let mut names = BTreeMap::new();
     for Source { path, text, module } in house() {
-        let (text, _) = parts(&text);
         if module.iter().any(|part| part == "tests" || part == "conformance") {
             continue;
         }
-        for level in ["error", "warn", "info", "debug", "trace"] {
+        // Tests in a file of their own are declared at the top of the file, before what is logged.
+        let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        for level in ["error", "warn", "info", "debug", "trace", "$level"] {
             for (at, call) in text.match_indices(&format!("tracing::{level}!(")) {
-                // Fields come before the message.
-                let fields = arguments(&text[at + call.len()..]).into_iter().take_while(|field| field.trim() != "\"");
-                for field in fields {
+                // Fields come before the message, which may be an argument of a macro of the file.
+                let is_field = |field: &String| field.trim() != "\"" && !field.trim().starts_with("$(");
+                for field in arguments(&text[at + call.len()..]).into_iter().take_while(is_field) {
                     let name = field.split(" = ").next().unwrap_or_default().trim().trim_start_matches(['%', '?']);
-                    let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-                    assert!(plain && !name.is_empty(), "{}: `{name}`: let it be as `message_id`", path.display());
-                    names.insert(name.to_owned());
+                    names.insert(name.to_owned(), path.clone());
                 }
             }
         }
     }
-    assert!(names.contains("message_id") && names.len() > 20, "only {names:?} were found: does this still read them?");
+    assert!(names.contains_key("message_id") && names.len() > 60, "only {names:?}: does this still read the sources?");
+    names
+}
+
+/// Log stores read a dot as nesting: a line with both `message` and `message.id` is lost there.
+#[test]
+fn no_field_of_the_log_has_a_dot() {
+    for (name, path) in log_fields() {
+        let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        assert!(plain && !name.is_empty(), "{}: `{name}`: let it be as `message_id`", path.display());
+    }
+}
+
+#[test]
+fn every_field_of_the_log_is_in_the_manual_and_no_other() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operations.md")).unwrap();
+    let (_, section) = page.split_once("## Keys of the log").unwrap();
+    let rows = section.split("\n## ").next().unwrap().lines().filter_map(|line| line.strip_prefix("| `"));
+    let cells = rows.filter_map(|row| row.split(" | ").next()).flat_map(|cell| cell.split('`').step_by(2));
+    let shown: BTreeSet<String> = cells.filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    let own = ["timestamp", "level", "message", "span"].map(str::to_owned);
+    let logged: BTreeSet<String> = log_fields().into_keys().chain(own).collect();
+    let missing: Vec<_> = logged.difference(&shown).collect();
+    let unknown: Vec<_> = shown.difference(&logged).collect();
+    assert!(missing.is_empty() && unknown.is_empty(), "docs/operations.md lacks {missing:?} and invents {unknown:?}");
 }

@@ -373,8 +373,11 @@ impl Messenger for AfilnetClient {
         self.conversation("getmessages", of).await
     }
 
-    async fn probe_account(&self) -> Result<(), ReadError> {
-        self.balance().await.map(|_| ())
+    async fn account_balance(&self) -> Result<Option<f64>, ReadError> {
+        Ok(match self.balance().await? {
+            Some(Balance::Amount(written)) => number(&written),
+            Some(Balance::NoAmount) | None => None,
+        })
     }
 
     async fn probe_channel(&self) -> Result<bool, ReadError> {
@@ -412,6 +415,14 @@ fn is_amount(text: &str) -> bool {
         && letters <= MOST_LETTERS
         && text.chars().any(|c| c.is_ascii_digit())
         && text.chars().all(legal)
+}
+
+/// Returns the number in an amount: `12.50`, `1.234,56 €`. The last separator is the decimal one, unless it comes twice.
+fn number(amount: &str) -> Option<f64> {
+    let kept: String = amount.chars().filter(|c| c.is_ascii_digit() || ".,-".contains(*c)).collect();
+    let last = kept.rfind(['.', ',']).filter(|at| kept.matches(&kept[*at..=*at]).count() == 1);
+    let (whole, rest) = last.map_or((kept.as_str(), ""), |at| (&kept[..at], &kept[at + 1..]));
+    format!("{}.{rest}", whole.replace(['.', ','], "")).parse().ok()
 }
 
 #[cfg(test)]

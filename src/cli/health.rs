@@ -1,22 +1,14 @@
 //! `bridge health`: a container's HEALTHCHECK without a shell or another program.
 
 use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::Context as _;
 
-const WITHIN: Duration = Duration::from_secs(3);
+use crate::ops::local::on_this_machine;
 
-/// Returns the address at which a bridge with this `listen` is reached from this machine.
-pub(super) fn on_this_machine(listen: SocketAddr) -> SocketAddr {
-    let ip = match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
-    };
-    SocketAddr::new(ip, listen.port())
-}
+const WITHIN: Duration = Duration::from_secs(3);
 
 /// Calls `/healthz` of the bridge that listens there.
 pub(super) fn ask(listen: SocketAddr) -> anyhow::Result<()> {

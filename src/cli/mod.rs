@@ -3,6 +3,8 @@
 
 mod anna;
 mod channels;
+mod config;
+mod doctor;
 mod erase;
 mod find;
 mod health;
@@ -51,10 +53,12 @@ enum Command {
         #[arg(long)]
         live: bool,
     },
+    /// Look at everything that messages depend on, and say what to do; sends nothing to a customer
+    Doctor(doctor::DoctorArgs),
     /// List the chat channels that the configured Afilnet accounts have
     Channels,
-    /// Print the documented default configuration
-    Config,
+    /// Print the documented default configuration, or the files for Prometheus and Grafana
+    Config(config::ConfigArgs),
     /// Send one message through a running bridge on this machine
     Send(send::SendArgs),
     /// Ask AnnA by hand: prove the login, handle one user
@@ -109,8 +113,9 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => serve(servable(load()?)?, load).await?,
         Command::Check { live } => check(&servable(load()?)?, live).await?,
+        Command::Doctor(args) => doctor::run(args, load()?).await?,
         Command::Channels => print(&channels::list(&load()?).await?)?,
-        Command::Config => print(Config::DEFAULT_TOML)?,
+        Command::Config(args) => print(config::file(&args))?,
         Command::Send(args) => send::run(args, &load()?).await?,
         Command::Anna(command) => print(&anna::run(command, &load()?).await?)?,
         Command::Messages(command) => messages::run(command, &load()?).await?,

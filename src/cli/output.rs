@@ -16,6 +16,8 @@ pub(super) enum Failure {
     Usage(String),
     /// Exit code 1.
     Work(anyhow::Error),
+    /// Exit code 1: what was printed names it.
+    Found,
     /// Exit code 3: the far side could not be reached, or gave no valid response.
     Remote(anyhow::Error),
 }
@@ -43,6 +45,7 @@ impl Failure {
             }
             Self::Usage(why) => (format!("bridge: {why}\n"), ExitCode::from(2)),
             Self::Work(error) => (format!("bridge: {}\n", harmless(&format!("{error:#}"))), ExitCode::from(1)),
+            Self::Found => (String::new(), ExitCode::from(1)),
             Self::Remote(error) => (format!("bridge: {}\n", harmless(&format!("{error:#}"))), ExitCode::from(3)),
         }
     }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::health;
 use super::output::{Failure, print};
 use crate::bonychat::client_call::{OutgoingMessage, SendOutcome, call};
 use crate::config::{Channel, Config};
+use crate::ops::local::on_this_machine;
 
 /// Time for a response beyond `outbound.answer_within`.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -41,7 +41,7 @@ pub(super) async fn run(args: SendArgs, config: &Config) -> Result<(), Failure> 
         Some(url) => OutgoingMessage::File { url, kind: args.kind, description: text },
         None => OutgoingMessage::Text(text),
     };
-    let (address, prefix) = (health::on_this_machine(config.server.listen), &config.server.path_prefix);
+    let (address, prefix) = (on_this_machine(config.server.listen), &config.server.path_prefix);
     let within = config.outbound.answer_within + PATIENCE;
     let webhook_status = call(address, prefix, &channel.api_token, &args.contact, &said, within).await;
     match webhook_status.map_err(anyhow::Error::new)? {

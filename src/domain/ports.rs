@@ -49,8 +49,9 @@ pub(crate) trait Messenger: Send + Sync {
     /// Returns the rows of one conversation (afilnet.md 3.5), oldest first. No conversation is an empty list.
     async fn messages(&self, of: &Destination) -> Result<Vec<AfilnetRow>, ReadError>;
 
-    /// Checks that the account works, by a call that changes nothing (afilnet.md section 2, `user.getbalance`).
-    async fn probe_account(&self) -> Result<(), ReadError>;
+    /// Checks that the account works, by a call that changes nothing (afilnet.md section 2, `user.getbalance`). Returns its
+    /// balance, `None` where that is no number.
+    async fn account_balance(&self) -> Result<Option<f64>, ReadError>;
 
     /// Returns whether Afilnet lists the channel (afilnet.md 3.1).
     async fn probe_channel(&self) -> Result<bool, ReadError>;

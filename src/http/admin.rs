@@ -1,4 +1,5 @@
-//! The admin listener, on its own address: serves the bridge's metrics, which the listener for BonyChat does not.
+//! The admin listener, on its own address: serves the bridge's metrics, and whether messages are delivered, which the
+//! listener for BonyChat does not.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,10 +19,10 @@ use subtle::ConstantTimeEq as _;
 use super::client_address::identify;
 use super::token_limit::{TokenLimit, limit_wrong_tokens};
 use super::{auth, error};
-use crate::telemetry::metrics;
+use crate::telemetry::{delivery, metrics};
 
 /// Prometheus' text format.
-const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
 /// Which calls are served.
 #[derive(Debug)]
@@ -39,7 +40,10 @@ pub(crate) fn router(token: Option<&SecretString>, trusted_proxies: &[IpNet]) ->
     let guard = Arc::new(token.map_or(Guard::Loopback, |token| Guard::Token(auth::digest_secret(token))));
     Router::new()
         .route("/metrics", get(numbers))
-        .fallback(|| async { refused(StatusCode::NOT_FOUND, "not found: the admin listener serves GET /metrics") })
+        .route("/deliverz", get(delivers))
+        .fallback(|| async {
+            refused(StatusCode::NOT_FOUND, "not found: the admin listener serves GET /metrics and GET /deliverz")
+        })
         .method_not_allowed_fallback(|| async { refused(StatusCode::METHOD_NOT_ALLOWED, "use GET") })
         .layer(middleware::from_fn_with_state(guard, guarded))
         .layer(middleware::from_fn_with_state(TokenLimit::new(too_many), limit_wrong_tokens))
@@ -50,11 +54,20 @@ pub(crate) fn router(token: Option<&SecretString>, trusted_proxies: &[IpNet]) ->
 
 async fn numbers() -> Response {
     match metrics::text() {
-        Some(text) => ([(header::CONTENT_TYPE, TEXT)], text).into_response(),
+        Some(text) => ([(header::CONTENT_TYPE, METRICS)], text).into_response(),
         None => {
             refused(StatusCode::SERVICE_UNAVAILABLE, "nothing is counted in this process: see the log of its start")
         }
     }
+}
+
+/// `GET /deliverz`: whether messages are delivered, and what keeps them from it, in words.
+async fn delivers() -> Response {
+    let delivery::Report { delivers, words } = delivery::report();
+    let status = if delivers { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let mut response = (status, words).into_response();
+    response.extensions_mut().insert(error::Logged); // a probe asks often, and what it is told is in the log
+    response
 }
 
 async fn guarded(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
@@ -128,6 +141,7 @@ mod tests {
     async fn where_there_is_a_token_every_call_must_bear_it() {
         metrics::start([], &[]).unwrap();
         assert_eq!(status(None, "/metrics", None).await, 200);
+        assert_eq!(status(Some("t0ken"), "/deliverz", None).await, 401);
         assert_eq!(status(None, "/elsewhere", None).await, 404);
         assert_eq!(status(Some("t0ken"), "/metrics", Some("Bearer t0ken")).await, 200);
         assert_eq!(status(Some("t0ken"), "/metrics", Some("bearer  t0ken ")).await, 200);

@@ -23,6 +23,8 @@ pub(crate) struct QueueDepth {
     pub(crate) events: u64,
     /// Outbound messages that an operator must settle.
     pub(crate) unconfirmed: u64,
+    /// Events that were given up and can be posted again.
+    pub(crate) dead_events: u64,
 }
 
 /// One outbound message as commands list it.

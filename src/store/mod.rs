@@ -10,6 +10,7 @@ pub(crate) mod copy;
 mod copy_rows;
 mod erasure;
 mod error;
+mod examination;
 mod find_sql;
 mod found;
 mod in_doubt;
@@ -48,6 +49,7 @@ pub(crate) use attempt::{Attempt, Begun, FailureStreak, Settlement};
 pub(crate) use caller::Caller;
 pub(crate) use erasure::{Erase, Erasure, Person};
 pub(crate) use error::{CommitLost, StoreError};
+pub(crate) use examination::Examination;
 pub(crate) use found::{Found, FoundMessage, Indexing};
 pub(crate) use in_doubt::{Decision, Evidence, InDoubtSend, LookupResult};
 pub(crate) use lease::{ClusterView, Epoch, Leases, Owner};
@@ -430,6 +432,9 @@ pub(crate) trait Store: Send + Sync {
 
     /// Checks that the store can be written now.
     async fn check(&self) -> Result<(), StoreError>;
+
+    /// Examines the engine and its data for an operator; may take long. Changes nothing.
+    async fn examine(&self) -> Result<Examination, StoreError>;
 
     /// Returns the store's notifications.
     fn wakeups(&self) -> &Arc<Wakeups>;

@@ -216,6 +216,10 @@ pub(super) const DEPTH_UNCONFIRMED: &str = "SELECT c.channel, COUNT(*) FROM outb
      JOIN conversations c ON c.id = o.conversation WHERE o.state IN ('failed', 'unknown', 'held', 'unconfirmed') \
      AND o.state IN ('held', 'unconfirmed') GROUP BY c.channel";
 
+/// Dead events that can be posted again, by channel; uses the partial index of such events.
+pub(super) const DEPTH_DEAD: &str = "SELECT c.channel, COUNT(*) FROM events e \
+     JOIN conversations c ON c.id = e.conversation WHERE e.state = 'dead' AND e.event IS NOT NULL GROUP BY c.channel";
+
 pub(super) const BASELINE_MS: &str = "SELECT baseline_ms FROM channels WHERE channel = $1";
 
 pub(super) const SET_BASELINE_MS: &str = "UPDATE channels SET baseline_ms = $1 WHERE channel = $2";

@@ -11,7 +11,8 @@ use anyhow::Context as _;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
-use super::Refusal;
+pub(crate) use super::delivery::{Depth, Part};
+use super::{Refusal, delivery};
 use crate::domain::{ChannelName, Fault, Verdict};
 
 const ACCEPTED: &str = "bridge_accepted_total";
@@ -27,6 +28,7 @@ const SETTLE_LAG: &str = "bridge_settle_lag_seconds";
 const GAPS: &str = "bridge_gaps_total";
 const PUBLISHED: &str = "bridge_published_total";
 const DEAD_EVENTS: &str = "bridge_dead_events_total";
+const DEAD_EVENTS_NOW: &str = "bridge_dead_events";
 const QUEUE_OUTBOUND: &str = "bridge_queue_outbound";
 const OLDEST_QUEUED: &str = "bridge_oldest_queued_seconds";
 const EVENTS_QUEUED: &str = "bridge_events_queued";
@@ -38,6 +40,9 @@ const REFUSED: &str = "bridge_refused_total";
 const LOG_LINES_DROPPED: &str = "bridge_log_lines_dropped_total";
 const UNREADABLE: &str = "bridge_unreadable_destinations";
 const UNLISTED: &str = "bridge_unlisted_conversations";
+const BALANCE: &str = "bridge_afilnet_balance";
+const STORE_READY: &str = "bridge_store_ready";
+const BUILD_INFO: &str = "bridge_build_info";
 const STORE_COMMIT: &str = "bridge_store_commit_seconds";
 
 /// Names and `# HELP` texts.
@@ -63,6 +68,7 @@ const GAUGES: &[(&str, &str)] = &[
     (QUEUE_OUTBOUND, "Messages that wait for Afilnet or are under way"),
     (OLDEST_QUEUED, "Age of the oldest of those"),
     (EVENTS_QUEUED, "Events that wait for BonyChat"),
+    (DEAD_EVENTS_NOW, "Events that were given up and wait for a person to post them again or to discard them"),
     (PAUSED, "1 while this part of the channel is paused by a fault of the far side"),
     (OWNED, "1 while this process delivers the channel's messages; where several share a store, one of them does"),
     (
@@ -81,41 +87,6 @@ const CLASSES: &[&str] = &["outage", "account", "credit", "channel", "content", 
 const KINDS: &[&str] = &["message", "message_echo", "message_status"];
 const OUTCOMES: &[&str] =
     &["success", "refused", "busy", "no_connection", "no_answer", "http_error", "not_understood", "other"];
-
-/// A part of a channel that can be paused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part {
-    /// Everything of its Afilnet account.
-    Account,
-    /// Sends of its Afilnet account.
-    Sends,
-    /// The channel at Afilnet.
-    Channel,
-    /// The channel's webhook.
-    Webhook,
-}
-
-impl Part {
-    const ALL: [Self; 4] = [Self::Account, Self::Sends, Self::Channel, Self::Webhook];
-
-    fn label(self) -> &'static str {
-        match self {
-            Self::Account => "account",
-            Self::Sends => "sends",
-            Self::Channel => "channel",
-            Self::Webhook => "webhook",
-        }
-    }
-}
-
-/// Depth of one channel's queues.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Depth {
-    pub(crate) outbound: u64,
-    pub(crate) oldest: Duration,
-    pub(crate) events: u64,
-    pub(crate) unconfirmed: u64,
-}
 
 /// One per process: bridges in one process, as in tests, share their numbers.
 static READER: OnceLock<PrometheusHandle> = OnceLock::new();
@@ -146,6 +117,10 @@ pub(crate) fn start<'a>(
     for (name, help) in GAUGES {
         describe_gauge!(*name, *help);
     }
+    describe_gauge!(STORE_READY, "1 while the store can be written; while it is 0, /message answers 503");
+    describe_gauge!(BALANCE, "Balance of an Afilnet account, named by its first channel, where Afilnet gives a number");
+    describe_gauge!(BUILD_INFO, "1; its label is the version that runs");
+    gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     describe_counter!(LOG_LINES_DROPPED, "Lines of the log that whatever reads stderr left no room for");
     describe_histogram!(STORE_COMMIT, "Time that a commit of the store took, sync included");
     for (method, outcome) in methods.iter().flat_map(|method| OUTCOMES.iter().map(move |outcome| (*method, *outcome))) {
@@ -185,6 +160,7 @@ pub(crate) fn elsewhere(channel: &ChannelName) {
     polled(channel);
     unreadable_destinations(channel, 0);
     unlisted_conversations(channel, 0);
+    delivery::elsewhere(channel.as_str());
 }
 
 /// Returns the metrics in Prometheus' text format; `None` before [`start`].
@@ -227,6 +203,7 @@ pub(super) fn refused(refusal: Refusal) {
 /// A message was sent completely.
 pub(crate) fn sent(channel: &ChannelName) {
     count(SENT, channel);
+    delivery::sent(channel.as_str());
 }
 
 /// An attempt to send has ended.
@@ -261,6 +238,7 @@ pub(crate) fn failed(channel: &ChannelName, fault: &Fault) {
 /// BonyChat took an event.
 pub(crate) fn published(channel: &ChannelName, kind: &'static str) {
     counter!(PUBLISHED, "channel" => channel.as_str().to_owned(), "kind" => kind).increment(1);
+    delivery::published(channel.as_str());
 }
 
 /// An event was given up.
@@ -272,16 +250,23 @@ pub(crate) fn dead_event(channel: &ChannelName) {
 pub(crate) fn polled(channel: &ChannelName) {
     let mut polled = POLLED.lock().unwrap_or_else(PoisonError::into_inner);
     polled.get_or_insert_default().insert(channel.as_str().to_owned(), Instant::now());
+    delivery::polled(channel.as_str());
 }
 
 /// Sets whether this process delivers the channel's messages.
 pub(crate) fn owned(channel: &ChannelName, owned: bool) {
     set(OWNED, channel, f64::from(u8::from(owned)));
+    if owned {
+        delivery::here(channel.as_str());
+    } else {
+        delivery::elsewhere(channel.as_str());
+    }
 }
 
 /// Sets whether a part of a channel is paused.
 pub(crate) fn paused(channel: &ChannelName, part: Part, paused: bool) {
     gauge!(PAUSED, "channel" => channel.as_str().to_owned(), "what" => part.label()).set(f64::from(u8::from(paused)));
+    delivery::paused(channel.as_str(), part, paused);
 }
 
 /// Sets the depth of a channel's queues.
@@ -291,11 +276,24 @@ pub(crate) fn depth(channel: &ChannelName, depth: Depth) {
     set(OLDEST_QUEUED, channel, depth.oldest.as_secs_f64());
     set(EVENTS_QUEUED, channel, depth.events as f64);
     set(UNCONFIRMED_NOW, channel, depth.unconfirmed as f64);
+    set(DEAD_EVENTS_NOW, channel, depth.dead_events as f64);
+    delivery::depth(channel.as_str(), depth);
 }
 
 /// A call to Afilnet has ended.
 pub(crate) fn afilnet_call(method: &'static str, fault: Option<&Fault>) {
     counter!(AFILNET_CALLS, "method" => method, "outcome" => outcome(fault)).increment(1);
+}
+
+/// Sets whether the store can be written.
+pub(crate) fn store_ready(ready: bool) {
+    gauge!(STORE_READY).set(f64::from(u8::from(ready)));
+    delivery::store_ready(ready);
+}
+
+/// Sets the balance of the account that has `channel` as its first; not a number where another process asks for it.
+pub(crate) fn balance(channel: &ChannelName, balance: f64) {
+    gauge!(BALANCE, "account" => channel.as_str().to_owned()).set(balance);
 }
 
 /// The store has committed, or tried to.

@@ -1,5 +1,6 @@
 //! What operators read: the log on stderr, redaction of contacts in it, and metrics.
 
+pub(crate) mod delivery;
 mod log_format;
 pub(crate) mod metrics;
 mod queue;

@@ -14,6 +14,10 @@ use crate::telemetry::metrics::{self, Part};
 /// Time between two updates.
 const EVERY: Duration = Duration::from_secs(1);
 
+/// Time between two checks of the store, and the wait for one: a store that has not replied by then is not ready.
+const CHECK_EVERY: Duration = Duration::from_secs(5);
+const CHECK_WITHIN: Duration = Duration::from_secs(2);
+
 /// Time between two counts of the queues, at least, and the share of the time that counting may take.
 const COUNT_EVERY: Duration = Duration::from_secs(5);
 const COUNT_SHARE: u32 = 50;
@@ -43,12 +47,20 @@ pub(super) async fn run(
                 Ok(depths) => show(&channels, &depths),
                 Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "could not count what waits"),
             }
-            if let Err(error) = store.check().await {
-                tracing::debug!(error = &error as &dyn std::error::Error, "the store is not ready"); // the store logs that itself
-            }
             next = Instant::now() + (started.elapsed() * COUNT_SHARE).max(COUNT_EVERY);
         }
         if stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// Shows whether the store can be written, until the stop: the store logs that itself.
+pub(super) async fn check_store(store: Arc<dyn Store>, stop: CancellationToken) -> anyhow::Result<()> {
+    loop {
+        let ready = matches!(tokio::time::timeout(CHECK_WITHIN, store.check()).await, Ok(Ok(())));
+        metrics::store_ready(ready);
+        if stop.run_until_cancelled(tokio::time::sleep(CHECK_EVERY)).await.is_none() {
             return Ok(());
         }
     }
@@ -65,6 +77,7 @@ fn show(channels: &[Arc<Channel>], depths: &[QueueDepth]) {
             oldest: there.oldest_ms.map_or(Duration::ZERO, |then_ms| since(then_ms, now_ms)),
             events: there.events,
             unconfirmed: there.unconfirmed,
+            dead_events: there.dead_events,
         });
         metrics::depth(channel.name(), there);
     }

@@ -1,6 +1,7 @@
 //! The loops of a channel: sender, reconciler, poller, publisher. Each channel has one owner; its loops share messages
 //! and events only through the store. They know the two platforms only as [`Messenger`] and [`Webhook`].
 
+mod balance;
 mod channel;
 mod gauges;
 mod inbound;
@@ -24,7 +25,7 @@ use crate::domain::clock::now_ms;
 use crate::domain::{ChannelName, LeaseDeadline, Messenger, PlaceholderResolver, RetryPolicy, Webhook};
 use crate::lifecycle::TaskGroup;
 use crate::store::{Epoch, Store, StoreError, Waiting};
-use crate::telemetry::metrics;
+use crate::telemetry::{delivery, metrics};
 
 use channel::{Channel, ChannelPorts, ChannelSettings};
 use inbound::receipts::Receipts;
@@ -63,6 +64,7 @@ pub(crate) async fn start(
             ChannelPorts { store: Arc::clone(store), messenger, webhook, placeholders, deadline: lease_deadline };
         let receipts = Receipts::new(config.inbound.statuses, &config.inbound.status_map);
         let channel = Channel::new(settings(config, channel), ports, account, wakeups, receipts);
+        delivery::polls_every(channel.name().as_str(), channel.settings.poll_idle);
         by_account.entry(key).or_default().push(Arc::clone(&channel));
         channels.push(channel);
     }
@@ -79,6 +81,8 @@ pub(crate) async fn start(
     report_waiting(&channels, &store.waiting().await?, shared);
     // Only now that nothing can fail any more: a loop that is stopped during a send leaves an unknown outcome.
     tasks.spawn("gauges".into(), gauges::run(channels.clone(), Arc::clone(store), tasks.stopping()));
+    tasks.spawn("check of the store".into(), gauges::check_store(Arc::clone(store), tasks.stopping()));
+    tasks.spawn("balances".into(), balance::run(by_account.values().cloned().collect(), tasks.stopping()));
     if shared {
         let (lease, answer_within) = (config.store.lease, config.outbound.answer_within);
         let accounts = by_account.into_values().collect();

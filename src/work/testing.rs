@@ -58,8 +58,8 @@ impl Messenger for Nobody {
     async fn messages(&self, _: &Destination) -> Result<Vec<AfilnetRow>, ReadError> {
         Ok(Vec::new())
     }
-    async fn probe_account(&self) -> Result<(), ReadError> {
-        Ok(())
+    async fn account_balance(&self) -> Result<Option<f64>, ReadError> {
+        Ok(Some(7.5))
     }
     async fn probe_channel(&self) -> Result<bool, ReadError> {
         Ok(false)
@@ -154,8 +154,8 @@ impl Messenger for Destinations {
         }
         Ok(lock(&self.rows).get(destination.as_str()).cloned().unwrap_or_default())
     }
-    async fn probe_account(&self) -> Result<(), ReadError> {
-        Ok(())
+    async fn account_balance(&self) -> Result<Option<f64>, ReadError> {
+        Ok(None)
     }
     async fn probe_channel(&self) -> Result<bool, ReadError> {
         Ok(true)

@@ -72,6 +72,16 @@ fn the_default_configuration_is_printed_whole() {
     assert!(printed.status.success());
     let words = String::from_utf8(printed.stdout).unwrap();
     assert!(words.contains("[server]") && words.contains("[inbound.status_map]"));
+    for (option, file) in [
+        ("--prometheus-rules", "prometheus/bridge.rules.yml"),
+        ("--prometheus-scrape", "prometheus/scrape.yml"),
+        ("--grafana", "grafana/bridge.json"),
+    ] {
+        let printed = bare(&["config", option]);
+        let there = std::fs::read(format!("{}/config/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        assert!(printed.status.success() && printed.stdout == there, "{option}");
+    }
+    assert_eq!(bare(&["config", "--grafana", "--prometheus-rules"]).status.code(), Some(2));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,11 +13,13 @@
 #[path = "../support/mod.rs"]
 pub mod support;
 
+mod alerts;
 mod anna;
 mod cli;
 mod copy;
 mod cuts;
 mod destinations;
+mod doctor;
 mod early_answers;
 mod echoes;
 mod farside;

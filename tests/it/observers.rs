@@ -21,7 +21,10 @@ async fn the_last_lines_are_written_before_the_end() {
 async fn every_line_of_the_log_can_be_stored_beside_every_other() {
     let mut house = House::new().set("LOG__LEVEL", "trace");
     let mut bridge = house.start().await;
+    house.afilnet.fault("sendmessage:MISSING_COMPULSORY_PARAM").unwrap();
+    assert_eq!(house.agent(&bridge, &contact(3), "refused").await.status, 400);
     house.afilnet.fault("sendmessage:http_429").unwrap();
+    house.afilnet.fault("sendmessage:reset_stored:2").unwrap();
     house.bonychat.fault("message:http_500:1-2").unwrap();
     for n in 0..3 {
         assert_eq!(house.agent(&bridge, &contact(n), "words of the agent").await.status, 200);

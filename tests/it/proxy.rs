@@ -1,59 +1,18 @@
 //! The reverse proxies of the manual in front of the bridge: the blocks of the manual, except for their certificates.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use crate::support::process::Bridge;
-use crate::support::{CHANNEL, House, SOON, TOKEN, contact, until};
-
-/// A reverse proxy as a process of its own. Stopped when dropped.
-struct Proxy {
-    child: Child,
-    base: SocketAddr,
-    _folder: TempDir,
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        let id = self.child.id().to_string();
-        let _ = Command::new("kill").args(["-TERM", &id]).status(); // it ends its workers; killed, it would leave them
-        let _ = self.child.wait();
-    }
-}
-
-impl Proxy {
-    /// Starts `command`, which listens at `base`.
-    async fn start(command: &mut Command, base: SocketAddr, folder: TempDir) -> Self {
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let proxy = Self { child, base, _folder: folder };
-        until("the proxy listens", || TcpStream::connect(base).is_ok()).await;
-        proxy
-    }
-}
-
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
-/// Returns where `program` is installed. `None` where it is not, unless the environment variable `required` is 1.
-fn installed(program: &str, required: &str) -> Option<String> {
-    let places =
-        ["/usr/sbin", "/usr/local/sbin", "/usr/bin", "/usr/local/bin"].map(|place| format!("{place}/{program}"));
-    let found = places.into_iter().find(|at| Path::new(at).exists());
-    if found.is_none() {
-        assert!(std::env::var(required).as_deref() != Ok("1"), "{required}=1 and there is no {program}");
-        println!("skipped: there is no {program} on this machine");
-    }
-    found
-}
+use crate::support::tools::{Service, free_address, installed};
+use crate::support::{CHANNEL, House, SOON, TOKEN, contact};
 
 /// nginx with the manual's block in front of `bridge`.
-async fn nginx(bridge: &str) -> Option<Proxy> {
+async fn nginx(bridge: &str) -> Option<Service> {
     let program = installed("nginx", "BRIDGE_TEST_NGINX_REQUIRED")?;
     let (folder, base) = (tempfile::tempdir().unwrap(), free_address());
     let lines: Vec<String> = block("nginx", "upstream bridge")
@@ -75,11 +34,11 @@ async fn nginx(bridge: &str) -> Option<Proxy> {
     std::fs::write(&file, config).unwrap();
     let mut command = Command::new(program);
     command.arg("-c").arg(&file).arg("-p").arg(folder.path()).arg("-e").arg(folder.path().join("error.log"));
-    Some(Proxy::start(&mut command, base, folder).await)
+    Some(Service::start(&mut command, base, folder).await)
 }
 
 /// Caddy with the manual's file in front of `bridge`.
-async fn caddy(bridge: &str) -> Option<Proxy> {
+async fn caddy(bridge: &str) -> Option<Service> {
     let program = installed("caddy", "BRIDGE_TEST_CADDY_REQUIRED")?;
     let (folder, base) = (tempfile::tempdir().unwrap(), free_address());
     let config = block("text", "reverse_proxy bridge:8080")
@@ -91,7 +50,7 @@ async fn caddy(bridge: &str) -> Option<Proxy> {
     let mut command = Command::new(program);
     command.args(["run", "--adapter", "caddyfile", "--config"]).arg(&file).env("HOME", folder.path());
     command.env("XDG_DATA_HOME", folder.path()).env("XDG_CONFIG_HOME", folder.path());
-    Some(Proxy::start(&mut command, base, folder).await)
+    Some(Service::start(&mut command, base, folder).await)
 }
 
 /// Returns the manual's block in `language` that contains `words`.
@@ -106,7 +65,7 @@ fn block(language: &str, words: &str) -> String {
 }
 
 /// Status and body of a call through the proxy.
-fn call(proxy: &Proxy, path: &str, token: &str, body: &[u8]) -> (u16, String) {
+fn call(proxy: &Service, path: &str, token: &str, body: &[u8]) -> (u16, String) {
     let mut stream = TcpStream::connect(proxy.base).unwrap();
     stream.set_read_timeout(Some(SOON)).unwrap();
     let length = body.len();
@@ -144,7 +103,7 @@ async fn what_the_bridge_refuses_reaches_the_caller_through_the_manuals_caddy() 
 }
 
 /// Calls through a proxy of every kind that the bridge or the proxy refuses, and some that are taken.
-fn reaches_the_caller(house: &House, bridge: Bridge, proxy: &Proxy) {
+fn reaches_the_caller(house: &House, bridge: Bridge, proxy: &Service) {
     let message = json!({"type": "text", "text": "hello"});
     let good = json!({"channelId": CHANNEL, "contactId": contact(1), "message": message}).to_string();
     let large = vec![b' '; 400 * 1024];

@@ -7,6 +7,7 @@ pub mod metrics;
 pub mod postgres;
 pub mod process;
 pub mod store_copy;
+pub mod tools;
 pub mod transports;
 pub mod workload;
 

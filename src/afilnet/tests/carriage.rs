@@ -262,6 +262,7 @@ async fn a_read_that_brought_nothing_says_why() {
 async fn the_probes_name_no_channel() {
     let afilnet = Afilnet::answering(r#"{"status":"SUCCESS","result":12.50}"#).await;
     assert_eq!(afilnet.client(config::Transport::Post).balance().await, Ok(Some(Balance::Amount("12.50".into()))));
+    assert_eq!(afilnet.client(config::Transport::Post).account_balance().await, Ok(Some(12.5)));
     for amount in ["0", "-1.234,5", "1 000 EUR", "€ 7", "12 credits"] {
         assert_eq!(is_amount(amount), amount != "12 credits", "{amount}");
     }
@@ -343,5 +344,22 @@ proptest! {
             prop_assert_eq!(arrived, expected(&parameters));
             prop_assert_eq!(request.url().query(), None);
         }
+    }
+}
+
+#[test]
+fn a_balance_is_a_number_however_its_thousands_are_written() {
+    for (written, expected) in [
+        ("41", Some(41.0)),
+        ("12.50", Some(12.5)),
+        ("12,50 €", Some(12.5)),
+        ("1.234,56 EUR", Some(1234.56)),
+        ("$1,234.5", Some(1234.5)),
+        ("1.234.567", Some(1_234_567.0)),
+        ("-3,5", Some(-3.5)),
+        ("none", None),
+        ("3-5", None),
+    ] {
+        assert_eq!(super::number(written), expected, "{written}");
     }
 }

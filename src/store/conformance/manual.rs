@@ -178,6 +178,22 @@ async fn depths_tell_what_waits_since_when_and_what_a_person_must_settle(engine:
         .await
         .unwrap();
     store.record(reading(7, &[("r1", "a"), ("r2", "b")])).await.unwrap();
-    let depth = QueueDepth { channel: "support".into(), outbound: 2, oldest_ms: Some(30), events: 3, unconfirmed: 1 };
-    assert_eq!(store.depths().await.unwrap(), [depth]);
+    let mut depth = QueueDepth {
+        channel: "support".into(),
+        outbound: 2,
+        oldest_ms: Some(30),
+        events: 3,
+        unconfirmed: 1,
+        dead_events: 0,
+    };
+    assert_eq!(store.depths().await.unwrap(), [depth.clone()]);
+    let due = store.due_events(&channel(), 2000, 9).await.unwrap();
+    let due = due.into_iter().find(|due| due.event == customer_says("a")).unwrap();
+    store.published(&due, Publication::Dead { fault: Fault::Http(400) }, 2000).await.unwrap();
+    (depth.events, depth.dead_events) = (2, 1);
+    assert_eq!(store.depths().await.unwrap(), [depth.clone()]);
+    let due = due.event.m_id.to_string();
+    assert_eq!(store.discard(due, notices(), by(), 5000).await.unwrap(), ManualOutcome::Events(1));
+    depth.dead_events = 0;
+    assert_eq!(store.depths().await.unwrap(), [depth], "nobody needs to act on what is discarded");
 }

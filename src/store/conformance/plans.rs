@@ -98,6 +98,7 @@ async fn every_statement_goes_through_its_index_and_none_walks_a_table() {
         ("DEPTH_OUTBOUND", sql::DEPTH_OUTBOUND, &["outbound_active"]),
         ("SINCE_MS", sql::SINCE_MS, &[by_key]),
         ("DEPTH_EVENTS", sql::DEPTH_EVENTS, &["events_active"]),
+        ("DEPTH_DEAD", sql::DEPTH_DEAD, &["events_dead"]),
         ("DEPTH_UNCONFIRMED", sql::DEPTH_UNCONFIRMED, &["outbound_trouble"]),
         ("SEEN", sql::SEEN, &["(channel=? AND contact=?)", "(conversation=?)"]),
         ("POSTPONED", sql::POSTPONED, &["(channel=? AND contact=?)", "(conversation=?)"]),

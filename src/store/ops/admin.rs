@@ -61,6 +61,9 @@ pub(in crate::store) async fn depths(db: &mut impl Tx) -> Result<Vec<QueueDepth>
     for (channel, unconfirmed) in db.rows::<(String, i64)>(sql::DEPTH_UNCONFIRMED, values![]).await? {
         channels.entry(channel).or_default().unconfirmed = number(unconfirmed);
     }
+    for (channel, dead) in db.rows::<(String, i64)>(sql::DEPTH_DEAD, values![]).await? {
+        channels.entry(channel).or_default().dead_events = number(dead);
+    }
     Ok(channels.into_iter().map(|(channel, there)| QueueDepth { channel, ..there }).collect())
 }
 

@@ -5,6 +5,7 @@
 mod accept;
 mod db;
 mod engine;
+mod examine;
 mod in_doubt_commits;
 mod leases;
 mod notifier;
@@ -23,9 +24,9 @@ use async_trait::async_trait;
 
 use super::{
     AcceptOutcome, Accepted, AccountTraits, Attempt, Begun, ConversationRead, Decision, DiscardNotices, DueEvent,
-    Epoch, Erase, Erasure, Evidence, Found, GivenUp, INDEX_WITHIN_MS, InDoubtSend, Indexing, Interrupted, Leases,
-    ListedMessage, LookupResult, ManualOutcome, NewOutbound, OwnSend, Person, Position, Publication, QueueDepth,
-    Recorded, SeenRows, Settlement, Store, StoreError, UnreportedSend, Waiting, Wakeups,
+    Epoch, Erase, Erasure, Evidence, Examination, Found, GivenUp, INDEX_WITHIN_MS, InDoubtSend, Indexing, Interrupted,
+    Leases, ListedMessage, LookupResult, ManualOutcome, NewOutbound, OwnSend, Person, Position, Publication,
+    QueueDepth, Recorded, SeenRows, Settlement, Store, StoreError, UnreportedSend, Waiting, Wakeups,
 };
 use crate::domain::clock::now_ms;
 use crate::domain::find::Search;
@@ -246,6 +247,10 @@ impl Store for PostgresStore {
 
     async fn waiting(&self) -> Result<Vec<Waiting>, StoreError> {
         self.read((), |db, ()| Box::pin(ops::admin::waiting(db))).await
+    }
+
+    async fn examine(&self) -> Result<Examination, StoreError> {
+        self.read((), |db, ()| Box::pin(examine::examine(db))).await
     }
 
     async fn depths(&self) -> Result<Vec<QueueDepth>, StoreError> {

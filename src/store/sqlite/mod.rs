@@ -3,6 +3,7 @@
 mod accept;
 mod db;
 mod engine;
+mod examine;
 mod files;
 mod guard;
 mod lock;
@@ -22,7 +23,7 @@ use rusqlite::Connection;
 
 use super::{
     AcceptOutcome, Accepted, AccountTraits, Attempt, Begun, ConversationRead, Decision, DiscardNotices, DueEvent,
-    Epoch, Erase, Erasure, Evidence, Found, GivenUp, INDEX_WITHIN_MS, InDoubtSend, Indexing, Interrupted,
+    Epoch, Erase, Erasure, Evidence, Examination, Found, GivenUp, INDEX_WITHIN_MS, InDoubtSend, Indexing, Interrupted,
     ListedMessage, LookupResult, ManualOutcome, NewOutbound, OwnSend, Person, Position, Publication, QueueDepth,
     Recorded, SeenRows, Settlement, Store, StoreError, UnreportedSend, Waiting, Wakeups,
 };
@@ -229,6 +230,10 @@ impl Store for SqliteStore {
 
     async fn waiting(&self) -> Result<Vec<Waiting>, StoreError> {
         self.read(|db| at_once(ops::admin::waiting(&mut SqliteTx(db)))).await
+    }
+
+    async fn examine(&self) -> Result<Examination, StoreError> {
+        self.read(|db| at_once(examine::examine(SqliteTx(db)))).await
     }
 
     async fn depths(&self) -> Result<Vec<QueueDepth>, StoreError> {

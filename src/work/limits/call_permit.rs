@@ -169,11 +169,23 @@ impl AfilnetCalls {
             if !account.is_probe() {
                 return slot;
             }
-            match self.messenger.probe_account().await {
-                Ok(()) => self.on_success(&account),
+            match self.messenger.account_balance().await {
+                Ok(_) => self.on_success(&account),
                 Err(error) => self.on_fault(&error.fault, error.asked),
             }
         }
+    }
+
+    /// Asks for the account's balance if no other call waits or could be made in place of it, and the account is not paused:
+    /// then its own probes ask. `None`: not asked; `Some(None)`: asked, and there is no number.
+    pub(in crate::work) async fn balance_aside(&self) -> Option<Option<f64>> {
+        if self.account.upstream.breaker.is_open() || !self.deadline.is_valid() {
+            return None;
+        }
+        let _slot = self.account.upstream.limiter.try_acquire()?;
+        let balance = self.messenger.account_balance().await;
+        self.on_read_result(balance.as_ref().err());
+        Some(balance.ok().flatten())
     }
 
     /// Feeds the result of a send back: whether there is credit, and whether Afilnet has an outage.

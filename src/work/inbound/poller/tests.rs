@@ -111,8 +111,8 @@ impl Messenger for Fake {
         Ok(if hidden { Vec::new() } else { self.rows.lock().unwrap().clone() })
     }
 
-    async fn probe_account(&self) -> Result<(), ReadError> {
-        Ok(())
+    async fn account_balance(&self) -> Result<Option<f64>, ReadError> {
+        Ok(None)
     }
 
     async fn probe_channel(&self) -> Result<bool, ReadError> {

@@ -65,8 +65,8 @@ impl Messenger for Taker {
     async fn messages(&self, _: &Destination) -> Result<Vec<AfilnetRow>, ReadError> {
         Ok(Vec::new())
     }
-    async fn probe_account(&self) -> Result<(), ReadError> {
-        Ok(())
+    async fn account_balance(&self) -> Result<Option<f64>, ReadError> {
+        Ok(None)
     }
     async fn probe_channel(&self) -> Result<bool, ReadError> {
         Ok(true)

@@ -1,0 +1,139 @@
+//! The bridge on this machine: whether it runs, which version, and what it says itself.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode};
+use secrecy::ExposeSecret;
+use url::Url;
+
+use super::check::Check;
+use super::probe::{self, Answer, Call};
+use crate::config::Config;
+use crate::ops::local::on_this_machine;
+use crate::telemetry::harmless;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What its admin listener says.
+pub(super) struct Admin<'a> {
+    address: SocketAddr,
+    token: Option<&'a str>,
+    client: reqwest::Client,
+}
+
+impl<'a> Admin<'a> {
+    pub(super) fn new(config: &'a Config, limit: Duration) -> Result<Self, String> {
+        let token = config.admin.token.as_ref().map(ExposeSecret::expose_secret);
+        let client = probe::client(limit, &[]).map_err(|error| error.to_string())?;
+        Ok(Self { address: on_this_machine(config.admin.listen), token, client })
+    }
+
+    async fn get(&self, path: &str) -> Result<Answer, String> {
+        let url = local(self.address, path)?;
+        probe::call(&self.client, Method::GET, &url, Call { bearer: self.token, json: None }).await
+    }
+
+    /// Returns the sum of the series of a metric that have this label.
+    pub(super) async fn sum(&self, metric: &str, label: &str) -> Option<f64> {
+        let answer = self.get("/metrics").await.ok().filter(|answer| answer.status == StatusCode::OK)?;
+        let of = |line: &str| {
+            let (labels, value) = line.strip_prefix(metric)?.strip_prefix('{')?.rsplit_once("} ")?;
+            labels.contains(label).then(|| value.parse::<f64>().ok())?
+        };
+        Some(answer.body.lines().filter_map(of).sum())
+    }
+}
+
+fn local(address: SocketAddr, path: &str) -> Result<Url, String> {
+    Url::parse(&format!("http://{address}{path}")).map_err(|error| error.to_string())
+}
+
+pub(super) async fn section(config: &Config, limit: Duration) -> Vec<Check> {
+    let client = match probe::client(limit, &[]) {
+        Ok(client) => client,
+        Err(error) => return vec![Check::fail("runs", error.to_string(), "report it")],
+    };
+    let address = on_this_machine(config.server.listen);
+    let ask = async |path: &str| match local(address, path) {
+        Ok(url) => probe::call(&client, Method::GET, &url, Call::default()).await,
+        Err(error) => Err(error),
+    };
+    match ask("/healthz").await {
+        Ok(answer) if answer.status == StatusCode::OK => {}
+        Ok(answer) => {
+            let seen = format!("something else answers on {address}: HTTP {}", answer.status.as_u16());
+            return vec![Check::fail("runs", seen, "free that address, or set server.listen to another one")];
+        }
+        Err(_) => return vec![Check::skipped("runs", format!("no bridge answers on {address}: it does not run here"))],
+    }
+    let mut found = vec![Check::ok("runs", format!("on {address}"))];
+    found.push(match ask("/readyz").await {
+        Ok(answer) if answer.status == StatusCode::OK => Check::ok("ready", "it takes messages"),
+        Ok(answer) => Check::fail("ready", harmless(answer.body.trim()), "see its log; it goes on by itself"),
+        Err(cause) => Check::fail("ready", cause, "see its log"),
+    });
+    found.extend(admin(config, limit).await);
+    found
+}
+
+async fn admin(config: &Config, limit: Duration) -> Vec<Check> {
+    let admin = match Admin::new(config, limit) {
+        Ok(admin) => admin,
+        Err(error) => return vec![Check::fail("delivers", error, "report it")],
+    };
+    let mut found = Vec::new();
+    match admin.get("/deliverz").await {
+        Ok(answer) if matches!(answer.status.as_u16(), 401 | 403 | 429) => {
+            let seen = format!("its admin listener refuses us: HTTP {}", answer.status.as_u16());
+            found.push(Check::fail(
+                "delivers",
+                seen,
+                "it runs with another admin.token: restart it, or set the same one here",
+            ));
+        }
+        Ok(answer) if matches!(answer.status.as_u16(), 200 | 503) => found.extend(delivers(&answer)),
+        Ok(answer) => {
+            let seen = format!("its admin listener answers HTTP {} to /deliverz", answer.status.as_u16());
+            found.push(Check::warn("delivers", seen, "another version runs: restart it"));
+        }
+        Err(cause) => {
+            let next = "is admin.listen the same there? Its log tells whether that address was taken";
+            found.push(Check::warn("delivers", format!("its admin listener cannot be asked: {cause}"), next));
+        }
+    }
+    if let Ok(answer) = admin.get("/metrics").await
+        && answer.status == StatusCode::OK
+    {
+        found.push(version(&answer.body));
+    }
+    found
+}
+
+/// Returns a check for each line of `/deliverz`: problems fail, what waits for a person warns.
+fn delivers(answer: &Answer) -> Vec<Check> {
+    let (problems, others) = answer.body.split_once("waits for a person").unwrap_or((&answer.body, ""));
+    let line = |line: &str| line.strip_prefix("- ").map(harmless);
+    let mut found: Vec<Check> = problems
+        .lines()
+        .filter_map(line)
+        .map(|seen| Check::fail("delivers", seen, "as it says"))
+        .chain(others.lines().filter_map(line).map(|seen| Check::warn("delivers", seen, "as it says")))
+        .collect();
+    if found.is_empty() {
+        found.push(Check::ok("delivers", harmless(answer.body.trim())));
+    }
+    found
+}
+
+/// Compares the version that runs with this one.
+fn version(metrics: &str) -> Check {
+    let rest = metrics.lines().find_map(|line| line.strip_prefix("bridge_build_info{version=\""));
+    match rest.and_then(|rest| rest.split('"').next()) {
+        Some(runs) if runs == VERSION => Check::ok("version", VERSION),
+        runs => {
+            let runs = runs.map_or_else(|| "an older version".to_owned(), harmless);
+            Check::warn("version", format!("{runs} runs, and this is {VERSION}"), "restart the bridge with this one")
+        }
+    }
+}

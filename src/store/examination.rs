@@ -1,0 +1,25 @@
+//! What an operator wants to know of the engine beneath a store.
+
+/// The engine, as it was examined.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Examination {
+    /// Its name and version.
+    pub(crate) engine: String,
+    /// What its own check of the data found; `None` if nothing, or if it has no such check.
+    pub(crate) damage: Option<String>,
+    /// `None` if the engine is part of this process.
+    pub(crate) server: Option<DatabaseServer>,
+}
+
+/// A database server that other programs may use too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DatabaseServer {
+    /// 150004 for 15.4.
+    pub(crate) version: i64,
+    /// `UTF8`, for example.
+    pub(crate) encoding: String,
+    /// Connections that it can still accept.
+    pub(crate) connections_left: i64,
+    /// Its clock, in epoch milliseconds.
+    pub(crate) clock_ms: i64,
+}

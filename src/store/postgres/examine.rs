@@ -1,0 +1,18 @@
+//! Examines the server for an operator.
+
+use super::db::Db;
+use crate::store::StoreError;
+use crate::store::examination::{DatabaseServer, Examination};
+use crate::store::tx::{Tx, values};
+
+const SERVER: &str = "SELECT current_setting('server_version'), current_setting('server_version_num')::bigint, \
+     current_setting('server_encoding'), \
+     current_setting('max_connections')::bigint - (SELECT COUNT(*) FROM pg_stat_activity WHERE datid IS NOT NULL), \
+     (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint";
+
+pub(super) async fn examine(db: &mut Db) -> Result<Examination, StoreError> {
+    let found: Option<(String, i64, String, i64, i64)> = Tx::optional(db, SERVER, values![]).await?;
+    let (words, version, encoding, connections_left, clock_ms) = found.unwrap_or_default();
+    let server = DatabaseServer { version, encoding, connections_left, clock_ms };
+    Ok(Examination { engine: format!("PostgreSQL {words}"), damage: None, server: Some(server) })
+}

@@ -1,0 +1,388 @@
+//! Whether messages are being delivered, in words, for `GET /deliverz`: the conditions of the alerts that page somebody
+//! (`config/prometheus/bridge.rules.yml`), as far as one process knows them. The functions of `metrics` that count keep
+//! it up to date.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A part of a channel that can be paused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Everything of its Afilnet account.
+    Account,
+    /// Sends of its Afilnet account.
+    Sends,
+    /// The channel at Afilnet.
+    Channel,
+    /// The channel's webhook.
+    Webhook,
+}
+
+impl Part {
+    pub(super) const ALL: [Self; 4] = [Self::Account, Self::Sends, Self::Channel, Self::Webhook];
+
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Account => "account",
+            Self::Sends => "sends",
+            Self::Channel => "channel",
+            Self::Webhook => "webhook",
+        }
+    }
+}
+
+/// Depth of one channel's queues.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Depth {
+    pub(crate) outbound: u64,
+    pub(crate) oldest: Duration,
+    pub(crate) events: u64,
+    pub(crate) unconfirmed: u64,
+    pub(crate) dead_events: u64,
+}
+
+/// Messages that wait for longer while none is sent are stuck; so are events.
+const STUCK_AFTER: Duration = Duration::from_mins(5);
+/// Time since the last poll that is too long, whatever `poll_idle` is.
+const POLL_LATE: Duration = Duration::from_secs(150);
+/// … or so many times `poll_idle`.
+const POLLS_LATE: u32 = 10;
+
+static STATE: Mutex<State> = Mutex::new(State::new());
+
+/// What is known of this process's channels.
+#[derive(Debug)]
+struct State {
+    /// `None` before the first check of the store.
+    store_ready: Option<bool>,
+    /// Those that this process delivers.
+    here: BTreeMap<String, Channel>,
+    poll_idle: BTreeMap<String, Duration>,
+}
+
+/// One channel that this process delivers.
+#[derive(Debug, Clone)]
+struct Channel {
+    /// Times count from here until there is something to count from.
+    since: Instant,
+    depth: Depth,
+    paused: [bool; Part::ALL.len()],
+    polled: Option<Instant>,
+    sent: Option<Instant>,
+    published: Option<Instant>,
+    /// Since when events wait without a pause between.
+    events_since: Option<Instant>,
+}
+
+impl Channel {
+    fn new(now: Instant) -> Self {
+        let (depth, paused) = (Depth::default(), [false; Part::ALL.len()]);
+        Self { since: now, depth, paused, polled: None, sent: None, published: None, events_since: None }
+    }
+
+    /// Returns how long `last` is ago at `now`, or how long this process delivers the channel.
+    fn ago(&self, last: Option<Instant>, now: Instant) -> Duration {
+        now.saturating_duration_since(last.unwrap_or(self.since))
+    }
+
+    /// Returns what keeps the channel's messages from being delivered, in words; empty if nothing does.
+    fn problems(&self, name: &str, poll_idle: Duration, now: Instant) -> Vec<String> {
+        let mut found = Vec::new();
+        for part in Part::ALL.into_iter().filter(|part| self.paused[*part as usize]) {
+            found.push(format!("channel `{name}`: {}", pause(part)));
+        }
+        let waits = self.depth.oldest;
+        if found.is_empty() && waits > STUCK_AFTER && self.ago(self.sent, now) > STUCK_AFTER {
+            found.push(format!(
+                "channel `{name}`: messages are stuck: the oldest of {} has waited for {} and none was sent meanwhile. None is \
+                 lost. Look at the log for `was not sent`",
+                self.depth.outbound,
+                words(waits)
+            ));
+        }
+        if let Some(since) = self.events_since
+            && now.saturating_duration_since(since) > STUCK_AFTER
+            && self.ago(self.published, now) > STUCK_AFTER
+        {
+            found.push(format!(
+                "channel `{name}`: {} event(s) wait for BonyChat and it has taken none for {}. None is lost. Is its webhook \
+                 reachable? Look at the log for `was not taken`",
+                self.depth.events,
+                words(self.ago(self.published, now))
+            ));
+        }
+        let polled = self.ago(self.polled, now);
+        if polled > POLL_LATE.max(poll_idle * POLLS_LATE) {
+            found.push(format!(
+                "channel `{name}`: Afilnet was last read {} ago. Customers' messages wait at Afilnet and are not lost. Is it \
+                 reachable from here? `bridge doctor` asks",
+                words(polled)
+            ));
+        }
+        found
+    }
+
+    /// Returns what waits for a person, in words.
+    fn waits_for_a_person(&self, name: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        if self.depth.unconfirmed > 0 {
+            found.push(format!(
+                "channel `{name}`: {} message(s) may or may not have reached the customer: `bridge messages list --state \
+                 unconfirmed`, then `bridge messages settle`",
+                self.depth.unconfirmed
+            ));
+        }
+        if self.depth.dead_events > 0 {
+            found.push(format!(
+                "channel `{name}`: {} event(s) did not reach BonyChat and were given up: `bridge messages list --state dead`, \
+                 then `bridge messages retry` or `discard`",
+                self.depth.dead_events
+            ));
+        }
+        found
+    }
+}
+
+/// Returns what a pause means and what to do.
+fn pause(part: Part) -> &'static str {
+    match part {
+        Part::Account => {
+            "everything of its Afilnet account is paused: Afilnet refuses the account or is out of order. Messages are kept, \
+             and a probe finds out when it works again. Look at the log for `is paused`, ask `bridge channels`"
+        }
+        Part::Sends => {
+            "sends are paused: the account has no credit, or Afilnet takes no messages. They are kept, and a probe finds out \
+             when it works again. Look at the account's credit, and at the log for `sends are paused`"
+        }
+        Part::Channel => {
+            "it is paused: Afilnet does not know the channel. Messages are kept. Compare its platform and platform_id with \
+             `bridge channels`"
+        }
+        Part::Webhook => {
+            "publishing to BonyChat is paused: it is out of order, or the token or the address is wrong. Events are kept in \
+             order, and a probe finds out when it works again. Look at the log for `BonyChat`"
+        }
+    }
+}
+
+/// Returns a time in the largest whole unit that fits: `2 h`, `7 min`, `40 s`.
+fn words(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 7200.. => format!("{} h", seconds / 3600),
+        seconds @ 120.. => format!("{} min", seconds / 60),
+        seconds => format!("{seconds} s"),
+    }
+}
+
+/// What `GET /deliverz` answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Report {
+    /// Nothing keeps messages from being delivered.
+    pub(crate) delivers: bool,
+    /// One line for each thing.
+    pub(crate) words: String,
+}
+
+impl State {
+    const fn new() -> Self {
+        Self { store_ready: None, here: BTreeMap::new(), poll_idle: BTreeMap::new() }
+    }
+
+    fn report(&self, now: Instant) -> Report {
+        let mut problems = Vec::new();
+        if self.store_ready == Some(false) {
+            problems.push(
+                "the store cannot be written: /message answers 503 and nothing is acknowledged that is not stored. Is its disk \
+                 full, or the database away? The log has the cause"
+                    .to_owned(),
+            );
+        }
+        let mut others = Vec::new();
+        for (name, channel) in &self.here {
+            let poll_idle = self.poll_idle.get(name).copied().unwrap_or_default();
+            problems.extend(channel.problems(name, poll_idle, now));
+            others.extend(channel.waits_for_a_person(name));
+        }
+        let delivers = problems.is_empty();
+        let mut words = if delivers {
+            format!("messages are delivered: {} channel(s) by this process\n", self.here.len())
+        } else {
+            format!("messages are not delivered as they should be: {} thing(s)\n", problems.len())
+        };
+        for problem in problems {
+            let _ = writeln!(words, "- {problem}");
+        }
+        if !others.is_empty() {
+            words.push_str("waits for a person, and holds up no other message:\n");
+        }
+        for other in others {
+            let _ = writeln!(words, "- {other}");
+        }
+        Report { delivers, words }
+    }
+
+    fn take(&mut self, name: &str, now: Instant) {
+        self.here.entry(name.to_owned()).or_insert_with(|| Channel::new(now));
+    }
+
+    fn change(&mut self, name: &str, change: impl FnOnce(&mut Channel)) {
+        if let Some(channel) = self.here.get_mut(name) {
+            change(channel);
+        }
+    }
+
+    fn depth(&mut self, name: &str, depth: Depth, now: Instant) {
+        self.change(name, |channel| {
+            channel.depth = depth;
+            channel.events_since = (depth.events > 0).then(|| channel.events_since.unwrap_or(now));
+        });
+    }
+}
+
+fn with(change: impl FnOnce(&mut State, Instant)) {
+    change(&mut STATE.lock().unwrap_or_else(PoisonError::into_inner), Instant::now());
+}
+
+/// Returns whether messages are being delivered, and what keeps them from it.
+pub(crate) fn report() -> Report {
+    STATE.lock().unwrap_or_else(PoisonError::into_inner).report(Instant::now())
+}
+
+/// Sets the longest regular time between two polls of a channel.
+pub(crate) fn polls_every(name: &str, poll_idle: Duration) {
+    with(|state, _| {
+        state.poll_idle.insert(name.to_owned(), poll_idle);
+    });
+}
+
+pub(super) fn store_ready(ready: bool) {
+    with(|state, _| state.store_ready = Some(ready));
+}
+
+/// This process delivers the channel from now on.
+pub(super) fn here(name: &str) {
+    with(|state, now| state.take(name, now));
+}
+
+/// Another process delivers it, or none: whether anybody does, only all of them together show.
+pub(super) fn elsewhere(name: &str) {
+    with(|state, _| {
+        state.here.remove(name);
+    });
+}
+
+pub(super) fn paused(name: &str, part: Part, paused: bool) {
+    with(|state, _| state.change(name, |channel| channel.paused[part as usize] = paused));
+}
+
+pub(super) fn depth(name: &str, depth: Depth) {
+    with(|state, now| state.depth(name, depth, now));
+}
+
+pub(super) fn polled(name: &str) {
+    with(|state, now| state.change(name, |channel| channel.polled = Some(now)));
+}
+
+pub(super) fn sent(name: &str) {
+    with(|state, now| state.change(name, |channel| channel.sent = Some(now)));
+}
+
+pub(super) fn published(name: &str) {
+    with(|state, now| state.change(name, |channel| channel.published = Some(now)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_mins(1);
+
+    /// A state in which `support` is delivered here, polled and idle, and the time of that.
+    fn sound() -> (State, Instant) {
+        let (mut state, now) = (State::new(), Instant::now());
+        state.store_ready = Some(true);
+        state.take("support", now);
+        (state, now)
+    }
+
+    /// Polls of the last minute, so that what is tested is late alone.
+    fn polled(state: &mut State, now: Instant) {
+        state.change("support", |channel| channel.polled = Some(now));
+    }
+
+    #[test]
+    fn what_keeps_messages_from_being_delivered_is_told_while_it_lasts_and_not_before() {
+        let (mut state, now) = sound();
+        let first = state.report(now);
+        assert!(first.delivers && first.words.contains("1 channel(s)"), "{}", first.words);
+        assert!(!first.words.contains("person"), "{}", first.words);
+
+        state.store_ready = Some(false);
+        assert!(state.report(now).words.contains("the store cannot be written"));
+        state.store_ready = Some(true);
+
+        for (part, expected) in Part::ALL.into_iter().zip(["account is paused", "sends are", "platform_id", "BonyChat"])
+        {
+            state.change("support", |channel| channel.paused[part as usize] = true);
+            let report = state.report(now);
+            assert!(!report.delivers && report.words.contains(expected), "{part:?}: {}", report.words);
+            state.change("support", |channel| channel.paused[part as usize] = false);
+            assert!(state.report(now).delivers);
+        }
+
+        assert!(state.report(now + POLL_LATE).delivers);
+        let late = now + POLL_LATE + Duration::from_secs(1);
+        assert!(state.report(late).words.contains("last read 2 min ago"), "{}", state.report(late).words);
+        state.poll_idle.insert("support".into(), MINUTE);
+        assert!(state.report(now + 10 * MINUTE).delivers, "ten times poll_idle");
+        assert!(!state.report(now + 11 * MINUTE).delivers);
+        state.here.clear();
+        assert!(state.report(now + 99 * MINUTE).delivers, "another process delivers it");
+    }
+
+    #[test]
+    fn a_broadcast_is_not_stuck_and_a_queue_of_which_nothing_is_sent_is() {
+        let (mut state, start) = sound();
+        let now = start + 10 * MINUTE;
+        polled(&mut state, now);
+        let waits = Depth { outbound: 9000, oldest: 8 * MINUTE, ..Depth::default() };
+        state.depth("support", waits, now);
+        state.change("support", |channel| channel.sent = Some(now));
+        assert!(state.report(now).delivers, "it waits for long, and is being sent");
+        state.change("support", |channel| channel.sent = Some(start + 4 * MINUTE));
+        let report = state.report(now);
+        assert!(!report.delivers && report.words.contains("9000 has waited for 8 min"), "{}", report.words);
+        state.change("support", |channel| channel.paused[Part::Sends as usize] = true);
+        let report = state.report(now);
+        assert!(!report.words.contains("stuck") && !report.delivers, "the pause is the reason: {}", report.words);
+    }
+
+    #[test]
+    fn events_are_stuck_once_they_have_waited_for_as_long_as_none_was_taken() {
+        let (mut state, start) = sound();
+        let waits = Depth { events: 3, ..Depth::default() };
+        let now = start + 60 * MINUTE;
+        state.depth("support", waits, now);
+        polled(&mut state, now);
+        assert!(state.report(now).delivers, "they have just come");
+        let later = now + 6 * MINUTE;
+        polled(&mut state, later);
+        state.change("support", |channel| channel.published = Some(later));
+        assert!(state.report(later).delivers, "others are taken");
+        state.change("support", |channel| channel.published = None);
+        assert!(!state.report(later).delivers);
+        state.depth("support", Depth::default(), later);
+        state.depth("support", waits, later);
+        assert!(state.report(later).delivers, "these are others");
+    }
+
+    #[test]
+    fn what_waits_for_a_person_is_named_and_fails_nothing() {
+        let (mut state, now) = sound();
+        state.depth("support", Depth { unconfirmed: 2, dead_events: 1, ..Depth::default() }, now);
+        let report = state.report(now);
+        assert!(report.delivers && report.words.contains("2 message(s)") && report.words.contains("1 event(s)"));
+    }
+}
