@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::find_sql::ByIds;
+use super::sql_find::ByIds;
 use super::{NewOutbound, StoreError};
 use crate::domain::MId;
 

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, StatementStatus, ToSql, params};
 
 use super::*;
-use crate::store::find_sql;
+use crate::store::sql_find;
 
 /// A fresh store, and a second connection to its file.
 fn beside() -> (Fresh, Connection) {
@@ -184,7 +184,7 @@ async fn every_statement_goes_through_its_index_and_none_walks_a_table() {
 #[tokio::test]
 async fn no_search_walks_a_table_or_sorts_one() {
     let (fresh, db) = beside();
-    let find_sql::ByIds { outbound, events, outbound_of, events_of } = find_sql::SQLITE;
+    let sql_find::ByIds { outbound, events, outbound_of, events_of } = sql_find::SQLITE;
     let by_ids = [("OUTBOUND", outbound), ("EVENTS", events), ("OUTBOUND_OF", outbound_of), ("EVENTS_OF", events_of)];
     let through = |name: &str| match name {
         "OUTBOUND_BETWEEN" | "EVENTS_BETWEEN" => {
@@ -213,7 +213,7 @@ async fn no_search_walks_a_table_or_sorts_one() {
     };
     let few =
         ["SCAN j ", "SCAN n", "SCAN CONSTANT ROW", "SCAN conversations USING COVERING INDEX conversations_contact"];
-    for (name, statement) in find_sql::ALL.iter().copied().chain(by_ids) {
+    for (name, statement) in sql_find::ALL.iter().copied().chain(by_ids) {
         let lines = plan(&db, statement);
         for index in through(name) {
             assert!(lines.iter().any(|line| line.contains(index)), "{name} does not use {index}: {lines:#?}");
@@ -292,7 +292,7 @@ async fn two_hundred_thousand_waiting_cost_a_message_no_more_than_two_thousand()
             ("take_ownership", steps(&db, sql::TAKE_OWNERSHIP, params!["support"])),
             ("interrupted", steps(&db, sql::LEFT_SENDING, params!["support", far])),
             ("events", steps(&db, sql::DUE_EVENTS, params!["support", far, 16])),
-            ("list of unknown", steps(&db, find_sql::OUTBOUND_IN_TROUBLE, params!["unknown", None::<String>, far, 20])),
+            ("list of unknown", steps(&db, sql_find::OUTBOUND_IN_TROUBLE, params!["unknown", None::<String>, far, 20])),
             ("wipe", steps(&db, sql::WIPE_OUTBOUND, params![far, 100])),
             ("drop", steps(&db, sql::DROP_OUTBOUND, params![5, 100])),
         ]);

@@ -10,7 +10,7 @@ use crate::domain::{Content, Event};
 use crate::store::admin::ListedRow;
 use crate::store::found::{Found, FoundMessage};
 use crate::store::tx::{BoxError, Columns, FromRow, Tx, Value, values};
-use crate::store::{ListedMessage, StoreError, find_sql as sql};
+use crate::store::{ListedMessage, StoreError, sql_find as sql};
 
 /// Conversations that a search goes through one by one, at most: of a number, and of a channel. With more of them, rows are read
 /// newest first.

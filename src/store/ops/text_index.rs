@@ -6,7 +6,7 @@ use super::find::folded;
 use crate::domain::find::Side;
 use crate::domain::gram_lists::{BLOCK_ROWS, BlockLists};
 use crate::store::tx::{Tx, values};
-use crate::store::{StoreError, find_sql as sql};
+use crate::store::{StoreError, sql_find as sql};
 
 /// Rows younger than this are not indexed: a transaction that took an earlier id may not have ended, and it ends within half of
 /// this.

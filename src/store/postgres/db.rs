@@ -14,7 +14,7 @@ use super::sql;
 use crate::domain::MId;
 use crate::domain::clock::millis;
 use crate::domain::ids::fingerprint;
-use crate::store::find_sql::{self, ByIds};
+use crate::store::sql_find::{self, ByIds};
 use crate::store::tx::{BoxError, Columns, Lane, Retention, Tx, Value, corrupt, table};
 use crate::store::{NewOutbound, StoreError, tx};
 
@@ -154,7 +154,7 @@ impl Tx for Db {
     const FIND_CONVERSATION: &'static str = sql::CONVERSATION_LOCKED;
     const ADD_CONVERSATION: &'static str = sql::CONVERSATION_MADE;
     const EPOCH: &'static str = sql::EPOCH_HELD;
-    const BY_IDS: ByIds = find_sql::POSTGRES;
+    const BY_IDS: ByIds = sql_find::POSTGRES;
 
     async fn limit_statements(&mut self, within: Duration) -> Result<(), StoreError> {
         let ms = i64::try_from(within.as_millis()).unwrap_or(i64::MAX).max(1);

@@ -7,8 +7,8 @@ use rusqlite::types::{FromSqlError, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Row, ToSql, params_from_iter};
 
 use crate::domain::MId;
-use crate::store::find_sql::{self, ByIds};
 use crate::store::ops::outbound::follow_head;
+use crate::store::sql_find::{self, ByIds};
 use crate::store::tx::{BoxError, Columns, FromRow, Lane, Retention, Tx, Value, corrupt, table, values};
 use crate::store::{NewOutbound, StoreError, sql, sql_journey};
 
@@ -35,7 +35,7 @@ impl Tx for SqliteTx<'_> {
     const FIND_CONVERSATION: &'static str = sql::CONVERSATION;
     const ADD_CONVERSATION: &'static str = sql::ADD_CONVERSATION;
     const EPOCH: &'static str = sql::EPOCH;
-    const BY_IDS: ByIds = find_sql::SQLITE;
+    const BY_IDS: ByIds = sql_find::SQLITE;
 
     async fn limit_statements(&mut self, within: Duration) -> Result<(), StoreError> {
         let until = Instant::now() + within;

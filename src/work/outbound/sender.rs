@@ -216,15 +216,14 @@ impl Sender {
         stop: &CancellationToken,
     ) -> Prepared {
         loop {
-            let permit = match held.take() {
-                Some(permit) => permit,
-                None => {
-                    let permit = self.calls.acquire(CallKind::Send, stop);
-                    let Ok(Some(permit)) = tokio::time::timeout(self.permit_within, permit).await else {
-                        return Prepared::PutBack;
-                    };
-                    permit
-                }
+            let permit = if let Some(permit) = held.take() {
+                permit
+            } else {
+                let permit = self.calls.acquire(CallKind::Send, stop);
+                let Ok(Some(permit)) = tokio::time::timeout(self.permit_within, permit).await else {
+                    return Prepared::PutBack;
+                };
+                permit
             };
             if form.is_none() && !attempt.asks_when_filled_in() {
                 return Prepared::MayCall(permit);

@@ -3,7 +3,6 @@
 CREATE INDEX outbound_wiped ON outbound (conversation, id) WHERE content IS NULL;
 CREATE INDEX events_spoken ON events (conversation, id) WHERE event IS NOT NULL;
 CREATE INDEX events_wiped ON events (conversation, id) WHERE event IS NULL;
-CREATE INDEX events_m_id ON events (m_id);
 CREATE INDEX conversations_contact ON conversations (contact, id);
 
 -- The index of words holds no text: for each block of rows, hashed grams and the numbers of the rows that hold them. It is written

@@ -31,4 +31,4 @@ CREATE TABLE audit (
 CREATE INDEX audit_old ON audit (at_ms);
 CREATE INDEX audit_target ON audit (target, id);
 
-CREATE INDEX IF NOT EXISTS events_m_id ON events (m_id);
+CREATE INDEX events_m_id ON events (m_id);

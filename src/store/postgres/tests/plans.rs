@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::store::postgres::sql as engine_sql;
-use crate::store::{find_sql, sql, sql_journey};
+use crate::store::{sql, sql_find, sql_journey};
 
 /// Much that is done, and some that waits.
 const FILL: &str = "INSERT INTO channels (channel, epoch) SELECT 'c' || n, 1 FROM generate_series(1, 2000) n; \
@@ -116,13 +116,13 @@ async fn no_statement_walks_a_table() {
         ("SHOWN_MS", sql_journey::SHOWN_MS),
         ("BEFORE", sql_journey::BEFORE),
         ("EVENTS_NAMED", sql_journey::EVENTS_NAMED),
-        ("FOUND_OUTBOUND", find_sql::POSTGRES.outbound),
-        ("FOUND_EVENTS", find_sql::POSTGRES.events),
-        ("OUTBOUND_OF", find_sql::POSTGRES.outbound_of),
-        ("EVENTS_OF", find_sql::POSTGRES.events_of),
+        ("FOUND_OUTBOUND", sql_find::POSTGRES.outbound),
+        ("FOUND_EVENTS", sql_find::POSTGRES.events),
+        ("OUTBOUND_OF", sql_find::POSTGRES.outbound_of),
+        ("EVENTS_OF", sql_find::POSTGRES.events_of),
     ]
     .into_iter()
-    .chain(find_sql::ALL.iter().copied().filter(|(name, _)| !WALKS.contains(name)))
+    .chain(sql_find::ALL.iter().copied().filter(|(name, _)| !WALKS.contains(name)))
     {
         let plan = plan(&mut link, statement).await;
         assert!(!plan.contains("Seq Scan"), "{name} walks a table:\n{plan}");
