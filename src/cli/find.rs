@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use super::output::{Failure, print};
 use crate::config::Config;
-use crate::domain::find::{MessageState, PAGE, Side};
+use crate::domain::find::{Cursor, MessageState, PAGE, Side};
 use crate::ops::find::{Answer, Refusal, Request, find, time};
 use crate::store::{FoundMessage, ListedMessage, Store};
 use crate::telemetry::{harmless, harmless_json};
@@ -76,7 +76,7 @@ pub(super) async fn run(arguments: FindArgs, config: &Config, store: &dyn Store)
     let Answer { messages, next, notes } = find(store, config, request).await.map_err(failure)?;
     print(&messages.iter().map(|found| found_line(found, json)).collect::<String>())?;
     let nothing = messages.is_empty().then(|| "nothing was found".to_owned());
-    let more = next.map(|next| format!("there may be more: go on with --before {next}"));
+    let more = next.map(|next| go_on(&next));
     for note in nothing.into_iter().chain(notes).chain(more) {
         let _ = writeln!(std::io::stderr().lock(), "{}", harmless(&note)); // a reader may have gone away
     }
@@ -90,9 +90,16 @@ pub(super) async fn list(arguments: ListArgs, config: &Config, store: &dyn Store
     let mut request = request(filters, String::new(), limit, true)?;
     let of_events = request.state.is_some_and(|state| !state.is_of(Side::Out));
     request.side = request.side.or(Some(if of_events { Side::In } else { Side::Out }));
-    let Answer { messages, .. } = find(store, config, request).await.map_err(failure)?;
+    let Answer { messages, next, .. } = find(store, config, request).await.map_err(failure)?;
     print(&messages.iter().map(|found| line(&found.message, json)).collect::<String>())?;
+    if let Some(next) = next {
+        let _ = writeln!(std::io::stderr().lock(), "{}", harmless(&go_on(&next))); // a reader may have gone away
+    }
     Ok(())
+}
+
+fn go_on(next: &Cursor) -> String {
+    format!("there may be more: go on with --before {next}")
 }
 
 fn request(filters: Filters, query: String, limit: u32, to_the_end: bool) -> Result<Request, Failure> {

@@ -29,6 +29,8 @@ pub(crate) struct Found {
 pub(crate) enum Indexing {
     /// A block was indexed; there may be more.
     More,
+    /// A block of which a text was erased was indexed again; there may be more.
+    Again,
     /// All blocks that are complete and old enough are indexed.
     Done,
     /// Messages are being stored: they go first.

@@ -202,8 +202,10 @@ pub(super) const WAITING: &str = "SELECT c.channel, COUNT(*) FROM outbound o \
 pub(super) const WAITING_EVENTS: &str =
     "SELECT channel, COUNT(*) FROM conversations WHERE event_due_ms IS NOT NULL GROUP BY channel";
 
-/// What waits or is under way, by channel, and the oldest of it: ids rise with time.
-pub(super) const DEPTH_OUTBOUND: &str = "SELECT c.channel, COUNT(*), MIN(o.id) FROM outbound o \
+/// What waits or is under way, by channel, and the oldest of what a person does not hold, nor what waits behind it: that
+/// conversation's lane is closed. Ids rise with time.
+pub(super) const DEPTH_OUTBOUND: &str = "SELECT c.channel, COUNT(*), \
+     MIN(CASE WHEN o.state IN ('sending', 'unknown') OR (o.state = 'queued' AND c.outbound_due_ms IS NOT NULL) THEN o.id END) FROM outbound o \
      JOIN conversations c ON c.id = o.conversation WHERE o.state IN ('queued', 'sending', 'unknown', 'held') GROUP BY c.channel";
 
 pub(super) const SINCE_MS: &str = "SELECT since_ms FROM outbound WHERE id = $1";

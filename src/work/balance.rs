@@ -67,6 +67,7 @@ mod tests {
     use super::*;
     use crate::store::Store;
     use crate::store::open::SqliteStore;
+    use crate::work::channel::ChannelPorts;
     use crate::work::limits::call_permit::{self, CallKind};
     use crate::work::testing;
 
@@ -111,5 +112,21 @@ mod tests {
         let due = account.due;
         ask(&mut account).await;
         assert_eq!(account.due, due, "a paused account is left to its own probes");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_account_that_refuses_the_question_alone_goes_on_sending() {
+        let folder = tempfile::tempdir().unwrap();
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("bridge.db")).unwrap());
+        let shared = Arc::new(call_permit::Account::new(10, 4));
+        let ports = ChannelPorts { messenger: Arc::new(testing::Nobody { balance: None }), ..testing::ports(&store) };
+        let channel = testing::channel(testing::settings("asks"), ports, &shared);
+        channel.state.wakeups.set_local(0);
+        let mut account = Account { channels: vec![Arc::clone(&channel)], due: Instant::now(), shown: false };
+        ask(&mut account).await;
+        assert!(!account.shown && account.due > Instant::now(), "asked, without a number");
+        let stop = CancellationToken::new();
+        let permit = channel.state.calls.acquire(CallKind::Send, &stop);
+        assert!(tokio::time::timeout(Duration::from_mins(5), permit).await.is_ok(), "a gauge pauses nothing");
     }
 }

@@ -20,7 +20,10 @@ use crate::domain::{
 use crate::store::Store;
 
 /// Stub platforms that return nothing. Afilnet accepts the account and does not know the channel.
-pub(super) struct Nobody;
+pub(super) struct Nobody {
+    /// That of the account; `None`: it is refused to everybody.
+    pub(super) balance: Option<f64>,
+}
 
 #[async_trait]
 impl Messenger for Nobody {
@@ -59,7 +62,7 @@ impl Messenger for Nobody {
         Ok(Vec::new())
     }
     async fn account_balance(&self) -> Result<Option<f64>, ReadError> {
-        Ok(Some(7.5))
+        self.balance.map(Some).ok_or(ReadError { fault: Fault::Forbidden, asked: None })
     }
     async fn probe_channel(&self) -> Result<bool, ReadError> {
         Ok(false)
@@ -204,8 +207,8 @@ pub(super) fn settings(name: &str) -> ChannelSettings {
 pub(super) fn ports(store: &Arc<dyn Store>) -> ChannelPorts {
     ChannelPorts {
         store: Arc::clone(store),
-        messenger: Arc::new(Nobody),
-        webhook: Arc::new(Nobody),
+        messenger: Arc::new(Nobody { balance: Some(7.5) }),
+        webhook: Arc::new(Nobody { balance: None }),
         placeholders: None,
         deadline: LeaseDeadline::unlimited(),
     }

@@ -24,7 +24,7 @@ async fn a_message_is_found_by_its_words_its_number_its_id_and_its_state() {
     let m_id = house.agent(&bridge, &contact(1), "Su PEDIDO ya salió, señor Muñoz").await.m_id.unwrap();
     house.agent(&bridge, &contact(2), "otra cosa").await;
     house.customer(&contact(1), "¿Dónde está mi pedido?");
-    until("it is published", || house.bonychat.texts(&contact(1)).len() == 1).await;
+    until("it is published", || fields(&found(&house, &["pedido", "--state", "done"]).0, 4) == ["done"]).await;
 
     let (lines, said) = found(&house, &["PEDIDO", "senor"]);
     assert_eq!(fields(&lines, 0), [m_id.as_str()], "in any order, without accents and case: {said}");
@@ -95,12 +95,20 @@ async fn pages_follow_each_other_and_a_list_takes_the_same_filters() {
     }
     house.settled().await;
     m_ids.reverse();
-    let (first, said) = found(&house, &["many", "--direction", "out"]);
-    assert_eq!(fields(&first, 0), m_ids[..50]);
-    let cursor = said.lines().find_map(|line| line.split_once("--before ")).unwrap().1;
-    let (second, said) = found(&house, &["many", "--direction", "out", "--before", cursor]);
-    assert_eq!(fields(&second, 0), m_ids[50..]);
-    assert!(!said.contains("--before"), "{said}");
+    // On a busy machine a search may end early, and goes on behind what it has found.
+    let (mut pages, mut cursor) = (Vec::new(), None);
+    loop {
+        let mut asked = vec!["many", "--direction", "out"];
+        asked.extend(cursor.iter().flat_map(|cursor: &String| ["--before", cursor]));
+        let (page, said) = found(&house, &asked);
+        assert!(page.len() <= 50);
+        pages.extend(page);
+        cursor = said.lines().find_map(|line| line.split_once("--before ")).map(|(_, cursor)| cursor.to_owned());
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(fields(&pages, 0), m_ids);
 
     let list = |arguments: &[&str]| {
         let output = house.run(&[&["messages", "list"], arguments].concat());

@@ -29,7 +29,7 @@ async fn filled(engine: Engine) -> Fresh {
 
 /// Indexes what can be. Returns the blocks that are indexed.
 async fn indexed(Fresh { store, folder }: &Fresh) -> String {
-    while store.index_texts(LATE_MS).await.unwrap() == Indexing::More {}
+    while matches!(store.index_texts(LATE_MS).await.unwrap(), Indexing::More | Indexing::Again) {}
     folder.ask("SELECT COUNT(*) FROM text_lists WHERE part = -1").await.remove(0).unwrap()
 }
 

@@ -10,6 +10,7 @@ on_each_engine! {
     what_is_discarded_loses_its_text_at_once_and_is_told_where_it_still_waited
     what_no_person_can_decide_is_left_as_it_is
     depths_tell_what_waits_since_when_and_what_a_person_must_settle
+    what_a_person_holds_and_what_waits_behind_it_is_not_what_waits_longest
 }
 
 fn notices() -> DiscardNotices {
@@ -196,4 +197,18 @@ async fn depths_tell_what_waits_since_when_and_what_a_person_must_settle(engine:
     assert_eq!(store.discard(due, notices(), by(), 5000).await.unwrap(), ManualOutcome::Events(1));
     depth.dead_events = 0;
     assert_eq!(store.depths().await.unwrap(), [depth], "nobody needs to act on what is discarded");
+}
+
+async fn what_a_person_holds_and_what_waits_behind_it_is_not_what_waits_longest(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let epoch = store.take_ownership(&channel()).await.unwrap();
+    store.accept(message(1, "a", 10)).await.unwrap();
+    let attempt = take(&store, epoch, 100).await.remove(0);
+    let held = Settlement::Unconfirmed { fault: Fault::TimedOut, notice: "n".into(), held: true };
+    store.settle(&attempt, held, 100).await.unwrap();
+    store.accept(message(1, "b", 20)).await.unwrap();
+    let depth = store.depths().await.unwrap().remove(0);
+    assert_eq!((depth.outbound, depth.oldest_ms, depth.unconfirmed), (2, None, 1));
+    store.accept(message(2, "c", 30)).await.unwrap();
+    assert_eq!(store.depths().await.unwrap()[0].oldest_ms, Some(30));
 }

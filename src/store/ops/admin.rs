@@ -48,9 +48,12 @@ pub(in crate::store) async fn waiting(db: &mut impl Tx) -> Result<Vec<Waiting>, 
 pub(in crate::store) async fn depths(db: &mut impl Tx) -> Result<Vec<QueueDepth>, StoreError> {
     let number = |counted: i64| u64::try_from(counted).unwrap_or(0);
     let mut channels: BTreeMap<String, QueueDepth> = BTreeMap::new();
-    let waiting: Vec<(String, i64, i64)> = db.rows(sql::DEPTH_OUTBOUND, values![]).await?;
+    let waiting: Vec<(String, i64, Option<i64>)> = db.rows(sql::DEPTH_OUTBOUND, values![]).await?;
     for (channel, outbound, oldest) in waiting {
-        let since: Option<(i64,)> = db.optional(sql::SINCE_MS, values![oldest]).await?;
+        let since: Option<(i64,)> = match oldest {
+            Some(oldest) => db.optional(sql::SINCE_MS, values![oldest]).await?,
+            None => None,
+        };
         let there = channels.entry(channel).or_default();
         there.outbound = number(outbound);
         there.oldest_ms = since.map(|(ms,)| ms);
@@ -94,9 +97,9 @@ pub(in crate::store) async fn purge<T: Tx>(
         db.wipe_excerpts(subject, &ids).await?;
         if deletes {
             db.delete_steps(subject, &ids).await?;
-        } else {
-            wiped.push((side, ids));
         }
+        // What was deleted too: SQLite may give its ids to new rows.
+        wiped.push((side, ids));
     }
     for (statement, before_ms) in
         [(wipe_choices, text_before_ms), (sql::DROP_KEYS, rows_before_ms), (sql::DROP_POSTPONED, text_before_ms)]

@@ -47,10 +47,17 @@ pub(in crate::store) async fn record(
 ) -> Result<(), StoreError> {
     let detail = serde_json::to_string(step).map_err(|error| corrupt("steps")(Box::new(error)))?;
     let (of, id) = subject.stored();
-    let newest: Option<(i64, String)> = db.optional(sql::NEWEST_STEP, values![of, id]).await?;
+    // A part that was taken repeats nothing, and there are no more of them than parts.
+    let newest: Option<(i64, String)> = match step {
+        Step::Part { .. } => None,
+        _ => db.optional(sql::NEWEST_STEP, values![of, id]).await?,
+    };
     let before = newest.as_ref().and_then(|(id, detail)| Some((*id, serde_json::from_str::<Step>(detail).ok()?)));
     let recorded = if let Some((before, _)) = before.filter(|(_, before)| step.repeats(before)) {
-        db.change(sql::STEP_AGAIN, values![detail, now_ms, before]).await?;
+        // Where an erasure has just deleted it there is nothing to add to, and no reason to fail.
+        if db.execute(sql::STEP_AGAIN, values![detail, now_ms, before]).await? == 0 {
+            return Ok(());
+        }
         before
     } else {
         if newest.is_some() && !matches!(step, Step::Decision { .. }) {

@@ -6,7 +6,7 @@ use super::find::folded;
 use crate::domain::find::Side;
 use crate::domain::gram_lists::{BLOCK_ROWS, BlockLists};
 use crate::store::tx::{Tx, values};
-use crate::store::{StoreError, sql_find as sql};
+use crate::store::{INDEX_WITHIN_MS, Indexing, StoreError, sql_find as sql};
 
 /// Rows younger than this are not indexed: a transaction that took an earlier id may not have ended, and it ends within half of
 /// this.
@@ -18,21 +18,44 @@ const TEXTS: i64 = 512;
 /// Marks that a block is indexed.
 const MARK: i64 = -1;
 
-/// A block that was read, to be stored by [`store`].
-pub(in crate::store) struct ReadBlock {
+/// A block that is to be indexed.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::store) struct DueBlock {
     side: Side,
     block: i64,
     upto: i64,
     wipes: i64,
-    lists: Vec<(i64, String)>,
     /// Blocks below have no rows any more.
     first: i64,
     /// When the first row after the block was stored; `None` where it was indexed before.
-    pub(in crate::store) complete_ms: Option<i64>,
+    complete_ms: Option<i64>,
 }
 
-/// Reads the next block that is complete and not indexed; where there is none, the newest of those of which a text was erased.
-pub(in crate::store) async fn read(db: &mut impl Tx, now_ms: i64) -> Result<Option<ReadBlock>, StoreError> {
+impl DueBlock {
+    /// Returns what to do in place of indexing it while messages are being stored; `None` where it has waited for too long.
+    pub(in crate::store) fn put_off(&self, now_ms: i64) -> Option<Indexing> {
+        match self.complete_ms {
+            Some(complete_ms) if complete_ms < now_ms - INDEX_WITHIN_MS => None,
+            Some(_) => Some(Indexing::Busy),
+            None => Some(Indexing::Done),
+        }
+    }
+
+    /// Returns what became of a turn that has indexed it.
+    pub(in crate::store) fn indexed(&self) -> Indexing {
+        if self.complete_ms.is_some() { Indexing::More } else { Indexing::Again }
+    }
+}
+
+/// A block that was read, to be stored by [`store`].
+pub(in crate::store) struct ReadBlock {
+    due: DueBlock,
+    lists: Vec<(i64, String)>,
+}
+
+/// Returns the next block that is complete and not indexed; where there is none, the newest of those of which a text was
+/// erased.
+pub(in crate::store) async fn due(db: &mut impl Tx, now_ms: i64) -> Result<Option<DueBlock>, StoreError> {
     for again in [false, true] {
         for side in Side::BOTH {
             let Some((upto, wipes)) = db.optional(sql::INDEXED, values![side.as_str()]).await? else { continue };
@@ -53,11 +76,16 @@ pub(in crate::store) async fn read(db: &mut impl Tx, now_ms: i64) -> Result<Opti
                 let Some((after_ms,)) = after.filter(|(after_ms,)| *after_ms < now_ms - SETTLED_MS) else { continue };
                 (block, Some(after_ms))
             };
-            let lists = lists(db, side, block).await?;
-            return Ok(Some(ReadBlock { side, block, upto, wipes, lists, first, complete_ms }));
+            return Ok(Some(DueBlock { side, block, upto, wipes, first, complete_ms }));
         }
     }
     Ok(None)
+}
+
+/// Reads the texts of a block.
+pub(in crate::store) async fn read(db: &mut impl Tx, due: &DueBlock) -> Result<ReadBlock, StoreError> {
+    let lists = lists(db, due.side, due.block).await?;
+    Ok(ReadBlock { due: *due, lists })
 }
 
 async fn lists(db: &mut impl Tx, side: Side, block: i64) -> Result<Vec<(i64, String)>, StoreError> {
@@ -74,9 +102,9 @@ async fn lists(db: &mut impl Tx, side: Side, block: i64) -> Result<Vec<(i64, Str
     Ok(lists.parts())
 }
 
-/// Stores the lists of a block, unless a text was erased since it was read. Returns whether it did.
+/// Stores the lists of a block, unless a text was erased since it was due. Returns whether it did.
 pub(in crate::store) async fn store(db: &mut impl Tx, read: &ReadBlock) -> Result<bool, StoreError> {
-    let ReadBlock { side, block, upto, wipes, lists, first, .. } = read;
+    let ReadBlock { due: DueBlock { side, block, upto, wipes, first, .. }, lists } = read;
     let (side, next) = (side.as_str(), (*upto).max(block + 1));
     if db.execute(sql::ADVANCE, values![next, side, wipes, upto]).await? == 0 {
         return Ok(false);

@@ -24,9 +24,9 @@ use async_trait::async_trait;
 
 use super::{
     AcceptOutcome, Accepted, AccountTraits, Attempt, Begun, ConversationRead, Decision, DiscardNotices, DueEvent,
-    Epoch, Erase, Erasure, Evidence, Examination, Found, GivenUp, INDEX_WITHIN_MS, InDoubtSend, Indexing, Interrupted,
-    Leases, ListedMessage, LookupResult, ManualOutcome, NewOutbound, OwnSend, Person, Position, Publication,
-    QueueDepth, Recorded, SeenRows, Settlement, Store, StoreError, UnreportedSend, Waiting, Wakeups,
+    Epoch, Erase, Erasure, Evidence, Examination, Found, GivenUp, InDoubtSend, Indexing, Interrupted, Leases,
+    ListedMessage, LookupResult, ManualOutcome, NewOutbound, OwnSend, Person, Position, Publication, QueueDepth,
+    Recorded, SeenRows, Settlement, Store, StoreError, UnreportedSend, Waiting, Wakeups,
 };
 use crate::domain::clock::now_ms;
 use crate::domain::find::Search;
@@ -411,14 +411,17 @@ impl Store for PostgresStore {
     }
 
     async fn index_texts(&self, now_ms: i64) -> Result<Indexing, StoreError> {
-        let read = self.read((), move |db, ()| Box::pin(ops::text_index::read(db, now_ms))).await?;
-        let Some(read) = read else { return Ok(Indexing::Done) };
-        let late = read.complete_ms.is_some_and(|complete_ms| complete_ms < now_ms - INDEX_WITHIN_MS);
-        if !late && self.pool.is_busy() {
-            return Ok(Indexing::Busy);
+        let due = self.read((), move |db, ()| Box::pin(ops::text_index::due(db, now_ms))).await?;
+        let Some(due) = due else { return Ok(Indexing::Done) };
+        if self.pool.is_busy()
+            && let Some(put_off) = due.put_off(now_ms)
+        {
+            return Ok(put_off);
         }
+        let indexed = due.indexed();
+        let read = self.read(due, |db, due| Box::pin(ops::text_index::read(db, due))).await?;
         self.write("index_texts", read, |db, read| Box::pin(ops::text_index::store(db, read))).await?;
-        Ok(Indexing::More)
+        Ok(indexed)
     }
 
     async fn show(&self, m_id: String) -> Result<Option<ListedMessage>, StoreError> {

@@ -10,7 +10,12 @@ async fn a_block_of_which_a_text_was_erased_while_it_was_read_is_read_again() {
     let file = folder.path().join("bridge.db");
     let store = SqliteStore::open(&file).unwrap();
     Connection::open(&file).unwrap().execute_batch(&INTO_BLOCKS.join(";")).unwrap();
-    let read = || store.read(|db| at_once(ops::text_index::read(&mut SqliteTx(db), LATE_MS)));
+    let read = || {
+        store.read(|db| {
+            let due = at_once(ops::text_index::due(&mut SqliteTx(db), LATE_MS))?;
+            due.map(|due| at_once(ops::text_index::read(&mut SqliteTx(db), &due))).transpose()
+        })
+    };
     let keep = |read| store.write("index_texts", move |db| at_once(ops::text_index::store(&mut SqliteTx(db), &read)));
     let before = read().await.unwrap().unwrap();
     let notices = DiscardNotices { not_sent: String::new(), perhaps_sent: String::new() };

@@ -183,9 +183,9 @@ impl AfilnetCalls {
             return None;
         }
         let _slot = self.account.upstream.limiter.try_acquire()?;
-        let balance = self.messenger.account_balance().await;
-        self.on_read_result(balance.as_ref().err());
-        Some(balance.ok().flatten())
+        // A refusal pauses nothing: where this method alone is refused, messages go on, and the probe of a pause would be this
+        // same call.
+        Some(self.messenger.account_balance().await.ok().flatten())
     }
 
     /// Feeds the result of a send back: whether there is credit, and whether Afilnet has an outage.
