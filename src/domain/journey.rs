@@ -6,7 +6,7 @@ pub(crate) mod words;
 use serde::{Deserialize, Serialize};
 
 use super::StatusValue;
-use super::excerpt::Excerpt;
+use super::excerpt::{Excerpt, without_numbers};
 
 /// One step, as it is stored. It holds no text of the message and no contact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,13 +137,13 @@ const LONGEST_NAME: usize = 60;
 const LONGEST_REASON: usize = 160;
 
 impl Operator {
-    /// Names and reasons are kept as one line, cut where they are too long.
+    /// Names and reasons are kept as one line, cut where they are too long; a reason without what may be of a phone number.
     pub(crate) fn new(who: &str, means: Means, why: Option<&str>) -> Self {
         let line = |text: &str, most: usize| -> String {
             let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most).collect();
             plain.trim().to_owned()
         };
-        let why = why.map(|why| line(why, LONGEST_REASON)).filter(|why| !why.is_empty());
+        let why = why.map(|why| line(&without_numbers(why), LONGEST_REASON)).filter(|why| !why.is_empty());
         Self { who: line(who, LONGEST_NAME), means, why }
     }
 
@@ -379,6 +379,15 @@ pub(crate) struct EventJourney {
     pub(crate) steps: Vec<PastStep>,
 }
 
+impl EventJourney {
+    /// Returns when it was stored. `recorded_ms` is that of the last retry where a person had it posted again: the time
+    /// before is in `due_ms` until a post fails once more, and the first step is no earlier than it.
+    pub(crate) fn stored_ms(&self) -> i64 {
+        let earliest = self.recorded_ms.min(self.due_ms);
+        self.steps.first().map_or(earliest, |first| earliest.min(first.at_ms))
+    }
+}
+
 /// What an event is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EventKind {
@@ -426,6 +435,22 @@ mod tests {
         let longest = Operator::new(&who, Means::Api, Some(&why)).decided(Action::SettledDelivered);
         assert!(serde_json::to_string(&longest).unwrap().len() < 1024);
         assert!(serde_json::from_str::<Step>(r#"{"step":"of_a_later_version"}"#).is_err());
+    }
+
+    #[test]
+    fn a_reason_keeps_no_number_that_may_be_of_a_phone() {
+        for (why, kept) in [
+            ("ticket 1234 of 600 11 12 22", "ticket 1234 of ************"),
+            ("+34600111222 called", "+*********** called"),
+            ("\t600-111-222\n", "***********"),
+        ] {
+            assert_eq!(Operator::new("ana", Means::Cli, Some(why)).why(), Some(kept));
+        }
+        let cut = format!("{}600111222", "x".repeat(LONGEST_REASON - 3));
+        assert!(
+            Operator::new("ana", Means::Cli, Some(&cut)).why().unwrap().ends_with("x***"),
+            "hidden before it is cut"
+        );
     }
 
     #[test]

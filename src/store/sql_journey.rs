@@ -57,6 +57,15 @@ pub(super) const DROP_AUDIT: &str =
 
 // Of one conversation, for erasing a person.
 
+/// What a person gave as the reason may name the customer. In two halves, each with its index.
+pub(super) const ERASE_MESSAGE_REASONS: &str = "UPDATE audit SET detail = NULL WHERE detail IS NOT NULL \
+     AND target IN (SELECT m_id FROM outbound WHERE conversation = $1 AND content IS NOT NULL \
+     UNION ALL SELECT m_id FROM outbound WHERE conversation = $1 AND content IS NULL)";
+
+pub(super) const ERASE_EVENT_REASONS: &str = "UPDATE audit SET detail = NULL WHERE detail IS NOT NULL \
+     AND target IN (SELECT m_id FROM events WHERE conversation = $1 AND event IS NOT NULL \
+     UNION ALL SELECT m_id FROM events WHERE conversation = $1 AND event IS NULL)";
+
 pub(super) const ERASE_MESSAGE_EXCERPTS: &str = "DELETE FROM excerpts WHERE step IN (SELECT s.id FROM outbound o \
      JOIN steps s ON s.subject = 'o' AND s.subject_id = o.id WHERE o.conversation = $1)";
 

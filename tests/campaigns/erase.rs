@@ -9,7 +9,8 @@ use crate::support::{CHANNEL, House, PLATFORM_ID, contact, until};
 
 /// What must not be found: the number with and without `+` (the first holds the second), words, the name of a file.
 const PERSON: usize = 7;
-const WORDS: [&str; 4] = ["SAID-BY-AGENT", "SAID-BY-CUSTOMER", "invoice-of-that-person", "ASKED-THE-PERSON"];
+const WORDS: [&str; 5] =
+    ["SAID-BY-AGENT", "SAID-BY-CUSTOMER", "invoice-of-that-person", "ASKED-THE-PERSON", "REASON-THAT-NAMES-THE-PERSON"];
 
 /// Returns the files below the folder that hold something of the person.
 fn found(folder: &Path) -> Vec<String> {
@@ -46,6 +47,12 @@ async fn talked() -> (House, crate::support::process::Bridge) {
     let question = json!({"type": "quick_reply", "title": WORDS[3], "replies": ["yes", "no"]});
     assert_eq!(house.bonychat.send(&bridge.url(), CHANNEL, &contact(PERSON), question).await.status, 200);
     house.settled().await;
+    // One was refused; an operator had it sent again, and said why.
+    house.afilnet.fault("sendmessage:MISSING_COMPULSORY_PARAM").unwrap();
+    assert_eq!(house.agent(&bridge, &contact(PERSON), "refused at first").await.status, 400);
+    let refused = house.messages("failed").remove(0);
+    assert!(house.run(&["messages", "retry", &refused, "--why", WORDS[4]]).status.success());
+    house.settled().await;
     let polls = house.afilnet.calls("getchats");
     until("what was sent is read", || house.afilnet.calls("getchats") > polls + 20).await;
     until("all is published", || (0..8).all(|n| house.bonychat.texts(&contact(n)).len() == 5)).await;
@@ -78,7 +85,7 @@ async fn nothing_of_an_erased_person_is_left_beside_a_running_bridge_and_nothing
     let (mut house, bridge) = talked().await;
     let before = house.bonychat.all_events().len();
     let (code, said) = erase(&house, &[]);
-    assert!(code == Some(0) && said.contains("1 conversation(s), 7 message(s)") && said.contains("--yes"), "{said}");
+    assert!(code == Some(0) && said.contains("1 conversation(s), 8 message(s)") && said.contains("--yes"), "{said}");
     let on_a_file = house.setting("STORE__URL").starts_with("sqlite:");
     if on_a_file {
         assert!(!found(house.folder.path()).is_empty(), "only said what it would do");

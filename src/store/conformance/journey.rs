@@ -18,6 +18,7 @@ on_each_engine! {
     what_waits_names_what_it_waits_for
     excerpts_leave_with_the_text_and_steps_with_their_row
     of_an_erased_person_no_step_is_left
+    of_an_erased_person_the_audit_keeps_no_reason
 }
 
 async fn counts(folder: &Home) -> [i64; 3] {
@@ -268,4 +269,30 @@ async fn of_an_erased_person_no_step_is_left(engine: Engine) {
     let person = Person { names: [contact(1).to_string(), contact(1).as_str()[1..].to_owned()], channel: None };
     assert!(store.erase(person, Erase::Settled, 1_000_000).await.unwrap().done);
     assert_eq!(counts(&folder).await, [2, 2, 0]);
+}
+
+async fn of_an_erased_person_the_audit_keeps_no_reason(engine: Engine) {
+    let Fresh { store, folder } = engine.fresh().await;
+    let epoch = store.take_ownership(&channel()).await.unwrap();
+    let named = |n: u32| Operator::new("ana", Means::Cli, Some(&format!("CANARY{n} called from 60{n} 11 12 22")));
+    for n in [1, 2] {
+        let attempt = begun(&store, epoch, n).await;
+        store.settle(&attempt, Settlement::Failed { fault: Fault::FileUrl, notice: None }, 100).await.unwrap();
+        let notices = DiscardNotices { not_sent: "n".into(), perhaps_sent: "p".into() };
+        store.discard(attempt.m_id.to_string(), notices.clone(), named(n), 200).await.unwrap();
+        store.record(reading(n, &[(&format!("r{n}"), &format!("says {n}"))])).await.unwrap();
+    }
+    for due in store.due_events(&channel(), 2000, 9).await.unwrap() {
+        let m_id = due.event.m_id.to_string();
+        store.published(&due, Publication::Dead { fault: Fault::Http(422) }, 2000).await.unwrap();
+        let n = if m_id == customer_says("says 1").m_id.as_str() { 1 } else { 2 };
+        store.retry(m_id, named(n), 3000).await.unwrap();
+    }
+    let reasons = "SELECT COUNT(*), COUNT(detail), SUM(CASE WHEN detail LIKE '%CANARY1%' THEN 1 ELSE 0 END), \
+         SUM(CASE WHEN detail LIKE '%11 12 22%' THEN 1 ELSE 0 END) FROM audit";
+    let counted = |row: Vec<Option<String>>| row.into_iter().map(Option::unwrap).collect::<Vec<_>>();
+    assert_eq!(counted(folder.ask(reasons).await), ["4", "4", "2", "0"], "numbers are not stored at all");
+    let person = Person { names: [contact(1).to_string(), contact(1).as_str()[1..].to_owned()], channel: None };
+    assert!(store.erase(person, Erase::Waiting, 1_000_000).await.unwrap().done);
+    assert_eq!(counted(folder.ask(reasons).await), ["4", "2", "0", "0"], "who did what stays");
 }

@@ -163,6 +163,8 @@ async fn every_statement_goes_through_its_index_and_none_walks_a_table() {
         ("HEAD", sql_journey::HEAD, &[by_key]),
         ("CHANNEL_FAULT", sql_journey::CHANNEL_FAULT, &[by_key]),
         ("EVENTS_NAMED", sql_journey::EVENTS_NAMED, &["events_m_id (m_id=?)", by_key]),
+        ("ERASE_MESSAGE_REASONS", sql_journey::ERASE_MESSAGE_REASONS, &["audit_target (target=?)"]),
+        ("ERASE_EVENT_REASONS", sql_journey::ERASE_EVENT_REASONS, &["audit_target (target=?)"]),
         ("DROP_AUDIT", sql_journey::DROP_AUDIT, &[by_key, "audit_old (at_ms<?)"]),
         ("WIPE_OUTBOUND", sql::WIPE_OUTBOUND, &["outbound_text (done_ms"]),
         ("DROP_OUTBOUND", sql::DROP_OUTBOUND, &["outbound_done (done_ms"]),

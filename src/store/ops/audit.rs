@@ -1,4 +1,5 @@
-//! The audit: what persons did. Rows are added within the transaction of what was done, and never changed.
+//! The audit: what persons did. Rows are added within the transaction of what was done, and are
+//! not changed, except that the reason goes with an erased person (`ops/erase.rs`).
 
 use crate::domain::journey::Operator;
 use crate::store::StoreError;

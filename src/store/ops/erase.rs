@@ -35,6 +35,8 @@ pub(in crate::store) async fn erase(
             (decode("conversations", channel)?, decode("conversations", contact)?);
         for statement in [
             erasure::ERASE_KEYS,
+            sql_journey::ERASE_MESSAGE_REASONS,
+            sql_journey::ERASE_EVENT_REASONS,
             sql_journey::ERASE_MESSAGE_EXCERPTS,
             sql_journey::ERASE_EVENT_EXCERPTS,
             sql_journey::ERASE_MESSAGE_STEPS,

@@ -170,7 +170,8 @@ fn what(kind: Kind) -> (&'static str, &'static str) {
     }
 }
 
-/// In English and in Spanish.
+/// In English and in Spanish. What is said of the configuration holds from a reload on: the file is read at the start and
+/// at SIGHUP alone.
 fn cure(kind: Kind, side: FarSide) -> (&'static str, &'static str) {
     match (kind, side) {
         (
@@ -184,9 +185,13 @@ fn cure(kind: Kind, side: FarSide) -> (&'static str, &'static str) {
             | Kind::SettledByHand,
             _,
         ) => ("", ""),
-        (Kind::Certificate, _) => (
-            "Have the certificate mended, or trust its issuer (`tls.ca_file`); it goes on by itself.",
-            "Haga corregir el certificado, o confíe en su emisor (`tls.ca_file`); después continúa solo.",
+        (Kind::Certificate, FarSide::Afilnet) => (
+            "Have the certificate mended, or trust its issuer (`afilnet.ca_file`), then reload (SIGHUP); it goes on by itself.",
+            "Haga corregir el certificado, o confíe en su emisor (`afilnet.ca_file`), y recargue (SIGHUP); después continúa solo.",
+        ),
+        (Kind::Certificate, FarSide::BonyChat) => (
+            "Have the certificate mended, or trust its issuer (`bonychat.ca_file`), then reload (SIGHUP); it goes on by itself.",
+            "Haga corregir el certificado, o confíe en su emisor (`bonychat.ca_file`), y recargue (SIGHUP); después continúa solo.",
         ),
         (Kind::NotUnderstood, FarSide::Afilnet) => (
             "If it lasts, look at the log (`log.level = \"debug\"`) and tell Afilnet.",
@@ -197,12 +202,12 @@ fn cure(kind: Kind, side: FarSide) -> (&'static str, &'static str) {
             "Si continúa, compare `webhook_url` con la página del canal en BonyChat.",
         ),
         (Kind::Credentials, FarSide::Afilnet) => (
-            "Set `afilnet.user` and `afilnet.password` to what Afilnet accepts; it goes on by itself.",
-            "Ponga en `afilnet.user` y `afilnet.password` lo que Afilnet acepta; después continúa solo.",
+            "Set `afilnet.user` and `afilnet.password` to what Afilnet accepts, then reload (SIGHUP); it goes on by itself.",
+            "Ponga en `afilnet.user` y `afilnet.password` lo que Afilnet acepta, y recargue (SIGHUP); después continúa solo.",
         ),
         (Kind::Credentials, FarSide::BonyChat) => (
-            "Copy `api_token` anew from the channel's page in BonyChat; it goes on by itself.",
-            "Copie de nuevo `api_token` de la página del canal en BonyChat; después continúa solo.",
+            "Copy `api_token` anew from the channel's page in BonyChat, then reload (SIGHUP); it goes on by itself.",
+            "Copie de nuevo `api_token` de la página del canal en BonyChat, y recargue (SIGHUP); después continúa solo.",
         ),
         (Kind::Forbidden, FarSide::Afilnet) => (
             "Have the address of this server allowed in Afilnet's account; it goes on by itself.",
@@ -217,16 +222,16 @@ fn cure(kind: Kind, side: FarSide) -> (&'static str, &'static str) {
             "Recargue el saldo de la cuenta de Afilnet; después continúa solo.",
         ),
         (Kind::WrongService, FarSide::Afilnet) => (
-            "Check `afilnet.url` and `afilnet.transport`; it goes on by itself.",
-            "Compruebe `afilnet.url` y `afilnet.transport`; después continúa solo.",
+            "Check `afilnet.url` and `afilnet.transport`, then reload (SIGHUP); it goes on by itself.",
+            "Compruebe `afilnet.url` y `afilnet.transport`, y recargue (SIGHUP); después continúa solo.",
         ),
         (Kind::WrongService, FarSide::BonyChat) => (
-            "Copy `webhook_url` anew from the channel's page in BonyChat; it goes on by itself.",
-            "Copie de nuevo `webhook_url` de la página del canal en BonyChat; después continúa solo.",
+            "Copy `webhook_url` anew from the channel's page in BonyChat, then reload (SIGHUP); it goes on by itself.",
+            "Copie de nuevo `webhook_url` de la página del canal en BonyChat, y recargue (SIGHUP); después continúa solo.",
         ),
         (Kind::ChannelNotFound, _) => (
-            "Set `platform` and `platform_id` as `bridge channels` shows them; it goes on by itself.",
-            "Ponga `platform` y `platform_id` como los muestra `bridge channels`; después continúa solo.",
+            "Set `platform` and `platform_id` as `bridge channels` shows them, then reload (SIGHUP); it goes on by itself.",
+            "Ponga `platform` y `platform_id` como los muestra `bridge channels`, y recargue (SIGHUP); después continúa solo.",
         ),
         (Kind::ChatNotFound, _) => (
             "Wait until the customer writes, or send a text first.",
@@ -342,6 +347,47 @@ mod tests {
                 assert_eq!(english.cure.is_empty(), spanish.cure.is_empty(), "{code}");
             }
         }
+    }
+
+    /// The keys of the default file, those of a channel without their section.
+    fn keys() -> HashSet<String> {
+        let (mut section, mut keys) = (String::new(), HashSet::new());
+        for line in include_str!("../../../../config/default.toml").lines() {
+            let line = line.strip_prefix("# ").unwrap_or(line);
+            if let Some((header, _)) = line.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+                section = if header.starts_with("channels.") { String::new() } else { format!("{header}.") };
+            } else if let Some((key, _)) = line.split_once(" = ") {
+                keys.insert(format!("{section}{key}"));
+            }
+        }
+        keys
+    }
+
+    #[test]
+    fn each_key_that_is_named_is_one_and_what_waits_for_a_change_of_it_waits_for_a_reload() {
+        let keys = keys();
+        assert!(keys.contains("afilnet.url") && keys.contains("platform_id") && keys.len() > 45, "{keys:?}");
+        let mut named = HashSet::new();
+        for side in [FarSide::Afilnet, FarSide::BonyChat] {
+            for (code, language) in codes().iter().flat_map(|code| [(code, Language::En), (code, Language::Es)]) {
+                let cure = cause(code, side, language).cure;
+                let quoted: Vec<&str> =
+                    cure.split('`').skip(1).step_by(2).filter(|span| !span.starts_with("bridge ")).collect();
+                for span in &quoted {
+                    let key = span.split(" = ").next().unwrap_or(span);
+                    assert!(keys.contains(key), "`{key}` is no key: {cure}");
+                    let other = match side {
+                        FarSide::Afilnet => "bonychat.",
+                        FarSide::BonyChat => "afilnet.",
+                    };
+                    assert!(!key.starts_with(other), "{code} of {side:?}: {cure}");
+                    named.insert(key.to_owned());
+                }
+                let goes_on = cure.contains("by itself") || cure.contains("continúa solo");
+                assert!(quoted.is_empty() || !goes_on || cure.contains("(SIGHUP)"), "{cure}");
+            }
+        }
+        assert!(named.len() > 8, "{named:?}");
     }
 
     #[test]

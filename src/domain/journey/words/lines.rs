@@ -25,7 +25,7 @@ pub(super) fn lines(words: &Words<'_>, journey: &Journey) -> Vec<String> {
         }));
     }
     for event in &journey.events {
-        all.push((event.recorded_ms, recorded(words, journey, event)));
+        all.push((event.stored_ms(), recorded(words, journey, event)));
         all.extend(steps(words, &event.steps, FarSide::BonyChat));
         all.extend(taken(words, event));
     }

@@ -434,3 +434,86 @@ fn an_event_says_whether_bonychat_has_it() {
     let lines = told(&of(event(EventKind::Status(None), EventState::Done)), Es).lines;
     assert!(lines[1].ends_with("BonyChat aceptó el estado."), "{lines:?}");
 }
+
+#[test]
+fn only_the_last_look_proves_that_it_did_not_arrive() {
+    let look = |conclusion| Step::Look(Look { conclusion, ..Look::default() });
+    let (absent, unresolved) = (look(LookConclusion::NotSent), look(LookConclusion::Unresolved));
+    let unknown = attempt(1, AttemptOutcome::Unknown, "timed_out");
+    let busy = attempt(3, AttemptOutcome::NotSent, "busy");
+    let decided = |action| Operator::new("ana", Means::Cli, None).decided(action);
+    let (again, retried) = (decided(Action::SentAgain), decided(Action::Retried));
+    let proven = [unknown.clone(), absent.clone()];
+    for (after, arrived) in [
+        (vec![], false),
+        (vec![busy.clone()], false),
+        (vec![retried.clone(), busy.clone()], false),
+        (vec![unknown.clone()], true),
+        (vec![unknown.clone(), again.clone()], true),
+        (vec![unknown.clone(), again.clone(), busy.clone()], true),
+        (vec![again.clone(), busy.clone()], true),
+        (vec![unknown.clone(), unresolved, retried, busy.clone()], true),
+        (vec![unknown.clone(), absent.clone(), busy.clone()], false),
+    ] {
+        let steps = (0..).zip(proven.iter().cloned().chain(after)).map(|(at, step)| past(at, step)).collect();
+        let queued =
+            MessageJourney { steps, unknown_ms: Some(ACCEPTED_MS), attempt: 3, ..message(MessageState::Queued) };
+        let failed =
+            MessageJourney { state: MessageState::Failed, fault: Some("INCORRECT_FILEURL".into()), ..queued.clone() };
+        let (queued, failed) = (journey(Some(queued), Vec::new()), journey(Some(failed), Vec::new()));
+        if arrived {
+            begins(&queued, "Nobody can tell: an earlier attempt", "No se puede saber: un intento anterior");
+            begins(&failed, "Nobody can tell: an earlier attempt", "No se puede saber: un intento anterior");
+        } else {
+            begins(&queued, "Not yet: the customer does not have it.", "Todavía no: el cliente no lo tiene.");
+            begins(&failed, "No: Afilnet could not fetch the file", "No: Afilnet no pudo descargar el archivo");
+        }
+    }
+    // Of what came after the most steps that are kept, only the time of the last attempt in doubt is known.
+    let steps = vec![past(0, unknown), past(1, absent)];
+    let later = MessageJourney { steps, unknown_ms: Some(ACCEPTED_MS + 2_000), ..message(MessageState::Queued) };
+    begins(&journey(Some(later), Vec::new()), "Nobody can tell", "No se puede saber");
+    // An attempt that was found in doubt without a look.
+    let never_looked = MessageJourney { steps: vec![past(1, again), past(2, busy)], ..message(MessageState::Queued) };
+    begins(&journey(Some(never_looked), Vec::new()), "Nobody can tell", "No se puede saber");
+}
+
+#[test]
+fn a_notice_that_was_posted_again_says_nothing_of_its_message() {
+    let sent = message(MessageState::Sent); // 90 s after it was accepted
+    let again = EventJourney {
+        recorded_ms: ACCEPTED_MS + 200_000,
+        due_ms: ACCEPTED_MS + 80_000,
+        ..event(EventKind::Status(Some(StatusValue::Failed)), EventState::Queued)
+    };
+    let of = |notice: &EventJourney| journey(Some(sent.clone()), vec![notice.clone()]);
+    begins(&of(&again), "Yes, as far as Afilnet tells", "Sí, según Afilnet");
+    assert!(told(&of(&again), En).lines[1].starts_with("2026-11-14 20:15:23.112  Status for the agent stored"));
+    let (outcome, fault) = (PostOutcome::Dead, "http_422".to_owned());
+    let dead = Step::Post { attempt: 1, outcome, fault, took_ms: None, http: Some(422) };
+    let fails_again = EventJourney { due_ms: ACCEPTED_MS + 210_000, steps: vec![past(81, dead)], ..again };
+    begins(&of(&fails_again), "Yes, as far as Afilnet tells", "Sí, según Afilnet");
+}
+
+#[test]
+fn what_failed_in_part_or_unread_says_so() {
+    let failed = |fault: &str| MessageJourney { fault: Some(fault.into()), ..message(MessageState::Failed) };
+    let of = |message| journey(Some(message), Vec::new());
+    let by_hand = failed("settled_by_hand");
+    begins(&of(by_hand.clone()), "No: a person decided it.", "No: una persona lo decidió.");
+    begins(
+        &of(MessageJourney { part: 2, ..by_hand }),
+        "Not whole: 2 part(s) were sent, and then a person decided it.",
+        "No entero: se enviaron 2 parte(s), y después una persona lo decidió.",
+    );
+    let unread = of(failed("unreadable_row"));
+    begins(
+        &unread,
+        "No: its row in the store cannot be read. Nobody was told of it, neither BonyChat nor its agent.",
+        "No: su fila en el almacén no se puede leer. No se avisó a nadie, ni a BonyChat ni a su agente.",
+    );
+    for language in [En, Es] {
+        let verdict = told(&unread, language).verdict;
+        assert!(!verdict.contains("messages retry"), "reading the row once more fails as well: {verdict}");
+    }
+}

@@ -1,11 +1,15 @@
 //! Whether it arrived, what happens next, and what to do about it.
 
 use super::cause::FarSide;
-use super::phrase::{Words, joined, last, sentence};
+use super::phrase::{Words, joined, sentence};
 use crate::domain::StatusValue;
 use crate::domain::journey::{
-    Behind, EventJourney, EventKind, EventState, Journey, LookConclusion, MessageJourney, MessageState, Step,
+    Action, AttemptOutcome, Behind, EventJourney, EventKind, EventState, Journey, LookConclusion, MessageJourney,
+    MessageState, Step,
 };
+
+/// Fault of a message of which the row does not decode.
+const UNREADABLE_ROW: &str = "unreadable_row";
 
 /// Returns it in a few sentences.
 pub(super) fn verdict(words: &Words<'_>, journey: &Journey) -> String {
@@ -49,15 +53,13 @@ fn of_message(words: &Words<'_>, journey: &Journey, message: &MessageJourney) ->
 }
 
 fn queued(words: &Words<'_>, message: &MessageJourney) -> String {
-    let proven_absent = matches!(last_look(message), Some(LookConclusion::NotSent))
-        && !matches!(last(&message.steps), Some(Step::Decision { .. }));
     let got = if message.part > 0 {
         words.fill(
             "In part: {part} part(s) of it were sent, and the next one waits.",
             "En parte: se han enviado {part} parte(s), y la siguiente espera.",
             &[("part", &message.part.to_string())],
         )
-    } else if message.unknown_ms.is_none() || proven_absent {
+    } else if !may_have_arrived(message) {
         words
             .say("Not yet: the customer does not have it. It waits.", "Todavía no: el cliente no lo tiene. Espera.")
             .to_owned()
@@ -143,11 +145,32 @@ fn waits_behind(words: &Words<'_>, behind: &Behind) -> String {
     )
 }
 
-fn last_look(message: &MessageJourney) -> Option<LookConclusion> {
-    message.steps.iter().rev().find_map(|past| match past.step.as_ref()? {
-        Step::Look(look) => Some(look.conclusion),
-        _ => None,
-    })
+/// Returns whether an attempt may have sent it, of a message of which no part is confirmed. What came last decides: a
+/// look that proved its absence tells nothing of an attempt after it.
+fn may_have_arrived(message: &MessageJourney) -> bool {
+    for past in message.steps.iter().rev() {
+        match &past.step {
+            Some(Step::Look(look)) => {
+                // Steps beyond the most that are kept are not there: the attempt in doubt may be later than the look.
+                let covers_all = message.unknown_ms.is_none_or(|unknown_ms| unknown_ms <= past.until_ms);
+                return look.conclusion != LookConclusion::NotSent || !covers_all;
+            }
+            Some(
+                Step::Attempt { outcome: AttemptOutcome::Unknown, .. }
+                | Step::Decision { action: Action::SentAgain, .. },
+            )
+            | None => return true,
+            Some(
+                Step::Attempt { .. }
+                | Step::Part { .. }
+                | Step::LookFailed { .. }
+                | Step::Post { .. }
+                | Step::Repeat
+                | Step::Decision { .. },
+            ) => {}
+        }
+    }
+    message.unknown_ms.is_some()
 }
 
 fn unknown(words: &Words<'_>, m_id: &str, message: &MessageJourney) -> String {
@@ -176,10 +199,10 @@ fn unknown(words: &Words<'_>, m_id: &str, message: &MessageJourney) -> String {
 fn sent(words: &Words<'_>, journey: &Journey, message: &MessageJourney) -> String {
     let at = words.time(message.done_ms.unwrap_or(message.began_ms));
     // A failure that was told until then is the bridge's own notice, before it was found or decided.
-    let is_own = |event: &EventJourney| message.done_ms.is_none_or(|done_ms| event.recorded_ms <= done_ms);
+    let is_own = |event: &EventJourney| message.done_ms.is_none_or(|done_ms| event.stored_ms() <= done_ms);
     let status = journey.events.iter().rev().find_map(|event| match event.kind {
         EventKind::Status(Some(StatusValue::Failed)) if is_own(event) => None,
-        EventKind::Status(Some(value)) => Some((value, event.recorded_ms)),
+        EventKind::Status(Some(value)) => Some((value, event.stored_ms())),
         EventKind::Status(None) | EventKind::Message | EventKind::Echo => None,
     });
     if let Some((value, status_ms)) = status {
@@ -231,16 +254,14 @@ fn sent(words: &Words<'_>, journey: &Journey, message: &MessageJourney) -> Strin
 fn failed(words: &Words<'_>, journey: &Journey, message: &MessageJourney) -> String {
     let fault = message.fault.as_deref().unwrap_or("interrupted");
     let cause = words.cause(fault, FarSide::Afilnet);
-    let proven_absent = matches!(last_look(message), Some(LookConclusion::NotSent));
-    let certain = fault == "settled_by_hand" || (message.part == 0 && (message.unknown_ms.is_none() || proven_absent));
-    let got = if certain {
-        words.fill("No: {cause}.", "No: {cause}.", &[("cause", &cause.what)])
-    } else if message.part > 0 {
+    let got = if message.part > 0 {
         words.fill(
             "Not whole: {part} part(s) were sent, and then {cause}.",
             "No entero: se enviaron {part} parte(s), y después {cause}.",
             &[("part", &message.part.to_string()), ("cause", &cause.what)],
         )
+    } else if fault == "settled_by_hand" || !may_have_arrived(message) {
+        words.fill("No: {cause}.", "No: {cause}.", &[("cause", &cause.what)])
     } else {
         words.fill(
             "Nobody can tell: an earlier attempt may have sent it, and then {cause}.",
@@ -249,6 +270,13 @@ fn failed(words: &Words<'_>, journey: &Journey, message: &MessageJourney) -> Str
         )
     };
     let told = match journey.events.iter().find(|event| matches!(event.kind, EventKind::Status(_))) {
+        // Found after its call was answered, by the loop that begins what is due: no notice follows from it.
+        _ if fault == UNREADABLE_ROW => words
+            .say(
+                "Nobody was told of it, neither BonyChat nor its agent.",
+                "No se avisó a nadie, ni a BonyChat ni a su agente.",
+            )
+            .to_owned(),
         None if fault == "discarded" || fault == "settled_by_hand" => String::new(),
         None => words
             .say("BonyChat was told in the response to its call.", "BonyChat lo supo por la respuesta a su llamada.")
@@ -273,7 +301,9 @@ fn failed(words: &Words<'_>, journey: &Journey, message: &MessageJourney) -> Str
                 .to_owned(),
         },
     };
-    let next = if message.has_text {
+    let next = if fault == UNREADABLE_ROW {
+        String::new() // that it must be written anew is the cure of its cause
+    } else if message.has_text {
         words.fill(
             "It is not sent again by itself; `bridge messages retry {m_id}` sends it again.",
             "No se vuelve a enviar solo; `bridge messages retry {m_id}` lo envía otra vez.",
