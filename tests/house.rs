@@ -21,7 +21,6 @@ const PLAN: &[(&str, &[&str])] = &[
     ("http", &["domain", "config", "telemetry", "store", "bonychat", "crashpoint"]),
     ("ops", &["domain", "config", "telemetry", "store", "bonychat", "afilnet"]),
     ("work", &["domain", "config", "telemetry", "store", "lifecycle"]),
-    ("ops", &["domain", "config", "telemetry", "store"]),
     ("lifecycle", &[]),
     ("app", &["domain", "config", "telemetry", "store", "bonychat", "afilnet", "anna", "http", "work", "lifecycle"]),
     (

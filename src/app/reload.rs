@@ -44,8 +44,7 @@ impl App {
         self.routes.exchange(http::router(&config, &self.store, &self.responses));
         let gone = |name: &&ChannelName| !config.channels.contains_key(*name);
         for name in self.config.channels.keys().filter(gone) {
-            metrics::owned(name, false);
-            metrics::elsewhere(name);
+            metrics::removed(name);
         }
         report(&config);
         tracing::info!(signal = "SIGHUP", channels = config.channels.len(), "reloaded");

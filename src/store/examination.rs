@@ -5,10 +5,21 @@
 pub(crate) struct Examination {
     /// Its name and version.
     pub(crate) engine: String,
-    /// What its own check of the data found; `None` if nothing, or if it has no such check.
-    pub(crate) damage: Option<String>,
+    /// What its own check of the data found.
+    pub(crate) data: DataCheck,
     /// `None` if the engine is part of this process.
     pub(crate) server: Option<DatabaseServer>,
+}
+
+/// What an engine's own check of its data found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum DataCheck {
+    /// Nothing, or it has no such check.
+    Sound,
+    /// This fault.
+    Damaged(String),
+    /// It was ended because it took too long.
+    NotFinished,
 }
 
 /// A database server that other programs may use too.

@@ -49,7 +49,7 @@ pub(crate) use attempt::{Attempt, Begun, FailureStreak, Settlement};
 pub(crate) use caller::Caller;
 pub(crate) use erasure::{Erase, Erasure, Person};
 pub(crate) use error::{CommitLost, StoreError};
-pub(crate) use examination::Examination;
+pub(crate) use examination::{DataCheck, Examination};
 pub(crate) use found::{Found, FoundMessage, Indexing};
 pub(crate) use in_doubt::{Decision, Evidence, InDoubtSend, LookupResult};
 pub(crate) use lease::{ClusterView, Epoch, Leases, Owner};
@@ -433,8 +433,9 @@ pub(crate) trait Store: Send + Sync {
     /// Checks that the store can be written now.
     async fn check(&self) -> Result<(), StoreError>;
 
-    /// Examines the engine and its data for an operator; may take long. Changes nothing.
-    async fn examine(&self) -> Result<Examination, StoreError>;
+    /// Examines the engine and its data for an operator, and ends its own check of the data after this time. Changes
+    /// nothing.
+    async fn examine(&self, within: Duration) -> Result<Examination, StoreError>;
 
     /// Returns the store's notifications.
     fn wakeups(&self) -> &Arc<Wakeups>;

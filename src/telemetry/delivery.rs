@@ -43,7 +43,7 @@ pub(crate) struct Depth {
     pub(crate) dead_events: u64,
 }
 
-/// Messages that wait for longer while none is sent are stuck; so are events.
+/// Messages that wait for longer while none is sent are stuck; so are events, and a part that is paused for longer.
 const STUCK_AFTER: Duration = Duration::from_mins(5);
 /// Time since the last poll that is too long, whatever `poll_idle` is.
 const POLL_LATE: Duration = Duration::from_secs(150);
@@ -68,7 +68,8 @@ struct Channel {
     /// Times count from here until there is something to count from.
     since: Instant,
     depth: Depth,
-    paused: [bool; Part::ALL.len()],
+    /// Since when each part is paused.
+    paused: [Option<Instant>; Part::ALL.len()],
     polled: Option<Instant>,
     sent: Option<Instant>,
     published: Option<Instant>,
@@ -78,7 +79,7 @@ struct Channel {
 
 impl Channel {
     fn new(now: Instant) -> Self {
-        let (depth, paused) = (Depth::default(), [false; Part::ALL.len()]);
+        let (depth, paused) = (Depth::default(), [None; Part::ALL.len()]);
         Self { since: now, depth, paused, polled: None, sent: None, published: None, events_since: None }
     }
 
@@ -87,14 +88,30 @@ impl Channel {
         now.saturating_duration_since(last.unwrap_or(self.since))
     }
 
+    /// Returns each part that is paused, and for how long.
+    fn pauses(&self, now: Instant) -> impl Iterator<Item = (Part, Duration)> {
+        let since = move |part: Part| self.paused[part as usize].map(|since| now.saturating_duration_since(since));
+        Part::ALL.into_iter().filter_map(move |part| Some((part, since(part)?)))
+    }
+
+    /// Returns the pauses that are too short for a problem yet, in words: most end by themselves.
+    fn short_pauses(&self, name: &str, now: Instant) -> Vec<String> {
+        self.pauses(now).filter(|(_, lasts)| *lasts <= STUCK_AFTER).map(in_words(name)).collect()
+    }
+
+    fn pause(&mut self, part: Part, paused: bool, now: Instant) {
+        let since = &mut self.paused[part as usize];
+        *since = paused.then(|| since.unwrap_or(now));
+    }
+
     /// Returns what keeps the channel's messages from being delivered, in words; empty if nothing does.
     fn problems(&self, name: &str, poll_idle: Duration, now: Instant) -> Vec<String> {
-        let mut found = Vec::new();
-        for part in Part::ALL.into_iter().filter(|part| self.paused[*part as usize]) {
-            found.push(format!("channel `{name}`: {}", pause(part)));
-        }
+        let mut found: Vec<String> =
+            self.pauses(now).filter(|(_, lasts)| *lasts > STUCK_AFTER).map(in_words(name)).collect();
+        // A paused webhook holds up no send.
+        let sends_paused = self.pauses(now).any(|(part, _)| part != Part::Webhook);
         let waits = self.depth.oldest;
-        if found.is_empty() && waits > STUCK_AFTER && self.ago(self.sent, now) > STUCK_AFTER {
+        if !sends_paused && waits > STUCK_AFTER && self.ago(self.sent, now) > STUCK_AFTER {
             found.push(format!(
                 "channel `{name}`: messages are stuck: the oldest of {} has waited for {} and none was sent meanwhile. None is \
                  lost. Look at the log for `was not sent`",
@@ -145,8 +162,13 @@ impl Channel {
     }
 }
 
+/// Returns what puts a pause of the channel into words.
+fn in_words(name: &str) -> impl Fn((Part, Duration)) -> String {
+    move |(part, lasts)| format!("channel `{name}`: for {}, {}", words(lasts), meaning(part))
+}
+
 /// Returns what a pause means and what to do.
-fn pause(part: Part) -> &'static str {
+fn meaning(part: Part) -> &'static str {
     match part {
         Part::Account => {
             "everything of its Afilnet account is paused: Afilnet refuses the account or is out of order. Messages are kept, \
@@ -199,10 +221,11 @@ impl State {
                     .to_owned(),
             );
         }
-        let mut others = Vec::new();
+        let (mut pauses, mut others) = (Vec::new(), Vec::new());
         for (name, channel) in &self.here {
             let poll_idle = self.poll_idle.get(name).copied().unwrap_or_default();
             problems.extend(channel.problems(name, poll_idle, now));
+            pauses.extend(channel.short_pauses(name, now));
             others.extend(channel.waits_for_a_person(name));
         }
         let delivers = problems.is_empty();
@@ -211,14 +234,17 @@ impl State {
         } else {
             format!("messages are not delivered as they should be: {} thing(s)\n", problems.len())
         };
-        for problem in problems {
-            let _ = writeln!(words, "- {problem}");
-        }
-        if !others.is_empty() {
-            words.push_str("waits for a person, and holds up no other message:\n");
-        }
-        for other in others {
-            let _ = writeln!(words, "- {other}");
+        for (heading, lines) in [
+            ("", problems),
+            ("paused for less than 5 minutes, which most often ends by itself:\n", pauses),
+            ("waits for a person, and holds up no other message:\n", others),
+        ] {
+            if !lines.is_empty() {
+                words.push_str(heading);
+            }
+            for line in lines {
+                let _ = writeln!(words, "- {line}");
+            }
         }
         Report { delivers, words }
     }
@@ -274,7 +300,7 @@ pub(super) fn elsewhere(name: &str) {
 }
 
 pub(super) fn paused(name: &str, part: Part, paused: bool) {
-    with(|state, _| state.change(name, |channel| channel.paused[part as usize] = paused));
+    with(|state, now| state.change(name, |channel| channel.pause(part, paused, now)));
 }
 
 pub(super) fn depth(name: &str, depth: Depth) {
@@ -325,11 +351,23 @@ mod tests {
 
         for (part, expected) in Part::ALL.into_iter().zip(["account is paused", "sends are", "platform_id", "BonyChat"])
         {
-            state.change("support", |channel| channel.paused[part as usize] = true);
-            let report = state.report(now);
+            state.change("support", |channel| channel.pause(part, true, now));
+            let short = now + STUCK_AFTER;
+            state.change("support", |channel| channel.pause(part, true, short)); // as each second while it lasts
+            polled(&mut state, short);
+            let report = state.report(short);
+            assert!(report.delivers && report.words.contains(expected), "{part:?}: {}", report.words);
+            assert!(report.words.contains("paused for less than 5 minutes"), "{part:?}: {}", report.words);
+            let long = short + Duration::from_secs(1);
+            let report = state.report(long);
             assert!(!report.delivers && report.words.contains(expected), "{part:?}: {}", report.words);
-            state.change("support", |channel| channel.paused[part as usize] = false);
-            assert!(state.report(now).delivers);
+            assert!(report.words.contains("for 5 min, ") && !report.words.contains("less than"), "{}", report.words);
+            state.change("support", |channel| channel.pause(part, false, long));
+            assert!(state.report(long).delivers && !state.report(long).words.contains("paused"));
+            state.change("support", |channel| channel.pause(part, true, long));
+            assert!(state.report(long).delivers, "this is another pause");
+            state.change("support", |channel| channel.pause(part, false, long));
+            polled(&mut state, now);
         }
 
         assert!(state.report(now + POLL_LATE).delivers);
@@ -354,9 +392,16 @@ mod tests {
         state.change("support", |channel| channel.sent = Some(start + 4 * MINUTE));
         let report = state.report(now);
         assert!(!report.delivers && report.words.contains("9000 has waited for 8 min"), "{}", report.words);
-        state.change("support", |channel| channel.paused[Part::Sends as usize] = true);
+        state.change("support", |channel| channel.pause(Part::Webhook, true, start));
         let report = state.report(now);
-        assert!(!report.words.contains("stuck") && !report.delivers, "the pause is the reason: {}", report.words);
+        assert!(report.words.contains("stuck") && report.words.contains("BonyChat"), "both: {}", report.words);
+        state.change("support", |channel| channel.pause(Part::Webhook, false, now));
+        for part in [Part::Account, Part::Sends, Part::Channel] {
+            state.change("support", |channel| channel.pause(part, true, start));
+            let report = state.report(now);
+            assert!(!report.words.contains("stuck") && !report.delivers, "the pause is the reason: {}", report.words);
+            state.change("support", |channel| channel.pause(part, false, now));
+        }
     }
 
     #[test]

@@ -163,6 +163,18 @@ pub(crate) fn elsewhere(channel: &ChannelName) {
     delivery::elsewhere(channel.as_str());
 }
 
+/// A reload has removed the channel. The exporter keeps its series until a restart, so those that an alert would read as a
+/// channel that nobody delivers or reads become not a number, which no comparison is true of.
+pub(crate) fn removed(channel: &ChannelName) {
+    elsewhere(channel);
+    if let Some(polled) = POLLED.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+        polled.remove(channel.as_str());
+    }
+    for shown in [OWNED, LAST_POLL] {
+        set(shown, channel, f64::NAN);
+    }
+}
+
 /// Returns the metrics in Prometheus' text format; `None` before [`start`].
 pub(crate) fn text() -> Option<String> {
     let reader = READER.get()?;
@@ -407,5 +419,21 @@ mod tests {
         assert!(text.contains("bridge_failed_total{channel=\"counted1\",class=\"other\"} 1"), "{text}");
         assert!(text.contains("bridge_store_commit_seconds_bucket{le=\"0.005\"}"), "{text}");
         assert!(!text.contains("600111222") && !text.contains("secret"));
+    }
+
+    #[test]
+    fn a_channel_that_was_removed_is_neither_undelivered_nor_read_late_until_it_comes_back() {
+        let gone: ChannelName = "removed1".parse().unwrap();
+        let shown = |series: &str| {
+            let series = format!("{series}{{channel=\"removed1\"}} ");
+            let text = text().unwrap();
+            text.lines().find_map(|line| line.strip_prefix(&series)).unwrap().parse::<f64>().unwrap()
+        };
+        start([&gone], &[]).unwrap();
+        owned(&gone, true);
+        removed(&gone);
+        assert!(shown(OWNED).is_nan() && shown(LAST_POLL).is_nan());
+        start([&gone], &[]).unwrap();
+        assert!(shown(OWNED).abs() < 0.5 && shown(LAST_POLL) >= 0.0);
     }
 }

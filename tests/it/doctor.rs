@@ -210,7 +210,12 @@ async fn every_fault_of_a_far_side_is_named_with_its_cure() {
         ),
         ("afilnet", "AFILNET__URL", url("/nothing/"), ["login", "fail", "http_404", "afilnet.url"]),
         ("afilnet", "AFILNET__URL", "http://127.0.0.1:1/".into(), ["reach", "fail", "nothing listens", "none is lost"]),
-        ("afilnet", "AFILNET__URL", "https://no-such-host.invalid/".into(), ["reach", "fail", "DNS", "none is lost"]),
+        (
+            "afilnet",
+            "AFILNET__URL",
+            "https://no-such-host.invalid/".into(),
+            ["reach", "fail", "no-such-host.invalid", "this machine's DNS"],
+        ),
         (
             "afilnet",
             "AFILNET__TIME_ZONE",
@@ -282,8 +287,16 @@ async fn every_fault_of_this_machine_its_store_and_its_bridge_is_named_with_its_
     bridge_section().has("delivers", "warn", "1 event(s) did not reach BonyChat", "as it says");
     house.afilnet.fault("*:INCORRECT_USER_PASSWORD:1-1000000").unwrap();
     house.agent(&bridge, &contact(2), "waits").await;
-    until("it is paused", || get(&bridge.admin_url(), "/deliverz", None).0 == 503).await;
-    bridge_section().has("delivers", "fail", "account is paused", "as it says");
+    until("it is paused", || get(&bridge.admin_url(), "/deliverz", None).1.contains("account is paused")).await;
+    bridge_section().has("delivers", "warn", "account is paused", "as it says");
+    let aside = house.folder.path().join("aside.db");
+    std::fs::rename(&store, &aside).unwrap();
+    until("the store is gone", || get(&bridge.admin_url(), "/deliverz", None).0 == 503).await;
+    let both = bridge_section();
+    both.has("delivers", "fail", "the store cannot be written", "as it says");
+    both.has("delivers", "warn", "account is paused", "as it says");
+    std::fs::rename(&aside, &store).unwrap();
+    until("it is back", || get(&bridge.admin_url(), "/deliverz", None).0 == 200).await;
     let strange = serving(|_, _| response("404 Not Found", "", ""));
     let strange = strange.trim_start_matches("http://");
     doctor(&house, &["--only", "bridge"], &[("SERVER__LISTEN", strange)]).has(
@@ -363,7 +376,7 @@ async fn every_fault_before_the_bridge_is_named_with_its_cure() {
         doctor(&house, &["--url", &url, "--only", "outside"], &beside).has("public", "fail", seen, next);
     }
     let nobody = doctor(&house, &["--url", "http://127.0.0.1:1", "--only", "outside"], &beside);
-    nobody.has("public", "fail", "nothing listens", "BonyChat cannot reach the bridge");
+    nobody.has("public", "fail", "nothing listens", "the proxy before the bridge");
     house.check();
 }
 

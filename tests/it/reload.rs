@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use crate::support::metrics;
 use crate::support::process::Bridge;
 use crate::support::workload::Workload;
 use crate::support::{CHANNEL, House, SOON, channel_of, contact, get, platform_of, until};
@@ -58,10 +59,16 @@ async fn a_channel_comes_and_goes_without_a_restart_and_what_waits_for_it_is_kep
     write(&house, "");
     reload(&bridge).await;
     assert_eq!(send(1, "gone").await, 401);
+    let scraped = || metrics::get(&bridge.admin_url(), "/metrics", None).1;
+    let shown = |series: &str| metrics::value(&scraped(), &format!("{series}{{channel=\"c1\"}}"));
+    for series in ["bridge_owned", "bridge_last_poll_seconds"] {
+        assert!(shown(series).is_nan(), "{series} alerts of a channel that was removed: {}", shown(series));
+    }
     assert!(bridge.log().iter().any(|line| line.contains("messages wait for channel `c1`, which is not configured")));
     house.afilnet.clear_faults();
     write(&house, &second());
     reload(&bridge).await;
+    until("it is delivered again", || shown("bridge_owned") > 0.5 && shown("bridge_last_poll_seconds") >= 0.0).await;
     assert!(house.afilnet.until(SOON, |world| world.texts(&contact(1)[1..]) == ["first", "waits"]).await);
     assert_eq!(house.afilnet.texts(&contact(0)[1..]), ["one", "two"]);
     house.check();

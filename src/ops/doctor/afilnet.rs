@@ -61,7 +61,7 @@ pub(super) async fn section(config: &Arc<Config>, limit: Duration, calls: &Arc<A
     found.into_iter().flat_map(|(_, checks)| checks).collect()
 }
 
-/// One account as it is asked: with its rate.
+/// One account as it is asked: at half its rate, because a bridge may be asking it too.
 struct Account<'a> {
     client: AfilnetClient,
     pause: Duration,
@@ -69,14 +69,23 @@ struct Account<'a> {
 }
 
 impl Account<'_> {
-    /// Returns an answer and how long it took, and counts the call; leaves the account's rate alone.
+    /// Returns an answer and how long it took, after the pause that follows it.
     async fn ask<T>(&self, call: impl Future<Output = Result<T, ReadError>>) -> (Result<T, ReadError>, Duration) {
-        self.calls.fetch_add(1, Ordering::Relaxed);
         let started = Instant::now();
-        let answer = call.await;
+        let answer = self.count(call).await;
         let took = started.elapsed();
-        tokio::time::sleep(self.pause).await;
+        self.pause().await;
         (answer, took)
+    }
+
+    /// Returns an answer, and counts the call.
+    async fn count<T>(&self, call: impl Future<Output = Result<T, ReadError>>) -> Result<T, ReadError> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        call.await
+    }
+
+    async fn pause(&self) {
+        tokio::time::sleep(self.pause).await;
     }
 }
 
@@ -95,7 +104,7 @@ async fn account(config: &Config, channels: &[Channel], limit: Duration, calls: 
     let Ok(client) = made else {
         return vec![Check::fail("login", "no client can be built", "report it").of(&subject)];
     };
-    let pause = Duration::from_secs(1) / first.afilnet.requests_per_second.max(1);
+    let pause = Duration::from_secs(2) / first.afilnet.requests_per_second.max(1);
     let account = Account { client, pause, calls };
     let mut found: Vec<Check> = reach(first, limit).await.into_iter().map(|check| check.of(&subject)).collect();
     let (balance, took) = account.ask(account.client.balance()).await;
@@ -115,7 +124,9 @@ async fn account(config: &Config, channels: &[Channel], limit: Duration, calls: 
     }
     for channel in channels {
         let next = "raise --timeout, and afilnet.timeout if it is shorter than that";
-        found.extend(within(limit, "conversations", next, conversations(config, channel, limit, &account)).await);
+        let checks = within(limit, "conversations", next, conversations(config, channel, limit, &account)).await;
+        found.extend(checks.into_iter().map(|check| check.of(&named(channel))));
+        account.pause().await;
     }
     found
 }
@@ -140,13 +151,16 @@ async fn reach(channel: &Channel, limit: Duration) -> Vec<Check> {
         Ok(answer) => vec![
             Check::ok("reach", format!("{host} answers in {} ms", answer.took.as_millis())),
             certificate::check(
-                &host,
+                &origin,
                 answer.certificate_until,
                 clock::wall(),
                 "Nothing of yours: tell Afilnet if it is still there in a few days",
             ),
         ],
-        Err(cause) => vec![Check::fail("reach", cause, "until then messages wait, and none is lost")],
+        Err(cause) => {
+            let next = "check afilnet.url, this machine's DNS and its firewall; until it answers, messages wait and none is lost";
+            vec![Check::fail("reach", cause, next)]
+        }
     }
 }
 
@@ -223,16 +237,16 @@ fn not_in_list(channel: &Channel, listed: &[Listed], shown: &dyn Fn(&Listed) -> 
 /// The list of conversations of a channel, and what its rows show.
 async fn conversations(config: &Config, channel: &Channel, limit: Duration, account: &Account<'_>) -> Vec<Check> {
     let Ok(client) = client(config, channel, limit) else { return Vec::new() };
-    let rows = match account.ask(client.chats()).await.0 {
+    let rows = match account.count(client.chats()).await {
         Ok(rows) => rows,
-        Err(error) => return vec![refused("conversations", channel, &error).of(&named(channel))],
+        Err(error) => return vec![refused("conversations", channel, &error)],
     };
     let mut found = vec![Check::ok("conversations", format!("{} listed", rows.len()))];
     found.extend(ids(&rows));
     found.extend(direction(&rows));
     found.push(time(&rows, &channel.afilnet.time_zone, clock::wall()));
     found.extend(statuses(&rows, config));
-    found.into_iter().map(|check| check.of(&named(channel))).collect()
+    found
 }
 
 fn ids(rows: &[AfilnetRow]) -> Option<Check> {

@@ -40,7 +40,8 @@ fn webhook(url: &Url, answer: Result<Answer, String>) -> Vec<Check> {
     let answer = match answer {
         Ok(answer) => answer,
         Err(cause) => {
-            let next = "until then what customers write waits here, and none is lost";
+            let next = "check webhook_url, this machine's DNS and its firewall; until it answers, what customers write waits here \
+                        and none is lost";
             return vec![Check::fail("webhook", cause, next)];
         }
     };
@@ -62,5 +63,5 @@ fn webhook(url: &Url, answer: Result<Answer, String>) -> Vec<Check> {
         }
     };
     let whose = "Nothing of yours: tell BonyChat if it is still there in a few days";
-    vec![check, certificate::check(host, answer.certificate_until, clock::wall(), whose)]
+    vec![check, certificate::check(url, answer.certificate_until, clock::wall(), whose)]
 }

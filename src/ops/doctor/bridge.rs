@@ -110,16 +110,17 @@ async fn admin(config: &Config, limit: Duration) -> Vec<Check> {
     found
 }
 
-/// Returns a check for each line of `/deliverz`: problems fail, what waits for a person warns.
+/// Returns a check for each line of `/deliverz`: what is under its first heading fails, short pauses and what waits for a
+/// person warn.
 fn delivers(answer: &Answer) -> Vec<Check> {
-    let (problems, others) = answer.body.split_once("waits for a person").unwrap_or((&answer.body, ""));
-    let line = |line: &str| line.strip_prefix("- ").map(harmless);
-    let mut found: Vec<Check> = problems
-        .lines()
-        .filter_map(line)
-        .map(|seen| Check::fail("delivers", seen, "as it says"))
-        .chain(others.lines().filter_map(line).map(|seen| Check::warn("delivers", seen, "as it says")))
-        .collect();
+    let (mut found, mut headings) = (Vec::new(), 0_u32);
+    for line in answer.body.lines() {
+        match line.strip_prefix("- ").map(harmless) {
+            None => headings += 1,
+            Some(seen) if headings == 1 => found.push(Check::fail("delivers", seen, "as it says")),
+            Some(seen) => found.push(Check::warn("delivers", seen, "as it says")),
+        }
+    }
     if found.is_empty() {
         found.push(Check::ok("delivers", harmless(answer.body.trim())));
     }

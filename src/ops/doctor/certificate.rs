@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use jiff::civil::date;
 use jiff::tz::TimeZone;
+use url::Url;
 
 use super::check::Check;
 
@@ -71,9 +72,13 @@ fn time(tag: u8, text: &[u8]) -> Option<Timestamp> {
     day.to_datetime(time).to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
 }
 
-/// Returns the check of a certificate of `host` that is good until `until`. Whoever must renew it is named by `whose`.
-pub(super) fn check(host: &str, until: Option<Timestamp>, now: Timestamp, whose: &str) -> Check {
-    let Some(until) = until else { return Check::skipped("certificate", format!("{host} has none: plain HTTP")) };
+/// Returns the check of the certificate of `url`, which is good until `until`. `whose` names who must renew it.
+pub(super) fn check(url: &Url, until: Option<Timestamp>, now: Timestamp, whose: &str) -> Check {
+    let host = url.host_str().unwrap_or_default();
+    let Some(until) = until else {
+        let why = if url.scheme() == "https" { "its end could not be read" } else { "it has none: plain HTTP" };
+        return Check::skipped("certificate", format!("{host}: {why}"));
+    };
     let days = until.duration_since(now).as_hours() / 24;
     let seen = format!("{host}: {days} days left");
     if days < FAIL_DAYS {
@@ -107,7 +112,8 @@ mod tests {
             let _ = not_after(&der[..cut]); // never a panic
         }
         assert_eq!(not_after(b"no certificate"), None);
-        let now: Timestamp = "2026-11-30T10:00:00Z".parse().unwrap();
+        let (now, https): (Timestamp, Url) =
+            ("2026-11-30T10:00:00Z".parse().unwrap(), "https://h.test".parse().unwrap());
         for (until, expected) in [
             ("261203095959Z", Health::Fail),
             ("261203100001Z", Health::Warn),
@@ -116,9 +122,12 @@ mod tests {
             ("991231235959Z", Health::Fail),
         ] {
             let until = time(UTC_TIME, until.as_bytes());
-            assert_eq!(check("h.test", until, now, "Renew it").health, expected, "{until:?}");
+            assert_eq!(check(&https, until, now, "Renew it").health, expected, "{until:?}");
         }
         assert_eq!(time(GENERALIZED_TIME, b"20501231235959Z"), "2050-12-31T23:59:59Z".parse().ok());
-        assert_eq!(check("h.test", None, now, "").health, Health::Skipped);
+        for (url, expected) in [(https, "could not be read"), ("http://h.test".parse().unwrap(), "plain HTTP")] {
+            let check = check(&url, None, now, "");
+            assert!(check.health == Health::Skipped && check.seen.contains(expected), "{check:?}");
+        }
     }
 }

@@ -41,16 +41,19 @@ pub(super) async fn section(config: &Config, url: &Url, limit: Duration) -> Vec<
     let before = refused().await;
     let answer = match post(0).await {
         Ok(answer) => answer,
-        Err(cause) => return vec![Check::fail("public", cause, "BonyChat cannot reach the bridge either")],
+        Err(cause) => {
+            let next = "check the address, its DNS record, the firewall and the proxy before the bridge: BonyChat most likely \
+                        cannot reach it either, and then its agents see that messages were not taken";
+            return vec![Check::fail("public", cause, next)];
+        }
     };
-    let host = url.host_str().unwrap_or_default();
     let until = answer.certificate_until;
     let mut found = vec![public(&answer)];
     if found[0].health == super::check::Health::Ok {
         found.push(this_bridge(before, refused().await));
         found.push(large(post(BODY_BYTES).await));
     }
-    found.push(certificate::check(host, until, clock::wall(), "Renew it: its issuer's own client does that by itself"));
+    found.push(certificate::check(url, until, clock::wall(), "Renew it: its issuer's own client does that by itself"));
     for path in PRIVATE {
         let answer = probe::call(&client, Method::GET, &at(url, path), Call::default()).await;
         if answer.is_ok_and(|answer| answer.status == StatusCode::OK) {

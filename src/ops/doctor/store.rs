@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::check::{Check, within};
 use crate::config::{Config, StoreUrl};
 use crate::domain::clock::{now_ms, since, wall_ms};
-use crate::store::{Examination, QueueDepth, Store, open};
+use crate::store::{DataCheck, Examination, QueueDepth, Store, open};
 use crate::telemetry::harmless;
 
 /// The oldest server that the bridge runs on: 13.
@@ -39,7 +39,8 @@ pub(super) async fn section(config: &Config, limit: Duration) -> Vec<Check> {
     };
     let mut found = vec![Check::ok("opens", "beside the bridge or without one")];
     found.extend(
-        within(limit, "engine", "look whether its disk or its server is overloaded", engine(store.as_ref())).await,
+        within(limit, "engine", "look whether its disk or its server is overloaded", engine(store.as_ref(), limit))
+            .await,
     );
     found.extend(
         within(limit, "waiting", "look whether its disk or its server is overloaded", waits(config, store.as_ref()))
@@ -49,18 +50,14 @@ pub(super) async fn section(config: &Config, limit: Duration) -> Vec<Check> {
     found
 }
 
-async fn engine(store: &dyn Store) -> Vec<Check> {
-    let Examination { engine, damage, server } = match store.examine().await {
+/// Leaves a fifth of `limit` for what is not the check of the data.
+async fn engine(store: &dyn Store, limit: Duration) -> Vec<Check> {
+    let within = limit / 5 * 4;
+    let Examination { engine, data, server } = match store.examine(within).await {
         Ok(examined) => examined,
         Err(error) => return vec![Check::fail("engine", error.to_string(), "see the log of the bridge")],
     };
-    let mut found = Vec::new();
-    if let Some(damage) = damage {
-        let next = "stop the bridge, keep the file as it is, and start from a backup (docs/deployment.md)";
-        found.push(Check::fail("engine", format!("{engine}: its data are damaged: {}", harmless(&damage)), next));
-    } else {
-        found.push(Check::ok("engine", engine));
-    }
+    let mut found = vec![of_data(&engine, &data, within)];
     let Some(server) = server else { return found };
     if server.version < OLDEST_SERVER {
         found.push(Check::fail(
@@ -91,6 +88,21 @@ async fn engine(store: &dyn Store) -> Vec<Check> {
         Check::ok("database_clock", "as this machine's")
     });
     found
+}
+
+fn of_data(engine: &str, data: &DataCheck, within: Duration) -> Check {
+    match data {
+        DataCheck::Sound => Check::ok("engine", engine),
+        DataCheck::Damaged(damage) => {
+            let next = "stop the bridge, keep the file as it is, and start from a backup (docs/deployment.md)";
+            Check::fail("engine", format!("{engine}: its data are damaged: {}", harmless(damage)), next)
+        }
+        DataCheck::NotFinished => {
+            let limit = within.as_secs_f64();
+            let why = format!("{engine}: its own check of the data was not finished within {limit} s: raise --timeout");
+            Check::skipped("engine", why)
+        }
+    }
 }
 
 async fn waits(config: &Config, store: &dyn Store) -> Vec<Check> {
@@ -140,4 +152,22 @@ fn of_channel(depth: &QueueDepth) -> Vec<Check> {
         found.push(Check::warn("dead_events", seen, next));
     }
     found.into_iter().map(|check| check.of(&subject)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::doctor::check::Health;
+
+    #[test]
+    fn a_check_of_the_data_that_was_ended_is_skipped_and_damage_fails() {
+        for (data, health, seen) in [
+            (DataCheck::Sound, Health::Ok, "SQLite 3"),
+            (DataCheck::Damaged("page 7".into()), Health::Fail, "damaged: page 7"),
+            (DataCheck::NotFinished, Health::Skipped, "not finished within 8 s: raise --timeout"),
+        ] {
+            let check = of_data("SQLite 3", &data, Duration::from_secs(8));
+            assert!(check.health == health && check.seen.contains(seen), "{check:?}");
+        }
+    }
 }

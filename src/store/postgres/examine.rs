@@ -2,7 +2,7 @@
 
 use super::db::Db;
 use crate::store::StoreError;
-use crate::store::examination::{DatabaseServer, Examination};
+use crate::store::examination::{DataCheck, DatabaseServer, Examination};
 use crate::store::tx::{Tx, values};
 
 const SERVER: &str = "SELECT current_setting('server_version'), current_setting('server_version_num')::bigint, \
@@ -14,5 +14,5 @@ pub(super) async fn examine(db: &mut Db) -> Result<Examination, StoreError> {
     let found: Option<(String, i64, String, i64, i64)> = Tx::optional(db, SERVER, values![]).await?;
     let (words, version, encoding, connections_left, clock_ms) = found.unwrap_or_default();
     let server = DatabaseServer { version, encoding, connections_left, clock_ms };
-    Ok(Examination { engine: format!("PostgreSQL {words}"), damage: None, server: Some(server) })
+    Ok(Examination { engine: format!("PostgreSQL {words}"), data: DataCheck::Sound, server: Some(server) })
 }

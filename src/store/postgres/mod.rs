@@ -249,7 +249,7 @@ impl Store for PostgresStore {
         self.read((), |db, ()| Box::pin(ops::admin::waiting(db))).await
     }
 
-    async fn examine(&self) -> Result<Examination, StoreError> {
+    async fn examine(&self, _: Duration) -> Result<Examination, StoreError> {
         self.read((), |db, ()| Box::pin(examine::examine(db))).await
     }
 

@@ -232,8 +232,8 @@ impl Store for SqliteStore {
         self.read(|db| at_once(ops::admin::waiting(&mut SqliteTx(db)))).await
     }
 
-    async fn examine(&self) -> Result<Examination, StoreError> {
-        self.read(|db| at_once(examine::examine(SqliteTx(db)))).await
+    async fn examine(&self, within: Duration) -> Result<Examination, StoreError> {
+        self.read(move |db| at_once(examine::examine(SqliteTx(db), within))).await
     }
 
     async fn depths(&self) -> Result<Vec<QueueDepth>, StoreError> {
