@@ -356,6 +356,7 @@ fn what_was_sent_says_how_that_is_known() {
     ] {
         let status = EventJourney {
             recorded_ms: ACCEPTED_MS + 95_000,
+            due_ms: ACCEPTED_MS + 95_000,
             ..event(EventKind::Status(Some(value)), EventState::Done)
         };
         begins(&journey(Some(sent.clone()), vec![status]), english, spanish);
