@@ -252,7 +252,7 @@ async fn keep<T: Tx>(
     }
 }
 
-/// See [`crate::store::Store::undecided`]. One that does not decode is left out.
+/// See [`crate::store::Store::chats_with_postponed`]. One that does not decode is left out.
 pub(in crate::store) async fn chats_with_postponed(
     db: &mut impl Tx,
     channel: &ChannelName,
