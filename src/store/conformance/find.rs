@@ -12,6 +12,7 @@ use crate::store::{FoundMessage, Indexing};
 
 on_each_engine! {
     whatever_is_asked_for_is_what_a_plain_scan_finds
+    an_m_id_is_found_of_the_contact_that_is_asked_for_alone
     a_search_of_which_the_time_is_up_says_how_far_it_came_and_goes_on_there
     an_erased_text_leaves_the_index_with_the_transaction_that_erases_it
     both_directions_are_shown_newest_first
@@ -177,6 +178,16 @@ async fn whatever_is_asked_for_is_what_a_plain_scan_finds(engine: Engine) {
         let found = all(&fresh.store, search.clone(), None).await;
         let found: Vec<String> = found.into_iter().map(|found| found.message.m_id).collect();
         assert_eq!(found, scanned(&search), "turn {turn}: {search:?}");
+    }
+}
+
+async fn an_m_id_is_found_of_the_contact_that_is_asked_for_alone(engine: Engine) {
+    let fresh = filled(engine).await;
+    for (contact, expected) in [(6, 1), (7, 0)] {
+        let contacts = vec![format!("+34{}", 600_000_000 + contact)];
+        let search = Search { query: Query::MId(Known { side: Side::In, n: 5 }.m_id()), contacts, ..Search::all() };
+        assert_eq!(all(&fresh.store, search.clone(), None).await.len(), expected);
+        assert_eq!(scanned(&search).len(), expected);
     }
 }
 

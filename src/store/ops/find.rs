@@ -30,6 +30,9 @@ const TEXTS: i64 = 1_024;
 /// Blocks that one step reads the lists of: the first, and at most.
 const FIRST_BLOCKS: i64 = 4;
 const MOST_BLOCKS: i64 = 64;
+/// Until its first step is made, a statement may take so many times the time of its search: a search that goes on comes forward,
+/// on a busy machine too.
+const FIRST_STEP: u32 = 8;
 /// Times may be out of the order of ids by so much.
 const OUT_OF_ORDER_MS: i64 = 60_000;
 
@@ -93,7 +96,7 @@ pub(in crate::store) async fn find(
     let until = within.map(|within| Instant::now() + within);
     let spent = || until.is_some_and(|until| Instant::now() >= until);
     if let Some(within) = within {
-        db.limit_statements(within).await?;
+        db.limit_statements(within.saturating_mul(FIRST_STEP)).await?;
     }
     let (mut streams, mut unopened) = (Vec::new(), Vec::new());
     for side in Side::BOTH {
@@ -117,9 +120,13 @@ pub(in crate::store) async fn find(
         // One step is always made: a search that goes on comes forward, however late it begins.
         cut = stepped && spent();
         if !cut {
-            stepped = true;
             match stream.step(db).await {
-                Ok(()) => {}
+                Ok(()) => {
+                    if let (false, Some(within)) = (stepped, within) {
+                        db.limit_statements(within).await?;
+                    }
+                    stepped = true;
+                }
                 Err(StoreError::Unavailable(_)) if spent() => cut = true,
                 Err(error) => return Err(error),
             }
@@ -399,9 +406,10 @@ impl<'s> Stream<'s> {
         db.rows(statement, values).await
     }
 
-    /// Keeps the rows whose texts hold the words.
+    /// Keeps the rows of the contacts that are looked for, if any, of which the texts hold the words.
     fn keep(&mut self, rows: Vec<Row>) {
-        for mut row in rows {
+        let contacts = &self.search.contacts;
+        for mut row in rows.into_iter().filter(|row| contacts.is_empty() || contacts.contains(&row.message.contact)) {
             let text = row.text.take();
             if self.words.is_empty() || holds(&folded(self.side, text.as_deref().unwrap_or_default()), self.words) {
                 self.found.push_back(row);
