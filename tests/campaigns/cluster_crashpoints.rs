@@ -9,7 +9,7 @@ use bridge::crashpoint::{AFTER_CALL, AFTER_COMMIT, BEFORE_CALL, BEFORE_COMMIT, C
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use crate::cluster::{owned, said};
+use crate::cluster::{name_of, owned, said};
 use crate::crashpoints::OUT_OF_REACH;
 use crate::support::metrics::{get, value};
 use crate::support::process::Bridge;
@@ -159,10 +159,6 @@ async fn rows_show(house: &House, bridge: &Bridge) {
         (0..CHANNELS).all(|n| found(&metrics, n) >= 2.0)
     };
     until("rows show", all_show).await;
-}
-
-fn name_of(channel: usize) -> String {
-    if channel == 0 { "support".to_owned() } else { format!("c{channel}") }
 }
 
 /// Both write to both processes, and not all goes well.
