@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde_json::Value;
 
-use crate::domain::excerpt::Excerpt;
+use crate::domain::excerpt::{Excerpt, without_markup};
 
 /// Replaces every code that may not be shown.
 pub(super) const UNKNOWN_ERROR: &str = "UNKNOWN_ERROR";
@@ -15,6 +15,8 @@ const LONGEST_CODE: usize = 60;
 const PHONE_LIKE: usize = 7;
 /// Characters of a foreign text that are shown.
 const SHOWN: usize = 120;
+/// Characters that are looked at: enough for what is shown, even if much of it is removed.
+const LOOKED_AT: usize = SHOWN * 8;
 /// A text that shares this number of characters with a value of the call repeats it. A shorter value counts as a whole.
 const SHARED: usize = 5;
 
@@ -66,7 +68,7 @@ impl Withheld {
     /// Returns the beginning of a foreign text, safe for the log: one line without tags, `*` for digits that may be a
     /// phone number and for what it shares with the call.
     pub(super) fn shown(&self, text: &str) -> String {
-        let mut chars: Vec<char> = plain(text).chars().take(SHOWN).collect();
+        let mut chars: Vec<char> = without_markup(text.chars().take(LOOKED_AT)).chars().take(SHOWN).collect();
         let mut hidden = vec![false; chars.len()];
         for value in &self.0 {
             let window = value.chars().count().min(SHARED);
@@ -96,26 +98,6 @@ pub(super) fn basic_credentials(user: &str, password: &str) -> String {
 
 fn phone_like(word: &str) -> bool {
     word.split(|c: char| !c.is_ascii_digit()).any(|digits| digits.len() >= PHONE_LIKE)
-}
-
-/// Returns `text` without tags and control characters, with single white space.
-fn plain(text: &str) -> String {
-    let mut inside = false;
-    let mut bare = String::new();
-    // Enough for what is shown, even if much of it is removed.
-    for c in text.chars().take(SHOWN * 8) {
-        match c {
-            '<' => inside = true,
-            '>' if inside => {
-                inside = false;
-                bare.push(' ');
-            }
-            _ if inside => {}
-            c if c.is_control() => bare.push(' '),
-            c => bare.push(c),
-        }
-    }
-    bare.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

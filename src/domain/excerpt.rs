@@ -30,7 +30,8 @@ impl Excerpt {
     /// fewer than five characters each word is recognised, where it is a word of its own.
     pub(crate) fn new<'v>(response: &str, withheld: impl IntoIterator<Item = &'v str>) -> Option<Self> {
         let start: String = response.chars().take(LOOKED_AT).collect();
-        let mut chars: Vec<char> = plain(&entities::decoded(&unescaped(&cut_strings(&start)))).chars().collect();
+        let mut chars: Vec<char> =
+            without_markup(entities::decoded(&unescaped(&cut_strings(&start))).chars()).chars().collect();
         chars.truncate(LONGEST + LOOKED_AT / 10); // what is cut off may complete what is to be hidden
         let mut hidden = vec![false; chars.len()];
         hide_values(&chars, withheld, &mut hidden);
@@ -97,10 +98,10 @@ fn unescaped(text: &str) -> String {
 }
 
 /// Returns the text without tags and control characters, with single white space.
-fn plain(text: &str) -> String {
+pub(crate) fn without_markup(text: impl Iterator<Item = char>) -> String {
     let mut inside = false;
-    let mut bare = String::with_capacity(text.len());
-    for c in text.chars() {
+    let mut bare = String::new();
+    for c in text {
         match c {
             '<' => inside = true,
             '>' if inside => {

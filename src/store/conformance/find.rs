@@ -254,6 +254,9 @@ async fn an_erased_text_leaves_the_index_with_the_transaction_that_erases_it(eng
     indexed(&fresh).await;
     let left = folder.ask("SELECT COUNT(*) FROM text_lists WHERE part <> -1").await;
     assert_eq!(left, [Some("0".into())], "of blocks without texts only a mark");
+    // SQLite may give the ids of deleted rows to new ones, of which the mark would hide the words.
+    while store.purge(LATE_MS, LATE_MS, 5000).await.unwrap() == 5000 {}
+    assert_eq!(folder.ask("SELECT COUNT(*) FROM text_lists").await, [Some("0".into())], "and of deleted rows none");
 }
 
 async fn both_directions_are_shown_newest_first(engine: Engine) {
