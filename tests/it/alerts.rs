@@ -119,7 +119,10 @@ async fn prometheus(bridge: &Bridge, token: &str) -> Option<Service> {
     let at = folder.path().display();
     command.args([format!("--config.file={at}/prometheus.yml"), format!("--storage.tsdb.path={at}/data")]);
     command.args([format!("--web.listen-address={base}"), "--log.level=error".into()]);
-    Some(Service::start(&mut command, base, folder).await)
+    let service = Service::start(&mut command, base, folder).await;
+    // It listens before its database is open, and answers 503 until then.
+    until("Prometheus answers queries", || get(&format!("http://{base}"), "/-/ready", None).0 == 200).await;
+    Some(service)
 }
 
 /// The series that a query gives, one a line.
