@@ -81,6 +81,7 @@ async fn serve(stream: TcpStream, listed: Arc<AtomicUsize>, asked: Arc<Mutex<Vec
             |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')).unwrap_or("");
         let method = field("method").to_owned();
         asked.lock().unwrap().push(method.clone());
+        let row = |n| row(field("platformid"), n);
         let list = |rows: String| format!("{{\"status\":\"SUCCESS\",\"result\":{{\"list\":[{rows}]}}}}");
         let (status, body) = match method.as_str() {
             "getchats" => (200, list((0..listed.load(Ordering::Relaxed)).map(row).collect::<Vec<_>>().join(","))),
@@ -100,10 +101,10 @@ async fn serve(stream: TcpStream, listed: Arc<AtomicUsize>, asked: Arc<Mutex<Vec
     }
 }
 
-/// The last row of conversation `n`, in about 160 bytes.
-fn row(n: usize) -> String {
+/// The last row of conversation `n` of a channel, in about 160 bytes.
+fn row(platform_id: &str, n: usize) -> String {
     format!(
-        "{{\"platformid\":\"100\",\"platform\":\"whatsapp\",\"message\":\"Gracias, hasta luego\",\"destination\":\"346{n:08}\",\
+        "{{\"platformid\":\"{platform_id}\",\"platform\":\"whatsapp\",\"message\":\"Gracias, hasta luego\",\"destination\":\"346{n:08}\",\
          \"messageid\":\"{}\",\"sent\":\"1\",\"status\":\"1\",\"datetime\":\"2024-05-10 12:34:56\"}}",
         9_000_000 + n
     )
@@ -179,6 +180,46 @@ async fn a_million_conversations_are_met_where_the_limit_lets_them() {
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
 }
 
+/// Channels of one account, each with a number of its own at Afilnet.
+fn with_channels(house: House, channels: usize) -> House {
+    (1..channels).fold(house, |house, n| {
+        let of_channel = [
+            ("CHANNEL_ID", format!("chan{n}")),
+            ("API_TOKEN", format!("token-of-channel-number-{n}")),
+            ("ID_TYPE", "phone".into()),
+            ("PLATFORM", "whatsapp".into()),
+            ("PLATFORM_ID", format!("{}", 1000 + n)),
+            ("POLL_ACTIVE", "5s".into()),
+        ];
+        of_channel.into_iter().fold(house, |house, (key, value)| house.set(&format!("CHANNELS__C{n}__{key}"), &value))
+    })
+}
+
+/// A thousand channels of fifty conversations; `BRIDGE_CHANNELS` is another number of them.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "minutes on a busy machine; prints its figures"]
+async fn a_thousand_channels_are_met_in_bounded_memory_and_disturb_nobody() {
+    let channels = std::env::var("BRIDGE_CHANNELS").map_or(1000, |number| number.parse().unwrap());
+    let afilnet = Afilnet::listing(50, |_| (200, r#"{"status":"SUCCESS"}"#.into())).await;
+    let house = with_channels(as_in_the_image(house(&afilnet)), channels);
+    let mut house = house.set("AFILNET__TIMEOUT", "60s").set("AFILNET__REQUESTS_PER_SECOND", "1000");
+    let bridge = house.start().await;
+    let took_stock = || bridge.log().iter().filter(|line| line.contains("took stock")).count() == channels;
+    let work = async {
+        until_within(SOON * 8, "every channel has its initial snapshot", took_stock).await;
+        let polls = afilnet.calls("getchats");
+        until_within(SOON * 8, "two more rounds", || afilnet.calls("getchats") >= polls + 2 * channels).await;
+    };
+    let (slowest, most) = watched(&bridge, work).await;
+    println!(
+        "{channels} channels of 50 conversations: {} MiB at most, {} MiB after; /readyz {slowest:?} at most",
+        most / MIB,
+        bridge.resident_kib() / MIB
+    );
+    assert!(channels != 1000 || most < 150 * MIB, "{} MiB", most / MIB);
+    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_beyond_the_limit_is_named_with_its_size_and_the_key() {
     let afilnet = Afilnet::listing(10_000, |_| (200, r#"{"status":"SUCCESS"}"#.into())).await;
@@ -186,7 +227,7 @@ async fn a_list_beyond_the_limit_is_named_with_its_size_and_the_key() {
     let bridge = house.start().await;
     let line = || bridge.log().into_iter().find(|line| line.contains("afilnet.answer_limit"));
     until("its size is said", || line().is_some()).await;
-    let (line, bytes) = (line().unwrap(), (0..10_000).map(row).map(|row| row.len() + 1).sum::<usize>());
+    let (line, bytes) = (line().unwrap(), (0..10_000).map(|n| row(PLATFORM_ID, n).len() + 1).sum::<usize>());
     assert!(line.contains("getchats for whatsapp 100") && line.contains("takes 1048576"), "{line}");
     assert!(
         line.contains(&format!("has {} bytes", bytes - 1 + r#"{"status":"SUCCESS","result":{"list":[]}}"#.len())),

@@ -33,7 +33,7 @@ use crate::work::wait::{STORE_PAUSE, jitter};
 const SLOW_AFTER: u32 = 10;
 const SLOWER: f64 = 1.5;
 
-/// Conversations read side by side, at most; the account's rate limiter bounds them further.
+/// Conversations read side by side, at most; the account bounds them further.
 const SIDE_BY_SIDE: usize = 16;
 
 /// Reads that did not show the last row, before the next ones wait.
@@ -422,9 +422,13 @@ impl Poller {
         }
     }
 
-    /// Starts reads of what is due, as many as there is room for.
+    /// Starts reads of what is due, as many as there is room for, one in any case.
     fn start_reads(&mut self, stop: &CancellationToken) {
         while self.reads.len() < SIDE_BY_SIDE && !stop.is_cancelled() {
+            let room = self.calls.account.room_for_read();
+            if room.is_none() && !self.reads.is_empty() {
+                return; // the end of one of them starts the next
+            }
             let Some(chat) = self.due_first.pop_front().or_else(|| self.due.pop_front()) else { return };
             // All that is due of one contact is read in one turn.
             let chats = std::iter::once(chat.clone()).chain(self.contacts.others_of(&chat));
@@ -446,7 +450,10 @@ impl Poller {
                 let reports = reader.read_all(&requests, &stop).await;
                 (requests.iter().map(|request| request.position.chat()).zip(reports).collect(), turn)
             });
-            self.reads.spawn(async move { (chats, read.await.ok()) });
+            self.reads.spawn(async move {
+                let _room = room;
+                (chats, read.await.ok())
+            });
         }
     }
 

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::circuit_breaker::{CircuitBreaker, Permit};
@@ -24,7 +25,13 @@ pub(in crate::work) struct Account {
     /// Open while the account has no credit, or only sends have an outage.
     pub(in crate::work) send_breaker: Arc<CircuitBreaker>,
     pub(in crate::work) load: Arc<AccountLoad>,
+    /// Reads of all its channels, but for one that a channel without any may begin all the same. What this bounds is memory:
+    /// a read that waits for its call holds some kilobytes, and a thousand channels find thousands due in one round.
+    reads: Arc<Semaphore>,
 }
+
+/// Reads side by side of an account, at least: some more than its calls in flight, which are what bounds their speed.
+const READS_SIDE_BY_SIDE: usize = 64;
 
 /// The calls of one channel to Afilnet: permits for them, and feedback of their results.
 pub(in crate::work) struct AfilnetCalls {
@@ -91,7 +98,13 @@ impl Account {
             upstream: Upstream::new(requests_per_second, max_in_flight),
             send_breaker: CircuitBreaker::new(),
             load: AccountLoad::new(requests_per_second),
+            reads: Arc::new(Semaphore::new(READS_SIDE_BY_SIDE.max(2 * max_in_flight as usize))),
         }
+    }
+
+    /// Returns room for one read more; `None` while there is none.
+    pub(in crate::work) fn room_for_read(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.reads).try_acquire_owned().ok()
     }
 }
 

@@ -55,6 +55,27 @@ async fn a_customer_is_read_before_the_rows_of_a_broadcast() {
 }
 
 #[tokio::test]
+async fn a_channel_reads_one_at_a_time_while_its_account_reads_enough() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::open(folder.path(), true).await;
+    let mut poller = poller(&mut world).await;
+    *world.fake.others.lock().unwrap() = (0..2 * SIDE_BY_SIDE).map(of_another).collect();
+    let stop = CancellationToken::new();
+    poller.round(&stop).await.unwrap();
+    let account = Arc::clone(&poller.calls.account);
+    let of_other_channels: Vec<_> = std::iter::from_fn(|| account.room_for_read()).take(1000).collect();
+    poller.start_reads(&stop);
+    assert_eq!(poller.reads.len(), 1);
+    let (chats, read) = poller.reads.join_next().await.unwrap().unwrap();
+    poller.finish(chats, read);
+    poller.start_reads(&stop);
+    assert_eq!(poller.reads.len(), 1, "the end of the first starts the second");
+    drop(of_other_channels);
+    poller.start_reads(&stop);
+    assert_eq!(poller.reads.len(), SIDE_BY_SIDE);
+}
+
+#[tokio::test]
 async fn a_full_resync_reads_few_at_once_and_each_in_its_turn() {
     let folder = tempfile::tempdir().unwrap();
     let mut world = World::open(folder.path(), true).await;
