@@ -216,6 +216,19 @@ mod tests {
     }
 
     #[test]
+    fn a_flush_returns_once_a_slow_reader_has_read() {
+        let (queue, turn, lines) = queue(100);
+        queue.add(b"the last line\n");
+        let reader = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(50)); // how slow it is
+            turn.send(true)
+        });
+        queue.flush(SOON);
+        assert_eq!(lines.try_recv().as_deref(), Ok("the last line\n"));
+        assert!(reader.join().unwrap().is_ok());
+    }
+
+    #[test]
     fn lines_that_could_not_be_written_count_as_dropped_until_the_next_that_can() {
         let (queue, turn, lines) = queue(100);
         turn.send(false).unwrap();

@@ -134,82 +134,101 @@ async fn what_a_far_side_quotes_is_shown_to_nobody() {
     for (transport, level) in
         TRANSPORTS.map(|name| (name, "trace")).into_iter().chain([("basic", "debug"), ("get", "info")])
     {
-        let house = over(House::new().on_a_file().set("LOG__LEVEL", level), transport);
-        house.afilnet.add_account("user", PASSWORD);
-        house.afilnet.set_client_secret(CLIENT_SECRET);
-        let far = Quoting::before(house.setting("AFILNET__URL")).await;
-        let webhook = Quoting::before(house.setting("BONYCHAT__WEBHOOK_URL")).await;
-        let keys: &[&str] = match transport {
-            "json" | "json_password" => &["AFILNET__JSON__URL", "AFILNET__JSON__TOKEN_URL"],
-            "soap" => &["AFILNET__SOAP__URL"],
-            _ => &["AFILNET__URL"],
-        };
-        let mut house = keys.iter().fold(house, |house, key| {
-            let url = far.of(house.setting(key));
-            house.set(key, &url)
-        });
-        let url = webhook.of(house.setting("BONYCHAT__WEBHOOK_URL"));
-        house = house.set("BONYCHAT__WEBHOOK_URL", &url).set("AFILNET__PASSWORD", PASSWORD);
-        if transport.starts_with("json") {
-            house = house.set("AFILNET__JSON__CLIENT_SECRET", CLIENT_SECRET);
-        }
-        let mut bridge = house.start_with(&[]).await;
-        // What a person or another program may read of it.
-        let mut shown: Vec<(&str, String)> = Vec::new();
-        let mut round = 0;
-        until("each form has come from both sides", || far.forms_quoted() >= 1).await;
-        while far.forms_quoted() < 3 * FORMS || webhook.forms_quoted() < FORMS {
-            let who = contact(round % 7);
-            let outcome = house.bonychat.text(&bridge.url(), CHANNEL, &who, &format!("{FROM_AGENT} {round}")).await;
-            shown.push(("the caller", outcome.body.to_string()));
-            house.customer(&who, &format!("{FROM_CUSTOMER} {round}"));
-            round += 1;
-            assert!(round < 600, "{transport}: {} and {} calls quoted", far.forms_quoted(), webhook.forms_quoted());
-        }
-        shown.push(("the metrics", get(&bridge.admin_url(), "/metrics", None).1));
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let listed = text(&house.run(&["messages", "list", "--limit", "1000"]).stdout);
-        for m_id in listed.lines().filter_map(|line| line.split('\t').next()).take(20) {
-            shown.push(("messages show", text(&house.run(&["messages", "show", m_id]).stdout)));
-        }
-        shown.push(("messages list", listed));
-        for command in
-            [&["channels"][..], &["check"], &["check", "--live"], &["messages", "list", "--state", "nonsense"]]
-        {
-            let ended = house.run(command);
-            shown.push(("a command", text(&ended.stdout)));
-            shown.push(("a command's errors", text(&ended.stderr)));
-        }
-        bridge.signal("TERM");
-        assert!(bridge.ended().await.success());
-        let log = bridge.log().join("\n");
-        assert!(level != "trace" || log.len() > 10_000, "{log}");
-        assert!(!log.contains(&contact(1)[1..]), "{transport} {level}: a whole number is in the log");
-        shown.push(("the log", log));
-        let canaries = [PASSWORD, CLIENT_SECRET, BASIC, TOKEN, "access-token-", "CANARY", "47110815"];
-        for (place, words) in &shown {
-            for canary in canaries {
-                let leak = words.lines().find(|line| line.contains(canary));
-                assert!(leak.is_none(), "{transport} {level}: {canary} in {place}: {leak:?}");
-            }
-        }
-        // The store holds people's words until they are wiped, and no secret.
-        for file in ["bridge.db", "bridge.db-wal"] {
-            let bytes = std::fs::read(house.folder.path().join(file)).unwrap_or_default();
-            for secret in [PASSWORD, CLIENT_SECRET, BASIC, TOKEN, "access-token-"] {
-                let holds = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
-                assert!(!holds, "{transport} {level}: {secret} in {file}");
-            }
-        }
-        let agents = house.bonychat.dump()["events"].to_string();
-        for secret in ["CANARYpw", "CANARYclient", BASIC, TOKEN, "access-token-"] {
-            assert!(!agents.contains(secret), "{transport} {level}: {secret} reached BonyChat");
-        }
-        println!(
-            "over {transport} at {level}: {} calls quoted by Afilnet, {} by BonyChat; nothing of it in {} texts",
-            far.forms_quoted(),
-            webhook.forms_quoted(),
-            shown.len()
-        );
+        scan(transport, level).await;
     }
+}
+
+/// `cargo test --features crashpoints --test campaigns -- --ignored --nocapture at_every_level` (some minutes).
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "minutes"]
+async fn what_a_far_side_quotes_is_shown_to_nobody_over_every_transport_at_every_level() {
+    for transport in TRANSPORTS {
+        for level in ["error", "warn", "info", "debug", "trace"] {
+            scan(transport, level).await;
+        }
+    }
+}
+
+/// Lets both far sides quote what they are asked, in every form, and reads all that the bridge shows.
+async fn scan(transport: &str, level: &str) {
+    let house = over(House::new().on_a_file().set("LOG__LEVEL", level), transport);
+    house.afilnet.add_account("user", PASSWORD);
+    house.afilnet.set_client_secret(CLIENT_SECRET);
+    let far = Quoting::before(house.setting("AFILNET__URL")).await;
+    let webhook = Quoting::before(house.setting("BONYCHAT__WEBHOOK_URL")).await;
+    let keys: &[&str] = match transport {
+        "json" | "json_password" => &["AFILNET__JSON__URL", "AFILNET__JSON__TOKEN_URL"],
+        "soap" => &["AFILNET__SOAP__URL"],
+        _ => &["AFILNET__URL"],
+    };
+    let mut house = keys.iter().fold(house, |house, key| {
+        let url = far.of(house.setting(key));
+        house.set(key, &url)
+    });
+    let url = webhook.of(house.setting("BONYCHAT__WEBHOOK_URL"));
+    house = house.set("BONYCHAT__WEBHOOK_URL", &url).set("AFILNET__PASSWORD", PASSWORD);
+    if transport.starts_with("json") {
+        house = house.set("AFILNET__JSON__CLIENT_SECRET", CLIENT_SECRET);
+    }
+    let mut bridge = house.start_with(&[]).await;
+    // What a person or another program may read of it.
+    let mut shown: Vec<(&str, String)> = Vec::new();
+    let mut round = 0;
+    until("each form has come from both sides", || far.forms_quoted() >= 1).await;
+    while far.forms_quoted() < 3 * FORMS || webhook.forms_quoted() < FORMS {
+        let who = contact(round % 7);
+        let outcome = house.bonychat.text(&bridge.url(), CHANNEL, &who, &format!("{FROM_AGENT} {round}")).await;
+        shown.push(("the caller", outcome.body.to_string()));
+        house.customer(&who, &format!("{FROM_CUSTOMER} {round}"));
+        round += 1;
+        assert!(round < 600, "{transport}: {} and {} calls quoted", far.forms_quoted(), webhook.forms_quoted());
+    }
+    shown.push(("the metrics", get(&bridge.admin_url(), "/metrics", None).1));
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let listed = text(&house.run(&["messages", "list", "--limit", "1000"]).stdout);
+    for m_id in listed.lines().filter_map(|line| line.split('\t').next()).take(20) {
+        shown.push(("messages show", text(&house.run(&["messages", "show", m_id]).stdout)));
+        shown.push(("messages journey", text(&house.run(&["messages", "journey", m_id]).stdout)));
+    }
+    shown.push(("messages find", text(&house.run(&["messages", "find", "mi", "--json"]).stdout)));
+    shown.push(("deliverz", get(&bridge.admin_url(), "/deliverz", None).1));
+    shown.push(("messages list", listed));
+    for command in
+        [&["channels"][..], &["check"], &["check", "--live"], &["doctor"], &["messages", "list", "--state", "nonsense"]]
+    {
+        let ended = house.run(command);
+        shown.push(("a command", text(&ended.stdout)));
+        shown.push(("a command's errors", text(&ended.stderr)));
+    }
+    bridge.signal("TERM");
+    assert!(bridge.ended().await.success());
+    let log = bridge.log().join("\n");
+    assert!(level != "trace" || log.len() > 10_000, "{log}");
+    assert!(!log.contains(&contact(1)[1..]), "{transport} {level}: a whole number is in the log");
+    shown.push(("the log", log));
+    let canaries = [PASSWORD, CLIENT_SECRET, BASIC, TOKEN, "access-token-", "CANARY", "47110815"];
+    for (place, words) in &shown {
+        for canary in canaries {
+            let leak = words.lines().find(|line| line.contains(canary));
+            assert!(leak.is_none(), "{transport} {level}: {canary} in {place}: {leak:?}");
+        }
+    }
+    // The store holds people's words until they are wiped, and no secret.
+    for file in ["bridge.db", "bridge.db-wal"] {
+        let bytes = std::fs::read(house.folder.path().join(file)).unwrap_or_default();
+        for secret in [PASSWORD, CLIENT_SECRET, BASIC, TOKEN, "access-token-"] {
+            let holds = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!holds, "{transport} {level}: {secret} in {file}");
+        }
+    }
+    let agents = house.bonychat.dump()["events"].to_string();
+    for secret in ["CANARYpw", "CANARYclient", BASIC, TOKEN, "access-token-"] {
+        assert!(!agents.contains(secret), "{transport} {level}: {secret} reached BonyChat");
+    }
+    println!(
+        "over {transport} at {level}: {} calls quoted by Afilnet, {} by BonyChat; nothing of it in {} texts",
+        far.forms_quoted(),
+        webhook.forms_quoted(),
+        shown.len()
+    );
 }
