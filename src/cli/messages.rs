@@ -2,21 +2,21 @@
 //! on the store, beside a running bridge (which looks at it every few seconds) or without one.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use clap::Subcommand;
 
+use super::bulk::{self, BulkArgs};
 use super::find::{self, FindArgs, ListArgs, line};
 use super::journey;
 use super::operator::operator;
 use super::output::{Failure, print};
 use crate::config::Config;
 use crate::domain::Language;
-use crate::domain::clock::{millis, now_ms};
+use crate::domain::clock::now_ms;
 use crate::domain::journey::Operator;
 use crate::ops::decide::{self, Decided};
-use crate::ops::find::check_channel;
-use crate::store::{Decision, Store, StoreError, open};
+use crate::ops::find::{check_channel, time_of};
+use crate::store::{BulkAction, Decision, Store, StoreError, open};
 
 /// What to look at.
 #[derive(Debug, Subcommand)]
@@ -30,8 +30,9 @@ pub(super) enum Command {
     Settle {
         /// The mId that /message answered
         m_id: String,
-        /// delivered: the customer has it. failed: the customer does not, and it is not sent again. send-again: now
-        #[arg(long = "as", value_parser = ["delivered", "failed", "send-again"])]
+        /// delivered: the customer has it. failed: the customer does not, and it is not sent again. send-again: now. noted:
+        /// nobody can tell, and it stays so; it counts no more as one to be settled
+        #[arg(long = "as", value_parser = ["delivered", "failed", "send-again", "noted"])]
         how: String,
         /// Why, for the audit
         #[arg(long, value_name = "TEXT")]
@@ -53,33 +54,49 @@ pub(super) enum Command {
         /// The mId that /message answered, or that of an event, as `bridge messages find` shows it
         m_id: String,
     },
-    /// Send a failed message again, or post dead events again, in their old places
+    /// Send a failed message again, or post dead events again, in their old places. By filter: as a dry run without --yes
     Retry {
         /// As `bridge messages list` shows it
         #[arg(required_unless_present = "state", conflicts_with = "state")]
         m_id: Option<String>,
-        /// In place of an mId: all events in this state (dead: given up, and their texts still there)
-        #[arg(long, value_parser = ["dead"], requires = "since")]
-        state: Option<String>,
-        /// Only what was given up within this time: 30m, 2h, 1d
-        #[arg(long, requires = "state", value_parser = humantime::parse_duration)]
-        since: Option<Duration>,
-        /// Only those of this channel (its name in the configuration)
+        #[command(flatten)]
+        bulk: BulkArgs,
+        /// Also messages of conversations that have moved on: the customer reads them after a newer one
         #[arg(long, requires = "state")]
-        channel: Option<String>,
-        /// Do it; without this it is only said what would be done
-        #[arg(long, requires = "state")]
-        yes: bool,
+        moved_on: bool,
         /// Why, for the audit
         #[arg(long, value_name = "TEXT")]
         why: Option<String>,
     },
     /// Erase everything that is stored of one person
     Erase(super::erase::EraseArgs),
-    /// Give a message or a dead event up for good and wipe its text at once; the agent of one that still waits is told
+    /// Give a message or a dead event up for good and wipe its text at once; the agent of one that still waits is told. By filter, such
+    /// as a broadcast that waits: as a dry run without --yes
     Discard {
         /// As `bridge messages list` shows it
-        m_id: String,
+        #[arg(required_unless_present = "state", conflicts_with = "state")]
+        m_id: Option<String>,
+        #[command(flatten)]
+        bulk: BulkArgs,
+        /// Why, for the audit
+        #[arg(long, value_name = "TEXT")]
+        why: Option<String>,
+    },
+    /// List the jobs that retry or discard many messages, newest first
+    Jobs {
+        /// JSON, one object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Go on with a job that was interrupted
+    Resume {
+        /// As `bridge messages jobs` shows it
+        job: i64,
+    },
+    /// End a job; what is done stays done
+    Cancel {
+        /// As `bridge messages jobs` shows it
+        job: i64,
         /// Why, for the audit
         #[arg(long, value_name = "TEXT")]
         why: Option<String>,
@@ -98,16 +115,22 @@ async fn done(command: Command, config: &Config, store: &dyn Store) -> Result<()
         Command::Retry { m_id: Some(m_id), why, .. } => {
             say(decide::retry(store, m_id, operator(why.as_deref())).await)?;
         }
-        Command::Retry { m_id: None, since, channel, yes, why, .. } => {
-            if let Some(channel) = &channel {
-                check_channel(store, config, channel).await.map_err(find::failure)?;
+        Command::Retry { m_id: None, bulk, moved_on, why } => {
+            if bulk.dead_since() {
+                retry_given_up(store, config, bulk, &operator(why.as_deref())).await?;
+            } else {
+                bulk::run(BulkAction::Retry, bulk, moved_on, why.as_deref(), config, store).await?;
             }
-            let by = operator(why.as_deref());
-            retry_given_up(store, channel, since.unwrap_or_default(), yes, &by).await?;
         }
-        Command::Discard { m_id, why } => {
+        Command::Discard { m_id: Some(m_id), why, .. } => {
             say(decide::discard(store, config, m_id, operator(why.as_deref())).await)?;
         }
+        Command::Discard { m_id: None, bulk, why } => {
+            bulk::run(BulkAction::Discard, bulk, false, why.as_deref(), config, store).await?;
+        }
+        Command::Jobs { json } => bulk::jobs(json, store).await?,
+        Command::Resume { job } => bulk::resume(job, config, store).await?,
+        Command::Cancel { job, why } => bulk::cancel(job, why.as_deref(), store).await?,
         Command::Erase(arguments) => {
             let outcome = super::erase::run(arguments, config, store).await.map_err(anyhow::Error::new)?;
             report(outcome)?;
@@ -116,6 +139,7 @@ async fn done(command: Command, config: &Config, store: &dyn Store) -> Result<()
             let decision = match how.as_str() {
                 "delivered" => Decision::Delivered,
                 "failed" => Decision::Failed,
+                "noted" => Decision::Noted,
                 _ => Decision::SendAgain,
             };
             say(decide::settle(store, config, m_id, decision, operator(why.as_deref())).await)?;
@@ -141,14 +165,22 @@ async fn done(command: Command, config: &Config, store: &dyn Store) -> Result<()
 const AT_ONCE: u32 = 1000;
 
 /// Requeues what was given up since a time, or prints what that would be.
-async fn retry_given_up(
+async fn retry_given_up(store: &dyn Store, config: &Config, which: BulkArgs, by: &Operator) -> Result<(), Failure> {
+    let BulkArgs { channel, since, yes, .. } = which;
+    if let Some(channel) = &channel {
+        check_channel(store, config, channel).await.map_err(find::failure)?;
+    }
+    let since_ms = time_of(config, "--since", since.as_deref()).map_err(find::failure)?.unwrap_or(i64::MIN);
+    Ok(requeue_given_up(store, channel, since_ms, yes, by).await?)
+}
+
+async fn requeue_given_up(
     store: &dyn Store,
     channel: Option<String>,
-    since: Duration,
+    since_ms: i64,
     yes: bool,
     by: &Operator,
 ) -> anyhow::Result<()> {
-    let since_ms = now_ms().saturating_sub(millis(since));
     let found = store.given_up(channel.clone(), since_ms).await?;
     let mut report = String::new();
     for there in &found {

@@ -59,6 +59,7 @@ pub(crate) async fn settle(
     let before = store.decide(m_id.clone(), decision, notice, by, now_ms()).await?;
     let result = match before.as_deref() {
         None => Err(Refused::Missing),
+        Some(state @ "unknown") if decision == Decision::Noted => Err(Refused::State(state.to_owned())),
         Some(before @ ("unknown" | "held" | "unconfirmed")) => Ok(Done::Message { agent_told: before != "unknown" }),
         Some("wiped") => Err(Refused::Wiped),
         Some(state) => Err(Refused::State(state.to_owned())),
@@ -90,7 +91,7 @@ pub(crate) async fn discard(
 }
 
 /// Returns what agents are told of messages that are discarded while they wait.
-fn discard_notices(config: &Config) -> DiscardNotices {
+pub(super) fn discard_notices(config: &Config) -> DiscardNotices {
     let notice = |got| discarded(got, config.language);
     DiscardNotices { not_sent: notice(Delivered::No), perhaps_sent: notice(Delivered::Maybe) }
 }
@@ -158,6 +159,12 @@ fn settled(decision: Decision, done: Done) -> [&'static str; 2] {
             "cerrado como fallido: no se envía y su conversación sigue adelante. Se dice ahora a su agente que el cliente \
              no lo ha recibido, salvo que antes se le dijera que quizá se entregó",
         ],
+        (Decision::Noted, _) => [
+            "noted: it may have been delivered, as its agent was told, and it stays so. It counts no more as one to be \
+             settled, and its conversation goes on",
+            "anotado: quizá se entregó, como se dijo a su agente, y se queda así. Ya no cuenta como pendiente de cerrar, y \
+             su conversación sigue adelante",
+        ],
         (Decision::SendAgain, _) => [
             "it is sent again now, before anything else that waits in its conversation",
             "se vuelve a enviar ahora, antes que lo demás que espera en su conversación",
@@ -215,6 +222,22 @@ fn wiped(verb: Verb, m_id: &str) -> [String; 2] {
 fn not_in_state(verb: Verb, m_id: &str, state: &str) -> [String; 2] {
     let is = [format!("message `{m_id}` is {state}"), format!("el mensaje `{m_id}` está en el estado {state}")];
     let so = match (verb, state) {
+        (Verb::Settle(Decision::Noted), "noted") => {
+            return [
+                format!("message `{m_id}` is noted already: nothing was changed"),
+                format!("el mensaje `{m_id}` ya está anotado: no se ha cambiado nada"),
+            ];
+        }
+        (Verb::Settle(Decision::Noted), "unknown") => [
+            "it is being looked up, and what that finds decides it. Wait for its end; nothing was changed".to_owned(),
+            "se está comprobando, y lo decide lo que se encuentre. Espere a que termine; no se ha cambiado nada"
+                .to_owned(),
+        ],
+        (Verb::Settle(Decision::Noted), _) => [
+            "only one that looking could not decide (unconfirmed) can be noted; nothing was changed".to_owned(),
+            "solo se puede anotar uno que las comprobaciones no decidieron (unconfirmed); no se ha cambiado nada"
+                .to_owned(),
+        ],
         (Verb::Settle(_), _) => [
             "only one that may have been delivered (unknown, unconfirmed) can be settled; nothing was changed"
                 .to_owned(),
@@ -274,7 +297,7 @@ fn not_in_state(verb: Verb, m_id: &str, state: &str) -> [String; 2] {
 mod tests {
     use super::*;
 
-    const STATES: [&str; 7] = ["queued", "sending", "unknown", "held", "sent", "failed", "unconfirmed"];
+    const STATES: [&str; 8] = ["queued", "sending", "unknown", "held", "sent", "failed", "unconfirmed", "noted"];
 
     #[test]
     fn every_outcome_has_its_sentence_in_both_languages() {
@@ -282,6 +305,7 @@ mod tests {
             Verb::Settle(Decision::Delivered),
             Verb::Settle(Decision::Failed),
             Verb::Settle(Decision::SendAgain),
+            Verb::Settle(Decision::Noted),
             Verb::Retry,
             Verb::Discard,
         ];
