@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
 
 use crate::support::process::Bridge;
-use crate::support::{House, SOON, contact, side_by_side, until};
+use crate::support::{House, SOON, channel_of, contact, platform_of, side_by_side, token_of, until};
 
 /// Runs a command that succeeds; returns its output.
 fn done(house: &House, arguments: &[&str]) -> String {
@@ -21,14 +21,31 @@ async fn houses() -> impl Iterator<Item = House> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broadcast_is_stopped_and_the_rest_goes_on() {
-    side_by_side(houses().await, |house| async move { stop_a_broadcast(house, 300).await }).await;
+    side_by_side(houses_of_two_channels().await, |house| async move { stop_a_broadcast(house, 300).await }).await;
+}
+
+/// On each engine, with a second channel `c1` of an account of its own.
+async fn houses_of_two_channels() -> impl Iterator<Item = House> {
+    let mut on_a_file = House::with_channels(2).on_a_file();
+    for (key, value) in [
+        ("CHANNEL_ID", channel_of(1, 2)),
+        ("API_TOKEN", token_of(1, 2)),
+        ("ID_TYPE", "phone".into()),
+        ("PLATFORM", "whatsapp".into()),
+        ("PLATFORM_ID", platform_of(1, 2)),
+        ("AFILNET_USER", "user1".into()),
+        ("AFILNET_PASSWORD", "password".into()),
+    ] {
+        on_a_file = on_a_file.set(&format!("CHANNELS__C1__{key}"), &value);
+    }
+    [Some(on_a_file), House::shared(2).await].into_iter().flatten()
 }
 
 /// As a campaign: `cargo test --features crashpoints --test it -- --ignored --nocapture thousand`.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a campaign: minutes"]
 async fn a_broadcast_of_two_thousand_is_stopped_and_the_rest_goes_on() {
-    for house in houses().await {
+    for house in houses_of_two_channels().await {
         stop_a_broadcast(house, 2_000).await;
     }
 }
@@ -37,6 +54,8 @@ async fn stop_a_broadcast(house: House, size: usize) {
     const OTHERS: usize = 20;
     let mut house = house.set("OUTBOUND__ANSWER_WITHIN", "0s").set("AFILNET__REQUESTS_PER_SECOND", "10");
     let bridge = house.start().await;
+    until("both channels are served", || bridge.log().iter().filter(|line| line.contains("is served")).count() >= 2)
+        .await;
     for who in 0..size {
         assert_eq!(house.agent(&bridge, &contact(who), "Gran OFERTA, con el precio equivocado").await.status, 200);
     }
@@ -48,7 +67,16 @@ async fn stop_a_broadcast(house: House, size: usize) {
     assert!(dry.contains("nothing was changed; do it with --yes") && dry.contains("the first 25 of them:"), "{dry}");
     assert!(!dry.to_lowercase().contains("oferta"), "no texts: {dry}");
     assert!(house.messages("queued").len() > size / 2, "a dry run changes nothing");
-    let told = done(&house, &[&stop[..], &["--yes", "--why", "wrong price"]].concat());
+    let mut stopping = house.command(&[&stop[..], &["--yes", "--why", "wrong price"]].concat());
+    let stopping = stopping.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let elsewhere = |n: usize| contact(100_000 + n);
+    for n in 0..OTHERS {
+        let sent = house.bonychat.text(&bridge.url(), &channel_of(1, 2), &elsewhere(n), "elsewhere").await;
+        assert_eq!(sent.status, 200, "{}", sent.body);
+    }
+    let output = tokio::task::block_in_place(|| stopping.wait_with_output()).unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{told} {}", String::from_utf8_lossy(&output.stderr));
     let discarded: usize = told.lines().last().unwrap().split(' ').next().unwrap().parse().unwrap();
     assert!(discarded > size / 2, "{told}");
     house.settled().await;
@@ -60,6 +88,7 @@ async fn stop_a_broadcast(house: House, size: usize) {
     for who in 0..OTHERS {
         assert_eq!(house.afilnet.texts(&contact(who)[1..]).last(), Some(&format!("other {who}")));
     }
+    assert!((0..OTHERS).all(|n| house.afilnet.texts(&elsewhere(n)[1..]) == ["elsewhere"]), "of another channel");
     assert!(house.bonychat.until(SOON, |world| world.event_count() == discarded).await, "their agents are told");
     let failed: BTreeSet<String> = house.messages("failed").into_iter().collect();
     let mut told = BTreeSet::new();
