@@ -14,10 +14,13 @@ pub const AFTER_CALL: &str = "after its call";
 /// The operations of the store that write.
 pub const OPERATIONS: &[&str] = &[
     "accept",
+    "add_job",
     "begin",
+    "cancel_job",
     "decide",
     "discard",
     "erase",
+    "fail_stale",
     "follow_clock",
     "index_texts",
     "interrupted",
@@ -36,6 +39,7 @@ pub const OPERATIONS: &[&str] = &[
     "settle",
     "take_baseline",
     "take_ownership",
+    "work_job",
 ];
 
 /// Those of a store that several processes share, in addition to [`OPERATIONS`].
@@ -87,10 +91,13 @@ mod tests {
 
     #[test]
     fn every_operation_that_writes_is_a_point_and_every_point_is_one() {
-        let engine = include_str!("store/sqlite/mod.rs");
+        let engine = [include_str!("store/sqlite/mod.rs"), include_str!("store/sqlite/bulk.rs")];
         let named = |at: &str| at.split('"').nth(1).map(str::to_owned);
-        let writes = engine.match_indices(".write(").chain(engine.match_indices("writer.run("));
-        let mut found: Vec<String> = writes.filter_map(|(at, _)| named(&engine[at..])).collect();
+        let writes = |text: &'static str| {
+            let calls = [".write(", "writer.run("];
+            calls.into_iter().flat_map(|call| text.match_indices(call)).filter_map(move |(at, _)| named(&text[at..]))
+        };
+        let mut found: Vec<String> = engine.into_iter().flat_map(writes).collect();
         found.sort_unstable();
         found.dedup();
         assert_eq!(found, OPERATIONS);
@@ -101,6 +108,7 @@ mod tests {
         let shared = [
             include_str!("store/postgres/mod.rs"),
             include_str!("store/postgres/accept.rs"),
+            include_str!("store/postgres/bulk.rs"),
             include_str!("store/postgres/leases.rs"),
             include_str!("store/postgres/notifier.rs"),
             include_str!("store/postgres/response_journal.rs"),

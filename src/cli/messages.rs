@@ -2,21 +2,21 @@
 //! on the store, beside a running bridge (which looks at it every few seconds) or without one.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use clap::Subcommand;
 
+use super::bulk::{self, BulkArgs};
 use super::find::{self, FindArgs, ListArgs, line};
 use super::journey;
 use super::operator::operator;
 use super::output::{Failure, print};
 use crate::config::Config;
-use crate::domain::Fault;
-use crate::domain::agent_text::{Delivered, discarded, failure_text};
-use crate::domain::clock::{millis, now_ms};
+use crate::domain::Language;
+use crate::domain::clock::now_ms;
 use crate::domain::journey::Operator;
-use crate::ops::find::check_channel;
-use crate::store::{Decision, DiscardNotices, ManualOutcome, Store, open};
+use crate::ops::decide::{self, Decided};
+use crate::ops::find::{check_channel, time_of};
+use crate::store::{BulkAction, Decision, Store, StoreError, open};
 
 /// What to look at.
 #[derive(Debug, Subcommand)]
@@ -30,8 +30,9 @@ pub(super) enum Command {
     Settle {
         /// The mId that /message answered
         m_id: String,
-        /// delivered: the customer has it. failed: the customer does not, and it is not sent again. send-again: now
-        #[arg(long = "as", value_parser = ["delivered", "failed", "send-again"])]
+        /// delivered: the customer has it. failed: the customer does not, and it is not sent again. send-again: now. noted:
+        /// nobody can tell, and it stays so; it counts no more as one to be settled
+        #[arg(long = "as", value_parser = ["delivered", "failed", "send-again", "noted"])]
         how: String,
         /// Why, for the audit
         #[arg(long, value_name = "TEXT")]
@@ -53,33 +54,49 @@ pub(super) enum Command {
         /// The mId that /message answered, or that of an event, as `bridge messages find` shows it
         m_id: String,
     },
-    /// Send a failed message again, or post dead events again, in their old places
+    /// Send a failed message again, or post dead events again, in their old places. By filter: as a dry run without --yes
     Retry {
         /// As `bridge messages list` shows it
         #[arg(required_unless_present = "state", conflicts_with = "state")]
         m_id: Option<String>,
-        /// In place of an mId: all events in this state (dead: given up, and their texts still there)
-        #[arg(long, value_parser = ["dead"], requires = "since")]
-        state: Option<String>,
-        /// Only what was given up within this time: 30m, 2h, 1d
-        #[arg(long, requires = "state", value_parser = humantime::parse_duration)]
-        since: Option<Duration>,
-        /// Only those of this channel (its name in the configuration)
+        #[command(flatten)]
+        bulk: BulkArgs,
+        /// Also messages of conversations that have moved on: the customer reads them after a newer one
         #[arg(long, requires = "state")]
-        channel: Option<String>,
-        /// Do it; without this it is only said what would be done
-        #[arg(long, requires = "state")]
-        yes: bool,
+        moved_on: bool,
         /// Why, for the audit
         #[arg(long, value_name = "TEXT")]
         why: Option<String>,
     },
     /// Erase everything that is stored of one person
     Erase(super::erase::EraseArgs),
-    /// Give a message or a dead event up for good and wipe its text at once; the agent of one that still waits is told
+    /// Give a message or a dead event up for good and wipe its text at once; the agent of one that still waits is told. By filter, such
+    /// as a broadcast that waits: as a dry run without --yes
     Discard {
         /// As `bridge messages list` shows it
-        m_id: String,
+        #[arg(required_unless_present = "state", conflicts_with = "state")]
+        m_id: Option<String>,
+        #[command(flatten)]
+        bulk: BulkArgs,
+        /// Why, for the audit
+        #[arg(long, value_name = "TEXT")]
+        why: Option<String>,
+    },
+    /// List the jobs that retry or discard many messages, newest first
+    Jobs {
+        /// JSON, one object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Go on with a job that was interrupted
+    Resume {
+        /// As `bridge messages jobs` shows it
+        job: i64,
+    },
+    /// End a job; what is done stays done
+    Cancel {
+        /// As `bridge messages jobs` shows it
+        job: i64,
         /// Why, for the audit
         #[arg(long, value_name = "TEXT")]
         why: Option<String>,
@@ -96,33 +113,36 @@ pub(super) async fn run(command: Command, config: &Config) -> Result<(), Failure
 async fn done(command: Command, config: &Config, store: &dyn Store) -> Result<(), Failure> {
     match command {
         Command::Retry { m_id: Some(m_id), why, .. } => {
-            let outcome =
-                store.retry(m_id.clone(), operator(why.as_deref()), now_ms()).await.map_err(anyhow::Error::new)?;
-            say(&retried(outcome, &m_id))?;
+            say(decide::retry(store, m_id, operator(why.as_deref())).await)?;
         }
-        Command::Retry { m_id: None, since, channel, yes, why, .. } => {
-            if let Some(channel) = &channel {
-                check_channel(store, config, channel).await.map_err(find::failure)?;
+        Command::Retry { m_id: None, bulk, moved_on, why } => {
+            if bulk.dead_since() {
+                retry_given_up(store, config, bulk, &operator(why.as_deref())).await?;
+            } else {
+                bulk::run(BulkAction::Retry, bulk, moved_on, why.as_deref(), config, store).await?;
             }
-            let by = operator(why.as_deref());
-            retry_given_up(store, channel, since.unwrap_or_default(), yes, &by).await?;
         }
-        Command::Discard { m_id, why } => {
-            let failure_text = |got| discarded(got, config.language);
-            let notices =
-                DiscardNotices { not_sent: failure_text(Delivered::No), perhaps_sent: failure_text(Delivered::Maybe) };
-            let outcome = store
-                .discard(m_id.clone(), notices, operator(why.as_deref()), now_ms())
-                .await
-                .map_err(anyhow::Error::new)?;
-            say(&thrown_away(outcome, &m_id))?;
+        Command::Discard { m_id: Some(m_id), why, .. } => {
+            say(decide::discard(store, config, m_id, operator(why.as_deref())).await)?;
         }
+        Command::Discard { m_id: None, bulk, why } => {
+            bulk::run(BulkAction::Discard, bulk, false, why.as_deref(), config, store).await?;
+        }
+        Command::Jobs { json } => bulk::jobs(json, store).await?,
+        Command::Resume { job } => bulk::resume(job, config, store).await?,
+        Command::Cancel { job, why } => bulk::cancel(job, why.as_deref(), store).await?,
         Command::Erase(arguments) => {
             let outcome = super::erase::run(arguments, config, store).await.map_err(anyhow::Error::new)?;
-            say(&outcome)?;
+            report(outcome)?;
         }
         Command::Settle { m_id, how, why } => {
-            settle(store, config, &m_id, &how, operator(why.as_deref())).await?;
+            let decision = match how.as_str() {
+                "delivered" => Decision::Delivered,
+                "failed" => Decision::Failed,
+                "noted" => Decision::Noted,
+                _ => Decision::SendAgain,
+            };
+            say(decide::settle(store, config, m_id, decision, operator(why.as_deref())).await)?;
         }
         Command::Journey { m_id, language, contacts } => {
             print(&journey::tell(store, config, &m_id, language.as_deref(), contacts).await?)?;
@@ -145,14 +165,22 @@ async fn done(command: Command, config: &Config, store: &dyn Store) -> Result<()
 const AT_ONCE: u32 = 1000;
 
 /// Requeues what was given up since a time, or prints what that would be.
-async fn retry_given_up(
+async fn retry_given_up(store: &dyn Store, config: &Config, which: BulkArgs, by: &Operator) -> Result<(), Failure> {
+    let BulkArgs { channel, since, yes, .. } = which;
+    if let Some(channel) = &channel {
+        check_channel(store, config, channel).await.map_err(find::failure)?;
+    }
+    let since_ms = time_of(config, "--since", since.as_deref()).map_err(find::failure)?.unwrap_or(i64::MIN);
+    Ok(requeue_given_up(store, channel, since_ms, yes, by).await?)
+}
+
+async fn requeue_given_up(
     store: &dyn Store,
     channel: Option<String>,
-    since: Duration,
+    since_ms: i64,
     yes: bool,
     by: &Operator,
 ) -> anyhow::Result<()> {
-    let since_ms = now_ms().saturating_sub(millis(since));
     let found = store.given_up(channel.clone(), since_ms).await?;
     let mut report = String::new();
     for there in &found {
@@ -183,96 +211,17 @@ async fn retry_given_up(
     print(&report)
 }
 
-/// Settles a message in doubt, and prints what follows.
-async fn settle(store: &dyn Store, config: &Config, m_id: &str, how: &str, by: Operator) -> anyhow::Result<()> {
-    let decision = match how {
-        "delivered" => Decision::Delivered,
-        "failed" => Decision::Failed,
-        _ => Decision::SendAgain,
-    };
-    let notice = failure_text(&Fault::Other("SETTLED_BY_HAND".into()), Delivered::No, config.language);
-    let before = store.decide(m_id.to_owned(), decision, notice, by, now_ms()).await?;
-    match before.as_deref() {
-        None => anyhow::bail!("there is no message `{m_id}` in this store: nothing was changed"),
-        Some(before @ ("unknown" | "held" | "unconfirmed")) => print(match (decision, before) {
-            (Decision::Delivered, _) => "settled as delivered: its conversation goes on\n",
-            (Decision::Failed, "unknown") => {
-                "settled as failed: it is not sent, and its conversation goes on. Its agent is told now that the customer did \
-                 not get it, unless told before that it may have been delivered\n"
-            }
-            (Decision::Failed, _) => {
-                "settled as failed: it is not sent, and its conversation goes on. Its agent was told before that it may have \
-                 been delivered, and is told nothing more: BonyChat takes one failure for a message. Tell the agent that the \
-                 customer did not get it\n"
-            }
-            (Decision::SendAgain, _) => "it is sent again now, before anything else that waits in its conversation\n",
-        }),
-        Some("wiped") => anyhow::bail!(
-            "the text of `{m_id}` is gone (store.keep_text), so it cannot be sent again: write it anew, and settle this one as \
-             delivered or failed"
-        ),
-        Some(state) => anyhow::bail!(
-            "message `{m_id}` is {state}: only one that may have been delivered (unknown, unconfirmed) can be settled; \
-             nothing was changed"
-        ),
-    }
+/// Prints what was decided.
+fn say(decided: Result<Decided, StoreError>) -> anyhow::Result<()> {
+    let decided = decided?;
+    let sentence = decided.sentence(Language::En);
+    report(if decided.result.is_ok() { Ok(sentence) } else { Err(sentence) })
 }
 
 /// Prints what was done; what could not be done is a failure of the command.
-fn say(outcome: &Result<String, String>) -> anyhow::Result<()> {
+fn report(outcome: Result<String, String>) -> anyhow::Result<()> {
     match outcome {
         Ok(done) => print(&format!("{done}\n")),
-        Err(why_not) => Err(anyhow::anyhow!(why_not.clone())),
+        Err(why_not) => Err(anyhow::anyhow!(why_not)),
     }
-}
-
-fn retried(outcome: ManualOutcome, m_id: &str) -> Result<String, String> {
-    match outcome {
-        ManualOutcome::Message => {
-            Ok(format!("message `{m_id}` is queued again; a running bridge sends it within seconds"))
-        }
-        ManualOutcome::Events(events) => {
-            Ok(format!("{events} event(s) `{m_id}` queued again; a running bridge posts them within seconds"))
-        }
-        ManualOutcome::Wiped => Err(format!(
-            "the text of `{m_id}` is gone (store.keep_text, or it was discarded), so nothing can be sent: write it anew"
-        )),
-        ManualOutcome::Not(state) => Err(match state.as_str() {
-            "queued" | "sending" => {
-                format!("message `{m_id}` is {state}: it goes out by itself; see the log for what holds it up")
-            }
-            "unknown" => format!("message `{m_id}` may have been sent and is being looked up: wait for that to end"),
-            "unconfirmed" | "held" => format!(
-                "message `{m_id}` is {state}: it may have been delivered, so ask the customer, then say what became of it \
-                 with `bridge messages settle {m_id}`"
-            ),
-            _ => format!("message `{m_id}` is {state}: there is nothing to retry"),
-        }),
-        ManualOutcome::Missing => Err(missing(m_id)),
-    }
-}
-
-fn thrown_away(outcome: ManualOutcome, m_id: &str) -> Result<String, String> {
-    match outcome {
-        ManualOutcome::Message => Ok(format!("message `{m_id}` is discarded and its text is wiped")),
-        ManualOutcome::Events(events) => Ok(format!("{events} event(s) `{m_id}` discarded, their texts are wiped")),
-        ManualOutcome::Wiped => Err(format!("the text of `{m_id}` is gone already")),
-        ManualOutcome::Not(state) => Err(match state.as_str() {
-            "sending" => {
-                format!("message `{m_id}` is being sent this moment: look again with `bridge messages show {m_id}`")
-            }
-            "unknown" => format!(
-                "message `{m_id}` may have been sent and is being looked up: wait until it is sent, queued or unconfirmed"
-            ),
-            _ => format!("message `{m_id}` is {state}: its text goes by itself after store.keep_text"),
-        }),
-        ManualOutcome::Missing => Err(missing(m_id)),
-    }
-}
-
-fn missing(m_id: &str) -> String {
-    format!(
-        "there is no message and no dead event `{m_id}` in this store: `bridge messages list` and \
-             `bridge messages list --state dead` show what there is"
-    )
 }

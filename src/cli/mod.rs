@@ -2,6 +2,7 @@
 //! failed, 2 wrong usage or configuration, 3 (of `anna`) AnnA could not be reached.
 
 mod anna;
+mod bulk;
 mod channels;
 mod config;
 mod doctor;

@@ -89,6 +89,12 @@ fn whole(checker: &mut Checker) -> Option<Config> {
     channels::warn_of_user_ids(checker, &channels, anna.as_ref());
 
     let (server, outbound, log) = (server?, outbound?, log?);
+    let stale_after =
+        outbound.stale_after.filter(|_| checker.clean(&["outbound.stale_after", "outbound.answer_within"]));
+    if stale_after.is_some_and(|stale_after| stale_after <= outbound.answer_within) {
+        checker
+            .note("outbound.stale_after", "must be longer than outbound.answer_within: for so long its caller waits");
+    }
     Some(Config {
         server: Server {
             listen: server.listen,
@@ -101,6 +107,7 @@ fn whole(checker: &mut Checker) -> Option<Config> {
         outbound: OutboundConfig {
             answer_within: outbound.answer_within,
             live_for: outbound.live_for,
+            stale_after: outbound.stale_after,
             on_unconfirmed: outbound.on_unconfirmed,
             look_after: outbound.look_after,
             number_quick_replies: outbound.number_quick_replies,

@@ -171,6 +171,8 @@ pub struct OutboundConfig {
     pub answer_within: Duration,
     /// A conversation is live this long after the customer's last message.
     pub live_for: Duration,
+    /// A message that waited for longer fails before it goes out; `None`: none does.
+    pub stale_after: Option<Duration>,
     /// What to do if lookups could not settle an unknown outcome.
     pub on_unconfirmed: OnUnconfirmed,
     /// Waits before each lookup after an unknown outcome.

@@ -206,6 +206,9 @@ pub(super) struct Outbound {
     pub(super) answer_within: Duration,
     #[serde(deserialize_with = "leaf")]
     pub(super) live_for: Duration,
+    #[serde(deserialize_with = "maybe")]
+    #[validate(custom(function = "positive"))]
+    pub(super) stale_after: Option<Duration>,
     #[serde(deserialize_with = "leaf")]
     pub(super) on_unconfirmed: OnUnconfirmed,
     #[serde(deserialize_with = "leaf")]

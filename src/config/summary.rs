@@ -8,11 +8,12 @@ use super::{Config, StoreUrl, Transport};
 const NAMED: usize = 20;
 
 /// Keys of the durations in the summary.
-pub(super) const DURATIONS: [&str; 9] = [
+pub(super) const DURATIONS: [&str; 10] = [
     "store.keep_text",
     "store.keep_rows",
     "store.lease",
     "outbound.answer_within",
+    "outbound.stale_after",
     "outbound.look_after",
     "inbound.sweep_every",
     "retry.initial",
@@ -41,10 +42,11 @@ impl Config {
             self.afilnet_summary(),
             self.bonychat_summary(),
             format!(
-                "outbound: answer within {}, unconfirmed {:?}, looks after {}",
+                "outbound: answer within {}, unconfirmed {:?}, looks after {}, stale after {}",
                 text("outbound.answer_within"),
                 outbound.on_unconfirmed,
                 text("outbound.look_after"),
+                outbound.stale_after.map_or("never", |_| text("outbound.stale_after")),
             ),
             format!(
                 "inbound: sweep every {}, first run {:?}, direction by {:?}, html entities {}, echoes {}, statuses {} ({} mapped), attachments {}",

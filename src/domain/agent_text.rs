@@ -1,6 +1,8 @@
 //! Texts for agents about a failed message: what happened, whether the customer got it, what to do next. Afilnet's code
 //! is in parentheses if there is one, so that an administrator can look it up.
 
+use std::time::Duration;
+
 use super::{Fault, Language, StatusValue};
 
 /// Whether the customer got the message.
@@ -57,6 +59,22 @@ pub(crate) fn discarded(customer_got_it: Delivered, language: Language) -> Strin
         Language::Es => "Un administrador ha descartado este mensaje antes de que se enviara entero.",
     };
     format!("{happened} {}", delivered_text(customer_got_it, language))
+}
+
+/// Returns the text for a message that waited for longer than it is worth sending.
+pub(crate) fn stale(stale_after: Duration, language: Language) -> String {
+    let limit = humantime::format_duration(stale_after);
+    let (happened, next) = match language {
+        Language::En => (
+            format!("This message could not be sent within {limit}, and was not sent later."),
+            "Write it again if it still matters.",
+        ),
+        Language::Es => (
+            format!("Este mensaje no se pudo enviar en {limit}, y después ya no se envió."),
+            "Escríbalo de nuevo si aún importa.",
+        ),
+    };
+    format!("{happened} {} {next}", delivered_text(Delivered::No, language))
 }
 
 /// Returns the text for a status that Afilnet shows on an own message.
@@ -331,6 +349,20 @@ mod tests {
         );
         assert!(
             failure_text(&Fault::Credentials("http_401".into()), Delivered::No, Language::En).contains("(HTTP 401)")
+        );
+    }
+
+    #[test]
+    fn a_message_that_waited_for_too_long_says_so_in_both_languages() {
+        let day = Duration::from_hours(24);
+        assert_eq!(
+            stale(day, Language::En),
+            "This message could not be sent within 1day, and was not sent later. The customer did not get this message. Write \
+             it again if it still matters."
+        );
+        assert!(
+            stale(day, Language::Es)
+                .ends_with("El cliente no ha recibido este mensaje. Escríbalo de nuevo si aún importa.")
         );
     }
 

@@ -43,14 +43,21 @@ impl Query {
             let other = other.map(|contact: ContactId| contact.as_str().trim_start_matches('+').to_owned());
             return Self::Number([Some(digits), other].into_iter().flatten().collect());
         }
-        let phrase = typed.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-        let mut words = match phrase {
-            Some(phrase) => vec![plain(phrase).trim().to_owned()],
-            None => plain(typed).split(' ').map(str::to_owned).collect(),
-        };
-        words.retain(|word| !word.is_empty());
+        let words = words_of(typed);
         if words.is_empty() { Self::All } else { Self::Words(words) }
     }
+}
+
+/// Returns the words that were typed, folded; what stands between two `"` as one, as they follow each other.
+pub(crate) fn words_of(typed: &str) -> Vec<String> {
+    let typed = typed.trim();
+    let phrase = typed.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let mut words = match phrase {
+        Some(phrase) => vec![plain(phrase).trim().to_owned()],
+        None => plain(typed).split(' ').map(str::to_owned).collect(),
+    };
+    words.retain(|word| !word.is_empty());
+    words
 }
 
 /// Returns the digits of a number or of a part of one, without a leading `+` or `00`.

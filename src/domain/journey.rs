@@ -114,6 +114,11 @@ pub(crate) enum Means {
 }
 
 impl Means {
+    /// Returns the one with this name; [`Self::Cli`] where there is none.
+    pub(crate) fn named(name: &str) -> Self {
+        [Self::Api, Self::Page].into_iter().find(|means| means.name() == name).unwrap_or(Self::Cli)
+    }
+
     /// Returns its name, for the store.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -168,6 +173,8 @@ pub(crate) enum Action {
     SettledDelivered,
     SettledFailed,
     SentAgain,
+    /// It may have been delivered, and stays so: nobody needs to act on it any more.
+    Noted,
     Retried,
     Discarded,
 }
@@ -179,6 +186,7 @@ impl Action {
             Self::SettledDelivered => "settle as delivered",
             Self::SettledFailed => "settle as failed",
             Self::SentAgain => "settle as send-again",
+            Self::Noted => "settle as noted",
             Self::Retried => "retry",
             Self::Discarded => "discard",
         }

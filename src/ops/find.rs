@@ -112,19 +112,6 @@ pub(crate) async fn check_channel(store: &dyn Store, config: &Config, channel: &
 }
 
 fn search(config: &Config, request: &Request) -> Result<Search, Refusal> {
-    let zone = config.channels.values().next().map_or(TimeZone::UTC, |channel| channel.afilnet.time_zone.clone());
-    let now_ms = now_ms();
-    let moment = |option: &str, typed: &Option<String>| {
-        match typed {
-        None => Ok(None),
-        Some(typed) => moment(typed, now_ms, &zone).map(Some).ok_or_else(|| {
-            Refusal::Request(format!(
-                "{option} takes a time ago (90s, 2h, 3d), a day (2026-11-14) or a time (2026-11-14T10:02, in afilnet.time_zone): \
-                 `{typed}` is none of them"
-            ))
-        }),
-    }
-    };
     let before = match &request.before {
         None => Cursor::TOP,
         Some(typed) => {
@@ -137,11 +124,26 @@ fn search(config: &Config, request: &Request) -> Result<Search, Refusal> {
         channel: request.channel.clone(),
         state: request.state,
         fault: request.fault.clone(),
-        since_ms: moment("--since", &request.since)?,
-        until_ms: moment("--until", &request.until)?,
+        since_ms: time_of(config, "--since", request.since.as_deref())?,
+        until_ms: time_of(config, "--until", request.until.as_deref())?,
         contacts: request.contact.as_deref().map(spellings).unwrap_or_default(),
         before,
         limit: request.limit,
+    })
+}
+
+/// Returns the time that was typed for an option, epoch milliseconds.
+///
+/// # Errors
+/// It is no time.
+pub(crate) fn time_of(config: &Config, option: &str, typed: Option<&str>) -> Result<Option<i64>, Refusal> {
+    let Some(typed) = typed else { return Ok(None) };
+    let zone = config.channels.values().next().map_or(TimeZone::UTC, |channel| channel.afilnet.time_zone.clone());
+    moment(typed, now_ms(), &zone).map(Some).ok_or_else(|| {
+        Refusal::Request(format!(
+            "{option} takes a time ago (90s, 2h, 3d), a day (2026-11-14) or a time (2026-11-14T10:02, in afilnet.time_zone): \
+             `{typed}` is none of them"
+        ))
     })
 }
 
@@ -159,7 +161,7 @@ fn moment(typed: &str, now_ms: i64, zone: &TimeZone) -> Option<i64> {
 }
 
 /// Returns the contact ids under which a contact may be stored: of a number, with and without `+`, in both spellings.
-fn spellings(typed: &str) -> Vec<String> {
+pub(crate) fn spellings(typed: &str) -> Vec<String> {
     let bare: String = typed.chars().filter(|c| !c.is_whitespace()).collect();
     let digits = bare.strip_prefix('+').or_else(|| bare.strip_prefix("00")).unwrap_or(&bare);
     if !digits.bytes().all(|b| b.is_ascii_digit()) {

@@ -1,6 +1,6 @@
 //! Attempts to send, and their settlements.
 
-use super::Epoch;
+use super::{Epoch, StaleMessage};
 use crate::domain::journey::Note;
 use crate::domain::{ChannelName, ContactId, Content, Destination, Fault, MId, Wording};
 
@@ -40,6 +40,8 @@ pub(crate) struct Attempt {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Begun {
     pub(crate) attempts: Vec<Attempt>,
+    /// What failed instead, because it was stale.
+    pub(crate) stale: Vec<StaleMessage>,
     /// When the next message of the channel is due, epoch ms; `None` if none waits.
     pub(crate) next_ms: Option<i64>,
 }

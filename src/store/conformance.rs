@@ -1,6 +1,7 @@
 //! The guarantees of both engines, as tests. Each body runs over each engine.
 
 mod account_traits;
+mod bulk;
 mod clock_rollback;
 mod copy;
 mod damage;
@@ -18,6 +19,7 @@ mod plans;
 mod postponed;
 mod repeats;
 mod sent_forms;
+mod stale;
 mod wording;
 
 use std::sync::Arc;

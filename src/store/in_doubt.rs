@@ -56,4 +56,6 @@ pub(crate) enum Decision {
     Delivered,
     Failed,
     SendAgain,
+    /// Nobody can tell, and it stays so: it counts no more as one that a person must settle.
+    Noted,
 }

@@ -3,6 +3,7 @@
 
 mod admin;
 mod attempt;
+mod bulk;
 mod caller;
 #[cfg(test)]
 mod conformance;
@@ -24,9 +25,11 @@ mod reading;
 mod rules;
 mod sent_forms;
 mod sql;
+mod sql_bulk;
 mod sql_find;
 mod sql_journey;
 mod sqlite;
+mod stale;
 mod tx;
 mod wakeups;
 
@@ -46,6 +49,7 @@ use crate::domain::{
 pub(crate) use admin::Filter;
 pub(crate) use admin::{DiscardNotices, GivenUp, ListedMessage, ManualOutcome, QueueDepth, Waiting};
 pub(crate) use attempt::{Attempt, Begun, FailureStreak, Settlement};
+pub(crate) use bulk::{BulkAction, BulkFilter, BulkJobs, BulkMatch, BulkState, Job, NewJob};
 pub(crate) use caller::Caller;
 pub(crate) use erasure::{Erase, Erasure, Person};
 pub(crate) use error::{CommitLost, StoreError};
@@ -57,6 +61,7 @@ pub(crate) use reading::{
     ConversationRead, Lesson, NewRow, OwnSend, PostponedRow, Postponement, Receipt, Recorded, RowChange, SeenRow,
     SeenRows, UnreportedSend,
 };
+pub(crate) use stale::{StaleMessage, StaleRule, StaleSweep};
 pub(crate) use wakeups::{AccountLoad, ChannelWakeups, FirstVerdict, Wakeups};
 
 /// A message to be accepted.
@@ -200,7 +205,22 @@ pub(crate) trait Store: Send + Sync {
     /// conversations with a customer's message since `live_since_ms` first, then oldest first. A question becomes its
     /// conversation's pending question with its first part: from then on the customer may see the numbers; a later part
     /// does not reopen what was answered in between. One with placeholders waits for `prepare_call`. `wordings` are kept
-    /// with a message that has sent nothing yet, surely; any other keeps those that it has.
+    /// with a message that has sent nothing yet, surely; any other keeps those that it has. A message that `stale` applies to fails
+    /// instead, and its agent is told.
+    #[expect(clippy::too_many_arguments, reason = "what decides on which messages, in which words")]
+    async fn begin_unless_stale(
+        &self,
+        channel: &ChannelName,
+        epoch: Epoch,
+        now_ms: i64,
+        live_since_ms: i64,
+        limit: u32,
+        wordings: &Wordings,
+        stale: Option<StaleRule>,
+    ) -> Result<Begun, StoreError>;
+
+    /// The same, however old they are.
+    #[cfg(test)]
     async fn begin(
         &self,
         channel: &ChannelName,
@@ -209,7 +229,13 @@ pub(crate) trait Store: Send + Sync {
         live_since_ms: i64,
         limit: u32,
         wordings: &Wordings,
-    ) -> Result<Begun, StoreError>;
+    ) -> Result<Begun, StoreError> {
+        self.begin_unless_stale(channel, epoch, now_ms, live_since_ms, limit, wordings, None).await
+    }
+
+    /// Fails messages that the rule applies to, `limit` at most, the first of each conversation, and tells their agents. Returns them;
+    /// none where nothing is stale, without a write. What is to be tried again later is left to `begin`.
+    async fn fail_stale(&self, sweep: StaleSweep, limit: u32, now_ms: i64) -> Result<Vec<StaleMessage>, StoreError>;
 
     /// Stores what must be known before the first byte of a call with placeholders: what is kept of its words where they
     /// were filled in, beside those of earlier attempts that may have been sent, and the question that it asks, which
@@ -251,7 +277,8 @@ pub(crate) trait Store: Send + Sync {
 
     /// Settles a message in doubt (`unknown`, `held` or `unconfirmed`) for an operator; `notice` goes to the agent if
     /// the message failed and the agent has not been notified yet. Returns the state before, `None` if there is no such
-    /// message; in any other state nothing is changed. `wiped`: it cannot be sent again, since its text is erased.
+    /// message; in any other state nothing is changed. `wiped`: it cannot be sent again, since its text is erased. Only
+    /// one that lookups could not decide (`held` or `unconfirmed`) can be noted, and once: `noted` if it was before.
     async fn decide(
         &self,
         m_id: String,
@@ -436,6 +463,9 @@ pub(crate) trait Store: Send + Sync {
     /// Examines the engine and its data for an operator, and ends its own check of the data after this time. Changes
     /// nothing.
     async fn examine(&self, within: Duration) -> Result<Examination, StoreError>;
+
+    /// Returns the operations on many messages.
+    fn bulk(&self) -> &dyn BulkJobs;
 
     /// Returns the store's notifications.
     fn wakeups(&self) -> &Arc<Wakeups>;

@@ -96,6 +96,18 @@ pub(super) const DUE_ANY: &str = "SELECT c.id, c.contact, c.destination, \
      FROM conversations c WHERE c.channel = $1 AND c.outbound_due_ms IS NOT NULL AND c.outbound_due_ms <= $2 \
      ORDER BY c.outbound_due_ms LIMIT $3";
 
+/// Heads of queues that were accepted and are due before `$2`, of which no attempt may have sent anything. `since_ms` is later than
+/// `accepted_ms` where a person had it sent again, which no age ends.
+pub(super) const STALE_HEADS: &str = "SELECT c.id, c.contact, o.id FROM conversations c CROSS JOIN outbound o \
+     WHERE c.channel = $1 AND c.outbound_due_ms IS NOT NULL AND c.outbound_due_ms < $2 AND o.id = \
+     (SELECT h.id FROM outbound h WHERE h.conversation = c.id AND h.state IN ('queued', 'sending', 'unknown', 'held') ORDER BY h.id LIMIT 1) \
+     AND o.state = 'queued' AND o.part = 0 AND o.unknown_ms IS NULL AND o.since_ms <= o.accepted_ms AND o.since_ms < $2 \
+     ORDER BY c.outbound_due_ms LIMIT $3";
+
+pub(super) const FAIL_STALE: &str = "UPDATE outbound SET state = 'failed', done_ms = $1, fault = 'stale', told = 2 \
+     WHERE id = $2 AND state = 'queued' AND part = 0 AND unknown_ms IS NULL AND since_ms <= accepted_ms AND since_ms < $3 \
+     RETURNING m_id, accepted_ms";
+
 /// Of `$3` and `$4`, the settings of now, a message keeps those of its kind until it may have sent something.
 pub(super) const BEGIN: &str = "UPDATE outbound SET state = 'sending', attempt = attempt + 1, epoch = $1, began_ms = $2, \
      wording = CASE WHEN wording IS NOT NULL AND (part > 0 OR unknown_ms IS NOT NULL) THEN wording \
@@ -123,8 +135,8 @@ pub(super) const REQUEUE: &str = "UPDATE outbound SET state = 'queued', due_ms =
      same_fault = CASE WHEN fault = $2 THEN same_fault + 1 ELSE 1 END \
      WHERE id = $3 AND state = $4 AND part = $5 AND attempt = $6 AND epoch = $7";
 
-/// `told`: 2 if the agent was notified of the failure, by response or by event.
-pub(super) const ENDED: &str = "UPDATE outbound SET state = $1, done_ms = $2, fault = $3, told = 2 \
+/// `told`: 2 if the agent was notified of the failure, by response or by event. What a person noted was an earlier attempt.
+pub(super) const ENDED: &str = "UPDATE outbound SET state = $1, done_ms = $2, fault = $3, told = 2, noted_ms = NULL \
      WHERE id = $4 AND state = $5 AND part = $6 AND attempt = $7 AND epoch = $8";
 
 /// ` !`: the forms in front of it may have been sent (`sent_forms`). No form: NULL, which stays NULL.
@@ -188,6 +200,10 @@ pub(super) const STATE_OF: &str = "SELECT id, conversation, state, told FROM out
 
 pub(super) const DECIDED: &str = "UPDATE outbound SET state = $1, done_ms = $2, fault = $3, told = $4 WHERE id = $5";
 
+/// One that is held is unconfirmed from now on: its conversation continues.
+pub(super) const NOTED: &str = "UPDATE outbound SET state = 'unconfirmed', noted_ms = $1, done_ms = COALESCE(done_ms, $1) \
+     WHERE id = $2 AND state IN ('held', 'unconfirmed') AND noted_ms IS NULL";
+
 pub(super) const SENT_AGAIN: &str = "UPDATE outbound SET state = 'queued', done_ms = NULL, due_ms = accepted_ms, since_ms = $1, \
      told = 0, same_fault = 0 WHERE id = $2 AND content IS NOT NULL";
 
@@ -213,10 +229,11 @@ pub(super) const SINCE_MS: &str = "SELECT since_ms FROM outbound WHERE id = $1";
 pub(super) const DEPTH_EVENTS: &str = "SELECT c.channel, COUNT(*) FROM events e \
      JOIN conversations c ON c.id = e.conversation WHERE e.state = 'queued' GROUP BY c.channel";
 
-/// Messages that an operator must settle, by channel; uses the partial index of such messages.
+/// Messages that an operator must settle, by channel, without those that one has noted; uses the partial index of such
+/// messages.
 pub(super) const DEPTH_UNCONFIRMED: &str = "SELECT c.channel, COUNT(*) FROM outbound o \
      JOIN conversations c ON c.id = o.conversation WHERE o.state IN ('failed', 'unknown', 'held', 'unconfirmed') \
-     AND o.state IN ('held', 'unconfirmed') GROUP BY c.channel";
+     AND o.state IN ('held', 'unconfirmed') AND o.noted_ms IS NULL GROUP BY c.channel";
 
 /// Dead events that can be posted again, by channel; uses the partial index of such events.
 pub(super) const DEPTH_DEAD: &str = "SELECT c.channel, COUNT(*) FROM events e \

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use super::sql_bulk::BulkByIds;
 use super::sql_find::ByIds;
 use super::{NewOutbound, StoreError};
 use crate::domain::MId;
@@ -31,6 +32,9 @@ pub(super) trait Tx {
 
     /// Statements that take a list of ids.
     const BY_IDS: ByIds;
+
+    /// Those that describe messages which are decided together.
+    const BULK_BY_IDS: BulkByIds;
 
     /// Ends each statement that takes longer, from now to the end of the operation.
     async fn limit_statements(&mut self, within: Duration) -> Result<(), StoreError>;

@@ -155,6 +155,14 @@ impl Wakeups {
         }
     }
 
+    /// So many queued messages have failed without an attempt, and events tell their agents.
+    pub(crate) fn notify_failed(&self, channel: &ChannelName, count: usize) {
+        if let Some(wakeups) = self.channel(channel) {
+            wakeups.notify_outbound(-i64::try_from(count).unwrap_or(0));
+            wakeups.events.notify_one();
+        }
+    }
+
     /// Something is in doubt, or may be settled now.
     pub(crate) fn notify_lookups(&self, channel: &ChannelName) {
         if let Some(wakeups) = self.channel(channel) {

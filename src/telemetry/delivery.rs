@@ -147,7 +147,7 @@ impl Channel {
         if self.depth.unconfirmed > 0 {
             found.push(format!(
                 "channel `{name}`: {} message(s) may or may not have reached the customer: `bridge messages list --state \
-                 unconfirmed`, then `bridge messages settle`",
+                 unconfirmed`, then `bridge messages settle`, or `--as noted` to leave it so",
                 self.depth.unconfirmed
             ));
         }

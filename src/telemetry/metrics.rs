@@ -83,7 +83,7 @@ const GAUGES: &[(&str, &str)] = &[
 const COMMIT_BUCKETS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
 
 const VERDICTS: &[&str] = &["sent", "not_sent", "refused", "unknown"];
-const CLASSES: &[&str] = &["outage", "account", "credit", "channel", "content", "route", "other"];
+const CLASSES: &[&str] = &["outage", "account", "credit", "channel", "content", "route", "stale", "other"];
 const KINDS: &[&str] = &["message", "message_echo", "message_status"];
 const OUTCOMES: &[&str] =
     &["success", "refused", "busy", "no_connection", "no_answer", "http_error", "not_understood", "other"];
@@ -245,6 +245,11 @@ pub(crate) fn unconfirmed(channel: &ChannelName) {
 /// A message was given up.
 pub(crate) fn failed(channel: &ChannelName, fault: &Fault) {
     counter!(FAILED, "channel" => channel.as_str().to_owned(), "class" => class(fault)).increment(1);
+}
+
+/// A message was given up because it had waited for longer than `outbound.stale_after`.
+pub(crate) fn failed_stale(channel: &ChannelName) {
+    counter!(FAILED, "channel" => channel.as_str().to_owned(), "class" => "stale").increment(1);
 }
 
 /// BonyChat took an event.

@@ -24,6 +24,8 @@ pub(super) struct ChannelSettings {
     pub(super) retry: RetryPolicy,
     /// How long a conversation is live after the customer's last message.
     pub(super) live_for: Duration,
+    /// Messages that waited for longer fail before they go out.
+    pub(super) stale_after: Option<Duration>,
     /// Waits before each look-up of a message in doubt.
     pub(super) look_after: Vec<Duration>,
     /// What happens to a message in doubt that the look-ups could not settle.

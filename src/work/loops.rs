@@ -1,4 +1,4 @@
-//! The four loops of a channel that this process owns.
+//! The loops of a channel that this process owns.
 
 use std::sync::Arc;
 
@@ -7,6 +7,7 @@ use super::inbound::poller::Poller;
 use super::inbound::reader::Reader;
 use super::outbound::reconciler::Reconciler;
 use super::outbound::sender::Sender;
+use super::outbound::stale::StaleMessages;
 use super::webhook::Publisher;
 use crate::domain::clock::now_ms;
 use crate::lifecycle::TaskGroup;
@@ -18,6 +19,9 @@ pub(super) fn start(channel: &Channel, epoch: Epoch, tasks: &TaskGroup) {
     let name = channel.name();
     let reader = Arc::new(Reader::new(channel));
     tasks.spawn(format!("sender of {name}"), Arc::new(Sender::new(channel, epoch)).run(tasks.stopping()));
+    if let Some(stale) = StaleMessages::new(channel, epoch) {
+        tasks.spawn(format!("stale messages of {name}"), stale.run(tasks.stopping()));
+    }
     let reconciler = Arc::new(Reconciler::new(channel, Arc::clone(&reader), epoch));
     tasks.spawn(format!("reconciler of {name}"), reconciler.run(tasks.stopping()));
     tasks.spawn(format!("poller of {name}"), Poller::new(channel, reader).run(tasks.stopping()));

@@ -113,6 +113,7 @@ fn settings(config: &Config, channel: &ChannelConfig) -> ChannelSettings {
         language: config.language,
         retry: RetryPolicy { initial: retry.initial, max: retry.max, give_up_after: retry.give_up_after },
         live_for: config.outbound.live_for,
+        stale_after: config.outbound.stale_after,
         look_after: config.outbound.look_after.clone(),
         on_unconfirmed: config.outbound.on_unconfirmed,
         number_quick_replies: config.outbound.number_quick_replies,

@@ -187,6 +187,7 @@ pub(super) fn settings(name: &str) -> ChannelSettings {
         language: Language::En,
         retry: RetryPolicy { initial: Duration::from_secs(1), max: wait, give_up_after: wait },
         live_for: wait,
+        stale_after: None,
         look_after: vec![wait],
         on_unconfirmed: OnUnconfirmed::Fail,
         number_quick_replies: false,

@@ -26,6 +26,9 @@ pub(crate) const OUT_OF_REACH: &[(&str, &str)] = &[
         "notify_failed",
         "only where a caller leaves before its answer; its test is `a_caller_that_leaves_before_its_refusal`",
     ),
+    ("add_job", "a command of its own, which stores its job or does not"),
+    ("cancel_job", "a command of its own, which cancels its job or does not"),
+    ("work_job", "as `add_job`; its test is `a_job_that_ends_at_any_point_goes_on_and_decides_each_once`"),
     ("decide", "a command of its own; its test is `a_person_who_is_interrupted_settles_it_or_does_not`"),
     (
         "index_texts",
@@ -34,6 +37,10 @@ pub(crate) const OUT_OF_REACH: &[(&str, &str)] = &[
     ),
     ("discard", "a command of its own; its test is `a_person_who_is_interrupted_retries_or_discards_it_or_does_not`"),
     ("erase", "a command of its own; its tests are in `erase`"),
+    (
+        "fail_stale",
+        "only where messages wait for too long; its test is `a_process_that_ends_while_it_fails_what_is_stale_tells_each_agent_once`",
+    ),
     ("retry", "as `discard`"),
 ];
 
@@ -176,6 +183,55 @@ async fn a_person_who_is_interrupted_retries_or_discards_it_or_does_not() {
             drop(bridge);
             house.check();
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_ends_while_it_fails_what_is_stale_tells_each_agent_once() {
+    for when in [BEFORE_COMMIT, AFTER_COMMIT] {
+        let mut house = House::new().set("OUTBOUND__ANSWER_WITHIN", "0s").set("OUTBOUND__STALE_AFTER", "1s");
+        house.afilnet.fault("sendmessage:NO_CREDITS:1-1000000").unwrap();
+        let mut bridge = house.start_with(&[("BRIDGE_CRASHPOINT", &format!("fail_stale, {when}"))]).await;
+        for who in 0..5 {
+            house.agent(&bridge, &contact(who), "late").await;
+        }
+        until("the process has ended", || bridge.has_ended()).await;
+        let _bridge = house.start().await;
+        until("all have failed", || house.messages("failed").len() == 5).await;
+        assert!(house.bonychat.until(SOON, |world| world.event_count() == 5).await);
+        assert!((0..5).all(|who| house.bonychat.unique_events(&contact(who)).len() == 1));
+        assert_eq!(house.afilnet.sent_count(), 0);
+        house.check();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_ends_at_any_point_goes_on_and_decides_each_once() {
+    for (point, when, made, worked) in [
+        ("add_job", BEFORE_COMMIT, false, false),
+        ("add_job", AFTER_COMMIT, true, false),
+        ("work_job", BEFORE_COMMIT, true, false),
+        ("work_job", AFTER_COMMIT, true, true),
+    ] {
+        let mut house = House::new().set("OUTBOUND__ANSWER_WITHIN", "0s");
+        let bridge = house.start().await;
+        house.afilnet.fault("sendmessage:INCORRECT_FILEURL:1-1000000").unwrap();
+        for who in 0..5 {
+            house.agent(&bridge, &contact(who), "again").await;
+        }
+        until("they have failed", || house.messages("failed").len() == 5).await;
+        house.afilnet.clear_faults();
+        let mut command = house.command(&["messages", "retry", "--state", "failed", "--yes"]);
+        assert!(!command.env("BRIDGE_CRASHPOINT", format!("{point}, {when}")).output().unwrap().status.success());
+        let listed = String::from_utf8(house.run(&["messages", "jobs"]).stdout).unwrap();
+        assert_eq!((listed.lines().count(), listed.contains("ended at")), (usize::from(made), worked), "{listed}");
+        if made {
+            assert_eq!(house.run(&["messages", "resume", "1"]).status.success(), !worked, "{point}, {when}");
+        }
+        house.settled().await;
+        assert_eq!(house.afilnet.sent_count(), if made { 5 } else { 0 }, "{point}, {when}");
+        drop(bridge);
+        house.check();
     }
 }
 

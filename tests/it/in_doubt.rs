@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::support::metrics::{get, value};
 use crate::support::process::Bridge;
 use crate::support::{House, PLATFORM_ID, SOON, contact, side_by_side, until};
 
@@ -197,6 +198,38 @@ async fn a_person_settles_it_beside_the_running_bridge() {
         },
     )
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_person_has_noted_is_named_no_more_as_one_to_be_settled() {
+    let mut house = House::new();
+    house.afilnet.set_switch("sent_row_visible_after", "never").unwrap();
+    let bridge = house.start().await;
+    let m_id = send_in_doubt(&house, &bridge, &contact(1), "lost", "reset").await;
+    until("it is unconfirmed", || house.messages("unconfirmed") == [m_id.clone()]).await;
+    let counted = || value(&get(&bridge.admin_url(), "/metrics", None).1, "bridge_unconfirmed{channel=\"support\"}");
+    let named = || get(&bridge.admin_url(), "/deliverz", None).1.contains("may or may not have reached the customer");
+    let warned = || {
+        let output = house.run(&["doctor", "--only", "store"]);
+        String::from_utf8_lossy(&output.stdout).contains("may or may not have reached the customer")
+    };
+    until("it is counted and named", || counted() == 1.0 && named()).await;
+    assert!(warned());
+    let noted = house.run(&["messages", "settle", &m_id, "--as", "noted", "--why", "she does not know"]);
+    let words = String::from_utf8_lossy(&noted.stdout);
+    assert!(noted.status.success() && words.contains("it stays so"), "{words}");
+    until("it is neither", || counted() == 0.0 && !named()).await;
+    assert!(!warned());
+    assert_eq!(house.messages("unconfirmed"), [m_id.clone()], "it is not known any better");
+    let journey = house.run(&["messages", "journey", &m_id, "--language", "en"]);
+    let journey = String::from_utf8_lossy(&journey.stdout).into_owned();
+    assert!(journey.starts_with("Nobody can tell: it may have been delivered; noted by "), "{journey}");
+    assert!(journey.contains("noted it and left it as it is: she does not know."), "{journey}");
+    let again = house.run(&["messages", "settle", &m_id, "--as", "noted"]);
+    assert!(!again.status.success() && String::from_utf8_lossy(&again.stderr).contains("noted already"));
+    assert!(house.run(&["messages", "settle", &m_id, "--as", "delivered"]).status.success(), "it may still be settled");
+    drop(bridge);
+    house.check();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,6 +15,7 @@ pub mod support;
 
 mod alerts;
 mod anna;
+mod bulk;
 mod cli;
 mod copy;
 mod cuts;
@@ -44,6 +45,7 @@ mod reload;
 mod repeat;
 mod rewriting;
 mod send;
+mod stale;
 mod stop;
 mod store;
 mod times;

@@ -80,6 +80,7 @@ fn outbound() -> config::OutboundConfig {
     config::OutboundConfig {
         answer_within: Duration::from_secs(5),
         live_for: Duration::from_mins(15),
+        stale_after: None,
         on_unconfirmed: config::OnUnconfirmed::Fail,
         look_after: vec![Duration::from_secs(5)],
         number_quick_replies: true,

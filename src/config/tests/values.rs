@@ -30,6 +30,7 @@ fn good_values_are_taken() {
         ("bonychat.requests_per_second", &["1", "20"]),
         ("bonychat.language", &["en", "es"]),
         ("outbound.answer_within", &["0s", "60s"]),
+        ("outbound.stale_after", &["", "6s", "15m", "2d"]),
         ("outbound.on_unconfirmed", &["fail", "resend", "hold"]),
         ("outbound.look_after", &["5s", "5s,15s", "1s,1s,1s,1s,1s,1s,1s,1s,1s,1s"]),
         ("outbound.number_quick_replies", &["true", "false", "1", "0", "on", "off", "yes", "no", "TRUE"]),

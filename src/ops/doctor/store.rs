@@ -143,7 +143,8 @@ fn of_channel(depth: &QueueDepth) -> Vec<Check> {
     }
     if depth.unconfirmed > 0 {
         let seen = format!("{} message(s) may or may not have reached the customer", depth.unconfirmed);
-        let next = "`bridge messages list --state unconfirmed`, then `bridge messages settle`";
+        let next =
+            "`bridge messages list --state unconfirmed`, then `bridge messages settle`, or `--as noted` to leave it so";
         found.push(Check::warn("unconfirmed", seen, next));
     }
     if depth.dead_events > 0 {

@@ -17,6 +17,7 @@ on_each_engine! {
     a_person_settles_what_is_in_doubt_and_nothing_else
     sent_again_by_a_person_it_waits_for_what_is_under_way_in_its_conversation
     one_whose_text_is_gone_is_not_sent_again
+    what_a_person_has_noted_counts_no_more_until_it_is_in_doubt_again
     a_row_that_shows_while_it_waits_to_go_again_stops_it
 }
 
@@ -247,6 +248,38 @@ async fn a_row_that_may_show_it_in_other_words_leaves_it_in_doubt_whoever_read_i
         store.evidence(&in_doubt).await.unwrap(),
         Evidence { found: false, before_shown: None, doubtful: true, new_shown: false }
     );
+}
+
+async fn what_a_person_has_noted_counts_no_more_until_it_is_in_doubt_again(engine: Engine) {
+    for held in [false, true] {
+        let (Fresh { store, folder: _folder }, epoch) = fresh(engine).await;
+        let doubt = in_doubt(&store, epoch, "a").await;
+        let m_id = doubt.attempt.m_id.as_str().to_owned();
+        let decide = |decision| {
+            let (store, m_id) = (Arc::clone(&store), m_id.clone());
+            async move { store.decide(m_id, decision, "n".into(), by(), 400).await.unwrap() }
+        };
+        assert_eq!(decide(Decision::Noted).await.as_deref(), Some("unknown"), "it is being looked up");
+        assert_eq!(due(&store, 10_000).await.len(), 1, "and still is");
+        let unconfirmed = Settlement::Unconfirmed { fault: Fault::TimedOut, notice: "n".into(), held };
+        store.resolve(&doubt, epoch, unconfirmed.clone(), 300).await.unwrap();
+        store.accept(message(1, "behind it", 310)).await.unwrap();
+        let counted = |store: Arc<dyn Store>| async move { store.depths().await.unwrap()[0].unconfirmed };
+        assert_eq!(counted(Arc::clone(&store)).await, 1);
+        assert_eq!(decide(Decision::Noted).await.as_deref(), Some(if held { "held" } else { "unconfirmed" }));
+        assert_eq!(counted(Arc::clone(&store)).await, 0);
+        assert_eq!(state(&store, &doubt.attempt.m_id).await, "unconfirmed", "it is not known any better");
+        assert_eq!(decide(Decision::Noted).await.as_deref(), Some("noted"), "once");
+        assert_eq!(store.due_events(&channel(), 10_000, 10).await.unwrap().len(), 1, "its agent was told before");
+        let behind = take(&store, epoch, 10_000).await.remove(0);
+        assert_eq!(words(&behind), "behind it", "its conversation goes on");
+        send(&store, &behind).await;
+        // Sent again, and in doubt again: that is another question.
+        decide(Decision::SendAgain).await;
+        let again = take(&store, epoch, 10_000).await.remove(0);
+        store.settle(&again, unconfirmed, 500).await.unwrap();
+        assert_eq!(counted(Arc::clone(&store)).await, 1);
+    }
 }
 
 async fn one_whose_text_is_gone_is_not_sent_again(engine: Engine) {

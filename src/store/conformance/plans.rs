@@ -3,7 +3,7 @@
 use rusqlite::{Connection, StatementStatus, ToSql, params};
 
 use super::*;
-use crate::store::sql_find;
+use crate::store::{sql_bulk, sql_find};
 
 /// A fresh store, and a second connection to its file.
 fn beside() -> (Fresh, Connection) {
@@ -44,6 +44,8 @@ const SMALL: &[&str] = &[
     // The newest 500 steps.
     "SCAN steps",
     "SCAN s",
+    // A list of ids.
+    "SCAN j",
 ];
 
 #[tokio::test]
@@ -63,6 +65,21 @@ async fn every_statement_goes_through_its_index_and_none_walks_a_table() {
         ("AHEAD", sql::AHEAD, &["outbound_active"]),
         ("SET_OUTBOUND_LANE", sql::SET_OUTBOUND_LANE, &[by_key, "outbound_active"]),
         ("DUE_LIVE", sql::DUE_LIVE, &["conversations_live", "outbound_active"]),
+        ("STALE_HEADS", sql::STALE_HEADS, &["conversations_outbound", "outbound_active", by_key]),
+        ("FAIL_STALE", sql::FAIL_STALE, &[by_key]),
+        ("NOTED", sql::NOTED, &[by_key]),
+        ("QUEUED_IDS", sql_bulk::QUEUED_IDS, &["outbound_active"]),
+        ("FAILED_IDS", sql_bulk::FAILED_IDS, &["outbound_trouble"]),
+        ("DEAD_IDS", sql_bulk::DEAD_IDS, &["events_dead"]),
+        (
+            "BULK_OUTBOUND",
+            sql_bulk::SQLITE.outbound,
+            &[by_key, "outbound_spoken (conversation=?", "outbound_wiped (conversation=?"],
+        ),
+        ("BULK_EVENTS", sql_bulk::SQLITE.events, &[by_key]),
+        ("MOVED_ON", sql_bulk::MOVED_ON, &["outbound_spoken (conversation=?", "outbound_wiped (conversation=?"]),
+        ("WORKED", sql_bulk::WORKED, &[by_key, "(job=?)"]),
+        ("NEXT_PART", sql_bulk::NEXT_PART, &["(job=?)"]),
         ("DUE_ANY", sql::DUE_ANY, &["conversations_outbound", "outbound_active"]),
         ("BEGIN", sql::BEGIN, &[by_key]),
         ("SENT", sql::SENT, &[by_key]),

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::audit;
 use super::journey::{OF_EVENT, OF_MESSAGE};
 use super::text_index;
+use super::{audit, bulk};
 use crate::domain::clock::now_ms;
 use crate::domain::find::Side;
 use crate::store::admin::ListedRow;
@@ -107,6 +107,7 @@ pub(in crate::store) async fn purge<T: Tx>(
         most = most.max(db.execute(statement, values![before_ms, limit]).await?);
     }
     most = most.max(audit::purge(db, now_ms(), limit).await?);
+    most = most.max(bulk::purge(db, text_before_ms, rows_before_ms, limit).await?);
     // Last, as in every transaction that erases texts: none waits for a row while it holds the index.
     for (side, ids) in wiped {
         text_index::forget(db, side, &ids).await?;

@@ -237,13 +237,20 @@ pub(in crate::store) async fn decide(
     db.lock(conversation).await?;
     let found: Option<Row> = db.optional(sql::STATE_OF, values![m_id]).await?; // read again under the lock
     let Some((outbound_id, conversation, state, told)) = found else { return Ok(None) };
-    if !matches!(state.as_str(), "unknown" | "held" | "unconfirmed") {
+    let decidable = match decision {
+        Decision::Noted => matches!(state.as_str(), "held" | "unconfirmed"),
+        Decision::Delivered | Decision::Failed | Decision::SendAgain => {
+            matches!(state.as_str(), "unknown" | "held" | "unconfirmed")
+        }
+    };
+    if !decidable {
         return Ok(Some(state));
     }
     let action = match decision {
         Decision::Delivered => Action::SettledDelivered,
         Decision::Failed => Action::SettledFailed,
         Decision::SendAgain => Action::SentAgain,
+        Decision::Noted => Action::Noted,
     };
     match decision {
         Decision::Delivered => {
@@ -258,6 +265,11 @@ pub(in crate::store) async fn decide(
         Decision::SendAgain => {
             if db.execute(sql::SENT_AGAIN, values![now_ms, outbound_id]).await? == 0 {
                 return Ok(Some("wiped".into()));
+            }
+        }
+        Decision::Noted => {
+            if db.execute(sql::NOTED, values![now_ms, outbound_id]).await? == 0 {
+                return Ok(Some("noted".into()));
             }
         }
     }

@@ -11,18 +11,18 @@ use crate::store::tx::{Tx, decode, values};
 use crate::store::{DiscardNotices, GivenUp, ManualOutcome, StoreError, sql};
 
 /// One outbound message, as far as a decision on it needs.
-struct ManualTarget {
-    outbound_id: i64,
-    conversation: i64,
-    state: String,
+pub(super) struct ManualTarget {
+    pub(super) outbound_id: i64,
+    pub(super) conversation: i64,
+    pub(super) state: String,
     part: u32,
-    has_text: bool,
+    pub(super) has_text: bool,
     told: bool,
     maybe_sent: bool,
 }
 
 /// Finds the message and reads it under the lock of its conversation.
-async fn find(db: &mut impl Tx, m_id: &str) -> Result<Option<ManualTarget>, StoreError> {
+pub(super) async fn find(db: &mut impl Tx, m_id: &str) -> Result<Option<ManualTarget>, StoreError> {
     type Row = (i64, i64, String, u32, bool, bool, bool);
     let there: Option<Row> = db.optional(sql::BY_HAND, values![m_id]).await?;
     let Some((_, conversation, ..)) = there else { return Ok(None) };
@@ -42,7 +42,7 @@ async fn find(db: &mut impl Tx, m_id: &str) -> Result<Option<ManualTarget>, Stor
 
 /// Returns the dead events of this id, under the lock of their conversations: id, conversation, and whether the text is
 /// still there.
-async fn dead_events(db: &mut impl Tx, m_id: &str) -> Result<Vec<(i64, i64, bool)>, StoreError> {
+pub(super) async fn dead_events(db: &mut impl Tx, m_id: &str) -> Result<Vec<(i64, i64, bool)>, StoreError> {
     let there: Vec<(i64, i64, bool)> = db.rows(sql::DEAD_EVENTS, values![m_id]).await?;
     let mut conversations: Vec<i64> = there.into_iter().map(|(_, conversation, _)| conversation).collect();
     conversations.sort_unstable();
@@ -63,10 +63,9 @@ pub(in crate::store) async fn retry(
     let found = find(db, m_id).await?;
     match found {
         Some(there) if there.state == "failed" && there.has_text => {
-            db.change(sql::RETRY_OUTBOUND, values![now_ms, there.outbound_id]).await?;
             let subjects = [Subject::Message(there.outbound_id)];
             journey::decided(db, m_id, &subjects, by, Action::Retried, now_ms).await?;
-            follow_head(db, there.conversation).await?;
+            requeue_message(db, &there, now_ms).await?;
             return Ok(ManualOutcome::Message);
         }
         Some(_) | None => {}
@@ -74,8 +73,7 @@ pub(in crate::store) async fn retry(
     let dead = dead_events(db, m_id).await?;
     let mut again = Vec::new();
     for (event_id, conversation, _) in dead.iter().filter(|(_, _, has_text)| *has_text) {
-        db.change(sql::RETRY_EVENT, values![now_ms, event_id]).await?;
-        db.change(sql::SET_EVENT_LANE, values![conversation]).await?;
+        requeue_event(db, *event_id, *conversation, now_ms).await?;
         again.push(Subject::Event(*event_id));
     }
     if !again.is_empty() {
@@ -110,8 +108,7 @@ pub(in crate::store) async fn retry_given_up(
 ) -> Result<usize, StoreError> {
     let dead: Vec<(i64, i64)> = db.rows(sql::GIVEN_UP_ROWS, values![channel, since_ms, limit]).await?;
     for (event_id, conversation) in &dead {
-        db.change(sql::RETRY_EVENT, values![now_ms, event_id]).await?;
-        db.change(sql::SET_EVENT_LANE, values![conversation]).await?;
+        requeue_event(db, *event_id, *conversation, now_ms).await?;
         journey::record(db, Subject::Event(*event_id), &by.decided(Action::Retried).into(), now_ms).await?;
     }
     if !dead.is_empty() {
@@ -137,25 +134,13 @@ pub(in crate::store) async fn discard(
         let subjects = [Subject::Message(there.outbound_id)];
         journey::decided(db, m_id, &subjects, by, Action::Discarded, now_ms).await?;
         db.wipe_excerpts(OF_MESSAGE, &[there.outbound_id]).await?;
-        let m_id: MId = decode("outbound", m_id)?;
-        db.change(sql::DISCARD_OUTBOUND, values![now_ms, there.outbound_id]).await?;
+        discard_message(db, m_id, there, notices, now_ms).await?;
         text_index::forget(db, Side::Out, &[there.outbound_id]).await?;
-        pending_question::close(db, there.conversation, &m_id).await?;
-        let notice = match there.state.as_str() {
-            "queued" if there.part == 0 && !there.maybe_sent => Some(&notices.not_sent),
-            "queued" => Some(&notices.perhaps_sent),
-            "held" if !there.told => Some(&notices.perhaps_sent),
-            _ => None, // its agent was notified before
-        };
-        if let Some(notice) = notice {
-            events::notice(db, there.conversation, &m_id, notice, now_ms).await?;
-        }
-        follow_head(db, there.conversation).await?;
         return Ok(ManualOutcome::Message);
     }
     let dead = dead_events(db, m_id).await?;
     for (event_id, ..) in &dead {
-        db.change(sql::DISCARD_EVENT, values![event_id]).await?;
+        discard_event(db, *event_id).await?;
         text_index::forget(db, Side::In, &[*event_id]).await?;
     }
     if !dead.is_empty() {
@@ -169,6 +154,52 @@ pub(in crate::store) async fn discard(
         Some(there) => ManualOutcome::Not(there.state),
         None => ManualOutcome::Missing,
     })
+}
+
+/// Puts a failed message back into its old place.
+pub(super) async fn requeue_message(db: &mut impl Tx, there: &ManualTarget, now_ms: i64) -> Result<(), StoreError> {
+    db.change(sql::RETRY_OUTBOUND, values![now_ms, there.outbound_id]).await?;
+    follow_head(db, there.conversation).await
+}
+
+/// Puts a dead event back into its old place.
+pub(super) async fn requeue_event(
+    db: &mut impl Tx,
+    event_id: i64,
+    conversation: i64,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    db.change(sql::RETRY_EVENT, values![now_ms, event_id]).await?;
+    db.change(sql::SET_EVENT_LANE, values![conversation]).await
+}
+
+/// Erases the text of a message and gives it up; its agent is told unless notified before. What the index of words has of it is
+/// forgotten by the caller.
+pub(super) async fn discard_message(
+    db: &mut impl Tx,
+    m_id: &str,
+    there: &ManualTarget,
+    notices: &DiscardNotices,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    let m_id: MId = decode("outbound", m_id)?;
+    db.change(sql::DISCARD_OUTBOUND, values![now_ms, there.outbound_id]).await?;
+    pending_question::close(db, there.conversation, &m_id).await?;
+    let notice = match there.state.as_str() {
+        "queued" if there.part == 0 && !there.maybe_sent => Some(&notices.not_sent),
+        "queued" => Some(&notices.perhaps_sent),
+        "held" if !there.told => Some(&notices.perhaps_sent),
+        _ => None, // its agent was notified before
+    };
+    if let Some(notice) = notice {
+        events::notice(db, there.conversation, &m_id, notice, now_ms).await?;
+    }
+    follow_head(db, there.conversation).await
+}
+
+/// Erases the text of a dead event. What the index of words has of it is forgotten by the caller.
+pub(super) async fn discard_event(db: &mut impl Tx, event_id: i64) -> Result<(), StoreError> {
+    db.change(sql::DISCARD_EVENT, values![event_id]).await
 }
 
 /// Sets the lane, which stays closed while any message of the conversation is under way: a requeued message stands

@@ -2,11 +2,11 @@
 //! conversations, then rows.
 
 use super::journey::{self, Subject};
-use super::{events, matches, pending_question};
+use super::{events, matches, pending_question, stale};
 use crate::domain::matching::SentForm;
 use crate::domain::{ChannelName, Content, Fault, Wording, Wordings};
 use crate::store::tx::{Lane, Tx, corrupt, decode, values};
-use crate::store::{Attempt, Begun, Epoch, FailureStreak, Settlement, StoreError, sent_forms, sql};
+use crate::store::{Attempt, Begun, Epoch, FailureStreak, Settlement, StaleRule, StoreError, sent_forms, sql};
 
 /// Which messages to begin.
 pub(in crate::store) struct BeginRequest {
@@ -16,39 +16,57 @@ pub(in crate::store) struct BeginRequest {
     pub(in crate::store) live_since_ms: i64,
     pub(in crate::store) limit: u32,
     pub(in crate::store) wordings: Wordings,
+    pub(in crate::store) stale: Option<StaleRule>,
 }
 
-/// Marks the heads of due lanes `sending` and returns them, live lanes first, with when the next is due. Calls `note` with each before it goes on. The
-/// channel's epoch is checked.
+/// Messages that fail in one `begin` because they are stale, about.
+const STALE_AT_ONCE: usize = 200;
+
+/// Marks the heads of due lanes `sending` and returns them, live lanes first, with when the next is due; those that are stale fail instead.
+/// Calls `note` with each that is begun before it goes on. The channel's epoch is checked.
 pub(in crate::store) async fn begin(
     db: &mut impl Tx,
     request: &BeginRequest,
     note: impl Fn(i64),
 ) -> Result<Begun, StoreError> {
-    let BeginRequest { channel, now_ms, live_since_ms, limit, .. } = request;
-    let mut attempts = Vec::new();
-    for lane in db.due_lanes(channel.as_str(), *live_since_ms, *now_ms, *limit).await? {
-        let begun = match lane.head {
-            Some(head) => start(db, request, head, &lane, &note).await,
-            None => Ok(None),
-        };
-        match begun {
-            Ok(Some(attempt)) => {
-                pending_question::ask(db, &attempt, *now_ms).await?;
-                attempts.push(attempt);
+    let BeginRequest { channel, now_ms, live_since_ms, limit, stale: rule, .. } = request;
+    let (mut attempts, mut stale) = (Vec::new(), Vec::new());
+    loop {
+        let (room, before) = (limit.saturating_sub(u32::try_from(attempts.len()).unwrap_or(*limit)), stale.len());
+        for lane in db.due_lanes(channel.as_str(), *live_since_ms, *now_ms, room).await? {
+            let failed = match (rule, lane.head) {
+                (Some(rule), Some(head)) => {
+                    stale::fail_one(db, rule, lane.conversation, &lane.contact, head, *now_ms).await?
+                }
+                _ => None,
+            };
+            let begun = match lane.head {
+                Some(head) if failed.is_none() => start(db, request, head, &lane, &note).await,
+                Some(_) | None => Ok(None),
+            };
+            stale.extend(failed);
+            match begun {
+                Ok(Some(attempt)) => {
+                    pending_question::ask(db, &attempt, *now_ms).await?;
+                    attempts.push(attempt);
+                }
+                Err(error @ StoreError::Corrupt { .. }) => mark_unreadable(db, lane.head, &error, *now_ms).await?,
+                Err(error) => return Err(error),
+                Ok(None) => {} // a lane without a head is repaired below
             }
-            Err(error @ StoreError::Corrupt { .. }) => mark_unreadable(db, lane.head, &error, *now_ms).await?,
-            Err(error) => return Err(error),
-            Ok(None) => {} // a lane without a head is repaired below
+            follow_head(db, lane.conversation).await?;
         }
-        follow_head(db, lane.conversation).await?;
+        // What was stale has left room for others, also of its conversation.
+        if stale.len() == before || stale.len() >= STALE_AT_ONCE || attempts.len() >= *limit as usize {
+            break;
+        }
     }
     let outbound_ids: Vec<i64> = attempts.iter().map(|attempt| attempt.outbound_id).collect();
     let awaited = db.awaited(&outbound_ids).await?;
     for attempt in &mut attempts {
         attempt.awaited = awaited.iter().any(|(outbound_id, _)| *outbound_id == attempt.outbound_id);
     }
-    Ok(Begun { attempts, next_ms: next_ms(db, channel).await? })
+    Ok(Begun { attempts, stale, next_ms: next_ms(db, channel).await? })
 }
 
 /// Marks the head of a lane `sending` and returns it.

@@ -14,6 +14,7 @@ use super::sql;
 use crate::domain::MId;
 use crate::domain::clock::millis;
 use crate::domain::ids::fingerprint;
+use crate::store::sql_bulk::{self, BulkByIds};
 use crate::store::sql_find::{self, ByIds};
 use crate::store::tx::{BoxError, Columns, Lane, Retention, Tx, Value, corrupt, table};
 use crate::store::{NewOutbound, StoreError, tx};
@@ -155,6 +156,7 @@ impl Tx for Db {
     const ADD_CONVERSATION: &'static str = sql::CONVERSATION_MADE;
     const EPOCH: &'static str = sql::EPOCH_HELD;
     const BY_IDS: ByIds = sql_find::POSTGRES;
+    const BULK_BY_IDS: BulkByIds = sql_bulk::POSTGRES;
 
     async fn limit_statements(&mut self, within: Duration) -> Result<(), StoreError> {
         let ms = i64::try_from(within.as_millis()).unwrap_or(i64::MAX).max(1);

@@ -3,6 +3,7 @@
 //! other. Commits that come together share a flush of the server's log.
 
 mod accept;
+mod bulk;
 mod db;
 mod engine;
 mod examine;
@@ -23,10 +24,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    AcceptOutcome, Accepted, AccountTraits, Attempt, Begun, ConversationRead, Decision, DiscardNotices, DueEvent,
-    Epoch, Erase, Erasure, Evidence, Examination, Found, GivenUp, InDoubtSend, Indexing, Interrupted, Leases,
+    AcceptOutcome, Accepted, AccountTraits, Attempt, Begun, BulkJobs, ConversationRead, Decision, DiscardNotices,
+    DueEvent, Epoch, Erase, Erasure, Evidence, Examination, Found, GivenUp, InDoubtSend, Indexing, Interrupted, Leases,
     ListedMessage, LookupResult, ManualOutcome, NewOutbound, OwnSend, Person, Position, Publication, QueueDepth,
-    Recorded, SeenRows, Settlement, Store, StoreError, UnreportedSend, Waiting, Wakeups,
+    Recorded, SeenRows, Settlement, StaleMessage, StaleRule, StaleSweep, Store, StoreError, UnreportedSend, Waiting,
+    Wakeups,
 };
 use crate::domain::clock::now_ms;
 use crate::domain::find::Search;
@@ -112,7 +114,7 @@ impl Store for PostgresStore {
         Ok(found)
     }
 
-    async fn begin(
+    async fn begin_unless_stale(
         &self,
         channel: &ChannelName,
         epoch: Epoch,
@@ -120,11 +122,12 @@ impl Store for PostgresStore {
         live_since_ms: i64,
         limit: u32,
         wordings: &Wordings,
+        stale: Option<StaleRule>,
     ) -> Result<Begun, StoreError> {
         let mut maybe_claimed = self.maybe_claimed(channel).lock_owned().await;
         let (channel, begun) = (channel.clone(), Mutex::default());
         let wordings = wordings.clone();
-        let of = ops::outbound::BeginRequest { channel, epoch, now_ms, live_since_ms, limit, wordings };
+        let of = ops::outbound::BeginRequest { channel, epoch, now_ms, live_since_ms, limit, wordings, stale };
         let request = outbound::BeginRequest { of, maybe_claimed: maybe_claimed.clone(), begun };
         let request = Arc::new(request);
         let outcome =
@@ -135,6 +138,9 @@ impl Store for PostgresStore {
                 if let Some(wakeups) = self.wakeups.channel(&request.of.channel) {
                     wakeups.add_waiting(-i64::try_from(begun.attempts.len()).unwrap_or(0));
                 }
+                if !begun.stale.is_empty() {
+                    self.wakeups.notify_failed(&request.of.channel, begun.stale.len());
+                }
             }
             // The commit may stand. None of them was handed out, so the next call may requeue them.
             Err(StoreError::Unavailable(_) | StoreError::Closed) => {
@@ -143,6 +149,23 @@ impl Store for PostgresStore {
             Err(StoreError::Stale | StoreError::Corrupt { .. }) => {}
         }
         outcome
+    }
+
+    async fn fail_stale(&self, sweep: StaleSweep, limit: u32, now_ms: i64) -> Result<Vec<StaleMessage>, StoreError> {
+        let heads = self.read(sweep.clone(), move |db, sweep| Box::pin(ops::stale::heads(db, sweep, limit))).await?;
+        if heads.is_empty() {
+            return Ok(Vec::new());
+        }
+        let channel = sweep.channel.clone();
+        let failed = self
+            .write("fail_stale", (sweep, heads), move |db, (sweep, heads)| {
+                Box::pin(ops::stale::fail(db, sweep, heads, now_ms))
+            })
+            .await;
+        if engine::may_be_committed(&failed) {
+            self.wakeups.notify_failed(&channel, failed.as_ref().map_or(0, Vec::len));
+        }
+        failed
     }
 
     async fn prepare_call(&self, attempt: &Attempt, form: Option<SentForm>, now_ms: i64) -> Result<(), StoreError> {
@@ -491,6 +514,10 @@ impl Store for PostgresStore {
             self.pool.forget_idle();
             Err(StoreError::Unavailable(Arc::new(elapsed)))
         })
+    }
+
+    fn bulk(&self) -> &dyn BulkJobs {
+        self
     }
 
     fn wakeups(&self) -> &Arc<Wakeups> {

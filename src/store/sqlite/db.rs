@@ -8,6 +8,7 @@ use rusqlite::{Connection, Row, ToSql, params_from_iter};
 
 use crate::domain::MId;
 use crate::store::ops::outbound::follow_head;
+use crate::store::sql_bulk::{self, BulkByIds};
 use crate::store::sql_find::{self, ByIds};
 use crate::store::tx::{BoxError, Columns, FromRow, Lane, Retention, Tx, Value, corrupt, table, values};
 use crate::store::{NewOutbound, StoreError, sql, sql_journey};
@@ -36,6 +37,7 @@ impl Tx for SqliteTx<'_> {
     const ADD_CONVERSATION: &'static str = sql::ADD_CONVERSATION;
     const EPOCH: &'static str = sql::EPOCH;
     const BY_IDS: ByIds = sql_find::SQLITE;
+    const BULK_BY_IDS: BulkByIds = sql_bulk::SQLITE;
 
     async fn limit_statements(&mut self, within: Duration) -> Result<(), StoreError> {
         let until = Instant::now() + within;

@@ -1,6 +1,7 @@
 //! The embedded engine: one SQLite file, WAL, `synchronous=FULL`, one writer that groups commits, readers beside it.
 
 mod accept;
+mod bulk;
 mod db;
 mod engine;
 mod examine;
@@ -22,10 +23,11 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 
 use super::{
-    AcceptOutcome, Accepted, AccountTraits, Attempt, Begun, ConversationRead, Decision, DiscardNotices, DueEvent,
-    Epoch, Erase, Erasure, Evidence, Examination, Found, GivenUp, InDoubtSend, Indexing, Interrupted, ListedMessage,
-    LookupResult, ManualOutcome, NewOutbound, OwnSend, Person, Position, Publication, QueueDepth, Recorded, SeenRows,
-    Settlement, Store, StoreError, UnreportedSend, Waiting, Wakeups,
+    AcceptOutcome, Accepted, AccountTraits, Attempt, Begun, BulkJobs, ConversationRead, Decision, DiscardNotices,
+    DueEvent, Epoch, Erase, Erasure, Evidence, Examination, Found, GivenUp, InDoubtSend, Indexing, Interrupted,
+    ListedMessage, LookupResult, ManualOutcome, NewOutbound, OwnSend, Person, Position, Publication, QueueDepth,
+    Recorded, SeenRows, Settlement, StaleMessage, StaleRule, StaleSweep, Store, StoreError, UnreportedSend, Waiting,
+    Wakeups,
 };
 use crate::domain::clock::now_ms;
 use crate::domain::find::Search;
@@ -105,7 +107,7 @@ impl Store for SqliteStore {
         Ok(found)
     }
 
-    async fn begin(
+    async fn begin_unless_stale(
         &self,
         channel: &ChannelName,
         epoch: Epoch,
@@ -113,9 +115,10 @@ impl Store for SqliteStore {
         live_since_ms: i64,
         limit: u32,
         wordings: &Wordings,
+        stale: Option<StaleRule>,
     ) -> Result<Begun, StoreError> {
         let (channel, wordings) = (channel.clone(), wordings.clone());
-        let request = BeginRequest { channel, epoch, now_ms, live_since_ms, limit, wordings };
+        let request = BeginRequest { channel, epoch, now_ms, live_since_ms, limit, wordings, stale };
         let name = request.channel.clone();
         let begun = self
             .write("begin", move |db| {
@@ -127,7 +130,23 @@ impl Store for SqliteStore {
         if let Some(wakeups) = self.wakeups.channel(&name) {
             wakeups.add_waiting(-i64::try_from(begun.attempts.len()).unwrap_or(0));
         }
+        if !begun.stale.is_empty() {
+            self.wakeups.notify_failed(&name, begun.stale.len());
+        }
         Ok(begun)
+    }
+
+    async fn fail_stale(&self, sweep: StaleSweep, limit: u32, now_ms: i64) -> Result<Vec<StaleMessage>, StoreError> {
+        let (channel, looked_for) = (sweep.channel.clone(), sweep.clone());
+        let heads = self.read(move |db| at_once(ops::stale::heads(&mut SqliteTx(db), &looked_for, limit))).await?;
+        if heads.is_empty() {
+            return Ok(Vec::new());
+        }
+        let failed = self
+            .write("fail_stale", move |db| at_once(ops::stale::fail(&mut SqliteTx(db), &sweep, &heads, now_ms)))
+            .await?;
+        self.wakeups.notify_failed(&channel, failed.len());
+        Ok(failed)
     }
 
     async fn prepare_call(&self, attempt: &Attempt, form: Option<SentForm>, now_ms: i64) -> Result<(), StoreError> {
@@ -484,6 +503,10 @@ impl Store for SqliteStore {
             self.write("probe", db::probe).await?;
         }
         self.read(|db| db.query_row("SELECT 1", [], |_| Ok(())).map_err(unavailable)).await
+    }
+
+    fn bulk(&self) -> &dyn BulkJobs {
+        self
     }
 
     fn wakeups(&self) -> &Arc<Wakeups> {

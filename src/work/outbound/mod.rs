@@ -4,3 +4,4 @@ mod expansion;
 mod outcome;
 pub(super) mod reconciler;
 pub(super) mod sender;
+pub(super) mod stale;

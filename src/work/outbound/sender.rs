@@ -10,10 +10,11 @@ use tokio_util::task::TaskTracker;
 
 use super::expansion::Expansion;
 use super::outcome::{judge, note, report};
+use super::stale::{self, StaleMessages};
 use crate::domain::clock::{millis, now_ms};
 use crate::domain::matching::SentForm;
 use crate::domain::{Called, Fault, LeaseDeadline, Messenger, Verdict, Wordings};
-use crate::store::{Attempt, ChannelWakeups, Epoch, FirstVerdict, Settlement, Store, StoreError};
+use crate::store::{Attempt, Begun, ChannelWakeups, Epoch, FirstVerdict, Settlement, Store, StoreError};
 use crate::telemetry::metrics;
 use crate::work::channel::{Channel, ChannelSettings};
 use crate::work::inbound::initial_snapshot::SnapshotGate;
@@ -39,6 +40,7 @@ pub(in crate::work) struct Sender {
     messenger: Arc<dyn Messenger>,
     wordings: Wordings,
     expansion: Option<Expansion>,
+    stale: Option<StaleMessages>,
     /// Turns of attempts that are not at their call yet.
     turns: Arc<Semaphore>,
     permit_within: Duration,
@@ -72,6 +74,7 @@ impl Sender {
             turns: Arc::new(Semaphore::new(turns)),
             permit_within: PERMIT_WITHIN,
             expansion,
+            stale: StaleMessages::new(channel, epoch),
             deadline: ports.deadline.clone(),
             calls: Arc::clone(&state.calls),
             snapshot: Arc::clone(&state.snapshot),
@@ -135,19 +138,7 @@ impl Sender {
         });
         let more: Vec<(CallPermit, OwnedSemaphorePermit)> = more.take(TAKE as usize - 1).collect();
         let permits: Vec<(CallPermit, OwnedSemaphorePermit)> = std::iter::once((first, turn)).chain(more).collect();
-        let now_ms = now_ms();
-        let limit = u32::try_from(permits.len()).unwrap_or(TAKE);
-        let begun = self
-            .store
-            .begin(
-                &self.settings.name,
-                self.epoch,
-                now_ms,
-                now_ms - millis(self.settings.live_for),
-                limit,
-                &self.wordings,
-            )
-            .await;
+        let begun = self.begin(u32::try_from(permits.len()).unwrap_or(TAKE)).await;
         let mut permits = permits.into_iter();
         for attempt in begun.iter().flat_map(|begun| &begun.attempts) {
             let Some((permit, turn)) = permits.next() else { break };
@@ -155,6 +146,17 @@ impl Sender {
         }
         permits.for_each(|(permit, _)| permit.unused());
         Ok(begun?.next_ms)
+    }
+
+    /// Takes what is due, and not what is stale.
+    async fn begin(&self, limit: u32) -> Result<Begun, StoreError> {
+        let now_ms = now_ms();
+        let live_since_ms = now_ms - millis(self.settings.live_for);
+        let (name, rule) = (&self.settings.name, self.stale.as_ref().map(|stale| stale.rule(now_ms)));
+        let begun =
+            self.store.begin_unless_stale(name, self.epoch, now_ms, live_since_ms, limit, &self.wordings, rule).await?;
+        stale::report(&self.settings, &begun.stale, now_ms);
+        Ok(begun)
     }
 
     /// Makes one attempt and settles it. `turn` is held until the attempt is at its call.

@@ -58,6 +58,7 @@ enum Kind {
     Discarded,
     SettledByHand,
     UnreadableRow,
+    Stale,
     Other,
 }
 
@@ -86,6 +87,7 @@ fn kind(code: &str) -> Kind {
         "discarded" => Kind::Discarded,
         "settled_by_hand" | "SETTLED_BY_HAND" => Kind::SettledByHand,
         "unreadable_row" => Kind::UnreadableRow,
+        "stale" => Kind::Stale,
         _ => match code.strip_prefix("http_") {
             Some(status) if status.starts_with('3') => Kind::WrongService,
             Some(status) if status.starts_with('4') && status != "408" && status != "425" && status != "449" => {
@@ -163,6 +165,10 @@ fn what(kind: Kind) -> (&'static str, &'static str) {
         Kind::Refused => ("{side} refused it", "{side} lo rechazó"),
         Kind::Discarded => ("a person discarded it", "una persona lo descartó"),
         Kind::SettledByHand => ("a person decided it", "una persona lo decidió"),
+        Kind::Stale => (
+            "it waited for longer than `outbound.stale_after`, and was not sent",
+            "esperó más de lo que permite `outbound.stale_after`, y no se envió",
+        ),
         Kind::UnreadableRow => ("its row in the store cannot be read", "su fila en el almacén no se puede leer"),
         Kind::Other => {
             ("{side} gave a reason that this version does not know", "{side} dio un motivo que esta versión no conoce")
@@ -182,7 +188,8 @@ fn cure(kind: Kind, side: FarSide) -> (&'static str, &'static str) {
             | Kind::Status
             | Kind::Interrupted
             | Kind::Discarded
-            | Kind::SettledByHand,
+            | Kind::SettledByHand
+            | Kind::Stale,
             _,
         ) => ("", ""),
         (Kind::Certificate, FarSide::Afilnet) => (
@@ -326,7 +333,7 @@ mod tests {
                 | Fault::Other(_) => {}
             }
         }
-        let stored = ["discarded", "settled_by_hand", "unreadable_row", "http_422"];
+        let stored = ["discarded", "settled_by_hand", "unreadable_row", "stale", "http_422"];
         faults.iter().map(Fault::code).chain(stored.map(str::to_owned)).collect()
     }
 

@@ -74,7 +74,7 @@ fn ended(words: &Words<'_>, message: &MessageJourney) -> Option<(i64, String)> {
         Some(Step::Attempt { outcome: AttemptOutcome::Failed, .. }) => true,
         Some(Step::Look(look)) => message.state != MessageState::Failed && look.conclusion != LookConclusion::NotSent,
         Some(Step::Decision { action, .. }) => {
-            matches!(action, Action::SettledDelivered | Action::SettledFailed | Action::Discarded)
+            matches!(action, Action::SettledDelivered | Action::SettledFailed | Action::Noted | Action::Discarded)
         }
         _ => false,
     };
@@ -122,6 +122,7 @@ fn was_found(message: &MessageJourney) -> bool {
             Some(Step::Look(look)) if matches!(look.conclusion, LookConclusion::Found | LookConclusion::NotSent) => {
                 return false;
             }
+            Some(Step::Decision { action: Action::Noted, .. }) => {}
             Some(Step::Decision { .. } | Step::Attempt { .. } | Step::Part { .. }) => return false,
             Some(Step::Look(_) | Step::LookFailed { .. } | Step::Post { .. } | Step::Repeat) | None => {}
         }
@@ -336,6 +337,7 @@ fn decision_line(words: &Words<'_>, (who, means): (&str, &str), action: Action, 
         Action::SettledDelivered => ("settled it as delivered", "decidió que se entregó"),
         Action::SettledFailed => ("settled it as failed", "decidió que no se entregó"),
         Action::SentAgain => ("had it sent again", "hizo que se enviara otra vez"),
+        Action::Noted => ("noted it and left it as it is", "lo anotó y lo dejó como está"),
         Action::Retried => ("had it tried again", "hizo que se intentara otra vez"),
         Action::Discarded => ("discarded it; its text is erased", "lo descartó; su texto está borrado"),
     };

@@ -222,6 +222,7 @@ fn a_decision_of_a_person_has_words() {
         (Action::SettledDelivered, "settled it as delivered", "decidió que se entregó"),
         (Action::SettledFailed, "settled it as failed", "decidió que no se entregó"),
         (Action::SentAgain, "had it sent again", "hizo que se enviara otra vez"),
+        (Action::Noted, "noted it and left it as it is", "lo anotó y lo dejó como está"),
         (Action::Retried, "had it tried again", "hizo que se intentara otra vez"),
         (Action::Discarded, "discarded it; its text is erased", "lo descartó; su texto está borrado"),
     ] {
@@ -336,6 +337,27 @@ fn what_is_in_doubt_says_who_decides_and_when() {
             assert!(verdict.contains(&format!("`bridge messages settle {M_ID} --as ")), "{verdict}");
         }
     }
+}
+
+#[test]
+fn what_was_noted_says_by_whom_until_it_is_tried_again() {
+    let of = |message| journey(Some(message), Vec::new());
+    let noted = past(95, Operator::new("ana", Means::Cli, None).decided(Action::Noted));
+    let lost = past(10, attempt(1, AttemptOutcome::Unknown, "timed_out"));
+    let steps = vec![lost.clone(), noted, past(97, Step::Repeat)];
+    let unconfirmed = MessageJourney { steps: steps.clone(), ..message(MessageState::Unconfirmed) };
+    begins(
+        &of(unconfirmed.clone()),
+        "Nobody can tell: it may have been delivered; noted by ana at 20:15:38, and left so.",
+        "No se puede saber: quizá se entregó; ana lo anotó a las 20:15:38 y lo dejó así.",
+    );
+    let again = MessageJourney {
+        steps: [steps.clone(), vec![past(99, attempt(1, AttemptOutcome::Unknown, "timed_out"))]].concat(),
+        ..unconfirmed
+    };
+    begins(&of(again), "Nobody can tell: looking could not decide", "No se puede saber: las comprobaciones");
+    let found = MessageJourney { steps, ..message(MessageState::Sent) };
+    assert!(told(&of(found), En).lines.iter().any(|line| line.contains("Found: a row of its conversation shows it.")));
 }
 
 #[test]

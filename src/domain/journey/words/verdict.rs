@@ -38,17 +38,42 @@ fn of_message(words: &Words<'_>, journey: &Journey, message: &MessageJourney) ->
              delivered|failed|send-again`.",
             &[("m_id", &journey.m_id)],
         ),
-        MessageState::Unconfirmed => words.fill(
-            "Nobody can tell: looking could not decide. Its agent was told that it may have arrived, and the conversation \
-             went on. Ask the customer, or look at the conversation in Afilnet; then say it with `bridge messages settle \
-             {m_id} --as delivered|failed|send-again`.",
-            "No se puede saber: las comprobaciones no lo han decidido. A su agente se le dijo que quizá había llegado, y la \
-             conversación continuó. Pregunte al cliente, o mire la conversación en Afilnet; después dígalo con `bridge \
-             messages settle {m_id} --as delivered|failed|send-again`.",
-            &[("m_id", &journey.m_id)],
-        ),
+        MessageState::Unconfirmed => unconfirmed(words, &journey.m_id, message),
         MessageState::Sent => sent(words, journey, message),
         MessageState::Failed => failed(words, journey, message),
+    }
+}
+
+fn unconfirmed(words: &Words<'_>, m_id: &str, message: &MessageJourney) -> String {
+    if let Some((who, at_ms)) = noted(message) {
+        return words.fill(
+            "Nobody can tell: it may have been delivered; noted by {who} at {at}, and left so. Its agent was told, and the \
+             conversation went on. There is nothing to do; if you learn what became of it, say it with `bridge messages \
+             settle {m_id} --as delivered|failed|send-again`.",
+            "No se puede saber: quizá se entregó; {who} lo anotó a las {at} y lo dejó así. Se avisó a su agente, y la \
+             conversación continuó. No hay nada que hacer; si llega a saber qué fue de él, dígalo con `bridge messages \
+             settle {m_id} --as delivered|failed|send-again`.",
+            &[("at", &words.time(at_ms)), ("m_id", m_id), ("who", who)],
+        );
+    }
+    words.fill(
+        "Nobody can tell: looking could not decide. Its agent was told that it may have arrived, and the conversation \
+         went on. Ask the customer, or look at the conversation in Afilnet; then say it with `bridge messages settle \
+         {m_id} --as delivered|failed|send-again`, or leave it so with `--as noted`.",
+        "No se puede saber: las comprobaciones no lo han decidido. A su agente se le dijo que quizá había llegado, y la \
+         conversación continuó. Pregunte al cliente, o mire la conversación en Afilnet; después dígalo con `bridge \
+         messages settle {m_id} --as delivered|failed|send-again`, o déjelo así con `--as noted`.",
+        &[("m_id", m_id)],
+    )
+}
+
+/// Returns who noted that nobody can tell what became of its last attempt, and when.
+fn noted(message: &MessageJourney) -> Option<(&str, i64)> {
+    let decisive = |step: &Step| matches!(step, Step::Decision { .. } | Step::Attempt { .. });
+    let last = message.steps.iter().rev().find(|past| past.step.as_ref().is_some_and(decisive))?;
+    match &last.step {
+        Some(Step::Decision { who, action: Action::Noted, .. }) => Some((who, last.at_ms)),
+        _ => None,
     }
 }
 

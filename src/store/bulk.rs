@@ -1,0 +1,147 @@
+//! Decisions on many messages at once: which, and how far a job is.
+
+use async_trait::async_trait;
+
+use super::{DiscardNotices, StoreError};
+use crate::domain::journey::Operator;
+
+/// What is done to each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BulkAction {
+    /// Messages are sent again, and events posted again, in their old places.
+    Retry,
+    /// Given up for good, with their texts erased; agents of messages that still wait are told.
+    Discard,
+}
+
+/// Which messages or events: those in this state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BulkState {
+    Queued,
+    Failed,
+    /// Events that were given up.
+    Dead,
+}
+
+impl BulkAction {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Discard => "discard",
+        }
+    }
+}
+
+impl BulkState {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Failed => "failed",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+/// Those that fulfil each of these.
+#[derive(Debug, Clone)]
+pub(crate) struct BulkFilter {
+    pub(crate) state: BulkState,
+    pub(crate) channel: Option<String>,
+    /// `None`: whatever it is, but not what a person settled or discarded.
+    pub(crate) fault: Option<String>,
+    /// Messages by when they were accepted, events by when they were given up.
+    pub(crate) since_ms: Option<i64>,
+    pub(crate) until_ms: Option<i64>,
+    /// Spellings of one contact; empty: any.
+    pub(crate) contacts: Vec<String>,
+    /// Words that a text must hold, folded.
+    pub(crate) words: Vec<String>,
+}
+
+/// One message or event that a filter describes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BulkMatch {
+    pub(crate) id: i64,
+    pub(crate) conversation: i64,
+    pub(crate) m_id: String,
+    pub(crate) channel: String,
+    pub(crate) contact: String,
+    pub(crate) kind: String,
+    /// When it was accepted, or given up.
+    pub(crate) at_ms: i64,
+    pub(crate) fault: String,
+    pub(crate) has_text: bool,
+    /// A later message of its conversation was sent, or may have been.
+    pub(crate) moved_on: bool,
+}
+
+/// A job that is to be made.
+#[derive(Debug, Clone)]
+pub(crate) struct NewJob {
+    pub(crate) action: BulkAction,
+    pub(crate) state: BulkState,
+    /// JSON of how the set was described, without texts and contacts.
+    pub(crate) filter: String,
+    /// Also what its conversation has moved on from.
+    pub(crate) moved_on: bool,
+    /// Time for one of them, on average.
+    pub(crate) spacing_ms: i64,
+    pub(crate) total: u64,
+    /// The set: the mIds of each transaction.
+    pub(crate) parts: Vec<Vec<String>>,
+    pub(crate) by: Operator,
+}
+
+/// A job as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct Job {
+    pub(crate) id: i64,
+    pub(crate) at_ms: i64,
+    pub(crate) who: String,
+    pub(crate) means: String,
+    pub(crate) why: Option<String>,
+    /// `retry` or `discard`.
+    pub(crate) action: String,
+    /// `o`: messages; `e`: events.
+    pub(crate) subject: String,
+    pub(crate) filter: String,
+    pub(crate) moved_on: bool,
+    pub(crate) spacing_ms: i64,
+    pub(crate) total: u64,
+    pub(crate) done: u64,
+    /// Left out, since they were no longer as they were when the job was made.
+    pub(crate) skipped: u64,
+    /// Its next transaction is not before.
+    pub(crate) next_ms: i64,
+    pub(crate) ended_ms: Option<i64>,
+    pub(crate) cancelled_ms: Option<i64>,
+}
+
+impl Job {
+    pub(crate) fn is_over(&self) -> bool {
+        self.ended_ms.is_some() || self.cancelled_ms.is_some()
+    }
+}
+
+/// Operations on many messages. Every method is one transaction, as those of [`super::Store`].
+#[async_trait]
+pub(crate) trait BulkJobs: Send + Sync {
+    /// Returns what `filter` describes, oldest first. Reads what is in its state, however much that is.
+    async fn bulk_matches(&self, filter: BulkFilter) -> Result<Vec<BulkMatch>, StoreError>;
+
+    /// Stores a job with its whole set, and its row of the audit. Returns its id.
+    async fn add_job(&self, job: NewJob, now_ms: i64) -> Result<i64, StoreError>;
+
+    /// Decides the next part of a job, each as a command on it alone would; what is no longer as it was is left out. Does nothing
+    /// before [`Job::next_ms`], nor with one that is over. Returns how far it is; `None` if there is no such job.
+    async fn work_job(&self, job: i64, notices: DiscardNotices, now_ms: i64) -> Result<Option<Job>, StoreError>;
+
+    /// Ends a job: what is done stays done. Returns it, and whether this ended it; `None` if there is no such job.
+    async fn cancel_job(&self, job: i64, by: Operator, now_ms: i64) -> Result<Option<(Job, bool)>, StoreError>;
+
+    /// Returns a job; `None` if there is none of this id.
+    async fn job(&self, job: i64) -> Result<Option<Job>, StoreError>;
+
+    /// Returns jobs, the newest first.
+    async fn jobs(&self, limit: u32) -> Result<Vec<Job>, StoreError>;
+}

@@ -1,0 +1,259 @@
+//! Decisions on many messages at once.
+
+use std::collections::BTreeMap;
+
+use super::*;
+
+on_each_engine! {
+    a_filter_describes_what_fulfils_all_of_it
+    a_conversation_that_has_moved_on_is_left_out_when_it_is_planned_and_when_it_is_done
+    a_job_decides_each_once_whoever_works_on_it_and_however_often_the_store_is_opened
+    a_job_that_discards_erases_texts_and_tells_agents
+    a_job_of_events_posts_them_again_in_their_old_places
+    a_job_keeps_its_pace_and_ends_where_a_person_ends_it
+    a_job_that_nobody_goes_on_with_ends_with_the_texts_and_goes_with_the_rows
+}
+
+fn failed() -> BulkFilter {
+    BulkFilter {
+        state: BulkState::Failed,
+        channel: None,
+        fault: None,
+        since_ms: None,
+        until_ms: None,
+        contacts: Vec::new(),
+        words: Vec::new(),
+    }
+}
+
+fn notices() -> DiscardNotices {
+    DiscardNotices { not_sent: "not sent".into(), perhaps_sent: "perhaps sent".into() }
+}
+
+/// Stores a message that has failed.
+async fn fail(store: &Arc<dyn Store>, epoch: Epoch, who: u32, words: &str, at_ms: i64, fault: Fault) -> String {
+    let new = message(who, words, at_ms);
+    let m_id = new.m_id.to_string();
+    store.accept(new).await.unwrap();
+    let attempt = take(store, epoch, 1_000_000).await.remove(0);
+    store.settle(&attempt, Settlement::Failed { fault, notice: None }, 1_000_000).await.unwrap();
+    m_id
+}
+
+async fn m_ids(store: &Arc<dyn Store>, filter: BulkFilter) -> Vec<String> {
+    store.bulk().bulk_matches(filter).await.unwrap().into_iter().map(|found| found.m_id).collect()
+}
+
+fn job(action: BulkAction, state: BulkState, parts: Vec<Vec<String>>) -> NewJob {
+    let total = parts.iter().map(Vec::len).sum::<usize>() as u64;
+    NewJob { action, state, filter: "{}".into(), moved_on: false, spacing_ms: 0, total, parts, by: by() }
+}
+
+async fn work(store: &Arc<dyn Store>, job: i64) -> Job {
+    loop {
+        let there = store.bulk().work_job(job, notices(), 2_000_000).await.unwrap().unwrap();
+        if there.is_over() {
+            return there;
+        }
+    }
+}
+
+async fn a_filter_describes_what_fulfils_all_of_it(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let epoch = store.take_ownership(&channel()).await.unwrap();
+    let offer = fail(&store, epoch, 1, "Gran OFERTA de Navidad", 100, Fault::NoRoute).await;
+    let other = fail(&store, epoch, 2, "otra cosa", 200, Fault::FileUrl).await;
+    let discarded = fail(&store, epoch, 3, "oferta discarded", 300, Fault::NoRoute).await;
+    store.discard(discarded, notices(), by(), 400).await.unwrap();
+    let waits = message(4, "oferta de navidad", 500);
+    let queued = waits.m_id.to_string();
+    store.accept(waits).await.unwrap();
+    let words = |typed: &str| crate::domain::find::words_of(typed);
+    for (filter, expected) in [
+        (failed(), vec![&offer, &other]),
+        (BulkFilter { fault: Some("INCORRECT_FILEURL".into()), ..failed() }, vec![&other]),
+        (BulkFilter { words: words("navidad oferta"), ..failed() }, vec![&offer]),
+        (BulkFilter { words: words("\"oferta navidad\""), ..failed() }, vec![]),
+        (BulkFilter { since_ms: Some(101), ..failed() }, vec![&other]),
+        (BulkFilter { until_ms: Some(200), ..failed() }, vec![&offer]),
+        (BulkFilter { contacts: vec![contact(2).to_string()], ..failed() }, vec![&other]),
+        (BulkFilter { channel: Some("another".into()), ..failed() }, vec![]),
+        (BulkFilter { state: BulkState::Queued, words: words("oferta"), ..failed() }, vec![&queued]),
+        (BulkFilter { state: BulkState::Dead, ..failed() }, vec![]),
+    ] {
+        assert_eq!(m_ids(&store, filter.clone()).await.iter().collect::<Vec<_>>(), expected, "{filter:?}");
+    }
+    store.purge(3_000_000, 0, 10).await.unwrap();
+    let wiped = store.bulk().bulk_matches(failed()).await.unwrap();
+    assert!(wiped.len() == 2 && wiped.iter().all(|found| !found.has_text), "{wiped:?}");
+    assert!(
+        m_ids(&store, BulkFilter { words: words("oferta"), ..failed() }).await.is_empty(),
+        "what is erased says nothing"
+    );
+}
+
+async fn a_conversation_that_has_moved_on_is_left_out_when_it_is_planned_and_when_it_is_done(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let epoch = store.take_ownership(&channel()).await.unwrap();
+    let mut ids = Vec::new();
+    for who in 1..=3 {
+        ids.push(fail(&store, epoch, who, "a", i64::from(who), Fault::NoRoute).await);
+    }
+    let speak = |who| {
+        let store = Arc::clone(&store);
+        async move {
+            store.accept(message(who, "later", 900)).await.unwrap();
+            let attempt = take(&store, epoch, 1_000_000).await.remove(0);
+            send(&store, &attempt).await;
+        }
+    };
+    speak(1).await;
+    let found = store.bulk().bulk_matches(failed()).await.unwrap();
+    assert_eq!(found.iter().map(|found| found.moved_on).collect::<Vec<_>>(), [true, false, false]);
+    let again = store.bulk().add_job(job(BulkAction::Retry, BulkState::Failed, vec![ids.clone()]), 10).await.unwrap();
+    speak(2).await;
+    let there = work(&store, again).await;
+    assert_eq!((there.done, there.skipped), (1, 2), "moved on before and since");
+    assert_eq!(
+        take(&store, epoch, 2_000_000).await.iter().map(|one| one.m_id.to_string()).collect::<Vec<_>>(),
+        ids[2..]
+    );
+    let all = NewJob { moved_on: true, ..job(BulkAction::Retry, BulkState::Failed, vec![ids.clone()]) };
+    let all = store.bulk().add_job(all, 10).await.unwrap();
+    let there = work(&store, all).await;
+    assert_eq!((there.done, there.skipped), (2, 1), "the third is being sent");
+}
+
+async fn a_job_decides_each_once_whoever_works_on_it_and_however_often_the_store_is_opened(engine: Engine) {
+    let fresh = engine.fresh().await;
+    let epoch = fresh.store.take_ownership(&channel()).await.unwrap();
+    let mut ids = Vec::new();
+    for who in 0..60 {
+        ids.push(fail(&fresh.store, epoch, who, "a", i64::from(who), Fault::NoRoute).await);
+    }
+    let parts: Vec<Vec<String>> = ids.chunks(5).map(<[String]>::to_vec).collect();
+    let again = fresh.store.bulk().add_job(job(BulkAction::Retry, BulkState::Failed, parts), 10).await.unwrap();
+    for _ in 0..3 {
+        fresh.store.bulk().work_job(again, notices(), 2_000_000).await.unwrap();
+    }
+    let fresh = fresh.again().await;
+    let store = Arc::clone(&fresh.store);
+    let epoch = store.take_ownership(&channel()).await.unwrap();
+    let there = store.bulk().job(again).await.unwrap().unwrap();
+    assert_eq!((there.done, there.total, there.is_over()), (15, 60, false));
+    // What was sent again and has failed again is not sent a second time by it.
+    let sent_again = take(&store, epoch, 2_000_000).await;
+    assert_eq!(sent_again.len(), 15);
+    for attempt in &sent_again {
+        store.settle(attempt, Settlement::Failed { fault: Fault::NoRoute, notice: None }, 2_000_000).await.unwrap();
+    }
+    let workers: Vec<_> = (0..4)
+        .map(|_| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move { work(&store, again).await })
+        })
+        .collect();
+    for worker in workers {
+        let there = worker.await.unwrap();
+        assert_eq!((there.done, there.skipped), (60, 0));
+    }
+    assert_eq!(take(&store, epoch, 2_000_000).await.len(), 45);
+    let mut steps: BTreeMap<usize, usize> = BTreeMap::new();
+    for m_id in &ids {
+        let journey = store.journey(m_id.clone()).await.unwrap().unwrap();
+        let decided = |past: &crate::domain::journey::PastStep| {
+            matches!(past.step, Some(crate::domain::journey::Step::Decision { .. }))
+        };
+        *steps.entry(journey.message.unwrap().steps.iter().filter(|past| decided(past)).count()).or_default() += 1;
+    }
+    assert_eq!(steps, BTreeMap::from([(1, 60)]), "one step each");
+    let audited = "SELECT COUNT(*) FROM audit WHERE what = 'retry of many'";
+    assert_eq!(fresh.folder.ask(audited).await, [Some("1".to_owned())], "and one row for all");
+    let audited = format!("SELECT COUNT(*) FROM audit WHERE target = 'job {again}'");
+    assert_eq!(fresh.folder.ask(&audited).await, [Some("1".to_owned())]);
+}
+
+async fn a_job_that_discards_erases_texts_and_tells_agents(engine: Engine) {
+    let fresh = engine.fresh().await;
+    let store = Arc::clone(&fresh.store);
+    let epoch = store.take_ownership(&channel()).await.unwrap();
+    let mut ids = Vec::new();
+    for who in 1..=4 {
+        let new = message(who, "a broadcast", 10);
+        ids.push(new.m_id.to_string());
+        store.accept(new).await.unwrap();
+        store.accept(message(who, "behind it", 11)).await.unwrap();
+    }
+    let stop = store.bulk().add_job(job(BulkAction::Discard, BulkState::Queued, vec![ids.clone()]), 10).await.unwrap();
+    let begun =
+        store.begin(&channel(), epoch, 100, i64::MAX, 1, &Wordings::default()).await.unwrap().attempts.remove(0);
+    let there = work(&store, stop).await;
+    assert_eq!((there.done, there.skipped), (3, 1), "one is being sent");
+    send(&store, &begun).await;
+    let told = store.due_events(&channel(), 9_000_000, 9).await.unwrap();
+    assert_eq!(told.len(), 3);
+    for due in &told {
+        assert!(ids.contains(&due.event.m_id.to_string()) && due.event.m_id != begun.m_id);
+        assert!(matches!(&due.event.body, EventBody::MessageStatus { message, .. } if message == "not sent"));
+    }
+    assert_eq!(take(&store, epoch, 100).await.iter().map(words).collect::<Vec<_>>(), ["behind it"; 4]);
+    let left = "SELECT COUNT(*) FROM outbound WHERE content LIKE '%broadcast%'";
+    assert_eq!(fresh.folder.ask(left).await, [Some("1".to_owned())]);
+}
+
+async fn a_job_of_events_posts_them_again_in_their_old_places(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
+    store.record(reading(1, &[("r1", "a"), ("r2", "b"), ("r3", "c")])).await.unwrap();
+    for _ in 0..2 {
+        let due = store.due_events(&channel(), 2000, 9).await.unwrap().remove(0);
+        store.published(&due, Publication::Dead { fault: Fault::Http(400) }, 2000).await.unwrap();
+    }
+    let dead = || BulkFilter { state: BulkState::Dead, ..failed() };
+    let found = m_ids(&store, BulkFilter { words: vec!["b".into()], ..dead() }).await;
+    let again = store.bulk().add_job(job(BulkAction::Retry, BulkState::Dead, vec![found]), 10).await.unwrap();
+    let there = work(&store, again).await;
+    assert_eq!((there.done, there.skipped), (1, 0));
+    assert_eq!(store.due_events(&channel(), 2000, 9).await.unwrap()[0].event, customer_says("b"), "before the third");
+    let rest = m_ids(&store, dead()).await;
+    let gone = store.bulk().add_job(job(BulkAction::Discard, BulkState::Dead, vec![rest.clone()]), 10).await.unwrap();
+    assert_eq!((rest.len(), work(&store, gone).await.done), (1, 1));
+    assert!(m_ids(&store, dead()).await.is_empty());
+}
+
+async fn a_job_keeps_its_pace_and_ends_where_a_person_ends_it(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let epoch = store.take_ownership(&channel()).await.unwrap();
+    let mut parts = Vec::new();
+    for who in 0..3 {
+        let one = fail(&store, epoch, 2 * who, "a", i64::from(who), Fault::NoRoute).await;
+        parts.push(vec![one, fail(&store, epoch, 2 * who + 1, "a", i64::from(who), Fault::NoRoute).await]);
+    }
+    let paced = NewJob { spacing_ms: 100, ..job(BulkAction::Retry, BulkState::Failed, parts) };
+    let paced = store.bulk().add_job(paced, 10).await.unwrap();
+    let done = |now_ms| {
+        let store = Arc::clone(&store);
+        async move { store.bulk().work_job(paced, notices(), now_ms).await.unwrap().unwrap().done }
+    };
+    assert_eq!((done(1000).await, done(1000).await, done(1199).await, done(1200).await), (2, 2, 2, 4));
+    let (there, ended) = store.bulk().cancel_job(paced, by(), 1300).await.unwrap().unwrap();
+    assert!(ended && there.cancelled_ms == Some(1300) && there.done == 4, "{there:?}");
+    assert_eq!(done(9000).await, 4, "what is done stays done, and no more is");
+    assert!(!store.bulk().cancel_job(paced, by(), 1400).await.unwrap().unwrap().1, "it is over");
+    assert!(store.bulk().cancel_job(99, by(), 1400).await.unwrap().is_none());
+    assert!(store.bulk().work_job(99, notices(), 1400).await.unwrap().is_none());
+    assert_eq!(store.bulk().jobs(9).await.unwrap(), [there]);
+}
+
+async fn a_job_that_nobody_goes_on_with_ends_with_the_texts_and_goes_with_the_rows(engine: Engine) {
+    let fresh = engine.fresh().await;
+    let store = Arc::clone(&fresh.store);
+    let left = job(BulkAction::Retry, BulkState::Failed, vec![vec!["m".into()]]);
+    let left = store.bulk().add_job(left, 1000).await.unwrap();
+    store.purge(1000, 0, 100).await.unwrap();
+    assert!(!store.bulk().job(left).await.unwrap().unwrap().is_over());
+    store.purge(1001, 0, 100).await.unwrap();
+    assert!(store.bulk().job(left).await.unwrap().unwrap().cancelled_ms.is_some());
+    assert_eq!(fresh.folder.ask("SELECT COUNT(*) FROM job_parts").await, [Some("0".to_owned())]);
+    store.purge(1001, 1001, 100).await.unwrap();
+    assert_eq!(store.bulk().jobs(9).await.unwrap(), []);
+}

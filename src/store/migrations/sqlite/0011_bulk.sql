@@ -1,0 +1,29 @@
+-- When a person noted a message that may have been delivered and left it so: nobody needs to act on it any more.
+ALTER TABLE outbound ADD COLUMN noted_ms BIGINT;
+
+-- What a person does to many messages at once. The set is fixed when the job is made: the mIds of one transaction are a row of
+-- job_parts, which goes with that transaction, so that no message is decided twice and the rest is known after a restart.
+CREATE TABLE jobs (
+    id INTEGER PRIMARY KEY,
+    at_ms BIGINT NOT NULL,
+    who TEXT NOT NULL,
+    means TEXT NOT NULL,                  -- cli, api, page
+    why TEXT,
+    action TEXT NOT NULL,                 -- retry, discard
+    subject TEXT NOT NULL,                -- o: messages in outbound; e: dead events
+    filter TEXT NOT NULL,                 -- how the set was described; never a text or a contact
+    moved_on BIGINT NOT NULL,             -- 1: also what its conversation has moved on from
+    spacing_ms BIGINT NOT NULL,           -- time for one of them, on average; 0: as soon as possible
+    total BIGINT NOT NULL,                -- of the set
+    done BIGINT NOT NULL DEFAULT 0,       -- decided
+    skipped BIGINT NOT NULL DEFAULT 0,    -- left out, since they were no longer as they were when the job was made
+    next_ms BIGINT NOT NULL,              -- its next transaction is not before
+    ended_ms BIGINT,                      -- nothing is left of it
+    cancelled_ms BIGINT                   -- it ended before: a person cancelled it, or nobody went on with it
+);
+CREATE TABLE job_parts (
+    job BIGINT NOT NULL,
+    nth BIGINT NOT NULL,
+    m_ids TEXT NOT NULL,                  -- separated by blanks
+    PRIMARY KEY (job, nth)
+) WITHOUT ROWID;

@@ -1,0 +1,163 @@
+//! Statements of decisions on many messages at once. For both engines, as in [`super::sql`]; those that take a list of ids are in two
+//! forms, `SQLITE` and `POSTGRES`.
+
+/// What the statements that describe messages have in common. `$1` ids; `$2` state, `$3` channel, `$4` fault, `$5` and `$6` since and
+/// until. What a person settled or discarded is described where its fault is named. The conversation of a message has moved on where a
+/// later one was sent, or may have been; in two, for the indexes of those with their texts and those without.
+macro_rules! outbound_bulk {
+    ($source:literal) => {
+        concat!(
+            "SELECT o.id, o.conversation, o.m_id, c.channel, c.contact, o.kind, o.accepted_ms, COALESCE(o.fault, ''), o.content, \
+             EXISTS (SELECT 1 FROM outbound n WHERE n.conversation = o.conversation AND n.content IS NOT NULL AND n.id > o.id \
+             AND (n.state IN ('sending', 'unknown', 'held', 'sent', 'unconfirmed') OR n.part > 0)) \
+             OR EXISTS (SELECT 1 FROM outbound n WHERE n.conversation = o.conversation AND n.content IS NULL AND n.id > o.id \
+             AND (n.state IN ('sent', 'unconfirmed') OR n.part > 0)) FROM ",
+            $source,
+            " AND o.state = $2 AND ($3 IS NULL OR c.channel = $3) \
+             AND (o.fault = $4 OR ($4 IS NULL AND COALESCE(o.fault, '') NOT IN ('discarded', 'settled_by_hand'))) \
+             AND o.accepted_ms >= $5 AND o.accepted_ms < $6 ORDER BY o.id"
+        )
+    };
+}
+
+/// The same of events that were given up then. A conversation does not move on from what its customer wrote.
+macro_rules! events_bulk {
+    ($source:literal) => {
+        concat!(
+            "SELECT e.id, e.conversation, e.m_id, c.channel, c.contact, e.kind, COALESCE(e.done_ms, e.recorded_ms), \
+             COALESCE(e.fault, ''), e.event, 1 = 0 FROM ",
+            $source,
+            " AND e.state = $2 AND ($3 IS NULL OR c.channel = $3) \
+             AND (e.fault = $4 OR ($4 IS NULL AND COALESCE(e.fault, '') <> 'discarded')) \
+             AND COALESCE(e.done_ms, e.recorded_ms) >= $5 AND COALESCE(e.done_ms, e.recorded_ms) < $6 ORDER BY e.id"
+        )
+    };
+}
+
+/// Statements of one engine that take a list of ids, written as a JSON array.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BulkByIds {
+    pub(super) outbound: &'static str,
+    pub(super) events: &'static str,
+}
+
+pub(super) const SQLITE: BulkByIds = BulkByIds {
+    outbound: outbound_bulk!(
+        "json_each($1) j CROSS JOIN outbound o CROSS JOIN conversations c WHERE o.id = j.value AND c.id = o.conversation"
+    ),
+    events: events_bulk!(
+        "json_each($1) j CROSS JOIN events e CROSS JOIN conversations c WHERE e.id = j.value AND c.id = e.conversation"
+    ),
+};
+
+pub(super) const POSTGRES: BulkByIds = BulkByIds {
+    outbound: outbound_bulk!(
+        "outbound o CROSS JOIN conversations c WHERE o.id = ANY (string_to_array(trim(BOTH '[]' FROM $1), ',')::BIGINT[]) \
+         AND c.id = o.conversation"
+    ),
+    events: events_bulk!(
+        "events e CROSS JOIN conversations c WHERE e.id = ANY (string_to_array(trim(BOTH '[]' FROM $1), ',')::BIGINT[]) \
+         AND c.id = e.conversation"
+    ),
+};
+
+/// In the order of the index of what waits.
+pub(super) const QUEUED_IDS: &str = "SELECT id FROM outbound WHERE state IN ('queued', 'sending', 'unknown', 'held') \
+     AND state = 'queued' ORDER BY conversation, id";
+
+pub(super) const FAILED_IDS: &str = "SELECT id FROM outbound WHERE state IN ('failed', 'unknown', 'held', 'unconfirmed') \
+     AND state = 'failed' ORDER BY id";
+
+pub(super) const DEAD_IDS: &str = "SELECT id FROM events WHERE state = 'dead' ORDER BY id";
+
+/// Whether the conversation of a message has moved on from it, as above.
+pub(super) const MOVED_ON: &str = "SELECT EXISTS (SELECT 1 FROM outbound n WHERE n.conversation = $1 AND n.content IS NOT NULL \
+     AND n.id > $2 AND (n.state IN ('sending', 'unknown', 'held', 'sent', 'unconfirmed') OR n.part > 0)) \
+     OR EXISTS (SELECT 1 FROM outbound n WHERE n.conversation = $1 AND n.content IS NULL AND n.id > $2 \
+     AND (n.state IN ('sent', 'unconfirmed') OR n.part > 0))";
+
+pub(super) const ADD_JOB: &str = "INSERT INTO jobs \
+     (at_ms, who, means, why, action, subject, filter, moved_on, spacing_ms, total, next_ms) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $1) RETURNING id";
+
+pub(super) const ADD_PART: &str = "INSERT INTO job_parts (job, nth, m_ids) VALUES ($1, $2, $3)";
+
+/// Locks the job until the end of the transaction.
+pub(super) const HOLD_JOB: &str =
+    "UPDATE jobs SET next_ms = next_ms WHERE id = $1 AND ended_ms IS NULL AND cancelled_ms IS NULL";
+
+pub(super) const NEXT_PART: &str = "SELECT nth, m_ids FROM job_parts WHERE job = $1 ORDER BY nth LIMIT 1";
+
+pub(super) const DROP_PART: &str = "DELETE FROM job_parts WHERE job = $1 AND nth = $2";
+
+/// It has ended where no part is left.
+pub(super) const WORKED: &str = "UPDATE jobs SET done = done + $1, skipped = skipped + $2, next_ms = $3, \
+     ended_ms = CASE WHEN EXISTS (SELECT 1 FROM job_parts p WHERE p.job = jobs.id) THEN NULL ELSE CAST($4 AS BIGINT) END \
+     WHERE id = $5";
+
+pub(super) const CANCEL_JOB: &str =
+    "UPDATE jobs SET cancelled_ms = $1 WHERE id = $2 AND ended_ms IS NULL AND cancelled_ms IS NULL";
+
+pub(super) const DROP_PARTS: &str = "DELETE FROM job_parts WHERE job = $1";
+
+macro_rules! jobs {
+    ($which:literal) => {
+        concat!(
+            "SELECT id, at_ms, who, means, why, action, subject, filter, moved_on, spacing_ms, total, done, skipped, next_ms, \
+             ended_ms, cancelled_ms FROM jobs ",
+            $which
+        )
+    };
+}
+
+pub(super) const JOB: &str = jobs!("WHERE id = $1");
+
+pub(super) const JOBS: &str = jobs!("ORDER BY id DESC LIMIT $1");
+
+/// Those that nobody has gone on with for as long as texts are kept.
+pub(super) const LEFT_JOBS: &str =
+    "SELECT id FROM jobs WHERE ended_ms IS NULL AND cancelled_ms IS NULL AND next_ms < $1 LIMIT $2";
+
+/// Those that are over for as long as rows are kept.
+pub(super) const DROP_JOBS: &str = "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs \
+     WHERE (ended_ms IS NOT NULL OR cancelled_ms IS NOT NULL) AND next_ms < $1 LIMIT $2)";
+
+#[cfg(test)]
+pub(super) const ALL: &[(&str, &str)] = &[
+    ("QUEUED_IDS", QUEUED_IDS),
+    ("FAILED_IDS", FAILED_IDS),
+    ("DEAD_IDS", DEAD_IDS),
+    ("MOVED_ON", MOVED_ON),
+    ("ADD_JOB", ADD_JOB),
+    ("ADD_PART", ADD_PART),
+    ("HOLD_JOB", HOLD_JOB),
+    ("NEXT_PART", NEXT_PART),
+    ("DROP_PART", DROP_PART),
+    ("WORKED", WORKED),
+    ("CANCEL_JOB", CANCEL_JOB),
+    ("DROP_PARTS", DROP_PARTS),
+    ("JOB", JOB),
+    ("JOBS", JOBS),
+    ("LEFT_JOBS", LEFT_JOBS),
+    ("DROP_JOBS", DROP_JOBS),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As in [`crate::store::sql`]: SQLite numbers `$n` by first appearance.
+    #[test]
+    fn placeholders_of_bulk_statements_first_appear_in_their_order() {
+        let by_ids = [SQLITE, POSTGRES].into_iter().flat_map(|by| [by.outbound, by.events]);
+        for statement in ALL.iter().map(|(_, statement)| *statement).chain(by_ids) {
+            let mut highest = 0;
+            for after in statement.split('$').skip(1) {
+                let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
+                let n: u32 = digits.parse().unwrap();
+                assert!(n <= highest + 1, "${n} comes too early in {statement}");
+                highest = highest.max(n);
+            }
+        }
+    }
+}
