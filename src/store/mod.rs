@@ -26,6 +26,7 @@ mod sent_forms;
 mod sql;
 mod sql_find;
 mod sql_journey;
+mod sql_pauses;
 mod sqlite;
 mod tx;
 mod wakeups;
@@ -38,6 +39,7 @@ use async_trait::async_trait;
 use crate::domain::find::Search;
 use crate::domain::journey::{Journey, Note, Operator};
 use crate::domain::matching::{AccountTraits, SentForm};
+use crate::domain::operator_pause::{OperatorPause, PauseKind};
 use crate::domain::{
     ChannelName, Chat, ContactId, Content, Destination, Event, Fault, IdempotencyKey, MId, PendingQuestion, Wordings,
 };
@@ -128,6 +130,15 @@ pub(crate) enum Publication {
     Done,
     Queued { due_ms: i64, fault: Fault },
     Dead { fault: Fault },
+}
+
+/// Result of `pause`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Paused {
+    /// From now on.
+    Now,
+    /// This one lasts already; nothing was changed.
+    Already(OperatorPause),
 }
 
 /// How far one destination of a conversation has been read.
@@ -422,6 +433,28 @@ pub(crate) trait Store: Send + Sync {
     /// Returns what happened to the message of an mId, or to the events of it; `None` if there is neither. Works beside a
     /// running process.
     async fn journey(&self, m_id: String) -> Result<Option<Journey>, StoreError>;
+
+    /// Pauses a part of `channel` for an operator: from the commit on, nothing more is begun (`Out`) or returned as due
+    /// (`In`) by whichever process owns the channel. The ages of its messages or events do not count the time.
+    async fn pause(
+        &self,
+        channel: &ChannelName,
+        kind: PauseKind,
+        by: Operator,
+        now_ms: i64,
+    ) -> Result<Paused, StoreError>;
+
+    /// Ends a pause of [`Store::pause`] and returns it; `None` if none lasts.
+    async fn resume(
+        &self,
+        channel: &ChannelName,
+        kind: PauseKind,
+        by: Operator,
+        now_ms: i64,
+    ) -> Result<Option<OperatorPause>, StoreError>;
+
+    /// Returns the pauses by hand that last, of all channels.
+    async fn operator_pauses(&self) -> Result<Vec<OperatorPause>, StoreError>;
 
     /// Returns one message, or an event.
     async fn show(&self, m_id: String) -> Result<Option<ListedMessage>, StoreError>;

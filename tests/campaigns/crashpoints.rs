@@ -35,6 +35,8 @@ pub(crate) const OUT_OF_REACH: &[(&str, &str)] = &[
     ("discard", "a command of its own; its test is `a_person_who_is_interrupted_retries_or_discards_it_or_does_not`"),
     ("erase", "a command of its own; its tests are in `erase`"),
     ("retry", "as `discard`"),
+    ("pause", "a command of its own; its test is `a_person_who_is_interrupted_pauses_it_and_goes_on_or_does_not`"),
+    ("resume", "as `pause`"),
 ];
 
 /// Returns at which pass of the point the process ends: late enough that conversations are under way.
@@ -176,6 +178,28 @@ async fn a_person_who_is_interrupted_retries_or_discards_it_or_does_not() {
             drop(bridge);
             house.check();
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_who_is_interrupted_pauses_it_and_goes_on_or_does_not() {
+    for (when, done) in [(BEFORE_COMMIT, false), (AFTER_COMMIT, true)] {
+        let mut house = House::new();
+        let bridge = house.start().await;
+        let interrupted = |arguments: &[&str], point: &str| {
+            let mut by_hand = house.command(arguments);
+            let ended = by_hand.env("BRIDGE_CRASHPOINT", format!("{point}, {when}")).output().unwrap();
+            assert!(!ended.status.success());
+            String::from_utf8(house.run(&["channels", "pauses"]).stdout).unwrap().lines().count()
+        };
+        let pause = ["channels", "pause", "support", "out", "--why", "interrupted"];
+        assert_eq!(interrupted(&pause, "pause"), usize::from(done));
+        assert!(house.run(&pause).status.success());
+        house.agent(&bridge, &contact(1), "waits").await;
+        assert_eq!(interrupted(&["channels", "resume", "support", "out"], "resume"), usize::from(!done));
+        assert_eq!(house.run(&["channels", "resume", "support", "out"]).status.success(), !done);
+        assert!(house.afilnet.until(SOON, |world| world.sent_count() == 1).await);
+        house.check();
     }
 }
 

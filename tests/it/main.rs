@@ -36,6 +36,7 @@ mod metrics;
 mod observers;
 mod outage;
 mod outbound;
+mod pauses;
 mod person;
 mod postgres;
 mod proxy;

@@ -4,6 +4,7 @@ use rusqlite::{Connection, StatementStatus, ToSql, params};
 
 use super::*;
 use crate::store::sql_find;
+use crate::store::sql_pauses;
 
 /// A fresh store, and a second connection to its file.
 fn beside() -> (Fresh, Connection) {
@@ -41,6 +42,8 @@ const SMALL: &[&str] = &[
     "postponed",
     // Further destinations, of the few contacts that have several.
     "SCAN d",
+    // Pauses by hand, of which there are few.
+    "operator_pauses",
     // The newest 500 steps.
     "SCAN steps",
     "SCAN s",
@@ -62,9 +65,13 @@ async fn every_statement_goes_through_its_index_and_none_walks_a_table() {
         ("DROP_KEYS", sql::DROP_KEYS, &["(channel=? AND key=?)", "idempotency_old (at_ms"]),
         ("AHEAD", sql::AHEAD, &["outbound_active"]),
         ("SET_OUTBOUND_LANE", sql::SET_OUTBOUND_LANE, &[by_key, "outbound_active"]),
-        ("DUE_LIVE", sql::DUE_LIVE, &["conversations_live", "outbound_active"]),
+        (
+            "DUE_LIVE",
+            sql::DUE_LIVE,
+            &["conversations_live", "outbound_active", "operator_pauses_lasting (channel=? AND what=?)"],
+        ),
         ("DUE_ANY", sql::DUE_ANY, &["conversations_outbound", "outbound_active"]),
-        ("BEGIN", sql::BEGIN, &[by_key]),
+        ("BEGIN", sql::BEGIN, &[by_key, "operator_pauses_of (channel=? AND what=?)"]),
         ("SENT", sql::SENT, &[by_key]),
         ("PART_SENT", sql::PART_SENT, &[by_key]),
         ("REQUEUE", sql::REQUEUE, &[by_key]),
@@ -136,8 +143,16 @@ async fn every_statement_goes_through_its_index_and_none_walks_a_table() {
         ("FORGET", sql::FORGET, &["(conversation=? AND identity=?)"]),
         ("SET_EVENT_LANE", sql::SET_EVENT_LANE, &[by_key, "events_active"]),
         ("DUE_EVENTS", sql::DUE_EVENTS, &["conversations_events", "events_active"]),
-        ("EVENT", sql::EVENT, &[by_key]),
-        ("NEXT_EVENT_MS", sql::NEXT_EVENT_MS, &["conversations_events"]),
+        ("EVENT", sql::EVENT, &[by_key, "operator_pauses_of (channel=? AND what=?)"]),
+        (
+            "NEXT_EVENT_MS",
+            sql::NEXT_EVENT_MS,
+            &["conversations_events", "operator_pauses_lasting (channel=? AND what=?)"],
+        ),
+        ("LASTING_PAUSE", sql_pauses::LASTING_PAUSE, &["operator_pauses_lasting (channel=? AND what=?)"]),
+        ("LASTING_PAUSES", sql_pauses::LASTING_PAUSES, &["operator_pauses_lasting"]),
+        ("END_PAUSE", sql_pauses::END_PAUSE, &["operator_pauses_lasting (channel=? AND what=?)"]),
+        ("DROP_PAUSES", sql_pauses::DROP_PAUSES, &[by_key, "operator_pauses_ended (ended_ms"]),
         ("EVENT_ENDED", sql::EVENT_ENDED, &[by_key]),
         ("EVENT_AGAIN", sql::EVENT_AGAIN, &[by_key]),
         ("SHOW", sql::SHOW, &["(m_id=?)"]),
@@ -285,7 +300,7 @@ async fn two_hundred_thousand_waiting_cost_a_message_no_more_than_two_thousand()
         costs.push(vec![
             ("begin: live", steps(&db, sql::DUE_LIVE, params!["support", 500, far, 16])),
             ("begin: any", steps(&db, sql::DUE_ANY, params!["support", far, 16])),
-            ("begin: mark", steps(&db, sql::BEGIN, params![epoch.0, 100, "", "", row])),
+            ("begin: mark", steps(&db, sql::BEGIN, params![epoch.0, 100, "", "", row, "support"])),
             ("begin: lane", steps(&db, sql::SET_OUTBOUND_LANE, params![new])),
             ("accept: conversation", steps(&db, sql::CONVERSATION, params!["support", "+34610000007"])),
             ("accept: repeat", steps(&db, sql::UNANSWERED, params![new, 0, "none"])),

@@ -105,6 +105,7 @@ async fn no_statement_walks_a_table() {
         ("DUE_EVENTS", sql::DUE_EVENTS),
         ("EVENT", sql::EVENT),
         ("NEXT_EVENT_MS", sql::NEXT_EVENT_MS),
+        ("EVENT_BEHIND", sql::EVENT_BEHIND),
         ("SHOW", sql::SHOW),
         ("SHOW_EVENT", sql::SHOW_EVENT),
         ("NEWEST_STEP", sql_journey::NEWEST_STEP),
