@@ -14,6 +14,7 @@ mod operator;
 mod output;
 mod send;
 mod store;
+mod tail;
 
 use std::fmt::Write as _;
 use std::io::Write as _;

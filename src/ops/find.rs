@@ -159,7 +159,7 @@ fn moment(typed: &str, now_ms: i64, zone: &TimeZone) -> Option<i64> {
 }
 
 /// Returns the contact ids under which a contact may be stored: of a number, with and without `+`, in both spellings.
-fn spellings(typed: &str) -> Vec<String> {
+pub(super) fn spellings(typed: &str) -> Vec<String> {
     let bare: String = typed.chars().filter(|c| !c.is_whitespace()).collect();
     let digits = bare.strip_prefix('+').or_else(|| bare.strip_prefix("00")).unwrap_or(&bare);
     if !digits.bytes().all(|b| b.is_ascii_digit()) {

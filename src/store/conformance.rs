@@ -19,6 +19,7 @@ mod plans;
 mod postponed;
 mod repeats;
 mod sent_forms;
+mod tail;
 mod wording;
 
 use std::sync::Arc;

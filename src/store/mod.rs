@@ -27,7 +27,9 @@ mod sql;
 mod sql_find;
 mod sql_journey;
 mod sql_pauses;
+mod sql_tail;
 mod sqlite;
+mod tail;
 mod tx;
 mod wakeups;
 
@@ -59,6 +61,7 @@ pub(crate) use reading::{
     ConversationRead, Lesson, NewRow, OwnSend, PostponedRow, Postponement, Receipt, Recorded, RowChange, SeenRow,
     SeenRows, UnreportedSend,
 };
+pub(crate) use tail::{TailEntry, TailFrom, TailStep, Tailed};
 pub(crate) use wakeups::{AccountLoad, ChannelWakeups, FirstVerdict, Wakeups};
 
 /// A message to be accepted.
@@ -433,6 +436,9 @@ pub(crate) trait Store: Send + Sync {
     /// Returns what happened to the message of an mId, or to the events of it; `None` if there is neither. Works beside a
     /// running process.
     async fn journey(&self, m_id: String) -> Result<Option<Journey>, StoreError>;
+
+    /// Returns what happened since `from`, without what a look leaves out where there is too much of it.
+    async fn tail(&self, from: TailFrom) -> Result<Tailed, StoreError>;
 
     /// Pauses a part of `channel` for an operator: from the commit on, nothing more is begun (`Out`) or returned as due
     /// (`In`) by whichever process owns the channel. The ages of its messages or events do not count the time.

@@ -566,6 +566,7 @@ mod tests {
             include_str!("sql_journey.rs"),
             include_str!("sql_find.rs"),
             include_str!("sql_pauses.rs"),
+            include_str!("sql_tail.rs"),
         ];
         let statements = sources.into_iter().flat_map(|source| source.split("pub(super) const ").skip(1));
         let statements = statements.filter_map(|s| s.split(';').next());

@@ -47,6 +47,7 @@ mod rewriting;
 mod send;
 mod stop;
 mod store;
+mod tail;
 mod times;
 mod tls;
 mod transports;

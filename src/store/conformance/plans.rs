@@ -5,6 +5,7 @@ use rusqlite::{Connection, StatementStatus, ToSql, params};
 use super::*;
 use crate::store::sql_find;
 use crate::store::sql_pauses;
+use crate::store::sql_tail;
 
 /// A fresh store, and a second connection to its file.
 fn beside() -> (Fresh, Connection) {
@@ -181,6 +182,12 @@ async fn every_statement_goes_through_its_index_and_none_walks_a_table() {
         ("ERASE_MESSAGE_REASONS", sql_journey::ERASE_MESSAGE_REASONS, &["audit_target (target=?)"]),
         ("ERASE_EVENT_REASONS", sql_journey::ERASE_EVENT_REASONS, &["audit_target (target=?)"]),
         ("DROP_AUDIT", sql_journey::DROP_AUDIT, &[by_key, "audit_old (at_ms<?)"]),
+        ("ACCEPTED", sql_tail::ACCEPTED, &["INTEGER PRIMARY KEY (rowid>?)"]),
+        ("ENDED", sql_tail::ENDED, &["outbound_text (done_ms>?)"]),
+        ("ENDED_WIPED", sql_tail::ENDED_WIPED, &["outbound_done (done_ms>?)"]),
+        ("RECORDED", sql_tail::RECORDED, &["INTEGER PRIMARY KEY (rowid>?)"]),
+        ("PUBLISHED", sql_tail::PUBLISHED, &["events_text (done_ms>?)"]),
+        ("STEPPED", sql_tail::STEPPED, &[by_key]),
         ("WIPE_OUTBOUND", sql::WIPE_OUTBOUND, &["outbound_text (done_ms"]),
         ("DROP_OUTBOUND", sql::DROP_OUTBOUND, &["outbound_done (done_ms"]),
         ("WIPE_CHOICES", sql::WIPE_CHOICES, &["conversations_choice (choice_ms"]),

@@ -19,4 +19,5 @@ pub(super) mod pauses;
 pub(super) mod pending_question;
 pub(super) mod places;
 pub(super) mod responses;
+pub(super) mod tail;
 pub(super) mod text_index;

@@ -26,7 +26,7 @@ use super::{
     AcceptOutcome, Accepted, AccountTraits, Attempt, Begun, ConversationRead, Decision, DiscardNotices, DueEvent,
     Epoch, Erase, Erasure, Evidence, Examination, Found, GivenUp, InDoubtSend, Indexing, Interrupted, Leases,
     ListedMessage, LookupResult, ManualOutcome, NewOutbound, OwnSend, Paused, Person, Position, Publication,
-    QueueDepth, Recorded, SeenRows, Settlement, Store, StoreError, UnreportedSend, Waiting, Wakeups,
+    QueueDepth, Recorded, SeenRows, Settlement, Store, StoreError, TailFrom, Tailed, UnreportedSend, Waiting, Wakeups,
 };
 use crate::domain::clock::now_ms;
 use crate::domain::find::Search;
@@ -423,6 +423,10 @@ impl Store for PostgresStore {
         let read = self.read(due, |db, due| Box::pin(ops::text_index::read(db, due))).await?;
         self.write("index_texts", read, |db, read| Box::pin(ops::text_index::store(db, read))).await?;
         Ok(indexed)
+    }
+
+    async fn tail(&self, from: TailFrom) -> Result<Tailed, StoreError> {
+        self.read(from, |db, from| Box::pin(ops::tail::tail(db, *from))).await
     }
 
     async fn pause(

@@ -25,7 +25,7 @@ use super::{
     AcceptOutcome, Accepted, AccountTraits, Attempt, Begun, ConversationRead, Decision, DiscardNotices, DueEvent,
     Epoch, Erase, Erasure, Evidence, Examination, Found, GivenUp, InDoubtSend, Indexing, Interrupted, ListedMessage,
     LookupResult, ManualOutcome, NewOutbound, OwnSend, Paused, Person, Position, Publication, QueueDepth, Recorded,
-    SeenRows, Settlement, Store, StoreError, UnreportedSend, Waiting, Wakeups,
+    SeenRows, Settlement, Store, StoreError, TailFrom, Tailed, UnreportedSend, Waiting, Wakeups,
 };
 use crate::domain::clock::now_ms;
 use crate::domain::find::Search;
@@ -408,6 +408,10 @@ impl Store for SqliteStore {
         let read = self.read(move |db| at_once(ops::text_index::read(&mut SqliteTx(db), &due))).await?;
         self.write("index_texts", move |db| at_once(ops::text_index::store(&mut SqliteTx(db), &read))).await?;
         Ok(indexed)
+    }
+
+    async fn tail(&self, from: TailFrom) -> Result<Tailed, StoreError> {
+        self.read(move |db| at_once(ops::tail::tail(&mut SqliteTx(db), from))).await
     }
 
     async fn pause(
