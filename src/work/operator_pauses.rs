@@ -1,5 +1,5 @@
-//! Pauses by hand, as this process knows them: `/message` refuses what a drain keeps out and waits for no verdict while
-//! nothing is sent. Sender and publisher need no telling, since the store gives them nothing meanwhile; they are woken at the end.
+//! Pauses by hand, as this process knows them: `/message` answers 503 during a drain, and waits for no verdict while sends
+//! are paused. The sender and the publisher are notified of the end alone: the store returns nothing to them before.
 
 use std::sync::Arc;
 use std::time::Duration;
