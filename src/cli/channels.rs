@@ -1,13 +1,94 @@
-//! `bridge channels`: lists the Afilnet channels of the configured accounts.
+//! `bridge channels`: lists the Afilnet channels of the configured accounts; pauses what the bridge does with a channel, and
+//! goes on. Pauses are in the store, so they work beside a running bridge and without one.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
 
+use clap::Subcommand;
+
+use super::find::failure;
+use super::operator::operator;
+use super::output::{Failure, print};
 use crate::afilnet::{AccessTokens, AfilnetClient, Balance};
 use crate::config::Config;
 use crate::domain::ReadError;
-use crate::ops::advice;
+use crate::domain::operator_pause::PauseKind;
+use crate::ops::find::Refusal;
+use crate::ops::{advice, pause};
+use crate::store::{Store, open};
 use crate::telemetry::{harmless, trouble};
+
+/// What to stop, or to go on with.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Stop what is sent (out) or what is posted to BonyChat (in); everything is kept, and no age counts meanwhile
+    Pause {
+        /// Its name in the configuration
+        channel: String,
+        /// out: nothing is sent to customers. in: nothing is posted to BonyChat, while Afilnet is still read
+        #[arg(value_parser = ["out", "in"])]
+        what: String,
+        /// Why, for those who find it paused and for the audit
+        #[arg(long, value_name = "TEXT")]
+        why: String,
+    },
+    /// Have /message answer 503 for a channel, while what waits goes out
+    Drain {
+        /// Its name in the configuration
+        channel: String,
+        /// Why, for those who find it paused and for the audit
+        #[arg(long, value_name = "TEXT")]
+        why: String,
+    },
+    /// Go on with what was paused
+    Resume {
+        /// Its name in the configuration
+        channel: String,
+        /// What was paused; drain: accept messages again
+        #[arg(value_parser = ["out", "in", "drain"])]
+        what: String,
+        /// Why, for the audit
+        #[arg(long, value_name = "TEXT")]
+        why: Option<String>,
+    },
+    /// List what is paused by hand, one a line: channel, what, since, who, why
+    Pauses,
+}
+
+pub(super) async fn run(command: Command, config: &Config) -> Result<(), Failure> {
+    let store = open::visitor(&config.store.url).await?;
+    let outcome = done(command, config, store.as_ref()).await;
+    store.close().await;
+    print(&outcome.map_err(failure)?)?;
+    Ok(())
+}
+
+async fn done(command: Command, config: &Config, store: &dyn Store) -> Result<String, Refusal> {
+    let kind = |what: &str| what.parse::<PauseKind>().map_err(|error| Refusal::Request(error.to_string()));
+    Ok(match command {
+        Command::Pause { channel, what, why } => {
+            pause::pause(store, config, &channel, kind(&what)?, operator(Some(&why))).await? + "\n"
+        }
+        Command::Drain { channel, why } => {
+            pause::pause(store, config, &channel, PauseKind::Drain, operator(Some(&why))).await? + "\n"
+        }
+        Command::Resume { channel, what, why } => {
+            pause::resume(store, config, &channel, kind(&what)?, operator(why.as_deref())).await? + "\n"
+        }
+        Command::Pauses => {
+            let mut report = String::new();
+            for lasting in pause::lasting(store).await? {
+                let since = lasting.since(&pause::zone(config, &lasting.channel));
+                let [channel, who, why] = [&lasting.channel, &lasting.who, &lasting.why].map(|word| harmless(word));
+                let _ = writeln!(report, "{channel}\t{}\t{since}\t{who}\t{why}", lasting.kind.name());
+            }
+            if report.is_empty() {
+                let _ = writeln!(std::io::stderr().lock(), "nothing is paused by hand");
+            }
+            report
+        }
+    })
+}
 
 /// Lists the channels of each account, and which of them this configuration serves.
 pub(super) async fn list(config: &Config) -> anyhow::Result<String> {

@@ -26,6 +26,8 @@ pub(super) enum Command {
     /// Find messages of both directions, newest first, 50 a page, one a line: mId, channel, contact, direction, state,
     /// kind, attempts, stored, done, fault
     Find(FindArgs),
+    /// Show what happens from now on, one line each: time, channel, contact, direction, mId, step; Ctrl-C ends it
+    Tail(super::tail::TailArgs),
     /// Say what became of a message that may have been delivered (state unknown or unconfirmed)
     Settle {
         /// The mId that /message answered
@@ -157,6 +159,7 @@ async fn done(command: Command, config: &Config, store: &dyn Store) -> Result<()
         }
         Command::List(arguments) => find::list(arguments, config, store).await?,
         Command::Find(arguments) => find::run(arguments, config, store).await?,
+        Command::Tail(arguments) => super::tail::run(arguments, config, store).await?,
     }
     Ok(())
 }

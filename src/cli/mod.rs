@@ -15,6 +15,7 @@ mod operator;
 mod output;
 mod send;
 mod store;
+mod tail;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -56,8 +57,11 @@ enum Command {
     },
     /// Look at everything that messages depend on, and say what to do; sends nothing to a customer
     Doctor(doctor::DoctorArgs),
-    /// List the chat channels that the configured Afilnet accounts have
-    Channels,
+    /// List the chat channels that the configured Afilnet accounts have, or pause what the bridge does with one
+    Channels {
+        #[command(subcommand)]
+        command: Option<channels::Command>,
+    },
     /// Print the documented default configuration, or the files for Prometheus and Grafana
     Config(config::ConfigArgs),
     /// Send one message through a running bridge on this machine
@@ -115,7 +119,8 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Serve => serve(servable(load()?)?, load).await?,
         Command::Check { live } => check(&servable(load()?)?, live).await?,
         Command::Doctor(args) => doctor::run(args, load()?).await?,
-        Command::Channels => print(&channels::list(&load()?).await?)?,
+        Command::Channels { command: None } => print(&channels::list(&load()?).await?)?,
+        Command::Channels { command: Some(command) } => channels::run(command, &load()?).await?,
         Command::Config(args) => print(config::file(&args))?,
         Command::Send(args) => send::run(args, &load()?).await?,
         Command::Anna(command) => print(&anna::run(command, &load()?).await?)?,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::StatusValue;
 use super::excerpt::{Excerpt, without_numbers};
+use super::operator_pause::OperatorPause;
 
 /// One step, as it is stored. It holds no text of the message and no contact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -344,6 +345,8 @@ pub(crate) struct MessageJourney {
     pub(crate) behind: Option<Behind>,
     /// The last attempt of its channel that failed, in the hour before it waited or since.
     pub(crate) channel_fault: Option<ChannelFault>,
+    /// What a person has paused, of one that waits.
+    pub(crate) pause: Option<OperatorPause>,
     pub(crate) steps: Vec<PastStep>,
 }
 
@@ -384,6 +387,8 @@ pub(crate) struct EventJourney {
     pub(crate) attempt: u32,
     pub(crate) fault: Option<String>,
     pub(crate) has_text: bool,
+    /// What a person has paused, of one that waits.
+    pub(crate) pause: Option<OperatorPause>,
     pub(crate) steps: Vec<PastStep>,
 }
 

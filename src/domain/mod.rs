@@ -17,6 +17,7 @@ pub(crate) mod journey;
 pub(crate) mod lease_deadline;
 pub(crate) mod link;
 pub(crate) mod matching;
+pub(crate) mod operator_pause;
 pub(crate) mod pending_question;
 mod phone_number;
 pub(crate) mod placeholder;

@@ -39,6 +39,8 @@ pub(super) enum ApiError {
     KeyTaken,
     /// The caller is gone, or may have called again at another process.
     CallerGone,
+    /// A person has the channel accept nothing for now.
+    Drained,
     /// Nothing can be stored now.
     Store(StoreError),
     NotReady(String),
@@ -92,7 +94,7 @@ impl ApiError {
             Self::UnsupportedBody => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BrokenOff | Self::BadRequest(_) | Self::Refused(_) => StatusCode::BAD_REQUEST,
             Self::KeyTaken => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::CallerGone | Self::Store(_) | Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::CallerGone | Self::Drained | Self::Store(_) | Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Inside => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -163,6 +165,12 @@ impl ApiError {
                 "The bridge stood still while it took the request, so the message was not sent. Send it again.",
                 "El puente se detuvo mientras recibía la petición, así que el mensaje no se ha enviado. Vuelva a enviarlo.",
             ),
+            Self::Drained => (
+                "The bridge takes no messages of this channel at the moment: its operator has paused it. This message was not \
+                 taken and is not sent. Send it again later.",
+                "El puente no acepta mensajes de este canal en este momento: su operador lo ha puesto en pausa. Este mensaje \
+                 no se ha aceptado y no se envía. Vuelva a enviarlo más tarde.",
+            ),
             Self::Store(_) => (
                 "The bridge cannot store messages at the moment, so the message was not sent. Send it again in a minute.",
                 "El puente no puede guardar mensajes en este momento, así que el mensaje no se ha enviado. Vuelva a \
@@ -212,6 +220,7 @@ mod tests {
             ApiError::Refused("No.".into()),
             ApiError::KeyTaken,
             ApiError::CallerGone,
+            ApiError::Drained,
             ApiError::Store(StoreError::Closed),
             ApiError::NotReady("starting".into()),
             ApiError::Inside,

@@ -15,6 +15,7 @@ use super::state::AppState;
 use crate::bonychat::wire;
 use crate::domain::agent_text::{Delivered, failure_text};
 use crate::domain::clock::{millis, now_ms};
+use crate::domain::operator_pause::PauseKind;
 use crate::domain::{IdempotencyKey, Language, MId};
 use crate::store::{AcceptOutcome, Caller, FirstVerdict, NewOutbound, StoreError};
 use crate::telemetry::metrics;
@@ -31,6 +32,9 @@ async fn taken(state: &AppState, request: Request) -> Result<Response, ApiError>
     let channel = state.channels.by_token(&parts.headers)?;
     let body = super::body::read(&parts, body, state.body_limit_bytes).await?;
     let request_id = extract::request_id(&parts.headers);
+    if channel.wakeups.as_ref().is_some_and(|wakeups| wakeups.is_paused(PauseKind::Drain)) {
+        return Err(ApiError::Drained);
+    }
     let call = parse(state, channel, &body, extract::says_json(&parts.headers), &request_id)?;
     let key = extract::idempotency_key(&parts.headers).map_err(|()| {
         explain(channel, &request_id, BAD_KEY.0);

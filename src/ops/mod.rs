@@ -6,3 +6,5 @@ pub(crate) mod decide;
 pub(crate) mod doctor;
 pub(crate) mod find;
 pub(crate) mod local;
+pub(crate) mod pause;
+pub(crate) mod tail;

@@ -14,12 +14,14 @@ mod in_doubt;
 mod journey;
 mod manual;
 mod matches;
+mod pauses;
 mod pending_questions;
 mod plans;
 mod postponed;
 mod repeats;
 mod sent_forms;
 mod stale;
+mod tail;
 mod wording;
 
 use std::sync::Arc;

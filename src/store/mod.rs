@@ -28,8 +28,11 @@ mod sql;
 mod sql_bulk;
 mod sql_find;
 mod sql_journey;
+mod sql_pauses;
+mod sql_tail;
 mod sqlite;
 mod stale;
+mod tail;
 mod tx;
 mod wakeups;
 
@@ -41,6 +44,7 @@ use async_trait::async_trait;
 use crate::domain::find::Search;
 use crate::domain::journey::{Journey, Note, Operator};
 use crate::domain::matching::{AccountTraits, SentForm};
+use crate::domain::operator_pause::{OperatorPause, PauseKind};
 use crate::domain::{
     ChannelName, Chat, ContactId, Content, Destination, Event, Fault, IdempotencyKey, MId, PendingQuestion, Wordings,
 };
@@ -62,6 +66,7 @@ pub(crate) use reading::{
     SeenRows, UnreportedSend,
 };
 pub(crate) use stale::{StaleMessage, StaleRule, StaleSweep};
+pub(crate) use tail::{TailEntry, TailFrom, TailStep, Tailed};
 pub(crate) use wakeups::{AccountLoad, ChannelWakeups, FirstVerdict, Wakeups};
 
 /// A message to be accepted.
@@ -133,6 +138,15 @@ pub(crate) enum Publication {
     Done,
     Queued { due_ms: i64, fault: Fault },
     Dead { fault: Fault },
+}
+
+/// Result of `pause`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Paused {
+    /// From now on.
+    Now,
+    /// This one lasts already; nothing was changed.
+    Already(OperatorPause),
 }
 
 /// How far one destination of a conversation has been read.
@@ -449,6 +463,31 @@ pub(crate) trait Store: Send + Sync {
     /// Returns what happened to the message of an mId, or to the events of it; `None` if there is neither. Works beside a
     /// running process.
     async fn journey(&self, m_id: String) -> Result<Option<Journey>, StoreError>;
+
+    /// Returns what happened since `from`, without what a look leaves out where there is too much of it.
+    async fn tail(&self, from: TailFrom) -> Result<Tailed, StoreError>;
+
+    /// Pauses a part of `channel` for an operator: from the commit on, nothing more is begun (`Out`) or returned as due
+    /// (`In`) by whichever process owns the channel. The ages of its messages or events do not count the time.
+    async fn pause(
+        &self,
+        channel: &ChannelName,
+        kind: PauseKind,
+        by: Operator,
+        now_ms: i64,
+    ) -> Result<Paused, StoreError>;
+
+    /// Ends a pause of [`Store::pause`] and returns it; `None` if none lasts.
+    async fn resume(
+        &self,
+        channel: &ChannelName,
+        kind: PauseKind,
+        by: Operator,
+        now_ms: i64,
+    ) -> Result<Option<OperatorPause>, StoreError>;
+
+    /// Returns the pauses by hand that last, of all channels.
+    async fn operator_pauses(&self) -> Result<Vec<OperatorPause>, StoreError>;
 
     /// Returns one message, or an event.
     async fn show(&self, m_id: String) -> Result<Option<ListedMessage>, StoreError>;

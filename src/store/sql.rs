@@ -1,6 +1,8 @@
 //! The statements that both engines share: `$n` placeholders (each first used in order, as SQLite numbers them), TEXT
 //! and BIGINT only. Statements that differ are in the engines.
 
+use super::sql_pauses::{not_paused, paused_ms};
+
 pub(super) const CONVERSATION: &str = "SELECT id FROM conversations WHERE channel = $1 AND contact = $2";
 
 pub(super) const ADD_CONVERSATION: &str =
@@ -86,15 +88,23 @@ pub(super) const TAKE_OWNERSHIP: &str = "INSERT INTO channels (channel, epoch) V
      ON CONFLICT (channel) DO UPDATE SET epoch = channels.epoch + 1 RETURNING epoch";
 
 /// Live conversations only. The `+ 0` keeps SQLite from walking every due lane in order of time to find them.
-pub(super) const DUE_LIVE: &str = "SELECT c.id, c.contact, c.destination, \
+pub(super) const DUE_LIVE: &str = concat!(
+    "SELECT c.id, c.contact, c.destination, \
      (SELECT o.id FROM outbound o WHERE o.conversation = c.id AND o.state IN ('queued', 'sending', 'unknown', 'held') ORDER BY o.id LIMIT 1) \
      FROM conversations c WHERE c.channel = $1 AND c.outbound_due_ms IS NOT NULL AND c.inbound_ms >= $2 \
-     AND c.outbound_due_ms + 0 <= $3 ORDER BY c.outbound_due_ms + 0 LIMIT $4";
+     AND c.outbound_due_ms + 0 <= $3 AND ",
+    not_paused!("out", "$1"),
+    " ORDER BY c.outbound_due_ms + 0 LIMIT $4"
+);
 
-pub(super) const DUE_ANY: &str = "SELECT c.id, c.contact, c.destination, \
+pub(super) const DUE_ANY: &str = concat!(
+    "SELECT c.id, c.contact, c.destination, \
      (SELECT o.id FROM outbound o WHERE o.conversation = c.id AND o.state IN ('queued', 'sending', 'unknown', 'held') ORDER BY o.id LIMIT 1) \
      FROM conversations c WHERE c.channel = $1 AND c.outbound_due_ms IS NOT NULL AND c.outbound_due_ms <= $2 \
-     ORDER BY c.outbound_due_ms LIMIT $3";
+     AND ",
+    not_paused!("out", "$1"),
+    " ORDER BY c.outbound_due_ms LIMIT $3"
+);
 
 /// Heads of queues that were accepted and are due before `$2`, of which no attempt may have sent anything. `since_ms` is later than
 /// `accepted_ms` where a person had it sent again, which no age ends.
@@ -109,13 +119,17 @@ pub(super) const FAIL_STALE: &str = "UPDATE outbound SET state = 'failed', done_
      RETURNING m_id, accepted_ms";
 
 /// Of `$3` and `$4`, the settings of now, a message keeps those of its kind until it may have sent something.
-pub(super) const BEGIN: &str = "UPDATE outbound SET state = 'sending', attempt = attempt + 1, epoch = $1, began_ms = $2, \
+pub(super) const BEGIN: &str = concat!(
+    "UPDATE outbound SET state = 'sending', attempt = attempt + 1, epoch = $1, began_ms = $2, \
      wording = CASE WHEN wording IS NOT NULL AND (part > 0 OR unknown_ms IS NOT NULL) THEN wording \
      WHEN kind = 'location' THEN $3 ELSE $4 END, \
      anchor = (SELECT newest FROM conversations WHERE id = outbound.conversation), \
      sent_to = (SELECT destination FROM conversations WHERE id = outbound.conversation), look_ms = NULL, \
      looks = 0, absences = 0, absent_ms = NULL WHERE id = $5 AND state = 'queued' \
-     RETURNING m_id, content, part, attempt, accepted_ms, request_id, fault, same_fault, since_ms, unknown_ms, wording";
+     RETURNING m_id, content, part, attempt, accepted_ms, request_id, fault, same_fault, outbound.since_ms + ",
+    paused_ms!("out", "outbound.since_ms", "$2", "$6"),
+    ", unknown_ms, wording"
+);
 
 pub(super) const SENT_FORMS: &str = "SELECT sent_forms FROM outbound WHERE id = $1";
 
@@ -155,12 +169,17 @@ pub(super) const MARK_UNKNOWN: &str = "UPDATE outbound SET state = 'unknown', fa
      sent_forms = sent_forms || ' !' \
      WHERE id = $4 AND state = 'sending'";
 
-pub(super) const DUE_LOOKS: &str = "SELECT o.id, o.conversation, c.contact, COALESCE(o.sent_to, c.destination), o.m_id, o.content, o.part, \
-     o.attempt, o.epoch, o.accepted_ms, o.request_id, o.fault, o.same_fault, o.since_ms, o.unknown_ms, o.looks, \
+/// `$1`: now.
+pub(super) const DUE_LOOKS: &str = concat!(
+    "SELECT o.id, o.conversation, c.contact, COALESCE(o.sent_to, c.destination), o.m_id, o.content, o.part, \
+     o.attempt, o.epoch, o.accepted_ms, o.request_id, o.fault, o.same_fault, o.since_ms + ",
+    paused_ms!("out", "o.since_ms", "$1", "c.channel"),
+    ", o.unknown_ms, o.looks, \
      o.absences, o.absent_ms, o.anchor, CASE WHEN o.kind = 'attachment' THEN h.shows_files ELSE h.shows_texts END, \
      h.settle_lag_ms, o.began_ms, o.wording \
      FROM outbound o JOIN conversations c ON c.id = o.conversation JOIN channels h ON h.channel = c.channel \
-     WHERE o.state = 'unknown' AND c.channel = $1 AND o.look_ms <= $2 ORDER BY o.look_ms LIMIT $3";
+     WHERE o.state = 'unknown' AND c.channel = $2 AND o.look_ms <= $1 ORDER BY o.look_ms LIMIT $3"
+);
 
 pub(super) const NEXT_LOOK_MS: &str = "SELECT MIN(o.look_ms) FROM outbound o \
      JOIN conversations c ON c.id = o.conversation WHERE o.state = 'unknown' AND c.channel = $1";
@@ -207,8 +226,10 @@ pub(super) const NOTED: &str = "UPDATE outbound SET state = 'unconfirmed', noted
 pub(super) const SENT_AGAIN: &str = "UPDATE outbound SET state = 'queued', done_ms = NULL, due_ms = accepted_ms, since_ms = $1, \
      told = 0, same_fault = 0 WHERE id = $2 AND content IS NOT NULL";
 
-pub(super) const NEXT_OUTBOUND_MS: &str =
-    "SELECT MIN(outbound_due_ms) FROM conversations WHERE channel = $1 AND outbound_due_ms IS NOT NULL";
+pub(super) const NEXT_OUTBOUND_MS: &str = concat!(
+    "SELECT MIN(outbound_due_ms) FROM conversations WHERE channel = $1 AND outbound_due_ms IS NOT NULL AND ",
+    not_paused!("out", "$1")
+);
 
 /// Messages that wait, by channel.
 pub(super) const WAITING: &str = "SELECT c.channel, COUNT(*) FROM outbound o \
@@ -457,19 +478,32 @@ pub(super) const ADD_EVENT: &str = "INSERT INTO events \
 pub(super) const SET_EVENT_LANE: &str = "UPDATE conversations SET event_due_ms = \
      (SELECT due_ms FROM events WHERE conversation = $1 AND state = 'queued' ORDER BY id LIMIT 1) WHERE id = $1";
 
-pub(super) const DUE_EVENTS: &str = "SELECT c.id, c.contact, \
+pub(super) const DUE_EVENTS: &str = concat!(
+    "SELECT c.id, c.contact, \
      (SELECT e.id FROM events e WHERE e.conversation = c.id AND e.state = 'queued' ORDER BY e.id LIMIT 1) \
-     FROM conversations c WHERE c.channel = $1 AND c.event_due_ms IS NOT NULL AND c.event_due_ms <= $2 \
-     ORDER BY c.event_due_ms LIMIT $3";
+     FROM conversations c WHERE c.channel = $1 AND c.event_due_ms IS NOT NULL AND c.event_due_ms <= $2 AND ",
+    not_paused!("in", "$1"),
+    " ORDER BY c.event_due_ms LIMIT $3"
+);
 
 /// The next event of a conversation, if it is due: none overtakes one that is not.
-pub(super) const EVENT_BEHIND: &str = "SELECT e.id FROM (SELECT id, due_ms FROM events \
-     WHERE conversation = $1 AND state = 'queued' AND id > $2 ORDER BY id LIMIT 1) e WHERE e.due_ms <= $3";
+pub(super) const EVENT_BEHIND: &str = concat!(
+    "SELECT e.id FROM (SELECT id, due_ms FROM events \
+     WHERE conversation = $1 AND state = 'queued' AND id > $2 ORDER BY id LIMIT 1) e WHERE e.due_ms <= $3 AND ",
+    not_paused!("in", "$4")
+);
 
-pub(super) const EVENT: &str = "SELECT event, attempt, recorded_ms, fault, same_fault FROM events WHERE id = $1";
+/// `$1`: now; `$2`: its channel.
+pub(super) const EVENT: &str = concat!(
+    "SELECT event, attempt, recorded_ms + ",
+    paused_ms!("in", "events.recorded_ms", "$1", "$2"),
+    ", fault, same_fault FROM events WHERE id = $3"
+);
 
-pub(super) const NEXT_EVENT_MS: &str = "SELECT MIN(event_due_ms) FROM conversations \
-     WHERE channel = $1 AND event_due_ms IS NOT NULL AND event_due_ms > $2";
+pub(super) const NEXT_EVENT_MS: &str = concat!(
+    "SELECT MIN(event_due_ms) FROM conversations WHERE channel = $1 AND event_due_ms IS NOT NULL AND event_due_ms > $2 AND ",
+    not_paused!("in", "$1")
+);
 
 pub(super) const EVENT_ENDED: &str = "UPDATE events SET state = $1, done_ms = $2, fault = $3, attempt = attempt + 1 \
      WHERE id = $4 AND state = 'queued'";
@@ -544,7 +578,13 @@ mod tests {
     /// SQLite numbers `$n` by first appearance, PostgreSQL by `n`: they agree only where each first appears in order.
     #[test]
     fn placeholders_first_appear_in_their_order() {
-        let sources = [include_str!("sql.rs"), include_str!("sql_journey.rs"), include_str!("sql_find.rs")];
+        let sources = [
+            include_str!("sql.rs"),
+            include_str!("sql_journey.rs"),
+            include_str!("sql_find.rs"),
+            include_str!("sql_pauses.rs"),
+            include_str!("sql_tail.rs"),
+        ];
         let statements = sources.into_iter().flat_map(|source| source.split("pub(super) const ").skip(1));
         let statements = statements.filter_map(|s| s.split(';').next());
         let mut count = 0;

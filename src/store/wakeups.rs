@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 
 use super::Settlement;
+use crate::domain::operator_pause::{OperatorPause, PauseKind};
 use crate::domain::{ChannelName, Fault, MId};
 
 /// The first verdict on a message, as its HTTP caller gets it.
@@ -33,6 +34,8 @@ pub(crate) struct ChannelWakeups {
     /// Which process gives the verdicts.
     owner: AtomicU8,
     account_load: Arc<AccountLoad>,
+    /// Pauses by hand that last.
+    pauses: Mutex<Vec<OperatorPause>>,
 }
 
 /// Which process gives the verdicts on a channel's messages.
@@ -86,6 +89,21 @@ impl ChannelWakeups {
         self.add_waiting(-self.waiting.load(Ordering::Relaxed));
     }
 
+    /// Sets the pauses by hand that last, and returns those that lasted until now.
+    pub(crate) fn set_pauses(&self, pauses: Vec<OperatorPause>) -> Vec<OperatorPause> {
+        std::mem::replace(&mut *lock(&self.pauses), pauses)
+    }
+
+    /// Returns the pauses by hand that last.
+    pub(crate) fn pauses(&self) -> Vec<OperatorPause> {
+        lock(&self.pauses).clone()
+    }
+
+    /// Returns whether a pause by hand of this kind lasts.
+    pub(crate) fn is_paused(&self, kind: PauseKind) -> bool {
+        lock(&self.pauses).iter().any(|pause| pause.kind == kind)
+    }
+
     /// `count` more messages wait (or fewer, where negative).
     pub(crate) fn add_waiting(&self, count: i64) {
         self.waiting.fetch_add(count, Ordering::Relaxed);
@@ -96,6 +114,9 @@ impl ChannelWakeups {
     /// backlog takes no longer at the account's rate.
     #[expect(clippy::cast_precision_loss, reason = "an estimate; 2^53 messages do not wait")]
     pub(crate) fn verdict_expected(&self, limit: Duration) -> bool {
+        if self.is_paused(PauseKind::Out) {
+            return false;
+        }
         match self.owner.load(Ordering::Relaxed) {
             ELSEWHERE => return false,
             ELSEWHERE_SOON => return true,
@@ -114,6 +135,8 @@ impl ChannelWakeups {
 pub(crate) struct Wakeups {
     channels: Mutex<HashMap<ChannelName, Arc<ChannelWakeups>>>,
     callers: Mutex<HashMap<MId, oneshot::Sender<FirstVerdict>>>,
+    /// A pause by hand has begun or ended.
+    pub(crate) pauses: Notify,
 }
 
 impl Wakeups {
@@ -126,6 +149,7 @@ impl Wakeups {
             waiting: AtomicI64::new(0),
             owner: AtomicU8::new(HERE),
             account_load: Arc::clone(account_load),
+            pauses: Mutex::default(),
         });
         lock(&self.channels).insert(channel.clone(), Arc::clone(&wakeups));
         wakeups

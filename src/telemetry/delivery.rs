@@ -7,6 +7,10 @@ use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use jiff::tz::TimeZone;
+
+use crate::domain::operator_pause::{OperatorPause, PauseKind};
+
 /// A part of a channel that can be paused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
@@ -75,12 +79,15 @@ struct Channel {
     published: Option<Instant>,
     /// Since when events wait without a pause between.
     events_since: Option<Instant>,
+    /// Pauses by hand.
+    by_hand: Vec<OperatorPause>,
 }
 
 impl Channel {
     fn new(now: Instant) -> Self {
         let (depth, paused) = (Depth::default(), [None; Part::ALL.len()]);
-        Self { since: now, depth, paused, polled: None, sent: None, published: None, events_since: None }
+        let (polled, sent, published, events_since) = (None, None, None, None);
+        Self { since: now, depth, paused, polled, sent, published, events_since, by_hand: Vec::new() }
     }
 
     /// Returns how long `last` is ago at `now`, or how long this process delivers the channel.
@@ -104,12 +111,30 @@ impl Channel {
         *since = paused.then(|| since.unwrap_or(now));
     }
 
+    fn is_paused_by_hand(&self, kind: PauseKind) -> bool {
+        self.by_hand.iter().any(|pause| pause.kind == kind)
+    }
+
+    /// Sets the pauses by hand. Whether anything is stuck shows only some time after the end of one.
+    fn pause_by_hand(&mut self, pauses: Vec<OperatorPause>, now: Instant) {
+        let before = std::mem::replace(&mut self.by_hand, pauses);
+        let ended = |kind| before.iter().any(|pause| pause.kind == kind) && !self.is_paused_by_hand(kind);
+        let (out, posts) = (ended(PauseKind::Out), ended(PauseKind::In));
+        if out {
+            self.sent = Some(now);
+        }
+        if posts {
+            self.published = Some(now);
+        }
+    }
+
     /// Returns what keeps the channel's messages from being delivered, in words; empty if nothing does.
     fn problems(&self, name: &str, poll_idle: Duration, now: Instant) -> Vec<String> {
         let mut found: Vec<String> =
             self.pauses(now).filter(|(_, lasts)| *lasts > STUCK_AFTER).map(in_words(name)).collect();
         // A paused webhook holds up no send.
-        let sends_paused = self.pauses(now).any(|(part, _)| part != Part::Webhook);
+        let sends_paused =
+            self.pauses(now).any(|(part, _)| part != Part::Webhook) || self.is_paused_by_hand(PauseKind::Out);
         let waits = self.depth.oldest;
         if !sends_paused && waits > STUCK_AFTER && self.ago(self.sent, now) > STUCK_AFTER {
             found.push(format!(
@@ -122,6 +147,7 @@ impl Channel {
         if let Some(since) = self.events_since
             && now.saturating_duration_since(since) > STUCK_AFTER
             && self.ago(self.published, now) > STUCK_AFTER
+            && !self.is_paused_by_hand(PauseKind::In)
         {
             found.push(format!(
                 "channel `{name}`: {} event(s) wait for BonyChat and it has taken none for {}. None is lost. Is its webhook \
@@ -221,11 +247,12 @@ impl State {
                     .to_owned(),
             );
         }
-        let (mut pauses, mut others) = (Vec::new(), Vec::new());
+        let (mut pauses, mut by_hand, mut others) = (Vec::new(), Vec::new(), Vec::new());
         for (name, channel) in &self.here {
             let poll_idle = self.poll_idle.get(name).copied().unwrap_or_default();
             problems.extend(channel.problems(name, poll_idle, now));
             pauses.extend(channel.short_pauses(name, now));
+            by_hand.extend(channel.by_hand.iter().map(|pause| pause.in_words(&TimeZone::UTC)));
             others.extend(channel.waits_for_a_person(name));
         }
         let delivers = problems.is_empty();
@@ -237,6 +264,7 @@ impl State {
         for (heading, lines) in [
             ("", problems),
             ("paused for less than 5 minutes, which most often ends by itself:\n", pauses),
+            ("paused by a person, until a person goes on:\n", by_hand),
             ("waits for a person, and holds up no other message:\n", others),
         ] {
             if !lines.is_empty() {
@@ -301,6 +329,10 @@ pub(super) fn elsewhere(name: &str) {
 
 pub(super) fn paused(name: &str, part: Part, paused: bool) {
     with(|state, now| state.change(name, |channel| channel.pause(part, paused, now)));
+}
+
+pub(super) fn operator_pauses(name: &str, pauses: Vec<OperatorPause>) {
+    with(|state, now| state.change(name, |channel| channel.pause_by_hand(pauses, now)));
 }
 
 pub(super) fn depth(name: &str, depth: Depth) {
@@ -421,6 +453,40 @@ mod tests {
         state.depth("support", Depth::default(), later);
         state.depth("support", waits, later);
         assert!(state.report(later).delivers, "these are others");
+    }
+
+    #[test]
+    fn a_pause_by_hand_is_named_with_its_reason_and_is_no_problem_nor_is_what_waits_behind_it() {
+        let (mut state, start) = sound();
+        let by_hand = |kind| {
+            let (channel, who, why) = ("support".into(), "ana".into(), "migration".into());
+            vec![OperatorPause { channel, kind, since_ms: 0, who, why }]
+        };
+        let depth = Depth { outbound: 3, oldest: 60 * MINUTE, events: 3, ..Depth::default() };
+        state.depth("support", depth, start);
+        let now = start + 60 * MINUTE;
+        polled(&mut state, now);
+        assert_eq!(state.report(now).words.matches("None is lost").count(), 2, "{}", state.report(now).words);
+        let (events, messages) = ("it has taken none", "are stuck");
+        for (kind, meaning, own, other) in [
+            (PauseKind::Out, "Nothing is sent", messages, events),
+            (PauseKind::In, "Nothing is posted", events, messages),
+        ] {
+            state.change("support", |channel| (channel.sent, channel.published) = (None, None));
+            state.change("support", |channel| channel.pause_by_hand(by_hand(kind), now));
+            let report = state.report(now);
+            assert!(
+                report.words.contains("paused by ana since 1970-01-01 00:00:00 UTC: migration"),
+                "{}",
+                report.words
+            );
+            assert!(report.words.contains(meaning) && report.words.contains(other), "{}", report.words);
+            assert!(!report.delivers && report.words.contains(": 1 thing(s)"), "the other way alone: {}", report.words);
+            state.change("support", |channel| channel.pause_by_hand(Vec::new(), now));
+            let report = state.report(now);
+            assert!(!report.words.contains("ana"), "{}", report.words);
+            assert!(!report.words.contains(own), "it has just gone on: {}", report.words);
+        }
     }
 
     #[test]

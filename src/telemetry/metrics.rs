@@ -13,6 +13,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 pub(crate) use super::delivery::{Depth, Part};
 use super::{Refusal, delivery};
+use crate::domain::operator_pause::{OperatorPause, PauseKind};
 use crate::domain::{ChannelName, Fault, Verdict};
 
 const ACCEPTED: &str = "bridge_accepted_total";
@@ -69,7 +70,7 @@ const GAUGES: &[(&str, &str)] = &[
     (OLDEST_QUEUED, "Age of the oldest of those"),
     (EVENTS_QUEUED, "Events that wait for BonyChat"),
     (DEAD_EVENTS_NOW, "Events that were given up and wait for a person to post them again or to discard them"),
-    (PAUSED, "1 while this part of the channel is paused by a fault of the far side"),
+    (PAUSED, "1 while this part of the channel is paused: by a fault of the far side, or by a person (operator_*)"),
     (OWNED, "1 while this process delivers the channel's messages; where several share a store, one of them does"),
     (
         UNREADABLE,
@@ -157,6 +158,7 @@ pub(crate) fn elsewhere(channel: &ChannelName) {
     for part in Part::ALL {
         paused(channel, part, false);
     }
+    operator_pauses(channel, Vec::new());
     polled(channel);
     unreadable_destinations(channel, 0);
     unlisted_conversations(channel, 0);
@@ -284,6 +286,20 @@ pub(crate) fn owned(channel: &ChannelName, owned: bool) {
 pub(crate) fn paused(channel: &ChannelName, part: Part, paused: bool) {
     gauge!(PAUSED, "channel" => channel.as_str().to_owned(), "what" => part.label()).set(f64::from(u8::from(paused)));
     delivery::paused(channel.as_str(), part, paused);
+}
+
+/// Sets the pauses by hand of a channel.
+pub(crate) fn operator_pauses(channel: &ChannelName, pauses: Vec<OperatorPause>) {
+    for kind in PauseKind::ALL {
+        let paused = pauses.iter().any(|pause| pause.kind == kind);
+        let what = match kind {
+            PauseKind::Out => "operator_out",
+            PauseKind::In => "operator_in",
+            PauseKind::Drain => "operator_drain",
+        };
+        gauge!(PAUSED, "channel" => channel.as_str().to_owned(), "what" => what).set(f64::from(u8::from(paused)));
+    }
+    delivery::operator_pauses(channel.as_str(), pauses);
 }
 
 /// Sets the depth of a channel's queues.

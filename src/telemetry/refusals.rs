@@ -34,7 +34,7 @@ pub(crate) enum Refusal {
     TooManyWrongTokens,
     /// A bug. 500.
     Internal,
-    /// The store is unavailable. 503.
+    /// The store is unavailable, or a person has the channel accept nothing. 503.
     Unavailable,
     /// The request is not HTTP, or its header is too large. 400, 414 or 431.
     Malformed,

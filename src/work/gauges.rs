@@ -39,6 +39,7 @@ pub(super) async fn run(
             metrics::paused(name, Part::Account, calls.account.upstream.breaker.is_open());
             metrics::paused(name, Part::Sends, calls.account.send_breaker.is_open());
             metrics::paused(name, Part::Channel, calls.breaker.is_open());
+            metrics::operator_pauses(name, channel.state.wakeups.pauses());
         }
         if Instant::now() >= next {
             metrics::fold();

@@ -9,6 +9,7 @@ mod lease_manager;
 mod limits;
 mod lock;
 mod loops;
+mod operator_pauses;
 mod outbound;
 mod retention;
 #[cfg(test)]
@@ -76,11 +77,14 @@ pub(crate) async fn start(
             back_ms / 1000
         );
     }
+    operator_pauses::follow(&channels, store.as_ref()).await?;
     let shared = store.leases().is_some();
     let epochs = if shared { Vec::new() } else { take_over(&channels, before).await? };
     report_waiting(&channels, &store.waiting().await?, shared);
     // Only now that nothing can fail any more: a loop that is stopped during a send leaves an unknown outcome.
     tasks.spawn("gauges".into(), gauges::run(channels.clone(), Arc::clone(store), tasks.stopping()));
+    let pauses = operator_pauses::run(channels.clone(), Arc::clone(store), tasks.stopping());
+    tasks.spawn("pauses by hand".into(), pauses);
     tasks.spawn("check of the store".into(), gauges::check_store(Arc::clone(store), tasks.stopping()));
     tasks.spawn("balances".into(), balance::run(by_account.values().cloned().collect(), tasks.stopping()));
     if shared {

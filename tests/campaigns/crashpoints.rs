@@ -42,6 +42,8 @@ pub(crate) const OUT_OF_REACH: &[(&str, &str)] = &[
         "only where messages wait for too long; its test is `a_process_that_ends_while_it_fails_what_is_stale_tells_each_agent_once`",
     ),
     ("retry", "as `discard`"),
+    ("pause", "a command of its own; its test is `a_person_who_is_interrupted_pauses_it_and_goes_on_or_does_not`"),
+    ("resume", "as `pause`"),
 ];
 
 /// Returns at which pass of the point the process ends: late enough that conversations are under way.
@@ -231,6 +233,28 @@ async fn a_job_that_ends_at_any_point_goes_on_and_decides_each_once() {
         house.settled().await;
         assert_eq!(house.afilnet.sent_count(), if made { 5 } else { 0 }, "{point}, {when}");
         drop(bridge);
+        house.check();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_who_is_interrupted_pauses_it_and_goes_on_or_does_not() {
+    for (when, done) in [(BEFORE_COMMIT, false), (AFTER_COMMIT, true)] {
+        let mut house = House::new();
+        let bridge = house.start().await;
+        let interrupted = |arguments: &[&str], point: &str| {
+            let mut by_hand = house.command(arguments);
+            let ended = by_hand.env("BRIDGE_CRASHPOINT", format!("{point}, {when}")).output().unwrap();
+            assert!(!ended.status.success());
+            String::from_utf8(house.run(&["channels", "pauses"]).stdout).unwrap().lines().count()
+        };
+        let pause = ["channels", "pause", "support", "out", "--why", "interrupted"];
+        assert_eq!(interrupted(&pause, "pause"), usize::from(done));
+        assert!(house.run(&pause).status.success());
+        house.agent(&bridge, &contact(1), "waits").await;
+        assert_eq!(interrupted(&["channels", "resume", "support", "out"], "resume"), usize::from(!done));
+        assert_eq!(house.run(&["channels", "resume", "support", "out"]).status.success(), !done);
+        assert!(house.afilnet.until(SOON, |world| world.sent_count() == 1).await);
         house.check();
     }
 }

@@ -62,7 +62,7 @@ fn every_alert_fires_and_is_held_back_where_it_should() {
             assert!(CASES.contains(&format!("- name: {alert} {case}\n")), "no case: {alert} {case}");
         }
     }
-    assert_eq!(alerts().len(), 19);
+    assert_eq!(alerts().len(), 20);
 }
 
 #[test]

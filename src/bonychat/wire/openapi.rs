@@ -27,7 +27,10 @@ const REFUSALS: [(&str, &str); 12] = [
         "As 401, after more than 20 wrong tokens from the same address within a minute. A valid token is always taken.",
     ),
     ("500", "Something broke inside the bridge. Whether the message was taken is not known."),
-    ("503", "The bridge cannot store messages at the moment. Nothing was sent; send it again after Retry-After."),
+    (
+        "503",
+        "The bridge cannot store messages at the moment, or its operator has paused the channel. Nothing was sent; send it again after Retry-After.",
+    ),
 ];
 
 /// Returns the document in OpenAPI 3.1. `prefix`: what comes before /message in the path, empty or with a leading `/`.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::check::{Check, within};
 use crate::config::{Config, StoreUrl};
 use crate::domain::clock::{now_ms, since, wall_ms};
+use crate::ops::pause::zone;
 use crate::store::{DataCheck, Examination, QueueDepth, Store, open};
 use crate::telemetry::harmless;
 
@@ -44,6 +45,10 @@ pub(super) async fn section(config: &Config, limit: Duration) -> Vec<Check> {
     );
     found.extend(
         within(limit, "waiting", "look whether its disk or its server is overloaded", waits(config, store.as_ref()))
+            .await,
+    );
+    found.extend(
+        within(limit, "paused", "look whether its disk or its server is overloaded", paused(config, store.as_ref()))
             .await,
     );
     store.close().await;
@@ -102,6 +107,20 @@ fn of_data(engine: &str, data: &DataCheck, within: Duration) -> Check {
             let why = format!("{engine}: its own check of the data was not finished within {limit} s: raise --timeout");
             Check::skipped("engine", why)
         }
+    }
+}
+
+/// Returns a warning for each pause by hand that lasts.
+async fn paused(config: &Config, store: &dyn Store) -> Vec<Check> {
+    match store.operator_pauses().await {
+        Ok(lasting) => lasting
+            .iter()
+            .map(|pause| {
+                let seen = harmless(&pause.in_words(&zone(config, &pause.channel)));
+                Check::warn("paused", seen, "go on with it once its reason is gone")
+            })
+            .collect(),
+        Err(error) => vec![Check::fail("paused", error.to_string(), "see the log of the bridge")],
     }
 }
 

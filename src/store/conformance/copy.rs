@@ -48,6 +48,8 @@ async fn both() -> Option<(tempfile::TempDir, PathBuf, String)> {
     let further = ConversationRead { destination: "+34600000009".parse().unwrap(), ..reading(9, &[("r1", "there")]) };
     store.record(further).await.unwrap();
     store.close().await;
+    let pause = "INSERT INTO operator_pauses (channel, what, since_ms, who, why) VALUES ('support', 'drain', 23, 'ana', 'tab\there')";
+    change(&file, pause);
     Some((folder, file, fresh_schema().await?))
 }
 
@@ -64,6 +66,7 @@ async fn compare(file: &Path, url: &str) -> usize {
         "events",
         "excerpts",
         "idempotency",
+        "operator_pauses",
         "outbound",
         "seen",
         "steps",

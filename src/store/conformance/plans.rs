@@ -3,7 +3,7 @@
 use rusqlite::{Connection, StatementStatus, ToSql, params};
 
 use super::*;
-use crate::store::{sql_bulk, sql_find};
+use crate::store::{sql_bulk, sql_find, sql_pauses, sql_tail};
 
 /// A fresh store, and a second connection to its file.
 fn beside() -> (Fresh, Connection) {
@@ -41,6 +41,8 @@ const SMALL: &[&str] = &[
     "postponed",
     // Further destinations, of the few contacts that have several.
     "SCAN d",
+    // Pauses by hand, of which there are few.
+    "operator_pauses",
     // The newest 500 steps.
     "SCAN steps",
     "SCAN s",
@@ -64,7 +66,6 @@ async fn every_statement_goes_through_its_index_and_none_walks_a_table() {
         ("DROP_KEYS", sql::DROP_KEYS, &["(channel=? AND key=?)", "idempotency_old (at_ms"]),
         ("AHEAD", sql::AHEAD, &["outbound_active"]),
         ("SET_OUTBOUND_LANE", sql::SET_OUTBOUND_LANE, &[by_key, "outbound_active"]),
-        ("DUE_LIVE", sql::DUE_LIVE, &["conversations_live", "outbound_active"]),
         ("STALE_HEADS", sql::STALE_HEADS, &["conversations_outbound", "outbound_active", by_key]),
         ("FAIL_STALE", sql::FAIL_STALE, &[by_key]),
         ("NOTED", sql::NOTED, &[by_key]),
@@ -80,8 +81,13 @@ async fn every_statement_goes_through_its_index_and_none_walks_a_table() {
         ("MOVED_ON", sql_bulk::MOVED_ON, &["outbound_spoken (conversation=?", "outbound_wiped (conversation=?"]),
         ("WORKED", sql_bulk::WORKED, &[by_key, "(job=?)"]),
         ("NEXT_PART", sql_bulk::NEXT_PART, &["(job=?)"]),
+        (
+            "DUE_LIVE",
+            sql::DUE_LIVE,
+            &["conversations_live", "outbound_active", "operator_pauses_lasting (channel=? AND what=?)"],
+        ),
         ("DUE_ANY", sql::DUE_ANY, &["conversations_outbound", "outbound_active"]),
-        ("BEGIN", sql::BEGIN, &[by_key]),
+        ("BEGIN", sql::BEGIN, &[by_key, "operator_pauses_of (channel=? AND what=?)"]),
         ("SENT", sql::SENT, &[by_key]),
         ("PART_SENT", sql::PART_SENT, &[by_key]),
         ("REQUEUE", sql::REQUEUE, &[by_key]),
@@ -153,8 +159,16 @@ async fn every_statement_goes_through_its_index_and_none_walks_a_table() {
         ("FORGET", sql::FORGET, &["(conversation=? AND identity=?)"]),
         ("SET_EVENT_LANE", sql::SET_EVENT_LANE, &[by_key, "events_active"]),
         ("DUE_EVENTS", sql::DUE_EVENTS, &["conversations_events", "events_active"]),
-        ("EVENT", sql::EVENT, &[by_key]),
-        ("NEXT_EVENT_MS", sql::NEXT_EVENT_MS, &["conversations_events"]),
+        ("EVENT", sql::EVENT, &[by_key, "operator_pauses_of (channel=? AND what=?)"]),
+        (
+            "NEXT_EVENT_MS",
+            sql::NEXT_EVENT_MS,
+            &["conversations_events", "operator_pauses_lasting (channel=? AND what=?)"],
+        ),
+        ("LASTING_PAUSE", sql_pauses::LASTING_PAUSE, &["operator_pauses_lasting (channel=? AND what=?)"]),
+        ("LASTING_PAUSES", sql_pauses::LASTING_PAUSES, &["operator_pauses_lasting"]),
+        ("END_PAUSE", sql_pauses::END_PAUSE, &["operator_pauses_lasting (channel=? AND what=?)"]),
+        ("DROP_PAUSES", sql_pauses::DROP_PAUSES, &[by_key, "operator_pauses_ended (ended_ms"]),
         ("EVENT_ENDED", sql::EVENT_ENDED, &[by_key]),
         ("EVENT_AGAIN", sql::EVENT_AGAIN, &[by_key]),
         ("SHOW", sql::SHOW, &["(m_id=?)"]),
@@ -183,6 +197,12 @@ async fn every_statement_goes_through_its_index_and_none_walks_a_table() {
         ("ERASE_MESSAGE_REASONS", sql_journey::ERASE_MESSAGE_REASONS, &["audit_target (target=?)"]),
         ("ERASE_EVENT_REASONS", sql_journey::ERASE_EVENT_REASONS, &["audit_target (target=?)"]),
         ("DROP_AUDIT", sql_journey::DROP_AUDIT, &[by_key, "audit_old (at_ms<?)"]),
+        ("ACCEPTED", sql_tail::ACCEPTED, &["INTEGER PRIMARY KEY (rowid>?)"]),
+        ("ENDED", sql_tail::ENDED, &["outbound_text (done_ms>?)"]),
+        ("ENDED_WIPED", sql_tail::ENDED_WIPED, &["outbound_done (done_ms>?)"]),
+        ("RECORDED", sql_tail::RECORDED, &["INTEGER PRIMARY KEY (rowid>?)"]),
+        ("PUBLISHED", sql_tail::PUBLISHED, &["events_text (done_ms>?)"]),
+        ("STEPPED", sql_tail::STEPPED, &[by_key]),
         ("WIPE_OUTBOUND", sql::WIPE_OUTBOUND, &["outbound_text (done_ms"]),
         ("DROP_OUTBOUND", sql::DROP_OUTBOUND, &["outbound_done (done_ms"]),
         ("WIPE_CHOICES", sql::WIPE_CHOICES, &["conversations_choice (choice_ms"]),
@@ -302,7 +322,7 @@ async fn two_hundred_thousand_waiting_cost_a_message_no_more_than_two_thousand()
         costs.push(vec![
             ("begin: live", steps(&db, sql::DUE_LIVE, params!["support", 500, far, 16])),
             ("begin: any", steps(&db, sql::DUE_ANY, params!["support", far, 16])),
-            ("begin: mark", steps(&db, sql::BEGIN, params![epoch.0, 100, "", "", row])),
+            ("begin: mark", steps(&db, sql::BEGIN, params![epoch.0, 100, "", "", row, "support"])),
             ("begin: lane", steps(&db, sql::SET_OUTBOUND_LANE, params![new])),
             ("accept: conversation", steps(&db, sql::CONVERSATION, params!["support", "+34610000007"])),
             ("accept: repeat", steps(&db, sql::UNANSWERED, params![new, 0, "none"])),

@@ -9,7 +9,7 @@ use crate::domain::clock::now_ms;
 use crate::domain::find::Side;
 use crate::store::admin::ListedRow;
 use crate::store::tx::{Retention, Tx, values};
-use crate::store::{ListedMessage, QueueDepth, StoreError, Waiting, sql};
+use crate::store::{ListedMessage, QueueDepth, StoreError, Waiting, sql, sql_pauses};
 
 pub(in crate::store) async fn show(db: &mut impl Tx, m_id: &str) -> Result<Option<ListedMessage>, StoreError> {
     let message: Option<ListedRow> = db.optional(sql::SHOW, values![m_id]).await?;
@@ -101,9 +101,12 @@ pub(in crate::store) async fn purge<T: Tx>(
         // What was deleted too: SQLite may give its ids to new rows.
         wiped.push((side, ids));
     }
-    for (statement, before_ms) in
-        [(wipe_choices, text_before_ms), (sql::DROP_KEYS, rows_before_ms), (sql::DROP_POSTPONED, text_before_ms)]
-    {
+    for (statement, before_ms) in [
+        (wipe_choices, text_before_ms),
+        (sql::DROP_KEYS, rows_before_ms),
+        (sql::DROP_POSTPONED, text_before_ms),
+        (sql_pauses::DROP_PAUSES, rows_before_ms),
+    ] {
         most = most.max(db.execute(statement, values![before_ms, limit]).await?);
     }
     most = most.max(audit::purge(db, now_ms(), limit).await?);

@@ -65,7 +65,7 @@ pub(in crate::store) async fn due_events(
     let held = db.held_events(&heads).await?;
     for (conversation, contact, head) in lanes {
         let Some(event_id) = head.filter(|head| !held.contains(head)) else { continue };
-        match event(db, channel, conversation, &contact, event_id).await {
+        match event(db, channel, (conversation, &contact), event_id, now_ms).await {
             Ok(Some(event)) => due.push(event),
             Ok(None) => {}
             Err(error @ StoreError::Corrupt { .. }) => unreadable.push(Unreadable { event_id, conversation, error }),
@@ -81,12 +81,13 @@ pub(in crate::store) async fn event_behind(
     now_ms: i64,
 ) -> Result<Option<DueEvent>, StoreError> {
     let DueEvent { channel, contact, event_id, conversation, .. } = before;
-    let next: Option<(i64,)> = db.optional(sql::EVENT_BEHIND, values![conversation, event_id, now_ms]).await?;
+    let next: Option<(i64,)> =
+        db.optional(sql::EVENT_BEHIND, values![conversation, event_id, now_ms, channel.as_str()]).await?;
     let Some((next,)) = next else { return Ok(None) };
     if !db.held_events(&[next]).await?.is_empty() {
         return Ok(None);
     }
-    event(db, channel, *conversation, contact.as_str(), next).await
+    event(db, channel, (*conversation, contact.as_str()), next, now_ms).await
 }
 
 /// An event that does not decode.
@@ -114,15 +115,16 @@ pub(in crate::store) async fn mark_dead(
     Ok(())
 }
 
+/// Returns an event of a conversation, which is named by its id and contact. The time of pauses by hand does not count in its age.
 async fn event(
     db: &mut impl Tx,
     channel: &ChannelName,
-    conversation: i64,
-    contact: &str,
+    (conversation, contact): (i64, &str),
     event_id: i64,
+    now_ms: i64,
 ) -> Result<Option<DueEvent>, StoreError> {
     type Row = (Option<String>, u32, i64, Option<String>, u32);
-    let found: Option<Row> = db.optional(sql::EVENT, values![event_id]).await?;
+    let found: Option<Row> = db.optional(sql::EVENT, values![now_ms, channel.as_str(), event_id]).await?;
     let Some((event, attempts, recorded_ms, fault, count)) = found else { return Ok(None) };
     Ok(Some(DueEvent {
         channel: channel.clone(),

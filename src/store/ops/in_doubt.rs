@@ -45,7 +45,7 @@ pub(in crate::store) async fn due(
     now_ms: i64,
     limit: u32,
 ) -> Result<Vec<InDoubtSend>, StoreError> {
-    let found: Vec<DueLookup> = db.rows(sql::DUE_LOOKS, values![channel.as_str(), now_ms, limit]).await?;
+    let found: Vec<DueLookup> = db.rows(sql::DUE_LOOKS, values![now_ms, channel.as_str(), limit]).await?;
     // A message that does not decode was marked unreadable before it was sent, so each of these decodes.
     found.into_iter().map(|due| due.parse(channel)).collect()
 }

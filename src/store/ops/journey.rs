@@ -2,11 +2,12 @@
 //! is recorded of what goes well.
 
 use super::audit::{self, Deed};
-use super::matches;
+use super::{matches, pauses};
 use crate::domain::journey::{
     Action, Answer, Behind, ChannelFault, EventJourney, EventKind, EventState, Journey, MessageJourney, MessageState,
     Note, Operator, PastStep, Step,
 };
+use crate::domain::operator_pause::PauseKind;
 use crate::domain::{Event, EventBody};
 use crate::store::StoreError;
 use crate::store::sql_journey as sql;
@@ -151,6 +152,7 @@ impl FromRow for StoredMessage {
             shown_ms: None,
             behind: None,
             channel_fault: None,
+            pause: None,
             steps: Vec::new(),
         };
         Ok(Self {
@@ -179,7 +181,7 @@ async fn of_message(
     let behind = if waits { behind(db, conversation, id).await? } else { None };
     let channel_fault = if waits && behind.is_none() && message.fault.is_none() {
         let since_ms = message.accepted_ms.min(now_ms).saturating_sub(RECENT_MS);
-        let found: Option<(i64, String)> = db.optional(sql::CHANNEL_FAULT, values![channel, since_ms]).await?;
+        let found: Option<(i64, String)> = db.optional(sql::CHANNEL_FAULT, values![&channel, since_ms]).await?;
         found.and_then(|(at_ms, detail)| match serde_json::from_str(&detail) {
             Ok(Step::Attempt { fault, .. }) => Some(ChannelFault { at_ms, fault }),
             Ok(_) | Err(_) => None,
@@ -187,13 +189,14 @@ async fn of_message(
     } else {
         None
     };
+    let pause = if waits { pauses::lasting_of(db, &channel, PauseKind::Out).await? } else { None };
     let answer = match answered {
         1 | 3 => Answer::Read, // 3: written in full, as far as a process of several knows
         2 => Answer::Lost,
         _ => Answer::Unknown,
     };
     let steps = steps(db, Subject::Message(id)).await?;
-    Ok(MessageJourney { state, answer, shown_ms, behind, channel_fault, steps, ..message })
+    Ok(MessageJourney { state, answer, shown_ms, behind, channel_fault, pause, steps, ..message })
 }
 
 async fn behind(db: &mut impl Tx, conversation: i64, id: i64) -> Result<Option<Behind>, StoreError> {
@@ -208,7 +211,7 @@ async fn behind(db: &mut impl Tx, conversation: i64, id: i64) -> Result<Option<B
 type EventRow = (i64, String, String, String, String, i64, i64, Option<i64>, u32, Option<String>, Option<String>);
 
 async fn of_event(db: &mut impl Tx, row: EventRow) -> Result<EventJourney, StoreError> {
-    let (id, _, _, kind, state, recorded_ms, due_ms, done_ms, attempt, fault, event) = row;
+    let (id, channel, _, kind, state, recorded_ms, due_ms, done_ms, attempt, fault, event) = row;
     let state: EventState = decode("events", &state)?;
     let kind = match kind.as_str() {
         "message" => EventKind::Message,
@@ -217,7 +220,9 @@ async fn of_event(db: &mut impl Tx, row: EventRow) -> Result<EventJourney, Store
     };
     let steps = steps(db, Subject::Event(id)).await?;
     let has_text = event.is_some();
-    Ok(EventJourney { kind, state, recorded_ms, due_ms, done_ms, attempt, fault, has_text, steps })
+    let waits = state == EventState::Queued;
+    let pause = if waits { pauses::lasting_of(db, &channel, PauseKind::In).await? } else { None };
+    Ok(EventJourney { kind, state, recorded_ms, due_ms, done_ms, attempt, fault, has_text, pause, steps })
 }
 
 /// Returns the status that an event tells; `None` for one that does not decode.

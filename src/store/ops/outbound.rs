@@ -79,7 +79,14 @@ async fn start(
 ) -> Result<Option<Attempt>, StoreError> {
     type Row = (String, Option<String>, u32, u32, i64, String, Option<String>, u32, i64, Option<i64>, Option<String>);
     let Wordings { of_locations, of_others } = &request.wordings;
-    let values = values![request.epoch.0, request.now_ms, of_locations.as_str(), of_others.as_str(), head];
+    let values = values![
+        request.epoch.0,
+        request.now_ms,
+        of_locations.as_str(),
+        of_others.as_str(),
+        head,
+        request.channel.as_str()
+    ];
     let found: Option<Row> = db.optional(sql::BEGIN, values).await?;
     let Some((m_id, content, part, number, accepted_ms, request_id, fault, count, since_ms, unknown_ms, wording)) =
         found

@@ -26,14 +26,15 @@ use async_trait::async_trait;
 use super::{
     AcceptOutcome, Accepted, AccountTraits, Attempt, Begun, BulkJobs, ConversationRead, Decision, DiscardNotices,
     DueEvent, Epoch, Erase, Erasure, Evidence, Examination, Found, GivenUp, InDoubtSend, Indexing, Interrupted, Leases,
-    ListedMessage, LookupResult, ManualOutcome, NewOutbound, OwnSend, Person, Position, Publication, QueueDepth,
-    Recorded, SeenRows, Settlement, StaleMessage, StaleRule, StaleSweep, Store, StoreError, UnreportedSend, Waiting,
-    Wakeups,
+    ListedMessage, LookupResult, ManualOutcome, NewOutbound, OwnSend, Paused, Person, Position, Publication,
+    QueueDepth, Recorded, SeenRows, Settlement, StaleMessage, StaleRule, StaleSweep, Store, StoreError, TailFrom,
+    Tailed, UnreportedSend, Waiting, Wakeups,
 };
 use crate::domain::clock::now_ms;
 use crate::domain::find::Search;
 use crate::domain::journey::{Journey, Operator};
 use crate::domain::matching::SentForm;
+use crate::domain::operator_pause::{OperatorPause, PauseKind};
 use crate::domain::{ChannelName, Chat, ContactId, MId, PendingQuestion, Wordings};
 
 use super::ops;
@@ -445,6 +446,46 @@ impl Store for PostgresStore {
         let read = self.read(due, |db, due| Box::pin(ops::text_index::read(db, due))).await?;
         self.write("index_texts", read, |db, read| Box::pin(ops::text_index::store(db, read))).await?;
         Ok(indexed)
+    }
+
+    async fn tail(&self, from: TailFrom) -> Result<Tailed, StoreError> {
+        self.read(from, |db, from| Box::pin(ops::tail::tail(db, *from))).await
+    }
+
+    async fn pause(
+        &self,
+        channel: &ChannelName,
+        kind: PauseKind,
+        by: Operator,
+        now_ms: i64,
+    ) -> Result<Paused, StoreError> {
+        let args = (channel.clone(), by);
+        let paused = self
+            .write("pause", args, move |db, (channel, by)| Box::pin(ops::pauses::pause(db, channel, kind, by, now_ms)))
+            .await?;
+        self.notifier.pauses().await;
+        Ok(paused)
+    }
+
+    async fn resume(
+        &self,
+        channel: &ChannelName,
+        kind: PauseKind,
+        by: Operator,
+        now_ms: i64,
+    ) -> Result<Option<OperatorPause>, StoreError> {
+        let args = (channel.clone(), by);
+        let ended = self
+            .write("resume", args, move |db, (channel, by)| {
+                Box::pin(ops::pauses::resume(db, channel, kind, by, now_ms))
+            })
+            .await?;
+        self.notifier.pauses().await;
+        Ok(ended)
+    }
+
+    async fn operator_pauses(&self) -> Result<Vec<OperatorPause>, StoreError> {
+        self.read((), |db, ()| Box::pin(ops::pauses::lasting(db))).await
     }
 
     async fn show(&self, m_id: String) -> Result<Option<ListedMessage>, StoreError> {

@@ -37,6 +37,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 
 const VERDICT: &str = "verdict";
 const LEASES: &str = "leases";
+const PAUSES: &str = "pauses";
 const OUTBOUND: &str = "outbound ";
 
 /// One process's notifications.
@@ -127,6 +128,21 @@ impl Notifier {
         self.send(LEASES.to_owned());
     }
 
+    /// A pause by hand has begun or ended. Notifies at once: a command ends after this, and has no task that would.
+    pub(super) async fn pauses(&self) {
+        self.notify(vec![PAUSES.to_owned()]).await;
+    }
+
+    async fn notify(&self, what: Vec<String>) {
+        let all = (self.topic(), what);
+        let sent = self.pool.read(&all, &|db, (topic, all)| {
+            Box::pin(async move { db.execute(sql::NOTIFY, args![topic, all]).await.map(drop) })
+        });
+        if let Err(error) = sent.await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "nothing could be said to other processes");
+        }
+    }
+
     fn send(&self, what: String) {
         if let Some(send) = lock(&self.send).as_ref() {
             let _ = send.send(what); // its task ends with the store
@@ -157,13 +173,7 @@ impl Notifier {
             while let Ok(more) = queued.try_recv() {
                 all.insert(more);
             }
-            let all = (self.topic(), all.into_iter().collect::<Vec<_>>());
-            let sent = self.pool.read(&all, &|db, (topic, all)| {
-                Box::pin(async move { db.execute(sql::NOTIFY, args![topic, all]).await.map(drop) })
-            });
-            if let Err(error) = sent.await {
-                tracing::debug!(error = &error as &dyn std::error::Error, "nothing could be said to other processes");
-            }
+            self.notify(all.into_iter().collect()).await;
         }
     }
 
@@ -205,6 +215,7 @@ impl Notifier {
         match what {
             VERDICT => self.poll.notify_one(),
             LEASES => self.changes.notify_one(),
+            PAUSES => self.wakeups.pauses.notify_one(),
             other => {
                 let channel = other.strip_prefix(OUTBOUND).and_then(|name| name.parse().ok());
                 if let Some(channel) = channel.filter(|channel| lock(&self.owned).contains(channel)) {

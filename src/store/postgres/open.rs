@@ -26,6 +26,7 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (9, "0009_journey", include_str!("../migrations/postgres/0009_journey.sql")),
     (10, "0010_finder", include_str!("../migrations/postgres/0010_finder.sql")),
     (11, "0011_bulk", include_str!("../migrations/postgres/0011_bulk.sql")),
+    (12, "0012_operator_pauses", include_str!("../migrations/postgres/0012_operator_pauses.sql")),
 ];
 
 /// Longest wait for the server when the process starts.

@@ -1,5 +1,7 @@
 //! Statements that differ from those of both engines: rows are locked before they are read to be changed.
 
+use crate::store::sql_pauses::not_paused;
+
 /// One protocol message. Bounds how long a process that is cut off or paused in a transaction holds its locks:
 /// otherwise the server notices only by TCP keepalive, after two hours. The bound on a wait for a lock is the shorter one:
 /// otherwise the transactions of such a process that wait for each other's locks hold them for five seconds each, one
@@ -184,8 +186,11 @@ pub(super) const NOTICE_TAKEN: &str = "SELECT (EXISTS (SELECT 1 FROM outbound o 
      AND NOT EXISTS (SELECT 1 FROM events WHERE conversation = $1 AND m_id = $2))::INT::BIGINT";
 
 /// Those of these channels that have a due message.
-pub(super) const DUE_CHANNELS: &str = "SELECT c FROM unnest($1::TEXT[]) AS c WHERE EXISTS (SELECT 1 FROM conversations v \
-     WHERE v.channel = c AND v.outbound_due_ms IS NOT NULL AND v.outbound_due_ms <= $2)";
+pub(super) const DUE_CHANNELS: &str = concat!(
+    "SELECT c FROM unnest($1::TEXT[]) AS c WHERE EXISTS (SELECT 1 FROM conversations v \
+     WHERE v.channel = c AND v.outbound_due_ms IS NOT NULL AND v.outbound_due_ms <= $2) AND ",
+    not_paused!("out", "c")
+);
 
 pub(super) const NOTIFY: &str = "SELECT pg_notify($1, said)::TEXT FROM unnest($2::TEXT[]) AS said";
 
@@ -200,14 +205,20 @@ pub(super) const CHANNEL_LOCKED: &str = "SELECT epoch FROM channels WHERE channe
 
 /// Due lanes of live conversations that no transaction has locked: the others cause a notification when they are
 /// released.
-pub(super) const LANES_LIVE: &str = "SELECT c.id, c.contact, c.destination FROM conversations c \
-     WHERE c.channel = $1 AND c.outbound_due_ms IS NOT NULL AND c.inbound_ms >= $2 AND c.outbound_due_ms <= $3 \
-     ORDER BY c.outbound_due_ms LIMIT $4 FOR UPDATE SKIP LOCKED";
+pub(super) const LANES_LIVE: &str = concat!(
+    "SELECT c.id, c.contact, c.destination FROM conversations c \
+     WHERE c.channel = $1 AND c.outbound_due_ms IS NOT NULL AND c.inbound_ms >= $2 AND c.outbound_due_ms <= $3 AND ",
+    not_paused!("out", "$1"),
+    " ORDER BY c.outbound_due_ms LIMIT $4 FOR UPDATE SKIP LOCKED"
+);
 
 /// Further lanes. Those taken already are left out by id: SKIP LOCKED does not skip a transaction's own locks.
-pub(super) const LANES_ANY: &str = "SELECT c.id, c.contact, c.destination FROM conversations c \
-     WHERE c.channel = $1 AND c.outbound_due_ms IS NOT NULL AND c.outbound_due_ms <= $2 AND c.id <> ALL ($3) \
-     ORDER BY c.outbound_due_ms LIMIT $4 FOR UPDATE SKIP LOCKED";
+pub(super) const LANES_ANY: &str = concat!(
+    "SELECT c.id, c.contact, c.destination FROM conversations c \
+     WHERE c.channel = $1 AND c.outbound_due_ms IS NOT NULL AND c.outbound_due_ms <= $2 AND c.id <> ALL ($3) AND ",
+    not_paused!("out", "$1"),
+    " ORDER BY c.outbound_due_ms LIMIT $4 FOR UPDATE SKIP LOCKED"
+);
 
 /// The heads of these lanes, read after they are locked: what was read before may have changed.
 pub(super) const HEADS: &str = "SELECT lane, (SELECT o.id FROM outbound o WHERE o.conversation = lane \

@@ -25,14 +25,15 @@ use rusqlite::Connection;
 use super::{
     AcceptOutcome, Accepted, AccountTraits, Attempt, Begun, BulkJobs, ConversationRead, Decision, DiscardNotices,
     DueEvent, Epoch, Erase, Erasure, Evidence, Examination, Found, GivenUp, InDoubtSend, Indexing, Interrupted,
-    ListedMessage, LookupResult, ManualOutcome, NewOutbound, OwnSend, Person, Position, Publication, QueueDepth,
-    Recorded, SeenRows, Settlement, StaleMessage, StaleRule, StaleSweep, Store, StoreError, UnreportedSend, Waiting,
-    Wakeups,
+    ListedMessage, LookupResult, ManualOutcome, NewOutbound, OwnSend, Paused, Person, Position, Publication,
+    QueueDepth, Recorded, SeenRows, Settlement, StaleMessage, StaleRule, StaleSweep, Store, StoreError, TailFrom,
+    Tailed, UnreportedSend, Waiting, Wakeups,
 };
 use crate::domain::clock::now_ms;
 use crate::domain::find::Search;
 use crate::domain::journey::{Journey, Operator};
 use crate::domain::matching::SentForm;
+use crate::domain::operator_pause::{OperatorPause, PauseKind};
 use crate::domain::{ChannelName, Chat, ContactId, MId, PendingQuestion, Wordings};
 
 use super::ops::{self, outbound::BeginRequest};
@@ -426,6 +427,37 @@ impl Store for SqliteStore {
         let read = self.read(move |db| at_once(ops::text_index::read(&mut SqliteTx(db), &due))).await?;
         self.write("index_texts", move |db| at_once(ops::text_index::store(&mut SqliteTx(db), &read))).await?;
         Ok(indexed)
+    }
+
+    async fn tail(&self, from: TailFrom) -> Result<Tailed, StoreError> {
+        self.read(move |db| at_once(ops::tail::tail(&mut SqliteTx(db), from))).await
+    }
+
+    async fn pause(
+        &self,
+        channel: &ChannelName,
+        kind: PauseKind,
+        by: Operator,
+        now_ms: i64,
+    ) -> Result<Paused, StoreError> {
+        let channel = channel.clone();
+        self.write("pause", move |db| at_once(ops::pauses::pause(&mut SqliteTx(db), &channel, kind, &by, now_ms))).await
+    }
+
+    async fn resume(
+        &self,
+        channel: &ChannelName,
+        kind: PauseKind,
+        by: Operator,
+        now_ms: i64,
+    ) -> Result<Option<OperatorPause>, StoreError> {
+        let channel = channel.clone();
+        self.write("resume", move |db| at_once(ops::pauses::resume(&mut SqliteTx(db), &channel, kind, &by, now_ms)))
+            .await
+    }
+
+    async fn operator_pauses(&self) -> Result<Vec<OperatorPause>, StoreError> {
+        self.read(|db| at_once(ops::pauses::lasting(&mut SqliteTx(db)))).await
     }
 
     async fn show(&self, m_id: String) -> Result<Option<ListedMessage>, StoreError> {

@@ -29,6 +29,7 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (9, "0009_journey", include_str!("../migrations/sqlite/0009_journey.sql")),
     (10, "0010_finder", include_str!("../migrations/sqlite/0010_finder.sql")),
     (11, "0011_bulk", include_str!("../migrations/sqlite/0011_bulk.sql")),
+    (12, "0012_operator_pauses", include_str!("../migrations/sqlite/0012_operator_pauses.sql")),
 ];
 
 /// Added to the number of the last step in a store that was copied to another engine. Versions that know nothing of

@@ -9,6 +9,7 @@ use crate::domain::journey::{
     Action, Answer, AttemptOutcome, Behind, ChannelFault, EventJourney, EventKind, EventState, Look, LookConclusion,
     Means, MessageJourney, MessageState, Operator, PastStep, PostOutcome, Step,
 };
+use crate::domain::operator_pause::{OperatorPause, PauseKind};
 
 /// 2026-11-14 20:14:03.112 UTC.
 const ACCEPTED_MS: i64 = 1_794_687_243_112;
@@ -34,6 +35,7 @@ fn message(state: MessageState) -> MessageJourney {
         shown_ms: None,
         behind: None,
         channel_fault: None,
+        pause: None,
         steps: Vec::new(),
     }
 }
@@ -48,6 +50,7 @@ fn event(kind: EventKind, state: EventState) -> EventJourney {
         attempt: 1,
         fault: None,
         has_text: true,
+        pause: None,
         steps: Vec::new(),
     }
 }
@@ -98,6 +101,33 @@ fn line(step: Step, english: &str, spanish: &str) {
         assert_eq!(told.lines.len(), 2, "{told:#?}");
         assert_eq!(told.lines[1].strip_prefix("2026-11-14 20:14:13.112  "), Some(expected), "{told:#?}");
     }
+}
+
+#[test]
+fn what_a_person_has_paused_says_who_since_when_and_why() {
+    let pause = |kind| {
+        let (channel, who, why) = ("support".into(), "ana".into(), "migration".into());
+        Some(OperatorPause { channel, kind, since_ms: ACCEPTED_MS - 60_000, who, why })
+    };
+    let waits = MessageJourney { pause: pause(PauseKind::Out), ..message(MessageState::Queued) };
+    begins(
+        &journey(Some(waits.clone()), Vec::new()),
+        "Not yet: the customer does not have it. It waits. Sending is paused by ana since 20:13:03: migration. Nothing is lost; \
+         it goes out after `bridge channels resume support out`.",
+        "Todavía no: el cliente no lo tiene. Espera. Los envíos están en pausa por orden de ana desde las 20:13:03: migration. \
+         No se pierde nada; sale después de `bridge channels resume support out`.",
+    );
+    let behind = Behind { count: 1, head: "ab".into(), state: MessageState::Unknown, fault: None };
+    let told = told(&journey(Some(MessageJourney { behind: Some(behind), ..waits }), Vec::new()), En);
+    assert!(told.verdict.contains("paused by ana") && told.verdict.contains("journey ab"), "{told:#?}");
+    let event = EventJourney { pause: pause(PauseKind::In), ..event(EventKind::Message, EventState::Queued) };
+    begins(
+        &journey(None, vec![event]),
+        "Not yet: BonyChat does not have it. Posting is paused by ana since 20:13:03: migration. Nothing is lost; it is posted \
+         after `bridge channels resume support in`.",
+        "Todavía no: BonyChat no lo tiene. La publicación está en pausa por orden de ana desde las 20:13:03: migration. No se \
+         pierde nada; se envía después de `bridge channels resume support in`.",
+    );
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::domain::journey::{
     Action, AttemptOutcome, Behind, EventJourney, EventKind, EventState, Journey, LookConclusion, MessageJourney,
     MessageState, Step,
 };
+use crate::domain::operator_pause::{OperatorPause, PauseKind};
 
 /// Fault of a message of which the row does not decode.
 const UNREADABLE_ROW: &str = "unreadable_row";
@@ -101,8 +102,12 @@ fn queued(words: &Words<'_>, message: &MessageJourney) -> String {
 
 /// What a queued message waits for, and what to do.
 fn waits_for(words: &Words<'_>, message: &MessageJourney) -> String {
-    if let Some(behind) = &message.behind {
-        return waits_behind(words, behind);
+    let behind = message.behind.as_ref().map(|behind| waits_behind(words, behind));
+    if let Some(pause) = &message.pause {
+        return joined([paused(words, pause).as_str(), behind.as_deref().unwrap_or_default()]);
+    }
+    if let Some(behind) = behind {
+        return behind;
     }
     let own = message.fault.as_deref().map(|fault| (fault, None));
     let of_channel = message.channel_fault.as_ref().map(|channel| (channel.fault.as_str(), Some(channel.at_ms)));
@@ -142,6 +147,29 @@ fn waits_for(words: &Words<'_>, message: &MessageJourney) -> String {
         words.say("It is tried again by itself.", "Se vuelve a intentar solo.").to_owned()
     };
     joined([why.as_str(), &next, cause.cure])
+}
+
+/// What a person has paused, and how it goes on.
+fn paused(words: &Words<'_>, pause: &OperatorPause) -> String {
+    let since = words.time(pause.since_ms);
+    // A person's words last: they are not searched for names of values.
+    let values = [("since", since.as_str()), ("channel", &pause.channel), ("who", &pause.who), ("why", &pause.why)];
+    match pause.kind {
+        PauseKind::In => words.fill(
+            "Posting is paused by {who} since {since}: {why}. Nothing is lost; it is posted after `bridge channels resume \
+             {channel} in`.",
+            "La publicación está en pausa por orden de {who} desde las {since}: {why}. No se pierde nada; se envía después de \
+             `bridge channels resume {channel} in`.",
+            &values,
+        ),
+        PauseKind::Out | PauseKind::Drain => words.fill(
+            "Sending is paused by {who} since {since}: {why}. Nothing is lost; it goes out after `bridge channels resume \
+             {channel} out`.",
+            "Los envíos están en pausa por orden de {who} desde las {since}: {why}. No se pierde nada; sale después de `bridge \
+             channels resume {channel} out`.",
+            &values,
+        ),
+    }
 }
 
 fn waits_behind(words: &Words<'_>, behind: &Behind) -> String {
@@ -350,6 +378,10 @@ fn of_event(words: &Words<'_>, m_id: &str, event: &EventJourney) -> String {
         words.time(event.done_ms.unwrap_or(event.recorded_ms)),
         event.fault.as_deref().map(|fault| words.cause(fault, FarSide::BonyChat)),
     );
+    if let Some(pause) = event.pause.as_ref().filter(|_| event.state == EventState::Queued) {
+        let got = words.say("Not yet: BonyChat does not have it.", "Todavía no: BonyChat no lo tiene.");
+        return joined([got, &paused(words, pause)]);
+    }
     match (event.state, &cause) {
         (EventState::Done, _) => words.fill(
             "Yes: BonyChat took it at {at}. There is nothing to do.",

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::store::postgres::sql as engine_sql;
-use crate::store::{sql, sql_find, sql_journey};
+use crate::store::{sql, sql_find, sql_journey, sql_tail};
 
 /// Much that is done, and some that waits.
 const FILL: &str = "INSERT INTO channels (channel, epoch) SELECT 'c' || n, 1 FROM generate_series(1, 2000) n; \
@@ -105,6 +105,13 @@ async fn no_statement_walks_a_table() {
         ("DUE_EVENTS", sql::DUE_EVENTS),
         ("EVENT", sql::EVENT),
         ("NEXT_EVENT_MS", sql::NEXT_EVENT_MS),
+        ("EVENT_BEHIND", sql::EVENT_BEHIND),
+        ("ACCEPTED", sql_tail::ACCEPTED),
+        ("ENDED", sql_tail::ENDED),
+        ("ENDED_WIPED", sql_tail::ENDED_WIPED),
+        ("RECORDED", sql_tail::RECORDED),
+        ("PUBLISHED", sql_tail::PUBLISHED),
+        ("STEPPED", sql_tail::STEPPED),
         ("SHOW", sql::SHOW),
         ("SHOW_EVENT", sql::SHOW_EVENT),
         ("NEWEST_STEP", sql_journey::NEWEST_STEP),

@@ -1,0 +1,274 @@
+//! What happens as it happens. The store is looked at each second along its indexes, so that it works beside a bridge of any process
+//! and costs what happens, not what is stored. Each look reaches back a little: commits need not come in the order of their times.
+
+use std::collections::{HashMap, VecDeque};
+
+use serde_json::{Value, json};
+
+use super::find::{Refusal, check_channel, spellings};
+use crate::config::{Config, LogContacts};
+use crate::domain::clock::now_ms;
+use crate::domain::find::Side;
+use crate::domain::journey::{AttemptOutcome, LookConclusion, PostOutcome, Step};
+use crate::store::{Store, TailEntry, TailFrom, TailStep, Tailed};
+
+/// How far a look reaches back before the one before it.
+const REACH_BACK_MS: i64 = 10_000;
+
+/// What is shown.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TailFilter {
+    pub(crate) channel: Option<String>,
+    /// As it was typed.
+    pub(crate) contact: Option<String>,
+}
+
+/// One line of the tail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) at_ms: i64,
+    pub(crate) channel: String,
+    /// As the log shows it.
+    pub(crate) contact: String,
+    pub(crate) side: Side,
+    pub(crate) m_id: String,
+    pub(crate) step: &'static str,
+    pub(crate) fault: Option<String>,
+    pub(crate) words: String,
+}
+
+impl Line {
+    /// Returns it as JSON; `at`: its time as the caller writes times.
+    pub(crate) fn json(&self, at: &str) -> Value {
+        json!({
+            "at": at, "channel": self.channel, "contact": self.contact, "direction": self.side, "m_id": self.m_id,
+            "step": self.step, "fault": self.fault, "words": self.words,
+        })
+    }
+}
+
+/// What one look showed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct News {
+    pub(crate) lines: Vec<Line>,
+    /// More happened between these times than a look takes, epoch milliseconds: it is left out in part.
+    pub(crate) left_out: Option<(i64, i64)>,
+}
+
+/// What is shown only once: its kind, side, id and a number that tells one of a row from the next.
+type Key = (u8, bool, i64, i64);
+
+/// A tail under way.
+#[derive(Debug)]
+pub(crate) struct Tail {
+    shown: TailFilter,
+    spellings: Vec<String>,
+    masked: bool,
+    from: TailFrom,
+    /// When each look was, and the newest ids then.
+    marks: VecDeque<(i64, i64, i64)>,
+    /// What was shown and may be seen again, with its time.
+    seen: HashMap<Key, i64>,
+}
+
+impl Tail {
+    /// Begins with what happens from now on.
+    ///
+    /// # Errors
+    /// A channel that does not exist; or the store could not be read.
+    pub(crate) async fn begin(store: &dyn Store, config: &Config, shown: TailFilter) -> Result<Self, Refusal> {
+        if let Some(channel) = &shown.channel {
+            check_channel(store, config, channel).await?;
+        }
+        let spellings = shown.contact.as_deref().map(spellings).unwrap_or_default();
+        let masked = config.log.contacts == LogContacts::Masked;
+        let since_ms = now_ms();
+        let first = TailFrom { outbound_id: i64::MAX, event_id: i64::MAX, since_ms };
+        let Tailed { newest_outbound_id, newest_event_id, .. } = store.tail(first).await?;
+        let from = TailFrom { outbound_id: newest_outbound_id, event_id: newest_event_id, since_ms };
+        Ok(Self { shown, spellings, masked, from, marks: VecDeque::new(), seen: HashMap::new() })
+    }
+
+    /// Looks once, and returns what is new.
+    ///
+    /// # Errors
+    /// The store could not be read; the next look shows what this one would have.
+    pub(crate) async fn look(&mut self, store: &dyn Store) -> Result<News, Refusal> {
+        let at_ms = now_ms();
+        let tailed = store.tail(self.from).await?;
+        Ok(self.news(tailed, at_ms))
+    }
+
+    fn news(&mut self, tailed: Tailed, at_ms: i64) -> News {
+        let Tailed { all, cut, newest_outbound_id, newest_event_id } = tailed;
+        let before = self.from.since_ms;
+        let new: Vec<TailEntry> =
+            all.into_iter().filter(|one| self.seen.insert(key(one), one.at_ms).is_none()).collect();
+        let lines = new.into_iter().filter(|one| self.is_shown(one)).map(|one| self.line(one)).collect();
+        let left_out = cut.then_some((before, at_ms));
+        if cut {
+            self.marks.clear();
+            self.from = TailFrom { outbound_id: newest_outbound_id, event_id: newest_event_id, since_ms: at_ms };
+        } else {
+            self.marks.push_back((at_ms, newest_outbound_id, newest_event_id));
+            let back_ms = at_ms.saturating_sub(REACH_BACK_MS);
+            while let Some((mark_ms, outbound_id, event_id)) =
+                self.marks.front().copied().filter(|mark| mark.0 <= back_ms)
+            {
+                self.from = TailFrom { outbound_id, event_id, since_ms: mark_ms };
+                self.marks.pop_front();
+            }
+        }
+        let TailFrom { outbound_id, event_id, since_ms } = self.from;
+        self.seen.retain(|(kind, out, id, _), at_ms| match kind {
+            0 => *id > if *out { outbound_id } else { event_id },
+            _ => *at_ms >= since_ms,
+        });
+        News { lines, left_out }
+    }
+
+    fn is_shown(&self, one: &TailEntry) -> bool {
+        self.shown.channel.as_ref().is_none_or(|channel| *channel == one.channel)
+            && (self.shown.contact.is_none() || self.spellings.contains(&one.contact))
+    }
+
+    fn line(&self, one: TailEntry) -> Line {
+        let (step, fault, words) = in_words(one.side, one.what);
+        let contact = match one.contact.parse() {
+            Ok(contact) if self.masked => crate::telemetry::contact(&contact).to_string(),
+            Ok(_) | Err(_) => one.contact,
+        };
+        Line { at_ms: one.at_ms, channel: one.channel, contact, side: one.side, m_id: one.m_id, step, fault, words }
+    }
+}
+
+fn key(one: &TailEntry) -> Key {
+    let out = one.side == Side::Out;
+    match &one.what {
+        TailStep::Stored { .. } => (0, out, one.id, 0),
+        TailStep::Ended { .. } => (1, out, one.id, one.at_ms),
+        TailStep::Step { times, .. } => (2, out, one.id, (*times).into()),
+    }
+}
+
+/// Returns the name of a step, the code of its fault, and both in words.
+fn in_words(side: Side, what: TailStep) -> (&'static str, Option<String>, String) {
+    let of = |step: &'static str, fault: Option<String>, rest: &str| {
+        let words = fault.as_ref().map_or_else(|| format!("{step}{rest}"), |fault| format!("{step}: {fault}{rest}"));
+        (step, fault, words)
+    };
+    match what {
+        TailStep::Stored { kind } if side == Side::Out => of("accepted", None, &format!(", {kind}")),
+        TailStep::Stored { kind } => of("recorded", None, &format!(", {kind}")),
+        TailStep::Ended { state, fault } => match state.as_str() {
+            "sent" => of("sent", None, ""),
+            "done" => of("published", None, ""),
+            "dead" => of("dead", fault, "; BonyChat does not have it"),
+            "unconfirmed" => of("unconfirmed", fault, "; nobody can tell whether the customer has it"),
+            _ => of("failed", fault, "; the customer does not have it, or not whole"),
+        },
+        TailStep::Step { step: None, .. } => of("step", None, " of a later version"),
+        TailStep::Step { step: Some(step), times } => {
+            let again = if times > 1 { format!(", {times} times in a row") } else { String::new() };
+            match step {
+                Step::Attempt { outcome: AttemptOutcome::Unknown, fault, .. } => {
+                    of("in doubt", Some(fault), &format!("; it is looked up{again}"))
+                }
+                Step::Attempt { outcome: AttemptOutcome::NotSent, fault, .. } => {
+                    of("not sent", Some(fault), &format!("; tried again{again}"))
+                }
+                Step::Attempt { outcome: AttemptOutcome::Failed, fault, .. } => {
+                    of("not sent", Some(fault), &format!("; given up{again}"))
+                }
+                Step::Part { part, parts, .. } => of("part sent", None, &format!(", {} of {parts}", part + 1)),
+                Step::Look(look) => of(
+                    "looked up",
+                    None,
+                    match look.conclusion {
+                        LookConclusion::Again => ", not decided yet",
+                        LookConclusion::Found => ", found: it was sent",
+                        LookConclusion::NotSent => ", certainly not sent",
+                        LookConclusion::Unresolved => ", nobody can tell",
+                    },
+                ),
+                Step::LookFailed { fault } => of("not looked up", Some(fault), &format!("; tried again{again}")),
+                Step::Post { outcome: PostOutcome::Again, fault, .. } => {
+                    of("not taken", Some(fault), &format!("; posted again{again}"))
+                }
+                Step::Post { outcome: PostOutcome::Dead, fault, .. } => {
+                    of("not taken", Some(fault), &format!("; given up{again}"))
+                }
+                Step::Repeat => of("repeated", None, &format!(" call, sent once{again}")),
+                Step::Decision { who, action, .. } => of("decided", None, &format!(": {} by {who}", action.name())),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored(side: Side, id: i64, at_ms: i64) -> TailEntry {
+        let what = TailStep::Stored { kind: "text".into() };
+        let (channel, contact, m_id) = ("support".into(), "+34600111222".into(), format!("m{id}"));
+        TailEntry { side, id, at_ms, channel, contact, m_id, what }
+    }
+
+    fn ended(id: i64, at_ms: i64, state: &str) -> TailEntry {
+        TailEntry { what: TailStep::Ended { state: state.into(), fault: None }, ..stored(Side::Out, id, at_ms) }
+    }
+
+    fn tail() -> Tail {
+        let from = TailFrom { outbound_id: 5, event_id: 5, since_ms: 1000 };
+        let (shown, spellings) = (TailFilter::default(), Vec::new());
+        Tail { shown, spellings, masked: true, from, marks: VecDeque::new(), seen: HashMap::new() }
+    }
+
+    fn tailed(all: Vec<TailEntry>, newest: i64) -> Tailed {
+        Tailed { all, cut: false, newest_outbound_id: newest, newest_event_id: newest }
+    }
+
+    fn words(news: &News) -> Vec<&str> {
+        news.lines.iter().map(|line| line.words.as_str()).collect()
+    }
+
+    #[test]
+    fn each_thing_is_shown_once_however_often_it_is_seen_and_the_memory_of_it_is_bounded() {
+        let mut tail = tail();
+        let first = vec![stored(Side::Out, 6, 1500), ended(6, 1600, "sent")];
+        let news = tail.news(tailed(first.clone(), 6), 2000);
+        assert_eq!(words(&news), ["accepted, text", "sent"]);
+        assert_eq!(news.lines[0].contact, "+********222");
+        // Committed late, with a lower id and an earlier time.
+        let late = vec![stored(Side::Out, 7, 1400), first[0].clone(), first[1].clone(), ended(7, 1550, "failed")];
+        assert_eq!(words(&tail.news(tailed(late, 8), 3000)).len(), 2);
+        for second in 4..30 {
+            tail.news(tailed(Vec::new(), 8 + second), second * 1000);
+        }
+        assert!(tail.seen.is_empty(), "{:?}", tail.seen);
+        assert_eq!(tail.from, TailFrom { outbound_id: 27, event_id: 27, since_ms: 19_000 });
+        assert!(tail.marks.len() <= 11);
+    }
+
+    #[test]
+    fn one_that_falls_behind_names_what_it_leaves_out_and_goes_on_with_the_newest() {
+        let mut tail = tail();
+        let many = Tailed { cut: true, ..tailed(vec![stored(Side::In, 6, 1500)], 99_000) };
+        let news = tail.news(many, 2500);
+        assert_eq!((words(&news), news.left_out), (vec!["recorded, text"], Some((1000, 2500))));
+        assert_eq!(tail.from, TailFrom { outbound_id: 99_000, event_id: 99_000, since_ms: 2500 });
+        assert!(tail.seen.is_empty());
+    }
+
+    #[test]
+    fn only_what_is_asked_for_is_shown() {
+        let mut tail = Tail { shown: TailFilter { channel: Some("sales".into()), contact: None }, ..tail() };
+        assert!(tail.news(tailed(vec![stored(Side::Out, 6, 1500)], 6), 2000).lines.is_empty());
+        tail.shown = TailFilter { channel: Some("support".into()), contact: Some("600111222".into()) };
+        tail.spellings = vec!["+34600111222".into()];
+        assert_eq!(tail.news(tailed(vec![stored(Side::Out, 7, 1500)], 7), 2000).lines.len(), 1);
+        tail.spellings = vec!["+34600999888".into()];
+        assert!(tail.news(tailed(vec![stored(Side::Out, 8, 1500)], 8), 2000).lines.is_empty());
+    }
+}

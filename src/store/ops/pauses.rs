@@ -1,0 +1,83 @@
+//! Pauses by hand: begun and ended by a person, for one channel each. What begins sends and reads due events heeds them
+//! in its own statement (`sql_pauses.rs`), so that a pause holds from its commit on, in whichever process owns the channel.
+
+use super::audit::{self, Deed};
+use crate::domain::ChannelName;
+use crate::domain::journey::Operator;
+use crate::domain::operator_pause::{OperatorPause, PauseKind};
+use crate::store::sql_pauses as sql;
+use crate::store::tx::{BoxError, Cell, Columns, FromRow, Tx, values};
+use crate::store::{Paused, StoreError};
+
+impl FromRow for OperatorPause {
+    fn from_row(row: &dyn Columns) -> Result<Self, BoxError> {
+        let kind = String::read(row, 1)?;
+        Ok(Self {
+            channel: Cell::read(row, 0)?,
+            kind: kind.parse()?,
+            since_ms: Cell::read(row, 2)?,
+            who: Cell::read(row, 3)?,
+            why: Cell::read(row, 4)?,
+        })
+    }
+}
+
+pub(in crate::store) async fn pause(
+    db: &mut impl Tx,
+    channel: &ChannelName,
+    kind: PauseKind,
+    by: &Operator,
+    now_ms: i64,
+) -> Result<Paused, StoreError> {
+    let why = by.why().unwrap_or_default();
+    let added = db.execute(sql::ADD_PAUSE, values![channel.as_str(), kind.name(), now_ms, by.who(), why]).await?;
+    if added == 0
+        && let Some(lasting) = lasting_of(db, channel.as_str(), kind).await?
+    {
+        return Ok(Paused::Already(lasting));
+    }
+    record(db, &format!("pause {}", kind.name()), channel, by, now_ms).await?;
+    Ok(Paused::Now)
+}
+
+/// Ends a pause and returns it; `None` if none lasts.
+pub(in crate::store) async fn resume(
+    db: &mut impl Tx,
+    channel: &ChannelName,
+    kind: PauseKind,
+    by: &Operator,
+    now_ms: i64,
+) -> Result<Option<OperatorPause>, StoreError> {
+    let lasting = lasting_of(db, channel.as_str(), kind).await?;
+    if lasting.is_none() || db.execute(sql::END_PAUSE, values![now_ms, channel.as_str(), kind.name()]).await? == 0 {
+        return Ok(None);
+    }
+    record(db, &format!("resume {}", kind.name()), channel, by, now_ms).await?;
+    Ok(lasting)
+}
+
+/// Returns the pauses that last, by channel.
+pub(in crate::store) async fn lasting(db: &mut impl Tx) -> Result<Vec<OperatorPause>, StoreError> {
+    db.rows(sql::LASTING_PAUSES, values![]).await
+}
+
+/// Returns the pause of this kind that lasts for a channel.
+pub(in crate::store) async fn lasting_of(
+    db: &mut impl Tx,
+    channel: &str,
+    kind: PauseKind,
+) -> Result<Option<OperatorPause>, StoreError> {
+    db.optional(sql::LASTING_PAUSE, values![channel, kind.name()]).await
+}
+
+async fn record(
+    db: &mut impl Tx,
+    what: &str,
+    channel: &ChannelName,
+    by: &Operator,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    let detail = by.why().map(|why| serde_json::json!({ "why": why }).to_string());
+    let deed = Deed { by, what, target: channel.as_str(), detail: detail.as_deref(), once: None };
+    audit::record(db, &deed, now_ms).await.map(drop)
+}
