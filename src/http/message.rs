@@ -32,9 +32,6 @@ async fn taken(state: &AppState, request: Request) -> Result<Response, ApiError>
     let channel = state.channels.by_token(&parts.headers)?;
     let body = super::body::read(&parts, body, state.body_limit_bytes).await?;
     let request_id = extract::request_id(&parts.headers);
-    if channel.wakeups.as_ref().is_some_and(|wakeups| wakeups.is_paused(PauseKind::Drain)) {
-        return Err(ApiError::Drained);
-    }
     let call = parse(state, channel, &body, extract::says_json(&parts.headers), &request_id)?;
     let key = extract::idempotency_key(&parts.headers).map_err(|()| {
         explain(channel, &request_id, BAD_KEY.0);
@@ -189,6 +186,7 @@ async fn accept(
         accepted_ms: now_ms(),
         key,
         waits: if expected { state.answer_within } else { Duration::ZERO },
+        is_drained: channel.wakeups.as_ref().is_some_and(|wakeups| wakeups.is_paused(PauseKind::Drain)),
         caller: conn.map_or_else(Caller::stays, caller_on),
     };
     let accepted = pending.store(message).await.map_err(|error| match error {
@@ -212,5 +210,6 @@ async fn accept(
             );
             Err(ApiError::KeyTaken)
         }
+        AcceptOutcome::Drained => Err(ApiError::Drained),
     }
 }

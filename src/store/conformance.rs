@@ -68,6 +68,7 @@ fn message(n: u32, words: &str, accepted_ms: i64) -> NewOutbound {
         accepted_ms,
         key: None,
         waits: Duration::ZERO,
+        is_drained: false,
         caller: Caller::stays(),
     }
 }

@@ -86,6 +86,8 @@ pub(crate) struct NewOutbound {
     pub(crate) key: Option<IdempotencyKey>,
     /// How long the caller waits for a verdict.
     pub(crate) waits: Duration,
+    /// The channel takes nothing new: a repeat of what was taken before gets its answer, anything else is not stored.
+    pub(crate) is_drained: bool,
     pub(crate) caller: Caller,
 }
 
@@ -106,6 +108,8 @@ pub(crate) enum AcceptOutcome {
     RepeatOf(MId),
     /// Refused: its key belongs to another message.
     KeyTaken,
+    /// Refused: it is new, and the channel takes nothing new.
+    Drained,
 }
 
 /// A message that was `sending` when its owner ended.

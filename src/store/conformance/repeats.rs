@@ -12,6 +12,7 @@ on_each_engine! {
     keys_are_kept_as_long_as_rows
     a_repeat_is_not_counted_as_waiting_again
     a_call_whose_caller_is_gone_is_not_stored
+    a_drained_channel_takes_repeats_alone
 }
 
 /// Accepts; returns the message that the call repeats, if any.
@@ -19,7 +20,7 @@ async fn again(store: &Arc<dyn Store>, message: NewOutbound) -> Option<MId> {
     match store.accept(message).await.unwrap().outcome {
         AcceptOutcome::New => None,
         AcceptOutcome::RepeatOf(first) => Some(first),
-        AcceptOutcome::KeyTaken => panic!("the key is taken"),
+        refused @ (AcceptOutcome::KeyTaken | AcceptOutcome::Drained) => panic!("{refused:?}"),
     }
 }
 
@@ -54,6 +55,21 @@ async fn an_equal_call_is_a_repeat_only_of_one_whose_answer_was_lost(engine: Eng
     store.record_responses(vec![(m_id, true)]).await.unwrap();
     assert_eq!(again(&store, message(1, "a", 15)).await, None);
     assert_eq!(waiting(&store).await, 6);
+}
+
+async fn a_drained_channel_takes_repeats_alone(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let drained = |message: NewOutbound| NewOutbound { is_drained: true, ..message };
+    let (first, keyed) = (message(1, "a", 10), under("k", message(2, "b", 11)));
+    let (m_id, keyed_id) = (first.m_id.clone(), keyed.m_id.clone());
+    assert_eq!((again(&store, first).await, again(&store, keyed).await), (None, None));
+    store.record_responses(vec![(m_id.clone(), false)]).await.unwrap();
+    assert_eq!(again(&store, drained(message(1, "a", 12))).await, Some(m_id));
+    assert_eq!(again(&store, drained(under("k", message(2, "b", 13)))).await, Some(keyed_id));
+    for new in [message(1, "a", 14), message(3, "c", 15), under("l", message(2, "b", 16))] {
+        assert_eq!(store.accept(drained(new)).await.unwrap().outcome, AcceptOutcome::Drained);
+    }
+    assert_eq!(waiting(&store).await, 2);
 }
 
 async fn each_repeat_stands_for_one_lost_answer_the_oldest_first(engine: Engine) {

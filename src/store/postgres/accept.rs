@@ -97,6 +97,9 @@ async fn take(db: &mut Db, call: &PendingAccept) -> Result<Option<Accepted>, Sto
             return Err(StoreError::Stale);
         }
     }
+    if new.is_drained {
+        return Ok(Some(Accepted { ahead: false, outcome: AcceptOutcome::Drained }));
+    }
     call.answer_with(&new.m_id);
     let ahead = accept::add(db, conversation, new, &content).await?;
     still_in_time(call)?; // waiting for locks takes time

@@ -30,6 +30,9 @@ pub(super) fn take(db: &Connection, new: &NewOutbound) -> Result<Accepted, Store
         return at_once(accept::repeat(&mut tx, first, new.accepted_ms))
             .map(|outcome| Accepted { ahead: false, outcome });
     }
+    if new.is_drained {
+        return Ok(Accepted { ahead: false, outcome: AcceptOutcome::Drained });
+    }
     let ahead = at_once(accept::add(&mut tx, conversation, new, &content))?;
     Ok(Accepted { ahead, outcome: AcceptOutcome::New })
 }

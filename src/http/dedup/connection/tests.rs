@@ -48,7 +48,7 @@ impl Room {
         match answering.store(message).await.unwrap().outcome {
             AcceptOutcome::New => (answering, fresh, false),
             AcceptOutcome::RepeatOf(first) => (answering, first, true),
-            AcceptOutcome::KeyTaken => panic!("there is no key"),
+            AcceptOutcome::KeyTaken | AcceptOutcome::Drained => panic!("there is no key, and no drain"),
         }
     }
 }
@@ -65,6 +65,7 @@ fn message(words: &str) -> NewOutbound {
         accepted_ms: 10,
         key: None,
         waits: Duration::ZERO,
+        is_drained: false,
         caller: Caller::stays(),
     }
 }

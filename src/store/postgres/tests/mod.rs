@@ -56,6 +56,7 @@ fn message(contact: u32, words: &str) -> NewOutbound {
         accepted_ms: 10,
         key: None,
         waits: Duration::ZERO,
+        is_drained: false,
         caller: Caller::stays(),
     }
 }

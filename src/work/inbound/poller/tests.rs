@@ -166,6 +166,7 @@ async fn ask(store: &Arc<dyn Store>, epoch: Epoch, replies: &[&str]) {
         accepted_ms: now_ms(),
         key: None,
         waits: Duration::ZERO,
+        is_drained: false,
         caller: Caller::stays(),
     };
     store.accept(message).await.unwrap();

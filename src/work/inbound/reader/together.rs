@@ -233,6 +233,7 @@ mod tests {
             accepted_ms: now_ms(),
             key: None,
             waits: std::time::Duration::ZERO,
+            is_drained: false,
             caller: Caller::stays(),
         };
         store.accept(message).await.unwrap();

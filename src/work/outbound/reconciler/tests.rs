@@ -86,6 +86,7 @@ impl World {
             accepted_ms: now_ms(),
             key: None,
             waits: Duration::ZERO,
+            is_drained: false,
             caller: Caller::stays(),
         };
         self.store().accept(message).await.unwrap();

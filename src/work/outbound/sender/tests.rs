@@ -144,6 +144,7 @@ impl Filling {
             accepted_ms: now_ms(),
             key: None,
             waits: Duration::ZERO,
+            is_drained: false,
             caller: Caller::stays(),
         };
         self.store.accept(message).await.unwrap();
