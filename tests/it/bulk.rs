@@ -56,6 +56,8 @@ async fn stop_a_broadcast(house: House, size: usize) {
     let bridge = house.start().await;
     until("both channels are served", || bridge.log().iter().filter(|line| line.contains("is served")).count() >= 2)
         .await;
+    // Until all of it waits nothing is sent, however slow this machine is.
+    house.afilnet.fault("sendmessage:NO_CREDITS:1-1000000").unwrap();
     for who in 0..size {
         assert_eq!(house.agent(&bridge, &contact(who), "Gran OFERTA, con el precio equivocado").await.status, 200);
     }
@@ -67,6 +69,8 @@ async fn stop_a_broadcast(house: House, size: usize) {
     assert!(dry.contains("nothing was changed; do it with --yes") && dry.contains("the first 25 of them:"), "{dry}");
     assert!(!dry.to_lowercase().contains("oferta"), "no texts: {dry}");
     assert!(house.messages("queued").len() > size / 2, "a dry run changes nothing");
+    house.afilnet.clear_faults();
+    assert!(house.afilnet.until(SOON, |world| world.sent_count() >= 5).await, "it is going out");
     let mut stopping = house.command(&[&stop[..], &["--yes", "--why", "wrong price"]].concat());
     let stopping = stopping.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let elsewhere = |n: usize| contact(100_000 + n);
