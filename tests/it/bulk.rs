@@ -111,7 +111,7 @@ async fn stop_a_broadcast(house: House, size: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_failed_comes_back_once_though_it_is_interrupted_killed_and_started_twice() {
-    side_by_side(houses().await, |house| async move { bring_back(house, 500, 2_000, "200").await }).await;
+    side_by_side(houses().await, |house| async move { bring_back(house, 300, 1_000, "40", "200 done").await }).await;
 }
 
 /// As a campaign: `cargo test --features crashpoints --test it -- --ignored --nocapture thousand`.
@@ -119,7 +119,7 @@ async fn what_failed_comes_back_once_though_it_is_interrupted_killed_and_started
 #[ignore = "a campaign: minutes"]
 async fn five_thousand_of_twenty_thousand_that_failed_come_back_once() {
     for house in houses().await {
-        bring_back(house, 5_000, 20_000, "1000").await;
+        bring_back(house, 5_000, 20_000, "1000", "400 done").await;
     }
 }
 
@@ -143,7 +143,8 @@ async fn fail_all(house: &House, bridge: &Bridge, who: std::ops::Range<usize>, f
     house.afilnet.clear_faults();
 }
 
-async fn bring_back(house: House, some: usize, all: usize, per_second: &str) {
+/// `some` of `all` failed for the reason that is filtered by. The second worker is killed when it says `kill_at`.
+async fn bring_back(house: House, some: usize, all: usize, per_second: &str, kill_at: &str) {
     let moved_on = 10;
     let mut house = house.set("OUTBOUND__ANSWER_WITHIN", "0s");
     let bridge = house.start().await;
@@ -181,7 +182,7 @@ async fn bring_back(house: House, some: usize, all: usize, per_second: &str) {
     let listed = done(&house, &["messages", "jobs"]);
     let job = listed.split(':').next().unwrap().strip_prefix("job ").unwrap().to_owned();
     assert!(listed.contains("0 left out") && !listed.contains("ended"), "{listed}");
-    let mut killed = works(&house, &["messages", "resume", &job], "400 done");
+    let mut killed = works(&house, &["messages", "resume", &job], kill_at);
     killed.kill().unwrap();
     killed.wait().unwrap();
     // The bridge ends and starts, and two go on at once.
