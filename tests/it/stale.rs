@@ -59,8 +59,8 @@ async fn what_waited_while_no_bridge_ran_fails_at_the_start_before_anything_is_s
     }
     bridge.kill();
     house.afilnet.clear_faults();
-    let mut house = house.set("OUTBOUND__STALE_AFTER", "1s");
-    tokio::time::sleep(Duration::from_millis(1_100)).await; // the age that is meant, not a wait for a state
+    let mut house = house.set("OUTBOUND__STALE_AFTER", "6s");
+    tokio::time::sleep(Duration::from_millis(6_100)).await; // the age that is meant, not a wait for a state
     let sent = house.afilnet.sent_count();
     let bridge = house.start().await;
     house.agent(&bridge, &contact(1), "now").await;

@@ -230,7 +230,7 @@ fn every_key_of_the_default_file_can_be_set_by_a_variable() {
         // Neither an address nor a pattern, or of no use alone.
         let of_others = key.starts_with("afilnet.json.") && key.ends_with("url") || key.ends_with("json.grant");
         let of_anna = ["base_url", "company_hash", "user", "password", "fallback_url", "link_hosts"];
-        let odd = ["bonychat.webhook_url", "server.trusted_proxies"].contains(&key.as_str())
+        let odd = ["bonychat.webhook_url", "server.trusted_proxies", "outbound.stale_after"].contains(&key.as_str())
             || key.ends_with(".ca_file")
             || of_others
             || key == "afilnet.soap.url"

@@ -1,6 +1,5 @@
 //! Messages that waited for longer than they are worth sending: they fail before they go out.
 
-use super::outbound::{check_epoch, follow_head};
 use super::{events, pending_question};
 use crate::domain::MId;
 use crate::store::tx::{Tx, decode, values};
@@ -15,21 +14,20 @@ pub(in crate::store) async fn heads(db: &mut impl Tx, sweep: &StaleSweep, limit:
     db.rows(sql::STALE_HEADS, values![sweep.channel.as_str(), sweep.rule.before_ms, limit]).await
 }
 
-/// Fails those of `heads` that the rule still applies to.
+/// Fails those of `heads` that the rule still applies to. The caller has checked the epoch.
 pub(in crate::store) async fn fail(
     db: &mut impl Tx,
     sweep: &StaleSweep,
     heads: &[Head],
     now_ms: i64,
 ) -> Result<Vec<StaleMessage>, StoreError> {
-    check_epoch(db, &sweep.channel, sweep.epoch).await?;
     let mut heads: Vec<&Head> = heads.iter().collect();
     heads.sort_unstable_by_key(|(conversation, ..)| *conversation); // one order of locks, against deadlocks
     let mut failed = Vec::with_capacity(heads.len());
     for (conversation, contact, outbound_id) in heads {
         db.lock(*conversation).await?;
         failed.extend(fail_one(db, &sweep.rule, *conversation, contact, *outbound_id, now_ms).await?);
-        follow_head(db, *conversation).await?;
+        db.change(sql::SET_OUTBOUND_LANE, values![*conversation]).await?;
     }
     Ok(failed)
 }

@@ -160,7 +160,10 @@ impl Store for PostgresStore {
         let channel = sweep.channel.clone();
         let failed = self
             .write("fail_stale", (sweep, heads), move |db, (sweep, heads)| {
-                Box::pin(ops::stale::fail(db, sweep, heads, now_ms))
+                Box::pin(async move {
+                    ops::outbound::check_epoch(db, &sweep.channel, sweep.epoch).await?;
+                    ops::stale::fail(db, sweep, heads, now_ms).await
+                })
             })
             .await;
         if engine::may_be_committed(&failed) {

@@ -144,7 +144,11 @@ impl Store for SqliteStore {
             return Ok(Vec::new());
         }
         let failed = self
-            .write("fail_stale", move |db| at_once(ops::stale::fail(&mut SqliteTx(db), &sweep, &heads, now_ms)))
+            .write("fail_stale", move |db| {
+                let tx = &mut SqliteTx(db);
+                at_once(ops::outbound::check_epoch(tx, &sweep.channel, sweep.epoch))?;
+                at_once(ops::stale::fail(tx, &sweep, &heads, now_ms))
+            })
             .await?;
         self.wakeups.notify_failed(&channel, failed.len());
         Ok(failed)
