@@ -55,6 +55,7 @@ async fn through_it_all(house: &mut House, bridge: Bridge, what: &str, check: im
     check(house, &bridge);
     bridge.kill();
     let bridge = house.start().await;
+    check(house, &bridge); // from the first moment
     goes_on_but_for(house, &bridge, what).await;
     check(house, &bridge);
     bridge.signal("HUP");
@@ -183,7 +184,7 @@ async fn while_sends_are_paused_nothing_is_sent_through_kill_restart_reload_and_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_posts_are_paused_nothing_is_posted_and_reading_goes_on_and_nothing_ages() {
+async fn while_posts_are_paused_nothing_is_posted_and_reading_goes_on_and_nothing_is_lost() {
     let houses = houses(&[("RETRY__GIVE_UP_AFTER", GIVE_UP_AFTER)]).await;
     side_by_side(houses, |mut house| async move {
         let bridge = house.start().await;
