@@ -5,3 +5,4 @@ pub(crate) mod decide;
 pub(crate) mod doctor;
 pub(crate) mod find;
 pub(crate) mod local;
+pub(crate) mod sign_in;
