@@ -13,6 +13,7 @@ mod in_doubt;
 mod journey;
 mod manual;
 mod matches;
+mod operators;
 mod pending_questions;
 mod plans;
 mod postponed;

@@ -527,7 +527,12 @@ mod tests {
     /// SQLite numbers `$n` by first appearance, PostgreSQL by `n`: they agree only where each first appears in order.
     #[test]
     fn placeholders_first_appear_in_their_order() {
-        let sources = [include_str!("sql.rs"), include_str!("sql_journey.rs"), include_str!("sql_find.rs")];
+        let sources = [
+            include_str!("sql.rs"),
+            include_str!("sql_journey.rs"),
+            include_str!("sql_find.rs"),
+            include_str!("sql_operators.rs"),
+        ];
         let statements = sources.into_iter().flat_map(|source| source.split("pub(super) const ").skip(1));
         let statements = statements.filter_map(|s| s.split(';').next());
         let mut count = 0;

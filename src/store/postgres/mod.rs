@@ -10,6 +10,7 @@ mod in_doubt_commits;
 mod leases;
 mod notifier;
 mod open;
+mod operators;
 mod outbound;
 mod pool;
 mod remote_verdicts;
@@ -25,8 +26,8 @@ use async_trait::async_trait;
 use super::{
     AcceptOutcome, Accepted, AccountTraits, Attempt, Begun, ConversationRead, Decision, DiscardNotices, DueEvent,
     Epoch, Erase, Erasure, Evidence, Examination, Found, GivenUp, InDoubtSend, Indexing, Interrupted, Leases,
-    ListedMessage, LookupResult, ManualOutcome, NewOutbound, OwnSend, Person, Position, Publication, QueueDepth,
-    Recorded, SeenRows, Settlement, Store, StoreError, UnreportedSend, Waiting, Wakeups,
+    ListedMessage, LookupResult, ManualOutcome, NewOutbound, Operators, OwnSend, Person, Position, Publication,
+    QueueDepth, Recorded, SeenRows, Settlement, Store, StoreError, UnreportedSend, Waiting, Wakeups,
 };
 use crate::domain::clock::now_ms;
 use crate::domain::find::Search;
@@ -499,6 +500,10 @@ impl Store for PostgresStore {
 
     fn leases(&self) -> Option<&dyn Leases> {
         Some(self)
+    }
+
+    fn operators(&self) -> &dyn Operators {
+        self
     }
 
     async fn close(&self) {

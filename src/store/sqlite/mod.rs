@@ -9,6 +9,7 @@ mod guard;
 mod lock;
 mod open;
 mod open_error;
+mod operators;
 mod readers;
 mod response_journal;
 mod source;
@@ -24,8 +25,8 @@ use rusqlite::Connection;
 use super::{
     AcceptOutcome, Accepted, AccountTraits, Attempt, Begun, ConversationRead, Decision, DiscardNotices, DueEvent,
     Epoch, Erase, Erasure, Evidence, Examination, Found, GivenUp, InDoubtSend, Indexing, Interrupted, ListedMessage,
-    LookupResult, ManualOutcome, NewOutbound, OwnSend, Person, Position, Publication, QueueDepth, Recorded, SeenRows,
-    Settlement, Store, StoreError, UnreportedSend, Waiting, Wakeups,
+    LookupResult, ManualOutcome, NewOutbound, Operators, OwnSend, Person, Position, Publication, QueueDepth, Recorded,
+    SeenRows, Settlement, Store, StoreError, UnreportedSend, Waiting, Wakeups,
 };
 use crate::domain::clock::now_ms;
 use crate::domain::find::Search;
@@ -488,6 +489,10 @@ impl Store for SqliteStore {
 
     fn wakeups(&self) -> &Arc<Wakeups> {
         &self.wakeups
+    }
+
+    fn operators(&self) -> &dyn Operators {
+        self
     }
 
     async fn close(&self) {
