@@ -15,6 +15,7 @@ pub mod support;
 
 mod alerts;
 mod anna;
+mod capture;
 mod cli;
 mod copy;
 mod cuts;
