@@ -2,6 +2,7 @@
 //! failed, 2 wrong usage or configuration, 3 (of `anna`) AnnA could not be reached.
 
 mod anna;
+mod audit;
 mod channels;
 mod config;
 mod doctor;
@@ -12,6 +13,7 @@ mod journey;
 mod messages;
 mod operator;
 mod output;
+mod overview;
 mod send;
 mod store;
 
@@ -57,7 +59,9 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// List the chat channels that the configured Afilnet accounts have
     Channels,
-    /// Print the documented default configuration, or the files for Prometheus and Grafana
+    /// Tell whether anything needs a person, and how each channel is; beside a running bridge or without one
+    Overview(overview::OverviewArgs),
+    /// Print the documented default configuration, the settings in force, or the files for Prometheus and Grafana
     Config(config::ConfigArgs),
     /// Send one message through a running bridge on this machine
     Send(send::SendArgs),
@@ -115,6 +119,8 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Check { live } => check(&servable(load()?)?, live).await?,
         Command::Doctor(args) => doctor::run(args, load()?).await?,
         Command::Channels => print(&channels::list(&load()?).await?)?,
+        Command::Overview(args) => overview::run(args, &load()?).await?,
+        Command::Config(args) if args.effective => print(&config::effective(&args, &load()?)?)?,
         Command::Config(args) => print(config::file(&args))?,
         Command::Send(args) => send::run(args, &load()?).await?,
         Command::Anna(command) => print(&anna::run(command, &load()?).await?)?,
