@@ -90,7 +90,8 @@ impl App {
         let (live_config, config_of_pages) = watch::channel(Arc::new(config.clone()));
         let stopping = CancellationToken::new();
         let operators = OperatorState::new(config.admin.token.as_ref(), &store, config_of_pages, stopping.clone());
-        let admin = open_admin(&config, http::ops::router(operators));
+        let pages = http::ops::router(Arc::clone(&operators)).merge(http::ops::api::router(&operators));
+        let admin = open_admin(&config, pages);
         let handle = Handle::new();
         let server =
             tokio::spawn(http::serve(listener, connections, routes.clone(), Arc::clone(&responses), handle.clone()));
@@ -198,6 +199,11 @@ fn open_admin(config: &Config, pages: axum::Router) -> Option<Handle> {
 /// Returns the OpenAPI document of the HTTP listener, as indented JSON.
 pub(crate) fn openapi() -> String {
     format!("{:#}\n", bonychat::wire::openapi::document(""))
+}
+
+/// Returns the OpenAPI document of the admin listener's API, as indented JSON.
+pub(crate) fn admin_openapi() -> String {
+    format!("{:#}\n", http::ops::openapi::document())
 }
 
 /// Logs what is configured.

@@ -75,7 +75,11 @@ enum Command {
     #[command(subcommand)]
     Store(store::Command),
     /// Print the OpenAPI document of what the bridge serves (a running bridge has it at GET /openapi.json)
-    Openapi,
+    Openapi {
+        /// That of the admin listener's API (GET /api/v1/openapi.json there)
+        #[arg(long)]
+        admin: bool,
+    },
     /// Ask a running bridge on this machine whether it lives (for a container's HEALTHCHECK)
     Health,
     /// Show the bridge at work between two simulated platforms; needs no account and no configuration
@@ -126,7 +130,8 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Anna(command) => print(&anna::run(command, &load()?).await?)?,
         Command::Messages(command) => messages::run(command, &load()?).await?,
         Command::Store(command) => store::run(command).await?,
-        Command::Openapi => print(&app::openapi())?,
+        Command::Openapi { admin: false } => print(&app::openapi())?,
+        Command::Openapi { admin: true } => print(&app::admin_openapi())?,
         // 1 whatever is wrong: container runtimes keep 2 for themselves.
         Command::Health => {
             let listen = Config::listen(cli.config.as_deref(), std::env::vars().collect());

@@ -35,6 +35,7 @@ mod journey;
 mod malformed;
 mod metrics;
 mod observers;
+mod operators;
 mod outage;
 mod outbound;
 mod person;

@@ -1,6 +1,9 @@
 //! What operators are served beside the metrics: their pages, and the same as an API. On the admin listener alone; the
 //! listener for BonyChat has none of it.
 
+pub(crate) mod api;
+pub(crate) mod openapi;
+
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
