@@ -13,6 +13,7 @@ const GRAFANA: &str = include_str!("../../config/grafana/bridge.json");
 
 /// Which file; the default configuration where none is named.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "switches that exclude each other, and one beside them")]
 pub(super) struct ConfigArgs {
     /// Prometheus' alerts instead
     #[arg(long, group = "which")]

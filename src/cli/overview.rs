@@ -18,12 +18,12 @@ pub(super) struct OverviewArgs {
     json: bool,
 }
 
-pub(super) async fn run(arguments: OverviewArgs, config: &Config) -> anyhow::Result<()> {
+pub(super) async fn run(OverviewArgs { json }: OverviewArgs, config: &Config) -> anyhow::Result<()> {
     let store = open::visitor(&config.store.url).await?;
     let found = overview(store.as_ref(), config).await;
     store.close().await;
     let found = found?;
-    if arguments.json {
+    if json {
         return print(&format!("{}\n", harmless_json(&serde_json::to_string(&found)?)));
     }
     print(&text(&found))

@@ -127,6 +127,33 @@ async fn nothing_of_the_api_is_told_without_the_token() {
     assert!(status == 403 && refusal(&body).contains("admin.token is not set"), "{status} {body}");
 }
 
+/// Settings and document are the same by both ways.
+fn settings_and_document(house: &House, bridge: &Bridge) {
+    let settings = read(bridge, "/settings")["settings"].clone();
+    let theirs = lines(house, &["config", "--effective", "--json"]);
+    let without = |settings: &[Value]| -> Vec<Value> {
+        settings.iter().filter(|setting| setting["key"] != "server.listen").cloned().collect() // the bridge's own
+    };
+    assert_eq!(without(settings.as_array().unwrap()), without(&theirs));
+    let one =
+        |key: &str| theirs.iter().find(|setting| setting["key"] == key).unwrap_or_else(|| panic!("{key}")).clone();
+    assert_eq!(one("admin.token")["value"], format!("set, {} characters", ADMIN.len()));
+    assert_eq!(one("admin.token")["source"], "environment BRIDGE__ADMIN__TOKEN");
+    assert_eq!(
+        (&one("retry.give_up_after")["from"], &one("afilnet.password")["value"]),
+        (&json!("default"), &json!("set, 8 characters"))
+    );
+
+    let document = read(bridge, "/openapi.json");
+    let printed = house.run(&["openapi", "--admin"]);
+    assert_eq!(serde_json::from_slice::<Value>(&printed.stdout).unwrap(), document);
+    let documented: BTreeSet<&str> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
+    let verbs = ["/messages/{mId}", "/messages/{mId}/settle", "/messages/{mId}/retry", "/messages/{mId}/discard"];
+    let served: Vec<String> = PATHS.iter().chain(&verbs).map(|path| format!("/api/v1{path}")).collect();
+    let served: BTreeSet<&str> = served.iter().map(String::as_str).collect();
+    assert_eq!(documented, served);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_api_and_the_command_line_answer_alike_and_nothing_of_persons_is_told() {
     let mut house = House::new().set("ADMIN__TOKEN", ADMIN);
@@ -186,28 +213,7 @@ async fn the_api_and_the_command_line_answer_alike_and_nothing_of_persons_is_tol
     assert_eq!(kinds.len(), 2, "{groups}");
     assert!(kinds.contains(&(&json!("out"), &json!(1))) && kinds.contains(&(&json!("in"), &json!(1))), "{groups}");
 
-    let settings = read(&bridge, "/settings")["settings"].clone();
-    let theirs = lines(&house, &["config", "--effective", "--json"]);
-    let without = |settings: &[Value]| -> Vec<Value> {
-        settings.iter().filter(|setting| setting["key"] != "server.listen").cloned().collect() // the bridge's own
-    };
-    assert_eq!(without(settings.as_array().unwrap()), without(&theirs));
-    let one =
-        |key: &str| theirs.iter().find(|setting| setting["key"] == key).unwrap_or_else(|| panic!("{key}")).clone();
-    assert_eq!(one("admin.token")["value"], format!("set, {} characters", ADMIN.len()));
-    assert_eq!(one("admin.token")["source"], "environment BRIDGE__ADMIN__TOKEN");
-    assert_eq!(
-        (&one("retry.give_up_after")["from"], &one("afilnet.password")["value"]),
-        (&json!("default"), &json!("set, 8 characters"))
-    );
-
-    let document = read(&bridge, "/openapi.json");
-    let printed = house.run(&["openapi", "--admin"]);
-    assert_eq!(serde_json::from_slice::<Value>(&printed.stdout).unwrap(), document);
-    let documented: BTreeSet<&str> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
-    let verbs = ["/messages/{mId}", "/messages/{mId}/settle", "/messages/{mId}/retry", "/messages/{mId}/discard"];
-    let served: BTreeSet<String> = PATHS.iter().chain(&verbs).map(|path| format!("/api/v1{path}")).collect();
-    assert_eq!(documented, served.iter().map(String::as_str).collect());
+    settings_and_document(&house, &bridge);
 
     // A text, a number and a token, through every path, masked.
     house.run(&["messages", "retry", "nothing", "--why", "call 600 111 222 77"]);
