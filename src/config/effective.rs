@@ -35,7 +35,10 @@ fn collect(layers: &Layers, table: &Map<String, Value>, above: &str, found: &mut
             collect(layers, inner, &key, found);
             continue;
         }
-        let text = value.to_string();
+        let text = match &value.kind {
+            ValueKind::Array(list) => list.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+            _ => value.to_string(),
+        };
         let twin = key.strip_suffix("_file").filter(|of| is_secret(of));
         let shown = match twin {
             _ if is_secret(&key) && !text.starts_with("sqlite:") => of_secret(&text),
