@@ -122,29 +122,31 @@ fn report(noise: &str, withheld: &Withheld) {
     }
 }
 
-/// Returns whether afilnet.md section 4 names this code: one of its methods, or of another class that may leak in.
+/// Codes that afilnet.md section 4 names: of its methods, or of another class that may leak in.
+pub(super) const DOCUMENTED: &[&str] = &[
+    "MISSING_USER",
+    "MISSING_PASSWORD",
+    "MISSING_CLASS",
+    "MISSING_METHOD",
+    "MISSING_COMPULSORY_PARAM",
+    "INCORRECT_USER_PASSWORD",
+    "INCORRECT_CLASS",
+    "INCORRECT_METHOD",
+    "CHANNEL_NOT_FOUND",
+    "CHAT_NOT_FOUND",
+    "INCORRECT_FILETYPE",
+    "INCORRECT_FILEURL",
+    "INCORRECT_THUMBURL",
+    "NO_CREDITS",
+    "NO_ROUTE_AVAILABLE",
+    "NOT_ACCESS_TO_TEMPLATE",
+    "INCORRECT_TYPE",
+    "MISSING_MAIN_FIELD",
+];
+
+/// Returns whether the contract names this code.
 pub(super) fn is_documented(code: &str) -> bool {
-    const CODES: &[&str] = &[
-        "MISSING_USER",
-        "MISSING_PASSWORD",
-        "MISSING_CLASS",
-        "MISSING_METHOD",
-        "MISSING_COMPULSORY_PARAM",
-        "INCORRECT_USER_PASSWORD",
-        "INCORRECT_CLASS",
-        "INCORRECT_METHOD",
-        "CHANNEL_NOT_FOUND",
-        "CHAT_NOT_FOUND",
-        "INCORRECT_FILETYPE",
-        "INCORRECT_FILEURL",
-        "INCORRECT_THUMBURL",
-        "NO_CREDITS",
-        "NO_ROUTE_AVAILABLE",
-        "NOT_ACCESS_TO_TEMPLATE",
-        "INCORRECT_TYPE",
-        "MISSING_MAIN_FIELD",
-    ];
-    CODES.contains(&code)
+    DOCUMENTED.contains(&code)
 }
 
 /// Returns the meaning of an ERROR envelope: nothing was sent (afilnet.md section 4), whatever the HTTP status.

@@ -1,6 +1,7 @@
 //! Afilnet's wire: the only room that knows it (contract: afilnet.md). `app` builds an [`AfilnetClient`] for each
 //! channel and passes it to the loops as a `dyn Messenger`. No call is retried here.
 
+pub(crate) mod capture;
 mod classify;
 mod date_parser;
 mod failure;

@@ -1,5 +1,6 @@
 //! `bridge doctor`: what it looks at and how it shows it; the checks are in `ops`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -7,6 +8,7 @@ use url::Url;
 
 use super::output::{Failure, print};
 use crate::config::Config;
+use crate::ops::doctor::capture::{Written, capture};
 use crate::ops::doctor::{Health, Scope, Section, examine};
 use crate::telemetry::harmless_json;
 
@@ -28,6 +30,10 @@ pub(super) struct DoctorArgs {
     /// The bridge's public address, as BonyChat has it, without /message: looks at it from outside
     #[arg(long, value_name = "URL", value_parser = address)]
     url: Option<Url>,
+    /// In place of the checks: write what the platforms answer into this new folder, without persons and secrets, for those who
+    /// mend the bridge
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["json", "strict", "only", "url"])]
+    capture: Option<PathBuf>,
 }
 
 fn address(text: &str) -> Result<Url, String> {
@@ -37,6 +43,17 @@ fn address(text: &str) -> Result<Url, String> {
 
 /// Looks, prints what was found, and fails if something does.
 pub(super) async fn run(args: DoctorArgs, config: Config) -> Result<(), Failure> {
+    if let Some(folder) = &args.capture {
+        let Written { files, answers, canaries } = Box::pin(capture(&config, folder, args.timeout))
+            .await
+            .map_err(|why| Failure::Work(anyhow::anyhow!(why)))?;
+        return Ok(print(&format!(
+            "{answers} answer(s) in {files} file(s) in {}: each letter is x, each number another one, each date moved. {canaries} \
+             contact(s), text(s) and secret(s) were looked for in them, and none is there. Nothing was sent to a customer. Look at \
+             the files before you give them away\n",
+            folder.display()
+        ))?);
+    }
     let only = args.only.as_deref().and_then(Section::named);
     let report = Box::pin(examine(config, &Scope { only, limit: args.timeout, url: args.url })).await;
     if args.json {

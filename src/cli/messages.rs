@@ -70,6 +70,8 @@ pub(super) enum Command {
         #[arg(long, value_name = "TEXT")]
         why: Option<String>,
     },
+    /// Tell who did what, newest first, one a line: when, who, by what means, what, to which mId or channel, why
+    Audit(super::audit::AuditArgs),
     /// Erase everything that is stored of one person
     Erase(super::erase::EraseArgs),
     /// Give a message or a dead event up for good and wipe its text at once; the agent of one that still waits is told. By filter, such
@@ -146,6 +148,7 @@ async fn done(command: Command, config: &Config, store: &dyn Store) -> Result<()
             };
             say(decide::settle(store, config, m_id, decision, operator(why.as_deref())).await)?;
         }
+        Command::Audit(arguments) => super::audit::run(arguments, store).await?,
         Command::Journey { m_id, language, contacts } => {
             print(&journey::tell(store, config, &m_id, language.as_deref(), contacts).await?)?;
         }

@@ -2,6 +2,7 @@
 //! failed, 2 wrong usage or configuration, 3 (of `anna`) AnnA could not be reached.
 
 mod anna;
+mod audit;
 mod bulk;
 mod channels;
 mod config;
@@ -13,6 +14,7 @@ mod journey;
 mod messages;
 mod operator;
 mod output;
+mod overview;
 mod send;
 mod store;
 mod tail;
@@ -62,7 +64,9 @@ enum Command {
         #[command(subcommand)]
         command: Option<channels::Command>,
     },
-    /// Print the documented default configuration, or the files for Prometheus and Grafana
+    /// Tell whether anything needs a person, and how each channel is; beside a running bridge or without one
+    Overview(overview::OverviewArgs),
+    /// Print the documented default configuration, the settings in force, or the files for Prometheus and Grafana
     Config(config::ConfigArgs),
     /// Send one message through a running bridge on this machine
     Send(send::SendArgs),
@@ -76,7 +80,11 @@ enum Command {
     #[command(subcommand)]
     Store(store::Command),
     /// Print the OpenAPI document of what the bridge serves (a running bridge has it at GET /openapi.json)
-    Openapi,
+    Openapi {
+        /// That of the admin listener's API (GET /api/v1/openapi.json there)
+        #[arg(long)]
+        admin: bool,
+    },
     /// Ask a running bridge on this machine whether it lives (for a container's HEALTHCHECK)
     Health,
     /// Show the bridge at work between two simulated platforms; needs no account and no configuration
@@ -121,12 +129,15 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Doctor(args) => doctor::run(args, load()?).await?,
         Command::Channels { command: None } => print(&channels::list(&load()?).await?)?,
         Command::Channels { command: Some(command) } => channels::run(command, &load()?).await?,
+        Command::Overview(args) => overview::run(args, &load()?).await?,
+        Command::Config(args) if args.effective => print(&config::effective(&args, &load()?)?)?,
         Command::Config(args) => print(config::file(&args))?,
         Command::Send(args) => send::run(args, &load()?).await?,
         Command::Anna(command) => print(&anna::run(command, &load()?).await?)?,
         Command::Messages(command) => messages::run(command, &load()?).await?,
         Command::Store(command) => store::run(command).await?,
-        Command::Openapi => print(&app::openapi())?,
+        Command::Openapi { admin: false } => print(&app::openapi())?,
+        Command::Openapi { admin: true } => print(&app::admin_openapi())?,
         // 1 whatever is wrong: container runtimes keep 2 for themselves.
         Command::Health => {
             let listen = Config::listen(cli.config.as_deref(), std::env::vars().collect());

@@ -8,7 +8,7 @@ use super::checker::Checker;
 use super::layers::Layers;
 use super::problems::Problems;
 use super::{Admin, Anna, Config, InboundConfig, Log, OutboundConfig, Retry, Server, StoreConfig, StoreUrl};
-use super::{address, channels, raw, secret, summary, transports};
+use super::{address, channels, effective, raw, secret, summary, transports};
 
 /// [`Config::load`]
 pub(super) fn load(file: Option<&Path>, env: HashMap<String, String>) -> Result<Config, Problems> {
@@ -30,7 +30,9 @@ pub(super) fn load(file: Option<&Path>, env: HashMap<String, String>) -> Result<
         }
     }
     match config {
-        Some(config) if checker.problems.is_empty() => Ok(Config { warnings: checker.warnings, ..config }),
+        Some(config) if checker.problems.is_empty() => {
+            Ok(Config { settings: effective::settings(&checker.layers), warnings: checker.warnings, ..config })
+        }
         _ => Err(checker.problems.sorted()),
     }
 }
@@ -135,6 +137,7 @@ fn whole(checker: &mut Checker) -> Option<Config> {
         language,
         channels,
         warnings: Vec::new(),
+        settings: Vec::new(),
         written: summary::DURATIONS.map(|key| (key, written(&checker.layers, key))).into(),
     })
 }

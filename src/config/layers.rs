@@ -65,6 +65,11 @@ impl Layers {
         self.origins.contains_key(key)
     }
 
+    /// Returns all of them, merged.
+    pub(super) fn merged(&self) -> &Map<String, Value> {
+        &self.merged
+    }
+
     /// Returns the merged value at `path`.
     pub(super) fn get(&self, path: &[&str]) -> Option<Value> {
         at(&self.merged, path).cloned()

@@ -7,6 +7,7 @@ mod anna;
 mod channels;
 mod check;
 mod checker;
+mod effective;
 mod keys;
 mod layers;
 mod problems;
@@ -27,6 +28,7 @@ use ipnet::IpNet;
 use secrecy::{ExposeSecret as _, SecretString};
 
 pub use anna::{Anna, UserIdRule, UserIdSource};
+pub use effective::Setting;
 pub use problems::{Problem, Problems, Source};
 
 use crate::domain::ids::PlatformId;
@@ -60,6 +62,8 @@ pub struct Config {
     pub channels: BTreeMap<ChannelName, Channel>,
     /// Warnings for the log, without secrets.
     pub warnings: Vec<String>,
+    /// Every key with its value and its source, without secrets.
+    pub settings: Vec<Setting>,
     /// Durations as they were written, by key, for the summary.
     written: BTreeMap<&'static str, String>,
 }

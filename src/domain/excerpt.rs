@@ -77,7 +77,7 @@ fn cut_strings(text: &str) -> String {
 }
 
 /// Returns the text with JSON's escapes decoded, so that an escaped repetition of the call is recognised.
-fn unescaped(text: &str) -> String {
+pub(super) fn unescaped(text: &str) -> String {
     let mut units: Vec<u16> = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some(c) = rest.chars().next() {

@@ -239,7 +239,7 @@ impl From<Step> for Note {
 }
 
 /// A step as it is read again.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct PastStep {
     pub(crate) at_ms: i64,
     /// The last time, where it repeated itself.
@@ -251,7 +251,8 @@ pub(crate) struct PastStep {
 }
 
 /// State of an outbound message (`docs/architecture.md`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum MessageState {
     Queued,
     Sending,
@@ -263,7 +264,8 @@ pub(crate) enum MessageState {
 }
 
 /// State of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum EventState {
     Queued,
     Done,
@@ -306,7 +308,7 @@ impl std::str::FromStr for EventState {
 }
 
 /// All that is stored of what happened under one mId.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Journey {
     pub(crate) m_id: String,
     pub(crate) channel: String,
@@ -317,7 +319,7 @@ pub(crate) struct Journey {
 }
 
 /// What is stored of an outbound message.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct MessageJourney {
     pub(crate) kind: String,
     pub(crate) state: MessageState,
@@ -351,7 +353,8 @@ pub(crate) struct MessageJourney {
 }
 
 /// Whether BonyChat has read the response to its call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Answer {
     Unknown,
     Read,
@@ -359,7 +362,7 @@ pub(crate) enum Answer {
 }
 
 /// The messages that go out before another one of the same conversation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Behind {
     pub(crate) count: u32,
     /// The first of them.
@@ -369,14 +372,14 @@ pub(crate) struct Behind {
 }
 
 /// Why an attempt of a channel failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct ChannelFault {
     pub(crate) at_ms: i64,
     pub(crate) fault: String,
 }
 
 /// What is stored of an event.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct EventJourney {
     pub(crate) kind: EventKind,
     pub(crate) state: EventState,
@@ -402,7 +405,8 @@ impl EventJourney {
 }
 
 /// What an event is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum EventKind {
     /// The customer wrote it.
     Message,

@@ -2,6 +2,7 @@
 
 pub(crate) mod agent_text;
 pub(crate) mod blank;
+pub(crate) mod canary;
 pub(crate) mod charset;
 pub(crate) mod clock;
 pub(crate) mod contact;
@@ -23,6 +24,7 @@ mod phone_number;
 pub(crate) mod placeholder;
 pub(crate) mod ports;
 pub(crate) mod reconcile;
+pub(crate) mod redaction;
 pub(crate) mod row;
 pub(crate) mod verdict;
 mod wording;

@@ -1,10 +1,16 @@
 //! What operators ask and decide, for every way in which they do: the command line names these verbs, and so may pages and an API.
 
 pub(crate) mod advice;
+pub(crate) mod audit;
 pub(crate) mod bulk;
 pub(crate) mod decide;
 pub(crate) mod doctor;
+pub(crate) mod failed;
 pub(crate) mod find;
+pub(crate) mod journey;
 pub(crate) mod local;
+pub(crate) mod overview;
 pub(crate) mod pause;
+pub(crate) mod settings;
+pub(crate) mod sign_in;
 pub(crate) mod tail;

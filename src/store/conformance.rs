@@ -14,6 +14,7 @@ mod in_doubt;
 mod journey;
 mod manual;
 mod matches;
+mod operators;
 mod pauses;
 mod pending_questions;
 mod plans;

@@ -18,6 +18,7 @@ mod lease;
 #[cfg(test)]
 mod many_rows;
 pub(crate) mod open;
+mod operators;
 mod ops;
 mod places;
 mod postgres;
@@ -28,6 +29,7 @@ mod sql;
 mod sql_bulk;
 mod sql_find;
 mod sql_journey;
+mod sql_operators;
 mod sql_pauses;
 mod sql_tail;
 mod sqlite;
@@ -61,6 +63,7 @@ pub(crate) use examination::{DataCheck, Examination};
 pub(crate) use found::{Found, FoundMessage, Indexing};
 pub(crate) use in_doubt::{Decision, Evidence, InDoubtSend, LookupResult};
 pub(crate) use lease::{ClusterView, Epoch, Leases, Owner};
+pub(crate) use operators::{Activity, AuditEntry, FailedGroup, Operators};
 pub(crate) use reading::{
     ConversationRead, Lesson, NewRow, OwnSend, PostponedRow, Postponement, Receipt, Recorded, RowChange, SeenRow,
     SeenRows, UnreportedSend,
@@ -517,6 +520,9 @@ pub(crate) trait Store: Send + Sync {
     fn leases(&self) -> Option<&dyn Leases> {
         None
     }
+
+    /// Returns what operators alone read.
+    fn operators(&self) -> &dyn Operators;
 
     /// Commits the operations that were handed in, then closes the store.
     async fn close(&self);

@@ -584,6 +584,7 @@ mod tests {
             include_str!("sql_find.rs"),
             include_str!("sql_pauses.rs"),
             include_str!("sql_tail.rs"),
+            include_str!("sql_operators.rs"),
         ];
         let statements = sources.into_iter().flat_map(|source| source.split("pub(super) const ").skip(1));
         let statements = statements.filter_map(|s| s.split(';').next());

@@ -1,6 +1,7 @@
 //! Tests of the room as a whole: recorded answers, the table of verdicts, the wording of calls, and the wire itself.
 
 mod calls;
+mod captures;
 mod carriage;
 mod charsets;
 mod fuzz;

@@ -11,8 +11,11 @@ use super::*;
 /// One case of a file. The body is `body` as compact JSON, or `raw` as it is, or `hex`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Case {
+pub(super) struct Case {
     name: String,
+    /// Names of the parameters of a captured call.
+    #[serde(default, rename = "parameters")]
+    _parameters: Vec<String>,
     #[serde(default = "ok")]
     http: u16,
     retry_after: Option<String>,
@@ -58,7 +61,7 @@ pub(super) fn every_body() -> Vec<Vec<u8>> {
 }
 
 impl Case {
-    fn bytes(&self) -> Vec<u8> {
+    pub(super) fn bytes(&self) -> Vec<u8> {
         match (&self.body, &self.raw, &self.hex) {
             (Some(body), None, None) => body.to_string().into_bytes(),
             (None, Some(raw), None) => raw.clone().into_bytes(),
@@ -68,7 +71,7 @@ impl Case {
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "as classify takes it")]
-    fn outcome(&self) -> Outcome {
+    pub(super) fn outcome(&self) -> Outcome {
         let now: Timestamp = "2024-05-10T10:34:56Z".parse().unwrap();
         let asked = self.retry_after.as_deref().and_then(|header| crate::domain::clock::retry_after(header, now));
         Ok(HttpResponse { http: self.http, asked, body: Ok(self.bytes()) })

@@ -4,6 +4,8 @@
 mod afilnet;
 mod bonychat;
 mod bridge;
+mod canaries;
+pub(crate) mod capture;
 mod certificate;
 mod check;
 mod machine;

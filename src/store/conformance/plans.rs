@@ -3,7 +3,7 @@
 use rusqlite::{Connection, StatementStatus, ToSql, params};
 
 use super::*;
-use crate::store::{sql_bulk, sql_find, sql_pauses, sql_tail};
+use crate::store::{sql_bulk, sql_find, sql_operators, sql_pauses, sql_tail};
 
 /// A fresh store, and a second connection to its file.
 fn beside() -> (Fresh, Connection) {
@@ -196,6 +196,13 @@ async fn every_statement_goes_through_its_index_and_none_walks_a_table() {
         ("EVENTS_NAMED", sql_journey::EVENTS_NAMED, &["events_m_id (m_id=?)", by_key]),
         ("ERASE_MESSAGE_REASONS", sql_journey::ERASE_MESSAGE_REASONS, &["audit_target (target=?)"]),
         ("ERASE_EVENT_REASONS", sql_journey::ERASE_EVENT_REASONS, &["audit_target (target=?)"]),
+        ("AUDIT", sql_operators::AUDIT, &[by_key]),
+        ("LAST_SENT", sql_operators::LAST_SENT, &[by_key]),
+        ("LAST_RECEIVED", sql_operators::LAST_RECEIVED, &[by_key]),
+        ("LAST_PUBLISHED", sql_operators::LAST_PUBLISHED, &[by_key]),
+        ("FAILED_MESSAGES", sql_operators::FAILED_MESSAGES, &["outbound_trouble", by_key]),
+        ("FAILED_EVENTS", sql_operators::FAILED_EVENTS, &["events_dead", by_key]),
+        ("OLDEST_EVENT", sql_operators::OLDEST_EVENT, &["events_active", by_key]),
         ("DROP_AUDIT", sql_journey::DROP_AUDIT, &[by_key, "audit_old (at_ms<?)"]),
         ("ACCEPTED", sql_tail::ACCEPTED, &["INTEGER PRIMARY KEY (rowid>?)"]),
         ("ENDED", sql_tail::ENDED, &["outbound_text (done_ms>?)"]),

@@ -181,11 +181,7 @@ async fn of_message(
     let behind = if waits { behind(db, conversation, id).await? } else { None };
     let channel_fault = if waits && behind.is_none() && message.fault.is_none() {
         let since_ms = message.accepted_ms.min(now_ms).saturating_sub(RECENT_MS);
-        let found: Option<(i64, String)> = db.optional(sql::CHANNEL_FAULT, values![&channel, since_ms]).await?;
-        found.and_then(|(at_ms, detail)| match serde_json::from_str(&detail) {
-            Ok(Step::Attempt { fault, .. }) => Some(ChannelFault { at_ms, fault }),
-            Ok(_) | Err(_) => None,
-        })
+        channel_fault(db, &channel, since_ms).await?
     } else {
         None
     };
@@ -197,6 +193,19 @@ async fn of_message(
     };
     let steps = steps(db, Subject::Message(id)).await?;
     Ok(MessageJourney { state, answer, shown_ms, behind, channel_fault, pause, steps, ..message })
+}
+
+/// Returns the last attempt of a channel that failed since then.
+pub(super) async fn channel_fault(
+    db: &mut impl Tx,
+    channel: &str,
+    since_ms: i64,
+) -> Result<Option<ChannelFault>, StoreError> {
+    let found: Option<(i64, String)> = db.optional(sql::CHANNEL_FAULT, values![channel, since_ms]).await?;
+    Ok(found.and_then(|(at_ms, detail)| match serde_json::from_str(&detail) {
+        Ok(Step::Attempt { fault, .. }) => Some(ChannelFault { at_ms, fault }),
+        Ok(_) | Err(_) => None,
+    }))
 }
 
 async fn behind(db: &mut impl Tx, conversation: i64, id: i64) -> Result<Option<Behind>, StoreError> {

@@ -15,6 +15,7 @@ pub(super) mod inbound;
 pub(super) mod journey;
 pub(super) mod manual;
 pub(super) mod matches;
+pub(super) mod operators;
 pub(super) mod outbound;
 pub(super) mod pauses;
 pub(super) mod pending_question;

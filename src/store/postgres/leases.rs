@@ -1,6 +1,6 @@
 //! Leases: who owns which channel. Times are the server's.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -146,4 +146,10 @@ pub(super) async fn release(db: &mut Db, channels: &[ChannelName]) -> Result<(),
 pub(super) async fn deregister(db: &mut Db) -> Result<(), StoreError> {
     let me = db.me();
     db.execute(sql::DEREGISTER, args![me]).await.map(drop)
+}
+
+/// Returns the process that has the lease of each channel.
+pub(super) async fn owners(db: &mut Db) -> Result<BTreeMap<String, String>, StoreError> {
+    let leases: Vec<(String, String, i64, i64)> = db.rows(sql::OWNERS, args![]).await?;
+    Ok(leases.into_iter().map(|(channel, process, ..)| (channel, process)).collect())
 }

@@ -11,6 +11,7 @@ mod in_doubt_commits;
 mod leases;
 mod notifier;
 mod open;
+mod operators;
 mod outbound;
 mod pool;
 mod remote_verdicts;
@@ -26,7 +27,7 @@ use async_trait::async_trait;
 use super::{
     AcceptOutcome, Accepted, AccountTraits, Attempt, Begun, BulkJobs, ConversationRead, Decision, DiscardNotices,
     DueEvent, Epoch, Erase, Erasure, Evidence, Examination, Found, GivenUp, InDoubtSend, Indexing, Interrupted, Leases,
-    ListedMessage, LookupResult, ManualOutcome, NewOutbound, OwnSend, Paused, Person, Position, Publication,
+    ListedMessage, LookupResult, ManualOutcome, NewOutbound, Operators, OwnSend, Paused, Person, Position, Publication,
     QueueDepth, Recorded, SeenRows, Settlement, StaleMessage, StaleRule, StaleSweep, Store, StoreError, TailFrom,
     Tailed, UnreportedSend, Waiting, Wakeups,
 };
@@ -570,6 +571,10 @@ impl Store for PostgresStore {
 
     fn leases(&self) -> Option<&dyn Leases> {
         Some(self)
+    }
+
+    fn operators(&self) -> &dyn Operators {
+        self
     }
 
     async fn close(&self) {

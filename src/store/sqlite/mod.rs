@@ -10,6 +10,7 @@ mod guard;
 mod lock;
 mod open;
 mod open_error;
+mod operators;
 mod readers;
 mod response_journal;
 mod source;
@@ -25,7 +26,7 @@ use rusqlite::Connection;
 use super::{
     AcceptOutcome, Accepted, AccountTraits, Attempt, Begun, BulkJobs, ConversationRead, Decision, DiscardNotices,
     DueEvent, Epoch, Erase, Erasure, Evidence, Examination, Found, GivenUp, InDoubtSend, Indexing, Interrupted,
-    ListedMessage, LookupResult, ManualOutcome, NewOutbound, OwnSend, Paused, Person, Position, Publication,
+    ListedMessage, LookupResult, ManualOutcome, NewOutbound, Operators, OwnSend, Paused, Person, Position, Publication,
     QueueDepth, Recorded, SeenRows, Settlement, StaleMessage, StaleRule, StaleSweep, Store, StoreError, TailFrom,
     Tailed, UnreportedSend, Waiting, Wakeups,
 };
@@ -547,6 +548,10 @@ impl Store for SqliteStore {
 
     fn wakeups(&self) -> &Arc<Wakeups> {
         &self.wakeups
+    }
+
+    fn operators(&self) -> &dyn Operators {
+        self
     }
 
     async fn close(&self) {

@@ -1,0 +1,335 @@
+//! The JSON API of operators, under `/api/v1`: the verbs of `ops`, as the command line has them. By bearer token alone: a cookie
+//! goes along with forms of other sites.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Path, RawQuery, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Extension, Router};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::openapi::{self, AUDIT_PARAMETERS, JOURNEY_PARAMETERS, MESSAGE_PARAMETERS};
+use super::{OperatorState, refused};
+use crate::domain::Language;
+use crate::domain::find::{MessageState, PAGE, Side};
+use crate::domain::journey::{Means, Operator};
+use crate::http::error::{self, Logged};
+use crate::http::{auth, body};
+use crate::ops::decide::{Decided, Refused};
+use crate::ops::find::{Answer, Refusal, Request as Search};
+use crate::ops::sign_in::Person;
+use crate::ops::{audit, decide, failed, find, journey, overview, settings};
+use crate::store::{Decision, StoreError};
+
+/// Largest body of a decision, in bytes.
+const BODY: usize = 16 * 1024;
+/// Messages of a page, at most.
+const MOST: u32 = 500;
+
+/// What is answered where nobody can have a token.
+const NO_TOKEN: &str = "there is no API: admin.token is not set, or is shorter than 16 characters. Make one with `openssl rand -hex \
+                        32`, set it as BRIDGE__ADMIN__TOKEN or in a file that admin.token_file names, and restart the bridge";
+
+/// The routes, with their guard.
+pub(crate) fn router(state: &Arc<OperatorState>) -> Router {
+    let api = Router::new()
+        .route("/channels", get(channels))
+        .route("/messages", get(messages))
+        .route("/messages/{m_id}", get(message))
+        .route("/messages/{m_id}/settle", post(settle))
+        .route("/messages/{m_id}/retry", post(retry))
+        .route("/messages/{m_id}/discard", post(discard))
+        .route("/failed", get(failures))
+        .route("/settings", get(in_force))
+        .route("/audit", get(deeds))
+        .route("/openapi.json", get(|| async { answer(&openapi::document()) }))
+        .fallback(|| async {
+            refused(StatusCode::NOT_FOUND, "not found: GET /api/v1/openapi.json describes what there is")
+        })
+        .method_not_allowed_fallback(|| async {
+            refused(StatusCode::METHOD_NOT_ALLOWED, "this path has no such method: see GET /api/v1/openapi.json")
+        })
+        .layer(middleware::from_fn_with_state(Arc::clone(state), with_token))
+        .layer(CatchPanicLayer::custom(|_| {
+            refused(StatusCode::INTERNAL_SERVER_ERROR, "something broke inside the bridge: its log has the cause")
+        }))
+        .with_state(Arc::clone(state));
+    Router::new().nest("/api/v1", api)
+}
+
+/// Lets calls pass that bear the token of a person, whom it adds to them.
+async fn with_token(State(state): State<Arc<OperatorState>>, mut request: Request, next: Next) -> Response {
+    if state.people.is_empty() {
+        return refused(StatusCode::FORBIDDEN, NO_TOKEN);
+    }
+    let Some(person) = auth::bearer(request.headers()).and_then(|token| state.people.by_token(token)) else {
+        let mut response =
+            refused(StatusCode::UNAUTHORIZED, "the bearer token is missing or is not that of admin.token");
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        return response;
+    };
+    request.extensions_mut().insert(person);
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Why a call is not answered.
+enum Failure {
+    Request(String),
+    /// Nothing is stored under this mId.
+    Missing(String),
+    /// It cannot be done in this state.
+    Conflict(String),
+    Store(StoreError),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Request(why) => Self::Request(why),
+            Refusal::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Request(why) => refused(StatusCode::BAD_REQUEST, &why),
+            Self::Missing(why) => refused(StatusCode::NOT_FOUND, &why),
+            Self::Conflict(why) => refused(StatusCode::CONFLICT, &why),
+            Self::Store(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "an operator's call could not be answered");
+                let words = "the store cannot be read or written now, and nothing was changed: see the log, and try again in a minute";
+                let mut response = refused(StatusCode::SERVICE_UNAVAILABLE, words);
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
+                response.extensions_mut().insert(Logged);
+                response
+            }
+        }
+    }
+}
+
+fn answer(value: &impl Serialize) -> Response {
+    match serde_json::to_string(value) {
+        Ok(json) => error::json(StatusCode::OK, json),
+        Err(_) => refused(StatusCode::INTERNAL_SERVER_ERROR, "the answer cannot be written as JSON: report it"),
+    }
+}
+
+/// The query of a call, by name.
+struct Asked(BTreeMap<String, String>);
+
+impl Asked {
+    /// Reads it. A parameter that is not known is refused: an answer without regard to it would read as one with it.
+    fn new(query: Option<&str>, known: &[(&str, &str)]) -> Result<Self, Failure> {
+        let mut asked = BTreeMap::new();
+        for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+            if !known.iter().any(|(known, _)| *known == name) {
+                let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+                return Err(Failure::Request(format!("there is no such parameter here: use {}", names.join(", "))));
+            }
+            if !value.is_empty() && asked.insert(name.clone().into_owned(), value.into_owned()).is_some() {
+                return Err(Failure::Request(format!("{name} comes twice")));
+            }
+        }
+        Ok(Self(asked))
+    }
+
+    fn take(&mut self, name: &str) -> Option<String> {
+        self.0.remove(name)
+    }
+
+    /// Returns the value that was given as one of these words.
+    fn one_of<T>(&mut self, name: &str, words: &[(&str, T)]) -> Result<Option<T>, Failure>
+    where
+        T: Copy,
+    {
+        let Some(given) = self.take(name) else { return Ok(None) };
+        let found = words.iter().find(|(word, _)| *word == given).map(|(_, meaning)| *meaning);
+        let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        found.map(Some).ok_or_else(|| Failure::Request(format!("{name} takes {}", names.join(" or "))))
+    }
+
+    fn limit(&mut self, otherwise: u32, most: u32) -> Result<u32, Failure> {
+        let Some(given) = self.take("limit") else { return Ok(otherwise) };
+        let limit = given.parse().ok().filter(|limit| (1..=most).contains(limit));
+        limit.ok_or_else(|| Failure::Request(format!("limit takes a number from 1 to {most}")))
+    }
+
+    fn contacts_in_full(&mut self) -> Result<bool, Failure> {
+        Ok(self.one_of("contacts", &[("full", true), ("masked", false)])?.unwrap_or(false))
+    }
+}
+
+/// `GET /channels`
+async fn channels(State(state): State<Arc<OperatorState>>) -> Result<Response, Failure> {
+    Ok(answer(&overview::overview(state.store(), &state.config()).await?))
+}
+
+/// `GET /messages`
+async fn messages(State(state): State<Arc<OperatorState>>, RawQuery(query): RawQuery) -> Result<Response, Failure> {
+    let mut asked = Asked::new(query.as_deref(), &MESSAGE_PARAMETERS)?;
+    let states = MessageState::ALL.map(|state| (state.as_str(), state));
+    let search = Search {
+        query: asked.take("q").unwrap_or_default(),
+        side: asked.one_of("direction", &[("out", Side::Out), ("in", Side::In)])?,
+        channel: asked.take("channel"),
+        state: asked.one_of("state", &states)?,
+        fault: asked.take("fault"),
+        since: asked.take("since"),
+        until: asked.take("until"),
+        contact: asked.take("contact"),
+        before: asked.take("before"),
+        limit: asked.limit(PAGE, MOST)?,
+        to_the_end: false,
+        contacts_in_full: asked.contacts_in_full()?,
+    };
+    let Answer { messages, next, notes } = find::find(state.store(), &state.config(), search).await?;
+    let next = next.map(|next| next.to_string());
+    Ok(answer(&json!({ "messages": messages, "next": next, "notes": notes })))
+}
+
+/// `GET /messages/{mId}`
+async fn message(
+    State(state): State<Arc<OperatorState>>,
+    Path(m_id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Failure> {
+    let mut asked = Asked::new(query.as_deref(), &JOURNEY_PARAMETERS)?;
+    let language = asked.one_of("language", &[("en", Language::En), ("es", Language::Es)])?;
+    let contacts = asked.contacts_in_full()?;
+    let found = journey::journey(state.store(), &state.config(), &m_id, language, contacts).await?;
+    let Some(journey::Account { journey, told, zone }) = found else {
+        return Err(Failure::Missing(journey::missing(&known(&m_id))));
+    };
+    Ok(answer(&json!({ "verdict": told.verdict, "lines": told.lines, "zone": zone, "journey": journey })))
+}
+
+/// Returns an mId as a refusal may repeat it: what else was sent in its place may be a number.
+fn known(m_id: &str) -> String {
+    let legal = m_id.len() == 32 && m_id.bytes().all(|b| b.is_ascii_hexdigit());
+    if legal { m_id.to_owned() } else { crate::telemetry::foreign_id(m_id) }
+}
+
+/// `GET /failed`
+async fn failures(State(state): State<Arc<OperatorState>>) -> Result<Response, Failure> {
+    Ok(answer(&json!({ "groups": failed::failed(state.store()).await? })))
+}
+
+/// `GET /settings`
+async fn in_force(State(state): State<Arc<OperatorState>>) -> Response {
+    answer(&json!({ "settings": settings::settings(&state.config()) }))
+}
+
+/// `GET /audit`
+async fn deeds(State(state): State<Arc<OperatorState>>, RawQuery(query): RawQuery) -> Result<Response, Failure> {
+    let mut asked = Asked::new(query.as_deref(), &AUDIT_PARAMETERS)?;
+    let limit = asked.limit(audit::PAGE, audit::MOST)?;
+    Ok(answer(&audit::audit(state.store(), asked.take("before").as_deref(), limit).await?))
+}
+
+/// The mId of a decision, who decides, and the body.
+struct Order<T> {
+    m_id: String,
+    by: Operator,
+    body: T,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Why {
+    why: Option<String>,
+}
+
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settle {
+    r#as: As,
+    why: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum As {
+    Delivered,
+    Failed,
+    SendAgain,
+}
+
+/// Reads the order of a person; `empty` is what an empty body means.
+async fn order<T: DeserializeOwned>(
+    request: Request,
+    empty: Option<T>,
+    why: impl Fn(&T) -> Option<&str>,
+) -> Result<Order<T>, Failure> {
+    let (mut parts, given) = request.into_parts();
+    let unreadable = |_| Failure::Request("this call cannot be read; nothing was changed".to_owned());
+    let Path(m_id) = Path::<String>::from_request_parts(&mut parts, &()).await.map_err(unreadable)?;
+    let Extension(person) = Extension::<Person>::from_request_parts(&mut parts, &())
+        .await
+        .map_err(|_| Failure::Request("nobody is signed in; nothing was changed".to_owned()))?;
+    let bytes = body::read(&parts, given, BODY).await.map_err(|_| {
+        Failure::Request(format!("the body cannot be read, or is larger than {BODY} bytes; nothing was changed"))
+    })?;
+    let body = match (bytes.is_empty(), empty) {
+        (true, Some(empty)) => empty,
+        _ => serde_json::from_slice(&bytes).map_err(|error| {
+            // The text of the error may quote the body.
+            let place = format!("line {}, column {}", error.line(), error.column());
+            Failure::Request(format!(
+                "the body is not as GET /api/v1/openapi.json describes it ({place}); nothing was changed"
+            ))
+        })?,
+    };
+    let by = Operator::new(&person.name, Means::Api, why(&body));
+    Ok(Order { m_id, by, body })
+}
+
+/// `POST /messages/{mId}/settle`
+async fn settle(State(state): State<Arc<OperatorState>>, request: Request) -> Result<Response, Failure> {
+    let Order { m_id, by, body } = order(request, None, |body: &Settle| body.why.as_deref()).await?;
+    let decision = match body.r#as {
+        As::Delivered => Decision::Delivered,
+        As::Failed => Decision::Failed,
+        As::SendAgain => Decision::SendAgain,
+    };
+    decided(decide::settle(state.store(), &state.config(), m_id, decision, by).await?)
+}
+
+/// `POST /messages/{mId}/retry`
+async fn retry(State(state): State<Arc<OperatorState>>, request: Request) -> Result<Response, Failure> {
+    let Order { m_id, by, .. } = order(request, Some(Why::default()), |body| body.why.as_deref()).await?;
+    decided(decide::retry(state.store(), m_id, by).await?)
+}
+
+/// `POST /messages/{mId}/discard`
+async fn discard(State(state): State<Arc<OperatorState>>, request: Request) -> Result<Response, Failure> {
+    let Order { m_id, by, .. } = order(request, Some(Why::default()), |body| body.why.as_deref()).await?;
+    decided(decide::discard(state.store(), &state.config(), m_id, by).await?)
+}
+
+fn decided(outcome: Decided) -> Result<Response, Failure> {
+    let m_id = known(&outcome.m_id);
+    let outcome = Decided { m_id, ..outcome };
+    let sentence = outcome.sentence(Language::En);
+    match outcome.result {
+        Ok(_) => Ok(answer(&json!({ "done": sentence }))),
+        Err(Refused::Missing) => Err(Failure::Missing(sentence)),
+        Err(Refused::Wiped | Refused::State(_)) => Err(Failure::Conflict(sentence)),
+    }
+}

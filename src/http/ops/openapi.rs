@@ -1,0 +1,199 @@
+//! The OpenAPI document of the admin listener's API. `api` serves it and the command line prints it.
+
+use serde_json::{Map, Value, json};
+
+/// Parameters of `GET /messages`, as the finder of the command line has them.
+pub(super) const MESSAGE_PARAMETERS: [(&str, &str); 11] = [
+    ("q", "An mId; a number or 5 and more digits of one; or words of the text"),
+    ("direction", "out or in"),
+    ("channel", "Name of a channel"),
+    ("state", "queued, sending, unknown, sent, failed, unconfirmed; of events done and dead"),
+    ("fault", "Code of the last fault"),
+    ("since", "A time ago (90s, 2h, 3d), a day or a time"),
+    ("until", "The same"),
+    ("contact", "Its number, or its custom contact id"),
+    ("before", "`next` of the page before"),
+    ("limit", "Messages of the page, 500 at most"),
+    CONTACTS,
+];
+/// Parameters of `GET /audit`.
+pub(super) const AUDIT_PARAMETERS: [(&str, &str); 2] =
+    [("before", "`next` of the page before"), ("limit", "Rows of the page, 1000 at most")];
+/// Parameters of `GET /messages/{mId}`.
+pub(super) const JOURNEY_PARAMETERS: [(&str, &str); 2] =
+    [("language", "en or es; that of bonychat.language without this"), CONTACTS];
+/// A parameter that shows contacts.
+const CONTACTS: (&str, &str) = ("contacts", "full: contacts in full, where the configuration masks them");
+
+/// Returns the document in OpenAPI 3.1.
+pub(crate) fn document() -> Value {
+    json!({
+        "openapi": "3.1.1",
+        "info": {
+            "title": "BonyChat <-> Afilnet bridge, for operators",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "The admin listener's API: find a message, explain it, decide it. Every call bears admin.token; every \
+                            failure has the form of Failure.",
+        },
+        "paths": {
+            "/api/v1/channels": { "get": read(
+                "channels", "Whether anything needs a person, and how each channel is", &[],
+                &json!({ "type": "object", "required": ["needs_you", "channels"], "properties": {
+                    "needs_you": list(&schema("Need")), "channels": list(&schema("Channel")),
+                } }),
+            ) },
+            "/api/v1/messages": { "get": read(
+                "findMessages", "Find messages of both directions, newest first, 50 a page", &MESSAGE_PARAMETERS,
+                &json!({ "type": "object", "required": ["messages", "next", "notes"], "properties": {
+                    "messages": list(&schema("Message")), "next": next(), "notes": list(&json!({ "type": "string" })),
+                } }),
+            ) },
+            "/api/v1/messages/{mId}": { "parameters": [m_id()], "get": of_message(read(
+                "journey", "Tell what happened to a message: in words, and as data",
+                &JOURNEY_PARAMETERS,
+                &json!({ "type": "object", "required": ["verdict", "lines", "zone", "journey"], "properties": {
+                    "verdict": { "type": "string", "description": "Whether the customer got it, what happens next, what to do" },
+                    "lines": list(&json!({ "type": "string" })),
+                    "zone": { "type": "string", "description": "Of the times in the lines" },
+                    "journey": { "type": "object" },
+                } }),
+            )) },
+            "/api/v1/messages/{mId}/settle": { "parameters": [m_id()], "post": decide(
+                "settle", "Say what became of a message that may have been delivered",
+                &json!({ "type": "object", "required": ["as"], "properties": {
+                    "as": { "enum": ["delivered", "failed", "send-again"] }, "why": why(),
+                } }), true,
+            ) },
+            "/api/v1/messages/{mId}/retry": { "parameters": [m_id()], "post": decide(
+                "retry", "Send a failed message again, or post dead events again", &only_why(), false,
+            ) },
+            "/api/v1/messages/{mId}/discard": { "parameters": [m_id()], "post": decide(
+                "discard", "Give a message or a dead event up for good and erase its text", &only_why(), false,
+            ) },
+            "/api/v1/failed": { "get": read(
+                "failed", "What failed or was given up, by channel and fault, and whether the cause seems mended", &[],
+                &json!({ "type": "object", "required": ["groups"], "properties": { "groups": list(&schema("Group")) } }),
+            ) },
+            "/api/v1/settings": { "get": read(
+                "settings", "The settings in force, with where each comes from; of secrets their length", &[],
+                &json!({ "type": "object", "required": ["settings"], "properties": { "settings": list(&schema("Setting")) } }),
+            ) },
+            "/api/v1/audit": { "get": read(
+                "audit", "Who did what, newest first", &AUDIT_PARAMETERS,
+                &json!({ "type": "object", "required": ["deeds", "next"], "properties": {
+                    "deeds": list(&schema("Deed")), "next": next(),
+                } }),
+            ) },
+            "/api/v1/openapi.json": { "get": read("openapi", "This document", &[], &json!({ "type": "object" })) },
+        },
+        "components": {
+            "securitySchemes": { "token": { "type": "http", "scheme": "bearer", "description": "admin.token" } },
+            "schemas": schemas(),
+        },
+        "security": [{ "token": [] }],
+    })
+}
+
+fn list(of: &Value) -> Value {
+    json!({ "type": "array", "items": of })
+}
+
+fn schema(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+fn next() -> Value {
+    json!({ "type": ["string", "null"], "description": "`before` of the next page; null after the last" })
+}
+
+fn why() -> Value {
+    json!({ "type": "string", "description": "Why, for the audit" })
+}
+
+fn only_why() -> Value {
+    json!({ "type": "object", "properties": { "why": why() } })
+}
+
+fn m_id() -> Value {
+    json!({ "name": "mId", "in": "path", "required": true, "schema": { "type": "string" } })
+}
+
+fn body(schema: &Value) -> Value {
+    json!({ "application/json": { "schema": schema } })
+}
+
+fn failures(statuses: &[(&str, &str)]) -> Map<String, Value> {
+    const ALL: [(&str, &str); 4] = [
+        ("401", "The bearer token is missing or is not that of admin.token."),
+        ("403", "admin.token is not set, or is shorter than 16 characters: there is no API."),
+        ("429", "As 401, after more than 20 wrong tokens from the same address within a minute."),
+        ("503", "The store cannot be read or written now. Nothing was changed."),
+    ];
+    let of = |(status, what): &(&str, &str)| {
+        ((*status).to_owned(), json!({ "description": what, "content": body(&schema("Failure")) }))
+    };
+    ALL.iter().chain(statuses).map(of).collect()
+}
+
+fn read(id: &str, summary: &str, parameters: &[(&str, &str)], answer: &Value) -> Value {
+    let parameter = |(name, what): &(&str, &str)| json!({ "name": name, "in": "query", "description": what, "schema": { "type": "string" } });
+    let parameters: Vec<Value> = parameters.iter().map(parameter).collect();
+    let mut responses = failures(if parameters.is_empty() { &[] } else { &[("400", "A parameter means nothing.")] });
+    responses.insert("200".to_owned(), json!({ "description": "Found", "content": body(answer) }));
+    json!({ "operationId": id, "summary": summary, "parameters": parameters, "responses": responses })
+}
+
+/// Adds the failure of a path with an mId.
+fn of_message(mut operation: Value) -> Value {
+    operation["responses"]["404"] =
+        json!({ "description": "Nothing is stored under this mId.", "content": body(&schema("Failure")) });
+    operation
+}
+
+fn decide(id: &str, summary: &str, request: &Value, required: bool) -> Value {
+    let mut responses = failures(&[
+        ("400", "The body is not as described. Nothing was changed."),
+        (
+            "409",
+            "Its state does not allow it, or its text is erased. Nothing was changed; the message tells its state.",
+        ),
+    ]);
+    let done = json!({ "type": "object", "required": ["done"], "properties": { "done": { "type": "string" } } });
+    responses.insert("200".to_owned(), json!({ "description": "Done, and what follows.", "content": body(&done) }));
+    of_message(json!({
+        "operationId": id, "summary": summary, "requestBody": { "required": required, "content": body(request) },
+        "responses": responses,
+    }))
+}
+
+fn schemas() -> Value {
+    let (text, number, maybe) =
+        (json!({ "type": "string" }), json!({ "type": "integer" }), json!({ "type": ["integer", "null"] }));
+    let maybe_text = json!({ "type": ["string", "null"] });
+    json!({
+        "Failure": { "type": "object", "required": ["error"], "properties": { "error": {
+            "type": "object", "required": ["message"], "properties": { "message": text },
+        } } },
+        "Need": { "type": "object", "properties": { "channel": text, "what": text, "command": text, "link": text } },
+        "Channel": { "type": "object", "properties": {
+            "channel": text, "word": { "enum": ["works", "slow", "stuck", "nobody", "not_configured"] }, "sentence": text,
+            "waits_out": number, "oldest_out_ms": maybe, "waits_in": number, "oldest_in_ms": maybe, "unconfirmed": number,
+            "dead": number, "last_sent_ms": maybe, "last_received_ms": maybe, "owner": maybe_text,
+        } },
+        "Message": { "type": "object", "properties": {
+            "direction": { "enum": ["out", "in"] }, "m_id": text, "channel": text, "contact": text, "state": text, "kind": text,
+            "attempt": number, "accepted_ms": number, "done_ms": maybe, "fault": maybe_text,
+        } },
+        "Group": { "type": "object", "properties": {
+            "channel": text, "direction": { "enum": ["out", "in"] }, "fault": text, "count": number, "oldest_ms": number,
+            "newest_ms": number, "mended": { "type": "boolean" },
+        } },
+        "Setting": { "type": "object", "properties": {
+            "key": text, "value": text, "from": { "enum": ["default", "file", "environment"] }, "source": text,
+        } },
+        "Deed": { "type": "object", "properties": {
+            "at": text, "at_ms": number, "who": text, "means": text, "what": text, "target": text,
+            "detail": { "type": ["object", "null"] },
+        } },
+    })
+}

@@ -1,0 +1,107 @@
+//! What operators alone read.
+
+use super::*;
+use crate::domain::find::Side;
+
+on_each_engine! {
+    the_audit_is_read_newest_first_page_by_page
+    what_happened_last_is_told_of_each_channel
+    what_failed_is_grouped_by_channel_way_and_fault
+    every_text_is_read_once_and_no_erased_one
+}
+
+async fn the_audit_is_read_newest_first_page_by_page(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
+    assert_eq!(store.operators().audit(None, 10).await.unwrap(), []);
+    for n in 0..5 {
+        let message = message(n, "words", 10);
+        let m_id = message.m_id.to_string();
+        store.accept(message).await.unwrap();
+        let notices = DiscardNotices { not_sent: "not sent".into(), perhaps_sent: "perhaps".into() };
+        store.discard(m_id, notices, by(), 100 + i64::from(n)).await.unwrap();
+    }
+    let first = store.operators().audit(None, 2).await.unwrap();
+    let rest = store.operators().audit(Some(first[1].id), 10).await.unwrap();
+    let times: Vec<i64> = first.iter().chain(&rest).map(|entry| entry.at_ms).collect();
+    assert_eq!(times, [104, 103, 102, 101, 100], "each once");
+    let AuditEntry { who, means, what, detail, .. } = &first[0];
+    assert_eq!((who.as_str(), means.as_str(), what.as_str()), ("ana", "cli", "discard"));
+    assert_eq!(detail.as_deref(), Some(r#"{"why":"asked for"}"#));
+    assert_eq!(store.operators().audit(Some(rest[2].id), 10).await.unwrap(), []);
+}
+
+async fn what_happened_last_is_told_of_each_channel(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
+    assert!(store.operators().activity().await.unwrap().is_empty());
+    let epoch = store.take_ownership(&channel()).await.unwrap();
+    store.accept(message(1, "words", 10)).await.unwrap();
+    store.record(reading(2, &[("r1", "hello")])).await.unwrap();
+    let before = store.operators().activity().await.unwrap();
+    assert_eq!(before["support"].sent_ms, None, "it waits");
+    assert!(before["support"].received_ms.is_some() && before["support"].oldest_event_ms.is_some());
+    let attempt = take(&store, epoch, 100).await.remove(0);
+    store.settle(&attempt, Settlement::Sent { afilnet_id: None, more: false }, 110).await.unwrap();
+    let due = store.due_events(&channel(), 2000, 1).await.unwrap().remove(0);
+    store.published(&due, Publication::Done, 2000).await.unwrap();
+    let after = store.operators().activity().await.unwrap();
+    let Activity { sent_ms, received_ms, published_ms, oldest_event_ms, fault } = after["support"].clone();
+    assert_eq!((sent_ms, received_ms, published_ms), (Some(110), before["support"].received_ms, Some(2000)));
+    assert_eq!((oldest_event_ms, fault), (None, None));
+}
+
+async fn every_text_is_read_once_and_no_erased_one(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let mut m_ids = Vec::new();
+    for n in 0..3 {
+        let message = message(n, &format!("Niño number {n}"), 10);
+        m_ids.push(message.m_id.to_string());
+        store.accept(message).await.unwrap();
+    }
+    store.record(reading(7, &[("r1", "hello")])).await.unwrap();
+    let notices = DiscardNotices { not_sent: "not sent".into(), perhaps_sent: "perhaps".into() };
+    store.discard(m_ids[1].clone(), notices, by(), 100).await.unwrap();
+    let all = async |side| {
+        let (mut from, mut found) = (0, Vec::new());
+        while let Some(texts) = store.operators().texts(side, from).await.unwrap() {
+            assert!(texts.next > from);
+            found.extend(texts.folded);
+            from = texts.next;
+        }
+        found
+    };
+    assert_eq!(all(Side::Out).await, ["nino number 0", "nino number 2"]);
+    assert_eq!(all(Side::In).await, ["hello"]);
+}
+
+async fn what_failed_is_grouped_by_channel_way_and_fault(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let epoch = store.take_ownership(&channel()).await.unwrap();
+    let fail = async |n: u32, fault: Fault, at_ms: i64| {
+        store.accept(message(n, "words", 10)).await.unwrap();
+        let attempt = take(&store, epoch, 100).await.remove(0);
+        store.settle(&attempt, Settlement::Failed { fault, notice: None }, at_ms).await.unwrap();
+        attempt.m_id.to_string()
+    };
+    fail(1, Fault::NoRoute, 110).await;
+    fail(2, Fault::NoRoute, 120).await;
+    fail(3, Fault::FileUrl, 130).await;
+    let thrown_away = fail(4, Fault::TooLong, 140).await;
+    let notices = DiscardNotices { not_sent: "not sent".into(), perhaps_sent: "perhaps".into() };
+    store.discard(thrown_away, notices, by(), 150).await.unwrap();
+    store.record(reading(5, &[("r1", "hello")])).await.unwrap();
+    let due = store.due_events(&channel(), 2000, 1).await.unwrap().remove(0);
+    store.published(&due, Publication::Dead { fault: Fault::Http(400) }, 2000).await.unwrap();
+    let mut found = store.operators().failed().await.unwrap();
+    found.sort_by_key(|group| group.oldest_ms);
+    let found: Vec<_> = found
+        .iter()
+        .map(|group| (group.side, group.fault.as_str(), group.count, group.oldest_ms, group.newest_ms))
+        .collect();
+    let (route, link) = (Fault::NoRoute.code(), Fault::FileUrl.code());
+    let expected = [
+        (Side::Out, route.as_str(), 2, 110, 120),
+        (Side::Out, link.as_str(), 1, 130, 130),
+        (Side::In, "http_400", 1, 2000, 2000),
+    ];
+    assert_eq!(found, expected);
+}

@@ -1,0 +1,79 @@
+//! What operators alone read: the audit, what happened last in each channel, every text.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::domain::find::Side;
+use crate::domain::journey::ChannelFault;
+
+/// One row of the audit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AuditEntry {
+    pub(crate) id: i64,
+    pub(crate) at_ms: i64,
+    pub(crate) who: String,
+    /// `cli`, `api`, `page`.
+    pub(crate) means: String,
+    /// A verb, `retry`.
+    pub(crate) what: String,
+    /// An mId, the name of a channel, the id of a job.
+    pub(crate) target: String,
+    /// JSON of what else matters.
+    pub(crate) detail: Option<String>,
+}
+
+/// What happened last in one channel, among the newest messages of all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Activity {
+    /// When the last message was sent.
+    pub(crate) sent_ms: Option<i64>,
+    /// When the last message of a customer was stored.
+    pub(crate) received_ms: Option<i64>,
+    /// When BonyChat took the last event.
+    pub(crate) published_ms: Option<i64>,
+    /// When the oldest event was stored that waits for BonyChat.
+    pub(crate) oldest_event_ms: Option<i64>,
+    /// The last attempt to send that failed, in the last hour.
+    pub(crate) fault: Option<ChannelFault>,
+}
+
+/// Messages that failed, or events that were given up, of one channel with the same fault; without those that a person has
+/// discarded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FailedGroup {
+    pub(crate) channel: String,
+    pub(crate) side: Side,
+    pub(crate) fault: String,
+    pub(crate) count: u64,
+    pub(crate) oldest_ms: i64,
+    pub(crate) newest_ms: i64,
+}
+
+/// Texts of some messages, folded as a search sees them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Texts {
+    pub(crate) folded: Vec<String>,
+    /// Where the next ones begin.
+    pub(crate) next: i64,
+}
+
+/// Reads that work beside a running process. None changes anything.
+#[async_trait]
+pub(crate) trait Operators: Send + Sync {
+    /// Returns rows of the audit before the one with this id, newest first.
+    async fn audit(&self, before: Option<i64>, limit: u32) -> Result<Vec<AuditEntry>, StoreError>;
+
+    /// Returns what happened last, by channel; channels without anything among the newest messages are left out.
+    async fn activity(&self) -> Result<BTreeMap<String, Activity>, StoreError>;
+
+    /// Returns what failed or was given up, by channel and fault. Its cost grows with their number.
+    async fn failed(&self) -> Result<Vec<FailedGroup>, StoreError>;
+
+    /// Returns texts from a place on, that of the first being 0; `None` after the last.
+    async fn texts(&self, side: Side, from: i64) -> Result<Option<Texts>, StoreError>;
+
+    /// Returns the process that delivers each channel; `None` where one process has the store to itself.
+    async fn owners(&self) -> Result<Option<BTreeMap<String, String>>, StoreError>;
+}

@@ -1,0 +1,35 @@
+//! What operators alone read, from a database that several processes may share.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+
+use super::db::Db;
+use super::{PostgresStore, leases};
+use crate::domain::find::Side;
+use crate::store::StoreError;
+use crate::store::operators::{Activity, AuditEntry, FailedGroup, Operators, Texts};
+use crate::store::ops::operators as ops;
+
+#[async_trait]
+impl Operators for PostgresStore {
+    async fn audit(&self, before: Option<i64>, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
+        self.read((), move |db, ()| Box::pin(ops::audit(db, before, limit))).await
+    }
+
+    async fn activity(&self) -> Result<BTreeMap<String, Activity>, StoreError> {
+        self.read((), |db, ()| Box::pin(ops::activity(db))).await
+    }
+
+    async fn failed(&self) -> Result<Vec<FailedGroup>, StoreError> {
+        self.read((), |db, ()| Box::pin(ops::failed(db))).await
+    }
+
+    async fn texts(&self, side: Side, from: i64) -> Result<Option<Texts>, StoreError> {
+        self.read((), move |db, ()| Box::pin(ops::texts(db, side, from))).await
+    }
+
+    async fn owners(&self) -> Result<Option<BTreeMap<String, String>>, StoreError> {
+        self.read((), |db: &mut Db, ()| Box::pin(leases::owners(db))).await.map(Some)
+    }
+}

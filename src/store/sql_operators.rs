@@ -1,0 +1,29 @@
+//! Statements of what operators alone read, for both engines; see `sql.rs`.
+
+pub(super) const AUDIT: &str = "SELECT id, at_ms, who, means, what, target, detail FROM audit WHERE id < $1 \
+     ORDER BY id DESC LIMIT $2";
+
+/// Of the newest messages alone, after the id `$1`: no index has the times of a channel.
+pub(super) const LAST_SENT: &str = "SELECT c.channel, MAX(o.done_ms) FROM outbound o CROSS JOIN conversations c \
+     WHERE c.id = o.conversation AND o.id > $1 AND o.state = 'sent' GROUP BY c.channel";
+
+pub(super) const LAST_RECEIVED: &str = "SELECT c.channel, MAX(e.recorded_ms) FROM events e CROSS JOIN conversations c \
+     WHERE c.id = e.conversation AND e.id > $1 AND e.kind = 'message' GROUP BY c.channel";
+
+pub(super) const LAST_PUBLISHED: &str = "SELECT c.channel, MAX(e.done_ms) FROM events e CROSS JOIN conversations c \
+     WHERE c.id = e.conversation AND e.id > $1 AND e.state = 'done' GROUP BY c.channel";
+
+pub(super) const OLDEST_EVENT: &str = "SELECT c.channel, MIN(e.recorded_ms) FROM events e \
+     JOIN conversations c ON c.id = e.conversation WHERE e.state = 'queued' GROUP BY c.channel";
+
+/// All states of the index of those that failed or are in doubt, so that it is used.
+pub(super) const FAILED_MESSAGES: &str = "SELECT c.channel, COALESCE(o.fault, ''), COUNT(*), \
+     MIN(COALESCE(o.done_ms, o.accepted_ms)), MAX(COALESCE(o.done_ms, o.accepted_ms)) \
+     FROM outbound o JOIN conversations c ON c.id = o.conversation \
+     WHERE o.state IN ('failed', 'unknown', 'held', 'unconfirmed') AND o.state = 'failed' \
+     AND COALESCE(o.fault, '') <> 'discarded' GROUP BY c.channel, COALESCE(o.fault, '')";
+
+pub(super) const FAILED_EVENTS: &str = "SELECT c.channel, COALESCE(e.fault, ''), COUNT(*), \
+     MIN(COALESCE(e.done_ms, e.recorded_ms)), MAX(COALESCE(e.done_ms, e.recorded_ms)) \
+     FROM events e JOIN conversations c ON c.id = e.conversation \
+     WHERE e.state = 'dead' AND COALESCE(e.fault, '') <> 'discarded' GROUP BY c.channel, COALESCE(e.fault, '')";

@@ -1,0 +1,36 @@
+//! What operators alone read, from one file.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+
+use super::SqliteStore;
+use super::db::SqliteTx;
+use crate::domain::find::Side;
+use crate::store::StoreError;
+use crate::store::operators::{Activity, AuditEntry, FailedGroup, Operators, Texts};
+use crate::store::ops::operators as ops;
+use crate::store::tx::at_once;
+
+#[async_trait]
+impl Operators for SqliteStore {
+    async fn audit(&self, before: Option<i64>, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
+        self.read(move |db| at_once(ops::audit(&mut SqliteTx(db), before, limit))).await
+    }
+
+    async fn activity(&self) -> Result<BTreeMap<String, Activity>, StoreError> {
+        self.read(move |db| at_once(ops::activity(&mut SqliteTx(db)))).await
+    }
+
+    async fn failed(&self) -> Result<Vec<FailedGroup>, StoreError> {
+        self.read(move |db| at_once(ops::failed(&mut SqliteTx(db)))).await
+    }
+
+    async fn texts(&self, side: Side, from: i64) -> Result<Option<Texts>, StoreError> {
+        self.read(move |db| at_once(ops::texts(&mut SqliteTx(db), side, from))).await
+    }
+
+    async fn owners(&self) -> Result<Option<BTreeMap<String, String>>, StoreError> {
+        Ok(None)
+    }
+}

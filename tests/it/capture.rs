@@ -1,0 +1,120 @@
+//! `bridge doctor --capture`: answers of the platforms without anything of persons, or nothing.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::{House, SOON, TOKEN, contact, until};
+
+const CUSTOMER: &str = "Mañana a las diez, canario GRAZNIDO 👍";
+const AGENT: &str = "De acuerdo: la clave es JILGUERO\r\nsaludos";
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+/// Each file's case, by its name.
+fn cases(folder: &Path) -> BTreeMap<String, Value> {
+    let read = |path: &Path| -> Value { serde_json::from_slice(&fs::read(path).unwrap()).unwrap() };
+    let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    paths.map(|path| (name(&path), read(&path)[0].clone())).collect()
+}
+
+fn body(case: &Value) -> Value {
+    serde_json::from_str(case["raw"].as_str().unwrap()).unwrap()
+}
+
+fn of<'a>(rows: &'a Value, field: &str) -> Vec<&'a Value> {
+    rows["result"]["list"].as_array().unwrap().iter().map(|row| &row[field]).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_capture_holds_the_answers_and_nothing_of_a_person() {
+    let mut house = House::new();
+    let bridge = house.start().await;
+    for n in 1..4 {
+        house.customer(&contact(n), CUSTOMER);
+    }
+    assert!(house.bonychat.until(SOON, |world| world.event_count() >= 3).await);
+    assert_eq!(house.agent(&bridge, &contact(1), AGENT).await.status, 200);
+    house.settled().await;
+    let folder = house.folder.path().join("capture");
+    let to = folder.to_str().unwrap().to_owned();
+    let counts =
+        || (house.afilnet.calls("sendmessage"), house.afilnet.calls("sendfile"), house.bonychat.unauthorized());
+    let before = counts();
+    let files = [
+        "afilnet-getbalance-support.json",
+        "afilnet-getchatchannels-support.json",
+        "afilnet-getchats-support.json",
+        "afilnet-getmessages-support-1.json",
+        "afilnet-getmessages-support-2.json",
+        "bonychat-options-support.json",
+    ];
+    until("conversations are in sync", || {
+        let _ = fs::remove_dir_all(&folder);
+        let output = house.run(&["doctor", "--capture", &to]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let words = String::from_utf8(output.stdout).unwrap();
+        assert!(words.contains("none is there. Nothing was sent to a customer"), "{words}");
+        files.iter().all(|file| folder.join(file).exists())
+    })
+    .await;
+    assert_eq!(counts(), before);
+    assert_eq!(mode(&folder), 0o700);
+    let cases = cases(&folder);
+    for (name, case) in &cases {
+        assert_eq!(mode(&folder.join(name)), 0o600, "{name}");
+        let text = case.to_string().to_lowercase();
+        for canary in
+            ["graznido", "jilguero", "canario", "acuerdo", "password\":", TOKEN, &contact(1)[1..], &contact(2)[1..]]
+        {
+            assert!(!text.contains(&canary.to_lowercase()), "{canary} in {name}: {text}");
+        }
+        assert!(!text.contains(&contact(1)[4..]), "{name}");
+    }
+    let chats = body(&cases["afilnet-getchats-support.json"]);
+    assert_eq!(chats["status"], "SUCCESS");
+    assert_eq!(cases["afilnet-getchats-support.json"]["parameters"][1], "method");
+    let messages = body(&cases["afilnet-getmessages-support-1.json"]);
+    let destinations = of(&chats, "destination");
+    assert_eq!(destinations.len(), 3);
+    assert!(
+        of(&messages, "destination").iter().all(|there| destinations.contains(there)),
+        "equal in every file: {messages}"
+    );
+    for row in [&chats, &messages].into_iter().flat_map(|rows| rows["result"]["list"].as_array().unwrap()) {
+        assert!(["0", "1"].contains(&row["sent"].as_str().unwrap()), "{row}");
+        let words = row["message"].as_str().unwrap();
+        assert!(words.contains("xxxxx"), "{words}");
+    }
+    assert!(of(&chats, "message").iter().any(|text| text.as_str().unwrap().contains("👍")), "{chats}");
+
+    let calls = house.afilnet.calls("getbalance");
+    let again = house.run(&["doctor", "--capture", &to]);
+    let words = String::from_utf8(again.stderr).unwrap();
+    assert!(again.status.code() == Some(1) && words.contains("is not empty"), "{words}");
+    assert_eq!(house.afilnet.calls("getbalance"), calls, "nothing is asked");
+    assert_eq!(house.run(&["doctor", "--json", "--capture", "x"]).status.code(), Some(2));
+    house.check();
+}
+
+/// A code is kept as it is, so that a password of the same letters would be given away.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_capture_that_holds_a_secret_is_deleted_and_says_so() {
+    let house = House::new().set("AFILNET__PASSWORD", "INCORRECT_USER_PASSWORD");
+    let folder = house.folder.path().join("capture");
+    let output = house.run(&["doctor", "--capture", folder.to_str().unwrap()]);
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{words}");
+    assert!(
+        words.contains("a user, a password or a token of the configuration") && words.contains("deleted"),
+        "{words}"
+    );
+    assert!(!words.contains("INCORRECT_USER_PASSWORD"), "the value is not told: {words}");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+}

@@ -1,0 +1,267 @@
+//! What operators ask, by the command line and by the API of the admin listener: the same answers, to nobody without the token,
+//! and nothing of persons but what they ask for.
+
+use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use serde_json::{Value, json};
+
+use crate::support::process::Bridge;
+use crate::support::{House, SOON, blocking, contact, until};
+
+/// As `admin.token` must be at least.
+const ADMIN: &str = "OROPENDOLA-0123456789";
+/// Every path that is read.
+const PATHS: [&str; 6] = ["/channels", "/messages", "/failed", "/settings", "/audit", "/openapi.json"];
+
+/// A call of the API: status, head and body.
+fn call(bridge: &Bridge, method: &str, path: &str, token: Option<&str>, body: &str) -> (u16, String, String) {
+    let bearer = token.map_or_else(String::new, |token| format!("authorization: Bearer {token}\r\n"));
+    let answer = blocking(|| {
+        let mut stream = TcpStream::connect(bridge.admin_url().trim_start_matches("http://")).unwrap();
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        write!(
+            stream,
+            "{method} /api/v1{path} HTTP/1.1\r\nhost: localhost\r\n{bearer}content-length: {}\r\nconnection: close\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    });
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_owned(), body.to_owned())
+}
+
+/// What a path answers to who has the token.
+fn read(bridge: &Bridge, path: &str) -> Value {
+    let (status, head, body) = call(bridge, "GET", path, Some(ADMIN), "");
+    assert_eq!(status, 200, "{path}: {body}");
+    assert!(head.to_lowercase().contains("cache-control: no-store"), "{head}");
+    serde_json::from_str(&body).unwrap()
+}
+
+/// The words of a refusal.
+fn refusal(body: &str) -> String {
+    let body: Value = serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {body}"));
+    body["error"]["message"].as_str().unwrap_or_else(|| panic!("{body}")).to_owned()
+}
+
+/// What a command prints: one JSON value a line.
+fn lines(house: &House, arguments: &[&str]) -> Vec<Value> {
+    let output = house.run(arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// A message that failed, one of which nobody can tell, an event that was given up, and the mIds of the first two and the third.
+async fn trouble(house: &House, bridge: &Bridge) -> [String; 3] {
+    house.afilnet.set_switch("sent_row_visible_after", "never").unwrap();
+    house.afilnet.fault("sendmessage:MISSING_COMPULSORY_PARAM").unwrap();
+    let failed = house.agent(bridge, &contact(1), "canario FALLIDO").await;
+    house.afilnet.clear_faults();
+    assert_eq!(failed.status, 400);
+    house.afilnet.fault("sendmessage:reset").unwrap();
+    let doubtful = house.agent(bridge, &contact(2), "canario DUDOSO").await;
+    until("the call was made", || house.afilnet.calls("sendmessage") > 1).await;
+    house.afilnet.clear_faults();
+    assert_eq!(doubtful.status, 200);
+    house.bonychat.set_poison(Some("VENENO"));
+    house.customer(&contact(3), "canario VENENO");
+    until("an event is given up", || house.messages("dead").len() == 1).await;
+    house.settled().await;
+    let one = |state: &str| {
+        let found = house.messages(state);
+        assert_eq!(found.len(), 1, "{state}");
+        found[0].clone()
+    };
+    [one("failed"), one("unconfirmed"), one("dead")]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_the_api_is_told_without_the_token() {
+    let mut house = House::new().set("ADMIN__TOKEN", ADMIN);
+    let bridge = house.start().await;
+    let m_id = "0".repeat(32);
+    let posts = ["settle", "retry", "discard"].map(|verb| format!("/messages/{m_id}/{verb}"));
+    let reads = PATHS.map(str::to_owned).into_iter().chain([format!("/messages/{m_id}"), "/nothing".to_owned()]);
+    let calls = reads.map(|path| ("GET", path)).chain(posts.into_iter().map(|path| ("POST", path)));
+    let wrong = [None, Some("OROPENDOLA"), Some("token-of-channel-1"), Some("oropendola-0123456789"), Some("")];
+    for (number, (method, path)) in calls.enumerate() {
+        // One address may give few wrong tokens within a minute.
+        let token = wrong[number % wrong.len()];
+        let order = if path.ends_with("settle") { r#"{"as":"delivered"}"# } else { "" };
+        let (status, head, body) = call(&bridge, method, &path, token, order);
+        assert_eq!(status, 401, "{method} {path} {token:?}: {body}");
+        assert!(head.to_lowercase().contains("www-authenticate: bearer"), "{head}");
+        assert!(refusal(&body).contains("admin.token"), "{body}");
+        let (status, _, body) = call(&bridge, method, &path, Some(ADMIN), order);
+        let expected = if path.contains(&m_id) || path == "/nothing" { 404 } else { 200 };
+        assert_eq!(status, expected, "{method} {path}: {body}");
+        if path.contains(&m_id) && method == "GET" {
+            assert!(refusal(&body).contains("there is no message and no event"), "{body}");
+        }
+    }
+    for (method, path, body, status, words) in [
+        ("POST", "/channels".to_owned(), "", 405, "openapi.json"),
+        ("GET", "/messages?limit=x".to_owned(), "", 400, "limit takes"),
+        ("GET", "/messages?colour=red".to_owned(), "", 400, "use q, direction"),
+        ("GET", "/messages?channel=nobody".to_owned(), "", 400, "use one of support"),
+        ("GET", "/messages?state=gone".to_owned(), "", 400, "queued"),
+        ("GET", "/audit?before=x".to_owned(), "", 400, "a number"),
+        ("POST", format!("/messages/{m_id}/settle"), "", 400, "nothing was changed"),
+        ("POST", format!("/messages/{m_id}/settle"), r#"{"as":"600111222"}"#, 400, "nothing was changed"),
+        ("POST", format!("/messages/{m_id}/retry"), "{", 400, "nothing was changed"),
+        ("GET", "/messages/600111222".to_owned(), "", 404, "there is no message"),
+    ] {
+        let (found, _, answer) = call(&bridge, method, &path, Some(ADMIN), body);
+        assert!(found == status && refusal(&answer).contains(words), "{method} {path} {found} {answer}");
+        assert!(!answer.contains("600111222"), "a call is not repeated: {answer}");
+    }
+    drop(bridge);
+    let mut house = house.unset("ADMIN__TOKEN");
+    let bridge = house.start().await;
+    let (status, _, body) = call(&bridge, "GET", "/channels", None, "");
+    assert!(status == 403 && refusal(&body).contains("admin.token is not set"), "{status} {body}");
+}
+
+/// Settings and document are the same by both ways.
+fn settings_and_document(house: &House, bridge: &Bridge) {
+    let settings = read(bridge, "/settings")["settings"].clone();
+    let theirs = lines(house, &["config", "--effective", "--json"]);
+    let without = |settings: &[Value]| -> Vec<Value> {
+        settings.iter().filter(|setting| setting["key"] != "server.listen").cloned().collect() // the bridge's own
+    };
+    assert_eq!(without(settings.as_array().unwrap()), without(&theirs));
+    let one =
+        |key: &str| theirs.iter().find(|setting| setting["key"] == key).unwrap_or_else(|| panic!("{key}")).clone();
+    assert_eq!(one("admin.token")["value"], format!("set, {} characters", ADMIN.len()));
+    assert_eq!(one("admin.token")["source"], "environment BRIDGE__ADMIN__TOKEN");
+    assert_eq!(
+        (&one("retry.give_up_after")["from"], &one("afilnet.password")["value"]),
+        (&json!("default"), &json!("set, 8 characters"))
+    );
+
+    let document = read(bridge, "/openapi.json");
+    let printed = house.run(&["openapi", "--admin"]);
+    assert_eq!(serde_json::from_slice::<Value>(&printed.stdout).unwrap(), document);
+    let documented: BTreeSet<&str> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
+    let verbs = ["/messages/{mId}", "/messages/{mId}/settle", "/messages/{mId}/retry", "/messages/{mId}/discard"];
+    let served: Vec<String> = PATHS.iter().chain(&verbs).map(|path| format!("/api/v1{path}")).collect();
+    let served: BTreeSet<&str> = served.iter().map(String::as_str).collect();
+    assert_eq!(documented, served);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_and_the_command_line_answer_alike_and_nothing_of_persons_is_told() {
+    let mut house = House::new().set("ADMIN__TOKEN", ADMIN);
+    let bridge = house.start().await;
+    let calm = lines(&house, &["overview", "--json"]).remove(0);
+    assert_eq!((&calm["needs_you"], &calm["channels"][0]["word"]), (&json!([]), &json!("works")), "{calm}");
+    let words = String::from_utf8(house.run(&["overview"]).stdout).unwrap();
+    assert!(words.starts_with("nothing needs you\n"), "{words}");
+    let [failed, doubtful, dead] = trouble(&house, &bridge).await;
+
+    let overview = read(&bridge, "/channels");
+    assert_eq!(overview, lines(&house, &["overview", "--json"])[0]);
+    let channel = &overview["channels"][0];
+    assert_eq!(
+        (&channel["channel"], &channel["dead"], &channel["waits_out"]),
+        (&json!("support"), &json!(1), &json!(0))
+    );
+    assert!(
+        overview["needs_you"].to_string().contains("bridge messages list --state dead --channel support"),
+        "{overview}"
+    );
+    let words = String::from_utf8(house.run(&["overview"]).stdout).unwrap();
+    assert!(words.contains("need you:") && words.contains("given up: 1"), "{words}");
+
+    for (query, arguments) in [
+        ("", &["messages", "find", "", "--json"][..]),
+        ("?q=canario&direction=out", &["messages", "find", "canario", "--direction", "out", "--json"]),
+        (
+            "?state=failed&channel=support",
+            &["messages", "find", "", "--state", "failed", "--channel", "support", "--json"],
+        ),
+        ("?contacts=full", &["messages", "find", "", "--contacts", "--json"]),
+    ] {
+        let found = read(&bridge, &format!("/messages{query}"));
+        assert_eq!(found["messages"].as_array().unwrap(), &lines(&house, arguments), "{query}");
+    }
+    let page = read(&bridge, "/messages?limit=2");
+    let next = read(&bridge, &format!("/messages?limit=500&before={}", page["next"].as_str().unwrap()));
+    let all = read(&bridge, "/messages");
+    let pages = [page["messages"].as_array().unwrap().as_slice(), next["messages"].as_array().unwrap()].concat();
+    assert_eq!(&pages, all["messages"].as_array().unwrap());
+
+    for m_id in [&failed, &dead] {
+        for language in ["en", "es"] {
+            let told = read(&bridge, &format!("/messages/{m_id}?language={language}"));
+            let text =
+                String::from_utf8(house.run(&["messages", "journey", m_id, "--language", language]).stdout).unwrap();
+            let (verdict, rest) = text.split_once("\n\n").unwrap();
+            assert_eq!(told["verdict"], verdict);
+            let lines: Vec<&str> = rest.lines().skip(1).collect();
+            assert_eq!(told["lines"], json!(lines), "{language}");
+            assert_eq!(&told["journey"]["m_id"], &json!(m_id));
+        }
+    }
+    let groups = read(&bridge, "/failed")["groups"].clone();
+    let kinds: Vec<_> = groups.as_array().unwrap().iter().map(|group| (&group["direction"], &group["count"])).collect();
+    assert_eq!(kinds.len(), 2, "{groups}");
+    assert!(kinds.contains(&(&json!("out"), &json!(1))) && kinds.contains(&(&json!("in"), &json!(1))), "{groups}");
+
+    settings_and_document(&house, &bridge);
+
+    // A text, a number and a token, through every path, masked.
+    house.run(&["messages", "retry", "nothing", "--why", "call 600 111 222 77"]);
+    let paths = PATHS.map(str::to_owned).into_iter().chain([
+        "/messages?q=canario".to_owned(),
+        format!("/messages?q={}", &contact(1)[1..]),
+        format!("/messages/{failed}"),
+        format!("/messages/{dead}"),
+        format!("/messages/{doubtful}"),
+    ]);
+    let mut answers: Vec<String> = paths.map(|path| call(&bridge, "GET", &path, Some(ADMIN), "").2).collect();
+    let why = json!({"why": format!("the customer of {} called", contact(1))}).to_string();
+    answers.push(call(&bridge, "POST", &format!("/messages/{failed}/retry"), Some(ADMIN), &why).2);
+    until("it is sent", || house.messages("failed").is_empty()).await;
+    answers.push(call(&bridge, "POST", &format!("/messages/{dead}/discard"), Some(ADMIN), "").2);
+    answers.push(call(&bridge, "GET", "/audit", Some(ADMIN), "").2);
+    for answer in &answers {
+        for canary in
+            ["canario", "FALLIDO", "DUDOSO", "VENENO", ADMIN, "token-of-channel-1", &contact(1)[4..], &contact(3)[4..]]
+        {
+            assert!(!answer.contains(canary), "{canary} in {answer}");
+        }
+    }
+    let shown = read(&bridge, "/messages?contacts=full").to_string();
+    assert!(shown.contains(&contact(1)), "allowed where it is asked for: {shown}");
+    let audit = read(&bridge, "/audit");
+    assert_eq!(audit["deeds"].as_array().unwrap(), &lines(&house, &["messages", "audit", "--json"]));
+    let deeds: Vec<_> =
+        audit["deeds"].as_array().unwrap().iter().map(|deed| (deed["means"].clone(), deed["what"].clone())).collect();
+    assert_eq!(deeds[..2], [(json!("api"), json!("discard")), (json!("api"), json!("retry"))], "{audit}");
+    assert!(audit["deeds"][1]["detail"]["why"].as_str().unwrap().starts_with("the customer of +***"), "{audit}");
+    let (status, _, body) = call(&bridge, "POST", &format!("/messages/{dead}/retry"), Some(ADMIN), "");
+    assert!([404, 409].contains(&status) && !refusal(&body).is_empty(), "{status} {body}");
+    house.bonychat.set_poison(None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_nobody_can_tell_of_is_settled_by_the_api() {
+    let mut house = House::new().set("ADMIN__TOKEN", ADMIN);
+    let bridge = house.start().await;
+    let [_, doubtful, _] = trouble(&house, &bridge).await;
+    let settle = |body: &str| call(&bridge, "POST", &format!("/messages/{doubtful}/settle"), Some(ADMIN), body);
+    let (status, _, body) = settle(r#"{"as":"delivered","why":"the customer says so"}"#);
+    assert_eq!(status, 200, "{body}");
+    let body: Value = serde_json::from_str(&body).unwrap();
+    assert!(body["done"].as_str().unwrap().starts_with("settled as delivered"), "{body}");
+    let (status, _, body) = settle(r#"{"as":"failed"}"#);
+    assert!(status == 409 && refusal(&body).contains("is sent"), "{status} {body}");
+    assert!(house.messages("unconfirmed").is_empty());
+    house.bonychat.set_poison(None);
+}
