@@ -9,13 +9,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::afilnet::{self, AccessTokens, AfilnetClient};
 use crate::anna::{self, AnnaClient, AnnaResolver};
 use crate::bonychat::{self, WebhookClient};
 use crate::config::{Channel, Config, Problems};
 use crate::domain::{ChannelName, LeaseDeadline, PlaceholderResolver};
+use crate::http::ops::OperatorState;
 use crate::http::{self, Handle, ResponseTracker, Routes};
 use crate::lifecycle::{GRACE, Signal, Signals, TaskGroup};
 use crate::store::{self, Store};
@@ -35,6 +38,10 @@ pub struct App {
     server: JoinHandle<std::io::Result<()>>,
     /// The admin listener, if it could be opened.
     admin: Option<Handle>,
+    /// `config` for the pages on the admin listener.
+    live_config: watch::Sender<Arc<Config>>,
+    /// Cancelled when the stop begins.
+    stopping: CancellationToken,
 }
 
 /// What a benchmark may switch off.
@@ -80,14 +87,17 @@ impl App {
             .context("cannot take the channels over")?;
         let responses = ResponseTracker::new(&store);
         let routes = Routes::new(http::router(&config, &store, &responses));
-        let admin = open_admin(&config);
+        let (live_config, config_of_pages) = watch::channel(Arc::new(config.clone()));
+        let stopping = CancellationToken::new();
+        let operators = OperatorState::new(config.admin.token.as_ref(), &store, config_of_pages, stopping.clone());
+        let admin = open_admin(&config, http::ops::router(operators));
         let handle = Handle::new();
         let server =
             tokio::spawn(http::serve(listener, connections, routes.clone(), Arc::clone(&responses), handle.clone()));
         tracing::info!(
             %address, channels = config.channels.len(), connections, version = env!("CARGO_PKG_VERSION"), "ready"
         );
-        Ok(Self { address, tasks, store, config, responses, routes, handle, server, admin })
+        Ok(Self { address, tasks, store, config, responses, routes, handle, server, admin, live_config, stopping })
     }
 
     /// Returns the address of `POST /message`.
@@ -137,6 +147,7 @@ impl App {
     pub async fn stop(self) {
         let started = tokio::time::Instant::now();
         let left = || GRACE.saturating_sub(started.elapsed());
+        self.stopping.cancel();
         self.tasks.stop();
         self.handle.graceful_shutdown(Some(GRACE));
         if !self.server.is_finished() {
@@ -156,8 +167,8 @@ impl App {
     }
 }
 
-/// Opens the admin listener. Messages do not depend on it: if it cannot be opened, that is only logged.
-fn open_admin(config: &Config) -> Option<Handle> {
+/// Opens the admin listener, with these pages. Messages do not depend on it: if it cannot be opened, that is only logged.
+fn open_admin(config: &Config, pages: axum::Router) -> Option<Handle> {
     let listen = config.admin.listen;
     let bound = http::listener::bind(listen).and_then(|listener| Ok((listener.local_addr()?, listener)));
     let (address, listener) = match bound {
@@ -173,7 +184,7 @@ fn open_admin(config: &Config) -> Option<Handle> {
         }
     };
     let handle = Handle::new();
-    let router = http::admin::router(config.admin.token.as_ref(), &config.server.trusted_proxies);
+    let router = http::admin::router(config.admin.token.as_ref(), &config.server.trusted_proxies, pages);
     let serving = http::serve_operators(listener, router, handle.clone());
     tokio::spawn(async move {
         if let Err(error) = serving.await {

@@ -8,8 +8,8 @@
 //! | 0 | `crashpoint` | where a test may end the process, in builds made for that |
 //! | 1 | `config`, `telemetry` | what an operator sets, and what an operator reads |
 //! | 2 | `store`, `bonychat`, `afilnet`, `anna` | durable storage, and one room for each platform's wire |
-//! | 3 | `http`, `work` | the HTTP listener that BonyChat calls; the loops: sender, reconciler, poller, publisher |
-//! | 3 | `ops` | what operators ask and decide, on the store: the verbs that commands share; `bridge doctor` |
+//! | 3 | `ops` | what operators ask and decide, on the store: the verbs that commands and pages share; `bridge doctor` |
+//! | 3 | `http`, `work` | the HTTP listeners for BonyChat and for operators; the loops: sender, reconciler, poller, publisher |
 //! | 4 | `app`, `lifecycle`, `sim` | assembles and runs the bridge; both platforms simulated |
 //! | 4 | `bench` | what a durable accept costs on this machine |
 //! | 5 | `cli` | the command line; `main` only calls it |

@@ -1,6 +1,7 @@
 //! SIGHUP: the configuration is read again and the loops are restarted with it. The listeners and the store stay open
 //! meanwhile.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{App, clients, report, verify};
@@ -48,6 +49,7 @@ impl App {
         }
         report(&config);
         tracing::info!(signal = "SIGHUP", channels = config.channels.len(), "reloaded");
+        self.live_config.send_replace(Arc::new(config.clone()));
         self.config = config;
     }
 

@@ -35,8 +35,8 @@ enum Guard {
 
 /// The routes. With a `token`, every call must have it; without one, the listener is on a loopback address (elsewhere
 /// the configuration requires a token), and every call must name such an address as its host. `X-Forwarded-For` of
-/// `trusted_proxies` is used.
-pub(crate) fn router(token: Option<&SecretString>, trusted_proxies: &[IpNet]) -> Router {
+/// `trusted_proxies` is used. `pages` let in whom they know by themselves.
+pub(crate) fn router(token: Option<&SecretString>, trusted_proxies: &[IpNet], pages: Router) -> Router {
     let guard = Arc::new(token.map_or(Guard::Loopback, |token| Guard::Token(auth::digest_secret(token))));
     Router::new()
         .route("/metrics", get(numbers))
@@ -46,6 +46,7 @@ pub(crate) fn router(token: Option<&SecretString>, trusted_proxies: &[IpNet]) ->
         })
         .method_not_allowed_fallback(|| async { refused(StatusCode::METHOD_NOT_ALLOWED, "use GET") })
         .layer(middleware::from_fn_with_state(guard, guarded))
+        .merge(pages)
         .layer(middleware::from_fn_with_state(TokenLimit::new(too_many), limit_wrong_tokens))
         .layer(middleware::from_fn(super::log))
         .layer(middleware::from_fn(super::body::close_after_unread))
@@ -134,7 +135,12 @@ mod tests {
             request = request.header(header::AUTHORIZATION, bears);
         }
         let token = token.map(SecretString::from);
-        router(token.as_ref(), &[]).oneshot(request.body(Body::empty()).unwrap()).await.unwrap().status().as_u16()
+        router(token.as_ref(), &[], Router::new())
+            .oneshot(request.body(Body::empty()).unwrap())
+            .await
+            .unwrap()
+            .status()
+            .as_u16()
     }
 
     #[tokio::test]
@@ -165,7 +171,12 @@ mod tests {
                 request = request.header(header::AUTHORIZATION, "Bearer t0ken");
             }
             let token = token.map(SecretString::from);
-            router(token.as_ref(), &[]).oneshot(request.body(Body::empty()).unwrap()).await.unwrap().status().as_u16()
+            router(token.as_ref(), &[], Router::new())
+                .oneshot(request.body(Body::empty()).unwrap())
+                .await
+                .unwrap()
+                .status()
+                .as_u16()
         };
         for host in [
             "localhost",

@@ -11,6 +11,7 @@ mod extract;
 mod guard;
 pub(crate) mod listener;
 mod message;
+pub(crate) mod ops;
 mod parse_error;
 mod state;
 mod token_limit;

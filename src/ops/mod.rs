@@ -4,3 +4,4 @@ pub(crate) mod advice;
 pub(crate) mod doctor;
 pub(crate) mod find;
 pub(crate) mod local;
+pub(crate) mod sign_in;
