@@ -11,12 +11,12 @@ use super::journey;
 use super::operator::operator;
 use super::output::{Failure, print};
 use crate::config::Config;
-use crate::domain::Fault;
-use crate::domain::agent_text::{Delivered, discarded, failure_text};
+use crate::domain::Language;
 use crate::domain::clock::{millis, now_ms};
 use crate::domain::journey::Operator;
+use crate::ops::decide::{self, Decided};
 use crate::ops::find::check_channel;
-use crate::store::{Decision, DiscardNotices, ManualOutcome, Store, open};
+use crate::store::{Decision, Store, StoreError, open};
 
 /// What to look at.
 #[derive(Debug, Subcommand)]
@@ -96,9 +96,7 @@ pub(super) async fn run(command: Command, config: &Config) -> Result<(), Failure
 async fn done(command: Command, config: &Config, store: &dyn Store) -> Result<(), Failure> {
     match command {
         Command::Retry { m_id: Some(m_id), why, .. } => {
-            let outcome =
-                store.retry(m_id.clone(), operator(why.as_deref()), now_ms()).await.map_err(anyhow::Error::new)?;
-            say(&retried(outcome, &m_id))?;
+            say(decide::retry(store, m_id, operator(why.as_deref())).await)?;
         }
         Command::Retry { m_id: None, since, channel, yes, why, .. } => {
             if let Some(channel) = &channel {
@@ -108,21 +106,19 @@ async fn done(command: Command, config: &Config, store: &dyn Store) -> Result<()
             retry_given_up(store, channel, since.unwrap_or_default(), yes, &by).await?;
         }
         Command::Discard { m_id, why } => {
-            let failure_text = |got| discarded(got, config.language);
-            let notices =
-                DiscardNotices { not_sent: failure_text(Delivered::No), perhaps_sent: failure_text(Delivered::Maybe) };
-            let outcome = store
-                .discard(m_id.clone(), notices, operator(why.as_deref()), now_ms())
-                .await
-                .map_err(anyhow::Error::new)?;
-            say(&thrown_away(outcome, &m_id))?;
+            say(decide::discard(store, config, m_id, operator(why.as_deref())).await)?;
         }
         Command::Erase(arguments) => {
             let outcome = super::erase::run(arguments, config, store).await.map_err(anyhow::Error::new)?;
-            say(&outcome)?;
+            report(outcome)?;
         }
         Command::Settle { m_id, how, why } => {
-            settle(store, config, &m_id, &how, operator(why.as_deref())).await?;
+            let decision = match how.as_str() {
+                "delivered" => Decision::Delivered,
+                "failed" => Decision::Failed,
+                _ => Decision::SendAgain,
+            };
+            say(decide::settle(store, config, m_id, decision, operator(why.as_deref())).await)?;
         }
         Command::Journey { m_id, language, contacts } => {
             print(&journey::tell(store, config, &m_id, language.as_deref(), contacts).await?)?;
@@ -183,96 +179,17 @@ async fn retry_given_up(
     print(&report)
 }
 
-/// Settles a message in doubt, and prints what follows.
-async fn settle(store: &dyn Store, config: &Config, m_id: &str, how: &str, by: Operator) -> anyhow::Result<()> {
-    let decision = match how {
-        "delivered" => Decision::Delivered,
-        "failed" => Decision::Failed,
-        _ => Decision::SendAgain,
-    };
-    let notice = failure_text(&Fault::Other("SETTLED_BY_HAND".into()), Delivered::No, config.language);
-    let before = store.decide(m_id.to_owned(), decision, notice, by, now_ms()).await?;
-    match before.as_deref() {
-        None => anyhow::bail!("there is no message `{m_id}` in this store: nothing was changed"),
-        Some(before @ ("unknown" | "held" | "unconfirmed")) => print(match (decision, before) {
-            (Decision::Delivered, _) => "settled as delivered: its conversation goes on\n",
-            (Decision::Failed, "unknown") => {
-                "settled as failed: it is not sent, and its conversation goes on. Its agent is told now that the customer did \
-                 not get it, unless told before that it may have been delivered\n"
-            }
-            (Decision::Failed, _) => {
-                "settled as failed: it is not sent, and its conversation goes on. Its agent was told before that it may have \
-                 been delivered, and is told nothing more: BonyChat takes one failure for a message. Tell the agent that the \
-                 customer did not get it\n"
-            }
-            (Decision::SendAgain, _) => "it is sent again now, before anything else that waits in its conversation\n",
-        }),
-        Some("wiped") => anyhow::bail!(
-            "the text of `{m_id}` is gone (store.keep_text), so it cannot be sent again: write it anew, and settle this one as \
-             delivered or failed"
-        ),
-        Some(state) => anyhow::bail!(
-            "message `{m_id}` is {state}: only one that may have been delivered (unknown, unconfirmed) can be settled; \
-             nothing was changed"
-        ),
-    }
+/// Prints what was decided.
+fn say(decided: Result<Decided, StoreError>) -> anyhow::Result<()> {
+    let decided = decided?;
+    let sentence = decided.sentence(Language::En);
+    report(if decided.result.is_ok() { Ok(sentence) } else { Err(sentence) })
 }
 
 /// Prints what was done; what could not be done is a failure of the command.
-fn say(outcome: &Result<String, String>) -> anyhow::Result<()> {
+fn report(outcome: Result<String, String>) -> anyhow::Result<()> {
     match outcome {
         Ok(done) => print(&format!("{done}\n")),
-        Err(why_not) => Err(anyhow::anyhow!(why_not.clone())),
+        Err(why_not) => Err(anyhow::anyhow!(why_not)),
     }
-}
-
-fn retried(outcome: ManualOutcome, m_id: &str) -> Result<String, String> {
-    match outcome {
-        ManualOutcome::Message => {
-            Ok(format!("message `{m_id}` is queued again; a running bridge sends it within seconds"))
-        }
-        ManualOutcome::Events(events) => {
-            Ok(format!("{events} event(s) `{m_id}` queued again; a running bridge posts them within seconds"))
-        }
-        ManualOutcome::Wiped => Err(format!(
-            "the text of `{m_id}` is gone (store.keep_text, or it was discarded), so nothing can be sent: write it anew"
-        )),
-        ManualOutcome::Not(state) => Err(match state.as_str() {
-            "queued" | "sending" => {
-                format!("message `{m_id}` is {state}: it goes out by itself; see the log for what holds it up")
-            }
-            "unknown" => format!("message `{m_id}` may have been sent and is being looked up: wait for that to end"),
-            "unconfirmed" | "held" => format!(
-                "message `{m_id}` is {state}: it may have been delivered, so ask the customer, then say what became of it \
-                 with `bridge messages settle {m_id}`"
-            ),
-            _ => format!("message `{m_id}` is {state}: there is nothing to retry"),
-        }),
-        ManualOutcome::Missing => Err(missing(m_id)),
-    }
-}
-
-fn thrown_away(outcome: ManualOutcome, m_id: &str) -> Result<String, String> {
-    match outcome {
-        ManualOutcome::Message => Ok(format!("message `{m_id}` is discarded and its text is wiped")),
-        ManualOutcome::Events(events) => Ok(format!("{events} event(s) `{m_id}` discarded, their texts are wiped")),
-        ManualOutcome::Wiped => Err(format!("the text of `{m_id}` is gone already")),
-        ManualOutcome::Not(state) => Err(match state.as_str() {
-            "sending" => {
-                format!("message `{m_id}` is being sent this moment: look again with `bridge messages show {m_id}`")
-            }
-            "unknown" => format!(
-                "message `{m_id}` may have been sent and is being looked up: wait until it is sent, queued or unconfirmed"
-            ),
-            _ => format!("message `{m_id}` is {state}: its text goes by itself after store.keep_text"),
-        }),
-        ManualOutcome::Missing => Err(missing(m_id)),
-    }
-}
-
-fn missing(m_id: &str) -> String {
-    format!(
-        "there is no message and no dead event `{m_id}` in this store: `bridge messages list` and \
-             `bridge messages list --state dead` show what there is"
-    )
 }
