@@ -12,6 +12,7 @@ mod journey;
 mod messages;
 mod operator;
 mod output;
+mod page;
 mod send;
 mod store;
 
@@ -59,6 +60,8 @@ enum Command {
     Channels,
     /// Print the documented default configuration, or the files for Prometheus and Grafana
     Config(config::ConfigArgs),
+    /// Print a link that signs in to the operators' page, once and within 60 seconds
+    Page(page::PageArgs),
     /// Send one message through a running bridge on this machine
     Send(send::SendArgs),
     /// Ask AnnA by hand: prove the login, handle one user
@@ -116,6 +119,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Doctor(args) => doctor::run(args, load()?).await?,
         Command::Channels => print(&channels::list(&load()?).await?)?,
         Command::Config(args) => print(config::file(&args))?,
+        Command::Page(args) => page::run(args, &load()?)?,
         Command::Send(args) => send::run(args, &load()?).await?,
         Command::Anna(command) => print(&anna::run(command, &load()?).await?)?,
         Command::Messages(command) => messages::run(command, &load()?).await?,

@@ -36,6 +36,7 @@ mod metrics;
 mod observers;
 mod outage;
 mod outbound;
+mod page;
 mod person;
 mod postgres;
 mod proxy;

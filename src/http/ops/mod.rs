@@ -1,24 +1,42 @@
 //! What operators are served beside the metrics: their pages, and the same as an API. On the admin listener alone; the
 //! listener for BonyChat has none of it.
 
-use std::sync::Arc;
+mod access;
+mod assets;
+mod decide;
+mod form;
+mod journey;
+mod login;
+mod messages;
+mod overview;
+mod page;
+mod words;
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Extension, Router};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::middleware;
+use axum::response::Response;
+use axum::routing::{get, post};
 use secrecy::SecretString;
 use serde_json::json;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::{auth, error};
+use super::error;
 use crate::config::Config;
-use crate::ops::sign_in::{People, Person};
+use crate::domain::clock::wall_ms;
+use crate::ops::sign_in::{Link, People};
 use crate::store::Store;
+use decide::Outcomes;
+
+/// What is served where nobody can sign in.
+const NO_TOKEN: &str = "admin.token is not set, or is shorter than 16 characters. Make one with `openssl rand -hex 32`, set it \
+                        as BRIDGE__ADMIN__TOKEN or in a file that admin.token_file names, and restart the bridge. Messages go \
+                        on meanwhile.";
 
 /// What the handlers of pages and API share.
 pub(crate) struct OperatorState {
@@ -29,6 +47,9 @@ pub(crate) struct OperatorState {
     /// Cancelled when the stop of the bridge begins: what would stay open ends itself then.
     stopping: CancellationToken,
     people: People,
+    /// Links that were followed, until their time is over.
+    followed: Mutex<HashMap<String, i64>>,
+    outcomes: Outcomes,
 }
 
 impl OperatorState {
@@ -39,7 +60,8 @@ impl OperatorState {
         config: watch::Receiver<Arc<Config>>,
         stopping: CancellationToken,
     ) -> Arc<Self> {
-        Arc::new(Self { store: Arc::clone(store), config, stopping, people: People::new(token) })
+        let (people, followed, outcomes) = (People::new(token), Mutex::default(), Outcomes::default());
+        Arc::new(Self { store: Arc::clone(store), config, stopping, people, followed, outcomes })
     }
 
     /// Returns the store.
@@ -56,46 +78,41 @@ impl OperatorState {
     pub(crate) fn stopping(&self) -> &CancellationToken {
         &self.stopping
     }
+
+    /// Returns the cookie of a link that is good and was not followed before in this process.
+    fn follow(&self, link: &str) -> Option<String> {
+        let now_s = wall_ms() / 1000;
+        let Link { nonce, expires_s, cookie } = self.people.follow(link, now_s)?;
+        let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        followed.retain(|_, expires_s| *expires_s > now_s);
+        followed.insert(nonce, expires_s).is_none().then_some(cookie)
+    }
 }
 
 /// The routes. Each call that is not for the sign-in needs a person, whom the handlers find as an
-/// `Extension<Person>`.
+/// `Extension<Person>`; what changes anything must come from a page of the bridge, or bear a token.
 pub(crate) fn router(state: Arc<OperatorState>) -> Router {
-    Router::new()
-        .route("/", get(overview))
-        .method_not_allowed_fallback(|| async {
-            refused(StatusCode::METHOD_NOT_ALLOWED, "this path has no such method")
-        })
-        .layer(middleware::from_fn_with_state(Arc::clone(&state), signed_in))
+    let no_method = || async { refused(StatusCode::METHOD_NOT_ALLOWED, "this path has no such method") };
+    let for_persons = Router::new()
+        .route("/", get(overview::show))
+        .route("/messages", get(messages::show))
+        .route("/messages/{m_id}", get(journey::show))
+        .route("/messages/{m_id}/decide", get(decide::ask).post(decide::decide))
+        .method_not_allowed_fallback(no_method)
+        .layer(middleware::from_fn_with_state(Arc::clone(&state), access::signed_in));
+    let for_all = Router::new()
+        .route("/login", get(login::form).post(login::sign_in))
+        .route("/logout", post(login::sign_out))
+        .route("/language", get(login::language))
+        .merge(assets::routes())
+        .method_not_allowed_fallback(no_method);
+    for_persons
+        .merge(for_all)
         .layer(CatchPanicLayer::custom(|_| {
             refused(StatusCode::INTERNAL_SERVER_ERROR, "something broke inside the bridge: its log has the cause")
         }))
+        .layer(middleware::from_fn_with_state(Arc::clone(&state), access::guarded))
         .with_state(state)
-}
-
-/// Lets those calls pass that are made by a person, whom it adds to them.
-async fn signed_in(State(state): State<Arc<OperatorState>>, mut request: Request, next: Next) -> Response {
-    if state.people.is_empty() {
-        return (StatusCode::FORBIDDEN, NO_TOKEN).into_response();
-    }
-    let Some(person) = auth::bearer(request.headers()).and_then(|token| state.people.by_token(token)) else {
-        let mut response =
-            refused(StatusCode::UNAUTHORIZED, "the bearer token is missing or is not that of admin.token");
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        return response;
-    };
-    request.extensions_mut().insert(person);
-    next.run(request).await
-}
-
-/// What is served in place of the pages where nobody can sign in.
-const NO_TOKEN: &str = "The operators' page is off: admin.token is not set, or is shorter than 16 characters. Make one with \
-                        `openssl rand -hex 32`, set it as BRIDGE__ADMIN__TOKEN or in a file that admin.token_file names, and \
-                        restart the bridge.\n";
-
-/// `GET /`
-async fn overview(Extension(person): Extension<Person>) -> String {
-    format!("signed in as {}\n", person.name)
 }
 
 /// Returns an error as the API has it.
