@@ -28,7 +28,7 @@ pub(super) struct TokenLimit {
     windows: Mutex<HashMap<IpAddr, Window>>,
 }
 
-/// An extension of a 401 to a call that gave no token: it is not counted.
+/// An extension of a 401 to a call that gave no token, as of a browser that is not signed in: it is not counted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NoTokenGiven;
 

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
+use crate::proxy::block;
 use crate::support::process::Bridge;
+use crate::support::tools::{Service, free_address, installed};
 use crate::support::{CHANNEL, House, SOON, TOKEN, blocking, contact, until};
 
 /// Token of the operators.
@@ -206,6 +208,10 @@ async fn wrong_tokens_at_the_sign_in_are_limited_and_the_right_one_is_taken() {
     let cookie = sign_in(&base);
     assert_eq!(get(&base, "/", &cookie).status, 200);
     assert_eq!(get(&base, "/messages", "").status, 401, "still no try");
+    let metrics = call(&base, "GET", "/metrics", &[("authorization", &format!("Bearer {OPERATORS}"))], "").body;
+    for counted in ["why=\"unauthorized\"} 20\n", "why=\"too_many_wrong_tokens\"} 5\n"] {
+        assert!(metrics.contains(counted), "a visit is no refusal that an alert is for: {counted}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -356,7 +362,7 @@ async fn what_changes_something_comes_from_a_form_of_the_bridge_and_is_done_once
     let journey = get(&base, &format!("/messages/{failed}"), &cookie).body;
     assert!(journey.matches("admin").count() >= 2, "its name above, and in the journey: {journey}");
     // Another form of the page as it was before.
-    let late = post(&base, &path, &cookie, &filled(&token, &of, "another"));
+    let late = post(&base, &path, &cookie, &filled(&token, &of, "another").replace("discard", "retry"));
     assert_eq!(late.status, 409, "{}", late.body);
     drop(bridge);
     house.check();
@@ -790,4 +796,107 @@ async fn a_message_that_a_customer_misses_is_explained_in_both_languages_within_
     assert_eq!(get(&base, "/messages?channel=suport", &cookie).status, 400);
     drop(bridge);
     house.check();
+}
+
+/// A proxy with the manual's block for the page, in front of `admin`.
+async fn proxied(program: &str, admin: &str) -> Option<Service> {
+    let required = format!("BRIDGE_TEST_{}_REQUIRED", program.to_uppercase());
+    let path = installed(program, &required)?;
+    let (folder, base) = (tempfile::tempdir().unwrap(), free_address());
+    let at = folder.path().display();
+    let (config, arguments) = if program == "nginx" {
+        let locations = block("nginx", "location /bridge/").replace("127.0.0.1:9090", admin);
+        let paths: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|name| format!("{name}_temp_path {at}/{name};\n"))
+            .concat();
+        let config = format!(
+            "daemon off;\nworker_processes 1;\npid {at}/pid;\nerror_log {at}/error.log;\nuser root;\nevents {{}}\n\
+             http {{\naccess_log off;\n{paths}server {{\nlisten {base};\n{locations}\n}}\n}}\n"
+        );
+        (
+            config,
+            vec![
+                "-c".to_owned(),
+                format!("{at}/config"),
+                "-p".to_owned(),
+                at.to_string(),
+                "-e".to_owned(),
+                format!("{at}/error.log"),
+            ],
+        )
+    } else {
+        let site = format!("http://:{} {{\n\tbind {}", base.port(), base.ip());
+        let config =
+            block("text", "handle_path /bridge/").replace("127.0.0.1:9090", admin).replace("ops.example.com {", &site);
+        let arguments = ["run", "--adapter", "caddyfile", "--config"].map(str::to_owned).into_iter();
+        (format!("{{\n\tadmin off\n}}\n{config}"), arguments.chain([format!("{at}/config")]).collect())
+    };
+    std::fs::write(folder.path().join("config"), config).unwrap();
+    let mut command = std::process::Command::new(path);
+    command.args(arguments).env("HOME", folder.path());
+    command.env("XDG_DATA_HOME", folder.path()).env("XDG_CONFIG_HOME", folder.path());
+    Some(Service::start(&mut command, base, folder).await)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn below_a_path_of_the_manuals_nginx_every_link_form_and_redirect_works() {
+    below_a_path("nginx").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn below_a_path_of_the_manuals_caddy_every_link_form_and_redirect_works() {
+    below_a_path("caddy").await;
+}
+
+/// Walks as a browser over plain HTTP does, which sends `Origin` with a form.
+async fn below_a_path(program: &str) {
+    let mut house = house().set("SERVER__TRUSTED_PROXIES", "127.0.0.1");
+    let bridge = house.start().await;
+    let [_, failed] = messages(&house, &bridge).await;
+    let Some(proxy) = proxied(program, bridge.admin_url().trim_start_matches("http://")).await else { return };
+    let base = proxy.base.to_string();
+    let host = format!("ops.example:{}", proxy.base.port());
+    let origin = format!("http://{host}");
+    let walk = |method: &str, path: &str, cookie: &str, origin: &str, body: &str| {
+        let mut headers = vec![("host", host.as_str()), ("cookie", cookie)];
+        if method == "POST" {
+            headers.extend([FORM, ("origin", origin)]);
+        }
+        call(&base, method, path, &headers, body)
+    };
+    let first = walk("GET", "/bridge/", "", "", "");
+    assert!(
+        first.status == 401 && first.body.contains("action=\"./login\""),
+        "{program}: {} {}",
+        first.head,
+        first.body
+    );
+    let token = format!("token={OPERATORS}&next=");
+    assert_eq!(walk("POST", "/bridge/login", "", "http://evil.example", &token).status, 403);
+    let signed_in = walk("POST", "/bridge/login", "", &origin, &token);
+    assert_eq!((signed_in.status, signed_in.one("location")), (303, "./"), "{program}: {}", signed_in.body);
+    let cookie = signed_in.cookie();
+    let overview = walk("GET", "/bridge/", &cookie, "", "");
+    assert_eq!(overview.status, 200);
+    let links = overview.body.split("href=\"./").skip(1).chain(overview.body.split("src=\"./").skip(1));
+    let links: BTreeSet<String> =
+        links.map(|rest| rest.split('"').next().unwrap().replace("&amp;", "&").replace("&#38;", "&")).collect();
+    assert!(links.len() >= 6, "{links:?}");
+    for link in &links {
+        let status = walk("GET", &format!("/bridge/{link}"), &cookie, "", "").status;
+        assert!(matches!(status, 200 | 303), "{program}: {link}: {status}");
+    }
+    let page = walk("GET", &format!("/bridge/messages/{failed}"), &cookie, "", "").body;
+    let link = page.split("href=\"").find(|link| link.contains("verdict=retry")).unwrap().split('"').next().unwrap();
+    let link = link.replace("&amp;", "&").replace("&#38;", "&");
+    let form = walk("GET", &format!("/bridge/messages/{link}"), &cookie, "", "").body;
+    let fields = ["token", "verdict", "of", "once"].map(|name| format!("{name}={}", field(&form, name))).join("&");
+    let decide = format!("/bridge/messages/{failed}/decide");
+    assert_eq!(walk("POST", &decide, &cookie, "null", &fields).status, 403);
+    let done = walk("POST", &decide, &cookie, &origin, &fields);
+    assert_eq!(done.status, 200, "{program}: {}", done.body);
+    let out = walk("POST", "/bridge/logout", &cookie, &origin, "");
+    assert_eq!((out.status, out.one("location")), (303, "login"));
+    let page = walk("GET", "/bridge", &cookie, "", "");
+    assert!(matches!(page.status, 301 | 302 | 308) && page.one("location").ends_with("/bridge/"), "{}", page.head);
 }

@@ -1,7 +1,6 @@
 //! Who gets in: each call needs a person, by a bearer token or the cookie of a session; and what changes anything must come
 //! from a page of the bridge.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -11,16 +10,14 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use super::form::{self, Form};
-use super::page::{Page, cookies, html, notice};
-use super::{NO_TOKEN, OperatorState, login, refused};
+use super::page::{Page, SECURE_SESSION, SESSION, cookies, html, notice};
+use super::reply::{NO_TOKEN, refused};
+use super::{OperatorState, login};
 use crate::domain::clock::wall_ms;
-use crate::http::client_address::ClientAddress;
+use crate::http::client_address::{ClientAddress, is_forwarded};
 use crate::http::{admin, auth};
 use crate::ops::sign_in::{Person, Session};
 
-/// The cookie of a session, over plain HTTP and over TLS.
-pub(super) const SESSION: &str = "bridge_session";
-pub(super) const SECURE_SESSION: &str = "__Secure-bridge_session";
 /// The header in which a script sends the form token of its session.
 const FORM_TOKEN: &str = "x-ops-token";
 /// Only what the bridge serves itself is loaded, nothing inline runs, no other site frames it or gets its forms.
@@ -50,8 +47,7 @@ pub(super) async fn guarded(State(state): State<Arc<OperatorState>>, mut request
 /// Returns the response to a call that is refused, whoever makes it.
 fn refusal(state: &OperatorState, request: &Request, page: &Page) -> Option<Response> {
     let bears = request.headers().contains_key(header::AUTHORIZATION);
-    let ClientAddress(client) = ClientAddress::of(request);
-    if !bears && comes_from_here(client) && !admin::names_this_machine(request) {
+    if !bears && comes_from_here(state, request) && !admin::names_this_machine(request) {
         return Some(refuse(
             request,
             page,
@@ -100,9 +96,10 @@ fn refusal(state: &OperatorState, request: &Request, page: &Page) -> Option<Resp
     None
 }
 
-/// Returns whether a client is on this machine, and not behind a proxy that names it.
-fn comes_from_here(client: IpAddr) -> bool {
-    client.is_loopback()
+/// Returns whether a client is on this machine, and no proxy stands between.
+fn comes_from_here(state: &OperatorState, request: &Request) -> bool {
+    let ClientAddress(client) = ClientAddress::of(request);
+    client.is_loopback() && !is_forwarded(request, &state.config().server.trusted_proxies)
 }
 
 /// Returns whether a browser that changes something does so from a page of the bridge. `Sec-Fetch-Site` decides; where

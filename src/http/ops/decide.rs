@@ -1,31 +1,25 @@
 //! Decisions on one message: a page that asks, and what its form does. A form is of the state that its page showed, and
 //! is done once.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use askama::Template;
 use axum::Extension;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use tokio::sync::Mutex as AsyncMutex;
 
 use super::OperatorState;
 use super::form::Form;
-use super::journey::missing;
+use super::outcomes::Said;
 use super::page::{Page, html, notice};
-use super::words::{self, Shown, state};
+use super::words::{self, Shown, missing, state};
 use crate::config::Config;
 use crate::domain::clock::now_ms;
 use crate::domain::journey::{Journey, Means, Operator};
 use crate::ops::decide::{discard, retry, settle};
 use crate::ops::sign_in::Person;
 use crate::store::{Decision, ListedMessage, Store, StoreError};
-
-/// Outcomes that are remembered, and for how long.
-const MOST_OUTCOMES: usize = 1000;
-const REMEMBERED_MS: i64 = 60 * 60 * 1000;
 
 /// What an operator may decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -228,13 +222,6 @@ enum Done {
     Missing,
 }
 
-/// What the operator is told.
-#[derive(Debug, Clone)]
-struct Said {
-    status: StatusCode,
-    sentence: String,
-}
-
 async fn done(
     store: &dyn Store,
     config: &Config,
@@ -285,49 +272,4 @@ fn unknown(page: &Page) -> Response {
         "No se ha cambiado nada: el formulario no es de este puente. Abra el mensaje otra vez.",
     );
     notice(page, StatusCode::BAD_REQUEST, page.say("Not understood", "No se entiende"), words)
-}
-
-/// The outcomes of forms, by the number that each form has. A form that is sent twice is done once. The store refuses by
-/// itself what its state does not allow; this is so that the second press tells what the first one did.
-#[derive(Debug, Default)]
-pub(super) struct Outcomes(Mutex<HashMap<String, Slot>>);
-
-type Outcome = Arc<AsyncMutex<Option<Said>>>;
-
-#[derive(Debug)]
-struct Slot {
-    began_ms: i64,
-    outcome: Outcome,
-}
-
-impl Outcomes {
-    /// Returns the outcome of a form, to be filled by whoever is first.
-    fn slot(&self, once: &str, now_ms: i64) -> Outcome {
-        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if slots.len() >= MOST_OUTCOMES {
-            slots.retain(|_, slot| now_ms.saturating_sub(slot.began_ms) < REMEMBERED_MS);
-        }
-        if slots.len() >= MOST_OUTCOMES {
-            slots.clear();
-        }
-        let new = || Slot { began_ms: now_ms, outcome: Arc::default() };
-        Arc::clone(&slots.entry(once.to_owned()).or_insert_with(new).outcome)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_form_has_one_outcome_and_the_table_does_not_grow() {
-        let outcomes = Outcomes::default();
-        let first = outcomes.slot("a", 0);
-        assert!(Arc::ptr_eq(&first, &outcomes.slot("a", 1)));
-        assert!(!Arc::ptr_eq(&first, &outcomes.slot("b", 1)));
-        for n in 0..3000 {
-            outcomes.slot(&format!("form {n}"), n);
-        }
-        assert!(outcomes.0.lock().unwrap().len() <= MOST_OUTCOMES);
-    }
 }

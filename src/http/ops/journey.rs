@@ -11,8 +11,8 @@ use axum::response::Response;
 use super::OperatorState;
 use super::decide::{Choice, choices};
 use super::messages::Row;
-use super::page::{Page, html, notice};
-use super::words::{self, Shown, state, zone};
+use super::page::{Page, html};
+use super::words::{self, Shown, missing, state, zone};
 use crate::config::{Config, LogContacts};
 use crate::domain::clock::wall_ms;
 use crate::domain::find::PAGE;
@@ -57,16 +57,6 @@ pub(super) async fn show(
         Ok(response) => response,
         Err(error) => words::unreadable(&page, &error),
     }
-}
-
-/// Says that there is no such message.
-pub(super) fn missing(page: &Page, m_id: &str) -> Response {
-    let why = page.say(
-        "There is no message and no event with this id in this store: was it another bridge, or longer ago than \
-         store.keep_rows?",
-        "No hay ningún mensaje ni evento con este id en este almacén: ¿fue otro puente, o hace más que store.keep_rows?",
-    );
-    notice(page, StatusCode::NOT_FOUND, m_id, why)
 }
 
 async fn shown(shared: &OperatorState, page: &Page, m_id: &str) -> Result<Response, StoreError> {

@@ -9,9 +9,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 
 use super::OperatorState;
-use super::access::{SECURE_SESSION, SESSION};
 use super::form::{self, Form};
-use super::page::{self, LANGUAGE, Page, html, own, see_other};
+use super::page::{LANGUAGE, Page, SECURE_SESSION, SESSION, html, own, see_other};
 use crate::domain::clock::wall_ms;
 use crate::http::token_limit::OverLimit;
 use crate::ops::sign_in::SESSION_SECONDS;
@@ -151,7 +150,7 @@ pub(super) async fn sign_out(headers: HeaderMap) -> Response {
 /// `GET /language?to=es&next=…`
 pub(super) async fn language(request: Request) -> Response {
     let query = Form::parse(request.uri().query().unwrap_or_default().as_bytes());
-    let mut response = see_other(page::own(query.get("next").unwrap_or_default()));
+    let mut response = see_other(own(query.get("next").unwrap_or_default()));
     if let Some(to @ ("en" | "es")) = query.get("to") {
         set_cookie(&mut response, &format!("{LANGUAGE}={to}; Max-Age=31536000; SameSite=Lax"));
     }

@@ -8,86 +8,23 @@ mod form;
 mod journey;
 mod login;
 mod messages;
+mod outcomes;
 mod overview;
 mod page;
+mod reply;
+mod state;
 mod words;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware;
-use axum::response::Response;
 use axum::routing::{get, post};
-use secrecy::SecretString;
-use serde_json::json;
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::error;
-use crate::config::Config;
-use crate::domain::clock::wall_ms;
-use crate::ops::sign_in::{Link, People};
-use crate::store::Store;
-use decide::Outcomes;
-
-/// What is served where nobody can sign in.
-const NO_TOKEN: &str = "admin.token is not set, or is shorter than 16 characters. Make one with `openssl rand -hex 32`, set it \
-                        as BRIDGE__ADMIN__TOKEN or in a file that admin.token_file names, and restart the bridge. Messages go \
-                        on meanwhile.";
-
-/// What the handlers of pages and API share.
-pub(crate) struct OperatorState {
-    /// Reads and decisions of operators.
-    store: Arc<dyn Store>,
-    /// The configuration as it was read last, at the start or at a SIGHUP.
-    config: watch::Receiver<Arc<Config>>,
-    /// Cancelled when the stop of the bridge begins: what would stay open ends itself then.
-    stopping: CancellationToken,
-    people: People,
-    /// Links that were followed, until their time is over.
-    followed: Mutex<HashMap<String, i64>>,
-    outcomes: Outcomes,
-}
-
-impl OperatorState {
-    /// `token` is `admin.token`; as all of `[admin]`, it is that of the start.
-    pub(crate) fn new(
-        token: Option<&SecretString>,
-        store: &Arc<dyn Store>,
-        config: watch::Receiver<Arc<Config>>,
-        stopping: CancellationToken,
-    ) -> Arc<Self> {
-        let (people, followed, outcomes) = (People::new(token), Mutex::default(), Outcomes::default());
-        Arc::new(Self { store: Arc::clone(store), config, stopping, people, followed, outcomes })
-    }
-
-    /// Returns the store.
-    pub(crate) fn store(&self) -> &dyn Store {
-        self.store.as_ref()
-    }
-
-    /// Returns the configuration as it is now.
-    pub(crate) fn config(&self) -> Arc<Config> {
-        Arc::clone(&self.config.borrow())
-    }
-
-    /// Returns the token that is cancelled when the stop of the bridge begins.
-    pub(crate) fn stopping(&self) -> &CancellationToken {
-        &self.stopping
-    }
-
-    /// Returns the cookie of a link that is good and was not followed before in this process.
-    fn follow(&self, link: &str) -> Option<String> {
-        let now_s = wall_ms() / 1000;
-        let Link { nonce, expires_s, cookie } = self.people.follow(link, now_s)?;
-        let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
-        followed.retain(|_, expires_s| *expires_s > now_s);
-        followed.insert(nonce, expires_s).is_none().then_some(cookie)
-    }
-}
+use reply::refused;
+pub(crate) use state::OperatorState;
 
 /// The routes. Each call that is not for the sign-in needs a person, whom the handlers find as an
 /// `Extension<Person>`; what changes anything must come from a page of the bridge, or bear a token.
@@ -113,9 +50,4 @@ pub(crate) fn router(state: Arc<OperatorState>) -> Router {
         }))
         .layer(middleware::from_fn_with_state(Arc::clone(&state), access::guarded))
         .with_state(state)
-}
-
-/// Returns an error as the API has it.
-pub(super) fn refused(status: StatusCode, words: &str) -> Response {
-    error::json(status, json!({"error": {"message": words}}).to_string())
 }

@@ -10,6 +10,10 @@ use crate::domain::Language;
 /// The cookie of the language that was chosen.
 pub(super) const LANGUAGE: &str = "bridge_language";
 
+/// The cookie of a session, over plain HTTP and over TLS.
+pub(super) const SESSION: &str = "bridge_session";
+pub(super) const SECURE_SESSION: &str = "__Secure-bridge_session";
+
 /// What every page has.
 #[derive(Debug, Clone)]
 pub(super) struct Page {

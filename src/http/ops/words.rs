@@ -100,6 +100,16 @@ pub(super) fn unreadable(page: &Page, error: &StoreError) -> Response {
     notice(page, StatusCode::SERVICE_UNAVAILABLE, title, words)
 }
 
+/// Says that there is no such message.
+pub(super) fn missing(page: &Page, m_id: &str) -> Response {
+    let why = page.say(
+        "There is no message and no event with this id in this store: was it another bridge, or longer ago than \
+         store.keep_rows?",
+        "No hay ningún mensaje ni evento con este id en este almacén: ¿fue otro puente, o hace más que store.keep_rows?",
+    );
+    notice(page, StatusCode::NOT_FOUND, m_id, why)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
