@@ -73,7 +73,7 @@ pub(super) struct ListArgs {
 pub(super) async fn run(arguments: FindArgs, config: &Config, store: &dyn Store) -> Result<(), Failure> {
     let json = arguments.filters.json;
     let request = request(arguments.filters, arguments.query.join(" "), PAGE, false)?;
-    let Answer { messages, next, notes } = find(store, config, request).await.map_err(failure)?;
+    let Answer { messages, next, notes, .. } = find(store, config, request).await.map_err(failure)?;
     print(&messages.iter().map(|found| found_line(found, json)).collect::<String>())?;
     let nothing = messages.is_empty().then(|| "nothing was found".to_owned());
     let more = next.map(|next| go_on(&next));

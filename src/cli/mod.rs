@@ -15,6 +15,7 @@ mod messages;
 mod operator;
 mod output;
 mod overview;
+mod page;
 mod send;
 mod store;
 mod tail;
@@ -68,6 +69,8 @@ enum Command {
     Overview(overview::OverviewArgs),
     /// Print the documented default configuration, the settings in force, or the files for Prometheus and Grafana
     Config(config::ConfigArgs),
+    /// Print a link that signs in to the operators' page, once and within 60 seconds
+    Page(page::PageArgs),
     /// Send one message through a running bridge on this machine
     Send(send::SendArgs),
     /// Ask AnnA by hand: prove the login, handle one user
@@ -132,6 +135,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Overview(args) => overview::run(args, &load()?).await?,
         Command::Config(args) if args.effective => print(&config::effective(&args, &load()?)?)?,
         Command::Config(args) => print(config::file(&args))?,
+        Command::Page(args) => page::run(args, &load()?)?,
         Command::Send(args) => send::run(args, &load()?).await?,
         Command::Anna(command) => print(&anna::run(command, &load()?).await?)?,
         Command::Messages(command) => messages::run(command, &load()?).await?,

@@ -90,7 +90,7 @@ async fn guarded(State(guard): State<Arc<Guard>>, request: Request, next: Next) 
 
 /// Returns whether every host that the call names is a loopback name or address. A browser always names one; old tools
 /// may not.
-fn names_this_machine(request: &Request) -> bool {
+pub(super) fn names_this_machine(request: &Request) -> bool {
     let in_target = request.uri().authority().map(|authority| authority.as_str().to_owned());
     let in_headers =
         request.headers().get_all(header::HOST).iter().map(|host| host.to_str().unwrap_or_default().to_owned());

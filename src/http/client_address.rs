@@ -32,6 +32,15 @@ pub(super) async fn identify(State(proxies): State<Arc<[IpNet]>>, mut request: R
     next.run(request).await
 }
 
+/// Returns whether a trusted proxy has passed the request on.
+pub(super) fn is_forwarded(request: &Request, proxies: &[IpNet]) -> bool {
+    let is_trusted = |ConnectInfo(Peer(peer)): &ConnectInfo<Peer>| {
+        let peer = peer.ip().to_canonical();
+        proxies.iter().any(|proxy| proxy.contains(&peer))
+    };
+    request.extensions().get().is_some_and(is_trusted) && request.headers().contains_key("x-forwarded-for")
+}
+
 /// Returns the last address of `X-Forwarded-For` that is not a trusted proxy's, if a trusted proxy sent it: each proxy
 /// appends its own client, so addresses further left may be forged.
 fn client_address(peer: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {

@@ -47,7 +47,7 @@ use guard::Guard;
 use listener::{LimitedListener, Peer};
 use parse_error::HEADER_BYTES;
 use state::AppState;
-use token_limit::{TokenLimit, limit_wrong_tokens};
+use token_limit::{NoTokenGiven, TokenLimit, limit_wrong_tokens};
 
 /// Stops a listener and counts its connections.
 pub(crate) type Handle = axum_server::Handle<Peer>;
@@ -241,7 +241,8 @@ async fn log(request: Request, next: middleware::Next) -> Response {
     let status = response.status();
     let duration_ms = crate::domain::clock::millis(started.elapsed());
     let is_logged = response.extensions().get::<error::Logged>().is_some();
-    let times = match Refusal::of_status(status.as_u16()) {
+    let is_refusal = response.extensions().get::<NoTokenGiven>().is_none();
+    let times = match Refusal::of_status(status.as_u16()).filter(|_| is_refusal) {
         Some(refusal) if is_logged => {
             refusal.count();
             None

@@ -6,8 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
@@ -26,6 +27,14 @@ pub(super) struct TokenLimit {
     refusal: Box<dyn Fn() -> Response + Send + Sync>,
     windows: Mutex<HashMap<IpAddr, Window>>,
 }
+
+/// An extension of a 401 to a call that gave no token, as of a browser that is not signed in: it is not counted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NoTokenGiven;
+
+/// An extension of a 401: the body of the response in its place where its address is over the limit.
+#[derive(Debug, Clone)]
+pub(super) struct OverLimit(pub(super) String);
 
 struct Window {
     began: Instant,
@@ -69,11 +78,17 @@ fn network(client: IpAddr) -> IpAddr {
 /// Responds 429 in place of 401 to an address over its limit.
 pub(super) async fn limit_wrong_tokens(State(limit): State<Arc<TokenLimit>>, request: Request, next: Next) -> Response {
     let ClientAddress(client) = ClientAddress::of(&request);
-    let response = next.run(request).await;
-    if response.status() == StatusCode::UNAUTHORIZED && limit.is_over(client, Instant::now()) {
-        return (limit.refusal)();
+    let mut response = next.run(request).await;
+    let is_wrong =
+        response.status() == StatusCode::UNAUTHORIZED && response.extensions().get::<NoTokenGiven>().is_none();
+    if !is_wrong || !limit.is_over(client, Instant::now()) {
+        return response;
     }
-    response
+    let Some(OverLimit(body)) = response.extensions_mut().remove() else { return (limit.refusal)() };
+    *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    response.map(|_| Body::from(body))
 }
 
 #[cfg(test)]

@@ -43,6 +43,11 @@ pub(crate) struct Answer {
     /// Where the next page begins; `None` after the last.
     pub(crate) next: Option<Cursor>,
     pub(crate) notes: Vec<String>,
+    /// The time was up before all was searched. Then all messages since then were.
+    pub(crate) cut: bool,
+    pub(crate) searched_back_to_ms: Option<i64>,
+    /// It was searched for words, which erased texts do not hold.
+    pub(crate) by_words: bool,
 }
 
 /// Why nothing was searched.
@@ -91,7 +96,7 @@ pub(crate) async fn find(store: &dyn Store, config: &Config, request: Request) -
             }
         }
     }
-    Ok(Answer { messages, next, notes })
+    Ok(Answer { messages, next, notes, cut, searched_back_to_ms, by_words })
 }
 
 /// Refuses a channel that is neither configured nor in the store: an empty answer would read as "nothing there".

@@ -277,6 +277,17 @@ impl State {
         Report { delivers, words }
     }
 
+    fn standing(&self, name: &str, now: Instant) -> Option<Standing> {
+        let channel = self.here.get(name)?;
+        let poll_idle = self.poll_idle.get(name).copied().unwrap_or_default();
+        let lasting = channel.pauses(now).filter(|(_, lasts)| *lasts > STUCK_AFTER).count();
+        Some(Standing {
+            paused: channel.pauses(now).collect(),
+            stuck: channel.problems(name, poll_idle, now).len() > lasting,
+            polled_ago: channel.ago(channel.polled, now),
+        })
+    }
+
     fn take(&mut self, name: &str, now: Instant) {
         self.here.entry(name.to_owned()).or_insert_with(|| Channel::new(now));
     }
@@ -302,6 +313,27 @@ fn with(change: impl FnOnce(&mut State, Instant)) {
 /// Returns whether messages are being delivered, and what keeps them from it.
 pub(crate) fn report() -> Report {
     STATE.lock().unwrap_or_else(PoisonError::into_inner).report(Instant::now())
+}
+
+/// One channel that this process delivers, as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// Its parts that are paused, and for how long.
+    pub(crate) paused: Vec<(Part, Duration)>,
+    /// Messages or events wait and none goes out, or Afilnet was not read for too long.
+    pub(crate) stuck: bool,
+    /// Since Afilnet was read, or since this process delivers it.
+    pub(crate) polled_ago: Duration,
+}
+
+/// Returns how a channel stands; `None` where this process does not deliver it.
+pub(crate) fn standing(name: &str) -> Option<Standing> {
+    STATE.lock().unwrap_or_else(PoisonError::into_inner).standing(name, Instant::now())
+}
+
+/// Returns whether the store can be written; `None` before the first check.
+pub(crate) fn is_store_ready() -> Option<bool> {
+    STATE.lock().unwrap_or_else(PoisonError::into_inner).store_ready
 }
 
 /// Sets the longest regular time between two polls of a channel.
@@ -410,6 +442,20 @@ mod tests {
         assert!(!state.report(now + 11 * MINUTE).delivers);
         state.here.clear();
         assert!(state.report(now + 99 * MINUTE).delivers, "another process delivers it");
+    }
+
+    #[test]
+    fn a_channel_stands_as_its_pauses_and_problems_tell() {
+        let (mut state, now) = sound();
+        assert_eq!(state.standing("elsewhere", now), None);
+        let standing = |state: &State, now| state.standing("support", now).unwrap();
+        assert_eq!(standing(&state, now + MINUTE), Standing { paused: vec![], stuck: false, polled_ago: MINUTE });
+        state.change("support", |channel| channel.pause(Part::Sends, true, now));
+        let late = now + 10 * MINUTE;
+        polled(&mut state, late);
+        let paused = vec![(Part::Sends, 10 * MINUTE)];
+        assert_eq!(standing(&state, late), Standing { paused, stuck: false, polled_ago: Duration::ZERO });
+        assert!(standing(&state, late + POLL_LATE + MINUTE).stuck, "beside the pause");
     }
 
     #[test]

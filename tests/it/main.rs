@@ -39,6 +39,7 @@ mod observers;
 mod operators;
 mod outage;
 mod outbound;
+mod page;
 mod pauses;
 mod person;
 mod postgres;

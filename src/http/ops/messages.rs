@@ -1,0 +1,203 @@
+//! `GET /messages`: both ways in one list, newest first, by what is known of a message.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Extension;
+use axum::extract::State;
+use axum::http::{StatusCode, Uri};
+use axum::response::Response;
+use form_urlencoded::Serializer;
+
+use super::OperatorState;
+use super::form::Form;
+use super::page::{Page, html};
+use super::words::{self, Moment, STATES, Shown, moment, state, way, zone};
+use crate::config::Config;
+use crate::domain::find::{PAGE, Side};
+use crate::ops::find::{Answer, Refusal, Request, find};
+use crate::store::FoundMessage;
+
+/// Names of the filters in the query.
+const FILTERS: [&str; 7] = ["q", "channel", "dir", "state", "fault", "from", "to"];
+
+#[derive(Template)]
+#[template(path = "messages.html", config = "src/http/ops/askama.toml")]
+struct Messages<'a> {
+    page: &'a Page,
+    /// As they were typed.
+    filters: Form,
+    channels: Vec<String>,
+    states: Vec<(&'static str, &'static str)>,
+    rows: Vec<Row>,
+    /// What was asked for and cannot be read.
+    wrong: Option<String>,
+    notes: Vec<String>,
+    /// Query of the next page.
+    next: Option<String>,
+    is_filtered: bool,
+}
+
+impl Messages<'_> {
+    fn typed(&self, name: &str) -> &str {
+        self.filters.get(name).unwrap_or_default()
+    }
+
+    fn is(&self, name: &str, value: &str) -> bool {
+        self.typed(name) == value
+    }
+}
+
+/// A message of a list.
+pub(super) struct Row {
+    pub(super) m_id: String,
+    pub(super) at: Moment,
+    pub(super) channel: String,
+    pub(super) contact: String,
+    pub(super) sign: &'static str,
+    pub(super) way: &'static str,
+    pub(super) kind: String,
+    pub(super) state: Shown,
+    pub(super) fault: String,
+    /// It is the one that the page is about.
+    pub(super) is_this: bool,
+}
+
+impl Row {
+    pub(super) fn new(page: &Page, config: &Config, found: FoundMessage, this: &str) -> Self {
+        let FoundMessage { side, message } = found;
+        let (sign, way) = way(page.language, side);
+        Self {
+            at: moment(&zone(config, &message.channel), message.accepted_ms),
+            sign,
+            way,
+            state: state(page.language, &message.state),
+            is_this: message.m_id == this,
+            m_id: message.m_id,
+            channel: message.channel,
+            contact: message.contact,
+            kind: message.kind,
+            fault: message.fault.unwrap_or_default(),
+        }
+    }
+}
+
+/// `GET /messages?q=&channel=&dir=&state=&fault=&from=&to=&before=`
+pub(super) async fn show(
+    State(shared): State<Arc<OperatorState>>,
+    Extension(page): Extension<Page>,
+    uri: Uri,
+) -> Response {
+    let filters = Form::parse(uri.query().unwrap_or_default().as_bytes());
+    let config = shared.config();
+    let mut shown = Messages {
+        page: &page,
+        channels: config.channels.keys().map(ToString::to_string).collect(),
+        states: STATES.into_iter().map(|name| (name, state(page.language, name).word)).collect(),
+        rows: Vec::new(),
+        wrong: None,
+        notes: Vec::new(),
+        next: None,
+        is_filtered: FILTERS[1..].iter().any(|name| filters.filled(name).is_some()),
+        filters,
+    };
+    let answer = match request(&page, &shown.filters) {
+        Ok(request) => find(shared.store(), &config, request).await,
+        Err(wrong) => Err(Refusal::Request(wrong)),
+    };
+    match answer {
+        Ok(answer) => {
+            shown.notes = notes(&page, &config, &answer);
+            shown.next = answer.next.map(|next| next_page(&shown.filters, &next.to_string()));
+            shown.rows = answer.messages.into_iter().map(|found| Row::new(&page, &config, found, "")).collect();
+            html(StatusCode::OK, &shown)
+        }
+        Err(Refusal::Request(wrong)) => {
+            shown.wrong = Some(wrong);
+            html(StatusCode::BAD_REQUEST, &shown)
+        }
+        Err(Refusal::Store(error)) => words::unreadable(&page, &error),
+    }
+}
+
+fn request(page: &Page, filters: &Form) -> Result<Request, String> {
+    let text = |name: &str| filters.filled(name).map(str::to_owned);
+    let side = match filters.filled("dir") {
+        None => None,
+        Some("out") => Some(Side::Out),
+        Some("in") => Some(Side::In),
+        Some(_) => {
+            return Err(page
+                .say(
+                    "a message goes to the customer (out) or to BonyChat (in)",
+                    "un mensaje va al cliente (out) o a BonyChat (in)",
+                )
+                .to_owned());
+        }
+    };
+    let state = filters.filled("state").map(str::parse).transpose().map_err(|_| {
+        page.say("there is no such state: choose one of the list", "no existe tal estado: elija uno de la lista")
+            .to_owned()
+    })?;
+    Ok(Request {
+        query: filters.get("q").unwrap_or_default().to_owned(),
+        side,
+        channel: text("channel"),
+        state,
+        fault: text("fault"),
+        since: text("from"),
+        until: text("to"),
+        contact: None,
+        before: text("before"),
+        limit: PAGE,
+        to_the_end: false,
+        contacts_in_full: page.may_act,
+    })
+}
+
+/// Returns what the reader should know of the search.
+fn notes(page: &Page, config: &Config, answer: &Answer) -> Vec<String> {
+    let mut notes = Vec::new();
+    let back = answer.searched_back_to_ms.map(|at_ms| moment(&zone(config, ""), at_ms).local);
+    if answer.cut {
+        let filter = page.say(
+            "A channel, a state or a time make the search shorter.",
+            "Un canal, un estado o una hora acortan la búsqueda.",
+        );
+        notes.push(match back {
+            Some(back) => {
+                let so_far = page.say("Searched back to", "Buscado hasta");
+                let up = page.say("then the time of a search was up.", "entonces se acabó el tiempo de una búsqueda.");
+                format!("{so_far} {back}: {up} {filter}")
+            }
+            None => {
+                let up = page.say(
+                    "The time of a search was up before the newest were searched.",
+                    "El tiempo de una búsqueda se acabó antes de buscar en los más nuevos.",
+                );
+                format!("{up} {filter}")
+            }
+        });
+    } else if answer.next.is_none() {
+        notes.push(page.say("Searched back to the oldest.", "Buscado hasta el más antiguo.").to_owned());
+    }
+    if answer.by_words {
+        let kept = humantime::format_duration(config.store.keep_text);
+        let erased = page.say("Texts are erased after", "Los textos se borran pasados");
+        let so = page
+            .say("older messages are not found by words.", "los mensajes más antiguos no se encuentran por palabras.");
+        notes.push(format!("{erased} {kept} (store.keep_text): {so}"));
+    }
+    notes
+}
+
+/// Returns the same query with another cursor.
+fn next_page(filters: &Form, before: &str) -> String {
+    let mut query = Serializer::new(String::new());
+    for name in FILTERS {
+        if let Some(value) = filters.filled(name) {
+            query.append_pair(name, value);
+        }
+    }
+    query.append_pair("before", before).finish()
+}

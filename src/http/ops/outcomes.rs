@@ -1,0 +1,63 @@
+//! What became of the forms that were sent: each is done once.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::http::StatusCode;
+use tokio::sync::Mutex as AsyncMutex;
+
+/// Outcomes that are remembered, and for how long.
+const MOST_OUTCOMES: usize = 1000;
+const REMEMBERED_MS: i64 = 60 * 60 * 1000;
+
+/// What the operator is told.
+#[derive(Debug, Clone)]
+pub(super) struct Said {
+    pub(super) status: StatusCode,
+    pub(super) sentence: String,
+}
+
+/// The outcomes of forms, by the number that each form has. A form that is sent twice is done once. The store refuses by
+/// itself what its state does not allow; this is so that the second press tells what the first one did.
+#[derive(Debug, Default)]
+pub(super) struct Outcomes(Mutex<HashMap<String, Slot>>);
+
+pub(super) type Outcome = Arc<AsyncMutex<Option<Said>>>;
+
+#[derive(Debug)]
+struct Slot {
+    began_ms: i64,
+    outcome: Outcome,
+}
+
+impl Outcomes {
+    /// Returns the outcome of a form, to be filled by whoever is first.
+    pub(super) fn slot(&self, once: &str, now_ms: i64) -> Outcome {
+        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if slots.len() >= MOST_OUTCOMES {
+            slots.retain(|_, slot| now_ms.saturating_sub(slot.began_ms) < REMEMBERED_MS);
+        }
+        if slots.len() >= MOST_OUTCOMES {
+            slots.clear();
+        }
+        let new = || Slot { began_ms: now_ms, outcome: Arc::default() };
+        Arc::clone(&slots.entry(once.to_owned()).or_insert_with(new).outcome)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_has_one_outcome_and_the_table_does_not_grow() {
+        let outcomes = Outcomes::default();
+        let first = outcomes.slot("a", 0);
+        assert!(Arc::ptr_eq(&first, &outcomes.slot("a", 1)));
+        assert!(!Arc::ptr_eq(&first, &outcomes.slot("b", 1)));
+        for n in 0..3000 {
+            outcomes.slot(&format!("form {n}"), n);
+        }
+        assert!(outcomes.0.lock().unwrap().len() <= MOST_OUTCOMES);
+    }
+}

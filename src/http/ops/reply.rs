@@ -1,0 +1,17 @@
+//! What is said in place of what was asked for.
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::json;
+
+use crate::http::error;
+
+/// What is served where nobody can sign in.
+pub(super) const NO_TOKEN: &str = "admin.token is not set, or is shorter than 16 characters. Make one with `openssl rand -hex 32`, set it \
+                        as BRIDGE__ADMIN__TOKEN or in a file that admin.token_file names, and restart the bridge. Messages go \
+                        on meanwhile.";
+
+/// Returns an error as the API has it.
+pub(in crate::http) fn refused(status: StatusCode, words: &str) -> Response {
+    error::json(status, json!({"error": {"message": words}}).to_string())
+}
