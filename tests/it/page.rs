@@ -704,7 +704,7 @@ async fn no_element_and_no_attribute_of_a_page_comes_from_data() {
         .lines()
         .map(|line| line.split('\t').next().unwrap().to_owned())
         .collect();
-    let known: BTreeSet<String> = ["/", "/messages", "/login"].into_iter().flat_map(|path| blank(path)).collect();
+    let known: BTreeSet<String> = ["/", "/messages", "/login"].into_iter().flat_map(&blank).collect();
     let allowed = |markup: &[String]| {
         let odd: Vec<&String> =
             markup.iter().filter(|one| !known.contains(*one) && !OWN.split(' ').any(|own| own == *one)).collect();
