@@ -40,7 +40,7 @@ impl Answer {
 
 /// Calls with these header lines.
 fn call(base: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
-    let lines: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let lines: String = headers.iter().map(|(name, value)| [*name, ": ", *value, "\r\n"].concat()).collect();
     let host = if lines.to_lowercase().contains("host: ") { "" } else { "host: localhost\r\n" };
     let length =
         if body.is_empty() && method == "GET" { String::new() } else { format!("content-length: {}\r\n", body.len()) };
@@ -345,8 +345,8 @@ async fn what_changes_something_comes_from_a_form_of_the_bridge_and_is_done_once
     assert_eq!(state(), "failed", "nothing of all that changed anything");
 
     // A page that shows another state.
-    let stale = post(&base, &path, &cookie, &filled(&token, "unconfirmed-1", &once));
-    assert!(stale.status == 409 && stale.body.contains("no longer as the page showed it"), "{}", stale.body);
+    let outdated = post(&base, &path, &cookie, &filled(&token, "unconfirmed-1", &once));
+    assert!(outdated.status == 409 && outdated.body.contains("no longer as the page showed it"), "{}", outdated.body);
     assert_eq!(state(), "failed");
 
     // From a page of the bridge, over each way in which a browser tells it. The first is done, the others tell the same.
@@ -381,6 +381,8 @@ async fn a_message_is_sent_again_by_two_clicks() {
     let fields = ["token", "verdict", "of", "once"].map(|name| format!("{name}={}", field(&form, name))).join("&");
     let done = post(&base, &format!("/messages/{failed}/decide"), &cookie, &fields);
     assert!(done.status == 200 && done.body.contains("is queued again"), "{}", done.body);
+    let twice = post(&base, &format!("/messages/{failed}/decide"), &cookie, &fields);
+    assert_eq!((twice.status, &twice.body), (200, &done.body), "the same form again tells what the first one did");
     assert!(house.afilnet.until(SOON, |world| world.texts(&contact(2)[1..]) == ["one that does not"]).await);
     until("it is shown as sent", || {
         get(&base, &format!("/messages/{failed}"), &cookie).body.contains("class=\"state good\"")
@@ -574,7 +576,8 @@ fn refusing(texts: Vec<String>) -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/api/http/", listener.local_addr().unwrap());
     std::thread::spawn(move || {
-        let mut texts = texts.iter().cycle();
+        // Not in the order in which they are sent: what a response repeats of its message is not kept.
+        let mut texts = texts.iter().rev().cycle();
         for mut stream in listener.incoming().flatten() {
             let (mut request, mut some) = (Vec::new(), [0; 4096]);
             let is_whole = |request: &[u8]| {
@@ -610,23 +613,37 @@ fn encoded(text: &str) -> String {
         .collect()
 }
 
+/// Markup of the journey, beside that of the other pages.
+const OWN: &str = "ol /ol dl /dl div /div dt /dt dd /dd small /small time /time @datetime @aria-current @rel section /section \
+                   @open @aria-labelledby h2 /h2 li /li ul /ul table /table caption /caption thead /thead tbody /tbody tr \
+                   /tr th /th td /td @scope @data-label @id";
+
+/// As text within markup.
+fn escaped(text: &str) -> String {
+    let signs = [("&", "&#38;"), ("<", "&#60;"), (">", "&#62;"), ("\"", "&#34;"), ("'", "&#39;")];
+    signs.into_iter().fold(text.to_owned(), |text, (sign, escaped)| text.replace(sign, escaped))
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn no_element_and_no_attribute_of_a_page_comes_from_data() {
+async fn no_element_and_no_attribute_of_a_page_comes_from_its_address() {
     let payloads = payloads();
     assert_eq!(payloads.len(), 200);
-    let mut house = house().set("AFILNET__URL", &refusing(payloads.clone()));
+    let mut house = house();
     let bridge = house.start().await;
     let base = bridge.admin_url();
     let cookie = sign_in(&base);
 
-    // In whatever the address holds, with a session and without one.
     let blank = |path: &str, cookie: &str| markup(&get(&base, path, cookie).body);
     for cookie in [cookie.as_str(), ""] {
         for name in ["q", "fault", "from", "to", "channel", "dir", "state", "before", "other"] {
             let plain = blank(&format!("/messages?{name}=zzz"), cookie);
             assert!(plain.contains(&"input".to_owned()));
             for payload in payloads.iter().step_by(if matches!(name, "q" | "fault") { 1 } else { 7 }) {
-                let found = blank(&format!("/messages?{name}={}", encoded(payload)), cookie);
+                let page = get(&base, &format!("/messages?{name}={}", encoded(payload)), cookie).body;
+                if name == "q" && !cookie.is_empty() {
+                    assert!(page.contains(&format!(" value=\"{}\"", escaped(payload))), "{payload} as text: {page}");
+                }
+                let found = markup(&page);
                 // A query that is a number, or empty, says one sentence less.
                 let kinds = |markup: &[String]| markup.iter().cloned().collect::<BTreeSet<_>>();
                 assert!(
@@ -653,6 +670,16 @@ async fn no_element_and_no_attribute_of_a_page_comes_from_data() {
         };
         assert_eq!(form(payload), form("a"), "{payload}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_element_and_no_attribute_of_a_page_comes_from_data() {
+    let payloads = payloads();
+    let mut house = house().set("AFILNET__URL", &refusing(payloads.clone()));
+    let bridge = house.start().await;
+    let base = bridge.admin_url();
+    let cookie = sign_in(&base);
+    let blank = |path: &str| markup(&get(&base, path, &cookie).body);
 
     // In what agents write, the name of a file, the request id, and what Afilnet answers.
     for (n, payload) in payloads.iter().enumerate() {
@@ -677,73 +704,22 @@ async fn no_element_and_no_attribute_of_a_page_comes_from_data() {
         .lines()
         .map(|line| line.split('\t').next().unwrap().to_owned())
         .collect();
-    let known: BTreeSet<String> =
-        ["/", "/messages", "/login"].into_iter().flat_map(|path| blank(path, &cookie)).collect();
+    let known: BTreeSet<String> = ["/", "/messages", "/login"].into_iter().flat_map(&blank).collect();
     let allowed = |markup: &[String]| {
-        let own = [
-            "ol",
-            "/ol",
-            "dl",
-            "/dl",
-            "div",
-            "/div",
-            "dt",
-            "/dt",
-            "dd",
-            "/dd",
-            "small",
-            "/small",
-            "time",
-            "/time",
-            "@datetime",
-            "@aria-current",
-            "@rel",
-            "section",
-            "/section",
-            "@open",
-            "@aria-labelledby",
-            "h2",
-            "/h2",
-            "li",
-            "/li",
-            "ul",
-            "/ul",
-            "table",
-            "/table",
-            "caption",
-            "/caption",
-            "thead",
-            "/thead",
-            "tbody",
-            "/tbody",
-            "tr",
-            "/tr",
-            "th",
-            "/th",
-            "td",
-            "/td",
-            "@scope",
-            "@data-label",
-            "@id",
-        ];
         let odd: Vec<&String> =
-            markup.iter().filter(|one| !known.contains(*one) && !own.contains(&one.as_str())).collect();
+            markup.iter().filter(|one| !known.contains(*one) && !OWN.split(' ').any(|own| own == *one)).collect();
         assert!(odd.is_empty(), "{odd:?} in {markup:?}");
         markup.iter().filter(|one| matches!(one.as_str(), "script" | "img" | "svg" | "iframe" | "base" | "b")).count()
     };
     for path in ["/", "/messages", "/messages?q=alert", "/messages?q=script"] {
-        assert_eq!(allowed(&blank(path, &cookie)), 1, "the one script of the page: {path}");
+        assert_eq!(allowed(&blank(path)), 1, "the one script of the page: {path}");
     }
     assert!(m_ids.len() >= 150, "only {} of them were taken", m_ids.len());
-    let mut shown = 0;
     for m_id in &m_ids {
         let page = get(&base, &format!("/messages/{m_id}"), &cookie);
         assert_eq!(page.status, 200, "{m_id}");
         assert_eq!(allowed(&markup(&page.body)), 1, "{m_id}");
-        shown += usize::from(page.body.contains("alert") && page.body.contains("&#60;"));
     }
-    assert!(shown >= 50, "what Afilnet answers is shown, as text: {shown}");
-    println!("{} messages with payloads, {shown} with what Afilnet answered", m_ids.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]

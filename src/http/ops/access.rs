@@ -33,12 +33,11 @@ fn is_safe(method: &Method) -> bool {
 pub(super) async fn guarded(State(state): State<Arc<OperatorState>>, mut request: Request, next: Next) -> Response {
     let uri = request.uri();
     let page = Page::of(uri.path(), uri.query(), request.headers(), state.config().language);
-    let mut response = match refusal(&state, &request, &page) {
-        Some(response) => response,
-        None => {
-            request.extensions_mut().insert(page);
-            next.run(request).await
-        }
+    let mut response = if let Some(response) = refusal(&state, &request, &page) {
+        response
+    } else {
+        request.extensions_mut().insert(page);
+        next.run(request).await
     };
     add_headers(response.headers_mut());
     response

@@ -164,19 +164,16 @@ fn notes(page: &Page, config: &Config, answer: &Answer) -> Vec<String> {
             "A channel, a state or a time make the search shorter.",
             "Un canal, un estado o una hora acortan la búsqueda.",
         );
-        notes.push(match back {
-            Some(back) => {
-                let so_far = page.say("Searched back to", "Buscado hasta");
-                let up = page.say("then the time of a search was up.", "entonces se acabó el tiempo de una búsqueda.");
-                format!("{so_far} {back}: {up} {filter}")
-            }
-            None => {
-                let up = page.say(
-                    "The time of a search was up before the newest were searched.",
-                    "El tiempo de una búsqueda se acabó antes de buscar en los más nuevos.",
-                );
-                format!("{up} {filter}")
-            }
+        notes.push(if let Some(back) = back {
+            let so_far = page.say("Searched back to", "Buscado hasta");
+            let up = page.say("then the time of a search was up.", "entonces se acabó el tiempo de una búsqueda.");
+            format!("{so_far} {back}: {up} {filter}")
+        } else {
+            let up = page.say(
+                "The time of a search was up before the newest were searched.",
+                "El tiempo de una búsqueda se acabó antes de buscar en los más nuevos.",
+            );
+            format!("{up} {filter}")
         });
     } else if answer.next.is_none() {
         notes.push(page.say("Searched back to the oldest.", "Buscado hasta el más antiguo.").to_owned());

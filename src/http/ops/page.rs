@@ -59,15 +59,15 @@ impl Page {
         form_urlencoded::byte_serialize(text.as_bytes()).collect()
     }
 
-    pub(super) fn style(&self) -> &'static str {
+    pub(super) fn style() -> &'static str {
         assets::STYLE.name()
     }
 
-    pub(super) fn script(&self) -> &'static str {
+    pub(super) fn script() -> &'static str {
         assets::SCRIPT.name()
     }
 
-    pub(super) fn icon(&self) -> &'static str {
+    pub(super) fn icon() -> &'static str {
         assets::ICON.name()
     }
 }
