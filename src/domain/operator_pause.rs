@@ -2,9 +2,11 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use serde::Serialize;
 
 /// What is paused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum PauseKind {
     /// Nothing is sent to Afilnet. What may have been sent is still looked up.
     Out,
@@ -50,7 +52,7 @@ impl std::str::FromStr for PauseKind {
 }
 
 /// A pause that lasts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct OperatorPause {
     pub(crate) channel: String,
     pub(crate) kind: PauseKind,

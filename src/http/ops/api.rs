@@ -199,7 +199,7 @@ async fn messages(State(state): State<Arc<OperatorState>>, RawQuery(query): RawQ
         to_the_end: false,
         contacts_in_full: asked.contacts_in_full()?,
     };
-    let Answer { messages, next, notes } = find::find(state.store(), &state.config(), search).await?;
+    let Answer { messages, next, notes, .. } = find::find(state.store(), &state.config(), search).await?;
     let next = next.map(|next| next.to_string());
     Ok(answer(&json!({ "messages": messages, "next": next, "notes": notes })))
 }
