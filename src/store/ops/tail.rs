@@ -61,6 +61,6 @@ pub(in crate::store) async fn tail(db: &mut impl Tx, from: TailFrom) -> Result<T
             what: TailStep::Step { step: serde_json::from_str(&detail).ok(), times },
         })
     }));
-    tailed.all.sort_by_key(|happening| happening.at_ms);
+    tailed.all.sort_by_key(|entry| entry.at_ms);
     Ok(tailed)
 }
