@@ -69,7 +69,9 @@ async fn trouble(house: &House, bridge: &Bridge) -> [String; 3] {
     house.afilnet.clear_faults();
     assert_eq!(doubtful.status, 200);
     house.bonychat.set_poison(Some("VENENO"));
-    house.customer(&contact(3), "canario VENENO");
+    for text in ["canario VENENO", "canario LUEGO"] {
+        house.customer(&contact(3), text);
+    }
     until("an event is given up", || house.messages("dead").len() == 1).await;
     house.settled().await;
     let one = |state: &str| {
