@@ -54,7 +54,7 @@ async fn caddy(bridge: &str) -> Option<Service> {
 }
 
 /// Returns the manual's block in `language` that contains `words`.
-pub fn block(language: &str, words: &str) -> String {
+pub(crate) fn block(language: &str, words: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let pages = std::fs::read_dir(root.join("docs")).into_iter().flatten().flatten().map(|page| page.path());
     let pages = pages.chain([root.join("README.md")]).filter(|page| page.extension().is_some_and(|end| end == "md"));
