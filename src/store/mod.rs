@@ -31,6 +31,7 @@ mod sql_find;
 mod sql_journey;
 mod sql_operators;
 mod sql_pauses;
+mod sql_stale;
 mod sql_tail;
 mod sqlite;
 mod stale;

@@ -106,18 +106,6 @@ pub(super) const DUE_ANY: &str = concat!(
     " ORDER BY c.outbound_due_ms LIMIT $3"
 );
 
-/// Heads of queues that were accepted and are due before `$2`, of which no attempt may have sent anything. `since_ms` is later than
-/// `accepted_ms` where a person had it sent again, which no age ends.
-pub(super) const STALE_HEADS: &str = "SELECT c.id, c.contact, o.id FROM conversations c CROSS JOIN outbound o \
-     WHERE c.channel = $1 AND c.outbound_due_ms IS NOT NULL AND c.outbound_due_ms < $2 AND o.id = \
-     (SELECT h.id FROM outbound h WHERE h.conversation = c.id AND h.state IN ('queued', 'sending', 'unknown', 'held') ORDER BY h.id LIMIT 1) \
-     AND o.state = 'queued' AND o.part = 0 AND o.unknown_ms IS NULL AND o.since_ms <= o.accepted_ms AND o.since_ms < $2 \
-     ORDER BY c.outbound_due_ms LIMIT $3";
-
-pub(super) const FAIL_STALE: &str = "UPDATE outbound SET state = 'failed', done_ms = $1, fault = 'stale', told = 2 \
-     WHERE id = $2 AND state = 'queued' AND part = 0 AND unknown_ms IS NULL AND since_ms <= accepted_ms AND since_ms < $3 \
-     RETURNING m_id, accepted_ms";
-
 /// Of `$3` and `$4`, the settings of now, a message keeps those of its kind until it may have sent something.
 pub(super) const BEGIN: &str = concat!(
     "UPDATE outbound SET state = 'sending', attempt = attempt + 1, epoch = $1, began_ms = $2, \
@@ -582,6 +570,8 @@ mod tests {
             include_str!("sql.rs"),
             include_str!("sql_journey.rs"),
             include_str!("sql_find.rs"),
+            include_str!("sql_bulk.rs"),
+            include_str!("sql_stale.rs"),
             include_str!("sql_pauses.rs"),
             include_str!("sql_tail.rs"),
             include_str!("sql_operators.rs"),

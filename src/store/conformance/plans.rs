@@ -3,7 +3,7 @@
 use rusqlite::{Connection, StatementStatus, ToSql, params};
 
 use super::*;
-use crate::store::{sql_bulk, sql_find, sql_operators, sql_pauses, sql_tail};
+use crate::store::{sql_bulk, sql_find, sql_operators, sql_pauses, sql_stale, sql_tail};
 
 /// A fresh store, and a second connection to its file.
 fn beside() -> (Fresh, Connection) {
@@ -66,8 +66,8 @@ async fn every_statement_goes_through_its_index_and_none_walks_a_table() {
         ("DROP_KEYS", sql::DROP_KEYS, &["(channel=? AND key=?)", "idempotency_old (at_ms"]),
         ("AHEAD", sql::AHEAD, &["outbound_active"]),
         ("SET_OUTBOUND_LANE", sql::SET_OUTBOUND_LANE, &[by_key, "outbound_active"]),
-        ("STALE_HEADS", sql::STALE_HEADS, &["conversations_outbound", "outbound_active", by_key]),
-        ("FAIL_STALE", sql::FAIL_STALE, &[by_key]),
+        ("STALE_HEADS", sql_stale::STALE_HEADS, &["conversations_outbound", "outbound_active", by_key]),
+        ("FAIL_STALE", sql_stale::FAIL_STALE, &[by_key]),
         ("NOTED", sql::NOTED, &[by_key]),
         ("QUEUED_IDS", sql_bulk::QUEUED_IDS, &["outbound_active"]),
         ("FAILED_IDS", sql_bulk::FAILED_IDS, &["outbound_trouble"]),

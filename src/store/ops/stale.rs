@@ -3,7 +3,7 @@
 use super::{events, pending_question};
 use crate::domain::MId;
 use crate::store::tx::{Tx, decode, values};
-use crate::store::{StaleMessage, StaleRule, StaleSweep, StoreError, sql};
+use crate::store::{StaleMessage, StaleRule, StaleSweep, StoreError, sql, sql_stale};
 
 /// The head of a queue: its conversation, the contact, and its id.
 pub(in crate::store) type Head = (i64, String, i64);
@@ -11,7 +11,7 @@ pub(in crate::store) type Head = (i64, String, i64);
 /// Returns the heads of queues that the rule applies to, `limit` at most, without those that are to be tried again later: `begin` looks
 /// at each when its time has come.
 pub(in crate::store) async fn heads(db: &mut impl Tx, sweep: &StaleSweep, limit: u32) -> Result<Vec<Head>, StoreError> {
-    db.rows(sql::STALE_HEADS, values![sweep.channel.as_str(), sweep.rule.before_ms, limit]).await
+    db.rows(sql_stale::STALE_HEADS, values![sweep.channel.as_str(), sweep.rule.before_ms, limit]).await
 }
 
 /// Fails those of `heads` that the rule still applies to. The caller has checked the epoch.
@@ -43,7 +43,7 @@ pub(in crate::store) async fn fail_one(
     now_ms: i64,
 ) -> Result<Option<StaleMessage>, StoreError> {
     let ended: Option<(String, i64)> =
-        db.optional(sql::FAIL_STALE, values![now_ms, outbound_id, rule.before_ms]).await?;
+        db.optional(sql_stale::FAIL_STALE, values![now_ms, outbound_id, rule.before_ms]).await?;
     let Some((m_id, accepted_ms)) = ended else { return Ok(None) };
     let m_id: MId = decode("outbound", &m_id)?;
     pending_question::close(db, conversation, &m_id).await?;
