@@ -161,9 +161,10 @@ pub(super) async fn cancel(job: i64, why: Option<&str>, store: &dyn Store) -> Re
 /// Lists jobs, the newest first.
 pub(super) async fn jobs(json: bool, store: &dyn Store) -> Result<(), Failure> {
     let jobs = store.bulk().jobs(LISTED).await.map_err(anyhow::Error::new)?;
-    let line = |job: &Job| match json {
-        true => harmless_json(&serde_json::to_string(job).unwrap_or_default()) + "\n",
-        false => harmless(&told(job)) + "\n",
+    let line = |job: &Job| {
+        let line =
+            if json { harmless_json(&serde_json::to_string(job).unwrap_or_default()) } else { harmless(&told(job)) };
+        line + "\n"
     };
     Ok(print(&jobs.iter().map(line).collect::<String>())?)
 }

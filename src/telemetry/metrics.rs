@@ -291,13 +291,13 @@ pub(crate) fn paused(channel: &ChannelName, part: Part, paused: bool) {
 /// Sets the pauses by hand of a channel.
 pub(crate) fn operator_pauses(channel: &ChannelName, pauses: Vec<OperatorPause>) {
     for kind in PauseKind::ALL {
-        let paused = pauses.iter().any(|pause| pause.kind == kind);
+        let lasts = pauses.iter().any(|pause| pause.kind == kind);
         let what = match kind {
             PauseKind::Out => "operator_out",
             PauseKind::In => "operator_in",
             PauseKind::Drain => "operator_drain",
         };
-        gauge!(PAUSED, "channel" => channel.as_str().to_owned(), "what" => what).set(f64::from(u8::from(paused)));
+        gauge!(PAUSED, "channel" => channel.as_str().to_owned(), "what" => what).set(f64::from(u8::from(lasts)));
     }
     delivery::operator_pauses(channel.as_str(), pauses);
 }

@@ -28,7 +28,7 @@ async fn a_message_that_waited_for_too_long_fails_while_the_account_is_paused_an
         );
         until("it is counted", || {
             let (_, text) = get(&bridge.admin_url(), "/metrics", None);
-            value(&text, "bridge_failed_total{channel=\"support\",class=\"stale\"}") == 2.0
+            value(&text, "bridge_failed_total{channel=\"support\",class=\"stale\"}") > 1.5
         })
         .await;
         assert!(bridge.log().iter().any(|line| line.contains(&taxi) && line.contains("outbound.stale_after")));

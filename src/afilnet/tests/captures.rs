@@ -20,16 +20,16 @@ fn redacted(bodies: &[Vec<u8>]) -> Vec<Vec<u8>> {
 
 /// As a capture has it, read as a fixture.
 fn loaded(body: &[u8], http: u16) -> Case {
-    let case = match std::str::from_utf8(body) {
-        Ok(text) => serde_json::json!({"name": "captured", "parameters": ["class"], "http": http, "raw": text}),
-        Err(_) => {
-            let hex: String = body.iter().map(|byte| format!("{byte:02x}")).collect();
-            serde_json::json!({"name": "captured", "http": http, "hex": hex})
-        }
+    let case = if let Ok(text) = std::str::from_utf8(body) {
+        serde_json::json!({"name": "captured", "parameters": ["class"], "http": http, "raw": text})
+    } else {
+        let hex: Vec<String> = body.iter().map(|byte| format!("{byte:02x}")).collect();
+        serde_json::json!({"name": "captured", "http": http, "hex": hex.concat()})
     };
     serde_json::from_value(case).unwrap()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "what is classified is a result")]
 fn outcome(body: &[u8], http: u16) -> Outcome {
     Ok(HttpResponse { http, asked: None, body: Ok(body.to_vec()) })
 }

@@ -27,14 +27,14 @@ impl Numbers {
         let mut drawn = HashMap::new();
         for (length, there) in by_length {
             let mut instead: BTreeSet<String> = BTreeSet::new();
-            let mut draws = 0;
+            let mut tries = 0;
             while instead.len() < there.len() {
                 let number: String = (0..length)
                     .map(|at| char::from(b'0' + if at == 0 { 1 + digit() % 9 } else { digit() % 10 }))
                     .collect();
-                draws += 1;
+                tries += 1;
                 let given = length >= TELLING_DIGITS && (there.contains(number.as_str()) || is_taken(&number));
-                if !given || draws > MOST_DRAWS * there.len() {
+                if !given || tries > MOST_DRAWS * there.len() {
                     instead.insert(number);
                 }
             }

@@ -194,9 +194,8 @@ fn json() -> impl Strategy<Value = serde_json::Value> {
 fn alike(a: &serde_json::Value, b: &serde_json::Value) -> bool {
     use serde_json::Value;
     match (a, b) {
-        (Value::Null, Value::Null) => true,
+        (Value::Null, Value::Null) | (Value::Number(_), Value::Number(_)) => true,
         (Value::Bool(a), Value::Bool(b)) => a == b,
-        (Value::Number(_), Value::Number(_)) => true,
         (Value::String(a), Value::String(b)) => a.is_empty() == b.is_empty(),
         (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| alike(a, b)),
         (Value::Object(a), Value::Object(b)) => {

@@ -2,6 +2,7 @@
 //! cannot be proven to be without them is deleted.
 
 use std::collections::{BTreeMap, HashSet};
+use std::fmt::Write as _;
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
@@ -273,6 +274,13 @@ fn redacted(taken: &[Taken], canaries: &Canaries) -> Vec<Vec<u8>> {
     taken.iter().map(|taken| RULES.redacted(&taken.body, &numbers, weeks)).collect()
 }
 
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
 /// Writes a file for each answer. After an error none is left.
 fn write(folder: &Path, taken: &[Taken], bodies: &[Vec<u8>]) -> Result<Vec<PathBuf>, String> {
     let mut files = Vec::new();
@@ -280,7 +288,7 @@ fn write(folder: &Path, taken: &[Taken], bodies: &[Vec<u8>]) -> Result<Vec<PathB
         let mut case = taken.case.clone();
         match std::str::from_utf8(body) {
             Ok(text) => case["raw"] = text.into(),
-            Err(_) => case["hex"] = body.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into(),
+            Err(_) => case["hex"] = hex(body).into(),
         }
         let path = folder.join(format!("{}.json", taken.file));
         let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).and_then(|mut file| {

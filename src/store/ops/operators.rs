@@ -91,9 +91,9 @@ async fn bounds(db: &mut impl Tx, side: Side) -> Result<(Option<i64>, Option<i64
 
 pub(in crate::store) async fn texts(db: &mut impl Tx, side: Side, from: i64) -> Result<Option<Texts>, StoreError> {
     let statement = if side == Side::Out { sql_find::OUTBOUND_TEXTS } else { sql_find::EVENT_TEXTS };
-    let (Some(least), Some(last)) = bounds(db, side).await? else { return Ok(None) };
-    let from: i64 = from.max(least);
-    if from > last {
+    let (Some(first_id), Some(last_id)) = bounds(db, side).await? else { return Ok(None) };
+    let from: i64 = from.max(first_id);
+    if from > last_id {
         return Ok(None);
     }
     let next = from.saturating_add(AT_ONCE);

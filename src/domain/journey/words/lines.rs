@@ -122,9 +122,15 @@ fn was_found(message: &MessageJourney) -> bool {
             Some(Step::Look(look)) if matches!(look.conclusion, LookConclusion::Found | LookConclusion::NotSent) => {
                 return false;
             }
-            Some(Step::Decision { action: Action::Noted, .. }) => {}
+            Some(
+                Step::Decision { action: Action::Noted, .. }
+                | Step::Look(_)
+                | Step::LookFailed { .. }
+                | Step::Post { .. }
+                | Step::Repeat,
+            )
+            | None => {}
             Some(Step::Decision { .. } | Step::Attempt { .. } | Step::Part { .. }) => return false,
-            Some(Step::Look(_) | Step::LookFailed { .. } | Step::Post { .. } | Step::Repeat) | None => {}
         }
     }
     false
