@@ -1,3 +1,5 @@
+//! The condition of a channel, from the store and from the process; words and links.
+
 use super::*;
 
 const MINUTE: i64 = 60_000;
