@@ -1,15 +1,21 @@
-//! What an operator sees first: whether anything needs a person, and one word and one sentence for each channel. From the store
-//! alone, so that it is told beside a running bridge and without one.
+//! What an operator sees first: whether anything needs a person, and the condition of each channel. From the store, and in a
+//! serving process from what it knows of its channels; so it is told beside a running bridge and without one.
+
+pub(crate) mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::Serialize;
+use serde::ser::{SerializeStruct as _, Serializer};
 
 use crate::config::Config;
 use crate::domain::clock::{now_ms, since};
 use crate::domain::journey::ChannelFault;
+use crate::domain::operator_pause::{OperatorPause, PauseKind};
+use crate::domain::{Fault, Language, Scope};
 use crate::store::{Activity, QueueDepth, Store, StoreError};
+use crate::telemetry::delivery::{self, Part, Standing};
 
 /// What waits for longer while nothing is taken is stuck; `GET /deliverz` has the same bound.
 const STUCK_AFTER: Duration = Duration::from_mins(5);
@@ -21,35 +27,140 @@ pub(crate) enum Word {
     Works,
     /// Messages go out, and many wait.
     Slow,
-    /// Messages or events wait, and none is taken.
+    /// Messages or events wait, and none is taken; or Afilnet is not read.
     Stuck,
+    /// By a fault of the far side.
+    Paused,
+    PausedByHand,
     /// No process delivers it.
     Nobody,
     /// The store has it and the configuration does not.
     NotConfigured,
 }
 
-impl Word {
-    pub(crate) fn as_str(self) -> &'static str {
+/// How a channel is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Condition {
+    NotConfigured {
+        out: u64,
+        events: u64,
+    },
+    PausedByHand(Vec<OperatorPause>),
+    /// By a fault. From the store alone: sends whose last attempt met a fault that no repetition mends; `lasts` is then the age
+    /// of the oldest message.
+    Paused {
+        part: Part,
+        lasts: Duration,
+    },
+    Nobody,
+    /// `fault`: how long ago the last attempt failed, and with which code.
+    StuckOut {
+        count: u64,
+        waits: Duration,
+        fault: Option<(Duration, String)>,
+    },
+    StuckIn {
+        count: u64,
+        waits: Duration,
+    },
+    /// Known of channels of this process alone.
+    Unread {
+        ago: Duration,
+    },
+    /// `is_sending`: messages are known to go out; without it more wait than the store is searched for the last that was sent.
+    Slow {
+        count: u64,
+        waits: Duration,
+        is_sending: bool,
+    },
+    OnTheWay {
+        out: u64,
+        events: u64,
+    },
+    NothingWaits,
+}
+
+impl Condition {
+    pub(crate) fn word(&self) -> Word {
         match self {
-            Self::Works => "works",
-            Self::Slow => "slow",
-            Self::Stuck => "stuck",
-            Self::Nobody => "nobody delivers it",
-            Self::NotConfigured => "not configured",
+            Self::NotConfigured { .. } => Word::NotConfigured,
+            Self::PausedByHand(_) => Word::PausedByHand,
+            Self::Paused { .. } => Word::Paused,
+            Self::Nobody => Word::Nobody,
+            Self::StuckOut { .. } | Self::StuckIn { .. } | Self::Unread { .. } => Word::Stuck,
+            Self::Slow { .. } => Word::Slow,
+            Self::OnTheWay { .. } | Self::NothingWaits => Word::Works,
+        }
+    }
+
+    /// Returns whether it does not end by itself. Most pauses of an account or a webhook do within minutes; one for lack of
+    /// credit or of an unknown channel does not.
+    pub(crate) fn needs_a_person(&self) -> bool {
+        match self {
+            Self::NotConfigured { out, events } => out + events > 0,
+            Self::Paused { part: Part::Sends | Part::Channel, .. } | Self::Nobody => true,
+            Self::Paused { part: Part::Account | Part::Webhook, lasts } => *lasts > STUCK_AFTER,
+            Self::StuckOut { .. } | Self::StuckIn { .. } | Self::Unread { .. } => true,
+            Self::PausedByHand(_) | Self::Slow { .. } | Self::OnTheWay { .. } | Self::NothingWaits => false,
         }
     }
 }
 
+/// What needs a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NeedOf {
+    /// The store cannot be written.
+    Store,
+    /// This process is stopping.
+    Stopping,
+    Channel(Condition),
+    /// Messages that may or may not have reached the customer.
+    Unconfirmed(u64),
+    /// Events that were given up.
+    Dead(u64),
+}
+
 /// Something that a person must look at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Need {
+    /// Empty for what concerns all channels.
     pub(crate) channel: String,
-    pub(crate) what: String,
-    /// The command that shows it or deals with it.
-    pub(crate) command: String,
-    /// The same on the operators' pages, relative to their root.
-    pub(crate) link: String,
+    pub(crate) of: NeedOf,
+}
+
+impl Need {
+    /// Returns the command that shows it or deals with it.
+    pub(crate) fn command(&self) -> String {
+        let channel = &self.channel;
+        match &self.of {
+            NeedOf::Channel(Condition::NotConfigured { .. }) => format!("bridge messages list --channel {channel}"),
+            NeedOf::Store | NeedOf::Stopping | NeedOf::Channel(_) => "bridge doctor".to_owned(),
+            NeedOf::Unconfirmed(_) => format!("bridge messages list --state unconfirmed --channel {channel}"),
+            NeedOf::Dead(_) => format!("bridge messages list --state dead --channel {channel}"),
+        }
+    }
+
+    /// Returns its operators' page, relative to the root of these; empty for the overview itself.
+    pub(crate) fn link(&self) -> String {
+        let channel: String = form_urlencoded::byte_serialize(self.channel.as_bytes()).collect();
+        match &self.of {
+            NeedOf::Store | NeedOf::Stopping => String::new(),
+            NeedOf::Channel(_) => format!("messages?channel={channel}"),
+            NeedOf::Unconfirmed(_) => format!("messages?channel={channel}&state=unconfirmed"),
+            NeedOf::Dead(_) => format!("messages?channel={channel}&state=dead"),
+        }
+    }
+}
+
+impl Serialize for Need {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut need = serializer.serialize_struct("Need", 4)?;
+        need.serialize_field("channel", &self.channel)?;
+        need.serialize_field("what", &self.sentence(Language::En))?;
+        need.serialize_field("command", &self.command())?;
+        need.serialize_field("link", &self.link())?;
+        need.end()
+    }
 }
 
 /// One channel.
@@ -57,7 +168,15 @@ pub(crate) struct Need {
 pub(crate) struct ChannelState {
     pub(crate) channel: String,
     pub(crate) word: Word,
+    /// In English.
     pub(crate) sentence: String,
+    #[serde(skip)]
+    pub(crate) condition: Condition,
+    /// Some process is known to deliver it.
+    #[serde(skip)]
+    pub(crate) is_delivered: bool,
+    /// Pauses by hand that last.
+    pub(crate) pauses: Vec<OperatorPause>,
     /// Messages that wait for Afilnet, and when the oldest was accepted.
     pub(crate) waits_out: u64,
     pub(crate) oldest_out_ms: Option<i64>,
@@ -83,45 +202,73 @@ pub(crate) struct Overview {
     pub(crate) channels: Vec<ChannelState>,
 }
 
+impl Overview {
+    /// Returns the number of pauses by hand that last.
+    pub(crate) fn pauses(&self) -> usize {
+        self.channels.iter().map(|channel| channel.pauses.len()).sum()
+    }
+}
+
+/// From where it is seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum View {
+    /// The store alone.
+    Store,
+    /// A serving process.
+    Process { is_stopping: bool },
+}
+
 /// What is known of one channel.
 struct Known {
     configured: bool,
     depth: QueueDepth,
     activity: Activity,
+    pauses: Vec<OperatorPause>,
     /// Whether some process delivers it; `None` where that is not known from the store.
     delivered: Option<bool>,
+    /// Of the channels of this process alone.
+    here: Option<Standing>,
 }
 
 /// Returns the state of each channel, those that are configured and those that only the store has.
 ///
 /// # Errors
 /// The store could not be read.
-pub(crate) async fn overview(store: &dyn Store, config: &Config) -> Result<Overview, StoreError> {
+pub(crate) async fn overview(store: &dyn Store, config: &Config, view: View) -> Result<Overview, StoreError> {
     let depths = store.depths().await?;
     let mut depths: BTreeMap<String, QueueDepth> =
         depths.into_iter().map(|depth| (depth.channel.clone(), depth)).collect();
     let mut activity = store.operators().activity().await?;
     let owners = store.operators().owners().await?;
+    let all_pauses = store.operator_pauses().await?;
     let configured: BTreeSet<String> = config.channels.keys().map(ToString::to_string).collect();
     let mut names = configured.clone();
     names.extend(depths.keys().cloned());
+    names.extend(all_pauses.iter().map(|pause| pause.channel.clone()));
     let now_ms = now_ms();
-    let (mut needs_you, mut channels) = (Vec::new(), Vec::new());
+    let (mut needs_you, mut channels) = (of_process(view), Vec::new());
     for name in names {
         let owner = owners.as_ref().and_then(|owners| owners.get(&name)).cloned();
+        let here = (view != View::Store).then(|| delivery::standing(&name)).flatten();
         let known = Known {
             configured: configured.contains(&name),
             depth: depths.remove(&name).unwrap_or_default(),
             activity: activity.remove(&name).unwrap_or_default(),
-            delivered: owners.as_ref().map(|_| owner.is_some()),
+            pauses: all_pauses.iter().filter(|pause| pause.channel == name).cloned().collect(),
+            delivered: here.is_some().then_some(true).or_else(|| owners.as_ref().map(|_| owner.is_some())),
+            here,
         };
-        let (word, sentence) = state(&known, now_ms);
-        needs_you.extend(needs(&name, &known, word, &sentence));
-        let Known { depth, activity, .. } = known;
+        let condition = condition(&known, now_ms);
+        needs_you.extend(needs(&name, &known.depth, &condition));
+        let is_delivered = known.delivered == Some(true);
+        let Known { depth, activity, pauses, .. } = known;
         channels.push(ChannelState {
             channel: name,
-            word,
-            sentence,
+            word: condition.word(),
+            sentence: condition.sentence(Language::En),
+            condition,
+            is_delivered,
+            pauses,
             waits_out: depth.outbound,
             oldest_out_ms: depth.oldest_ms,
             waits_in: depth.events,
@@ -136,151 +283,114 @@ pub(crate) async fn overview(store: &dyn Store, config: &Config) -> Result<Overv
     Ok(Overview { needs_you, channels })
 }
 
-/// Returns the word and the sentence of a channel. What a person has paused comes before all else here.
-fn state(known: &Known, now_ms: i64) -> (Word, String) {
-    let Known { configured, depth, activity, delivered } = known;
-    let ago = |then_ms: Option<i64>| then_ms.map(|then_ms| since(then_ms, now_ms));
-    let waits = ago(depth.oldest_ms).unwrap_or_default();
-    let recently = |then_ms: Option<i64>| ago(then_ms).is_some_and(|ago| ago <= STUCK_AFTER);
+/// Returns what a serving process as a whole needs.
+fn of_process(view: View) -> Vec<Need> {
+    let View::Process { is_stopping } = view else { return Vec::new() };
+    let stopping = is_stopping.then_some(NeedOf::Stopping);
+    let store = (delivery::is_store_ready() == Some(false)).then_some(NeedOf::Store);
+    stopping.into_iter().chain(store).map(|of| Need { channel: String::new(), of }).collect()
+}
+
+/// Returns how a channel is. What holds all its messages up comes first; a pause of the way to BonyChat or of `/message` does not
+/// hide that messages to customers are stuck.
+fn condition(known: &Known, now_ms: i64) -> Condition {
+    let Known { configured, depth, pauses, delivered, .. } = known;
+    let (out, events) = (depth.outbound, depth.events);
     if !configured {
-        let sentence = format!(
-            "it is not in the configuration: {} message(s) and {} event(s) of it are kept and not delivered",
-            depth.outbound, depth.events
-        );
-        return (Word::NotConfigured, sentence);
+        return Condition::NotConfigured { out, events };
+    }
+    if pauses.iter().any(|pause| pause.kind == PauseKind::Out) {
+        return Condition::PausedByHand(pauses.clone());
+    }
+    if let Some((part, lasts)) = paused(known, now_ms) {
+        return Condition::Paused { part, lasts };
     }
     if *delivered == Some(false) {
-        return (Word::Nobody, "no process delivers it: what comes is kept, and waits until one runs".to_owned());
+        return Condition::Nobody;
     }
-    if depth.outbound > 0 && waits > STUCK_AFTER && !recently(activity.sent_ms) {
-        let cause = cause(activity.fault.as_ref(), now_ms);
-        let sentence = format!(
-            "{} message(s) wait for Afilnet, the oldest for {}, and none was sent for as long{cause}. None is lost",
-            depth.outbound,
-            words(waits)
-        );
-        return (Word::Stuck, sentence);
+    if let Some(held_up) = held_up(known, now_ms) {
+        return held_up;
     }
-    let event_waits = ago(activity.oldest_event_ms).unwrap_or_default();
-    if depth.events > 0 && event_waits > STUCK_AFTER && !recently(activity.published_ms) {
-        let sentence = format!(
-            "{} event(s) wait for BonyChat, the oldest for {}, and it took none for as long. None is lost",
-            depth.events,
-            words(event_waits)
-        );
-        return (Word::Stuck, sentence);
+    if !pauses.is_empty() {
+        return Condition::PausedByHand(pauses.clone());
     }
-    if depth.outbound > 0 && waits > STUCK_AFTER {
-        let sentence = format!(
-            "messages go out; {} wait, the oldest for {}: a broadcast, or more than requests_per_second lets pass",
-            depth.outbound,
-            words(waits)
-        );
-        return (Word::Slow, sentence);
+    let waits = age(depth.oldest_ms, now_ms).unwrap_or_default();
+    if out > 0 && waits > STUCK_AFTER {
+        let is_sending = known.here.is_some() || !is_unseen(known, now_ms);
+        return Condition::Slow { count: out, waits, is_sending };
     }
-    let sentence = match (depth.outbound, depth.events) {
-        (0, 0) => "nothing waits".to_owned(),
-        (outbound, events) => format!("{outbound} message(s) and {events} event(s) are on their way"),
+    if out + events > 0 { Condition::OnTheWay { out, events } } else { Condition::NothingWaits }
+}
+
+/// Returns the part that a fault has paused, and for how long. A paused webhook does not hide that messages to customers are stuck.
+fn paused(known: &Known, now_ms: i64) -> Option<(Part, Duration)> {
+    let Known { depth, activity, .. } = known;
+    if let Some(here) = &known.here {
+        let shown = |(part, _): &&(Part, Duration)| *part != Part::Webhook || !here.stuck_out;
+        return here.paused.iter().find(shown).copied();
+    }
+    let ChannelFault { at_ms, fault } = activity.fault.as_ref()?;
+    let is_last = match activity.sent_ms {
+        _ if is_unseen(known, now_ms) => since(*at_ms, now_ms) <= STUCK_AFTER,
+        Some(sent_ms) => sent_ms < *at_ms,
+        None => true,
     };
-    (Word::Works, sentence)
+    let part = match Fault::from_code(fault).scope() {
+        Scope::Account => Part::Account,
+        Scope::Sends => Part::Sends,
+        Scope::Channel => Part::Channel,
+        Scope::Call => return None,
+    };
+    let stops = depth.outbound > 0 && is_last;
+    stops.then(|| (part, age(depth.oldest_ms, now_ms).unwrap_or_default()))
 }
 
-/// Returns why nothing is sent, as far as attempts have shown it.
-fn cause(fault: Option<&ChannelFault>, now_ms: i64) -> String {
-    match fault {
-        Some(ChannelFault { at_ms, fault }) => {
-            format!("; the last attempt failed {} ago: {fault}", words(since(*at_ms, now_ms)))
-        }
-        None => "; no attempt failed, so is a bridge running?".to_owned(),
+/// Returns what holds messages or events up though nothing pauses them.
+fn held_up(known: &Known, now_ms: i64) -> Option<Condition> {
+    let Known { depth, activity, pauses, here, .. } = known;
+    let recently = |then_ms: Option<i64>| age(then_ms, now_ms).is_some_and(|ago| ago <= STUCK_AFTER);
+    let waits = age(depth.oldest_ms, now_ms).unwrap_or_default();
+    let stuck_out = match here {
+        Some(here) => here.stuck_out,
+        None => waits > STUCK_AFTER && !recently(activity.sent_ms) && !is_unseen(known, now_ms),
+    };
+    if depth.outbound > 0 && stuck_out {
+        let fault = activity.fault.as_ref();
+        let fault = fault.map(|ChannelFault { at_ms, fault }| (since(*at_ms, now_ms), fault.clone()));
+        return Some(Condition::StuckOut { count: depth.outbound, waits, fault });
     }
+    let waits = age(activity.oldest_event_ms, now_ms).unwrap_or_default();
+    let stuck_in = match here {
+        Some(here) => here.stuck_in,
+        None => waits > STUCK_AFTER && !recently(activity.published_ms),
+    };
+    if depth.events > 0 && stuck_in && !pauses.iter().any(|pause| pause.kind == PauseKind::In) {
+        return Some(Condition::StuckIn { count: depth.events, waits });
+    }
+    let here = here.as_ref().filter(|here| here.unread)?;
+    Some(Condition::Unread { ago: here.polled_ago })
 }
 
-fn needs(name: &str, known: &Known, word: Word, sentence: &str) -> Vec<Need> {
-    let need = |what: String, command: String, link: String| Need { channel: name.to_owned(), what, command, link };
-    let mut found = Vec::new();
-    match word {
-        Word::Works | Word::Slow => {}
-        Word::Stuck | Word::Nobody => {
-            found.push(need(sentence.to_owned(), "bridge doctor".to_owned(), format!("channels/{name}")));
-        }
-        Word::NotConfigured => found.push(need(
-            format!("{sentence}. Configure it again under this name, or discard them"),
-            format!("bridge messages list --channel {name}"),
-            format!("messages?channel={name}"),
-        )),
-    }
-    if known.depth.unconfirmed > 0 {
-        found.push(need(
-            format!(
-                "{} message(s) may or may not have reached the customer: say what became of them",
-                known.depth.unconfirmed
-            ),
-            format!("bridge messages list --state unconfirmed --channel {name}"),
-            "unconfirmed".to_owned(),
-        ));
-    }
-    if known.depth.dead_events > 0 {
-        found.push(need(
-            format!(
-                "{} event(s) did not reach BonyChat and were given up: post them again or discard them",
-                known.depth.dead_events
-            ),
-            format!("bridge messages list --state dead --channel {name}"),
-            "failed".to_owned(),
-        ));
-    }
-    found
+/// Returns whether the store cannot tell when the last message was sent: those that go out now are older than the newest, among
+/// which the last is looked for.
+fn is_unseen(known: &Known, now_ms: i64) -> bool {
+    let Known { depth, activity, .. } = known;
+    let is_recent = age(activity.sent_ms, now_ms).is_some_and(|ago| ago <= STUCK_AFTER);
+    let is_cut = matches!((depth.oldest_ms, activity.searched_from_ms), (Some(oldest), Some(from)) if from > oldest);
+    is_cut && !is_recent
 }
 
-/// Returns a time in the largest whole unit that fits: `2 h`, `7 min`, `40 s`.
-pub(crate) fn words(time: Duration) -> String {
-    match time.as_secs() {
-        seconds @ 172_800.. => format!("{} days", seconds / 86_400),
-        seconds @ 7200.. => format!("{} h", seconds / 3600),
-        seconds @ 120.. => format!("{} min", seconds / 60),
-        seconds => format!("{seconds} s"),
-    }
+fn age(then_ms: Option<i64>, now_ms: i64) -> Option<Duration> {
+    then_ms.map(|then_ms| since(then_ms, now_ms))
+}
+
+fn needs(name: &str, depth: &QueueDepth, condition: &Condition) -> Vec<Need> {
+    let channel = condition.needs_a_person().then(|| NeedOf::Channel(condition.clone()));
+    let unconfirmed = (depth.unconfirmed > 0).then_some(NeedOf::Unconfirmed(depth.unconfirmed));
+    let dead = (depth.dead_events > 0).then_some(NeedOf::Dead(depth.dead_events));
+    let found = [channel, unconfirmed, dead].into_iter().flatten();
+    found.map(|of| Need { channel: name.to_owned(), of }).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MINUTE: i64 = 60_000;
-
-    fn known(depth: QueueDepth, activity: Activity) -> Known {
-        Known { configured: true, depth, activity, delivered: None }
-    }
-
-    #[test]
-    fn the_word_of_a_channel_follows_from_what_waits_and_what_was_taken() {
-        let now = 1000 * MINUTE;
-        let waiting =
-            |minutes: i64| QueueDepth { outbound: 3, oldest_ms: Some(now - minutes * MINUTE), ..QueueDepth::default() };
-        let sent = |minutes: i64| Activity { sent_ms: Some(now - minutes * MINUTE), ..Activity::default() };
-        let events = QueueDepth { events: 2, ..QueueDepth::default() };
-        let waits_in = |minutes: i64, published: i64| Activity {
-            oldest_event_ms: Some(now - minutes * MINUTE),
-            published_ms: Some(now - published * MINUTE),
-            ..Activity::default()
-        };
-        for (known, word, says) in [
-            (known(QueueDepth::default(), Activity::default()), Word::Works, "nothing waits"),
-            (known(waiting(4), Activity::default()), Word::Works, "3 message(s)"),
-            (known(waiting(20), sent(1)), Word::Slow, "20 min"),
-            (known(waiting(20), sent(19)), Word::Stuck, "is a bridge running?"),
-            (known(waiting(20), Activity::default()), Word::Stuck, "None is lost"),
-            (known(events.clone(), waits_in(20, 1)), Word::Works, "2 event(s)"),
-            (known(events.clone(), waits_in(20, 15)), Word::Stuck, "wait for BonyChat"),
-            (Known { delivered: Some(false), ..known(waiting(1), sent(1)) }, Word::Nobody, "no process"),
-            (Known { delivered: Some(true), ..known(waiting(1), sent(1)) }, Word::Works, ""),
-            (Known { configured: false, ..known(waiting(1), sent(1)) }, Word::NotConfigured, "not delivered"),
-        ] {
-            let (found, sentence) = state(&known, now);
-            assert!(found == word && sentence.contains(says), "{found:?} {sentence}, not {word:?} {says}");
-        }
-        let fault = ChannelFault { at_ms: now - 2 * MINUTE, fault: "NO_CREDITS".into() };
-        let (_, sentence) = state(&known(waiting(20), Activity { fault: Some(fault), ..sent(19) }), now);
-        assert!(sentence.contains("2 min ago: NO_CREDITS"), "{sentence}");
-    }
-}
+mod tests;

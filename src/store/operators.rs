@@ -27,8 +27,10 @@ pub(crate) struct AuditEntry {
 /// What happened last in one channel, among the newest messages of all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Activity {
-    /// When the last message was sent.
+    /// When the last message was sent; one that a person has settled was not.
     pub(crate) sent_ms: Option<i64>,
+    /// When the first of the newest messages was accepted, among which that is looked for; `None` where these are all.
+    pub(crate) searched_from_ms: Option<i64>,
     /// When the last message of a customer was stored.
     pub(crate) received_ms: Option<i64>,
     /// When BonyChat took the last event.

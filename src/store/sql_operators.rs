@@ -3,9 +3,14 @@
 pub(super) const AUDIT: &str = "SELECT id, at_ms, who, means, what, target, detail FROM audit WHERE id < $1 \
      ORDER BY id DESC LIMIT $2";
 
-/// Of the newest messages alone, after the id `$1`: no index has the times of a channel.
+/// Of the newest messages alone, after the id `$1`: no index has the times of a channel. What a person has settled was not sent then.
 pub(super) const LAST_SENT: &str = "SELECT c.channel, MAX(o.done_ms) FROM outbound o CROSS JOIN conversations c \
-     WHERE c.id = o.conversation AND o.id > $1 AND o.state = 'sent' GROUP BY c.channel";
+     WHERE c.id = o.conversation AND o.id > $1 AND o.state = 'sent' AND COALESCE(o.fault, '') <> 'settled_by_hand' \
+     GROUP BY c.channel";
+
+/// No row where no message is older than those after the id `$1`.
+pub(super) const SEARCHED_FROM: &str = "SELECT n.accepted_ms FROM outbound n WHERE n.id > $1 \
+     AND EXISTS (SELECT 1 FROM outbound o WHERE o.id <= $1) ORDER BY n.id LIMIT 1";
 
 pub(super) const LAST_RECEIVED: &str = "SELECT c.channel, MAX(e.recorded_ms) FROM events e CROSS JOIN conversations c \
      WHERE c.id = e.conversation AND e.id > $1 AND e.kind = 'message' GROUP BY c.channel";

@@ -128,27 +128,37 @@ impl Channel {
         }
     }
 
+    /// Returns whether messages wait and none is sent, though nothing pauses sends. A paused webhook holds up no send.
+    fn is_stuck_out(&self, now: Instant) -> bool {
+        let is_paused =
+            self.pauses(now).any(|(part, _)| part != Part::Webhook) || self.is_paused_by_hand(PauseKind::Out);
+        !is_paused && self.depth.oldest > STUCK_AFTER && self.ago(self.sent, now) > STUCK_AFTER
+    }
+
+    /// Returns whether events wait and BonyChat takes none.
+    fn is_stuck_in(&self, now: Instant) -> bool {
+        let waits = self.events_since.is_some_and(|since| now.saturating_duration_since(since) > STUCK_AFTER);
+        waits && self.ago(self.published, now) > STUCK_AFTER && !self.is_paused_by_hand(PauseKind::In)
+    }
+
+    /// Returns whether Afilnet was not read for too long.
+    fn is_unread(&self, poll_idle: Duration, now: Instant) -> bool {
+        self.ago(self.polled, now) > POLL_LATE.max(poll_idle * POLLS_LATE)
+    }
+
     /// Returns what keeps the channel's messages from being delivered, in words; empty if nothing does.
     fn problems(&self, name: &str, poll_idle: Duration, now: Instant) -> Vec<String> {
         let mut found: Vec<String> =
             self.pauses(now).filter(|(_, lasts)| *lasts > STUCK_AFTER).map(in_words(name)).collect();
-        // A paused webhook holds up no send.
-        let sends_paused =
-            self.pauses(now).any(|(part, _)| part != Part::Webhook) || self.is_paused_by_hand(PauseKind::Out);
-        let waits = self.depth.oldest;
-        if !sends_paused && waits > STUCK_AFTER && self.ago(self.sent, now) > STUCK_AFTER {
+        if self.is_stuck_out(now) {
             found.push(format!(
                 "channel `{name}`: messages are stuck: the oldest of {} has waited for {} and none was sent meanwhile. None is \
                  lost. Look at the log for `was not sent`",
                 self.depth.outbound,
-                words(waits)
+                words(self.depth.oldest)
             ));
         }
-        if let Some(since) = self.events_since
-            && now.saturating_duration_since(since) > STUCK_AFTER
-            && self.ago(self.published, now) > STUCK_AFTER
-            && !self.is_paused_by_hand(PauseKind::In)
-        {
+        if self.is_stuck_in(now) {
             found.push(format!(
                 "channel `{name}`: {} event(s) wait for BonyChat and it has taken none for {}. None is lost. Is its webhook \
                  reachable? Look at the log for `was not taken`",
@@ -157,7 +167,7 @@ impl Channel {
             ));
         }
         let polled = self.ago(self.polled, now);
-        if polled > POLL_LATE.max(poll_idle * POLLS_LATE) {
+        if self.is_unread(poll_idle, now) {
             found.push(format!(
                 "channel `{name}`: Afilnet was last read {} ago. Customers' messages wait at Afilnet and are not lost. Is it \
                  reachable from here? `bridge doctor` asks",
@@ -280,10 +290,11 @@ impl State {
     fn standing(&self, name: &str, now: Instant) -> Option<Standing> {
         let channel = self.here.get(name)?;
         let poll_idle = self.poll_idle.get(name).copied().unwrap_or_default();
-        let lasting = channel.pauses(now).filter(|(_, lasts)| *lasts > STUCK_AFTER).count();
         Some(Standing {
             paused: channel.pauses(now).collect(),
-            stuck: channel.problems(name, poll_idle, now).len() > lasting,
+            stuck_out: channel.is_stuck_out(now),
+            stuck_in: channel.is_stuck_in(now),
+            unread: channel.is_unread(poll_idle, now),
             polled_ago: channel.ago(channel.polled, now),
         })
     }
@@ -320,8 +331,12 @@ pub(crate) fn report() -> Report {
 pub(crate) struct Standing {
     /// Its parts that are paused, and for how long.
     pub(crate) paused: Vec<(Part, Duration)>,
-    /// Messages or events wait and none goes out, or Afilnet was not read for too long.
-    pub(crate) stuck: bool,
+    /// Messages wait and none is sent.
+    pub(crate) stuck_out: bool,
+    /// Events wait and BonyChat takes none.
+    pub(crate) stuck_in: bool,
+    /// Afilnet was not read for too long.
+    pub(crate) unread: bool,
     /// Since Afilnet was read, or since this process delivers it.
     pub(crate) polled_ago: Duration,
 }
@@ -449,13 +464,17 @@ mod tests {
         let (mut state, now) = sound();
         assert_eq!(state.standing("elsewhere", now), None);
         let standing = |state: &State, now| state.standing("support", now).unwrap();
-        assert_eq!(standing(&state, now + MINUTE), Standing { paused: vec![], stuck: false, polled_ago: MINUTE });
+        let stands = |paused, polled_ago| {
+            let (stuck_out, stuck_in, unread) = (false, false, false);
+            Standing { paused, stuck_out, stuck_in, unread, polled_ago }
+        };
+        assert_eq!(standing(&state, now + MINUTE), stands(vec![], MINUTE));
         state.change("support", |channel| channel.pause(Part::Sends, true, now));
         let late = now + 10 * MINUTE;
         polled(&mut state, late);
         let paused = vec![(Part::Sends, 10 * MINUTE)];
-        assert_eq!(standing(&state, late), Standing { paused, stuck: false, polled_ago: Duration::ZERO });
-        assert!(standing(&state, late + POLL_LATE + MINUTE).stuck, "beside the pause");
+        assert_eq!(standing(&state, late), stands(paused, Duration::ZERO));
+        assert!(standing(&state, late + POLL_LATE + MINUTE).unread, "beside the pause");
     }
 
     #[test]

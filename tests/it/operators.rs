@@ -163,11 +163,13 @@ async fn the_api_and_the_command_line_answer_alike_and_nothing_of_persons_is_tol
     let calm = lines(&house, &["overview", "--json"]).remove(0);
     assert_eq!((&calm["needs_you"], &calm["channels"][0]["word"]), (&json!([]), &json!("works")), "{calm}");
     let words = String::from_utf8(house.run(&["overview"]).stdout).unwrap();
-    assert!(words.starts_with("nothing needs you\n"), "{words}");
+    assert!(words.starts_with("nothing needs you, as far as the store tells\n"), "{words}");
+    assert!(words.contains("support: nothing waits."), "who delivers it is not known from the store: {words}");
     let [failed, doubtful, dead] = trouble(&house, &bridge).await;
 
+    // The bridge knows of its own pauses, which end within seconds.
+    until("both tell the same", || read(&bridge, "/channels") == lines(&house, &["overview", "--json"])[0]).await;
     let overview = read(&bridge, "/channels");
-    assert_eq!(overview, lines(&house, &["overview", "--json"])[0]);
     let channel = &overview["channels"][0];
     assert_eq!(
         (&channel["channel"], &channel["dead"], &channel["waits_out"]),
@@ -265,5 +267,87 @@ async fn a_message_that_nobody_can_tell_of_is_settled_by_the_api() {
     let (status, _, body) = settle(r#"{"as":"failed"}"#);
     assert!(status == 409 && refusal(&body).contains("is sent"), "{status} {body}");
     assert!(house.messages("unconfirmed").is_empty());
+    house.bonychat.set_poison(None);
+}
+
+/// What the page shows of the one channel: its word and the number of needs; and that each of these leads to a page.
+fn of_page(bridge: &Bridge, language: &str) -> (String, usize) {
+    let send = |method: &str, path: &str, head: &str, body: &str| {
+        blocking(|| {
+            let mut stream = TcpStream::connect(bridge.admin_url().trim_start_matches("http://")).unwrap();
+            stream.set_read_timeout(Some(SOON)).unwrap();
+            write!(
+                stream,
+                "{method} {path} HTTP/1.1\r\nhost: localhost\r\n{head}content-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            )
+            .unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            answer
+        })
+    };
+    let form = "content-type: application/x-www-form-urlencoded\r\nsec-fetch-site: same-origin\r\n";
+    let signed_in = send("POST", "/login", form, &format!("token={ADMIN}&next="));
+    let cookie = signed_in.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();
+    let cookie = cookie.split(';').next().unwrap();
+    let head = format!("cookie: {cookie}; bridge_language={language}\r\n");
+    let page = send("GET", "/", &head, "");
+    let shown =
+        page.split("class=\"state ").nth(1).unwrap_or_else(|| panic!("{page}")).split("</span>").nth(1).unwrap();
+    let needs = page.split("class=\"needs\"").nth(1).map_or("", |needs| needs.split("</ul>").next().unwrap());
+    let needs: Vec<&str> = needs.split("<li>").skip(1).collect();
+    for need in &needs {
+        let link = need.split("href=\"").nth(1).unwrap_or_else(|| panic!("{need}")).split('"').next().unwrap();
+        let found = send("GET", &format!("/{}", link.replace("&amp;", "&").replace("&#38;", "&")), &head, "");
+        assert!(found.starts_with("HTTP/1.1 200") && found.contains("support"), "{link}: {found}");
+    }
+    (shown.trim().to_owned(), needs.len())
+}
+
+/// Waits until page, API and command line tell the same of the one channel, and that is as expected.
+async fn alike(house: &House, bridge: &Bridge, word: &str, [english, spanish]: [&str; 2], needs: usize) {
+    until(&format!("all tell `{word}` and {needs} need(s)"), || {
+        let of = |found: &Value| {
+            let channel = &found["channels"][0];
+            (channel["word"].as_str().unwrap().to_owned(), found["needs_you"].as_array().unwrap().len())
+        };
+        let (api, told) = (read(bridge, "/channels"), lines(house, &["overview", "--json"]).remove(0));
+        for need in api["needs_you"].as_array().unwrap().iter().chain(told["needs_you"].as_array().unwrap()) {
+            assert!(need["link"].as_str().unwrap().starts_with("messages?channel=support"), "{need}");
+        }
+        let expected = (word.to_owned(), needs);
+        of(&api) == expected
+            && of(&told) == expected
+            && of_page(bridge, "en") == (english.to_owned(), needs)
+            && of_page(bridge, "es") == (spanish.to_owned(), needs)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn page_api_and_command_line_tell_the_same_of_a_channel() {
+    let mut house = House::new().set("ADMIN__TOKEN", ADMIN);
+    let bridge = house.start().await;
+    let works = ["works", "funciona"];
+    alike(&house, &bridge, "works", works, 0).await;
+    house.afilnet.fault("sendmessage:NO_CREDITS:1-1000000").unwrap();
+    house.agent(&bridge, &contact(4), "without credit").await;
+    alike(&house, &bridge, "paused", ["paused", "en pausa"], 1).await;
+
+    assert!(house.run(&["channels", "pause", "support", "out", "--why", "migration"]).status.success());
+    alike(&house, &bridge, "paused_by_hand", ["paused by hand", "en pausa a mano"], 0).await;
+    let pauses = read(&bridge, "/channels")["channels"][0]["pauses"].clone();
+    assert_eq!((&pauses[0]["kind"], &pauses[0]["why"]), (&json!("out"), &json!("migration")), "{pauses}");
+    let words = String::from_utf8(house.run(&["overview"]).stdout).unwrap();
+    assert!(words.starts_with("nothing needs you, as far as the store tells; 1 pause by hand lasts\n"), "{words}");
+    assert_eq!(words.matches("`bridge channels resume support out` ends it").count(), 1, "{words}");
+
+    house.afilnet.clear_faults();
+    assert!(house.run(&["channels", "resume", "support", "out"]).status.success());
+    house.settled().await;
+    alike(&house, &bridge, "works", works, 0).await;
+    trouble(&house, &bridge).await;
+    alike(&house, &bridge, "works", works, 2).await;
     house.bonychat.set_poison(None);
 }

@@ -178,7 +178,8 @@ impl Asked {
 
 /// `GET /channels`
 async fn channels(State(state): State<Arc<OperatorState>>) -> Result<Response, Failure> {
-    Ok(answer(&overview::overview(state.store(), &state.config()).await?))
+    let view = overview::View::Process { is_stopping: state.stopping().is_cancelled() };
+    Ok(answer(&overview::overview(state.store(), &state.config(), view).await?))
 }
 
 /// `GET /messages`

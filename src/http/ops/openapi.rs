@@ -176,9 +176,13 @@ fn schemas() -> Value {
         } } },
         "Need": { "type": "object", "properties": { "channel": text, "what": text, "command": text, "link": text } },
         "Channel": { "type": "object", "properties": {
-            "channel": text, "word": { "enum": ["works", "slow", "stuck", "nobody", "not_configured"] }, "sentence": text,
+            "channel": text, "sentence": text, "pauses": list(&schema("Pause")),
+            "word": { "enum": ["works", "slow", "stuck", "paused", "paused_by_hand", "nobody", "not_configured"] },
             "waits_out": number, "oldest_out_ms": maybe, "waits_in": number, "oldest_in_ms": maybe, "unconfirmed": number,
             "dead": number, "last_sent_ms": maybe, "last_received_ms": maybe, "owner": maybe_text,
+        } },
+        "Pause": { "type": "object", "description": "By hand", "properties": {
+            "channel": text, "kind": { "enum": ["out", "in", "drain"] }, "since_ms": number, "who": text, "why": text,
         } },
         "Message": { "type": "object", "properties": {
             "direction": { "enum": ["out", "in"] }, "m_id": text, "channel": text, "contact": text, "state": text, "kind": text,

@@ -40,11 +40,6 @@ pub(super) fn state(language: Language, state: &str) -> Shown {
     Shown { look, sign, word: if language == Language::Es { spanish } else { english } }
 }
 
-/// Returns a number with its noun.
-pub(super) fn plural(count: u64, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
-}
-
 /// Returns a span in the largest whole unit that fits: `2 h`, `7 min`, `40 s`.
 pub(super) fn span(span: Duration) -> String {
     match span.as_secs() {

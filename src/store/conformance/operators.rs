@@ -44,9 +44,18 @@ async fn what_happened_last_is_told_of_each_channel(engine: Engine) {
     let due = store.due_events(&channel(), 2000, 1).await.unwrap().remove(0);
     store.published(&due, Publication::Done, 2000).await.unwrap();
     let after = store.operators().activity().await.unwrap();
-    let Activity { sent_ms, received_ms, published_ms, oldest_event_ms, fault } = after["support"].clone();
+    let Activity { sent_ms, received_ms, published_ms, oldest_event_ms, fault, searched_from_ms } =
+        after["support"].clone();
+    assert_eq!(searched_from_ms, None, "all were searched");
     assert_eq!((sent_ms, received_ms, published_ms), (Some(110), before["support"].received_ms, Some(2000)));
     assert_eq!((oldest_event_ms, fault), (None, None));
+    store.accept(message(2, "in doubt", 120)).await.unwrap();
+    let attempt = take(&store, epoch, 130).await.remove(0);
+    store.settle(&attempt, Settlement::Unknown { fault: Fault::TimedOut, look_ms: 90_000 }, 150).await.unwrap();
+    let decided = store.decide(attempt.m_id.to_string(), Decision::Delivered, "n".into(), by(), 400).await.unwrap();
+    assert_eq!(decided.as_deref(), Some("unknown"));
+    let after = store.operators().activity().await.unwrap();
+    assert_eq!(after["support"].sent_ms, Some(110), "what a person has settled was not sent then");
 }
 
 async fn every_text_is_read_once_and_no_erased_one(engine: Engine) {

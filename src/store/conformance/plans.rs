@@ -198,6 +198,11 @@ async fn every_statement_goes_through_its_index_and_none_walks_a_table() {
         ("ERASE_EVENT_REASONS", sql_journey::ERASE_EVENT_REASONS, &["audit_target (target=?)"]),
         ("AUDIT", sql_operators::AUDIT, &[by_key]),
         ("LAST_SENT", sql_operators::LAST_SENT, &[by_key]),
+        (
+            "SEARCHED_FROM",
+            sql_operators::SEARCHED_FROM,
+            &["n USING INTEGER PRIMARY KEY", "o USING INTEGER PRIMARY KEY"],
+        ),
         ("LAST_RECEIVED", sql_operators::LAST_RECEIVED, &[by_key]),
         ("LAST_PUBLISHED", sql_operators::LAST_PUBLISHED, &[by_key]),
         ("FAILED_MESSAGES", sql_operators::FAILED_MESSAGES, &["outbound_trouble", by_key]),

@@ -39,6 +39,12 @@ pub(in crate::store) async fn activity(db: &mut impl Tx) -> Result<BTreeMap<Stri
     for (channel, sent_ms) in db.rows::<(String, Option<i64>)>(sql::LAST_SENT, values![after]).await? {
         channels.entry(channel).or_default().sent_ms = sent_ms;
     }
+    let searched_from: Option<(i64,)> = db.optional(sql::SEARCHED_FROM, values![after]).await?;
+    if let Some((from_ms,)) = searched_from {
+        for channel in admin::channel_names(db).await? {
+            channels.entry(channel).or_default().searched_from_ms = Some(from_ms);
+        }
+    }
     let after_event = newest(db, Side::In).await?;
     for (channel, published_ms) in db.rows::<(String, Option<i64>)>(sql::LAST_PUBLISHED, values![after_event]).await? {
         channels.entry(channel).or_default().published_ms = published_ms;
