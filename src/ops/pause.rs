@@ -1,5 +1,7 @@
 //! Pauses by hand: what a person stops of a channel, and goes on with. They hold from the moment that they are stored.
 
+use std::time::Duration;
+
 use jiff::tz::TimeZone;
 
 use super::find::{Refusal, check_channel};
@@ -27,26 +29,38 @@ pub(crate) async fn pause(
     }
     Ok(match store.pause(&name, kind, by, now_ms()).await? {
         Paused::Now => {
-            let rest = match kind {
-                PauseKind::Out => {
-                    "from now on nothing more of it is sent. What is under way ends; messages are accepted and kept in their \
-                     order, and the time does not count in their ages"
-                }
-                PauseKind::In => {
-                    "from now on nothing more of it is posted to BonyChat. What is under way ends; what customers write is read \
-                     and kept in its order, and the time does not count in its age"
-                }
-                PauseKind::Drain => {
-                    "within seconds /message answers 503 for it, and BonyChat shows its agents that messages were not taken; \
-                     what waits goes out"
-                }
-            };
+            let rest = follows(kind, config.outbound.stale_after);
             format!("channel `{channel}`: {rest}. It lasts until `bridge channels resume {channel} {}`", kind.name())
         }
         Paused::Already(lasting) => {
             format!("nothing was changed, it is paused already: {}", lasting.in_words(&zone(config, channel)))
         }
     })
+}
+
+/// Returns what follows from a pause, in words; messages fail once they have waited for `stale_after`.
+fn follows(kind: PauseKind, stale_after: Option<Duration>) -> String {
+    let rest = match kind {
+        PauseKind::Out => {
+            "from now on nothing more of it is sent. What is under way ends; messages are accepted and kept in their order, and \
+             the time does not count in their ages"
+        }
+        PauseKind::In => {
+            "within a second nothing more of it is posted to BonyChat. What is under way ends; what customers write is read and \
+             kept in its order, and the time does not count in its age"
+        }
+        PauseKind::Drain => {
+            "within a second, over PostgreSQL at once, /message answers 503 for it, and BonyChat shows its agents that messages \
+             were not taken; what waits goes out"
+        }
+    };
+    let stale = stale_after.filter(|_| kind == PauseKind::Out).map_or_else(String::new, |after| {
+        format!(
+            "; but what waits for longer than outbound.stale_after ({}) fails, and its agent is told",
+            humantime::format_duration(after)
+        )
+    });
+    format!("{rest}{stale}")
 }
 
 /// Ends a pause, and returns what follows, in words.
@@ -97,4 +111,22 @@ pub(crate) async fn lasting(store: &dyn Store) -> Result<Vec<OperatorPause>, Ref
 async fn known(store: &dyn Store, config: &Config, channel: &str) -> Result<ChannelName, Refusal> {
     check_channel(store, config, channel).await?;
     channel.parse().map_err(|_| Refusal::Request(format!("`{channel}` is no name of a channel")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_of_sends_names_what_fails_meanwhile_where_something_does() {
+        let quarter = Some(Duration::from_mins(15));
+        let told = follows(PauseKind::Out, quarter);
+        assert!(
+            told.ends_with("; but what waits for longer than outbound.stale_after (15m) fails, and its agent is told"),
+            "{told}"
+        );
+        for (kind, stale_after) in [(PauseKind::Out, None), (PauseKind::In, quarter), (PauseKind::Drain, quarter)] {
+            assert!(!follows(kind, stale_after).contains("stale_after"));
+        }
+    }
 }

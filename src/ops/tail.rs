@@ -163,6 +163,7 @@ fn in_words(side: Side, what: TailStep) -> (&'static str, Option<String>, String
         TailStep::Ended { state, fault } => match state.as_str() {
             "sent" => of("sent", None, ""),
             "done" => of("published", None, ""),
+            "failed" | "dead" if fault.as_deref() == Some("discarded") => ("discarded", fault, "discarded".to_owned()),
             "dead" => of("dead", fault, "; BonyChat does not have it"),
             "unconfirmed" => of("unconfirmed", fault, "; nobody can tell whether the customer has it"),
             _ => of("failed", fault, "; the customer does not have it, or not whole"),
@@ -259,6 +260,14 @@ mod tests {
         assert_eq!((words(&news), news.left_out), (vec!["recorded, text"], Some((1000, 2500))));
         assert_eq!(tail.from, TailFrom { outbound_id: 99_000, event_id: 99_000, since_ms: 2500 });
         assert!(tail.seen.is_empty());
+    }
+
+    #[test]
+    fn what_a_person_discarded_is_named_so_and_not_what_the_customer_has() {
+        let words = |side, state: &str| {
+            in_words(side, TailStep::Ended { state: state.into(), fault: Some("discarded".into()) }).2
+        };
+        assert_eq!((words(Side::Out, "failed"), words(Side::In, "dead")), ("discarded".into(), "discarded".into()));
     }
 
     #[test]

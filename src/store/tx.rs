@@ -292,10 +292,25 @@ pub(super) fn corrupt(table: &'static str) -> impl Fn(BoxError) -> StoreError {
     move |source| StoreError::Corrupt { table, source: Arc::from(source) }
 }
 
-/// Returns the first table that a statement names.
+/// Returns the first table that a statement names outside parentheses, or else the first that it names.
 pub(super) fn table(statement: &'static str) -> &'static str {
-    let after = ["FROM ", "UPDATE ", "INTO "].iter().filter_map(|word| statement.split_once(word));
-    after.map(|(_, rest)| rest.split([' ', '(']).next().unwrap_or(rest)).next().unwrap_or("?")
+    let (mut depth, mut within, mut after_keyword) = (0_u32, None, false);
+    for word in statement.split_inclusive([' ', '(', ')']) {
+        let name = word.trim_end_matches([' ', '(', ')']);
+        if after_keyword && !name.is_empty() {
+            if depth == 0 {
+                return name;
+            }
+            within = within.or(Some(name));
+        }
+        after_keyword = matches!(name, "FROM" | "UPDATE" | "INTO");
+        match word.chars().next_back() {
+            Some('(') => depth += 1,
+            Some(')') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    within.unwrap_or("?")
 }
 
 /// Parses a stored id, naming the table where it does not decode.
@@ -304,4 +319,27 @@ where
     T::Err: std::error::Error + Send + Sync + 'static,
 {
     text.parse().map_err(|error: T::Err| corrupt(table)(Box::new(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::table;
+    use crate::store::{sql, sql_stale};
+
+    #[test]
+    fn a_corrupt_row_is_of_the_table_that_the_statement_is_on_and_not_of_those_that_it_compares_with() {
+        for (statement, expected) in [
+            (sql::BEGIN, "outbound"),
+            (sql::EVENT, "events"),
+            (sql::DUE_LOOKS, "outbound"),
+            (sql::MARK_UNREADABLE, "outbound"),
+            (sql::SHOW, "outbound"),
+            (sql::ADD_EVENT, "events"),
+            (sql_stale::STALE_HEADS, "conversations"),
+            ("SELECT EXISTS (SELECT 1 FROM seen WHERE conversation = $1)", "seen"),
+            ("SELECT 1", "?"),
+        ] {
+            assert_eq!(table(statement), expected, "{statement}");
+        }
+    }
 }

@@ -43,7 +43,7 @@ const BEHIND: usize = 8;
 /// Stuck conversations that are watched, at most; the others are retried after their own waits.
 const STUCK: usize = 100;
 
-/// After a longer wait for a permit, the event is queried again: an operator may have discarded it.
+/// An event is not begun from an older list: a person may have discarded it, or paused the channel.
 const STALE: Duration = Duration::from_secs(1);
 
 /// One channel's publisher.
@@ -114,11 +114,11 @@ impl Publisher {
     /// Runs one pass: starts a post for each conversation with a due event. Returns whether it started any.
     async fn step(self: &Arc<Self>, posts: &TaskTracker, stop: &CancellationToken) -> Result<bool, StoreError> {
         let mut started = false;
+        let asked = Instant::now();
         for event in self.due().await? {
             if self.under_way().len() >= SIDE_BY_SIDE as usize {
                 break;
             }
-            let asked = Instant::now();
             let Some((permit, slot)) = stop.run_until_cancelled(self.upstream.acquire(Duration::ZERO)).await else {
                 return Ok(false);
             };

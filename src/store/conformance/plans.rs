@@ -67,6 +67,7 @@ async fn every_statement_goes_through_its_index_and_none_walks_a_table() {
         ("AHEAD", sql::AHEAD, &["outbound_active"]),
         ("SET_OUTBOUND_LANE", sql::SET_OUTBOUND_LANE, &[by_key, "outbound_active"]),
         ("STALE_HEADS", sql_stale::STALE_HEADS, &["conversations_outbound", "outbound_active", by_key]),
+        ("STALE", sql_stale::STALE, &[by_key]),
         ("FAIL_STALE", sql_stale::FAIL_STALE, &[by_key]),
         ("NOTED", sql::NOTED, &[by_key]),
         ("QUEUED_IDS", sql_bulk::QUEUED_IDS, &["outbound_active"]),

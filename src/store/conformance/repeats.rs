@@ -58,7 +58,7 @@ async fn an_equal_call_is_a_repeat_only_of_one_whose_answer_was_lost(engine: Eng
 }
 
 async fn a_drained_channel_takes_repeats_alone(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let Fresh { store, folder } = engine.fresh().await;
     let drained = |message: NewOutbound| NewOutbound { is_drained: true, ..message };
     let (first, keyed) = (message(1, "a", 10), under("k", message(2, "b", 11)));
     let (m_id, keyed_id) = (first.m_id.clone(), keyed.m_id.clone());
@@ -70,6 +70,8 @@ async fn a_drained_channel_takes_repeats_alone(engine: Engine) {
         assert_eq!(store.accept(drained(new)).await.unwrap().outcome, AcceptOutcome::Drained);
     }
     assert_eq!(waiting(&store).await, 2);
+    let known = folder.ask("SELECT COUNT(*) FROM conversations").await;
+    assert_eq!(known, [Some("2".to_owned())], "a refused call leaves no conversation");
 }
 
 async fn each_repeat_stands_for_one_lost_answer_the_oldest_first(engine: Engine) {

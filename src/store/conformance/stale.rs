@@ -1,11 +1,14 @@
 //! Messages that waited for longer than they are worth sending.
 
 use super::*;
+use crate::domain::operator_pause::PauseKind;
 
 on_each_engine! {
     what_waited_for_too_long_fails_before_it_goes_out_and_its_agent_is_told
     what_may_have_been_sent_and_what_a_person_has_had_sent_again_is_never_stale
     what_is_stale_when_its_turn_comes_fails_in_its_place_and_leaves_room_for_others
+    what_was_tried_again_and_is_due_by_now_is_stale_though_it_came_due_lately
+    a_stale_message_that_cannot_be_read_is_set_aside_and_the_others_of_its_channel_go_on
 }
 
 fn rule(before_ms: i64) -> StaleRule {
@@ -115,4 +118,51 @@ async fn what_is_stale_when_its_turn_comes_fails_in_its_place_and_leaves_room_fo
     assert_eq!((begun.attempts.len(), begun.stale.len()), (0, 1));
     assert_eq!(begun.stale[0].m_id, tried.m_id);
     assert_eq!(store.due_events(&channel(), 90_000, 10).await.unwrap().len(), 3, "the first of each conversation");
+}
+
+async fn what_was_tried_again_and_is_due_by_now_is_stale_though_it_came_due_lately(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let epoch = store.take_ownership(&channel()).await.unwrap();
+    store.accept(message(1, "tried", 5)).await.unwrap();
+    let tried = take(&store, epoch, 10).await.remove(0);
+    store.settle(&tried, Settlement::Queued { due_ms: Some(900), fault: Fault::Busy }, 11).await.unwrap();
+    store.pause(&channel(), PauseKind::Out, by(), 12).await.unwrap();
+    assert!(store.fail_stale(sweep(epoch, 500), 10, 899).await.unwrap().is_empty(), "its time has not come");
+    let failed = store.fail_stale(sweep(epoch, 500), 10, 900).await.unwrap();
+    assert_eq!(failed.iter().map(|stale| &stale.m_id).collect::<Vec<_>>(), [&tried.m_id]);
+}
+
+async fn a_stale_message_that_cannot_be_read_is_set_aside_and_the_others_of_its_channel_go_on(engine: Engine) {
+    let Fresh { store, folder } = engine.fresh().await;
+    let epoch = store.take_ownership(&channel()).await.unwrap();
+    for (who, words) in [(1, "a"), (2, "b"), (3, "c")] {
+        store.accept(message(who, words, 10)).await.unwrap();
+        store.accept(message(who, "in time", 600)).await.unwrap();
+    }
+    let unreadable = async |who: u32, m_id: &str| {
+        let whose =
+            format!("conversation = (SELECT id FROM conversations WHERE contact = '{}')", contact(who).as_str());
+        let damage = format!("UPDATE outbound SET m_id = '{m_id}' WHERE {whose} AND accepted_ms = 10 RETURNING m_id");
+        assert_eq!(folder.ask(&damage).await.len(), 1);
+    };
+    let state =
+        async |m_id: &str| folder.ask(&format!("SELECT state, fault FROM outbound WHERE m_id = '{m_id}'")).await;
+    let set_aside = ["failed", "unreadable_row"].map(|word| Some(word.to_owned()));
+    unreadable(1, "").await;
+    let failed = store.fail_stale(sweep(epoch, 500), 10, 1000).await.unwrap();
+    assert_eq!(failed.len(), 2, "by the sweep");
+    assert_eq!(state("").await, set_aside);
+
+    for who in [4, 5] {
+        store.accept(message(who, "late", 10)).await.unwrap();
+        store.accept(message(who, "in time", 600)).await.unwrap();
+    }
+    folder.ask("UPDATE outbound SET m_id = 'x' WHERE m_id = '' RETURNING m_id").await;
+    unreadable(4, "").await;
+    let begun = begin(&store, epoch, 10, 500).await;
+    assert_eq!(begun.stale.len(), 1, "by the turn");
+    assert_eq!(state("").await, set_aside);
+    let mut begun: Vec<String> = begun.attempts.iter().map(words).collect();
+    begun.extend(take(&store, epoch, 20_000).await.iter().map(words));
+    assert_eq!(begun, ["in time"; 5]);
 }

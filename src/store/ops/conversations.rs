@@ -16,9 +16,7 @@ pub(in crate::store) async fn conversation<T: Tx>(
     destination: &Destination,
 ) -> Result<i64, StoreError> {
     for contact in std::iter::once(contact).chain(other_spelling) {
-        let known: Option<(i64,)> =
-            db.optional(T::FIND_CONVERSATION, values![channel.as_str(), contact.as_str()]).await?;
-        if let Some((id,)) = known {
+        if let Some(id) = known(db, channel, contact, None).await? {
             return Ok(id);
         }
         if let Some(id) = recall(db, channel, contact, destination).await? {
@@ -27,6 +25,23 @@ pub(in crate::store) async fn conversation<T: Tx>(
     }
     let values = values![channel.as_str(), contact.as_str(), destination.as_str()];
     db.one(T::ADD_CONVERSATION, values).await
+}
+
+/// Returns the id of the conversation with a contact, or else with the other spelling of its number; none is created or restored.
+pub(in crate::store) async fn known<T: Tx>(
+    db: &mut T,
+    channel: &ChannelName,
+    contact: &ContactId,
+    other_spelling: Option<&ContactId>,
+) -> Result<Option<i64>, StoreError> {
+    for contact in std::iter::once(contact).chain(other_spelling) {
+        let known: Option<(i64,)> =
+            db.optional(T::FIND_CONVERSATION, values![channel.as_str(), contact.as_str()]).await?;
+        if let Some((id,)) = known {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
 }
 
 /// Restores contact and destination of an erased conversation. Returns its id.

@@ -24,3 +24,4 @@ pub(super) mod responses;
 pub(super) mod stale;
 pub(super) mod tail;
 pub(super) mod text_index;
+pub(super) mod unreadable;

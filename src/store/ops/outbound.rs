@@ -2,7 +2,7 @@
 //! conversations, then rows.
 
 use super::journey::{self, Subject};
-use super::{events, matches, pending_question, stale};
+use super::{events, matches, pending_question, stale, unreadable};
 use crate::domain::matching::SentForm;
 use crate::domain::{ChannelName, Content, Fault, Wording, Wordings};
 use crate::store::tx::{Lane, Tx, corrupt, decode, values};
@@ -36,21 +36,23 @@ pub(in crate::store) async fn begin(
         for lane in db.due_lanes(channel.as_str(), *live_since_ms, *now_ms, room).await? {
             let failed = match (rule, lane.head) {
                 (Some(rule), Some(head)) => {
-                    stale::fail_one(db, rule, lane.conversation, &lane.contact, head, *now_ms).await?
+                    stale::fail_one(db, rule, lane.conversation, &lane.contact, head, *now_ms).await
                 }
-                _ => None,
+                _ => Ok(None),
             };
-            let begun = match lane.head {
-                Some(head) if failed.is_none() => start(db, request, head, &lane, &note).await,
-                Some(_) | None => Ok(None),
+            let begun = match (lane.head, failed) {
+                (Some(head), Ok(None)) => start(db, request, head, &lane, &note).await,
+                (_, failed) => failed.map(|failed| {
+                    stale.extend(failed);
+                    None
+                }),
             };
-            stale.extend(failed);
             match begun {
                 Ok(Some(attempt)) => {
                     pending_question::ask(db, &attempt, *now_ms).await?;
                     attempts.push(attempt);
                 }
-                Err(error @ StoreError::Corrupt { .. }) => mark_unreadable(db, lane.head, &error, *now_ms).await?,
+                Err(error @ StoreError::Corrupt { .. }) => unreadable::mark(db, lane.head, &error, *now_ms).await?,
                 Err(error) => return Err(error),
                 Ok(None) => {} // a lane without a head is repaired below
             }
@@ -116,22 +118,6 @@ async fn start(
         before: FailureStreak { fault, count },
         note: None,
     }))
-}
-
-/// Marks a message that does not decode as failed: it is not sent, and its conversation continues.
-async fn mark_unreadable(
-    db: &mut impl Tx,
-    head: Option<i64>,
-    error: &StoreError,
-    now_ms: i64,
-) -> Result<(), StoreError> {
-    let m_id: String = db.one(sql::MARK_UNREADABLE, values![now_ms, "unreadable_row", head]).await?;
-    tracing::error!(
-        message_id = m_id,
-        error = error as &dyn std::error::Error,
-        "message `{m_id}` cannot be read from the store; it is set aside as failed, and was not sent"
-    );
-    Ok(())
 }
 
 pub(in crate::store) async fn prepare_call(

@@ -22,6 +22,8 @@ impl FromRow for OperatorPause {
     }
 }
 
+/// Begins a pause, unless one lasts. A transaction that began sends before it has ended by then, so that none is handed out after the
+/// commit.
 pub(in crate::store) async fn pause(
     db: &mut impl Tx,
     channel: &ChannelName,
@@ -30,11 +32,14 @@ pub(in crate::store) async fn pause(
     now_ms: i64,
 ) -> Result<Paused, StoreError> {
     let why = by.why().unwrap_or_default();
-    let added = db.execute(sql::ADD_PAUSE, values![channel.as_str(), kind.name(), now_ms, by.who(), why]).await?;
-    if added == 0
-        && let Some(lasting) = lasting_of(db, channel.as_str(), kind).await?
-    {
-        return Ok(Paused::Already(lasting));
+    if kind == PauseKind::Out {
+        db.lock_owner(channel.as_str()).await?;
+    }
+    // One that another person ends between the two statements is in the way of the first and not found by the second.
+    while db.execute(sql::ADD_PAUSE, values![channel.as_str(), kind.name(), now_ms, by.who(), why]).await? == 0 {
+        if let Some(lasting) = lasting_of(db, channel.as_str(), kind).await? {
+            return Ok(Paused::Already(lasting));
+        }
     }
     record(db, &format!("pause {}", kind.name()), channel, by, now_ms).await?;
     Ok(Paused::Now)

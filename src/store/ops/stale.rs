@@ -1,7 +1,7 @@
 //! Messages that waited for longer than they are worth sending: they fail before they go out.
 
-use super::{events, pending_question};
-use crate::domain::MId;
+use super::{events, pending_question, unreadable};
+use crate::domain::{ContactId, MId};
 use crate::store::tx::{Tx, decode, values};
 use crate::store::{StaleMessage, StaleRule, StaleSweep, StoreError, sql, sql_stale};
 
@@ -10,11 +10,16 @@ pub(in crate::store) type Head = (i64, String, i64);
 
 /// Returns the heads of queues that the rule applies to, `limit` at most, without those that are to be tried again later: `begin` looks
 /// at each when its time has come.
-pub(in crate::store) async fn heads(db: &mut impl Tx, sweep: &StaleSweep, limit: u32) -> Result<Vec<Head>, StoreError> {
-    db.rows(sql_stale::STALE_HEADS, values![sweep.channel.as_str(), sweep.rule.before_ms, limit]).await
+pub(in crate::store) async fn heads(
+    db: &mut impl Tx,
+    sweep: &StaleSweep,
+    limit: u32,
+    now_ms: i64,
+) -> Result<Vec<Head>, StoreError> {
+    db.rows(sql_stale::STALE_HEADS, values![sweep.channel.as_str(), now_ms, sweep.rule.before_ms, limit]).await
 }
 
-/// Fails those of `heads` that the rule still applies to. The caller has checked the epoch.
+/// Fails those of `heads` that the rule still applies to; one that does not decode is set aside. The caller has checked the epoch.
 pub(in crate::store) async fn fail(
     db: &mut impl Tx,
     sweep: &StaleSweep,
@@ -26,14 +31,20 @@ pub(in crate::store) async fn fail(
     let mut failed = Vec::with_capacity(heads.len());
     for (conversation, contact, outbound_id) in heads {
         db.lock(*conversation).await?;
-        failed.extend(fail_one(db, &sweep.rule, *conversation, contact, *outbound_id, now_ms).await?);
+        match fail_one(db, &sweep.rule, *conversation, contact, *outbound_id, now_ms).await {
+            Ok(stale) => failed.extend(stale),
+            Err(error @ StoreError::Corrupt { .. }) => {
+                unreadable::mark(db, Some(*outbound_id), &error, now_ms).await?;
+            }
+            Err(error) => return Err(error),
+        }
         db.change(sql::SET_OUTBOUND_LANE, values![*conversation]).await?;
     }
     Ok(failed)
 }
 
 /// Fails a message that the rule applies to, and tells its agent; `None` where it does not apply. The conversation is locked, and its
-/// lane is set by the caller.
+/// lane is set by the caller. `Corrupt` if the message does not decode; then nothing was changed.
 pub(in crate::store) async fn fail_one(
     db: &mut impl Tx,
     rule: &StaleRule,
@@ -42,11 +53,14 @@ pub(in crate::store) async fn fail_one(
     outbound_id: i64,
     now_ms: i64,
 ) -> Result<Option<StaleMessage>, StoreError> {
-    let ended: Option<(String, i64)> =
-        db.optional(sql_stale::FAIL_STALE, values![now_ms, outbound_id, rule.before_ms]).await?;
-    let Some((m_id, accepted_ms)) = ended else { return Ok(None) };
+    let stale: Option<(String, i64)> = db.optional(sql_stale::STALE, values![outbound_id, rule.before_ms]).await?;
+    let Some((m_id, accepted_ms)) = stale else { return Ok(None) };
     let m_id: MId = decode("outbound", &m_id)?;
+    let contact: ContactId = decode("conversations", contact)?;
+    if db.execute(sql_stale::FAIL_STALE, values![now_ms, outbound_id]).await? == 0 {
+        return Ok(None);
+    }
     pending_question::close(db, conversation, &m_id).await?;
     events::notice(db, conversation, &m_id, &rule.notice, now_ms).await?;
-    Ok(Some(StaleMessage { m_id, contact: decode("conversations", contact)?, accepted_ms }))
+    Ok(Some(StaleMessage { m_id, contact, accepted_ms }))
 }

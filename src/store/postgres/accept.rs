@@ -67,6 +67,11 @@ async fn take(db: &mut Db, call: &PendingAccept) -> Result<Option<Accepted>, Sto
     }
     // Locked before the row gets its id, so that ids of one conversation are in the order of its commits.
     let other_spelling = new.other_spelling.as_ref();
+    // A conversation that a refused call adds is undone. It is added even so: that waits for an equal message which is stored meanwhile.
+    let undone = new.is_drained && call.lost.is_empty();
+    if undone {
+        db.execute(engine_sql::SAVEPOINT, args![]).await?;
+    }
     let conversation =
         conversations::conversation(db, &new.channel, &new.contact, other_spelling, &new.destination).await?;
     // An in-doubt commit has ended on the server by now, since it held this lock.
@@ -98,6 +103,9 @@ async fn take(db: &mut Db, call: &PendingAccept) -> Result<Option<Accepted>, Sto
         }
     }
     if new.is_drained {
+        if undone {
+            db.execute(engine_sql::UNDO, args![]).await?;
+        }
         return Ok(Some(Accepted { ahead: false, outcome: AcceptOutcome::Drained }));
     }
     call.answer_with(&new.m_id);

@@ -154,7 +154,8 @@ impl Store for PostgresStore {
     }
 
     async fn fail_stale(&self, sweep: StaleSweep, limit: u32, now_ms: i64) -> Result<Vec<StaleMessage>, StoreError> {
-        let heads = self.read(sweep.clone(), move |db, sweep| Box::pin(ops::stale::heads(db, sweep, limit))).await?;
+        let heads =
+            self.read(sweep.clone(), move |db, sweep| Box::pin(ops::stale::heads(db, sweep, limit, now_ms))).await?;
         if heads.is_empty() {
             return Ok(Vec::new());
         }

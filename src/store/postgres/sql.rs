@@ -194,6 +194,10 @@ pub(super) const DUE_CHANNELS: &str = concat!(
 
 pub(super) const NOTIFY: &str = "SELECT pg_notify($1, said)::TEXT FROM unnest($2::TEXT[]) AS said";
 
+pub(super) const SAVEPOINT: &str = "SAVEPOINT before";
+
+pub(super) const UNDO: &str = "ROLLBACK TO SAVEPOINT before";
+
 /// The channel cannot be taken over before this transaction ends. Its traits may be written meanwhile, by this
 /// transaction and by others.
 pub(super) const EPOCH_HELD: &str = "SELECT epoch FROM channels WHERE channel = $1 FOR KEY SHARE";

@@ -22,6 +22,10 @@ pub(super) fn take(db: &Connection, new: &NewOutbound) -> Result<Accepted, Store
         return Ok(Accepted { ahead: false, outcome });
     }
     let (other, first) = (new.other_spelling.as_ref(), &new.destination);
+    if new.is_drained && at_once(conversations::known(&mut tx, &new.channel, &new.contact, other))?.is_none() {
+        // The call is no repeat, and leaves nothing behind.
+        return Ok(Accepted { ahead: false, outcome: AcceptOutcome::Drained });
+    }
     let conversation = at_once(conversations::conversation(&mut tx, &new.channel, &new.contact, other, first))?;
     // With a key, the key alone decides.
     if new.key.is_none()

@@ -140,7 +140,8 @@ impl Store for SqliteStore {
 
     async fn fail_stale(&self, sweep: StaleSweep, limit: u32, now_ms: i64) -> Result<Vec<StaleMessage>, StoreError> {
         let (channel, looked_for) = (sweep.channel.clone(), sweep.clone());
-        let heads = self.read(move |db| at_once(ops::stale::heads(&mut SqliteTx(db), &looked_for, limit))).await?;
+        let heads =
+            self.read(move |db| at_once(ops::stale::heads(&mut SqliteTx(db), &looked_for, limit, now_ms))).await?;
         if heads.is_empty() {
             return Ok(Vec::new());
         }

@@ -10,6 +10,8 @@ use tokio::time::Instant;
 use super::super::limits::upstream::OUTAGES;
 use super::*;
 use crate::domain::content::Text;
+use crate::domain::journey::{Means, Operator};
+use crate::domain::operator_pause::PauseKind;
 use crate::domain::{Called, Content, Event, MId};
 use crate::store::open::SqliteStore;
 use crate::store::{ConversationRead, NewRow};
@@ -132,6 +134,39 @@ async fn an_outage_costs_a_call_a_second_and_nothing_waits_on_after_it() {
         let of_one: Vec<&MId> = taken.iter().filter(|(to, _)| *to == contact(who)).map(|(_, m_id)| m_id).collect();
         assert_eq!(of_one, (0..EVENTS).map(|n| m_id(who, n)).collect::<Vec<_>>().iter().collect::<Vec<_>>());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_a_low_rate_too_no_event_is_begun_later_than_a_second_after_posts_are_paused() {
+    let folder = tempfile::tempdir().unwrap();
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("bridge.db")).unwrap());
+    let webhook = Arc::new(Fragile { up_at: Instant::now(), calls: Mutex::default(), taken: Mutex::default() });
+    let ports = ChannelPorts { webhook: Arc::<Fragile>::clone(&webhook), ..testing::ports(&store) };
+    let settings = ChannelSettings { publish_per_second: 2, ..testing::settings("support") };
+    let channel = testing::channel(settings, ports, &Arc::new(Account::new(100, 4)));
+    for who in 0..CONVERSATIONS {
+        record(&store, who, 0..1).await;
+    }
+    let stop = CancellationToken::new();
+    let publisher = tokio::spawn(Arc::new(Publisher::new(&channel)).run(stop.clone()));
+    while lock(&webhook.calls).is_empty() {
+        advance(&store).await;
+    }
+    let paused_at = Instant::now();
+    let at_store = Arc::clone(&store);
+    beside_the_clock(async move {
+        let by = Operator::new("ana", Means::Cli, Some("maintenance"));
+        at_store.pause(&"support".parse().unwrap(), PauseKind::In, by, now_ms()).await.unwrap();
+    })
+    .await;
+    while paused_at.elapsed() < Duration::from_secs(6) {
+        advance(&store).await;
+    }
+    stop.cancel();
+    publisher.await.unwrap().unwrap();
+    let after: Vec<Duration> = lock(&webhook.calls).iter().map(|at| at.duration_since(paused_at)).collect();
+    let step = Duration::from_millis(100); // of the test's clock, and of a call
+    assert!(after.iter().all(|after| *after < STALE + step), "{after:?}");
 }
 
 #[test]

@@ -113,9 +113,9 @@ fn what_a_person_has_paused_says_who_since_when_and_why() {
     begins(
         &journey(Some(waits.clone()), Vec::new()),
         "Not yet: the customer does not have it. It waits. Sending is paused by ana since 20:13:03: migration. Nothing is lost; \
-         it goes out after `bridge channels resume support out`.",
+         it goes out after `bridge channels resume support out`, unless `outbound.stale_after` ends it before.",
         "Todavía no: el cliente no lo tiene. Espera. Los envíos están en pausa por orden de ana desde las 20:13:03: migration. \
-         No se pierde nada; sale después de `bridge channels resume support out`.",
+         No se pierde nada; sale después de `bridge channels resume support out`, si `outbound.stale_after` no lo termina antes.",
     );
     let behind = Behind { count: 1, head: "ab".into(), state: MessageState::Unknown, fault: None };
     let told = told(&journey(Some(MessageJourney { behind: Some(behind), ..waits }), Vec::new()), En);

@@ -164,9 +164,9 @@ fn paused(words: &Words<'_>, pause: &OperatorPause) -> String {
         ),
         PauseKind::Out | PauseKind::Drain => words.fill(
             "Sending is paused by {who} since {since}: {why}. Nothing is lost; it goes out after `bridge channels resume \
-             {channel} out`.",
+             {channel} out`, unless `outbound.stale_after` ends it before.",
             "Los envíos están en pausa por orden de {who} desde las {since}: {why}. No se pierde nada; sale después de `bridge \
-             channels resume {channel} out`.",
+             channels resume {channel} out`, si `outbound.stale_after` no lo termina antes.",
             &values,
         ),
     }

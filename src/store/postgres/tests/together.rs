@@ -4,11 +4,17 @@ use std::collections::HashMap;
 
 use super::*;
 use crate::domain::Wordings;
+use crate::domain::journey::{Means, Operator};
 use crate::domain::matching::{Features, Match, ShownAs};
-use crate::store::Lesson;
+use crate::domain::operator_pause::PauseKind;
+use crate::store::{Lesson, Paused};
 
 /// Longest wait for what must come; generous, because tests share the machine.
 const SOON: Duration = Duration::from_mins(1);
+
+fn by() -> Operator {
+    Operator::new("ana", Means::Cli, Some("asked for"))
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn conversations_keep_their_order_under_many_hands() {
@@ -266,4 +272,59 @@ async fn a_lesson_about_rewriting_undoes_no_other_that_is_stored_meanwhile() {
     learning.await.unwrap().unwrap();
     let both = Features::FILE.with(Features::WORDS);
     assert_eq!(store.account_traits(&channel()).await.unwrap().verbatim, both);
+}
+
+#[tokio::test]
+async fn a_pause_of_sends_is_stored_once_those_that_began_to_look_for_some_have_ended() {
+    let Some((store, url)) = fresh().await else { return };
+    let epoch = store.take_ownership(&channel()).await.unwrap();
+    store.accept(message(1, "a")).await.unwrap();
+    // As another process does in `begin`: it holds the channel, and reads what is due.
+    let mut link = PgConnection::connect(&url).await.unwrap();
+    for statement in ["BEGIN", "SELECT epoch FROM channels WHERE channel = 'support' FOR KEY SHARE"] {
+        link.execute(statement).await.unwrap();
+    }
+    let mut paused = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { store.pause(&channel(), PauseKind::Out, by(), 20).await }
+    });
+    let waits = format!(
+        "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name LIKE '{}/%'",
+        schema(&url)
+    );
+    let started = tokio::time::Instant::now();
+    while !paused.is_finished() && beside(&url, &waits).await.is_empty() && started.elapsed() < SOON {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(!paused.is_finished(), "it waits for the other");
+    link.execute("COMMIT").await.unwrap();
+    assert_eq!((&mut paused).await.unwrap().unwrap(), Paused::Now);
+    let begun = store.begin(&channel(), epoch, 100, 0, 8, &Wordings::default()).await.unwrap();
+    assert!(begun.attempts.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn each_pause_that_is_said_to_have_begun_is_stored_however_others_end_it_meanwhile() {
+    let Some((store, url)) = fresh().await else { return };
+    let (rounds, hands) = (150, 3);
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..hands {
+        let (one, other) = (Arc::clone(&store), Arc::clone(&store));
+        tasks.spawn(async move {
+            let mut begun = 0;
+            for n in 0..rounds {
+                begun += usize::from(one.pause(&channel(), PauseKind::In, by(), n).await.unwrap() == Paused::Now);
+            }
+            begun
+        });
+        tasks.spawn(async move {
+            for n in 0..rounds {
+                other.resume(&channel(), PauseKind::In, by(), n).await.unwrap();
+            }
+            0
+        });
+    }
+    let begun: usize = tasks.join_all().await.into_iter().sum();
+    assert_eq!(beside(&url, "SELECT COUNT(*) FROM operator_pauses").await, [begun.to_string()]);
+    assert_eq!(beside(&url, "SELECT COUNT(*) FROM audit WHERE what = 'pause in'").await, [begun.to_string()]);
 }
