@@ -68,14 +68,14 @@ pub(super) async fn run(
     let mut report: String = plan.lines(config).iter().map(|line| printable(line) + "\n").collect();
     if plan.chosen.is_empty() {
         report.push_str("nothing to do\n");
-    } else if !yes {
+    } else if !yes && plan.refused(config).is_none() {
         report.push_str("nothing was changed; do it with --yes\n");
     }
     print(&report)?;
     if plan.chosen.is_empty() || !yes {
         return Ok(());
     }
-    let job = bulk::start(store, &plan, operator(why)).await.map_err(anyhow::Error::new)?;
+    let job = bulk::start(store, config, &plan, operator(why)).await.map_err(failure)?;
     carry(job, config, store).await
 }
 

@@ -9,10 +9,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::decide::discard_notices;
 use super::find::{self, Refusal, check_channel};
+use super::pause::zone;
 use crate::config::{Config, LogContacts};
 use crate::domain::clock::{now_ms, since};
 use crate::domain::find::words_of;
 use crate::domain::journey::Operator;
+use crate::domain::operator_pause::{OperatorPause, PauseKind};
 use crate::store::{BulkAction, BulkFilter, BulkMatch, BulkState, Job, NewJob, Store, StoreError};
 
 /// Messages of one transaction, at most.
@@ -64,6 +66,8 @@ pub(crate) struct Plan {
     pub(crate) moved_on: usize,
     /// Of the chosen, those that are older than a day.
     pub(crate) old: usize,
+    /// Pauses by hand that last, of channels of the chosen: until they are over, what is retried would pile up.
+    pub(crate) pauses: Vec<OperatorPause>,
 }
 
 /// Returns what would happen, and changes nothing.
@@ -92,7 +96,16 @@ pub(crate) async fn plan(store: &dyn Store, config: &Config, request: Request) -
     let old = chosen.iter().filter(|one| one.at_ms < day_ago_ms).count();
     let spacing_ms = if action == BulkAction::Retry { spacing_ms(config, state, &chosen) } else { 0 };
     let description = description(&request);
-    Ok(Plan { action, state, description, takes_moved_on, spacing_ms, chosen, wiped, moved_on, old })
+    let pauses = if action == BulkAction::Retry { pauses(store, state, &chosen).await? } else { Vec::new() };
+    Ok(Plan { action, state, description, takes_moved_on, spacing_ms, chosen, wiped, moved_on, old, pauses })
+}
+
+/// Returns the pauses that keep what is retried from going out.
+async fn pauses(store: &dyn Store, state: BulkState, chosen: &[BulkMatch]) -> Result<Vec<OperatorPause>, StoreError> {
+    let kind = if state == BulkState::Dead { PauseKind::In } else { PauseKind::Out };
+    let mut pauses = store.operator_pauses().await?;
+    pauses.retain(|pause| pause.kind == kind && chosen.iter().any(|one| one.channel == pause.channel));
+    Ok(pauses)
 }
 
 fn filter(config: &Config, request: &Request) -> Result<BulkFilter, Refusal> {
@@ -166,7 +179,7 @@ impl Plan {
             BulkAction::Discard => format!("would be discarded, with their texts: {count} {what}"),
         });
         if self.action == BulkAction::Discard && self.state == BulkState::Queued {
-            lines.push(format!("agents who would be told that it was not sent: {count}"));
+            lines.push(format!("agents who would be told: {count}"));
         }
         lines.push(format!("text wiped, so nothing can be done with them: {}", self.wiped));
         lines.push(format!("older than a day: {}", self.old));
@@ -184,11 +197,24 @@ impl Plan {
                 humantime::format_duration(Duration::from_secs(takes.as_secs().max(1)))
             ));
         }
+        lines.extend(self.refused(config));
         if count > 0 {
             lines.push(format!("the first {} of them:", count.min(SHOWN)));
         }
         lines.extend(self.chosen.iter().take(SHOWN).map(|one| shown(config, one)));
         lines
+    }
+
+    /// Returns why it cannot be started now, in words.
+    pub(crate) fn refused(&self, config: &Config) -> Option<String> {
+        let pauses: Vec<String> = self.pauses.iter().map(|one| one.in_words(&zone(config, &one.channel))).collect();
+        (!pauses.is_empty()).then(|| {
+            format!(
+                "cannot be done while a channel of it is paused by hand, since all of it would go at once when the pause ends, in front \
+                 of newer messages; --channel takes another channel alone. {}",
+                pauses.join("; ")
+            )
+        })
     }
 
     fn count(&self) -> u32 {
@@ -204,9 +230,11 @@ impl Plan {
         let part = |some: &[BulkMatch]| {
             let mut some: Vec<&BulkMatch> = some.iter().collect();
             some.sort_unstable_by_key(|one| (one.conversation, one.id));
-            let mut m_ids: Vec<String> = some.into_iter().map(|one| one.m_id.clone()).collect();
-            m_ids.dedup();
-            m_ids
+            // Several events may share an mId.
+            let id = |one: &BulkMatch| {
+                if self.state == BulkState::Dead { one.id.to_string() } else { one.m_id.clone() }
+            };
+            some.into_iter().map(id).collect()
         };
         self.chosen.chunks(at_once).map(part).collect()
     }
@@ -223,8 +251,11 @@ fn shown(config: &Config, one: &BulkMatch) -> String {
 /// Stores the plan as a job. Returns its id.
 ///
 /// # Errors
-/// The store could not be written.
-pub(crate) async fn start(store: &dyn Store, plan: &Plan, by: Operator) -> Result<i64, StoreError> {
+/// A channel of it is paused by hand; or the store could not be written.
+pub(crate) async fn start(store: &dyn Store, config: &Config, plan: &Plan, by: Operator) -> Result<i64, Refusal> {
+    if let Some(why) = plan.refused(config) {
+        return Err(Refusal::Request(format!("nothing was changed: it {why}")));
+    }
     let job = NewJob {
         action: plan.action,
         state: plan.state,
@@ -235,7 +266,7 @@ pub(crate) async fn start(store: &dyn Store, plan: &Plan, by: Operator) -> Resul
         parts: plan.parts(),
         by,
     };
-    store.bulk().add_job(job, now_ms()).await
+    Ok(store.bulk().add_job(job, now_ms()).await?)
 }
 
 /// Works on a job until it is over or `stop`, between two transactions. Calls `progress` after each. Returns how far it is; `None` if
@@ -254,7 +285,8 @@ pub(crate) async fn carry(
     let mut decided = None;
     loop {
         let Some(job) = store.bulk().work_job(job, notices.clone(), now_ms()).await? else { return Ok(None) };
-        if decided.replace(job.done + job.skipped) != Some(job.done + job.skipped) {
+        let now = (job.done + job.skipped, job.paused);
+        if decided.replace(now) != Some(now) {
             progress(&job);
         }
         if job.is_over() {
@@ -273,7 +305,12 @@ pub(crate) fn told(job: &Job) -> String {
     let state = match (job.cancelled_ms, job.ended_ms) {
         (Some(at_ms), _) => format!("cancelled at {}", find::time(at_ms)),
         (None, Some(at_ms)) => format!("ended at {}", find::time(at_ms)),
-        (None, None) => format!("{} left", job.total.saturating_sub(job.done + job.skipped)),
+        (None, None) => {
+            let left = job.total.saturating_sub(job.done + job.skipped);
+            let waits =
+                if job.paused { "; it waits, since a channel is paused by hand: `bridge channels pauses`" } else { "" };
+            format!("{left} left{waits}")
+        }
     };
     format!(
         "job {}: {} of {} {what} by {}, {}: {} done, {} left out since they had changed, {state}",
@@ -306,7 +343,18 @@ mod tests {
         };
         let chosen: Vec<BulkMatch> = (0..).zip(conversations).map(one).collect();
         let (action, description) = (BulkAction::Retry, String::new());
-        Plan { action, state, description, takes_moved_on: false, spacing_ms, chosen, wiped: 0, moved_on: 0, old: 0 }
+        Plan {
+            action,
+            state,
+            description,
+            takes_moved_on: false,
+            spacing_ms,
+            chosen,
+            wiped: 0,
+            moved_on: 0,
+            old: 0,
+            pauses: Vec::new(),
+        }
     }
 
     #[test]
@@ -315,6 +363,7 @@ mod tests {
             plan(BulkState::Failed, 2000, &[9, 1, 5, 1, 2]).parts(),
             [vec!["m1", "m0"], vec!["m3", "m2"], vec!["m4"]]
         );
+        assert_eq!(plan(BulkState::Dead, 2000, &[9, 1]).parts(), [vec!["1", "0"]], "events by their own ids");
         let many = vec![1; 450];
         let sizes =
             |spacing_ms| plan(BulkState::Failed, spacing_ms, &many).parts().iter().map(Vec::len).collect::<Vec<_>>();

@@ -87,7 +87,7 @@ pub(crate) struct NewJob {
     /// Time for one of them, on average.
     pub(crate) spacing_ms: i64,
     pub(crate) total: u64,
-    /// The set: the mIds of each transaction.
+    /// The set: what each transaction decides, as mIds of messages or as ids of events.
     pub(crate) parts: Vec<Vec<String>>,
     pub(crate) by: Operator,
 }
@@ -104,6 +104,8 @@ pub(crate) struct Job {
     pub(crate) action: String,
     /// `o`: messages; `e`: events.
     pub(crate) subject: String,
+    /// [`BulkState`] of the set when the job was made.
+    pub(crate) state: String,
     pub(crate) filter: String,
     pub(crate) moved_on: bool,
     pub(crate) spacing_ms: i64,
@@ -111,8 +113,12 @@ pub(crate) struct Job {
     pub(crate) done: u64,
     /// Left out, since they were no longer as they were when the job was made.
     pub(crate) skipped: u64,
+    /// When its last transaction was; before the first, when it was made.
+    pub(crate) worked_ms: i64,
     /// Its next transaction is not before.
     pub(crate) next_ms: i64,
+    /// It waits, since a channel of its next part is paused by hand.
+    pub(crate) paused: bool,
     pub(crate) ended_ms: Option<i64>,
     pub(crate) cancelled_ms: Option<i64>,
 }
@@ -133,7 +139,7 @@ pub(crate) trait BulkJobs: Send + Sync {
     async fn add_job(&self, job: NewJob, now_ms: i64) -> Result<i64, StoreError>;
 
     /// Decides the next part of a job, each as a command on it alone would; what is no longer as it was is left out. Does nothing
-    /// before [`Job::next_ms`], nor with one that is over. Returns how far it is; `None` if there is no such job.
+    /// before [`Job::next_ms`], nor with one that is over; a retry waits while a channel of the part is paused by hand. Returns how far it is; `None` if there is no such job.
     async fn work_job(&self, job: i64, notices: DiscardNotices, now_ms: i64) -> Result<Option<Job>, StoreError>;
 
     /// Ends a job: what is done stays done. Returns it, and whether this ended it; `None` if there is no such job.

@@ -77,21 +77,42 @@ pub(super) const MOVED_ON: &str = "SELECT EXISTS (SELECT 1 FROM outbound n WHERE
      AND (n.state IN ('sent', 'unconfirmed') OR n.part > 0))";
 
 pub(super) const ADD_JOB: &str = "INSERT INTO jobs \
-     (at_ms, who, means, why, action, subject, filter, moved_on, spacing_ms, total, next_ms) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $1) RETURNING id";
+     (at_ms, who, means, why, action, subject, state, filter, moved_on, spacing_ms, total, worked_ms, next_ms) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $1, $1) RETURNING id";
 
-pub(super) const ADD_PART: &str = "INSERT INTO job_parts (job, nth, m_ids) VALUES ($1, $2, $3)";
+pub(super) const ADD_PART: &str = "INSERT INTO job_parts (job, nth, ids) VALUES ($1, $2, $3)";
 
 /// Locks the job until the end of the transaction.
 pub(super) const HOLD_JOB: &str =
     "UPDATE jobs SET next_ms = next_ms WHERE id = $1 AND ended_ms IS NULL AND cancelled_ms IS NULL";
 
-pub(super) const NEXT_PART: &str = "SELECT nth, m_ids FROM job_parts WHERE job = $1 ORDER BY nth LIMIT 1";
+pub(super) const NEXT_PART: &str = "SELECT nth, ids FROM job_parts WHERE job = $1 ORDER BY nth LIMIT 1";
+
+/// One dead event: its conversation, and whether its text is still there.
+pub(super) const DEAD_EVENT: &str =
+    "SELECT conversation, event IS NOT NULL FROM events WHERE id = $1 AND state = 'dead'";
+
+/// Whether any channel is paused by hand in this way.
+pub(super) const PAUSED: &str = "SELECT EXISTS (SELECT 1 FROM operator_pauses WHERE what = $1 AND ended_ms IS NULL)";
+
+/// Whether sending of the channel of this message is paused by hand.
+pub(super) const PAUSED_MESSAGE: &str = "SELECT EXISTS (SELECT 1 FROM outbound o \
+     CROSS JOIN conversations c CROSS JOIN operator_pauses p WHERE o.m_id = $1 AND c.id = o.conversation \
+     AND p.channel = c.channel AND p.what = 'out' AND p.ended_ms IS NULL)";
+
+/// Whether posting of the channel of this event is paused by hand.
+pub(super) const PAUSED_EVENT: &str = "SELECT EXISTS (SELECT 1 FROM events e \
+     CROSS JOIN conversations c CROSS JOIN operator_pauses p WHERE e.id = $1 AND c.id = e.conversation \
+     AND p.channel = c.channel AND p.what = 'in' AND p.ended_ms IS NULL)";
+
+/// It waits for the end of a pause.
+pub(super) const WAITED: &str = "UPDATE jobs SET paused = 1, worked_ms = $1, next_ms = $2 WHERE id = $3";
 
 pub(super) const DROP_PART: &str = "DELETE FROM job_parts WHERE job = $1 AND nth = $2";
 
 /// It has ended where no part is left.
-pub(super) const WORKED: &str = "UPDATE jobs SET done = done + $1, skipped = skipped + $2, next_ms = $3, \
+pub(super) const WORKED: &str = "UPDATE jobs SET done = done + $1, skipped = skipped + $2, paused = 0, \
+     next_ms = $3, worked_ms = $4, \
      ended_ms = CASE WHEN EXISTS (SELECT 1 FROM job_parts p WHERE p.job = jobs.id) THEN NULL ELSE CAST($4 AS BIGINT) END \
      WHERE id = $5";
 
@@ -103,8 +124,8 @@ pub(super) const DROP_PARTS: &str = "DELETE FROM job_parts WHERE job = $1";
 macro_rules! jobs {
     ($which:literal) => {
         concat!(
-            "SELECT id, at_ms, who, means, why, action, subject, filter, moved_on, spacing_ms, total, done, skipped, next_ms, \
-             ended_ms, cancelled_ms FROM jobs ",
+            "SELECT id, at_ms, who, means, why, action, subject, state, filter, moved_on, spacing_ms, total, done, skipped, \
+             worked_ms, next_ms, paused, ended_ms, cancelled_ms FROM jobs ",
             $which
         )
     };
@@ -116,7 +137,15 @@ pub(super) const JOBS: &str = jobs!("ORDER BY id DESC LIMIT $1");
 
 /// Those that nobody has gone on with for as long as texts are kept.
 pub(super) const LEFT_JOBS: &str =
-    "SELECT id FROM jobs WHERE ended_ms IS NULL AND cancelled_ms IS NULL AND next_ms < $1 LIMIT $2";
+    "SELECT id FROM jobs WHERE ended_ms IS NULL AND cancelled_ms IS NULL AND next_ms < $1 ORDER BY id LIMIT $2";
+
+/// Ends one of them, unless somebody has gone on with it since it was listed.
+pub(super) const END_LEFT_JOB: &str = "UPDATE jobs SET cancelled_ms = $1 \
+     WHERE id = $2 AND ended_ms IS NULL AND cancelled_ms IS NULL AND next_ms < $3";
+
+/// As far back as the times of what waits are moved.
+pub(super) const SHIFT_JOBS: &str = "UPDATE jobs SET worked_ms = worked_ms - $1, next_ms = next_ms - $1 \
+     WHERE ended_ms IS NULL AND cancelled_ms IS NULL";
 
 /// Those that are over for as long as rows are kept.
 pub(super) const DROP_JOBS: &str = "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs \
@@ -132,6 +161,11 @@ pub(super) const ALL: &[(&str, &str)] = &[
     ("ADD_PART", ADD_PART),
     ("HOLD_JOB", HOLD_JOB),
     ("NEXT_PART", NEXT_PART),
+    ("DEAD_EVENT", DEAD_EVENT),
+    ("PAUSED", PAUSED),
+    ("PAUSED_MESSAGE", PAUSED_MESSAGE),
+    ("PAUSED_EVENT", PAUSED_EVENT),
+    ("WAITED", WAITED),
     ("DROP_PART", DROP_PART),
     ("WORKED", WORKED),
     ("CANCEL_JOB", CANCEL_JOB),
@@ -139,6 +173,8 @@ pub(super) const ALL: &[(&str, &str)] = &[
     ("JOB", JOB),
     ("JOBS", JOBS),
     ("LEFT_JOBS", LEFT_JOBS),
+    ("END_LEFT_JOB", END_LEFT_JOB),
+    ("SHIFT_JOBS", SHIFT_JOBS),
     ("DROP_JOBS", DROP_JOBS),
 ];
 

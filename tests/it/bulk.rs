@@ -134,6 +134,37 @@ fn works(house: &House, arguments: &[&str], until: &str) -> Child {
     child
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_of_many_is_refused_while_its_channel_is_paused_and_waits_where_it_is_paused_later() {
+    side_by_side(houses().await, |house| async move {
+        let mut house = house.set("OUTBOUND__ANSWER_WITHIN", "0s").set("AFILNET__REQUESTS_PER_SECOND", "4");
+        let bridge = house.start().await;
+        fail_all(&house, &bridge, 0..24, "INCORRECT_FILETYPE").await;
+        let again = ["messages", "retry", "--state", "failed"];
+        let confirmed = [&again[..], &["--yes"]].concat();
+        done(&house, &["channels", "pause", "support", "out", "--why", "migration"]);
+        let dry = done(&house, &again);
+        assert!(dry.contains("paused by hand") && dry.contains("migration") && !dry.contains("--yes"), "{dry}");
+        let refused = house.run(&confirmed);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && said.contains("nothing was changed"), "{said}");
+        assert!(said.contains("bridge channels resume support out"), "how to go on: {said}");
+        assert_eq!((house.messages("failed").len(), done(&house, &["messages", "jobs"])), (24, String::new()));
+
+        done(&house, &["channels", "resume", "support", "out"]);
+        let mut first = works(&house, &confirmed, "10 done");
+        done(&house, &["channels", "pause", "support", "out", "--why", "again"]);
+        until("it waits", || done(&house, &["messages", "jobs"]).contains("a channel is paused by hand")).await;
+        let failed = house.messages("failed").len();
+        assert!(failed > 0 && failed <= 14, "{failed} are left");
+        done(&house, &["channels", "resume", "support", "out"]);
+        assert!(tokio::task::block_in_place(|| first.wait()).unwrap().success());
+        house.settled().await;
+        assert_eq!(house.afilnet.sent_count(), 24);
+    })
+    .await;
+}
+
 async fn fail_all(house: &House, bridge: &Bridge, who: std::ops::Range<usize>, fault: &str) {
     house.afilnet.fault(&format!("sendmessage:{fault}:1-1000000")).unwrap();
     for who in who.clone() {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::domain::operator_pause::PauseKind;
 
 on_each_engine! {
     a_filter_describes_what_fulfils_all_of_it
@@ -10,7 +11,11 @@ on_each_engine! {
     a_job_decides_each_once_whoever_works_on_it_and_however_often_the_store_is_opened
     a_job_that_discards_erases_texts_and_tells_agents
     a_job_of_events_posts_them_again_in_their_old_places
+    a_job_over_what_failed_discards_nothing_that_waits_again
+    a_job_of_events_decides_the_planned_ones_of_those_that_share_an_m_id
+    a_job_that_retries_waits_while_a_channel_of_its_part_is_paused_by_hand
     a_job_keeps_its_pace_and_ends_where_a_person_ends_it
+    a_job_goes_on_though_the_clock_was_set_back
     a_job_that_nobody_goes_on_with_ends_with_the_texts_and_goes_with_the_rows
 }
 
@@ -42,6 +47,10 @@ async fn fail(store: &Arc<dyn Store>, epoch: Epoch, who: u32, words: &str, at_ms
 
 async fn m_ids(store: &Arc<dyn Store>, filter: BulkFilter) -> Vec<String> {
     store.bulk().bulk_matches(filter).await.unwrap().into_iter().map(|found| found.m_id).collect()
+}
+
+async fn event_ids(store: &Arc<dyn Store>, filter: BulkFilter) -> Vec<String> {
+    store.bulk().bulk_matches(filter).await.unwrap().into_iter().map(|found| found.id.to_string()).collect()
 }
 
 fn job(action: BulkAction, state: BulkState, parts: Vec<Vec<String>>) -> NewJob {
@@ -209,15 +218,147 @@ async fn a_job_of_events_posts_them_again_in_their_old_places(engine: Engine) {
         store.published(&due, Publication::Dead { fault: Fault::Http(400) }, 2000).await.unwrap();
     }
     let dead = || BulkFilter { state: BulkState::Dead, ..failed() };
-    let found = m_ids(&store, BulkFilter { words: vec!["b".into()], ..dead() }).await;
+    let found = event_ids(&store, BulkFilter { words: vec!["b".into()], ..dead() }).await;
     let again = store.bulk().add_job(job(BulkAction::Retry, BulkState::Dead, vec![found]), 10).await.unwrap();
     let there = work(&store, again).await;
     assert_eq!((there.done, there.skipped), (1, 0));
     assert_eq!(store.due_events(&channel(), 2000, 9).await.unwrap()[0].event, customer_says("b"), "before the third");
-    let rest = m_ids(&store, dead()).await;
+    let rest = event_ids(&store, dead()).await;
     let gone = store.bulk().add_job(job(BulkAction::Discard, BulkState::Dead, vec![rest.clone()]), 10).await.unwrap();
     assert_eq!((rest.len(), work(&store, gone).await.done), (1, 1));
     assert!(m_ids(&store, dead()).await.is_empty());
+}
+
+async fn a_job_over_what_failed_discards_nothing_that_waits_again(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let epoch = store.take_ownership(&channel()).await.unwrap();
+    let mut ids = Vec::new();
+    for who in 1..=2 {
+        ids.push(fail(&store, epoch, who, "a", i64::from(who), Fault::NoRoute).await);
+    }
+    let gone = store.bulk().add_job(job(BulkAction::Discard, BulkState::Failed, vec![ids.clone()]), 10).await.unwrap();
+    store.retry(ids[0].clone(), by(), 20).await.unwrap();
+    let there = work(&store, gone).await;
+    assert_eq!((there.done, there.skipped), (1, 1), "one waits again");
+    let begun = take(&store, epoch, 2_000_000).await;
+    assert_eq!(begun.iter().map(|one| one.m_id.to_string()).collect::<Vec<_>>(), ids[..1]);
+    send(&store, &begun[0]).await;
+
+    // One that waited at the plan and has failed since was meant too.
+    let waits = message(3, "a", 30);
+    let m_id = waits.m_id.to_string();
+    store.accept(waits).await.unwrap();
+    let gone = job(BulkAction::Discard, BulkState::Queued, vec![vec![m_id]]);
+    let gone = store.bulk().add_job(gone, 40).await.unwrap();
+    let attempt = take(&store, epoch, 2_000_000).await.remove(0);
+    store.settle(&attempt, Settlement::Failed { fault: Fault::NoRoute, notice: None }, 2_000_000).await.unwrap();
+    assert_eq!(work(&store, gone).await.done, 1);
+}
+
+async fn a_job_of_events_decides_the_planned_ones_of_those_that_share_an_m_id(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let epoch = store.take_ownership(&channel()).await.unwrap();
+    let dead = || BulkFilter { state: BulkState::Dead, ..failed() };
+    let new = message(1, "a", 10);
+    let m_id = new.m_id.to_string();
+    store.accept(new).await.unwrap();
+    for words in ["first", "second"] {
+        let attempt = take(&store, epoch, 1_000_000).await.remove(0);
+        let settlement = Settlement::Failed { fault: Fault::NoRoute, notice: Some(words.into()) };
+        store.settle(&attempt, settlement, 1_000_000).await.unwrap();
+        let due = store.due_events(&channel(), 9_000_000, 9).await.unwrap().remove(0);
+        store.published(&due, Publication::Dead { fault: Fault::Http(400) }, 2000).await.unwrap();
+        if words == "first" {
+            store.retry(m_id.clone(), by(), 2000).await.unwrap();
+        }
+    }
+    let both = event_ids(&store, dead()).await;
+    assert_eq!(m_ids(&store, dead()).await, [m_id.clone(), m_id]);
+    let planned = vec![both[..1].to_vec()];
+    let gone = store.bulk().add_job(job(BulkAction::Discard, BulkState::Dead, planned), 10).await.unwrap();
+    let there = work(&store, gone).await;
+    assert_eq!((there.done, there.skipped, there.total), (1, 0, 1));
+    assert_eq!(event_ids(&store, dead()).await, both[1..], "the other was not planned");
+    let again = store.bulk().add_job(job(BulkAction::Retry, BulkState::Dead, vec![both]), 10).await.unwrap();
+    let there = work(&store, again).await;
+    assert_eq!((there.done, there.skipped, there.total), (1, 1, 2), "one is discarded");
+}
+
+async fn a_job_that_retries_waits_while_a_channel_of_its_part_is_paused_by_hand(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let epoch = store.take_ownership(&channel()).await.unwrap();
+    let mut ids = Vec::new();
+    for who in 1..=2 {
+        ids.push(fail(&store, epoch, who, "a", i64::from(who), Fault::NoRoute).await);
+    }
+    store.record(reading(3, &[("r1", "in")])).await.unwrap();
+    let due = store.due_events(&channel(), 2000, 9).await.unwrap().remove(0);
+    store.published(&due, Publication::Dead { fault: Fault::Http(400) }, 2000).await.unwrap();
+    let dead = event_ids(&store, BulkFilter { state: BulkState::Dead, ..failed() }).await;
+    let mut jobs = Vec::new();
+    for (action, state, part) in [
+        (BulkAction::Retry, BulkState::Failed, vec![ids[0].clone()]),
+        (BulkAction::Discard, BulkState::Failed, vec![ids[1].clone()]),
+        (BulkAction::Retry, BulkState::Dead, dead),
+    ] {
+        jobs.push(store.bulk().add_job(job(action, state, vec![part]), 3000).await.unwrap());
+    }
+    let worked = |nth: usize, now_ms| {
+        let (store, job) = (Arc::clone(&store), jobs[nth]);
+        async move {
+            let there = store.bulk().work_job(job, notices(), now_ms).await.unwrap().unwrap();
+            (there.done, there.paused, there.is_over())
+        }
+    };
+    store.pause(&"sales".parse().unwrap(), PauseKind::In, by(), 3000).await.unwrap();
+    store.pause(&channel(), PauseKind::Out, by(), 3000).await.unwrap();
+    assert_eq!(worked(0, 4000).await, (0, true, false));
+    assert_eq!(worked(1, 4000).await, (1, false, true), "nothing goes out by a discard");
+    assert_eq!(worked(2, 4000).await, (1, false, true), "posts of this channel go on");
+    assert_eq!(worked(0, 5000).await, (0, true, false), "it goes on to wait");
+    store.resume(&channel(), PauseKind::Out, by(), 5500).await.unwrap();
+    assert_eq!(worked(0, 6000).await, (1, false, true));
+
+    let due = store.due_events(&channel(), 9_000_000, 9).await.unwrap().remove(0);
+    store.published(&due, Publication::Dead { fault: Fault::Http(400) }, 7000).await.unwrap();
+    let dead = event_ids(&store, BulkFilter { state: BulkState::Dead, ..failed() }).await;
+    store.pause(&channel(), PauseKind::In, by(), 7000).await.unwrap();
+    let posts = store.bulk().add_job(job(BulkAction::Retry, BulkState::Dead, vec![dead]), 7000).await.unwrap();
+    let there = store.bulk().work_job(posts, notices(), 8000).await.unwrap().unwrap();
+    assert!(there.done == 0 && there.paused, "{there:?}");
+}
+
+async fn a_job_goes_on_though_the_clock_was_set_back(engine: Engine) {
+    const HOUR: i64 = 3_600_000;
+    let fresh = engine.fresh().await;
+    let (then, now) = (100 * HOUR, 99 * HOUR);
+    let mut jobs = Vec::new();
+    for _ in 0..2 {
+        let epoch = fresh.store.take_ownership(&channel()).await.unwrap();
+        let mut parts = Vec::new();
+        for _ in 0..4 {
+            let who = u32::try_from(10 * jobs.len() + parts.len()).unwrap();
+            parts.push(vec![fail(&fresh.store, epoch, who, "a", i64::from(who), Fault::NoRoute).await]);
+        }
+        let paced = NewJob { spacing_ms: 5000, ..job(BulkAction::Retry, BulkState::Failed, parts) };
+        jobs.push(fresh.store.bulk().add_job(paced, then).await.unwrap());
+    }
+    let work = |store: &Arc<dyn Store>, job, now_ms| {
+        let store = Arc::clone(store);
+        async move { store.bulk().work_job(job, notices(), now_ms).await.unwrap().unwrap() }
+    };
+    for job in &jobs {
+        assert_eq!(work(&fresh.store, *job, then).await.done, 1);
+    }
+    assert_eq!(work(&fresh.store, jobs[0], now).await.done, 2, "in the midst of its work");
+    assert_eq!(work(&fresh.store, jobs[0], now + 4999).await.done, 2, "at its pace");
+    fresh.store.accept(message(90, "new", then)).await.unwrap();
+
+    let Fresh { store, folder: _folder } = fresh.again().await;
+    assert_eq!(store.follow_clock(now).await.unwrap(), HOUR);
+    let there = store.bulk().job(jobs[1]).await.unwrap().unwrap();
+    assert_eq!((there.worked_ms, there.next_ms), (now, now + 5000), "at the start of a process");
+    assert_eq!(work(&store, jobs[1], now + 5000).await.done, 2);
 }
 
 async fn a_job_keeps_its_pace_and_ends_where_a_person_ends_it(engine: Engine) {
@@ -251,8 +392,10 @@ async fn a_job_that_nobody_goes_on_with_ends_with_the_texts_and_goes_with_the_ro
     let left = store.bulk().add_job(left, 1000).await.unwrap();
     store.purge(1000, 0, 100).await.unwrap();
     assert!(!store.bulk().job(left).await.unwrap().unwrap().is_over());
+    let before_ms = crate::domain::clock::now_ms();
     store.purge(1001, 0, 100).await.unwrap();
-    assert!(store.bulk().job(left).await.unwrap().unwrap().cancelled_ms.is_some());
+    let there = store.bulk().job(left).await.unwrap().unwrap();
+    assert!(there.cancelled_ms.is_some_and(|ms| ms >= before_ms), "it ended now: {there:?}");
     assert_eq!(fresh.folder.ask("SELECT COUNT(*) FROM job_parts").await, [Some("0".to_owned())]);
     store.purge(1001, 1001, 100).await.unwrap();
     assert_eq!(store.bulk().jobs(9).await.unwrap(), []);

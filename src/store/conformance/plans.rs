@@ -82,6 +82,11 @@ async fn every_statement_goes_through_its_index_and_none_walks_a_table() {
         ("MOVED_ON", sql_bulk::MOVED_ON, &["outbound_spoken (conversation=?", "outbound_wiped (conversation=?"]),
         ("WORKED", sql_bulk::WORKED, &[by_key, "(job=?)"]),
         ("NEXT_PART", sql_bulk::NEXT_PART, &["(job=?)"]),
+        ("DEAD_EVENT", sql_bulk::DEAD_EVENT, &[by_key]),
+        ("PAUSED", sql_bulk::PAUSED, &["operator_pauses_lasting"]),
+        ("PAUSED_MESSAGE", sql_bulk::PAUSED_MESSAGE, &["(m_id=?)", by_key, "operator_pauses_lasting"]),
+        ("PAUSED_EVENT", sql_bulk::PAUSED_EVENT, &[by_key, "operator_pauses_lasting"]),
+        ("END_LEFT_JOB", sql_bulk::END_LEFT_JOB, &[by_key]),
         (
             "DUE_LIVE",
             sql::DUE_LIVE,

@@ -80,7 +80,9 @@ pub(in crate::store) async fn purge<T: Tx>(
 ) -> Result<usize, StoreError> {
     let Retention { wipe_outbound, wipe_events, wipe_choices, drop_outbound, drop_events } = T::RETENTION;
     let text_before_ms = text_before_ms.max(rows_before_ms);
-    let mut most = 0;
+    let now_ms = now_ms();
+    // First, as where a job decides its messages: neither waits for a job while it holds a message.
+    let mut most = bulk::purge(db, text_before_ms, rows_before_ms, limit, now_ms).await?;
     let mut wiped = Vec::new();
     for (statement, before_ms, side, deletes) in [
         (wipe_outbound, text_before_ms, Side::Out, false),
@@ -109,8 +111,7 @@ pub(in crate::store) async fn purge<T: Tx>(
     ] {
         most = most.max(db.execute(statement, values![before_ms, limit]).await?);
     }
-    most = most.max(audit::purge(db, now_ms(), limit).await?);
-    most = most.max(bulk::purge(db, text_before_ms, rows_before_ms, limit).await?);
+    most = most.max(audit::purge(db, now_ms, limit).await?);
     // Last, as in every transaction that erases texts: none waits for a row while it holds the index.
     for (side, ids) in wiped {
         text_index::forget(db, side, &ids).await?;

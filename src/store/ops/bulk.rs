@@ -1,4 +1,4 @@
-//! Decisions on many messages at once. A job is a set of mIds in parts; a part is decided in one transaction, which removes it from the
+//! Decisions on many messages at once. A job is a set of ids in parts; a part is decided in one transaction, which removes it from the
 //! job: none is decided twice, whoever works on the job, and the rest is known after a restart.
 
 use super::audit::{self, Deed};
@@ -7,12 +7,16 @@ use super::journey::{OF_EVENT, OF_MESSAGE, Subject};
 use super::{journey, manual, text_index};
 use crate::domain::find::{Side, holds};
 use crate::domain::journey::{Action, Means, Operator};
+use crate::domain::operator_pause::PauseKind;
 use crate::store::bulk::{BulkAction, BulkFilter, BulkMatch, BulkState, Job, NewJob};
-use crate::store::tx::{BoxError, Cell, Columns, FromRow, Tx, values};
-use crate::store::{DiscardNotices, StoreError, sql_bulk as sql};
+use crate::store::tx::{BoxError, Cell, Columns, FromRow, Tx, decode, values};
+use crate::store::{DiscardNotices, StoreError, rules, sql_bulk as sql};
 
 /// Rows that one statement describes.
 const ROWS: usize = 500;
+
+/// How soon a job that waits for the end of a pause looks again.
+const PAUSED_MS: i64 = 1000;
 
 /// A row of either statement, with its text.
 struct Row {
@@ -50,15 +54,18 @@ impl FromRow for Job {
             why: Cell::read(row, 4)?,
             action: Cell::read(row, 5)?,
             subject: Cell::read(row, 6)?,
-            filter: Cell::read(row, 7)?,
-            moved_on: Cell::read(row, 8)?,
-            spacing_ms: Cell::read(row, 9)?,
-            total: count(10)?,
-            done: count(11)?,
-            skipped: count(12)?,
-            next_ms: Cell::read(row, 13)?,
-            ended_ms: Cell::read(row, 14)?,
-            cancelled_ms: Cell::read(row, 15)?,
+            state: Cell::read(row, 7)?,
+            filter: Cell::read(row, 8)?,
+            moved_on: Cell::read(row, 9)?,
+            spacing_ms: Cell::read(row, 10)?,
+            total: count(11)?,
+            done: count(12)?,
+            skipped: count(13)?,
+            worked_ms: Cell::read(row, 14)?,
+            next_ms: Cell::read(row, 15)?,
+            paused: Cell::read(row, 16)?,
+            ended_ms: Cell::read(row, 17)?,
+            cancelled_ms: Cell::read(row, 18)?,
         })
     }
 }
@@ -102,14 +109,15 @@ pub(in crate::store) async fn add(db: &mut impl Tx, new: &NewJob, now_ms: i64) -
         by.why(),
         action.name(),
         subject,
+        state.as_str(),
         filter,
         *moved_on,
         spacing_ms,
         total
     ];
     let job: i64 = db.one(sql::ADD_JOB, values).await?;
-    for (nth, m_ids) in (0_i64..).zip(parts) {
-        db.execute(sql::ADD_PART, values![job, nth, m_ids.join(" ")]).await?;
+    for (nth, ids) in (0_i64..).zip(parts) {
+        db.execute(sql::ADD_PART, values![job, nth, ids.join(" ")]).await?;
     }
     let (what, target) = (format!("{} of many", action.name()), format!("job {job}"));
     let detail = serde_json::json!({ "filter": filter, "total": total, "why": by.why() }).to_string();
@@ -127,18 +135,54 @@ pub(in crate::store) async fn work(
 ) -> Result<Option<Job>, StoreError> {
     db.execute(sql::HOLD_JOB, values![job]).await?;
     let Some(there) = read(db, job).await? else { return Ok(None) };
-    if there.is_over() || there.next_ms > now_ms {
+    if there.is_over() || !is_due(&there, now_ms) {
         return Ok(Some(there));
     }
     let mut worked = Worked::default();
-    if let Some((nth, m_ids)) = db.optional::<(i64, String)>(sql::NEXT_PART, values![job]).await? {
-        worked = decide(db, &there, &m_ids, notices, now_ms).await?;
+    if let Some((nth, ids)) = db.optional::<(i64, String)>(sql::NEXT_PART, values![job]).await? {
+        if is_paused(db, &there, &ids).await? {
+            db.change(sql::WAITED, values![now_ms, now_ms.saturating_add(PAUSED_MS), job]).await?;
+            return read(db, job).await;
+        }
+        worked = decide(db, &there, &ids, notices, now_ms).await?;
         db.change(sql::DROP_PART, values![job, nth]).await?;
     }
     let Worked { done, skipped } = worked;
     let next_ms = now_ms.saturating_add(there.spacing_ms.saturating_mul(done));
     db.change(sql::WORKED, values![done, skipped, next_ms, now_ms, job]).await?;
     read(db, job).await
+}
+
+/// Returns whether its time has come. It has too where the clock was set back since its last transaction.
+fn is_due(job: &Job, now_ms: i64) -> bool {
+    job.next_ms <= now_ms || job.worked_ms.saturating_sub(now_ms) >= rules::ROLLBACK_FROM_MS
+}
+
+/// Returns whether a channel of this part is paused by hand, so that all that is retried meanwhile would go out at once at its end.
+async fn is_paused(db: &mut impl Tx, job: &Job, ids: &str) -> Result<bool, StoreError> {
+    if job.action != BulkAction::Retry.name() {
+        return Ok(false);
+    }
+    let of_events = job.subject == OF_EVENT;
+    let kind = if of_events { PauseKind::In } else { PauseKind::Out };
+    if !db.one::<bool>(sql::PAUSED, values![kind.name()]).await? {
+        return Ok(false);
+    }
+    for id in ids.split(' ') {
+        let paused: bool = if of_events {
+            db.one(sql::PAUSED_EVENT, values![event_id(id)?]).await?
+        } else {
+            db.one(sql::PAUSED_MESSAGE, values![id]).await?
+        };
+        if paused {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn event_id(id: &str) -> Result<i64, StoreError> {
+    decode("job_parts", id)
 }
 
 /// What became of the messages of one part.
@@ -148,11 +192,11 @@ struct Worked {
     skipped: i64,
 }
 
-/// Decides each of `m_ids`, which are in the order of their conversations: one order of locks, against deadlocks.
+/// Decides each of `ids`, which are in the order of their conversations: one order of locks, against deadlocks.
 async fn decide(
     db: &mut impl Tx,
     job: &Job,
-    m_ids: &str,
+    ids: &str,
     notices: &DiscardNotices,
     now_ms: i64,
 ) -> Result<Worked, StoreError> {
@@ -160,34 +204,32 @@ async fn decide(
     let step = by(job).decided(if retries { Action::Retried } else { Action::Discarded }).into();
     let mut worked = Worked::default();
     let (mut wiped_messages, mut wiped_events) = (Vec::new(), Vec::new());
-    for m_id in m_ids.split(' ') {
+    for id in ids.split(' ') {
         if job.subject == OF_EVENT {
-            let mut events = 0;
-            for (event_id, conversation, has_text) in manual::dead_events(db, m_id).await? {
-                if !has_text {
-                    continue;
-                }
-                if retries {
-                    manual::requeue_event(db, event_id, conversation, now_ms).await?;
-                } else {
-                    manual::discard_event(db, event_id).await?;
-                    wiped_events.push(event_id);
-                }
-                journey::record(db, Subject::Event(event_id), &step, now_ms).await?;
-                events += 1;
+            let event_id = event_id(id)?;
+            let Some(conversation) = dead_event(db, event_id).await? else {
+                worked.skipped += 1;
+                continue;
+            };
+            if retries {
+                manual::requeue_event(db, event_id, conversation, now_ms).await?;
+            } else {
+                manual::discard_event(db, event_id).await?;
+                wiped_events.push(event_id);
             }
-            worked.done += events;
-            worked.skipped += i64::from(events == 0);
+            journey::record(db, Subject::Event(event_id), &step, now_ms).await?;
+            worked.done += 1;
             continue;
         }
-        let there = manual::find(db, m_id).await?.filter(|there| there.has_text);
+        let there = manual::find(db, id).await?.filter(|there| there.has_text);
         let there = match there {
             Some(there) if retries && there.state == "failed" => {
                 let moved_on: bool = db.one(sql::MOVED_ON, values![there.conversation, there.outbound_id]).await?;
                 (job.moved_on || !moved_on).then_some(there)
             }
-            // One that failed meanwhile has told its agent, and one that is being sent cannot be stopped.
-            Some(there) if !retries && matches!(&*there.state, "queued" | "failed") => Some(there),
+            // One that is being sent cannot be stopped. One that failed meanwhile has told its agent; one that had failed and waits
+            // again is to be sent, since somebody retried it.
+            Some(there) if !retries && (there.state == job.state || there.state == "failed") => Some(there),
             Some(_) | None => None,
         };
         let Some(there) = there else {
@@ -198,7 +240,7 @@ async fn decide(
         if retries {
             manual::requeue_message(db, &there, now_ms).await?;
         } else {
-            manual::discard_message(db, m_id, &there, notices, now_ms).await?;
+            manual::discard_message(db, id, &there, notices, now_ms).await?;
             wiped_messages.push(there.outbound_id);
         }
         worked.done += 1;
@@ -215,6 +257,15 @@ async fn decide(
     Ok(worked)
 }
 
+/// Returns the conversation of a dead event that still has its text, under its lock.
+async fn dead_event(db: &mut impl Tx, event_id: i64) -> Result<Option<i64>, StoreError> {
+    let there: Option<(i64, bool)> = db.optional(sql::DEAD_EVENT, values![event_id]).await?;
+    let Some((conversation, _)) = there else { return Ok(None) };
+    db.lock(conversation).await?;
+    let there: Option<(i64, bool)> = db.optional(sql::DEAD_EVENT, values![event_id]).await?;
+    Ok(there.filter(|(_, has_text)| *has_text).map(|(conversation, _)| conversation))
+}
+
 /// The person who made the job.
 fn by(job: &Job) -> Operator {
     Operator::new(&job.who, Means::named(&job.means), job.why.as_deref())
@@ -227,23 +278,15 @@ pub(in crate::store) async fn cancel(
     by: &Operator,
     now_ms: i64,
 ) -> Result<Option<(Job, bool)>, StoreError> {
-    let cancelled = end(db, job, now_ms).await?;
+    let cancelled = db.execute(sql::CANCEL_JOB, values![now_ms, job]).await? == 1;
     if cancelled {
+        db.execute(sql::DROP_PARTS, values![job]).await?;
         let target = format!("job {job}");
         let detail = by.why().map(|why| serde_json::json!({ "why": why }).to_string());
         let deed = Deed { by, what: "cancel", target: &target, detail: detail.as_deref(), once: None };
         audit::record(db, &deed, now_ms).await?;
     }
     Ok(read(db, job).await?.map(|job| (job, cancelled)))
-}
-
-/// Ends a job before its end. Returns whether it was not over.
-async fn end(db: &mut impl Tx, job: i64, now_ms: i64) -> Result<bool, StoreError> {
-    let ended = db.execute(sql::CANCEL_JOB, values![now_ms, job]).await? == 1;
-    if ended {
-        db.execute(sql::DROP_PARTS, values![job]).await?;
-    }
-    Ok(ended)
 }
 
 pub(in crate::store) async fn read(db: &mut impl Tx, job: i64) -> Result<Option<Job>, StoreError> {
@@ -261,10 +304,13 @@ pub(in crate::store) async fn purge(
     text_before_ms: i64,
     rows_before_ms: i64,
     limit: u32,
+    now_ms: i64,
 ) -> Result<u64, StoreError> {
     let left = db.ids(sql::LEFT_JOBS, values![text_before_ms, limit]).await?;
     for job in &left {
-        end(db, *job, text_before_ms).await?;
+        if db.execute(sql::END_LEFT_JOB, values![now_ms, job, text_before_ms]).await? == 1 {
+            db.execute(sql::DROP_PARTS, values![job]).await?;
+        }
     }
     let dropped = db.execute(sql::DROP_JOBS, values![rows_before_ms, limit]).await?;
     Ok(dropped.max(left.len() as u64))

@@ -1,7 +1,7 @@
 //! Stored times after the machine's clock was set back.
 
 use crate::store::tx::{Tx, values};
-use crate::store::{StoreError, rules, sql, sql_pauses};
+use crate::store::{StoreError, rules, sql, sql_bulk, sql_pauses};
 
 /// Moves due times back by as much as the newest rows are later than now, and those rows to now, so that the next start
 /// finds nothing to do. Returns by how much.
@@ -23,6 +23,7 @@ pub(in crate::store) async fn follow(db: &mut impl Tx, now_ms: i64) -> Result<i6
         sql::SHIFT_EVENT_LANES,
         sql::SHIFT_POSTPONED,
         sql_pauses::SHIFT_PAUSES,
+        sql_bulk::SHIFT_JOBS,
     ] {
         db.execute(shift, values![by_ms]).await?;
     }
