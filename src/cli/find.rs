@@ -10,7 +10,7 @@ use crate::store::{FoundMessage, ListedMessage, Store};
 use crate::telemetry::{harmless, harmless_json};
 
 /// Names of the states, for the help.
-const STATES: [&str; 8] = ["queued", "sending", "unknown", "sent", "failed", "unconfirmed", "done", "dead"];
+const STATES: [&str; 9] = ["queued", "sending", "unknown", "sent", "failed", "unconfirmed", "noted", "done", "dead"];
 
 /// What messages fulfil.
 #[derive(Debug, clap::Args)]
@@ -21,8 +21,8 @@ pub(super) struct Filters {
     /// Only those to the customer (out), or from the customer and from Afilnet's panel (in)
     #[arg(long, value_parser = ["out", "in"])]
     direction: Option<String>,
-    /// Only those in this state: queued, sending, unknown, sent, failed, unconfirmed; of events done (BonyChat has it) and
-    /// dead (given up)
+    /// Only those in this state: queued, sending, unknown, sent, failed, unconfirmed, noted (unconfirmed, and left so); of
+    /// events done (BonyChat has it) and dead (given up)
     #[arg(long, value_parser = STATES)]
     state: Option<String>,
     /// Only those whose last fault has this code, of those that failed, are in doubt or were given up, or are in --state
@@ -77,6 +77,7 @@ pub(super) async fn run(arguments: FindArgs, config: &Config, store: &dyn Store)
     print(&messages.iter().map(|found| found_line(found, json)).collect::<String>())?;
     let nothing = messages.is_empty().then(|| "nothing was found".to_owned());
     let more = next.map(|next| go_on(&next));
+    let notes = notes.iter().map(|note| note.words("--"));
     for note in nothing.into_iter().chain(notes).chain(more) {
         let _ = writeln!(std::io::stderr().lock(), "{}", harmless(&note)); // a reader may have gone away
     }
@@ -124,8 +125,8 @@ fn request(filters: Filters, query: String, limit: u32, to_the_end: bool) -> Res
 /// Returns how a command fails of which nothing was searched.
 pub(super) fn failure(refusal: Refusal) -> Failure {
     match refusal {
-        Refusal::Request(why) => Failure::Usage(harmless(&why)),
         Refusal::Store(error) => Failure::Work(error.into()),
+        refusal => Failure::Usage(harmless(&refusal.words("--"))),
     }
 }
 

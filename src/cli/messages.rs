@@ -176,7 +176,7 @@ async fn retry_given_up(store: &dyn Store, config: &Config, which: BulkArgs, by:
     if let Some(channel) = &channel {
         check_channel(store, config, channel).await.map_err(find::failure)?;
     }
-    let since_ms = time_of(config, "--since", since.as_deref()).map_err(find::failure)?.unwrap_or(i64::MIN);
+    let since_ms = time_of(config, "since", since.as_deref()).map_err(find::failure)?.unwrap_or(i64::MIN);
     Ok(requeue_given_up(store, channel, since_ms, yes, by).await?)
 }
 

@@ -127,8 +127,10 @@ pub(crate) enum MessageState {
     Unknown,
     Sent,
     Failed,
-    /// May have been delivered; its conversation continues or waits.
+    /// May have been delivered; its conversation continues or waits. No operator has noted it.
     Unconfirmed,
+    /// The same, and an operator has left it so.
+    Noted,
     /// An event that BonyChat has taken.
     Done,
     /// An event that was given up, and that no operator has dealt with.
@@ -136,13 +138,14 @@ pub(crate) enum MessageState {
 }
 
 impl MessageState {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Queued,
         Self::Sending,
         Self::Unknown,
         Self::Sent,
         Self::Failed,
         Self::Unconfirmed,
+        Self::Noted,
         Self::Done,
         Self::Dead,
     ];
@@ -155,6 +158,7 @@ impl MessageState {
             Self::Sent => "sent",
             Self::Failed => "failed",
             Self::Unconfirmed => "unconfirmed",
+            Self::Noted => "noted",
             Self::Done => "done",
             Self::Dead => "dead",
         }
@@ -165,7 +169,9 @@ impl MessageState {
         match self {
             Self::Queued => true,
             Self::Done | Self::Dead => side == Side::In,
-            Self::Sending | Self::Unknown | Self::Sent | Self::Failed | Self::Unconfirmed => side == Side::Out,
+            Self::Sending | Self::Unknown | Self::Sent | Self::Failed | Self::Unconfirmed | Self::Noted => {
+                side == Side::Out
+            }
         }
     }
 }

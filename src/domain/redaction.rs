@@ -188,7 +188,9 @@ impl<'a> Walk<'a> {
     fn name(&mut self, name: &str) {
         let legal = |c: char| c.is_ascii_alphanumeric() || "_-$@.".contains(c);
         let digits = name.split(|c: char| !c.is_ascii_digit()).map(str::len).max().unwrap_or(0);
-        if name.len() <= LONGEST_NAME && name.chars().all(legal) && digits < TELLING_DIGITS {
+        // `@type` is a name, `ana@example.org` an address.
+        let is_address = name.rfind('@').is_some_and(|at| at > 0 || name.contains('.'));
+        if name.len() <= LONGEST_NAME && name.chars().all(legal) && digits < TELLING_DIGITS && !is_address {
             self.out.push_str(name);
         } else {
             self.letters(name, true);

@@ -17,7 +17,7 @@ use serde_json::json;
 use subtle::ConstantTimeEq as _;
 
 use super::client_address::identify;
-use super::token_limit::{TokenLimit, limit_wrong_tokens};
+use super::token_limit::{NoTokenGiven, TokenLimit, limit_wrong_tokens};
 use super::{auth, error};
 use crate::telemetry::{delivery, metrics};
 
@@ -42,7 +42,7 @@ pub(crate) fn router(token: Option<&SecretString>, trusted_proxies: &[IpNet], pa
         .route("/metrics", get(numbers))
         .route("/deliverz", get(delivers))
         .fallback(|| async {
-            refused(StatusCode::NOT_FOUND, "not found: the admin listener serves GET /metrics and GET /deliverz")
+            refused(StatusCode::NOT_FOUND, "not found: the admin listener serves GET /metrics, GET /deliverz, the operators' page at / and their API below /api/v1")
         })
         .method_not_allowed_fallback(|| async { refused(StatusCode::METHOD_NOT_ALLOWED, "use GET") })
         .layer(middleware::from_fn_with_state(guard, guarded))
@@ -77,6 +77,9 @@ async fn guarded(State(guard): State<Arc<Guard>>, request: Request, next: Next) 
             let words = "the bearer token is missing or is not that of admin.token";
             let mut response = refused(StatusCode::UNAUTHORIZED, words);
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            if !request.headers().contains_key(header::AUTHORIZATION) {
+                response.extensions_mut().insert(NoTokenGiven); // a browser asks for /favicon.ico by itself
+            }
             response
         }
         Guard::Loopback if !names_this_machine(&request) => refused(
@@ -107,7 +110,7 @@ fn is_loopback(host: &str) -> bool {
 }
 
 fn too_many() -> Response {
-    let words = "the bearer token is missing or is not that of admin.token, as in many calls of the last minute";
+    let words = "the bearer token is not that of admin.token, as in many calls of the last minute";
     let mut response = refused(StatusCode::TOO_MANY_REQUESTS, words);
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
     response

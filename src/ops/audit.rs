@@ -37,15 +37,16 @@ pub(crate) struct Page {
 /// # Errors
 /// A cursor that is none; or the store could not be read.
 pub(crate) async fn audit(store: &dyn Store, before: Option<&str>, limit: u32) -> Result<Page, Refusal> {
-    let before: Option<i64> = match before.map(str::parse) {
+    let before_id: Option<i64> = match before.map(str::parse) {
         None => None,
         Some(Ok(before)) => Some(before),
         Some(Err(_)) => {
-            return Err(Refusal::Request("--before takes what the page before ended with, a number".to_owned()));
+            let typed = before.unwrap_or_default().to_owned();
+            return Err(Refusal::Cursor { typed, takes: "what the page before ended with, a number" });
         }
     };
     let limit = limit.clamp(1, MOST);
-    let mut entries = store.operators().audit(before, limit + 1).await?;
+    let mut entries = store.operators().audit(before_id, limit + 1).await?;
     let more = entries.len() > limit as usize;
     entries.truncate(limit as usize);
     let next = entries.last().filter(|_| more).map(|last| last.id.to_string());

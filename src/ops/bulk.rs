@@ -123,8 +123,8 @@ fn filter(config: &Config, request: &Request) -> Result<BulkFilter, Refusal> {
         state: request.state,
         channel: request.channel.clone(),
         fault: request.fault.clone(),
-        since_ms: find::time_of(config, "--since", request.since.as_deref())?,
-        until_ms: find::time_of(config, "--until", request.until.as_deref())?,
+        since_ms: find::time_of(config, "since", request.since.as_deref())?,
+        until_ms: find::time_of(config, "until", request.until.as_deref())?,
         contacts: request.contact.as_deref().map(find::spellings).unwrap_or_default(),
         words,
     })

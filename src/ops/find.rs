@@ -42,12 +42,40 @@ pub(crate) struct Answer {
     pub(crate) messages: Vec<FoundMessage>,
     /// Where the next page begins; `None` after the last.
     pub(crate) next: Option<Cursor>,
-    pub(crate) notes: Vec<String>,
-    /// The time was up before all was searched. Then all messages since then were.
-    pub(crate) cut: bool,
-    pub(crate) searched_back_to_ms: Option<i64>,
-    /// It was searched for words, which erased texts do not hold.
-    pub(crate) by_words: bool,
+    pub(crate) notes: Vec<Note>,
+}
+
+/// What the operator should know of a search.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Note {
+    /// This channel is in the store alone.
+    NotConfigured(String),
+    /// The time was up before all was searched. All messages since then were; `None`: not even the newest.
+    Cut { back_to_ms: Option<i64> },
+    /// It was searched for words, which texts do not hold that were erased at this age.
+    TextsErased { after: Duration },
+}
+
+impl Note {
+    /// Returns it in English, the names of parameters with this before them.
+    pub(crate) fn words(&self, dashes: &str) -> String {
+        match self {
+            Self::NotConfigured(channel) => {
+                format!("channel `{channel}` is not configured: what is stored of it is kept, and not delivered")
+            }
+            Self::Cut { back_to_ms } => {
+                let reached = back_to_ms.map_or_else(
+                    || "the time of a search was up before the newest were searched".to_owned(),
+                    |at_ms| format!("searched back to {}, which took the time of a search", time(at_ms)),
+                );
+                format!("{reached}; {dashes}channel, {dashes}contact, {dashes}since or {dashes}state make it shorter")
+            }
+            Self::TextsErased { after } => {
+                let after = humantime::format_duration(*after);
+                format!("texts are erased after {after} (store.keep_text): older messages are not found by words")
+            }
+        }
+    }
 }
 
 /// Why nothing was searched.
@@ -55,8 +83,36 @@ pub(crate) struct Answer {
 pub(crate) enum Refusal {
     #[error("{0}")]
     Request(String),
+    /// No such channel is configured or in the store; which ones are.
+    #[error("there is no channel `{typed}`")]
+    Channel { typed: String, names: Vec<String> },
+    /// A parameter with a time that is none.
+    #[error("{parameter} takes a time")]
+    Time { parameter: &'static str, typed: String },
+    /// Not what a page ended with.
+    #[error("before takes {takes}")]
+    Cursor { typed: String, takes: &'static str },
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl Refusal {
+    /// Returns it in English, the names of parameters with this before them.
+    pub(crate) fn words(&self, dashes: &str) -> String {
+        match self {
+            Self::Request(why) => why.clone(),
+            Self::Channel { typed, names } => format!(
+                "there is no channel `{typed}`, neither configured nor in this store: use one of {}",
+                names.join(", ")
+            ),
+            Self::Time { parameter, typed } => format!(
+                "{dashes}{parameter} takes a time ago (90s, 2h, 3d), a day (2026-11-14) or a time (2026-11-14T10:02, in \
+                 afilnet.time_zone): `{typed}` is none of them"
+            ),
+            Self::Cursor { typed, takes } => format!("{dashes}before takes {takes}; it was `{typed}`"),
+            Self::Store(error) => error.to_string(),
+        }
+    }
 }
 
 /// Returns one page of the messages that fulfil all that `request` asks for.
@@ -68,26 +124,17 @@ pub(crate) async fn find(store: &dyn Store, config: &Config, request: Request) -
     if let Some(channel) = &request.channel {
         check_channel(store, config, channel).await?;
         if !config.channels.keys().any(|name| name.as_str() == channel) {
-            notes.push(format!(
-                "channel `{channel}` is not configured: what is stored of it is kept, and not delivered"
-            ));
+            notes.push(Note::NotConfigured(channel.clone()));
         }
     }
     let (search, within) = (search(config, &request)?, (!request.to_the_end).then_some(WITHIN));
     let by_words = matches!(search.query, Query::Words(_));
     let Found { mut messages, next, cut, searched_back_to_ms } = store.find(search, within).await?;
     if cut {
-        let reached = searched_back_to_ms.map_or_else(
-            || "the time of a search was up before the newest were searched".to_owned(),
-            |at_ms| format!("searched back to {}, which took the time of a search", time(at_ms)),
-        );
-        notes.push(format!("{reached}; --channel, --contact, --since or --state make it shorter"));
+        notes.push(Note::Cut { back_to_ms: searched_back_to_ms });
     }
     if by_words {
-        let keep_text = humantime::format_duration(config.store.keep_text);
-        notes.push(format!(
-            "texts are erased after {keep_text} (store.keep_text): older messages are not found by words"
-        ));
+        notes.push(Note::TextsErased { after: config.store.keep_text });
     }
     if !request.contacts_in_full && config.log.contacts == LogContacts::Masked {
         for FoundMessage { message, .. } in &mut messages {
@@ -96,7 +143,7 @@ pub(crate) async fn find(store: &dyn Store, config: &Config, request: Request) -
             }
         }
     }
-    Ok(Answer { messages, next, notes, cut, searched_back_to_ms, by_words })
+    Ok(Answer { messages, next, notes })
 }
 
 /// Refuses a channel that is neither configured nor in the store: an empty answer would read as "nothing there".
@@ -109,18 +156,15 @@ pub(crate) async fn check_channel(store: &dyn Store, config: &Config, channel: &
     if names.contains(channel) {
         return Ok(());
     }
-    let names: Vec<String> = names.into_iter().collect();
-    Err(Refusal::Request(format!(
-        "there is no channel `{channel}`, neither configured nor in this store: use one of {}",
-        names.join(", ")
-    )))
+    Err(Refusal::Channel { typed: channel.to_owned(), names: names.into_iter().collect() })
 }
 
 fn search(config: &Config, request: &Request) -> Result<Search, Refusal> {
     let before = match &request.before {
         None => Cursor::TOP,
         Some(typed) => {
-            typed.parse().map_err(|error: BadQuery| Refusal::Request(format!("--before: {error}; it was `{typed}`")))?
+            let takes = "what the page before ended with, such as 1200-900";
+            typed.parse().map_err(|_: BadQuery| Refusal::Cursor { typed: typed.clone(), takes })?
         }
     };
     Ok(Search {
@@ -129,27 +173,22 @@ fn search(config: &Config, request: &Request) -> Result<Search, Refusal> {
         channel: request.channel.clone(),
         state: request.state,
         fault: request.fault.clone(),
-        since_ms: time_of(config, "--since", request.since.as_deref())?,
-        until_ms: time_of(config, "--until", request.until.as_deref())?,
+        since_ms: time_of(config, "since", request.since.as_deref())?,
+        until_ms: time_of(config, "until", request.until.as_deref())?,
         contacts: request.contact.as_deref().map(spellings).unwrap_or_default(),
         before,
         limit: request.limit,
     })
 }
 
-/// Returns the time that was typed for an option, epoch milliseconds.
+/// Returns the time that was typed for a parameter, epoch milliseconds.
 ///
 /// # Errors
 /// It is no time.
-pub(crate) fn time_of(config: &Config, option: &str, typed: Option<&str>) -> Result<Option<i64>, Refusal> {
+pub(crate) fn time_of(config: &Config, parameter: &'static str, typed: Option<&str>) -> Result<Option<i64>, Refusal> {
     let Some(typed) = typed else { return Ok(None) };
     let zone = config.channels.values().next().map_or(TimeZone::UTC, |channel| channel.afilnet.time_zone.clone());
-    moment(typed, now_ms(), &zone).map(Some).ok_or_else(|| {
-        Refusal::Request(format!(
-            "{option} takes a time ago (90s, 2h, 3d), a day (2026-11-14) or a time (2026-11-14T10:02, in afilnet.time_zone): \
-             `{typed}` is none of them"
-        ))
-    })
+    moment(typed, now_ms(), &zone).map(Some).ok_or_else(|| Refusal::Time { parameter, typed: typed.to_owned() })
 }
 
 /// Returns the moment that was typed, epoch milliseconds.

@@ -39,19 +39,22 @@ pub(crate) struct ListedMessage {
     pub(crate) accepted_ms: i64,
     pub(crate) done_ms: Option<i64>,
     pub(crate) fault: Option<String>,
+    /// When an operator noted that nobody can tell what became of it; only while it is unconfirmed.
+    pub(crate) noted_ms: Option<i64>,
     /// What each look showed while its outcome was unknown, in words; only where one message is asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) looks: Vec<String>,
 }
 
-/// mId, channel, contact, state, kind, attempts, when it was stored, when it was done, fault.
-pub(super) type ListedRow = (String, String, String, String, String, i64, i64, Option<i64>, Option<String>);
+/// mId, channel, contact, state, kind, attempts, when it was stored, when it was done, fault, when it was noted.
+pub(super) type ListedRow =
+    (String, String, String, String, String, i64, i64, Option<i64>, Option<String>, Option<i64>);
 
 impl From<ListedRow> for ListedMessage {
-    fn from((m_id, channel, contact, state, kind, attempt, accepted_ms, done_ms, fault): ListedRow) -> Self {
+    fn from((m_id, channel, contact, state, kind, attempt, accepted_ms, done_ms, fault, noted_ms): ListedRow) -> Self {
         // A held one differs from an unconfirmed one by having no end time.
         let state = if state == "held" { "unconfirmed".into() } else { state };
-        Self { m_id, channel, contact, state, kind, attempt, accepted_ms, done_ms, fault, looks: Vec::new() }
+        Self { m_id, channel, contact, state, kind, attempt, accepted_ms, done_ms, fault, noted_ms, looks: Vec::new() }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What operators alone read: the audit, what happened last in each channel, every text.
+//! What operators alone read: the audit, what happened last in each channel, every text, every contact.
 
 use std::collections::BTreeMap;
 
@@ -61,6 +61,14 @@ pub(crate) struct Texts {
     pub(crate) next: i64,
 }
 
+/// Contacts and destinations of some conversations, as they are stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Contacts {
+    pub(crate) values: Vec<String>,
+    /// After which the next ones begin.
+    pub(crate) next: i64,
+}
+
 /// Reads that work beside a running process. None changes anything.
 #[async_trait]
 pub(crate) trait Operators: Send + Sync {
@@ -75,6 +83,10 @@ pub(crate) trait Operators: Send + Sync {
 
     /// Returns texts from a place on, that of the first being 0; `None` after the last.
     async fn texts(&self, side: Side, from: i64) -> Result<Option<Texts>, StoreError>;
+
+    /// Returns the contacts and destinations of conversations after a place, that before the first being 0; `None` after the
+    /// last.
+    async fn contacts(&self, after: i64) -> Result<Option<Contacts>, StoreError>;
 
     /// Returns the process that delivers each channel; `None` where one process has the store to itself.
     async fn owners(&self) -> Result<Option<BTreeMap<String, String>>, StoreError>;

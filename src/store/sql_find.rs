@@ -8,9 +8,11 @@ macro_rules! outbound_rows {
     ($source:literal) => {
         concat!(
             "SELECT o.id, o.m_id, c.channel, c.contact, o.state, o.kind, o.attempt, o.accepted_ms, o.done_ms, o.fault, \
-             o.content FROM ",
+             CASE WHEN o.state = 'unconfirmed' THEN o.noted_ms END, o.content FROM ",
             $source,
-            " AND ($3 IS NULL OR o.state = $3 OR (o.state = 'held' AND $3 = 'unconfirmed')) AND ($4 IS NULL OR c.channel = $4) \
+            " AND ($3 IS NULL OR (o.state = $3 AND (o.state <> 'unconfirmed' OR o.noted_ms IS NULL)) \
+             OR (o.state = 'held' AND $3 = 'unconfirmed') \
+             OR (o.state = 'unconfirmed' AND $3 = 'noted' AND o.noted_ms IS NOT NULL)) AND ($4 IS NULL OR c.channel = $4) \
              AND ($5 IS NULL OR o.fault = $5) AND o.accepted_ms >= $6 AND o.accepted_ms < $7 \
              AND ($8 IS NULL OR c.contact LIKE $8 OR c.contact LIKE $9) AND ($10 = 0 OR o.content IS NOT NULL) \
              ORDER BY o.id DESC LIMIT $11"
@@ -23,7 +25,7 @@ macro_rules! event_rows {
     ($source:literal) => {
         concat!(
             "SELECT e.id, e.m_id, c.channel, c.contact, e.state, e.kind, e.attempt, e.recorded_ms, e.done_ms, e.fault, \
-             e.event FROM ",
+             CAST(NULL AS BIGINT), e.event FROM ",
             $source,
             " AND ($3 IS NULL OR (e.state = $3 AND COALESCE(e.fault, '') <> 'discarded')) AND ($4 IS NULL OR c.channel = $4) \
              AND ($5 IS NULL OR e.fault = $5) AND e.recorded_ms >= $6 AND e.recorded_ms < $7 \
@@ -109,7 +111,7 @@ pub(super) const EVENTS_OF_M_ID: &str =
 /// Those that failed or are in doubt: rare, with an index of their own.
 pub(super) const OUTBOUND_IN_TROUBLE: &str = "SELECT id FROM outbound \
      WHERE state IN ('failed', 'unknown', 'held', 'unconfirmed') \
-     AND ($1 IS NULL OR state = $1 OR (state = 'held' AND $1 = 'unconfirmed')) AND ($2 IS NULL OR fault = $2) \
+     AND ($1 IS NULL OR state = $1 OR (state = 'held' AND $1 = 'unconfirmed') OR (state = 'unconfirmed' AND $1 = 'noted')) AND ($2 IS NULL OR fault = $2) \
      AND id + 0 < $3 ORDER BY id DESC LIMIT $4";
 
 pub(super) const OUTBOUND_SENDING: &str =

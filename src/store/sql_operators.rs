@@ -21,6 +21,14 @@ pub(super) const LAST_PUBLISHED: &str = "SELECT c.channel, MAX(e.done_ms) FROM e
 pub(super) const OLDEST_EVENT: &str = "SELECT c.channel, MIN(e.recorded_ms) FROM events e \
      JOIN conversations c ON c.id = e.conversation WHERE e.state = 'queued' GROUP BY c.channel";
 
+/// Conversations after the id `$1`, `$2` at most.
+pub(super) const CONTACTS: &str =
+    "SELECT id, contact, destination FROM conversations WHERE id > $1 ORDER BY id LIMIT $2";
+
+/// Of the conversations after `$1` to `$2`.
+pub(super) const FURTHER_DESTINATIONS: &str =
+    "SELECT destination FROM destinations WHERE conversation > $1 AND conversation <= $2";
+
 /// All states of the index of those that failed or are in doubt, so that it is used.
 pub(super) const FAILED_MESSAGES: &str = "SELECT c.channel, COALESCE(o.fault, ''), COUNT(*), \
      MIN(COALESCE(o.done_ms, o.accepted_ms)), MAX(COALESCE(o.done_ms, o.accepted_ms)) \

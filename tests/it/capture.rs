@@ -118,3 +118,17 @@ async fn a_capture_that_holds_a_secret_is_deleted_and_says_so() {
     assert!(!words.contains("INCORRECT_USER_PASSWORD"), "the value is not told: {words}");
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
 }
+
+/// A code is kept as it is, so that a contact of the same letters would be given away. Nobody wrote from it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_contact_that_was_only_written_to_is_looked_for() {
+    let mut house = House::new().set("AFILNET__PASSWORD", "another-password");
+    let bridge = house.start().await;
+    house.agent(&bridge, "INCORRECT_USER_PASSWORD", "canario").await;
+    let folder = house.folder.path().join("capture");
+    let output = house.run(&["doctor", "--capture", folder.to_str().unwrap()]);
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{words}");
+    assert!(words.contains("a contact of the store") && words.contains("deleted"), "{words}");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+}

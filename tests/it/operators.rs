@@ -39,7 +39,8 @@ fn call(bridge: &Bridge, method: &str, path: &str, token: Option<&str>, body: &s
 fn read(bridge: &Bridge, path: &str) -> Value {
     let (status, head, body) = call(bridge, "GET", path, Some(ADMIN), "");
     assert_eq!(status, 200, "{path}: {body}");
-    assert!(head.to_lowercase().contains("cache-control: no-store"), "{head}");
+    let head = head.to_lowercase();
+    assert!(head.contains("cache-control: no-store") && head.contains("x-content-type-options: nosniff"), "{head}");
     serde_json::from_str(&body).unwrap()
 }
 
@@ -97,7 +98,9 @@ async fn nothing_of_the_api_is_told_without_the_token() {
         let order = if path.ends_with("settle") { r#"{"as":"delivered"}"# } else { "" };
         let (status, head, body) = call(&bridge, method, &path, token, order);
         assert_eq!(status, 401, "{method} {path} {token:?}: {body}");
-        assert!(head.to_lowercase().contains("www-authenticate: bearer"), "{head}");
+        let head = head.to_lowercase();
+        assert!(head.contains("www-authenticate: bearer"), "{head}");
+        assert!(head.contains("cache-control: no-store") && head.contains("x-content-type-options: nosniff"), "{head}");
         assert!(refusal(&body).contains("admin.token"), "{body}");
         let (status, _, body) = call(&bridge, method, &path, Some(ADMIN), order);
         let expected = if path.contains(&m_id) || path == "/nothing" { 404 } else { 200 };
@@ -259,7 +262,15 @@ async fn a_message_that_nobody_can_tell_of_is_settled_by_the_api() {
     let mut house = House::new().set("ADMIN__TOKEN", ADMIN);
     let bridge = house.start().await;
     let [_, doubtful, _] = trouble(&house, &bridge).await;
+    assert_eq!(read(&bridge, &format!("/messages?q={doubtful}"))["messages"][0]["noted_ms"], Value::Null);
     let settle = |body: &str| call(&bridge, "POST", &format!("/messages/{doubtful}/settle"), Some(ADMIN), body);
+    for (expected, words) in [(200, "noted: it may have been delivered"), (409, "is noted already")] {
+        let (status, _, body) = settle(r#"{"as":"noted"}"#);
+        assert!(status == expected && body.contains(words), "{status} {body}");
+    }
+    let listed = |state: &str| read(&bridge, &format!("/messages?state={state}"))["messages"].clone();
+    assert_eq!((listed("unconfirmed"), &listed("noted")[0]["m_id"]), (json!([]), &json!(doubtful)));
+    assert!(listed("noted")[0]["noted_ms"].is_i64(), "{}", listed("noted"));
     let (status, _, body) = settle(r#"{"as":"delivered","why":"the customer says so"}"#);
     assert_eq!(status, 200, "{body}");
     let body: Value = serde_json::from_str(&body).unwrap();

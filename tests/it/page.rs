@@ -196,6 +196,10 @@ async fn wrong_tokens_at_the_sign_in_are_limited_and_the_right_one_is_taken() {
         assert_eq!(get(&base, "/", "").status, 401, "to look at the form is no try, {n}");
     }
     for n in 0..25 {
+        assert_eq!(get(&base, "/favicon.ico", "").status, 401, "what a browser asks for by itself is no try, {n}");
+        assert_eq!(call(&base, "GET", "/api/v1/channels", &[], "").status, 401, "nor is a call without a token, {n}");
+    }
+    for n in 0..25 {
         let answer = call(&base, "POST", "/login", &[FORM, SAME], &format!("token=wrong{n}&next=messages"));
         assert_eq!(answer.status, if n < 20 { 401 } else { 429 }, "{n}");
         assert!(
@@ -261,6 +265,8 @@ async fn a_link_signs_in_once_and_not_from_another_site() {
         let answer = call(&base, "GET", &first, &[("sec-fetch-site", site)], "");
         assert!(answer.status == 401 && answer.all("set-cookie").is_empty(), "{site}");
     }
+    let looked_at = call(&base, "HEAD", &first, &[("sec-fetch-site", "none")], "");
+    assert!(looked_at.status == 200 && looked_at.all("set-cookie").is_empty(), "HEAD does not use it up");
     let answer = call(&base, "GET", &first, &[("sec-fetch-site", "none")], "");
     assert_eq!((answer.status, answer.one("location")), (303, "./"));
     assert_eq!(get(&base, "/", &answer.cookie()).status, 200);
@@ -392,6 +398,68 @@ async fn a_message_is_sent_again_by_two_clicks() {
     house.check();
 }
 
+/// Returns the fields of the form that a link of a message's page leads to.
+fn fields(base: &str, m_id: &str, verdict: &str, cookie: &str) -> String {
+    let page = get(base, &format!("/messages/{m_id}"), cookie).body;
+    let link = page.split("href=\"").find(|link| link.contains(&format!("verdict={verdict}&")));
+    let link = link.unwrap_or_else(|| panic!("no {verdict} in {page}")).split('"').next().unwrap();
+    let form = get(base, &format!("/messages/{}", link.replace("&amp;", "&").replace("&#38;", "&")), cookie).body;
+    ["token", "verdict", "of", "once"].map(|name| format!("{name}={}", field(&form, name))).join("&")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_of_an_earlier_failure_is_not_taken_for_a_later_one() {
+    let mut house = house();
+    let bridge = house.start().await;
+    let base = bridge.admin_url();
+    let [_, failed] = messages(&house, &bridge).await;
+    let cookie = sign_in(&base);
+    let old = fields(&base, &failed, "discard", &cookie);
+    let shown =
+        || -> serde_json::Value { serde_json::from_slice(&house.run(&["messages", "show", &failed]).stdout).unwrap() };
+    let before = shown();
+    house.afilnet.fault("sendmessage:MISSING_COMPULSORY_PARAM").unwrap();
+    assert!(house.run(&["messages", "retry", &failed]).status.success());
+    until("it has failed again", || shown()["state"] == "failed" && shown()["done_ms"] != before["done_ms"]).await;
+    assert_eq!(shown()["attempt"], before["attempt"], "the attempts were counted anew");
+    let late = post(&base, &format!("/messages/{failed}/decide"), &cookie, &old);
+    assert!(late.status == 409 && late.body.contains("no longer as the page showed it"), "{}", late.body);
+    let now = fields(&base, &failed, "discard", &cookie);
+    assert_eq!(post(&base, &format!("/messages/{failed}/decide"), &cookie, &now).status, 200);
+    drop(bridge);
+    house.check();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_nobody_can_tell_of_is_noted_by_two_clicks() {
+    let mut house = house();
+    let bridge = house.start().await;
+    let base = bridge.admin_url();
+    house.afilnet.set_switch("sent_row_visible_after", "never").unwrap();
+    house.afilnet.fault("sendmessage:reset").unwrap();
+    let doubtful = house.agent(&bridge, &contact(1), "one that nobody can tell of").await.m_id.unwrap();
+    until("looking could not decide", || house.messages("unconfirmed") == [doubtful.clone()]).await;
+    house.afilnet.clear_faults();
+    let cookie = sign_in(&base);
+    let [noted, old] = ["noted", "delivered"].map(|verdict| fields(&base, &doubtful, verdict, &cookie));
+    let path = format!("/messages/{doubtful}/decide");
+    let done = post(&base, &path, &cookie, &noted);
+    assert!(done.status == 200 && done.body.contains("Noted: it may have been delivered"), "{}", done.body);
+    let late = post(&base, &path, &cookie, &old);
+    assert!(late.status == 409 && late.body.contains("nobody can tell (noted)"), "{}", late.body);
+    let page = get(&base, &format!("/messages/{doubtful}"), &cookie).body;
+    assert!(page.contains("nobody can tell (noted)") && !page.contains("verdict=noted"), "{page}");
+    let accepts = [("cookie", cookie.as_str()), ("accept-language", "es")];
+    let spanish = call(&base, "GET", &format!("/messages/{doubtful}"), &accepts, "").body;
+    assert!(spanish.contains("no se puede saber (anotado)") && spanish.contains("El cliente lo tiene"), "{spanish}");
+    for (state, is_there) in [("unconfirmed", false), ("noted", true)] {
+        assert_eq!(house.messages(state).contains(&doubtful), is_there, "{state}");
+        let list = get(&base, &format!("/messages?state={state}"), &cookie).body;
+        assert_eq!(list.contains(&doubtful), is_there, "{state}: {list}");
+    }
+    assert_eq!(house.afilnet.calls("sendmessage"), 1, "nothing is sent");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_page_has_its_headers_its_size_and_no_link_that_leaves_its_folder() {
     let mut house = house();
@@ -494,6 +562,14 @@ async fn from_this_machine_no_other_name_is_answered_and_from_another_site_the_p
         assert!(!answer.body.contains("name=\"token\"") && !answer.body.contains("support"), "{}", answer.body);
         let again = call(&base, "GET", "/messages?q=a%22b&again=1", &[("sec-fetch-site", site)], "");
         assert!(again.status == 401 && again.body.contains("name=\"token\""), "once");
+        for (path, location) in
+            [("/messages?q=a%22b&again=1", "messages?q=a%22b"), ("/?again=1", "./"), ("/?a=1&again=1", "./?a=1")]
+        {
+            let form = call(&base, "GET", path, &[("sec-fetch-site", site)], "");
+            let next = encoded(&field(&form.body, "next"));
+            let signed = call(&base, "POST", "/login", &[FORM, SAME], &format!("token={OPERATORS}&next={next}"));
+            assert_eq!((signed.status, signed.one("location")), (303, location), "where the person wanted to, {path}");
+        }
         assert_eq!(
             call(&base, "GET", "/messages?q=a%22b&again=1", &[("sec-fetch-site", site), ("cookie", &cookie)], "")
                 .status,
@@ -731,15 +807,19 @@ async fn a_message_that_a_customer_misses_is_explained_in_both_languages_within_
     house.customer(&contact(1), "hello");
     let cookie = sign_in(&base);
     let number = contact(1);
+    let cell = format!("class=\"id\">{number}");
     until("what the customer wrote is in the list", || {
         get(&base, &format!("/messages?q={}", encoded(&number)), &cookie).body.contains("BonyChat has it")
     })
     .await;
     let list = get(&base, &format!("/messages?q={}", encoded(&number)), &cookie).body;
     assert!(
-        list.contains(&format!("href=\"./messages/{sent}\"")) && list.contains(&number),
-        "in full for who may act: {list}"
+        list.contains(&format!("href=\"./messages/{sent}\"")) && !list.contains(&cell),
+        "masked as log.contacts has it: {list}"
     );
+    let full = list.split("href=\"").find(|link| link.contains("contacts=full")).unwrap().split('"').next().unwrap();
+    let full = get(&base, &format!("/{}", full.replace("&amp;", "&").replace("&#38;", "&")), &cookie).body;
+    assert!(full.contains(&cell) && !full.contains("Show contacts in full"), "where it is asked for: {full}");
     assert!(!list.contains(&contact(2)), "{list}");
     let page = get(&base, &format!("/messages/{sent}"), &cookie).body;
     for words in [
@@ -751,6 +831,9 @@ async fn a_message_that_a_customer_misses_is_explained_in_both_languages_within_
         assert!(page.contains(words), "{words} in {page}");
     }
     assert!(!page.contains("verdict=") && page.contains("aria-current"), "nothing to decide: {page}");
+    assert!(!page.contains(&number[4..]), "masked: {page}");
+    let full = get(&base, &format!("/messages/{sent}?contacts=full"), &cookie).body;
+    assert!(full.matches(&cell).count() > 1, "its own, and those of its conversation: {full}");
     let spanish = [("cookie", format!("{cookie}; bridge_language=es"))];
     let spanish: Vec<(&str, &str)> = spanish.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let page = call(&base, "GET", &format!("/messages/{failed}"), &spanish, "").body;
@@ -769,7 +852,22 @@ async fn a_message_that_a_customer_misses_is_explained_in_both_languages_within_
         (303, "messages?q=a", "bridge_language=es")
     );
     assert_eq!(get(&base, "/messages/0196f0c2a1b27c3d8e4f5a6b7c8d9e0f", &cookie).status, 404);
-    assert_eq!(get(&base, "/messages?channel=suport", &cookie).status, 400);
+    for (query, english, spanish) in [
+        ("channel=suport", "there is no channel `suport`: choose one of support.", "no existe el canal `suport`"),
+        ("from=ayer", "«Since» takes a time ago", "«Desde» admite un tiempo atrás"),
+        ("to=ayer", "«Until» takes a time ago", "«Hasta» admite un tiempo atrás"),
+        ("before=x", "does not go on with any list", "no continúa ninguna lista"),
+    ] {
+        let wrong = [
+            get(&base, &format!("/messages?{query}"), &cookie),
+            call(&base, "GET", &format!("/messages?{query}"), &accepts, ""),
+        ];
+        for (answer, words) in wrong.iter().zip([english, spanish]) {
+            assert!(answer.status == 400 && answer.body.contains(words), "{words} in {}", answer.body);
+            let notice = answer.body.split("role=\"alert\">").nth(1).unwrap().split("</p>").next().unwrap();
+            assert!(!notice.contains("--"), "no words of the command line: {notice}");
+        }
+    }
     drop(bridge);
     house.check();
 }

@@ -48,6 +48,10 @@ fn what_parsers_depend_on_stays_and_words_and_numbers_do_not() {
             r#"{"status":"ERROR","error":"MISSING_COMPULSORY_PARAM"}"#,
             r#"{"status":"ERROR","error":"MISSING_COMPULSORY_PARAM"}"#,
         ),
+        (
+            r#"{"@type":null,"a.b":null,"ana@example.org":null,"ana@web":null,"@ana.org":null,"a@@b":null}"#,
+            r#"{"@type":null,"a.b":null,"xxx@xxxxxxx.xxx":null,"xxx@xxx":null,"@xxx.xxx":null,"x@@x":null}"#,
+        ),
         (r#"{"error":"bad user ANA"}"#, r#"{"error":"xxx xxxx xxx"}"#),
         (r#"{"error":"USER_600111222"}"#, r#"{"error":"xxxx_999999999"}"#),
         (

@@ -10,7 +10,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use super::form::{self, Form};
-use super::page::{Page, SECURE_SESSION, SESSION, cookies, html, notice};
+use super::page::{AGAIN, Page, SECURE_SESSION, SESSION, cookies, html, notice};
 use super::reply::{NO_TOKEN, refused};
 use super::{OperatorState, login};
 use crate::domain::clock::wall_ms;
@@ -18,8 +18,6 @@ use crate::http::client_address::{ClientAddress, is_forwarded};
 use crate::http::{admin, auth};
 use crate::ops::sign_in::{Person, Session};
 
-/// The header in which a script sends the form token of its session.
-const FORM_TOKEN: &str = "x-ops-token";
 /// Only what the bridge serves itself is loaded, nothing inline runs, no other site frames it or gets its forms.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
                                        connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
@@ -29,26 +27,22 @@ fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
-/// For every path: headers, and calls that no page of the bridge makes. Adds the [`Page`].
+/// For every path: refuses calls that no page of the bridge makes. Adds the [`Page`].
 pub(super) async fn guarded(State(state): State<Arc<OperatorState>>, mut request: Request, next: Next) -> Response {
     let uri = request.uri();
     let page = Page::of(uri.path(), uri.query(), request.headers(), state.config().language);
-    let mut response = if let Some(response) = refusal(&state, &request, &page) {
-        response
-    } else {
-        request.extensions_mut().insert(page);
-        next.run(request).await
-    };
-    add_headers(response.headers_mut());
-    response
+    if let Some(response) = refusal(&state, &request, &page) {
+        return response;
+    }
+    request.extensions_mut().insert(page);
+    next.run(request).await
 }
 
 /// Returns the response to a call that is refused, whoever makes it.
 fn refusal(state: &OperatorState, request: &Request, page: &Page) -> Option<Response> {
     let bears = request.headers().contains_key(header::AUTHORIZATION);
     if !bears && comes_from_here(state, request) && !admin::names_this_machine(request) {
-        return Some(refuse(
-            request,
+        return Some(notice(
             page,
             StatusCode::FORBIDDEN,
             page.say("Not under this name", "No con este nombre"),
@@ -63,8 +57,7 @@ fn refusal(state: &OperatorState, request: &Request, page: &Page) -> Option<Resp
         ));
     }
     if state.people.is_empty() {
-        return Some(refuse(
-            request,
+        return Some(notice(
             page,
             StatusCode::FORBIDDEN,
             page.say("The operators' page is off", "La página de operadores está apagada"),
@@ -77,8 +70,7 @@ fn refusal(state: &OperatorState, request: &Request, page: &Page) -> Option<Resp
         ));
     }
     if !is_safe(request.method()) && !bears && !is_own(request.headers()) {
-        return Some(refuse(
-            request,
+        return Some(notice(
             page,
             StatusCode::FORBIDDEN,
             page.say("Not from a page of the bridge", "No desde una página del puente"),
@@ -146,7 +138,7 @@ pub(super) async fn signed_in(State(state): State<Arc<OperatorState>>, mut reque
             page.say("You may read, and change nothing", "Usted puede leer, y no cambiar nada"),
             page.say("Nothing was changed.", "No se ha cambiado nada."),
         );
-        return refuse(&request, &page, StatusCode::FORBIDDEN, title, words);
+        return notice(&page, StatusCode::FORBIDDEN, title, words);
     }
     page.may_act = person.may_act();
     page.person = Some(person.name.clone());
@@ -185,7 +177,6 @@ fn person(state: &OperatorState, headers: &HeaderMap) -> Result<(Person, Option<
 /// Reads a form, and refuses it without the form token of the session, where there is one.
 async fn with_form(request: Request, page: &Page, expected: Option<&str>) -> Result<Request, Response> {
     let is_form = form::is_form(request.headers());
-    let in_header = request.headers().get(FORM_TOKEN).and_then(|token| token.to_str().ok()).map(str::to_owned);
     let (mut request, form) = if is_form {
         let (parts, body) = request.into_parts();
         let form = form::read(&parts, body).await.map_err(|status| {
@@ -196,8 +187,8 @@ async fn with_form(request: Request, page: &Page, expected: Option<&str>) -> Res
     } else {
         (request, Form::default())
     };
-    let given = in_header.as_deref().or_else(|| form.get("token"));
-    if expected.is_some_and(|expected| !form::is_same(given.unwrap_or_default(), expected)) {
+    let given = form.get("token").unwrap_or_default();
+    if expected.is_some_and(|expected| !form::is_same(given, expected)) {
         let (title, words) = (
             page.say("This page is from another session", "Esta página es de otra sesión"),
             page.say(
@@ -207,7 +198,7 @@ async fn with_form(request: Request, page: &Page, expected: Option<&str>) -> Res
                  hágalo allí.",
             ),
         );
-        return Err(refuse(&request, page, StatusCode::FORBIDDEN, title, words));
+        return Err(notice(page, StatusCode::FORBIDDEN, title, words));
     }
     request.extensions_mut().insert(form);
     Ok(request)
@@ -216,13 +207,9 @@ async fn with_form(request: Request, page: &Page, expected: Option<&str>) -> Res
 /// Answers a browser without a session: the sign-in. Coming from another site, a browser does not send the cookie along; so
 /// the page loads itself once more, and then it does.
 fn ask(request: &Request, page: &Page) -> Response {
-    if is_api(request) {
-        let words = "sign in, or send the token of admin.token as a bearer token";
-        return no_token_given(refused(StatusCode::UNAUTHORIZED, words));
-    }
     let site = request.headers().get("sec-fetch-site").and_then(|site| site.to_str().ok());
     let is_cross = matches!(site, Some("cross-site" | "same-site"));
-    let again = request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair == login::AGAIN));
+    let again = request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair == AGAIN));
     if request.method() == Method::GET && is_cross && !again {
         return login::reload(page);
     }
@@ -235,16 +222,9 @@ fn no_token_given(mut response: Response) -> Response {
     response
 }
 
-fn is_api(request: &Request) -> bool {
-    request.uri().path().starts_with("/api/")
-}
-
-/// Refuses a call, to a program as JSON, to a person as a page.
-fn refuse(request: &Request, page: &Page, status: StatusCode, title: &str, words: &str) -> Response {
-    if is_api(request) { refused(status, &format!("{title}. {words}")) } else { notice(page, status, title, words) }
-}
-
-fn add_headers(headers: &mut HeaderMap) {
+/// Adds what each response has, of a page and of the API.
+pub(super) async fn with_headers(mut response: Response) -> Response {
+    let headers = response.headers_mut();
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
         // Not `no-referrer`: with that, browsers send `Origin: null` with a form.
@@ -258,6 +238,7 @@ fn add_headers(headers: &mut HeaderMap) {
     }
     // Files have their own; the language of a page depends on the browser.
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
 }
 
 #[cfg(test)]

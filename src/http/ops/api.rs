@@ -16,11 +16,12 @@ use serde_json::json;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::openapi::{self, AUDIT_PARAMETERS, JOURNEY_PARAMETERS, MESSAGE_PARAMETERS};
-use super::{OperatorState, refused};
+use super::{OperatorState, access, refused};
 use crate::domain::Language;
 use crate::domain::find::{MessageState, PAGE, Side};
 use crate::domain::journey::{Means, Operator};
 use crate::http::error::{self, Logged};
+use crate::http::token_limit::NoTokenGiven;
 use crate::http::{auth, body};
 use crate::ops::decide::{Decided, Refused};
 use crate::ops::find::{Answer, Refusal, Request as Search};
@@ -60,6 +61,7 @@ pub(crate) fn router(state: &Arc<OperatorState>) -> Router {
         .layer(CatchPanicLayer::custom(|_| {
             refused(StatusCode::INTERNAL_SERVER_ERROR, "something broke inside the bridge: its log has the cause")
         }))
+        .layer(middleware::map_response(access::with_headers))
         .with_state(Arc::clone(state));
     Router::new().nest("/api/v1", api)
 }
@@ -73,12 +75,13 @@ async fn with_token(State(state): State<Arc<OperatorState>>, mut request: Reques
         let mut response =
             refused(StatusCode::UNAUTHORIZED, "the bearer token is missing or is not that of admin.token");
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        if !request.headers().contains_key(header::AUTHORIZATION) {
+            response.extensions_mut().insert(NoTokenGiven);
+        }
         return response;
     };
     request.extensions_mut().insert(person);
-    let mut response = next.run(request).await;
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+    next.run(request).await
 }
 
 /// Why a call is not answered.
@@ -100,8 +103,8 @@ impl From<StoreError> for Failure {
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::Request(why) => Self::Request(why),
             Refusal::Store(error) => Self::Store(error),
+            refusal => Self::Request(refusal.words("")),
         }
     }
 }
@@ -200,8 +203,9 @@ async fn messages(State(state): State<Arc<OperatorState>>, RawQuery(query): RawQ
         to_the_end: false,
         contacts_in_full: asked.contacts_in_full()?,
     };
-    let Answer { messages, next, notes, .. } = find::find(state.store(), &state.config(), search).await?;
+    let Answer { messages, next, notes } = find::find(state.store(), &state.config(), search).await?;
     let next = next.map(|next| next.to_string());
+    let notes: Vec<String> = notes.iter().map(|note| note.words("")).collect();
     Ok(answer(&json!({ "messages": messages, "next": next, "notes": notes })))
 }
 
@@ -270,6 +274,7 @@ enum As {
     Delivered,
     Failed,
     SendAgain,
+    Noted,
 }
 
 /// Reads the order of a person; `empty` is what an empty body means.
@@ -308,6 +313,7 @@ async fn settle(State(state): State<Arc<OperatorState>>, request: Request) -> Re
         As::Delivered => Decision::Delivered,
         As::Failed => Decision::Failed,
         As::SendAgain => Decision::SendAgain,
+        As::Noted => Decision::Noted,
     };
     decided(decide::settle(state.store(), &state.config(), m_id, decision, by).await?)
 }

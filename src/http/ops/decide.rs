@@ -13,7 +13,7 @@ use super::OperatorState;
 use super::form::Form;
 use super::outcomes::Said;
 use super::page::{Page, html, notice};
-use super::words::{self, Shown, missing, state};
+use super::words::{self, Shown, missing, state_of};
 use crate::config::Config;
 use crate::domain::clock::now_ms;
 use crate::domain::journey::{Journey, Means, Operator};
@@ -27,18 +27,20 @@ enum Verdict {
     Delivered,
     Failed,
     SendAgain,
+    Noted,
     Retry,
     Discard,
 }
 
 impl Verdict {
-    const ALL: [Self; 5] = [Self::Delivered, Self::Failed, Self::SendAgain, Self::Retry, Self::Discard];
+    const ALL: [Self; 6] = [Self::Delivered, Self::Failed, Self::SendAgain, Self::Noted, Self::Retry, Self::Discard];
 
     fn name(self) -> &'static str {
         match self {
             Self::Delivered => "delivered",
             Self::Failed => "failed",
             Self::SendAgain => "send-again",
+            Self::Noted => "noted",
             Self::Retry => "retry",
             Self::Discard => "discard",
         }
@@ -53,6 +55,7 @@ impl Verdict {
             Self::Delivered => page.say("The customer has it", "El cliente lo tiene"),
             Self::Failed => page.say("The customer did not get it", "El cliente no lo recibió"),
             Self::SendAgain | Self::Retry => page.say("Send it again", "Enviarlo otra vez"),
+            Self::Noted => page.say("Nobody can tell", "No se puede saber"),
             Self::Discard => page.say("Give it up", "Abandonarlo"),
         }
     }
@@ -75,6 +78,11 @@ impl Verdict {
                  customer gets it twice.",
                 "Se envía ahora, antes de todo lo que espera en su conversación. Si el primero llegó a pesar de todo, el \
                  cliente lo recibe dos veces.",
+            ),
+            Self::Noted => page.say(
+                "It may have been delivered, and stays so. It counts no more as one that needs you, and its conversation goes \
+                 on. Nothing is sent.",
+                "Quizá se entregó, y se queda así. Ya no cuenta como pendiente, y su conversación continúa. No se envía nada.",
             ),
             Self::Retry => page.say(
                 "It goes out again in its old place, with its attempts counted anew. Messages that were written after it may \
@@ -106,7 +114,12 @@ pub(super) fn choices(page: &Page, journey: &Journey, message: &ListedMessage) -
     };
     let allowed = match message.state.as_str() {
         "unknown" => &[Verdict::Delivered, Verdict::Failed, Verdict::SendAgain][..],
-        "unconfirmed" | "held" => &[Verdict::Delivered, Verdict::Failed, Verdict::SendAgain, Verdict::Discard],
+        "unconfirmed" if message.noted_ms.is_some() => {
+            &[Verdict::Delivered, Verdict::Failed, Verdict::SendAgain, Verdict::Discard]
+        }
+        "unconfirmed" | "held" => {
+            &[Verdict::Delivered, Verdict::Failed, Verdict::SendAgain, Verdict::Noted, Verdict::Discard]
+        }
         "failed" | "dead" => &[Verdict::Retry, Verdict::Discard],
         "queued" if journey.message.is_some() => &[Verdict::Discard],
         _ => &[],
@@ -118,9 +131,12 @@ pub(super) fn choices(page: &Page, journey: &Journey, message: &ListedMessage) -
     allowed.map(choice).collect()
 }
 
-/// Returns the state that a page shows. Another attempt is another state.
+/// Returns the state that a page shows. The same state later is another one: `attempt` begins anew where a person retries,
+/// so the times tell them apart; that of the end also tells `held`, which has none, from `unconfirmed`.
 fn version(message: &ListedMessage) -> String {
-    format!("{}-{}", message.state, message.attempt)
+    let ListedMessage { state, attempt, done_ms, noted_ms, .. } = message;
+    let time = |at_ms: Option<i64>| at_ms.map_or_else(|| "none".to_owned(), |at_ms| at_ms.to_string());
+    format!("{state}-{attempt}-{}-{}", time(*done_ms), time(*noted_ms))
 }
 
 #[derive(Template)]
@@ -157,7 +173,7 @@ pub(super) async fn ask(
     let asks = Asks {
         page: &page,
         m_id: &m_id,
-        state: state(page.language, &message.state),
+        state: state_of(page.language, &message),
         verdict: verdict.name(),
         button: verdict.button(&page),
         meaning: verdict.meaning(&page),
@@ -240,6 +256,7 @@ async fn done(
         Verdict::Delivered => settled(Decision::Delivered).await?,
         Verdict::Failed => settled(Decision::Failed).await?,
         Verdict::SendAgain => settled(Decision::SendAgain).await?,
+        Verdict::Noted => settled(Decision::Noted).await?,
         Verdict::Retry => retry(store, m_id.to_owned(), by).await?,
         Verdict::Discard => discard(store, config, m_id.to_owned(), by).await?,
     };
@@ -255,7 +272,7 @@ fn sentence(clause: &str) -> String {
 
 /// Refuses a decision on a state that is gone.
 fn stale(page: &Page, message: &ListedMessage) -> Response {
-    let now = state(page.language, &message.state).word;
+    let now = state_of(page.language, message).word;
     let (before, after) = (
         page.say(
             "Nothing was changed. The message is no longer as the page showed it; now it:",

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use askama::Template;
 use axum::Extension;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 
 use super::OperatorState;
 use super::decide::{Choice, choices};
-use super::messages::Row;
+use super::form::Form;
+use super::messages::{Contacts, Row};
 use super::page::{Page, html};
-use super::words::{self, Shown, missing, state, zone};
+use super::words::{self, Shown, missing, state_of, zone};
 use crate::config::{Config, LogContacts};
 use crate::domain::clock::wall_ms;
 use crate::domain::find::PAGE;
@@ -39,6 +40,7 @@ struct Shows<'a> {
     zone: String,
     choices: Vec<Choice>,
     around: Vec<Row>,
+    contacts: Contacts,
 }
 
 /// A step: its time and what happened.
@@ -52,21 +54,24 @@ pub(super) async fn show(
     State(shared): State<Arc<OperatorState>>,
     Extension(page): Extension<Page>,
     Path(m_id): Path<String>,
+    uri: Uri,
 ) -> Response {
-    match shown(&shared, &page, &m_id).await {
+    let query = Form::parse(uri.query().unwrap_or_default().as_bytes());
+    match shown(&shared, &page, &m_id, &query).await {
         Ok(response) => response,
         Err(error) => words::unreadable(&page, &error),
     }
 }
 
-async fn shown(shared: &OperatorState, page: &Page, m_id: &str) -> Result<Response, StoreError> {
+async fn shown(shared: &OperatorState, page: &Page, m_id: &str, query: &Form) -> Result<Response, StoreError> {
     let (store, config) = (shared.store(), shared.config());
     let journey = store.journey(m_id.to_owned()).await?;
     let Some((mut journey, mut message)) = journey.zip(store.show(m_id.to_owned()).await?) else {
         return Ok(missing(page, m_id));
     };
-    let around = around(store, &config, page, &journey, &message).await?;
-    if !page.may_act
+    let contacts = Contacts::new(page, &config, query);
+    let around = around(store, &config, page, &journey, &message, contacts.in_full).await?;
+    if !contacts.in_full
         && config.log.contacts == LogContacts::Masked
         && let Ok(contact) = journey.contact.parse()
     {
@@ -78,13 +83,14 @@ async fn shown(shared: &OperatorState, page: &Page, m_id: &str) -> Result<Respon
     let shows = Shows {
         page,
         m_id,
-        state: state(page.language, &message.state),
+        state: state_of(page.language, &message),
         verdict: verdict.lines().collect(),
         lines: lines.iter().map(|line| split(line)).collect(),
         zone: zone.iana_name().unwrap_or("UTC").to_owned(),
         choices: if page.may_act { choices(page, &journey, &message) } else { Vec::new() },
         message: &message,
         around,
+        contacts,
     };
     Ok(html(StatusCode::OK, &shows))
 }
@@ -103,6 +109,7 @@ async fn around(
     page: &Page,
     journey: &Journey,
     message: &ListedMessage,
+    contacts_in_full: bool,
 ) -> Result<Vec<Row>, StoreError> {
     let at_ms = message.accepted_ms;
     let asked = |since_ms: Option<i64>, until_ms: i64, limit: u32| Request {
@@ -117,13 +124,13 @@ async fn around(
         before: None,
         limit,
         to_the_end: false,
-        contacts_in_full: page.may_act,
+        contacts_in_full,
     };
     let found = async |request| match find(store, config, request).await {
         Ok(answer) => Ok(answer.messages),
-        // A channel that is in no configuration and no store: nothing else is of it.
-        Err(Refusal::Request(_)) => Ok(Vec::new()),
         Err(Refusal::Store(error)) => Err(error),
+        // A channel that is in no configuration and no store: nothing else is of it.
+        Err(_) => Ok(Vec::new()),
     };
     let is_other = |found: &FoundMessage| found.message.m_id != message.m_id;
     let before = found(asked(None, at_ms.saturating_add(1), u32::try_from(AROUND).unwrap_or(PAGE) + 2)).await?;

@@ -5,18 +5,15 @@ use std::sync::Arc;
 use askama::Template;
 use axum::Extension;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 
 use super::OperatorState;
 use super::form::{self, Form};
-use super::page::{LANGUAGE, Page, SECURE_SESSION, SESSION, html, own, see_other};
+use super::page::{AGAIN, LANGUAGE, Page, SECURE_SESSION, SESSION, html, own, see_other};
 use crate::domain::clock::wall_ms;
 use crate::http::token_limit::OverLimit;
 use crate::ops::sign_in::SESSION_SECONDS;
-
-/// Marks that a page has loaded itself once more.
-pub(super) const AGAIN: &str = "again=1";
 
 /// The form in which a token is given.
 #[derive(Template)]
@@ -56,7 +53,8 @@ pub(super) async fn form(
     request: Request,
 ) -> Response {
     let query = Form::parse(request.uri().query().unwrap_or_default().as_bytes());
-    let Some(link) = query.get("link") else {
+    // HEAD is what programs ask that look at a link before a person follows it.
+    let Some(link) = query.get("link").filter(|_| request.method() == Method::GET) else {
         return html(StatusCode::OK, &Login::new(&page, String::new(), None));
     };
     // A link of another site would sign its visitor in as somebody else.
@@ -90,7 +88,7 @@ pub(super) async fn sign_in(
     let next = form.get("next").unwrap_or_default();
     let token = form.get("token").unwrap_or_default().trim();
     match state.people.open(token, wall_ms() / 1000) {
-        Some(cookie) => signed_in(&cookie, &parts.headers, own(next)),
+        Some(cookie) => signed_in(&cookie, &parts.headers, &own(next)),
         None => refuse(
             &page,
             next,
@@ -150,7 +148,7 @@ pub(super) async fn sign_out(headers: HeaderMap) -> Response {
 /// `GET /language?to=es&next=…`
 pub(super) async fn language(request: Request) -> Response {
     let query = Form::parse(request.uri().query().unwrap_or_default().as_bytes());
-    let mut response = see_other(own(query.get("next").unwrap_or_default()));
+    let mut response = see_other(&own(query.get("next").unwrap_or_default()));
     if let Some(to @ ("en" | "es")) = query.get("to") {
         set_cookie(&mut response, &format!("{LANGUAGE}={to}; Max-Age=31536000; SameSite=Lax"));
     }

@@ -12,10 +12,10 @@ use form_urlencoded::Serializer;
 use super::OperatorState;
 use super::form::Form;
 use super::page::{Page, html};
-use super::words::{self, Moment, STATES, Shown, moment, state, way, zone};
-use crate::config::Config;
+use super::words::{self, Moment, STATES, Shown, moment, state, state_of, way, zone};
+use crate::config::{Config, LogContacts};
 use crate::domain::find::{PAGE, Side};
-use crate::ops::find::{Answer, Refusal, Request, find};
+use crate::ops::find::{Answer, Note, Refusal, Request, find};
 use crate::store::FoundMessage;
 
 /// Names of the filters in the query.
@@ -36,6 +36,24 @@ struct Messages<'a> {
     /// Query of the next page.
     next: Option<String>,
     is_filtered: bool,
+    contacts: Contacts,
+}
+
+/// How contacts are shown.
+pub(super) struct Contacts {
+    pub(super) in_full: bool,
+    /// Query of the same page with contacts in full, where they are masked and the reader may have them.
+    pub(super) full: Option<String>,
+}
+
+impl Contacts {
+    pub(super) fn new(page: &Page, config: &Config, query: &Form) -> Self {
+        let may = page.may_act && config.log.contacts == LogContacts::Masked;
+        let in_full = may && query.get("contacts") == Some("full");
+        let here = page.here.split_once('?').map_or("", |(_, query)| query);
+        let join = if here.is_empty() { "" } else { "&" };
+        Self { in_full, full: (may && !in_full).then(|| format!("{here}{join}contacts=full")) }
+    }
 }
 
 impl Messages<'_> {
@@ -71,7 +89,7 @@ impl Row {
             at: moment(&zone(config, &message.channel), message.accepted_ms),
             sign,
             way,
-            state: state(page.language, &message.state),
+            state: state_of(page.language, &message),
             is_this: message.m_id == this,
             m_id: message.m_id,
             channel: message.channel,
@@ -82,7 +100,7 @@ impl Row {
     }
 }
 
-/// `GET /messages?q=&channel=&dir=&state=&fault=&from=&to=&before=`
+/// `GET /messages?q=&channel=&dir=&state=&fault=&from=&to=&before=&contacts=`
 pub(super) async fn show(
     State(shared): State<Arc<OperatorState>>,
     Extension(page): Extension<Page>,
@@ -98,29 +116,62 @@ pub(super) async fn show(
         wrong: None,
         notes: Vec::new(),
         next: None,
+        contacts: Contacts::new(&page, &config, &filters),
         is_filtered: FILTERS[1..].iter().any(|name| filters.filled(name).is_some()),
         filters,
     };
-    let answer = match request(&page, &shown.filters) {
+    let answer = match request(&page, &shown.filters, shown.contacts.in_full) {
         Ok(request) => find(shared.store(), &config, request).await,
         Err(wrong) => Err(Refusal::Request(wrong)),
     };
     match answer {
         Ok(answer) => {
             shown.notes = notes(&page, &config, &answer);
-            shown.next = answer.next.map(|next| next_page(&shown.filters, &next.to_string()));
+            let in_full = shown.contacts.in_full;
+            shown.next = answer.next.map(|next| next_page(&shown.filters, in_full, &next.to_string()));
             shown.rows = answer.messages.into_iter().map(|found| Row::new(&page, &config, found, "")).collect();
             html(StatusCode::OK, &shown)
         }
-        Err(Refusal::Request(wrong)) => {
-            shown.wrong = Some(wrong);
+        Err(Refusal::Store(error)) => words::unreadable(&page, &error),
+        Err(refusal) => {
+            shown.wrong = Some(wrong(&page, refusal));
             html(StatusCode::BAD_REQUEST, &shown)
         }
-        Err(Refusal::Store(error)) => words::unreadable(&page, &error),
     }
 }
 
-fn request(page: &Page, filters: &Form) -> Result<Request, String> {
+/// Returns what cannot be read of the query.
+fn wrong(page: &Page, refusal: Refusal) -> String {
+    match refusal {
+        Refusal::Channel { typed, names } => {
+            let (before, after) =
+                (page.say("there is no channel", "no existe el canal"), page.say("choose one of", "elija uno de"));
+            format!("{before} `{typed}`: {after} {}.", names.join(", "))
+        }
+        Refusal::Time { parameter, typed } => {
+            let field = if parameter == "since" { page.say("Since", "Desde") } else { page.say("Until", "Hasta") };
+            let (takes, is) = (
+                page.say(
+                    "takes a time ago (90s, 2h, 3d), a day (2026-11-14) or a time of the account (2026-11-14T10:02);",
+                    "admite un tiempo atrás (90s, 2h, 3d), un día (2026-11-14) o una hora de la cuenta (2026-11-14T10:02);",
+                ),
+                page.say("is none of them.", "no es nada de eso."),
+            );
+            format!("«{field}» {takes} `{typed}` {is}")
+        }
+        Refusal::Cursor { .. } => page
+            .say(
+                "this address does not go on with any list: begin anew.",
+                "esta dirección no continúa ninguna lista: empiece de nuevo.",
+            )
+            .to_owned(),
+        // Worded by this page itself.
+        Refusal::Request(wrong) => wrong,
+        Refusal::Store(error) => error.to_string(),
+    }
+}
+
+fn request(page: &Page, filters: &Form, contacts_in_full: bool) -> Result<Request, String> {
     let text = |name: &str| filters.filled(name).map(str::to_owned);
     let side = match filters.filled("dir") {
         None => None,
@@ -151,50 +202,72 @@ fn request(page: &Page, filters: &Form) -> Result<Request, String> {
         before: text("before"),
         limit: PAGE,
         to_the_end: false,
-        contacts_in_full: page.may_act,
+        contacts_in_full,
     })
 }
 
 /// Returns what the reader should know of the search.
 fn notes(page: &Page, config: &Config, answer: &Answer) -> Vec<String> {
-    let mut notes = Vec::new();
-    let back = answer.searched_back_to_ms.map(|at_ms| moment(&zone(config, ""), at_ms).local);
-    if answer.cut {
-        let filter = page.say(
-            "A channel, a state or a time make the search shorter.",
-            "Un canal, un estado o una hora acortan la búsqueda.",
-        );
-        notes.push(if let Some(back) = back {
-            let so_far = page.say("Searched back to", "Buscado hasta");
-            let up = page.say("then the time of a search was up.", "entonces se acabó el tiempo de una búsqueda.");
-            format!("{so_far} {back}: {up} {filter}")
-        } else {
-            let up = page.say(
-                "The time of a search was up before the newest were searched.",
-                "El tiempo de una búsqueda se acabó antes de buscar en los más nuevos.",
-            );
-            format!("{up} {filter}")
-        });
-    } else if answer.next.is_none() {
+    let mut notes: Vec<String> = answer.notes.iter().map(|known| note(page, config, known)).collect();
+    let is_cut = answer.notes.iter().any(|note| matches!(note, Note::Cut { .. }));
+    if answer.next.is_none() && !is_cut {
         notes.push(page.say("Searched back to the oldest.", "Buscado hasta el más antiguo.").to_owned());
-    }
-    if answer.by_words {
-        let kept = humantime::format_duration(config.store.keep_text);
-        let erased = page.say("Texts are erased after", "Los textos se borran pasados");
-        let so = page
-            .say("older messages are not found by words.", "los mensajes más antiguos no se encuentran por palabras.");
-        notes.push(format!("{erased} {kept} (store.keep_text): {so}"));
     }
     notes
 }
 
+fn note(page: &Page, config: &Config, note: &Note) -> String {
+    match note {
+        Note::NotConfigured(channel) => {
+            let (before, after) = (
+                page.say("The channel", "El canal"),
+                page.say(
+                    "is not configured: what is stored of it is kept, and not delivered.",
+                    "no está configurado: lo que hay guardado de él se conserva, y no se entrega.",
+                ),
+            );
+            format!("{before} `{channel}` {after}")
+        }
+        Note::Cut { back_to_ms } => {
+            let filter = page.say(
+                "A channel, a state or a time make the search shorter.",
+                "Un canal, un estado o una hora acortan la búsqueda.",
+            );
+            if let Some(back_to_ms) = back_to_ms {
+                let back = moment(&zone(config, ""), *back_to_ms).local;
+                let so_far = page.say("Searched back to", "Buscado hasta");
+                let up = page.say("then the time of a search was up.", "entonces se acabó el tiempo de una búsqueda.");
+                format!("{so_far} {back}: {up} {filter}")
+            } else {
+                let up = page.say(
+                    "The time of a search was up before the newest were searched.",
+                    "El tiempo de una búsqueda se acabó antes de buscar en los más nuevos.",
+                );
+                format!("{up} {filter}")
+            }
+        }
+        Note::TextsErased { after } => {
+            let after = humantime::format_duration(*after);
+            let erased = page.say("Texts are erased after", "Los textos se borran pasados");
+            let so = page.say(
+                "older messages are not found by words.",
+                "los mensajes más antiguos no se encuentran por palabras.",
+            );
+            format!("{erased} {after} (store.keep_text): {so}")
+        }
+    }
+}
+
 /// Returns the same query with another cursor.
-fn next_page(filters: &Form, before: &str) -> String {
+fn next_page(filters: &Form, contacts_in_full: bool, before: &str) -> String {
     let mut query = Serializer::new(String::new());
     for name in FILTERS {
         if let Some(value) = filters.filled(name) {
             query.append_pair(name, value);
         }
+    }
+    if contacts_in_full {
+        query.append_pair("contacts", "full");
     }
     query.append_pair("before", before).finish()
 }

@@ -51,5 +51,6 @@ pub(crate) fn router(state: Arc<OperatorState>) -> Router {
             refused(StatusCode::INTERNAL_SERVER_ERROR, "something broke inside the bridge: its log has the cause")
         }))
         .layer(middleware::from_fn_with_state(Arc::clone(&state), access::guarded))
+        .layer(middleware::map_response(access::with_headers))
         .with_state(state)
 }

@@ -7,7 +7,10 @@ pub(super) const MESSAGE_PARAMETERS: [(&str, &str); 11] = [
     ("q", "An mId; a number or 5 and more digits of one; or words of the text"),
     ("direction", "out or in"),
     ("channel", "Name of a channel"),
-    ("state", "queued, sending, unknown, sent, failed, unconfirmed; of events done and dead"),
+    (
+        "state",
+        "queued, sending, unknown, sent, failed, unconfirmed, noted (unconfirmed, and left so); of events done and dead",
+    ),
     ("fault", "Code of the last fault"),
     ("since", "A time ago (90s, 2h, 3d), a day or a time"),
     ("until", "The same"),
@@ -61,7 +64,7 @@ pub(crate) fn document() -> Value {
             "/api/v1/messages/{mId}/settle": { "parameters": [m_id()], "post": decide(
                 "settle", "Say what became of a message that may have been delivered",
                 &json!({ "type": "object", "required": ["as"], "properties": {
-                    "as": { "enum": ["delivered", "failed", "send-again"] }, "why": why(),
+                    "as": { "enum": ["delivered", "failed", "send-again", "noted"] }, "why": why(),
                 } }), true,
             ) },
             "/api/v1/messages/{mId}/retry": { "parameters": [m_id()], "post": decide(
@@ -186,7 +189,7 @@ fn schemas() -> Value {
         } },
         "Message": { "type": "object", "properties": {
             "direction": { "enum": ["out", "in"] }, "m_id": text, "channel": text, "contact": text, "state": text, "kind": text,
-            "attempt": number, "accepted_ms": number, "done_ms": maybe, "fault": maybe_text,
+            "attempt": number, "accepted_ms": number, "done_ms": maybe, "fault": maybe_text, "noted_ms": maybe,
         } },
         "Group": { "type": "object", "properties": {
             "channel": text, "direction": { "enum": ["out", "in"] }, "fault": text, "count": number, "oldest_ms": number,

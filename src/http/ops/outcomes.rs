@@ -34,11 +34,13 @@ impl Outcomes {
     /// Returns the outcome of a form, to be filled by whoever is first.
     pub(super) fn slot(&self, once: &str, now_ms: i64) -> Outcome {
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // What is under way stays: the same form would be done beside it.
+        let is_under_way = |slot: &Slot| Arc::strong_count(&slot.outcome) > 1;
         if slots.len() >= MOST_OUTCOMES {
-            slots.retain(|_, slot| now_ms.saturating_sub(slot.began_ms) < REMEMBERED_MS);
+            slots.retain(|_, slot| is_under_way(slot) || now_ms.saturating_sub(slot.began_ms) < REMEMBERED_MS);
         }
         if slots.len() >= MOST_OUTCOMES {
-            slots.clear();
+            slots.retain(|_, slot| is_under_way(slot));
         }
         let new = || Slot { began_ms: now_ms, outcome: Arc::default() };
         Arc::clone(&slots.entry(once.to_owned()).or_insert_with(new).outcome)
@@ -59,5 +61,12 @@ mod tests {
             outcomes.slot(&format!("form {n}"), n);
         }
         assert!(outcomes.0.lock().unwrap().len() <= MOST_OUTCOMES);
+        assert!(Arc::ptr_eq(&first, &outcomes.slot("a", 3000)), "it is under way");
+        drop(first);
+        outcomes.slot("a form of the next day", 2 * REMEMBERED_MS);
+        for n in 0..3000 {
+            outcomes.slot(&format!("late form {n}"), 2 * REMEMBERED_MS);
+        }
+        assert!(!outcomes.0.lock().unwrap().contains_key("a"), "it is over");
     }
 }

@@ -7,6 +7,9 @@ use axum::response::{Html, IntoResponse, Response};
 use super::assets;
 use crate::domain::Language;
 
+/// In the query of a page that has loaded itself once more.
+pub(super) const AGAIN: &str = "again=1";
+
 /// The cookie of the language that was chosen.
 pub(super) const LANGUAGE: &str = "bridge_language";
 
@@ -20,7 +23,7 @@ pub(super) struct Page {
     pub(super) language: Language,
     /// From the page to the folder of all pages: links are relative, so that a proxy may serve them below any path.
     pub(super) root: &'static str,
-    /// Path and query of this page, from that folder.
+    /// Path and query of this page, from that folder, without [`AGAIN`].
     pub(super) here: String,
     /// Who is signed in, and what its forms send along.
     pub(super) person: Option<String>,
@@ -32,7 +35,9 @@ impl Page {
     /// Returns it for a request of nobody yet.
     pub(super) fn of(path: &str, query: Option<&str>, headers: &HeaderMap, fallback: Language) -> Self {
         let path = path.trim_start_matches('/');
-        let here = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+        let query: Vec<&str> = query.unwrap_or_default().split('&').filter(|pair| *pair != AGAIN).collect();
+        let query = query.join("&");
+        let here = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
         let root = ["./", "../", "../../", "../../../"].get(path.matches('/').count()).unwrap_or(&"/");
         let language = language(headers, fallback);
         Self { language, root, here, person: None, form_token: String::new(), may_act: false }
@@ -116,14 +121,16 @@ pub(super) fn see_other(location: &str) -> Response {
     }
 }
 
-/// Returns `next` if it is a page of this bridge, relative to the folder of all pages; else the folder itself.
-pub(super) fn own(next: &str) -> &str {
+/// Returns where `next` is from a page in the folder of all pages, if it is one of this bridge; else the folder itself.
+pub(super) fn own(next: &str) -> String {
     let (path, query) = next.split_once('?').unwrap_or((next, ""));
     let m_id = path.strip_prefix("messages/");
     let known = matches!(path, "" | "messages")
         || m_id.is_some_and(|m_id| m_id.len() <= 64 && m_id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'));
     let fits = known && query.len() <= 2000 && query.bytes().all(|b| b.is_ascii_graphic());
-    if fits && !next.is_empty() { next } else { "./" }
+    // A query alone would be one of the page that leads there.
+    let folder = if path.is_empty() { "./" } else { "" };
+    if fits { format!("{folder}{next}") } else { "./".to_owned() }
 }
 
 /// Something to be read instead of a page: what is wrong, and what to do.
@@ -185,15 +192,16 @@ mod tests {
         assert_eq!((page("/", None).root, page("/messages", Some("q=a")).root), ("./", "./"));
         assert_eq!(page("/messages/a1", None).root, "../");
         assert_eq!(page("/messages", Some("q=a%26b")).here, "messages?q=a%26b");
+        assert_eq!(page("/messages", Some("q=a&again=1")).here, "messages?q=a");
+        assert_eq!(page("/", Some("again=1")).here, "");
     }
 
     #[test]
     fn only_pages_of_the_bridge_are_gone_on_to() {
-        for own_page in
-            ["messages", "messages?q=a%20b&channel=support", "messages/0196f0c2a1b27c3d8e4f5a6b7c8d9e0f", "?a"]
-        {
+        for own_page in ["messages", "messages?q=a%20b&channel=support", "messages/0196f0c2a1b27c3d8e4f5a6b7c8d9e0f"] {
             assert_eq!(own(own_page), own_page);
         }
+        assert_eq!(own("?a"), "./?a", "not a query of the page that leads there");
         for foreign in [
             "",
             "/",

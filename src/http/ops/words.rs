@@ -11,7 +11,7 @@ use super::page::{Page, notice};
 use crate::config::Config;
 use crate::domain::Language;
 use crate::domain::find::Side;
-use crate::store::StoreError;
+use crate::store::{ListedMessage, StoreError};
 
 /// How a state is shown: class, sign, word. The sign and the word tell it without colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,13 @@ pub(super) struct Shown {
 }
 
 /// Names of the states, for filters.
-pub(super) const STATES: [&str; 8] = ["queued", "sending", "unknown", "sent", "failed", "unconfirmed", "done", "dead"];
+pub(super) const STATES: [&str; 9] =
+    ["queued", "sending", "unknown", "sent", "failed", "unconfirmed", "noted", "done", "dead"];
+
+/// Returns how the state of a message is shown.
+pub(super) fn state_of(language: Language, message: &ListedMessage) -> Shown {
+    state(language, if message.noted_ms.is_some() { "noted" } else { &message.state })
+}
 
 /// Returns how a state of the store is shown.
 pub(super) fn state(language: Language, state: &str) -> Shown {
@@ -33,6 +39,7 @@ pub(super) fn state(language: Language, state: &str) -> Shown {
         "sent" => ("good", "✓", "sent", "enviado"),
         "failed" => ("bad", "✕", "failed", "ha fallado"),
         "unconfirmed" | "held" => ("doubt", "!", "may have been delivered", "quizá se entregó"),
+        "noted" => ("off", "?", "nobody can tell (noted)", "no se puede saber (anotado)"),
         "done" => ("good", "✓", "BonyChat has it", "BonyChat lo tiene"),
         "dead" => ("bad", "✕", "given up", "abandonado"),
         _ => ("off", "–", "in another state", "en otro estado"),

@@ -31,12 +31,10 @@ impl Canaries {
         let mut contacts = HashSet::new();
         if let Some(store) = store {
             let failed = |error: crate::store::StoreError| format!("the store cannot be read ({error})");
-            for channel in store.channel_names().await.map_err(failed)? {
-                let Ok(channel) = channel.parse() else { continue };
-                for position in store.positions(&channel).await.map_err(failed)? {
-                    contacts.insert(position.contact.to_string());
-                    contacts.insert(position.destination.as_str().to_owned());
-                }
+            let mut after = 0;
+            while let Some(page) = store.operators().contacts(after).await.map_err(failed)? {
+                contacts.extend(page.values.into_iter().filter(|value| !value.is_empty()));
+                after = page.next;
             }
         }
         let digits = |contact: &String| contact.chars().filter(char::is_ascii_digit).collect::<String>();

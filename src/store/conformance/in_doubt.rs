@@ -266,8 +266,17 @@ async fn what_a_person_has_noted_counts_no_more_until_it_is_in_doubt_again(engin
         store.accept(message(1, "behind it", 310)).await.unwrap();
         let counted = |store: Arc<dyn Store>| async move { store.depths().await.unwrap()[0].unconfirmed };
         assert_eq!(counted(Arc::clone(&store)).await, 1);
+        // Listed as unconfirmed until it is noted, and as noted then.
+        let listed = async |state: &str| {
+            let filter = Filter { state: Some(state.into()), limit: 9, ..Filter::default() };
+            let noted = |row: &ListedMessage| (row.m_id.clone(), row.noted_ms);
+            store.list(filter).await.unwrap().iter().map(noted).collect::<Vec<_>>()
+        };
+        assert_eq!((listed("unconfirmed").await, listed("noted").await), (vec![(m_id.clone(), None)], vec![]));
         assert_eq!(decide(Decision::Noted).await.as_deref(), Some(if held { "held" } else { "unconfirmed" }));
         assert_eq!(counted(Arc::clone(&store)).await, 0);
+        assert_eq!((listed("unconfirmed").await, listed("noted").await), (vec![], vec![(m_id.clone(), Some(400))]));
+        assert_eq!(store.show(m_id.clone()).await.unwrap().unwrap().noted_ms, Some(400));
         assert_eq!(state(&store, &doubt.attempt.m_id).await, "unconfirmed", "it is not known any better");
         assert_eq!(decide(Decision::Noted).await.as_deref(), Some("noted"), "once");
         assert_eq!(store.due_events(&channel(), 10_000, 10).await.unwrap().len(), 1, "its agent was told before");
@@ -279,6 +288,7 @@ async fn what_a_person_has_noted_counts_no_more_until_it_is_in_doubt_again(engin
         let again = take(&store, epoch, 10_000).await.remove(0);
         store.settle(&again, unconfirmed, 500).await.unwrap();
         assert_eq!(counted(Arc::clone(&store)).await, 1);
+        assert_eq!((listed("unconfirmed").await, listed("noted").await), (vec![(m_id.clone(), None)], vec![]));
     }
 }
 

@@ -8,6 +8,7 @@ on_each_engine! {
     what_happened_last_is_told_of_each_channel
     what_failed_is_grouped_by_channel_way_and_fault
     every_text_is_read_once_and_no_erased_one
+    every_contact_is_read_one_that_was_only_written_to_too
 }
 
 async fn the_audit_is_read_newest_first_page_by_page(engine: Engine) {
@@ -80,6 +81,26 @@ async fn every_text_is_read_once_and_no_erased_one(engine: Engine) {
     };
     assert_eq!(all(Side::Out).await, ["nino number 0", "nino number 2"]);
     assert_eq!(all(Side::In).await, ["hello"]);
+}
+
+async fn every_contact_is_read_one_that_was_only_written_to_too(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
+    assert_eq!(store.operators().contacts(0).await.unwrap(), None);
+    for n in 1..=1010 {
+        store.accept(message(n, "words", 10)).await.unwrap();
+    }
+    store.record(reading(2000, &[("r1", "hello")])).await.unwrap();
+    let (mut after, mut found, mut pages) = (0, std::collections::BTreeSet::new(), 0);
+    while let Some(page) = store.operators().contacts(after).await.unwrap() {
+        assert!(page.next > after);
+        (after, pages) = (page.next, pages + 1);
+        found.extend(page.values);
+    }
+    assert_eq!(pages, 2);
+    for n in (1..=1010).chain([2000]) {
+        let contact = contact(n).to_string();
+        assert!(found.contains(&contact), "{contact}");
+    }
 }
 
 async fn what_failed_is_grouped_by_channel_way_and_fault(engine: Engine) {

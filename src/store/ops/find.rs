@@ -45,10 +45,12 @@ struct Row {
 
 impl FromRow for Row {
     fn from_row(row: &dyn Columns) -> Result<Self, BoxError> {
-        type All = (i64, String, String, String, String, String, i64, i64, Option<i64>, Option<String>, Option<String>);
-        let (id, m_id, channel, contact, state, kind, attempt, at_ms, done_ms, fault, text): All =
+        type Maybe = Option<i64>;
+        type All =
+            (i64, String, String, String, String, String, i64, i64, Maybe, Option<String>, Maybe, Option<String>);
+        let (id, m_id, channel, contact, state, kind, attempt, at_ms, done_ms, fault, noted_ms, text): All =
             FromRow::from_row(row)?;
-        let message: ListedRow = (m_id, channel, contact, state, kind, attempt, at_ms, done_ms, fault);
+        let message: ListedRow = (m_id, channel, contact, state, kind, attempt, at_ms, done_ms, fault, noted_ms);
         Ok(Self { id, message: message.into(), text })
     }
 }
@@ -214,9 +216,10 @@ impl<'s> Stream<'s> {
         debug_assert!(contacts.is_empty(), "a contact has few conversations");
         match (self.side, state) {
             (Side::Out, Some(MessageState::Sending)) => return Ok(Source::Sending),
-            (Side::Out, Some(MessageState::Failed | MessageState::Unknown | MessageState::Unconfirmed)) => {
-                return Ok(Source::Trouble);
-            }
+            (
+                Side::Out,
+                Some(MessageState::Failed | MessageState::Unknown | MessageState::Unconfirmed | MessageState::Noted),
+            ) => return Ok(Source::Trouble),
             (Side::In, Some(MessageState::Dead)) => return Ok(Source::Dead),
             (Side::Out, None) if fault.is_some() => return Ok(Source::Trouble),
             (Side::In, None) if fault.is_some() => return Ok(Source::Dead),

@@ -6,7 +6,7 @@ use super::find::folded;
 use super::{admin, journey};
 use crate::domain::clock::now_ms;
 use crate::domain::find::Side;
-use crate::store::operators::{Activity, AuditEntry, FailedGroup, Texts};
+use crate::store::operators::{Activity, AuditEntry, Contacts, FailedGroup, Texts};
 use crate::store::tx::{Tx, values};
 use crate::store::{StoreError, sql_find, sql_operators as sql};
 
@@ -105,4 +105,18 @@ pub(in crate::store) async fn texts(db: &mut impl Tx, side: Side, from: i64) -> 
     let next = from.saturating_add(AT_ONCE);
     let rows: Vec<(i64, String)> = db.rows(statement, values![from, next]).await?;
     Ok(Some(Texts { folded: rows.iter().map(|(_, json)| folded(side, json)).collect(), next }))
+}
+
+/// Conversations that are read at once.
+const CONVERSATIONS_AT_ONCE: i64 = 1000;
+
+pub(in crate::store) async fn contacts(db: &mut impl Tx, after: i64) -> Result<Option<Contacts>, StoreError> {
+    let rows: Vec<(i64, String, String)> = db.rows(sql::CONTACTS, values![after, CONVERSATIONS_AT_ONCE]).await?;
+    let Some((next, ..)) = rows.last() else { return Ok(None) };
+    let next = *next;
+    let mut values: Vec<String> =
+        rows.into_iter().flat_map(|(_, contact, destination)| [contact, destination]).collect();
+    let further: Vec<(String,)> = db.rows(sql::FURTHER_DESTINATIONS, values![after, next]).await?;
+    values.extend(further.into_iter().map(|(destination,)| destination));
+    Ok(Some(Contacts { values, next }))
 }

@@ -8,7 +8,7 @@ use super::db::Db;
 use super::{PostgresStore, leases};
 use crate::domain::find::Side;
 use crate::store::StoreError;
-use crate::store::operators::{Activity, AuditEntry, FailedGroup, Operators, Texts};
+use crate::store::operators::{Activity, AuditEntry, Contacts, FailedGroup, Operators, Texts};
 use crate::store::ops::operators as ops;
 
 #[async_trait]
@@ -27,6 +27,10 @@ impl Operators for PostgresStore {
 
     async fn texts(&self, side: Side, from: i64) -> Result<Option<Texts>, StoreError> {
         self.read((), move |db, ()| Box::pin(ops::texts(db, side, from))).await
+    }
+
+    async fn contacts(&self, after: i64) -> Result<Option<Contacts>, StoreError> {
+        self.read((), move |db, ()| Box::pin(ops::contacts(db, after))).await
     }
 
     async fn owners(&self) -> Result<Option<BTreeMap<String, String>>, StoreError> {

@@ -8,7 +8,7 @@ use super::SqliteStore;
 use super::db::SqliteTx;
 use crate::domain::find::Side;
 use crate::store::StoreError;
-use crate::store::operators::{Activity, AuditEntry, FailedGroup, Operators, Texts};
+use crate::store::operators::{Activity, AuditEntry, Contacts, FailedGroup, Operators, Texts};
 use crate::store::ops::operators as ops;
 use crate::store::tx::at_once;
 
@@ -28,6 +28,10 @@ impl Operators for SqliteStore {
 
     async fn texts(&self, side: Side, from: i64) -> Result<Option<Texts>, StoreError> {
         self.read(move |db| at_once(ops::texts(&mut SqliteTx(db), side, from))).await
+    }
+
+    async fn contacts(&self, after: i64) -> Result<Option<Contacts>, StoreError> {
+        self.read(move |db| at_once(ops::contacts(&mut SqliteTx(db), after))).await
     }
 
     async fn owners(&self) -> Result<Option<BTreeMap<String, String>>, StoreError> {

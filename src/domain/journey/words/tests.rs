@@ -365,6 +365,7 @@ fn what_is_in_doubt_says_who_decides_and_when() {
         for language in [En, Es] {
             let verdict = told(&of(message(state)), language).verdict;
             assert!(verdict.contains(&format!("`bridge messages settle {M_ID} --as ")), "{verdict}");
+            assert!(verdict.contains("`--as noted`"), "{verdict}");
         }
     }
 }

@@ -33,10 +33,11 @@ fn of_message(words: &Words<'_>, journey: &Journey, message: &MessageJourney) ->
         MessageState::Unknown => unknown(words, &journey.m_id, message),
         MessageState::Held => words.fill(
             "Nobody can tell: looking could not decide, and its conversation waits for you. Ask the customer, or look at the \
-             conversation in Afilnet; then say it with `bridge messages settle {m_id} --as delivered|failed|send-again`.",
+             conversation in Afilnet; then say it with `bridge messages settle {m_id} --as delivered|failed|send-again`, or leave \
+             it so with `--as noted`: its conversation goes on then.",
             "No se puede saber: las comprobaciones no lo han decidido, y su conversación espera por usted. Pregunte al \
              cliente, o mire la conversación en Afilnet; después dígalo con `bridge messages settle {m_id} --as \
-             delivered|failed|send-again`.",
+             delivered|failed|send-again`, o déjelo así con `--as noted`: entonces su conversación continúa.",
             &[("m_id", &journey.m_id)],
         ),
         MessageState::Unconfirmed => unconfirmed(words, &journey.m_id, message),
