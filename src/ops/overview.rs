@@ -98,9 +98,12 @@ impl Condition {
     pub(crate) fn needs_a_person(&self) -> bool {
         match self {
             Self::NotConfigured { out, events } => out + events > 0,
-            Self::Paused { part: Part::Sends | Part::Channel, .. } | Self::Nobody => true,
             Self::Paused { part: Part::Account | Part::Webhook, lasts } => *lasts > STUCK_AFTER,
-            Self::StuckOut { .. } | Self::StuckIn { .. } | Self::Unread { .. } => true,
+            Self::Paused { part: Part::Sends | Part::Channel, .. }
+            | Self::Nobody
+            | Self::StuckOut { .. }
+            | Self::StuckIn { .. }
+            | Self::Unread { .. } => true,
             Self::PausedByHand(_) | Self::Slow { .. } | Self::OnTheWay { .. } | Self::NothingWaits => false,
         }
     }

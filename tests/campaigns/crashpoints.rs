@@ -194,7 +194,10 @@ async fn a_process_that_ends_while_it_fails_what_is_stale_tells_each_agent_once(
         let mut house = House::new().set("OUTBOUND__ANSWER_WITHIN", "0s").set("OUTBOUND__STALE_AFTER", "1s");
         house.afilnet.fault("sendmessage:NO_CREDITS:1-1000000").unwrap();
         let mut bridge = house.start_with(&[("BRIDGE_CRASHPOINT", &format!("fail_stale, {when}"))]).await;
-        for who in 0..5 {
+        house.agent(&bridge, &contact(0), "late").await;
+        // From then on nothing of it is begun, so that only the sweep can fail what waits.
+        until("its sends are paused", || bridge.log().iter().any(|line| line.contains("NO_CREDITS"))).await;
+        for who in 1..5 {
             house.agent(&bridge, &contact(who), "late").await;
         }
         until("the process has ended", || bridge.has_ended()).await;

@@ -350,9 +350,9 @@ async fn page_api_and_command_line_tell_the_same_of_a_channel() {
     alike(&house, &bridge, "paused_by_hand", ["paused by hand", "en pausa a mano"], 0).await;
     let pauses = read(&bridge, "/channels")["channels"][0]["pauses"].clone();
     assert_eq!((&pauses[0]["kind"], &pauses[0]["why"]), (&json!("out"), &json!("migration")), "{pauses}");
-    let words = String::from_utf8(house.run(&["overview"]).stdout).unwrap();
-    assert!(words.starts_with("nothing needs you, as far as the store tells; 1 pause by hand lasts\n"), "{words}");
-    assert_eq!(words.matches("`bridge channels resume support out` ends it").count(), 1, "{words}");
+    let told = String::from_utf8(house.run(&["overview"]).stdout).unwrap();
+    assert!(told.starts_with("nothing needs you, as far as the store tells; 1 pause by hand lasts\n"), "{told}");
+    assert_eq!(told.matches("`bridge channels resume support out` ends it").count(), 1, "{told}");
 
     house.afilnet.clear_faults();
     assert!(house.run(&["channels", "resume", "support", "out"]).status.success());

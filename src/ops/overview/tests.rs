@@ -17,6 +17,7 @@ fn sent(minutes: i64) -> Activity {
     Activity { sent_ms: Some(NOW - minutes * MINUTE), ..Activity::default() }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as an activity has it")]
 fn fault(minutes: i64, code: &str) -> Option<ChannelFault> {
     Some(ChannelFault { at_ms: NOW - minutes * MINUTE, fault: code.into() })
 }
@@ -25,6 +26,7 @@ fn by_hand(kind: PauseKind) -> Vec<OperatorPause> {
     vec![OperatorPause { channel: "support".into(), kind, since_ms: 0, who: "ana".into(), why: "migration".into() }]
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as what is known has it")]
 fn here(paused: Vec<(Part, Duration)>, stuck_out: bool) -> Option<Standing> {
     Some(Standing { paused, stuck_out, stuck_in: false, unread: false, polled_ago: Duration::ZERO })
 }

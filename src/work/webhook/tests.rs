@@ -165,8 +165,8 @@ async fn at_a_low_rate_too_no_event_is_begun_later_than_a_second_after_posts_are
     stop.cancel();
     publisher.await.unwrap().unwrap();
     let after: Vec<Duration> = lock(&webhook.calls).iter().map(|at| at.duration_since(paused_at)).collect();
-    let step = Duration::from_millis(100); // of the test's clock, and of a call
-    assert!(after.iter().all(|after| *after < STALE + step), "{after:?}");
+    let tick = Duration::from_millis(100); // of the test's clock, and of a call
+    assert!(after.iter().all(|after| *after < STALE + tick), "{after:?}");
 }
 
 #[test]
