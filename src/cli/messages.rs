@@ -2,6 +2,7 @@
 //! on the store, beside a running bridge (which looks at it every few seconds) or without one.
 
 use std::fmt::Write as _;
+use std::time::{Duration, Instant};
 
 use clap::Subcommand;
 
@@ -167,8 +168,9 @@ async fn done(command: Command, config: &Config, store: &dyn Store) -> Result<()
     Ok(())
 }
 
-/// Events that one transaction requeues, at most.
-const AT_ONCE: u32 = 1000;
+/// Events that one transaction requeues, at most, and the least pause between two: a bridge beside it writes to the store too.
+const AT_ONCE: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Requeues what was given up since a time, or prints what that would be.
 async fn retry_given_up(store: &dyn Store, config: &Config, which: BulkArgs, by: &Operator) -> Result<(), Failure> {
@@ -207,11 +209,13 @@ async fn requeue_given_up(
     }
     let mut again = 0;
     loop {
+        let began = Instant::now();
         let some = store.retry_given_up(channel.clone(), since_ms, AT_ONCE, by.clone(), now_ms()).await?;
         again += some;
         if some < AT_ONCE as usize {
             break;
         }
+        tokio::time::sleep(PAUSE.max(began.elapsed())).await;
     }
     let _ = writeln!(report, "{again} event(s) queued again; a running bridge posts them within seconds");
     print(&report)

@@ -5,9 +5,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::{House, SOON, TOKEN, contact, until};
+use crate::support::{CHANNEL, House, SOON, TOKEN, contact, until};
 
 const CUSTOMER: &str = "Mañana a las diez, canario GRAZNIDO 👍";
 const AGENT: &str = "De acuerdo: la clave es JILGUERO\r\nsaludos";
@@ -122,9 +122,14 @@ async fn a_capture_that_holds_a_secret_is_deleted_and_says_so() {
 /// A code is kept as it is, so that a contact of the same letters would be given away. Nobody wrote from it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_contact_that_was_only_written_to_is_looked_for() {
-    let mut house = House::new().set("AFILNET__PASSWORD", "another-password");
+    let mut house = House::new()
+        .set("AFILNET__USER", "another")
+        .set("AFILNET__PASSWORD", "another-secret")
+        .set("CHANNELS__SUPPORT__ID_TYPE", "custom");
     let bridge = house.start().await;
-    house.agent(&bridge, "INCORRECT_USER_PASSWORD", "canario").await;
+    let message = json!({"type": "text", "text": "canario"});
+    let body = json!({"channelId": CHANNEL, "contactId": "INCORRECT_USER_PASSWORD", "message": message});
+    assert_eq!(house.bonychat.post(&bridge.url(), TOKEN, body.to_string()).await.status, 200);
     let folder = house.folder.path().join("capture");
     let output = house.run(&["doctor", "--capture", folder.to_str().unwrap()]);
     let words = String::from_utf8(output.stderr).unwrap();

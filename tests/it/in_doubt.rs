@@ -220,7 +220,7 @@ async fn what_a_person_has_noted_is_named_no_more_as_one_to_be_settled() {
     assert!(noted.status.success() && words.contains("it stays so"), "{words}");
     until("it is neither", || counted() == 0.0 && !named()).await;
     assert!(!warned());
-    assert_eq!(house.messages("unconfirmed"), std::slice::from_ref(&m_id), "it is not known any better");
+    assert_eq!(house.messages("noted"), std::slice::from_ref(&m_id), "it is not known any better");
     let journey = house.run(&["messages", "journey", &m_id, "--language", "en"]);
     let journey = String::from_utf8_lossy(&journey.stdout).into_owned();
     assert!(journey.starts_with("Nobody can tell: it may have been delivered; noted by "), "{journey}");

@@ -207,7 +207,7 @@ async fn every_statement_goes_through_its_index_and_none_walks_a_table() {
         (
             "SEARCHED_FROM",
             sql_operators::SEARCHED_FROM,
-            &["n USING INTEGER PRIMARY KEY", "o USING INTEGER PRIMARY KEY"],
+            &["n USING INTEGER PRIMARY KEY", "o EXISTS USING INTEGER PRIMARY KEY"],
         ),
         ("LAST_RECEIVED", sql_operators::LAST_RECEIVED, &[by_key]),
         ("LAST_PUBLISHED", sql_operators::LAST_PUBLISHED, &[by_key]),
