@@ -41,6 +41,8 @@ pub(super) enum ApiError {
     CallerGone,
     /// A person has the channel accept nothing for now.
     Drained,
+    /// Another process has not said whether its caller received the response to an equal message.
+    EqualPending,
     /// Nothing can be stored now.
     Store(StoreError),
     NotReady(String),
@@ -94,7 +96,7 @@ impl ApiError {
             Self::UnsupportedBody => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BrokenOff | Self::BadRequest(_) | Self::Refused(_) => StatusCode::BAD_REQUEST,
             Self::KeyTaken => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::CallerGone | Self::Drained | Self::Store(_) | Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::CallerGone | Self::Drained | Self::EqualPending | Self::Store(_) | Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Inside => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -171,6 +173,14 @@ impl ApiError {
                 "El puente no acepta mensajes de este canal en este momento: su operador lo ha puesto en pausa. Este mensaje \
                  no se ha aceptado y no se envía. Vuelva a enviarlo más tarde.",
             ),
+            Self::EqualPending => (
+                "The bridge took an equal message for this customer a moment ago, and does not know yet whether this is the \
+                 same one, so this request was not taken. The first one goes out. Send this one again in a minute if the \
+                 customer has not got it, or was to get it twice.",
+                "El puente aceptó hace un momento un mensaje igual para este cliente y aún no sabe si este es el mismo, así \
+                 que esta petición no se ha aceptado. El primero sigue su curso. Vuelva a enviar este dentro de un minuto si \
+                 el cliente no lo ha recibido o debía recibirlo dos veces.",
+            ),
             Self::Store(_) => (
                 "The bridge cannot store messages at the moment, so the message was not sent. Send it again in a minute.",
                 "El puente no puede guardar mensajes en este momento, así que el mensaje no se ha enviado. Vuelva a \
@@ -221,6 +231,7 @@ mod tests {
             ApiError::KeyTaken,
             ApiError::CallerGone,
             ApiError::Drained,
+            ApiError::EqualPending,
             ApiError::Store(StoreError::Closed),
             ApiError::NotReady("starting".into()),
             ApiError::Inside,

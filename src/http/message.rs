@@ -211,5 +211,6 @@ async fn accept(
             Err(ApiError::KeyTaken)
         }
         AcceptOutcome::Drained => Err(ApiError::Drained),
+        AcceptOutcome::EqualPending => Err(ApiError::EqualPending),
     }
 }

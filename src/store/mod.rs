@@ -114,6 +114,9 @@ pub(crate) enum AcceptOutcome {
     KeyTaken,
     /// Refused: it is new, and the channel takes nothing new.
     Drained,
+    /// Refused: another process has not said whether its caller received the response to an equal message, so that this
+    /// may be a repeat or a message of its own.
+    EqualPending,
 }
 
 /// A message that was `sending` when its owner ended.

@@ -363,7 +363,7 @@ impl PendingResponse {
             let m_id = accepted.as_ref().ok().and_then(|accepted| match &accepted.outcome {
                 AcceptOutcome::New => Some(fresh),
                 AcceptOutcome::RepeatOf(first) => Some(first.clone()),
-                AcceptOutcome::KeyTaken | AcceptOutcome::Drained => None,
+                AcceptOutcome::KeyTaken | AcceptOutcome::Drained | AcceptOutcome::EqualPending => None,
             });
             tracker.stored(id, m_id);
             accepted

@@ -20,7 +20,7 @@ async fn again(store: &Arc<dyn Store>, message: NewOutbound) -> Option<MId> {
     match store.accept(message).await.unwrap().outcome {
         AcceptOutcome::New => None,
         AcceptOutcome::RepeatOf(first) => Some(first),
-        refused @ (AcceptOutcome::KeyTaken | AcceptOutcome::Drained) => panic!("{refused:?}"),
+        refused => panic!("{refused:?}"),
     }
 }
 

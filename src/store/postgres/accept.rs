@@ -18,9 +18,11 @@ use crate::store::{AcceptOutcome, Accepted, StoreError};
 const TOO_LATE: Duration = Duration::from_secs(5);
 
 /// Longest wait for another process that is about to learn whether the response to an equal message was received: this
-/// much longer than a dead process counts as alive. And the time between two looks.
+/// much longer than a dead process counts as alive.
 const EQUAL_WAITS: Duration = Duration::from_secs(2);
-const EQUAL_LOOKS: Duration = Duration::from_millis(100);
+/// Wait between the first two looks, and the longest one: each is twice that before it, so that many calls that wait do
+/// not keep the other process from the database.
+const EQUAL_LOOKS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
 /// See [`TOO_LATE`].
 #[derive(Debug, thiserror::Error)]
@@ -38,14 +40,17 @@ enum Equal {
 
 /// Stores the message of a call. Where another process is about to learn whether the response to an equal message was
 /// received, waits for that: until that process has stored it, or counts as dead, as it does after the time of a `lease`.
+/// A process that lives and has not stored it by then is too slow: the call is refused, since both answers may be wrong.
 pub(super) async fn store(call: &PendingAccept, pool: &Pool, lease: Duration) -> Result<Accepted, StoreError> {
+    let (mut wait, longest) = EQUAL_LOOKS;
     loop {
         call.wait_for_equal(lease + EQUAL_WAITS);
         let accepted = pool.write("accept", call, &|db, call| Box::pin(take(db, call)));
         if let Some(accepted) = accepted.await? {
             return Ok(accepted);
         }
-        tokio::time::sleep(EQUAL_LOOKS).await;
+        tokio::time::sleep(wait).await;
+        wait = longest.min(2 * wait);
     }
 }
 
@@ -94,7 +99,8 @@ async fn take(db: &mut Db, call: &PendingAccept) -> Result<Option<Accepted>, Sto
                     .map(|outcome| Some(Accepted { ahead: false, outcome }));
             }
             Equal::Pending if call.may_wait() => return Ok(None),
-            Equal::Pending | Equal::None => {}
+            Equal::Pending => return Ok(Some(Accepted { ahead: false, outcome: AcceptOutcome::EqualPending })),
+            Equal::None => {}
         }
         if let Some(since_ms) = new.caller.old_since_ms()
             && taken_elsewhere(db, conversation, &content, since_ms).await?

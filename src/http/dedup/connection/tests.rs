@@ -48,7 +48,7 @@ impl Room {
         match answering.store(message).await.unwrap().outcome {
             AcceptOutcome::New => (answering, fresh, false),
             AcceptOutcome::RepeatOf(first) => (answering, first, true),
-            AcceptOutcome::KeyTaken | AcceptOutcome::Drained => panic!("there is no key, and no drain"),
+            refused => panic!("{refused:?}"),
         }
     }
 }

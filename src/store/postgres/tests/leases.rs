@@ -117,6 +117,21 @@ async fn an_equal_call_at_another_process_waits_until_it_is_known_whether_the_fi
     assert_eq!(came_to(&other, message(3, "ok")).await, AcceptOutcome::New);
 }
 
+/// A process that lives and does not say for longer than a dead one counts as alive, as on a machine that is too busy:
+/// neither a repeat nor a second message is certain.
+#[tokio::test]
+async fn an_equal_call_is_refused_where_a_living_process_does_not_say_in_time_what_became_of_the_first() {
+    let Some((one, other, _)) = two().await else { return };
+    one.heartbeat(SOON, Vec::new()).await.unwrap();
+    other.heartbeat(LEASE, Vec::new()).await.unwrap(); // it waits for as long
+    let first = message(1, "ok");
+    let m_id = first.m_id.clone();
+    assert_eq!(came_to(&one, first).await, AcceptOutcome::New);
+    assert_eq!(came_to(&other, message(1, "ok")).await, AcceptOutcome::EqualPending);
+    one.record_responses(vec![(m_id.clone(), false)]).await.unwrap();
+    assert_eq!(came_to(&other, message(1, "ok")).await, AcceptOutcome::RepeatOf(m_id));
+}
+
 /// A process stands still, its caller gives up and calls again at the other, and the process resumes.
 #[tokio::test]
 async fn a_call_that_was_made_again_at_another_process_is_not_stored_after_it() {
