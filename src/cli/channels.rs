@@ -78,7 +78,7 @@ async fn done(command: Command, config: &Config, store: &dyn Store) -> Result<St
         Command::Pauses => {
             let mut report = String::new();
             for lasting in pause::lasting(store).await? {
-                let since = lasting.since(&pause::zone(config, &lasting.channel));
+                let since = lasting.since(&config.time_zone_of(&lasting.channel));
                 let [channel, who, why] = [&lasting.channel, &lasting.who, &lasting.why].map(|word| harmless(word));
                 let _ = writeln!(report, "{channel}\t{}\t{since}\t{who}\t{why}", lasting.kind.name());
             }

@@ -6,10 +6,9 @@ use super::output::print;
 use crate::config::Config;
 use crate::domain::Language;
 use crate::domain::clock::{now_ms, since};
+use crate::domain::span::span;
 use crate::ops::find::time;
-use crate::ops::overview::words::span;
 use crate::ops::overview::{ChannelState, Overview, View, overview};
-use crate::ops::pause::zone;
 use crate::store::open;
 use crate::telemetry::{harmless, harmless_json};
 
@@ -58,7 +57,7 @@ fn text(found: &Overview, config: &Config) -> String {
     for channel in &found.channels {
         out.push_str(&of_channel(channel));
         for pause in &channel.pauses {
-            let _ = writeln!(out, "  {}", harmless(&pause.in_words(&zone(config, &channel.channel))));
+            let _ = writeln!(out, "  {}", harmless(&pause.in_words(&config.time_zone_of(&channel.channel))));
         }
     }
     out
@@ -66,7 +65,7 @@ fn text(found: &Overview, config: &Config) -> String {
 
 fn of_channel(of: &ChannelState) -> String {
     let waits = |number: u64, since_ms: Option<i64>| match since_ms.filter(|_| number > 0) {
-        Some(since_ms) => format!("{number}, the oldest for {}", span(since(since_ms, now_ms()))),
+        Some(since_ms) => format!("{number}, the oldest for {}", span(since(since_ms, now_ms()), Language::En)),
         None => number.to_string(),
     };
     let last = |at_ms: Option<i64>| at_ms.map_or_else(|| "not lately".to_owned(), time);

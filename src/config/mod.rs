@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use jiff::tz::TimeZone;
 use secrecy::{ExposeSecret as _, SecretString};
 
 pub use anna::{Anna, UserIdRule, UserIdSource};
@@ -80,6 +81,17 @@ impl Config {
     /// All problems at once. They do not repeat any value.
     pub fn load(file: Option<&Path>, env: HashMap<String, String>) -> Result<Self, Problems> {
         check::load(file, env)
+    }
+
+    /// Returns the zone in which the times of a channel are shown: that of its account, and of the first channel's where
+    /// no such channel is configured.
+    pub(crate) fn time_zone_of(&self, channel: &str) -> TimeZone {
+        let of = self
+            .channels
+            .values()
+            .find(|known| known.name.as_str() == channel)
+            .or_else(|| self.channels.values().next());
+        of.map_or(TimeZone::UTC, |channel| channel.afilnet.time_zone.clone())
     }
 
     /// Returns the keys in which this and `next` differ and which are read at the start only.

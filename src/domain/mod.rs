@@ -26,6 +26,7 @@ pub(crate) mod ports;
 pub(crate) mod reconcile;
 pub(crate) mod redaction;
 pub(crate) mod row;
+pub(crate) mod span;
 pub(crate) mod verdict;
 mod wording;
 

@@ -9,7 +9,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::decide::discard_notices;
 use super::find::{self, Refusal, check_channel};
-use super::pause::zone;
 use crate::config::{Config, LogContacts};
 use crate::domain::clock::{now_ms, since};
 use crate::domain::find::words_of;
@@ -209,7 +208,8 @@ impl Plan {
 
     /// Returns why it cannot be started now, in words.
     pub(crate) fn refused(&self, config: &Config) -> Option<String> {
-        let pauses: Vec<String> = self.pauses.iter().map(|one| one.in_words(&zone(config, &one.channel))).collect();
+        let pauses: Vec<String> =
+            self.pauses.iter().map(|one| one.in_words(&config.time_zone_of(&one.channel))).collect();
         (!pauses.is_empty()).then(|| {
             format!(
                 "cannot be done while a channel of it is paused by hand, since all of it would go at once when the pause ends, in front \

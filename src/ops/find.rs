@@ -187,7 +187,7 @@ fn search(config: &Config, request: &Request) -> Result<Search, Refusal> {
 /// It is no time.
 pub(crate) fn time_of(config: &Config, parameter: &'static str, typed: Option<&str>) -> Result<Option<i64>, Refusal> {
     let Some(typed) = typed else { return Ok(None) };
-    let zone = config.channels.values().next().map_or(TimeZone::UTC, |channel| channel.afilnet.time_zone.clone());
+    let zone = config.time_zone_of("");
     moment(typed, now_ms(), &zone).map(Some).ok_or_else(|| Refusal::Time { parameter, typed: typed.to_owned() })
 }
 

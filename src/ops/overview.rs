@@ -15,10 +15,7 @@ use crate::domain::journey::ChannelFault;
 use crate::domain::operator_pause::{OperatorPause, PauseKind};
 use crate::domain::{Fault, Language, Scope};
 use crate::store::{Activity, QueueDepth, Store, StoreError};
-use crate::telemetry::delivery::{self, Part, Standing};
-
-/// What waits for longer while nothing is taken is stuck; `GET /deliverz` has the same bound.
-const STUCK_AFTER: Duration = Duration::from_mins(5);
+use crate::telemetry::delivery::{self, Part, STUCK_AFTER, Standing};
 
 /// The state of a channel in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

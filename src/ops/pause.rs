@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
-
 use super::find::{Refusal, check_channel};
 use crate::config::Config;
 use crate::domain::ChannelName;
@@ -33,7 +31,7 @@ pub(crate) async fn pause(
             format!("channel `{channel}`: {rest}. It lasts until `bridge channels resume {channel} {}`", kind.name())
         }
         Paused::Already(lasting) => {
-            format!("nothing was changed, it is paused already: {}", lasting.in_words(&zone(config, channel)))
+            format!("nothing was changed, it is paused already: {}", lasting.in_words(&config.time_zone_of(channel)))
         }
     })
 }
@@ -89,15 +87,9 @@ pub(crate) async fn resume(
     Ok(format!(
         "channel `{channel}`: {rest}. It was paused by {} since {}: {}",
         ended.who,
-        ended.since(&zone(config, channel)),
+        ended.since(&config.time_zone_of(channel)),
         ended.why
     ))
-}
-
-/// Returns the time zone in which the times of a channel are shown.
-pub(crate) fn zone(config: &Config, channel: &str) -> TimeZone {
-    let found = config.channels.iter().find(|(name, _)| name.as_str() == channel);
-    found.map_or(TimeZone::UTC, |(_, channel)| channel.afilnet.time_zone.clone())
 }
 
 /// Returns the pauses that last, by channel.

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 
+use crate::domain::Language;
 use crate::domain::operator_pause::{OperatorPause, PauseKind};
+use crate::domain::span::span;
 
 /// A part of a channel that can be paused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +50,7 @@ pub(crate) struct Depth {
 }
 
 /// Messages that wait for longer while none is sent are stuck; so are events, and a part that is paused for longer.
-const STUCK_AFTER: Duration = Duration::from_mins(5);
+pub(crate) const STUCK_AFTER: Duration = Duration::from_mins(5);
 /// Time since the last poll that is too long, whatever `poll_idle` is.
 const POLL_LATE: Duration = Duration::from_secs(150);
 /// … or so many times `poll_idle`.
@@ -155,7 +157,7 @@ impl Channel {
                 "channel `{name}`: messages are stuck: the oldest of {} has waited for {} and none was sent meanwhile. None is \
                  lost. Look at the log for `was not sent`",
                 self.depth.outbound,
-                words(self.depth.oldest)
+                span(self.depth.oldest, Language::En)
             ));
         }
         if self.is_stuck_in(now) {
@@ -163,7 +165,7 @@ impl Channel {
                 "channel `{name}`: {} event(s) wait for BonyChat and it has taken none for {}. None is lost. Is its webhook \
                  reachable? Look at the log for `was not taken`",
                 self.depth.events,
-                words(self.ago(self.published, now))
+                span(self.ago(self.published, now), Language::En)
             ));
         }
         let polled = self.ago(self.polled, now);
@@ -171,7 +173,7 @@ impl Channel {
             found.push(format!(
                 "channel `{name}`: Afilnet was last read {} ago. Customers' messages wait at Afilnet and are not lost. Is it \
                  reachable from here? `bridge doctor` asks",
-                words(polled)
+                span(polled, Language::En)
             ));
         }
         found
@@ -200,7 +202,7 @@ impl Channel {
 
 /// Returns what puts a pause of the channel into words.
 fn in_words(name: &str) -> impl Fn((Part, Duration)) -> String {
-    move |(part, lasts)| format!("channel `{name}`: for {}, {}", words(lasts), meaning(part))
+    move |(part, lasts)| format!("channel `{name}`: for {}, {}", span(lasts, Language::En), meaning(part))
 }
 
 /// Returns what a pause means and what to do.
@@ -222,15 +224,6 @@ fn meaning(part: Part) -> &'static str {
             "publishing to BonyChat is paused: it is out of order, or the token or the address is wrong. Events are kept in \
              order, and a probe finds out when it works again. Look at the log for `BonyChat`"
         }
-    }
-}
-
-/// Returns a time in the largest whole unit that fits: `2 h`, `7 min`, `40 s`.
-fn words(time: Duration) -> String {
-    match time.as_secs() {
-        seconds @ 7200.. => format!("{} h", seconds / 3600),
-        seconds @ 120.. => format!("{} min", seconds / 60),
-        seconds => format!("{seconds} s"),
     }
 }
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::check::{Check, within};
 use crate::config::{Config, StoreUrl};
 use crate::domain::clock::{now_ms, since, wall_ms};
-use crate::ops::pause::zone;
 use crate::store::{DataCheck, Examination, QueueDepth, Store, open};
 use crate::telemetry::harmless;
 
@@ -116,7 +115,7 @@ async fn paused(config: &Config, store: &dyn Store) -> Vec<Check> {
         Ok(lasting) => lasting
             .iter()
             .map(|pause| {
-                let seen = harmless(&pause.in_words(&zone(config, &pause.channel)));
+                let seen = harmless(&pause.in_words(&config.time_zone_of(&pause.channel)));
                 Check::warn("paused", seen, "go on with it once its reason is gone")
             })
             .collect(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Condition, Need, NeedOf, Word};
 use crate::domain::Language;
 use crate::domain::operator_pause::{OperatorPause, PauseKind};
+use crate::domain::span::span;
 use crate::telemetry::delivery::Part;
 
 /// Returns the one in `language` of two texts.
@@ -44,8 +45,8 @@ impl Condition {
             Self::Paused { part, lasts } => {
                 let [english, spanish] = paused(*part);
                 [
-                    format!("for {}: {english}. Nothing is lost", span(*lasts)),
-                    format!("desde hace {}: {spanish}. No se pierde nada", span_es(*lasts)),
+                    format!("for {}: {english}. Nothing is lost", span(*lasts, Language::En)),
+                    format!("desde hace {}: {spanish}. No se pierde nada", span(*lasts, Language::Es)),
                 ]
             }
             Self::Nobody => [
@@ -58,57 +59,57 @@ impl Condition {
                     format!(
                         "{count} message(s) wait for Afilnet, the oldest for {}, and none was sent for as long; {english}. None is \
                          lost",
-                        span(*waits)
+                        span(*waits, Language::En)
                     ),
                     format!(
                         "{count} mensaje(s) esperan a Afilnet, el más antiguo desde hace {}, y no se ha enviado ninguno en ese \
                          tiempo; {spanish}. No se pierde ninguno",
-                        span_es(*waits)
+                        span(*waits, Language::Es)
                     ),
                 ]
             }
             Self::StuckIn { count, waits } => [
                 format!(
                     "{count} event(s) wait for BonyChat, the oldest for {}, and it took none for as long. None is lost",
-                    span(*waits)
+                    span(*waits, Language::En)
                 ),
                 format!(
                     "{count} evento(s) esperan a BonyChat, el más antiguo desde hace {}, y no ha aceptado ninguno en ese tiempo. \
                      No se pierde ninguno",
-                    span_es(*waits)
+                    span(*waits, Language::Es)
                 ),
             ],
             Self::Unread { ago } => [
                 format!(
                     "Afilnet was last read {} ago: what customers write waits there and is not lost. Is it reachable from here?",
-                    span(*ago)
+                    span(*ago, Language::En)
                 ),
                 format!(
                     "Afilnet se leyó por última vez hace {}: lo que escriben los clientes espera allí y no se pierde. ¿Se llega a \
                      Afilnet desde aquí?",
-                    span_es(*ago)
+                    span(*ago, Language::Es)
                 ),
             ],
             Self::Slow { count, waits, is_sending: true } => [
                 format!(
                     "messages go out; {count} wait, the oldest for {}: a broadcast, or more than requests_per_second lets pass",
-                    span(*waits)
+                    span(*waits, Language::En)
                 ),
                 format!(
                     "los mensajes salen; {count} esperan, el más antiguo desde hace {}: un envío masivo, o más de lo que deja \
                      pasar requests_per_second",
-                    span_es(*waits)
+                    span(*waits, Language::Es)
                 ),
             ],
             Self::Slow { count, waits, is_sending: false } => [
                 format!(
                     "{count} messages wait, the oldest for {}: too many for the store to tell when the last one was sent",
-                    span(*waits)
+                    span(*waits, Language::En)
                 ),
                 format!(
                     "{count} mensajes esperan, el más antiguo desde hace {}: demasiados para saber por el almacén cuándo se envió \
                      el último",
-                    span_es(*waits)
+                    span(*waits, Language::Es)
                 ),
             ],
             Self::OnTheWay { out, events } => [
@@ -221,26 +222,12 @@ fn paused(part: Part) -> [&'static str; 2] {
 fn cause(fault: Option<&(Duration, String)>) -> [String; 2] {
     match fault {
         Some((ago, fault)) => [
-            format!("the last attempt failed {} ago: {fault}", span(*ago)),
-            format!("el último intento falló hace {}: {fault}", span_es(*ago)),
+            format!("the last attempt failed {} ago: {fault}", span(*ago, Language::En)),
+            format!("el último intento falló hace {}: {fault}", span(*ago, Language::Es)),
         ],
         None => [
             "no attempt failed within the last hour, so is a bridge running?".to_owned(),
             "ningún intento falló en la última hora: ¿está en marcha un puente?".to_owned(),
         ],
     }
-}
-
-/// Returns a time in the largest whole unit that fits: `2 h`, `7 min`, `40 s`.
-pub(crate) fn span(time: Duration) -> String {
-    match time.as_secs() {
-        seconds @ 172_800.. => format!("{} days", seconds / 86_400),
-        seconds @ 7200.. => format!("{} h", seconds / 3600),
-        seconds @ 120.. => format!("{} min", seconds / 60),
-        seconds => format!("{seconds} s"),
-    }
-}
-
-fn span_es(time: Duration) -> String {
-    span(time).replace("days", "días")
 }
