@@ -186,6 +186,7 @@ fn open_admin(config: &Config, pages: axum::Router) -> Option<Handle> {
     };
     let handle = Handle::new();
     let router = http::admin::router(config.admin.token.as_ref(), &config.server.trusted_proxies, pages);
+    let router = http::below::below(&config.admin.path_prefix, router);
     let serving = http::serve_operators(listener, router, handle.clone());
     tokio::spawn(async move {
         if let Err(error) = serving.await {

@@ -28,7 +28,7 @@ pub(super) fn run(arguments: PageArgs, config: &Config) -> Result<(), Failure> {
     };
     let mut base = match arguments.url {
         Some(url) => url.to_string(),
-        None => format!("http://{}/", on_this_machine(config.admin.listen)),
+        None => format!("http://{}{}/", on_this_machine(config.admin.listen), config.admin.path_prefix),
     };
     if !base.ends_with('/') {
         base.push('/');

@@ -37,6 +37,25 @@ pub(super) fn load(file: Option<&Path>, env: HashMap<String, String>) -> Result<
     }
 }
 
+/// First parts of the paths of the admin listener: below one of them its own could not be told from those of a prefix.
+const OPERATOR_PATHS: [&str; 15] = [
+    "api",
+    "audit",
+    "bulk",
+    "channels",
+    "deliverz",
+    "failed",
+    "language",
+    "live",
+    "login",
+    "logout",
+    "messages",
+    "metrics",
+    "settings",
+    "unconfirmed",
+    "favicon.ico",
+];
+
 /// [`Config::listen`]
 pub(super) fn listen(file: Option<&Path>, env: HashMap<String, String>) -> Result<SocketAddr, Problems> {
     let mut problems = Problems::default();
@@ -165,7 +184,15 @@ fn check_admin(checker: &mut Checker, raw: raw::Admin, server: Option<&raw::Serv
     if same && checker.clean(&["admin.listen", "server.listen"]) {
         checker.note("admin.listen", "is the same address as server.listen. Give it a port of its own");
     }
-    Admin { listen: raw.listen, token }
+    let path_prefix = raw.path_prefix.map(|prefix| prefix.0).unwrap_or_default();
+    let first = path_prefix.split('/').nth(1).unwrap_or_default();
+    if OPERATOR_PATHS.contains(&first) {
+        checker.note(
+            "admin.path_prefix",
+            "must not begin with the address of something that the admin listener serves itself",
+        );
+    }
+    Admin { listen: raw.listen, path_prefix, token }
 }
 
 fn check_store(checker: &mut Checker, raw: raw::Store) -> Option<StoreConfig> {

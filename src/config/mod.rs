@@ -89,6 +89,7 @@ impl Config {
         let differ = [
             ("server.listen", self.server.listen != next.server.listen),
             ("admin.listen", self.admin.listen != next.admin.listen),
+            ("admin.path_prefix", self.admin.path_prefix != next.admin.path_prefix),
             ("admin.token", token(&self.admin) != token(&next.admin)),
             ("store.url", !self.store.url.same(&next.store.url)),
             ("log", log(&self.log) != log(&next.log)),
@@ -124,6 +125,8 @@ pub struct Server {
 pub struct Admin {
     /// Its address.
     pub listen: SocketAddr,
+    /// Where pages and API are served too: "" or "/prefix", without a final slash.
+    pub path_prefix: String,
     /// Required when `listen` is not loopback.
     pub token: Option<SecretString>,
 }

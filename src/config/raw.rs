@@ -40,6 +40,8 @@ pub(super) struct Admin {
     #[serde(deserialize_with = "leaf")]
     pub(super) listen: SocketAddr,
     #[serde(deserialize_with = "maybe")]
+    pub(super) path_prefix: Option<Prefix>,
+    #[serde(deserialize_with = "maybe")]
     pub(super) token: Option<SecretString>,
     #[serde(default, deserialize_with = "maybe")]
     pub(super) token_file: Option<String>,

@@ -96,7 +96,9 @@ impl ApiError {
             Self::UnsupportedBody => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BrokenOff | Self::BadRequest(_) | Self::Refused(_) => StatusCode::BAD_REQUEST,
             Self::KeyTaken => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::CallerGone | Self::Drained | Self::EqualPending | Self::Store(_) | Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::CallerGone | Self::Drained | Self::EqualPending | Self::Store(_) | Self::NotReady(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Inside => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
