@@ -89,7 +89,7 @@ impl App {
         let routes = Routes::new(http::router(&config, &store, &responses));
         let (live_config, config_of_pages) = watch::channel(Arc::new(config.clone()));
         let stopping = CancellationToken::new();
-        let operators = OperatorState::new(config.admin.token.as_ref(), &store, config_of_pages, stopping.clone());
+        let operators = OperatorState::new(&config.admin, &store, config_of_pages, stopping.clone());
         let pages = http::ops::router(Arc::clone(&operators)).merge(http::ops::api::router(&operators));
         let admin = open_admin(&config, pages);
         let handle = Handle::new();

@@ -8,7 +8,7 @@ use super::checker::Checker;
 use super::layers::Layers;
 use super::problems::Problems;
 use super::{Admin, Anna, Config, InboundConfig, Log, OutboundConfig, Retry, Server, StoreConfig, StoreUrl};
-use super::{address, channels, effective, raw, secret, summary, transports};
+use super::{address, channels, effective, people, raw, secret, summary, transports};
 
 /// [`Config::load`]
 pub(super) fn load(file: Option<&Path>, env: HashMap<String, String>) -> Result<Config, Problems> {
@@ -96,15 +96,8 @@ fn whole(checker: &mut Checker) -> Option<Config> {
     }
     let afilnet = afilnet?;
     let transport = transports::check(checker, afilnet.transport, json, soap)?;
-    let defaults = channels::ChannelDefaults::new(
-        checker,
-        afilnet,
-        transport,
-        bonychat?,
-        &inbound,
-        admin.as_ref()?.token.as_ref(),
-        wants_anna,
-    );
+    let defaults =
+        channels::ChannelDefaults::new(checker, afilnet, transport, bonychat?, &inbound, admin.as_ref()?, wants_anna);
     let channels = defaults.channels(checker);
     channels::warn_of_polls(checker, &channels);
     channels::warn_of_user_ids(checker, &channels, anna.as_ref());
@@ -192,7 +185,8 @@ fn check_admin(checker: &mut Checker, raw: raw::Admin, server: Option<&raw::Serv
             "must not begin with the address of something that the admin listener serves itself",
         );
     }
-    Admin { listen: raw.listen, path_prefix, token }
+    let people = people::check(checker, token.as_ref());
+    Admin { listen: raw.listen, path_prefix, token, people }
 }
 
 fn check_store(checker: &mut Checker, raw: raw::Store) -> Option<StoreConfig> {

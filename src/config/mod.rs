@@ -10,6 +10,7 @@ mod checker;
 mod effective;
 mod keys;
 mod layers;
+mod people;
 mod problems;
 mod raw;
 mod read;
@@ -19,7 +20,7 @@ mod summary;
 mod tests;
 mod transports;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -91,6 +92,7 @@ impl Config {
             ("admin.listen", self.admin.listen != next.admin.listen),
             ("admin.path_prefix", self.admin.path_prefix != next.admin.path_prefix),
             ("admin.token", token(&self.admin) != token(&next.admin)),
+            ("admin.people", !same_people(&self.admin.people, &next.admin.people)),
             ("store.url", !self.store.url.same(&next.store.url)),
             ("log", log(&self.log) != log(&next.log)),
         ];
@@ -105,6 +107,15 @@ impl Config {
     pub fn listen(file: Option<&Path>, env: HashMap<String, String>) -> Result<SocketAddr, Problems> {
         check::listen(file, env)
     }
+}
+
+fn same_people(some: &BTreeMap<String, Person>, others: &BTreeMap<String, Person>) -> bool {
+    let same = |one: &Person, other: &Person| {
+        one.token.expose_secret() == other.token.expose_secret()
+            && one.may == other.may
+            && one.channels == other.channels
+    };
+    some.len() == others.len() && some.iter().all(|(name, one)| others.get(name).is_some_and(|other| same(one, other)))
 }
 
 /// `[server]`: the HTTP listener that `BonyChat` calls.
@@ -129,6 +140,29 @@ pub struct Admin {
     pub path_prefix: String,
     /// Required when `listen` is not loopback.
     pub token: Option<SecretString>,
+    /// People with tokens of their own, by name; "admin" is the person of `token`.
+    pub people: BTreeMap<String, Person>,
+}
+
+/// `[admin.people.NAME]`
+#[derive(Debug, Clone)]
+pub struct Person {
+    /// Signs in to the page, and is borne to the API.
+    pub token: SecretString,
+    /// What this person may do.
+    pub may: May,
+    /// Channels that this person sees; empty: all.
+    pub channels: BTreeSet<ChannelName>,
+}
+
+/// `admin.people.NAME.may`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum May {
+    /// Look at everything, and change nothing.
+    Read,
+    /// Decide too.
+    Act,
 }
 
 /// `[store]`

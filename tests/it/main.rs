@@ -41,6 +41,7 @@ mod outage;
 mod outbound;
 mod page;
 mod pauses;
+mod people;
 mod person;
 mod postgres;
 mod proxy;

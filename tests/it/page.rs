@@ -10,36 +10,36 @@ use crate::support::tools::{Service, free_address, installed};
 use crate::support::{CHANNEL, House, SOON, TOKEN, blocking, contact, until};
 
 /// Token of the operators.
-const OPERATORS: &str = "token-of-the-operators";
+pub(crate) const OPERATORS: &str = "token-of-the-operators";
 
 /// An answer of the admin listener.
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
     /// Returns the values of a header.
-    fn all(&self, name: &str) -> Vec<&str> {
+    pub(crate) fn all(&self, name: &str) -> Vec<&str> {
         let lines = self.head.lines().filter_map(|line| line.split_once(": "));
         lines.filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value).collect()
     }
 
-    fn one(&self, name: &str) -> &str {
+    pub(crate) fn one(&self, name: &str) -> &str {
         let all = self.all(name);
         assert_eq!(all.len(), 1, "{name} in {}", self.head);
         all[0]
     }
 
     /// Returns the cookie that is set, as a browser sends it back.
-    fn cookie(&self) -> String {
+    pub(crate) fn cookie(&self) -> String {
         self.one("set-cookie").split(';').next().unwrap().to_owned()
     }
 }
 
 /// Calls with these header lines.
-fn call(base: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+pub(crate) fn call(base: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
     let lines: String = headers.iter().map(|(name, value)| [*name, ": ", *value, "\r\n"].concat()).collect();
     let host = if lines.to_lowercase().contains("host: ") { "" } else { "host: localhost\r\n" };
     let length =
@@ -56,31 +56,31 @@ fn call(base: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &s
     Answer { status: head.split(' ').nth(1).unwrap().parse().unwrap(), head: head.to_owned(), body: body.to_owned() }
 }
 
-fn get(base: &str, path: &str, cookie: &str) -> Answer {
+pub(crate) fn get(base: &str, path: &str, cookie: &str) -> Answer {
     call(base, "GET", path, &[("cookie", cookie)], "")
 }
 
-const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
-const SAME: (&str, &str) = ("sec-fetch-site", "same-origin");
+pub(crate) const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+pub(crate) const SAME: (&str, &str) = ("sec-fetch-site", "same-origin");
 
-fn post(base: &str, path: &str, cookie: &str, body: &str) -> Answer {
+pub(crate) fn post(base: &str, path: &str, cookie: &str, body: &str) -> Answer {
     call(base, "POST", path, &[("cookie", cookie), FORM, SAME], body)
 }
 
 /// Signs in, and returns the cookie.
-fn sign_in(base: &str) -> String {
+pub(crate) fn sign_in(base: &str) -> String {
     let answer = call(base, "POST", "/login", &[FORM, SAME], &format!("token={OPERATORS}&next="));
     assert_eq!((answer.status, answer.one("location")), (303, "./"), "{}", answer.body);
     answer.cookie()
 }
 
 /// Returns the value of a hidden field of a page.
-fn field(page: &str, name: &str) -> String {
+pub(crate) fn field(page: &str, name: &str) -> String {
     let marker = format!("type=\"hidden\" name=\"{name}\" value=\"");
     page.split(&marker).nth(1).unwrap_or_else(|| panic!("no {name} in {page}")).split('"').next().unwrap().to_owned()
 }
 
-fn house() -> House {
+pub(crate) fn house() -> House {
     House::new().set("ADMIN__TOKEN", OPERATORS)
 }
 

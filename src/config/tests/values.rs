@@ -223,3 +223,44 @@ fn the_summary_tells_durations_as_they_were_written() {
     }
     assert!(!summary.contains("9090"), "nothing listens there yet: {summary}");
 }
+
+#[test]
+fn each_person_has_a_token_of_their_own_a_right_and_channels_that_there_are() {
+    let ana = |more: &[(&str, &str)]| {
+        let mut keys = vec![("TOKEN", "token-of-ana-0123"), ("MAY", "act")];
+        keys.retain(|(key, _)| !more.iter().any(|(other, _)| other == key));
+        keys.extend(more);
+        let names: Vec<String> = keys.iter().map(|(key, _)| format!("BRIDGE__ADMIN__PEOPLE__ANA__{key}")).collect();
+        let pairs: Vec<_> = names.iter().map(String::as_str).zip(keys.iter().map(|(_, value)| *value)).collect();
+        load_over("", &pairs)
+    };
+    let config = ana(&[("CHANNELS", "support")]).unwrap();
+    let person = &config.admin.people["ana"];
+    assert!(person.may == crate::config::May::Act && person.channels.len() == 1, "{person:?}");
+    assert!(!format!("{config:?}").contains("token-of-ana"), "no secret comes out");
+    let shown = config.settings.iter().find(|setting| setting.key == "admin.people.ana.token").unwrap();
+    assert_eq!(shown.value, "set, 17 characters");
+    assert!(ana(&[]).unwrap().admin.people["ana"].channels.is_empty());
+    for (more, key) in [
+        (&[("TOKEN", "")][..], "token"),
+        (&[("TOKEN", "fifteen-letters")], "token"),
+        (&[("TOKEN", "with space in the token")], "token"),
+        (&[("MAY", "")], "may"),
+        (&[("MAY", "all")], "may"),
+        (&[("CHANNELS", "support,sales")], "channels"),
+        (&[("CHANNELS", "A B")], "channels"),
+        (&[("NAME", "Ana")], "name"),
+    ] {
+        assert_eq!(wrong_keys(ana(more)), [format!("admin.people.ana.{key}")], "{more:?}");
+    }
+    let admin = ("BRIDGE__ADMIN__TOKEN", "token-of-ana-0123");
+    let toml = "[admin.people.ana]\ntoken = \"token-of-ana-0123\"\nmay = \"read\"";
+    assert_eq!(wrong_keys(load_over(toml, &[admin])), ["admin.people.ana.token"]);
+    let channel = ("BRIDGE__CHANNELS__SUPPORT__API_TOKEN", "token-of-ana-0123");
+    assert_eq!(wrong_keys(load_over(toml, &[channel])), ["channels.support.api_token"]);
+    for name in ["admin", "Ana", "ana-maria", "a.b"] {
+        let toml = format!("[admin.people.\"{name}\"]\ntoken = \"token-of-ana-0123\"\nmay = \"read\"");
+        let wrong = load_over(&toml, &[]).unwrap_err();
+        assert!(wrong.to_string().contains("is not the name of a person"), "{name}: {wrong}");
+    }
+}

@@ -13,6 +13,7 @@ pub(crate) mod openapi;
 mod outcomes;
 mod overview;
 mod page;
+mod reach;
 mod reply;
 mod state;
 mod words;

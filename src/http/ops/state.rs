@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use secrecy::SecretString;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::outcomes::Outcomes;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::domain::clock::wall_ms;
 use crate::ops::sign_in::{Link, People};
 use crate::store::Store;
@@ -28,14 +27,14 @@ pub(crate) struct OperatorState {
 }
 
 impl OperatorState {
-    /// `token` is `admin.token`; as all of `[admin]`, it is that of the start.
+    /// `admin` is that of the start.
     pub(crate) fn new(
-        token: Option<&SecretString>,
+        admin: &config::Admin,
         store: &Arc<dyn Store>,
         config: watch::Receiver<Arc<Config>>,
         stopping: CancellationToken,
     ) -> Arc<Self> {
-        let (people, followed, outcomes) = (People::new(token), Mutex::default(), Outcomes::default());
+        let (people, followed, outcomes) = (People::new(admin), Mutex::default(), Outcomes::default());
         Arc::new(Self { store: Arc::clone(store), config, stopping, people, followed, outcomes })
     }
 
