@@ -2,7 +2,7 @@
 
 use ::config::{Map, Value, ValueKind};
 
-use super::people;
+use super::names::is_person_name;
 use crate::domain::ChannelName;
 
 /// Keys of a `[channels.NAME]` table, without the `_file` twins.
@@ -86,14 +86,12 @@ impl Keys {
     pub(super) fn kind(&self, path: &[&str]) -> Kind {
         match path {
             ["channels", name] if name.parse::<ChannelName>().is_err() => Kind::BadChannel,
-            ["channels", _] => Kind::Table,
+            ["admin", "people", name, ..] if !is_person_name(name) => Kind::BadPerson,
+            ["admin", "people", _, key] if PERSON.contains(key) => Kind::Value,
+            ["channels", _] | ["admin", "people"] | ["admin", "people", _] => Kind::Table,
             ["channels", name, _] if name.parse::<ChannelName>().is_err() => Kind::BadChannel,
             ["channels", _, key] if is_channel_key(key) => Kind::Value,
             ["inbound", "status_map", _] => Kind::Value,
-            ["admin", "people"] => Kind::Table,
-            ["admin", "people", name, ..] if !people::is_name(name) => Kind::BadPerson,
-            ["admin", "people", _] => Kind::Table,
-            ["admin", "people", _, key] if PERSON.contains(key) => Kind::Value,
             _ => {
                 let key = path.join(".");
                 if self.sections.contains(&key) {
@@ -138,7 +136,7 @@ fn is_channel_key(key: &str) -> bool {
 /// Returns whether `key` holds a secret itself (a `_file` twin holds a path).
 pub(super) fn is_secret(key: &str) -> bool {
     SECRETS.contains(&key)
-        || (key.starts_with("admin.people.") && key.ends_with(".token"))
+        || (key.starts_with("admin.people.") && key.rsplit('.').next() == Some("token"))
         || (key.starts_with("channels.") && CHANNEL_SECRETS.iter().any(|s| key.rsplit('.').next() == Some(s)))
 }
 

@@ -10,6 +10,7 @@ mod checker;
 mod effective;
 mod keys;
 mod layers;
+mod names;
 mod people;
 mod problems;
 mod raw;
@@ -109,13 +110,12 @@ impl Config {
     }
 }
 
-fn same_people(some: &BTreeMap<String, Person>, others: &BTreeMap<String, Person>) -> bool {
-    let same = |one: &Person, other: &Person| {
-        one.token.expose_secret() == other.token.expose_secret()
-            && one.may == other.may
-            && one.channels == other.channels
+fn same_people(before: &BTreeMap<String, Person>, after: &BTreeMap<String, Person>) -> bool {
+    let parts = |person: &Person| (person.token.expose_secret().to_owned(), person.may, person.channels.clone());
+    let all = |people: &BTreeMap<String, Person>| -> Vec<_> {
+        people.iter().map(|(name, person)| (name.clone(), parts(person))).collect()
     };
-    some.len() == others.len() && some.iter().all(|(name, one)| others.get(name).is_some_and(|other| same(one, other)))
+    all(before) == all(after)
 }
 
 /// `[server]`: the HTTP listener that `BonyChat` calls.

@@ -15,7 +15,7 @@ use validator::{Validate, ValidationError, ValidationErrorsKind};
 use super::address::{Networks, Prefix, WebhookUrl};
 use super::anna::{FallbackText, FallbackUrl, Hosts, UserIdRule};
 use super::layers::{Layers, innermost};
-use super::people::ChannelNames;
+use super::names::ChannelNames;
 use super::problems::Problems;
 use super::read::{Of, Size, leaf, maybe, plain};
 use super::{DirectionBy, FirstRun, Grant, LogContacts, LogFormat, May, OnUnconfirmed, TransportName};
