@@ -149,7 +149,7 @@ impl Need {
         match &self.of {
             NeedOf::Store | NeedOf::Stopping => String::new(),
             NeedOf::Channel(_) => format!("messages?channel={channel}"),
-            NeedOf::Unconfirmed(_) => format!("messages?channel={channel}&state=unconfirmed"),
+            NeedOf::Unconfirmed(_) => format!("unconfirmed?channel={channel}"),
             NeedOf::Dead(_) => format!("messages?channel={channel}&state=dead"),
         }
     }

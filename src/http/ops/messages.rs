@@ -143,7 +143,7 @@ pub(super) async fn show(
 }
 
 /// Returns what cannot be read of the query.
-fn wrong(page: &Page, refusal: Refusal) -> String {
+pub(super) fn wrong(page: &Page, refusal: Refusal) -> String {
     match refusal {
         Refusal::Channel { typed, names } => {
             let (before, after) =

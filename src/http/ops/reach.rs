@@ -8,7 +8,7 @@ use crate::store::{Store, StoreError};
 /// that is added is closed to the others until it is named here.
 pub(super) const PAGES: &[&str] = &["", "live", "messages", "unconfirmed"];
 /// The same of the API.
-pub(super) const CALLS: &[&str] = &["channels", "failed", "live", "messages", "openapi.json"];
+pub(super) const CALLS: &[&str] = &["channels", "failed", "messages", "openapi.json"];
 
 /// Why a person of some channels does not get there.
 #[derive(Debug, Clone, PartialEq, Eq)]
