@@ -108,7 +108,7 @@ async fn a_message_is_sent_again_by_one_who_has_seen_that_it_is_not_there_and_by
     );
     assert!(blind.contains("value=\"noted\""), "{blind}");
     house.afilnet.clear_faults();
-    house.afilnet.set_switch("sent_row_visible_after", "0").unwrap();
+    house.afilnet.set_switch("sent_row_visible_after", "0s").unwrap();
     let mut again = get(&base, "/unconfirmed", &cookie).body;
     until("the conversation can be read again", || {
         again = get(&base, "/unconfirmed", &cookie).body;
