@@ -37,7 +37,8 @@ pub struct App {
     handle: Handle,
     server: JoinHandle<std::io::Result<()>>,
     /// The admin listener, if it could be opened.
-    admin: Option<Handle>,
+    admin: Option<(SocketAddr, Handle)>,
+    operators: Arc<OperatorState>,
     /// `config` for the pages on the admin listener.
     live_config: watch::Sender<Arc<Config>>,
     /// Cancelled when the stop begins.
@@ -89,7 +90,7 @@ impl App {
         let routes = Routes::new(http::router(&config, &store, &responses));
         let (live_config, config_of_pages) = watch::channel(Arc::new(config.clone()));
         let stopping = CancellationToken::new();
-        let operators = OperatorState::new(config.admin.token.as_ref(), &store, config_of_pages, stopping.clone());
+        let operators = OperatorState::new(&config.admin, &store, config_of_pages, stopping.clone());
         let pages = http::ops::router(Arc::clone(&operators)).merge(http::ops::api::router(&operators));
         let admin = open_admin(&config, pages);
         let handle = Handle::new();
@@ -98,13 +99,33 @@ impl App {
         tracing::info!(
             %address, channels = config.channels.len(), connections, version = env!("CARGO_PKG_VERSION"), "ready"
         );
-        Ok(Self { address, tasks, store, config, responses, routes, handle, server, admin, live_config, stopping })
+        Ok(Self {
+            address,
+            tasks,
+            store,
+            config,
+            responses,
+            routes,
+            handle,
+            server,
+            admin,
+            operators,
+            live_config,
+            stopping,
+        })
     }
 
     /// Returns the address of `POST /message`.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Returns a link to the operators' page that signs in, as `bridge page` makes one; `None` where there is no page.
+    #[must_use]
+    pub fn page_link(&self) -> Option<String> {
+        let (address, _) = self.admin.as_ref()?;
+        self.operators.link(*address, &self.config.admin.path_prefix)
     }
 
     /// Serves until a stop signal or a task that ended early, then stops. A second stop signal ends at once. A reload
@@ -161,7 +182,7 @@ impl App {
         if tokio::time::timeout(closing, self.store.close()).await.is_err() {
             tracing::warn!("the store did not close in time; what was acknowledged is safe");
         }
-        if let Some(admin) = self.admin {
+        if let Some((_, admin)) = self.admin {
             admin.shutdown(); // last, so that the stop itself can be observed
         }
         tracing::info!("stopped");
@@ -169,7 +190,7 @@ impl App {
 }
 
 /// Opens the admin listener, with these pages. Messages do not depend on it: if it cannot be opened, that is only logged.
-fn open_admin(config: &Config, pages: axum::Router) -> Option<Handle> {
+fn open_admin(config: &Config, pages: axum::Router) -> Option<(SocketAddr, Handle)> {
     let listen = config.admin.listen;
     let bound = http::listener::bind(listen).and_then(|listener| Ok((listener.local_addr()?, listener)));
     let (address, listener) = match bound {
@@ -186,6 +207,7 @@ fn open_admin(config: &Config, pages: axum::Router) -> Option<Handle> {
     };
     let handle = Handle::new();
     let router = http::admin::router(config.admin.token.as_ref(), &config.server.trusted_proxies, pages);
+    let router = http::below::below(&config.admin.path_prefix, router);
     let serving = http::serve_operators(listener, router, handle.clone());
     tokio::spawn(async move {
         if let Err(error) = serving.await {
@@ -193,7 +215,7 @@ fn open_admin(config: &Config, pages: axum::Router) -> Option<Handle> {
         }
     });
     tracing::info!(%address, "operators find /metrics at {address}");
-    Some(handle)
+    Some((address, handle))
 }
 
 /// Returns the OpenAPI document of the HTTP listener, as indented JSON.

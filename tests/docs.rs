@@ -62,7 +62,7 @@ mod configuration {
         for line in text("config/default.toml").lines() {
             let (line, comment) = line.strip_prefix("# ").map_or((line, false), |line| (line, true));
             if let Some((header, _)) = line.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-                section = header.replace("channels.support", "channels.NAME");
+                section = header.replace("channels.support", "channels.NAME").replace("people.ana", "people.NAME");
                 commented = comment;
                 // A table with keys that the operator chooses is one row.
                 if section == "inbound.status_map" {

@@ -10,7 +10,7 @@ use url::Url;
 use super::anna::LEAST_TEXT_LIMIT;
 use super::checker::{Checker, Uniqueness};
 use super::read::Leaf as _;
-use super::{Afilnet, Anna, BONYCHAT_LIMIT, Bonychat, Channel, Grant, Transport, UserIdSource, raw, read};
+use super::{Admin, Afilnet, Anna, BONYCHAT_LIMIT, Bonychat, Channel, Grant, Transport, UserIdSource, raw, read};
 use crate::domain::{ChannelName, Platform};
 
 /// Afilnet's address for Basic authentication (afilnet.md 2).
@@ -43,7 +43,7 @@ impl ChannelDefaults {
         (transport, url): (Transport, Option<Url>),
         mut bonychat: raw::Bonychat,
         inbound: &raw::Inbound,
-        admin_token: Option<&SecretString>,
+        admin: &Admin,
         anna: bool,
     ) -> Self {
         let mut password = checker.secret("afilnet.password", afilnet.password.take(), afilnet.password_file.take());
@@ -65,8 +65,11 @@ impl ChannelDefaults {
             checker.certificates("bonychat.ca_file", bonychat.ca_file.take()),
         );
         let mut tokens = Uniqueness::default();
-        if let Some(token) = admin_token {
+        if let Some(token) = &admin.token {
             tokens.earlier_holder(vec![token.expose_secret().to_owned()], "admin.token");
+        }
+        for (name, person) in &admin.people {
+            tokens.earlier_holder(vec![person.token.expose_secret().to_owned()], &format!("admin.people.{name}.token"));
         }
         let poll = (inbound.poll_active, inbound.poll_idle);
         let (places, accounts) = (Uniqueness::default(), BTreeMap::new());

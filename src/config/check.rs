@@ -8,7 +8,7 @@ use super::checker::Checker;
 use super::layers::Layers;
 use super::problems::Problems;
 use super::{Admin, Anna, Config, InboundConfig, Log, OutboundConfig, Retry, Server, StoreConfig, StoreUrl};
-use super::{address, channels, effective, raw, secret, summary, transports};
+use super::{address, channels, effective, people, raw, secret, summary, transports};
 
 /// [`Config::load`]
 pub(super) fn load(file: Option<&Path>, env: HashMap<String, String>) -> Result<Config, Problems> {
@@ -36,6 +36,25 @@ pub(super) fn load(file: Option<&Path>, env: HashMap<String, String>) -> Result<
         _ => Err(checker.problems.sorted()),
     }
 }
+
+/// First parts of the paths of the admin listener: below one of them its own could not be told from those of a prefix.
+const OPERATOR_PATHS: [&str; 15] = [
+    "api",
+    "audit",
+    "bulk",
+    "channels",
+    "deliverz",
+    "failed",
+    "language",
+    "live",
+    "login",
+    "logout",
+    "messages",
+    "metrics",
+    "settings",
+    "unconfirmed",
+    "favicon.ico",
+];
 
 /// [`Config::listen`]
 pub(super) fn listen(file: Option<&Path>, env: HashMap<String, String>) -> Result<SocketAddr, Problems> {
@@ -77,15 +96,8 @@ fn whole(checker: &mut Checker) -> Option<Config> {
     }
     let afilnet = afilnet?;
     let transport = transports::check(checker, afilnet.transport, json, soap)?;
-    let defaults = channels::ChannelDefaults::new(
-        checker,
-        afilnet,
-        transport,
-        bonychat?,
-        &inbound,
-        admin.as_ref()?.token.as_ref(),
-        wants_anna,
-    );
+    let defaults =
+        channels::ChannelDefaults::new(checker, afilnet, transport, bonychat?, &inbound, admin.as_ref()?, wants_anna);
     let channels = defaults.channels(checker);
     channels::warn_of_polls(checker, &channels);
     channels::warn_of_user_ids(checker, &channels, anna.as_ref());
@@ -165,7 +177,16 @@ fn check_admin(checker: &mut Checker, raw: raw::Admin, server: Option<&raw::Serv
     if same && checker.clean(&["admin.listen", "server.listen"]) {
         checker.note("admin.listen", "is the same address as server.listen. Give it a port of its own");
     }
-    Admin { listen: raw.listen, token }
+    let path_prefix = raw.path_prefix.map(|prefix| prefix.0).unwrap_or_default();
+    let first = path_prefix.split('/').nth(1).unwrap_or_default();
+    if OPERATOR_PATHS.contains(&first) {
+        checker.note(
+            "admin.path_prefix",
+            "must not begin with the address of something that the admin listener serves itself",
+        );
+    }
+    let people = people::check(checker, token.as_ref());
+    Admin { listen: raw.listen, path_prefix, token, people }
 }
 
 fn check_store(checker: &mut Checker, raw: raw::Store) -> Option<StoreConfig> {

@@ -2,6 +2,7 @@
 
 use ::config::{Map, Value, ValueKind};
 
+use super::names::is_person_name;
 use crate::domain::ChannelName;
 
 /// Keys of a `[channels.NAME]` table, without the `_file` twins.
@@ -33,6 +34,9 @@ const SECRETS: [&str; 6] = [
 /// Secrets of a channel.
 const CHANNEL_SECRETS: [&str; 3] = ["api_token", "previous_api_token", "afilnet_password"];
 
+/// Keys of a `[admin.people.NAME]` table, with the `_file` twin of its secret.
+const PERSON: [&str; 4] = ["token", "token_file", "may", "channels"];
+
 /// What a key can hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -42,6 +46,8 @@ pub(super) enum Kind {
     Value,
     /// Nothing: a channel's name that breaks the rule.
     BadChannel,
+    /// Nothing: a person's name that breaks the rule.
+    BadPerson,
     /// Nothing: there is no such key.
     Unknown,
 }
@@ -80,7 +86,9 @@ impl Keys {
     pub(super) fn kind(&self, path: &[&str]) -> Kind {
         match path {
             ["channels", name] if name.parse::<ChannelName>().is_err() => Kind::BadChannel,
-            ["channels", _] => Kind::Table,
+            ["admin", "people", name, ..] if !is_person_name(name) => Kind::BadPerson,
+            ["admin", "people", _, key] if PERSON.contains(key) => Kind::Value,
+            ["channels", _] | ["admin", "people"] | ["admin", "people", _] => Kind::Table,
             ["channels", name, _] if name.parse::<ChannelName>().is_err() => Kind::BadChannel,
             ["channels", _, key] if is_channel_key(key) => Kind::Value,
             ["inbound", "status_map", _] => Kind::Value,
@@ -128,6 +136,7 @@ fn is_channel_key(key: &str) -> bool {
 /// Returns whether `key` holds a secret itself (a `_file` twin holds a path).
 pub(super) fn is_secret(key: &str) -> bool {
     SECRETS.contains(&key)
+        || (key.starts_with("admin.people.") && key.rsplit('.').next() == Some("token"))
         || (key.starts_with("channels.") && CHANNEL_SECRETS.iter().any(|s| key.rsplit('.').next() == Some(s)))
 }
 

@@ -88,6 +88,14 @@ impl Layers {
         }
     }
 
+    /// Returns the names of the people, unchecked.
+    pub(super) fn people(&self) -> Vec<String> {
+        match at(&self.merged, &["admin", "people"]).map(|value| &value.kind) {
+            Some(ValueKind::Table(people)) => people.keys().cloned().collect(),
+            _ => Vec::new(),
+        }
+    }
+
     fn read_file(&mut self, path: &Path, keys: &Keys, problems: &mut Problems) -> Option<Map<String, Value>> {
         let whole = Source::File { path: path.to_owned(), line: None };
         let text = match super::secret::read(path, FILE_LIMIT) {
@@ -189,6 +197,11 @@ fn misplaced(kind: Kind, path: &[&str], keys: &Keys, show: &dyn Fn(&str) -> Stri
             "is not a channel name: 1 to 40 characters out of a-z, 0-9 and _. Rename the table, in small letters"
                 .to_owned()
         }
+        Kind::BadPerson => {
+            "is not the name of a person: 1 to 40 characters out of a-z, 0-9 and _, and not admin, who has \
+                            admin.token. Rename the table, in small letters"
+                .to_owned()
+        }
         Kind::Unknown => match keys.nearest(path) {
             Some(key) => format!("is not a key. Did you mean {}? If not, remove it", show(&key)),
             None => "is not a key. Remove it; `bridge config` lists all keys".to_owned(),
@@ -202,6 +215,8 @@ fn first_key(path: &[&str]) -> String {
         ["channels"] => "channels.NAME.channel_id".to_owned(),
         ["channels", name] => format!("channels.{name}.channel_id"),
         ["inbound", "status_map"] => "inbound.status_map.2".to_owned(),
+        ["admin", "people"] => "admin.people.NAME.token".to_owned(),
+        ["admin", "people", name] => format!("admin.people.{name}.token"),
         ["admin" | "server"] => format!("{}.listen", path[0]),
         ["store" | "afilnet"] => format!("{}.url", path[0]),
         ["afilnet", inner] => format!("afilnet.{inner}.url"),

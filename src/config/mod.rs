@@ -10,6 +10,8 @@ mod checker;
 mod effective;
 mod keys;
 mod layers;
+mod names;
+mod people;
 mod problems;
 mod raw;
 mod read;
@@ -19,7 +21,7 @@ mod summary;
 mod tests;
 mod transports;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -101,7 +103,9 @@ impl Config {
         let differ = [
             ("server.listen", self.server.listen != next.server.listen),
             ("admin.listen", self.admin.listen != next.admin.listen),
+            ("admin.path_prefix", self.admin.path_prefix != next.admin.path_prefix),
             ("admin.token", token(&self.admin) != token(&next.admin)),
+            ("admin.people", !same_people(&self.admin.people, &next.admin.people)),
             ("store.url", !self.store.url.same(&next.store.url)),
             ("log", log(&self.log) != log(&next.log)),
         ];
@@ -116,6 +120,14 @@ impl Config {
     pub fn listen(file: Option<&Path>, env: HashMap<String, String>) -> Result<SocketAddr, Problems> {
         check::listen(file, env)
     }
+}
+
+fn same_people(before: &BTreeMap<String, Person>, after: &BTreeMap<String, Person>) -> bool {
+    let parts = |person: &Person| (person.token.expose_secret().to_owned(), person.may, person.channels.clone());
+    let all = |people: &BTreeMap<String, Person>| -> Vec<_> {
+        people.iter().map(|(name, person)| (name.clone(), parts(person))).collect()
+    };
+    all(before) == all(after)
 }
 
 /// `[server]`: the HTTP listener that `BonyChat` calls.
@@ -136,8 +148,33 @@ pub struct Server {
 pub struct Admin {
     /// Its address.
     pub listen: SocketAddr,
+    /// Where pages and API are served too: "" or "/prefix", without a final slash.
+    pub path_prefix: String,
     /// Required when `listen` is not loopback.
     pub token: Option<SecretString>,
+    /// People with tokens of their own, by name; "admin" is the person of `token`.
+    pub people: BTreeMap<String, Person>,
+}
+
+/// `[admin.people.NAME]`
+#[derive(Debug, Clone)]
+pub struct Person {
+    /// Signs in to the page, and is borne to the API.
+    pub token: SecretString,
+    /// What this person may do.
+    pub may: May,
+    /// Channels that this person sees; empty: all.
+    pub channels: BTreeSet<ChannelName>,
+}
+
+/// `admin.people.NAME.may`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum May {
+    /// Look at everything, and change nothing.
+    Read,
+    /// Decide too.
+    Act,
 }
 
 /// `[store]`

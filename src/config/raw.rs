@@ -15,9 +15,10 @@ use validator::{Validate, ValidationError, ValidationErrorsKind};
 use super::address::{Networks, Prefix, WebhookUrl};
 use super::anna::{FallbackText, FallbackUrl, Hosts, UserIdRule};
 use super::layers::{Layers, innermost};
+use super::names::ChannelNames;
 use super::problems::Problems;
 use super::read::{Of, Size, leaf, maybe, plain};
-use super::{DirectionBy, FirstRun, Grant, LogContacts, LogFormat, OnUnconfirmed, TransportName};
+use super::{DirectionBy, FirstRun, Grant, LogContacts, LogFormat, May, OnUnconfirmed, TransportName};
 use crate::domain::{ChannelId, IdType, Language, Platform, StatusValue, ids::PlatformId};
 
 #[derive(Deserialize, Validate)]
@@ -40,9 +41,27 @@ pub(super) struct Admin {
     #[serde(deserialize_with = "leaf")]
     pub(super) listen: SocketAddr,
     #[serde(deserialize_with = "maybe")]
+    pub(super) path_prefix: Option<Prefix>,
+    #[serde(deserialize_with = "maybe")]
     pub(super) token: Option<SecretString>,
     #[serde(default, deserialize_with = "maybe")]
     pub(super) token_file: Option<String>,
+    /// [`Person`], by name.
+    #[serde(default, rename = "people")]
+    _people: IgnoredAny,
+}
+
+#[derive(Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Person {
+    #[serde(default, deserialize_with = "maybe")]
+    pub(super) token: Option<SecretString>,
+    #[serde(default, deserialize_with = "maybe")]
+    pub(super) token_file: Option<String>,
+    #[serde(default, deserialize_with = "maybe")]
+    pub(super) may: Option<May>,
+    #[serde(default, deserialize_with = "maybe")]
+    pub(super) channels: Option<ChannelNames>,
 }
 
 #[derive(Deserialize, Validate)]

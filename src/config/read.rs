@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use super::{DirectionBy, FirstRun, Grant, LogContacts, LogFormat, OnUnconfirmed, TransportName};
+use super::{DirectionBy, FirstRun, Grant, LogContacts, LogFormat, May, OnUnconfirmed, TransportName};
 use crate::domain::{ChannelId, IdType, Language, Platform, StatusValue, ids::PlatformId};
 
 /// Longest accepted duration, in days: a longer one may overflow when added to a clock.
@@ -244,6 +244,7 @@ words!(
     Language,
     LogContacts,
     LogFormat,
+    May,
     OnUnconfirmed,
     Platform,
     StatusValue,

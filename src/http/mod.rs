@@ -3,6 +3,7 @@
 
 pub(crate) mod admin;
 mod auth;
+pub(crate) mod below;
 mod body;
 mod client_address;
 mod dedup;

@@ -146,6 +146,47 @@ pub(crate) async fn find(store: &dyn Store, config: &Config, request: Request) -
     Ok(Answer { messages, next, notes })
 }
 
+/// Searches of one page, at most, where most of what is found is of other channels.
+const ROUNDS: usize = 8;
+
+/// As [`find`], of these channels alone; `None`: of all.
+///
+/// # Errors
+/// As [`find`]; a channel that is none of these is refused as one that there is not.
+pub(crate) async fn find_of(
+    store: &dyn Store,
+    config: &Config,
+    channels: Option<&BTreeSet<String>>,
+    mut request: Request,
+) -> Result<Answer, Refusal> {
+    let Some(channels) = channels else { return find(store, config, request).await };
+    let only = |refusal| match refusal {
+        Refusal::Channel { typed, .. } => Refusal::Channel { typed, names: channels.iter().cloned().collect() },
+        refusal => refusal,
+    };
+    if channels.len() == 1 && request.channel.is_none() {
+        request.channel = channels.first().cloned();
+    }
+    if let Some(typed) = &request.channel {
+        if !channels.contains(typed) {
+            return Err(only(Refusal::Channel { typed: typed.clone(), names: Vec::new() }));
+        }
+        return find(store, config, request).await.map_err(only);
+    }
+    let mut page = Answer { messages: Vec::new(), next: None, notes: Vec::new() };
+    for _ in 0..ROUNDS {
+        let Answer { messages, next, notes } = find(store, config, request.clone()).await.map_err(only)?;
+        page.messages.extend(messages.into_iter().filter(|found| channels.contains(&found.message.channel)));
+        (page.next, page.notes) = (next, notes);
+        let is_cut = page.notes.iter().any(|note| matches!(note, Note::Cut { .. }));
+        match next {
+            Some(next) if page.messages.is_empty() && !is_cut => request.before = Some(next.to_string()),
+            Some(_) | None => break,
+        }
+    }
+    Ok(page)
+}
+
 /// Refuses a channel that is neither configured nor in the store: an empty answer would read as "nothing there".
 ///
 /// # Errors

@@ -3,11 +3,13 @@
 pub(crate) mod advice;
 pub(crate) mod audit;
 pub(crate) mod bulk;
+pub(crate) mod conversation;
 pub(crate) mod decide;
 pub(crate) mod doctor;
 pub(crate) mod failed;
 pub(crate) mod find;
 pub(crate) mod journey;
+pub(crate) mod live;
 pub(crate) mod local;
 pub(crate) mod overview;
 pub(crate) mod pause;

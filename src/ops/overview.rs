@@ -146,7 +146,7 @@ impl Need {
         match &self.of {
             NeedOf::Store | NeedOf::Stopping => String::new(),
             NeedOf::Channel(_) => format!("messages?channel={channel}"),
-            NeedOf::Unconfirmed(_) => format!("messages?channel={channel}&state=unconfirmed"),
+            NeedOf::Unconfirmed(_) => format!("unconfirmed?channel={channel}"),
             NeedOf::Dead(_) => format!("messages?channel={channel}&state=dead"),
         }
     }
@@ -203,6 +203,12 @@ pub(crate) struct Overview {
 }
 
 impl Overview {
+    /// Leaves out the channels that are not seen, and what is needed of them.
+    pub(crate) fn keep(&mut self, is_seen: impl Fn(&str) -> bool) {
+        self.needs_you.retain(|need| need.channel.is_empty() || is_seen(&need.channel));
+        self.channels.retain(|channel| is_seen(&channel.channel));
+    }
+
     /// Returns the number of pauses by hand that last.
     pub(crate) fn pauses(&self) -> usize {
         self.channels.iter().map(|channel| channel.pauses.len()).sum()

@@ -1,12 +1,16 @@
 //! Who an operator is: by the token of the configuration; by a cookie that was given for it; by a link that was signed with it.
 //! Nothing is stored: what is signed holds over restarts and in each process with the same token, and ends with the token.
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
+
+use crate::config::{self, May};
 
 /// Characters of a token that opens the pages, at least: a page can be guessed at from any browser that reaches it.
 pub(crate) const LEAST_TOKEN: usize = 16;
@@ -21,6 +25,8 @@ pub(crate) struct Person {
     /// For the audit.
     pub(crate) name: String,
     pub(crate) may: May,
+    /// Names of the channels that this person sees; `None`: all.
+    channels: Option<BTreeSet<String>>,
 }
 
 impl Person {
@@ -28,12 +34,16 @@ impl Person {
     pub(crate) fn may_act(&self) -> bool {
         self.may == May::Act
     }
-}
 
-/// What a person may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum May {
-    Act,
+    /// Returns the names of the channels that this person sees; `None`: all.
+    pub(crate) fn channels(&self) -> Option<&BTreeSet<String>> {
+        self.channels.as_ref()
+    }
+
+    /// Returns whether this person sees a channel.
+    pub(crate) fn sees(&self, channel: &str) -> bool {
+        self.channels.as_ref().is_none_or(|channels| channels.contains(channel))
+    }
 }
 
 /// Who may sign in.
@@ -73,15 +83,24 @@ pub(crate) struct Link {
 }
 
 impl People {
-    /// The person of `admin.token` is "admin" and may do everything. A token that is too short opens nothing.
-    pub(crate) fn new(token: Option<&SecretString>) -> Self {
-        let long_enough = token.filter(|token| token.expose_secret().chars().count() >= LEAST_TOKEN);
-        let known = |token: &SecretString| {
+    /// The person of `admin.token` is "admin" and may do everything; the others are those of `[admin.people]`. A token that is
+    /// too short opens nothing.
+    pub(crate) fn new(config: &config::Admin) -> Self {
+        let admin = config.token.as_ref().map(|token| {
+            let person = Person { name: "admin".to_owned(), may: May::Act, channels: None };
+            (token, person)
+        });
+        let others = config.people.iter().map(|(name, known)| {
+            let channels: BTreeSet<String> = known.channels.iter().map(ToString::to_string).collect();
+            let channels = (!channels.is_empty()).then_some(channels);
+            (&known.token, Person { name: name.clone(), may: known.may, channels })
+        });
+        let long_enough = |token: &SecretString| token.expose_secret().chars().count() >= LEAST_TOKEN;
+        let known = admin.into_iter().chain(others).filter(|(token, _)| long_enough(token)).map(|(token, person)| {
             let token: [u8; 32] = Sha256::digest(token.expose_secret()).into();
-            let person = Person { name: "admin".to_owned(), may: May::Act };
             Known { token, key: mac(&token, &["ops 1"]), person }
-        };
-        Self(long_enough.map(known).into_iter().collect())
+        });
+        Self(known.collect())
     }
 
     /// Returns whether there is nobody.
@@ -111,9 +130,13 @@ impl People {
         Some(Session { person: known.person.clone(), form_token })
     }
 
-    /// Returns what a link holds that signs the first person in; `None` where nobody can.
-    pub(crate) fn link(&self, now_s: i64) -> Option<String> {
-        Some(self.0.first()?.sign(Purpose::Link, now_s.saturating_add(LINK_SECONDS)))
+    /// Returns what a link holds that signs a person in, the first where no name is given; `None` where there is no such person.
+    pub(crate) fn link(&self, name: Option<&str>, now_s: i64) -> Option<String> {
+        let known = match name {
+            Some(name) => self.0.iter().find(|known| known.person.name == name)?,
+            None => self.0.first()?,
+        };
+        Some(known.sign(Purpose::Link, now_s.saturating_add(LINK_SECONDS)))
     }
 
     /// Returns the link of this text, unless its time is over or it was not signed here.
@@ -181,13 +204,51 @@ mod tests {
     const TOKEN: &str = "sixteen-letters!";
     const NOW: i64 = 1_800_000_000;
 
+    fn admin(token: Option<&str>) -> config::Admin {
+        let listen = "127.0.0.1:0".parse().unwrap();
+        config::Admin {
+            listen,
+            path_prefix: String::new(),
+            token: token.map(SecretString::from),
+            people: std::collections::BTreeMap::new(),
+        }
+    }
+
     fn people(token: &str) -> People {
-        People::new(Some(&SecretString::from(token)))
+        People::new(&admin(Some(token)))
+    }
+
+    #[test]
+    fn each_person_has_a_token_a_right_and_channels_of_their_own() {
+        let person = |token: &str, may, channels: &[&str]| config::Person {
+            token: SecretString::from(token),
+            may,
+            channels: channels.iter().map(|name| name.parse().unwrap()).collect(),
+        };
+        let mut config = admin(Some(TOKEN));
+        config.people.insert("ana".into(), person("token-of-ana-0123", May::Act, &["support"]));
+        config.people.insert("bea".into(), person("token-of-bea-0123", May::Read, &[]));
+        let of = People::new(&config);
+        let [admin, ana, bea] =
+            [TOKEN, "token-of-ana-0123", "token-of-bea-0123"].map(|token| of.by_token(token).unwrap());
+        assert_eq!([&admin.name, &ana.name, &bea.name], ["admin", "ana", "bea"]);
+        assert!(admin.may_act() && ana.may_act() && !bea.may_act());
+        assert!(admin.sees("sales") && bea.sees("sales") && ana.sees("support") && !ana.sees("sales"));
+        // What is signed for one is worth nothing under the name of another.
+        let cookie = of.open("token-of-bea-0123", NOW).unwrap();
+        assert_eq!(of.session(&cookie, NOW).unwrap().person, bea);
+        assert!(of.session(&cookie.replace(".bea.", ".admin."), NOW).is_none());
+        let link = of.link(Some("ana"), NOW).unwrap();
+        assert_eq!(of.session(&of.follow(&link, NOW).unwrap().cookie, NOW).unwrap().person, ana);
+        assert!(of.link(Some("eva"), NOW).is_none());
+        // Without admin.token there are people all the same.
+        config.token = None;
+        assert!(!People::new(&config).is_empty() && People::new(&config).by_token(TOKEN).is_none());
     }
 
     #[test]
     fn a_person_is_known_by_its_whole_token_and_nobody_by_a_short_one() {
-        assert!(People::new(None).is_empty() && people("fifteen-letters").is_empty());
+        assert!(People::new(&admin(None)).is_empty() && people("fifteen-letters").is_empty());
         let of = people(TOKEN);
         assert_eq!(of.by_token(TOKEN).unwrap().name, "admin");
         for wrong in ["", "sixteen-letters", "sixteen-letters!!", "Sixteen-letters!"] {
@@ -220,7 +281,7 @@ mod tests {
     #[test]
     fn what_is_signed_for_one_purpose_serves_no_other() {
         let of = people(TOKEN);
-        let (cookie, link) = (of.open(TOKEN, NOW).unwrap(), of.link(NOW).unwrap());
+        let (cookie, link) = (of.open(TOKEN, NOW).unwrap(), of.link(None, NOW).unwrap());
         assert!(of.session(&link, NOW).is_none() && of.follow(&cookie, NOW).is_none());
         let followed = of.follow(&link, NOW + LINK_SECONDS - 1).unwrap();
         assert!(of.session(&followed.cookie, NOW + LINK_SECONDS).is_some());

@@ -1,12 +1,15 @@
 //! What happens as it happens. The store is looked at each second along its indexes, so that it works beside a bridge of any process
 //! and costs what happens, not what is stored. Each look reaches back a little: commits need not come in the order of their times.
 
+mod spanish;
+
 use std::collections::{HashMap, VecDeque};
 
 use serde_json::{Value, json};
 
 use super::find::{Refusal, check_channel, spellings};
 use crate::config::{Config, LogContacts};
+use crate::domain::Language;
 use crate::domain::clock::now_ms;
 use crate::domain::find::Side;
 use crate::domain::journey::{AttemptOutcome, LookConclusion, PostOutcome, Step};
@@ -35,9 +38,19 @@ pub(crate) struct Line {
     pub(crate) step: &'static str,
     pub(crate) fault: Option<String>,
     pub(crate) words: String,
+    /// The same in Spanish.
+    pub(crate) words_es: String,
 }
 
 impl Line {
+    /// Returns what happened in a language.
+    pub(crate) fn words_in(&self, language: Language) -> &str {
+        match language {
+            Language::En => &self.words,
+            Language::Es => &self.words_es,
+        }
+    }
+
     /// Returns it as JSON; `at`: its time as the caller writes times.
     pub(crate) fn json(&self, at: &str) -> Value {
         json!({
@@ -89,6 +102,26 @@ impl Tail {
         Ok(Self { shown, spellings, masked, from, marks: VecDeque::new(), seen: HashMap::new() })
     }
 
+    /// Begins with what happened before: so many messages, so many events, and steps of so many milliseconds.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    pub(crate) async fn begin_before(
+        store: &dyn Store,
+        config: &Config,
+        rows: i64,
+        span_ms: i64,
+    ) -> Result<Self, Refusal> {
+        let mut tail = Self::begin(store, config, TailFilter::default()).await?;
+        let TailFrom { outbound_id, event_id, since_ms } = tail.from;
+        tail.from = TailFrom {
+            outbound_id: outbound_id.saturating_sub(rows),
+            event_id: event_id.saturating_sub(rows),
+            since_ms: since_ms.saturating_sub(span_ms),
+        };
+        Ok(tail)
+    }
+
     /// Looks once, and returns what is new.
     ///
     /// # Errors
@@ -133,12 +166,14 @@ impl Tail {
     }
 
     fn line(&self, one: TailEntry) -> Line {
+        let words_es = spanish::in_spanish(one.side, &one.what);
         let (step, fault, words) = in_words(one.side, one.what);
         let contact = match one.contact.parse() {
             Ok(contact) if self.masked => crate::telemetry::contact(&contact).to_string(),
-            Ok(_) | Err(_) => one.contact,
+            Ok(_) | Err(_) => one.contact.clone(),
         };
-        Line { at_ms: one.at_ms, channel: one.channel, contact, side: one.side, m_id: one.m_id, step, fault, words }
+        let TailEntry { at_ms, channel, side, m_id, .. } = one;
+        Line { at_ms, channel, contact, side, m_id, step, fault, words, words_es }
     }
 }
 

@@ -43,6 +43,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
     let folder = Folder::new()?;
     let stage = Stage::start(&args, &folder).await?;
+    if !args.once {
+        stage.page("Watch it in a browser");
+    }
     let exchanged = stage.exchange().await;
     if let Err(error) = exchanged {
         stage.app.stop().await;
@@ -97,6 +100,7 @@ impl Stage {
         let settings = [
             ("SERVER__LISTEN", args.listen.to_string()),
             ("ADMIN__LISTEN", "127.0.0.1:0".into()),
+            ("ADMIN__TOKEN", format!("{:032x}", rand::random::<u128>())),
             ("STORE__URL", format!("sqlite:{}", folder.0.join("demo.db").display())),
             ("AFILNET__URL", afilnet.url()),
             ("AFILNET__USER", "user".into()),
@@ -235,6 +239,7 @@ impl Stage {
     }
 
     fn hint(&self) {
+        self.page("What became of them");
         let (base, a, b) = (&self.base, self.afilnet.control_url(), self.bonychat.control_url());
         self.title("It keeps running. Try it from another terminal; Ctrl-C ends it");
         Self::print(&format!(
@@ -247,6 +252,14 @@ impl Stage {
              More of both:        curl {a} ; curl {b}\n",
             &ANA[1..]
         ));
+    }
+
+    /// Prints a link to the operators' page.
+    fn page(&self, what: &str) {
+        if let Some(link) = self.app.page_link() {
+            self.title(&format!("{what}: the operators' page, signed in (once, within 60 s)"));
+            Self::print(&format!("{link}\n"));
+        }
     }
 
     fn title(&self, text: &str) {

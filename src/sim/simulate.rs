@@ -167,6 +167,7 @@ fn talk(args: &SimulateArgs, seed: u64, pairs: &Pairs, afilnet: &Afilnet, bonych
         format!("export BRIDGE__AFILNET__USER={}", quote(&args.user)),
         format!("export BRIDGE__AFILNET__PASSWORD={}", quote(&args.password)),
         format!("export BRIDGE__BONYCHAT__WEBHOOK_URL={}", quote(&bonychat.webhook_url())),
+        format!("export BRIDGE__ADMIN__TOKEN={:032x}", rand::random::<u128>()),
     ];
     for (at, (far, near)) in pairs.afilnet.iter().zip(&pairs.bonychat).enumerate() {
         let key = format!("export BRIDGE__CHANNELS__SIM{}", at + 1);
@@ -185,6 +186,7 @@ fn talk(args: &SimulateArgs, seed: u64, pairs: &Pairs, afilnet: &Afilnet, bonych
         format!("... and Afilnet has:  curl {a}sent"),
         format!("Make it hard:         curl -d rule=sendmessage:reset_stored {a}faults"),
         format!("More:                 curl {a} ; curl {b}"),
+        "See it in a browser:  bridge page (beside `bridge serve`, with the same variables; it prints a link that signs in)".into(),
         String::new(),
     ]);
     lines.join("\n")
@@ -249,6 +251,8 @@ mod tests {
             r"export BRIDGE__AFILNET__PASSWORD='it'\''s'",
             &format!("export BRIDGE__BONYCHAT__WEBHOOK_URL='{}'", bonychat.webhook_url()),
             &format!("export BRIDGE__ANNA__BASE_URL='{}'", anna.url()),
+            "export BRIDGE__ADMIN__TOKEN=",
+            "See it in a browser:  bridge page",
             "export BRIDGE__CHANNELS__SIM1__CHANNEL_ID='demo'",
             "export BRIDGE__CHANNELS__SIM2__API_TOKEN='demo-token2'",
             "export BRIDGE__CHANNELS__SIM2__PLATFORM=telegram",

@@ -10,36 +10,36 @@ use crate::support::tools::{Service, free_address, installed};
 use crate::support::{CHANNEL, House, SOON, TOKEN, blocking, contact, until};
 
 /// Token of the operators.
-const OPERATORS: &str = "token-of-the-operators";
+pub(crate) const OPERATORS: &str = "token-of-the-operators";
 
 /// An answer of the admin listener.
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
     /// Returns the values of a header.
-    fn all(&self, name: &str) -> Vec<&str> {
+    pub(crate) fn all(&self, name: &str) -> Vec<&str> {
         let lines = self.head.lines().filter_map(|line| line.split_once(": "));
         lines.filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value).collect()
     }
 
-    fn one(&self, name: &str) -> &str {
+    pub(crate) fn one(&self, name: &str) -> &str {
         let all = self.all(name);
         assert_eq!(all.len(), 1, "{name} in {}", self.head);
         all[0]
     }
 
     /// Returns the cookie that is set, as a browser sends it back.
-    fn cookie(&self) -> String {
+    pub(crate) fn cookie(&self) -> String {
         self.one("set-cookie").split(';').next().unwrap().to_owned()
     }
 }
 
 /// Calls with these header lines.
-fn call(base: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+pub(crate) fn call(base: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
     let lines: String = headers.iter().map(|(name, value)| [*name, ": ", *value, "\r\n"].concat()).collect();
     let host = if lines.to_lowercase().contains("host: ") { "" } else { "host: localhost\r\n" };
     let length =
@@ -56,31 +56,31 @@ fn call(base: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &s
     Answer { status: head.split(' ').nth(1).unwrap().parse().unwrap(), head: head.to_owned(), body: body.to_owned() }
 }
 
-fn get(base: &str, path: &str, cookie: &str) -> Answer {
+pub(crate) fn get(base: &str, path: &str, cookie: &str) -> Answer {
     call(base, "GET", path, &[("cookie", cookie)], "")
 }
 
-const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
-const SAME: (&str, &str) = ("sec-fetch-site", "same-origin");
+pub(crate) const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+pub(crate) const SAME: (&str, &str) = ("sec-fetch-site", "same-origin");
 
-fn post(base: &str, path: &str, cookie: &str, body: &str) -> Answer {
+pub(crate) fn post(base: &str, path: &str, cookie: &str, body: &str) -> Answer {
     call(base, "POST", path, &[("cookie", cookie), FORM, SAME], body)
 }
 
 /// Signs in, and returns the cookie.
-fn sign_in(base: &str) -> String {
+pub(crate) fn sign_in(base: &str) -> String {
     let answer = call(base, "POST", "/login", &[FORM, SAME], &format!("token={OPERATORS}&next="));
     assert_eq!((answer.status, answer.one("location")), (303, "./"), "{}", answer.body);
     answer.cookie()
 }
 
 /// Returns the value of a hidden field of a page.
-fn field(page: &str, name: &str) -> String {
+pub(crate) fn field(page: &str, name: &str) -> String {
     let marker = format!("type=\"hidden\" name=\"{name}\" value=\"");
     page.split(&marker).nth(1).unwrap_or_else(|| panic!("no {name} in {page}")).split('"').next().unwrap().to_owned()
 }
 
-fn house() -> House {
+pub(crate) fn house() -> House {
     House::new().set("ADMIN__TOKEN", OPERATORS)
 }
 
@@ -873,13 +873,13 @@ async fn a_message_that_a_customer_misses_is_explained_in_both_languages_within_
 }
 
 /// A proxy with the manual's block for the page, in front of `admin`.
-async fn proxied(program: &str, admin: &str) -> Option<Service> {
+async fn proxied(program: &str, prefix: &str, cuts: bool, admin: &str) -> Option<Service> {
     let required = format!("BRIDGE_TEST_{}_REQUIRED", program.to_uppercase());
     let path = installed(program, &required)?;
     let (folder, base) = (tempfile::tempdir().unwrap(), free_address());
     let at = folder.path().display();
     let (config, arguments) = if program == "nginx" {
-        let locations = block("nginx", "location /bridge/").replace("127.0.0.1:9090", admin);
+        let locations = block("nginx", &format!("location {prefix}/")).replace("127.0.0.1:9090", admin);
         let paths: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|name| format!("{name}_temp_path {at}/{name};\n"))
             .concat();
@@ -900,8 +900,10 @@ async fn proxied(program: &str, admin: &str) -> Option<Service> {
         )
     } else {
         let site = format!("http://:{} {{\n\tbind {}", base.port(), base.ip());
-        let config =
-            block("text", "handle_path /bridge/").replace("127.0.0.1:9090", admin).replace("ops.example.com {", &site);
+        let handle = if cuts { "handle_path" } else { "handle" };
+        let config = block("text", &format!("{handle} {prefix}/"))
+            .replace("127.0.0.1:9090", admin)
+            .replace("ops.example.com {", &site);
         let arguments = ["run", "--adapter", "caddyfile", "--config"].map(str::to_owned).into_iter();
         (format!("{{\n\tadmin off\n}}\n{config}"), arguments.chain([format!("{at}/config")]).collect())
     };
@@ -914,31 +916,73 @@ async fn proxied(program: &str, admin: &str) -> Option<Service> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn below_a_path_of_the_manuals_nginx_every_link_form_and_redirect_works() {
-    below_a_path("nginx").await;
+    below_a_path("nginx", "/bridge", "").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn below_a_path_of_the_manuals_caddy_every_link_form_and_redirect_works() {
-    below_a_path("caddy").await;
+    below_a_path("caddy", "/bridge", "").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn below_a_path_that_the_manuals_nginx_passes_on_every_link_form_and_redirect_works() {
+    below_a_path("nginx", "/ops", "/ops").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn below_a_path_that_the_manuals_caddy_passes_on_every_link_form_and_redirect_works() {
+    below_a_path("caddy", "/ops", "/ops").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn below_the_prefix_is_the_page_and_what_programs_read_is_at_the_root_alone() {
+    let mut house = house().set("ADMIN__PATH_PREFIX", "/a/ops/");
+    let bridge = house.start().await;
+    let base = bridge.admin_url();
+    let cookie = sign_in(&base);
+    for path in ["/", "/a/ops/", "/messages?q=a", "/a/ops/messages?q=a"] {
+        assert_eq!(get(&base, path, &cookie).status, 200, "{path}");
+        assert_eq!(get(&base, path, "").status, 401, "{path}");
+    }
+    let bearer = format!("Bearer {OPERATORS}");
+    for (path, status) in [
+        ("/metrics", 200),
+        ("/deliverz", 200),
+        ("/api/v1/channels", 200),
+        ("/a/ops/api/v1/channels", 200),
+        ("/a/ops/metrics", 404),
+        ("/a/ops/deliverz", 404),
+        ("/a/opsy/", 404),
+        ("/a", 404),
+    ] {
+        assert_eq!(call(&base, "GET", path, &[("authorization", &bearer)], "").status, status, "{path}");
+    }
+    let bare = get(&base, "/a/ops", "");
+    assert_eq!((bare.status, bare.one("location")), (308, "ops/"));
+    let link = String::from_utf8(house.run(&["page"]).stdout).unwrap();
+    assert!(link.contains("/a/ops/login?link=v1."), "{link}");
 }
 
 /// Walks as a browser over plain HTTP does, which sends `Origin` with a form.
-async fn below_a_path(program: &str) {
-    let mut house = house().set("SERVER__TRUSTED_PROXIES", "127.0.0.1");
+/// `setting`: `admin.path_prefix`, of a proxy that passes the path on.
+async fn below_a_path(program: &str, prefix: &str, setting: &str) {
+    let mut house = house().set("SERVER__TRUSTED_PROXIES", "127.0.0.1").set("ADMIN__PATH_PREFIX", setting);
     let bridge = house.start().await;
     let [_, failed] = messages(&house, &bridge).await;
-    let Some(proxy) = proxied(program, bridge.admin_url().trim_start_matches("http://")).await else { return };
+    let admin = bridge.admin_url().trim_start_matches("http://").to_owned();
+    let Some(proxy) = proxied(program, prefix, setting.is_empty(), &admin).await else { return };
     let base = proxy.base.to_string();
     let host = format!("ops.example:{}", proxy.base.port());
     let origin = format!("http://{host}");
     let walk = |method: &str, path: &str, cookie: &str, origin: &str, body: &str| {
+        let path = &format!("{prefix}{path}");
         let mut headers = vec![("host", host.as_str()), ("cookie", cookie)];
         if method == "POST" {
             headers.extend([FORM, ("origin", origin)]);
         }
         call(&base, method, path, &headers, body)
     };
-    let first = walk("GET", "/bridge/", "", "", "");
+    let first = walk("GET", "/", "", "", "");
     assert!(
         first.status == 401 && first.body.contains("action=\"./login\""),
         "{program}: {} {}",
@@ -946,31 +990,35 @@ async fn below_a_path(program: &str) {
         first.body
     );
     let token = format!("token={OPERATORS}&next=");
-    assert_eq!(walk("POST", "/bridge/login", "", "http://evil.example", &token).status, 403);
-    let signed_in = walk("POST", "/bridge/login", "", &origin, &token);
+    assert_eq!(walk("POST", "/login", "", "http://evil.example", &token).status, 403);
+    let signed_in = walk("POST", "/login", "", &origin, &token);
     assert_eq!((signed_in.status, signed_in.one("location")), (303, "./"), "{program}: {}", signed_in.body);
     let cookie = signed_in.cookie();
-    let overview = walk("GET", "/bridge/", &cookie, "", "");
+    let overview = walk("GET", "/", &cookie, "", "");
     assert_eq!(overview.status, 200);
     let links = overview.body.split("href=\"./").skip(1).chain(overview.body.split("src=\"./").skip(1));
     let links: BTreeSet<String> =
         links.map(|rest| rest.split('"').next().unwrap().replace("&amp;", "&").replace("&#38;", "&")).collect();
     assert!(links.len() >= 6, "{links:?}");
     for link in &links {
-        let status = walk("GET", &format!("/bridge/{link}"), &cookie, "", "").status;
+        let status = walk("GET", &format!("/{link}"), &cookie, "", "").status;
         assert!(matches!(status, 200 | 303), "{program}: {link}: {status}");
     }
-    let page = walk("GET", &format!("/bridge/messages/{failed}"), &cookie, "", "").body;
+    let page = walk("GET", &format!("/messages/{failed}"), &cookie, "", "").body;
     let link = page.split("href=\"").find(|link| link.contains("verdict=retry")).unwrap().split('"').next().unwrap();
     let link = link.replace("&amp;", "&").replace("&#38;", "&");
-    let form = walk("GET", &format!("/bridge/messages/{link}"), &cookie, "", "").body;
+    let form = walk("GET", &format!("/messages/{link}"), &cookie, "", "").body;
     let fields = ["token", "verdict", "of", "once"].map(|name| format!("{name}={}", field(&form, name))).join("&");
-    let decide = format!("/bridge/messages/{failed}/decide");
+    let decide = format!("/messages/{failed}/decide");
     assert_eq!(walk("POST", &decide, &cookie, "null", &fields).status, 403);
     let done = walk("POST", &decide, &cookie, &origin, &fields);
     assert_eq!(done.status, 200, "{program}: {}", done.body);
-    let out = walk("POST", "/bridge/logout", &cookie, &origin, "");
+    let out = walk("POST", "/logout", &cookie, &origin, "");
     assert_eq!((out.status, out.one("location")), (303, "login"));
-    let page = walk("GET", "/bridge", &cookie, "", "");
-    assert!(matches!(page.status, 301 | 302 | 308) && page.one("location").ends_with("/bridge/"), "{}", page.head);
+    let page = walk("GET", "", &cookie, "", "");
+    assert!(
+        matches!(page.status, 301 | 302 | 308) && page.one("location").ends_with(&format!("{prefix}/")),
+        "{}",
+        page.head
+    );
 }

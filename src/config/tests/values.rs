@@ -16,6 +16,7 @@ fn good_values_are_taken() {
         ("server.body_limit", &["1024", "1 KiB", "16 MiB", "16MiB", "2048 B"]),
         ("server.trusted_proxies", &["", "127.0.0.1", "10.0.0.0/8, ::1 ,fd00::/8", "10.1.2.3/8"]),
         ("admin.listen", &["127.0.0.2:9090", "[::1]:9090"]),
+        ("admin.path_prefix", &["", "/", "/ops", "/a/b/", "/apis"]),
         ("admin.token", &["", "0012"]),
         ("store.url", &["sqlite:x.db", "postgres://u:p@h/d", "postgresql://h/d"]),
         ("store.keep_text", &["0s", "7d", "1h 30m", "3650d"]),
@@ -62,6 +63,7 @@ fn bad_values_are_refused_by_name() {
         ("server.path_prefix", &["bridge", "/a b", "/{a}", "/a//b"]),
         ("server.body_limit", &["", "1023", "17 MiB", "1 GiB", "1.5 MiB", "256 kb", "-1", "99999999999999999999 MiB"]),
         ("server.trusted_proxies", &["proxy", "10.0.0.0/33", "127.0.0.1,,::1", "0.0.0.0/0", "::/0", "127.0.0.1:80"]),
+        ("admin.path_prefix", &["ops", "/a b", "/a//b", "/messages", "/api/v1", "/metrics/"]),
         ("admin.token", &["with space", "ñandú"]),
         ("store.url", &["sqlite:", "mysql://h/d", "x.db"]),
         ("store.lease", &["999ms", "6m", ""]),
@@ -220,4 +222,45 @@ fn the_summary_tells_durations_as_they_were_written() {
         assert!(summary.contains(told), "{told}: {summary}");
     }
     assert!(!summary.contains("9090"), "nothing listens there yet: {summary}");
+}
+
+#[test]
+fn each_person_has_a_token_of_their_own_a_right_and_channels_that_there_are() {
+    let ana = |more: &[(&str, &str)]| {
+        let mut keys = vec![("TOKEN", "token-of-ana-0123"), ("MAY", "act")];
+        keys.retain(|(key, _)| !more.iter().any(|(other, _)| other == key));
+        keys.extend(more);
+        let names: Vec<String> = keys.iter().map(|(key, _)| format!("BRIDGE__ADMIN__PEOPLE__ANA__{key}")).collect();
+        let pairs: Vec<_> = names.iter().map(String::as_str).zip(keys.iter().map(|(_, value)| *value)).collect();
+        load_over("", &pairs)
+    };
+    let config = ana(&[("CHANNELS", "support")]).unwrap();
+    let person = &config.admin.people["ana"];
+    assert!(person.may == crate::config::May::Act && person.channels.len() == 1, "{person:?}");
+    assert!(!format!("{config:?}").contains("token-of-ana"), "no secret comes out");
+    let shown = config.settings.iter().find(|setting| setting.key == "admin.people.ana.token").unwrap();
+    assert_eq!(shown.value, "set, 17 characters");
+    assert!(ana(&[]).unwrap().admin.people["ana"].channels.is_empty());
+    for (more, key) in [
+        (&[("TOKEN", "")][..], "token"),
+        (&[("TOKEN", "fifteen-letters")], "token"),
+        (&[("TOKEN", "with space in the token")], "token"),
+        (&[("MAY", "")], "may"),
+        (&[("MAY", "all")], "may"),
+        (&[("CHANNELS", "support,sales")], "channels"),
+        (&[("CHANNELS", "A B")], "channels"),
+        (&[("NAME", "Ana")], "name"),
+    ] {
+        assert_eq!(wrong_keys(ana(more)), [format!("admin.people.ana.{key}")], "{more:?}");
+    }
+    let admin = ("BRIDGE__ADMIN__TOKEN", "token-of-ana-0123");
+    let toml = "[admin.people.ana]\ntoken = \"token-of-ana-0123\"\nmay = \"read\"";
+    assert_eq!(wrong_keys(load_over(toml, &[admin])), ["admin.people.ana.token"]);
+    let channel = ("BRIDGE__CHANNELS__SUPPORT__API_TOKEN", "token-of-ana-0123");
+    assert_eq!(wrong_keys(load_over(toml, &[channel])), ["channels.support.api_token"]);
+    for name in ["admin", "Ana", "ana-maria", "a.b"] {
+        let toml = format!("[admin.people.\"{name}\"]\ntoken = \"token-of-ana-0123\"\nmay = \"read\"");
+        let wrong = load_over(&toml, &[]).unwrap_err();
+        assert!(wrong.to_string().contains("is not the name of a person"), "{name}: {wrong}");
+    }
 }

@@ -11,8 +11,9 @@ use axum::response::Response;
 
 use super::form::{self, Form};
 use super::page::{AGAIN, Page, SECURE_SESSION, SESSION, cookies, html, notice};
-use super::reply::{NO_TOKEN, refused};
-use super::{OperatorState, login};
+use super::reach::{self, Beyond, beyond};
+use super::reply::{NO_TOKEN, WRONG_BEARER, refused};
+use super::{OperatorState, login, words};
 use crate::domain::clock::wall_ms;
 use crate::http::client_address::{ClientAddress, is_forwarded};
 use crate::http::{admin, auth};
@@ -23,7 +24,7 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; scr
                                        connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// Whether anything may change by it.
-fn is_safe(method: &Method) -> bool {
+pub(super) fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
@@ -125,8 +126,7 @@ pub(super) async fn signed_in(State(state): State<Arc<OperatorState>>, mut reque
     let session = match person(&state, request.headers()) {
         Ok(found) => found,
         Err(Unknown::Bearer) => {
-            let mut response =
-                refused(StatusCode::UNAUTHORIZED, "the bearer token is missing or is not that of admin.token");
+            let mut response = refused(StatusCode::UNAUTHORIZED, WRONG_BEARER);
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             return response;
         }
@@ -136,7 +136,10 @@ pub(super) async fn signed_in(State(state): State<Arc<OperatorState>>, mut reque
     if !is_safe(request.method()) && !person.may_act() {
         let (title, words) = (
             page.say("You may read, and change nothing", "Usted puede leer, y no cambiar nada"),
-            page.say("Nothing was changed.", "No se ha cambiado nada."),
+            page.say(
+                "Nothing was changed. Whoever keeps the bridge's configuration can let you act (admin.people, `may`).",
+                "No se ha cambiado nada. Quien lleva la configuración del puente puede permitirle actuar (admin.people, `may`).",
+            ),
         );
         return notice(&page, StatusCode::FORBIDDEN, title, words);
     }
@@ -149,9 +152,23 @@ pub(super) async fn signed_in(State(state): State<Arc<OperatorState>>, mut reque
             Err(response) => return response,
         };
     }
+    match beyond(state.store(), &person, reach::PAGES, request.uri().path()).await {
+        Ok(None) => {}
+        Ok(Some(Beyond::NoSuchMessage(m_id))) => return words::missing(&page, &m_id),
+        Ok(Some(Beyond::AllChannels)) => return of_all_channels(&page),
+        Err(error) => return words::unreadable(&page, &error),
+    }
     request.extensions_mut().insert(page);
     request.extensions_mut().insert(person);
     next.run(request).await
+}
+
+fn of_all_channels(page: &Page) -> Response {
+    let words = page.say(
+        "Nothing was changed. This page is of all channels together, and you see some of them (admin.people, `channels`).",
+        "No se ha cambiado nada. Esta página es de todos los canales juntos, y usted ve algunos (admin.people, `channels`).",
+    );
+    notice(page, StatusCode::FORBIDDEN, page.say("Not for your channels alone", "No solo de sus canales"), words)
 }
 
 /// Who a call is not known to be made by.

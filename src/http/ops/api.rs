@@ -16,6 +16,8 @@ use serde_json::json;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::openapi::{self, AUDIT_PARAMETERS, JOURNEY_PARAMETERS, MESSAGE_PARAMETERS};
+use super::reach::{self, Beyond, beyond};
+use super::reply::WRONG_BEARER;
 use super::{OperatorState, access, refused};
 use crate::domain::Language;
 use crate::domain::find::{MessageState, PAGE, Side};
@@ -72,14 +74,28 @@ async fn with_token(State(state): State<Arc<OperatorState>>, mut request: Reques
         return refused(StatusCode::FORBIDDEN, NO_TOKEN);
     }
     let Some(person) = auth::bearer(request.headers()).and_then(|token| state.people.by_token(token)) else {
-        let mut response =
-            refused(StatusCode::UNAUTHORIZED, "the bearer token is missing or is not that of admin.token");
+        let mut response = refused(StatusCode::UNAUTHORIZED, WRONG_BEARER);
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         if !request.headers().contains_key(header::AUTHORIZATION) {
             response.extensions_mut().insert(NoTokenGiven);
         }
         return response;
     };
+    if !access::is_safe(request.method()) && !person.may_act() {
+        let words = "nothing was changed: you may read, and change nothing (admin.people, `may`)";
+        return refused(StatusCode::FORBIDDEN, words);
+    }
+    match beyond(state.store(), &person, reach::CALLS, request.uri().path()).await {
+        Ok(None) => {}
+        Ok(Some(Beyond::NoSuchMessage(m_id))) => {
+            return refused(StatusCode::NOT_FOUND, &journey::missing(&known(&m_id)));
+        }
+        Ok(Some(Beyond::AllChannels)) => {
+            let words = "this call is of all channels together, and you see some of them (admin.people, `channels`)";
+            return refused(StatusCode::FORBIDDEN, words);
+        }
+        Err(error) => return Failure::Store(error).into_response(),
+    }
     request.extensions_mut().insert(person);
     next.run(request).await
 }
@@ -87,6 +103,8 @@ async fn with_token(State(state): State<Arc<OperatorState>>, mut request: Reques
 /// Why a call is not answered.
 enum Failure {
     Request(String),
+    /// This person may not see it.
+    Forbidden(&'static str),
     /// Nothing is stored under this mId.
     Missing(String),
     /// It cannot be done in this state.
@@ -113,6 +131,7 @@ impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         match self {
             Self::Request(why) => refused(StatusCode::BAD_REQUEST, &why),
+            Self::Forbidden(why) => refused(StatusCode::FORBIDDEN, why),
             Self::Missing(why) => refused(StatusCode::NOT_FOUND, &why),
             Self::Conflict(why) => refused(StatusCode::CONFLICT, &why),
             Self::Store(error) => {
@@ -174,19 +193,32 @@ impl Asked {
         limit.ok_or_else(|| Failure::Request(format!("limit takes a number from 1 to {most}")))
     }
 
-    fn contacts_in_full(&mut self) -> Result<bool, Failure> {
-        Ok(self.one_of("contacts", &[("full", true), ("masked", false)])?.unwrap_or(false))
+    fn contacts_in_full(&mut self, person: &Person) -> Result<bool, Failure> {
+        let in_full = self.one_of("contacts", &[("full", true), ("masked", false)])?.unwrap_or(false);
+        if in_full && !person.may_act() {
+            return Err(Failure::Forbidden("contacts in full are for people who may act (admin.people, `may`)"));
+        }
+        Ok(in_full)
     }
 }
 
 /// `GET /channels`
-async fn channels(State(state): State<Arc<OperatorState>>) -> Result<Response, Failure> {
+async fn channels(
+    State(state): State<Arc<OperatorState>>,
+    Extension(person): Extension<Person>,
+) -> Result<Response, Failure> {
     let view = overview::View::Process { is_stopping: state.stopping().is_cancelled() };
-    Ok(answer(&overview::overview(state.store(), &state.config(), view).await?))
+    let mut found = overview::overview(state.store(), &state.config(), view).await?;
+    found.keep(|channel| person.sees(channel));
+    Ok(answer(&found))
 }
 
 /// `GET /messages`
-async fn messages(State(state): State<Arc<OperatorState>>, RawQuery(query): RawQuery) -> Result<Response, Failure> {
+async fn messages(
+    State(state): State<Arc<OperatorState>>,
+    Extension(person): Extension<Person>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Failure> {
     let mut asked = Asked::new(query.as_deref(), &MESSAGE_PARAMETERS)?;
     let states = MessageState::ALL.map(|state| (state.as_str(), state));
     let search = Search {
@@ -201,9 +233,10 @@ async fn messages(State(state): State<Arc<OperatorState>>, RawQuery(query): RawQ
         before: asked.take("before"),
         limit: asked.limit(PAGE, MOST)?,
         to_the_end: false,
-        contacts_in_full: asked.contacts_in_full()?,
+        contacts_in_full: asked.contacts_in_full(&person)?,
     };
-    let Answer { messages, next, notes } = find::find(state.store(), &state.config(), search).await?;
+    let Answer { messages, next, notes } =
+        find::find_of(state.store(), &state.config(), person.channels(), search).await?;
     let next = next.map(|next| next.to_string());
     let notes: Vec<String> = notes.iter().map(|note| note.words("")).collect();
     Ok(answer(&json!({ "messages": messages, "next": next, "notes": notes })))
@@ -212,12 +245,13 @@ async fn messages(State(state): State<Arc<OperatorState>>, RawQuery(query): RawQ
 /// `GET /messages/{mId}`
 async fn message(
     State(state): State<Arc<OperatorState>>,
+    Extension(person): Extension<Person>,
     Path(m_id): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
     let mut asked = Asked::new(query.as_deref(), &JOURNEY_PARAMETERS)?;
     let language = asked.one_of("language", &[("en", Language::En), ("es", Language::Es)])?;
-    let contacts = asked.contacts_in_full()?;
+    let contacts = asked.contacts_in_full(&person)?;
     let found = journey::journey(state.store(), &state.config(), &m_id, language, contacts).await?;
     let Some(journey::Account { journey, told, zone }) = found else {
         return Err(Failure::Missing(journey::missing(&known(&m_id))));
@@ -232,8 +266,13 @@ fn known(m_id: &str) -> String {
 }
 
 /// `GET /failed`
-async fn failures(State(state): State<Arc<OperatorState>>) -> Result<Response, Failure> {
-    Ok(answer(&json!({ "groups": failed::failed(state.store()).await? })))
+async fn failures(
+    State(state): State<Arc<OperatorState>>,
+    Extension(person): Extension<Person>,
+) -> Result<Response, Failure> {
+    let mut groups = failed::failed(state.store()).await?;
+    groups.retain(|group| person.sees(&group.channel));
+    Ok(answer(&json!({ "groups": groups })))
 }
 
 /// `GET /settings`

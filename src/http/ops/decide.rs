@@ -168,7 +168,8 @@ pub(super) async fn ask(
     };
     let of = version(&message);
     if query.get("of") != Some(&of) {
-        return stale(&page, &message);
+        let Said { status, sentence } = stale(&page, &message);
+        return said(&page, &m_id, status, &sentence);
     }
     let asks = Asks {
         page: &page,
@@ -191,25 +192,48 @@ pub(super) async fn decide(
     Extension(form): Extension<Form>,
     Path(m_id): Path<String>,
 ) -> Response {
+    match decided(&shared, &page, &person, &m_id, &form).await {
+        Ok(Said { status, sentence }) => said(&page, &m_id, status, &sentence),
+        Err(response) => response,
+    }
+}
+
+/// Returns whether a form has been sent before, and done.
+pub(super) async fn is_done(shared: &OperatorState, m_id: &str, form: &Form) -> bool {
+    let Some(once) = form.filled("once") else { return false };
+    let slot = shared.outcomes.slot(&format!("{m_id} {once}"), now_ms());
+    slot.lock().await.is_some()
+}
+
+/// Does what a form asks for, once, and returns what the operator is told.
+///
+/// # Errors
+/// The page that is shown where the form means nothing, there is no such message, or the store cannot be read.
+pub(super) async fn decided(
+    shared: &OperatorState,
+    page: &Page,
+    person: &Person,
+    m_id: &str,
+    form: &Form,
+) -> Result<Said, Response> {
     let (Some(verdict), Some(of), Some(once)) =
         (form.get("verdict").and_then(Verdict::of), form.get("of"), form.filled("once"))
     else {
-        return unknown(&page);
+        return Err(unknown(page));
     };
     let once = format!("{m_id} {once}");
     let slot = shared.outcomes.slot(&once, now_ms());
     let mut outcome = slot.lock().await;
-    if outcome.is_none() {
-        let by = Operator::new(&person.name, Means::Page, form.filled("why"));
-        match done(shared.store(), &shared.config(), &page, verdict, &m_id, of, by).await {
-            Ok(Done::Stale(message)) => return stale(&page, &message),
-            Ok(Done::Missing) => return missing(&page, &m_id),
-            Ok(Done::Said(said)) => *outcome = Some(said),
-            Err(error) => return words::unreadable(&page, &error),
-        }
+    if let Some(said) = outcome.as_ref() {
+        return Ok(said.clone());
     }
-    let Some(Said { status, sentence }) = outcome.as_ref() else { return unknown(&page) };
-    said(&page, &m_id, *status, sentence)
+    let by = Operator::new(&person.name, Means::Page, form.filled("why"));
+    match done(shared.store(), &shared.config(), page, verdict, m_id, of, by).await {
+        Ok(Done::Stale(message)) => Ok(stale(page, &message)),
+        Ok(Done::Missing) => Err(missing(page, m_id)),
+        Ok(Done::Said(said)) => Ok(outcome.insert(said).clone()),
+        Err(error) => Err(words::unreadable(page, &error)),
+    }
 }
 
 #[derive(Template)]
@@ -271,7 +295,7 @@ fn sentence(clause: &str) -> String {
 }
 
 /// Refuses a decision on a state that is gone.
-fn stale(page: &Page, message: &ListedMessage) -> Response {
+fn stale(page: &Page, message: &ListedMessage) -> Said {
     let now = state_of(page.language, message).word;
     let (before, after) = (
         page.say(
@@ -280,7 +304,7 @@ fn stale(page: &Page, message: &ListedMessage) -> Response {
         ),
         page.say("Look at it again before you decide.", "Mírelo otra vez antes de decidir."),
     );
-    said(page, &message.m_id, StatusCode::CONFLICT, &format!("{before} {now}. {after}"))
+    Said { status: StatusCode::CONFLICT, sentence: format!("{before} {now}. {after}") }
 }
 
 fn unknown(page: &Page) -> Response {

@@ -93,8 +93,8 @@ pub(super) async fn sign_in(
             &page,
             next,
             page.say(
-                "This is not the token. It is the value of admin.token in the bridge's configuration.",
-                "Este no es el token. Es el valor de admin.token en la configuración del puente.",
+                "This is not the token. It is your own of admin.people in the bridge's configuration, or the value of admin.token.",
+                "Este no es el token. Es el suyo de admin.people en la configuración del puente, o el valor de admin.token.",
             ),
         ),
     }

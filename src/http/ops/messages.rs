@@ -15,7 +15,8 @@ use super::page::{Page, html};
 use super::words::{self, Moment, STATES, Shown, moment, state, state_of, way, zone};
 use crate::config::{Config, LogContacts};
 use crate::domain::find::{PAGE, Side};
-use crate::ops::find::{Answer, Note, Refusal, Request, find};
+use crate::ops::find::{Answer, Note, Refusal, Request, find_of};
+use crate::ops::sign_in::Person;
 use crate::store::FoundMessage;
 
 /// Names of the filters in the query.
@@ -104,13 +105,14 @@ impl Row {
 pub(super) async fn show(
     State(shared): State<Arc<OperatorState>>,
     Extension(page): Extension<Page>,
+    Extension(person): Extension<Person>,
     uri: Uri,
 ) -> Response {
     let filters = Form::parse(uri.query().unwrap_or_default().as_bytes());
     let config = shared.config();
     let mut shown = Messages {
         page: &page,
-        channels: config.channels.keys().map(ToString::to_string).collect(),
+        channels: config.channels.keys().map(ToString::to_string).filter(|name| person.sees(name)).collect(),
         states: STATES.into_iter().map(|name| (name, state(page.language, name).word)).collect(),
         rows: Vec::new(),
         wrong: None,
@@ -121,7 +123,7 @@ pub(super) async fn show(
         filters,
     };
     let answer = match request(&page, &shown.filters, shown.contacts.in_full) {
-        Ok(request) => find(shared.store(), &config, request).await,
+        Ok(request) => find_of(shared.store(), &config, person.channels(), request).await,
         Err(wrong) => Err(Refusal::Request(wrong)),
     };
     match answer {
@@ -141,7 +143,7 @@ pub(super) async fn show(
 }
 
 /// Returns what cannot be read of the query.
-fn wrong(page: &Page, refusal: Refusal) -> String {
+pub(super) fn wrong(page: &Page, refusal: Refusal) -> String {
     match refusal {
         Refusal::Channel { typed, names } => {
             let (before, after) =

@@ -7,14 +7,17 @@ mod assets;
 mod decide;
 mod form;
 mod journey;
+mod live;
 mod login;
 mod messages;
 pub(crate) mod openapi;
 mod outcomes;
 mod overview;
 mod page;
+mod reach;
 mod reply;
 mod state;
+mod unconfirmed;
 mod words;
 
 use std::sync::Arc;
@@ -34,9 +37,12 @@ pub(crate) fn router(state: Arc<OperatorState>) -> Router {
     let no_method = || async { refused(StatusCode::METHOD_NOT_ALLOWED, "this path has no such method") };
     let for_persons = Router::new()
         .route("/", get(overview::show))
+        .route("/live", get(live::show))
+        .route("/live/events", get(live::events))
         .route("/messages", get(messages::show))
         .route("/messages/{m_id}", get(journey::show))
         .route("/messages/{m_id}/decide", get(decide::ask).post(decide::decide))
+        .route("/unconfirmed", get(unconfirmed::show).post(unconfirmed::decide))
         .method_not_allowed_fallback(no_method)
         .layer(middleware::from_fn_with_state(Arc::clone(&state), access::signed_in));
     let for_all = Router::new()

@@ -35,7 +35,7 @@ pub(crate) fn document() -> Value {
         "info": {
             "title": "BonyChat <-> Afilnet bridge, for operators",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "The admin listener's API: find a message, explain it, decide it. Every call bears admin.token; every \
+            "description": "The admin listener's API: find a message, explain it, decide it. Every call bears admin.token, or the token of a person of admin.people; every \
                             failure has the form of Failure.",
         },
         "paths": {
@@ -127,8 +127,11 @@ fn body(schema: &Value) -> Value {
 
 fn failures(statuses: &[(&str, &str)]) -> Map<String, Value> {
     const ALL: [(&str, &str); 4] = [
-        ("401", "The bearer token is missing or is not that of admin.token."),
-        ("403", "admin.token is not set, or is shorter than 16 characters: there is no API."),
+        ("401", "The bearer token is missing or is not that of admin.token or of a person of admin.people."),
+        (
+            "403",
+            "This person may not: may = read changes nothing, a person of some channels gets no call of all. Or there is no token of 16 characters: there is no API.",
+        ),
         ("429", "As 401, after more than 20 wrong tokens from the same address within a minute."),
         ("503", "The store cannot be read or written now. Nothing was changed."),
     ];

@@ -14,6 +14,7 @@ use super::words::{self, span};
 use crate::domain::Language;
 use crate::domain::clock::{now_ms, since};
 use crate::ops::overview::{self, ChannelState, View, Word};
+use crate::ops::sign_in::Person;
 use crate::store::StoreError;
 
 #[derive(Template)]
@@ -50,16 +51,21 @@ struct Row {
 }
 
 /// `GET /`
-pub(super) async fn show(State(state): State<Arc<OperatorState>>, Extension(page): Extension<Page>) -> Response {
-    match of_state(&state, &page).await {
+pub(super) async fn show(
+    State(state): State<Arc<OperatorState>>,
+    Extension(page): Extension<Page>,
+    Extension(person): Extension<Person>,
+) -> Response {
+    match of_state(&state, &page, &person).await {
         Ok(overview) => html(StatusCode::OK, &overview),
         Err(error) => words::unreadable(&page, &error),
     }
 }
 
-async fn of_state<'a>(state: &OperatorState, page: &'a Page) -> Result<Overview<'a>, StoreError> {
+async fn of_state<'a>(state: &OperatorState, page: &'a Page, person: &Person) -> Result<Overview<'a>, StoreError> {
     let view = View::Process { is_stopping: state.stopping().is_cancelled() };
-    let found = overview::overview(state.store(), &state.config(), view).await?;
+    let mut found = overview::overview(state.store(), &state.config(), view).await?;
+    found.keep(|channel| person.sees(channel));
     let need = |need: &overview::Need| {
         let sentence = need.sentence(page.language);
         let words =

@@ -124,9 +124,9 @@ pub(super) fn see_other(location: &str) -> Response {
 /// Returns where `next` is from a page in the folder of all pages, if it is one of this bridge; else the folder itself.
 pub(super) fn own(next: &str) -> String {
     let (path, query) = next.split_once('?').unwrap_or((next, ""));
-    let m_id = path.strip_prefix("messages/");
-    let known = matches!(path, "" | "messages")
-        || m_id.is_some_and(|m_id| m_id.len() <= 64 && m_id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'));
+    let plain =
+        |part: &str| (1..=64).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let known = path.is_empty() || (path.split('/').count() <= 3 && path.split('/').all(plain));
     let fits = known && query.len() <= 2000 && query.bytes().all(|b| b.is_ascii_graphic());
     // A query alone would be one of the page that leads there.
     let folder = if path.is_empty() { "./" } else { "" };
@@ -198,7 +198,13 @@ mod tests {
 
     #[test]
     fn only_pages_of_the_bridge_are_gone_on_to() {
-        for own_page in ["messages", "messages?q=a%20b&channel=support", "messages/0196f0c2a1b27c3d8e4f5a6b7c8d9e0f"] {
+        for own_page in [
+            "messages",
+            "live",
+            "unconfirmed?m=a1",
+            "messages?q=a%20b&channel=support",
+            "messages/0196f0c2a1b27c3d8e4f5a6b7c8d9e0f",
+        ] {
             assert_eq!(own(own_page), own_page);
         }
         assert_eq!(own("?a"), "./?a", "not a query of the page that leads there");

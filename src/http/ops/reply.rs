@@ -11,6 +11,10 @@ pub(super) const NO_TOKEN: &str = "admin.token is not set, or is shorter than 16
                         as BRIDGE__ADMIN__TOKEN or in a file that admin.token_file names, and restart the bridge. Messages go \
                         on meanwhile.";
 
+/// What is answered to a program with a wrong token, or with none.
+pub(super) const WRONG_BEARER: &str =
+    "the bearer token is missing or is not that of admin.token or of one of admin.people";
+
 /// Returns an error as the API has it.
 pub(in crate::http) fn refused(status: StatusCode, words: &str) -> Response {
     error::json(status, json!({"error": {"message": words}}).to_string())

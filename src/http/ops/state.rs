@@ -1,15 +1,18 @@
 //! What the handlers of pages and API share.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use secrecy::SecretString;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::outcomes::Outcomes;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::domain::clock::wall_ms;
+use crate::ops::conversation::Conversations;
+use crate::ops::live::{Listener, Live};
+use crate::ops::local::on_this_machine;
 use crate::ops::sign_in::{Link, People};
 use crate::store::Store;
 
@@ -25,18 +28,21 @@ pub(crate) struct OperatorState {
     /// Links that were followed, until their time is over.
     followed: Mutex<HashMap<String, i64>>,
     pub(super) outcomes: Outcomes,
+    live: Arc<Live>,
+    pub(super) conversations: Conversations,
 }
 
 impl OperatorState {
-    /// `token` is `admin.token`; as all of `[admin]`, it is that of the start.
+    /// `admin` is that of the start.
     pub(crate) fn new(
-        token: Option<&SecretString>,
+        admin: &config::Admin,
         store: &Arc<dyn Store>,
         config: watch::Receiver<Arc<Config>>,
         stopping: CancellationToken,
     ) -> Arc<Self> {
-        let (people, followed, outcomes) = (People::new(token), Mutex::default(), Outcomes::default());
-        Arc::new(Self { store: Arc::clone(store), config, stopping, people, followed, outcomes })
+        let (people, followed, outcomes) = (People::new(admin), Mutex::default(), Outcomes::default());
+        let (store, live, conversations) = (Arc::clone(store), Live::new(), Conversations::new());
+        Arc::new(Self { store, config, stopping, people, followed, outcomes, live, conversations })
     }
 
     /// Returns the store.
@@ -52,6 +58,17 @@ impl OperatorState {
     /// Returns the token that is cancelled when the stop of the bridge begins.
     pub(crate) fn stopping(&self) -> &CancellationToken {
         &self.stopping
+    }
+
+    /// Returns one more who listens to what happens; `None` where too many do.
+    pub(super) fn listen(&self, config: &Arc<Config>) -> Option<Listener> {
+        self.live.listen(&self.store, config, &self.stopping)
+    }
+
+    /// Returns a link that signs the first person in at a listener with this address; `None` where nobody can.
+    pub(crate) fn link(&self, listen: SocketAddr, path_prefix: &str) -> Option<String> {
+        let link = self.people.link(None, wall_ms() / 1000)?;
+        Some(format!("http://{}{path_prefix}/login?link={link}", on_this_machine(listen)))
     }
 
     /// Returns the cookie of a link that is good and was not followed before in this process.

@@ -75,6 +75,7 @@ fn secrets(config: &Config) -> Vec<String> {
     let mut secrets = Vec::new();
     let mut add = |secret: &SecretString| secrets.push(secret.expose_secret().to_owned());
     config.admin.token.iter().for_each(&mut add);
+    config.admin.people.values().for_each(|person| add(&person.token));
     if let StoreUrl::Postgres(url) = &config.store.url {
         add(url);
     }

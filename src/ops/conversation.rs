@@ -1,0 +1,167 @@
+//! A conversation as Afilnet shows it now, for an operator who decides on a message that may have been delivered. A read, and one a
+//! second at most, on top of the calls of the bridge; whichever process delivers the channel.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::afilnet::{self, AccessTokens, AfilnetClient};
+use crate::config::{Channel, Config};
+use crate::domain::clock::now_ms;
+use crate::domain::{AfilnetRow, ContactId, Destination, Direction, Fault, Messenger as _};
+use crate::store::{Store, StoreError};
+
+/// Rows that are shown, the newest.
+const ROWS: usize = 20;
+/// Time of a read, with the wait for its turn.
+const WITHIN: Duration = Duration::from_secs(6);
+/// Pause before the next read; after one that failed, so that wrong credentials are not tried again and again.
+const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(10);
+
+/// The end of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Conversation {
+    /// When it was read.
+    pub(crate) read_ms: i64,
+    /// Oldest first.
+    pub(crate) rows: Vec<Said>,
+    /// Rows before these, which are not shown.
+    pub(crate) earlier: usize,
+}
+
+impl Conversation {
+    /// Returns what tells this end from one with another row.
+    pub(crate) fn digest(&self) -> String {
+        let mut digest = Sha256::new();
+        for Said { at_ms, direction, text } in &self.rows {
+            digest.update(format!("{at_ms:?} {} {} {text}", direction.letter(), text.len()));
+        }
+        digest.update(self.earlier.to_le_bytes());
+        digest.finalize().iter().take(16).fold(String::new(), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+    }
+}
+
+/// One row of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Said {
+    /// `None` where Afilnet's time cannot be read.
+    pub(crate) at_ms: Option<i64>,
+    pub(crate) direction: Direction,
+    pub(crate) text: String,
+}
+
+/// Why a conversation is not shown.
+#[derive(Debug)]
+pub(crate) enum Unread {
+    /// Its channel is not configured.
+    NotConfigured,
+    /// Its contact has been erased, or is none of this channel's.
+    NoContact,
+    /// Afilnet did not answer, or there was no turn in time.
+    Late,
+    /// Afilnet refused, or could not be reached.
+    Afilnet(Fault),
+    Store(StoreError),
+}
+
+/// Reads of one process, one after another.
+pub(crate) struct Conversations {
+    /// When the next may be made.
+    next: Mutex<Instant>,
+    tokens: AccessTokens,
+}
+
+impl Conversations {
+    pub(crate) fn new() -> Self {
+        Self { next: Mutex::new(Instant::now()), tokens: AccessTokens::default() }
+    }
+
+    /// Returns the end of the conversation of a contact.
+    ///
+    /// # Errors
+    /// Why it is not shown.
+    pub(crate) async fn read(
+        &self,
+        store: &dyn Store,
+        config: &Config,
+        channel: &str,
+        contact: &str,
+    ) -> Result<Conversation, Unread> {
+        let channel = channel.parse().ok().and_then(|name| config.channels.get(&name)).ok_or(Unread::NotConfigured)?;
+        let contact: ContactId = contact.parse().map_err(|_| Unread::NoContact)?;
+        let destinations = destinations(store, channel, &contact).await?;
+        let client = self.client(config, channel)?;
+        let asked = tokio::time::timeout(WITHIN, self.ask(&client, &destinations)).await;
+        let mut rows = asked.unwrap_or(Err(Unread::Late))?;
+        let read_ms = now_ms();
+        let earlier = rows.len().saturating_sub(ROWS);
+        rows.drain(..earlier);
+        let said = |row: AfilnetRow| Said { at_ms: row.time.epoch_ms, direction: row.direction, text: row.text };
+        Ok(Conversation { read_ms, rows: rows.into_iter().map(said).collect(), earlier })
+    }
+
+    fn client(&self, config: &Config, channel: &Channel) -> Result<AfilnetClient, Unread> {
+        let mut channel = channel.clone();
+        channel.afilnet.timeout = channel.afilnet.timeout.min(WITHIN);
+        let http = afilnet::client(channel.afilnet.timeout, &channel.afilnet.ca)
+            .map_err(|_| Unread::Afilnet(Fault::Unreachable))?;
+        Ok(AfilnetClient::new(&channel, &config.outbound, config.language, http, &self.tokens))
+    }
+
+    /// Waits for the turn, and asks. Of several destinations of one contact, the rows of all, in the order of their times.
+    async fn ask(&self, client: &AfilnetClient, of: &[Destination]) -> Result<Vec<AfilnetRow>, Unread> {
+        let mut next = self.next.lock().await;
+        let mut rows = Vec::new();
+        for destination in of {
+            tokio::time::sleep_until(*next).await;
+            // A read that is cut off counts as one that failed.
+            *next = Instant::now() + PAUSE_AFTER_FAILURE;
+            let found = client.messages(destination).await.map_err(|error| Unread::Afilnet(error.fault))?;
+            *next = Instant::now() + PAUSE;
+            rows.extend(found);
+        }
+        if of.len() > 1 {
+            rows.sort_by_key(|row| row.time.epoch_ms);
+        }
+        Ok(rows)
+    }
+}
+
+/// Returns where a contact is at Afilnet: as its conversations are stored, else as its id says.
+async fn destinations(store: &dyn Store, channel: &Channel, contact: &ContactId) -> Result<Vec<Destination>, Unread> {
+    let known = store.positions_of(&channel.name, contact).await.map_err(Unread::Store)?;
+    let mut known: Vec<Destination> = known.into_iter().map(|position| position.destination).collect();
+    if known.is_empty() {
+        known.push(channel.id_type.destination_of(contact).map_err(|_| Unread::NoContact)?);
+    }
+    known.truncate(3);
+    Ok(known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_row_more_and_each_letter_changes_the_digest() {
+        let said = |at_ms, text: &str| Said { at_ms: Some(at_ms), direction: Direction::Outbound, text: text.into() };
+        let of = |rows: Vec<Said>, earlier| Conversation { read_ms: 1, rows, earlier }.digest();
+        let first = of(vec![said(1, "a")], 0);
+        assert_eq!(first, Conversation { read_ms: 2, rows: vec![said(1, "a")], earlier: 0 }.digest(), "read again");
+        for (rows, earlier) in [
+            (vec![said(1, "a"), said(2, "a")], 0),
+            (vec![said(1, "b")], 0),
+            (vec![said(2, "a")], 0),
+            (vec![said(1, "a")], 1),
+        ] {
+            assert_ne!(first, of(rows, earlier));
+        }
+    }
+}
