@@ -7,6 +7,7 @@ pub(crate) mod decide;
 pub(crate) mod doctor;
 pub(crate) mod failed;
 pub(crate) mod find;
+pub(crate) mod job_runner;
 pub(crate) mod journey;
 pub(crate) mod local;
 pub(crate) mod overview;
