@@ -40,6 +40,7 @@ mod operators;
 mod outage;
 mod outbound;
 mod page;
+mod page_many;
 mod pauses;
 mod person;
 mod postgres;

@@ -10,13 +10,13 @@ use crate::support::tools::{Service, free_address, installed};
 use crate::support::{CHANNEL, House, SOON, TOKEN, blocking, contact, until};
 
 /// Token of the operators.
-const OPERATORS: &str = "token-of-the-operators";
+pub(crate) const OPERATORS: &str = "token-of-the-operators";
 
 /// An answer of the admin listener.
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
@@ -26,7 +26,7 @@ impl Answer {
         lines.filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value).collect()
     }
 
-    fn one(&self, name: &str) -> &str {
+    pub(crate) fn one(&self, name: &str) -> &str {
         let all = self.all(name);
         assert_eq!(all.len(), 1, "{name} in {}", self.head);
         all[0]
@@ -39,7 +39,7 @@ impl Answer {
 }
 
 /// Calls with these header lines.
-fn call(base: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+pub(crate) fn call(base: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
     let lines: String = headers.iter().map(|(name, value)| [*name, ": ", *value, "\r\n"].concat()).collect();
     let host = if lines.to_lowercase().contains("host: ") { "" } else { "host: localhost\r\n" };
     let length =
@@ -56,36 +56,36 @@ fn call(base: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &s
     Answer { status: head.split(' ').nth(1).unwrap().parse().unwrap(), head: head.to_owned(), body: body.to_owned() }
 }
 
-fn get(base: &str, path: &str, cookie: &str) -> Answer {
+pub(crate) fn get(base: &str, path: &str, cookie: &str) -> Answer {
     call(base, "GET", path, &[("cookie", cookie)], "")
 }
 
-const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
-const SAME: (&str, &str) = ("sec-fetch-site", "same-origin");
+pub(crate) const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+pub(crate) const SAME: (&str, &str) = ("sec-fetch-site", "same-origin");
 
-fn post(base: &str, path: &str, cookie: &str, body: &str) -> Answer {
+pub(crate) fn post(base: &str, path: &str, cookie: &str, body: &str) -> Answer {
     call(base, "POST", path, &[("cookie", cookie), FORM, SAME], body)
 }
 
 /// Signs in, and returns the cookie.
-fn sign_in(base: &str) -> String {
+pub(crate) fn sign_in(base: &str) -> String {
     let answer = call(base, "POST", "/login", &[FORM, SAME], &format!("token={OPERATORS}&next="));
     assert_eq!((answer.status, answer.one("location")), (303, "./"), "{}", answer.body);
     answer.cookie()
 }
 
 /// Returns the value of a hidden field of a page.
-fn field(page: &str, name: &str) -> String {
+pub(crate) fn field(page: &str, name: &str) -> String {
     let marker = format!("type=\"hidden\" name=\"{name}\" value=\"");
     page.split(&marker).nth(1).unwrap_or_else(|| panic!("no {name} in {page}")).split('"').next().unwrap().to_owned()
 }
 
-fn house() -> House {
+pub(crate) fn house() -> House {
     House::new().set("ADMIN__TOKEN", OPERATORS)
 }
 
 /// mIds of a message that was sent and of one that failed.
-async fn messages(house: &House, bridge: &Bridge) -> [String; 2] {
+pub(crate) async fn messages(house: &House, bridge: &Bridge) -> [String; 2] {
     let sent = house.agent(bridge, &contact(1), "one that goes well").await.m_id.unwrap();
     house.afilnet.fault("sendmessage:MISSING_COMPULSORY_PARAM").unwrap();
     house.agent(bridge, &contact(2), "one that does not").await;
@@ -579,7 +579,7 @@ async fn from_this_machine_no_other_name_is_answered_and_from_another_site_the_p
 }
 
 /// Tags and attributes of a page, in order.
-fn markup(page: &str) -> Vec<String> {
+pub(crate) fn markup(page: &str) -> Vec<String> {
     let (mut found, mut rest) = (Vec::new(), page);
     while let Some(at) = rest.find('<') {
         rest = &rest[at + 1..];
@@ -620,7 +620,7 @@ fn markup(page: &str) -> Vec<String> {
 }
 
 /// 200 texts that become markup where anything is not escaped.
-fn payloads() -> Vec<String> {
+pub(crate) fn payloads() -> Vec<String> {
     let cores = [
         "<script>alert(1)</script>",
         "<img src=x onerror=alert(1)>",
@@ -683,7 +683,7 @@ fn refusing(texts: Vec<String>) -> String {
 }
 
 /// As a value of a query.
-fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     text.bytes()
         .map(|b| if b.is_ascii_alphanumeric() { (b as char).to_string() } else { format!("%{b:02X}") })
         .collect()

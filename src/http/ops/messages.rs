@@ -141,7 +141,7 @@ pub(super) async fn show(
 }
 
 /// Returns what cannot be read of the query.
-fn wrong(page: &Page, refusal: Refusal) -> String {
+pub(super) fn wrong(page: &Page, refusal: Refusal) -> String {
     match refusal {
         Refusal::Channel { typed, names } => {
             let (before, after) =
@@ -165,6 +165,7 @@ fn wrong(page: &Page, refusal: Refusal) -> String {
                 "esta dirección no continúa ninguna lista: empiece de nuevo.",
             )
             .to_owned(),
+        Refusal::InBoth([english, spanish]) => page.say(&english.replace("--", ""), spanish).to_owned(),
         // Worded by this page itself.
         Refusal::Request(wrong) => wrong,
         Refusal::Store(error) => error.to_string(),

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::outcomes::Outcomes;
 use crate::config::Config;
 use crate::domain::clock::wall_ms;
+use crate::ops::job_runner::JobRunner;
 use crate::ops::sign_in::{Link, People};
 use crate::store::Store;
 
@@ -25,6 +26,8 @@ pub(crate) struct OperatorState {
     /// Links that were followed, until their time is over.
     followed: Mutex<HashMap<String, i64>>,
     pub(super) outcomes: Outcomes,
+    /// Works on jobs on many messages.
+    pub(super) jobs: JobRunner,
 }
 
 impl OperatorState {
@@ -36,7 +39,13 @@ impl OperatorState {
         stopping: CancellationToken,
     ) -> Arc<Self> {
         let (people, followed, outcomes) = (People::new(token), Mutex::default(), Outcomes::default());
-        Arc::new(Self { store: Arc::clone(store), config, stopping, people, followed, outcomes })
+        let jobs = JobRunner::new(store, stopping.clone());
+        Arc::new(Self { store: Arc::clone(store), config, stopping, people, followed, outcomes, jobs })
+    }
+
+    /// Goes on with the jobs of the page that a stop or a crash interrupted.
+    pub(crate) fn run_interrupted_jobs(&self) {
+        self.jobs.run_interrupted(&self.config());
     }
 
     /// Returns the store.
