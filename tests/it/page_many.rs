@@ -211,7 +211,7 @@ async fn a_plan_is_done_as_it_was_shown_by_a_form_of_the_bridge_or_not_at_all() 
         ("action=retry&state=unconfirmed", "are not decided by many", "no se deciden por lotes"),
         ("action=retry&state=queued", "there is nothing to retry", "no hay nada que reintentar"),
         ("action=discard&state=queued&text=+", "would be given up", "se abandonarían"),
-        ("action=discard&state=queued&text=%21", "there is none in it", "no hay ninguna"),
+        ("action=discard&state=queued&text=%22%22", "there is none in it", "no hay ninguna"),
         ("action=retry&state=failed&since=ayer", "«Since» takes", "«Desde» admite"),
         ("action=retry&state=failed&channel=suport", "there is no channel `suport`", "no existe el canal `suport`"),
         ("action=delete&state=failed", "choose what to do", "elija qué hacer"),

@@ -29,7 +29,8 @@ struct Row {
     /// What happened, and what mends it.
     sentence: String,
     cure: &'static str,
-    fault: String,
+    /// Where the sentence does not hold it.
+    code: String,
     /// The channel has delivered that way since.
     is_mended: bool,
     channel: String,
@@ -94,6 +95,6 @@ fn row(page: &Page, config: &Config, group: Group) -> Row {
         },
         discard: plan(BulkAction::Discard),
         channel: group.channel,
-        fault: group.fault,
+        code: if cause.what.contains(fault) { String::new() } else { fault.to_owned() },
     }
 }
