@@ -91,6 +91,7 @@ impl App {
         let (live_config, config_of_pages) = watch::channel(Arc::new(config.clone()));
         let stopping = CancellationToken::new();
         let operators = OperatorState::new(&config.admin, &store, config_of_pages, stopping.clone());
+        operators.run_interrupted_jobs();
         let pages = http::ops::router(Arc::clone(&operators)).merge(http::ops::api::router(&operators));
         let admin = open_admin(&config, pages);
         let handle = Handle::new();

@@ -13,6 +13,9 @@ pub(super) struct AuditArgs {
     /// Go on behind the page that ended with this
     #[arg(long, value_name = "CURSOR")]
     before: Option<String>,
+    /// Only what this person did, or what was done to this mId, channel or job (`job 3`)
+    #[arg(long, value_name = "WHO|WHAT")]
+    about: Option<String>,
     /// At most so many
     #[arg(long, default_value_t = PAGE)]
     limit: u32,
@@ -22,8 +25,9 @@ pub(super) struct AuditArgs {
 }
 
 pub(super) async fn run(arguments: AuditArgs, store: &dyn Store) -> Result<(), Failure> {
-    let AuditArgs { before, limit, json } = arguments;
-    let Page { deeds, next } = audit(store, before.as_deref(), limit).await.map_err(super::find::failure)?;
+    let AuditArgs { before, about, limit, json } = arguments;
+    let Page { deeds, next } =
+        audit(store, before.as_deref(), about.as_deref(), limit).await.map_err(super::find::failure)?;
     print(&deeds.iter().map(|deed| line(deed, json)).collect::<String>())?;
     if let Some(next) = next {
         let _ = writeln!(std::io::stderr().lock(), "there may be more: go on with --before {next}"); // a reader may have gone

@@ -11,8 +11,8 @@ use super::operator::operator;
 use super::output::{Failure, print};
 use crate::afilnet::{AccessTokens, AfilnetClient, Balance};
 use crate::config::Config;
-use crate::domain::ReadError;
 use crate::domain::operator_pause::PauseKind;
+use crate::domain::{Language, ReadError};
 use crate::ops::find::Refusal;
 use crate::ops::{advice, pause};
 use crate::store::{Store, open};
@@ -67,13 +67,13 @@ async fn done(command: Command, config: &Config, store: &dyn Store) -> Result<St
     let kind = |what: &str| what.parse::<PauseKind>().map_err(|error| Refusal::Request(error.to_string()));
     Ok(match command {
         Command::Pause { channel, what, why } => {
-            pause::pause(store, config, &channel, kind(&what)?, operator(Some(&why))).await? + "\n"
+            told(&pause::pause(store, config, &channel, kind(&what)?, operator(Some(&why))).await?)?
         }
         Command::Drain { channel, why } => {
-            pause::pause(store, config, &channel, PauseKind::Drain, operator(Some(&why))).await? + "\n"
+            told(&pause::pause(store, config, &channel, PauseKind::Drain, operator(Some(&why))).await?)?
         }
         Command::Resume { channel, what, why } => {
-            pause::resume(store, config, &channel, kind(&what)?, operator(why.as_deref())).await? + "\n"
+            told(&pause::resume(store, config, &channel, kind(&what)?, operator(why.as_deref())).await?)?
         }
         Command::Pauses => {
             let mut report = String::new();
@@ -88,6 +88,12 @@ async fn done(command: Command, config: &Config, store: &dyn Store) -> Result<St
             report
         }
     })
+}
+
+/// Returns what happened, with the command that goes on from there. What is not paused cannot be gone on with: that is a failure.
+fn told(outcome: &pause::Outcome) -> Result<String, Refusal> {
+    let words = outcome.sentence(Language::En) + &outcome.next_command();
+    if outcome.change == pause::Change::NotPaused { Err(Refusal::Request(words)) } else { Ok(words + "\n") }
 }
 
 /// Lists the channels of each account, and which of them this configuration serves.

@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
+use super::Language;
+
 /// What is paused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -34,11 +36,24 @@ impl PauseKind {
     }
 
     /// Returns what does not happen meanwhile.
-    pub(crate) fn meaning(self) -> &'static str {
-        match self {
-            Self::Out => "Nothing is sent to customers; messages are kept in their order",
-            Self::In => "Nothing is posted to BonyChat; what customers write is read and kept in its order",
-            Self::Drain => "/message accepts nothing and answers 503, while what waits goes out",
+    pub(crate) fn meaning(self, language: Language) -> &'static str {
+        let [english, spanish] = match self {
+            Self::Out => [
+                "Nothing is sent to customers; messages are kept in their order",
+                "No se envía nada a los clientes; los mensajes se guardan en su orden",
+            ],
+            Self::In => [
+                "Nothing is posted to BonyChat; what customers write is read and kept in its order",
+                "No se entrega nada a BonyChat; lo que escriben los clientes se lee y se guarda en su orden",
+            ],
+            Self::Drain => [
+                "/message accepts nothing and answers 503, while what waits goes out",
+                "/message no acepta nada y responde 503, mientras sale lo que espera",
+            ],
+        };
+        match language {
+            Language::En => english,
+            Language::Es => spanish,
         }
     }
 }
@@ -70,15 +85,20 @@ impl OperatorPause {
         }
     }
 
-    /// Returns who has paused what, since when and why, and how it ends, as one sentence.
+    /// Returns who has paused it, since when and why, and what does not happen meanwhile; without a full stop.
+    pub(crate) fn told(&self, zone: &TimeZone, language: Language) -> String {
+        let Self { kind, who, why, .. } = self;
+        let (since, meaning) = (self.since(zone), kind.meaning(language));
+        match language {
+            Language::En => format!("paused by {who} since {since}: {why}. {meaning}"),
+            Language::Es => format!("en pausa por orden de {who} desde {since}: {why}. {meaning}"),
+        }
+    }
+
+    /// Returns who has paused what, since when and why, and the command that ends it, as one sentence.
     pub(crate) fn in_words(&self, zone: &TimeZone) -> String {
-        let Self { channel, kind, who, why, .. } = self;
-        format!(
-            "channel `{channel}`: paused by {who} since {}: {why}. {}. `bridge channels resume {channel} {}` ends it",
-            self.since(zone),
-            kind.meaning(),
-            kind.name()
-        )
+        let (channel, told) = (&self.channel, self.told(zone, Language::En));
+        format!("channel `{channel}`: {told}. `bridge channels resume {channel} {}` ends it", self.kind.name())
     }
 }
 

@@ -32,11 +32,16 @@ pub(crate) struct Page {
     pub(crate) next: Option<String>,
 }
 
-/// Returns the page of so many rows before a cursor, or the first one.
+/// Returns the page of so many rows before a cursor, or the first one; `about`: of this person, mId, channel or job alone.
 ///
 /// # Errors
 /// A cursor that is none; or the store could not be read.
-pub(crate) async fn audit(store: &dyn Store, before: Option<&str>, limit: u32) -> Result<Page, Refusal> {
+pub(crate) async fn audit(
+    store: &dyn Store,
+    before: Option<&str>,
+    about: Option<&str>,
+    limit: u32,
+) -> Result<Page, Refusal> {
     let before_id: Option<i64> = match before.map(str::parse) {
         None => None,
         Some(Ok(before)) => Some(before),
@@ -46,7 +51,7 @@ pub(crate) async fn audit(store: &dyn Store, before: Option<&str>, limit: u32) -
         }
     };
     let limit = limit.clamp(1, MOST);
-    let mut entries = store.operators().audit(before_id, limit + 1).await?;
+    let mut entries = store.operators().audit(before_id, about.map(str::to_owned), limit + 1).await?;
     let more = entries.len() > limit as usize;
     entries.truncate(limit as usize);
     let next = entries.last().filter(|_| more).map(|last| last.id.to_string());

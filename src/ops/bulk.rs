@@ -1,6 +1,8 @@
 //! Decides on many messages at once: the plan says what would happen and changes nothing; the job does it, in transactions of a bounded
 //! size, and can be gone on with after any end.
 
+pub(crate) mod seen;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -31,7 +33,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Messages that a plan shows.
-const SHOWN: usize = 25;
+pub(crate) const SHOWN: usize = 25;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -54,10 +56,11 @@ pub(crate) struct Request {
 /// What would happen.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
-    action: BulkAction,
-    state: BulkState,
+    pub(crate) action: BulkAction,
+    pub(crate) state: BulkState,
     description: String,
-    takes_moved_on: bool,
+    /// Messages of conversations that have moved on are chosen too.
+    pub(crate) takes_moved_on: bool,
     spacing_ms: i64,
     /// What would be decided, oldest first.
     pub(crate) chosen: Vec<BulkMatch>,
@@ -78,8 +81,10 @@ pub(crate) struct Plan {
 pub(crate) async fn plan(store: &dyn Store, config: &Config, request: Request) -> Result<Plan, Refusal> {
     let Request { action, state, moved_on: takes_moved_on, .. } = request;
     if action == BulkAction::Retry && state == BulkState::Queued {
-        let why = "messages that are queued go out by themselves: there is nothing to retry";
-        return Err(Refusal::Request(why.to_owned()));
+        return Err(Refusal::InBoth([
+            "messages that are queued go out by themselves: there is nothing to retry",
+            "los mensajes en cola salen solos: no hay nada que reintentar",
+        ]));
     }
     if let Some(channel) = &request.channel {
         check_channel(store, config, channel).await?;
@@ -115,7 +120,10 @@ fn filter(config: &Config, request: &Request) -> Result<BulkFilter, Refusal> {
         Some(typed) => {
             let words = words_of(typed);
             if words.is_empty() {
-                return Err(Refusal::Request("--text takes words: there is none in it".to_owned()));
+                return Err(Refusal::InBoth([
+                    "--text takes words: there is none in it",
+                    "el texto debe tener palabras: no hay ninguna",
+                ]));
             }
             words
         }
@@ -166,14 +174,10 @@ impl Plan {
 
     /// Returns it for the operator, line by line: first a line for each channel and fault, `channel TAB fault TAB number`.
     pub(crate) fn lines(&self, config: &Config) -> Vec<String> {
-        let mut groups: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-        for one in &self.chosen {
-            *groups.entry((&one.channel, &one.fault)).or_default() += 1;
-        }
         let group = |((channel, fault), count): ((&str, &str), usize)| {
             format!("{channel}\t{}\t{count}", if fault.is_empty() { "-" } else { fault })
         };
-        let mut lines: Vec<String> = groups.into_iter().map(group).collect();
+        let mut lines: Vec<String> = self.groups().into_iter().map(group).collect();
         let (count, what) = (self.chosen.len(), self.subject());
         lines.push(match self.action {
             BulkAction::Retry => format!("would go again: {count} {what}, in their old places"),
@@ -191,11 +195,10 @@ impl Plan {
                 self.moved_on
             ));
         }
-        if self.spacing_ms > 0 && count > 0 {
-            let takes = Duration::from_millis(u64::try_from(self.spacing_ms).unwrap_or(0)).saturating_mul(self.count());
+        if let Some(takes) = self.takes() {
             lines.push(format!(
                 "takes about {} at half the rate of the slowest account",
-                humantime::format_duration(Duration::from_secs(takes.as_secs().max(1)))
+                humantime::format_duration(takes)
             ));
         }
         lines.extend(self.refused(config));
@@ -204,6 +207,22 @@ impl Plan {
         }
         lines.extend(self.chosen.iter().take(SHOWN).map(|one| shown(config, one)));
         lines
+    }
+
+    /// Returns the number of the chosen by channel and fault.
+    pub(crate) fn groups(&self) -> BTreeMap<(&str, &str), usize> {
+        let mut groups: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+        for one in &self.chosen {
+            *groups.entry((&one.channel, &one.fault)).or_default() += 1;
+        }
+        groups
+    }
+
+    /// Returns how long it takes, in whole seconds; `None` where it is done as fast as the store takes it.
+    pub(crate) fn takes(&self) -> Option<Duration> {
+        let spacing = Duration::from_millis(u64::try_from(self.spacing_ms).unwrap_or(0));
+        let takes = spacing.saturating_mul(self.count());
+        (!takes.is_zero()).then(|| Duration::from_secs(takes.as_secs().max(1)))
     }
 
     /// Returns why it cannot be started now, in words.
@@ -242,9 +261,14 @@ impl Plan {
     }
 }
 
-fn shown(config: &Config, one: &BulkMatch) -> String {
+/// Returns the contact of one of them as the configuration lets it be shown.
+pub(crate) fn shown_contact(config: &Config, one: &BulkMatch) -> String {
     let masked = (config.log.contacts == LogContacts::Masked).then(|| one.contact.parse().ok()).flatten();
-    let contact = masked.map_or_else(|| one.contact.clone(), |contact| crate::telemetry::contact(&contact).to_string());
+    masked.map_or_else(|| one.contact.clone(), |contact| crate::telemetry::contact(&contact).to_string())
+}
+
+fn shown(config: &Config, one: &BulkMatch) -> String {
+    let contact = shown_contact(config, one);
     let mut line = format!("{}\t{}\t{contact}\t{}\t{}", one.m_id, one.channel, one.kind, find::time(one.at_ms));
     let _ = write!(line, "\t{}", if one.fault.is_empty() { "-" } else { &one.fault });
     line
@@ -332,7 +356,7 @@ pub(crate) fn told(job: &Job) -> String {
 mod tests {
     use super::*;
 
-    fn plan(state: BulkState, spacing_ms: i64, conversations: &[i64]) -> Plan {
+    pub(super) fn plan(state: BulkState, spacing_ms: i64, conversations: &[i64]) -> Plan {
         let one = |(id, conversation): (i64, &i64)| BulkMatch {
             id,
             conversation: *conversation,

@@ -3,9 +3,9 @@
 use crate::config::Config;
 use crate::domain::agent_text::{Delivered, discarded, failure_text};
 use crate::domain::clock::now_ms;
-use crate::domain::journey::Operator;
+use crate::domain::journey::{Journey, Operator};
 use crate::domain::{Fault, Language};
-use crate::store::{Decision, DiscardNotices, ManualOutcome, Store, StoreError};
+use crate::store::{Decision, DiscardNotices, ListedMessage, ManualOutcome, Store, StoreError};
 
 /// What was decided, and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,68 @@ pub(crate) enum Verb {
     Settle(Decision),
     Retry,
     Discard,
+}
+
+impl Verb {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Settle(Decision::Delivered),
+        Self::Settle(Decision::Failed),
+        Self::Settle(Decision::SendAgain),
+        Self::Settle(Decision::Noted),
+        Self::Retry,
+        Self::Discard,
+    ];
+
+    /// Returns its name in addresses and the API.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Settle(Decision::Delivered) => "delivered",
+            Self::Settle(Decision::Failed) => "failed",
+            Self::Settle(Decision::SendAgain) => "send-again",
+            Self::Settle(Decision::Noted) => "noted",
+            Self::Retry => "retry",
+            Self::Discard => "discard",
+        }
+    }
+
+    /// Returns the one with this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|verb| verb.name() == name)
+    }
+
+    /// Returns whether it needs the text: to send it, or to erase it.
+    fn needs_text(self) -> bool {
+        matches!(self, Self::Settle(Decision::SendAgain) | Self::Retry | Self::Discard)
+    }
+}
+
+/// Returns what may be decided of a message, or of the events of an mId, as they are now.
+pub(crate) fn allowed(journey: &Journey, message: &ListedMessage) -> Vec<Verb> {
+    let has_text = match &journey.message {
+        Some(message) => message.has_text,
+        None => journey.events.iter().any(|event| event.has_text),
+    };
+    in_state(&message.state, message.noted_ms.is_some(), journey.message.is_some())
+        .iter()
+        .copied()
+        .filter(|verb| has_text || !verb.needs_text())
+        .collect()
+}
+
+/// Returns what a state allows. What waits for BonyChat is not decided on: it is posted, or given up by itself.
+fn in_state(state: &str, is_noted: bool, is_outbound: bool) -> &'static [Verb] {
+    const DELIVERED: Verb = Verb::Settle(Decision::Delivered);
+    const FAILED: Verb = Verb::Settle(Decision::Failed);
+    const SEND_AGAIN: Verb = Verb::Settle(Decision::SendAgain);
+    const NOTED: Verb = Verb::Settle(Decision::Noted);
+    match state {
+        "unknown" => &[DELIVERED, FAILED, SEND_AGAIN],
+        "unconfirmed" if is_noted => &[DELIVERED, FAILED, SEND_AGAIN, Verb::Discard],
+        "unconfirmed" | "held" => &[DELIVERED, FAILED, SEND_AGAIN, NOTED, Verb::Discard],
+        "failed" | "dead" => &[Verb::Retry, Verb::Discard],
+        "queued" if is_outbound => &[Verb::Discard],
+        _ => &[],
+    }
 }
 
 /// What was done.
@@ -300,15 +362,29 @@ mod tests {
     const STATES: [&str; 8] = ["queued", "sending", "unknown", "held", "sent", "failed", "unconfirmed", "noted"];
 
     #[test]
+    fn each_state_allows_what_the_store_takes_in_it() {
+        let names = |state, is_noted, is_outbound| -> Vec<&str> {
+            in_state(state, is_noted, is_outbound).iter().map(|verb| verb.name()).collect()
+        };
+        for verb in Verb::ALL {
+            assert_eq!(Verb::named(verb.name()), Some(verb));
+        }
+        assert_eq!(names("unknown", false, true), ["delivered", "failed", "send-again"]);
+        assert_eq!(names("unconfirmed", false, true), ["delivered", "failed", "send-again", "noted", "discard"]);
+        assert_eq!(names("unconfirmed", true, true), ["delivered", "failed", "send-again", "discard"]);
+        assert_eq!(
+            (names("failed", false, true), names("dead", false, false)),
+            (vec!["retry", "discard"], vec!["retry", "discard"])
+        );
+        assert_eq!((names("queued", false, true), names("queued", false, false)), (vec!["discard"], vec![]));
+        for state in ["sending", "sent", "done", "of a later version"] {
+            assert!(names(state, false, true).is_empty(), "{state}");
+        }
+    }
+
+    #[test]
     fn every_outcome_has_its_sentence_in_both_languages() {
-        let verbs = [
-            Verb::Settle(Decision::Delivered),
-            Verb::Settle(Decision::Failed),
-            Verb::Settle(Decision::SendAgain),
-            Verb::Settle(Decision::Noted),
-            Verb::Retry,
-            Verb::Discard,
-        ];
+        let verbs = Verb::ALL;
         let mut results: Vec<Result<Done, Refused>> = vec![
             Ok(Done::Message { agent_told: false }),
             Ok(Done::Message { agent_told: true }),

@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
+use crate::domain::Language;
 use crate::domain::find::Side;
+use crate::domain::journey::words::{Cause, FarSide, cause};
 use crate::store::{FailedGroup, Store, StoreError};
 
 /// Messages or events of one channel with the same fault.
@@ -20,6 +22,17 @@ pub(crate) struct Group {
     pub(crate) newest_ms: i64,
     /// The same channel has delivered that way since the last of them.
     pub(crate) mended: bool,
+}
+
+impl Group {
+    /// Returns why they failed, and what mends it.
+    pub(crate) fn cause(&self, language: Language) -> Cause {
+        let far_side = match self.side {
+            Side::Out => FarSide::Afilnet,
+            Side::In => FarSide::BonyChat,
+        };
+        cause(&self.fault, far_side, language)
+    }
 }
 
 /// Returns the groups, the newest first.

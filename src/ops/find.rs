@@ -83,6 +83,9 @@ impl Note {
 pub(crate) enum Refusal {
     #[error("{0}")]
     Request(String),
+    /// In English, the names of parameters with two dashes before them, and in Spanish.
+    #[error("{}", .0[0])]
+    InBoth([&'static str; 2]),
     /// No such channel is configured or in the store; which ones are.
     #[error("there is no channel `{typed}`")]
     Channel { typed: String, names: Vec<String> },
@@ -101,6 +104,7 @@ impl Refusal {
     pub(crate) fn words(&self, dashes: &str) -> String {
         match self {
             Self::Request(why) => why.clone(),
+            Self::InBoth([english, _]) => english.replace("--", dashes),
             Self::Channel { typed, names } => format!(
                 "there is no channel `{typed}`, neither configured nor in this store: use one of {}",
                 names.join(", ")

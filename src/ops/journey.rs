@@ -5,8 +5,8 @@ use jiff::tz::TimeZone;
 use crate::config::{Config, LogContacts};
 use crate::domain::Language;
 use crate::domain::clock::wall_ms;
-use crate::domain::journey::Journey;
 use crate::domain::journey::words::{Told, Words, tell as put};
+use crate::domain::journey::{Journey, Means};
 use crate::store::{Store, StoreError};
 
 /// A journey, in words too.
@@ -38,7 +38,8 @@ pub(crate) async fn journey(
     }
     let channel = journey.channel.parse().ok().and_then(|name| config.channels.get(&name));
     let zone = channel.map_or(TimeZone::UTC, |channel| channel.afilnet.time_zone.clone());
-    let words = Words { language: language.unwrap_or(config.language), zone: &zone, now_ms: wall_ms() };
+    let words =
+        Words { language: language.unwrap_or(config.language), zone: &zone, now_ms: wall_ms(), means: Means::Cli };
     let told = put(&words, &journey);
     let zone = zone.iana_name().unwrap_or("UTC").to_owned();
     Ok(Some(Account { journey, told, zone }))

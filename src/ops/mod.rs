@@ -8,6 +8,7 @@ pub(crate) mod decide;
 pub(crate) mod doctor;
 pub(crate) mod failed;
 pub(crate) mod find;
+pub(crate) mod job_runner;
 pub(crate) mod journey;
 pub(crate) mod live;
 pub(crate) mod local;

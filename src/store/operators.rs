@@ -72,8 +72,13 @@ pub(crate) struct Contacts {
 /// Reads that work beside a running process. None changes anything.
 #[async_trait]
 pub(crate) trait Operators: Send + Sync {
-    /// Returns rows of the audit before the one with this id, newest first.
-    async fn audit(&self, before: Option<i64>, limit: u32) -> Result<Vec<AuditEntry>, StoreError>;
+    /// Returns rows of the audit before the one with this id, newest first; `about`: of this person or target alone.
+    async fn audit(
+        &self,
+        before: Option<i64>,
+        about: Option<String>,
+        limit: u32,
+    ) -> Result<Vec<AuditEntry>, StoreError>;
 
     /// Returns what happened last, by channel; channels without anything among the newest messages are left out.
     async fn activity(&self) -> Result<BTreeMap<String, Activity>, StoreError>;

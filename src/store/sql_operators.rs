@@ -1,7 +1,8 @@
 //! Statements of what operators alone read, for both engines; see `sql.rs`.
 
+/// `$2`: a person or a target; null for all.
 pub(super) const AUDIT: &str = "SELECT id, at_ms, who, means, what, target, detail FROM audit WHERE id < $1 \
-     ORDER BY id DESC LIMIT $2";
+     AND ($2 IS NULL OR who = $2 OR target = $2) ORDER BY id DESC LIMIT $3";
 
 /// Of the newest messages alone, after the id `$1`: no index has the times of a channel. What a person has settled was not sent then.
 pub(super) const LAST_SENT: &str = "SELECT c.channel, MAX(o.done_ms) FROM outbound o CROSS JOIN conversations c \

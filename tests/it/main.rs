@@ -41,6 +41,7 @@ mod operators;
 mod outage;
 mod outbound;
 mod page;
+mod page_many;
 mod pauses;
 mod people;
 mod person;

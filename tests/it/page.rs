@@ -85,7 +85,7 @@ pub(crate) fn house() -> House {
 }
 
 /// mIds of a message that was sent and of one that failed.
-async fn messages(house: &House, bridge: &Bridge) -> [String; 2] {
+pub(crate) async fn messages(house: &House, bridge: &Bridge) -> [String; 2] {
     let sent = house.agent(bridge, &contact(1), "one that goes well").await.m_id.unwrap();
     house.afilnet.fault("sendmessage:MISSING_COMPULSORY_PARAM").unwrap();
     house.agent(bridge, &contact(2), "one that does not").await;
@@ -579,7 +579,7 @@ async fn from_this_machine_no_other_name_is_answered_and_from_another_site_the_p
 }
 
 /// Tags and attributes of a page, in order.
-fn markup(page: &str) -> Vec<String> {
+pub(crate) fn markup(page: &str) -> Vec<String> {
     let (mut found, mut rest) = (Vec::new(), page);
     while let Some(at) = rest.find('<') {
         rest = &rest[at + 1..];
@@ -620,7 +620,7 @@ fn markup(page: &str) -> Vec<String> {
 }
 
 /// 200 texts that become markup where anything is not escaped.
-fn payloads() -> Vec<String> {
+pub(crate) fn payloads() -> Vec<String> {
     let cores = [
         "<script>alert(1)</script>",
         "<img src=x onerror=alert(1)>",
@@ -683,7 +683,7 @@ fn refusing(texts: Vec<String>) -> String {
 }
 
 /// As a value of a query.
-fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     text.bytes()
         .map(|b| if b.is_ascii_alphanumeric() { (b as char).to_string() } else { format!("%{b:02X}") })
         .collect()

@@ -7,6 +7,7 @@ mod phrase;
 mod verdict;
 
 use super::Journey;
+pub(crate) use cause::{Cause, FarSide, cause};
 pub(crate) use phrase::Words;
 
 /// A journey in words.

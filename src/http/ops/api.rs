@@ -17,7 +17,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::openapi::{self, AUDIT_PARAMETERS, JOURNEY_PARAMETERS, MESSAGE_PARAMETERS};
 use super::reach::{self, Beyond, beyond};
-use super::reply::WRONG_BEARER;
+use super::reply::{NO_TOKEN, WRONG_BEARER, broken};
 use super::{OperatorState, access, refused};
 use crate::domain::Language;
 use crate::domain::find::{MessageState, PAGE, Side};
@@ -35,10 +35,6 @@ use crate::store::{Decision, StoreError};
 const BODY: usize = 16 * 1024;
 /// Messages of a page, at most.
 const MOST: u32 = 500;
-
-/// What is answered where nobody can have a token.
-const NO_TOKEN: &str = "there is no API: admin.token is not set, or is shorter than 16 characters. Make one with `openssl rand -hex \
-                        32`, set it as BRIDGE__ADMIN__TOKEN or in a file that admin.token_file names, and restart the bridge";
 
 /// The routes, with their guard.
 pub(crate) fn router(state: &Arc<OperatorState>) -> Router {
@@ -60,9 +56,7 @@ pub(crate) fn router(state: &Arc<OperatorState>) -> Router {
             refused(StatusCode::METHOD_NOT_ALLOWED, "this path has no such method: see GET /api/v1/openapi.json")
         })
         .layer(middleware::from_fn_with_state(Arc::clone(state), with_token))
-        .layer(CatchPanicLayer::custom(|_| {
-            refused(StatusCode::INTERNAL_SERVER_ERROR, "something broke inside the bridge: its log has the cause")
-        }))
+        .layer(CatchPanicLayer::custom(|_| broken()))
         .layer(middleware::map_response(access::with_headers))
         .with_state(Arc::clone(state));
     Router::new().nest("/api/v1", api)
@@ -71,7 +65,7 @@ pub(crate) fn router(state: &Arc<OperatorState>) -> Router {
 /// Lets calls pass that bear the token of a person, whom it adds to them.
 async fn with_token(State(state): State<Arc<OperatorState>>, mut request: Request, next: Next) -> Response {
     if state.people.is_empty() {
-        return refused(StatusCode::FORBIDDEN, NO_TOKEN);
+        return refused(StatusCode::FORBIDDEN, &format!("there is no API: {NO_TOKEN}"));
     }
     let Some(person) = auth::bearer(request.headers()).and_then(|token| state.people.by_token(token)) else {
         let mut response = refused(StatusCode::UNAUTHORIZED, WRONG_BEARER);
@@ -256,7 +250,12 @@ async fn message(
     let Some(journey::Account { journey, told, zone }) = found else {
         return Err(Failure::Missing(journey::missing(&known(&m_id))));
     };
-    Ok(answer(&json!({ "verdict": told.verdict, "lines": told.lines, "zone": zone, "journey": journey })))
+    let listed = state.store().show(m_id).await?;
+    let decisions = listed.map(|message| decide::allowed(&journey, &message)).unwrap_or_default();
+    let decisions: Vec<&str> = decisions.into_iter().map(decide::Verb::name).collect();
+    Ok(answer(&json!({
+        "verdict": told.verdict, "lines": told.lines, "zone": zone, "decisions": decisions, "journey": journey,
+    })))
 }
 
 /// Returns an mId as a refusal may repeat it: what else was sent in its place may be a number.
@@ -284,7 +283,8 @@ async fn in_force(State(state): State<Arc<OperatorState>>) -> Response {
 async fn deeds(State(state): State<Arc<OperatorState>>, RawQuery(query): RawQuery) -> Result<Response, Failure> {
     let mut asked = Asked::new(query.as_deref(), &AUDIT_PARAMETERS)?;
     let limit = asked.limit(audit::PAGE, audit::MOST)?;
-    Ok(answer(&audit::audit(state.store(), asked.take("before").as_deref(), limit).await?))
+    let (before, about) = (asked.take("before"), asked.take("about"));
+    Ok(answer(&audit::audit(state.store(), before.as_deref(), about.as_deref(), limit).await?))
 }
 
 /// The mId of a decision, who decides, and the body.

@@ -11,90 +11,60 @@ use axum::response::Response;
 
 use super::OperatorState;
 use super::form::Form;
-use super::outcomes::Said;
-use super::page::{Page, html, notice};
-use super::words::{self, Shown, missing, state_of};
+use super::outcomes::{Said, told};
+use super::page::{Page, html};
+use super::words::{self, Shown, missing, once, state_of, unknown_form, whole};
 use crate::config::Config;
 use crate::domain::clock::now_ms;
 use crate::domain::journey::{Journey, Means, Operator};
-use crate::ops::decide::{discard, retry, settle};
+use crate::ops::decide::{Verb, allowed, discard, retry, settle};
 use crate::ops::sign_in::Person;
 use crate::store::{Decision, ListedMessage, Store, StoreError};
 
-/// What an operator may decide.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    Delivered,
-    Failed,
-    SendAgain,
-    Noted,
-    Retry,
-    Discard,
+fn button(verb: Verb, page: &Page) -> &'static str {
+    match verb {
+        Verb::Settle(Decision::Delivered) => page.say("The customer has it", "El cliente lo tiene"),
+        Verb::Settle(Decision::Failed) => page.say("The customer did not get it", "El cliente no lo recibió"),
+        Verb::Settle(Decision::SendAgain) | Verb::Retry => page.say("Send it again", "Enviarlo otra vez"),
+        Verb::Settle(Decision::Noted) => page.say("Nobody can tell", "No se puede saber"),
+        Verb::Discard => page.say("Give it up", "Abandonarlo"),
+    }
 }
 
-impl Verdict {
-    const ALL: [Self; 6] = [Self::Delivered, Self::Failed, Self::SendAgain, Self::Noted, Self::Retry, Self::Discard];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Delivered => "delivered",
-            Self::Failed => "failed",
-            Self::SendAgain => "send-again",
-            Self::Noted => "noted",
-            Self::Retry => "retry",
-            Self::Discard => "discard",
-        }
-    }
-
-    fn of(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|verdict| verdict.name() == name)
-    }
-
-    fn button(self, page: &Page) -> &'static str {
-        match self {
-            Self::Delivered => page.say("The customer has it", "El cliente lo tiene"),
-            Self::Failed => page.say("The customer did not get it", "El cliente no lo recibió"),
-            Self::SendAgain | Self::Retry => page.say("Send it again", "Enviarlo otra vez"),
-            Self::Noted => page.say("Nobody can tell", "No se puede saber"),
-            Self::Discard => page.say("Give it up", "Abandonarlo"),
-        }
-    }
-
-    /// Returns what follows, for the page that asks.
-    fn meaning(self, page: &Page) -> &'static str {
-        match self {
-            Self::Delivered => page.say(
-                "It counts as delivered from now on, and its conversation goes on. Nothing is sent.",
-                "Desde ahora cuenta como entregado, y su conversación continúa. No se envía nada.",
-            ),
-            Self::Failed => page.say(
-                "It counts as failed from now on: it is not sent again, and its conversation goes on. Its agent is told, \
-                 unless told before that it may have arrived.",
-                "Desde ahora cuenta como fallido: no se vuelve a enviar, y su conversación continúa. Se avisa a su agente, \
-                 salvo que ya se le dijera que quizá había llegado.",
-            ),
-            Self::SendAgain => page.say(
-                "It is sent now, before anything else that waits in its conversation. If the first one arrived after all, the \
-                 customer gets it twice.",
-                "Se envía ahora, antes de todo lo que espera en su conversación. Si el primero llegó a pesar de todo, el \
-                 cliente lo recibe dos veces.",
-            ),
-            Self::Noted => page.say(
-                "It may have been delivered, and stays so. It counts no more as one that needs you, and its conversation goes \
-                 on. Nothing is sent.",
-                "Quizá se entregó, y se queda así. Ya no cuenta como pendiente, y su conversación continúa. No se envía nada.",
-            ),
-            Self::Retry => page.say(
-                "It goes out again in its old place, with its attempts counted anew. Messages that were written after it may \
-                 have arrived before.",
-                "Sale otra vez en su antiguo lugar, con los intentos contados de nuevo. Es posible que mensajes escritos \
-                 después ya hayan llegado.",
-            ),
-            Self::Discard => page.say(
-                "It is given up for good, and its text is erased at once. This cannot be undone.",
-                "Se abandona para siempre, y su texto se borra ahora mismo. No se puede deshacer.",
-            ),
-        }
+/// Returns what follows, for the page that asks.
+fn meaning(verb: Verb, page: &Page) -> &'static str {
+    match verb {
+        Verb::Settle(Decision::Delivered) => page.say(
+            "It counts as delivered from now on, and its conversation goes on. Nothing is sent.",
+            "Desde ahora cuenta como entregado, y su conversación continúa. No se envía nada.",
+        ),
+        Verb::Settle(Decision::Failed) => page.say(
+            "It counts as failed from now on: it is not sent again, and its conversation goes on. Its agent is told, \
+             unless told before that it may have arrived.",
+            "Desde ahora cuenta como fallido: no se vuelve a enviar, y su conversación continúa. Se avisa a su agente, \
+             salvo que ya se le dijera que quizá había llegado.",
+        ),
+        Verb::Settle(Decision::SendAgain) => page.say(
+            "It is sent now, before anything else that waits in its conversation. If the first one arrived after all, the \
+             customer gets it twice.",
+            "Se envía ahora, antes de todo lo que espera en su conversación. Si el primero llegó a pesar de todo, el \
+             cliente lo recibe dos veces.",
+        ),
+        Verb::Settle(Decision::Noted) => page.say(
+            "It may have been delivered, and stays so. It counts no more as one that needs you, and its conversation goes \
+             on. Nothing is sent.",
+            "Quizá se entregó, y se queda así. Ya no cuenta como pendiente, y su conversación continúa. No se envía nada.",
+        ),
+        Verb::Retry => page.say(
+            "It goes out again in its old place, with its attempts counted anew. Messages that were written after it may \
+             have arrived before.",
+            "Sale otra vez en su antiguo lugar, con los intentos contados de nuevo. Es posible que mensajes escritos \
+             después ya hayan llegado.",
+        ),
+        Verb::Discard => page.say(
+            "It is given up for good, and its text is erased at once. This cannot be undone.",
+            "Se abandona para siempre, y su texto se borra ahora mismo. No se puede deshacer.",
+        ),
     }
 }
 
@@ -108,27 +78,8 @@ pub(super) struct Choice {
 
 /// Returns what may be decided of a message, or of the events of an mId.
 pub(super) fn choices(page: &Page, journey: &Journey, message: &ListedMessage) -> Vec<Choice> {
-    let has_text = match &journey.message {
-        Some(message) => message.has_text,
-        None => journey.events.iter().any(|event| event.has_text),
-    };
-    let allowed = match message.state.as_str() {
-        "unknown" => &[Verdict::Delivered, Verdict::Failed, Verdict::SendAgain][..],
-        "unconfirmed" if message.noted_ms.is_some() => {
-            &[Verdict::Delivered, Verdict::Failed, Verdict::SendAgain, Verdict::Discard]
-        }
-        "unconfirmed" | "held" => {
-            &[Verdict::Delivered, Verdict::Failed, Verdict::SendAgain, Verdict::Noted, Verdict::Discard]
-        }
-        "failed" | "dead" => &[Verdict::Retry, Verdict::Discard],
-        "queued" if journey.message.is_some() => &[Verdict::Discard],
-        _ => &[],
-    };
-    let needs_text = |verdict: Verdict| matches!(verdict, Verdict::SendAgain | Verdict::Retry | Verdict::Discard);
-    let allowed = allowed.iter().filter(|verdict| has_text || !needs_text(**verdict));
-    let choice =
-        |verdict: &Verdict| Choice { name: verdict.name(), button: verdict.button(page), of: version(message) };
-    allowed.map(choice).collect()
+    let choice = |verb: Verb| Choice { name: verb.name(), button: button(verb, page), of: version(message) };
+    allowed(journey, message).into_iter().map(choice).collect()
 }
 
 /// Returns the state that a page shows. The same state later is another one: `attempt` begins anew where a person retries,
@@ -160,7 +111,7 @@ pub(super) async fn ask(
     request: Request,
 ) -> Response {
     let query = Form::parse(request.uri().query().unwrap_or_default().as_bytes());
-    let Some(verdict) = query.get("verdict").and_then(Verdict::of) else { return unknown(&page) };
+    let Some(verb) = query.get("verdict").and_then(Verb::named) else { return unknown_form(&page) };
     let message = match shared.store().show(m_id.clone()).await {
         Ok(Some(message)) => message,
         Ok(None) => return missing(&page, &m_id),
@@ -175,11 +126,11 @@ pub(super) async fn ask(
         page: &page,
         m_id: &m_id,
         state: state_of(page.language, &message),
-        verdict: verdict.name(),
-        button: verdict.button(&page),
-        meaning: verdict.meaning(&page),
+        verdict: verb.name(),
+        button: button(verb, &page),
+        meaning: meaning(verb, &page),
         of,
-        once: format!("{:032x}", rand::random::<u128>()),
+        once: once(),
     };
     html(StatusCode::OK, &asks)
 }
@@ -193,7 +144,7 @@ pub(super) async fn decide(
     Path(m_id): Path<String>,
 ) -> Response {
     match decided(&shared, &page, &person, &m_id, &form).await {
-        Ok(Said { status, sentence }) => said(&page, &m_id, status, &sentence),
+        Ok(said) => told(&page, &said),
         Err(response) => response,
     }
 }
@@ -216,10 +167,10 @@ pub(super) async fn decided(
     m_id: &str,
     form: &Form,
 ) -> Result<Said, Response> {
-    let (Some(verdict), Some(of), Some(once)) =
-        (form.get("verdict").and_then(Verdict::of), form.get("of"), form.filled("once"))
+    let (Some(verb), Some(of), Some(once)) =
+        (form.get("verdict").and_then(Verb::named), form.get("of"), form.filled("once"))
     else {
-        return Err(unknown(page));
+        return Err(unknown_form(page));
     };
     let once = format!("{m_id} {once}");
     let slot = shared.outcomes.slot(&once, now_ms());
@@ -228,7 +179,7 @@ pub(super) async fn decided(
         return Ok(said.clone());
     }
     let by = Operator::new(&person.name, Means::Page, form.filled("why"));
-    match done(shared.store(), &shared.config(), page, verdict, m_id, of, by).await {
+    match done(shared.store(), &shared.config(), page, verb, m_id, of, by).await {
         Ok(Done::Stale(message)) => Ok(stale(page, &message)),
         Ok(Done::Missing) => Err(missing(page, m_id)),
         Ok(Done::Said(said)) => Ok(outcome.insert(said).clone()),
@@ -236,22 +187,10 @@ pub(super) async fn decided(
     }
 }
 
-#[derive(Template)]
-#[template(path = "decided.html", config = "src/http/ops/askama.toml")]
-struct Decided<'a> {
-    page: &'a Page,
-    m_id: &'a str,
-    title: &'a str,
-    sentence: &'a str,
-}
-
-fn said(page: &Page, m_id: &str, status: StatusCode, sentence: &str) -> Response {
-    let title = if status == StatusCode::OK {
-        page.say("Done", "Hecho")
-    } else {
-        page.say("Nothing was changed", "No se ha cambiado nada")
-    };
-    html(status, &Decided { page, m_id, title, sentence })
+/// Returns what is told of one message.
+pub(super) fn said(page: &Page, m_id: &str, status: StatusCode, sentence: String) -> Said {
+    let label = page.say("Back to the message", "Volver al mensaje").to_owned();
+    Said { status, sentence, link: format!("messages/{}", Page::value(m_id)), label }
 }
 
 /// What became of a form.
@@ -266,7 +205,7 @@ async fn done(
     store: &dyn Store,
     config: &Config,
     page: &Page,
-    verdict: Verdict,
+    verb: Verb,
     m_id: &str,
     of: &str,
     by: Operator,
@@ -275,23 +214,13 @@ async fn done(
     if version(&message) != of {
         return Ok(Done::Stale(message));
     }
-    let settled = async |decision| settle(store, config, m_id.to_owned(), decision, by.clone()).await;
-    let decided = match verdict {
-        Verdict::Delivered => settled(Decision::Delivered).await?,
-        Verdict::Failed => settled(Decision::Failed).await?,
-        Verdict::SendAgain => settled(Decision::SendAgain).await?,
-        Verdict::Noted => settled(Decision::Noted).await?,
-        Verdict::Retry => retry(store, m_id.to_owned(), by).await?,
-        Verdict::Discard => discard(store, config, m_id.to_owned(), by).await?,
+    let decided = match verb {
+        Verb::Settle(decision) => settle(store, config, m_id.to_owned(), decision, by).await?,
+        Verb::Retry => retry(store, m_id.to_owned(), by).await?,
+        Verb::Discard => discard(store, config, m_id.to_owned(), by).await?,
     };
     let status = if decided.result.is_ok() { StatusCode::OK } else { StatusCode::CONFLICT };
-    Ok(Done::Said(Said { status, sentence: format!("{}.", sentence(&decided.sentence(page.language))) }))
-}
-
-/// Returns a clause as the beginning of a sentence.
-fn sentence(clause: &str) -> String {
-    let mut chars = clause.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+    Ok(Done::Said(said(page, m_id, status, whole(&decided.sentence(page.language)))))
 }
 
 /// Refuses a decision on a state that is gone.
@@ -304,13 +233,5 @@ fn stale(page: &Page, message: &ListedMessage) -> Said {
         ),
         page.say("Look at it again before you decide.", "Mírelo otra vez antes de decidir."),
     );
-    Said { status: StatusCode::CONFLICT, sentence: format!("{before} {now}. {after}") }
-}
-
-fn unknown(page: &Page) -> Response {
-    let words = page.say(
-        "Nothing was changed: the form is not one of this bridge. Open the message again.",
-        "No se ha cambiado nada: el formulario no es de este puente. Abra el mensaje otra vez.",
-    );
-    notice(page, StatusCode::BAD_REQUEST, page.say("Not understood", "No se entiende"), words)
+    said(page, &message.m_id, StatusCode::CONFLICT, format!("{before} {now}. {after}"))
 }

@@ -17,8 +17,8 @@ use super::words::{self, Shown, missing, state_of, zone};
 use crate::config::{Config, LogContacts};
 use crate::domain::clock::wall_ms;
 use crate::domain::find::PAGE;
-use crate::domain::journey::Journey;
 use crate::domain::journey::words::{Told, Words, tell};
+use crate::domain::journey::{Journey, Means};
 use crate::ops::find::{Refusal, Request, find, time};
 use crate::store::{FoundMessage, ListedMessage, Store, StoreError};
 
@@ -79,7 +79,8 @@ async fn shown(shared: &OperatorState, page: &Page, m_id: &str, query: &Form) ->
         message.contact.clone_from(&journey.contact);
     }
     let zone = zone(&config, &journey.channel);
-    let Told { verdict, lines } = tell(&Words { language: page.language, zone: &zone, now_ms: wall_ms() }, &journey);
+    let Told { verdict, lines } =
+        tell(&Words { language: page.language, zone: &zone, now_ms: wall_ms(), means: Means::Page }, &journey);
     let shows = Shows {
         page,
         m_id,

@@ -167,6 +167,7 @@ pub(super) fn wrong(page: &Page, refusal: Refusal) -> String {
                 "esta dirección no continúa ninguna lista: empiece de nuevo.",
             )
             .to_owned(),
+        Refusal::InBoth([english, spanish]) => page.say(&english.replace("--", ""), spanish).to_owned(),
         // Worded by this page itself.
         Refusal::Request(wrong) => wrong,
         Refusal::Store(error) => error.to_string(),

@@ -4,8 +4,13 @@
 mod access;
 pub(crate) mod api;
 mod assets;
+mod audit;
+mod bulk;
+mod channels;
 mod decide;
+mod failed;
 mod form;
+mod jobs;
 mod journey;
 mod live;
 mod login;
@@ -14,8 +19,10 @@ pub(crate) mod openapi;
 mod outcomes;
 mod overview;
 mod page;
+mod pauses;
 mod reach;
 mod reply;
+mod settings;
 mod state;
 mod unconfirmed;
 mod words;
@@ -43,6 +50,17 @@ pub(crate) fn router(state: Arc<OperatorState>) -> Router {
         .route("/messages/{m_id}", get(journey::show))
         .route("/messages/{m_id}/decide", get(decide::ask).post(decide::decide))
         .route("/unconfirmed", get(unconfirmed::show).post(unconfirmed::decide))
+        .route("/failed", get(failed::show))
+        .route("/bulk", get(bulk::show).post(bulk::start))
+        .route("/bulk/{id}", get(jobs::show))
+        .route("/bulk/{id}/cancel", post(jobs::cancel))
+        .route("/bulk/{id}/resume", post(jobs::resume))
+        .route("/channels", get(channels::list))
+        .route("/channels/{name}", get(channels::show))
+        .route("/channels/{name}/pause", get(pauses::ask_to_pause).post(pauses::pause))
+        .route("/channels/{name}/resume", get(pauses::ask_to_resume).post(pauses::resume))
+        .route("/audit", get(audit::show))
+        .route("/settings", get(settings::show))
         .method_not_allowed_fallback(no_method)
         .layer(middleware::from_fn_with_state(Arc::clone(&state), access::signed_in));
     let for_all = Router::new()
@@ -53,9 +71,7 @@ pub(crate) fn router(state: Arc<OperatorState>) -> Router {
         .method_not_allowed_fallback(no_method);
     for_persons
         .merge(for_all)
-        .layer(CatchPanicLayer::custom(|_| {
-            refused(StatusCode::INTERNAL_SERVER_ERROR, "something broke inside the bridge: its log has the cause")
-        }))
+        .layer(CatchPanicLayer::custom(|_| reply::broken()))
         .layer(middleware::from_fn_with_state(Arc::clone(&state), access::guarded))
         .layer(middleware::map_response(access::with_headers))
         .with_state(state)

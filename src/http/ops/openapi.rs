@@ -20,8 +20,11 @@ pub(super) const MESSAGE_PARAMETERS: [(&str, &str); 11] = [
     CONTACTS,
 ];
 /// Parameters of `GET /audit`.
-pub(super) const AUDIT_PARAMETERS: [(&str, &str); 2] =
-    [("before", "`next` of the page before"), ("limit", "Rows of the page, 1000 at most")];
+pub(super) const AUDIT_PARAMETERS: [(&str, &str); 3] = [
+    ("about", "A person, or what was dealt with: an mId, a channel, `job 3`"),
+    ("before", "`next` of the page before"),
+    ("limit", "Rows of the page, 1000 at most"),
+];
 /// Parameters of `GET /messages/{mId}`.
 pub(super) const JOURNEY_PARAMETERS: [(&str, &str); 2] =
     [("language", "en or es; that of bonychat.language without this"), CONTACTS];
@@ -58,6 +61,7 @@ pub(crate) fn document() -> Value {
                     "verdict": { "type": "string", "description": "Whether the customer got it, what happens next, what to do" },
                     "lines": list(&json!({ "type": "string" })),
                     "zone": { "type": "string", "description": "Of the times in the lines" },
+                    "decisions": list(&json!({ "enum": ["delivered", "failed", "send-again", "noted", "retry", "discard"] })),
                     "journey": { "type": "object" },
                 } }),
             )) },

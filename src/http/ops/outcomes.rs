@@ -3,8 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use askama::Template;
 use axum::http::StatusCode;
+use axum::response::Response;
 use tokio::sync::Mutex as AsyncMutex;
+
+use super::page::{Page, html};
 
 /// Outcomes that are remembered, and for how long.
 const MOST_OUTCOMES: usize = 1000;
@@ -15,6 +19,27 @@ const REMEMBERED_MS: i64 = 60 * 60 * 1000;
 pub(super) struct Said {
     pub(super) status: StatusCode,
     pub(super) sentence: String,
+    /// Where to go on, from the folder of all pages; and its words.
+    pub(super) link: String,
+    pub(super) label: String,
+}
+
+#[derive(Template)]
+#[template(path = "done.html", config = "src/http/ops/askama.toml")]
+struct Done<'a> {
+    page: &'a Page,
+    title: &'a str,
+    said: &'a Said,
+}
+
+/// Returns the page that tells it.
+pub(super) fn told(page: &Page, said: &Said) -> Response {
+    let title = if said.status == StatusCode::OK {
+        page.say("Done", "Hecho")
+    } else {
+        page.say("Nothing was changed", "No se ha cambiado nada")
+    };
+    html(said.status, &Done { page, title, said })
 }
 
 /// The outcomes of forms, by the number that each form has. A form that is sent twice is done once. The store refuses by

@@ -10,7 +10,7 @@ use axum::response::Response;
 
 use super::OperatorState;
 use super::page::{Page, html};
-use super::words::{self, span};
+use super::words::{self, span, stopped, whole};
 use crate::domain::Language;
 use crate::domain::clock::{now_ms, since};
 use crate::ops::overview::{self, ChannelState, View, Word};
@@ -35,19 +35,19 @@ struct Need {
 }
 
 /// A channel.
-struct Row {
-    name: String,
+pub(super) struct Row {
+    pub(super) name: String,
     /// Class and sign of its state.
-    look: &'static str,
-    sign: &'static str,
-    word: &'static str,
-    sentence: String,
-    waiting: u64,
+    pub(super) look: &'static str,
+    pub(super) sign: &'static str,
+    pub(super) word: &'static str,
+    pub(super) sentence: String,
+    pub(super) waiting: u64,
     /// How long the oldest waits; empty where none does.
-    oldest: String,
-    events: u64,
-    unconfirmed: u64,
-    dead: u64,
+    pub(super) oldest: String,
+    pub(super) events: u64,
+    pub(super) unconfirmed: u64,
+    pub(super) dead: u64,
 }
 
 /// `GET /`
@@ -80,7 +80,8 @@ async fn of_state<'a>(state: &OperatorState, page: &'a Page, person: &Person) ->
     })
 }
 
-fn row(page: &Page, of: ChannelState) -> Row {
+/// Returns a channel as it is shown.
+pub(super) fn row(page: &Page, of: ChannelState) -> Row {
     let (look, sign) = look(of.word);
     let mut sentence = whole(&of.condition.sentence(page.language));
     if let Some(owner) = &of.owner {
@@ -114,18 +115,4 @@ fn look(word: Word) -> (&'static str, &'static str) {
         Word::PausedByHand => ("off", "‖"),
         Word::Nobody | Word::NotConfigured => ("off", "–"),
     }
-}
-
-/// Returns the sentence with a capital letter and its full stop.
-fn whole(sentence: &str) -> String {
-    let mut letters = sentence.chars();
-    let first = letters.next().map(char::to_uppercase);
-    stopped(first.into_iter().flatten().chain(letters).collect())
-}
-
-fn stopped(mut sentence: String) -> String {
-    if !sentence.ends_with(['.', '?']) {
-        sentence.push('.');
-    }
-    sentence
 }

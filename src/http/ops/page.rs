@@ -121,12 +121,20 @@ pub(super) fn see_other(location: &str) -> Response {
     }
 }
 
+/// Pages that a sign-in goes on to.
+const PAGES: [&str; 9] =
+    ["", "messages", "unconfirmed", "live", "failed", "bulk", "channels", "audit", "settings"];
+
+/// Folders of pages of one thing that it goes on to.
+const FOLDERS: [&str; 3] = ["messages/", "bulk/", "channels/"];
+
 /// Returns where `next` is from a page in the folder of all pages, if it is one of this bridge; else the folder itself.
 pub(super) fn own(next: &str) -> String {
     let (path, query) = next.split_once('?').unwrap_or((next, ""));
-    let plain =
-        |part: &str| (1..=64).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    let known = path.is_empty() || (path.split('/').count() <= 3 && path.split('/').all(plain));
+    let one = FOLDERS.iter().find_map(|folder| path.strip_prefix(folder));
+    let is_name =
+        |name: &str| name.len() <= 64 && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    let known = PAGES.contains(&path) || one.is_some_and(is_name);
     let fits = known && query.len() <= 2000 && query.bytes().all(|b| b.is_ascii_graphic());
     // A query alone would be one of the page that leads there.
     let folder = if path.is_empty() { "./" } else { "" };
@@ -204,6 +212,12 @@ mod tests {
             "unconfirmed?m=a1",
             "messages?q=a%20b&channel=support",
             "messages/0196f0c2a1b27c3d8e4f5a6b7c8d9e0f",
+            "failed",
+            "bulk?action=retry&state=failed",
+            "bulk/3",
+            "channels/support_2",
+            "audit?about=support",
+            "settings",
         ] {
             assert_eq!(own(own_page), own_page);
         }
@@ -220,6 +234,9 @@ mod tests {
             "messages?q=a b",
             "messages?q=a\r\nSet-Cookie: a=b",
             "messages//evil.example",
+            "channels//evil.example",
+            "bulk/3/cancel",
+            "failed/",
         ] {
             assert_eq!(own(foreign), "./", "{foreign}");
         }

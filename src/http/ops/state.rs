@@ -11,6 +11,7 @@ use super::outcomes::Outcomes;
 use crate::config::{self, Config};
 use crate::domain::clock::wall_ms;
 use crate::ops::conversation::Conversations;
+use crate::ops::job_runner::JobRunner;
 use crate::ops::live::{Listener, Live};
 use crate::ops::local::on_this_machine;
 use crate::ops::sign_in::{Link, People};
@@ -30,6 +31,8 @@ pub(crate) struct OperatorState {
     pub(super) outcomes: Outcomes,
     live: Arc<Live>,
     pub(super) conversations: Conversations,
+    /// Works on jobs on many messages.
+    pub(super) jobs: JobRunner,
 }
 
 impl OperatorState {
@@ -41,8 +44,14 @@ impl OperatorState {
         stopping: CancellationToken,
     ) -> Arc<Self> {
         let (people, followed, outcomes) = (People::new(admin), Mutex::default(), Outcomes::default());
-        let (store, live, conversations) = (Arc::clone(store), Live::new(), Conversations::new());
-        Arc::new(Self { store, config, stopping, people, followed, outcomes, live, conversations })
+        let (live, conversations) = (Live::new(), Conversations::new());
+        let (jobs, store) = (JobRunner::new(store, stopping.clone()), Arc::clone(store));
+        Arc::new(Self { store, config, stopping, people, followed, outcomes, live, conversations, jobs })
+    }
+
+    /// Goes on with the jobs of the page that a stop or a crash interrupted.
+    pub(crate) fn run_interrupted_jobs(&self) {
+        self.jobs.run_interrupted(&self.config());
     }
 
     /// Returns the store.

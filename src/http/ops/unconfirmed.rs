@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::OperatorState;
-use super::decide::{Choice, choices, decided, is_done};
+use super::decide::{Choice, choices, decided, is_done, said};
 use super::form::Form;
 use super::messages::{Contacts, Row};
 use super::outcomes::Said as Outcome;
@@ -114,7 +114,7 @@ pub(super) async fn decide(
         && !is_done(&shared, m_id, &form).await
         && let Some(sentence) = not_as_shown(&shared, &page, m_id, &form).await
     {
-        let outcome = Outcome { status: StatusCode::CONFLICT, sentence };
+        let outcome = said(&page, m_id, StatusCode::CONFLICT, sentence);
         return shown(&shared, &page, &person, &form, Some(outcome)).await;
     }
     match decided(&shared, &page, &person, m_id, &form).await {
@@ -221,7 +221,7 @@ async fn of_state<'a>(
     };
     Ok(Shows {
         page,
-        said: outcome.map(|Outcome { status, sentence }| (status == StatusCode::OK, sentence)),
+        said: outcome.map(|Outcome { status, sentence, .. }| (status == StatusCode::OK, sentence)),
         rows: messages.into_iter().map(row).collect(),
         next: next.map(|next| next.to_string()),
         chosen,

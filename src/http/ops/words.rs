@@ -89,6 +89,35 @@ pub(super) fn way(language: Language, side: Side) -> (&'static str, &'static str
     }
 }
 
+/// Returns the sentence with a capital letter and its full stop.
+pub(super) fn whole(sentence: &str) -> String {
+    let mut letters = sentence.chars();
+    let first = letters.next().map(char::to_uppercase);
+    stopped(first.into_iter().flatten().chain(letters).collect())
+}
+
+/// Returns the sentence with its full stop.
+pub(super) fn stopped(mut sentence: String) -> String {
+    if !sentence.ends_with(['.', '?']) {
+        sentence.push('.');
+    }
+    sentence
+}
+
+/// Returns the number of a new form, by which it is done once.
+pub(super) fn once() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}
+
+/// Refuses a form that no page of the bridge has made.
+pub(super) fn unknown_form(page: &Page) -> Response {
+    let words = page.say(
+        "Nothing was changed: the form is not one of this bridge. Open its page again.",
+        "No se ha cambiado nada: el formulario no es de este puente. Abra su página otra vez.",
+    );
+    notice(page, StatusCode::BAD_REQUEST, page.say("Not understood", "No se entiende"), words)
+}
+
 /// Returns what is shown where the store cannot be read.
 pub(super) fn unreadable(page: &Page, error: &StoreError) -> Response {
     tracing::error!(error = error as &dyn std::error::Error, "a page could not be shown");
@@ -110,6 +139,15 @@ pub(super) fn missing(page: &Page, m_id: &str) -> Response {
         "No hay ningún mensaje ni evento con este id en este almacén: ¿fue otro puente, o hace más que store.keep_rows?",
     );
     notice(page, StatusCode::NOT_FOUND, m_id, why)
+}
+
+/// Says that there is no such channel.
+pub(super) fn no_channel(page: &Page) -> Response {
+    let why = page.say(
+        "Neither the configuration nor this store has a channel of this name.",
+        "Ni la configuración ni este almacén tienen un canal con este nombre.",
+    );
+    notice(page, StatusCode::NOT_FOUND, page.say("No such channel", "No existe el canal"), why)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Condition, Need, NeedOf, Word};
 use crate::domain::Language;
-use crate::domain::operator_pause::{OperatorPause, PauseKind};
+use crate::domain::operator_pause::OperatorPause;
 use crate::domain::span::span;
 use crate::telemetry::delivery::Part;
 
@@ -181,16 +181,9 @@ impl NeedOf {
 
 /// Returns what is paused by whom and why, in both languages.
 fn by_hand(pauses: &[OperatorPause]) -> [String; 2] {
-    let each = |pause: &OperatorPause| {
-        let OperatorPause { kind, who, why, .. } = pause;
-        let spanish = match kind {
-            PauseKind::Out => "No se envía nada a los clientes; los mensajes se guardan en su orden",
-            PauseKind::In => {
-                "No se entrega nada a BonyChat; lo que escriben los clientes se lee y se guarda en su orden"
-            }
-            PauseKind::Drain => "/message no acepta nada y responde 503, mientras sale lo que espera",
-        };
-        [format!("by {who}: {why}. {}", kind.meaning()), format!("por {who}: {why}. {spanish}")]
+    let each = |OperatorPause { kind, who, why, .. }: &OperatorPause| {
+        let [english, spanish] = [Language::En, Language::Es].map(|language| kind.meaning(language));
+        [format!("by {who}: {why}. {english}"), format!("por {who}: {why}. {spanish}")]
     };
     let (english, spanish): (Vec<String>, Vec<String>) = pauses.iter().map(each).map(|[en, es]| (en, es)).unzip();
     [english.join("; "), spanish.join("; ")]

@@ -13,7 +13,7 @@ on_each_engine! {
 
 async fn the_audit_is_read_newest_first_page_by_page(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
-    assert_eq!(store.operators().audit(None, 10).await.unwrap(), []);
+    assert_eq!(store.operators().audit(None, None, 10).await.unwrap(), []);
     for n in 0..5 {
         let message = message(n, "words", 10);
         let m_id = message.m_id.to_string();
@@ -21,14 +21,17 @@ async fn the_audit_is_read_newest_first_page_by_page(engine: Engine) {
         let notices = DiscardNotices { not_sent: "not sent".into(), perhaps_sent: "perhaps".into() };
         store.discard(m_id, notices, by(), 100 + i64::from(n)).await.unwrap();
     }
-    let first = store.operators().audit(None, 2).await.unwrap();
-    let rest = store.operators().audit(Some(first[1].id), 10).await.unwrap();
+    let first = store.operators().audit(None, None, 2).await.unwrap();
+    let rest = store.operators().audit(Some(first[1].id), None, 10).await.unwrap();
     let times: Vec<i64> = first.iter().chain(&rest).map(|entry| entry.at_ms).collect();
     assert_eq!(times, [104, 103, 102, 101, 100], "each once");
     let AuditEntry { who, means, what, detail, .. } = &first[0];
     assert_eq!((who.as_str(), means.as_str(), what.as_str()), ("ana", "cli", "discard"));
     assert_eq!(detail.as_deref(), Some(r#"{"why":"asked for"}"#));
-    assert_eq!(store.operators().audit(Some(rest[2].id), 10).await.unwrap(), []);
+    assert_eq!(store.operators().audit(Some(rest[2].id), None, 10).await.unwrap(), []);
+    let about = async |about: &str| store.operators().audit(None, Some(about.to_owned()), 10).await.unwrap();
+    assert_eq!((about("ana").await.len(), about(&first[0].target).await.as_slice()), (5, &first[..1]));
+    assert_eq!(about("an").await, [], "a whole name alone");
 }
 
 async fn what_happened_last_is_told_of_each_channel(engine: Engine) {

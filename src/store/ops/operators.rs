@@ -25,9 +25,10 @@ type AuditRow = (i64, i64, String, String, String, String, Option<String>);
 pub(in crate::store) async fn audit(
     db: &mut impl Tx,
     before: Option<i64>,
+    about: Option<&str>,
     limit: u32,
 ) -> Result<Vec<AuditEntry>, StoreError> {
-    let rows: Vec<AuditRow> = db.rows(sql::AUDIT, values![before.unwrap_or(i64::MAX), limit]).await?;
+    let rows: Vec<AuditRow> = db.rows(sql::AUDIT, values![before.unwrap_or(i64::MAX), about, limit]).await?;
     let entry =
         |(id, at_ms, who, means, what, target, detail)| AuditEntry { id, at_ms, who, means, what, target, detail };
     Ok(rows.into_iter().map(entry).collect())

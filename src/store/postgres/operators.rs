@@ -13,8 +13,13 @@ use crate::store::ops::operators as ops;
 
 #[async_trait]
 impl Operators for PostgresStore {
-    async fn audit(&self, before: Option<i64>, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
-        self.read((), move |db, ()| Box::pin(ops::audit(db, before, limit))).await
+    async fn audit(
+        &self,
+        before: Option<i64>,
+        about: Option<String>,
+        limit: u32,
+    ) -> Result<Vec<AuditEntry>, StoreError> {
+        self.read(about, move |db, about| Box::pin(ops::audit(db, before, about.as_deref(), limit))).await
     }
 
     async fn activity(&self) -> Result<BTreeMap<String, Activity>, StoreError> {

@@ -14,8 +14,13 @@ use crate::store::tx::at_once;
 
 #[async_trait]
 impl Operators for SqliteStore {
-    async fn audit(&self, before: Option<i64>, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
-        self.read(move |db| at_once(ops::audit(&mut SqliteTx(db), before, limit))).await
+    async fn audit(
+        &self,
+        before: Option<i64>,
+        about: Option<String>,
+        limit: u32,
+    ) -> Result<Vec<AuditEntry>, StoreError> {
+        self.read(move |db| at_once(ops::audit(&mut SqliteTx(db), before, about.as_deref(), limit))).await
     }
 
     async fn activity(&self) -> Result<BTreeMap<String, Activity>, StoreError> {

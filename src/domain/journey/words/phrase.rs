@@ -5,7 +5,8 @@ use jiff::tz::TimeZone;
 
 use super::cause::{self, Cause, FarSide};
 use crate::domain::Language;
-use crate::domain::journey::{PastStep, Step};
+use crate::domain::journey::{Means, PastStep, Step};
+use crate::domain::operator_pause::PauseKind;
 
 /// How a journey is put into words.
 #[derive(Debug, Clone, Copy)]
@@ -14,6 +15,8 @@ pub(crate) struct Words<'z> {
     /// Of the times that are shown.
     pub(crate) zone: &'z TimeZone,
     pub(crate) now_ms: i64,
+    /// By what the reader acts: a page has buttons where the command line has commands.
+    pub(crate) means: Means,
 }
 
 impl Words<'_> {
@@ -32,6 +35,42 @@ impl Words<'_> {
             text = text.replace(&format!("{{{name}}}"), value);
         }
         text
+    }
+
+    /// Returns by what the reader does something: a command, in code, or what the page has for it.
+    fn by(&self, command: &str, english: &str, spanish: &str) -> String {
+        match self.means {
+            Means::Page => self.say(english, spanish).to_owned(),
+            Means::Cli | Means::Api => format!("`{command}`"),
+        }
+    }
+
+    pub(super) fn settle(&self, m_id: &str) -> String {
+        let command = format!("bridge messages settle {m_id} --as delivered|failed|send-again");
+        self.by(&command, "a button below", "un botón de abajo")
+    }
+
+    /// Returns the same for a message of which nobody can tell, behind [`Self::settle`].
+    pub(super) fn noted(&self) -> String {
+        self.by("--as noted", "the one for that", "el que hay para eso")
+    }
+
+    pub(super) fn retry(&self, m_id: &str) -> String {
+        self.by(&format!("bridge messages retry {m_id}"), "a button below", "un botón de abajo")
+    }
+
+    pub(super) fn resume(&self, channel: &str, kind: PauseKind) -> String {
+        // A drain does not hold up what was accepted.
+        let what = if kind == PauseKind::In { "in" } else { "out" };
+        self.by(
+            &format!("bridge channels resume {channel} {what}"),
+            "somebody has ended the pause on the channel's page",
+            "que alguien termine la pausa en la página del canal",
+        )
+    }
+
+    pub(super) fn journey(&self, m_id: &str) -> String {
+        self.by(&format!("bridge messages journey {m_id}"), "its page", "su página")
     }
 
     pub(super) fn cause(&self, code: &str, side: FarSide) -> Cause {

@@ -69,7 +69,7 @@ fn journey(message: Option<MessageJourney>, events: Vec<EventJourney>) -> Journe
 }
 
 fn told_at(seconds: i64, journey: &Journey, language: Language) -> Told {
-    tell(&Words { language, zone: &TimeZone::UTC, now_ms: ACCEPTED_MS + seconds * 1000 }, journey)
+    tell(&Words { language, zone: &TimeZone::UTC, now_ms: ACCEPTED_MS + seconds * 1000, means: Means::Cli }, journey)
 }
 
 fn told(journey: &Journey, language: Language) -> Told {
@@ -342,6 +342,18 @@ fn what_waits_names_what_it_waits_for() {
     let look = Step::Look(Look { conclusion: LookConclusion::NotSent, ..Look::default() });
     let absent = MessageJourney { steps: vec![past(5, look)], ..doubted };
     begins(&of(absent), "Not yet: the customer does not have it.", "Todavía no: el cliente no lo tiene.");
+}
+
+#[test]
+fn a_page_names_its_buttons_and_no_command() {
+    let states = [MessageState::Held, MessageState::Unconfirmed, MessageState::Unknown, MessageState::Failed];
+    for (state, language) in states.into_iter().flat_map(|state| [(state, En), (state, Es)]) {
+        let of = journey(Some(message(state)), Vec::new());
+        let words = Words { language, zone: &TimeZone::UTC, now_ms: ACCEPTED_MS, means: Means::Page };
+        let verdict = tell(&words, &of).verdict;
+        assert!(verdict.contains(words.say("a button below", "un botón de abajo")), "{verdict}");
+        assert!(!verdict.contains("bridge ") && !verdict.contains("--as") && !verdict.contains('{'), "{verdict}");
+    }
 }
 
 #[test]

@@ -33,12 +33,11 @@ fn of_message(words: &Words<'_>, journey: &Journey, message: &MessageJourney) ->
         MessageState::Unknown => unknown(words, &journey.m_id, message),
         MessageState::Held => words.fill(
             "Nobody can tell: looking could not decide, and its conversation waits for you. Ask the customer, or look at the \
-             conversation in Afilnet; then say it with `bridge messages settle {m_id} --as delivered|failed|send-again`, or leave \
-             it so with `--as noted`: its conversation goes on then.",
+             conversation in Afilnet; then say it with {settle}, or leave it so with {noted}: its conversation goes on then.",
             "No se puede saber: las comprobaciones no lo han decidido, y su conversación espera por usted. Pregunte al \
-             cliente, o mire la conversación en Afilnet; después dígalo con `bridge messages settle {m_id} --as \
-             delivered|failed|send-again`, o déjelo así con `--as noted`: entonces su conversación continúa.",
-            &[("m_id", &journey.m_id)],
+             cliente, o mire la conversación en Afilnet; después dígalo con {settle}, o déjelo así con {noted}: entonces su \
+             conversación continúa.",
+            &[("settle", &words.settle(&journey.m_id)), ("noted", &words.noted())],
         ),
         MessageState::Unconfirmed => unconfirmed(words, &journey.m_id, message),
         MessageState::Sent => sent(words, journey, message),
@@ -50,22 +49,20 @@ fn unconfirmed(words: &Words<'_>, m_id: &str, message: &MessageJourney) -> Strin
     if let Some((who, at_ms)) = noted(message) {
         return words.fill(
             "Nobody can tell: it may have been delivered; noted by {who} at {at}, and left so. Its agent was told, and the \
-             conversation went on. There is nothing to do; if you learn what became of it, say it with `bridge messages \
-             settle {m_id} --as delivered|failed|send-again`.",
+             conversation went on. There is nothing to do; if you learn what became of it, say it with {settle}.",
             "No se puede saber: quizá se entregó; {who} lo anotó a las {at} y lo dejó así. Se avisó a su agente, y la \
-             conversación continuó. No hay nada que hacer; si llega a saber qué fue de él, dígalo con `bridge messages \
-             settle {m_id} --as delivered|failed|send-again`.",
-            &[("at", &words.time(at_ms)), ("m_id", m_id), ("who", who)],
+             conversación continuó. No hay nada que hacer; si llega a saber qué fue de él, dígalo con {settle}.",
+            &[("at", &words.time(at_ms)), ("settle", &words.settle(m_id)), ("who", who)],
         );
     }
     words.fill(
         "Nobody can tell: looking could not decide. Its agent was told that it may have arrived, and the conversation \
-         went on. Ask the customer, or look at the conversation in Afilnet; then say it with `bridge messages settle \
-         {m_id} --as delivered|failed|send-again`, or leave it so with `--as noted`.",
+         went on. Ask the customer, or look at the conversation in Afilnet; then say it with {settle}, or leave it so with \
+         {noted}.",
         "No se puede saber: las comprobaciones no lo han decidido. A su agente se le dijo que quizá había llegado, y la \
-         conversación continuó. Pregunte al cliente, o mire la conversación en Afilnet; después dígalo con `bridge \
-         messages settle {m_id} --as delivered|failed|send-again`, o déjelo así con `--as noted`.",
-        &[("m_id", m_id)],
+         conversación continuó. Pregunte al cliente, o mire la conversación en Afilnet; después dígalo con {settle}, o déjelo \
+         así con {noted}.",
+        &[("settle", &words.settle(m_id)), ("noted", &words.noted())],
     )
 }
 
@@ -154,20 +151,20 @@ fn waits_for(words: &Words<'_>, message: &MessageJourney) -> String {
 fn paused(words: &Words<'_>, pause: &OperatorPause) -> String {
     let since = words.time(pause.since_ms);
     // A person's words last: they are not searched for names of values.
-    let values = [("since", since.as_str()), ("channel", &pause.channel), ("who", &pause.who), ("why", &pause.why)];
+    let resume = words.resume(&pause.channel, pause.kind);
+    let values = [("since", since.as_str()), ("resume", &resume), ("who", &pause.who), ("why", &pause.why)];
     match pause.kind {
         PauseKind::In => words.fill(
-            "Posting is paused by {who} since {since}: {why}. Nothing is lost; it is posted after `bridge channels resume \
-             {channel} in`.",
+            "Posting is paused by {who} since {since}: {why}. Nothing is lost; it is posted after {resume}.",
             "La publicación está en pausa por orden de {who} desde las {since}: {why}. No se pierde nada; se envía después de \
-             `bridge channels resume {channel} in`.",
+             {resume}.",
             &values,
         ),
         PauseKind::Out | PauseKind::Drain => words.fill(
-            "Sending is paused by {who} since {since}: {why}. Nothing is lost; it goes out after `bridge channels resume \
-             {channel} out`, unless `outbound.stale_after` ends it before.",
-            "Los envíos están en pausa por orden de {who} desde las {since}: {why}. No se pierde nada; sale después de `bridge \
-             channels resume {channel} out`, si `outbound.stale_after` no lo termina antes.",
+            "Sending is paused by {who} since {since}: {why}. Nothing is lost; it goes out after {resume}, \
+             unless `outbound.stale_after` ends it before.",
+            "Los envíos están en pausa por orden de {who} desde las {since}: {why}. No se pierde nada; sale después de \
+             {resume}, si `outbound.stale_after` no lo termina antes.",
             &values,
         ),
     }
@@ -187,10 +184,11 @@ fn waits_behind(words: &Words<'_>, behind: &Behind) -> String {
     let why = behind.fault.as_deref().map(|fault| format!(": {}", words.cause(fault, FarSide::Afilnet).what));
     words.fill(
         "Before it in its conversation: {count}, the first of them `{head}`, {state}{why}. Messages of a conversation go out \
-         in their order; see `bridge messages journey {head}`.",
+         in their order; see {journey}.",
         "Delante en su conversación: {count}, el primero `{head}`, {state}{why}. Los mensajes de una conversación salen en su \
-         orden; vea `bridge messages journey {head}`.",
+         orden; vea {journey}.",
         &[
+            ("journey", &words.journey(&behind.head)),
             ("count", &behind.count.to_string()),
             ("state", state),
             ("why", &why.unwrap_or_default()),
@@ -236,11 +234,9 @@ fn unknown(words: &Words<'_>, m_id: &str, message: &MessageJourney) -> String {
         words.say("It is looked up now.", "Se comprueba ahora.").to_owned()
     };
     let rest = words.fill(
-        "There is nothing to do; if you know what became of it, say it with `bridge messages settle {m_id} --as \
-         delivered|failed|send-again`.",
-        "No hay nada que hacer; si sabe qué fue de él, dígalo con `bridge messages settle {m_id} --as \
-         delivered|failed|send-again`.",
-        &[("m_id", m_id)],
+        "There is nothing to do; if you know what became of it, say it with {settle}.",
+        "No hay nada que hacer; si sabe qué fue de él, dígalo con {settle}.",
+        &[("settle", &words.settle(m_id))],
     );
     let got = words.fill(
         "Nobody can tell yet: {cause}, so it may have been sent. Its conversation waits.",
@@ -359,9 +355,9 @@ fn failed(words: &Words<'_>, journey: &Journey, message: &MessageJourney) -> Str
         String::new() // that it must be written anew is the cure of its cause
     } else if message.has_text {
         words.fill(
-            "It is not sent again by itself; `bridge messages retry {m_id}` sends it again.",
-            "No se vuelve a enviar solo; `bridge messages retry {m_id}` lo envía otra vez.",
-            &[("m_id", &journey.m_id)],
+            "It is not sent again by itself; {retry} sends it again.",
+            "No se vuelve a enviar solo; {retry} lo envía otra vez.",
+            &[("retry", &words.retry(&journey.m_id))],
         )
     } else {
         words
@@ -418,9 +414,9 @@ fn of_event(words: &Words<'_>, m_id: &str, event: &EventJourney) -> String {
             );
             let next = if event.has_text {
                 words.fill(
-                    "`bridge messages retry {m_id}` posts it again.",
-                    "`bridge messages retry {m_id}` lo envía otra vez.",
-                    &[("m_id", m_id)],
+                    "{retry} posts it again.",
+                    "{retry} lo envía otra vez.",
+                    &[("retry", &sentence(&words.retry(m_id)))],
                 )
             } else {
                 words.say("Its text is erased, so it cannot be posted again.", "Su texto está borrado, así que no se puede volver a enviar.").to_owned()
