@@ -41,21 +41,26 @@ for (const engine of ENGINES) {
       return { window, fields, target: `${bridge.base}/messages/${failed}/decide` };
     }
 
-    // Sends a form from the page that is shown; in a frame without an origin where `sandboxed`. Returns the status.
+    // Sends a form from the page that is shown; from a frame without an origin where `sandboxed`. Returns the status.
     async function send(page, { target, fields, enctype = 'application/x-www-form-urlencoded', sandboxed = false }) {
       const [response] = await Promise.all([
-        page.waitForResponse((one) => one.request().method() === 'POST'),
+        page.waitForNavigation(),
         page.evaluate(([action, values, kind, isSandboxed]) => {
           const build = (document_) => {
             const form = Object.assign(document_.createElement('form'), { method: 'post', action, enctype: kind });
-            for (const [name, value] of Object.entries(values)) form.append(Object.assign(document_.createElement('input'), { name, value }));
+            for (const [name, value] of Object.entries(values)) {
+              const input = form.appendChild(document_.createElement('input'));
+              input.setAttribute('name', name);
+              input.setAttribute('value', value);
+            }
             document_.body.append(form);
             return form;
           };
           if (!isSandboxed) { build(document).submit(); return; }
           const form = build(document.implementation.createHTMLDocument(''));
+          form.target = '_top'; // in a frame the answer would not be shown, and its status not be known
           const frame = document.createElement('iframe');
-          frame.setAttribute('sandbox', 'allow-forms allow-scripts');
+          frame.setAttribute('sandbox', 'allow-forms allow-scripts allow-top-navigation');
           frame.srcdoc = `${form.outerHTML}<script>document.forms[0].submit()</script>`;
           document.body.append(frame);
         }, [target, fields, enctype, sandboxed]),
@@ -90,8 +95,10 @@ for (const engine of ENGINES) {
         const { window, fields, target } = await signedIn();
         const { page } = window;
         await page.goto(other[name]);
-        const statuses = [];
-        page.on('response', (response) => { if (response.request().method() === 'POST') statuses.push(response.status()); });
+        const [posted, statuses] = [[], []];
+        const isPost = (request) => request.method() === 'POST';
+        page.on('request', (request) => { if (isPost(request)) posted.push(request.url()); });
+        page.on('response', (response) => { if (isPost(response.request())) statuses.push(response.status()); });
         const body = new URLSearchParams(fields).toString();
         const json = JSON.stringify(fields);
         const api = `${bridge.base}/api/v1/messages/${failed}/discard`;
@@ -120,7 +127,8 @@ for (const engine of ENGINES) {
           return found;
         }, [target, api, body, json]);
         assert.deepEqual([...new Set(outcomes)].filter((what) => !['not read', 'not allowed'].includes(what)), [], 'nothing is read');
-        assert.ok(statuses.length >= 6 && statuses.every((status) => status === 403 || status === 401), `${statuses}`);
+        assert.ok(posted.length >= 6, `${posted}`);
+        assert.deepEqual(statuses.filter((status) => status !== 403 && status !== 401), []);
         assert.equal(await bridge.state(failed), 'failed');
         await window.close();
       });

@@ -70,6 +70,7 @@ export async function startBridge({ engine = 'sqlite', idType = 'phone', setting
     BONYCHAT__REQUESTS_PER_SECOND: '10000',
     OUTBOUND__LOOK_AFTER: '200ms, 300ms, 500ms',
     INBOUND__FIRST_RUN: 'unread',
+    INBOUND__STATUS_MAP__4: 'failed',
     RETRY__INITIAL: '50ms',
     RETRY__MAX: '500ms',
     ...Object.fromEntries([

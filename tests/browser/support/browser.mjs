@@ -15,8 +15,8 @@ export const launch = () => chromium.launch({
 });
 
 // Opens a window. What happens in it that must not, is collected in `wrongs`: dialogs, reports of the Content Security
-// Policy, errors of scripts, requests to another host than that of `base`. `transferred` has the bytes of each response.
-export async function open(browser, base, { language = 'en', theme = 'light', width = 1280, ...options } = {}) {
+// Policy, errors of scripts, requests to another host than that of `base`. `transferred` has each response.
+export async function open(browser, base, { language = 'en', theme = 'light', width = 1280, cache = true, ...options } = {}) {
   const context = await browser.newContext({
     locale: { en: 'en-GB', es: 'es-ES' }[language], colorScheme: theme, viewport: { width, height: 800 }, ...options,
   });
@@ -36,6 +36,7 @@ export async function open(browser, base, { language = 'en', theme = 'light', wi
     });
   });
   const page = await context.newPage();
+  if (!cache) await (await context.newCDPSession(page)).send('Network.setCacheDisabled', { cacheDisabled: true });
   const url = (path) => new URL(path, base).href;
   return {
     context, page, wrongs, transferred, url,
