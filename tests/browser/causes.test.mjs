@@ -60,7 +60,7 @@ const GROUPS = [
     await bridge.say(contact, text);
   }, /the account at Afilnet has no credit/i, /la cuenta de Afilnet no tiene saldo/i]],
   [['the password is not taken', async (bridge, contact) => {
-    await bridge.far('account', { user: 'user', password: 'another' });
+    await bridge.far('faults', { rule: 'sendmessage:INCORRECT_USER_PASSWORD:1-100000' });
     await bridge.say(contact, text);
   }, /Afilnet does not accept the credentials/i, /Afilnet no acepta las credenciales/i]],
 ];

@@ -152,12 +152,12 @@ for (const engine of ENGINES) {
         form.submit();
         await fetch('https://evil.example/').catch(() => {});
         const deadline = Date.now() + 10_000;
-        while (new Set(reports).size < 7 && Date.now() < deadline) await new Promise((again) => setTimeout(again, 20));
+        while (new Set(reports).size < 8 && Date.now() < deadline) await new Promise((again) => setTimeout(again, 20));
         return { ran: globalThis.ran ?? null, reports: [...new Set(reports)].sort() };
       });
       assert.equal(reported.ran, null);
       assert.deepEqual(reported.reports, ['base-uri', 'connect-src', 'form-action', 'frame-src', 'img-src', 'script-src-attr',
-        'script-src-elem', 'style-src-elem'].filter((name) => reported.reports.includes(name) || name !== 'script-src-attr'));
+        'script-src-elem', 'style-src-elem']);
       assert.match(other.page.url(), new RegExp(`^${bridge.base}`));
       assert.deepEqual(other.wrongs.filter((what) => what.startsWith('a ')), [], 'nothing left the page');
       await other.close();

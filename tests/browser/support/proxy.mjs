@@ -10,7 +10,7 @@ export async function startProxy(answer) {
     for await (const chunk of asked) chunks.push(chunk);
     const body = Buffer.concat(chunks);
     const own = answer(body.toString('utf8'));
-    if (own !== undefined) {
+    if (own) {
       answered.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(own));
       return;
     }
