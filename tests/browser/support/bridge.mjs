@@ -45,6 +45,8 @@ async function must(url, options) {
 // put before the simulated Afilnet, by its URL.
 export async function startBridge({ engine = 'sqlite', idType = 'phone', settings = {}, afilnet = (url) => url } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'bridge-browser-'));
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  process.on('exit', remove);
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('BRIDGE_')));
   const listen = ['afilnet', 'bonychat', 'anna'].flatMap((of) => [`--${of}-listen`, '127.0.0.1:0']);
   const channels = ['--channel', 'whatsapp:100', '--channel', 'telegram:7'];
@@ -123,7 +125,7 @@ export async function startBridge({ engine = 'sqlite', idType = 'phone', setting
     async stop() {
       await bridge.stop();
       await platforms.stop();
-      rmSync(folder, { recursive: true, force: true });
+      remove();
     },
   };
   return self;
