@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
+
 use super::find::{Refusal, check_channel};
 use crate::config::Config;
 use crate::domain::clock::now_ms;
