@@ -29,10 +29,29 @@ export const PAGES = [
   { route: '/messages/{m_id}/decide', name: 'decide', path: (scene) => `/messages/${scene.failed}`, reach: ask },
   { route: '/messages/{m_id}/decide', name: 'decide-stale', path: (scene) => `/messages/${scene.failed}`, reach: decideLate },
   { route: '/messages/{m_id}/decide', name: 'decide-unknown', path: (scene) => `/messages/${scene.failed}/decide`, status: 400 },
+  { route: '/unconfirmed', name: 'unconfirmed', path: '/unconfirmed' },
+  { route: '/unconfirmed', name: 'unconfirmed-stale', path: '/unconfirmed', reach: noteLate },
+  { route: '/unconfirmed', name: 'unconfirmed-none', path: '/unconfirmed?channel=sales' },
+  { route: '/live', name: 'live', path: '/live' },
+  { route: '/failed', name: 'failed', path: '/failed' },
+  { route: '/bulk', name: 'bulk', path: '/bulk' },
+  { route: '/bulk', name: 'bulk-plan', path: '/bulk?action=discard&state=failed' },
+  { route: '/bulk', name: 'bulk-paused', path: '/bulk?action=retry&state=dead&channel=sales' },
+  { route: '/bulk', name: 'bulk-wrong', path: '/bulk?action=retry&state=queued', status: 400 },
+  { route: '/bulk/{id}', name: 'job', path: (scene) => `/bulk/${scene.job}` },
+  { route: '/bulk/{id}', name: 'job-missing', path: '/bulk/999', status: 404 },
+  { route: '/channels', name: 'channels', path: '/channels' },
+  { route: '/channels/{name}', name: 'channel', path: '/channels/support' },
+  { route: '/channels/{name}', name: 'channel-paused', path: '/channels/sales' },
+  { route: '/channels/{name}', name: 'channel-missing', path: '/channels/suport', status: 404 },
+  { route: '/channels/{name}/pause', name: 'pause', path: '/channels/support', reach: (page) => follow(page, 'a[href*="/pause?"]') },
+  { route: '/channels/{name}/resume', name: 'resume', path: '/channels/sales', reach: (page) => follow(page, 'a[href*="/resume?"]') },
+  { route: '/audit', name: 'audit', path: '/audit' },
+  { route: '/settings', name: 'settings', path: '/settings' },
 ];
 
-// Routes that answer with no page: a redirection.
-export const NOT_PAGES = ['/language'];
+// Routes that answer with no page: a redirection, and a stream.
+export const NOT_PAGES = ['/language', '/live/events'];
 
 // A token that is none.
 async function wrongToken(page) {
@@ -40,9 +59,15 @@ async function wrongToken(page) {
   await Promise.all([page.waitForNavigation(), page.click('main form button')]);
 }
 
+const follow = (page, link) => Promise.all([page.waitForNavigation(), page.click(link)]);
+
 // The page that asks before it decides.
-async function ask(page) {
-  await Promise.all([page.waitForNavigation(), page.click('a[href*="verdict=discard"]')]);
+const ask = (page) => follow(page, 'a[href*="verdict=discard"]');
+
+// The form of a message that is no longer as the page shows it. It changes nothing.
+async function noteLate(page) {
+  await page.evaluate(() => { document.querySelectorAll('input[name=of]').forEach((input) => { input.value = 'queued-1-none-none'; }); });
+  await follow(page, 'button[name=verdict][value=noted]');
 }
 
 // The same form, of a state that is gone.

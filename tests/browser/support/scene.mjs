@@ -26,6 +26,11 @@ export async function startScene(options = {}) {
   await bridge.far('faults', { rule: 'sendmessage:MISSING_COMPULSORY_PARAM' });
   scene.failed = await bridge.say(CUSTOMER, 'It left this morning.');
   await bridge.reaches(scene.failed, 'failed');
+  // A job that is done.
+  await bridge.far('faults', { rule: 'sendmessage:MISSING_COMPULSORY_PARAM' });
+  await bridge.reaches(await bridge.say('+34600666777', 'It is given up.'), 'failed');
+  await bridge.command('messages', 'discard', '--state', 'failed', '--contact', '+34600666777', '--why', 'an example', '--yes');
+  scene.job = 1;
   // An event that BonyChat refuses while it takes others.
   await bridge.near('poison', { marker: 'POISON' });
   await bridge.receive('34600444555', 'This one is POISON.');
