@@ -57,7 +57,9 @@ pub(super) async fn show(
             shown.rows = deeds.into_iter().map(|deed| row(&page, &config, deed)).collect();
             shown.next = next.map(|before| {
                 let mut query = Serializer::new(String::new());
-                about.into_iter().for_each(|about| _ = query.append_pair("about", about));
+                if let Some(about) = about {
+                    query.append_pair("about", about);
+                }
                 query.append_pair("before", &before).finish()
             });
             html(StatusCode::OK, &shown)

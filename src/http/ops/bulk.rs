@@ -304,7 +304,7 @@ async fn start_as_seen(
     let request =
         request.ok_or_else(|| Refusal::Request(page.say("choose what to do.", "elija qué hacer.").to_owned()))?;
     let plan = bulk::plan(shared.store(), &config, request).await?;
-    let plan = match plan.as_seen(seen, now_ms()) {
+    let plan = match plan.held_to(seen, now_ms()) {
         Ok(plan) => plan,
         Err(stale) => return Ok(Err(not_as_seen(page, stale))),
     };

@@ -63,7 +63,7 @@ impl Plan {
     ///
     /// # Errors
     /// It was seen too long ago, or has changed too much since.
-    pub(crate) fn as_seen(mut self, seen: Seen, now_ms: i64) -> Result<Self, Stale> {
+    pub(crate) fn held_to(mut self, seen: Seen, now_ms: i64) -> Result<Self, Stale> {
         if Duration::from_millis(seen.at_ms.abs_diff(now_ms)) > GOOD_FOR {
             return Err(Stale::Old);
         }
@@ -88,7 +88,7 @@ mod tests {
         let minutes = |n: i64| 1_000_000 + n * 60_000;
         let seen = of(20).seen(minutes(0));
         assert_eq!(seen.to_string().parse(), Ok(seen));
-        let started = |count, at_ms| of(count).as_seen(seen, at_ms).map(|plan| plan.chosen.len());
+        let started = |count, at_ms| of(count).held_to(seen, at_ms).map(|plan| plan.chosen.len());
         assert_eq!(started(20, minutes(10)), Ok(20));
         assert_eq!(started(20, minutes(10) + 1), Err(Stale::Old));
         assert_eq!(started(20, minutes(-11)), Err(Stale::Old), "of a clock that was set back");
@@ -96,7 +96,7 @@ mod tests {
         assert_eq!(started(18, minutes(1)), Ok(18), "a tenth has gone its own way");
         assert_eq!(started(17, minutes(1)), Err(Stale::Changed { seen: 20, now: 17 }));
         let few = of(2).seen(minutes(0));
-        assert_eq!(of(1).as_seen(few, minutes(1)).map(drop), Err(Stale::Changed { seen: 2, now: 1 }));
+        assert_eq!(of(1).held_to(few, minutes(1)).map(drop), Err(Stale::Changed { seen: 2, now: 1 }));
         for other in ["", "1-2", "1-2-3-4", "a-2-3", "1--2-3", "1-2-", "-1-2-3"] {
             assert_eq!(other.parse::<Seen>(), Err(Unreadable), "{other}");
         }
