@@ -7,7 +7,7 @@ import { launch, open, tooWide, violations } from './support/browser.mjs';
 import { NOT_PAGES, PAGES, isOf, reach, routes } from './support/pages.mjs';
 import { CUSTOMER, UNCERTAIN, startScene } from './support/scene.mjs';
 
-const LIMIT = 180_000;
+const LIMIT = 300_000; // of a test, in milliseconds: on a machine that others use too
 const MOST_BYTES = 100 * 1024;
 const MOST_BYTES_OF_FILES = 24 * 1024;
 
@@ -81,14 +81,21 @@ for (const engine of ENGINES) {
       let most = 0;
       await onEveryPage({ cache: false }, async (window, entry) => {
         if (entry.reach) return; // what leads there has loaded other pages too
+<<<<<<< HEAD
         const sent = window.transferred.filter((response) => !/event-stream/.test(response.headers()['content-type'])); // one that lasts
         const sizes = await Promise.all(sent.map(async (response) => {
           const { responseBodySize, responseHeadersSize } = await response.request().sizes();
           return { path: new URL(response.url()).pathname, bytes: responseBodySize + responseHeadersSize };
+=======
+        const sizes = await Promise.all(window.transferred.map(async (response) => {
+          // As a browser keeps it: what the debugger tells of lengths on the wire is wrong where the cache is off.
+          const { length } = await response.body();
+          return { path: new URL(response.url()).pathname, bytes: length };
+>>>>>>> p-c
         }));
         const sum = (some) => some.reduce((all, { bytes }) => all + bytes, 0);
         const files = sizes.filter(({ path }) => /\.(css|js)$/.test(path));
-        assert.equal(files.length, 2, `${entry.name}: ${JSON.stringify(sizes)}`);
+        assert.ok(files.length === 2 && files.every(({ bytes }) => bytes > 0), `${entry.name}: ${JSON.stringify(sizes)}`);
         assert.ok(sum(sizes) <= MOST_BYTES, `${entry.name}: ${sum(sizes)} bytes`);
         assert.ok(sum(files) <= MOST_BYTES_OF_FILES, `${entry.name}: ${sum(files)} bytes of style and script`);
         most = Math.max(most, sum(sizes));

@@ -8,7 +8,7 @@ import { PAYLOADS } from './support/payloads.mjs';
 import { startProxy } from './support/proxy.mjs';
 import { until } from './support/wait.mjs';
 
-const LIMIT = 180_000;
+const LIMIT = 300_000; // of a test, in milliseconds: on a machine that others use too
 
 // Signs that contact ids may have, and no more.
 const CONTACTS = ['a_=+/@b', '//evil.example/@', '+/alert=1', '=3Cscript=3E', '@import_/'];
@@ -92,9 +92,8 @@ for (const engine of ENGINES) {
       for (const [n, mId] of errors.entries()) {
         await window.go(`/messages/${mId}?contacts=full`);
         await isQuiet(window, `${mId} ${PAYLOADS[n]}`);
-        const shown = await page.textContent('.steps');
-        // What the journey keeps of an answer: at most 40 characters of a string.
-        if (PAYLOADS[n].length <= 40) assert.ok(shown.includes(PAYLOADS[n]), `${PAYLOADS[n]} in ${shown}`);
+        // Of an answer the journey keeps the beginning, as plain text, without its tags (domain::excerpt).
+        assert.match(await page.textContent('.steps'), /The response of Afilnet began: /, mId);
       }
       for (const [contact, mId] of spelled.filter(([, known]) => known)) {
         await window.go(`/messages/${mId}?contacts=full`);

@@ -14,8 +14,10 @@ const BINARY = process.env.BRIDGE_TEST_BINARY ?? join(ROOT, 'target/debug/bridge
 export const TOKEN = 'token-of-the-operators';
 export const PHONE = '34600111222';
 
-// Both engines of the store; PostgreSQL is left out where there is none, unless it is required.
+// Both engines of the store, or the one that is asked for; PostgreSQL is left out where there is none, unless it is required.
+const { BRIDGE_TEST_ENGINE: only } = process.env;
 export const ENGINES = ['sqlite', 'postgres'].filter((engine) => {
+  if (only && engine !== only) return false;
   if (engine === 'sqlite' || postgres.available || process.env.BRIDGE_TEST_POSTGRES_REQUIRED) return true;
   console.error('*** SKIPPED: pages over PostgreSQL. Install it: apt-get install postgresql');
   return false;
