@@ -81,17 +81,11 @@ for (const engine of ENGINES) {
       let most = 0;
       await onEveryPage({ cache: false }, async (window, entry) => {
         if (entry.reach) return; // what leads there has loaded other pages too
-<<<<<<< HEAD
         const sent = window.transferred.filter((response) => !/event-stream/.test(response.headers()['content-type'])); // one that lasts
         const sizes = await Promise.all(sent.map(async (response) => {
-          const { responseBodySize, responseHeadersSize } = await response.request().sizes();
-          return { path: new URL(response.url()).pathname, bytes: responseBodySize + responseHeadersSize };
-=======
-        const sizes = await Promise.all(window.transferred.map(async (response) => {
           // As a browser keeps it: what the debugger tells of lengths on the wire is wrong where the cache is off.
           const { length } = await response.body();
           return { path: new URL(response.url()).pathname, bytes: length };
->>>>>>> p-c
         }));
         const sum = (some) => some.reduce((all, { bytes }) => all + bytes, 0);
         const files = sizes.filter(({ path }) => /\.(css|js)$/.test(path));
