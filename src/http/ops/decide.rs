@@ -119,8 +119,7 @@ pub(super) async fn ask(
     };
     let of = version(&message);
     if query.get("of") != Some(&of) {
-        let Said { status, sentence } = stale(&page, &message);
-        return said(&page, &m_id, status, &sentence);
+        return told(&page, &stale(&page, &message));
     }
     let asks = Asks {
         page: &page,
