@@ -477,7 +477,7 @@ async fn pages_of_many_are_shown_to_who_is_signed_in_alone_with_headers_and_rela
     let cookie = sign_in(&base);
     let plan = get(&base, "/bulk?action=retry&state=failed", &cookie).body;
     assert_eq!(post(&base, "/bulk", &cookie, &hidden(&plan, "bulk")).status, 200);
-    let tampered = format!("{}x", cookie);
+    let tampered = format!("{cookie}x");
     for path in PATHS {
         for bad in ["", "x=y", &tampered] {
             let answer = get(&base, path, bad);
