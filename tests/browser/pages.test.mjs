@@ -81,12 +81,7 @@ for (const engine of ENGINES) {
       let most = 0;
       await onEveryPage({ cache: false }, async (window, entry) => {
         if (entry.reach) return; // what leads there has loaded other pages too
-        const sent = window.transferred.filter((response) => !/event-stream/.test(response.headers()['content-type'])); // one that lasts
-        const sizes = await Promise.all(sent.map(async (response) => {
-          // As a browser keeps it: what the debugger tells of lengths on the wire is wrong where the cache is off.
-          const { length } = await response.body();
-          return { path: new URL(response.url()).pathname, bytes: length };
-        }));
+        const sizes = await Promise.all(window.transferred.map(async ({ path, length }) => ({ path, bytes: await length })));
         const sum = (some) => some.reduce((all, { bytes }) => all + bytes, 0);
         const files = sizes.filter(({ path }) => /\.(css|js)$/.test(path));
         assert.ok(files.length === 2 && files.every(({ bytes }) => bytes > 0), `${entry.name}: ${JSON.stringify(sizes)}`);

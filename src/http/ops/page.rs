@@ -122,8 +122,7 @@ pub(super) fn see_other(location: &str) -> Response {
 }
 
 /// Pages that a sign-in goes on to.
-const PAGES: [&str; 9] =
-    ["", "messages", "unconfirmed", "live", "failed", "bulk", "channels", "audit", "settings"];
+const PAGES: [&str; 9] = ["", "messages", "unconfirmed", "live", "failed", "bulk", "channels", "audit", "settings"];
 
 /// Folders of pages of one thing that it goes on to.
 const FOLDERS: [&str; 3] = ["messages/", "bulk/", "channels/"];

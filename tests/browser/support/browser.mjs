@@ -15,7 +15,7 @@ export const launch = () => chromium.launch({
 });
 
 // Opens a window. What happens in it that must not, is collected in `wrongs`: dialogs, reports of the Content Security
-// Policy, errors of scripts, requests to another host than that of `base`. `transferred` has each response.
+// Policy, errors of scripts, requests to another host than that of `base`. `transferred` has each response: its path, and the bytes of its body.
 export async function open(browser, base, { language = 'en', theme = 'light', width = 1280, cache = true, ...options } = {}) {
   const context = await browser.newContext({
     locale: { en: 'en-GB', es: 'es-ES' }[language], colorScheme: theme, viewport: { width, height: 800 }, ...options,
@@ -26,7 +26,12 @@ export async function open(browser, base, { language = 'en', theme = 'light', wi
   context.on('request', (request) => {
     if (new URL(request.url()).host !== host) wrongs.push(`a request to ${request.url()}`);
   });
-  context.on('response', (response) => transferred.push(response));
+  // Asked for at once: the debugger forgets the bodies of a page that is left. Where the cache is off, the lengths on the wire
+  // that it tells are wrong.
+  context.on('response', (response) => {
+    const length = response.body().then((body) => body.length, () => 0);
+    transferred.push({ path: new URL(response.url()).pathname, length });
+  });
   context.on('page', (page) => {
     page.on('dialog', (dialog) => { wrongs.push(`a dialog: ${dialog.message()}`); dialog.dismiss().catch(() => {}); });
     page.on('pageerror', (error) => wrongs.push(`a script failed: ${error.message}`));
