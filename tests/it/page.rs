@@ -957,8 +957,8 @@ async fn below_the_prefix_is_the_page_and_what_programs_read_is_at_the_root_alon
     ] {
         assert_eq!(call(&base, "GET", path, &[("authorization", &bearer)], "").status, status, "{path}");
     }
-    let bare = get(&base, "/a/ops", "");
-    assert_eq!((bare.status, bare.one("location")), (308, "ops/"));
+    let without_slash = get(&base, "/a/ops", "");
+    assert_eq!((without_slash.status, without_slash.one("location")), (308, "ops/"));
     let link = String::from_utf8(house.run(&["page"]).stdout).unwrap();
     assert!(link.contains("/a/ops/login?link=v1."), "{link}");
 }

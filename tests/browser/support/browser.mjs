@@ -29,6 +29,7 @@ export async function open(browser, base, { language = 'en', theme = 'light', wi
   // Asked for at once: the debugger forgets the bodies of a page that is left. Where the cache is off, the lengths on the wire
   // that it tells are wrong.
   context.on('response', (response) => {
+    if (/event-stream/.test(response.headers()['content-type'])) return; // it lasts
     const length = response.body().then((body) => body.length, () => 0);
     transferred.push({ path: new URL(response.url()).pathname, length });
   });
