@@ -211,6 +211,13 @@ async fn accept(
             Err(ApiError::KeyTaken)
         }
         AcceptOutcome::Drained => Err(ApiError::Drained),
-        AcceptOutcome::EqualPending => Err(ApiError::EqualPending),
+        AcceptOutcome::EqualPending => {
+            tracing::warn!(
+                channel_name = %channel.name, request_id, http_status = 503,
+                "refused a message of channel `{}`: another process took an equal one and has not recorded whether its caller got the \
+                 response. Is the store slow?", channel.name
+            );
+            Err(ApiError::EqualPending)
+        }
     }
 }

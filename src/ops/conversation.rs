@@ -1,26 +1,31 @@
-//! A conversation as Afilnet shows it now, for an operator who decides on a message that may have been delivered. A read, and one a
+//! A conversation as Afilnet shows it now, for an operator who decides on a message that may have been delivered. Reads, of each account one a
 //! second at most, on top of the calls of the bridge; whichever process delivers the channel.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
-use tokio::sync::Mutex;
+use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
 
 use crate::afilnet::{self, AccessTokens, AfilnetClient};
-use crate::config::{Channel, Config};
+use crate::config::{Channel, Config, FirstRun};
 use crate::domain::clock::now_ms;
 use crate::domain::{AfilnetRow, ContactId, Destination, Direction, Fault, Messenger as _};
-use crate::store::{Store, StoreError};
+use crate::store::{Position, Store, StoreError};
 
 /// Rows that are shown, the newest.
 const ROWS: usize = 20;
 /// Time of a read, with the wait for its turn.
 const WITHIN: Duration = Duration::from_secs(6);
-/// Pause before the next read; after one that failed, so that wrong credentials are not tried again and again.
+/// Pause before the next read of an account.
 const PAUSE: Duration = Duration::from_secs(1);
+/// The same after one that failed.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(10);
+/// The same after Afilnet refused the account: it locks accounts that go on trying (afilnet.md, errors).
+const PAUSE_AFTER_REFUSAL: Duration = Duration::from_mins(5);
 
 /// The end of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +69,8 @@ pub(crate) enum Unread {
     NotConfigured,
     /// Its contact has been erased, or is none of this channel's.
     NoContact,
+    /// The bridge has not read it yet, and what is unread is to be learned first: another read may clear that mark (afilnet.md U1).
+    NotMetYet,
     /// Afilnet did not answer, or there was no turn in time.
     Late,
     /// Afilnet refused, or could not be reached.
@@ -71,16 +78,19 @@ pub(crate) enum Unread {
     Store(StoreError),
 }
 
-/// Reads of one process, one after another.
+/// An account at Afilnet: its address and its user.
+type Account = (String, String);
+
+/// Reads of one process; of each account one after another.
 pub(crate) struct Conversations {
-    /// When the next may be made.
-    next: Mutex<Instant>,
+    /// When the next of each account may be made.
+    next: Mutex<HashMap<Account, Arc<AsyncMutex<Instant>>>>,
     tokens: AccessTokens,
 }
 
 impl Conversations {
     pub(crate) fn new() -> Self {
-        Self { next: Mutex::new(Instant::now()), tokens: AccessTokens::default() }
+        Self { next: Mutex::default(), tokens: AccessTokens::default() }
     }
 
     /// Returns the end of the conversation of a contact.
@@ -96,9 +106,11 @@ impl Conversations {
     ) -> Result<Conversation, Unread> {
         let channel = channel.parse().ok().and_then(|name| config.channels.get(&name)).ok_or(Unread::NotConfigured)?;
         let contact: ContactId = contact.parse().map_err(|_| Unread::NoContact)?;
-        let destinations = destinations(store, channel, &contact).await?;
+        let learns_unread = config.inbound.first_run == FirstRun::Unread;
+        let destinations = destinations(store, channel, &contact, learns_unread).await?;
         let client = self.client(config, channel)?;
-        let asked = tokio::time::timeout(WITHIN, self.ask(&client, &destinations)).await;
+        let next = self.next(channel);
+        let asked = tokio::time::timeout(WITHIN, ask(&client, &destinations, &next)).await;
         let mut rows = asked.unwrap_or(Err(Unread::Late))?;
         let read_ms = now_ms();
         let earlier = rows.len().saturating_sub(ROWS);
@@ -115,28 +127,57 @@ impl Conversations {
         Ok(AfilnetClient::new(&channel, &config.outbound, config.language, http, &self.tokens))
     }
 
-    /// Waits for the turn, and asks. Of several destinations of one contact, the rows of all, in the order of their times.
-    async fn ask(&self, client: &AfilnetClient, of: &[Destination]) -> Result<Vec<AfilnetRow>, Unread> {
-        let mut next = self.next.lock().await;
-        let mut rows = Vec::new();
-        for destination in of {
-            tokio::time::sleep_until(*next).await;
-            // A read that is cut off counts as one that failed.
-            *next = Instant::now() + PAUSE_AFTER_FAILURE;
-            let found = client.messages(destination).await.map_err(|error| Unread::Afilnet(error.fault))?;
-            *next = Instant::now() + PAUSE;
-            rows.extend(found);
-        }
-        if of.len() > 1 {
-            rows.sort_by_key(|row| row.time.epoch_ms);
-        }
-        Ok(rows)
+    fn next(&self, channel: &Channel) -> Arc<AsyncMutex<Instant>> {
+        let account = (channel.afilnet.url.to_string(), channel.afilnet.user.clone());
+        let mut all = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(all.entry(account).or_insert_with(|| Arc::new(AsyncMutex::new(Instant::now()))))
     }
 }
 
-/// Returns where a contact is at Afilnet: as its conversations are stored, else as its id says.
-async fn destinations(store: &dyn Store, channel: &Channel, contact: &ContactId) -> Result<Vec<Destination>, Unread> {
+/// Waits for the turn, and asks. Of several destinations of one contact, the rows of all, in the order of their times.
+async fn ask(
+    client: &AfilnetClient,
+    of: &[Destination],
+    next: &AsyncMutex<Instant>,
+) -> Result<Vec<AfilnetRow>, Unread> {
+    let mut next = next.lock().await;
+    let mut rows = Vec::new();
+    for destination in of {
+        tokio::time::sleep_until(*next).await;
+        // A read that is cut off counts as one that failed.
+        *next = Instant::now() + PAUSE_AFTER_FAILURE;
+        match client.messages(destination).await {
+            Ok(found) => {
+                *next = Instant::now() + PAUSE;
+                rows.extend(found);
+            }
+            Err(error) => {
+                if matches!(error.fault, Fault::Credentials(_) | Fault::Forbidden) {
+                    *next = Instant::now() + PAUSE_AFTER_REFUSAL;
+                }
+                return Err(Unread::Afilnet(error.fault));
+            }
+        }
+    }
+    if of.len() > 1 {
+        rows.sort_by_key(|row| row.time.epoch_ms);
+    }
+    Ok(rows)
+}
+
+/// Returns where a contact is at Afilnet: as its conversations are stored, else as its id says. `learns_unread`: only what the
+/// bridge has read, or of which it knows what is unread.
+async fn destinations(
+    store: &dyn Store,
+    channel: &Channel,
+    contact: &ContactId,
+    learns_unread: bool,
+) -> Result<Vec<Destination>, Unread> {
     let known = store.positions_of(&channel.name, contact).await.map_err(Unread::Store)?;
+    let is_met = |position: &Position| position.read_to.is_some();
+    if learns_unread && (known.is_empty() || !known.iter().all(is_met)) {
+        return Err(Unread::NotMetYet);
+    }
     let mut known: Vec<Destination> = known.into_iter().map(|position| position.destination).collect();
     if known.is_empty() {
         known.push(channel.id_type.destination_of(contact).map_err(|_| Unread::NoContact)?);

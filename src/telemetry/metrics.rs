@@ -94,6 +94,9 @@ static READER: OnceLock<PrometheusHandle> = OnceLock::new();
 /// When each channel was last polled with success.
 static POLLED: Mutex<Option<HashMap<String, Instant>>> = Mutex::new(None);
 
+/// Held while counting starts: a second start at the same time must find the first one's reader.
+static STARTING: Mutex<()> = Mutex::new(());
+
 /// Starts counting: describes every metric, and sets it to zero for each channel and each method of Afilnet's.
 ///
 /// # Errors
@@ -102,6 +105,7 @@ pub(crate) fn start<'a>(
     channels: impl IntoIterator<Item = &'a ChannelName>,
     methods: &[&'static str],
 ) -> anyhow::Result<()> {
+    let _turn = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
     if READER.get().is_none() {
         let recorder = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Full(STORE_COMMIT.into()), COMMIT_BUCKETS)?

@@ -24,7 +24,7 @@ use crate::ops::bulk::seen::{Seen, Stale};
 use crate::ops::bulk::{self, Plan, Request, SHOWN, shown_contact};
 use crate::ops::find::Refusal;
 use crate::ops::sign_in::Person;
-use crate::store::{BulkAction, BulkMatch, BulkState};
+use crate::store::{BulkAction, BulkMatch, BulkState, StoreError};
 
 /// What describes the set, in the query and in the form that starts it.
 const FIELDS: [&str; 9] = ["action", "state", "fault", "channel", "contact", "since", "until", "text", "moved_on"];
@@ -108,7 +108,7 @@ async fn shown(shared: &OperatorState, page: &Page, asked: &Form, not_done: Opti
     let mut bulk = Bulk { page, asked, channels, wrong: not_done, plan: None, jobs };
     let plan = match request(page, asked) {
         Ok(None) => None,
-        Ok(Some(request)) => Some(bulk::plan(shared.store(), &config, request).await),
+        Ok(Some(request)) => Some(plan_of(shared, &config, request).await),
         Err(why) => Some(Err(Refusal::Request(why))),
     };
     match plan {
@@ -121,6 +121,12 @@ async fn shown(shared: &OperatorState, page: &Page, asked: &Form, not_done: Opti
         }
     }
     html(status, &bulk)
+}
+
+/// Makes a plan, once no other is being made.
+async fn plan_of(shared: &OperatorState, config: &Config, request: Request) -> Result<Plan, Refusal> {
+    let _turn = shared.plans.acquire().await.map_err(|_| StoreError::Closed)?;
+    bulk::plan(shared.store(), config, request).await
 }
 
 /// Reads what is asked for; `None` where nothing is.
@@ -303,7 +309,7 @@ async fn start_as_seen(
     let request = request(page, form).map_err(Refusal::Request)?;
     let request =
         request.ok_or_else(|| Refusal::Request(page.say("choose what to do.", "elija qué hacer.").to_owned()))?;
-    let plan = bulk::plan(shared.store(), &config, request).await?;
+    let plan = plan_of(shared, &config, request).await?;
     let plan = match plan.held_to(seen, now_ms()) {
         Ok(plan) => plan,
         Err(stale) => return Ok(Err(not_as_seen(page, stale))),

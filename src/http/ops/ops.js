@@ -31,6 +31,8 @@
     const kept = { get: () => { try { return localStorage.getItem("bridge-keys") !== "off"; } catch { return true; } },
       set: (on) => { try { localStorage.setItem("bridge-keys", on ? "on" : "off"); } catch { /* for this page alone */ } } };
     let on = kept.get();
+    // After a decision the next message is here: a second press that was meant for the first decides nothing.
+    const readFrom = Date.now() + 1000;
     const show = () => {
       toggle.textContent = on ? toggle.dataset.on : toggle.dataset.off;
       for (const button of keyed) {
@@ -42,7 +44,7 @@
     toggle.hidden = false;
     toggle.addEventListener("click", () => { on = !on; kept.set(on); show(); });
     addEventListener("keydown", (event) => {
-      if (!on || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (!on || Date.now() < readFrom || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
       if (event.target.closest("input, textarea, select")) return;
       keyed.find((button) => button.dataset.key === event.key && !button.disabled)?.click();
     });

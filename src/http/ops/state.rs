@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::outcomes::Outcomes;
@@ -33,6 +33,8 @@ pub(crate) struct OperatorState {
     pub(super) conversations: Conversations,
     /// Works on jobs on many messages.
     pub(super) jobs: JobRunner,
+    /// Of plans for many messages one at a time is made: each reads all that it is of, beside the reads of deliveries.
+    pub(super) plans: Semaphore,
 }
 
 impl OperatorState {
@@ -46,7 +48,18 @@ impl OperatorState {
         let (people, followed, outcomes) = (People::new(admin), Mutex::default(), Outcomes::default());
         let (live, conversations) = (Live::new(), Conversations::new());
         let (jobs, store) = (JobRunner::new(store, stopping.clone()), Arc::clone(store));
-        Arc::new(Self { store, config, stopping, people, followed, outcomes, live, conversations, jobs })
+        Arc::new(Self {
+            store,
+            config,
+            stopping,
+            people,
+            followed,
+            outcomes,
+            live,
+            conversations,
+            jobs,
+            plans: Semaphore::new(1),
+        })
     }
 
     /// Goes on with the jobs of the page that a stop or a crash interrupted.

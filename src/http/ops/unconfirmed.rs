@@ -210,10 +210,22 @@ async fn of_state<'a>(
         None => None,
     };
     let first = || messages.first().map(|found| found.message.m_id.clone());
-    let chosen = match asked.map(|message| message.m_id).or_else(first) {
+    let mut chosen = match asked.map(|message| message.m_id).or_else(first) {
         Some(m_id) => chosen(shared, &config, page, &m_id, &contacts).await?,
         None => None,
     };
+    let mut said = outcome.map(|Outcome { status, sentence, .. }| (status == StatusCode::OK, sentence));
+    // Nobody decides on another message than the one that was asked for.
+    if let (None, Some(m_id), Some(shown)) = (&said, query.filled("m"), &mut chosen)
+        && shown.m_id != m_id
+    {
+        shown.choices.clear();
+        let words = page.say(
+            "The message that you asked for is unconfirmed no more: it has turned up, or somebody has decided it. This is another one.",
+            "El mensaje que pidió ya no está sin confirmar: ha aparecido, o alguien lo ha decidido. Este es otro.",
+        );
+        said = Some((false, words.to_owned()));
+    }
     let this = chosen.as_ref().map(|chosen| chosen.m_id.clone()).unwrap_or_default();
     let row = |mut found: FoundMessage| {
         found.message.contact = masked(&config, &contacts, &found.message.contact);
@@ -221,7 +233,7 @@ async fn of_state<'a>(
     };
     Ok(Shows {
         page,
-        said: outcome.map(|Outcome { status, sentence, .. }| (status == StatusCode::OK, sentence)),
+        said,
         rows: messages.into_iter().map(row).collect(),
         next: next.map(|next| next.to_string()),
         chosen,
@@ -333,6 +345,14 @@ fn why(page: &Page, unread: Unread) -> String {
             .say(
                 "The conversation cannot be read: its contact has been erased.",
                 "No se puede leer la conversación: su contacto fue borrado.",
+            )
+            .to_owned(),
+        Unread::NotMetYet => page
+            .say(
+                "The bridge has not read this conversation yet, and reading it here could hide what is unread. Look at it in \
+                 Afilnet's panel.",
+                "El puente aún no ha leído esta conversación, y leerla aquí podría ocultar lo que está sin leer. Mírela en el panel \
+                 de Afilnet.",
             )
             .to_owned(),
         Unread::Late => page

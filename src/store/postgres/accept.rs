@@ -20,6 +20,8 @@ const TOO_LATE: Duration = Duration::from_secs(5);
 /// Longest wait for another process that is about to learn whether the response to an equal message was received: this
 /// much longer than a dead process counts as alive.
 const EQUAL_WAITS: Duration = Duration::from_secs(2);
+/// Longest wait in any case: callers do not wait for the end of a long lease.
+const EQUAL_WAITS_AT_MOST: Duration = Duration::from_secs(15);
 /// Wait between the first two looks, and the longest one: each is twice that before it, so that many calls that wait do
 /// not keep the other process from the database.
 const EQUAL_LOOKS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
@@ -40,11 +42,11 @@ enum Equal {
 
 /// Stores the message of a call. Where another process is about to learn whether the response to an equal message was
 /// received, waits for that: until that process has stored it, or counts as dead, as it does after the time of a `lease`.
-/// A process that lives and has not stored it by then is too slow: the call is refused, since both answers may be wrong.
+/// Where it is not known by then, the call is refused, since both answers may be wrong.
 pub(super) async fn store(call: &PendingAccept, pool: &Pool, lease: Duration) -> Result<Accepted, StoreError> {
     let (mut wait, longest) = EQUAL_LOOKS;
     loop {
-        call.wait_for_equal(lease + EQUAL_WAITS);
+        call.wait_for_equal((lease + EQUAL_WAITS).min(EQUAL_WAITS_AT_MOST));
         let accepted = pool.write("accept", call, &|db, call| Box::pin(take(db, call)));
         if let Some(accepted) = accepted.await? {
             return Ok(accepted);
