@@ -59,10 +59,14 @@ async function wrongToken(page) {
   await Promise.all([page.waitForNavigation(), page.click('main form button')]);
 }
 
-const follow = (page, link) => Promise.all([page.waitForNavigation(), page.click(link)]);
+function follow(page, link) {
+  return Promise.all([page.waitForNavigation(), page.click(link)]);
+}
 
 // The page that asks before it decides.
-const ask = (page) => follow(page, 'a[href*="verdict=discard"]');
+function ask(page) {
+  return follow(page, 'a[href*="verdict=discard"]');
+}
 
 // The form of a message that is no longer as the page shows it. It changes nothing.
 async function noteLate(page) {
