@@ -189,6 +189,52 @@ async fn destinations(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::open::SqliteStore;
+
+    /// Two channels of one account, and one of another, at an address where nothing listens.
+    fn config(first_run: &str) -> Config {
+        let mut env = HashMap::new();
+        let mut set = |key: &str, value: &str| env.insert(format!("BRIDGE__{key}"), value.to_owned());
+        set("AFILNET__URL", "http://127.0.0.1:9/");
+        set("AFILNET__USER", "user");
+        set("AFILNET__PASSWORD", "password");
+        set("BONYCHAT__WEBHOOK_URL", "https://bonychat.example/hook");
+        set("INBOUND__FIRST_RUN", first_run);
+        for (n, name) in ["A", "B", "C"].into_iter().enumerate() {
+            set(&format!("CHANNELS__{name}__CHANNEL_ID"), &format!("gfd8g7fd89dgfd{n}"));
+            set(&format!("CHANNELS__{name}__API_TOKEN"), &format!("token-0123456789abcdef{n}"));
+            set(&format!("CHANNELS__{name}__ID_TYPE"), "phone");
+            set(&format!("CHANNELS__{name}__PLATFORM"), "whatsapp");
+            set(&format!("CHANNELS__{name}__PLATFORM_ID"), &format!("10{n}"));
+        }
+        set("CHANNELS__C__AFILNET_USER", "other");
+        set("CHANNELS__C__AFILNET_PASSWORD", "password");
+        Config::load(None, env).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_the_bridge_has_not_read_is_not_read_for_the_page_where_that_could_clear_what_is_unread() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("bridge.db")).unwrap();
+        for (first_run, asks) in [("unread", false), ("skip", true)] {
+            let read = Conversations::new().read(&store, &config(first_run), "a", "+34600111222").await;
+            match read.unwrap_err() {
+                Unread::NotMetYet => assert!(!asks, "{first_run}"),
+                Unread::Afilnet(Fault::Unreachable) => assert!(asks, "{first_run}"),
+                other => panic!("{first_run}: {other:?}"),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn reads_of_one_account_wait_for_each_other_and_for_no_other_account() {
+        let (config, conversations) = (config("skip"), Conversations::new());
+        let next = |name: &str| {
+            let channel = config.channels.values().find(|channel| channel.name.as_str() == name).unwrap();
+            conversations.next(channel)
+        };
+        assert!(Arc::ptr_eq(&next("a"), &next("b")) && !Arc::ptr_eq(&next("a"), &next("c")));
+    }
 
     #[test]
     fn each_row_more_and_each_letter_changes_the_digest() {

@@ -8,6 +8,18 @@ fn set(key: &str, value: &str) -> Vec<String> {
     wrong_keys(load_over("", &[(&name, value)]))
 }
 
+/// A new page must be named in [`super::super::check`]: below a prefix of its name it could not be told from the prefix.
+#[test]
+fn no_prefix_begins_with_a_page_of_the_operators() {
+    let routes = include_str!("../../http/ops/mod.rs").split(".route(\"/").skip(1);
+    let first = |route: &'static str| route.split(['/', '"']).next().unwrap();
+    let pages: Vec<_> = routes.map(first).filter(|page| !page.is_empty()).collect();
+    assert!(pages.len() > 10, "{pages:?}");
+    for page in pages {
+        assert_eq!(set("admin.path_prefix", &format!("/{page}/ops")), ["admin.path_prefix"], "{page}");
+    }
+}
+
 #[test]
 fn good_values_are_taken() {
     for (key, values) in [

@@ -13,7 +13,7 @@ use super::OperatorState;
 use super::form::Form;
 use super::messages::wrong;
 use super::page::{Page, html};
-use super::words::{self, Moment, moment, zone};
+use super::words::{self, Moment, moment};
 use crate::config::Config;
 use crate::ops::audit::{self, Deed, PAGE, audit};
 use crate::ops::find::Refusal;
@@ -83,7 +83,7 @@ fn row(page: &Page, config: &Config, deed: Deed) -> Row {
         None => String::new(),
     };
     Row {
-        at: moment(&zone(config, &deed.target), deed.at_ms),
+        at: moment(&config.time_zone_of(&deed.target), deed.at_ms),
         why: deed.why().unwrap_or_default().to_owned(),
         means: means(page, &deed.means).to_owned(),
         what: what(page, &deed.what).to_owned(),

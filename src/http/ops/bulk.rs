@@ -16,7 +16,7 @@ use super::messages::wrong;
 use super::outcomes::{Said, told};
 use super::page::{Page, html, notice};
 use super::reply::broken;
-use super::words::{self, Moment, moment, once, unknown_form, zone};
+use super::words::{self, Moment, moment, once, unknown_form};
 use crate::config::Config;
 use crate::domain::clock::now_ms;
 use crate::domain::journey::{Means, Operator};
@@ -193,7 +193,9 @@ fn planned(page: &Page, config: &Config, asked: &Form, plan: &Plan) -> Planned {
         pauses: plan
             .pauses
             .iter()
-            .map(|pause| format!("{}: {}.", pause.channel, pause.told(&zone(config, &pause.channel), page.language)))
+            .map(|pause| {
+                format!("{}: {}.", pause.channel, pause.told(&config.time_zone_of(&pause.channel), page.language))
+            })
             .collect(),
         groups: plan
             .groups()
@@ -256,7 +258,7 @@ fn counts(page: &Page, plan: &Plan) -> Vec<(usize, String)> {
 fn row(config: &Config, one: &BulkMatch) -> Row {
     Row {
         m_id: one.m_id.clone(),
-        at: moment(&zone(config, &one.channel), one.at_ms),
+        at: moment(&config.time_zone_of(&one.channel), one.at_ms),
         channel: one.channel.clone(),
         contact: shown_contact(config, one),
         kind: one.kind.clone(),

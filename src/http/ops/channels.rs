@@ -15,7 +15,7 @@ use super::overview::{Row, row};
 use super::page::{Page, html};
 use super::pauses::{Paused, paused};
 use super::settings::{Row as SettingRow, of_channel};
-use super::words::{self, Moment, moment, no_channel, zone};
+use super::words::{self, Moment, moment, no_channel};
 use crate::config::Config;
 use crate::domain::find::MessageState;
 use crate::ops::find::{Refusal, Request, find};
@@ -83,7 +83,7 @@ pub(super) async fn show(
         Err(Refusal::Store(error)) => return words::unreadable(&page, &error),
         Err(refusal) => (Vec::new(), Some(wrong(&page, refusal))),
     };
-    let zone = zone(&config, &name);
+    let zone = config.time_zone_of(&name);
     let shows = Shows {
         page: &page,
         last_sent: state.last_sent_ms.map(|at_ms| moment(&zone, at_ms)),

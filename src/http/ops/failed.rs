@@ -11,7 +11,7 @@ use form_urlencoded::Serializer;
 
 use super::OperatorState;
 use super::page::{Page, html};
-use super::words::{self, Moment, moment, way, whole, zone};
+use super::words::{self, Moment, moment, way, whole};
 use crate::config::Config;
 use crate::domain::find::Side;
 use crate::ops::failed::{self, Group};
@@ -77,7 +77,7 @@ fn row(page: &Page, config: &Config, group: Group) -> Row {
             query(&[("action", action.name()), ("state", state.as_str()), ("channel", channel), ("fault", fault)])
         })
     };
-    let zone = zone(config, channel);
+    let zone = config.time_zone_of(channel);
     Row {
         sentence: whole(&cause.what),
         cure: cause.cure,

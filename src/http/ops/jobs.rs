@@ -12,7 +12,7 @@ use super::OperatorState;
 use super::form::Form;
 use super::outcomes::{Said, told};
 use super::page::{Page, html, notice};
-use super::words::{self, Moment, Shown, moment, once, unknown_form, zone};
+use super::words::{self, Moment, Shown, moment, once, unknown_form};
 use crate::domain::clock::now_ms;
 use crate::domain::journey::{Means, Operator};
 use crate::ops::sign_in::Person;
@@ -59,7 +59,7 @@ fn row(shared: &OperatorState, page: &Page, job: Job) -> Row {
     Row {
         id: job.id,
         order: order(page, &job.action, &job.state),
-        at: moment(&zone(&shared.config(), ""), job.at_ms),
+        at: moment(&shared.config().time_zone_of(""), job.at_ms),
         state: state(shared, page, &job),
         total: job.total,
         done: job.done,
@@ -117,7 +117,7 @@ pub(super) async fn show(
     let shows = Shows {
         page: &page,
         why: job.why.clone().unwrap_or_default(),
-        worked: moment(&zone(&shared.config(), ""), job.worked_ms),
+        worked: moment(&shared.config().time_zone_of(""), job.worked_ms),
         asked: asked(&page, &job.filter),
         is_over: job.is_over(),
         can_go_on: !job.is_over() && !shared.jobs.is_running(job.id),

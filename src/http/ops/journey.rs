@@ -13,7 +13,7 @@ use super::decide::{Choice, choices};
 use super::form::Form;
 use super::messages::{Contacts, Row};
 use super::page::{Page, html};
-use super::words::{self, Shown, missing, state_of, zone};
+use super::words::{self, Shown, missing, state_of};
 use crate::config::{Config, LogContacts};
 use crate::domain::clock::wall_ms;
 use crate::domain::find::PAGE;
@@ -78,7 +78,7 @@ async fn shown(shared: &OperatorState, page: &Page, m_id: &str, query: &Form) ->
         journey.contact = crate::telemetry::contact(&contact).to_string();
         message.contact.clone_from(&journey.contact);
     }
-    let zone = zone(&config, &journey.channel);
+    let zone = config.time_zone_of(&journey.channel);
     let Told { verdict, lines } =
         tell(&Words { language: page.language, zone: &zone, now_ms: wall_ms(), means: Means::Page }, &journey);
     let shows = Shows {

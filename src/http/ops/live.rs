@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::OperatorState;
 use super::page::{Page, html};
 use super::reply::refused;
-use super::words::{self, Moment, moment, way, zone};
+use super::words::{self, Moment, moment, way};
 use crate::config::Config;
 use crate::domain::Language;
 use crate::ops::find::Refusal;
@@ -62,7 +62,7 @@ impl Row {
         let (sign, way) = way(language, line.side);
         Self {
             m_id: line.m_id.clone(),
-            at: moment(&zone(config, &line.channel), line.at_ms),
+            at: moment(&config.time_zone_of(&line.channel), line.at_ms),
             channel: line.channel.clone(),
             contact: line.contact.clone(),
             sign,

@@ -12,7 +12,7 @@ use form_urlencoded::Serializer;
 use super::OperatorState;
 use super::form::Form;
 use super::page::{Page, html};
-use super::words::{self, Moment, STATES, Shown, moment, state, state_of, way, zone};
+use super::words::{self, Moment, STATES, Shown, moment, state, state_of, way};
 use crate::config::{Config, LogContacts};
 use crate::domain::find::{PAGE, Side};
 use crate::ops::find::{Answer, Note, Refusal, Request, find_of};
@@ -87,7 +87,7 @@ impl Row {
         let FoundMessage { side, message } = found;
         let (sign, way) = way(page.language, side);
         Self {
-            at: moment(&zone(config, &message.channel), message.accepted_ms),
+            at: moment(&config.time_zone_of(&message.channel), message.accepted_ms),
             sign,
             way,
             state: state_of(page.language, &message),
@@ -237,7 +237,7 @@ fn note(page: &Page, config: &Config, note: &Note) -> String {
                 "Un canal, un estado o una hora acortan la búsqueda.",
             );
             if let Some(back_to_ms) = back_to_ms {
-                let back = moment(&zone(config, ""), *back_to_ms).local;
+                let back = moment(&config.time_zone_of(""), *back_to_ms).local;
                 let so_far = page.say("Searched back to", "Buscado hasta");
                 let up = page.say("then the time of a search was up.", "entonces se acabó el tiempo de una búsqueda.");
                 format!("{so_far} {back}: {up} {filter}")

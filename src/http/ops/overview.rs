@@ -10,9 +10,10 @@ use axum::response::Response;
 
 use super::OperatorState;
 use super::page::{Page, html};
-use super::words::{self, span, stopped, whole};
+use super::words::{self, stopped, whole};
 use crate::domain::Language;
 use crate::domain::clock::{now_ms, since};
+use crate::domain::span::span;
 use crate::ops::overview::{self, ChannelState, View, Word};
 use crate::ops::sign_in::Person;
 use crate::store::StoreError;
@@ -97,7 +98,7 @@ pub(super) fn row(page: &Page, of: ChannelState) -> Row {
         word: of.condition.shown(of.is_delivered, page.language),
         sentence,
         waiting: of.waits_out,
-        oldest: of.oldest_out_ms.map(|oldest_ms| span(since(oldest_ms, now_ms()))).unwrap_or_default(),
+        oldest: of.oldest_out_ms.map(|oldest_ms| span(since(oldest_ms, now_ms()), page.language)).unwrap_or_default(),
         events: of.waits_in,
         unconfirmed: of.unconfirmed,
         dead: of.dead,

@@ -13,7 +13,7 @@ use super::OperatorState;
 use super::form::Form;
 use super::outcomes::{Said, told};
 use super::page::{Page, html};
-use super::words::{self, Shown, no_channel, once, unknown_form, whole, zone};
+use super::words::{self, Shown, no_channel, once, unknown_form, whole};
 use crate::config::Config;
 use crate::domain::clock::now_ms;
 use crate::domain::journey::{Means, Operator};
@@ -47,7 +47,9 @@ pub(super) fn paused(page: &Page, config: &Config, lasting: &[OperatorPause], ch
         Paused {
             name: name(page, kind),
             state: Shown { look, sign, word },
-            told: lasting.map(|pause| whole(&pause.told(&zone(config, channel), page.language))).unwrap_or_default(),
+            told: lasting
+                .map(|pause| whole(&pause.told(&config.time_zone_of(channel), page.language)))
+                .unwrap_or_default(),
             link: format!("{}?what={}&of={of}", verb.name(), kind.name()),
             button: button(page, verb, kind),
         }
@@ -166,7 +168,9 @@ fn asks(
         verb: verb.name(),
         kind: kind.name(),
         button: button(page, verb, kind),
-        lasting: lasting.map(|pause| whole(&pause.told(&zone(&config, channel), page.language))).unwrap_or_default(),
+        lasting: lasting
+            .map(|pause| whole(&pause.told(&config.time_zone_of(channel), page.language)))
+            .unwrap_or_default(),
         meaning: whole(&meaning),
         needs_why: verb == Verb::Pause,
         wrong,
@@ -276,7 +280,7 @@ fn stale(page: &Page, config: &Config, channel: &str, lasting: Option<&OperatorP
     );
     let now = lasting.map_or_else(
         || page.say("not paused so", "sin esa pausa").to_owned(),
-        |pause| pause.told(&zone(config, channel), page.language),
+        |pause| pause.told(&config.time_zone_of(channel), page.language),
     );
     of_channel(page, channel, StatusCode::CONFLICT, format!("{before} {now}."))
 }

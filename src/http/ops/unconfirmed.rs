@@ -15,7 +15,7 @@ use super::form::Form;
 use super::messages::{Contacts, Row};
 use super::outcomes::Said as Outcome;
 use super::page::{Page, html};
-use super::words::{self, Moment, Shown, moment, state_of, zone};
+use super::words::{self, Moment, Shown, moment, state_of};
 use crate::config::{Config, LogContacts};
 use crate::domain::Direction;
 use crate::domain::clock::now_ms;
@@ -295,7 +295,7 @@ async fn chosen(
         m_id: m_id.to_owned(),
         contact: masked(config, contacts, &message.contact),
         state: state_of(page.language, &message),
-        at: moment(&zone(config, &message.channel), message.accepted_ms),
+        at: moment(&config.time_zone_of(&message.channel), message.accepted_ms),
         looks: message.looks,
         channel: message.channel,
         choices,
@@ -307,7 +307,7 @@ async fn chosen(
 fn of_conversation(page: &Page, config: &Config, message: &ListedMessage, conversation: Conversation) -> Tail {
     let read = Some((conversation.read_ms, conversation.digest()));
     let Conversation { rows, earlier, .. } = conversation;
-    let zone = zone(config, &message.channel);
+    let zone = config.time_zone_of(&message.channel);
     let line = |Said { at_ms, direction, text }: Said| Line {
         at: at_ms.map_or_else(|| Moment { local: "–".to_owned(), utc: String::new() }, |at_ms| moment(&zone, at_ms)),
         side: match direction {

@@ -1,14 +1,11 @@
 //! Words that several pages share: states, times, ways, and what is said where the store cannot be read.
 
-use std::time::Duration;
-
 use axum::http::StatusCode;
 use axum::response::Response;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::page::{Page, notice};
-use crate::config::Config;
 use crate::domain::Language;
 use crate::domain::find::Side;
 use crate::store::{ListedMessage, StoreError};
@@ -47,16 +44,6 @@ pub(super) fn state(language: Language, state: &str) -> Shown {
     Shown { look, sign, word: if language == Language::Es { spanish } else { english } }
 }
 
-/// Returns a span in the largest whole unit that fits: `2 h`, `7 min`, `40 s`.
-pub(super) fn span(span: Duration) -> String {
-    match span.as_secs() {
-        seconds @ 172_800.. => format!("{} d", seconds / 86_400),
-        seconds @ 7200.. => format!("{} h", seconds / 3600),
-        seconds @ 120.. => format!("{} min", seconds / 60),
-        seconds => format!("{seconds} s"),
-    }
-}
-
 /// A time: as people of the account read it, and in UTC.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Moment {
@@ -71,12 +58,6 @@ pub(super) fn moment(zone: &TimeZone, at_ms: i64) -> Moment {
         }
         Err(_) => Moment { local: at_ms.to_string(), utc: String::new() },
     }
-}
-
-/// Returns the zone of a channel's account; that of the first channel for any other.
-pub(super) fn zone(config: &Config, channel: &str) -> TimeZone {
-    let of = config.channels.values().find(|known| known.name.as_str() == channel);
-    of.or_else(|| config.channels.values().next()).map_or(TimeZone::UTC, |channel| channel.afilnet.time_zone.clone())
 }
 
 /// Returns the sign and the word of a way.
