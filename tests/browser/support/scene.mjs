@@ -21,8 +21,14 @@ export async function startScene(options = {}) {
   await bridge.receive('34600111222', 'Hola, ¿abrís el sábado?');
   scene.sent = await bridge.say(CUSTOMER, 'Sí, de 10 a 14 h.');
   await bridge.reaches(scene.sent, 'sent');
-  await Promise.all(Array.from({ length: 60 }, (_, n) => bridge.say(`+346002220${String(n % 20).padStart(2, '0')}`, `Broadcast ${n}`)));
-  await until('the broadcast is sent', async () => (await bridge.messages('state=queued')).length === 0);
+  const broadcast = await Promise.all(
+    Array.from({ length: 60 }, (_, n) => bridge.say(`+346002220${String(n % 20).padStart(2, '0')}`, `Broadcast ${n}`)),
+  );
+  // To its last answer: none of it may meet the next fault.
+  await until('the broadcast is sent', async () => {
+    const sent = new Set((await bridge.messages('state=sent')).map((message) => message.m_id));
+    return broadcast.every((mId) => sent.has(mId));
+  });
   await bridge.far('faults', { rule: 'sendmessage:MISSING_COMPULSORY_PARAM' });
   scene.failed = await bridge.say(CUSTOMER, 'It left this morning.');
   await bridge.reaches(scene.failed, 'failed');
