@@ -39,37 +39,45 @@ impl Contacts {
         if chats.iter().any(has_ending) {
             chats.sort_by_key(has_ending);
         }
-        let mut named: Vec<(ContactId, AfilnetRow)> = Vec::with_capacity(chats.len());
         let mut unreadable: Vec<Destination> = Vec::new();
+        let mut named: Vec<(Chat, AfilnetRow)> = Vec::with_capacity(chats.len());
         for row in chats {
-            match settings.id_type.contact_of(&row.destination) {
-                Ok(contact) => named.push((contact, row)),
-                Err(_) => unreadable.push(row.destination),
-            }
-        }
-        let spelled = self.spelled(settings, store, named.iter().map(|(contact, _)| contact)).await?;
-        let mut first: HashMap<ContactId, Destination> = HashMap::with_capacity(named.len());
-        let mut several: HashMap<ContactId, Vec<Destination>> = HashMap::new();
-        let mut chats = Vec::with_capacity(named.len());
-        for (contact, row) in named {
-            let contact = spelled.get(&contact).or_else(|| self.known.get(&contact)).cloned().unwrap_or(contact);
             let destination = row.destination.clone();
-            if let Some(before) = first.get(&contact) {
-                let all = several.entry(contact.clone()).or_insert_with(|| vec![before.clone()]);
-                if all.contains(&destination) {
-                    continue;
-                }
-                all.push(destination.clone());
-            } else {
-                first.insert(contact.clone(), destination.clone());
+            match settings.id_type.contact_of(&destination) {
+                Ok(contact) => named.push((Chat { contact, destination }, row)),
+                Err(_) => unreadable.push(destination),
             }
-            chats.push((Chat { contact, destination }, row));
         }
+        let spelled = self.spelled(settings, store, named.iter().map(|(chat, _)| &chat.contact)).await?;
+        for (chat, _) in &mut named {
+            if let Some(contact) = spelled.get(&chat.contact).or_else(|| self.known.get(&chat.contact)) {
+                chat.contact = contact.clone();
+            }
+        }
+        // No name is copied for those with one destination: there may be a hundred thousand.
+        let mut first: HashMap<&ContactId, usize> = HashMap::with_capacity(named.len());
+        let mut several: HashMap<ContactId, Vec<Destination>> = HashMap::new();
+        let mut again: HashSet<usize> = HashSet::new();
+        for (at, (Chat { contact, destination }, _)) in named.iter().enumerate() {
+            let Some(before) = first.get(contact) else {
+                first.insert(contact, at);
+                continue;
+            };
+            let before = &named[*before].0.destination;
+            let all = several.entry(contact.clone()).or_insert_with(|| vec![before.clone()]);
+            if all.contains(destination) {
+                again.insert(at);
+            } else {
+                all.push(destination.clone());
+            }
+        }
+        let mut at = 0..;
+        named.retain(|_| at.next().is_none_or(|at| !again.contains(&at)));
         several.retain(|_, destinations| destinations.len() > 1);
         self.several = several;
         self.say_several(settings);
         self.say_unreadable(settings, &unreadable);
-        Ok(chats)
+        Ok(named)
     }
 
     /// Returns the other chats of a contact in the last list.
