@@ -3,6 +3,7 @@
 //! proportion to what changed; a slow full resync reads the rest again, for what the summary hides.
 
 mod contacts;
+mod progress;
 mod unlisted;
 mod unread;
 
@@ -15,6 +16,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::contacts::Contacts;
+use self::progress::Progress;
 use self::unlisted::{ACTIVE_FOR, Unlisted};
 use self::unread::Unread;
 use super::initial_snapshot::SnapshotGate;
@@ -62,7 +64,7 @@ struct Backoff {
 #[derive(Debug, Default)]
 struct ConversationState {
     /// How far it is read, as in the store; `None` where nothing of it is.
-    position: Option<Position>,
+    progress: Option<Progress>,
     /// What `getchats` last showed of it, while it is due to be read: few are at a time.
     last: Option<Box<AfilnetRow>>,
     /// Its last read that succeeded.
@@ -247,7 +249,7 @@ impl Poller {
             let state = self.conversations.entry(chat.clone()).or_default();
             let backs_off = state.backoff.is_some_and(|backoff| now < backoff.until);
             let rereads = rereads.remove(&chat);
-            let read_to = state.position.as_ref().and_then(|there| there.read_to.as_deref());
+            let read_to = state.progress.as_ref().and_then(|progress| progress.read_to.as_deref());
             let in_sync = read_to.and_then(RowFingerprint::parse).is_some_and(|known| known.still_is(&row));
             let swept = in_sync && sweep.contains(&chat);
             let looked = in_sync && !swept && watch > 0 && state.watch_at.is_some_and(|at| now >= at);
@@ -293,12 +295,12 @@ impl Poller {
             let contacts: HashSet<&ContactId> = active.iter().map(|chat| &chat.contact).collect();
             // Those of the first run were in its list, and count as active then.
             let recent = self.baseline_ms.is_some_and(|baseline_ms| baseline_ms >= since_ms);
-            let positions = self.conversations.values().filter_map(|state| state.position.as_ref());
-            let is_active = |there: &&Position| {
-                (recent && there.baseline.is_some() && !there.contact.is_erased()) || contacts.contains(&there.contact)
+            let known = self.conversations.iter().filter_map(|(chat, state)| Some((chat, state.progress.as_ref()?)));
+            let is_active = |(chat, progress): &(&Chat, &Progress)| {
+                (recent && progress.baseline.is_some() && !chat.contact.is_erased()) || contacts.contains(&chat.contact)
             };
-            let read: HashSet<Chat> =
-                positions.filter(is_active).map(Position::chat).filter(|chat| !chat.destination.is_erased()).collect();
+            let read = known.filter(is_active).map(|(chat, _)| chat);
+            let read: HashSet<Chat> = read.filter(|chat| !chat.destination.is_erased()).cloned().collect();
             self.unlisted.look(read, &active, chats, now);
         }
         self.unlisted.listed(&self.settings, chats);
@@ -351,8 +353,7 @@ impl Poller {
         // An older version kept the contact's hash in place of the destination's.
         stored.extend(contact.as_str().parse().ok().map(|destination| Chat { contact, destination }));
         if let Some(state) = stored.iter().find_map(|stored| self.conversations.remove(stored)) {
-            let position = state.position.map(|position| position.of(chat));
-            self.conversations.insert(chat.clone(), ConversationState { position, ..state });
+            self.conversations.insert(chat.clone(), state);
         }
     }
 
@@ -468,10 +469,9 @@ impl Poller {
         if let Some(last) = &last {
             self.unread.begins(chat, last, Instant::now());
         }
-        let Chat { contact, destination } = chat;
         Some(ReadRequest {
-            position: state.position.clone().unwrap_or_else(|| unread_position(contact, destination)),
-            destination: destination.clone(),
+            position: state.progress.as_ref().unwrap_or(&Progress::default()).of(chat),
+            destination: chat.destination.clone(),
             last: last.map(|last| *last),
             behind: state.behind,
             baseline_ms: self.baseline_ms.unwrap_or(0),
@@ -513,8 +513,8 @@ impl Poller {
 
     /// Sets how far a conversation is read.
     fn moved_to(&mut self, position: Position) {
-        let state = self.conversations.entry(position.chat()).or_default();
-        state.position = Some(position);
+        let (chat, progress) = Progress::split(position);
+        self.conversations.entry(chat).or_default().progress = Some(progress);
     }
 
     /// Delays the next read of a conversation after so many failures in a row.

@@ -200,7 +200,7 @@ async fn a_read_that_ends_during_a_round_is_where_the_next_one_goes_on() {
     poller.round(&stop).await.unwrap();
     poller.start_reads(&stop);
     let deadline = Instant::now() + Duration::from_secs(30);
-    while poller.conversations[&chat()].position.as_ref().is_none_or(|there| there.read_to.is_none()) {
+    while poller.conversations[&chat()].progress.as_ref().is_none_or(|there| there.read_to.is_none()) {
         assert!(Instant::now() < deadline, "it is not read again");
         turn(&mut poller).await;
         tokio::time::sleep(Duration::from_millis(10)).await;
