@@ -10,7 +10,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::Value;
 use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
 
-use super::breaker::{Breaker, Conclusion};
+use super::circuit_breaker::{CircuitBreaker, Conclusion};
 use super::error::{self, AnnaError};
 use super::token::{Token, Tokens};
 use super::wire::{self, Endpoint, Request};
@@ -45,7 +45,7 @@ pub(crate) struct AnnaClient {
     http: Client,
     /// Locked by whoever renews the token: there is one renewal at a time.
     tokens: Arc<Mutex<Tokens>>,
-    breaker: Breaker,
+    breaker: CircuitBreaker,
     parallel: Semaphore,
 }
 
@@ -54,7 +54,7 @@ impl AnnaClient {
         Ok(Arc::new(Self {
             http: http(&settings.ca)?,
             tokens: Arc::default(),
-            breaker: Breaker::new(settings.budget.min(LONGEST_CALL)),
+            breaker: CircuitBreaker::new(settings.budget.min(LONGEST_CALL)),
             parallel: Semaphore::new(settings.max_parallel),
             settings: settings.clone(),
         }))

@@ -2,7 +2,7 @@
 //! [`AnnaClient`] for the process and hands a resolver over it to each channel that fills in placeholders. Without `[anna]`
 //! nothing here is built.
 
-mod breaker;
+mod circuit_breaker;
 mod client;
 mod error;
 mod resolver;

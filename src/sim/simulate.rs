@@ -47,7 +47,7 @@ pub struct SimulateArgs {
     /// Sets a switch of the simulated Afilnet; again for more
     #[arg(long = "set", value_name = "SWITCH=VALUE")]
     pub switches: Vec<String>,
-    /// Orders a fault: of Afilnet by its method, of BonyChat by the type of event; again for more
+    /// Injects a fault: of Afilnet by its method, of BonyChat by the type of event; again for more
     #[arg(long = "fault", value_name = "METHOD:KIND[:NTH|:PROBABILITY]")]
     pub faults: Vec<FaultRule>,
     /// Seed of all chance

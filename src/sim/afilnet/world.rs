@@ -117,7 +117,7 @@ impl World {
         lock(&self.state).latency = latency;
     }
 
-    /// Orders a fault. `"sendmessage:reset_stored:3".parse()` makes a rule.
+    /// Injects a fault. `"sendmessage:reset_stored:3".parse()` makes a rule.
     pub fn add_fault(&self, rule: FaultRule) {
         lock(&self.state).faults.add(rule);
     }
@@ -132,7 +132,7 @@ impl World {
         secret.clone_into(&mut lock(&self.state).client_secret);
     }
 
-    /// Orders a fault by the text of its rule.
+    /// Injects a fault by the text of its rule.
     pub fn fault(&self, rule: &str) -> Result<(), BadRule> {
         self.add_fault(rule.parse()?);
         Ok(())

@@ -157,7 +157,7 @@ impl World {
         lock(&self.state).tokens.clear();
     }
 
-    /// Orders what answers are like, by the text of a rule.
+    /// Sets what answers are like, by the text of a rule.
     ///
     /// # Errors
     /// The rule cannot be read.
@@ -166,7 +166,7 @@ impl World {
         Ok(())
     }
 
-    /// Orders what answers are like.
+    /// Sets what answers are like.
     pub fn add_fault(&self, rule: OddityRule) {
         lock(&self.state).oddities.add(rule);
     }

@@ -193,12 +193,12 @@ impl World {
         lock(&self.state).channels.insert(channel.channel_id.clone(), channel);
     }
 
-    /// Orders a fault for `message`, `message_echo`, `message_status` or `*`.
+    /// Injects a fault for `message`, `message_echo`, `message_status` or `*`.
     pub fn add_fault(&self, rule: FaultRule) {
         lock(&self.state).faults.add(rule);
     }
 
-    /// Orders a fault by the text of its rule.
+    /// Injects a fault by the text of its rule.
     pub fn fault(&self, rule: &str) -> Result<(), BadRule> {
         self.add_fault(rule.parse()?);
         Ok(())

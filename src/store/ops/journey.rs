@@ -175,8 +175,8 @@ async fn of_message(
 ) -> Result<MessageJourney, StoreError> {
     let StoredMessage { id, conversation, channel, state, answered, message, .. } = stored;
     let state: MessageState = decode("outbound", &state)?;
-    let claims = matches::claims(m_id, message.part);
-    let shown_ms: Option<i64> = db.one(sql::SHOWN_MS, values![conversation, &claims[0], &claims[1]]).await?;
+    let keys = matches::match_keys(m_id, message.part);
+    let shown_ms: Option<i64> = db.one(sql::SHOWN_MS, values![conversation, &keys[0], &keys[1]]).await?;
     let waits = state == MessageState::Queued;
     let behind = if waits { behind(db, conversation, id).await? } else { None };
     let channel_fault = if waits && behind.is_none() && message.fault.is_none() {

@@ -19,7 +19,7 @@ fn rewritten(m_id: &str, part: u32) -> String {
 }
 
 /// Returns both stored forms of the match of a row that shows this call.
-pub(in crate::store) fn claims(m_id: &str, part: u32) -> [String; 2] {
+pub(in crate::store) fn match_keys(m_id: &str, part: u32) -> [String; 2] {
     [stored(m_id, part), rewritten(m_id, part)]
 }
 

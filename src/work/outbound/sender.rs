@@ -55,7 +55,7 @@ pub(in crate::work) struct Sender {
 enum Prepared {
     MayCall(CallPermit),
     /// Calls are paused for too long: back into the queue.
-    PutBack,
+    Requeue,
     /// It is another owner's by now, or the process ends: the row stays `sending`.
     Abandoned,
 }
@@ -183,7 +183,7 @@ impl Sender {
         let form = filled.as_ref().map(|filled| &filled.form);
         let permit = match self.prepare(&attempt, permit, form, &stop).await {
             Prepared::MayCall(permit) => permit,
-            Prepared::PutBack => return self.put_back(&attempt, &stop).await,
+            Prepared::Requeue => return self.requeue(&attempt, &stop).await,
             Prepared::Abandoned => return, // as above
         };
         let words = filled.map(|filled| filled.words);
@@ -223,7 +223,7 @@ impl Sender {
             } else {
                 let permit = self.calls.acquire(CallKind::Send, stop);
                 let Ok(Some(permit)) = tokio::time::timeout(self.permit_within, permit).await else {
-                    return Prepared::PutBack;
+                    return Prepared::Requeue;
                 };
                 permit
             };
@@ -250,7 +250,7 @@ impl Sender {
     }
 
     /// Puts a message of which no byte was sent back into its place in the queue. A caller that waits for it waits on.
-    async fn put_back(&self, attempt: &Attempt, stop: &CancellationToken) {
+    async fn requeue(&self, attempt: &Attempt, stop: &CancellationToken) {
         let again = Settlement::Queued { due_ms: None, fault: Fault::Interrupted };
         let mut stored = self.store.settle(attempt, again.clone(), now_ms()).await;
         while let Err(StoreError::Unavailable(_)) = &stored

@@ -48,7 +48,7 @@ struct State {
 
 /// The circuit breaker of one company.
 #[derive(Debug)]
-pub(super) struct Breaker {
+pub(super) struct CircuitBreaker {
     state: Mutex<State>,
     /// How long a call that is given up must have run to count as failed.
     fair: Duration,
@@ -57,14 +57,14 @@ pub(super) struct Breaker {
 /// That a call may be made. Dropped without a conclusion, it counts as failed if the call has run for half of what a
 /// call has at most: a shorter one was given up for what came before it, such as a slow login.
 pub(super) struct Admission<'a> {
-    breaker: &'a Breaker,
+    breaker: &'a CircuitBreaker,
     since: Instant,
     /// It is the trial after a pause.
     trial: bool,
     concluded: bool,
 }
 
-impl Breaker {
+impl CircuitBreaker {
     /// For calls that have `allowance` at most.
     pub(super) fn new(allowance: Duration) -> Self {
         Self { state: Mutex::default(), fair: allowance / 2 }
@@ -144,13 +144,13 @@ mod tests {
 
     const ALLOWANCE: Duration = Duration::from_secs(10);
 
-    fn fail(breaker: &Breaker) {
+    fn fail(breaker: &CircuitBreaker) {
         breaker.admit().unwrap().conclude(Conclusion::Fails);
     }
 
     #[tokio::test(start_paused = true)]
     async fn three_failures_in_a_row_open_it_and_one_trial_closes_it() {
-        let breaker = Breaker::new(ALLOWANCE);
+        let breaker = CircuitBreaker::new(ALLOWANCE);
         fail(&breaker);
         fail(&breaker);
         breaker.admit().unwrap().conclude(Conclusion::Works);
@@ -178,7 +178,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_pauses_as_long_as_it_is_asked_to_within_reason() {
         for (asked, pause) in [(Some(Duration::from_secs(7)), 7), (None, 60), (Some(Duration::from_hours(9)), 300)] {
-            let breaker = Breaker::new(ALLOWANCE);
+            let breaker = CircuitBreaker::new(ALLOWANCE);
             let conclusion = Conclusion::of::<()>(&Err(AnnaError::Busy { asked }));
             breaker.admit().unwrap().conclude(conclusion);
             tokio::time::advance(Duration::from_secs(pause - 1)).await;
@@ -191,7 +191,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_call_from_before_a_pause_neither_ends_nor_shortens_it() {
         for conclusion in [Conclusion::Works, Conclusion::Fails, Conclusion::Pauses(Duration::from_secs(1))] {
-            let breaker = Breaker::new(ALLOWANCE);
+            let breaker = CircuitBreaker::new(ALLOWANCE);
             let before = breaker.admit().unwrap();
             breaker.admit().unwrap().conclude(Conclusion::Pauses(LONGEST_PAUSE));
             before.conclude(conclusion);
@@ -205,7 +205,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_call_from_before_a_pause_lets_no_second_trial_through() {
         for conclusion in [Conclusion::Works, Conclusion::Fails] {
-            let breaker = Breaker::new(ALLOWANCE);
+            let breaker = CircuitBreaker::new(ALLOWANCE);
             let (before, given_up) = (breaker.admit().unwrap(), breaker.admit().unwrap());
             (0..MOST_FAILURES).for_each(|_| fail(&breaker));
             tokio::time::advance(PAUSE).await;
@@ -220,7 +220,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn calls_that_are_given_up_at_once_prove_nothing() {
-        let breaker = Breaker::new(ALLOWANCE);
+        let breaker = CircuitBreaker::new(ALLOWANCE);
         let given_up = |count: usize| (0..count).map(|_| breaker.admit().unwrap()).collect::<Vec<_>>();
         let calls = given_up(4);
         tokio::time::advance(Duration::from_millis(4999)).await;
