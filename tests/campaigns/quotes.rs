@@ -151,7 +151,10 @@ async fn what_a_far_side_quotes_is_shown_to_nobody_over_every_transport_at_every
 
 /// Lets both far sides quote what they are asked, in every form, and reads all that the bridge shows.
 async fn scan(transport: &str, level: &str) {
-    let house = over(House::new().on_a_file().set("LOG__LEVEL", level), transport);
+    // At every level the start says where the bridge listens.
+    let levels = format!("{level},bridge::app=info");
+    let levels = if matches!(level, "error" | "warn") { &levels } else { level };
+    let house = over(House::new().on_a_file().set("LOG__LEVEL", levels), transport);
     house.afilnet.add_account("user", PASSWORD);
     house.afilnet.set_client_secret(CLIENT_SECRET);
     let far = Quoting::before(house.setting("AFILNET__URL")).await;
