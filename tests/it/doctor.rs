@@ -68,7 +68,8 @@ fn ledgers(house: &House) -> (u64, u64, usize, usize, u64) {
 
 /// Runs the doctor with these options and variables, in time and without a message or an event.
 fn doctor(house: &House, options: &[&str], environment: &[(&str, &str)]) -> Report {
-    let mut command = house.command(&[&["doctor", "--json", "--timeout", "2s"], options].concat());
+    let limit: &[&str] = if options.contains(&"--timeout") { &[] } else { &["--timeout", "2s"] };
+    let mut command = house.command(&[&["doctor", "--json"], limit, options].concat());
     examined(house, command.envs(environment.iter().map(|(key, value)| (format!("BRIDGE__{key}"), value))))
 }
 
@@ -129,7 +130,7 @@ const OURS: &str = r#"{"error":{"message":"The API token is missing or wrong, so
 async fn the_doctor_finds_nothing_where_nothing_is_wrong_and_sends_nothing() {
     let mut house = House::new();
     house.customer(&contact(1), "hello");
-    let before = doctor(&house, &[], &[]);
+    let before = doctor(&house, &["--timeout", "10s"], &[]);
     before.has("opens", "skipped", "there is no store", "");
     before.has("runs", "skipped", "does not run here", "");
     before.has("login", "ok", "balance", "");
@@ -144,7 +145,7 @@ async fn the_doctor_finds_nothing_where_nothing_is_wrong_and_sends_nothing() {
     let address = bridge.url().trim_start_matches("http://").to_owned();
     let admin = bridge.admin_url().trim_start_matches("http://").to_owned();
     let beside = [("SERVER__LISTEN", address.as_str()), ("ADMIN__LISTEN", admin.as_str())];
-    let running = doctor(&house, &["--url", &bridge.url()], &beside);
+    let running = doctor(&house, &["--timeout", "10s", "--url", &bridge.url()], &beside);
     running.has("runs", "ok", &address, "");
     running.has("ready", "ok", "takes messages", "");
     running.has("delivers", "ok", "1 channel(s)", "");
@@ -304,6 +305,14 @@ async fn every_fault_of_this_machine_its_store_and_its_bridge_is_named_with_its_
         "fail",
         "HTTP 404",
         "server.listen",
+    );
+    let hangs = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let there = hangs.local_addr().unwrap().to_string();
+    doctor(&house, &["--only", "bridge"], &[("SERVER__LISTEN", &there)]).has(
+        "runs",
+        "fail",
+        "takes connections, and /healthz has no answer",
+        "restart it",
     );
     drop(bridge);
     doctor(&house, &["--only", "store"], &[]).has("waiting", "ok", "1 message(s) wait", "");

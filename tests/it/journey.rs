@@ -299,6 +299,7 @@ async fn what_waits_for_credit_says_so_though_another_message_met_it() {
     let first = house.agent(&bridge, &contact(1), "first").await.m_id.unwrap();
     until("it met the fault", || told(&house, &first).with(&["(NO_CREDITS)"]) > 0).await;
     let other = house.agent(&bridge, &contact(2), "second").await.m_id.unwrap();
+    until("it waits", || told(&house, &other).verdict.starts_with("Not yet")).await;
     for m_id in [&first, &other] {
         let told = told(&house, m_id);
         assert!(told.verdict.starts_with("Not yet: the customer does not have it."), "{}", told.verdict);

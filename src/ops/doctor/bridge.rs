@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use secrecy::ExposeSecret;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 use url::Url;
 
 use super::check::Check;
@@ -65,7 +67,16 @@ pub(super) async fn section(config: &Config, limit: Duration) -> Vec<Check> {
             let seen = format!("something else answers on {address}: HTTP {}", answer.status.as_u16());
             return vec![Check::fail("runs", seen, "free that address, or set server.listen to another one")];
         }
-        Err(_) => return vec![Check::skipped("runs", format!("no bridge answers on {address}: it does not run here"))],
+        // A bridge that hangs takes connections all the same.
+        Err(cause) => {
+            let Ok(Ok(_)) = timeout(limit, TcpStream::connect(address)).await else {
+                return vec![Check::skipped("runs", format!("nobody listens on {address}: it does not run here"))];
+            };
+            let seen = format!("{address} takes connections, and /healthz has no answer: {cause}");
+            let next = "if that is the bridge, it hangs: see its log, and restart it; otherwise free that address, or set \
+                        server.listen to another one";
+            return vec![Check::fail("runs", seen, next)];
+        }
     }
     let mut found = vec![Check::ok("runs", format!("on {address}"))];
     found.push(match ask("/readyz").await {
