@@ -9,6 +9,7 @@ pub mod process;
 pub mod store_copy;
 pub mod tools;
 pub mod transports;
+mod turn;
 pub mod workload;
 
 use std::io::{Read as _, Write as _};
@@ -93,6 +94,7 @@ impl House {
     }
 
     fn of(seed: u64, channels: usize) -> Self {
+        turn::take();
         let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let others = (1..channels).map(|n| (format!("user{n}"), "password".to_owned()));
         let accounts = std::iter::once(("user".to_owned(), "password".to_owned())).chain(others).collect();
