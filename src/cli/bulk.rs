@@ -9,7 +9,7 @@ use super::find::failure;
 use super::operator::operator;
 use super::output::{Failure, print};
 use crate::config::Config;
-use crate::ops::bulk::{self, Request, told};
+use crate::ops::bulk::{self, NotStarted, Request, told};
 use crate::store::{BulkAction, BulkState, Job, Store};
 use crate::telemetry::{harmless, harmless_json};
 
@@ -64,18 +64,24 @@ pub(super) async fn run(
     store: &dyn Store,
 ) -> Result<(), Failure> {
     let yes = arguments.yes;
-    let plan = bulk::plan(store, config, request(action, arguments, moved_on)?).await.map_err(failure)?;
+    let plan = bulk::plan(store, config, request(action, arguments, moved_on)?, None).await.map_err(failure)?;
     let mut report: String = plan.lines(config).iter().map(|line| printable(line) + "\n").collect();
-    if plan.chosen.is_empty() {
+    if plan.set.count == 0 {
         report.push_str("nothing to do\n");
     } else if !yes && plan.refused(config).is_none() {
         report.push_str("nothing was changed; do it with --yes\n");
     }
     print(&report)?;
-    if plan.chosen.is_empty() || !yes {
+    if plan.set.count == 0 || !yes {
         return Ok(());
     }
-    let job = bulk::start(store, config, &plan, operator(why)).await.map_err(failure)?;
+    let (job, _) = match bulk::start(store, config, &plan, operator(why)).await {
+        Ok(started) => started,
+        Err(NotStarted::Refusal(refusal)) => return Err(failure(refusal)),
+        Err(NotStarted::Stale(_)) => {
+            return Err(Failure::Work(anyhow::anyhow!("nothing was changed: other messages match by now. Do it anew")));
+        }
+    };
     carry(job, config, store).await
 }
 
@@ -104,7 +110,14 @@ pub(super) async fn resume(job: i64, config: &Config, store: &dyn Store) -> Resu
         Some(job) if job.is_over() => {
             Err(Failure::Work(anyhow::anyhow!("there is nothing to go on with: {}", told(&job))))
         }
-        Some(_) => carry(job, config, store).await,
+        Some(there) if !there.filled => {
+            Err(Failure::Work(anyhow::anyhow!("there is nothing to go on with as yet: {}", told(&there))))
+        }
+        Some(_) => {
+            let now_ms = crate::domain::clock::now_ms();
+            store.bulk().resume_job(job, now_ms).await.map_err(anyhow::Error::new)?;
+            carry(job, config, store).await
+        }
     }
 }
 
@@ -115,7 +128,7 @@ async fn carry(job: i64, config: &Config, store: &dyn Store) -> Result<(), Failu
     let progress = |job: &Job| {
         let _ = writeln!(std::io::stderr().lock(), "{}", harmless(&told(job))); // a reader may have gone away
     };
-    let worked = bulk::carry(store, config, job, &stop, progress).await;
+    let worked = bulk::carry(store.bulk(), config, job, &stop, progress).await;
     let go_on = format!("go on with `bridge messages resume {job}`, or end it with `bridge messages cancel {job}`");
     let there = match worked {
         Ok(there) => there.ok_or_else(|| missing(job))?,
@@ -129,7 +142,11 @@ async fn carry(job: i64, config: &Config, store: &dyn Store) -> Result<(), Failu
     if there.ended_ms.is_some() {
         return Ok(());
     }
-    let why = if there.cancelled_ms.is_some() { told(&there) } else { format!("{}; {go_on}", told(&there)) };
+    let why = if there.cancelled_ms.is_some() || there.stopped.is_some() {
+        told(&there)
+    } else {
+        format!("{}; {go_on}", told(&there))
+    };
     let _ = writeln!(std::io::stderr().lock(), "{}", harmless(&why));
     Err(Failure::Found)
 }

@@ -2,12 +2,15 @@
 //! size, and can be gone on with after any end.
 
 pub(crate) mod seen;
+pub(crate) mod set;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
+
+use set::{Choice, Made, Pages, Set, Summed};
 
 use super::decide::discard_notices;
 use super::find::{self, Refusal, check_channel};
@@ -16,7 +19,8 @@ use crate::domain::clock::{now_ms, since};
 use crate::domain::find::words_of;
 use crate::domain::journey::Operator;
 use crate::domain::operator_pause::{OperatorPause, PauseKind};
-use crate::store::{BulkAction, BulkFilter, BulkMatch, BulkState, Job, NewJob, Store, StoreError};
+use crate::store::{BulkAction, BulkFilter, BulkJobs, BulkMatch, BulkState, Job, NewJob, Store, StoreError};
+use seen::{Seen, Stale};
 
 /// Messages of one transaction, at most. On SQLite a bridge beside it waits half a second for its turn to write, and then refuses messages:
 /// few enough that a busy machine decides them in a tenth of that.
@@ -25,15 +29,22 @@ const AT_ONCE: usize = 20;
 /// A transaction requeues no more than goes out in this time at the job's rate, so that what is accepted meanwhile does not wait longer.
 const BURST_MS: i64 = 5_000;
 
-/// Pause between two transactions, at least, and no less than the one before took: a bridge that waits for its turn looks now and then
-/// whether it has come.
-const PAUSE: Duration = Duration::from_millis(50);
-
 /// How soon a job notices that another process has ended it.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// How often in a row a part of a job is tried in a serving process, before the job is stopped: over about ten minutes.
+pub(crate) const ATTEMPTS: u32 = 8;
+
 /// Messages that a plan shows.
 pub(crate) const SHOWN: usize = 25;
+
+/// Why a plan of more messages than a job takes is refused.
+pub(crate) const TOO_MANY: [&str; 2] = [
+    "more than 100,000 match, and a job takes no more: nothing was changed. Narrow it, by time first (--since and --until), or by \
+     --channel, --fault, --contact or --text, and do one part after another",
+    "coinciden más de 100.000, y un trabajo no admite más: no se ha cambiado nada. Acote la búsqueda, primero por tiempo (desde, \
+     hasta), o por canal, motivo, contacto o palabras, y haga una parte tras otra",
+];
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -59,11 +70,19 @@ pub(crate) struct Plan {
     pub(crate) action: BulkAction,
     pub(crate) state: BulkState,
     description: String,
+    filter: BulkFilter,
     /// Messages of conversations that have moved on are chosen too.
     pub(crate) takes_moved_on: bool,
     spacing_ms: i64,
-    /// What would be decided, oldest first.
-    pub(crate) chosen: Vec<BulkMatch>,
+    /// What would be decided.
+    pub(crate) set: Set,
+    /// The number of them by channel and fault.
+    pub(crate) groups: BTreeMap<(String, String), usize>,
+    /// The first of them, oldest first.
+    pub(crate) first: Vec<BulkMatch>,
+    choice: Choice,
+    /// It is of what a person saw.
+    is_held: bool,
     /// What else matches, of which the text is erased.
     pub(crate) wiped: usize,
     /// Messages of conversations that have moved on, chosen or not.
@@ -74,11 +93,16 @@ pub(crate) struct Plan {
     pub(crate) pauses: Vec<OperatorPause>,
 }
 
-/// Returns what would happen, and changes nothing.
+/// Returns what would happen, and changes nothing. `seen`: of what was there when a person saw it alone.
 ///
 /// # Errors
 /// What of the request means nothing; or the store could not be read.
-pub(crate) async fn plan(store: &dyn Store, config: &Config, request: Request) -> Result<Plan, Refusal> {
+pub(crate) async fn plan(
+    store: &dyn Store,
+    config: &Config,
+    request: Request,
+    seen: Option<&Seen>,
+) -> Result<Plan, Refusal> {
     let Request { action, state, moved_on: takes_moved_on, .. } = request;
     if action == BulkAction::Retry && state == BulkState::Queued {
         return Err(Refusal::InBoth([
@@ -90,27 +114,61 @@ pub(crate) async fn plan(store: &dyn Store, config: &Config, request: Request) -
         check_channel(store, config, channel).await?;
     }
     let filter = filter(config, &request)?;
-    let all = store.bulk().bulk_matches(filter).await?;
-    let wiped = all.iter().filter(|one| !one.has_text).count();
-    let mut chosen: Vec<BulkMatch> = all.into_iter().filter(|one| one.has_text).collect();
-    let mut moved_on = 0;
-    if action == BulkAction::Retry {
-        moved_on = chosen.iter().filter(|one| one.moved_on).count();
-        chosen.retain(|one| takes_moved_on || !one.moved_on);
-    }
+    let retries = action == BulkAction::Retry;
+    let (up_to, waits_since_ms) = seen.map_or((i64::MAX, i64::MAX), |seen| (seen.newest, seen.at_ms));
+    let choice = Choice { retries, takes_moved_on, up_to, waits_since_ms };
     let day_ago_ms = now_ms().saturating_sub(DAY_MS);
-    let old = chosen.iter().filter(|one| one.at_ms < day_ago_ms).count();
-    let spacing_ms = if action == BulkAction::Retry { spacing_ms(config, state, &chosen) } else { 0 };
+    let (mut wiped, mut moved_on, mut old) = (0, 0, 0);
+    let mut groups: BTreeMap<(String, String), usize> = BTreeMap::new();
+    let mut first: Vec<BulkMatch> = Vec::new();
+    let (mut pages, mut summed) = (Pages::new(store.bulk(), &filter), Summed::default());
+    while let Some(page) = pages.next().await? {
+        for one in page {
+            wiped += usize::from(!one.has_text);
+            moved_on += usize::from(retries && one.has_text && one.moved_on);
+            if !choice.takes(&one, state) {
+                continue;
+            }
+            summed.add(one.id).map_err(|_| Refusal::InBoth(TOO_MANY))?;
+            old += usize::from(one.at_ms < day_ago_ms);
+            *groups.entry((one.channel.clone(), one.fault.clone())).or_default() += 1;
+            first.push(one);
+        }
+        first.sort_unstable_by_key(|one| one.id);
+        first.truncate(SHOWN);
+    }
+    let channels: BTreeSet<&str> = groups.keys().map(|(channel, _)| channel.as_str()).collect();
+    let spacing_ms = if retries { spacing_ms(config, state, &channels) } else { 0 };
+    let pauses = if retries { pauses(store, state, &channels).await? } else { Vec::new() };
     let description = description(&request);
-    let pauses = if action == BulkAction::Retry { pauses(store, state, &chosen).await? } else { Vec::new() };
-    Ok(Plan { action, state, description, takes_moved_on, spacing_ms, chosen, wiped, moved_on, old, pauses })
+    Ok(Plan {
+        action,
+        state,
+        description,
+        filter,
+        takes_moved_on,
+        spacing_ms,
+        set: summed.set(),
+        groups,
+        first,
+        choice,
+        is_held: seen.is_some(),
+        wiped,
+        moved_on,
+        old,
+        pauses,
+    })
 }
 
 /// Returns the pauses that keep what is retried from going out.
-async fn pauses(store: &dyn Store, state: BulkState, chosen: &[BulkMatch]) -> Result<Vec<OperatorPause>, StoreError> {
+async fn pauses(
+    store: &dyn Store,
+    state: BulkState,
+    channels: &BTreeSet<&str>,
+) -> Result<Vec<OperatorPause>, StoreError> {
     let kind = if state == BulkState::Dead { PauseKind::In } else { PauseKind::Out };
     let mut pauses = store.operator_pauses().await?;
-    pauses.retain(|pause| pause.kind == kind && chosen.iter().any(|one| one.channel == pause.channel));
+    pauses.retain(|pause| pause.kind == kind && channels.contains(pause.channel.as_str()));
     Ok(pauses)
 }
 
@@ -156,9 +214,8 @@ fn description(request: &Request) -> String {
 }
 
 /// Returns the time for one of them at half the rate of the slowest account, or webhook, that they concern.
-fn spacing_ms(config: &Config, state: BulkState, chosen: &[BulkMatch]) -> i64 {
-    let rates =
-        config.channels.values().filter(|channel| chosen.iter().any(|one| one.channel == channel.name.as_str()));
+fn spacing_ms(config: &Config, state: BulkState, channels: &BTreeSet<&str>) -> i64 {
+    let rates = config.channels.values().filter(|channel| channels.contains(channel.name.as_str()));
     let rates = rates.map(|channel| match state {
         BulkState::Dead => channel.bonychat.requests_per_second,
         BulkState::Queued | BulkState::Failed => channel.afilnet.requests_per_second,
@@ -174,11 +231,11 @@ impl Plan {
 
     /// Returns it for the operator, line by line: first a line for each channel and fault, `channel TAB fault TAB number`.
     pub(crate) fn lines(&self, config: &Config) -> Vec<String> {
-        let group = |((channel, fault), count): ((&str, &str), usize)| {
+        let group = |((channel, fault), count): (&(String, String), &usize)| {
             format!("{channel}\t{}\t{count}", if fault.is_empty() { "-" } else { fault })
         };
-        let mut lines: Vec<String> = self.groups().into_iter().map(group).collect();
-        let (count, what) = (self.chosen.len(), self.subject());
+        let mut lines: Vec<String> = self.groups.iter().map(group).collect();
+        let (count, what) = (self.set.count, self.subject());
         lines.push(match self.action {
             BulkAction::Retry => format!("would go again: {count} {what}, in their old places"),
             BulkAction::Discard => format!("would be discarded, with their texts: {count} {what}"),
@@ -205,17 +262,8 @@ impl Plan {
         if count > 0 {
             lines.push(format!("the first {} of them:", count.min(SHOWN)));
         }
-        lines.extend(self.chosen.iter().take(SHOWN).map(|one| shown(config, one)));
+        lines.extend(self.first.iter().map(|one| shown(config, one)));
         lines
-    }
-
-    /// Returns the number of the chosen by channel and fault.
-    pub(crate) fn groups(&self) -> BTreeMap<(&str, &str), usize> {
-        let mut groups: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-        for one in &self.chosen {
-            *groups.entry((&one.channel, &one.fault)).or_default() += 1;
-        }
-        groups
     }
 
     /// Returns how long it takes, in whole seconds; `None` where it is done as fast as the store takes it.
@@ -239,25 +287,15 @@ impl Plan {
     }
 
     fn count(&self) -> u32 {
-        u32::try_from(self.chosen.len()).unwrap_or(u32::MAX)
+        u32::try_from(self.set.count).unwrap_or(u32::MAX)
     }
+}
 
-    /// Returns the set in parts: the oldest first; within a part in the order of conversations, in which they are locked.
-    fn parts(&self) -> Vec<Vec<String>> {
-        let at_once = match self.spacing_ms {
-            0 => AT_ONCE,
-            spacing_ms => usize::try_from(BURST_MS / spacing_ms).unwrap_or(AT_ONCE).clamp(1, AT_ONCE),
-        };
-        let part = |some: &[BulkMatch]| {
-            let mut some: Vec<&BulkMatch> = some.iter().collect();
-            some.sort_unstable_by_key(|one| (one.conversation, one.id));
-            // Several events may share an mId.
-            let id = |one: &BulkMatch| {
-                if self.state == BulkState::Dead { one.id.to_string() } else { one.m_id.clone() }
-            };
-            some.into_iter().map(id).collect()
-        };
-        self.chosen.chunks(at_once).map(part).collect()
+/// Returns how many messages one transaction decides.
+fn at_once(spacing_ms: i64) -> usize {
+    match spacing_ms {
+        0 => AT_ONCE,
+        spacing_ms => usize::try_from(BURST_MS / spacing_ms).unwrap_or(AT_ONCE).clamp(1, AT_ONCE),
     }
 }
 
@@ -274,34 +312,64 @@ fn shown(config: &Config, one: &BulkMatch) -> String {
     line
 }
 
-/// Stores the plan as a job. Returns its id.
+/// Why a plan was not made a job.
+#[derive(Debug)]
+pub(crate) enum NotStarted {
+    Refusal(Refusal),
+    /// It is no longer as a person saw it.
+    Stale(Stale),
+}
+
+impl From<StoreError> for NotStarted {
+    fn from(error: StoreError) -> Self {
+        Self::Refusal(error.into())
+    }
+}
+
+/// Stores the plan as a job. Returns its id and the number of its messages. One that a person saw becomes a job of just these; any
+/// other, of what is there now.
 ///
 /// # Errors
-/// A channel of it is paused by hand; or the store could not be written.
-pub(crate) async fn start(store: &dyn Store, config: &Config, plan: &Plan, by: Operator) -> Result<i64, Refusal> {
+/// A channel of it is paused by hand, or it has changed since a person saw it: nothing was changed. Or the store could not be written.
+pub(crate) async fn start(
+    store: &dyn Store,
+    config: &Config,
+    plan: &Plan,
+    by: Operator,
+) -> Result<(i64, usize), NotStarted> {
     if let Some(why) = plan.refused(config) {
-        return Err(Refusal::Request(format!("nothing was changed: it {why}")));
+        return Err(NotStarted::Refusal(Refusal::Request(format!("nothing was changed: it {why}"))));
     }
-    let job = NewJob {
+    let new = NewJob {
         action: plan.action,
         state: plan.state,
         filter: plan.description.clone(),
         moved_on: plan.takes_moved_on,
         spacing_ms: plan.spacing_ms,
-        total: plan.chosen.len() as u64,
-        parts: plan.parts(),
         by,
     };
-    Ok(store.bulk().add_job(job, now_ms()).await?)
+    let choice = Choice { up_to: plan.choice.up_to.min(plan.set.newest), ..plan.choice };
+    // What waits goes out meanwhile.
+    let expected = (plan.is_held && plan.state != BulkState::Queued).then_some(&plan.set);
+    match set::make(store.bulk(), &plan.filter, choice, at_once(plan.spacing_ms), new, expected).await {
+        Ok(Made::Job(job, count)) => Ok((job, count)),
+        Ok(Made::TooMany) => Err(NotStarted::Refusal(Refusal::InBoth(TOO_MANY))),
+        Ok(Made::Changed(now)) => Err(NotStarted::Stale(Stale::Changed { seen: plan.set.count, now })),
+        Err(StoreError::Stale) => Err(NotStarted::Refusal(Refusal::InBoth([
+            "nothing was changed: somebody ended the job while it was made. Make a new plan",
+            "no se ha cambiado nada: alguien terminó el trabajo mientras se creaba. Haga un plan nuevo",
+        ]))),
+        Err(error) => Err(error.into()),
+    }
 }
 
-/// Works on a job until it is over or `stop`, between two transactions. Calls `progress` after each. Returns how far it is; `None` if
+/// Works on a job until it is over or [stopped](Job::stopped), or `stop`, between two transactions. Calls `progress` after each. Returns how far it is; `None` if
 /// there is no such job. Any number of processes may do so at once: each message is decided once, at the pace of one.
 ///
 /// # Errors
 /// The store could not be written: what is done stays done, and the rest can be gone on with.
 pub(crate) async fn carry(
-    store: &dyn Store,
+    jobs: &dyn BulkJobs,
     config: &Config,
     job: i64,
     stop: &CancellationToken,
@@ -311,37 +379,56 @@ pub(crate) async fn carry(
     let mut decided = None;
     loop {
         let began = Instant::now();
-        let Some(job) = store.bulk().work_job(job, notices.clone(), now_ms()).await? else { return Ok(None) };
-        let now = (job.done + job.skipped, job.paused);
+        let Some((mut there, has_work)) = jobs.look_job(job, now_ms()).await? else { return Ok(None) };
+        if has_work {
+            let Some(worked) = jobs.work_job(job, notices.clone(), now_ms()).await? else { return Ok(None) };
+            there = worked;
+        }
+        let now = (there.done + there.skipped, there.paused);
         if decided.replace(now) != Some(now) {
-            progress(&job);
+            progress(&there);
         }
-        if job.is_over() {
-            return Ok(Some(job));
+        if !there.goes_on() {
+            return Ok(Some(there));
         }
-        let least = PAUSE.max(began.elapsed());
-        let pause = since(now_ms(), job.next_ms).clamp(least, LOOK_AGAIN.max(least));
+        let least = set::PAUSE.max(began.elapsed());
+        let pause = since(now_ms(), there.next_ms).clamp(least, LOOK_AGAIN.max(least));
         if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
-            return Ok(Some(job));
+            return Ok(Some(there));
         }
     }
 }
 
 /// Returns a job in one line.
 pub(crate) fn told(job: &Job) -> String {
-    let what = if job.subject == "e" { "event(s)" } else { "message(s)" };
     let state = match (job.cancelled_ms, job.ended_ms) {
+        (Some(at_ms), _) if !job.filled => {
+            format!("cancelled at {} before all of them were in: nothing was done. Make a new plan", find::time(at_ms))
+        }
         (Some(at_ms), _) => format!("cancelled at {}", find::time(at_ms)),
         (None, Some(at_ms)) => format!("ended at {}", find::time(at_ms)),
+        (None, None) if !job.filled => {
+            "not all of them are in yet: nothing is done before. If that was interrupted, it is \
+                                        cancelled within minutes, by the bridge or by the next job"
+                .to_owned()
+        }
         (None, None) => {
             let left = job.total.saturating_sub(job.done + job.skipped);
+            if let Some(why) = &job.stopped {
+                return format!("{}, {}", beginning(job), stopped(job, left, why));
+            }
             let waits =
                 if job.paused { "; it waits, since a channel is paused by hand: `bridge channels pauses`" } else { "" };
             format!("{left} left{waits}")
         }
     };
+    format!("{}, {state}", beginning(job))
+}
+
+fn beginning(job: &Job) -> String {
+    let what = if job.subject == "e" { "event(s)" } else { "message(s)" };
     format!(
-        "job {}: {} of {} {what} by {}, {}: {} done, {} left out since they had changed, {state}",
+        "job {}: {} of {} {what} by {}, {}: {} done, {} left out since they had changed",
         job.id,
         job.action,
         job.total,
@@ -352,51 +439,23 @@ pub(crate) fn told(job: &Job) -> String {
     )
 }
 
+/// Returns what has to be known of a job that waits for a person.
+fn stopped(job: &Job, left: u64, why: &str) -> String {
+    let id = job.id;
+    format!(
+        "stopped at {}: its next part failed {ATTEMPTS} times ({why}; the log says more). What is done stays done; the other {left} are \
+         as they were, and nobody got any of them by this job. See what is wrong (`bridge doctor`), then go on with `bridge messages \
+         resume {id}`, or end it with `bridge messages cancel {id}`",
+        find::time(job.worked_ms)
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    pub(super) fn plan(state: BulkState, spacing_ms: i64, conversations: &[i64]) -> Plan {
-        let one = |(id, conversation): (i64, &i64)| BulkMatch {
-            id,
-            conversation: *conversation,
-            m_id: format!("m{id}"),
-            channel: "support".into(),
-            contact: "+34600111222".into(),
-            kind: "text".into(),
-            at_ms: 0,
-            fault: String::new(),
-            has_text: true,
-            moved_on: false,
-        };
-        let chosen: Vec<BulkMatch> = (0..).zip(conversations).map(one).collect();
-        let (action, description) = (BulkAction::Retry, String::new());
-        Plan {
-            action,
-            state,
-            description,
-            takes_moved_on: false,
-            spacing_ms,
-            chosen,
-            wiped: 0,
-            moved_on: 0,
-            old: 0,
-            pauses: Vec::new(),
-        }
-    }
-
     #[test]
-    fn parts_are_the_oldest_first_and_each_in_the_order_of_conversations() {
-        assert_eq!(
-            plan(BulkState::Failed, 2000, &[9, 1, 5, 1, 2]).parts(),
-            [vec!["m1", "m0"], vec!["m3", "m2"], vec!["m4"]]
-        );
-        assert_eq!(plan(BulkState::Dead, 2000, &[9, 1]).parts(), [vec!["1", "0"]], "events by their own ids");
-        let many = vec![1; 450];
-        let sizes =
-            |spacing_ms| plan(BulkState::Failed, spacing_ms, &many).parts().iter().map(Vec::len).collect::<Vec<_>>();
-        assert_eq!(sizes(0), [vec![20; 22], vec![10]].concat());
-        assert_eq!(sizes(500), vec![10; 45], "no more than goes out in five seconds");
-        assert_eq!(sizes(60_000)[0], 1);
+    fn a_transaction_decides_no_more_than_goes_out_in_five_seconds() {
+        assert_eq!([0, 100, 500, 2000, 60_000].map(at_once), [20, 20, 10, 2, 1]);
     }
 }

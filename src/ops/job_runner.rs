@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::bulk;
+use super::bulk::{self, ATTEMPTS};
 use crate::config::Config;
 use crate::domain::clock::now_ms;
 use crate::domain::journey::Means;
-use crate::store::{Job, Store, StoreError};
+use crate::store::{BulkJobs, Job, Store, StoreError};
 
 /// First pause after the store could not be read or written, and the longest: each is twice the one before.
 const AGAIN_AFTER: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(5));
@@ -62,21 +62,7 @@ impl JobRunner {
         let (store, stopping) = (Arc::clone(&self.store), self.stopping.clone());
         tokio::spawn(async move {
             let _this = this;
-            let (mut pause, longest) = AGAIN_AFTER;
-            while !stopping.is_cancelled() {
-                match bulk::carry(store.as_ref(), &config, job, &stopping, |_| {}).await {
-                    Ok(_) => break,
-                    Err(error) => {
-                        tracing::warn!(
-                            error = &error as &dyn std::error::Error,
-                            "job {job} on many messages is interrupted; it goes on in a moment. It can be ended on its page, or \
-                             by `bridge messages cancel {job}`"
-                        );
-                        stopping.run_until_cancelled(tokio::time::sleep(pause)).await;
-                        pause = longest.min(2 * pause);
-                    }
-                }
-            }
+            carry(store.bulk(), &config, job, &stopping).await;
         });
     }
 
@@ -108,10 +94,45 @@ impl JobRunner {
     }
 }
 
+/// Works on a job until it is over, is stopped or the process stops. A part that fails again and again stops it, where that can be
+/// stored; where it cannot, the store is out of reach, and that is no fault of the job.
+async fn carry(jobs: &dyn BulkJobs, config: &Config, job: i64, stopping: &CancellationToken) {
+    let (first, longest) = AGAIN_AFTER;
+    let (mut pause, mut failed, mut furthest) = (first, 0, 0);
+    while !stopping.is_cancelled() {
+        let mut is_further = false;
+        let progress = |job: &Job| {
+            let far = job.done + job.skipped;
+            is_further |= far > furthest;
+            furthest = furthest.max(far);
+        };
+        let Err(error) = bulk::carry(jobs, config, job, stopping, progress).await else { return };
+        if is_further {
+            (pause, failed) = (first, 0);
+        }
+        failed += 1;
+        if failed >= ATTEMPTS && jobs.stop_job(job, error.reason(), now_ms()).await.is_ok() {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "job {job} on many messages is stopped: its next part failed {failed} times. What is done stays done, the rest is as \
+                 it was; go on with it on its page or by `bridge messages resume {job}`, once the cause is removed"
+            );
+            return;
+        }
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "job {job} on many messages is interrupted; it goes on in a moment. It can be ended on its page, or by `bridge messages \
+             cancel {job}`"
+        );
+        stopping.run_until_cancelled(tokio::time::sleep(pause)).await;
+        pause = longest.min(2 * pause);
+    }
+}
+
 /// Returns whether a start goes on with a job.
 fn goes_on(job: &Job, now_ms: i64) -> bool {
     let is_recent = job.worked_ms.max(job.next_ms) >= now_ms - GOES_ON_WITHIN_MS;
-    !job.is_over() && job.means == Means::Page.name() && is_recent
+    job.goes_on() && job.means == Means::Page.name() && is_recent
 }
 
 #[cfg(test)]
@@ -139,6 +160,8 @@ mod tests {
             paused: false,
             ended_ms,
             cancelled_ms: None,
+            filled: true,
+            stopped: None,
         }
     }
 
@@ -154,5 +177,51 @@ mod tests {
         ] {
             assert_eq!(goes_on(&job, 2 * hour), expected, "{job:?}");
         }
+        let stopped = Job { stopped: Some("why".into()), ..job(Means::Page, hour, 0, None) };
+        let unfilled = Job { filled: false, ..job(Means::Page, hour, 0, None) };
+        assert!(!goes_on(&stopped, 2 * hour) && !goes_on(&unfilled, 2 * hour));
+    }
+
+    use crate::ops::bulk::set::tests::Fake;
+
+    fn config() -> Config {
+        let env = [
+            ("AFILNET__USER", "user"),
+            ("AFILNET__PASSWORD", "password"),
+            ("BONYCHAT__WEBHOOK_URL", "https://bonychat.example/hook"),
+            ("CHANNELS__A__CHANNEL_ID", "gfd8g7fd89dgfd1"),
+            ("CHANNELS__A__API_TOKEN", "token-0123456789abcdef"),
+            ("CHANNELS__A__ID_TYPE", "phone"),
+            ("CHANNELS__A__PLATFORM", "whatsapp"),
+            ("CHANNELS__A__PLATFORM_ID", "100"),
+        ];
+        Config::load(None, env.map(|(key, value)| (format!("BRIDGE__{key}"), value.to_owned())).into()).unwrap()
+    }
+    #[tokio::test(start_paused = true)]
+    async fn a_part_that_always_fails_stops_its_job_after_eight_attempts_in_a_row() {
+        let there = |done| Job { done, total: 9, ..job(Means::Page, 0, 0, None) };
+        let stopping = CancellationToken::new();
+        let fake = Fake::default();
+        // Seven failures, a part that is done, and then failures alone; the first time it cannot be stopped either.
+        fake.looks.lock().unwrap().push_back((there(1), true));
+        let worked = std::iter::repeat_n(None, 7).chain([Some(there(2))]);
+        fake.worked.lock().unwrap().extend(worked);
+        *fake.out_of_reach.lock().unwrap() = 1;
+        tokio::time::timeout(Duration::from_hours(1), carry(&fake, &config(), 3, &stopping)).await.unwrap();
+        let written = fake.written();
+        let works = written.iter().filter(|write| *write == "work").count();
+        assert_eq!(works, 7 + 1 + 9, "{written:?}");
+        assert_eq!(written.last().unwrap(), "stop 3: the store is unavailable");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_job_that_waits_writes_nothing() {
+        let fake = Fake::default();
+        let waits = Job { paused: true, ..job(Means::Page, 0, 0, None) };
+        let over = Job { ended_ms: Some(1), ..waits.clone() };
+        let looks = std::iter::repeat_n((waits, false), 60).chain([(over, false)]);
+        fake.looks.lock().unwrap().extend(looks);
+        carry(&fake, &config(), 3, &CancellationToken::new()).await;
+        assert_eq!(fake.written(), Vec::<String>::new());
     }
 }

@@ -73,9 +73,27 @@ pub(crate) struct BulkMatch {
     pub(crate) has_text: bool,
     /// A later message of its conversation was sent, or may have been.
     pub(crate) moved_on: bool,
+    /// Since when it waits, or waited: a retry begins anew.
+    pub(crate) since_ms: i64,
 }
 
-/// A job that is to be made.
+/// How far a set is read. What waits is read by conversation, all else by its ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) conversation: i64,
+    pub(crate) id: i64,
+}
+
+/// Some of what a filter describes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct BulkPage {
+    /// Ordered by id.
+    pub(crate) found: Vec<BulkMatch>,
+    /// Where the next page begins; `None`: this is the last.
+    pub(crate) next: Option<Place>,
+}
+
+/// A job that is to be made, as yet without its set.
 #[derive(Debug, Clone)]
 pub(crate) struct NewJob {
     pub(crate) action: BulkAction,
@@ -86,10 +104,18 @@ pub(crate) struct NewJob {
     pub(crate) moved_on: bool,
     /// Time for one of them, on average.
     pub(crate) spacing_ms: i64,
-    pub(crate) total: u64,
-    /// The set: what each transaction decides, as mIds of messages or as ids of events.
-    pub(crate) parts: Vec<Vec<String>>,
     pub(crate) by: Operator,
+}
+
+/// Some of the set of a job.
+#[derive(Debug, Clone)]
+pub(crate) struct JobParts {
+    /// Number of the first of them in the job.
+    pub(crate) first: i64,
+    /// What each transaction decides, as mIds of messages or as ids of events.
+    pub(crate) parts: Vec<Vec<String>>,
+    /// The job has its whole set with these, and may be worked on.
+    pub(crate) are_last: bool,
 }
 
 /// A job as it stands.
@@ -121,26 +147,51 @@ pub(crate) struct Job {
     pub(crate) paused: bool,
     pub(crate) ended_ms: Option<i64>,
     pub(crate) cancelled_ms: Option<i64>,
+    /// Its whole set is in. Nothing of it is decided before.
+    pub(crate) filled: bool,
+    /// Why it waits until a person goes on with it: its next part failed again and again.
+    pub(crate) stopped: Option<String>,
 }
 
 impl Job {
     pub(crate) fn is_over(&self) -> bool {
         self.ended_ms.is_some() || self.cancelled_ms.is_some()
     }
+
+    /// Returns whether its next part may be decided, now or later, without a person.
+    pub(crate) fn goes_on(&self) -> bool {
+        !self.is_over() && self.filled && self.stopped.is_none()
+    }
 }
 
 /// Operations on many messages. Every method is one transaction, as those of [`super::Store`].
 #[async_trait]
 pub(crate) trait BulkJobs: Send + Sync {
-    /// Returns what `filter` describes, oldest first. Reads what is in its state, however much that is.
-    async fn bulk_matches(&self, filter: BulkFilter) -> Result<Vec<BulkMatch>, StoreError>;
+    /// Returns some of what `filter` describes, behind a place. Looks at `limit` of those in its state, at most.
+    async fn bulk_page(&self, filter: BulkFilter, after: Option<Place>, limit: u32) -> Result<BulkPage, StoreError>;
 
-    /// Stores a job with its whole set, and its row of the audit. Returns its id.
+    /// Stores a job without its set. Returns its id. Ends those that nobody has added to for [`super::rules::FILLING_MS`].
     async fn add_job(&self, job: NewJob, now_ms: i64) -> Result<i64, StoreError>;
 
+    /// Adds to the set of a job; with the last of it, the row of the audit.
+    ///
+    /// # Errors
+    /// `Stale`: it has ended meanwhile, or has its whole set.
+    async fn fill_job(&self, job: i64, parts: JobParts, now_ms: i64) -> Result<(), StoreError>;
+
+    /// Returns a job, and whether [`Self::work_job`] has something to do now. Writes nothing. `None` if there is no such job.
+    async fn look_job(&self, job: i64, now_ms: i64) -> Result<Option<(Job, bool)>, StoreError>;
+
     /// Decides the next part of a job, each as a command on it alone would; what is no longer as it was is left out. Does nothing
-    /// before [`Job::next_ms`], nor with one that is over; a retry waits while a channel of the part is paused by hand. Returns how far it is; `None` if there is no such job.
+    /// before [`Job::next_ms`], nor with one that does not [go on](Job::goes_on); a retry waits while a channel of the part is paused
+    /// by hand. Returns how far it is; `None` if there is no such job.
     async fn work_job(&self, job: i64, notices: DiscardNotices, now_ms: i64) -> Result<Option<Job>, StoreError>;
+
+    /// Lets a job wait until a person goes on with it. Nothing where it is over.
+    async fn stop_job(&self, job: i64, why: String, now_ms: i64) -> Result<(), StoreError>;
+
+    /// A person goes on with a job: it is no longer stopped.
+    async fn resume_job(&self, job: i64, now_ms: i64) -> Result<(), StoreError>;
 
     /// Ends a job: what is done stays done. Returns it, and whether this ended it; `None` if there is no such job.
     async fn cancel_job(&self, job: i64, by: Operator, now_ms: i64) -> Result<Option<(Job, bool)>, StoreError>;

@@ -56,7 +56,7 @@ use crate::domain::{
 pub(crate) use admin::Filter;
 pub(crate) use admin::{DiscardNotices, GivenUp, ListedMessage, ManualOutcome, QueueDepth, Waiting};
 pub(crate) use attempt::{Attempt, Begun, FailureStreak, Settlement};
-pub(crate) use bulk::{BulkAction, BulkFilter, BulkJobs, BulkMatch, BulkState, Job, NewJob};
+pub(crate) use bulk::{BulkAction, BulkFilter, BulkJobs, BulkMatch, BulkPage, BulkState, Job, JobParts, NewJob, Place};
 pub(crate) use caller::Caller;
 pub(crate) use erasure::{Erase, Erasure, Person};
 pub(crate) use error::{CommitLost, StoreError};

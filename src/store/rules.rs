@@ -15,6 +15,9 @@ pub(super) const LONGEST_LAG_MS: i64 = 10 * 60_000;
 /// much between the end of one process and the start of the next.
 pub(super) const ROLLBACK_FROM_MS: i64 = 1000;
 
+/// A job to whose set nobody has added for longer was left by who made it: nothing of it is decided.
+pub(super) const FILLING_MS: i64 = 5 * 60 * 1000;
+
 /// Stored as the fault of a message that an operator settled.
 pub(super) const SETTLED_BY_HAND: &str = "settled_by_hand";
 

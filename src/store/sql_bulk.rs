@@ -11,7 +11,7 @@ macro_rules! outbound_bulk {
              EXISTS (SELECT 1 FROM outbound n WHERE n.conversation = o.conversation AND n.content IS NOT NULL AND n.id > o.id \
              AND (n.state IN ('sending', 'unknown', 'held', 'sent', 'unconfirmed') OR n.part > 0)) \
              OR EXISTS (SELECT 1 FROM outbound n WHERE n.conversation = o.conversation AND n.content IS NULL AND n.id > o.id \
-             AND (n.state IN ('sent', 'unconfirmed') OR n.part > 0)) FROM ",
+             AND (n.state IN ('sent', 'unconfirmed') OR n.part > 0)), o.since_ms FROM ",
             $source,
             " AND o.state = $2 AND ($3 IS NULL OR c.channel = $3) \
              AND (o.fault = $4 OR ($4 IS NULL AND COALESCE(o.fault, '') NOT IN ('discarded', 'settled_by_hand'))) \
@@ -25,7 +25,7 @@ macro_rules! events_bulk {
     ($source:literal) => {
         concat!(
             "SELECT e.id, e.conversation, e.m_id, c.channel, c.contact, e.kind, COALESCE(e.done_ms, e.recorded_ms), \
-             COALESCE(e.fault, ''), e.event, 1 = 0 FROM ",
+             COALESCE(e.fault, ''), e.event, 1 = 0, e.recorded_ms FROM ",
             $source,
             " AND e.state = $2 AND ($3 IS NULL OR c.channel = $3) \
              AND (e.fault = $4 OR ($4 IS NULL AND COALESCE(e.fault, '') <> 'discarded')) \
@@ -61,14 +61,14 @@ pub(super) const POSTGRES: BulkByIds = BulkByIds {
     ),
 };
 
-/// In the order of the index of what waits.
-pub(super) const QUEUED_IDS: &str = "SELECT id FROM outbound WHERE state IN ('queued', 'sending', 'unknown', 'held') \
-     AND state = 'queued' ORDER BY conversation, id";
+/// Behind a place, in the order of the index of what waits.
+pub(super) const QUEUED_IDS: &str = "SELECT conversation, id FROM outbound WHERE state IN ('queued', 'sending', 'unknown', 'held') \
+     AND state = 'queued' AND (conversation, id) > ($1, $2) ORDER BY conversation, id LIMIT $3";
 
 pub(super) const FAILED_IDS: &str = "SELECT id FROM outbound WHERE state IN ('failed', 'unknown', 'held', 'unconfirmed') \
-     AND state = 'failed' ORDER BY id";
+     AND state = 'failed' AND id > $1 ORDER BY id LIMIT $2";
 
-pub(super) const DEAD_IDS: &str = "SELECT id FROM events WHERE state = 'dead' ORDER BY id";
+pub(super) const DEAD_IDS: &str = "SELECT id FROM events WHERE state = 'dead' AND id > $1 ORDER BY id LIMIT $2";
 
 /// Whether the conversation of a message has moved on from it, as above.
 pub(super) const MOVED_ON: &str = "SELECT EXISTS (SELECT 1 FROM outbound n WHERE n.conversation = $1 AND n.content IS NOT NULL \
@@ -77,10 +77,24 @@ pub(super) const MOVED_ON: &str = "SELECT EXISTS (SELECT 1 FROM outbound n WHERE
      AND (n.state IN ('sent', 'unconfirmed') OR n.part > 0))";
 
 pub(super) const ADD_JOB: &str = "INSERT INTO jobs \
-     (at_ms, who, means, why, action, subject, state, filter, moved_on, spacing_ms, total, worked_ms, next_ms) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $1, $1) RETURNING id";
+     (at_ms, who, means, why, action, subject, state, filter, moved_on, spacing_ms, total, worked_ms, next_ms, filled) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $1, $1, 0) RETURNING id";
 
 pub(super) const ADD_PART: &str = "INSERT INTO job_parts (job, nth, ids) VALUES ($1, $2, $3)";
+
+/// Locks the job until the end of the transaction.
+pub(super) const FILL: &str = "UPDATE jobs SET total = total + $1, worked_ms = $2, next_ms = $2, filled = $3 \
+     WHERE id = $4 AND filled = 0 AND cancelled_ms IS NULL";
+
+/// Ends those to which nobody has added for long: whoever made them was interrupted.
+pub(super) const END_UNFILLED: &str =
+    "UPDATE jobs SET cancelled_ms = $1 WHERE filled = 0 AND cancelled_ms IS NULL AND worked_ms < $2";
+
+pub(super) const STOP_JOB: &str =
+    "UPDATE jobs SET stopped = $1, worked_ms = $2 WHERE id = $3 AND ended_ms IS NULL AND cancelled_ms IS NULL";
+
+pub(super) const RESUME_JOB: &str =
+    "UPDATE jobs SET stopped = NULL, worked_ms = $1 WHERE id = $2 AND stopped IS NOT NULL";
 
 /// Locks the job until the end of the transaction.
 pub(super) const HOLD_JOB: &str =
@@ -119,13 +133,15 @@ pub(super) const WORKED: &str = "UPDATE jobs SET done = done + $1, skipped = ski
 pub(super) const CANCEL_JOB: &str =
     "UPDATE jobs SET cancelled_ms = $1 WHERE id = $2 AND ended_ms IS NULL AND cancelled_ms IS NULL";
 
-pub(super) const DROP_PARTS: &str = "DELETE FROM job_parts WHERE job = $1";
+/// Of jobs that are over.
+pub(super) const DROP_PARTS: &str = "DELETE FROM job_parts WHERE (job, nth) IN (SELECT p.job, p.nth FROM jobs j \
+     CROSS JOIN job_parts p WHERE p.job = j.id AND (j.ended_ms IS NOT NULL OR j.cancelled_ms IS NOT NULL) LIMIT $1)";
 
 macro_rules! jobs {
     ($which:literal) => {
         concat!(
             "SELECT id, at_ms, who, means, why, action, subject, state, filter, moved_on, spacing_ms, total, done, skipped, \
-             worked_ms, next_ms, paused, ended_ms, cancelled_ms FROM jobs ",
+             worked_ms, next_ms, paused, ended_ms, cancelled_ms, filled, stopped FROM jobs ",
             $which
         )
     };
@@ -147,9 +163,10 @@ pub(super) const END_LEFT_JOB: &str = "UPDATE jobs SET cancelled_ms = $1 \
 pub(super) const SHIFT_JOBS: &str = "UPDATE jobs SET worked_ms = worked_ms - $1, next_ms = next_ms - $1 \
      WHERE ended_ms IS NULL AND cancelled_ms IS NULL";
 
-/// Those that are over for as long as rows are kept.
+/// Those that are over for as long as rows are kept, after their parts.
 pub(super) const DROP_JOBS: &str = "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs \
-     WHERE (ended_ms IS NOT NULL OR cancelled_ms IS NOT NULL) AND next_ms < $1 LIMIT $2)";
+     WHERE (ended_ms IS NOT NULL OR cancelled_ms IS NOT NULL) AND next_ms < $1 \
+     AND NOT EXISTS (SELECT 1 FROM job_parts p WHERE p.job = jobs.id) LIMIT $2)";
 
 #[cfg(test)]
 pub(super) const ALL: &[(&str, &str)] = &[
@@ -159,6 +176,10 @@ pub(super) const ALL: &[(&str, &str)] = &[
     ("MOVED_ON", MOVED_ON),
     ("ADD_JOB", ADD_JOB),
     ("ADD_PART", ADD_PART),
+    ("FILL", FILL),
+    ("END_UNFILLED", END_UNFILLED),
+    ("STOP_JOB", STOP_JOB),
+    ("RESUME_JOB", RESUME_JOB),
     ("HOLD_JOB", HOLD_JOB),
     ("NEXT_PART", NEXT_PART),
     ("DEAD_EVENT", DEAD_EVENT),

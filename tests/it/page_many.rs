@@ -172,23 +172,25 @@ async fn a_plan_is_done_as_it_was_shown_by_a_form_of_the_bridge_or_not_at_all() 
     assert_eq!(get(&base, &format!("/bulk?{form}"), &cookie).status, 200);
     nothing();
 
-    // Not what another page showed: too old, of another number.
+    // Not what another page showed: too old, of another number, of others.
     let of = field(&plan(), "of");
     let parts: Vec<&str> = of.split('-').collect();
-    let old = format!("{}-{}-{}", parts[0].parse::<i64>().unwrap() - 601_000, parts[1], parts[2]);
-    let fewer = format!("{}-9-{}", parts[0], parts[2]);
-    let earlier = format!("{}-3-1", parts[0]);
+    let old = format!("{}-{}-{}-{}", parts[0].parse::<i64>().unwrap() - 601_000, parts[1], parts[2], parts[3]);
+    let fewer = format!("{}-9-{}-{}", parts[0], parts[2], parts[3]);
+    let earlier = format!("{}-3-1-{}", parts[0], parts[3]);
+    let others = format!("{}-3-{}-{}", parts[0], parts[2], "0".repeat(64));
     for (other, says) in [
         (old.as_str(), "older than 10 minutes"),
         (&fewer, "the page showed 9, of which there are now 3"),
         (&earlier, "the page showed 3, of which there are now"),
+        (&others, "as many match as the page showed, but not all of them are the same"),
     ] {
         let form = format!("{}&of={other}", hidden(&plan(), "bulk").replace("&of=", "&x="));
         let stale = post(&base, "/bulk", &cookie, &form);
         assert!(stale.status == 409 && stale.body.contains(says), "{says}: {} {}", stale.status, stale.body);
         assert!(stale.body.contains("<strong>3</strong> would be sent again"), "the plan of now: {}", stale.body);
     }
-    for broken in ["of=x", "of=1-2"] {
+    for broken in ["of=x", "of=1-2", "of=1-2-3"] {
         let form = format!("{broken}&{}", hidden(&plan(), "bulk").replace("&of=", "&x="));
         assert_eq!(post(&base, "/bulk", &cookie, &form).status, 400, "{broken}");
     }

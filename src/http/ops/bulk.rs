@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::domain::clock::now_ms;
 use crate::domain::journey::{Means, Operator};
 use crate::ops::bulk::seen::{Seen, Stale};
-use crate::ops::bulk::{self, Plan, Request, SHOWN, shown_contact};
+use crate::ops::bulk::{self, NotStarted, Plan, Request, shown_contact};
 use crate::ops::find::Refusal;
 use crate::ops::sign_in::Person;
 use crate::store::{BulkAction, BulkMatch, BulkState, StoreError};
@@ -108,7 +108,7 @@ async fn shown(shared: &OperatorState, page: &Page, asked: &Form, not_done: Opti
     let mut bulk = Bulk { page, asked, channels, wrong: not_done, plan: None, jobs };
     let plan = match request(page, asked) {
         Ok(None) => None,
-        Ok(Some(request)) => Some(plan_of(shared, &config, request).await),
+        Ok(Some(request)) => Some(plan_of(shared, &config, request, None).await),
         Err(why) => Some(Err(Refusal::Request(why))),
     };
     match plan {
@@ -124,9 +124,14 @@ async fn shown(shared: &OperatorState, page: &Page, asked: &Form, not_done: Opti
 }
 
 /// Makes a plan, once no other is being made.
-async fn plan_of(shared: &OperatorState, config: &Config, request: Request) -> Result<Plan, Refusal> {
+async fn plan_of(
+    shared: &OperatorState,
+    config: &Config,
+    request: Request,
+    seen: Option<&Seen>,
+) -> Result<Plan, Refusal> {
     let _turn = shared.plans.acquire().await.map_err(|_| StoreError::Closed)?;
-    bulk::plan(shared.store(), config, request).await
+    bulk::plan(shared.store(), config, request, seen).await
 }
 
 /// Reads what is asked for; `None` where nothing is.
@@ -168,11 +173,11 @@ fn request(page: &Page, asked: &Form) -> Result<Option<Request>, String> {
 }
 
 fn planned(page: &Page, config: &Config, asked: &Form, plan: &Plan) -> Planned {
-    let count = plan.chosen.len();
+    let count = plan.set.count;
     let fields = FIELDS.into_iter().filter_map(|name| Some((name, asked.filled(name)?.to_owned())));
     let start = (count > 0 && plan.pauses.is_empty() && page.may_act).then(|| Start {
         button: format!("{} ({count})", jobs::order(page, plan.action.name(), plan.state.as_str())),
-        of: plan.seen(now_ms()).to_string(),
+        of: Seen::of(&plan.set, now_ms()).to_string(),
         once: once(),
         fields: fields.collect(),
     });
@@ -197,19 +202,15 @@ fn planned(page: &Page, config: &Config, asked: &Form, plan: &Plan) -> Planned {
                 format!("{}: {}.", pause.channel, pause.told(&config.time_zone_of(&pause.channel), page.language))
             })
             .collect(),
-        groups: plan
-            .groups()
-            .into_iter()
-            .map(|((channel, fault), count)| (channel.to_owned(), fault.to_owned(), count))
-            .collect(),
-        rows: plan.chosen.iter().take(SHOWN).map(|one| row(config, one)).collect(),
+        groups: plan.groups.iter().map(|((channel, fault), count)| (channel.clone(), fault.clone(), *count)).collect(),
+        rows: plan.first.iter().map(|one| row(config, one)).collect(),
         start,
     }
 }
 
 /// Returns what a plan counts, in words.
 fn counts(page: &Page, plan: &Plan) -> Vec<(usize, String)> {
-    let count = plan.chosen.len();
+    let count = plan.set.count;
     let chosen = match (plan.action, plan.state) {
         (BulkAction::Retry, BulkState::Dead) => page.say(
             "would be posted to BonyChat again, in their old places",
@@ -311,11 +312,10 @@ async fn start_as_seen(
     let request = request(page, form).map_err(Refusal::Request)?;
     let request =
         request.ok_or_else(|| Refusal::Request(page.say("choose what to do.", "elija qué hacer.").to_owned()))?;
-    let plan = plan_of(shared, &config, request).await?;
-    let plan = match plan.held_to(seen, now_ms()) {
-        Ok(plan) => plan,
-        Err(stale) => return Ok(Err(not_as_seen(page, stale))),
-    };
+    let plan = plan_of(shared, &config, request, Some(&seen)).await?;
+    if let Err(stale) = seen.check(&plan.set, plan.state, now_ms()) {
+        return Ok(Err(not_as_seen(page, stale)));
+    }
     if !plan.pauses.is_empty() {
         let why = page.say(
             "Nothing was changed: a channel of it has been paused by hand meanwhile.",
@@ -323,7 +323,11 @@ async fn start_as_seen(
         );
         return Ok(Err(why.to_owned()));
     }
-    let job = bulk::start(shared.store(), &config, &plan, by).await?;
+    let (job, count) = match bulk::start(shared.store(), &config, &plan, by).await {
+        Ok(started) => started,
+        Err(NotStarted::Refusal(refusal)) => return Err(refusal),
+        Err(NotStarted::Stale(stale)) => return Ok(Err(not_as_seen(page, stale))),
+    };
     shared.jobs.run(config, job);
     let (before, after) = (
         page.say("It has begun, as job", "Ha empezado, como trabajo"),
@@ -335,9 +339,8 @@ async fn start_as_seen(
     Ok(Ok(Said {
         status: StatusCode::OK,
         sentence: format!(
-            "{before} {job}: {} ({}). {after}",
-            jobs::order(page, plan.action.name(), plan.state.as_str()),
-            plan.chosen.len()
+            "{before} {job}: {} ({count}). {after}",
+            jobs::order(page, plan.action.name(), plan.state.as_str())
         ),
         link: format!("bulk/{job}"),
         label: page.say("See how far it is", "Ver cómo va").to_owned(),
@@ -351,6 +354,14 @@ fn not_as_seen(page: &Page, stale: Stale) -> String {
             .say(
                 "Nothing was changed: the page was older than 10 minutes. This is the plan as it is now.",
                 "No se ha cambiado nada: la página tenía más de 10 minutos. Este es el plan de ahora.",
+            )
+            .to_owned(),
+        Stale::Changed { seen, now } if seen == now => page
+            .say(
+                "Nothing was changed: as many match as the page showed, but not all of them are the same. This is the plan as it is \
+                 now.",
+                "No se ha cambiado nada: coinciden tantos como mostraba la página, pero no todos son los mismos. Este es el plan \
+                 de ahora.",
             )
             .to_owned(),
         Stale::Changed { seen, now } => {

@@ -15,6 +15,7 @@ use super::page::{Page, html, notice};
 use super::words::{self, Moment, Shown, moment, once, unknown_form};
 use crate::domain::clock::now_ms;
 use crate::domain::journey::{Means, Operator};
+use crate::ops::bulk::ATTEMPTS;
 use crate::ops::sign_in::Person;
 use crate::store::{Job, StoreError};
 
@@ -71,8 +72,20 @@ fn row(shared: &OperatorState, page: &Page, job: Job) -> Row {
 
 fn state(shared: &OperatorState, page: &Page, job: &Job) -> Shown {
     let (look, sign, word) = match (job.cancelled_ms, job.ended_ms) {
+        (Some(_), _) if !job.filled => (
+            "off",
+            "–",
+            page.say(
+                "ended before all of it was in: nothing was done",
+                "terminado antes de reunirlo todo: no se hizo nada",
+            ),
+        ),
         (Some(_), _) => ("off", "–", page.say("ended before its time", "terminado antes de tiempo")),
         (None, Some(_)) => ("good", "✓", page.say("done", "hecho")),
+        (None, None) if !job.filled => ("waits", "◐", page.say("being made", "creándose")),
+        (None, None) if job.stopped.is_some() => {
+            ("bad", "!", page.say("stopped: a part of it cannot be done", "detenido: una parte no se puede hacer"))
+        }
         (None, None) if job.paused => {
             ("off", "‖", page.say("waits: a channel is paused by hand", "espera: un canal está en pausa a mano"))
         }
@@ -85,7 +98,7 @@ fn state(shared: &OperatorState, page: &Page, job: &Job) -> Shown {
 /// Returns whether nobody works on a job that is not over.
 fn is_left(shared: &OperatorState, job: &Job) -> bool {
     let due_ms = job.next_ms.max(job.worked_ms);
-    !job.is_over() && !shared.jobs.is_running(job.id) && now_ms().saturating_sub(due_ms) > LEFT_AFTER_MS
+    job.goes_on() && !shared.jobs.is_running(job.id) && now_ms().saturating_sub(due_ms) > LEFT_AFTER_MS
 }
 
 #[derive(Template)]
@@ -101,6 +114,8 @@ struct Shows<'a> {
     is_over: bool,
     /// Nobody works on it here, so that this bridge may go on with it.
     can_go_on: bool,
+    /// Why it is stopped, and what to do, in sentences.
+    stopped: Option<String>,
     once: String,
 }
 
@@ -120,11 +135,31 @@ pub(super) async fn show(
         worked: moment(&shared.config().time_zone_of(""), job.worked_ms),
         asked: asked(&page, &job.filter),
         is_over: job.is_over(),
-        can_go_on: !job.is_over() && !shared.jobs.is_running(job.id),
+        can_go_on: !job.is_over() && job.filled && !shared.jobs.is_running(job.id),
+        stopped: stopped(&page, &job),
         once: once(),
         job: row(&shared, &page, job),
     };
     html(StatusCode::OK, &shows)
+}
+
+/// Returns what has to be known of a job that waits for a person.
+fn stopped(page: &Page, job: &Job) -> Option<String> {
+    let why = job.stopped.as_ref().filter(|_| !job.is_over())?;
+    let left = job.total.saturating_sub(job.done + job.skipped);
+    let [tried, times, done, rest] = [
+        page.say("The bridge stopped it: its next part failed", "El puente lo ha detenido: su siguiente parte falló"),
+        page.say("times; its log says more.", "veces; su registro dice más."),
+        page.say(
+            "What is done stays done; the others are as they were, and nobody got any of them by this job:",
+            "Lo hecho queda hecho; los demás están como estaban, y nadie recibió ninguno por este trabajo:",
+        ),
+        page.say(
+            "See what is wrong with the store, then go on with it, or end it.",
+            "Vea qué le pasa al almacén y después continúe con él, o termínelo.",
+        ),
+    ];
+    Some(format!("{tried} {ATTEMPTS} {times} ({why}) {done} {left}. {rest}"))
 }
 
 /// Returns how the set of a job was described, in words.
@@ -207,6 +242,16 @@ pub(super) async fn resume(
     };
     if job.is_over() {
         return told(&page, &over(&page, job.id));
+    }
+    if !job.filled {
+        let words = page.say(
+            "Nothing was changed: not all of its messages are in it yet. It begins by itself when they are.",
+            "No se ha cambiado nada: aún no contiene todos sus mensajes. Empieza solo cuando los tenga.",
+        );
+        return told(&page, &said(&page, job.id, StatusCode::CONFLICT, words));
+    }
+    if let Err(error) = shared.store().bulk().resume_job(job.id, now_ms()).await {
+        return words::unreadable(&page, &error);
     }
     shared.jobs.run(shared.config(), job.id);
     let words = page.say(

@@ -4,20 +4,23 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::Plan;
+use super::set::Set;
+use crate::store::BulkState;
 
 /// How long a plan may be started after it was shown.
 const GOOD_FOR: Duration = Duration::from_mins(10);
 
-/// The number of messages of a plan may have changed meanwhile by one in so many.
-const CHANGED_AT_MOST: usize = 10;
+/// Of messages that wait, one in so many may have gone out meanwhile.
+const GONE_AT_MOST: usize = 10;
 
-/// What was shown of a plan: when, how many messages, and the newest of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What was shown of a plan: when, and which messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seen {
-    at_ms: i64,
+    pub(super) at_ms: i64,
     count: usize,
-    newest: i64,
+    /// What has a higher id was stored later.
+    pub(super) newest: i64,
+    digest: String,
 }
 
 /// Why a plan is not started.
@@ -25,13 +28,13 @@ pub(crate) struct Seen {
 pub(crate) enum Stale {
     /// It was shown too long ago.
     Old,
-    /// It was of another number of messages.
+    /// It was of other messages: of so many, and now of so many.
     Changed { seen: usize, now: usize },
 }
 
 impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}-{}", self.at_ms, self.count, self.newest)
+        write!(f, "{}-{}-{}-{}", self.at_ms, self.count, self.newest, self.digest)
     }
 }
 
@@ -45,59 +48,76 @@ impl FromStr for Seen {
     fn from_str(text: &str) -> Result<Self, Unreadable> {
         let mut parts = text.split('-');
         let mut part = || parts.next().ok_or(Unreadable);
-        let (at, count, newest) = (part()?, part()?, part()?);
+        let (at, count, newest, digest) = (part()?, part()?, part()?, part()?);
         let number = |text: &str| text.parse::<i64>().map_err(|_| Unreadable);
-        let seen = Self { at_ms: number(at)?, count: count.parse().map_err(|_| Unreadable)?, newest: number(newest)? };
+        let seen = Self {
+            at_ms: number(at)?,
+            count: count.parse().map_err(|_| Unreadable)?,
+            newest: number(newest)?,
+            digest: digest.to_owned(),
+        };
         if part().is_ok() { Err(Unreadable) } else { Ok(seen) }
     }
 }
 
-impl Plan {
-    /// Returns what is shown of it at this time.
-    pub(crate) fn seen(&self, now_ms: i64) -> Seen {
-        let newest = self.chosen.iter().map(|one| one.id).max().unwrap_or(0);
-        Seen { at_ms: now_ms, count: self.chosen.len(), newest }
+impl Seen {
+    /// Returns what is shown of a set at this time.
+    pub(crate) fn of(set: &Set, now_ms: i64) -> Self {
+        Self { at_ms: now_ms, count: set.count, newest: set.newest, digest: set.digest.clone() }
     }
 
-    /// Returns the plan of now without what was stored after it was seen.
+    /// Checks that a set, of what was there when this was seen, is what was seen.
     ///
     /// # Errors
-    /// It was seen too long ago, or has changed too much since.
-    pub(crate) fn held_to(mut self, seen: Seen, now_ms: i64) -> Result<Self, Stale> {
-        if Duration::from_millis(seen.at_ms.abs_diff(now_ms)) > GOOD_FOR {
+    /// It was seen too long ago, or is another now. Of messages that wait some may have gone out; none may have come.
+    pub(crate) fn check(&self, set: &Set, state: BulkState, now_ms: i64) -> Result<(), Stale> {
+        if Duration::from_millis(self.at_ms.abs_diff(now_ms)) > GOOD_FOR {
             return Err(Stale::Old);
         }
-        self.chosen.retain(|one| one.id <= seen.newest);
-        let now = self.chosen.len();
-        if now.abs_diff(seen.count).saturating_mul(CHANGED_AT_MOST) > seen.count || now == 0 {
-            return Err(Stale::Changed { seen: seen.count, now });
+        let is_same = set.count == self.count && set.digest == self.digest;
+        let few_are_gone = || {
+            let gone = self.count.checked_sub(set.count);
+            set.count > 0 && gone.is_some_and(|gone| gone > 0 && gone.saturating_mul(GONE_AT_MOST) <= self.count)
+        };
+        if is_same || (state == BulkState::Queued && few_are_gone()) {
+            return Ok(());
         }
-        Ok(self)
+        Err(Stale::Changed { seen: self.count, now: set.count })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::set::Summed;
     use super::*;
-    use crate::ops::bulk::tests::plan;
-    use crate::store::BulkState;
+
+    fn set(ids: &[i64]) -> Set {
+        let mut summed = Summed::default();
+        for id in ids {
+            summed.add(*id).unwrap();
+        }
+        summed.set()
+    }
 
     #[test]
     fn a_plan_is_started_as_it_was_seen_or_not_at_all() {
-        let of = |count: usize| plan(BulkState::Failed, 0, &vec![1; count]);
         let minutes = |n: i64| 1_000_000 + n * 60_000;
-        let seen = of(20).seen(minutes(0));
-        assert_eq!(seen.to_string().parse(), Ok(seen));
-        let started = |count, at_ms| of(count).held_to(seen, at_ms).map(|plan| plan.chosen.len());
-        assert_eq!(started(20, minutes(10)), Ok(20));
-        assert_eq!(started(20, minutes(10) + 1), Err(Stale::Old));
-        assert_eq!(started(20, minutes(-11)), Err(Stale::Old), "of a clock that was set back");
-        assert_eq!(started(30, minutes(1)), Ok(20), "what was stored later was not seen");
-        assert_eq!(started(18, minutes(1)), Ok(18), "a tenth has gone its own way");
-        assert_eq!(started(17, minutes(1)), Err(Stale::Changed { seen: 20, now: 17 }));
-        let few = of(2).seen(minutes(0));
-        assert_eq!(of(1).held_to(few, minutes(1)).map(drop), Err(Stale::Changed { seen: 2, now: 1 }));
-        for other in ["", "1-2", "1-2-3-4", "a-2-3", "1--2-3", "1-2-", "-1-2-3"] {
+        let ids: Vec<i64> = (1..=20).collect();
+        let seen = Seen::of(&set(&ids), minutes(0));
+        assert_eq!(seen.to_string().parse().as_ref(), Ok(&seen));
+        let check = |ids: &[i64], state, at_ms| seen.check(&set(ids), state, at_ms);
+        let changed = |now| Err(Stale::Changed { seen: 20, now });
+        for state in [BulkState::Failed, BulkState::Dead, BulkState::Queued] {
+            assert_eq!(check(&ids, state, minutes(10)), Ok(()));
+            assert_eq!(check(&ids, state, minutes(10) + 1), Err(Stale::Old));
+            assert_eq!(check(&ids, state, minutes(-11)), Err(Stale::Old), "of a clock that was set back");
+            assert_eq!(check(&[&[0], &ids[1..]].concat(), state, minutes(1)), changed(20), "one left, another came");
+            assert_eq!(check(&ids[3..], state, minutes(1)), changed(17));
+            assert_eq!(check(&[], state, minutes(1)), changed(0));
+        }
+        assert_eq!(check(&ids[1..], BulkState::Failed, minutes(1)), changed(19));
+        assert_eq!(check(&ids[2..], BulkState::Queued, minutes(1)), Ok(()), "a tenth has gone out");
+        for other in ["", "1-2", "1-2-3", "1-2-3-4-5", "a-2-3-4", "1--2-3-4", "1-2--4", "-1-2-3-4"] {
             assert_eq!(other.parse::<Seen>(), Err(Unreadable), "{other}");
         }
     }

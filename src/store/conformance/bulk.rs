@@ -16,6 +16,10 @@ on_each_engine! {
     a_job_that_retries_waits_while_a_channel_of_its_part_is_paused_by_hand
     a_job_keeps_its_pace_and_ends_where_a_person_ends_it
     a_job_goes_on_though_the_clock_was_set_back
+    nothing_of_a_job_is_decided_before_its_whole_set_is_in
+    a_job_of_which_the_making_was_interrupted_ends
+    a_job_that_is_stopped_waits_for_a_person
+    a_job_that_waits_for_the_end_of_a_pause_writes_each_half_minute
     a_job_that_nobody_goes_on_with_ends_with_the_texts_and_goes_with_the_rows
 }
 
@@ -45,17 +49,40 @@ async fn fail(store: &Arc<dyn Store>, epoch: Epoch, who: u32, words: &str, at_ms
     m_id
 }
 
+/// All that a filter describes, in pages of two.
+async fn matches(store: &Arc<dyn Store>, filter: BulkFilter) -> Vec<BulkMatch> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let BulkPage { found, next } = store.bulk().bulk_page(filter.clone(), after, 2).await.unwrap();
+        assert!(found.len() <= 2 && (next.is_none() || next != after), "{found:?}");
+        all.extend(found);
+        after = next;
+        if after.is_none() {
+            return all;
+        }
+    }
+}
+
 async fn m_ids(store: &Arc<dyn Store>, filter: BulkFilter) -> Vec<String> {
-    store.bulk().bulk_matches(filter).await.unwrap().into_iter().map(|found| found.m_id).collect()
+    matches(store, filter).await.into_iter().map(|found| found.m_id).collect()
 }
 
 async fn event_ids(store: &Arc<dyn Store>, filter: BulkFilter) -> Vec<String> {
-    store.bulk().bulk_matches(filter).await.unwrap().into_iter().map(|found| found.id.to_string()).collect()
+    matches(store, filter).await.into_iter().map(|found| found.id.to_string()).collect()
 }
 
-fn job(action: BulkAction, state: BulkState, parts: Vec<Vec<String>>) -> NewJob {
-    let total = parts.iter().map(Vec::len).sum::<usize>() as u64;
-    NewJob { action, state, filter: "{}".into(), moved_on: false, spacing_ms: 0, total, parts, by: by() }
+/// A job that is to be made, and its set.
+type Planned = (NewJob, Vec<Vec<String>>);
+
+fn job(action: BulkAction, state: BulkState, parts: Vec<Vec<String>>) -> Planned {
+    (NewJob { action, state, filter: "{}".into(), moved_on: false, spacing_ms: 0, by: by() }, parts)
+}
+
+/// Makes a job with its whole set.
+async fn add(store: &Arc<dyn Store>, (new, parts): Planned, now_ms: i64) -> i64 {
+    let job = store.bulk().add_job(new, now_ms).await.unwrap();
+    store.bulk().fill_job(job, JobParts { first: 0, parts, are_last: true }, now_ms).await.unwrap();
+    job
 }
 
 async fn work(store: &Arc<dyn Store>, job: i64) -> Job {
@@ -93,7 +120,7 @@ async fn a_filter_describes_what_fulfils_all_of_it(engine: Engine) {
         assert_eq!(m_ids(&store, filter.clone()).await.iter().collect::<Vec<_>>(), expected, "{filter:?}");
     }
     store.purge(3_000_000, 0, 10).await.unwrap();
-    let wiped = store.bulk().bulk_matches(failed()).await.unwrap();
+    let wiped = matches(&store, failed()).await;
     assert!(wiped.len() == 2 && wiped.iter().all(|found| !found.has_text), "{wiped:?}");
     assert!(
         m_ids(&store, BulkFilter { words: words("oferta"), ..failed() }).await.is_empty(),
@@ -117,9 +144,9 @@ async fn a_conversation_that_has_moved_on_is_left_out_when_it_is_planned_and_whe
         }
     };
     speak(1).await;
-    let found = store.bulk().bulk_matches(failed()).await.unwrap();
+    let found = matches(&store, failed()).await;
     assert_eq!(found.iter().map(|found| found.moved_on).collect::<Vec<_>>(), [true, false, false]);
-    let again = store.bulk().add_job(job(BulkAction::Retry, BulkState::Failed, vec![ids.clone()]), 10).await.unwrap();
+    let again = add(&store, job(BulkAction::Retry, BulkState::Failed, vec![ids.clone()]), 10).await;
     speak(2).await;
     let there = work(&store, again).await;
     assert_eq!((there.done, there.skipped), (1, 2), "moved on before and since");
@@ -127,8 +154,9 @@ async fn a_conversation_that_has_moved_on_is_left_out_when_it_is_planned_and_whe
         take(&store, epoch, 2_000_000).await.iter().map(|one| one.m_id.to_string()).collect::<Vec<_>>(),
         ids[2..]
     );
-    let all = NewJob { moved_on: true, ..job(BulkAction::Retry, BulkState::Failed, vec![ids.clone()]) };
-    let all = store.bulk().add_job(all, 10).await.unwrap();
+    let (all, parts) = job(BulkAction::Retry, BulkState::Failed, vec![ids.clone()]);
+    let all = (NewJob { moved_on: true, ..all }, parts);
+    let all = add(&store, all, 10).await;
     let there = work(&store, all).await;
     assert_eq!((there.done, there.skipped), (2, 1), "the third is being sent");
 }
@@ -141,7 +169,7 @@ async fn a_job_decides_each_once_whoever_works_on_it_and_however_often_the_store
         ids.push(fail(&fresh.store, epoch, who, "a", i64::from(who), Fault::NoRoute).await);
     }
     let parts: Vec<Vec<String>> = ids.chunks(5).map(<[String]>::to_vec).collect();
-    let again = fresh.store.bulk().add_job(job(BulkAction::Retry, BulkState::Failed, parts), 10).await.unwrap();
+    let again = add(&fresh.store, job(BulkAction::Retry, BulkState::Failed, parts), 10).await;
     for _ in 0..3 {
         fresh.store.bulk().work_job(again, notices(), 2_000_000).await.unwrap();
     }
@@ -193,7 +221,7 @@ async fn a_job_that_discards_erases_texts_and_tells_agents(engine: Engine) {
         store.accept(new).await.unwrap();
         store.accept(message(who, "behind it", 11)).await.unwrap();
     }
-    let stop = store.bulk().add_job(job(BulkAction::Discard, BulkState::Queued, vec![ids.clone()]), 10).await.unwrap();
+    let stop = add(&store, job(BulkAction::Discard, BulkState::Queued, vec![ids.clone()]), 10).await;
     let begun =
         store.begin(&channel(), epoch, 100, i64::MAX, 1, &Wordings::default()).await.unwrap().attempts.remove(0);
     let there = work(&store, stop).await;
@@ -219,12 +247,12 @@ async fn a_job_of_events_posts_them_again_in_their_old_places(engine: Engine) {
     }
     let dead = || BulkFilter { state: BulkState::Dead, ..failed() };
     let found = event_ids(&store, BulkFilter { words: vec!["b".into()], ..dead() }).await;
-    let again = store.bulk().add_job(job(BulkAction::Retry, BulkState::Dead, vec![found]), 10).await.unwrap();
+    let again = add(&store, job(BulkAction::Retry, BulkState::Dead, vec![found]), 10).await;
     let there = work(&store, again).await;
     assert_eq!((there.done, there.skipped), (1, 0));
     assert_eq!(store.due_events(&channel(), 2000, 9).await.unwrap()[0].event, customer_says("b"), "before the third");
     let rest = event_ids(&store, dead()).await;
-    let gone = store.bulk().add_job(job(BulkAction::Discard, BulkState::Dead, vec![rest.clone()]), 10).await.unwrap();
+    let gone = add(&store, job(BulkAction::Discard, BulkState::Dead, vec![rest.clone()]), 10).await;
     assert_eq!((rest.len(), work(&store, gone).await.done), (1, 1));
     assert!(m_ids(&store, dead()).await.is_empty());
 }
@@ -236,7 +264,7 @@ async fn a_job_over_what_failed_discards_nothing_that_waits_again(engine: Engine
     for who in 1..=2 {
         ids.push(fail(&store, epoch, who, "a", i64::from(who), Fault::NoRoute).await);
     }
-    let gone = store.bulk().add_job(job(BulkAction::Discard, BulkState::Failed, vec![ids.clone()]), 10).await.unwrap();
+    let gone = add(&store, job(BulkAction::Discard, BulkState::Failed, vec![ids.clone()]), 10).await;
     store.retry(ids[0].clone(), by(), 20).await.unwrap();
     let there = work(&store, gone).await;
     assert_eq!((there.done, there.skipped), (1, 1), "one waits again");
@@ -249,7 +277,7 @@ async fn a_job_over_what_failed_discards_nothing_that_waits_again(engine: Engine
     let m_id = waits.m_id.to_string();
     store.accept(waits).await.unwrap();
     let gone = job(BulkAction::Discard, BulkState::Queued, vec![vec![m_id]]);
-    let gone = store.bulk().add_job(gone, 40).await.unwrap();
+    let gone = add(&store, gone, 40).await;
     let attempt = take(&store, epoch, 2_000_000).await.remove(0);
     store.settle(&attempt, Settlement::Failed { fault: Fault::NoRoute, notice: None }, 2_000_000).await.unwrap();
     assert_eq!(work(&store, gone).await.done, 1);
@@ -275,11 +303,11 @@ async fn a_job_of_events_decides_the_planned_ones_of_those_that_share_an_m_id(en
     let both = event_ids(&store, dead()).await;
     assert_eq!(m_ids(&store, dead()).await, [m_id.clone(), m_id]);
     let planned = vec![both[..1].to_vec()];
-    let gone = store.bulk().add_job(job(BulkAction::Discard, BulkState::Dead, planned), 10).await.unwrap();
+    let gone = add(&store, job(BulkAction::Discard, BulkState::Dead, planned), 10).await;
     let there = work(&store, gone).await;
     assert_eq!((there.done, there.skipped, there.total), (1, 0, 1));
     assert_eq!(event_ids(&store, dead()).await, both[1..], "the other was not planned");
-    let again = store.bulk().add_job(job(BulkAction::Retry, BulkState::Dead, vec![both]), 10).await.unwrap();
+    let again = add(&store, job(BulkAction::Retry, BulkState::Dead, vec![both]), 10).await;
     let there = work(&store, again).await;
     assert_eq!((there.done, there.skipped, there.total), (1, 1, 2), "one is discarded");
 }
@@ -301,7 +329,7 @@ async fn a_job_that_retries_waits_while_a_channel_of_its_part_is_paused_by_hand(
         (BulkAction::Discard, BulkState::Failed, vec![ids[1].clone()]),
         (BulkAction::Retry, BulkState::Dead, dead),
     ] {
-        jobs.push(store.bulk().add_job(job(action, state, vec![part]), 3000).await.unwrap());
+        jobs.push(add(&store, job(action, state, vec![part]), 3000).await);
     }
     let worked = |nth: usize, now_ms| {
         let (store, job) = (Arc::clone(&store), jobs[nth]);
@@ -323,7 +351,7 @@ async fn a_job_that_retries_waits_while_a_channel_of_its_part_is_paused_by_hand(
     store.published(&due, Publication::Dead { fault: Fault::Http(400) }, 7000).await.unwrap();
     let dead = event_ids(&store, BulkFilter { state: BulkState::Dead, ..failed() }).await;
     store.pause(&channel(), PauseKind::In, by(), 7000).await.unwrap();
-    let posts = store.bulk().add_job(job(BulkAction::Retry, BulkState::Dead, vec![dead]), 7000).await.unwrap();
+    let posts = add(&store, job(BulkAction::Retry, BulkState::Dead, vec![dead]), 7000).await;
     let there = store.bulk().work_job(posts, notices(), 8000).await.unwrap().unwrap();
     assert!(there.done == 0 && there.paused, "{there:?}");
 }
@@ -340,8 +368,9 @@ async fn a_job_goes_on_though_the_clock_was_set_back(engine: Engine) {
             let who = u32::try_from(10 * jobs.len() + parts.len()).unwrap();
             parts.push(vec![fail(&fresh.store, epoch, who, "a", i64::from(who), Fault::NoRoute).await]);
         }
-        let paced = NewJob { spacing_ms: 5000, ..job(BulkAction::Retry, BulkState::Failed, parts) };
-        jobs.push(fresh.store.bulk().add_job(paced, then).await.unwrap());
+        let (paced, parts) = job(BulkAction::Retry, BulkState::Failed, parts);
+        let paced = (NewJob { spacing_ms: 5000, ..paced }, parts);
+        jobs.push(add(&fresh.store, paced, then).await);
     }
     let work = |store: &Arc<dyn Store>, job, now_ms| {
         let store = Arc::clone(store);
@@ -369,8 +398,9 @@ async fn a_job_keeps_its_pace_and_ends_where_a_person_ends_it(engine: Engine) {
         let one = fail(&store, epoch, 2 * who, "a", i64::from(who), Fault::NoRoute).await;
         parts.push(vec![one, fail(&store, epoch, 2 * who + 1, "a", i64::from(who), Fault::NoRoute).await]);
     }
-    let paced = NewJob { spacing_ms: 100, ..job(BulkAction::Retry, BulkState::Failed, parts) };
-    let paced = store.bulk().add_job(paced, 10).await.unwrap();
+    let (paced, parts) = job(BulkAction::Retry, BulkState::Failed, parts);
+    let paced = (NewJob { spacing_ms: 100, ..paced }, parts);
+    let paced = add(&store, paced, 10).await;
     let done = |now_ms| {
         let store = Arc::clone(&store);
         async move { store.bulk().work_job(paced, notices(), now_ms).await.unwrap().unwrap().done }
@@ -389,7 +419,7 @@ async fn a_job_that_nobody_goes_on_with_ends_with_the_texts_and_goes_with_the_ro
     let fresh = engine.fresh().await;
     let store = Arc::clone(&fresh.store);
     let left = job(BulkAction::Retry, BulkState::Failed, vec![vec!["m".into()]]);
-    let left = store.bulk().add_job(left, 1000).await.unwrap();
+    let left = add(&store, left, 1000).await;
     store.purge(1000, 0, 100).await.unwrap();
     assert!(!store.bulk().job(left).await.unwrap().unwrap().is_over());
     let before_ms = crate::domain::clock::now_ms();
@@ -399,4 +429,115 @@ async fn a_job_that_nobody_goes_on_with_ends_with_the_texts_and_goes_with_the_ro
     assert_eq!(fresh.folder.ask("SELECT COUNT(*) FROM job_parts").await, [Some("0".to_owned())]);
     store.purge(1001, 1001, 100).await.unwrap();
     assert_eq!(store.bulk().jobs(9).await.unwrap(), []);
+}
+
+async fn nothing_of_a_job_is_decided_before_its_whole_set_is_in(engine: Engine) {
+    let fresh = engine.fresh().await;
+    let store = Arc::clone(&fresh.store);
+    let epoch = store.take_ownership(&channel()).await.unwrap();
+    let mut ids = Vec::new();
+    for who in 1..=3 {
+        ids.push(fail(&store, epoch, who, "a", i64::from(who), Fault::NoRoute).await);
+    }
+    let bulk = store.bulk();
+    let (new, _) = job(BulkAction::Retry, BulkState::Failed, Vec::new());
+    let made = bulk.add_job(new, 1000).await.unwrap();
+    let some = |nth: usize, are_last| {
+        let parts = ids[nth..=nth].iter().map(|id| vec![id.clone()]).collect();
+        JobParts { first: i64::try_from(nth).unwrap(), parts, are_last }
+    };
+    let audited = format!("SELECT COUNT(*) FROM audit WHERE target = 'job {made}'");
+    for nth in 0..2 {
+        bulk.fill_job(made, some(nth, false), 1000).await.unwrap();
+        let there = bulk.work_job(made, notices(), 2_000_000).await.unwrap().unwrap();
+        assert!(!there.goes_on() && !there.is_over() && there.done == 0, "{there:?}");
+        assert!(!bulk.look_job(made, 2_000_000).await.unwrap().unwrap().1);
+    }
+    assert_eq!(matches(&store, failed()).await.len(), 3);
+    assert_eq!(fresh.folder.ask(&audited).await, [Some("0".to_owned())], "it was not begun");
+    bulk.fill_job(made, some(2, true), 1000).await.unwrap();
+    assert_eq!(fresh.folder.ask(&audited).await, [Some("1".to_owned())]);
+    assert!(bulk.look_job(made, 2_000_000).await.unwrap().unwrap().1);
+    let more = bulk.fill_job(made, some(2, true), 1000).await;
+    assert!(matches!(more, Err(StoreError::Stale)), "its set is fixed: {more:?}");
+    let there = work(&store, made).await;
+    assert_eq!((there.done, there.total), (3, 3));
+}
+
+async fn a_job_of_which_the_making_was_interrupted_ends(engine: Engine) {
+    let fresh = engine.fresh().await;
+    let store = Arc::clone(&fresh.store);
+    let bulk = store.bulk();
+    let long = crate::store::rules::FILLING_MS;
+    let new = || job(BulkAction::Retry, BulkState::Failed, Vec::new()).0;
+    let parts = |are_last| JobParts { first: 0, parts: vec![vec!["m".into()]; 3], are_last };
+    let begun = bulk.add_job(new(), 1000).await.unwrap();
+    bulk.fill_job(begun, parts(false), 2000).await.unwrap();
+    bulk.add_job(new(), 2000 + long).await.unwrap();
+    assert!(!bulk.job(begun).await.unwrap().unwrap().is_over(), "it may be under way");
+    let whole = add(&store, job(BulkAction::Retry, BulkState::Failed, vec![vec!["m".into()]]), 1000).await;
+    bulk.add_job(new(), 2001 + long).await.unwrap();
+    let there = bulk.job(begun).await.unwrap().unwrap();
+    assert_eq!((there.cancelled_ms, there.filled, there.done), (Some(2001 + long), false, 0));
+    let late = bulk.fill_job(begun, parts(true), 2002 + long).await;
+    assert!(matches!(late, Err(StoreError::Stale)), "{late:?}");
+    assert!(bulk.job(whole).await.unwrap().unwrap().goes_on(), "another");
+
+    // What is left of it goes in steps of a bounded size, and in the end all that were left.
+    let parts_left = format!("SELECT COUNT(*) FROM job_parts WHERE job = {begun}");
+    store.purge(0, 0, 2).await.unwrap();
+    assert_eq!(fresh.folder.ask(&parts_left).await, [Some("1".to_owned())]);
+    store.purge(0, i64::MAX - 1, 2).await.unwrap();
+    assert!(bulk.jobs(9).await.unwrap().iter().all(Job::is_over), "the clock is far ahead of all of them");
+}
+
+async fn a_job_that_is_stopped_waits_for_a_person(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let epoch = store.take_ownership(&channel()).await.unwrap();
+    let mut parts = Vec::new();
+    for who in 0..3 {
+        parts.push(vec![fail(&store, epoch, who, "a", i64::from(who), Fault::NoRoute).await]);
+    }
+    let bulk = store.bulk();
+    let made = add(&store, job(BulkAction::Retry, BulkState::Failed, parts), 10).await;
+    assert_eq!(bulk.work_job(made, notices(), 1000).await.unwrap().unwrap().done, 1);
+    bulk.stop_job(made, "the store is unavailable".into(), 2000).await.unwrap();
+    let there = bulk.work_job(made, notices(), 3000).await.unwrap().unwrap();
+    assert!(there.done == 1 && !there.is_over() && !there.goes_on() && there.worked_ms == 2000, "{there:?}");
+    assert_eq!(there.stopped.as_deref(), Some("the store is unavailable"));
+    assert_eq!(bulk.look_job(made, 3000).await.unwrap().unwrap(), (there, false));
+    bulk.resume_job(made, 4000).await.unwrap();
+    let there = work(&store, made).await;
+    assert_eq!((there.done, there.stopped), (3, None));
+    bulk.stop_job(made, "late".into(), 5000).await.unwrap();
+    assert_eq!(bulk.job(made).await.unwrap().unwrap().stopped, None, "it is over");
+
+    // One that nobody goes on with ends as any other.
+    let left = add(&store, job(BulkAction::Retry, BulkState::Failed, vec![vec!["m".into()]]), 6000).await;
+    bulk.stop_job(left, "why".into(), 7000).await.unwrap();
+    store.purge(8000, 0, 10).await.unwrap();
+    assert!(bulk.job(left).await.unwrap().unwrap().is_over());
+}
+
+async fn a_job_that_waits_for_the_end_of_a_pause_writes_each_half_minute(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let epoch = store.take_ownership(&channel()).await.unwrap();
+    let one = fail(&store, epoch, 1, "a", 1, Fault::NoRoute).await;
+    let bulk = store.bulk();
+    let made = add(&store, job(BulkAction::Retry, BulkState::Failed, vec![vec![one]]), 1000).await;
+    store.pause(&channel(), PauseKind::Out, by(), 1000).await.unwrap();
+    let has_work = |now_ms| {
+        let store = Arc::clone(&store);
+        async move { store.bulk().look_job(made, now_ms).await.unwrap().unwrap().1 }
+    };
+    assert!(has_work(2000).await, "that it waits is not known yet");
+    assert!(bulk.work_job(made, notices(), 2000).await.unwrap().unwrap().paused);
+    for now_ms in [2500, 3000, 10_000, 31_999, 1500] {
+        assert!(!has_work(now_ms).await, "at {now_ms}");
+    }
+    assert!(has_work(32_000).await, "so that it counts as worked on");
+    store.resume(&channel(), PauseKind::Out, by(), 10_000).await.unwrap();
+    assert!(has_work(10_001).await, "the pause is over");
+    assert!(work(&store, made).await.ended_ms.is_some());
+    assert!(bulk.look_job(99, 1).await.unwrap().is_none());
 }

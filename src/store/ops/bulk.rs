@@ -8,12 +8,12 @@ use super::{journey, manual, text_index};
 use crate::domain::find::{Side, holds};
 use crate::domain::journey::{Action, Means, Operator};
 use crate::domain::operator_pause::PauseKind;
-use crate::store::bulk::{BulkAction, BulkFilter, BulkMatch, BulkState, Job, NewJob};
+use crate::store::bulk::{BulkAction, BulkFilter, BulkMatch, BulkPage, BulkState, Job, JobParts, NewJob, Place};
 use crate::store::tx::{BoxError, Cell, Columns, FromRow, Tx, decode, values};
 use crate::store::{DiscardNotices, StoreError, rules, sql_bulk as sql};
 
-/// Rows that one statement describes.
-const ROWS: usize = 500;
+/// How often one that waits for the end of a pause is marked as worked on.
+const WAITS_MS: u64 = 30_000;
 
 /// How soon a job that waits for the end of a pause looks again.
 const PAUSED_MS: i64 = 1000;
@@ -38,6 +38,7 @@ impl FromRow for Row {
             fault: Cell::read(row, 7)?,
             has_text: text.is_some(),
             moved_on: Cell::read(row, 9)?,
+            since_ms: Cell::read(row, 10)?,
         };
         Ok(Self { found, text })
     }
@@ -66,42 +67,56 @@ impl FromRow for Job {
             paused: Cell::read(row, 16)?,
             ended_ms: Cell::read(row, 17)?,
             cancelled_ms: Cell::read(row, 18)?,
+            filled: Cell::read(row, 19)?,
+            stopped: Cell::read(row, 20)?,
         })
     }
 }
 
-/// See [`crate::store::BulkJobs::bulk_matches`].
-pub(in crate::store) async fn matches<T: Tx>(db: &mut T, filter: &BulkFilter) -> Result<Vec<BulkMatch>, StoreError> {
-    let (all, described, side) = match filter.state {
-        BulkState::Queued => (sql::QUEUED_IDS, T::BULK_BY_IDS.outbound, Side::Out),
-        BulkState::Failed => (sql::FAILED_IDS, T::BULK_BY_IDS.outbound, Side::Out),
-        BulkState::Dead => (sql::DEAD_IDS, T::BULK_BY_IDS.events, Side::In),
+/// See [`crate::store::BulkJobs::bulk_page`].
+pub(in crate::store) async fn page<T: Tx>(
+    db: &mut T,
+    filter: &BulkFilter,
+    after: Option<Place>,
+    limit: u32,
+) -> Result<BulkPage, StoreError> {
+    let after = after.unwrap_or(Place { conversation: i64::MIN, id: i64::MIN });
+    let by_id = |ids: Vec<i64>| ids.into_iter().map(|id| (0, id)).collect::<Vec<(i64, i64)>>();
+    let (places, described, side) = match filter.state {
+        BulkState::Queued => {
+            let places = db.rows(sql::QUEUED_IDS, values![after.conversation, after.id, limit]).await?;
+            (places, T::BULK_BY_IDS.outbound, Side::Out)
+        }
+        BulkState::Failed => {
+            (by_id(db.ids(sql::FAILED_IDS, values![after.id, limit]).await?), T::BULK_BY_IDS.outbound, Side::Out)
+        }
+        BulkState::Dead => {
+            (by_id(db.ids(sql::DEAD_IDS, values![after.id, limit]).await?), T::BULK_BY_IDS.events, Side::In)
+        }
     };
+    let mut page = BulkPage::default();
+    let Some(&(conversation, id)) = places.last() else { return Ok(page) };
+    page.next = (places.len() >= limit as usize).then_some(Place { conversation, id });
     let BulkFilter { channel, fault, contacts, words, .. } = filter;
     let (since_ms, until_ms) = (filter.since_ms.unwrap_or(i64::MIN), filter.until_ms.unwrap_or(i64::MAX));
-    let mut ids = db.ids(all, values![]).await?;
-    ids.sort_unstable();
-    let mut found = Vec::new();
-    for some in ids.chunks(ROWS) {
-        let listed: Vec<String> = some.iter().map(ToString::to_string).collect();
-        let listed = format!("[{}]", listed.join(","));
-        let values = values![listed, filter.state.as_str(), channel, fault, since_ms, until_ms];
-        for Row { found: one, text } in db.rows(described, values).await? {
-            let of_contact = contacts.is_empty() || contacts.contains(&one.contact);
-            let says = || words.is_empty() || holds(&folded(side, text.as_deref().unwrap_or_default()), words);
-            if of_contact && says() {
-                found.push(one);
-            }
+    let listed: Vec<String> = places.iter().map(|(_, id)| id.to_string()).collect();
+    let listed = format!("[{}]", listed.join(","));
+    let values = values![listed, filter.state.as_str(), channel, fault, since_ms, until_ms];
+    for Row { found, text } in db.rows(described, values).await? {
+        let of_contact = contacts.is_empty() || contacts.contains(&found.contact);
+        let says = || words.is_empty() || holds(&folded(side, text.as_deref().unwrap_or_default()), words);
+        if of_contact && says() {
+            page.found.push(found);
         }
     }
-    Ok(found)
+    Ok(page)
 }
 
 /// See [`crate::store::BulkJobs::add_job`].
 pub(in crate::store) async fn add(db: &mut impl Tx, new: &NewJob, now_ms: i64) -> Result<i64, StoreError> {
-    let NewJob { action, state, filter, moved_on, spacing_ms, total, parts, by } = new;
+    end_unfilled(db, now_ms).await?;
+    let NewJob { action, state, filter, moved_on, spacing_ms, by } = new;
     let subject = if *state == BulkState::Dead { OF_EVENT } else { OF_MESSAGE };
-    let total = i64::try_from(*total).unwrap_or(i64::MAX);
     let values = values![
         now_ms,
         by.who(),
@@ -112,18 +127,61 @@ pub(in crate::store) async fn add(db: &mut impl Tx, new: &NewJob, now_ms: i64) -
         state.as_str(),
         filter,
         *moved_on,
-        spacing_ms,
-        total
+        spacing_ms
     ];
-    let job: i64 = db.one(sql::ADD_JOB, values).await?;
-    for (nth, ids) in (0_i64..).zip(parts) {
+    db.one(sql::ADD_JOB, values).await
+}
+
+/// See [`crate::store::BulkJobs::fill_job`].
+pub(in crate::store) async fn fill(
+    db: &mut impl Tx,
+    job: i64,
+    parts: &JobParts,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    let JobParts { first, parts, are_last } = parts;
+    let more = i64::try_from(parts.iter().map(Vec::len).sum::<usize>()).unwrap_or(i64::MAX);
+    db.change(sql::FILL, values![more, now_ms, *are_last, job]).await?;
+    for (nth, ids) in (*first..).zip(parts) {
         db.execute(sql::ADD_PART, values![job, nth, ids.join(" ")]).await?;
     }
-    let (what, target) = (format!("{} of many", action.name()), format!("job {job}"));
-    let detail = serde_json::json!({ "filter": filter, "total": total, "why": by.why() }).to_string();
-    let deed = Deed { by, what: &what, target: &target, detail: Some(&detail), once: None };
-    audit::record(db, &deed, now_ms).await?;
-    Ok(job)
+    if !are_last {
+        return Ok(());
+    }
+    let there = read(db, job).await?.ok_or(StoreError::Stale)?;
+    let Job { action, filter, total, why, .. } = &there;
+    let (what, target) = (format!("{action} of many"), format!("job {job}"));
+    let detail = serde_json::json!({ "filter": filter, "total": total, "why": why }).to_string();
+    let deed = Deed { by: &by(&there), what: &what, target: &target, detail: Some(&detail), once: None };
+    audit::record(db, &deed, now_ms).await.map(drop)
+}
+
+/// Ends jobs that did not get their whole set: nothing of them was decided.
+async fn end_unfilled(db: &mut impl Tx, now_ms: i64) -> Result<(), StoreError> {
+    db.execute(sql::END_UNFILLED, values![now_ms, now_ms.saturating_sub(rules::FILLING_MS)]).await.map(drop)
+}
+
+/// See [`crate::store::BulkJobs::look_job`].
+pub(in crate::store) async fn look(db: &mut impl Tx, job: i64, now_ms: i64) -> Result<Option<(Job, bool)>, StoreError> {
+    let Some(there) = read(db, job).await? else { return Ok(None) };
+    let mut has_work = there.goes_on() && is_due(&there, now_ms);
+    if has_work && there.paused && there.worked_ms.abs_diff(now_ms) < WAITS_MS {
+        let next: Option<(i64, String)> = db.optional(sql::NEXT_PART, values![job]).await?;
+        if let Some((_, ids)) = next {
+            has_work = !is_paused(db, &there, &ids).await?;
+        }
+    }
+    Ok(Some((there, has_work)))
+}
+
+/// See [`crate::store::BulkJobs::stop_job`].
+pub(in crate::store) async fn stop(db: &mut impl Tx, job: i64, why: &str, now_ms: i64) -> Result<(), StoreError> {
+    db.execute(sql::STOP_JOB, values![why, now_ms, job]).await.map(drop)
+}
+
+/// See [`crate::store::BulkJobs::resume_job`].
+pub(in crate::store) async fn resume(db: &mut impl Tx, job: i64, now_ms: i64) -> Result<(), StoreError> {
+    db.execute(sql::RESUME_JOB, values![now_ms, job]).await.map(drop)
 }
 
 /// See [`crate::store::BulkJobs::work_job`].
@@ -135,7 +193,7 @@ pub(in crate::store) async fn work(
 ) -> Result<Option<Job>, StoreError> {
     db.execute(sql::HOLD_JOB, values![job]).await?;
     let Some(there) = read(db, job).await? else { return Ok(None) };
-    if there.is_over() || !is_due(&there, now_ms) {
+    if !there.goes_on() || !is_due(&there, now_ms) {
         return Ok(Some(there));
     }
     let mut worked = Worked::default();
@@ -280,7 +338,6 @@ pub(in crate::store) async fn cancel(
 ) -> Result<Option<(Job, bool)>, StoreError> {
     let cancelled = db.execute(sql::CANCEL_JOB, values![now_ms, job]).await? == 1;
     if cancelled {
-        db.execute(sql::DROP_PARTS, values![job]).await?;
         let target = format!("job {job}");
         let detail = by.why().map(|why| serde_json::json!({ "why": why }).to_string());
         let deed = Deed { by, what: "cancel", target: &target, detail: detail.as_deref(), once: None };
@@ -297,8 +354,8 @@ pub(in crate::store) async fn list(db: &mut impl Tx, limit: u32) -> Result<Vec<J
     db.rows(sql::JOBS, values![limit]).await
 }
 
-/// Ends jobs that nobody has gone on with for as long as texts are kept, and deletes those that are over for as long as rows are.
-/// Returns their number.
+/// Ends jobs that nobody has gone on with for as long as texts are kept, or that did not get their whole set, and deletes what is left
+/// of those that are over, and those that are over for as long as rows are kept. Returns the largest number of rows that it changed.
 pub(in crate::store) async fn purge(
     db: &mut impl Tx,
     text_before_ms: i64,
@@ -306,12 +363,12 @@ pub(in crate::store) async fn purge(
     limit: u32,
     now_ms: i64,
 ) -> Result<u64, StoreError> {
+    end_unfilled(db, now_ms).await?;
     let left = db.ids(sql::LEFT_JOBS, values![text_before_ms, limit]).await?;
     for job in &left {
-        if db.execute(sql::END_LEFT_JOB, values![now_ms, job, text_before_ms]).await? == 1 {
-            db.execute(sql::DROP_PARTS, values![job]).await?;
-        }
+        db.execute(sql::END_LEFT_JOB, values![now_ms, job, text_before_ms]).await?;
     }
+    let parts = db.execute(sql::DROP_PARTS, values![limit]).await?;
     let dropped = db.execute(sql::DROP_JOBS, values![rows_before_ms, limit]).await?;
-    Ok(dropped.max(left.len() as u64))
+    Ok(dropped.max(parts).max(left.len() as u64))
 }

@@ -1,0 +1,200 @@
+//! The set of a plan or a job, page by page: what is kept of it here does not grow with it.
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::domain::clock::now_ms;
+use crate::domain::journey::Operator;
+use crate::store::{BulkFilter, BulkJobs, BulkMatch, BulkPage, BulkState, JobParts, NewJob, Place, StoreError};
+
+/// Messages of a job, at most.
+pub(crate) const MOST: usize = 100_000;
+
+/// Rows that one read looks at.
+const PAGE: u32 = 500;
+
+/// Messages and parts that one transaction adds to a job, at most.
+const ADDED: usize = 500;
+const PARTS: usize = 100;
+
+/// Pause between two transactions, at least, and no less than the one before took: a bridge that waits for its turn looks now and then
+/// whether it has come.
+pub(super) const PAUSE: Duration = Duration::from_millis(50);
+
+/// What of the described is chosen.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Choice {
+    pub(super) retries: bool,
+    /// Messages of conversations that have moved on are chosen too.
+    pub(super) takes_moved_on: bool,
+    /// No higher ids.
+    pub(super) up_to: i64,
+    /// Of what waits, only what has waited since then.
+    pub(super) waits_since_ms: i64,
+}
+
+impl Choice {
+    pub(super) fn takes(&self, one: &BulkMatch, state: BulkState) -> bool {
+        let was_there = one.id <= self.up_to && (state != BulkState::Queued || one.since_ms <= self.waits_since_ms);
+        one.has_text && was_there && (!self.retries || self.takes_moved_on || !one.moved_on)
+    }
+}
+
+/// A set, by which another is told from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Set {
+    pub(crate) count: usize,
+    /// The highest id.
+    pub(crate) newest: i64,
+    /// Of all ids, in the order in which they are read; in hexadecimal digits.
+    pub(crate) digest: String,
+}
+
+/// A set while it is read.
+#[derive(Default)]
+pub(super) struct Summed {
+    pub(super) count: usize,
+    newest: i64,
+    digest: Sha256,
+}
+
+/// A set has more messages than [`MOST`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TooMany;
+
+impl Summed {
+    pub(super) fn add(&mut self, id: i64) -> Result<(), TooMany> {
+        if self.count >= MOST {
+            return Err(TooMany);
+        }
+        self.count += 1;
+        self.newest = self.newest.max(id);
+        self.digest.update(id.to_be_bytes());
+        Ok(())
+    }
+
+    pub(super) fn set(self) -> Set {
+        let digest = self.digest.finalize().iter().fold(String::new(), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}"); // a string takes it
+            hex
+        });
+        Set { count: self.count, newest: self.newest, digest }
+    }
+}
+
+/// The pages of what a filter describes.
+pub(super) struct Pages<'a> {
+    jobs: &'a dyn BulkJobs,
+    filter: &'a BulkFilter,
+    after: Option<Place>,
+    over: bool,
+}
+
+impl<'a> Pages<'a> {
+    pub(super) fn new(jobs: &'a dyn BulkJobs, filter: &'a BulkFilter) -> Self {
+        Self { jobs, filter, after: None, over: false }
+    }
+
+    /// Returns the next page, ordered by id; `None` behind the last.
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<BulkMatch>>, StoreError> {
+        if self.over {
+            return Ok(None);
+        }
+        let BulkPage { found, next } = self.jobs.bulk_page(self.filter.clone(), self.after, PAGE).await?;
+        (self.after, self.over) = (next, next.is_none());
+        Ok(Some(found))
+    }
+}
+
+/// What became of a job that was to be made.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Made {
+    /// It has its whole set: so many.
+    Job(i64, usize),
+    TooMany,
+    /// The set is another by now: of so many.
+    Changed(usize),
+}
+
+/// Makes a job of what is chosen. Its set is added in transactions of a bounded size with pauses between them, so that other writes
+/// never wait for the whole, and nothing of it is decided before all of it is in. `expected`: what the set must be; `None`: whatever
+/// it is now.
+pub(super) async fn make(
+    jobs: &dyn BulkJobs,
+    filter: &BulkFilter,
+    choice: Choice,
+    at_once: usize,
+    new: NewJob,
+    expected: Option<&Set>,
+) -> Result<Made, StoreError> {
+    let by = new.by.clone();
+    let job = jobs.add_job(new, now_ms()).await?;
+    let made = fill(jobs, filter, choice, at_once, job, expected).await;
+    if !matches!(made, Ok(Made::Job(..))) {
+        let why = "its set changed, or could not be stored as a whole, while it was made";
+        let by = Operator::new(by.who(), by.means, Some(why));
+        // One that cannot be ended now ends by itself, since nobody adds to it.
+        if let Err(error) = jobs.cancel_job(job, by, now_ms()).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "job {job} was not made, and will be ended in minutes"
+            );
+        }
+    }
+    made
+}
+
+async fn fill(
+    jobs: &dyn BulkJobs,
+    filter: &BulkFilter,
+    choice: Choice,
+    at_once: usize,
+    job: i64,
+    expected: Option<&Set>,
+) -> Result<Made, StoreError> {
+    let (mut pages, mut summed, mut first) = (Pages::new(jobs, filter), Summed::default(), 0);
+    let added_at_once = at_once * (ADDED / at_once).clamp(1, PARTS);
+    let mut rest: Vec<BulkMatch> = Vec::new();
+    while let Some(page) = pages.next().await? {
+        for one in page.into_iter().filter(|one| choice.takes(one, filter.state)) {
+            if summed.add(one.id).is_err() {
+                return Ok(Made::TooMany);
+            }
+            rest.push(one);
+            if rest.len() == added_at_once {
+                let began = Instant::now();
+                let added = parts(filter.state, at_once, &rest);
+                rest.clear();
+                let count = added.len();
+                jobs.fill_job(job, JobParts { first, parts: added, are_last: false }, now_ms()).await?;
+                first += i64::try_from(count).unwrap_or(i64::MAX);
+                tokio::time::sleep(PAUSE.max(began.elapsed())).await;
+            }
+        }
+    }
+    let set = summed.set();
+    if expected.is_some_and(|expected| *expected != set) {
+        return Ok(Made::Changed(set.count));
+    }
+    let last = JobParts { first, parts: parts(filter.state, at_once, &rest), are_last: true };
+    jobs.fill_job(job, last, now_ms()).await?;
+    Ok(Made::Job(job, set.count))
+}
+
+/// Returns some of the set in parts: in the order in which they are read; within a part in the order of conversations, in which they
+/// are locked.
+fn parts(state: BulkState, at_once: usize, some: &[BulkMatch]) -> Vec<Vec<String>> {
+    let part = |some: &[BulkMatch]| {
+        let mut some: Vec<&BulkMatch> = some.iter().collect();
+        some.sort_unstable_by_key(|one| (one.conversation, one.id));
+        // Several events may share an mId.
+        let id = |one: &BulkMatch| if state == BulkState::Dead { one.id.to_string() } else { one.m_id.clone() };
+        some.into_iter().map(id).collect()
+    };
+    some.chunks(at_once).map(part).collect()
+}
+
+#[cfg(test)]
+pub(in crate::ops) mod tests;
