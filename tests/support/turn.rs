@@ -9,7 +9,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 static RUNNING: Mutex<usize> = Mutex::new(0);
 static ENDED: Condvar = Condvar::new();
 
-/// The test runner has a thread for each test, which ends with it.
+// The test runner has a thread for each test, which ends with it.
 thread_local! {
     static TURN: RefCell<Option<Turn>> = const { RefCell::new(None) };
 }
@@ -34,7 +34,7 @@ impl Drop for Turn {
 }
 
 /// Waits for the turn of the calling test, which then has it until it ends; at once where it is no campaign.
-pub fn take() {
+pub(super) fn take() {
     let is_test = std::thread::current().name().is_some_and(|name| name.contains("::"));
     if env!("CARGO_CRATE_NAME") == "campaigns" && is_test {
         TURN.with_borrow_mut(|turn| {
