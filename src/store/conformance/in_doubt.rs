@@ -315,9 +315,8 @@ async fn a_decision_on_one_doubt_of_a_message_is_not_taken_for_another(engine: E
         let seen = store.show(m_id.clone()).await.unwrap().unwrap().seen();
         DecisionTarget { m_id: m_id.clone(), seen: Some(seen) }
     };
-    let decide = async |target: &DecisionTarget, decision| {
-        store.decide(target.clone(), decision, "n".into(), by(), 400).await
-    };
+    let decide =
+        async |target: &DecisionTarget, decision| store.decide(target.clone(), decision, "n".into(), by(), 400).await;
     let unknown = Settlement::Unknown { fault: Fault::TimedOut, look_ms: 600 };
     let of_the_first = seen().await;
     // The next part is in doubt as the first was: its attempts are counted anew.
