@@ -1,7 +1,5 @@
 //! What operators read from the store and do with it.
 
-use super::tx::{BoxError, Cell, Columns, FromRow};
-
 /// What waits in one channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Waiting {
@@ -77,14 +75,6 @@ impl From<ListedRow> for ListedMessage {
             began_ms: 0,
             looks: Vec::new(),
         }
-    }
-}
-
-/// A row of `SHOW` or `SHOW_EVENT`.
-impl FromRow for ListedMessage {
-    fn from_row(row: &dyn Columns) -> Result<Self, BoxError> {
-        let (part, began_ms) = (Cell::read(row, 10)?, Cell::read(row, 11)?);
-        Ok(Self { part, began_ms, ..ListedRow::from_row(row)?.into() })
     }
 }
 

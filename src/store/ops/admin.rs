@@ -7,8 +7,17 @@ use super::text_index;
 use super::{audit, bulk};
 use crate::domain::clock::now_ms;
 use crate::domain::find::Side;
-use crate::store::tx::{Retention, Tx, values};
+use crate::store::admin::ListedRow;
+use crate::store::tx::{BoxError, Cell, Columns, FromRow, Retention, Tx, values};
 use crate::store::{ListedMessage, QueueDepth, StoreError, Waiting, sql, sql_pauses};
+
+/// A row of `SHOW` or `SHOW_EVENT`.
+impl FromRow for ListedMessage {
+    fn from_row(row: &dyn Columns) -> Result<Self, BoxError> {
+        let (part, began_ms) = (Cell::read(row, 10)?, Cell::read(row, 11)?);
+        Ok(Self { part, began_ms, ..ListedRow::from_row(row)?.into() })
+    }
+}
 
 pub(in crate::store) async fn show(db: &mut impl Tx, m_id: &str) -> Result<Option<ListedMessage>, StoreError> {
     let message: Option<ListedMessage> = db.optional(sql::SHOW, values![m_id]).await?;
