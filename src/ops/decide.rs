@@ -5,7 +5,7 @@ use crate::domain::agent_text::{Delivered, discarded, failure_text};
 use crate::domain::clock::now_ms;
 use crate::domain::journey::{Journey, Operator};
 use crate::domain::{Fault, Language};
-use crate::store::{Decision, DiscardNotices, ListedMessage, ManualOutcome, Store, StoreError};
+use crate::store::{Decision, DecisionTarget, DiscardNotices, ListedMessage, ManualOutcome, Store, StoreError};
 
 /// What was decided, and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,16 +109,18 @@ pub(crate) enum Refused {
 /// Settles a message that may have been delivered.
 ///
 /// # Errors
-/// The store could not be written.
+/// The store could not be written; `Stale` where the target is no longer as it was seen, as of the two below.
 pub(crate) async fn settle(
     store: &dyn Store,
     config: &Config,
-    m_id: String,
+    target: impl Into<DecisionTarget>,
     decision: Decision,
     by: Operator,
 ) -> Result<Decided, StoreError> {
+    let target = target.into();
+    let m_id = target.m_id.clone();
     let notice = failure_text(&Fault::Other("SETTLED_BY_HAND".into()), Delivered::No, config.language);
-    let before = store.decide(m_id.clone(), decision, notice, by, now_ms()).await?;
+    let before = store.decide(target, decision, notice, by, now_ms()).await?;
     let result = match before.as_deref() {
         None => Err(Refused::Missing),
         Some(state @ "unknown") if decision == Decision::Noted => Err(Refused::State(state.to_owned())),
@@ -133,8 +135,14 @@ pub(crate) async fn settle(
 ///
 /// # Errors
 /// The store could not be written.
-pub(crate) async fn retry(store: &dyn Store, m_id: String, by: Operator) -> Result<Decided, StoreError> {
-    let outcome = store.retry(m_id.clone(), by, now_ms()).await?;
+pub(crate) async fn retry(
+    store: &dyn Store,
+    target: impl Into<DecisionTarget>,
+    by: Operator,
+) -> Result<Decided, StoreError> {
+    let target = target.into();
+    let m_id = target.m_id.clone();
+    let outcome = store.retry(target, by, now_ms()).await?;
     Ok(Decided { m_id, verb: Verb::Retry, result: done(outcome) })
 }
 
@@ -145,10 +153,12 @@ pub(crate) async fn retry(store: &dyn Store, m_id: String, by: Operator) -> Resu
 pub(crate) async fn discard(
     store: &dyn Store,
     config: &Config,
-    m_id: String,
+    target: impl Into<DecisionTarget>,
     by: Operator,
 ) -> Result<Decided, StoreError> {
-    let outcome = store.discard(m_id.clone(), discard_notices(config), by, now_ms()).await?;
+    let target = target.into();
+    let m_id = target.m_id.clone();
+    let outcome = store.discard(target, discard_notices(config), by, now_ms()).await?;
     Ok(Decided { m_id, verb: Verb::Discard, result: done(outcome) })
 }
 

@@ -41,7 +41,13 @@ pub(crate) struct ListedMessage {
     pub(crate) fault: Option<String>,
     /// When an operator noted that nobody can tell what became of it; only while it is unconfirmed.
     pub(crate) noted_ms: Option<i64>,
-    /// What each look showed while its outcome was unknown, in words; only where one message is asked for.
+    /// The part that is sent next, was sent last, or is in doubt; only where one message is asked for, as what follows.
+    #[serde(skip)]
+    pub(crate) part: u32,
+    /// When the last attempt began.
+    #[serde(skip)]
+    pub(crate) began_ms: i64,
+    /// What each look showed while its outcome was unknown, in words.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) looks: Vec<String>,
 }
@@ -54,7 +60,61 @@ impl From<ListedRow> for ListedMessage {
     fn from((m_id, channel, contact, state, kind, attempt, accepted_ms, done_ms, fault, noted_ms): ListedRow) -> Self {
         // A held one differs from an unconfirmed one by having no end time.
         let state = if state == "held" { "unconfirmed".into() } else { state };
-        Self { m_id, channel, contact, state, kind, attempt, accepted_ms, done_ms, fault, noted_ms, looks: Vec::new() }
+        Self {
+            m_id,
+            channel,
+            contact,
+            state,
+            kind,
+            attempt,
+            accepted_ms,
+            done_ms,
+            fault,
+            noted_ms,
+            part: 0,
+            began_ms: 0,
+            looks: Vec::new(),
+        }
+    }
+}
+
+impl ListedMessage {
+    /// Returns its state as it is shown; only where one message was asked for. The same state later is another one: `attempt`
+    /// begins anew with each part and where a person retries, so the part and the times tell them apart; that of the end also
+    /// tells `held`, which has none, from `unconfirmed`.
+    pub(crate) fn seen(&self) -> Seen {
+        let Self { state, part, attempt, began_ms, done_ms, noted_ms, .. } = self;
+        let time = |at_ms: Option<i64>| at_ms.map_or_else(|| "none".to_owned(), |at_ms| at_ms.to_string());
+        Seen(format!("{state}-{part}-{attempt}-{began_ms}-{}-{}", time(*done_ms), time(*noted_ms)))
+    }
+}
+
+/// The state of a message that a person has seen ([`ListedMessage::seen`]), or what a form says that it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Seen(String);
+
+impl Seen {
+    /// Returns what a form says; of what no page has shown, no message is.
+    pub(crate) fn new(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What a person decides on: a message, or the dead events of an mId.
+#[derive(Debug, Clone)]
+pub(crate) struct DecisionTarget {
+    pub(crate) m_id: String,
+    /// The decision is on this state alone: in another nothing is changed, and the store returns `Stale`.
+    pub(crate) seen: Option<Seen>,
+}
+
+impl From<String> for DecisionTarget {
+    fn from(m_id: String) -> Self {
+        Self { m_id, seen: None }
     }
 }
 

@@ -54,7 +54,9 @@ use crate::domain::{
 
 #[cfg(test)]
 pub(crate) use admin::Filter;
-pub(crate) use admin::{DiscardNotices, GivenUp, ListedMessage, ManualOutcome, QueueDepth, Waiting};
+pub(crate) use admin::{
+    DecisionTarget, DiscardNotices, GivenUp, ListedMessage, ManualOutcome, QueueDepth, Seen, Waiting,
+};
 pub(crate) use attempt::{Attempt, Begun, FailureStreak, Settlement};
 pub(crate) use bulk::{BulkAction, BulkFilter, BulkJobs, BulkMatch, BulkPage, BulkState, Job, JobParts, NewJob, Place};
 pub(crate) use caller::Caller;
@@ -303,10 +305,11 @@ pub(crate) trait Store: Send + Sync {
     /// Settles a message in doubt (`unknown`, `held` or `unconfirmed`) for an operator; `notice` goes to the agent if
     /// the message failed and the agent has not been notified yet. Returns the state before, `None` if there is no such
     /// message; in any other state nothing is changed. `wiped`: it cannot be sent again, since its text is erased. Only
-    /// one that lookups could not decide (`held` or `unconfirmed`) can be noted, and once: `noted` if it was before.
+    /// one that lookups could not decide (`held` or `unconfirmed`) can be noted, and once: `noted` if it was before. `Stale`:
+    /// the target is no longer as it was seen, as of `retry` and `discard`.
     async fn decide(
         &self,
-        m_id: String,
+        target: DecisionTarget,
         decision: Decision,
         notice: String,
         by: Operator,
@@ -431,7 +434,7 @@ pub(crate) trait Store: Send + Sync {
 
     /// Requeues a failed message, or else the dead events of this id, in their old places: due at once, attempts and
     /// age counted from zero.
-    async fn retry(&self, m_id: String, by: Operator, now_ms: i64) -> Result<ManualOutcome, StoreError>;
+    async fn retry(&self, target: DecisionTarget, by: Operator, now_ms: i64) -> Result<ManualOutcome, StoreError>;
 
     /// Counts the events, by channel and fault, that were given up at `since_ms` or later and still have their text; of
     /// `channel` or of all.
@@ -454,7 +457,7 @@ pub(crate) trait Store: Send + Sync {
     /// texts at once. The agent of a message that was still queued gets one of `notices`.
     async fn discard(
         &self,
-        m_id: String,
+        target: DecisionTarget,
         notices: DiscardNotices,
         by: Operator,
         now_ms: i64,

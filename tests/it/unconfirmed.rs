@@ -1,6 +1,6 @@
 //! The page of messages that may have been delivered: the conversation beside each, and what is decided there.
 
-use crate::page::{Answer, FORM, SAME, call, field, get, house, sign_in};
+use crate::page::{Answer, FORM, SAME, call, field, get, house, post, sign_in};
 use crate::support::process::Bridge;
 use crate::support::{House, contact, until};
 
@@ -122,4 +122,63 @@ async fn a_message_is_sent_again_by_one_who_has_seen_that_it_is_not_there_and_by
     let twice = send(&base, &cookie, &fields);
     assert!(twice.status == 200 && twice.body.contains("It is sent again now"), "told again: {}", twice.body);
     assert_eq!(house.afilnet.calls("sendmessage"), 2, "once more, as was decided");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_of_a_message_leads_to_its_conversation_and_sends_nothing_again_around_it() {
+    let mut house = house();
+    let bridge = house.start().await;
+    let base = bridge.admin_url();
+    let cookie = sign_in(&base);
+    let other = doubtful(&house, &bridge, 2).await;
+    let m_id = doubtful(&house, &bridge, 1).await;
+    let (path, beside) = (format!("/messages/{m_id}"), format!("/unconfirmed?m={m_id}"));
+    let linked = |page: &str| {
+        assert!(page.contains(&format!("href=\"..{beside}\">Send it again<")), "{page}");
+        assert!(!page.contains("verdict=send-again"), "{page}");
+    };
+    linked(&get(&base, &path, &cookie).body);
+    // A page that asks is left for the conversation, and the form of another verdict is none for this one.
+    let of = field(&get(&base, &beside, &cookie).body, "of");
+    let asks = get(&base, &format!("{path}/decide?verdict=send-again&of={of}"), &cookie);
+    assert_eq!((asks.status, asks.one("location")), (303, &*format!("../..{beside}")), "{}", asks.body);
+    let asks = get(&base, &format!("{path}/decide?verdict=delivered&of={of}"), &cookie).body;
+    let fields = ["token", "of", "once"].map(|name| format!("{name}={}", field(&asks, name))).join("&");
+    let around = post(&base, &format!("{path}/decide"), &cookie, &format!("{fields}&verdict=send-again"));
+    assert!(around.status == 409 && around.body.contains("or not at all"), "{}", around.body);
+    assert!(around.body.contains(&beside), "a link to it: {}", around.body);
+    // One that is noted is sent again from there too.
+    assert_eq!(send(&base, &cookie, &form(&get(&base, &beside, &cookie).body, "noted")).status, 200);
+    linked(&get(&base, &path, &cookie).body);
+    let noted = get(&base, &beside, &cookie).body;
+    assert!(field(&noted, "m_id") == m_id && noted.contains("value=\"send-again\""), "{noted}");
+    assert!(!noted.contains("value=\"noted\""), "{noted}");
+    assert_eq!(house.afilnet.calls("sendmessage"), 2, "nothing is sent");
+    house.afilnet.set_switch("sent_row_visible_after", "0s").unwrap();
+    let done = send(&base, &cookie, &form(&noted, "send-again"));
+    assert!(done.status == 200 && done.body.contains("It is sent again now"), "{}", done.body);
+    until("it is sent", || house.messages("sent").contains(&m_id)).await;
+    assert_eq!(house.messages("unconfirmed"), [other]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_of_one_doubt_is_not_taken_for_the_next_doubt_of_the_same_message() {
+    let mut house = house().set("OUTBOUND__ON_UNCONFIRMED", "hold");
+    let bridge = house.start().await;
+    let base = bridge.admin_url();
+    let cookie = sign_in(&base);
+    let m_id = doubtful(&house, &bridge, 1).await;
+    let old = get(&base, &format!("/unconfirmed?m={m_id}"), &cookie).body;
+    assert!(house.run(&["messages", "settle", &m_id, "--as", "failed"]).status.success());
+    house.afilnet.fault("sendmessage:reset").unwrap();
+    assert!(house.run(&["messages", "retry", &m_id]).status.success());
+    until("it is in doubt again", || house.messages("unconfirmed") == [m_id.clone()]).await;
+    for verdict in ["delivered", "failed", "send-again", "noted"] {
+        let late = send(&base, &cookie, &form(&old, verdict));
+        assert!(late.status == 409 && late.body.contains("no longer as the page showed it; now it"), "{}", late.body);
+    }
+    assert_eq!(house.messages("unconfirmed"), [m_id.clone()], "nothing is changed");
+    let now = form(&get(&base, &format!("/unconfirmed?m={m_id}"), &cookie).body, "delivered");
+    assert_eq!(send(&base, &cookie, &now).status, 200);
+    assert_eq!(house.messages("sent"), [m_id]);
 }

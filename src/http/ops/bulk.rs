@@ -13,9 +13,8 @@ use super::OperatorState;
 use super::form::Form;
 use super::jobs::{self, Row as JobRow};
 use super::messages::wrong;
-use super::outcomes::{Said, told};
+use super::outcomes::Said;
 use super::page::{Page, html, notice};
-use super::reply::broken;
 use super::words::{self, Moment, moment, once, unknown_form};
 use crate::config::Config;
 use crate::domain::clock::now_ms;
@@ -274,30 +273,22 @@ pub(super) async fn start(
     Extension(person): Extension<Person>,
     Extension(form): Extension<Form>,
 ) -> Response {
-    // In a task of its own: a browser that is pressed twice drops the first call, and what that has begun must be known to the
-    // second.
-    let task = tokio::spawn(async move { started(&shared, &page, &person, &form).await });
-    task.await.unwrap_or_else(|_| broken())
-}
-
-async fn started(shared: &OperatorState, page: &Page, person: &Person, form: &Form) -> Response {
     let seen = form.get("of").and_then(|of| of.parse::<Seen>().ok());
-    let (Some(seen), Some(once)) = (seen, form.filled("once")) else { return unknown_form(page) };
-    let slot = shared.outcomes.slot(&format!("bulk {once}"), now_ms());
-    let mut outcome = slot.lock().await;
-    if outcome.is_none() {
-        let by = Operator::new(&person.name, Means::Page, form.filled("why"));
-        match start_as_seen(shared, page, form, seen, by).await {
-            Ok(Ok(said)) => *outcome = Some(said),
-            Ok(Err(why)) => return shown(shared, page, form, Some(why)).await,
-            Err(Refusal::Store(error)) => return words::unreadable(page, &error),
+    let (Some(seen), Some(once)) = (seen, form.filled("once")) else { return unknown_form(&page) };
+    let by = Operator::new(&person.name, Means::Page, form.filled("why"));
+    let (key, state, here) = (format!("bulk {once}"), Arc::clone(&shared), page.clone());
+    let work = async move {
+        match start_as_seen(&state, &here, &form, seen, by).await {
+            Ok(Ok(said)) => Ok(said),
+            Ok(Err(why)) => Err(shown(&state, &here, &form, Some(why)).await),
+            Err(Refusal::Store(error)) => Err(words::unreadable(&here, &error)),
             Err(refusal) => {
-                let title = page.say("Nothing was changed", "No se ha cambiado nada");
-                return notice(page, StatusCode::BAD_REQUEST, title, &wrong(page, refusal));
+                let title = here.say("Nothing was changed", "No se ha cambiado nada");
+                Err(notice(&here, StatusCode::BAD_REQUEST, title, &wrong(&here, refusal)))
             }
         }
-    }
-    outcome.as_ref().map_or_else(|| unknown_form(page), |said| told(page, said))
+    };
+    shared.outcomes.told_once(&page, &key, work).await
 }
 
 /// Starts a plan as it was seen. Returns what is said then, or why it is not started, in words.

@@ -12,14 +12,20 @@ use axum::response::Response;
 use super::OperatorState;
 use super::form::Form;
 use super::outcomes::{Said, told};
-use super::page::{Page, html};
+use super::page::{Page, html, see_other};
 use super::words::{self, Shown, missing, once, state_of, unknown_form, whole};
 use crate::config::Config;
 use crate::domain::clock::now_ms;
 use crate::domain::journey::{Journey, Means, Operator};
+use crate::ops::conversation::Unread;
 use crate::ops::decide::{Verb, allowed, discard, retry, settle};
 use crate::ops::sign_in::Person;
-use crate::store::{Decision, ListedMessage, Store, StoreError};
+use crate::store::{Decision, DecisionTarget, ListedMessage, Seen, StoreError};
+
+/// Age of a shown conversation, in milliseconds, at which a message is not sent again by it: look again first.
+const FRESH_MS: i64 = 60_000;
+
+const SEND_AGAIN: Verb = Verb::Settle(Decision::SendAgain);
 
 fn button(verb: Verb, page: &Page) -> &'static str {
     match verb {
@@ -78,16 +84,9 @@ pub(super) struct Choice {
 
 /// Returns what may be decided of a message, or of the events of an mId.
 pub(super) fn choices(page: &Page, journey: &Journey, message: &ListedMessage) -> Vec<Choice> {
-    let choice = |verb: Verb| Choice { name: verb.name(), button: button(verb, page), of: version(message) };
+    let of = message.seen();
+    let choice = |verb: Verb| Choice { name: verb.name(), button: button(verb, page), of: of.as_str().to_owned() };
     allowed(journey, message).into_iter().map(choice).collect()
-}
-
-/// Returns the state that a page shows. The same state later is another one: `attempt` begins anew where a person retries,
-/// so the times tell them apart; that of the end also tells `held`, which has none, from `unconfirmed`.
-fn version(message: &ListedMessage) -> String {
-    let ListedMessage { state, attempt, done_ms, noted_ms, .. } = message;
-    let time = |at_ms: Option<i64>| at_ms.map_or_else(|| "none".to_owned(), |at_ms| at_ms.to_string());
-    format!("{state}-{attempt}-{}-{}", time(*done_ms), time(*noted_ms))
 }
 
 #[derive(Template)]
@@ -117,9 +116,12 @@ pub(super) async fn ask(
         Ok(None) => return missing(&page, &m_id),
         Err(error) => return words::unreadable(&page, &error),
     };
-    let of = version(&message);
-    if query.get("of") != Some(&of) {
+    let of = message.seen();
+    if query.get("of") != Some(of.as_str()) {
         return told(&page, &stale(&page, &message));
+    }
+    if verb == SEND_AGAIN {
+        return see_other(&format!("{}{}", page.root, beside_conversation(&m_id)));
     }
     let asks = Asks {
         page: &page,
@@ -128,7 +130,7 @@ pub(super) async fn ask(
         verdict: verb.name(),
         button: button(verb, &page),
         meaning: meaning(verb, &page),
-        of,
+        of: of.as_str().to_owned(),
         once: once(),
     };
     html(StatusCode::OK, &asks)
@@ -148,19 +150,12 @@ pub(super) async fn decide(
     }
 }
 
-/// Returns whether a form has been sent before, and done.
-pub(super) async fn is_done(shared: &OperatorState, m_id: &str, form: &Form) -> bool {
-    let Some(once) = form.filled("once") else { return false };
-    let slot = shared.outcomes.slot(&format!("{m_id} {once}"), now_ms());
-    slot.lock().await.is_some()
-}
-
 /// Does what a form asks for, once, and returns what the operator is told.
 ///
 /// # Errors
 /// The page that is shown where the form means nothing, there is no such message, or the store cannot be read.
 pub(super) async fn decided(
-    shared: &OperatorState,
+    shared: &Arc<OperatorState>,
     page: &Page,
     person: &Person,
     m_id: &str,
@@ -171,19 +166,18 @@ pub(super) async fn decided(
     else {
         return Err(unknown_form(page));
     };
-    let once = format!("{m_id} {once}");
-    let slot = shared.outcomes.slot(&once, now_ms());
-    let mut outcome = slot.lock().await;
-    if let Some(said) = outcome.as_ref() {
-        return Ok(said.clone());
-    }
     let by = Operator::new(&person.name, Means::Page, form.filled("why"));
-    match done(shared.store(), &shared.config(), page, verb, m_id, of, by).await {
-        Ok(Done::Stale(message)) => Ok(stale(page, &message)),
-        Ok(Done::Missing) => Err(missing(page, m_id)),
-        Ok(Done::Said(said)) => Ok(outcome.insert(said).clone()),
-        Err(error) => Err(words::unreadable(page, &error)),
-    }
+    let (key, m_id) = (format!("{m_id} {once}"), m_id.to_owned());
+    let target = DecisionTarget { m_id: m_id.clone(), seen: Some(Seen::new(of)) };
+    let (state, here, form) = (Arc::clone(shared), page.clone(), form.clone());
+    let work = async move {
+        match done(&state, &here, verb, target, &form, by).await {
+            Ok(Some(said)) => Ok(said),
+            Ok(None) => Err(missing(&here, &m_id)),
+            Err(error) => Err(words::unreadable(&here, &error)),
+        }
+    };
+    shared.outcomes.once(&key, work).await
 }
 
 /// Returns what is told of one message.
@@ -192,34 +186,82 @@ pub(super) fn said(page: &Page, m_id: &str, status: StatusCode, sentence: String
     Said { status, sentence, link: format!("messages/{}", Page::value(m_id)), label }
 }
 
-/// What became of a form.
-enum Done {
-    Said(Said),
-    /// Its page showed another state than this.
-    Stale(ListedMessage),
-    Missing,
-}
-
+/// Decides, and returns what is told of it; `None`: there is no such message.
 async fn done(
-    store: &dyn Store,
-    config: &Config,
+    shared: &OperatorState,
     page: &Page,
     verb: Verb,
-    m_id: &str,
-    of: &str,
+    target: DecisionTarget,
+    form: &Form,
     by: Operator,
-) -> Result<Done, StoreError> {
-    let Some(message) = store.show(m_id.to_owned()).await? else { return Ok(Done::Missing) };
-    if version(&message) != of {
-        return Ok(Done::Stale(message));
+) -> Result<Option<Said>, StoreError> {
+    let (store, config, m_id) = (shared.store(), shared.config(), target.m_id.clone());
+    let Some(message) = store.show(m_id.clone()).await? else { return Ok(None) };
+    let is_seen = target.seen.as_ref() == Some(&message.seen());
+    if is_seen
+        && verb == SEND_AGAIN
+        && let Some(words) = not_as_shown(shared, &config, page, &message, form).await
+    {
+        let label = page.say("Look at its conversation", "Mirar su conversación").to_owned();
+        let (status, sentence, link) = (StatusCode::CONFLICT, words.to_owned(), beside_conversation(&m_id));
+        return Ok(Some(Said { status, sentence, link, label }));
     }
     let decided = match verb {
-        Verb::Settle(decision) => settle(store, config, m_id.to_owned(), decision, by).await?,
-        Verb::Retry => retry(store, m_id.to_owned(), by).await?,
-        Verb::Discard => discard(store, config, m_id.to_owned(), by).await?,
+        Verb::Settle(decision) => settle(store, &config, target, decision, by).await,
+        Verb::Retry => retry(store, target, by).await,
+        Verb::Discard => discard(store, &config, target, by).await,
+    };
+    let decided = match decided {
+        Err(StoreError::Stale) => {
+            return Ok(store.show(m_id).await?.map(|message| stale(page, &message)));
+        }
+        decided => decided?,
     };
     let status = if decided.result.is_ok() { StatusCode::OK } else { StatusCode::CONFLICT };
-    Ok(Done::Said(said(page, m_id, status, whole(&decided.sentence(page.language)))))
+    Ok(Some(said(page, &m_id, status, whole(&decided.sentence(page.language)))))
+}
+
+/// Returns where a message is sent again from: its place beside its conversation, from the folder of all pages.
+pub(super) fn beside_conversation(m_id: &str) -> String {
+    format!("unconfirmed?m={}", Page::value(m_id))
+}
+
+/// Returns whether a form is of a conversation that was read a short while ago.
+fn is_fresh(form: &Form) -> bool {
+    let read_ms: Option<i64> = form.get("read").and_then(|read| read.parse().ok());
+    let age_ms = |read_ms: i64| now_ms().saturating_sub(read_ms);
+    read_ms.is_some_and(|read_ms| (0..=FRESH_MS).contains(&age_ms(read_ms)))
+}
+
+/// Returns why a message is not sent again: its conversation was shown too long ago or not at all, or has another row by now, perhaps
+/// the message itself.
+async fn not_as_shown(
+    shared: &OperatorState,
+    config: &Config,
+    page: &Page,
+    message: &ListedMessage,
+    form: &Form,
+) -> Option<&'static str> {
+    let now = if is_fresh(form) {
+        shared.conversations.read(shared.store(), config, &message.channel, &message.contact).await
+    } else {
+        Err(Unread::Late)
+    };
+    Some(match now {
+        Ok(now) if form.get("seen") == Some(now.digest().as_str()) => return None,
+        Ok(_) => page.say(
+            "Nothing was changed. The conversation is no longer as the page showed it: perhaps the message has turned up. Look at it \
+             anew.",
+            "No se ha cambiado nada. La conversación ya no está como la mostraba la página: quizá el mensaje ha aparecido. Mírela de \
+             nuevo.",
+        ),
+        Err(_) => page.say(
+            "Nothing was changed. The conversation was shown more than a minute ago or not at all, or cannot be read now: look at it \
+             before the message is sent again.",
+            "No se ha cambiado nada. La conversación se mostró hace más de un minuto o no se mostró, o no se puede leer ahora: mírela \
+             antes de que el mensaje se envíe otra vez.",
+        ),
+    })
 }
 
 /// Refuses a decision on a state that is gone.

@@ -211,23 +211,22 @@ pub(super) async fn cancel(
         Err(response) => return response,
     };
     let Some(once) = form.filled("once") else { return unknown_form(&page) };
-    let slot = shared.outcomes.slot(&format!("cancel {job} {once}"), now_ms());
-    let mut outcome = slot.lock().await;
-    if outcome.is_none() {
-        let by = Operator::new(&person.name, Means::Page, form.filled("why"));
-        match shared.store().bulk().cancel_job(job, by, now_ms()).await {
+    let by = Operator::new(&person.name, Means::Page, form.filled("why"));
+    let (state, here) = (Arc::clone(&shared), page.clone());
+    let work = async move {
+        match state.store().bulk().cancel_job(job, by, now_ms()).await {
             Ok(Some((_, true))) => {
-                let words = page.say(
+                let words = here.say(
                     "It ends here: what is done stays done, and nothing more of it is done.",
                     "Termina aquí: lo hecho queda hecho, y no se hace nada más.",
                 );
-                *outcome = Some(said(&page, job, StatusCode::OK, words));
+                Ok(said(&here, job, StatusCode::OK, words))
             }
-            Ok(_) => *outcome = Some(over(&page, job)),
-            Err(error) => return words::unreadable(&page, &error),
+            Ok(_) => Ok(over(&here, job)),
+            Err(error) => Err(words::unreadable(&here, &error)),
         }
-    }
-    outcome.as_ref().map_or_else(|| unknown_form(&page), |said| told(&page, said))
+    };
+    shared.outcomes.told_once(&page, &format!("cancel {job} {once}"), work).await
 }
 
 /// `POST /bulk/{id}/resume`

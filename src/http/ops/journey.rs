@@ -9,7 +9,7 @@ use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 
 use super::OperatorState;
-use super::decide::{Choice, choices};
+use super::decide::{Choice, beside_conversation, choices};
 use super::form::Form;
 use super::messages::{Contacts, Row};
 use super::page::{Page, html};

@@ -68,7 +68,11 @@ pub(crate) fn document() -> Value {
             "/api/v1/messages/{mId}/settle": { "parameters": [m_id()], "post": decide(
                 "settle", "Say what became of a message that may have been delivered",
                 &json!({ "type": "object", "required": ["as"], "properties": {
-                    "as": { "enum": ["delivered", "failed", "send-again", "noted"] }, "why": why(),
+                    "as": {
+                        "enum": ["delivered", "failed", "send-again", "noted"],
+                        "description": "Before send-again, look at the conversation at Afilnet: this call does not compare, and if the first one arrived after all, the customer gets it twice",
+                    },
+                    "why": why(),
                 } }), true,
             ) },
             "/api/v1/messages/{mId}/retry": { "parameters": [m_id()], "post": decide(

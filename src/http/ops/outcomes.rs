@@ -1,6 +1,7 @@
 //! What became of the forms that were sent: each is done once.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use askama::Template;
@@ -9,6 +10,8 @@ use axum::response::Response;
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::page::{Page, html};
+use super::reply::broken;
+use crate::domain::clock::now_ms;
 
 /// Outcomes that are remembered, and for how long.
 const MOST_OUTCOMES: usize = 1000;
@@ -47,7 +50,7 @@ pub(super) fn told(page: &Page, said: &Said) -> Response {
 #[derive(Debug, Default)]
 pub(super) struct Outcomes(Mutex<HashMap<String, Slot>>);
 
-pub(super) type Outcome = Arc<AsyncMutex<Option<Said>>>;
+type Outcome = Arc<AsyncMutex<Option<Said>>>;
 
 #[derive(Debug)]
 struct Slot {
@@ -56,8 +59,46 @@ struct Slot {
 }
 
 impl Outcomes {
+    /// Does what the form of this key asks for, and returns what is said of it; for a form that was done before, what was said then.
+    /// Works in a task of its own: a browser that is pressed twice drops the first call, and what that has begun must be known
+    /// to the second.
+    ///
+    /// A refusal is not remembered: it has changed nothing, and the next press is refused by what holds then.
+    ///
+    /// # Errors
+    /// The page that `work` returns in place of an outcome; it is not remembered either.
+    pub(super) async fn once<F>(&self, key: &str, work: F) -> Result<Said, Response>
+    where
+        F: Future<Output = Result<Said, Response>> + Send + 'static,
+    {
+        let slot = self.slot(key, now_ms());
+        let task = tokio::spawn(async move {
+            let mut outcome = slot.lock().await;
+            if let Some(said) = &*outcome {
+                return Ok(said.clone());
+            }
+            let said = work.await?;
+            if said.status == StatusCode::OK {
+                *outcome = Some(said.clone());
+            }
+            Ok(said)
+        });
+        match task.await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(broken()),
+        }
+    }
+
+    /// As [`Self::once`], with the page that tells it.
+    pub(super) async fn told_once<F>(&self, page: &Page, key: &str, work: F) -> Response
+    where
+        F: Future<Output = Result<Said, Response>> + Send + 'static,
+    {
+        self.once(key, work).await.map_or_else(|response| response, |said| told(page, &said))
+    }
+
     /// Returns the outcome of a form, to be filled by whoever is first.
-    pub(super) fn slot(&self, once: &str, now_ms: i64) -> Outcome {
+    fn slot(&self, once: &str, now_ms: i64) -> Outcome {
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // What is under way stays: the same form would be done beside it.
         let is_under_way = |slot: &Slot| Arc::strong_count(&slot.outcome) > 1;
@@ -75,6 +116,39 @@ impl Outcomes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn said(sentence: &str) -> Said {
+        Said { status: StatusCode::OK, sentence: sentence.to_owned(), link: String::new(), label: String::new() }
+    }
+
+    #[tokio::test]
+    async fn what_a_form_has_begun_is_finished_though_its_browser_hangs_up_and_the_next_press_is_told_it() {
+        let outcomes = Outcomes::default();
+        let (has_begun, begun) = tokio::sync::oneshot::channel();
+        let (let_go, go_on) = tokio::sync::oneshot::channel::<()>();
+        let first = outcomes.once("a", async move {
+            has_begun.send(()).unwrap();
+            go_on.await.unwrap();
+            Ok(said("done by the first press"))
+        });
+        tokio::select! {
+            biased;
+            _ = first => panic!("nobody has let it go on"),
+            begun = begun => begun.unwrap(),
+        }
+        let second = outcomes.once("a", async { Ok(said("done by the second press")) });
+        let go = async { let_go.send(()) };
+        let (second, gone) = tokio::join!(second, go);
+        gone.expect("the first is still at work");
+        assert_eq!(second.unwrap().sentence, "done by the first press");
+        let third = outcomes.once("a", async { Err(broken()) }).await;
+        assert_eq!(third.unwrap().sentence, "done by the first press");
+        // What was not done may be sent again.
+        assert!(outcomes.once("b", async { Err(broken()) }).await.is_err());
+        let refused = Said { status: StatusCode::CONFLICT, ..said("refused") };
+        assert_eq!(outcomes.once("b", async { Ok(refused) }).await.unwrap().sentence, "refused");
+        assert_eq!(outcomes.once("b", async { Ok(said("done")) }).await.unwrap().sentence, "done");
+    }
 
     #[test]
     fn a_form_has_one_outcome_and_the_table_does_not_grow() {

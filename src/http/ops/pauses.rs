@@ -15,7 +15,6 @@ use super::outcomes::{Said, told};
 use super::page::{Page, html};
 use super::words::{self, Shown, no_channel, once, unknown_form, whole};
 use crate::config::Config;
-use crate::domain::clock::now_ms;
 use crate::domain::journey::{Means, Operator};
 use crate::domain::operator_pause::{OperatorPause, PauseKind};
 use crate::ops::find::{Refusal, check_channel};
@@ -209,7 +208,7 @@ pub(super) async fn pause(
     Extension(form): Extension<Form>,
     Path(channel): Path<String>,
 ) -> Response {
-    change(&shared, &page, &person, &form, &channel, Verb::Pause).await
+    change(shared, page, &person, form, channel, Verb::Pause).await
 }
 
 /// `POST /channels/{name}/resume`
@@ -220,51 +219,47 @@ pub(super) async fn resume(
     Extension(form): Extension<Form>,
     Path(channel): Path<String>,
 ) -> Response {
-    change(&shared, &page, &person, &form, &channel, Verb::Resume).await
+    change(shared, page, &person, form, channel, Verb::Resume).await
 }
 
 async fn change(
-    shared: &OperatorState,
-    page: &Page,
+    shared: Arc<OperatorState>,
+    page: Page,
     person: &Person,
-    form: &Form,
-    channel: &str,
+    form: Form,
+    channel: String,
     verb: Verb,
 ) -> Response {
     let kind = form.get("what").and_then(|what| what.parse::<PauseKind>().ok());
-    let (Some(kind), Some(of), Some(once)) = (kind, form.get("of"), form.filled("once")) else {
-        return unknown_form(page);
+    let (Some(kind), Some(of), Some(once)) = (kind, form.get("of").map(str::to_owned), form.filled("once")) else {
+        return unknown_form(&page);
     };
-    let slot = shared.outcomes.slot(&format!("{} {channel} {once}", verb.name()), now_ms());
-    let mut outcome = slot.lock().await;
-    if outcome.is_none() {
-        let lasting = match lasting(shared, page, channel, kind).await {
-            Ok(lasting) => lasting,
-            Err(response) => return response,
-        };
+    let by = Operator::new(&person.name, Means::Page, form.filled("why"));
+    let (key, state, here) = (format!("{} {channel} {once}", verb.name()), Arc::clone(&shared), page.clone());
+    let work = async move {
+        let (shared, page, channel) = (&*state, &here, &*channel);
+        let (config, lasting) = (shared.config(), lasting(shared, page, channel, kind).await?);
         if version(lasting.as_ref()) != of {
-            return told(page, &stale(page, &shared.config(), channel, lasting.as_ref()));
+            return Ok(stale(page, &config, channel, lasting.as_ref()));
         }
-        let by = Operator::new(&person.name, Means::Page, form.filled("why"));
         if verb == Verb::Pause && by.why().is_none() {
             let wrong = page.say(
                 "Nothing was changed: say why, for those who find the channel paused.",
                 "No se ha cambiado nada: diga por qué, para quienes encuentren el canal en pausa.",
             );
-            return asks(shared, page, channel, verb, kind, lasting.as_ref(), Some(wrong));
+            return Err(asks(shared, page, channel, verb, kind, lasting.as_ref(), Some(wrong)));
         }
-        let config = shared.config();
         let changed = match verb {
             Verb::Pause => pause::pause(shared.store(), &config, channel, kind, by).await,
             Verb::Resume => pause::resume(shared.store(), &config, channel, kind, by).await,
         };
         match changed {
-            Ok(changed) => *outcome = Some(said(page, channel, &changed)),
-            Err(Refusal::Store(error)) => return words::unreadable(page, &error),
-            Err(_) => return no_channel(page),
+            Ok(changed) => Ok(said(page, channel, &changed)),
+            Err(Refusal::Store(error)) => Err(words::unreadable(page, &error)),
+            Err(_) => Err(no_channel(page)),
         }
-    }
-    outcome.as_ref().map_or_else(|| unknown_form(page), |said| told(page, said))
+    };
+    shared.outcomes.told_once(&page, &key, work).await
 }
 
 fn said(page: &Page, channel: &str, changed: &Outcome) -> Said {

@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::OperatorState;
-use super::decide::{Choice, choices, decided, is_done, said};
+use super::decide::{Choice, choices, decided};
 use super::form::Form;
 use super::messages::{Contacts, Row};
 use super::outcomes::Said as Outcome;
@@ -18,16 +18,12 @@ use super::page::{Page, html};
 use super::words::{self, Moment, Shown, moment, state_of};
 use crate::config::{Config, LogContacts};
 use crate::domain::Direction;
-use crate::domain::clock::now_ms;
 use crate::domain::find::{MessageState, PAGE, Side};
 use crate::ops::advice;
 use crate::ops::conversation::{Conversation, Said, Unread};
 use crate::ops::find::{Answer, Refusal, Request, find_of};
 use crate::ops::sign_in::Person;
 use crate::store::{FoundMessage, ListedMessage, StoreError};
-
-/// Age of a shown conversation, in milliseconds, at which a message is not sent again by it: look again first.
-const FRESH_MS: i64 = 60_000;
 
 #[derive(Template)]
 #[template(path = "unconfirmed.html", config = "src/http/ops/askama.toml")]
@@ -50,6 +46,7 @@ struct Chosen {
     contact: String,
     state: Shown,
     at: Moment,
+    is_looked_up: bool,
     /// What each look showed.
     looks: Vec<String>,
     choices: Vec<Choice>,
@@ -110,52 +107,10 @@ pub(super) async fn decide(
         Ok(_) => return words::missing(&page, m_id),
         Err(error) => return words::unreadable(&page, &error),
     }
-    if form.get("verdict") == Some("send-again")
-        && !is_done(&shared, m_id, &form).await
-        && let Some(sentence) = not_as_shown(&shared, &page, m_id, &form).await
-    {
-        let outcome = said(&page, m_id, StatusCode::CONFLICT, sentence);
-        return shown(&shared, &page, &person, &form, Some(outcome)).await;
-    }
     match decided(&shared, &page, &person, m_id, &form).await {
         Ok(outcome) => shown(&shared, &page, &person, &form, Some(outcome)).await,
         Err(response) => response,
     }
-}
-
-/// Returns whether a form is of a conversation that was read a short while ago.
-fn is_fresh(form: &Form) -> bool {
-    let read_ms: Option<i64> = form.get("read").and_then(|read| read.parse().ok());
-    let age_ms = |read_ms: i64| now_ms().saturating_sub(read_ms);
-    read_ms.is_some_and(|read_ms| (0..=FRESH_MS).contains(&age_ms(read_ms)))
-}
-
-/// Returns why a message is not sent again: its conversation was shown too long ago, or has another row by now, perhaps the message
-/// itself.
-async fn not_as_shown(shared: &OperatorState, page: &Page, m_id: &str, form: &Form) -> Option<String> {
-    let store = shared.store();
-    let now = match store.show(m_id.to_owned()).await {
-        Ok(Some(ListedMessage { channel, contact, .. })) if is_fresh(form) => {
-            shared.conversations.read(store, &shared.config(), &channel, &contact).await
-        }
-        _ => Err(Unread::Late),
-    };
-    let words = match now {
-        Ok(now) if form.get("seen") == Some(now.digest().as_str()) => return None,
-        Ok(_) => page.say(
-            "Nothing was changed. The conversation is no longer as the page showed it: perhaps the message has turned up. It is shown \
-             anew below.",
-            "No se ha cambiado nada. La conversación ya no está como la mostraba la página: quizá el mensaje ha aparecido. Se muestra \
-             de nuevo abajo.",
-        ),
-        Err(_) => page.say(
-            "Nothing was changed. The conversation was shown more than a minute ago, or cannot be read now: look at it before the \
-             message is sent again.",
-            "No se ha cambiado nada. La conversación se mostró hace más de un minuto, o no se puede leer ahora: mírela antes de que el \
-             mensaje se envíe otra vez.",
-        ),
-    };
-    Some(words.to_owned())
 }
 
 async fn shown(
@@ -242,9 +197,10 @@ async fn of_state<'a>(
     })
 }
 
-/// Returns whether a message waits for this person's decision.
+/// Returns whether a message that was asked for may be decided by this person: also one that is looked up, or noted, for it is
+/// sent again from here alone.
 fn waits(person: &Person, message: &ListedMessage) -> bool {
-    message.state == "unconfirmed" && message.noted_ms.is_none() && person.sees(&message.channel)
+    matches!(message.state.as_str(), "unconfirmed" | "unknown") && person.sees(&message.channel)
 }
 
 fn masked(config: &Config, contacts: &Contacts, contact: &str) -> String {
@@ -296,6 +252,7 @@ async fn chosen(
         contact: masked(config, contacts, &message.contact),
         state: state_of(page.language, &message),
         at: moment(&config.time_zone_of(&message.channel), message.accepted_ms),
+        is_looked_up: message.state == "unknown",
         looks: message.looks,
         channel: message.channel,
         choices,

@@ -100,7 +100,7 @@ async fn a_filter_describes_what_fulfils_all_of_it(engine: Engine) {
     let offer = fail(&store, epoch, 1, "Gran OFERTA de Navidad", 100, Fault::NoRoute).await;
     let other = fail(&store, epoch, 2, "otra cosa", 200, Fault::FileUrl).await;
     let discarded = fail(&store, epoch, 3, "oferta discarded", 300, Fault::NoRoute).await;
-    store.discard(discarded, notices(), by(), 400).await.unwrap();
+    store.discard(discarded.into(), notices(), by(), 400).await.unwrap();
     let waits = message(4, "oferta de navidad", 500);
     let queued = waits.m_id.to_string();
     store.accept(waits).await.unwrap();
@@ -265,7 +265,7 @@ async fn a_job_over_what_failed_discards_nothing_that_waits_again(engine: Engine
         ids.push(fail(&store, epoch, who, "a", i64::from(who), Fault::NoRoute).await);
     }
     let gone = add(&store, job(BulkAction::Discard, BulkState::Failed, vec![ids.clone()]), 10).await;
-    store.retry(ids[0].clone(), by(), 20).await.unwrap();
+    store.retry(ids[0].clone().into(), by(), 20).await.unwrap();
     let there = work(&store, gone).await;
     assert_eq!((there.done, there.skipped), (1, 1), "one waits again");
     let begun = take(&store, epoch, 2_000_000).await;
@@ -297,7 +297,7 @@ async fn a_job_of_events_decides_the_planned_ones_of_those_that_share_an_m_id(en
         let due = store.due_events(&channel(), 9_000_000, 9).await.unwrap().remove(0);
         store.published(&due, Publication::Dead { fault: Fault::Http(400) }, 2000).await.unwrap();
         if words == "first" {
-            store.retry(m_id.clone(), by(), 2000).await.unwrap();
+            store.retry(m_id.clone().into(), by(), 2000).await.unwrap();
         }
     }
     let both = event_ids(&store, dead()).await;

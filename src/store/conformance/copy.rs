@@ -43,7 +43,7 @@ async fn both() -> Option<(tempfile::TempDir, PathBuf, String)> {
         excerpt: Excerpt::new("no such\tfile", []),
     });
     store.settle(&failed, Settlement::Failed { fault: Fault::FileUrl, notice: None }, 22).await.unwrap();
-    store.retry(failed.m_id.to_string(), by(), 22).await.unwrap();
+    store.retry(failed.m_id.to_string().into(), by(), 22).await.unwrap();
     store.record(reading(9, &[("r1", "hello"), ("r2", "NUL \0 and so on")])).await.unwrap();
     let further = ConversationRead { destination: "+34600000009".parse().unwrap(), ..reading(9, &[("r1", "there")]) };
     store.record(further).await.unwrap();

@@ -232,10 +232,10 @@ async fn an_erased_text_leaves_the_index_with_the_transaction_that_erases_it(eng
     let notices = DiscardNotices { not_sent: String::new(), perhaps_sent: String::new() };
     let of = |side, n| Known { side, n }.m_id();
     // Of one message, of one event.
-    store.discard(of(Side::Out, 1007), notices.clone(), by(), LATE_MS).await.unwrap();
+    store.discard(of(Side::Out, 1007).into(), notices.clone(), by(), LATE_MS).await.unwrap();
     assert_eq!(lists("out", 0).await, "0");
     assert_ne!(lists("in", 0).await, "0", "no event of it was erased");
-    store.discard(of(Side::In, 1007), notices, by(), LATE_MS).await.unwrap();
+    store.discard(of(Side::In, 1007).into(), notices, by(), LATE_MS).await.unwrap();
     assert_eq!([lists("out", 0).await, lists("in", 0).await], ["0", "0"]);
     let rare = Search { query: Query::parse("xilofono"), ..Search::all() };
     assert_eq!(all(store, rare.clone(), None).await.len(), 16, "the others are found without their lists");
@@ -288,7 +288,7 @@ async fn both_directions_are_shown_newest_first(engine: Engine) {
 async fn what_was_posted_again_is_found_by_its_time(engine: Engine) {
     let fresh = filled(engine).await;
     for n in (7..9000).step_by(1000) {
-        let again = fresh.store.retry(Known { side: Side::In, n }.m_id(), by(), LATE_MS).await.unwrap();
+        let again = fresh.store.retry(Known { side: Side::In, n }.m_id().into(), by(), LATE_MS).await.unwrap();
         assert_eq!(again, ManualOutcome::Events(1));
     }
     // Their times are out of the order of their ids now; others are found all the same.

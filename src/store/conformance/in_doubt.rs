@@ -19,6 +19,7 @@ on_each_engine! {
     one_whose_text_is_gone_is_not_sent_again
     what_a_person_has_noted_counts_no_more_until_it_is_in_doubt_again
     a_row_that_shows_while_it_waits_to_go_again_stops_it
+    a_decision_on_one_doubt_of_a_message_is_not_taken_for_another
 }
 
 /// A message of contact 1 that may have been sent at 100, to be looked up at 200.
@@ -199,13 +200,13 @@ async fn a_person_settles_what_is_in_doubt_and_nothing_else(engine: Engine) {
         let in_doubt = in_doubt(&store, epoch, "a").await;
         let m_id = in_doubt.attempt.m_id.as_str().to_owned();
         store.accept(message(1, "behind it", 11)).await.unwrap();
-        let decide = |m_id: String| store.decide(m_id, decision, "n".into(), by(), 400);
+        let decide = |m_id: String| store.decide(m_id.into(), decision, "n".into(), by(), 400);
         assert_eq!(decide("nobody".into()).await.unwrap(), None);
         assert_eq!(decide(m_id.clone()).await.unwrap().as_deref(), Some("unknown"));
         assert_eq!(state(&store, &in_doubt.attempt.m_id).await, expected);
         assert_eq!(decide(m_id.clone()).await.unwrap().as_deref(), Some(expected), "it was settled before");
         let other = if decision == Decision::Failed { Decision::Delivered } else { Decision::Failed };
-        let second = store.decide(m_id.clone(), other, "n".into(), by(), 450).await.unwrap();
+        let second = store.decide(m_id.clone().into(), other, "n".into(), by(), 450).await.unwrap();
         assert_eq!(
             (second.as_deref(), state(&store, &in_doubt.attempt.m_id).await.as_str()),
             (Some(expected), expected)
@@ -226,7 +227,7 @@ async fn sent_again_by_a_person_it_waits_for_what_is_under_way_in_its_conversati
     store.accept(message(1, "later", 310)).await.unwrap();
     let later = take(&store, epoch, 400).await.remove(0);
     let m_id = in_doubt.attempt.m_id.as_str().to_owned();
-    store.decide(m_id, Decision::SendAgain, String::new(), by(), 500).await.unwrap();
+    store.decide(m_id.into(), Decision::SendAgain, String::new(), by(), 500).await.unwrap();
     assert!(take(&store, epoch, 600).await.is_empty());
     send(&store, &later).await;
     assert_eq!(take(&store, epoch, 600).await.iter().map(words).collect::<Vec<_>>(), ["a"]);
@@ -257,7 +258,7 @@ async fn what_a_person_has_noted_counts_no_more_until_it_is_in_doubt_again(engin
         let m_id = doubt.attempt.m_id.as_str().to_owned();
         let decide = |decision| {
             let (store, m_id) = (Arc::clone(&store), m_id.clone());
-            async move { store.decide(m_id, decision, "n".into(), by(), 400).await.unwrap() }
+            async move { store.decide(m_id.into(), decision, "n".into(), by(), 400).await.unwrap() }
         };
         assert_eq!(decide(Decision::Noted).await.as_deref(), Some("unknown"), "it is being looked up");
         assert_eq!(due(&store, 10_000).await.len(), 1, "and still is");
@@ -299,11 +300,52 @@ async fn one_whose_text_is_gone_is_not_sent_again(engine: Engine) {
     store.resolve(&in_doubt, epoch, settlement, 300).await.unwrap();
     store.purge(1_000_000, 0, 100).await.unwrap();
     let m_id = in_doubt.attempt.m_id.as_str().to_owned();
-    let again = store.decide(m_id.clone(), Decision::SendAgain, String::new(), by(), 400).await.unwrap();
+    let again = store.decide(m_id.clone().into(), Decision::SendAgain, String::new(), by(), 400).await.unwrap();
     assert_eq!(again.as_deref(), Some("wiped"));
     assert_eq!(state(&store, &in_doubt.attempt.m_id).await, "unconfirmed");
-    store.decide(m_id, Decision::Delivered, String::new(), by(), 400).await.unwrap();
+    store.decide(m_id.into(), Decision::Delivered, String::new(), by(), 400).await.unwrap();
     assert_eq!(state(&store, &in_doubt.attempt.m_id).await, "sent");
+}
+
+async fn a_decision_on_one_doubt_of_a_message_is_not_taken_for_another(engine: Engine) {
+    let (Fresh { store, folder: _folder }, epoch) = fresh(engine).await;
+    let first = in_doubt(&store, epoch, "a").await;
+    let m_id = first.attempt.m_id.to_string();
+    let seen = async || {
+        let seen = store.show(m_id.clone()).await.unwrap().unwrap().seen();
+        DecisionTarget { m_id: m_id.clone(), seen: Some(seen) }
+    };
+    let decide =
+        async |target: &DecisionTarget, decision| store.decide(target.clone(), decision, "n".into(), by(), 400).await;
+    let unknown = Settlement::Unknown { fault: Fault::TimedOut, look_ms: 600 };
+    let of_the_first = seen().await;
+    // The next part is in doubt as the first was: its attempts are counted anew.
+    store.resolve(&first, epoch, Settlement::Sent { afilnet_id: None, more: true }, 300).await.unwrap();
+    let part = take(&store, epoch, 350).await.remove(0);
+    assert_eq!((part.part, part.number), (1, first.attempt.number));
+    store.settle(&part, unknown.clone(), 360).await.unwrap();
+    let of_the_part = seen().await;
+    for decision in [Decision::SendAgain, Decision::Delivered, Decision::Failed] {
+        let late = decide(&of_the_first, decision).await;
+        assert!(matches!(late, Err(StoreError::Stale)), "{decision:?}: {late:?}");
+    }
+    assert_eq!(state(&store, &first.attempt.m_id).await, "unknown", "nothing is changed");
+    assert_eq!(decide(&of_the_part, Decision::Failed).await.unwrap().as_deref(), Some("unknown"));
+    // A person sends it again, and it fails, and is in doubt once more.
+    let retry = async |target: DecisionTarget| store.retry(target, by(), 450).await;
+    let of_the_failure = seen().await;
+    assert!(matches!(retry(of_the_part.clone()).await, Err(StoreError::Stale)));
+    assert_eq!(retry(of_the_failure.clone()).await.unwrap(), ManualOutcome::Message);
+    let again = take(&store, epoch, 500).await.remove(0);
+    assert_eq!((again.part, again.number), (part.part, part.number));
+    store.settle(&again, unknown, 510).await.unwrap();
+    let late = decide(&of_the_part, Decision::SendAgain).await;
+    assert!(matches!(late, Err(StoreError::Stale)), "{late:?}");
+    assert_eq!(decide(&seen().await, Decision::Failed).await.unwrap().as_deref(), Some("unknown"));
+    let notices = DiscardNotices { not_sent: "n".into(), perhaps_sent: "p".into() };
+    let late = store.discard(of_the_failure, notices.clone(), by(), 600).await;
+    assert!(matches!(late, Err(StoreError::Stale)), "of the failure before: {late:?}");
+    assert_eq!(store.discard(seen().await, notices, by(), 600).await.unwrap(), ManualOutcome::Message);
 }
 
 async fn a_row_that_shows_while_it_waits_to_go_again_stops_it(engine: Engine) {

@@ -108,7 +108,7 @@ async fn no_more_steps_are_kept_of_a_message_than_two_hundred_and_a_persons(engi
     assert_eq!(counts(&folder).await, [200, 200, 0]);
     let refused = failed_attempt(&attempt, AttemptOutcome::Failed, &Fault::FileUrl);
     store.settle(&refused, Settlement::Failed { fault: Fault::FileUrl, notice: None }, 200).await.unwrap();
-    store.retry(attempt.m_id.to_string(), by(), 300).await.unwrap();
+    store.retry(attempt.m_id.to_string().into(), by(), 300).await.unwrap();
     assert_eq!(counts(&folder).await, [201, 200, 1]);
 }
 
@@ -179,15 +179,15 @@ async fn what_a_person_did_is_a_step_and_a_row_of_the_audit(engine: Engine) {
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let attempt = begun(&store, epoch, 1).await;
     let m_id = attempt.m_id.to_string();
-    let retried = store.retry(m_id.clone(), by(), 90).await.unwrap();
+    let retried = store.retry(m_id.clone().into(), by(), 90).await.unwrap();
     assert_eq!((retried, counts(&folder).await), (ManualOutcome::Not("sending".into()), [0, 0, 0]), "nothing was done");
     store.settle(&attempt, Settlement::Failed { fault: Fault::FileUrl, notice: None }, 100).await.unwrap();
-    store.retry(m_id.clone(), by(), 200).await.unwrap();
+    store.retry(m_id.clone().into(), by(), 200).await.unwrap();
     let attempt = take(&store, epoch, 300).await.remove(0);
     store.settle(&attempt, Settlement::Unknown { fault: Fault::TimedOut, look_ms: 400 }, 300).await.unwrap();
-    store.decide(m_id.clone(), Decision::Failed, "n".into(), by(), 400).await.unwrap();
+    store.decide(m_id.clone().into(), Decision::Failed, "n".into(), by(), 400).await.unwrap();
     let notices = DiscardNotices { not_sent: "n".into(), perhaps_sent: "p".into() };
-    store.discard(m_id.clone(), notices, by(), 500).await.unwrap();
+    store.discard(m_id.clone().into(), notices, by(), 500).await.unwrap();
     let steps = journey(&store, &m_id).await.message.unwrap().steps;
     let decided = [Action::Retried, Action::SettledFailed, Action::Discarded].map(|action| Some(by().decided(action)));
     assert_eq!(steps.iter().map(|past| past.step.clone()).collect::<Vec<_>>(), decided);
@@ -202,7 +202,7 @@ async fn what_a_person_did_is_a_step_and_a_row_of_the_audit(engine: Engine) {
         store.published(&due, Publication::Dead { fault: Fault::Http(422) }, 2000).await.unwrap();
     }
     let event = customer_says("one").m_id.to_string();
-    store.retry(event.clone(), by(), 3000).await.unwrap();
+    store.retry(event.clone().into(), by(), 3000).await.unwrap();
     assert_eq!(store.retry_given_up(None, 0, 9, by(), 4000).await.unwrap(), 1);
     assert_eq!(counts(&folder).await, [5, 0, 5]);
     assert_eq!(journey(&store, &event).await.events[0].steps[0].step, Some(by().decided(Action::Retried)));
@@ -243,7 +243,7 @@ async fn excerpts_leave_with_the_text_and_steps_with_their_row(engine: Engine) {
     assert_eq!(counts(&folder).await, [2, 1, 0], "of the one whose row is gone");
     let left = store.list(Filter { limit: 9, ..Filter::default() }).await.unwrap();
     let notices = DiscardNotices { not_sent: "n".into(), perhaps_sent: "p".into() };
-    store.discard(left[0].m_id.clone(), notices, by(), 5000).await.unwrap();
+    store.discard(left[0].m_id.clone().into(), notices, by(), 5000).await.unwrap();
     assert_eq!(counts(&folder).await, [3, 0, 1], "the text of a discarded one is erased at once");
     store.purge(9000, 9000, 10).await.unwrap();
     store.purge(9000, 9000, 10).await.unwrap();
@@ -279,14 +279,14 @@ async fn of_an_erased_person_the_audit_keeps_no_reason(engine: Engine) {
         let attempt = begun(&store, epoch, n).await;
         store.settle(&attempt, Settlement::Failed { fault: Fault::FileUrl, notice: None }, 100).await.unwrap();
         let notices = DiscardNotices { not_sent: "n".into(), perhaps_sent: "p".into() };
-        store.discard(attempt.m_id.to_string(), notices.clone(), named(n), 200).await.unwrap();
+        store.discard(attempt.m_id.to_string().into(), notices.clone(), named(n), 200).await.unwrap();
         store.record(reading(n, &[(&format!("r{n}"), &format!("says {n}"))])).await.unwrap();
     }
     for due in store.due_events(&channel(), 2000, 9).await.unwrap() {
         let m_id = due.event.m_id.to_string();
         store.published(&due, Publication::Dead { fault: Fault::Http(422) }, 2000).await.unwrap();
         let n = if m_id == customer_says("says 1").m_id.as_str() { 1 } else { 2 };
-        store.retry(m_id, named(n), 3000).await.unwrap();
+        store.retry(m_id.into(), named(n), 3000).await.unwrap();
     }
     let reasons = "SELECT COUNT(*), COUNT(detail), SUM(CASE WHEN detail LIKE '%CANARY1%' THEN 1 ELSE 0 END), \
          SUM(CASE WHEN detail LIKE '%11 12 22%' THEN 1 ELSE 0 END) FROM audit";

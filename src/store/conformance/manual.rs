@@ -39,11 +39,11 @@ async fn a_failed_message_goes_back_to_its_place_with_its_tries_and_age_counted_
     let attempt = take(&store, epoch, 20).await.remove(0);
     store.settle(&attempt, Settlement::Queued { due_ms: Some(90), fault: Fault::Busy }, 20).await.unwrap();
     fail(&store, epoch).await;
-    assert_eq!(store.retry(m_id.to_string(), by(), 5000).await.unwrap(), ManualOutcome::Message);
+    assert_eq!(store.retry(m_id.to_string().into(), by(), 5000).await.unwrap(), ManualOutcome::Message);
     let again = take(&store, epoch, 50).await.remove(0);
     assert_eq!((words(&again).as_str(), again.number, again.before), ("first", 1, FailureStreak::default()));
     assert_eq!(again.since_ms, 5000);
-    assert_eq!(store.retry(m_id.to_string(), by(), 5000).await.unwrap(), ManualOutcome::Not("sending".into()));
+    assert_eq!(store.retry(m_id.to_string().into(), by(), 5000).await.unwrap(), ManualOutcome::Not("sending".into()));
 }
 
 async fn one_that_goes_back_does_not_overtake_what_is_under_way(engine: Engine) {
@@ -58,8 +58,8 @@ async fn one_that_goes_back_does_not_overtake_what_is_under_way(engine: Engine) 
     store.accept(third).await.unwrap();
     fail(&store, epoch).await;
     let under_way = take(&store, epoch, 100).await.remove(0);
-    store.retry(m_id.to_string(), by(), 5000).await.unwrap();
-    store.discard(third_id.to_string(), notices(), by(), 5000).await.unwrap();
+    store.retry(m_id.to_string().into(), by(), 5000).await.unwrap();
+    store.discard(third_id.to_string().into(), notices(), by(), 5000).await.unwrap();
     assert!(take(&store, epoch, 9000).await.is_empty(), "one of a conversation at a time");
     send(&store, &under_way).await;
     assert_eq!(words(&take(&store, epoch, 9000).await[0]), "first");
@@ -75,7 +75,7 @@ async fn a_dead_event_goes_back_before_what_came_later(engine: Engine) {
     assert_eq!((listed.len(), listed[0].kind.as_str(), listed[0].fault.as_deref()), (1, "message", Some("http_400")));
     let m_id = listed[0].m_id.clone();
     assert_eq!(store.show(m_id.clone()).await.unwrap().unwrap().state, "dead");
-    assert_eq!(store.retry(m_id, by(), 5000).await.unwrap(), ManualOutcome::Events(1));
+    assert_eq!(store.retry(m_id.into(), by(), 5000).await.unwrap(), ManualOutcome::Events(1));
     let again = store.due_events(&channel(), 2000, 9).await.unwrap().remove(0);
     assert_eq!((again.event, again.attempts, again.recorded_ms), (customer_says("a"), 0, 5000));
     assert!(store.list(dead).await.unwrap().is_empty());
@@ -129,15 +129,18 @@ async fn what_is_discarded_loses_its_text_at_once_and_is_told_where_it_still_wai
     store.published(&due, Publication::Dead { fault: Fault::Http(400) }, 2000).await.unwrap();
     let event_id = due.event.m_id.to_string();
     for m_id in &ids {
-        assert_eq!(store.discard(m_id.to_string(), notices(), by(), 5000).await.unwrap(), ManualOutcome::Message);
+        assert_eq!(
+            store.discard(m_id.to_string().into(), notices(), by(), 5000).await.unwrap(),
+            ManualOutcome::Message
+        );
         assert_eq!(state(&store, m_id).await, ("failed".into(), Some("discarded".into())));
     }
-    assert_eq!(store.discard(event_id.clone(), notices(), by(), 5000).await.unwrap(), ManualOutcome::Events(1));
+    assert_eq!(store.discard(event_id.clone().into(), notices(), by(), 5000).await.unwrap(), ManualOutcome::Events(1));
     let dead = Filter { state: Some("dead".into()), limit: 9, ..Filter::default() };
     assert!(store.list(dead).await.unwrap().is_empty(), "a person has dealt with it");
     assert_eq!(store.given_up(None, 0).await.unwrap(), [], "and it cannot be posted again");
-    assert_eq!(store.retry(event_id, by(), 5000).await.unwrap(), ManualOutcome::Wiped);
-    assert_eq!(store.retry(ids[0].to_string(), by(), 5000).await.unwrap(), ManualOutcome::Wiped);
+    assert_eq!(store.retry(event_id.into(), by(), 5000).await.unwrap(), ManualOutcome::Wiped);
+    assert_eq!(store.retry(ids[0].to_string().into(), by(), 5000).await.unwrap(), ManualOutcome::Wiped);
     let told = store.due_events(&channel(), 9000, 9).await.unwrap();
     assert_eq!(told.iter().map(|due| &due.event.m_id).collect::<Vec<_>>(), [&ids[1]], "whose agent did not know");
     assert!(matches!(&told[0].event.body, EventBody::MessageStatus { message, .. } if message == "not sent"));
@@ -154,15 +157,20 @@ async fn what_no_person_can_decide_is_left_as_it_is(engine: Engine) {
     let one = message(1, "one", 10);
     let m_id = one.m_id.to_string();
     store.accept(one).await.unwrap();
-    assert_eq!(store.retry(m_id.clone(), by(), 50).await.unwrap(), ManualOutcome::Not("queued".into()));
+    assert_eq!(store.retry(m_id.clone().into(), by(), 50).await.unwrap(), ManualOutcome::Not("queued".into()));
     let attempt = take(&store, epoch, 100).await.remove(0);
-    assert_eq!(store.discard(m_id.clone(), notices(), by(), 50).await.unwrap(), ManualOutcome::Not("sending".into()));
+    assert_eq!(
+        store.discard(m_id.clone().into(), notices(), by(), 50).await.unwrap(),
+        ManualOutcome::Not("sending".into())
+    );
     send(&store, &attempt).await;
-    for outcome in [store.retry(m_id.clone(), by(), 50).await, store.discard(m_id, notices(), by(), 50).await] {
+    for outcome in
+        [store.retry(m_id.clone().into(), by(), 50).await, store.discard(m_id.into(), notices(), by(), 50).await]
+    {
         assert_eq!(outcome.unwrap(), ManualOutcome::Not("sent".into()));
     }
-    assert_eq!(store.retry("nobody".into(), by(), 50).await.unwrap(), ManualOutcome::Missing);
-    assert_eq!(store.discard("nobody".into(), notices(), by(), 50).await.unwrap(), ManualOutcome::Missing);
+    assert_eq!(store.retry("nobody".to_owned().into(), by(), 50).await.unwrap(), ManualOutcome::Missing);
+    assert_eq!(store.discard("nobody".to_owned().into(), notices(), by(), 50).await.unwrap(), ManualOutcome::Missing);
 }
 
 async fn depths_tell_what_waits_since_when_and_what_a_person_must_settle(engine: Engine) {
@@ -194,7 +202,7 @@ async fn depths_tell_what_waits_since_when_and_what_a_person_must_settle(engine:
     (depth.events, depth.dead_events) = (2, 1);
     assert_eq!(store.depths().await.unwrap(), [depth.clone()]);
     let due = due.event.m_id.to_string();
-    assert_eq!(store.discard(due, notices(), by(), 5000).await.unwrap(), ManualOutcome::Events(1));
+    assert_eq!(store.discard(due.into(), notices(), by(), 5000).await.unwrap(), ManualOutcome::Events(1));
     depth.dead_events = 0;
     assert_eq!(store.depths().await.unwrap(), [depth], "nobody needs to act on what is discarded");
 }

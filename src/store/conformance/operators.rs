@@ -19,7 +19,7 @@ async fn the_audit_is_read_newest_first_page_by_page(engine: Engine) {
         let m_id = message.m_id.to_string();
         store.accept(message).await.unwrap();
         let notices = DiscardNotices { not_sent: "not sent".into(), perhaps_sent: "perhaps".into() };
-        store.discard(m_id, notices, by(), 100 + i64::from(n)).await.unwrap();
+        store.discard(m_id.into(), notices, by(), 100 + i64::from(n)).await.unwrap();
     }
     let first = store.operators().audit(None, None, 2).await.unwrap();
     let rest = store.operators().audit(Some(first[1].id), None, 10).await.unwrap();
@@ -56,7 +56,8 @@ async fn what_happened_last_is_told_of_each_channel(engine: Engine) {
     store.accept(message(2, "in doubt", 120)).await.unwrap();
     let attempt = take(&store, epoch, 130).await.remove(0);
     store.settle(&attempt, Settlement::Unknown { fault: Fault::TimedOut, look_ms: 90_000 }, 150).await.unwrap();
-    let decided = store.decide(attempt.m_id.to_string(), Decision::Delivered, "n".into(), by(), 400).await.unwrap();
+    let decided =
+        store.decide(attempt.m_id.to_string().into(), Decision::Delivered, "n".into(), by(), 400).await.unwrap();
     assert_eq!(decided.as_deref(), Some("unknown"));
     let after = store.operators().activity().await.unwrap();
     assert_eq!(after["support"].sent_ms, Some(110), "what a person has settled was not sent then");
@@ -72,7 +73,7 @@ async fn every_text_is_read_once_and_no_erased_one(engine: Engine) {
     }
     store.record(reading(7, &[("r1", "hello")])).await.unwrap();
     let notices = DiscardNotices { not_sent: "not sent".into(), perhaps_sent: "perhaps".into() };
-    store.discard(m_ids[1].clone(), notices, by(), 100).await.unwrap();
+    store.discard(m_ids[1].clone().into(), notices, by(), 100).await.unwrap();
     let all = async |side| {
         let (mut from, mut found) = (0, Vec::new());
         while let Some(texts) = store.operators().texts(side, from).await.unwrap() {
@@ -120,7 +121,7 @@ async fn what_failed_is_grouped_by_channel_way_and_fault(engine: Engine) {
     fail(3, Fault::FileUrl, 130).await;
     let thrown_away = fail(4, Fault::TooLong, 140).await;
     let notices = DiscardNotices { not_sent: "not sent".into(), perhaps_sent: "perhaps".into() };
-    store.discard(thrown_away, notices, by(), 150).await.unwrap();
+    store.discard(thrown_away.into(), notices, by(), 150).await.unwrap();
     store.record(reading(5, &[("r1", "hello")])).await.unwrap();
     let due = store.due_events(&channel(), 2000, 1).await.unwrap().remove(0);
     store.published(&due, Publication::Dead { fault: Fault::Http(400) }, 2000).await.unwrap();

@@ -77,14 +77,14 @@ async fn what_was_sent_is_kept_through_a_retry_by_a_person_and_through_an_interr
     store.settle(&attempt, refused(), 33).await.unwrap();
     assert_eq!(kept(&store).await, stored(&["a", "b"]));
     // What may have been sent shows while the message waits again.
-    store.retry(m_id.to_string(), by(), 40).await.unwrap();
+    store.retry(m_id.to_string().into(), by(), 40).await.unwrap();
     assert_eq!(kept(&store).await, stored(&["a", "b"]));
     let attempt = take(&store, epoch, 41).await.remove(0);
     store.prepare_call(&attempt, Some(form("c")), 100).await.unwrap();
     assert_eq!(kept(&store).await, stored(&["a", "c"]), "the refused one shows nowhere");
     // … and a second time, without a doubt in between.
     store.settle(&attempt, refused(), 42).await.unwrap();
-    store.retry(m_id.to_string(), by(), 43).await.unwrap();
+    store.retry(m_id.to_string().into(), by(), 43).await.unwrap();
     let attempt = take(&store, epoch, 44).await.remove(0);
     store.prepare_call(&attempt, Some(form("d")), 100).await.unwrap();
     assert_eq!(kept(&store).await, stored(&["a", "d"]));
@@ -101,9 +101,9 @@ async fn what_was_sent_is_kept_through_a_retry_by_a_person_and_through_an_interr
     assert_eq!(kept(&store).await, stored(&["a", "d", "e"]));
     // Whoever discards it says no more than is known.
     store.settle(&attempt, refused(), 53).await.unwrap();
-    store.retry(m_id.to_string(), by(), 54).await.unwrap();
+    store.retry(m_id.to_string().into(), by(), 54).await.unwrap();
     let notices = DiscardNotices { not_sent: "not sent".into(), perhaps_sent: "perhaps sent".into() };
-    store.discard(m_id.to_string(), notices, by(), 55).await.unwrap();
+    store.discard(m_id.to_string().into(), notices, by(), 55).await.unwrap();
     let told = store.due_events(&channel(), i64::MAX, 9).await.unwrap().remove(0);
     assert!(matches!(&told.event.body, EventBody::MessageStatus { message, .. } if message == "perhaps sent"));
     store.close().await;

@@ -81,8 +81,8 @@ async fn what_may_have_been_sent_and_what_a_person_has_had_sent_again_is_never_s
     store.settle(of(2), Settlement::Sent { afilnet_id: None, more: true }, 120).await.unwrap();
     store.settle(of(3), Settlement::Failed { fault: fault.clone(), notice: None }, 120).await.unwrap();
     store.settle(of(5), Settlement::Queued { due_ms: None, fault }, 120).await.unwrap();
-    store.retry(of(3).m_id.to_string(), by(), 300).await.unwrap();
-    store.decide(of(4).m_id.to_string(), Decision::SendAgain, String::new(), by(), 300).await.unwrap();
+    store.retry(of(3).m_id.to_string().into(), by(), 300).await.unwrap();
+    store.decide(of(4).m_id.to_string().into(), Decision::SendAgain, String::new(), by(), 300).await.unwrap();
     let failed = store.fail_stale(sweep(epoch, 10_000), 10, 20_000).await.unwrap();
     assert_eq!(failed.iter().map(|stale| &stale.m_id).collect::<Vec<_>>(), [&of(5).m_id]);
     let begun = begin(&store, epoch, 10, 10_000).await;

@@ -32,7 +32,10 @@ async fn what_happened_since_is_found_each_in_its_place_and_nothing_before_it(en
     store.record(reading(3, &[("r1", "hello")])).await.unwrap(); // at 1000
     let event = store.due_events(&channel(), 2000, 9).await.unwrap().remove(0);
     store.published(&event, Publication::Done, 2001).await.unwrap();
-    assert!(matches!(store.discard(attempt.m_id.to_string(), notices(), by(), 2002).await, Ok(ManualOutcome::Message)));
+    assert!(matches!(
+        store.discard(attempt.m_id.to_string().into(), notices(), by(), 2002).await,
+        Ok(ManualOutcome::Message)
+    ));
 
     let tailed = store.tail(from).await.unwrap();
     let seen: Vec<_> = tailed.all.iter().map(|one| (one.at_ms, one.side, one.contact.as_str())).collect();

@@ -44,7 +44,7 @@ async fn a_message_keeps_the_settings_of_its_first_part_once_it_may_have_sent_so
     assert_eq!(own.wording.unwrap().as_str(), "b others");
     // … though a person tries again what was refused in the end.
     store.settle(&attempt, Settlement::Failed { fault: Fault::FileUrl, notice: None }, 26).await.unwrap();
-    store.retry(m_id.to_string(), by(), 27).await.unwrap();
+    store.retry(m_id.to_string().into(), by(), 27).await.unwrap();
     let (attempt, wording) = begin(&store, epoch, 28, "d").await;
     assert_eq!((wording.as_str(), attempt.maybe_sent), ("b others", true));
     store.settle(&attempt, Settlement::Sent { afilnet_id: None, more: true }, 29).await.unwrap();

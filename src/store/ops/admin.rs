@@ -8,18 +8,23 @@ use super::{audit, bulk};
 use crate::domain::clock::now_ms;
 use crate::domain::find::Side;
 use crate::store::admin::ListedRow;
-use crate::store::tx::{Retention, Tx, values};
+use crate::store::tx::{BoxError, Cell, Columns, FromRow, Retention, Tx, values};
 use crate::store::{ListedMessage, QueueDepth, StoreError, Waiting, sql, sql_pauses};
 
+/// A row of `SHOW` or `SHOW_EVENT`.
+impl FromRow for ListedMessage {
+    fn from_row(row: &dyn Columns) -> Result<Self, BoxError> {
+        let (part, began_ms) = (Cell::read(row, 10)?, Cell::read(row, 11)?);
+        Ok(Self { part, began_ms, ..ListedRow::from_row(row)?.into() })
+    }
+}
+
 pub(in crate::store) async fn show(db: &mut impl Tx, m_id: &str) -> Result<Option<ListedMessage>, StoreError> {
-    let message: Option<ListedRow> = db.optional(sql::SHOW, values![m_id]).await?;
-    let Some(message) = message else {
-        let event: Option<ListedRow> = db.optional(sql::SHOW_EVENT, values![m_id]).await?;
-        return Ok(event.map(ListedMessage::from));
-    };
+    let message: Option<ListedMessage> = db.optional(sql::SHOW, values![m_id]).await?;
+    let Some(message) = message else { return db.optional(sql::SHOW_EVENT, values![m_id]).await };
     let evidence: Option<(String,)> = db.optional(sql::EVIDENCE, values![m_id]).await?;
     let looks = evidence.iter().flat_map(|(text,)| text.lines()).map(str::to_owned).collect();
-    Ok(Some(ListedMessage { looks, ..message.into() }))
+    Ok(Some(ListedMessage { looks, ..message }))
 }
 
 pub(in crate::store) async fn channel_names(db: &mut impl Tx) -> Result<Vec<String>, StoreError> {

@@ -2,14 +2,14 @@
 
 use super::journey::{self, Subject};
 use super::outbound::{self, follow_head};
-use super::{events, matches};
+use super::{events, manual, matches};
 use crate::domain::journey::{Action, AttemptOutcome, Operator, Step};
 use crate::domain::reconcile::numbering_area;
 use crate::domain::{ChannelName, Fault, Wording};
 use crate::store::tx::{BoxError, Cell, Columns, FromRow, Tx, corrupt, decode, values};
 use crate::store::{
-    Attempt, Decision, Epoch, Evidence, FailureStreak, InDoubtSend, Interrupted, LookupResult, Settlement, StoreError,
-    rules, sql,
+    Attempt, Decision, DecisionTarget, Epoch, Evidence, FailureStreak, InDoubtSend, Interrupted, LookupResult,
+    Settlement, StoreError, rules, sql,
 };
 
 pub(in crate::store) async fn interrupted(
@@ -225,18 +225,20 @@ async fn note_evidence(db: &mut impl Tx, in_doubt: &InDoubtSend) -> Result<(), S
 
 pub(in crate::store) async fn decide(
     db: &mut impl Tx,
-    m_id: &str,
+    target: &DecisionTarget,
     decision: Decision,
     sentence: &str,
     by: &Operator,
     now_ms: i64,
 ) -> Result<Option<String>, StoreError> {
     type Row = (i64, i64, String, i64);
+    let m_id = &target.m_id;
     let there: Option<Row> = db.optional(sql::STATE_OF, values![m_id]).await?;
     let Some((_, conversation, ..)) = there else { return Ok(None) };
     db.lock(conversation).await?;
     let found: Option<Row> = db.optional(sql::STATE_OF, values![m_id]).await?; // read again under the lock
     let Some((outbound_id, conversation, state, told)) = found else { return Ok(None) };
+    manual::as_seen(db, target).await?;
     let decidable = match decision {
         Decision::Noted => matches!(state.as_str(), "held" | "unconfirmed"),
         Decision::Delivered | Decision::Failed | Decision::SendAgain => {

@@ -3,12 +3,12 @@
 
 use super::audit::{self, Deed};
 use super::journey::{self, OF_EVENT, OF_MESSAGE, Subject};
-use super::{events, pending_question, text_index};
+use super::{admin, events, pending_question, text_index};
 use crate::domain::MId;
 use crate::domain::find::Side;
 use crate::domain::journey::{Action, Operator};
 use crate::store::tx::{Tx, decode, values};
-use crate::store::{DiscardNotices, GivenUp, ManualOutcome, StoreError, sql};
+use crate::store::{DecisionTarget, DiscardNotices, GivenUp, ManualOutcome, StoreError, sql};
 
 /// One outbound message, as far as a decision on it needs.
 pub(super) struct ManualTarget {
@@ -52,15 +52,29 @@ pub(super) async fn dead_events(db: &mut impl Tx, m_id: &str) -> Result<Vec<(i64
     db.rows(sql::DEAD_EVENTS, values![m_id]).await
 }
 
+/// Returns `Stale` where what is decided on is no longer as it was seen. Called under the locks of the decision.
+pub(super) async fn as_seen(
+    db: &mut impl Tx,
+    DecisionTarget { m_id, seen }: &DecisionTarget,
+) -> Result<(), StoreError> {
+    let Some(seen) = seen else { return Ok(()) };
+    match admin::show(db, m_id).await? {
+        Some(message) if message.seen() != *seen => Err(StoreError::Stale),
+        _ => Ok(()),
+    }
+}
+
 /// Requeues a message or an event that was given up in its old place, to be tried at once, with attempts counted from
 /// zero. Its due time is its old one, which is in the past by every clock; its age counts from `now_ms`.
 pub(in crate::store) async fn retry(
     db: &mut impl Tx,
-    m_id: &str,
+    target: &DecisionTarget,
     by: &Operator,
     now_ms: i64,
 ) -> Result<ManualOutcome, StoreError> {
-    let found = find(db, m_id).await?;
+    let m_id = &target.m_id;
+    let (found, dead) = (find(db, m_id).await?, dead_events(db, m_id).await?);
+    as_seen(db, target).await?;
     match found {
         Some(there) if there.state == "failed" && there.has_text => {
             let subjects = [Subject::Message(there.outbound_id)];
@@ -70,7 +84,6 @@ pub(in crate::store) async fn retry(
         }
         Some(_) | None => {}
     }
-    let dead = dead_events(db, m_id).await?;
     let mut again = Vec::new();
     for (event_id, conversation, _) in dead.iter().filter(|(_, _, has_text)| *has_text) {
         requeue_event(db, *event_id, *conversation, now_ms).await?;
@@ -122,12 +135,14 @@ pub(in crate::store) async fn retry_given_up(
 /// Discards a message or an event and erases its text. The agent of a message that was still queued is notified.
 pub(in crate::store) async fn discard(
     db: &mut impl Tx,
-    m_id: &str,
+    target: &DecisionTarget,
     notices: &DiscardNotices,
     by: &Operator,
     now_ms: i64,
 ) -> Result<ManualOutcome, StoreError> {
-    let found = find(db, m_id).await?;
+    let m_id = &target.m_id;
+    let (found, dead) = (find(db, m_id).await?, dead_events(db, m_id).await?);
+    as_seen(db, target).await?;
     if let Some(there) =
         found.as_ref().filter(|there| matches!(&*there.state, "queued" | "failed" | "unconfirmed" | "held"))
     {
@@ -138,7 +153,6 @@ pub(in crate::store) async fn discard(
         text_index::forget(db, Side::Out, &[there.outbound_id]).await?;
         return Ok(ManualOutcome::Message);
     }
-    let dead = dead_events(db, m_id).await?;
     for (event_id, ..) in &dead {
         discard_event(db, *event_id).await?;
         text_index::forget(db, Side::In, &[*event_id]).await?;

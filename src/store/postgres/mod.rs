@@ -25,11 +25,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    AcceptOutcome, Accepted, AccountTraits, Attempt, Begun, BulkJobs, ConversationRead, Decision, DiscardNotices,
-    DueEvent, Epoch, Erase, Erasure, Evidence, Examination, Found, GivenUp, InDoubtSend, Indexing, Interrupted, Leases,
-    ListedMessage, LookupResult, ManualOutcome, NewOutbound, Operators, OwnSend, Paused, Person, Position, Publication,
-    QueueDepth, Recorded, SeenRows, Settlement, StaleMessage, StaleRule, StaleSweep, Store, StoreError, TailFrom,
-    Tailed, UnreportedSend, Waiting, Wakeups,
+    AcceptOutcome, Accepted, AccountTraits, Attempt, Begun, BulkJobs, ConversationRead, Decision, DecisionTarget,
+    DiscardNotices, DueEvent, Epoch, Erase, Erasure, Evidence, Examination, Found, GivenUp, InDoubtSend, Indexing,
+    Interrupted, Leases, ListedMessage, LookupResult, ManualOutcome, NewOutbound, Operators, OwnSend, Paused, Person,
+    Position, Publication, QueueDepth, Recorded, SeenRows, Settlement, StaleMessage, StaleRule, StaleSweep, Store,
+    StoreError, TailFrom, Tailed, UnreportedSend, Waiting, Wakeups,
 };
 use crate::domain::clock::now_ms;
 use crate::domain::find::Search;
@@ -243,14 +243,14 @@ impl Store for PostgresStore {
 
     async fn decide(
         &self,
-        m_id: String,
+        target: DecisionTarget,
         decision: Decision,
         notice: String,
         by: Operator,
         now_ms: i64,
     ) -> Result<Option<String>, StoreError> {
-        self.write("decide", (m_id, notice, by), move |db, (m_id, notice, by)| {
-            Box::pin(ops::in_doubt::decide(db, m_id, decision, notice, by, now_ms))
+        self.write("decide", (target, notice, by), move |db, (target, notice, by)| {
+            Box::pin(ops::in_doubt::decide(db, target, decision, notice, by, now_ms))
         })
         .await
     }
@@ -501,8 +501,9 @@ impl Store for PostgresStore {
         self.read(m_id, |db, m_id| Box::pin(ops::journey::read(db, m_id, now_ms()))).await
     }
 
-    async fn retry(&self, m_id: String, by: Operator, now_ms: i64) -> Result<ManualOutcome, StoreError> {
-        self.write("retry", (m_id, by), move |db, (m_id, by)| Box::pin(ops::manual::retry(db, m_id, by, now_ms))).await
+    async fn retry(&self, target: DecisionTarget, by: Operator, now_ms: i64) -> Result<ManualOutcome, StoreError> {
+        self.write("retry", (target, by), move |db, (target, by)| Box::pin(ops::manual::retry(db, target, by, now_ms)))
+            .await
     }
 
     async fn given_up(&self, channel: Option<String>, since_ms: i64) -> Result<Vec<GivenUp>, StoreError> {
@@ -529,13 +530,13 @@ impl Store for PostgresStore {
 
     async fn discard(
         &self,
-        m_id: String,
+        target: DecisionTarget,
         notices: DiscardNotices,
         by: Operator,
         now_ms: i64,
     ) -> Result<ManualOutcome, StoreError> {
-        self.write("discard", (m_id, notices, by), move |db, (m_id, notices, by)| {
-            Box::pin(ops::manual::discard(db, m_id, notices, by, now_ms))
+        self.write("discard", (target, notices, by), move |db, (target, notices, by)| {
+            Box::pin(ops::manual::discard(db, target, notices, by, now_ms))
         })
         .await
     }

@@ -24,11 +24,11 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 
 use super::{
-    AcceptOutcome, Accepted, AccountTraits, Attempt, Begun, BulkJobs, ConversationRead, Decision, DiscardNotices,
-    DueEvent, Epoch, Erase, Erasure, Evidence, Examination, Found, GivenUp, InDoubtSend, Indexing, Interrupted,
-    ListedMessage, LookupResult, ManualOutcome, NewOutbound, Operators, OwnSend, Paused, Person, Position, Publication,
-    QueueDepth, Recorded, SeenRows, Settlement, StaleMessage, StaleRule, StaleSweep, Store, StoreError, TailFrom,
-    Tailed, UnreportedSend, Waiting, Wakeups,
+    AcceptOutcome, Accepted, AccountTraits, Attempt, Begun, BulkJobs, ConversationRead, Decision, DecisionTarget,
+    DiscardNotices, DueEvent, Epoch, Erase, Erasure, Evidence, Examination, Found, GivenUp, InDoubtSend, Indexing,
+    Interrupted, ListedMessage, LookupResult, ManualOutcome, NewOutbound, Operators, OwnSend, Paused, Person, Position,
+    Publication, QueueDepth, Recorded, SeenRows, Settlement, StaleMessage, StaleRule, StaleSweep, Store, StoreError,
+    TailFrom, Tailed, UnreportedSend, Waiting, Wakeups,
 };
 use crate::domain::clock::now_ms;
 use crate::domain::find::Search;
@@ -226,14 +226,14 @@ impl Store for SqliteStore {
 
     async fn decide(
         &self,
-        m_id: String,
+        target: DecisionTarget,
         decision: Decision,
         notice: String,
         by: Operator,
         now_ms: i64,
     ) -> Result<Option<String>, StoreError> {
         self.write("decide", move |db| {
-            at_once(ops::in_doubt::decide(&mut SqliteTx(db), &m_id, decision, &notice, &by, now_ms))
+            at_once(ops::in_doubt::decide(&mut SqliteTx(db), &target, decision, &notice, &by, now_ms))
         })
         .await
     }
@@ -474,8 +474,8 @@ impl Store for SqliteStore {
         self.read(move |db| at_once(ops::journey::read(&mut SqliteTx(db), &m_id, now_ms()))).await
     }
 
-    async fn retry(&self, m_id: String, by: Operator, now_ms: i64) -> Result<ManualOutcome, StoreError> {
-        self.write("retry", move |db| at_once(ops::manual::retry(&mut SqliteTx(db), &m_id, &by, now_ms))).await
+    async fn retry(&self, target: DecisionTarget, by: Operator, now_ms: i64) -> Result<ManualOutcome, StoreError> {
+        self.write("retry", move |db| at_once(ops::manual::retry(&mut SqliteTx(db), &target, &by, now_ms))).await
     }
 
     async fn given_up(&self, channel: Option<String>, since_ms: i64) -> Result<Vec<GivenUp>, StoreError> {
@@ -503,13 +503,15 @@ impl Store for SqliteStore {
 
     async fn discard(
         &self,
-        m_id: String,
+        target: DecisionTarget,
         notices: DiscardNotices,
         by: Operator,
         now_ms: i64,
     ) -> Result<ManualOutcome, StoreError> {
-        self.write("discard", move |db| at_once(ops::manual::discard(&mut SqliteTx(db), &m_id, &notices, &by, now_ms)))
-            .await
+        self.write("discard", move |db| {
+            at_once(ops::manual::discard(&mut SqliteTx(db), &target, &notices, &by, now_ms))
+        })
+        .await
     }
 
     async fn erase(&self, person: Person, how: Erase, now_ms: i64) -> Result<Erasure, StoreError> {

@@ -20,7 +20,7 @@ async fn a_block_of_which_a_text_was_erased_while_it_was_read_is_read_again() {
     let before = read().await.unwrap().unwrap();
     let notices = DiscardNotices { not_sent: String::new(), perhaps_sent: String::new() };
     let by = Operator::new("ana", Means::Cli, None);
-    store.discard("00000000000000000000000000000007".into(), notices, by, 1).await.unwrap();
+    store.discard("00000000000000000000000000000007".to_owned().into(), notices, by, 1).await.unwrap();
     assert!(!keep(before).await.unwrap(), "it holds what was erased meanwhile");
     let again = read().await.unwrap().unwrap();
     let late = read().await.unwrap().unwrap();
