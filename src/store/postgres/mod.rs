@@ -78,7 +78,7 @@ impl Store for PostgresStore {
         kept.await.map_err(|_| StoreError::Closed)?
     }
 
-    async fn record_responses(&self, responses: Vec<(MId, bool)>) -> Result<(), StoreError> {
+    async fn record_responses(&self, responses: Vec<(MId, bool)>) -> Result<Vec<(MId, bool)>, StoreError> {
         self.write("record_responses", responses, |db, responses| Box::pin(ops::responses::record(db, responses))).await
     }
 
