@@ -501,6 +501,9 @@ pub(crate) trait Store: Send + Sync {
     /// Returns the pauses by hand that last, of all channels.
     async fn operator_pauses(&self) -> Result<Vec<OperatorPause>, StoreError>;
 
+    /// Records the fault by which each of these channels is paused, from now on; `None`: by none.
+    async fn set_paused_by(&self, channels: Vec<(ChannelName, Option<String>)>, now_ms: i64) -> Result<(), StoreError>;
+
     /// Returns one message, or an event.
     async fn show(&self, m_id: String) -> Result<Option<ListedMessage>, StoreError>;
 

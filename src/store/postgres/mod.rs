@@ -493,6 +493,13 @@ impl Store for PostgresStore {
         self.read((), |db, ()| Box::pin(ops::pauses::lasting(db))).await
     }
 
+    async fn set_paused_by(&self, channels: Vec<(ChannelName, Option<String>)>, now_ms: i64) -> Result<(), StoreError> {
+        self.write("set_paused_by", (channels, now_ms), |db, (channels, now_ms)| {
+            Box::pin(ops::journey::set_paused_by(db, channels, *now_ms))
+        })
+        .await
+    }
+
     async fn show(&self, m_id: String) -> Result<Option<ListedMessage>, StoreError> {
         self.read(m_id, |db, m_id| Box::pin(ops::admin::show(db, m_id))).await
     }

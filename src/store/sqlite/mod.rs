@@ -467,6 +467,13 @@ impl Store for SqliteStore {
         self.read(|db| at_once(ops::pauses::lasting(&mut SqliteTx(db)))).await
     }
 
+    async fn set_paused_by(&self, channels: Vec<(ChannelName, Option<String>)>, now_ms: i64) -> Result<(), StoreError> {
+        self.write("set_paused_by", move |db| {
+            at_once(ops::journey::set_paused_by(&mut SqliteTx(db), &channels, now_ms))
+        })
+        .await
+    }
+
     async fn show(&self, m_id: String) -> Result<Option<ListedMessage>, StoreError> {
         self.read(move |db| at_once(ops::admin::show(&mut SqliteTx(db), &m_id))).await
     }

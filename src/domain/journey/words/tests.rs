@@ -323,7 +323,7 @@ fn what_waits_names_what_it_waits_for() {
     for (language, words) in [(En, "Add credit to the Afilnet account"), (Es, "Recargue el saldo")] {
         let own = told(&of(no_credit.clone()), language).verdict;
         assert!(own.contains(words) && own.contains("(NO_CREDITS)"), "{own}");
-        let channel_fault = Some(ChannelFault { at_ms: ACCEPTED_MS - 5_000, fault: "NO_CREDITS".into() });
+        let channel_fault = Some(ChannelFault { at_ms: ACCEPTED_MS - 5_000, fault: "NO_CREDITS".into(), lasts: false });
         let others = told(&of(MessageJourney { channel_fault, ..waits.clone() }), language).verdict;
         assert!(others.contains(words) && others.contains("20:13:58"), "{others}");
         let head = MessageState::Held;
