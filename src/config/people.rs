@@ -41,7 +41,7 @@ fn person(checker: &mut Checker, tokens: &mut Uniqueness, name: &str) -> Option<
         }
     }
     let channels = raw.channels.map(|channels| channels.0);
-    if channels.as_ref().is_some_and(|channels| channels.is_empty()) {
+    if channels.as_ref().is_some_and(std::collections::BTreeSet::is_empty) {
         let what = "names no channel, so that it is not clear whether this person sees all or none. Leave the key out for \
                     all channels, or name those that the person sees";
         checker.note(&key("channels"), what);
