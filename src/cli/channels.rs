@@ -112,7 +112,7 @@ pub(super) async fn list(config: &Config) -> anyhow::Result<String> {
             anyhow::anyhow!(
                 "the channels of the account behind `{}` could not be read: {} ({}){}",
                 channel.name,
-                advice::of_afilnet(&error.fault),
+                advice::of_afilnet(&error.fault, Language::En),
                 error.fault.code(),
                 cause.unwrap_or_default()
             )

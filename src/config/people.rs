@@ -40,7 +40,13 @@ fn person(checker: &mut Checker, tokens: &mut Uniqueness, name: &str) -> Option<
                 .note(&at, format!("is the same token as {first}. The token tells people apart: each needs their own"));
         }
     }
-    let channels = raw.channels.map(|channels| channels.0).unwrap_or_default();
+    let channels = raw.channels.map(|channels| channels.0);
+    if channels.as_ref().is_some_and(std::collections::BTreeSet::is_empty) {
+        let what = "names no channel, so that it is not clear whether this person sees all or none. Leave the key out for \
+                    all channels, or name those that the person sees";
+        checker.note(&key("channels"), what);
+    }
+    let channels = channels.unwrap_or_default();
     let configured = checker.layers.channels();
     if let Some(unknown) = channels.iter().find(|channel| !configured.iter().any(|name| name == channel.as_str())) {
         checker.note(&key("channels"), format!("names `{unknown}`, and there is no table [channels.{unknown}]"));

@@ -345,7 +345,8 @@ pub(crate) struct MessageJourney {
     pub(crate) shown_ms: Option<i64>,
     /// What its conversation waits for, if that is another message.
     pub(crate) behind: Option<Behind>,
-    /// The last attempt of its channel that failed, in the hour before it waited or since.
+    /// What pauses its channel, of one that waits; else the last attempt of its channel that failed, in the hour before
+    /// it waited or since.
     pub(crate) channel_fault: Option<ChannelFault>,
     /// What a person has paused, of one that waits.
     pub(crate) pause: Option<OperatorPause>,
@@ -371,11 +372,13 @@ pub(crate) struct Behind {
     pub(crate) fault: Option<String>,
 }
 
-/// Why an attempt of a channel failed.
+/// Why an attempt of a channel failed, or what pauses it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct ChannelFault {
     pub(crate) at_ms: i64,
     pub(crate) fault: String,
+    /// It has paused the channel's calls to Afilnet since then, whatever call met it: a read, too.
+    pub(crate) lasts: bool,
 }
 
 /// What is stored of an event.

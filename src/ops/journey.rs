@@ -38,8 +38,13 @@ pub(crate) async fn journey(
     }
     let channel = journey.channel.parse().ok().and_then(|name| config.channels.get(&name));
     let zone = channel.map_or(TimeZone::UTC, |channel| channel.afilnet.time_zone.clone());
-    let words =
-        Words { language: language.unwrap_or(config.language), zone: &zone, now_ms: wall_ms(), means: Means::Cli };
+    let words = Words {
+        language: language.unwrap_or(config.language),
+        zone: &zone,
+        now_ms: wall_ms(),
+        means: Means::Cli,
+        may_act: true,
+    };
     let told = put(&words, &journey);
     let zone = zone.iana_name().unwrap_or("UTC").to_owned();
     Ok(Some(Account { journey, told, zone }))

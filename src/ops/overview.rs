@@ -335,8 +335,9 @@ fn paused(known: &Known, now_ms: i64) -> Option<(Part, Duration)> {
         let shown = |(part, _): &&(Part, Duration)| *part != Part::Webhook || !here.stuck_out;
         return here.paused.iter().find(shown).copied();
     }
-    let ChannelFault { at_ms, fault } = activity.fault.as_ref()?;
+    let ChannelFault { at_ms, fault, lasts } = activity.fault.as_ref()?;
     let is_last = match activity.sent_ms {
+        _ if *lasts => true,
         _ if is_unseen(known, now_ms) => since(*at_ms, now_ms) <= STUCK_AFTER,
         Some(sent_ms) => sent_ms < *at_ms,
         None => true,
@@ -362,7 +363,7 @@ fn held_up(known: &Known, now_ms: i64) -> Option<Condition> {
     };
     if depth.outbound > 0 && stuck_out {
         let fault = activity.fault.as_ref();
-        let fault = fault.map(|ChannelFault { at_ms, fault }| (since(*at_ms, now_ms), fault.clone()));
+        let fault = fault.map(|ChannelFault { at_ms, fault, .. }| (since(*at_ms, now_ms), fault.clone()));
         return Some(Condition::StuckOut { count: depth.outbound, waits, fault });
     }
     let waits = age(activity.oldest_event_ms, now_ms).unwrap_or_default();

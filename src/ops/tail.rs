@@ -17,6 +17,8 @@ use crate::store::{Store, TailEntry, TailFrom, TailStep, Tailed};
 
 /// How far a look reaches back before the one before it.
 const REACH_BACK_MS: i64 = 10_000;
+/// Rows that one look takes of each kind, at most.
+const MOST: u32 = 2000;
 
 /// What is shown.
 #[derive(Debug, Clone, Default)]
@@ -96,9 +98,9 @@ impl Tail {
         let spellings = shown.contact.as_deref().map(spellings).unwrap_or_default();
         let masked = config.log.contacts == LogContacts::Masked;
         let since_ms = now_ms();
-        let first = TailFrom { outbound_id: i64::MAX, event_id: i64::MAX, since_ms };
+        let first = TailFrom { outbound_id: i64::MAX, event_id: i64::MAX, since_ms, most: MOST };
         let Tailed { newest_outbound_id, newest_event_id, .. } = store.tail(first).await?;
-        let from = TailFrom { outbound_id: newest_outbound_id, event_id: newest_event_id, since_ms };
+        let from = TailFrom { outbound_id: newest_outbound_id, event_id: newest_event_id, since_ms, most: MOST };
         Ok(Self { shown, spellings, masked, from, marks: VecDeque::new(), seen: HashMap::new() })
     }
 
@@ -113,11 +115,12 @@ impl Tail {
         span_ms: i64,
     ) -> Result<Self, Refusal> {
         let mut tail = Self::begin(store, config, TailFilter::default()).await?;
-        let TailFrom { outbound_id, event_id, since_ms } = tail.from;
+        let TailFrom { outbound_id, event_id, since_ms, .. } = tail.from;
         tail.from = TailFrom {
             outbound_id: outbound_id.saturating_sub(rows),
             event_id: event_id.saturating_sub(rows),
             since_ms: since_ms.saturating_sub(span_ms),
+            most: MOST,
         };
         Ok(tail)
     }
@@ -141,18 +144,19 @@ impl Tail {
         let left_out = cut.then_some((before, at_ms));
         if cut {
             self.marks.clear();
-            self.from = TailFrom { outbound_id: newest_outbound_id, event_id: newest_event_id, since_ms: at_ms };
+            self.from =
+                TailFrom { outbound_id: newest_outbound_id, event_id: newest_event_id, since_ms: at_ms, most: MOST };
         } else {
             self.marks.push_back((at_ms, newest_outbound_id, newest_event_id));
             let back_ms = at_ms.saturating_sub(REACH_BACK_MS);
             while let Some((mark_ms, outbound_id, event_id)) =
                 self.marks.front().copied().filter(|mark| mark.0 <= back_ms)
             {
-                self.from = TailFrom { outbound_id, event_id, since_ms: mark_ms };
+                self.from = TailFrom { outbound_id, event_id, since_ms: mark_ms, most: MOST };
                 self.marks.pop_front();
             }
         }
-        let TailFrom { outbound_id, event_id, since_ms } = self.from;
+        let TailFrom { outbound_id, event_id, since_ms, .. } = self.from;
         self.seen.retain(|(kind, out, id, _), at_ms| match kind {
             0 => *id > if *out { outbound_id } else { event_id },
             _ => *at_ms >= since_ms,
@@ -256,7 +260,7 @@ mod tests {
     }
 
     fn tail() -> Tail {
-        let from = TailFrom { outbound_id: 5, event_id: 5, since_ms: 1000 };
+        let from = TailFrom { outbound_id: 5, event_id: 5, since_ms: 1000, most: MOST };
         let (shown, spellings) = (TailFilter::default(), Vec::new());
         Tail { shown, spellings, masked: true, from, marks: VecDeque::new(), seen: HashMap::new() }
     }
@@ -283,7 +287,7 @@ mod tests {
             tail.news(tailed(Vec::new(), 8 + second), second * 1000);
         }
         assert!(tail.seen.is_empty(), "{:?}", tail.seen);
-        assert_eq!(tail.from, TailFrom { outbound_id: 27, event_id: 27, since_ms: 19_000 });
+        assert_eq!(tail.from, TailFrom { outbound_id: 27, event_id: 27, since_ms: 19_000, most: MOST });
         assert!(tail.marks.len() <= 11);
     }
 
@@ -293,7 +297,7 @@ mod tests {
         let many = Tailed { cut: true, ..tailed(vec![stored(Side::In, 6, 1500)], 99_000) };
         let news = tail.news(many, 2500);
         assert_eq!((words(&news), news.left_out), (vec!["recorded, text"], Some((1000, 2500))));
-        assert_eq!(tail.from, TailFrom { outbound_id: 99_000, event_id: 99_000, since_ms: 2500 });
+        assert_eq!(tail.from, TailFrom { outbound_id: 99_000, event_id: 99_000, since_ms: 2500, most: MOST });
         assert!(tail.seen.is_empty());
     }
 

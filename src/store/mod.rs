@@ -202,8 +202,9 @@ pub(crate) trait Store: Send + Sync {
     /// difference, 0 where it is negligible. Called by an owner before it begins anything.
     async fn follow_clock(&self, now_ms: i64) -> Result<i64, StoreError>;
 
-    /// Records for each mId whether its response reached the caller.
-    async fn record_responses(&self, responses: Vec<(MId, bool)>) -> Result<(), StoreError>;
+    /// Records for each mId whether its response reached the caller. Returns those of which the row was being changed by
+    /// another transaction: nothing is recorded of them, and the caller records them again.
+    async fn record_responses(&self, responses: Vec<(MId, bool)>) -> Result<Vec<(MId, bool)>, StoreError>;
 
     /// Journals at once, without a sync to disk, what [`Self::record_responses`] stores later: a response was written
     /// in full (`reached`), or was lost after all. Survives a kill of the process where the engine supports that.
@@ -502,6 +503,9 @@ pub(crate) trait Store: Send + Sync {
 
     /// Returns the pauses by hand that last, of all channels.
     async fn operator_pauses(&self) -> Result<Vec<OperatorPause>, StoreError>;
+
+    /// Records the fault by which each of these channels is paused, from now on; `None`: by none.
+    async fn set_paused_by(&self, channels: Vec<(ChannelName, Option<String>)>, now_ms: i64) -> Result<(), StoreError>;
 
     /// Returns one message, or an event.
     async fn show(&self, m_id: String) -> Result<Option<ListedMessage>, StoreError>;

@@ -44,6 +44,13 @@ pub(super) const CHANNEL_FAULT: &str = "SELECT s.until_ms, s.detail FROM \
      JOIN outbound o ON o.id = s.subject_id JOIN conversations c ON c.id = o.conversation \
      WHERE c.channel = $1 AND s.subject = 'o' AND s.what = 'attempt' AND s.until_ms >= $2 ORDER BY s.until_ms DESC LIMIT 1";
 
+/// The fault by which a channel is paused.
+pub(super) const PAUSED_BY: &str =
+    "SELECT paused_ms, paused_by FROM channels WHERE channel = $1 AND paused_by IS NOT NULL";
+
+pub(super) const SET_PAUSED_BY: &str = "UPDATE channels SET paused_by = $1, paused_ms = $2 \
+     WHERE channel = $3 AND COALESCE(paused_by, '') <> COALESCE($1, '')";
+
 /// Oldest first.
 pub(super) const EVENTS_NAMED: &str = "SELECT e.id, c.channel, c.contact, e.kind, e.state, e.recorded_ms, e.due_ms, \
      e.done_ms, e.attempt, e.fault, e.event FROM events e JOIN conversations c ON c.id = e.conversation \

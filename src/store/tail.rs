@@ -4,13 +4,15 @@ use crate::domain::find::Side;
 use crate::domain::journey::Step;
 
 /// Where a look at what happened begins.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TailFrom {
     /// Messages and events with greater ids are new.
     pub(crate) outbound_id: i64,
     pub(crate) event_id: i64,
     /// What ended, or took a step, at that time or later.
     pub(crate) since_ms: i64,
+    /// Rows of each kind that it takes, at most: the newest.
+    pub(crate) most: u32,
 }
 
 /// One thing that happened.

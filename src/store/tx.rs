@@ -83,6 +83,10 @@ pub(super) trait Tx {
     /// Records that a response of this process was lost, unless another with the same mId was received or is under way.
     async fn lose_response(&mut self, m_id: &MId) -> Result<(), StoreError>;
 
+    /// Locks the messages with these mIds of which the response may still be recorded, until the end of the transaction.
+    /// Returns those that another transaction has locked, without waiting for it.
+    async fn lock_responses(&mut self, m_ids: Vec<String>) -> Result<Vec<String>, StoreError>;
+
     /// Locks who owns a channel until the end of the transaction.
     async fn lock_owner(&mut self, channel: &str) -> Result<(), StoreError>;
 

@@ -29,10 +29,17 @@ pub(super) async fn run(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let mut next = Instant::now();
+    let mut known = Vec::new();
     loop {
         let (here, elsewhere): (Vec<_>, Vec<_>) = channels.iter().partition(|channel| channel.state.wakeups.is_local());
         for channel in elsewhere {
             metrics::elsewhere(channel.name());
+        }
+        let paused_by: Vec<_> =
+            here.iter().map(|channel| (channel.name().clone(), channel.state.calls.paused_by())).collect();
+        let changed: Vec<_> = paused_by.iter().filter(|one| !known.contains(*one)).cloned().collect();
+        if !changed.is_empty() && store.set_paused_by(changed, now_ms()).await.is_ok() {
+            known = paused_by; // of a store that cannot be written, once it can
         }
         for channel in here {
             let (name, calls) = (channel.name(), &channel.state.calls);

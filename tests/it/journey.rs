@@ -320,3 +320,31 @@ async fn what_waits_for_credit_says_so_though_another_message_met_it() {
     drop(bridge);
     house.check();
 }
+
+/// Nothing was tried of the message itself, nor of any other: a read met the fault, and paused the account.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_a_password_says_so_though_only_a_read_met_it() {
+    // The next probe, which might be a send, does not come during the test.
+    let mut house = House::new().set("OUTBOUND__ANSWER_WITHIN", "0s").set("RETRY__MAX", "10m");
+    let bridge = house.start().await;
+    until("the first round is over", || bridge.log().iter().any(|line| line.contains("took stock"))).await;
+    house.afilnet.add_account("user", "changed");
+    until("the account is paused", || bridge.log().iter().any(|line| line.contains("the account is paused"))).await;
+    let first = house.agent(&bridge, &contact(1), "first").await.m_id.unwrap();
+    let behind = house.agent(&bridge, &contact(1), "second").await.m_id.unwrap();
+    for m_id in [&first, &behind] {
+        until("the journey names the fault", || told(&house, m_id).verdict.contains("paused since")).await;
+        let told = told(&house, m_id);
+        assert!(told.verdict.starts_with("Not yet: the customer does not have it. It waits."), "{}", told.verdict);
+        assert!(told.verdict.contains("Its channel is paused since "), "{}", told.verdict);
+        assert!(told.verdict.contains("`afilnet.password`"), "what to do: {}", told.verdict);
+        assert_eq!(told.with(&["Attempt"]), 0, "{:#?}", told.lines);
+    }
+    drop(bridge);
+    house.afilnet.add_account("user", "password");
+    let bridge = house.start().await;
+    assert!(house.afilnet.until(SOON, |world| world.texts(&contact(1)[1..]) == ["first", "second"]).await);
+    house.settled().await;
+    drop(bridge);
+    house.check();
+}

@@ -83,6 +83,19 @@ async fn who_may_read_changes_nothing_by_page_or_by_api_and_is_told_so() {
     }
     let answer = bearing(&base, "GET", "/api/v1/messages?contacts=full", BEA, "");
     assert!(answer.status == 403 && answer.body.contains("who may act"), "{}", answer.body);
+    // What only asks whether something shall be done is refused in the same words, and no link leads there.
+    let asking = [&*format!("/messages/{failed}/decide?verdict=retry&of=message"), "/channels/support/pause?what=out"];
+    for path in asking {
+        let answer = get(&base, path, &bea);
+        assert!(answer.status == 403 && answer.body.contains("You may read"), "{path}: {}", answer.body);
+    }
+    for path in ["/failed", &*format!("/messages/{failed}"), "/channels/support"] {
+        let page = get(&base, path, &bea);
+        assert_eq!(page.status, 200, "{path}: {}", page.body);
+        for link in ["bulk?", "/decide", "/pause?", "a button below"] {
+            assert!(!page.body.contains(link), "{link} on {path}: {}", page.body);
+        }
+    }
     assert_eq!(house.messages("failed"), std::slice::from_ref(&failed), "nothing was changed");
     // Signing out is no change.
     let out = call(&base, "POST", "/logout", &[("cookie", &bea), FORM, SAME], "");

@@ -266,3 +266,36 @@ async fn messages_whose_beginning_was_not_answered_are_sent_once_and_in_order() 
     drop(bridge);
     house.check();
 }
+
+/// A process that was cut off may hold a row for as long as the server lets it.
+#[tokio::test(flavor = "multi_thread")]
+async fn which_answers_were_received_is_recorded_though_the_row_of_one_is_locked_and_of_that_one_afterwards() {
+    use sqlx::{Connection as _, Executor as _, PgConnection};
+    let Some(mut house) = House::shared(1).await else { return };
+    let bridge = house.start().await;
+    let url = house.setting("STORE__URL").to_owned();
+    let answered = async |m_id: &str| -> i64 {
+        let mut link = PgConnection::connect(&url).await.unwrap();
+        let asked = sqlx::query_scalar("SELECT answered FROM outbound WHERE m_id = $1");
+        asked.bind(m_id).fetch_one(&mut link).await.unwrap()
+    };
+    let locked = house.agent(&bridge, &contact(1), "locked").await.m_id.unwrap();
+    let mut holder = PgConnection::connect(&url).await.unwrap();
+    holder.execute("BEGIN").await.unwrap();
+    sqlx::query("SELECT id FROM outbound WHERE m_id = $1 FOR UPDATE").bind(&locked).execute(&mut holder).await.unwrap();
+    assert_ne!(answered(&locked).await, 1, "it is locked before it is recorded");
+    let other = house.agent(&bridge, &contact(2), "other").await.m_id.unwrap();
+    let deadline = Instant::now() + SOON;
+    while answered(&other).await != 1 {
+        assert!(Instant::now() < deadline, "the other is not recorded");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_ne!(answered(&locked).await, 1);
+    holder.execute("COMMIT").await.unwrap();
+    while answered(&locked).await != 1 {
+        assert!(Instant::now() < deadline, "the one that was locked is not recorded");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    drop(bridge);
+    house.check();
+}

@@ -268,6 +268,8 @@ fn each_person_has_a_token_of_their_own_a_right_and_channels_that_there_are() {
     let admin = ("BRIDGE__ADMIN__TOKEN", "token-of-ana-0123");
     let toml = "[admin.people.ana]\ntoken = \"token-of-ana-0123\"\nmay = \"read\"";
     assert_eq!(wrong_keys(load_over(toml, &[admin])), ["admin.people.ana.token"]);
+    let none = format!("{toml}\nchannels = []");
+    assert_eq!(wrong_keys(load_over(&none, &[])), ["admin.people.ana.channels"], "none, or all?");
     let channel = ("BRIDGE__CHANNELS__SUPPORT__API_TOKEN", "token-of-ana-0123");
     assert_eq!(wrong_keys(load_over(toml, &[channel])), ["channels.support.api_token"]);
     for name in ["admin", "Ana", "ana-maria", "a.b"] {

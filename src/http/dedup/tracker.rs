@@ -212,11 +212,14 @@ impl ResponseTracker {
 
     /// Records the fate of each response in the store, until [`Self::close`]; then all that are left.
     pub(in crate::http) async fn run(&self) {
+        let mut tries_at_stop = 0;
         loop {
             let next = self.state().written.front().map(|(at, _)| *at);
+            let again = (!self.state().settled.is_empty()).then(|| Instant::now() + AGAIN);
             tokio::select! {
                 () = self.work.notified() => {}
                 () = at(next) => {}
+                () = at(again) => {}
             }
             if !self.state().closed {
                 tokio::select! {
@@ -226,9 +229,10 @@ impl ResponseTracker {
             }
             let closed = self.mature(Instant::now());
             self.record().await;
-            if closed {
+            if closed && (self.state().settled.is_empty() || tries_at_stop >= TRIES_AT_STOP) {
                 return;
             }
+            tries_at_stop += u32::from(closed);
         }
     }
 
@@ -257,6 +261,8 @@ impl ResponseTracker {
         closed
     }
 
+    /// Records the settled responses, but for those of which another transaction has the row: they stay settled, for the
+    /// next time.
     async fn record(&self) {
         let batch = self.state().batch();
         if batch.is_empty() {
@@ -264,7 +270,11 @@ impl ResponseTracker {
         }
         let recorded: Vec<(MId, bool)> = batch.iter().map(|(_, m_id, reached)| (m_id.clone(), *reached)).collect();
         let mut tries = 0;
-        while let Err(error) = self.store.record_responses(recorded.clone()).await {
+        let left = loop {
+            let error = match self.store.record_responses(recorded.clone()).await {
+                Ok(left) => break left,
+                Err(error) => error,
+            };
             if tries == 0 {
                 tracing::warn!(
                     answers = recorded.len(),
@@ -274,13 +284,17 @@ impl ResponseTracker {
             }
             tries += 1;
             if matches!(error, StoreError::Closed) || (tries >= TRIES_AT_STOP && self.state().closed) {
-                break;
+                break Vec::new();
             }
             sleep(AGAIN).await;
-        }
+        };
         let mut state = self.state();
-        for (id, ..) in batch {
-            state.remove(id);
+        for (id, m_id, reached) in batch {
+            if left.contains(&(m_id, reached)) {
+                state.settled.push_back(id);
+            } else {
+                state.remove(id);
+            }
         }
         drop(state);
         self.changed.notify_waiters();

@@ -115,6 +115,11 @@ fn is_own(headers: &HeaderMap) -> bool {
     }
 }
 
+/// Returns whether a page asks whether something shall be done: of no use to who may only read.
+fn asks_to_act(path: &str) -> bool {
+    matches!(path.split('/').collect::<Vec<_>>()[..], ["", _, _, "decide" | "pause" | "resume"])
+}
+
 /// Lets those calls pass that are made by a person, whom it adds to them; of a call that changes something by a session,
 /// those with the form token of the session. What was sent as a form is added as a [`Form`].
 pub(super) async fn signed_in(State(state): State<Arc<OperatorState>>, mut request: Request, next: Next) -> Response {
@@ -133,7 +138,7 @@ pub(super) async fn signed_in(State(state): State<Arc<OperatorState>>, mut reque
         Err(Unknown::Nobody) => return ask(&request, &page),
     };
     let (person, form_token) = session;
-    if !is_safe(request.method()) && !person.may_act() {
+    if !person.may_act() && (!is_safe(request.method()) || asks_to_act(request.uri().path())) {
         let (title, words) = (
             page.say("You may read, and change nothing", "Usted puede leer, y no cambiar nada"),
             page.say(

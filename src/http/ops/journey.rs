@@ -79,8 +79,10 @@ async fn shown(shared: &OperatorState, page: &Page, m_id: &str, query: &Form) ->
         message.contact.clone_from(&journey.contact);
     }
     let zone = config.time_zone_of(&journey.channel);
-    let Told { verdict, lines } =
-        tell(&Words { language: page.language, zone: &zone, now_ms: wall_ms(), means: Means::Page }, &journey);
+    let Told { verdict, lines } = tell(
+        &Words { language: page.language, zone: &zone, now_ms: wall_ms(), means: Means::Page, may_act: page.may_act },
+        &journey,
+    );
     let shows = Shows {
         page,
         m_id,

@@ -325,7 +325,7 @@ fn why(page: &Page, unread: Unread) -> String {
                 page.say("Afilnet does not show the conversation", "Afilnet no muestra la conversación"),
                 page.say("Look at it in Afilnet's panel meanwhile.", "Mírela mientras tanto en el panel de Afilnet."),
             );
-            format!("{before} ({}): {}. {after}", fault.code(), advice::of_afilnet(&fault))
+            format!("{before} ({}): {}. {after}", fault.code(), advice::of_afilnet(&fault, page.language))
         }
         Unread::Store(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "a conversation could not be shown");

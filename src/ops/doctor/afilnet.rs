@@ -15,7 +15,7 @@ use super::check::{Check, within};
 use super::probe::{self, Call};
 use crate::afilnet::{self, AccessTokens, AfilnetClient, Balance, Listed};
 use crate::config::{Channel, Config};
-use crate::domain::{AfilnetRow, Direction, Fault, Messenger as _, ReadError, clock};
+use crate::domain::{AfilnetRow, Direction, Fault, Language, Messenger as _, ReadError, clock};
 use crate::ops::advice;
 use crate::telemetry::{harmless, trouble};
 
@@ -175,7 +175,7 @@ fn login(balance: Option<&Balance>) -> Check {
 fn refused(id: &'static str, channel: &Channel, error: &ReadError) -> Check {
     let cause =
         channel.afilnet.url.host_str().and_then(trouble::of).map_or_else(String::new, |cause| format!(": {cause}"));
-    Check::fail(id, format!("{}{cause}", error.fault.code()), advice::of_afilnet(&error.fault))
+    Check::fail(id, format!("{}{cause}", error.fault.code()), advice::of_afilnet(&error.fault, Language::En))
 }
 
 /// Times a few calls that change nothing; `first` is one that was made already.
@@ -192,7 +192,7 @@ async fn speed(account: &Account<'_>, first: Duration) -> Check {
             }
             Err(error) => {
                 let seen = format!("of {} equal calls one failed ({})", took.len(), error.fault.code());
-                return Check::warn("speed", seen, advice::of_afilnet(&error.fault));
+                return Check::warn("speed", seen, advice::of_afilnet(&error.fault, Language::En));
             }
         }
     }

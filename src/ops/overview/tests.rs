@@ -19,7 +19,7 @@ fn sent(minutes: i64) -> Activity {
 
 #[expect(clippy::unnecessary_wraps, reason = "as an activity has it")]
 fn fault(minutes: i64, code: &str) -> Option<ChannelFault> {
-    Some(ChannelFault { at_ms: NOW - minutes * MINUTE, fault: code.into() })
+    Some(ChannelFault { at_ms: NOW - minutes * MINUTE, fault: code.into(), lasts: false })
 }
 
 fn by_hand(kind: PauseKind) -> Vec<OperatorPause> {

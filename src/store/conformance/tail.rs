@@ -6,6 +6,22 @@ use crate::domain::journey::{AttemptOutcome, Step};
 
 on_each_engine! {
     what_happened_since_is_found_each_in_its_place_and_nothing_before_it
+    of_more_than_one_look_takes_the_newest_are_kept
+}
+
+async fn of_more_than_one_look_takes_the_newest_are_kept(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let epoch = store.take_ownership(&channel()).await.unwrap();
+    for n in 1..=4 {
+        store.accept(message(n, "text", 10 * i64::from(n))).await.unwrap();
+        let attempt = take(&store, epoch, 10 * i64::from(n) + 1).await.remove(0);
+        let sent = Settlement::Sent { afilnet_id: None, more: false };
+        store.settle(&attempt, sent, 10 * i64::from(n) + 2).await.unwrap();
+    }
+    let tailed = store.tail(TailFrom { outbound_id: 0, event_id: 0, since_ms: 0, most: 2 }).await.unwrap();
+    assert!(tailed.cut);
+    assert_eq!(tailed.all.iter().map(|one| one.at_ms).collect::<Vec<_>>(), [30, 32, 40, 42]);
+    store.close().await;
 }
 
 async fn what_happened_since_is_found_each_in_its_place_and_nothing_before_it(engine: Engine) {
@@ -14,10 +30,11 @@ async fn what_happened_since_is_found_each_in_its_place_and_nothing_before_it(en
     store.accept(message(1, "sent before", 10)).await.unwrap();
     let attempt = take(&store, epoch, 20).await.remove(0);
     store.settle(&attempt, Settlement::Sent { afilnet_id: None, more: false }, 30).await.unwrap();
-    let now = TailFrom { outbound_id: i64::MAX, event_id: i64::MAX, since_ms: 31 };
+    let now = TailFrom { outbound_id: i64::MAX, event_id: i64::MAX, since_ms: 31, most: 100 };
     let start = store.tail(now).await.unwrap();
     assert_eq!((start.all.len(), start.cut), (0, false));
-    let from = TailFrom { outbound_id: start.newest_outbound_id, event_id: start.newest_event_id, since_ms: 31 };
+    let from =
+        TailFrom { outbound_id: start.newest_outbound_id, event_id: start.newest_event_id, since_ms: 31, most: 100 };
 
     store.accept(message(2, "fails", 40)).await.unwrap();
     let mut attempt = take(&store, epoch, 50).await.remove(0);
@@ -60,7 +77,12 @@ async fn what_happened_since_is_found_each_in_its_place_and_nothing_before_it(en
     assert_eq!(ended.iter().filter(|state| **state == "failed").count(), 1, "discarded, without its text: {ended:?}");
     assert!(tailed.all.is_sorted_by_key(|one| one.at_ms) && !tailed.cut);
     assert!(tailed.all.iter().all(|one| one.contact != contact(1).as_str()), "nothing of before");
-    let later = TailFrom { outbound_id: tailed.newest_outbound_id, event_id: tailed.newest_event_id, since_ms: 9000 };
+    let later = TailFrom {
+        outbound_id: tailed.newest_outbound_id,
+        event_id: tailed.newest_event_id,
+        since_ms: 9000,
+        most: 100,
+    };
     let rest = store.tail(later).await.unwrap().all;
     assert!(rest.iter().all(|one| matches!(one.what, TailStep::Step { .. })), "{rest:#?}");
     store.close().await;

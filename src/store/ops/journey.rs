@@ -8,7 +8,7 @@ use crate::domain::journey::{
     Note, Operator, PastStep, Step,
 };
 use crate::domain::operator_pause::PauseKind;
-use crate::domain::{Event, EventBody};
+use crate::domain::{ChannelName, Event, EventBody};
 use crate::store::StoreError;
 use crate::store::sql_journey as sql;
 use crate::store::tx::{BoxError, Cell, Columns, FromRow, Tx, corrupt, decode, values};
@@ -178,10 +178,12 @@ async fn of_message(
     let keys = matches::match_keys(m_id, message.part);
     let shown_ms: Option<i64> = db.one(sql::SHOWN_MS, values![conversation, &keys[0], &keys[1]]).await?;
     let waits = state == MessageState::Queued;
+    let looks = state == MessageState::Unknown;
     let behind = if waits { behind(db, conversation, id).await? } else { None };
-    let channel_fault = if waits && behind.is_none() && message.fault.is_none() {
+    let channel_fault = if waits || looks {
         let since_ms = message.accepted_ms.min(now_ms).saturating_sub(RECENT_MS);
-        channel_fault(db, &channel, since_ms).await?
+        let is_first = waits && behind.is_none() && message.fault.is_none();
+        channel_fault(db, &channel, since_ms).await?.filter(|fault| fault.lasts || is_first)
     } else {
         None
     };
@@ -195,15 +197,32 @@ async fn of_message(
     Ok(MessageJourney { state, answer, shown_ms, behind, channel_fault, pause, steps, ..message })
 }
 
-/// Returns the last attempt of a channel that failed since then.
+/// Records by which fault each of these channels is paused since `now_ms`; `None`: by none.
+pub(in crate::store) async fn set_paused_by(
+    db: &mut impl Tx,
+    channels: &[(ChannelName, Option<String>)],
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    for (channel, fault) in channels {
+        let since_ms = fault.as_ref().map(|_| now_ms);
+        db.execute(sql::SET_PAUSED_BY, values![fault.as_deref(), since_ms, channel.as_str()]).await?;
+    }
+    Ok(())
+}
+
+/// Returns what pauses a channel; else its last attempt that failed since then.
 pub(super) async fn channel_fault(
     db: &mut impl Tx,
     channel: &str,
     since_ms: i64,
 ) -> Result<Option<ChannelFault>, StoreError> {
+    let pauses: Option<(i64, String)> = db.optional(sql::PAUSED_BY, values![channel]).await?;
+    if let Some((at_ms, fault)) = pauses {
+        return Ok(Some(ChannelFault { at_ms, fault, lasts: true }));
+    }
     let found: Option<(i64, String)> = db.optional(sql::CHANNEL_FAULT, values![channel, since_ms]).await?;
     Ok(found.and_then(|(at_ms, detail)| match serde_json::from_str(&detail) {
-        Ok(Step::Attempt { fault, .. }) => Some(ChannelFault { at_ms, fault }),
+        Ok(Step::Attempt { fault, .. }) => Some(ChannelFault { at_ms, fault, lasts: false }),
         Ok(_) | Err(_) => None,
     }))
 }

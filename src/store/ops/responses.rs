@@ -5,18 +5,22 @@ use crate::store::tx::{Tx, values};
 use crate::store::{Epoch, StoreError, sql};
 
 /// Records which responses were received. Does nothing for a message that was deleted, or of which another response
-/// with the same mId was received.
-pub(in crate::store) async fn record(db: &mut impl Tx, responses: &[(MId, bool)]) -> Result<(), StoreError> {
-    let mut responses: Vec<&(MId, bool)> = responses.iter().collect();
-    responses.sort_by_key(|(m_id, _)| m_id.as_str()); // one order of locks, against deadlocks
-    for (m_id, reached) in responses {
+/// with the same mId was received. Waits for no lock; returns those of which the row is locked by another transaction.
+pub(in crate::store) async fn record(
+    db: &mut impl Tx,
+    responses: &[(MId, bool)],
+) -> Result<Vec<(MId, bool)>, StoreError> {
+    let locked = db.lock_responses(responses.iter().map(|(m_id, _)| m_id.as_str().to_owned()).collect()).await?;
+    let (left, free): (Vec<_>, Vec<_>) =
+        responses.iter().partition(|(m_id, _)| locked.iter().any(|locked| locked == m_id.as_str()));
+    for (m_id, reached) in free {
         if *reached {
             db.execute(sql::ANSWERED, values![m_id.as_str()]).await?;
         } else {
             db.lose_response(m_id).await?;
         }
     }
-    Ok(())
+    Ok(left.into_iter().cloned().collect())
 }
 
 /// Takes a channel over. Responses that its former owner had not recorded count as lost.

@@ -5,8 +5,6 @@ use crate::store::sql_tail as sql;
 use crate::store::tx::{Tx, values};
 use crate::store::{StoreError, TailEntry, TailFrom, TailStep, Tailed};
 
-/// Rows that one look takes of each kind, at most.
-pub(in crate::store) const MOST: u32 = 2000;
 /// Of the newest steps so many are looked at: those that repeat themselves keep their ids.
 pub(in crate::store) const MOST_STEPS: u32 = 500;
 
@@ -23,8 +21,8 @@ pub(in crate::store) async fn tail(db: &mut impl Tx, from: TailFrom) -> Result<T
     for (side, statement, after) in
         [(Side::Out, sql::ACCEPTED, from.outbound_id), (Side::In, sql::RECORDED, from.event_id)]
     {
-        let found: Vec<Stored> = db.rows(statement, values![after, MOST]).await?;
-        tailed.cut |= found.len() >= MOST as usize;
+        let found: Vec<Stored> = db.rows(statement, values![after, from.most]).await?;
+        tailed.cut |= found.len() >= from.most as usize;
         tailed.all.extend(found.into_iter().map(|(id, at_ms, channel, contact, m_id, kind)| TailEntry {
             side,
             id,
@@ -36,8 +34,8 @@ pub(in crate::store) async fn tail(db: &mut impl Tx, from: TailFrom) -> Result<T
         }));
     }
     for (side, statement) in [(Side::Out, sql::ENDED), (Side::Out, sql::ENDED_WIPED), (Side::In, sql::PUBLISHED)] {
-        let found: Vec<Ended> = db.rows(statement, values![from.since_ms, MOST]).await?;
-        tailed.cut |= found.len() >= MOST as usize;
+        let found: Vec<Ended> = db.rows(statement, values![from.since_ms, from.most]).await?;
+        tailed.cut |= found.len() >= from.most as usize;
         tailed.all.extend(found.into_iter().map(|(id, at_ms, channel, contact, m_id, state, fault)| TailEntry {
             side,
             id,
@@ -61,6 +59,6 @@ pub(in crate::store) async fn tail(db: &mut impl Tx, from: TailFrom) -> Result<T
             what: TailStep::Step { step: serde_json::from_str(&detail).ok(), times },
         })
     }));
-    tailed.all.sort_by_key(|entry| entry.at_ms);
+    tailed.all.sort_by_key(|entry| (entry.at_ms, entry.id));
     Ok(tailed)
 }

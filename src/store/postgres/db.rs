@@ -245,6 +245,11 @@ impl Tx for Db {
         Self::execute(self, sql::ANSWER_LOST, args![m_id.as_str(), me]).await.map(drop)
     }
 
+    async fn lock_responses(&mut self, m_ids: Vec<String>) -> Result<Vec<String>, StoreError> {
+        let locked: Vec<(String,)> = Self::rows(self, sql::LOCK_RESPONSES, args![m_ids]).await?;
+        Ok(locked.into_iter().map(|(m_id,)| m_id).collect())
+    }
+
     async fn lock_owner(&mut self, channel: &str) -> Result<(), StoreError> {
         Self::execute(self, sql::CHANNEL_TAKEN, args![channel]).await.map(drop)
     }

@@ -78,7 +78,7 @@ impl Store for PostgresStore {
         kept.await.map_err(|_| StoreError::Closed)?
     }
 
-    async fn record_responses(&self, responses: Vec<(MId, bool)>) -> Result<(), StoreError> {
+    async fn record_responses(&self, responses: Vec<(MId, bool)>) -> Result<Vec<(MId, bool)>, StoreError> {
         self.write("record_responses", responses, |db, responses| Box::pin(ops::responses::record(db, responses))).await
     }
 
@@ -491,6 +491,13 @@ impl Store for PostgresStore {
 
     async fn operator_pauses(&self) -> Result<Vec<OperatorPause>, StoreError> {
         self.read((), |db, ()| Box::pin(ops::pauses::lasting(db))).await
+    }
+
+    async fn set_paused_by(&self, channels: Vec<(ChannelName, Option<String>)>, now_ms: i64) -> Result<(), StoreError> {
+        self.write("set_paused_by", (channels, now_ms), |db, (channels, now_ms)| {
+            Box::pin(ops::journey::set_paused_by(db, channels, *now_ms))
+        })
+        .await
     }
 
     async fn show(&self, m_id: String) -> Result<Option<ListedMessage>, StoreError> {

@@ -28,6 +28,7 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (11, "0011_bulk", include_str!("../migrations/postgres/0011_bulk.sql")),
     (12, "0012_operator_pauses", include_str!("../migrations/postgres/0012_operator_pauses.sql")),
     (13, "0013_job_filling", include_str!("../migrations/postgres/0013_job_filling.sql")),
+    (14, "0014_paused_by", include_str!("../migrations/postgres/0014_paused_by.sql")),
 ];
 
 /// Longest wait for the server when the process starts.

@@ -139,6 +139,11 @@ pub(super) const ANSWER_AGAIN: &str = "UPDATE outbound SET answered = 0, taken_b
 pub(super) const ANSWER_LOST: &str = "UPDATE outbound SET answered = 2 WHERE m_id = $1 AND answered IN (0, 3) \
      AND (taken_by = $2 OR taken_by IS NULL)";
 
+/// Locks what may be recorded of these responses, and returns those that another transaction has locked.
+pub(super) const LOCK_RESPONSES: &str = "WITH free AS (SELECT id FROM outbound \
+      WHERE m_id = ANY ($1) AND answered <> 1 FOR NO KEY UPDATE SKIP LOCKED) \
+     SELECT m_id FROM outbound WHERE m_id = ANY ($1) AND answered <> 1 AND id NOT IN (SELECT id FROM free)";
+
 /// For one transaction: its commit is in the server's memory when it returns, and soon on its disk.
 pub(super) const IN_MEMORY: &str = "SET LOCAL synchronous_commit = off";
 

@@ -117,6 +117,10 @@ impl Tx for SqliteTx<'_> {
         Tx::execute(self, sql::ANSWER_LOST, values![m_id.as_str()]).await.map(drop)
     }
 
+    async fn lock_responses(&mut self, _: Vec<String>) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+
     async fn lock_owner(&mut self, _: &str) -> Result<(), StoreError> {
         Ok(())
     }

@@ -62,14 +62,15 @@ impl Store for SqliteStore {
         kept.await.map_err(|_| StoreError::Closed)?
     }
 
-    async fn record_responses(&self, responses: Vec<(MId, bool)>) -> Result<(), StoreError> {
+    async fn record_responses(&self, responses: Vec<(MId, bool)>) -> Result<Vec<(MId, bool)>, StoreError> {
         let journaled = self.response_journal.as_ref().map(|response_journal| (response_journal, responses.clone()));
-        self.write("record_responses", move |db| at_once(ops::responses::record(&mut SqliteTx(db), &responses)))
+        let left = self
+            .write("record_responses", move |db| at_once(ops::responses::record(&mut SqliteTx(db), &responses)))
             .await?;
         if let Some((response_journal, responses)) = journaled {
             response_journal.recorded(&responses);
         }
-        Ok(())
+        Ok(left)
     }
 
     fn journal_response(&self, m_id: &MId, reached: bool) {
@@ -464,6 +465,13 @@ impl Store for SqliteStore {
 
     async fn operator_pauses(&self) -> Result<Vec<OperatorPause>, StoreError> {
         self.read(|db| at_once(ops::pauses::lasting(&mut SqliteTx(db)))).await
+    }
+
+    async fn set_paused_by(&self, channels: Vec<(ChannelName, Option<String>)>, now_ms: i64) -> Result<(), StoreError> {
+        self.write("set_paused_by", move |db| {
+            at_once(ops::journey::set_paused_by(&mut SqliteTx(db), &channels, now_ms))
+        })
+        .await
     }
 
     async fn show(&self, m_id: String) -> Result<Option<ListedMessage>, StoreError> {

@@ -246,14 +246,18 @@ impl AfilnetCalls {
 
     /// Trips the breaker for a fault's scope.
     fn on_fault(&self, fault: &Fault, asked: Option<Duration>) {
-        let (newly, what) = match fault.scope() {
-            Scope::Account | Scope::Call => {
-                let wait = |failures| self.probe_after(fault, failures, asked);
-                (self.account.upstream.breaker.trip_backing_off(wait), "the account is")
-            }
-            Scope::Sends => (self.account.send_breaker.trip(self.retry.max), "the account's sends are"),
-            Scope::Channel => (self.breaker.trip(self.retry.max), "the channel is"),
+        let (breaker, what) = match fault.scope() {
+            Scope::Account | Scope::Call => (&self.account.upstream.breaker, "the account is"),
+            Scope::Sends => (&self.account.send_breaker, "the account's sends are"),
+            Scope::Channel => (&self.breaker, "the channel is"),
         };
+        let newly = match fault.scope() {
+            Scope::Account | Scope::Call => {
+                breaker.trip_backing_off(|failures| self.probe_after(fault, failures, asked))
+            }
+            Scope::Sends | Scope::Channel => breaker.trip(self.retry.max),
+        };
+        breaker.is_open_by(fault);
         if fault.scope() != Scope::Channel {
             self.account.load.set_stalled(true);
         }
@@ -267,6 +271,12 @@ impl AfilnetCalls {
                 fault.code(),
             );
         }
+    }
+
+    /// Returns the code of the fault by which sends of this channel are paused.
+    pub(in crate::work) fn paused_by(&self) -> Option<String> {
+        let breakers = [&self.account.upstream.breaker, &self.breaker, &self.account.send_breaker];
+        breakers.into_iter().find_map(|breaker| breaker.open_by())
     }
 
     /// Returns the wait before the next probe; `failures` counts the trip and the probes that failed since. Wrong

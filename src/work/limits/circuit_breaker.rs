@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::domain::Fault;
+
 /// One breaker, shared by all that call through it.
 #[derive(Debug, Default)]
 pub(crate) struct CircuitBreaker {
@@ -18,6 +20,8 @@ pub(crate) struct CircuitBreaker {
 struct State {
     /// `None` while closed.
     open: Option<Tripped>,
+    /// Code of the fault that opened it last.
+    fault: Option<String>,
     /// When it was closed last, and its state before.
     reset: Option<(Instant, Tripped)>,
 }
@@ -106,6 +110,17 @@ impl CircuitBreaker {
     /// Returns whether only a probe is let through.
     pub(crate) fn is_open(&self) -> bool {
         self.lock().open.is_some()
+    }
+
+    /// Registers the fault that it was tripped for.
+    pub(crate) fn is_open_by(&self, fault: &Fault) {
+        self.lock().fault = Some(fault.code());
+    }
+
+    /// Returns the code of the fault by which it is open.
+    pub(crate) fn open_by(&self) -> Option<String> {
+        let state = self.lock();
+        state.open.as_ref().and(state.fault.clone())
     }
 
     /// Closes the breaker. Returns whether it was open before.

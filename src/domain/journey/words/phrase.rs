@@ -17,6 +17,8 @@ pub(crate) struct Words<'z> {
     pub(crate) now_ms: i64,
     /// By what the reader acts: a page has buttons where the command line has commands.
     pub(crate) means: Means,
+    /// The reader may act, and not only read.
+    pub(crate) may_act: bool,
 }
 
 impl Words<'_> {
@@ -40,6 +42,9 @@ impl Words<'_> {
     /// Returns by what the reader does something: a command, in code, or what the page has for it.
     fn by(&self, command: &str, english: &str, spanish: &str) -> String {
         match self.means {
+            Means::Page if !self.may_act => {
+                self.say("the help of somebody who may act", "la ayuda de alguien que pueda actuar").to_owned()
+            }
             Means::Page => self.say(english, spanish).to_owned(),
             Means::Cli | Means::Api => format!("`{command}`"),
         }

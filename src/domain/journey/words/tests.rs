@@ -69,7 +69,16 @@ fn journey(message: Option<MessageJourney>, events: Vec<EventJourney>) -> Journe
 }
 
 fn told_at(seconds: i64, journey: &Journey, language: Language) -> Told {
-    tell(&Words { language, zone: &TimeZone::UTC, now_ms: ACCEPTED_MS + seconds * 1000, means: Means::Cli }, journey)
+    tell(
+        &Words {
+            language,
+            zone: &TimeZone::UTC,
+            now_ms: ACCEPTED_MS + seconds * 1000,
+            means: Means::Cli,
+            may_act: true,
+        },
+        journey,
+    )
 }
 
 fn told(journey: &Journey, language: Language) -> Told {
@@ -323,7 +332,7 @@ fn what_waits_names_what_it_waits_for() {
     for (language, words) in [(En, "Add credit to the Afilnet account"), (Es, "Recargue el saldo")] {
         let own = told(&of(no_credit.clone()), language).verdict;
         assert!(own.contains(words) && own.contains("(NO_CREDITS)"), "{own}");
-        let channel_fault = Some(ChannelFault { at_ms: ACCEPTED_MS - 5_000, fault: "NO_CREDITS".into() });
+        let channel_fault = Some(ChannelFault { at_ms: ACCEPTED_MS - 5_000, fault: "NO_CREDITS".into(), lasts: false });
         let others = told(&of(MessageJourney { channel_fault, ..waits.clone() }), language).verdict;
         assert!(others.contains(words) && others.contains("20:13:58"), "{others}");
         let head = MessageState::Held;
@@ -349,10 +358,13 @@ fn a_page_names_its_buttons_and_no_command() {
     let states = [MessageState::Held, MessageState::Unconfirmed, MessageState::Unknown, MessageState::Failed];
     for (state, language) in states.into_iter().flat_map(|state| [(state, En), (state, Es)]) {
         let of = journey(Some(message(state)), Vec::new());
-        let words = Words { language, zone: &TimeZone::UTC, now_ms: ACCEPTED_MS, means: Means::Page };
+        let words = Words { language, zone: &TimeZone::UTC, now_ms: ACCEPTED_MS, means: Means::Page, may_act: true };
         let verdict = tell(&words, &of).verdict;
         assert!(verdict.contains(words.say("a button below", "un botón de abajo")), "{verdict}");
         assert!(!verdict.contains("bridge ") && !verdict.contains("--as") && !verdict.contains('{'), "{verdict}");
+        let reading = tell(&Words { may_act: false, ..words }, &of).verdict;
+        assert!(reading.contains(words.say("somebody who may act", "alguien que pueda actuar")), "{reading}");
+        assert!(!reading.contains(words.say("a button", "un botón")), "{reading}");
     }
 }
 

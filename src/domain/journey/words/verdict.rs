@@ -4,8 +4,8 @@ use super::cause::FarSide;
 use super::phrase::{Words, joined, sentence};
 use crate::domain::StatusValue;
 use crate::domain::journey::{
-    Action, AttemptOutcome, Behind, EventJourney, EventKind, EventState, Journey, LookConclusion, MessageJourney,
-    MessageState, Step,
+    Action, AttemptOutcome, Behind, ChannelFault, EventJourney, EventKind, EventState, Journey, LookConclusion,
+    MessageJourney, MessageState, Step,
 };
 use crate::domain::operator_pause::{OperatorPause, PauseKind};
 
@@ -104,6 +104,9 @@ fn waits_for(words: &Words<'_>, message: &MessageJourney) -> String {
     if let Some(pause) = &message.pause {
         return joined([paused(words, pause).as_str(), behind.as_deref().unwrap_or_default()]);
     }
+    if let Some(stopped) = stopped(words, message) {
+        return joined([stopped.as_str(), behind.as_deref().unwrap_or_default()]);
+    }
     if let Some(behind) = behind {
         return behind;
     }
@@ -145,6 +148,22 @@ fn waits_for(words: &Words<'_>, message: &MessageJourney) -> String {
         words.say("It is tried again by itself.", "Se vuelve a intentar solo.").to_owned()
     };
     joined([why.as_str(), &next, cause.cure])
+}
+
+/// What has paused the channel, and what to do, where the message's own fault does not tell it.
+fn stopped(words: &Words<'_>, message: &MessageJourney) -> Option<String> {
+    let ChannelFault { at_ms, fault, .. } = message.channel_fault.as_ref().filter(|fault| fault.lasts)?;
+    if message.behind.is_none() && message.fault.as_ref() == Some(fault) {
+        return None;
+    }
+    let cause = words.cause(fault, FarSide::Afilnet);
+    let values = [("at", &*words.time(*at_ms)), ("cause", &*cause.what)];
+    let why = words.fill(
+        "Its channel is paused since {at}: {cause}. It goes on once a call to Afilnet succeeds; nothing is lost.",
+        "Su canal está en pausa desde las {at}: {cause}. Continúa cuando una llamada a Afilnet funcione; no se pierde nada.",
+        &values,
+    );
+    Some(joined([why.as_str(), cause.cure]))
 }
 
 /// What a person has paused, and how it goes on.
@@ -228,7 +247,9 @@ fn may_have_arrived(message: &MessageJourney) -> bool {
 fn unknown(words: &Words<'_>, m_id: &str, message: &MessageJourney) -> String {
     let cause = words.cause(message.fault.as_deref().unwrap_or("interrupted"), FarSide::Afilnet);
     let look = message.look_ms.unwrap_or(words.now_ms);
-    let next = if look > words.now_ms {
+    let next = if let Some(stopped) = stopped(words, message) {
+        stopped
+    } else if look > words.now_ms {
         words.fill("The next look is at {at}.", "La próxima comprobación es a las {at}.", &[("at", &words.time(look))])
     } else {
         words.say("It is looked up now.", "Se comprueba ahora.").to_owned()

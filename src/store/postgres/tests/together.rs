@@ -328,3 +328,25 @@ async fn each_pause_that_is_said_to_have_begun_is_stored_however_others_end_it_m
     assert_eq!(beside(&url, "SELECT COUNT(*) FROM operator_pauses").await, [begun.to_string()]);
     assert_eq!(beside(&url, "SELECT COUNT(*) FROM audit WHERE what = 'pause in'").await, [begun.to_string()]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_message_that_is_locked_keeps_no_other_from_being_recorded_as_answered() {
+    let Some((store, url)) = fresh().await else { return };
+    let mut responses = Vec::new();
+    for contact in 1..=3 {
+        let message = message(contact, "a");
+        responses.push((message.m_id.clone(), contact != 3));
+        store.accept(message).await.unwrap();
+    }
+    let answered = || beside(&url, "SELECT answered FROM outbound ORDER BY id");
+    let mut holder = PgConnection::connect(&url).await.unwrap();
+    let lock = format!("BEGIN; SELECT id FROM outbound WHERE m_id = '{}' FOR UPDATE", responses[1].0.as_str());
+    holder.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(lock))).await.unwrap();
+    let left = store.record_responses(responses.clone()).await.unwrap();
+    assert_eq!(answered().await, ["1", "0", "2"]);
+    assert_eq!(left, [responses[1].clone()]);
+    holder.execute("COMMIT").await.unwrap();
+    assert_eq!(store.record_responses(left).await.unwrap(), []);
+    assert_eq!(answered().await, ["1", "1", "2"]);
+    assert_eq!(store.record_responses(vec![(MId::fresh(), true)]).await.unwrap(), [], "there is no such message");
+}
