@@ -177,7 +177,7 @@ async fn a_form_of_one_doubt_is_not_taken_for_the_next_doubt_of_the_same_message
         let late = send(&base, &cookie, &form(&old, verdict));
         assert!(late.status == 409 && late.body.contains("no longer as the page showed it; now it"), "{}", late.body);
     }
-    assert_eq!(house.messages("unconfirmed"), [m_id.clone()], "nothing is changed");
+    assert_eq!(house.messages("unconfirmed"), std::slice::from_ref(&m_id), "nothing is changed");
     let now = form(&get(&base, &format!("/unconfirmed?m={m_id}"), &cookie).body, "delivered");
     assert_eq!(send(&base, &cookie, &now).status, 200);
     assert_eq!(house.messages("sent"), [m_id]);
