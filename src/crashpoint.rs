@@ -38,6 +38,7 @@ pub const OPERATIONS: &[&str] = &[
     "resolve",
     "resume",
     "retry",
+    "set_paused_by",
     "settle",
     "take_baseline",
     "take_ownership",
