@@ -40,6 +40,7 @@ pub const OPERATIONS: &[&str] = &[
     "resume",
     "resume_job",
     "retry",
+    "set_paused_by",
     "settle",
     "stop_job",
     "take_baseline",

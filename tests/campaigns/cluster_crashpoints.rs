@@ -40,7 +40,7 @@ enum Way {
 
 fn ways(name: &str) -> &'static [Way] {
     match name {
-        "take_baseline" | "note_unread" | "getunreadmessages" | "interrupted" => &[Way::First],
+        "take_baseline" | "note_unread" | "getunreadmessages" | "interrupted" | "set_paused_by" => &[Way::First],
         "acquire" | "follow_clock" => &[Way::Joins],
         "release" => &[Way::Shares, Way::Leaves],
         "deregister" => &[Way::Leaves],

@@ -53,7 +53,7 @@ pub(crate) const OUT_OF_REACH: &[(&str, &str)] = &[
 fn nth(name: &str) -> u32 {
     match name {
         "take_ownership" | "take_baseline" | "note_unread" | "interrupted" | "purge" | "getunreadmessages"
-        | "getbalance" | "getchatchannels" | "follow_clock" => 1,
+        | "getbalance" | "getchatchannels" | "follow_clock" | "set_paused_by" => 1,
         "record_lookup" | "resolve" => 2,
         "sendfile" => 3,
         _ => 9,
