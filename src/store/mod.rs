@@ -454,7 +454,7 @@ pub(crate) trait Store: Send + Sync {
     /// Returns the names of all channels that were ever served from this store.
     async fn channel_names(&self) -> Result<Vec<String>, StoreError>;
 
-    /// Discards a message that is queued, failed or unconfirmed, or else the dead events of this id, and erases their
+    /// Discards a message that is queued, held, failed or unconfirmed, or else the dead events of this id, and erases their
     /// texts at once. The agent of a message that was still queued gets one of `notices`.
     async fn discard(
         &self,

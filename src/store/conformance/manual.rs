@@ -8,6 +8,7 @@ on_each_engine! {
     a_dead_event_goes_back_before_what_came_later
     what_was_given_up_since_a_time_goes_back_to_its_places
     what_is_discarded_loses_its_text_at_once_and_is_told_where_it_still_waited
+    the_agent_of_a_message_in_doubt_is_not_told_again_by_a_discard
     what_no_person_can_decide_is_left_as_it_is
     depths_tell_what_waits_since_when_and_what_a_person_must_settle
     what_a_person_holds_and_what_waits_behind_it_is_not_what_waits_longest
@@ -148,6 +149,27 @@ async fn what_is_discarded_loses_its_text_at_once_and_is_told_where_it_still_wai
     for (table, text) in [("outbound", "content"), ("events", "event")] {
         let count = format!("SELECT COUNT(*) FROM {table} WHERE {text} LIKE '%one%'");
         assert_eq!(fresh.folder.ask(&count).await, [Some("0".to_owned())], "{table}");
+    }
+}
+
+async fn the_agent_of_a_message_in_doubt_is_not_told_again_by_a_discard(engine: Engine) {
+    for held in [false, true] {
+        let Fresh { store, folder: _folder } = engine.fresh().await;
+        let epoch = store.take_ownership(&channel()).await.unwrap();
+        store.accept(message(1, "in doubt", 10)).await.unwrap();
+        let attempt = take(&store, epoch, 100).await.remove(0);
+        let settlement = Settlement::Unconfirmed { fault: Fault::TimedOut, notice: "in doubt".into(), held };
+        store.settle(&attempt, settlement, 100).await.unwrap();
+        let m_id = attempt.m_id.to_string();
+        assert_eq!(store.discard(m_id.into(), notices(), by(), 200).await.unwrap(), ManualOutcome::Message);
+        assert_eq!(state(&store, &attempt.m_id).await, ("failed".into(), Some("discarded".into())), "held: {held}");
+        let told = store.due_events(&channel(), 9000, 9).await.unwrap();
+        let told = told.iter().map(|due| &due.event.body);
+        let words = told.map(|body| match body {
+            EventBody::MessageStatus { message, .. } => message.as_str(),
+            _ => "another event",
+        });
+        assert_eq!(words.collect::<Vec<_>>(), ["in doubt"], "held: {held}");
     }
 }
 

@@ -20,6 +20,7 @@ pub(super) mod outbound;
 pub(super) mod pauses;
 pub(super) mod pending_question;
 pub(super) mod places;
+pub(super) mod purge;
 pub(super) mod responses;
 pub(super) mod stale;
 pub(super) mod tail;

@@ -553,7 +553,7 @@ impl Store for PostgresStore {
     }
 
     async fn purge(&self, text_before_ms: i64, rows_before_ms: i64, limit: u32) -> Result<usize, StoreError> {
-        self.write("purge", (), move |db, ()| Box::pin(ops::admin::purge(db, text_before_ms, rows_before_ms, limit)))
+        self.write("purge", (), move |db, ()| Box::pin(ops::purge::purge(db, text_before_ms, rows_before_ms, limit)))
             .await
     }
 

@@ -533,7 +533,7 @@ impl Store for SqliteStore {
     async fn purge(&self, text_before_ms: i64, rows_before_ms: i64, limit: u32) -> Result<usize, StoreError> {
         let most = self
             .write("purge", move |db| {
-                at_once(ops::admin::purge(&mut SqliteTx(db), text_before_ms, rows_before_ms, limit))
+                at_once(ops::purge::purge(&mut SqliteTx(db), text_before_ms, rows_before_ms, limit))
             })
             .await?;
         if most < limit as usize {
