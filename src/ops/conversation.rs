@@ -33,7 +33,7 @@ pub(crate) struct Conversation {
     /// When it was read.
     pub(crate) read_ms: i64,
     /// Oldest first.
-    pub(crate) rows: Vec<Said>,
+    pub(crate) rows: Vec<ShownRow>,
     /// Rows before these, which are not shown.
     pub(crate) earlier: usize,
 }
@@ -42,7 +42,7 @@ impl Conversation {
     /// Returns what tells this end from one with another row.
     pub(crate) fn digest(&self) -> String {
         let mut digest = Sha256::new();
-        for Said { at_ms, direction, text } in &self.rows {
+        for ShownRow { at_ms, direction, text } in &self.rows {
             digest.update(format!("{at_ms:?} {} {} {text}", direction.letter(), text.len()));
         }
         digest.update(self.earlier.to_le_bytes());
@@ -55,7 +55,7 @@ impl Conversation {
 
 /// One row of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Said {
+pub(crate) struct ShownRow {
     /// `None` where Afilnet's time cannot be read.
     pub(crate) at_ms: Option<i64>,
     pub(crate) direction: Direction,
@@ -115,7 +115,7 @@ impl Conversations {
         let read_ms = now_ms();
         let earlier = rows.len().saturating_sub(ROWS);
         rows.drain(..earlier);
-        let said = |row: AfilnetRow| Said { at_ms: row.time.epoch_ms, direction: row.direction, text: row.text };
+        let said = |row: AfilnetRow| ShownRow { at_ms: row.time.epoch_ms, direction: row.direction, text: row.text };
         Ok(Conversation { read_ms, rows: rows.into_iter().map(said).collect(), earlier })
     }
 
@@ -238,8 +238,9 @@ mod tests {
 
     #[test]
     fn each_row_more_and_each_letter_changes_the_digest() {
-        let said = |at_ms, text: &str| Said { at_ms: Some(at_ms), direction: Direction::Outbound, text: text.into() };
-        let of = |rows: Vec<Said>, earlier| Conversation { read_ms: 1, rows, earlier }.digest();
+        let said =
+            |at_ms, text: &str| ShownRow { at_ms: Some(at_ms), direction: Direction::Outbound, text: text.into() };
+        let of = |rows: Vec<ShownRow>, earlier| Conversation { read_ms: 1, rows, earlier }.digest();
         let first = of(vec![said(1, "a")], 0);
         assert_eq!(first, Conversation { read_ms: 2, rows: vec![said(1, "a")], earlier: 0 }.digest(), "read again");
         for (rows, earlier) in [

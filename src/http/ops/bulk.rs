@@ -13,7 +13,7 @@ use super::OperatorState;
 use super::form::Form;
 use super::jobs::{self, Row as JobRow};
 use super::messages::wrong;
-use super::outcomes::Said;
+use super::outcomes::FormOutcome;
 use super::page::{Page, html, notice};
 use super::words::{self, Moment, moment, once, unknown_form};
 use crate::config::Config;
@@ -298,7 +298,7 @@ async fn start_as_seen(
     form: &Form,
     seen: Seen,
     by: Operator,
-) -> Result<Result<Said, String>, Refusal> {
+) -> Result<Result<FormOutcome, String>, Refusal> {
     let config = shared.config();
     let request = request(page, form).map_err(Refusal::Request)?;
     let request =
@@ -327,7 +327,7 @@ async fn start_as_seen(
             "Continúa esté abierta esta página o no, también después de un reinicio.",
         ),
     );
-    Ok(Ok(Said {
+    Ok(Ok(FormOutcome {
         status: StatusCode::OK,
         sentence: format!(
             "{before} {job}: {} ({count}). {after}",

@@ -11,7 +11,7 @@ use axum::response::Response;
 
 use super::OperatorState;
 use super::form::Form;
-use super::outcomes::{Said, told};
+use super::outcomes::{FormOutcome, told};
 use super::page::{Page, html, see_other};
 use super::words::{self, Shown, missing, once, state_of, unknown_form, whole};
 use crate::config::Config;
@@ -160,7 +160,7 @@ pub(super) async fn decided(
     person: &Person,
     m_id: &str,
     form: &Form,
-) -> Result<Said, Response> {
+) -> Result<FormOutcome, Response> {
     let (Some(verb), Some(of), Some(once)) =
         (form.get("verdict").and_then(Verb::named), form.get("of"), form.filled("once"))
     else {
@@ -181,9 +181,9 @@ pub(super) async fn decided(
 }
 
 /// Returns what is told of one message.
-pub(super) fn said(page: &Page, m_id: &str, status: StatusCode, sentence: String) -> Said {
+pub(super) fn said(page: &Page, m_id: &str, status: StatusCode, sentence: String) -> FormOutcome {
     let label = page.say("Back to the message", "Volver al mensaje").to_owned();
-    Said { status, sentence, link: format!("messages/{}", Page::value(m_id)), label }
+    FormOutcome { status, sentence, link: format!("messages/{}", Page::value(m_id)), label }
 }
 
 /// Decides, and returns what is told of it; `None`: there is no such message.
@@ -194,7 +194,7 @@ async fn done(
     target: DecisionTarget,
     form: &Form,
     by: Operator,
-) -> Result<Option<Said>, StoreError> {
+) -> Result<Option<FormOutcome>, StoreError> {
     let (store, config, m_id) = (shared.store(), shared.config(), target.m_id.clone());
     let Some(message) = store.show(m_id.clone()).await? else { return Ok(None) };
     let is_seen = target.seen.as_ref() == Some(&message.seen());
@@ -204,7 +204,7 @@ async fn done(
     {
         let label = page.say("Look at its conversation", "Mirar su conversación").to_owned();
         let (status, sentence, link) = (StatusCode::CONFLICT, words.to_owned(), beside_conversation(&m_id));
-        return Ok(Some(Said { status, sentence, link, label }));
+        return Ok(Some(FormOutcome { status, sentence, link, label }));
     }
     let decided = match verb {
         Verb::Settle(decision) => settle(store, &config, target, decision, by).await,
@@ -265,7 +265,7 @@ async fn not_as_shown(
 }
 
 /// Refuses a decision on a state that is gone.
-fn stale(page: &Page, message: &ListedMessage) -> Said {
+fn stale(page: &Page, message: &ListedMessage) -> FormOutcome {
     let now = state_of(page.language, message).word;
     let (before, after) = (
         page.say(

@@ -10,7 +10,7 @@ use axum::response::Response;
 
 use super::OperatorState;
 use super::form::Form;
-use super::outcomes::{Said, told};
+use super::outcomes::{FormOutcome, told};
 use super::page::{Page, html, notice};
 use super::words::{self, Moment, Shown, moment, once, unknown_form};
 use crate::domain::clock::now_ms;
@@ -260,12 +260,12 @@ pub(super) async fn resume(
     told(&page, &said(&page, job.id, StatusCode::OK, words))
 }
 
-fn said(page: &Page, job: i64, status: StatusCode, sentence: &str) -> Said {
+fn said(page: &Page, job: i64, status: StatusCode, sentence: &str) -> FormOutcome {
     let label = page.say("See how far it is", "Ver cómo va").to_owned();
-    Said { status, sentence: sentence.to_owned(), link: format!("bulk/{job}"), label }
+    FormOutcome { status, sentence: sentence.to_owned(), link: format!("bulk/{job}"), label }
 }
 
-fn over(page: &Page, job: i64) -> Said {
+fn over(page: &Page, job: i64) -> FormOutcome {
     let words = page.say("Nothing was changed: it is over already.", "No se ha cambiado nada: ya había terminado.");
     said(page, job, StatusCode::CONFLICT, words)
 }

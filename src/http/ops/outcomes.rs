@@ -19,7 +19,7 @@ const REMEMBERED_MS: i64 = 60 * 60 * 1000;
 
 /// What the operator is told.
 #[derive(Debug, Clone)]
-pub(super) struct Said {
+pub(super) struct FormOutcome {
     pub(super) status: StatusCode,
     pub(super) sentence: String,
     /// Where to go on, from the folder of all pages; and its words.
@@ -32,11 +32,11 @@ pub(super) struct Said {
 struct Done<'a> {
     page: &'a Page,
     title: &'a str,
-    said: &'a Said,
+    said: &'a FormOutcome,
 }
 
 /// Returns the page that tells it.
-pub(super) fn told(page: &Page, said: &Said) -> Response {
+pub(super) fn told(page: &Page, said: &FormOutcome) -> Response {
     let title = if said.status == StatusCode::OK {
         page.say("Done", "Hecho")
     } else {
@@ -50,7 +50,7 @@ pub(super) fn told(page: &Page, said: &Said) -> Response {
 #[derive(Debug, Default)]
 pub(super) struct Outcomes(Mutex<HashMap<String, Slot>>);
 
-type Outcome = Arc<AsyncMutex<Option<Said>>>;
+type Outcome = Arc<AsyncMutex<Option<FormOutcome>>>;
 
 #[derive(Debug)]
 struct Slot {
@@ -67,9 +67,9 @@ impl Outcomes {
     ///
     /// # Errors
     /// The page that `work` returns in place of an outcome; it is not remembered either.
-    pub(super) async fn once<F>(&self, key: &str, work: F) -> Result<Said, Response>
+    pub(super) async fn once<F>(&self, key: &str, work: F) -> Result<FormOutcome, Response>
     where
-        F: Future<Output = Result<Said, Response>> + Send + 'static,
+        F: Future<Output = Result<FormOutcome, Response>> + Send + 'static,
     {
         let slot = self.slot(key, now_ms());
         let task = tokio::spawn(async move {
@@ -92,7 +92,7 @@ impl Outcomes {
     /// As [`Self::once`], with the page that tells it.
     pub(super) async fn told_once<F>(&self, page: &Page, key: &str, work: F) -> Response
     where
-        F: Future<Output = Result<Said, Response>> + Send + 'static,
+        F: Future<Output = Result<FormOutcome, Response>> + Send + 'static,
     {
         self.once(key, work).await.map_or_else(|response| response, |said| told(page, &said))
     }
@@ -117,8 +117,8 @@ impl Outcomes {
 mod tests {
     use super::*;
 
-    fn said(sentence: &str) -> Said {
-        Said { status: StatusCode::OK, sentence: sentence.to_owned(), link: String::new(), label: String::new() }
+    fn said(sentence: &str) -> FormOutcome {
+        FormOutcome { status: StatusCode::OK, sentence: sentence.to_owned(), link: String::new(), label: String::new() }
     }
 
     #[tokio::test]
@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(third.unwrap().sentence, "done by the first press");
         // What was not done may be sent again.
         assert!(outcomes.once("b", async { Err(broken()) }).await.is_err());
-        let refused = Said { status: StatusCode::CONFLICT, ..said("refused") };
+        let refused = FormOutcome { status: StatusCode::CONFLICT, ..said("refused") };
         assert_eq!(outcomes.once("b", async { Ok(refused) }).await.unwrap().sentence, "refused");
         assert_eq!(outcomes.once("b", async { Ok(said("done")) }).await.unwrap().sentence, "done");
     }

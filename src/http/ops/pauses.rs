@@ -11,7 +11,7 @@ use axum::response::Response;
 
 use super::OperatorState;
 use super::form::Form;
-use super::outcomes::{Said, told};
+use super::outcomes::{FormOutcome, told};
 use super::page::{Page, html};
 use super::words::{self, Shown, no_channel, once, unknown_form, whole};
 use crate::config::Config;
@@ -262,13 +262,13 @@ async fn change(
     shared.outcomes.told_once(&page, &key, work).await
 }
 
-fn said(page: &Page, channel: &str, changed: &Outcome) -> Said {
+fn said(page: &Page, channel: &str, changed: &Outcome) -> FormOutcome {
     let status = if changed.is_done() { StatusCode::OK } else { StatusCode::CONFLICT };
     of_channel(page, channel, status, whole(&changed.sentence(page.language)))
 }
 
 /// Refuses a form of a pause that is over, or of none where one has begun.
-fn stale(page: &Page, config: &Config, channel: &str, lasting: Option<&OperatorPause>) -> Said {
+fn stale(page: &Page, config: &Config, channel: &str, lasting: Option<&OperatorPause>) -> FormOutcome {
     let before = page.say(
         "Nothing was changed: the channel is no longer as the page showed it. Now it is",
         "No se ha cambiado nada: el canal ya no está como mostraba la página. Ahora está",
@@ -280,7 +280,7 @@ fn stale(page: &Page, config: &Config, channel: &str, lasting: Option<&OperatorP
     of_channel(page, channel, StatusCode::CONFLICT, format!("{before} {now}."))
 }
 
-fn of_channel(page: &Page, channel: &str, status: StatusCode, sentence: String) -> Said {
+fn of_channel(page: &Page, channel: &str, status: StatusCode, sentence: String) -> FormOutcome {
     let label = page.say("Back to the channel", "Volver al canal").to_owned();
-    Said { status, sentence, link: format!("channels/{}", Page::value(channel)), label }
+    FormOutcome { status, sentence, link: format!("channels/{}", Page::value(channel)), label }
 }

@@ -13,14 +13,14 @@ use super::OperatorState;
 use super::decide::{Choice, choices, decided};
 use super::form::Form;
 use super::messages::{Contacts, Row};
-use super::outcomes::Said as Outcome;
+use super::outcomes::FormOutcome;
 use super::page::{Page, html};
 use super::words::{self, Moment, Shown, moment, state_of};
 use crate::config::{Config, LogContacts};
 use crate::domain::Direction;
 use crate::domain::find::{MessageState, PAGE, Side};
 use crate::ops::advice;
-use crate::ops::conversation::{Conversation, Said, Unread};
+use crate::ops::conversation::{Conversation, ShownRow, Unread};
 use crate::ops::find::{Answer, Refusal, Request, find_of};
 use crate::ops::sign_in::Person;
 use crate::store::{FoundMessage, ListedMessage, StoreError};
@@ -118,7 +118,7 @@ async fn shown(
     page: &Page,
     person: &Person,
     query: &Form,
-    outcome: Option<Outcome>,
+    outcome: Option<FormOutcome>,
 ) -> Response {
     let status = outcome.as_ref().map_or(StatusCode::OK, |outcome| outcome.status);
     match of_state(shared, page, person, query, outcome).await {
@@ -138,7 +138,7 @@ async fn of_state<'a>(
     page: &'a Page,
     person: &Person,
     query: &Form,
-    outcome: Option<Outcome>,
+    outcome: Option<FormOutcome>,
 ) -> Result<Shows<'a>, Refusal> {
     let config = shared.config();
     let contacts = Contacts::new(page, &config, query);
@@ -169,7 +169,7 @@ async fn of_state<'a>(
         Some(m_id) => chosen(shared, &config, page, &m_id, &contacts).await?,
         None => None,
     };
-    let mut said = outcome.map(|Outcome { status, sentence, .. }| (status == StatusCode::OK, sentence));
+    let mut said = outcome.map(|FormOutcome { status, sentence, .. }| (status == StatusCode::OK, sentence));
     // Nobody decides on another message than the one that was asked for.
     if let (None, Some(m_id), Some(shown)) = (&said, query.filled("m"), &mut chosen)
         && shown.m_id != m_id
@@ -265,7 +265,7 @@ fn of_conversation(page: &Page, config: &Config, message: &ListedMessage, conver
     let read = Some((conversation.read_ms, conversation.digest()));
     let Conversation { rows, earlier, .. } = conversation;
     let zone = config.time_zone_of(&message.channel);
-    let line = |Said { at_ms, direction, text }: Said| Line {
+    let line = |ShownRow { at_ms, direction, text }: ShownRow| Line {
         at: at_ms.map_or_else(|| Moment { local: "–".to_owned(), utc: String::new() }, |at_ms| moment(&zone, at_ms)),
         side: match direction {
             Direction::Inbound => page.say("customer", "cliente"),
