@@ -392,7 +392,9 @@ pub(crate) async fn carry(
             return Ok(Some(there));
         }
         let least = set::PAUSE.max(began.elapsed());
-        let pause = since(now_ms(), there.next_ms).clamp(least, LOOK_AGAIN.max(least));
+        let is_held = there.paused && !has_work; // though its time has come
+        let wait = if is_held { LOOK_AGAIN } else { since(now_ms(), there.next_ms) };
+        let pause = wait.clamp(least, LOOK_AGAIN.max(least));
         if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             return Ok(Some(there));
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::bulk::{self, ATTEMPTS};
@@ -106,12 +107,18 @@ async fn carry(jobs: &dyn BulkJobs, config: &Config, job: i64, stopping: &Cancel
             is_further |= far > furthest;
             furthest = furthest.max(far);
         };
+        let began = Instant::now();
         let Err(error) = bulk::carry(jobs, config, job, stopping, progress).await else { return };
-        if is_further {
+        // What failed long before, as while it waited for the end of a pause, is no failure in a row.
+        if is_further || began.elapsed() >= longest {
             (pause, failed) = (first, 0);
         }
         failed += 1;
-        if failed >= ATTEMPTS && jobs.stop_job(job, error.reason(), now_ms()).await.is_ok() {
+        let stopped = if failed >= ATTEMPTS { Some(jobs.stop_job(job, error.reason(), now_ms()).await) } else { None };
+        if let Some(Err(_)) = stopped {
+            failed = 0; // nothing can be stored now: whether its part fails is seen later
+        }
+        if let Some(Ok(())) = stopped {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
                 "job {job} on many messages is stopped: its next part failed {failed} times. What is done stays done, the rest is as \
@@ -207,10 +214,10 @@ mod tests {
         let worked = std::iter::repeat_n(None, 7).chain([Some(there(2))]);
         fake.worked.lock().unwrap().extend(worked);
         *fake.out_of_reach.lock().unwrap() = 1;
-        tokio::time::timeout(Duration::from_hours(1), carry(&fake, &config(), 3, &stopping)).await.unwrap();
+        tokio::time::timeout(Duration::from_hours(3), carry(&fake, &config(), 3, &stopping)).await.unwrap();
         let written = fake.written();
         let works = written.iter().filter(|write| *write == "work").count();
-        assert_eq!(works, 7 + 1 + 9, "{written:?}");
+        assert_eq!(works, 7 + 1 + 8 + 8, "{written:?}");
         assert_eq!(written.last().unwrap(), "stop 3: the store is unavailable");
     }
 
@@ -221,7 +228,9 @@ mod tests {
         let over = Job { ended_ms: Some(1), ..waits.clone() };
         let looks = std::iter::repeat_n((waits, false), 60).chain([(over, false)]);
         fake.looks.lock().unwrap().extend(looks);
+        let began = Instant::now();
         carry(&fake, &config(), 3, &CancellationToken::new()).await;
+        assert!(began.elapsed() > Duration::from_secs(50), "sixty looks in {:?}", began.elapsed());
         assert_eq!(fake.written(), Vec::<String>::new());
     }
 }

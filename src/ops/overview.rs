@@ -337,7 +337,7 @@ fn paused(known: &Known, now_ms: i64) -> Option<(Part, Duration)> {
     }
     let ChannelFault { at_ms, fault, lasts } = activity.fault.as_ref()?;
     let is_last = match activity.sent_ms {
-        _ if *lasts => true,
+        _ if *lasts => known.delivered != Some(false), // of a process that has ended, it is no news
         _ if is_unseen(known, now_ms) => since(*at_ms, now_ms) <= STUCK_AFTER,
         Some(sent_ms) => sent_ms < *at_ms,
         None => true,

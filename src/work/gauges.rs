@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::channel::Channel;
+use crate::domain::ChannelName;
 use crate::domain::clock::{now_ms, since};
 use crate::store::{QueueDepth, Store};
 use crate::telemetry::metrics::{self, Part};
@@ -29,7 +30,7 @@ pub(super) async fn run(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let mut next = Instant::now();
-    let mut known = Vec::new();
+    let mut known: Vec<(ChannelName, Option<String>)> = Vec::new();
     loop {
         let (here, elsewhere): (Vec<_>, Vec<_>) = channels.iter().partition(|channel| channel.state.wakeups.is_local());
         for channel in elsewhere {
@@ -37,6 +38,8 @@ pub(super) async fn run(
         }
         let paused_by: Vec<_> =
             here.iter().map(|channel| (channel.name().clone(), channel.state.calls.paused_by())).collect();
+        // What another process has written meanwhile is not known.
+        known.retain(|(name, _)| here.iter().any(|channel| channel.name() == name));
         let changed: Vec<_> = paused_by.iter().filter(|one| !known.contains(*one)).cloned().collect();
         if !changed.is_empty() && store.set_paused_by(changed, now_ms()).await.is_ok() {
             known = paused_by; // of a store that cannot be written, once it can

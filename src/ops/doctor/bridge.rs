@@ -1,5 +1,6 @@
 //! The bridge on this machine: whether it runs, which version, and what it says itself.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -69,9 +70,12 @@ pub(super) async fn section(config: &Config, limit: Duration) -> Vec<Check> {
         }
         // A bridge that hangs takes connections all the same.
         Err(cause) => {
-            let Ok(Ok(_)) = timeout(limit, TcpStream::connect(address)).await else {
+            // So does one whose queue of connections is full: a connection that is not refused has somebody there.
+            if let Ok(Err(error)) = timeout(limit, TcpStream::connect(address)).await
+                && error.kind() == ErrorKind::ConnectionRefused
+            {
                 return vec![Check::skipped("runs", format!("nobody listens on {address}: it does not run here"))];
-            };
+            }
             let seen = format!("{address} takes connections, and /healthz has no answer: {cause}");
             let next = "if that is the bridge, it hangs: see its log, and restart it; otherwise free that address, or set \
                         server.listen to another one";

@@ -39,6 +39,10 @@ fn the_word_of_a_channel_follows_from_what_waits_and_what_was_taken() {
         published_ms: Some(NOW - published * MINUTE),
         ..Activity::default()
     };
+    let no_credit = || {
+        let fault = ChannelFault { at_ms: NOW - MINUTE, fault: "NO_CREDITS".into(), lasts: true };
+        Activity { fault: Some(fault), ..Activity::default() }
+    };
     for (known, word, says) in [
         (known(QueueDepth::default(), Activity::default()), Word::Works, "nothing waits"),
         (known(waiting(4), Activity::default()), Word::Works, "3 message(s)"),
@@ -49,6 +53,8 @@ fn the_word_of_a_channel_follows_from_what_waits_and_what_was_taken() {
         (known(events.clone(), waits_in(20, 15)), Word::Stuck, "wait for BonyChat"),
         (Known { delivered: Some(false), ..known(waiting(1), sent(1)) }, Word::Nobody, "no process"),
         (Known { delivered: Some(true), ..known(waiting(1), sent(1)) }, Word::Works, ""),
+        (known(waiting(1), no_credit()), Word::Paused, ""),
+        (Known { delivered: Some(false), ..known(waiting(1), no_credit()) }, Word::Nobody, "no process"),
         (Known { configured: false, ..known(waiting(1), sent(1)) }, Word::NotConfigured, "not delivered"),
         (known(waiting(20), Activity { fault: fault(2, "http_500"), ..sent(19) }), Word::Stuck, "2 min ago: http_500"),
     ] {

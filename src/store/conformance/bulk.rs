@@ -7,6 +7,7 @@ use crate::domain::operator_pause::PauseKind;
 
 on_each_engine! {
     a_filter_describes_what_fulfils_all_of_it
+    what_waits_is_read_in_one_order_whatever_the_pages
     a_conversation_that_has_moved_on_is_left_out_when_it_is_planned_and_when_it_is_done
     a_job_decides_each_once_whoever_works_on_it_and_however_often_the_store_is_opened
     a_job_that_discards_erases_texts_and_tells_agents
@@ -51,10 +52,14 @@ async fn fail(store: &Arc<dyn Store>, epoch: Epoch, who: u32, words: &str, at_ms
 
 /// All that a filter describes, in pages of two.
 async fn matches(store: &Arc<dyn Store>, filter: BulkFilter) -> Vec<BulkMatch> {
+    in_pages_of(2, store, filter).await
+}
+
+async fn in_pages_of(limit: u32, store: &Arc<dyn Store>, filter: BulkFilter) -> Vec<BulkMatch> {
     let (mut all, mut after) = (Vec::new(), None);
     loop {
-        let BulkPage { found, next } = store.bulk().bulk_page(filter.clone(), after, 2).await.unwrap();
-        assert!(found.len() <= 2 && (next.is_none() || next != after), "{found:?}");
+        let BulkPage { found, next } = store.bulk().bulk_page(filter.clone(), after, limit).await.unwrap();
+        assert!(found.len() <= limit as usize && (next.is_none() || next != after), "{found:?}");
         all.extend(found);
         after = next;
         if after.is_none() {
@@ -126,6 +131,24 @@ async fn a_filter_describes_what_fulfils_all_of_it(engine: Engine) {
         m_ids(&store, BulkFilter { words: words("oferta"), ..failed() }).await.is_empty(),
         "what is erased says nothing"
     );
+}
+
+/// A plan that a person saw is told by its ids in their order.
+async fn what_waits_is_read_in_one_order_whatever_the_pages(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
+    for (n, who) in (0..).zip([1, 2, 3, 2, 1, 3, 1]) {
+        store.accept(message(who, &format!("{n}"), n)).await.unwrap();
+    }
+    let waits = BulkFilter { state: BulkState::Queued, ..failed() };
+    let order = async |limit| {
+        let found = in_pages_of(limit, &store, waits.clone()).await;
+        found.into_iter().map(|found| found.id).collect::<Vec<_>>()
+    };
+    let one_page = order(100).await;
+    assert_eq!(one_page.len(), 7);
+    for limit in 1..7 {
+        assert_eq!(order(limit).await, one_page, "pages of {limit}");
+    }
 }
 
 async fn a_conversation_that_has_moved_on_is_left_out_when_it_is_planned_and_when_it_is_done(engine: Engine) {

@@ -109,6 +109,10 @@ pub(in crate::store) async fn page<T: Tx>(
             page.found.push(found);
         }
     }
+    if filter.state == BulkState::Queued {
+        // As they are read: in whatever pages that is done, a set has one order, and so one digest.
+        page.found.sort_by_key(|found| (found.conversation, found.id));
+    }
     Ok(page)
 }
 

@@ -230,6 +230,7 @@ impl AfilnetCalls {
             if lasts {
                 // Other calls may succeed meanwhile: only a send shows that sends work again, one at a time.
                 self.account.send_breaker.trip_backing_off(|failures| self.probe_after(fault, failures, asked));
+                self.account.send_breaker.is_open_by(fault);
             }
         } else if fault.scope() == Scope::Call {
             return;
@@ -397,6 +398,24 @@ mod tests {
         probe = two.sound_may_send(Duration::from_mins(5)).await.unwrap();
         two.calls(1).on_send_result(&probe, &file);
         assert!(two.account.send_breaker.is_open(), "a file is looked at before the credit");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_is_told_by_the_fault_of_its_own() {
+        let two = Two::new();
+        let permit = two.sound_may_send(Duration::ZERO).await.unwrap();
+        two.calls(1).on_send_result(&permit, &Verdict::NotSent { fault: Fault::NoCredits, asked: None });
+        assert_eq!(two.calls(0).paused_by(), Some(Fault::NoCredits.code()), "all channels of the account");
+        let probe = two.sound_may_send(Duration::from_mins(5)).await.unwrap();
+        two.calls(1).on_success(probe.send_breaker.as_ref().unwrap());
+        assert_eq!(two.calls(1).paused_by(), None);
+        for _ in 0..OUTAGES {
+            two.calls(1).on_send_result(&permit, &Verdict::Unknown { fault: Fault::ConnectionLost });
+        }
+        // A read may end the outage of the account, and that of its sends lasts.
+        two.calls(1).on_success(&two.account.upstream.breaker.acquire().await);
+        assert!(two.account.send_breaker.is_open());
+        assert_eq!(two.calls(1).paused_by(), Some(Fault::ConnectionLost.code()));
     }
 
     #[tokio::test(start_paused = true)]

@@ -20,7 +20,7 @@ pub(crate) struct CircuitBreaker {
 struct State {
     /// `None` while closed.
     open: Option<Tripped>,
-    /// Code of the fault that opened it last.
+    /// Code of the fault that opened it.
     fault: Option<String>,
     /// When it was closed last, and its state before.
     reset: Option<(Instant, Tripped)>,
@@ -128,6 +128,7 @@ impl CircuitBreaker {
         let mut state = self.lock();
         let Some(open) = state.open.take() else { return false };
         state.reset = Some((Instant::now(), open));
+        state.fault = None;
         drop(state);
         self.changed.notify_waiters();
         true

@@ -1,5 +1,7 @@
 //! Each kind of step, each state and each kind of event, in both languages.
 
+mod in_doubt;
+
 use jiff::tz::TimeZone;
 
 use super::*;

@@ -2,12 +2,12 @@
 
 use super::cause::FarSide;
 use super::phrase::{Words, joined, sentence};
-use crate::domain::StatusValue;
 use crate::domain::journey::{
     Action, AttemptOutcome, Behind, ChannelFault, EventJourney, EventKind, EventState, Journey, LookConclusion,
     MessageJourney, MessageState, Step,
 };
 use crate::domain::operator_pause::{OperatorPause, PauseKind};
+use crate::domain::{Fault, Scope, StatusValue};
 
 /// Fault of a message of which the row does not decode.
 const UNREADABLE_ROW: &str = "unreadable_row";
@@ -247,7 +247,11 @@ fn may_have_arrived(message: &MessageJourney) -> bool {
 fn unknown(words: &Words<'_>, m_id: &str, message: &MessageJourney) -> String {
     let cause = words.cause(message.fault.as_deref().unwrap_or("interrupted"), FarSide::Afilnet);
     let look = message.look_ms.unwrap_or(words.now_ms);
-    let next = if let Some(stopped) = stopped(words, message) {
+    // It is looked up by reads, which a pause of sends lets through.
+    let holds_reads = |fault: &ChannelFault| Fault::from_code(&fault.fault).scope() != Scope::Sends;
+    let next = if let Some(stopped) = stopped(words, message)
+        && message.channel_fault.as_ref().is_some_and(holds_reads)
+    {
         stopped
     } else if look > words.now_ms {
         words.fill("The next look is at {at}.", "La próxima comprobación es a las {at}.", &[("at", &words.time(look))])
