@@ -1,7 +1,7 @@
 //! The reverse proxies of the manual in front of the bridge: the blocks of the manual, except for their certificates.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
@@ -11,11 +11,11 @@ use crate::support::process::Bridge;
 use crate::support::tools::{Service, free_address, installed};
 use crate::support::{CHANNEL, House, SOON, TOKEN, contact};
 
-/// nginx with the manual's block in front of `bridge`.
-async fn nginx(bridge: &str) -> Option<Service> {
+/// nginx with the manual's block, edited, in front of `bridge`.
+async fn nginx(bridge: &str, edits: &[(&str, &str)]) -> Option<Service> {
     let program = installed("nginx", "BRIDGE_TEST_NGINX_REQUIRED")?;
     let (folder, base) = (tempfile::tempdir().unwrap(), free_address());
-    let lines: Vec<String> = block("nginx", "upstream bridge")
+    let lines: Vec<String> = edited(block("nginx", "upstream bridge"), edits)
         .lines()
         .filter(|line| !line.trim_start().starts_with("ssl_"))
         .map(|line| line.replace("listen 443 ssl;", &format!("listen {base};")))
@@ -37,11 +37,11 @@ async fn nginx(bridge: &str) -> Option<Service> {
     Some(Service::start(&mut command, base, folder).await)
 }
 
-/// Caddy with the manual's file in front of `bridge`.
-async fn caddy(bridge: &str) -> Option<Service> {
+/// Caddy with the manual's file, edited, in front of `bridge`.
+async fn caddy(bridge: &str, edits: &[(&str, &str)]) -> Option<Service> {
     let program = installed("caddy", "BRIDGE_TEST_CADDY_REQUIRED")?;
     let (folder, base) = (tempfile::tempdir().unwrap(), free_address());
-    let config = block("text", "reverse_proxy bridge:8080")
+    let config = edited(block("text", "reverse_proxy bridge:8080"), edits)
         .replacen("{\n\tservers", "{\n\tadmin off\n\tservers", 1)
         .replace("chat.example.com {", &format!("http://:{} {{\n\tbind {}", base.port(), base.ip()))
         .replace("bridge:8080", bridge);
@@ -51,6 +51,14 @@ async fn caddy(bridge: &str) -> Option<Service> {
     command.args(["run", "--adapter", "caddyfile", "--config"]).arg(&file).env("HOME", folder.path());
     command.env("XDG_DATA_HOME", folder.path()).env("XDG_CONFIG_HOME", folder.path());
     Some(Service::start(&mut command, base, folder).await)
+}
+
+/// Returns a block with each of these words replaced, which it must have.
+fn edited(block: String, edits: &[(&str, &str)]) -> String {
+    edits.iter().fold(block, |block, (from, to)| {
+        assert!(block.contains(from), "{from} in {block}");
+        block.replace(from, to)
+    })
 }
 
 /// Returns the manual's block in `language` that contains `words`.
@@ -90,7 +98,7 @@ fn is_in_words(body: &str) -> bool {
 async fn what_the_bridge_refuses_reaches_the_caller_through_the_manuals_nginx() {
     let mut house = House::new();
     let bridge = house.start().await;
-    let Some(proxy) = nginx(bridge.url().trim_start_matches("http://")).await else { return };
+    let Some(proxy) = nginx(bridge.url().trim_start_matches("http://"), &[]).await else { return };
     reaches_the_caller(&house, bridge, &proxy);
 }
 
@@ -98,8 +106,48 @@ async fn what_the_bridge_refuses_reaches_the_caller_through_the_manuals_nginx() 
 async fn what_the_bridge_refuses_reaches_the_caller_through_the_manuals_caddy() {
     let mut house = House::new();
     let bridge = house.start().await;
-    let Some(proxy) = caddy(bridge.url().trim_start_matches("http://")).await else { return };
+    let Some(proxy) = caddy(bridge.url().trim_start_matches("http://"), &[]).await else { return };
     reaches_the_caller(&house, bridge, &proxy);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prefix_that_the_manuals_proxies_forward_is_the_bridges() {
+    let mut house = House::new().set("SERVER__PATH_PREFIX", "/chat");
+    let bridge = house.start().await;
+    let there = bridge.url();
+    let there = there.trim_start_matches("http://");
+    let proxies = [
+        nginx(there, &[("~ ^/(message|mensaje)", "~ ^/chat/(message|mensaje)")]).await,
+        caddy(there, &[("path /message /message/* /mensaje /mensaje/*", "path /chat/*")]).await,
+    ];
+    for (n, proxy) in proxies.iter().enumerate() {
+        let Some(proxy) = proxy else { continue };
+        for path in ["/chat/message", "/chat//message", "/chat/message/", "/chat/mensaje"] {
+            let message = json!({"type": "text", "text": format!("by {path} of {n}")});
+            let body = json!({"channelId": CHANNEL, "contactId": contact(1), "message": message}).to_string();
+            let (status, body) = call(proxy, path, TOKEN, body.as_bytes());
+            assert!(status == 200 && body.contains("mId"), "{path} of {n}: {status} {body}");
+        }
+        let (status, body) = call(proxy, "/message", TOKEN, b"{}");
+        assert!(status == 404 && is_in_words(&body), "without the prefix, of {n}: {status} {body}");
+    }
+    house.check();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bridge_that_does_not_answer_in_time_is_a_504_in_words_through_the_manuals_proxies() {
+    // It takes connections and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let there = silent.local_addr().unwrap().to_string();
+    let proxies = [
+        nginx(&there, &[("proxy_read_timeout 70s;", "proxy_read_timeout 1s;")]).await,
+        caddy(&there, &[("response_header_timeout 70s", "response_header_timeout 1s")]).await,
+    ];
+    for (n, proxy) in proxies.iter().enumerate() {
+        let Some(proxy) = proxy else { continue };
+        let (status, body) = call(proxy, "/message", TOKEN, b"{}");
+        assert!(status == 504 && is_in_words(&body) && body.contains("may have been taken"), "{n}: {status} {body}");
+    }
 }
 
 /// Calls through a proxy of every kind that the bridge or the proxy refuses, and some that are taken.
