@@ -11,8 +11,8 @@ use crate::support::process::Bridge;
 use crate::support::workload::number;
 use crate::support::{House, contact, get, until};
 
-/// Endings of the files that hold something.
-const HOLD: [&str; 3] = ["", "-wal", ".answers"];
+/// Endings of the files of a store.
+const ALL: [&str; 5] = ["", "-wal", ".answers", "-shm", ".lock"];
 
 fn file(house: &House, ending: &str) -> PathBuf {
     house.folder.path().join(format!("bridge.db{ending}"))
@@ -106,11 +106,10 @@ async fn a_start_without_the_file_beside_what_it_left_is_refused_and_makes_no_ne
 
 /// What the files hold.
 fn read_all(house: &House) -> BTreeMap<&'static str, Option<Vec<u8>>> {
-    HOLD.into_iter().map(|ending| (ending, std::fs::read(file(house, ending)).ok())).collect()
+    ALL.into_iter().map(|ending| (ending, std::fs::read(file(house, ending)).ok())).collect()
 }
 
 fn put(house: &House, files: &BTreeMap<&'static str, Option<Vec<u8>>>) {
-    let _ = std::fs::remove_file(file(house, "-shm"));
     for (ending, bytes) in files {
         let path = file(house, ending);
         match bytes {
@@ -255,7 +254,7 @@ async fn a_file_of_another_program_is_refused_and_nothing_is_made_beside_it() {
 /// `BRIDGE_STARTS=50 cargo test --features crashpoints --test campaigns -- --nocapture with_any_of_the_files`
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_with_any_of_the_files_missing_empty_old_or_swapped_never_loses_without_a_word() {
-    let rounds = number("BRIDGE_STARTS", 12);
+    let rounds = number("BRIDGE_STARTS", 20);
     let mut rng = StdRng::seed_from_u64(number("BRIDGE_START_SEED", 20_261_129));
     // Another store, as a kill left it.
     let mut other = waiting();
@@ -276,8 +275,8 @@ async fn a_start_with_any_of_the_files_missing_empty_old_or_swapped_never_loses_
             stop(bridge).await;
         }
         let now = read_all(&house);
-        let ending = HOLD[usize::try_from(round).unwrap() % 3];
-        let how = ["missing", "empty", "old", "swapped"][usize::try_from(round / 3).unwrap() % 4];
+        let ending = ALL[usize::try_from(round).unwrap() % 5];
+        let how = ["missing", "empty", "old", "swapped"][usize::try_from(round / 5).unwrap() % 4];
         let bytes = match (how, &old) {
             ("missing", _) => None,
             ("empty", _) => Some(Vec::new()),
