@@ -11,8 +11,7 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 use tokio::time::Instant;
 
-/// Longest wait that is accepted from `Retry-After`: after it, a probe finds out whether it still applies. A mistake of
-/// the platform (milliseconds for seconds, a wrong clock) then costs an hour and not a day.
+/// Longest wait that is read from `Retry-After`. How long no call is made is shorter: see `until_probe`.
 const LONGEST_ASK: Duration = Duration::from_hours(1);
 /// Parses HTTP dates; a wrong weekday is ignored.
 const DATE: DateTimeParser = DateTimeParser::new().relaxed_weekday(true);

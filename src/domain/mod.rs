@@ -41,5 +41,7 @@ pub(crate) use pending_question::PendingQuestion;
 pub(crate) use placeholder::{Placeholder, Replacement, Template};
 pub(crate) use ports::{Messenger, PlaceholderResolver, Webhook};
 pub(crate) use row::{AfilnetRow, Direction, RowTime};
-pub(crate) use verdict::{Called, Delivery, Fault, Language, ReadError, Response, RetryPolicy, Scope, Verdict};
+pub(crate) use verdict::{
+    Called, Delivery, Fault, Language, ReadError, Response, RetryPolicy, Scope, Verdict, until_probe,
+};
 pub(crate) use wording::{Wording, Wordings};

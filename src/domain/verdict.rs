@@ -190,7 +190,7 @@ impl Fault {
 pub(crate) enum Verdict {
     /// Afilnet accepted it; with `afilnet_id`, if it gave one.
     Sent { afilnet_id: Option<String> },
-    /// Certainly not sent; may be retried, not before `asked` has passed.
+    /// Certainly not sent; may be retried, not before [`until_probe`] of `asked` has passed.
     NotSent { fault: Fault, asked: Option<Duration> },
     /// Certainly not sent, and a retry would not succeed.
     Refused { fault: Fault },
@@ -213,7 +213,7 @@ impl Verdict {
 pub(crate) enum Delivery {
     /// Accepted (2xx).
     Done,
-    /// Not accepted; to be retried, not before `asked` has passed. Its scope decides whether the channel stops.
+    /// Not accepted; to be retried, not before [`until_probe`] of `asked` has passed. Its scope decides whether the channel stops.
     Again { fault: Fault, asked: Option<Duration> },
     /// Refused for good.
     Refused { fault: Fault },
@@ -249,6 +249,16 @@ pub(crate) struct ReadError {
     pub(crate) asked: Option<Duration>,
 }
 
+/// Longest that a platform's `Retry-After` keeps every call back.
+const LONGEST_WITHOUT_PROBE: Duration = Duration::from_mins(1);
+
+/// Returns how long no call is made where a platform asked to wait: all of a short wait. Of a longer one a minute, then a
+/// probe shows whether it still applies: a mistake of the platform (milliseconds for seconds, a wrong clock) costs minutes
+/// and not the whole wait.
+pub(crate) fn until_probe(asked: Option<Duration>) -> Duration {
+    asked.unwrap_or_default().min(LONGEST_WITHOUT_PROBE)
+}
+
 /// When to retry.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RetryPolicy {
@@ -259,11 +269,11 @@ pub(crate) struct RetryPolicy {
 
 impl RetryPolicy {
     /// Returns the wait before the next try: `initial · 2^(tries-1)` up to `max`, times `jitter` (0.0..=1.0: full
-    /// jitter), at least `asked`. `tries` counts those already made, from 1. Source: design.md section 3, step 6.
+    /// jitter), at least [`until_probe`] of `asked`. `tries` counts those already made, from 1. Source: design.md section 3, step 6.
     pub(crate) fn wait(&self, tries: u32, asked: Option<Duration>, jitter: f64) -> Duration {
         let doublings = tries.saturating_sub(1).min(32);
         let ceiling = self.initial.saturating_mul(1u32.checked_shl(doublings).unwrap_or(u32::MAX)).min(self.max);
-        ceiling.mul_f64(jitter.clamp(0.0, 1.0)).max(asked.unwrap_or_default())
+        ceiling.mul_f64(jitter.clamp(0.0, 1.0)).max(until_probe(asked))
     }
 
     /// Returns whether a message of this age, with `fault` at each of its `tries`, is given up.
@@ -298,9 +308,11 @@ mod tests {
     }
 
     #[test]
-    fn an_asked_wait_is_never_cut_short() {
-        let asked = Some(Duration::from_mins(15));
-        assert_eq!(POLICY.wait(1, asked, 0.3).as_secs(), 900);
+    fn an_asked_wait_of_up_to_a_minute_is_not_cut_short_and_a_longer_one_lasts_a_minute_until_the_next_try() {
+        for (asked, waited) in [(45, 45), (60, 60), (900, 60), (3600, 60)] {
+            assert_eq!(POLICY.wait(1, Some(Duration::from_secs(asked)), 0.3).as_secs(), waited);
+        }
+        assert_eq!(POLICY.wait(10, Some(Duration::from_hours(1)), 1.0), POLICY.max, "as slowly as without one");
     }
 
     #[test]

@@ -20,7 +20,9 @@ use super::wait::{STORE_PAUSE, jitter, may_call, notified};
 use crate::config::BONYCHAT_LIMIT;
 use crate::domain::clock::{millis, now_ms, since};
 use crate::domain::journey::{Note, PostOutcome, Step};
-use crate::domain::{Called, ContactId, Delivery, EventBody, Fault, LeaseDeadline, Response, Scope, Webhook};
+use crate::domain::{
+    Called, ContactId, Delivery, EventBody, Fault, LeaseDeadline, Response, Scope, Webhook, until_probe,
+};
 use crate::store::{ChannelWakeups, DueEvent, Publication, Store, StoreError};
 use crate::telemetry::metrics::{self, Part};
 
@@ -386,7 +388,7 @@ impl Publisher {
     /// vain.
     fn on_outage(&self, permit: &Permit, fault: &Fault, asked: Option<Duration>) {
         let lasts = self.upstream.on_outage();
-        let wait = PROBE_EVERY.max(asked.unwrap_or_default());
+        let wait = PROBE_EVERY.max(until_probe(asked));
         if !permit.is_probe() && self.upstream.breaker.is_open() {
             // A call that was under way when the breaker was tripped: it shows only how long to wait.
             return self.upstream.breaker.not_before(wait);
@@ -401,7 +403,8 @@ impl Publisher {
                 channel_name = %name,
                 fault = fault.code(),
                 "channel `{name}`: BonyChat is out of order ({}): publishing is paused, events are kept in their order, \
-                 and a probe a second finds out when it works again",
+                 and a probe finds out when it works again: one a second, or one after each wait that BonyChat asks for, \
+                 a minute at most",
                 fault.code()
             );
         }
@@ -411,7 +414,7 @@ impl Publisher {
     /// its waits grow with its own failures.
     fn again_in(&self, event: &DueEvent, asked: Option<Duration>) -> Duration {
         if self.upstream.breaker.is_open() {
-            return PROBE_EVERY.max(asked.unwrap_or_default());
+            return PROBE_EVERY.max(until_probe(asked));
         }
         let mut own_tries = lock(&self.own_tries);
         let tries = own_tries.entry(event.event_id).or_default();

@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, Rlimit, prlimit};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::support::process::Bridge;
@@ -103,6 +104,41 @@ async fn the_soft_limit_of_open_files_is_raised_at_the_start() {
     assert_eq!(house.agent(&bridge, &contact(1), "served meanwhile").await.status, 200);
     assert_eq!(refused(&bridge, "connection_limit"), 0);
     drop(callers);
+    house.check();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_who_meets_no_descriptor_is_told_of_and_served_once_there_is_one() {
+    let mut house = House::new();
+    let bridge = house.start().await;
+    let files = |limit: Rlimit| prlimit(Some(bridge.pid()), Resource::Nofile, limit).unwrap();
+    let lines = || bridge.log().into_iter().filter(|line| line.contains("a connection could not be accepted"));
+    assert_eq!(refused(&bridge, "not_accepted"), 0);
+    let before = rustix::process::getrlimit(Resource::Nofile);
+    files(Rlimit { current: Some(0), ..before });
+    let mut caller = TcpStream::connect(bridge.url().trim_start_matches("http://")).unwrap();
+    caller.write_all(b"GET /healthz HTTP/1.1\r\nhost: b\r\n\r\n").unwrap();
+    until("the second failure is logged as well", || lines().count() >= 2).await;
+    files(before);
+    caller.set_read_timeout(Some(SOON)).unwrap();
+    let mut status = [0; 12];
+    caller.read_exact(&mut status).expect("the same caller is served");
+    assert_eq!(&status, b"HTTP/1.1 200");
+    let times: Vec<u64> = lines()
+        .map(|line| {
+            let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+            assert!(line["error"].as_str().is_some_and(|error| error.contains("os error 24")), "{line}");
+            line["times"].as_u64().unwrap()
+        })
+        .collect();
+    let doubling: Vec<u64> = (0..times.len()).map(|nth| 1 << nth).collect();
+    assert_eq!(times, doubling, "one line at the first, and fewer and fewer");
+    let counted = refused(&bridge, "not_accepted");
+    assert!(
+        (times[times.len() - 1]..2 * times[times.len() - 1]).contains(&counted),
+        "{counted} counted, told {times:?}"
+    );
+    assert_eq!(house.agent(&bridge, &contact(1), "served again").await.status, 200);
     house.check();
 }
 

@@ -109,6 +109,11 @@ impl Bridge {
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> rustix::process::Pid {
+        rustix::process::Pid::from_child(&self.child)
+    }
+
     /// Sends the signal of this name: `TERM`.
     pub fn signal(&self, name: &str) {
         let id = self.child.id().to_string();

@@ -22,8 +22,16 @@ use crate::work::testing;
 /// A webhook that answers 503 until a time.
 struct Fragile {
     up_at: Instant,
+    /// Its `Retry-After`.
+    asks: Option<Duration>,
     calls: Mutex<Vec<Instant>>,
     taken: Mutex<Vec<(ContactId, MId)>>,
+}
+
+impl Fragile {
+    fn until(up_at: Instant, asks: Option<Duration>) -> Self {
+        Self { up_at, asks, calls: Mutex::default(), taken: Mutex::default() }
+    }
 }
 
 #[async_trait]
@@ -36,7 +44,7 @@ impl Webhook for Fragile {
         tokio::time::sleep(Duration::from_millis(20)).await;
         lock(&self.calls).push(Instant::now());
         if Instant::now() < self.up_at {
-            return Delivery::Again { fault: Fault::Http(503), asked: None }.into();
+            return Delivery::Again { fault: Fault::Http(503), asked: self.asks }.into();
         }
         lock(&self.taken).push((contact.clone(), event.m_id.clone()));
         Delivery::Done.into()
@@ -91,9 +99,13 @@ async fn beside_the_clock<T: Send + 'static>(work: impl Future<Output = T> + Sen
 /// Operations of the store that the publisher makes for one event, one after the other, at most.
 const TRIPS: usize = 4;
 
-/// Moves the test's clock on by 50 ms. The store runs by the machine's clock: however slow that is, the test's goes on only
+/// Moves the test's clock on, by 50 ms where no other step is named. The store runs by the machine's clock: however slow that is, the test's goes on only
 /// after as many operations as an event takes.
 async fn advance(store: &Arc<dyn Store>) {
+    advance_by(store, Duration::from_millis(50)).await;
+}
+
+async fn advance_by(store: &Arc<dyn Store>, step: Duration) {
     for _ in 0..TRIPS {
         let store = Arc::clone(store);
         beside_the_clock(async move {
@@ -102,15 +114,14 @@ async fn advance(store: &Arc<dyn Store>) {
         })
         .await;
     }
-    tokio::time::advance(Duration::from_millis(50)).await;
+    tokio::time::advance(step).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_outage_costs_a_call_a_second_and_nothing_waits_on_after_it() {
     let folder = tempfile::tempdir().unwrap();
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("bridge.db")).unwrap());
-    let webhook =
-        Arc::new(Fragile { up_at: Instant::now() + OUTAGE, calls: Mutex::default(), taken: Mutex::default() });
+    let webhook = Arc::new(Fragile::until(Instant::now() + OUTAGE, None));
     let ports = ChannelPorts { webhook: Arc::<Fragile>::clone(&webhook), ..testing::ports(&store) };
     let channel = testing::channel(testing::settings("support"), ports, &Arc::new(Account::new(100, 4)));
     for who in 0..CONVERSATIONS {
@@ -137,10 +148,41 @@ async fn an_outage_costs_a_call_a_second_and_nothing_waits_on_after_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_short_asked_wait_is_waited_for_in_full_and_during_a_long_one_a_probe_goes_out_each_minute() {
+    for (asked, waited) in
+        [(20, 20), (60, 60), (3600, 60)].map(|(a, b)| (Duration::from_secs(a), Duration::from_secs(b)))
+    {
+        for conversations in [1, 5] {
+            let folder = tempfile::tempdir().unwrap();
+            let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("bridge.db")).unwrap());
+            let webhook = Arc::new(Fragile::until(Instant::now() + Duration::from_mins(3), Some(asked)));
+            let ports = ChannelPorts { webhook: Arc::<Fragile>::clone(&webhook), ..testing::ports(&store) };
+            let channel = testing::channel(testing::settings("support"), ports, &Arc::new(Account::new(100, 4)));
+            for who in 0..conversations {
+                record(&store, who, 0..1).await;
+            }
+            let stop = CancellationToken::new();
+            let publisher = tokio::spawn(Arc::new(Publisher::new(&channel)).run(stop.clone()));
+            let what = format!("{conversations} conversations, {asked:?} asked for");
+            while lock(&webhook.taken).len() < conversations as usize {
+                advance_by(&store, Duration::from_secs(1)).await;
+                assert!(Instant::now() < webhook.up_at + Duration::from_mins(2), "{what}: not delivered");
+            }
+            stop.cancel();
+            publisher.await.unwrap().unwrap();
+            let calls: Vec<Instant> = lock(&webhook.calls).iter().copied().filter(|at| *at < webhook.up_at).collect();
+            let waits: Vec<Duration> =
+                calls[conversations as usize - 1..].windows(2).map(|pair| pair[1] - pair[0]).collect();
+            assert!(waits.len() >= 2 && waits.iter().all(|wait| *wait >= waited), "{what}: {waits:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn at_a_low_rate_too_no_event_is_begun_later_than_a_second_after_posts_are_paused() {
     let folder = tempfile::tempdir().unwrap();
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("bridge.db")).unwrap());
-    let webhook = Arc::new(Fragile { up_at: Instant::now(), calls: Mutex::default(), taken: Mutex::default() });
+    let webhook = Arc::new(Fragile::until(Instant::now(), None));
     let ports = ChannelPorts { webhook: Arc::<Fragile>::clone(&webhook), ..testing::ports(&store) };
     let settings = ChannelSettings { publish_per_second: 2, ..testing::settings("support") };
     let channel = testing::channel(settings, ports, &Arc::new(Account::new(100, 4)));
