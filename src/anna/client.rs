@@ -104,7 +104,7 @@ impl AnnaClient {
         }
         let this = Arc::clone(self);
         let renewal = tokio::spawn(async move { this.renew(tokens).await });
-        let renewed = renewal.await.unwrap_or(Err(AnnaError::Transport("the renewal of the token broke off")));
+        let renewed = renewal.await.unwrap_or(Err(AnnaError::Transport("the renewal of the token broke off".into())));
         renewed.map(|token| (token, true))
     }
 
@@ -125,7 +125,7 @@ impl AnnaClient {
         person: [&str; 2],
         read: impl Fn(&Value) -> Result<T, AnnaError>,
     ) -> Result<T, AnnaError> {
-        let _place = self.parallel.acquire().await.map_err(|_| AnnaError::Transport("the client is closed"))?;
+        let _place = self.parallel.acquire().await.map_err(|_| AnnaError::Transport("the client is closed".into()))?;
         let Some(admission) = self.breaker.admit() else { return Err(AnnaError::Open) };
         let answered = self.post(endpoint, body, token).await.and_then(|(status, asked, body)| {
             let (settings, [user_id, doc_value]) = (&self.settings, person);
@@ -148,6 +148,7 @@ impl AnnaClient {
         token: Option<&Token>,
     ) -> Result<(u16, Option<Duration>, Bytes), AnnaError> {
         let url = self.settings.base_url.join(endpoint.path()).map_err(|_| AnnaError::Protocol("no such address"))?;
+        let host = self.settings.base_url.host_str().unwrap_or_default();
         let request = self
             .http
             .post(url)
@@ -158,7 +159,7 @@ impl AnnaClient {
             Some(token) => request.bearer_auth(token.value().expose_secret()), // a header that is never printed
             None => request,
         };
-        let response = request.send().await.map_err(|error| AnnaError::Transport(error::words(&error)))?;
+        let response = request.send().await.map_err(|error| error::unanswered(host, &error))?;
         let status = response.status().as_u16();
         let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let asked = header.and_then(|header| retry_after(header, wall()));
@@ -169,7 +170,7 @@ impl AnnaClient {
 /// Reads the whole body.
 async fn read(mut response: Response) -> Result<Bytes, AnnaError> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| AnnaError::Transport(error::words(&error)))? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| error::unanswered("", &error))? {
         if body.len() + chunk.len() > MOST_BYTES {
             return Err(AnnaError::Protocol("the answer is longer than 256 KiB"));
         }

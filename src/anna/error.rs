@@ -1,7 +1,10 @@
 //! Why a call to AnnA brought nothing, in the classes of anna.md section 5. No text of these holds a secret or a
 //! contact.
 
+use std::borrow::Cow;
 use std::time::Duration;
+
+use crate::telemetry::trouble;
 
 /// Why a call to AnnA brought nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,7 +34,7 @@ pub(crate) enum AnnaError {
     Protocol(&'static str),
     /// No answer.
     #[error("AnnA could not be asked ({0}): check anna.base_url, and this machine's DNS and firewall")]
-    Transport(&'static str),
+    Transport(Cow<'static, str>),
     /// Not asked: it has failed too often just before.
     #[error("AnnA is not asked for a while, since it has failed several times in a row")]
     Open,
@@ -51,16 +54,11 @@ impl AnnaError {
     }
 }
 
-/// Returns what went wrong on the way, without any address.
-pub(super) fn words(error: &reqwest::Error) -> &'static str {
-    let certificate = |error: &dyn std::error::Error| {
-        std::iter::successors(error.source(), |link| (**link).source())
-            .any(|link| link.to_string().contains("invalid peer certificate"))
-    };
-    match error {
-        error if error.is_connect() && certificate(error) => "its certificate does not prove who it is",
-        error if error.is_timeout() => "no answer in time",
-        error if error.is_connect() => "no connection",
-        _ => "the connection broke off",
-    }
+/// Returns the error of a call that `host` did not answer.
+pub(super) fn unanswered(host: &str, error: &reqwest::Error) -> AnnaError {
+    AnnaError::Transport(match error {
+        error if error.is_connect() => format!("{host}: {}", trouble::cause(host, error, "anna.ca_file")).into(),
+        error if error.is_timeout() => "no answer in time".into(),
+        _ => "the connection broke off".into(),
+    })
 }

@@ -214,7 +214,7 @@ mod tests {
             tokio::time::advance(Duration::from_secs(1)).await;
             assert!(tokens.known().is_none(), "{minutes}");
         }
-        tokens.keep(Err(AnnaError::Transport("away"))).unwrap_err();
+        tokens.keep(Err(AnnaError::Transport("away".into()))).unwrap_err();
         assert!(tokens.known().is_none(), "an outage is no wrong password");
         tokens.keep(Ok(token.clone())).unwrap();
         let other = Token::read(&json!({"Token": "other"}), Timestamp::UNIX_EPOCH).unwrap();

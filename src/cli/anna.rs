@@ -205,7 +205,7 @@ pub(super) async fn run(command: Command, config: &Config) -> Result<String, Fai
     let Some(settings) = &config.anna else {
         return Err(Failed::Usage("AnnA is not configured: set anna.base_url and the other keys of [anna]"));
     };
-    let client = AnnaClient::new(settings).map_err(|_| AnnaError::Transport("the client cannot be built"))?;
+    let client = AnnaClient::new(settings).map_err(|_| AnnaError::Transport("the client cannot be built".into()))?;
     let service = |service: Service| service.service.unwrap_or_else(|| settings.start_service.clone());
     let (payload, shown) = match command {
         Command::Token => {
@@ -253,7 +253,7 @@ pub(super) async fn proof(config: &Config) -> String {
     let Some(settings) = &config.anna else { return "anna: off\n".to_owned() };
     let proved = match AnnaClient::new(settings) {
         Ok(client) => client.ask(&Request::Structure).await.map(drop),
-        Err(_) => Err(AnnaError::Transport("the client cannot be built")),
+        Err(_) => Err(AnnaError::Transport("the client cannot be built".into())),
     };
     match proved {
         Ok(()) => "anna: ok\n".to_owned(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::sqlite::FileGone;
+use super::sqlite::{DiskFault, FileGone};
 
 /// Why the store could not do what was asked. The variants differ by what the caller can do.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -38,12 +38,19 @@ impl StoreError {
         matches!(self, Self::Unavailable(source) if source.downcast_ref::<CommitLost>().is_some())
     }
 
+    /// Returns what is wrong with the disk of a store in a file, if that is the cause.
+    pub(super) fn disk_fault(&self) -> Option<DiskFault> {
+        let Self::Unavailable(source) = self else { return None };
+        source.downcast_ref().and_then(DiskFault::of)
+    }
+
     /// Returns the text for a readiness probe, with the cause where an operator must act on it.
     pub(crate) fn reason(&self) -> String {
         match self {
-            Self::Unavailable(source) => match source.downcast_ref::<FileGone>() {
-                Some(gone) => format!("{self}: {gone}"),
-                None => self.to_string(),
+            Self::Unavailable(source) => match (source.downcast_ref::<FileGone>(), self.disk_fault()) {
+                (Some(gone), _) => format!("{self}: {gone}"),
+                (None, Some(fault)) => format!("{self}: {}", fault.cause()),
+                (None, None) => self.to_string(),
             },
             Self::Corrupt { .. } | Self::Stale | Self::Closed => self.to_string(),
         }

@@ -10,7 +10,7 @@ static TROUBLES: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
 
 /// Records that a connection to `host` failed, and why.
 pub(crate) fn began(host: &str, error: &(dyn Error + 'static)) {
-    let cause = words(host, &chain(error));
+    let cause = cause(host, error, "ca_file");
     let known = TROUBLES.lock().unwrap_or_else(PoisonError::into_inner).insert(host.to_owned(), cause.clone());
     if known.as_ref() != Some(&cause) {
         tracing::warn!(
@@ -34,6 +34,12 @@ pub(crate) fn of(host: &str) -> Option<String> {
     TROUBLES.lock().unwrap_or_else(PoisonError::into_inner).get(host).cloned()
 }
 
+/// Returns why a connection to `host` failed, whose fault that is, and what to do. `ca_setting` is what names a private
+/// authority in the configuration.
+pub(crate) fn cause(host: &str, error: &(dyn Error + 'static), ca_setting: &str) -> String {
+    words(host, &chain(error), ca_setting)
+}
+
 /// Returns the causes of an error, outermost first, without the error itself, which prints the URL.
 fn chain(error: &(dyn Error + 'static)) -> String {
     let causes = std::iter::successors(error.source(), |cause| (**cause).source());
@@ -41,7 +47,7 @@ fn chain(error: &(dyn Error + 'static)) -> String {
 }
 
 /// Returns what the causes mean, as written by rustls 0.23, hyper-util 0.1 and Linux.
-fn words(host: &str, chain: &str) -> String {
+fn words(host: &str, chain: &str, ca_setting: &str) -> String {
     let says = |what: &str| chain.contains(what);
     let certificate = says("invalid peer certificate");
     if certificate && (says("xpired") || says("not valid after")) {
@@ -60,7 +66,7 @@ fn words(host: &str, chain: &str) -> String {
         format!(
             "nobody whom this machine trusts vouches for its certificate. Either the chain is incomplete (whoever runs {host} \
              must send the intermediate certificate too), or something in between opens TLS, or its authority is private: \
-             then name that one in ca_file"
+             then name that one in {ca_setting}"
         )
     } else if certificate {
         format!("its certificate is not accepted ({}). Whoever runs {host} must put it right", last(chain))
@@ -135,7 +141,7 @@ mod tests {
             ("operation timed out".into(), "in time"),
             ("something new".into(), "cannot be reached (something new)"),
         ] {
-            let words = words("h.test", &chain);
+            let words = words("h.test", &chain, "ca_file");
             assert!(words.contains(expected), "{chain}: {words}");
             assert!(!words.contains(" on :") && !words.ends_with('.'), "{words}");
         }

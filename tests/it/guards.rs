@@ -178,7 +178,15 @@ async fn a_full_disk_is_answered_503_and_what_was_answered_200_is_delivered() {
         let text = format!("fits, or does not {}", "x".repeat(2000));
         assert_eq!(house.agent(&bridge, &contact(60), &text).await.status, 503);
     };
-    assert!(body["error"]["message"].is_string(), "{body}");
+    let reason = body["error"]["message"].as_str().unwrap_or_default();
+    assert!(reason.contains("the store is unavailable: its disk"), "{body}");
+    assert!(!reason.contains(".db"), "a public page names no file: {body}");
+    let logged = bridge.log();
+    let line = logged.iter().find(|line| line.contains("store: could not commit")).expect("it is logged");
+    for words in ["bridge.db: its disk", "Free some room", "nothing that was answered 200 is lost", "goes on by itself"]
+    {
+        assert!(line.contains(words), "{words}: {line}");
+    }
     // Without further calls, only a trial write shows that there is still no room.
     until("it stays unready", || (0..20).all(|_| get(&bridge.url(), "/readyz").0 == 503)).await;
     assert_eq!(get(&bridge.url(), "/healthz").0, 200);

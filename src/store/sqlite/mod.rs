@@ -3,6 +3,7 @@
 mod accept;
 mod bulk;
 mod db;
+mod disk;
 mod engine;
 mod examine;
 mod files;
@@ -40,6 +41,7 @@ use crate::domain::{ChannelName, Chat, ContactId, MId, PendingQuestion, Wordings
 use super::ops::{self, outbound::BeginRequest};
 use super::tx::at_once;
 use db::{SqliteTx, unavailable};
+pub(crate) use disk::DiskFault;
 pub(crate) use engine::SqliteStore;
 pub(crate) use files::FileGone;
 pub(super) use open_error::OpenError as SourceError;

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::disk::DiskFault;
+
 /// Why the file cannot be used, and what to do. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OpenError {
@@ -101,37 +103,22 @@ pub(super) fn sort(file: &Path, source: rusqlite::Error) -> OpenError {
     match source.sqlite_error_code() {
         Some(rusqlite::ErrorCode::NotADatabase) => OpenError::Foreign(file),
         Some(rusqlite::ErrorCode::DatabaseCorrupt) => OpenError::Damaged { file, detail: source.to_string() },
-        Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => {
-            OpenError::Held { file, source }
-        }
-        Some(rusqlite::ErrorCode::DiskFull) => OpenError::NoRoom { file, source },
-        // Its index in shared memory could not be made as large as needed.
-        _ if source.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE) => {
-            OpenError::NoRoom { file, source }
-        }
-        Some(
-            rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::CannotOpen | rusqlite::ErrorCode::PermissionDenied,
-        ) => OpenError::ReadOnly { file, source },
         None if matches!(source, rusqlite::Error::FromSqlConversionFailure(..)) => {
             OpenError::Damaged { file, detail: source.to_string() }
         }
-        _ => OpenError::Engine { file, source },
+        _ => match DiskFault::of(&source) {
+            Some(DiskFault::Held) => OpenError::Held { file, source },
+            Some(DiskFault::Full) => OpenError::NoRoom { file, source },
+            Some(DiskFault::ReadOnly | DiskFault::Denied) => OpenError::ReadOnly { file, source },
+            Some(DiskFault::Refused) | None => OpenError::Engine { file, source },
+        },
     }
 }
 
 /// Returns what to do about a file or folder that the system refuses.
-fn advice(error: &std::io::Error) -> &'static str {
-    use std::io::ErrorKind;
-    match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            "its disk is full, or its tmpfs or quota has no room left. Free some, then start again; what is stored is safe"
-        }
-        ErrorKind::ReadOnlyFilesystem => {
-            "its file system is read-only. Mount it for writing, or set store.url elsewhere"
-        }
-        ErrorKind::PermissionDenied => {
-            "this user may not write there. Check the owner and the mode of the folder and the file"
-        }
-        _ => "check that the folder exists and that this user may write there",
+fn advice(error: &std::io::Error) -> String {
+    match DiskFault::of_system(error.kind()) {
+        Some(fault) => format!("{}. {}, then start again; what is stored is safe", fault.cause(), fault.remedy()),
+        None => "check that the folder exists and that this user may write there".to_owned(),
     }
 }

@@ -175,7 +175,7 @@ fn write_group(db: &Connection, group: &mut Vec<Box<dyn Operation>>, healthy: &A
     for operation in group.iter() {
         crashpoint::hit(operation.name(), crashpoint::AFTER_COMMIT);
     }
-    note_health(healthy, trouble.as_ref(), group.len());
+    note_health(db, healthy, trouble.as_ref(), group.len());
     for operation in group.drain(..) {
         operation.finish(&committed);
     }
@@ -190,13 +190,25 @@ impl Keep {
 }
 
 /// Logs each change of health once, not each failed operation.
-fn note_health(healthy: &AtomicBool, trouble: Option<&StoreError>, operations: usize) {
+fn note_health(db: &Connection, healthy: &AtomicBool, trouble: Option<&StoreError>, operations: usize) {
     match (healthy.swap(trouble.is_none(), Ordering::Relaxed), trouble) {
-        (true, Some(error)) => tracing::error!(
-            operations,
-            error = error as &dyn std::error::Error,
-            "store: could not commit; nothing that failed was acknowledged; will try with every further operation"
-        ),
+        (true, Some(error)) => {
+            let file = db.path().unwrap_or_default();
+            let cause = error.disk_fault().map_or_else(String::new, |fault| {
+                format!(
+                    ": {}. {}; nothing that was answered 200 is lost, and it goes on by itself",
+                    fault.cause(),
+                    fault.remedy()
+                )
+            });
+            tracing::error!(
+                operations,
+                file,
+                error = error as &dyn std::error::Error,
+                "store: could not commit to {file}{cause}; nothing that failed was acknowledged; will try with every further \
+                 operation"
+            );
+        }
         (false, None) => tracing::info!("store: commits succeed again"),
         (true, None) | (false, Some(_)) => {}
     }
