@@ -295,7 +295,7 @@ async fn an_event_that_cannot_be_read_is_marked_dead_or_is_not() {
 async fn a_store_that_is_asked_whether_there_is_room_again() {
     for when in [BEFORE_COMMIT, AFTER_COMMIT] {
         let mut house = House::new().on_a_file().set("OUTBOUND__ANSWER_WITHIN", "0s");
-        let mut bridge = house.start_with_files_up_to(800, &[("BRIDGE_CRASHPOINT", &format!("probe, {when}"))]).await;
+        let mut bridge = house.start_with_files_up_to(1000, &[("BRIDGE_CRASHPOINT", &format!("probe, {when}"))]).await;
         let mut taken = Vec::new();
         for n in 0.. {
             let text = format!("{n} {}", "x".repeat(2000));
