@@ -204,6 +204,7 @@ mod tests {
         ];
         Config::load(None, env.map(|(key, value)| (format!("BRIDGE__{key}"), value.to_owned())).into()).unwrap()
     }
+
     #[tokio::test(start_paused = true)]
     async fn a_part_that_always_fails_stops_its_job_after_eight_attempts_in_a_row() {
         let there = |done| Job { done, total: 9, ..job(Means::Page, 0, 0, None) };
@@ -219,6 +220,23 @@ mod tests {
         let works = written.iter().filter(|write| *write == "work").count();
         assert_eq!(works, 7 + 1 + 8 + 8, "{written:?}");
         assert_eq!(written.last().unwrap(), "stop 3: the store is unavailable");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_that_lie_far_apart_stop_no_job() {
+        let fake = Fake::default();
+        let due = Job { total: 9, ..job(Means::Page, 0, 0, None) };
+        let waits = Job { paused: true, ..due.clone() };
+        // It waits for five minutes each time before its part fails.
+        for _ in 0..=ATTEMPTS {
+            let looks = std::iter::repeat_n((waits.clone(), false), 301).chain([(due.clone(), true)]);
+            fake.looks.lock().unwrap().extend(looks);
+            fake.worked.lock().unwrap().push_back(None);
+        }
+        fake.looks.lock().unwrap().push_back((Job { ended_ms: Some(1), ..due }, false));
+        carry(&fake, &config(), 3, &CancellationToken::new()).await;
+        let written = fake.written();
+        assert_eq!(written, vec!["work"; 9], "none of it stops the job");
     }
 
     #[tokio::test(start_paused = true)]

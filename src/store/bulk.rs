@@ -87,7 +87,7 @@ pub(crate) struct Place {
 /// Some of what a filter describes.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct BulkPage {
-    /// Ordered by id.
+    /// What waits by conversation and id, all else by id: one order, whatever the pages.
     pub(crate) found: Vec<BulkMatch>,
     /// Where the next page begins; `None`: this is the last.
     pub(crate) next: Option<Place>,
