@@ -530,9 +530,9 @@ pub(super) const DEAD_EVENTS: &str =
     "SELECT id, conversation, event IS NOT NULL FROM events WHERE state = 'dead' AND m_id = $1 ORDER BY id";
 
 /// Due at its time of acceptance: its old place, and in the past by every clock. `unknown_ms` stays: what an earlier attempt
-/// may have sent still shows, and is neither echoed nor sent again.
+/// may have sent still shows, and is neither echoed nor sent again. `told`: -1, the agent was told that it failed, and nothing since.
 pub(super) const RETRY_OUTBOUND: &str = "UPDATE outbound SET state = 'queued', attempt = 0, fault = NULL, same_fault = 0, \
-     done_ms = NULL, told = 0, due_ms = accepted_ms, since_ms = $1, look_ms = NULL, looks = 0, \
+     done_ms = NULL, told = -1, due_ms = accepted_ms, since_ms = $1, look_ms = NULL, looks = 0, \
      absences = 0, absent_ms = NULL WHERE id = $2 AND state = 'failed' AND content IS NOT NULL";
 
 pub(super) const RETRY_EVENT: &str = "UPDATE events SET state = 'queued', attempt = 0, fault = NULL, same_fault = 0, \
