@@ -178,3 +178,28 @@ async fn read(mut response: Response) -> Result<Bytes, AnnaError> {
     }
     Ok(body.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn asked(url: &str) -> String {
+        let host = url::Url::parse(url).unwrap().host_str().unwrap().to_owned();
+        let client = http(&[]).unwrap();
+        error::unanswered(&host, &client.get(url).send().await.unwrap_err()).to_string()
+    }
+
+    #[tokio::test]
+    async fn why_anna_cannot_be_reached_is_said_in_plain_words() {
+        let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let refused = asked(&format!("http://{nobody}/")).await;
+        assert!(refused.contains("127.0.0.1: the connection was refused: nothing listens at that port"), "{refused}");
+        // Some machines have no DNS server that could say so.
+        let unknown = asked("http://anna.invalid/").await;
+        let causes = ["anna.invalid: there is no such host", "anna.invalid: its name could not be looked up"];
+        assert!(causes.iter().any(|cause| unknown.contains(cause)), "{unknown}");
+        for words in [refused, unknown] {
+            assert!(words.contains("check anna.base_url") && !words.contains("os error"), "{words}");
+        }
+    }
+}

@@ -78,6 +78,10 @@ pub(super) async fn run(
     let (job, _) = match bulk::start(store, config, &plan, operator(why)).await {
         Ok(started) => started,
         Err(NotStarted::Refusal(refusal)) => return Err(failure(refusal)),
+        Err(NotStarted::Unclear(job)) => {
+            let [words, _] = bulk::unclear(job);
+            return Err(Failure::Work(anyhow::anyhow!(words)));
+        }
         Err(NotStarted::Stale(_)) => {
             return Err(Failure::Work(anyhow::anyhow!("nothing was changed: other messages match by now. Do it anew")));
         }

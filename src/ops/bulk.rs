@@ -241,7 +241,7 @@ impl Plan {
             BulkAction::Discard => format!("would be discarded, with their texts: {count} {what}"),
         });
         if self.action == BulkAction::Discard && self.state == BulkState::Queued {
-            lines.push(format!("agents who would be told: {count}"));
+            lines.push(format!("agents who would be told, unless they know it from before a retry: {count}"));
         }
         lines.push(format!("text wiped, so nothing can be done with them: {}", self.wiped));
         lines.push(format!("older than a day: {}", self.old));
@@ -318,6 +318,25 @@ pub(crate) enum NotStarted {
     Refusal(Refusal),
     /// It is no longer as a person saw it.
     Stale(Stale),
+    /// The store did not answer: this job may have been made, or not.
+    Unclear(i64),
+}
+
+/// Returns what is to be known of a job that may have been made, in English and Spanish.
+pub(crate) fn unclear(job: i64) -> [String; 2] {
+    [
+        format!(
+            "the store did not answer: job {job} may have been made, or not. If it was, the bridge may begin it by itself when it \
+             starts again, and then its messages are decided. Once the store answers, see what became of it with `bridge messages \
+             jobs`, end it with `bridge messages cancel {job}` or do it with `bridge messages resume {job}`; make no new plan before"
+        ),
+        format!(
+            "el almacén no respondió: el trabajo {job} puede haberse creado o no. Si se creó, el puente puede empezarlo por sí solo al \
+             arrancar de nuevo, y entonces se decidirán sus mensajes. Cuando el almacén responda, vea qué fue de él con `bridge \
+             messages jobs`, termínelo con `bridge messages cancel {job}` o hágalo con `bridge messages resume {job}`; no haga antes un \
+             plan nuevo"
+        ),
+    ]
 }
 
 impl From<StoreError> for NotStarted {
@@ -354,6 +373,7 @@ pub(crate) async fn start(
     match set::make(store.bulk(), &plan.filter, choice, at_once(plan.spacing_ms), new, expected).await {
         Ok(Made::Job(job, count)) => Ok((job, count)),
         Ok(Made::TooMany) => Err(NotStarted::Refusal(Refusal::InBoth(TOO_MANY))),
+        Ok(Made::Unclear(job)) => Err(NotStarted::Unclear(job)),
         Ok(Made::Changed(now)) => Err(NotStarted::Stale(Stale::Changed { seen: plan.set.count, now })),
         Err(StoreError::Stale) => Err(NotStarted::Refusal(Refusal::InBoth([
             "nothing was changed: somebody ended the job while it was made. Make a new plan",

@@ -114,17 +114,16 @@ async fn carry(jobs: &dyn BulkJobs, config: &Config, job: i64, stopping: &Cancel
             (pause, failed) = (first, 0);
         }
         failed += 1;
-        let stopped = if failed >= ATTEMPTS { Some(jobs.stop_job(job, error.reason(), now_ms()).await) } else { None };
-        if let Some(Err(_)) = stopped {
+        if failed >= ATTEMPTS {
+            if jobs.stop_job(job, error.reason(), now_ms()).await.is_ok() {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "job {job} on many messages is stopped: its next part failed {failed} times. What is done stays done, the rest \
+                     is as it was; go on with it on its page or by `bridge messages resume {job}`, once the cause is removed"
+                );
+                return;
+            }
             failed = 0; // nothing can be stored now: whether its part fails is seen later
-        }
-        if let Some(Ok(())) = stopped {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "job {job} on many messages is stopped: its next part failed {failed} times. What is done stays done, the rest is as \
-                 it was; go on with it on its page or by `bridge messages resume {job}`, once the cause is removed"
-            );
-            return;
         }
         tracing::warn!(
             error = &error as &dyn std::error::Error,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::postgres::Unreachable;
 use super::sqlite::{DiskFault, FileGone};
 
 /// Why the store could not do what was asked. The variants differ by what the caller can do.
@@ -47,11 +48,17 @@ impl StoreError {
     /// Returns the text for a readiness probe, with the cause where an operator must act on it.
     pub(crate) fn reason(&self) -> String {
         match self {
-            Self::Unavailable(source) => match (source.downcast_ref::<FileGone>(), self.disk_fault()) {
-                (Some(gone), _) => format!("{self}: {gone}"),
-                (None, Some(fault)) => format!("{self}: {}", fault.cause()),
-                (None, None) => self.to_string(),
-            },
+            Self::Unavailable(source) => {
+                if let Some(gone) = source.downcast_ref::<FileGone>() {
+                    format!("{self}: {gone}")
+                } else if let Some(unreachable) = source.downcast_ref::<Unreachable>() {
+                    format!("{self}: PostgreSQL cannot be reached: {}", unreachable.cause())
+                } else if let Some(fault) = self.disk_fault() {
+                    format!("{self}: {}", fault.cause())
+                } else {
+                    self.to_string()
+                }
+            }
             Self::Corrupt { .. } | Self::Stale | Self::Closed => self.to_string(),
         }
     }

@@ -113,7 +113,7 @@ pub(super) const BEGIN: &str = concat!(
      WHEN kind = 'location' THEN $3 ELSE $4 END, \
      anchor = (SELECT newest FROM conversations WHERE id = outbound.conversation), \
      sent_to = (SELECT destination FROM conversations WHERE id = outbound.conversation), look_ms = NULL, \
-     looks = 0, absences = 0, absent_ms = NULL WHERE id = $5 AND state = 'queued' \
+     looks = 0, absences = 0, absent_ms = NULL, early_lesson = NULL WHERE id = $5 AND state = 'queued' \
      RETURNING m_id, content, part, attempt, accepted_ms, request_id, fault, same_fault, outbound.since_ms + ",
     paused_ms!("out", "outbound.since_ms", "$2", "$6"),
     ", unknown_ms, wording"
@@ -127,11 +127,12 @@ pub(super) const NOTE_SENT_FORMS: &str = "UPDATE outbound SET sent_forms = $1 \
 /// The condition of every settlement: this attempt, still in the state that it is settled from (`sending`, or `unknown`
 /// after a lookup), under the owner that began it.
 pub(super) const SENT: &str = "UPDATE outbound SET state = 'sent', done_ms = $1, afilnet_id = COALESCE($2, afilnet_id), \
-     fault = NULL WHERE id = $3 AND state = $4 AND part = $5 AND attempt = $6 AND epoch = $7";
+     fault = NULL WHERE id = $3 AND state = $4 AND part = $5 AND attempt = $6 AND epoch = $7 RETURNING early_lesson";
 
 /// The next part keeps the place of the message in the queue.
 pub(super) const PART_SENT: &str = "UPDATE outbound SET state = 'queued', part = part + 1, attempt = 0, fault = NULL, \
-     same_fault = 0, unknown_ms = NULL WHERE id = $1 AND state = $2 AND part = $3 AND attempt = $4 AND epoch = $5";
+     same_fault = 0, unknown_ms = NULL WHERE id = $1 AND state = $2 AND part = $3 AND attempt = $4 AND epoch = $5 \
+     RETURNING early_lesson";
 
 pub(super) const REQUEUE: &str = "UPDATE outbound SET state = 'queued', due_ms = COALESCE($1, due_ms), fault = $2, \
      same_fault = CASE WHEN fault = $2 THEN same_fault + 1 ELSE 1 END \
@@ -374,10 +375,13 @@ pub(super) const MAYBE_SENT: &str = "SELECT o.m_id, o.content, o.part, \
 pub(super) const MATCHES: &str = "SELECT s.claim FROM seen s JOIN conversations c ON c.id = s.conversation \
      WHERE c.channel = $1 AND c.contact = $2 AND s.claim IS NOT NULL";
 
-/// What is known of a message whose row was found.
-pub(super) const MATCHED_SENT: &str = "SELECT o.kind, o.done_ms, CASE WHEN o.anchor IS NULL THEN COALESCE(o.sent_to, c.destination) END \
-     FROM outbound o JOIN conversations c ON c.id = o.conversation \
-     WHERE o.m_id = $1 AND o.conversation = $2 AND o.state = 'sent'";
+/// What is known of a message whose row was found, and whether the part `$1` of it was certainly taken; else that part is under way.
+pub(super) const MATCHED_SEND: &str = "SELECT o.kind, o.done_ms, CASE WHEN o.anchor IS NULL THEN COALESCE(o.sent_to, c.destination) END, \
+     o.state = 'sent' OR o.part > $1 FROM outbound o JOIN conversations c ON c.id = o.conversation \
+     WHERE o.m_id = $2 AND o.conversation = $3 AND (o.state IN ('sent', 'sending') OR o.part > $1)";
+
+pub(super) const KEEP_LESSON: &str =
+    "UPDATE outbound SET early_lesson = $1 WHERE m_id = $2 AND conversation = $3 AND state = 'sending'";
 
 pub(super) const ACCOUNT_TRAITS: &str = "SELECT shows_texts, shows_files, settle_lag_ms, verbatim, rewritten, late_flags \
      FROM channels WHERE channel = $1";
@@ -526,9 +530,9 @@ pub(super) const DEAD_EVENTS: &str =
     "SELECT id, conversation, event IS NOT NULL FROM events WHERE state = 'dead' AND m_id = $1 ORDER BY id";
 
 /// Due at its time of acceptance: its old place, and in the past by every clock. `unknown_ms` stays: what an earlier attempt
-/// may have sent still shows, and is neither echoed nor sent again.
+/// may have sent still shows, and is neither echoed nor sent again. `told`: -1, the agent was told that it failed, and nothing since.
 pub(super) const RETRY_OUTBOUND: &str = "UPDATE outbound SET state = 'queued', attempt = 0, fault = NULL, same_fault = 0, \
-     done_ms = NULL, told = 0, due_ms = accepted_ms, since_ms = $1, look_ms = NULL, looks = 0, \
+     done_ms = NULL, told = -1, due_ms = accepted_ms, since_ms = $1, look_ms = NULL, looks = 0, \
      absences = 0, absent_ms = NULL WHERE id = $2 AND state = 'failed' AND content IS NOT NULL";
 
 pub(super) const RETRY_EVENT: &str = "UPDATE events SET state = 'queued', attempt = 0, fault = NULL, same_fault = 0, \

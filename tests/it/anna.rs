@@ -723,16 +723,13 @@ async fn a_process_that_ends_while_it_keeps_what_it_fills_in_sends_it_once() {
     for (name, when, nth) in points {
         let anna = anna(Options::default());
         let mut house = house(&anna).set("INBOUND__SWEEP_EVERY", "1s").set("OUTBOUND__ANSWER_WITHIN", "0s");
-        house = house.set("OUTBOUND__LOOK_AFTER", "200ms, 500ms, 1s, 2s, 3s");
         house.customer(&contact(1), "hola");
         let mut bridge = house.start_with(&[("BRIDGE_CRASHPOINT", &format!("{name}, {when}:{nth}"))]).await;
-        // Where no row has ever shown, nobody could tell that one does not. One that shows before its answer proves nothing.
-        house.afilnet.set_switch("sent_row_visible_after", "1 s").unwrap();
+        // Where no row has ever shown, nobody could tell that one does not.
         say(&house, &bridge, 1, "se ve").await;
         arrived(&house, 1, 1).await;
         until("its row is matched", || value(&metrics(&bridge), "bridge_correlated_total{channel=\"support\"}") >= 1.0)
             .await;
-        house.afilnet.set_switch("sent_row_visible_after", "0 s").unwrap();
         say(&house, &bridge, 1, LINK).await;
         bridge.ended().await;
         let bridge = house.start().await;

@@ -318,6 +318,15 @@ async fn start_as_seen(
         Ok(started) => started,
         Err(NotStarted::Refusal(refusal)) => return Err(refusal),
         Err(NotStarted::Stale(stale)) => return Ok(Err(not_as_seen(page, stale))),
+        Err(NotStarted::Unclear(job)) => {
+            let [english, spanish] = bulk::unclear(job);
+            return Ok(Ok(FormOutcome {
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                sentence: words::whole(page.say(&english, &spanish)),
+                link: format!("bulk/{job}"),
+                label: page.say("See whether it was made", "Ver si se creó").to_owned(),
+            }));
+        }
     };
     shared.jobs.run(config, job);
     let (before, after) = (

@@ -116,6 +116,8 @@ pub(super) enum Made {
     TooMany,
     /// The set is another by now: of so many.
     Changed(usize),
+    /// The store answered neither whether the job has its whole set nor whether it is ended: it may be worked on.
+    Unclear(i64),
 }
 
 /// Makes a job of what is chosen. Its set is added in transactions of a bounded size with pauses between them, so that other writes
@@ -131,36 +133,46 @@ pub(super) async fn make(
 ) -> Result<Made, StoreError> {
     let by = new.by.clone();
     let job = jobs.add_job(new, now_ms()).await?;
-    let made = fill(jobs, filter, choice, at_once, job, expected).await;
-    if !matches!(made, Ok(Made::Job(..))) {
-        let why = "its set changed, or could not be stored as a whole, while it was made";
-        let by = Operator::new(by.who(), by.means, Some(why));
-        // One that cannot be ended now ends by itself, since nobody adds to it.
-        if let Err(error) = jobs.cancel_job(job, by, now_ms()).await {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "job {job} was not made, and will be ended in minutes"
-            );
+    let (made, is_unclear) = match fill_but_last(jobs, filter, choice, at_once, job, expected).await {
+        Ok(Ok((last, count))) => match jobs.fill_job(job, last, now_ms()).await {
+            Ok(()) => return Ok(Made::Job(job, count)),
+            Err(error) => {
+                let is_unclear = matches!(error, StoreError::Unavailable(_)); // its last part may be stored all the same
+                (Err(error), is_unclear)
+            }
+        },
+        Ok(Err(not_made)) => (Ok(not_made), false),
+        Err(error) => (Err(error), false),
+    };
+    let why = "its set changed, or could not be stored as a whole, while it was made";
+    let by = Operator::new(by.who(), by.means, Some(why));
+    match jobs.cancel_job(job, by, now_ms()).await {
+        Ok(_) => made,
+        Err(error) => {
+            let outlook = if is_unclear { "may have been made" } else { "was not made, and will be ended in minutes" };
+            tracing::warn!(error = &error as &dyn std::error::Error, "job {job} {outlook}");
+            // One that lacks its last part ends by itself, since nobody adds to it.
+            if is_unclear { Ok(Made::Unclear(job)) } else { made }
         }
     }
-    made
 }
 
-async fn fill(
+/// Adds all of a set but its last part. Returns that, and the number of the whole; or why there is no job to be made.
+async fn fill_but_last(
     jobs: &dyn BulkJobs,
     filter: &BulkFilter,
     choice: Choice,
     at_once: usize,
     job: i64,
     expected: Option<&Set>,
-) -> Result<Made, StoreError> {
+) -> Result<Result<(JobParts, usize), Made>, StoreError> {
     let (mut pages, mut summed, mut first) = (Pages::new(jobs, filter), Summed::default(), 0);
     let added_at_once = at_once * (ADDED / at_once).clamp(1, PARTS);
     let mut rest: Vec<BulkMatch> = Vec::new();
     while let Some(page) = pages.next().await? {
         for one in page.into_iter().filter(|one| choice.takes(one, filter.state)) {
             if summed.add(one.id).is_err() {
-                return Ok(Made::TooMany);
+                return Ok(Err(Made::TooMany));
             }
             rest.push(one);
             if rest.len() == added_at_once {
@@ -176,11 +188,10 @@ async fn fill(
     }
     let set = summed.set();
     if expected.is_some_and(|expected| *expected != set) {
-        return Ok(Made::Changed(set.count));
+        return Ok(Err(Made::Changed(set.count)));
     }
     let last = JobParts { first, parts: parts(filter.state, at_once, &rest), are_last: true };
-    jobs.fill_job(job, last, now_ms()).await?;
-    Ok(Made::Job(job, set.count))
+    Ok(Ok((last, set.count)))
 }
 
 /// Returns some of the set in parts: in the order in which they are read; within a part in the order of conversations, in which they

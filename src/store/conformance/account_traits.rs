@@ -3,12 +3,14 @@
 use super::*;
 use crate::domain::StatusValue;
 use crate::domain::clock::wall_ms;
-use crate::domain::matching::Match;
+use crate::domain::matching::{Features, Match, ShownAs};
 
 on_each_engine! {
     what_a_row_said_and_what_it_claims_is_kept_with_the_tail_of_its_page
     a_status_is_told_once_forward_only_of_the_whole_message_and_of_what_was_sent
     rows_of_sent_messages_teach_that_and_how_late_they_show
+    a_row_that_is_seen_before_the_verdict_of_its_send_teaches_once_that_is_taken
+    a_row_of_a_part_that_was_taken_teaches_while_the_next_waits_or_is_under_way
     timestamps_of_a_conversation_never_go_back
     no_timestamp_lies_in_the_future
     timestamps_do_not_go_back_with_the_clock_nor_with_a_start
@@ -125,6 +127,67 @@ async fn rows_of_sent_messages_teach_that_and_how_late_they_show(engine: Engine)
     page.rows[0].matched = Some(Match { m_id: under_way.m_id, part: 0, last: true });
     store.record(ConversationRead { read_before_ms: Some(9000), ..page }).await.unwrap();
     assert_eq!(store.account_traits(&channel()).await.unwrap(), lag(2000));
+}
+
+/// The only row of the only send so far: else a later send in doubt would have no proof that it is not there.
+async fn a_row_that_is_seen_before_the_verdict_of_its_send_teaches_once_that_is_taken(engine: Engine) {
+    let sent = |more| Settlement::Sent { afilnet_id: None, more };
+    let failed = || Settlement::Failed { fault: Fault::Busy, notice: None };
+    let unknown = || Settlement::Unknown { fault: Fault::Interrupted, look_ms: 9000 };
+    for (verdict, how, is_taken) in [
+        (sent(false), ShownAs::Verbatim, true),
+        (sent(true), ShownAs::Verbatim, true),
+        (sent(false), ShownAs::Alike, true),
+        (failed(), ShownAs::Verbatim, false),
+        (unknown(), ShownAs::Verbatim, false),
+    ] {
+        let fresh = engine.fresh().await;
+        let store = &fresh.store;
+        let epoch = store.take_ownership(&channel()).await.unwrap();
+        store.accept(message(1, "words", 10)).await.unwrap();
+        let attempt = take(store, epoch, 100).await.remove(0);
+        let mut page = reading(1, &[("r1", "words")]);
+        page.rows[0].matched = Some(Match { m_id: attempt.m_id.clone(), part: 0, last: true });
+        page.rows[0].lesson = Some(Lesson { features: Features::WORDS.with(Features::LINK), how });
+        page.destination = attempt.destination.clone();
+        store.record(page).await.unwrap();
+        assert_eq!(store.account_traits(&channel()).await.unwrap(), AccountTraits::default(), "it may be refused");
+        // The process may end between the two.
+        let fresh = fresh.again().await;
+        let store = &fresh.store;
+        store.settle(&attempt, verdict.clone(), 200).await.unwrap();
+        let known = store.account_traits(&channel()).await.unwrap();
+        let (word_for_word, rewritten) =
+            AccountTraits::default().taught(Features::WORDS.with(Features::LINK), how == ShownAs::Verbatim);
+        let taught =
+            AccountTraits { shows_texts: true, verbatim: word_for_word, rewritten, ..AccountTraits::default() };
+        assert_eq!(known, if is_taken { taught } else { AccountTraits::default() }, "{verdict:?}, {how:?}");
+        let areas = fresh.folder.ask("SELECT new_destinations FROM channels").await;
+        assert_eq!(areas[0].as_deref().is_none_or(|areas| areas.trim().is_empty()), !is_taken, "{areas:?}");
+        if let Settlement::Unknown { .. } = verdict {
+            // What was found by that row alone is no proof that the account shows what it takes.
+            let in_doubt = store.due_lookups(&channel(), 10_000, 9).await.unwrap().remove(0);
+            store.resolve(&in_doubt, epoch, sent(false), 10_000).await.unwrap();
+            assert_eq!(store.account_traits(&channel()).await.unwrap(), AccountTraits::default());
+        }
+    }
+}
+
+async fn a_row_of_a_part_that_was_taken_teaches_while_the_next_waits_or_is_under_way(engine: Engine) {
+    for is_under_way in [false, true] {
+        let Fresh { store, folder: _folder } = engine.fresh().await;
+        let epoch = store.take_ownership(&channel()).await.unwrap();
+        store.accept(message(1, "words", 10)).await.unwrap();
+        let attempt = take(&store, epoch, 100).await.remove(0);
+        store.settle(&attempt, Settlement::Sent { afilnet_id: None, more: true }, 200).await.unwrap();
+        if is_under_way {
+            assert_eq!(take(&store, epoch, 300).await[0].part, 1);
+        }
+        let mut page = reading(1, &[("r1", "words")]);
+        page.rows[0].matched = Some(Match { m_id: attempt.m_id.clone(), part: 0, last: false });
+        store.record(page).await.unwrap();
+        assert!(store.account_traits(&channel()).await.unwrap().shows_texts, "under way: {is_under_way}");
+    }
 }
 
 async fn timestamps_of_a_conversation_never_go_back(engine: Engine) {

@@ -9,6 +9,7 @@ on_each_engine! {
     what_was_given_up_since_a_time_goes_back_to_its_places
     what_is_discarded_loses_its_text_at_once_and_is_told_where_it_still_waited
     the_agent_of_a_message_in_doubt_is_not_told_again_by_a_discard
+    after_a_retry_another_failure_is_told_and_a_discard_only_if_it_may_have_gone_out
     what_no_person_can_decide_is_left_as_it_is
     depths_tell_what_waits_since_when_and_what_a_person_must_settle
     what_a_person_holds_and_what_waits_behind_it_is_not_what_waits_longest
@@ -165,6 +166,42 @@ async fn the_agent_of_a_message_in_doubt_is_not_told_again_by_a_discard(engine: 
         assert_eq!(state(&store, &attempt.m_id).await, ("failed".into(), Some("discarded".into())), "held: {held}");
         let told = folder.ask("SELECT COUNT(*) FROM events").await;
         assert_eq!(told, [Some("1".to_owned())], "held: {held}");
+    }
+}
+
+async fn after_a_retry_another_failure_is_told_and_a_discard_only_if_it_may_have_gone_out(engine: Engine) {
+    for (is_tried, is_in_doubt, expected) in [
+        (false, false, &["failed"][..]),
+        (true, false, &["failed", "failed"]),
+        (true, true, &["failed", "perhaps sent"]),
+    ] {
+        let Fresh { store, folder: _folder } = engine.fresh().await;
+        let epoch = store.take_ownership(&channel()).await.unwrap();
+        store.accept(message(1, "one", 10)).await.unwrap();
+        let failed = || Settlement::Failed { fault: Fault::Busy, notice: Some("failed".into()) };
+        let attempt = take(&store, epoch, 100).await.remove(0);
+        store.settle(&attempt, failed(), 100).await.unwrap();
+        let m_id = attempt.m_id.to_string();
+        store.retry(m_id.clone().into(), by(), 200).await.unwrap();
+        if is_in_doubt {
+            let attempt = take(&store, epoch, 300).await.remove(0);
+            let doubt = Settlement::Unknown { fault: Fault::TimedOut, look_ms: 400 };
+            store.settle(&attempt, doubt, 300).await.unwrap();
+            let in_doubt = store.due_lookups(&channel(), 400, 9).await.unwrap().remove(0);
+            let absent = Settlement::Queued { due_ms: Some(500), fault: Fault::TimedOut };
+            store.resolve(&in_doubt, epoch, absent, 400).await.unwrap();
+        } else if is_tried {
+            let attempt = take(&store, epoch, 300).await.remove(0);
+            store.settle(&attempt, failed(), 300).await.unwrap();
+        }
+        assert_eq!(store.discard(m_id.into(), notices(), by(), 500).await.unwrap(), ManualOutcome::Message);
+        let mut told = Vec::new();
+        while let Some(due) = store.due_events(&channel(), 9000, 9).await.unwrap().pop() {
+            store.published(&due, Publication::Done, 9000).await.unwrap();
+            let EventBody::MessageStatus { message, .. } = due.event.body else { panic!("{due:?}") };
+            told.push(message);
+        }
+        assert_eq!(told, expected, "tried again: {is_tried}, in doubt: {is_in_doubt}");
     }
 }
 

@@ -1,14 +1,27 @@
 //! What rows of own sends show: that the account shows them, how soon, and their delivery status.
 
+use serde::{Deserialize, Serialize};
+
 use super::events;
 use crate::domain::clock::wall_ms;
 use crate::domain::matching::{AccountTraits, Features, Match, ShownAs};
 use crate::domain::reconcile::numbering_area;
 use crate::domain::{Event, EventBody, StatusValue};
-use crate::store::tx::{Tx, decode, values};
+use crate::store::tx::{Tx, corrupt, decode, values};
 use crate::store::{ConversationRead, Lesson, Receipt, StoreError, UnreportedSend, rules, sql};
 
-/// Updates the account's traits from a row that matches a certainly sent message.
+/// What a row teaches of its account, provided that its send was certainly taken.
+#[derive(Serialize, Deserialize)]
+struct Taught {
+    is_file: bool,
+    /// The bits of the send's features, and whether the row shows it word for word.
+    features: Option<(i64, bool)>,
+    /// Of a new destination, under which the row is: its numbering area.
+    area: Option<String>,
+}
+
+/// Updates the account's traits from a row that matches a certainly sent message. What it teaches of one that is under way is kept for
+/// [`from_early_row`].
 pub(in crate::store) async fn from_row(
     db: &mut impl Tx,
     reading: &ConversationRead,
@@ -16,21 +29,23 @@ pub(in crate::store) async fn from_row(
     (matched, lesson): (&Match, Option<Lesson>),
     read_before_ms: Option<i64>,
 ) -> Result<(), StoreError> {
-    let channel = reading.channel.as_str();
-    let sent: Option<(String, Option<i64>, Option<String>)> =
-        db.optional(sql::MATCHED_SENT, values![matched.m_id.as_str(), conversation]).await?;
-    let Some((kind, done_ms, new_destination)) = sent else { return Ok(()) };
-    if let Some(Lesson { features, how }) = lesson {
-        learn_features(db, channel, features, how).await?;
+    let (channel, m_id) = (reading.channel.as_str(), matched.m_id.as_str());
+    let found: Option<(String, Option<i64>, Option<String>, bool)> =
+        db.optional(sql::MATCHED_SEND, values![matched.part, m_id, conversation]).await?;
+    let Some((kind, done_ms, new_destination, taken)) = found else { return Ok(()) };
+    let taught = Taught {
+        is_file: kind == "attachment",
+        features: lesson.map(|lesson| (lesson.features.bits(), lesson.how == ShownAs::Verbatim)),
+        // A row under another destination than the send went to proves the contrary.
+        area: new_destination
+            .is_some_and(|sent_to| sent_to == reading.destination.as_str())
+            .then(|| numbering_area(&reading.destination).to_owned()),
+    };
+    if !taken {
+        let early = serde_json::to_string(&taught).map_err(|e| corrupt("outbound")(Box::new(e)))?;
+        return db.change(sql::KEEP_LESSON, values![early, m_id, conversation]).await;
     }
-    // A row under another destination than the send went to proves the contrary.
-    if new_destination.is_some_and(|sent_to| sent_to == reading.destination.as_str()) {
-        let area = numbering_area(&reading.destination);
-        let between = format!("% {area} %");
-        db.execute(sql::LEARN_NEW_DESTINATION, values![format!("{area} "), channel, between]).await?;
-    }
-    let learn = if kind == "attachment" { sql::SHOWS_FILES } else { sql::SHOWS_TEXTS };
-    db.execute(learn, values![channel]).await?;
+    learn(db, channel, &taught).await?;
     // The time of a send is stored for the last part only.
     if let (true, Some(done_ms), Some(read_before_ms)) = (matched.last, done_ms, read_before_ms) {
         let lag_ms = read_before_ms - done_ms;
@@ -41,15 +56,35 @@ pub(in crate::store) async fn from_row(
     Ok(())
 }
 
+/// Updates the account's traits from what a row has shown of a send that was under way then and is certainly taken by now.
+pub(super) async fn from_early_row(db: &mut impl Tx, channel: &str, early: &str) -> Result<(), StoreError> {
+    // One that does not decode must not keep the verdict from being stored.
+    let Ok(taught) = serde_json::from_str(early) else { return Ok(()) };
+    learn(db, channel, &taught).await
+}
+
+async fn learn(db: &mut impl Tx, channel: &str, taught: &Taught) -> Result<(), StoreError> {
+    let Taught { is_file, features, area } = taught;
+    if let Some((bits, verbatim)) = features {
+        learn_features(db, channel, Features::from_bits(*bits), *verbatim).await?;
+    }
+    if let Some(area) = area {
+        let between = format!("% {area} %");
+        db.execute(sql::LEARN_NEW_DESTINATION, values![format!("{area} "), channel, between]).await?;
+    }
+    let shows = if *is_file { sql::SHOWS_FILES } else { sql::SHOWS_TEXTS };
+    db.execute(shows, values![channel]).await.map(drop)
+}
+
 /// Stores what a row teaches about rewriting. Where that is nothing new the channel's row is not locked: every poll of the
 /// channel would wait for it. Where it is, it is worked out again under the lock, so that no other lesson is undone.
-async fn learn_features(db: &mut impl Tx, channel: &str, features: Features, how: ShownAs) -> Result<(), StoreError> {
+async fn learn_features(db: &mut impl Tx, channel: &str, features: Features, verbatim: bool) -> Result<(), StoreError> {
     for locked in [false, true] {
         if locked {
             db.lock_channel(channel).await?;
         }
         let known = account_traits(db, channel).await?;
-        let taught = known.taught(features, how == ShownAs::Verbatim);
+        let taught = known.taught(features, verbatim);
         if taught == (known.verbatim, known.rewritten) {
             return Ok(());
         }

@@ -132,7 +132,8 @@ pub(in crate::store) async fn retry_given_up(
     Ok(dead.len())
 }
 
-/// Discards a message or an event and erases its text. The agent of a message that was still queued is notified.
+/// Discards a message or an event and erases its text. The agent of a message that was still queued is notified, unless that
+/// agent was told that it failed, before a person retried it.
 pub(in crate::store) async fn discard(
     db: &mut impl Tx,
     target: &DecisionTarget,
@@ -187,7 +188,7 @@ pub(super) async fn requeue_event(
     db.change(sql::SET_EVENT_LANE, values![conversation]).await
 }
 
-/// Erases the text of a message and gives it up; its agent is told unless notified before. What the index of words has of it is
+/// Erases the text of a message and gives it up; its agent is told unless that is no news. What the index of words has of it is
 /// forgotten by the caller.
 pub(super) async fn discard_message(
     db: &mut impl Tx,
@@ -200,7 +201,8 @@ pub(super) async fn discard_message(
     db.change(sql::DISCARD_OUTBOUND, values![now_ms, there.outbound_id]).await?;
     pending_question::close(db, there.conversation, &m_id).await?;
     let notice = match there.state.as_str() {
-        "queued" if there.part == 0 && !there.maybe_sent => Some(&notices.not_sent),
+        // Once a person has retried it, its agent knows that it failed, and nothing else since.
+        "queued" if there.part == 0 && !there.maybe_sent => (!there.told).then_some(&notices.not_sent),
         "queued" => Some(&notices.perhaps_sent),
         "held" if !there.told => Some(&notices.perhaps_sent),
         _ => None, // its agent was notified before

@@ -2,7 +2,7 @@
 //! conversations, then rows.
 
 use super::journey::{self, Subject};
-use super::{events, matches, pending_question, stale, unreadable};
+use super::{account_traits, events, matches, pending_question, stale, unreadable};
 use crate::domain::matching::SentForm;
 use crate::domain::{ChannelName, Content, Fault, Wording, Wordings};
 use crate::store::tx::{Lane, Tx, corrupt, decode, values};
@@ -150,12 +150,18 @@ pub(in crate::store) async fn settle(
     db.lock(*conversation).await?;
     let ended = (outbound_id, from, part, number, epoch);
     let sentence = match settlement {
-        Settlement::Sent { afilnet_id, more: false } => {
-            db.change(sql::SENT, values![now_ms, afilnet_id, outbound_id, from, part, number, epoch]).await?;
-            None
-        }
-        Settlement::Sent { more: true, .. } => {
-            db.change(sql::PART_SENT, values![outbound_id, from, part, number, epoch]).await?;
+        Settlement::Sent { afilnet_id, more } => {
+            let early: Option<(Option<String>,)> = if *more {
+                db.optional(sql::PART_SENT, values![outbound_id, from, part, number, epoch]).await?
+            } else {
+                let values = values![now_ms, afilnet_id, outbound_id, from, part, number, epoch];
+                db.optional(sql::SENT, values).await?
+            };
+            let (early,) = early.ok_or(StoreError::Stale)?;
+            // One that a lookup found is not known to be taken by anything but that row.
+            if let Some(early) = early.filter(|_| from == "sending") {
+                account_traits::from_early_row(db, attempt.channel.as_str(), &early).await?;
+            }
             None
         }
         Settlement::Queued { due_ms, fault } => {

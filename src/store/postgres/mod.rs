@@ -14,6 +14,7 @@ mod open;
 mod operators;
 mod outbound;
 mod pool;
+mod reach;
 mod remote_verdicts;
 mod response_journal;
 mod sql;
@@ -43,6 +44,7 @@ use super::tx::Tx as _;
 pub(crate) use engine::PostgresStore;
 use engine::may_be_committed;
 pub(super) use open::OpenError as TargetError;
+pub(super) use reach::Unreachable;
 pub(super) use target::Target;
 
 /// Longest time for [`Store::check`].

@@ -9,10 +9,10 @@ use url::Url;
 
 use super::db::{Db, args};
 use super::pool::Pool;
+use super::reach::{cause, place};
 use super::sql;
 use crate::domain::clock::{self, now_ms};
 use crate::store::StoreError;
-use crate::telemetry::trouble;
 
 /// Forward only: number, name and statements of each step; those of both engines, and what a cluster needs.
 pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
@@ -30,6 +30,7 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (12, "0012_operator_pauses", include_str!("../migrations/postgres/0012_operator_pauses.sql")),
     (13, "0013_job_filling", include_str!("../migrations/postgres/0013_job_filling.sql")),
     (14, "0014_paused_by", include_str!("../migrations/postgres/0014_paused_by.sql")),
+    (15, "0015_early_lesson", include_str!("../migrations/postgres/0015_early_lesson.sql")),
 ];
 
 /// Longest wait for the server when the process starts.
@@ -194,15 +195,6 @@ pub(super) fn is_unverified(options: &PgConnectOptions) -> bool {
     !here && !matches!(options.get_ssl_mode(), PgSslMode::VerifyCa | PgSslMode::VerifyFull)
 }
 
-/// Returns the database for messages, without its password.
-pub(super) fn place(options: &PgConnectOptions) -> String {
-    let name = options.get_database().unwrap_or(options.get_username());
-    match options.get_socket() {
-        Some(folder) => format!("database `{name}` at {}", folder.display()),
-        None => format!("database `{name}` at {}:{}", options.get_host(), options.get_port()),
-    }
-}
-
 pub(super) async fn connect(options: &PgConnectOptions, place: &str) -> Result<PgConnection, OpenError> {
     timeout(WAIT, PgConnection::connect_with(options))
         .await
@@ -212,35 +204,6 @@ pub(super) async fn connect(options: &PgConnectOptions, place: &str) -> Result<P
             cause: cause(options.get_host(), &source),
             source,
         })
-}
-
-/// Returns why no connection was made, and what to do.
-fn cause(host: &str, error: &sqlx::Error) -> String {
-    let of_server = |code: &str| match code {
-        "28000" | "28P01" => {
-            "it does not let this user in. Its user or password is wrong, or whoever runs it must allow both in pg_hba.conf"
-        }
-        "3D000" => "it has no such database. Its name is wrong, or whoever runs it must CREATE DATABASE",
-        "42501" => "this user may not use that database. Whoever runs it must GRANT CONNECT",
-        "53300" => "it has no connection left. Whoever runs it must raise max_connections, or others must use fewer",
-        "57P03" => "it is starting or stopping. Try again in a while",
-        _ => "it refused the connection, for the reason that follows",
-    };
-    match error {
-        sqlx::Error::Database(refusal) => of_server(refusal.code().as_deref().unwrap_or_default()).to_owned(),
-        sqlx::Error::Tls(source) if source.to_string().contains("does not support TLS") => {
-            "it offers no TLS, which sslmode asks for. Whoever runs it must switch `ssl` on; only on a network of your own \
-             may sslmode be left out"
-                .to_owned()
-        }
-        sqlx::Error::Io(source) if source.kind() == std::io::ErrorKind::NotFound => {
-            "a file is missing: the one of sslrootcert, sslcert or sslkey, or the socket of a server on this machine, which \
-             then is not running"
-                .to_owned()
-        }
-        sqlx::Error::Configuration(_) => "its settings do not fit together".to_owned(),
-        _ => trouble::cause(host, error, "sslrootcert of store.url"),
-    }
 }
 
 /// Returns whether a pooler gives each transaction any free server process, as PgBouncer does in transaction mode: two
@@ -327,33 +290,4 @@ pub(super) async fn prepare(db: &mut Db, place: &str, migrates: bool) -> Result<
         tracing::info!(step = name, "store: migrated");
     }
     Ok(schema)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::{Error, ErrorKind};
-
-    use super::*;
-
-    #[test]
-    fn why_there_is_no_connection_is_said_in_plain_words_with_what_to_do() {
-        let invalid = |what: &str| sqlx::Error::Io(Error::other(format!("invalid peer certificate: {what}")));
-        let refused = Error::new(ErrorKind::ConnectionRefused, "Connection refused (os error 111)");
-        for (error, cause_of, remedy) in [
-            (invalid("UnknownIssuer"), "nobody whom this machine trusts", "name that one in sslrootcert of store.url"),
-            (invalid("Expired"), "its certificate expired", "Whoever runs db.test must renew it"),
-            (invalid("certificate not valid for name \"db.test\""), "another host name", "Check the address"),
-            (sqlx::Error::Io(refused), "nothing listens at that port", "Its service is down"),
-            (
-                sqlx::Error::Io(Error::other("failed to lookup address information: Name or service not known")),
-                "there is no such host",
-                "Check its spelling",
-            ),
-            (sqlx::Error::Io(ErrorKind::NotFound.into()), "a file is missing", "sslrootcert"),
-            (sqlx::Error::Tls("server does not support TLS".into()), "it offers no TLS", "switch `ssl` on"),
-        ] {
-            let said = cause("db.test", &error);
-            assert!(said.contains(cause_of) && said.contains(remedy), "{error}: {said}");
-        }
-    }
 }

@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::db::{Db, args};
+use super::reach::Unreachable;
 use super::sql;
 use crate::crashpoint;
 use crate::domain::MId;
@@ -246,8 +247,8 @@ impl Pool {
 
     async fn connect(&self) -> Result<Db, StoreError> {
         let made = timeout(WAIT, PgConnection::connect_with(&self.options)).await;
-        let link =
-            made.map_err(|_| silent(Silent::Connecting))?.map_err(|error| StoreError::Unavailable(Arc::new(error)))?;
+        let unreachable = |error| StoreError::Unavailable(Arc::new(Unreachable::new(&self.options, error)));
+        let link = made.map_err(|_| silent(Silent::Connecting))?.map_err(unreachable)?;
         Ok(Db::new(link, self.prepared, Arc::clone(&self.me)))
     }
 

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::db::{Db, args};
 use super::open::{self, OpenError};
+use super::reach;
 use super::sql;
 use crate::store::StoreError;
 use crate::store::copy_rows::{Column, Kind, LEFT_OUT, LEFT_OUT_OF, Piece, Table, quoted};
@@ -44,7 +45,7 @@ impl Target {
     /// Begins the transaction, and creates or migrates the schema in it.
     pub(in crate::store) async fn open(url: &str) -> Result<Self, OpenError> {
         let (options, _) = open::options(url)?;
-        let place = open::place(&options);
+        let place = reach::place(&options);
         // Nothing stays prepared; one transaction stays on one server process, also through a pooler.
         let mut db = Db::new(open::connect(&options, &place).await?, false, "".into());
         let engine = |source| OpenError::Engine { place: place.clone(), source };

@@ -20,6 +20,8 @@ pub(in crate::ops) struct Fake {
     pub(in crate::ops) worked: Mutex<VecDeque<Option<Job>>>,
     /// Calls of `stop_job` that fail.
     pub(in crate::ops) out_of_reach: Mutex<u32>,
+    /// Of `fill_job` and `cancel_job` those that store what they should, and whose answer is lost: by the end of their note.
+    lost: Vec<&'static str>,
 }
 
 fn unavailable() -> StoreError {
@@ -29,6 +31,12 @@ fn unavailable() -> StoreError {
 impl Fake {
     fn note(&self, what: impl Into<String>) {
         self.writes.lock().unwrap().push(what.into());
+    }
+
+    fn answer(&self) -> Result<(), StoreError> {
+        let writes = self.writes.lock().unwrap();
+        let is_lost = writes.last().is_some_and(|last| self.lost.iter().any(|lost| last.ends_with(lost)));
+        if is_lost { Err(unavailable()) } else { Ok(()) }
     }
 
     pub(in crate::ops) fn written(&self) -> Vec<String> {
@@ -74,7 +82,7 @@ impl BulkJobs for Fake {
     async fn fill_job(&self, job: i64, parts: JobParts, _: i64) -> Result<(), StoreError> {
         let ids: usize = parts.parts.iter().map(Vec::len).sum();
         self.note(format!("fill {job} from {}: {ids} in {}, {}", parts.first, parts.parts.len(), parts.are_last));
-        Ok(())
+        self.answer()
     }
 
     async fn look_job(&self, _: i64, _: i64) -> Result<Option<(Job, bool)>, StoreError> {
@@ -103,8 +111,8 @@ impl BulkJobs for Fake {
     }
 
     async fn cancel_job(&self, job: i64, by: Operator, _: i64) -> Result<Option<(Job, bool)>, StoreError> {
-        self.note(format!("cancel {job}: {}", by.why().is_some()));
-        Ok(None)
+        self.note(format!("cancel {job} with why: {}", by.why().is_some()));
+        self.answer().map(|()| None)
     }
 
     async fn job(&self, _: i64) -> Result<Option<Job>, StoreError> {
@@ -129,6 +137,10 @@ fn filter(state: BulkState) -> BulkFilter {
 }
 
 async fn made(fake: &Fake, at_once: usize, expected: Option<&Set>) -> Made {
+    outcome(fake, at_once, expected).await.unwrap()
+}
+
+async fn outcome(fake: &Fake, at_once: usize, expected: Option<&Set>) -> Result<Made, StoreError> {
     let new = NewJob {
         action: BulkAction::Retry,
         state: BulkState::Failed,
@@ -138,7 +150,7 @@ async fn made(fake: &Fake, at_once: usize, expected: Option<&Set>) -> Made {
         by: Operator::new("ana", Means::Page, None),
     };
     let choice = Choice { retries: true, takes_moved_on: false, up_to: 1_000_000, waits_since_ms: 0 };
-    make(fake, &filter(BulkState::Failed), choice, at_once, new, expected).await.unwrap()
+    make(fake, &filter(BulkState::Failed), choice, at_once, new, expected).await
 }
 
 fn set(ids: impl IntoIterator<Item = i64>) -> Set {
@@ -179,8 +191,28 @@ async fn a_job_of_another_set_than_was_seen_ends_before_anything_of_it_is_decide
         let fake = Fake { pages: Mutex::new(vec![now].into()), ..Fake::default() };
         assert_eq!(made(&fake, 1, Some(&seen)).await, Made::Changed(count));
         let written = fake.written();
-        assert_eq!((written[0].as_str(), written.last().unwrap().as_str()), ("add", "cancel 7: true"));
+        assert_eq!((written[0].as_str(), written.last().unwrap().as_str()), ("add", "cancel 7 with why: true"));
         assert!(!written.iter().any(|write| write.ends_with("true") && write.starts_with("fill")), "{written:?}");
+    }
+}
+
+/// It may be stored as a whole, and a start goes on with such a job.
+#[tokio::test(start_paused = true)]
+async fn a_job_of_which_nobody_knows_whether_it_was_made_is_named_and_not_denied() {
+    const FILLED: [&str; 2] = [", false", ", true"];
+    for (lost, expected) in [
+        (vec![FILLED[1], "with why: true"], Some(Made::Unclear(7))),
+        (vec![FILLED[1]], None),
+        (vec![FILLED[0], "with why: true"], None), // it lacks its last part
+    ] {
+        let fake = Fake { pages: Mutex::new(vec![(0..101).collect()].into()), lost: lost.clone(), ..Fake::default() };
+        let outcome = outcome(&fake, 1, None).await;
+        assert_eq!(outcome.is_err(), expected.is_none(), "{lost:?}: {outcome:?}");
+        assert_eq!(outcome.ok(), expected);
+        assert!(fake.written().last().unwrap().starts_with("cancel 7"), "{lost:?}");
+    }
+    for words in super::super::unclear(7) {
+        assert!(words.contains('7') && words.contains("`bridge messages cancel 7`"), "{words}");
     }
 }
 
