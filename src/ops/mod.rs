@@ -6,6 +6,7 @@ pub(crate) mod bulk;
 pub(crate) mod conversation;
 pub(crate) mod decide;
 pub(crate) mod doctor;
+pub(crate) mod export;
 pub(crate) mod failed;
 pub(crate) mod find;
 pub(crate) mod job_runner;

@@ -1,4 +1,5 @@
-//! What operators alone read: the audit, what happened last in each channel, every text, every contact.
+//! What operators alone read: the audit, what happened last in each channel, every text, every contact. And the audit row of one
+//! who read what is read under the audit alone.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +7,7 @@ use async_trait::async_trait;
 
 use super::StoreError;
 use crate::domain::find::Side;
-use crate::domain::journey::ChannelFault;
+use crate::domain::journey::{ChannelFault, Operator};
 
 /// One row of the audit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +70,7 @@ pub(crate) struct Contacts {
     pub(crate) next: i64,
 }
 
-/// Reads that work beside a running process. None changes anything.
+/// Reads that work beside a running process. None changes anything; [`Operators::note_deed`] adds a row to the audit.
 #[async_trait]
 pub(crate) trait Operators: Send + Sync {
     /// Returns rows of the audit before the one with this id, newest first; `about`: of this person or target alone.
@@ -79,6 +80,17 @@ pub(crate) trait Operators: Send + Sync {
         about: Option<String>,
         limit: u32,
     ) -> Result<Vec<AuditEntry>, StoreError>;
+
+    /// Adds a row to the audit of a deed that changes nothing else, such as a read. `target`: an mId, or the name of a channel;
+    /// never a contact. `detail`: JSON.
+    async fn note_deed(
+        &self,
+        by: Operator,
+        what: &'static str,
+        target: String,
+        detail: Option<String>,
+        now_ms: i64,
+    ) -> Result<(), StoreError>;
 
     /// Returns what happened last, by channel; channels without anything among the newest messages are left out.
     async fn activity(&self) -> Result<BTreeMap<String, Activity>, StoreError>;

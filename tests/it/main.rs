@@ -24,6 +24,7 @@ mod destinations;
 mod doctor;
 mod early_answers;
 mod echoes;
+mod export;
 mod farside;
 mod find;
 mod first_run;

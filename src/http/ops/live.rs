@@ -1,27 +1,21 @@
 //! `GET /live`: what happened in the last minutes, and what happens from then on, by server-sent events. Without script the page
 //! shows the former, and is loaded again by hand.
 
-use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use askama::Template;
 use axum::Extension;
-use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use bytes::Bytes;
-use http_body::Frame;
 use serde_json::json;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::OperatorState;
 use super::page::{Page, html};
 use super::reply::refused;
+use super::stream::{self, Writer};
 use super::words::{self, Moment, moment, way};
 use crate::config::Config;
 use crate::domain::Language;
@@ -107,10 +101,10 @@ pub(super) async fn events(
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
         return response;
     };
-    let (sender, receiver) = mpsc::channel(AHEAD);
+    let (sender, body) = stream::body(AHEAD);
     let feed = Feed { sender, person, language: page.language, config };
     tokio::spawn(feed.run(listener, shared.stopping().clone()));
-    let mut response = Body::new(Stream(receiver)).into_response();
+    let mut response = body.into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
     // nginx passes on at once what it would gather.
@@ -120,7 +114,7 @@ pub(super) async fn events(
 
 /// What is written to one connection.
 struct Feed {
-    sender: mpsc::Sender<Bytes>,
+    sender: Writer,
     person: Person,
     language: Language,
     config: Arc<Config>,
@@ -140,7 +134,7 @@ impl Feed {
     async fn pass_on(&self, mut listener: Listener) {
         let mut text = "retry: 3000\nevent: begins\ndata: {}\n\n".to_owned();
         loop {
-            if self.sender.send(text.into()).await.is_err() {
+            if self.sender.send(Ok(text.into())).await.is_err() {
                 return;
             }
             text = loop {
@@ -173,17 +167,5 @@ impl Feed {
                 format!("event: line\ndata: {data}\n\n")
             }
         })
-    }
-}
-
-/// The body of a stream.
-struct Stream(mpsc::Receiver<Bytes>);
-
-impl http_body::Body for Stream {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(cx).map(|event| event.map(|event| Ok(Frame::data(event))))
     }
 }

@@ -35,6 +35,8 @@ pub(crate) struct OperatorState {
     pub(super) jobs: JobRunner,
     /// Of plans for many messages one at a time is made: each reads all that it is of, beside the reads of deliveries.
     pub(super) plans: Semaphore,
+    /// Files of messages that are being made.
+    pub(super) exports: Arc<Semaphore>,
 }
 
 impl OperatorState {
@@ -59,6 +61,7 @@ impl OperatorState {
             conversations,
             jobs,
             plans: Semaphore::new(1),
+            exports: Arc::new(Semaphore::new(super::export::AT_ONCE)),
         })
     }
 

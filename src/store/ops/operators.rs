@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::audit::{self, Deed};
 use super::find::folded;
 use super::{admin, journey};
 use crate::domain::clock::now_ms;
@@ -32,6 +33,10 @@ pub(in crate::store) async fn audit(
     let entry =
         |(id, at_ms, who, means, what, target, detail)| AuditEntry { id, at_ms, who, means, what, target, detail };
     Ok(rows.into_iter().map(entry).collect())
+}
+
+pub(in crate::store) async fn note_deed(db: &mut impl Tx, deed: &Deed<'_>, now_ms: i64) -> Result<(), StoreError> {
+    audit::record(db, deed, now_ms).await.map(drop)
 }
 
 pub(in crate::store) async fn activity(db: &mut impl Tx) -> Result<BTreeMap<String, Activity>, StoreError> {

@@ -1,4 +1,4 @@
-//! What operators alone read, from a database that several processes may share.
+//! What operators alone read, and the audit row of it, from a database that several processes may share.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,10 @@ use async_trait::async_trait;
 use super::db::Db;
 use super::{PostgresStore, leases};
 use crate::domain::find::Side;
+use crate::domain::journey::Operator;
 use crate::store::StoreError;
 use crate::store::operators::{Activity, AuditEntry, Contacts, FailedGroup, Operators, Texts};
+use crate::store::ops::audit::Deed;
 use crate::store::ops::operators as ops;
 
 #[async_trait]
@@ -20,6 +22,21 @@ impl Operators for PostgresStore {
         limit: u32,
     ) -> Result<Vec<AuditEntry>, StoreError> {
         self.read(about, move |db, about| Box::pin(ops::audit(db, before, about.as_deref(), limit))).await
+    }
+
+    async fn note_deed(
+        &self,
+        by: Operator,
+        what: &'static str,
+        target: String,
+        detail: Option<String>,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        self.write("note_deed", (by, target, detail), move |db, (by, target, detail)| {
+            let deed = Deed { by, what, target, detail: detail.as_deref(), once: None };
+            Box::pin(async move { ops::note_deed(db, &deed, now_ms).await })
+        })
+        .await
     }
 
     async fn activity(&self) -> Result<BTreeMap<String, Activity>, StoreError> {
