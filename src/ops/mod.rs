@@ -11,6 +11,7 @@ pub(crate) mod failed;
 pub(crate) mod find;
 pub(crate) mod job_runner;
 pub(crate) mod journey;
+pub(crate) mod learned;
 pub(crate) mod live;
 pub(crate) mod local;
 pub(crate) mod overview;

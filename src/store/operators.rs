@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use super::StoreError;
 use crate::domain::find::Side;
 use crate::domain::journey::{ChannelFault, Operator};
+use crate::domain::matching::AccountTraits;
 
 /// One row of the audit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +55,14 @@ pub(crate) struct FailedGroup {
     pub(crate) newest_ms: i64,
 }
 
+/// What the rows of a channel have shown of its account.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Learned {
+    pub(crate) traits: AccountTraits,
+    /// Areas of numbering, as country codes, of which rows show under the number that was written to.
+    pub(crate) areas: Vec<String>,
+}
+
 /// Texts of some messages, folded as a search sees them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Texts {
@@ -97,6 +106,9 @@ pub(crate) trait Operators: Send + Sync {
 
     /// Returns what failed or was given up, by channel and fault. Its cost grows with their number.
     async fn failed(&self) -> Result<Vec<FailedGroup>, StoreError>;
+
+    /// Returns what the rows of a channel have shown of its account.
+    async fn learned(&self, channel: String) -> Result<Learned, StoreError>;
 
     /// Returns texts from a place on, that of the first being 0; `None` after the last.
     async fn texts(&self, side: Side, from: i64) -> Result<Option<Texts>, StoreError>;

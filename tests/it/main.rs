@@ -34,6 +34,7 @@ mod identity;
 mod in_doubt;
 mod inbound;
 mod journey;
+mod learned;
 mod live;
 mod malformed;
 mod metrics;

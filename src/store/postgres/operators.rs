@@ -9,7 +9,7 @@ use super::{PostgresStore, leases};
 use crate::domain::find::Side;
 use crate::domain::journey::Operator;
 use crate::store::StoreError;
-use crate::store::operators::{Activity, AuditEntry, Contacts, FailedGroup, Operators, Texts};
+use crate::store::operators::{Activity, AuditEntry, Contacts, FailedGroup, Learned, Operators, Texts};
 use crate::store::ops::audit::Deed;
 use crate::store::ops::operators as ops;
 
@@ -45,6 +45,10 @@ impl Operators for PostgresStore {
 
     async fn failed(&self) -> Result<Vec<FailedGroup>, StoreError> {
         self.read((), |db, ()| Box::pin(ops::failed(db))).await
+    }
+
+    async fn learned(&self, channel: String) -> Result<Learned, StoreError> {
+        self.read(channel, |db, channel| Box::pin(ops::learned(db, channel))).await
     }
 
     async fn texts(&self, side: Side, from: i64) -> Result<Option<Texts>, StoreError> {

@@ -9,7 +9,7 @@ use super::db::SqliteTx;
 use crate::domain::find::Side;
 use crate::domain::journey::Operator;
 use crate::store::StoreError;
-use crate::store::operators::{Activity, AuditEntry, Contacts, FailedGroup, Operators, Texts};
+use crate::store::operators::{Activity, AuditEntry, Contacts, FailedGroup, Learned, Operators, Texts};
 use crate::store::ops::audit::Deed;
 use crate::store::ops::operators as ops;
 use crate::store::tx::at_once;
@@ -46,6 +46,10 @@ impl Operators for SqliteStore {
 
     async fn failed(&self) -> Result<Vec<FailedGroup>, StoreError> {
         self.read(move |db| at_once(ops::failed(&mut SqliteTx(db)))).await
+    }
+
+    async fn learned(&self, channel: String) -> Result<Learned, StoreError> {
+        self.read(move |db| at_once(ops::learned(&mut SqliteTx(db), &channel))).await
     }
 
     async fn texts(&self, side: Side, from: i64) -> Result<Option<Texts>, StoreError> {
