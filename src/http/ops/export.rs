@@ -16,8 +16,6 @@ use crate::ops::export::{Export, Format, MOST, Piece, Then};
 use crate::ops::find::{Refusal, Request};
 use crate::ops::sign_in::Person;
 
-/// Files that are made at once: each reads beside the reads of deliveries.
-pub(super) const AT_ONCE: usize = 2;
 /// Longest time of one.
 const LONGEST: Duration = Duration::from_mins(10);
 /// Pieces that wait for a connection, at most.

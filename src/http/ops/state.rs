@@ -17,6 +17,9 @@ use crate::ops::local::on_this_machine;
 use crate::ops::sign_in::{Link, People};
 use crate::store::Store;
 
+/// Files of messages that are made at once: each reads beside the reads of deliveries.
+const EXPORTS: usize = 2;
+
 /// What the handlers of pages and API share.
 pub(crate) struct OperatorState {
     /// Reads and decisions of operators.
@@ -61,7 +64,7 @@ impl OperatorState {
             conversations,
             jobs,
             plans: Semaphore::new(1),
-            exports: Arc::new(Semaphore::new(super::export::AT_ONCE)),
+            exports: Arc::new(Semaphore::new(EXPORTS)),
         })
     }
 
