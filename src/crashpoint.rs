@@ -26,6 +26,7 @@ pub const OPERATIONS: &[&str] = &[
     "index_texts",
     "interrupted",
     "mark_dead",
+    "note_deed",
     "note_unread",
     "notify_failed",
     "pause",
@@ -97,7 +98,11 @@ mod tests {
 
     #[test]
     fn every_operation_that_writes_is_a_point_and_every_point_is_one() {
-        let engine = [include_str!("store/sqlite/mod.rs"), include_str!("store/sqlite/bulk.rs")];
+        let engine = [
+            include_str!("store/sqlite/mod.rs"),
+            include_str!("store/sqlite/bulk.rs"),
+            include_str!("store/sqlite/operators.rs"),
+        ];
         let named = |at: &str| at.split('"').nth(1).map(str::to_owned);
         let writes = |text: &'static str| {
             let calls = [".write(", "writer.run("];
@@ -117,6 +122,7 @@ mod tests {
             include_str!("store/postgres/bulk.rs"),
             include_str!("store/postgres/leases.rs"),
             include_str!("store/postgres/notifier.rs"),
+            include_str!("store/postgres/operators.rs"),
             include_str!("store/postgres/response_journal.rs"),
             include_str!("store/postgres/in_doubt_commits.rs"),
             include_str!("store/postgres/remote_verdicts.rs"),

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use super::output::{Failure, print};
 use crate::config::Config;
 use crate::domain::find::{Cursor, MessageState, PAGE, Side};
+use crate::ops::export::Format;
 use crate::ops::find::{Answer, Refusal, Request, find, time};
 use crate::store::{FoundMessage, ListedMessage, Store};
 use crate::telemetry::{harmless, harmless_json};
@@ -43,9 +44,15 @@ pub(super) struct Filters {
     /// Contacts in full, where the configuration masks them
     #[arg(long)]
     contacts: bool,
+    /// At most so many
+    #[arg(long, default_value_t = PAGE)]
+    limit: u32,
     /// JSON, one object a line
     #[arg(long)]
     json: bool,
+    /// CSV that is safe to open in a spreadsheet
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
 }
 
 /// Arguments of `messages find`.
@@ -64,17 +71,14 @@ pub(super) struct FindArgs {
 pub(super) struct ListArgs {
     #[command(flatten)]
     filters: Filters,
-    /// At most so many
-    #[arg(long, default_value_t = PAGE)]
-    limit: u32,
 }
 
 /// Prints a page of what is found, and on stderr how far it was searched.
 pub(super) async fn run(arguments: FindArgs, config: &Config, store: &dyn Store) -> Result<(), Failure> {
-    let json = arguments.filters.json;
-    let request = request(arguments.filters, arguments.query.join(" "), PAGE, false)?;
+    let format = arguments.filters.format();
+    let request = request(arguments.filters, arguments.query.join(" "), false)?;
     let Answer { messages, next, notes, .. } = find(store, config, request).await.map_err(failure)?;
-    print(&messages.iter().map(|found| found_line(found, json)).collect::<String>())?;
+    print(&lines(&messages, format, found_line))?;
     let nothing = messages.is_empty().then(|| "nothing was found".to_owned());
     let more = next.map(|next| go_on(&next));
     let notes = notes.iter().map(|note| note.words("--"));
@@ -86,13 +90,17 @@ pub(super) async fn run(arguments: FindArgs, config: &Config, store: &dyn Store)
 
 /// Prints messages to the customer, or those of the direction or state that is asked for.
 pub(super) async fn list(arguments: ListArgs, config: &Config, store: &dyn Store) -> Result<(), Failure> {
-    let ListArgs { filters, limit } = arguments;
-    let json = filters.json;
-    let mut request = request(filters, String::new(), limit, true)?;
+    let format = arguments.filters.format();
+    let mut request = request(arguments.filters, String::new(), true)?;
     let of_events = request.state.is_some_and(|state| !state.is_of(Side::Out));
     request.side = request.side.or(Some(if of_events { Side::In } else { Side::Out }));
     let Answer { messages, next, .. } = find(store, config, request).await.map_err(failure)?;
-    print(&messages.iter().map(|found| line(&found.message, json)).collect::<String>())?;
+    // JSON of one direction alone, as `messages show` has it.
+    let text = match format {
+        Some(Format::JsonLines) => messages.iter().map(|found| line(&found.message, true)).collect(),
+        format => lines(&messages, format, |found| line(&found.message, false)),
+    };
+    print(&text)?;
     if let Some(next) = next {
         let _ = writeln!(std::io::stderr().lock(), "{}", harmless(&go_on(&next))); // a reader may have gone away
     }
@@ -103,7 +111,20 @@ fn go_on(next: &Cursor) -> String {
     format!("there may be more: go on with --before {next}")
 }
 
-fn request(filters: Filters, query: String, limit: u32, to_the_end: bool) -> Result<Request, Failure> {
+impl Filters {
+    /// Returns the format that is asked for; `None`: lines for a person.
+    fn format(&self) -> Option<Format> {
+        if self.csv { Some(Format::Csv) } else { self.json.then_some(Format::JsonLines) }
+    }
+}
+
+fn lines(messages: &[FoundMessage], format: Option<Format>, plain: impl Fn(&FoundMessage) -> String) -> String {
+    let row = |found| format.map_or_else(|| plain(found), |format| format.row(found));
+    let head = format.map(Format::head).unwrap_or_default();
+    std::iter::once(head).chain(messages.iter().map(row)).collect()
+}
+
+fn request(filters: Filters, query: String, to_the_end: bool) -> Result<Request, Failure> {
     let state = filters.state.as_deref().map(str::parse::<MessageState>).transpose();
     let side = filters.direction.as_deref().map(|direction| if direction == "out" { Side::Out } else { Side::In });
     Ok(Request {
@@ -116,7 +137,7 @@ fn request(filters: Filters, query: String, limit: u32, to_the_end: bool) -> Res
         until: filters.until,
         contact: filters.contact,
         before: filters.before,
-        limit,
+        limit: filters.limit,
         to_the_end,
         contacts_in_full: filters.contacts,
     })
@@ -150,10 +171,7 @@ pub(super) fn line(row: &ListedMessage, json: bool) -> String {
 }
 
 /// As a list has it, with the direction behind the contact.
-fn found_line(found: &FoundMessage, json: bool) -> String {
-    if json {
-        return harmless_json(&serde_json::to_string(found).unwrap_or_default()) + "\n";
-    }
+fn found_line(found: &FoundMessage) -> String {
     let FoundMessage { side, message } = found;
     format!(
         "{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\n",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::find::failure;
 use super::output::Failure;
 use crate::config::Config;
-use crate::ops::tail::{Line, News, Tail, TailFilter};
+use crate::ops::tail::{LeftOut, Line, News, Tail, TailFilter};
 use crate::store::Store;
 use crate::telemetry::{harmless, harmless_json};
 
@@ -55,11 +55,12 @@ pub(super) async fn run(arguments: TailArgs, config: &Config, store: &dyn Store)
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
             written => written.map_err(anyhow::Error::new)?,
         }
-        if let Some((since_ms, until_ms)) = left_out {
+        if let Some(LeftOut { since_ms, until_ms, lines }) = left_out {
             let (since, until) = (crate::ops::find::time(since_ms), crate::ops::find::time(until_ms));
+            let count = if lines > 0 { format!(" ({lines} lines at least)") } else { String::new() };
             let _ = writeln!(
                 std::io::stderr().lock(),
-                "more happened than is shown here between {since} and {until}: `bridge messages find --since {since} --until \
+                "more happened than is shown here between {since} and {until}{count}: `bridge messages find --since {since} --until \
                  {until}` has what was stored then"
             );
         }

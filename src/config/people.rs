@@ -1,6 +1,6 @@
 //! `[admin.people.NAME]`: who signs in to the operators' page with a token of their own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -41,7 +41,9 @@ fn person(checker: &mut Checker, tokens: &mut Uniqueness, name: &str) -> Option<
         }
     }
     let channels = raw.channels.map(|channels| channels.0);
-    if channels.as_ref().is_some_and(std::collections::BTreeSet::is_empty) {
+    // An empty variable is a key that is left out, elsewhere: here that would be more than was meant.
+    let is_empty = channels.as_ref().map_or(checker.layers.is_set(&key("channels")), BTreeSet::is_empty);
+    if is_empty {
         let what = "names no channel, so that it is not clear whether this person sees all or none. Leave the key out for \
                     all channels, or name those that the person sees";
         checker.note(&key("channels"), what);

@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::find::Refusal;
-use super::tail::{Line, News, Tail, TailFilter};
+use super::tail::{LeftOut, Line, Mark, News, Tail, TailFilter};
 use crate::config::Config;
+use crate::domain::clock::now_ms;
 use crate::store::Store;
 
 /// Time between two looks.
@@ -21,13 +23,19 @@ const WAITING: usize = 1024;
 /// Messages, events and steps of the time before that are shown at first, at most, and how old they are at most.
 const RECENT: usize = 50;
 const RECENT_MS: i64 = 10 * 60 * 1000;
+/// How far what follows a page reaches back before it: commits need not come in the order of their times.
+const BEFORE_MS: i64 = 10_000;
+/// Lines that are caught up with, the newest: as many as a page keeps.
+const CAUGHT_UP: usize = 200;
 
 /// What a listener hears.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Heard {
     Line(Arc<Line>),
-    /// More happened than is told here.
-    LeftOut,
+    /// Another one that begins here hears what follows these lines.
+    Mark(Mark),
+    /// More happened than is told here: so many lines of all channels, at least; 0: it is not known how many.
+    LeftOut(u64),
     /// The store cannot be read; it is tried again.
     Unreadable,
 }
@@ -39,26 +47,45 @@ pub(crate) struct Live {
     /// Whether the store is looked at. Who listens is counted under this lock too: so the last look ends before nobody listens,
     /// or goes on for the next.
     looking: Mutex<bool>,
+    /// Whether what happens from now on is told.
+    begun: watch::Sender<bool>,
 }
 
 /// One who listens.
 #[derive(Debug)]
-pub(crate) struct Listener(broadcast::Receiver<Heard>);
+pub(crate) struct Listener {
+    told: broadcast::Receiver<Heard>,
+    begun: watch::Receiver<bool>,
+}
 
 impl Listener {
     /// Returns what happens next; `None` at the end.
     pub(crate) async fn next(&mut self) -> Option<Heard> {
-        match self.0.recv().await {
+        match self.told.recv().await {
             Ok(heard) => Some(heard),
-            Err(RecvError::Lagged(_)) => Some(Heard::LeftOut),
+            Err(RecvError::Lagged(lines)) => Some(Heard::LeftOut(lines)),
             Err(RecvError::Closed) => None,
+        }
+    }
+
+    /// Ends once what happens from then on is told.
+    pub(crate) fn begun(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut begun = self.begun.clone();
+        async move {
+            if begun.wait_for(|begun| *begun).await.is_err() {
+                std::future::pending().await // the bridge stops
+            }
         }
     }
 }
 
 impl Live {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { told: broadcast::channel(WAITING).0, looking: Mutex::new(false) })
+        Arc::new(Self {
+            told: broadcast::channel(WAITING).0,
+            looking: Mutex::new(false),
+            begun: watch::channel(false).0,
+        })
     }
 
     /// Returns one more who listens, from now on; `None` where too many do. Looks end once `stopping` is cancelled.
@@ -72,7 +99,7 @@ impl Live {
         if self.told.receiver_count() >= LISTENERS {
             return None;
         }
-        let listener = Listener(self.told.subscribe());
+        let listener = Listener { told: self.told.subscribe(), begun: self.begun.subscribe() };
         if !std::mem::replace(&mut *looking, true) {
             let (live, store, config) = (Arc::clone(self), Arc::clone(store), Arc::clone(config));
             let stopping = stopping.clone();
@@ -94,6 +121,9 @@ impl Live {
     fn is_over(&self) -> bool {
         let mut looking = self.lock();
         *looking = self.told.receiver_count() > 0;
+        if !*looking {
+            self.begun.send_replace(false);
+        }
         !*looking
     }
 
@@ -106,13 +136,18 @@ impl Live {
                 Some(tail) => tail.look(store).await,
                 None => Tail::begin(store, config, TailFilter::default()).await.map(|begun| {
                     tail = Some(begun);
+                    self.begun.send_replace(true);
                     News::default()
                 }),
             };
             match looked {
                 Ok(news) => {
                     failing = false;
+                    let mark = tail.as_ref().map(Tail::mark).filter(|_| !news.lines.is_empty());
                     self.tell(news);
+                    if let Some(mark) = mark {
+                        let _ = self.told.send(Heard::Mark(mark)); // nobody may listen
+                    }
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut failing, true) {
@@ -129,29 +164,68 @@ impl Live {
         for line in lines {
             let _ = self.told.send(Heard::Line(Arc::new(line)));
         }
-        if left_out.is_some() {
-            let _ = self.told.send(Heard::LeftOut);
+        if let Some(LeftOut { lines, .. }) = left_out {
+            let _ = self.told.send(Heard::LeftOut(lines));
         }
     }
 }
 
-/// Returns what happened in the last minutes, the newest first.
+/// Lines that one person sees, and how many more there are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) lines: Vec<Line>,
+    /// So many more lines, at least, in all; `Some(0)`: it is not known how many. `None`: none.
+    pub(crate) left_out: Option<u64>,
+}
+
+impl Seen {
+    /// Takes the newest of what a look showed. `sees_all`: only then the lines of all channels are counted.
+    fn new(news: News, most: usize, sees_all: bool, is_seen: impl Fn(&Line) -> bool) -> Self {
+        let News { mut lines, left_out } = news;
+        lines.retain(is_seen);
+        let more = lines.len().saturating_sub(most);
+        lines.drain(..more);
+        let more = u64::try_from(more).unwrap_or(u64::MAX);
+        let left_out = match left_out {
+            None => (more > 0).then_some(more),
+            Some(left_out) => Some(if sees_all { left_out.lines.saturating_add(more) } else { more }),
+        };
+        Self { lines, left_out }
+    }
+}
+
+/// Returns what happened in the last minutes, the newest first, and the mark from which it goes on.
 ///
 /// # Errors
 /// The store could not be read.
-pub(crate) async fn recent(store: &dyn Store, config: &Config) -> Result<News, Refusal> {
+pub(crate) async fn recent(
+    store: &dyn Store,
+    config: &Config,
+    sees_all: bool,
+    is_seen: impl Fn(&Line) -> bool,
+) -> Result<(Seen, Mark), Refusal> {
     let back = i64::try_from(RECENT).unwrap_or(i64::MAX);
     let mut tail = Tail::begin_before(store, config, back, RECENT_MS).await?;
-    let mut news = tail.look(store).await?;
-    news.lines.reverse();
-    Ok(news)
+    let mark = tail.mark().not_before(now_ms().saturating_sub(BEFORE_MS));
+    let mut seen = Seen::new(tail.look(store).await?, RECENT, sees_all, is_seen);
+    seen.lines.reverse();
+    Ok((seen, mark))
 }
 
-/// Leaves so many of the newest of [`recent`].
-pub(crate) fn newest(mut lines: Vec<Line>, is_seen: impl Fn(&Line) -> bool) -> Vec<Line> {
-    lines.retain(is_seen);
-    lines.truncate(RECENT);
-    lines
+/// Returns what happened since a mark, the oldest first; what happened shortly before may be among it.
+///
+/// # Errors
+/// The store could not be read.
+pub(crate) async fn since(
+    store: &dyn Store,
+    config: &Config,
+    mark: Mark,
+    sees_all: bool,
+    is_seen: impl Fn(&Line) -> bool,
+) -> Result<Seen, Refusal> {
+    let mut tail = Tail::begin_at(store, config, mark).await?;
+    let news = tail.look(store).await?;
+    Ok(Seen::new(news, CAUGHT_UP, sees_all, |line| line.at_ms >= mark.since_ms() && is_seen(line)))
 }
 
 #[cfg(test)]
@@ -170,32 +244,53 @@ mod tests {
             fault: None,
             words: "sent".into(),
             words_es: "enviado".into(),
+            key: format!("0-1-{n}-0"),
         }
+    }
+
+    fn listener(live: &Live) -> Listener {
+        Listener { told: live.told.subscribe(), begun: live.begun.subscribe() }
+    }
+
+    #[test]
+    fn lines_of_channels_that_a_person_does_not_see_are_not_counted_for_them() {
+        let many = |left_out| News { lines: (0..9).map(line).collect(), left_out };
+        let left_out = Some(LeftOut { since_ms: 0, until_ms: 9, lines: 100 });
+        let odd = |line: &Line| line.at_ms % 2 == 1;
+        for (left_out, sees_all, expected) in
+            [(None, true, Some(2)), (left_out, true, Some(102)), (left_out, false, Some(2))]
+        {
+            let seen = Seen::new(many(left_out), 2, sees_all, odd);
+            let times: Vec<i64> = seen.lines.iter().map(|line| line.at_ms).collect();
+            assert_eq!((times, seen.left_out), (vec![5, 7], expected), "the newest two of four");
+        }
+        assert_eq!(Seen::new(many(left_out), 9, false, odd).left_out, Some(0), "more, but not how many");
+        assert_eq!(Seen::new(many(None), 9, true, odd).left_out, None);
     }
 
     #[tokio::test]
     async fn a_slow_listener_is_told_what_is_left_out_and_goes_on_with_the_rest() {
         let live = Live::new();
-        let mut slow = Listener(live.told.subscribe());
+        let mut slow = listener(&live);
         let many = i64::try_from(WAITING).unwrap() + 500;
         live.tell(News { lines: (0..many).map(line).collect(), left_out: None });
-        assert_eq!(slow.next().await, Some(Heard::LeftOut), "the oldest 500");
+        assert_eq!(slow.next().await, Some(Heard::LeftOut(500)), "the oldest");
         let mut heard = 0;
         while let Ok(Some(Heard::Line(line))) = tokio::time::timeout(Duration::ZERO, slow.next()).await {
             assert_eq!(line.at_ms, 500 + heard, "in order, none twice");
             heard += 1;
         }
         assert_eq!(heard, i64::try_from(WAITING).unwrap());
-        live.tell(News { lines: vec![line(1)], left_out: Some((0, 1)) });
+        live.tell(News { lines: vec![line(1)], left_out: Some(LeftOut { since_ms: 0, until_ms: 1, lines: 7 }) });
         assert!(matches!(slow.next().await, Some(Heard::Line(_))));
-        assert_eq!(slow.next().await, Some(Heard::LeftOut), "more happened than a look takes");
+        assert_eq!(slow.next().await, Some(Heard::LeftOut(7)), "more happened than a look takes");
     }
 
     #[test]
     fn nobody_looks_once_nobody_listens() {
         let live = Live::new();
         *live.lock() = true;
-        let listener = Listener(live.told.subscribe());
+        let listener = listener(&live);
         assert!(!live.is_over());
         drop(listener);
         assert!(live.is_over() && !*live.lock());

@@ -1,11 +1,14 @@
 //! What happens as it happens. The store is looked at each second along its indexes, so that it works beside a bridge of any process
 //! and costs what happens, not what is stored. Each look reaches back a little: commits need not come in the order of their times.
 
+mod mark;
 mod spanish;
 
 use std::collections::{HashMap, VecDeque};
 
 use serde_json::{Value, json};
+
+pub(crate) use mark::Mark;
 
 use super::find::{Refusal, check_channel, spellings};
 use crate::config::{Config, LogContacts};
@@ -42,6 +45,8 @@ pub(crate) struct Line {
     pub(crate) words: String,
     /// The same in Spanish.
     pub(crate) words_es: String,
+    /// Tells it from every other line, in each tail of this store alike.
+    pub(crate) key: String,
 }
 
 impl Line {
@@ -66,8 +71,18 @@ impl Line {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct News {
     pub(crate) lines: Vec<Line>,
-    /// More happened between these times than a look takes, epoch milliseconds: it is left out in part.
-    pub(crate) left_out: Option<(i64, i64)>,
+    /// More happened than a look takes.
+    pub(crate) left_out: Option<LeftOut>,
+}
+
+/// What a look did not take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LeftOut {
+    /// Times between which it happened, epoch milliseconds.
+    pub(crate) since_ms: i64,
+    pub(crate) until_ms: i64,
+    /// At least so many lines; 0 where their number is not known.
+    pub(crate) lines: u64,
 }
 
 /// What is shown only once: its kind, side, id and a number that tells one of a row from the next.
@@ -104,6 +119,24 @@ impl Tail {
         Ok(Self { shown, spellings, masked, from, marks: VecDeque::new(), seen: HashMap::new() })
     }
 
+    /// Begins where another one was.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    pub(crate) async fn begin_at(store: &dyn Store, config: &Config, mark: Mark) -> Result<Self, Refusal> {
+        let mut tail = Self::begin(store, config, TailFilter::default()).await?;
+        tail.from =
+            TailFrom { outbound_id: mark.outbound_id, event_id: mark.event_id, since_ms: mark.since_ms, most: MOST };
+        Ok(tail)
+    }
+
+    /// Returns where another one goes on that shows what this one has not: a little before the last look, as each look reaches
+    /// back.
+    pub(crate) fn mark(&self) -> Mark {
+        let TailFrom { outbound_id, event_id, since_ms, .. } = self.from;
+        Mark { outbound_id, event_id, since_ms }
+    }
+
     /// Begins with what happened before: so many messages, so many events, and steps of so many milliseconds.
     ///
     /// # Errors
@@ -117,8 +150,8 @@ impl Tail {
         let mut tail = Self::begin(store, config, TailFilter::default()).await?;
         let TailFrom { outbound_id, event_id, since_ms, .. } = tail.from;
         tail.from = TailFrom {
-            outbound_id: outbound_id.saturating_sub(rows),
-            event_id: event_id.saturating_sub(rows),
+            outbound_id: outbound_id.saturating_sub(rows).max(0),
+            event_id: event_id.saturating_sub(rows).max(0),
             since_ms: since_ms.saturating_sub(span_ms),
             most: MOST,
         };
@@ -136,12 +169,15 @@ impl Tail {
     }
 
     fn news(&mut self, tailed: Tailed, at_ms: i64) -> News {
-        let Tailed { all, cut, newest_outbound_id, newest_event_id } = tailed;
+        let Tailed { all, cut, happened, newest_outbound_id, newest_event_id } = tailed;
         let before = self.from.since_ms;
         let new: Vec<TailEntry> =
             all.into_iter().filter(|one| self.seen.insert(key(one), one.at_ms).is_none()).collect();
         let lines = new.into_iter().filter(|one| self.is_shown(one)).map(|one| self.line(one)).collect();
-        let left_out = cut.then_some((before, at_ms));
+        // What was seen since then was stored or has ended, or is a step.
+        let seen = self.seen.keys().filter(|(kind, ..)| *kind < 2).count();
+        let more = happened.saturating_sub(u64::try_from(seen).unwrap_or(u64::MAX));
+        let left_out = cut.then_some(LeftOut { since_ms: before, until_ms: at_ms, lines: more });
         if cut {
             self.marks.clear();
             self.from =
@@ -171,13 +207,15 @@ impl Tail {
 
     fn line(&self, one: TailEntry) -> Line {
         let words_es = spanish::in_spanish(one.side, &one.what);
+        let (kind, out, id, nth) = key(&one);
+        let key = format!("{kind}-{}-{id}-{nth}", u8::from(out));
         let (step, fault, words) = in_words(one.side, one.what);
         let contact = match one.contact.parse() {
             Ok(contact) if self.masked => crate::telemetry::contact(&contact).to_string(),
             Ok(_) | Err(_) => one.contact.clone(),
         };
         let TailEntry { at_ms, channel, side, m_id, .. } = one;
-        Line { at_ms, channel, contact, side, m_id, step, fault, words, words_es }
+        Line { at_ms, channel, contact, side, m_id, step, fault, words, words_es, key }
     }
 }
 
@@ -266,7 +304,7 @@ mod tests {
     }
 
     fn tailed(all: Vec<TailEntry>, newest: i64) -> Tailed {
-        Tailed { all, cut: false, newest_outbound_id: newest, newest_event_id: newest }
+        Tailed { all, cut: false, happened: 0, newest_outbound_id: newest, newest_event_id: newest }
     }
 
     fn words(news: &News) -> Vec<&str> {
@@ -294,9 +332,11 @@ mod tests {
     #[test]
     fn one_that_falls_behind_names_what_it_leaves_out_and_goes_on_with_the_newest() {
         let mut tail = tail();
-        let many = Tailed { cut: true, ..tailed(vec![stored(Side::In, 6, 1500)], 99_000) };
+        tail.news(tailed(vec![stored(Side::In, 6, 1400)], 6), 2000);
+        let many = Tailed { cut: true, happened: 12, ..tailed(vec![stored(Side::In, 7, 1500)], 99_000) };
         let news = tail.news(many, 2500);
-        assert_eq!((words(&news), news.left_out), (vec!["recorded, text"], Some((1000, 2500))));
+        let left_out = LeftOut { since_ms: 1000, until_ms: 2500, lines: 10 };
+        assert_eq!((words(&news), news.left_out), (vec!["recorded, text"], Some(left_out)), "two of twelve were shown");
         assert_eq!(tail.from, TailFrom { outbound_id: 99_000, event_id: 99_000, since_ms: 2500, most: MOST });
         assert!(tail.seen.is_empty());
     }

@@ -66,7 +66,7 @@ pub(crate) use examination::{DataCheck, Examination};
 pub(crate) use found::{Found, FoundMessage, Indexing};
 pub(crate) use in_doubt::{Decision, Evidence, InDoubtSend, LookupResult};
 pub(crate) use lease::{ClusterView, Epoch, Leases, Owner};
-pub(crate) use operators::{Activity, AuditEntry, FailedGroup, Operators};
+pub(crate) use operators::{Activity, AuditEntry, FailedGroup, Learned, Operators};
 pub(crate) use reading::{
     ConversationRead, Lesson, NewRow, OwnSend, PostponedRow, Postponement, Receipt, Recorded, RowChange, SeenRow,
     SeenRows, UnreportedSend,

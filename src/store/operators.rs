@@ -1,4 +1,5 @@
-//! What operators alone read: the audit, what happened last in each channel, every text, every contact.
+//! What operators alone read: the audit, what happened last in each channel, every text, every contact. And the audit row of one
+//! who read what is read under the audit alone.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +7,8 @@ use async_trait::async_trait;
 
 use super::StoreError;
 use crate::domain::find::Side;
-use crate::domain::journey::ChannelFault;
+use crate::domain::journey::{ChannelFault, Operator};
+use crate::domain::matching::AccountTraits;
 
 /// One row of the audit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +55,14 @@ pub(crate) struct FailedGroup {
     pub(crate) newest_ms: i64,
 }
 
+/// What the rows of a channel have shown of its account.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Learned {
+    pub(crate) traits: AccountTraits,
+    /// Areas of numbering, as country codes, of which rows show under the number that was written to.
+    pub(crate) areas: Vec<String>,
+}
+
 /// Texts of some messages, folded as a search sees them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Texts {
@@ -69,7 +79,7 @@ pub(crate) struct Contacts {
     pub(crate) next: i64,
 }
 
-/// Reads that work beside a running process. None changes anything.
+/// Reads that work beside a running process. None changes anything; [`Operators::note_deed`] adds a row to the audit.
 #[async_trait]
 pub(crate) trait Operators: Send + Sync {
     /// Returns rows of the audit before the one with this id, newest first; `about`: of this person or target alone.
@@ -80,11 +90,25 @@ pub(crate) trait Operators: Send + Sync {
         limit: u32,
     ) -> Result<Vec<AuditEntry>, StoreError>;
 
+    /// Adds a row to the audit of a deed that changes nothing else, such as a read. `target`: an mId, or the name of a channel;
+    /// never a contact. `detail`: JSON.
+    async fn note_deed(
+        &self,
+        by: Operator,
+        what: &'static str,
+        target: String,
+        detail: Option<String>,
+        now_ms: i64,
+    ) -> Result<(), StoreError>;
+
     /// Returns what happened last, by channel; channels without anything among the newest messages are left out.
     async fn activity(&self) -> Result<BTreeMap<String, Activity>, StoreError>;
 
     /// Returns what failed or was given up, by channel and fault. Its cost grows with their number.
     async fn failed(&self) -> Result<Vec<FailedGroup>, StoreError>;
+
+    /// Returns what the rows of a channel have shown of its account.
+    async fn learned(&self, channel: String) -> Result<Learned, StoreError>;
 
     /// Returns texts from a place on, that of the first being 0; `None` after the last.
     async fn texts(&self, side: Side, from: i64) -> Result<Option<Texts>, StoreError>;

@@ -24,6 +24,16 @@ pub(super) const PUBLISHED: &str = "SELECT e.id, e.done_ms, c.channel, c.contact
      JOIN conversations c ON c.id = e.conversation \
      WHERE e.done_ms IS NOT NULL AND e.event IS NOT NULL AND e.done_ms >= $1 ORDER BY e.done_ms DESC LIMIT $2";
 
+/// How many were stored and how many ended since then, each counted up to `$2`.
+pub(super) const HAPPENED: &str = "SELECT (SELECT COUNT(*) FROM (SELECT 1 FROM outbound o WHERE o.id > $1 LIMIT $2) s) \
+     + (SELECT COUNT(*) FROM (SELECT 1 FROM events e WHERE e.id > $3 LIMIT $2) s) \
+     + (SELECT COUNT(*) FROM (SELECT 1 FROM outbound o \
+      WHERE o.done_ms IS NOT NULL AND o.content IS NOT NULL AND o.done_ms >= $4 LIMIT $2) s) \
+     + (SELECT COUNT(*) FROM (SELECT 1 FROM outbound o \
+      WHERE o.done_ms IS NOT NULL AND o.content IS NULL AND o.done_ms >= $4 LIMIT $2) s) \
+     + (SELECT COUNT(*) FROM (SELECT 1 FROM events e \
+      WHERE e.done_ms IS NOT NULL AND e.event IS NOT NULL AND e.done_ms >= $4 LIMIT $2) s)";
+
 /// Of the newest `$1` steps, those that were added or repeated since `$2`.
 pub(super) const STEPPED: &str = "SELECT s.id, s.until_ms, \
      CASE WHEN s.subject = 'o' THEN (SELECT c.channel FROM outbound o JOIN conversations c ON c.id = o.conversation WHERE o.id = s.subject_id) \

@@ -46,6 +46,8 @@ pub(crate) struct Tailed {
     pub(crate) all: Vec<TailEntry>,
     /// There was more than one look takes: where one that leaves the rest out begins.
     pub(crate) cut: bool,
+    /// Where it is cut: how much was stored and ended since then, without steps; at least so much.
+    pub(crate) happened: u64,
     /// The newest ids.
     pub(crate) newest_outbound_id: i64,
     pub(crate) newest_event_id: i64,

@@ -44,6 +44,7 @@ pub(crate) const OUT_OF_REACH: &[(&str, &str)] = &[
         "fail_stale",
         "only where messages wait for too long; its test is `a_process_that_ends_while_it_fails_what_is_stale_tells_each_agent_once`",
     ),
+    ("note_deed", "of a page alone, which adds a row to the audit and changes nothing else"),
     ("retry", "as `discard`"),
     ("pause", "a command of its own; its test is `a_person_who_is_interrupted_pauses_it_and_goes_on_or_does_not`"),
     ("resume", "as `pause`"),

@@ -16,8 +16,12 @@ struct Events {
 
 impl Events {
     fn open(base: &str, cookie: &str) -> Self {
+        Self::from(base, cookie, "")
+    }
+
+    fn from(base: &str, cookie: &str, query: &str) -> Self {
         let mut stream = TcpStream::connect(base.trim_start_matches("http://")).unwrap();
-        write!(stream, "GET /live/events HTTP/1.1\r\nhost: localhost\r\ncookie: {cookie}\r\n\r\n").unwrap();
+        write!(stream, "GET /live/events{query} HTTP/1.1\r\nhost: localhost\r\ncookie: {cookie}\r\n\r\n").unwrap();
         stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
         Self { stream, text: String::new() }
     }
@@ -99,6 +103,40 @@ async fn each_step_is_told_once_to_who_sees_its_channel_and_ends_with_the_bridge
     assert!(bridge.ended().await.success());
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     until("the stream has ended", || !events.read()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_goes_on_from_the_moment_of_its_page_and_from_its_last_line() {
+    let mut house = house();
+    let bridge = house.start().await;
+    let base = bridge.admin_url();
+    let cookie = sign_in(&base);
+    let mark = |page: &str| page.split("data-mark=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let before = house.agent(&bridge, &contact(1), "before the page").await.m_id.unwrap();
+    let page = get(&base, "/live", &cookie).body;
+    assert!(page.contains(&before), "{page}");
+    // Nobody listens yet.
+    let between = house.agent(&bridge, &contact(2), "between the page and its stream").await.m_id.unwrap();
+    until("it is sent", || house.messages("sent").contains(&between)).await;
+    let mut events = Events::from(&base, &cookie, &format!("?from={}", mark(&page)));
+    events.until(&format!("\"mId\":\"{between}\"")).await;
+    events.until("\"words\":\"sent\"").await;
+    // What the page has may come again, under the same key.
+    for line in events.text.lines().filter(|line| line.contains(&before)) {
+        let key = line.split("\"key\":\"").nth(1).unwrap().split('"').next().unwrap();
+        assert!(page.contains(&format!("data-key=\"{key}\"")), "{line} in {page}");
+    }
+    let after = house.agent(&bridge, &contact(3), "while it streams").await.m_id.unwrap();
+    events.until(&format!("\"mId\":\"{after}\"")).await;
+    events.until("\nid: ").await;
+    let id = events.text.rsplit("\nid: ").next().unwrap().lines().next().unwrap().to_owned();
+    drop(events);
+    let missed = house.agent(&bridge, &contact(4), "while nobody listens").await.m_id.unwrap();
+    let mut again = Events::from(&base, &cookie, &format!("?from={id}"));
+    again.until(&format!("\"mId\":\"{missed}\"")).await;
+    assert!(!again.text.contains("event: gap"), "{}", again.text);
+    drop(bridge);
+    house.check();
 }
 
 #[tokio::test(flavor = "multi_thread")]

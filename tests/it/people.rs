@@ -84,15 +84,20 @@ async fn who_may_read_changes_nothing_by_page_or_by_api_and_is_told_so() {
     let answer = bearing(&base, "GET", "/api/v1/messages?contacts=full", BEA, "");
     assert!(answer.status == 403 && answer.body.contains("who may act"), "{}", answer.body);
     // What only asks whether something shall be done is refused in the same words, and no link leads there.
-    let asking = [&*format!("/messages/{failed}/decide?verdict=retry&of=message"), "/channels/support/pause?what=out"];
+    let asking = [
+        &*format!("/messages/{failed}/decide?verdict=retry&of=message"),
+        "/channels/support/pause?what=out",
+        "/bulk?action=retry&state=failed",
+        "/bulk?channel=support&action=discard&state=failed",
+    ];
     for path in asking {
         let answer = get(&base, path, &bea);
         assert!(answer.status == 403 && answer.body.contains("You may read"), "{path}: {}", answer.body);
     }
-    for path in ["/failed", &*format!("/messages/{failed}"), "/channels/support"] {
+    for path in ["/failed", &*format!("/messages/{failed}"), "/channels/support", "/bulk", "/bulk?action="] {
         let page = get(&base, path, &bea);
         assert_eq!(page.status, 200, "{path}: {}", page.body);
-        for link in ["bulk?", "/decide", "/pause?", "a button below"] {
+        for link in ["bulk?", "/decide", "/pause?", "a button below", "name=\"action\""] {
             assert!(!page.body.contains(link), "{link} on {path}: {}", page.body);
         }
     }

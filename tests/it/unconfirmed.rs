@@ -69,10 +69,21 @@ async fn a_message_is_decided_beside_its_conversation_as_afilnet_shows_it_now() 
     let late = late.replace("&once=", "&once=x");
     let late = send(&base, &cookie, &late);
     assert!(late.status == 409 && late.body.contains("no longer as the page showed it; now it: sent"), "{}", late.body);
-    assert_eq!(house.messages("unconfirmed"), [second], "the other is untouched");
+    assert_eq!(house.messages("unconfirmed"), std::slice::from_ref(&second), "the other is untouched");
     assert_eq!(house.afilnet.calls("sendmessage"), 2, "nothing is sent");
     let audit = call(&base, "GET", "/api/v1/audit", &[("authorization", "Bearer token-of-bea-0123456")], "").body;
-    assert!(audit.contains("\"seen there\"") && audit.matches("\"admin\"").count() == 1, "{audit}");
+    assert!(audit.contains("\"seen there\"") && audit.matches("settle as delivered").count() == 1, "{audit}");
+    // Who was shown a text is in it, each time; who was shown none is not.
+    let audit: serde_json::Value = serde_json::from_str(&audit).unwrap();
+    let deeds = audit["deeds"].as_array().unwrap();
+    let looked = |who: &str, m_id: &str| {
+        let is = |deed: &&serde_json::Value| {
+            deed["who"] == who && deed["what"] == "look at conversation" && deed["target"] == m_id
+        };
+        deeds.iter().filter(is).count()
+    };
+    assert_eq!((looked("admin", &first), looked("bea", &first) + looked("bea", &second)), (1, 0), "{audit}");
+    assert!(looked("admin", &second) > 1, "in Spanish, after the decision, and after each refusal: {audit}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -261,6 +261,8 @@ fn each_person_has_a_token_of_their_own_a_right_and_channels_that_there_are() {
         (&[("MAY", "all")], "may"),
         (&[("CHANNELS", "support,sales")], "channels"),
         (&[("CHANNELS", "A B")], "channels"),
+        (&[("CHANNELS", "")], "channels"),
+        (&[("CHANNELS", " , ")], "channels"),
         (&[("NAME", "Ana")], "name"),
     ] {
         assert_eq!(wrong_keys(ana(more)), [format!("admin.people.ana.{key}")], "{more:?}");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
@@ -115,9 +115,14 @@ fn is_own(headers: &HeaderMap) -> bool {
     }
 }
 
-/// Returns whether a page asks whether something shall be done: of no use to who may only read.
-fn asks_to_act(path: &str) -> bool {
-    matches!(path.split('/').collect::<Vec<_>>()[..], ["", _, _, "decide" | "pause" | "resume"])
+/// Returns whether a page asks whether something shall be done: of no use to who may only read. A plan for many messages reads all that
+/// it is of, too.
+fn asks_to_act(uri: &Uri) -> bool {
+    match uri.path().split('/').collect::<Vec<_>>()[..] {
+        ["", _, _, "decide" | "pause" | "resume"] => true,
+        ["", "bulk"] => Form::parse(uri.query().unwrap_or_default().as_bytes()).filled("action").is_some(),
+        _ => false,
+    }
 }
 
 /// Lets those calls pass that are made by a person, whom it adds to them; of a call that changes something by a session,
@@ -138,7 +143,7 @@ pub(super) async fn signed_in(State(state): State<Arc<OperatorState>>, mut reque
         Err(Unknown::Nobody) => return ask(&request, &page),
     };
     let (person, form_token) = session;
-    if !person.may_act() && (!is_safe(request.method()) || asks_to_act(request.uri().path())) {
+    if !person.may_act() && (!is_safe(request.method()) || asks_to_act(request.uri())) {
         let (title, words) = (
             page.say("You may read, and change nothing", "Usted puede leer, y no cambiar nada"),
             page.say(

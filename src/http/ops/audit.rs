@@ -112,6 +112,12 @@ fn what<'t>(page: &Page, what: &'t str) -> &'t str {
         "discard" => page.say("given up", "abandonado"),
         "retry of many" => page.say("many sent or posted again", "muchos enviados o entregados otra vez"),
         "discard of many" => page.say("many given up", "muchos abandonados"),
+        "export" => page.say("made a file of messages", "creó un archivo de mensajes"),
+        "export with contacts" => page.say(
+            "made a file of messages, contacts in full",
+            "creó un archivo de mensajes, con los contactos completos",
+        ),
+        "look at conversation" => page.say("looked at the conversation", "miró la conversación"),
         "cancel" => page.say("job ended", "trabajo terminado"),
         "pause out" => page.say("sending paused", "envíos en pausa"),
         "pause in" => page.say("posting paused", "entregas en pausa"),

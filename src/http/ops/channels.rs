@@ -19,6 +19,7 @@ use super::words::{self, Moment, moment, no_channel};
 use crate::config::Config;
 use crate::domain::find::MessageState;
 use crate::ops::find::{Refusal, Request, find};
+use crate::ops::learned::{Fact, facts};
 use crate::ops::overview::{self, ChannelState, View};
 use crate::store::{FoundMessage, StoreError};
 
@@ -60,6 +61,8 @@ struct Shows<'a> {
     /// Why these are not shown.
     no_problems: Option<String>,
     contacts: Contacts,
+    /// What its rows have shown of its account.
+    learned: Vec<Fact>,
     settings: Vec<SettingRow>,
 }
 
@@ -84,6 +87,10 @@ pub(super) async fn show(
         Err(refusal) => (Vec::new(), Some(wrong(&page, refusal))),
     };
     let zone = config.time_zone_of(&name);
+    let learned = match shared.store().operators().learned(name.clone()).await {
+        Ok(learned) => facts(&learned, zone.iana_name().unwrap_or("UTC"), page.language),
+        Err(error) => return words::unreadable(&page, &error),
+    };
     let shows = Shows {
         page: &page,
         last_sent: state.last_sent_ms.map(|at_ms| moment(&zone, at_ms)),
@@ -92,6 +99,7 @@ pub(super) async fn show(
         problems,
         no_problems,
         contacts,
+        learned,
         settings: of_channel(&page, &config, &name),
         channel: row(&page, state),
     };

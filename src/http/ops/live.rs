@@ -1,34 +1,29 @@
 //! `GET /live`: what happened in the last minutes, and what happens from then on, by server-sent events. Without script the page
 //! shows the former, and is loaded again by hand.
 
-use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use askama::Template;
 use axum::Extension;
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
-use bytes::Bytes;
-use http_body::Frame;
 use serde_json::json;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::OperatorState;
+use super::form::Form;
 use super::page::{Page, html};
 use super::reply::refused;
+use super::stream::{self, Writer};
 use super::words::{self, Moment, moment, way};
 use crate::config::Config;
 use crate::domain::Language;
 use crate::ops::find::Refusal;
-use crate::ops::live::{Heard, LISTENERS, Listener, newest, recent};
+use crate::ops::live::{Heard, LISTENERS, Listener, recent, since};
 use crate::ops::sign_in::Person;
-use crate::ops::tail::Line;
+use crate::ops::tail::{Line, Mark};
 
 /// Proxies close a connection on which nothing comes for a minute.
 const ALIVE_EVERY: Duration = Duration::from_secs(15);
@@ -42,12 +37,15 @@ const AHEAD: usize = 16;
 struct Shows<'a> {
     page: &'a Page,
     rows: Vec<Row>,
-    /// More happened than is shown.
-    left_out: bool,
+    /// What is said where more happened than is shown.
+    left_out: Option<String>,
+    /// From which the stream goes on.
+    mark: Mark,
 }
 
 /// Something that happened.
 struct Row {
+    key: String,
     m_id: String,
     at: Moment,
     channel: String,
@@ -61,6 +59,7 @@ impl Row {
     fn new(language: Language, config: &Config, line: &Line) -> Self {
         let (sign, way) = way(language, line.side);
         Self {
+            key: line.key.clone(),
             m_id: line.m_id.clone(),
             at: moment(&config.time_zone_of(&line.channel), line.at_ms),
             channel: line.channel.clone(),
@@ -79,24 +78,41 @@ pub(super) async fn show(
     Extension(person): Extension<Person>,
 ) -> Response {
     let config = shared.config();
-    match recent(shared.store(), &config).await {
-        Ok(news) => {
-            let lines = newest(news.lines, |line| person.sees(&line.channel));
-            let rows = lines.iter().map(|line| Row::new(page.language, &config, line)).collect();
-            html(StatusCode::OK, &Shows { page: &page, rows, left_out: news.left_out.is_some() })
+    let sees_all = person.channels().is_none();
+    match recent(shared.store(), &config, sees_all, |line| person.sees(&line.channel)).await {
+        Ok((seen, mark)) => {
+            let rows = seen.lines.iter().map(|line| Row::new(page.language, &config, line)).collect();
+            let left_out = seen.left_out.map(|lines| left_out(page.language, lines));
+            html(StatusCode::OK, &Shows { page: &page, rows, left_out, mark })
         }
         Err(Refusal::Store(error)) => words::unreadable(&page, &error),
         Err(refusal) => refused(StatusCode::BAD_REQUEST, &refusal.words("")),
     }
 }
 
-/// `GET /live/events`: lines as they happen, `text/event-stream`. Ends when the bridge stops.
+/// Says that more happened than is shown; 0 lines: it is not known how many.
+fn left_out(language: Language, lines: u64) -> String {
+    match (language, lines) {
+        (Language::En, 0) => "More happened than is shown here.".to_owned(),
+        (Language::Es, 0) => "Pasó más de lo que se muestra aquí.".to_owned(),
+        (Language::En, lines) => format!("More happened than is shown here; lines left out, at least: {lines}."),
+        (Language::Es, lines) => format!("Pasó más de lo que se muestra aquí; líneas que faltan, al menos: {lines}."),
+    }
+}
+
+/// `GET /live/events?from=`: lines as they happen, `text/event-stream`; first those since a mark, of the page or, where a browser
+/// connects anew, of the last line that it had. Some may be repeated, under the same key. Ends when the bridge stops.
 pub(super) async fn events(
     State(shared): State<Arc<OperatorState>>,
     Extension(page): Extension<Page>,
     Extension(person): Extension<Person>,
+    headers: HeaderMap,
+    uri: Uri,
 ) -> Response {
     let config = shared.config();
+    let query = Form::parse(uri.query().unwrap_or_default().as_bytes());
+    let last = headers.get("last-event-id").and_then(|last| last.to_str().ok());
+    let from = last.or(query.get("from")).and_then(|mark| mark.parse().ok());
     let Some(listener) = shared.listen(&config) else {
         let mut response = refused(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -107,10 +123,10 @@ pub(super) async fn events(
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
         return response;
     };
-    let (sender, receiver) = mpsc::channel(AHEAD);
-    let feed = Feed { sender, person, language: page.language, config };
-    tokio::spawn(feed.run(listener, shared.stopping().clone()));
-    let mut response = Body::new(Stream(receiver)).into_response();
+    let (sender, body) = stream::body(AHEAD);
+    let feed = Feed { sender, person, language: page.language, config, shared: Arc::clone(&shared) };
+    tokio::spawn(feed.run(listener, from, shared.stopping().clone()));
+    let mut response = body.into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
     // nginx passes on at once what it would gather.
@@ -120,70 +136,87 @@ pub(super) async fn events(
 
 /// What is written to one connection.
 struct Feed {
-    sender: mpsc::Sender<Bytes>,
+    sender: Writer,
     person: Person,
     language: Language,
     config: Arc<Config>,
+    shared: Arc<OperatorState>,
 }
 
 impl Feed {
     /// Ends with the connection, at the stop of the bridge, or after [`LONGEST`].
-    async fn run(self, listener: Listener, stopping: CancellationToken) {
+    async fn run(self, listener: Listener, from: Option<Mark>, stopping: CancellationToken) {
         tokio::select! {
             () = stopping.cancelled() => {}
             () = tokio::time::sleep(LONGEST) => {}
             () = self.sender.closed() => {}
-            () = self.pass_on(listener) => {}
+            () = self.pass_on(listener, from) => {}
         }
     }
 
-    async fn pass_on(&self, mut listener: Listener) {
+    async fn pass_on(&self, mut listener: Listener, mut from: Option<Mark>) {
         let mut text = "retry: 3000\nevent: begins\ndata: {}\n\n".to_owned();
         loop {
-            if self.sender.send(text.into()).await.is_err() {
+            if self.sender.send(Ok(text.into())).await.is_err() {
                 return;
             }
             text = loop {
-                match tokio::time::timeout(ALIVE_EVERY, listener.next()).await {
-                    Err(_) => break ":\n\n".to_owned(),
-                    Ok(None) => return,
-                    Ok(Some(heard)) => {
-                        if let Some(event) = self.event(&heard) {
-                            break event;
+                tokio::select! {
+                    // What was missed is read once all that follows is told: nothing falls between.
+                    () = listener.begun(), if from.is_some() => {
+                        if let Some(mark) = from.take() {
+                            break self.missed(mark).await;
                         }
                     }
+                    heard = listener.next() => match heard {
+                        None => return,
+                        Some(heard) => if let Some(event) = self.event(&heard) {
+                            break event;
+                        },
+                    },
+                    () = tokio::time::sleep(ALIVE_EVERY) => break ":\n\n".to_owned(),
                 }
             };
         }
     }
 
+    /// Returns what happened since a mark.
+    async fn missed(&self, mark: Mark) -> String {
+        let sees_all = self.person.channels().is_none();
+        match since(self.shared.store(), &self.config, mark, sees_all, |line| self.person.sees(&line.channel)).await {
+            Ok(seen) => {
+                let gap = seen.left_out.map(|lines| self.gap(lines)).unwrap_or_default();
+                seen.lines.iter().fold(gap, |text, line| text + &self.line(line))
+            }
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "what a page has missed could not be read");
+                self.gap(0)
+            }
+        }
+    }
+
+    fn gap(&self, lines: u64) -> String {
+        format!("event: gap\ndata: {}\n\n", json!({ "words": left_out(self.language, lines) }))
+    }
+
     /// Returns what is written of it; `None` where this person does not see it.
     fn event(&self, heard: &Heard) -> Option<String> {
         Some(match heard {
-            Heard::LeftOut => "event: gap\ndata: {}\n\n".to_owned(),
+            // Of all channels.
+            Heard::LeftOut(lines) => self.gap(if self.person.channels().is_none() { *lines } else { 0 }),
             Heard::Unreadable => "event: unreadable\ndata: {}\n\n".to_owned(),
-            Heard::Line(line) if !self.person.sees(&line.channel) => return None,
-            Heard::Line(line) => {
-                let Row { m_id, at, channel, contact, sign, way, words } = Row::new(self.language, &self.config, line);
-                let data = json!({
-                    "mId": m_id, "local": at.local, "utc": at.utc, "channel": channel, "contact": contact,
-                    "sign": sign, "way": way, "words": words,
-                });
-                // JSON has no line ends of its own: one field of one line.
-                format!("event: line\ndata: {data}\n\n")
-            }
+            Heard::Mark(mark) => format!("id: {mark}\n\n"),
+            Heard::Line(line) => return self.person.sees(&line.channel).then(|| self.line(line)),
         })
     }
-}
 
-/// The body of a stream.
-struct Stream(mpsc::Receiver<Bytes>);
-
-impl http_body::Body for Stream {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(cx).map(|event| event.map(|event| Ok(Frame::data(event))))
+    fn line(&self, line: &Line) -> String {
+        let Row { key, m_id, at, channel, contact, sign, way, words } = Row::new(self.language, &self.config, line);
+        let data = json!({
+            "key": key, "mId": m_id, "local": at.local, "utc": at.utc, "channel": channel, "contact": contact,
+            "sign": sign, "way": way, "words": words,
+        });
+        // JSON has no line ends of its own: one field of one line.
+        format!("event: line\ndata: {data}\n\n")
     }
 }

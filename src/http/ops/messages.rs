@@ -10,11 +10,13 @@ use axum::response::Response;
 use form_urlencoded::Serializer;
 
 use super::OperatorState;
+use super::export;
 use super::form::Form;
 use super::page::{Page, html};
 use super::words::{self, Moment, STATES, Shown, moment, state, state_of, way};
 use crate::config::{Config, LogContacts};
 use crate::domain::find::{PAGE, Side};
+use crate::ops::export::Format;
 use crate::ops::find::{Answer, Note, Refusal, Request, find_of};
 use crate::ops::sign_in::Person;
 use crate::store::FoundMessage;
@@ -36,6 +38,8 @@ struct Messages<'a> {
     notes: Vec<String>,
     /// Query of the next page.
     next: Option<String>,
+    /// Query of all of it, as a file.
+    all: String,
     is_filtered: bool,
     contacts: Contacts,
 }
@@ -101,7 +105,7 @@ impl Row {
     }
 }
 
-/// `GET /messages?q=&channel=&dir=&state=&fault=&from=&to=&before=&contacts=`
+/// `GET /messages?q=&channel=&dir=&state=&fault=&from=&to=&before=&contacts=&format=`
 pub(super) async fn show(
     State(shared): State<Arc<OperatorState>>,
     Extension(page): Extension<Page>,
@@ -118,11 +122,19 @@ pub(super) async fn show(
         wrong: None,
         notes: Vec::new(),
         next: None,
+        all: String::new(),
         contacts: Contacts::new(&page, &config, &filters),
         is_filtered: FILTERS[1..].iter().any(|name| filters.filled(name).is_some()),
         filters,
     };
+    shown.all = query_of(&shown.filters, shown.contacts.in_full, &[]);
     let answer = match request(&page, &shown.filters, shown.contacts.in_full) {
+        Ok(request) if shown.filters.filled("format").is_some() => {
+            match file(&shared, &page, person, &shown.filters, request).await {
+                Ok(file) => return file,
+                Err(refusal) => Err(refusal),
+            }
+        }
         Ok(request) => find_of(shared.store(), &config, person.channels(), request).await,
         Err(wrong) => Err(Refusal::Request(wrong)),
     };
@@ -130,7 +142,7 @@ pub(super) async fn show(
         Ok(answer) => {
             shown.notes = notes(&page, &config, &answer);
             let in_full = shown.contacts.in_full;
-            shown.next = answer.next.map(|next| next_page(&shown.filters, in_full, &next.to_string()));
+            shown.next = answer.next.map(|next| query_of(&shown.filters, in_full, &[("before", &next.to_string())]));
             shown.rows = answer.messages.into_iter().map(|found| Row::new(&page, &config, found, "")).collect();
             html(StatusCode::OK, &shown)
         }
@@ -261,8 +273,22 @@ fn note(page: &Page, config: &Config, note: &Note) -> String {
     }
 }
 
-/// Returns the same query with another cursor.
-fn next_page(filters: &Form, contacts_in_full: bool, before: &str) -> String {
+async fn file(
+    shared: &Arc<OperatorState>,
+    page: &Page,
+    person: Person,
+    filters: &Form,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let Some(format) = filters.filled("format").and_then(Format::named) else {
+        let words = page.say("a file is of the format csv or jsonl.", "un archivo es del formato csv o jsonl.");
+        return Err(Refusal::Request(words.to_owned()));
+    };
+    export::file(Arc::clone(shared), page.clone(), person, request, format).await
+}
+
+/// Returns the same query with these besides.
+fn query_of(filters: &Form, contacts_in_full: bool, more: &[(&str, &str)]) -> String {
     let mut query = Serializer::new(String::new());
     for name in FILTERS {
         if let Some(value) = filters.filled(name) {
@@ -272,5 +298,5 @@ fn next_page(filters: &Form, contacts_in_full: bool, before: &str) -> String {
     if contacts_in_full {
         query.append_pair("contacts", "full");
     }
-    query.append_pair("before", before).finish()
+    query.extend_pairs(more).finish()
 }

@@ -8,6 +8,7 @@ mod audit;
 mod bulk;
 mod channels;
 mod decide;
+mod export;
 mod failed;
 mod form;
 mod jobs;
@@ -24,6 +25,7 @@ mod reach;
 mod reply;
 mod settings;
 mod state;
+mod stream;
 mod unconfirmed;
 mod words;
 

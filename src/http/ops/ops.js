@@ -61,16 +61,23 @@
       rows.prepend(row);
       while (rows.rows.length > most) rows.lastElementChild.remove();
     };
-    const gap = () => {
+    // Where the stream begins again shortly before it ended, each line is shown once.
+    let mark = rows.dataset.mark;
+    const known = new Set([...rows.rows].map((row) => row.dataset.key));
+    const gap = (event) => {
       const row = document.createElement("tr");
       const cell = row.appendChild(document.createElement("td"));
       cell.colSpan = 5;
       cell.className = "gap";
-      cell.textContent = rows.dataset.gap;
+      cell.textContent = JSON.parse(event.data).words;
       add(row);
     };
     const line = (event) => {
       const told = JSON.parse(event.data);
+      mark = event.lastEventId || mark;
+      if (known.has(told.key)) return;
+      known.add(told.key);
+      if (known.size > 5000) known.delete(known.values().next().value);
       const row = template.content.firstElementChild.cloneNode(true);
       const time = row.querySelector("time");
       time.dateTime = told.utc;
@@ -85,14 +92,9 @@
       add(row);
     };
     let source = null;
-    let began = false;
     const open = () => {
-      source = new EventSource(rows.dataset.events);
-      source.addEventListener("begins", () => {
-        state.textContent = state.dataset.on;
-        if (began) gap();
-        began = true;
-      });
+      source = new EventSource(rows.dataset.events + "?from=" + mark);
+      source.addEventListener("begins", () => { state.textContent = state.dataset.on; });
       source.addEventListener("line", line);
       source.addEventListener("gap", gap);
       source.addEventListener("unreadable", () => { state.textContent = state.dataset.unreadable; });

@@ -17,6 +17,9 @@ use crate::ops::local::on_this_machine;
 use crate::ops::sign_in::{Link, People};
 use crate::store::Store;
 
+/// Files of messages that are made at once: each reads beside the reads of deliveries.
+const EXPORTS: usize = 2;
+
 /// What the handlers of pages and API share.
 pub(crate) struct OperatorState {
     /// Reads and decisions of operators.
@@ -35,6 +38,8 @@ pub(crate) struct OperatorState {
     pub(super) jobs: JobRunner,
     /// Of plans for many messages one at a time is made: each reads all that it is of, beside the reads of deliveries.
     pub(super) plans: Semaphore,
+    /// Files of messages that are being made.
+    pub(super) exports: Arc<Semaphore>,
 }
 
 impl OperatorState {
@@ -59,6 +64,7 @@ impl OperatorState {
             conversations,
             jobs,
             plans: Semaphore::new(1),
+            exports: Arc::new(Semaphore::new(EXPORTS)),
         })
     }
 

@@ -18,7 +18,9 @@ use super::page::{Page, html};
 use super::words::{self, Moment, Shown, moment, state_of};
 use crate::config::{Config, LogContacts};
 use crate::domain::Direction;
+use crate::domain::clock::now_ms;
 use crate::domain::find::{MessageState, PAGE, Side};
+use crate::domain::journey::{Means, Operator};
 use crate::ops::advice;
 use crate::ops::conversation::{Conversation, ShownRow, Unread};
 use crate::ops::find::{Answer, Refusal, Request, find_of};
@@ -224,25 +226,7 @@ async fn chosen(
     let Some((journey, message)) = store.journey(m_id.to_owned()).await?.zip(store.show(m_id.to_owned()).await?) else {
         return Ok(None);
     };
-    let tail = if page.may_act {
-        let who = page.person.as_deref().unwrap_or_default();
-        tracing::info!(
-            who,
-            message_id = m_id,
-            channel_name = message.channel,
-            "an operator looks at the conversation of this message"
-        );
-        match shared.conversations.read(store, config, &message.channel, &message.contact).await {
-            Ok(conversation) => of_conversation(page, config, &message, conversation),
-            Err(unread) => Tail { lines: Vec::new(), earlier: 0, read: None, note: why(page, unread) },
-        }
-    } else {
-        let note = page.say(
-            "The conversation is shown to people who may act.",
-            "La conversación se muestra a personas que pueden actuar.",
-        );
-        Tail { lines: Vec::new(), earlier: 0, read: None, note: note.to_owned() }
-    };
+    let tail = tail(shared, config, page, &message).await;
     let mut choices = if page.may_act { choices(page, &journey, &message) } else { Vec::new() };
     // Sent again only by who has seen that it is not there.
     choices
@@ -259,6 +243,39 @@ async fn chosen(
         once: format!("{:032x}", rand::random::<u128>()),
         tail,
     }))
+}
+
+/// Returns the conversation for who may act. Who looks at it is in the audit before it is shown.
+async fn tail(shared: &OperatorState, config: &Config, page: &Page, message: &ListedMessage) -> Tail {
+    let unread = |note: String| Tail { lines: Vec::new(), earlier: 0, read: None, note };
+    if !page.may_act {
+        let note = page.say(
+            "The conversation is shown to people who may act.",
+            "La conversación se muestra a personas que pueden actuar.",
+        );
+        return unread(note.to_owned());
+    }
+    let ListedMessage { m_id, channel, contact, .. } = message;
+    let who = page.person.as_deref().unwrap_or_default();
+    tracing::info!(
+        who,
+        message_id = m_id,
+        channel_name = channel,
+        "an operator looks at the conversation of this message"
+    );
+    let store = shared.store();
+    let conversation = match shared.conversations.read(store, config, channel, contact).await {
+        Ok(conversation) => conversation,
+        Err(cause) => return unread(why(page, cause)),
+    };
+    if !conversation.rows.is_empty() {
+        let by = Operator::new(who, Means::Page, None);
+        let noted = store.operators().note_deed(by, "look at conversation", m_id.clone(), None, now_ms()).await;
+        if let Err(error) = noted {
+            return unread(why(page, Unread::Store(error)));
+        }
+    }
+    of_conversation(page, config, message, conversation)
 }
 
 fn of_conversation(page: &Page, config: &Config, message: &ListedMessage, conversation: Conversation) -> Tail {

@@ -5,6 +5,7 @@ use crate::domain::find::Side;
 
 on_each_engine! {
     the_audit_is_read_newest_first_page_by_page
+    a_deed_that_changes_nothing_else_is_in_the_audit
     what_happened_last_is_told_of_each_channel
     what_failed_is_grouped_by_channel_way_and_fault
     every_text_is_read_once_and_no_erased_one
@@ -32,6 +33,16 @@ async fn the_audit_is_read_newest_first_page_by_page(engine: Engine) {
     let about = async |about: &str| store.operators().audit(None, Some(about.to_owned()), 10).await.unwrap();
     assert_eq!((about("ana").await.len(), about(&first[0].target).await.as_slice()), (5, &first[..1]));
     assert_eq!(about("an").await, [], "a whole name alone");
+}
+
+async fn a_deed_that_changes_nothing_else_is_in_the_audit(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let detail = Some(r#"{"format":"csv"}"#.to_owned());
+    store.operators().note_deed(by(), "export", "support".into(), detail.clone(), 100).await.unwrap();
+    store.operators().note_deed(by(), "export", "support".into(), None, 101).await.unwrap();
+    let audit = store.operators().audit(None, Some("support".into()), 10).await.unwrap();
+    let rows: Vec<_> = audit.iter().map(|entry| (entry.at_ms, entry.what.as_str(), entry.detail.clone())).collect();
+    assert_eq!(rows, [(101, "export", None), (100, "export", detail)], "each time");
 }
 
 async fn what_happened_last_is_told_of_each_channel(engine: Engine) {

@@ -222,6 +222,16 @@ async fn every_statement_goes_through_its_index_and_none_walks_a_table() {
         ("RECORDED", sql_tail::RECORDED, &["INTEGER PRIMARY KEY (rowid>?)"]),
         ("PUBLISHED", sql_tail::PUBLISHED, &["events_text (done_ms>?)"]),
         ("STEPPED", sql_tail::STEPPED, &[by_key]),
+        (
+            "HAPPENED",
+            sql_tail::HAPPENED,
+            &[
+                "INTEGER PRIMARY KEY (rowid>?)",
+                "outbound_text (done_ms>?)",
+                "outbound_done (done_ms>?)",
+                "events_text (done_ms>?)",
+            ],
+        ),
         ("WIPE_OUTBOUND", sql::WIPE_OUTBOUND, &["outbound_text (done_ms"]),
         ("DROP_OUTBOUND", sql::DROP_OUTBOUND, &["outbound_done (done_ms"]),
         ("WIPE_CHOICES", sql::WIPE_CHOICES, &["conversations_choice (choice_ms"]),

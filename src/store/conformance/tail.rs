@@ -20,6 +20,9 @@ async fn of_more_than_one_look_takes_the_newest_are_kept(engine: Engine) {
     }
     let tailed = store.tail(TailFrom { outbound_id: 0, event_id: 0, since_ms: 0, most: 2 }).await.unwrap();
     assert!(tailed.cut);
+    assert_eq!(tailed.happened, 8, "four stored, four ended");
+    let all = store.tail(TailFrom { outbound_id: 0, event_id: 0, since_ms: 0, most: 5 }).await.unwrap();
+    assert_eq!((all.cut, all.all.len(), all.happened), (false, 8, 0));
     assert_eq!(tailed.all.iter().map(|one| one.at_ms).collect::<Vec<_>>(), [30, 32, 40, 42]);
     store.close().await;
 }

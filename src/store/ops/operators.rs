@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use super::audit::{self, Deed};
 use super::find::folded;
-use super::{admin, journey};
+use super::{account_traits, admin, journey};
 use crate::domain::clock::now_ms;
 use crate::domain::find::Side;
-use crate::store::operators::{Activity, AuditEntry, Contacts, FailedGroup, Texts};
+use crate::store::operators::{Activity, AuditEntry, Contacts, FailedGroup, Learned, Texts};
 use crate::store::tx::{Tx, values};
-use crate::store::{StoreError, sql_find, sql_operators as sql};
+use crate::store::{StoreError, sql as common, sql_find, sql_operators as sql};
 
 /// Ids whose texts are read at once.
 const AT_ONCE: i64 = 2000;
@@ -32,6 +33,10 @@ pub(in crate::store) async fn audit(
     let entry =
         |(id, at_ms, who, means, what, target, detail)| AuditEntry { id, at_ms, who, means, what, target, detail };
     Ok(rows.into_iter().map(entry).collect())
+}
+
+pub(in crate::store) async fn note_deed(db: &mut impl Tx, deed: &Deed<'_>, now_ms: i64) -> Result<(), StoreError> {
+    audit::record(db, deed, now_ms).await.map(drop)
 }
 
 pub(in crate::store) async fn activity(db: &mut impl Tx) -> Result<BTreeMap<String, Activity>, StoreError> {
@@ -94,6 +99,13 @@ async fn newest(db: &mut impl Tx, side: Side) -> Result<i64, StoreError> {
 async fn bounds(db: &mut impl Tx, side: Side) -> Result<(Option<i64>, Option<i64>), StoreError> {
     let bounds = if side == Side::Out { sql_find::OUTBOUND_IDS } else { sql_find::EVENT_IDS };
     Ok(db.optional(bounds, values![]).await?.unwrap_or_default())
+}
+
+pub(in crate::store) async fn learned(db: &mut impl Tx, channel: &str) -> Result<Learned, StoreError> {
+    let traits = account_traits::account_traits(db, channel).await?;
+    let areas: Option<(String,)> = db.optional(common::NEW_DESTINATIONS, values![channel]).await?;
+    let areas = areas.unwrap_or_default().0.split_whitespace().map(str::to_owned).collect();
+    Ok(Learned { traits, areas })
 }
 
 pub(in crate::store) async fn texts(db: &mut impl Tx, side: Side, from: i64) -> Result<Option<Texts>, StoreError> {

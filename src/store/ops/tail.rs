@@ -8,6 +8,9 @@ use crate::store::{StoreError, TailEntry, TailFrom, TailStep, Tailed};
 /// Of the newest steps so many are looked at: those that repeat themselves keep their ids.
 pub(in crate::store) const MOST_STEPS: u32 = 500;
 
+/// Where more than is looked at happened, each kind of it is counted up to this.
+const MOST_COUNTED: i64 = 100_000;
+
 /// A row of what was stored, and of what ended.
 type Stored = (i64, i64, String, String, String, String);
 type Ended = (i64, i64, String, String, String, String, Option<String>);
@@ -59,6 +62,11 @@ pub(in crate::store) async fn tail(db: &mut impl Tx, from: TailFrom) -> Result<T
             what: TailStep::Step { step: serde_json::from_str(&detail).ok(), times },
         })
     }));
+    if tailed.cut {
+        let since = values![from.outbound_id, MOST_COUNTED, from.event_id, from.since_ms];
+        let counted: Option<(i64,)> = db.optional(sql::HAPPENED, since).await?;
+        tailed.happened = counted.and_then(|(counted,)| u64::try_from(counted).ok()).unwrap_or_default();
+    }
     tailed.all.sort_by_key(|entry| (entry.at_ms, entry.id));
     Ok(tailed)
 }

@@ -13,6 +13,7 @@ export const PAGES = [
   { route: '/login', name: 'login-wrong', path: '/login', signedOut: true, reach: wrongToken },
   { route: '/login', name: 'link-used', path: '/login?link=v1.1.a.b.c', status: 401, signedOut: true },
   { route: '/', name: 'sign-in-first', path: '/', status: 401, signedOut: true },
+  { route: '/live', name: 'reload', path: '/login', signedOut: true, reach: fromElsewhere },
   { route: '/', name: 'overview', path: '/' },
   { route: '/messages', name: 'messages', path: '/messages' },
   { route: '/messages', name: 'messages-full', path: '/messages?contacts=full' },
@@ -36,6 +37,7 @@ export const PAGES = [
   { route: '/failed', name: 'failed', path: '/failed' },
   { route: '/bulk', name: 'bulk', path: '/bulk' },
   { route: '/bulk', name: 'bulk-plan', path: '/bulk?action=discard&state=failed' },
+  { route: '/bulk', name: 'bulk-stale', path: '/bulk?action=discard&state=failed', reach: startLate },
   { route: '/bulk', name: 'bulk-paused', path: '/bulk?action=retry&state=dead&channel=sales' },
   { route: '/bulk', name: 'bulk-wrong', path: '/bulk?action=retry&state=queued', status: 400 },
   { route: '/bulk/{id}', name: 'job', path: (scene) => `/bulk/${scene.job}` },
@@ -79,6 +81,30 @@ async function decideLate(page) {
   await ask(page);
   await page.evaluate(() => { document.querySelector('input[name=of]').value = 'queued-1-none-none'; });
   await Promise.all([page.waitForNavigation(), page.click('main form button')]);
+}
+
+// The form of a plan that is older than 10 minutes.
+async function startLate(page) {
+  await page.evaluate(() => {
+    const of = document.querySelector('input[name=of]');
+    of.value = of.value.replace(/^\d+/, '1000');
+  });
+  const [response] = await follow(page, 'form[method=post][action=bulk] button');
+  if (response.status() !== 409) throw new Error(`${response.status()}: ${await page.innerText('main')}`);
+}
+
+// What a browser without a cookie gets that comes from another site, held before it loads itself once more.
+async function fromElsewhere(page) {
+  const isThis = (url) => url.pathname === '/live';
+  await page.route(isThis, async (route) => {
+    const response = await route.fetch({ headers: { ...route.request().headers(), 'sec-fetch-site': 'cross-site' } });
+    const text = await response.text();
+    const body = text.replace(/<meta http-equiv="refresh"[^>]*>/, '');
+    if (body === text) throw new Error(`it does not load itself: ${text}`);
+    await route.fulfill({ response, body });
+  });
+  await page.goto(new URL('live', page.url()).href);
+  await page.unroute(isThis);
 }
 
 // Opens a page as the list has it. Returns the status of what its path answers.

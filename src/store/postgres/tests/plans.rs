@@ -112,6 +112,7 @@ async fn no_statement_walks_a_table() {
         ("RECORDED", sql_tail::RECORDED),
         ("PUBLISHED", sql_tail::PUBLISHED),
         ("STEPPED", sql_tail::STEPPED),
+        ("HAPPENED", sql_tail::HAPPENED),
         ("SHOW", sql::SHOW),
         ("SHOW_EVENT", sql::SHOW_EVENT),
         ("NEWEST_STEP", sql_journey::NEWEST_STEP),
