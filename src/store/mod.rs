@@ -169,8 +169,8 @@ pub(crate) struct Position {
     pub(crate) destination: Destination,
     /// Fingerprint of the getchats row up to which rows are recorded.
     pub(crate) read_to: Option<String>,
-    /// The same at the initial snapshot, until the rows up to it are read by the first-run rule.
-    pub(crate) baseline: Option<String>,
+    /// The same at the initial snapshot, until the rows up to it are read by the first-run rule (column `baseline`).
+    pub(crate) snapshot_row: Option<String>,
     /// What [`Store::note_unread`] stored, until then.
     pub(crate) unread: Option<String>,
 }
@@ -329,11 +329,12 @@ pub(crate) trait Store: Send + Sync {
     /// Returns the depth of the queues by channel, without empty ones. Its cost grows with what waits.
     async fn depths(&self) -> Result<Vec<QueueDepth>, StoreError>;
 
-    /// Returns when the initial snapshot of `channel` was stored; `None` before.
-    async fn baseline_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError>;
+    /// Returns when the initial snapshot of `channel` was stored (column `baseline_ms`); `None` before.
+    async fn snapshot_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError>;
 
     /// Stores the initial snapshot: the conversations that existed before the first run, and their positions.
-    async fn take_baseline(
+    /// Its crash point is `take_baseline`.
+    async fn store_initial_snapshot(
         &self,
         channel: &ChannelName,
         conversations: Vec<Position>,

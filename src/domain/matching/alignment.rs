@@ -453,7 +453,7 @@ impl Alignment<'_> {
     }
 }
 
-/// Doubts the rows of the business that were there before the bridge took stock and are like a send that no row shows: one
+/// Doubts the rows of the business that were there before the initial snapshot and are like a send that no row shows: one
 /// that was made before then has its row among them, and what somebody wrote in the same words is no proof of it.
 pub(crate) fn mark_history_ambiguous(
     rows: &[AfilnetRow],

@@ -206,15 +206,15 @@ async fn the_other_spelling_of_a_number_has_the_conversation_that_is_known(engin
 async fn the_initial_snapshot_holds_each_destination(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
     store.take_ownership(&channel()).await.unwrap();
-    let there = |destination: &str, baseline: &str| Position {
+    let there = |destination: &str, snapshot_row: &str| Position {
         contact: contact(1),
         destination: destination.parse().unwrap(),
         read_to: None,
-        baseline: Some(baseline.into()),
+        snapshot_row: Some(snapshot_row.into()),
         unread: None,
     };
     let both = vec![there(&FURTHER[1..], "mark"), there(FURTHER, "other mark")];
-    store.take_baseline(&channel(), both.clone(), 77).await.unwrap();
+    store.store_initial_snapshot(&channel(), both.clone(), 77).await.unwrap();
     assert_eq!(store.positions_of(&channel(), &contact(1)).await.unwrap(), both);
     let further = Chat { contact: contact(1), destination: FURTHER.parse().unwrap() };
     store.note_unread(&channel(), &further, "x".into()).await.unwrap();
@@ -223,7 +223,7 @@ async fn the_initial_snapshot_holds_each_destination(engine: Engine) {
     assert_eq!(unread.iter().map(|there| there.unread.as_deref()).collect::<Vec<_>>(), [Some("y"), Some("x")]);
     store.record(at(FURTHER, reading(1, &[("r1", "a")]))).await.unwrap();
     let read = store.positions_of(&channel(), &contact(1)).await.unwrap();
-    assert_eq!(read.iter().map(|there| there.baseline.as_deref()).collect::<Vec<_>>(), [Some("mark"), None]);
+    assert_eq!(read.iter().map(|there| there.snapshot_row.as_deref()).collect::<Vec<_>>(), [Some("mark"), None]);
 }
 
 async fn of_an_erased_person_no_destination_stays_and_no_row_makes_its_events_again(engine: Engine) {

@@ -25,7 +25,7 @@ async fn names(folder: &Home) -> Vec<Option<String>> {
 async fn of_an_erased_person_only_how_far_it_is_read_stays_and_no_row_makes_its_events_again(engine: Engine) {
     let Fresh { store, folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
-    store.take_baseline(&channel(), vec![], 1).await.unwrap();
+    store.store_initial_snapshot(&channel(), vec![], 1).await.unwrap();
     for n in [1, 2] {
         store.record(reading(n, &[("r1", "in one"), ("r2", "in two")])).await.unwrap();
         let keyed = NewOutbound { key: Some(format!("key-{n}").parse().unwrap()), ..message(n, "out", 10) };

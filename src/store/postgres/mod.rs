@@ -286,11 +286,11 @@ impl Store for PostgresStore {
         self.read((), |db, ()| Box::pin(ops::admin::depths(db))).await
     }
 
-    async fn baseline_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
-        self.read(channel.clone(), |db, channel| Box::pin(ops::inbound::baseline_ms(db, channel))).await
+    async fn snapshot_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
+        self.read(channel.clone(), |db, channel| Box::pin(ops::inbound::snapshot_ms(db, channel))).await
     }
 
-    async fn take_baseline(
+    async fn store_initial_snapshot(
         &self,
         channel: &ChannelName,
         conversations: Vec<Position>,
@@ -301,7 +301,7 @@ impl Store for PostgresStore {
             channel,
             (channel.clone(), conversations),
             move |db, (channel, conversations)| {
-                Box::pin(ops::inbound::take_baseline(db, channel, conversations, now_ms))
+                Box::pin(ops::inbound::store_initial_snapshot(db, channel, conversations, now_ms))
             },
         )
         .await

@@ -269,12 +269,12 @@ impl Store for SqliteStore {
         self.read(|db| at_once(ops::admin::depths(&mut SqliteTx(db)))).await
     }
 
-    async fn baseline_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
+    async fn snapshot_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
         let channel = channel.clone();
-        self.read(move |db| at_once(ops::inbound::baseline_ms(&mut SqliteTx(db), &channel))).await
+        self.read(move |db| at_once(ops::inbound::snapshot_ms(&mut SqliteTx(db), &channel))).await
     }
 
-    async fn take_baseline(
+    async fn store_initial_snapshot(
         &self,
         channel: &ChannelName,
         conversations: Vec<Position>,
@@ -282,7 +282,7 @@ impl Store for SqliteStore {
     ) -> Result<(), StoreError> {
         let channel = channel.clone();
         self.write("take_baseline", move |db| {
-            at_once(ops::inbound::take_baseline(&mut SqliteTx(db), &channel, &conversations, now_ms))
+            at_once(ops::inbound::store_initial_snapshot(&mut SqliteTx(db), &channel, &conversations, now_ms))
         })
         .await
     }

@@ -97,7 +97,7 @@ pub(in crate::work) struct Poller {
     calls: Arc<AfilnetCalls>,
     snapshot: Arc<SnapshotGate>,
     reader: Arc<Reader>,
-    baseline_ms: Option<i64>,
+    snapshot_ms: Option<i64>,
     conversations: HashMap<Chat, ConversationState>,
     started: Instant,
     /// Conversations to be read, in this order.
@@ -120,7 +120,7 @@ impl Poller {
             calls: Arc::clone(&state.calls),
             snapshot: Arc::clone(&state.snapshot),
             reader,
-            baseline_ms: None,
+            snapshot_ms: None,
             conversations: HashMap::new(),
             started: Instant::now(),
             due_first: VecDeque::new(),
@@ -174,16 +174,16 @@ impl Poller {
     async fn load(&mut self) -> bool {
         let (store, name) = (&self.store, &self.settings.name);
         let all = async {
-            let baseline_ms = store.baseline_ms(name).await?;
+            let snapshot_ms = store.snapshot_ms(name).await?;
             self.reader.load_postponed().await?;
-            Ok::<_, StoreError>((baseline_ms, store.positions(name).await?))
+            Ok::<_, StoreError>((snapshot_ms, store.positions(name).await?))
         };
         match all.await {
-            Ok((baseline_ms, positions)) => {
-                if baseline_ms.is_some() {
+            Ok((snapshot_ms, positions)) => {
+                if snapshot_ms.is_some() {
                     self.snapshot.taken();
                 }
-                self.baseline_ms = baseline_ms;
+                self.snapshot_ms = snapshot_ms;
                 for position in positions {
                     self.moved_to(position);
                 }
@@ -234,7 +234,7 @@ impl Poller {
         drop(permit);
         let chats = self.contacts.named(&self.settings, self.store.as_ref(), chats?).await?;
         crate::telemetry::metrics::polled(&self.settings.name);
-        if self.baseline_ms.is_none() {
+        if self.snapshot_ms.is_none() {
             self.take_snapshot(&chats).await?;
         }
         let mut moved = false;
@@ -294,10 +294,11 @@ impl Poller {
             let active = self.store.active_since(&self.settings.name, since_ms).await?;
             let contacts: HashSet<&ContactId> = active.iter().map(|chat| &chat.contact).collect();
             // Those of the first run were in its list, and count as active then.
-            let recent = self.baseline_ms.is_some_and(|baseline_ms| baseline_ms >= since_ms);
+            let recent = self.snapshot_ms.is_some_and(|snapshot_ms| snapshot_ms >= since_ms);
             let known = self.conversations.iter().filter_map(|(chat, state)| Some((chat, state.progress.as_ref()?)));
             let is_active = |(chat, progress): &(&Chat, &Progress)| {
-                (recent && progress.baseline.is_some() && !chat.contact.is_erased()) || contacts.contains(&chat.contact)
+                (recent && progress.snapshot_row.is_some() && !chat.contact.is_erased())
+                    || contacts.contains(&chat.contact)
             };
             let read = known.filter(is_active).map(|(chat, _)| chat);
             let read: HashSet<Chat> = read.filter(|chat| !chat.destination.is_erased()).cloned().collect();
@@ -393,16 +394,16 @@ impl Poller {
     /// First run: all that is there now was there before the bridge.
     async fn take_snapshot(&mut self, chats: &[(Chat, AfilnetRow)]) -> Result<(), InboundError> {
         let position = |(chat, row): &(Chat, AfilnetRow)| Position {
-            baseline: Some(RowFingerprint::of(row).to_text()),
+            snapshot_row: Some(RowFingerprint::of(row).to_text()),
             ..unread_position(&chat.contact, &chat.destination)
         };
         let wall_ms = wall_ms(); // rows that are older were there before
         let name = &self.settings.name;
         // Made twice rather than kept twice: there may be a hundred thousand.
-        self.store.take_baseline(name, chats.iter().map(position).collect(), wall_ms).await?;
+        self.store.store_initial_snapshot(name, chats.iter().map(position).collect(), wall_ms).await?;
         tracing::info!(channel_name = %name, conversations = chats.len(), rule = ?self.settings.first_run,
-            "channel `{name}`: first run, took stock of what was there before");
-        self.baseline_ms = Some(wall_ms);
+            "channel `{name}`: first run, stored the initial snapshot of what was there before");
+        self.snapshot_ms = Some(wall_ms);
         self.snapshot.taken();
         self.conversations.reserve(chats.len());
         for there in chats {
@@ -474,7 +475,7 @@ impl Poller {
             destination: chat.destination.clone(),
             last: last.map(|last| *last),
             behind: state.behind,
-            baseline_ms: self.baseline_ms.unwrap_or(0),
+            snapshot_ms: self.snapshot_ms.unwrap_or(0),
             previous: state.previous,
             looked_for: None,
         })

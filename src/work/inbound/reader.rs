@@ -66,7 +66,7 @@ pub(in crate::work) struct ReadRequest {
     /// Reads in a row that did not show the last row.
     pub(in crate::work) behind: u32,
     /// When the channel's initial snapshot was taken.
-    pub(in crate::work) baseline_ms: i64,
+    pub(in crate::work) snapshot_ms: i64,
     /// The last read of it that succeeded; `None` before the first since the start.
     pub(in crate::work) previous: Option<Previous>,
     /// The send that it is read for.
@@ -155,7 +155,7 @@ struct Fetched {
 /// The rows of a read held against those that the store knows.
 struct Identified<'a> {
     /// The last row that was there before the bridge, until it has been read past.
-    baseline: Option<RowFingerprint>,
+    snapshot_row: Option<RowFingerprint>,
     known: Known<'a>,
     /// One a row.
     identities: Vec<String>,
@@ -170,7 +170,7 @@ struct Identified<'a> {
 
 impl<'a> Identified<'a> {
     fn new(request: &ReadRequest, rows: &[AfilnetRow], seen: &'a SeenRows) -> Self {
-        let baseline = request.position.baseline.as_deref().and_then(RowFingerprint::parse);
+        let snapshot_row = request.position.snapshot_row.as_deref().and_then(RowFingerprint::parse);
         let shapes = seen.rows.iter().filter_map(|row| Some((row.identity.as_str(), row.shape.as_deref()?)));
         let known = Known::new(seen.rows.iter().map(|row| (row.identity.as_str(), row.mark.as_deref())), &seen.page);
         let known = known.shaped(shapes);
@@ -181,11 +181,11 @@ impl<'a> Identified<'a> {
         // A read that shows less than the one before proves nothing of what it leaves out: forgotten rows would come up
         // as new with the next whole one.
         let may_forget = whole && request.previous.is_some_and(|previous| rows.len() >= previous.rows);
-        let known_before = request.position.read_to.is_some() && baseline.is_none();
+        let known_before = request.position.read_to.is_some() && snapshot_row.is_none();
         let apart = known_before && !known.is_empty() && !identities.iter().any(|name| known.holds(name));
         let read_to = last.filter(|_| in_sync).map(|last| last.to_text());
         let seen = seen.rows.iter().map(|row| row.identity.as_str()).collect();
-        Self { baseline, known, identities, seen, read_to, may_forget, apart }
+        Self { snapshot_row, known, identities, seen, read_to, may_forget, apart }
     }
 }
 
@@ -290,7 +290,7 @@ impl Reader {
         stop: &CancellationToken,
     ) -> Result<Option<Fetched>, InboundError> {
         if self.settings.first_run == FirstRun::Unread
-            && request.position.baseline.as_deref().and_then(RowFingerprint::parse).is_some()
+            && request.position.snapshot_row.as_deref().and_then(RowFingerprint::parse).is_some()
             && position.unread.as_deref().is_none_or(|kept| kept == ASKED)
             && !self.ask_unread(position, request, stop).await?
         {
@@ -325,7 +325,7 @@ impl Reader {
         let there = KnownThere { is_first: !seen.is_further, known_before: known_before.is_some(), reaches_back };
         let in_sync = page.read_to.is_some();
         if in_sync {
-            (position.read_to, position.baseline, position.unread) = (page.read_to, None, None);
+            (position.read_to, position.snapshot_row, position.unread) = (page.read_to, None, None);
         }
         let read = Previous { rows: fetched.rows.len(), began_ms: fetched.began_ms };
         let identities = page.identities;
@@ -364,13 +364,13 @@ impl Reader {
             FirstRun::Skip => InitialSyncPolicy::None,
             FirstRun::All => InitialSyncPolicy::All,
         };
-        let baseline_ms = request.baseline_ms;
+        let snapshot_ms = request.snapshot_ms;
         let elsewhere = seen.elsewhere();
-        let how = match &page.baseline {
-            Some(anchor) => ReadContext::Baseline { anchor, baseline_ms, policy },
+        let how = match &page.snapshot_row {
+            Some(anchor) => ReadContext::InitialSync { anchor, snapshot_ms, policy },
             None if !page.known.is_empty() => ReadContext::Known,
-            None if seen.is_further => ReadContext::Further { baseline_ms },
-            None => ReadContext::New { baseline_ms },
+            None if seen.is_further => ReadContext::NewDestination { snapshot_ms },
+            None => ReadContext::New { snapshot_ms },
         };
         let contact = &position.contact;
         let gap = rows.first().filter(|_| page.apart).map(|first| self.gap(contact, first, &seen.rows, now_ms()));
@@ -577,5 +577,5 @@ pub(in crate::work) fn forgettable(before_ms: i64, seen: &[SeenRow], shown: &[St
 /// Returns the position of a destination of which nothing is read.
 pub(in crate::work) fn unread_position(contact: &ContactId, destination: &Destination) -> Position {
     let (contact, destination) = (contact.clone(), destination.clone());
-    Position { contact, destination, read_to: None, baseline: None, unread: None }
+    Position { contact, destination, read_to: None, snapshot_row: None, unread: None }
 }

@@ -167,11 +167,11 @@ impl Reconciler {
             self.found(send).await?;
             return Ok(LookUp::Made);
         }
-        let baseline_ms = self.store.baseline_ms(&self.settings.name).await?;
+        let snapshot_ms = self.store.snapshot_ms(&self.settings.name).await?;
         let positions = self.store.positions_of(&self.settings.name, &attempt.contact).await?;
         // The poller marks what was there before the bridge; nothing can be found before that.
-        let told_apart = positions.iter().all(|there| there.baseline.is_none());
-        let Some(baseline_ms) = baseline_ms.filter(|_| told_apart) else {
+        let told_apart = positions.iter().all(|there| there.snapshot_row.is_none());
+        let Some(snapshot_ms) = snapshot_ms.filter(|_| told_apart) else {
             return self.failed(send).await.map(|()| LookUp::Skipped);
         };
         let Some(turn) = self.reader.turn(&attempt.contact) else {
@@ -185,7 +185,7 @@ impl Reconciler {
             position,
             last: None,
             behind: 0,
-            baseline_ms,
+            snapshot_ms,
             previous: None,
             looked_for: Some(looked_for.clone()),
         };

@@ -261,7 +261,7 @@ impl World {
             position: unread_position(&contact(), &last.destination),
             last: Some(last),
             behind: 0,
-            baseline_ms: 0,
+            snapshot_ms: 0,
             previous: None,
             looked_for: None,
         }
@@ -386,7 +386,7 @@ async fn a_read_that_shows_less_than_the_one_before_forgets_nothing() {
 async fn a_read_that_breaks_inside_is_made_again_and_stops_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let world = World::open(folder.path(), true).await;
-    world.store().take_baseline(world.channel.name(), Vec::new(), 0).await.unwrap();
+    world.store().store_initial_snapshot(world.channel.name(), Vec::new(), 0).await.unwrap();
     world.says("there before").await.unwrap();
     let time = RowTime { raw: "later".into(), epoch_ms: Some(now_ms()) };
     let row = AfilnetRow { time, text: "new".into(), ..world.fake.rows.lock().unwrap()[0].clone() };

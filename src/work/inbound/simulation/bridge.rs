@@ -267,7 +267,7 @@ impl Bridge {
             .collect();
         let settings =
             crate::work::channel::ChannelSettings { decide_within: DECIDE_WITHIN, ..testing::settings("support") };
-        let how = if known.is_empty() { ReadContext::New { baseline_ms: 0 } } else { ReadContext::Known };
+        let how = if known.is_empty() { ReadContext::New { snapshot_ms: 0 } } else { ReadContext::Known };
         let recorded_ms = seen.iter().map(|(row, _)| row.seen_ms).max();
         let account =
             if unmatched.is_empty() && self.postponed.is_empty() { AccountTraits::default() } else { self.account };

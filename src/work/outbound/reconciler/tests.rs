@@ -38,7 +38,7 @@ impl World {
         let settings = ChannelSettings { look_after: vec![wait; 9], ..testing::settings("support") };
         let channel = testing::channel(settings, ports, &Arc::new(Account::new(100, 4)));
         let epoch = store.take_ownership(channel.name()).await.unwrap();
-        store.take_baseline(channel.name(), Vec::new(), 0).await.unwrap();
+        store.store_initial_snapshot(channel.name(), Vec::new(), 0).await.unwrap();
         let reader = Arc::new(Reader::new(&channel));
         let reconciler = Reconciler::new(&channel, Arc::clone(&reader), epoch);
         let contact: ContactId = contact.parse().unwrap();
@@ -48,7 +48,7 @@ impl World {
             position: unread_position(&world.contact, &destination.parse().unwrap()),
             last: None,
             behind: 0,
-            baseline_ms: 0,
+            snapshot_ms: 0,
             previous: None,
             looked_for: None,
         };

@@ -9,7 +9,7 @@ async fn poller(world: &mut World) -> Poller {
         (settings.sweep_every, settings.poll_idle) = (hour, hour / 4);
         settings.retry = RetryPolicy { initial: hour, max: hour, give_up_after: hour };
     });
-    world.store().take_baseline(world.channel.name(), Vec::new(), 0).await.unwrap();
+    world.store().store_initial_snapshot(world.channel.name(), Vec::new(), 0).await.unwrap();
     let mut poller = world.poller();
     assert!(poller.load().await);
     poller
@@ -387,10 +387,10 @@ async fn what_the_first_run_listed_and_what_was_only_written_to_is_resynced_too(
     let mut poller = poller(&mut world).await;
     let there = of_another(7);
     let of_first_run: ContactId = "+34600990007".parse().unwrap();
-    let baseline = Some(RowFingerprint::of(&there).to_text());
-    let position = Position { baseline, ..unread_position(&of_first_run, &there.destination) };
+    let snapshot_row = Some(RowFingerprint::of(&there).to_text());
+    let position = Position { snapshot_row, ..unread_position(&of_first_run, &there.destination) };
     let now_ms = now_ms();
-    world.store().take_baseline(world.channel.name(), vec![position], now_ms).await.unwrap();
+    world.store().store_initial_snapshot(world.channel.name(), vec![position], now_ms).await.unwrap();
     world.asks(&["Monday", "Tuesday"]).await;
     assert!(poller.load().await);
     let hour = world.channel.settings.sweep_every;
@@ -405,7 +405,7 @@ async fn what_the_first_run_listed_and_what_was_only_written_to_is_resynced_too(
     // Too long ago.
     let mut old = world.poller();
     assert!(old.load().await);
-    old.baseline_ms = Some(now_ms - millis(ACTIVE_FOR) - 1);
+    old.snapshot_ms = Some(now_ms - millis(ACTIVE_FOR) - 1);
     pass(&mut old, hour);
     turn(&mut old).await;
     let unlisted: Vec<&ContactId> = old.unlisted.chats().map(|chat| &chat.contact).collect();
