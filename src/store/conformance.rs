@@ -87,7 +87,7 @@ fn reading(n: u32, rows: &[(&str, &str)]) -> ConversationRead {
             .iter()
             .map(|(identity, words)| NewRow {
                 identity: (*identity).to_owned(),
-                mark: format!("mark of {words}"),
+                fingerprint: format!("fingerprint of {words}"),
                 events: vec![customer_says(words)],
                 from_customer: true,
                 ..NewRow::default()
@@ -250,7 +250,7 @@ async fn the_initial_snapshot_is_taken_once(engine: Engine) {
         contact: contact(1),
         destination: chat(1).destination,
         read_to: None,
-        snapshot_row: Some("mark".into()),
+        snapshot_row: Some("fingerprint".into()),
         unread: None,
     };
     store.store_initial_snapshot(&channel(), vec![there.clone()], 77).await.unwrap();

@@ -98,7 +98,7 @@ pub(crate) fn new_rows(
         }
         ReadContext::InitialSync { policy, .. } => {
             let mut unread: Vec<RowFingerprint> = match policy {
-                InitialSyncPolicy::Unread(marks) | InitialSyncPolicy::UnreadOrUnreplied(marks) => marks.to_vec(),
+                InitialSyncPolicy::Unread(unread) | InitialSyncPolicy::UnreadOrUnreplied(unread) => unread.to_vec(),
                 InitialSyncPolicy::None | InitialSyncPolicy::All => Vec::new(),
             };
             let history = history(rows, how);
@@ -135,10 +135,10 @@ pub(crate) fn new_rows(
     }
 }
 
-/// Takes one mark that is `row` out of `marks`.
-fn matched(marks: &mut Vec<RowFingerprint>, row: &AfilnetRow) -> bool {
-    let found = marks.iter().position(|mark| mark.is(row));
-    found.map(|index| marks.swap_remove(index)).is_some()
+/// Takes one fingerprint of `row` out of `fingerprints`. Returns whether there was one.
+fn matched(fingerprints: &mut Vec<RowFingerprint>, row: &AfilnetRow) -> bool {
+    let found = fingerprints.iter().position(|fingerprint| fingerprint.is(row));
+    found.map(|index| fingerprints.swap_remove(index)).is_some()
 }
 
 fn looks_older(row: &AfilnetRow, than_ms: i64) -> bool {

@@ -54,8 +54,12 @@ async fn what_a_row_said_and_what_it_claims_is_kept_with_the_tail_of_its_page(en
     fresh.store.record(reading(1, &[("r3", "c")])).await.unwrap();
     let fresh = fresh.again().await;
     let seen = fresh.store.seen(&channel(), &contact(1)).await.unwrap();
-    let marks: Vec<_> = seen.rows.iter().map(|row| (row.identity.as_str(), row.mark.as_deref())).collect();
-    assert_eq!(marks, [("r1", Some("mark of a")), ("r2", Some("mark of b")), ("r3", Some("mark of c"))]);
+    let fingerprints: Vec<_> =
+        seen.rows.iter().map(|row| (row.identity.as_str(), row.fingerprint.as_deref())).collect();
+    assert_eq!(
+        fingerprints,
+        [("r1", Some("fingerprint of a")), ("r2", Some("fingerprint of b")), ("r3", Some("fingerprint of c"))]
+    );
     assert_eq!(seen.rows.iter().map(|row| row.matched.clone()).collect::<Vec<_>>(), [None, Some((m_id, 1)), None]);
     assert_eq!(seen.page, ["r1", "r2"]);
     assert!(fresh.store.seen(&channel(), &contact(2)).await.unwrap().rows.is_empty());

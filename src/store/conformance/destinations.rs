@@ -53,7 +53,7 @@ async fn rows_of_two_destinations_are_kept_apart_and_their_events_in_one_convers
     let further = seen.clone().at(&channel(), &contact(1), &FURTHER.parse().unwrap());
     assert_eq!(
         (further.is_further, further.page, further.elsewhere),
-        (true, vec!["r1".into(), "r2".into()], vec![("r1".into(), "mark of a".into())])
+        (true, vec!["r1".into(), "r2".into()], vec![("r1".into(), "fingerprint of a".into())])
     );
     let first = seen.at(&channel(), &contact(1), &FURTHER[1..].parse().unwrap());
     assert_eq!((first.is_further, first.page), (false, vec!["r1".to_owned()]));
@@ -213,7 +213,7 @@ async fn the_initial_snapshot_holds_each_destination(engine: Engine) {
         snapshot_row: Some(snapshot_row.into()),
         unread: None,
     };
-    let both = vec![there(&FURTHER[1..], "mark"), there(FURTHER, "other mark")];
+    let both = vec![there(&FURTHER[1..], "fingerprint"), there(FURTHER, "other fingerprint")];
     store.store_initial_snapshot(&channel(), both.clone(), 77).await.unwrap();
     assert_eq!(store.positions_of(&channel(), &contact(1)).await.unwrap(), both);
     let further = Chat { contact: contact(1), destination: FURTHER.parse().unwrap() };
@@ -223,7 +223,7 @@ async fn the_initial_snapshot_holds_each_destination(engine: Engine) {
     assert_eq!(unread.iter().map(|there| there.unread.as_deref()).collect::<Vec<_>>(), [Some("y"), Some("x")]);
     store.record(at(FURTHER, reading(1, &[("r1", "a")]))).await.unwrap();
     let read = store.positions_of(&channel(), &contact(1)).await.unwrap();
-    assert_eq!(read.iter().map(|there| there.snapshot_row.as_deref()).collect::<Vec<_>>(), [Some("mark"), None]);
+    assert_eq!(read.iter().map(|there| there.snapshot_row.as_deref()).collect::<Vec<_>>(), [Some("fingerprint"), None]);
 }
 
 async fn of_an_erased_person_no_destination_stays_and_no_row_makes_its_events_again(engine: Engine) {

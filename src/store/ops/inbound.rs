@@ -127,9 +127,9 @@ pub(in crate::store) async fn seen(
     let erased = contact.erased(channel);
     let (channel, contact, erased) = (channel.as_str(), contact.as_str(), erased.as_str());
     let rows: Vec<Row> = db.rows(sql::SEEN, values![channel, contact, erased]).await?;
-    let row = |(identity, seen_ms, mark, matched, shape): Row| {
+    let row = |(identity, seen_ms, fingerprint, matched, shape): Row| {
         let matched = matched.as_deref().and_then(matches::parse);
-        SeenRow { identity, seen_ms, mark, shape, matched }
+        SeenRow { identity, seen_ms, fingerprint, shape, matched }
     };
     let waiting: Vec<(String, String, i64, Option<i64>, i64)> =
         db.rows(sql::POSTPONED, values![channel, contact, erased]).await?;
@@ -226,10 +226,10 @@ async fn keep<T: Tx>(
     now_ms: i64,
 ) -> Result<bool, StoreError> {
     let (conversation, identity) = (place.conversation, place.stored(&row.identity));
-    let (identity, mark, shape) = (T::indexed(&identity), &row.mark, &row.shape);
+    let (identity, fingerprint, shape) = (T::indexed(&identity), &row.fingerprint, &row.shape);
     match row.change {
         RowChange::New => {
-            let seen = values![conversation, identity.as_ref(), now_ms, matched, mark, shape];
+            let seen = values![conversation, identity.as_ref(), now_ms, matched, fingerprint, shape];
             let new = db.execute(sql::ADD_SEEN, seen).await? == 1;
             if let (true, Some((content, postponement))) = (new, &row.postponed) {
                 let Postponement { read_before_ms, due_ms } = postponement;
@@ -242,12 +242,13 @@ async fn keep<T: Tx>(
         RowChange::Decided => {
             let decided = db.execute(sql::END_POSTPONED, values![conversation, identity.as_ref()]).await? == 1;
             if decided {
-                db.execute(sql::DECIDE_SEEN, values![matched, mark, shape, conversation, identity.as_ref()]).await?;
+                db.execute(sql::DECIDE_SEEN, values![matched, fingerprint, shape, conversation, identity.as_ref()])
+                    .await?;
             }
             Ok(decided)
         }
         RowChange::GainedWords => {
-            Ok(db.execute(sql::FILL_SEEN, values![mark, shape, conversation, identity.as_ref()]).await? == 1)
+            Ok(db.execute(sql::FILL_SEEN, values![fingerprint, shape, conversation, identity.as_ref()]).await? == 1)
         }
     }
 }

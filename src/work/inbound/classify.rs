@@ -360,7 +360,7 @@ fn new_row(line: &PageRow<'_>) -> NewRow {
     NewRow {
         change: if line.postponed.is_some() { RowChange::Decided } else { RowChange::New },
         identity: line.identity.to_owned(),
-        mark: content_fingerprint(&line.row),
+        fingerprint: content_fingerprint(&line.row),
         shape: Some(RowShape::of(&line.row).to_text()),
         ..NewRow::default()
     }

@@ -172,7 +172,8 @@ impl<'a> Identified<'a> {
     fn new(request: &ReadRequest, rows: &[AfilnetRow], seen: &'a SeenRows) -> Self {
         let snapshot_row = request.position.snapshot_row.as_deref().and_then(RowFingerprint::parse);
         let shapes = seen.rows.iter().filter_map(|row| Some((row.identity.as_str(), row.shape.as_deref()?)));
-        let known = Known::new(seen.rows.iter().map(|row| (row.identity.as_str(), row.mark.as_deref())), &seen.page);
+        let known =
+            Known::new(seen.rows.iter().map(|row| (row.identity.as_str(), row.fingerprint.as_deref())), &seen.page);
         let known = known.shaped(shapes);
         let identities = identify(rows, &known);
         let last = request.last.as_ref().map(RowFingerprint::of);
@@ -189,7 +190,7 @@ impl<'a> Identified<'a> {
     }
 }
 
-/// `getunreadmessages` was asked and its response is not stored; as a prefix of the marks: such a response was lost.
+/// `getunreadmessages` was asked and its response is not stored; as a prefix of the fingerprints: such a response was lost.
 const ASKED: &str = "?";
 
 /// Reads conversations, for the poller and the reconciler; each by one of them at a time.
@@ -355,7 +356,7 @@ impl Reader {
         sends: &Sends,
     ) -> Classified {
         let (settings, rows) = (&self.settings, &fetched.rows);
-        let unread = position.unread.as_deref().map(marks).unwrap_or_default();
+        let unread = position.unread.as_deref().map(unread_fingerprints).unwrap_or_default();
         let policy = match settings.first_run {
             FirstRun::Unread if position.unread.as_deref().is_some_and(|kept| kept.starts_with(ASKED)) => {
                 InitialSyncPolicy::UnreadOrUnreplied(&unread)
@@ -452,10 +453,10 @@ impl Reader {
         position.unread = Some(ASKED.to_owned());
         let call = self.messenger.unread(&request.destination);
         let Some(unread) = self.call(stop, call).await? else { return Ok(false) };
-        let marks: Vec<String> = unread.iter().map(|row| RowFingerprint::of(row).to_text()).collect();
-        let marks = format!("{before}{}", serde_json::to_string(&marks).unwrap_or_default());
-        self.store.note_unread(name, &chat, marks.clone()).await?;
-        position.unread = Some(marks);
+        let fingerprints: Vec<String> = unread.iter().map(|row| RowFingerprint::of(row).to_text()).collect();
+        let unread = format!("{before}{}", serde_json::to_string(&fingerprints).unwrap_or_default());
+        self.store.note_unread(name, &chat, unread.clone()).await?;
+        position.unread = Some(unread);
         Ok(true)
     }
 
@@ -560,7 +561,7 @@ impl Reader {
 }
 
 /// Returns the stored fingerprints of unread rows.
-fn marks(stored: &str) -> Vec<RowFingerprint> {
+fn unread_fingerprints(stored: &str) -> Vec<RowFingerprint> {
     let stored = stored.strip_prefix(ASKED).unwrap_or(stored);
     let texts: Vec<String> = serde_json::from_str(stored).unwrap_or_default();
     texts.iter().filter_map(|text| RowFingerprint::parse(text)).collect()

@@ -408,8 +408,13 @@ async fn a_read_that_breaks_inside_is_made_again_and_stops_no_other() {
 
 #[test]
 fn one_of_equals_is_not_forgotten_while_another_is_shown() {
-    let row =
-        |identity: &str| SeenRow { identity: identity.into(), seen_ms: 0, mark: None, shape: None, matched: None };
+    let row = |identity: &str| SeenRow {
+        identity: identity.into(),
+        seen_ms: 0,
+        fingerprint: None,
+        shape: None,
+        matched: None,
+    };
     let seen = ["hi:a", "hi:a#2", "hi:b", "ii:7"].map(row);
     let shown = ["hi:a#2".to_owned(), "ii:8".to_owned()];
     assert_eq!(crate::work::inbound::reader::forgettable(1_000, &seen, &shown), ["hi:b", "ii:7"]);

@@ -196,9 +196,9 @@ impl Bridge {
                 self.resynced_ms = now_ms;
             }
             let shown = self.read(world, None);
-            let mark = last.as_ref().map(RowFingerprint::of);
-            if let Some(mark) = mark.filter(|mark| shown.iter().any(|row| mark.is(row))) {
-                self.read_to = Some(mark.to_text());
+            let fingerprint = last.as_ref().map(RowFingerprint::of);
+            if let Some(fingerprint) = fingerprint.filter(|fingerprint| shown.iter().any(|row| fingerprint.is(row))) {
+                self.read_to = Some(fingerprint.to_text());
             }
             self.previous_ms = Some(now_ms);
         }
@@ -243,8 +243,9 @@ impl Bridge {
         let page = world.page();
         let rows: Vec<AfilnetRow> = page.iter().map(|(_, row)| row.clone()).collect();
         let seen = self.seen.clone();
-        let known = Known::new(seen.iter().map(|(row, _)| (row.identity.as_str(), row.mark.as_deref())), &self.page)
-            .shaped(seen.iter().filter_map(|(row, _)| Some((row.identity.as_str(), row.shape.as_deref()?))));
+        let known =
+            Known::new(seen.iter().map(|(row, _)| (row.identity.as_str(), row.fingerprint.as_deref())), &self.page)
+                .shaped(seen.iter().filter_map(|(row, _)| Some((row.identity.as_str(), row.shape.as_deref()?))));
         let identities = identify(&rows, &known);
         if std::env::var("BRIDGE_TRACE").is_ok() {
             println!("{} s, for {looked_for:?}: {:?}", world.now_ms / 1000 % 100_000, self.account);
@@ -367,9 +368,9 @@ impl Bridge {
                 RowChange::New => {
                     let new = !self.seen.iter().any(|(there, _)| there.identity == row.identity);
                     if new {
-                        let (mark, shape) = (Some(row.mark.clone()), row.shape.clone());
+                        let (fingerprint, shape) = (Some(row.fingerprint.clone()), row.shape.clone());
                         let identity = row.identity.clone();
-                        let there = SeenRow { identity, seen_ms: world.now_ms, mark, shape, matched: None };
+                        let there = SeenRow { identity, seen_ms: world.now_ms, fingerprint, shape, matched: None };
                         self.seen.push((there, matched));
                         if let Some((content, postponement)) = &row.postponed {
                             let (row, identity) = (content.clone(), row.identity.clone());
@@ -385,13 +386,13 @@ impl Bridge {
                     let there = self.seen.iter_mut().find(|(there, _)| there.identity == row.identity);
                     let there = there.unwrap();
                     there.1 = matched;
-                    (there.0.mark, there.0.shape) = (Some(row.mark.clone()), row.shape.clone());
+                    (there.0.fingerprint, there.0.shape) = (Some(row.fingerprint.clone()), row.shape.clone());
                     self.postponed.len() < before
                 }
                 RowChange::GainedWords => {
                     let there = self.seen.iter_mut().find(|(there, _)| there.identity == row.identity);
                     let there = &mut there.unwrap().0;
-                    (there.mark, there.shape) = (Some(row.mark.clone()), row.shape.clone());
+                    (there.fingerprint, there.shape) = (Some(row.fingerprint.clone()), row.shape.clone());
                     true
                 }
             };
