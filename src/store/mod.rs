@@ -71,7 +71,7 @@ pub(crate) use reading::{
     ConversationRead, Lesson, NewRow, OwnSend, PostponedRow, Postponement, Receipt, Recorded, RowChange, SeenRow,
     SeenRows, UnreportedSend,
 };
-pub(crate) use stale::{StaleMessage, StaleRule, StaleSweep};
+pub(crate) use stale::{StaleMessage, StaleQuery, StaleRule};
 pub(crate) use tail::{TailEntry, TailFrom, TailStep, Tailed};
 pub(crate) use wakeups::{AccountLoad, ChannelWakeups, FirstVerdict, Wakeups};
 
@@ -263,7 +263,7 @@ pub(crate) trait Store: Send + Sync {
 
     /// Fails messages that the rule applies to, `limit` at most, the first of each conversation, and tells their agents. Returns them;
     /// none where nothing is stale, without a write. What is to be tried again later is left to `begin`.
-    async fn fail_stale(&self, sweep: StaleSweep, limit: u32, now_ms: i64) -> Result<Vec<StaleMessage>, StoreError>;
+    async fn fail_stale(&self, query: StaleQuery, limit: u32, now_ms: i64) -> Result<Vec<StaleMessage>, StoreError>;
 
     /// Stores what must be known before the first byte of a call with placeholders: what is kept of its words where they
     /// were filled in, beside those of earlier attempts that may have been sent, and the question that it asks, which

@@ -28,7 +28,7 @@ use super::{
     AcceptOutcome, Accepted, AccountTraits, Attempt, Begun, BulkJobs, ConversationRead, Decision, DecisionTarget,
     DiscardNotices, DueEvent, Epoch, Erase, Erasure, Evidence, Examination, Found, GivenUp, InDoubtSend, Indexing,
     Interrupted, Leases, ListedMessage, LookupResult, ManualOutcome, NewOutbound, Operators, OwnSend, Paused, Person,
-    Position, Publication, QueueDepth, Recorded, SeenRows, Settlement, StaleMessage, StaleRule, StaleSweep, Store,
+    Position, Publication, QueueDepth, Recorded, SeenRows, Settlement, StaleMessage, StaleQuery, StaleRule, Store,
     StoreError, TailFrom, Tailed, UnreportedSend, Waiting, Wakeups,
 };
 use crate::domain::clock::now_ms;
@@ -153,18 +153,18 @@ impl Store for PostgresStore {
         outcome
     }
 
-    async fn fail_stale(&self, sweep: StaleSweep, limit: u32, now_ms: i64) -> Result<Vec<StaleMessage>, StoreError> {
+    async fn fail_stale(&self, query: StaleQuery, limit: u32, now_ms: i64) -> Result<Vec<StaleMessage>, StoreError> {
         let heads =
-            self.read(sweep.clone(), move |db, sweep| Box::pin(ops::stale::heads(db, sweep, limit, now_ms))).await?;
+            self.read(query.clone(), move |db, query| Box::pin(ops::stale::heads(db, query, limit, now_ms))).await?;
         if heads.is_empty() {
             return Ok(Vec::new());
         }
-        let channel = sweep.channel.clone();
+        let channel = query.channel.clone();
         let failed = self
-            .write("fail_stale", (sweep, heads), move |db, (sweep, heads)| {
+            .write("fail_stale", (query, heads), move |db, (query, heads)| {
                 Box::pin(async move {
-                    ops::outbound::check_epoch(db, &sweep.channel, sweep.epoch).await?;
-                    ops::stale::fail(db, sweep, heads, now_ms).await
+                    ops::outbound::check_epoch(db, &query.channel, query.epoch).await?;
+                    ops::stale::fail(db, query, heads, now_ms).await
                 })
             })
             .await;

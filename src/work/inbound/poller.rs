@@ -240,7 +240,7 @@ impl Poller {
         let mut moved = false;
         let now = Instant::now();
         self.find_unlisted(&chats, now).await?;
-        let (sweep, mut watch) = (self.to_resync(&chats, now), self.share());
+        let (to_resync, mut watch) = (self.to_resync(&chats, now), self.share());
         let mut rereads = self.reader.rereads_due(now_ms());
         let mut failures = self.unread.failures(now);
         for (chat, row) in chats {
@@ -251,12 +251,12 @@ impl Poller {
             let rereads = rereads.remove(&chat);
             let read_to = state.progress.as_ref().and_then(|progress| progress.read_to.as_deref());
             let in_sync = read_to.and_then(RowFingerprint::parse).is_some_and(|known| known.still_is(&row));
-            let swept = in_sync && sweep.contains(&chat);
-            let looked = in_sync && !swept && watch > 0 && state.watch_at.is_some_and(|at| now >= at);
+            let resyncs = in_sync && to_resync.contains(&chat);
+            let watches = in_sync && !resyncs && watch > 0 && state.watch_at.is_some_and(|at| now >= at);
             if in_sync {
                 self.unread.ends(&chat);
             }
-            if backs_off || (in_sync && !swept && !looked && !rereads) {
+            if backs_off || (in_sync && !resyncs && !watches && !rereads) {
                 continue;
             }
             if self.reader.is_reading(&chat.contact) {
@@ -266,7 +266,7 @@ impl Poller {
                 }
                 continue;
             }
-            watch -= usize::from(looked);
+            watch -= usize::from(watches);
             moved |= !in_sync && state.behind == 0 && state.backoff.is_none();
             if state.last.is_none() && self.due_first.len() + self.due.len() >= MOST_DUE {
                 self.unread.put_off(&chat, &row, now);
@@ -282,7 +282,7 @@ impl Poller {
             }
         }
         self.read_again(failures, now).await?;
-        rereads.extend(sweep.into_iter().filter(|chat| self.unlisted.holds(chat)));
+        rereads.extend(to_resync.into_iter().filter(|chat| self.unlisted.holds(chat)));
         self.read_unlisted(rereads, now);
         Ok(moved)
     }
@@ -309,7 +309,7 @@ impl Poller {
     }
 
     /// Has chats read again that could not be read when a list showed them, and that it does not show now. The store is to
-    /// know them: they are swept after a restart.
+    /// know them: the full resync reads them after a restart.
     async fn read_again(&mut self, chats: HashMap<Chat, AfilnetRow>, now: Instant) -> Result<(), StoreError> {
         for (chat, last) in chats {
             if self.unread.is_to_note(&chat) {
@@ -327,7 +327,7 @@ impl Poller {
         Ok(())
     }
 
-    /// Has chats read that the list does not show: they have rows that wait for a decision, or the sweep has come to them.
+    /// Has chats read that the list does not show: they have rows that wait for a decision, or the full resync has come to them.
     fn read_unlisted(&mut self, chats: HashSet<Chat>, now: Instant) {
         for chat in chats {
             self.recall_erased(&chat);

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::LeaseDeadline;
 use crate::domain::agent_text::stale;
 use crate::domain::clock::{millis, now_ms};
-use crate::store::{Epoch, StaleMessage, StaleRule, StaleSweep, Store, StoreError};
+use crate::store::{Epoch, StaleMessage, StaleQuery, StaleRule, Store, StoreError};
 use crate::telemetry::metrics;
 use crate::work::channel::{Channel, ChannelSettings};
 use crate::work::wait::{STORE_PAUSE, may_call};
@@ -75,7 +75,7 @@ impl StaleMessages {
         loop {
             let now_ms = now_ms();
             let (channel, epoch, rule) = (self.settings.name.clone(), self.epoch, self.rule(now_ms));
-            let failed = self.store.fail_stale(StaleSweep { channel, epoch, rule }, AT_ONCE, now_ms).await?;
+            let failed = self.store.fail_stale(StaleQuery { channel, epoch, rule }, AT_ONCE, now_ms).await?;
             report(&self.settings, &failed, now_ms);
             if failed.is_empty() {
                 return Ok(());

@@ -65,8 +65,8 @@ impl Unread {
         self.0.remove(chat);
     }
 
-    /// Returns the chats of which a read has failed, with their last rows. Those that are as old as conversations are swept
-    /// for are left out from now on.
+    /// Returns the chats of which a read has failed, with their last rows. Those that are older than what the full resync
+    /// reads are left out from now on.
     pub(super) fn failures(&mut self, now: Instant) -> HashMap<Chat, AfilnetRow> {
         self.0.retain(|_, listed| now.duration_since(listed.since) < ACTIVE_FOR);
         let failed = self.0.iter().filter(|(_, listed)| listed.failed);

@@ -186,7 +186,7 @@ impl Bridge {
         if !world.shows_any() {
             return;
         }
-        // What the list does not show is read with the sweep alone, and for what waits.
+        // What the list does not show is read with the full resync alone, and for what waits.
         let last = world.last();
         let read_to = self.read_to.as_deref().and_then(RowFingerprint::parse);
         let in_sync = last.as_ref().is_none_or(|last| read_to.as_ref().is_some_and(|known| known.still_is(last)));

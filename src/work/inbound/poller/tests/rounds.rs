@@ -365,7 +365,7 @@ async fn who_was_listed_once_while_another_loop_read_is_read_though_no_list_show
 }
 
 #[tokio::test]
-async fn who_was_listed_once_and_could_not_be_read_then_is_swept_after_a_restart() {
+async fn who_was_listed_once_and_could_not_be_read_then_is_resynced_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let mut world = World::open(folder.path(), true).await;
     drop(listed_once(&mut world).await);
