@@ -200,7 +200,7 @@ pub(crate) trait Store: Send + Sync {
     /// Detects a clock that was set back while no process ran: the newest stored time is later than `now_ms`. Then
     /// moves all due times back by the difference, so that nothing waits for the clock to catch up. Returns the
     /// difference, 0 where it is negligible. Called by an owner before it begins anything.
-    async fn follow_clock(&self, now_ms: i64) -> Result<i64, StoreError>;
+    async fn correct_clock_rollback(&self, now_ms: i64) -> Result<i64, StoreError>;
 
     /// Records for each mId whether its response reached the caller. Returns those of which the row was being changed by
     /// another transaction: nothing is recorded of them, and the caller records them again.

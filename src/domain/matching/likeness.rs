@@ -93,7 +93,7 @@ impl Features {
     }
 
     /// Those that a platform rewrites where it rewrites a send with these: the special ones, or the words themselves.
-    pub(crate) fn suspects(self) -> Self {
+    pub(crate) fn rewritable(self) -> Self {
         let special = self.without(Self::WORDS);
         if special == Self::default() { self } else { special }
     }

@@ -166,7 +166,7 @@ async fn timestamps_do_not_go_back_with_the_clock_nor_with_a_start(engine: Engin
     assert_eq!(fresh.folder.ask(&marked).await.len(), 1);
     fresh.store.record(reading(1, &[("r2", "b")])).await.unwrap();
     let Fresh { store, folder: _folder } = fresh.again().await;
-    store.follow_clock(wall_ms()).await.unwrap();
+    store.correct_clock_rollback(wall_ms()).await.unwrap();
     store.record(reading(1, &[("r3", "c")])).await.unwrap();
     let stamps: Vec<i64> = due(&store).await.iter().map(|event| event.timestamp_ms).collect();
     assert_eq!(stamps, [ahead_ms, ahead_ms]);

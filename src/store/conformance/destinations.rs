@@ -168,8 +168,8 @@ async fn what_shows_elsewhere_than_it_went_teaches_nothing_of_new_destinations(e
         page.rows[0].events.clear();
         page.rows[0].matched = Some(crate::domain::matching::Match { m_id: attempt.m_id.clone(), part: 0, last: true });
         store.record(page).await.unwrap();
-        let taught = folder.ask("SELECT new_destinations FROM channels").await;
-        assert_eq!(taught[0].as_deref().unwrap_or_default().contains("54"), teaches, "{shown_at}: {taught:?}");
+        let learned = folder.ask("SELECT new_destinations FROM channels").await;
+        assert_eq!(learned[0].as_deref().unwrap_or_default().contains("54"), teaches, "{shown_at}: {learned:?}");
         assert_eq!(goes_to(&store, epoch).await, "5491155551234", "the customer did not write yet");
     }
 }

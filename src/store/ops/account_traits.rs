@@ -49,12 +49,12 @@ async fn learn_features(db: &mut impl Tx, channel: &str, features: Features, how
             db.lock_channel(channel).await?;
         }
         let known = account_traits(db, channel).await?;
-        let taught = known.taught(features, how == ShownAs::Verbatim);
-        if taught == (known.verbatim, known.rewritten) {
+        let learned = known.learned(features, how == ShownAs::Verbatim);
+        if learned == (known.verbatim, known.rewritten) {
             return Ok(());
         }
         if locked {
-            db.execute(sql::LEARN_FEATURES, values![taught.0.bits(), taught.1.bits(), channel]).await?;
+            db.execute(sql::LEARN_FEATURES, values![learned.0.bits(), learned.1.bits(), channel]).await?;
         }
     }
     Ok(())

@@ -86,8 +86,8 @@ impl Store for PostgresStore {
         self.notifier.response_journal.note(m_id, reached);
     }
 
-    async fn follow_clock(&self, now_ms: i64) -> Result<i64, StoreError> {
-        self.write("follow_clock", now_ms, |db, now_ms| Box::pin(ops::clock_rollback::follow(db, *now_ms))).await
+    async fn correct_clock_rollback(&self, now_ms: i64) -> Result<i64, StoreError> {
+        self.write("follow_clock", now_ms, |db, now_ms| Box::pin(ops::clock_rollback::correct(db, *now_ms))).await
     }
 
     async fn take_ownership(&self, channel: &ChannelName) -> Result<Epoch, StoreError> {

@@ -81,8 +81,8 @@ impl Store for SqliteStore {
         }
     }
 
-    async fn follow_clock(&self, now_ms: i64) -> Result<i64, StoreError> {
-        self.write("follow_clock", move |db| at_once(ops::clock_rollback::follow(&mut SqliteTx(db), now_ms))).await
+    async fn correct_clock_rollback(&self, now_ms: i64) -> Result<i64, StoreError> {
+        self.write("follow_clock", move |db| at_once(ops::clock_rollback::correct(&mut SqliteTx(db), now_ms))).await
     }
 
     async fn take_ownership(&self, channel: &ChannelName) -> Result<Epoch, StoreError> {

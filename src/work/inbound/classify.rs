@@ -130,7 +130,7 @@ impl PageInput<'_> {
                         classified.answered = Some(question.m_id.clone());
                         vec![reply]
                     }
-                    None => self.webhook.contents(&self.said(row)),
+                    None => self.webhook.contents(&self.text_of(row)),
                 };
                 events.extend(self.events(row, identity, "", contents, body_of(from_customer)));
             }
@@ -280,7 +280,7 @@ impl PageInput<'_> {
             return None;
         }
         let from_customer = line.row.direction != Direction::Outbound;
-        let contents = self.webhook.contents(&self.said(&line.row));
+        let contents = self.webhook.contents(&self.text_of(&line.row));
         let events = self.events(&line.row, line.identity, "words", contents, body_of(from_customer));
         Some(NewRow { change: RowChange::GainedWords, events, from_customer, ..new_row(line) })
     }
@@ -297,7 +297,7 @@ impl PageInput<'_> {
     /// no order.
     fn may_answer(&self, rows: &[AfilnetRow]) -> Vec<bool> {
         let Some(question) = self.question else { return vec![false; rows.len()] };
-        let shows = |row: &AfilnetRow| row.direction != Direction::Inbound && question.shown_in(&self.said(row));
+        let shows = |row: &AfilnetRow| row.direction != Direction::Inbound && question.shown_in(&self.text_of(row));
         let asked = rows.iter().rposition(shows);
         let before =
             |index: usize| asked.is_some_and(|asked| index < asked && rows[index].time.raw != rows[asked].time.raw);
@@ -305,14 +305,14 @@ impl PageInput<'_> {
         history.into_iter().enumerate().map(|(index, old)| !old && !before(index)).collect()
     }
 
-    /// Returns the row's words as they were written.
-    fn said<'r>(&self, row: &'r AfilnetRow) -> Cow<'r, str> {
+    /// Returns the row's text as it was written.
+    fn text_of<'r>(&self, row: &'r AfilnetRow) -> Cow<'r, str> {
         if self.settings.html_entities { entities::decoded(&row.text).into() } else { row.text.as_str().into() }
     }
 
     /// Returns the reply of the question that the row means.
     fn reply(&self, question: &PendingQuestion, row: &AfilnetRow) -> Option<Content> {
-        let reply = question.reply(&self.said(row), self.at_ms(row))?;
+        let reply = question.reply(&self.text_of(row), self.at_ms(row))?;
         Text::new(reply).ok().map(|text| Content::Text { text })
     }
 

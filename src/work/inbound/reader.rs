@@ -463,11 +463,11 @@ impl Reader {
     /// Records a reading if anything changes by it, and keeps what its rows have shown of the account.
     async fn keep(&self, reading: ConversationRead, moves: bool) -> Result<(), StoreError> {
         let (rows, contact, answered) = (reading.rows.len(), reading.contact.clone(), reading.answered.clone());
-        let claimed = reading.rows.iter().filter(|row| row.matched.is_some()).count();
+        let matched = reading.rows.iter().filter(|row| row.matched.is_some()).count();
         let brings = rows > 0 || !reading.receipts.is_empty() || reading.page.is_some() || !reading.forget.is_empty();
         let Recorded { events: made, account_traits } =
             if brings || moves { self.store.record(reading).await? } else { Recorded::default() };
-        (0..claimed).for_each(|_| metrics::correlated(&self.settings.name));
+        (0..matched).for_each(|_| metrics::correlated(&self.settings.name));
         if let Some(account_traits) = account_traits {
             let lag_ms = u64::try_from(account_traits.settle_lag_ms).unwrap_or(0);
             metrics::settle_lag(&self.settings.name, Duration::from_millis(lag_ms));

@@ -86,12 +86,12 @@ fn a_row_that_does_not_say_is_ours_where_we_said_so_and_else_the_customers() {
     let (attributions, left) = attribute(&mut rows, &open, own, &faithful());
     let letters: String = rows.iter().map(|row| row.direction.letter()).collect();
     assert_eq!(letters, "oioioiu");
-    let claimed = |at: usize, m_id: &str| {
+    let is_matched = |at: usize, m_id: &str| {
         assert_eq!(attributions[at], Attribution::Ours { matched: matched(m_id), how: ShownAs::Verbatim }, "{at}");
     };
-    claimed(0, "a");
-    claimed(2, "b");
-    claimed(4, "c");
+    is_matched(0, "a");
+    is_matched(2, "b");
+    is_matched(4, "c");
     assert!([1, 3, 5, 6].iter().all(|at| attributions[*at] == Attribution::Foreign), "{attributions:?}");
     assert_eq!(left, [text("d", "bye"), text("e", "seen")]);
 }

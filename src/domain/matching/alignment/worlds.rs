@@ -73,7 +73,7 @@ impl Conversation {
             let mut rows = [row("", Direction::Outbound, 1, &self.rewritten(text))];
             let (attributions, _) = attribute(&mut rows, &[Some(LATER)], vec![send.clone()], &self.account);
             if let Attribution::Ours { how, .. } = attributions[0] {
-                let (verbatim, rewritten) = self.account.taught(send.features(), how == ShownAs::Verbatim);
+                let (verbatim, rewritten) = self.account.learned(send.features(), how == ShownAs::Verbatim);
                 self.account = AccountTraits { shows_texts: true, verbatim, rewritten, ..self.account };
             }
         }

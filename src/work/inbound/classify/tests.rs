@@ -107,7 +107,7 @@ fn texts(rows: &[NewRow]) -> Vec<String> {
 }
 
 /// What the rows of a known conversation say with the question open, and whether one answers.
-fn said(rows: &[AfilnetRow]) -> (Vec<String>, bool) {
+fn replies(rows: &[AfilnetRow]) -> (Vec<String>, bool) {
     let (rows, answered) = fresh(rows, &[], &ReadContext::Known, Some(&question()));
     (texts(&rows), answered.is_some())
 }
@@ -165,27 +165,27 @@ fn history_answers_nothing_and_what_came_after_it_does() {
 fn a_row_that_stands_before_the_question_is_no_answer_to_it() {
     let asked = |second| row(Direction::Outbound, second, ASKED);
     let own = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
-    assert_eq!(said(&[customer(9, "2"), asked(10)]), (own(&["2"]), false));
-    assert_eq!(said(&[customer(9, "2"), asked(10), customer(11, "1")]), (own(&["2", "Monday"]), true));
-    assert_eq!(said(&[customer(9, "2"), asked(9)]), (own(&["Tuesday"]), true), "one second proves no order");
+    assert_eq!(replies(&[customer(9, "2"), asked(10)]), (own(&["2"]), false));
+    assert_eq!(replies(&[customer(9, "2"), asked(10), customer(11, "1")]), (own(&["2", "Monday"]), true));
+    assert_eq!(replies(&[customer(9, "2"), asked(9)]), (own(&["Tuesday"]), true), "one second proves no order");
     // The same question once more: only its last showing counts.
-    assert_eq!(said(&[asked(8), customer(9, "2"), asked(10)]), (own(&["2"]), false));
+    assert_eq!(replies(&[asked(8), customer(9, "2"), asked(10)]), (own(&["2"]), false));
     // Other words of ours, or the customer's own quoting, prove nothing.
     assert_eq!(
-        said(&[customer(9, "2"), row(Direction::Outbound, 10, "Monday or Tuesday?")]),
+        replies(&[customer(9, "2"), row(Direction::Outbound, 10, "Monday or Tuesday?")]),
         (own(&["Tuesday"]), true)
     );
-    assert_eq!(said(&[customer(9, "2"), customer(10, ASKED)]), (own(&["Tuesday", ASKED]), true));
+    assert_eq!(replies(&[customer(9, "2"), customer(10, ASKED)]), (own(&["Tuesday", ASKED]), true));
 }
 
 #[test]
 fn an_answer_is_as_old_as_its_row() {
     let late = 10 + 24 * 3600;
-    assert_eq!(said(&[customer(late, "2")]).0, ["Tuesday"]);
-    assert_eq!(said(&[customer(late + 1, "2")]).0, ["2"]);
+    assert_eq!(replies(&[customer(late, "2")]).0, ["Tuesday"]);
+    assert_eq!(replies(&[customer(late + 1, "2")]).0, ["2"]);
     let mut timeless = customer(11, "2");
     timeless.time.epoch_ms = None;
-    assert_eq!(said(&[timeless.clone()]).0, ["2"], "it is as old as its reading: days");
+    assert_eq!(replies(&[timeless.clone()]).0, ["2"], "it is as old as its reading: days");
     let mut recent = question();
     recent.asked_ms = NOW_MS;
     assert_eq!(texts(&fresh(&[timeless], &[], &ReadContext::Known, Some(&recent)).0), ["Tuesday"]);

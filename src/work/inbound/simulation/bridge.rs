@@ -426,7 +426,7 @@ impl Bridge {
                     self.account.shows_texts = true;
                 }
                 if let Some(lesson) = row.lesson {
-                    let (verbatim, rewritten) = self.account.taught(lesson.features, lesson.how == ShownAs::Verbatim);
+                    let (verbatim, rewritten) = self.account.learned(lesson.features, lesson.how == ShownAs::Verbatim);
                     (self.account.verbatim, self.account.rewritten) = (verbatim, rewritten);
                 }
                 self.new_shown |= send.anchor.is_none();
