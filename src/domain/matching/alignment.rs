@@ -242,7 +242,7 @@ impl Alignment<'_> {
             else {
                 continue;
             };
-            // What was taken has a row for certain, the oldest first. Of what is in doubt the newest comes first: looks have
+            // What was taken has a row for certain, the oldest first. Of what is in doubt the newest comes first: lookups have
             // not found the rows of those before. What a row was taken for by its likeness has one already.
             let fits = |send: &UnmatchedSend| send.precedes(&open) && shows(&send.forms, words);
             let taken =
@@ -488,20 +488,20 @@ pub(crate) enum Shows {
     Nothing,
 }
 
-/// What the rows of one look come to for a send.
+/// What the rows of one lookup show of a send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SendStanding {
     /// A row shows it.
     Shown,
     /// No row that came since can be it.
     Absent,
-    /// Nobody can tell.
+    /// The rows do not decide it.
     Undecidable,
 }
 
 /// The same in numbers of rows of the business that came since.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct LookEvidence {
+pub(crate) struct LookupEvidence {
     pub(crate) since: usize,
     /// Those that show sends of the bridge for certain.
     pub(crate) ours: usize,
@@ -512,7 +512,7 @@ pub(crate) struct LookEvidence {
     pub(crate) missing: usize,
 }
 
-impl std::ops::AddAssign for LookEvidence {
+impl std::ops::AddAssign for LookupEvidence {
     fn add_assign(&mut self, other: Self) {
         self.since += other.since;
         self.ours += other.ours;
@@ -523,7 +523,7 @@ impl std::ops::AddAssign for LookEvidence {
     }
 }
 
-impl std::fmt::Display for LookEvidence {
+impl std::fmt::Display for LookupEvidence {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { since, ours, others, unexplained, missing } = self;
         write!(
@@ -537,15 +537,15 @@ impl std::fmt::Display for LookEvidence {
     }
 }
 
-/// What the rows that came since a send began come to for it, where so many sends of the hour before were taken and do
+/// Returns what the rows that came since a send began show of it, with the evidence in counts, where so many sends of the hour before were taken and do
 /// not show (an account that hides one row may hide another).
 pub(crate) fn standing(
     send: &UnmatchedSend,
     rows: &[RowSince<'_>],
     missing: usize,
     account: &AccountTraits,
-) -> (SendStanding, LookEvidence) {
-    let mut evidence = LookEvidence { missing, ..LookEvidence::default() };
+) -> (SendStanding, LookupEvidence) {
+    let mut evidence = LookupEvidence { missing, ..LookupEvidence::default() };
     let mut shown = false;
     let faithful = account.is_faithful_to(&send.forms);
     for RowSince { row, shows } in rows {

@@ -289,7 +289,7 @@ impl Poller {
 
     /// Finds the active chats that the list does not show.
     async fn find_unlisted(&mut self, chats: &[(Chat, AfilnetRow)], now: Instant) -> Result<(), StoreError> {
-        if self.unlisted.is_look_due(self.started, now, self.settings.sweep_every) {
+        if self.unlisted.is_poll_due(self.started, now, self.settings.sweep_every) {
             let since_ms = now_ms().saturating_sub(millis(ACTIVE_FOR));
             let active = self.store.active_since(&self.settings.name, since_ms).await?;
             let contacts: HashSet<&ContactId> = active.iter().map(|chat| &chat.contact).collect();
@@ -302,7 +302,7 @@ impl Poller {
             };
             let read = known.filter(is_active).map(|(chat, _)| chat);
             let read: HashSet<Chat> = read.filter(|chat| !chat.destination.is_erased()).cloned().collect();
-            self.unlisted.look(read, &active, chats, now);
+            self.unlisted.polled(read, &active, chats, now);
         }
         self.unlisted.listed(&self.settings, chats);
         Ok(())

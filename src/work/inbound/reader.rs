@@ -14,8 +14,8 @@ use super::receipts::{self, Receipts};
 use crate::config::FirstRun;
 use crate::domain::clock::{millis, now_ms, wall_ms};
 use crate::domain::matching::{
-    AccountTraits, InitialSyncPolicy, Known, LookEvidence, Match, ReadContext, RowFingerprint, RowShape, SendStanding,
-    UnmatchedSend, base, identify, next_tail,
+    AccountTraits, InitialSyncPolicy, Known, LookupEvidence, Match, ReadContext, RowFingerprint, RowShape,
+    SendStanding, UnmatchedSend, base, identify, next_tail,
 };
 use crate::domain::{
     AfilnetRow, Chat, ContactId, Destination, MId, Messenger, PendingQuestion, ReadError, Webhook, agent_text,
@@ -119,7 +119,7 @@ pub(in crate::work) struct Shown {
     /// Whether it shows recent sends of the bridge without a published final status.
     pub(in crate::work) awaits: bool,
     /// What its rows come to for the send that was looked for; `None` where that has a row, or none was.
-    pub(in crate::work) looked_for: Option<(SendStanding, LookEvidence)>,
+    pub(in crate::work) looked_for: Option<(SendStanding, LookupEvidence)>,
     pub(in crate::work) there: KnownThere,
 }
 

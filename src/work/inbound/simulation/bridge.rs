@@ -11,7 +11,7 @@ use crate::domain::matching::{
     AccountTraits, Elsewhere, Known, Match, ReadContext, RowFingerprint, RowShape, RowSince, SendStanding, SendVerdict,
     ShownAs, Shows, UnmatchedSend, identify, next_tail, standing,
 };
-use crate::domain::reconcile::{LookFindings, ReconcileState, Reconciliation, next};
+use crate::domain::reconcile::{LookupFindings, ReconcileState, Reconciliation, next};
 use crate::domain::{AfilnetRow, Called, ContactId, Content, Delivery, Event, EventBody, MId, Webhook};
 use crate::store::{NewRow, PostponedRow, RowChange, SeenRow};
 use crate::work::inbound::classify::{Classified, PageInput};
@@ -53,7 +53,7 @@ struct Send {
     earliest_ms: i64,
     anchor: Option<String>,
     unknown_ms: Option<i64>,
-    looks: u32,
+    lookups: u32,
     absences: u32,
     absent_ms: Option<i64>,
     look_ms: i64,
@@ -108,7 +108,7 @@ impl Bridge {
         !self.sends.iter().any(|send| matches!(send.state, State::Sending | State::InDoubt | State::Queued))
     }
 
-    /// Returns whether nothing waits for a decision or a look.
+    /// Returns whether nothing waits for a decision or a lookup.
     pub(super) fn is_settled(&self) -> bool {
         self.postponed.is_empty() && self.is_free()
     }
@@ -127,7 +127,7 @@ impl Bridge {
             earliest_ms: world.now_ms,
             anchor: None,
             unknown_ms: None,
-            looks: 0,
+            lookups: 0,
             absences: 0,
             absent_ms: None,
             look_ms: 0,
@@ -141,7 +141,7 @@ impl Bridge {
         let (anchor, now_ms) = (self.newest.clone(), world.now_ms);
         let send = &mut self.sends[number];
         (send.state, send.began_ms, send.at_ms, send.anchor) = (State::Sending, now_ms, now_ms, anchor);
-        (send.looks, send.absences, send.absent_ms) = (0, 0, None);
+        (send.lookups, send.absences, send.absent_ms) = (0, 0, None);
         let (attempt, carried_out) = world.attempt(surely, again);
         if carried_out {
             world.carried_out[number] += 1;
@@ -176,7 +176,7 @@ impl Bridge {
         for number in 0..self.sends.len() {
             match self.sends[number].state {
                 State::Queued => self.attempt(world, number, false),
-                State::InDoubt if self.sends[number].look_ms <= world.now_ms => self.look(world, number),
+                State::InDoubt if self.sends[number].look_ms <= world.now_ms => self.run_lookup(world, number),
                 _ => {}
             }
         }
@@ -441,7 +441,7 @@ impl Bridge {
         }
     }
 
-    fn look(&mut self, world: &mut World, number: usize) {
+    fn run_lookup(&mut self, world: &mut World, number: usize) {
         if self.is_shown(number) {
             self.sends[number].state = State::Found;
             return;
@@ -458,7 +458,7 @@ impl Bridge {
         let doubtful = |(row, matched): &(SeenRow, Option<ShownSend>)| {
             *matched == Some(ShownSend::Doubtful) && row.seen_ms >= send.began_ms
         };
-        let findings = LookFindings {
+        let findings = LookupFindings {
             reaches_back: send.anchor.as_ref().is_none_or(|anchor| identities.contains(anchor)),
             known_before: send.anchor.is_some(),
             before_shown,
@@ -470,20 +470,20 @@ impl Bridge {
         let proves = findings.prove_absence() && now_ms - send.unknown_ms.unwrap_or(now_ms) >= lag_ms;
         let shows = self.account.shows_texts && (send.message.file.is_none() || self.account.shows_files);
         let send = &mut self.sends[number];
-        send.looks += 1;
+        send.lookups += 1;
         send.absences += u32::from(proves);
         if proves && send.absent_ms.is_none() {
             send.absent_ms = Some(now_ms);
         }
         let millis = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
         let state = ReconcileState {
-            made: send.looks,
+            made: send.lookups,
             absences: send.absences,
             absent_for: send.absent_ms.map_or(Duration::ZERO, |then_ms| millis(now_ms - then_ms)),
             lag: millis(lag_ms),
         };
         match next(&LOOKS, state) {
-            Reconciliation::Look(wait) => send.look_ms = now_ms + i64::try_from(wait.as_millis()).unwrap(),
+            Reconciliation::LookUpAgain(wait) => send.look_ms = now_ms + i64::try_from(wait.as_millis()).unwrap(),
             Reconciliation::NotSent if shows => send.state = State::Queued,
             Reconciliation::NotSent | Reconciliation::Unresolved => send.state = State::Unconfirmed,
         }
