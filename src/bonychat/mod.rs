@@ -59,7 +59,7 @@ pub(crate) enum BadWebhook {
 ///
 /// # Errors
 /// The system has no CA certificates.
-#[expect(clippy::disallowed_methods, reason = "one of the two builders")]
+#[expect(clippy::disallowed_methods, reason = "the builder of this platform's clients")]
 pub(crate) fn client(timeout: Duration, ca: &[reqwest::Certificate]) -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT.min(timeout))
