@@ -9,7 +9,7 @@ const LATE_MS: i64 = 5000;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "traits that have nothing to do with each other")]
 pub(crate) struct AccountTraits {
-    /// Rows of texts that were surely sent were found.
+    /// Rows of texts that were certainly sent were found.
     pub(crate) shows_texts: bool,
     /// The same of files.
     pub(crate) shows_files: bool,

@@ -34,7 +34,7 @@ pub(crate) enum InitialSyncPolicy<'a> {
     /// Those that Afilnet called unread.
     Unread(&'a [RowFingerprint]),
     /// The same where an answer that named some may have been lost, and the flags with it: beside these, what the
-    /// customer wrote last and nobody had answered before the bridge.
+    /// customer wrote last and no agent had answered before the bridge.
     UnreadOrUnreplied(&'a [RowFingerprint]),
 }
 
@@ -102,7 +102,7 @@ pub(crate) fn new_rows(
                 InitialSyncPolicy::None | InitialSyncPolicy::All => Vec::new(),
             };
             let history = history(rows, how);
-            // Answered before the bridge, that is: what came after may be the answer to a customer whom no agent has read.
+            // Answered before the bridge, that is: what came after may be the answer to a customer that no agent has read.
             let answers = |index: &usize| {
                 history[*index]
                     && rows[*index].direction == Direction::Outbound

@@ -10,7 +10,7 @@ use crate::domain::{AfilnetRow, Direction};
 /// Identities that are kept of a page: its newest.
 pub(crate) const TAIL: usize = 64;
 
-/// A window of fewer rows than this is nobody's window: of such a page nothing slides out, so counting tells all.
+/// A window of fewer rows than this is not full: of such a page nothing slides out, so counting tells all.
 const LEAST_TAIL: usize = 10;
 
 /// Rows without an equal that must stand alike in two pages to prove how they lie to each other.

@@ -20,7 +20,7 @@ pub(crate) struct RowShape {
 enum Kind {
     /// Nothing.
     Blank,
-    /// Nothing, and nobody was told.
+    /// Nothing, and no event was published.
     Silent,
     /// One link.
     Link,
@@ -78,7 +78,7 @@ impl RowShape {
         matches!(self.kind, Kind::Blank | Kind::Silent)
     }
 
-    /// The same of a row for which nothing was published: what it says later is not told either.
+    /// The same of a row for which nothing was published: what it says later is not published either.
     pub(crate) fn untold(self) -> Self {
         if self.kind == Kind::Blank { Self { kind: Kind::Silent, ..self } } else { self }
     }

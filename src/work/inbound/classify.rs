@@ -58,16 +58,16 @@ pub(in crate::work) struct PageInput<'a> {
     pub(in crate::work) clock_ms: i64,
 }
 
-/// What the rows of a page come to.
+/// Result of classifying a page.
 #[derive(Debug)]
 pub(in crate::work) struct Classified {
     /// Rows to be recorded, with the events of those that are new.
     pub(in crate::work) rows: Vec<NewRow>,
     /// The message with the question that one of them answers.
     pub(in crate::work) answered: Option<MId>,
-    /// A row of the bridge bore the flag of the customer's at first.
+    /// A row of the bridge had the customer's flag at first.
     pub(in crate::work) late_flags: bool,
-    /// One bore the flag of the business's at once.
+    /// One had the business's flag at once.
     pub(in crate::work) prompt_flags: bool,
     /// When the conversation is to be read again for those that are postponed.
     pub(in crate::work) reread_ms: Option<i64>,
@@ -183,7 +183,7 @@ impl PageInput<'_> {
         gone.chain(here).collect()
     }
 
-    /// Returns who wrote each row, and whether one of the bridge's bore the customer's flag before. What is new of the
+    /// Returns who wrote each row, and whether one of the bridge's had the customer's flag before. What is new of the
     /// page is set in the rows.
     fn attributions(&self, lines: &mut [PageRow<'_>]) -> (Vec<Attribution>, bool) {
         let mut rows: Vec<AfilnetRow> = lines.iter().map(|line| line.row.clone()).collect();
@@ -204,7 +204,7 @@ impl PageInput<'_> {
         (attributions, late_flags)
     }
 
-    /// Returns whether a row that bears the business's flag shows a send that was taken just before.
+    /// Returns whether a row with the business's flag shows a send that was taken just before.
     fn has_prompt_flags(&self, lines: &[PageRow<'_>], attributions: &[Attribution]) -> bool {
         let just_sent = |matched: &Match| {
             let send = self.unmatched.iter().find(|send| send.matched == *matched);

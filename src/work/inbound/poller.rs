@@ -82,7 +82,7 @@ struct ConversationState {
     listed: bool,
 }
 
-/// What the reads of a contact came to. Their turn lasts until that is at hand: the next read goes on from there.
+/// Reports of the reads of a contact. Their turn lasts until these are applied: the next read starts from them.
 type Ended = (Vec<(Chat, ReadReport)>, ReadingTurn);
 
 /// The chats of reads that have ended, and their end; `None` where one panicked.
@@ -304,7 +304,7 @@ impl Poller {
             let read: HashSet<Chat> = read.filter(|chat| !chat.destination.is_erased()).cloned().collect();
             self.unlisted.polled(read, &active, chats, now);
         }
-        self.unlisted.listed(&self.settings, chats);
+        self.unlisted.listed(&self.settings.name, chats);
         Ok(())
     }
 
@@ -533,7 +533,7 @@ impl Poller {
         state.watch_at = shown.awaits.then(|| now + settings.poll_idle.max(WATCH_EVERY));
         state.backoff = None;
         if !state.listed {
-            // Nothing tells how far it should have been read.
+            // The list did not show how far it is to be read.
             state.read_at = Some(now);
             self.unlisted.read(chat, shown.read.rows > 0);
             return;

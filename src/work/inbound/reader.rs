@@ -91,7 +91,7 @@ pub(in crate::work) struct Previous {
     pub(in crate::work) began_ms: i64,
 }
 
-/// What a read came to.
+/// Result of a read.
 #[derive(Debug)]
 pub(in crate::work) struct ReadReport {
     /// How far the conversation is read now. A read that failed may have learned what is unread: that is in it too.
@@ -118,7 +118,7 @@ pub(in crate::work) struct Shown {
     pub(in crate::work) identities: Vec<String>,
     /// Whether it shows recent sends of the bridge without a published final status.
     pub(in crate::work) awaits: bool,
-    /// What its rows come to for the send that was looked for; `None` where that has a row, or none was.
+    /// What its rows show of the send that was looked for; `None` where that has a row, or none was.
     pub(in crate::work) looked_for: Option<(SendStanding, LookupEvidence)>,
     pub(in crate::work) there: KnownThere,
 }
@@ -203,7 +203,8 @@ pub(in crate::work) struct Reader {
     receipts: Arc<Receipts>,
     /// Conversations that are being read.
     reading: Mutex<HashSet<ContactId>>,
-    /// Chats with postponed rows, each with the time (epoch ms) at which it is to be read again for them.
+    /// Chats with postponed rows, each with the time (epoch ms) at which it is to be read again for them. Here and not in the
+    /// poller's `ConversationState`, since the reads of the reconciler postpone and decide rows as well.
     postponed: Mutex<HashMap<Chat, i64>>,
 }
 

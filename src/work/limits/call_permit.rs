@@ -196,7 +196,7 @@ impl AfilnetCalls {
             return None;
         }
         let _slot = self.account.upstream.limiter.try_acquire()?;
-        // A refusal pauses nothing: where this method alone is refused, messages go on, and the probe of a pause would be this
+        // A refusal pauses nothing: where this method alone is refused, messages continue, and the probe of a pause would be this
         // same call.
         Some(self.messenger.account_balance().await.ok().flatten())
     }

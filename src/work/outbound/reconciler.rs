@@ -44,7 +44,7 @@ const MOST_WAIT: Duration = Duration::from_mins(1);
 /// How a lookup ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LookupEnd {
-    /// It could be made, whatever it came to.
+    /// It could be made, whatever its result.
     Made,
     /// It could not be made.
     Failed,
@@ -196,7 +196,7 @@ impl Reconciler {
             match report.result {
                 Ok(Outcome::Read(shown)) => lookups.push((request.destination.clone(), shown)),
                 Ok(Outcome::Stopped) => return Ok(LookupEnd::Skipped),
-                // Nobody knows whether there is such a destination.
+                // It is not known whether there is such a destination.
                 Err(InboundError::Read(_)) if guess.as_ref().is_some_and(|guess| *guess == request.position) => {
                     undecidable = true;
                 }
@@ -225,7 +225,7 @@ impl Reconciler {
         let chat = Chat { contact: contact.clone(), destination: destination.clone() };
         let first = found.map_or_else(|| unread_position(contact, destination), |there| there.of(&chat));
         let others = positions.into_iter().filter(|there| !is_there(&there));
-        // Of an erased destination nobody knows the name any more.
+        // The name of an erased destination is not known any more.
         let (erased, others): (Vec<_>, Vec<_>) = others.partition(|there| there.destination.is_erased());
         let positions: Vec<Position> = std::iter::once(first).chain(others).collect();
         let mut guess = None;

@@ -23,7 +23,7 @@ use crate::work::channel::ChannelPorts;
 use crate::work::limits::call_permit::Account;
 use crate::work::testing;
 
-/// What happens at the far side while the rows are read.
+/// What happens at Afilnet while the rows are read.
 enum Meanwhile {
     Nothing,
     /// The bridge asks another question.
@@ -41,7 +41,7 @@ struct Fake {
     rows: Mutex<Vec<AfilnetRow>>,
     /// Last rows of other conversations, which stand before this one's in the list.
     others: Mutex<Vec<AfilnetRow>>,
-    /// Rows that are called unread, until somebody asks.
+    /// Rows that are called unread, until they are asked for.
     unread: Mutex<Vec<AfilnetRow>>,
     /// Whether the list shows this conversation.
     lists_itself: AtomicBool,
@@ -267,7 +267,7 @@ impl World {
         }
     }
 
-    /// What BonyChat is to be told, in order, with the events' ids.
+    /// What is to be published to BonyChat, in order, with the events' ids.
     async fn told(&self) -> Vec<(MId, String)> {
         let mut told = Vec::new();
         while let Some(due) = self.store().due_events(self.channel.name(), i64::MAX, 1).await.unwrap().pop() {

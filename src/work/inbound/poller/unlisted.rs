@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::domain::{AfilnetRow, Chat, ContactId};
+use crate::domain::{AfilnetRow, ChannelName, Chat, ContactId};
 use crate::telemetry;
-use crate::work::channel::ChannelSettings;
 
 /// How long a conversation without a new row and without a send is still read where the list does not show it.
 pub(super) const ACTIVE_FOR: Duration = Duration::from_hours(7 * 24);
@@ -20,7 +19,8 @@ const POLLS_PER_RESYNC: u32 = 4;
 /// Rounds in a row with the same finding, before it is logged: a list may lag behind for a moment.
 const SURE_AFTER: u32 = 3;
 
-/// Active conversations that the list does not show.
+/// Active conversations that the list does not show. Sets of their own rather than flags in `ConversationState`: each poll of
+/// the store replaces them whole, and every round counts them; the states may be a hundred thousand.
 #[derive(Debug, Default)]
 pub(super) struct Unlisted {
     /// As of the last poll of the store, without those that were listed since.
@@ -54,7 +54,7 @@ impl Unlisted {
 
     /// Applies a round's list: those that it shows are no longer unlisted. Logs when the list proves to be cut, and
     /// when it is whole again.
-    pub(super) fn listed(&mut self, settings: &ChannelSettings, chats: &[(Chat, AfilnetRow)]) {
+    pub(super) fn listed(&mut self, name: &ChannelName, chats: &[(Chat, AfilnetRow)]) {
         for (chat, _) in chats {
             if self.chats.is_empty() {
                 break;
@@ -64,7 +64,7 @@ impl Unlisted {
             }
         }
         // A contact that is listed under another spelling of its number is no sign of a cut list.
-        let (name, count) = (&settings.name, self.hidden(chats));
+        let count = self.hidden(chats);
         telemetry::metrics::unlisted_conversations(name, count);
         match self.list.round(chats.len(), count) {
             Some(Change::Cut { length, constant }) => {

@@ -22,7 +22,8 @@ struct Listed {
     noted: bool,
 }
 
-/// The chats that are being read, and those of which the reads failed.
+/// The chats that are being read, and those of which the reads failed. A map of its own rather than a field of
+/// `ConversationState`: every round walks it, it is bounded by [`MOST`], and few of the conversations are in it.
 #[derive(Debug, Default)]
 pub(super) struct Unread(HashMap<Chat, Listed>);
 

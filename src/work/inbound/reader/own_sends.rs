@@ -1,4 +1,4 @@
-//! The bridge's own sends that the rows of a read are held against, and what those rows come to for one of them.
+//! The bridge's own sends that the rows of a read are held against, and what those rows show of one of them.
 
 use std::collections::HashMap;
 

@@ -150,7 +150,7 @@ impl Bridge {
         }
         if attempt == Attempt::InDoubt && world.flips() {
             world.now_ms += 1000;
-            self.read(world, None); // somebody else's row is read meanwhile
+            self.read(world, None); // another row is read meanwhile
         }
         let (now_ms, shown) = (world.now_ms, self.is_shown(number));
         let send = &mut self.sends[number];
@@ -229,7 +229,7 @@ impl Bridge {
         unmatched
     }
 
-    /// Reads the conversation and records what is new. Returns its rows; with what they come to for a send where one is
+    /// Reads the conversation and records what is new. Returns its rows; with what they show of a send where one is
     /// looked for.
     fn read(&mut self, world: &mut World, looked_for: Option<usize>) -> Vec<AfilnetRow> {
         self.read_for(world, looked_for).0

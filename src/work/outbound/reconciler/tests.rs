@@ -104,7 +104,7 @@ impl World {
         (ended, lookups, absences)
     }
 
-    /// What BonyChat is told, in order.
+    /// Events for BonyChat, in order.
     async fn told(&self) -> Vec<String> {
         let mut told = Vec::new();
         while let Some(due) = self.store().due_events(self.channel.name(), i64::MAX, 1).await.unwrap().pop() {

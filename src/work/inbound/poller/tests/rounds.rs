@@ -196,7 +196,7 @@ async fn a_read_that_ends_during_a_round_is_where_the_next_one_goes_on() {
     while world.fake.reads.load(Ordering::Relaxed) == 0 {
         tokio::task::yield_now().await;
     }
-    // It has ended, and another round comes before what it came to is at hand.
+    // It has ended, and another round comes before its result is applied.
     poller.round(&stop).await.unwrap();
     poller.start_reads(&stop);
     let deadline = Instant::now() + Duration::from_secs(30);
@@ -208,7 +208,7 @@ async fn a_read_that_ends_during_a_round_is_where_the_next_one_goes_on() {
     assert_eq!(world.words().await, ["unread before the first run"]);
 }
 
-/// The world's customer and nobody else is in the store, and the list shows other conversations alone.
+/// Only the world's customer is in the store, and the list shows other conversations alone.
 async fn hidden(world: &mut World) -> Poller {
     let mut poller = poller(world).await;
     world.shows(Direction::Inbound, Some(now_ms()), "hello");
@@ -270,7 +270,7 @@ async fn what_was_active_is_resynced_after_a_restart_though_the_list_never_showe
     assert_eq!(world.words().await, ["are you there?"]);
 }
 
-/// A poller of a customer whom a list showed once, whose conversation could not be read then and whom no list shows now.
+/// A poller of a customer that a list showed once, whose conversation could not be read then and that no list shows now.
 async fn listed_once(world: &mut World) -> Poller {
     let mut poller = poller(world).await;
     world.shows(Direction::Inbound, Some(now_ms()), "hello");
