@@ -461,6 +461,40 @@ mod architecture {
         let total = format!("| all | {} |", sums.join(" | "));
         assert!(page.contains(&total), "{PAGE} should have the sums {total}");
     }
+
+    /// Returns the code of a file or folder of `src`.
+    fn code_of(path: &str) -> String {
+        let path = Path::new("src").join(path);
+        if root().join(&path).is_dir() {
+            files(path.to_str().unwrap(), "rs").into_iter().map(text).collect()
+        } else {
+            fs::read_to_string(root().join(path)).unwrap_or_default()
+        }
+    }
+
+    #[test]
+    fn what_decides_a_question_is_defined_in_the_file_named_with_it() {
+        let page = text(PAGE);
+        let (_, section) = page.split_once("## Where is it decided").unwrap();
+        let (mut wrong, mut count) = (Vec::new(), 0);
+        let clauses = section.lines().filter_map(|line| line.split(" | ").nth(1)).flat_map(|cell| cell.split(';'));
+        for clause in clauses {
+            let is_name = |span: &&str| span.chars().all(|c| c.is_ascii_alphanumeric() || "_:".contains(c));
+            let code: String = spans(clause).filter(|span| !is_name(span)).map(code_of).collect();
+            for name in spans(clause).filter(is_name).flat_map(|span| span.split("::")) {
+                count += 1;
+                let kinds = ["fn", "struct", "enum", "trait", "const"];
+                let defined = |kind: &&str| {
+                    code.split(&format!("{kind} {name}"))
+                        .skip(1)
+                        .any(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+                };
+                wrong.extend((!kinds.iter().any(|kind| defined(&kind))).then(|| format!("{name}:{clause}")));
+            }
+        }
+        assert!(wrong.is_empty(), "{PAGE} names what is not there: {wrong:#?}");
+        assert!(count > 20, "only {count} names were found: does this test still read the table?");
+    }
 }
 
 mod metrics {

@@ -33,7 +33,7 @@ const MOST_QUERY_BYTES: usize = 3000;
 /// Connecting may take half of it, so that a slow connect is recognised, and as not sent. There are no retries or
 /// redirects: a redirect would carry credentials elsewhere, and a retry could send twice. Idle connections are closed
 /// after 3 s, because Apache closes its own after 5 s, and a send on a closing connection has an unknown outcome.
-#[expect(clippy::disallowed_methods, reason = "one of the two builders")]
+#[expect(clippy::disallowed_methods, reason = "the builder of this platform's clients")]
 pub(crate) fn client(timeout: Duration, ca: &[reqwest::Certificate]) -> Result<Client, reqwest::Error> {
     Client::builder()
         .connect_timeout((timeout / 2).min(Duration::from_secs(5)))

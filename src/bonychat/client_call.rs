@@ -44,12 +44,12 @@ pub(crate) async fn call(
     prefix: &str,
     token: &SecretString,
     contact: &str,
-    said: &OutgoingMessage,
+    message: &OutgoingMessage,
     within: Duration,
 ) -> Result<SendOutcome, reqwest::Error> {
     let call = client(within, &[])?.post(format!("http://{address}{prefix}/message"));
     let call = call.bearer_auth(token.expose_secret().trim()).header(CONTENT_TYPE, "application/json");
-    let webhook_status = call.body(body(contact, said)).send().await;
+    let webhook_status = call.body(body(contact, message)).send().await;
     Ok(match webhook_status {
         Ok(mut response) => {
             let status = response.status().as_u16();
@@ -61,8 +61,8 @@ pub(crate) async fn call(
 }
 
 /// Returns the body of a call; the token decides the channel.
-fn body(contact: &str, said: &OutgoingMessage) -> String {
-    let message = match said {
+fn body(contact: &str, message: &OutgoingMessage) -> String {
+    let message = match message {
         OutgoingMessage::Text(text) => json!({ "type": "text", "text": text }),
         OutgoingMessage::File { url, kind, description } => {
             json!({ "type": "attachment", "attachment": { "type": kind, "url": url, "description": description } })
@@ -73,9 +73,9 @@ fn body(contact: &str, said: &OutgoingMessage) -> String {
 
 /// Returns what a response means. A 200 without an mId, or what a broken server sends, counts as no response.
 fn read(status: u16, body: &[u8]) -> SendOutcome {
-    let said: Value = serde_json::from_slice(body).unwrap_or_default();
-    let words = said["error"]["message"].as_str();
-    match (status, said["mId"].as_str(), words) {
+    let response: Value = serde_json::from_slice(body).unwrap_or_default();
+    let words = response["error"]["message"].as_str();
+    match (status, response["mId"].as_str(), words) {
         (200, Some(m_id), _) => SendOutcome::Taken { m_id: m_id.to_owned() },
         (400..=499 | 503, _, Some(words)) => SendOutcome::Refused { status, words: words.to_owned() },
         (_, _, words) => {
@@ -111,7 +111,7 @@ mod tests {
             let call = wire::parse(body("someone", &file).as_bytes(), IdType::Custom, Reach::ThisMachine).unwrap();
             let Content::Attachment(file) = call.content else { panic!("{:?}", call.content) };
             assert_eq!((file.kind, file.url.as_str()), (AttachmentKind::File, "https://files.test/menu.pdf"));
-            assert_eq!(file.description.as_ref().map_or("", |said| said.as_str()), description);
+            assert_eq!(file.description.as_ref().map_or("", |description| description.as_str()), description);
         }
     }
 
@@ -138,8 +138,8 @@ mod tests {
     async fn only_where_nobody_was_reached_nothing_went_out() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (token, said) = (SecretString::from("token"), OutgoingMessage::Text("hello".into()));
-        let call = || call(address, "", &token, "someone", &said, Duration::from_millis(500));
+        let (token, message) = (SecretString::from("token"), OutgoingMessage::Text("hello".into()));
+        let call = || call(address, "", &token, "someone", &message, Duration::from_millis(500));
         let (cut, ()) = tokio::join!(call(), async { drop(listener.accept().await.unwrap()) });
         assert!(matches!(cut.unwrap(), SendOutcome::NoResponse(_)), "cut off");
         assert!(matches!(call().await.unwrap(), SendOutcome::NoResponse(_)), "no answer in time");

@@ -13,8 +13,8 @@ pub(crate) fn contents(text: &str, files: Option<Reach>, language: Language) -> 
     if let Some(file) = files.and_then(|reach| linked_file(text, reach)) {
         return vec![Content::Attachment(file)];
     }
-    let parts: Vec<Content> = split(text, MOST_TEXT).filter_map(said).collect();
-    if parts.is_empty() { said(placeholder(language)).into_iter().collect() } else { parts }
+    let parts: Vec<Content> = split(text, MOST_TEXT).filter_map(text_content).collect();
+    if parts.is_empty() { text_content(placeholder(language)).into_iter().collect() } else { parts }
 }
 
 /// Returns the text for a row without text.
@@ -26,7 +26,7 @@ fn placeholder(language: Language) -> &'static str {
 }
 
 /// Returns a part as content; `None` for a blank one, which makes no event.
-fn said(part: &str) -> Option<Content> {
+fn text_content(part: &str) -> Option<Content> {
     Text::new(part).ok().map(|text| Content::Text { text })
 }
 

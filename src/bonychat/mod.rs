@@ -59,7 +59,7 @@ pub(crate) enum BadWebhook {
 ///
 /// # Errors
 /// The system has no CA certificates.
-#[expect(clippy::disallowed_methods, reason = "one of the two builders")]
+#[expect(clippy::disallowed_methods, reason = "the builder of this platform's clients")]
 pub(crate) fn client(timeout: Duration, ca: &[reqwest::Certificate]) -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT.min(timeout))
@@ -146,28 +146,28 @@ impl WebhookClient {
         let asked = asked.and_then(|value| clock::retry_after(value, clock::wall()));
         let charset = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let charset = charset.map_or(Charset::Undeclared, Charset::of_content_type);
-        let said = charset.decoded(beginning(&mut response).await);
-        let delivery = webhook_status::delivery(status, asked, &said);
+        let response_body = charset.decoded(beginning(&mut response).await);
+        let delivery = webhook_status::delivery(status, asked, &response_body);
         if tracing::enabled!(tracing::Level::DEBUG) {
             tracing::debug!(
                 channel_name = %self.name,
                 event_id = %event.m_id,
                 http_status = status.as_u16(),
-                webhook_status = webhook_status::codes(&said, &sent),
-                answer_bytes = said.len(),
+                webhook_status = webhook_status::codes(&response_body, &sent),
+                answer_bytes = response_body.len(),
                 "BonyChat answered {} to event `{}`", status.as_u16(), event.m_id
             );
         }
-        let excerpt = (delivery != Delivery::Done).then(|| self.excerpt(&said, &sent)).flatten();
+        let excerpt = (delivery != Delivery::Done).then(|| self.excerpt(&response_body, &sent)).flatten();
         Ok(Called { outcome: delivery, response: Response { http: Some(status.as_u16()), excerpt } })
     }
 
     /// Returns what is kept of a response that is no success, for the journey of the event.
-    fn excerpt(&self, said: &[u8], sent: &[u8]) -> Option<Excerpt> {
+    fn excerpt(&self, response_body: &[u8], sent: &[u8]) -> Option<Excerpt> {
         let token = self.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let values = webhook_status::values(sent);
         let values = values.iter().map(String::as_str).chain([token, self.url.as_str()]);
-        Excerpt::new(&String::from_utf8_lossy(said), values)
+        Excerpt::new(&String::from_utf8_lossy(response_body), values)
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) async fn run(
     store: &dyn Store,
 ) -> Result<Result<String, String>, StoreError> {
     let how = match (arguments.yes, arguments.waiting_too) {
-        (false, _) => Erase::Look,
+        (false, _) => Erase::DryRun,
         (true, false) => Erase::Settled,
         (true, true) => Erase::Waiting,
     };
@@ -54,10 +54,10 @@ pub(super) async fn run(
 /// Both spellings of one number, which an older store may hold as two contacts: both are erased, or neither.
 async fn both(store: &dyn Store, people: [Person; 2], how: Erase) -> Result<Erasure, StoreError> {
     let [one, other] = people;
-    let mut there = store.erase(one.clone(), Erase::Look, now_ms()).await?;
-    there += store.erase(other.clone(), Erase::Look, now_ms()).await?;
+    let mut there = store.erase(one.clone(), Erase::DryRun, now_ms()).await?;
+    there += store.erase(other.clone(), Erase::DryRun, now_ms()).await?;
     let waits = there.to_send + there.to_publish > 0;
-    if how == Erase::Look || there.under_way > 0 || (waits && how == Erase::Settled) {
+    if how == Erase::DryRun || there.under_way > 0 || (waits && how == Erase::Settled) {
         return Ok(there);
     }
     let mut erased = store.erase(one, how, now_ms()).await?;
@@ -101,10 +101,10 @@ fn told(erasure: &Erasure, how: Erase, scrubbed: bool, postgres: bool) -> Result
     let waits = format!("{to_send} message(s) wait to be sent and {to_publish} event(s) to be taken by BonyChat");
     match how {
         _ if *done => {}
-        Erase::Look if to_send + to_publish + under_way == 0 => {
+        Erase::DryRun if to_send + to_publish + under_way == 0 => {
             return Ok(format!("{what}: add --yes to erase them; nothing was erased"));
         }
-        Erase::Look => {
+        Erase::DryRun => {
             return Ok(format!(
                 "{what}; {waits}, {under_way} are being sent, were sent a moment ago, or are looked for. Let them end, or erase them too with --yes \
                  --waiting-too; nothing was erased"

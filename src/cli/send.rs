@@ -12,7 +12,7 @@ use crate::config::{Channel, Config};
 use crate::ops::local::on_this_machine;
 
 /// Time for a response beyond `outbound.answer_within`.
-const PATIENCE: Duration = Duration::from_secs(30);
+const EXTRA_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Whom to write what.
 #[derive(Debug, Args)]
@@ -42,7 +42,7 @@ pub(super) async fn run(args: SendArgs, config: &Config) -> Result<(), Failure> 
         None => OutgoingMessage::Text(text),
     };
     let (address, prefix) = (on_this_machine(config.server.listen), &config.server.path_prefix);
-    let within = config.outbound.answer_within + PATIENCE;
+    let within = config.outbound.answer_within + EXTRA_TIMEOUT;
     let webhook_status = call(address, prefix, &channel.api_token, &args.contact, &said, within).await;
     match webhook_status.map_err(anyhow::Error::new)? {
         SendOutcome::Taken { m_id } => {

@@ -14,7 +14,7 @@ const EXTRA_LOOKS: u32 = 3;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reconciliation {
     /// Look up again after this time.
-    Look(Duration),
+    LookUpAgain(Duration),
     /// Certainly not sent: two lookups apart in time would have shown it.
     NotSent,
     /// Undecidable.
@@ -34,10 +34,10 @@ pub(crate) struct ReconcileState {
     pub(crate) lag: Duration,
 }
 
-/// What one look that could be made showed of a send.
+/// What one lookup that could be made showed of a send.
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::struct_excessive_bools, reason = "findings that have nothing to do with each other")]
-pub(crate) struct LookFindings {
+pub(crate) struct LookupFindings {
     /// It shows the newest row that was known before the attempt; `true` where none was known.
     pub(crate) reaches_back: bool,
     /// Rows of the conversation were known before the attempt.
@@ -48,11 +48,11 @@ pub(crate) struct LookFindings {
     pub(crate) new_shown: bool,
     /// A row that could not be attributed came since.
     pub(crate) doubtful: bool,
-    /// What the rows that came since come to.
+    /// What the rows that came since prove.
     pub(crate) standing: SendStanding,
 }
 
-impl LookFindings {
+impl LookupFindings {
     /// Returns whether they prove that the send is not there. An empty or unknown conversation proves nothing, unless
     /// sends are known to show there: Afilnet may keep them under another spelling of the number.
     pub(crate) fn prove_absence(self) -> bool {
@@ -75,17 +75,17 @@ pub(crate) fn numbering_area(destination: &Destination) -> &str {
 
 /// Returns what to do after a lookup; `waits` are the times before each (design.md section 5, `look_after`). Decided
 /// only after the last of them: the longer the wait, the less likely that a row still appears.
-pub(crate) fn next(waits: &[Duration], looks: ReconcileState) -> Reconciliation {
-    if let Some(wait) = waits.get(looks.made as usize) {
-        return Reconciliation::Look(*wait);
+pub(crate) fn next(waits: &[Duration], lookups: ReconcileState) -> Reconciliation {
+    if let Some(wait) = waits.get(lookups.made as usize) {
+        return Reconciliation::LookUpAgain(*wait);
     }
-    if looks.absences >= 2 && looks.absent_for >= looks.lag {
+    if lookups.absences >= 2 && lookups.absent_for >= lookups.lag {
         return Reconciliation::NotSent;
     }
     let extra = u32::try_from(waits.len()).unwrap_or(u32::MAX).saturating_add(EXTRA_LOOKS);
-    if looks.lag > looks.absent_for && looks.made < extra {
+    if lookups.lag > lookups.absent_for && lookups.made < extra {
         let last = waits.last().copied().unwrap_or_default();
-        return Reconciliation::Look(last.max(looks.lag.saturating_sub(looks.absent_for)));
+        return Reconciliation::LookUpAgain(last.max(lookups.lag.saturating_sub(lookups.absent_for)));
     }
     Reconciliation::Unresolved
 }
@@ -96,13 +96,13 @@ mod tests {
 
     const WAITS: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(45)];
 
-    fn looks(made: u32, absences: u32, absent_for: u64, lag: u64) -> ReconcileState {
+    fn lookups(made: u32, absences: u32, absent_for: u64, lag: u64) -> ReconcileState {
         ReconcileState { made, absences, absent_for: Duration::from_secs(absent_for), lag: Duration::from_secs(lag) }
     }
 
     #[test]
     fn absence_is_proven_only_where_nothing_else_is_possible() {
-        let proof = LookFindings {
+        let proof = LookupFindings {
             reaches_back: true,
             known_before: true,
             before_shown: Some(true),
@@ -111,17 +111,17 @@ mod tests {
             standing: SendStanding::Absent,
         };
         assert!(proof.prove_absence());
-        assert!(LookFindings { before_shown: None, ..proof }.prove_absence());
-        assert!(LookFindings { known_before: false, new_shown: false, ..proof }.prove_absence());
-        let new = LookFindings { known_before: false, before_shown: None, ..proof };
+        assert!(LookupFindings { before_shown: None, ..proof }.prove_absence());
+        assert!(LookupFindings { known_before: false, new_shown: false, ..proof }.prove_absence());
+        let new = LookupFindings { known_before: false, before_shown: None, ..proof };
         assert!(new.prove_absence());
         for none in [
-            LookFindings { new_shown: false, ..new },
-            LookFindings { reaches_back: false, ..proof },
-            LookFindings { before_shown: Some(false), ..proof },
-            LookFindings { doubtful: true, ..proof },
-            LookFindings { standing: SendStanding::Undecidable, ..proof },
-            LookFindings { standing: SendStanding::Shown, ..proof },
+            LookupFindings { new_shown: false, ..new },
+            LookupFindings { reaches_back: false, ..proof },
+            LookupFindings { before_shown: Some(false), ..proof },
+            LookupFindings { doubtful: true, ..proof },
+            LookupFindings { standing: SendStanding::Undecidable, ..proof },
+            LookupFindings { standing: SendStanding::Shown, ..proof },
         ] {
             assert!(!none.prove_absence(), "{none:?}");
         }
@@ -137,19 +137,19 @@ mod tests {
     #[test]
     fn all_looks_are_made_and_two_absences_are_needed() {
         for made in 0..3 {
-            assert_eq!(next(&WAITS, looks(made, made, 60, 0)), Reconciliation::Look(WAITS[made as usize]));
+            assert_eq!(next(&WAITS, lookups(made, made, 60, 0)), Reconciliation::LookUpAgain(WAITS[made as usize]));
         }
-        assert_eq!(next(&WAITS, looks(3, 3, 60, 0)), Reconciliation::NotSent);
-        assert_eq!(next(&WAITS, looks(3, 2, 60, 0)), Reconciliation::NotSent);
-        assert_eq!(next(&WAITS, looks(3, 1, 60, 0)), Reconciliation::Unresolved);
-        assert_eq!(next(&WAITS, looks(3, 0, 0, 0)), Reconciliation::Unresolved);
-        assert_eq!(next(&WAITS[..1], looks(1, 1, 0, 0)), Reconciliation::Unresolved, "one look proves little");
+        assert_eq!(next(&WAITS, lookups(3, 3, 60, 0)), Reconciliation::NotSent);
+        assert_eq!(next(&WAITS, lookups(3, 2, 60, 0)), Reconciliation::NotSent);
+        assert_eq!(next(&WAITS, lookups(3, 1, 60, 0)), Reconciliation::Unresolved);
+        assert_eq!(next(&WAITS, lookups(3, 0, 0, 0)), Reconciliation::Unresolved);
+        assert_eq!(next(&WAITS[..1], lookups(1, 1, 0, 0)), Reconciliation::Unresolved, "one lookup proves little");
     }
 
     #[test]
     fn rows_that_show_late_are_waited_for_but_not_for_ever() {
-        assert_eq!(next(&WAITS, looks(3, 2, 45, 120)), Reconciliation::Look(Duration::from_secs(75)));
-        assert_eq!(next(&WAITS, looks(4, 3, 120, 120)), Reconciliation::NotSent);
-        assert_eq!(next(&WAITS, looks(6, 0, 0, 120)), Reconciliation::Unresolved);
+        assert_eq!(next(&WAITS, lookups(3, 2, 45, 120)), Reconciliation::LookUpAgain(Duration::from_secs(75)));
+        assert_eq!(next(&WAITS, lookups(4, 3, 120, 120)), Reconciliation::NotSent);
+        assert_eq!(next(&WAITS, lookups(6, 0, 0, 120)), Reconciliation::Unresolved);
     }
 }

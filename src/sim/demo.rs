@@ -34,7 +34,7 @@ const FALLBACK: &str = "https://www.example.com/help";
 const BRUNO: &str = "+34600333444";
 
 /// Longest wait for a message to arrive on the other side.
-const PATIENCE: Duration = Duration::from_secs(20);
+const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Runs the demo.
 ///
@@ -163,8 +163,8 @@ impl Stage {
         let started = Instant::now();
         self.afilnet.receive(PLATFORM_ID, &contact[1..], text).map_err(anyhow::Error::new)?;
         self.line(started, "32", "customer", contact, &format!("writes \"{text}\""));
-        let arrived = self.bonychat.until(PATIENCE, |world| world.texts(contact).len() > before).await;
-        anyhow::ensure!(arrived, "what {contact} wrote did not reach BonyChat within {PATIENCE:?}");
+        let arrived = self.bonychat.until(ARRIVAL_TIMEOUT, |world| world.texts(contact).len() > before).await;
+        anyhow::ensure!(arrived, "what {contact} wrote did not reach BonyChat within {ARRIVAL_TIMEOUT:?}");
         let events = self.bonychat.unique_events(contact);
         let event = events.last().context("an event went missing")?;
         self.line(started, "36", "BonyChat", contact, &format!("shows \"{}\" (mId {})", event.text(), event.m_id));
@@ -179,8 +179,8 @@ impl Stage {
         let outcome = self.bonychat.send(&self.base, CHANNEL, contact, message).await;
         let m_id = outcome.m_id.with_context(|| format!("the bridge answered {} {}", outcome.status, outcome.body))?;
         self.line(started, "35", "bridge", contact, &format!("has it safe (mId {m_id})"));
-        let arrived = self.afilnet.until(PATIENCE, |world| world.sent(&contact[1..]).len() > before).await;
-        anyhow::ensure!(arrived, "message {m_id} did not reach Afilnet within {PATIENCE:?}");
+        let arrived = self.afilnet.until(ARRIVAL_TIMEOUT, |world| world.sent(&contact[1..]).len() > before).await;
+        anyhow::ensure!(arrived, "message {m_id} did not reach Afilnet within {ARRIVAL_TIMEOUT:?}");
         let sent = self.afilnet.sent(&contact[1..]);
         let call = sent.last().context("a send went missing")?;
         let file = call.fileurl.as_deref().map(|url| format!(" {url}")).unwrap_or_default();

@@ -87,7 +87,7 @@ fn reading(n: u32, rows: &[(&str, &str)]) -> ConversationRead {
             .iter()
             .map(|(identity, words)| NewRow {
                 identity: (*identity).to_owned(),
-                mark: format!("mark of {words}"),
+                fingerprint: format!("fingerprint of {words}"),
                 events: vec![customer_says(words)],
                 from_customer: true,
                 ..NewRow::default()
@@ -245,19 +245,19 @@ async fn events_go_one_by_one_in_order_and_a_dead_one_holds_up_nobody(engine: En
 async fn the_initial_snapshot_is_taken_once(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
     store.take_ownership(&channel()).await.unwrap();
-    assert_eq!(store.baseline_ms(&channel()).await.unwrap(), None);
+    assert_eq!(store.snapshot_ms(&channel()).await.unwrap(), None);
     let there = Position {
         contact: contact(1),
         destination: chat(1).destination,
         read_to: None,
-        baseline: Some("mark".into()),
+        snapshot_row: Some("fingerprint".into()),
         unread: None,
     };
-    store.take_baseline(&channel(), vec![there.clone()], 77).await.unwrap();
-    assert_eq!(store.baseline_ms(&channel()).await.unwrap(), Some(77));
+    store.store_initial_snapshot(&channel(), vec![there.clone()], 77).await.unwrap();
+    assert_eq!(store.snapshot_ms(&channel()).await.unwrap(), Some(77));
     assert_eq!(store.positions(&channel()).await.unwrap(), [there]);
     store.record(reading(1, &[("r1", "a")])).await.unwrap();
-    assert_eq!(store.positions(&channel()).await.unwrap()[0].baseline, None);
+    assert_eq!(store.positions(&channel()).await.unwrap()[0].snapshot_row, None);
 }
 
 async fn one_operation_that_fails_undoes_itself_alone(engine: Engine) {

@@ -118,7 +118,7 @@ pub(crate) async fn copy(file: &Path, url: &str) -> Result<Copied, CopyError> {
             return Err(CopyError::Other { place, source_file: former.source, at: former.at, file: name });
         }
         target.abandon().await;
-        return marked(source, rows, place, true).await;
+        return mark_moved(source, rows, place, true).await;
     }
     if let Some(moved) = source.moved() {
         return Err(CopyError::Moved { file: name, moved: moved.to_owned(), place });
@@ -149,7 +149,7 @@ pub(crate) async fn copy(file: &Path, url: &str) -> Result<Copied, CopyError> {
     crashpoint::hit("copy", crashpoint::BEFORE_COMMIT);
     target.commit().await.map_err(|source| CopyError::Uncertain { place: place.clone(), source })?;
     crashpoint::hit("copy", crashpoint::AFTER_COMMIT);
-    marked(source, rows, place, false).await
+    mark_moved(source, rows, place, false).await
 }
 
 /// Puts a store back in use that was copied away.
@@ -161,7 +161,7 @@ pub(crate) async fn reopen(file: &Path) -> Result<(), CopyError> {
     if source.moved().is_none() {
         return Err(CopyError::NotMoved { file: source.name() });
     }
-    blocking(move || source.unmark()).await?.map_err(CopyError::Source)
+    blocking(move || source.unmark_moved()).await?.map_err(CopyError::Source)
 }
 
 async fn hold(file: &Path) -> Result<Source, CopyError> {
@@ -174,11 +174,16 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 }
 
 /// The source is marked last: from then on it is not served.
-async fn marked(source: Source, tables: Vec<(String, u64)>, place: String, before: bool) -> Result<Copied, CopyError> {
+async fn mark_moved(
+    source: Source,
+    tables: Vec<(String, u64)>,
+    place: String,
+    before: bool,
+) -> Result<Copied, CopyError> {
     if source.moved().is_none() {
         let (file, to) = (source.name(), place.clone());
-        let mark = blocking(move || source.mark(&to, wall_ms())).await?;
-        mark.map_err(|source| CopyError::Unmarked { place: place.clone(), file, source: Box::new(source) })?;
+        let marked = blocking(move || source.mark_moved(&to, wall_ms())).await?;
+        marked.map_err(|source| CopyError::Unmarked { place: place.clone(), file, source: Box::new(source) })?;
         crashpoint::hit("mark", crashpoint::AFTER_COMMIT);
     }
     Ok(Copied { tables, place, before })

@@ -67,7 +67,7 @@ pub(super) const READ_WITHIN_MS: i64 = 60_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Erase {
     /// Nothing: only count.
-    Look,
+    DryRun,
     /// All of it, unless something waits to be sent or to be published.
     Settled,
     /// What waits as well, unless it is being sent.
@@ -118,7 +118,7 @@ impl Erasure {
     pub(crate) fn may(&self, how: Erase) -> bool {
         let waits = self.to_send + self.to_publish > 0;
         match how {
-            Erase::Look => false,
+            Erase::DryRun => false,
             Erase::Settled => self.under_way == 0 && !waits,
             Erase::Waiting => self.under_way == 0,
         }

@@ -71,7 +71,7 @@ pub(crate) use reading::{
     ConversationRead, Lesson, NewRow, OwnSend, PostponedRow, Postponement, Receipt, Recorded, RowChange, SeenRow,
     SeenRows, UnreportedSend,
 };
-pub(crate) use stale::{StaleMessage, StaleRule, StaleSweep};
+pub(crate) use stale::{StaleMessage, StaleQuery, StaleRule};
 pub(crate) use tail::{TailEntry, TailFrom, TailStep, Tailed};
 pub(crate) use wakeups::{AccountLoad, ChannelWakeups, FirstVerdict, Wakeups};
 
@@ -169,8 +169,8 @@ pub(crate) struct Position {
     pub(crate) destination: Destination,
     /// Fingerprint of the getchats row up to which rows are recorded.
     pub(crate) read_to: Option<String>,
-    /// The same at the initial snapshot, until the rows up to it are read by the first-run rule.
-    pub(crate) baseline: Option<String>,
+    /// The same at the initial snapshot, until the rows up to it are read by the first-run rule (column `baseline`).
+    pub(crate) snapshot_row: Option<String>,
     /// What [`Store::note_unread`] stored, until then.
     pub(crate) unread: Option<String>,
 }
@@ -200,7 +200,7 @@ pub(crate) trait Store: Send + Sync {
     /// Detects a clock that was set back while no process ran: the newest stored time is later than `now_ms`. Then
     /// moves all due times back by the difference, so that nothing waits for the clock to catch up. Returns the
     /// difference, 0 where it is negligible. Called by an owner before it begins anything.
-    async fn follow_clock(&self, now_ms: i64) -> Result<i64, StoreError>;
+    async fn correct_clock_rollback(&self, now_ms: i64) -> Result<i64, StoreError>;
 
     /// Records for each mId whether its response reached the caller. Returns those of which the row was being changed by
     /// another transaction: nothing is recorded of them, and the caller records them again.
@@ -263,7 +263,7 @@ pub(crate) trait Store: Send + Sync {
 
     /// Fails messages that the rule applies to, `limit` at most, the first of each conversation, and tells their agents. Returns them;
     /// none where nothing is stale, without a write. What is to be tried again later is left to `begin`.
-    async fn fail_stale(&self, sweep: StaleSweep, limit: u32, now_ms: i64) -> Result<Vec<StaleMessage>, StoreError>;
+    async fn fail_stale(&self, query: StaleQuery, limit: u32, now_ms: i64) -> Result<Vec<StaleMessage>, StoreError>;
 
     /// Stores what must be known before the first byte of a call with placeholders: what is kept of its words where they
     /// were filled in, beside those of earlier attempts that may have been sent, and the question that it asks, which
@@ -329,11 +329,12 @@ pub(crate) trait Store: Send + Sync {
     /// Returns the depth of the queues by channel, without empty ones. Its cost grows with what waits.
     async fn depths(&self) -> Result<Vec<QueueDepth>, StoreError>;
 
-    /// Returns when the initial snapshot of `channel` was stored; `None` before.
-    async fn baseline_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError>;
+    /// Returns when the initial snapshot of `channel` was stored (column `baseline_ms`); `None` before.
+    async fn snapshot_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError>;
 
     /// Stores the initial snapshot: the conversations that existed before the first run, and their positions.
-    async fn take_baseline(
+    /// Its crash point is `take_baseline`.
+    async fn store_initial_snapshot(
         &self,
         channel: &ChannelName,
         conversations: Vec<Position>,

@@ -216,8 +216,8 @@ pub(super) fn row_from_text(text: &str) -> Option<AfilnetRow> {
 pub(crate) struct NewRow {
     pub(crate) change: RowChange,
     pub(crate) identity: String,
-    /// Fingerprint of its content and time, without its id.
-    pub(crate) mark: String,
+    /// Fingerprint of its content and time, without its id (column `mark`).
+    pub(crate) fingerprint: String,
     /// What stays of it where its link, its time or its characters change; `None` where that is not to be kept.
     pub(crate) shape: Option<String>,
     pub(crate) events: Vec<Event>,
@@ -277,14 +277,14 @@ pub(crate) struct SeenRows {
     pub(crate) places: Places,
     /// It is what is known of a destination beyond the conversation's first.
     pub(crate) is_further: bool,
-    /// Identities and marks of the rows under other destinations.
+    /// Identities and fingerprints of the rows under other destinations.
     pub(crate) elsewhere: Vec<(String, String)>,
 }
 
 impl SeenRows {
     /// Returns the rows that are known under other destinations.
     pub(crate) fn elsewhere(&self) -> Elsewhere<'_> {
-        Elsewhere::new(self.elsewhere.iter().map(|(identity, mark)| (identity.as_str(), mark.as_str())))
+        Elsewhere::new(self.elsewhere.iter().map(|(identity, fingerprint)| (identity.as_str(), fingerprint.as_str())))
     }
 
     /// Returns what is known of the rows under one destination.
@@ -306,7 +306,7 @@ impl SeenRows {
             if Some(at) == nth {
                 here.push(SeenRow { identity: identity.to_owned(), ..row });
             } else {
-                elsewhere.extend(row.mark.map(|mark| (identity.to_owned(), mark)));
+                elsewhere.extend(row.fingerprint.map(|fingerprint| (identity.to_owned(), fingerprint)));
             }
         }
         let mut waiting = Vec::new();
@@ -326,8 +326,8 @@ pub(crate) struct SeenRow {
     pub(crate) identity: String,
     /// When it was recorded.
     pub(crate) seen_ms: i64,
-    /// Fingerprint of its content and time; `None` if it was not stored.
-    pub(crate) mark: Option<String>,
+    /// Fingerprint of its content and time (column `mark`); `None` if it was not stored.
+    pub(crate) fingerprint: Option<String>,
     pub(crate) shape: Option<String>,
     /// The own send that it matches: message and part.
     pub(crate) matched: Option<(MId, u32)>,

@@ -249,14 +249,14 @@ pub(super) const DEPTH_UNCONFIRMED: &str = "SELECT c.channel, COUNT(*) FROM outb
 pub(super) const DEPTH_DEAD: &str = "SELECT c.channel, COUNT(*) FROM events e \
      JOIN conversations c ON c.id = e.conversation WHERE e.state = 'dead' AND e.event IS NOT NULL GROUP BY c.channel";
 
-pub(super) const BASELINE_MS: &str = "SELECT baseline_ms FROM channels WHERE channel = $1";
+pub(super) const SNAPSHOT_MS: &str = "SELECT baseline_ms FROM channels WHERE channel = $1";
 
-pub(super) const SET_BASELINE_MS: &str = "UPDATE channels SET baseline_ms = $1 WHERE channel = $2";
+pub(super) const SET_SNAPSHOT_MS: &str = "UPDATE channels SET baseline_ms = $1 WHERE channel = $2";
 
-pub(super) const ADD_BASELINE: &str = "INSERT INTO conversations (channel, contact, destination, baseline) \
+pub(super) const ADD_SNAPSHOT_ROW: &str = "INSERT INTO conversations (channel, contact, destination, baseline) \
      VALUES ($1, $2, $3, $4) ON CONFLICT (channel, contact) DO NOTHING";
 
-pub(super) const SET_BASELINE: &str = "UPDATE conversations SET baseline = $1 WHERE id = $2";
+pub(super) const SET_SNAPSHOT_ROW: &str = "UPDATE conversations SET baseline = $1 WHERE id = $2";
 
 /// How far the first destination of each conversation is read.
 pub(super) const POSITIONS: &str = "SELECT contact, COALESCE(read_from, destination), read_to, baseline, unread \
@@ -430,7 +430,8 @@ pub(super) const SET_READ_TO: &str =
 pub(super) const SET_READ_TO_AT: &str =
     "UPDATE destinations SET read_to = $1, baseline = NULL, unread = NULL WHERE conversation = $2 AND nth = $3";
 
-pub(super) const SET_BASELINE_AT: &str = "UPDATE destinations SET baseline = $1 WHERE conversation = $2 AND nth = $3";
+pub(super) const SET_SNAPSHOT_ROW_AT: &str =
+    "UPDATE destinations SET baseline = $1 WHERE conversation = $2 AND nth = $3";
 
 pub(super) const SET_NEWEST: &str = "UPDATE conversations SET newest = $1 WHERE id = $2";
 

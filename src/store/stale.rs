@@ -14,7 +14,7 @@ pub(crate) struct StaleRule {
 
 /// Where [`StaleRule`] is applied to what waits, whether anything may be begun or not.
 #[derive(Debug, Clone)]
-pub(crate) struct StaleSweep {
+pub(crate) struct StaleQuery {
     pub(crate) channel: ChannelName,
     pub(crate) epoch: Epoch,
     pub(crate) rule: StaleRule,

@@ -13,7 +13,7 @@ use crate::telemetry::metrics;
 /// Time between two questions, and before the first: the start has other calls to make.
 const EVERY: Duration = Duration::from_mins(10);
 const FIRST: Duration = Duration::from_secs(30);
-/// Time between two looks whether a call can be made.
+/// Time between two checks whether a call can be made.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// One account, with the channels of it.

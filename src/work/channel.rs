@@ -26,9 +26,9 @@ pub(super) struct ChannelSettings {
     pub(super) live_for: Duration,
     /// Messages that waited for longer fail before they go out.
     pub(super) stale_after: Option<Duration>,
-    /// Waits before each look-up of a message in doubt.
+    /// Waits before each lookup of a message in doubt.
     pub(super) look_after: Vec<Duration>,
-    /// What happens to a message in doubt that the look-ups could not settle.
+    /// What happens to a message in doubt that the lookups could not settle.
     pub(super) on_unconfirmed: OnUnconfirmed,
     /// Questions are sent numbered, and number answers are translated back.
     pub(super) number_quick_replies: bool,

@@ -69,7 +69,7 @@ pub(crate) async fn start(
         by_account.entry(key).or_default().push(Arc::clone(&channel));
         channels.push(channel);
     }
-    let back_ms = store.follow_clock(now_ms()).await?;
+    let back_ms = store.correct_clock_rollback(now_ms()).await?;
     if back_ms > 0 {
         tracing::warn!(
             back_ms,

@@ -11,7 +11,7 @@ use super::channel::Channel;
 use crate::domain::operator_pause::{OperatorPause, PauseKind};
 use crate::store::{Store, StoreError};
 
-/// Time between two looks. A command beside the process notifies it over PostgreSQL alone.
+/// Time between two polls of the store. A command beside the process notifies it over PostgreSQL alone.
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Runs until the stop.

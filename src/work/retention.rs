@@ -32,7 +32,7 @@ pub(super) async fn run(
                 Ok(touched) if touched >= AT_ONCE as usize && !stop.is_cancelled() => {}
                 Ok(_) => break,
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "could not sweep old texts; trying again");
+                    tracing::warn!(error = &error as &dyn std::error::Error, "could not purge old texts; trying again");
                     break;
                 }
             }

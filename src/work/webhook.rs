@@ -36,7 +36,7 @@ const SIDE_BY_SIDE: u32 = 8;
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 
 /// Time before a refused event is posted again, where others would go before it next. A single refusal may be a hiccup
-/// of the far side: the event behind would be accepted first, and the two would arrive in the wrong order.
+/// of BonyChat: the event behind would be accepted first, and the two would arrive in the wrong order.
 const HICCUP: Duration = Duration::from_millis(250);
 
 /// Events behind a refused one that are tried in one pass, at most.

@@ -199,7 +199,7 @@ async fn a_process_that_ends_while_it_fails_what_is_stale_tells_each_agent_once(
         house.afilnet.fault("sendmessage:NO_CREDITS:1-1000000").unwrap();
         let mut bridge = house.start_with(&[("BRIDGE_CRASHPOINT", &format!("fail_stale, {when}"))]).await;
         house.agent(&bridge, &contact(0), "late").await;
-        // From then on nothing of it is begun, so that only the sweep can fail what waits.
+        // From then on nothing of it is begun, so that only the query for stale messages can fail what waits.
         until("its sends are paused", || bridge.log().iter().any(|line| line.contains("NO_CREDITS"))).await;
         for who in 1..5 {
             house.agent(&bridge, &contact(who), "late").await;

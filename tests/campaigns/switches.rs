@@ -104,8 +104,8 @@ impl Case {
         house.customer(&contact(0), "old and read");
         house.afilnet.mark_read(PLATFORM_ID, &contact(0)[1..]);
         let bridge = house.start().await;
-        let stock = || bridge.log().iter().any(|line| line.contains("took stock"));
-        self.wait("the initial snapshot is taken", stock).await?;
+        let has_snapshot = || bridge.log().iter().any(|line| line.contains("stored the initial snapshot"));
+        self.wait("the initial snapshot is taken", has_snapshot).await?;
 
         let (mut written, mut answered) = (Vec::new(), Vec::new());
         for text in ["¿Sigue abierto? <b>\"ñ\"</b> &amp; más", "línea 1\nlínea 2"] {

@@ -78,7 +78,10 @@ async fn a_conversation_that_can_be_read_under_any_spelling_of_its_number_is_pub
         let mut house = house().set("INBOUND__SWEEP_EVERY", "300ms");
         house.afilnet.set_switch("read_under", "any_spelling").unwrap();
         let bridge = house.start().await;
-        until("the initial snapshot is taken", || bridge.log().iter().any(|line| line.contains("took stock"))).await;
+        until("the initial snapshot is taken", || {
+            bridge.log().iter().any(|line| line.contains("stored the initial snapshot"))
+        })
+        .await;
         customer(&house, &who[1..], "buenas");
         agent(&house, &bridge, who, "Buenos días").await;
         rounds(&house, 10).await;

@@ -92,7 +92,10 @@ async fn echoes_can_be_turned_off_and_history_is_none() {
     operator(&house, 1, "old answer");
     operator(&house, 2, "old first word");
     let bridge = house.start().await;
-    until("the initial snapshot is taken", || bridge.log().iter().any(|line| line.contains("took stock"))).await;
+    until("the initial snapshot is taken", || {
+        bridge.log().iter().any(|line| line.contains("stored the initial snapshot"))
+    })
+    .await;
     operator(&house, 1, "new answer");
     until("the echo", || shown(&house, 1).len() >= 2).await;
     assert_eq!((shown(&house, 1), shown(&house, 2)), (vec!["+old".to_owned(), "=new answer".to_owned()], vec![]));

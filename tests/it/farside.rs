@@ -147,7 +147,7 @@ async fn meet(conversations: usize, house: House, afilnet: &Afilnet, limit: Dura
     let bridge = house.start().await;
     let before = bridge.resident_kib();
     let work = async {
-        let took = || bridge.log().iter().any(|line| line.contains("took stock"));
+        let took = || bridge.log().iter().any(|line| line.contains("stored the initial snapshot"));
         until_within(limit, "the initial snapshot is taken", took).await;
         let polls = afilnet.calls("getchats");
         until_within(limit, "two more polls", || afilnet.calls("getchats") >= polls + 2).await;
@@ -204,9 +204,10 @@ async fn a_thousand_channels_are_met_in_bounded_memory_and_disturb_nobody() {
     let house = with_channels(as_in_the_image(house(&afilnet)), channels);
     let mut house = house.set("AFILNET__TIMEOUT", "60s").set("AFILNET__REQUESTS_PER_SECOND", "1000");
     let bridge = house.start().await;
-    let took_stock = || bridge.log().iter().filter(|line| line.contains("took stock")).count() == channels;
+    let has_snapshot =
+        || bridge.log().iter().filter(|line| line.contains("stored the initial snapshot")).count() == channels;
     let work = async {
-        until_within(SOON * 8, "every channel has its initial snapshot", took_stock).await;
+        until_within(SOON * 8, "every channel has its initial snapshot", has_snapshot).await;
         let polls = afilnet.calls("getchats");
         until_within(SOON * 8, "two more rounds", || afilnet.calls("getchats") >= polls + 2 * channels).await;
     };
@@ -235,7 +236,10 @@ async fn a_list_beyond_the_limit_is_named_with_its_size_and_the_key() {
     );
     // It heals by itself.
     afilnet.listed.store(10, Ordering::Relaxed);
-    until("the initial snapshot is taken", || bridge.log().iter().any(|line| line.contains("took stock"))).await;
+    until("the initial snapshot is taken", || {
+        bridge.log().iter().any(|line| line.contains("stored the initial snapshot"))
+    })
+    .await;
 }
 
 /// Must be seen by the customer alone.

@@ -43,7 +43,10 @@ async fn where_the_initial_snapshot_cannot_be_taken_messages_go_all_the_same_and
     assert_eq!(house.agent(&bridge, &contact(1), "the first of all").await.status, 200);
     until("it is sent", || house.afilnet.sent_count() == 1).await;
     house.afilnet.clear_faults();
-    until("the initial snapshot is taken", || bridge.log().iter().any(|line| line.contains("took stock"))).await;
+    until("the initial snapshot is taken", || {
+        bridge.log().iter().any(|line| line.contains("stored the initial snapshot"))
+    })
+    .await;
     assert_eq!(house.agent(&bridge, &contact(2), "shows that rows show").await.status, 200);
     house.settled().await;
     assert_eq!(house.afilnet.sent_count(), 2);

@@ -83,7 +83,10 @@ async fn lost_answers_of_unread_messages_lose_no_message() {
     house.afilnet.set_switch("unread_marks_read", "yes").unwrap();
     house.afilnet.set_switch("getmessages_marks_read", "yes").unwrap();
     let bridge = house.start().await;
-    until("the initial snapshot is taken", || bridge.log().iter().any(|line| line.contains("took stock"))).await;
+    until("the initial snapshot is taken", || {
+        bridge.log().iter().any(|line| line.contains("stored the initial snapshot"))
+    })
+    .await;
     house.afilnet.fault("getunreadmessages:reset_stored:1-1000000").unwrap();
     house.afilnet.fault("getmessages:reset_stored:0.3").unwrap();
     for n in 0..40 {

@@ -50,7 +50,10 @@ async fn the_first_run_publishes_what_the_rule_says_and_then_all_that_comes() {
         house.afilnet.mark_read(PLATFORM_ID, &contact(1)[1..]);
         house.customer(&contact(1), "unread");
         let bridge = house.start().await;
-        until("the initial snapshot is taken", || bridge.log().iter().any(|line| line.contains("took stock"))).await;
+        until("the initial snapshot is taken", || {
+            bridge.log().iter().any(|line| line.contains("stored the initial snapshot"))
+        })
+        .await;
         house.customer(&contact(1), "new");
         assert!(
             house.bonychat.until(SOON, |world| world.texts(&contact(1)).last().is_some_and(|t| t == "new")).await,

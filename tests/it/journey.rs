@@ -149,7 +149,8 @@ async fn a_look_that_finds_the_row_is_told_with_what_it_showed() {
         .set("CHANNELS__SUPPORT__POLL_ACTIVE", "10m")
         .set("CHANNELS__SUPPORT__POLL_IDLE", "10m");
     let bridge = house.start().await;
-    until("the first round is over", || bridge.log().iter().any(|line| line.contains("took stock"))).await;
+    until("the first round is over", || bridge.log().iter().any(|line| line.contains("stored the initial snapshot")))
+        .await;
     house.afilnet.fault("sendmessage:hang_stored").unwrap();
     let m_id = house.agent(&bridge, &contact(1), "in doubt").await.m_id.unwrap();
     house.settled().await;
@@ -331,7 +332,8 @@ async fn what_waits_for_a_password_says_so_though_only_a_read_met_it() {
     // The next probe, which might be a send, does not come during the test.
     let mut house = House::new().set("OUTBOUND__ANSWER_WITHIN", "0s").set("RETRY__MAX", "10m");
     let bridge = house.start().await;
-    until("the first round is over", || bridge.log().iter().any(|line| line.contains("took stock"))).await;
+    until("the first round is over", || bridge.log().iter().any(|line| line.contains("stored the initial snapshot")))
+        .await;
     house.afilnet.add_account("user", "changed");
     until("the account is paused", || bridge.log().iter().any(|line| line.contains("the account is paused"))).await;
     let first = house.agent(&bridge, &contact(1), "first").await.m_id.unwrap();

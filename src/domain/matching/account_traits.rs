@@ -9,7 +9,7 @@ const LATE_MS: i64 = 5000;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "traits that have nothing to do with each other")]
 pub(crate) struct AccountTraits {
-    /// Rows of texts that were surely sent were found.
+    /// Rows of texts that were certainly sent were found.
     pub(crate) shows_texts: bool,
     /// The same of files.
     pub(crate) shows_files: bool,
@@ -44,7 +44,7 @@ impl AccountTraits {
     /// Whether it is known to rewrite something that such a send holds, and not to show rows late: what is like a send and
     /// comes up after it is then that.
     pub(super) fn rewrites_promptly(&self, send: &SendForms) -> bool {
-        self.rewritten.meets(send.features().suspects()) && self.settle_lag_ms < LATE_MS
+        self.rewritten.meets(send.features().rewritable()) && self.settle_lag_ms < LATE_MS
     }
 
     /// Whether a row with the customer's flag may be a send: anything that is like it, unless flags are known to come at
@@ -62,13 +62,13 @@ impl AccountTraits {
         }
     }
 
-    /// The same once a row has shown a send with these features, word for word or not.
-    pub(crate) fn taught(&self, features: Features, verbatim: bool) -> (Features, Features) {
-        let suspects = features.suspects();
+    /// Returns the features that are shown verbatim and rewritten, once a row has shown a send with these, word for word or not.
+    pub(crate) fn learned(&self, features: Features, verbatim: bool) -> (Features, Features) {
+        let rewritable = features.rewritable();
         if verbatim {
-            (self.verbatim.with(features), self.rewritten.without(suspects))
+            (self.verbatim.with(features), self.rewritten.without(rewritable))
         } else {
-            (self.verbatim.without(suspects), self.rewritten.with(suspects))
+            (self.verbatim.without(rewritable), self.rewritten.with(rewritable))
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Attributes the rows of the business, and finds what became of each send: the sends of a conversation, with their verdicts, held
 //! against its rows by order, count, time and likeness. Pure.
 //!
-//! Two answers need a proof, for each is a fault when it is wrong: that a row is somebody else's (else the bridge would
+//! Two answers need a proof, for each is a fault when it is wrong: that a row is foreign (else the bridge would
 //! echo its own words), and that a send is absent (else it would be sent twice). What has no proof is postponed.
 
 use std::cmp::{Ordering, Reverse};
@@ -99,7 +99,7 @@ impl UnmatchedSend {
         row.seen_ms.is_none_or(|seen_ms| self.earliest_ms <= seen_ms)
     }
 
-    /// The send in words, for the trace of a simulation.
+    /// Returns the send as text, for the trace of a simulation.
     #[cfg(test)]
     pub(crate) fn traced(&self) -> String {
         let Self { matched, verdict, at_ms, shown_rewritten, .. } = self;
@@ -147,13 +147,13 @@ pub(crate) enum ShownAs {
 pub(crate) enum Attribution {
     /// It shows this send.
     Ours { matched: Match, how: ShownAs },
-    /// Sends of the bridge explain it, nobody can tell which: no proof of one, and nobody else's message.
+    /// Sends of the bridge explain it, but not which: no proof of one, and not a foreign message.
     Explained,
     /// No send of the bridge; what its direction says.
     Foreign,
-    /// Not to be told yet.
+    /// Not decided yet.
     Undecided,
-    /// It bears the customer's flag and says what a send said that another row shows: its flag tells, once that has settled.
+    /// It has the customer's flag and says what a send said that another row shows: decided by its flag, once that has settled.
     AwaitsFlag,
 }
 
@@ -162,7 +162,7 @@ struct Alignment<'a> {
     account: &'a AccountTraits,
     open: &'a [Option<OpenRow>],
     words: Vec<Option<RowWords>>,
-    /// Rows with a sign, or nothing, between what the account puts around the words of sends: nobody else's are so.
+    /// Rows with a sign, or nothing, between what the account puts around the words of sends: no foreign row has that.
     wrapped_signs: Vec<bool>,
     /// All sends, oldest first.
     made: Vec<Match>,
@@ -242,7 +242,7 @@ impl Alignment<'_> {
             else {
                 continue;
             };
-            // What was taken has a row for certain, the oldest first. Of what is in doubt the newest comes first: looks have
+            // What was taken has a row for certain, the oldest first. Of what is in doubt the newest comes first: lookups have
             // not found the rows of those before. What a row was taken for by its likeness has one already.
             let fits = |send: &UnmatchedSend| send.precedes(&open) && shows(&send.forms, words);
             let taken =
@@ -287,8 +287,8 @@ impl Alignment<'_> {
         }
     }
 
-    /// Rows that bear the customer's flag and say what a send said that another row was matched with: somebody may have
-    /// typed the same words in Afilnet's panel, and that other row is theirs. The flag tells, once it has settled. Not on an
+    /// Rows that have the customer's flag and say what a send said that another row was matched with: an agent may have
+    /// typed the same words in Afilnet's panel, and that other row is theirs. The flag decides, once it has settled. Not on an
     /// account that is known to set flags at once: there a customer who repeats an agent's words would wait for nothing.
     fn doubt_flagged(&mut self, rows: &[AfilnetRow], made: &[UnmatchedSend]) {
         if self.account.prompt_flags {
@@ -371,7 +371,7 @@ impl Alignment<'_> {
         sends.filter_map(of).collect()
     }
 
-    /// Tells those apart that can be told at once; the rest is undecided.
+    /// Decides the rows that can be decided at once; the rest is undecided.
     fn weigh(&mut self, rows: &[usize]) {
         for index in rows.iter().copied().filter(|index| self.is_free(*index)).collect::<Vec<_>>() {
             let candidates = self.candidates(index);
@@ -438,7 +438,7 @@ impl Alignment<'_> {
                 self.attributions[index] = Attribution::Foreign;
                 continue;
             };
-            // The likest, if it surely has a row and no other row may be it as well; of equals the oldest.
+            // The likest, if it certainly has a row and no other row may be it as well; of equals the oldest.
             let shows = |(send, likeness): &&(usize, Likeness)| {
                 let UnmatchedSend { verdict, forms, .. } = &self.sends[*send];
                 let is_it = *likeness >= Likeness::Strong
@@ -453,8 +453,8 @@ impl Alignment<'_> {
     }
 }
 
-/// Doubts the rows of the business that were there before the bridge took stock and are like a send that no row shows: one
-/// that was made before then has its row among them, and what somebody wrote in the same words is no proof of it.
+/// Doubts the rows of the business that were there before the initial snapshot and are like a send that no row shows: one
+/// that was made before then has its row among them, and what an agent wrote in the same words is no proof of it.
 pub(crate) fn mark_history_ambiguous(
     rows: &[AfilnetRow],
     history: &[bool],
@@ -488,31 +488,31 @@ pub(crate) enum Shows {
     Nothing,
 }
 
-/// What the rows of one look come to for a send.
+/// What the rows of one lookup show of a send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SendStanding {
     /// A row shows it.
     Shown,
     /// No row that came since can be it.
     Absent,
-    /// Nobody can tell.
+    /// The rows do not decide it.
     Undecidable,
 }
 
 /// The same in numbers of rows of the business that came since.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct LookEvidence {
+pub(crate) struct LookupEvidence {
     pub(crate) since: usize,
     /// Those that show sends of the bridge for certain.
     pub(crate) ours: usize,
-    /// Those that somebody else wrote for certain.
+    /// Those that are foreign for certain.
     pub(crate) others: usize,
     pub(crate) unexplained: usize,
     /// Sends of the hour before that were taken for certain and that no row shows.
     pub(crate) missing: usize,
 }
 
-impl std::ops::AddAssign for LookEvidence {
+impl std::ops::AddAssign for LookupEvidence {
     fn add_assign(&mut self, other: Self) {
         self.since += other.since;
         self.ours += other.ours;
@@ -523,7 +523,7 @@ impl std::ops::AddAssign for LookEvidence {
     }
 }
 
-impl std::fmt::Display for LookEvidence {
+impl std::fmt::Display for LookupEvidence {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { since, ours, others, unexplained, missing } = self;
         write!(
@@ -537,15 +537,15 @@ impl std::fmt::Display for LookEvidence {
     }
 }
 
-/// What the rows that came since a send began come to for it, where so many sends of the hour before were taken and do
+/// Returns what the rows that came since a send began show of it, with the evidence in counts, where so many sends of the hour before were taken and do
 /// not show (an account that hides one row may hide another).
 pub(crate) fn standing(
     send: &UnmatchedSend,
     rows: &[RowSince<'_>],
     missing: usize,
     account: &AccountTraits,
-) -> (SendStanding, LookEvidence) {
-    let mut evidence = LookEvidence { missing, ..LookEvidence::default() };
+) -> (SendStanding, LookupEvidence) {
+    let mut evidence = LookupEvidence { missing, ..LookupEvidence::default() };
     let mut shown = false;
     let faithful = account.is_faithful_to(&send.forms);
     for RowSince { row, shows } in rows {

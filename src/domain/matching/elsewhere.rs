@@ -13,17 +13,17 @@ pub(crate) struct Elsewhere<'a> {
     /// Afilnet's id, where the row is named by it, and fingerprint of content and time.
     named: HashSet<(Option<&'a str>, &'a str)>,
     /// The fingerprints alone.
-    said: HashSet<&'a str>,
+    fingerprints: HashSet<&'a str>,
 }
 
 impl<'a> Elsewhere<'a> {
-    /// The rows as (identity, stored mark).
+    /// The rows as (identity, stored fingerprint).
     pub(crate) fn new(seen: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let mut rows = Self::default();
-        for (identity, mark) in seen {
+        for (identity, fingerprint) in seen {
             let id = identity.strip_prefix('i').and_then(|rest| base(rest).split_once(':')).map(|(_, id)| id);
-            rows.named.insert((id, mark));
-            rows.said.insert(mark);
+            rows.named.insert((id, fingerprint));
+            rows.fingerprints.insert(fingerprint);
         }
         rows
     }
@@ -31,16 +31,17 @@ impl<'a> Elsewhere<'a> {
     /// Returns whether `row` is one of them: by its id, content and time. Without ids only a row with a time that says
     /// something: two chats of a contact may both hold an "ok".
     pub(crate) fn holds(&self, row: &AfilnetRow) -> bool {
-        if self.said.is_empty() {
+        if self.fingerprints.is_empty() {
             return false;
         }
-        let mark = content_fingerprint(row);
+        let fingerprint = content_fingerprint(row);
         let says_something = row.time.epoch_ms.is_some() && !row.text.trim().is_empty();
         match row.id.as_deref() {
             Some(id) => {
-                self.named.contains(&(Some(id), &mark)) || (says_something && self.named.contains(&(None, &mark)))
+                self.named.contains(&(Some(id), &fingerprint))
+                    || (says_something && self.named.contains(&(None, &fingerprint)))
             }
-            None => says_something && self.said.contains(mark.as_str()),
+            None => says_something && self.fingerprints.contains(fingerprint.as_str()),
         }
     }
 }
@@ -54,8 +55,8 @@ mod tests {
     #[test]
     fn a_row_is_known_elsewhere_by_its_id_and_content_and_without_ids_by_what_it_said_when() {
         let customer = |id: &str, text: &str| row(id, Direction::Inbound, 7, text);
-        let mark = |text: &str| content_fingerprint(&customer("", text));
-        let (hello, ok, nothing) = (mark("hello"), mark("ok"), mark(""));
+        let fingerprint = |text: &str| content_fingerprint(&customer("", text));
+        let (hello, ok, nothing) = (fingerprint("hello"), fingerprint("ok"), fingerprint(""));
         let by_id = Elsewhere::new([("ii:8", hello.as_str()), ("io:9#2", &ok), ("ii:7", &nothing)]);
         assert!(by_id.holds(&customer("8", "hello")) && by_id.holds(&customer("9", "ok")));
         assert!(by_id.holds(&customer("7", "")));

@@ -17,13 +17,13 @@ const ZONE_DOUBT_MS: i64 = 26 * 3_600_000;
 pub(crate) enum ReadContext<'a> {
     /// Read before: every unseen row is new.
     Known,
-    /// Met for the first time, after the first run took stock at this time (epoch ms).
-    New { baseline_ms: i64 },
+    /// Met for the first time, after the initial snapshot was taken at this time (epoch ms).
+    New { snapshot_ms: i64 },
     /// Met for the first time under this destination, of a contact that was known before under another. What is older than
     /// the first run is history: Afilnet may list a spelling of a number late.
-    Further { baseline_ms: i64 },
+    NewDestination { snapshot_ms: i64 },
     /// There at first run, up to this row; of the rows up to it those are new that `policy` names.
-    Baseline { anchor: &'a RowFingerprint, baseline_ms: i64, policy: InitialSyncPolicy<'a> },
+    InitialSync { anchor: &'a RowFingerprint, snapshot_ms: i64, policy: InitialSyncPolicy<'a> },
 }
 
 /// Which of the rows that were there before the bridge are published.
@@ -34,24 +34,24 @@ pub(crate) enum InitialSyncPolicy<'a> {
     /// Those that Afilnet called unread.
     Unread(&'a [RowFingerprint]),
     /// The same where an answer that named some may have been lost, and the flags with it: beside these, what the
-    /// customer wrote last and nobody had answered before the bridge.
+    /// customer wrote last and no agent had answered before the bridge.
     UnreadOrUnreplied(&'a [RowFingerprint]),
 }
 
-/// For each row of a reading (oldest first): whether it was there before the bridge, as far as the first run took stock
-/// of its conversation.
+/// Returns for each row of a reading (oldest first) whether it was there before the bridge, as far as the initial snapshot
+/// has its conversation.
 pub(crate) fn history(rows: &[AfilnetRow], how: &ReadContext<'_>) -> Vec<bool> {
     match how {
-        ReadContext::Baseline { anchor, baseline_ms, .. } => {
+        ReadContext::InitialSync { anchor, snapshot_ms, .. } => {
             let anchored = anchor.find(rows);
             let before = |(index, row): (usize, &AfilnetRow)| match anchored {
                 Some(anchored) => index <= anchored,
-                None => row.time.epoch_ms.is_some_and(|at| at <= *baseline_ms),
+                None => row.time.epoch_ms.is_some_and(|at| at <= *snapshot_ms),
             };
             rows.iter().enumerate().map(before).collect()
         }
-        ReadContext::Further { baseline_ms } => {
-            let was_there = |row: &AfilnetRow| row.time.epoch_ms.is_some() && looks_older(row, *baseline_ms);
+        ReadContext::NewDestination { snapshot_ms } => {
+            let was_there = |row: &AfilnetRow| row.time.epoch_ms.is_some() && looks_older(row, *snapshot_ms);
             rows.iter().map(was_there).collect()
         }
         ReadContext::Known | ReadContext::New { .. } => vec![false; rows.len()],
@@ -70,7 +70,7 @@ pub(crate) fn new_rows(
     let unseen = |index: usize| !seen.contains(identities[index].as_str());
     match how {
         ReadContext::Known => (0..rows.len()).map(unseen).collect(),
-        ReadContext::Further { .. } => {
+        ReadContext::NewDestination { .. } => {
             // A row without a time may be old: of these the customer's newest are new, as of a contact who is new.
             let mut others = rows.iter().filter(|row| row.direction == Direction::Inbound).count();
             let is_new = |(index, (row, was_there)): (usize, (&AfilnetRow, bool))| {
@@ -81,7 +81,7 @@ pub(crate) fn new_rows(
             };
             rows.iter().zip(history(rows, how)).enumerate().map(is_new).collect()
         }
-        ReadContext::New { baseline_ms } => {
+        ReadContext::New { snapshot_ms } => {
             let from_customer = rows.iter().filter(|row| row.direction == Direction::Inbound).count();
             let mut older = from_customer.saturating_sub(ALWAYS_NEW);
             rows.iter()
@@ -89,20 +89,20 @@ pub(crate) fn new_rows(
                 .map(|(index, row)| {
                     if row.direction == Direction::Inbound && older > 0 {
                         older -= 1;
-                        return unseen(index) && !looks_older(row, *baseline_ms);
+                        return unseen(index) && !looks_older(row, *snapshot_ms);
                     }
                     let may_be_old = row.direction == Direction::Outbound;
-                    unseen(index) && !(may_be_old && looks_older(row, *baseline_ms))
+                    unseen(index) && !(may_be_old && looks_older(row, *snapshot_ms))
                 })
                 .collect()
         }
-        ReadContext::Baseline { policy, .. } => {
+        ReadContext::InitialSync { policy, .. } => {
             let mut unread: Vec<RowFingerprint> = match policy {
-                InitialSyncPolicy::Unread(marks) | InitialSyncPolicy::UnreadOrUnreplied(marks) => marks.to_vec(),
+                InitialSyncPolicy::Unread(unread) | InitialSyncPolicy::UnreadOrUnreplied(unread) => unread.to_vec(),
                 InitialSyncPolicy::None | InitialSyncPolicy::All => Vec::new(),
             };
             let history = history(rows, how);
-            // Answered before the bridge, that is: what came after may be the answer to a customer whom no agent has read.
+            // Answered before the bridge, that is: what came after may be the answer to a customer that no agent has read.
             let answers = |index: &usize| {
                 history[*index]
                     && rows[*index].direction == Direction::Outbound
@@ -135,10 +135,10 @@ pub(crate) fn new_rows(
     }
 }
 
-/// Takes one mark that is `row` out of `marks`.
-fn matched(marks: &mut Vec<RowFingerprint>, row: &AfilnetRow) -> bool {
-    let found = marks.iter().position(|mark| mark.is(row));
-    found.map(|index| marks.swap_remove(index)).is_some()
+/// Takes one fingerprint of `row` out of `fingerprints`. Returns whether there was one.
+fn matched(fingerprints: &mut Vec<RowFingerprint>, row: &AfilnetRow) -> bool {
+    let found = fingerprints.iter().position(|fingerprint| fingerprint.is(row));
+    found.map(|index| fingerprints.swap_remove(index)).is_some()
 }
 
 fn looks_older(row: &AfilnetRow, than_ms: i64) -> bool {
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn of_a_destination_that_is_met_later_what_was_there_before_the_bridge_is_no_news() {
-        let baseline_ms = 100 * DAY * 1000;
+        let snapshot_ms = 100 * DAY * 1000;
         let (inbound, outbound) = (Direction::Inbound, Direction::Outbound);
         let mut rows = vec![
             row("1", inbound, 60 * DAY, "old"),
@@ -168,7 +168,7 @@ mod tests {
         // Without times the newest of the customer's are news, as of a contact who is new.
         rows.extend((0..25).map(|n| row(&format!("t{n}"), inbound, n, "timeless")));
         rows[6..].iter_mut().for_each(|row| row.time.epoch_ms = None);
-        let how = ReadContext::Further { baseline_ms };
+        let how = ReadContext::NewDestination { snapshot_ms };
         let identities: Vec<String> = (0..rows.len()).map(|n| n.to_string()).collect();
         let attributions = vec![Attribution::Foreign; rows.len()];
         let is_new = new_rows(&rows, &attributions, &identities, &HashSet::new(), &how);

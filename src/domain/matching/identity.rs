@@ -10,7 +10,7 @@ use crate::domain::{AfilnetRow, Direction};
 /// Identities that are kept of a page: its newest.
 pub(crate) const TAIL: usize = 64;
 
-/// A window of fewer rows than this is nobody's window: of such a page nothing slides out, so counting tells all.
+/// A window of fewer rows than this is not full: of such a page nothing slides out, so counting tells all.
 const LEAST_TAIL: usize = 10;
 
 /// Rows without an equal that must stand alike in two pages to prove how they lie to each other.
@@ -19,8 +19,8 @@ const LEAST_ANCHORS: usize = 3;
 /// What is known of one conversation's rows.
 #[derive(Debug)]
 pub(crate) struct Known<'a> {
-    /// Identities of the rows that were seen, each with the row's mark where it is known.
-    marks: HashMap<&'a str, Option<&'a str>>,
+    /// Identities of the rows that were seen, each with the fingerprint of the row's content where it is known.
+    fingerprints: HashMap<&'a str, Option<&'a str>>,
     /// The shape of each row seen, where it was kept.
     shapes: HashMap<&'a str, RowShape>,
     /// Identities of the newest rows that the last read showed, in order.
@@ -28,10 +28,13 @@ pub(crate) struct Known<'a> {
 }
 
 impl<'a> Known<'a> {
-    /// The rows seen, as (identity, stored mark), and the tail of the last page.
+    /// The rows seen, as (identity, stored fingerprint), and the tail of the last page.
     pub(crate) fn new(seen: impl IntoIterator<Item = (&'a str, Option<&'a str>)>, tail: &'a [String]) -> Self {
-        let marks = seen.into_iter().map(|(identity, mark)| (identity, mark.or_else(|| mark_in(identity)))).collect();
-        Self { marks, shapes: HashMap::new(), tail }
+        let fingerprints = seen
+            .into_iter()
+            .map(|(identity, fingerprint)| (identity, fingerprint.or_else(|| fingerprint_in(identity))))
+            .collect();
+        Self { fingerprints, shapes: HashMap::new(), tail }
     }
 
     /// The same with the shapes that are stored of the rows seen.
@@ -46,11 +49,11 @@ impl<'a> Known<'a> {
     }
 
     pub(crate) fn holds(&self, identity: &str) -> bool {
-        self.marks.contains_key(identity)
+        self.fingerprints.contains_key(identity)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.marks.is_empty()
+        self.fingerprints.is_empty()
     }
 
     /// The identities by stems of what says something.
@@ -62,23 +65,23 @@ impl<'a> Known<'a> {
             .collect()
     }
 
-    /// The identities of each mark, those counted lowest first.
-    fn by_mark(&self) -> HashMap<&'a str, Vec<&'a str>> {
-        let mut by_mark: HashMap<&str, Vec<&str>> = HashMap::new();
-        for (identity, mark) in &self.marks {
-            if let Some(mark) = mark {
-                by_mark.entry(mark).or_default().push(identity);
+    /// The identities of each fingerprint, those counted lowest first.
+    fn by_fingerprint(&self) -> HashMap<&'a str, Vec<&'a str>> {
+        let mut by_fingerprint: HashMap<&str, Vec<&str>> = HashMap::new();
+        for (identity, fingerprint) in &self.fingerprints {
+            if let Some(fingerprint) = fingerprint {
+                by_fingerprint.entry(fingerprint).or_default().push(identity);
             }
         }
-        for identities in by_mark.values_mut() {
+        for identities in by_fingerprint.values_mut() {
             identities.sort_unstable_by_key(|identity| (identity.len(), *identity));
         }
-        by_mark
+        by_fingerprint
     }
 }
 
-/// The mark that an identity by content holds.
-fn mark_in(identity: &str) -> Option<&str> {
+/// The fingerprint that an identity by content holds.
+fn fingerprint_in(identity: &str) -> Option<&str> {
     let (_, rest) = identity.strip_prefix('h')?.split_once(':')?;
     rest.split('#').next()
 }
@@ -94,14 +97,20 @@ pub(crate) fn base(identity: &str) -> &str {
 /// The identity of each row of one reading (oldest first). Never empty, never twice in one page. Rows that may be known
 /// are called what they are known by: what is in doubt is not new.
 pub(crate) fn identify(rows: &[AfilnetRow], known: &Known<'_>) -> Vec<String> {
-    let marks: Vec<String> = rows.iter().map(content_fingerprint).collect();
-    let by_mark = known.by_mark();
-    let mut naming =
-        Naming { rows, marks: &marks, known, by_mark: &by_mark, taken: HashSet::new(), names: vec![None; rows.len()] };
-    let by_id = ids_hold(rows, &marks, known, &by_mark);
+    let fingerprints: Vec<String> = rows.iter().map(content_fingerprint).collect();
+    let by_fingerprint = known.by_fingerprint();
+    let mut naming = Naming {
+        rows,
+        fingerprints: &fingerprints,
+        known,
+        by_fingerprint: &by_fingerprint,
+        taken: HashSet::new(),
+        names: vec![None; rows.len()],
+    };
+    let by_id = ids_hold(rows, &fingerprints, known, &by_fingerprint);
     if by_id {
         naming.by_id();
-    } else if let Some(overlap) = Overlap::find(&marks, known) {
+    } else if let Some(overlap) = Overlap::find(&fingerprints, known) {
         for (at, from) in (overlap.at..overlap.at + overlap.len).zip(overlap.from..) {
             naming.take(at, known.tail[from].clone());
         }
@@ -148,27 +157,35 @@ pub(crate) fn next_tail(identities: &[String], known: &Known<'_>) -> Option<Vec<
 /// second) that is no evidence while one of them has the id by which it is known: the page leaves one out and shows
 /// another that was not known. Where ids were doubted when the page was read before, more of them must name what they
 /// named than not.
-fn ids_hold(rows: &[AfilnetRow], marks: &[String], known: &Known<'_>, by_mark: &HashMap<&str, Vec<&str>>) -> bool {
+fn ids_hold(
+    rows: &[AfilnetRow],
+    fingerprints: &[String],
+    known: &Known<'_>,
+    by_fingerprint: &HashMap<&str, Vec<&str>>,
+) -> bool {
     let stems: HashMap<&str, &str> = known.stems();
-    let here: HashMap<&str, &str> =
-        rows.iter().zip(marks).filter_map(|(row, mark)| Some((row.id.as_deref()?, mark.as_str()))).collect();
-    let is_known_by_id = |row: &AfilnetRow, mark: &str| {
-        id_identity(row).is_some_and(|identity| known.marks.get(identity.as_str()) == Some(&Some(mark)))
+    let here: HashMap<&str, &str> = rows
+        .iter()
+        .zip(fingerprints)
+        .filter_map(|(row, fingerprint)| Some((row.id.as_deref()?, fingerprint.as_str())))
+        .collect();
+    let is_known_by_id = |row: &AfilnetRow, fingerprint: &str| {
+        id_identity(row).is_some_and(|identity| known.fingerprints.get(identity.as_str()) == Some(&Some(fingerprint)))
     };
-    let held: HashSet<&str> = (rows.iter().zip(marks).map(|(row, mark)| (row, mark.as_str())))
-        .filter_map(|(row, mark)| is_known_by_id(row, mark).then_some(mark))
+    let held: HashSet<&str> = (rows.iter().zip(fingerprints).map(|(row, fingerprint)| (row, fingerprint.as_str())))
+        .filter_map(|(row, fingerprint)| is_known_by_id(row, fingerprint).then_some(fingerprint))
         .collect();
     let (mut same, mut other, mut moved) = (0, 0, 0);
-    for (row, mark) in rows.iter().zip(marks) {
+    for (row, fingerprint) in rows.iter().zip(fingerprints) {
         let Some((id, identity)) = row.id.as_deref().zip(id_identity(row)) else { continue };
-        let names = by_mark.get(mark.as_str()).map_or(&[][..], Vec::as_slice);
+        let names = by_fingerprint.get(fingerprint.as_str()).map_or(&[][..], Vec::as_slice);
         // Rows that say nothing say the same: of them only one with an id that is gone is evidence.
-        let is_said = |there: &str| !row.text.trim().is_empty() && there != mark;
+        let is_said = |there: &str| !row.text.trim().is_empty() && there != fingerprint;
         let elsewhere = |name: &&&str| {
             id_in(name).is_some_and(|known| known != id && here.get(known).is_none_or(|there| is_said(there)))
         };
-        match known.marks.get(identity.as_str()) {
-            Some(Some(stored)) if *stored != mark.as_str() => {
+        match known.fingerprints.get(identity.as_str()) {
+            Some(Some(stored)) if *stored != fingerprint.as_str() => {
                 other += 1;
                 moved += usize::from(names.iter().any(|name| elsewhere(&name)));
             }
@@ -179,7 +196,7 @@ fn ids_hold(rows: &[AfilnetRow], marks: &[String], known: &Known<'_>, by_mark: &
                 let there = stems.get(RowShape::of(row).stem()).and_then(|name| id_in(name));
                 moved += usize::from(there.is_some_and(|known| known != id && !here.contains_key(known)));
             }
-            None if held.contains(mark.as_str()) => {}
+            None if held.contains(fingerprint.as_str()) => {}
             None => moved += usize::from(names.iter().any(|name| elsewhere(&name))),
         }
     }
@@ -199,9 +216,9 @@ fn id_identity(row: &AfilnetRow) -> Option<String> {
 /// The rows of a page on their way to their identities.
 struct Naming<'a> {
     rows: &'a [AfilnetRow],
-    marks: &'a [String],
+    fingerprints: &'a [String],
     known: &'a Known<'a>,
-    by_mark: &'a HashMap<&'a str, Vec<&'a str>>,
+    by_fingerprint: &'a HashMap<&'a str, Vec<&'a str>>,
     taken: HashSet<String>,
     names: Vec<Option<String>>,
 }
@@ -236,7 +253,10 @@ impl Naming<'_> {
         let id = row.id.as_deref()?;
         let shape = RowShape::of(row);
         let same = |identity: &str| {
-            self.known.marks.get(identity).is_some_and(|mark| *mark == Some(self.marks[at].as_str()))
+            self.known
+                .fingerprints
+                .get(identity)
+                .is_some_and(|fingerprint| *fingerprint == Some(self.fingerprints[at].as_str()))
                 || (self.known.shapes.get(identity))
                     .is_some_and(|known| known.says_nothing() || known.has_kind_and_words_of(&shape))
         };
@@ -267,7 +287,7 @@ impl Naming<'_> {
     }
 
     fn known_of_any(&self, at: usize) -> Option<String> {
-        let equals = self.by_mark.get(self.marks[at].as_str())?;
+        let equals = self.by_fingerprint.get(self.fingerprints[at].as_str())?;
         equals.iter().find(|identity| !self.taken.contains(**identity)).map(|identity| (*identity).to_owned())
     }
 
@@ -371,7 +391,7 @@ impl Naming<'_> {
 
     /// An identity by which a row with these words and this time is known and that no other row of the page has.
     fn known_as(&self, at: usize, form: impl Fn(&str) -> bool) -> Option<String> {
-        let equals = self.by_mark.get(self.marks[at].as_str())?;
+        let equals = self.by_fingerprint.get(self.fingerprints[at].as_str())?;
         let unknown = Direction::Unknown.letter();
         let letter = self.rows[at].direction.letter();
         let direction = |identity: &&&str| identity.get(1..2).unwrap_or_default() == letter;
@@ -382,7 +402,7 @@ impl Naming<'_> {
 
     /// The first number among equals that nothing has.
     fn fresh(&self, at: usize) -> String {
-        let base = format!("h{}:{}", self.rows[at].direction.letter(), self.marks[at]);
+        let base = format!("h{}:{}", self.rows[at].direction.letter(), self.fingerprints[at]);
         let names = (1..).map(|nth| numbered(&base, nth));
         let mut free = names.filter(|name| !self.known.holds(name) && !self.taken.contains(name));
         free.next().unwrap_or(base)
@@ -404,13 +424,15 @@ struct Overlap {
 impl Overlap {
     /// Only what cannot be anything else: everything that counting would not call new rests on it.
     fn find(page: &[String], known: &Known<'_>) -> Option<Self> {
-        let marks: Option<Vec<&str>> = known.tail.iter().map(|name| known.marks.get(name.as_str()).copied()?).collect();
-        let tail = marks.filter(|tail| tail.len() >= LEAST_TAIL)?;
+        let fingerprints: Option<Vec<&str>> =
+            known.tail.iter().map(|name| known.fingerprints.get(name.as_str()).copied()?).collect();
+        let tail = fingerprints.filter(|tail| tail.len() >= LEAST_TAIL)?;
         let (in_page, in_tail) = (counts(page.iter().map(String::as_str)), counts(tail.iter().copied()));
         let holds = |at: usize, from: usize, len: usize| {
             // What stands once in each can only be the same row; what stands there often may be any of its equals.
             let anchors = page[at..at + len].iter().map(String::as_str);
-            let anchors = anchors.filter(|mark| in_page.get(mark) == Some(&1) && in_tail.get(mark) == Some(&1));
+            let anchors = anchors
+                .filter(|fingerprint| in_page.get(fingerprint) == Some(&1) && in_tail.get(fingerprint) == Some(&1));
             (0..len).all(|n| page[at + n] == tail[from + n]) && anchors.count() >= LEAST_ANCHORS
         };
         // The whole tail. One that is all of its page is found by counting as well: nothing had slid out.
@@ -426,10 +448,10 @@ impl Overlap {
     }
 }
 
-fn counts<'a>(marks: impl Iterator<Item = &'a str>) -> HashMap<&'a str, u32> {
+fn counts<'a>(fingerprints: impl Iterator<Item = &'a str>) -> HashMap<&'a str, u32> {
     let mut counts = HashMap::new();
-    for mark in marks {
-        *counts.entry(mark).or_default() += 1;
+    for fingerprint in fingerprints {
+        *counts.entry(fingerprint).or_default() += 1;
     }
     counts
 }

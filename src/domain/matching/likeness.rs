@@ -40,7 +40,7 @@ pub(crate) enum Likeness {
     Unlike,
     /// It can be excluded by nothing that it says.
     Weak,
-    /// It says the same in other words: a proof neither of the send nor of somebody else.
+    /// It says the same in other words: no proof, neither of the send nor of a foreign row.
     Strong,
     /// The same, by the same letters.
     Same,
@@ -93,7 +93,7 @@ impl Features {
     }
 
     /// Those that a platform rewrites where it rewrites a send with these: the special ones, or the words themselves.
-    pub(crate) fn suspects(self) -> Self {
+    pub(crate) fn rewritable(self) -> Self {
         let special = self.without(Self::WORDS);
         if special == Self::default() { self } else { special }
     }
@@ -327,7 +327,7 @@ impl SendForms {
         !self.is_file && !self.forms.is_empty() && self.forms.iter().all(|form| form.letters.is_empty())
     }
 
-    /// Returns what a row says before and after each of these sends, where that is something; only of words that nobody else
+    /// Returns what a row says before and after each of these sends, where that is something; only of words that no other
     /// writes by chance.
     pub(crate) fn wrappings_in(row: &str, sends: &[&Self]) -> Vec<(String, String)> {
         let row = Form::new(row);

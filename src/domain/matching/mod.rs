@@ -12,7 +12,7 @@ mod wrapping;
 
 pub(crate) use account_traits::AccountTraits;
 pub(crate) use alignment::{
-    Attribution, LookEvidence, Match, OpenRow, RowSince, SendStanding, SendVerdict, ShownAs, Shows, UnmatchedSend,
+    Attribution, LookupEvidence, Match, OpenRow, RowSince, SendStanding, SendVerdict, ShownAs, Shows, UnmatchedSend,
     attribute, mark_history_ambiguous, standing,
 };
 pub(crate) use elsewhere::Elsewhere;

@@ -20,7 +20,7 @@ pub(crate) struct RowShape {
 enum Kind {
     /// Nothing.
     Blank,
-    /// Nothing, and nobody was told.
+    /// Nothing, and no event was published.
     Silent,
     /// One link.
     Link,
@@ -54,7 +54,7 @@ impl RowShape {
         Self { stem: short(&[&row.time.raw, kind.letter(), &stem]), words: short(&[kind.letter(), &said]), kind }
     }
 
-    /// Its stored form.
+    /// Returns its stored form.
     pub(crate) fn to_text(&self) -> String {
         format!("{}{}{}", self.kind.letter(), self.stem, self.words)
     }
@@ -78,7 +78,7 @@ impl RowShape {
         matches!(self.kind, Kind::Blank | Kind::Silent)
     }
 
-    /// The same of a row for which nothing was published: what it says later is not told either.
+    /// The same of a row for which nothing was published: what it says later is not published either.
     pub(crate) fn untold(self) -> Self {
         if self.kind == Kind::Blank { Self { kind: Kind::Silent, ..self } } else { self }
     }
@@ -126,7 +126,7 @@ pub(crate) struct RowFingerprint {
 }
 
 impl RowFingerprint {
-    /// The mark of a row.
+    /// Returns the fingerprint of a row.
     pub(crate) fn of(row: &AfilnetRow) -> Self {
         Self {
             id: row.id.clone().unwrap_or_default(),
@@ -136,7 +136,7 @@ impl RowFingerprint {
         }
     }
 
-    /// Its stored form.
+    /// Returns its stored form.
     pub(crate) fn to_text(&self) -> String {
         let shape = self.shape.as_ref().map(|shape| format!(".{}", shape.to_text())).unwrap_or_default();
         format!("{}{shape} {} {}", self.content, self.status, self.id)
@@ -152,7 +152,7 @@ impl RowFingerprint {
         Some(Self { id: id.to_owned(), content: content.to_owned(), shape, status: status.to_owned() })
     }
 
-    /// Returns whether `row` is the row marked and nothing of it has changed that matters.
+    /// Returns whether `row` is the row that this is of, and nothing of it has changed that matters.
     pub(crate) fn still_is(&self, row: &AfilnetRow) -> bool {
         let id = row.id.as_deref().unwrap_or_default();
         self.id == id
@@ -160,7 +160,7 @@ impl RowFingerprint {
             && (self.content == content_fingerprint(row) || self.is_unchanged(&Self::of(row)))
     }
 
-    /// Whether both stand for one row of which nothing has changed that matters: its link may be signed anew at every
+    /// Returns whether both are of one row of which nothing has changed that matters: its link may be signed again at every
     /// read, and where it has an id its time may move.
     fn is_unchanged(&self, other: &Self) -> bool {
         let alike = |(one, two): (&RowShape, &RowShape)| {
@@ -171,9 +171,9 @@ impl RowFingerprint {
             && (self.content == other.content || self.shape.as_ref().zip(other.shape.as_ref()).is_some_and(alike))
     }
 
-    /// Which of these rows (oldest first) is the row marked: the one that is it by id and content, else the first by
+    /// Returns which of these rows (oldest first) is the row that this is of: by id and content, else the first by
     /// content, else the one by id, else the first by its shape. Of equals of one time the first: a later one may have come
-    /// after the mark was made.
+    /// after the fingerprint was taken.
     pub(crate) fn find(&self, rows: &[AfilnetRow]) -> Option<usize> {
         let says = |row: &&AfilnetRow| content_fingerprint(row) == self.content;
         let named = |row: &&AfilnetRow| row.id.as_ref().is_some_and(|id| *id == self.id);
@@ -182,7 +182,7 @@ impl RowFingerprint {
         at(&|row| named(row) && says(row)).or_else(|| at(&says)).or_else(|| at(&named)).or_else(|| at(&shaped))
     }
 
-    /// Returns whether `row` is the row marked. Ids decide only where they agree: they may differ between methods
+    /// Returns whether `row` is the row that this is of. Ids decide only where they agree: they may differ between methods
     /// (afilnet.md U8).
     pub(crate) fn is(&self, row: &AfilnetRow) -> bool {
         row.id.as_ref().is_some_and(|id| *id == self.id)

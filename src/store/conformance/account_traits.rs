@@ -56,8 +56,12 @@ async fn what_a_row_said_and_what_it_claims_is_kept_with_the_tail_of_its_page(en
     fresh.store.record(reading(1, &[("r3", "c")])).await.unwrap();
     let fresh = fresh.again().await;
     let seen = fresh.store.seen(&channel(), &contact(1)).await.unwrap();
-    let marks: Vec<_> = seen.rows.iter().map(|row| (row.identity.as_str(), row.mark.as_deref())).collect();
-    assert_eq!(marks, [("r1", Some("mark of a")), ("r2", Some("mark of b")), ("r3", Some("mark of c"))]);
+    let fingerprints: Vec<_> =
+        seen.rows.iter().map(|row| (row.identity.as_str(), row.fingerprint.as_deref())).collect();
+    assert_eq!(
+        fingerprints,
+        [("r1", Some("fingerprint of a")), ("r2", Some("fingerprint of b")), ("r3", Some("fingerprint of c"))]
+    );
     assert_eq!(seen.rows.iter().map(|row| row.matched.clone()).collect::<Vec<_>>(), [None, Some((m_id, 1)), None]);
     assert_eq!(seen.page, ["r1", "r2"]);
     assert!(fresh.store.seen(&channel(), &contact(2)).await.unwrap().rows.is_empty());
@@ -158,10 +162,10 @@ async fn a_row_that_is_seen_before_the_verdict_of_its_send_teaches_once_that_is_
         store.settle(&attempt, verdict.clone(), 200).await.unwrap();
         let known = store.account_traits(&channel()).await.unwrap();
         let (word_for_word, rewritten) =
-            AccountTraits::default().taught(Features::WORDS.with(Features::LINK), how == ShownAs::Verbatim);
-        let taught =
+            AccountTraits::default().learned(Features::WORDS.with(Features::LINK), how == ShownAs::Verbatim);
+        let learned =
             AccountTraits { shows_texts: true, verbatim: word_for_word, rewritten, ..AccountTraits::default() };
-        assert_eq!(known, if is_taken { taught } else { AccountTraits::default() }, "{verdict:?}, {how:?}");
+        assert_eq!(known, if is_taken { learned } else { AccountTraits::default() }, "{verdict:?}, {how:?}");
         let areas = fresh.folder.ask("SELECT new_destinations FROM channels").await;
         assert_eq!(areas[0].as_deref().is_none_or(|areas| areas.trim().is_empty()), !is_taken, "{areas:?}");
         if let Settlement::Unknown { .. } = verdict {
@@ -225,7 +229,7 @@ async fn timestamps_do_not_go_back_with_the_clock_nor_with_a_start(engine: Engin
     assert_eq!(fresh.folder.ask(&marked).await.len(), 1);
     fresh.store.record(reading(1, &[("r2", "b")])).await.unwrap();
     let Fresh { store, folder: _folder } = fresh.again().await;
-    store.follow_clock(wall_ms()).await.unwrap();
+    store.correct_clock_rollback(wall_ms()).await.unwrap();
     store.record(reading(1, &[("r3", "c")])).await.unwrap();
     let stamps: Vec<i64> = due(&store).await.iter().map(|event| event.timestamp_ms).collect();
     assert_eq!(stamps, [ahead_ms, ahead_ms]);

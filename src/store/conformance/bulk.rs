@@ -407,7 +407,7 @@ async fn a_job_goes_on_though_the_clock_was_set_back(engine: Engine) {
     fresh.store.accept(message(90, "new", then)).await.unwrap();
 
     let Fresh { store, folder: _folder } = fresh.again().await;
-    assert_eq!(store.follow_clock(now).await.unwrap(), HOUR);
+    assert_eq!(store.correct_clock_rollback(now).await.unwrap(), HOUR);
     let there = store.bulk().job(jobs[1]).await.unwrap().unwrap();
     assert_eq!((there.worked_ms, there.next_ms), (now, now + 5000), "at the start of a process");
     assert_eq!(work(&store, jobs[1], now + 5000).await.done, 2);

@@ -21,13 +21,13 @@ async fn after_the_clock_was_set_back_nothing_waits_for_it_to_catch_up(engine: E
     store.settle(&attempt, again, then).await.unwrap();
     store.accept(message(2, "new", then)).await.unwrap();
     store.record(ConversationRead { now_ms: then, ..reading(3, &[("r1", "in")]) }).await.unwrap();
-    assert_eq!(store.follow_clock(then).await.unwrap(), 0, "time has passed as it should");
+    assert_eq!(store.correct_clock_rollback(then).await.unwrap(), 0, "time has passed as it should");
     assert!(take(store, epoch, now).await.is_empty() && store.due_events(&channel(), now, 9).await.unwrap().is_empty());
 
     let Fresh { store, folder: _folder } = fresh.again().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
-    assert_eq!(store.follow_clock(now).await.unwrap(), HOUR);
-    assert_eq!(store.follow_clock(now).await.unwrap(), 0, "once");
+    assert_eq!(store.correct_clock_rollback(now).await.unwrap(), HOUR);
+    assert_eq!(store.correct_clock_rollback(now).await.unwrap(), 0, "once");
     assert_eq!(take(&store, epoch, now).await.iter().map(words).collect::<Vec<_>>(), ["new"]);
     let old = take(&store, epoch, now + 500).await.remove(0);
     assert_eq!((words(&old).as_str(), old.accepted_ms), ("old", 90 * HOUR));
@@ -47,7 +47,7 @@ async fn after_the_clock_was_set_back_a_row_that_comes_after_an_attempt_is_still
     fresh.store.settle(&attempt, unknown, then).await.unwrap();
 
     let Fresh { store, folder: _folder } = fresh.again().await;
-    assert_eq!(store.follow_clock(now).await.unwrap(), HOUR);
+    assert_eq!(store.correct_clock_rollback(now).await.unwrap(), HOUR);
     let mut page = reading(1, &[("in other words", "x")]);
     page.rows[0].doubtful = true;
     store.record(ConversationRead { now_ms: now + 100, ..page }).await.unwrap();

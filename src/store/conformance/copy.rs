@@ -21,7 +21,7 @@ async fn both() -> Option<(tempfile::TempDir, PathBuf, String)> {
     let file = folder.path().join("bridge.db");
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&file).unwrap());
     let epoch = store.take_ownership(&channel()).await.unwrap();
-    store.take_baseline(&channel(), Vec::new(), 5).await.unwrap();
+    store.store_initial_snapshot(&channel(), Vec::new(), 5).await.unwrap();
     let words =
         ["plain", "tab\there", "two\r\nlines", "back\\slash \\N \\.", "emoji 👍🏽 ñ", "'; DROP TABLE outbound; --"];
     for (n, words) in words.iter().enumerate() {

@@ -42,7 +42,7 @@ async fn filled(file: &Path) {
 async fn use_it(store: &Arc<dyn Store>) -> Vec<StoreError> {
     let mut errors = Vec::new();
     let mut note = |error: Option<StoreError>| errors.extend(error);
-    note(store.follow_clock(50).await.err());
+    note(store.correct_clock_rollback(50).await.err());
     let epoch = store.take_ownership(&channel()).await;
     if let Ok(epoch) = epoch {
         note(store.interrupted(&channel(), epoch, 4000, 3000).await.err());

@@ -53,7 +53,7 @@ async fn rows_of_two_destinations_are_kept_apart_and_their_events_in_one_convers
     let further = seen.clone().at(&channel(), &contact(1), &FURTHER.parse().unwrap());
     assert_eq!(
         (further.is_further, further.page, further.elsewhere),
-        (true, vec!["r1".into(), "r2".into()], vec![("r1".into(), "mark of a".into())])
+        (true, vec!["r1".into(), "r2".into()], vec![("r1".into(), "fingerprint of a".into())])
     );
     let first = seen.at(&channel(), &contact(1), &FURTHER[1..].parse().unwrap());
     assert_eq!((first.is_further, first.page), (false, vec!["r1".to_owned()]));
@@ -168,8 +168,8 @@ async fn what_shows_elsewhere_than_it_went_teaches_nothing_of_new_destinations(e
         page.rows[0].events.clear();
         page.rows[0].matched = Some(crate::domain::matching::Match { m_id: attempt.m_id.clone(), part: 0, last: true });
         store.record(page).await.unwrap();
-        let taught = folder.ask("SELECT new_destinations FROM channels").await;
-        assert_eq!(taught[0].as_deref().unwrap_or_default().contains("54"), teaches, "{shown_at}: {taught:?}");
+        let learned = folder.ask("SELECT new_destinations FROM channels").await;
+        assert_eq!(learned[0].as_deref().unwrap_or_default().contains("54"), teaches, "{shown_at}: {learned:?}");
         assert_eq!(goes_to(&store, epoch).await, "5491155551234", "the customer did not write yet");
     }
 }
@@ -206,15 +206,15 @@ async fn the_other_spelling_of_a_number_has_the_conversation_that_is_known(engin
 async fn the_initial_snapshot_holds_each_destination(engine: Engine) {
     let Fresh { store, folder: _folder } = engine.fresh().await;
     store.take_ownership(&channel()).await.unwrap();
-    let there = |destination: &str, baseline: &str| Position {
+    let there = |destination: &str, snapshot_row: &str| Position {
         contact: contact(1),
         destination: destination.parse().unwrap(),
         read_to: None,
-        baseline: Some(baseline.into()),
+        snapshot_row: Some(snapshot_row.into()),
         unread: None,
     };
-    let both = vec![there(&FURTHER[1..], "mark"), there(FURTHER, "other mark")];
-    store.take_baseline(&channel(), both.clone(), 77).await.unwrap();
+    let both = vec![there(&FURTHER[1..], "fingerprint"), there(FURTHER, "other fingerprint")];
+    store.store_initial_snapshot(&channel(), both.clone(), 77).await.unwrap();
     assert_eq!(store.positions_of(&channel(), &contact(1)).await.unwrap(), both);
     let further = Chat { contact: contact(1), destination: FURTHER.parse().unwrap() };
     store.note_unread(&channel(), &further, "x".into()).await.unwrap();
@@ -223,7 +223,7 @@ async fn the_initial_snapshot_holds_each_destination(engine: Engine) {
     assert_eq!(unread.iter().map(|there| there.unread.as_deref()).collect::<Vec<_>>(), [Some("y"), Some("x")]);
     store.record(at(FURTHER, reading(1, &[("r1", "a")]))).await.unwrap();
     let read = store.positions_of(&channel(), &contact(1)).await.unwrap();
-    assert_eq!(read.iter().map(|there| there.baseline.as_deref()).collect::<Vec<_>>(), [Some("mark"), None]);
+    assert_eq!(read.iter().map(|there| there.snapshot_row.as_deref()).collect::<Vec<_>>(), [Some("fingerprint"), None]);
 }
 
 async fn of_an_erased_person_no_destination_stays_and_no_row_makes_its_events_again(engine: Engine) {
@@ -252,7 +252,7 @@ async fn of_an_erased_person_no_destination_stays_and_no_row_makes_its_events_ag
     // Found by a further destination alone.
     let odd = Person { names: ["odd".to_owned(), "odd".to_owned()], channel: None };
     store.record(at("odd", reading(1, &[("r9", "e")]))).await.unwrap();
-    assert_eq!(store.erase(odd, Erase::Look, 1_000_000).await.unwrap().conversations, 1);
+    assert_eq!(store.erase(odd, Erase::DryRun, 1_000_000).await.unwrap().conversations, 1);
 }
 
 async fn a_postponed_row_is_due_under_its_own_destination(engine: Engine) {

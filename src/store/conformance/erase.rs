@@ -25,7 +25,7 @@ async fn names(folder: &Home) -> Vec<Option<String>> {
 async fn of_an_erased_person_only_how_far_it_is_read_stays_and_no_row_makes_its_events_again(engine: Engine) {
     let Fresh { store, folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
-    store.take_baseline(&channel(), vec![], 1).await.unwrap();
+    store.store_initial_snapshot(&channel(), vec![], 1).await.unwrap();
     for n in [1, 2] {
         store.record(reading(n, &[("r1", "in one"), ("r2", "in two")])).await.unwrap();
         let keyed = NewOutbound { key: Some(format!("key-{n}").parse().unwrap()), ..message(n, "out", 10) };
@@ -40,7 +40,7 @@ async fn of_an_erased_person_only_how_far_it_is_read_stays_and_no_row_makes_its_
     let elsewhere = Person { channel: Some("other".into()), ..person(1) };
     assert_eq!(store.erase(elsewhere, Erase::Settled, LATER).await.unwrap().conversations, 0);
     let there = Erasure { conversations: 1, messages: 1, events: 2, ..Erasure::default() };
-    assert_eq!(store.erase(person(1), Erase::Look, LATER).await.unwrap(), there);
+    assert_eq!(store.erase(person(1), Erase::DryRun, LATER).await.unwrap(), there);
     let just_sent = Erasure { under_way: 1, ..there.clone() };
     assert_eq!(store.erase(person(1), Erase::Waiting, 6000).await.unwrap(), just_sent, "its row is not read yet");
     assert_eq!(store.erase(person(1), Erase::Settled, LATER).await.unwrap(), Erasure { done: true, ..there });

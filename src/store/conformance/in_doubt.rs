@@ -353,8 +353,8 @@ async fn a_row_that_shows_while_it_waits_to_go_again_stops_it(engine: Engine) {
     let first = in_doubt(&store, epoch, "a").await;
     assert!(!first.attempt.before.fault.as_deref().unwrap_or_default().is_empty());
     store.resolve(&first, epoch, Settlement::Queued { due_ms: None, fault: Fault::TimedOut }, 300).await.unwrap();
-    let spoken = store.own_sends(&channel(), &contact(1), 9).await.unwrap();
-    assert_eq!(spoken.iter().map(|call| (&call.m_id, call.part)).collect::<Vec<_>>(), [(&first.attempt.m_id, 0)]);
+    let own_sends = store.own_sends(&channel(), &contact(1), 9).await.unwrap();
+    assert_eq!(own_sends.iter().map(|call| (&call.m_id, call.part)).collect::<Vec<_>>(), [(&first.attempt.m_id, 0)]);
     store.record(showing("row", &first.attempt.m_id, 0)).await.unwrap();
     assert!(take(&store, epoch, 10_000).await.is_empty(), "it is not sent again");
     let again = due(&store, 10_000).await.remove(0);

@@ -146,7 +146,7 @@ async fn every_statement_goes_through_its_index_and_none_walks_a_table() {
         ("SET_NEWEST_AT", sql::SET_NEWEST_AT, &["(conversation=? AND nth=?)"]),
         ("SET_PAGE_AT", sql::SET_PAGE_AT, &["(conversation=? AND nth=?)"]),
         ("SET_READ_TO_AT", sql::SET_READ_TO_AT, &["(conversation=? AND nth=?)"]),
-        ("SET_BASELINE_AT", sql::SET_BASELINE_AT, &["(conversation=? AND nth=?)"]),
+        ("SET_SNAPSHOT_ROW_AT", sql::SET_SNAPSHOT_ROW_AT, &["(conversation=? AND nth=?)"]),
         ("NOTE_UNREAD", sql::NOTE_UNREAD, &["(channel=? AND contact=?)"]),
         ("NOTE_UNREAD_AT", sql::NOTE_UNREAD_AT, &["(channel=? AND contact=?)", "(conversation=? AND destination=?)"]),
         ("MET", sql::MET, &[by_key]),

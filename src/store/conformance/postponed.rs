@@ -72,7 +72,7 @@ async fn what_a_row_says_that_said_nothing_is_told_once(engine: Engine) {
     assert_eq!(store.record(with(RowChange::GainedWords, Some("l1"), "words")).await.unwrap().events, 1);
     assert_eq!(store.record(with(RowChange::GainedWords, Some("l1"), "words again")).await.unwrap().events, 0);
     let seen = store.seen(&channel(), &contact(1)).await.unwrap().rows;
-    assert_eq!((seen[0].shape.as_deref(), seen[0].mark.as_deref()), (Some("l1"), Some("mark of words")));
+    assert_eq!((seen[0].shape.as_deref(), seen[0].fingerprint.as_deref()), (Some("l1"), Some("fingerprint of words")));
 }
 
 async fn a_row_that_is_decided_is_known_as_what_it_says_by_then(engine: Engine) {
@@ -83,11 +83,11 @@ async fn a_row_that_is_decided_is_known_as_what_it_says_by_then(engine: Engine) 
     blank.rows[0].shape = Some("b1".to_owned());
     store.record(blank).await.unwrap();
     let mut page = decided("r1");
-    (page.rows[0].shape, page.rows[0].mark) = (Some("l1".to_owned()), "mark of more".to_owned());
+    (page.rows[0].shape, page.rows[0].fingerprint) = (Some("l1".to_owned()), "fingerprint of more".to_owned());
     page.rows[0].matched = Some(Match { m_id: m_id.clone(), part: 0, last: true });
     assert_eq!(store.record(page.clone()).await.unwrap().events, 1);
     let seen = store.seen(&channel(), &contact(1)).await.unwrap().rows;
-    assert_eq!((seen[0].shape.as_deref(), seen[0].mark.as_deref()), (Some("l1"), Some("mark of more")));
+    assert_eq!((seen[0].shape.as_deref(), seen[0].fingerprint.as_deref()), (Some("l1"), Some("fingerprint of more")));
     assert_eq!(seen[0].matched, Some((m_id, 0)));
     page.rows[0].change = RowChange::GainedWords;
     assert_eq!(store.record(page).await.unwrap().events, 0, "its words are told already");

@@ -15,8 +15,8 @@ fn rule(before_ms: i64) -> StaleRule {
     StaleRule { before_ms, notice: "too late".into() }
 }
 
-fn sweep(epoch: Epoch, before_ms: i64) -> StaleSweep {
-    StaleSweep { channel: channel(), epoch, rule: rule(before_ms) }
+fn query(epoch: Epoch, before_ms: i64) -> StaleQuery {
+    StaleQuery { channel: channel(), epoch, rule: rule(before_ms) }
 }
 
 async fn what_waited_for_too_long_fails_before_it_goes_out_and_its_agent_is_told(engine: Engine) {
@@ -31,12 +31,12 @@ async fn what_waited_for_too_long_fails_before_it_goes_out_and_its_agent_is_told
         store.accept(new).await.unwrap();
     }
     let newer = store.take_ownership(&channel()).await.unwrap();
-    let refused = store.fail_stale(sweep(epoch, 500), 10, 1000).await;
+    let refused = store.fail_stale(query(epoch, 500), 10, 1000).await;
     assert!(matches!(refused, Err(StoreError::Stale)), "under another owner");
     let epoch = newer;
     let mut failed = Vec::new();
     loop {
-        let some = store.fail_stale(sweep(epoch, 500), 1, 1000).await.unwrap();
+        let some = store.fail_stale(query(epoch, 500), 1, 1000).await.unwrap();
         assert!(some.len() <= 1, "so many at once");
         let Some(one) = some.into_iter().next() else { break };
         failed.push(one.m_id);
@@ -83,7 +83,7 @@ async fn what_may_have_been_sent_and_what_a_person_has_had_sent_again_is_never_s
     store.settle(of(5), Settlement::Queued { due_ms: None, fault }, 120).await.unwrap();
     store.retry(of(3).m_id.to_string().into(), by(), 300).await.unwrap();
     store.decide(of(4).m_id.to_string().into(), Decision::SendAgain, String::new(), by(), 300).await.unwrap();
-    let failed = store.fail_stale(sweep(epoch, 10_000), 10, 20_000).await.unwrap();
+    let failed = store.fail_stale(query(epoch, 10_000), 10, 20_000).await.unwrap();
     assert_eq!(failed.iter().map(|stale| &stale.m_id).collect::<Vec<_>>(), [&of(5).m_id]);
     let begun = begin(&store, epoch, 10, 10_000).await;
     assert!(begun.stale.is_empty(), "neither when their turn comes");
@@ -105,7 +105,7 @@ async fn what_is_stale_when_its_turn_comes_fails_in_its_place_and_leaves_room_fo
     {
         store.accept(message(who, words, accepted_ms)).await.unwrap();
     }
-    // One that was tried, and is to be tried again later than it becomes stale: no sweep finds it.
+    // One that was tried, and is to be tried again later than it becomes stale: no query finds it.
     store.accept(message(4, "tried", 5)).await.unwrap();
     let tried = store.begin(&channel(), epoch, 6, i64::MAX, 1, &Wordings::default()).await.unwrap().attempts.remove(0);
     let again = Settlement::Queued { due_ms: Some(15_000), fault: Fault::Busy };
@@ -127,8 +127,8 @@ async fn what_was_tried_again_and_is_due_by_now_is_stale_though_it_came_due_late
     let tried = take(&store, epoch, 10).await.remove(0);
     store.settle(&tried, Settlement::Queued { due_ms: Some(900), fault: Fault::Busy }, 11).await.unwrap();
     store.pause(&channel(), PauseKind::Out, by(), 12).await.unwrap();
-    assert!(store.fail_stale(sweep(epoch, 500), 10, 899).await.unwrap().is_empty(), "its time has not come");
-    let failed = store.fail_stale(sweep(epoch, 500), 10, 900).await.unwrap();
+    assert!(store.fail_stale(query(epoch, 500), 10, 899).await.unwrap().is_empty(), "its time has not come");
+    let failed = store.fail_stale(query(epoch, 500), 10, 900).await.unwrap();
     assert_eq!(failed.iter().map(|stale| &stale.m_id).collect::<Vec<_>>(), [&tried.m_id]);
 }
 
@@ -149,8 +149,8 @@ async fn a_stale_message_that_cannot_be_read_is_set_aside_and_the_others_of_its_
         async |m_id: &str| folder.ask(&format!("SELECT state, fault FROM outbound WHERE m_id = '{m_id}'")).await;
     let set_aside = ["failed", "unreadable_row"].map(|word| Some(word.to_owned()));
     unreadable(1, "").await;
-    let failed = store.fail_stale(sweep(epoch, 500), 10, 1000).await.unwrap();
-    assert_eq!(failed.len(), 2, "by the sweep");
+    let failed = store.fail_stale(query(epoch, 500), 10, 1000).await.unwrap();
+    assert_eq!(failed.len(), 2, "by the query");
     assert_eq!(state("").await, set_aside);
 
     for who in [4, 5] {

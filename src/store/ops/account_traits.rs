@@ -12,7 +12,7 @@ use crate::store::{ConversationRead, Lesson, Receipt, StoreError, UnreportedSend
 
 /// What a row teaches of its account, provided that its send was certainly taken.
 #[derive(Serialize, Deserialize)]
-struct Taught {
+struct AccountLesson {
     is_file: bool,
     /// The bits of the send's features, and whether the row shows it word for word.
     features: Option<(i64, bool)>,
@@ -33,7 +33,7 @@ pub(in crate::store) async fn from_row(
     let found: Option<(String, Option<i64>, Option<String>, bool)> =
         db.optional(sql::MATCHED_SEND, values![matched.part, m_id, conversation]).await?;
     let Some((kind, done_ms, new_destination, taken)) = found else { return Ok(()) };
-    let taught = Taught {
+    let lesson = AccountLesson {
         is_file: kind == "attachment",
         features: lesson.map(|lesson| (lesson.features.bits(), lesson.how == ShownAs::Verbatim)),
         // A row under another destination than the send went to proves the contrary.
@@ -42,10 +42,10 @@ pub(in crate::store) async fn from_row(
             .then(|| numbering_area(&reading.destination).to_owned()),
     };
     if !taken {
-        let early = serde_json::to_string(&taught).map_err(|e| corrupt("outbound")(Box::new(e)))?;
+        let early = serde_json::to_string(&lesson).map_err(|e| corrupt("outbound")(Box::new(e)))?;
         return db.change(sql::KEEP_LESSON, values![early, m_id, conversation]).await;
     }
-    learn(db, channel, &taught).await?;
+    learn(db, channel, &lesson).await?;
     // The time of a send is stored for the last part only.
     if let (true, Some(done_ms), Some(read_before_ms)) = (matched.last, done_ms, read_before_ms) {
         let lag_ms = read_before_ms - done_ms;
@@ -59,12 +59,12 @@ pub(in crate::store) async fn from_row(
 /// Updates the account's traits from what a row has shown of a send that was under way then and is certainly taken by now.
 pub(super) async fn from_early_row(db: &mut impl Tx, channel: &str, early: &str) -> Result<(), StoreError> {
     // One that does not decode must not keep the verdict from being stored.
-    let Ok(taught) = serde_json::from_str(early) else { return Ok(()) };
-    learn(db, channel, &taught).await
+    let Ok(lesson) = serde_json::from_str(early) else { return Ok(()) };
+    learn(db, channel, &lesson).await
 }
 
-async fn learn(db: &mut impl Tx, channel: &str, taught: &Taught) -> Result<(), StoreError> {
-    let Taught { is_file, features, area } = taught;
+async fn learn(db: &mut impl Tx, channel: &str, lesson: &AccountLesson) -> Result<(), StoreError> {
+    let AccountLesson { is_file, features, area } = lesson;
     if let Some((bits, verbatim)) = features {
         learn_features(db, channel, Features::from_bits(*bits), *verbatim).await?;
     }
@@ -84,12 +84,12 @@ async fn learn_features(db: &mut impl Tx, channel: &str, features: Features, ver
             db.lock_channel(channel).await?;
         }
         let known = account_traits(db, channel).await?;
-        let taught = known.taught(features, verbatim);
-        if taught == (known.verbatim, known.rewritten) {
+        let learned = known.learned(features, verbatim);
+        if learned == (known.verbatim, known.rewritten) {
             return Ok(());
         }
         if locked {
-            db.execute(sql::LEARN_FEATURES, values![taught.0.bits(), taught.1.bits(), channel]).await?;
+            db.execute(sql::LEARN_FEATURES, values![learned.0.bits(), learned.1.bits(), channel]).await?;
         }
     }
     Ok(())

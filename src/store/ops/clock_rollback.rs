@@ -5,7 +5,7 @@ use crate::store::{StoreError, rules, sql, sql_bulk, sql_pauses};
 
 /// Moves due times back by as much as the newest rows are later than now, and those rows to now, so that the next start
 /// finds nothing to do. Returns by how much.
-pub(in crate::store) async fn follow(db: &mut impl Tx, now_ms: i64) -> Result<i64, StoreError> {
+pub(in crate::store) async fn correct(db: &mut impl Tx, now_ms: i64) -> Result<i64, StoreError> {
     if db.other_processes().await? > 0 {
         return Ok(0); // they share the queue, and their clocks are right
     }

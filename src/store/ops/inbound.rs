@@ -10,12 +10,12 @@ use crate::store::{
     sql,
 };
 
-pub(in crate::store) async fn baseline_ms(db: &mut impl Tx, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
-    let row: Option<(Option<i64>,)> = db.optional(sql::BASELINE_MS, values![channel.as_str()]).await?;
+pub(in crate::store) async fn snapshot_ms(db: &mut impl Tx, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
+    let row: Option<(Option<i64>,)> = db.optional(sql::SNAPSHOT_MS, values![channel.as_str()]).await?;
     Ok(row.and_then(|(ms,)| ms))
 }
 
-pub(in crate::store) async fn take_baseline(
+pub(in crate::store) async fn store_initial_snapshot(
     db: &mut impl Tx,
     channel: &ChannelName,
     conversations: &[Position],
@@ -25,19 +25,19 @@ pub(in crate::store) async fn take_baseline(
     let mut conversations: Vec<&Position> = conversations.iter().collect();
     conversations.sort_by_key(|there| there.contact.as_str()); // one order of locks, against deadlocks
     for there in conversations {
-        let values = values![channel.as_str(), there.contact.as_str(), there.destination.as_str(), &there.baseline];
-        if db.execute(sql::ADD_BASELINE, values).await? == 1 {
+        let values = values![channel.as_str(), there.contact.as_str(), there.destination.as_str(), &there.snapshot_row];
+        if db.execute(sql::ADD_SNAPSHOT_ROW, values).await? == 1 {
             continue;
         }
         // Written to before the first run, or listed under another destination as well.
         let Place { conversation, nth } = places::meet(db, channel, &there.contact, &there.destination).await?;
         if nth == FIRST {
-            db.change(sql::SET_BASELINE, values![&there.baseline, conversation]).await?;
+            db.change(sql::SET_SNAPSHOT_ROW, values![&there.snapshot_row, conversation]).await?;
         } else {
-            db.change(sql::SET_BASELINE_AT, values![&there.baseline, conversation, nth]).await?;
+            db.change(sql::SET_SNAPSHOT_ROW_AT, values![&there.snapshot_row, conversation, nth]).await?;
         }
     }
-    db.change(sql::SET_BASELINE_MS, values![now_ms, channel.as_str()]).await
+    db.change(sql::SET_SNAPSHOT_MS, values![now_ms, channel.as_str()]).await
 }
 
 pub(in crate::store) async fn note_unread(
@@ -66,9 +66,9 @@ pub(in crate::store) async fn positions_of(
     let values = values![channel.as_str(), contact.as_str(), erased.as_str()];
     let mut found: Vec<Row> = db.rows(sql::POSITION, values).await?;
     found.extend(db.rows::<Row>(sql::FURTHER_POSITION, values).await?);
-    let position = |(destination, read_to, baseline, unread): Row| {
+    let position = |(destination, read_to, snapshot_row, unread): Row| {
         let destination = decode("conversations", &destination)?;
-        Ok(Position { contact: contact.clone(), destination, read_to, baseline, unread })
+        Ok(Position { contact: contact.clone(), destination, read_to, snapshot_row, unread })
     };
     found.into_iter().map(position).collect()
 }
@@ -91,10 +91,10 @@ pub(in crate::store) async fn positions(db: &mut impl Tx, channel: &ChannelName)
     let mut found: Vec<Row> = db.rows(sql::POSITIONS, values![channel.as_str()]).await?;
     found.extend(db.rows::<Row>(sql::FURTHER_POSITIONS, values![channel.as_str()]).await?);
     let mut positions = Vec::with_capacity(found.len());
-    for (contact, destination, read_to, baseline, unread) in found {
+    for (contact, destination, read_to, snapshot_row, unread) in found {
         match (decode("conversations", &contact), decode("conversations", &destination)) {
             (Ok(contact), Ok(destination)) => {
-                positions.push(Position { contact, destination, read_to, baseline, unread });
+                positions.push(Position { contact, destination, read_to, snapshot_row, unread });
             }
             (Err(error), _) | (_, Err(error)) => {
                 tracing::error!(
@@ -127,9 +127,9 @@ pub(in crate::store) async fn seen(
     let erased = contact.erased(channel);
     let (channel, contact, erased) = (channel.as_str(), contact.as_str(), erased.as_str());
     let rows: Vec<Row> = db.rows(sql::SEEN, values![channel, contact, erased]).await?;
-    let row = |(identity, seen_ms, mark, matched, shape): Row| {
+    let row = |(identity, seen_ms, fingerprint, matched, shape): Row| {
         let matched = matched.as_deref().and_then(matches::parse);
-        SeenRow { identity, seen_ms, mark, shape, matched }
+        SeenRow { identity, seen_ms, fingerprint, shape, matched }
     };
     let waiting: Vec<(String, String, i64, Option<i64>, i64)> =
         db.rows(sql::POSTPONED, values![channel, contact, erased]).await?;
@@ -226,10 +226,10 @@ async fn keep<T: Tx>(
     now_ms: i64,
 ) -> Result<bool, StoreError> {
     let (conversation, identity) = (place.conversation, place.stored(&row.identity));
-    let (identity, mark, shape) = (T::indexed(&identity), &row.mark, &row.shape);
+    let (identity, fingerprint, shape) = (T::indexed(&identity), &row.fingerprint, &row.shape);
     match row.change {
         RowChange::New => {
-            let seen = values![conversation, identity.as_ref(), now_ms, matched, mark, shape];
+            let seen = values![conversation, identity.as_ref(), now_ms, matched, fingerprint, shape];
             let new = db.execute(sql::ADD_SEEN, seen).await? == 1;
             if let (true, Some((content, postponement))) = (new, &row.postponed) {
                 let Postponement { read_before_ms, due_ms } = postponement;
@@ -242,12 +242,13 @@ async fn keep<T: Tx>(
         RowChange::Decided => {
             let decided = db.execute(sql::END_POSTPONED, values![conversation, identity.as_ref()]).await? == 1;
             if decided {
-                db.execute(sql::DECIDE_SEEN, values![matched, mark, shape, conversation, identity.as_ref()]).await?;
+                db.execute(sql::DECIDE_SEEN, values![matched, fingerprint, shape, conversation, identity.as_ref()])
+                    .await?;
             }
             Ok(decided)
         }
         RowChange::GainedWords => {
-            Ok(db.execute(sql::FILL_SEEN, values![mark, shape, conversation, identity.as_ref()]).await? == 1)
+            Ok(db.execute(sql::FILL_SEEN, values![fingerprint, shape, conversation, identity.as_ref()]).await? == 1)
         }
     }
 }

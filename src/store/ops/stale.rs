@@ -3,7 +3,7 @@
 use super::{events, pending_question, unreadable};
 use crate::domain::{ContactId, MId};
 use crate::store::tx::{Tx, decode, values};
-use crate::store::{StaleMessage, StaleRule, StaleSweep, StoreError, sql, sql_stale};
+use crate::store::{StaleMessage, StaleQuery, StaleRule, StoreError, sql, sql_stale};
 
 /// The head of a queue: its conversation, the contact, and its id.
 pub(in crate::store) type Head = (i64, String, i64);
@@ -12,17 +12,17 @@ pub(in crate::store) type Head = (i64, String, i64);
 /// at each when its time has come.
 pub(in crate::store) async fn heads(
     db: &mut impl Tx,
-    sweep: &StaleSweep,
+    query: &StaleQuery,
     limit: u32,
     now_ms: i64,
 ) -> Result<Vec<Head>, StoreError> {
-    db.rows(sql_stale::STALE_HEADS, values![sweep.channel.as_str(), now_ms, sweep.rule.before_ms, limit]).await
+    db.rows(sql_stale::STALE_HEADS, values![query.channel.as_str(), now_ms, query.rule.before_ms, limit]).await
 }
 
 /// Fails those of `heads` that the rule still applies to; one that does not decode is set aside. The caller has checked the epoch.
 pub(in crate::store) async fn fail(
     db: &mut impl Tx,
-    sweep: &StaleSweep,
+    query: &StaleQuery,
     heads: &[Head],
     now_ms: i64,
 ) -> Result<Vec<StaleMessage>, StoreError> {
@@ -31,7 +31,7 @@ pub(in crate::store) async fn fail(
     let mut failed = Vec::with_capacity(heads.len());
     for (conversation, contact, outbound_id) in heads {
         db.lock(*conversation).await?;
-        match fail_one(db, &sweep.rule, *conversation, contact, *outbound_id, now_ms).await {
+        match fail_one(db, &query.rule, *conversation, contact, *outbound_id, now_ms).await {
             Ok(stale) => failed.extend(stale),
             Err(error @ StoreError::Corrupt { .. }) => {
                 unreadable::mark(db, Some(*outbound_id), &error, now_ms).await?;

@@ -29,7 +29,7 @@ use super::{
     AcceptOutcome, Accepted, AccountTraits, Attempt, Begun, BulkJobs, ConversationRead, Decision, DecisionTarget,
     DiscardNotices, DueEvent, Epoch, Erase, Erasure, Evidence, Examination, Found, GivenUp, InDoubtSend, Indexing,
     Interrupted, Leases, ListedMessage, LookupResult, ManualOutcome, NewOutbound, Operators, OwnSend, Paused, Person,
-    Position, Publication, QueueDepth, Recorded, SeenRows, Settlement, StaleMessage, StaleRule, StaleSweep, Store,
+    Position, Publication, QueueDepth, Recorded, SeenRows, Settlement, StaleMessage, StaleQuery, StaleRule, Store,
     StoreError, TailFrom, Tailed, UnreportedSend, Waiting, Wakeups,
 };
 use crate::domain::clock::now_ms;
@@ -88,8 +88,8 @@ impl Store for PostgresStore {
         self.notifier.response_journal.note(m_id, reached);
     }
 
-    async fn follow_clock(&self, now_ms: i64) -> Result<i64, StoreError> {
-        self.write("follow_clock", now_ms, |db, now_ms| Box::pin(ops::clock_rollback::follow(db, *now_ms))).await
+    async fn correct_clock_rollback(&self, now_ms: i64) -> Result<i64, StoreError> {
+        self.write("follow_clock", now_ms, |db, now_ms| Box::pin(ops::clock_rollback::correct(db, *now_ms))).await
     }
 
     async fn take_ownership(&self, channel: &ChannelName) -> Result<Epoch, StoreError> {
@@ -155,18 +155,18 @@ impl Store for PostgresStore {
         outcome
     }
 
-    async fn fail_stale(&self, sweep: StaleSweep, limit: u32, now_ms: i64) -> Result<Vec<StaleMessage>, StoreError> {
+    async fn fail_stale(&self, query: StaleQuery, limit: u32, now_ms: i64) -> Result<Vec<StaleMessage>, StoreError> {
         let heads =
-            self.read(sweep.clone(), move |db, sweep| Box::pin(ops::stale::heads(db, sweep, limit, now_ms))).await?;
+            self.read(query.clone(), move |db, query| Box::pin(ops::stale::heads(db, query, limit, now_ms))).await?;
         if heads.is_empty() {
             return Ok(Vec::new());
         }
-        let channel = sweep.channel.clone();
+        let channel = query.channel.clone();
         let failed = self
-            .write("fail_stale", (sweep, heads), move |db, (sweep, heads)| {
+            .write("fail_stale", (query, heads), move |db, (query, heads)| {
                 Box::pin(async move {
-                    ops::outbound::check_epoch(db, &sweep.channel, sweep.epoch).await?;
-                    ops::stale::fail(db, sweep, heads, now_ms).await
+                    ops::outbound::check_epoch(db, &query.channel, query.epoch).await?;
+                    ops::stale::fail(db, query, heads, now_ms).await
                 })
             })
             .await;
@@ -288,11 +288,11 @@ impl Store for PostgresStore {
         self.read((), |db, ()| Box::pin(ops::admin::depths(db))).await
     }
 
-    async fn baseline_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
-        self.read(channel.clone(), |db, channel| Box::pin(ops::inbound::baseline_ms(db, channel))).await
+    async fn snapshot_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
+        self.read(channel.clone(), |db, channel| Box::pin(ops::inbound::snapshot_ms(db, channel))).await
     }
 
-    async fn take_baseline(
+    async fn store_initial_snapshot(
         &self,
         channel: &ChannelName,
         conversations: Vec<Position>,
@@ -303,7 +303,7 @@ impl Store for PostgresStore {
             channel,
             (channel.clone(), conversations),
             move |db, (channel, conversations)| {
-                Box::pin(ops::inbound::take_baseline(db, channel, conversations, now_ms))
+                Box::pin(ops::inbound::store_initial_snapshot(db, channel, conversations, now_ms))
             },
         )
         .await

@@ -18,7 +18,7 @@ use crate::store::StoreError;
 use crate::store::copy_rows::{Column, Kind, LEFT_OUT, LEFT_OUT_OF, Piece, Table, quoted};
 
 /// Longest time without a reply of the server. A commit of a large copy may take long on a slow disk.
-const PATIENCE: Duration = Duration::from_mins(2);
+const REPLY_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Tables about the schema, which are not copied.
 const BOOKS: &[&str] = &["bridge_steps", "bridge_copies"];
@@ -38,7 +38,7 @@ pub(in crate::store) struct Former {
 
 /// The server did not answer in time.
 #[derive(Debug, thiserror::Error)]
-#[error("PostgreSQL said nothing for {PATIENCE:?}")]
+#[error("PostgreSQL said nothing for {REPLY_TIMEOUT:?}")]
 struct Silent;
 
 impl Target {
@@ -161,14 +161,14 @@ impl Target {
 
     /// After an error the outcome is unknown.
     pub(in crate::store) async fn commit(mut self) -> Result<(), StoreError> {
-        silent(timeout(PATIENCE, self.db.run("COMMIT")).await)?;
+        silent(timeout(REPLY_TIMEOUT, self.db.run("COMMIT")).await)?;
         self.db.close().await;
         Ok(())
     }
 
     /// Rolls back.
     pub(in crate::store) async fn abandon(mut self) {
-        let _ = timeout(PATIENCE, self.db.run("ROLLBACK")).await;
+        let _ = timeout(REPLY_TIMEOUT, self.db.run("ROLLBACK")).await;
         self.db.close().await;
     }
 
@@ -184,9 +184,13 @@ impl Target {
     }
 }
 
-/// Waits for a reply of the server, for at most [`PATIENCE`].
+/// Waits for a reply of the server, for at most [`REPLY_TIMEOUT`].
 async fn soon<T>(asked: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
-    silent(timeout(PATIENCE, asked).await.map(|said| said.map_err(|error| StoreError::Unavailable(Arc::new(error)))))
+    silent(
+        timeout(REPLY_TIMEOUT, asked)
+            .await
+            .map(|reply| reply.map_err(|error| StoreError::Unavailable(Arc::new(error)))),
+    )
 }
 
 fn silent<T>(said: Result<Result<T, StoreError>, tokio::time::error::Elapsed>) -> Result<T, StoreError> {

@@ -9,18 +9,18 @@ use super::files::beside;
 use super::open_error::OpenError;
 
 /// How long an owner waits for a command that checks whether there is an owner.
-const LOCK_PATIENCE: Duration = Duration::from_millis(300);
+const LOCK_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// Takes the advisory lock beside the file: one owner per file; the kernel releases it however the process ends.
 pub(super) fn take(file: &Path) -> Result<File, OpenError> {
     let path = path(file);
     let files = |source| OpenError::Files { path: path.clone(), source };
     let lock = OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(files)?;
-    let deadline = Instant::now() + LOCK_PATIENCE;
+    let deadline = Instant::now() + LOCK_TIMEOUT;
     loop {
         match lock.try_lock() {
             Ok(()) => return Ok(lock),
-            Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(LOCK_PATIENCE / 10),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(LOCK_TIMEOUT / 10),
             Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(file.to_owned())),
             Err(TryLockError::Error(source)) => return Err(files(source)),
         }

@@ -28,7 +28,7 @@ use super::{
     AcceptOutcome, Accepted, AccountTraits, Attempt, Begun, BulkJobs, ConversationRead, Decision, DecisionTarget,
     DiscardNotices, DueEvent, Epoch, Erase, Erasure, Evidence, Examination, Found, GivenUp, InDoubtSend, Indexing,
     Interrupted, ListedMessage, LookupResult, ManualOutcome, NewOutbound, Operators, OwnSend, Paused, Person, Position,
-    Publication, QueueDepth, Recorded, SeenRows, Settlement, StaleMessage, StaleRule, StaleSweep, Store, StoreError,
+    Publication, QueueDepth, Recorded, SeenRows, Settlement, StaleMessage, StaleQuery, StaleRule, Store, StoreError,
     TailFrom, Tailed, UnreportedSend, Waiting, Wakeups,
 };
 use crate::domain::clock::now_ms;
@@ -81,8 +81,8 @@ impl Store for SqliteStore {
         }
     }
 
-    async fn follow_clock(&self, now_ms: i64) -> Result<i64, StoreError> {
-        self.write("follow_clock", move |db| at_once(ops::clock_rollback::follow(&mut SqliteTx(db), now_ms))).await
+    async fn correct_clock_rollback(&self, now_ms: i64) -> Result<i64, StoreError> {
+        self.write("follow_clock", move |db| at_once(ops::clock_rollback::correct(&mut SqliteTx(db), now_ms))).await
     }
 
     async fn take_ownership(&self, channel: &ChannelName) -> Result<Epoch, StoreError> {
@@ -141,8 +141,8 @@ impl Store for SqliteStore {
         Ok(begun)
     }
 
-    async fn fail_stale(&self, sweep: StaleSweep, limit: u32, now_ms: i64) -> Result<Vec<StaleMessage>, StoreError> {
-        let (channel, looked_for) = (sweep.channel.clone(), sweep.clone());
+    async fn fail_stale(&self, query: StaleQuery, limit: u32, now_ms: i64) -> Result<Vec<StaleMessage>, StoreError> {
+        let (channel, looked_for) = (query.channel.clone(), query.clone());
         let heads =
             self.read(move |db| at_once(ops::stale::heads(&mut SqliteTx(db), &looked_for, limit, now_ms))).await?;
         if heads.is_empty() {
@@ -151,8 +151,8 @@ impl Store for SqliteStore {
         let failed = self
             .write("fail_stale", move |db| {
                 let tx = &mut SqliteTx(db);
-                at_once(ops::outbound::check_epoch(tx, &sweep.channel, sweep.epoch))?;
-                at_once(ops::stale::fail(tx, &sweep, &heads, now_ms))
+                at_once(ops::outbound::check_epoch(tx, &query.channel, query.epoch))?;
+                at_once(ops::stale::fail(tx, &query, &heads, now_ms))
             })
             .await?;
         self.wakeups.notify_failed(&channel, failed.len());
@@ -269,12 +269,12 @@ impl Store for SqliteStore {
         self.read(|db| at_once(ops::admin::depths(&mut SqliteTx(db)))).await
     }
 
-    async fn baseline_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
+    async fn snapshot_ms(&self, channel: &ChannelName) -> Result<Option<i64>, StoreError> {
         let channel = channel.clone();
-        self.read(move |db| at_once(ops::inbound::baseline_ms(&mut SqliteTx(db), &channel))).await
+        self.read(move |db| at_once(ops::inbound::snapshot_ms(&mut SqliteTx(db), &channel))).await
     }
 
-    async fn take_baseline(
+    async fn store_initial_snapshot(
         &self,
         channel: &ChannelName,
         conversations: Vec<Position>,
@@ -282,7 +282,7 @@ impl Store for SqliteStore {
     ) -> Result<(), StoreError> {
         let channel = channel.clone();
         self.write("take_baseline", move |db| {
-            at_once(ops::inbound::take_baseline(&mut SqliteTx(db), &channel, &conversations, now_ms))
+            at_once(ops::inbound::store_initial_snapshot(&mut SqliteTx(db), &channel, &conversations, now_ms))
         })
         .await
     }

@@ -71,7 +71,7 @@ pub(super) fn writer(file: &Path) -> Result<(Connection, File), OpenError> {
         return Err(OpenError::InUse(file.to_owned())); // without a stamp, an older file could not be recognised
     }
     quick_check(file, &db)?;
-    db.busy_timeout(OWNER_PATIENCE).map_err(engine)?;
+    db.busy_timeout(OWNER_TIMEOUT).map_err(engine)?;
     Ok((db, lock))
 }
 
@@ -120,7 +120,7 @@ pub(super) fn reader(file: &Path) -> rusqlite::Result<Connection> {
 
 /// How long the owner waits for another program that writes to the file. Calls to `/message` wait behind it, those of
 /// the commit under way and those of the next: they get their 503 within about a second.
-const OWNER_PATIENCE: Duration = Duration::from_millis(500);
+const OWNER_TIMEOUT: Duration = Duration::from_millis(500);
 
 fn settings(db: &Connection) -> rusqlite::Result<()> {
     db.busy_timeout(Duration::from_secs(5))?;

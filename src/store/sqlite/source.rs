@@ -158,7 +158,7 @@ impl Source {
     }
 
     /// Marks it as copied to `place`, so that it is not served any more. Durable on return.
-    pub(in crate::store) fn mark(self, place: &str, at_ms: i64) -> Result<(), OpenError> {
+    pub(in crate::store) fn mark_moved(self, place: &str, at_ms: i64) -> Result<(), OpenError> {
         self.end(|db, step| {
             db.execute(MARK, [])?;
             db.execute(MARKED, params![place, at_ms])?;
@@ -167,7 +167,7 @@ impl Source {
     }
 
     /// Removes the mark.
-    pub(in crate::store) fn unmark(self) -> Result<(), OpenError> {
+    pub(in crate::store) fn unmark_moved(self) -> Result<(), OpenError> {
         self.end(|db, step| {
             db.execute(UNMARK, [])?;
             db.pragma_update(None, "user_version", step - open::MOVED)

@@ -58,16 +58,16 @@ pub(in crate::work) struct PageInput<'a> {
     pub(in crate::work) clock_ms: i64,
 }
 
-/// What the rows of a page come to.
+/// Result of classifying a page.
 #[derive(Debug)]
 pub(in crate::work) struct Classified {
     /// Rows to be recorded, with the events of those that are new.
     pub(in crate::work) rows: Vec<NewRow>,
     /// The message with the question that one of them answers.
     pub(in crate::work) answered: Option<MId>,
-    /// A row of the bridge bore the flag of the customer's at first.
+    /// A row of the bridge had the customer's flag at first.
     pub(in crate::work) late_flags: bool,
-    /// One bore the flag of the business's at once.
+    /// One had the business's flag at once.
     pub(in crate::work) prompt_flags: bool,
     /// When the conversation is to be read again for those that are postponed.
     pub(in crate::work) reread_ms: Option<i64>,
@@ -130,7 +130,7 @@ impl PageInput<'_> {
                         classified.answered = Some(question.m_id.clone());
                         vec![reply]
                     }
-                    None => self.webhook.contents(&self.said(row)),
+                    None => self.webhook.contents(&self.text_of(row)),
                 };
                 events.extend(self.events(row, identity, "", contents, body_of(from_customer)));
             }
@@ -183,7 +183,7 @@ impl PageInput<'_> {
         gone.chain(here).collect()
     }
 
-    /// Returns who wrote each row, and whether one of the bridge's bore the customer's flag before. What is new of the
+    /// Returns who wrote each row, and whether one of the bridge's had the customer's flag before. What is new of the
     /// page is set in the rows.
     fn attributions(&self, lines: &mut [PageRow<'_>]) -> (Vec<Attribution>, bool) {
         let mut rows: Vec<AfilnetRow> = lines.iter().map(|line| line.row.clone()).collect();
@@ -204,7 +204,7 @@ impl PageInput<'_> {
         (attributions, late_flags)
     }
 
-    /// Returns whether a row that bears the business's flag shows a send that was taken just before.
+    /// Returns whether a row with the business's flag shows a send that was taken just before.
     fn has_prompt_flags(&self, lines: &[PageRow<'_>], attributions: &[Attribution]) -> bool {
         let just_sent = |matched: &Match| {
             let send = self.unmatched.iter().find(|send| send.matched == *matched);
@@ -280,7 +280,7 @@ impl PageInput<'_> {
             return None;
         }
         let from_customer = line.row.direction != Direction::Outbound;
-        let contents = self.webhook.contents(&self.said(&line.row));
+        let contents = self.webhook.contents(&self.text_of(&line.row));
         let events = self.events(&line.row, line.identity, "words", contents, body_of(from_customer));
         Some(NewRow { change: RowChange::GainedWords, events, from_customer, ..new_row(line) })
     }
@@ -297,7 +297,7 @@ impl PageInput<'_> {
     /// no order.
     fn may_answer(&self, rows: &[AfilnetRow]) -> Vec<bool> {
         let Some(question) = self.question else { return vec![false; rows.len()] };
-        let shows = |row: &AfilnetRow| row.direction != Direction::Inbound && question.shown_in(&self.said(row));
+        let shows = |row: &AfilnetRow| row.direction != Direction::Inbound && question.shown_in(&self.text_of(row));
         let asked = rows.iter().rposition(shows);
         let before =
             |index: usize| asked.is_some_and(|asked| index < asked && rows[index].time.raw != rows[asked].time.raw);
@@ -305,14 +305,14 @@ impl PageInput<'_> {
         history.into_iter().enumerate().map(|(index, old)| !old && !before(index)).collect()
     }
 
-    /// Returns the row's words as they were written.
-    fn said<'r>(&self, row: &'r AfilnetRow) -> Cow<'r, str> {
+    /// Returns the row's text as it was written.
+    fn text_of<'r>(&self, row: &'r AfilnetRow) -> Cow<'r, str> {
         if self.settings.html_entities { entities::decoded(&row.text).into() } else { row.text.as_str().into() }
     }
 
     /// Returns the reply of the question that the row means.
     fn reply(&self, question: &PendingQuestion, row: &AfilnetRow) -> Option<Content> {
-        let reply = question.reply(&self.said(row), self.at_ms(row))?;
+        let reply = question.reply(&self.text_of(row), self.at_ms(row))?;
         Text::new(reply).ok().map(|text| Content::Text { text })
     }
 
@@ -360,7 +360,7 @@ fn new_row(line: &PageRow<'_>) -> NewRow {
     NewRow {
         change: if line.postponed.is_some() { RowChange::Decided } else { RowChange::New },
         identity: line.identity.to_owned(),
-        mark: content_fingerprint(&line.row),
+        fingerprint: content_fingerprint(&line.row),
         shape: Some(RowShape::of(&line.row).to_text()),
         ..NewRow::default()
     }

@@ -82,7 +82,7 @@ struct ConversationState {
     listed: bool,
 }
 
-/// What the reads of a contact came to. Their turn lasts until that is at hand: the next read goes on from there.
+/// Reports of the reads of a contact. Their turn lasts until these are applied: the next read starts from them.
 type Ended = (Vec<(Chat, ReadReport)>, ReadingTurn);
 
 /// The chats of reads that have ended, and their end; `None` where one panicked.
@@ -97,7 +97,7 @@ pub(in crate::work) struct Poller {
     calls: Arc<AfilnetCalls>,
     snapshot: Arc<SnapshotGate>,
     reader: Arc<Reader>,
-    baseline_ms: Option<i64>,
+    snapshot_ms: Option<i64>,
     conversations: HashMap<Chat, ConversationState>,
     started: Instant,
     /// Conversations to be read, in this order.
@@ -120,7 +120,7 @@ impl Poller {
             calls: Arc::clone(&state.calls),
             snapshot: Arc::clone(&state.snapshot),
             reader,
-            baseline_ms: None,
+            snapshot_ms: None,
             conversations: HashMap::new(),
             started: Instant::now(),
             due_first: VecDeque::new(),
@@ -174,16 +174,16 @@ impl Poller {
     async fn load(&mut self) -> bool {
         let (store, name) = (&self.store, &self.settings.name);
         let all = async {
-            let baseline_ms = store.baseline_ms(name).await?;
+            let snapshot_ms = store.snapshot_ms(name).await?;
             self.reader.load_postponed().await?;
-            Ok::<_, StoreError>((baseline_ms, store.positions(name).await?))
+            Ok::<_, StoreError>((snapshot_ms, store.positions(name).await?))
         };
         match all.await {
-            Ok((baseline_ms, positions)) => {
-                if baseline_ms.is_some() {
+            Ok((snapshot_ms, positions)) => {
+                if snapshot_ms.is_some() {
                     self.snapshot.taken();
                 }
-                self.baseline_ms = baseline_ms;
+                self.snapshot_ms = snapshot_ms;
                 for position in positions {
                     self.moved_to(position);
                 }
@@ -234,13 +234,13 @@ impl Poller {
         drop(permit);
         let chats = self.contacts.named(&self.settings, self.store.as_ref(), chats?).await?;
         crate::telemetry::metrics::polled(&self.settings.name);
-        if self.baseline_ms.is_none() {
+        if self.snapshot_ms.is_none() {
             self.take_snapshot(&chats).await?;
         }
         let mut moved = false;
         let now = Instant::now();
         self.find_unlisted(&chats, now).await?;
-        let (sweep, mut watch) = (self.to_resync(&chats, now), self.share());
+        let (to_resync, mut watch) = (self.to_resync(&chats, now), self.share());
         let mut rereads = self.reader.rereads_due(now_ms());
         let mut failures = self.unread.failures(now);
         for (chat, row) in chats {
@@ -251,12 +251,12 @@ impl Poller {
             let rereads = rereads.remove(&chat);
             let read_to = state.progress.as_ref().and_then(|progress| progress.read_to.as_deref());
             let in_sync = read_to.and_then(RowFingerprint::parse).is_some_and(|known| known.still_is(&row));
-            let swept = in_sync && sweep.contains(&chat);
-            let looked = in_sync && !swept && watch > 0 && state.watch_at.is_some_and(|at| now >= at);
+            let resyncs = in_sync && to_resync.contains(&chat);
+            let watches = in_sync && !resyncs && watch > 0 && state.watch_at.is_some_and(|at| now >= at);
             if in_sync {
                 self.unread.ends(&chat);
             }
-            if backs_off || (in_sync && !swept && !looked && !rereads) {
+            if backs_off || (in_sync && !resyncs && !watches && !rereads) {
                 continue;
             }
             if self.reader.is_reading(&chat.contact) {
@@ -266,7 +266,7 @@ impl Poller {
                 }
                 continue;
             }
-            watch -= usize::from(looked);
+            watch -= usize::from(watches);
             moved |= !in_sync && state.behind == 0 && state.backoff.is_none();
             if state.last.is_none() && self.due_first.len() + self.due.len() >= MOST_DUE {
                 self.unread.put_off(&chat, &row, now);
@@ -282,33 +282,34 @@ impl Poller {
             }
         }
         self.read_again(failures, now).await?;
-        rereads.extend(sweep.into_iter().filter(|chat| self.unlisted.holds(chat)));
+        rereads.extend(to_resync.into_iter().filter(|chat| self.unlisted.holds(chat)));
         self.read_unlisted(rereads, now);
         Ok(moved)
     }
 
     /// Finds the active chats that the list does not show.
     async fn find_unlisted(&mut self, chats: &[(Chat, AfilnetRow)], now: Instant) -> Result<(), StoreError> {
-        if self.unlisted.is_look_due(self.started, now, self.settings.sweep_every) {
+        if self.unlisted.is_poll_due(self.started, now, self.settings.sweep_every) {
             let since_ms = now_ms().saturating_sub(millis(ACTIVE_FOR));
             let active = self.store.active_since(&self.settings.name, since_ms).await?;
             let contacts: HashSet<&ContactId> = active.iter().map(|chat| &chat.contact).collect();
             // Those of the first run were in its list, and count as active then.
-            let recent = self.baseline_ms.is_some_and(|baseline_ms| baseline_ms >= since_ms);
+            let recent = self.snapshot_ms.is_some_and(|snapshot_ms| snapshot_ms >= since_ms);
             let known = self.conversations.iter().filter_map(|(chat, state)| Some((chat, state.progress.as_ref()?)));
             let is_active = |(chat, progress): &(&Chat, &Progress)| {
-                (recent && progress.baseline.is_some() && !chat.contact.is_erased()) || contacts.contains(&chat.contact)
+                (recent && progress.snapshot_row.is_some() && !chat.contact.is_erased())
+                    || contacts.contains(&chat.contact)
             };
             let read = known.filter(is_active).map(|(chat, _)| chat);
             let read: HashSet<Chat> = read.filter(|chat| !chat.destination.is_erased()).cloned().collect();
-            self.unlisted.look(read, &active, chats, now);
+            self.unlisted.polled(read, &active, chats, now);
         }
-        self.unlisted.listed(&self.settings, chats);
+        self.unlisted.listed(&self.settings.name, chats);
         Ok(())
     }
 
     /// Has chats read again that could not be read when a list showed them, and that it does not show now. The store is to
-    /// know them: they are swept after a restart.
+    /// know them: the full resync reads them after a restart.
     async fn read_again(&mut self, chats: HashMap<Chat, AfilnetRow>, now: Instant) -> Result<(), StoreError> {
         for (chat, last) in chats {
             if self.unread.is_to_note(&chat) {
@@ -326,7 +327,7 @@ impl Poller {
         Ok(())
     }
 
-    /// Has chats read that the list does not show: they have rows that wait for a decision, or the sweep has come to them.
+    /// Has chats read that the list does not show: they have rows that wait for a decision, or the full resync has come to them.
     fn read_unlisted(&mut self, chats: HashSet<Chat>, now: Instant) {
         for chat in chats {
             self.recall_erased(&chat);
@@ -393,16 +394,16 @@ impl Poller {
     /// First run: all that is there now was there before the bridge.
     async fn take_snapshot(&mut self, chats: &[(Chat, AfilnetRow)]) -> Result<(), InboundError> {
         let position = |(chat, row): &(Chat, AfilnetRow)| Position {
-            baseline: Some(RowFingerprint::of(row).to_text()),
+            snapshot_row: Some(RowFingerprint::of(row).to_text()),
             ..unread_position(&chat.contact, &chat.destination)
         };
         let wall_ms = wall_ms(); // rows that are older were there before
         let name = &self.settings.name;
         // Made twice rather than kept twice: there may be a hundred thousand.
-        self.store.take_baseline(name, chats.iter().map(position).collect(), wall_ms).await?;
+        self.store.store_initial_snapshot(name, chats.iter().map(position).collect(), wall_ms).await?;
         tracing::info!(channel_name = %name, conversations = chats.len(), rule = ?self.settings.first_run,
-            "channel `{name}`: first run, took stock of what was there before");
-        self.baseline_ms = Some(wall_ms);
+            "channel `{name}`: first run, stored the initial snapshot of what was there before");
+        self.snapshot_ms = Some(wall_ms);
         self.snapshot.taken();
         self.conversations.reserve(chats.len());
         for there in chats {
@@ -474,7 +475,7 @@ impl Poller {
             destination: chat.destination.clone(),
             last: last.map(|last| *last),
             behind: state.behind,
-            baseline_ms: self.baseline_ms.unwrap_or(0),
+            snapshot_ms: self.snapshot_ms.unwrap_or(0),
             previous: state.previous,
             looked_for: None,
         })
@@ -532,7 +533,7 @@ impl Poller {
         state.watch_at = shown.awaits.then(|| now + settings.poll_idle.max(WATCH_EVERY));
         state.backoff = None;
         if !state.listed {
-            // Nothing tells how far it should have been read.
+            // The list did not show how far it is to be read.
             state.read_at = Some(now);
             self.unlisted.read(chat, shown.read.rows > 0);
             return;

@@ -14,8 +14,8 @@ use super::receipts::{self, Receipts};
 use crate::config::FirstRun;
 use crate::domain::clock::{millis, now_ms, wall_ms};
 use crate::domain::matching::{
-    AccountTraits, InitialSyncPolicy, Known, LookEvidence, Match, ReadContext, RowFingerprint, RowShape, SendStanding,
-    UnmatchedSend, base, identify, next_tail,
+    AccountTraits, InitialSyncPolicy, Known, LookupEvidence, Match, ReadContext, RowFingerprint, RowShape,
+    SendStanding, UnmatchedSend, base, identify, next_tail,
 };
 use crate::domain::{
     AfilnetRow, Chat, ContactId, Destination, MId, Messenger, PendingQuestion, ReadError, Webhook, agent_text,
@@ -66,7 +66,7 @@ pub(in crate::work) struct ReadRequest {
     /// Reads in a row that did not show the last row.
     pub(in crate::work) behind: u32,
     /// When the channel's initial snapshot was taken.
-    pub(in crate::work) baseline_ms: i64,
+    pub(in crate::work) snapshot_ms: i64,
     /// The last read of it that succeeded; `None` before the first since the start.
     pub(in crate::work) previous: Option<Previous>,
     /// The send that it is read for.
@@ -91,7 +91,7 @@ pub(in crate::work) struct Previous {
     pub(in crate::work) began_ms: i64,
 }
 
-/// What a read came to.
+/// Result of a read.
 #[derive(Debug)]
 pub(in crate::work) struct ReadReport {
     /// How far the conversation is read now. A read that failed may have learned what is unread: that is in it too.
@@ -118,8 +118,8 @@ pub(in crate::work) struct Shown {
     pub(in crate::work) identities: Vec<String>,
     /// Whether it shows recent sends of the bridge without a published final status.
     pub(in crate::work) awaits: bool,
-    /// What its rows come to for the send that was looked for; `None` where that has a row, or none was.
-    pub(in crate::work) looked_for: Option<(SendStanding, LookEvidence)>,
+    /// What its rows show of the send that was looked for; `None` where that has a row, or none was.
+    pub(in crate::work) looked_for: Option<(SendStanding, LookupEvidence)>,
     pub(in crate::work) there: KnownThere,
 }
 
@@ -155,7 +155,7 @@ struct Fetched {
 /// The rows of a read held against those that the store knows.
 struct Identified<'a> {
     /// The last row that was there before the bridge, until it has been read past.
-    baseline: Option<RowFingerprint>,
+    snapshot_row: Option<RowFingerprint>,
     known: Known<'a>,
     /// One a row.
     identities: Vec<String>,
@@ -170,9 +170,10 @@ struct Identified<'a> {
 
 impl<'a> Identified<'a> {
     fn new(request: &ReadRequest, rows: &[AfilnetRow], seen: &'a SeenRows) -> Self {
-        let baseline = request.position.baseline.as_deref().and_then(RowFingerprint::parse);
+        let snapshot_row = request.position.snapshot_row.as_deref().and_then(RowFingerprint::parse);
         let shapes = seen.rows.iter().filter_map(|row| Some((row.identity.as_str(), row.shape.as_deref()?)));
-        let known = Known::new(seen.rows.iter().map(|row| (row.identity.as_str(), row.mark.as_deref())), &seen.page);
+        let known =
+            Known::new(seen.rows.iter().map(|row| (row.identity.as_str(), row.fingerprint.as_deref())), &seen.page);
         let known = known.shaped(shapes);
         let identities = identify(rows, &known);
         let last = request.last.as_ref().map(RowFingerprint::of);
@@ -181,15 +182,15 @@ impl<'a> Identified<'a> {
         // A read that shows less than the one before proves nothing of what it leaves out: forgotten rows would come up
         // as new with the next whole one.
         let may_forget = whole && request.previous.is_some_and(|previous| rows.len() >= previous.rows);
-        let known_before = request.position.read_to.is_some() && baseline.is_none();
+        let known_before = request.position.read_to.is_some() && snapshot_row.is_none();
         let apart = known_before && !known.is_empty() && !identities.iter().any(|name| known.holds(name));
         let read_to = last.filter(|_| in_sync).map(|last| last.to_text());
         let seen = seen.rows.iter().map(|row| row.identity.as_str()).collect();
-        Self { baseline, known, identities, seen, read_to, may_forget, apart }
+        Self { snapshot_row, known, identities, seen, read_to, may_forget, apart }
     }
 }
 
-/// `getunreadmessages` was asked and its response is not stored; as a prefix of the marks: such a response was lost.
+/// `getunreadmessages` was asked and its response is not stored; as a prefix of the fingerprints: such a response was lost.
 const ASKED: &str = "?";
 
 /// Reads conversations, for the poller and the reconciler; each by one of them at a time.
@@ -202,7 +203,8 @@ pub(in crate::work) struct Reader {
     receipts: Arc<Receipts>,
     /// Conversations that are being read.
     reading: Mutex<HashSet<ContactId>>,
-    /// Chats with postponed rows, each with the time (epoch ms) at which it is to be read again for them.
+    /// Chats with postponed rows, each with the time (epoch ms) at which it is to be read again for them. Here and not in the
+    /// poller's `ConversationState`, since the reads of the reconciler postpone and decide rows as well.
     postponed: Mutex<HashMap<Chat, i64>>,
 }
 
@@ -290,7 +292,7 @@ impl Reader {
         stop: &CancellationToken,
     ) -> Result<Option<Fetched>, InboundError> {
         if self.settings.first_run == FirstRun::Unread
-            && request.position.baseline.as_deref().and_then(RowFingerprint::parse).is_some()
+            && request.position.snapshot_row.as_deref().and_then(RowFingerprint::parse).is_some()
             && position.unread.as_deref().is_none_or(|kept| kept == ASKED)
             && !self.ask_unread(position, request, stop).await?
         {
@@ -325,7 +327,7 @@ impl Reader {
         let there = KnownThere { is_first: !seen.is_further, known_before: known_before.is_some(), reaches_back };
         let in_sync = page.read_to.is_some();
         if in_sync {
-            (position.read_to, position.baseline, position.unread) = (page.read_to, None, None);
+            (position.read_to, position.snapshot_row, position.unread) = (page.read_to, None, None);
         }
         let read = Previous { rows: fetched.rows.len(), began_ms: fetched.began_ms };
         let identities = page.identities;
@@ -355,7 +357,7 @@ impl Reader {
         sends: &Sends,
     ) -> Classified {
         let (settings, rows) = (&self.settings, &fetched.rows);
-        let unread = position.unread.as_deref().map(marks).unwrap_or_default();
+        let unread = position.unread.as_deref().map(unread_fingerprints).unwrap_or_default();
         let policy = match settings.first_run {
             FirstRun::Unread if position.unread.as_deref().is_some_and(|kept| kept.starts_with(ASKED)) => {
                 InitialSyncPolicy::UnreadOrUnreplied(&unread)
@@ -364,13 +366,13 @@ impl Reader {
             FirstRun::Skip => InitialSyncPolicy::None,
             FirstRun::All => InitialSyncPolicy::All,
         };
-        let baseline_ms = request.baseline_ms;
+        let snapshot_ms = request.snapshot_ms;
         let elsewhere = seen.elsewhere();
-        let how = match &page.baseline {
-            Some(anchor) => ReadContext::Baseline { anchor, baseline_ms, policy },
+        let how = match &page.snapshot_row {
+            Some(anchor) => ReadContext::InitialSync { anchor, snapshot_ms, policy },
             None if !page.known.is_empty() => ReadContext::Known,
-            None if seen.is_further => ReadContext::Further { baseline_ms },
-            None => ReadContext::New { baseline_ms },
+            None if seen.is_further => ReadContext::NewDestination { snapshot_ms },
+            None => ReadContext::New { snapshot_ms },
         };
         let contact = &position.contact;
         let gap = rows.first().filter(|_| page.apart).map(|first| self.gap(contact, first, &seen.rows, now_ms()));
@@ -452,21 +454,21 @@ impl Reader {
         position.unread = Some(ASKED.to_owned());
         let call = self.messenger.unread(&request.destination);
         let Some(unread) = self.call(stop, call).await? else { return Ok(false) };
-        let marks: Vec<String> = unread.iter().map(|row| RowFingerprint::of(row).to_text()).collect();
-        let marks = format!("{before}{}", serde_json::to_string(&marks).unwrap_or_default());
-        self.store.note_unread(name, &chat, marks.clone()).await?;
-        position.unread = Some(marks);
+        let fingerprints: Vec<String> = unread.iter().map(|row| RowFingerprint::of(row).to_text()).collect();
+        let unread = format!("{before}{}", serde_json::to_string(&fingerprints).unwrap_or_default());
+        self.store.note_unread(name, &chat, unread.clone()).await?;
+        position.unread = Some(unread);
         Ok(true)
     }
 
     /// Records a reading if anything changes by it, and keeps what its rows have shown of the account.
     async fn keep(&self, reading: ConversationRead, moves: bool) -> Result<(), StoreError> {
         let (rows, contact, answered) = (reading.rows.len(), reading.contact.clone(), reading.answered.clone());
-        let claimed = reading.rows.iter().filter(|row| row.matched.is_some()).count();
+        let matched = reading.rows.iter().filter(|row| row.matched.is_some()).count();
         let brings = rows > 0 || !reading.receipts.is_empty() || reading.page.is_some() || !reading.forget.is_empty();
         let Recorded { events: made, account_traits } =
             if brings || moves { self.store.record(reading).await? } else { Recorded::default() };
-        (0..claimed).for_each(|_| metrics::correlated(&self.settings.name));
+        (0..matched).for_each(|_| metrics::correlated(&self.settings.name));
         if let Some(account_traits) = account_traits {
             let lag_ms = u64::try_from(account_traits.settle_lag_ms).unwrap_or(0);
             metrics::settle_lag(&self.settings.name, Duration::from_millis(lag_ms));
@@ -560,7 +562,7 @@ impl Reader {
 }
 
 /// Returns the stored fingerprints of unread rows.
-fn marks(stored: &str) -> Vec<RowFingerprint> {
+fn unread_fingerprints(stored: &str) -> Vec<RowFingerprint> {
     let stored = stored.strip_prefix(ASKED).unwrap_or(stored);
     let texts: Vec<String> = serde_json::from_str(stored).unwrap_or_default();
     texts.iter().filter_map(|text| RowFingerprint::parse(text)).collect()
@@ -577,5 +579,5 @@ pub(in crate::work) fn forgettable(before_ms: i64, seen: &[SeenRow], shown: &[St
 /// Returns the position of a destination of which nothing is read.
 pub(in crate::work) fn unread_position(contact: &ContactId, destination: &Destination) -> Position {
     let (contact, destination) = (contact.clone(), destination.clone());
-    Position { contact, destination, read_to: None, baseline: None, unread: None }
+    Position { contact, destination, read_to: None, snapshot_row: None, unread: None }
 }

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_is_news_where_it_goes_on_and_is_that_of_the_last_part() {
+    fn a_status_is_published_where_it_advances_and_is_that_of_the_last_part() {
         let receipts = Receipts::new(true, &map());
         let unreported_sends =
             |told, sent| UnreportedSend { m_id: "a".parse().unwrap(), part: 1, sent, told, since_ms: 0 };

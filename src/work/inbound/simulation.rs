@@ -1,5 +1,5 @@
 //! Everything that is decided about rows and sends, against a world that rewrites: sends with all verdicts, customers,
-//! somebody in Afilnet's panel, lags, windows, and rewritings composed at random. The store alone is a model.
+//! an agent in Afilnet's panel, lags, windows, and rewritings composed at random. The store alone is a model.
 //!
 //! `BRIDGE_SEED=17 BRIDGE_SEEDS=1 cargo test --lib -- --nocapture a_world_that_rewrites` plays one seed again;
 //! `BRIDGE_SEEDS=100000` plays so many.

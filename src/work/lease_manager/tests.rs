@@ -169,17 +169,17 @@ impl Drop for Still {
 async fn what_is_held_is_renewed_while_more_is_taken() {
     let mut process = Process::of(1, 12, 1).await;
     process.table().takes = Duration::from_secs(2);
-    let mut beats = 0;
+    let mut heartbeats = 0;
     while process.wait_valid() < 12 {
         let before = process.wait_valid();
         let (asked, next) = process.heartbeat().await;
         assert_eq!(asked[0], format!("heartbeat {before}"), "what is held is renewed first");
         assert!(asked.len() <= 4, "as much as goes into a quarter of a lease: {asked:?}");
-        assert!(next <= Instant::now(), "the next beat is due");
+        assert!(next <= Instant::now(), "the next heartbeat is due");
         assert_eq!(process.open(), process.wait_valid(), "nothing has run out meanwhile");
-        beats += 1;
+        heartbeats += 1;
     }
-    assert_eq!(beats, 4);
+    assert_eq!(heartbeats, 4);
 }
 
 #[tokio::test(start_paused = true)]
@@ -201,7 +201,7 @@ async fn what_another_process_owns_is_closed_at_once_ended_and_not_given_back() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_counts_from_before_it_was_asked_for_and_a_beat_that_fails_ends_it_no_sooner() {
+async fn a_lease_counts_from_before_it_was_asked_for_and_a_heartbeat_that_fails_ends_it_no_sooner() {
     let mut process = Process::of(1, 1, 1).await;
     process.heartbeat().await;
     process.table().takes = Duration::from_secs(3);
@@ -278,8 +278,8 @@ async fn where_somebody_else_was_quicker_the_rest_is_looked_at_soon() {
     let mut process = Process::of(1, 3, 1).await;
     process.table().raced = true;
     let asked = Instant::now();
-    let (said, next) = process.heartbeat().await;
-    assert_eq!(said.iter().filter(|what| *what == "acquire").count(), 3);
+    let (made, next) = process.heartbeat().await;
+    assert_eq!(made.iter().filter(|what| *what == "acquire").count(), 3);
     assert!(next - asked <= 2 * RACED, "{:?}", next - asked);
     process.table().raced = false;
     process.heartbeat().await;

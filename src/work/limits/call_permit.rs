@@ -196,7 +196,7 @@ impl AfilnetCalls {
             return None;
         }
         let _slot = self.account.upstream.limiter.try_acquire()?;
-        // A refusal pauses nothing: where this method alone is refused, messages go on, and the probe of a pause would be this
+        // A refusal pauses nothing: where this method alone is refused, messages continue, and the probe of a pause would be this
         // same call.
         Some(self.messenger.account_balance().await.ok().flatten())
     }
@@ -230,7 +230,7 @@ impl AfilnetCalls {
             if lasts {
                 // Other calls may succeed meanwhile: only a send shows that sends work again, one at a time.
                 self.account.send_breaker.trip_backing_off(|failures| self.probe_after(fault, failures, asked));
-                self.account.send_breaker.is_open_by(fault);
+                self.account.send_breaker.set_fault(fault);
             }
         } else if fault.scope() == Scope::Call {
             return;
@@ -258,7 +258,7 @@ impl AfilnetCalls {
             }
             Scope::Sends | Scope::Channel => breaker.trip(self.retry.max),
         };
-        breaker.is_open_by(fault);
+        breaker.set_fault(fault);
         if fault.scope() != Scope::Channel {
             self.account.load.set_stalled(true);
         }

@@ -112,8 +112,8 @@ impl CircuitBreaker {
         self.lock().open.is_some()
     }
 
-    /// Registers the fault that it was tripped for.
-    pub(crate) fn is_open_by(&self, fault: &Fault) {
+    /// Sets the fault that it was tripped for, which [`Self::open_by`] returns.
+    pub(crate) fn set_fault(&self, fault: &Fault) {
         self.lock().fault = Some(fault.code());
     }
 

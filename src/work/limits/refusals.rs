@@ -17,7 +17,7 @@ const CONTACTS: usize = 3;
 
 /// How long everything is refused before events behind refused ones are tried: the heads of a few conversations may
 /// each be at fault while no other contact writes.
-const PATIENCE: Duration = Duration::from_mins(1);
+const SUSPICION_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Whether a refused event is at fault, or the channel's configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl<K: Eq + Hash + Clone, C: Eq + Hash + Clone> Refusals<K, C> {
         }
         self.events.insert(event.clone());
         if self.contacts.len() >= CONTACTS {
-            Ruling { cause: Cause::SetUp, look_behind: now.duration_since(since) >= PATIENCE }
+            Ruling { cause: Cause::SetUp, look_behind: now.duration_since(since) >= SUSPICION_TIMEOUT }
         } else {
             Ruling { cause: Cause::Unknown, look_behind: true }
         }
@@ -101,7 +101,7 @@ mod tests {
         assert_eq!(refusals.refused(&1, Some(&"anna"), false, now), UNKNOWN);
         assert_eq!(refusals.refused(&2, Some(&"berta"), false, now), UNKNOWN);
         for n in 0..100 {
-            let ruling = refusals.refused(&(3 + n % 20), Some(&"carla"), false, now + PATIENCE / 2);
+            let ruling = refusals.refused(&(3 + n % 20), Some(&"carla"), false, now + SUSPICION_TIMEOUT / 2);
             assert_eq!(ruling, Ruling { cause: Cause::SetUp, look_behind: false });
         }
         // One is accepted: the counts of all others restart, and a refusal in between decides nothing yet.
@@ -136,16 +136,16 @@ mod tests {
         let now = Instant::now();
         for _ in 0..10 {
             assert_eq!(
-                refusals.refused(&1, Some(&"anna"), false, now + PATIENCE),
+                refusals.refused(&1, Some(&"anna"), false, now + SUSPICION_TIMEOUT),
                 UNKNOWN,
                 "one contact, however often"
             );
         }
         let _ = refusals.refused(&2, Some(&"berta"), false, now);
-        let several = |after| Ruling { cause: Cause::SetUp, look_behind: after >= PATIENCE };
-        for after in [Duration::ZERO, PATIENCE / 2, PATIENCE, 2 * PATIENCE] {
+        let several = |after| Ruling { cause: Cause::SetUp, look_behind: after >= SUSPICION_TIMEOUT };
+        for after in [Duration::ZERO, SUSPICION_TIMEOUT / 2, SUSPICION_TIMEOUT, 2 * SUSPICION_TIMEOUT] {
             assert_eq!(
-                refusals.refused(&3, Some(&"carla"), false, now + PATIENCE + after),
+                refusals.refused(&3, Some(&"carla"), false, now + SUSPICION_TIMEOUT + after),
                 several(after),
                 "{after:?}"
             );

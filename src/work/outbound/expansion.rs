@@ -1,5 +1,5 @@
 //! Fills in the placeholders of a call before it is made (anna.md section 8): asks for their values within the budget, and
-//! returns what is kept of the words, so that a look-up, an echo and a status know them again.
+//! returns what is kept of the words, so that a lookup, an echo and a status know them again.
 
 use std::sync::Arc;
 

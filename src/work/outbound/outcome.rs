@@ -1,4 +1,4 @@
-//! Outcome of an attempt or a look-up: the settlement that is stored, the HTTP response and the agent's notice, and what is
+//! Outcome of an attempt or a lookup: the settlement that is stored, the HTTP response and the agent's notice, and what is
 //! counted and logged. Used by the sender and the reconciler.
 
 use std::time::Duration;

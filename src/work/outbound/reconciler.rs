@@ -15,8 +15,8 @@ use crate::config::OnUnconfirmed;
 use crate::domain::agent_text::{Delivered, failure_text};
 use crate::domain::clock::{millis, now_ms, since};
 use crate::domain::journey::{Look, LookConclusion, Note, Step};
-use crate::domain::matching::{LookEvidence, SendStanding};
-use crate::domain::reconcile::{LookFindings, ReconcileState, Reconciliation, next};
+use crate::domain::matching::{LookupEvidence, SendStanding};
+use crate::domain::reconcile::{LookupFindings, ReconcileState, Reconciliation, next};
 use crate::domain::{Chat, Destination, Fault, Messenger, same_digits};
 use crate::store::{
     Attempt, ChannelWakeups, Epoch, InDoubtSend, LookupResult, Position, Settlement, Store, StoreError,
@@ -25,7 +25,7 @@ use crate::work::channel::{Channel, ChannelSettings};
 use crate::work::inbound::reader::{InboundError, LookedFor, Outcome, ReadRequest, Reader, Shown, unread_position};
 use crate::work::wait::{STORE_PAUSE, jitter, notified};
 
-/// Concurrent look-ups, at most; the account's rate limiter bounds them further.
+/// Concurrent lookups, at most; the account's rate limiter bounds them further.
 const SIDE_BY_SIDE: usize = 8;
 
 /// Wait for a conversation that another loop reads just now.
@@ -37,14 +37,14 @@ const MOST_RESENDS: u32 = 3;
 /// The largest lag that is waited for.
 const MOST_LAG: Duration = Duration::from_mins(10);
 
-/// The longest wait between two look-ups while they fail: a message in doubt must not wait much longer than the outage
+/// The longest wait between two lookups while they fail: a message in doubt must not wait much longer than the outage
 /// lasts.
 const MOST_WAIT: Duration = Duration::from_mins(1);
 
-/// How a look-up ended.
+/// How a lookup ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum LookUp {
-    /// It could be made, whatever it came to.
+enum LookupEnd {
+    /// It could be made, whatever its result.
     Made,
     /// It could not be made.
     Failed,
@@ -75,19 +75,19 @@ impl Reconciler {
         }
     }
 
-    /// Runs until the stop, then until every look-up in flight is done.
+    /// Runs until the stop, then until every lookup in flight is done.
     pub(in crate::work) async fn run(self: Arc<Self>, stop: CancellationToken) -> anyhow::Result<()> {
-        let mut looks: JoinSet<(i64, LookUp)> = JoinSet::new();
+        let mut lookups: JoinSet<(i64, LookupEnd)> = JoinSet::new();
         let mut under_way: HashSet<i64> = HashSet::new();
         let (mut failures, mut not_before) = (0u32, Instant::now());
         while !stop.is_cancelled() {
-            // While look-ups fail, one at a time finds out whether they work again.
+            // While lookups fail, one at a time finds out whether they work again.
             let most = if failures > 0 { 1 } else { SIDE_BY_SIDE };
             let mut due_ms = None;
             if Instant::now() < not_before {
                 due_ms = Some(now_ms() + millis(not_before - Instant::now()));
-            } else if looks.len() < most {
-                match self.start(&mut looks, &mut under_way, most, &stop).await {
+            } else if lookups.len() < most {
+                match self.start(&mut lookups, &mut under_way, most, &stop).await {
                     Ok(next_ms) => due_ms = next_ms,
                     Err(StoreError::Closed) => break,
                     Err(error) => {
@@ -100,28 +100,28 @@ impl Reconciler {
             }
             let notification = notified(&self.wakeups.lookups, due_ms, &stop);
             tokio::select! {
-                Some(Ok((row, ended))) = looks.join_next(), if !looks.is_empty() => {
+                Some(Ok((row, ended))) = lookups.join_next(), if !lookups.is_empty() => {
                     under_way.remove(&row);
                     match ended {
-                        LookUp::Made => failures = 0,
-                        LookUp::Failed => {
+                        LookupEnd::Made => failures = 0,
+                        LookupEnd::Failed => {
                             failures = failures.saturating_add(1);
                             not_before = Instant::now() + self.settings.retry.wait(failures, None, 0.5 + jitter() / 2.0).min(MOST_WAIT);
                         }
-                        LookUp::Skipped => {}
+                        LookupEnd::Skipped => {}
                     }
                 }
                 _ = notification => {}
             }
         }
-        while looks.join_next().await.is_some() {}
+        while lookups.join_next().await.is_some() {}
         Ok(())
     }
 
-    /// Starts the look-ups that are due, as many as there is room for. Returns when the next is due.
+    /// Starts the lookups that are due, as many as there is room for. Returns when the next is due.
     async fn start(
         self: &Arc<Self>,
-        looks: &mut JoinSet<(i64, LookUp)>,
+        lookups: &mut JoinSet<(i64, LookupEnd)>,
         under_way: &mut HashSet<i64>,
         most: usize,
         stop: &CancellationToken,
@@ -130,15 +130,15 @@ impl Reconciler {
         let limit = u32::try_from(most + under_way.len()).unwrap_or(u32::MAX);
         let due = self.store.due_lookups(&self.settings.name, now_ms(), limit).await?;
         for send in due {
-            if looks.len() >= most || !under_way.insert(send.attempt.outbound_id) {
+            if lookups.len() >= most || !under_way.insert(send.attempt.outbound_id) {
                 continue;
             }
             let (this, stop, row) = (Arc::clone(self), stop.clone(), send.attempt.outbound_id);
-            // In a task of its own: a panic affects this look-up only, which is made again.
-            let look = tokio::spawn(async move { this.look(&send, &stop).await });
-            looks.spawn(async move { (row, look.await.unwrap_or(LookUp::Failed)) });
+            // In a task of its own: a panic affects this lookup only, which is made again.
+            let lookup = tokio::spawn(async move { this.run_lookup(&send, &stop).await });
+            lookups.spawn(async move { (row, lookup.await.unwrap_or(LookupEnd::Failed)) });
         }
-        if looks.len() >= most {
+        if lookups.len() >= most {
             return Ok(None);
         }
         let next_ms = self.store.next_lookup_ms(&self.settings.name).await?;
@@ -146,37 +146,37 @@ impl Reconciler {
         Ok(next_ms.map(|next_ms| if under_way.is_empty() { next_ms } else { next_ms.max(now_ms() + millis(BUSY)) }))
     }
 
-    /// One look-up, and what follows from it.
-    async fn look(&self, send: &InDoubtSend, stop: &CancellationToken) -> LookUp {
+    /// One lookup, and what follows from it.
+    async fn run_lookup(&self, send: &InDoubtSend, stop: &CancellationToken) -> LookupEnd {
         match self.look_up(send, stop).await {
             Ok(ended) => ended,
             // A person was quicker, or the process ends.
-            Err(StoreError::Stale | StoreError::Closed) => LookUp::Skipped,
+            Err(StoreError::Stale | StoreError::Closed) => LookupEnd::Skipped,
             Err(error @ (StoreError::Unavailable(_) | StoreError::Corrupt { .. })) => {
                 tracing::error!(message_id = %send.attempt.m_id, error = &error as &dyn std::error::Error,
                     "message `{}` is in doubt and could not be looked up; trying again", send.attempt.m_id);
                 stop.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await;
-                LookUp::Failed
+                LookupEnd::Failed
             }
         }
     }
 
-    async fn look_up(&self, send: &InDoubtSend, stop: &CancellationToken) -> Result<LookUp, StoreError> {
+    async fn look_up(&self, send: &InDoubtSend, stop: &CancellationToken) -> Result<LookupEnd, StoreError> {
         let attempt = &send.attempt;
         if self.store.evidence(send).await?.found {
             self.found(send).await?;
-            return Ok(LookUp::Made);
+            return Ok(LookupEnd::Made);
         }
-        let baseline_ms = self.store.baseline_ms(&self.settings.name).await?;
+        let snapshot_ms = self.store.snapshot_ms(&self.settings.name).await?;
         let positions = self.store.positions_of(&self.settings.name, &attempt.contact).await?;
         // The poller marks what was there before the bridge; nothing can be found before that.
-        let told_apart = positions.iter().all(|there| there.baseline.is_none());
-        let Some(baseline_ms) = baseline_ms.filter(|_| told_apart) else {
-            return self.failed(send).await.map(|()| LookUp::Skipped);
+        let told_apart = positions.iter().all(|there| there.snapshot_row.is_none());
+        let Some(snapshot_ms) = snapshot_ms.filter(|_| told_apart) else {
+            return self.failed(send).await.map(|()| LookupEnd::Skipped);
         };
         let Some(turn) = self.reader.turn(&attempt.contact) else {
             tokio::time::sleep(BUSY).await;
-            return Ok(LookUp::Skipped);
+            return Ok(LookupEnd::Skipped);
         };
         let ToRead { positions, guess, complete } = self.to_read(attempt, positions).await?;
         let looked_for = LookedFor { m_id: attempt.m_id.clone(), part: attempt.part, began_ms: send.began_ms };
@@ -185,18 +185,18 @@ impl Reconciler {
             position,
             last: None,
             behind: 0,
-            baseline_ms,
+            snapshot_ms,
             previous: None,
             looked_for: Some(looked_for.clone()),
         };
         let requests: Vec<ReadRequest> = positions.into_iter().chain(guess.clone()).map(request).collect();
-        let mut looks = Vec::new();
+        let mut lookups = Vec::new();
         let mut undecidable = !complete;
         for (request, report) in requests.iter().zip(self.reader.read_all(&requests, stop).await) {
             match report.result {
-                Ok(Outcome::Read(shown)) => looks.push((request.destination.clone(), shown)),
-                Ok(Outcome::Stopped) => return Ok(LookUp::Skipped),
-                // Nobody knows whether there is such a destination.
+                Ok(Outcome::Read(shown)) => lookups.push((request.destination.clone(), shown)),
+                Ok(Outcome::Stopped) => return Ok(LookupEnd::Skipped),
+                // It is not known whether there is such a destination.
                 Err(InboundError::Read(_)) if guess.as_ref().is_some_and(|guess| *guess == request.position) => {
                     undecidable = true;
                 }
@@ -205,16 +205,16 @@ impl Reconciler {
                         error = &error as &dyn std::error::Error,
                         "message `{}` is in doubt and could not be looked up; its conversation waits", attempt.m_id);
                     self.failed(&failing(send, &error)).await?;
-                    return Ok(LookUp::Failed);
+                    return Ok(LookupEnd::Failed);
                 }
             }
         }
         drop(turn);
-        self.weigh(send, &looks, undecidable).await?;
-        Ok(LookUp::Made)
+        self.weigh(send, &lookups, undecidable).await?;
+        Ok(LookupEnd::Made)
     }
 
-    /// Returns what a look reads: the destination that the attempt was made to, all others of the contact, and the other
+    /// Returns what a lookup reads: the destination that the attempt was made to, all others of the contact, and the other
     /// spelling of its number, unless that is another contact. Platforms file what is sent to one under the other.
     async fn to_read(&self, attempt: &Attempt, positions: Vec<Position>) -> Result<ToRead, StoreError> {
         let (name, id_type) = (&self.settings.name, self.settings.id_type);
@@ -225,7 +225,7 @@ impl Reconciler {
         let chat = Chat { contact: contact.clone(), destination: destination.clone() };
         let first = found.map_or_else(|| unread_position(contact, destination), |there| there.of(&chat));
         let others = positions.into_iter().filter(|there| !is_there(&there));
-        // Of an erased destination nobody knows the name any more.
+        // The name of an erased destination is not known any more.
         let (erased, others): (Vec<_>, Vec<_>) = others.partition(|there| there.destination.is_erased());
         let positions: Vec<Position> = std::iter::once(first).chain(others).collect();
         let mut guess = None;
@@ -241,7 +241,7 @@ impl Reconciler {
         Ok(ToRead { positions, guess, complete: erased.is_empty() })
     }
 
-    /// The look-up failed: again later, unless the message has been in doubt for too long.
+    /// The lookup failed: again later, unless the message has been in doubt for too long.
     async fn failed(&self, send: &InDoubtSend) -> Result<(), StoreError> {
         let now_ms = now_ms();
         if since(send.unknown_ms, now_ms) >= self.settings.retry.give_up_after {
@@ -251,11 +251,11 @@ impl Reconciler {
         self.store.record_lookup(send, LookupResult::Failed, now_ms.saturating_add(millis(wait)), now_ms).await
     }
 
-    /// What the reads of a look say of the doubt, and what follows. `undecidable`: a destination could not be read.
+    /// What the reads of a lookup say of the doubt, and what follows. `undecidable`: a destination could not be read.
     async fn weigh(
         &self,
         send: &InDoubtSend,
-        looks: &[(Destination, Shown)],
+        lookups: &[(Destination, Shown)],
         undecidable: bool,
     ) -> Result<(), StoreError> {
         let evidence = self.store.evidence(send).await?;
@@ -263,9 +263,9 @@ impl Reconciler {
         let lag = since(0, send.settle_lag_ms).min(MOST_LAG);
         // Absent only where each destination proves it.
         let mut standing = if undecidable { SendStanding::Undecidable } else { SendStanding::Absent };
-        let mut rows = LookEvidence::default();
-        for (_, shown) in looks {
-            let (there, evidence) = shown.looked_for.unwrap_or((SendStanding::Undecidable, LookEvidence::default()));
+        let mut rows = LookupEvidence::default();
+        for (_, shown) in lookups {
+            let (there, evidence) = shown.looked_for.unwrap_or((SendStanding::Undecidable, LookupEvidence::default()));
             rows += evidence;
             standing = if there == SendStanding::Absent { standing } else { there };
         }
@@ -273,11 +273,11 @@ impl Reconciler {
         let had_rows =
             |shown: &Shown| if shown.there.is_first { send.anchor.is_some() } else { shown.there.known_before };
         let sent_to = &send.attempt.destination;
-        let findings = LookFindings {
-            reaches_back: looks
+        let findings = LookupFindings {
+            reaches_back: lookups
                 .iter()
                 .all(|(_, shown)| if shown.there.is_first { anchored(shown) } else { shown.there.reaches_back }),
-            known_before: looks.iter().any(|(destination, shown)| destination == sent_to && had_rows(shown)),
+            known_before: lookups.iter().any(|(destination, shown)| destination == sent_to && had_rows(shown)),
             before_shown: evidence.before_shown,
             new_shown: evidence.new_shown,
             doubtful: evidence.doubtful,
@@ -288,15 +288,15 @@ impl Reconciler {
             "looked for message `{}`", send.attempt.m_id);
         let proves = findings.prove_absence() && since(send.unknown_ms, now_ms) >= lag && !evidence.found;
         let absences = send.absences + u32::from(proves);
-        let shown = looks.iter().map(|(_, shown)| shown.identities.len()).sum();
-        let look = Look {
+        let shown = lookups.iter().map(|(_, shown)| shown.identities.len()).sum();
+        let lookup = Look {
             number: send.lookups + 1,
             part: send.attempt.part,
             proofs: absences,
             ..as_counts(findings, rows, shown)
         };
         let mut looked = InDoubtSend { evidence: Some(words), ..send.clone() };
-        looked.attempt.note = Some(Step::Look(look).into());
+        looked.attempt.note = Some(Step::Look(lookup).into());
         let send = &looked;
         if evidence.found {
             return self.found(send).await;
@@ -306,9 +306,9 @@ impl Reconciler {
         // The part before is of the same kind; what was sent before may not be.
         let part_before_shown = send.attempt.part > 0 && evidence.before_shown == Some(true);
         match next(&self.settings.look_after, ReconcileState { made: send.lookups + 1, absences, absent_for, lag }) {
-            Reconciliation::Look(wait) => {
-                let look = if proves { LookupResult::Absent } else { LookupResult::Inconclusive };
-                self.store.record_lookup(send, look, now_ms.saturating_add(millis(wait)), now_ms).await
+            Reconciliation::LookUpAgain(wait) => {
+                let result = if proves { LookupResult::Absent } else { LookupResult::Inconclusive };
+                self.store.record_lookup(send, result, now_ms.saturating_add(millis(wait)), now_ms).await
             }
             Reconciliation::NotSent if send.shows || part_before_shown => self.not_sent(send).await,
             Reconciliation::NotSent | Reconciliation::Unresolved => self.unresolved(send).await,
@@ -336,7 +336,7 @@ impl Reconciler {
         self.settle(&concluded(send, LookConclusion::NotSent), settlement).await
     }
 
-    /// The look-ups could not settle it: as `on_unconfirmed` says.
+    /// The lookups could not settle it: as `on_unconfirmed` says.
     async fn unresolved(&self, send: &InDoubtSend) -> Result<(), StoreError> {
         let (send, fault) = (&concluded(send, LookConclusion::Unresolved), fault(send));
         let held = match self.settings.on_unconfirmed {
@@ -364,7 +364,7 @@ impl Reconciler {
     }
 }
 
-/// What a look reads.
+/// What a lookup reads.
 struct ToRead {
     positions: Vec<Position>,
     /// The other spelling of the number, of which nothing is known.
@@ -373,9 +373,9 @@ struct ToRead {
     complete: bool,
 }
 
-/// What a look showed, as its step; `shown` rows in all.
-fn as_counts(findings: LookFindings, rows: LookEvidence, shown: usize) -> Look {
-    let LookFindings { reaches_back, known_before, before_shown, new_shown, doubtful, .. } = findings;
+/// What a lookup showed, as its step; `shown` rows in all.
+fn as_counts(findings: LookupFindings, rows: LookupEvidence, shown: usize) -> Look {
+    let LookupFindings { reaches_back, known_before, before_shown, new_shown, doubtful, .. } = findings;
     let count = |rows: usize| u32::try_from(rows).unwrap_or(u32::MAX);
     Look {
         rows: count(shown),
@@ -392,16 +392,16 @@ fn as_counts(findings: LookFindings, rows: LookEvidence, shown: usize) -> Look {
     }
 }
 
-/// Returns it with what followed from its look, if one was made.
+/// Returns it with what followed from its lookup, if one was made.
 fn concluded(send: &InDoubtSend, conclusion: LookConclusion) -> InDoubtSend {
     let mut send = send.clone();
-    if let Some(Note { step: Step::Look(look), .. }) = &mut send.attempt.note {
-        look.conclusion = conclusion;
+    if let Some(Note { step: Step::Look(lookup), .. }) = &mut send.attempt.note {
+        lookup.conclusion = conclusion;
     }
     send
 }
 
-/// Returns it with the step of a look that could not be made, where that was Afilnet's fault.
+/// Returns it with the step of a lookup that could not be made, where that was Afilnet's fault.
 fn failing(send: &InDoubtSend, error: &InboundError) -> InDoubtSend {
     let mut send = send.clone();
     if let InboundError::Read(error) = error {
@@ -410,10 +410,10 @@ fn failing(send: &InDoubtSend, error: &InboundError) -> InDoubtSend {
     send
 }
 
-/// What a look showed, for a person.
-fn in_words(look: u32, findings: LookFindings, rows: LookEvidence, found: bool) -> String {
-    let LookFindings { reaches_back, known_before, before_shown, new_shown, doubtful, .. } = findings;
-    let mut words = format!("look {look}: {rows}");
+/// What a lookup showed, for a person.
+fn in_words(number: u32, findings: LookupFindings, rows: LookupEvidence, found: bool) -> String {
+    let LookupFindings { reaches_back, known_before, before_shown, new_shown, doubtful, .. } = findings;
+    let mut words = format!("look {number}: {rows}");
     for (holds, says) in [
         (found, "a row shows the message"),
         (!reaches_back, "the read does not reach back to the newest row known before"),

@@ -30,7 +30,7 @@ const TAKE: u32 = 256;
 const FILLED_IN_AT_ONCE: usize = 8;
 
 /// How long filled words wait for their call permit. After that the message goes back to its place in the queue, to be filled
-/// in anew: values are not older than this when they are sent, and what was surely not sent does not stay `sending`.
+/// in again: values are not older than this when they are sent, and what was certainly not sent does not stay `sending`.
 const PERMIT_WITHIN: Duration = Duration::from_secs(30);
 
 /// One channel's sender, and all that it touches.
@@ -155,7 +155,7 @@ impl Sender {
         let (name, rule) = (&self.settings.name, self.stale.as_ref().map(|stale| stale.rule(now_ms)));
         let begun =
             self.store.begin_unless_stale(name, self.epoch, now_ms, live_since_ms, limit, &self.wordings, rule).await?;
-        stale::report(&self.settings, &begun.stale, now_ms);
+        stale::report(&self.settings.name, &begun.stale, now_ms);
         Ok(begun)
     }
 
@@ -199,7 +199,7 @@ impl Sender {
                 }
             }
         };
-        // In a task of its own: should it panic, the outcome is unknown, and the conversation goes on.
+        // In a task of its own: should it panic, the outcome is unknown, and the conversation continues.
         let broken = Verdict::Unknown { fault: Fault::Interrupted };
         let reply = tokio::spawn(call).await.unwrap_or_else(|_| broken.into());
         let elapsed = started.elapsed();

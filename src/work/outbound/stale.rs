@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::LeaseDeadline;
 use crate::domain::agent_text::stale;
 use crate::domain::clock::{millis, now_ms};
-use crate::store::{Epoch, StaleMessage, StaleRule, StaleSweep, Store, StoreError};
+use crate::domain::{ChannelName, LeaseDeadline};
+use crate::store::{Epoch, StaleMessage, StaleQuery, StaleRule, Store, StoreError};
 use crate::telemetry::metrics;
 use crate::work::channel::{Channel, ChannelSettings};
 use crate::work::wait::{STORE_PAUSE, may_call};
@@ -17,7 +17,7 @@ use crate::work::wait::{STORE_PAUSE, may_call};
 /// Messages of one transaction.
 const AT_ONCE: u32 = 200;
 
-/// Agents are told at most this share of the time after the message became stale, within these bounds.
+/// Agents get their notice at most this share of the time after the message became stale, within these bounds.
 const SHARE: u32 = 20;
 const SOONEST: Duration = Duration::from_millis(500);
 const LATEST: Duration = Duration::from_secs(30);
@@ -75,8 +75,8 @@ impl StaleMessages {
         loop {
             let now_ms = now_ms();
             let (channel, epoch, rule) = (self.settings.name.clone(), self.epoch, self.rule(now_ms));
-            let failed = self.store.fail_stale(StaleSweep { channel, epoch, rule }, AT_ONCE, now_ms).await?;
-            report(&self.settings, &failed, now_ms);
+            let failed = self.store.fail_stale(StaleQuery { channel, epoch, rule }, AT_ONCE, now_ms).await?;
+            report(&self.settings.name, &failed, now_ms);
             if failed.is_empty() {
                 return Ok(());
             }
@@ -85,11 +85,11 @@ impl StaleMessages {
 }
 
 /// Counts messages that failed because they were stale; one log line each.
-pub(super) fn report(settings: &ChannelSettings, failed: &[StaleMessage], now_ms: i64) {
+pub(super) fn report(channel: &ChannelName, failed: &[StaleMessage], now_ms: i64) {
     for StaleMessage { m_id, contact, accepted_ms } in failed {
-        metrics::failed_stale(&settings.name);
+        metrics::failed_stale(channel);
         tracing::warn!(
-            channel_name = %settings.name,
+            channel_name = %channel,
             message_id = %m_id,
             contact = %crate::telemetry::contact(contact),
             fault = "stale",

@@ -36,7 +36,7 @@ fn rewriting(features: Features) -> AccountTraits {
 }
 
 /// Returns who wrote each row, as the mId of its send, `~` before it where it is shown in other words; `!` explained, `?`
-/// undecided, `f?` until its flag has settled, `-` somebody else's. And the directions.
+/// undecided, `f?` until its flag has settled, `-` foreign. And the directions.
 fn judged_by(
     account: &AccountTraits,
     open: OpenRow,
@@ -86,12 +86,12 @@ fn a_row_that_does_not_say_is_ours_where_we_said_so_and_else_the_customers() {
     let (attributions, left) = attribute(&mut rows, &open, own, &faithful());
     let letters: String = rows.iter().map(|row| row.direction.letter()).collect();
     assert_eq!(letters, "oioioiu");
-    let claimed = |at: usize, m_id: &str| {
+    let is_matched = |at: usize, m_id: &str| {
         assert_eq!(attributions[at], Attribution::Ours { matched: matched(m_id), how: ShownAs::Verbatim }, "{at}");
     };
-    claimed(0, "a");
-    claimed(2, "b");
-    claimed(4, "c");
+    is_matched(0, "a");
+    is_matched(2, "b");
+    is_matched(4, "c");
     assert!([1, 3, 5, 6].iter().all(|at| attributions[*at] == Attribution::Foreign), "{attributions:?}");
     assert_eq!(left, [text("d", "bye"), text("e", "seen")]);
 }
@@ -132,7 +132,7 @@ fn a_call_whose_placeholders_were_filled_in_is_known_by_what_any_attempt_sent() 
     for shown in ["Siga  su caso: https://a.test/?u=1&amp;v=2 - Ventas\r\n", "Siga su caso: f - Ventas"] {
         assert_eq!(judged(&[(O, shown)], vec![own()]).0, ["t"], "{shown}");
     }
-    // As the agent wrote it, with another link, or in another order: not surely that call.
+    // As the agent wrote it, with another link, or in another order: not certainly that call.
     for shown in [
         template,
         "Siga su caso: https://a.test/?u=2 - Ventas",
@@ -164,7 +164,7 @@ fn a_row_that_is_like_a_send_is_postponed_and_then_taken_for_it() {
     assert_eq!(judged(&[(O, "\u{1f44d}")], vec![text("t", "\u{2764}")]).0, ["?"]);
     assert_eq!(judged(&[(O, "\u{1f44d}")], vec![text("t", "Hola Ana")]).0, ["-"]);
     assert_eq!(judged(&[(O, "\u{1f4f7}")], vec![file("f", None)]).0, ["?"]);
-    // Once its send is shown a row like it is somebody's own words.
+    // Once its send is shown a row like it is foreign.
     assert_eq!(judged(&[(O, "Hola Ana"), (O, "Hola Ana!")], vec![text("t", "Hola Ana")]).0, ["t", "-"]);
     // What the customer may have written is never doubted away.
     assert_eq!(judged(&[(U, "Hola Ana!"), (I, "Hola")], vec![text("t", "Hola Ana")]).1, "ii");

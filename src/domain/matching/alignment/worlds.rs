@@ -1,5 +1,5 @@
 //! The alignment alone, in made-up conversations that a platform rewrote: a send that was carried out is never absent, a
-//! row of the bridge is nobody else's, and what somebody typed is not taken for the bridge's.
+//! row of the bridge is never foreign, and what an agent typed is not taken for the bridge's.
 //!
 //! `BRIDGE_SEEDS=100000 cargo test --features crashpoints --lib -- --nocapture whatever_a_platform_rewrites` plays so many
 //! conversations, `BRIDGE_SEED=17 BRIDGE_SEEDS=1` one again.
@@ -25,7 +25,7 @@ struct Tally {
     absent: u64,
 }
 
-/// One row, and the send that it is; `None`: somebody typed it.
+/// One row, and the send that it is; `None`: an agent typed it.
 struct Shown {
     row: AfilnetRow,
     send: Option<usize>,
@@ -73,13 +73,13 @@ impl Conversation {
             let mut rows = [row("", Direction::Outbound, 1, &self.rewritten(text))];
             let (attributions, _) = attribute(&mut rows, &[Some(LATER)], vec![send.clone()], &self.account);
             if let Attribution::Ours { how, .. } = attributions[0] {
-                let (verbatim, rewritten) = self.account.taught(send.features(), how == ShownAs::Verbatim);
+                let (verbatim, rewritten) = self.account.learned(send.features(), how == ShownAs::Verbatim);
                 self.account = AccountTraits { shows_texts: true, verbatim, rewritten, ..self.account };
             }
         }
     }
 
-    /// Sends with all verdicts, and rows of somebody else in between.
+    /// Sends with all verdicts, and foreign rows in between.
     fn write(&mut self) {
         for number in 0..self.rng.random_range(1..6) {
             while self.rng.random_ratio(1, 3) {

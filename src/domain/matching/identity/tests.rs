@@ -15,7 +15,7 @@ struct Reader {
 impl Reader {
     /// Reads a page: which of its rows are new.
     fn read(&mut self, page: &[AfilnetRow]) -> Vec<bool> {
-        let seen = self.seen.iter().map(|(identity, mark)| (identity.as_str(), Some(mark.as_str())));
+        let seen = self.seen.iter().map(|(identity, fingerprint)| (identity.as_str(), Some(fingerprint.as_str())));
         let known = Known::new(seen, &self.tail);
         let identities = identify(page, &known);
         assert_eq!(identities.iter().collect::<HashSet<_>>().len(), page.len(), "two rows have one name");

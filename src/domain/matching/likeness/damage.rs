@@ -14,7 +14,7 @@ const LONGEST: usize = 240;
 /// Returns whether the shown text holds the other with something else in the place of each character beyond ASCII.
 /// `letters` are those of `shown`.
 pub(super) fn holds_damaged(said: &str, shown: &str, letters: &str) -> bool {
-    // Few letters are found in many texts, unless what stands between them is what nobody types.
+    // Few letters are found in many texts, unless what stands between them is what no person types.
     let least = if shown.chars().any(is_damage) { LEAST_IN_DAMAGE } else { LEAST };
     if said.chars().filter(char::is_ascii_alphanumeric).count() < least {
         return false;
@@ -44,7 +44,7 @@ pub(super) fn holds_damaged(said: &str, shown: &str, letters: &str) -> bool {
     true
 }
 
-/// Returns whether a character is what damage to a character set leaves and nobody types.
+/// Returns whether a character is what damage to a character set leaves and no person types.
 pub(super) fn is_damage(c: char) -> bool {
     matches!(c, '\u{80}'..='\u{9f}' | '\u{ad}' | '\u{fffd}')
 }

@@ -1,4 +1,4 @@
-//! What platforms make of words, and words that are somebody else's.
+//! What platforms make of words, and words of others.
 
 use super::readings::WINDOWS_1252;
 use super::*;

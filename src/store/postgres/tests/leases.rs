@@ -74,7 +74,7 @@ async fn who_has_lost_a_channel_changes_nothing_of_it() {
     stale(one.published(&event, Publication::Done, 100).await);
     let chat = Chat { contact: event.contact.clone(), destination: "34600111222".parse().unwrap() };
     stale(one.note_unread(&channel(), &chat, "x".into()).await);
-    stale(one.take_baseline(&channel(), Vec::new(), 100).await);
+    stale(one.store_initial_snapshot(&channel(), Vec::new(), 100).await);
     let in_doubt = other.due_lookups(&channel(), 200, 1).await.unwrap().remove(0);
     stale(one.record_lookup(&in_doubt, crate::store::LookupResult::Failed, 300, 200).await);
     stale(one.resolve(&in_doubt, epoch, sent(), 200).await);

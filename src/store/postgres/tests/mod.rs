@@ -75,7 +75,7 @@ fn reading(identity: &str) -> ConversationRead {
                 body: crate::domain::EventBody::Message { content: message(1, "in").content },
             }],
             from_customer: true,
-            mark: "m".into(),
+            fingerprint: "m".into(),
             ..crate::store::NewRow::default()
         }],
         late_flags: false,

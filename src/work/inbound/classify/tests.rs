@@ -107,7 +107,7 @@ fn texts(rows: &[NewRow]) -> Vec<String> {
 }
 
 /// What the rows of a known conversation say with the question open, and whether one answers.
-fn said(rows: &[AfilnetRow]) -> (Vec<String>, bool) {
+fn replies(rows: &[AfilnetRow]) -> (Vec<String>, bool) {
     let (rows, answered) = fresh(rows, &[], &ReadContext::Known, Some(&question()));
     (texts(&rows), answered.is_some())
 }
@@ -150,14 +150,14 @@ fn history_answers_nothing_and_what_came_after_it_does() {
     for (policy, expected) in
         [(InitialSyncPolicy::All, vec!["1", "Tuesday"]), (InitialSyncPolicy::None, vec!["Tuesday"])]
     {
-        let how = ReadContext::Baseline { anchor: &anchor, baseline_ms: 12_000, policy };
+        let how = ReadContext::InitialSync { anchor: &anchor, snapshot_ms: 12_000, policy };
         let (made, answered) = fresh(&rows, &[], &how, Some(&question()));
         assert_eq!(
             (texts(&made), answered),
             (expected.iter().map(ToString::to_string).collect(), Some(question().m_id))
         );
     }
-    let how = ReadContext::New { baseline_ms: 0 };
+    let how = ReadContext::New { snapshot_ms: 0 };
     assert_eq!(texts(&fresh(&rows, &[], &how, Some(&question())).0), ["Monday", "2"]);
 }
 
@@ -165,27 +165,27 @@ fn history_answers_nothing_and_what_came_after_it_does() {
 fn a_row_that_stands_before_the_question_is_no_answer_to_it() {
     let asked = |second| row(Direction::Outbound, second, ASKED);
     let own = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
-    assert_eq!(said(&[customer(9, "2"), asked(10)]), (own(&["2"]), false));
-    assert_eq!(said(&[customer(9, "2"), asked(10), customer(11, "1")]), (own(&["2", "Monday"]), true));
-    assert_eq!(said(&[customer(9, "2"), asked(9)]), (own(&["Tuesday"]), true), "one second proves no order");
+    assert_eq!(replies(&[customer(9, "2"), asked(10)]), (own(&["2"]), false));
+    assert_eq!(replies(&[customer(9, "2"), asked(10), customer(11, "1")]), (own(&["2", "Monday"]), true));
+    assert_eq!(replies(&[customer(9, "2"), asked(9)]), (own(&["Tuesday"]), true), "one second proves no order");
     // The same question once more: only its last showing counts.
-    assert_eq!(said(&[asked(8), customer(9, "2"), asked(10)]), (own(&["2"]), false));
+    assert_eq!(replies(&[asked(8), customer(9, "2"), asked(10)]), (own(&["2"]), false));
     // Other words of ours, or the customer's own quoting, prove nothing.
     assert_eq!(
-        said(&[customer(9, "2"), row(Direction::Outbound, 10, "Monday or Tuesday?")]),
+        replies(&[customer(9, "2"), row(Direction::Outbound, 10, "Monday or Tuesday?")]),
         (own(&["Tuesday"]), true)
     );
-    assert_eq!(said(&[customer(9, "2"), customer(10, ASKED)]), (own(&["Tuesday", ASKED]), true));
+    assert_eq!(replies(&[customer(9, "2"), customer(10, ASKED)]), (own(&["Tuesday", ASKED]), true));
 }
 
 #[test]
 fn an_answer_is_as_old_as_its_row() {
     let late = 10 + 24 * 3600;
-    assert_eq!(said(&[customer(late, "2")]).0, ["Tuesday"]);
-    assert_eq!(said(&[customer(late + 1, "2")]).0, ["2"]);
+    assert_eq!(replies(&[customer(late, "2")]).0, ["Tuesday"]);
+    assert_eq!(replies(&[customer(late + 1, "2")]).0, ["2"]);
     let mut timeless = customer(11, "2");
     timeless.time.epoch_ms = None;
-    assert_eq!(said(&[timeless.clone()]).0, ["2"], "it is as old as its reading: days");
+    assert_eq!(replies(&[timeless.clone()]).0, ["2"], "it is as old as its reading: days");
     let mut recent = question();
     recent.asked_ms = NOW_MS;
     assert_eq!(texts(&fresh(&[timeless], &[], &ReadContext::Known, Some(&recent)).0), ["Tuesday"]);
@@ -288,7 +288,7 @@ fn what_somebody_wrote_in_the_panel_is_echoed_and_what_the_bridge_sent_is_not() 
 fn what_the_business_wrote_before_the_bridge_is_no_echo() {
     let day = 86_400;
     let rows = [operator(1, "old"), customer(2, "old"), operator(9 * day, "new")];
-    let how = ReadContext::New { baseline_ms: 10 * day * 1000 };
+    let how = ReadContext::New { snapshot_ms: 10 * day * 1000 };
     assert_eq!(published(&rows, &how, &[], true).0, ["+old", "=new"]);
     let mut timeless = rows.clone();
     for row in &mut timeless {
@@ -302,7 +302,7 @@ fn what_the_business_wrote_before_the_bridge_is_no_echo() {
         (InitialSyncPolicy::Unread(&unread), vec!["+old", "=new"]),
         (InitialSyncPolicy::All, vec!["=old", "+old", "=new"]),
     ] {
-        let how = ReadContext::Baseline { anchor: &anchor, baseline_ms: 0, policy };
+        let how = ReadContext::InitialSync { anchor: &anchor, snapshot_ms: 0, policy };
         assert_eq!(published(&rows, &how, &[], true).0, expected);
     }
 }
@@ -318,7 +318,7 @@ fn where_the_answer_that_named_the_unread_was_lost_nobodys_answer_counts_as_unre
         (InitialSyncPolicy::UnreadOrUnreplied(&[]), vec!["+not answered", "+nor this"]),
         (InitialSyncPolicy::UnreadOrUnreplied(&named), vec!["+answered", "+not answered", "+nor this"]),
     ] {
-        let how = ReadContext::Baseline { anchor: &anchor, baseline_ms: 0, policy };
+        let how = ReadContext::InitialSync { anchor: &anchor, snapshot_ms: 0, policy };
         assert_eq!(published(&rows, &how, &[], true).0, expected);
     }
 }
@@ -327,7 +327,7 @@ fn where_the_answer_that_named_the_unread_was_lost_nobodys_answer_counts_as_unre
 fn what_was_there_before_the_bridge_shows_nothing_that_it_said() {
     let rows = [operator(1, "ours"), customer(2, "hi"), operator(3, "ours"), operator(4, "from the panel")];
     let anchor = RowFingerprint::of(&rows[1]);
-    let how = ReadContext::Baseline { anchor: &anchor, baseline_ms: 2_000, policy: InitialSyncPolicy::None };
+    let how = ReadContext::InitialSync { anchor: &anchor, snapshot_ms: 2_000, policy: InitialSyncPolicy::None };
     let (told, _) = published(&rows, &how, &[own("ours")], true);
     assert_eq!(told, ["=from the panel"], "the later row of these words is the bridge's own");
 }
@@ -352,16 +352,16 @@ fn only_what_the_business_wrote_before_the_bridge_answers_what_was_there_before_
         [(2, vec!["+not answered"]), (4, vec!["+not answered", "=from the panel"])]
     {
         let anchor = RowFingerprint::of(&rows[last]);
-        let how = ReadContext::Baseline {
+        let how = ReadContext::InitialSync {
             anchor: &anchor,
-            baseline_ms: 0,
+            snapshot_ms: 0,
             policy: InitialSyncPolicy::UnreadOrUnreplied(&[]),
         };
         assert_eq!(published(&rows, &how, &said, true).0, expected, "up to {last}");
     }
     // What is like a call of the bridge among what was there before may be that call: it proves nothing either way.
     let anchor = RowFingerprint::of(&rows[4]);
-    let how = ReadContext::Baseline { anchor: &anchor, baseline_ms: 0, policy: InitialSyncPolicy::None };
+    let how = ReadContext::InitialSync { anchor: &anchor, snapshot_ms: 0, policy: InitialSyncPolicy::None };
     assert_eq!(published(&rows, &how, &said, true).1, 2);
     assert_eq!(published(&rows, &how, &[], true).1, 0);
 }
@@ -371,7 +371,7 @@ fn what_came_after_the_initial_snapshot_is_no_history_though_it_equals_the_last_
     let id = |id: &str, row: AfilnetRow| AfilnetRow { id: Some(id.to_owned()), ..row };
     let rows = [id("1", customer(7, "ok")), id("2", customer(7, "and")), id("3", customer(7, "ok"))];
     let last = RowFingerprint::of(&rows[0]);
-    let how = |anchor| ReadContext::Baseline { anchor, baseline_ms: 0, policy: InitialSyncPolicy::None };
+    let how = |anchor| ReadContext::InitialSync { anchor, snapshot_ms: 0, policy: InitialSyncPolicy::None };
     assert_eq!(published(&rows, &how(&last), &[], true).0, ["+and", "+ok"]);
     // The one with its id, wherever it stands; without ids the first, as what is published twice is not lost.
     let last = RowFingerprint::of(&rows[2]);

@@ -1,8 +1,8 @@
-//! Which contact each listed conversation belongs to, and what is said of those that belong to none.
+//! Which contact each listed conversation belongs to, and what is logged of those that belong to none.
 
 use std::collections::{HashMap, HashSet};
 
-use crate::domain::{AfilnetRow, Chat, ContactId, Destination, bare_number};
+use crate::domain::{AfilnetRow, ChannelName, Chat, ContactId, Destination, bare_number};
 use crate::store::{Store, StoreError};
 use crate::telemetry;
 use crate::work::channel::ChannelSettings;
@@ -10,7 +10,8 @@ use crate::work::channel::ChannelSettings;
 /// Destinations without a contact id that one line names, at most.
 const MOST_NAMED: usize = 10;
 
-/// The contacts of listed destinations, and what was said already.
+/// The contacts of listed destinations, and what was logged already. Not in `ConversationState`, which is of one destination:
+/// these maps lead from a listed destination to its contact, before there is such a state.
 #[derive(Debug, Default)]
 pub(super) struct Contacts {
     /// By the contact that a destination makes, the one that the store knows: for numbers with two spellings.
@@ -20,8 +21,8 @@ pub(super) struct Contacts {
     chosen: HashMap<ContactId, ContactId>,
     /// Contacts that the last list shows under several destinations.
     several: HashMap<ContactId, Vec<Destination>>,
-    /// How many of these were said.
-    said: usize,
+    /// How many of these were logged last.
+    several_logged: usize,
     /// How many destinations make no contact id.
     unreadable: usize,
 }
@@ -75,8 +76,8 @@ impl Contacts {
         named.retain(|_| at.next().is_none_or(|at| !again.contains(&at)));
         several.retain(|_, destinations| destinations.len() > 1);
         self.several = several;
-        self.say_several(settings);
-        self.say_unreadable(settings, &unreadable);
+        self.log_several(&settings.name);
+        self.log_unreadable(&settings.name, &unreadable);
         Ok(named)
     }
 
@@ -123,17 +124,17 @@ impl Contacts {
     }
 
     /// Logs the number of such contacts whenever it changes.
-    fn say_several(&mut self, settings: &ChannelSettings) {
-        let (name, count) = (&settings.name, self.several.len());
-        if std::mem::replace(&mut self.said, count) != count && count > 0 {
+    fn log_several(&mut self, name: &ChannelName) {
+        let count = self.several.len();
+        if std::mem::replace(&mut self.several_logged, count) != count && count > 0 {
             tracing::info!(channel_name = %name, contacts = count, "channel `{name}`: Afilnet keeps {count} contact(s) under \
                 several spellings of their number; all are read, and messages go to the one that the customer wrote from last");
         }
     }
 
     /// Logs their number after the start and whenever it changes.
-    fn say_unreadable(&mut self, settings: &ChannelSettings, destinations: &[Destination]) {
-        let (name, count) = (&settings.name, destinations.len());
+    fn log_unreadable(&mut self, name: &ChannelName, destinations: &[Destination]) {
+        let count = destinations.len();
         telemetry::metrics::unreadable_destinations(name, count);
         if std::mem::replace(&mut self.unreadable, count) == count {
             return;

@@ -8,16 +8,17 @@ use crate::store::Position;
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     pub(super) read_to: Option<Box<str>>,
-    pub(super) baseline: Option<Box<str>>,
+    pub(super) snapshot_row: Option<Box<str>>,
     unread: Option<Box<str>>,
 }
 
 impl Progress {
     /// Returns the conversation of a position, and the rest of it.
     pub(super) fn split(position: Position) -> (Chat, Self) {
-        let Position { contact, destination, read_to, baseline, unread } = position;
-        let [read_to, baseline, unread] = [read_to, baseline, unread].map(|text| text.map(String::into_boxed_str));
-        (Chat { contact, destination }, Self { read_to, baseline, unread })
+        let Position { contact, destination, read_to, snapshot_row, unread } = position;
+        let [read_to, snapshot_row, unread] =
+            [read_to, snapshot_row, unread].map(|text| text.map(String::into_boxed_str));
+        (Chat { contact, destination }, Self { read_to, snapshot_row, unread })
     }
 
     /// Returns the position of the conversation that it is kept under.
@@ -27,7 +28,7 @@ impl Progress {
             contact: contact.clone(),
             destination: destination.clone(),
             read_to: owned(&self.read_to),
-            baseline: owned(&self.baseline),
+            snapshot_row: owned(&self.snapshot_row),
             unread: owned(&self.unread),
         }
     }

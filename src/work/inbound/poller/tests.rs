@@ -23,7 +23,7 @@ use crate::work::channel::ChannelPorts;
 use crate::work::limits::call_permit::Account;
 use crate::work::testing;
 
-/// What happens at the far side while the rows are read.
+/// What happens at Afilnet while the rows are read.
 enum Meanwhile {
     Nothing,
     /// The bridge asks another question.
@@ -41,7 +41,7 @@ struct Fake {
     rows: Mutex<Vec<AfilnetRow>>,
     /// Last rows of other conversations, which stand before this one's in the list.
     others: Mutex<Vec<AfilnetRow>>,
-    /// Rows that are called unread, until somebody asks.
+    /// Rows that are called unread, until they are asked for.
     unread: Mutex<Vec<AfilnetRow>>,
     /// Whether the list shows this conversation.
     lists_itself: AtomicBool,
@@ -261,13 +261,13 @@ impl World {
             position: unread_position(&contact(), &last.destination),
             last: Some(last),
             behind: 0,
-            baseline_ms: 0,
+            snapshot_ms: 0,
             previous: None,
             looked_for: None,
         }
     }
 
-    /// What BonyChat is to be told, in order, with the events' ids.
+    /// What is to be published to BonyChat, in order, with the events' ids.
     async fn told(&self) -> Vec<(MId, String)> {
         let mut told = Vec::new();
         while let Some(due) = self.store().due_events(self.channel.name(), i64::MAX, 1).await.unwrap().pop() {
@@ -386,7 +386,7 @@ async fn a_read_that_shows_less_than_the_one_before_forgets_nothing() {
 async fn a_read_that_breaks_inside_is_made_again_and_stops_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let world = World::open(folder.path(), true).await;
-    world.store().take_baseline(world.channel.name(), Vec::new(), 0).await.unwrap();
+    world.store().store_initial_snapshot(world.channel.name(), Vec::new(), 0).await.unwrap();
     world.says("there before").await.unwrap();
     let time = RowTime { raw: "later".into(), epoch_ms: Some(now_ms()) };
     let row = AfilnetRow { time, text: "new".into(), ..world.fake.rows.lock().unwrap()[0].clone() };
@@ -408,8 +408,13 @@ async fn a_read_that_breaks_inside_is_made_again_and_stops_no_other() {
 
 #[test]
 fn one_of_equals_is_not_forgotten_while_another_is_shown() {
-    let row =
-        |identity: &str| SeenRow { identity: identity.into(), seen_ms: 0, mark: None, shape: None, matched: None };
+    let row = |identity: &str| SeenRow {
+        identity: identity.into(),
+        seen_ms: 0,
+        fingerprint: None,
+        shape: None,
+        matched: None,
+    };
     let seen = ["hi:a", "hi:a#2", "hi:b", "ii:7"].map(row);
     let shown = ["hi:a#2".to_owned(), "ii:8".to_owned()];
     assert_eq!(crate::work::inbound::reader::forgettable(1_000, &seen, &shown), ["hi:b", "ii:7"]);

@@ -6,42 +6,42 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::domain::{AfilnetRow, Chat, ContactId};
+use crate::domain::{AfilnetRow, ChannelName, Chat, ContactId};
 use crate::telemetry;
-use crate::work::channel::ChannelSettings;
 
 /// How long a conversation without a new row and without a send is still read where the list does not show it.
 pub(super) const ACTIVE_FOR: Duration = Duration::from_hours(7 * 24);
 
-/// Looks into the store for active conversations, in the time in which the full resync reads all of them once: each is
+/// Polls of the store for active conversations, in the time in which the full resync reads all of them once: each is
 /// known to be active before its turn comes.
-const LOOKS_PER_RESYNC: u32 = 4;
+const POLLS_PER_RESYNC: u32 = 4;
 
 /// Rounds in a row with the same finding, before it is logged: a list may lag behind for a moment.
 const SURE_AFTER: u32 = 3;
 
-/// Active conversations that the list does not show.
+/// Active conversations that the list does not show. Sets of their own rather than flags in `ConversationState`: each poll of
+/// the store replaces them whole, and every round counts them; the states may be a hundred thousand.
 #[derive(Debug, Default)]
 pub(super) struct Unlisted {
-    /// As of the last look into the store, without those that were listed since.
+    /// As of the last poll of the store, without those that were listed since.
     chats: HashSet<Chat>,
     /// Those of them that Afilnet showed rows of.
     held: HashSet<Chat>,
-    looked_at: Option<Instant>,
+    polled_at: Option<Instant>,
     list: ListLength,
 }
 
 impl Unlisted {
     /// Returns whether the store is to be asked for active conversations. Nothing is due for a resync before `started`
     /// plus `sweep_every`.
-    pub(super) fn is_look_due(&self, started: Instant, now: Instant, sweep_every: Duration) -> bool {
-        now.duration_since(self.looked_at.unwrap_or(started)) >= sweep_every / LOOKS_PER_RESYNC
+    pub(super) fn is_poll_due(&self, started: Instant, now: Instant, sweep_every: Duration) -> bool {
+        now.duration_since(self.polled_at.unwrap_or(started)) >= sweep_every / POLLS_PER_RESYNC
     }
 
     /// Replaces what is known by the chats that were `read` and the others that are `active`, without those that the
     /// list shows. Of a contact that is listed only what was read counts: Afilnet may spell a destination otherwise
     /// than was written to.
-    pub(super) fn look(&mut self, read: HashSet<Chat>, active: &[Chat], listed: &[(Chat, AfilnetRow)], now: Instant) {
+    pub(super) fn polled(&mut self, read: HashSet<Chat>, active: &[Chat], listed: &[(Chat, AfilnetRow)], now: Instant) {
         let contacts: HashSet<&ContactId> = listed.iter().map(|(chat, _)| &chat.contact).collect();
         self.chats = read;
         self.chats.extend(active.iter().filter(|chat| !contacts.contains(&chat.contact)).cloned());
@@ -49,12 +49,12 @@ impl Unlisted {
             self.chats.remove(chat);
         }
         self.held.retain(|chat| self.chats.contains(chat));
-        self.looked_at = Some(now);
+        self.polled_at = Some(now);
     }
 
     /// Applies a round's list: those that it shows are no longer unlisted. Logs when the list proves to be cut, and
     /// when it is whole again.
-    pub(super) fn listed(&mut self, settings: &ChannelSettings, chats: &[(Chat, AfilnetRow)]) {
+    pub(super) fn listed(&mut self, name: &ChannelName, chats: &[(Chat, AfilnetRow)]) {
         for (chat, _) in chats {
             if self.chats.is_empty() {
                 break;
@@ -64,7 +64,7 @@ impl Unlisted {
             }
         }
         // A contact that is listed under another spelling of its number is no sign of a cut list.
-        let (name, count) = (&settings.name, self.hidden(chats));
+        let count = self.hidden(chats);
         telemetry::metrics::unlisted_conversations(name, count);
         match self.list.round(chats.len(), count) {
             Some(Change::Cut { length, constant }) => {
@@ -196,9 +196,9 @@ mod tests {
         let listed = [(plus.clone(), row)];
         let mut unlisted = Unlisted::default();
         // What was written to is not read where its contact is listed, and what was read is.
-        unlisted.look(HashSet::new(), &[bare.clone(), other.clone()], &listed, Instant::now());
+        unlisted.polled(HashSet::new(), &[bare.clone(), other.clone()], &listed, Instant::now());
         assert_eq!(unlisted.chats().collect::<Vec<_>>(), [&other]);
-        unlisted.look(HashSet::from([bare.clone(), plus, other.clone()]), &[], &listed, Instant::now());
+        unlisted.polled(HashSet::from([bare.clone(), plus, other.clone()]), &[], &listed, Instant::now());
         assert_eq!((unlisted.len(), unlisted.holds(&bare), unlisted.holds(&other)), (2, true, true));
         unlisted.read(&bare, true);
         assert_eq!(unlisted.hidden(&listed), 0);

@@ -22,7 +22,8 @@ struct Listed {
     noted: bool,
 }
 
-/// The chats that are being read, and those of which the reads failed.
+/// The chats that are being read, and those of which the reads failed. A map of its own rather than a field of
+/// `ConversationState`: every round walks it, it is bounded by [`MOST`], and few of the conversations are in it.
 #[derive(Debug, Default)]
 pub(super) struct Unread(HashMap<Chat, Listed>);
 
@@ -65,8 +66,8 @@ impl Unread {
         self.0.remove(chat);
     }
 
-    /// Returns the chats of which a read has failed, with their last rows. Those that are as old as conversations are swept
-    /// for are left out from now on.
+    /// Returns the chats of which a read has failed, with their last rows. Those that are older than what the full resync
+    /// reads are left out from now on.
     pub(super) fn failures(&mut self, now: Instant) -> HashMap<Chat, AfilnetRow> {
         self.0.retain(|_, listed| now.duration_since(listed.since) < ACTIVE_FOR);
         let failed = self.0.iter().filter(|(_, listed)| listed.failed);

@@ -1,11 +1,11 @@
-//! The bridge's own sends that the rows of a read are held against, and what those rows come to for one of them.
+//! The bridge's own sends that the rows of a read are held against, and what those rows show of one of them.
 
 use std::collections::HashMap;
 
 use super::{Fetched, Identified, LookedFor, MOST_SENDS, ReadRequest, Reader, Sends};
 use crate::config::DirectionBy;
 use crate::domain::matching::{
-    AccountTraits, LookEvidence, Match, RowSince, SendStanding, Shows, UnmatchedSend, standing,
+    AccountTraits, LookupEvidence, Match, RowSince, SendStanding, Shows, UnmatchedSend, standing,
 };
 use crate::domain::{ContactId, Content, Direction};
 use crate::store::{NewRow, OwnSend, SeenRow, SeenRows, StoreError};
@@ -45,7 +45,7 @@ impl Reader {
         seen: &SeenRows,
         sends: &Sends,
         classified: &Classified,
-    ) -> Option<(SendStanding, LookEvidence)> {
+    ) -> Option<(SendStanding, LookupEvidence)> {
         let LookedFor { m_id, part, began_ms } = request.looked_for.as_ref()?;
         let send = sends.unmatched.iter().find(|send| send.matched.m_id == *m_id && send.matched.part == *part)?;
         let known: HashMap<&str, &SeenRow> = seen.rows.iter().map(|row| (row.identity.as_str(), row)).collect();

@@ -30,7 +30,7 @@ impl Page {
             .iter()
             .zip(&page.identities)
             .map(|(row, name)| (!page.seen.contains(name.as_str())).then(|| written(row)));
-        Self { new: new.collect(), divides: page.baseline.is_none() && !page.known.is_empty() }
+        Self { new: new.collect(), divides: page.snapshot_row.is_none() && !page.known.is_empty() }
     }
 
     /// Returns when the first new row from there on was written.
@@ -208,7 +208,7 @@ mod tests {
             position: crate::work::inbound::reader::unread_position(&contact, &destination.parse().unwrap()),
             last: None,
             behind: 0,
-            baseline_ms: 0,
+            snapshot_ms: 0,
             previous: None,
             looked_for: None,
         });

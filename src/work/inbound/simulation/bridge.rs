@@ -11,7 +11,7 @@ use crate::domain::matching::{
     AccountTraits, Elsewhere, Known, Match, ReadContext, RowFingerprint, RowShape, RowSince, SendStanding, SendVerdict,
     ShownAs, Shows, UnmatchedSend, identify, next_tail, standing,
 };
-use crate::domain::reconcile::{LookFindings, ReconcileState, Reconciliation, next};
+use crate::domain::reconcile::{LookupFindings, ReconcileState, Reconciliation, next};
 use crate::domain::{AfilnetRow, Called, ContactId, Content, Delivery, Event, EventBody, MId, Webhook};
 use crate::store::{NewRow, PostponedRow, RowChange, SeenRow};
 use crate::work::inbound::classify::{Classified, PageInput};
@@ -53,7 +53,7 @@ struct Send {
     earliest_ms: i64,
     anchor: Option<String>,
     unknown_ms: Option<i64>,
-    looks: u32,
+    lookups: u32,
     absences: u32,
     absent_ms: Option<i64>,
     look_ms: i64,
@@ -108,7 +108,7 @@ impl Bridge {
         !self.sends.iter().any(|send| matches!(send.state, State::Sending | State::InDoubt | State::Queued))
     }
 
-    /// Returns whether nothing waits for a decision or a look.
+    /// Returns whether nothing waits for a decision or a lookup.
     pub(super) fn is_settled(&self) -> bool {
         self.postponed.is_empty() && self.is_free()
     }
@@ -127,7 +127,7 @@ impl Bridge {
             earliest_ms: world.now_ms,
             anchor: None,
             unknown_ms: None,
-            looks: 0,
+            lookups: 0,
             absences: 0,
             absent_ms: None,
             look_ms: 0,
@@ -141,7 +141,7 @@ impl Bridge {
         let (anchor, now_ms) = (self.newest.clone(), world.now_ms);
         let send = &mut self.sends[number];
         (send.state, send.began_ms, send.at_ms, send.anchor) = (State::Sending, now_ms, now_ms, anchor);
-        (send.looks, send.absences, send.absent_ms) = (0, 0, None);
+        (send.lookups, send.absences, send.absent_ms) = (0, 0, None);
         let (attempt, carried_out) = world.attempt(surely, again);
         if carried_out {
             world.carried_out[number] += 1;
@@ -150,7 +150,7 @@ impl Bridge {
         }
         if attempt == Attempt::InDoubt && world.flips() {
             world.now_ms += 1000;
-            self.read(world, None); // somebody else's row is read meanwhile
+            self.read(world, None); // another row is read meanwhile
         }
         let (now_ms, shown) = (world.now_ms, self.is_shown(number));
         let send = &mut self.sends[number];
@@ -176,7 +176,7 @@ impl Bridge {
         for number in 0..self.sends.len() {
             match self.sends[number].state {
                 State::Queued => self.attempt(world, number, false),
-                State::InDoubt if self.sends[number].look_ms <= world.now_ms => self.look(world, number),
+                State::InDoubt if self.sends[number].look_ms <= world.now_ms => self.run_lookup(world, number),
                 _ => {}
             }
         }
@@ -186,7 +186,7 @@ impl Bridge {
         if !world.shows_any() {
             return;
         }
-        // What the list does not show is read with the sweep alone, and for what waits.
+        // What the list does not show is read with the full resync alone, and for what waits.
         let last = world.last();
         let read_to = self.read_to.as_deref().and_then(RowFingerprint::parse);
         let in_sync = last.as_ref().is_none_or(|last| read_to.as_ref().is_some_and(|known| known.still_is(last)));
@@ -196,9 +196,9 @@ impl Bridge {
                 self.resynced_ms = now_ms;
             }
             let shown = self.read(world, None);
-            let mark = last.as_ref().map(RowFingerprint::of);
-            if let Some(mark) = mark.filter(|mark| shown.iter().any(|row| mark.is(row))) {
-                self.read_to = Some(mark.to_text());
+            let fingerprint = last.as_ref().map(RowFingerprint::of);
+            if let Some(fingerprint) = fingerprint.filter(|fingerprint| shown.iter().any(|row| fingerprint.is(row))) {
+                self.read_to = Some(fingerprint.to_text());
             }
             self.previous_ms = Some(now_ms);
         }
@@ -229,7 +229,7 @@ impl Bridge {
         unmatched
     }
 
-    /// Reads the conversation and records what is new. Returns its rows; with what they come to for a send where one is
+    /// Reads the conversation and records what is new. Returns its rows; with what they show of a send where one is
     /// looked for.
     fn read(&mut self, world: &mut World, looked_for: Option<usize>) -> Vec<AfilnetRow> {
         self.read_for(world, looked_for).0
@@ -243,8 +243,9 @@ impl Bridge {
         let page = world.page();
         let rows: Vec<AfilnetRow> = page.iter().map(|(_, row)| row.clone()).collect();
         let seen = self.seen.clone();
-        let known = Known::new(seen.iter().map(|(row, _)| (row.identity.as_str(), row.mark.as_deref())), &self.page)
-            .shaped(seen.iter().filter_map(|(row, _)| Some((row.identity.as_str(), row.shape.as_deref()?))));
+        let known =
+            Known::new(seen.iter().map(|(row, _)| (row.identity.as_str(), row.fingerprint.as_deref())), &self.page)
+                .shaped(seen.iter().filter_map(|(row, _)| Some((row.identity.as_str(), row.shape.as_deref()?))));
         let identities = identify(&rows, &known);
         if std::env::var("BRIDGE_TRACE").is_ok() {
             println!("{} s, for {looked_for:?}: {:?}", world.now_ms / 1000 % 100_000, self.account);
@@ -267,7 +268,7 @@ impl Bridge {
             .collect();
         let settings =
             crate::work::channel::ChannelSettings { decide_within: DECIDE_WITHIN, ..testing::settings("support") };
-        let how = if known.is_empty() { ReadContext::New { baseline_ms: 0 } } else { ReadContext::Known };
+        let how = if known.is_empty() { ReadContext::New { snapshot_ms: 0 } } else { ReadContext::Known };
         let recorded_ms = seen.iter().map(|(row, _)| row.seen_ms).max();
         let account =
             if unmatched.is_empty() && self.postponed.is_empty() { AccountTraits::default() } else { self.account };
@@ -367,9 +368,9 @@ impl Bridge {
                 RowChange::New => {
                     let new = !self.seen.iter().any(|(there, _)| there.identity == row.identity);
                     if new {
-                        let (mark, shape) = (Some(row.mark.clone()), row.shape.clone());
+                        let (fingerprint, shape) = (Some(row.fingerprint.clone()), row.shape.clone());
                         let identity = row.identity.clone();
-                        let there = SeenRow { identity, seen_ms: world.now_ms, mark, shape, matched: None };
+                        let there = SeenRow { identity, seen_ms: world.now_ms, fingerprint, shape, matched: None };
                         self.seen.push((there, matched));
                         if let Some((content, postponement)) = &row.postponed {
                             let (row, identity) = (content.clone(), row.identity.clone());
@@ -385,13 +386,13 @@ impl Bridge {
                     let there = self.seen.iter_mut().find(|(there, _)| there.identity == row.identity);
                     let there = there.unwrap();
                     there.1 = matched;
-                    (there.0.mark, there.0.shape) = (Some(row.mark.clone()), row.shape.clone());
+                    (there.0.fingerprint, there.0.shape) = (Some(row.fingerprint.clone()), row.shape.clone());
                     self.postponed.len() < before
                 }
                 RowChange::GainedWords => {
                     let there = self.seen.iter_mut().find(|(there, _)| there.identity == row.identity);
                     let there = &mut there.unwrap().0;
-                    (there.mark, there.shape) = (Some(row.mark.clone()), row.shape.clone());
+                    (there.fingerprint, there.shape) = (Some(row.fingerprint.clone()), row.shape.clone());
                     true
                 }
             };
@@ -425,7 +426,7 @@ impl Bridge {
                     self.account.shows_texts = true;
                 }
                 if let Some(lesson) = row.lesson {
-                    let (verbatim, rewritten) = self.account.taught(lesson.features, lesson.how == ShownAs::Verbatim);
+                    let (verbatim, rewritten) = self.account.learned(lesson.features, lesson.how == ShownAs::Verbatim);
                     (self.account.verbatim, self.account.rewritten) = (verbatim, rewritten);
                 }
                 self.new_shown |= send.anchor.is_none();
@@ -440,7 +441,7 @@ impl Bridge {
         }
     }
 
-    fn look(&mut self, world: &mut World, number: usize) {
+    fn run_lookup(&mut self, world: &mut World, number: usize) {
         if self.is_shown(number) {
             self.sends[number].state = State::Found;
             return;
@@ -457,7 +458,7 @@ impl Bridge {
         let doubtful = |(row, matched): &(SeenRow, Option<ShownSend>)| {
             *matched == Some(ShownSend::Doubtful) && row.seen_ms >= send.began_ms
         };
-        let findings = LookFindings {
+        let findings = LookupFindings {
             reaches_back: send.anchor.as_ref().is_none_or(|anchor| identities.contains(anchor)),
             known_before: send.anchor.is_some(),
             before_shown,
@@ -469,20 +470,20 @@ impl Bridge {
         let proves = findings.prove_absence() && now_ms - send.unknown_ms.unwrap_or(now_ms) >= lag_ms;
         let shows = self.account.shows_texts && (send.message.file.is_none() || self.account.shows_files);
         let send = &mut self.sends[number];
-        send.looks += 1;
+        send.lookups += 1;
         send.absences += u32::from(proves);
         if proves && send.absent_ms.is_none() {
             send.absent_ms = Some(now_ms);
         }
         let millis = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
         let state = ReconcileState {
-            made: send.looks,
+            made: send.lookups,
             absences: send.absences,
             absent_for: send.absent_ms.map_or(Duration::ZERO, |then_ms| millis(now_ms - then_ms)),
             lag: millis(lag_ms),
         };
         match next(&LOOKS, state) {
-            Reconciliation::Look(wait) => send.look_ms = now_ms + i64::try_from(wait.as_millis()).unwrap(),
+            Reconciliation::LookUpAgain(wait) => send.look_ms = now_ms + i64::try_from(wait.as_millis()).unwrap(),
             Reconciliation::NotSent if shows => send.state = State::Queued,
             Reconciliation::NotSent | Reconciliation::Unresolved => send.state = State::Unconfirmed,
         }

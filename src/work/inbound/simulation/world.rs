@@ -40,7 +40,7 @@ pub(super) struct Message {
     pub(super) file: Option<String>,
 }
 
-/// What one world came to.
+/// Result of one world.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     pub(super) confirmed: u64,
@@ -368,7 +368,7 @@ impl World {
     }
 }
 
-/// What an attempt came to, as the bridge sees it.
+/// Verdict of an attempt, as the bridge sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Attempt {
     Taken,

@@ -38,7 +38,7 @@ impl World {
         let settings = ChannelSettings { look_after: vec![wait; 9], ..testing::settings("support") };
         let channel = testing::channel(settings, ports, &Arc::new(Account::new(100, 4)));
         let epoch = store.take_ownership(channel.name()).await.unwrap();
-        store.take_baseline(channel.name(), Vec::new(), 0).await.unwrap();
+        store.store_initial_snapshot(channel.name(), Vec::new(), 0).await.unwrap();
         let reader = Arc::new(Reader::new(&channel));
         let reconciler = Reconciler::new(&channel, Arc::clone(&reader), epoch);
         let contact: ContactId = contact.parse().unwrap();
@@ -48,7 +48,7 @@ impl World {
             position: unread_position(&world.contact, &destination.parse().unwrap()),
             last: None,
             behind: 0,
-            baseline_ms: 0,
+            snapshot_ms: 0,
             previous: None,
             looked_for: None,
         };
@@ -96,15 +96,15 @@ impl World {
         self.store().settle(&attempt, unknown, now_ms()).await.unwrap();
     }
 
-    /// One look; returns how it ended, how many looks counted so far, and how many of them proved absence.
-    async fn looks(&self) -> (LookUp, u32, u32) {
+    /// One lookup; returns how it ended, how many lookups counted so far, and how many of them proved absence.
+    async fn lookups(&self) -> (LookupEnd, u32, u32) {
         let due = async || self.store().due_lookups(self.channel.name(), i64::MAX, 9).await.unwrap().remove(0);
         let ended = self.reconciler.look_up(&due().await, &CancellationToken::new()).await.unwrap();
         let InDoubtSend { lookups, absences, .. } = due().await;
         (ended, lookups, absences)
     }
 
-    /// What BonyChat is told, in order.
+    /// Events for BonyChat, in order.
     async fn told(&self) -> Vec<String> {
         let mut told = Vec::new();
         while let Some(due) = self.store().due_events(self.channel.name(), i64::MAX, 1).await.unwrap().pop() {
@@ -125,7 +125,7 @@ async fn what_a_look_brings_of_several_destinations_is_published_as_it_was_writt
     for (second, (destination, words)) in (10..).zip([(PLUS, "a"), (BARE, "b"), (PLUS, "c"), (BARE, "d")]) {
         world.afilnet.shows(destination, Direction::Inbound, second, words);
     }
-    assert_eq!(world.looks().await, (LookUp::Made, 1, 1));
+    assert_eq!(world.lookups().await, (LookupEnd::Made, 1, 1));
     assert_eq!(world.told().await, ["a", "b", "c", "d"]);
 }
 
@@ -135,14 +135,14 @@ async fn a_guess_at_a_destination_that_cannot_be_read_proves_nothing_and_holds_u
     let world = World::read(contact, &[&contact[1..]]).await;
     world.doubts().await;
     world.afilnet.breaks(guess, true);
-    assert_eq!(world.looks().await, (LookUp::Made, 1, 0));
+    assert_eq!(world.lookups().await, (LookupEnd::Made, 1, 0));
     let positions = world.store().positions_of(world.channel.name(), &world.contact).await.unwrap();
     assert_eq!(positions.len(), 1, "it is none of the contact's destinations");
     world.afilnet.breaks(guess, false);
-    assert_eq!(world.looks().await, (LookUp::Made, 2, 1));
-    // One that is known is another matter: the look counts as none.
+    assert_eq!(world.lookups().await, (LookupEnd::Made, 2, 1));
+    // One that is known is another matter: the lookup counts as none.
     world.afilnet.breaks(&contact[1..], true);
-    assert_eq!(world.looks().await, (LookUp::Failed, 2, 1));
+    assert_eq!(world.lookups().await, (LookupEnd::Failed, 2, 1));
 }
 
 #[tokio::test]
@@ -154,6 +154,6 @@ async fn nothing_is_absent_while_a_destination_of_the_contact_is_erased() {
             assert!(world.store().erase(person, Erase::Waiting, now_ms()).await.unwrap().done);
         }
         world.doubts().await;
-        assert_eq!(world.looks().await, (LookUp::Made, 1, absences), "{erases}");
+        assert_eq!(world.lookups().await, (LookupEnd::Made, 1, absences), "{erases}");
     }
 }

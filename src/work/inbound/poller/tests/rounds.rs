@@ -9,7 +9,7 @@ async fn poller(world: &mut World) -> Poller {
         (settings.sweep_every, settings.poll_idle) = (hour, hour / 4);
         settings.retry = RetryPolicy { initial: hour, max: hour, give_up_after: hour };
     });
-    world.store().take_baseline(world.channel.name(), Vec::new(), 0).await.unwrap();
+    world.store().store_initial_snapshot(world.channel.name(), Vec::new(), 0).await.unwrap();
     let mut poller = world.poller();
     assert!(poller.load().await);
     poller
@@ -196,7 +196,7 @@ async fn a_read_that_ends_during_a_round_is_where_the_next_one_goes_on() {
     while world.fake.reads.load(Ordering::Relaxed) == 0 {
         tokio::task::yield_now().await;
     }
-    // It has ended, and another round comes before what it came to is at hand.
+    // It has ended, and another round comes before its result is applied.
     poller.round(&stop).await.unwrap();
     poller.start_reads(&stop);
     let deadline = Instant::now() + Duration::from_secs(30);
@@ -208,7 +208,7 @@ async fn a_read_that_ends_during_a_round_is_where_the_next_one_goes_on() {
     assert_eq!(world.words().await, ["unread before the first run"]);
 }
 
-/// The world's customer and nobody else is in the store, and the list shows other conversations alone.
+/// Only the world's customer is in the store, and the list shows other conversations alone.
 async fn hidden(world: &mut World) -> Poller {
     let mut poller = poller(world).await;
     world.shows(Direction::Inbound, Some(now_ms()), "hello");
@@ -270,7 +270,7 @@ async fn what_was_active_is_resynced_after_a_restart_though_the_list_never_showe
     assert_eq!(world.words().await, ["are you there?"]);
 }
 
-/// A poller of a customer whom a list showed once, whose conversation could not be read then and whom no list shows now.
+/// A poller of a customer that a list showed once, whose conversation could not be read then and that no list shows now.
 async fn listed_once(world: &mut World) -> Poller {
     let mut poller = poller(world).await;
     world.shows(Direction::Inbound, Some(now_ms()), "hello");
@@ -365,7 +365,7 @@ async fn who_was_listed_once_while_another_loop_read_is_read_though_no_list_show
 }
 
 #[tokio::test]
-async fn who_was_listed_once_and_could_not_be_read_then_is_swept_after_a_restart() {
+async fn who_was_listed_once_and_could_not_be_read_then_is_resynced_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let mut world = World::open(folder.path(), true).await;
     drop(listed_once(&mut world).await);
@@ -387,10 +387,10 @@ async fn what_the_first_run_listed_and_what_was_only_written_to_is_resynced_too(
     let mut poller = poller(&mut world).await;
     let there = of_another(7);
     let of_first_run: ContactId = "+34600990007".parse().unwrap();
-    let baseline = Some(RowFingerprint::of(&there).to_text());
-    let position = Position { baseline, ..unread_position(&of_first_run, &there.destination) };
+    let snapshot_row = Some(RowFingerprint::of(&there).to_text());
+    let position = Position { snapshot_row, ..unread_position(&of_first_run, &there.destination) };
     let now_ms = now_ms();
-    world.store().take_baseline(world.channel.name(), vec![position], now_ms).await.unwrap();
+    world.store().store_initial_snapshot(world.channel.name(), vec![position], now_ms).await.unwrap();
     world.asks(&["Monday", "Tuesday"]).await;
     assert!(poller.load().await);
     let hour = world.channel.settings.sweep_every;
@@ -405,7 +405,7 @@ async fn what_the_first_run_listed_and_what_was_only_written_to_is_resynced_too(
     // Too long ago.
     let mut old = world.poller();
     assert!(old.load().await);
-    old.baseline_ms = Some(now_ms - millis(ACTIVE_FOR) - 1);
+    old.snapshot_ms = Some(now_ms - millis(ACTIVE_FOR) - 1);
     pass(&mut old, hour);
     turn(&mut old).await;
     let unlisted: Vec<&ContactId> = old.unlisted.chats().map(|chat| &chat.contact).collect();
