@@ -286,6 +286,11 @@ pub(crate) fn owned(channel: &ChannelName, owned: bool) {
     }
 }
 
+/// Sets the channels that no process delivers, as the store tells.
+pub(crate) fn delivered_by_nobody<'a>(channels: impl Iterator<Item = &'a ChannelName>) {
+    delivery::nobodys(channels.map(|name| name.as_str().to_owned()).collect());
+}
+
 /// Sets whether a part of a channel is paused.
 pub(crate) fn paused(channel: &ChannelName, part: Part, paused: bool) {
     gauge!(PAUSED, "channel" => channel.as_str().to_owned(), "what" => part.label()).set(f64::from(u8::from(paused)));
