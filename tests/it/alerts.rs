@@ -22,6 +22,7 @@ const NOT_ON_THE_BOARD: &[(&str, &str)] = &[
     ("bridge_anna_calls_total", "there is none while [anna] is off"),
     ("bridge_anna_fallbacks_total", "there is none while [anna] is off"),
     ("bridge_anna_paused", "there is none while [anna] is off"),
+    ("bridge_configuration_info", "`bridge doctor` compares it; a person cannot read a digest"),
 ];
 
 fn folder() -> &'static Path {
