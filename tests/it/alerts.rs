@@ -250,7 +250,7 @@ async fn a_channel_that_no_process_delivers_is_named_and_then_fails_deliverz() {
     let mut link = PgConnection::connect(house.setting("STORE__URL")).await.unwrap();
     for statement in [
         "CREATE FUNCTION nobodys() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-         IF NEW.channel = 'c1' AND NEW.process IS NOT NULL THEN RETURN NULL; END IF; RETURN NEW; END $$",
+         IF NEW.channel = 'c1' AND NEW.process IS NOT NULL THEN RAISE 'not this one'; END IF; RETURN NEW; END $$",
         "CREATE TRIGGER nobodys BEFORE INSERT OR UPDATE ON leases FOR EACH ROW EXECUTE FUNCTION nobodys()",
         "UPDATE leases SET process = NULL WHERE channel = 'c1'",
     ] {

@@ -20,20 +20,22 @@ fn outcome(body: &[u8]) -> String {
     }
 }
 
-/// Links with an address of four numbers or a port, and types that are not known, are others afterwards.
+/// Types that are not known are others afterwards, and so are links with an address of numbers, a port, a user or escapes, and
+/// digits that are not ASCII.
 fn is_kept(body: &[u8]) -> bool {
     let text = String::from_utf8_lossy(body).into_owned();
-    let before = outcome(body);
-    !before.contains("is not supported")
-        && !text.contains("://1")
-        && !text.contains("://[")
-        && !before.contains("public")
+    let plain = |link: &str| {
+        let link = &link[..link.find(['"', '\\', ' ']).unwrap_or(link.len())];
+        !link.is_empty() && link.chars().all(|c| c.is_ascii_alphabetic() || "./-_".contains(c))
+    };
+    let known = !outcome(body).contains("is not supported") && !text.chars().any(|c| c.is_numeric() && !c.is_ascii());
+    known && text.split("://").skip(1).all(plain)
 }
 
 #[test]
 fn captured_calls_loaded_as_fixtures_are_read_as_the_originals() {
     let bodies: Vec<Vec<u8>> = BODIES.iter().filter(|body| is_kept(body)).cloned().collect();
-    let (mut kinds, mut changed) = (BTreeSet::new(), 0);
+    let (mut kinds, mut changed, mut others) = (BTreeSet::new(), 0, Vec::new());
     for (body, after) in bodies.iter().zip(without_persons(&bodies)) {
         let before = outcome(body);
         let case = json!({
@@ -41,10 +43,12 @@ fn captured_calls_loaded_as_fixtures_are_read_as_the_originals() {
             "raw": String::from_utf8(after).unwrap(),
         });
         let case: Case = serde_json::from_value(case).unwrap();
-        let shown = format!("{} as {}", String::from_utf8_lossy(body), String::from_utf8_lossy(&case.body()));
-        assert_eq!(outcome(&case.body()), before, "{shown}");
+        if outcome(&case.body()) != before {
+            others.push([body, &case.body()].map(|body| String::from_utf8_lossy(body).into_owned()));
+        }
         changed += usize::from(*body != case.body());
         kinds.insert(before);
     }
+    assert!(others.is_empty(), "{others:#?}");
     assert!(bodies.len() > 100 && changed > 100 && kinds.len() > 10, "{} {changed} {kinds:?}", bodies.len());
 }
