@@ -65,7 +65,7 @@ pub(super) async fn run(
                 }
                 Ok(None) => {} // this process has the store to itself
                 Err(error) => {
-                    tracing::debug!(error = &error as &dyn std::error::Error, "could not ask who delivers what")
+                    tracing::debug!(error = &error as &dyn std::error::Error, "could not ask who delivers what");
                 }
             }
             next = Instant::now() + (started.elapsed() * COUNT_SHARE).max(COUNT_EVERY);

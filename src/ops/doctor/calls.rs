@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
-use secrecy::ExposeSecret as _;
+use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::json;
 use url::Url;
@@ -38,8 +38,7 @@ struct One {
 /// # Errors
 /// There is none that opens the API.
 pub(super) fn token(config: &Config) -> Result<&str, String> {
-    let token =
-        config.admin.token.as_ref().map(|token| token.expose_secret()).filter(|token| token.len() >= LEAST_TOKEN);
+    let token = config.admin.token.as_ref().map(ExposeSecret::expose_secret).filter(|token| token.len() >= LEAST_TOKEN);
     token.ok_or_else(|| {
         format!(
             "--calls asks the bridge that runs, and needs admin.token: it is not set, or has fewer than {LEAST_TOKEN} characters. \
