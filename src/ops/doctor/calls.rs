@@ -6,16 +6,25 @@ use std::time::Duration;
 use reqwest::{Method, StatusCode};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use url::Url;
 
-use super::capture::Taken;
 use super::probe::{self, Call};
 use crate::bonychat::capture::RULES;
 use crate::config::Config;
+use crate::domain::redaction::Rules;
 use crate::ops::local::on_this_machine;
 use crate::ops::sign_in::LEAST_TOKEN;
 use crate::telemetry::harmless;
+
+/// An answer or a call of a platform, to be redacted.
+pub(super) struct Taken {
+    /// File name without its end.
+    pub(super) file: String,
+    pub(super) case: Value,
+    pub(super) body: Vec<u8>,
+    pub(super) rules: &'static Rules,
+}
 
 /// What the bridge answers.
 #[derive(Deserialize)]

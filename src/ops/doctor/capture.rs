@@ -12,7 +12,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::calls;
+use super::calls::{self, Taken};
 use super::canaries::{Canaries, Found};
 use super::probe::{self, Call};
 use crate::afilnet::capture::{Answer, Answered, Question, RULES};
@@ -22,7 +22,6 @@ use crate::config::{Channel, Config, StoreUrl};
 use crate::domain::canary::Outgoing;
 use crate::domain::content_type;
 use crate::domain::matching::RowFingerprint;
-use crate::domain::redaction::Rules;
 use crate::domain::{AfilnetRow, Destination};
 use crate::ops::calls::as_text;
 use crate::ops::redact::redacted;
@@ -44,15 +43,6 @@ pub(crate) struct Written {
     pub(crate) calls: Option<usize>,
     /// Contacts, texts and secrets that were looked for.
     pub(crate) canaries: usize,
-}
-
-/// An answer or a call of a platform, to be redacted.
-pub(super) struct Taken {
-    /// File name without its end.
-    pub(super) file: String,
-    pub(super) case: Value,
-    pub(super) body: Vec<u8>,
-    pub(super) rules: &'static Rules,
 }
 
 /// Asks the platforms as `examine` does and writes what they answer into `folder`, which is made or is empty; with `calls` what
