@@ -19,7 +19,7 @@ use crate::bonychat::{self, WebhookClient};
 use crate::config::{Channel, Config, Problems};
 use crate::domain::{ChannelName, LeaseDeadline, PlaceholderResolver};
 use crate::http::ops::OperatorState;
-use crate::http::{self, Handle, ResponseTracker, Routes};
+use crate::http::{self, Handle, ReceivedCalls, ResponseTracker, Routes};
 use crate::lifecycle::{GRACE, Signal, Signals, TaskGroup};
 use crate::store::{self, Store};
 use crate::telemetry::metrics;
@@ -33,6 +33,7 @@ pub struct App {
     /// As read last.
     config: Config,
     responses: Arc<ResponseTracker>,
+    calls: Arc<ReceivedCalls>,
     routes: Routes,
     handle: Handle,
     server: JoinHandle<std::io::Result<()>>,
@@ -75,6 +76,7 @@ impl App {
         metrics::start(config.channels.keys(), afilnet::METHODS).unwrap_or_else(|error| {
             tracing::error!(error = format!("{error:#}"), "nothing is counted in this process; messages go on");
         });
+        metrics::configuration(config.digest());
         let listen = config.server.listen;
         let connections = open_files::connection_limit(open_files::raise());
         let listener = http::listener::bind(listen)
@@ -87,10 +89,11 @@ impl App {
             .await
             .context("cannot take the channels over")?;
         let responses = ResponseTracker::new(&store);
-        let routes = Routes::new(http::router(&config, &store, &responses));
+        let calls = Arc::default();
+        let routes = Routes::new(http::router(&config, &store, &responses, &calls));
         let (live_config, config_of_pages) = watch::channel(Arc::new(config.clone()));
         let stopping = CancellationToken::new();
-        let operators = OperatorState::new(&config.admin, &store, config_of_pages, stopping.clone());
+        let operators = OperatorState::new(&config.admin, &store, &calls, config_of_pages, stopping.clone());
         operators.run_interrupted_jobs();
         let pages = http::ops::router(Arc::clone(&operators)).merge(http::ops::api::router(&operators));
         let admin = open_admin(&config, pages);
@@ -106,6 +109,7 @@ impl App {
             store,
             config,
             responses,
+            calls,
             routes,
             handle,
             server,

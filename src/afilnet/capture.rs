@@ -35,6 +35,7 @@ pub(crate) struct Answered {
 pub(crate) struct Answer {
     pub(crate) http: u16,
     pub(crate) retry_after: Option<Duration>,
+    pub(crate) content_type: Option<String>,
     pub(crate) body: Vec<u8>,
 }
 
@@ -67,6 +68,7 @@ pub(crate) const RULES: Rules = Rules {
     bare: &["status"],
     times: &["datetime"],
     texts: &["message"],
+    places: &[],
 };
 
 impl AfilnetClient {
@@ -106,7 +108,10 @@ impl AfilnetClient {
 
 fn body(outcome: Outcome) -> Result<Answer, Fault> {
     match outcome {
-        Ok(answer) => Ok(Answer { http: answer.http, retry_after: answer.asked, body: answer.body? }),
+        Ok(answer) => {
+            let (http, retry_after, content_type) = (answer.http, answer.asked, answer.content_type);
+            Ok(Answer { http, retry_after, content_type, body: answer.body? })
+        }
         Err(Failure::BeforeSend(fault) | Failure::AfterSend(fault) | Failure::Impossible(fault)) => Err(fault),
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct HttpResponse {
     pub(super) http: u16,
     /// The wait that `Retry-After` asks for.
     pub(super) asked: Option<Duration>,
+    /// Its type and character set, as they were declared.
+    pub(super) content_type: Option<String>,
     /// The body, or why it could not be read to its end.
     pub(super) body: Result<Vec<u8>, Fault>,
 }

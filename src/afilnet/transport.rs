@@ -288,11 +288,13 @@ pub(super) async fn exchange(
     }
     let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
     let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let charset = content_type.map_or(Charset::Undeclared, Charset::of_content_type);
+    let content_type = content_type.map(str::to_owned);
+    let charset = content_type.as_deref().map_or(Charset::Undeclared, Charset::of_content_type);
     report_unknown(&charset);
     Ok(HttpResponse {
         http: response.status().as_u16(),
         asked: header.and_then(|header| retry_after(header, wall())),
+        content_type,
         body: match body(response, &charset, intake).await {
             Ok(body) => as_json(body, charset == Charset::Undeclared, transport.envelope()).await,
             Err(fault) => Err(fault),

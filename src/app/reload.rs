@@ -42,13 +42,14 @@ impl App {
         self.tasks = TaskGroup::new();
         let _ = metrics::start(config.channels.keys(), afilnet::METHODS); // started already
         self.start_loops(&config).await;
-        self.routes.exchange(http::router(&config, &self.store, &self.responses));
+        self.routes.exchange(http::router(&config, &self.store, &self.responses, &self.calls));
         let gone = |name: &&ChannelName| !config.channels.contains_key(*name);
         for name in self.config.channels.keys().filter(gone) {
             metrics::removed(name);
         }
         report(&config);
         tracing::info!(signal = "SIGHUP", channels = config.channels.len(), "reloaded");
+        metrics::configuration(config.digest());
         self.live_config.send_replace(Arc::new(config.clone()));
         self.config = config;
     }

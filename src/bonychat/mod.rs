@@ -1,7 +1,8 @@
 //! `BonyChat`'s wire, both ways: bodies of `/message` (`wire`), bodies of the webhook (`event`, `inbound`), and the
-//! client that posts them. `http` uses `wire`, `cli` uses `client_call`; `work` gets the rest as `dyn Webhook` from
+//! client that posts them. `http` uses `wire` and `capture`, `cli` uses `client_call`; `work` gets the rest as `dyn Webhook` from
 //! `app`.
 
+pub(crate) mod capture;
 pub(crate) mod client_call;
 mod event;
 mod files;

@@ -34,6 +34,14 @@ pub(super) struct DoctorArgs {
     /// mend the bridge
     #[arg(long, value_name = "DIR", conflicts_with_all = ["json", "strict", "only", "url"])]
     capture: Option<PathBuf>,
+    /// With --capture: wait so long, 10 minutes at most, for one call of each kind that the running bridge gets from BonyChat
+    #[arg(long, value_name = "TIME", requires = "capture", value_parser = waiting)]
+    calls: Option<Duration>,
+}
+
+fn waiting(text: &str) -> Result<Duration, String> {
+    let given = humantime::parse_duration(text).ok().filter(|given| (1..=600).contains(&given.as_secs()));
+    given.ok_or_else(|| "must be a time from 1s to 10m".to_owned())
 }
 
 fn address(text: &str) -> Result<Url, String> {
@@ -44,11 +52,12 @@ fn address(text: &str) -> Result<Url, String> {
 /// Looks, prints what was found, and fails if something does.
 pub(super) async fn run(args: DoctorArgs, config: Config) -> Result<(), Failure> {
     if let Some(folder) = &args.capture {
-        let Written { files, answers, canaries } = Box::pin(capture(&config, folder, args.timeout))
+        let Written { files, answers, calls, canaries } = Box::pin(capture(&config, folder, args.calls, args.timeout))
             .await
             .map_err(|why| Failure::Work(anyhow::anyhow!(why)))?;
+        let calls = calls.map_or_else(String::new, |calls| format!(" and {calls} call(s) of BonyChat"));
         return Ok(print(&format!(
-            "{answers} answer(s) in {files} file(s) in {}: each letter is x, each number another one, each date moved. {canaries} \
+            "{answers} answer(s){calls} in {files} file(s) in {}: each letter is x, each number another one, each date moved. {canaries} \
              contact(s), text(s) and secret(s) were looked for in them, and none is there. Nothing was sent to a customer. Look at \
              the files before you give them away\n",
             folder.display()

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use ::config::{Map, Value, ValueKind};
+use sha2::{Digest as _, Sha256};
 
 use super::keys::is_secret;
 use super::layers::Layers;
@@ -50,6 +51,17 @@ fn collect(layers: &Layers, table: &Map<String, Value>, above: &str, found: &mut
         };
         found.push(Setting { source: layers.source(&key), value: shown, key });
     }
+}
+
+/// Returns a digest by which two processes tell whether they have the same settings. Of secrets only the length counts, and where
+/// the listeners are does not.
+pub(super) fn digest(settings: &[Setting]) -> String {
+    let counts = |setting: &&Setting| !matches!(setting.key.as_str(), "server.listen" | "admin.listen");
+    let mut hash = Sha256::new();
+    for Setting { key, value, .. } in settings.iter().filter(counts) {
+        hash.update(format!("{}:{key}={}:{value}\n", key.len(), value.len()));
+    }
+    hash.finalize().iter().take(6).fold(String::new(), |digest, byte| format!("{digest}{byte:02x}"))
 }
 
 fn of_secret(secret: &str) -> String {

@@ -112,6 +112,11 @@ impl Config {
         differ.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
     }
 
+    /// Returns a digest of the settings without secrets, to tell whether another process has the same.
+    pub(crate) fn digest(&self) -> String {
+        effective::digest(&self.settings)
+    }
+
     /// Reads `server.listen` alone, from a configuration that may be wrong elsewhere.
     ///
     /// # Errors

@@ -24,7 +24,7 @@ pub(crate) struct Chat {
 }
 
 /// What a channel's contact ids hold (bonychat.md section 1, step 3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IdType {
     /// `+` and 8 to 15 digits; Afilnet's side is the digits alone.

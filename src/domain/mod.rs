@@ -7,6 +7,7 @@ pub(crate) mod charset;
 pub(crate) mod clock;
 pub(crate) mod contact;
 pub(crate) mod content;
+pub(crate) mod content_type;
 pub(crate) mod entities;
 pub(crate) mod event;
 pub(crate) mod excerpt;

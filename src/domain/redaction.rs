@@ -38,6 +38,8 @@ pub(crate) struct Rules {
     pub(crate) times: &'static [&'static str],
     /// Fields of what persons write: nothing below them is kept.
     pub(crate) texts: &'static [&'static str],
+    /// Fields of coordinates, which have limits: of each number only its length and its side of 90 and 180 are kept.
+    pub(crate) places: &'static [&'static str],
 }
 
 impl Rules {
@@ -208,9 +210,13 @@ impl<'a> Walk<'a> {
                 return;
             }
         }
-        let scheme = ["https:", "http:"].into_iter().find(|scheme| content.starts_with(scheme)).unwrap_or_default();
-        self.out.push_str(scheme);
-        self.letters(&content[scheme.len()..], quoted);
+        let start = content.len() - content.trim_start().len();
+        let begins =
+            |scheme: &&str| content[start..].get(..scheme.len()).is_some_and(|it| it.eq_ignore_ascii_case(scheme));
+        let scheme = ["https:", "http:"].into_iter().find(begins).unwrap_or_default();
+        let (kept, rest) = content.split_at(start + scheme.len());
+        self.out.push_str(kept);
+        self.letters(rest, quoted);
     }
 
     fn is_code(&self, content: &str) -> bool {
@@ -307,6 +313,12 @@ impl<'a> Walk<'a> {
 
     fn digits(&mut self, rest: &str) -> usize {
         let run = &rest[..rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len())];
+        if self.field().is_some_and(|field| self.rules.places.contains(&field)) {
+            let is_fraction = self.out.ends_with(['.', ',']);
+            let digit = if !is_fraction && is_beyond(run, rest) { '9' } else { '1' };
+            self.out.extend(run.chars().map(|_| digit));
+            return run.len();
+        }
         let replaced = (self.number)(run);
         self.out.push_str(&replaced);
         run.len()
@@ -352,6 +364,17 @@ impl<'a> Walk<'a> {
         };
         self.out.push_str(kept);
         entity.len()
+    }
+}
+
+/// Returns whether a coordinate is beyond the limit that its digits before the point can pass: 90 or 180.
+fn is_beyond(whole: &str, rest: &str) -> bool {
+    let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ',').unwrap_or(rest.len());
+    let number: f64 = rest[..end].replace(',', ".").parse().unwrap_or_default();
+    match whole.len() {
+        ..=2 => number > 90.0,
+        3 => number > 180.0,
+        _ => true,
     }
 }
 

@@ -12,6 +12,7 @@ use super::dedup::{CallerConnection, Connection, PendingResponse};
 use super::error::{self, ApiError};
 use super::extract;
 use super::state::AppState;
+use crate::bonychat::capture::REFUSED;
 use crate::bonychat::wire;
 use crate::domain::agent_text::{Delivered, failure_text};
 use crate::domain::clock::{millis, now_ms};
@@ -32,7 +33,10 @@ async fn taken(state: &AppState, request: Request) -> Result<Response, ApiError>
     let channel = state.channels.by_token(&parts.headers)?;
     let body = super::body::read(&parts, body, state.body_limit_bytes).await?;
     let request_id = extract::request_id(&parts.headers);
-    let call = parse(state, channel, &body, extract::says_json(&parts.headers), &request_id)?;
+    let call = parse(state, channel, &body, extract::says_json(&parts.headers), &request_id);
+    let kind = call.as_ref().map_or(REFUSED, |call| call.content.kind());
+    state.calls.note(kind, &channel.name, &parts.headers, &body);
+    let call = call?;
     let key = extract::idempotency_key(&parts.headers).map_err(|()| {
         explain(channel, &request_id, BAD_KEY.0);
         broken(state, BAD_KEY)

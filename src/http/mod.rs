@@ -14,6 +14,7 @@ pub(crate) mod listener;
 mod message;
 pub(crate) mod ops;
 mod parse_error;
+mod received;
 mod state;
 mod token_limit;
 
@@ -47,6 +48,7 @@ use extract::{NewRequestId, X_REQUEST_ID};
 use guard::Guard;
 use listener::{LimitedListener, Peer};
 use parse_error::HEADER_BYTES;
+pub(crate) use received::ReceivedCalls;
 use state::AppState;
 use token_limit::{NoTokenGiven, TokenLimit, limit_wrong_tokens};
 
@@ -63,11 +65,17 @@ const OPERATORS: usize = 32;
 const READY_WITHIN: Duration = Duration::from_secs(2);
 
 /// Returns the routes. Every channel must be registered with the store's wakeups before.
-pub(crate) fn router(config: &Config, store: &Arc<dyn Store>, responses: &Arc<ResponseTracker>) -> Router {
+pub(crate) fn router(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    responses: &Arc<ResponseTracker>,
+    calls: &Arc<ReceivedCalls>,
+) -> Router {
     let state = Arc::new(AppState {
         channels: Channels::new(config, store.wakeups()),
         store: Arc::clone(store),
         responses: Arc::clone(responses),
+        calls: Arc::clone(calls),
         answer_within: config.outbound.answer_within,
         body_limit_bytes: config.server.body_limit_bytes,
         language: config.language,
@@ -294,7 +302,7 @@ mod tests {
         let env = settings.map(|(key, value)| (format!("BRIDGE__{key}"), value.to_owned()));
         let config = Config::load(None, env.into()).unwrap();
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&file).unwrap());
-        let router = router(&config, &store, &ResponseTracker::new(&store));
+        let router = router(&config, &store, &ResponseTracker::new(&store), &Arc::default());
         let asked = |method, path: &str| Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
         let answer = router.clone().oneshot(asked(Method::GET, "/openapi.json")).await.unwrap();
         assert_eq!(

@@ -3,6 +3,7 @@
 pub(crate) mod advice;
 pub(crate) mod audit;
 pub(crate) mod bulk;
+pub(crate) mod calls;
 pub(crate) mod conversation;
 pub(crate) mod decide;
 pub(crate) mod doctor;
@@ -16,6 +17,7 @@ pub(crate) mod live;
 pub(crate) mod local;
 pub(crate) mod overview;
 pub(crate) mod pause;
+pub(crate) mod redact;
 pub(crate) mod settings;
 pub(crate) mod sign_in;
 pub(crate) mod tail;

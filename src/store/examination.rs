@@ -1,5 +1,7 @@
 //! What an operator wants to know of the engine beneath a store.
 
+use std::time::Duration;
+
 /// The engine, as it was examined.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Examination {
@@ -31,6 +33,12 @@ pub(crate) struct DatabaseServer {
     pub(crate) encoding: String,
     /// Connections that it can still accept.
     pub(crate) connections_left: i64,
+    /// Time of one question and its answer.
+    pub(crate) round_trip: Duration,
+    /// It may be another than the one that is meant: it is elsewhere and need not prove its identity.
+    pub(crate) unverified: bool,
+    /// A pooler stands before it that gives each transaction any of its processes.
+    pub(crate) pooler: bool,
     /// Its clock, in epoch milliseconds.
     pub(crate) clock_ms: i64,
 }

@@ -44,6 +44,7 @@ const UNLISTED: &str = "bridge_unlisted_conversations";
 const BALANCE: &str = "bridge_afilnet_balance";
 const STORE_READY: &str = "bridge_store_ready";
 const BUILD_INFO: &str = "bridge_build_info";
+const CONFIGURATION_INFO: &str = "bridge_configuration_info";
 const STORE_COMMIT: &str = "bridge_store_commit_seconds";
 
 /// Names and `# HELP` texts.
@@ -126,6 +127,7 @@ pub(crate) fn start<'a>(
     describe_gauge!(BALANCE, "Balance of an Afilnet account, named by its first channel, where Afilnet gives a number");
     describe_gauge!(BUILD_INFO, "1; its label is the version that runs");
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    describe_gauge!(CONFIGURATION_INFO, "1 for the configuration that is in force, by a digest of it without secrets");
     describe_counter!(LOG_LINES_DROPPED, "Lines of the log that whatever reads stderr left no room for");
     describe_histogram!(STORE_COMMIT, "Time that a commit of the store took, sync included");
     for (method, outcome) in methods.iter().flat_map(|method| OUTCOMES.iter().map(move |outcome| (*method, *outcome))) {
@@ -284,6 +286,21 @@ pub(crate) fn owned(channel: &ChannelName, owned: bool) {
     } else {
         delivery::elsewhere(channel.as_str());
     }
+}
+
+/// Sets the configuration that is in force, by its digest.
+pub(crate) fn configuration(digest: String) {
+    static LAST: Mutex<Option<String>> = Mutex::new(None);
+    let last = LAST.lock().unwrap_or_else(PoisonError::into_inner).replace(digest.clone());
+    if let Some(last) = last {
+        gauge!(CONFIGURATION_INFO, "digest" => last).set(0.0);
+    }
+    gauge!(CONFIGURATION_INFO, "digest" => digest).set(1.0);
+}
+
+/// Sets the channels that no process delivers, as the store tells.
+pub(crate) fn delivered_by_nobody<'a>(channels: impl Iterator<Item = &'a ChannelName>) {
+    delivery::nobodys(channels.map(|name| name.as_str().to_owned()).collect());
 }
 
 /// Sets whether a part of a channel is paused.

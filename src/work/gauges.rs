@@ -58,6 +58,16 @@ pub(super) async fn run(
                 Ok(depths) => show(&channels, &depths),
                 Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "could not count what waits"),
             }
+            match store.operators().owners().await {
+                Ok(Some(owners)) => {
+                    let nobodys = channels.iter().map(|channel| channel.name());
+                    metrics::delivered_by_nobody(nobodys.filter(|name| !owners.contains_key(name.as_str())));
+                }
+                Ok(None) => {} // this process has the store to itself
+                Err(error) => {
+                    tracing::debug!(error = &error as &dyn std::error::Error, "could not ask who delivers what");
+                }
+            }
             next = Instant::now() + (started.elapsed() * COUNT_SHARE).max(COUNT_EVERY);
         }
         if stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_none() {

@@ -22,6 +22,7 @@ const NOT_ON_THE_BOARD: &[(&str, &str)] = &[
     ("bridge_anna_calls_total", "there is none while [anna] is off"),
     ("bridge_anna_fallbacks_total", "there is none while [anna] is off"),
     ("bridge_anna_paused", "there is none while [anna] is off"),
+    ("bridge_configuration_info", "`bridge doctor` compares it; a person cannot read a digest"),
 ];
 
 fn folder() -> &'static Path {
@@ -235,5 +236,34 @@ async fn deliverz_says_in_words_what_keeps_messages_from_being_delivered() {
     assert!(!asked().1.contains("BonyChat"));
 
     assert!(!bridge.log().iter().any(|line| line.contains("/deliverz") && line.contains("refused")));
+    house.check();
+}
+
+/// As where a process cannot write its lease.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_that_no_process_delivers_is_named_and_then_fails_deliverz() {
+    use sqlx::{Connection as _, Executor as _, PgConnection};
+    let Some(mut house) = House::shared(2).await else { return };
+    let bridge = house.start().await;
+    let asked = || get(&bridge.admin_url(), "/deliverz", None);
+    until("it delivers both", || asked().1.contains("2 channel(s) by this process")).await;
+    let mut link = PgConnection::connect(house.setting("STORE__URL")).await.unwrap();
+    for statement in [
+        "CREATE FUNCTION nobodys() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         IF NEW.channel = 'c1' AND NEW.process IS NOT NULL THEN RAISE 'not this one'; END IF; RETURN NEW; END $$",
+        "CREATE TRIGGER nobodys BEFORE INSERT OR UPDATE ON leases FOR EACH ROW EXECUTE FUNCTION nobodys()",
+        "UPDATE leases SET process = NULL WHERE channel = 'c1'",
+    ] {
+        link.execute(statement).await.unwrap();
+    }
+    until("it is named", || asked().1.contains("channel `c1`: for") && asked().1.contains("no process delivers it"))
+        .await;
+    let (status, said) = asked();
+    assert!(status == 200 && said.contains("without a process for less than 2 minutes"), "{status} {said}");
+    until_within(4 * SOON, "it fails", || asked().0 == 503).await;
+    let (_, said) = asked();
+    assert!(said.starts_with("messages are not delivered as they should be: 1 thing(s)\n- channel `c1`"), "{said}");
+    link.execute("DROP TRIGGER nobodys ON leases").await.unwrap();
+    until("somebody delivers it", || asked().0 == 200 && asked().1.contains("2 channel(s)")).await;
     house.check();
 }

@@ -80,6 +80,8 @@ async fn a_capture_holds_the_answers_and_nothing_of_a_person() {
     let chats = body(&cases["afilnet-getchats-support.json"]);
     assert_eq!(chats["status"], "SUCCESS");
     assert_eq!(cases["afilnet-getchats-support.json"]["parameters"][1], "method");
+    let declared = cases["afilnet-getchats-support.json"]["content_type"].as_str().unwrap();
+    assert!(declared.contains('/'), "{declared}");
     let messages = body(&cases["afilnet-getmessages-support-1.json"]);
     let destinations = of(&chats, "destination");
     assert_eq!(destinations.len(), 3);
@@ -136,4 +138,83 @@ async fn a_contact_that_was_only_written_to_is_looked_for() {
     assert_eq!(output.status.code(), Some(1), "{words}");
     assert!(words.contains("a contact of the store") && words.contains("deleted"), "{words}");
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+}
+
+/// A body of each kind, and one that is refused.
+fn calls_of_bonychat() -> [(&'static str, u16, Value); 5] {
+    let of = |message: Value| json!({"channelId": CHANNEL, "contactId": contact(7), "message": message});
+    let file = json!({"type": "image", "mimeType": "image/png", "url": "https://files.graznido.example/jilguero.png"});
+    [
+        ("text", 200, of(json!({"type": "text", "text": CUSTOMER}))),
+        ("attachment", 200, of(json!({"type": "attachment", "attachment": file}))),
+        ("location", 200, of(json!({"type": "location", "latitude": 37.3886, "longitude": -5.98, "address": AGENT}))),
+        ("quick_reply", 200, of(json!({"type": "quick_reply", "title": CUSTOMER, "replies": ["graznido", "no"]}))),
+        ("refused", 400, of(json!({"type": "text", "text": {"x": "jilguero"}}))),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_capture_holds_the_next_call_of_each_kind_and_nothing_of_a_person() {
+    let token = "token-of-the-operators";
+    let mut house = House::new().set("ADMIN__TOKEN", token);
+    let folder = house.folder.path().join("capture");
+    let to = folder.to_str().unwrap().to_owned();
+    let nobody = house
+        .command(&["doctor", "--capture", &to, "--calls", "1s"])
+        .env("BRIDGE__ADMIN__LISTEN", "127.0.0.1:1")
+        .output();
+    let words = String::from_utf8(nobody.unwrap().stderr).unwrap();
+    assert!(words.contains("is it running") && words.contains("Nothing was written"), "{words}");
+    let bridge = house.start().await;
+    let admin = bridge.admin_url().trim_start_matches("http://").to_owned();
+    let mut command = house.command(&["doctor", "--capture", &to, "--calls", "1m"]);
+    command
+        .env("BRIDGE__ADMIN__LISTEN", &admin)
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped());
+    let mut waits = command.spawn().unwrap();
+    until("the bridge is asked", || bridge.log().iter().any(|line| line.contains("as a person asks"))).await;
+    let calls = calls_of_bonychat();
+    for (kind, status, call) in &calls {
+        let answered = house.bonychat.post(&bridge.url(), TOKEN, call.to_string()).await;
+        assert_eq!(answered.status, *status, "{kind}: {}", answered.body);
+    }
+    until("it has one of each kind", || waits.try_wait().unwrap().is_some()).await;
+    let output = waits.wait_with_output().unwrap();
+    let words = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && words.contains("and 5 call(s) of BonyChat"), "{words}");
+    let cases = cases(&folder);
+    for (kind, status, call) in calls {
+        let name = format!("bonychat-message-{kind}-support.json");
+        assert_eq!(mode(&folder.join(&name)), 0o600, "{name}");
+        let case = &cases[&name];
+        let text = case.to_string().to_lowercase();
+        let number = contact(7);
+        for canary in
+            ["graznido", "jilguero", "canario", "acuerdo", TOKEN, token, CHANNEL, &number[1..], &number[4..], "37.3886"]
+        {
+            assert!(!text.contains(canary), "{canary} in {name}: {text}");
+        }
+        assert_eq!(
+            (&case["kind"], &case["id_type"], &case["length"]),
+            (&json!(kind), &json!("phone"), &json!(call.to_string().len()))
+        );
+        assert_eq!(body(case)["message"]["type"], call["message"]["type"], "{text}");
+        assert!(case["content_type"].as_str().is_some_and(|of| of.starts_with("application/json")), "{text}");
+        let again = house.bonychat.post(&bridge.url(), TOKEN, case["raw"].as_str().unwrap().to_owned()).await;
+        assert_eq!(again.status, status, "{text}: {}", again.body);
+    }
+
+    for (set, told) in
+        [("short", "has fewer than 16 characters"), ("another-token-of-the-operators", "another admin.token")]
+    {
+        let other = house.folder.path().join("other");
+        let mut refused = house.command(&["doctor", "--capture", other.to_str().unwrap(), "--calls", "1s"]);
+        let output = refused.env("BRIDGE__ADMIN__TOKEN", set).env("BRIDGE__ADMIN__LISTEN", &admin).output().unwrap();
+        let words = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(1) && words.contains(told), "{words}");
+        assert!(!other.exists() || fs::read_dir(&other).unwrap().count() == 0, "{words}");
+    }
+    assert_eq!(house.run(&["doctor", "--calls", "1m"]).status.code(), Some(2), "without a folder");
+    house.settled().await;
 }

@@ -111,6 +111,8 @@ async fn nothing_of_the_api_is_told_without_the_token() {
     }
     for (method, path, body, status, words) in [
         ("POST", "/channels".to_owned(), "", 405, "openapi.json"),
+        ("POST", "/calls".to_owned(), "", 400, "seconds takes"),
+        ("POST", "/calls?seconds=601".to_owned(), "", 400, "from 1 to 600"),
         ("GET", "/messages?limit=x".to_owned(), "", 400, "limit takes"),
         ("GET", "/messages?colour=red".to_owned(), "", 400, "use q, direction"),
         ("GET", "/messages?channel=nobody".to_owned(), "", 400, "use one of support"),
@@ -153,7 +155,8 @@ fn settings_and_document(house: &House, bridge: &Bridge) {
     let printed = house.run(&["openapi", "--admin"]);
     assert_eq!(serde_json::from_slice::<Value>(&printed.stdout).unwrap(), document);
     let documented: BTreeSet<&str> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
-    let verbs = ["/messages/{mId}", "/messages/{mId}/settle", "/messages/{mId}/retry", "/messages/{mId}/discard"];
+    let verbs =
+        ["/messages/{mId}", "/messages/{mId}/settle", "/messages/{mId}/retry", "/messages/{mId}/discard", "/calls"];
     let served: Vec<String> = PATHS.iter().chain(&verbs).map(|path| format!("/api/v1{path}")).collect();
     let served: BTreeSet<&str> = served.iter().map(String::as_str).collect();
     assert_eq!(documented, served);

@@ -21,7 +21,7 @@ fn redacted(bodies: &[Vec<u8>]) -> Vec<Vec<u8>> {
 /// As a capture has it, read as a fixture.
 fn loaded(body: &[u8], http: u16) -> Case {
     let case = if let Ok(text) = std::str::from_utf8(body) {
-        serde_json::json!({"name": "captured", "parameters": ["class"], "http": http, "raw": text})
+        serde_json::json!({"name": "captured", "parameters": ["class"], "http": http, "content_type": "text/html", "raw": text})
     } else {
         let hex: Vec<String> = body.iter().map(|byte| format!("{byte:02x}")).collect();
         serde_json::json!({"name": "captured", "http": http, "hex": hex.concat()})
@@ -31,7 +31,7 @@ fn loaded(body: &[u8], http: u16) -> Case {
 
 #[expect(clippy::unnecessary_wraps, reason = "what is classified is a result")]
 fn outcome(body: &[u8], http: u16) -> Outcome {
-    Ok(HttpResponse { http, asked: None, body: Ok(body.to_vec()) })
+    Ok(HttpResponse { http, asked: None, content_type: None, body: Ok(body.to_vec()) })
 }
 
 /// A verdict without the id that Afilnet gave.

@@ -34,8 +34,8 @@ fn outcome(body: &[u8], rng: &mut InputRng) -> Outcome {
     let asked = [None, Some(Duration::from_secs(7))][rng.below(2)];
     match rng.below(50) {
         0 => Err([Failure::BeforeSend(fault.clone()), Failure::AfterSend(fault)][rng.below(2)].clone()),
-        1 => Ok(HttpResponse { http, asked, body: Err(fault) }),
-        _ => Ok(HttpResponse { http, asked, body: Ok(body.to_vec()) }),
+        1 => Ok(HttpResponse { http, asked, content_type: None, body: Err(fault) }),
+        _ => Ok(HttpResponse { http, asked, content_type: None, body: Ok(body.to_vec()) }),
     }
 }
 

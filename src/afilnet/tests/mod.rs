@@ -30,7 +30,12 @@ fn classify_read(outcome: &Outcome) -> Result<Value, ReadError> {
 
 fn copy(outcome: &Outcome) -> Outcome {
     let answer = outcome.as_ref().map_err(Clone::clone)?;
-    Ok(super::classify::HttpResponse { http: answer.http, asked: answer.asked, body: answer.body.clone() })
+    Ok(super::classify::HttpResponse {
+        http: answer.http,
+        asked: answer.asked,
+        content_type: None,
+        body: answer.body.clone(),
+    })
 }
 
 /// Returns a result as it is in a response.

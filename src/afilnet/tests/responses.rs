@@ -19,6 +19,9 @@ pub(super) struct Case {
     #[serde(default = "ok")]
     http: u16,
     retry_after: Option<String>,
+    /// Of a captured call; its body is in UTF-8 already.
+    #[serde(default, rename = "content_type")]
+    _content_type: Option<String>,
     body: Option<Value>,
     raw: Option<String>,
     hex: Option<String>,
@@ -74,7 +77,7 @@ impl Case {
     pub(super) fn outcome(&self) -> Outcome {
         let now: Timestamp = "2024-05-10T10:34:56Z".parse().unwrap();
         let asked = self.retry_after.as_deref().and_then(|header| crate::domain::clock::retry_after(header, now));
-        Ok(HttpResponse { http: self.http, asked, body: Ok(self.bytes()) })
+        Ok(HttpResponse { http: self.http, asked, content_type: None, body: Ok(self.bytes()) })
     }
 }
 
@@ -169,7 +172,8 @@ fn rows_are_read_as_written_down() {
     let cases: Vec<RowCase> = serde_json::from_str(ROWS).unwrap();
     for case in cases {
         let body = format!(r#"{{"status":"SUCCESS","result":[{}]}}"#, case.row).into_bytes();
-        let result = classify_read(&Ok(HttpResponse { http: 200, asked: None, body: Ok(body) })).unwrap();
+        let result =
+            classify_read(&Ok(HttpResponse { http: 200, asked: None, content_type: None, body: Ok(body) })).unwrap();
         let read = wire::rows(Some(&raw(&result)), Some(&asked().parse().unwrap()), &zone).unwrap();
         assert_eq!((read.rows.len(), read.unreadable), (1, 0), "{}", case.name);
         let row = &read.rows[0];
@@ -226,7 +230,7 @@ fn channels_are_listed_and_odd_ones_left_out() {
 
 /// Every way of reading, on any bytes.
 fn read_all(body: &[u8], http: u16) {
-    let outcome = Ok(HttpResponse { http, asked: None, body: Ok(body.to_vec()) });
+    let outcome = Ok(HttpResponse { http, asked: None, content_type: None, body: Ok(body.to_vec()) });
     let _ = classify(&outcome);
     if let Ok(result) = classify_read(&outcome) {
         let result = raw(&result);
@@ -265,7 +269,7 @@ proptest! {
 
     #[test]
     fn a_send_is_called_sent_only_where_the_answer_says_success(body in "[\\[\\]{}\":,a-z ]{0,40}", http in 0u16..1000) {
-        let outcome = Ok(HttpResponse { http, asked: None, body: Ok(body.into_bytes()) });
+        let outcome = Ok(HttpResponse { http, asked: None, content_type: None, body: Ok(body.into_bytes()) });
         let sent = matches!(classify(&outcome), Verdict::Sent { .. });
         prop_assert!(!sent);
     }

@@ -5,7 +5,7 @@ use super::*;
 
 #[expect(clippy::unnecessary_wraps, reason = "as classify takes it")]
 fn answer(http: u16, body: &str) -> Outcome {
-    Ok(HttpResponse { http, asked: None, body: Ok(body.as_bytes().to_vec()) })
+    Ok(HttpResponse { http, asked: None, content_type: None, body: Ok(body.as_bytes().to_vec()) })
 }
 
 fn error(code: &str) -> Outcome {
@@ -112,7 +112,7 @@ fn success_counts_only_with_a_status_of_success() {
 
 #[test]
 fn a_body_that_ends_early_leaves_the_status_to_speak() {
-    let cut = |http, fault: Fault| Ok(HttpResponse { http, asked: None, body: Err(fault) });
+    let cut = |http, fault: Fault| Ok(HttpResponse { http, asked: None, content_type: None, body: Err(fault) });
     assert_eq!(classify(&cut(200, Fault::TimedOut)), unknown(Fault::TimedOut));
     assert_eq!(classify(&cut(200, Fault::NotUnderstood)), unknown(Fault::NotUnderstood));
     assert_eq!(classify(&cut(502, Fault::ConnectionLost)), unknown(Fault::Http(502)));
@@ -123,7 +123,7 @@ fn a_body_that_ends_early_leaves_the_status_to_speak() {
 #[test]
 fn the_wait_that_was_asked_for_stands() {
     let asked = Some(Duration::from_secs(9));
-    let answer = |http| Ok(HttpResponse { http, asked, body: Ok(vec![]) });
+    let answer = |http| Ok(HttpResponse { http, asked, content_type: None, body: Ok(vec![]) });
     assert_eq!(classify(&answer(429)), Verdict::NotSent { fault: Fault::Busy, asked });
     assert_eq!(classify_read(&answer(503)), Err(ReadError { fault: Fault::Http(503), asked }));
 }

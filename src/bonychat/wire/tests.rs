@@ -1,6 +1,7 @@
 //! The bodies of `tests/fixtures/bonychat`, family by family, and absurd bodies.
 
 mod agreement;
+mod captures;
 mod fuzz;
 
 use std::sync::LazyLock;
@@ -25,6 +26,13 @@ struct Case {
     #[serde(default, deserialize_with = "even_null")]
     contact: Option<Value>,
     raw: Option<Value>,
+    /// Of a captured call: its kind, its length and its content type.
+    #[serde(rename = "kind")]
+    _kind: Option<String>,
+    #[serde(rename = "length")]
+    _length: Option<usize>,
+    #[serde(rename = "content_type")]
+    _content_type: Option<String>,
     reads: Option<Value>,
     content: Option<Value>,
     reads_contact: Option<Value>,

@@ -12,6 +12,7 @@ const RULES: Rules = Rules {
     bare: &["status"],
     times: &["datetime"],
     texts: &["message"],
+    places: &["latitude"],
 };
 
 /// Redacts these answers with one key, drawn from `seed`.

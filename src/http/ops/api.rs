@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{FromRequestParts, Path, RawQuery, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -15,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::openapi::{self, AUDIT_PARAMETERS, JOURNEY_PARAMETERS, MESSAGE_PARAMETERS};
+use super::openapi::{self, AUDIT_PARAMETERS, CALL_PARAMETERS, JOURNEY_PARAMETERS, MESSAGE_PARAMETERS};
 use super::reach::{self, Beyond, beyond};
 use super::reply::{NO_TOKEN, WRONG_BEARER, broken};
 use super::{OperatorState, access, refused};
@@ -28,11 +29,13 @@ use crate::http::{auth, body};
 use crate::ops::decide::{Decided, Refused};
 use crate::ops::find::{Answer, Refusal, Request as Search};
 use crate::ops::sign_in::Person;
-use crate::ops::{audit, decide, failed, find, journey, overview, settings};
+use crate::ops::{audit, calls as given_away, decide, failed, find, journey, overview, settings};
 use crate::store::{Decision, StoreError};
 
 /// Largest body of a decision, in bytes.
 const BODY: usize = 16 * 1024;
+/// Longest time for which calls are waited for, in seconds.
+const CALLS_FOR: u64 = 600;
 /// Messages of a page, at most.
 const MOST: u32 = 500;
 
@@ -48,6 +51,7 @@ pub(crate) fn router(state: &Arc<OperatorState>) -> Router {
         .route("/failed", get(failures))
         .route("/settings", get(in_force))
         .route("/audit", get(deeds))
+        .route("/calls", post(calls))
         .route("/openapi.json", get(|| async { answer(&openapi::document()) }))
         .fallback(|| async {
             refused(StatusCode::NOT_FOUND, "not found: GET /api/v1/openapi.json describes what there is")
@@ -285,6 +289,26 @@ async fn deeds(State(state): State<Arc<OperatorState>>, RawQuery(query): RawQuer
     let limit = asked.limit(audit::PAGE, audit::MOST)?;
     let (before, about) = (asked.take("before"), asked.take("about"));
     Ok(answer(&audit::audit(state.store(), before.as_deref(), about.as_deref(), limit).await?))
+}
+
+/// `POST /calls`
+async fn calls(
+    State(state): State<Arc<OperatorState>>,
+    Extension(person): Extension<Person>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Failure> {
+    let mut asked = Asked::new(query.as_deref(), &CALL_PARAMETERS)?;
+    let seconds =
+        asked.take("seconds").and_then(|given| given.parse().ok()).filter(|given| (1..=CALLS_FOR).contains(given));
+    let seconds = seconds.ok_or_else(|| Failure::Request(format!("seconds takes a number from 1 to {CALLS_FOR}")))?;
+    tracing::info!(
+        who = person.name,
+        "keeps the next call of each kind in memory, for {seconds} s at most, as a person asks"
+    );
+    let kept = state.calls.next(Duration::from_secs(seconds), state.stopping()).await;
+    let kept =
+        kept.map_err(|_| Failure::Conflict("somebody else waits for calls: try again when that is over".into()))?;
+    Ok(answer(&json!({ "calls": given_away::without_persons(&kept) })))
 }
 
 /// The mId of a decision, who decides, and the body.

@@ -25,6 +25,8 @@ pub(super) const AUDIT_PARAMETERS: [(&str, &str); 3] = [
     ("before", "`next` of the page before"),
     ("limit", "Rows of the page, 1000 at most"),
 ];
+/// Parameters of `POST /calls`.
+pub(super) const CALL_PARAMETERS: [(&str, &str); 1] = [("seconds", "How long to wait, 600 at most")];
 /// Parameters of `GET /messages/{mId}`.
 pub(super) const JOURNEY_PARAMETERS: [(&str, &str); 2] =
     [("language", "en or es; that of bonychat.language without this"), CONTACTS];
@@ -95,6 +97,7 @@ pub(crate) fn document() -> Value {
                     "deeds": list(&schema("Deed")), "next": next(),
                 } }),
             ) },
+            "/api/v1/calls": { "post": calls() },
             "/api/v1/openapi.json": { "get": read("openapi", "This document", &[], &json!({ "type": "object" })) },
         },
         "components": {
@@ -157,6 +160,18 @@ fn read(id: &str, summary: &str, parameters: &[(&str, &str)], answer: &Value) ->
     json!({ "operationId": id, "summary": summary, "parameters": parameters, "responses": responses })
 }
 
+fn calls() -> Value {
+    let mut operation = read(
+        "calls",
+        "Wait for the next call of /message of each kind, and return them without persons: letters and numbers are others",
+        &CALL_PARAMETERS,
+        &json!({ "type": "object", "required": ["calls"], "properties": { "calls": list(&schema("Call")) } }),
+    );
+    operation["responses"]["409"] =
+        json!({ "description": "Somebody else waits for calls.", "content": body(&schema("Failure")) });
+    operation
+}
+
 /// Adds the failure of a path with an mId.
 fn of_message(mut operation: Value) -> Value {
     operation["responses"]["404"] =
@@ -201,6 +216,11 @@ fn schemas() -> Value {
         "Message": { "type": "object", "properties": {
             "direction": { "enum": ["out", "in"] }, "m_id": text, "channel": text, "contact": text, "state": text, "kind": text,
             "attempt": number, "accepted_ms": number, "done_ms": maybe, "fault": maybe_text, "noted_ms": maybe,
+        } },
+        "Call": { "type": "object", "required": ["kind", "channel", "length"], "properties": {
+            "kind": { "enum": ["text", "attachment", "location", "quick_reply", "refused"] }, "channel": text,
+            "length": number, "content_type": text, "raw": text,
+            "hex": { "type": "string", "description": "In place of raw where the body is no UTF-8" },
         } },
         "Group": { "type": "object", "properties": {
             "channel": text, "direction": { "enum": ["out", "in"] }, "fault": text, "count": number, "oldest_ms": number,

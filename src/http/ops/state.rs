@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::outcomes::Outcomes;
 use crate::config::{self, Config};
 use crate::domain::clock::wall_ms;
+use crate::http::ReceivedCalls;
 use crate::ops::conversation::Conversations;
 use crate::ops::job_runner::JobRunner;
 use crate::ops::live::{Listener, Live};
@@ -29,6 +30,8 @@ pub(crate) struct OperatorState {
     /// Cancelled when the stop of the bridge begins: what would stay open ends itself then.
     stopping: CancellationToken,
     pub(super) people: People,
+    /// Calls of BonyChat, for a person who waits for them.
+    pub(super) calls: Arc<ReceivedCalls>,
     /// Links that were followed, until their time is over.
     followed: Mutex<HashMap<String, i64>>,
     pub(super) outcomes: Outcomes,
@@ -47,6 +50,7 @@ impl OperatorState {
     pub(crate) fn new(
         admin: &config::Admin,
         store: &Arc<dyn Store>,
+        calls: &Arc<ReceivedCalls>,
         config: watch::Receiver<Arc<Config>>,
         stopping: CancellationToken,
     ) -> Arc<Self> {
@@ -58,6 +62,7 @@ impl OperatorState {
             config,
             stopping,
             people,
+            calls: Arc::clone(calls),
             followed,
             outcomes,
             live,

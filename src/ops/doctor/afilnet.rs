@@ -11,7 +11,7 @@ use reqwest::Method;
 use tokio::task::JoinSet;
 
 use super::certificate;
-use super::check::{Check, within};
+use super::check::{Check, Time};
 use super::probe::{self, Call};
 use crate::afilnet::{self, AccessTokens, AfilnetClient, Balance, Listed};
 use crate::config::{Channel, Config};
@@ -19,9 +19,14 @@ use crate::domain::{AfilnetRow, Direction, Fault, Language, Messenger as _, Read
 use crate::ops::advice;
 use crate::telemetry::{harmless, trouble};
 
+const REACH: &str =
+    "check afilnet.url, this machine's DNS and its firewall; until it answers, messages wait and none is lost";
 /// Calls that are timed, and a median that is worth a look.
 const CALLS: u32 = 5;
 const SLOW: Duration = Duration::from_secs(2);
+const SLOWLY: &str = "messages go out that slowly; let afilnet.timeout be several times that";
+/// An older row tells nothing of its zone: zones are up to 26 hours apart.
+const OLD: Duration = Duration::from_hours(26);
 /// A row further in the future than this has a time of another zone.
 const FUTURE: Duration = Duration::from_mins(5);
 /// An age at which a row is still taken for a new one, where a zone is looked for.
@@ -42,7 +47,7 @@ const ZONES: [&str; 10] = [
     "America/Los_Angeles",
 ];
 
-pub(super) async fn section(config: &Arc<Config>, limit: Duration, calls: &Arc<AtomicU32>) -> Vec<Check> {
+pub(super) async fn section(config: &Arc<Config>, time: Time, calls: &Arc<AtomicU32>) -> Vec<Check> {
     let mut accounts: Vec<(String, Vec<Channel>)> = Vec::new();
     for channel in config.channels.values() {
         let key = format!("{} {}", channel.afilnet.url, channel.afilnet.user);
@@ -54,7 +59,7 @@ pub(super) async fn section(config: &Arc<Config>, limit: Duration, calls: &Arc<A
     let mut tasks = JoinSet::new();
     for (at, (_, channels)) in accounts.into_iter().enumerate() {
         let (config, calls) = (Arc::clone(config), Arc::clone(calls));
-        tasks.spawn(async move { (at, account(&config, &channels, limit, &calls).await) });
+        tasks.spawn(async move { (at, account(&config, &channels, time, &calls).await) });
     }
     let mut found = tasks.join_all().await;
     found.sort_by_key(|(at, _)| *at);
@@ -97,7 +102,8 @@ fn client(config: &Config, channel: &Channel, limit: Duration) -> Result<Afilnet
     Ok(AfilnetClient::new(&channel, &config.outbound, config.language, http, &AccessTokens::default()))
 }
 
-async fn account(config: &Config, channels: &[Channel], limit: Duration, calls: &AtomicU32) -> Vec<Check> {
+async fn account(config: &Config, channels: &[Channel], time: Time, calls: &AtomicU32) -> Vec<Check> {
+    let limit = time.each();
     let Some(first) = channels.first() else { return Vec::new() };
     let subject = format!("account behind `{}`", first.name);
     let made = client(config, first, limit);
@@ -106,28 +112,37 @@ async fn account(config: &Config, channels: &[Channel], limit: Duration, calls: 
     };
     let pause = Duration::from_secs(2) / first.afilnet.requests_per_second.max(1);
     let account = Account { client, pause, calls };
-    let mut found: Vec<Check> = reach(first, limit).await.into_iter().map(|check| check.of(&subject)).collect();
-    let (balance, took) = account.ask(account.client.balance()).await;
-    match balance {
-        Ok(balance) => found.push(login(balance.as_ref()).of(&subject)),
-        Err(error) => {
-            found.push(refused("login", first, &error).of(&subject));
+    let reached = time.within("reach", REACH, reach(first, limit)).await;
+    let mut found: Vec<Check> = reached.into_iter().map(|check| check.of(&subject)).collect();
+    let took = match time.run("login", REACH, account.ask(account.client.balance())).await {
+        Ok((Ok(balance), took)) => {
+            found.push(login(balance.as_ref()).of(&subject));
+            took
+        }
+        other => {
+            found.push(match other {
+                Ok((Err(error), _)) => refused("login", first, &error).of(&subject),
+                Ok((Ok(_), _)) => return found,
+                Err(check) => check.of(&subject),
+            });
             // Another try with wrong credentials could lock the account.
             found.extend(channels.iter().map(|channel| skipped(channel, "its account cannot be asked")));
             return found;
         }
-    }
-    found.push(speed(&account, took).await.of(&subject));
-    match account.ask(account.client.channels()).await.0 {
-        Ok(listed) => found.extend(channels.iter().map(|channel| in_list(channel, &listed))),
-        Err(error) => found.push(refused("channel", first, &error).of(&subject)),
+    };
+    match time.run("channel", REACH, account.ask(account.client.channels())).await {
+        Ok((Ok(listed), _)) => found.extend(channels.iter().map(|channel| in_list(channel, &listed))),
+        Ok((Err(error), _)) => found.push(refused("channel", first, &error).of(&subject)),
+        Err(check) => found.push(check.of(&subject)),
     }
     for channel in channels {
         let next = "raise --timeout, and afilnet.timeout if it is shorter than that";
-        let checks = within(limit, "conversations", next, conversations(config, channel, limit, &account)).await;
+        let checks = time.within("conversations", next, conversations(config, channel, limit, &account)).await;
         found.extend(checks.into_iter().map(|check| check.of(&named(channel))));
         account.pause().await;
     }
+    // Last, because it tells least.
+    found.push(speed(&account, took, time).await.of(&subject));
     found
 }
 
@@ -158,8 +173,7 @@ async fn reach(channel: &Channel, limit: Duration) -> Vec<Check> {
             ),
         ],
         Err(cause) => {
-            let next = "check afilnet.url, this machine's DNS and its firewall; until it answers, messages wait and none is lost";
-            vec![Check::fail("reach", cause, next)]
+            vec![Check::fail("reach", cause, REACH)]
         }
     }
 }
@@ -179,10 +193,13 @@ fn refused(id: &'static str, channel: &Channel, error: &ReadError) -> Check {
 }
 
 /// Times a few calls that change nothing; `first` is one that was made already.
-async fn speed(account: &Account<'_>, first: Duration) -> Check {
+async fn speed(account: &Account<'_>, first: Duration, limit: Time) -> Check {
     let mut took = vec![first];
     for _ in 1..CALLS {
-        let (answer, time) = account.ask(account.client.balance()).await;
+        let (answer, time) = match limit.run("speed", SLOWLY, account.ask(account.client.balance())).await {
+            Ok(asked) => asked,
+            Err(check) => return check,
+        };
         took.push(time);
         match answer {
             Ok(_) => {}
@@ -200,7 +217,7 @@ async fn speed(account: &Account<'_>, first: Duration) -> Check {
     let median = took[took.len() / 2];
     let seen = format!("a call takes {} ms (median of {CALLS})", median.as_millis());
     if median > SLOW {
-        return Check::warn("speed", seen, "messages go out that slowly; let afilnet.timeout be several times that");
+        return Check::warn("speed", seen, SLOWLY);
     }
     Check::ok("speed", seen)
 }
@@ -296,6 +313,12 @@ fn time(rows: &[AfilnetRow], zone: &TimeZone, now: Timestamp) -> Check {
         };
     };
     let ahead_ms = newest_ms.saturating_sub(now.as_millisecond());
+    if ahead_ms < -clock::millis(OLD) {
+        let hours = -ahead_ms / 3_600_000;
+        let why =
+            format!("the newest row is {hours} h old, which tells nothing of its zone: ask again after a message");
+        return Check::skipped("time_zone", why);
+    }
     if ahead_ms <= clock::millis(FUTURE) {
         return Check::ok("time_zone", format!("the newest row is {} min old", (-ahead_ms).max(0) / 60_000));
     }
@@ -362,7 +385,9 @@ mod tests {
         let minute = 60_000;
         let judged =
             |minutes: i64| time(&[row(Direction::Inbound, now.as_millisecond() + minutes * minute)], &configured, now);
-        for (minutes, expected) in [(-600, Health::Ok), (0, Health::Ok), (5, Health::Ok), (6, Health::Fail)] {
+        for (minutes, expected) in
+            [(-26 * 60 - 1, Health::Skipped), (-600, Health::Ok), (0, Health::Ok), (5, Health::Ok), (6, Health::Fail)]
+        {
             assert_eq!(judged(minutes).health, expected, "{minutes}");
         }
         assert!(judged(6 * 60 - 2).next.contains("Europe/Madrid"), "{:?}", judged(6 * 60 - 2));

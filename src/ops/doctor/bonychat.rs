@@ -2,20 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use reqwest::Method;
 use url::Url;
 
 use super::certificate;
-use super::check::Check;
+use super::check::{Check, Time};
 use super::probe::{self, Answer, Call};
 use crate::config::Config;
 use crate::domain::clock;
 
 const COPY: &str = "copy webhook_url anew from the channel's page in BonyChat, byte for byte";
 
-pub(super) async fn section(config: &Config, limit: Duration, calls: &AtomicU32) -> Vec<Check> {
+pub(super) async fn section(config: &Config, time: Time, calls: &AtomicU32) -> Vec<Check> {
     let mut found = Vec::new();
     let mut asked = BTreeSet::new();
     for channel in config.channels.values() {
@@ -24,6 +23,10 @@ pub(super) async fn section(config: &Config, limit: Duration, calls: &AtomicU32)
             continue;
         }
         let subject = format!("webhook of `{}`", channel.name);
+        let Some(limit) = time.next() else {
+            found.push(Time::over("webhook").of(&subject));
+            continue;
+        };
         let (Ok(url), Ok(client)) = (Url::parse(written), probe::client(limit, &channel.bonychat.ca)) else {
             found.push(Check::fail("webhook", "its address cannot be called", COPY).of(&subject));
             continue;

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use url::Url;
 
-use super::check::Check;
+use super::check::{Check, Time};
 use super::probe::{self, Answer, Call};
 use crate::config::Config;
 use crate::ops::local::on_this_machine;
@@ -52,7 +52,8 @@ fn local(address: SocketAddr, path: &str) -> Result<Url, String> {
     Url::parse(&format!("http://{address}{path}")).map_err(|error| error.to_string())
 }
 
-pub(super) async fn section(config: &Config, limit: Duration) -> Vec<Check> {
+pub(super) async fn section(config: &Config, time: Time) -> Vec<Check> {
+    let limit = time.each();
     let client = match probe::client(limit, &[]) {
         Ok(client) => client,
         Err(error) => return vec![Check::fail("runs", error.to_string(), "report it")],
@@ -71,7 +72,7 @@ pub(super) async fn section(config: &Config, limit: Duration) -> Vec<Check> {
         // A bridge that hangs takes connections all the same.
         Err(cause) => {
             // So does one whose queue of connections is full: a connection that is not refused has somebody there.
-            if let Ok(Err(error)) = timeout(limit, TcpStream::connect(address)).await
+            if let Ok(Err(error)) = timeout(time.next().unwrap_or_default(), TcpStream::connect(address)).await
                 && error.kind() == ErrorKind::ConnectionRefused
             {
                 return vec![Check::skipped("runs", format!("nobody listens on {address}: it does not run here"))];
@@ -83,12 +84,19 @@ pub(super) async fn section(config: &Config, limit: Duration) -> Vec<Check> {
         }
     }
     let mut found = vec![Check::ok("runs", format!("on {address}"))];
-    found.push(match ask("/readyz").await {
+    let answer = match time.run("ready", "see its log", ask("/readyz")).await {
+        Ok(answer) => answer,
+        Err(check) => {
+            found.push(check);
+            return found;
+        }
+    };
+    found.push(match answer {
         Ok(answer) if answer.status == StatusCode::OK => Check::ok("ready", "it takes messages"),
         Ok(answer) => Check::fail("ready", harmless(answer.body.trim()), "see its log; it goes on by itself"),
         Err(cause) => Check::fail("ready", cause, "see its log"),
     });
-    found.extend(admin(config, limit).await);
+    found.extend(time.within("delivers", "see its log", admin(config, limit)).await);
     found
 }
 
@@ -121,6 +129,7 @@ async fn admin(config: &Config, limit: Duration) -> Vec<Check> {
         && answer.status == StatusCode::OK
     {
         found.push(version(&answer.body));
+        found.extend(configuration(&answer.body, &config.digest()));
     }
     found
 }
@@ -140,6 +149,22 @@ fn delivers(answer: &Answer) -> Vec<Check> {
         found.push(Check::ok("delivers", harmless(answer.body.trim())));
     }
     found
+}
+
+/// Compares the configuration in force with the one that is read here; an older version does not tell it.
+fn configuration(metrics: &str, here: &str) -> Option<Check> {
+    let digest = |line: &str| {
+        let (digest, value) = line.strip_prefix("bridge_configuration_info{digest=\"")?.split_once("\"} ")?;
+        value.starts_with('1').then(|| digest.to_owned())
+    };
+    let in_force = metrics.lines().find_map(digest)?;
+    Some(if in_force == here {
+        Check::ok("same_settings", "it runs with the settings that are read here")
+    } else {
+        let next = "`bridge config --effective` shows those here; if the file was changed, reload it (SIGHUP) or restart the bridge. \
+                    If its environment is another one, run the doctor with that";
+        Check::warn("same_settings", "it runs with other settings than those that are read here", next)
+    })
 }
 
 /// Compares the version that runs with this one.

@@ -1,8 +1,7 @@
 //! `bridge doctor --capture`: answers of the live account in the form of the test fixtures, without persons and secrets. What
 //! cannot be proven to be without them is deleted.
 
-use std::collections::{BTreeMap, HashSet};
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
@@ -13,48 +12,56 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use url::Url;
 
+use super::calls::{self, Taken};
 use super::canaries::{Canaries, Found};
 use super::probe::{self, Call};
 use crate::afilnet::capture::{Answer, Answered, Question, RULES};
 use crate::afilnet::{self, AccessTokens, AfilnetClient};
+use crate::bonychat;
 use crate::config::{Channel, Config, StoreUrl};
 use crate::domain::canary::Outgoing;
+use crate::domain::content_type;
 use crate::domain::matching::RowFingerprint;
-use crate::domain::redaction::Numbers;
 use crate::domain::{AfilnetRow, Destination};
+use crate::ops::calls::as_text;
+use crate::ops::redact::redacted;
 use crate::store::{Store, open};
 use crate::telemetry::harmless;
 
 /// Conversations of a channel that are read, at most.
 const CONVERSATIONS: usize = 10;
-/// Weeks by which dates are moved: at least, and how many more at most.
-const WEEKS: (i64, i64) = (52, 468);
+/// Words of content types, which a text may hold too.
+const MEDIA_WORDS: &[&str] =
+    &["application", "text", "json", "html", "plain", "xml", "charset", "utf", "iso", "windows"];
 
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Written {
     pub(crate) files: usize,
     pub(crate) answers: usize,
+    /// Calls of `/message` among them; `None` where none were asked for.
+    pub(crate) calls: Option<usize>,
     /// Contacts, texts and secrets that were looked for.
     pub(crate) canaries: usize,
 }
 
-/// An answer of a platform, to be redacted.
-struct Taken {
-    /// File name without its end.
-    file: String,
-    case: Value,
-    body: Vec<u8>,
-}
-
-/// Asks the platforms as `examine` does and writes what they answer into `folder`, which is made or is empty.
+/// Asks the platforms as `examine` does and writes what they answer into `folder`, which is made or is empty; with `calls` what
+/// the running bridge gets from BonyChat within that time too.
 ///
 /// # Errors
 /// Why nothing is there, in words.
-pub(crate) async fn capture(config: &Config, folder: &Path, limit: Duration) -> Result<Written, String> {
+pub(crate) async fn capture(
+    config: &Config,
+    folder: &Path,
+    calls: Option<Duration>,
+    limit: Duration,
+) -> Result<Written, String> {
+    if calls.is_some() {
+        calls::token(config)?;
+    }
     prepare(folder)?;
     let store = opened(config).await?;
-    let outcome = captured(config, store.as_deref(), folder, limit).await;
+    let outcome = captured(config, store.as_deref(), folder, calls, limit).await;
     if let Some(store) = store {
         store.close().await;
     }
@@ -65,9 +72,14 @@ async fn captured(
     config: &Config,
     store: Option<&dyn Store>,
     folder: &Path,
+    calls: Option<Duration>,
     limit: Duration,
 ) -> Result<Written, String> {
-    let mut taken = Vec::new();
+    let mut taken = match calls {
+        Some(within) => calls::received(config, within, limit).await?,
+        None => Vec::new(),
+    };
+    let calls = calls.map(|_| taken.len());
     let mut accounts: BTreeMap<(String, String), Account> = BTreeMap::new();
     for channel in config.channels.values() {
         let of = (channel.afilnet.url.to_string(), channel.afilnet.user.clone());
@@ -78,14 +90,17 @@ async fn captured(
         taken.extend(of_bonychat(channel, limit).await);
     }
     let canaries = Canaries::gather(config, store).await?;
-    let redacted = redacted(&taken, &canaries);
+    let bodies: Vec<_> = taken.iter().map(|taken| (taken.rules, &taken.body[..])).collect();
+    let redacted = redacted(&bodies, |number| canaries.is_number(number));
     let files = write(folder, &taken, &redacted)?;
     let bodies: Vec<String> = redacted.iter().map(|body| String::from_utf8_lossy(body).into_owned()).collect();
-    let codes: Vec<&str> = RULES.words.concat();
-    let found = canaries.found_in(&Outgoing::new(bodies.iter().map(String::as_str), &codes), store).await;
+    let types = taken.iter().filter_map(|taken| taken.case["content_type"].as_str());
+    let codes = [RULES.words.concat(), bonychat::capture::RULES.words.concat(), MEDIA_WORDS.to_vec()].concat();
+    let found = canaries.found_in(&Outgoing::new(bodies.iter().map(String::as_str).chain(types), &codes), store).await;
     match found {
         Ok(Found { hit: None, looked_for }) => {
-            Ok(Written { files: files.len(), answers: taken.len(), canaries: looked_for })
+            let (files, answers) = (files.len(), taken.len() - calls.unwrap_or(0));
+            Ok(Written { files, answers, calls, canaries: looked_for })
         }
         Ok(Found { hit: Some(what), .. }) => {
             delete(&files);
@@ -235,11 +250,12 @@ fn case(answered: Answered, number: &str, channel: &Channel) -> Taken {
         case["method"] = method.into();
     }
     let body = match answer {
-        Ok(Answer { http, retry_after, body }) => {
+        Ok(Answer { http, retry_after, content_type, body }) => {
             case["http"] = http.into();
             if let Some(wait) = retry_after {
                 case["retry_after"] = wait.as_secs().to_string().into();
             }
+            add_type(&mut case, content_type.as_deref());
             body
         }
         Err(fault) => {
@@ -247,7 +263,13 @@ fn case(answered: Answered, number: &str, channel: &Channel) -> Taken {
             Vec::new()
         }
     };
-    Taken { file: format!("afilnet-{method}-{}{number}", channel.name), case, body }
+    Taken { file: format!("afilnet-{method}-{}{number}", channel.name), case, body, rules: &RULES }
+}
+
+fn add_type(case: &mut Value, header: Option<&str>) {
+    if let Some(known) = header.and_then(content_type::without_persons) {
+        case["content_type"] = known.into();
+    }
 }
 
 /// A question without a token, as the doctor asks it.
@@ -255,30 +277,13 @@ async fn of_bonychat(channel: &Channel, limit: Duration) -> Option<Taken> {
     let url = Url::parse(channel.bonychat.webhook_url.trim()).ok()?;
     let client = probe::client(limit, &channel.bonychat.ca).ok()?;
     let answer = probe::call(&client, Method::OPTIONS, &url, Call::default()).await.ok()?;
-    let case = json!({
+    let mut case = json!({
         "name": "OPTIONS of the webhook, without a token", "method": "OPTIONS", "http": answer.status.as_u16(),
         "redirects": answer.location.is_some(),
     });
-    Some(Taken { file: format!("bonychat-options-{}", channel.name), case, body: answer.body.into_bytes() })
-}
-
-/// Returns the bodies without persons, with one key for all, which is forgotten.
-fn redacted(taken: &[Taken], canaries: &Canaries) -> Vec<Vec<u8>> {
-    let numbers: HashSet<String> = taken.iter().flat_map(|taken| RULES.numbers(&taken.body)).collect();
-    let numbers = Numbers::draw(
-        numbers.iter().map(String::as_str),
-        |number| canaries.is_number(number),
-        || rand::random_range(0..10),
-    );
-    let weeks = WEEKS.0 + rand::random_range(0..WEEKS.1);
-    taken.iter().map(|taken| RULES.redacted(&taken.body, &numbers, weeks)).collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    add_type(&mut case, answer.content_type.as_deref());
+    let (file, body) = (format!("bonychat-options-{}", channel.name), answer.body.into_bytes());
+    Some(Taken { file, case, body, rules: &RULES })
 }
 
 /// Writes a file for each answer. After an error none is left.
@@ -286,10 +291,7 @@ fn write(folder: &Path, taken: &[Taken], bodies: &[Vec<u8>]) -> Result<Vec<PathB
     let mut files = Vec::new();
     for (taken, body) in taken.iter().zip(bodies) {
         let mut case = taken.case.clone();
-        match std::str::from_utf8(body) {
-            Ok(text) => case["raw"] = text.into(),
-            Err(_) => case["hex"] = hex(body).into(),
-        }
+        as_text(&mut case, body);
         let path = folder.join(format!("{}.json", taken.file));
         let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).and_then(|mut file| {
             files.push(path.clone());

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::time::Instant;
 
 /// Whether it is well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -70,16 +71,63 @@ impl Check {
     }
 }
 
-/// Returns what `work` finds; a failed check `id` if that takes longer than `limit`.
-pub(super) async fn within(
-    limit: Duration,
-    id: &'static str,
-    next: &str,
-    work: impl Future<Output = Vec<Check>>,
-) -> Vec<Check> {
-    match tokio::time::timeout(limit, work).await {
-        Ok(found) => found,
-        Err(_) => vec![Check::fail(id, format!("no answer within {} s", limit.as_secs_f64()), next)],
+/// The time of an examination, and how much of it a check may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Time {
+    each: Duration,
+    until: Instant,
+}
+
+impl Time {
+    /// Of all checks together, where one may not take longer.
+    const ALL: Duration = Duration::from_secs(12);
+    /// What is left is too little for a check that asks somebody.
+    const LEAST: Duration = Duration::from_millis(50);
+    /// A client that has its own limit tells more than this one: it comes first.
+    const BEHIND_CLIENTS: Duration = Duration::from_millis(250);
+
+    /// Begins now. `each`: longest time of a check.
+    pub(super) fn new(each: Duration) -> Self {
+        Self { each, until: Instant::now() + Self::ALL.max(each + each / 5) }
+    }
+
+    /// Returns the longest time of a check.
+    pub(super) fn each(self) -> Duration {
+        self.each
+    }
+
+    /// Returns the longest time of the next check; `None` once that of all is over.
+    pub(super) fn next(self) -> Option<Duration> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        (left >= Self::LEAST).then(|| left.min(self.each))
+    }
+
+    /// Returns what `work` returns; a check `id` that fails if that takes too long, or is skipped if the checks before it took
+    /// all the time.
+    pub(super) async fn run<T>(self, id: &'static str, next: &str, work: impl Future<Output = T>) -> Result<T, Check> {
+        let Some(limit) = self.next() else { return Err(Self::over(id)) };
+        let left = self.until.saturating_duration_since(Instant::now());
+        tokio::time::timeout((limit + Self::BEHIND_CLIENTS).min(left), work)
+            .await
+            .map_err(|_| Check::fail(id, format!("no answer within {:.1} s", limit.as_secs_f64()), next))
+    }
+
+    /// As [`Self::run`], of work that finds checks.
+    pub(super) async fn within(
+        self,
+        id: &'static str,
+        next: &str,
+        work: impl Future<Output = Vec<Check>>,
+    ) -> Vec<Check> {
+        self.run(id, next, work).await.unwrap_or_else(|check| vec![check])
+    }
+
+    /// Returns the check of something that had no time.
+    pub(super) fn over(id: &'static str) -> Check {
+        Check::skipped(
+            id,
+            "there was no time left for it: checks before it waited too long. Mend these first, and ask again",
+        )
     }
 }
 
@@ -88,5 +136,24 @@ pub(super) async fn blocking(id: &'static str, work: impl FnOnce() -> Check + Se
     match tokio::task::spawn_blocking(work).await {
         Ok(check) => check,
         Err(_) => Check::fail(id, "the check itself broke off", "report it"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn checks_share_one_deadline_and_those_without_time_are_skipped() {
+        let time = Time::new(Duration::from_secs(10));
+        let hangs = async || time.run("login", "ask", std::future::pending::<()>()).await.unwrap_err();
+        let first = hangs().await;
+        assert!(first.health == Health::Fail && first.seen == "no answer within 10.0 s", "{first:?}");
+        let second = hangs().await;
+        assert!(second.health == Health::Fail && second.seen.starts_with("no answer within 1."), "{second:?}");
+        let third = hangs().await;
+        assert!(third.health == Health::Skipped && third.seen.contains("no time left"), "{third:?}");
+        assert_eq!(time.next(), None);
+        assert_eq!(Time::new(Duration::from_mins(1)).next(), Some(Duration::from_mins(1)));
     }
 }

@@ -9,7 +9,7 @@ use reqwest::Method;
 use rustix::process::{Resource, getrlimit};
 use url::Url;
 
-use super::check::{Check, blocking};
+use super::check::{Check, Time, blocking};
 use super::probe::{self, Call};
 use crate::config::{Config, StoreUrl};
 
@@ -26,7 +26,7 @@ const SYNC_FAIL: Duration = Duration::from_millis(100);
 /// Each connection of a caller or to a far side takes one.
 const OPEN_FILES: u64 = 1024;
 
-pub(super) async fn section(config: &Config, limit: Duration) -> Vec<Check> {
+pub(super) async fn section(config: &Config, time: Time) -> Vec<Check> {
     let mut found = vec![configuration(config)];
     found.extend(
         config.warnings.iter().map(|warning| {
@@ -39,12 +39,15 @@ pub(super) async fn section(config: &Config, limit: Duration) -> Vec<Check> {
             let folder =
                 file.parent().filter(|folder| !folder.as_os_str().is_empty()).map_or(".".into(), Path::to_owned);
             let (of_room, of_sync) = (folder.clone(), folder);
-            found.push(blocking("disk", move || disk(&of_room)).await);
-            found.push(blocking("sync", move || sync(&of_sync)).await);
+            let next = "the disk does not answer: look at it, and at what else uses it";
+            let room = time.run("disk", next, blocking("disk", move || disk(&of_room))).await;
+            found.push(room.unwrap_or_else(|check| check));
+            let synced = time.run("sync", next, blocking("sync", move || sync(&of_sync))).await;
+            found.push(synced.unwrap_or_else(|check| check));
         }
         StoreUrl::Postgres(_) => found.push(Check::skipped("disk", "the store is on a database server")),
     }
-    found.extend(clocks(config, limit).await);
+    found.extend(clocks(config, time).await);
     found
 }
 
@@ -127,7 +130,7 @@ fn measure(file: &Path) -> std::io::Result<Duration> {
 }
 
 /// Compares this machine's clock with those of both platforms.
-async fn clocks(config: &Config, limit: Duration) -> Vec<Check> {
+async fn clocks(config: &Config, time: Time) -> Vec<Check> {
     let mut found = Vec::new();
     let Some(any) = config.channels.values().next() else { return found };
     let webhook = Url::parse(any.bonychat.webhook_url.trim()).ok();
@@ -135,6 +138,10 @@ async fn clocks(config: &Config, limit: Duration) -> Vec<Check> {
     for (url, ca) in [Some(afilnet), webhook.as_ref().map(|url| (url, &any.bonychat.ca))].into_iter().flatten() {
         let origin = probe::origin(url);
         let host = origin.host_str().unwrap_or_default().to_owned();
+        let Some(limit) = time.next() else {
+            found.push(Time::over("clock"));
+            continue;
+        };
         let asked = match probe::client(limit, ca) {
             Ok(client) => probe::call(&client, Method::HEAD, &origin, Call::default()).await,
             Err(error) => Err(error.to_string()),

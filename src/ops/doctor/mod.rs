@@ -4,6 +4,7 @@
 mod afilnet;
 mod bonychat;
 mod bridge;
+mod calls;
 mod canaries;
 pub(crate) mod capture;
 mod certificate;
@@ -16,11 +17,12 @@ mod store;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use url::Url;
 
+use check::Time;
 pub(crate) use check::{Check, Health};
 
 use crate::config::Config;
@@ -74,6 +76,8 @@ pub(crate) struct Scope {
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     sections: Vec<Found>,
+    /// How long that took, in milliseconds.
+    took_ms: u64,
     /// Calls that were made.
     calls_to_afilnet: u32,
     calls_to_bonychat: u32,
@@ -87,7 +91,7 @@ struct Found {
 
 /// Looks at everything in `scope`.
 pub(crate) async fn examine(config: Config, scope: &Scope) -> Report {
-    let (config, limit) = (Arc::new(config), scope.limit);
+    let (config, started, time) = (Arc::new(config), Instant::now(), Time::new(scope.limit));
     let (afilnet, bonychat) = (Arc::new(AtomicU32::new(0)), AtomicU32::new(0));
     let wanted = |section: Section| scope.only.is_none_or(|only| only == section);
     let of = async |section: Section| -> Option<Found> {
@@ -95,12 +99,12 @@ pub(crate) async fn examine(config: Config, scope: &Scope) -> Report {
             return None;
         }
         let checks = match (section, &scope.url) {
-            (Section::Machine, _) => machine::section(&config, limit).await,
-            (Section::Store, _) => store::section(&config, limit).await,
-            (Section::Bridge, _) => bridge::section(&config, limit).await,
-            (Section::Afilnet, _) => afilnet::section(&config, limit, &afilnet).await,
-            (Section::BonyChat, _) => bonychat::section(&config, limit, &bonychat).await,
-            (Section::Outside, Some(url)) => outside::section(&config, url, limit).await,
+            (Section::Machine, _) => machine::section(&config, time).await,
+            (Section::Store, _) => store::section(&config, time).await,
+            (Section::Bridge, _) => bridge::section(&config, time).await,
+            (Section::Afilnet, _) => afilnet::section(&config, time, &afilnet).await,
+            (Section::BonyChat, _) => bonychat::section(&config, time, &bonychat).await,
+            (Section::Outside, Some(url)) => outside::section(&config, url, time).await,
             (Section::Outside, None) => vec![Check::skipped("public", "name the bridge's public address with --url")],
         };
         Some(Found { section, checks })
@@ -115,7 +119,8 @@ pub(crate) async fn examine(config: Config, scope: &Scope) -> Report {
     );
     let sections = [one, two, three, four, five, six].into_iter().flatten().collect();
     let (calls_to_afilnet, calls_to_bonychat) = (afilnet.load(Ordering::Relaxed), bonychat.load(Ordering::Relaxed));
-    Report { sections, calls_to_afilnet, calls_to_bonychat }
+    let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Report { sections, took_ms, calls_to_afilnet, calls_to_bonychat }
 }
 
 impl Report {
@@ -137,12 +142,13 @@ impl Report {
         }
         let _ = writeln!(
             out,
-            "{} ok, {} warning(s), {} failure(s), {} skipped. Nothing was sent to a customer. {} call(s) to Afilnet's API, {} to \
+            "{} ok, {} warning(s), {} failure(s), {} skipped, in {:.1} s. Nothing was sent to a customer. {} call(s) to Afilnet's API, {} to \
              BonyChat.",
             self.count(Health::Ok),
             self.count(Health::Warn),
             self.count(Health::Fail),
             self.count(Health::Skipped),
+            Duration::from_millis(self.took_ms).as_secs_f64(),
             self.calls_to_afilnet,
             self.calls_to_bonychat
         );

@@ -1,14 +1,12 @@
 //! The bridge as BonyChat reaches it, by its public address: whether it is this bridge, whether a proxy before it lets pass
 //! what it must, and publishes nothing that it must not.
 
-use std::time::Duration;
-
 use reqwest::{Method, StatusCode};
 use url::Url;
 
 use super::bridge::Admin;
 use super::certificate;
-use super::check::Check;
+use super::check::{Check, Time};
 use super::probe::{self, Answer, Call};
 use crate::config::Config;
 use crate::domain::clock;
@@ -18,12 +16,15 @@ use crate::telemetry::harmless;
 const NO_TOKEN: &str = "bridge-doctor-this-is-no-token";
 /// A body that the bridge takes (server.body_limit is 256 KiB by default) and a proxy with a small limit does not.
 const BODY_BYTES: usize = 200 * 1024;
+const LARGE: &str =
+    "let the proxy take bodies of 256 KiB and more (nginx: client_max_body_size), and answer itself only above that";
 /// What the admin listener and probes serve; not for the internet.
 const PRIVATE: [&str; 3] = ["/metrics", "/readyz", "/deliverz"];
 /// Counts calls with a wrong token.
 const REFUSED: (&str, &str) = ("bridge_refused_total", "unauthorized");
 
-pub(super) async fn section(config: &Config, url: &Url, limit: Duration) -> Vec<Check> {
+pub(super) async fn section(config: &Config, url: &Url, time: Time) -> Vec<Check> {
+    let limit = time.next().unwrap_or_else(|| time.each());
     let client = match probe::client(limit, &[]) {
         Ok(client) => client,
         Err(error) => return vec![Check::fail("public", error.to_string(), "report it")],
@@ -50,12 +51,21 @@ pub(super) async fn section(config: &Config, url: &Url, limit: Duration) -> Vec<
     let until = answer.certificate_until;
     let mut found = vec![public(&answer)];
     if found[0].health == super::check::Health::Ok {
-        found.push(this_bridge(before, refused().await));
-        found.push(large(post(BODY_BYTES).await));
+        found.push(this_bridge(before, time.run("this_bridge", "", refused()).await.ok().flatten()));
+        let posted = time.run("large", LARGE, post(BODY_BYTES)).await;
+        found.push(posted.map_or_else(|check| check, large));
     }
     found.push(certificate::check(url, until, clock::wall(), "Renew it: its issuer's own client does that by itself"));
     for path in PRIVATE {
-        let answer = probe::call(&client, Method::GET, &at(url, path), Call::default()).await;
+        let address = at(url, path);
+        let call = probe::call(&client, Method::GET, &address, Call::default());
+        let answer = match time.run("private", "", call).await {
+            Ok(answer) => answer,
+            Err(check) => {
+                found.push(Check::skipped("private", check.seen));
+                break;
+            }
+        };
         if answer.is_ok_and(|answer| answer.status == StatusCode::OK) {
             let seen = format!("{path} can be read from outside");
             let next = "let the proxy forward POST /message alone (docs/deployment.md has such a block)";
@@ -121,7 +131,7 @@ fn this_bridge(before: Option<f64>, after: Option<f64>) -> Check {
 
 /// Whether a proxy lets a large message pass.
 fn large(answer: Result<Answer, String>) -> Check {
-    let next = "let the proxy take bodies of 256 KiB and more (nginx: client_max_body_size), and answer itself only above that";
+    let next = LARGE;
     match answer {
         Ok(answer) if answer.status == StatusCode::UNAUTHORIZED => {
             Check::ok("large", "a body of 200 KiB comes through")

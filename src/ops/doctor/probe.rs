@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
-use reqwest::header::{DATE, LOCATION};
+use reqwest::header::{CONTENT_TYPE, DATE, LOCATION};
 use reqwest::tls::TlsInfo;
 use reqwest::{Method, StatusCode};
 use url::Url;
@@ -15,7 +15,7 @@ use crate::domain::clock;
 use crate::telemetry::{harmless, trouble};
 
 /// Most bytes of an answer that are read.
-const ANSWER_LIMIT_BYTES: usize = 256 * 1024;
+const ANSWER_LIMIT_BYTES: usize = 512 * 1024;
 /// A weekday that does not fit is ignored.
 const PARSER: DateTimeParser = DateTimeParser::new().relaxed_weekday(true);
 
@@ -24,6 +24,7 @@ const PARSER: DateTimeParser = DateTimeParser::new().relaxed_weekday(true);
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) location: Option<String>,
+    pub(super) content_type: Option<String>,
     pub(super) body: String,
     pub(super) took: Duration,
     /// How far its clock is ahead of this machine's, in milliseconds, where it tells its time.
@@ -77,6 +78,7 @@ pub(super) async fn call(
     let date = header(DATE).and_then(|date| PARSER.parse_timestamp(date).ok());
     let ahead_ms = date.map(|date| date.as_millisecond().saturating_sub(clock::wall_ms()));
     let (status, location) = (response.status(), header(LOCATION).map(harmless));
+    let content_type = header(CONTENT_TYPE).map(str::to_owned);
     let mut body = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {
         body.extend_from_slice(&chunk);
@@ -85,7 +87,7 @@ pub(super) async fn call(
         }
     }
     let body = String::from_utf8_lossy(&body).into_owned();
-    Ok(Answer { status, location, body, took, ahead_ms, certificate_until })
+    Ok(Answer { status, location, content_type, body, took, ahead_ms, certificate_until })
 }
 
 /// Returns why a call had no answer, in words.

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use super::check::{Check, within};
+use super::check::{Check, Time};
 use crate::config::{Config, StoreUrl};
+use crate::domain::Language;
 use crate::domain::clock::{now_ms, since, wall_ms};
+use crate::domain::matching::AccountTraits;
+use crate::domain::span::span;
 use crate::store::{DataCheck, Examination, QueueDepth, Store, open};
 use crate::telemetry::harmless;
 
@@ -14,42 +17,33 @@ const OLDEST_SERVER: i64 = 130_000;
 const CONNECTIONS: i64 = 10;
 /// Clocks that are further apart are worth a look.
 const APART_MS: i64 = 30_000;
+/// A question to the database that takes longer slows each message down.
+const SLOW_TRIP: Duration = Duration::from_millis(20);
 /// A message that waits longer is worth a look.
 const LONG: Duration = Duration::from_mins(5);
 
-pub(super) async fn section(config: &Config, limit: Duration) -> Vec<Check> {
+pub(super) async fn section(config: &Config, time: Time) -> Vec<Check> {
     if let StoreUrl::Sqlite(file) = &config.store.url
         && !file.exists()
     {
         let why = format!("there is no store at {} yet: `bridge serve` makes it", file.display());
         return vec![Check::skipped("opens", why)];
     }
-    let Ok(opened) = tokio::time::timeout(limit, open::visitor(&config.store.url)).await else {
-        return vec![Check::fail(
-            "opens",
-            format!("not within {} s", limit.as_secs_f64()),
-            "is the database reachable?",
-        )];
-    };
+    let opened = time.run("opens", "is the database reachable?", open::visitor(&config.store.url)).await;
     let store = match opened {
-        Ok(store) => store,
-        Err(error) => {
+        Err(check) => return vec![check],
+        Ok(Ok(store)) => store,
+        Ok(Err(error)) => {
             return vec![Check::fail("opens", harmless(&format!("{error:#}")), "as it says; nothing was changed")];
         }
     };
     let mut found = vec![Check::ok("opens", "beside the bridge or without one")];
-    found.extend(
-        within(limit, "engine", "look whether its disk or its server is overloaded", engine(store.as_ref(), limit))
-            .await,
-    );
-    found.extend(
-        within(limit, "waiting", "look whether its disk or its server is overloaded", waits(config, store.as_ref()))
-            .await,
-    );
-    found.extend(
-        within(limit, "paused", "look whether its disk or its server is overloaded", paused(config, store.as_ref()))
-            .await,
-    );
+    let (store_of, next) = (store.as_ref(), "look whether its disk or its server is overloaded");
+    let limit = time.next().unwrap_or_else(|| time.each());
+    found.extend(time.within("engine", next, engine(store_of, limit)).await);
+    found.extend(time.within("waiting", next, waits(config, store_of)).await);
+    found.extend(time.within("paused", next, paused(config, store_of)).await);
+    found.extend(time.within("learned", next, learned(config, store_of)).await);
     store.close().await;
     found
 }
@@ -83,6 +77,23 @@ async fn engine(store: &dyn Store, limit: Duration) -> Vec<Check> {
         Check::warn("connections", seen, "raise max_connections or end other programs' connections")
     } else {
         Check::ok("connections", format!("{} left", server.connections_left))
+    });
+    let took_ms = server.round_trip.as_secs_f64() * 1000.0;
+    let seen = format!(
+        "a question and its answer take {took_ms:.1} ms{}",
+        if server.pooler { ", through a pooler" } else { "" }
+    );
+    found.push(if server.round_trip > SLOW_TRIP {
+        Check::warn("round_trip", seen, "each message takes several: let the database be nearer to the bridge")
+    } else {
+        Check::ok("round_trip", seen)
+    });
+    found.push(if server.unverified {
+        let next = "on a network that others use, add sslmode=verify-full to store.url (and sslrootcert=FILE, where its \
+                    certificate is of a CA of your own)";
+        Check::warn("identity", "the server is not asked to prove its identity", next)
+    } else {
+        Check::ok("identity", "the server is on this machine, or proves its identity by its certificate")
     });
     let apart_ms = server.clock_ms.saturating_sub(wall_ms());
     found.push(if apart_ms.saturating_abs() > APART_MS {
@@ -123,6 +134,64 @@ async fn paused(config: &Config, store: &dyn Store) -> Vec<Check> {
     }
 }
 
+/// What BonyChat took last of each channel, and what the channel's account is known to show of sends.
+async fn learned(config: &Config, store: &dyn Store) -> Vec<Check> {
+    let failed =
+        |error: crate::store::StoreError| vec![Check::fail("learned", error.to_string(), "see the log of the bridge")];
+    let mut activity = match store.operators().activity().await {
+        Ok(activity) => activity,
+        Err(error) => return failed(error),
+    };
+    let mut found = Vec::new();
+    for channel in config.channels.values() {
+        let subject = format!("channel `{}`", channel.name);
+        let traits = match store.account_traits(&channel.name).await {
+            Ok(traits) => traits,
+            Err(error) => return failed(error),
+        };
+        let published_ms = activity.remove(channel.name.as_str()).unwrap_or_default().published_ms;
+        found.push(last_event(published_ms).of(&subject));
+        found.push(shown(&traits, &config.outbound.look_after).of(&subject));
+    }
+    found
+}
+
+/// BonyChat takes an event with the right token alone.
+fn last_event(published_ms: Option<i64>) -> Check {
+    let Some(then_ms) = published_ms else {
+        let why = "BonyChat has taken none of this channel yet: whether webhook_url and its token are right shows at the first";
+        return Check::skipped("last_event", why);
+    };
+    let ago = span(since(then_ms, now_ms()), Language::En);
+    Check::ok("last_event", format!("BonyChat took one {ago} ago: webhook_url and its token were right then"))
+}
+
+/// Whether sends without an answer can be looked up, and whether that is done late enough.
+fn shown(traits: &AccountTraits, look_after: &[Duration]) -> Check {
+    if !traits.shows_texts && !traits.shows_files {
+        let why = "no message of the bridge was seen among the account's rows yet: whether it shows them is not known";
+        return Check::skipped("shows_sends", why);
+    }
+    let of = if traits.shows_texts && traits.shows_files {
+        "texts and files"
+    } else if traits.shows_texts {
+        "texts"
+    } else {
+        "files"
+    };
+    let lag = Duration::from_millis(u64::try_from(traits.settle_lag_ms).unwrap_or(0));
+    let last: Duration = look_after.iter().sum(); // each is the wait since the look before
+    let seen = format!("the account shows the bridge's {of}, at the latest after {:.1} s", lag.as_secs_f64());
+    if lag >= last {
+        let next = format!(
+            "what is sent without an answer is looked for {} s after it, at the latest: let outbound.look_after go on for longer",
+            last.as_secs()
+        );
+        return Check::warn("shows_sends", seen, next);
+    }
+    Check::ok("shows_sends", seen)
+}
+
 async fn waits(config: &Config, store: &dyn Store) -> Vec<Check> {
     let failed =
         |error: &dyn std::error::Error| vec![Check::fail("waiting", error.to_string(), "see the log of the bridge")];
@@ -133,7 +202,10 @@ async fn waits(config: &Config, store: &dyn Store) -> Vec<Check> {
     let mut found: Vec<Check> = depths.iter().flat_map(of_channel).collect();
     for there in waiting.iter().filter(|there| config.channels.keys().all(|name| name.as_str() != there.channel)) {
         let name = harmless(&there.channel);
-        let seen = format!("{} message(s) wait for it, and it is not configured", there.outbound);
+        let seen = format!(
+            "{} message(s) and events of {} conversation(s) wait for it, and it is not configured",
+            there.outbound, there.events
+        );
         let next =
             format!("configure it again under this name, or see them with `bridge messages list --channel {name}`");
         found.push(Check::fail("not_configured", seen, next).of(&format!("channel `{name}`")));
@@ -177,6 +249,20 @@ fn of_channel(depth: &QueueDepth) -> Vec<Check> {
 mod tests {
     use super::*;
     use crate::ops::doctor::check::Health;
+
+    #[test]
+    fn sends_that_show_later_than_they_are_looked_for_are_named() {
+        let looks = [Duration::from_secs(15), Duration::from_secs(45)];
+        let after = |settle_lag_ms| AccountTraits { shows_texts: true, settle_lag_ms, ..AccountTraits::default() };
+        assert_eq!(shown(&AccountTraits::default(), &looks).health, Health::Skipped);
+        let soon = shown(&after(59_000), &looks);
+        assert!(
+            soon.health == Health::Ok && soon.seen.contains("bridge's texts, at the latest after 59.0 s"),
+            "{soon:?}"
+        );
+        let late = shown(&after(60_000), &looks);
+        assert!(late.health == Health::Warn && late.next.contains("60 s after it"), "{late:?}");
+    }
 
     #[test]
     fn a_check_of_the_data_that_was_ended_is_skipped_and_damage_fails() {

@@ -281,7 +281,8 @@ impl Store for PostgresStore {
     }
 
     async fn examine(&self, _: Duration) -> Result<Examination, StoreError> {
-        self.read((), |db, ()| Box::pin(examine::examine(db))).await
+        let how = (self.pool.is_unverified(), self.pool.is_behind_pooler());
+        self.read(how, |db, (unverified, pooler)| Box::pin(examine::examine(db, *unverified, *pooler))).await
     }
 
     async fn depths(&self) -> Result<Vec<QueueDepth>, StoreError> {

@@ -119,7 +119,8 @@ pub(super) fn verify(url: &str) -> Result<(), OpenError> {
 async fn open(url: &str, migrates: bool) -> Result<Pool, OpenError> {
     let (options, pooler) = options(url)?;
     let place = place(&options);
-    if is_unverified(&options) {
+    let unverified = is_unverified(&options);
+    if unverified {
         tracing::warn!(
             "store: {place} is not asked to prove its identity: on a network that others use, add \
              sslmode=verify-full to store.url (and sslrootcert=FILE, where its certificate is of a CA of your own)"
@@ -138,7 +139,7 @@ async fn open(url: &str, migrates: bool) -> Result<Pool, OpenError> {
     db.close().await;
     let schema = opened?;
     tracing::info!(pooler, "store: PostgreSQL");
-    Ok(Pool::new(options, !pooler, &schema))
+    Ok(Pool::new(options, !pooler, unverified, &schema))
 }
 
 /// Returns the options of the URL, and whether it names a pooler. Unknown parameters are logged by name and left out;

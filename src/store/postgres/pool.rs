@@ -56,6 +56,8 @@ pub(super) struct Pool {
     options: PgConnectOptions,
     /// Statements may stay prepared: there is no pooler that may give each transaction another server process.
     prepared: bool,
+    /// The server is elsewhere and need not prove its identity.
+    unverified: bool,
     /// Name of this process among those that share the store, and the schema they share.
     me: Arc<str>,
     schema: String,
@@ -68,11 +70,12 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub(super) fn new(options: PgConnectOptions, prepared: bool, schema: &str) -> Self {
+    pub(super) fn new(options: PgConnectOptions, prepared: bool, unverified: bool, schema: &str) -> Self {
         let me: Arc<str> = MId::fresh().as_str().into();
         Self {
             options: named(options, &me),
             prepared,
+            unverified,
             me,
             schema: schema.to_owned(),
             idle: Mutex::default(),
@@ -80,6 +83,16 @@ impl Pool {
             first: Semaphore::new(FIRST),
             healthy: AtomicBool::new(true),
         }
+    }
+
+    /// Returns whether the server need not prove its identity, and is not on this machine.
+    pub(super) fn is_unverified(&self) -> bool {
+        self.unverified
+    }
+
+    /// Returns whether a pooler may give each transaction another server process.
+    pub(super) fn is_behind_pooler(&self) -> bool {
+        !self.prepared
     }
 
     /// Runs `work` in a transaction of its own and returns once it is durable. Runs it again if the server undid it
