@@ -344,11 +344,12 @@ async fn ten_a_second(house: &House, kinds: &[Kind], lasts: Duration) -> usize {
         let n = searches.len();
         let mut command = house.command(&["messages", "find"]);
         command.args((kinds[n % kinds.len()].1)(n as u64)).stdin(Stdio::null());
-        searches.push(tokio::task::spawn_blocking(move || command.output().unwrap().status.success()));
+        searches.push(tokio::task::spawn_blocking(move || command.output().unwrap()));
     }
     let number = searches.len();
     for search in searches {
-        assert!(search.await.unwrap());
+        let output = search.await.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
     number
 }

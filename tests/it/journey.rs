@@ -126,7 +126,7 @@ async fn go_well(house: &House, bridge: &Bridge, number: usize) -> Vec<String> {
     assert!(house.bonychat.until(10 * SOON, |world| world.event_count() >= number).await);
     house.settled().await;
     assert_eq!((house.afilnet.sent_count(), house.bonychat.event_count()), (number, number));
-    let commits = (commits() - before) / (2 * number) as f64;
+    let commits = (commits() - before) / f64::from(u32::try_from(2 * number).unwrap());
     println!("{number} messages each way: {commits:.2} commits a message");
     // One each at most to accept, begin and settle it, to record its row and that it was posted, and what polls store.
     assert!(commits < 8.0, "{commits} commits a message");
