@@ -354,6 +354,38 @@ async fn ten_a_second(house: &House, kinds: &[Kind], lasts: Duration) -> usize {
     number
 }
 
+/// How long calls take without searches and beside ten a second; says where they stand still.
+async fn beside_searches(house: &House, engine: &str, kinds: &[Kind], took: &Mutex<Vec<Duration>>) -> Option<String> {
+    let lasts = Duration::from_secs(number("BRIDGE_FINDER_SECONDS", 20));
+    tokio::time::sleep(lasts).await; // as long as it is measured, not a wait for a state
+    let quiet = p50_p99(std::mem::take(&mut took.lock().unwrap()));
+    let searches = ten_a_second(house, kinds, lasts).await;
+    let busy = p50_p99(std::mem::take(&mut took.lock().unwrap()));
+    println!(
+        "{engine}: /message without searches: p50 {:.1?}, p99 {:.1?}; beside {searches} searches in {lasts:.0?}: p50 \
+         {:.1?}, p99 {:.1?}; p99 {:.2} times",
+        quiet.0,
+        quiet.1,
+        busy.0,
+        busy.1,
+        busy.1.as_secs_f64() / quiet.1.as_secs_f64()
+    );
+    if busy.1 > quiet.1 * 50 + Duration::from_secs(5) {
+        return Some(format!("{engine}: calls stood still beside searches: p99 {:.0?}", busy.1));
+    }
+    None
+}
+
+/// Returns whether a search listed the newest of what was to be found, beside messages of the flow; all of it unless it says
+/// that it was cut.
+fn lists(listed: &str, expected: &[String], is_cut: bool) -> bool {
+    let m_ids = listed.lines().map(|line| line.split('\t').next().unwrap().to_owned());
+    let stored = |m_id: &String| m_id.starts_with("00000000") || m_id.starts_with("e0000000");
+    let found: BTreeSet<String> = m_ids.filter(stored).collect();
+    let newest: BTreeSet<String> = expected.iter().take(found.len()).cloned().collect();
+    found == newest && (found.len() == expected.len() || listed.lines().count() == LISTED || is_cut)
+}
+
 async fn search(mut house: House, engine: &str) -> Vec<String> {
     let all = number("BRIDGE_FINDER_MESSAGES", 1_000_000) / 2;
     let contacts = (all / 5).max(200);
@@ -399,25 +431,8 @@ async fn search(mut house: House, engine: &str) -> Vec<String> {
             assert!(refused < 100, "messages are refused");
         }
     });
-    let lasts = Duration::from_secs(number("BRIDGE_FINDER_SECONDS", 20));
     let kinds = kinds(all, contacts, newest_ms);
-    tokio::time::sleep(lasts).await; // as long as it is measured, not a wait for a state
-    let quiet = p50_p99(std::mem::take(&mut took.lock().unwrap()));
-    let searches = ten_a_second(&house, &kinds, lasts).await;
-    let busy = p50_p99(std::mem::take(&mut took.lock().unwrap()));
-    println!(
-        "{engine}: /message without searches: p50 {:.1?}, p99 {:.1?}; beside {searches} searches in {lasts:.0?}: p50 \
-         {:.1?}, p99 {:.1?}; p99 {:.2} times",
-        quiet.0,
-        quiet.1,
-        busy.0,
-        busy.1,
-        busy.1.as_secs_f64() / quiet.1.as_secs_f64()
-    );
-    let mut late = Vec::new();
-    if busy.1 > quiet.1 * 50 + Duration::from_secs(5) {
-        late.push(format!("{engine}: calls stood still beside searches: p99 {:.0?}", busy.1));
-    }
+    let mut late: Vec<String> = beside_searches(&house, engine, &kinds, &took).await.into_iter().collect();
     for (kind, arguments, least) in kinds {
         let (mut took, mut cut, mut fewest, mut compared) = (Vec::new(), 0, usize::MAX, 0);
         for n in 0..each {
@@ -437,16 +452,9 @@ async fn search(mut house: House, engine: &str) -> Vec<String> {
             // Compared with a plain scan of what was stored before the flow of others.
             let scanned = (n < COMPARED).then(|| scanned(kind, &arguments, all, contacts, newest_ms)).flatten();
             if let Some(expected) = scanned {
-                let m_ids = listed.lines().map(|line| line.split('\t').next().unwrap().to_owned());
-                let stored = |m_id: &String| m_id.starts_with("00000000") || m_id.starts_with("e0000000");
-                let found: BTreeSet<String> = m_ids.filter(stored).collect();
-                let of_flow = listed.lines().count() - found.len();
                 compared += 1;
-                // What it lists is the newest there is; where it is cut, it says so.
-                let newest: BTreeSet<String> = expected.iter().take(found.len()).cloned().collect();
-                let all_listed = found.len() == expected.len() || found.len() + of_flow == LISTED || is_cut;
-                if found != newest || !all_listed {
-                    late.push(format!("{engine}: {kind} {arguments:?}: {found:?} in place of {expected:?}"));
+                if !lists(&listed, &expected, is_cut) {
+                    late.push(format!("{engine}: {kind} {arguments:?}: {listed} in place of {expected:?}"));
                 }
             }
         }
