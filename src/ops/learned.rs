@@ -43,7 +43,7 @@ pub(crate) fn facts(learned: &Learned, zone: &str, language: Language) -> Vec<Fa
     );
     let shows =
         |seen: bool| if seen { say("show in their conversation", "aparecen en su conversación") } else { not_seen };
-    let list = |of: Features| {
+    let names_of = |of: Features| {
         let named = FEATURES.into_iter().filter(|(feature, _)| of.meets(*feature));
         let words: Vec<&str> = named.map(|(_, [english, spanish])| say(english, spanish)).collect();
         if words.is_empty() { say("none is known", "no se conoce nada").to_owned() } else { words.join(", ") }
@@ -66,17 +66,17 @@ pub(crate) fn facts(learned: &Learned, zone: &str, language: Language) -> Vec<Fa
     let destinations = if areas.is_empty() {
         say("not known yet", "aún no se sabe").to_owned()
     } else {
-        let shown = say(
+        let under_the_number = say(
             "messages show under the number that was written to; country codes",
             "los mensajes aparecen con el número al que se escribió; prefijos de país",
         );
-        format!("{shown}: {}", areas.join(", "))
+        format!("{under_the_number}: {}", areas.join(", "))
     };
     vec![
         fact(say("Texts that are sent", "Textos enviados"), shows(shows_texts)),
         fact(say("Files that are sent", "Archivos enviados"), shows(shows_files)),
-        fact(say("Shown word for word", "Aparecen palabra por palabra"), &list(verbatim)),
-        fact(say("Shown in other words", "Aparecen con otras palabras"), &list(rewritten)),
+        fact(say("Shown word for word", "Aparecen palabra por palabra"), &names_of(verbatim)),
+        fact(say("Shown in other words", "Aparecen con otras palabras"), &names_of(rewritten)),
         fact(say("Time until a row shows", "Tiempo hasta que aparece una fila"), &lag),
         fact(say("Direction of rows", "Sentido de las filas"), flags),
         fact(say("Numbers in several spellings", "Números con varias grafías"), &destinations),

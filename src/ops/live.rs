@@ -73,7 +73,7 @@ impl Listener {
         let mut begun = self.begun.clone();
         async move {
             if begun.wait_for(|begun| *begun).await.is_err() {
-                std::future::pending().await // the bridge stops
+                std::future::pending::<()>().await; // the bridge stops
             }
         }
     }

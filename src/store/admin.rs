@@ -41,7 +41,10 @@ pub(crate) struct ListedMessage {
     pub(crate) fault: Option<String>,
     /// When an operator noted that nobody can tell what became of it; only while it is unconfirmed.
     pub(crate) noted_ms: Option<i64>,
-    /// The part that is sent next, was sent last, or is in doubt; only where one message is asked for, as what follows.
+    /// When it is tried or looked up next; only of one that waits, and where one message is asked for, as what follows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) next_ms: Option<i64>,
+    /// The part that is sent next, was sent last, or is in doubt.
     #[serde(skip)]
     pub(crate) part: u32,
     /// When the last attempt began.
@@ -71,6 +74,7 @@ impl From<ListedRow> for ListedMessage {
             done_ms,
             fault,
             noted_ms,
+            next_ms: None,
             part: 0,
             began_ms: 0,
             looks: Vec::new(),

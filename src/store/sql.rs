@@ -505,7 +505,8 @@ pub(super) const EVENT_AGAIN: &str = "UPDATE events SET due_ms = $1, fault = $2,
      same_fault = CASE WHEN fault = $2 THEN same_fault + 1 ELSE 1 END WHERE id = $3 AND state = 'queued'";
 
 pub(super) const SHOW: &str = "SELECT o.m_id, c.channel, c.contact, o.state, o.kind, o.attempt, o.accepted_ms, \
-     o.done_ms, o.fault, CASE WHEN o.state = 'unconfirmed' THEN o.noted_ms END, o.part, o.began_ms \
+     o.done_ms, o.fault, CASE WHEN o.state = 'unconfirmed' THEN o.noted_ms END, o.part, o.began_ms, \
+     CASE o.state WHEN 'queued' THEN o.due_ms WHEN 'unknown' THEN o.look_ms END \
      FROM outbound o JOIN conversations c ON c.id = o.conversation WHERE o.m_id = $1";
 
 pub(super) const CHANNEL_NAMES: &str = "SELECT channel FROM channels ORDER BY channel";
@@ -522,7 +523,8 @@ pub(super) const GIVEN_UP_ROWS: &str = "SELECT e.id, e.conversation \
 
 /// One that was given up before others of this id.
 pub(super) const SHOW_EVENT: &str = "SELECT e.m_id, c.channel, c.contact, e.state, e.kind, e.attempt, e.recorded_ms, \
-     e.done_ms, e.fault, CAST(NULL AS BIGINT), CAST(0 AS BIGINT), CAST(0 AS BIGINT) FROM events e JOIN conversations c ON c.id = e.conversation \
+     e.done_ms, e.fault, CAST(NULL AS BIGINT), CAST(0 AS BIGINT), CAST(0 AS BIGINT), \
+     CASE e.state WHEN 'queued' THEN e.due_ms END FROM events e JOIN conversations c ON c.id = e.conversation \
      WHERE e.m_id = $1 ORDER BY CASE WHEN e.state = 'dead' THEN 0 ELSE 1 END, e.id LIMIT 1";
 
 pub(super) const BY_HAND: &str = "SELECT id, conversation, state, part, content IS NOT NULL, told <> 0, unknown_ms IS NOT NULL FROM outbound WHERE m_id = $1";

@@ -2,8 +2,11 @@
 //!
 //! `cargo test --release --features crashpoints --test campaigns -- --ignored --nocapture finder`
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use sqlx::{Connection as _, PgConnection};
@@ -261,6 +264,128 @@ fn kinds(all: u64, contacts: u64, newest_ms: u64) -> Vec<Kind> {
     kinds
 }
 
+/// As a search sees it: without case and accents.
+fn folded(text: &str) -> String {
+    let plain = |c| match c {
+        'á' => 'a',
+        'é' => 'e',
+        'í' => 'i',
+        'ó' => 'o',
+        'ú' => 'u',
+        'ñ' => 'n',
+        c => c,
+    };
+    text.to_lowercase().chars().map(plain).collect()
+}
+
+/// Searches of each kind that are compared with a scan.
+const COMPARED: u64 = 3;
+
+/// What a search lists at most.
+const LISTED: usize = 50;
+
+/// Returns the mIds of what this kind of search is to list, by a scan of all that was stored, newest first; `None` of a kind
+/// that is not scanned for.
+fn scanned(kind: &str, arguments: &[String], all: u64, contacts: u64, newest_ms: u64) -> Option<Vec<String>> {
+    let asked = folded(arguments[0].trim_matches(['"', '+']));
+    let matches = |row: &Row, state: &str| {
+        let text = || folded(&row.text);
+        match kind {
+            "number" | "end of number" => Some(phone(row.conversation).contains(&asked)),
+            "common word" | "accents" | "rare word" | "rare number in words" | "oldest word" | "no such word" => {
+                Some(text().contains(&asked))
+            }
+            "two common words" => Some(text().contains(&asked) && text().contains(&folded(&arguments[1]))),
+            "quiet channel" => Some(row.conversation <= QUIET && text().contains(&asked)),
+            "busy channel" => Some(channel(row.conversation) == arguments[2] && text().contains(&asked)),
+            "failed" | "unconfirmed" | "sent" | "done" | "dead" => Some(state == kind && text().contains(&asked)),
+            _ => None,
+        }
+    };
+    matches(&row(1, all, contacts, newest_ms), "sent")?;
+    let mut found = Vec::new();
+    for n in (1..=all).rev() {
+        let row = row(n, all, contacts, newest_ms);
+        for (m_id, state) in [(&row.event_m_id, row.event_state), (&row.m_id, row.state)] {
+            if matches(&row, state).is_some_and(|matches| matches) {
+                found.push(m_id.clone());
+            }
+        }
+        if found.len() > LISTED {
+            break;
+        }
+    }
+    found.truncate(LISTED);
+    Some(found)
+}
+
+/// Drops what the system keeps in memory of the files of the store.
+fn forget(house: &House) {
+    for end in ["", "-wal"] {
+        let file = format!("{}{end}", house.database().display());
+        let (of, flags) = (format!("of={file}"), ["oflag=nocache", "conv=notrunc,fdatasync", "count=0"]);
+        let done = Command::new("dd").arg(of).args(flags).stdin(Stdio::null()).stderr(Stdio::null()).status();
+        assert!(done.unwrap().success());
+    }
+}
+
+/// The middle one and that of 99 in a hundred.
+fn p50_p99(mut took: Vec<Duration>) -> (Duration, Duration) {
+    took.sort();
+    (took[took.len() / 2], took[took.len() * 99 / 100])
+}
+
+/// Ten searches a second for so long, of every kind in turn.
+async fn ten_a_second(house: &House, kinds: &[Kind], lasts: Duration) -> usize {
+    let mut every = tokio::time::interval(Duration::from_millis(100));
+    let (started, mut searches) = (Instant::now(), Vec::new());
+    while started.elapsed() < lasts {
+        every.tick().await;
+        let n = searches.len();
+        let mut command = house.command(&["messages", "find"]);
+        command.args((kinds[n % kinds.len()].1)(n as u64)).stdin(Stdio::null());
+        searches.push(tokio::task::spawn_blocking(move || command.output().unwrap()));
+    }
+    let number = searches.len();
+    for search in searches {
+        let output = search.await.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    number
+}
+
+/// How long calls take without searches and beside ten a second; says where they stand still.
+async fn beside_searches(house: &House, engine: &str, kinds: &[Kind], took: &Mutex<Vec<Duration>>) -> Option<String> {
+    let lasts = Duration::from_secs(number("BRIDGE_FINDER_SECONDS", 20));
+    tokio::time::sleep(lasts).await; // as long as it is measured, not a wait for a state
+    let quiet = p50_p99(std::mem::take(&mut took.lock().unwrap()));
+    let searches = ten_a_second(house, kinds, lasts).await;
+    let busy = p50_p99(std::mem::take(&mut took.lock().unwrap()));
+    println!(
+        "{engine}: /message without searches: p50 {:.1?}, p99 {:.1?}; beside {searches} searches in {lasts:.0?}: p50 \
+         {:.1?}, p99 {:.1?}; p99 {:.2} times",
+        quiet.0,
+        quiet.1,
+        busy.0,
+        busy.1,
+        busy.1.as_secs_f64() / quiet.1.as_secs_f64()
+    );
+    if busy.1 > quiet.1 * 50 + Duration::from_secs(5) {
+        return Some(format!("{engine}: calls stood still beside searches: p99 {:.0?}", busy.1));
+    }
+    None
+}
+
+/// Returns whether a search listed the newest of what was to be found, beside messages of the flow; all of it unless it says
+/// that it was cut.
+fn lists(listed: &str, expected: &[String], is_cut: bool) -> bool {
+    let m_ids = listed.lines().map(|line| line.split('\t').next().unwrap().to_owned());
+    let stored = |m_id: &String| m_id.starts_with("00000000") || m_id.starts_with("e0000000");
+    let found: BTreeSet<String> = m_ids.filter(stored).collect();
+    let newest: BTreeSet<String> = expected.iter().take(found.len()).cloned().collect();
+    found == newest && (found.len() == expected.len() || listed.lines().count() == LISTED || is_cut)
+}
+
 async fn search(mut house: House, engine: &str) -> Vec<String> {
     let all = number("BRIDGE_FINDER_MESSAGES", 1_000_000) / 2;
     let contacts = (all / 5).max(200);
@@ -289,42 +414,64 @@ async fn search(mut house: House, engine: &str) -> Vec<String> {
     .await;
     println!("{engine}: {done} of {blocks} blocks are indexed after {:.0?}", started.elapsed());
 
-    // A hundred messages a second meanwhile.
-    let (bonychat, url) = (house.bonychat.clone(), bridge.url());
+    // A hundred messages a second meanwhile; how long each call took.
+    let took = Arc::new(Mutex::new(Vec::new()));
+    let (bonychat, url, calls) = (house.bonychat.clone(), bridge.url(), Arc::clone(&took));
     let flow = tokio::spawn(async move {
         let mut every = tokio::time::interval(Duration::from_millis(10));
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let (mut n, mut refused) = (0_usize, 0_u32);
         loop {
             every.tick().await;
             n += 1;
-            let (bonychat, url) = (bonychat.clone(), url.clone());
             let who = format!("+34700{:06}", n % 1000);
             let sent = bonychat.text(&url, CHANNEL, &who, "while it is searched").await;
             refused += u32::from(sent.status != 200);
+            calls.lock().unwrap().push(sent.elapsed);
             assert!(refused < 100, "messages are refused");
         }
     });
-    let mut late = Vec::new();
-    for (kind, arguments, least) in kinds(all, contacts, newest_ms) {
-        let (mut took, mut cut, mut fewest) = (Vec::new(), 0, usize::MAX);
+    let kinds = kinds(all, contacts, newest_ms);
+    let mut late: Vec<String> = beside_searches(&house, engine, &kinds, &took).await.into_iter().collect();
+    for (kind, arguments, least) in kinds {
+        let (mut took, mut cut, mut fewest, mut compared) = (Vec::new(), 0, usize::MAX, 0);
         for n in 0..each {
             let arguments = arguments(n);
-            let mut all = vec!["messages", "find"];
-            all.extend(arguments.iter().map(String::as_str));
+            let mut command = vec!["messages", "find"];
+            command.extend(arguments.iter().map(String::as_str));
             let started = Instant::now();
-            let output = crate::support::blocking(|| house.run(&all));
+            let output = crate::support::blocking(|| house.run(&command));
             took.push(started.elapsed());
             let said = String::from_utf8_lossy(&output.stderr);
             assert!(output.status.success(), "{arguments:?}: {said}");
-            cut += u32::from(
-                said.contains("which took the time of a search") || said.contains("the time of a search was up"),
-            );
-            fewest = fewest.min(String::from_utf8_lossy(&output.stdout).lines().count());
+            let is_cut =
+                said.contains("which took the time of a search") || said.contains("the time of a search was up");
+            cut += u32::from(is_cut);
+            let listed = String::from_utf8_lossy(&output.stdout).into_owned();
+            fewest = fewest.min(listed.lines().count());
+            // Compared with a plain scan of what was stored before the flow of others.
+            let scanned = (n < COMPARED).then(|| scanned(kind, &arguments, all, contacts, newest_ms)).flatten();
+            if let Some(expected) = scanned {
+                compared += 1;
+                if !lists(&listed, &expected, is_cut) {
+                    late.push(format!("{engine}: {kind} {arguments:?}: {listed} in place of {expected:?}"));
+                }
+            }
+        }
+        if engine == "SQLite" {
+            let arguments = arguments(each);
+            let command: Vec<&str> =
+                ["messages", "find"].into_iter().chain(arguments.iter().map(String::as_str)).collect();
+            forget(&house);
+            let started = Instant::now();
+            assert!(crate::support::blocking(|| house.run(&command)).status.success());
+            println!("{engine}: {kind}: {:.0?} with the file dropped from memory", started.elapsed());
         }
         took.sort();
         let p95 = took[took.len() * 95 / 100 - usize::from(took.len() == 1)];
         println!(
-            "{engine}: {kind}: p50 {:.0?}, p95 {p95:.0?}, most {:.0?}; at least {fewest} found, {cut} cut",
+            "{engine}: {kind}: p50 {:.0?}, p95 {p95:.0?}, most {:.0?}; at least {fewest} found, {cut} cut, {compared} \
+             compared with a scan",
             took[took.len() / 2],
             took[took.len() - 1]
         );

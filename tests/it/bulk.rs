@@ -8,7 +8,7 @@ use crate::support::process::Bridge;
 use crate::support::{House, SOON, channel_of, contact, platform_of, side_by_side, token_of, until};
 
 /// Runs a command that succeeds; returns its output.
-fn done(house: &House, arguments: &[&str]) -> String {
+pub(crate) fn done(house: &House, arguments: &[&str]) -> String {
     let output = house.run(arguments);
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
@@ -25,7 +25,7 @@ async fn a_broadcast_is_stopped_and_the_rest_goes_on() {
 }
 
 /// On each engine, with a second channel `c1` of an account of its own.
-async fn houses_of_two_channels() -> impl Iterator<Item = House> {
+pub(crate) async fn houses_of_two_channels() -> impl Iterator<Item = House> {
     let mut on_a_file = House::with_channels(2).on_a_file();
     for (key, value) in [
         ("CHANNEL_ID", channel_of(1, 2)),
@@ -165,7 +165,7 @@ async fn a_retry_of_many_is_refused_while_its_channel_is_paused_and_waits_where_
     .await;
 }
 
-async fn fail_all(house: &House, bridge: &Bridge, who: std::ops::Range<usize>, fault: &str) {
+pub(crate) async fn fail_all(house: &House, bridge: &Bridge, who: std::ops::Range<usize>, fault: &str) {
     house.afilnet.fault(&format!("sendmessage:{fault}:1-1000000")).unwrap();
     for who in who.clone() {
         house.agent(bridge, &contact(who), &format!("text of {who}")).await;

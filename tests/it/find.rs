@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{House, contact, until};
+use crate::support::{House, SOON, contact, side_by_side, until};
 
 /// Output of `messages find`: lines, and what is said beside them.
 fn found(house: &House, arguments: &[&str]) -> (Vec<String>, String) {
@@ -122,4 +122,48 @@ async fn pages_follow_each_other_and_a_list_takes_the_same_filters() {
     assert_eq!(list(&["--state", "queued"]), 0);
     assert_eq!(list(&["--fault", "http_502"]), 0);
     assert_eq!(list(&["--direction", "in"]), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_is_shown_with_its_state_why_and_when_next_in_both_directions() {
+    let houses = [Some(House::new().on_a_file()), House::shared(1).await];
+    side_by_side(houses.into_iter().flatten(), |house| async move {
+        let mut house = house.set("OUTBOUND__ANSWER_WITHIN", "0s").set("RETRY__INITIAL", "1h").set("RETRY__MAX", "2h");
+        let bridge = house.start().await;
+        house.customer(&contact(1), "is published");
+        assert!(house.bonychat.until(SOON, |world| world.texts(&contact(1)) == ["is published"]).await);
+        house.bonychat.fault("message:http_503:1-1000000").unwrap();
+        house.customer(&contact(2), "waits");
+        let m_id = |who: usize| fields(&found(&house, &[&contact(who)]).0, 0).first().map(|m_id| (*m_id).to_owned());
+        let mut event = None;
+        until("it is stored", || {
+            event = m_id(2);
+            event.is_some()
+        })
+        .await;
+        house.afilnet.fault("sendmessage:http_429:1-1000000").unwrap();
+        let out = house.agent(&bridge, &contact(3), "waits too").await.m_id.unwrap();
+        let show = |m_id: &str| -> Value {
+            let output = house.run(&["messages", "show", m_id]);
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            serde_json::from_slice(&output.stdout).unwrap()
+        };
+        let now_ms = jiff::Timestamp::now().as_millisecond();
+        for (m_id, fault) in [(event.unwrap(), "http_503"), (out, "busy")] {
+            until("its attempt has failed", || show(&m_id)["fault"] == fault).await;
+            let shown = show(&m_id);
+            assert_eq!(
+                (&shown["state"], &shown["attempt"], &shown["done_ms"]),
+                (&"queued".into(), &1.into(), &Value::Null)
+            );
+            let next_ms = shown["next_ms"].as_i64().unwrap_or_else(|| panic!("when next is not in {shown}"));
+            assert!(next_ms > now_ms + 60_000, "in a while: {shown}");
+        }
+        let done = show(&house.messages("done")[0]);
+        assert_eq!((&done["state"], &done["fault"]), (&"done".into(), &Value::Null));
+        assert!(done["done_ms"].is_i64() && done.get("next_ms").is_none(), "{done}");
+        drop(bridge);
+        house.check();
+    })
+    .await;
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::support::metrics::{get, value};
 use crate::support::process::Bridge;
-use crate::support::{House, PLATFORM_ID, SOON, contact, side_by_side, until};
+use crate::support::{House, PLATFORM_ID, SOON, channel_of, contact, platform_of, side_by_side, until, until_within};
 
 /// Every way in which a send ends without a clear answer, some of them after it was carried out.
 const FAULTS: [&str; 14] = [
@@ -387,5 +387,67 @@ async fn a_refusal_after_an_unknown_outcome_says_that_the_customer_may_have_it()
         assert_eq!(words.contains("may have been delivered"), doubtful, "{words}");
         assert_eq!(house.afilnet.texts(&who[1..]), ["before"]);
     }
+    house.check();
+}
+
+/// From a decision by command to what follows from it.
+const EFFECT: Duration = Duration::from_secs(10);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_by_command_takes_effect_within_ten_seconds_whichever_process_delivers_the_channel() {
+    let Some(house) = House::shared(2).await else { return };
+    let house = house.set("OUTBOUND__ON_UNCONFIRMED", "hold").set("OUTBOUND__ANSWER_WITHIN", "0s");
+    house.afilnet.set_switch("sent_row_visible_after", "never").unwrap();
+    let processes = [house.start_another(0).await, house.start_another(0).await];
+    let owns = |process: &Bridge, name: &str| {
+        let (_, text) = get(&process.admin_url(), "/metrics", None);
+        value(&text, &format!("bridge_owned{{channel=\"{name}\"}}")) > 0.5
+    };
+    let names = ["support", "c1"];
+    let owner = |name: &str| processes.iter().position(|process| owns(process, name));
+    until("each channel has its owner", || names.iter().all(|name| owner(name).is_some())).await;
+    // Each is accepted by the process that does not deliver it.
+    let write = async |who: usize, text: &str| {
+        let other = &processes[1 - owner(names[who % 2]).unwrap()];
+        let sent = house.bonychat.text(&other.url(), &channel_of(who, 2), &contact(who), text).await;
+        assert_eq!(sent.status, 200, "{}", sent.body);
+        sent.m_id.unwrap()
+    };
+    let cases = [("send-again", vec!["lost", "after"]), ("delivered", vec!["after"]), ("failed", vec!["after"])];
+    for (n, (how, expected)) in cases.into_iter().enumerate() {
+        for who in [2 * n, 2 * n + 1] {
+            house.afilnet.fault("sendmessage:reset").unwrap();
+            let m_id = write(who, "lost").await;
+            until("it is held", || house.messages("unconfirmed") == [m_id.clone()]).await;
+            write(who, "after").await;
+            let settled = house.run(&["messages", "settle", &m_id, "--as", how]);
+            assert!(settled.status.success(), "{}", String::from_utf8_lossy(&settled.stderr));
+            let decided = std::time::Instant::now();
+            until_within(EFFECT, "what follows from it", || house.afilnet.texts(&contact(who)[1..]) == expected).await;
+            println!("{how} in {}: effect after {:.0?}", names[who % 2], decided.elapsed());
+        }
+    }
+    // Rows turn up before the decision.
+    house.afilnet.fault("sendmessage:reset_stored:1-2").unwrap();
+    let held = [write(10, "sent after all").await, write(11, "sent after all").await];
+    until("both are held", || house.messages("unconfirmed").len() == 2).await;
+    house.afilnet.set_switch("sent_row_visible_after", "0s").unwrap();
+    for (who, m_id) in [10, 11].into_iter().zip(&held) {
+        // What is read of the conversation shows the row.
+        house.afilnet.receive(&platform_of(who, 2), &contact(who)[1..], "I have it").unwrap();
+        until_within(EFFECT, "its row has settled it", || house.messages("sent").contains(m_id)).await;
+        let refused = house.run(&["messages", "settle", m_id, "--as", "send-again"]);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(1), "{said}");
+        assert!(said.contains(&format!("message `{m_id}` is sent")), "{said}");
+        assert!(said.contains("can be settled; nothing was changed"), "{said}");
+        write(who, "after").await;
+        let expected = ["sent after all", "after"];
+        until_within(EFFECT, "its conversation goes on", || house.afilnet.texts(&contact(who)[1..]) == expected).await;
+    }
+    house.settled().await;
+    assert_eq!(house.afilnet.counters().duplicate_sends, 0);
+    assert_eq!(house.afilnet.sent_count(), 2 * (2 + 1 + 1) + 2 * 2);
+    drop(processes);
     house.check();
 }

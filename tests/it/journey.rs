@@ -3,31 +3,36 @@
 
 use std::time::Duration;
 
+use crate::support::metrics::{get, value};
 use crate::support::process::Bridge;
-use crate::support::{House, SOON, blocking, contact, until};
+use crate::support::workload::number;
+use crate::support::{CHANNEL, House, PLATFORM_ID, SOON, blocking, contact, until};
 
 /// Messages that go well, each way.
 const GOOD: usize = 500;
 
+/// Agents who write at the same time.
+const AGENTS: usize = 10;
+
 /// The verdict and the lines of one message.
-struct Told {
-    verdict: String,
-    lines: Vec<String>,
+pub(crate) struct Told {
+    pub verdict: String,
+    pub lines: Vec<String>,
 }
 
 impl Told {
     /// Returns how many lines hold all of these words.
-    fn with(&self, words: &[&str]) -> usize {
+    pub(crate) fn with(&self, words: &[&str]) -> usize {
         self.lines.iter().filter(|line| words.iter().all(|word| line.contains(word))).count()
     }
 
     #[track_caller]
-    fn one(&self, words: &[&str]) {
+    pub(crate) fn one(&self, words: &[&str]) {
         assert_eq!(self.with(words), 1, "{words:?} in {} {:#?}", self.verdict, self.lines);
     }
 }
 
-fn told_in(house: &House, m_id: &str, language: &str) -> Told {
+pub(crate) fn told_in(house: &House, m_id: &str, language: &str) -> Told {
     let output = house.run(&["messages", "journey", m_id, "--language", language]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
@@ -38,7 +43,7 @@ fn told_in(house: &House, m_id: &str, language: &str) -> Told {
 }
 
 /// Both languages tell the same steps: as many lines of the same times. Anew where one came between the two commands.
-fn told(house: &House, m_id: &str) -> Told {
+pub(crate) fn told(house: &House, m_id: &str) -> Told {
     let times = |told: &Told| told.lines.iter().map(|line| line[..23].to_owned()).collect::<Vec<_>>();
     for _ in 0..20 {
         let (english, spanish) = (told_in(house, m_id, "en"), told_in(house, m_id, "es"));
@@ -51,7 +56,7 @@ fn told(house: &House, m_id: &str) -> Told {
 }
 
 /// Rows of a table, whichever engine the store is of.
-async fn rows(house: &House, table: &str) -> i64 {
+pub(crate) async fn rows(house: &House, table: &str) -> i64 {
     let count = format!("SELECT COUNT(*) FROM {table}");
     let url = house.setting("STORE__URL").to_owned();
     if let Some(file) = url.strip_prefix("sqlite:") {
@@ -62,7 +67,7 @@ async fn rows(house: &House, table: &str) -> i64 {
 }
 
 /// A send that surely went out, and its row read, so that the account is known to show what is sent.
-async fn acquaint(house: &House, bridge: &Bridge, contact: &str) -> String {
+pub(crate) async fn acquaint(house: &House, bridge: &Bridge, contact: &str) -> String {
     let outcome = house.agent(bridge, contact, "before").await;
     assert_eq!(outcome.status, 200, "{}", outcome.body);
     assert!(house.afilnet.until(SOON, |world| world.texts(&contact[1..]) == ["before"]).await);
@@ -75,16 +80,7 @@ async fn acquaint(house: &House, bridge: &Bridge, contact: &str) -> String {
 async fn of_messages_that_go_well_no_step_is_stored() {
     let mut house = House::new();
     let bridge = house.start().await;
-    let mut m_ids = Vec::with_capacity(GOOD);
-    for n in 0..GOOD {
-        let outcome = house.agent(&bridge, &contact(n % 50), &format!("text {n}")).await;
-        assert_eq!(outcome.status, 200, "{}", outcome.body);
-        m_ids.push(outcome.m_id.unwrap());
-        house.customer(&contact(n % 50), &format!("answer {n}"));
-    }
-    assert!(house.bonychat.until(SOON, |world| world.event_count() == GOOD).await);
-    house.settled().await;
-    assert_eq!(house.afilnet.sent_count(), GOOD);
+    let m_ids = go_well(&house, &bridge, GOOD).await;
     for table in ["steps", "excerpts", "audit"] {
         assert_eq!(rows(&house, table).await, 0, "{table}");
     }
@@ -103,6 +99,56 @@ async fn of_messages_that_go_well_no_step_is_stored() {
     drop(bridge);
     assert!(told(&house, &m_ids[0]).verdict.starts_with("Yes"), "without a bridge beside it");
     house.check();
+}
+
+/// So many messages each way; returns the mIds of those to customers. Prints the commits of all.
+async fn go_well(house: &House, bridge: &Bridge, number: usize) -> Vec<String> {
+    let commits = || value(&get(&bridge.admin_url(), "/metrics", None).1, "bridge_store_commit_seconds_count");
+    let before = commits();
+    let agents = (0..AGENTS).map(|agent| {
+        let (bonychat, afilnet, url) = (house.bonychat.clone(), house.afilnet.clone(), bridge.url());
+        tokio::spawn(async move {
+            let mut m_ids = Vec::new();
+            for n in (agent..number).step_by(AGENTS) {
+                let outcome = bonychat.text(&url, CHANNEL, &contact(n % 50), &format!("text {n}")).await;
+                assert_eq!(outcome.status, 200, "{}", outcome.body);
+                m_ids.push(outcome.m_id.unwrap());
+                afilnet.receive(PLATFORM_ID, &contact(n % 50)[1..], &format!("answer {n}")).unwrap();
+            }
+            m_ids
+        })
+    });
+    let agents: Vec<_> = agents.collect();
+    let mut m_ids = Vec::new();
+    for agent in agents {
+        m_ids.extend(agent.await.unwrap());
+    }
+    assert!(house.bonychat.until(10 * SOON, |world| world.event_count() >= number).await);
+    house.settled().await;
+    assert_eq!((house.afilnet.sent_count(), house.bonychat.event_count()), (number, number));
+    let commits = (commits() - before) / f64::from(u32::try_from(2 * number).unwrap());
+    println!("{number} messages each way: {commits:.2} commits a message");
+    // One each at most to accept, begin and settle it, to record its row and that it was posted, and what polls store.
+    assert!(commits < 8.0, "{commits} commits a message");
+    m_ids
+}
+
+/// As a long run: `cargo test --features crashpoints --test it -- --ignored --nocapture ten_thousand_messages_that_go_well`.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "minutes"]
+async fn of_ten_thousand_messages_that_go_well_no_step_is_stored() {
+    for (engine, house) in [("SQLite", Some(House::new().on_a_file())), ("PostgreSQL", House::shared(1).await)] {
+        let Some(mut house) = house else { continue };
+        let bridge = house.start().await;
+        go_well(&house, &bridge, usize::try_from(number("BRIDGE_GOOD_MESSAGES", 10_000)).unwrap()).await;
+        for table in ["steps", "excerpts", "audit"] {
+            let rows = rows(&house, table).await;
+            println!("{engine}: {table}: {rows} rows");
+            assert_eq!(rows, 0, "{table}");
+        }
+        drop(bridge);
+        house.check();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::support::metrics::{get, value};
 use crate::support::process::Bridge;
+use crate::support::workload::Workload;
 use crate::support::{House, SOON, TOKEN, blocking, contact, side_by_side, until};
 
 /// A house on a file, and one on PostgreSQL where there is one, with this setting.
@@ -283,6 +284,59 @@ async fn a_pause_works_without_a_bridge_and_names_the_channels_where_one_is_mist
         assert_eq!(house.afilnet.sent_count(), 0);
         done(&house, &["channels", "resume", "support", "out"]);
         assert!(house.afilnet.until(SOON, |world| world.sent_count() == 1).await);
+        house.check();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_load_a_pause_a_kill_and_a_restart_lose_double_and_age_nothing_out() {
+    let shared = House::shared(1).await.is_some();
+    let engines: &[bool] = if shared { &[false, true] } else { &[false] };
+    let cases = ["out", "in", "drain"].into_iter().flat_map(|what| engines.iter().map(move |shared| (what, *shared)));
+    side_by_side(cases.collect::<Vec<_>>(), |(what, shared)| async move {
+        let house = if shared { House::shared(1).await.unwrap() } else { House::new().on_a_file() };
+        // A drain goes on sending, so what is drained grows older meanwhile.
+        let give_up_after = if what == "drain" { "24h" } else { "10s" };
+        let mut house = Workload::settings(house.set("RETRY__GIVE_UP_AFTER", give_up_after));
+        let load = Workload { contacts: 20, each: 10, pause: Duration::from_millis(200), equal_words: false };
+        let bridge = house.start().await;
+        assert_eq!(house.agent(&bridge, &contact(900), "shows that rows show").await.status, 200);
+        let running = load.start(&house, &bridge.url());
+        until("both ways flow", || house.afilnet.sent_count() > 20 && house.bonychat.event_count() > 20).await;
+        let command = if what == "drain" { vec!["drain", "support"] } else { vec!["pause", "support", what] };
+        let pause = [&["channels"][..], &command, &["--why", "migration"]].concat();
+        until("it is paused", || house.run(&pause).status.success()).await; // a database under load may be slow
+        until("the pause is shown", || shows(&bridge, what)).await;
+        let begun = Instant::now();
+        bridge.kill();
+        let (sent, posted) = (house.afilnet.sent_count(), house.bonychat.requests());
+        let bridge = house.start().await;
+        goes_on_but_for(&house, &bridge, what).await;
+        let beyond = Duration::from_secs(11);
+        until("what waits is older than it may become", || what == "drain" || begun.elapsed() > beyond).await;
+        match what {
+            "out" => assert_eq!(house.afilnet.sent_count(), sent, "it was sent while paused"),
+            "in" => assert_eq!(house.bonychat.requests(), posted, "it was posted while paused"),
+            _ => assert_eq!(post(&bridge, &contact(901), "refused").0, 503),
+        }
+        bridge.kill();
+        let bridge = house.start().await;
+        let resumed = || {
+            let output = house.run(&["channels", "resume", "support", what]);
+            output.status.success() || String::from_utf8_lossy(&output.stderr).contains("is not paused by hand")
+        };
+        until("it is resumed", resumed).await;
+        until("all is written", || running.is_over()).await;
+        house.settled().await;
+        let failed = house.messages("failed");
+        let journey = |m_id: &String| done(&house, &["messages", "journey", m_id, "--language", "en"]);
+        assert!(failed.is_empty(), "{what}: aged out: {}", failed.iter().map(journey).collect::<String>());
+        running.conserved(&house, 0).await;
+        assert_eq!(house.messages("dead"), [""; 0], "aged out");
+        assert_eq!(house.afilnet.counters().duplicate_sends, 0);
+        println!("{what}: {} messages through a pause and two kills: lost 0, doubled 0, aged out 0", load.total());
+        drop(bridge);
         house.check();
     })
     .await;

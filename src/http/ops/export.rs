@@ -10,7 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::OperatorState;
 use super::page::{Page, notice};
 use super::stream::{self, BrokenOff, Writer};
-use crate::domain::clock::now_ms;
+use crate::domain::clock::{now_ms, wall};
 use crate::domain::journey::{Means, Operator};
 use crate::ops::export::{Export, Format, MOST, Piece, Then};
 use crate::ops::find::{Refusal, Request};
@@ -45,7 +45,7 @@ pub(super) async fn file(
     let mut response = body.into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
-    let name = jiff::Timestamp::now().strftime("messages-%Y%m%d-%H%M%S");
+    let name = wall().strftime("messages-%Y%m%d-%H%M%S");
     if let Ok(attachment) = HeaderValue::try_from(format!("attachment; filename=\"{name}.{}\"", format.name())) {
         headers.insert(header::CONTENT_DISPOSITION, attachment);
     }

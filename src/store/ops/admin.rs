@@ -9,8 +9,8 @@ use crate::store::{ListedMessage, QueueDepth, StoreError, Waiting, sql};
 /// A row of `SHOW` or `SHOW_EVENT`.
 impl FromRow for ListedMessage {
     fn from_row(row: &dyn Columns) -> Result<Self, BoxError> {
-        let (part, began_ms) = (Cell::read(row, 10)?, Cell::read(row, 11)?);
-        Ok(Self { part, began_ms, ..ListedRow::from_row(row)?.into() })
+        let (next_ms, part, began_ms) = (Cell::read(row, 12)?, Cell::read(row, 10)?, Cell::read(row, 11)?);
+        Ok(Self { next_ms, part, began_ms, ..ListedRow::from_row(row)?.into() })
     }
 }
 

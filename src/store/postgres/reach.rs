@@ -95,7 +95,7 @@ mod tests {
     async fn while_the_bridge_runs_the_cause_is_said_in_plain_words_too() {
         let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let options = PgConnectOptions::new().host("127.0.0.1").port(nobody.port()).database("bridge");
-        let pool = Pool::new(options, true, "public");
+        let pool = Pool::new(options, true, false, "public");
         let error = pool.write("probe", &(), &|db, ()| Box::pin(probe(db))).await.unwrap_err();
         let logged = std::iter::successors(Some(&error as &dyn std::error::Error), |cause| (*cause).source());
         let logged = logged.map(ToString::to_string).collect::<Vec<_>>().join(": ");

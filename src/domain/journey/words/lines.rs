@@ -18,11 +18,11 @@ pub(super) fn lines(words: &Words<'_>, journey: &Journey) -> Vec<String> {
         all.push((message.accepted_ms, accepted(words, journey, message)));
         all.extend(waited(words, message));
         all.extend(steps(words, &message.steps, FarSide::Afilnet));
-        all.extend(ended(words, message));
         all.extend(message.shown_ms.map(|shown_ms| {
             let shown = words.say("Afilnet shows it in the conversation.", "Afilnet lo muestra en la conversación.");
             (shown_ms, shown.to_owned())
         }));
+        all.extend(ended(words, message));
     }
     for event in &journey.events {
         all.push((event.stored_ms(), recorded(words, journey, event)));
@@ -70,6 +70,8 @@ fn waited(words: &Words<'_>, message: &MessageJourney) -> Option<(i64, String)> 
 /// How it ended, where no step has told.
 fn ended(words: &Words<'_>, message: &MessageJourney) -> Option<(i64, String)> {
     let done_ms = message.done_ms?;
+    // What a row showed long after looking was over is found at that time, not when looking ended.
+    let at_ms = if was_found(message) { message.shown_ms.unwrap_or(done_ms).max(done_ms) } else { done_ms };
     let told = match last(&message.steps) {
         Some(Step::Attempt { outcome: AttemptOutcome::Failed, .. }) => true,
         Some(Step::Look(look)) => message.state != MessageState::Failed && look.conclusion != LookConclusion::NotSent,
@@ -106,7 +108,7 @@ fn ended(words: &Words<'_>, message: &MessageJourney) -> Option<(i64, String)> {
             .to_owned(),
         MessageState::Queued | MessageState::Sending | MessageState::Unknown | MessageState::Held => return None,
     };
-    Some((done_ms, text))
+    Some((at_ms, text))
 }
 
 /// Returns whether it is sent without a response that told so, and no look found it: another read did, perhaps long after.
