@@ -489,7 +489,7 @@ mod architecture {
                         .skip(1)
                         .any(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
                 };
-                wrong.extend((!kinds.iter().any(|kind| defined(&kind))).then(|| format!("{name}:{clause}")));
+                wrong.extend((!kinds.iter().any(defined)).then(|| format!("{name}:{clause}")));
             }
         }
         assert!(wrong.is_empty(), "{PAGE} names what is not there: {wrong:#?}");

@@ -13,6 +13,9 @@ pub(crate) const PAGE: u32 = 50;
 /// Fewer digits than these are words: a price, a year, a count.
 const LEAST_DIGITS: usize = 5;
 
+/// Digits of the shortest number with its country's code.
+const LEAST_OF_A_WHOLE: usize = 8;
+
 /// Hex digits of an mId.
 const M_ID_DIGITS: usize = 32;
 
@@ -23,7 +26,7 @@ pub(crate) enum Query {
     All,
     /// The message of this mId, with its statuses.
     MId(String),
-    /// Messages of contacts that hold one of these digits in a row: a number or a part of it, in one or both spellings.
+    /// Messages of contacts that hold one of these digits in a row: a number or a part of it, in each spelling.
     Number(Vec<String>),
     /// Messages that hold each of these, folded, anywhere in their text.
     Words(Vec<String>),
@@ -38,10 +41,11 @@ impl Query {
         if typed.len() == M_ID_DIGITS && typed.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Self::MId(typed.to_ascii_lowercase());
         }
-        if let Some(digits) = number(typed) {
+        let mut numbers = numbers(typed);
+        if let Some(digits) = numbers.first() {
             let other = format!("+{digits}").parse().ok().and_then(|contact| IdType::Phone.other_spelling(&contact));
-            let other = other.map(|contact: ContactId| contact.as_str().trim_start_matches('+').to_owned());
-            return Self::Number([Some(digits), other].into_iter().flatten().collect());
+            numbers.extend(other.map(|contact: ContactId| contact.as_str().trim_start_matches('+').to_owned()));
+            return Self::Number(numbers);
         }
         let words = words_of(typed);
         if words.is_empty() { Self::All } else { Self::Words(words) }
@@ -60,12 +64,18 @@ pub(crate) fn words_of(typed: &str) -> Vec<String> {
     words
 }
 
-/// Returns the digits of a number or of a part of one, without a leading `+` or `00`.
-fn number(typed: &str) -> Option<String> {
+/// Returns the digits of a number without a leading `+` or `00`, or those of a part of one. What begins with `00` and is too
+/// short for a whole number may be either; none where it is neither.
+fn numbers(typed: &str) -> Vec<String> {
     let signs = |c: char| c.is_whitespace() || "-./()".contains(c);
     let bare: String = plain(typed).chars().filter(|c| !signs(*c)).collect();
-    let digits = bare.strip_prefix('+').or_else(|| bare.strip_prefix("00")).unwrap_or(&bare);
-    (digits.len() >= LEAST_DIGITS && digits.bytes().all(|b| b.is_ascii_digit())).then(|| digits.to_owned())
+    let (digits, part) = match (bare.strip_prefix('+'), bare.strip_prefix("00")) {
+        (Some(digits), _) => (digits, None),
+        (None, Some(digits)) => (digits, (digits.len() < LEAST_OF_A_WHOLE).then_some(bare.as_str())),
+        (None, None) => (bare.as_str(), None),
+    };
+    let is_number = |digits: &&str| digits.len() >= LEAST_DIGITS && digits.bytes().all(|b| b.is_ascii_digit());
+    [Some(digits), part].into_iter().flatten().filter(is_number).map(str::to_owned).collect()
 }
 
 /// Returns the words of a content, folded: what is written, names of files, replies to choose from.
@@ -295,6 +305,8 @@ mod tests {
             assert_eq!(Query::parse(typed), Query::Number(vec!["34600111222".into()]), "{typed}");
         }
         assert_eq!(Query::parse("11 222"), Query::Number(vec!["11222".into()]), "a part of a number");
+        assert_eq!(Query::parse("002114"), Query::Number(vec!["002114".into()]), "the end of one");
+        assert_eq!(Query::parse("0034600"), Query::Number(vec!["34600".into(), "0034600".into()]), "either");
         let both = ["5491155551234", "541155551234"].map(str::to_owned).to_vec();
         assert_eq!(Query::parse("+54 9 11 5555 1234"), Query::Number(both), "in both spellings");
         for (typed, expected) in [

@@ -172,6 +172,7 @@ mod tests {
             m_id: "0196f0c2a1b27c3d8e4f5a6b7c8d9e0f".into(),
             channel: "support".into(),
             contact: contact.into(),
+            next_ms: None,
             state: "failed".into(),
             kind: "text".into(),
             attempt: 2,

@@ -382,8 +382,11 @@ fn lists(listed: &str, expected: &[String], is_cut: bool) -> bool {
     let m_ids = listed.lines().map(|line| line.split('\t').next().unwrap().to_owned());
     let stored = |m_id: &String| m_id.starts_with("00000000") || m_id.starts_with("e0000000");
     let found: BTreeSet<String> = m_ids.filter(stored).collect();
-    let newest: BTreeSet<String> = expected.iter().take(found.len()).cloned().collect();
-    found == newest && (found.len() == expected.len() || listed.lines().count() == LISTED || is_cut)
+    // A row's two messages are of the same time: either may be the last that is listed.
+    let rows = |m_ids: &mut dyn Iterator<Item = &String>| m_ids.map(|m_id| m_id[1..].to_owned()).collect();
+    let (listed_rows, newest): (BTreeSet<String>, BTreeSet<String>) =
+        (rows(&mut found.iter()), rows(&mut expected.iter().take(found.len())));
+    listed_rows == newest && (found.len() == expected.len() || listed.lines().count() == LISTED || is_cut)
 }
 
 async fn search(mut house: House, engine: &str) -> Vec<String> {
@@ -475,7 +478,8 @@ async fn search(mut house: House, engine: &str) -> Vec<String> {
             took[took.len() / 2],
             took[took.len() - 1]
         );
-        if fewest < least && cut == 0 {
+        // As many as there are of a million.
+        if fewest < least && cut == 0 && all >= 500_000 {
             late.push(format!("{engine}: {kind}: {fewest} found in place of {least}"));
         }
         if p95 > Duration::from_millis(number("BRIDGE_FINDER_LIMIT_MS", 300)) {

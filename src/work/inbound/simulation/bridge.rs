@@ -294,18 +294,7 @@ impl Bridge {
         }
         .classify();
         if std::env::var("BRIDGE_TRACE").is_ok() {
-            for send in &unmatched {
-                println!("  open: {}", send.traced());
-            }
-            for row in &classified.rows {
-                let how = row.lesson.map(|lesson| lesson.how);
-                let matched = row.matched.as_ref().map(|matched| matched.m_id.as_str().to_owned());
-                let NewRow { change, doubtful, identity, .. } = row;
-                let (waits, events) = (row.postponed.is_some(), row.events.len());
-                println!(
-                    "  -> {identity} {change:?} {matched:?} {how:?} doubtful {doubtful} waits {waits} events {events}"
-                );
-            }
+            print(&classified, &unmatched);
         }
         let stands = looked_for.and_then(|number| {
             let send = unmatched.iter().find(|send| send.matched.m_id == self.sends[number].m_id)?;
@@ -513,5 +502,18 @@ impl Bridge {
             list_cut: false,
             faults,
         }
+    }
+}
+
+fn print(classified: &Classified, unmatched: &[UnmatchedSend]) {
+    for send in unmatched {
+        println!("  open: {}", send.traced());
+    }
+    for row in &classified.rows {
+        let how = row.lesson.map(|lesson| lesson.how);
+        let matched = row.matched.as_ref().map(|matched| matched.m_id.as_str().to_owned());
+        let NewRow { change, doubtful, identity, .. } = row;
+        let (waits, events) = (row.postponed.is_some(), row.events.len());
+        println!("  -> {identity} {change:?} {matched:?} {how:?} doubtful {doubtful} waits {waits} events {events}");
     }
 }
