@@ -50,7 +50,6 @@ pub(super) const SET_OUTBOUND_LANE: &str = "UPDATE conversations SET outbound_du
       (SELECT 1 FROM outbound u WHERE u.conversation = $1 AND u.state = 'sending') THEN due_ms END FROM outbound \
       WHERE conversation = $1 AND state IN ('queued', 'sending', 'unknown', 'held') ORDER BY id LIMIT 1) WHERE id = $1";
 
-/// Newest first; read up to the first that is not later than now.
 /// The first of the rows that are later than `$1`, and the newest time.
 /// Times rise with ids, so this stops at the first row that is not later than now.
 pub(super) const AHEAD_OUTBOUND: &str = "SELECT MIN(id), MAX(accepted_ms) FROM outbound WHERE id > COALESCE \

@@ -20,16 +20,16 @@ fn outcome(body: &[u8]) -> String {
     }
 }
 
-/// Types that are not known are others afterwards, and so are links with an address of numbers, a port, a user or escapes, and
-/// digits that are not ASCII.
+/// Types that are not known are others afterwards, and so are links with an address of numbers, a port, a user or escapes, those to
+/// this machine by its name, numbers with an exponent and digits that are not ASCII.
 fn is_kept(body: &[u8]) -> bool {
     let text = String::from_utf8_lossy(body).into_owned();
     let plain = |link: &str| {
         let link = &link[..link.find(['"', '\\', ' ']).unwrap_or(link.len())];
-        !link.is_empty() && link.chars().all(|c| c.is_ascii_alphabetic() || "./-_".contains(c))
+        !link.is_empty() && !link.starts_with("localhost") && link.chars().all(|c| c.is_ascii_alphabetic() || "./-_".contains(c))
     };
     let known = !outcome(body).contains("is not supported") && !text.chars().any(|c| c.is_numeric() && !c.is_ascii());
-    known && text.split("://").skip(1).all(plain)
+    known && !text.contains("e+") && text.split("://").skip(1).all(plain)
 }
 
 #[test]
