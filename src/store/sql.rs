@@ -10,7 +10,7 @@ pub(super) const ADD_CONVERSATION: &str =
 
 pub(super) const ADD_OUTBOUND: &str = "INSERT INTO outbound \
      (conversation, m_id, state, kind, content, due_ms, accepted_ms, since_ms, request_id) \
-     VALUES ($1, $2, 'queued', $3, $4, $5, $5, $5, $6) RETURNING id";
+     VALUES ($1, $2, 'queued', $3, $4, $5, $5, $5, $6)";
 
 /// The oldest message that an equal call repeats. `answered <> 1` names the partial index.
 pub(super) const UNANSWERED: &str = "SELECT m_id FROM outbound WHERE conversation = $1 AND answered <> 1 \
@@ -39,9 +39,9 @@ pub(super) const SET_KEY: &str = "INSERT INTO idempotency (channel, key, digest,
 pub(super) const DROP_KEYS: &str = "DELETE FROM idempotency WHERE (channel, key) IN \
      (SELECT channel, key FROM idempotency WHERE at_ms < $1 LIMIT $2)";
 
-/// Whether messages of the conversation wait before this one.
-pub(super) const AHEAD: &str = "SELECT EXISTS (SELECT 1 FROM outbound \
-     WHERE conversation = $1 AND state IN ('queued', 'sending', 'unknown', 'held') AND id < $2)";
+/// Opens the lane of a conversation for a message that is about to be added, unless others wait before it.
+pub(super) const OPEN_OUTBOUND_LANE: &str = "UPDATE conversations SET outbound_due_ms = $1 WHERE id = $2 AND NOT EXISTS \
+     (SELECT 1 FROM outbound WHERE conversation = $2 AND state IN ('queued', 'sending', 'unknown', 'held'))";
 
 /// A lane follows the head of its conversation's queue: it has the head's due time while the head is queued and nothing
 /// else of the conversation is under way, and none otherwise. Derived from the rows, never incremented.
@@ -50,8 +50,7 @@ pub(super) const SET_OUTBOUND_LANE: &str = "UPDATE conversations SET outbound_du
       (SELECT 1 FROM outbound u WHERE u.conversation = $1 AND u.state = 'sending') THEN due_ms END FROM outbound \
       WHERE conversation = $1 AND state IN ('queued', 'sending', 'unknown', 'held') ORDER BY id LIMIT 1) WHERE id = $1";
 
-/// The first of the rows that are later than `$1`, and the newest time.
-/// Times rise with ids, so this stops at the first row that is not later than now.
+/// The first row later than `$1`, and the newest time. Times rise with ids: it stops at the first that is not later.
 pub(super) const AHEAD_OUTBOUND: &str = "SELECT MIN(id), MAX(accepted_ms) FROM outbound WHERE id > COALESCE \
      ((SELECT id FROM outbound WHERE accepted_ms <= $1 ORDER BY id DESC LIMIT 1), 0)";
 

@@ -51,6 +51,8 @@ pub(in crate::store) async fn begin(
                 Ok(Some(attempt)) => {
                     pending_question::ask(db, &attempt, *now_ms).await?;
                     attempts.push(attempt);
+                    db.change(sql::CLOSE_OUTBOUND_LANE, values![lane.conversation]).await?;
+                    continue;
                 }
                 Err(error @ StoreError::Corrupt { .. }) => unreadable::mark(db, lane.head, &error, *now_ms).await?,
                 Err(error) => return Err(error),

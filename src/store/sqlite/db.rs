@@ -7,7 +7,6 @@ use rusqlite::types::{FromSqlError, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Row, ToSql, params_from_iter};
 
 use crate::domain::MId;
-use crate::store::ops::outbound::follow_head;
 use crate::store::sql_bulk::{self, BulkByIds};
 use crate::store::sql_find::{self, ByIds};
 use crate::store::tx::{BoxError, Columns, FromRow, Lane, Retention, Tx, Value, corrupt, table, values};
@@ -100,13 +99,10 @@ impl Tx for SqliteTx<'_> {
 
     async fn add_outbound(&mut self, conversation: i64, new: &NewOutbound, content: &str) -> Result<bool, StoreError> {
         let (m_id, kind, at_ms) = (new.m_id.as_str(), new.content.kind(), new.accepted_ms);
+        let opened = Tx::execute(self, sql::OPEN_OUTBOUND_LANE, values![at_ms, conversation]).await?;
         let values = values![conversation, m_id, kind, content, at_ms, new.request_id.as_str()];
-        let outbound_id: i64 = Tx::one(self, sql::ADD_OUTBOUND, values).await?;
-        let ahead: i64 = Tx::one(self, sql::AHEAD, values![conversation, outbound_id]).await?;
-        if ahead == 0 {
-            follow_head(self, conversation).await?;
-        }
-        Ok(ahead != 0)
+        Tx::execute(self, sql::ADD_OUTBOUND, values).await?;
+        Ok(opened == 0)
     }
 
     async fn respond_again(&mut self, m_id: &MId) -> Result<(), StoreError> {

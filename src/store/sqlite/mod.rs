@@ -50,18 +50,16 @@ pub(super) use source::{ReadError, Source};
 #[async_trait]
 impl Store for SqliteStore {
     async fn accept(&self, message: NewOutbound) -> Result<Accepted, StoreError> {
-        // In a task of its own: the caller may go away before the commit, and the sender must be notified all the same.
-        let (writer, wakeups) = (self.writer()?, self.wakeups.channel(&message.channel));
-        let kept = tokio::spawn(async move {
-            let accepted = writer.run("accept", move |db| accept::take(db, &message)).await?;
+        let wakeups = self.wakeups.channel(&message.channel);
+        // The caller may go away before the commit, and the sender must be notified all the same.
+        let notify = move |accepted: &Accepted| {
             if accepted.outcome == AcceptOutcome::New
                 && let Some(wakeups) = wakeups
             {
                 wakeups.notify_outbound(1);
             }
-            Ok(accepted)
-        });
-        kept.await.map_err(|_| StoreError::Closed)?
+        };
+        self.writer()?.run_and_notify("accept", move |db| accept::take(db, &message), notify).await
     }
 
     async fn record_responses(&self, responses: Vec<(MId, bool)>) -> Result<Vec<(MId, bool)>, StoreError> {

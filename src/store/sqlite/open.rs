@@ -124,6 +124,9 @@ const OWNER_TIMEOUT: Duration = Duration::from_millis(500);
 
 fn settings(db: &Connection) -> rusqlite::Result<()> {
     db.busy_timeout(Duration::from_secs(5))?;
+    // Otherwise a statement with a parameter that a partial index's condition could imply (`state = $4`) is compiled anew
+    // each time that parameter is bound.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     db.set_prepared_statement_cache_capacity(128);
     db.pragma_update(None, "cache_size", -8192)?; // KiB
     // Erased content is overwritten in its place, and free pages are.

@@ -29,17 +29,19 @@ trait Operation: Send {
     fn finish(self: Box<Self>, committed: &Result<(), StoreError>);
 }
 
-struct Op<T, F> {
+struct Op<T, F, N> {
     name: &'static str,
     work: Option<F>,
+    notify: N,
     outcome: Option<Result<T, StoreError>>,
     reply: oneshot::Sender<Result<T, StoreError>>,
 }
 
-impl<T, F> Operation for Op<T, F>
+impl<T, F, N> Operation for Op<T, F, N>
 where
     T: Send,
     F: FnOnce(&Connection) -> Result<T, StoreError> + Send,
+    N: FnOnce(&T) + Send,
 {
     fn name(&self) -> &'static str {
         self.name
@@ -60,6 +62,9 @@ where
             (Some(Err(error)), _) => Err(error),
             (None, Ok(())) => Err(StoreError::Closed),
         };
+        if let Ok(value) = &outcome {
+            (self.notify)(value);
+        }
         let _ = self.reply.send(outcome); // the caller may have gone away; the commit stands
     }
 }
@@ -116,8 +121,18 @@ impl Writer {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
+        self.run_and_notify(name, work, |_| ()).await
+    }
+
+    /// Like [`Self::run`]; calls `notify` after the commit, also where the caller has gone away meanwhile.
+    pub(super) async fn run_and_notify<T, F, N>(&self, name: &'static str, work: F, notify: N) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+        N: FnOnce(&T) + Send + 'static,
+    {
         let (reply, answer) = oneshot::channel();
-        let operation = Box::new(Op { name, work: Some(work), outcome: None, reply });
+        let operation = Box::new(Op { name, work: Some(work), notify, outcome: None, reply });
         self.tasks.send(Task::Run(operation)).await.map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?
     }

@@ -26,7 +26,9 @@ fn is_kept(body: &[u8]) -> bool {
     let text = String::from_utf8_lossy(body).into_owned();
     let plain = |link: &str| {
         let link = &link[..link.find(['"', '\\', ' ']).unwrap_or(link.len())];
-        !link.is_empty() && !link.starts_with("localhost") && link.chars().all(|c| c.is_ascii_alphabetic() || "./-_".contains(c))
+        !link.is_empty()
+            && !link.starts_with("localhost")
+            && link.chars().all(|c| c.is_ascii_alphabetic() || "./-_".contains(c))
     };
     let known = !outcome(body).contains("is not supported") && !text.chars().any(|c| c.is_numeric() && !c.is_ascii());
     known && !text.contains("e+") && text.split("://").skip(1).all(plain)
