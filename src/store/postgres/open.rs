@@ -30,6 +30,7 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (12, "0012_operator_pauses", include_str!("../migrations/postgres/0012_operator_pauses.sql")),
     (13, "0013_job_filling", include_str!("../migrations/postgres/0013_job_filling.sql")),
     (14, "0014_paused_by", include_str!("../migrations/postgres/0014_paused_by.sql")),
+    (15, "0015_channel_pauses", include_str!("../migrations/postgres/0015_channel_pauses.sql")),
 ];
 
 /// Longest wait for the server when the process starts.
