@@ -201,7 +201,7 @@ fn filter(config: &Config, request: &Request) -> Result<BulkFilter, Refusal> {
     };
     Ok(BulkFilter {
         state: request.state,
-        kind: kind(&request)?,
+        kind: kind(request)?,
         channel: request.channel.clone(),
         fault: request.fault.clone(),
         since_ms: find::time_of(config, "since", request.since.as_deref())?,

@@ -98,9 +98,10 @@ async fn nothing_of_the_api_is_told_without_the_token() {
     let bridge = house.start().await;
     let m_id = "0".repeat(32);
     let posts = ["settle", "retry", "discard"].map(|verb| format!("/messages/{m_id}/{verb}"));
-    let posts = posts
-        .into_iter()
-        .chain(MANY.map(|path| path.replace("{plan}", "1-2-3-4").replace("{id}", "7").replace("{name}", "support")));
+    let posts =
+        posts.into_iter().chain(MANY.map(|path| {
+            path.replace("{plan}", "retry-failed-1-2-3-4").replace("{id}", "7").replace("{name}", "support")
+        }));
     let reads = PATHS.map(str::to_owned).into_iter().chain([format!("/messages/{m_id}"), "/nothing".to_owned()]);
     let calls = reads.map(|path| ("GET", path)).chain(posts.into_iter().map(|path| ("POST", path)));
     let wrong = [None, Some("OROPENDOLA"), Some("token-of-channel-1"), Some("oropendola-0123456789"), Some("")];
@@ -437,7 +438,13 @@ async fn many_messages_are_decided_by_the_api_as_the_plan_said() {
         ("/plans", json!({"action": "send", "state": "failed"}), 400, "action takes"),
         ("/plans", json!({"action": "retry", "state": "failed", "colour": "red"}), 400, "nothing was changed"),
         ("/plans/7/run", set.clone(), 400, "this is no plan"),
-        (&run, json!({"action": "discard", "state": "failed"}), 409, "the plan was of 2, of which there are now 3"),
+        (&run, json!({"action": "discard", "state": "failed"}), 409, "the plan is to retry-failed"),
+        (
+            &run,
+            json!({"action": "retry", "state": "failed", "channel": "support", "moved_on": true, "text": "nothing"}),
+            409,
+            "of which there are now 0",
+        ),
         ("/channels/nobody/pause", json!({"what": "out", "why": "x"}), 404, "use one of support"),
         ("/channels/support/pause", json!({"what": "out"}), 400, "say why"),
         ("/channels/support/pause", json!({"what": "all", "why": "x"}), 400, "nothing was changed"),

@@ -78,7 +78,7 @@ fn shown(config: &Config, plan: &Plan) -> Value {
     };
     let group = |((channel, fault), count): (&(String, String), &usize)| json!({ "channel": channel, "fault": fault, "count": count });
     json!({
-        "plan": Seen::of(&plan.set, now_ms()).to_string(),
+        "plan": format!("{}-{}", name_of(plan.action, plan.state), Seen::of(&plan.set, now_ms())),
         "count": plan.set.count,
         "groups": plan.groups.iter().map(group).collect::<Vec<_>>(),
         "wiped": plan.wiped,
@@ -91,16 +91,32 @@ fn shown(config: &Config, plan: &Plan) -> Value {
     })
 }
 
+/// Returns what is done with which.
+fn name_of(action: BulkAction, state: BulkState) -> String {
+    format!("{}-{}", action.name(), state.as_str())
+}
+
+/// Returns what a plan does, as [`name_of`] has it, and what was seen of it.
+fn parse_plan(text: &str) -> Option<(&str, Seen)> {
+    let (second, _) = text.match_indices('-').nth(1)?;
+    Some((&text[..second], text[second + 1..].parse().ok()?))
+}
+
 /// `POST /plans/{plan}/run`
 pub(super) async fn run(State(state): State<Arc<OperatorState>>, request: Request) -> Result<Response, Failure> {
     let Order { about, by, body, .. } = order(request, None, |body: &Set| body.why.as_deref()).await?;
-    let seen = about.parse::<Seen>().map_err(|_| {
-        Failure::Request(
-            "this is no plan: `plan` of the answer to POST /api/v1/plans is; nothing was changed".to_owned(),
-        )
+    let described = body.described()?;
+    let (what, seen) = parse_plan(&about).ok_or_else(|| {
+        let words = "this is no plan: `plan` of the answer to POST /api/v1/plans is; nothing was changed";
+        Failure::Request(words.to_owned())
     })?;
+    // The messages may be the same ones, and what is done with them is not.
+    if what != name_of(described.action, described.state) {
+        let words = format!("nothing was changed: the plan is to {what}, and the body is another's");
+        return Err(Failure::Conflict(words));
+    }
     let config = state.config();
-    let plan = state.plan(&config, body.described()?, Some(&seen)).await?;
+    let plan = state.plan(&config, described, Some(&seen)).await?;
     seen.check(&plan.set, plan.state, now_ms()).map_err(not_as_seen)?;
     if plan.set.count == 0 {
         return Err(Failure::Conflict("nothing was changed: nothing matches".to_owned()));
@@ -110,7 +126,7 @@ pub(super) async fn run(State(state): State<Arc<OperatorState>>, request: Reques
     }
     let (job, count) = bulk::start(state.store(), &config, &plan, by).await.map_err(|error| match error {
         NotStarted::Refusal(refusal) => refusal.into(),
-        NotStarted::Stale(stale) => not_as_seen(stale),
+        NotStarted::Stale(why) => not_as_seen(why),
     })?;
     state.jobs.run(config, job);
     let done = format!(
