@@ -23,6 +23,9 @@ pub(super) struct BulkArgs {
     /// those that wait; dead: events that BonyChat did not take
     #[arg(long)]
     pub(super) state: Option<String>,
+    /// Only messages with this content: text, attachment, location or quick_reply
+    #[arg(long, requires = "state")]
+    pub(super) kind: Option<String>,
     /// Only those whose last fault has this code
     #[arg(long, requires = "state")]
     pub(super) fault: Option<String>,
@@ -49,7 +52,7 @@ pub(super) struct BulkArgs {
 impl BulkArgs {
     /// Returns whether it asks for nothing but dead events since a time.
     pub(super) fn dead_since(&self) -> bool {
-        let narrow = [&self.fault, &self.contact, &self.until, &self.text];
+        let narrow = [&self.kind, &self.fault, &self.contact, &self.until, &self.text];
         self.state.as_deref() == Some("dead") && narrow.iter().all(|option| option.is_none())
     }
 }
@@ -103,8 +106,8 @@ fn request(action: BulkAction, arguments: BulkArgs, moved_on: bool) -> Result<Re
         }
         _ => return Err(Failure::Usage("--state takes failed, queued (discard alone) or dead".to_owned())),
     };
-    let BulkArgs { fault, channel, contact, since, until, text, .. } = arguments;
-    Ok(Request { action, state, fault, channel, contact, since, until, text, moved_on })
+    let BulkArgs { kind, fault, channel, contact, since, until, text, .. } = arguments;
+    Ok(Request { action, state, kind, fault, channel, contact, since, until, text, moved_on })
 }
 
 /// Goes on with a job that was interrupted.

@@ -205,6 +205,9 @@ pub(crate) enum Content {
 }
 
 impl Content {
+    /// Every kind.
+    pub(crate) const KINDS: [&str; 4] = ["text", "attachment", "location", "quick_reply"];
+
     /// Returns its kind, for logs.
     pub(crate) fn kind(&self) -> &'static str {
         match self {

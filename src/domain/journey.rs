@@ -38,6 +38,13 @@ pub(crate) enum Step {
     Decision { who: String, means: Means, action: Action, why: Option<String> },
 }
 
+impl Step {
+    /// Returns whether a message is in doubt after it.
+    pub(crate) fn leaves_in_doubt(&self) -> bool {
+        matches!(self, Self::Attempt { outcome: AttemptOutcome::Unknown, .. })
+    }
+}
+
 /// What an attempt came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -350,7 +357,55 @@ pub(crate) struct MessageJourney {
     pub(crate) channel_fault: Option<ChannelFault>,
     /// What a person has paused, of one that waits.
     pub(crate) pause: Option<OperatorPause>,
+    /// Its wait before the last attempt, or until now, where that was long.
+    pub(crate) wait: Option<Wait>,
+    /// What waited for it, where it was in doubt and is no longer.
+    pub(crate) kept_waiting: Option<KeptWaiting>,
     pub(crate) steps: Vec<PastStep>,
+}
+
+/// A wait that is worth a line.
+pub(crate) const LONG_WAIT_MS: i64 = 5_000;
+
+/// How long a message waited, and for what. A person's retry counts anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Wait {
+    pub(crate) since_ms: i64,
+    pub(crate) until_ms: i64,
+    /// Messages before it in its conversation that ended meanwhile.
+    pub(crate) ahead: u32,
+    /// Pauses of sends of its channel meanwhile, the first one first.
+    pub(crate) pauses: Vec<PastPause>,
+}
+
+/// A pause of the sends of a channel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct PastPause {
+    pub(crate) since_ms: i64,
+    /// `None`: it lasts.
+    pub(crate) ended_ms: Option<i64>,
+    pub(crate) cause: PauseCause,
+}
+
+/// What paused a channel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "by", rename_all = "snake_case")]
+pub(crate) enum PauseCause {
+    Person {
+        who: String,
+        why: String,
+    },
+    /// Of whatever call met it: of a read, too.
+    Fault {
+        fault: String,
+    },
+}
+
+/// Messages of a conversation that waited for one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) struct KeptWaiting {
+    pub(crate) count: u32,
+    pub(crate) longest_ms: i64,
 }
 
 /// Whether BonyChat has read the response to its call.

@@ -15,6 +15,7 @@ use set::{Choice, Made, Pages, Set, Summed};
 use super::decide::discard_notices;
 use super::find::{self, Refusal, check_channel};
 use crate::config::{Config, LogContacts};
+use crate::domain::Content;
 use crate::domain::clock::{now_ms, since};
 use crate::domain::find::words_of;
 use crate::domain::journey::Operator;
@@ -53,6 +54,8 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 pub(crate) struct Request {
     pub(crate) action: BulkAction,
     pub(crate) state: BulkState,
+    /// One of [`Content::KINDS`].
+    pub(crate) kind: Option<String>,
     pub(crate) fault: Option<String>,
     pub(crate) channel: Option<String>,
     pub(crate) contact: Option<String>,
@@ -87,6 +90,8 @@ pub(crate) struct Plan {
     pub(crate) wiped: usize,
     /// Messages of conversations that have moved on, chosen or not.
     pub(crate) moved_on: usize,
+    /// Of the first of these conversations one message each.
+    moved_on_first: Vec<BulkMatch>,
     /// Of the chosen, those that are older than a day.
     pub(crate) old: usize,
     /// Pauses by hand that last, of channels of the chosen: until they are over, what is retried would pile up.
@@ -121,11 +126,18 @@ pub(crate) async fn plan(
     let (mut wiped, mut moved_on, mut old) = (0, 0, 0);
     let mut groups: BTreeMap<(String, String), usize> = BTreeMap::new();
     let mut first: Vec<BulkMatch> = Vec::new();
+    let mut moved_on_first: BTreeMap<i64, BulkMatch> = BTreeMap::new();
     let (mut pages, mut summed) = (Pages::new(store.bulk(), &filter), Summed::default());
     while let Some(page) = pages.next().await? {
         for one in page {
             wiped += usize::from(!one.has_text);
-            moved_on += usize::from(retries && one.has_text && one.moved_on);
+            if retries && one.has_text && one.moved_on {
+                moved_on += 1;
+                // All but what waits is read by its ids: the first ones are the oldest.
+                if moved_on_first.len() < SHOWN {
+                    moved_on_first.entry(one.conversation).or_insert_with(|| one.clone());
+                }
+            }
             if !choice.takes(&one, state) {
                 continue;
             }
@@ -155,6 +167,7 @@ pub(crate) async fn plan(
         is_held: seen.is_some(),
         wiped,
         moved_on,
+        moved_on_first: moved_on_first.into_values().collect(),
         old,
         pauses,
     })
@@ -188,6 +201,7 @@ fn filter(config: &Config, request: &Request) -> Result<BulkFilter, Refusal> {
     };
     Ok(BulkFilter {
         state: request.state,
+        kind: kind(request)?,
         channel: request.channel.clone(),
         fault: request.fault.clone(),
         since_ms: find::time_of(config, "since", request.since.as_deref())?,
@@ -197,11 +211,28 @@ fn filter(config: &Config, request: &Request) -> Result<BulkFilter, Refusal> {
     })
 }
 
+/// Returns the kind of content that is asked for.
+fn kind(request: &Request) -> Result<Option<&'static str>, Refusal> {
+    let Some(typed) = &request.kind else { return Ok(None) };
+    if request.state == BulkState::Dead {
+        return Err(Refusal::InBoth([
+            "--kind is of messages to customers: events are not told apart by it",
+            "la clase es de los mensajes a clientes: los eventos no se distinguen por ella",
+        ]));
+    }
+    let known = Content::KINDS.into_iter().find(|kind| kind == typed).map(Some);
+    known.ok_or(Refusal::InBoth([
+        "--kind takes text, attachment, location or quick_reply",
+        "la clase es text, attachment, location o quick_reply",
+    ]))
+}
+
 /// Returns how the set was described, as JSON without texts and contacts, which are erased with their messages.
 fn description(request: &Request) -> String {
     let given = |option: &Option<String>| option.as_ref().map(|_| "given");
     serde_json::json!({
         "state": request.state.as_str(),
+        "kind": request.kind,
         "fault": request.fault,
         "channel": request.channel,
         "contact": given(&request.contact),
@@ -251,6 +282,10 @@ impl Plan {
                 "conversation has moved on, so that the customer would read them after a newer message: {} ({taken})",
                 self.moved_on
             ));
+            if !self.moved_on_first.is_empty() {
+                let contacts = self.moved_on_contacts(config);
+                lines.push(format!("the first {} of these conversations: {}", contacts.len(), contacts.join(", ")));
+            }
         }
         if let Some(takes) = self.takes() {
             lines.push(format!(
@@ -264,6 +299,11 @@ impl Plan {
         }
         lines.extend(self.first.iter().map(|one| shown(config, one)));
         lines
+    }
+
+    /// Returns the contacts of the first conversations that have moved on, as the configuration lets them be shown.
+    pub(crate) fn moved_on_contacts(&self, config: &Config) -> Vec<String> {
+        self.moved_on_first.iter().map(|one| shown_contact(config, one)).collect()
     }
 
     /// Returns how long it takes, in whole seconds; `None` where it is done as fast as the store takes it.

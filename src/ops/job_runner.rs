@@ -1,4 +1,4 @@
-//! Works in a serving process on the jobs that persons start on the operators' page. Those that a stop or a crash interrupted go
+//! Works in a serving process on the jobs that persons start on the operators' page or by their API. Those that a stop or a crash interrupted go
 //! on at the next start; any number of processes may work on the same job.
 
 use std::collections::BTreeSet;
@@ -67,7 +67,7 @@ impl JobRunner {
         });
     }
 
-    /// Goes on with the jobs of the operators' page that are not over and were worked on a short while ago.
+    /// Goes on with the jobs of the operators' page and API that are not over and were worked on a short while ago.
     pub(crate) fn run_interrupted(&self, config: &Arc<Config>) {
         let (runner, config) = (self.clone(), Arc::clone(config));
         tokio::spawn(async move {
@@ -138,7 +138,8 @@ async fn carry(jobs: &dyn BulkJobs, config: &Config, job: i64, stopping: &Cancel
 /// Returns whether a start goes on with a job.
 fn goes_on(job: &Job, now_ms: i64) -> bool {
     let is_recent = job.worked_ms.max(job.next_ms) >= now_ms - GOES_ON_WITHIN_MS;
-    job.goes_on() && job.means == Means::Page.name() && is_recent
+    let is_of_bridge = [Means::Page, Means::Api].iter().any(|means| job.means == means.name());
+    job.goes_on() && is_of_bridge && is_recent
 }
 
 #[cfg(test)]
@@ -178,6 +179,7 @@ mod tests {
             (job(Means::Page, hour, 0, None), true),
             (job(Means::Page, 0, hour, None), true), // its next part was not due before
             (job(Means::Page, hour - 1, 0, None), false),
+            (job(Means::Api, hour, 0, None), true),
             (job(Means::Cli, hour, 0, None), false),
             (job(Means::Page, hour, 0, Some(hour)), false),
         ] {

@@ -44,6 +44,7 @@ pub(crate) async fn journey(
         now_ms: wall_ms(),
         means: Means::Cli,
         may_act: true,
+        looks: config.outbound.look_after.len(),
     };
     let told = put(&words, &journey);
     let zone = zone.iana_name().unwrap_or("UTC").to_owned();

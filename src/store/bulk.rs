@@ -46,6 +46,8 @@ impl BulkState {
 #[derive(Debug, Clone)]
 pub(crate) struct BulkFilter {
     pub(crate) state: BulkState,
+    /// Kind of the content of a message; of an event, what it tells.
+    pub(crate) kind: Option<&'static str>,
     pub(crate) channel: Option<String>,
     /// `None`: whatever it is, but not what a person settled or discarded.
     pub(crate) fault: Option<String>,

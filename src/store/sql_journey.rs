@@ -27,7 +27,7 @@ pub(super) const MESSAGE_NAMED: &str = "SELECT id FROM outbound WHERE m_id = $1"
 
 pub(super) const MESSAGE: &str = "SELECT o.id, o.conversation, c.channel, c.contact, o.kind, o.state, o.part, o.attempt, \
      o.accepted_ms, o.began_ms, o.done_ms, o.due_ms, o.unknown_ms, o.look_ms, o.fault, o.request_id, o.answered, \
-     o.content IS NOT NULL FROM outbound o JOIN conversations c ON c.id = o.conversation WHERE o.m_id = $1";
+     o.content IS NOT NULL, o.since_ms FROM outbound o JOIN conversations c ON c.id = o.conversation WHERE o.m_id = $1";
 
 /// When a row was seen that shows a call, word for word or by its likeness.
 pub(super) const SHOWN_MS: &str = "SELECT MIN(seen_ms) FROM seen WHERE conversation = $1 AND claim IN ($2, $3)";
@@ -35,6 +35,17 @@ pub(super) const SHOWN_MS: &str = "SELECT MIN(seen_ms) FROM seen WHERE conversat
 /// Messages that go out before this one, and the first of them.
 pub(super) const BEFORE: &str = "SELECT COUNT(*), MIN(id) FROM outbound \
      WHERE conversation = $1 AND state IN ('queued', 'sending', 'unknown', 'held') AND id < $2";
+
+/// Messages of the conversation before this one that ended within its wait, from `$3` to `$4`. In two halves, each with its index.
+pub(super) const WAITED_FOR: &str = "SELECT \
+     (SELECT COUNT(*) FROM outbound WHERE conversation = $1 AND content IS NOT NULL AND id < $2 AND done_ms > $3 AND done_ms <= $4) + \
+     (SELECT COUNT(*) FROM outbound WHERE conversation = $1 AND content IS NULL AND id < $2 AND done_ms > $3 AND done_ms <= $4)";
+
+/// Messages behind this one that waited at `$3`, when it ended: how many, and since when the first did. In two halves, each a row.
+pub(super) const KEPT_WAITING: &str = "SELECT COUNT(*), MIN(since_ms) FROM outbound \
+     WHERE conversation = $1 AND content IS NOT NULL AND id > $2 AND since_ms < $3 AND (began_ms >= $3 OR began_ms = 0) UNION ALL \
+     SELECT COUNT(*), MIN(since_ms) FROM outbound \
+     WHERE conversation = $1 AND content IS NULL AND id > $2 AND since_ms < $3 AND began_ms >= $3";
 
 pub(super) const HEAD: &str = "SELECT m_id, state, fault FROM outbound WHERE id = $1";
 

@@ -50,6 +50,28 @@ pub(super) const LASTING_PAUSES: &str =
 pub(super) const END_PAUSE: &str = "UPDATE operator_pauses SET ended_ms = CASE WHEN since_ms > $1 THEN since_ms ELSE $1 END \
      WHERE channel = $2 AND what = $3 AND ended_ms IS NULL";
 
+/// Ends what pauses a channel by itself; not before it began, whatever was done to the clock.
+pub(super) const END_FAULT: &str = "UPDATE channel_pauses SET ended_ms = CASE WHEN since_ms > $1 THEN since_ms ELSE $1 END \
+     WHERE channel = $2 AND ended_ms IS NULL";
+
+/// Goes on with the pause that ended last, where that was by the same fault and not before `$3`: a breaker opens again after each probe.
+pub(super) const FAULT_AGAIN: &str = "UPDATE channel_pauses SET ended_ms = NULL WHERE id = \
+     (SELECT id FROM channel_pauses WHERE channel = $1 ORDER BY since_ms DESC, id DESC LIMIT 1) \
+     AND fault = $2 AND ended_ms >= $3";
+
+pub(super) const ADD_FAULT: &str = "INSERT INTO channel_pauses (channel, fault, since_ms) VALUES ($1, $2, $3)";
+
+/// The last 20 pauses of sends, by a person or by a fault, that had not ended at `$2` and began before `$3`; the newest first.
+pub(super) const PAUSES_WITHIN: &str = "SELECT since_ms, ended_ms, who, why, NULL AS fault FROM operator_pauses \
+     WHERE channel = $1 AND what = 'out' AND (ended_ms IS NULL OR ended_ms > $2) AND since_ms < $3 UNION ALL \
+     SELECT since_ms, ended_ms, NULL, NULL, fault FROM channel_pauses \
+     WHERE channel = $1 AND (ended_ms IS NULL OR ended_ms > $2) AND since_ms < $3 ORDER BY since_ms DESC LIMIT 20";
+
+pub(super) const SHIFT_FAULTS: &str = "UPDATE channel_pauses SET since_ms = since_ms - $1, ended_ms = ended_ms - $1";
+
+pub(super) const DROP_FAULTS: &str = "DELETE FROM channel_pauses WHERE id IN \
+     (SELECT id FROM channel_pauses WHERE ended_ms IS NOT NULL AND ended_ms < $1 ORDER BY ended_ms LIMIT $2)";
+
 /// As far back as the times of what waits are moved.
 pub(super) const SHIFT_PAUSES: &str = "UPDATE operator_pauses SET since_ms = since_ms - $1, ended_ms = ended_ms - $1";
 

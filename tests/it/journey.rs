@@ -177,8 +177,8 @@ async fn a_lost_answer_is_told_with_the_look_that_found_it_and_one_that_was_not_
                 "{:#?}",
                 told.lines
             );
-            told.one(&["Look 1: ", "Not there: proof 1 of 2"]);
-            told.one(&["Look 3: ", "Certainly not sent, as the looks have proved."]);
+            told.one(&["Look 1 of 3: ", "Not there: proof 1 of 2"]);
+            told.one(&["Look 3 of 3: ", "Certainly not sent, as the looks have proved."]);
             told.one(&["Sent: Afilnet took it in attempt 2"]);
         }
         assert_eq!(house.afilnet.sent(&contact(n)[1..]).len(), 2, "{fault}");
@@ -203,7 +203,7 @@ async fn a_look_that_finds_the_row_is_told_with_what_it_showed() {
     let told = told(&house, &m_id);
     assert!(told.verdict.contains("shows it in the conversation since"), "{}", told.verdict);
     told.one(&["Attempt 1: Afilnet gave no answer in time"]);
-    told.one(&["Look 1: Afilnet showed 1 rows.", "Found: it was sent, and is not sent again."]);
+    told.one(&["Look 1 of 3: Afilnet showed 1 rows.", "Found: it was sent, and is not sent again."]);
     assert_eq!(told.with(&["Look"]), 1, "{:#?}", told.lines);
     assert_eq!(told.with(&["Sent: Afilnet took it"]), 0, "{:#?}", told.lines);
     assert_eq!(house.afilnet.sent(&contact(1)[1..]).len(), 1);

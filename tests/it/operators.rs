@@ -13,7 +13,16 @@ use crate::support::{House, SOON, blocking, contact, until};
 /// As `admin.token` must be at least.
 const ADMIN: &str = "OROPENDOLA-0123456789";
 /// Every path that is read.
-const PATHS: [&str; 6] = ["/channels", "/messages", "/failed", "/settings", "/audit", "/openapi.json"];
+const PATHS: [&str; 7] = ["/channels", "/messages", "/failed", "/settings", "/audit", "/jobs", "/openapi.json"];
+/// Paths of orders on many messages and on channels.
+const MANY: [&str; 6] = [
+    "/plans",
+    "/plans/{plan}/run",
+    "/jobs/{id}/cancel",
+    "/jobs/{id}/resume",
+    "/channels/{name}/pause",
+    "/channels/{name}/resume",
+];
 
 /// A call of the API: status, head and body.
 fn call(bridge: &Bridge, method: &str, path: &str, token: Option<&str>, body: &str) -> (u16, String, String) {
@@ -89,13 +98,22 @@ async fn nothing_of_the_api_is_told_without_the_token() {
     let bridge = house.start().await;
     let m_id = "0".repeat(32);
     let posts = ["settle", "retry", "discard"].map(|verb| format!("/messages/{m_id}/{verb}"));
+    let posts =
+        posts.into_iter().chain(MANY.map(|path| {
+            path.replace("{plan}", "retry-failed-1-2-3-4").replace("{id}", "7").replace("{name}", "support")
+        }));
     let reads = PATHS.map(str::to_owned).into_iter().chain([format!("/messages/{m_id}"), "/nothing".to_owned()]);
     let calls = reads.map(|path| ("GET", path)).chain(posts.into_iter().map(|path| ("POST", path)));
     let wrong = [None, Some("OROPENDOLA"), Some("token-of-channel-1"), Some("oropendola-0123456789"), Some("")];
     for (number, (method, path)) in calls.enumerate() {
         // One address may give few wrong tokens within a minute.
         let token = wrong[number % wrong.len()];
-        let order = if path.ends_with("settle") { r#"{"as":"delivered"}"# } else { "" };
+        let order = match path.rsplit('/').next() {
+            Some("settle") => r#"{"as":"delivered"}"#,
+            Some("plans" | "run") => r#"{"action":"retry","state":"failed"}"#,
+            Some("pause" | "resume") if path.contains("channels") => r#"{"what":"out","why":"migration"}"#,
+            _ => "",
+        };
         let (status, head, body) = call(&bridge, method, &path, token, order);
         assert_eq!(status, 401, "{method} {path} {token:?}: {body}");
         let head = head.to_lowercase();
@@ -103,7 +121,14 @@ async fn nothing_of_the_api_is_told_without_the_token() {
         assert!(head.contains("cache-control: no-store") && head.contains("x-content-type-options: nosniff"), "{head}");
         assert!(refusal(&body).contains("admin.token"), "{body}");
         let (status, _, body) = call(&bridge, method, &path, Some(ADMIN), order);
-        let expected = if path.contains(&m_id) || path == "/nothing" { 404 } else { 200 };
+        let is_missing = path.contains(&m_id) || path == "/nothing" || path.contains("/7/");
+        let expected = if path.ends_with("/run") {
+            409
+        } else if is_missing {
+            404
+        } else {
+            200
+        };
         assert_eq!(status, expected, "{method} {path}: {body}");
         if path.contains(&m_id) && method == "GET" {
             assert!(refusal(&body).contains("there is no message and no event"), "{body}");
@@ -155,9 +180,15 @@ fn settings_and_document(house: &House, bridge: &Bridge) {
     let printed = house.run(&["openapi", "--admin"]);
     assert_eq!(serde_json::from_slice::<Value>(&printed.stdout).unwrap(), document);
     let documented: BTreeSet<&str> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
-    let verbs =
-        ["/messages/{mId}", "/messages/{mId}/settle", "/messages/{mId}/retry", "/messages/{mId}/discard", "/calls"];
-    let served: Vec<String> = PATHS.iter().chain(&verbs).map(|path| format!("/api/v1{path}")).collect();
+    let verbs = [
+        "/messages/{mId}",
+        "/messages/{mId}/settle",
+        "/messages/{mId}/retry",
+        "/messages/{mId}/discard",
+        "/jobs/{id}",
+        "/calls",
+    ];
+    let served: Vec<String> = PATHS.iter().chain(&verbs).chain(&MANY).map(|path| format!("/api/v1{path}")).collect();
     let served: BTreeSet<&str> = served.iter().map(String::as_str).collect();
     assert_eq!(documented, served);
 }
@@ -366,4 +397,110 @@ async fn page_api_and_command_line_tell_the_same_of_a_channel() {
     trouble(&house, &bridge).await;
     alike(&house, &bridge, "works", works, 2).await;
     house.bonychat.set_poison(None);
+}
+
+/// An order of the API: its status, and what it answers.
+fn order(bridge: &Bridge, path: &str, body: &Value) -> (u16, Value) {
+    let (status, _, body) = call(bridge, "POST", path, Some(ADMIN), &body.to_string());
+    (status, serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}")))
+}
+
+fn words_of(answer: &Value) -> &str {
+    answer["error"]["message"].as_str().unwrap_or_else(|| panic!("{answer}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_messages_are_decided_by_the_api_as_the_plan_said() {
+    let mut house = House::new().set("ADMIN__TOKEN", ADMIN);
+    let bridge = house.start().await;
+    house.afilnet.fault("sendmessage:INCORRECT_FILETYPE:1-1000").unwrap();
+    for who in 0..3 {
+        assert_eq!(house.agent(&bridge, &contact(who), "canario FALLIDO").await.status, 400);
+    }
+    house.afilnet.clear_faults();
+    assert_eq!(house.agent(&bridge, &contact(2), "a newer one").await.status, 200);
+    house.settled().await;
+    let set = json!({"action": "retry", "state": "failed", "kind": "text", "text": "fallido"});
+    let (status, plan) = order(&bridge, "/plans", &set);
+    assert_eq!(
+        (status, &plan["count"], &plan["moved_on"], &plan["refused"]),
+        (200, &json!(2), &json!(1), &Value::Null),
+        "{plan}"
+    );
+    let named = plan["moved_on_contacts"][0].as_str().unwrap();
+    assert!(named.starts_with("+***") && plan["moved_on_contacts"].as_array().unwrap().len() == 1, "{plan}");
+    assert!(!plan.to_string().contains("FALLIDO") && !plan.to_string().contains(&contact(0)[4..]), "{plan}");
+    let dry =
+        String::from_utf8(house.run(&["messages", "retry", "--state", "failed", "--kind", "text"]).stdout).unwrap();
+    assert!(dry.contains(&format!("the first 1 of these conversations: {named}\n")), "{dry}");
+    assert_eq!(house.messages("failed").len(), 3, "a plan changes nothing");
+    let none = String::from_utf8(house.run(&["messages", "discard", "--state", "failed", "--kind", "location"]).stdout)
+        .unwrap();
+    assert!(none.ends_with("nothing to do\n"), "{none}");
+
+    let run = format!("/plans/{}/run", plan["plan"].as_str().unwrap());
+    for (path, body, status, words) in [
+        ("/plans", json!({"action": "retry", "state": "unconfirmed"}), 400, "not decided by many"),
+        ("/plans", json!({"action": "retry", "state": "failed", "kind": "video"}), 400, "kind takes text"),
+        ("/plans", json!({"action": "retry", "state": "dead", "kind": "text"}), 400, "kind is of messages"),
+        ("/plans", json!({"action": "send", "state": "failed"}), 400, "action takes"),
+        ("/plans", json!({"action": "retry", "state": "failed", "colour": "red"}), 400, "nothing was changed"),
+        ("/plans/7/run", set.clone(), 400, "this is no plan"),
+        (&run, json!({"action": "discard", "state": "failed"}), 409, "the plan is to retry-failed"),
+        (
+            &run,
+            json!({"action": "retry", "state": "failed", "channel": "support", "moved_on": true, "text": "nothing"}),
+            409,
+            "of which there are now 0",
+        ),
+        ("/channels/nobody/pause", json!({"what": "out", "why": "x"}), 404, "use one of support"),
+        ("/channels/support/pause", json!({"what": "out"}), 400, "say why"),
+        ("/channels/support/pause", json!({"what": "all", "why": "x"}), 400, "nothing was changed"),
+        ("/channels/support/resume", json!({"what": "in"}), 409, "is not paused by hand"),
+        ("/jobs/77/cancel", json!({}), 404, "no job"),
+    ] {
+        let (found, answer) = order(&bridge, path, &body);
+        assert!(found == status && words_of(&answer).contains(words), "{path} {body}: {found} {answer}");
+    }
+
+    let paused = json!({"what": "out", "why": "migration"});
+    let (status, done) = order(&bridge, "/channels/support/pause", &paused);
+    assert!(status == 200 && done["done"].as_str().unwrap().contains("nothing more of it is sent"), "{status} {done}");
+    let (status, again) = order(&bridge, "/channels/support/pause", &paused);
+    assert!(
+        status == 409 && words_of(&again).contains("paused already") && words_of(&again).contains("migration"),
+        "{again}"
+    );
+    assert_eq!(read(&bridge, "/channels")["channels"][0]["pauses"][0]["why"], "migration");
+    let (status, refused) = order(&bridge, &run, &set);
+    assert!(status == 409 && words_of(&refused).contains("paused by hand"), "{status} {refused}");
+    assert_eq!(order(&bridge, "/channels/support/resume", &json!({"what": "out"})).0, 200);
+
+    let mut with_why = set.clone();
+    with_why["why"] = json!("the files are there again");
+    let (status, begun) = order(&bridge, &run, &with_why);
+    assert_eq!((status, &begun["count"]), (200, &json!(2)), "{begun}");
+    let job = begun["job"].as_i64().unwrap();
+    until("the job is over", || !read(&bridge, &format!("/jobs/{job}"))["job"]["ended_ms"].is_null()).await;
+    let job_now = read(&bridge, &format!("/jobs/{job}"));
+    assert_eq!((&job_now["job"]["done"], &job_now["job"]["why"]), (&json!(2), &json!("the files are there again")));
+    assert!(job_now["told"].as_str().unwrap().contains("ended at"), "{job_now}");
+    assert_eq!(read(&bridge, "/jobs")["jobs"].as_array().unwrap(), &lines(&house, &["messages", "jobs", "--json"]));
+    house.settled().await;
+    assert_eq!((house.afilnet.texts(&contact(0)[1..]).len(), house.messages("failed").len()), (1, 1));
+    for (verb, words) in [("cancel", "is over already"), ("resume", "is over already")] {
+        let (status, answer) = order(&bridge, &format!("/jobs/{job}/{verb}"), &json!({}));
+        assert!(status == 409 && words_of(&answer).contains(words), "{verb}: {status} {answer}");
+    }
+    let (status, stale) = order(&bridge, &run, &set);
+    assert!(status == 409 && words_of(&stale).contains("Make a new plan"), "a plan is run once: {status} {stale}");
+
+    let audit = read(&bridge, "/audit");
+    let deeds: Vec<_> =
+        audit["deeds"].as_array().unwrap().iter().map(|deed| (&deed["who"], &deed["means"], &deed["what"])).collect();
+    let of = |what: &'static str| json!(what);
+    for what in ["pause out", "resume out", "retry of many"] {
+        assert!(deeds.contains(&(&json!("admin"), &json!("api"), &of(what))), "{what}: {audit}");
+    }
+    assert!(audit.to_string().contains("the files are there again"), "{audit}");
 }

@@ -210,3 +210,33 @@ async fn the_cookie_of_a_person_ends_with_their_token_and_a_link_signs_one_in_by
     assert_eq!(get(&bridge.admin_url(), "/", &ana).status, 401);
     assert_eq!(get(&bridge.admin_url(), "/", &bea).status, 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_of_some_channels_pauses_these_alone_by_the_api() {
+    let mut house = of_people();
+    let bridge = house.start().await;
+    let base = bridge.admin_url();
+    let post = |token: &str, path: &str, body: &str| bearing(&base, "POST", &format!("/api/v1{path}"), token, body);
+    let pause = r#"{"what":"out","why":"migration"}"#;
+    for path in ["/channels/sales/pause", "/channels/nobody/pause", "/channels/sales/resume"] {
+        let answer = post(ANA, path, pause);
+        assert!(answer.status == 404 && !answer.body.contains("sales"), "{path}: {} {}", answer.status, answer.body);
+    }
+    for (path, body) in
+        [("/channels/support/pause", pause), ("/channels/sales/pause", pause), ("/plans", "{}"), ("/jobs/1/cancel", "")]
+    {
+        let answer = post(BEA, path, body);
+        assert!(answer.status == 403 && answer.body.contains("you may read"), "{path}: {}", answer.body);
+    }
+    for path in ["/plans", "/plans/1-2-3-4/run", "/jobs/1/cancel"] {
+        let answer = post(ANA, path, r#"{"action":"retry","state":"failed","channel":"support"}"#);
+        assert!(answer.status == 403 && answer.body.contains("all channels"), "{path}: {}", answer.body);
+    }
+    assert_eq!(post(ANA, "/channels/support/pause", pause).status, 200);
+    let pauses = house.run(&["channels", "pauses"]);
+    let told = String::from_utf8(pauses.stdout).unwrap();
+    assert!(
+        told.lines().count() == 1 && told.starts_with("support\tout\t") && told.ends_with("\tana\tmigration\n"),
+        "{told}"
+    );
+}

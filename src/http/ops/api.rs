@@ -1,20 +1,24 @@
 //! The JSON API of operators, under `/api/v1`: the verbs of `ops`, as the command line has them. By bearer token alone: a cookie
 //! goes along with forms of other sites.
 
+mod call;
+mod many;
+mod pauses;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{FromRequestParts, Path, RawQuery, Request, State};
+use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::json;
 use tower_http::catch_panic::CatchPanicLayer;
+
+use call::{Failure, Order, Why, answer, known, order};
 
 use super::openapi::{self, AUDIT_PARAMETERS, CALL_PARAMETERS, JOURNEY_PARAMETERS, MESSAGE_PARAMETERS};
 use super::reach::{self, Beyond, beyond};
@@ -22,18 +26,14 @@ use super::reply::{NO_TOKEN, WRONG_BEARER, broken};
 use super::{OperatorState, access, refused};
 use crate::domain::Language;
 use crate::domain::find::{MessageState, PAGE, Side};
-use crate::domain::journey::{Means, Operator};
-use crate::http::error::{self, Logged};
+use crate::http::auth;
 use crate::http::token_limit::NoTokenGiven;
-use crate::http::{auth, body};
 use crate::ops::decide::{Decided, Refused};
-use crate::ops::find::{Answer, Refusal, Request as Search};
+use crate::ops::find::{Answer, Request as Search};
 use crate::ops::sign_in::Person;
 use crate::ops::{audit, calls as given_away, decide, failed, find, journey, overview, settings};
-use crate::store::{Decision, StoreError};
+use crate::store::Decision;
 
-/// Largest body of a decision, in bytes.
-const BODY: usize = 16 * 1024;
 /// Longest time for which calls are waited for, in seconds.
 const CALLS_FOR: u64 = 600;
 /// Messages of a page, at most.
@@ -48,6 +48,14 @@ pub(crate) fn router(state: &Arc<OperatorState>) -> Router {
         .route("/messages/{m_id}/settle", post(settle))
         .route("/messages/{m_id}/retry", post(retry))
         .route("/messages/{m_id}/discard", post(discard))
+        .route("/plans", post(many::plan))
+        .route("/plans/{plan}/run", post(many::run))
+        .route("/jobs", get(many::jobs))
+        .route("/jobs/{id}", get(many::job))
+        .route("/jobs/{id}/cancel", post(many::cancel))
+        .route("/jobs/{id}/resume", post(many::resume))
+        .route("/channels/{name}/pause", post(pauses::pause))
+        .route("/channels/{name}/resume", post(pauses::resume))
         .route("/failed", get(failures))
         .route("/settings", get(in_force))
         .route("/audit", get(deeds))
@@ -96,59 +104,6 @@ async fn with_token(State(state): State<Arc<OperatorState>>, mut request: Reques
     }
     request.extensions_mut().insert(person);
     next.run(request).await
-}
-
-/// Why a call is not answered.
-enum Failure {
-    Request(String),
-    /// This person may not see it.
-    Forbidden(&'static str),
-    /// Nothing is stored under this mId.
-    Missing(String),
-    /// It cannot be done in this state.
-    Conflict(String),
-    Store(StoreError),
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::Store(error) => Self::Store(error),
-            refusal => Self::Request(refusal.words("")),
-        }
-    }
-}
-
-impl IntoResponse for Failure {
-    fn into_response(self) -> Response {
-        match self {
-            Self::Request(why) => refused(StatusCode::BAD_REQUEST, &why),
-            Self::Forbidden(why) => refused(StatusCode::FORBIDDEN, why),
-            Self::Missing(why) => refused(StatusCode::NOT_FOUND, &why),
-            Self::Conflict(why) => refused(StatusCode::CONFLICT, &why),
-            Self::Store(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "an operator's call could not be answered");
-                let words = "the store cannot be read or written now, and nothing was changed: see the log, and try again in a minute";
-                let mut response = refused(StatusCode::SERVICE_UNAVAILABLE, words);
-                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
-                response.extensions_mut().insert(Logged);
-                response
-            }
-        }
-    }
-}
-
-fn answer(value: &impl Serialize) -> Response {
-    match serde_json::to_string(value) {
-        Ok(json) => error::json(StatusCode::OK, json),
-        Err(_) => refused(StatusCode::INTERNAL_SERVER_ERROR, "the answer cannot be written as JSON: report it"),
-    }
 }
 
 /// The query of a call, by name.
@@ -262,12 +217,6 @@ async fn message(
     })))
 }
 
-/// Returns an mId as a refusal may repeat it: what else was sent in its place may be a number.
-fn known(m_id: &str) -> String {
-    let legal = m_id.len() == 32 && m_id.bytes().all(|b| b.is_ascii_hexdigit());
-    if legal { m_id.to_owned() } else { crate::telemetry::foreign_id(m_id) }
-}
-
 /// `GET /failed`
 async fn failures(
     State(state): State<Arc<OperatorState>>,
@@ -311,19 +260,6 @@ async fn calls(
     Ok(answer(&json!({ "calls": given_away::without_persons(&kept) })))
 }
 
-/// The mId of a decision, who decides, and the body.
-struct Order<T> {
-    m_id: String,
-    by: Operator,
-    body: T,
-}
-
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Why {
-    why: Option<String>,
-}
-
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settle {
@@ -340,38 +276,9 @@ enum As {
     Noted,
 }
 
-/// Reads the order of a person; `empty` is what an empty body means.
-async fn order<T: DeserializeOwned>(
-    request: Request,
-    empty: Option<T>,
-    why: impl Fn(&T) -> Option<&str>,
-) -> Result<Order<T>, Failure> {
-    let (mut parts, given) = request.into_parts();
-    let unreadable = |_| Failure::Request("this call cannot be read; nothing was changed".to_owned());
-    let Path(m_id) = Path::<String>::from_request_parts(&mut parts, &()).await.map_err(unreadable)?;
-    let Extension(person) = Extension::<Person>::from_request_parts(&mut parts, &())
-        .await
-        .map_err(|_| Failure::Request("nobody is signed in; nothing was changed".to_owned()))?;
-    let bytes = body::read(&parts, given, BODY).await.map_err(|_| {
-        Failure::Request(format!("the body cannot be read, or is larger than {BODY} bytes; nothing was changed"))
-    })?;
-    let body = match (bytes.is_empty(), empty) {
-        (true, Some(empty)) => empty,
-        _ => serde_json::from_slice(&bytes).map_err(|error| {
-            // The text of the error may quote the body.
-            let place = format!("line {}, column {}", error.line(), error.column());
-            Failure::Request(format!(
-                "the body is not as GET /api/v1/openapi.json describes it ({place}); nothing was changed"
-            ))
-        })?,
-    };
-    let by = Operator::new(&person.name, Means::Api, why(&body));
-    Ok(Order { m_id, by, body })
-}
-
 /// `POST /messages/{mId}/settle`
 async fn settle(State(state): State<Arc<OperatorState>>, request: Request) -> Result<Response, Failure> {
-    let Order { m_id, by, body } = order(request, None, |body: &Settle| body.why.as_deref()).await?;
+    let Order { about: m_id, by, body, .. } = order(request, None, |body: &Settle| body.why.as_deref()).await?;
     let decision = match body.r#as {
         As::Delivered => Decision::Delivered,
         As::Failed => Decision::Failed,
@@ -383,13 +290,13 @@ async fn settle(State(state): State<Arc<OperatorState>>, request: Request) -> Re
 
 /// `POST /messages/{mId}/retry`
 async fn retry(State(state): State<Arc<OperatorState>>, request: Request) -> Result<Response, Failure> {
-    let Order { m_id, by, .. } = order(request, Some(Why::default()), |body| body.why.as_deref()).await?;
+    let Order { about: m_id, by, .. } = order(request, Some(Why::default()), |body| body.why.as_deref()).await?;
     decided(decide::retry(state.store(), m_id, by).await?)
 }
 
 /// `POST /messages/{mId}/discard`
 async fn discard(State(state): State<Arc<OperatorState>>, request: Request) -> Result<Response, Failure> {
-    let Order { m_id, by, .. } = order(request, Some(Why::default()), |body| body.why.as_deref()).await?;
+    let Order { about: m_id, by, .. } = order(request, Some(Why::default()), |body| body.why.as_deref()).await?;
     decided(decide::discard(state.store(), &state.config(), m_id, by).await?)
 }
 

@@ -23,10 +23,11 @@ use crate::ops::bulk::seen::{Seen, Stale};
 use crate::ops::bulk::{self, NotStarted, Plan, Request, shown_contact};
 use crate::ops::find::Refusal;
 use crate::ops::sign_in::Person;
-use crate::store::{BulkAction, BulkMatch, BulkState, StoreError};
+use crate::store::{BulkAction, BulkMatch, BulkState};
 
 /// What describes the set, in the query and in the form that starts it.
-const FIELDS: [&str; 9] = ["action", "state", "fault", "channel", "contact", "since", "until", "text", "moved_on"];
+const FIELDS: [&str; 10] =
+    ["action", "state", "kind", "fault", "channel", "contact", "since", "until", "text", "moved_on"];
 
 #[derive(Template)]
 #[template(path = "bulk.html", config = "src/http/ops/askama.toml")]
@@ -83,7 +84,7 @@ struct Start {
     fields: Vec<(&'static str, String)>,
 }
 
-/// `GET /bulk?action=&state=&fault=&channel=&contact=&since=&until=&text=&moved_on=`
+/// `GET /bulk?action=&state=&kind=&fault=&channel=&contact=&since=&until=&text=&moved_on=`
 pub(super) async fn show(
     State(shared): State<Arc<OperatorState>>,
     Extension(page): Extension<Page>,
@@ -107,7 +108,7 @@ async fn shown(shared: &OperatorState, page: &Page, asked: &Form, not_done: Opti
     let mut bulk = Bulk { page, asked, channels, wrong: not_done, plan: None, jobs };
     let plan = match request(page, asked) {
         Ok(None) => None,
-        Ok(Some(request)) => Some(plan_of(shared, &config, request, None).await),
+        Ok(Some(request)) => Some(shared.plan(&config, request, None).await),
         Err(why) => Some(Err(Refusal::Request(why))),
     };
     match plan {
@@ -120,17 +121,6 @@ async fn shown(shared: &OperatorState, page: &Page, asked: &Form, not_done: Opti
         }
     }
     html(status, &bulk)
-}
-
-/// Makes a plan, once no other is being made.
-async fn plan_of(
-    shared: &OperatorState,
-    config: &Config,
-    request: Request,
-    seen: Option<&Seen>,
-) -> Result<Plan, Refusal> {
-    let _turn = shared.plans.acquire().await.map_err(|_| StoreError::Closed)?;
-    bulk::plan(shared.store(), config, request, seen).await
 }
 
 /// Reads what is asked for; `None` where nothing is.
@@ -161,6 +151,7 @@ fn request(page: &Page, asked: &Form) -> Result<Option<Request>, String> {
     Ok(Some(Request {
         action,
         state,
+        kind: text("kind"),
         fault: text("fault"),
         channel: text("channel"),
         contact: text("contact"),
@@ -303,7 +294,7 @@ async fn start_as_seen(
     let request = request(page, form).map_err(Refusal::Request)?;
     let request =
         request.ok_or_else(|| Refusal::Request(page.say("choose what to do.", "elija qué hacer.").to_owned()))?;
-    let plan = plan_of(shared, &config, request, Some(&seen)).await?;
+    let plan = shared.plan(&config, request, Some(&seen)).await?;
     if let Err(stale) = seen.check(&plan.set, plan.state, now_ms()) {
         return Ok(Err(not_as_seen(page, stale)));
     }

@@ -172,6 +172,7 @@ fn asked(page: &Page, filter: &str) -> Vec<(&'static str, String)> {
     let hidden = || page.say("given (not kept here)", "dado (no se guarda aquí)").to_owned();
     let texts = [
         ("channel", page.say("Channel", "Canal")),
+        ("kind", page.say("Kind", "Tipo")),
         ("fault", page.say("Reason", "Motivo")),
         ("since", page.say("Since", "Desde")),
         ("until", page.say("Until", "Hasta")),

@@ -80,7 +80,14 @@ async fn shown(shared: &OperatorState, page: &Page, m_id: &str, query: &Form) ->
     }
     let zone = config.time_zone_of(&journey.channel);
     let Told { verdict, lines } = tell(
-        &Words { language: page.language, zone: &zone, now_ms: wall_ms(), means: Means::Page, may_act: page.may_act },
+        &Words {
+            language: page.language,
+            zone: &zone,
+            now_ms: wall_ms(),
+            means: Means::Page,
+            may_act: page.may_act,
+            looks: config.outbound.look_after.len(),
+        },
         &journey,
     );
     let shows = Shows {

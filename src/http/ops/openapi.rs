@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::domain::Content;
+
 /// Parameters of `GET /messages`, as the finder of the command line has them.
 pub(super) const MESSAGE_PARAMETERS: [(&str, &str); 11] = [
     ("q", "An mId; a number or 5 and more digits of one; or words of the text"),
@@ -34,6 +36,7 @@ pub(super) const JOURNEY_PARAMETERS: [(&str, &str); 2] =
 const CONTACTS: (&str, &str) = ("contacts", "full: contacts in full, where the configuration masks them");
 
 /// Returns the document in OpenAPI 3.1.
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub(crate) fn document() -> Value {
     json!({
         "openapi": "3.1.1",
@@ -83,6 +86,42 @@ pub(crate) fn document() -> Value {
             "/api/v1/messages/{mId}/discard": { "parameters": [m_id()], "post": decide(
                 "discard", "Give a message or a dead event up for good and erase its text", &only_why(), false,
             ) },
+            "/api/v1/plans": { "post": order(
+                "plan", "Say what would be done with many messages, and change nothing. For people of all channels", &set(), true,
+                &schema("Plan"), &[("400", "What is described means nothing.")],
+            ) },
+            "/api/v1/plans/{plan}/run": { "parameters": [named("plan", "`plan` of a plan that is no older than 10 minutes")], "post": order(
+                "run", "Do what the plan said; the body is that of the plan. For people of all channels", &set(), true,
+                &json!({ "type": "object", "required": ["job", "count", "done"], "properties": {
+                    "job": { "type": "integer" }, "count": { "type": "integer" }, "done": { "type": "string" },
+                } }),
+                &[
+                    ("400", "What is described means nothing, or this is no plan. Nothing was changed."),
+                    ("409", "It is no longer as the plan said, nothing matches, or a channel of it is paused by hand. Nothing was changed."),
+                ],
+            ) },
+            "/api/v1/jobs": { "get": read(
+                "jobs", "The newest 50 jobs on many messages, newest first. For people of all channels", &[],
+                &json!({ "type": "object", "required": ["jobs"], "properties": { "jobs": list(&schema("Job")) } }),
+            ) },
+            "/api/v1/jobs/{id}": { "parameters": [named("id", "Its number")], "get": of_one(read(
+                "job", "How far a job is: in words, and as data", &[],
+                &json!({ "type": "object", "required": ["told", "job"], "properties": {
+                    "told": { "type": "string" }, "job": schema("Job"),
+                } }),
+            ), NO_JOB) },
+            "/api/v1/jobs/{id}/cancel": { "parameters": [named("id", "Its number")], "post": of_one(
+                order("cancel", "End a job: what is done stays done", &only_why(), false, &done(), &OF_JOB), NO_JOB,
+            ) },
+            "/api/v1/jobs/{id}/resume": { "parameters": [named("id", "Its number")], "post": of_one(
+                order("resumeJob", "Go on with a job that stopped or was interrupted", &only_why(), false, &done(), &OF_JOB), NO_JOB,
+            ) },
+            "/api/v1/channels/{name}/pause": { "parameters": [named("name", "Of the channel")], "post": of_one(
+                order("pause", "Pause a part of a channel until a person ends it", &part(true), true, &done(), &OF_PAUSE), NO_CHANNEL,
+            ) },
+            "/api/v1/channels/{name}/resume": { "parameters": [named("name", "Of the channel")], "post": of_one(
+                order("resume", "End a pause by hand", &part(false), true, &done(), &OF_PAUSE), NO_CHANNEL,
+            ) },
             "/api/v1/failed": { "get": read(
                 "failed", "What failed or was given up, by channel and fault, and whether the cause seems mended", &[],
                 &json!({ "type": "object", "required": ["groups"], "properties": { "groups": list(&schema("Group")) } }),
@@ -129,7 +168,39 @@ fn only_why() -> Value {
 }
 
 fn m_id() -> Value {
-    json!({ "name": "mId", "in": "path", "required": true, "schema": { "type": "string" } })
+    named("mId", "Of a message or an event")
+}
+
+fn named(name: &str, what: &str) -> Value {
+    json!({ "name": name, "in": "path", "required": true, "description": what, "schema": { "type": "string" } })
+}
+
+/// What describes many messages, and what to do with them.
+fn set() -> Value {
+    let text = |what: &str| json!({ "type": "string", "description": what });
+    json!({ "type": "object", "required": ["action", "state"], "properties": {
+        "action": { "enum": ["retry", "discard"] },
+        "state": { "enum": ["failed", "dead", "queued"], "description": "dead: events that were given up; queued: to discard alone" },
+        "kind": { "enum": Content::KINDS, "description": "Of the content; of messages alone" },
+        "fault": text("Code of the last fault"),
+        "channel": text("Name of a channel"),
+        "contact": text("Its number, or its custom contact id"),
+        "since": text("A time ago (90s, 2h, 3d), a day or a time"),
+        "until": text("The same"),
+        "text": text("Words of the text, or in quotes as they follow each other"),
+        "moved_on": { "type": "boolean", "description": "Also messages of conversations that have moved on" },
+        "why": why(),
+    } })
+}
+
+fn part(needs_why: bool) -> Value {
+    let what = json!({ "enum": ["out", "in", "drain"], "description": "out: nothing is sent; in: nothing is posted to BonyChat; drain: /message answers 503" });
+    let required: &[&str] = if needs_why { &["what", "why"] } else { &["what"] };
+    json!({ "type": "object", "required": required, "properties": { "what": what, "why": why() } })
+}
+
+fn done() -> Value {
+    json!({ "type": "object", "required": ["done"], "properties": { "done": { "type": "string" } } })
 }
 
 fn body(schema: &Value) -> Value {
@@ -172,27 +243,45 @@ fn calls() -> Value {
     operation
 }
 
-/// Adds the failure of a path with an mId.
-fn of_message(mut operation: Value) -> Value {
-    operation["responses"]["404"] =
-        json!({ "description": "Nothing is stored under this mId.", "content": body(&schema("Failure")) });
+const NO_JOB: &str = "There is no such job.";
+const NO_CHANNEL: &str = "There is no such channel, or this person does not see it.";
+const OF_JOB: [(&str, &str); 2] = [
+    ("400", "The body is not as described. Nothing was changed."),
+    ("409", "It is over already, or not all of its messages are in it yet. Nothing was changed."),
+];
+const OF_PAUSE: [(&str, &str); 2] = [
+    ("400", "The body is not as described, or says no reason. Nothing was changed."),
+    ("409", "It is paused so already, or is not. Nothing was changed."),
+];
+
+/// Adds the failure of a path that names one thing.
+fn of_one(mut operation: Value, missing: &str) -> Value {
+    operation["responses"]["404"] = json!({ "description": missing, "content": body(&schema("Failure")) });
     operation
 }
 
+fn of_message(operation: Value) -> Value {
+    of_one(operation, "Nothing is stored under this mId.")
+}
+
 fn decide(id: &str, summary: &str, request: &Value, required: bool) -> Value {
-    let mut responses = failures(&[
+    const STATUSES: [(&str, &str); 2] = [
         ("400", "The body is not as described. Nothing was changed."),
         (
             "409",
             "Its state does not allow it, or its text is erased. Nothing was changed; the message tells its state.",
         ),
-    ]);
-    let done = json!({ "type": "object", "required": ["done"], "properties": { "done": { "type": "string" } } });
-    responses.insert("200".to_owned(), json!({ "description": "Done, and what follows.", "content": body(&done) }));
-    of_message(json!({
+    ];
+    of_message(order(id, summary, request, required, &done(), &STATUSES))
+}
+
+fn order(id: &str, summary: &str, request: &Value, required: bool, answer: &Value, statuses: &[(&str, &str)]) -> Value {
+    let mut responses = failures(statuses);
+    responses.insert("200".to_owned(), json!({ "description": "Done, and what follows.", "content": body(answer) }));
+    json!({
         "operationId": id, "summary": summary, "requestBody": { "required": required, "content": body(request) },
         "responses": responses,
-    }))
+    })
 }
 
 fn schemas() -> Value {
@@ -221,6 +310,26 @@ fn schemas() -> Value {
             "kind": { "enum": ["text", "attachment", "location", "quick_reply", "refused"] }, "channel": text,
             "length": number, "content_type": text, "raw": text,
             "hex": { "type": "string", "description": "In place of raw where the body is no UTF-8" },
+        } },
+        "Plan": { "type": "object", "properties": {
+            "plan": { "type": "string", "description": "To run it with" }, "count": number, "wiped": number, "old": number,
+            "groups": list(&json!({ "type": "object", "properties": { "channel": text, "fault": text, "count": number } })),
+            "moved_on": { "type": "integer", "description": "Messages of conversations that have moved on, taken with moved_on alone" },
+            "moved_on_contacts": { "type": "array", "items": text, "description": "Contacts of the first 25 of these conversations" },
+            "takes_s": { "type": "integer", "description": "About how long it takes, in seconds" },
+            "refused": { "type": ["string", "null"], "description": "Why it cannot be run now" },
+            "first": { "type": "array", "description": "The first 25", "items": { "type": "object", "properties": {
+                "m_id": text, "channel": text, "contact": text, "kind": text, "at_ms": number, "fault": text,
+            } } },
+        } },
+        "Job": { "type": "object", "properties": {
+            "id": number, "at_ms": number, "who": text, "means": text, "why": maybe_text, "action": text,
+            "subject": { "enum": ["o", "e"], "description": "o: messages, e: events" }, "state": text,
+            "filter": { "type": "string", "description": "JSON of how the set was described, without texts and contacts" },
+            "moved_on": { "type": "boolean" }, "spacing_ms": number, "total": number, "done": number,
+            "skipped": { "type": "integer", "description": "Left out, since they had changed" }, "worked_ms": number,
+            "next_ms": number, "paused": { "type": "boolean" }, "ended_ms": maybe, "cancelled_ms": maybe,
+            "filled": { "type": "boolean" }, "stopped": maybe_text,
         } },
         "Group": { "type": "object", "properties": {
             "channel": text, "direction": { "enum": ["out", "in"] }, "fault": text, "count": number, "oldest_ms": number,

@@ -11,12 +11,15 @@ use super::outcomes::Outcomes;
 use crate::config::{self, Config};
 use crate::domain::clock::wall_ms;
 use crate::http::ReceivedCalls;
+use crate::ops::bulk::seen::Seen;
+use crate::ops::bulk::{self, Plan, Request};
 use crate::ops::conversation::Conversations;
+use crate::ops::find::Refusal;
 use crate::ops::job_runner::JobRunner;
 use crate::ops::live::{Listener, Live};
 use crate::ops::local::on_this_machine;
 use crate::ops::sign_in::{Link, People};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// Files of messages that are made at once: each reads beside the reads of deliveries.
 const EXPORTS: usize = 2;
@@ -40,7 +43,7 @@ pub(crate) struct OperatorState {
     /// Works on jobs on many messages.
     pub(super) jobs: JobRunner,
     /// Of plans for many messages one at a time is made: each reads all that it is of, beside the reads of deliveries.
-    pub(super) plans: Semaphore,
+    plans: Semaphore,
     /// Files of messages that are being made.
     pub(super) exports: Arc<Semaphore>,
 }
@@ -96,6 +99,15 @@ impl OperatorState {
     /// Returns one more who listens to what happens; `None` where too many do.
     pub(super) fn listen(&self, config: &Arc<Config>) -> Option<Listener> {
         self.live.listen(&self.store, config, &self.stopping)
+    }
+
+    /// Makes a plan, once no other is being made. `seen`: of what was there when a person saw it alone.
+    ///
+    /// # Errors
+    /// What of the request means nothing; or the store could not be read.
+    pub(super) async fn plan(&self, config: &Config, request: Request, seen: Option<&Seen>) -> Result<Plan, Refusal> {
+        let _turn = self.plans.acquire().await.map_err(|_| StoreError::Closed)?;
+        bulk::plan(self.store(), config, request, seen).await
     }
 
     /// Returns a link that signs the first person in at a listener with this address; `None` where nobody can.

@@ -27,6 +27,7 @@ on_each_engine! {
 fn failed() -> BulkFilter {
     BulkFilter {
         state: BulkState::Failed,
+        kind: None,
         channel: None,
         fault: None,
         since_ms: None,
@@ -115,6 +116,8 @@ async fn a_filter_describes_what_fulfils_all_of_it(engine: Engine) {
         (BulkFilter { fault: Some("INCORRECT_FILEURL".into()), ..failed() }, vec![&other]),
         (BulkFilter { words: words("navidad oferta"), ..failed() }, vec![&offer]),
         (BulkFilter { words: words("\"oferta navidad\""), ..failed() }, vec![]),
+        (BulkFilter { kind: Some("text"), ..failed() }, vec![&offer, &other]),
+        (BulkFilter { kind: Some("location"), ..failed() }, vec![]),
         (BulkFilter { since_ms: Some(101), ..failed() }, vec![&other]),
         (BulkFilter { until_ms: Some(200), ..failed() }, vec![&offer]),
         (BulkFilter { contacts: vec![contact(2).to_string()], ..failed() }, vec![&other]),

@@ -3,7 +3,8 @@
 use super::*;
 use crate::domain::excerpt::Excerpt;
 use crate::domain::journey::{
-    Action, Answer, AttemptOutcome, EventKind, EventState, Look, LookConclusion, MessageState, PostOutcome, Step,
+    Action, Answer, AttemptOutcome, EventKind, EventState, KeptWaiting, Look, LookConclusion, MessageState, PauseCause,
+    PostOutcome, Step,
 };
 
 on_each_engine! {
@@ -16,6 +17,8 @@ on_each_engine! {
     a_repeated_call_is_a_step_and_no_second_message
     what_a_person_did_is_a_step_and_a_row_of_the_audit
     what_waits_names_what_it_waits_for
+    a_long_wait_names_each_pause_that_lasted_meanwhile_and_what_went_first
+    what_waited_behind_a_doubt_is_told_once_it_is_decided
     excerpts_leave_with_the_text_and_steps_with_their_row
     of_an_erased_person_no_step_is_left
     of_an_erased_person_the_audit_keeps_no_reason
@@ -225,6 +228,73 @@ async fn what_waits_names_what_it_waits_for(engine: Engine) {
     let waits = journey(&store, &other_id).await.message.unwrap();
     let fault = waits.channel_fault.unwrap();
     assert_eq!((fault.at_ms, fault.fault.as_str(), waits.behind), (100, "NO_CREDITS", None));
+}
+
+async fn a_long_wait_names_each_pause_that_lasted_meanwhile_and_what_went_first(engine: Engine) {
+    let Fresh { store, folder } = engine.fresh().await;
+    let epoch = store.take_ownership(&channel()).await.unwrap();
+    let name = channel();
+    let fault = |code: Option<&str>, at_ms| {
+        let (store, name, code) = (Arc::clone(&store), name.clone(), code.map(str::to_owned));
+        async move { store.set_paused_by(vec![(name, code)], at_ms).await.unwrap() }
+    };
+    fault(Some("http_503"), 1_000).await;
+    fault(None, 2_000).await; // before it came
+    let (first, waits) = (message(1, "first", 10_000), message(1, "waits", 10_000));
+    let m_id = waits.m_id.to_string();
+    store.accept(first).await.unwrap();
+    store.accept(waits).await.unwrap();
+    store.pause(&channel(), crate::domain::operator_pause::PauseKind::Out, by(), 11_000).await.unwrap();
+    store.resume(&channel(), crate::domain::operator_pause::PauseKind::Out, by(), 20_000).await.unwrap().unwrap();
+    fault(Some("NO_CREDITS"), 30_000).await;
+    fault(None, 40_000).await;
+    fault(Some("NO_CREDITS"), 50_000).await; // the same again within a minute
+    fault(Some("http_503"), 60_000).await;
+    fault(None, 70_000).await;
+    for at_ms in [80_000, 90_000] {
+        let attempt = take(&store, epoch, at_ms).await.remove(0);
+        store.settle(&attempt, Settlement::Sent { afilnet_id: None, more: false }, at_ms).await.unwrap();
+    }
+    fault(Some("http_503"), 200_000).await; // later
+    let wait = journey(&store, &m_id).await.message.unwrap().wait.unwrap();
+    let by_fault = |fault: &str| PauseCause::Fault { fault: fault.to_owned() };
+    let found: Vec<_> = wait.pauses.iter().map(|past| (past.since_ms, past.ended_ms, past.cause.clone())).collect();
+    let person = PauseCause::Person { who: "ana".into(), why: "asked for".into() };
+    assert_eq!(
+        found,
+        [
+            (11_000, Some(20_000), person),
+            (30_000, Some(60_000), by_fault("NO_CREDITS")),
+            (60_000, Some(70_000), by_fault("http_503")),
+        ]
+    );
+    assert_eq!((wait.since_ms, wait.until_ms, wait.ahead), (10_000, 90_000, 1));
+    let rows = async || folder.ask("SELECT CAST(COUNT(*) AS BIGINT) FROM channel_pauses").await[0].clone().unwrap();
+    assert_eq!(rows().await, "4");
+    store.purge(100_000, 100_000, 10).await.unwrap();
+    assert_eq!(rows().await, "1", "the one that lasts stays");
+    store.close().await;
+}
+
+async fn what_waited_behind_a_doubt_is_told_once_it_is_decided(engine: Engine) {
+    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let epoch = store.take_ownership(&channel()).await.unwrap();
+    let attempt = begun(&store, epoch, 1).await;
+    for at_ms in [200, 300] {
+        store.accept(message(1, "behind", at_ms)).await.unwrap();
+    }
+    let in_doubt = failed_attempt(&attempt, AttemptOutcome::Unknown, &Fault::TimedOut);
+    store.settle(&in_doubt, Settlement::Unknown { fault: Fault::TimedOut, look_ms: 400 }, 350).await.unwrap();
+    let m_id = attempt.m_id.to_string();
+    assert_eq!(journey(&store, &m_id).await.message.unwrap().kept_waiting, None, "as long as it is in doubt");
+    store.decide(m_id.clone().into(), Decision::Delivered, "n".into(), by(), 81_200).await.unwrap();
+    store.accept(message(1, "later", 90_000)).await.unwrap();
+    let kept = journey(&store, &m_id).await.message.unwrap().kept_waiting;
+    assert_eq!(kept, Some(KeptWaiting { count: 2, longest_ms: 81_000 }));
+    take(&store, epoch, 91_000).await;
+    let kept = journey(&store, &m_id).await.message.unwrap().kept_waiting;
+    assert_eq!(kept.map(|kept| kept.count), Some(2), "when they have begun, too");
+    store.close().await;
 }
 
 async fn excerpts_leave_with_the_text_and_steps_with_their_row(engine: Engine) {

@@ -43,6 +43,7 @@ const SMALL: &[&str] = &[
     "SCAN d",
     // Pauses by hand, of which there are few.
     "operator_pauses",
+    "channel_pauses",
     // The newest 500 steps.
     "SCAN steps",
     "SCAN s",
@@ -175,6 +176,14 @@ async fn every_statement_goes_through_its_index_and_none_walks_a_table() {
         ("LASTING_PAUSE", sql_pauses::LASTING_PAUSE, &["operator_pauses_lasting (channel=? AND what=?)"]),
         ("LASTING_PAUSES", sql_pauses::LASTING_PAUSES, &["operator_pauses_lasting"]),
         ("END_PAUSE", sql_pauses::END_PAUSE, &["operator_pauses_lasting (channel=? AND what=?)"]),
+        ("END_FAULT", sql_pauses::END_FAULT, &["channel_pauses_lasting (channel=?)"]),
+        ("FAULT_AGAIN", sql_pauses::FAULT_AGAIN, &[by_key, "channel_pauses_of (channel=?)"]),
+        (
+            "PAUSES_WITHIN",
+            sql_pauses::PAUSES_WITHIN,
+            &["operator_pauses_of (channel=? AND what=?", "channel_pauses_of (channel=?"],
+        ),
+        ("DROP_FAULTS", sql_pauses::DROP_FAULTS, &[by_key, "channel_pauses_ended (ended_ms"]),
         ("DROP_PAUSES", sql_pauses::DROP_PAUSES, &[by_key, "operator_pauses_ended (ended_ms"]),
         ("EVENT_ENDED", sql::EVENT_ENDED, &[by_key]),
         ("EVENT_AGAIN", sql::EVENT_AGAIN, &[by_key]),
@@ -197,6 +206,12 @@ async fn every_statement_goes_through_its_index_and_none_walks_a_table() {
         ("MESSAGE_NAMED", sql_journey::MESSAGE_NAMED, &["(m_id=?)"]),
         ("MESSAGE", sql_journey::MESSAGE, &["(m_id=?)", by_key]),
         ("SHOWN_MS", sql_journey::SHOWN_MS, &["seen_claim (conversation=? AND claim=?)"]),
+        ("WAITED_FOR", sql_journey::WAITED_FOR, &["outbound_spoken (conversation=?", "outbound_wiped (conversation=?"]),
+        (
+            "KEPT_WAITING",
+            sql_journey::KEPT_WAITING,
+            &["outbound_spoken (conversation=?", "outbound_wiped (conversation=?"],
+        ),
         ("BEFORE", sql_journey::BEFORE, &["outbound_active"]),
         ("HEAD", sql_journey::HEAD, &[by_key]),
         ("CHANNEL_FAULT", sql_journey::CHANNEL_FAULT, &[by_key]),

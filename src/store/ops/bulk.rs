@@ -97,7 +97,7 @@ pub(in crate::store) async fn page<T: Tx>(
     let mut page = BulkPage::default();
     let Some(&(conversation, id)) = places.last() else { return Ok(page) };
     page.next = (places.len() >= limit as usize).then_some(Place { conversation, id });
-    let BulkFilter { channel, fault, contacts, words, .. } = filter;
+    let BulkFilter { kind, channel, fault, contacts, words, .. } = filter;
     let (since_ms, until_ms) = (filter.since_ms.unwrap_or(i64::MIN), filter.until_ms.unwrap_or(i64::MAX));
     let listed: Vec<String> = places.iter().map(|(_, id)| id.to_string()).collect();
     let listed = format!("[{}]", listed.join(","));
@@ -105,7 +105,8 @@ pub(in crate::store) async fn page<T: Tx>(
     for Row { found, text } in db.rows(described, values).await? {
         let of_contact = contacts.is_empty() || contacts.contains(&found.contact);
         let says = || words.is_empty() || holds(&folded(side, text.as_deref().unwrap_or_default()), words);
-        if of_contact && says() {
+        let of_kind = kind.is_none_or(|kind| kind == found.kind);
+        if of_contact && of_kind && says() {
             page.found.push(found);
         }
     }

@@ -23,6 +23,7 @@ pub(in crate::store) async fn correct(db: &mut impl Tx, now_ms: i64) -> Result<i
         sql::SHIFT_EVENT_LANES,
         sql::SHIFT_POSTPONED,
         sql_pauses::SHIFT_PAUSES,
+        sql_pauses::SHIFT_FAULTS,
         sql_bulk::SHIFT_JOBS,
     ] {
         db.execute(shift, values![by_ms]).await?;

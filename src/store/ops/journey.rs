@@ -4,8 +4,8 @@
 use super::audit::{self, Deed};
 use super::{matches, pauses};
 use crate::domain::journey::{
-    Action, Answer, Behind, ChannelFault, EventJourney, EventKind, EventState, Journey, MessageJourney, MessageState,
-    Note, Operator, PastStep, Step,
+    Action, Answer, Behind, ChannelFault, EventJourney, EventKind, EventState, Journey, KeptWaiting, LONG_WAIT_MS,
+    MessageJourney, MessageState, Note, Operator, PastStep, Step, Wait,
 };
 use crate::domain::operator_pause::PauseKind;
 use crate::domain::{ChannelName, Event, EventBody};
@@ -129,6 +129,8 @@ struct StoredMessage {
     contact: String,
     state: String,
     answered: i64,
+    /// Since when it waits, or waited.
+    since_ms: i64,
     message: MessageJourney,
 }
 
@@ -153,6 +155,8 @@ impl FromRow for StoredMessage {
             behind: None,
             channel_fault: None,
             pause: None,
+            wait: None,
+            kept_waiting: None,
             steps: Vec::new(),
         };
         Ok(Self {
@@ -162,6 +166,7 @@ impl FromRow for StoredMessage {
             contact: Cell::read(row, 3)?,
             state: Cell::read(row, 5)?,
             answered: Cell::read(row, 16)?,
+            since_ms: Cell::read(row, 18)?,
             message,
         })
     }
@@ -173,7 +178,7 @@ async fn of_message(
     stored: StoredMessage,
     now_ms: i64,
 ) -> Result<MessageJourney, StoreError> {
-    let StoredMessage { id, conversation, channel, state, answered, message, .. } = stored;
+    let StoredMessage { id, conversation, channel, state, answered, since_ms, message, .. } = stored;
     let state: MessageState = decode("outbound", &state)?;
     let keys = matches::match_keys(m_id, message.part);
     let shown_ms: Option<i64> = db.one(sql::SHOWN_MS, values![conversation, &keys[0], &keys[1]]).await?;
@@ -194,7 +199,32 @@ async fn of_message(
         _ => Answer::Unknown,
     };
     let steps = steps(db, Subject::Message(id)).await?;
-    Ok(MessageJourney { state, answer, shown_ms, behind, channel_fault, pause, steps, ..message })
+    let until_ms = if waits { now_ms } else { message.began_ms };
+    let wait = if until_ms.saturating_sub(since_ms) < LONG_WAIT_MS {
+        None
+    } else {
+        let pauses = pauses::within(db, &channel, since_ms, until_ms).await?;
+        let ahead = db.one(sql::WAITED_FOR, values![conversation, id, since_ms, until_ms]).await?;
+        Some(Wait { since_ms, until_ms, ahead, pauses })
+    };
+    let was_in_doubt = steps.iter().any(|past| past.step.as_ref().is_some_and(Step::leaves_in_doubt));
+    let kept_waiting = match message.done_ms {
+        Some(done_ms) if was_in_doubt => kept_waiting(db, conversation, id, done_ms).await?,
+        _ => None,
+    };
+    Ok(MessageJourney { state, answer, shown_ms, behind, channel_fault, pause, wait, kept_waiting, steps, ..message })
+}
+
+async fn kept_waiting(
+    db: &mut impl Tx,
+    conversation: i64,
+    id: i64,
+    done_ms: i64,
+) -> Result<Option<KeptWaiting>, StoreError> {
+    let halves: Vec<(u32, Option<i64>)> = db.rows(sql::KEPT_WAITING, values![conversation, id, done_ms]).await?;
+    let count = halves.iter().map(|(count, _)| count).sum();
+    let first_ms = halves.iter().filter_map(|(_, first_ms)| *first_ms).min();
+    Ok(first_ms.map(|first_ms| KeptWaiting { count, longest_ms: done_ms.saturating_sub(first_ms) }))
 }
 
 /// Records by which fault each of these channels is paused since `now_ms`; `None`: by none.
@@ -205,7 +235,9 @@ pub(in crate::store) async fn set_paused_by(
 ) -> Result<(), StoreError> {
     for (channel, fault) in channels {
         let since_ms = fault.as_ref().map(|_| now_ms);
-        db.execute(sql::SET_PAUSED_BY, values![fault.as_deref(), since_ms, channel.as_str()]).await?;
+        if db.execute(sql::SET_PAUSED_BY, values![fault.as_deref(), since_ms, channel.as_str()]).await? > 0 {
+            pauses::by_fault(db, channel.as_str(), fault.as_deref(), now_ms).await?;
+        }
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 
 use super::audit::{self, Deed};
 use crate::domain::ChannelName;
-use crate::domain::journey::Operator;
+use crate::domain::journey::{Operator, PastPause, PauseCause};
 use crate::domain::operator_pause::{OperatorPause, PauseKind};
 use crate::store::sql_pauses as sql;
 use crate::store::tx::{BoxError, Cell, Columns, FromRow, Tx, values};
@@ -73,6 +73,49 @@ pub(in crate::store) async fn lasting_of(
     kind: PauseKind,
 ) -> Result<Option<OperatorPause>, StoreError> {
     db.optional(sql::LASTING_PAUSE, values![channel, kind.name()]).await
+}
+
+/// A pause that a fault ended and began again within this time is one.
+const SAME_PAUSE_MS: i64 = 60_000;
+
+/// Records that a fault pauses a channel since `now_ms`, or that none does any more.
+pub(in crate::store) async fn by_fault(
+    db: &mut impl Tx,
+    channel: &str,
+    fault: Option<&str>,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    db.execute(sql::END_FAULT, values![now_ms, channel]).await?;
+    let Some(fault) = fault else { return Ok(()) };
+    let again = db.execute(sql::FAULT_AGAIN, values![channel, fault, now_ms.saturating_sub(SAME_PAUSE_MS)]).await?;
+    if again == 0 {
+        db.execute(sql::ADD_FAULT, values![channel, fault, now_ms]).await?;
+    }
+    Ok(())
+}
+
+impl FromRow for PastPause {
+    fn from_row(row: &dyn Columns) -> Result<Self, BoxError> {
+        let (who, why, fault): (Option<String>, Option<String>, Option<String>) =
+            (Cell::read(row, 2)?, Cell::read(row, 3)?, Cell::read(row, 4)?);
+        let cause = match (who, why, fault) {
+            (_, _, Some(fault)) => PauseCause::Fault { fault },
+            (who, why, None) => PauseCause::Person { who: who.unwrap_or_default(), why: why.unwrap_or_default() },
+        };
+        Ok(Self { since_ms: Cell::read(row, 0)?, ended_ms: Cell::read(row, 1)?, cause })
+    }
+}
+
+/// Returns the pauses of sends of a channel that lasted within a time, the first of the last 20 first.
+pub(in crate::store) async fn within(
+    db: &mut impl Tx,
+    channel: &str,
+    from_ms: i64,
+    until_ms: i64,
+) -> Result<Vec<PastPause>, StoreError> {
+    let mut found: Vec<PastPause> = db.rows(sql::PAUSES_WITHIN, values![channel, from_ms, until_ms]).await?;
+    found.reverse();
+    Ok(found)
 }
 
 async fn record(

@@ -45,6 +45,7 @@ pub(in crate::store) async fn purge<T: Tx>(
         (sql::DROP_KEYS, rows_before_ms),
         (sql::DROP_POSTPONED, text_before_ms),
         (sql_pauses::DROP_PAUSES, rows_before_ms),
+        (sql_pauses::DROP_FAULTS, rows_before_ms),
     ] {
         most = most.max(db.execute(statement, values![before_ms, limit]).await?);
     }

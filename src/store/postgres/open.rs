@@ -31,6 +31,7 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (13, "0013_job_filling", include_str!("../migrations/postgres/0013_job_filling.sql")),
     (14, "0014_paused_by", include_str!("../migrations/postgres/0014_paused_by.sql")),
     (15, "0015_early_lesson", include_str!("../migrations/postgres/0015_early_lesson.sql")),
+    (16, "0016_channel_pauses", include_str!("../migrations/postgres/0016_channel_pauses.sql")),
 ];
 
 /// Longest wait for the server when the process starts.

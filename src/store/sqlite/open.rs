@@ -33,6 +33,7 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (13, "0013_job_filling", include_str!("../migrations/sqlite/0013_job_filling.sql")),
     (14, "0014_paused_by", include_str!("../migrations/sqlite/0014_paused_by.sql")),
     (15, "0015_early_lesson", include_str!("../migrations/sqlite/0015_early_lesson.sql")),
+    (16, "0016_channel_pauses", include_str!("../migrations/sqlite/0016_channel_pauses.sql")),
 ];
 
 /// Added to the number of the last step in a store that was copied to another engine. Versions that know nothing of

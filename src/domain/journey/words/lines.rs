@@ -4,25 +4,26 @@ use super::cause::FarSide;
 use super::phrase::{Words, joined, last, span};
 use crate::domain::StatusValue;
 use crate::domain::journey::{
-    Action, Answer, AttemptOutcome, EventJourney, EventKind, EventState, Journey, Look, LookConclusion, MessageJourney,
-    MessageState, PastStep, PostOutcome, Step,
+    Action, Answer, AttemptOutcome, EventJourney, EventKind, EventState, Journey, KeptWaiting, Look, LookConclusion,
+    MessageJourney, MessageState, PastPause, PastStep, PauseCause, PostOutcome, Step, Wait,
 };
-
-/// A wait before the first attempt that is worth a line.
-const LONG_WAIT_MS: i64 = 5_000;
 
 /// Returns the lines. Steps of one message or event keep their order, whatever was done to the clock.
 pub(super) fn lines(words: &Words<'_>, journey: &Journey) -> Vec<String> {
     let mut all: Vec<(i64, String)> = Vec::new();
     if let Some(message) = &journey.message {
         all.push((message.accepted_ms, accepted(words, journey, message)));
-        all.extend(waited(words, message));
+        all.extend(wait(words, message));
         all.extend(steps(words, &message.steps, FarSide::Afilnet));
+        if let (Some((_, last)), Some(next)) = (all.last_mut(), next_look(words, message)) {
+            last.push_str(&next);
+        }
         all.extend(message.shown_ms.map(|shown_ms| {
             let shown = words.say("Afilnet shows it in the conversation.", "Afilnet lo muestra en la conversación.");
             (shown_ms, shown.to_owned())
         }));
         all.extend(ended(words, message));
+        all.extend(went_on(words, message));
     }
     for event in &journey.events {
         all.push((event.stored_ms(), recorded(words, journey, event)));
@@ -54,17 +55,74 @@ fn accepted(words: &Words<'_>, journey: &Journey, message: &MessageJourney) -> S
     )
 }
 
-fn waited(words: &Words<'_>, message: &MessageJourney) -> Option<(i64, String)> {
-    let waited_ms = message.began_ms - message.accepted_ms;
-    let first = message.attempt == 1 && message.part == 0 && message.steps.is_empty();
-    (first && waited_ms >= LONG_WAIT_MS).then(|| {
-        let waited = words.fill(
+/// When it is looked for next, where its last step is a look.
+fn next_look(words: &Words<'_>, message: &MessageJourney) -> Option<String> {
+    let after_look = matches!(last(&message.steps), Some(Step::Look(_) | Step::LookFailed { .. }));
+    let look_ms = message.look_ms.filter(|_| after_look && message.state == MessageState::Unknown)?;
+    Some(words.fill(
+        " The next look is at {at}.",
+        " La próxima comprobación es a las {at}.",
+        &[("at", &words.time(look_ms))],
+    ))
+}
+
+/// What it waited for, each pause at the time since which it did.
+fn wait(words: &Words<'_>, message: &MessageJourney) -> Vec<(i64, String)> {
+    let Some(Wait { since_ms, until_ms, ahead, pauses }) = &message.wait else { return Vec::new() };
+    let mut all: Vec<(i64, String)> =
+        pauses.iter().map(|past| (past.since_ms.max(*since_ms), past_pause(words, past))).collect();
+    if message.state != MessageState::Queued && (message.attempt == 1 || message.steps.is_empty()) && message.part == 0
+    {
+        let behind = if *ahead > 0 {
+            words.fill(
+                " Messages before it in its conversation that went first: {ahead}.",
+                " Mensajes anteriores de su conversación que salieron primero: {ahead}.",
+                &[("ahead", &ahead.to_string())],
+            )
+        } else {
+            String::new()
+        };
+        let after = words.fill(
             "Its turn came after {span}.",
             "Le llegó el turno después de {span}.",
-            &[("span", &span(waited_ms))],
+            &[("span", &span(until_ms - since_ms))],
         );
-        (message.began_ms, waited)
-    })
+        all.push((*until_ms, after + &behind));
+    }
+    all
+}
+
+fn past_pause(words: &Words<'_>, past: &PastPause) -> String {
+    let since = words.time(past.since_ms);
+    let until = past.ended_ms.map_or_else(
+        || words.say("since {since}", "desde las {since}").to_owned(),
+        |_| words.say("from {since} to {until}", "de {since} a {until}").to_owned(),
+    );
+    let ended = past.ended_ms.map(|ended_ms| words.time(ended_ms)).unwrap_or_default();
+    let when = until.replace("{since}", &since).replace("{until}", &ended);
+    match &past.cause {
+        PauseCause::Person { who, why } => words.fill(
+            "It waited: {who} had paused what is sent in its channel, {when}: {why}.",
+            "Esperó: {who} había puesto en pausa los envíos de su canal, {when}: {why}.",
+            &[("when", &when), ("who", who), ("why", why)],
+        ),
+        PauseCause::Fault { fault } => words.fill(
+            "It waited: its channel was paused by itself, {when}: {cause}.",
+            "Esperó: su canal estuvo en pausa por sí mismo, {when}: {cause}.",
+            &[("when", &when), ("cause", &words.cause(fault, FarSide::Afilnet).what)],
+        ),
+    }
+}
+
+/// What goes on after it was in doubt.
+fn went_on(words: &Words<'_>, message: &MessageJourney) -> Option<(i64, String)> {
+    let (done_ms, KeptWaiting { count, longest_ms }) = message.done_ms.zip(message.kept_waiting)?;
+    let went_on = words.fill(
+        "The conversation went on; messages that had waited for it: {count}, the first of them for {span}.",
+        "La conversación continuó; mensajes que esperaban por él: {count}, el primero desde hacía {span}.",
+        &[("count", &count.to_string()), ("span", &span(longest_ms))],
+    );
+    Some((done_ms, went_on))
 }
 
 /// How it ended, where no step has told.
@@ -262,11 +320,18 @@ fn look_line(words: &Words<'_>, look: &Look) -> String {
     ]
     .map(|(name, count)| (name, count.to_string()))
     .into();
-    let values: Vec<(&str, &str)> = counts.iter().map(|(name, count)| (*name, count.as_str())).collect();
+    let mut values: Vec<(&str, &str)> = counts.iter().map(|(name, count)| (*name, count.as_str())).collect();
+    // Where Afilnet shows rows late, further looks are made than are configured.
+    let of = if number as usize > words.looks {
+        String::new()
+    } else {
+        words.fill(" of {looks}", " de {looks}", &[("looks", &words.looks.to_string())])
+    };
+    values.push(("of", &of));
     let seen = words.fill(
-        "Look {number}: Afilnet showed {rows} rows. Of the business since the attempt: {since}; certainly the bridge's own: \
+        "Look {number}{of}: Afilnet showed {rows} rows. Of the business since the attempt: {since}; certainly the bridge's own: \
          {ours}, somebody else's: {others}, unexplained: {unexplained}.",
-        "Comprobación {number}: Afilnet mostró {rows} filas. De la empresa desde el intento: {since}; seguro que del puente: \
+        "Comprobación {number}{of}: Afilnet mostró {rows} filas. De la empresa desde el intento: {since}; seguro que del puente: \
          {ours}, de otros: {others}, sin explicar: {unexplained}.",
         &values,
     );

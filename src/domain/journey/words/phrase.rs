@@ -19,6 +19,8 @@ pub(crate) struct Words<'z> {
     pub(crate) means: Means,
     /// The reader may act, and not only read.
     pub(crate) may_act: bool,
+    /// Looks that are made for a message in doubt, unless its conversation needs more (`outbound.look_after`).
+    pub(crate) looks: usize,
 }
 
 impl Words<'_> {

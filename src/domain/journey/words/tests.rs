@@ -1,6 +1,7 @@
 //! Each kind of step, each state and each kind of event, in both languages.
 
 mod in_doubt;
+mod waits;
 
 use jiff::tz::TimeZone;
 
@@ -38,6 +39,8 @@ fn message(state: MessageState) -> MessageJourney {
         behind: None,
         channel_fault: None,
         pause: None,
+        wait: None,
+        kept_waiting: None,
         steps: Vec::new(),
     }
 }
@@ -78,6 +81,7 @@ fn told_at(seconds: i64, journey: &Journey, language: Language) -> Told {
             now_ms: ACCEPTED_MS + seconds * 1000,
             means: Means::Cli,
             may_act: true,
+            looks: 3,
         },
         journey,
     )
@@ -192,9 +196,9 @@ fn a_look_has_its_evidence_in_words() {
     let look = Look { number: 1, rows: 37, reaches_back: true, since: 1, others: 1, proofs: 1, ..Look::default() };
     line(
         Step::Look(look),
-        "Look 1: Afilnet showed 37 rows. Of the business since the attempt: 1; certainly the bridge's own: 0, somebody else's: \
+        "Look 1 of 3: Afilnet showed 37 rows. Of the business since the attempt: 1; certainly the bridge's own: 0, somebody else's: \
          1, unexplained: 0. Not there: proof 1 of 2; only the last look decides.",
-        "Comprobación 1: Afilnet mostró 37 filas. De la empresa desde el intento: 1; seguro que del puente: 0, de otros: 1, sin \
+        "Comprobación 1 de 3: Afilnet mostró 37 filas. De la empresa desde el intento: 1; seguro que del puente: 0, de otros: 1, sin \
          explicar: 0. No está: prueba 1 de 2; solo decide la última comprobación.",
     );
     let (found, not_sent) = (LookConclusion::Found, LookConclusion::NotSent);
@@ -326,41 +330,12 @@ fn a_message_that_went_well_is_told_in_three_lines() {
 }
 
 #[test]
-fn what_waits_names_what_it_waits_for() {
-    let waits = message(MessageState::Queued);
-    let of = |message| journey(Some(message), Vec::new());
-    begins(&of(waits.clone()), "Not yet: the customer does not have it.", "Todavía no: el cliente no lo tiene.");
-    let no_credit = MessageJourney { fault: Some("NO_CREDITS".into()), ..waits.clone() };
-    for (language, words) in [(En, "Add credit to the Afilnet account"), (Es, "Recargue el saldo")] {
-        let own = told(&of(no_credit.clone()), language).verdict;
-        assert!(own.contains(words) && own.contains("(NO_CREDITS)"), "{own}");
-        let channel_fault = Some(ChannelFault { at_ms: ACCEPTED_MS - 5_000, fault: "NO_CREDITS".into(), lasts: false });
-        let others = told(&of(MessageJourney { channel_fault, ..waits.clone() }), language).verdict;
-        assert!(others.contains(words) && others.contains("20:13:58"), "{others}");
-        let head = MessageState::Held;
-        let behind = Some(Behind { count: 3, head: "beef".into(), state: head, fault: Some("timed_out".into()) });
-        let behind = told(&of(MessageJourney { behind, ..waits.clone() }), language).verdict;
-        assert!(behind.contains("`bridge messages journey beef`") && behind.contains(": 3, "), "{behind}");
-    }
-    let due_ms = ACCEPTED_MS + 400_000;
-    let later = MessageJourney { fault: Some("unreachable".into()), due_ms, ..waits.clone() };
-    let later = told(&of(later), En).verdict;
-    assert!(later.contains("It is tried again at 20:20:43."), "{later}");
-    let parts = MessageJourney { part: 2, ..waits.clone() };
-    begins(&of(parts), "In part: 2 part(s) of it were sent", "En parte: se han enviado 2 parte(s)");
-    let doubted = MessageJourney { unknown_ms: Some(ACCEPTED_MS), ..waits.clone() };
-    begins(&of(doubted.clone()), "Nobody can tell", "No se puede saber");
-    let look = Step::Look(Look { conclusion: LookConclusion::NotSent, ..Look::default() });
-    let absent = MessageJourney { steps: vec![past(5, look)], ..doubted };
-    begins(&of(absent), "Not yet: the customer does not have it.", "Todavía no: el cliente no lo tiene.");
-}
-
-#[test]
 fn a_page_names_its_buttons_and_no_command() {
     let states = [MessageState::Held, MessageState::Unconfirmed, MessageState::Unknown, MessageState::Failed];
     for (state, language) in states.into_iter().flat_map(|state| [(state, En), (state, Es)]) {
         let of = journey(Some(message(state)), Vec::new());
-        let words = Words { language, zone: &TimeZone::UTC, now_ms: ACCEPTED_MS, means: Means::Page, may_act: true };
+        let words =
+            Words { language, zone: &TimeZone::UTC, now_ms: ACCEPTED_MS, means: Means::Page, may_act: true, looks: 3 };
         let verdict = tell(&words, &of).verdict;
         assert!(verdict.contains(words.say("a button below", "un botón de abajo")), "{verdict}");
         assert!(!verdict.contains("bridge ") && !verdict.contains("--as") && !verdict.contains('{'), "{verdict}");

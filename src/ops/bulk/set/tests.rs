@@ -127,6 +127,7 @@ impl BulkJobs for Fake {
 fn filter(state: BulkState) -> BulkFilter {
     BulkFilter {
         state,
+        kind: None,
         channel: None,
         fault: None,
         since_ms: None,
