@@ -105,7 +105,7 @@ mod tests {
         ];
         let named = |at: &str| at.split('"').nth(1).map(str::to_owned);
         let writes = |text: &'static str| {
-            let calls = [".write(", "writer.run("];
+            let calls = [".write(", ".run_and_notify("];
             calls.into_iter().flat_map(|call| text.match_indices(call)).filter_map(move |(at, _)| named(&text[at..]))
         };
         let mut found: Vec<String> = engine.into_iter().flat_map(writes).collect();
