@@ -234,12 +234,12 @@ impl Step {
 
 /// A step to be recorded, and what the far side's response to it began with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Note {
+pub(crate) struct StepRecord {
     pub(crate) step: Step,
     pub(crate) excerpt: Option<Excerpt>,
 }
 
-impl From<Step> for Note {
+impl From<Step> for StepRecord {
     fn from(step: Step) -> Self {
         Self { step, excerpt: None }
     }
@@ -345,7 +345,7 @@ pub(crate) struct MessageJourney {
     /// Code of the last fault.
     pub(crate) fault: Option<String>,
     pub(crate) request_id: String,
-    pub(crate) answer: Answer,
+    pub(crate) answer: ResponseReceipt,
     /// Its text is still stored, so that it can be sent again.
     pub(crate) has_text: bool,
     /// When a row of Afilnet was read that shows it, or its last part.
@@ -411,7 +411,7 @@ pub(crate) struct KeptWaiting {
 /// Whether BonyChat has read the response to its call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Answer {
+pub(crate) enum ResponseReceipt {
     Unknown,
     Read,
     Lost,

@@ -38,7 +38,7 @@ async fn both() -> Option<(tempfile::TempDir, PathBuf, String)> {
         store.settle(&attempt, sent, 21).await.unwrap();
     }
     assert_eq!(failed.contact, contact(50));
-    failed.note = Some(Note {
+    failed.note = Some(StepRecord {
         step: Step::LookFailed { fault: "INCORRECT_FILEURL".into() },
         excerpt: Excerpt::new("no such\tfile", []),
     });

@@ -3,8 +3,8 @@
 use super::*;
 use crate::domain::excerpt::Excerpt;
 use crate::domain::journey::{
-    Action, Answer, AttemptOutcome, EventKind, EventState, KeptWaiting, Look, LookConclusion, MessageState, PauseCause,
-    PostOutcome, Step,
+    Action, AttemptOutcome, EventKind, EventState, KeptWaiting, Look, LookConclusion, MessageState, PauseCause,
+    PostOutcome, ResponseReceipt, Step,
 };
 
 on_each_engine! {
@@ -34,7 +34,7 @@ fn failed_attempt(attempt: &Attempt, outcome: AttemptOutcome, fault: &Fault) -> 
     let Attempt { number, part, .. } = *attempt;
     let step = Step::Attempt { attempt: number, part, outcome, fault: fault.code(), took_ms: Some(7), http: Some(503) };
     let excerpt = Excerpt::new("503 Service Unavailable", []);
-    Attempt { note: Some(Note { step, excerpt }), ..attempt.clone() }
+    Attempt { note: Some(StepRecord { step, excerpt }), ..attempt.clone() }
 }
 
 /// Accepts a message of contact `n` and begins it.
@@ -64,7 +64,10 @@ async fn of_what_goes_well_nothing_is_recorded(engine: Engine) {
     assert_eq!(counts(&folder).await, [0, 0, 0]);
     let told = journey(&store, attempt.m_id.as_str()).await;
     let message = told.message.unwrap();
-    assert_eq!((message.state, message.done_ms, message.answer), (MessageState::Sent, Some(110), Answer::Read));
+    assert_eq!(
+        (message.state, message.done_ms, message.answer),
+        (MessageState::Sent, Some(110), ResponseReceipt::Read)
+    );
     assert!(message.steps.is_empty() && told.events.is_empty());
     let event = journey(&store, due.event.m_id.as_str()).await;
     assert!(event.message.is_none());
@@ -332,7 +335,7 @@ async fn of_an_erased_person_no_step_is_left(engine: Engine) {
     for mut due in store.due_events(&channel(), 2000, 9).await.unwrap() {
         let (outcome, fault) = (PostOutcome::Dead, "http_422".to_owned());
         let step = Step::Post { attempt: 1, outcome, fault, took_ms: None, http: Some(422) };
-        due.note = Some(Note { step, excerpt: Excerpt::new("no", []) });
+        due.note = Some(StepRecord { step, excerpt: Excerpt::new("no", []) });
         store.published(&due, Publication::Dead { fault: Fault::Http(422) }, 2000).await.unwrap();
     }
     assert_eq!(counts(&folder).await, [4, 4, 0]);

@@ -14,7 +14,7 @@ use super::outcome::{gives_up, report};
 use crate::config::OnUnconfirmed;
 use crate::domain::agent_text::{Delivered, failure_text};
 use crate::domain::clock::{millis, now_ms, since};
-use crate::domain::journey::{Look, LookConclusion, Note, Step};
+use crate::domain::journey::{Look, LookConclusion, Step, StepRecord};
 use crate::domain::matching::{LookupEvidence, SendStanding};
 use crate::domain::reconcile::{LookupFindings, ReconcileState, Reconciliation, next};
 use crate::domain::{Chat, Destination, Fault, Messenger, same_digits};
@@ -395,7 +395,7 @@ fn as_counts(findings: LookupFindings, rows: LookupEvidence, shown: usize) -> Lo
 /// Returns it with what followed from its lookup, if one was made.
 fn concluded(send: &InDoubtSend, conclusion: LookConclusion) -> InDoubtSend {
     let mut send = send.clone();
-    if let Some(Note { step: Step::Look(lookup), .. }) = &mut send.attempt.note {
+    if let Some(StepRecord { step: Step::Look(lookup), .. }) = &mut send.attempt.note {
         lookup.conclusion = conclusion;
     }
     send

@@ -4,8 +4,8 @@ use super::cause::FarSide;
 use super::phrase::{Words, joined, last, span};
 use crate::domain::StatusValue;
 use crate::domain::journey::{
-    Action, Answer, AttemptOutcome, EventJourney, EventKind, EventState, Journey, KeptWaiting, Look, LookConclusion,
-    MessageJourney, MessageState, PastPause, PastStep, PauseCause, PostOutcome, Step, Wait,
+    Action, AttemptOutcome, EventJourney, EventKind, EventState, Journey, KeptWaiting, Look, LookConclusion,
+    MessageJourney, MessageState, PastPause, PastStep, PauseCause, PostOutcome, ResponseReceipt, Step, Wait,
 };
 
 /// Returns the lines. Steps of one message or event keep their order, whatever was done to the clock.
@@ -36,9 +36,9 @@ pub(super) fn lines(words: &Words<'_>, journey: &Journey) -> Vec<String> {
 
 fn accepted(words: &Words<'_>, journey: &Journey, message: &MessageJourney) -> String {
     let answer = match message.answer {
-        Answer::Read => words.say("BonyChat read the response.", "BonyChat leyó la respuesta."),
-        Answer::Lost => words.say("The response did not reach BonyChat.", "La respuesta no llegó a BonyChat."),
-        Answer::Unknown => {
+        ResponseReceipt::Read => words.say("BonyChat read the response.", "BonyChat leyó la respuesta."),
+        ResponseReceipt::Lost => words.say("The response did not reach BonyChat.", "La respuesta no llegó a BonyChat."),
+        ResponseReceipt::Unknown => {
             words.say("Whether BonyChat read the response is not known.", "No se sabe si BonyChat leyó la respuesta.")
         }
     };

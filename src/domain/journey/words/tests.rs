@@ -9,8 +9,8 @@ use super::*;
 use crate::domain::Language::{self, En, Es};
 use crate::domain::StatusValue;
 use crate::domain::journey::{
-    Action, Answer, AttemptOutcome, Behind, ChannelFault, EventJourney, EventKind, EventState, Look, LookConclusion,
-    Means, MessageJourney, MessageState, Operator, PastStep, PostOutcome, Step,
+    Action, AttemptOutcome, Behind, ChannelFault, EventJourney, EventKind, EventState, Look, LookConclusion, Means,
+    MessageJourney, MessageState, Operator, PastStep, PostOutcome, ResponseReceipt, Step,
 };
 use crate::domain::operator_pause::{OperatorPause, PauseKind};
 
@@ -33,7 +33,7 @@ fn message(state: MessageState) -> MessageJourney {
         look_ms: None,
         fault: None,
         request_id: "7f3c".into(),
-        answer: Answer::Read,
+        answer: ResponseReceipt::Read,
         has_text: true,
         shown_ms: None,
         behind: None,
@@ -73,7 +73,7 @@ fn journey(message: Option<MessageJourney>, events: Vec<EventJourney>) -> Journe
     Journey { m_id: M_ID.into(), channel: "support".into(), contact: "+********222".into(), message, events }
 }
 
-fn told_at(seconds: i64, journey: &Journey, language: Language) -> Told {
+fn told_at(seconds: i64, journey: &Journey, language: Language) -> JourneyText {
     tell(
         &Words {
             language,
@@ -87,7 +87,7 @@ fn told_at(seconds: i64, journey: &Journey, language: Language) -> Told {
     )
 }
 
-fn told(journey: &Journey, language: Language) -> Told {
+fn told(journey: &Journey, language: Language) -> JourneyText {
     told_at(100, journey, language)
 }
 
