@@ -439,7 +439,7 @@ pub(crate) async fn carry(
     let mut decided = None;
     loop {
         let began = Instant::now();
-        let Some((mut there, has_work)) = jobs.look_job(job, now_ms()).await? else { return Ok(None) };
+        let Some((mut there, has_work)) = jobs.job_and_work(job, now_ms()).await? else { return Ok(None) };
         if has_work {
             let Some(worked) = jobs.work_job(job, notices.clone(), now_ms()).await? else { return Ok(None) };
             there = worked;

@@ -15,7 +15,7 @@ use crate::config::{Config, LogContacts};
 use crate::domain::Language;
 use crate::domain::clock::now_ms;
 use crate::domain::find::Side;
-use crate::domain::journey::{AttemptOutcome, LookConclusion, PostOutcome, Step};
+use crate::domain::journey::{AttemptOutcome, LookupConclusion, PostOutcome, Step};
 use crate::store::{Store, TailEntry, TailFrom, TailStep, Tailed};
 
 /// How far a look reaches back before the one before it.
@@ -259,17 +259,17 @@ fn in_words(side: Side, what: TailStep) -> (&'static str, Option<String>, String
                     of("not sent", Some(fault), &format!("; given up{again}"))
                 }
                 Step::Part { part, parts, .. } => of("part sent", None, &format!(", {} of {parts}", part + 1)),
-                Step::Look(look) => of(
+                Step::Lookup(look) => of(
                     "looked up",
                     None,
                     match look.conclusion {
-                        LookConclusion::Again => ", not decided yet",
-                        LookConclusion::Found => ", found: it was sent",
-                        LookConclusion::NotSent => ", certainly not sent",
-                        LookConclusion::Unresolved => ", nobody can tell",
+                        LookupConclusion::Again => ", not decided yet",
+                        LookupConclusion::Found => ", found: it was sent",
+                        LookupConclusion::NotSent => ", certainly not sent",
+                        LookupConclusion::Unresolved => ", nobody can tell",
                     },
                 ),
-                Step::LookFailed { fault } => of("not looked up", Some(fault), &format!("; tried again{again}")),
+                Step::LookupFailed { fault } => of("not looked up", Some(fault), &format!("; tried again{again}")),
                 Step::Post { outcome: PostOutcome::Again, fault, .. } => {
                     of("not taken", Some(fault), &format!("; posted again{again}"))
                 }

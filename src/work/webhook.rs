@@ -234,7 +234,7 @@ impl Publisher {
         lock(&self.stuck).remove(&event.contact);
         let first = !lock(&self.refusals).is_suspect(&event.event_id);
         let ruling = self.rule(event, &delivery.outcome);
-        if !ruling.look_behind {
+        if !ruling.try_next {
             return (delivery, ruling);
         }
         let mut delivery = delivery;
@@ -278,7 +278,7 @@ impl Publisher {
 
     fn rule(&self, event: &DueEvent, delivery: &Delivery) -> RefusalFinding {
         if !matches!(delivery, Delivery::Refused { .. }) {
-            return RefusalFinding { cause: RefusalCause::Unknown, look_behind: false };
+            return RefusalFinding { cause: RefusalCause::Unknown, try_next: false };
         }
         let poison = self.upstream.is_poison(&event.event_id);
         let contact = matches!(event.event.body, EventBody::Message { .. }).then_some(&event.contact);
@@ -320,7 +320,7 @@ impl Publisher {
     ) -> Option<(Called<Delivery>, RefusalFinding)> {
         let slot = self.slot(stop).await?;
         let delivery = self.call(event, slot).await;
-        Some((delivery, RefusalFinding { cause: RefusalCause::Event, look_behind: false }))
+        Some((delivery, RefusalFinding { cause: RefusalCause::Event, try_next: false }))
     }
 
     /// Waits for a slot for one more call of a post; `None` once the stop begins. Ignores a breaker that was tripped

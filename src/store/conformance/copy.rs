@@ -39,7 +39,7 @@ async fn both() -> Option<(tempfile::TempDir, PathBuf, String)> {
     }
     assert_eq!(failed.contact, contact(50));
     failed.note = Some(StepRecord {
-        step: Step::LookFailed { fault: "INCORRECT_FILEURL".into() },
+        step: Step::LookupFailed { fault: "INCORRECT_FILEURL".into() },
         excerpt: Excerpt::new("no such\tfile", []),
     });
     store.settle(&failed, Settlement::Failed { fault: Fault::FileUrl, notice: None }, 22).await.unwrap();

@@ -3,7 +3,7 @@
 use super::*;
 use crate::domain::excerpt::Excerpt;
 use crate::domain::journey::{
-    Action, AttemptOutcome, EventKind, EventState, KeptWaiting, Look, LookConclusion, MessageState, PauseCause,
+    Action, AttemptOutcome, EventKind, EventState, KeptWaiting, LookupConclusion, LookupStep, MessageState, PauseCause,
     PostOutcome, ResponseReceipt, Step,
 };
 
@@ -88,19 +88,19 @@ async fn a_step_is_recorded_with_what_follows_from_it_and_the_same_again_is_one_
     store.settle(&unknown, Settlement::Unknown { fault: Fault::TimedOut, look_ms: 700 }, 600).await.unwrap();
     let mut in_doubt = store.due_lookups(&channel(), 700, 1).await.unwrap().remove(0);
     for number in 1..=2 {
-        let look = Look { number, rows: 4, proofs: number, ..Look::default() };
-        in_doubt.attempt.note = Some(Step::Look(look).into());
+        let look = LookupStep { number, rows: 4, proofs: number, ..LookupStep::default() };
+        in_doubt.attempt.note = Some(Step::Lookup(look).into());
         store.record_lookup(&in_doubt, LookupResult::Absent, 800, 700).await.unwrap();
     }
-    let found = Look { number: 3, conclusion: LookConclusion::Found, ..Look::default() };
-    in_doubt.attempt.note = Some(Step::Look(found).into());
+    let found = LookupStep { number: 3, conclusion: LookupConclusion::Found, ..LookupStep::default() };
+    in_doubt.attempt.note = Some(Step::Lookup(found).into());
     store.resolve(&in_doubt, epoch, Settlement::Sent { afilnet_id: None, more: false }, 900).await.unwrap();
     let message = journey(&store, attempt.m_id.as_str()).await.message.unwrap();
     let told: Vec<_> = message.steps.iter().map(|past| (past.at_ms, past.until_ms, past.times)).collect();
     assert_eq!(told, [(100, 500, 5), (600, 600, 1), (700, 700, 1), (700, 700, 1), (900, 900, 1)]);
     assert!(matches!(message.steps[0].step, Some(Step::Attempt { attempt: 5, .. })), "the newest of them");
     assert_eq!(message.steps[0].excerpt.as_deref(), Some("503 Service Unavailable"));
-    assert_eq!(message.steps[4].step, Some(Step::Look(found)));
+    assert_eq!(message.steps[4].step, Some(Step::Lookup(found)));
 }
 
 async fn no_more_steps_are_kept_of_a_message_than_two_hundred_and_a_persons(engine: Engine) {

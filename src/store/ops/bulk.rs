@@ -166,7 +166,7 @@ async fn end_unfilled(db: &mut impl Tx, now_ms: i64) -> Result<(), StoreError> {
     db.execute(sql::END_UNFILLED, values![now_ms, now_ms.saturating_sub(rules::FILLING_MS)]).await.map(drop)
 }
 
-/// See [`crate::store::BulkJobs::look_job`].
+/// See [`crate::store::BulkJobs::job_and_work`].
 pub(in crate::store) async fn look(db: &mut impl Tx, job: i64, now_ms: i64) -> Result<Option<(Job, bool)>, StoreError> {
     let Some(there) = read(db, job).await? else { return Ok(None) };
     let mut has_work = there.goes_on() && is_due(&there, now_ms);

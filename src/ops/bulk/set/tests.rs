@@ -15,7 +15,7 @@ pub(in crate::ops) struct Fake {
     /// Of each reading of the set one after the other.
     pub(in crate::ops) pages: Mutex<VecDeque<Vec<i64>>>,
     pub(in crate::ops) writes: Mutex<Vec<String>>,
-    /// What `look_job` and `work_job` return; `None`: `work_job` fails.
+    /// What `job_and_work` and `work_job` return; `None`: `work_job` fails.
     pub(in crate::ops) looks: Mutex<VecDeque<(Job, bool)>>,
     pub(in crate::ops) worked: Mutex<VecDeque<Option<Job>>>,
     /// Calls of `stop_job` that fail.
@@ -85,7 +85,7 @@ impl BulkJobs for Fake {
         self.answer()
     }
 
-    async fn look_job(&self, _: i64, _: i64) -> Result<Option<(Job, bool)>, StoreError> {
+    async fn job_and_work(&self, _: i64, _: i64) -> Result<Option<(Job, bool)>, StoreError> {
         let mut looks = self.looks.lock().unwrap();
         let look = if looks.len() > 1 { looks.pop_front() } else { looks.front().cloned() };
         Ok(look)
