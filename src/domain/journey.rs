@@ -15,7 +15,7 @@ use super::operator_pause::OperatorPause;
 pub(crate) enum Step {
     /// An attempt to send that Afilnet did not confirm.
     Attempt {
-        /// From 1; a person's retry counts anew.
+        /// From 1; a person's retry starts from 1 again.
         attempt: u32,
         /// From 0.
         part: u32,
@@ -47,7 +47,7 @@ impl Step {
     }
 }
 
-/// What an attempt came to.
+/// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum AttemptOutcome {
@@ -369,7 +369,7 @@ pub(crate) struct MessageJourney {
 /// A wait that is worth a line.
 pub(crate) const LONG_WAIT_MS: i64 = 5_000;
 
-/// How long a message waited, and for what. A person's retry counts anew.
+/// How long a message waited, and for what. A person's retry starts again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Wait {
     pub(crate) since_ms: i64,

@@ -28,11 +28,11 @@ const BEFORE_MS: i64 = 10_000;
 /// Lines that are caught up with, the newest: as many as a page keeps.
 const CAUGHT_UP: usize = 200;
 
-/// What a listener hears.
+/// One update to a listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum LiveUpdate {
     TailLine(Arc<TailLine>),
-    /// Another one that begins here hears what follows these lines.
+    /// Position after these lines: a listener that starts there gets what follows.
     Mark(Mark),
     /// More happened than is told here: so many lines of all channels, at least; 0: it is not known how many.
     LeftOut(u64),

@@ -45,7 +45,7 @@ pub(crate) struct TailLine {
     pub(crate) words: String,
     /// The same in Spanish.
     pub(crate) words_es: String,
-    /// Tells it from every other line, in each tail of this store alike.
+    /// Unique among all lines, and the same in each tail of this store.
     pub(crate) key: String,
 }
 
@@ -67,15 +67,15 @@ impl TailLine {
     }
 }
 
-/// What one look showed.
+/// What one poll of the store returned.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct TailUpdate {
     pub(crate) lines: Vec<TailLine>,
-    /// More happened than a look takes.
+    /// More happened than one poll returns.
     pub(crate) left_out: Option<LeftOut>,
 }
 
-/// What a look did not take.
+/// What a poll left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LeftOut {
     /// Times between which it happened, epoch milliseconds.

@@ -84,7 +84,7 @@ impl From<ListedRow> for ListedMessage {
 
 impl ListedMessage {
     /// Returns its state as it is shown; only where one message was asked for. The same state later is another one: `attempt`
-    /// begins anew with each part and where a person retries, so the part and the times tell them apart; that of the end also
+    /// starts again with each part and where a person retries, so the part and the times tell them apart; that of the end also
     /// tells `held`, which has none, from `unconfirmed`.
     pub(crate) fn seen(&self) -> ShownState {
         let Self { state, part, attempt, began_ms, done_ms, noted_ms, .. } = self;

@@ -75,7 +75,7 @@ pub(crate) struct BulkMatch {
     pub(crate) has_text: bool,
     /// A later message of its conversation was sent, or may have been.
     pub(crate) moved_on: bool,
-    /// Since when it waits, or waited: a retry begins anew.
+    /// Since when it waits, or waited: a retry starts again.
     pub(crate) since_ms: i64,
 }
 

@@ -233,7 +233,7 @@ pub(crate) trait Store: Send + Sync {
     /// conversations with a customer's message since `live_since_ms` first, then oldest first. A question becomes its
     /// conversation's pending question with its first part: from then on the customer may see the numbers; a later part
     /// does not reopen what was answered in between. One with placeholders waits for `prepare_call`. `wordings` are kept
-    /// with a message that has sent nothing yet, surely; any other keeps those that it has. A message that `stale` applies to fails
+    /// with a message of which certainly nothing was sent yet; any other keeps those that it has. A message that `stale` applies to fails
     /// instead, and its agent is told.
     #[expect(clippy::too_many_arguments, reason = "what decides on which messages, in which words")]
     async fn begin_unless_stale(

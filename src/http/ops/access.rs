@@ -125,7 +125,7 @@ fn asks_to_act(uri: &Uri) -> bool {
     }
 }
 
-/// Lets those calls pass that are made by a person, whom it adds to them; of a call that changes something by a session,
+/// Lets calls of a signed-in person pass and adds the person to them; of a call that changes something by a session,
 /// those with the form token of the session. What was sent as a form is added as a [`Form`].
 pub(super) async fn signed_in(State(state): State<Arc<OperatorState>>, mut request: Request, next: Next) -> Response {
     let mut page = request

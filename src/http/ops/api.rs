@@ -74,7 +74,7 @@ pub(crate) fn router(state: &Arc<OperatorState>) -> Router {
     Router::new().nest("/api/v1", api)
 }
 
-/// Lets calls pass that bear the token of a person, whom it adds to them.
+/// Lets calls with a person's bearer token pass and adds the person to them.
 async fn with_token(State(state): State<Arc<OperatorState>>, mut request: Request, next: Next) -> Response {
     if state.people.is_empty() {
         return refused(StatusCode::FORBIDDEN, &format!("there is no API: {NO_TOKEN}"));

@@ -94,7 +94,7 @@ pub(super) async fn show(
     shown(&shared, &page, &asked, None).await
 }
 
-/// Returns the page; `not_done`: why the plan was not started that it shows anew.
+/// Returns the page; `not_done`: why the plan that it shows again was not started.
 async fn shown(shared: &OperatorState, page: &Page, asked: &Form, not_done: Option<String>) -> Response {
     let config = shared.config();
     let jobs = match jobs::rows(shared, page).await {

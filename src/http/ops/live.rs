@@ -27,7 +27,7 @@ use crate::ops::tail::{Mark, TailLine};
 
 /// Proxies close a connection on which nothing comes for a minute.
 const ALIVE_EVERY: Duration = Duration::from_secs(15);
-/// A stream ends after this time, and the browser asks anew: with a cookie that may be over by then.
+/// A stream ends after this time, and the browser connects again: with a cookie that may have expired.
 const LONGEST: Duration = Duration::from_mins(30);
 /// Events that wait for a connection, at most; what comes then waits with the lines of all listeners.
 const AHEAD: usize = 16;
@@ -101,7 +101,7 @@ fn left_out(language: Language, lines: u64) -> String {
 }
 
 /// `GET /live/events?from=`: lines as they happen, `text/event-stream`; first those since a mark, of the page or, where a browser
-/// connects anew, of the last line that it had. Some may be repeated, under the same key. Ends when the bridge stops.
+/// connects again, of the last line that it had. Some may be repeated, under the same key. Ends when the bridge stops.
 pub(super) async fn events(
     State(shared): State<Arc<OperatorState>>,
     Extension(page): Extension<Page>,

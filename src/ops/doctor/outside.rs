@@ -114,7 +114,7 @@ fn public(answer: &ProbeResponse) -> Check {
     }
 }
 
-/// Whether the call came to the bridge that is configured here.
+/// Whether the call reached the bridge that is configured here.
 fn this_bridge(before: Option<f64>, after: Option<f64>) -> Check {
     match before.zip(after) {
         Some((before, after)) if after > before => {

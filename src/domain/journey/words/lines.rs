@@ -213,7 +213,7 @@ fn steps(words: &Words<'_>, steps: &[PastStep], side: FarSide) -> Vec<(i64, Stri
     all
 }
 
-/// `round`: from 1, one more with each time that a person had it sent again; attempts count anew then.
+/// `round`: from 1, one more with each time that a person had it sent again; attempts count from 1 again then.
 fn step(words: &Words<'_>, past: &PastStep, round: u32, side: FarSide) -> String {
     let text = match &past.step {
         None => words
