@@ -22,17 +22,17 @@ pub(crate) enum Question<'a> {
 
 /// What was asked and answered.
 #[derive(Debug, Clone)]
-pub(crate) struct Answered {
+pub(crate) struct CapturedCall {
     pub(crate) method: &'static str,
     /// Names of the parameters, without credentials.
     pub(crate) parameters: Vec<String>,
     /// The body, in UTF-8 and out of its SOAP envelope as the parsers get it, or why there is none.
-    pub(crate) answer: Result<Answer, Fault>,
+    pub(crate) answer: Result<CapturedResponse, Fault>,
 }
 
 /// An answer with a body.
 #[derive(Debug, Clone)]
-pub(crate) struct Answer {
+pub(crate) struct CapturedResponse {
     pub(crate) http: u16,
     pub(crate) retry_after: Option<Duration>,
     pub(crate) content_type: Option<String>,
@@ -73,7 +73,7 @@ pub(crate) const RULES: Rules = Rules {
 
 impl AfilnetClient {
     /// Asks once, and returns the answer whatever it is.
-    pub(crate) async fn answer(&self, question: Question<'_>) -> Answered {
+    pub(crate) async fn answer(&self, question: Question<'_>) -> CapturedCall {
         let parameters = match question {
             Question::Balance => vec![("class", "user"), ("method", "getbalance")],
             Question::Channels => vec![("class", "chat"), ("method", "getchatchannels")],
@@ -92,12 +92,12 @@ impl AfilnetClient {
         };
         let outcome = self.exchange(&parameters, &mut Intake::of(self.answer_limit)).await;
         let parameters = parameters.iter().map(|(name, _)| (*name).to_owned()).collect();
-        Answered { method, parameters, answer: body(outcome) }
+        CapturedCall { method, parameters, answer: body(outcome) }
     }
 
     /// Returns the rows of an answer to `getchats`; none where it has none.
-    pub(crate) fn rows(&self, answer: &Answer) -> Vec<AfilnetRow> {
-        let Some(answered) = wire::Answered::new(answer.body.clone(), false) else { return Vec::new() };
+    pub(crate) fn rows(&self, answer: &CapturedResponse) -> Vec<AfilnetRow> {
+        let Some(answered) = wire::ParsedResponse::new(answer.body.clone(), false) else { return Vec::new() };
         let result: Option<&RawValue> = match answered.envelope() {
             Some(wire::Envelope::Success(result)) => result,
             Some(wire::Envelope::Error(_)) | None => None,
@@ -106,11 +106,11 @@ impl AfilnetClient {
     }
 }
 
-fn body(outcome: Outcome) -> Result<Answer, Fault> {
+fn body(outcome: Outcome) -> Result<CapturedResponse, Fault> {
     match outcome {
         Ok(answer) => {
             let (http, retry_after, content_type) = (answer.http, answer.asked, answer.content_type);
-            Ok(Answer { http, retry_after, content_type, body: answer.body? })
+            Ok(CapturedResponse { http, retry_after, content_type, body: answer.body? })
         }
         Err(Failure::BeforeSend(fault) | Failure::AfterSend(fault) | Failure::Impossible(fault)) => Err(fault),
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use super::wire::{self, Answered, Envelope};
+use super::wire::{self, Envelope, ParsedResponse};
 use super::withheld::{UNKNOWN_ERROR, Withheld};
 use crate::domain::{Fault, ReadError, Verdict};
 
@@ -94,7 +94,7 @@ fn result<T>(
     let body = body.map_err(|fault| by_status(http, &fault))?;
     let not_understood = || by_status(http, &Fault::NotUnderstood);
     // An envelope inside other text may be a quotation of the call.
-    let answered = Answered::new(body, withheld.may_hold_an_envelope()).ok_or_else(not_understood)?;
+    let answered = ParsedResponse::new(body, withheld.may_hold_an_envelope()).ok_or_else(not_understood)?;
     if let Some(noise) = &answered.noise {
         report(noise, withheld);
     }

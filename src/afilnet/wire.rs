@@ -21,7 +21,7 @@ const LONGEST_STATUS: usize = 60;
 const LONGEST_ID: usize = 200;
 
 /// A response with an envelope.
-pub(super) struct Answered {
+pub(super) struct ParsedResponse {
     text: String,
     /// Where its envelope is in `text`.
     at: Range<usize>,
@@ -38,7 +38,7 @@ pub(super) enum Envelope<'a> {
     Error(Cow<'a, str>),
 }
 
-impl Answered {
+impl ParsedResponse {
     /// Reads `body`; `None` if it holds no envelope, or `status` is neither success nor error (afilnet.md 2.1).
     /// `alone`: the body must be the envelope and nothing else.
     pub(super) fn new(body: Vec<u8>, alone: bool) -> Option<Self> {

@@ -159,7 +159,7 @@ impl AnnaClient {
             Some(token) => request.bearer_auth(token.value().expose_secret()), // a header that is never printed
             None => request,
         };
-        let response = request.send().await.map_err(|error| error::unanswered(host, &error))?;
+        let response = request.send().await.map_err(|error| error::no_response(host, &error))?;
         let status = response.status().as_u16();
         let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let asked = header.and_then(|header| retry_after(header, wall()));
@@ -170,7 +170,7 @@ impl AnnaClient {
 /// Reads the whole body.
 async fn read(mut response: Response) -> Result<Bytes, AnnaError> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| error::unanswered("", &error))? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| error::no_response("", &error))? {
         if body.len() + chunk.len() > MOST_BYTES {
             return Err(AnnaError::Protocol("the answer is longer than 256 KiB"));
         }
@@ -186,7 +186,7 @@ mod tests {
     async fn asked(url: &str) -> String {
         let host = url::Url::parse(url).unwrap().host_str().unwrap().to_owned();
         let client = http(&[]).unwrap();
-        error::unanswered(&host, &client.get(url).send().await.unwrap_err()).to_string()
+        error::no_response(&host, &client.get(url).send().await.unwrap_err()).to_string()
     }
 
     #[tokio::test]

@@ -55,7 +55,7 @@ impl AnnaError {
 }
 
 /// Returns the error of a call that `host` did not answer.
-pub(super) fn unanswered(host: &str, error: &reqwest::Error) -> AnnaError {
+pub(super) fn no_response(host: &str, error: &reqwest::Error) -> AnnaError {
     AnnaError::Transport(match error {
         error if error.is_connect() => format!("{host}: {}", trouble::cause(host, error, "anna.ca_file")).into(),
         error if error.is_timeout() => "no answer in time".into(),

@@ -57,7 +57,7 @@ const MIME_TYPES: &[&str] = &[
     "text/vcard",
 ];
 
-/// Names of fields are kept, types and MIME types that are known; nothing of what agents write and of whom they write to.
+/// Names of fields are kept, types and MIME types that are known; nothing of what agents write, nor of their contacts.
 pub(crate) const RULES: Rules = Rules {
     codes: &[("type", 40), ("mimeType", 40)],
     words: [TYPES, MIME_TYPES],

@@ -188,7 +188,7 @@ impl Webhook for WebhookClient {
                 error = &error as &dyn std::error::Error,
                 "no answer from BonyChat to event `{}`", event.m_id
             );
-            webhook_status::no_answer(&error).into()
+            webhook_status::no_response(&error).into()
         })
     }
 }

@@ -46,7 +46,7 @@ fn is_web_page(body: &[u8]) -> bool {
 }
 
 /// Returns what a missing response means.
-pub(super) fn no_answer(error: &reqwest::Error) -> Delivery {
+pub(super) fn no_response(error: &reqwest::Error) -> Delivery {
     let fault = match (error.is_connect(), error.is_timeout()) {
         _ if error.is_builder() => Fault::WrongService("bad_address".into()), // never sent: see `kept`
         (true, _) if about_certificate(error) => Fault::Certificate,

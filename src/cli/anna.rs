@@ -26,7 +26,7 @@ pub(super) enum Command {
         #[command(flatten)]
         service: Service,
         #[command(flatten)]
-        shown: Shown,
+        shown: PrintSecrets,
     },
     /// The same, making the user or writing over the name that is stored
     UserHashForced {
@@ -38,7 +38,7 @@ pub(super) enum Command {
         #[command(flatten)]
         service: Service,
         #[command(flatten)]
-        shown: Shown,
+        shown: PrintSecrets,
     },
     /// Close the account of a user
     Inactivate {
@@ -49,29 +49,29 @@ pub(super) enum Command {
         yes: bool,
     },
     /// Print the company with its departments and channels
-    Structure(Shown),
+    Structure(PrintSecrets),
     /// Count the open and pending requests of a user
     Alerts {
         #[command(flatten)]
-        person: Whom,
+        person: UserSelector,
         #[command(flatten)]
         filters: Filter,
     },
     /// List the requests of a user
     Requests {
         #[command(flatten)]
-        person: Whom,
+        person: UserSelector,
         #[command(flatten)]
         filters: Filter,
         #[command(flatten)]
-        shown: Shown,
+        shown: PrintSecrets,
     },
     /// Get the personal link to the requests of a user
     Link {
         #[command(flatten)]
-        person: Whom,
+        person: UserSelector,
         #[command(flatten)]
-        shown: Shown,
+        shown: PrintSecrets,
     },
 }
 
@@ -90,14 +90,14 @@ pub(super) struct Service {
 }
 
 #[derive(Debug, Clone, Copy, Args)]
-pub(super) struct Shown {
+pub(super) struct PrintSecrets {
     /// Print hashes and links as they are: whoever has one is that user
     #[arg(long)]
     show_secrets: bool,
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Whom {
+pub(super) struct UserSelector {
     /// AnnA's id of the user
     #[arg(value_parser = user_id, required_unless_present = "doc_value")]
     user_id: Option<String>,
@@ -139,7 +139,7 @@ fn user_id(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-impl Whom {
+impl UserSelector {
     fn person(&self) -> Person<'_> {
         Person {
             user_id: self.user_id.as_deref().unwrap_or_default(),

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use super::output::{Failure, print};
-use crate::ops::audit::{Deed, PAGE, Page, audit};
+use crate::ops::audit::{AuditLine, PAGE, Page, audit};
 use crate::store::Store;
 use crate::telemetry::{harmless, harmless_json};
 
@@ -35,7 +35,7 @@ pub(super) async fn run(arguments: AuditArgs, store: &dyn Store) -> Result<(), F
     Ok(())
 }
 
-fn line(deed: &Deed, json: bool) -> String {
+fn line(deed: &AuditLine, json: bool) -> String {
     if json {
         return harmless_json(&serde_json::to_string(deed).unwrap_or_default()) + "\n";
     }

@@ -6,7 +6,7 @@ use super::output::{Failure, print};
 use crate::config::Config;
 use crate::domain::find::{Cursor, MessageState, PAGE, Side};
 use crate::ops::export::Format;
-use crate::ops::find::{Answer, Refusal, Request, find, time};
+use crate::ops::find::{Refusal, Request, SearchResult, find, time};
 use crate::store::{FoundMessage, ListedMessage, Store};
 use crate::telemetry::{harmless, harmless_json};
 
@@ -77,7 +77,7 @@ pub(super) struct ListArgs {
 pub(super) async fn run(arguments: FindArgs, config: &Config, store: &dyn Store) -> Result<(), Failure> {
     let format = arguments.filters.format();
     let request = request(arguments.filters, arguments.query.join(" "), false)?;
-    let Answer { messages, next, notes, .. } = find(store, config, request).await.map_err(failure)?;
+    let SearchResult { messages, next, notes, .. } = find(store, config, request).await.map_err(failure)?;
     print(&lines(&messages, format, found_line))?;
     let nothing = messages.is_empty().then(|| "nothing was found".to_owned());
     let more = next.map(|next| go_on(&next));
@@ -94,7 +94,7 @@ pub(super) async fn list(arguments: ListArgs, config: &Config, store: &dyn Store
     let mut request = request(arguments.filters, String::new(), true)?;
     let of_events = request.state.is_some_and(|state| !state.is_of(Side::Out));
     request.side = request.side.or(Some(if of_events { Side::In } else { Side::Out }));
-    let Answer { messages, next, .. } = find(store, config, request).await.map_err(failure)?;
+    let SearchResult { messages, next, .. } = find(store, config, request).await.map_err(failure)?;
     // JSON of one direction alone, as `messages show` has it.
     let text = match format {
         Some(Format::JsonLines) => messages.iter().map(|found| line(&found.message, true)).collect(),

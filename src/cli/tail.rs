@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::find::failure;
 use super::output::Failure;
 use crate::config::Config;
-use crate::ops::tail::{LeftOut, Line, News, Tail, TailFilter};
+use crate::ops::tail::{LeftOut, Tail, TailFilter, TailLine, TailUpdate};
 use crate::store::Store;
 use crate::telemetry::{harmless, harmless_json};
 
@@ -38,7 +38,7 @@ pub(super) async fn run(arguments: TailArgs, config: &Config, store: &dyn Store)
             _ = tokio::signal::ctrl_c() => return Ok(()),
             () = tokio::time::sleep(EVERY) => {}
         }
-        let News { lines, left_out } = match tail.look(store).await {
+        let TailUpdate { lines, left_out } = match tail.look(store).await {
             Ok(news) => news,
             Err(error) => {
                 if !std::mem::replace(&mut failing, true) {
@@ -67,11 +67,11 @@ pub(super) async fn run(arguments: TailArgs, config: &Config, store: &dyn Store)
     }
 }
 
-fn shown(line: &Line, json: bool) -> String {
+fn shown(line: &TailLine, json: bool) -> String {
     let at = crate::ops::find::time(line.at_ms);
     if json {
         return harmless_json(&line.json(&at).to_string()) + "\n";
     }
-    let Line { channel, contact, side, m_id, words, .. } = line;
+    let TailLine { channel, contact, side, m_id, words, .. } = line;
     format!("{at}\t{channel}\t{}\t{}\t{m_id}\t{}\n", harmless(contact), side.as_str(), harmless(words))
 }

@@ -15,7 +15,7 @@ use super::operator_pause::OperatorPause;
 pub(crate) enum Step {
     /// An attempt to send that Afilnet did not confirm.
     Attempt {
-        /// From 1; a person's retry counts anew.
+        /// From 1; a person's retry starts from 1 again.
         attempt: u32,
         /// From 0.
         part: u32,
@@ -26,10 +26,12 @@ pub(crate) enum Step {
     },
     /// A part that was sent, with others to follow.
     Part { part: u32, parts: u32, took_ms: i64 },
-    /// A look at the conversation for a message of unknown outcome.
-    Look(Look),
-    /// A look that could not be made.
-    LookFailed { fault: String },
+    /// A lookup of a message of unknown outcome in its conversation.
+    #[serde(rename = "look")]
+    Lookup(LookupStep),
+    /// A lookup that could not be made.
+    #[serde(rename = "look_failed")]
+    LookupFailed { fault: String },
     /// A post of an event that BonyChat did not take.
     Post { attempt: u32, outcome: PostOutcome, fault: String, took_ms: Option<i64>, http: Option<u16> },
     /// A call of BonyChat that repeated the one with the message.
@@ -45,7 +47,7 @@ impl Step {
     }
 }
 
-/// What an attempt came to.
+/// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum AttemptOutcome {
@@ -67,10 +69,10 @@ pub(crate) enum PostOutcome {
     Dead,
 }
 
-/// A look, with its evidence as counts.
+/// A lookup, with its evidence as counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "findings that have nothing to do with each other")]
-pub(crate) struct Look {
+pub(crate) struct LookupStep {
     /// Of those since the attempt, from 1.
     pub(crate) number: u32,
     pub(crate) part: u32,
@@ -80,7 +82,7 @@ pub(crate) struct Look {
     pub(crate) reaches_back: bool,
     /// Rows of the business since the attempt.
     pub(crate) since: u32,
-    /// Of those: certainly of sends of the bridge, of somebody else, of nobody knows whom.
+    /// Of those: certainly of the bridge's sends, of another sender, of unknown origin.
     pub(crate) ours: u32,
     pub(crate) others: u32,
     pub(crate) unexplained: u32,
@@ -92,16 +94,16 @@ pub(crate) struct Look {
     pub(crate) place_unknown: bool,
     /// A row may be the message in other words.
     pub(crate) doubtful: bool,
-    /// Looks that proved its absence, with this one.
+    /// Lookups that proved its absence, with this one.
     pub(crate) proofs: u32,
-    pub(crate) conclusion: LookConclusion,
+    pub(crate) conclusion: LookupConclusion,
 }
 
-/// What followed from a look.
+/// What followed from a lookup.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum LookConclusion {
-    /// Another look.
+pub(crate) enum LookupConclusion {
+    /// Another lookup.
     #[default]
     Again,
     /// A row shows the message.
@@ -207,8 +209,8 @@ impl Step {
         match self {
             Self::Attempt { .. } => "attempt",
             Self::Part { .. } => "part",
-            Self::Look(_) => "look",
-            Self::LookFailed { .. } => "look_failed",
+            Self::Lookup(_) => "look",
+            Self::LookupFailed { .. } => "look_failed",
             Self::Post { .. } => "post",
             Self::Repeat => "repeat",
             Self::Decision { .. } => "decision",
@@ -225,7 +227,7 @@ impl Step {
             (Self::Post { outcome, fault, .. }, Self::Post { outcome: outcome_before, fault: fault_before, .. }) => {
                 (outcome, fault) == (outcome_before, fault_before)
             }
-            (Self::LookFailed { fault }, Self::LookFailed { fault: fault_before }) => fault == fault_before,
+            (Self::LookupFailed { fault }, Self::LookupFailed { fault: fault_before }) => fault == fault_before,
             (Self::Repeat, Self::Repeat) => true,
             _ => false,
         }
@@ -234,12 +236,12 @@ impl Step {
 
 /// A step to be recorded, and what the far side's response to it began with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Note {
+pub(crate) struct StepRecord {
     pub(crate) step: Step,
     pub(crate) excerpt: Option<Excerpt>,
 }
 
-impl From<Step> for Note {
+impl From<Step> for StepRecord {
     fn from(step: Step) -> Self {
         Self { step, excerpt: None }
     }
@@ -345,7 +347,7 @@ pub(crate) struct MessageJourney {
     /// Code of the last fault.
     pub(crate) fault: Option<String>,
     pub(crate) request_id: String,
-    pub(crate) answer: Answer,
+    pub(crate) answer: ResponseReceipt,
     /// Its text is still stored, so that it can be sent again.
     pub(crate) has_text: bool,
     /// When a row of Afilnet was read that shows it, or its last part.
@@ -367,7 +369,7 @@ pub(crate) struct MessageJourney {
 /// A wait that is worth a line.
 pub(crate) const LONG_WAIT_MS: i64 = 5_000;
 
-/// How long a message waited, and for what. A person's retry counts anew.
+/// How long a message waited, and for what. A person's retry starts again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Wait {
     pub(crate) since_ms: i64,
@@ -411,7 +413,7 @@ pub(crate) struct KeptWaiting {
 /// Whether BonyChat has read the response to its call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Answer {
+pub(crate) enum ResponseReceipt {
     Unknown,
     Read,
     Lost,
@@ -491,8 +493,8 @@ mod tests {
                 http,
             },
             Step::Part { part: 0, parts: 3, took_ms: 40 },
-            Step::Look(Look { number: 1, rows: 37, proofs: 1, ..Look::default() }),
-            Step::LookFailed { fault: fault.clone() },
+            Step::Lookup(LookupStep { number: 1, rows: 37, proofs: 1, ..LookupStep::default() }),
+            Step::LookupFailed { fault: fault.clone() },
             Step::Post { attempt: 1, outcome: PostOutcome::Again, fault, took_ms, http },
             Step::Repeat,
             Operator::new("ana", Means::Cli, Some("the customer called")).decided(Action::Retried),

@@ -35,7 +35,7 @@ enum Guard {
 
 /// The routes. With a `token`, every call must have it; without one, the listener is on a loopback address (elsewhere
 /// the configuration requires a token), and every call must name such an address as its host. `X-Forwarded-For` of
-/// `trusted_proxies` is used. `pages` let in whom they know by themselves.
+/// `trusted_proxies` is used. `pages` authenticate by themselves.
 pub(crate) fn router(token: Option<&SecretString>, trusted_proxies: &[IpNet], pages: Router) -> Router {
     let guard = Arc::new(token.map_or(Guard::Loopback, |token| Guard::Token(auth::digest_secret(token))));
     Router::new()

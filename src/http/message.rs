@@ -47,7 +47,7 @@ async fn taken(state: &AppState, request: Request) -> Result<Response, ApiError>
         return Err(ApiError::CallerGone);
     }
     let contact = call.contact.clone();
-    let Taken { m_id, repeat, verdict, pending } = accept(state, channel, call, key, &request_id, conn).await?;
+    let AcceptedCall { m_id, repeat, verdict, pending } = accept(state, channel, call, key, &request_id, conn).await?;
     tracing::info!(
         channel_name = %channel.name,
         message_id = %m_id,
@@ -71,7 +71,7 @@ async fn taken(state: &AppState, request: Request) -> Result<Response, ApiError>
 }
 
 /// An accepted call, and its response.
-struct Taken {
+struct AcceptedCall {
     m_id: MId,
     repeat: bool,
     verdict: FirstVerdict,
@@ -166,7 +166,7 @@ async fn accept(
     key: Option<IdempotencyKey>,
     request_id: &str,
     conn: Option<&Arc<Connection>>,
-) -> Result<Taken, ApiError> {
+) -> Result<AcceptedCall, ApiError> {
     let destination = channel.id_type.destination_of(&call.contact).map_err(|rule| {
         explain(channel, request_id, &format!("{}: {rule}", NOT_A_CONTACT.0));
         broken(state, NOT_A_CONTACT)
@@ -201,11 +201,11 @@ async fn accept(
         AcceptOutcome::New => {
             metrics::accepted(&channel.name);
             let limit = if expected && !accepted.ahead { state.answer_within } else { Duration::ZERO };
-            Ok(Taken { m_id, repeat: false, verdict: waiting.verdict(limit).await, pending })
+            Ok(AcceptedCall { m_id, repeat: false, verdict: waiting.verdict(limit).await, pending })
         }
         AcceptOutcome::RepeatOf(first) => {
             metrics::repeated(&channel.name);
-            Ok(Taken { m_id: first, repeat: true, verdict: FirstVerdict::Accepted, pending })
+            Ok(AcceptedCall { m_id: first, repeat: true, verdict: FirstVerdict::Accepted, pending })
         }
         AcceptOutcome::KeyTaken => {
             tracing::warn!(

@@ -11,7 +11,7 @@ pub(crate) const MOST: u32 = 1000;
 
 /// What one person did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Deed {
+pub(crate) struct AuditLine {
     pub(crate) at: String,
     pub(crate) at_ms: i64,
     pub(crate) who: String,
@@ -27,7 +27,7 @@ pub(crate) struct Deed {
 /// One page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Page {
-    pub(crate) deeds: Vec<Deed>,
+    pub(crate) deeds: Vec<AuditLine>,
     /// Where the next page begins; `None` after the last.
     pub(crate) next: Option<String>,
 }
@@ -58,13 +58,13 @@ pub(crate) async fn audit(
     Ok(Page { deeds: entries.into_iter().map(deed).collect(), next })
 }
 
-fn deed(entry: AuditEntry) -> Deed {
+fn deed(entry: AuditEntry) -> AuditLine {
     let AuditEntry { at_ms, who, means, what, target, detail, .. } = entry;
     let detail = detail.and_then(|detail| serde_json::from_str(&detail).ok());
-    Deed { at: time(at_ms), at_ms, who, means, what, target, detail }
+    AuditLine { at: time(at_ms), at_ms, who, means, what, target, detail }
 }
 
-impl Deed {
+impl AuditLine {
     /// Returns why, where the person said it.
     pub(crate) fn why(&self) -> Option<&str> {
         self.detail.as_ref()?.get("why")?.as_str()

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use set::{Choice, Made, Pages, Set, Summed};
+use set::{Choice, FillOutcome, Pages, RunningDigest, Set};
 
 use super::decide::discard_notices;
 use super::find::{self, Refusal, check_channel};
@@ -21,7 +21,7 @@ use crate::domain::find::words_of;
 use crate::domain::journey::Operator;
 use crate::domain::operator_pause::{OperatorPause, PauseKind};
 use crate::store::{BulkAction, BulkFilter, BulkJobs, BulkMatch, BulkState, Job, NewJob, Store, StoreError};
-use seen::{Seen, Stale};
+use seen::{ShownPlan, Stale};
 
 /// Messages of one transaction, at most. On SQLite a bridge beside it waits half a second for its turn to write, and then refuses messages:
 /// few enough that a busy machine decides them in a tenth of that.
@@ -106,7 +106,7 @@ pub(crate) async fn plan(
     store: &dyn Store,
     config: &Config,
     request: Request,
-    seen: Option<&Seen>,
+    seen: Option<&ShownPlan>,
 ) -> Result<Plan, Refusal> {
     let Request { action, state, moved_on: takes_moved_on, .. } = request;
     if action == BulkAction::Retry && state == BulkState::Queued {
@@ -127,7 +127,7 @@ pub(crate) async fn plan(
     let mut groups: BTreeMap<(String, String), usize> = BTreeMap::new();
     let mut first: Vec<BulkMatch> = Vec::new();
     let mut moved_on_first: BTreeMap<i64, BulkMatch> = BTreeMap::new();
-    let (mut pages, mut summed) = (Pages::new(store.bulk(), &filter), Summed::default());
+    let (mut pages, mut summed) = (Pages::new(store.bulk(), &filter), RunningDigest::default());
     while let Some(page) = pages.next().await? {
         for one in page {
             wiped += usize::from(!one.has_text);
@@ -411,10 +411,10 @@ pub(crate) async fn start(
     // What waits goes out meanwhile.
     let expected = (plan.is_held && plan.state != BulkState::Queued).then_some(&plan.set);
     match set::make(store.bulk(), &plan.filter, choice, at_once(plan.spacing_ms), new, expected).await {
-        Ok(Made::Job(job, count)) => Ok((job, count)),
-        Ok(Made::TooMany) => Err(NotStarted::Refusal(Refusal::InBoth(TOO_MANY))),
-        Ok(Made::Unclear(job)) => Err(NotStarted::Unclear(job)),
-        Ok(Made::Changed(now)) => Err(NotStarted::Stale(Stale::Changed { seen: plan.set.count, now })),
+        Ok(FillOutcome::Job(job, count)) => Ok((job, count)),
+        Ok(FillOutcome::TooMany) => Err(NotStarted::Refusal(Refusal::InBoth(TOO_MANY))),
+        Ok(FillOutcome::Unclear(job)) => Err(NotStarted::Unclear(job)),
+        Ok(FillOutcome::Changed(now)) => Err(NotStarted::Stale(Stale::Changed { seen: plan.set.count, now })),
         Err(StoreError::Stale) => Err(NotStarted::Refusal(Refusal::InBoth([
             "nothing was changed: somebody ended the job while it was made. Make a new plan",
             "no se ha cambiado nada: alguien terminó el trabajo mientras se creaba. Haga un plan nuevo",
@@ -439,7 +439,7 @@ pub(crate) async fn carry(
     let mut decided = None;
     loop {
         let began = Instant::now();
-        let Some((mut there, has_work)) = jobs.look_job(job, now_ms()).await? else { return Ok(None) };
+        let Some((mut there, has_work)) = jobs.job_and_work(job, now_ms()).await? else { return Ok(None) };
         if has_work {
             let Some(worked) = jobs.work_job(job, notices.clone(), now_ms()).await? else { return Ok(None) };
             there = worked;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use super::find::{Answer, Refusal, Request, find_of, time};
+use super::find::{Refusal, Request, SearchResult, find_of, time};
 use crate::config::Config;
 use crate::store::{FoundMessage, Store};
 use crate::telemetry::harmless_json;
@@ -128,7 +128,7 @@ impl Export {
         channels: Option<&BTreeSet<String>>,
     ) -> Result<Piece, Refusal> {
         self.request.limit = u32::try_from(AT_ONCE.min(self.left)).unwrap_or(u32::MAX);
-        let Answer { messages, next, .. } = find_of(store, config, channels, self.request.clone()).await?;
+        let SearchResult { messages, next, .. } = find_of(store, config, channels, self.request.clone()).await?;
         self.left = self.left.saturating_sub(messages.len());
         let then = match next {
             None => Then::End,

@@ -38,16 +38,16 @@ pub(crate) struct Request {
 
 /// Messages, newest first, and what the operator should know of the search.
 #[derive(Debug, Clone)]
-pub(crate) struct Answer {
+pub(crate) struct SearchResult {
     pub(crate) messages: Vec<FoundMessage>,
     /// Where the next page begins; `None` after the last.
     pub(crate) next: Option<Cursor>,
-    pub(crate) notes: Vec<Note>,
+    pub(crate) notes: Vec<SearchHint>,
 }
 
 /// What the operator should know of a search.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Note {
+pub(crate) enum SearchHint {
     /// This channel is in the store alone.
     NotConfigured(String),
     /// The time was up before all was searched. All messages since then were; `None`: not even the newest.
@@ -56,7 +56,7 @@ pub(crate) enum Note {
     TextsErased { after: Duration },
 }
 
-impl Note {
+impl SearchHint {
     /// Returns it in English, the names of parameters with this before them.
     pub(crate) fn words(&self, dashes: &str) -> String {
         match self {
@@ -123,22 +123,22 @@ impl Refusal {
 ///
 /// # Errors
 /// A channel, a time or a cursor that means nothing; or the store could not be read.
-pub(crate) async fn find(store: &dyn Store, config: &Config, request: Request) -> Result<Answer, Refusal> {
+pub(crate) async fn find(store: &dyn Store, config: &Config, request: Request) -> Result<SearchResult, Refusal> {
     let mut notes = Vec::new();
     if let Some(channel) = &request.channel {
         check_channel(store, config, channel).await?;
         if !config.channels.keys().any(|name| name.as_str() == channel) {
-            notes.push(Note::NotConfigured(channel.clone()));
+            notes.push(SearchHint::NotConfigured(channel.clone()));
         }
     }
     let (search, within) = (search(config, &request)?, (!request.to_the_end).then_some(WITHIN));
     let by_words = matches!(search.query, Query::Words(_));
     let Found { mut messages, next, cut, searched_back_to_ms } = store.find(search, within).await?;
     if cut {
-        notes.push(Note::Cut { back_to_ms: searched_back_to_ms });
+        notes.push(SearchHint::Cut { back_to_ms: searched_back_to_ms });
     }
     if by_words {
-        notes.push(Note::TextsErased { after: config.store.keep_text });
+        notes.push(SearchHint::TextsErased { after: config.store.keep_text });
     }
     if !request.contacts_in_full && config.log.contacts == LogContacts::Masked {
         for FoundMessage { message, .. } in &mut messages {
@@ -147,7 +147,7 @@ pub(crate) async fn find(store: &dyn Store, config: &Config, request: Request) -
             }
         }
     }
-    Ok(Answer { messages, next, notes })
+    Ok(SearchResult { messages, next, notes })
 }
 
 /// Searches of one page, at most, where most of what is found is of other channels.
@@ -162,7 +162,7 @@ pub(crate) async fn find_of(
     config: &Config,
     channels: Option<&BTreeSet<String>>,
     mut request: Request,
-) -> Result<Answer, Refusal> {
+) -> Result<SearchResult, Refusal> {
     let Some(channels) = channels else { return find(store, config, request).await };
     let only = |refusal| match refusal {
         Refusal::Channel { typed, .. } => Refusal::Channel { typed, names: channels.iter().cloned().collect() },
@@ -177,12 +177,12 @@ pub(crate) async fn find_of(
         }
         return find(store, config, request).await.map_err(only);
     }
-    let mut page = Answer { messages: Vec::new(), next: None, notes: Vec::new() };
+    let mut page = SearchResult { messages: Vec::new(), next: None, notes: Vec::new() };
     for _ in 0..ROUNDS {
-        let Answer { messages, next, notes } = find(store, config, request.clone()).await.map_err(only)?;
+        let SearchResult { messages, next, notes } = find(store, config, request.clone()).await.map_err(only)?;
         page.messages.extend(messages.into_iter().filter(|found| channels.contains(&found.message.channel)));
         (page.next, page.notes) = (next, notes);
-        let is_cut = page.notes.iter().any(|note| matches!(note, Note::Cut { .. }));
+        let is_cut = page.notes.iter().any(|note| matches!(note, SearchHint::Cut { .. }));
         match next {
             Some(next) if page.messages.is_empty() && !is_cut => request.before = Some(next.to_string()),
             Some(_) | None => break,

@@ -5,14 +5,14 @@ use jiff::tz::TimeZone;
 use crate::config::{Config, LogContacts};
 use crate::domain::Language;
 use crate::domain::clock::wall_ms;
-use crate::domain::journey::words::{Told, Words, tell as put};
+use crate::domain::journey::words::{JourneyText, Words, tell as put};
 use crate::domain::journey::{Journey, Means};
 use crate::store::{Store, StoreError};
 
 /// A journey, in words too.
 pub(crate) struct Account {
     pub(crate) journey: Journey,
-    pub(crate) told: Told,
+    pub(crate) told: JourneyText,
     /// Zone of the times in the words.
     pub(crate) zone: String,
 }

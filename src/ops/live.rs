@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::find::Refusal;
-use super::tail::{LeftOut, Line, Mark, News, Tail, TailFilter};
+use super::tail::{LeftOut, Mark, Tail, TailFilter, TailLine, TailUpdate};
 use crate::config::Config;
 use crate::domain::clock::now_ms;
 use crate::store::Store;
@@ -28,11 +28,11 @@ const BEFORE_MS: i64 = 10_000;
 /// Lines that are caught up with, the newest: as many as a page keeps.
 const CAUGHT_UP: usize = 200;
 
-/// What a listener hears.
+/// One update to a listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Heard {
-    Line(Arc<Line>),
-    /// Another one that begins here hears what follows these lines.
+pub(crate) enum LiveUpdate {
+    TailLine(Arc<TailLine>),
+    /// Position after these lines: a listener that starts there gets what follows.
     Mark(Mark),
     /// More happened than is told here: so many lines of all channels, at least; 0: it is not known how many.
     LeftOut(u64),
@@ -43,7 +43,7 @@ pub(crate) enum Heard {
 /// The tail for all who listen in this process.
 #[derive(Debug)]
 pub(crate) struct Live {
-    told: broadcast::Sender<Heard>,
+    told: broadcast::Sender<LiveUpdate>,
     /// Whether the store is looked at. Who listens is counted under this lock too: so the last look ends before nobody listens,
     /// or goes on for the next.
     looking: Mutex<bool>,
@@ -54,16 +54,16 @@ pub(crate) struct Live {
 /// One who listens.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    told: broadcast::Receiver<Heard>,
+    told: broadcast::Receiver<LiveUpdate>,
     begun: watch::Receiver<bool>,
 }
 
 impl Listener {
     /// Returns what happens next; `None` at the end.
-    pub(crate) async fn next(&mut self) -> Option<Heard> {
+    pub(crate) async fn next(&mut self) -> Option<LiveUpdate> {
         match self.told.recv().await {
             Ok(heard) => Some(heard),
-            Err(RecvError::Lagged(lines)) => Some(Heard::LeftOut(lines)),
+            Err(RecvError::Lagged(lines)) => Some(LiveUpdate::LeftOut(lines)),
             Err(RecvError::Closed) => None,
         }
     }
@@ -137,7 +137,7 @@ impl Live {
                 None => Tail::begin(store, config, TailFilter::default()).await.map(|begun| {
                     tail = Some(begun);
                     self.begun.send_replace(true);
-                    News::default()
+                    TailUpdate::default()
                 }),
             };
             match looked {
@@ -146,13 +146,13 @@ impl Live {
                     let mark = tail.as_ref().map(Tail::mark).filter(|_| !news.lines.is_empty());
                     self.tell(news);
                     if let Some(mark) = mark {
-                        let _ = self.told.send(Heard::Mark(mark)); // nobody may listen
+                        let _ = self.told.send(LiveUpdate::Mark(mark)); // nobody may listen
                     }
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut failing, true) {
                         tracing::warn!(error = &error as &dyn std::error::Error, "the live tail cannot read the store");
-                        let _ = self.told.send(Heard::Unreadable); // nobody may listen
+                        let _ = self.told.send(LiveUpdate::Unreadable); // nobody may listen
                     }
                 }
             }
@@ -160,28 +160,28 @@ impl Live {
         }
     }
 
-    fn tell(&self, News { lines, left_out }: News) {
+    fn tell(&self, TailUpdate { lines, left_out }: TailUpdate) {
         for line in lines {
-            let _ = self.told.send(Heard::Line(Arc::new(line)));
+            let _ = self.told.send(LiveUpdate::TailLine(Arc::new(line)));
         }
         if let Some(LeftOut { lines, .. }) = left_out {
-            let _ = self.told.send(Heard::LeftOut(lines));
+            let _ = self.told.send(LiveUpdate::LeftOut(lines));
         }
     }
 }
 
 /// Lines that one person sees, and how many more there are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Seen {
-    pub(crate) lines: Vec<Line>,
+pub(crate) struct RecentLines {
+    pub(crate) lines: Vec<TailLine>,
     /// So many more lines, at least, in all; `Some(0)`: it is not known how many. `None`: none.
     pub(crate) left_out: Option<u64>,
 }
 
-impl Seen {
+impl RecentLines {
     /// Takes the newest of what a look showed. `sees_all`: only then the lines of all channels are counted.
-    fn new(news: News, most: usize, sees_all: bool, is_seen: impl Fn(&Line) -> bool) -> Self {
-        let News { mut lines, left_out } = news;
+    fn new(news: TailUpdate, most: usize, sees_all: bool, is_seen: impl Fn(&TailLine) -> bool) -> Self {
+        let TailUpdate { mut lines, left_out } = news;
         lines.retain(is_seen);
         let more = lines.len().saturating_sub(most);
         lines.drain(..more);
@@ -202,12 +202,12 @@ pub(crate) async fn recent(
     store: &dyn Store,
     config: &Config,
     sees_all: bool,
-    is_seen: impl Fn(&Line) -> bool,
-) -> Result<(Seen, Mark), Refusal> {
+    is_seen: impl Fn(&TailLine) -> bool,
+) -> Result<(RecentLines, Mark), Refusal> {
     let back = i64::try_from(RECENT).unwrap_or(i64::MAX);
     let mut tail = Tail::begin_before(store, config, back, RECENT_MS).await?;
     let mark = tail.mark().not_before(now_ms().saturating_sub(BEFORE_MS));
-    let mut seen = Seen::new(tail.look(store).await?, RECENT, sees_all, is_seen);
+    let mut seen = RecentLines::new(tail.look(store).await?, RECENT, sees_all, is_seen);
     seen.lines.reverse();
     Ok((seen, mark))
 }
@@ -221,11 +221,11 @@ pub(crate) async fn since(
     config: &Config,
     mark: Mark,
     sees_all: bool,
-    is_seen: impl Fn(&Line) -> bool,
-) -> Result<Seen, Refusal> {
+    is_seen: impl Fn(&TailLine) -> bool,
+) -> Result<RecentLines, Refusal> {
     let mut tail = Tail::begin_at(store, config, mark).await?;
     let news = tail.look(store).await?;
-    Ok(Seen::new(news, CAUGHT_UP, sees_all, |line| line.at_ms >= mark.since_ms() && is_seen(line)))
+    Ok(RecentLines::new(news, CAUGHT_UP, sees_all, |line| line.at_ms >= mark.since_ms() && is_seen(line)))
 }
 
 #[cfg(test)]
@@ -233,8 +233,8 @@ mod tests {
     use super::*;
     use crate::domain::find::Side;
 
-    fn line(n: i64) -> Line {
-        Line {
+    fn line(n: i64) -> TailLine {
+        TailLine {
             at_ms: n,
             channel: "support".into(),
             contact: "+********222".into(),
@@ -254,18 +254,18 @@ mod tests {
 
     #[test]
     fn lines_of_channels_that_a_person_does_not_see_are_not_counted_for_them() {
-        let many = |left_out| News { lines: (0..9).map(line).collect(), left_out };
+        let many = |left_out| TailUpdate { lines: (0..9).map(line).collect(), left_out };
         let left_out = Some(LeftOut { since_ms: 0, until_ms: 9, lines: 100 });
-        let odd = |line: &Line| line.at_ms % 2 == 1;
+        let odd = |line: &TailLine| line.at_ms % 2 == 1;
         for (left_out, sees_all, expected) in
             [(None, true, Some(2)), (left_out, true, Some(102)), (left_out, false, Some(2))]
         {
-            let seen = Seen::new(many(left_out), 2, sees_all, odd);
+            let seen = RecentLines::new(many(left_out), 2, sees_all, odd);
             let times: Vec<i64> = seen.lines.iter().map(|line| line.at_ms).collect();
             assert_eq!((times, seen.left_out), (vec![5, 7], expected), "the newest two of four");
         }
-        assert_eq!(Seen::new(many(left_out), 9, false, odd).left_out, Some(0), "more, but not how many");
-        assert_eq!(Seen::new(many(None), 9, true, odd).left_out, None);
+        assert_eq!(RecentLines::new(many(left_out), 9, false, odd).left_out, Some(0), "more, but not how many");
+        assert_eq!(RecentLines::new(many(None), 9, true, odd).left_out, None);
     }
 
     #[tokio::test]
@@ -273,17 +273,17 @@ mod tests {
         let live = Live::new();
         let mut slow = listener(&live);
         let many = i64::try_from(WAITING).unwrap() + 500;
-        live.tell(News { lines: (0..many).map(line).collect(), left_out: None });
-        assert_eq!(slow.next().await, Some(Heard::LeftOut(500)), "the oldest");
+        live.tell(TailUpdate { lines: (0..many).map(line).collect(), left_out: None });
+        assert_eq!(slow.next().await, Some(LiveUpdate::LeftOut(500)), "the oldest");
         let mut heard = 0;
-        while let Ok(Some(Heard::Line(line))) = tokio::time::timeout(Duration::ZERO, slow.next()).await {
+        while let Ok(Some(LiveUpdate::TailLine(line))) = tokio::time::timeout(Duration::ZERO, slow.next()).await {
             assert_eq!(line.at_ms, 500 + heard, "in order, none twice");
             heard += 1;
         }
         assert_eq!(heard, i64::try_from(WAITING).unwrap());
-        live.tell(News { lines: vec![line(1)], left_out: Some(LeftOut { since_ms: 0, until_ms: 1, lines: 7 }) });
-        assert!(matches!(slow.next().await, Some(Heard::Line(_))));
-        assert_eq!(slow.next().await, Some(Heard::LeftOut(7)), "more happened than a look takes");
+        live.tell(TailUpdate { lines: vec![line(1)], left_out: Some(LeftOut { since_ms: 0, until_ms: 1, lines: 7 }) });
+        assert!(matches!(slow.next().await, Some(LiveUpdate::TailLine(_))));
+        assert_eq!(slow.next().await, Some(LiveUpdate::LeftOut(7)), "more happened than a look takes");
     }
 
     #[test]

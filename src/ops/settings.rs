@@ -6,7 +6,7 @@ use crate::config::{Config, Setting, Source};
 
 /// One setting.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Shown<'a> {
+pub(crate) struct SettingRow<'a> {
     pub(crate) key: &'a str,
     pub(crate) value: &'a str,
     /// `default`, `file` or `environment`.
@@ -16,15 +16,15 @@ pub(crate) struct Shown<'a> {
 }
 
 /// Returns all of them, by key.
-pub(crate) fn settings(config: &Config) -> Vec<Shown<'_>> {
+pub(crate) fn settings(config: &Config) -> Vec<SettingRow<'_>> {
     config.settings.iter().map(shown).collect()
 }
 
-fn shown(Setting { key, value, source }: &Setting) -> Shown<'_> {
+fn shown(Setting { key, value, source }: &Setting) -> SettingRow<'_> {
     let from = match source {
         Source::Default => "default",
         Source::File { .. } => "file",
         Source::Environment(_) => "environment",
     };
-    Shown { key, value, from, source: source.to_string() }
+    SettingRow { key, value, from, source: source.to_string() }
 }

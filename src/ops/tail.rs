@@ -15,7 +15,7 @@ use crate::config::{Config, LogContacts};
 use crate::domain::Language;
 use crate::domain::clock::now_ms;
 use crate::domain::find::Side;
-use crate::domain::journey::{AttemptOutcome, LookConclusion, PostOutcome, Step};
+use crate::domain::journey::{AttemptOutcome, LookupConclusion, PostOutcome, Step};
 use crate::store::{Store, TailEntry, TailFrom, TailStep, Tailed};
 
 /// How far a look reaches back before the one before it.
@@ -33,7 +33,7 @@ pub(crate) struct TailFilter {
 
 /// One line of the tail.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Line {
+pub(crate) struct TailLine {
     pub(crate) at_ms: i64,
     pub(crate) channel: String,
     /// As the log shows it.
@@ -45,11 +45,11 @@ pub(crate) struct Line {
     pub(crate) words: String,
     /// The same in Spanish.
     pub(crate) words_es: String,
-    /// Tells it from every other line, in each tail of this store alike.
+    /// Unique among all lines, and the same in each tail of this store.
     pub(crate) key: String,
 }
 
-impl Line {
+impl TailLine {
     /// Returns what happened in a language.
     pub(crate) fn words_in(&self, language: Language) -> &str {
         match language {
@@ -67,15 +67,15 @@ impl Line {
     }
 }
 
-/// What one look showed.
+/// What one poll of the store returned.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct News {
-    pub(crate) lines: Vec<Line>,
-    /// More happened than a look takes.
+pub(crate) struct TailUpdate {
+    pub(crate) lines: Vec<TailLine>,
+    /// More happened than one poll returns.
     pub(crate) left_out: Option<LeftOut>,
 }
 
-/// What a look did not take.
+/// What a poll left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LeftOut {
     /// Times between which it happened, epoch milliseconds.
@@ -162,13 +162,13 @@ impl Tail {
     ///
     /// # Errors
     /// The store could not be read; the next look shows what this one would have.
-    pub(crate) async fn look(&mut self, store: &dyn Store) -> Result<News, Refusal> {
+    pub(crate) async fn look(&mut self, store: &dyn Store) -> Result<TailUpdate, Refusal> {
         let at_ms = now_ms();
         let tailed = store.tail(self.from).await?;
         Ok(self.news(tailed, at_ms))
     }
 
-    fn news(&mut self, tailed: Tailed, at_ms: i64) -> News {
+    fn news(&mut self, tailed: Tailed, at_ms: i64) -> TailUpdate {
         let Tailed { all, cut, happened, newest_outbound_id, newest_event_id } = tailed;
         let before = self.from.since_ms;
         let new: Vec<TailEntry> =
@@ -197,7 +197,7 @@ impl Tail {
             0 => *id > if *out { outbound_id } else { event_id },
             _ => *at_ms >= since_ms,
         });
-        News { lines, left_out }
+        TailUpdate { lines, left_out }
     }
 
     fn is_shown(&self, one: &TailEntry) -> bool {
@@ -205,7 +205,7 @@ impl Tail {
             && (self.shown.contact.is_none() || self.spellings.contains(&one.contact))
     }
 
-    fn line(&self, one: TailEntry) -> Line {
+    fn line(&self, one: TailEntry) -> TailLine {
         let words_es = spanish::in_spanish(one.side, &one.what);
         let (kind, out, id, nth) = key(&one);
         let key = format!("{kind}-{}-{id}-{nth}", u8::from(out));
@@ -215,7 +215,7 @@ impl Tail {
             Ok(_) | Err(_) => one.contact.clone(),
         };
         let TailEntry { at_ms, channel, side, m_id, .. } = one;
-        Line { at_ms, channel, contact, side, m_id, step, fault, words, words_es, key }
+        TailLine { at_ms, channel, contact, side, m_id, step, fault, words, words_es, key }
     }
 }
 
@@ -259,17 +259,17 @@ fn in_words(side: Side, what: TailStep) -> (&'static str, Option<String>, String
                     of("not sent", Some(fault), &format!("; given up{again}"))
                 }
                 Step::Part { part, parts, .. } => of("part sent", None, &format!(", {} of {parts}", part + 1)),
-                Step::Look(look) => of(
+                Step::Lookup(look) => of(
                     "looked up",
                     None,
                     match look.conclusion {
-                        LookConclusion::Again => ", not decided yet",
-                        LookConclusion::Found => ", found: it was sent",
-                        LookConclusion::NotSent => ", certainly not sent",
-                        LookConclusion::Unresolved => ", nobody can tell",
+                        LookupConclusion::Again => ", not decided yet",
+                        LookupConclusion::Found => ", found: it was sent",
+                        LookupConclusion::NotSent => ", certainly not sent",
+                        LookupConclusion::Unresolved => ", nobody can tell",
                     },
                 ),
-                Step::LookFailed { fault } => of("not looked up", Some(fault), &format!("; tried again{again}")),
+                Step::LookupFailed { fault } => of("not looked up", Some(fault), &format!("; tried again{again}")),
                 Step::Post { outcome: PostOutcome::Again, fault, .. } => {
                     of("not taken", Some(fault), &format!("; posted again{again}"))
                 }
@@ -307,7 +307,7 @@ mod tests {
         Tailed { all, cut: false, happened: 0, newest_outbound_id: newest, newest_event_id: newest }
     }
 
-    fn words(news: &News) -> Vec<&str> {
+    fn words(news: &TailUpdate) -> Vec<&str> {
         news.lines.iter().map(|line| line.words.as_str()).collect()
     }
 

@@ -84,20 +84,20 @@ impl From<ListedRow> for ListedMessage {
 
 impl ListedMessage {
     /// Returns its state as it is shown; only where one message was asked for. The same state later is another one: `attempt`
-    /// begins anew with each part and where a person retries, so the part and the times tell them apart; that of the end also
+    /// starts again with each part and where a person retries, so the part and the times tell them apart; that of the end also
     /// tells `held`, which has none, from `unconfirmed`.
-    pub(crate) fn seen(&self) -> Seen {
+    pub(crate) fn seen(&self) -> ShownState {
         let Self { state, part, attempt, began_ms, done_ms, noted_ms, .. } = self;
         let time = |at_ms: Option<i64>| at_ms.map_or_else(|| "none".to_owned(), |at_ms| at_ms.to_string());
-        Seen(format!("{state}-{part}-{attempt}-{began_ms}-{}-{}", time(*done_ms), time(*noted_ms)))
+        ShownState(format!("{state}-{part}-{attempt}-{began_ms}-{}-{}", time(*done_ms), time(*noted_ms)))
     }
 }
 
 /// The state of a message that a person has seen ([`ListedMessage::seen`]), or what a form says that it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Seen(String);
+pub(crate) struct ShownState(String);
 
-impl Seen {
+impl ShownState {
     /// Returns what a form says; of what no page has shown, no message is.
     pub(crate) fn new(text: &str) -> Self {
         Self(text.to_owned())
@@ -113,7 +113,7 @@ impl Seen {
 pub(crate) struct DecisionTarget {
     pub(crate) m_id: String,
     /// The decision is on this state alone: in another nothing is changed, and the store returns `Stale`.
-    pub(crate) seen: Option<Seen>,
+    pub(crate) seen: Option<ShownState>,
 }
 
 impl From<String> for DecisionTarget {

@@ -1,7 +1,7 @@
 //! Attempts to send, and their settlements.
 
 use super::{Epoch, StaleMessage};
-use crate::domain::journey::Note;
+use crate::domain::journey::StepRecord;
 use crate::domain::{ChannelName, ContactId, Content, Destination, Fault, MId, Wording};
 
 /// One attempt, stored as `sending` before it is handed out.
@@ -33,7 +33,7 @@ pub(crate) struct Attempt {
     /// How its last attempts failed.
     pub(crate) before: FailureStreak,
     /// What its journey is to tell of this attempt, or of the look for it: recorded with what follows from it.
-    pub(crate) note: Option<Note>,
+    pub(crate) note: Option<StepRecord>,
 }
 
 /// What was begun, and when there is more.

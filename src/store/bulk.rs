@@ -75,7 +75,7 @@ pub(crate) struct BulkMatch {
     pub(crate) has_text: bool,
     /// A later message of its conversation was sent, or may have been.
     pub(crate) moved_on: bool,
-    /// Since when it waits, or waited: a retry begins anew.
+    /// Since when it waits, or waited: a retry starts again.
     pub(crate) since_ms: i64,
 }
 
@@ -182,7 +182,7 @@ pub(crate) trait BulkJobs: Send + Sync {
     async fn fill_job(&self, job: i64, parts: JobParts, now_ms: i64) -> Result<(), StoreError>;
 
     /// Returns a job, and whether [`Self::work_job`] has something to do now. Writes nothing. `None` if there is no such job.
-    async fn look_job(&self, job: i64, now_ms: i64) -> Result<Option<(Job, bool)>, StoreError>;
+    async fn job_and_work(&self, job: i64, now_ms: i64) -> Result<Option<(Job, bool)>, StoreError>;
 
     /// Decides the next part of a job, each as a command on it alone would; what is no longer as it was is left out. Does nothing
     /// before [`Job::next_ms`], nor with one that does not [go on](Job::goes_on); a retry waits while a channel of the part is paused

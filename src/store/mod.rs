@@ -45,7 +45,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::domain::find::Search;
-use crate::domain::journey::{Journey, Note, Operator};
+use crate::domain::journey::{Journey, Operator, StepRecord};
 use crate::domain::matching::{AccountTraits, SentForm};
 use crate::domain::operator_pause::{OperatorPause, PauseKind};
 use crate::domain::{
@@ -55,7 +55,7 @@ use crate::domain::{
 #[cfg(test)]
 pub(crate) use admin::Filter;
 pub(crate) use admin::{
-    DecisionTarget, DiscardNotices, GivenUp, ListedMessage, ManualOutcome, QueueDepth, Seen, Waiting,
+    DecisionTarget, DiscardNotices, GivenUp, ListedMessage, ManualOutcome, QueueDepth, ShownState, Waiting,
 };
 pub(crate) use attempt::{Attempt, Begun, FailureStreak, Settlement};
 pub(crate) use bulk::{BulkAction, BulkFilter, BulkJobs, BulkMatch, BulkPage, BulkState, Job, JobParts, NewJob, Place};
@@ -142,7 +142,7 @@ pub(crate) struct DueEvent {
     pub(crate) before: FailureStreak,
     pub(crate) recorded_ms: i64,
     /// What its journey is to tell of this post: recorded with what follows from it.
-    pub(crate) note: Option<Note>,
+    pub(crate) note: Option<StepRecord>,
 }
 
 /// Result of an attempt to publish.
@@ -233,7 +233,7 @@ pub(crate) trait Store: Send + Sync {
     /// conversations with a customer's message since `live_since_ms` first, then oldest first. A question becomes its
     /// conversation's pending question with its first part: from then on the customer may see the numbers; a later part
     /// does not reopen what was answered in between. One with placeholders waits for `prepare_call`. `wordings` are kept
-    /// with a message that has sent nothing yet, surely; any other keeps those that it has. A message that `stale` applies to fails
+    /// with a message of which certainly nothing was sent yet; any other keeps those that it has. A message that `stale` applies to fails
     /// instead, and its agent is told.
     #[expect(clippy::too_many_arguments, reason = "what decides on which messages, in which words")]
     async fn begin_unless_stale(

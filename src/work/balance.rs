@@ -119,7 +119,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("bridge.db")).unwrap());
         let shared = Arc::new(call_permit::Account::new(10, 4));
-        let ports = ChannelPorts { messenger: Arc::new(testing::Nobody { balance: None }), ..testing::ports(&store) };
+        let ports =
+            ChannelPorts { messenger: Arc::new(testing::StubPlatforms { balance: None }), ..testing::ports(&store) };
         let channel = testing::channel(testing::settings("asks"), ports, &shared);
         channel.state.wakeups.set_local(0);
         let mut account = Account { channels: vec![Arc::clone(&channel)], due: Instant::now(), shown: false };

@@ -46,7 +46,7 @@ struct Ownership {
 }
 
 /// Result of acquiring free accounts.
-enum Taken {
+enum AcquireOutcome {
     /// They are this process's, or will be at the next heartbeat.
     All,
     /// Another process has acquired some meanwhile.
@@ -143,8 +143,8 @@ impl LeaseManager {
                 self.renewed(&view, asked_ms);
                 if share {
                     match self.share(leases, &view).await {
-                        Ok(Taken::All) => {}
-                        Ok(Taken::Raced) => return Instant::now() + RACED.mul_f64(0.5 + jitter()),
+                        Ok(AcquireOutcome::All) => {}
+                        Ok(AcquireOutcome::Raced) => return Instant::now() + RACED.mul_f64(0.5 + jitter()),
                         Err(error) => {
                             self.failed(&error);
                             return Instant::now() + AGAIN;
@@ -213,7 +213,7 @@ impl LeaseManager {
     }
 
     /// Acquires free accounts up to this process's share, or starts to give back what exceeds it.
-    async fn share(&mut self, leases: &dyn Leases, view: &ClusterView) -> Result<Taken, StoreError> {
+    async fn share(&mut self, leases: &dyn Leases, view: &ClusterView) -> Result<AcquireOutcome, StoreError> {
         let fair = self.groups.len().div_ceil(view.processes.max(1));
         let kept = |group: &Group| group.ownership.as_ref().is_some_and(|ownership| !ownership.ending);
         let held = self.groups.iter().filter(|group| kept(group)).count();
@@ -238,10 +238,10 @@ impl LeaseManager {
             order.filter(|index| free(&self.groups[*index])).take(fair.saturating_sub(held)).collect();
         // Held leases must be renewed meanwhile: the rest is acquired after the next heartbeat.
         let until = Instant::now() + self.lease / RENEWALS;
-        let mut taken = Taken::All;
+        let mut taken = AcquireOutcome::All;
         for index in wanted {
             if !self.acquire(leases, index).await? {
-                taken = Taken::Raced;
+                taken = AcquireOutcome::Raced;
             }
             if Instant::now() >= until {
                 break;

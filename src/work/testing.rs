@@ -20,13 +20,13 @@ use crate::domain::{
 use crate::store::Store;
 
 /// Stub platforms that return nothing. Afilnet accepts the account and does not know the channel.
-pub(super) struct Nobody {
+pub(super) struct StubPlatforms {
     /// That of the account; `None`: it is refused to everybody.
     pub(super) balance: Option<f64>,
 }
 
 #[async_trait]
-impl Messenger for Nobody {
+impl Messenger for StubPlatforms {
     fn wordings(&self) -> Wordings {
         Wordings::default()
     }
@@ -73,7 +73,7 @@ impl Messenger for Nobody {
 }
 
 #[async_trait]
-impl Webhook for Nobody {
+impl Webhook for StubPlatforms {
     fn contents(&self, _: &str) -> Vec<Content> {
         Vec::new()
     }
@@ -208,8 +208,8 @@ pub(super) fn settings(name: &str) -> ChannelSettings {
 pub(super) fn ports(store: &Arc<dyn Store>) -> ChannelPorts {
     ChannelPorts {
         store: Arc::clone(store),
-        messenger: Arc::new(Nobody { balance: Some(7.5) }),
-        webhook: Arc::new(Nobody { balance: None }),
+        messenger: Arc::new(StubPlatforms { balance: Some(7.5) }),
+        webhook: Arc::new(StubPlatforms { balance: None }),
         placeholders: None,
         deadline: LeaseDeadline::unlimited(),
     }

@@ -13,13 +13,13 @@ use tokio_util::task::TaskTracker;
 use super::channel::{Channel, ChannelSettings};
 use super::limits::circuit_breaker::Permit;
 use super::limits::rate_limiter::{RateLimiter, Slot};
-use super::limits::refusals::{Cause, Refusals, Ruling};
+use super::limits::refusals::{RefusalCause, RefusalFinding, Refusals};
 use super::limits::upstream::Upstream;
 use super::lock::lock;
 use super::wait::{STORE_PAUSE, jitter, may_call, notified};
 use crate::config::BONYCHAT_LIMIT;
 use crate::domain::clock::{millis, now_ms, since};
-use crate::domain::journey::{Note, PostOutcome, Step};
+use crate::domain::journey::{PostOutcome, Step, StepRecord};
 use crate::domain::{
     Called, ContactId, Delivery, EventBody, Fault, LeaseDeadline, Response, Scope, Webhook, until_probe,
 };
@@ -196,7 +196,7 @@ impl Publisher {
         &self,
         event: &DueEvent,
         Called { outcome: delivery, response }: &Called<Delivery>,
-        ruling: Ruling,
+        ruling: RefusalFinding,
         started: Instant,
         permit: &Permit,
         stop: &CancellationToken,
@@ -230,11 +230,11 @@ impl Publisher {
         delivery: Called<Delivery>,
         permit: &Permit,
         stop: &CancellationToken,
-    ) -> (Called<Delivery>, Ruling) {
+    ) -> (Called<Delivery>, RefusalFinding) {
         lock(&self.stuck).remove(&event.contact);
         let first = !lock(&self.refusals).is_suspect(&event.event_id);
         let ruling = self.rule(event, &delivery.outcome);
-        if !ruling.look_behind {
+        if !ruling.try_next {
             return (delivery, ruling);
         }
         let mut delivery = delivery;
@@ -276,9 +276,9 @@ impl Publisher {
         matches!(self.store.event_behind(event, now_ms()).await, Ok(Some(_)))
     }
 
-    fn rule(&self, event: &DueEvent, delivery: &Delivery) -> Ruling {
+    fn rule(&self, event: &DueEvent, delivery: &Delivery) -> RefusalFinding {
         if !matches!(delivery, Delivery::Refused { .. }) {
-            return Ruling { cause: Cause::Unknown, look_behind: false };
+            return RefusalFinding { cause: RefusalCause::Unknown, try_next: false };
         }
         let poison = self.upstream.is_poison(&event.event_id);
         let contact = matches!(event.event.body, EventBody::Message { .. }).then_some(&event.contact);
@@ -313,10 +313,14 @@ impl Publisher {
     }
 
     /// Posts a refused event once more, after one behind it was accepted.
-    async fn once_more(&self, event: &DueEvent, stop: &CancellationToken) -> Option<(Called<Delivery>, Ruling)> {
+    async fn once_more(
+        &self,
+        event: &DueEvent,
+        stop: &CancellationToken,
+    ) -> Option<(Called<Delivery>, RefusalFinding)> {
         let slot = self.slot(stop).await?;
         let delivery = self.call(event, slot).await;
-        Some((delivery, Ruling { cause: Cause::Event, look_behind: false }))
+        Some((delivery, RefusalFinding { cause: RefusalCause::Event, try_next: false }))
     }
 
     /// Waits for a slot for one more call of a post; `None` once the stop begins. Ignores a breaker that was tripped
@@ -344,17 +348,17 @@ impl Publisher {
     }
 
     /// Feeds a result back to the breaker.
-    fn on_result(&self, permit: &Permit, delivery: &Delivery, ruling: Ruling) {
+    fn on_result(&self, permit: &Permit, delivery: &Delivery, ruling: RefusalFinding) {
         let name = &self.settings.name;
         let fault = match delivery {
             Delivery::Done => {
                 self.upstream.on_accepted();
                 lock(&self.refusals).taken();
-                return self.on_answer(permit);
+                return self.on_response(permit);
             }
-            Delivery::Refused { .. } if ruling.cause != Cause::SetUp => {
+            Delivery::Refused { .. } if ruling.cause != RefusalCause::Configuration => {
                 self.upstream.on_refused();
-                return self.on_answer(permit);
+                return self.on_response(permit);
             }
             Delivery::Again { fault, asked } if fault.is_outage() => return self.on_outage(permit, fault, *asked),
             Delivery::Again { fault, .. } if matches!(fault.scope(), Scope::Call | Scope::Sends) => return,
@@ -376,7 +380,7 @@ impl Publisher {
     }
 
     /// Registers a response that shows no outage and no refusal of the whole channel.
-    fn on_answer(&self, permit: &Permit) {
+    fn on_response(&self, permit: &Permit) {
         if permit.succeeded() {
             let name = &self.settings.name;
             metrics::paused(name, Part::Webhook, false);
@@ -422,7 +426,7 @@ impl Publisher {
         self.settings.retry.wait(*tries, asked, jitter())
     }
 
-    fn judge(&self, event: &DueEvent, delivery: &Delivery, ruling: Ruling) -> Publication {
+    fn judge(&self, event: &DueEvent, delivery: &Delivery, ruling: RefusalFinding) -> Publication {
         let publication = self.judged(event, delivery, ruling);
         if !matches!(publication, Publication::Queued { .. }) {
             lock(&self.own_tries).remove(&event.event_id);
@@ -430,15 +434,15 @@ impl Publisher {
         publication
     }
 
-    fn judged(&self, event: &DueEvent, delivery: &Delivery, ruling: Ruling) -> Publication {
+    fn judged(&self, event: &DueEvent, delivery: &Delivery, ruling: RefusalFinding) -> Publication {
         let now_ms = now_ms();
         match delivery {
             Delivery::Done => Publication::Done,
             Delivery::Refused { fault } => match ruling.cause {
-                Cause::Event => Publication::Dead { fault: fault.clone() },
-                Cause::SetUp => Publication::Queued { due_ms: now_ms, fault: fault.clone() },
+                RefusalCause::Event => Publication::Dead { fault: fault.clone() },
+                RefusalCause::Configuration => Publication::Queued { due_ms: now_ms, fault: fault.clone() },
                 // Not given up at any age: nothing shows yet that it is this event.
-                Cause::Unknown => {
+                RefusalCause::Unknown => {
                     let due_ms = now_ms.saturating_add(millis(self.again_in(event, None)));
                     Publication::Queued { due_ms, fault: fault.clone() }
                 }
@@ -524,7 +528,7 @@ impl Publisher {
 }
 
 /// Returns what the journey of an event is to tell of a post: nothing of one that was taken.
-fn note(event: &DueEvent, publication: &Publication, response: &Response, elapsed: Duration) -> Option<Note> {
+fn note(event: &DueEvent, publication: &Publication, response: &Response, elapsed: Duration) -> Option<StepRecord> {
     let (outcome, fault) = match publication {
         Publication::Done => return None,
         Publication::Queued { fault, .. } => (PostOutcome::Again, fault),
@@ -532,7 +536,7 @@ fn note(event: &DueEvent, publication: &Publication, response: &Response, elapse
     };
     let (attempt, fault, took_ms) = (event.attempts.saturating_add(1), fault.code(), Some(millis(elapsed)));
     let step = Step::Post { attempt, outcome, fault, took_ms, http: response.http };
-    Some(Note { step, excerpt: response.excerpt.clone() })
+    Some(StepRecord { step, excerpt: response.excerpt.clone() })
 }
 
 /// A conversation with a refused head, for an unknown cause.

@@ -169,7 +169,7 @@ impl Running {
     }
 
     /// Waits until everything is written and settled, then counts at both ledgers: each message exactly once and in
-    /// order, but for those that `may_miss` says are named as unconfirmed. Tells how many these are.
+    /// order, but for those that `may_miss` says are named as unconfirmed. Returns how many these are.
     pub async fn conserved(self, house: &House, may_miss: usize) -> usize {
         for agent in self.agents {
             agent.await.unwrap();

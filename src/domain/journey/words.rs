@@ -12,7 +12,7 @@ pub(crate) use phrase::Words;
 
 /// A journey in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Told {
+pub(crate) struct JourneyText {
     /// Whether it arrived, what happens next, what to do.
     pub(crate) verdict: String,
     /// Each begins with its time.
@@ -20,8 +20,8 @@ pub(crate) struct Told {
 }
 
 /// Returns a journey in words.
-pub(crate) fn tell(words: &Words<'_>, journey: &Journey) -> Told {
-    Told { verdict: verdict::verdict(words, journey), lines: lines::lines(words, journey) }
+pub(crate) fn tell(words: &Words<'_>, journey: &Journey) -> JourneyText {
+    JourneyText { verdict: verdict::verdict(words, journey), lines: lines::lines(words, journey) }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::likeness::{is_one_link, letters, normal, without_links};
 use crate::domain::AfilnetRow;
 use crate::domain::ids::fingerprint;
 
-/// What of a row stays the same where a platform signs its link anew, moves its time or fills it later: three short
+/// What of a row stays the same where a platform signs its link again, moves its time or fills it later: three short
 /// hashes, and whether it said something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RowShape {

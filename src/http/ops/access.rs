@@ -11,7 +11,7 @@ use axum::response::Response;
 
 use super::form::{self, Form};
 use super::page::{AGAIN, Page, SECURE_SESSION, SESSION, cookies, html, notice};
-use super::reach::{self, Beyond, beyond};
+use super::reach::{self, OutOfReach, beyond};
 use super::reply::{NO_TOKEN, WRONG_BEARER, refused};
 use super::{OperatorState, login, words};
 use crate::domain::clock::wall_ms;
@@ -125,7 +125,7 @@ fn asks_to_act(uri: &Uri) -> bool {
     }
 }
 
-/// Lets those calls pass that are made by a person, whom it adds to them; of a call that changes something by a session,
+/// Lets calls of a signed-in person pass and adds the person to them; of a call that changes something by a session,
 /// those with the form token of the session. What was sent as a form is added as a [`Form`].
 pub(super) async fn signed_in(State(state): State<Arc<OperatorState>>, mut request: Request, next: Next) -> Response {
     let mut page = request
@@ -164,8 +164,8 @@ pub(super) async fn signed_in(State(state): State<Arc<OperatorState>>, mut reque
     }
     match beyond(state.store(), &person, reach::PAGES, request.uri().path()).await {
         Ok(None) => {}
-        Ok(Some(Beyond::NoSuchMessage(m_id))) => return words::missing(&page, &m_id),
-        Ok(Some(Beyond::AllChannels)) => return of_all_channels(&page),
+        Ok(Some(OutOfReach::NoSuchMessage(m_id))) => return words::missing(&page, &m_id),
+        Ok(Some(OutOfReach::AllChannels)) => return of_all_channels(&page),
         Err(error) => return words::unreadable(&page, &error),
     }
     request.extensions_mut().insert(page);

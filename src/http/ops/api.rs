@@ -18,10 +18,10 @@ use axum::{Extension, Router};
 use serde_json::json;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use call::{Failure, Order, Why, answer, known, order};
+use call::{Failure, OperatorRequest, Reason, answer, known, order};
 
 use super::openapi::{self, AUDIT_PARAMETERS, CALL_PARAMETERS, JOURNEY_PARAMETERS, MESSAGE_PARAMETERS};
-use super::reach::{self, Beyond, beyond};
+use super::reach::{self, OutOfReach, beyond};
 use super::reply::{NO_TOKEN, WRONG_BEARER, broken};
 use super::{OperatorState, access, refused};
 use crate::domain::Language;
@@ -29,7 +29,7 @@ use crate::domain::find::{MessageState, PAGE, Side};
 use crate::http::auth;
 use crate::http::token_limit::NoTokenGiven;
 use crate::ops::decide::{Decided, Refused};
-use crate::ops::find::{Answer, Request as Search};
+use crate::ops::find::{Request as Search, SearchResult};
 use crate::ops::sign_in::Person;
 use crate::ops::{audit, calls as given_away, decide, failed, find, journey, overview, settings};
 use crate::store::Decision;
@@ -74,7 +74,7 @@ pub(crate) fn router(state: &Arc<OperatorState>) -> Router {
     Router::new().nest("/api/v1", api)
 }
 
-/// Lets calls pass that bear the token of a person, whom it adds to them.
+/// Lets calls with a person's bearer token pass and adds the person to them.
 async fn with_token(State(state): State<Arc<OperatorState>>, mut request: Request, next: Next) -> Response {
     if state.people.is_empty() {
         return refused(StatusCode::FORBIDDEN, &format!("there is no API: {NO_TOKEN}"));
@@ -93,10 +93,10 @@ async fn with_token(State(state): State<Arc<OperatorState>>, mut request: Reques
     }
     match beyond(state.store(), &person, reach::CALLS, request.uri().path()).await {
         Ok(None) => {}
-        Ok(Some(Beyond::NoSuchMessage(m_id))) => {
+        Ok(Some(OutOfReach::NoSuchMessage(m_id))) => {
             return refused(StatusCode::NOT_FOUND, &journey::missing(&known(&m_id)));
         }
-        Ok(Some(Beyond::AllChannels)) => {
+        Ok(Some(OutOfReach::AllChannels)) => {
             let words = "this call is of all channels together, and you see some of them (admin.people, `channels`)";
             return refused(StatusCode::FORBIDDEN, words);
         }
@@ -188,7 +188,7 @@ async fn messages(
         to_the_end: false,
         contacts_in_full: asked.contacts_in_full(&person)?,
     };
-    let Answer { messages, next, notes } =
+    let SearchResult { messages, next, notes } =
         find::find_of(state.store(), &state.config(), person.channels(), search).await?;
     let next = next.map(|next| next.to_string());
     let notes: Vec<String> = notes.iter().map(|note| note.words("")).collect();
@@ -263,13 +263,13 @@ async fn calls(
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settle {
-    r#as: As,
+    r#as: SettleAs,
     why: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum As {
+enum SettleAs {
     Delivered,
     Failed,
     SendAgain,
@@ -278,25 +278,28 @@ enum As {
 
 /// `POST /messages/{mId}/settle`
 async fn settle(State(state): State<Arc<OperatorState>>, request: Request) -> Result<Response, Failure> {
-    let Order { about: m_id, by, body, .. } = order(request, None, |body: &Settle| body.why.as_deref()).await?;
+    let OperatorRequest { about: m_id, by, body, .. } =
+        order(request, None, |body: &Settle| body.why.as_deref()).await?;
     let decision = match body.r#as {
-        As::Delivered => Decision::Delivered,
-        As::Failed => Decision::Failed,
-        As::SendAgain => Decision::SendAgain,
-        As::Noted => Decision::Noted,
+        SettleAs::Delivered => Decision::Delivered,
+        SettleAs::Failed => Decision::Failed,
+        SettleAs::SendAgain => Decision::SendAgain,
+        SettleAs::Noted => Decision::Noted,
     };
     decided(decide::settle(state.store(), &state.config(), m_id, decision, by).await?)
 }
 
 /// `POST /messages/{mId}/retry`
 async fn retry(State(state): State<Arc<OperatorState>>, request: Request) -> Result<Response, Failure> {
-    let Order { about: m_id, by, .. } = order(request, Some(Why::default()), |body| body.why.as_deref()).await?;
+    let OperatorRequest { about: m_id, by, .. } =
+        order(request, Some(Reason::default()), |body| body.why.as_deref()).await?;
     decided(decide::retry(state.store(), m_id, by).await?)
 }
 
 /// `POST /messages/{mId}/discard`
 async fn discard(State(state): State<Arc<OperatorState>>, request: Request) -> Result<Response, Failure> {
-    let Order { about: m_id, by, .. } = order(request, Some(Why::default()), |body| body.why.as_deref()).await?;
+    let OperatorRequest { about: m_id, by, .. } =
+        order(request, Some(Reason::default()), |body| body.why.as_deref()).await?;
     decided(decide::discard(state.store(), &state.config(), m_id, by).await?)
 }
 

@@ -15,7 +15,7 @@ use super::messages::wrong;
 use super::page::{Page, html};
 use super::words::{self, Moment, moment};
 use crate::config::Config;
-use crate::ops::audit::{self, Deed, PAGE, audit};
+use crate::ops::audit::{self, AuditLine, PAGE, audit};
 use crate::ops::find::Refusal;
 
 #[derive(Template)]
@@ -72,7 +72,7 @@ pub(super) async fn show(
     }
 }
 
-fn row(page: &Page, config: &Config, deed: Deed) -> Row {
+fn row(page: &Page, config: &Config, deed: AuditLine) -> Row {
     let is_m_id = deed.target.len() == 32 && deed.target.bytes().all(|b| b.is_ascii_hexdigit());
     let link = match deed.target.strip_prefix("job ") {
         Some(job) => format!("bulk/{}", Page::value(job)),

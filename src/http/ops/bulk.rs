@@ -19,7 +19,7 @@ use super::words::{self, Moment, moment, once, unknown_form};
 use crate::config::Config;
 use crate::domain::clock::now_ms;
 use crate::domain::journey::{Means, Operator};
-use crate::ops::bulk::seen::{Seen, Stale};
+use crate::ops::bulk::seen::{ShownPlan, Stale};
 use crate::ops::bulk::{self, NotStarted, Plan, Request, shown_contact};
 use crate::ops::find::Refusal;
 use crate::ops::sign_in::Person;
@@ -94,7 +94,7 @@ pub(super) async fn show(
     shown(&shared, &page, &asked, None).await
 }
 
-/// Returns the page; `not_done`: why the plan was not started that it shows anew.
+/// Returns the page; `not_done`: why the plan that it shows again was not started.
 async fn shown(shared: &OperatorState, page: &Page, asked: &Form, not_done: Option<String>) -> Response {
     let config = shared.config();
     let jobs = match jobs::rows(shared, page).await {
@@ -167,7 +167,7 @@ fn planned(page: &Page, config: &Config, asked: &Form, plan: &Plan) -> Planned {
     let fields = FIELDS.into_iter().filter_map(|name| Some((name, asked.filled(name)?.to_owned())));
     let start = (count > 0 && plan.pauses.is_empty() && page.may_act).then(|| Start {
         button: format!("{} ({count})", jobs::order(page, plan.action.name(), plan.state.as_str())),
-        of: Seen::of(&plan.set, now_ms()).to_string(),
+        of: ShownPlan::of(&plan.set, now_ms()).to_string(),
         once: once(),
         fields: fields.collect(),
     });
@@ -264,7 +264,7 @@ pub(super) async fn start(
     Extension(person): Extension<Person>,
     Extension(form): Extension<Form>,
 ) -> Response {
-    let seen = form.get("of").and_then(|of| of.parse::<Seen>().ok());
+    let seen = form.get("of").and_then(|of| of.parse::<ShownPlan>().ok());
     let (Some(seen), Some(once)) = (seen, form.filled("once")) else { return unknown_form(&page) };
     let by = Operator::new(&person.name, Means::Page, form.filled("why"));
     let (key, state, here) = (format!("bulk {once}"), Arc::clone(&shared), page.clone());
@@ -287,7 +287,7 @@ async fn start_as_seen(
     shared: &OperatorState,
     page: &Page,
     form: &Form,
-    seen: Seen,
+    seen: ShownPlan,
     by: Operator,
 ) -> Result<Result<FormOutcome, String>, Refusal> {
     let config = shared.config();

@@ -20,7 +20,7 @@ use crate::domain::journey::{Journey, Means, Operator};
 use crate::ops::conversation::Unread;
 use crate::ops::decide::{Verb, allowed, discard, retry, settle};
 use crate::ops::sign_in::Person;
-use crate::store::{Decision, DecisionTarget, ListedMessage, Seen, StoreError};
+use crate::store::{Decision, DecisionTarget, ListedMessage, ShownState, StoreError};
 
 /// Age of a shown conversation, in milliseconds, at which a message is not sent again by it: look again first.
 const FRESH_MS: i64 = 60_000;
@@ -168,7 +168,7 @@ pub(super) async fn decided(
     };
     let by = Operator::new(&person.name, Means::Page, form.filled("why"));
     let (key, m_id) = (format!("{m_id} {once}"), m_id.to_owned());
-    let target = DecisionTarget { m_id: m_id.clone(), seen: Some(Seen::new(of)) };
+    let target = DecisionTarget { m_id: m_id.clone(), seen: Some(ShownState::new(of)) };
     let (state, here, form) = (Arc::clone(shared), page.clone(), form.clone());
     let work = async move {
         match done(&state, &here, verb, target, &form, by).await {

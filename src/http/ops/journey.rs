@@ -17,7 +17,7 @@ use super::words::{self, Shown, missing, state_of};
 use crate::config::{Config, LogContacts};
 use crate::domain::clock::wall_ms;
 use crate::domain::find::PAGE;
-use crate::domain::journey::words::{Told, Words, tell};
+use crate::domain::journey::words::{JourneyText, Words, tell};
 use crate::domain::journey::{Journey, Means};
 use crate::ops::find::{Refusal, Request, find, time};
 use crate::store::{FoundMessage, ListedMessage, Store, StoreError};
@@ -79,7 +79,7 @@ async fn shown(shared: &OperatorState, page: &Page, m_id: &str, query: &Form) ->
         message.contact.clone_from(&journey.contact);
     }
     let zone = config.time_zone_of(&journey.channel);
-    let Told { verdict, lines } = tell(
+    let JourneyText { verdict, lines } = tell(
         &Words {
             language: page.language,
             zone: &zone,

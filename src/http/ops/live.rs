@@ -21,13 +21,13 @@ use super::words::{self, Moment, moment, way};
 use crate::config::Config;
 use crate::domain::Language;
 use crate::ops::find::Refusal;
-use crate::ops::live::{Heard, LISTENERS, Listener, recent, since};
+use crate::ops::live::{LISTENERS, Listener, LiveUpdate, recent, since};
 use crate::ops::sign_in::Person;
-use crate::ops::tail::{Line, Mark};
+use crate::ops::tail::{Mark, TailLine};
 
 /// Proxies close a connection on which nothing comes for a minute.
 const ALIVE_EVERY: Duration = Duration::from_secs(15);
-/// A stream ends after this time, and the browser asks anew: with a cookie that may be over by then.
+/// A stream ends after this time, and the browser connects again: with a cookie that may have expired.
 const LONGEST: Duration = Duration::from_mins(30);
 /// Events that wait for a connection, at most; what comes then waits with the lines of all listeners.
 const AHEAD: usize = 16;
@@ -56,7 +56,7 @@ struct Row {
 }
 
 impl Row {
-    fn new(language: Language, config: &Config, line: &Line) -> Self {
+    fn new(language: Language, config: &Config, line: &TailLine) -> Self {
         let (sign, way) = way(language, line.side);
         Self {
             key: line.key.clone(),
@@ -101,7 +101,7 @@ fn left_out(language: Language, lines: u64) -> String {
 }
 
 /// `GET /live/events?from=`: lines as they happen, `text/event-stream`; first those since a mark, of the page or, where a browser
-/// connects anew, of the last line that it had. Some may be repeated, under the same key. Ends when the bridge stops.
+/// connects again, of the last line that it had. Some may be repeated, under the same key. Ends when the bridge stops.
 pub(super) async fn events(
     State(shared): State<Arc<OperatorState>>,
     Extension(page): Extension<Page>,
@@ -200,17 +200,17 @@ impl Feed {
     }
 
     /// Returns what is written of it; `None` where this person does not see it.
-    fn event(&self, heard: &Heard) -> Option<String> {
+    fn event(&self, heard: &LiveUpdate) -> Option<String> {
         Some(match heard {
             // Of all channels.
-            Heard::LeftOut(lines) => self.gap(if self.person.channels().is_none() { *lines } else { 0 }),
-            Heard::Unreadable => "event: unreadable\ndata: {}\n\n".to_owned(),
-            Heard::Mark(mark) => format!("id: {mark}\n\n"),
-            Heard::Line(line) => return self.person.sees(&line.channel).then(|| self.line(line)),
+            LiveUpdate::LeftOut(lines) => self.gap(if self.person.channels().is_none() { *lines } else { 0 }),
+            LiveUpdate::Unreadable => "event: unreadable\ndata: {}\n\n".to_owned(),
+            LiveUpdate::Mark(mark) => format!("id: {mark}\n\n"),
+            LiveUpdate::TailLine(line) => return self.person.sees(&line.channel).then(|| self.line(line)),
         })
     }
 
-    fn line(&self, line: &Line) -> String {
+    fn line(&self, line: &TailLine) -> String {
         let Row { key, m_id, at, channel, contact, sign, way, words } = Row::new(self.language, &self.config, line);
         let data = json!({
             "key": key, "mId": m_id, "local": at.local, "utc": at.utc, "channel": channel, "contact": contact,

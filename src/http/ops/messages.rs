@@ -17,7 +17,7 @@ use super::words::{self, Moment, STATES, Shown, moment, state, state_of, way};
 use crate::config::{Config, LogContacts};
 use crate::domain::find::{PAGE, Side};
 use crate::ops::export::Format;
-use crate::ops::find::{Answer, Note, Refusal, Request, find_of};
+use crate::ops::find::{Refusal, Request, SearchHint, SearchResult, find_of};
 use crate::ops::sign_in::Person;
 use crate::store::FoundMessage;
 
@@ -222,18 +222,18 @@ fn request(page: &Page, filters: &Form, contacts_in_full: bool) -> Result<Reques
 }
 
 /// Returns what the reader should know of the search.
-fn notes(page: &Page, config: &Config, answer: &Answer) -> Vec<String> {
+fn notes(page: &Page, config: &Config, answer: &SearchResult) -> Vec<String> {
     let mut notes: Vec<String> = answer.notes.iter().map(|known| note(page, config, known)).collect();
-    let is_cut = answer.notes.iter().any(|note| matches!(note, Note::Cut { .. }));
+    let is_cut = answer.notes.iter().any(|note| matches!(note, SearchHint::Cut { .. }));
     if answer.next.is_none() && !is_cut {
         notes.push(page.say("Searched back to the oldest.", "Buscado hasta el más antiguo.").to_owned());
     }
     notes
 }
 
-fn note(page: &Page, config: &Config, note: &Note) -> String {
+fn note(page: &Page, config: &Config, note: &SearchHint) -> String {
     match note {
-        Note::NotConfigured(channel) => {
+        SearchHint::NotConfigured(channel) => {
             let (before, after) = (
                 page.say("The channel", "El canal"),
                 page.say(
@@ -243,7 +243,7 @@ fn note(page: &Page, config: &Config, note: &Note) -> String {
             );
             format!("{before} `{channel}` {after}")
         }
-        Note::Cut { back_to_ms } => {
+        SearchHint::Cut { back_to_ms } => {
             let filter = page.say(
                 "A channel, a state or a time make the search shorter.",
                 "Un canal, un estado o una hora acortan la búsqueda.",
@@ -261,7 +261,7 @@ fn note(page: &Page, config: &Config, note: &Note) -> String {
                 format!("{up} {filter}")
             }
         }
-        Note::TextsErased { after } => {
+        SearchHint::TextsErased { after } => {
             let after = humantime::format_duration(*after);
             let erased = page.say("Texts are erased after", "Los textos se borran pasados");
             let so = page.say(

@@ -12,7 +12,7 @@ pub(super) const CALLS: &[&str] = &["channels", "failed", "messages", "openapi.j
 
 /// Why a person of some channels does not get there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Beyond {
+pub(super) enum OutOfReach {
     /// It is of all channels together.
     AllChannels,
     /// No message of these channels has this mId; whether one of others has it is not told.
@@ -28,7 +28,7 @@ pub(super) async fn beyond(
     person: &Person,
     kept: &[&str],
     path: &str,
-) -> Result<Option<Beyond>, StoreError> {
+) -> Result<Option<OutOfReach>, StoreError> {
     if person.channels().is_none() {
         return Ok(None);
     }
@@ -36,11 +36,11 @@ pub(super) async fn beyond(
     let mut parts = path.trim_start_matches('/').split('/');
     let first = parts.next().unwrap_or_default();
     if !kept.contains(&first) {
-        return Ok(Some(Beyond::AllChannels));
+        return Ok(Some(OutOfReach::AllChannels));
     }
     // An mId is hex digits; one that is written otherwise, as in percent-encoding, is found by nobody here.
     let Some(m_id) = parts.next().filter(|_| first == "messages") else { return Ok(None) };
     let found = store.show(m_id.to_owned()).await?;
     let is_seen = found.is_some_and(|message| person.sees(&message.channel));
-    Ok((!is_seen).then(|| Beyond::NoSuchMessage(m_id.to_owned())))
+    Ok((!is_seen).then(|| OutOfReach::NoSuchMessage(m_id.to_owned())))
 }

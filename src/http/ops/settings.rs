@@ -11,7 +11,7 @@ use axum::response::Response;
 use super::OperatorState;
 use super::page::{Page, html};
 use crate::config::Config;
-use crate::ops::settings::{Shown, settings};
+use crate::ops::settings::{SettingRow, settings};
 
 #[derive(Template)]
 #[template(path = "settings.html", config = "src/http/ops/askama.toml")]
@@ -40,7 +40,7 @@ pub(super) fn of_channel(page: &Page, config: &Config, channel: &str) -> Vec<Row
     settings(config).iter().filter(|shown| shown.key.starts_with(&table)).map(|shown| row(page, shown)).collect()
 }
 
-fn row(page: &Page, shown: &Shown<'_>) -> Row {
+fn row(page: &Page, shown: &SettingRow<'_>) -> Row {
     let source = match (shown.from, shown.source.split_once(' ')) {
         ("environment", Some((_, name))) => format!("{} {name}", page.say("variable", "variable")),
         ("file", Some((_, path))) => format!("{} {}", page.say("file", "archivo"), line(page, path)),

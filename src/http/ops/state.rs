@@ -11,7 +11,7 @@ use super::outcomes::Outcomes;
 use crate::config::{self, Config};
 use crate::domain::clock::wall_ms;
 use crate::http::ReceivedCalls;
-use crate::ops::bulk::seen::Seen;
+use crate::ops::bulk::seen::ShownPlan;
 use crate::ops::bulk::{self, Plan, Request};
 use crate::ops::conversation::Conversations;
 use crate::ops::find::Refusal;
@@ -105,7 +105,12 @@ impl OperatorState {
     ///
     /// # Errors
     /// What of the request means nothing; or the store could not be read.
-    pub(super) async fn plan(&self, config: &Config, request: Request, seen: Option<&Seen>) -> Result<Plan, Refusal> {
+    pub(super) async fn plan(
+        &self,
+        config: &Config,
+        request: Request,
+        seen: Option<&ShownPlan>,
+    ) -> Result<Plan, Refusal> {
         let _turn = self.plans.acquire().await.map_err(|_| StoreError::Closed)?;
         bulk::plan(self.store(), config, request, seen).await
     }

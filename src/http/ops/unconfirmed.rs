@@ -23,7 +23,7 @@ use crate::domain::find::{MessageState, PAGE, Side};
 use crate::domain::journey::{Means, Operator};
 use crate::ops::advice;
 use crate::ops::conversation::{Conversation, ShownRow, Unread};
-use crate::ops::find::{Answer, Refusal, Request, find_of};
+use crate::ops::find::{Refusal, Request, SearchResult, find_of};
 use crate::ops::sign_in::Person;
 use crate::store::{FoundMessage, ListedMessage, StoreError};
 
@@ -158,7 +158,7 @@ async fn of_state<'a>(
         to_the_end: false,
         contacts_in_full: true,
     };
-    let Answer { messages, next, .. } = find_of(shared.store(), &config, person.channels(), request).await?;
+    let SearchResult { messages, next, .. } = find_of(shared.store(), &config, person.channels(), request).await?;
     // One that was just refused is shown again; else the one that was asked for, else the first.
     let is_refused = outcome.as_ref().is_some_and(|outcome| outcome.status != StatusCode::OK);
     let asked = if is_refused { query.get("m_id") } else { query.get("m") };

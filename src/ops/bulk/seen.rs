@@ -15,7 +15,7 @@ const GONE_AT_MOST: usize = 10;
 
 /// What was shown of a plan: when, and which messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Seen {
+pub(crate) struct ShownPlan {
     pub(super) at_ms: i64,
     count: usize,
     /// What has a higher id was stored later.
@@ -32,17 +32,17 @@ pub(crate) enum Stale {
     Changed { seen: usize, now: usize },
 }
 
-impl fmt::Display for Seen {
+impl fmt::Display for ShownPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}-{}-{}", self.at_ms, self.count, self.newest, self.digest)
     }
 }
 
-/// Not what [`Seen`] is written as.
+/// Not what [`ShownPlan`] is written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Unreadable;
 
-impl FromStr for Seen {
+impl FromStr for ShownPlan {
     type Err = Unreadable;
 
     fn from_str(text: &str) -> Result<Self, Unreadable> {
@@ -60,7 +60,7 @@ impl FromStr for Seen {
     }
 }
 
-impl Seen {
+impl ShownPlan {
     /// Returns what is shown of a set at this time.
     pub(crate) fn of(set: &Set, now_ms: i64) -> Self {
         Self { at_ms: now_ms, count: set.count, newest: set.newest, digest: set.digest.clone() }
@@ -88,11 +88,11 @@ impl Seen {
 
 #[cfg(test)]
 mod tests {
-    use super::super::set::Summed;
+    use super::super::set::RunningDigest;
     use super::*;
 
     fn set(ids: &[i64]) -> Set {
-        let mut summed = Summed::default();
+        let mut summed = RunningDigest::default();
         for id in ids {
             summed.add(*id).unwrap();
         }
@@ -103,7 +103,7 @@ mod tests {
     fn a_plan_is_started_as_it_was_seen_or_not_at_all() {
         let minutes = |n: i64| 1_000_000 + n * 60_000;
         let ids: Vec<i64> = (1..=20).collect();
-        let seen = Seen::of(&set(&ids), minutes(0));
+        let seen = ShownPlan::of(&set(&ids), minutes(0));
         assert_eq!(seen.to_string().parse().as_ref(), Ok(&seen));
         let check = |ids: &[i64], state, at_ms| seen.check(&set(ids), state, at_ms);
         let changed = |now| Err(Stale::Changed { seen: 20, now });
@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(check(&ids[1..], BulkState::Failed, minutes(1)), changed(19));
         assert_eq!(check(&ids[2..], BulkState::Queued, minutes(1)), Ok(()), "a tenth has gone out");
         for other in ["", "1-2", "1-2-3", "1-2-3-4-5", "a-2-3-4", "1--2-3-4", "1-2--4", "-1-2-3-4"] {
-            assert_eq!(other.parse::<Seen>(), Err(Unreadable), "{other}");
+            assert_eq!(other.parse::<ShownPlan>(), Err(Unreadable), "{other}");
         }
     }
 }

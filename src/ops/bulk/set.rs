@@ -54,7 +54,7 @@ pub(crate) struct Set {
 
 /// A set while it is read.
 #[derive(Default)]
-pub(super) struct Summed {
+pub(super) struct RunningDigest {
     pub(super) count: usize,
     newest: i64,
     digest: Sha256,
@@ -64,7 +64,7 @@ pub(super) struct Summed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TooMany;
 
-impl Summed {
+impl RunningDigest {
     pub(super) fn add(&mut self, id: i64) -> Result<(), TooMany> {
         if self.count >= MOST {
             return Err(TooMany);
@@ -110,7 +110,7 @@ impl<'a> Pages<'a> {
 
 /// What became of a job that was to be made.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Made {
+pub(super) enum FillOutcome {
     /// It has its whole set: so many.
     Job(i64, usize),
     TooMany,
@@ -130,12 +130,12 @@ pub(super) async fn make(
     at_once: usize,
     new: NewJob,
     expected: Option<&Set>,
-) -> Result<Made, StoreError> {
+) -> Result<FillOutcome, StoreError> {
     let by = new.by.clone();
     let job = jobs.add_job(new, now_ms()).await?;
     let (made, is_unclear) = match fill_but_last(jobs, filter, choice, at_once, job, expected).await {
         Ok(Ok((last, count))) => match jobs.fill_job(job, last, now_ms()).await {
-            Ok(()) => return Ok(Made::Job(job, count)),
+            Ok(()) => return Ok(FillOutcome::Job(job, count)),
             Err(error) => {
                 let is_unclear = matches!(error, StoreError::Unavailable(_)); // its last part may be stored all the same
                 (Err(error), is_unclear)
@@ -152,7 +152,7 @@ pub(super) async fn make(
             let outlook = if is_unclear { "may have been made" } else { "was not made, and will be ended in minutes" };
             tracing::warn!(error = &error as &dyn std::error::Error, "job {job} {outlook}");
             // One that lacks its last part ends by itself, since nobody adds to it.
-            if is_unclear { Ok(Made::Unclear(job)) } else { made }
+            if is_unclear { Ok(FillOutcome::Unclear(job)) } else { made }
         }
     }
 }
@@ -165,14 +165,14 @@ async fn fill_but_last(
     at_once: usize,
     job: i64,
     expected: Option<&Set>,
-) -> Result<Result<(JobParts, usize), Made>, StoreError> {
-    let (mut pages, mut summed, mut first) = (Pages::new(jobs, filter), Summed::default(), 0);
+) -> Result<Result<(JobParts, usize), FillOutcome>, StoreError> {
+    let (mut pages, mut summed, mut first) = (Pages::new(jobs, filter), RunningDigest::default(), 0);
     let added_at_once = at_once * (ADDED / at_once).clamp(1, PARTS);
     let mut rest: Vec<BulkMatch> = Vec::new();
     while let Some(page) = pages.next().await? {
         for one in page.into_iter().filter(|one| choice.takes(one, filter.state)) {
             if summed.add(one.id).is_err() {
-                return Ok(Err(Made::TooMany));
+                return Ok(Err(FillOutcome::TooMany));
             }
             rest.push(one);
             if rest.len() == added_at_once {
@@ -188,7 +188,7 @@ async fn fill_but_last(
     }
     let set = summed.set();
     if expected.is_some_and(|expected| *expected != set) {
-        return Ok(Err(Made::Changed(set.count)));
+        return Ok(Err(FillOutcome::Changed(set.count)));
     }
     let last = JobParts { first, parts: parts(filter.state, at_once, &rest), are_last: true };
     Ok(Ok((last, set.count)))

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::certificate;
 use super::check::{Check, Time};
-use super::probe::{self, Call};
+use super::probe::{self, ProbeRequest};
 use crate::afilnet::{self, AccessTokens, AfilnetClient, Balance, Listed};
 use crate::config::{Channel, Config};
 use crate::domain::{AfilnetRow, Direction, Fault, Language, Messenger as _, ReadError, clock};
@@ -159,7 +159,7 @@ async fn reach(channel: &Channel, limit: Duration) -> Vec<Check> {
     let origin = probe::origin(&channel.afilnet.url);
     let host = origin.host_str().unwrap_or_default().to_owned();
     let asked = match probe::client(limit, &channel.afilnet.ca) {
-        Ok(client) => probe::call(&client, Method::HEAD, &origin, Call::default()).await,
+        Ok(client) => probe::call(&client, Method::HEAD, &origin, ProbeRequest::default()).await,
         Err(error) => Err(error.to_string()),
     };
     match asked {

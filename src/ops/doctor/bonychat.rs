@@ -8,7 +8,7 @@ use url::Url;
 
 use super::certificate;
 use super::check::{Check, Time};
-use super::probe::{self, Answer, Call};
+use super::probe::{self, ProbeRequest, ProbeResponse};
 use crate::config::Config;
 use crate::domain::clock;
 
@@ -32,14 +32,14 @@ pub(super) async fn section(config: &Config, time: Time, calls: &AtomicU32) -> V
             continue;
         };
         calls.fetch_add(1, Ordering::Relaxed);
-        let answer = probe::call(&client, Method::OPTIONS, &url, Call::default()).await;
+        let answer = probe::call(&client, Method::OPTIONS, &url, ProbeRequest::default()).await;
         found.extend(webhook(&url, answer).into_iter().map(|check| check.of(&subject)));
     }
     found
 }
 
 /// Returns what a question without a token shows.
-fn webhook(url: &Url, answer: Result<Answer, String>) -> Vec<Check> {
+fn webhook(url: &Url, answer: Result<ProbeResponse, String>) -> Vec<Check> {
     let answer = match answer {
         Ok(answer) => answer,
         Err(cause) => {

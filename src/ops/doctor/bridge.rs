@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use url::Url;
 
 use super::check::{Check, Time};
-use super::probe::{self, Answer, Call};
+use super::probe::{self, ProbeRequest, ProbeResponse};
 use crate::config::Config;
 use crate::ops::local::on_this_machine;
 use crate::telemetry::harmless;
@@ -32,9 +32,9 @@ impl<'a> Admin<'a> {
         Ok(Self { address: on_this_machine(config.admin.listen), token, client })
     }
 
-    async fn get(&self, path: &str) -> Result<Answer, String> {
+    async fn get(&self, path: &str) -> Result<ProbeResponse, String> {
         let url = local(self.address, path)?;
-        probe::call(&self.client, Method::GET, &url, Call { bearer: self.token, json: None }).await
+        probe::call(&self.client, Method::GET, &url, ProbeRequest { bearer: self.token, json: None }).await
     }
 
     /// Returns the sum of the series of a metric that have this label.
@@ -60,7 +60,7 @@ pub(super) async fn section(config: &Config, time: Time) -> Vec<Check> {
     };
     let address = on_this_machine(config.server.listen);
     let ask = async |path: &str| match local(address, path) {
-        Ok(url) => probe::call(&client, Method::GET, &url, Call::default()).await,
+        Ok(url) => probe::call(&client, Method::GET, &url, ProbeRequest::default()).await,
         Err(error) => Err(error),
     };
     match ask("/healthz").await {
@@ -136,7 +136,7 @@ async fn admin(config: &Config, limit: Duration) -> Vec<Check> {
 
 /// Returns a check for each line of `/deliverz`: what is under its first heading fails, short pauses and what waits for a
 /// person warn.
-fn delivers(answer: &Answer) -> Vec<Check> {
+fn delivers(answer: &ProbeResponse) -> Vec<Check> {
     let (mut found, mut headings) = (Vec::new(), 0_u32);
     for line in answer.body.lines() {
         match line.strip_prefix("- ").map(harmless) {

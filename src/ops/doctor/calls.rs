@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::probe::{self, Call};
+use super::probe::{self, ProbeRequest};
 use crate::bonychat::capture::RULES;
 use crate::config::Config;
 use crate::domain::redaction::Rules;
@@ -18,7 +18,7 @@ use crate::ops::sign_in::LEAST_TOKEN;
 use crate::telemetry::harmless;
 
 /// An answer or a call of a platform, to be redacted.
-pub(super) struct Taken {
+pub(super) struct CapturedBody {
     /// File name without its end.
     pub(super) file: String,
     pub(super) case: Value,
@@ -28,7 +28,7 @@ pub(super) struct Taken {
 
 /// What the bridge answers.
 #[derive(Deserialize)]
-struct Answered {
+struct CapturedCalls {
     calls: Vec<One>,
 }
 
@@ -60,12 +60,12 @@ pub(super) fn token(config: &Config) -> Result<&str, String> {
 ///
 /// # Errors
 /// Why it keeps none, in words.
-pub(super) async fn received(config: &Config, within: Duration, limit: Duration) -> Result<Vec<Taken>, String> {
+pub(super) async fn received(config: &Config, within: Duration, limit: Duration) -> Result<Vec<CapturedBody>, String> {
     let (token, address) = (token(config)?, on_this_machine(config.admin.listen));
     let path = format!("http://{address}/api/v1/calls?seconds={}", within.as_secs().max(1));
     let url = Url::parse(&path).map_err(|error| error.to_string())?;
     let client = probe::client(within + limit, &[]).map_err(|error| error.to_string())?;
-    let asked = probe::call(&client, Method::POST, &url, Call { bearer: Some(token), json: None }).await;
+    let asked = probe::call(&client, Method::POST, &url, ProbeRequest { bearer: Some(token), json: None }).await;
     let answer = asked.map_err(|cause| {
         format!(
             "the bridge on this machine cannot be asked for its calls ({cause}): is it running, with this admin.listen? Start it, or \
@@ -74,7 +74,7 @@ pub(super) async fn received(config: &Config, within: Duration, limit: Duration)
     })?;
     let why = match answer.status {
         StatusCode::OK => {
-            let answered: Answered = serde_json::from_str(&answer.body)
+            let answered: CapturedCalls = serde_json::from_str(&answer.body)
                 .map_err(|_| "the bridge's answer cannot be read: another version runs. Restart it".to_owned())?;
             return Ok(answered.calls.into_iter().filter_map(|one| taken(config, one)).collect());
         }
@@ -85,7 +85,7 @@ pub(super) async fn received(config: &Config, within: Duration, limit: Duration)
     Err(format!("the bridge at {address} keeps no calls: {why}. Nothing was written"))
 }
 
-fn taken(config: &Config, one: One) -> Option<Taken> {
+fn taken(config: &Config, one: One) -> Option<CapturedBody> {
     let One { kind, channel, length, content_type, raw, hex } = one;
     let of = config.channels.values().find(|known| known.name.as_str() == channel)?;
     let body = raw.map(String::into_bytes).or_else(|| bytes(&hex?))?;
@@ -96,7 +96,7 @@ fn taken(config: &Config, one: One) -> Option<Taken> {
         case["content_type"] = content_type.into();
     }
     let file = format!("bonychat-message-{}-{}", kind.replace('/', ""), of.name);
-    Some(Taken { file, case, body, rules: &RULES })
+    Some(CapturedBody { file, case, body, rules: &RULES })
 }
 
 fn bytes(hex: &str) -> Option<Vec<u8>> {

@@ -12,10 +12,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::calls::{self, Taken};
+use super::calls::{self, CapturedBody};
 use super::canaries::{Canaries, Found};
-use super::probe::{self, Call};
-use crate::afilnet::capture::{Answer, Answered, Question, RULES};
+use super::probe::{self, ProbeRequest};
+use crate::afilnet::capture::{CapturedCall, CapturedResponse, Question, RULES};
 use crate::afilnet::{self, AccessTokens, AfilnetClient};
 use crate::bonychat;
 use crate::config::{Channel, Config, StoreUrl};
@@ -163,7 +163,7 @@ async fn of_afilnet(
     store: Option<&dyn Store>,
     account: &mut Account,
     limit: Duration,
-) -> Result<Vec<Taken>, String> {
+) -> Result<Vec<CapturedBody>, String> {
     if *account == Account::Refused {
         return Ok(Vec::new()); // another try with wrong credentials could lock the account
     }
@@ -203,12 +203,12 @@ struct Asking<'a> {
     client: AfilnetClient,
     pause: Duration,
     channel: &'a Channel,
-    taken: Vec<Taken>,
+    taken: Vec<CapturedBody>,
 }
 
 impl Asking<'_> {
     /// Asks once, and keeps what is answered under a name with this end.
-    async fn ask(&mut self, question: Question<'_>, end: &str) -> Option<Answer> {
+    async fn ask(&mut self, question: Question<'_>, end: &str) -> Option<CapturedResponse> {
         let answered = self.client.answer(question).await;
         tokio::time::sleep(self.pause).await;
         let answer = answered.answer.as_ref().ok().cloned();
@@ -217,7 +217,7 @@ impl Asking<'_> {
     }
 }
 
-fn is_refused(answer: &Answer) -> bool {
+fn is_refused(answer: &CapturedResponse) -> bool {
     matches!(answer.http, 401 | 403) || String::from_utf8_lossy(&answer.body).contains("INCORRECT_USER_PASSWORD")
 }
 
@@ -243,14 +243,14 @@ fn client(config: &Config, channel: &Channel, limit: Duration) -> Result<Afilnet
     Ok(AfilnetClient::new(&channel, &config.outbound, config.language, http, &AccessTokens::default()))
 }
 
-fn case(answered: Answered, number: &str, channel: &Channel) -> Taken {
-    let Answered { method, parameters, answer } = answered;
+fn case(answered: CapturedCall, number: &str, channel: &Channel) -> CapturedBody {
+    let CapturedCall { method, parameters, answer } = answered;
     let mut case = json!({ "name": format!("{method} of the live account"), "parameters": parameters });
     if method == "getmessages" {
         case["method"] = method.into();
     }
     let body = match answer {
-        Ok(Answer { http, retry_after, content_type, body }) => {
+        Ok(CapturedResponse { http, retry_after, content_type, body }) => {
             case["http"] = http.into();
             if let Some(wait) = retry_after {
                 case["retry_after"] = wait.as_secs().to_string().into();
@@ -263,7 +263,7 @@ fn case(answered: Answered, number: &str, channel: &Channel) -> Taken {
             Vec::new()
         }
     };
-    Taken { file: format!("afilnet-{method}-{}{number}", channel.name), case, body, rules: &RULES }
+    CapturedBody { file: format!("afilnet-{method}-{}{number}", channel.name), case, body, rules: &RULES }
 }
 
 fn add_type(case: &mut Value, header: Option<&str>) {
@@ -273,21 +273,21 @@ fn add_type(case: &mut Value, header: Option<&str>) {
 }
 
 /// A question without a token, as the doctor asks it.
-async fn of_bonychat(channel: &Channel, limit: Duration) -> Option<Taken> {
+async fn of_bonychat(channel: &Channel, limit: Duration) -> Option<CapturedBody> {
     let url = Url::parse(channel.bonychat.webhook_url.trim()).ok()?;
     let client = probe::client(limit, &channel.bonychat.ca).ok()?;
-    let answer = probe::call(&client, Method::OPTIONS, &url, Call::default()).await.ok()?;
+    let answer = probe::call(&client, Method::OPTIONS, &url, ProbeRequest::default()).await.ok()?;
     let mut case = json!({
         "name": "OPTIONS of the webhook, without a token", "method": "OPTIONS", "http": answer.status.as_u16(),
         "redirects": answer.location.is_some(),
     });
     add_type(&mut case, answer.content_type.as_deref());
     let (file, body) = (format!("bonychat-options-{}", channel.name), answer.body.into_bytes());
-    Some(Taken { file, case, body, rules: &RULES })
+    Some(CapturedBody { file, case, body, rules: &RULES })
 }
 
 /// Writes a file for each answer. After an error none is left.
-fn write(folder: &Path, taken: &[Taken], bodies: &[Vec<u8>]) -> Result<Vec<PathBuf>, String> {
+fn write(folder: &Path, taken: &[CapturedBody], bodies: &[Vec<u8>]) -> Result<Vec<PathBuf>, String> {
     let mut files = Vec::new();
     for (taken, body) in taken.iter().zip(bodies) {
         let mut case = taken.case.clone();

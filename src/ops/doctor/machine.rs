@@ -10,7 +10,7 @@ use rustix::process::{Resource, getrlimit};
 use url::Url;
 
 use super::check::{Check, Time, blocking};
-use super::probe::{self, Call};
+use super::probe::{self, ProbeRequest};
 use crate::config::{Config, StoreUrl};
 
 /// Differences of clocks that are worth a look, and that are too large.
@@ -143,7 +143,7 @@ async fn clocks(config: &Config, time: Time) -> Vec<Check> {
             continue;
         };
         let asked = match probe::client(limit, ca) {
-            Ok(client) => probe::call(&client, Method::HEAD, &origin, Call::default()).await,
+            Ok(client) => probe::call(&client, Method::HEAD, &origin, ProbeRequest::default()).await,
             Err(error) => Err(error.to_string()),
         };
         found.push(match asked.map(|answer| answer.ahead_ms) {

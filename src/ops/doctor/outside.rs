@@ -7,7 +7,7 @@ use url::Url;
 use super::bridge::Admin;
 use super::certificate;
 use super::check::{Check, Time};
-use super::probe::{self, Answer, Call};
+use super::probe::{self, ProbeRequest, ProbeResponse};
 use crate::config::Config;
 use crate::domain::clock;
 use crate::telemetry::harmless;
@@ -32,7 +32,7 @@ pub(super) async fn section(config: &Config, url: &Url, time: Time) -> Vec<Check
     let post = async |body: usize| {
         let json = Some(format!("{{\"x\":\"{}\"}}", "x".repeat(body)));
         let bearer = Some(NO_TOKEN);
-        probe::call(&client, Method::POST, &at(url, "/message"), Call { bearer, json }).await
+        probe::call(&client, Method::POST, &at(url, "/message"), ProbeRequest { bearer, json }).await
     };
     let admin = Admin::new(config, limit).ok();
     let refused = async || match &admin {
@@ -58,7 +58,7 @@ pub(super) async fn section(config: &Config, url: &Url, time: Time) -> Vec<Check
     found.push(certificate::check(url, until, clock::wall(), "Renew it: its issuer's own client does that by itself"));
     for path in PRIVATE {
         let address = at(url, path);
-        let call = probe::call(&client, Method::GET, &address, Call::default());
+        let call = probe::call(&client, Method::GET, &address, ProbeRequest::default());
         let answer = match time.run("private", "", call).await {
             Ok(answer) => answer,
             Err(check) => {
@@ -85,7 +85,7 @@ fn at(url: &Url, path: &str) -> Url {
 }
 
 /// Whether the answer to a wrong token is the bridge's own.
-fn public(answer: &Answer) -> Check {
+fn public(answer: &ProbeResponse) -> Check {
     let said: serde_json::Value = serde_json::from_str(&answer.body).unwrap_or_default();
     let words = said["error"]["message"].as_str();
     match (answer.status.as_u16(), words) {
@@ -114,7 +114,7 @@ fn public(answer: &Answer) -> Check {
     }
 }
 
-/// Whether the call came to the bridge that is configured here.
+/// Whether the call reached the bridge that is configured here.
 fn this_bridge(before: Option<f64>, after: Option<f64>) -> Check {
     match before.zip(after) {
         Some((before, after)) if after > before => {
@@ -130,7 +130,7 @@ fn this_bridge(before: Option<f64>, after: Option<f64>) -> Check {
 }
 
 /// Whether a proxy lets a large message pass.
-fn large(answer: Result<Answer, String>) -> Check {
+fn large(answer: Result<ProbeResponse, String>) -> Check {
     let next = LARGE;
     match answer {
         Ok(answer) if answer.status == StatusCode::UNAUTHORIZED => {

@@ -21,7 +21,7 @@ const PARSER: DateTimeParser = DateTimeParser::new().relaxed_weekday(true);
 
 /// What a host answered.
 #[derive(Debug, Clone)]
-pub(super) struct Answer {
+pub(super) struct ProbeResponse {
     pub(super) status: StatusCode,
     pub(super) location: Option<String>,
     pub(super) content_type: Option<String>,
@@ -35,7 +35,7 @@ pub(super) struct Answer {
 
 /// A call.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Call<'a> {
+pub(super) struct ProbeRequest<'a> {
     pub(super) bearer: Option<&'a str>,
     pub(super) json: Option<String>,
 }
@@ -60,8 +60,8 @@ pub(super) async fn call(
     client: &reqwest::Client,
     method: Method,
     url: &Url,
-    Call { bearer, json }: Call<'_>,
-) -> Result<Answer, String> {
+    ProbeRequest { bearer, json }: ProbeRequest<'_>,
+) -> Result<ProbeResponse, String> {
     let mut request = client.request(method, url.clone());
     if let Some(token) = bearer {
         request = request.bearer_auth(token);
@@ -87,7 +87,7 @@ pub(super) async fn call(
         }
     }
     let body = String::from_utf8_lossy(&body).into_owned();
-    Ok(Answer { status, location, content_type, body, took, ahead_ms, certificate_until })
+    Ok(ProbeResponse { status, location, content_type, body, took, ahead_ms, certificate_until })
 }
 
 /// Returns why a call had no answer, in words.

@@ -179,7 +179,7 @@ impl NeedOf {
     }
 }
 
-/// Returns what is paused by whom and why, in both languages.
+/// Returns what is paused, who paused it and why, in both languages.
 fn by_hand(pauses: &[OperatorPause]) -> [String; 2] {
     let each = |OperatorPause { kind, who, why, .. }: &OperatorPause| {
         let [english, spanish] = [Language::En, Language::Es].map(|language| kind.meaning(language));

@@ -1,7 +1,7 @@
 //! The lines of a tail in Spanish, for the page.
 
 use crate::domain::find::Side;
-use crate::domain::journey::{AttemptOutcome, LookConclusion, PostOutcome, Step};
+use crate::domain::journey::{AttemptOutcome, LookupConclusion, PostOutcome, Step};
 use crate::store::TailStep;
 
 /// Returns what happened, in Spanish.
@@ -43,13 +43,13 @@ fn taken(step: &Step, times: u32) -> String {
             format!("no enviado: {fault}; abandonado{again}")
         }
         Step::Part { part, parts, .. } => format!("parte enviada, {} de {parts}", part.saturating_add(1)),
-        Step::Look(look) => match look.conclusion {
-            LookConclusion::Again => "comprobado, aún sin decidir".to_owned(),
-            LookConclusion::Found => "comprobado, encontrado: se envió".to_owned(),
-            LookConclusion::NotSent => "comprobado, seguro que no se envió".to_owned(),
-            LookConclusion::Unresolved => "comprobado, nadie puede saberlo".to_owned(),
+        Step::Lookup(look) => match look.conclusion {
+            LookupConclusion::Again => "comprobado, aún sin decidir".to_owned(),
+            LookupConclusion::Found => "comprobado, encontrado: se envió".to_owned(),
+            LookupConclusion::NotSent => "comprobado, seguro que no se envió".to_owned(),
+            LookupConclusion::Unresolved => "comprobado, nadie puede saberlo".to_owned(),
         },
-        Step::LookFailed { fault } => format!("no se pudo comprobar: {fault}; se intenta otra vez{again}"),
+        Step::LookupFailed { fault } => format!("no se pudo comprobar: {fault}; se intenta otra vez{again}"),
         Step::Post { outcome: PostOutcome::Again, fault, .. } => {
             format!("no aceptado: {fault}; se entrega otra vez{again}")
         }

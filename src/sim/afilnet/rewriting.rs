@@ -29,7 +29,7 @@ pub(super) fn elsewhere(row: u64, link: &str) -> String {
     format!("https://media.afilnet.example/out/{row:06x}.{ending}")
 }
 
-/// A link that is signed anew at every read.
+/// A link that has another signature at every read.
 pub(super) fn signed(link: &str, turn: u64) -> String {
     format!("{}?X-Amz-Signature={turn:016x}", link.split('?').next().unwrap_or(link))
 }

@@ -477,13 +477,13 @@ async fn nothing_of_a_job_is_decided_before_its_whole_set_is_in(engine: Engine) 
         bulk.fill_job(made, some(nth, false), 1000).await.unwrap();
         let there = bulk.work_job(made, notices(), 2_000_000).await.unwrap().unwrap();
         assert!(!there.goes_on() && !there.is_over() && there.done == 0, "{there:?}");
-        assert!(!bulk.look_job(made, 2_000_000).await.unwrap().unwrap().1);
+        assert!(!bulk.job_and_work(made, 2_000_000).await.unwrap().unwrap().1);
     }
     assert_eq!(matches(&store, failed()).await.len(), 3);
     assert_eq!(fresh.folder.ask(&audited).await, [Some("0".to_owned())], "it was not begun");
     bulk.fill_job(made, some(2, true), 1000).await.unwrap();
     assert_eq!(fresh.folder.ask(&audited).await, [Some("1".to_owned())]);
-    assert!(bulk.look_job(made, 2_000_000).await.unwrap().unwrap().1);
+    assert!(bulk.job_and_work(made, 2_000_000).await.unwrap().unwrap().1);
     let more = bulk.fill_job(made, some(2, true), 1000).await;
     assert!(matches!(more, Err(StoreError::Stale)), "its set is fixed: {more:?}");
     let there = work(&store, made).await;
@@ -531,7 +531,7 @@ async fn a_job_that_is_stopped_waits_for_a_person(engine: Engine) {
     let there = bulk.work_job(made, notices(), 3000).await.unwrap().unwrap();
     assert!(there.done == 1 && !there.is_over() && !there.goes_on() && there.worked_ms == 2000, "{there:?}");
     assert_eq!(there.stopped.as_deref(), Some("the store is unavailable"));
-    assert_eq!(bulk.look_job(made, 3000).await.unwrap().unwrap(), (there, false));
+    assert_eq!(bulk.job_and_work(made, 3000).await.unwrap().unwrap(), (there, false));
     bulk.resume_job(made, 4000).await.unwrap();
     let there = work(&store, made).await;
     assert_eq!((there.done, there.stopped), (3, None));
@@ -554,7 +554,7 @@ async fn a_job_that_waits_for_the_end_of_a_pause_writes_each_half_minute(engine:
     store.pause(&channel(), PauseKind::Out, by(), 1000).await.unwrap();
     let has_work = |now_ms| {
         let store = Arc::clone(&store);
-        async move { store.bulk().look_job(made, now_ms).await.unwrap().unwrap().1 }
+        async move { store.bulk().job_and_work(made, now_ms).await.unwrap().unwrap().1 }
     };
     assert!(has_work(2000).await, "that it waits is not known yet");
     assert!(bulk.work_job(made, notices(), 2000).await.unwrap().unwrap().paused);
@@ -565,5 +565,5 @@ async fn a_job_that_waits_for_the_end_of_a_pause_writes_each_half_minute(engine:
     store.resume(&channel(), PauseKind::Out, by(), 10_000).await.unwrap();
     assert!(has_work(10_001).await, "the pause is over");
     assert!(work(&store, made).await.ended_ms.is_some());
-    assert!(bulk.look_job(99, 1).await.unwrap().is_none());
+    assert!(bulk.job_and_work(99, 1).await.unwrap().is_none());
 }

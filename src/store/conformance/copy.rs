@@ -38,8 +38,8 @@ async fn both() -> Option<(tempfile::TempDir, PathBuf, String)> {
         store.settle(&attempt, sent, 21).await.unwrap();
     }
     assert_eq!(failed.contact, contact(50));
-    failed.note = Some(Note {
-        step: Step::LookFailed { fault: "INCORRECT_FILEURL".into() },
+    failed.note = Some(StepRecord {
+        step: Step::LookupFailed { fault: "INCORRECT_FILEURL".into() },
         excerpt: Excerpt::new("no such\tfile", []),
     });
     store.settle(&failed, Settlement::Failed { fault: Fault::FileUrl, notice: None }, 22).await.unwrap();

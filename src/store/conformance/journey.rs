@@ -3,8 +3,8 @@
 use super::*;
 use crate::domain::excerpt::Excerpt;
 use crate::domain::journey::{
-    Action, Answer, AttemptOutcome, EventKind, EventState, KeptWaiting, Look, LookConclusion, MessageState, PauseCause,
-    PostOutcome, Step,
+    Action, AttemptOutcome, EventKind, EventState, KeptWaiting, LookupConclusion, LookupStep, MessageState, PauseCause,
+    PostOutcome, ResponseReceipt, Step,
 };
 
 on_each_engine! {
@@ -34,7 +34,7 @@ fn failed_attempt(attempt: &Attempt, outcome: AttemptOutcome, fault: &Fault) -> 
     let Attempt { number, part, .. } = *attempt;
     let step = Step::Attempt { attempt: number, part, outcome, fault: fault.code(), took_ms: Some(7), http: Some(503) };
     let excerpt = Excerpt::new("503 Service Unavailable", []);
-    Attempt { note: Some(Note { step, excerpt }), ..attempt.clone() }
+    Attempt { note: Some(StepRecord { step, excerpt }), ..attempt.clone() }
 }
 
 /// Accepts a message of contact `n` and begins it.
@@ -64,7 +64,10 @@ async fn of_what_goes_well_nothing_is_recorded(engine: Engine) {
     assert_eq!(counts(&folder).await, [0, 0, 0]);
     let told = journey(&store, attempt.m_id.as_str()).await;
     let message = told.message.unwrap();
-    assert_eq!((message.state, message.done_ms, message.answer), (MessageState::Sent, Some(110), Answer::Read));
+    assert_eq!(
+        (message.state, message.done_ms, message.answer),
+        (MessageState::Sent, Some(110), ResponseReceipt::Read)
+    );
     assert!(message.steps.is_empty() && told.events.is_empty());
     let event = journey(&store, due.event.m_id.as_str()).await;
     assert!(event.message.is_none());
@@ -85,19 +88,19 @@ async fn a_step_is_recorded_with_what_follows_from_it_and_the_same_again_is_one_
     store.settle(&unknown, Settlement::Unknown { fault: Fault::TimedOut, look_ms: 700 }, 600).await.unwrap();
     let mut in_doubt = store.due_lookups(&channel(), 700, 1).await.unwrap().remove(0);
     for number in 1..=2 {
-        let look = Look { number, rows: 4, proofs: number, ..Look::default() };
-        in_doubt.attempt.note = Some(Step::Look(look).into());
+        let look = LookupStep { number, rows: 4, proofs: number, ..LookupStep::default() };
+        in_doubt.attempt.note = Some(Step::Lookup(look).into());
         store.record_lookup(&in_doubt, LookupResult::Absent, 800, 700).await.unwrap();
     }
-    let found = Look { number: 3, conclusion: LookConclusion::Found, ..Look::default() };
-    in_doubt.attempt.note = Some(Step::Look(found).into());
+    let found = LookupStep { number: 3, conclusion: LookupConclusion::Found, ..LookupStep::default() };
+    in_doubt.attempt.note = Some(Step::Lookup(found).into());
     store.resolve(&in_doubt, epoch, Settlement::Sent { afilnet_id: None, more: false }, 900).await.unwrap();
     let message = journey(&store, attempt.m_id.as_str()).await.message.unwrap();
     let told: Vec<_> = message.steps.iter().map(|past| (past.at_ms, past.until_ms, past.times)).collect();
     assert_eq!(told, [(100, 500, 5), (600, 600, 1), (700, 700, 1), (700, 700, 1), (900, 900, 1)]);
     assert!(matches!(message.steps[0].step, Some(Step::Attempt { attempt: 5, .. })), "the newest of them");
     assert_eq!(message.steps[0].excerpt.as_deref(), Some("503 Service Unavailable"));
-    assert_eq!(message.steps[4].step, Some(Step::Look(found)));
+    assert_eq!(message.steps[4].step, Some(Step::Lookup(found)));
 }
 
 async fn no_more_steps_are_kept_of_a_message_than_two_hundred_and_a_persons(engine: Engine) {
@@ -332,7 +335,7 @@ async fn of_an_erased_person_no_step_is_left(engine: Engine) {
     for mut due in store.due_events(&channel(), 2000, 9).await.unwrap() {
         let (outcome, fault) = (PostOutcome::Dead, "http_422".to_owned());
         let step = Step::Post { attempt: 1, outcome, fault, took_ms: None, http: Some(422) };
-        due.note = Some(Note { step, excerpt: Excerpt::new("no", []) });
+        due.note = Some(StepRecord { step, excerpt: Excerpt::new("no", []) });
         store.published(&due, Publication::Dead { fault: Fault::Http(422) }, 2000).await.unwrap();
     }
     assert_eq!(counts(&folder).await, [4, 4, 0]);

@@ -93,7 +93,7 @@ async fn a_row_that_is_decided_is_known_as_what_it_says_by_then(engine: Engine) 
     assert_eq!(store.record(page).await.unwrap().events, 0, "its words are told already");
 }
 
-/// A message to contact 1 that was surely sent.
+/// A message to contact 1 that was certainly sent.
 async fn sent(store: &Arc<dyn Store>, epoch: Epoch, words: &str) -> MId {
     store.accept(message(1, words, 10)).await.unwrap();
     let attempt = take(store, epoch, 100).await.remove(0);
@@ -154,7 +154,7 @@ async fn rows_teach_which_sends_are_shown_word_for_word_and_where_first_sends_sh
     store.record(ConversationRead { prompt_flags: true, ..reading(1, &[]) }).await.unwrap();
     assert!(traits().await.2, "what was late once is not taken for prompt");
     assert_eq!(folder.ask("SELECT new_destinations FROM channels").await, [Some(" 34 ".to_owned())]);
-    // What a message to another number of that country comes to is known from here on.
+    // From here on it is known how a message to another number of that country ends.
     store.accept(message(2, "c", 10)).await.unwrap();
     let attempt = take(&store, epoch, 100).await.remove(0);
     store.settle(&attempt, Settlement::Unknown { fault: Fault::TimedOut, look_ms: 200 }, 150).await.unwrap();

@@ -166,7 +166,7 @@ async fn end_unfilled(db: &mut impl Tx, now_ms: i64) -> Result<(), StoreError> {
     db.execute(sql::END_UNFILLED, values![now_ms, now_ms.saturating_sub(rules::FILLING_MS)]).await.map(drop)
 }
 
-/// See [`crate::store::BulkJobs::look_job`].
+/// See [`crate::store::BulkJobs::job_and_work`].
 pub(in crate::store) async fn look(db: &mut impl Tx, job: i64, now_ms: i64) -> Result<Option<(Job, bool)>, StoreError> {
     let Some(there) = read(db, job).await? else { return Ok(None) };
     let mut has_work = there.goes_on() && is_due(&there, now_ms);
@@ -201,7 +201,7 @@ pub(in crate::store) async fn work(
     if !there.goes_on() || !is_due(&there, now_ms) {
         return Ok(Some(there));
     }
-    let mut worked = Worked::default();
+    let mut worked = JobProgress::default();
     if let Some((nth, ids)) = db.optional::<(i64, String)>(sql::NEXT_PART, values![job]).await? {
         if is_paused(db, &there, &ids).await? {
             db.change(sql::WAITED, values![now_ms, now_ms.saturating_add(PAUSED_MS), job]).await?;
@@ -210,7 +210,7 @@ pub(in crate::store) async fn work(
         worked = decide(db, &there, &ids, notices, now_ms).await?;
         db.change(sql::DROP_PART, values![job, nth]).await?;
     }
-    let Worked { done, skipped } = worked;
+    let JobProgress { done, skipped } = worked;
     let next_ms = now_ms.saturating_add(there.spacing_ms.saturating_mul(done));
     db.change(sql::WORKED, values![done, skipped, next_ms, now_ms, job]).await?;
     read(db, job).await
@@ -250,7 +250,7 @@ fn event_id(id: &str) -> Result<i64, StoreError> {
 
 /// What became of the messages of one part.
 #[derive(Debug, Clone, Copy, Default)]
-struct Worked {
+struct JobProgress {
     done: i64,
     skipped: i64,
 }
@@ -262,10 +262,10 @@ async fn decide(
     ids: &str,
     notices: &DiscardNotices,
     now_ms: i64,
-) -> Result<Worked, StoreError> {
+) -> Result<JobProgress, StoreError> {
     let retries = job.action == BulkAction::Retry.name();
     let step = by(job).decided(if retries { Action::Retried } else { Action::Discarded }).into();
-    let mut worked = Worked::default();
+    let mut worked = JobProgress::default();
     let (mut wiped_messages, mut wiped_events) = (Vec::new(), Vec::new());
     for id in ids.split(' ') {
         if job.subject == OF_EVENT {

@@ -4,8 +4,8 @@
 use super::audit::{self, Deed};
 use super::{matches, pauses};
 use crate::domain::journey::{
-    Action, Answer, Behind, ChannelFault, EventJourney, EventKind, EventState, Journey, KeptWaiting, LONG_WAIT_MS,
-    MessageJourney, MessageState, Note, Operator, PastStep, Step, Wait,
+    Action, Behind, ChannelFault, EventJourney, EventKind, EventState, Journey, KeptWaiting, LONG_WAIT_MS,
+    MessageJourney, MessageState, Operator, PastStep, ResponseReceipt, Step, StepRecord, Wait,
 };
 use crate::domain::operator_pause::PauseKind;
 use crate::domain::{ChannelName, Event, EventBody};
@@ -43,7 +43,7 @@ impl Subject {
 pub(in crate::store) async fn record(
     db: &mut impl Tx,
     subject: Subject,
-    Note { step, excerpt }: &Note,
+    StepRecord { step, excerpt }: &StepRecord,
     now_ms: i64,
 ) -> Result<(), StoreError> {
     let detail = serde_json::to_string(step).map_err(|error| corrupt("steps")(Box::new(error)))?;
@@ -149,7 +149,7 @@ impl FromRow for StoredMessage {
             look_ms: Cell::read(row, 13)?,
             fault: Cell::read(row, 14)?,
             request_id: Cell::read(row, 15)?,
-            answer: Answer::Unknown,
+            answer: ResponseReceipt::Unknown,
             has_text: Cell::read(row, 17)?,
             shown_ms: None,
             behind: None,
@@ -194,9 +194,9 @@ async fn of_message(
     };
     let pause = if waits { pauses::lasting_of(db, &channel, PauseKind::Out).await? } else { None };
     let answer = match answered {
-        1 | 3 => Answer::Read, // 3: written in full, as far as a process of several knows
-        2 => Answer::Lost,
-        _ => Answer::Unknown,
+        1 | 3 => ResponseReceipt::Read, // 3: written in full, as far as a process of several knows
+        2 => ResponseReceipt::Lost,
+        _ => ResponseReceipt::Unknown,
     };
     let steps = steps(db, Subject::Message(id)).await?;
     let until_ms = if waits { now_ms } else { message.began_ms };

@@ -6,7 +6,7 @@ use crate::store::tx::{Tx, values};
 use crate::store::{StoreError, sql};
 
 /// A conversation as it is met: its id, where messages go, its first destination, and whether anything of that was read.
-type Met = (i64, String, String, i64);
+type PlaceRow = (i64, String, String, i64);
 
 /// Returns the place of a destination; its conversation is created if new.
 pub(in crate::store) async fn meet(
@@ -16,7 +16,7 @@ pub(in crate::store) async fn meet(
     destination: &Destination,
 ) -> Result<Place, StoreError> {
     let values = values![channel.as_str(), contact.as_str(), destination.as_str()];
-    let there: Option<Met> = db.optional(sql::MEET, values).await?;
+    let there: Option<PlaceRow> = db.optional(sql::MEET, values).await?;
     locate(db, channel, contact, destination, there.ok_or(StoreError::Stale)?).await
 }
 
@@ -28,7 +28,7 @@ pub(in crate::store) async fn of(
     contact: &ContactId,
     destination: &Destination,
 ) -> Result<Place, StoreError> {
-    let there: Option<Met> = db.optional(sql::MET, values![conversation]).await?;
+    let there: Option<PlaceRow> = db.optional(sql::MET, values![conversation]).await?;
     locate(db, channel, contact, destination, there.ok_or(StoreError::Stale)?).await
 }
 
@@ -37,7 +37,7 @@ async fn locate(
     channel: &ChannelName,
     contact: &ContactId,
     destination: &Destination,
-    (conversation, goes_to, first, is_read): Met,
+    (conversation, goes_to, first, is_read): PlaceRow,
 ) -> Result<Place, StoreError> {
     let name = destination.as_str();
     let at = |nth| Ok(Place { conversation, nth });

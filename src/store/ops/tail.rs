@@ -15,7 +15,7 @@ const MOST_COUNTED: i64 = 100_000;
 type Stored = (i64, i64, String, String, String, String);
 type Ended = (i64, i64, String, String, String, String, Option<String>);
 /// A row of what took a step.
-type Stepped = (i64, i64, Option<String>, Option<String>, Option<String>, String, u32, String);
+type StepRow = (i64, i64, Option<String>, Option<String>, Option<String>, String, u32, String);
 
 pub(in crate::store) async fn tail(db: &mut impl Tx, from: TailFrom) -> Result<Tailed, StoreError> {
     let newest: Option<(i64, i64)> = db.optional(sql::NEWEST, values![]).await?;
@@ -49,7 +49,7 @@ pub(in crate::store) async fn tail(db: &mut impl Tx, from: TailFrom) -> Result<T
             what: TailStep::Ended { state, fault },
         }));
     }
-    let found: Vec<Stepped> = db.rows(sql::STEPPED, values![MOST_STEPS, from.since_ms]).await?;
+    let found: Vec<StepRow> = db.rows(sql::STEPPED, values![MOST_STEPS, from.since_ms]).await?;
     tailed.cut |= found.len() >= MOST_STEPS as usize;
     tailed.all.extend(found.into_iter().filter_map(|(id, at_ms, channel, contact, m_id, subject, times, detail)| {
         Some(TailEntry {

@@ -93,9 +93,9 @@ async fn take(db: &mut Db, call: &PendingAccept) -> Result<Option<Accepted>, Sto
     }
     // With a key, the key alone decides.
     if new.key.is_none() {
-        match unanswered(db, conversation, &content, new.accepted_ms - REPEAT_WITHIN_MS).await? {
+        match equal_messages(db, conversation, &content, new.accepted_ms - REPEAT_WITHIN_MS).await? {
             Equal::ResponseLost(first) => {
-                call.answer_with(&first);
+                call.respond_with(&first);
                 return accept::repeat(db, first, new.accepted_ms)
                     .await
                     .map(|outcome| Some(Accepted { ahead: false, outcome }));
@@ -116,7 +116,7 @@ async fn take(db: &mut Db, call: &PendingAccept) -> Result<Option<Accepted>, Sto
         }
         return Ok(Some(Accepted { ahead: false, outcome: AcceptOutcome::Drained }));
     }
-    call.answer_with(&new.m_id);
+    call.respond_with(&new.m_id);
     let ahead = accept::add(db, conversation, new, &content).await?;
     still_in_time(call)?; // waiting for locks takes time
     Ok(Some(Accepted { ahead, outcome: AcceptOutcome::New }))
@@ -124,7 +124,7 @@ async fn take(db: &mut Db, call: &PendingAccept) -> Result<Option<Accepted>, Sto
 
 /// Returns what equal messages since `since_ms` make of this call. A response that a process had not written before it
 /// died is lost; one that it is known to have written was received.
-async fn unanswered(db: &mut Db, conversation: i64, content: &str, since_ms: i64) -> Result<Equal, StoreError> {
+async fn equal_messages(db: &mut Db, conversation: i64, content: &str, since_ms: i64) -> Result<Equal, StoreError> {
     let me = db.me();
     let equal: Vec<(String, i64, i64, i64)> =
         db.rows(engine_sql::UNANSWERED, args![conversation, since_ms, content, me]).await?;

@@ -21,7 +21,7 @@ impl BulkJobs for PostgresStore {
         self.write("fill_job", parts, move |db, parts| Box::pin(ops::bulk::fill(db, job, parts, now_ms))).await
     }
 
-    async fn look_job(&self, job: i64, now_ms: i64) -> Result<Option<(Job, bool)>, StoreError> {
+    async fn job_and_work(&self, job: i64, now_ms: i64) -> Result<Option<(Job, bool)>, StoreError> {
         self.read((), move |db, ()| Box::pin(ops::bulk::look(db, job, now_ms))).await
     }
 

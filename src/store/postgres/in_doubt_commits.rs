@@ -133,7 +133,7 @@ impl InDoubtCommits {
 
 impl PendingAccept {
     /// Sets the message of its response, if the commit stands.
-    pub(super) fn answer_with(&self, m_id: &MId) {
+    pub(super) fn respond_with(&self, m_id: &MId) {
         *self.answered_with.lock().unwrap_or_else(PoisonError::into_inner) = Some(m_id.clone());
     }
 

@@ -29,7 +29,7 @@ pub(super) fn take(db: &Connection, new: &NewOutbound) -> Result<Accepted, Store
     let conversation = at_once(conversations::conversation(&mut tx, &new.channel, &new.contact, other, first))?;
     // With a key, the key alone decides.
     if new.key.is_none()
-        && let Some(first) = unanswered(&mut tx, conversation, &content, new.accepted_ms - rules::REPEAT_WITHIN_MS)?
+        && let Some(first) = equal_message(&mut tx, conversation, &content, new.accepted_ms - rules::REPEAT_WITHIN_MS)?
     {
         return at_once(accept::repeat(&mut tx, first, new.accepted_ms))
             .map(|outcome| Accepted { ahead: false, outcome });
@@ -42,7 +42,7 @@ pub(super) fn take(db: &Connection, new: &NewOutbound) -> Result<Accepted, Store
 }
 
 /// Returns the oldest equal message since `since_ms` of which the response was lost.
-fn unanswered(
+fn equal_message(
     tx: &mut SqliteTx<'_>,
     conversation: i64,
     content: &str,

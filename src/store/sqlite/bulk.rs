@@ -23,7 +23,7 @@ impl BulkJobs for SqliteStore {
         self.write("fill_job", move |db| at_once(ops::bulk::fill(&mut SqliteTx(db), job, &parts, now_ms))).await
     }
 
-    async fn look_job(&self, job: i64, now_ms: i64) -> Result<Option<(Job, bool)>, StoreError> {
+    async fn job_and_work(&self, job: i64, now_ms: i64) -> Result<Option<(Job, bool)>, StoreError> {
         self.read(move |db| at_once(ops::bulk::look(&mut SqliteTx(db), job, now_ms))).await
     }
 

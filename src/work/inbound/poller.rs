@@ -327,7 +327,7 @@ impl Poller {
         Ok(())
     }
 
-    /// Has chats read that the list does not show: they have rows that wait for a decision, or the full resync has come to them.
+    /// Has chats read that the list does not show: they have rows that wait for a decision, or it is their turn in the full resync.
     fn read_unlisted(&mut self, chats: HashSet<Chat>, now: Instant) {
         for chat in chats {
             self.recall_erased(&chat);

@@ -70,12 +70,12 @@ pub(in crate::work) struct ReadRequest {
     /// The last read of it that succeeded; `None` before the first since the start.
     pub(in crate::work) previous: Option<Previous>,
     /// The send that it is read for.
-    pub(in crate::work) looked_for: Option<LookedFor>,
+    pub(in crate::work) looked_for: Option<LookupTarget>,
 }
 
 /// A send that may be shown or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::work) struct LookedFor {
+pub(in crate::work) struct LookupTarget {
     pub(in crate::work) m_id: MId,
     pub(in crate::work) part: u32,
     /// When the attempt began.

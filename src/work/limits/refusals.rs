@@ -21,21 +21,21 @@ const SUSPICION_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Whether a refused event is at fault, or the channel's configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::work) enum Cause {
+pub(in crate::work) enum RefusalCause {
     /// The event: others are accepted repeatedly between its refusals.
     Event,
     /// The configuration: events of several contacts are refused in a row, and none is accepted.
-    SetUp,
+    Configuration,
     /// Not known yet. Nothing is given up for it.
     Unknown,
 }
 
 /// What one refusal shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::work) struct Ruling {
-    pub(in crate::work) cause: Cause,
+pub(in crate::work) struct RefusalFinding {
+    pub(in crate::work) cause: RefusalCause,
     /// Whether the event behind it in its conversation should be tried, since nothing else decides.
-    pub(in crate::work) look_behind: bool,
+    pub(in crate::work) try_next: bool,
 }
 
 /// Refusals since an event was accepted last. `K` names an event, `C` its contact.
@@ -62,9 +62,15 @@ impl<K: Eq + Hash + Clone, C: Eq + Hash + Clone> Refusals<K, C> {
     /// Registers a refused event. `contact`: its contact, if the refusal may be due to the configuration: BonyChat may
     /// always refuse one kind (receipts, echoes) and accept what customers write. `poison`: it was refused repeatedly
     /// before, with others accepted in between.
-    pub(in crate::work) fn refused(&mut self, event: &K, contact: Option<&C>, poison: bool, now: Instant) -> Ruling {
+    pub(in crate::work) fn refused(
+        &mut self,
+        event: &K,
+        contact: Option<&C>,
+        poison: bool,
+        now: Instant,
+    ) -> RefusalFinding {
         if poison {
-            return Ruling { cause: Cause::Event, look_behind: false };
+            return RefusalFinding { cause: RefusalCause::Event, try_next: false };
         }
         let since = *self.since.get_or_insert(now);
         if let Some(contact) = contact.filter(|_| self.contacts.len() < CONTACTS) {
@@ -75,9 +81,12 @@ impl<K: Eq + Hash + Clone, C: Eq + Hash + Clone> Refusals<K, C> {
         }
         self.events.insert(event.clone());
         if self.contacts.len() >= CONTACTS {
-            Ruling { cause: Cause::SetUp, look_behind: now.duration_since(since) >= SUSPICION_TIMEOUT }
+            RefusalFinding {
+                cause: RefusalCause::Configuration,
+                try_next: now.duration_since(since) >= SUSPICION_TIMEOUT,
+            }
         } else {
-            Ruling { cause: Cause::Unknown, look_behind: true }
+            RefusalFinding { cause: RefusalCause::Unknown, try_next: true }
         }
     }
 
@@ -91,7 +100,7 @@ impl<K: Eq + Hash + Clone, C: Eq + Hash + Clone> Refusals<K, C> {
 mod tests {
     use super::*;
 
-    const UNKNOWN: Ruling = Ruling { cause: Cause::Unknown, look_behind: true };
+    const UNKNOWN: RefusalFinding = RefusalFinding { cause: RefusalCause::Unknown, try_next: true };
 
     #[test]
     fn a_refusal_of_several_contacts_in_a_row_is_the_set_ups_however_long_it_lasts() {
@@ -102,7 +111,7 @@ mod tests {
         assert_eq!(refusals.refused(&2, Some(&"berta"), false, now), UNKNOWN);
         for n in 0..100 {
             let ruling = refusals.refused(&(3 + n % 20), Some(&"carla"), false, now + SUSPICION_TIMEOUT / 2);
-            assert_eq!(ruling, Ruling { cause: Cause::SetUp, look_behind: false });
+            assert_eq!(ruling, RefusalFinding { cause: RefusalCause::Configuration, try_next: false });
         }
         // One is accepted: the counts of all others restart, and a refusal in between decides nothing yet.
         refusals.taken();
@@ -116,7 +125,7 @@ mod tests {
     #[test]
     fn an_event_that_is_refused_while_others_are_taken_is_at_fault() {
         let mut refusals = Refusals::default();
-        let at_fault = Ruling { cause: Cause::Event, look_behind: false };
+        let at_fault = RefusalFinding { cause: RefusalCause::Event, try_next: false };
         for n in 0..CONTACTS {
             assert_eq!(refusals.refused(&n, Some(&n), true, Instant::now()), at_fault);
         }
@@ -142,7 +151,8 @@ mod tests {
             );
         }
         let _ = refusals.refused(&2, Some(&"berta"), false, now);
-        let several = |after| Ruling { cause: Cause::SetUp, look_behind: after >= SUSPICION_TIMEOUT };
+        let several =
+            |after| RefusalFinding { cause: RefusalCause::Configuration, try_next: after >= SUSPICION_TIMEOUT };
         for after in [Duration::ZERO, SUSPICION_TIMEOUT / 2, SUSPICION_TIMEOUT, 2 * SUSPICION_TIMEOUT] {
             assert_eq!(
                 refusals.refused(&3, Some(&"carla"), false, now + SUSPICION_TIMEOUT + after),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::domain::agent_text::{Delivered, failure_text};
 use crate::domain::clock::{millis, now_ms, since};
-use crate::domain::journey::{AttemptOutcome, Note, Step};
+use crate::domain::journey::{AttemptOutcome, Step, StepRecord};
 use crate::domain::{Fault, Messenger, Response, Scope, Verdict};
 use crate::store::{Attempt, FirstVerdict, Settlement};
 use crate::telemetry::metrics;
@@ -66,7 +66,7 @@ pub(super) fn note(
     response: Response,
     elapsed: Duration,
     messenger: &dyn Messenger,
-) -> Option<Note> {
+) -> Option<StepRecord> {
     let (part, took_ms) = (attempt.part, millis(elapsed));
     let (outcome, fault) = match settlement {
         Settlement::Sent { more: false, .. } | Settlement::Unconfirmed { .. } => return None,
@@ -80,7 +80,7 @@ pub(super) fn note(
     };
     let Response { http, excerpt } = response;
     let (attempt, fault, took_ms) = (attempt.number, fault.code(), Some(took_ms));
-    Some(Note { step: Step::Attempt { attempt, part, outcome, fault, took_ms, http }, excerpt })
+    Some(StepRecord { step: Step::Attempt { attempt, part, outcome, fault, took_ms, http }, excerpt })
 }
 
 /// Whether a message that met `fault` again is too old to be sent once more.

@@ -14,7 +14,7 @@ use super::outcome::{gives_up, report};
 use crate::config::OnUnconfirmed;
 use crate::domain::agent_text::{Delivered, failure_text};
 use crate::domain::clock::{millis, now_ms, since};
-use crate::domain::journey::{Look, LookConclusion, Note, Step};
+use crate::domain::journey::{LookupConclusion, LookupStep, Step, StepRecord};
 use crate::domain::matching::{LookupEvidence, SendStanding};
 use crate::domain::reconcile::{LookupFindings, ReconcileState, Reconciliation, next};
 use crate::domain::{Chat, Destination, Fault, Messenger, same_digits};
@@ -22,7 +22,7 @@ use crate::store::{
     Attempt, ChannelWakeups, Epoch, InDoubtSend, LookupResult, Position, Settlement, Store, StoreError,
 };
 use crate::work::channel::{Channel, ChannelSettings};
-use crate::work::inbound::reader::{InboundError, LookedFor, Outcome, ReadRequest, Reader, Shown, unread_position};
+use crate::work::inbound::reader::{InboundError, LookupTarget, Outcome, ReadRequest, Reader, Shown, unread_position};
 use crate::work::wait::{STORE_PAUSE, jitter, notified};
 
 /// Concurrent lookups, at most; the account's rate limiter bounds them further.
@@ -179,7 +179,7 @@ impl Reconciler {
             return Ok(LookupEnd::Skipped);
         };
         let ToRead { positions, guess, complete } = self.to_read(attempt, positions).await?;
-        let looked_for = LookedFor { m_id: attempt.m_id.clone(), part: attempt.part, began_ms: send.began_ms };
+        let looked_for = LookupTarget { m_id: attempt.m_id.clone(), part: attempt.part, began_ms: send.began_ms };
         let request = |position: Position| ReadRequest {
             destination: position.destination.clone(),
             position,
@@ -289,14 +289,14 @@ impl Reconciler {
         let proves = findings.prove_absence() && since(send.unknown_ms, now_ms) >= lag && !evidence.found;
         let absences = send.absences + u32::from(proves);
         let shown = lookups.iter().map(|(_, shown)| shown.identities.len()).sum();
-        let lookup = Look {
+        let lookup = LookupStep {
             number: send.lookups + 1,
             part: send.attempt.part,
             proofs: absences,
             ..as_counts(findings, rows, shown)
         };
         let mut looked = InDoubtSend { evidence: Some(words), ..send.clone() };
-        looked.attempt.note = Some(Step::Look(lookup).into());
+        looked.attempt.note = Some(Step::Lookup(lookup).into());
         let send = &looked;
         if evidence.found {
             return self.found(send).await;
@@ -319,7 +319,7 @@ impl Reconciler {
     async fn found(&self, send: &InDoubtSend) -> Result<(), StoreError> {
         let Attempt { content, part, wording, .. } = &send.attempt;
         let more = part + 1 < self.messenger.parts(content, wording.as_ref());
-        let send = concluded(send, LookConclusion::Found);
+        let send = concluded(send, LookupConclusion::Found);
         self.settle(&send, Settlement::Sent { afilnet_id: None, more }).await
     }
 
@@ -333,12 +333,12 @@ impl Reconciler {
         } else {
             Settlement::Queued { due_ms: None, fault }
         };
-        self.settle(&concluded(send, LookConclusion::NotSent), settlement).await
+        self.settle(&concluded(send, LookupConclusion::NotSent), settlement).await
     }
 
     /// The lookups could not settle it: as `on_unconfirmed` says.
     async fn unresolved(&self, send: &InDoubtSend) -> Result<(), StoreError> {
-        let (send, fault) = (&concluded(send, LookConclusion::Unresolved), fault(send));
+        let (send, fault) = (&concluded(send, LookupConclusion::Unresolved), fault(send));
         let held = match self.settings.on_unconfirmed {
             // Not without end: each send whose outcome stays unknown may be one more delivery.
             OnUnconfirmed::Resend
@@ -374,10 +374,10 @@ struct ToRead {
 }
 
 /// What a lookup showed, as its step; `shown` rows in all.
-fn as_counts(findings: LookupFindings, rows: LookupEvidence, shown: usize) -> Look {
+fn as_counts(findings: LookupFindings, rows: LookupEvidence, shown: usize) -> LookupStep {
     let LookupFindings { reaches_back, known_before, before_shown, new_shown, doubtful, .. } = findings;
     let count = |rows: usize| u32::try_from(rows).unwrap_or(u32::MAX);
-    Look {
+    LookupStep {
         rows: count(shown),
         reaches_back,
         since: count(rows.since),
@@ -388,14 +388,14 @@ fn as_counts(findings: LookupFindings, rows: LookupEvidence, shown: usize) -> Lo
         before_hidden: before_shown == Some(false),
         place_unknown: !known_before && before_shown != Some(true) && !new_shown,
         doubtful,
-        ..Look::default()
+        ..LookupStep::default()
     }
 }
 
 /// Returns it with what followed from its lookup, if one was made.
-fn concluded(send: &InDoubtSend, conclusion: LookConclusion) -> InDoubtSend {
+fn concluded(send: &InDoubtSend, conclusion: LookupConclusion) -> InDoubtSend {
     let mut send = send.clone();
-    if let Some(Note { step: Step::Look(lookup), .. }) = &mut send.attempt.note {
+    if let Some(StepRecord { step: Step::Lookup(lookup), .. }) = &mut send.attempt.note {
         lookup.conclusion = conclusion;
     }
     send
@@ -405,7 +405,7 @@ fn concluded(send: &InDoubtSend, conclusion: LookConclusion) -> InDoubtSend {
 fn failing(send: &InDoubtSend, error: &InboundError) -> InDoubtSend {
     let mut send = send.clone();
     if let InboundError::Read(error) = error {
-        send.attempt.note = Some(Step::LookFailed { fault: error.fault.code() }.into());
+        send.attempt.note = Some(Step::LookupFailed { fault: error.fault.code() }.into());
     }
     send
 }

@@ -231,7 +231,7 @@ fn an_event_that_waited_long_is_not_given_up_at_its_first_outages() {
             recorded_ms: 0, // longer ago than any give-up age
             note: None,
         };
-        let unruled = Ruling { cause: Cause::Unknown, look_behind: false };
+        let unruled = RefusalFinding { cause: RefusalCause::Unknown, try_next: false };
         matches!(publisher.judge(&event, &Delivery::Again { fault, asked: None }, unruled), Publication::Dead { .. })
     };
     let dead: Vec<u32> = (0..12).filter(|attempts| is_dead(*attempts, Fault::Http(503))).collect();

@@ -4,8 +4,8 @@ use super::cause::FarSide;
 use super::phrase::{Words, joined, last, span};
 use crate::domain::StatusValue;
 use crate::domain::journey::{
-    Action, Answer, AttemptOutcome, EventJourney, EventKind, EventState, Journey, KeptWaiting, Look, LookConclusion,
-    MessageJourney, MessageState, PastPause, PastStep, PauseCause, PostOutcome, Step, Wait,
+    Action, AttemptOutcome, EventJourney, EventKind, EventState, Journey, KeptWaiting, LookupConclusion, LookupStep,
+    MessageJourney, MessageState, PastPause, PastStep, PauseCause, PostOutcome, ResponseReceipt, Step, Wait,
 };
 
 /// Returns the lines. Steps of one message or event keep their order, whatever was done to the clock.
@@ -36,9 +36,9 @@ pub(super) fn lines(words: &Words<'_>, journey: &Journey) -> Vec<String> {
 
 fn accepted(words: &Words<'_>, journey: &Journey, message: &MessageJourney) -> String {
     let answer = match message.answer {
-        Answer::Read => words.say("BonyChat read the response.", "BonyChat leyó la respuesta."),
-        Answer::Lost => words.say("The response did not reach BonyChat.", "La respuesta no llegó a BonyChat."),
-        Answer::Unknown => {
+        ResponseReceipt::Read => words.say("BonyChat read the response.", "BonyChat leyó la respuesta."),
+        ResponseReceipt::Lost => words.say("The response did not reach BonyChat.", "La respuesta no llegó a BonyChat."),
+        ResponseReceipt::Unknown => {
             words.say("Whether BonyChat read the response is not known.", "No se sabe si BonyChat leyó la respuesta.")
         }
     };
@@ -57,7 +57,7 @@ fn accepted(words: &Words<'_>, journey: &Journey, message: &MessageJourney) -> S
 
 /// When it is looked for next, where its last step is a look.
 fn next_look(words: &Words<'_>, message: &MessageJourney) -> Option<String> {
-    let after_look = matches!(last(&message.steps), Some(Step::Look(_) | Step::LookFailed { .. }));
+    let after_look = matches!(last(&message.steps), Some(Step::Lookup(_) | Step::LookupFailed { .. }));
     let look_ms = message.look_ms.filter(|_| after_look && message.state == MessageState::Unknown)?;
     Some(words.fill(
         " The next look is at {at}.",
@@ -132,7 +132,9 @@ fn ended(words: &Words<'_>, message: &MessageJourney) -> Option<(i64, String)> {
     let at_ms = if was_found(message) { message.shown_ms.unwrap_or(done_ms).max(done_ms) } else { done_ms };
     let told = match last(&message.steps) {
         Some(Step::Attempt { outcome: AttemptOutcome::Failed, .. }) => true,
-        Some(Step::Look(look)) => message.state != MessageState::Failed && look.conclusion != LookConclusion::NotSent,
+        Some(Step::Lookup(look)) => {
+            message.state != MessageState::Failed && look.conclusion != LookupConclusion::NotSent
+        }
         Some(Step::Decision { action, .. }) => {
             matches!(action, Action::SettledDelivered | Action::SettledFailed | Action::Noted | Action::Discarded)
         }
@@ -179,13 +181,15 @@ fn was_found(message: &MessageJourney) -> bool {
             Some(Step::Attempt { attempt, part, outcome: AttemptOutcome::Unknown, .. }) => {
                 return (*attempt, *part) == (message.attempt, message.part);
             }
-            Some(Step::Look(look)) if matches!(look.conclusion, LookConclusion::Found | LookConclusion::NotSent) => {
+            Some(Step::Lookup(look))
+                if matches!(look.conclusion, LookupConclusion::Found | LookupConclusion::NotSent) =>
+            {
                 return false;
             }
             Some(
                 Step::Decision { action: Action::Noted, .. }
-                | Step::Look(_)
-                | Step::LookFailed { .. }
+                | Step::Lookup(_)
+                | Step::LookupFailed { .. }
                 | Step::Post { .. }
                 | Step::Repeat,
             )
@@ -209,7 +213,7 @@ fn steps(words: &Words<'_>, steps: &[PastStep], side: FarSide) -> Vec<(i64, Stri
     all
 }
 
-/// `round`: from 1, one more with each time that a person had it sent again; attempts count anew then.
+/// `round`: from 1, one more with each time that a person had it sent again; attempts count from 1 again then.
 fn step(words: &Words<'_>, past: &PastStep, round: u32, side: FarSide) -> String {
     let text = match &past.step {
         None => words
@@ -226,8 +230,8 @@ fn step(words: &Words<'_>, past: &PastStep, round: u32, side: FarSide) -> String
             "Parte {part} de {parts} enviada: Afilnet la aceptó en {took}.",
             &[("parts", &parts.to_string()), ("part", &(part + 1).to_string()), ("took", &span(*took_ms))],
         ),
-        Some(Step::Look(look)) => look_line(words, look),
-        Some(Step::LookFailed { fault }) => words.fill(
+        Some(Step::Lookup(look)) => look_line(words, look),
+        Some(Step::LookupFailed { fault }) => words.fill(
             "Looked for it, and the conversation could not be read: {cause}. That proves nothing.",
             "Se buscó, y la conversación no se pudo leer: {cause}. Eso no prueba nada.",
             &[("cause", &words.cause(fault, FarSide::Afilnet).what)],
@@ -306,8 +310,8 @@ fn attempt_name(words: &Words<'_>, attempt: u32, round: u32) -> String {
     }
 }
 
-fn look_line(words: &Words<'_>, look: &Look) -> String {
-    let Look { number, rows, since, ours, others, unexplained, missing, proofs, .. } = *look;
+fn look_line(words: &Words<'_>, look: &LookupStep) -> String {
+    let LookupStep { number, rows, since, ours, others, unexplained, missing, proofs, .. } = *look;
     let counts: Vec<(&str, String)> = [
         ("number", number),
         ("rows", rows),
@@ -360,24 +364,24 @@ fn look_line(words: &Words<'_>, look: &Look) -> String {
         }
     }
     all.push(match look.conclusion {
-        LookConclusion::Found => words
+        LookupConclusion::Found => words
             .say("Found: it was sent, and is not sent again.", "Encontrado: se envió, y no se envía otra vez.")
             .to_owned(),
-        LookConclusion::Again if proofs > 0 => words.fill(
+        LookupConclusion::Again if proofs > 0 => words.fill(
             "Not there: proof {proofs} of 2; only the last look decides.",
             "No está: prueba {proofs} de 2; solo decide la última comprobación.",
             &values,
         ),
-        LookConclusion::Again => words
+        LookupConclusion::Again => words
             .say("That proves nothing; it is looked up again.", "Eso no prueba nada; se vuelve a comprobar.")
             .to_owned(),
-        LookConclusion::NotSent => words
+        LookupConclusion::NotSent => words
             .say(
                 "Certainly not sent, as the looks have proved.",
                 "No se envió, seguro, como han probado las comprobaciones.",
             )
             .to_owned(),
-        LookConclusion::Unresolved => words
+        LookupConclusion::Unresolved => words
             .say("The looks are over, and nobody can tell.", "No quedan comprobaciones, y no se puede saber.")
             .to_owned(),
     });

@@ -9,8 +9,8 @@ use super::*;
 use crate::domain::Language::{self, En, Es};
 use crate::domain::StatusValue;
 use crate::domain::journey::{
-    Action, Answer, AttemptOutcome, Behind, ChannelFault, EventJourney, EventKind, EventState, Look, LookConclusion,
-    Means, MessageJourney, MessageState, Operator, PastStep, PostOutcome, Step,
+    Action, AttemptOutcome, Behind, ChannelFault, EventJourney, EventKind, EventState, LookupConclusion, LookupStep,
+    Means, MessageJourney, MessageState, Operator, PastStep, PostOutcome, ResponseReceipt, Step,
 };
 use crate::domain::operator_pause::{OperatorPause, PauseKind};
 
@@ -33,7 +33,7 @@ fn message(state: MessageState) -> MessageJourney {
         look_ms: None,
         fault: None,
         request_id: "7f3c".into(),
-        answer: Answer::Read,
+        answer: ResponseReceipt::Read,
         has_text: true,
         shown_ms: None,
         behind: None,
@@ -73,7 +73,7 @@ fn journey(message: Option<MessageJourney>, events: Vec<EventJourney>) -> Journe
     Journey { m_id: M_ID.into(), channel: "support".into(), contact: "+********222".into(), message, events }
 }
 
-fn told_at(seconds: i64, journey: &Journey, language: Language) -> Told {
+fn told_at(seconds: i64, journey: &Journey, language: Language) -> JourneyText {
     tell(
         &Words {
             language,
@@ -87,7 +87,7 @@ fn told_at(seconds: i64, journey: &Journey, language: Language) -> Told {
     )
 }
 
-fn told(journey: &Journey, language: Language) -> Told {
+fn told(journey: &Journey, language: Language) -> JourneyText {
     told_at(100, journey, language)
 }
 
@@ -193,27 +193,36 @@ fn a_part_has_words() {
 
 #[test]
 fn a_look_has_its_evidence_in_words() {
-    let look = Look { number: 1, rows: 37, reaches_back: true, since: 1, others: 1, proofs: 1, ..Look::default() };
+    let look =
+        LookupStep { number: 1, rows: 37, reaches_back: true, since: 1, others: 1, proofs: 1, ..LookupStep::default() };
     line(
-        Step::Look(look),
+        Step::Lookup(look),
         "Look 1 of 3: Afilnet showed 37 rows. Of the business since the attempt: 1; certainly the bridge's own: 0, somebody else's: \
          1, unexplained: 0. Not there: proof 1 of 2; only the last look decides.",
         "Comprobación 1 de 3: Afilnet mostró 37 filas. De la empresa desde el intento: 1; seguro que del puente: 0, de otros: 1, sin \
          explicar: 0. No está: prueba 1 de 2; solo decide la última comprobación.",
     );
-    let (found, not_sent) = (LookConclusion::Found, LookConclusion::NotSent);
+    let (found, not_sent) = (LookupConclusion::Found, LookupConclusion::NotSent);
     for (look, english, spanish) in [
-        (Look { conclusion: found, ours: 1, ..look }, "Found: it was sent", "Encontrado: se envió"),
-        (Look { conclusion: not_sent, ..look }, "as the looks have proved.", "como han probado las comprobaciones."),
-        (Look { conclusion: LookConclusion::Unresolved, ..look }, "nobody can tell.", "no se puede saber."),
-        (Look { proofs: 0, unexplained: 2, ..look }, "That proves nothing", "Eso no prueba nada"),
-        (Look { reaches_back: false, ..look }, "do not reach back", "No llegan hasta antes"),
-        (Look { missing: 4, ..look }, "does not show: 4.", "no muestra: 4."),
-        (Look { before_hidden: true, ..look }, "sent before does not show either", "enviado antes tampoco se muestra"),
-        (Look { place_unknown: true, ..look }, "another spelling", "otra forma del número"),
-        (Look { doubtful: true, ..look }, "in other words", "con otras palabras"),
+        (LookupStep { conclusion: found, ours: 1, ..look }, "Found: it was sent", "Encontrado: se envió"),
+        (
+            LookupStep { conclusion: not_sent, ..look },
+            "as the looks have proved.",
+            "como han probado las comprobaciones.",
+        ),
+        (LookupStep { conclusion: LookupConclusion::Unresolved, ..look }, "nobody can tell.", "no se puede saber."),
+        (LookupStep { proofs: 0, unexplained: 2, ..look }, "That proves nothing", "Eso no prueba nada"),
+        (LookupStep { reaches_back: false, ..look }, "do not reach back", "No llegan hasta antes"),
+        (LookupStep { missing: 4, ..look }, "does not show: 4.", "no muestra: 4."),
+        (
+            LookupStep { before_hidden: true, ..look },
+            "sent before does not show either",
+            "enviado antes tampoco se muestra",
+        ),
+        (LookupStep { place_unknown: true, ..look }, "another spelling", "otra forma del número"),
+        (LookupStep { doubtful: true, ..look }, "in other words", "con otras palabras"),
     ] {
-        let message = MessageJourney { steps: vec![past(10, Step::Look(look))], ..message(MessageState::Unknown) };
+        let message = MessageJourney { steps: vec![past(10, Step::Lookup(look))], ..message(MessageState::Unknown) };
         let journey = journey(Some(message), Vec::new());
         for (language, words) in [(En, english), (Es, spanish)] {
             let told = told(&journey, language);
@@ -225,7 +234,7 @@ fn a_look_has_its_evidence_in_words() {
 #[test]
 fn a_look_that_could_not_be_made_has_words() {
     line(
-        Step::LookFailed { fault: "http_503".into() },
+        Step::LookupFailed { fault: "http_503".into() },
         "Looked for it, and the conversation could not be read: Afilnet answered with an error (HTTP 503). That proves nothing.",
         "Se buscó, y la conversación no se pudo leer: Afilnet respondió con un error (HTTP 503). Eso no prueba nada.",
     );
@@ -420,7 +429,7 @@ fn what_was_sent_says_how_that_is_known() {
     let lost = past(10, attempt(1, AttemptOutcome::Unknown, "timed_out"));
     let found = MessageJourney { steps: vec![lost.clone()], ..sent.clone() };
     assert!(told(&of(found), En).lines.iter().any(|line| line.contains("Found: a row of its conversation shows it.")));
-    let look = past(20, Step::Look(Look { conclusion: LookConclusion::NotSent, ..Look::default() }));
+    let look = past(20, Step::Lookup(LookupStep { conclusion: LookupConclusion::NotSent, ..LookupStep::default() }));
     let again = MessageJourney { steps: vec![lost, look], attempt: 2, ..sent };
     assert!(told(&of(again), En).lines.iter().any(|line| line.contains("Sent: Afilnet took it in attempt 2")));
 }
@@ -492,8 +501,8 @@ fn an_event_says_whether_bonychat_has_it() {
 
 #[test]
 fn only_the_last_look_proves_that_it_did_not_arrive() {
-    let look = |conclusion| Step::Look(Look { conclusion, ..Look::default() });
-    let (absent, unresolved) = (look(LookConclusion::NotSent), look(LookConclusion::Unresolved));
+    let look = |conclusion| Step::Lookup(LookupStep { conclusion, ..LookupStep::default() });
+    let (absent, unresolved) = (look(LookupConclusion::NotSent), look(LookupConclusion::Unresolved));
     let unknown = attempt(1, AttemptOutcome::Unknown, "timed_out");
     let busy = attempt(3, AttemptOutcome::NotSent, "busy");
     let decided = |action| Operator::new("ana", Means::Cli, None).decided(action);

@@ -3,7 +3,7 @@
 use super::cause::FarSide;
 use super::phrase::{Words, joined, sentence};
 use crate::domain::journey::{
-    Action, AttemptOutcome, Behind, ChannelFault, EventJourney, EventKind, EventState, Journey, LookConclusion,
+    Action, AttemptOutcome, Behind, ChannelFault, EventJourney, EventKind, EventState, Journey, LookupConclusion,
     MessageJourney, MessageState, Step,
 };
 use crate::domain::operator_pause::{OperatorPause, PauseKind};
@@ -221,10 +221,10 @@ fn waits_behind(words: &Words<'_>, behind: &Behind) -> String {
 fn may_have_arrived(message: &MessageJourney) -> bool {
     for past in message.steps.iter().rev() {
         match &past.step {
-            Some(Step::Look(look)) => {
+            Some(Step::Lookup(look)) => {
                 // Steps beyond the most that are kept are not there: the attempt in doubt may be later than the look.
                 let covers_all = message.unknown_ms.is_none_or(|unknown_ms| unknown_ms <= past.until_ms);
-                return look.conclusion != LookConclusion::NotSent || !covers_all;
+                return look.conclusion != LookupConclusion::NotSent || !covers_all;
             }
             Some(
                 Step::Attempt { outcome: AttemptOutcome::Unknown, .. }
@@ -234,7 +234,7 @@ fn may_have_arrived(message: &MessageJourney) -> bool {
             Some(
                 Step::Attempt { .. }
                 | Step::Part { .. }
-                | Step::LookFailed { .. }
+                | Step::LookupFailed { .. }
                 | Step::Post { .. }
                 | Step::Repeat
                 | Step::Decision { .. },

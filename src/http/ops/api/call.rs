@@ -81,7 +81,7 @@ pub(super) fn known(m_id: &str) -> String {
 }
 
 /// What an order is about (an mId, a channel, a plan, a job: what the path names; empty where it names nothing), who gives it, and the body.
-pub(super) struct Order<T> {
+pub(super) struct OperatorRequest<T> {
     pub(super) about: String,
     pub(super) person: Person,
     pub(super) by: Operator,
@@ -90,7 +90,7 @@ pub(super) struct Order<T> {
 
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Why {
+pub(super) struct Reason {
     pub(super) why: Option<String>,
 }
 
@@ -99,7 +99,7 @@ pub(super) async fn order<T: DeserializeOwned>(
     request: Request,
     empty: Option<T>,
     why: impl Fn(&T) -> Option<&str>,
-) -> Result<Order<T>, Failure> {
+) -> Result<OperatorRequest<T>, Failure> {
     let (mut parts, given) = request.into_parts();
     let about =
         Path::<String>::from_request_parts(&mut parts, &()).await.map_or_else(|_| String::new(), |Path(about)| about);
@@ -120,5 +120,5 @@ pub(super) async fn order<T: DeserializeOwned>(
         })?,
     };
     let by = Operator::new(&person.name, Means::Api, why(&body));
-    Ok(Order { about, person, by, body })
+    Ok(OperatorRequest { about, person, by, body })
 }

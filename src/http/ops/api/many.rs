@@ -7,11 +7,11 @@ use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::call::{Failure, Order, Why, answer, order};
+use super::call::{Failure, OperatorRequest, Reason, answer, order};
 use crate::config::Config;
 use crate::domain::clock::now_ms;
 use crate::http::ops::OperatorState;
-use crate::ops::bulk::seen::{Seen, Stale};
+use crate::ops::bulk::seen::{ShownPlan, Stale};
 use crate::ops::bulk::{self, NotStarted, Plan, Request as Described, told};
 use crate::store::{BulkAction, BulkMatch, BulkState, Job};
 
@@ -63,7 +63,7 @@ impl Set {
 
 /// `POST /plans`
 pub(super) async fn plan(State(state): State<Arc<OperatorState>>, request: Request) -> Result<Response, Failure> {
-    let Order { body, .. } = order(request, None, |body: &Set| body.why.as_deref()).await?;
+    let OperatorRequest { body, .. } = order(request, None, |body: &Set| body.why.as_deref()).await?;
     let config = state.config();
     let plan = state.plan(&config, body.described()?, None).await?;
     Ok(answer(&shown(&config, &plan)))
@@ -78,7 +78,7 @@ fn shown(config: &Config, plan: &Plan) -> Value {
     };
     let group = |((channel, fault), count): (&(String, String), &usize)| json!({ "channel": channel, "fault": fault, "count": count });
     json!({
-        "plan": format!("{}-{}", name_of(plan.action, plan.state), Seen::of(&plan.set, now_ms())),
+        "plan": format!("{}-{}", name_of(plan.action, plan.state), ShownPlan::of(&plan.set, now_ms())),
         "count": plan.set.count,
         "groups": plan.groups.iter().map(group).collect::<Vec<_>>(),
         "wiped": plan.wiped,
@@ -97,14 +97,14 @@ fn name_of(action: BulkAction, state: BulkState) -> String {
 }
 
 /// Returns what a plan does, as [`name_of`] has it, and what was seen of it.
-fn parse_plan(text: &str) -> Option<(&str, Seen)> {
+fn parse_plan(text: &str) -> Option<(&str, ShownPlan)> {
     let (second, _) = text.match_indices('-').nth(1)?;
     Some((&text[..second], text[second + 1..].parse().ok()?))
 }
 
 /// `POST /plans/{plan}/run`
 pub(super) async fn run(State(state): State<Arc<OperatorState>>, request: Request) -> Result<Response, Failure> {
-    let Order { about, by, body, .. } = order(request, None, |body: &Set| body.why.as_deref()).await?;
+    let OperatorRequest { about, by, body, .. } = order(request, None, |body: &Set| body.why.as_deref()).await?;
     let described = body.described()?;
     let (what, seen) = parse_plan(&about).ok_or_else(|| {
         let words = "this is no plan: `plan` of the answer to POST /api/v1/plans is; nothing was changed";
@@ -179,7 +179,7 @@ async fn found(state: &OperatorState, id: &str) -> Result<Job, Failure> {
 
 /// `POST /jobs/{id}/cancel`
 pub(super) async fn cancel(State(state): State<Arc<OperatorState>>, request: Request) -> Result<Response, Failure> {
-    let Order { about, by, .. } = order(request, Some(Why::default()), |body| body.why.as_deref()).await?;
+    let OperatorRequest { about, by, .. } = order(request, Some(Reason::default()), |body| body.why.as_deref()).await?;
     let job = found(&state, &about).await?;
     match state.store().bulk().cancel_job(job.id, by, now_ms()).await? {
         Some((job, true)) => Ok(answer(&json!({ "done": format!("{}; what is done stays done", told(&job)) }))),
@@ -190,7 +190,7 @@ pub(super) async fn cancel(State(state): State<Arc<OperatorState>>, request: Req
 
 /// `POST /jobs/{id}/resume`
 pub(super) async fn resume(State(state): State<Arc<OperatorState>>, request: Request) -> Result<Response, Failure> {
-    let Order { about, .. } = order(request, Some(Why::default()), |body| body.why.as_deref()).await?;
+    let OperatorRequest { about, .. } = order(request, Some(Reason::default()), |body| body.why.as_deref()).await?;
     let job = found(&state, &about).await?;
     if job.is_over() {
         return Err(is_over(&job));

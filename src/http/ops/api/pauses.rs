@@ -6,7 +6,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use serde_json::json;
 
-use super::call::{Failure, Order, answer, order};
+use super::call::{Failure, OperatorRequest, answer, order};
 use crate::domain::Language;
 use crate::domain::operator_pause::PauseKind;
 use crate::http::ops::OperatorState;
@@ -23,7 +23,8 @@ struct Part {
 
 /// `POST /channels/{name}/pause`
 pub(super) async fn pause(State(state): State<Arc<OperatorState>>, request: Request) -> Result<Response, Failure> {
-    let Order { about: channel, person, by, body } = order(request, None, |body: &Part| body.why.as_deref()).await?;
+    let OperatorRequest { about: channel, person, by, body } =
+        order(request, None, |body: &Part| body.why.as_deref()).await?;
     if by.why().is_none() {
         let words = "say why, for those who find the channel paused: `why`; nothing was changed";
         return Err(Failure::Request(words.to_owned()));
@@ -36,7 +37,8 @@ pub(super) async fn pause(State(state): State<Arc<OperatorState>>, request: Requ
 
 /// `POST /channels/{name}/resume`
 pub(super) async fn resume(State(state): State<Arc<OperatorState>>, request: Request) -> Result<Response, Failure> {
-    let Order { about: channel, person, by, body } = order(request, None, |body: &Part| body.why.as_deref()).await?;
+    let OperatorRequest { about: channel, person, by, body } =
+        order(request, None, |body: &Part| body.why.as_deref()).await?;
     if !person.sees(&channel) {
         return Err(unseen());
     }

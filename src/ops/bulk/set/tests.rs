@@ -15,7 +15,7 @@ pub(in crate::ops) struct Fake {
     /// Of each reading of the set one after the other.
     pub(in crate::ops) pages: Mutex<VecDeque<Vec<i64>>>,
     pub(in crate::ops) writes: Mutex<Vec<String>>,
-    /// What `look_job` and `work_job` return; `None`: `work_job` fails.
+    /// What `job_and_work` and `work_job` return; `None`: `work_job` fails.
     pub(in crate::ops) looks: Mutex<VecDeque<(Job, bool)>>,
     pub(in crate::ops) worked: Mutex<VecDeque<Option<Job>>>,
     /// Calls of `stop_job` that fail.
@@ -85,7 +85,7 @@ impl BulkJobs for Fake {
         self.answer()
     }
 
-    async fn look_job(&self, _: i64, _: i64) -> Result<Option<(Job, bool)>, StoreError> {
+    async fn job_and_work(&self, _: i64, _: i64) -> Result<Option<(Job, bool)>, StoreError> {
         let mut looks = self.looks.lock().unwrap();
         let look = if looks.len() > 1 { looks.pop_front() } else { looks.front().cloned() };
         Ok(look)
@@ -137,11 +137,11 @@ fn filter(state: BulkState) -> BulkFilter {
     }
 }
 
-async fn made(fake: &Fake, at_once: usize, expected: Option<&Set>) -> Made {
+async fn made(fake: &Fake, at_once: usize, expected: Option<&Set>) -> FillOutcome {
     outcome(fake, at_once, expected).await.unwrap()
 }
 
-async fn outcome(fake: &Fake, at_once: usize, expected: Option<&Set>) -> Result<Made, StoreError> {
+async fn outcome(fake: &Fake, at_once: usize, expected: Option<&Set>) -> Result<FillOutcome, StoreError> {
     let new = NewJob {
         action: BulkAction::Retry,
         state: BulkState::Failed,
@@ -155,7 +155,7 @@ async fn outcome(fake: &Fake, at_once: usize, expected: Option<&Set>) -> Result<
 }
 
 fn set(ids: impl IntoIterator<Item = i64>) -> Set {
-    let mut summed = Summed::default();
+    let mut summed = RunningDigest::default();
     for id in ids {
         summed.add(id).unwrap();
     }
@@ -167,7 +167,7 @@ async fn a_job_takes_its_set_in_small_transactions_and_is_whole_with_the_last() 
     let pages: Vec<Vec<i64>> = (0..3).map(|nth| (nth * 500..(nth + 1) * 500).collect()).collect();
     let fake = Fake { pages: Mutex::new([&pages[..], &[vec![1500]]].concat().into()), ..Fake::default() };
     let all = set(0..=1500);
-    assert_eq!(made(&fake, 20, Some(&all)).await, Made::Job(7, 1501));
+    assert_eq!(made(&fake, 20, Some(&all)).await, FillOutcome::Job(7, 1501));
     assert_eq!(
         fake.written(),
         [
@@ -179,7 +179,7 @@ async fn a_job_takes_its_set_in_small_transactions_and_is_whole_with_the_last() 
         ]
     );
     let fake = Fake { pages: Mutex::new(vec![(0..250).collect()].into()), ..Fake::default() };
-    assert_eq!(made(&fake, 1, None).await, Made::Job(7, 250));
+    assert_eq!(made(&fake, 1, None).await, FillOutcome::Job(7, 250));
     let written =
         ["fill 7 from 0: 100 in 100, false", "fill 7 from 100: 100 in 100, false", "fill 7 from 200: 50 in 50, true"];
     assert_eq!(fake.written()[1..], written);
@@ -190,7 +190,7 @@ async fn a_job_of_another_set_than_was_seen_ends_before_anything_of_it_is_decide
     let seen = set(1..=40);
     for (now, count) in [((2..=41).collect::<Vec<i64>>(), 40), ((1..=39).collect(), 39), (Vec::new(), 0)] {
         let fake = Fake { pages: Mutex::new(vec![now].into()), ..Fake::default() };
-        assert_eq!(made(&fake, 1, Some(&seen)).await, Made::Changed(count));
+        assert_eq!(made(&fake, 1, Some(&seen)).await, FillOutcome::Changed(count));
         let written = fake.written();
         assert_eq!((written[0].as_str(), written.last().unwrap().as_str()), ("add", "cancel 7 with why: true"));
         assert!(!written.iter().any(|write| write.ends_with("true") && write.starts_with("fill")), "{written:?}");
@@ -202,7 +202,7 @@ async fn a_job_of_another_set_than_was_seen_ends_before_anything_of_it_is_decide
 async fn a_job_of_which_nobody_knows_whether_it_was_made_is_named_and_not_denied() {
     const FILLED: [&str; 2] = [", false", ", true"];
     for (lost, expected) in [
-        (vec![FILLED[1], "with why: true"], Some(Made::Unclear(7))),
+        (vec![FILLED[1], "with why: true"], Some(FillOutcome::Unclear(7))),
         (vec![FILLED[1]], None),
         (vec![FILLED[0], "with why: true"], None), // it lacks its last part
     ] {
@@ -219,7 +219,7 @@ async fn a_job_of_which_nobody_knows_whether_it_was_made_is_named_and_not_denied
 
 #[test]
 fn a_set_has_a_bound_and_is_told_from_any_other() {
-    let mut summed = Summed::default();
+    let mut summed = RunningDigest::default();
     for id in 0..100_000 {
         assert_eq!(summed.add(id), Ok(()));
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Fetched, Identified, LookedFor, MOST_SENDS, ReadRequest, Reader, Sends};
+use super::{Fetched, Identified, LookupTarget, MOST_SENDS, ReadRequest, Reader, Sends};
 use crate::config::DirectionBy;
 use crate::domain::matching::{
     AccountTraits, LookupEvidence, Match, RowSince, SendStanding, Shows, UnmatchedSend, standing,
@@ -46,7 +46,7 @@ impl Reader {
         sends: &Sends,
         classified: &Classified,
     ) -> Option<(SendStanding, LookupEvidence)> {
-        let LookedFor { m_id, part, began_ms } = request.looked_for.as_ref()?;
+        let LookupTarget { m_id, part, began_ms } = request.looked_for.as_ref()?;
         let send = sends.unmatched.iter().find(|send| send.matched.m_id == *m_id && send.matched.part == *part)?;
         let known: HashMap<&str, &SeenRow> = seen.rows.iter().map(|row| (row.identity.as_str(), row)).collect();
         let fresh: HashMap<&str, &NewRow> = classified.rows.iter().map(|row| (row.identity.as_str(), row)).collect();

@@ -60,15 +60,15 @@ fn a_long_wait_names_its_causes_and_a_doubt_what_waited_for_it() {
         let lines = told(&of(doubted.clone()), language).lines;
         assert!(lines.last().unwrap().ends_with(words), "{lines:?}");
     }
-    let look = Look { number: 1, ..Look::default() };
+    let look = LookupStep { number: 1, ..LookupStep::default() };
     let looked = MessageJourney {
         look_ms: Some(ACCEPTED_MS + 30_000),
-        steps: vec![past(15, Step::Look(look))],
+        steps: vec![past(15, Step::Lookup(look))],
         ..message(MessageState::Unknown)
     };
     let lines = told(&of(looked.clone()), En).lines;
     assert!(lines.last().unwrap().ends_with(" The next look is at 20:14:33."), "{lines:?}");
-    let later = MessageJourney { steps: vec![past(15, Step::Look(Look { number: 4, ..look }))], ..looked };
+    let later = MessageJourney { steps: vec![past(15, Step::Lookup(LookupStep { number: 4, ..look }))], ..looked };
     assert!(told(&of(later), Es).lines.last().unwrap().contains("Comprobación 4: "));
 }
 
@@ -97,7 +97,7 @@ fn what_waits_names_what_it_waits_for() {
     begins(&of(parts), "In part: 2 part(s) of it were sent", "En parte: se han enviado 2 parte(s)");
     let doubted = MessageJourney { unknown_ms: Some(ACCEPTED_MS), ..waits.clone() };
     begins(&of(doubted.clone()), "Nobody can tell", "No se puede saber");
-    let look = Step::Look(Look { conclusion: LookConclusion::NotSent, ..Look::default() });
+    let look = Step::Lookup(LookupStep { conclusion: LookupConclusion::NotSent, ..LookupStep::default() });
     let absent = MessageJourney { steps: vec![past(5, look)], ..doubted };
     begins(&of(absent), "Not yet: the customer does not have it.", "Todavía no: el cliente no lo tiene.");
 }
