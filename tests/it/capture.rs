@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::support::metrics::get;
 use crate::support::{CHANNEL, House, SOON, TOKEN, contact, until};
 
 const CUSTOMER: &str = "Mañana a las diez, canario GRAZNIDO 👍";
@@ -183,6 +184,8 @@ async fn a_capture_holds_the_next_call_of_each_kind_and_nothing_of_a_person() {
     let output = waits.wait_with_output().unwrap();
     let words = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && words.contains("and 5 call(s) of BonyChat"), "{words}");
+    let (_, audit) = get(&bridge.admin_url(), "/api/v1/audit", Some(token));
+    assert_eq!(audit.matches("capture calls").count(), 1, "{audit}");
     let cases = cases(&folder);
     for (kind, status, call) in calls {
         let name = format!("bonychat-message-{kind}-support.json");

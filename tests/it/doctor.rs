@@ -205,7 +205,7 @@ async fn the_whole_run_ends_in_time_though_afilnet_hangs_and_says_what_it_has_no
     let run = |environment: &[(&str, &str)]| {
         let report = doctor(&house, &["--timeout", "10s"], environment);
         let took_ms = serde_json::from_str::<Value>(&report.words).unwrap()["took_ms"].as_u64().unwrap();
-        assert!(took_ms < 15_000, "{took_ms} ms");
+        assert!(took_ms < 20_000, "{took_ms} ms");
         report
     };
     house.afilnet.fault("getchats:hang:1-1000").unwrap();

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::support::metrics::{get, value};
 use crate::support::process::Bridge;
 use crate::support::workload::Workload;
-use crate::support::{House, SOON, TOKEN, blocking, contact, side_by_side, until, until_within};
+use crate::support::{House, SOON, TOKEN, blocking, contact, side_by_side, took_at_most, until};
 
 /// A house on a file, and one on PostgreSQL where there is one, with this setting.
 async fn houses(settings: &[(&str, &str)]) -> Vec<House> {
@@ -34,15 +34,11 @@ fn is_shared(house: &House) -> bool {
 }
 
 /// Waits until the bridge shows a pause that a command has just stored: another process rings it over PostgreSQL, and over SQLite it looks
-/// each second. Within 5 seconds, unless the machine is busy with something else; prints how long it took.
+/// each second. Within 5 seconds, unless the machine is busy; prints how long it took.
 async fn holds_soon(bridge: &Bridge, what: &str) {
     let began = Instant::now();
-    let load: f64 = std::fs::read_to_string("/proc/loadavg").unwrap().split(' ').next().unwrap().parse().unwrap();
-    let cores = std::thread::available_parallelism().unwrap().get();
-    let is_busy = load > 2.0 * f64::from(u32::try_from(cores).unwrap());
-    let limit = if is_busy { SOON } else { Duration::from_secs(5) };
-    until_within(limit, "the pause is shown", || shows(bridge, what)).await;
-    println!("{what} held {:?} after its command, at a load of {load} on {cores} cores", began.elapsed());
+    until("the pause is shown", || shows(bridge, what)).await;
+    took_at_most(Duration::from_secs(5), &format!("`{what}` holds"), began);
 }
 
 /// Returns whether a bridge shows this pause, and delivers the channel.

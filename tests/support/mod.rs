@@ -359,6 +359,16 @@ pub async fn until(what: &str, state: impl FnMut() -> bool) {
     until_within(SOON, what, state).await;
 }
 
+/// Fails if what began then took longer than `limit` on a machine with a core for it; prints how long it took.
+pub fn took_at_most(limit: Duration, what: &str, began: Instant) {
+    let took = began.elapsed();
+    let load: f64 = std::fs::read_to_string("/proc/loadavg").unwrap().split(' ').next().unwrap().parse().unwrap();
+    let cores = std::thread::available_parallelism().unwrap().get();
+    println!("{what}: {took:.1?}, at a load of {load} on {cores} cores");
+    let is_busy = load > f64::from(u32::try_from(cores).unwrap());
+    assert!(is_busy || took < limit, "{what}: {took:?}, not {limit:?}, at a load of {load} on {cores} cores");
+}
+
 /// As [`until`], within `limit`. Pauses as long as a check took: one that runs a command would otherwise keep a core busy
 /// that the bridge needs.
 pub async fn until_within(limit: Duration, what: &str, mut state: impl FnMut() -> bool) {
