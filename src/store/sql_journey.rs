@@ -43,7 +43,8 @@ pub(super) const WAITED_FOR: &str = "SELECT \
 
 /// Messages behind this one that waited at `$3`, when it ended: how many, and since when the first did. In two halves, each a row.
 pub(super) const KEPT_WAITING: &str = "SELECT COUNT(*), MIN(since_ms) FROM outbound \
-     WHERE conversation = $1 AND content IS NOT NULL AND id > $2 AND since_ms < $3 AND (began_ms >= $3 OR began_ms = 0) UNION ALL \
+     WHERE conversation = $1 AND content IS NOT NULL AND id > $2 AND since_ms < $3 AND (began_ms >= $3 OR began_ms = 0) \
+     AND (done_ms IS NULL OR done_ms >= $3) UNION ALL \
      SELECT COUNT(*), MIN(since_ms) FROM outbound \
      WHERE conversation = $1 AND content IS NULL AND id > $2 AND since_ms < $3 AND began_ms >= $3";
 

@@ -50,14 +50,14 @@ pub(super) const LASTING_PAUSES: &str =
 pub(super) const END_PAUSE: &str = "UPDATE operator_pauses SET ended_ms = CASE WHEN since_ms > $1 THEN since_ms ELSE $1 END \
      WHERE channel = $2 AND what = $3 AND ended_ms IS NULL";
 
-/// Ends what pauses a channel by itself; not before it began, whatever was done to the clock.
+/// Ends what pauses a channel by itself, but for the fault `$3`; not before it began, whatever was done to the clock.
 pub(super) const END_FAULT: &str = "UPDATE channel_pauses SET ended_ms = CASE WHEN since_ms > $1 THEN since_ms ELSE $1 END \
-     WHERE channel = $2 AND ended_ms IS NULL";
+     WHERE channel = $2 AND ended_ms IS NULL AND fault <> COALESCE($3, '')";
 
-/// Goes on with the pause that ended last, where that was by the same fault and not before `$3`: a breaker opens again after each probe.
+/// Goes on with the newest pause, where that is by the same fault and lasts, or ended not before `$3`: a breaker opens again after each probe.
 pub(super) const FAULT_AGAIN: &str = "UPDATE channel_pauses SET ended_ms = NULL WHERE id = \
      (SELECT id FROM channel_pauses WHERE channel = $1 ORDER BY since_ms DESC, id DESC LIMIT 1) \
-     AND fault = $2 AND ended_ms >= $3";
+     AND fault = $2 AND (ended_ms IS NULL OR ended_ms >= $3)";
 
 pub(super) const ADD_FAULT: &str = "INSERT INTO channel_pauses (channel, fault, since_ms) VALUES ($1, $2, $3)";
 

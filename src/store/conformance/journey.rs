@@ -250,6 +250,7 @@ async fn a_long_wait_names_each_pause_that_lasted_meanwhile_and_what_went_first(
     store.pause(&channel(), crate::domain::operator_pause::PauseKind::Out, by(), 11_000).await.unwrap();
     store.resume(&channel(), crate::domain::operator_pause::PauseKind::Out, by(), 20_000).await.unwrap().unwrap();
     fault(Some("NO_CREDITS"), 30_000).await;
+    fault(Some("NO_CREDITS"), 35_000).await; // told once more, as by a process that took the channel over
     fault(None, 40_000).await;
     fault(Some("NO_CREDITS"), 50_000).await; // the same again within a minute
     fault(Some("http_503"), 60_000).await;

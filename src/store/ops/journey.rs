@@ -199,7 +199,11 @@ async fn of_message(
         _ => ResponseReceipt::Unknown,
     };
     let steps = steps(db, Subject::Message(id)).await?;
-    let until_ms = if waits { now_ms } else { message.began_ms };
+    let until_ms = match message.done_ms {
+        _ if waits => now_ms,
+        Some(done_ms) if message.began_ms < since_ms => done_ms, // it ended without an attempt
+        _ => message.began_ms,
+    };
     let wait = if until_ms.saturating_sub(since_ms) < LONG_WAIT_MS {
         None
     } else {
@@ -235,9 +239,8 @@ pub(in crate::store) async fn set_paused_by(
 ) -> Result<(), StoreError> {
     for (channel, fault) in channels {
         let since_ms = fault.as_ref().map(|_| now_ms);
-        if db.execute(sql::SET_PAUSED_BY, values![fault.as_deref(), since_ms, channel.as_str()]).await? > 0 {
-            pauses::by_fault(db, channel.as_str(), fault.as_deref(), now_ms).await?;
-        }
+        db.execute(sql::SET_PAUSED_BY, values![fault.as_deref(), since_ms, channel.as_str()]).await?;
+        pauses::by_fault(db, channel.as_str(), fault.as_deref(), now_ms).await?;
     }
     Ok(())
 }

@@ -78,14 +78,14 @@ pub(in crate::store) async fn lasting_of(
 /// A pause that a fault ended and began again within this time is one.
 const SAME_PAUSE_MS: i64 = 60_000;
 
-/// Records that a fault pauses a channel since `now_ms`, or that none does any more.
+/// Records that a fault pauses a channel since `now_ms`, unless it does already, or that none does any more.
 pub(in crate::store) async fn by_fault(
     db: &mut impl Tx,
     channel: &str,
     fault: Option<&str>,
     now_ms: i64,
 ) -> Result<(), StoreError> {
-    db.execute(sql::END_FAULT, values![now_ms, channel]).await?;
+    db.execute(sql::END_FAULT, values![now_ms, channel, fault]).await?;
     let Some(fault) = fault else { return Ok(()) };
     let again = db.execute(sql::FAULT_AGAIN, values![channel, fault, now_ms.saturating_sub(SAME_PAUSE_MS)]).await?;
     if again == 0 {
