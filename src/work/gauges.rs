@@ -23,13 +23,16 @@ const CHECK_WITHIN: Duration = Duration::from_secs(2);
 const COUNT_EVERY: Duration = Duration::from_secs(5);
 const COUNT_SHARE: u32 = 50;
 
+/// Time between two questions which channels have an owner: /deliverz fails where one has none for a while.
+const OWNERS_EVERY: Duration = Duration::from_secs(5);
+
 /// Runs until the stop.
 pub(super) async fn run(
     channels: Vec<Arc<Channel>>,
     store: Arc<dyn Store>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let mut next = Instant::now();
+    let (mut next_count, mut next_owners) = (Instant::now(), Instant::now());
     let mut known: Vec<(ChannelName, Option<String>)> = Vec::new();
     loop {
         let (here, elsewhere): (Vec<_>, Vec<_>) = channels.iter().partition(|channel| channel.state.wakeups.is_local());
@@ -51,13 +54,16 @@ pub(super) async fn run(
             metrics::paused(name, Part::Channel, calls.breaker.is_open());
             metrics::operator_pauses(name, channel.state.wakeups.pauses());
         }
-        if Instant::now() >= next {
+        if Instant::now() >= next_count {
             metrics::fold();
             let started = Instant::now();
             match store.depths().await {
                 Ok(depths) => show(&channels, &depths),
                 Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "could not count what waits"),
             }
+            next_count = Instant::now() + (started.elapsed() * COUNT_SHARE).max(COUNT_EVERY);
+        }
+        if Instant::now() >= next_owners {
             match store.operators().owners().await {
                 Ok(Some(owners)) => {
                     let nobodys = channels.iter().map(|channel| channel.name());
@@ -68,7 +74,7 @@ pub(super) async fn run(
                     tracing::debug!(error = &error as &dyn std::error::Error, "could not ask who delivers what");
                 }
             }
-            next = Instant::now() + (started.elapsed() * COUNT_SHARE).max(COUNT_EVERY);
+            next_owners = Instant::now() + OWNERS_EVERY;
         }
         if stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_none() {
             return Ok(());
