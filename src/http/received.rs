@@ -2,6 +2,7 @@
 //! or after.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -45,11 +46,9 @@ impl ReceivedCalls {
     pub(super) fn note(&self, kind: &'static str, channel: &ChannelName, headers: &HeaderMap, body: &Bytes) {
         let mut kept = self.lock();
         let Some(calls) = kept.as_mut().filter(|_| body.len() <= MOST_BYTES) else { return };
-        calls.entry(kind).or_insert_with(|| {
-            let content_type =
-                headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
-            Received { kind, channel: channel.clone(), content_type, body: body.clone() }
-        });
+        let Entry::Vacant(entry) = calls.entry(kind) else { return };
+        let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        entry.insert(Received { kind, channel: channel.clone(), content_type, body: body.clone() });
         if calls.len() == KINDS.len() {
             self.all.notify_one();
         }
@@ -68,8 +67,14 @@ impl ReceivedCalls {
             *kept = Some(BTreeMap::new());
         }
         let _forget = Wait(self);
+        let all = async {
+            // Whoever waited before may have hung up at the moment of its last call, and left its notification.
+            while self.lock().as_ref().is_some_and(|calls| calls.len() < KINDS.len()) {
+                self.all.notified().await;
+            }
+        };
         tokio::select! {
-            () = self.all.notified() => {}
+            () = all => {}
             () = stopping.cancelled() => {}
             () = tokio::time::sleep(limit) => {}
         }
@@ -113,5 +118,14 @@ mod tests {
             note(&calls, kind, b"{}");
         }
         assert_eq!(waits.await.unwrap().len(), KINDS.len(), "before its time is over");
+
+        let mut waits = Box::pin(calls.next(hour, &stopping));
+        assert!(tokio::time::timeout(Duration::ZERO, &mut waits).await.is_err());
+        for kind in KINDS {
+            note(&calls, kind, b"{}");
+        }
+        drop(waits); // at the moment of its last call
+        let mut waits = Box::pin(calls.next(hour, &stopping));
+        assert!(tokio::time::timeout(Duration::ZERO, &mut waits).await.is_err(), "of one before");
     }
 }

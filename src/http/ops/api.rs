@@ -25,7 +25,9 @@ use super::reach::{self, OutOfReach, beyond};
 use super::reply::{NO_TOKEN, WRONG_BEARER, broken};
 use super::{OperatorState, access, refused};
 use crate::domain::Language;
+use crate::domain::clock::now_ms;
 use crate::domain::find::{MessageState, PAGE, Side};
+use crate::domain::journey::{Means, Operator};
 use crate::http::auth;
 use crate::http::token_limit::NoTokenGiven;
 use crate::ops::decide::{Decided, Refused};
@@ -250,6 +252,8 @@ async fn calls(
     let seconds =
         asked.take("seconds").and_then(|given| given.parse().ok()).filter(|given| (1..=CALLS_FOR).contains(given));
     let seconds = seconds.ok_or_else(|| Failure::Request(format!("seconds takes a number from 1 to {CALLS_FOR}")))?;
+    let by = Operator::new(&person.name, Means::Api, None);
+    state.store().operators().note_deed(by, "capture calls", "calls".to_owned(), None, now_ms()).await?;
     tracing::info!(
         who = person.name,
         "keeps the next call of each kind in memory, for {seconds} s at most, as a person asks"

@@ -118,6 +118,7 @@ fn what<'t>(page: &Page, what: &'t str) -> &'t str {
             "creó un archivo de mensajes, con los contactos completos",
         ),
         "look at conversation" => page.say("looked at the conversation", "miró la conversación"),
+        "capture calls" => page.say("captured the next calls", "capturó las próximas llamadas"),
         "cancel" => page.say("job ended", "trabajo terminado"),
         "pause out" => page.say("sending paused", "envíos en pausa"),
         "pause in" => page.say("posting paused", "entregas en pausa"),

@@ -57,7 +57,12 @@ impl IntoResponse for Failure {
             Self::Unclear(why) => refused(StatusCode::SERVICE_UNAVAILABLE, &why),
             Self::Store(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "an operator's call could not be answered");
-                let words = "the store cannot be read or written now, and nothing was changed: see the log, and try again in a minute";
+                let words = if error.may_be_committed() {
+                    "the store broke off before it said whether this was done: it may have been done, or not. Look first \
+                     (GET /api/v1/audit lists what was done), and try again only if it was not"
+                } else {
+                    "the store cannot be read or written now, and nothing was changed: see the log, and try again in a minute"
+                };
                 let mut response = refused(StatusCode::SERVICE_UNAVAILABLE, words);
                 response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
                 response.extensions_mut().insert(Logged);
