@@ -16,7 +16,7 @@ use super::client::AnnaClient;
 use super::error::AnnaError;
 use super::wire::{Filters, Person, Request, key};
 use crate::config::{UserIdRule, UserIdSource};
-use crate::domain::placeholder::Wanted;
+use crate::domain::placeholder::PlaceholderKind;
 use crate::domain::{ChannelName, ContactId, Placeholder, PlaceholderResolver, Replacement};
 use crate::telemetry::{self, metrics};
 
@@ -30,7 +30,7 @@ const MOST_LINK: usize = 2000;
 const NUMBER_DIGITS: std::ops::RangeInclusive<usize> = 6..=15;
 
 /// Contacts and what was refused for them, until when.
-type Refused = HashMap<(String, Wanted), Instant>;
+type Refused = HashMap<(String, PlaceholderKind), Instant>;
 
 /// Fills in the placeholders of one channel.
 pub(crate) struct AnnaResolver {
@@ -69,21 +69,21 @@ impl AnnaResolver {
 
     fn fallback(&self, placeholder: &Placeholder) -> String {
         let settings = &self.client.settings;
-        placeholder.fallback.clone().unwrap_or_else(|| match placeholder.wanted {
-            Wanted::ChatUrl { .. } | Wanted::MessengerLink => settings.fallback_url.clone(),
-            Wanted::Pending => settings.fallback_pending.clone(),
+        placeholder.fallback.clone().unwrap_or_else(|| match placeholder.kind {
+            PlaceholderKind::ChatUrl { .. } | PlaceholderKind::MessengerLink => settings.fallback_url.clone(),
+            PlaceholderKind::Pending => settings.fallback_pending.clone(),
         })
     }
 
-    /// Returns the values of all that is wanted, each asked for once, concurrently.
+    /// Returns the values of all kinds that are asked for, each asked for once, concurrently.
     async fn values(
         &self,
         contact: &ContactId,
         placeholders: &[Placeholder],
-    ) -> HashMap<Wanted, Result<SecretString, NoValue>> {
-        let mut values: HashMap<Wanted, Result<SecretString, NoValue>> = HashMap::new();
+    ) -> HashMap<PlaceholderKind, Result<SecretString, NoValue>> {
+        let mut values: HashMap<PlaceholderKind, Result<SecretString, NoValue>> = HashMap::new();
         for placeholder in placeholders {
-            values.insert(placeholder.wanted.clone(), Err(NoValue::Budget));
+            values.insert(placeholder.kind.clone(), Err(NoValue::Budget));
         }
         let Some(user_id) = user_id(&self.client.settings.user_id, contact) else {
             for value in values.values_mut() {
@@ -93,16 +93,16 @@ impl AnnaResolver {
         };
         let deadline = Instant::now() + self.client.settings.budget;
         let mut asked = JoinSet::new(); // what still runs at the deadline ends with it
-        for wanted in values.keys().cloned() {
+        for kind in values.keys().cloned() {
             let (client, refused, user_id) = (Arc::clone(&self.client), Arc::clone(&self.refused), user_id.clone());
             asked.spawn(async move {
-                let value = remembering(&client, &refused, &user_id, &wanted).await;
-                (wanted, value)
+                let value = remembering(&client, &refused, &user_id, &kind).await;
+                (kind, value)
             });
         }
         while let Ok(Some(ended)) = tokio::time::timeout_at(deadline, asked.join_next()).await {
-            if let Ok((wanted, value)) = ended {
-                values.insert(wanted, value);
+            if let Ok((kind, value)) = ended {
+                values.insert(kind, value);
             }
         }
         values
@@ -113,9 +113,9 @@ impl AnnaResolver {
 impl PlaceholderResolver for AnnaResolver {
     async fn resolve(&self, contact: &ContactId, placeholders: &[Placeholder]) -> Vec<Replacement> {
         let values = self.values(contact, placeholders).await;
-        for (wanted, value) in &values {
+        for (kind, value) in &values {
             let Err(why) = value else { continue };
-            metrics::anna::fallback(&self.channel, wanted.name(), why.reason());
+            metrics::anna::fallback(&self.channel, kind.name(), why.reason());
             let detail = match why {
                 NoValue::Anna(error) => error.to_string(),
                 NoValue::Contact => "the contact has no user id by anna.user_id".to_owned(),
@@ -125,14 +125,14 @@ impl PlaceholderResolver for AnnaResolver {
             tracing::warn!(
                 channel_name = %self.channel,
                 contact = %telemetry::contact(contact),
-                placeholder = wanted.name(),
+                placeholder = kind.name(),
                 reason = why.reason(),
                 detail,
-                "AnnA gave nothing for {{{{anna.{}}}}}: the message goes out with its fallback ({detail})", wanted.name()
+                "AnnA gave nothing for {{{{anna.{}}}}}: the message goes out with its fallback ({detail})", kind.name()
             );
         }
         let replacement = |placeholder: &Placeholder| Replacement {
-            value: values.get(&placeholder.wanted).and_then(|value| value.as_ref().ok()).cloned(),
+            value: values.get(&placeholder.kind).and_then(|value| value.as_ref().ok()).cloned(),
             fallback: self.fallback(placeholder),
         };
         placeholders.iter().map(replacement).collect()
@@ -152,13 +152,13 @@ async fn remembering(
     client: &Arc<AnnaClient>,
     refused: &Mutex<Refused>,
     user_id: &str,
-    wanted: &Wanted,
+    kind: &PlaceholderKind,
 ) -> Result<SecretString, NoValue> {
-    let place = (user_id.to_owned(), wanted.clone());
+    let place = (user_id.to_owned(), kind.clone());
     if lock(refused).get(&place).is_some_and(|until| Instant::now() < *until) {
         return Err(NoValue::Known);
     }
-    let value = ask(client, user_id, wanted).await;
+    let value = ask(client, user_id, kind).await;
     if matches!(value, Err(AnnaError::Api { .. })) {
         let now = Instant::now();
         let mut refused = lock(refused);
@@ -173,15 +173,15 @@ async fn remembering(
 }
 
 /// Asks AnnA for one value.
-async fn ask(client: &Arc<AnnaClient>, user_id: &str, wanted: &Wanted) -> Result<SecretString, AnnaError> {
+async fn ask(client: &Arc<AnnaClient>, user_id: &str, kind: &PlaceholderKind) -> Result<SecretString, AnnaError> {
     let settings = &client.settings;
     let by_document = Person { user_id: "", doc_type: &settings.doc_type, doc_value: user_id };
     let by_id = Person { user_id, doc_type: "", doc_value: "" };
     let person = if settings.doc_type.is_empty() { by_id } else { by_document };
     let link = |link: &Value| checked_link(link, &settings.link_hosts);
     let chat_url = |access: &Value| link(key(access, "ChatURL").unwrap_or(&Value::Null));
-    match wanted {
-        Wanted::ChatUrl { alias } => {
+    match kind {
+        PlaceholderKind::ChatUrl { alias } => {
             let start_service = alias.as_deref().unwrap_or(&settings.start_service);
             match client.ask_for(&Request::UserHash { user_id, start_service }, chat_url).await {
                 // Somebody closed an inactive account on purpose; a user who is there keeps the name that is stored:
@@ -195,8 +195,10 @@ async fn ask(client: &Arc<AnnaClient>, user_id: &str, wanted: &Wanted) -> Result
                 other => other,
             }
         }
-        Wanted::MessengerLink => client.ask_for(&Request::Link(person), link).await,
-        Wanted::Pending => client.ask_for(&Request::AlertCounter(person, Filters::default()), checked_number).await,
+        PlaceholderKind::MessengerLink => client.ask_for(&Request::Link(person), link).await,
+        PlaceholderKind::Pending => {
+            client.ask_for(&Request::AlertCounter(person, Filters::default()), checked_number).await
+        }
     }
 }
 

@@ -18,7 +18,7 @@ const NUMBER_WIDTH: usize = MOST_FALLBACK;
 
 /// What a placeholder asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Wanted {
+pub(crate) enum PlaceholderKind {
     /// A personal link that signs the contact in to AnnA Chat and opens the service of this alias.
     ChatUrl { alias: Option<String> },
     /// A personal link to the contact's requests.
@@ -27,7 +27,7 @@ pub(crate) enum Wanted {
     Pending,
 }
 
-impl Wanted {
+impl PlaceholderKind {
     /// Its name in a placeholder, in the metrics and the log.
     pub(crate) fn name(&self) -> &'static str {
         match self {
@@ -49,7 +49,7 @@ impl Wanted {
 /// One placeholder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Placeholder {
-    pub(crate) wanted: Wanted,
+    pub(crate) kind: PlaceholderKind,
     /// What stands in its place where AnnA gives nothing, as the agent wrote it.
     pub(crate) fallback: Option<String>,
     typed: String,
@@ -62,13 +62,13 @@ impl Placeholder {
             Some((name, fallback)) => (name, Some(fallback)),
             None => (inner, None),
         };
-        let wanted = match name.split_once(':') {
-            Some(("chat_url", alias)) if is_alias(alias) => Wanted::ChatUrl { alias: Some(alias.to_owned()) },
+        let kind = match name.split_once(':') {
+            Some(("chat_url", alias)) if is_alias(alias) => PlaceholderKind::ChatUrl { alias: Some(alias.to_owned()) },
             Some(_) => return None,
             None => match name {
-                "chat_url" => Wanted::ChatUrl { alias: None },
-                "messenger_link" => Wanted::MessengerLink,
-                "pending" => Wanted::Pending,
+                "chat_url" => PlaceholderKind::ChatUrl { alias: None },
+                "messenger_link" => PlaceholderKind::MessengerLink,
+                "pending" => PlaceholderKind::Pending,
                 _ => return None,
             },
         };
@@ -76,12 +76,12 @@ impl Placeholder {
             return None;
         }
         let typed = format!("{OPENING}{inner}{CLOSING}");
-        Some(Self { wanted, fallback: fallback.map(str::to_owned), typed })
+        Some(Self { kind, fallback: fallback.map(str::to_owned), typed })
     }
 
     /// Characters that are kept free for what stands in its place.
     pub(crate) fn width(&self) -> usize {
-        self.wanted.width()
+        self.kind.width()
     }
 }
 
@@ -228,9 +228,9 @@ mod tests {
 
     use super::*;
 
-    fn found(text: &str) -> Vec<(Wanted, Option<String>)> {
+    fn found(text: &str) -> Vec<(PlaceholderKind, Option<String>)> {
         let placeholder = |piece| match piece {
-            Piece::Placeholder(Placeholder { wanted, fallback, .. }) => Some((wanted, fallback)),
+            Piece::Placeholder(Placeholder { kind, fallback, .. }) => Some((kind, fallback)),
             Piece::Text(_) => None,
         };
         pieces(text).unwrap_or_default().into_iter().filter_map(placeholder).collect()
@@ -238,17 +238,21 @@ mod tests {
 
     #[test]
     fn the_grammar_takes_what_the_contract_names_and_nothing_else() {
-        let chat = |alias: Option<&str>| Wanted::ChatUrl { alias: alias.map(str::to_owned) };
-        for (text, wanted, fallback) in [
+        let chat = |alias: Option<&str>| PlaceholderKind::ChatUrl { alias: alias.map(str::to_owned) };
+        for (text, kind, fallback) in [
             ("a {{anna.chat_url}} b", chat(None), None),
             ("{{anna.chat_url:my.Flow-1_x}}", chat(Some("my.Flow-1_x")), None),
             ("{{anna.chat_url:f|llame al 900}}", chat(Some("f")), Some("llame al 900")),
-            ("{{anna.messenger_link|https://x.test/?a=1&b=2}}", Wanted::MessengerLink, Some("https://x.test/?a=1&b=2")),
-            ("{{anna.pending|varias: 1|2}}", Wanted::Pending, Some("varias: 1|2")),
-            ("{{{{anna.pending}}}}", Wanted::Pending, None),
-            ("{{anna.{{anna.pending}}", Wanted::Pending, None),
+            (
+                "{{anna.messenger_link|https://x.test/?a=1&b=2}}",
+                PlaceholderKind::MessengerLink,
+                Some("https://x.test/?a=1&b=2"),
+            ),
+            ("{{anna.pending|varias: 1|2}}", PlaceholderKind::Pending, Some("varias: 1|2")),
+            ("{{{{anna.pending}}}}", PlaceholderKind::Pending, None),
+            ("{{anna.{{anna.pending}}", PlaceholderKind::Pending, None),
         ] {
-            assert_eq!(found(text), [(wanted, fallback.map(str::to_owned))], "{text}");
+            assert_eq!(found(text), [(kind, fallback.map(str::to_owned))], "{text}");
         }
         let (long_alias, long_fallback) = ("a".repeat(65), "a".repeat(201));
         for text in [

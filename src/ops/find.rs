@@ -10,7 +10,7 @@ use crate::config::{Config, LogContacts};
 use crate::domain::clock::{millis, now_ms};
 use crate::domain::find::{BadQuery, Cursor, MessageState, Query, Search, Side};
 use crate::domain::{ContactId, IdType};
-use crate::store::{Found, FoundMessage, Store, StoreError};
+use crate::store::{FoundMessage, FoundMessages, Store, StoreError};
 
 /// Time of one search.
 const WITHIN: Duration = Duration::from_millis(250);
@@ -133,7 +133,7 @@ pub(crate) async fn find(store: &dyn Store, config: &Config, request: Request) -
     }
     let (search, within) = (search(config, &request)?, (!request.to_the_end).then_some(WITHIN));
     let by_words = matches!(search.query, Query::Words(_));
-    let Found { mut messages, next, cut, searched_back_to_ms } = store.find(search, within).await?;
+    let FoundMessages { mut messages, next, cut, searched_back_to_ms } = store.find(search, within).await?;
     if cut {
         notes.push(SearchHint::Cut { back_to_ms: searched_back_to_ms });
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::domain::Language;
 use crate::domain::matching::{AccountTraits, Features};
 use crate::domain::span::span;
-use crate::store::Learned;
+use crate::store::ObservedTraits;
 
 /// What a send may hold, in English and Spanish.
 const FEATURES: [(Features, [&str; 2]); 9] = [
@@ -28,13 +28,13 @@ pub(crate) struct Fact {
 }
 
 /// Returns what is known of an account. `zone`: the one in which its times are read.
-pub(crate) fn facts(learned: &Learned, zone: &str, language: Language) -> Vec<Fact> {
+pub(crate) fn facts(learned: &ObservedTraits, zone: &str, language: Language) -> Vec<Fact> {
     let say = |english: &'static str, spanish: &'static str| match language {
         Language::En => english,
         Language::Es => spanish,
     };
     let fact = |name, words: &str| Fact { name, words: words.to_owned() };
-    let Learned { traits, areas } = learned;
+    let ObservedTraits { traits, areas } = learned;
     let AccountTraits { shows_texts, shows_files, settle_lag_ms, verbatim, rewritten, late_flags, prompt_flags } =
         *traits;
     let not_seen = say(
@@ -88,14 +88,14 @@ pub(crate) fn facts(learned: &Learned, zone: &str, language: Language) -> Vec<Fa
 mod tests {
     use super::*;
 
-    fn words(learned: &Learned, language: Language) -> Vec<String> {
+    fn words(learned: &ObservedTraits, language: Language) -> Vec<String> {
         facts(learned, "Europe/Madrid", language).into_iter().map(|fact| fact.words).collect()
     }
 
     #[test]
     fn what_is_learned_is_told_in_both_languages_and_what_is_not_known_too() {
-        let nothing = Learned::default();
-        let known = Learned {
+        let nothing = ObservedTraits::default();
+        let known = ObservedTraits {
             traits: AccountTraits {
                 shows_texts: true,
                 settle_lag_ms: 3000,

@@ -33,7 +33,7 @@ use super::*;
 use crate::domain::EventBody;
 use crate::domain::content::Text;
 use crate::domain::journey::Means;
-use engines::{Engine, Fresh, Home, on_each_engine};
+use engines::{Engine, FreshStore, Home, on_each_engine};
 
 fn channel() -> ChannelName {
     "support".parse().unwrap()
@@ -123,7 +123,7 @@ async fn send(store: &Arc<dyn Store>, attempt: &Attempt) {
 }
 
 async fn a_conversation_goes_one_by_one_in_order_and_others_beside_it(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     assert!(!store.accept(message(1, "a", 10)).await.unwrap().ahead);
     assert!(store.accept(message(1, "b", 11)).await.unwrap().ahead);
@@ -139,7 +139,7 @@ async fn a_conversation_goes_one_by_one_in_order_and_others_beside_it(engine: En
 }
 
 async fn a_message_tried_again_waits_and_keeps_its_place(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     store.accept(message(1, "a", 10)).await.unwrap();
     store.accept(message(1, "b", 11)).await.unwrap();
@@ -153,7 +153,7 @@ async fn a_message_tried_again_waits_and_keeps_its_place(engine: Engine) {
 }
 
 async fn parts_go_before_the_next_message_and_count_their_own_attempts(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     store.accept(message(1, "long", 10)).await.unwrap();
     store.accept(message(1, "next", 11)).await.unwrap();
@@ -166,7 +166,7 @@ async fn parts_go_before_the_next_message_and_count_their_own_attempts(engine: E
 }
 
 async fn live_conversations_go_first_then_the_oldest(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     for n in 1..=9 {
         store.accept(message(n, "broadcast", i64::from(n))).await.unwrap();
@@ -178,7 +178,7 @@ async fn live_conversations_go_first_then_the_oldest(engine: Engine) {
 }
 
 async fn only_the_attempt_under_way_can_be_settled(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     store.accept(message(1, "a", 10)).await.unwrap();
     let old = take(&store, epoch, 100).await.remove(0);
@@ -192,7 +192,7 @@ async fn only_the_attempt_under_way_can_be_settled(engine: Engine) {
 }
 
 async fn an_owner_taken_over_begins_nothing_more(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let old = store.take_ownership(&channel()).await.unwrap();
     store.take_ownership(&channel()).await.unwrap();
     store.accept(message(1, "a", 10)).await.unwrap();
@@ -205,13 +205,13 @@ async fn what_was_accepted_survives_and_goes_on(engine: Engine) {
     for n in 0..20 {
         fresh.store.accept(message(n, "kept", 10)).await.unwrap();
     }
-    let Fresh { store, folder: _folder } = fresh.again().await;
+    let FreshStore { store, folder: _folder } = fresh.again().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     assert_eq!(take(&store, epoch, 100).await.len(), 20);
 }
 
 async fn a_row_makes_its_events_once(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     assert_eq!(store.record(reading(1, &[("r1", "a"), ("r2", "b")])).await.unwrap().events, 2);
     assert_eq!(store.record(reading(1, &[("r1", "a"), ("r2", "b"), ("r3", "c")])).await.unwrap().events, 1);
     assert_eq!(store.seen(&channel(), &contact(1)).await.unwrap().rows.len(), 3);
@@ -220,7 +220,7 @@ async fn a_row_makes_its_events_once(engine: Engine) {
 }
 
 async fn events_go_one_by_one_in_order_and_a_dead_one_holds_up_nobody(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     store.record(reading(1, &[("r1", "a"), ("r2", "b"), ("r3", "c")])).await.unwrap();
     store.record(reading(2, &[("r1", "other")])).await.unwrap();
     let due = store.due_events(&channel(), 2000, 10).await.unwrap();
@@ -243,7 +243,7 @@ async fn events_go_one_by_one_in_order_and_a_dead_one_holds_up_nobody(engine: En
 }
 
 async fn the_initial_snapshot_is_taken_once(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     store.take_ownership(&channel()).await.unwrap();
     assert_eq!(store.snapshot_ms(&channel()).await.unwrap(), None);
     let there = Position {
@@ -261,7 +261,7 @@ async fn the_initial_snapshot_is_taken_once(engine: Engine) {
 }
 
 async fn one_operation_that_fails_undoes_itself_alone(engine: Engine) {
-    let Fresh { store, folder } = engine.fresh().await;
+    let FreshStore { store, folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let one = message(1, "a", 10);
     // Its conversation is created before its mId is found to be taken.
@@ -284,7 +284,7 @@ async fn one_operation_that_fails_undoes_itself_alone(engine: Engine) {
 }
 
 async fn old_texts_are_wiped_then_rows_go(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     store.accept(message(1, "a", 10)).await.unwrap();
     store.accept(message(2, "waits", 10)).await.unwrap();
@@ -346,7 +346,7 @@ proptest! {
 }
 
 async fn happens(engine: Engine, steps: Vec<Step>) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let mut queues: std::collections::HashMap<ContactId, Vec<MId>> = std::collections::HashMap::new();
     let mut under_way: Vec<Attempt> = Vec::new();

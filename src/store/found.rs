@@ -14,7 +14,7 @@ pub(crate) struct FoundMessage {
 
 /// Result of a search.
 #[derive(Debug, Clone)]
-pub(crate) struct Found {
+pub(crate) struct FoundMessages {
     /// Newest first.
     pub(crate) messages: Vec<FoundMessage>,
     /// Where the next page begins; `None` after the last.

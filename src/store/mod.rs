@@ -63,13 +63,13 @@ pub(crate) use caller::Caller;
 pub(crate) use erasure::{Erase, Erasure, Person};
 pub(crate) use error::{CommitLost, StoreError};
 pub(crate) use examination::{DataCheck, Examination};
-pub(crate) use found::{Found, FoundMessage, Indexing};
+pub(crate) use found::{FoundMessage, FoundMessages, Indexing};
 pub(crate) use in_doubt::{Decision, Evidence, InDoubtSend, LookupResult};
 pub(crate) use lease::{ClusterView, Epoch, Leases, Owner};
-pub(crate) use operators::{Activity, AuditEntry, FailedGroup, Learned, Operators};
+pub(crate) use operators::{Activity, AuditEntry, FailedGroup, ObservedTraits, Operators};
 pub(crate) use reading::{
-    ConversationRead, Lesson, NewRow, OwnSend, PostponedRow, Postponement, Receipt, Recorded, RowChange, SeenRow,
-    SeenRows, UnreportedSend,
+    ConversationRead, Lesson, NewRow, PostponedRow, Postponement, Receipt, Recorded, RowChange, SeenRow, SeenRows,
+    SendRecord, UnreportedSend,
 };
 pub(crate) use stale::{StaleMessage, StaleQuery, StaleRule};
 pub(crate) use tail::{TailEntry, TailFrom, TailStep, Tailed};
@@ -375,7 +375,7 @@ pub(crate) trait Store: Send + Sync {
         channel: &ChannelName,
         contact: &ContactId,
         limit: usize,
-    ) -> Result<Vec<OwnSend>, StoreError>;
+    ) -> Result<Vec<SendRecord>, StoreError>;
 
     /// Returns the newest `limit` messages that were sent to one conversation, or may have been, and have no final
     /// status yet, without those whose text is erased.
@@ -418,7 +418,7 @@ pub(crate) trait Store: Send + Sync {
 
     /// Returns the first page of what `search` describes, newest first, and where it ends. Takes at most `within`, and
     /// says how far it came where that is not enough.
-    async fn find(&self, search: Search, within: Option<Duration>) -> Result<Found, StoreError>;
+    async fn find(&self, search: Search, within: Option<Duration>) -> Result<FoundMessages, StoreError>;
 
     /// Adds the next messages to the index of words, unless others are being stored and it is not late.
     async fn index_texts(&self, now_ms: i64) -> Result<Indexing, StoreError>;

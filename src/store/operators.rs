@@ -57,7 +57,7 @@ pub(crate) struct FailedGroup {
 
 /// What the rows of a channel have shown of its account.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Learned {
+pub(crate) struct ObservedTraits {
     pub(crate) traits: AccountTraits,
     /// Areas of numbering, as country codes, of which rows show under the number that was written to.
     pub(crate) areas: Vec<String>,
@@ -108,7 +108,7 @@ pub(crate) trait Operators: Send + Sync {
     async fn failed(&self) -> Result<Vec<FailedGroup>, StoreError>;
 
     /// Returns what the rows of a channel have shown of its account.
-    async fn learned(&self, channel: String) -> Result<Learned, StoreError>;
+    async fn learned(&self, channel: String) -> Result<ObservedTraits, StoreError>;
 
     /// Returns texts from a place on, that of the first being 0; `None` after the last.
     async fn texts(&self, side: Side, from: i64) -> Result<Option<Texts>, StoreError>;

@@ -247,7 +247,7 @@ pub(crate) struct Receipt {
 
 /// One send that was made, or may have been, and is matched with no row yet.
 #[derive(Debug, Clone)]
-pub(crate) struct OwnSend {
+pub(crate) struct SendRecord {
     pub(crate) m_id: MId,
     pub(crate) content: Content,
     /// As in [`super::Attempt`].

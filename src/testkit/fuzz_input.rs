@@ -115,13 +115,13 @@ fn set(name: &str) -> Option<u64> {
 }
 
 /// Prints `case` and `body` where the check of it panics, so that it can be run again.
-struct Told<'a> {
+struct PrintOnPanic<'a> {
     seed: u64,
     case: u64,
     body: &'a [u8],
 }
 
-impl Drop for Told<'_> {
+impl Drop for PrintOnPanic<'_> {
     #[expect(clippy::print_stderr, reason = "for whoever reads the failed test")]
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -140,7 +140,7 @@ pub(crate) fn fuzz(what: &str, sound: &[Vec<u8>], mut check: impl FnMut(&[u8], &
     for case in 0..cases {
         let mut rng = InputRng::new(seed, case);
         let body = mutated(sound, &mut rng);
-        let _told = Told { seed, case, body: &body };
+        let _told = PrintOnPanic { seed, case, body: &body };
         check(&body, &mut rng);
     }
 }

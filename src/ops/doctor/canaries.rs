@@ -19,7 +19,7 @@ pub(super) struct Canaries {
 }
 
 /// What was found of them.
-pub(super) struct Found {
+pub(super) struct CanaryScan {
     /// The kind of what was found, never its value.
     pub(super) hit: Option<&'static str>,
     pub(super) looked_for: usize,
@@ -49,7 +49,7 @@ impl Canaries {
     }
 
     /// Looks for each of them, and for every text of the store.
-    pub(super) async fn found_in(&self, out: &Outgoing, store: Option<&dyn Store>) -> Result<Found, String> {
+    pub(super) async fn found_in(&self, out: &Outgoing, store: Option<&dyn Store>) -> Result<CanaryScan, String> {
         let mut looked_for = self.secrets.len() + self.contacts.len();
         let mut hit = None;
         if self.secrets.iter().any(|secret| out.holds_secret(secret)) {
@@ -67,7 +67,7 @@ impl Canaries {
                 from = texts.next;
             }
         }
-        Ok(Found { hit, looked_for })
+        Ok(CanaryScan { hit, looked_for })
     }
 }
 

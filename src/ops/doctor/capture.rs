@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::calls::{self, CapturedBody};
-use super::canaries::{Canaries, Found};
+use super::canaries::{Canaries, CanaryScan};
 use super::probe::{self, ProbeRequest};
 use crate::afilnet::capture::{CapturedCall, CapturedResponse, Question, RULES};
 use crate::afilnet::{self, AccessTokens, AfilnetClient};
@@ -98,11 +98,11 @@ async fn captured(
     let codes = [RULES.words.concat(), bonychat::capture::RULES.words.concat(), MEDIA_WORDS.to_vec()].concat();
     let found = canaries.found_in(&Outgoing::new(bodies.iter().map(String::as_str).chain(types), &codes), store).await;
     match found {
-        Ok(Found { hit: None, looked_for }) => {
+        Ok(CanaryScan { hit: None, looked_for }) => {
             let (files, answers) = (files.len(), taken.len() - calls.unwrap_or(0));
             Ok(Written { files, answers, calls, canaries: looked_for })
         }
-        Ok(Found { hit: Some(what), .. }) => {
+        Ok(CanaryScan { hit: Some(what), .. }) => {
             delete(&files);
             Err(format!(
                 "what was captured still held {what}, so all of it was deleted again: nothing is left in {}. This is a fault of \

@@ -75,7 +75,7 @@ pub(crate) struct Scope {
 /// Everything that was looked at.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
-    sections: Vec<Found>,
+    sections: Vec<SectionReport>,
     /// How long that took, in milliseconds.
     took_ms: u64,
     /// Calls that were made.
@@ -84,7 +84,7 @@ pub(crate) struct Report {
 }
 
 #[derive(Debug, Serialize)]
-struct Found {
+struct SectionReport {
     section: Section,
     checks: Vec<Check>,
 }
@@ -94,7 +94,7 @@ pub(crate) async fn examine(config: Config, scope: &Scope) -> Report {
     let (config, started, time) = (Arc::new(config), Instant::now(), Time::new(scope.limit));
     let (afilnet, bonychat) = (Arc::new(AtomicU32::new(0)), AtomicU32::new(0));
     let wanted = |section: Section| scope.only.is_none_or(|only| only == section);
-    let of = async |section: Section| -> Option<Found> {
+    let of = async |section: Section| -> Option<SectionReport> {
         if !wanted(section) {
             return None;
         }
@@ -107,7 +107,7 @@ pub(crate) async fn examine(config: Config, scope: &Scope) -> Report {
             (Section::Outside, Some(url)) => outside::section(&config, url, time).await,
             (Section::Outside, None) => vec![Check::skipped("public", "name the bridge's public address with --url")],
         };
-        Some(Found { section, checks })
+        Some(SectionReport { section, checks })
     };
     let (one, two, three, four, five, six) = tokio::join!(
         of(Section::Machine),
@@ -132,7 +132,7 @@ impl Report {
     /// Returns it for people.
     pub(crate) fn text(&self) -> String {
         let mut out = String::new();
-        for Found { section, checks } in &self.sections {
+        for SectionReport { section, checks } in &self.sections {
             let _ = writeln!(out, "{}", section.title());
             for Check { id, subject, health, seen, next } in checks {
                 let about = subject.as_ref().map_or_else(String::new, |subject| format!(" {subject}:"));

@@ -69,7 +69,7 @@ async fn what_a_row_said_and_what_it_claims_is_kept_with_the_tail_of_its_page(en
 
 async fn a_status_is_told_once_forward_only_of_the_whole_message_and_of_what_was_sent(engine: Engine) {
     use StatusValue::{Delivered, Failed, Read};
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let m_id = sent(&store).await;
     let made = async |receipts: Vec<Receipt>| store.record(statuses(receipts)).await.unwrap().events;
     assert_eq!(made(vec![receipt(&m_id, 0, Delivered)]).await, 0, "the first part alone");
@@ -100,7 +100,7 @@ async fn a_status_is_told_once_forward_only_of_the_whole_message_and_of_what_was
 }
 
 async fn rows_of_sent_messages_teach_that_and_how_late_they_show(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let m_id = sent(&store).await;
     assert_eq!(store.account_traits(&channel()).await.unwrap(), AccountTraits::default());
     let matched = |m_id: &MId, identity: &str, part: u32, last: bool, read_before_ms: Option<i64>| {
@@ -179,7 +179,7 @@ async fn a_row_that_is_seen_before_the_verdict_of_its_send_teaches_once_that_is_
 
 async fn a_row_of_a_part_that_was_taken_teaches_while_the_next_waits_or_is_under_way(engine: Engine) {
     for is_under_way in [false, true] {
-        let Fresh { store, folder: _folder } = engine.fresh().await;
+        let FreshStore { store, folder: _folder } = engine.fresh().await;
         let epoch = store.take_ownership(&channel()).await.unwrap();
         store.accept(message(1, "words", 10)).await.unwrap();
         let attempt = take(&store, epoch, 100).await.remove(0);
@@ -195,7 +195,7 @@ async fn a_row_of_a_part_that_was_taken_teaches_while_the_next_waits_or_is_under
 }
 
 async fn timestamps_of_a_conversation_never_go_back(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let at = |identity: &str, timestamp_ms: i64| {
         let mut page = reading(1, &[(identity, identity)]);
         page.rows[0].events[0].timestamp_ms = timestamp_ms;
@@ -209,7 +209,7 @@ async fn timestamps_of_a_conversation_never_go_back(engine: Engine) {
 }
 
 async fn no_timestamp_lies_in_the_future(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let mut page = reading(1, &[("r1", "a")]);
     page.rows[0].events[0].timestamp_ms = wall_ms() + 3_600_000;
     store.record(page).await.unwrap();
@@ -228,7 +228,7 @@ async fn timestamps_do_not_go_back_with_the_clock_nor_with_a_start(engine: Engin
     let marked = format!("UPDATE conversations SET event_ms = {ahead_ms} RETURNING id");
     assert_eq!(fresh.folder.ask(&marked).await.len(), 1);
     fresh.store.record(reading(1, &[("r2", "b")])).await.unwrap();
-    let Fresh { store, folder: _folder } = fresh.again().await;
+    let FreshStore { store, folder: _folder } = fresh.again().await;
     store.correct_clock_rollback(wall_ms()).await.unwrap();
     store.record(reading(1, &[("r3", "c")])).await.unwrap();
     let stamps: Vec<i64> = due(&store).await.iter().map(|event| event.timestamp_ms).collect();
@@ -238,7 +238,7 @@ async fn timestamps_do_not_go_back_with_the_clock_nor_with_a_start(engine: Engin
 }
 
 async fn what_an_agent_is_told_bears_the_time_of_the_wall(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let before_ms = wall_ms();
     // With another time on the process's own clock.
     let m_id = sent(&store).await;

@@ -101,7 +101,7 @@ async fn work(store: &Arc<dyn Store>, job: i64) -> Job {
 }
 
 async fn a_filter_describes_what_fulfils_all_of_it(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let offer = fail(&store, epoch, 1, "Gran OFERTA de Navidad", 100, Fault::NoRoute).await;
     let other = fail(&store, epoch, 2, "otra cosa", 200, Fault::FileUrl).await;
@@ -138,7 +138,7 @@ async fn a_filter_describes_what_fulfils_all_of_it(engine: Engine) {
 
 /// A plan that a person saw is told by its ids in their order.
 async fn what_waits_is_read_in_one_order_whatever_the_pages(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     for (n, who) in (0..).zip([1, 2, 3, 2, 1, 3, 1]) {
         store.accept(message(who, &format!("{n}"), n)).await.unwrap();
     }
@@ -155,7 +155,7 @@ async fn what_waits_is_read_in_one_order_whatever_the_pages(engine: Engine) {
 }
 
 async fn a_conversation_that_has_moved_on_is_left_out_when_it_is_planned_and_when_it_is_done(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let mut ids = Vec::new();
     for who in 1..=3 {
@@ -265,7 +265,7 @@ async fn a_job_that_discards_erases_texts_and_tells_agents(engine: Engine) {
 }
 
 async fn a_job_of_events_posts_them_again_in_their_old_places(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     store.record(reading(1, &[("r1", "a"), ("r2", "b"), ("r3", "c")])).await.unwrap();
     for _ in 0..2 {
         let due = store.due_events(&channel(), 2000, 9).await.unwrap().remove(0);
@@ -284,7 +284,7 @@ async fn a_job_of_events_posts_them_again_in_their_old_places(engine: Engine) {
 }
 
 async fn a_job_over_what_failed_discards_nothing_that_waits_again(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let mut ids = Vec::new();
     for who in 1..=2 {
@@ -310,7 +310,7 @@ async fn a_job_over_what_failed_discards_nothing_that_waits_again(engine: Engine
 }
 
 async fn a_job_of_events_decides_the_planned_ones_of_those_that_share_an_m_id(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let dead = || BulkFilter { state: BulkState::Dead, ..failed() };
     let new = message(1, "a", 10);
@@ -339,7 +339,7 @@ async fn a_job_of_events_decides_the_planned_ones_of_those_that_share_an_m_id(en
 }
 
 async fn a_job_that_retries_waits_while_a_channel_of_its_part_is_paused_by_hand(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let mut ids = Vec::new();
     for who in 1..=2 {
@@ -409,7 +409,7 @@ async fn a_job_goes_on_though_the_clock_was_set_back(engine: Engine) {
     assert_eq!(work(&fresh.store, jobs[0], now + 4999).await.done, 2, "at its pace");
     fresh.store.accept(message(90, "new", then)).await.unwrap();
 
-    let Fresh { store, folder: _folder } = fresh.again().await;
+    let FreshStore { store, folder: _folder } = fresh.again().await;
     assert_eq!(store.correct_clock_rollback(now).await.unwrap(), HOUR);
     let there = store.bulk().job(jobs[1]).await.unwrap().unwrap();
     assert_eq!((there.worked_ms, there.next_ms), (now, now + 5000), "at the start of a process");
@@ -417,7 +417,7 @@ async fn a_job_goes_on_though_the_clock_was_set_back(engine: Engine) {
 }
 
 async fn a_job_keeps_its_pace_and_ends_where_a_person_ends_it(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let mut parts = Vec::new();
     for who in 0..3 {
@@ -518,7 +518,7 @@ async fn a_job_of_which_the_making_was_interrupted_ends(engine: Engine) {
 }
 
 async fn a_job_that_is_stopped_waits_for_a_person(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let mut parts = Vec::new();
     for who in 0..3 {
@@ -546,7 +546,7 @@ async fn a_job_that_is_stopped_waits_for_a_person(engine: Engine) {
 }
 
 async fn a_job_that_waits_for_the_end_of_a_pause_writes_each_half_minute(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let one = fail(&store, epoch, 1, "a", 1, Fault::NoRoute).await;
     let bulk = store.bulk();

@@ -24,7 +24,7 @@ async fn after_the_clock_was_set_back_nothing_waits_for_it_to_catch_up(engine: E
     assert_eq!(store.correct_clock_rollback(then).await.unwrap(), 0, "time has passed as it should");
     assert!(take(store, epoch, now).await.is_empty() && store.due_events(&channel(), now, 9).await.unwrap().is_empty());
 
-    let Fresh { store, folder: _folder } = fresh.again().await;
+    let FreshStore { store, folder: _folder } = fresh.again().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     assert_eq!(store.correct_clock_rollback(now).await.unwrap(), HOUR);
     assert_eq!(store.correct_clock_rollback(now).await.unwrap(), 0, "once");
@@ -46,7 +46,7 @@ async fn after_the_clock_was_set_back_a_row_that_comes_after_an_attempt_is_still
     let unknown = Settlement::Unknown { fault: Fault::TimedOut, look_ms: then };
     fresh.store.settle(&attempt, unknown, then).await.unwrap();
 
-    let Fresh { store, folder: _folder } = fresh.again().await;
+    let FreshStore { store, folder: _folder } = fresh.again().await;
     assert_eq!(store.correct_clock_rollback(now).await.unwrap(), HOUR);
     let mut page = reading(1, &[("in other words", "x")]);
     page.rows[0].doubtful = true;

@@ -45,7 +45,7 @@ async fn rows_of_two_destinations_are_kept_apart_and_their_events_in_one_convers
     let there = ConversationRead { position: Some("q".into()), ..there };
     assert_eq!(store.record(there.clone()).await.unwrap().events, 2, "an id says nothing of another destination");
     assert_eq!(store.record(there).await.unwrap().events, 0);
-    let Fresh { store, folder } = fresh.again().await;
+    let FreshStore { store, folder } = fresh.again().await;
     assert_eq!(known(&store, &FURTHER[1..]).await, ["r1"]);
     assert_eq!(known(&store, FURTHER).await, ["r1", "r2"]);
     assert_eq!(known(&store, "0034600000001").await, [""; 0]);
@@ -80,7 +80,7 @@ async fn goes_to(store: &Arc<dyn Store>, epoch: Epoch) -> String {
 }
 
 async fn messages_go_to_the_destination_that_the_customer_wrote_from_last(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     store.record(reading(1, &[("r1", "a")])).await.unwrap();
     assert_eq!(goes_to(&store, epoch).await, FURTHER[1..]);
@@ -126,7 +126,7 @@ async fn what_the_customer_wrote_earlier_and_is_read_later_moves_no_messages(eng
     assert_eq!(goes_to(store, epoch).await, bare);
     store.record(written(FURTHER, &[Some(50), Some(99)])).await.unwrap();
     assert_eq!(goes_to(store, epoch).await, bare, "written before, though read after");
-    let Fresh { store, folder } = fresh.again().await;
+    let FreshStore { store, folder } = fresh.again().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     store.record(written(FURTHER, &[Some(99)])).await.unwrap();
     assert_eq!(goes_to(&store, epoch).await, bare);
@@ -149,7 +149,7 @@ async fn a_look_knows_where_the_attempt_went_though_messages_go_elsewhere_by_now
     fresh.store.accept(message(1, "a", 10)).await.unwrap();
     take(&fresh.store, epoch, 100).await;
     fresh.store.record(at("600000001@c.us", reading(1, &[("r1", "b")]))).await.unwrap();
-    let Fresh { store, folder: _folder } = fresh.again().await;
+    let FreshStore { store, folder: _folder } = fresh.again().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     store.interrupted(&channel(), epoch, 500, 200).await.unwrap();
     let in_doubt = store.due_lookups(&channel(), 500, 9).await.unwrap().remove(0);
@@ -158,7 +158,7 @@ async fn a_look_knows_where_the_attempt_went_though_messages_go_elsewhere_by_now
 
 async fn what_shows_elsewhere_than_it_went_teaches_nothing_of_new_destinations(engine: Engine) {
     for (shown_at, teaches) in [("541155551234", false), ("5491155551234", true)] {
-        let Fresh { store, folder } = engine.fresh().await;
+        let FreshStore { store, folder } = engine.fresh().await;
         let epoch = store.take_ownership(&channel()).await.unwrap();
         let to = NewOutbound { destination: "5491155551234".parse().unwrap(), ..message(1, "a", 10) };
         store.accept(to).await.unwrap();
@@ -175,7 +175,7 @@ async fn what_shows_elsewhere_than_it_went_teaches_nothing_of_new_destinations(e
 }
 
 async fn the_other_spelling_of_a_number_has_the_conversation_that_is_known(engine: Engine) {
-    let Fresh { store, folder } = engine.fresh().await;
+    let FreshStore { store, folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let short = contact(7);
     store.record(reading(7, &[("r1", "a")])).await.unwrap();
@@ -204,7 +204,7 @@ async fn the_other_spelling_of_a_number_has_the_conversation_that_is_known(engin
 }
 
 async fn the_initial_snapshot_holds_each_destination(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     store.take_ownership(&channel()).await.unwrap();
     let there = |destination: &str, snapshot_row: &str| Position {
         contact: contact(1),
@@ -227,7 +227,7 @@ async fn the_initial_snapshot_holds_each_destination(engine: Engine) {
 }
 
 async fn of_an_erased_person_no_destination_stays_and_no_row_makes_its_events_again(engine: Engine) {
-    let Fresh { store, folder } = engine.fresh().await;
+    let FreshStore { store, folder } = engine.fresh().await;
     store.record(reading(1, &[("r1", "a")])).await.unwrap();
     store.record(at(FURTHER, reading(1, &[("r1", "b")]))).await.unwrap();
     let person = Person { names: [FURTHER.to_owned(), FURTHER[1..].to_owned()], channel: None };
@@ -257,7 +257,7 @@ async fn of_an_erased_person_no_destination_stays_and_no_row_makes_its_events_ag
 
 async fn a_postponed_row_is_due_under_its_own_destination(engine: Engine) {
     use crate::domain::{AfilnetRow, Direction, RowTime};
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     store.record(reading(1, &[("r1", "a")])).await.unwrap();
     let postponed = |destination: &str, due_ms| {
         let mut page = at(destination, reading(1, &[("r2", "x")]));

@@ -33,7 +33,7 @@ macro_rules! on_each_engine {
 pub(super) use on_each_engine;
 
 /// A store of its own.
-pub(super) struct Fresh {
+pub(super) struct FreshStore {
     pub(super) store: Arc<dyn Store>,
     pub(super) folder: Home,
 }
@@ -50,12 +50,12 @@ impl Engine {
         crate::testkit::postgres::available().then_some(Self::Postgres)
     }
 
-    pub(super) async fn fresh(self) -> Fresh {
+    pub(super) async fn fresh(self) -> FreshStore {
         let folder = match self {
             Self::Sqlite => Home::Sqlite(tempfile::tempdir().unwrap()),
             Self::Postgres => Home::Postgres(crate::testkit::postgres::fresh_schema().await.unwrap()),
         };
-        Fresh { store: folder.open().await, folder }
+        FreshStore { store: folder.open().await, folder }
     }
 }
 
@@ -96,7 +96,7 @@ impl Home {
     }
 }
 
-impl Fresh {
+impl FreshStore {
     /// SQLite alone, for tests of that engine.
     pub(super) fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();

@@ -23,7 +23,7 @@ async fn names(folder: &Home) -> Vec<Option<String>> {
 }
 
 async fn of_an_erased_person_only_how_far_it_is_read_stays_and_no_row_makes_its_events_again(engine: Engine) {
-    let Fresh { store, folder } = engine.fresh().await;
+    let FreshStore { store, folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     store.store_initial_snapshot(&channel(), vec![], 1).await.unwrap();
     for n in [1, 2] {
@@ -80,7 +80,7 @@ async fn of_an_erased_person_only_how_far_it_is_read_stays_and_no_row_makes_its_
 }
 
 async fn an_erased_person_who_is_written_to_is_known_again(engine: Engine) {
-    let Fresh { store, folder } = engine.fresh().await;
+    let FreshStore { store, folder } = engine.fresh().await;
     store.record(reading(1, &[("r1", "in one")])).await.unwrap();
     let how = Erase::Waiting;
     assert!(store.erase(person(1), how, LATER).await.unwrap().done);
@@ -91,7 +91,7 @@ async fn an_erased_person_who_is_written_to_is_known_again(engine: Engine) {
 }
 
 async fn an_erased_person_who_is_written_to_is_active_where_that_went(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     store.take_ownership(&channel()).await.unwrap();
     store.record(reading(1, &[("r1", "a")])).await.unwrap();
     assert!(store.erase(person(1), Erase::Waiting, LATER).await.unwrap().done);
@@ -104,7 +104,7 @@ async fn an_erased_person_who_is_written_to_is_active_where_that_went(engine: En
 }
 
 async fn what_waits_or_is_under_way_is_erased_only_where_that_is_asked_for(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     store.accept(message(1, "first", 10)).await.unwrap();
     store.accept(message(1, "second", 11)).await.unwrap();

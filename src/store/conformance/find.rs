@@ -20,7 +20,7 @@ on_each_engine! {
 }
 
 /// A store with 9,000 messages each way.
-async fn filled(engine: Engine) -> Fresh {
+async fn filled(engine: Engine) -> FreshStore {
     let fresh = engine.fresh().await;
     for statement in INTO_BLOCKS {
         fresh.folder.ask(statement).await;
@@ -29,7 +29,7 @@ async fn filled(engine: Engine) -> Fresh {
 }
 
 /// Indexes what can be. Returns the blocks that are indexed.
-async fn indexed(Fresh { store, folder }: &Fresh) -> String {
+async fn indexed(FreshStore { store, folder }: &FreshStore) -> String {
     while matches!(store.index_texts(LATE_MS).await.unwrap(), Indexing::More | Indexing::Again) {}
     folder.ask("SELECT COUNT(*) FROM text_lists WHERE part = -1").await.remove(0).unwrap()
 }
@@ -223,7 +223,7 @@ async fn a_search_of_which_the_time_is_up_says_how_far_it_came_and_goes_on_there
 
 async fn an_erased_text_leaves_the_index_with_the_transaction_that_erases_it(engine: Engine) {
     let fresh = filled(engine).await;
-    let Fresh { store, folder } = &fresh;
+    let FreshStore { store, folder } = &fresh;
     assert_eq!(indexed(&fresh).await, "4");
     let lists = async |side: &str, block: i64| {
         let count = format!("SELECT COUNT(*) FROM text_lists WHERE side = '{side}' AND block = {block}");
@@ -264,7 +264,7 @@ async fn an_erased_text_leaves_the_index_with_the_transaction_that_erases_it(eng
 }
 
 async fn both_directions_are_shown_newest_first(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     assert!(all(&store, Search::all(), None).await.is_empty());
     let epoch = store.take_ownership(&channel()).await.unwrap();
     store.accept(message(1, "to the customer", 10)).await.unwrap();

@@ -20,12 +20,12 @@ on_each_engine! {
 const SOON: Duration = Duration::from_mins(1);
 
 /// Changes a row directly.
-async fn damage(fresh: &Fresh, statement: &str) {
+async fn damage(fresh: &FreshStore, statement: &str) {
     assert_eq!(fresh.folder.ask(&format!("{statement} RETURNING id")).await.len(), 1, "{statement}");
 }
 
 async fn further_parts_go_before_later_messages_of_other_conversations(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     store.accept(message(9, "long", 10)).await.unwrap();
     for n in 1..=5 {
@@ -42,7 +42,7 @@ async fn further_parts_go_before_later_messages_of_other_conversations(engine: E
 }
 
 async fn a_message_requeued_without_a_time_keeps_its_place_before_later_ones(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     store.accept(message(9, "first", 10)).await.unwrap();
     store.accept(message(1, "later", 11)).await.unwrap();
@@ -56,7 +56,7 @@ async fn a_message_requeued_without_a_time_keeps_its_place_before_later_ones(eng
 }
 
 async fn tries_that_ended_in_different_faults_are_not_added_up(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     store.accept(message(1, "a", 10)).await.unwrap();
     store.record(reading(2, &[("r1", "in")])).await.unwrap();
@@ -75,7 +75,7 @@ async fn tries_that_ended_in_different_faults_are_not_added_up(engine: Engine) {
 }
 
 async fn a_part_that_went_out_leaves_no_tries_to_the_next(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     store.accept(message(1, "long", 10)).await.unwrap();
     let attempt = take(&store, epoch, 100).await.remove(0);
@@ -123,7 +123,7 @@ async fn an_event_that_cannot_be_read_is_marked_dead_and_its_conversation_goes_o
 }
 
 async fn a_conversation_that_was_only_written_to_has_no_position(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     store.accept(message(1, "a broadcast", 10)).await.unwrap();
     assert_eq!(store.positions(&channel()).await.unwrap(), []);
     store.record(reading(2, &[("r1", "hello")])).await.unwrap();
@@ -159,7 +159,7 @@ async fn a_conversation_is_active_from_its_newest_row_or_send_on_after_a_restart
     }
     store.accept(message(6, "not begun yet", 900)).await.unwrap();
     drop(store);
-    let Fresh { store, folder: _folder } = fresh.again().await;
+    let FreshStore { store, folder: _folder } = fresh.again().await;
     let cases = [
         (50, &[1, 2, 3, 4, 7][..]),
         (100, &[1, 2, 3, 4, 7]),
@@ -180,7 +180,7 @@ async fn a_conversation_is_active_from_its_newest_row_or_send_on_after_a_restart
 async fn a_message_whose_caller_goes_away_before_the_commit_wakes_the_sender_and_is_counted(engine: Engine) {
     // On a busy machine it may be stored before its caller has gone away.
     for _ in 0..50 {
-        let Fresh { store, folder: _folder } = engine.fresh().await;
+        let FreshStore { store, folder: _folder } = engine.fresh().await;
         let epoch = store.take_ownership(&channel()).await.unwrap();
         let wakeups = store.wakeups().register(&channel(), &AccountLoad::new(1));
         assert!(wakeups.verdict_expected(Duration::ZERO));

@@ -48,7 +48,7 @@ fn showing(identity: &str, m_id: &MId, part: u32) -> ConversationRead {
     page
 }
 
-async fn fresh(engine: Engine) -> (Fresh, Epoch) {
+async fn fresh(engine: Engine) -> (FreshStore, Epoch) {
     let fresh = engine.fresh().await;
     let epoch = fresh.store.take_ownership(&channel()).await.unwrap();
     (fresh, epoch)
@@ -62,7 +62,7 @@ async fn what_was_under_way_at_the_end_is_in_doubt_and_holds_its_conversation_al
     fresh.store.accept(message(1, "behind it", 11)).await.unwrap();
     take(&fresh.store, epoch, 100).await;
     fresh.store.accept(message(2, "beside it", 12)).await.unwrap();
-    let Fresh { store, folder: _folder } = fresh.again().await;
+    let FreshStore { store, folder: _folder } = fresh.again().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let found = store.interrupted(&channel(), epoch, 500, 200).await.unwrap();
     assert_eq!(found.iter().map(|left| &left.m_id).collect::<Vec<_>>(), [&lost_id]);
@@ -75,7 +75,7 @@ async fn what_was_under_way_at_the_end_is_in_doubt_and_holds_its_conversation_al
 }
 
 async fn a_row_that_shows_it_makes_the_next_look_due_at_once(engine: Engine) {
-    let (Fresh { store, folder: _folder }, epoch) = fresh(engine).await;
+    let (FreshStore { store, folder: _folder }, epoch) = fresh(engine).await;
     let in_doubt = in_doubt(&store, epoch, "a").await;
     store.record_lookup(&in_doubt, LookupResult::Inconclusive, 90_000, 200).await.unwrap();
     assert!(due(&store, 1000).await.is_empty());
@@ -88,7 +88,7 @@ async fn a_row_that_shows_it_makes_the_next_look_due_at_once(engine: Engine) {
 }
 
 async fn one_that_was_found_before_it_was_given_up_is_looked_at_at_once(engine: Engine) {
-    let (Fresh { store, folder: _folder }, epoch) = fresh(engine).await;
+    let (FreshStore { store, folder: _folder }, epoch) = fresh(engine).await;
     store.accept(message(1, "a", 10)).await.unwrap();
     let attempt = take(&store, epoch, 100).await.remove(0);
     store.record(showing("row", &attempt.m_id, 0)).await.unwrap();
@@ -97,7 +97,7 @@ async fn one_that_was_found_before_it_was_given_up_is_looked_at_at_once(engine: 
 }
 
 async fn a_call_is_shown_by_one_row_alone(engine: Engine) {
-    let (Fresh { store, folder }, epoch) = fresh(engine).await;
+    let (FreshStore { store, folder }, epoch) = fresh(engine).await;
     let first = in_doubt(&store, epoch, "a").await;
     let m_id = first.attempt.m_id.clone();
     store.record(showing("row 1", &m_id, 0)).await.unwrap();
@@ -107,7 +107,7 @@ async fn a_call_is_shown_by_one_row_alone(engine: Engine) {
 }
 
 async fn the_evidence_names_what_was_surely_sent_before(engine: Engine) {
-    let (Fresh { store, folder: _folder }, epoch) = fresh(engine).await;
+    let (FreshStore { store, folder: _folder }, epoch) = fresh(engine).await;
     let first = in_doubt(&store, epoch, "a").await;
     assert_eq!(
         store.evidence(&first).await.unwrap(),
@@ -126,7 +126,7 @@ async fn the_evidence_names_what_was_surely_sent_before(engine: Engine) {
 }
 
 async fn looks_are_counted_by_what_they_prove(engine: Engine) {
-    let (Fresh { store, folder: _folder }, epoch) = fresh(engine).await;
+    let (FreshStore { store, folder: _folder }, epoch) = fresh(engine).await;
     store.record(reading(1, &[("r1", "hello"), ("r2", "there")])).await.unwrap();
     let mut in_doubt = in_doubt(&store, epoch, "a").await;
     assert_eq!(in_doubt.anchor.as_deref(), Some("r2"));
@@ -151,7 +151,7 @@ async fn looks_are_counted_by_what_they_prove(engine: Engine) {
 }
 
 async fn an_owner_taken_over_resolves_nothing(engine: Engine) {
-    let (Fresh { store, folder: _folder }, old) = fresh(engine).await;
+    let (FreshStore { store, folder: _folder }, old) = fresh(engine).await;
     let in_doubt = in_doubt(&store, old, "a").await;
     let new = store.take_ownership(&channel()).await.unwrap();
     let sent = || Settlement::Sent { afilnet_id: None, more: false };
@@ -162,7 +162,7 @@ async fn an_owner_taken_over_resolves_nothing(engine: Engine) {
 
 async fn unconfirmed_is_told_and_goes_on_and_held_waits(engine: Engine) {
     for held in [false, true] {
-        let (Fresh { store, folder: _folder }, epoch) = fresh(engine).await;
+        let (FreshStore { store, folder: _folder }, epoch) = fresh(engine).await;
         let in_doubt = in_doubt(&store, epoch, "a").await;
         store.accept(message(1, "behind it", 11)).await.unwrap();
         let fault = Fault::TimedOut;
@@ -178,7 +178,7 @@ async fn unconfirmed_is_told_and_goes_on_and_held_waits(engine: Engine) {
 
 async fn one_that_shows_after_all_is_no_longer_unconfirmed(engine: Engine) {
     for held in [false, true] {
-        let (Fresh { store, folder: _folder }, epoch) = fresh(engine).await;
+        let (FreshStore { store, folder: _folder }, epoch) = fresh(engine).await;
         let in_doubt = in_doubt(&store, epoch, "a").await;
         let settlement = Settlement::Unconfirmed { fault: Fault::TimedOut, notice: "n".into(), held };
         store.resolve(&in_doubt, epoch, settlement, 300).await.unwrap();
@@ -196,7 +196,7 @@ async fn a_person_settles_what_is_in_doubt_and_nothing_else(engine: Engine) {
         (Decision::Failed, "failed", "behind it", 1),
         (Decision::SendAgain, "queued", "a", 0),
     ] {
-        let (Fresh { store, folder: _folder }, epoch) = fresh(engine).await;
+        let (FreshStore { store, folder: _folder }, epoch) = fresh(engine).await;
         let in_doubt = in_doubt(&store, epoch, "a").await;
         let m_id = in_doubt.attempt.m_id.as_str().to_owned();
         store.accept(message(1, "behind it", 11)).await.unwrap();
@@ -220,7 +220,7 @@ async fn a_person_settles_what_is_in_doubt_and_nothing_else(engine: Engine) {
 }
 
 async fn sent_again_by_a_person_it_waits_for_what_is_under_way_in_its_conversation(engine: Engine) {
-    let (Fresh { store, folder: _folder }, epoch) = fresh(engine).await;
+    let (FreshStore { store, folder: _folder }, epoch) = fresh(engine).await;
     let in_doubt = in_doubt(&store, epoch, "a").await;
     let settlement = Settlement::Unconfirmed { fault: Fault::TimedOut, notice: "n".into(), held: false };
     store.resolve(&in_doubt, epoch, settlement, 300).await.unwrap();
@@ -234,7 +234,7 @@ async fn sent_again_by_a_person_it_waits_for_what_is_under_way_in_its_conversati
 }
 
 async fn a_row_that_may_show_it_in_other_words_leaves_it_in_doubt_whoever_read_it(engine: Engine) {
-    let (Fresh { store, folder: _folder }, epoch) = fresh(engine).await;
+    let (FreshStore { store, folder: _folder }, epoch) = fresh(engine).await;
     let mut page = reading(1, &[("before", "x")]);
     page.rows[0].doubtful = true;
     page.now_ms = 50;
@@ -253,7 +253,7 @@ async fn a_row_that_may_show_it_in_other_words_leaves_it_in_doubt_whoever_read_i
 
 async fn what_a_person_has_noted_counts_no_more_until_it_is_in_doubt_again(engine: Engine) {
     for held in [false, true] {
-        let (Fresh { store, folder: _folder }, epoch) = fresh(engine).await;
+        let (FreshStore { store, folder: _folder }, epoch) = fresh(engine).await;
         let doubt = in_doubt(&store, epoch, "a").await;
         let m_id = doubt.attempt.m_id.as_str().to_owned();
         let decide = |decision| {
@@ -294,7 +294,7 @@ async fn what_a_person_has_noted_counts_no_more_until_it_is_in_doubt_again(engin
 }
 
 async fn one_whose_text_is_gone_is_not_sent_again(engine: Engine) {
-    let (Fresh { store, folder: _folder }, epoch) = fresh(engine).await;
+    let (FreshStore { store, folder: _folder }, epoch) = fresh(engine).await;
     let in_doubt = in_doubt(&store, epoch, "a").await;
     let settlement = Settlement::Unconfirmed { fault: Fault::TimedOut, notice: "n".into(), held: false };
     store.resolve(&in_doubt, epoch, settlement, 300).await.unwrap();
@@ -308,7 +308,7 @@ async fn one_whose_text_is_gone_is_not_sent_again(engine: Engine) {
 }
 
 async fn a_decision_on_one_doubt_of_a_message_is_not_taken_for_another(engine: Engine) {
-    let (Fresh { store, folder: _folder }, epoch) = fresh(engine).await;
+    let (FreshStore { store, folder: _folder }, epoch) = fresh(engine).await;
     let first = in_doubt(&store, epoch, "a").await;
     let m_id = first.attempt.m_id.to_string();
     let seen = async || {
@@ -349,7 +349,7 @@ async fn a_decision_on_one_doubt_of_a_message_is_not_taken_for_another(engine: E
 }
 
 async fn a_row_that_shows_while_it_waits_to_go_again_stops_it(engine: Engine) {
-    let (Fresh { store, folder: _folder }, epoch) = fresh(engine).await;
+    let (FreshStore { store, folder: _folder }, epoch) = fresh(engine).await;
     let first = in_doubt(&store, epoch, "a").await;
     assert!(!first.attempt.before.fault.as_deref().unwrap_or_default().is_empty());
     store.resolve(&first, epoch, Settlement::Queued { due_ms: None, fault: Fault::TimedOut }, 300).await.unwrap();

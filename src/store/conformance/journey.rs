@@ -53,7 +53,7 @@ async fn journey(store: &Arc<dyn Store>, m_id: &str) -> Journey {
 }
 
 async fn of_what_goes_well_nothing_is_recorded(engine: Engine) {
-    let Fresh { store, folder } = engine.fresh().await;
+    let FreshStore { store, folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let attempt = begun(&store, epoch, 1).await;
     store.settle(&attempt, Settlement::Sent { afilnet_id: None, more: false }, 110).await.unwrap();
@@ -76,7 +76,7 @@ async fn of_what_goes_well_nothing_is_recorded(engine: Engine) {
 }
 
 async fn a_step_is_recorded_with_what_follows_from_it_and_the_same_again_is_one_more_of_it(engine: Engine) {
-    let Fresh { store, folder } = engine.fresh().await;
+    let FreshStore { store, folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let mut attempt = begun(&store, epoch, 1).await;
     for n in 1..=5 {
@@ -104,7 +104,7 @@ async fn a_step_is_recorded_with_what_follows_from_it_and_the_same_again_is_one_
 }
 
 async fn no_more_steps_are_kept_of_a_message_than_two_hundred_and_a_persons(engine: Engine) {
-    let Fresh { store, folder } = engine.fresh().await;
+    let FreshStore { store, folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let mut attempt = begun(&store, epoch, 1).await;
     for n in 0..205 {
@@ -119,7 +119,7 @@ async fn no_more_steps_are_kept_of_a_message_than_two_hundred_and_a_persons(engi
 }
 
 async fn a_settlement_that_changes_nothing_records_nothing(engine: Engine) {
-    let Fresh { store, folder } = engine.fresh().await;
+    let FreshStore { store, folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let attempt = failed_attempt(&begun(&store, epoch, 1).await, AttemptOutcome::NotSent, &Fault::Busy);
     let stale = Attempt { number: 7, ..attempt.clone() };
@@ -132,7 +132,7 @@ async fn a_settlement_that_changes_nothing_records_nothing(engine: Engine) {
 }
 
 async fn a_post_that_was_not_taken_is_a_step_of_its_event(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     store.record(reading(1, &[("r1", "hello")])).await.unwrap();
     let mut due = store.due_events(&channel(), 2000, 1).await.unwrap().remove(0);
     for outcome in [PostOutcome::Again, PostOutcome::Again, PostOutcome::Dead] {
@@ -151,7 +151,7 @@ async fn a_post_that_was_not_taken_is_a_step_of_its_event(engine: Engine) {
 }
 
 async fn what_a_former_owner_left_is_a_step(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let left = begun(&store, epoch, 1).await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
@@ -164,7 +164,7 @@ async fn what_a_former_owner_left_is_a_step(engine: Engine) {
 }
 
 async fn a_repeated_call_is_a_step_and_no_second_message(engine: Engine) {
-    let Fresh { store, folder } = engine.fresh().await;
+    let FreshStore { store, folder } = engine.fresh().await;
     store.take_ownership(&channel()).await.unwrap();
     let keyed = |at_ms| NewOutbound { key: Some("a-key".parse().unwrap()), ..message(1, "words", at_ms) };
     let first = keyed(10);
@@ -181,7 +181,7 @@ async fn a_repeated_call_is_a_step_and_no_second_message(engine: Engine) {
 }
 
 async fn what_a_person_did_is_a_step_and_a_row_of_the_audit(engine: Engine) {
-    let Fresh { store, folder } = engine.fresh().await;
+    let FreshStore { store, folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let attempt = begun(&store, epoch, 1).await;
     let m_id = attempt.m_id.to_string();
@@ -215,7 +215,7 @@ async fn what_a_person_did_is_a_step_and_a_row_of_the_audit(engine: Engine) {
 }
 
 async fn what_waits_names_what_it_waits_for(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let head = begun(&store, epoch, 1).await;
     let (second, other) = (message(1, "second", 11), message(2, "elsewhere", 12));
@@ -234,7 +234,7 @@ async fn what_waits_names_what_it_waits_for(engine: Engine) {
 }
 
 async fn a_long_wait_names_each_pause_that_lasted_meanwhile_and_what_went_first(engine: Engine) {
-    let Fresh { store, folder } = engine.fresh().await;
+    let FreshStore { store, folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let name = channel();
     let fault = |code: Option<&str>, at_ms| {
@@ -281,7 +281,7 @@ async fn a_long_wait_names_each_pause_that_lasted_meanwhile_and_what_went_first(
 }
 
 async fn what_waited_behind_a_doubt_is_told_once_it_is_decided(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let attempt = begun(&store, epoch, 1).await;
     for at_ms in [200, 300] {
@@ -302,7 +302,7 @@ async fn what_waited_behind_a_doubt_is_told_once_it_is_decided(engine: Engine) {
 }
 
 async fn excerpts_leave_with_the_text_and_steps_with_their_row(engine: Engine) {
-    let Fresh { store, folder } = engine.fresh().await;
+    let FreshStore { store, folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     for n in 1..=3 {
         let attempt = begun(&store, epoch, n).await;
@@ -325,7 +325,7 @@ async fn excerpts_leave_with_the_text_and_steps_with_their_row(engine: Engine) {
 }
 
 async fn of_an_erased_person_no_step_is_left(engine: Engine) {
-    let Fresh { store, folder } = engine.fresh().await;
+    let FreshStore { store, folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     for n in [1, 2] {
         let attempt = begun(&store, epoch, n).await;
@@ -346,7 +346,7 @@ async fn of_an_erased_person_no_step_is_left(engine: Engine) {
 }
 
 async fn of_an_erased_person_the_audit_keeps_no_reason(engine: Engine) {
-    let Fresh { store, folder } = engine.fresh().await;
+    let FreshStore { store, folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let named = |n: u32| Operator::new("ana", Means::Cli, Some(&format!("CANARY{n} called from 60{n} 11 12 22")));
     for n in [1, 2] {

@@ -30,7 +30,7 @@ async fn fail(store: &Arc<dyn Store>, epoch: Epoch) {
 }
 
 async fn a_failed_message_goes_back_to_its_place_with_its_tries_and_age_counted_anew(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let first = message(1, "first", 10);
     let m_id = first.m_id.clone();
@@ -49,7 +49,7 @@ async fn a_failed_message_goes_back_to_its_place_with_its_tries_and_age_counted_
 }
 
 async fn one_that_goes_back_does_not_overtake_what_is_under_way(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let first = message(1, "first", 10);
     let m_id = first.m_id.clone();
@@ -68,7 +68,7 @@ async fn one_that_goes_back_does_not_overtake_what_is_under_way(engine: Engine) 
 }
 
 async fn a_dead_event_goes_back_before_what_came_later(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     store.record(reading(1, &[("r1", "a"), ("r2", "b")])).await.unwrap();
     let due = store.due_events(&channel(), 2000, 9).await.unwrap().remove(0);
     store.published(&due, Publication::Dead { fault: Fault::Http(400) }, 2000).await.unwrap();
@@ -84,7 +84,7 @@ async fn a_dead_event_goes_back_before_what_came_later(engine: Engine) {
 }
 
 async fn what_was_given_up_since_a_time_goes_back_to_its_places(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     store.take_ownership(&channel()).await.unwrap();
     for who in 1..=3 {
         store.record(reading(who, &[("r1", "a"), ("r2", "b")])).await.unwrap();
@@ -155,7 +155,7 @@ async fn what_is_discarded_loses_its_text_at_once_and_is_told_where_it_still_wai
 
 async fn the_agent_of_a_message_in_doubt_is_not_told_again_by_a_discard(engine: Engine) {
     for held in [false, true] {
-        let Fresh { store, folder } = engine.fresh().await;
+        let FreshStore { store, folder } = engine.fresh().await;
         let epoch = store.take_ownership(&channel()).await.unwrap();
         store.accept(message(1, "in doubt", 10)).await.unwrap();
         let attempt = take(&store, epoch, 100).await.remove(0);
@@ -175,7 +175,7 @@ async fn after_a_retry_another_failure_is_told_and_a_discard_only_if_it_may_have
         (true, false, &["failed", "failed"]),
         (true, true, &["failed", "perhaps sent"]),
     ] {
-        let Fresh { store, folder: _folder } = engine.fresh().await;
+        let FreshStore { store, folder: _folder } = engine.fresh().await;
         let epoch = store.take_ownership(&channel()).await.unwrap();
         store.accept(message(1, "one", 10)).await.unwrap();
         let failed = || Settlement::Failed { fault: Fault::Busy, notice: Some("failed".into()) };
@@ -206,7 +206,7 @@ async fn after_a_retry_another_failure_is_told_and_a_discard_only_if_it_may_have
 }
 
 async fn what_no_person_can_decide_is_left_as_it_is(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let one = message(1, "one", 10);
     let m_id = one.m_id.to_string();
@@ -228,7 +228,7 @@ async fn what_no_person_can_decide_is_left_as_it_is(engine: Engine) {
 }
 
 async fn depths_tell_what_waits_since_when_and_what_a_person_must_settle(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     assert_eq!(store.depths().await.unwrap(), []);
     let epoch = store.take_ownership(&channel()).await.unwrap();
     for n in 1..=4 {
@@ -262,7 +262,7 @@ async fn depths_tell_what_waits_since_when_and_what_a_person_must_settle(engine:
 }
 
 async fn what_a_person_holds_and_what_waits_behind_it_is_not_what_waits_longest(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     store.accept(message(1, "a", 10)).await.unwrap();
     let attempt = take(&store, epoch, 100).await.remove(0);

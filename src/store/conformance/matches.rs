@@ -9,7 +9,7 @@ on_each_engine! {
 
 async fn unclaimed(store: &Arc<dyn Store>, limit: usize) -> Vec<(String, u32)> {
     let calls = store.own_sends(&channel(), &contact(1), limit).await.unwrap();
-    let words = |call: &OwnSend| match &call.content {
+    let words = |call: &SendRecord| match &call.content {
         Content::Text { text } => text.as_str().to_owned(),
         other => panic!("{other:?}"),
     };
@@ -25,7 +25,7 @@ fn own(words: &str, part: u32) -> (String, u32) {
 }
 
 async fn what_may_have_been_said_is_known_until_a_row_claims_it_or_its_text_is_wiped(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     for words in ["a", "b", "c", "d"] {
         store.accept(message(1, words, 10)).await.unwrap();

@@ -13,7 +13,7 @@ on_each_engine! {
 }
 
 async fn the_audit_is_read_newest_first_page_by_page(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     assert_eq!(store.operators().audit(None, None, 10).await.unwrap(), []);
     for n in 0..5 {
         let message = message(n, "words", 10);
@@ -36,7 +36,7 @@ async fn the_audit_is_read_newest_first_page_by_page(engine: Engine) {
 }
 
 async fn a_deed_that_changes_nothing_else_is_in_the_audit(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let detail = Some(r#"{"format":"csv"}"#.to_owned());
     store.operators().note_deed(by(), "export", "support".into(), detail.clone(), 100).await.unwrap();
     store.operators().note_deed(by(), "export", "support".into(), None, 101).await.unwrap();
@@ -46,7 +46,7 @@ async fn a_deed_that_changes_nothing_else_is_in_the_audit(engine: Engine) {
 }
 
 async fn what_happened_last_is_told_of_each_channel(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     assert!(store.operators().activity().await.unwrap().is_empty());
     let epoch = store.take_ownership(&channel()).await.unwrap();
     store.accept(message(1, "words", 10)).await.unwrap();
@@ -75,7 +75,7 @@ async fn what_happened_last_is_told_of_each_channel(engine: Engine) {
 }
 
 async fn every_text_is_read_once_and_no_erased_one(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let mut m_ids = Vec::new();
     for n in 0..3 {
         let message = message(n, &format!("Niño number {n}"), 10);
@@ -99,7 +99,7 @@ async fn every_text_is_read_once_and_no_erased_one(engine: Engine) {
 }
 
 async fn every_contact_is_read_one_that_was_only_written_to_too(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     assert_eq!(store.operators().contacts(0).await.unwrap(), None);
     for n in 1..=1010 {
         store.accept(message(n, "words", 10)).await.unwrap();
@@ -119,7 +119,7 @@ async fn every_contact_is_read_one_that_was_only_written_to_too(engine: Engine) 
 }
 
 async fn what_failed_is_grouped_by_channel_way_and_fault(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let fail = async |n: u32, fault: Fault, at_ms: i64| {
         store.accept(message(n, "words", 10)).await.unwrap();

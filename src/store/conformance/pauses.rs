@@ -15,7 +15,7 @@ on_each_engine! {
 const HOUR: i64 = 3_600_000;
 
 async fn while_sends_are_paused_nothing_is_begun_and_looks_go_on(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     store.accept(message(1, "in doubt", 10)).await.unwrap();
     store.accept(message(2, "in flight", 10)).await.unwrap();
@@ -45,7 +45,7 @@ async fn while_sends_are_paused_nothing_is_begun_and_looks_go_on(engine: Engine)
 }
 
 async fn while_posts_are_paused_no_event_is_due_and_reading_goes_on(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     store.record(reading(1, &[("r1", "before")])).await.unwrap();
     let before = store.due_events(&channel(), 2000, 9).await.unwrap().remove(0);
@@ -65,7 +65,7 @@ async fn while_posts_are_paused_no_event_is_due_and_reading_goes_on(engine: Engi
 }
 
 async fn ages_do_not_count_the_time_of_a_pause(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     store.accept(message(1, "before both", HOUR)).await.unwrap();
     store.accept(message(3, "in doubt", HOUR)).await.unwrap();
@@ -113,7 +113,7 @@ async fn a_pause_survives_its_process_and_a_new_owner_keeps_to_it(engine: Engine
     for kind in [Out, In, Drain] {
         fresh.store.pause(&channel(), kind, by(), 20).await.unwrap();
     }
-    let Fresh { store, folder: _folder } = fresh.again().await;
+    let FreshStore { store, folder: _folder } = fresh.again().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     assert!(take(&store, epoch, 40).await.is_empty());
     let lasting = store.operator_pauses().await.unwrap();
@@ -123,7 +123,7 @@ async fn a_pause_survives_its_process_and_a_new_owner_keeps_to_it(engine: Engine
 }
 
 async fn a_pause_is_begun_once_and_ended_once_and_each_is_in_the_audit(engine: Engine) {
-    let Fresh { store, folder } = engine.fresh().await;
+    let FreshStore { store, folder } = engine.fresh().await;
     assert_eq!(store.resume(&channel(), Out, by(), 5).await.unwrap(), None);
     assert_eq!(store.pause(&channel(), Out, by(), 10).await.unwrap(), Paused::Now);
     let other = Operator::new("eva", Means::Cli, Some("another reason"));
@@ -144,7 +144,7 @@ async fn a_pause_is_begun_once_and_ended_once_and_each_is_in_the_audit(engine: E
 }
 
 async fn retention_drops_pauses_that_ended_long_ago_and_none_that_lasts(engine: Engine) {
-    let Fresh { store, folder } = engine.fresh().await;
+    let FreshStore { store, folder } = engine.fresh().await;
     store.pause(&channel(), Out, by(), 10).await.unwrap();
     store.resume(&channel(), Out, by(), 20).await.unwrap();
     store.pause(&channel(), Out, by(), 30).await.unwrap();

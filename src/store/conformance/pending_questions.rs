@@ -65,7 +65,7 @@ fn answer(n: u32, identity: &str, m_id: &MId) -> ConversationRead {
 }
 
 async fn a_question_is_open_from_its_first_attempt_on_in_its_conversation_alone(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     assert_eq!(open(&store, 1).await, None);
     store.accept(question(1, &["Monday", "Tuesday"])).await.unwrap();
@@ -90,7 +90,7 @@ async fn an_open_question_survives_and_so_does_one_whose_outcome_is_unknown(engi
     let timed_out = ask(&fresh.store, epoch, 2, &["b"], 100).await;
     settle(&fresh.store, &timed_out, unknown()).await;
     let under_way = ask(&fresh.store, epoch, 3, &["c"], 100).await;
-    let Fresh { store, folder: _folder } = fresh.again().await;
+    let FreshStore { store, folder: _folder } = fresh.again().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     assert_eq!(store.interrupted(&channel(), epoch, 300, 200).await.unwrap().len(), 1);
     for (n, asked) in [(1, sent), (2, timed_out), (3, under_way)] {
@@ -99,7 +99,7 @@ async fn an_open_question_survives_and_so_does_one_whose_outcome_is_unknown(engi
 }
 
 async fn a_question_that_failed_is_not_open(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let asked = ask(&store, epoch, 1, &["a"], 100).await;
     settle(&store, &asked, failed()).await;
@@ -112,7 +112,7 @@ async fn a_question_that_failed_is_not_open(engine: Engine) {
 }
 
 async fn a_question_tried_again_is_open_while_it_may_have_been_seen(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let unsent = ask(&store, epoch, 1, &["a"], 100).await;
     settle(&store, &unsent, requeued()).await;
@@ -127,7 +127,7 @@ async fn a_question_tried_again_is_open_while_it_may_have_been_seen(engine: Engi
 }
 
 async fn a_later_question_takes_the_place_and_a_text_does_not(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let first = ask(&store, epoch, 1, &["a"], 100).await;
     send(&store, &first).await;
@@ -144,7 +144,7 @@ async fn a_later_question_takes_the_place_and_a_text_does_not(engine: Engine) {
 }
 
 async fn a_question_with_placeholders_takes_the_place_directly_before_its_call(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let first = ask(&store, epoch, 1, &["Monday"], 100).await;
     settle(&store, &first, Settlement::Sent { afilnet_id: None, more: false }).await;
@@ -175,7 +175,7 @@ async fn an_answer_closes_its_question_for_good(engine: Engine) {
     settle(&fresh.store, &asked, part_sent()).await;
     assert_eq!(take(&fresh.store, epoch, 5000).await[0].part, 1);
     assert_eq!(open(&fresh.store, 1).await, None);
-    let Fresh { store, folder: _folder } = fresh.again().await;
+    let FreshStore { store, folder: _folder } = fresh.again().await;
     assert_eq!(open(&store, 1).await, None);
     // Nothing is open any more: recorded all the same.
     assert_eq!(store.record(answer(1, "r3", &asked.m_id)).await.unwrap().events, 1);
@@ -183,7 +183,7 @@ async fn an_answer_closes_its_question_for_good(engine: Engine) {
 }
 
 async fn only_the_attempt_under_way_closes_a_question(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let old = ask(&store, epoch, 1, &["a"], 100).await;
     settle(&store, &old, requeued()).await;
@@ -194,7 +194,7 @@ async fn only_the_attempt_under_way_closes_a_question(engine: Engine) {
 }
 
 async fn the_words_of_an_old_question_are_wiped_with_other_texts(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     ask(&store, epoch, 1, &["a"], 100).await;
     ask(&store, epoch, 2, &["b"], 200).await;

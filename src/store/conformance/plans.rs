@@ -6,8 +6,8 @@ use super::*;
 use crate::store::{sql_bulk, sql_find, sql_operators, sql_pauses, sql_stale, sql_tail};
 
 /// A fresh store, and a second connection to its file.
-fn beside() -> (Fresh, Connection) {
-    let fresh = Fresh::sqlite();
+fn beside() -> (FreshStore, Connection) {
+    let fresh = FreshStore::sqlite();
     let Home::Sqlite(folder) = &fresh.folder else { unreachable!("a SQLite store has a folder") };
     let db = Connection::open(folder.path().join("bridge.db")).unwrap();
     (fresh, db)
@@ -358,7 +358,7 @@ fn steps(db: &Connection, statement: &str, params: &[&dyn ToSql]) -> i32 {
 async fn two_hundred_thousand_waiting_cost_a_message_no_more_than_two_thousand() {
     let mut costs: Vec<Vec<(&str, i32)>> = Vec::new();
     for size in [2_000, 200_000] {
-        let (Fresh { store, folder: _folder }, db) = beside();
+        let (FreshStore { store, folder: _folder }, db) = beside();
         let epoch = store.take_ownership(&channel()).await.unwrap();
         fill(&db, size);
         let far = i64::MAX;

@@ -46,7 +46,7 @@ async fn a_postponed_row_outlives_a_restart_and_is_decided_once(engine: Engine) 
     fresh.store.record(postponed("r2", 900)).await.unwrap();
     assert_eq!(fresh.store.record(postponed("r1", 700)).await.unwrap().events, 0);
     fresh.store.record(postponed("r1", 100)).await.unwrap();
-    let Fresh { store, folder: _folder } = fresh.again().await;
+    let FreshStore { store, folder: _folder } = fresh.again().await;
     assert_eq!(store.chats_with_postponed(&channel()).await.unwrap(), [chat(1)]);
     let seen = store.seen(&channel(), &contact(1)).await.unwrap();
     assert_eq!(seen.rows.len(), 2);
@@ -61,7 +61,7 @@ async fn a_postponed_row_outlives_a_restart_and_is_decided_once(engine: Engine) 
 }
 
 async fn what_a_row_says_that_said_nothing_is_told_once(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let with = |change: RowChange, shape: Option<&str>, words: &str| {
         let mut page = reading(1, &[("r1", words)]);
         (page.rows[0].change, page.rows[0].shape) = (change, shape.map(str::to_owned));
@@ -76,7 +76,7 @@ async fn what_a_row_says_that_said_nothing_is_told_once(engine: Engine) {
 }
 
 async fn a_row_that_is_decided_is_known_as_what_it_says_by_then(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let m_id = sent(&store, epoch, "a").await;
     let mut blank = postponed("r1", 700);
@@ -136,7 +136,7 @@ async fn a_row_taken_for_a_send_by_its_likeness_leaves_that_to_its_own_words(eng
 }
 
 async fn rows_teach_which_sends_are_shown_word_for_word_and_where_first_sends_show(engine: Engine) {
-    let Fresh { store, folder } = engine.fresh().await;
+    let FreshStore { store, folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let first = sent(&store, epoch, "a").await;
     let links = Features::WORDS.with(Features::LINK);
@@ -170,7 +170,7 @@ async fn rows_teach_which_sends_are_shown_word_for_word_and_where_first_sends_sh
 }
 
 async fn a_postponed_row_is_erased_with_its_person_and_dropped_with_old_texts(engine: Engine) {
-    let Fresh { store, folder } = engine.fresh().await;
+    let FreshStore { store, folder } = engine.fresh().await;
     store.take_ownership(&channel()).await.unwrap();
     store.record(postponed("r1", 700)).await.unwrap();
     let left = async || folder.ask("SELECT COUNT(*) FROM postponed").await;

@@ -35,7 +35,7 @@ async fn waiting(store: &Arc<dyn Store>) -> u64 {
 const TEN_MINUTES_MS: i64 = 600_000;
 
 async fn an_equal_call_is_a_repeat_only_of_one_whose_answer_was_lost(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let first = message(1, "a", 10);
     let m_id = first.m_id.clone();
     assert_eq!(again(&store, first).await, None);
@@ -58,7 +58,7 @@ async fn an_equal_call_is_a_repeat_only_of_one_whose_answer_was_lost(engine: Eng
 }
 
 async fn a_drained_channel_takes_repeats_alone(engine: Engine) {
-    let Fresh { store, folder } = engine.fresh().await;
+    let FreshStore { store, folder } = engine.fresh().await;
     let drained = |message: NewOutbound| NewOutbound { is_drained: true, ..message };
     let (first, keyed) = (message(1, "a", 10), under("k", message(2, "b", 11)));
     let (m_id, keyed_id) = (first.m_id.clone(), keyed.m_id.clone());
@@ -75,7 +75,7 @@ async fn a_drained_channel_takes_repeats_alone(engine: Engine) {
 }
 
 async fn each_repeat_stands_for_one_lost_answer_the_oldest_first(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let mut lost = Vec::new();
     for n in 0..3 {
         let call = message(1, "a", 10 + n);
@@ -90,7 +90,7 @@ async fn each_repeat_stands_for_one_lost_answer_the_oldest_first(engine: Engine)
 }
 
 async fn what_is_long_ago_or_was_surely_not_sent_is_not_repeated(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let old = message(1, "a", 10);
     let refused = message(2, "a", 10);
@@ -118,7 +118,7 @@ async fn answers_of_which_a_former_owner_knew_nothing_count_as_lost(engine: Engi
         fresh.store.accept(call).await.unwrap();
     }
     fresh.store.record_responses(vec![(told_id, true)]).await.unwrap();
-    let Fresh { store, folder: _folder } = fresh.again().await;
+    let FreshStore { store, folder: _folder } = fresh.again().await;
     store.take_ownership(&channel()).await.unwrap();
     assert_eq!(again(&store, message(1, "a", 20)).await, Some(m_id));
     assert_eq!(again(&store, message(2, "a", 20)).await, None);
@@ -129,7 +129,7 @@ async fn answers_of_which_a_former_owner_knew_nothing_count_as_lost(engine: Engi
 }
 
 async fn a_key_names_one_message_of_its_channel(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let first = under("k", message(1, "a", 10));
     let m_id = first.m_id.clone();
     assert_eq!(again(&store, first).await, None);
@@ -152,7 +152,7 @@ async fn a_key_names_one_message_of_its_channel(engine: Engine) {
 }
 
 async fn the_key_of_a_message_that_failed_names_the_next_one(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     store.accept(under("k", message(1, "a", 10))).await.unwrap();
     let attempt = take(&store, epoch, 100).await.remove(0);
@@ -166,7 +166,7 @@ async fn the_key_of_a_message_that_failed_names_the_next_one(engine: Engine) {
 }
 
 async fn keys_are_kept_as_long_as_rows(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     store.accept(under("k", message(1, "a", 10))).await.unwrap();
     assert_eq!(store.purge(0, 10, 100).await.unwrap(), 0);
     assert!(again(&store, under("k", message(1, "a", 20))).await.is_some());
@@ -175,7 +175,7 @@ async fn keys_are_kept_as_long_as_rows(engine: Engine) {
 }
 
 async fn a_repeat_is_not_counted_as_waiting_again(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let wakeups = store.wakeups().register(&channel(), &AccountLoad::new(1));
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let first = message(1, "a", 10);
@@ -188,7 +188,7 @@ async fn a_repeat_is_not_counted_as_waiting_again(engine: Engine) {
 }
 
 async fn a_call_whose_caller_is_gone_is_not_stored(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let abandoned = |message| NewOutbound { caller: Caller::new(i64::MAX, || false), ..message };
     for gone in [abandoned(message(1, "a", 10)), abandoned(under("k", message(1, "a", 10)))] {
         let refused = store.accept(gone).await;

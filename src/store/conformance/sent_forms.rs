@@ -18,7 +18,7 @@ async fn kept(store: &Arc<dyn Store>) -> Vec<(u32, Vec<String>)> {
 }
 
 async fn what_is_kept_of_sent_words_is_that_of_attempts_that_may_have_been_sent(engine: Engine) {
-    let Fresh { store, folder } = engine.fresh().await;
+    let FreshStore { store, folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     store.accept(message(1, "{{anna.pending}}", 10)).await.unwrap();
     let form = |part: u32, words: &str| sent_form(part, [1; 16], words);
@@ -56,7 +56,7 @@ async fn what_is_kept_of_sent_words_is_that_of_attempts_that_may_have_been_sent(
 }
 
 async fn what_was_sent_is_kept_through_a_retry_by_a_person_and_through_an_interruption(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let first = message(1, "{{anna.pending}}", 10);
     let m_id = first.m_id.clone();
@@ -110,7 +110,7 @@ async fn what_was_sent_is_kept_through_a_retry_by_a_person_and_through_an_interr
 }
 
 async fn what_was_sent_is_kept_of_every_part_of_a_long_message_however_often_one_is_tried(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     store.accept(message(1, "{{anna.pending}}", 10)).await.unwrap();
     let form = |part: u32, words: &str| sent_form(part, [1; 16], words);

@@ -20,7 +20,7 @@ fn query(epoch: Epoch, before_ms: i64) -> StaleQuery {
 }
 
 async fn what_waited_for_too_long_fails_before_it_goes_out_and_its_agent_is_told(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let mut late = Vec::new();
     for (who, words, accepted_ms) in
@@ -58,7 +58,7 @@ async fn what_waited_for_too_long_fails_before_it_goes_out_and_its_agent_is_told
 }
 
 async fn what_may_have_been_sent_and_what_a_person_has_had_sent_again_is_never_stale(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let fault = Fault::TimedOut;
     for who in 1..=5 {
@@ -98,7 +98,7 @@ async fn begin(store: &Arc<dyn Store>, epoch: Epoch, limit: u32, before_ms: i64)
 }
 
 async fn what_is_stale_when_its_turn_comes_fails_in_its_place_and_leaves_room_for_others(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     for (who, words, accepted_ms) in
         [(1, "late", 10), (1, "late too", 11), (1, "in time", 500), (2, "late", 12), (3, "in time", 900)]
@@ -121,7 +121,7 @@ async fn what_is_stale_when_its_turn_comes_fails_in_its_place_and_leaves_room_fo
 }
 
 async fn what_was_tried_again_and_is_due_by_now_is_stale_though_it_came_due_lately(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     store.accept(message(1, "tried", 5)).await.unwrap();
     let tried = take(&store, epoch, 10).await.remove(0);
@@ -133,7 +133,7 @@ async fn what_was_tried_again_and_is_due_by_now_is_stale_though_it_came_due_late
 }
 
 async fn a_stale_message_that_cannot_be_read_is_set_aside_and_the_others_of_its_channel_go_on(engine: Engine) {
-    let Fresh { store, folder } = engine.fresh().await;
+    let FreshStore { store, folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     for (who, words) in [(1, "a"), (2, "b"), (3, "c")] {
         store.accept(message(who, words, 10)).await.unwrap();

@@ -10,7 +10,7 @@ on_each_engine! {
 }
 
 async fn of_more_than_one_look_takes_the_newest_are_kept(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     for n in 1..=4 {
         store.accept(message(n, "text", 10 * i64::from(n))).await.unwrap();
@@ -28,7 +28,7 @@ async fn of_more_than_one_look_takes_the_newest_are_kept(engine: Engine) {
 }
 
 async fn what_happened_since_is_found_each_in_its_place_and_nothing_before_it(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     store.accept(message(1, "sent before", 10)).await.unwrap();
     let attempt = take(&store, epoch, 20).await.remove(0);

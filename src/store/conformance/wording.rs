@@ -21,7 +21,7 @@ async fn begin(store: &Arc<dyn Store>, epoch: Epoch, now_ms: i64, name: &str) ->
 }
 
 async fn a_message_keeps_the_settings_of_its_first_part_once_it_may_have_sent_something(engine: Engine) {
-    let Fresh { store, folder: _folder } = engine.fresh().await;
+    let FreshStore { store, folder: _folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     let first = message(1, "words", 10);
     let m_id = first.m_id.clone();
@@ -61,7 +61,7 @@ async fn a_message_keeps_the_settings_of_its_first_part_once_it_may_have_sent_so
 }
 
 async fn a_message_of_an_older_version_gets_the_settings_of_now(engine: Engine) {
-    let Fresh { store, folder } = engine.fresh().await;
+    let FreshStore { store, folder } = engine.fresh().await;
     let epoch = store.take_ownership(&channel()).await.unwrap();
     store.accept(message(1, "words", 10)).await.unwrap();
     let (attempt, _) = begin(&store, epoch, 20, "a").await;

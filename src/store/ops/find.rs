@@ -8,7 +8,7 @@ use crate::domain::find::{Cursor, MessageState, Query, Search, Side, holds, sear
 use crate::domain::gram_lists::{BLOCK_ROWS, GramList, lists_of};
 use crate::domain::{Content, Event};
 use crate::store::admin::ListedRow;
-use crate::store::found::{Found, FoundMessage};
+use crate::store::found::{FoundMessage, FoundMessages};
 use crate::store::tx::{BoxError, Columns, FromRow, Tx, Value, values};
 use crate::store::{ListedMessage, StoreError, sql_find as sql};
 
@@ -94,7 +94,7 @@ pub(in crate::store) async fn find(
     db: &mut impl Tx,
     search: &Search,
     within: Option<Duration>,
-) -> Result<Found, StoreError> {
+) -> Result<FoundMessages, StoreError> {
     let until = within.map(|within| Instant::now() + within);
     let spent = || until.is_some_and(|until| Instant::now() >= until);
     if let Some(within) = within {
@@ -156,7 +156,7 @@ pub(in crate::store) async fn find(
         };
         Cursor { out: of(Side::Out), inbound: of(Side::In) }
     });
-    Ok(Found { messages, next, cut, searched_back_to_ms })
+    Ok(FoundMessages { messages, next, cut, searched_back_to_ms })
 }
 
 /// Takes the newest of what the streams have found.

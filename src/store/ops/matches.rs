@@ -6,7 +6,7 @@ use crate::domain::matching::{Match, ShownAs};
 use crate::domain::{MId, Wording};
 use crate::store::reading::{earliest_ms, verdict_of};
 use crate::store::tx::{Tx, corrupt, decode, values};
-use crate::store::{NewRow, OwnSend, StoreError, rules, sent_forms, sql};
+use crate::store::{NewRow, SendRecord, StoreError, rules, sent_forms, sql};
 
 /// Returns the stored form of a match.
 pub(in crate::store) fn stored(m_id: &str, part: u32) -> String {
@@ -67,7 +67,7 @@ pub(in crate::store) async fn own_sends(
     channel: &str,
     contact: &str,
     limit: usize,
-) -> Result<Vec<OwnSend>, StoreError> {
+) -> Result<Vec<SendRecord>, StoreError> {
     type Row = (String, String, u32, String, String, i64, i64, i64, u32, Option<String>, Option<String>);
 
     let matched_sends: Vec<(String,)> = db.rows(sql::MATCHES, values![channel, contact]).await?;
@@ -89,7 +89,7 @@ pub(in crate::store) async fn own_sends(
             let earliest_ms = earliest_ms(accepted_ms, began_ms, attempt, current);
             let (m_id, sent_forms) = (decode("outbound", &m_id)?, sent_forms::of(forms.as_deref(), part)?);
             let wording = wording.clone().map(Wording::new);
-            sends.push(OwnSend {
+            sends.push(SendRecord {
                 m_id,
                 content,
                 wording,

@@ -7,7 +7,7 @@ use super::find::folded;
 use super::{account_traits, admin, journey};
 use crate::domain::clock::now_ms;
 use crate::domain::find::Side;
-use crate::store::operators::{Activity, AuditEntry, Contacts, FailedGroup, Learned, Texts};
+use crate::store::operators::{Activity, AuditEntry, Contacts, FailedGroup, ObservedTraits, Texts};
 use crate::store::tx::{Tx, values};
 use crate::store::{StoreError, sql as common, sql_find, sql_operators as sql};
 
@@ -101,11 +101,11 @@ async fn bounds(db: &mut impl Tx, side: Side) -> Result<(Option<i64>, Option<i64
     Ok(db.optional(bounds, values![]).await?.unwrap_or_default())
 }
 
-pub(in crate::store) async fn learned(db: &mut impl Tx, channel: &str) -> Result<Learned, StoreError> {
+pub(in crate::store) async fn learned(db: &mut impl Tx, channel: &str) -> Result<ObservedTraits, StoreError> {
     let traits = account_traits::account_traits(db, channel).await?;
     let areas: Option<(String,)> = db.optional(common::NEW_DESTINATIONS, values![channel]).await?;
     let areas = areas.unwrap_or_default().0.split_whitespace().map(str::to_owned).collect();
-    Ok(Learned { traits, areas })
+    Ok(ObservedTraits { traits, areas })
 }
 
 pub(in crate::store) async fn texts(db: &mut impl Tx, side: Side, from: i64) -> Result<Option<Texts>, StoreError> {

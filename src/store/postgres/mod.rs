@@ -27,10 +27,10 @@ use async_trait::async_trait;
 
 use super::{
     AcceptOutcome, Accepted, AccountTraits, Attempt, Begun, BulkJobs, ConversationRead, Decision, DecisionTarget,
-    DiscardNotices, DueEvent, Epoch, Erase, Erasure, Evidence, Examination, Found, GivenUp, InDoubtSend, Indexing,
-    Interrupted, Leases, ListedMessage, LookupResult, ManualOutcome, NewOutbound, Operators, OwnSend, Paused, Person,
-    Position, Publication, QueueDepth, Recorded, SeenRows, Settlement, StaleMessage, StaleQuery, StaleRule, Store,
-    StoreError, TailFrom, Tailed, UnreportedSend, Waiting, Wakeups,
+    DiscardNotices, DueEvent, Epoch, Erase, Erasure, Evidence, Examination, FoundMessages, GivenUp, InDoubtSend,
+    Indexing, Interrupted, Leases, ListedMessage, LookupResult, ManualOutcome, NewOutbound, Operators, Paused, Person,
+    Position, Publication, QueueDepth, Recorded, SeenRows, SendRecord, Settlement, StaleMessage, StaleQuery, StaleRule,
+    Store, StoreError, TailFrom, Tailed, UnreportedSend, Waiting, Wakeups,
 };
 use crate::domain::clock::now_ms;
 use crate::domain::find::Search;
@@ -355,7 +355,7 @@ impl Store for PostgresStore {
         channel: &ChannelName,
         contact: &ContactId,
         limit: usize,
-    ) -> Result<Vec<OwnSend>, StoreError> {
+    ) -> Result<Vec<SendRecord>, StoreError> {
         self.read((channel.clone(), contact.clone()), move |db, (channel, contact)| {
             Box::pin(ops::matches::own_sends(db, channel.as_str(), contact.as_str(), limit))
         })
@@ -435,7 +435,7 @@ impl Store for PostgresStore {
         Ok(())
     }
 
-    async fn find(&self, search: Search, within: Option<Duration>) -> Result<Found, StoreError> {
+    async fn find(&self, search: Search, within: Option<Duration>) -> Result<FoundMessages, StoreError> {
         if within.is_none() {
             return self.read(search, |db, search| Box::pin(ops::find::find(db, search, None))).await;
         }

@@ -9,7 +9,7 @@ use super::{PostgresStore, leases};
 use crate::domain::find::Side;
 use crate::domain::journey::Operator;
 use crate::store::StoreError;
-use crate::store::operators::{Activity, AuditEntry, Contacts, FailedGroup, Learned, Operators, Texts};
+use crate::store::operators::{Activity, AuditEntry, Contacts, FailedGroup, ObservedTraits, Operators, Texts};
 use crate::store::ops::audit::Deed;
 use crate::store::ops::operators as ops;
 
@@ -47,7 +47,7 @@ impl Operators for PostgresStore {
         self.read((), |db, ()| Box::pin(ops::failed(db))).await
     }
 
-    async fn learned(&self, channel: String) -> Result<Learned, StoreError> {
+    async fn learned(&self, channel: String) -> Result<ObservedTraits, StoreError> {
         self.read(channel, |db, channel| Box::pin(ops::learned(db, channel))).await
     }
 

@@ -26,10 +26,10 @@ use rusqlite::Connection;
 
 use super::{
     AcceptOutcome, Accepted, AccountTraits, Attempt, Begun, BulkJobs, ConversationRead, Decision, DecisionTarget,
-    DiscardNotices, DueEvent, Epoch, Erase, Erasure, Evidence, Examination, Found, GivenUp, InDoubtSend, Indexing,
-    Interrupted, ListedMessage, LookupResult, ManualOutcome, NewOutbound, Operators, OwnSend, Paused, Person, Position,
-    Publication, QueueDepth, Recorded, SeenRows, Settlement, StaleMessage, StaleQuery, StaleRule, Store, StoreError,
-    TailFrom, Tailed, UnreportedSend, Waiting, Wakeups,
+    DiscardNotices, DueEvent, Epoch, Erase, Erasure, Evidence, Examination, FoundMessages, GivenUp, InDoubtSend,
+    Indexing, Interrupted, ListedMessage, LookupResult, ManualOutcome, NewOutbound, Operators, Paused, Person,
+    Position, Publication, QueueDepth, Recorded, SeenRows, SendRecord, Settlement, StaleMessage, StaleQuery, StaleRule,
+    Store, StoreError, TailFrom, Tailed, UnreportedSend, Waiting, Wakeups,
 };
 use crate::domain::clock::now_ms;
 use crate::domain::find::Search;
@@ -332,7 +332,7 @@ impl Store for SqliteStore {
         channel: &ChannelName,
         contact: &ContactId,
         limit: usize,
-    ) -> Result<Vec<OwnSend>, StoreError> {
+    ) -> Result<Vec<SendRecord>, StoreError> {
         let (channel, contact) = (channel.clone(), contact.clone());
         self.read(move |db| {
             at_once(ops::matches::own_sends(&mut SqliteTx(db), channel.as_str(), contact.as_str(), limit))
@@ -413,7 +413,7 @@ impl Store for SqliteStore {
         Ok(())
     }
 
-    async fn find(&self, search: Search, within: Option<Duration>) -> Result<Found, StoreError> {
+    async fn find(&self, search: Search, within: Option<Duration>) -> Result<FoundMessages, StoreError> {
         self.read(move |db| {
             let found = at_once(ops::find::find(&mut SqliteTx(db), &search, within));
             db::lift_limit(db);

@@ -9,7 +9,7 @@ use super::db::SqliteTx;
 use crate::domain::find::Side;
 use crate::domain::journey::Operator;
 use crate::store::StoreError;
-use crate::store::operators::{Activity, AuditEntry, Contacts, FailedGroup, Learned, Operators, Texts};
+use crate::store::operators::{Activity, AuditEntry, Contacts, FailedGroup, ObservedTraits, Operators, Texts};
 use crate::store::ops::audit::Deed;
 use crate::store::ops::operators as ops;
 use crate::store::tx::at_once;
@@ -48,7 +48,7 @@ impl Operators for SqliteStore {
         self.read(move |db| at_once(ops::failed(&mut SqliteTx(db)))).await
     }
 
-    async fn learned(&self, channel: String) -> Result<Learned, StoreError> {
+    async fn learned(&self, channel: String) -> Result<ObservedTraits, StoreError> {
         self.read(move |db| at_once(ops::learned(&mut SqliteTx(db), &channel))).await
     }
 

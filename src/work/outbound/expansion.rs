@@ -44,7 +44,7 @@ impl Expansion {
         let placeholders = template.placeholders();
         // What does not fit with its fallbacks either is refused, and none of them is sent.
         for at in filled.too_long.iter().filter(|_| fits(filled.words.expose_secret())) {
-            let name = placeholders[*at].wanted.name();
+            let name = placeholders[*at].kind.name();
             metrics::anna::fallback(&attempt.channel, name, "too_long");
             tracing::warn!(channel_name = %attempt.channel, message_id = %attempt.m_id, placeholder = name,
                 reason = "too_long",

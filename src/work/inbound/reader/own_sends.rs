@@ -8,7 +8,7 @@ use crate::domain::matching::{
     AccountTraits, LookupEvidence, Match, RowSince, SendStanding, Shows, UnmatchedSend, standing,
 };
 use crate::domain::{ContactId, Content, Direction};
-use crate::store::{NewRow, OwnSend, SeenRow, SeenRows, StoreError};
+use crate::store::{NewRow, SeenRow, SeenRows, SendRecord, StoreError};
 use crate::work::inbound::classify::Classified;
 
 impl Reader {
@@ -86,7 +86,7 @@ impl Reader {
     /// show.
     async fn unmatched_sends(&self, contact: &ContactId) -> Result<Vec<UnmatchedSend>, StoreError> {
         let made = self.store.own_sends(&self.settings.name, contact, MOST_SENDS).await?;
-        let of = |call: OwnSend| {
+        let of = |call: SendRecord| {
             let words = self.messenger.words(&call.content, call.part, call.wording.as_ref());
             let file_url = match &call.content {
                 Content::Attachment(file) => Some(file.url.as_str().to_owned()),

@@ -11,13 +11,13 @@ use crate::store::{Position, StoreError};
 type Written = (i64, u64);
 
 /// The rows of one read, each with when it was written where it is new.
-struct Page {
+struct ReadRows {
     new: Vec<Option<Written>>,
     /// Its beginning may be recorded before its end.
     divides: bool,
 }
 
-impl Page {
+impl ReadRows {
     fn of(request: &ReadRequest, rows: &[AfilnetRow], seen: &crate::store::SeenRows) -> Self {
         let page = Identified::new(request, rows, seen);
         let mut latest = (0, 0);
@@ -49,7 +49,7 @@ impl Page {
 }
 
 /// Returns the order in which pages are recorded: which one, and up to which row. Each ends with all of its rows.
-fn turns(pages: &[Page]) -> Vec<(usize, usize)> {
+fn turns(pages: &[ReadRows]) -> Vec<(usize, usize)> {
     let mut done = vec![0; pages.len()];
     let mut left: Vec<usize> = (0..pages.len()).collect();
     let mut turns = Vec::new();
@@ -121,7 +121,7 @@ impl Reader {
             let request = &requests[*place];
             let contact = &request.position.contact;
             let seen = self.store.seen(name, contact).await?.at(name, contact, &request.destination);
-            pages.push(Page::of(request, &page.rows, &seen));
+            pages.push(ReadRows::of(request, &page.rows, &seen));
         }
         for (turn, (page, end)) in turns(&pages).into_iter().enumerate() {
             let (place, there) = (at[page], &mut fetched[page]);
@@ -150,8 +150,8 @@ impl Reader {
 mod tests {
     use super::*;
 
-    fn page(new: &[i64], divides: bool) -> Page {
-        Page { new: new.iter().map(|at| (*at > 0).then_some((*at, 0))).collect(), divides }
+    fn page(new: &[i64], divides: bool) -> ReadRows {
+        ReadRows { new: new.iter().map(|at| (*at > 0).then_some((*at, 0))).collect(), divides }
     }
 
     #[test]
