@@ -3,9 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::page::{
-    Answer, FORM, OPERATORS, SAME, call, encoded, field, get, house, markup, messages, payloads, post, sign_in,
-};
+use crate::page::escaping::{markup, payloads};
+use crate::page::{Answer, FORM, OPERATORS, SAME, call, encoded, field, get, house, messages, post, sign_in};
 use crate::support::process::Bridge;
 use crate::support::{House, contact, side_by_side, until};
 
