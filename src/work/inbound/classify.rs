@@ -27,33 +27,62 @@ const FLAG_SETTLES_MS: i64 = 10_000;
 /// One page of a conversation, and all that its rows are classified by.
 pub(in crate::work) struct PageInput<'a> {
     pub(in crate::work) settings: &'a ChannelSettings,
+    pub(in crate::work) webhook: &'a dyn Webhook,
+    pub(in crate::work) chat: ChatRef<'a>,
+    pub(in crate::work) page: ShownRows<'a>,
+    pub(in crate::work) known: KnownBefore<'a>,
+    pub(in crate::work) sends: &'a Sends,
+    pub(in crate::work) now: Now,
+}
+
+/// Whose rows they are.
+#[derive(Clone, Copy)]
+pub(in crate::work) struct ChatRef<'a> {
     pub(in crate::work) contact: &'a ContactId,
     /// The destination, where it is not the conversation's first: ids of rows may be the same in both.
     pub(in crate::work) further: Option<&'a Destination>,
-    pub(in crate::work) webhook: &'a dyn Webhook,
+}
+
+/// What the read shows.
+pub(in crate::work) struct ShownRows<'a> {
     /// Oldest first.
     pub(in crate::work) rows: &'a [AfilnetRow],
     /// One a row.
     pub(in crate::work) identities: &'a [String],
+    /// Text of the notice before the rows, if rows before them may be missing.
+    pub(in crate::work) gap: Option<String>,
+}
+
+/// What was known of the conversation before the read.
+#[derive(Clone, Copy)]
+pub(in crate::work) struct KnownBefore<'a> {
+    pub(in crate::work) context: &'a ReadContext<'a>,
+    /// Identities of the rows that are in the store.
     pub(in crate::work) seen: &'a HashSet<&'a str>,
-    /// Of the rows seen, those that said nothing when they were published.
+    /// Of these rows, those without content when they were published.
     pub(in crate::work) blank: &'a [&'a SeenRow],
-    /// Of the rows seen, those that are not decided, oldest first.
+    /// Of these rows, those that are not decided, oldest first.
     pub(in crate::work) postponed: &'a [PostponedRow],
-    pub(in crate::work) how: &'a ReadContext<'a>,
     /// Rows that are known under other destinations of the contact: they were published there.
     pub(in crate::work) elsewhere: &'a Elsewhere<'a>,
-    /// The bridge's sends that no row was matched with yet, oldest first.
-    pub(in crate::work) unmatched: &'a [UnmatchedSend],
-    pub(in crate::work) account: &'a AccountTraits,
-    /// When the read before this one began; `None` where it is not known.
-    pub(in crate::work) read_before_ms: Option<i64>,
-    /// The question that the customer may answer, as it was before the reading.
+    /// The question that the customer may answer.
     pub(in crate::work) question: Option<&'a PendingQuestion>,
-    /// What is to stand before the rows, where some before them may be missing.
-    pub(in crate::work) gap: Option<String>,
-    /// By the wall: times of rows are compared with it.
-    pub(in crate::work) now_ms: i64,
+}
+
+/// The bridge's own sends that the rows are matched with, and how the account shows them.
+pub(in crate::work) struct Sends {
+    /// Those that no row was matched with yet, oldest first.
+    pub(in crate::work) unmatched: Vec<UnmatchedSend>,
+    pub(in crate::work) account: AccountTraits,
+    /// When the read before this one began (epoch ms); `None` where it is not known.
+    pub(in crate::work) read_before_ms: Option<i64>,
+}
+
+/// The time of the classification, in epoch ms.
+#[derive(Clone, Copy)]
+pub(in crate::work) struct Now {
+    /// By the wall clock: times of rows are compared with it.
+    pub(in crate::work) wall_ms: i64,
     /// By the process's own clock, as stored times are.
     pub(in crate::work) clock_ms: i64,
 }
@@ -101,8 +130,8 @@ impl PageInput<'_> {
         for (line, attribution) in lines.iter().zip(attributions) {
             let PageRow { row, identity, .. } = line;
             let mut events: Vec<Event> = Vec::new();
-            if line.at == Some(0) && !self.seen.contains(identity) {
-                events.extend(self.gap.as_deref().and_then(|words| self.notice(row, identity, words)));
+            if line.at == Some(0) && !self.known.seen.contains(identity) {
+                events.extend(self.page.gap.as_deref().and_then(|words| self.notice(row, identity, words)));
             }
             let Some(open) = line.open else {
                 classified.rows.extend(self.filled(line));
@@ -124,7 +153,8 @@ impl PageInput<'_> {
                 continue;
             }
             if publishes {
-                let open = self.question.filter(|_| from_customer && line.may_answer && classified.answered.is_none());
+                let open =
+                    self.known.question.filter(|_| from_customer && line.may_answer && classified.answered.is_none());
                 let contents = match open.and_then(|question| Some((question, self.reply(question, row)?))) {
                     Some((question, reply)) => {
                         classified.answered = Some(question.m_id.clone());
@@ -141,27 +171,27 @@ impl PageInput<'_> {
 
     /// Returns the postponed rows that the page does not show, then the rows of the page.
     fn page_rows(&self) -> Vec<PageRow<'_>> {
-        let mut rows = self.rows.to_vec();
+        let mut rows = self.page.rows.to_vec();
         if self.settings.direction != DirectionBy::Flag {
             for row in &mut rows {
                 row.direction = Direction::Unknown;
             }
         }
-        let mut history = history(&rows, self.how);
+        let mut history = history(&rows, self.known.context);
         for (history, row) in history.iter_mut().zip(&rows) {
-            *history |= self.elsewhere.holds(row);
+            *history |= self.known.elsewhere.holds(row);
         }
         let may_answer = self.may_answer(&rows);
-        let shown: HashSet<&str> = self.identities.iter().map(String::as_str).collect();
+        let shown: HashSet<&str> = self.page.identities.iter().map(String::as_str).collect();
         let waiting: HashMap<&str, &PostponedRow> =
-            self.postponed.iter().map(|there| (there.identity.as_str(), there)).collect();
+            self.known.postponed.iter().map(|there| (there.identity.as_str(), there)).collect();
         let open_since = |there: &PostponedRow| OpenRow {
             read_before_ms: there.postponement.read_before_ms,
             seen_ms: Some(there.since_ms),
-            flag_settled: self.clock_ms.saturating_sub(there.since_ms) >= FLAG_SETTLES_MS,
-            due: there.postponement.due_ms <= self.clock_ms,
+            flag_settled: self.now.clock_ms.saturating_sub(there.since_ms) >= FLAG_SETTLES_MS,
+            due: there.postponement.due_ms <= self.now.clock_ms,
         };
-        let gone = self.postponed.iter().filter(|there| !shown.contains(there.identity.as_str()));
+        let gone = self.known.postponed.iter().filter(|there| !shown.contains(there.identity.as_str()));
         let gone = gone.map(|there| PageRow {
             row: there.row.clone(),
             identity: &there.identity,
@@ -172,10 +202,10 @@ impl PageInput<'_> {
             history: false,
             may_answer: false,
         });
-        let fresh = OpenRow { read_before_ms: self.read_before_ms, ..OpenRow::default() };
-        let here = rows.into_iter().zip(self.identities).enumerate().map(|(at, (row, identity))| {
+        let fresh = OpenRow { read_before_ms: self.sends.read_before_ms, ..OpenRow::default() };
+        let here = rows.into_iter().zip(self.page.identities).enumerate().map(|(at, (row, identity))| {
             let postponed = waiting.get(identity.as_str()).copied();
-            let unseen = !self.seen.contains(identity.as_str());
+            let unseen = !self.known.seen.contains(identity.as_str());
             let open = postponed.map(open_since).or_else(|| unseen.then_some(fresh));
             let (history, may_answer) = (history[at], may_answer[at]);
             PageRow { row, identity, at: Some(at), postponed, open, is_new: postponed.is_some(), history, may_answer }
@@ -189,15 +219,16 @@ impl PageInput<'_> {
         let mut rows: Vec<AfilnetRow> = lines.iter().map(|line| line.row.clone()).collect();
         // History shows no send of the bridge.
         let open: Vec<Option<OpenRow>> = lines.iter().map(|line| line.open.filter(|_| !line.history)).collect();
-        let (mut attributions, left) = attribute(&mut rows, &open, self.unmatched.to_vec(), self.account);
+        let (mut attributions, left) = attribute(&mut rows, &open, self.sends.unmatched.clone(), &self.sends.account);
         let history: Vec<bool> = lines.iter().map(|line| line.history).collect();
         mark_history_ambiguous(&rows, &history, &left, &mut attributions);
         let first = lines.iter().position(|line| line.at.is_some()).unwrap_or(lines.len());
-        let is_new = new_rows(&rows[first..], &attributions[first..], self.identities, self.seen, self.how);
+        let is_new =
+            new_rows(&rows[first..], &attributions[first..], self.page.identities, self.known.seen, self.known.context);
         let mut late_flags = false;
         for ((line, row), attribution) in lines.iter_mut().zip(rows).zip(&attributions) {
             line.row = row;
-            line.is_new |= line.at.is_some_and(|at| is_new[at]) && !self.elsewhere.holds(&line.row);
+            line.is_new |= line.at.is_some_and(|at| is_new[at]) && !self.known.elsewhere.holds(&line.row);
             let flagged = line.postponed.is_some_and(|there| there.row.direction == Direction::Inbound);
             late_flags |= flagged && matches!(attribution, Attribution::Ours { .. });
         }
@@ -207,15 +238,15 @@ impl PageInput<'_> {
     /// Returns whether a row with the business's flag shows a send that was taken just before.
     fn has_prompt_flags(&self, lines: &[PageRow<'_>], attributions: &[Attribution]) -> bool {
         let just_sent = |matched: &Match| {
-            let send = self.unmatched.iter().find(|send| send.matched == *matched);
-            send.is_some_and(|send| send.was_taken_since(self.clock_ms.saturating_sub(AT_ONCE_MS)))
+            let send = self.sends.unmatched.iter().find(|send| send.matched == *matched);
+            send.is_some_and(|send| send.was_taken_since(self.now.clock_ms.saturating_sub(AT_ONCE_MS)))
         };
-        let is_known = self.account.prompt_flags || self.account.late_flags;
+        let is_known = self.sends.account.prompt_flags || self.sends.account.late_flags;
         !is_known
             && self.settings.direction == DirectionBy::Flag
             && lines.iter().zip(attributions).any(|(line, attribution)| match attribution {
                 Attribution::Ours { matched, how: ShownAs::Verbatim } => {
-                    let flagged = line.at.is_some_and(|at| self.rows[at].direction == Direction::Outbound);
+                    let flagged = line.at.is_some_and(|at| self.page.rows[at].direction == Direction::Outbound);
                     flagged && line.postponed.is_none() && just_sent(matched)
                 }
                 _ => false,
@@ -225,7 +256,7 @@ impl PageInput<'_> {
     /// Returns when a row is decided at the latest.
     fn due_ms(&self, line: &PageRow<'_>) -> i64 {
         line.postponed.map_or_else(
-            || self.clock_ms.saturating_add(millis(self.settings.decide_within)),
+            || self.now.clock_ms.saturating_add(millis(self.settings.decide_within)),
             |there| there.postponement.due_ms,
         )
     }
@@ -234,11 +265,11 @@ impl PageInput<'_> {
     /// in the middle of a page, where the list shows nothing of it: the time between two reads doubles, beginning with
     /// the pace of an active channel. For a flag, when that has settled.
     fn reread_ms(&self, line: &PageRow<'_>, attribution: &Attribution) -> i64 {
-        let since_ms = line.postponed.map_or(self.clock_ms, |there| there.since_ms);
-        let age_ms = self.clock_ms.saturating_sub(since_ms);
-        let again_ms = self.clock_ms.saturating_add(age_ms.max(millis(self.settings.poll_active)));
+        let since_ms = line.postponed.map_or(self.now.clock_ms, |there| there.since_ms);
+        let age_ms = self.now.clock_ms.saturating_sub(since_ms);
+        let again_ms = self.now.clock_ms.saturating_add(age_ms.max(millis(self.settings.poll_active)));
         let settles_ms = since_ms.saturating_add(FLAG_SETTLES_MS);
-        let flag_ms = (*attribution == Attribution::AwaitsFlag && settles_ms > self.clock_ms).then_some(settles_ms);
+        let flag_ms = (*attribution == Attribution::AwaitsFlag && settles_ms > self.now.clock_ms).then_some(settles_ms);
         self.due_ms(line).min(again_ms).min(flag_ms.unwrap_or(i64::MAX))
     }
 
@@ -246,7 +277,7 @@ impl PageInput<'_> {
     fn postponed(&self, line: &PageRow<'_>, events: Vec<Event>) -> Option<NewRow> {
         let due_ms = self.due_ms(line);
         line.postponed.is_none().then(|| NewRow {
-            postponed: Some((line.row.clone(), Postponement { read_before_ms: self.read_before_ms, due_ms })),
+            postponed: Some((line.row.clone(), Postponement { read_before_ms: self.sends.read_before_ms, due_ms })),
             doubtful: true,
             events,
             ..new_row(line)
@@ -256,7 +287,7 @@ impl PageInput<'_> {
     /// Returns what is recorded of a row that is decided.
     fn settled(&self, line: &PageRow<'_>, attribution: Attribution, events: Vec<Event>, publishes: bool) -> NewRow {
         let lesson = |how, matched: &Match| {
-            let send = self.unmatched.iter().find(|send| send.matched == *matched)?;
+            let send = self.sends.unmatched.iter().find(|send| send.matched == *matched)?;
             Some(Lesson { features: send.features(), how })
         };
         let (matched, lesson, doubtful) = match attribution {
@@ -276,7 +307,7 @@ impl PageInput<'_> {
     /// Returns what is recorded of a row that was published as a placeholder and has content by now.
     fn filled(&self, line: &PageRow<'_>) -> Option<NewRow> {
         let shape = RowShape::of(&line.row);
-        if shape.is_blank() || !self.blank.iter().any(|row| row.identity == *line.identity) {
+        if shape.is_blank() || !self.known.blank.iter().any(|row| row.identity == *line.identity) {
             return None;
         }
         let from_customer = line.row.direction != Direction::Outbound;
@@ -296,12 +327,12 @@ impl PageInput<'_> {
     /// before the bridge, nor what stands before the question, where Afilnet shows it. Rows of one time as given prove
     /// no order.
     fn may_answer(&self, rows: &[AfilnetRow]) -> Vec<bool> {
-        let Some(question) = self.question else { return vec![false; rows.len()] };
+        let Some(question) = self.known.question else { return vec![false; rows.len()] };
         let shows = |row: &AfilnetRow| row.direction != Direction::Inbound && question.shown_in(&self.text_of(row));
         let asked = rows.iter().rposition(shows);
         let before =
             |index: usize| asked.is_some_and(|asked| index < asked && rows[index].time.raw != rows[asked].time.raw);
-        let history = history(rows, self.how);
+        let history = history(rows, self.known.context);
         history.into_iter().enumerate().map(|(index, old)| !old && !before(index)).collect()
     }
 
@@ -318,13 +349,13 @@ impl PageInput<'_> {
 
     /// Returns when the row was written, as far as is known; never a time in the future.
     fn at_ms(&self, row: &AfilnetRow) -> i64 {
-        row.time.epoch_ms.unwrap_or(self.now_ms).clamp(0, self.now_ms)
+        row.time.epoch_ms.unwrap_or(self.now.wall_ms).clamp(0, self.now.wall_ms)
     }
 
     /// Returns the id of an event of a row: the same at every call.
     fn m_id(&self, one: &str, other: &str) -> MId {
-        let (channel, contact) = (self.settings.name.as_str(), self.contact.as_str());
-        match self.further {
+        let (channel, contact) = (self.settings.name.as_str(), self.chat.contact.as_str());
+        match self.chat.further {
             None => MId::derived(&[channel, contact, one, other]),
             Some(destination) => MId::derived(&[channel, contact, destination.as_str(), one, other]),
         }
@@ -344,7 +375,7 @@ impl PageInput<'_> {
         let of_part = |(part, content)| {
             let part_text = format!("{what}{part}");
             let m_id = self.m_id(identity, &part_text);
-            let timestamp_ms = at_ms.saturating_add(part).min(self.now_ms);
+            let timestamp_ms = at_ms.saturating_add(part).min(self.now.wall_ms);
             Event { m_id, timestamp_ms, body: body(content) }
         };
         (0..).zip(contents).map(of_part).collect()

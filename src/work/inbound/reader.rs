@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::classify::{Classified, PageInput};
+use super::classify::{ChatRef, Classified, KnownBefore, Now, PageInput, Sends, ShownRows};
 use super::receipts::{self, Receipts};
 use crate::config::FirstRun;
 use crate::domain::clock::{millis, now_ms, wall_ms};
 use crate::domain::matching::{
-    AccountTraits, InitialSyncPolicy, Known, LookupEvidence, Match, ReadContext, RowFingerprint, RowShape,
-    SendStanding, UnmatchedSend, base, identify, next_tail,
+    InitialSyncPolicy, Known, LookupEvidence, Match, ReadContext, RowFingerprint, RowShape, SendStanding, base,
+    identify, next_tail,
 };
 use crate::domain::{
     AfilnetRow, Chat, ContactId, Destination, MId, Messenger, PendingQuestion, ReadError, Webhook, agent_text,
@@ -132,14 +132,6 @@ pub(in crate::work) struct KnownThere {
     pub(in crate::work) known_before: bool,
     /// The read shows one of the newest of them, where there are any.
     pub(in crate::work) reaches_back: bool,
-}
-
-/// The sends that rows are held against, and what is known of how the account shows them.
-struct Sends {
-    unmatched: Vec<UnmatchedSend>,
-    account: AccountTraits,
-    /// When the read before this one began, as far as is known.
-    read_before_ms: Option<i64>,
 }
 
 /// What Afilnet shows of a conversation.
@@ -368,7 +360,7 @@ impl Reader {
         };
         let snapshot_ms = request.snapshot_ms;
         let elsewhere = seen.elsewhere();
-        let how = match &page.snapshot_row {
+        let context = match &page.snapshot_row {
             Some(anchor) => ReadContext::InitialSync { anchor, snapshot_ms, policy },
             None if !page.known.is_empty() => ReadContext::Known,
             None if seen.is_further => ReadContext::NewDestination { snapshot_ms },
@@ -380,23 +372,19 @@ impl Reader {
         let blank: Vec<&SeenRow> = seen.rows.iter().filter(was_blank).collect();
         let input = PageInput {
             settings,
-            contact,
-            further: seen.is_further.then_some(&request.destination),
             webhook: self.webhook.as_ref(),
-            rows,
-            identities: &page.identities,
-            seen: &page.seen,
-            blank: &blank,
-            postponed: &seen.postponed,
-            how: &how,
-            elsewhere: &elsewhere,
-            unmatched: &sends.unmatched,
-            account: &sends.account,
-            read_before_ms: sends.read_before_ms,
-            question: fetched.question.as_ref(),
-            gap,
-            now_ms: wall_ms(), // times of rows are compared with it
-            clock_ms: now_ms(),
+            chat: ChatRef { contact, further: seen.is_further.then_some(&request.destination) },
+            page: ShownRows { rows, identities: &page.identities, gap },
+            known: KnownBefore {
+                context: &context,
+                seen: &page.seen,
+                blank: &blank,
+                postponed: &seen.postponed,
+                elsewhere: &elsewhere,
+                question: fetched.question.as_ref(),
+            },
+            sends,
+            now: Now { wall_ms: wall_ms(), clock_ms: now_ms() },
         };
         input.classify()
     }

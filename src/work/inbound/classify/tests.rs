@@ -58,6 +58,43 @@ fn question() -> PendingQuestion {
 
 const ASKED: &str = "Which day?\n1. Monday\n2. Tuesday\nReply with the number";
 
+/// The sends of an account; the read before this one is not known.
+fn sends(unmatched: &[UnmatchedSend], account: AccountTraits) -> Sends {
+    Sends { unmatched: unmatched.to_vec(), account, read_before_ms: None }
+}
+
+/// Classifies rows of one conversation of which these are in the store.
+fn classified(
+    settings: &ChannelSettings,
+    further: Option<&Destination>,
+    rows: &[AfilnetRow],
+    known: KnownBefore<'_>,
+    sends: &Sends,
+) -> Classified {
+    PageInput {
+        settings,
+        webhook: &Plain,
+        chat: ChatRef { contact: &"+34600111222".parse().unwrap(), further },
+        page: ShownRows { rows, identities: &identities(rows), gap: None },
+        known,
+        sends,
+        now: Now { wall_ms: NOW_MS, clock_ms: NOW_MS },
+    }
+    .classify()
+}
+
+/// Calls `then` with a conversation of which these rows are in the store, decided.
+fn known<T>(seen: &[&str], context: &ReadContext<'_>, then: impl FnOnce(KnownBefore<'_>) -> T) -> T {
+    then(KnownBefore {
+        context,
+        seen: &seen.iter().copied().collect(),
+        blank: &[],
+        postponed: &[],
+        elsewhere: &Elsewhere::default(),
+        question: None,
+    })
+}
+
 fn fresh(
     rows: &[AfilnetRow],
     seen: &[&str],
@@ -74,27 +111,10 @@ fn fresh_at(
     how: &ReadContext<'_>,
     question: Option<&PendingQuestion>,
 ) -> (Vec<NewRow>, Option<MId>) {
-    let classified = PageInput {
-        settings: &settings(DirectionBy::Flag, false, false),
-        contact: &"+34600111222".parse().unwrap(),
-        further,
-        webhook: &Plain,
-        rows,
-        identities: &identities(rows),
-        seen: &seen.iter().copied().collect(),
-        how,
-        elsewhere: &Elsewhere::default(),
-        blank: &[],
-        postponed: &[],
-        unmatched: &[],
-        account: &faithful(),
-        read_before_ms: None,
-        question,
-        gap: None,
-        now_ms: NOW_MS,
-        clock_ms: NOW_MS,
-    }
-    .classify();
+    let settings = settings(DirectionBy::Flag, false, false);
+    let sends = sends(&[], faithful());
+    let classified =
+        known(seen, how, |known| classified(&settings, further, rows, KnownBefore { question, ..known }, &sends));
     (classified.rows, classified.answered)
 }
 
@@ -199,27 +219,10 @@ fn with_matching_no_flag_counts_and_what_was_not_sent_is_the_customers() {
         row(Direction::Inbound, 3, "Hi"),
     ];
     let matched = Match { m_id: "m1".parse().unwrap(), part: 0, last: true };
-    let page = PageInput {
-        settings: &settings(DirectionBy::Matching, true, true),
-        contact: &"+34600111222".parse().unwrap(),
-        further: None,
-        webhook: &Plain,
-        rows: &rows,
-        identities: &identities(&rows),
-        seen: &HashSet::new(),
-        how: &ReadContext::Known,
-        elsewhere: &Elsewhere::default(),
-        unmatched: &[UnmatchedSend::new(matched.clone(), Some("Hi"), None, 0)],
-        account: &AccountTraits::default(),
-        read_before_ms: None,
-        blank: &[],
-        postponed: &[],
-        question: None,
-        gap: None,
-        now_ms: NOW_MS,
-        clock_ms: NOW_MS,
-    };
-    let made = page.classify().rows;
+    let settings = settings(DirectionBy::Matching, true, true);
+    let sends = sends(&[UnmatchedSend::new(matched.clone(), Some("Hi"), None, 0)], AccountTraits::default());
+    let classified = known(&[], &ReadContext::Known, |known| classified(&settings, None, &rows, known, &sends));
+    let made = classified.rows;
     assert_eq!(texts(&made), ["hola & más", "Hi"]);
     assert_eq!(made.into_iter().map(|row| row.matched).collect::<Vec<_>>(), [None, Some(matched), None]);
 }
@@ -231,27 +234,9 @@ fn published(
     unmatched: &[UnmatchedSend],
     shows: bool,
 ) -> (Vec<String>, usize) {
-    let classified = PageInput {
-        settings: &settings(DirectionBy::Flag, true, false),
-        contact: &"+34600111222".parse().unwrap(),
-        further: None,
-        webhook: &Plain,
-        rows,
-        identities: &identities(rows),
-        seen: &HashSet::new(),
-        how,
-        elsewhere: &Elsewhere::default(),
-        unmatched,
-        account: &if shows { faithful() } else { AccountTraits::default() },
-        read_before_ms: None,
-        blank: &[],
-        postponed: &[],
-        question: None,
-        gap: None,
-        now_ms: NOW_MS,
-        clock_ms: NOW_MS,
-    }
-    .classify();
+    let settings = settings(DirectionBy::Flag, true, false);
+    let sends = sends(unmatched, if shows { faithful() } else { AccountTraits::default() });
+    let classified = known(&[], how, |known| classified(&settings, None, rows, known, &sends));
     let text = |event: &Event| match &event.body {
         EventBody::Message { content: Content::Text { text } } => format!("+{}", text.as_str()),
         EventBody::MessageEcho { content: Content::Text { text } } => format!("={}", text.as_str()),
@@ -395,32 +380,15 @@ fn a_conversation_is_read_again_for_a_postponed_row_in_doubling_times_and_when_i
     // As an agent's words, which no row shows yet.
     let rows = [customer(2, "ok")];
     let identities = identities(&rows);
-    let reread_s = |age_s: i64, rows: &[AfilnetRow], sends: &[UnmatchedSend]| {
+    let reread_s = |age_s: i64, rows: &[AfilnetRow], unmatched: &[UnmatchedSend]| {
         let since_ms = NOW_MS - age_s * 1000;
         let postponement = Postponement { read_before_ms: Some(0), due_ms: since_ms + 90_000 };
         let row = rows[0].clone();
         let there = PostponedRow { identity: identities[0].clone(), row, since_ms, postponement };
-        let classified = PageInput {
-            settings: &settings,
-            contact: &"+34600111222".parse().unwrap(),
-            further: None,
-            webhook: &Plain,
-            rows,
-            identities: &crate::domain::matching::identities(rows),
-            seen: &HashSet::from([identities[0].as_str()]),
-            how: &ReadContext::Known,
-            elsewhere: &Elsewhere::default(),
-            blank: &[],
-            postponed: &[there],
-            unmatched: sends,
-            account: &faithful(),
-            read_before_ms: Some(0),
-            question: None,
-            gap: None,
-            now_ms: NOW_MS,
-            clock_ms: NOW_MS,
-        }
-        .classify();
+        let sends = Sends { read_before_ms: Some(0), ..sends(unmatched, faithful()) };
+        let classified = known(&[identities[0].as_str()], &ReadContext::Known, |known| {
+            classified(&settings, None, rows, KnownBefore { postponed: &[there], ..known }, &sends)
+        });
         classified.reread_ms.map(|reread_ms| (reread_ms - NOW_MS) / 1000)
     };
     let sent = [own("ok").not_before(0)];

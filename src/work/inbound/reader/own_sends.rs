@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use super::{Fetched, Identified, LookupTarget, MOST_SENDS, ReadRequest, Reader, Sends};
+use super::{Fetched, Identified, LookupTarget, MOST_SENDS, ReadRequest, Reader};
 use crate::config::DirectionBy;
 use crate::domain::matching::{
     AccountTraits, LookupEvidence, Match, RowSince, SendStanding, Shows, UnmatchedSend, standing,
 };
 use crate::domain::{ContactId, Content, Direction};
 use crate::store::{NewRow, OwnSend, SeenRow, SeenRows, StoreError};
-use crate::work::inbound::classify::Classified;
+use crate::work::inbound::classify::{Classified, Sends};
 
 impl Reader {
     /// Returns the sends that the rows are held against, where there is a row to be held against any.

@@ -14,7 +14,7 @@ use crate::domain::matching::{
 use crate::domain::reconcile::{LookupFindings, ReconcileState, Reconciliation, next};
 use crate::domain::{AfilnetRow, Called, ContactId, Content, Delivery, Event, EventBody, MId, Webhook};
 use crate::store::{NewRow, PostponedRow, RowChange, SeenRow};
-use crate::work::inbound::classify::{Classified, PageInput};
+use crate::work::inbound::classify::{ChatRef, Classified, KnownBefore, Now, PageInput, Sends, ShownRows};
 use crate::work::testing;
 
 const LOOKS: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(45)];
@@ -268,36 +268,33 @@ impl Bridge {
             .collect();
         let settings =
             crate::work::channel::ChannelSettings { decide_within: DECIDE_WITHIN, ..testing::settings("support") };
-        let how = if known.is_empty() { ReadContext::New { snapshot_ms: 0 } } else { ReadContext::Known };
+        let context = if known.is_empty() { ReadContext::New { snapshot_ms: 0 } } else { ReadContext::Known };
         let recorded_ms = seen.iter().map(|(row, _)| row.seen_ms).max();
         let account =
             if unmatched.is_empty() && self.postponed.is_empty() { AccountTraits::default() } else { self.account };
+        let sends = Sends { unmatched, account, read_before_ms: self.previous_ms.max(recorded_ms) };
         let classified = PageInput {
             settings: &settings,
-            contact: &"+34600111222".parse().unwrap(),
-            further: None,
             webhook: &Plain,
-            rows: &rows,
-            identities: &identities,
-            seen: &is_seen,
-            blank: &blank,
-            postponed: &self.postponed,
-            how: &how,
-            elsewhere: &Elsewhere::default(),
-            unmatched: &unmatched,
-            account: &account,
-            read_before_ms: self.previous_ms.max(recorded_ms),
-            question: None,
-            gap: None,
-            now_ms: world.now_ms,
-            clock_ms: world.now_ms,
+            chat: ChatRef { contact: &"+34600111222".parse().unwrap(), further: None },
+            page: ShownRows { rows: &rows, identities: &identities, gap: None },
+            known: KnownBefore {
+                context: &context,
+                seen: &is_seen,
+                blank: &blank,
+                postponed: &self.postponed,
+                elsewhere: &Elsewhere::default(),
+                question: None,
+            },
+            sends: &sends,
+            now: Now { wall_ms: world.now_ms, clock_ms: world.now_ms },
         }
         .classify();
         if std::env::var("BRIDGE_TRACE").is_ok() {
-            print(&classified, &unmatched);
+            print(&classified, &sends.unmatched);
         }
         let stands = looked_for.and_then(|number| {
-            let send = unmatched.iter().find(|send| send.matched.m_id == self.sends[number].m_id)?;
+            let send = sends.unmatched.iter().find(|send| send.matched.m_id == self.sends[number].m_id)?;
             let began_ms = self.sends[number].began_ms;
             let fresh: HashMap<&str, &NewRow> =
                 classified.rows.iter().map(|row| (row.identity.as_str(), row)).collect();
@@ -322,7 +319,7 @@ impl Bridge {
             });
             let is_shown =
                 |send: &UnmatchedSend| classified.rows.iter().any(|row| row.matched.as_ref() == Some(&send.matched));
-            let missing = unmatched.iter().filter(|send| send.is_missing_at(began_ms) && !is_shown(send)).count();
+            let missing = sends.unmatched.iter().filter(|send| send.is_missing_at(began_ms) && !is_shown(send)).count();
             Some(standing(send, &since.collect::<Vec<_>>(), missing, &self.account).0)
         });
         let tail = next_tail(&identities, &known);
