@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use super::*;
-use crate::config::{Afilnet, Bonychat, Transport};
 use crate::domain::content::Text;
-use crate::domain::{Content, EventBody, Fault, IdType, Platform};
+use crate::domain::{Content, EventBody, Fault};
+use crate::testkit::captured_log::CapturedLog;
 
 const TOKEN: &str = "aaaxczsadzxcasdacxzcasd";
 
@@ -101,37 +101,7 @@ fn read_request(stream: &mut TcpStream) -> String {
 }
 
 fn channel(webhook_url: &str, api_token: &str) -> config::Channel {
-    config::Channel {
-        name: "support".parse().unwrap(),
-        channel_id: "gfd8g7fd89dgfd".parse().unwrap(),
-        api_token: api_token.into(),
-        previous_api_token: None,
-        id_type: IdType::Phone,
-        platform: Platform::Whatsapp,
-        platform_id: "100".parse().unwrap(),
-        text_limit: 4096,
-        anna: false,
-        poll_active: Duration::from_secs(2),
-        poll_idle: Duration::from_secs(15),
-        afilnet: Afilnet {
-            url: "https://afilnet.test/".parse().unwrap(),
-            transport: Transport::Post,
-            user: "u".into(),
-            password: "p".into(),
-            timeout: Duration::from_secs(10),
-            ca: Vec::new(),
-            time_zone: jiff::tz::TimeZone::UTC,
-            requests_per_second: 10,
-            max_in_flight: 4,
-            answer_limit: 32 << 20,
-        },
-        bonychat: Bonychat {
-            webhook_url: webhook_url.into(),
-            timeout: Duration::from_secs(2),
-            ca: Vec::new(),
-            requests_per_second: 15,
-        },
-    }
+    config::Channel { api_token: api_token.into(), ..config::testing::channel("https://afilnet.test/", webhook_url) }
 }
 
 fn webhook(url: &str) -> WebhookClient {
@@ -295,24 +265,9 @@ async fn an_answer_is_read_up_to_its_limit() {
     assert_eq!(beginning(&mut response).await.len(), ANSWER_LIMIT_BYTES);
 }
 
-/// Log lines of this thread.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn the_log_shows_the_answer_and_nothing_of_the_request() {
-    let lines = Lines::default();
+    let lines = CapturedLog::default();
     let to = lines.clone();
     let subscriber =
         tracing_subscriber::fmt().with_env_filter("trace").with_ansi(false).with_writer(move || to.clone()).finish();
@@ -326,7 +281,7 @@ async fn the_log_shows_the_answer_and_nothing_of_the_request() {
     assert_eq!(Far::that_answers("401 No", "", &said).published().await, again(Fault::Credentials("http_401".into())));
     assert_eq!(Far::that(Then::Closes).published().await, again(Fault::ConnectionLost));
     drop(log);
-    let lines = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let lines = lines.text();
     assert!(lines.contains("BonyChat answered 401 to event `3f1c7a52`"), "{lines}");
     assert!(lines.contains(&format!("answer_bytes={}", said.len())) && !lines.contains("who is"), "{lines}");
     assert!(lines.contains("no answer from BonyChat to event `3f1c7a52`"), "{lines}");

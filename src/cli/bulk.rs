@@ -9,7 +9,7 @@ use super::find::failure;
 use super::operator::operator;
 use super::output::{Failure, print};
 use crate::config::Config;
-use crate::ops::bulk::{self, NotStarted, Request, told};
+use crate::ops::bulk::{self, NotStarted, Request, state_line};
 use crate::store::{BulkAction, BulkState, Job, Store};
 use crate::telemetry::{harmless, harmless_json};
 
@@ -115,10 +115,10 @@ pub(super) async fn resume(job: i64, config: &Config, store: &dyn Store) -> Resu
     match store.bulk().job(job).await.map_err(anyhow::Error::new)? {
         None => Err(missing(job)),
         Some(job) if job.is_over() => {
-            Err(Failure::Work(anyhow::anyhow!("there is nothing to go on with: {}", told(&job))))
+            Err(Failure::Work(anyhow::anyhow!("there is nothing to go on with: {}", state_line(&job))))
         }
         Some(there) if !there.filled => {
-            Err(Failure::Work(anyhow::anyhow!("there is nothing to go on with as yet: {}", told(&there))))
+            Err(Failure::Work(anyhow::anyhow!("there is nothing to go on with as yet: {}", state_line(&there))))
         }
         Some(_) => {
             let now_ms = crate::domain::clock::now_ms();
@@ -133,7 +133,7 @@ async fn carry(job: i64, config: &Config, store: &dyn Store) -> Result<(), Failu
     let stop = CancellationToken::new();
     let _interrupted = interrupted(&stop)?;
     let progress = |job: &Job| {
-        let _ = writeln!(std::io::stderr().lock(), "{}", harmless(&told(job))); // a reader may have gone away
+        let _ = writeln!(std::io::stderr().lock(), "{}", harmless(&state_line(job))); // a reader may have gone away
     };
     let worked = bulk::carry(store.bulk(), config, job, &stop, progress).await;
     let go_on = format!("go on with `bridge messages resume {job}`, or end it with `bridge messages cancel {job}`");
@@ -150,9 +150,9 @@ async fn carry(job: i64, config: &Config, store: &dyn Store) -> Result<(), Failu
         return Ok(());
     }
     let why = if there.cancelled_ms.is_some() || there.stopped.is_some() {
-        told(&there)
+        state_line(&there)
     } else {
-        format!("{}; {go_on}", told(&there))
+        format!("{}; {go_on}", state_line(&there))
     };
     let _ = writeln!(std::io::stderr().lock(), "{}", harmless(&why));
     Err(Failure::Found)
@@ -177,8 +177,8 @@ pub(super) async fn cancel(job: i64, why: Option<&str>, store: &dyn Store) -> Re
     let now_ms = crate::domain::clock::now_ms();
     match store.bulk().cancel_job(job, operator(why), now_ms).await.map_err(anyhow::Error::new)? {
         None => Err(missing(job)),
-        Some((job, true)) => Ok(print(&format!("{}; what is done stays done\n", harmless(&told(&job))))?),
-        Some((job, false)) => Err(Failure::Work(anyhow::anyhow!("it is over already: {}", told(&job)))),
+        Some((job, true)) => Ok(print(&format!("{}; what is done stays done\n", harmless(&state_line(&job))))?),
+        Some((job, false)) => Err(Failure::Work(anyhow::anyhow!("it is over already: {}", state_line(&job)))),
     }
 }
 
@@ -186,8 +186,11 @@ pub(super) async fn cancel(job: i64, why: Option<&str>, store: &dyn Store) -> Re
 pub(super) async fn jobs(json: bool, store: &dyn Store) -> Result<(), Failure> {
     let jobs = store.bulk().jobs(LISTED).await.map_err(anyhow::Error::new)?;
     let line = |job: &Job| {
-        let line =
-            if json { harmless_json(&serde_json::to_string(job).unwrap_or_default()) } else { harmless(&told(job)) };
+        let line = if json {
+            harmless_json(&serde_json::to_string(job).unwrap_or_default())
+        } else {
+            harmless(&state_line(job))
+        };
         line + "\n"
     };
     Ok(print(&jobs.iter().map(line).collect::<String>())?)

@@ -18,6 +18,8 @@ mod read;
 mod secret;
 mod summary;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 mod transports;
 

@@ -86,7 +86,7 @@ impl OperatorPause {
     }
 
     /// Returns who has paused it, since when and why, and what does not happen meanwhile; without a full stop.
-    pub(crate) fn told(&self, zone: &TimeZone, language: Language) -> String {
+    pub(crate) fn description(&self, zone: &TimeZone, language: Language) -> String {
         let Self { kind, who, why, .. } = self;
         let (since, meaning) = (self.since(zone), kind.meaning(language));
         match language {
@@ -97,8 +97,8 @@ impl OperatorPause {
 
     /// Returns who has paused what, since when and why, and the command that ends it, as one sentence.
     pub(crate) fn in_words(&self, zone: &TimeZone) -> String {
-        let (channel, told) = (&self.channel, self.told(zone, Language::En));
-        format!("channel `{channel}`: {told}. `bridge channels resume {channel} {}` ends it", self.kind.name())
+        let (channel, description) = (&self.channel, self.description(zone, Language::En));
+        format!("channel `{channel}`: {description}. `bridge channels resume {channel} {}` ends it", self.kind.name())
     }
 }
 

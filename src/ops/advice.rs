@@ -1,4 +1,4 @@
-//! What a fault of a far side means for an operator who asked it something, and what to do.
+//! Advice to an operator on a fault of a platform that was called by hand.
 
 use crate::domain::{Fault, Language};
 

@@ -1,15 +1,15 @@
-//! Who did what: the audit, newest first.
+//! The audit: what each person did, newest first.
 
 use serde::Serialize;
 
 use super::find::{Refusal, time};
 use crate::store::{AuditEntry, Store};
 
-/// Rows of one page, where nothing else is asked for, and at most.
+/// Rows of one page: by default, and at most.
 pub(crate) const PAGE: u32 = 50;
 pub(crate) const MOST: u32 = 1000;
 
-/// What one person did.
+/// One deed of a person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct AuditLine {
     pub(crate) at: String,
@@ -24,7 +24,7 @@ pub(crate) struct AuditLine {
     pub(crate) detail: Option<serde_json::Value>,
 }
 
-/// One page.
+/// One page of the audit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Page {
     pub(crate) deeds: Vec<AuditLine>,

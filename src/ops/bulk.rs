@@ -49,7 +49,7 @@ pub(crate) const TOO_MANY: [&str; 2] = [
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// What is asked. Times and contacts are as they were typed.
+/// The filter of a decision as it was typed; times and contacts are not parsed yet.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) action: BulkAction,
@@ -67,7 +67,7 @@ pub(crate) struct Request {
     pub(crate) moved_on: bool,
 }
 
-/// What would happen.
+/// What a decision on many messages would do.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) action: BulkAction,
@@ -84,15 +84,15 @@ pub(crate) struct Plan {
     /// The first of them, oldest first.
     pub(crate) first: Vec<BulkMatch>,
     choice: Choice,
-    /// It is of what a person saw.
+    /// It applies to the messages that a person saw.
     is_held: bool,
-    /// What else matches, of which the text is erased.
+    /// The number of further matches whose text is erased.
     pub(crate) wiped: usize,
     /// Messages of conversations that have moved on, chosen or not.
     pub(crate) moved_on: usize,
     /// Of the first of these conversations one message each.
     moved_on_first: Vec<BulkMatch>,
-    /// Of the chosen, those that are older than a day.
+    /// The number of chosen messages that are older than a day.
     pub(crate) old: usize,
     /// Pauses by hand that last, of channels of the chosen: until they are over, what is retried would pile up.
     pub(crate) pauses: Vec<OperatorPause>,
@@ -211,7 +211,7 @@ fn filter(config: &Config, request: &Request) -> Result<BulkFilter, Refusal> {
     })
 }
 
-/// Returns the kind of content that is asked for.
+/// Returns the kind of content in the filter; `None` for all kinds.
 fn kind(request: &Request) -> Result<Option<&'static str>, Refusal> {
     let Some(typed) = &request.kind else { return Ok(None) };
     if request.state == BulkState::Dead {
@@ -408,7 +408,7 @@ pub(crate) async fn start(
         by,
     };
     let choice = Choice { up_to: plan.choice.up_to.min(plan.set.newest), ..plan.choice };
-    // What waits goes out meanwhile.
+    // Messages that wait go out meanwhile.
     let expected = (plan.is_held && plan.state != BulkState::Queued).then_some(&plan.set);
     match set::make(store.bulk(), &plan.filter, choice, at_once(plan.spacing_ms), new, expected).await {
         Ok(FillOutcome::Job(job, count)) => Ok((job, count)),
@@ -461,8 +461,8 @@ pub(crate) async fn carry(
     }
 }
 
-/// Returns a job in one line.
-pub(crate) fn told(job: &Job) -> String {
+/// Returns the state of a job in one line.
+pub(crate) fn state_line(job: &Job) -> String {
     let state = match (job.cancelled_ms, job.ended_ms) {
         (Some(at_ms), _) if !job.filled => {
             format!("cancelled at {} before all of them were in: nothing was done. Make a new plan", find::time(at_ms))

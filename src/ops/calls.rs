@@ -1,4 +1,4 @@
-//! Calls of `/message` that are given away, without persons.
+//! Captured calls of `/message`, redacted so that they can leave the machine.
 
 use std::fmt::Write as _;
 

@@ -39,7 +39,7 @@ pub(crate) struct Conversation {
 }
 
 impl Conversation {
-    /// Returns what tells this end from one with another row.
+    /// Returns a digest that differs from that of an end with another row.
     pub(crate) fn digest(&self) -> String {
         let mut digest = Sha256::new();
         for ShownRow { at_ms, direction, text } in &self.rows {
@@ -53,7 +53,7 @@ impl Conversation {
     }
 }
 
-/// One row of it.
+/// One row of the conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ShownRow {
     /// `None` where Afilnet's time cannot be read.

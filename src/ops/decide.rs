@@ -7,7 +7,7 @@ use crate::domain::journey::{Journey, Operator};
 use crate::domain::{Fault, Language};
 use crate::store::{Decision, DecisionTarget, DiscardNotices, ListedMessage, ManualOutcome, Store, StoreError};
 
-/// What was decided, and what became of it.
+/// A decision and its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Decided {
     pub(crate) m_id: String,
@@ -86,10 +86,10 @@ fn in_state(state: &str, is_noted: bool, is_outbound: bool) -> &'static [Verb] {
     }
 }
 
-/// What was done.
+/// A decision that was applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Done {
-    /// To the outbound message. `agent_told`: its agent was told before that it may have been delivered.
+    /// To the outbound message. `agent_told`: its agent was notified before that it may have been delivered.
     Message { agent_told: bool },
     /// To this number of events.
     Events(usize),
@@ -146,7 +146,7 @@ pub(crate) async fn retry(
     Ok(Decided { m_id, verb: Verb::Retry, result: done(outcome) })
 }
 
-/// Gives a message or a dead event up for good and erases its text. The agent of a message that still waits is told.
+/// Discards a message or a dead event and erases its text. The agent of a message that still waits is notified.
 ///
 /// # Errors
 /// The store could not be written.
@@ -162,7 +162,7 @@ pub(crate) async fn discard(
     Ok(Decided { m_id, verb: Verb::Discard, result: done(outcome) })
 }
 
-/// Returns what agents are told of messages that are discarded while they wait.
+/// Returns the notices to agents of messages that are discarded while they wait.
 pub(super) fn discard_notices(config: &Config) -> DiscardNotices {
     let notice = |got| discarded(got, config.language);
     DiscardNotices { not_sent: notice(Delivered::No), perhaps_sent: notice(Delivered::Maybe) }
@@ -211,7 +211,7 @@ impl Decided {
     }
 }
 
-/// In English and in Spanish, as all below.
+/// In English and in Spanish, as all functions below.
 fn settled(decision: Decision, done: Done) -> [&'static str; 2] {
     match (decision, done) {
         (Decision::Delivered, _) => {

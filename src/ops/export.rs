@@ -1,4 +1,4 @@
-//! What a search finds, as a file: JSON lines, or CSV that is safe to open in a spreadsheet. Without texts, as the search itself.
+//! The result of a search as a file: JSON lines, or CSV that is safe to open in a spreadsheet. Without texts, like the search itself.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -107,7 +107,7 @@ pub(crate) struct Piece {
 pub(crate) enum Then {
     More,
     End,
-    /// As many as a file takes; where the rest begins.
+    /// As many rows as a file takes, and the cursor of the rest.
     Cut(String),
 }
 
@@ -213,7 +213,7 @@ mod tests {
             ("", ""),
         ] {
             let written = quoted(&cell(text));
-            // What an apostrophe is added to is quoted: some programs part cells at it.
+            // A cell with an added apostrophe is quoted: some programs split cells at it.
             let quotes = if shown.starts_with('\'') { "\"" } else { "" };
             assert_eq!(written, format!("{quotes}{shown}{quotes}"), "{text:?}");
         }

@@ -1,4 +1,4 @@
-//! What failed or was given up, grouped by reason, and whether the cause seems to be mended.
+//! What failed or was given up, grouped by reason, and whether the cause seems to be fixed.
 
 use serde::Serialize;
 

@@ -15,7 +15,7 @@ use crate::store::{FoundMessage, FoundMessages, Store, StoreError};
 /// Time of one search.
 const WITHIN: Duration = Duration::from_millis(250);
 
-/// What is asked. Times and contacts are as they were typed.
+/// A search as it was typed; times and contacts are not parsed yet.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     /// An mId, a number or part of one, or words; empty for any message.
@@ -52,7 +52,7 @@ pub(crate) enum SearchHint {
     NotConfigured(String),
     /// The time was up before all was searched. All messages since then were; `None`: not even the newest.
     Cut { back_to_ms: Option<i64> },
-    /// It was searched for words, which texts do not hold that were erased at this age.
+    /// The search was for words: texts are erased at this age, and cannot be found by words then.
     TextsErased { after: Duration },
 }
 
@@ -92,7 +92,7 @@ pub(crate) enum Refusal {
     /// A parameter with a time that is none.
     #[error("{parameter} takes a time")]
     Time { parameter: &'static str, typed: String },
-    /// Not what a page ended with.
+    /// Not the cursor of a page.
     #[error("before takes {takes}")]
     Cursor { typed: String, takes: &'static str },
     #[error(transparent)]
@@ -153,10 +153,10 @@ pub(crate) async fn find(store: &dyn Store, config: &Config, request: Request) -
 /// Searches of one page, at most, where most of what is found is of other channels.
 const ROUNDS: usize = 8;
 
-/// As [`find`], of these channels alone; `None`: of all.
+/// As [`find`], for these channels only; `None`: for all.
 ///
 /// # Errors
-/// As [`find`]; a channel that is none of these is refused as one that there is not.
+/// As [`find`]; another channel than these is refused as unknown.
 pub(crate) async fn find_of(
     store: &dyn Store,
     config: &Config,
@@ -229,7 +229,7 @@ fn search(config: &Config, request: &Request) -> Result<Search, Refusal> {
 /// Returns the time that was typed for a parameter, epoch milliseconds.
 ///
 /// # Errors
-/// It is no time.
+/// The text is not a time.
 pub(crate) fn time_of(config: &Config, parameter: &'static str, typed: Option<&str>) -> Result<Option<i64>, Refusal> {
     let Some(typed) = typed else { return Ok(None) };
     let zone = config.time_zone_of("");

@@ -17,8 +17,8 @@ use crate::store::{BulkJobs, Job, Store, StoreError};
 /// First pause after the store could not be read or written, and the longest: each is twice the one before.
 const AGAIN_AFTER: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(5));
 
-/// A job that nobody worked on for longer, in milliseconds, is not gone on with by itself: its messages are late, and a restored
-/// backup may hold messages that have been sent since.
+/// Longest time without progress, in milliseconds, after which a job is still continued without an operator. Beyond it the
+/// messages are late, and a restored backup may hold messages that have been sent since.
 const GOES_ON_WITHIN_MS: i64 = 60 * 60 * 1000;
 
 /// Jobs among which those that were interrupted are looked for: the newest.
@@ -109,7 +109,7 @@ async fn carry(jobs: &dyn BulkJobs, config: &Config, job: i64, stopping: &Cancel
         };
         let began = Instant::now();
         let Err(error) = bulk::carry(jobs, config, job, stopping, progress).await else { return };
-        // What failed long before, as while it waited for the end of a pause, is no failure in a row.
+        // A failure long before, as before a pause, does not count as one in a row.
         if is_further || began.elapsed() >= longest {
             (pause, failed) = (first, 0);
         }

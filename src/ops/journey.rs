@@ -18,7 +18,7 @@ pub(crate) struct Account {
 }
 
 /// Returns what happened to a message or to the events of one mId; `None` if there is neither. Contacts are masked as the
-/// configuration has it, unless they are asked for in full.
+/// configuration has it, unless the caller wants them in full.
 ///
 /// # Errors
 /// The store could not be read.
@@ -51,7 +51,7 @@ pub(crate) async fn journey(
     Ok(Some(Account { journey, told, zone }))
 }
 
-/// Returns why nothing is told of this mId.
+/// Returns the sentence for an mId of which the store has nothing.
 pub(crate) fn missing(m_id: &str) -> String {
     format!(
         "there is no message and no event `{m_id}` in this store: was it another bridge, or longer ago than keep_rows?"

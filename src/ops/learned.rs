@@ -20,7 +20,7 @@ const FEATURES: [(Features, [&str; 2]); 9] = [
     (Features::LONG, ["long texts", "textos largos"]),
 ];
 
-/// One thing that is known, or not yet.
+/// One trait of the account, known or not yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fact {
     pub(crate) name: &'static str,

@@ -1,5 +1,5 @@
-//! What happens as it happens, for several who look at once: one look at the store a second for all of them, and only while
-//! somebody listens. What a listener takes too slowly is left out, and the listener is told.
+//! Live updates for several listeners: one read of the store a second for all of them, and only while there is a listener.
+//! What a listener takes too slowly is left out, and it gets the number of lines left out.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub(crate) enum LiveUpdate {
     TailLine(Arc<TailLine>),
     /// Position after these lines: a listener that starts there gets what follows.
     Mark(Mark),
-    /// More happened than is told here: so many lines of all channels, at least; 0: it is not known how many.
+    /// Lines of all channels that were left out, at least; 0: the number is not known.
     LeftOut(u64),
     /// The store cannot be read; it is tried again.
     Unreadable,
@@ -43,32 +43,32 @@ pub(crate) enum LiveUpdate {
 /// The tail for all who listen in this process.
 #[derive(Debug)]
 pub(crate) struct Live {
-    told: broadcast::Sender<LiveUpdate>,
-    /// Whether the store is looked at. Who listens is counted under this lock too: so the last look ends before nobody listens,
-    /// or goes on for the next.
+    updates: broadcast::Sender<LiveUpdate>,
+    /// Whether the store is being read. Listeners are counted under this lock too: the reads end after the last listener, or go
+    /// on for the next one.
     looking: Mutex<bool>,
-    /// Whether what happens from now on is told.
+    /// Whether updates are sent from now on.
     begun: watch::Sender<bool>,
 }
 
-/// One who listens.
+/// One listener.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    told: broadcast::Receiver<LiveUpdate>,
+    updates: broadcast::Receiver<LiveUpdate>,
     begun: watch::Receiver<bool>,
 }
 
 impl Listener {
     /// Returns what happens next; `None` at the end.
     pub(crate) async fn next(&mut self) -> Option<LiveUpdate> {
-        match self.told.recv().await {
+        match self.updates.recv().await {
             Ok(heard) => Some(heard),
             Err(RecvError::Lagged(lines)) => Some(LiveUpdate::LeftOut(lines)),
             Err(RecvError::Closed) => None,
         }
     }
 
-    /// Ends once what happens from then on is told.
+    /// Ends once updates are sent from then on.
     pub(crate) fn begun(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut begun = self.begun.clone();
         async move {
@@ -82,7 +82,7 @@ impl Listener {
 impl Live {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
-            told: broadcast::channel(WAITING).0,
+            updates: broadcast::channel(WAITING).0,
             looking: Mutex::new(false),
             begun: watch::channel(false).0,
         })
@@ -96,10 +96,10 @@ impl Live {
         stopping: &CancellationToken,
     ) -> Option<Listener> {
         let mut looking = self.lock();
-        if self.told.receiver_count() >= LISTENERS {
+        if self.updates.receiver_count() >= LISTENERS {
             return None;
         }
-        let listener = Listener { told: self.told.subscribe(), begun: self.begun.subscribe() };
+        let listener = Listener { updates: self.updates.subscribe(), begun: self.begun.subscribe() };
         if !std::mem::replace(&mut *looking, true) {
             let (live, store, config) = (Arc::clone(self), Arc::clone(store), Arc::clone(config));
             let stopping = stopping.clone();
@@ -117,17 +117,17 @@ impl Live {
         self.looking.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns whether nobody listens any more, and then that nobody looks.
+    /// Returns whether there is no listener any more; the reads then count as ended.
     fn is_over(&self) -> bool {
         let mut looking = self.lock();
-        *looking = self.told.receiver_count() > 0;
+        *looking = self.updates.receiver_count() > 0;
         if !*looking {
             self.begun.send_replace(false);
         }
         !*looking
     }
 
-    /// Looks until nobody listens.
+    /// Reads the store until there is no listener.
     async fn look(&self, store: &dyn Store, config: &Config) {
         let mut tail: Option<Tail> = None;
         let mut failing = false;
@@ -146,13 +146,13 @@ impl Live {
                     let mark = tail.as_ref().map(Tail::mark).filter(|_| !news.lines.is_empty());
                     self.tell(news);
                     if let Some(mark) = mark {
-                        let _ = self.told.send(LiveUpdate::Mark(mark)); // nobody may listen
+                        let _ = self.updates.send(LiveUpdate::Mark(mark)); // nobody may listen
                     }
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut failing, true) {
                         tracing::warn!(error = &error as &dyn std::error::Error, "the live tail cannot read the store");
-                        let _ = self.told.send(LiveUpdate::Unreadable); // nobody may listen
+                        let _ = self.updates.send(LiveUpdate::Unreadable); // nobody may listen
                     }
                 }
             }
@@ -162,10 +162,10 @@ impl Live {
 
     fn tell(&self, TailUpdate { lines, left_out }: TailUpdate) {
         for line in lines {
-            let _ = self.told.send(LiveUpdate::TailLine(Arc::new(line)));
+            let _ = self.updates.send(LiveUpdate::TailLine(Arc::new(line)));
         }
         if let Some(LeftOut { lines, .. }) = left_out {
-            let _ = self.told.send(LiveUpdate::LeftOut(lines));
+            let _ = self.updates.send(LiveUpdate::LeftOut(lines));
         }
     }
 }
@@ -174,7 +174,7 @@ impl Live {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct RecentLines {
     pub(crate) lines: Vec<TailLine>,
-    /// So many more lines, at least, in all; `Some(0)`: it is not known how many. `None`: none.
+    /// The number of further lines left out, at least, of all channels; `Some(0)`: not known. `None`: none.
     pub(crate) left_out: Option<u64>,
 }
 
@@ -249,7 +249,7 @@ mod tests {
     }
 
     fn listener(live: &Live) -> Listener {
-        Listener { told: live.told.subscribe(), begun: live.begun.subscribe() }
+        Listener { updates: live.updates.subscribe(), begun: live.begun.subscribe() }
     }
 
     #[test]

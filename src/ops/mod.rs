@@ -1,4 +1,4 @@
-//! What operators ask and decide, for every way in which they do: the command line names these verbs, and so may pages and an API.
+//! Operations of operators, shared by the command line, the pages and the API.
 
 pub(crate) mod advice;
 pub(crate) mod audit;

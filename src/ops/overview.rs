@@ -1,5 +1,5 @@
-//! What an operator sees first: whether anything needs a person, and the condition of each channel. From the store, and in a
-//! serving process from what it knows of its channels; so it is told beside a running bridge and without one.
+//! The overview: whether anything needs a person, and the condition of each channel. From the store, and in a
+//! serving process from the state of its channels; so it works beside a running bridge and without one.
 
 pub(crate) mod words;
 
@@ -106,7 +106,7 @@ impl Condition {
     }
 }
 
-/// What needs a person.
+/// One thing that needs a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum NeedOf {
     /// The store cannot be written.
@@ -224,13 +224,13 @@ pub(crate) enum View {
     Process { is_stopping: bool },
 }
 
-/// What is known of one channel.
+/// The facts about one channel.
 struct Known {
     configured: bool,
     depth: QueueDepth,
     activity: Activity,
     pauses: Vec<OperatorPause>,
-    /// Whether some process delivers it; `None` where that is not known from the store.
+    /// Whether some process delivers it; `None` if the store does not show that.
     delivered: Option<bool>,
     /// Of the channels of this process alone.
     here: Option<Standing>,

@@ -12,7 +12,7 @@ use crate::domain::operator_pause::{OperatorPause, PauseKind};
 use crate::domain::{ChannelName, Language};
 use crate::store::{Paused, Store};
 
-/// What became of a pause that a person began or ended.
+/// The result of beginning or ending a pause.
 #[derive(Debug, Clone)]
 pub(crate) struct Outcome {
     channel: String,
@@ -21,7 +21,7 @@ pub(crate) struct Outcome {
     pub(crate) change: Change,
 }
 
-/// What was changed.
+/// The change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Change {
     /// Messages fail once they have waited for `stale_after`.
@@ -91,10 +91,13 @@ impl Outcome {
             }
             (Change::Already(lasting), Language::En) => format!(
                 "nothing was changed, it is paused already: channel `{channel}`: {}",
-                lasting.told(zone, language)
+                lasting.description(zone, language)
             ),
             (Change::Already(lasting), Language::Es) => {
-                format!("no se ha cambiado nada, ya está en pausa: canal `{channel}`: {}", lasting.told(zone, language))
+                format!(
+                    "no se ha cambiado nada, ya está en pausa: canal `{channel}`: {}",
+                    lasting.description(zone, language)
+                )
             }
             (Change::Resumed(ended), Language::En) => {
                 let (rest, since) = (goes_on(*kind, language), ended.since(zone));

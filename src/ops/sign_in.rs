@@ -1,4 +1,4 @@
-//! Who an operator is: by the token of the configuration; by a cookie that was given for it; by a link that was signed with it.
+//! Identifies an operator: by the token of the configuration, by a session cookie, or by a signed link.
 //! Nothing is stored: what is signed holds over restarts and in each process with the same token, and ends with the token.
 
 use std::collections::BTreeSet;
@@ -46,7 +46,7 @@ impl Person {
     }
 }
 
-/// Who may sign in.
+/// The persons who may sign in.
 #[derive(Debug)]
 pub(crate) struct People(Vec<Known>);
 
@@ -57,7 +57,7 @@ struct Known {
     person: Person,
 }
 
-/// What a signed text is for. One cannot stand in the place of another.
+/// What a signed text is for; a text that was signed for one purpose is not valid for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Purpose {
     Cookie,
@@ -103,7 +103,7 @@ impl People {
         Self(known.collect())
     }
 
-    /// Returns whether there is nobody.
+    /// Returns whether no person is configured.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -160,7 +160,7 @@ impl People {
         let known = self.0.iter().find(|known| known.person.name == name)?;
         let expected = signature(&known.key, purpose, expires_s, nonce, name);
         let is_signed = bool::from(given.as_bytes().ct_eq(expected.as_bytes()));
-        // Not later than one given now: a clock that was set back makes no cookie last for years.
+        // Not later than for a cookie issued now: otherwise a clock that was set back would make a cookie last for years.
         let is_current = expires_s > now_s && expires_s <= now_s.saturating_add(longest_s);
         (version == "v1" && part().is_none() && is_signed && is_current).then_some((known, nonce, expires_s))
     }

@@ -1,4 +1,4 @@
-//! What happens as it happens. The store is looked at each second along its indexes, so that it works beside a bridge of any process
+//! A live list of what happens. The store is read each second along its indexes, so that it works beside a bridge of any process
 //! and costs what happens, not what is stored. Each look reaches back a little: commits need not come in the order of their times.
 
 mod mark;
@@ -23,7 +23,7 @@ const REACH_BACK_MS: i64 = 10_000;
 /// Rows that one look takes of each kind, at most.
 const MOST: u32 = 2000;
 
-/// What is shown.
+/// The filter of the tail.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct TailFilter {
     pub(crate) channel: Option<String>,
@@ -67,7 +67,7 @@ impl TailLine {
     }
 }
 
-/// What one poll of the store returned.
+/// The result of one poll of the store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct TailUpdate {
     pub(crate) lines: Vec<TailLine>,
@@ -75,7 +75,7 @@ pub(crate) struct TailUpdate {
     pub(crate) left_out: Option<LeftOut>,
 }
 
-/// What a poll left out.
+/// The number of lines that a poll left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LeftOut {
     /// Times between which it happened, epoch milliseconds.
@@ -85,7 +85,7 @@ pub(crate) struct LeftOut {
     pub(crate) lines: u64,
 }
 
-/// What is shown only once: its kind, side, id and a number that tells one of a row from the next.
+/// What is shown only once: its kind, side, id and a number, different for each line of one row.
 type Key = (u8, bool, i64, i64);
 
 /// A tail under way.
@@ -97,7 +97,7 @@ pub(crate) struct Tail {
     from: TailFrom,
     /// When each look was, and the newest ids then.
     marks: VecDeque<(i64, i64, i64)>,
-    /// What was shown and may be seen again, with its time.
+    /// Lines that were shown and may be read again, with their times.
     seen: HashMap<Key, i64>,
 }
 
@@ -174,7 +174,7 @@ impl Tail {
         let new: Vec<TailEntry> =
             all.into_iter().filter(|one| self.seen.insert(key(one), one.at_ms).is_none()).collect();
         let lines = new.into_iter().filter(|one| self.is_shown(one)).map(|one| self.line(one)).collect();
-        // What was seen since then was stored or has ended, or is a step.
+        // What was read since then was stored, has ended, or is a step.
         let seen = self.seen.keys().filter(|(kind, ..)| *kind < 2).count();
         let more = happened.saturating_sub(u64::try_from(seen).unwrap_or(u64::MAX));
         let left_out = cut.then_some(LeftOut { since_ms: before, until_ms: at_ms, lines: more });

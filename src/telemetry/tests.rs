@@ -1,27 +1,13 @@
 //! Lines as they are logged.
 
 use std::error::Error;
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::io;
 
 use tracing::{debug, error, info, info_span, trace};
 
 use super::*;
 use crate::domain::ContactId;
-
-/// A log kept in memory.
-#[derive(Clone, Default)]
-struct CapturedLog(Arc<Mutex<Vec<u8>>>);
-
-impl Write for CapturedLog {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+use crate::testkit::captured_log::CapturedLog;
 
 /// Returns what `say` logs.
 fn logged(level: &str, log_format: LogLine, say: impl FnOnce()) -> String {
@@ -29,8 +15,7 @@ fn logged(level: &str, log_format: LogLine, say: impl FnOnce()) -> String {
     let writer = kept.clone();
     let subscriber = subscriber(level, log_format, move || writer.clone()).unwrap();
     tracing::subscriber::with_default(subscriber, say);
-    let bytes = kept.0.lock().unwrap().clone();
-    String::from_utf8(bytes).unwrap()
+    kept.text()
 }
 
 const JSON: LogLine = LogLine { text: false, ansi: false };

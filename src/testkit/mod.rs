@@ -2,6 +2,7 @@
 //!
 //! `tests/support` includes [`postgres`] by its path: black-box tests do not see what is built for unit tests.
 
+pub(crate) mod captured_log;
 pub(crate) mod fuzz_input;
 pub mod postgres;
 pub(crate) mod rewriting;

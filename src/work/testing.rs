@@ -19,28 +19,57 @@ use crate::domain::{
 };
 use crate::store::Store;
 
-/// Stub platforms that return nothing. Afilnet accepts the account and does not know the channel.
-pub(super) struct StubPlatforms {
-    /// That of the account; `None`: it is refused to everybody.
-    pub(super) balance: Option<f64>,
+/// What a test's Afilnet does; a method that it leaves out finds nothing, a send that it leaves out fails the
+/// test. Each content is of one part.
+#[async_trait]
+pub(super) trait StubMessenger: Send + Sync {
+    /// As [`Messenger::words`] of a content of one part.
+    fn words(&self, _: &Content) -> Option<String> {
+        None
+    }
+    async fn send(&self) -> Called<Verdict> {
+        unreachable!("nothing is sent there")
+    }
+    fn template(&self, _: &Content) -> Option<Template> {
+        None
+    }
+    /// As [`Messenger::send_filled`]; the words are not looked at.
+    async fn send_filled(&self, _: &SecretString) -> Called<Verdict> {
+        self.send().await
+    }
+    async fn chats(&self) -> Result<Vec<AfilnetRow>, ReadError> {
+        Ok(Vec::new())
+    }
+    async fn messages(&self, _: &Destination) -> Result<Vec<AfilnetRow>, ReadError> {
+        Ok(Vec::new())
+    }
+    async fn account_balance(&self) -> Result<Option<f64>, ReadError> {
+        Ok(None)
+    }
+    async fn probe_channel(&self) -> Result<bool, ReadError> {
+        Ok(true)
+    }
+    async fn unread(&self) -> Result<Vec<AfilnetRow>, ReadError> {
+        Ok(Vec::new())
+    }
 }
 
 #[async_trait]
-impl Messenger for StubPlatforms {
+impl<S: StubMessenger> Messenger for S {
     fn wordings(&self) -> Wordings {
         Wordings::default()
     }
     fn parts(&self, _: &Content, _: Option<&Wording>) -> u32 {
         1
     }
-    fn words(&self, _: &Content, _: u32, _: Option<&Wording>) -> Option<String> {
-        None
+    fn words(&self, content: &Content, _: u32, _: Option<&Wording>) -> Option<String> {
+        StubMessenger::words(self, content)
     }
     async fn send(&self, _: &Destination, _: &Content, _: u32, _: Option<&Wording>) -> Called<Verdict> {
-        unreachable!("nothing is sent to nobody")
+        StubMessenger::send(self).await
     }
-    fn template(&self, _: &Content, _: u32, _: Option<&Wording>) -> Option<Template> {
-        None
+    fn template(&self, content: &Content, _: u32, _: Option<&Wording>) -> Option<Template> {
+        StubMessenger::template(self, content)
     }
     fn fits(&self, _: &Destination, _: &Content, _: u32, _: Option<&Wording>, _: &str) -> bool {
         true
@@ -51,38 +80,65 @@ impl Messenger for StubPlatforms {
         _: &Content,
         _: u32,
         _: Option<&Wording>,
-        _: &SecretString,
+        words: &SecretString,
     ) -> Called<Verdict> {
-        unreachable!("nothing is sent to nobody")
+        StubMessenger::send_filled(self, words).await
     }
     async fn chats(&self) -> Result<Vec<AfilnetRow>, ReadError> {
-        Ok(Vec::new())
+        StubMessenger::chats(self).await
     }
-    async fn messages(&self, _: &Destination) -> Result<Vec<AfilnetRow>, ReadError> {
-        Ok(Vec::new())
+    async fn messages(&self, of: &Destination) -> Result<Vec<AfilnetRow>, ReadError> {
+        StubMessenger::messages(self, of).await
     }
+    async fn account_balance(&self) -> Result<Option<f64>, ReadError> {
+        StubMessenger::account_balance(self).await
+    }
+    async fn probe_channel(&self) -> Result<bool, ReadError> {
+        StubMessenger::probe_channel(self).await
+    }
+    async fn unread(&self, _: &Destination) -> Result<Vec<AfilnetRow>, ReadError> {
+        StubMessenger::unread(self).await
+    }
+}
+
+/// Returns the text of a message that is one.
+pub(super) fn text_of(content: &Content) -> Option<String> {
+    match content {
+        Content::Text { text } => Some(text.as_str().to_owned()),
+        _ => None,
+    }
+}
+
+/// Stub platforms that return nothing. Afilnet accepts the account and does not know the channel.
+pub(super) struct StubPlatforms {
+    /// That of the account; `None`: it is refused to everybody.
+    pub(super) balance: Option<f64>,
+}
+
+#[async_trait]
+impl StubMessenger for StubPlatforms {
     async fn account_balance(&self) -> Result<Option<f64>, ReadError> {
         self.balance.map(Some).ok_or(ReadError { fault: Fault::Forbidden, asked: None })
     }
     async fn probe_channel(&self) -> Result<bool, ReadError> {
         Ok(false)
     }
-    async fn unread(&self, _: &Destination) -> Result<Vec<AfilnetRow>, ReadError> {
-        Ok(Vec::new())
-    }
 }
 
+/// Shows each row's text as it is, and takes every event.
+pub(super) struct PlainWebhook;
+
 #[async_trait]
-impl Webhook for StubPlatforms {
-    fn contents(&self, _: &str) -> Vec<Content> {
-        Vec::new()
+impl Webhook for PlainWebhook {
+    fn contents(&self, text: &str) -> Vec<Content> {
+        Text::new(text).into_iter().map(|text| Content::Text { text }).collect()
     }
     async fn publish(&self, _: &ContactId, _: &Event) -> Called<Delivery> {
         Delivery::Done.into()
     }
 }
 
-/// Reads of a made-up Afilnet with several destinations; nothing is sent there. BonyChat takes texts.
+/// Reads of a made-up Afilnet with several destinations; nothing is sent there.
 #[derive(Default)]
 pub(super) struct Destinations {
     rows: Mutex<HashMap<String, Vec<AfilnetRow>>>,
@@ -116,37 +172,9 @@ impl Destinations {
 }
 
 #[async_trait]
-impl Messenger for Destinations {
-    fn wordings(&self) -> Wordings {
-        Wordings::default()
-    }
-    fn parts(&self, _: &Content, _: Option<&Wording>) -> u32 {
-        1
-    }
-    fn words(&self, content: &Content, _: u32, _: Option<&Wording>) -> Option<String> {
-        match content {
-            Content::Text { text } => Some(text.as_str().to_owned()),
-            _ => None,
-        }
-    }
-    async fn send(&self, _: &Destination, _: &Content, _: u32, _: Option<&Wording>) -> Called<Verdict> {
-        unreachable!("nothing is sent there")
-    }
-    fn template(&self, _: &Content, _: u32, _: Option<&Wording>) -> Option<Template> {
-        None
-    }
-    fn fits(&self, _: &Destination, _: &Content, _: u32, _: Option<&Wording>, _: &str) -> bool {
-        true
-    }
-    async fn send_filled(
-        &self,
-        _: &Destination,
-        _: &Content,
-        _: u32,
-        _: Option<&Wording>,
-        _: &SecretString,
-    ) -> Called<Verdict> {
-        unreachable!("nothing is sent there")
+impl StubMessenger for Destinations {
+    fn words(&self, content: &Content) -> Option<String> {
+        text_of(content)
     }
     async fn chats(&self) -> Result<Vec<AfilnetRow>, ReadError> {
         Ok(lock(&self.rows).values().filter_map(|rows| rows.last().cloned()).collect())
@@ -156,25 +184,6 @@ impl Messenger for Destinations {
             return Err(ReadError { fault: Fault::TimedOut, asked: None });
         }
         Ok(lock(&self.rows).get(destination.as_str()).cloned().unwrap_or_default())
-    }
-    async fn account_balance(&self) -> Result<Option<f64>, ReadError> {
-        Ok(None)
-    }
-    async fn probe_channel(&self) -> Result<bool, ReadError> {
-        Ok(true)
-    }
-    async fn unread(&self, _: &Destination) -> Result<Vec<AfilnetRow>, ReadError> {
-        Ok(Vec::new())
-    }
-}
-
-#[async_trait]
-impl Webhook for Destinations {
-    fn contents(&self, text: &str) -> Vec<Content> {
-        Text::new(text).into_iter().map(|text| Content::Text { text }).collect()
-    }
-    async fn publish(&self, _: &ContactId, _: &Event) -> Called<Delivery> {
-        Delivery::Done.into()
     }
 }
 
@@ -209,7 +218,7 @@ pub(super) fn ports(store: &Arc<dyn Store>) -> ChannelPorts {
     ChannelPorts {
         store: Arc::clone(store),
         messenger: Arc::new(StubPlatforms { balance: Some(7.5) }),
-        webhook: Arc::new(StubPlatforms { balance: None }),
+        webhook: Arc::new(PlainWebhook),
         placeholders: None,
         deadline: LeaseDeadline::unlimited(),
     }

@@ -41,6 +41,32 @@ fn every_function_on_the_way_of_a_message_is_in_its_file() {
     assert!(page.contains(&total), "{PAGE} should have the sums {total}");
 }
 
+/// Returns the number of these files and of the functions in them that ran, for the files of some rooms.
+fn sums(rows: &[(&str, Vec<&str>, usize)], rooms: &[&str]) -> [String; 2] {
+    let is_of = |file: &str| rooms.iter().any(|room| file.split(['/', '.']).next() == Some(*room));
+    let counts: Vec<usize> = rows.iter().filter(|(file, ..)| is_of(file)).map(|(.., count)| *count).collect();
+    [counts.len().to_string(), counts.iter().sum::<usize>().to_string()]
+}
+
+#[test]
+fn the_sums_of_each_room_are_those_of_its_files() {
+    let page = text(PAGE);
+    let tables = ["### A text out, file by file", "### A row in, file by file"].map(|heading| rows(&page, heading));
+    let (_, section) = page.split_once("| | Text out: files |").unwrap();
+    let (mut wrong, mut known) = (Vec::new(), Vec::new());
+    for line in section.lines().skip(2).take_while(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let rooms: Vec<&str> = spans(cells[1]).collect();
+        let expected = tables.each_ref().map(|rows| sums(rows, &rooms)).concat();
+        wrong.extend((cells[2..6] != expected).then(|| format!("{rooms:?}: {expected:?}")));
+        known.extend(rooms);
+    }
+    let room = |file: &str| file.split(['/', '.']).next().unwrap().to_owned();
+    let unknown = tables.iter().flatten().map(|(file, ..)| room(file)).filter(|room| !known.contains(&room.as_str()));
+    wrong.extend(unknown);
+    assert!(wrong.is_empty(), "{PAGE} should have these sums: {wrong:#?}");
+}
+
 /// Returns the code of a file or folder of `src`.
 fn code_of(path: &str) -> String {
     let path = Path::new("src").join(path);

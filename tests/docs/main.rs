@@ -1,8 +1,9 @@
-//! Holds the documentation to the code: configuration keys, cited clauses, names of tests, links.
+//! Holds the documentation to the code: configuration keys, cited clauses, names of tests, terms, links.
 
 mod architecture;
 mod citations;
 mod configuration;
+mod glossary;
 mod guarantees;
 mod links;
 mod metrics;

@@ -1,6 +1,6 @@
 //! The wire, byte by byte: what is sent, and the meaning of what comes back or does not.
 
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 
 use super::listener::{Afilnet, Play, expected, http, pairs, to};
 use super::*;
+use crate::testkit::captured_log::CapturedLog;
 
 const SUCCESS: &str = r#"{"status":"SUCCESS","result":[]}"#;
 const ODD: &str = "Hola & =+%26?\r\n\0 ñ日👩‍👩‍👧‍👦 &method=getchats";
@@ -277,23 +278,9 @@ async fn the_probes_name_no_channel() {
     assert_eq!(pairs(&afilnet.request().1)[..2], expected(&[("class", "chat"), ("method", "getchatchannels")]));
 }
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn no_log_holds_words_contacts_or_secrets() {
-    let log = Log::default();
+    let log = CapturedLog::default();
     let writer = log.clone();
     let subscriber =
         tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
@@ -315,7 +302,7 @@ async fn no_log_holds_words_contacts_or_secrets() {
             let _ = client_of(&channel).messages(&to()).await;
         }
     }
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     assert!(log.contains("sendmessage") && log.contains("getmessages"), "{log}");
     for secret in
         ["s3cr", "ana@", "ana%40", "Buenas", "34600111222", "YW5hQGV4YW1wbGUu", "tok3n", "cl1ent", "Y2xpJTNBZW50"]

@@ -49,37 +49,9 @@ fn not_understood() -> ReadError {
 
 /// A channel with Afilnet at `url`.
 fn channel(url: &str, transport: config::Transport) -> config::Channel {
-    config::Channel {
-        name: "support".parse().unwrap(),
-        channel_id: "gfd8g7fd89dgfd".parse().unwrap(),
-        api_token: "token".into(),
-        previous_api_token: None,
-        id_type: crate::domain::IdType::Phone,
-        platform: Platform::Whatsapp,
-        platform_id: "100".parse().unwrap(),
-        text_limit: 4096,
-        anna: false,
-        poll_active: Duration::from_secs(2),
-        poll_idle: Duration::from_secs(15),
-        afilnet: config::Afilnet {
-            url: url.parse().unwrap(),
-            transport,
-            user: "ana@example.com".into(),
-            password: "s3cr&t+ñ".into(),
-            timeout: Duration::from_secs(5),
-            answer_limit: 32 << 20,
-            ca: Vec::new(),
-            time_zone: TimeZone::get("Europe/Madrid").unwrap(),
-            requests_per_second: 10,
-            max_in_flight: 4,
-        },
-        bonychat: config::Bonychat {
-            webhook_url: "https://bonychat.example/hook".into(),
-            timeout: Duration::from_secs(5),
-            ca: Vec::new(),
-            requests_per_second: 15,
-        },
-    }
+    let mut channel = config::testing::channel(url, "https://bonychat.example/hook");
+    channel.afilnet.transport = transport;
+    channel
 }
 
 fn outbound() -> config::OutboundConfig {

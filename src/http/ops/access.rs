@@ -39,7 +39,7 @@ pub(super) async fn guarded(State(state): State<Arc<OperatorState>>, mut request
     next.run(request).await
 }
 
-/// Returns the response to a call that is refused, whoever makes it.
+/// Returns the response to a call that is refused for every person; `None` if it is not.
 fn refusal(state: &OperatorState, request: &Request, page: &Page) -> Option<Response> {
     let bears = request.headers().contains_key(header::AUTHORIZATION);
     if !bears && comes_from_here(state, request) && !admin::names_this_machine(request) {
@@ -88,7 +88,7 @@ fn refusal(state: &OperatorState, request: &Request, page: &Page) -> Option<Resp
     None
 }
 
-/// Returns whether a client is on this machine, and no proxy stands between.
+/// Returns whether a client is on this machine and calls without a proxy.
 fn comes_from_here(state: &OperatorState, request: &Request) -> bool {
     let ClientAddress(client) = ClientAddress::of(request);
     client.is_loopback() && !is_forwarded(request, &state.config().server.trusted_proxies)

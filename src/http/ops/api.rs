@@ -30,10 +30,11 @@ use crate::domain::find::{MessageState, PAGE, Side};
 use crate::domain::journey::{Means, Operator};
 use crate::http::auth;
 use crate::http::token_limit::NoTokenGiven;
+use crate::ops::calls::without_persons;
 use crate::ops::decide::{Decided, Refused};
 use crate::ops::find::{Request as Search, SearchResult};
 use crate::ops::sign_in::Person;
-use crate::ops::{audit, calls as given_away, decide, failed, find, journey, overview, settings};
+use crate::ops::{audit, decide, failed, find, journey, overview, settings};
 use crate::store::Decision;
 
 /// Longest time for which calls are waited for, in seconds.
@@ -60,7 +61,7 @@ pub(crate) fn router(state: &Arc<OperatorState>) -> Router {
         .route("/channels/{name}/resume", post(pauses::resume))
         .route("/failed", get(failures))
         .route("/settings", get(in_force))
-        .route("/audit", get(deeds))
+        .route("/audit", get(audit_page))
         .route("/calls", post(calls))
         .route("/openapi.json", get(|| async { answer(&openapi::document()) }))
         .fallback(|| async {
@@ -108,23 +109,23 @@ async fn with_token(State(state): State<Arc<OperatorState>>, mut request: Reques
     next.run(request).await
 }
 
-/// The query of a call, by name.
-struct Asked(BTreeMap<String, String>);
+/// The query parameters of a call, by name.
+struct QueryParameters(BTreeMap<String, String>);
 
-impl Asked {
-    /// Reads it. A parameter that is not known is refused: an answer without regard to it would read as one with it.
+impl QueryParameters {
+    /// Parses a query. An unknown parameter is refused: a response that ignores it would look like one that does not.
     fn new(query: Option<&str>, known: &[(&str, &str)]) -> Result<Self, Failure> {
-        let mut asked = BTreeMap::new();
+        let mut parameters = BTreeMap::new();
         for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
             if !known.iter().any(|(known, _)| *known == name) {
                 let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
                 return Err(Failure::Request(format!("there is no such parameter here: use {}", names.join(", "))));
             }
-            if !value.is_empty() && asked.insert(name.clone().into_owned(), value.into_owned()).is_some() {
+            if !value.is_empty() && parameters.insert(name.clone().into_owned(), value.into_owned()).is_some() {
                 return Err(Failure::Request(format!("{name} comes twice")));
             }
         }
-        Ok(Self(asked))
+        Ok(Self(parameters))
     }
 
     fn take(&mut self, name: &str) -> Option<String> {
@@ -174,21 +175,21 @@ async fn messages(
     Extension(person): Extension<Person>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
-    let mut asked = Asked::new(query.as_deref(), &MESSAGE_PARAMETERS)?;
+    let mut parameters = QueryParameters::new(query.as_deref(), &MESSAGE_PARAMETERS)?;
     let states = MessageState::ALL.map(|state| (state.as_str(), state));
     let search = Search {
-        query: asked.take("q").unwrap_or_default(),
-        side: asked.one_of("direction", &[("out", Side::Out), ("in", Side::In)])?,
-        channel: asked.take("channel"),
-        state: asked.one_of("state", &states)?,
-        fault: asked.take("fault"),
-        since: asked.take("since"),
-        until: asked.take("until"),
-        contact: asked.take("contact"),
-        before: asked.take("before"),
-        limit: asked.limit(PAGE, MOST)?,
+        query: parameters.take("q").unwrap_or_default(),
+        side: parameters.one_of("direction", &[("out", Side::Out), ("in", Side::In)])?,
+        channel: parameters.take("channel"),
+        state: parameters.one_of("state", &states)?,
+        fault: parameters.take("fault"),
+        since: parameters.take("since"),
+        until: parameters.take("until"),
+        contact: parameters.take("contact"),
+        before: parameters.take("before"),
+        limit: parameters.limit(PAGE, MOST)?,
         to_the_end: false,
-        contacts_in_full: asked.contacts_in_full(&person)?,
+        contacts_in_full: parameters.contacts_in_full(&person)?,
     };
     let SearchResult { messages, next, notes } =
         find::find_of(state.store(), &state.config(), person.channels(), search).await?;
@@ -204,9 +205,9 @@ async fn message(
     Path(m_id): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
-    let mut asked = Asked::new(query.as_deref(), &JOURNEY_PARAMETERS)?;
-    let language = asked.one_of("language", &[("en", Language::En), ("es", Language::Es)])?;
-    let contacts = asked.contacts_in_full(&person)?;
+    let mut parameters = QueryParameters::new(query.as_deref(), &JOURNEY_PARAMETERS)?;
+    let language = parameters.one_of("language", &[("en", Language::En), ("es", Language::Es)])?;
+    let contacts = parameters.contacts_in_full(&person)?;
     let found = journey::journey(state.store(), &state.config(), &m_id, language, contacts).await?;
     let Some(journey::Account { journey, told, zone }) = found else {
         return Err(Failure::Missing(journey::missing(&known(&m_id))));
@@ -235,10 +236,10 @@ async fn in_force(State(state): State<Arc<OperatorState>>) -> Response {
 }
 
 /// `GET /audit`
-async fn deeds(State(state): State<Arc<OperatorState>>, RawQuery(query): RawQuery) -> Result<Response, Failure> {
-    let mut asked = Asked::new(query.as_deref(), &AUDIT_PARAMETERS)?;
-    let limit = asked.limit(audit::PAGE, audit::MOST)?;
-    let (before, about) = (asked.take("before"), asked.take("about"));
+async fn audit_page(State(state): State<Arc<OperatorState>>, RawQuery(query): RawQuery) -> Result<Response, Failure> {
+    let mut parameters = QueryParameters::new(query.as_deref(), &AUDIT_PARAMETERS)?;
+    let limit = parameters.limit(audit::PAGE, audit::MOST)?;
+    let (before, about) = (parameters.take("before"), parameters.take("about"));
     Ok(answer(&audit::audit(state.store(), before.as_deref(), about.as_deref(), limit).await?))
 }
 
@@ -248,9 +249,9 @@ async fn calls(
     Extension(person): Extension<Person>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
-    let mut asked = Asked::new(query.as_deref(), &CALL_PARAMETERS)?;
+    let mut parameters = QueryParameters::new(query.as_deref(), &CALL_PARAMETERS)?;
     let seconds =
-        asked.take("seconds").and_then(|given| given.parse().ok()).filter(|given| (1..=CALLS_FOR).contains(given));
+        parameters.take("seconds").and_then(|given| given.parse().ok()).filter(|given| (1..=CALLS_FOR).contains(given));
     let seconds = seconds.ok_or_else(|| Failure::Request(format!("seconds takes a number from 1 to {CALLS_FOR}")))?;
     let by = Operator::new(&person.name, Means::Api, None);
     state.store().operators().note_deed(by, "capture calls", "calls".to_owned(), None, now_ms()).await?;
@@ -261,7 +262,7 @@ async fn calls(
     let kept = state.calls.next(Duration::from_secs(seconds), state.stopping()).await;
     let kept =
         kept.map_err(|_| Failure::Conflict("somebody else waits for calls: try again when that is over".into()))?;
-    Ok(answer(&json!({ "calls": given_away::without_persons(&kept) })))
+    Ok(answer(&json!({ "calls": without_persons(&kept) })))
 }
 
 #[derive(Debug, serde::Deserialize)]

@@ -101,7 +101,7 @@ fn means<'t>(page: &Page, means: &'t str) -> &'t str {
     }
 }
 
-/// Returns a deed in words; one that this version does not know as it is stored.
+/// Returns an action in words; one that this version does not know is returned as it is stored.
 fn what<'t>(page: &Page, what: &'t str) -> &'t str {
     match what {
         "settle as delivered" => page.say("settled as delivered", "cerrado como entregado"),

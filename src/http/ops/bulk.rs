@@ -123,7 +123,7 @@ async fn shown(shared: &OperatorState, page: &Page, asked: &Form, not_done: Opti
     html(status, &bulk)
 }
 
-/// Reads what is asked for; `None` where nothing is.
+/// Parses the form; `None` without an action.
 fn request(page: &Page, asked: &Form) -> Result<Option<Request>, String> {
     let action = match asked.filled("action") {
         None => return Ok(None),
@@ -189,7 +189,11 @@ fn planned(page: &Page, config: &Config, asked: &Form, plan: &Plan) -> Planned {
             .pauses
             .iter()
             .map(|pause| {
-                format!("{}: {}.", pause.channel, pause.told(&config.time_zone_of(&pause.channel), page.language))
+                format!(
+                    "{}: {}.",
+                    pause.channel,
+                    pause.description(&config.time_zone_of(&pause.channel), page.language)
+                )
             })
             .collect(),
         groups: plan.groups.iter().map(|((channel, fault), count)| (channel.clone(), fault.clone(), *count)).collect(),
@@ -279,7 +283,7 @@ pub(super) async fn start(
             }
         }
     };
-    shared.outcomes.told_once(&page, &key, work).await
+    shared.outcomes.page_once(&page, &key, work).await
 }
 
 /// Starts a plan as it was seen. Returns what is said then, or why it is not started, in words.

@@ -11,7 +11,7 @@ use axum::response::Response;
 
 use super::OperatorState;
 use super::form::Form;
-use super::outcomes::{FormOutcome, told};
+use super::outcomes::{FormOutcome, outcome_page};
 use super::page::{Page, html, see_other};
 use super::words::{self, Shown, missing, once, state_of, unknown_form, whole};
 use crate::config::Config;
@@ -118,7 +118,7 @@ pub(super) async fn ask(
     };
     let of = message.seen();
     if query.get("of") != Some(of.as_str()) {
-        return told(&page, &stale(&page, &message));
+        return outcome_page(&page, &stale(&page, &message));
     }
     if verb == SEND_AGAIN {
         return see_other(&format!("{}{}", page.root, beside_conversation(&m_id)));
@@ -145,12 +145,12 @@ pub(super) async fn decide(
     Path(m_id): Path<String>,
 ) -> Response {
     match decided(&shared, &page, &person, &m_id, &form).await {
-        Ok(said) => told(&page, &said),
+        Ok(said) => outcome_page(&page, &said),
         Err(response) => response,
     }
 }
 
-/// Does what a form asks for, once, and returns what the operator is told.
+/// Applies the decision of a form, once, and returns its outcome.
 ///
 /// # Errors
 /// The page that is shown where the form means nothing, there is no such message, or the store cannot be read.
@@ -180,13 +180,13 @@ pub(super) async fn decided(
     shared.outcomes.once(&key, work).await
 }
 
-/// Returns what is told of one message.
+/// Returns the outcome of a decision on one message.
 pub(super) fn said(page: &Page, m_id: &str, status: StatusCode, sentence: String) -> FormOutcome {
     let label = page.say("Back to the message", "Volver al mensaje").to_owned();
     FormOutcome { status, sentence, link: format!("messages/{}", Page::value(m_id)), label }
 }
 
-/// Decides, and returns what is told of it; `None`: there is no such message.
+/// Decides, and returns the outcome; `None`: there is no such message.
 async fn done(
     shared: &OperatorState,
     page: &Page,
@@ -233,8 +233,8 @@ fn is_fresh(form: &Form) -> bool {
     read_ms.is_some_and(|read_ms| (0..=FRESH_MS).contains(&age_ms(read_ms)))
 }
 
-/// Returns why a message is not sent again: its conversation was shown too long ago or not at all, or has another row by now, perhaps
-/// the message itself.
+/// Returns why a message is not sent again: its conversation was shown too long ago or not at all, or has a new row
+/// since, perhaps the message itself.
 async fn not_as_shown(
     shared: &OperatorState,
     config: &Config,

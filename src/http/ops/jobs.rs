@@ -10,7 +10,7 @@ use axum::response::Response;
 
 use super::OperatorState;
 use super::form::Form;
-use super::outcomes::{FormOutcome, told};
+use super::outcomes::{FormOutcome, outcome_page};
 use super::page::{Page, html, notice};
 use super::words::{self, Moment, Shown, moment, once, unknown_form};
 use crate::domain::clock::now_ms;
@@ -22,7 +22,7 @@ use crate::store::{Job, StoreError};
 /// Jobs that are listed.
 const LISTED: u32 = 50;
 
-/// A job that is due for longer is worked on by nobody.
+/// A job that is due for longer, in milliseconds, has no process that works on it.
 const LEFT_AFTER_MS: i64 = 15_000;
 
 /// A job of the list.
@@ -95,7 +95,7 @@ fn state(shared: &OperatorState, page: &Page, job: &Job) -> Shown {
     Shown { look, sign, word }
 }
 
-/// Returns whether nobody works on a job that is not over.
+/// Returns whether a job that is not over has no process that works on it.
 fn is_left(shared: &OperatorState, job: &Job) -> bool {
     let due_ms = job.next_ms.max(job.worked_ms);
     job.goes_on() && !shared.jobs.is_running(job.id) && now_ms().saturating_sub(due_ms) > LEFT_AFTER_MS
@@ -227,7 +227,7 @@ pub(super) async fn cancel(
             Err(error) => Err(words::unreadable(&here, &error)),
         }
     };
-    shared.outcomes.told_once(&page, &format!("cancel {job} {once}"), work).await
+    shared.outcomes.page_once(&page, &format!("cancel {job} {once}"), work).await
 }
 
 /// `POST /bulk/{id}/resume`
@@ -241,14 +241,14 @@ pub(super) async fn resume(
         Err(response) => return response,
     };
     if job.is_over() {
-        return told(&page, &over(&page, job.id));
+        return outcome_page(&page, &over(&page, job.id));
     }
     if !job.filled {
         let words = page.say(
             "Nothing was changed: not all of its messages are in it yet. It begins by itself when they are.",
             "No se ha cambiado nada: aún no contiene todos sus mensajes. Empieza solo cuando los tenga.",
         );
-        return told(&page, &said(&page, job.id, StatusCode::CONFLICT, words));
+        return outcome_page(&page, &said(&page, job.id, StatusCode::CONFLICT, words));
     }
     if let Err(error) = shared.store().bulk().resume_job(job.id, now_ms()).await {
         return words::unreadable(&page, &error);
@@ -258,7 +258,7 @@ pub(super) async fn resume(
         "This bridge goes on with it. What was done before is not done again.",
         "Este puente continúa con él. Lo ya hecho no se repite.",
     );
-    told(&page, &said(&page, job.id, StatusCode::OK, words))
+    outcome_page(&page, &said(&page, job.id, StatusCode::OK, words))
 }
 
 fn said(page: &Page, job: i64, status: StatusCode, sentence: &str) -> FormOutcome {

@@ -90,7 +90,7 @@ pub(super) async fn show(
     }
 }
 
-/// Says that more happened than is shown; 0 lines: it is not known how many.
+/// Returns the sentence on lines that were left out; 0: the number is not known.
 fn left_out(language: Language, lines: u64) -> String {
     match (language, lines) {
         (Language::En, 0) => "More happened than is shown here.".to_owned(),
@@ -162,7 +162,7 @@ impl Feed {
             }
             text = loop {
                 tokio::select! {
-                    // What was missed is read once all that follows is told: nothing falls between.
+                    // What was missed is read once later updates are sent: nothing is lost between.
                     () = listener.begun(), if from.is_some() => {
                         if let Some(mark) = from.take() {
                             break self.missed(mark).await;

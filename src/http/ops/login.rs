@@ -124,7 +124,7 @@ fn signed_in(cookie: &str, headers: &HeaderMap, next: &str) -> Response {
     response
 }
 
-/// Returns whether the browser came over TLS, as its proxy tells. One that lies gets a cookie that its browser drops.
+/// Returns whether the browser came over TLS, by the proxy's header. A wrong header makes a cookie that the browser drops.
 fn is_https(headers: &HeaderMap) -> bool {
     headers.get("x-forwarded-proto").is_some_and(|scheme| scheme.as_bytes().eq_ignore_ascii_case(b"https"))
 }

@@ -33,7 +33,7 @@ struct Messages<'a> {
     channels: Vec<String>,
     states: Vec<(&'static str, &'static str)>,
     rows: Vec<Row>,
-    /// What was asked for and cannot be read.
+    /// The error of a filter that cannot be parsed.
     wrong: Option<String>,
     notes: Vec<String>,
     /// Query of the next page.
@@ -82,7 +82,7 @@ pub(super) struct Row {
     pub(super) kind: String,
     pub(super) state: Shown,
     pub(super) fault: String,
-    /// It is the one that the page is about.
+    /// The row of the message that the page is about.
     pub(super) is_this: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What became of the forms that were sent: each is done once.
+//! Outcomes of forms: each form is applied once.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -17,7 +17,7 @@ use crate::domain::clock::now_ms;
 const MOST_OUTCOMES: usize = 1000;
 const REMEMBERED_MS: i64 = 60 * 60 * 1000;
 
-/// What the operator is told.
+/// The outcome of a form, as its page shows it.
 #[derive(Debug, Clone)]
 pub(super) struct FormOutcome {
     pub(super) status: StatusCode,
@@ -35,8 +35,8 @@ struct Done<'a> {
     said: &'a FormOutcome,
 }
 
-/// Returns the page that tells it.
-pub(super) fn told(page: &Page, said: &FormOutcome) -> Response {
+/// Returns the page of an outcome.
+pub(super) fn outcome_page(page: &Page, said: &FormOutcome) -> Response {
     let title = if said.status == StatusCode::OK {
         page.say("Done", "Hecho")
     } else {
@@ -46,7 +46,7 @@ pub(super) fn told(page: &Page, said: &FormOutcome) -> Response {
 }
 
 /// The outcomes of forms, by the number that each form has. A form that is sent twice is done once. The store refuses by
-/// itself what its state does not allow; this is so that the second press tells what the first one did.
+/// itself what its state does not allow; this is so that the second press shows the outcome of the first.
 #[derive(Debug, Default)]
 pub(super) struct Outcomes(Mutex<HashMap<String, Slot>>);
 
@@ -89,18 +89,18 @@ impl Outcomes {
         }
     }
 
-    /// As [`Self::once`], with the page that tells it.
-    pub(super) async fn told_once<F>(&self, page: &Page, key: &str, work: F) -> Response
+    /// As [`Self::once`]; returns the page of the outcome.
+    pub(super) async fn page_once<F>(&self, page: &Page, key: &str, work: F) -> Response
     where
         F: Future<Output = Result<FormOutcome, Response>> + Send + 'static,
     {
-        self.once(key, work).await.map_or_else(|response| response, |said| told(page, &said))
+        self.once(key, work).await.map_or_else(|response| response, |said| outcome_page(page, &said))
     }
 
-    /// Returns the outcome of a form, to be filled by whoever is first.
+    /// Returns the outcome of a form; the first request fills it.
     fn slot(&self, once: &str, now_ms: i64) -> Outcome {
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // What is under way stays: the same form would be done beside it.
+        // One in progress stays: the same form would be applied beside it.
         let is_under_way = |slot: &Slot| Arc::strong_count(&slot.outcome) > 1;
         if slots.len() >= MOST_OUTCOMES {
             slots.retain(|_, slot| is_under_way(slot) || now_ms.saturating_sub(slot.began_ms) < REMEMBERED_MS);
@@ -143,7 +143,7 @@ mod tests {
         assert_eq!(second.unwrap().sentence, "done by the first press");
         let third = outcomes.once("a", async { Err(broken()) }).await;
         assert_eq!(third.unwrap().sentence, "done by the first press");
-        // What was not done may be sent again.
+        // A form that was not applied may be sent again.
         assert!(outcomes.once("b", async { Err(broken()) }).await.is_err());
         let refused = FormOutcome { status: StatusCode::CONFLICT, ..said("refused") };
         assert_eq!(outcomes.once("b", async { Ok(refused) }).await.unwrap().sentence, "refused");

@@ -1,4 +1,4 @@
-//! What every page has: its language, its place, who reads it; and how it is served.
+//! What every page has: language, path, person; and how it is served.
 
 use askama::Template;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -25,14 +25,14 @@ pub(super) struct Page {
     pub(super) root: &'static str,
     /// Path and query of this page, from that folder, without [`AGAIN`].
     pub(super) here: String,
-    /// Who is signed in, and what its forms send along.
+    /// The person, and the form token of the session.
     pub(super) person: Option<String>,
     pub(super) form_token: String,
     pub(super) may_act: bool,
 }
 
 impl Page {
-    /// Returns it for a request of nobody yet.
+    /// Returns the page of a request whose person is not known yet.
     pub(super) fn of(path: &str, query: Option<&str>, headers: &HeaderMap, fallback: Language) -> Self {
         let path = path.trim_start_matches('/');
         let query: Vec<&str> = query.unwrap_or_default().split('&').filter(|pair| *pair != AGAIN).collect();

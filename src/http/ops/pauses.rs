@@ -11,7 +11,7 @@ use axum::response::Response;
 
 use super::OperatorState;
 use super::form::Form;
-use super::outcomes::{FormOutcome, told};
+use super::outcomes::{FormOutcome, outcome_page};
 use super::page::{Page, html};
 use super::words::{self, Shown, no_channel, once, unknown_form, whole};
 use crate::config::Config;
@@ -25,7 +25,7 @@ use crate::ops::sign_in::Person;
 pub(super) struct Paused {
     pub(super) name: &'static str,
     pub(super) state: Shown,
-    /// Who has paused it, since when and why; empty where nobody has.
+    /// Who has paused it, since when and why; empty if it is not paused.
     pub(super) told: String,
     /// Page that asks, from the folder of the channel.
     pub(super) link: String,
@@ -47,7 +47,7 @@ pub(super) fn paused(page: &Page, config: &Config, lasting: &[OperatorPause], ch
             name: name(page, kind),
             state: Shown { look, sign, word },
             told: lasting
-                .map(|pause| whole(&pause.told(&config.time_zone_of(channel), page.language)))
+                .map(|pause| whole(&pause.description(&config.time_zone_of(channel), page.language)))
                 .unwrap_or_default(),
             link: format!("{}?what={}&of={of}", verb.name(), kind.name()),
             button: button(page, verb, kind),
@@ -142,7 +142,7 @@ async fn ask(shared: &OperatorState, page: &Page, channel: &str, verb: Verb, que
         Err(response) => return response,
     };
     if query.get("of") != Some(&version(lasting.as_ref())) {
-        return told(page, &stale(page, &shared.config(), channel, lasting.as_ref()));
+        return outcome_page(page, &stale(page, &shared.config(), channel, lasting.as_ref()));
     }
     asks(shared, page, channel, verb, kind, lasting.as_ref(), None)
 }
@@ -168,7 +168,7 @@ fn asks(
         kind: kind.name(),
         button: button(page, verb, kind),
         lasting: lasting
-            .map(|pause| whole(&pause.told(&config.time_zone_of(channel), page.language)))
+            .map(|pause| whole(&pause.description(&config.time_zone_of(channel), page.language)))
             .unwrap_or_default(),
         meaning: whole(&meaning),
         needs_why: verb == Verb::Pause,
@@ -259,7 +259,7 @@ async fn change(
             Err(_) => Err(no_channel(page)),
         }
     };
-    shared.outcomes.told_once(&page, &key, work).await
+    shared.outcomes.page_once(&page, &key, work).await
 }
 
 fn said(page: &Page, channel: &str, changed: &Outcome) -> FormOutcome {
@@ -275,7 +275,7 @@ fn stale(page: &Page, config: &Config, channel: &str, lasting: Option<&OperatorP
     );
     let now = lasting.map_or_else(
         || page.say("not paused so", "sin esa pausa").to_owned(),
-        |pause| pause.told(&config.time_zone_of(channel), page.language),
+        |pause| pause.description(&config.time_zone_of(channel), page.language),
     );
     of_channel(page, channel, StatusCode::CONFLICT, format!("{before} {now}."))
 }

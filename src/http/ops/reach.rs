@@ -15,7 +15,7 @@ pub(super) const CALLS: &[&str] = &["channels", "failed", "messages", "openapi.j
 pub(super) enum OutOfReach {
     /// It is of all channels together.
     AllChannels,
-    /// No message of these channels has this mId; whether one of others has it is not told.
+    /// No message of these channels has this mId; the response is the same whether one of others has it.
     NoSuchMessage(String),
 }
 
@@ -38,7 +38,7 @@ pub(super) async fn beyond(
     if !kept.contains(&first) {
         return Ok(Some(OutOfReach::AllChannels));
     }
-    // An mId is hex digits; one that is written otherwise, as in percent-encoding, is found by nobody here.
+    // An mId is hex digits; one that is written otherwise, as in percent-encoding, is not found.
     let Some(m_id) = parts.next().filter(|_| first == "messages") else { return Ok(None) };
     let found = store.show(m_id.to_owned()).await?;
     let is_seen = found.is_some_and(|message| person.sees(&message.channel));

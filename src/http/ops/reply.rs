@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::http::error;
 
-/// What is served where nobody can sign in, by page and API.
+/// Text of page and API if no person can sign in.
 pub(super) const NO_TOKEN: &str = "admin.token is not set, or is shorter than 16 characters. Make one with `openssl rand -hex 32`, set it \
                         as BRIDGE__ADMIN__TOKEN or in a file that admin.token_file names, and restart the bridge. Messages go \
                         on meanwhile.";

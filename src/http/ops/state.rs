@@ -1,4 +1,4 @@
-//! What the handlers of pages and API share.
+//! State shared by the handlers of pages and API.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -24,7 +24,7 @@ use crate::store::{Store, StoreError};
 /// Files of messages that are made at once: each reads beside the reads of deliveries.
 const EXPORTS: usize = 2;
 
-/// What the handlers of pages and API share.
+/// State shared by the handlers of pages and API.
 pub(crate) struct OperatorState {
     /// Reads and decisions of operators.
     store: Arc<dyn Store>,
@@ -42,7 +42,7 @@ pub(crate) struct OperatorState {
     pub(super) conversations: Conversations,
     /// Works on jobs on many messages.
     pub(super) jobs: JobRunner,
-    /// Of plans for many messages one at a time is made: each reads all that it is of, beside the reads of deliveries.
+    /// One plan for many messages is made at a time: each reads all messages that it is about, beside the reads of deliveries.
     plans: Semaphore,
     /// Files of messages that are being made.
     pub(super) exports: Arc<Semaphore>,
@@ -115,7 +115,7 @@ impl OperatorState {
         bulk::plan(self.store(), config, request, seen).await
     }
 
-    /// Returns a link that signs the first person in at a listener with this address; `None` where nobody can.
+    /// Returns a link that signs the first person in at a listener with this address; `None` if no person is configured.
     pub(crate) fn link(&self, listen: SocketAddr, path_prefix: &str) -> Option<String> {
         let link = self.people.link(None, wall_ms() / 1000)?;
         Some(format!("http://{}{path_prefix}/login?link={link}", on_this_machine(listen)))

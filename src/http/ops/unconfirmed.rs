@@ -60,7 +60,7 @@ struct Chosen {
 struct Tail {
     lines: Vec<Line>,
     earlier: usize,
-    /// When it was read, and what tells it from a later one.
+    /// When it was read (epoch ms), and the digest of its end.
     read: Option<(i64, String)>,
     note: String,
 }

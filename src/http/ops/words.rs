@@ -112,7 +112,7 @@ pub(super) fn unreadable(page: &Page, error: &StoreError) -> Response {
     notice(page, StatusCode::SERVICE_UNAVAILABLE, title, words)
 }
 
-/// Says that there is no such message.
+/// Returns the page for an unknown message.
 pub(super) fn missing(page: &Page, m_id: &str) -> Response {
     let why = page.say(
         "There is no message and no event with this id in this store: was it another bridge, or longer ago than \
@@ -122,7 +122,7 @@ pub(super) fn missing(page: &Page, m_id: &str) -> Response {
     notice(page, StatusCode::NOT_FOUND, m_id, why)
 }
 
-/// Says that there is no such channel.
+/// Returns the page for an unknown channel.
 pub(super) fn no_channel(page: &Page) -> Response {
     let why = page.say(
         "Neither the configuration nor this store has a channel of this name.",

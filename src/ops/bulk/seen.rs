@@ -10,15 +10,15 @@ use crate::store::BulkState;
 /// How long a plan may be started after it was shown.
 const GOOD_FOR: Duration = Duration::from_mins(10);
 
-/// Of messages that wait, one in so many may have gone out meanwhile.
+/// Of messages that wait, one in this number may have gone out since.
 const GONE_AT_MOST: usize = 10;
 
-/// What was shown of a plan: when, and which messages.
+/// A plan as it was shown: when, and which messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ShownPlan {
     pub(super) at_ms: i64,
     count: usize,
-    /// What has a higher id was stored later.
+    /// The highest id at that time; higher ones were stored later.
     pub(super) newest: i64,
     digest: String,
 }
@@ -28,7 +28,7 @@ pub(crate) struct ShownPlan {
 pub(crate) enum Stale {
     /// It was shown too long ago.
     Old,
-    /// It was of other messages: of so many, and now of so many.
+    /// The messages are others: their number then and now.
     Changed { seen: usize, now: usize },
 }
 
@@ -38,7 +38,7 @@ impl fmt::Display for ShownPlan {
     }
 }
 
-/// Not what [`ShownPlan`] is written as.
+/// The text is not that of a [`ShownPlan`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Unreadable;
 
@@ -69,7 +69,7 @@ impl ShownPlan {
     /// Checks that a set, of what was there when this was seen, is what was seen.
     ///
     /// # Errors
-    /// It was seen too long ago, or is another now. Of messages that wait some may have gone out; none may have come.
+    /// The plan was shown too long ago, or its messages are others now: some that wait may have gone out, none may have been added.
     pub(crate) fn check(&self, set: &Set, state: BulkState, now_ms: i64) -> Result<(), Stale> {
         if Duration::from_millis(self.at_ms.abs_diff(now_ms)) > GOOD_FOR {
             return Err(Stale::Old);

@@ -23,7 +23,7 @@ const PARTS: usize = 100;
 /// whether it has come.
 pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
-/// What of the described is chosen.
+/// Which of the matching messages are chosen.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Choice {
     pub(super) retries: bool,
@@ -31,7 +31,7 @@ pub(super) struct Choice {
     pub(super) takes_moved_on: bool,
     /// No higher ids.
     pub(super) up_to: i64,
-    /// Of what waits, only what has waited since then.
+    /// Of messages that wait, only those queued before (epoch ms).
     pub(super) waits_since_ms: i64,
 }
 
@@ -42,13 +42,13 @@ impl Choice {
     }
 }
 
-/// A set, by which another is told from it.
+/// Size and digest of a set, which differ from those of another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Set {
     pub(crate) count: usize,
     /// The highest id.
     pub(crate) newest: i64,
-    /// Of all ids, in the order in which they are read; in hexadecimal digits.
+    /// Digest of all ids, in the order in which they are read; hexadecimal.
     pub(crate) digest: String,
 }
 
@@ -108,13 +108,13 @@ impl<'a> Pages<'a> {
     }
 }
 
-/// What became of a job that was to be made.
+/// The result of filling a job.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum FillOutcome {
-    /// It has its whole set: so many.
+    /// It has its whole set, of this size.
     Job(i64, usize),
     TooMany,
-    /// The set is another by now: of so many.
+    /// The set has changed since: its size now.
     Changed(usize),
     /// The store answered neither whether the job has its whole set nor whether it is ended: it may be worked on.
     Unclear(i64),
@@ -151,7 +151,7 @@ pub(super) async fn make(
         Err(error) => {
             let outlook = if is_unclear { "may have been made" } else { "was not made, and will be ended in minutes" };
             tracing::warn!(error = &error as &dyn std::error::Error, "job {job} {outlook}");
-            // One that lacks its last part ends by itself, since nobody adds to it.
+            // One that lacks its last part is ended later, since no more parts are added to it.
             if is_unclear { Ok(FillOutcome::Unclear(job)) } else { made }
         }
     }

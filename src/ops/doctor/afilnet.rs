@@ -25,7 +25,7 @@ const REACH: &str =
 const CALLS: u32 = 5;
 const SLOW: Duration = Duration::from_secs(2);
 const SLOWLY: &str = "messages go out that slowly; let afilnet.timeout be several times that";
-/// An older row tells nothing of its zone: zones are up to 26 hours apart.
+/// The time of an older row proves nothing of its zone: zones are up to 26 hours apart.
 const OLD: Duration = Duration::from_hours(26);
 /// A row further in the future than this has a time of another zone.
 const FUTURE: Duration = Duration::from_mins(5);
@@ -66,7 +66,7 @@ pub(super) async fn section(config: &Arc<Config>, time: Time, calls: &Arc<Atomic
     found.into_iter().flat_map(|(_, checks)| checks).collect()
 }
 
-/// One account as it is asked: at half its rate, because a bridge may be asking it too.
+/// Client of one account: calls at half its rate, because a bridge may call beside it.
 struct Account<'a> {
     client: AfilnetClient,
     pause: Duration,
@@ -141,7 +141,7 @@ async fn account(config: &Config, channels: &[Channel], time: Time, calls: &Atom
         found.extend(checks.into_iter().map(|check| check.of(&named(channel))));
         account.pause().await;
     }
-    // Last, because it tells least.
+    // Last, because it is the least useful.
     found.push(speed(&account, took, time).await.of(&subject));
     found
 }
@@ -154,7 +154,7 @@ fn skipped(channel: &Channel, why: &str) -> Check {
     Check::skipped("channel", why).of(&named(channel))
 }
 
-/// Whether the host can be reached, and by what certificate.
+/// Checks that the host can be reached, and its certificate.
 async fn reach(channel: &Channel, limit: Duration) -> Vec<Check> {
     let origin = probe::origin(&channel.afilnet.url);
     let host = origin.host_str().unwrap_or_default().to_owned();
@@ -222,7 +222,7 @@ async fn speed(account: &Account<'_>, first: Duration, limit: Time) -> Check {
     Check::ok("speed", seen)
 }
 
-/// Whether Afilnet lists the channel.
+/// Checks that Afilnet lists the channel.
 fn in_list(channel: &Channel, listed: &[Listed]) -> Check {
     let (platform, id) = (channel.platform.as_str(), channel.platform_id.as_str());
     let shown = |there: &Listed| {
@@ -279,7 +279,7 @@ fn ids(rows: &[AfilnetRow]) -> Option<Check> {
     Some(Check::ok("ids", format!("{seen}: rows are told apart by words, time and order")))
 }
 
-/// Whether the flag that says who wrote a row can be meant as documented.
+/// Checks that the direction flags of rows can be as documented.
 fn direction(rows: &[AfilnetRow]) -> Option<Check> {
     let of = |direction: Direction| rows.iter().filter(|row| row.direction == direction).count();
     let next = "if customers wrote some of them, set inbound.direction = \"matching\"";
@@ -302,7 +302,7 @@ fn direction(rows: &[AfilnetRow]) -> Option<Check> {
     })
 }
 
-/// Whether the times of rows can be of the zone that is configured.
+/// Checks that the times of rows can be in the configured zone.
 fn time(rows: &[AfilnetRow], zone: &TimeZone, now: Timestamp) -> Check {
     let Some(newest_ms) = rows.iter().filter_map(|row| row.time.epoch_ms).max() else {
         return match rows.first() {

@@ -18,7 +18,7 @@ use crate::telemetry::harmless;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// What its admin listener says.
+/// The response of its admin listener.
 pub(super) struct Admin<'a> {
     address: SocketAddr,
     token: Option<&'a str>,
@@ -71,7 +71,7 @@ pub(super) async fn section(config: &Config, time: Time) -> Vec<Check> {
         }
         // A bridge that hangs takes connections all the same.
         Err(cause) => {
-            // So does one whose queue of connections is full: a connection that is not refused has somebody there.
+            // So does one whose queue of connections is full: a connection that is not refused has a listener.
             if let Ok(Err(error)) = timeout(time.next().unwrap_or_default(), TcpStream::connect(address)).await
                 && error.kind() == ErrorKind::ConnectionRefused
             {

@@ -26,7 +26,7 @@ pub(super) struct CapturedBody {
     pub(super) rules: &'static Rules,
 }
 
-/// What the bridge answers.
+/// The bridge's response.
 #[derive(Deserialize)]
 struct CapturedCalls {
     calls: Vec<One>,

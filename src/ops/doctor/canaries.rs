@@ -18,7 +18,7 @@ pub(super) struct Canaries {
     tails: HashSet<String>,
 }
 
-/// What was found of them.
+/// The canaries that were found.
 pub(super) struct CanaryScan {
     /// The kind of what was found, never its value.
     pub(super) hit: Option<&'static str>,

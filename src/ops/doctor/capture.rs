@@ -34,7 +34,7 @@ const CONVERSATIONS: usize = 10;
 const MEDIA_WORDS: &[&str] =
     &["application", "text", "json", "html", "plain", "xml", "charset", "utf", "iso", "windows"];
 
-/// What was written.
+/// The files that were written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Written {
     pub(crate) files: usize,
@@ -191,14 +191,14 @@ async fn of_afilnet(
 /// What is known of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Account {
-    /// It was not asked yet.
+    /// No call was made yet.
     New,
     Known,
     /// It does not accept the login.
     Refused,
 }
 
-/// One channel as it is asked: at half the rate of its account, because a bridge may be asking it too.
+/// Client of one channel: calls at half the rate of its account, because a bridge may call beside it.
 struct Asking<'a> {
     client: AfilnetClient,
     pause: Duration,

@@ -1,21 +1,21 @@
-//! One thing that was looked at: what was seen, whether that is well, and what to do next.
+//! One check: what was seen, how severe that is, and what to do next.
 
 use std::time::Duration;
 
 use serde::Serialize;
 use tokio::time::Instant;
 
-/// Whether it is well.
+/// How severe the result is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Health {
-    /// It is.
+    /// Nothing to do.
     Ok,
-    /// Messages go on, and somebody should look.
+    /// Messages go on, and an operator should look.
     Warn,
     /// Messages do not go on, or soon will not.
     Fail,
-    /// It was not looked at; `seen` tells why.
+    /// It was not checked; `seen` holds the reason.
     Skipped,
 }
 
@@ -34,12 +34,12 @@ impl Health {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Check {
     pub(crate) id: &'static str,
-    /// What it is about, where there are several: a channel, an account, a host.
+    /// Its subject, if there are several: a channel, an account, a host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) subject: Option<String>,
     pub(crate) health: Health,
     pub(crate) seen: String,
-    /// What to do next; empty where nothing is to be done.
+    /// What to do next; empty for nothing.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) next: String,
 }
@@ -79,11 +79,11 @@ pub(super) struct Time {
 }
 
 impl Time {
-    /// Of all checks together, where one may not take longer.
+    /// Time limit of all checks together.
     const ALL: Duration = Duration::from_secs(12);
-    /// What is left is too little for a check that asks somebody.
+    /// Least time left in which a check that makes a call is started.
     const LEAST: Duration = Duration::from_millis(50);
-    /// A client that has its own limit tells more than this one: it comes first.
+    /// This much longer than a client's own limit, whose error has more detail and must come first.
     const BEHIND_CLIENTS: Duration = Duration::from_millis(250);
 
     /// Begins now. `each`: longest time of a check.
@@ -111,7 +111,7 @@ impl Time {
         tokio::time::timeout((limit + Self::BEHIND_CLIENTS).min(left), work).await.map_err(|_| cut_short())
     }
 
-    /// As [`Self::run`], of work that finds checks.
+    /// As [`Self::run`], for work that returns several checks.
     pub(super) async fn within(
         self,
         id: &'static str,

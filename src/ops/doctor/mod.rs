@@ -61,7 +61,7 @@ impl Section {
     }
 }
 
-/// What to look at.
+/// The scope of the checks.
 #[derive(Debug, Clone)]
 pub(crate) struct Scope {
     /// `None`: everything.

@@ -18,7 +18,7 @@ const NO_TOKEN: &str = "bridge-doctor-this-is-no-token";
 const BODY_BYTES: usize = 200 * 1024;
 const LARGE: &str =
     "let the proxy take bodies of 256 KiB and more (nginx: client_max_body_size), and answer itself only above that";
-/// What the admin listener and probes serve; not for the internet.
+/// Paths of the admin listener and of probes, which must not be reachable from the internet.
 const PRIVATE: [&str; 3] = ["/metrics", "/readyz", "/deliverz"];
 /// Counts calls with a wrong token.
 const REFUSED: (&str, &str) = ("bridge_refused_total", "unauthorized");
@@ -84,7 +84,7 @@ fn at(url: &Url, path: &str) -> Url {
     at
 }
 
-/// Whether the answer to a wrong token is the bridge's own.
+/// Checks that the response to a wrong token is the bridge's own.
 fn public(answer: &ProbeResponse) -> Check {
     let said: serde_json::Value = serde_json::from_str(&answer.body).unwrap_or_default();
     let words = said["error"]["message"].as_str();
@@ -114,7 +114,7 @@ fn public(answer: &ProbeResponse) -> Check {
     }
 }
 
-/// Whether the call reached the bridge that is configured here.
+/// Checks that the call reached the bridge that is configured here.
 fn this_bridge(before: Option<f64>, after: Option<f64>) -> Check {
     match before.zip(after) {
         Some((before, after)) if after > before => {
@@ -129,7 +129,7 @@ fn this_bridge(before: Option<f64>, after: Option<f64>) -> Check {
     }
 }
 
-/// Whether a proxy lets a large message pass.
+/// Checks that a proxy lets a large message pass.
 fn large(answer: Result<ProbeResponse, String>) -> Check {
     let next = LARGE;
     match answer {

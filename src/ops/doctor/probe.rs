@@ -19,7 +19,7 @@ const ANSWER_LIMIT_BYTES: usize = 512 * 1024;
 /// A weekday that does not fit is ignored.
 const PARSER: DateTimeParser = DateTimeParser::new().relaxed_weekday(true);
 
-/// What a host answered.
+/// A host's response.
 #[derive(Debug, Clone)]
 pub(super) struct ProbeResponse {
     pub(super) status: StatusCode,
@@ -27,7 +27,7 @@ pub(super) struct ProbeResponse {
     pub(super) content_type: Option<String>,
     pub(super) body: String,
     pub(super) took: Duration,
-    /// How far its clock is ahead of this machine's, in milliseconds, where it tells its time.
+    /// How far its clock is ahead of this machine's, in milliseconds; `None` without a `Date` header.
     pub(super) ahead_ms: Option<i64>,
     /// Until when its certificate is good, where it has one.
     pub(super) certificate_until: Option<Timestamp>,
@@ -55,7 +55,10 @@ pub(super) fn client(limit: Duration, ca: &[reqwest::Certificate]) -> Result<req
         .build()
 }
 
-/// Makes one call. The error tells the cause in words, and whose it is to mend.
+/// Makes one call.
+///
+/// # Errors
+/// The cause in words, and who has to fix it.
 pub(super) async fn call(
     client: &reqwest::Client,
     method: Method,

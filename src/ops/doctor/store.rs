@@ -166,7 +166,7 @@ fn last_event(published_ms: Option<i64>) -> Check {
     Check::ok("last_event", format!("BonyChat took one {ago} ago: webhook_url and its token were right then"))
 }
 
-/// Whether sends without an answer can be looked up, and whether that is done late enough.
+/// Checks whether sends without a response can be looked up, and late enough.
 fn shown(traits: &AccountTraits, look_after: &[Duration]) -> Check {
     if !traits.shows_texts && !traits.shows_files {
         let why = "no message of the bridge was seen among the account's rows yet: whether it shows them is not known";

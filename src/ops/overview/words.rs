@@ -1,4 +1,4 @@
-//! The overview in words: one word and one sentence for each condition of a channel, and what a person is asked to do.
+//! The overview in words: one word and one sentence for each condition of a channel, and what a person has to do.
 
 use std::time::Duration;
 

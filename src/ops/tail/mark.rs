@@ -1,4 +1,4 @@
-//! Where a tail is, for one that goes on from there: a page, and the stream that follows it.
+//! The position of a tail, from which another continues: a page, and the stream that follows it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -29,7 +29,7 @@ impl fmt::Display for Mark {
     }
 }
 
-/// It is no mark.
+/// The text is not a mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NoMark;
 

@@ -1,4 +1,4 @@
-//! What the calls of the API have in common: why one is not answered, an answer, and the order of a person.
+//! What the calls of the API have in common: errors, responses, and the order of a person.
 
 use axum::Extension;
 use axum::extract::{FromRequestParts, Path, Request};
@@ -25,9 +25,9 @@ pub(super) enum Failure {
     Forbidden(&'static str),
     /// There is no such thing.
     Missing(String),
-    /// It cannot be done as things are.
+    /// Not possible in the current state (409).
     Conflict(String),
-    /// It may have been done, or not.
+    /// Whether it was done is not known.
     Unclear(String),
     Store(StoreError),
 }

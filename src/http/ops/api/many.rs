@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::domain::clock::now_ms;
 use crate::http::ops::OperatorState;
 use crate::ops::bulk::seen::{ShownPlan, Stale};
-use crate::ops::bulk::{self, NotStarted, Plan, Request as Described, told};
+use crate::ops::bulk::{self, NotStarted, Plan, Request as Described, state_line};
 use crate::store::{BulkAction, BulkMatch, BulkState, Job};
 
 /// Jobs that are listed.
@@ -162,7 +162,7 @@ pub(super) async fn jobs(State(state): State<Arc<OperatorState>>) -> Result<Resp
 /// `GET /jobs/{id}`
 pub(super) async fn job(State(state): State<Arc<OperatorState>>, Path(id): Path<String>) -> Result<Response, Failure> {
     let job = found(&state, &id).await?;
-    Ok(answer(&json!({ "told": told(&job), "job": job })))
+    Ok(answer(&json!({ "told": state_line(&job), "job": job })))
 }
 
 async fn found(state: &OperatorState, id: &str) -> Result<Job, Failure> {
@@ -182,7 +182,7 @@ pub(super) async fn cancel(State(state): State<Arc<OperatorState>>, request: Req
     let OperatorRequest { about, by, .. } = order(request, Some(Reason::default()), |body| body.why.as_deref()).await?;
     let job = found(&state, &about).await?;
     match state.store().bulk().cancel_job(job.id, by, now_ms()).await? {
-        Some((job, true)) => Ok(answer(&json!({ "done": format!("{}; what is done stays done", told(&job)) }))),
+        Some((job, true)) => Ok(answer(&json!({ "done": format!("{}; what is done stays done", state_line(&job)) }))),
         Some((job, false)) => Err(is_over(&job)),
         None => Err(is_over(&job)),
     }
@@ -196,7 +196,7 @@ pub(super) async fn resume(State(state): State<Arc<OperatorState>>, request: Req
         return Err(is_over(&job));
     }
     if !job.filled {
-        return Err(Failure::Conflict(format!("nothing was changed: {}", told(&job))));
+        return Err(Failure::Conflict(format!("nothing was changed: {}", state_line(&job))));
     }
     state.store().bulk().resume_job(job.id, now_ms()).await?;
     state.jobs.run(state.config(), job.id);
@@ -205,5 +205,5 @@ pub(super) async fn resume(State(state): State<Arc<OperatorState>>, request: Req
 }
 
 fn is_over(job: &Job) -> Failure {
-    Failure::Conflict(format!("nothing was changed: it is over already: {}", told(job)))
+    Failure::Conflict(format!("nothing was changed: it is over already: {}", state_line(job)))
 }

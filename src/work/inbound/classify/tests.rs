@@ -2,27 +2,11 @@
 
 use std::time::Duration;
 
-use async_trait::async_trait;
-
 use super::*;
+use crate::domain::RowTime;
 use crate::domain::content::Label;
 use crate::domain::matching::{Features, InitialSyncPolicy, RowFingerprint, identities};
-use crate::domain::{Called, Delivery, RowTime};
-use crate::work::testing;
-
-/// Shows each row's words as they are.
-struct Plain;
-
-#[async_trait]
-impl Webhook for Plain {
-    fn contents(&self, text: &str) -> Vec<Content> {
-        Text::new(text).into_iter().map(|text| Content::Text { text }).collect()
-    }
-
-    async fn publish(&self, _: &ContactId, _: &Event) -> Called<Delivery> {
-        Delivery::Done.into()
-    }
-}
+use crate::work::testing::{self, PlainWebhook};
 
 fn settings(direction: DirectionBy, echoes: bool, html_entities: bool) -> ChannelSettings {
     ChannelSettings { direction, html_entities, echoes, ..testing::settings("support") }
@@ -73,7 +57,7 @@ fn classified(
 ) -> Classified {
     PageInput {
         settings,
-        webhook: &Plain,
+        webhook: &PlainWebhook,
         chat: ChatRef { contact: &"+34600111222".parse().unwrap(), further },
         page: ShownRows { rows, identities: &identities(rows), gap: None },
         known,

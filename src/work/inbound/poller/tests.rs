@@ -7,21 +7,19 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use secrecy::SecretString;
 
 use super::*;
 use crate::domain::clock::now_ms;
-use crate::domain::content::{Label, QuickReply, Text};
+use crate::domain::content::{Label, QuickReply};
 use crate::domain::{
-    Called, Content, Delivery, Destination, Event, EventBody, Fault, ReadError, RetryPolicy, RowTime, Template,
-    Verdict, Webhook, Wording, Wordings,
+    Called, Content, Destination, EventBody, Fault, ReadError, RetryPolicy, RowTime, Verdict, Wordings,
 };
 use crate::domain::{ContactId, MId};
 use crate::store::open::SqliteStore;
 use crate::store::{Caller, Epoch, NewOutbound, SeenRow};
 use crate::work::channel::ChannelPorts;
 use crate::work::limits::call_permit::Account;
-use crate::work::testing;
+use crate::work::testing::{self, PlainWebhook, StubMessenger};
 
 /// What happens at Afilnet while the rows are read.
 enum Meanwhile {
@@ -52,43 +50,13 @@ struct Fake {
 }
 
 #[async_trait]
-impl Messenger for Fake {
-    fn wordings(&self) -> Wordings {
-        Wordings::default()
+impl StubMessenger for Fake {
+    fn words(&self, content: &Content) -> Option<String> {
+        testing::text_of(content)
     }
 
-    fn parts(&self, _: &Content, _: Option<&Wording>) -> u32 {
-        1
-    }
-
-    fn words(&self, content: &Content, _: u32, _: Option<&Wording>) -> Option<String> {
-        match content {
-            Content::Text { text } => Some(text.as_str().to_owned()),
-            _ => None,
-        }
-    }
-
-    async fn send(&self, _: &Destination, _: &Content, _: u32, _: Option<&Wording>) -> Called<Verdict> {
+    async fn send(&self) -> Called<Verdict> {
         Verdict::Sent { afilnet_id: None }.into()
-    }
-
-    fn template(&self, _: &Content, _: u32, _: Option<&Wording>) -> Option<Template> {
-        None
-    }
-
-    fn fits(&self, _: &Destination, _: &Content, _: u32, _: Option<&Wording>, _: &str) -> bool {
-        true
-    }
-
-    async fn send_filled(
-        &self,
-        to: &Destination,
-        content: &Content,
-        part: u32,
-        wording: Option<&Wording>,
-        _: &SecretString,
-    ) -> Called<Verdict> {
-        self.send(to, content, part, wording).await
     }
 
     async fn chats(&self) -> Result<Vec<AfilnetRow>, ReadError> {
@@ -111,27 +79,8 @@ impl Messenger for Fake {
         Ok(if hidden { Vec::new() } else { self.rows.lock().unwrap().clone() })
     }
 
-    async fn account_balance(&self) -> Result<Option<f64>, ReadError> {
-        Ok(None)
-    }
-
-    async fn probe_channel(&self) -> Result<bool, ReadError> {
-        Ok(true)
-    }
-
-    async fn unread(&self, _: &Destination) -> Result<Vec<AfilnetRow>, ReadError> {
+    async fn unread(&self) -> Result<Vec<AfilnetRow>, ReadError> {
         Ok(std::mem::take(&mut *self.unread.lock().unwrap()))
-    }
-}
-
-#[async_trait]
-impl Webhook for Fake {
-    fn contents(&self, text: &str) -> Vec<Content> {
-        Text::new(text).into_iter().map(|text| Content::Text { text }).collect()
-    }
-
-    async fn publish(&self, _: &ContactId, _: &Event) -> Called<Delivery> {
-        Delivery::Done.into()
     }
 }
 
@@ -206,7 +155,7 @@ impl World {
         };
         let ports = ChannelPorts {
             messenger: Arc::<Fake>::clone(&fake),
-            webhook: Arc::<Fake>::clone(&fake),
+            webhook: Arc::new(PlainWebhook),
             ..testing::ports(&store)
         };
         let account = Arc::new(Account::new(100, 4));

@@ -188,14 +188,14 @@ mod tests {
         use crate::store::{Caller, NewOutbound, Settlement, Store};
         use crate::work::channel::ChannelPorts;
         use crate::work::limits::call_permit::Account;
-        use crate::work::testing::{self, Destinations};
+        use crate::work::testing::{self, Destinations, PlainWebhook};
 
         let folder = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("bridge.db")).unwrap());
         let afilnet = Arc::new(Destinations::default());
         let ports = ChannelPorts {
             messenger: Arc::<Destinations>::clone(&afilnet),
-            webhook: Arc::<Destinations>::clone(&afilnet),
+            webhook: Arc::new(PlainWebhook),
             ..testing::ports(&store)
         };
         let channel = testing::channel(testing::settings("support"), ports, &Arc::new(Account::new(100, 4)));

@@ -88,11 +88,11 @@ pub(super) struct Bridge {
     lost: Vec<String>,
 }
 
-/// Shows each row's words as they are.
-struct Plain;
+/// Shows each row's words as they are, and a placeholder for a row without any.
+struct WithPlaceholder;
 
 #[async_trait]
-impl Webhook for Plain {
+impl Webhook for WithPlaceholder {
     fn contents(&self, text: &str) -> Vec<Content> {
         let text = if text.trim().is_empty() { PLACEHOLDER } else { text };
         Text::new(text).into_iter().map(|text| Content::Text { text }).collect()
@@ -275,7 +275,7 @@ impl Bridge {
         let sends = Sends { unmatched, account, read_before_ms: self.previous_ms.max(recorded_ms) };
         let classified = PageInput {
             settings: &settings,
-            webhook: &Plain,
+            webhook: &WithPlaceholder,
             chat: ChatRef { contact: &"+34600111222".parse().unwrap(), further: None },
             page: ShownRows { rows: &rows, identities: &identities, gap: None },
             known: KnownBefore {

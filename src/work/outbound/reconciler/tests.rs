@@ -7,7 +7,7 @@ use crate::store::open::SqliteStore;
 use crate::store::{Caller, Erase, NewOutbound, Person, Publication};
 use crate::work::channel::ChannelPorts;
 use crate::work::limits::call_permit::Account;
-use crate::work::testing::{self, Destinations};
+use crate::work::testing::{self, Destinations, PlainWebhook};
 
 /// Two spellings under which Afilnet keeps one contact.
 const BARE: &str = "34600111222";
@@ -31,7 +31,7 @@ impl World {
         let afilnet = Arc::new(Destinations::default());
         let ports = ChannelPorts {
             messenger: Arc::<Destinations>::clone(&afilnet),
-            webhook: Arc::<Destinations>::clone(&afilnet),
+            webhook: Arc::new(PlainWebhook),
             ..testing::ports(&store)
         };
         let wait = Duration::from_millis(1);

@@ -10,34 +10,24 @@ use super::*;
 use crate::domain::content::{Label, QuickReply, Text};
 use crate::domain::placeholder::pieces;
 use crate::domain::{
-    AfilnetRow, Called, ChannelName, ContactId, Content, Destination, MId, Placeholder, PlaceholderResolver, ReadError,
-    Replacement, Template, Wording,
+    Called, ChannelName, ContactId, Content, MId, Placeholder, PlaceholderResolver, Replacement, Template,
 };
 use crate::store::open::SqliteStore;
 use crate::store::{Caller, NewOutbound};
 use crate::work::channel::ChannelPorts;
 use crate::work::limits::call_permit::Account;
-use crate::work::testing;
+use crate::work::testing::{self, StubMessenger};
 
 /// Takes every message, and keeps its words.
 #[derive(Default)]
 struct Taker(Mutex<Vec<String>>);
 
 #[async_trait]
-impl Messenger for Taker {
-    fn wordings(&self) -> Wordings {
-        Wordings::default()
-    }
-    fn parts(&self, _: &Content, _: Option<&Wording>) -> u32 {
-        1
-    }
-    fn words(&self, _: &Content, _: u32, _: Option<&Wording>) -> Option<String> {
-        None
-    }
-    async fn send(&self, _: &Destination, _: &Content, _: u32, _: Option<&Wording>) -> Called<Verdict> {
+impl StubMessenger for Taker {
+    async fn send(&self) -> Called<Verdict> {
         Verdict::Refused { fault: Fault::TooLong }.into()
     }
-    fn template(&self, content: &Content, _: u32, _: Option<&Wording>) -> Option<Template> {
+    fn template(&self, content: &Content) -> Option<Template> {
         let text = match content {
             Content::Text { text } => text.as_str(),
             Content::QuickReply(question) => question.title.as_str(),
@@ -45,34 +35,9 @@ impl Messenger for Taker {
         };
         Some(Template::new(pieces(text)?, 100))
     }
-    fn fits(&self, _: &Destination, _: &Content, _: u32, _: Option<&Wording>, _: &str) -> bool {
-        true
-    }
-    async fn send_filled(
-        &self,
-        _: &Destination,
-        _: &Content,
-        _: u32,
-        _: Option<&Wording>,
-        words: &SecretString,
-    ) -> Called<Verdict> {
+    async fn send_filled(&self, words: &SecretString) -> Called<Verdict> {
         self.0.lock().unwrap().push(words.expose_secret().to_owned());
         Verdict::Sent { afilnet_id: None }.into()
-    }
-    async fn chats(&self) -> Result<Vec<AfilnetRow>, ReadError> {
-        Ok(Vec::new())
-    }
-    async fn messages(&self, _: &Destination) -> Result<Vec<AfilnetRow>, ReadError> {
-        Ok(Vec::new())
-    }
-    async fn account_balance(&self) -> Result<Option<f64>, ReadError> {
-        Ok(None)
-    }
-    async fn probe_channel(&self) -> Result<bool, ReadError> {
-        Ok(true)
-    }
-    async fn unread(&self, _: &Destination) -> Result<Vec<AfilnetRow>, ReadError> {
-        Ok(Vec::new())
     }
 }
 
