@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::bulk::{done, fail_all, houses_of_two_channels};
+use crate::page::{OPERATORS, get, post, sign_in};
+use crate::page_many::{hidden, job_of};
 use crate::support::process::Bridge;
 use crate::support::workload::number;
 use crate::support::{House, SOON, channel_of, contact, side_by_side, until_within};
@@ -26,11 +28,23 @@ enum AtHalf {
     Cancel,
 }
 
+/// Where it is pressed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    Command,
+    /// The same form of the operators' page, sent twice at once.
+    Page,
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_failed_comes_back_once_pressed_twice_and_restarted_at_half_or_cancelled_at_half() {
     let houses = houses_of_two_channels().await.map(|house| (house, AtHalf::Restart));
     let houses = houses.chain(houses_of_two_channels().await.map(|house| (house, AtHalf::Cancel)));
-    side_by_side(houses, |(house, at_half)| async move { come_back(house, at_half, 400).await }).await;
+    let houses = houses.map(|(house, at_half)| (house, at_half, By::Command));
+    // By the page one of them over each engine: they run while the others do.
+    let by_page = houses_of_two_channels().await.zip([AtHalf::Restart, AtHalf::Cancel]);
+    let houses = houses.chain(by_page.map(|(house, at_half)| (house, at_half, By::Page)));
+    side_by_side(houses, |(house, at_half, by)| async move { come_back(house, at_half, by, 400).await }).await;
 }
 
 /// As a campaign: `cargo test --features crashpoints --test it -- --ignored --nocapture thousand`.
@@ -38,9 +52,11 @@ async fn what_failed_comes_back_once_pressed_twice_and_restarted_at_half_or_canc
 #[ignore = "a campaign: minutes"]
 async fn a_quarter_of_twenty_thousand_comes_back_pressed_twice_and_restarted_at_half_or_cancelled_at_half() {
     let all = usize::try_from(number("BRIDGE_BULK_FAILED", 20_000)).unwrap();
-    for at_half in [AtHalf::Restart, AtHalf::Cancel] {
-        for house in houses_of_two_channels().await {
-            come_back(house, at_half, all).await;
+    for by in [By::Command, By::Page] {
+        for at_half in [AtHalf::Restart, AtHalf::Cancel] {
+            for house in houses_of_two_channels().await {
+                come_back(house, at_half, by, all).await;
+            }
         }
     }
 }
@@ -88,9 +104,30 @@ fn jobs_done(house: &House) -> usize {
     listed.lines().map(of_job).sum()
 }
 
-async fn come_back(house: House, at_half: AtHalf, all: usize) {
+/// Makes a plan on the page and sends its form twice at once. Returns the session and the number of the one job.
+async fn press_twice(bridge: &Bridge) -> (String, String) {
+    let base = bridge.admin_url();
+    let cookie = sign_in(&base);
+    let plan = get(&base, &format!("/bulk?action=retry&state=failed&fault={FAULT}"), &cookie).body;
+    let form = hidden(&plan, "bulk");
+    let presses = [(); 2].map(|()| {
+        let (base, cookie, form) = (base.clone(), cookie.clone(), form.clone());
+        tokio::task::spawn_blocking(move || post(&base, "/bulk", &cookie, &form))
+    });
+    let mut said = Vec::new();
+    for press in presses {
+        let answer = press.await.unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        said.push(answer.body);
+    }
+    assert_eq!(said[0], said[1], "pressed twice, done once");
+    (cookie, job_of(&said[0]))
+}
+
+async fn come_back(house: House, at_half: AtHalf, by: By, all: usize) {
     let (some, per_second) = (all / 4, all / 40);
-    let mut house = house.set("OUTBOUND__ANSWER_WITHIN", "0s").set("STORE__LEASE", "2s");
+    let house = house.set("OUTBOUND__ANSWER_WITHIN", "0s").set("STORE__LEASE", "2s");
+    let mut house = house.set("ADMIN__TOKEN", OPERATORS);
     let engine = if house.setting("STORE__URL").starts_with("postgres") { "PostgreSQL" } else { "SQLite" };
     let bridge = house.start().await;
     // Each channel has an account of its own; of `support` alone sends fail.
@@ -105,7 +142,8 @@ async fn come_back(house: House, at_half: AtHalf, all: usize) {
     let during = other_channel(&house, &bridge, 2 * ELSEWHERE, Arc::clone(&over));
     let confirmed = [&AGAIN[..], &[FAULT, "--yes"]].concat();
     let times = if at_half == AtHalf::Restart { 2 } else { 1 };
-    let pressed: Vec<_> = (0..times)
+    let of_page = if by == By::Page { Some(press_twice(&bridge).await) } else { None };
+    let pressed: Vec<_> = (0..if by == By::Page { 0 } else { times })
         .map(|_| {
             let mut command = house.command(&confirmed);
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
@@ -115,6 +153,12 @@ async fn come_back(house: House, at_half: AtHalf, all: usize) {
     if at_half == AtHalf::Restart {
         bridge.kill();
         bridge = house.start().await;
+    } else if let Some((cookie, job)) = &of_page {
+        let base = bridge.admin_url();
+        let page = get(&base, &format!("/bulk/{job}"), cookie).body;
+        let form = hidden(&page, &format!("{job}/cancel")) + "&why=half+is+enough";
+        let ended = post(&base, &format!("/bulk/{job}/cancel"), cookie, &form);
+        assert_eq!(ended.status, 200, "{}", ended.body);
     } else {
         let job = done(&house, &["messages", "jobs"]).split(':').next().unwrap()["job ".len()..].to_owned();
         done(&house, &["messages", "cancel", &job, "--why", "half is enough"]);
@@ -123,6 +167,12 @@ async fn come_back(house: House, at_half: AtHalf, all: usize) {
         let output = tokio::task::block_in_place(|| press.wait_with_output()).unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert_eq!(output.status.code(), Some(i32::from(at_half == AtHalf::Cancel)), "{said}");
+    }
+    if let Some((cookie, job)) = &of_page {
+        let is_over = if at_half == AtHalf::Restart { "class=\"state good\"" } else { "ended before its time" };
+        let shown = || get(&bridge.admin_url(), &format!("/bulk/{job}"), cookie).body;
+        until_within(10 * SOON, "the page shows its end", || shown().contains(is_over)).await;
+        assert_eq!(done(&house, &["messages", "jobs"]).lines().count(), 1, "one job");
     }
     house.settled().await;
     over.store(true, Ordering::Relaxed);
@@ -149,9 +199,10 @@ async fn come_back(house: House, at_half: AtHalf, all: usize) {
     let took = Duration::from_millis(u64::try_from(at[at.len() - 1] - at[0]).unwrap());
     let rate = f64::from(u32::try_from(came_back).unwrap()) / took.as_secs_f64();
     let (quiet, busy) = (p95(&before), p95(&during));
+    let place = if by == By::Page { "on the page" } else { "by command" };
     let how = if at_half == AtHalf::Restart { "pressed twice and restarted at half" } else { "cancelled at half" };
     println!(
-        "{engine}: {came_back} of {some} ({all} failed) came back, {how}: {rate:.1}/s of an account of {per_second}/s; \
+        "{engine}: {came_back} of {some} ({all} failed) came back, {place} {how}: {rate:.1}/s of an account of {per_second}/s; \
          another channel's p95 to the verdict {quiet:.0?} before, {busy:.0?} during: {:+.0} %",
         (busy.as_secs_f64() / quiet.as_secs_f64() - 1.0) * 100.0
     );

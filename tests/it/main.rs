@@ -49,6 +49,7 @@ mod outage;
 mod outbound;
 mod page;
 mod page_many;
+mod page_pauses;
 mod pauses;
 mod people;
 mod postgres;

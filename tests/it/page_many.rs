@@ -47,7 +47,7 @@ fn link(page: &str, words: &str) -> String {
 }
 
 /// Returns the hidden fields of the form of a page that goes to `action`, as a browser sends them.
-fn hidden(page: &str, action: &str) -> String {
+pub(crate) fn hidden(page: &str, action: &str) -> String {
     let form = page.split(&format!("method=\"post\" action=\"{action}\"")).nth(1);
     let form = form.unwrap_or_else(|| panic!("no form to {action} in {page}")).split("</form>").next().unwrap();
     let fields = form.split("type=\"hidden\" name=\"").skip(1).map(|rest| {
@@ -58,7 +58,7 @@ fn hidden(page: &str, action: &str) -> String {
 }
 
 /// The number of a job that a page has a link to.
-fn job_of(page: &str) -> String {
+pub(crate) fn job_of(page: &str) -> String {
     link(page, "bulk/").rsplit('/').next().unwrap().to_owned()
 }
 
@@ -314,7 +314,7 @@ async fn a_job_of_the_page_goes_on_after_a_kill_and_is_ended_by_a_form() {
 }
 
 /// The page that asks, from a link of the channel's page.
-fn asks(base: &str, cookie: &str, verb: &str, what: &str) -> Answer {
+pub(crate) fn asks(base: &str, cookie: &str, verb: &str, what: &str) -> Answer {
     let channel = get(base, "/channels/support", cookie).body;
     let path = link(&channel, &format!("support/{verb}?what={what}&"));
     get(base, &format!("/channels/{path}"), cookie)

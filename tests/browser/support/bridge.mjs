@@ -124,6 +124,10 @@ export async function startBridge({ engine = 'sqlite', idType = 'phone', setting
     reaches: (mId, state) => until(`${mId} is ${state}`, async () => (await self.state(mId)) === state),
     // A command of an operator, named Ana.
     command: (...args) => run(BINARY, args, own, folder),
+    // The same while it runs. `more`: settings of its own, without `BRIDGE__`.
+    begin: (more, ...args) => start(
+      BINARY, args, { ...own, ...Object.fromEntries(Object.entries(more).map(([key, value]) => [`BRIDGE__${key}`, value])) }, folder,
+    ),
     async stop() {
       await bridge.stop();
       await platforms.stop();

@@ -8,10 +8,11 @@ import { TOKEN } from './bridge.mjs';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
-export const launch = () => chromium.launch({
+// `more`: arguments besides those of every test.
+export const launch = (...more) => chromium.launch({
   executablePath: process.env.BRIDGE_TEST_CHROMIUM ?? '/usr/bin/chromium',
   args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync'],
+    '--disable-component-update', '--disable-sync', ...more],
 });
 
 // Opens a window. What happens in it that must not, is collected in `wrongs`: dialogs, reports of the Content Security
