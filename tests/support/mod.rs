@@ -361,12 +361,17 @@ pub async fn until(what: &str, state: impl FnMut() -> bool) {
 
 /// Fails if what began then took longer than `limit` on a machine with a core for it; prints how long it took.
 pub fn took_at_most(limit: Duration, what: &str, began: Instant) {
-    let took = began.elapsed();
-    let load: f64 = std::fs::read_to_string("/proc/loadavg").unwrap().split(' ').next().unwrap().parse().unwrap();
+    let (took, load) = (began.elapsed(), load_of_a_core());
+    println!("{what}: {took:.1?}, at a load of {load:.1} a core");
+    assert!(load > 1.0 || took < limit, "{what}: {took:?}, not {limit:?}, at a load of {load:.1} a core");
+}
+
+/// Returns how much runs on this machine for each of its cores, on an average over the last minute: above 1, what runs waits for one.
+pub fn load_of_a_core() -> f64 {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap();
+    let load: f64 = load.split(' ').next().unwrap().parse().unwrap();
     let cores = std::thread::available_parallelism().unwrap().get();
-    println!("{what}: {took:.1?}, at a load of {load} on {cores} cores");
-    let is_busy = load > f64::from(u32::try_from(cores).unwrap());
-    assert!(is_busy || took < limit, "{what}: {took:?}, not {limit:?}, at a load of {load} on {cores} cores");
+    load / f64::from(u32::try_from(cores).unwrap())
 }
 
 /// As [`until`], within `limit`. Pauses as long as a check took: one that runs a command would otherwise keep a core busy
