@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use set::{Choice, FillOutcome, Pages, RunningDigest, Set};
+use set::{FillOutcome, Pages, RunningDigest, Selection, Set};
 
 use super::decide::discard_notices;
 use super::find::{self, Refusal, check_channel};
@@ -83,7 +83,7 @@ pub(crate) struct Plan {
     pub(crate) groups: BTreeMap<(String, String), usize>,
     /// The first of them, oldest first.
     pub(crate) first: Vec<BulkMatch>,
-    choice: Choice,
+    selection: Selection,
     /// It applies to the messages that a person saw.
     is_held: bool,
     /// The number of further matches whose text is erased.
@@ -121,7 +121,7 @@ pub(crate) async fn plan(
     let filter = filter(config, &request)?;
     let retries = action == BulkAction::Retry;
     let (up_to, waits_since_ms) = seen.map_or((i64::MAX, i64::MAX), |seen| (seen.newest, seen.at_ms));
-    let choice = Choice { retries, takes_moved_on, up_to, waits_since_ms };
+    let selection = Selection { retries, takes_moved_on, up_to, waits_since_ms };
     let day_ago_ms = now_ms().saturating_sub(DAY_MS);
     let (mut wiped, mut moved_on, mut old) = (0, 0, 0);
     let mut groups: BTreeMap<(String, String), usize> = BTreeMap::new();
@@ -138,7 +138,7 @@ pub(crate) async fn plan(
                     moved_on_first.entry(one.conversation).or_insert_with(|| one.clone());
                 }
             }
-            if !choice.takes(&one, state) {
+            if !selection.takes(&one, state) {
                 continue;
             }
             summed.add(one.id).map_err(|_| Refusal::InBoth(TOO_MANY))?;
@@ -163,7 +163,7 @@ pub(crate) async fn plan(
         set: summed.set(),
         groups,
         first,
-        choice,
+        selection,
         is_held: seen.is_some(),
         wiped,
         moved_on,
@@ -407,10 +407,10 @@ pub(crate) async fn start(
         spacing_ms: plan.spacing_ms,
         by,
     };
-    let choice = Choice { up_to: plan.choice.up_to.min(plan.set.newest), ..plan.choice };
+    let selection = Selection { up_to: plan.selection.up_to.min(plan.set.newest), ..plan.selection };
     // Messages that wait go out meanwhile.
     let expected = (plan.is_held && plan.state != BulkState::Queued).then_some(&plan.set);
-    match set::make(store.bulk(), &plan.filter, choice, at_once(plan.spacing_ms), new, expected).await {
+    match set::make(store.bulk(), &plan.filter, selection, at_once(plan.spacing_ms), new, expected).await {
         Ok(FillOutcome::Job(job, count)) => Ok((job, count)),
         Ok(FillOutcome::TooMany) => Err(NotStarted::Refusal(Refusal::InBoth(TOO_MANY))),
         Ok(FillOutcome::Unclear(job)) => Err(NotStarted::Unclear(job)),

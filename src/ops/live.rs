@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::find::Refusal;
-use super::tail::{LeftOut, Mark, Tail, TailFilter, TailLine, TailUpdate};
+use super::tail::{LeftOut, Tail, TailFilter, TailLine, TailPosition, TailUpdate};
 use crate::config::Config;
 use crate::domain::clock::now_ms;
 use crate::store::Store;
@@ -33,7 +33,7 @@ const CAUGHT_UP: usize = 200;
 pub(crate) enum LiveUpdate {
     TailLine(Arc<TailLine>),
     /// Position after these lines: a listener that starts there gets what follows.
-    Mark(Mark),
+    Position(TailPosition),
     /// Lines of all channels that were left out, at least; 0: the number is not known.
     LeftOut(u64),
     /// The store cannot be read; it is tried again.
@@ -143,10 +143,10 @@ impl Live {
             match looked {
                 Ok(news) => {
                     failing = false;
-                    let mark = tail.as_ref().map(Tail::mark).filter(|_| !news.lines.is_empty());
+                    let position = tail.as_ref().map(Tail::position).filter(|_| !news.lines.is_empty());
                     self.tell(news);
-                    if let Some(mark) = mark {
-                        let _ = self.updates.send(LiveUpdate::Mark(mark)); // nobody may listen
+                    if let Some(position) = position {
+                        let _ = self.updates.send(LiveUpdate::Position(position)); // nobody may listen
                     }
                 }
                 Err(error) => {
@@ -194,7 +194,7 @@ impl RecentLines {
     }
 }
 
-/// Returns what happened in the last minutes, the newest first, and the mark from which it goes on.
+/// Returns what happened in the last minutes, the newest first, and the position from which it goes on.
 ///
 /// # Errors
 /// The store could not be read.
@@ -203,29 +203,29 @@ pub(crate) async fn recent(
     config: &Config,
     sees_all: bool,
     is_seen: impl Fn(&TailLine) -> bool,
-) -> Result<(RecentLines, Mark), Refusal> {
+) -> Result<(RecentLines, TailPosition), Refusal> {
     let back = i64::try_from(RECENT).unwrap_or(i64::MAX);
     let mut tail = Tail::begin_before(store, config, back, RECENT_MS).await?;
-    let mark = tail.mark().not_before(now_ms().saturating_sub(BEFORE_MS));
+    let position = tail.position().not_before(now_ms().saturating_sub(BEFORE_MS));
     let mut seen = RecentLines::new(tail.look(store).await?, RECENT, sees_all, is_seen);
     seen.lines.reverse();
-    Ok((seen, mark))
+    Ok((seen, position))
 }
 
-/// Returns what happened since a mark, the oldest first; what happened shortly before may be among it.
+/// Returns what happened since a position, the oldest first; what happened shortly before may be among it.
 ///
 /// # Errors
 /// The store could not be read.
 pub(crate) async fn since(
     store: &dyn Store,
     config: &Config,
-    mark: Mark,
+    position: TailPosition,
     sees_all: bool,
     is_seen: impl Fn(&TailLine) -> bool,
 ) -> Result<RecentLines, Refusal> {
-    let mut tail = Tail::begin_at(store, config, mark).await?;
+    let mut tail = Tail::begin_at(store, config, position).await?;
     let news = tail.look(store).await?;
-    Ok(RecentLines::new(news, CAUGHT_UP, sees_all, |line| line.at_ms >= mark.since_ms() && is_seen(line)))
+    Ok(RecentLines::new(news, CAUGHT_UP, sees_all, |line| line.at_ms >= position.since_ms() && is_seen(line)))
 }
 
 #[cfg(test)]

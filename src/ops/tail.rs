@@ -1,14 +1,14 @@
 //! A live list of what happens. The store is read each second along its indexes, so that it works beside a bridge of any process
 //! and costs what happens, not what is stored. Each look reaches back a little: commits need not come in the order of their times.
 
-mod mark;
+mod position;
 mod spanish;
 
 use std::collections::{HashMap, VecDeque};
 
 use serde_json::{Value, json};
 
-pub(crate) use mark::Mark;
+pub(crate) use position::TailPosition;
 
 use super::find::{Refusal, check_channel, spellings};
 use crate::config::{Config, LogContacts};
@@ -123,18 +123,22 @@ impl Tail {
     ///
     /// # Errors
     /// The store could not be read.
-    pub(crate) async fn begin_at(store: &dyn Store, config: &Config, mark: Mark) -> Result<Self, Refusal> {
+    pub(crate) async fn begin_at(store: &dyn Store, config: &Config, position: TailPosition) -> Result<Self, Refusal> {
         let mut tail = Self::begin(store, config, TailFilter::default()).await?;
-        tail.from =
-            TailFrom { outbound_id: mark.outbound_id, event_id: mark.event_id, since_ms: mark.since_ms, most: MOST };
+        tail.from = TailFrom {
+            outbound_id: position.outbound_id,
+            event_id: position.event_id,
+            since_ms: position.since_ms,
+            most: MOST,
+        };
         Ok(tail)
     }
 
     /// Returns where another one goes on that shows what this one has not: a little before the last look, as each look reaches
     /// back.
-    pub(crate) fn mark(&self) -> Mark {
+    pub(crate) fn position(&self) -> TailPosition {
         let TailFrom { outbound_id, event_id, since_ms, .. } = self.from;
-        Mark { outbound_id, event_id, since_ms }
+        TailPosition { outbound_id, event_id, since_ms }
     }
 
     /// Begins with what happened before: so many messages, so many events, and steps of so many milliseconds.
@@ -186,7 +190,7 @@ impl Tail {
             self.marks.push_back((at_ms, newest_outbound_id, newest_event_id));
             let back_ms = at_ms.saturating_sub(REACH_BACK_MS);
             while let Some((mark_ms, outbound_id, event_id)) =
-                self.marks.front().copied().filter(|mark| mark.0 <= back_ms)
+                self.marks.front().copied().filter(|position| position.0 <= back_ms)
             {
                 self.from = TailFrom { outbound_id, event_id, since_ms: mark_ms, most: MOST };
                 self.marks.pop_front();

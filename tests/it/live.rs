@@ -111,14 +111,14 @@ async fn a_stream_goes_on_from_the_moment_of_its_page_and_from_its_last_line() {
     let bridge = house.start().await;
     let base = bridge.admin_url();
     let cookie = sign_in(&base);
-    let mark = |page: &str| page.split("data-mark=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let position = |page: &str| page.split("data-position=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let before = house.agent(&bridge, &contact(1), "before the page").await.m_id.unwrap();
     let page = get(&base, "/live", &cookie).body;
     assert!(page.contains(&before), "{page}");
     // Nobody listens yet.
     let between = house.agent(&bridge, &contact(2), "between the page and its stream").await.m_id.unwrap();
     until("it is sent", || house.messages("sent").contains(&between)).await;
-    let mut events = Events::from(&base, &cookie, &format!("?from={}", mark(&page)));
+    let mut events = Events::from(&base, &cookie, &format!("?from={}", position(&page)));
     events.until(&format!("\"mId\":\"{between}\"")).await;
     events.until("\"words\":\"sent\"").await;
     // What the page has may come again, under the same key.

@@ -75,7 +75,7 @@ fn meaning(verb: Verb, page: &Page) -> &'static str {
 }
 
 /// A decision that the state of a message allows.
-pub(super) struct Choice {
+pub(super) struct AllowedDecision {
     pub(super) name: &'static str,
     pub(super) button: &'static str,
     /// The state that it is for.
@@ -83,9 +83,10 @@ pub(super) struct Choice {
 }
 
 /// Returns what may be decided of a message, or of the events of an mId.
-pub(super) fn choices(page: &Page, journey: &Journey, message: &ListedMessage) -> Vec<Choice> {
+pub(super) fn choices(page: &Page, journey: &Journey, message: &ListedMessage) -> Vec<AllowedDecision> {
     let of = message.seen();
-    let choice = |verb: Verb| Choice { name: verb.name(), button: button(verb, page), of: of.as_str().to_owned() };
+    let choice =
+        |verb: Verb| AllowedDecision { name: verb.name(), button: button(verb, page), of: of.as_str().to_owned() };
     allowed(journey, message).into_iter().map(choice).collect()
 }
 

@@ -9,7 +9,7 @@ use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 
 use super::OperatorState;
-use super::decide::{Choice, beside_conversation, choices};
+use super::decide::{AllowedDecision, beside_conversation, choices};
 use super::form::Form;
 use super::messages::{Contacts, Row};
 use super::page::{Page, html};
@@ -36,15 +36,15 @@ struct Shows<'a> {
     state: Shown,
     /// Whether it arrived, what happens next, what to do; a paragraph each.
     verdict: Vec<&'a str>,
-    lines: Vec<Line<'a>>,
+    lines: Vec<JourneyLine<'a>>,
     zone: String,
-    choices: Vec<Choice>,
+    choices: Vec<AllowedDecision>,
     around: Vec<Row>,
     contacts: Contacts,
 }
 
 /// A step: its time and what happened.
-struct Line<'a> {
+struct JourneyLine<'a> {
     at: &'a str,
     what: &'a str,
 }
@@ -106,10 +106,10 @@ async fn shown(shared: &OperatorState, page: &Page, m_id: &str, query: &Form) ->
 }
 
 /// Takes a line of a journey apart: it begins with its time, in two words.
-fn split(line: &str) -> Line<'_> {
+fn split(line: &str) -> JourneyLine<'_> {
     let end = line.match_indices(' ').nth(1).map_or(0, |(at, _)| at);
     let (at, what) = line.split_at(end);
-    Line { at, what: what.trim_start() }
+    JourneyLine { at, what: what.trim_start() }
 }
 
 /// Returns the conversation before and after it, with it, newest first.

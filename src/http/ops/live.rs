@@ -23,7 +23,7 @@ use crate::domain::Language;
 use crate::ops::find::Refusal;
 use crate::ops::live::{LISTENERS, Listener, LiveUpdate, recent, since};
 use crate::ops::sign_in::Person;
-use crate::ops::tail::{Mark, TailLine};
+use crate::ops::tail::{TailLine, TailPosition};
 
 /// Proxies close a connection on which nothing comes for a minute.
 const ALIVE_EVERY: Duration = Duration::from_secs(15);
@@ -40,7 +40,7 @@ struct Shows<'a> {
     /// What is said where more happened than is shown.
     left_out: Option<String>,
     /// From which the stream goes on.
-    mark: Mark,
+    position: TailPosition,
 }
 
 /// Something that happened.
@@ -80,10 +80,10 @@ pub(super) async fn show(
     let config = shared.config();
     let sees_all = person.channels().is_none();
     match recent(shared.store(), &config, sees_all, |line| person.sees(&line.channel)).await {
-        Ok((seen, mark)) => {
+        Ok((seen, position)) => {
             let rows = seen.lines.iter().map(|line| Row::new(page.language, &config, line)).collect();
             let left_out = seen.left_out.map(|lines| left_out(page.language, lines));
-            html(StatusCode::OK, &Shows { page: &page, rows, left_out, mark })
+            html(StatusCode::OK, &Shows { page: &page, rows, left_out, position })
         }
         Err(Refusal::Store(error)) => words::unreadable(&page, &error),
         Err(refusal) => refused(StatusCode::BAD_REQUEST, &refusal.words("")),
@@ -100,7 +100,7 @@ fn left_out(language: Language, lines: u64) -> String {
     }
 }
 
-/// `GET /live/events?from=`: lines as they happen, `text/event-stream`; first those since a mark, of the page or, where a browser
+/// `GET /live/events?from=`: lines as they happen, `text/event-stream`; first those since a position, of the page or, where a browser
 /// connects again, of the last line that it had. Some may be repeated, under the same key. Ends when the bridge stops.
 pub(super) async fn events(
     State(shared): State<Arc<OperatorState>>,
@@ -112,7 +112,7 @@ pub(super) async fn events(
     let config = shared.config();
     let query = Form::parse(uri.query().unwrap_or_default().as_bytes());
     let last = headers.get("last-event-id").and_then(|last| last.to_str().ok());
-    let from = last.or(query.get("from")).and_then(|mark| mark.parse().ok());
+    let from = last.or(query.get("from")).and_then(|position| position.parse().ok());
     let Some(listener) = shared.listen(&config) else {
         let mut response = refused(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -145,7 +145,7 @@ struct Feed {
 
 impl Feed {
     /// Ends with the connection, at the stop of the bridge, or after [`LONGEST`].
-    async fn run(self, listener: Listener, from: Option<Mark>, stopping: CancellationToken) {
+    async fn run(self, listener: Listener, from: Option<TailPosition>, stopping: CancellationToken) {
         tokio::select! {
             () = stopping.cancelled() => {}
             () = tokio::time::sleep(LONGEST) => {}
@@ -154,7 +154,7 @@ impl Feed {
         }
     }
 
-    async fn pass_on(&self, mut listener: Listener, mut from: Option<Mark>) {
+    async fn pass_on(&self, mut listener: Listener, mut from: Option<TailPosition>) {
         let mut text = "retry: 3000\nevent: begins\ndata: {}\n\n".to_owned();
         loop {
             if self.sender.send(Ok(text.into())).await.is_err() {
@@ -164,8 +164,8 @@ impl Feed {
                 tokio::select! {
                     // What was missed is read once later updates are sent: nothing is lost between.
                     () = listener.begun(), if from.is_some() => {
-                        if let Some(mark) = from.take() {
-                            break self.missed(mark).await;
+                        if let Some(position) = from.take() {
+                            break self.missed(position).await;
                         }
                     }
                     heard = listener.next() => match heard {
@@ -180,10 +180,11 @@ impl Feed {
         }
     }
 
-    /// Returns what happened since a mark.
-    async fn missed(&self, mark: Mark) -> String {
+    /// Returns what happened since a position.
+    async fn missed(&self, position: TailPosition) -> String {
         let sees_all = self.person.channels().is_none();
-        match since(self.shared.store(), &self.config, mark, sees_all, |line| self.person.sees(&line.channel)).await {
+        match since(self.shared.store(), &self.config, position, sees_all, |line| self.person.sees(&line.channel)).await
+        {
             Ok(seen) => {
                 let gap = seen.left_out.map(|lines| self.gap(lines)).unwrap_or_default();
                 seen.lines.iter().fold(gap, |text, line| text + &self.line(line))
@@ -205,7 +206,7 @@ impl Feed {
             // Of all channels.
             LiveUpdate::LeftOut(lines) => self.gap(if self.person.channels().is_none() { *lines } else { 0 }),
             LiveUpdate::Unreadable => "event: unreadable\ndata: {}\n\n".to_owned(),
-            LiveUpdate::Mark(mark) => format!("id: {mark}\n\n"),
+            LiveUpdate::Position(position) => format!("id: {position}\n\n"),
             LiveUpdate::TailLine(line) => return self.person.sees(&line.channel).then(|| self.line(line)),
         })
     }

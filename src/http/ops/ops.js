@@ -62,7 +62,7 @@
       while (rows.rows.length > most) rows.lastElementChild.remove();
     };
     // Where the stream begins again shortly before it ended, each line is shown once.
-    let mark = rows.dataset.mark;
+    let position = rows.dataset.position;
     const known = new Set([...rows.rows].map((row) => row.dataset.key));
     const gap = (event) => {
       const row = document.createElement("tr");
@@ -74,7 +74,7 @@
     };
     const line = (event) => {
       const told = JSON.parse(event.data);
-      mark = event.lastEventId || mark;
+      position = event.lastEventId || position;
       if (known.has(told.key)) return;
       known.add(told.key);
       if (known.size > 5000) known.delete(known.values().next().value);
@@ -93,7 +93,7 @@
     };
     let source = null;
     const open = () => {
-      source = new EventSource(rows.dataset.events + "?from=" + mark);
+      source = new EventSource(rows.dataset.events + "?from=" + position);
       source.addEventListener("begins", () => { state.textContent = state.dataset.on; });
       source.addEventListener("line", line);
       source.addEventListener("gap", gap);

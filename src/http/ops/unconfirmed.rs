@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::OperatorState;
-use super::decide::{Choice, choices, decided};
+use super::decide::{AllowedDecision, choices, decided};
 use super::form::Form;
 use super::messages::{Contacts, Row};
 use super::outcomes::FormOutcome;
@@ -51,14 +51,14 @@ struct Chosen {
     is_looked_up: bool,
     /// What each look showed.
     looks: Vec<String>,
-    choices: Vec<Choice>,
+    choices: Vec<AllowedDecision>,
     once: String,
     tail: Tail,
 }
 
 /// The conversation, or why it is not shown.
 struct Tail {
-    lines: Vec<Line>,
+    lines: Vec<ConversationLine>,
     earlier: usize,
     /// When it was read (epoch ms), and the digest of its end.
     read: Option<(i64, String)>,
@@ -66,7 +66,7 @@ struct Tail {
 }
 
 /// A row of the conversation.
-struct Line {
+struct ConversationLine {
     at: Moment,
     side: &'static str,
     text: String,
@@ -282,7 +282,7 @@ fn of_conversation(page: &Page, config: &Config, message: &ListedMessage, conver
     let read = Some((conversation.read_ms, conversation.digest()));
     let Conversation { rows, earlier, .. } = conversation;
     let zone = config.time_zone_of(&message.channel);
-    let line = |ShownRow { at_ms, direction, text }: ShownRow| Line {
+    let line = |ShownRow { at_ms, direction, text }: ShownRow| ConversationLine {
         at: at_ms.map_or_else(|| Moment { local: "–".to_owned(), utc: String::new() }, |at_ms| moment(&zone, at_ms)),
         side: match direction {
             Direction::Inbound => page.say("customer", "cliente"),

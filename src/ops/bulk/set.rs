@@ -25,7 +25,7 @@ pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
 /// Which of the matching messages are chosen.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Choice {
+pub(super) struct Selection {
     pub(super) retries: bool,
     /// Messages of conversations that have moved on are chosen too.
     pub(super) takes_moved_on: bool,
@@ -35,7 +35,7 @@ pub(super) struct Choice {
     pub(super) waits_since_ms: i64,
 }
 
-impl Choice {
+impl Selection {
     pub(super) fn takes(&self, one: &BulkMatch, state: BulkState) -> bool {
         let was_there = one.id <= self.up_to && (state != BulkState::Queued || one.since_ms <= self.waits_since_ms);
         one.has_text && was_there && (!self.retries || self.takes_moved_on || !one.moved_on)
@@ -126,14 +126,14 @@ pub(super) enum FillOutcome {
 pub(super) async fn make(
     jobs: &dyn BulkJobs,
     filter: &BulkFilter,
-    choice: Choice,
+    selection: Selection,
     at_once: usize,
     new: NewJob,
     expected: Option<&Set>,
 ) -> Result<FillOutcome, StoreError> {
     let by = new.by.clone();
     let job = jobs.add_job(new, now_ms()).await?;
-    let (made, is_unclear) = match fill_but_last(jobs, filter, choice, at_once, job, expected).await {
+    let (made, is_unclear) = match fill_but_last(jobs, filter, selection, at_once, job, expected).await {
         Ok(Ok((last, count))) => match jobs.fill_job(job, last, now_ms()).await {
             Ok(()) => return Ok(FillOutcome::Job(job, count)),
             Err(error) => {
@@ -161,7 +161,7 @@ pub(super) async fn make(
 async fn fill_but_last(
     jobs: &dyn BulkJobs,
     filter: &BulkFilter,
-    choice: Choice,
+    selection: Selection,
     at_once: usize,
     job: i64,
     expected: Option<&Set>,
@@ -170,7 +170,7 @@ async fn fill_but_last(
     let added_at_once = at_once * (ADDED / at_once).clamp(1, PARTS);
     let mut rest: Vec<BulkMatch> = Vec::new();
     while let Some(page) = pages.next().await? {
-        for one in page.into_iter().filter(|one| choice.takes(one, filter.state)) {
+        for one in page.into_iter().filter(|one| selection.takes(one, filter.state)) {
             if summed.add(one.id).is_err() {
                 return Ok(Err(FillOutcome::TooMany));
             }

@@ -150,8 +150,8 @@ async fn outcome(fake: &Fake, at_once: usize, expected: Option<&Set>) -> Result<
         spacing_ms: 0,
         by: Operator::new("ana", Means::Page, None),
     };
-    let choice = Choice { retries: true, takes_moved_on: false, up_to: 1_000_000, waits_since_ms: 0 };
-    make(fake, &filter(BulkState::Failed), choice, at_once, new, expected).await
+    let selection = Selection { retries: true, takes_moved_on: false, up_to: 1_000_000, waits_since_ms: 0 };
+    make(fake, &filter(BulkState::Failed), selection, at_once, new, expected).await
 }
 
 fn set(ids: impl IntoIterator<Item = i64>) -> Set {
@@ -231,7 +231,7 @@ fn a_set_has_a_bound_and_is_told_from_any_other() {
 
 #[test]
 fn what_came_after_a_plan_was_seen_is_not_chosen() {
-    let choice = Choice { retries: false, takes_moved_on: false, up_to: 10, waits_since_ms: 100 };
+    let selection = Selection { retries: false, takes_moved_on: false, up_to: 10, waits_since_ms: 100 };
     let again = BulkMatch { since_ms: 101, ..one(10) };
     for (one, state, expected) in [
         (one(10), BulkState::Failed, true),
@@ -241,7 +241,7 @@ fn what_came_after_a_plan_was_seen_is_not_chosen() {
         (again, BulkState::Failed, true),
         (BulkMatch { has_text: false, ..one(1) }, BulkState::Failed, false),
     ] {
-        assert_eq!(choice.takes(&one, state), expected, "{one:?} {state:?}");
+        assert_eq!(selection.takes(&one, state), expected, "{one:?} {state:?}");
     }
 }
 
