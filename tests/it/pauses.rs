@@ -160,7 +160,7 @@ async fn while_sends_are_paused_nothing_is_sent_through_kill_restart_reload_and_
         let begun = Instant::now();
         let waits = house.agent(&bridge, &contact(2), "waits").await;
         assert_eq!(waits.status, 200);
-        assert!(waits.elapsed < Duration::from_secs(3), "it waited for a verdict: {:?}", waits.elapsed);
+        took_at_most(Duration::from_secs(3), "a call that waits for no verdict", begun);
         let m_id = waits.m_id.unwrap();
         until("it is found", || house.messages("sent").contains(&in_flight)).await;
         let sent = house.afilnet.sent_count();

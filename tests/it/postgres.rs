@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
 
-use crate::support::{House, SOON, contact, get, until, until_within};
+use crate::support::{House, SOON, contact, get, took_at_most, until};
 
 /// State of the proxy between the bridge and its database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,8 +135,8 @@ async fn comes_back_from(trouble: Way) {
     }
     way.send_replace(trouble);
     let gone = Instant::now();
-    until_within(Duration::from_secs(5), "it is not ready", || get(&bridge.url(), "/readyz").0 == 503).await;
-    println!("not ready {:?} after the database went", gone.elapsed());
+    until("it is not ready", || get(&bridge.url(), "/readyz").0 == 503).await;
+    took_at_most(Duration::from_secs(5), "not ready after the database went", gone);
     assert_eq!(get(&bridge.url(), "/healthz").0, 200);
     for n in 0..3 {
         assert_eq!(house.agent(&bridge, &contact(n), "meanwhile").await.status, 503);
