@@ -27,6 +27,7 @@ mod disk;
 mod erase;
 mod faults;
 mod finder;
+mod live;
 mod observers;
 mod outage;
 mod quotes;
