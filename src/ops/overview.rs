@@ -213,6 +213,11 @@ impl Overview {
     pub(crate) fn pauses(&self) -> usize {
         self.channels.iter().map(|channel| channel.pauses.len()).sum()
     }
+
+    /// Returns the channels with a pause by hand that lasts.
+    pub(crate) fn paused_by_hand(&self) -> impl Iterator<Item = &str> {
+        self.channels.iter().filter(|channel| !channel.pauses.is_empty()).map(|channel| channel.channel.as_str())
+    }
 }
 
 /// From where it is seen.

@@ -23,8 +23,8 @@ use crate::store::StoreError;
 struct Overview<'a> {
     page: &'a Page,
     needs: Vec<Need>,
-    /// Pauses by hand that last.
-    pauses: usize,
+    /// Channels with a pause by hand that lasts.
+    paused: Vec<String>,
     channels: Vec<Row>,
 }
 
@@ -76,7 +76,7 @@ async fn of_state<'a>(state: &OperatorState, page: &'a Page, person: &Person) ->
     Ok(Overview {
         page,
         needs: found.needs_you.iter().map(need).collect(),
-        pauses: found.pauses(),
+        paused: found.paused_by_hand().map(str::to_owned).collect(),
         channels: found.channels.into_iter().map(|channel| row(page, channel)).collect(),
     })
 }
