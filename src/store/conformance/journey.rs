@@ -273,6 +273,14 @@ async fn a_long_wait_names_each_pause_that_lasted_meanwhile_and_what_went_first(
         ]
     );
     assert_eq!((wait.since_ms, wait.until_ms, wait.ahead), (10_000, 90_000, 1));
+    // One that a person gives up before it is tried has waited until then.
+    let given_up = message(2, "given up", 10_000);
+    let m_id = given_up.m_id.to_string();
+    store.accept(given_up).await.unwrap();
+    let notices = DiscardNotices { not_sent: "n".into(), perhaps_sent: "p".into() };
+    store.discard(m_id.clone().into(), notices, by(), 90_000).await.unwrap();
+    let wait = journey(&store, &m_id).await.message.unwrap().wait.unwrap();
+    assert_eq!((wait.since_ms, wait.until_ms, wait.pauses.len()), (10_000, 90_000, 3));
     let rows = async || folder.ask("SELECT CAST(COUNT(*) AS BIGINT) FROM channel_pauses").await[0].clone().unwrap();
     assert_eq!(rows().await, "4");
     store.purge(100_000, 100_000, 10).await.unwrap();
